@@ -1,0 +1,1 @@
+"""The vocabulary of mail, pure: addresses, envelopes, replies, header fields and queue ids as values."""

@@ -1,0 +1,80 @@
+"""Mail addresses as the SMTP envelope writes them (RFC 5321 section 4.1.2, RFC 6531 section 3.3).
+
+An address is kept as the text the client sent, without the angle brackets; the null reverse-path is "".
+"""
+
+import re
+from dataclasses import dataclass
+
+MAX_LOCAL_PART = 64
+MAX_DOMAIN = 255
+MAX_PATH = 256
+"""Octets of a local part, a domain and a path with its brackets (RFC 5321 section 4.5.3.1)."""
+
+_ATEXT = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\-\u0080-\U0010ffff]"
+_DOT_STRING = re.compile(rf"{_ATEXT}+(?:\.{_ATEXT}+)*")
+_QUOTED_STRING = re.compile(r'"(?:[ !#-\[\]-~\u0080-\U0010ffff]|\\[ -~])*"')
+_LABEL = r"[A-Za-z0-9_\u0080-\U0010ffff](?:[A-Za-z0-9_\-\u0080-\U0010ffff]*[A-Za-z0-9_\u0080-\U0010ffff])?"
+_DOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\.?")
+_LITERAL = re.compile(r"\[[A-Za-z0-9:.\-]+\]")
+_SOURCE_ROUTE = re.compile(r"@[^:@]+(?:,@[^:@]+)*:")
+
+
+class AddressError(ValueError):
+    """The text is no address; the message says what is wrong with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A mailbox: local part and domain as written, the domain in lower case for comparison."""
+
+    local: str
+    domain: str
+
+    def __str__(self) -> str:
+        return f"{self.local}@{self.domain}"
+
+
+def parse_address(text: str) -> Address:
+    """Parse `local@domain`; raise AddressError naming the fault.
+
+    Quoted local parts and address literals are allowed, source routes are not (see `strip_route`).
+    """
+    local, at, domain = text.rpartition("@")
+    if not at:
+        raise AddressError("no @ in the address")
+    if not (_DOT_STRING.fullmatch(local) or _QUOTED_STRING.fullmatch(local)):
+        raise AddressError("the part before the @ is not a valid local part")
+    if not (_DOMAIN.fullmatch(domain) or _LITERAL.fullmatch(domain)):
+        raise AddressError("the part after the @ is not a domain name")
+    if len(local.encode()) > MAX_LOCAL_PART:
+        raise AddressError(f"the part before the @ is longer than {MAX_LOCAL_PART} octets")
+    if len(domain.encode()) > MAX_DOMAIN:
+        raise AddressError(f"the domain is longer than {MAX_DOMAIN} octets")
+    if len(text.encode()) > MAX_PATH - 2:
+        raise AddressError(f"the address is longer than {MAX_PATH} octets")
+    return Address(local, domain.lower())
+
+
+def strip_route(path: str) -> str:
+    """Drop an obsolete source route: `@a,@b:user@c` is taken as `user@c` (RFC 5321 appendix C)."""
+    route = _SOURCE_ROUTE.match(path)
+    return path[route.end() :] if route else path
+
+
+def domain_of(address: str) -> str:
+    """Return the lower-case domain of an address, "" for the null reverse-path."""
+    return address.rpartition("@")[2].lower().rstrip(".")
+
+
+def normal(address: str) -> str:
+    """Return the form addresses are compared in: the whole in lower case.
+
+    RFC 5321 lets a host tell `A@x` from `a@x`; lists of people (identities, suppressions) never should.
+    """
+    return address.lower()
+
+
+def is_ascii(address: str) -> bool:
+    """Tell whether the address can be used without SMTPUTF8 (RFC 6531)."""
+    return address.isascii()

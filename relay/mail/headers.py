@@ -1,0 +1,136 @@
+"""Header fields as byte ranges of a message (RFC 5322 section 2.2). Nothing is ever re-serialised.
+
+All functions expect CRLF line ends, as every stored message has them.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+_FIELD = re.compile(rb"([!-9;-~]+)[ \t]*:")
+_FOLD = re.compile(rb"\r?\n(?=[ \t])")
+_ADDR_SPEC = re.compile(r'<\s*([^<>\s]*)\s*>')
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One header field: its name in lower case and the range of its bytes, the final CRLF included."""
+
+    name: bytes
+    start: int
+    end: int
+    value_start: int
+
+    def raw(self, content: bytes) -> bytes:
+        """Return the whole field with its line end."""
+        return content[self.start : self.end]
+
+    def value(self, content: bytes) -> bytes:
+        """Return the unfolded value without surrounding white space."""
+        return unfold(content[self.value_start : self.end])
+
+
+def unfold(value: bytes) -> bytes:
+    """Undo folding (RFC 5322 section 2.2.3) and strip surrounding white space."""
+    return _FOLD.sub(b"", value).strip()
+
+
+def body_start(content: bytes, start: int = 0, end: int | None = None) -> int:
+    """Return the offset of the body: after the first empty line, or the end when there is none."""
+    stop = len(content) if end is None else end
+    if content.startswith(b"\r\n", start):
+        return min(start + 2, stop)
+    at = content.find(b"\r\n\r\n", start, stop)
+    return stop if at < 0 else at + 4
+
+
+def fields(content: bytes, start: int = 0, end: int | None = None) -> list[Field]:
+    """Return the fields of the header block at `start`, in order.
+
+    A line that is neither a field nor a continuation is skipped: it belongs to nobody.
+    """
+    stop = body_start(content, start, end)
+    found: list[Field] = []
+    at = start
+    while at < stop:
+        line_end = content.find(b"\r\n", at, stop)
+        line_end = stop if line_end < 0 else line_end + 2
+        while line_end < stop and content[line_end : line_end + 1] in (b" ", b"\t"):
+            next_end = content.find(b"\r\n", line_end, stop)
+            line_end = stop if next_end < 0 else next_end + 2
+        match = _FIELD.match(content, at, line_end)
+        if match is not None:
+            found.append(Field(match[1].lower(), at, line_end, match.end()))
+        at = line_end
+    return found
+
+
+def named(found: Iterable[Field], name: bytes) -> Iterator[Field]:
+    """Yield the fields of that lower-case name, in order."""
+    return (field for field in found if field.name == name)
+
+
+def first_value(content: bytes, found: Iterable[Field], name: bytes) -> bytes | None:
+    """Return the unfolded value of the first field of that name, None when there is none."""
+    field = next(named(found, name), None)
+    return None if field is None else field.value(content)
+
+
+def without(content: bytes, removed: Iterable[Field]) -> bytes:
+    """Return the content without these fields, every other byte as it was."""
+    kept: list[bytes] = []
+    at = 0
+    for field in removed:
+        kept.append(content[at : field.start])
+        at = field.end
+    kept.append(content[at:])
+    return b"".join(kept)
+
+
+def addr_spec(value: bytes) -> str:
+    """Return the first address of a From-like value: what stands in <>, else the bare word; "" when there is none.
+
+    Comments and quoted strings are passed over; linear in the value (RFC 5322 section 3.4).
+    """
+    text = _without_quotes_and_comments(value.decode("utf-8", "surrogateescape"))
+    match = _ADDR_SPEC.search(text)
+    bare = match[1] if match else text.split(",")[0].strip()
+    return bare if "@" in bare and " " not in bare else ""
+
+
+def _without_quotes_and_comments(text: str) -> str:
+    """Drop comments and display-name strings; a quoted local part (`"a b"@x`) stays."""
+    kept: list[str] = []
+    depth = 0
+    at = 0
+    while at < len(text):
+        char = text[at]
+        if char == '"' and depth == 0:
+            end = _end_of_string(text, at)
+            if text[end : end + 1] == "@":
+                kept.append(text[at:end])
+            at = end
+            continue
+        if char == "\\":
+            at += 2
+            continue
+        if char == "(":
+            depth += 1
+        elif char == ")" and depth:
+            depth -= 1
+        elif depth == 0:
+            kept.append(char)
+        at += 1
+    return "".join(kept)
+
+
+def _end_of_string(text: str, start: int) -> int:
+    at = start + 1
+    while at < len(text):
+        if text[at] == "\\":
+            at += 2
+            continue
+        if text[at] == '"':
+            return at + 1
+        at += 1
+    return len(text)

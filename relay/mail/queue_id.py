@@ -1,0 +1,31 @@
+"""Queue ids: short, unique and sortable by time of arrival."""
+
+_DIGITS = "0123456789ABCDFGHJKLMNPQRSTVWXYZ"
+"""32 digits in ASCII order, upper case only, with one vowel: hardly an id spells a word."""
+
+TIME_DIGITS = 9
+RANDOM_DIGITS = 5
+LENGTH = TIME_DIGITS + RANDOM_DIGITS
+RANDOM_SPACE = 32**RANDOM_DIGITS
+
+
+def queue_id(now: float, serial: int) -> str:
+    """Return the id of a message that arrived at `now` (Unix seconds).
+
+    `serial` tells messages of the same millisecond apart; it is taken modulo RANDOM_SPACE (33 million).
+    Nine digits of milliseconds last until the year 3084.
+    """
+    return _digits(int(now * 1000), TIME_DIGITS) + _digits(serial % RANDOM_SPACE, RANDOM_DIGITS)
+
+
+def is_queue_id(text: str) -> bool:
+    """Tell whether the text has the form of a queue id."""
+    return len(text) == LENGTH and all(char in _DIGITS for char in text)
+
+
+def _digits(value: int, width: int) -> str:
+    digits = []
+    for _ in range(width):
+        value, digit = divmod(value, 32)
+        digits.append(_DIGITS[digit])
+    return "".join(reversed(digits))

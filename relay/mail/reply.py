@@ -1,0 +1,48 @@
+"""SMTP replies: code, enhanced status and text (RFC 5321 section 4.2, RFC 3463, RFC 2034)."""
+
+import re
+from dataclasses import dataclass
+
+_ENHANCED = re.compile(r"([245])\.(\d{1,3})\.(\d{1,3})(?:\s+|$)")
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One reply. `status` is the enhanced code ("4.7.1"), "" when the other side gave none."""
+
+    code: int
+    status: str
+    text: str
+
+    @property
+    def is_positive(self) -> bool:
+        """Whether the code is 2yz."""
+        return self.code // 100 == 2
+
+    @property
+    def is_permanent(self) -> bool:
+        """Whether the code is 5yz."""
+        return self.code // 100 == 5
+
+    def __str__(self) -> str:
+        return " ".join(part for part in (str(self.code), self.status, self.text) if part)
+
+    def encode(self) -> bytes:
+        """Return the reply as it goes over the wire, one line for each line of the text."""
+        prefix = f"{self.status} " if self.status else ""
+        lines = self.text.split("\n")
+        shown = [f"{self.code}-{prefix}{line}" for line in lines[:-1]] + [f"{self.code} {prefix}{lines[-1]}"]
+        return "".join(f"{line}\r\n" for line in shown).encode("utf-8", "replace")
+
+
+def parse_reply(code: int, text: str) -> Reply:
+    """Make a Reply of a remote code and its text (lines joined by newlines), taking the enhanced status apart.
+
+    A status whose class contradicts the code is left in the text: the basic code wins (RFC 2034 section 4).
+    """
+    lines = text.split("\n")
+    match = _ENHANCED.match(lines[0])
+    if match is None or int(match[1]) != code // 100:
+        return Reply(code, "", text)
+    status = match[0].strip()
+    return Reply(code, status, "\n".join(line.removeprefix(status).lstrip() for line in lines))

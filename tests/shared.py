@@ -1,0 +1,16 @@
+"""Where the data that is too large or not ours to ship lies, for the tests that use it when it is there."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+_ROOT = Path(os.environ.get("RELAY_SHARED", Path(__file__).resolve().parents[2] / "shared"))
+
+
+def shared(path: str) -> Path:
+    """Return the file or folder of that name among the shared data; skip the test when it is not there."""
+    found = _ROOT / path
+    if not found.exists():
+        pytest.skip(f"needs {path} of the shared test data (set RELAY_SHARED to its folder)")
+    return found
