@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 _FIELD = re.compile(rb"([!-9;-~]+)[ \t]*:")
 _FOLD = re.compile(rb"\r?\n(?=[ \t])")
-_ADDR_SPEC = re.compile(r'<\s*([^<>\s]*)\s*>')
+_ADDR_SPEC = re.compile(r"<\s*([^<>\s]*)\s*>")
 
 
 @dataclass(frozen=True, slots=True)

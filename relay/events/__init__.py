@@ -1,0 +1,1 @@
+"""What happened to a message and what its reader did, as values; and where they go."""

@@ -1,0 +1,36 @@
+"""An event: one thing that happened to one recipient of one message."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Kind(StrEnum):
+    """The kinds of events, in the words users know (design: the life of a message)."""
+
+    CREATED = "created"
+    PROCESSED = "processed"
+    DELIVERED = "delivered"
+    DEFERRED = "deferred"
+    BOUNCED = "bounced"
+    DROPPED = "dropped"
+    OPEN = "open"
+    CLICK = "click"
+    REPLY = "reply"
+    UNSUBSCRIBE = "unsubscribe"
+    COMPLAINT = "complaint"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event. `recipient` is the index in the message; `address` may be "" where only a token is known.
+
+    `at` is in Unix seconds. `data` holds what is particular to the kind, JSON values only.
+    """
+
+    kind: Kind
+    at: float
+    queue_id: str
+    recipient: int
+    address: str = ""
+    data: Mapping[str, object] = field(default_factory=dict)

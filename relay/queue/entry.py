@@ -1,0 +1,102 @@
+"""A queue entry: one recipient of one message, its state, and the moves between states as a table."""
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from relay.mail.envelope import Notify, Recipient
+from relay.mail.reply import Reply
+
+
+class State(StrEnum):
+    """Where an entry stands. The last three are final."""
+
+    WAITING = "waiting"
+    HELD = "held"
+    ACTIVE = "active"
+    DELIVERED = "delivered"
+    BOUNCED = "bounced"
+    DROPPED = "dropped"
+
+
+FINAL = frozenset({State.DELIVERED, State.BOUNCED, State.DROPPED})
+
+MOVES: dict[State, frozenset[State]] = {
+    State.WAITING: frozenset({State.ACTIVE, State.HELD, State.DROPPED, State.BOUNCED}),
+    State.HELD: frozenset({State.WAITING, State.DROPPED}),
+    State.ACTIVE: frozenset({State.WAITING, State.DELIVERED, State.BOUNCED, State.DROPPED}),
+    State.DELIVERED: frozenset(),
+    State.BOUNCED: frozenset(),
+    State.DROPPED: frozenset(),
+}
+"""claim: waiting→active · operator: waiting↔held, →dropped · settle: active→ delivered, bounced, dropped, or
+waiting again · a crash: active→waiting, when the next start voids the leases of the dead process."""
+
+
+class StateError(RuntimeError):
+    """A move that the table does not know: a defect in the caller, never a property of a message."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One recipient's row. Times are Unix seconds; `number` is the recipient's index in the message."""
+
+    queue_id: str
+    number: int
+    recipient: str
+    lane: str
+    """Either `mx:<domain>` or `provider:<name>`."""
+    created_at: float
+    expires_at: float
+    next_attempt_at: float
+    release_at: float = 0.0
+    """When limits or X-Relay-Send-At let it go; 0 when nothing held it back."""
+    state: State = State.WAITING
+    attempts: int = 0
+    notify: tuple[Notify, ...] = ()
+    orcpt: str = ""
+    last_reply: Reply | None = None
+    last_remote: str = ""
+    """Host (and address) that gave the last reply."""
+    reason: str = ""
+    """Why it was dropped or held back, in words."""
+    uncertain: bool = False
+    """The last attempt ended after the final dot without an answer: the other side may have it."""
+    delay_notified: bool = False
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing will happen to it any more."""
+        return self.state in FINAL
+
+    @property
+    def envelope_recipient(self) -> Recipient:
+        """The recipient with its DSN parameters."""
+        return Recipient(self.recipient, self.notify, self.orcpt)
+
+    @property
+    def status(self) -> str:
+        """The status in users' words: created, processed, deferred, held, delivered, bounced or dropped."""
+        match self.state:
+            case State.WAITING:
+                return "deferred" if self.attempts else "created"
+            case State.ACTIVE:
+                return "processed"
+            case _:
+                return self.state.value
+
+
+def move(entry: Entry, state: State) -> Entry:
+    """Return the entry in that state; raise StateError when the table has no such move."""
+    if state not in MOVES[entry.state]:
+        raise StateError(f"{entry.queue_id}/{entry.number}: no move from {entry.state} to {state}")
+    return replace(entry, state=state)
+
+
+def direct_lane(domain: str) -> str:
+    """Return the lane of a destination reached by its MX hosts."""
+    return f"mx:{domain}"
+
+
+def provider_lane(name: str) -> str:
+    """Return the lane of an upstream provider."""
+    return f"provider:{name}"

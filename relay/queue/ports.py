@@ -1,0 +1,154 @@
+"""What the queue needs from a store and from delivery. Implemented in `storage` and `delivery`, joined in `app`."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from relay.events.event import Event
+from relay.limits.window import Window
+from relay.queue.entry import Entry, State
+from relay.queue.message import Accepted, Claimed, Message, Settlement
+from relay.queue.outcome import Outcome
+
+
+class StoreError(Exception):
+    """The store could not make a change durable; nothing was changed. `full` when space or a quota ran out."""
+
+    def __init__(self, message: str, *, full: bool = False) -> None:
+        super().__init__(message)
+        self.full = full
+
+
+@dataclass(frozen=True, slots=True)
+class LaneRoom:
+    """How many entries a claim may take: in total, by bytes of content, and by lane."""
+
+    entries: int
+    content_bytes: int
+    per_lane: int
+    """For lanes not named in `lanes`."""
+    lanes: Mapping[str, int]
+    """Free places of the lanes that are in use or paused; 0 takes nothing from them."""
+
+
+class QueueStore(Protocol):
+    """A durable queue. Every method that changes something returns only when the change is on disk.
+
+    All raise StoreError when the change could not be made; then nothing of it was.
+    """
+
+    async def enqueue(self, accepted: Accepted) -> None:
+        """Store message, content, entries and events in one transaction."""
+
+    async def recover(self, now: float, longest_wait: float) -> int:
+        """Void the leases of earlier processes and clamp waits a backward clock made too long; return how many.
+
+        Called once, before the first claim. A deferred entry waits at most until `now + longest_wait`.
+        """
+
+    async def claim(self, now: float, room: LaneRoom) -> Sequence[Claimed]:
+        """Lease due entries, oldest due first within a lane and no lane starving another.
+
+        At least one entry is taken when any is due and its lane has room, whatever its size.
+        """
+
+    async def next_due(self, busy: Sequence[str]) -> float | None:
+        """Return when the next waiting entry outside these lanes is due, None when there is none."""
+
+    async def apply(self, settlements: Sequence[Settlement]) -> None:
+        """Write entries, events and reports in one transaction. Contents no entry needs any more are dropped."""
+
+
+@dataclass(frozen=True, slots=True)
+class EntryQuery:
+    """Which entries an operator means; empty fields match everything. `after` is the last one of the page before."""
+
+    queue_id: str = ""
+    recipient: str = ""
+    lane: str = ""
+    domain: str = ""
+    identity: str = ""
+    states: tuple[State, ...] = ()
+    after: tuple[str, int] = ("", -1)
+    limit: int = 1000
+
+
+Change = Callable[[Message, Entry], tuple[Entry, Sequence[Event]] | None]
+"""A pure change an operator asks for: the new entry with its events, or None to leave the entry alone."""
+
+
+class QueueOffice(Protocol):
+    """The queue as operators see and change it."""
+
+    async def entries(self, query: EntryQuery) -> Sequence[tuple[Message, Entry]]:
+        """Return the entries that match, in order of queue id and number."""
+
+    async def change(self, query: EntryQuery, change: Change) -> Sequence[tuple[Message, Entry]]:
+        """Apply the change to every entry that matches and is neither leased nor final, in one transaction.
+
+        Return what was changed, as it is now.
+        """
+
+    async def content(self, queue_id: str) -> bytes | None:
+        """Return the stored content, None when it was dropped or never was."""
+
+    async def depth(self) -> Mapping[tuple[str, State], int]:
+        """Return the number of entries that are not final, by lane and state."""
+
+    async def purge(self, before: float) -> int:
+        """Forget messages created before that time whose entries are all final, with entries and events.
+
+        Works in batches that keep no writer waiting; return how many messages went.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """The place of one queue entry in the ledgers of its identity and its provider."""
+
+    queue_id: str
+    number: int
+    windows: Mapping[str, tuple[Window, ...]]
+    """By ledger key ("identity:…", "provider:…")."""
+
+
+class LimitStore(Protocol):
+    """Rolling windows that hold over restarts, and over all nodes that share the store."""
+
+    async def reserve(self, slots: Sequence[Slot], at: Sequence[float]) -> Sequence[float]:
+        """Give each slot the earliest time, not before its `at`, that breaks none of its windows."""
+
+    async def depart(self, slot: Slot, now: float) -> float:
+        """Move the slot to `now` and return `now` when its windows allow that; else to the next free time, returned."""
+
+    async def forget(self, queue_id: str, numbers: Sequence[int]) -> None:
+        """Give the places of entries back that will never leave."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """What goes out to one or several recipients: the reverse-path and the bytes."""
+
+    reverse_path: str
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One mail transaction to be made: entries of one message whose rendering is the same."""
+
+    message: Message
+    entries: tuple[Entry, ...]
+    render: Callable[[bool], Awaitable[Rendered]]
+    """Called with True when the next hop takes 8-bit content (RFC 6152)."""
+
+
+class Delivery(Protocol):
+    """Makes one mail transaction with a lane's servers."""
+
+    async def deliver(self, lane: str, job: Job) -> Sequence[Outcome]:
+        """Return one outcome for each entry of the job, in order. Does not raise for anything a server can do."""
+
+
+Publish = Callable[[Sequence[Event]], None]
+"""Called with events after they are durable: log line, metrics, webhooks."""
