@@ -1,0 +1,108 @@
+"""Sections about who sends: sending domains, identities, credentials, and the defaults of all of them."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, Field, SecretStr
+
+from relay.config.secrets import SecretHashError, parse_secret_hash, verify_secret
+from relay.config.section import Section
+from relay.config.values import (
+    FROM_FILE,
+    BaseUrl,
+    Count,
+    DomainName,
+    Flag,
+    MailAddress,
+    Name,
+    OptionalDomain,
+    OptionalMailAddress,
+    OptionalName,
+    wrong,
+)
+
+_EXAMPLE_HASH = "blake2b:AAAAAAAAAAAAAAAAAAAAAA==:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
+
+
+class Tracking(Section):
+    """What is rewritten in the mail of a domain."""
+
+    opens: Flag = True
+    clicks: Flag = True
+    base_url: BaseUrl = ""
+    text_links: Flag = False
+    skip_sensitive: Flag = True
+    skip_visible_urls: Flag = True
+    exclude_hosts: tuple[str, ...] = ()
+    pixel: Literal["end", "start"] = "end"
+
+    def over(self, below: "Tracking") -> "Tracking":
+        """Return these switches with those not set here taken from below; without a base URL nothing is tracked."""
+        merged = below.model_copy(update={key: getattr(self, key) for key in self.model_fields_set})
+        return merged if merged.base_url else merged.model_copy(update={"opens": False, "clicks": False})
+
+
+class Dkim(Section):
+    """Which DKIM keys sign: `data_dir/dkim/<domain>/<selector>.pem` (RFC 6376)."""
+
+    selectors: tuple[DomainName, ...] = ()
+
+
+class Defaults(Section):
+    """`[defaults]`: what holds for every domain that says nothing else."""
+
+    provider: Name = "direct"
+    fallback_providers: tuple[Name, ...] = ()
+    tracking: Tracking = Tracking()
+    return_path: OptionalDomain = ""
+    reply_domain: OptionalDomain = ""
+    exclusion: Literal["campaign", "global"] = "campaign"
+    bcc: tuple[MailAddress, ...] = ()
+
+
+class Domain(Defaults):
+    """`[domains."…"]`: a sending domain."""
+
+    dkim: Dkim = Dkim()
+
+    def over(self, below: Defaults) -> Self:
+        """Return this domain with what it does not set taken from the defaults."""
+        inherited = {key: getattr(below, key) for key in Defaults.model_fields if key not in self.model_fields_set}
+        return self.model_copy(update={**inherited, "tracking": self.tracking.over(below.tracking)})
+
+
+class Identity(Section):
+    """`[identities."…"]`: a From address and what it may. A limit of 0 is no limit."""
+
+    display_name: str = ""
+    company: str = ""
+    credentials: tuple[Name, ...] = ()
+    hourly_limit: Count = 40
+    daily_limit: Count = 200
+    provider: OptionalName = ""
+    reply_to: OptionalMailAddress = ""
+    reply_tracking: Flag = False
+    forward_to: tuple[MailAddress, ...] = ()
+    bcc: tuple[MailAddress, ...] = ()
+
+    def over(self, domain: Domain, hourly_limit: int, daily_limit: int) -> Self:
+        """Return this identity with the limits and copies it does not set taken from these."""
+        inherited = {"hourly_limit": hourly_limit, "daily_limit": daily_limit, "bcc": domain.bcc}
+        return self.model_copy(update={k: v for k, v in inherited.items() if k not in self.model_fields_set})
+
+
+def _well_formed(value: SecretStr) -> SecretStr:
+    try:
+        parse_secret_hash(value.get_secret_value())
+    except SecretHashError as error:
+        raise wrong(str(error), "what `relay credential new NAME` prints") from None
+    return value
+
+
+class Credential(Section):
+    """`[credentials.…]`: a name and the hash of its secret."""
+
+    secret_hash: Annotated[SecretStr, FROM_FILE, AfterValidator(_well_formed)] = Field(examples=[_EXAMPLE_HASH])
+
+    def verify(self, secret: str) -> bool:
+        """Tell whether this is the secret, in constant time."""
+        return verify_secret(self.secret_hash.get_secret_value(), secret)

@@ -1,0 +1,103 @@
+"""Sections about connections: listeners, SMTP sessions, delivery, providers, the bounce mailbox."""
+
+from typing import Literal
+
+from pydantic import Field, SecretStr
+
+from relay.config.section import Listening, Section
+from relay.config.values import (
+    Amount,
+    ConfigPath,
+    Count,
+    Flag,
+    Host,
+    ListenAddress,
+    Name,
+    Network,
+    Octets,
+    OptionalDomain,
+    Port,
+    Secret,
+    SomeSeconds,
+    parse_network,
+)
+
+Tls = Literal["none", "starttls", "implicit"]
+LOOPBACK = (parse_network("127.0.0.0/8"), parse_network("::1/128"))
+
+
+class Listener(Listening):
+    """`[[listener]]`: where SMTP comes in."""
+
+    name: Name = Field(examples=["submission"])
+    kind: Literal["submission", "inbound"] = "submission"
+    address: ListenAddress = Field(examples=["127.0.0.1:2525"])
+    tls: Tls = "none"
+    certificate: ConfigPath = None
+    key: ConfigPath = None
+    auth: Literal["optional", "required"] = "optional"
+    allow_networks: tuple[Network, ...] = LOOPBACK
+
+
+class Smtp(Section):
+    """`[smtp]`: what one client may ask of the SMTP server."""
+
+    max_connections: Amount = 1000
+    max_connections_per_client: Amount = 100
+    idle_timeout: SomeSeconds = 300.0
+    data_timeout: SomeSeconds = 180.0
+    max_errors: Amount = 20
+    max_junk_commands: Amount = 100
+    max_auth_failures: Amount = 3
+    max_command_line: Octets = Field(default=2048, ge=512)
+    max_received_hops: Amount = 100
+
+
+class Delivery(Section):
+    """`[delivery]`: how mail leaves."""
+
+    port: Port = 25
+    connections_per_lane: Amount = 10
+    max_connections: Amount = 200
+    messages_per_connection: Amount = 100
+    connect_timeout: SomeSeconds = 30.0
+    command_timeout: SomeSeconds = 300.0
+    data_timeout: SomeSeconds = 600.0
+    idle_timeout: SomeSeconds = 10.0
+    tls: Literal["opportunistic", "require", "none"] = "opportunistic"
+    helo: OptionalDomain = ""
+    ipv6: Flag = True
+    allow_networks: tuple[Network, ...] = ()
+
+
+class Provider(Section):
+    """`[[provider]]`: an upstream SMTP service. Limits and connections of 0 mean none set and the default."""
+
+    name: Name = Field(examples=["provider"])
+    host: Host = Field(examples=["smtp.provider.example"])
+    port: Port = 587
+    tls: Tls = "starttls"
+    username: str = ""
+    password: Secret = SecretStr("")
+    hourly_limit: Count = 0
+    daily_limit: Count = 0
+    connections: Count = 0
+
+
+class Imap(Section):
+    """`[bounces.imap]`: a mailbox bounces come back to."""
+
+    host: Host = Field(examples=["imap.provider.example"])
+    port: Port = 993
+    tls: Tls = "implicit"
+    username: str = Field(min_length=1, examples=["bounces@acme.test"])
+    password: Secret = Field(examples=["secret"])
+    folder: str = Field(default="INBOX", min_length=1)
+    interval: SomeSeconds = 60.0
+
+
+class Bounces(Section):
+    """`[bounces]`: when an address is given up."""
+
+    threshold: Amount = 3
+    imap: Imap | None = None

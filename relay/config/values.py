@@ -1,0 +1,211 @@
+"""The kinds of value a setting can have: durations, sizes, addresses, networks, names, secrets.
+
+Every validator raises `PydanticCustomError` whose text says what is wrong and whose context may hold `allowed`
+(what would be right) and `suggestion` (what was probably meant).
+"""
+
+import re
+from collections.abc import Callable
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from pathlib import Path
+from typing import Annotated, NamedTuple
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, Strict, ValidationInfo
+from pydantic_core import PydanticCustomError
+
+from relay.mail.address import AddressError, parse_address
+
+_DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)")
+_DURATION = re.compile(rf"(?:{_DURATION_PART.pattern})+")
+_SIZE = re.compile(r"(\d+(?:\.\d+)?) ?(B|KB|MB|GB|KiB|MiB|GiB)")
+_NUMBER = re.compile(r"\d+(?:\.\d+)?")
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
+_OCTETS = {"B": 1, "KB": 1000, "MB": 1000**2, "GB": 1000**3, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
+_DURATION_ALLOWED = 'a number with ms, s, m, h, d or w, such as "90s", "5m", "1.5h" or "72h"'
+_SIZE_ALLOWED = 'a number with B, KB, MB, GB, KiB, MiB or GiB, such as "10MB" or "25MiB"'
+_ADDRESS_ALLOWED = '"host:port", such as "127.0.0.1:2525" or "[::1]:2525"'
+
+HOST_NAME = re.compile(
+    r"(?=.{1,253}\Z)[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?(?:\.[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?)*", re.I
+)
+"""A host or domain name in ASCII (RFC 1123 section 2.1, with the underscore DNS allows)."""
+
+
+class FromFile:
+    """Marks a field whose value may also come from a file named by `<key>_file`."""
+
+
+FROM_FILE = FromFile()
+
+
+class HostPort(NamedTuple):
+    """A listening or connecting address: host name or IP address without brackets, and a TCP port."""
+
+    host: str
+    port: int
+
+
+def wrong(problem: str, allowed: str = "", suggestion: str = "") -> PydanticCustomError:
+    """Return the error of a value: what is wrong, what would be right, what was probably meant."""
+    context = {"problem": problem, "allowed": allowed, "suggestion": suggestion}
+    return PydanticCustomError("setting", "{problem}", context)
+
+
+def parse_duration(value: object) -> float:
+    """Return seconds of "90s", "1.5h", "1h30m" or a bare number of seconds."""
+    number = _bare_number(value)
+    if number is not None:
+        return number
+    if not isinstance(value, str) or not _DURATION.fullmatch(value.strip()):
+        raise wrong(f"{_quoted(value)} is not a duration", _DURATION_ALLOWED)
+    return sum(float(amount) * _SECONDS[unit] for amount, unit in _DURATION_PART.findall(value))
+
+
+def parse_size(value: object) -> int:
+    """Return octets of "25MiB", "10MB" or a bare number of octets."""
+    number = _bare_number(value)
+    if number is not None:
+        return int(number)
+    match = _SIZE.fullmatch(value.strip()) if isinstance(value, str) else None
+    if match is None:
+        raise wrong(f"{_quoted(value)} is not a size", _SIZE_ALLOWED)
+    return int(float(match[1]) * _OCTETS[match[2]])
+
+
+def parse_host_port(text: str) -> HostPort:
+    """Split "host:port", "[v6]:port"; port 0 means any free port."""
+    host, colon, port = text.rpartition(":")
+    if not colon or not port.isascii() or not port.isdigit():
+        raise wrong(f"{_quoted(text)} has no port", _ADDRESS_ALLOWED)
+    if int(port) > 65535:
+        raise wrong(f"port {port} is too high", "0 to 65535")
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+    elif ":" in host:
+        raise wrong(f"{_quoted(text)}: an IPv6 address needs brackets", _ADDRESS_ALLOWED, f"[{host}]:{port}")
+    return HostPort(_host(host), int(port))
+
+
+def parse_network(value: object) -> IPv4Network | IPv6Network:
+    """Return the network of "10.0.0.0/8", "::1/128" or a single address."""
+    if isinstance(value, IPv4Network | IPv6Network):
+        return value
+    if isinstance(value, str):
+        try:
+            network = ip_network(value.strip(), strict=False)
+        except ValueError:
+            pass
+        else:
+            if str(network.network_address) != str(ip_address(value.strip().partition("/")[0])):
+                raise wrong(f"{_quoted(value)} has bits set behind its prefix", suggestion=str(network))
+            return network
+    raise wrong(f"{_quoted(value)} is not a network", 'an address with a prefix length, such as "10.0.0.0/8"')
+
+
+def _bare_number(value: object) -> float | None:
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < float("inf"):
+        return float(value)
+    if isinstance(value, str) and _NUMBER.fullmatch(value.strip()):
+        return float(value)
+    return None
+
+
+def _quoted(value: object) -> str:
+    return f'"{value}"' if isinstance(value, str) else str(value).lower() if isinstance(value, bool) else repr(value)
+
+
+def _positive(value: float) -> float:
+    if value <= 0:
+        raise wrong("is zero", "more than zero")
+    return value
+
+
+def _host(value: str) -> str:
+    try:
+        return str(ip_address(value))
+    except ValueError:
+        pass
+    if not HOST_NAME.fullmatch(value):
+        raise wrong(f"{_quoted(value)} is not a host name or IP address")
+    return value
+
+
+def _domain(value: str) -> str:
+    name = value.strip().lower().rstrip(".")
+    if not HOST_NAME.fullmatch(name):
+        raise wrong(f"{_quoted(value)} is not a domain name", 'a name in ASCII (A-labels), such as "acme.test"')
+    return name
+
+
+def _mail_address(value: str) -> str:
+    try:
+        return str(parse_address(value.strip()))
+    except AddressError as error:
+        raise wrong(f"{_quoted(value)} is not a mail address: {error}", '"local@domain"') from None
+
+
+def _base_url(value: str) -> str:
+    url = value.strip().rstrip("/")
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise wrong(f"{_quoted(value)} is not an absolute URL", '"https://host" or "http://host:port"')
+    if parts.query or parts.fragment or parts.username is not None:
+        raise wrong(f"{_quoted(value)} has a query, a fragment or a user in it", "scheme, host, port and path only")
+    return url
+
+
+def _name(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}", value):
+        raise wrong(f"{_quoted(value)} is not a name", "letters, digits, dot, hyphen and underscore, at most 64")
+    return value
+
+
+def _listen(value: str) -> str:
+    parse_host_port(value)
+    return value
+
+
+def _beside_config(value: object, info: ValidationInfo) -> object:
+    """Resolve a relative path against the folder of the configuration file; "" is no path."""
+    if value in ("", None):
+        return None
+    base = info.context.get("folder") if isinstance(info.context, dict) else None
+    return base / value if isinstance(base, Path) and isinstance(value, str) else value
+
+
+def _unless_empty(check: Callable[[str], str]) -> AfterValidator:
+    """Let the empty string pass: it means "none" or "the default"."""
+    return AfterValidator(lambda value: check(value) if value else "")
+
+
+Flag = Annotated[bool, Strict()]
+Count = Annotated[int, Strict(), Field(ge=0)]
+"""A number from 0."""
+Amount = Annotated[int, Strict(), Field(ge=1)]
+"""A number from 1."""
+Port = Annotated[int, Strict(), Field(ge=1, le=65535)]
+Seconds = Annotated[float, BeforeValidator(parse_duration)]
+"""A duration in seconds, zero allowed."""
+SomeSeconds = Annotated[float, BeforeValidator(parse_duration), AfterValidator(_positive)]
+"""A duration in seconds above zero."""
+Octets = Annotated[int, BeforeValidator(parse_size), AfterValidator(_positive)]
+"""A size in octets above zero."""
+Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(parse_network)]
+Name = Annotated[str, AfterValidator(_name)]
+"""A name people give to a listener, provider, selector or credential."""
+OptionalName = Annotated[str, _unless_empty(_name)]
+Host = Annotated[str, AfterValidator(_host)]
+DomainName = Annotated[str, AfterValidator(_domain)]
+OptionalDomain = Annotated[str, _unless_empty(_domain)]
+MailAddress = Annotated[str, AfterValidator(_mail_address)]
+OptionalMailAddress = Annotated[str, _unless_empty(_mail_address)]
+ListenAddress = Annotated[str, AfterValidator(_listen)]
+OptionalListenAddress = Annotated[str, _unless_empty(_listen)]
+BaseUrl = Annotated[str, _unless_empty(_base_url)]
+DataDir = Annotated[Path, BeforeValidator(_beside_config)]
+ConfigPath = Annotated[Path | None, BeforeValidator(_beside_config)]
+"""A file; relative names stand beside the configuration file."""
+Secret = Annotated[SecretStr, FROM_FILE]
+Secrets = Annotated[tuple[SecretStr, ...], FROM_FILE]
+"""Secrets one a line when they come from a file."""
