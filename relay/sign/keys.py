@@ -67,7 +67,7 @@ def load_key(pem: bytes, domain: str, selector: str) -> SigningKey:
     line ends. The numbers of an RSA key are checked against each other, which takes some ten milliseconds. Raises
     KeyFaultError.
     """
-    _check_names(selector, domain)
+    check_names(selector, domain)
     private = _checked(pem)
     return SigningKey(domain.lower(), selector, _algorithm(private), _to_pem(private))
 
@@ -81,9 +81,20 @@ def generate_key(algorithm: Algorithm, bits: int = 2048) -> bytes:
     return _to_pem(generate_private_key(public_exponent=65537, key_size=bits))
 
 
+def check_names(selector: str, domain: str) -> None:
+    """Raise KeyFaultError unless `<selector>._domainkey.<domain>` is a DNS name; the selector may have dots."""
+    for what, name in (("domain", domain), ("selector", selector)):
+        if not name.isascii():
+            raise KeyFaultError(f"the {what} {name!r} is not ASCII: write an international name in its xn-- form")
+        if not _NAME.fullmatch(name):
+            raise KeyFaultError(f"the {what} {name!r} is not a DNS name: labels of letters, digits and -, dots between")
+    if len(selector) + len("._domainkey.") + len(domain) > 253:
+        raise KeyFaultError(f"the selector {selector!r} and the domain {domain!r} make a DNS name of over 253 octets")
+
+
 def record_name(selector: str, domain: str) -> str:
     """Return the DNS name the public key is looked up under (RFC 6376 section 3.6.2.1)."""
-    _check_names(selector, domain)
+    check_names(selector, domain)
     return f"{selector}._domainkey.{domain.lower()}"
 
 
@@ -110,16 +121,6 @@ def zone_line(name: str, text: str) -> str:
     pieces = (text[at : at + _STRING_OCTETS] for at in range(0, len(text), _STRING_OCTETS))
     strings = " ".join('"' + piece.replace("\\", r"\\").replace('"', r"\"") + '"' for piece in pieces)
     return f"{name.rstrip('.')}. IN TXT {strings}"
-
-
-def _check_names(selector: str, domain: str) -> None:
-    for what, name in (("domain", domain), ("selector", selector)):
-        if not name.isascii():
-            raise KeyFaultError(f"the {what} {name!r} is not ASCII: write an international name in its xn-- form")
-        if not _NAME.fullmatch(name):
-            raise KeyFaultError(f"the {what} {name!r} is not a DNS name: labels of letters, digits and -, dots between")
-    if len(selector) + len("._domainkey.") + len(domain) > 253:
-        raise KeyFaultError(f"the selector {selector!r} and the domain {domain!r} make a DNS name of over 253 octets")
 
 
 def _checked(pem: bytes) -> PrivateKey:

@@ -1,0 +1,92 @@
+"""`relay dkim`: make the keys a sending domain signs with."""
+
+import os
+from pathlib import Path
+from typing import Literal
+
+import click
+
+from relay.sign.files import write_key
+from relay.sign.keys import KeyFaultError, SigningKey, dns_record, generate_key, load_key, record_name, zone_line
+
+
+class CannotCreateError(click.ClickException):
+    """The key file cannot be made (sysexits EX_CANTCREAT)."""
+
+    exit_code = 73
+
+
+@click.group()
+def dkim() -> None:
+    """Make the keys a sending domain signs with (DKIM, RFC 6376)."""
+
+
+@dkim.command()
+@click.argument("domain")
+@click.option("--selector", default="s1", show_default=True, help="Name of the key below _domainkey.DOMAIN.")
+@click.option("--algorithm", type=click.Choice(["rsa", "ed25519"]), default="rsa", show_default=True)
+@click.option(
+    "--bits",
+    type=click.IntRange(1024, 4096),
+    default=2048,
+    show_default=True,
+    help="Length of an RSA key. Over 2048 takes several times as long to sign with, and some DNS hosts refuse it.",
+)
+@click.option("-c", "--config", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="relay.toml.")
+@click.option(
+    "--data-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="The data folder of the server, instead of the configuration file that names it.",
+)
+def new(
+    domain: str,
+    selector: str,
+    algorithm: Literal["rsa", "ed25519"],
+    bits: int,
+    config: Path | None,
+    data_dir: Path | None,
+) -> None:
+    """Make a signing key for DOMAIN and show the DNS record to publish.
+
+    A key that is there already is never replaced: take another selector.
+    """
+    folder = _data_dir(config, data_dir)
+    try:
+        pem = generate_key("rsa-sha256" if algorithm == "rsa" else "ed25519-sha256", bits)
+        path = write_key(folder, domain, selector, pem)
+        _hand_over(path, folder)
+    except KeyFaultError as fault:
+        raise click.UsageError(str(fault)) from None
+    except OSError as fault:
+        raise CannotCreateError(f"no key was made: {fault}") from None
+    _show(load_key(pem, domain, selector), path)
+
+
+def _show(key: SigningKey, path: Path) -> None:
+    name, value = record_name(key.selector, key.domain), dns_record(key)
+    click.echo(f"The key is in {path}\n")
+    click.echo("Publish this TXT record:")
+    click.echo(f"  name   {name}")
+    click.echo(f"  value  {value}\n")
+    click.echo("The same as a line of a zone file:")
+    click.echo(f"  {zone_line(name, value)}\n")
+    click.echo("Once it can be looked up, let the domain sign with it:")
+    click.echo(f'  [domains."{key.domain}"]\n  dkim = {{ selectors = ["{key.selector}"] }}')
+
+
+def _hand_over(path: Path, folder: Path) -> None:
+    """Give a key made by root to the owner of the data folder: the server that signs with it runs as that user."""
+    if os.geteuid() == 0:
+        owner = folder.stat()
+        for made in (path, path.parent, path.parent.parent):
+            os.chown(made, owner.st_uid, owner.st_gid)
+
+
+def _data_dir(config: Path | None, data_dir: Path | None) -> Path:
+    if data_dir is not None and config is None:
+        return data_dir
+    if config is not None and data_dir is None:
+        from relay.config import load
+
+        return load(config).server.data_dir
+    raise click.UsageError("say where the keys lie: -c FILE or --data-dir FOLDER, and not both")
