@@ -92,10 +92,19 @@ def addr_spec(value: bytes) -> str:
 
     Comments and quoted strings are passed over; linear in the value (RFC 5322 section 3.4).
     """
+    return next(iter(addr_specs(value)), "")
+
+
+def addr_specs(value: bytes) -> list[str]:
+    """Return all addresses of a From-like value, in order."""
     text = _without_quotes_and_comments(value.decode("utf-8", "surrogateescape"))
-    match = _ADDR_SPEC.search(text)
-    bare = match[1] if match else text.split(",")[0].strip()
-    return bare if "@" in bare and " " not in bare else ""
+    found = []
+    for mailbox in text.split(","):
+        match = _ADDR_SPEC.search(mailbox)
+        bare = match[1] if match else mailbox.strip(" \t;")
+        if "@" in bare and " " not in bare:
+            found.append(bare)
+    return found
 
 
 def _without_quotes_and_comments(text: str) -> str:

@@ -90,13 +90,3 @@ def move(entry: Entry, state: State) -> Entry:
     if state not in MOVES[entry.state]:
         raise StateError(f"{entry.queue_id}/{entry.number}: no move from {entry.state} to {state}")
     return replace(entry, state=state)
-
-
-def direct_lane(domain: str) -> str:
-    """Return the lane of a destination reached by its MX hosts."""
-    return f"mx:{domain}"
-
-
-def provider_lane(name: str) -> str:
-    """Return the lane of an upstream provider."""
-    return f"provider:{name}"

@@ -5,18 +5,12 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from relay.events.event import Event
+from relay.events.ports import Publish as Publish
+from relay.events.ports import StoreError as StoreError
 from relay.limits.window import Window
 from relay.queue.entry import Entry, State
 from relay.queue.message import Accepted, Claimed, Message, Settlement
 from relay.queue.outcome import Outcome
-
-
-class StoreError(Exception):
-    """The store could not make a change durable; nothing was changed. `full` when space or a quota ran out."""
-
-    def __init__(self, message: str, *, full: bool = False) -> None:
-        super().__init__(message)
-        self.full = full
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +142,3 @@ class Delivery(Protocol):
 
     async def deliver(self, lane: str, job: Job) -> Sequence[Outcome]:
         """Return one outcome for each entry of the job, in order. Does not raise for anything a server can do."""
-
-
-Publish = Callable[[Sequence[Event]], None]
-"""Called with events after they are durable: log line, metrics, webhooks."""

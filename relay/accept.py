@@ -1,0 +1,198 @@
+"""Accepting: the steps before 250. What is answered with 250 is on disk; everything else was never taken."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from email.utils import formatdate
+
+from relay.clock import Clock
+from relay.config.settings import Settings
+from relay.events.event import Event, Kind
+from relay.mail.envelope import Envelope, Recipient
+from relay.mail.instructions import InstructionError
+from relay.mail.lane import lane_of
+from relay.mail.reply import Reply
+from relay.mail.session import Session, Transaction
+from relay.policy import Facts, Refuse, Route, decide, may_relay, may_use, read_facts
+from relay.queue.entry import Entry
+from relay.queue.message import Accepted, Message, Policy
+from relay.queue.ports import LimitStore, Publish, QueueStore, Slot, StoreError
+
+
+@dataclass(frozen=True, slots=True)
+class Accept:
+    """Takes transactions of submission listeners into the queue."""
+
+    settings: Callable[[], Settings]
+    store: QueueStore
+    limits: LimitStore
+    clock: Clock
+    new_id: Callable[[float], str]
+    publish: Publish
+    wake: Callable[[], None]
+    """Tells the runner that something may be due."""
+
+    def may_send(self, session: Session, envelope: Envelope) -> Reply | None:
+        """Tell why this client may not start a transaction with that reverse-path, None when it may."""
+        settings = self.settings()
+        return may_relay(settings, session) or may_use(settings, session, envelope.reverse_path)
+
+    async def accept(self, transaction: Transaction) -> Reply:
+        """Take the message or say why not; 250 only when it is durable."""
+        settings, now = self.settings(), self.clock()
+        try:
+            facts = read_facts(transaction.content)
+        except InstructionError as error:
+            return Reply(554, "5.6.0", str(error))
+        decided = decide(settings, transaction.session, transaction.envelope, facts, now)
+        if isinstance(decided, Refuse):
+            return decided.reply
+        queue_id = self.new_id(now)
+        message = _message(queue_id, transaction, facts, decided, settings.server.hostname, now)
+        try:
+            release = await self._reserve(queue_id, transaction.envelope, decided, now)
+            lifetime = settings.queue.lifetime
+            latest = max(now, decided.not_before) + lifetime
+            if max(release) > latest:
+                await self.limits.forget(queue_id, range(len(release)))
+                return _over_limit(decided, max(release), now)
+            entries = _entries(message, transaction.envelope.recipients, release, lifetime, now)
+            accepted = Accepted(
+                message, transaction.content, entries, _created(message, entries, facts.instructions.unknown, now)
+            )
+            await self.store.enqueue(accepted)
+        except StoreError as error:
+            return store_trouble(error)
+        self.publish(accepted.events)
+        self.wake()
+        return Reply(250, "2.0.0", f"Ok: queued as {queue_id}")
+
+    async def _reserve(self, queue_id: str, envelope: Envelope, route: Route, now: float) -> list[float]:
+        """Return a departure time for each recipient."""
+        earliest = max(now, route.not_before)
+        if not route.ledgers:
+            return [earliest] * len(envelope.recipients)
+        slots = [Slot(queue_id, number, route.ledgers) for number in range(len(envelope.recipients))]
+        return list(await self.limits.reserve(slots, [earliest] * len(slots)))
+
+
+def store_trouble(error: StoreError) -> Reply:
+    """Return the reply to give while nothing can be made durable (RFC 3463: 4.3.1 full, 4.3.0 other)."""
+    if error.full:
+        return Reply(452, "4.3.1", "Insufficient system storage, try again later")
+    return Reply(451, "4.3.0", "The queue cannot store mail at the moment, try again later")
+
+
+def _over_limit(route: Route, release_at: float, now: float) -> Reply:
+    who = route.identity or next(iter(route.ledgers))
+    hours = (release_at - now) / 3600
+    return Reply(
+        451,
+        "4.7.1",
+        f"Sending limit of {who} is used up for longer than the queue keeps mail ({hours:.0f} h): try again later",
+    )
+
+
+def _message(queue_id: str, transaction: Transaction, facts: Facts, route: Route, hostname: str, now: float) -> Message:
+    envelope, session, asked = transaction.envelope, transaction.session, facts.instructions
+    message_id = facts.message_id or f"<{queue_id}@{route.domain or hostname}>"
+    policy = Policy(
+        domain=route.domain,
+        identity=route.identity,
+        tracking=route.tracking,
+        return_path=route.return_path,
+        provider=route.provider,
+        fallback_providers=route.fallback_providers,
+        added_fields=added_fields(queue_id, transaction, facts, message_id, hostname, now),
+    )
+    return Message(
+        queue_id=queue_id,
+        created_at=now,
+        reverse_path=envelope.reverse_path,
+        policy=policy,
+        smtputf8=envelope.smtputf8,
+        ret=envelope.ret,
+        envid=envelope.envid,
+        size=len(transaction.content),
+        message_id=message_id,
+        header_from=facts.header_from,
+        subject=facts.subject,
+        credential=session.credential,
+        client=session.client,
+        campaign=asked.campaign,
+        tags=asked.tags,
+        metadata=asked.metadata,
+    )
+
+
+def added_fields(
+    queue_id: str, transaction: Transaction, facts: Facts, message_id: str, hostname: str, now: float
+) -> bytes:
+    """Return the fields put in front: Received (RFC 5321 section 4.4), Date and Message-ID when missing (RFC 6409)."""
+    lines = [received(queue_id, transaction.session, transaction.envelope, hostname, now)]
+    if not facts.has_date:
+        lines.append(f"Date: {formatdate(now)}")
+    if not facts.message_id:
+        lines.append(f"Message-ID: {message_id}")
+    return "".join(f"{line}\r\n" for line in lines).encode("utf-8", "replace")
+
+
+def received(queue_id: str, session: Session, envelope: Envelope, hostname: str, now: float) -> str:
+    """Return our trace field; it names the recipient only when there is one, so that none learns of another."""
+    literal = f"IPv6:{session.client}" if ":" in session.client else session.client
+    only = f"\r\n\tfor <{envelope.recipients[0].address}>" if len(envelope.recipients) == 1 else ""
+    return (
+        f"Received: from {session.helo or 'unknown'} ([{literal}])\r\n"
+        f"\tby {hostname} (relay) with {_with(session, envelope)} id {queue_id}{only};\r\n\t{formatdate(now)}"
+    )
+
+
+def _with(session: Session, envelope: Envelope) -> str:
+    """Return the protocol of the transmission (RFC 3848, RFC 6531 section 4.3)."""
+    secured = ("S" if session.tls else "") + ("A" if session.credential else "")
+    if envelope.smtputf8:
+        return f"UTF8SMTP{secured}"
+    return f"ESMTP{secured}" if session.extended else "SMTP"
+
+
+def _entries(
+    message: Message, recipients: tuple[Recipient, ...], release: list[float], lifetime: float, now: float
+) -> tuple[Entry, ...]:
+    return tuple(
+        Entry(
+            queue_id=message.queue_id,
+            number=number,
+            recipient=recipient.address,
+            lane=lane_of(message.policy.provider, recipient.address),
+            created_at=now,
+            expires_at=release_at + lifetime,
+            next_attempt_at=release_at,
+            release_at=release_at if release_at > now else 0.0,
+            notify=recipient.notify,
+            orcpt=recipient.orcpt,
+        )
+        for number, (recipient, release_at) in enumerate(zip(recipients, release, strict=True))
+    )
+
+
+def _created(message: Message, entries: tuple[Entry, ...], unknown: tuple[str, ...], now: float) -> tuple[Event, ...]:
+    shared: dict[str, object] = {
+        "reverse_path": message.reverse_path,
+        "message_id": message.message_id,
+        "identity": message.policy.identity,
+        "domain": message.policy.domain,
+        "size": message.size,
+        "client": message.client,
+    }
+    if unknown:
+        shared["ignored_fields"] = list(unknown)
+    return tuple(
+        Event(
+            Kind.CREATED,
+            now,
+            entry.queue_id,
+            entry.number,
+            entry.recipient,
+            shared | {"lane": entry.lane} | ({"release_at": entry.release_at} if entry.release_at else {}),
+        )
+        for entry in entries
+    )

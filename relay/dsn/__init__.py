@@ -1,0 +1,1 @@
+"""Delivery status notifications: made by us, and understood when others send them."""

@@ -1,0 +1,173 @@
+"""Delivery status notifications we send (RFC 3464 in the multipart/report of RFC 6522; UTF-8 addresses by RFC 6533)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from email.utils import formatdate
+from enum import StrEnum
+
+from relay.mail.headers import body_start
+from relay.mail.reply import Reply
+
+
+class Action(StrEnum):
+    """What happened to the recipient (RFC 3464 section 2.3.3)."""
+
+    FAILED = "failed"
+    DELAYED = "delayed"
+    RELAYED = "relayed"
+
+
+@dataclass(frozen=True, slots=True)
+class Fate:
+    """What became of one recipient."""
+
+    recipient: str
+    reply: Reply
+    orcpt: str = ""
+    """Original recipient with its address type, decoded: "rfc822;someone@example.com"."""
+    remote: str = ""
+    """Server that gave the reply, "" when the reply is our own."""
+    attempted_at: float = 0.0
+    retry_until: float = 0.0
+    """Until when a delayed recipient is tried (Unix seconds)."""
+    explanation: str = ""
+    """What the reply means and what can be done, in words for people."""
+
+
+@dataclass(frozen=True, slots=True)
+class Original:
+    """The message a notification is about."""
+
+    queue_id: str
+    reverse_path: str
+    arrived_at: float
+    content: bytes
+    envid: str = ""
+    full: bool = False
+    """Return the whole content, not only its header (RET=FULL, RFC 3461 section 4.3)."""
+
+
+_SUBJECTS = {
+    Action.FAILED: "Your message could not be delivered",
+    Action.DELAYED: "Your message is delayed",
+    Action.RELAYED: "Your message was handed on",
+}
+
+_OPENINGS = {
+    Action.FAILED: "Your message could not be delivered to:",
+    Action.DELAYED: (
+        "Your message has not been delivered yet. It stays in the queue and is tried again;\r\n"
+        "you need not send it again. It is waiting to reach:"
+    ),
+    Action.RELAYED: "Your message was handed on to a mail server that does not report further, for:",
+}
+
+
+def compose(
+    action: Action, original: Original, fates: Sequence[Fate], *, hostname: str, report_id: str, now: float
+) -> bytes:
+    """Return the whole notification, CRLF-ended, to be sent with a null reverse-path to the original's reverse-path.
+
+    `report_id` makes Message-ID and boundary unique. Addresses outside ASCII switch the parts to RFC 6533.
+    """
+    international = not all(text.isascii() for fate in fates for text in (fate.recipient, fate.orcpt))
+    international = international or not original.reverse_path.isascii()
+    boundary = f"={report_id}="
+    header = _header(action, original, hostname, report_id, boundary, now)
+    parts = (
+        _part("text/plain; charset=utf-8", "8bit", _prose(action, original, fates, hostname).encode()),
+        _part(
+            "message/global-delivery-status" if international else "message/delivery-status",
+            "8bit" if international else "7bit",
+            _status(action, original, fates, hostname).encode(),
+        ),
+        _returned(original),
+    )
+    delimiter = f"--{boundary}\r\n".encode()
+    body = b"".join(delimiter + part for part in parts)
+    return header.encode() + b"\r\n" + body + f"--{boundary}--\r\n".encode()
+
+
+def _header(action: Action, original: Original, hostname: str, report_id: str, boundary: str, now: float) -> str:
+    lines = (
+        f"From: Mail Delivery System <MAILER-DAEMON@{hostname}>",
+        f"To: <{original.reverse_path}>",
+        f"Subject: {_SUBJECTS[action]}",
+        f"Date: {formatdate(now)}",
+        f"Message-ID: <{report_id}@{hostname}>",
+        "Auto-Submitted: auto-replied",
+        "MIME-Version: 1.0",
+        "Content-Type: multipart/report; report-type=delivery-status;",
+        f'\tboundary="{boundary}"',
+    )
+    return "".join(f"{line}\r\n" for line in lines)
+
+
+def _part(content_type: str, encoding: str, body: bytes) -> bytes:
+    header = f"Content-Type: {content_type}\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n"
+    return header.encode() + body + b"\r\n"
+
+
+def _prose(action: Action, original: Original, fates: Sequence[Fate], hostname: str) -> str:
+    lines = [f"This is the mail system at {hostname}.", "", _OPENINGS[action], ""]
+    for fate in fates:
+        lines.append(f"  {fate.recipient}")
+        said = f"{fate.remote} said" if fate.remote else "Reason"
+        lines.append(f"    {said}: {_one_line(str(fate.reply))}")
+        if fate.explanation:
+            lines.append(f"    {fate.explanation}")
+        if fate.retry_until:
+            lines.append(f"    It will be tried until {formatdate(fate.retry_until)}.")
+        lines.append("")
+    lines.append(f"Queue id: {original.queue_id}")
+    return "".join(f"{line}\r\n" for line in lines)
+
+
+def _status(action: Action, original: Original, fates: Sequence[Fate], hostname: str) -> str:
+    """Return the body of the delivery-status part (RFC 3464 section 2)."""
+    message = [f"Reporting-MTA: dns; {hostname}", f"X-Relay-Queue-Id: {original.queue_id}"]
+    if original.envid:
+        message.insert(0, f"Original-Envelope-Id: {original.envid}")
+    message.append(f"Arrival-Date: {formatdate(original.arrived_at)}")
+    groups = [message, *(_recipient_fields(action, fate) for fate in fates)]
+    return "\r\n".join("".join(f"{line}\r\n" for line in group) for group in groups)
+
+
+def _recipient_fields(action: Action, fate: Fate) -> list[str]:
+    kind = "rfc822" if fate.recipient.isascii() else "utf-8"
+    lines = []
+    if fate.orcpt:
+        lines.append("Original-Recipient: " + fate.orcpt.replace(";", "; ", 1))
+    lines += [
+        f"Final-Recipient: {kind}; {fate.recipient}",
+        f"Action: {action}",
+        f"Status: {_status_code(action, fate.reply)}",
+    ]
+    if fate.remote:
+        lines.append(f"Remote-MTA: dns; {fate.remote.partition('[')[0]}")
+    lines.append(f"Diagnostic-Code: smtp; {_one_line(str(fate.reply))}")
+    if fate.attempted_at:
+        lines.append(f"Last-Attempt-Date: {formatdate(fate.attempted_at)}")
+    if fate.retry_until:
+        lines.append(f"Will-Retry-Until: {formatdate(fate.retry_until)}")
+    return lines
+
+
+def _status_code(action: Action, reply: Reply) -> str:
+    """Return the enhanced status; a failure reports class 5 whatever the last reply was (RFC 3464 section 2.3.4)."""
+    wanted = {Action.FAILED: "5", Action.DELAYED: "4", Action.RELAYED: "2"}[action]
+    if not reply.status:
+        return f"{wanted}.0.0"
+    return wanted + reply.status[1:]
+
+
+def _returned(original: Original) -> bytes:
+    """Return the part with the original, whole or its header only."""
+    content = original.content if original.full else original.content[: body_start(original.content)]
+    encoding = "7bit" if content.isascii() else "8bit"
+    return _part("message/rfc822" if original.full else "text/rfc822-headers", encoding, content)
+
+
+def _one_line(text: str) -> str:
+    """Join a reply's lines: field bodies must not carry line ends, and stay far below the line limit of 998 octets."""
+    return " ".join(text.split())[:900]

@@ -1,0 +1,164 @@
+"""The log: one structured line for each step, in JSON, for people, or in Postfix's form for its tools.
+
+Every line has a name from LINES, and every line about a message carries its `queue_id`. `docs/log.md` lists them.
+"""
+
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable, MutableMapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TextIO
+
+import structlog
+
+from relay.config.settings import Log
+
+LINES: dict[str, str] = {
+    "server.started": "All listeners are open. listeners, tracker, admin, version.",
+    "server.stopping": "SIGTERM or SIGINT came: nothing new is taken, transactions in hand end. signal.",
+    "server.stopped": "Everything is closed.",
+    "config.reloaded": "New settings hold from now on. changed, restart_needed.",
+    "config.rejected": "A reload found faults; the old settings stay. faults.",
+    "config.warning": "The settings are usable, but look at this. warning.",
+    "keys.created": "A new tracker key was made because none was configured. file.",
+    "keys.missing": "A configured DKIM key is not there; the domain's mail goes out without it. domain, selector, file.",
+    "queue.recovered": "Entries an earlier process left in hand are waiting again. entries.",
+    "queue.purged": "Stories older than the retention were forgotten. messages.",
+    "store.trouble": "The store does not answer; mail is refused with 451 or 452 until it does. error, full.",
+    "store.recovered": "The store answers again. seconds.",
+    "smtp.connected": "A client connected (level debug). client, listener.",
+    "smtp.refused": "A client or transaction was refused. client, listener, reply, reverse_path, recipient.",
+    "smtp.auth_failed": "A client gave a wrong secret. client, listener, credential.",
+    "smtp.failed": "Accepting a message raised; the client was told 451 4.3.0. client, error.",
+    "message.created": "A recipient's entry is on disk. lane, reverse_path, message_id, identity, domain, size, release_at.",
+    "message.processed": "Rendering and delivery began. lane, pixel, links, tracked, skipped.",
+    "message.delivered": "The receiving server took it. lane, remote, reply, status, attempt, delay.",
+    "message.deferred": "A temporary failure; it is tried again. lane, remote, reply, status, attempt, delay, next_attempt_at.",
+    "message.bounced": "Refused for good, or not delivered in time. lane, remote, reply, status, attempt, delay, reason.",
+    "message.dropped": "We decided not to send it. reason.",
+    "message.open": "The pixel was fetched. client, user_agent, machine.",
+    "message.click": "A link was followed. target, client, user_agent, machine.",
+    "message.reply": "Somebody answered.",
+    "message.unsubscribe": "The recipient unsubscribed. client, user_agent.",
+    "message.complaint": "The recipient's provider reported a complaint.",
+    "delivery.failed": "An attempt raised; the message is deferred. error.",
+    "render.failed": "A renderer crashed, hung or ran out of memory; the message goes out as it came. reason.",
+    "events.spooled": "Events wait in the spool file until the store answers. events, file.",
+    "events.unspooled": "Events from the spool file are in the store now. events.",
+    "library.message": "A library had something to say. logger, message.",
+}
+"""Every line there is: what it says, and the fields it has besides timestamp, level and queue_id."""
+
+_LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+_LEVEL_OF = {
+    "smtp.connected": "debug",
+    "config.warning": "warning",
+    "config.rejected": "error",
+    "keys.missing": "warning",
+    "store.trouble": "error",
+    "smtp.auth_failed": "warning",
+    "smtp.failed": "error",
+    "delivery.failed": "error",
+    "render.failed": "warning",
+    "events.spooled": "warning",
+    "library.message": "warning",
+}
+
+Emit = Callable[..., None]
+"""`log("message.delivered", queue_id=…, …)`: writes one line."""
+
+
+def open_log(settings: Log, data_dir: Path) -> Emit:
+    """Return the function that writes lines as configured; libraries' warnings come through it too."""
+    stream = sys.stderr if not settings.file else (data_dir / settings.file).open("a", encoding="utf-8", buffering=1)
+    return make_log(stream, settings.format, _LEVELS[settings.level])
+
+
+def make_log(stream: TextIO, form: str, level: int = logging.INFO) -> Emit:
+    """Return the function that writes lines of that form ("json", "console" or "postfix") to the stream."""
+    renderers: dict[str, Callable[[Any, str, MutableMapping[str, Any]], str]] = {
+        "json": _as_json,
+        "console": _as_console,
+        "postfix": _as_postfix,
+    }
+    logger = structlog.wrap_logger(
+        structlog.WriteLogger(stream),
+        processors=[renderers[form]],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        cache_logger_on_first_use=True,
+    ).bind()
+
+    def emit(line: str, **fields: object) -> None:
+        if line not in LINES:
+            raise KeyError(f"no log line is called {line}")
+        name = _LEVEL_OF.get(line, "info")
+        getattr(logger, name)(line, level=name, **fields)
+
+    logging.basicConfig(handlers=[_Library(emit)], level=logging.WARNING, force=True)
+    return emit
+
+
+class _Library(logging.Handler):
+    """Passes on what libraries log."""
+
+    def __init__(self, emit: Emit) -> None:
+        super().__init__()
+        self._emit = emit
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._emit("library.message", logger=record.name, message=record.getMessage())
+
+
+def _as_json(_: Any, __: str, event: MutableMapping[str, Any]) -> str:
+    return json.dumps(
+        {"timestamp": _now().isoformat(timespec="milliseconds"), "event": event.pop("event"), **event},
+        ensure_ascii=True,
+        default=str,
+        separators=(",", ":"),
+    )
+
+
+def _as_console(_: Any, __: str, event: MutableMapping[str, Any]) -> str:
+    name, level = event.pop("event"), event.pop("level", "info")
+    fields = " ".join(f"{key}={_safe(value)}" for key, value in event.items() if value not in ("", None))
+    return f"{_now().astimezone():%H:%M:%S} {level:<7} {name:<18} {fields}"
+
+
+_POSTFIX_STATUS = {"message.delivered": "sent", "message.deferred": "deferred", "message.bounced": "bounced"}
+
+
+def _as_postfix(_: Any, __: str, event: MutableMapping[str, Any]) -> str:
+    """Return the line as Postfix would have written it, so that its log tools go on working."""
+    name, queue_id = event.pop("event"), event.pop("queue_id", "")
+    prefix = f"{_now().astimezone():%b %e %H:%M:%S} {os.uname().nodename} relay"
+    if name == "message.created":
+        return (
+            f"{prefix}/smtpd[{os.getpid()}]: {queue_id}: client=unknown[{event.get('client', '')}]\n"
+            f"{prefix}/cleanup[{os.getpid()}]: {queue_id}: message-id={_safe(event.get('message_id', ''))}\n"
+            f"{prefix}/qmgr[{os.getpid()}]: {queue_id}: from=<{_safe(event.get('reverse_path', ''))}>, "
+            f"size={event.get('size', 0)}, nrcpt=1 (queue active)"
+        )
+    if name in _POSTFIX_STATUS:
+        return (
+            f"{prefix}/smtp[{os.getpid()}]: {queue_id}: to=<{_safe(event.get('recipient', ''))}>, "
+            f"relay={event.get('remote') or 'none'}, delay={event.get('delay', 0):.2g}, delays=0/0/0/0, "
+            f"dsn={event.get('status') or _POSTFIX_DSN[name]}, status={_POSTFIX_STATUS[name]} "
+            f"({_safe(event.get('reply', ''))})"
+        )
+    fields = ", ".join(f"{key}={_safe(value)}" for key, value in event.items() if key != "level")
+    return f"{prefix}/server[{os.getpid()}]: {queue_id + ': ' if queue_id else ''}{name} {fields}"
+
+
+_POSTFIX_DSN = {"message.delivered": "2.0.0", "message.deferred": "4.0.0", "message.bounced": "5.0.0"}
+
+
+def _safe(value: object) -> str:
+    """Return the value on one line, control characters escaped: what strangers wrote must not forge lines."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in str(value))
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

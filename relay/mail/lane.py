@@ -1,0 +1,21 @@
+"""Lanes: what shares connections, caps and pace. A lane is a destination site or an upstream provider."""
+
+from relay.mail.address import domain_of
+
+DIRECT = "direct"
+"""Name of the built-in provider: delivery to the MX hosts of the recipient's domain."""
+
+_DIRECT_PREFIX = "mx:"
+_PROVIDER_PREFIX = "provider:"
+
+
+def lane_of(provider: str, recipient: str) -> str:
+    """Return the lane a recipient's mail takes with that provider: `mx:<domain>` or `provider:<name>`."""
+    return _DIRECT_PREFIX + domain_of(recipient) if provider == DIRECT else _PROVIDER_PREFIX + provider
+
+
+def lane_target(lane: str) -> tuple[str, str]:
+    """Return (provider, domain): ("direct", the destination domain) or (the provider's name, "")."""
+    if lane.startswith(_PROVIDER_PREFIX):
+        return lane.removeprefix(_PROVIDER_PREFIX), ""
+    return DIRECT, lane.removeprefix(_DIRECT_PREFIX)

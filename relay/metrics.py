@@ -1,0 +1,57 @@
+"""Prometheus metrics. Labels are few and never an address."""
+
+from collections.abc import Iterable, Mapping
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+
+_DELAYS = (0.05, 0.1, 0.5, 1, 5, 30, 60, 300, 3600, 21600, 86400, 259200)
+
+
+class Metrics:
+    """The counters of one process, in a registry of their own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.events = Counter(
+            "relay_events_total", "Events by kind", ["kind"], registry=self.registry
+        )
+        self.delay = Histogram(
+            "relay_delivery_delay_seconds", "From acceptance to delivery", buckets=_DELAYS, registry=self.registry
+        )
+        self.refused = Counter(
+            "relay_refused_total", "SMTP transactions refused, by reply code", ["code"], registry=self.registry
+        )
+        self.render_failures = Counter(
+            "relay_render_failures_total", "Messages sent as they came because a renderer failed", registry=self.registry
+        )
+        self.store_trouble = Gauge("relay_store_trouble", "1 while the store does not answer", registry=self.registry)
+        self._depth = _Depth()
+        self.registry.register(self._depth)
+
+    def count(self, kind: str, delay: float | None) -> None:
+        """Count one event; `delay` in seconds for a delivery."""
+        self.events.labels(kind).inc()
+        if delay is not None:
+            self.delay.observe(delay)
+
+    def set_depth(self, depth: Mapping[str, int]) -> None:
+        """Set the number of queue entries by state."""
+        self._depth.depth = depth
+
+    def exposition(self) -> bytes:
+        """Return everything in Prometheus' text format."""
+        return generate_latest(self.registry)
+
+
+class _Depth:
+    """Collects the queue's depth as it was set last, so that a state that emptied shows no stale number."""
+
+    def __init__(self) -> None:
+        self.depth: Mapping[str, int] = {}
+
+    def collect(self) -> Iterable[GaugeMetricFamily]:
+        family = GaugeMetricFamily("relay_queue_entries", "Queue entries by state", labels=["state"])
+        for state, count in self.depth.items():
+            family.add_metric([state], count)
+        yield family

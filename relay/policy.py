@@ -1,0 +1,171 @@
+"""Policy: who may send what, which way it goes, and what is frozen into the message. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from ipaddress import ip_address
+
+from relay.config.settings import Settings
+from relay.config.settings import Tracking as TrackingSettings
+from relay.limits.window import Window, windows
+from relay.mail.address import domain_of, normal
+from relay.mail.envelope import Envelope
+from relay.mail.headers import Field, addr_specs, fields, first_value, named
+from relay.mail.instructions import Instructions, read_instructions
+from relay.mail.lane import DIRECT
+from relay.mail.reply import Reply
+from relay.mail.session import Session
+from relay.rewrite.tracking import Tracking
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What policy needs to know of a content."""
+
+    senders: tuple[str, ...]
+    """Addresses of all From fields; the first is the author."""
+    message_id: str
+    subject: str
+    has_date: bool
+    hops: int
+    """Number of Received fields."""
+    instructions: Instructions
+
+    @property
+    def header_from(self) -> str:
+        """Address of the author, "" when there is none."""
+        return self.senders[0] if self.senders else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """The transaction is not taken."""
+
+    reply: Reply
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """What is decided about a message that is taken."""
+
+    identity: str
+    """Address of the listed identity, "" when the From is not listed."""
+    domain: str
+    provider: str
+    fallback_providers: tuple[str, ...]
+    tracking: Tracking | None
+    return_path: str
+    ledgers: dict[str, tuple[Window, ...]]
+    """Windows that each recipient counts in, by ledger key."""
+    not_before: float
+    """Unix seconds of X-Relay-Send-At, 0 when not asked for."""
+
+
+def read_facts(content: bytes) -> Facts:
+    """Read what policy needs from the header; raise InstructionError for an X-Relay-* field that means nothing."""
+    found = fields(content)
+    senders = [address for one in named(found, b"from") for address in addr_specs(one.value(content))]
+    return Facts(
+        senders=tuple(senders),
+        message_id=_text(content, found, b"message-id"),
+        subject=_text(content, found, b"subject")[:200],
+        has_date=any(named(found, b"date")),
+        hops=sum(1 for _ in named(found, b"received")),
+        instructions=read_instructions(content, found),
+    )
+
+
+def may_relay(settings: Settings, session: Session) -> Reply | None:
+    """Tell why this client may not send through a submission listener, None when it may."""
+    listener = next((one for one in settings.listeners if one.name == session.listener), None)
+    if session.credential or listener is None:
+        return None if session.credential else Reply(550, "5.7.1", "This listener is gone from the configuration")
+    if listener.auth == "required":
+        return Reply(530, "5.7.0", "Authentication required")
+    client = ip_address(session.client)
+    if any(client in network for network in listener.allow_networks if network.version == client.version):
+        return None
+    if settings.credentials:
+        return Reply(530, "5.7.0", "Authentication required: this address may not relay without it")
+    return Reply(550, "5.7.1", f"Relaying denied: {session.client} is not in allow_networks of this listener")
+
+
+def may_use(settings: Settings, session: Session, address: str) -> Reply | None:
+    """Tell why this client may not use that address as From or reverse-path, None when it may.
+
+    An identity that names credentials belongs to them. A credential that identities name may use nothing else.
+    """
+    if not address:
+        return None
+    identity = settings.identity_for(address)
+    if identity is not None and identity.credentials and session.credential not in identity.credentials:
+        return Reply(550, "5.7.1", f"<{address}> belongs to other credentials than yours")
+    bound = session.credential and any(session.credential in one.credentials for one in settings.identities.values())
+    if bound and (identity is None or session.credential not in identity.credentials):
+        return Reply(550, "5.7.1", f'Credential "{session.credential}" may not send as <{address}>')
+    if identity is None and settings.limits.require_identity:
+        return Reply(550, "5.7.1", f'<{address}> is not a listed identity; add [identities."{normal(address)}"]')
+    return None
+
+
+def decide(settings: Settings, session: Session, envelope: Envelope, facts: Facts, now: float) -> Route | Refuse:
+    """Decide about a whole message: refuse it, or say which way and under which limits its recipients go."""
+    if facts.hops >= settings.smtp.max_received_hops:
+        return Refuse(Reply(554, "5.4.6", f"Mail loop: {facts.hops} Received fields (RFC 5321 section 6.3)"))
+    author = facts.header_from or envelope.reverse_path
+    for address in facts.senders or (author,):
+        refusal = may_use(settings, session, address)
+        if refusal is not None:
+            return Refuse(refusal)
+    wanted = facts.instructions.provider
+    if wanted and wanted != DIRECT and settings.provider(wanted) is None:
+        known = ", ".join([DIRECT, *(one.name for one in settings.providers)])
+        return Refuse(Reply(554, "5.6.0", f'X-Relay-Provider: there is no provider "{wanted}"; there are: {known}'))
+    provider, *fallbacks = (wanted,) if wanted else settings.providers_for(author)
+    domain = settings.domain_for(author)
+    send_at = facts.instructions.send_at or 0.0
+    return Route(
+        identity=normal(author) if settings.identity_for(author) else "",
+        domain=domain_of(author),
+        provider=provider,
+        fallback_providers=tuple(fallbacks),
+        tracking=tracking_of(domain.tracking, facts.instructions.track) if envelope.reverse_path else None,
+        return_path=domain.return_path,
+        ledgers=ledgers_of(settings, author, provider),
+        not_before=send_at if send_at > now else 0.0,
+    )
+
+
+def ledgers_of(settings: Settings, author: str, provider: str) -> dict[str, tuple[Window, ...]]:
+    """Return the windows a message of this author through this provider counts in, by ledger key."""
+    identity = settings.identity_for(author)
+    if identity is not None:
+        own = windows(identity.hourly_limit, identity.daily_limit)
+    else:
+        own = windows(settings.limits.unlisted_hourly, settings.limits.unlisted_daily)
+    upstream = settings.provider(provider)
+    ledgers = {f"identity:{normal(author)}": own}
+    if upstream is not None:
+        ledgers[f"provider:{provider}"] = windows(upstream.hourly_limit, upstream.daily_limit)
+    return {key: limits for key, limits in ledgers.items() if limits}
+
+
+def tracking_of(switches: TrackingSettings, asked: frozenset[str] | None) -> Tracking | None:
+    """Return what is rewritten: the domain's switches, narrowed by what the application asked for; None for nothing."""
+    opens = switches.opens and (asked is None or "opens" in asked)
+    clicks = switches.clicks and (asked is None or "clicks" in asked)
+    if not (opens or clicks):
+        return None
+    return Tracking(
+        opens=opens,
+        clicks=clicks,
+        base_url=switches.base_url,
+        text_links=switches.text_links,
+        skip_sensitive=switches.skip_sensitive,
+        skip_visible_urls=switches.skip_visible_urls,
+        exclude_hosts=switches.exclude_hosts,
+        pixel=switches.pixel,
+    )
+
+
+def _text(content: bytes, found: Sequence[Field], name: bytes) -> str:
+    return (first_value(content, found, name) or b"").decode("utf-8", "replace")

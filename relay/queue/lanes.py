@@ -1,0 +1,75 @@
+"""Lanes in memory: how many entries of a lane may be under way at once, and which lanes are down.
+
+A lane starts narrow, widens with each success and narrows when it fails, so that a hundred silent destinations
+cannot take the places of the live ones.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from relay.queue.outcome import Deferred
+
+FIRST_WIDTH = 5
+
+
+@dataclass(slots=True)
+class Lane:
+    """What is known of one lane that is in use."""
+
+    width: int = FIRST_WIDTH
+    under_way: int = 0
+    down_until: float = 0.0
+    failure: Deferred | None = None
+    """How it failed last; answers for the lane while it is down."""
+
+
+@dataclass(slots=True)
+class Lanes:
+    """The lanes in use. `widest` is the number of entries a lane may have under way at most."""
+
+    widest: int
+    lanes: dict[str, Lane] = field(default_factory=dict)
+
+    def start(self, name: str, entries: int) -> None:
+        """Note that so many entries of the lane are under way."""
+        self.lanes.setdefault(name, Lane()).under_way += entries
+
+    def finish(self, name: str, entries: int) -> None:
+        """Note that they no longer are."""
+        lane = self.lanes[name]
+        lane.under_way -= entries
+        if not lane.under_way and lane.failure is None and lane.width <= FIRST_WIDTH:
+            del self.lanes[name]
+
+    def succeeded(self, name: str) -> None:
+        """Widen the lane: a server took a message, or answered for a single one."""
+        lane = self.lanes.setdefault(name, Lane())
+        lane.width = min(lane.width + 1, self.widest)
+        lane.failure, lane.down_until = None, 0.0
+
+    def failed(self, name: str, failure: Deferred, until: float) -> None:
+        """Narrow the lane to one, and let its failure answer until that time."""
+        lane = self.lanes.setdefault(name, Lane())
+        lane.width, lane.failure, lane.down_until = 1, failure, until
+
+    def failure(self, name: str, now: float) -> Deferred | None:
+        """Return the failure that answers for a lane that is down, None when it may be tried."""
+        lane = self.lanes.get(name)
+        return lane.failure if lane is not None and now < lane.down_until else None
+
+    def room(self, now: float) -> Mapping[str, int]:
+        """Return the free places of each lane in use. A lane that is down settles fast and may be wide."""
+        return {
+            name: max(0, (self.widest if now < lane.down_until else lane.width) - lane.under_way)
+            for name, lane in self.lanes.items()
+        }
+
+    def first_room(self) -> int:
+        """Return the free places of a lane not in use."""
+        return min(FIRST_WIDTH, self.widest)
+
+    def forget_idle(self, now: float) -> None:
+        """Drop what is remembered of lanes with nothing under way whose failure is long past."""
+        idle = [name for name, lane in self.lanes.items() if not lane.under_way and now >= lane.down_until]
+        for name in idle:
+            del self.lanes[name]

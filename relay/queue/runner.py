@@ -1,0 +1,291 @@
+"""The runner: claims what is due, has it rendered and delivered, settles it. The loop that drives the queue."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from relay.clock import Clock
+from relay.config.settings import Settings
+from relay.mail.reply import Reply
+from relay.policy import ledgers_of
+from relay.queue.entry import Entry, State, move
+from relay.queue.lanes import Lanes
+from relay.queue.message import Claimed, Message, Settlement
+from relay.queue.outcome import Deferred, Delivered, Outcome, Refused
+from relay.queue.ports import Delivery, Job, LaneRoom, LimitStore, Publish, QueueStore, Rendered, Slot, StoreError
+from relay.queue.schedule import Schedule
+from relay.queue.settle import Attempt, Origin, settle
+from relay.render import Rendering, Stored, is_personal
+
+ENTRIES_UNDER_WAY = 2000
+CONTENT_UNDER_WAY = 256 * 1024 * 1024
+"""Bounds of what one process works on at a time: entries, and octets of their contents."""
+
+LONGEST_REST = 5.0
+STORE_RETRY = 1.0
+"""Seconds: the longest wait between two looks at the queue, and between two tries of a store that is in trouble."""
+
+LONGEST_LANE_REST = 30.0
+"""Seconds a lane that could not be reached is left alone at most."""
+
+UNEXPECTED = Deferred(Reply(451, "4.3.0", "Internal error while delivering; it is in the log and will be tried again"))
+
+
+class Renderer(Protocol):
+    """Renders stored messages, somewhere their size and malice cannot hurt."""
+
+    async def render(self, stored: Stored, recipients: Sequence[int], *, eight_bit: bool) -> Sequence[Rendering]:
+        """Return one rendering for each recipient index."""
+
+
+class Watch(Protocol):
+    """Hears of what is nobody's fault but must be seen."""
+
+    def unexpected(self, queue_id: str, error: BaseException) -> None:
+        """An attempt raised; the message is deferred."""
+
+    def store_trouble(self, error: StoreError) -> None:
+        """The store did not answer; what is in hand is kept and tried again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What the runner works with."""
+
+    settings: Callable[[], Settings]
+    store: QueueStore
+    limits: LimitStore
+    delivery: Delivery
+    renderer: Renderer
+    clock: Clock
+    jitter: Callable[[], float]
+    new_id: Callable[[float], str]
+    publish: Publish
+    watch: Watch
+
+
+class Runner:
+    """Drives the queue until it is stopped."""
+
+    def __init__(self, tools: Tools) -> None:
+        self._tools = tools
+        self._lanes = Lanes(widest=self._widest())
+        self._attempts: set[asyncio.Task[None]] = set()
+        self._entries = 0
+        self._content = 0
+        self._wake = asyncio.Event()
+        self._stopping = False
+
+    def wake(self) -> None:
+        """Look at the queue now: something was enqueued, released or finished."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Claim and attempt until `stop`; what earlier processes left leased must have been recovered before."""
+        while not self._stopping:
+            self._wake.clear()
+            claimed = await self._claim()
+            for one in claimed:
+                self._start(one)
+            if not claimed:
+                await self._rest()
+
+    async def stop(self, grace: float) -> None:
+        """Claim nothing more and let the attempts in hand end; after `grace` seconds leave them to the next start."""
+        self._stopping = True
+        self.wake()
+        if self._attempts:
+            _, late = await asyncio.wait(self._attempts, timeout=grace)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
+    def _widest(self) -> int:
+        settings = self._tools.settings()
+        connections = [settings.delivery.connections_per_lane, *(one.connections for one in settings.providers)]
+        return max(20, 2 * max(connections))
+
+    async def _claim(self) -> Sequence[Claimed]:
+        now = self._tools.clock()
+        self._lanes.widest = self._widest()
+        room = LaneRoom(
+            entries=ENTRIES_UNDER_WAY - self._entries,
+            content_bytes=CONTENT_UNDER_WAY - self._content,
+            per_lane=self._lanes.first_room(),
+            lanes=self._lanes.room(now),
+        )
+        if room.entries <= 0 or room.content_bytes <= 0:
+            return ()
+        try:
+            return await self._tools.store.claim(now, room)
+        except StoreError as error:
+            await self._trouble(error)
+            return ()
+
+    async def _rest(self) -> None:
+        now = self._tools.clock()
+        self._lanes.forget_idle(now)
+        full = [name for name, free in self._lanes.room(now).items() if not free]
+        try:
+            due = await self._tools.store.next_due(full)
+        except StoreError as error:
+            await self._trouble(error)
+            return
+        wait = LONGEST_REST if due is None else min(max(due - now, 0.0), LONGEST_REST)
+        if self._entries >= ENTRIES_UNDER_WAY or self._content >= CONTENT_UNDER_WAY:
+            wait = LONGEST_REST
+        try:
+            await asyncio.wait_for(self._wake.wait(), max(wait, 0.001))
+        except TimeoutError:
+            return
+
+    def _start(self, claimed: Claimed) -> None:
+        lane, entries, size = claimed.entries[0].lane, len(claimed.entries), len(claimed.content)
+        self._lanes.start(lane, entries)
+        self._entries += entries
+        self._content += size
+        task = asyncio.create_task(self._attempt(claimed))
+        self._attempts.add(task)
+
+        def ended(done: asyncio.Task[None]) -> None:
+            self._attempts.discard(done)
+            self._lanes.finish(lane, entries)
+            self._entries -= entries
+            self._content -= size
+            self.wake()
+
+        task.add_done_callback(ended)
+
+    async def _attempt(self, claimed: Claimed) -> None:
+        """Make one attempt for entries of one message in one lane, and settle it."""
+        leaving = await self._departing(claimed)
+        if leaving.entries:
+            jobs = _jobs(leaving)
+            await asyncio.gather(*(self._attempt_job(job) for job in jobs))
+
+    async def _departing(self, claimed: Claimed) -> Claimed:
+        """Return what may leave now; put the rest back with the time at which their limits let them go."""
+        message = claimed.message
+        author = message.header_from or message.reverse_path
+        ledgers = ledgers_of(self._tools.settings(), author, message.policy.provider) if message.reverse_path else {}
+        if not ledgers:
+            return claimed
+        now = self._tools.clock()
+        leaving: list[Entry] = []
+        waiting: list[Entry] = []
+        for entry in claimed.entries:
+            release_at = await self._tools.limits.depart(Slot(entry.queue_id, entry.number, ledgers), now)
+            if release_at <= now:
+                leaving.append(entry)
+            else:
+                later = replace(move(entry, State.WAITING), next_attempt_at=release_at, release_at=release_at)
+                waiting.append(later)
+        if waiting:
+            await self._apply(Settlement(tuple(waiting)))
+        return replace(claimed, entries=tuple(leaving))
+
+    async def _attempt_job(self, claimed: Claimed) -> None:
+        started_at = self._tools.clock()
+        notes: dict[str, object] = {}
+        lane = claimed.entries[0].lane
+        failure = self._lanes.failure(lane, started_at)
+        outcomes: Sequence[Outcome]
+        if failure is not None:
+            outcomes = [failure] * len(claimed.entries)
+        else:
+            outcomes = await self._deliver(lane, claimed, notes)
+            self._learn(lane, outcomes)
+        settlement = settle(
+            claimed,
+            outcomes,
+            Attempt(started_at, self._tools.clock(), self._tools.jitter(), notes),
+            self.schedule(),
+            self._origin(claimed.message),
+            self._report_ids(),
+        )
+        await self._apply(settlement)
+
+    async def _deliver(self, lane: str, claimed: Claimed, notes: dict[str, object]) -> Sequence[Outcome]:
+        """Deliver; whatever is raised on the way defers the message: the unknown is temporary."""
+        job = Job(claimed.message, claimed.entries, self._rendering(claimed, notes))
+        try:
+            return await self._tools.delivery.deliver(lane, job)
+        except Exception as error:  # noqa: BLE001 - one of the two places where everything is caught
+            self._tools.watch.unexpected(claimed.message.queue_id, error)
+            return [UNEXPECTED] * len(claimed.entries)
+
+    def _rendering(self, claimed: Claimed, notes: dict[str, object]) -> Callable[[bool], Awaitable[Rendered]]:
+        stored = stored_form(claimed.message, claimed.content)
+
+        async def rendered(eight_bit: bool) -> Rendered:
+            (rendering,) = await self._tools.renderer.render(stored, [claimed.entries[0].number], eight_bit=eight_bit)
+            notes.update(rendering.notes)
+            return Rendered(rendering.reverse_path, rendering.content)
+
+        return rendered
+
+    def _learn(self, lane: str, outcomes: Sequence[Outcome]) -> None:
+        """Widen or narrow the lane by what happened."""
+        down = next((one for one in outcomes if isinstance(one, Deferred) and one.lane_down), None)
+        if down is not None:
+            rest = min(self._tools.settings().queue.retry[0] / 2, LONGEST_LANE_REST)
+            self._lanes.failed(lane, down, self._tools.clock() + rest)
+        elif any(isinstance(one, Delivered | Refused) for one in outcomes):
+            self._lanes.succeeded(lane)
+
+    def schedule(self) -> Schedule:
+        """Return the schedule of retries as it is configured now."""
+        queue = self._tools.settings().queue
+        return Schedule(queue.retry, queue.lifetime, queue.delay_notice)
+
+    def _origin(self, message: Message) -> Origin:
+        """Say who notifications about this message come from and which way they go."""
+        settings = self._tools.settings()
+        hostname = settings.server.hostname
+        provider = settings.domain_for(message.reverse_path).provider
+        return Origin(hostname, provider, hostname if hostname in settings.domains else "")
+
+    def _report_ids(self) -> Iterator[str]:
+        while True:
+            yield self._tools.new_id(self._tools.clock())
+
+    async def _apply(self, settlement: Settlement) -> None:
+        """Make the settlement durable, however long the store is away: what was delivered must not be sent again."""
+        while True:
+            try:
+                await self._tools.store.apply([settlement])
+                break
+            except StoreError as error:
+                await self._trouble(error)
+        self._tools.publish(settlement.events)
+        for report in settlement.reports:
+            self._tools.publish(report.events)
+        if settlement.reports:
+            self.wake()
+
+    async def _trouble(self, error: StoreError) -> None:
+        self._tools.watch.store_trouble(error)
+        await asyncio.sleep(STORE_RETRY)
+
+
+def stored_form(message: Message, content: bytes) -> Stored:
+    """Return what rendering needs of the message."""
+    policy = message.policy
+    return Stored(
+        queue_id=message.queue_id,
+        created_at=message.created_at,
+        reverse_path=message.reverse_path,
+        content=content,
+        added_fields=policy.added_fields,
+        domain=policy.domain,
+        tracking=policy.tracking,
+        return_path=policy.return_path,
+    )
+
+
+def _jobs(claimed: Claimed) -> list[Claimed]:
+    """Split into the transactions to make: one for each recipient where bytes differ, else one for all."""
+    if is_personal(stored_form(claimed.message, b"")):
+        return [replace(claimed, entries=(entry,)) for entry in claimed.entries]
+    return [claimed]

@@ -1,0 +1,194 @@
+"""Settling: what an attempt's outcomes mean for entries, events and notifications. Pure."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from relay.dsn.compose import Action, Fate, Original, compose
+from relay.events.event import Event, Kind
+from relay.mail.address import is_ascii
+from relay.mail.lane import DIRECT, lane_of
+from relay.mail.reply import Reply
+from relay.queue.entry import Entry, State, move
+from relay.queue.message import Accepted, Claimed, Message, Policy, Settlement
+from relay.queue.outcome import Deferred, Delivered, Outcome, Refused
+from relay.queue.schedule import Schedule, next_attempt
+
+UNCERTAIN_PATIENCE = 2
+"""An attempt that may have succeeded waits as long as two failed ones: a second copy is worse than a late one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Who notifications come from and which way they go."""
+
+    hostname: str
+    provider: str = DIRECT
+    domain: str = ""
+    """Sending domain whose keys sign notifications, "" for none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """The circumstances of one attempt."""
+
+    started_at: float
+    now: float
+    jitter: float
+    """In [-1, 1]."""
+    notes: dict[str, object]
+    """What rendering did, for the `processed` event."""
+
+
+def settle(
+    claimed: Claimed,
+    outcomes: Sequence[Outcome],
+    attempt: Attempt,
+    schedule: Schedule,
+    origin: Origin,
+    report_ids: Iterator[str],
+) -> Settlement:
+    """Return the new entries, their events, and the notifications due to the reverse-path.
+
+    `outcomes` has one outcome for each claimed entry, in order. A notification is never sent about mail with a null
+    reverse-path (RFC 3464 section 2), and only of the kinds the recipient's NOTIFY asks for (RFC 3461 section 4.1).
+    """
+    settled = [
+        _settle_one(entry, outcome, attempt, schedule) for entry, outcome in zip(claimed.entries, outcomes, strict=True)
+    ]
+    entries, notices = _notices(settled, outcomes, attempt, schedule)
+    reports = tuple(
+        report_about(claimed, action, fates, origin, next(report_ids), attempt.now)
+        for action, fates in notices
+        if claimed.message.reverse_path
+    )
+    events = [
+        event
+        for before, after, outcome in zip(claimed.entries, entries, outcomes, strict=True)
+        for event in _events(before, after, outcome, attempt)
+    ]
+    return Settlement(tuple(entries), tuple(events), reports)
+
+
+def _settle_one(entry: Entry, outcome: Outcome, attempt: Attempt, schedule: Schedule) -> Entry:
+    tried = replace(
+        entry, attempts=entry.attempts + 1, last_reply=outcome.reply, last_remote=outcome.remote, uncertain=False
+    )
+    match outcome:
+        case Delivered():
+            return move(tried, State.DELIVERED)
+        case Refused():
+            return move(tried, State.BOUNCED)
+        case Deferred() if attempt.now >= entry.expires_at:
+            return replace(
+                move(tried, State.BOUNCED), reason=f"not delivered within {schedule.lifetime / 3600:g} hours"
+            )
+        case Deferred(uncertain=uncertain):
+            attempts = tried.attempts + (UNCERTAIN_PATIENCE - 1 if uncertain else 0)
+            due = next_attempt(schedule, attempts, attempt.now, entry.expires_at, attempt.jitter, 0.0)
+            return replace(move(tried, State.WAITING), next_attempt_at=due, uncertain=uncertain)
+
+
+def _notices(
+    settled: list[Entry], outcomes: Sequence[Outcome], attempt: Attempt, schedule: Schedule
+) -> tuple[list[Entry], list[tuple[Action, list[Fate]]]]:
+    """Sort the recipients who want a notification by its kind; mark those who get a delay notice."""
+    fates: dict[Action, list[Fate]] = {Action.FAILED: [], Action.DELAYED: [], Action.RELAYED: []}
+    entries: list[Entry] = []
+    for entry, outcome in zip(settled, outcomes, strict=True):
+        marked = entry
+        wants = entry.envelope_recipient.wants
+        if entry.state is State.BOUNCED and wants("FAILURE"):
+            fates[Action.FAILED].append(_fate(entry, attempt))
+        elif isinstance(outcome, Delivered) and not outcome.dsn_passed_on and wants("SUCCESS"):
+            fates[Action.RELAYED].append(_fate(entry, attempt))
+        elif _delay_is_due(entry, attempt.now, schedule):
+            marked = replace(entry, delay_notified=True)
+            fates[Action.DELAYED].append(replace(_fate(entry, attempt), retry_until=entry.expires_at))
+        entries.append(marked)
+    return entries, [(action, found) for action, found in fates.items() if found]
+
+
+def _delay_is_due(entry: Entry, now: float, schedule: Schedule) -> bool:
+    """A delay is reported once, after `delay_notice`, when NOTIFY=DELAY asked for it."""
+    waited_long = schedule.delay_notice > 0 and now - max(entry.created_at, entry.release_at) >= schedule.delay_notice
+    return entry.state is State.WAITING and not entry.delay_notified and waited_long and "DELAY" in entry.notify
+
+
+def _fate(entry: Entry, attempt: Attempt) -> Fate:
+    reply = entry.last_reply or Reply(451, "4.4.7", "no attempt was answered")
+    if entry.state is State.BOUNCED and not reply.is_permanent:
+        reply = Reply(reply.code, "4.4.7", f"{entry.reason}; the last reply was: {reply}")
+    return Fate(entry.recipient, reply, entry.orcpt, entry.last_remote, attempt.now)
+
+
+def _events(before: Entry, after: Entry, outcome: Outcome, attempt: Attempt) -> Iterator[Event]:
+    common: dict[str, object] = {"lane": after.lane, "attempt": after.attempts, "remote": after.last_remote}
+    if before.attempts == 0:
+        yield Event(
+            Kind.PROCESSED,
+            attempt.started_at,
+            after.queue_id,
+            after.number,
+            after.recipient,
+            {"lane": after.lane, **attempt.notes},
+        )
+    data = common | {
+        "reply": str(outcome.reply),
+        "status": outcome.reply.status,
+        "delay": round(attempt.now - after.created_at, 3),
+    }
+    match after.state:
+        case State.DELIVERED:
+            kind = Kind.DELIVERED
+        case State.BOUNCED:
+            kind = Kind.BOUNCED
+            if after.reason:
+                data |= {"status": "4.4.7", "reason": after.reason}
+        case _:
+            kind = Kind.DEFERRED
+            data |= {"next_attempt_at": after.next_attempt_at}
+            if after.uncertain:
+                data |= {"uncertain": True}
+    yield Event(kind, attempt.now, after.queue_id, after.number, after.recipient, data)
+
+
+def report_about(
+    claimed: Claimed, action: Action, fates: Sequence[Fate], origin: Origin, report_id: str, now: float
+) -> Accepted:
+    """Return the notification as a message of its own, ready for the queue: null reverse-path, one recipient."""
+    about: Message = claimed.message
+    full = about.ret == "FULL" and action is Action.FAILED
+    original = Original(about.queue_id, about.reverse_path, about.created_at, claimed.content, about.envid, full)
+    content = compose(action, original, fates, hostname=origin.hostname, report_id=report_id, now=now)
+    policy = Policy(domain=origin.domain, provider=origin.provider)
+    message = Message(
+        queue_id=report_id,
+        created_at=now,
+        reverse_path="",
+        policy=policy,
+        smtputf8=not (is_ascii(about.reverse_path) and content.isascii()),
+        size=len(content),
+        message_id=f"<{report_id}@{origin.hostname}>",
+        header_from=f"MAILER-DAEMON@{origin.hostname}",
+        subject=f"DSN {action} {about.queue_id}",
+        metadata={"dsn_for": about.queue_id},
+    )
+    entry = Entry(
+        queue_id=report_id,
+        number=0,
+        recipient=about.reverse_path,
+        lane=lane_of(origin.provider, about.reverse_path),
+        created_at=now,
+        expires_at=now + max(claimed.entries[0].expires_at - claimed.entries[0].created_at, 0.0),
+        next_attempt_at=now,
+        notify=("NEVER",),
+    )
+    created = Event(
+        Kind.CREATED,
+        now,
+        report_id,
+        0,
+        about.reverse_path,
+        {"dsn_for": about.queue_id, "lane": entry.lane, "action": str(action)},
+    )
+    return Accepted(message, content, (entry,), (created,))

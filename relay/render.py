@@ -1,0 +1,115 @@
+"""Rendering: the bytes that go out to one recipient, as a pure function of what is stored and the keys.
+
+It can be repeated after a crash with the same result, shown by `relay preview`, and run in a worker process.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from relay.mail.headers import Field, fields, without
+from relay.rewrite.message import Plan, Rewritten, analyse, apply
+from relay.rewrite.tokens import Keyring, Kind, Token, sign_address_token
+from relay.rewrite.tracking import Tracking
+from relay.rewrite.transfer import fit
+from relay.sign.dkim import sign
+from relay.sign.keys import SigningKey
+
+REMOVED = (b"bcc", b"resent-bcc")
+"""Fields that name hidden recipients (RFC 5322 section 3.6.3)."""
+
+INSTRUCTION_PREFIX = b"x-relay-"
+"""Fields by which an application speaks to the relay; nobody else is to see them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What rendering needs of a stored message."""
+
+    queue_id: str
+    created_at: float
+    reverse_path: str
+    content: bytes
+    added_fields: bytes = b""
+    domain: str = ""
+    """Sending domain whose keys sign, "" for none."""
+    tracking: Tracking | None = None
+    return_path: str = ""
+    """Domain of signed return-paths, "" keeps the reverse-path."""
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """The keys of the relay: link tokens, and DKIM by sending domain."""
+
+    tokens: Keyring
+    dkim: Mapping[str, tuple[SigningKey, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Rendering:
+    """What goes out, and what was done to it."""
+
+    reverse_path: str
+    content: bytes
+    rewritten: Rewritten | None
+    """None where tracking is off."""
+
+    @property
+    def notes(self) -> dict[str, object]:
+        """What was done, for the message's story: JSON values."""
+        if self.rewritten is None:
+            return {"tracking": "off"}
+        tracked = sum(link.tracked for link in self.rewritten.links)
+        notes: dict[str, object] = {
+            "pixel": self.rewritten.pixel,
+            "links": len(self.rewritten.links),
+            "tracked": tracked,
+        }
+        if self.rewritten.skipped:
+            notes["skipped"] = list(self.rewritten.skipped)
+        return notes
+
+
+def is_personal(stored: Stored) -> bool:
+    """Tell whether every recipient gets bytes or a reverse-path of its own."""
+    return stored.tracking is not None or bool(stored.return_path)
+
+
+def outgoing(stored: Stored) -> bytes:
+    """Return the content as it leaves before rewriting: our fields in front, instructions and Bcc removed."""
+    hidden = [found for found in fields(stored.content) if _is_hidden(found)]
+    kept = without(stored.content, hidden) if hidden else stored.content
+    return stored.added_fields + kept
+
+
+def render(stored: Stored, recipients: Sequence[int], keys: Keys, *, eight_bit: bool) -> list[Rendering]:
+    """Render the message for each of these recipients (indices in the message).
+
+    The work that does not depend on the recipient is done once. Never fails a message: what cannot be rewritten
+    safely goes out as it came, with the reason in `Rendering.rewritten.skipped`.
+    """
+    content = outgoing(stored)
+    plan = None if stored.tracking is None else analyse(content, stored.tracking)
+    return [_render_one(stored, content, plan, recipient, keys, eight_bit) for recipient in recipients]
+
+
+def reverse_path_for(stored: Stored, recipient: int, keyring: Keyring) -> str:
+    """Return the reverse-path for that recipient: a signed return-path where the domain has one."""
+    if not (stored.return_path and stored.reverse_path):
+        return stored.reverse_path
+    token = sign_address_token(keyring, Token(Kind.BOUNCE, stored.queue_id, recipient))
+    return f"{token}@{stored.return_path}"
+
+
+def _render_one(
+    stored: Stored, content: bytes, plan: Plan | None, recipient: int, keys: Keys, eight_bit: bool
+) -> Rendering:
+    rewritten = None if plan is None else apply(plan, content, keys.tokens, stored.queue_id, recipient)
+    fitting = fit(content if rewritten is None else rewritten.content, eight_bit)
+    signing = keys.dkim.get(stored.domain, ())
+    signature = sign(fitting, signing, int(stored.created_at)) if signing else b""
+    return Rendering(reverse_path_for(stored, recipient, keys.tokens), signature + fitting, rewritten)
+
+
+def _is_hidden(found: Field) -> bool:
+    return found.name in REMOVED or found.name.startswith(INSTRUCTION_PREFIX)
