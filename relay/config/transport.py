@@ -78,7 +78,7 @@ class Provider(Section):
     port: Port = 587
     tls: Tls = "starttls"
     username: str = ""
-    password: Secret = SecretStr("")
+    password: Secret = Field(default=SecretStr(""), examples=["secret"])
     hourly_limit: Count = 0
     daily_limit: Count = 0
     connections: Count = 0

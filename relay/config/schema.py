@@ -1,0 +1,65 @@
+"""Questions about the schema: which table stands at a path, which keys it knows, which may come from a file."""
+
+from collections.abc import Iterator
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
+
+from pydantic.fields import FieldInfo
+
+from relay.config.positions import KeyPath
+from relay.config.section import Section
+from relay.config.settings import Settings
+from relay.config.values import FROM_FILE
+
+
+def table_at(path: KeyPath) -> type[Section] | None:
+    """Return the section a path leads to, None when the path leaves the schema or ends at a value."""
+    found: Any = Settings
+    for part in path:
+        if isinstance(found, type) and issubclass(found, Section):
+            field = fields_of(found).get(str(part))
+            found = None if field is None else field.annotation
+        else:
+            found = get_args(found)[-1] if get_origin(found) is dict else (get_args(found) or (None,))[0]
+        found = _bare(found)
+    return found if isinstance(found, type) and issubclass(found, Section) else None
+
+
+def fields_of(table: type[Section]) -> dict[str, FieldInfo]:
+    """Return the fields of a section by the key TOML has for them."""
+    return {field.alias or name: field for name, field in table.model_fields.items()}
+
+
+def field_at(path: KeyPath) -> FieldInfo | None:
+    """Return the field a path ends at, None when there is none."""
+    table = table_at(path[:-1])
+    return None if table is None else fields_of(table).get(str(path[-1]))
+
+
+def keys_from_file(table: type[Section]) -> dict[str, FieldInfo]:
+    """Return the fields whose value may come from the file named by `<key>_file`."""
+    return {key: field for key, field in fields_of(table).items() if FROM_FILE in field.metadata}
+
+
+def example_of(field: FieldInfo) -> object:
+    """Return a valid value that stands in for one that is missing or wrong; None when the default will do."""
+    return field.examples[0] if field.examples else None
+
+
+def sections() -> Iterator[tuple[str, type[Section]]]:
+    """Yield the plain top-level tables by name."""
+    for key, field in fields_of(Settings).items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
+            yield key, field.annotation
+
+
+def _bare(annotation: Any) -> Any:
+    """Strip Annotated and Optional."""
+    while True:
+        origin, args = get_origin(annotation), get_args(annotation)
+        if origin is Annotated:
+            annotation = args[0]
+        elif origin in (UnionType, Union) and type(None) in args:
+            annotation = next(arg for arg in args if arg is not type(None))
+        else:
+            return annotation

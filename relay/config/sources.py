@@ -1,0 +1,156 @@
+"""From files and environment to one tree of values that knows where each of them stands."""
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeGuard
+
+from relay.config.faults import ENVIRONMENT, Fault, Finding, Place, key_text
+from relay.config.positions import KeyPath, key_positions
+
+_PREFIX = "RELAY__"
+_CASELESS: tuple[KeyPath, ...] = (("domains",), ("identities",))
+_AT_LINE = re.compile(r"\s*\(at (?:line (\d+), column \d+|end of document)\)")
+
+
+@dataclass(slots=True)
+class Tree:
+    """The merged values, the place of each path, and what was wrong with the sources themselves."""
+
+    values: dict[str, Any] = field(default_factory=dict)
+    places: dict[KeyPath, Place] = field(default_factory=dict)
+    faults: list[Fault] = field(default_factory=list)
+    complete: bool = True
+    """False when a file could not be read or is not TOML: what is missing may stand there."""
+
+    def place(self, path: KeyPath) -> Place:
+        """Return where the path stands, or the nearest table around it."""
+        path = _folded(path)
+        for length in range(len(path), 0, -1):
+            if path[:length] in self.places:
+                return self.places[path[:length]]
+        return self.places.get((), Place(""))
+
+    def found_at(self, path: KeyPath, place: Place) -> None:
+        """Remember where the path stands."""
+        self.places[_folded(path)] = place
+
+    def blame(self, finding: Finding) -> None:
+        """Add a fault at the place its path has."""
+        self.faults.append(finding.at(self.place(finding.path)))
+
+    def table(self, path: KeyPath) -> Any:
+        """Return the value at a path, None when there is none."""
+        found: Any = self.values
+        for part in path:
+            try:
+                found = found[part]
+            except (KeyError, IndexError, TypeError):
+                return None
+        return found
+
+
+def _folded(path: KeyPath) -> KeyPath:
+    """Write the names of domains and identities in lower case, as the settings do."""
+    return (path[0], str(path[1]).lower(), *path[2:]) if path[:1] in _CASELESS and len(path) > 1 else path
+
+
+def read_sources(path: Path, environ: Mapping[str, str]) -> Tree:
+    """Read the file, `conf.d/*.toml` beside it in name order, and the `RELAY__SECTION__KEY` variables.
+
+    Tables merge, arrays of tables grow, every other value takes the place of an earlier one.
+    """
+    tree = Tree(places={(): Place(str(path))})
+    for source in (path, *sorted((path.parent / "conf.d").glob("*.toml"))):
+        _add_file(tree, source)
+    for name in sorted(environ):
+        if name.startswith(_PREFIX) and len(name) > len(_PREFIX):
+            _override(tree, name, environ[name])
+    return tree
+
+
+def _add_file(tree: Tree, source: Path) -> None:
+    text = ""
+    try:
+        text = source.read_bytes().decode("utf-8-sig").replace("\r\n", "\n")
+        values = tomllib.loads(text)
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        tree.complete = False
+        tree.faults.append(_unreadable(source, text, error))
+        return
+    moved = _merge(tree.values, values, ())
+    for path, line in key_positions(text).items():
+        tree.found_at(_move(path, moved), Place(str(source), line))
+
+
+def _unreadable(source: Path, text: str, error: OSError | ValueError) -> Fault:
+    match error:
+        case OSError():
+            return Fault(str(source), 0, "", f"cannot be read: {error.strerror}")
+        case UnicodeDecodeError():
+            return Fault(str(source), error.object.count(b"\n", 0, error.start) + 1, "", "is not UTF-8")
+    at = _AT_LINE.search(str(error))
+    line = int(at[1]) if at and at[1] else text.rstrip("\n").count("\n") + 1
+    return Fault(str(source), line, "", f"not TOML: {_AT_LINE.sub('', str(error))}")
+
+
+def _merge(into: dict[str, Any], values: dict[str, Any], path: KeyPath) -> dict[KeyPath, int]:
+    """Merge values in place; return how far the elements of each array of tables moved."""
+    moved: dict[KeyPath, int] = {}
+    for key, value in values.items():
+        old, here = into.get(key), (*path, key)
+        if isinstance(old, dict) and isinstance(value, dict):
+            moved |= _merge(old, value, here)
+        elif _is_tables(old) and _is_tables(value):
+            moved[here] = len(old)
+            old.extend(value)
+        else:
+            into[key] = value
+    return moved
+
+
+def _is_tables(value: Any) -> TypeGuard[list[Any]]:
+    return isinstance(value, list) and bool(value) and all(isinstance(item, dict) for item in value)
+
+
+def _move(path: KeyPath, moved: dict[KeyPath, int]) -> KeyPath:
+    """Return the path its value has after merging."""
+    parts = list(path)
+    for at, part in enumerate(parts):
+        if isinstance(part, int):
+            parts[at] = part + moved.get(path[:at], 0)
+    return tuple(parts)
+
+
+def _override(tree: Tree, name: str, text: str) -> None:
+    """Put the value of a `RELAY__SECTION__KEY` variable in its place."""
+    path: KeyPath = tuple(
+        int(part) if part.isascii() and part.isdigit() else part.lower()
+        for part in name.removeprefix(_PREFIX).split("__")
+    )
+    holder: Any = tree.values
+    for at, part in enumerate(path):
+        last = at == len(path) - 1
+        if isinstance(holder, dict) and isinstance(part, str) and part:
+            holder[part] = _value(text) if last else holder.get(part, [] if isinstance(path[at + 1], int) else {})
+        elif isinstance(holder, list) and isinstance(part, int) and part <= len(holder):
+            if part == len(holder):
+                holder.append({})
+            holder[part] = _value(text) if last else holder[part]
+        else:
+            problem = f"{name} leads nowhere: {key_text(path[:at]) or 'it'} has no {part!r}"
+            tree.faults.append(Fault(ENVIRONMENT, 0, key_text(path), problem))
+            return
+        holder = holder[part]
+    tree.found_at(path, Place(ENVIRONMENT))
+
+
+def _value(text: str) -> Any:
+    """Read a value as TOML when it is TOML, else take the text as a string."""
+    try:
+        parsed = tomllib.loads(f"value = {text}")
+    except tomllib.TOMLDecodeError:
+        return text
+    return parsed["value"] if len(parsed) == 1 else text
