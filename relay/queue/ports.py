@@ -5,12 +5,26 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from relay.events.event import Event
-from relay.events.ports import Publish as Publish
-from relay.events.ports import StoreError as StoreError
+from relay.events.ports import Publish, StoreError
 from relay.limits.window import Window
 from relay.queue.entry import Entry, State
 from relay.queue.message import Accepted, Claimed, Message, Settlement
 from relay.queue.outcome import Outcome
+
+__all__ = [
+    "Change",
+    "Delivery",
+    "EntryQuery",
+    "Job",
+    "LaneRoom",
+    "LimitStore",
+    "Publish",
+    "QueueOffice",
+    "QueueStore",
+    "Rendered",
+    "Slot",
+    "StoreError",
+]
 
 
 @dataclass(frozen=True, slots=True)

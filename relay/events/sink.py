@@ -1,0 +1,256 @@
+"""The sink: where opens, clicks and unsubscribes are put without waiting, and written in batches behind the scenes.
+
+An event leaves a place (memory, spool) only after the next one has it. So a crash repeats at most the events of one
+spool file, the same in every field with their `data["id"]`, and loses only what was still waiting in memory.
+
+| what fails          | what happens                                                                               |
+|---------------------|--------------------------------------------------------------------------------------------|
+| the store           | events go to the spool; the store is asked again every `retry` seconds and the spool emptied |
+| the store is slow   | above `limit` waiting events all go to the spool                                           |
+| the spool, too      | events wait in memory; above `limit` the oldest are dropped, counted and logged             |
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+
+import structlog
+
+from relay.events.event import Event
+from relay.events.ports import EventStore, Publish, StoreError
+from relay.events.spool import Segment, Spool, SpoolError
+
+_log = structlog.get_logger(__name__)
+
+CLOSING_TIME = 10.0
+"""Seconds the store has when the sink is closed; what it has not taken then goes to the spool."""
+
+
+class EventSink:
+    """Takes events at any speed and makes them durable: in the store, or in the spool while that does not answer.
+
+    Without a store (a tracker on a machine of its own) events stay in the spool, in files closed every `retry` seconds
+    to be carried to the relay that has the store. `publish` is called once for each event, when it is in the store;
+    without one, when it is in the spool. `gather` is how many seconds the first event of a batch waits for others.
+    """
+
+    def __init__(
+        self,
+        store: EventStore | None,
+        spool: Spool,
+        publish: Publish,
+        *,
+        limit: int = 10_000,
+        batch: int = 500,
+        gather: float = 0.05,
+        retry: float = 5.0,
+    ) -> None:
+        self._store = store
+        self._spool = spool
+        self._publish = publish
+        self._limit = limit
+        self._batch = batch
+        self._gather = gather
+        self._retry = retry
+        self._waiting: deque[Event] = deque()
+        self._in_hand: Sequence[Event] = ()
+        self._wake = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._spilling: asyncio.Task[bool] | None = None
+        self._closing = False
+        self._store_failing = False
+        self._ask_store_at = 0.0
+        self._spool_failing = False
+        self._ask_spool_at = 0.0
+        self._progress: tuple[Segment, int] | None = None
+        self.lost = 0
+        """Events dropped since the start because neither store nor spool took them."""
+
+    @property
+    def waiting(self) -> int:
+        """The number of events in memory."""
+        return len(self._waiting) + len(self._in_hand)
+
+    @property
+    def store_answers(self) -> bool:
+        """False while the store fails, and when there is none."""
+        return self._store is not None and not self._store_failing
+
+    async def start(self) -> None:
+        """Begin to write, first what an earlier process left in the spool. Raises SpoolError for an unusable folder."""
+        await asyncio.to_thread(self._spool.recover)
+        self._launch()
+
+    def put(self, event: Event) -> None:
+        """Take an event. Neither waits nor raises."""
+        self._waiting.append(event)
+        self._wake.set()
+        if len(self._waiting) > self._limit:
+            self._overflow()
+
+    async def keep(self, event: Event) -> bool:
+        """Return True when the event is on disk. It goes by the spool, so a slow store keeps nobody waiting.
+
+        False when the spool cannot take it; the event then waits in memory like any other.
+        """
+        kept = await self._to_spool([event])
+        self._wake.set()
+        return kept
+
+    async def close(self) -> None:
+        """Write what waits, to the spool if the store does not take it in time, and stop."""
+        self._closing = True
+        self._wake.set()
+        if self._task is not None:
+            await asyncio.wait({self._task}, timeout=CLOSING_TIME)
+            self._task.cancel()
+            await asyncio.wait({self._task})
+        if self._spilling is not None:
+            await asyncio.wait({self._spilling})
+        self._waiting.extendleft(reversed(self._in_hand))
+        self._in_hand = ()
+        if self._waiting and not await self._to_spool(self._take(len(self._waiting))):
+            self._drop(len(self._waiting))
+        await self._rotate()
+
+    def _launch(self) -> None:
+        self._task = asyncio.create_task(self._run(), name="event sink")
+        self._task.add_done_callback(self._ended)
+
+    async def _run(self) -> None:
+        while not self._closing:
+            await self._take_in()
+            await self._work_to_do()
+            await self._write_waiting()
+            if self._store is None:
+                await self._rotate()
+
+    async def _work_to_do(self) -> None:
+        """Return shortly after an event came, or when it is time to ask the store again."""
+        try:
+            async with asyncio.timeout(self._retry):
+                await self._wake.wait()
+                if not self._closing:
+                    await asyncio.sleep(self._retry if self._spool_failing else self._gather)
+        except TimeoutError:
+            pass
+        self._wake.clear()
+
+    async def _write_waiting(self) -> None:
+        while self._waiting:
+            self._in_hand = self._take(self._batch)
+            stored = await self._record(self._in_hand)
+            in_hand, self._in_hand = self._in_hand, ()
+            if not stored and not await self._to_spool(in_hand):
+                return
+
+    async def _record(self, events: Sequence[Event]) -> bool:
+        """Put events into the store and publish them; False when it does not answer, or did not just before."""
+        if self._store is None or self._now() < self._ask_store_at:
+            return False
+        try:
+            recorded = await self._store.record(events)
+        except StoreError as error:
+            self._ask_store_at = self._now() + self._retry
+            if not self._store_failing:
+                _log.warning("events_store_failing", error=str(error), consequence="events go to the spool")
+            self._store_failing = True
+            return False
+        if self._store_failing:
+            _log.info("events_store_back")
+        self._store_failing = False
+        self._publish(recorded)
+        return True
+
+    async def _to_spool(self, events: Sequence[Event]) -> bool:
+        """Put events into the spool; False when it refuses: then they wait again."""
+        try:
+            await asyncio.to_thread(self._spool.append, events)
+        except SpoolError as error:
+            self._ask_spool_at = self._now() + self._retry
+            if not self._spool_failing:
+                _log.error("events_spool_failing", error=str(error), consequence="events wait in memory")
+            self._spool_failing = True
+            self._waiting.extendleft(reversed(events))
+            self._drop(len(self._waiting) - self._limit)
+            self._wake.set()
+            return False
+        if self._spool_failing:
+            _log.info("events_spool_back")
+        self._spool_failing = False
+        if self._store is None:
+            self._publish(events)
+        return True
+
+    async def _take_in(self) -> None:
+        """Move the spool's events into the store, the oldest file first, as far as it takes them."""
+        try:
+            while not self._closing and self._store is not None and await self._take_in_segment():
+                pass
+        except SpoolError as error:
+            _log.error("events_spool_unreadable", error=str(error))
+
+    async def _take_in_segment(self) -> bool:
+        """Move one file, new events before each batch of it; False when there is none, or the store stops taking."""
+        if self._now() < self._ask_store_at:
+            return False
+        segment, done = self._progress or (await self._next_segment(), 0)
+        if segment is None:
+            return False
+        while done < len(segment.events):
+            await self._write_waiting()
+            batch = segment.events[done : done + self._batch]
+            if self._closing or not await self._record(batch):
+                return False
+            done += len(batch)
+            self._progress = segment, done
+        await asyncio.to_thread(self._spool.remove, segment.path)
+        self._progress = None
+        return True
+
+    async def _next_segment(self) -> Segment | None:
+        path = await asyncio.to_thread(self._spool.oldest)
+        if path is None:
+            return None
+        segment = await asyncio.to_thread(self._spool.read, path)
+        if segment.torn or segment.damaged:
+            _log.warning("events_spool_damaged", file=path.name, torn=segment.torn, damaged=segment.damaged)
+        return segment
+
+    async def _rotate(self) -> None:
+        try:
+            await asyncio.to_thread(self._spool.rotate)
+        except SpoolError as error:
+            _log.error("events_spool_failing", error=str(error))
+
+    def _overflow(self) -> None:
+        """Send what waits to the spool, past a store that is slow; while that is busy or failing, drop the oldest."""
+        busy = self._spilling is not None and not self._spilling.done()
+        if not busy and self._task is not None and self._now() >= self._ask_spool_at:
+            self._spilling = asyncio.create_task(self._to_spool(self._take(len(self._waiting))), name="event spill")
+        self._drop(len(self._waiting) - self._limit)
+
+    def _take(self, count: int) -> Sequence[Event]:
+        return [self._waiting.popleft() for _ in range(min(count, len(self._waiting)))]
+
+    def _drop(self, count: int) -> None:
+        if count <= 0:
+            return
+        if not self.lost:
+            _log.error("events_lost", reason="neither store nor spool takes them", limit=self._limit)
+        self.lost += len(self._take(count))
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        """Go on without the store when it failed in a way its contract does not know."""
+        error = None if task.cancelled() else task.exception()
+        if error is None:
+            return
+        _log.error("events_store_faulty", exc_info=error, consequence="events stay in the spool until a restart")
+        self._waiting.extendleft(reversed(self._in_hand))
+        self._in_hand = ()
+        if self._store is not None and not self._closing:
+            self._store = None
+            self._launch()
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()
