@@ -1,0 +1,121 @@
+"""`relay classify`: what a returning mail or a server's reply means, as JSON."""
+
+import json
+import sys
+from collections.abc import Iterable, Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import click
+
+from relay.dsn.classify import Classification, Rules, RulesError, classify, classify_recipient, load_rules
+from relay.dsn.parse import parse
+from relay.dsn.report import Recipient, Report
+
+EX_DATAERR = 65
+EX_NOINPUT = 66
+EX_CONFIG = 78
+
+
+@click.command("classify")
+@click.option("--paths", is_flag=True, help="Read a path a line on stdin; write a JSON object a line.")
+@click.option("--replies", is_flag=True, help='Read {"text", "phase"} a line on stdin; write a JSON object a line.')
+@click.option("--rules", "rules_file", type=click.Path(path_type=Path), help="Rules in place of the built-in ones.")
+def classify_command(paths: bool, replies: bool, rules_file: Path | None) -> None:
+    """Tell what a returning mail means: a raw mail on stdin, JSON on stdout."""
+    if paths and replies:
+        raise click.UsageError("--paths and --replies exclude each other: give one of them")
+    rules = _load(rules_file)
+    if paths:
+        _answer(_of_path(rules, line) for line in _lines())
+    elif replies:
+        _answer(_of_reply(rules, line) for line in _lines())
+    else:
+        click.echo(_json(_of_mail(rules, sys.stdin.buffer.read())))
+
+
+def _load(rules_file: Path | None) -> Rules:
+    try:
+        if rules_file is None:
+            return load_rules(resources.files("relay.dsn").joinpath("bounce_rules.toml").read_text("utf-8"))
+        return load_rules(rules_file.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError) as fault:
+        click.echo(f"cannot read the rules: {fault}", err=True)
+        sys.exit(EX_NOINPUT)
+    except RulesError as fault:
+        click.echo(f"{rules_file or 'built-in rules'}: {fault}", err=True)
+        sys.exit(EX_CONFIG)
+
+
+def _lines() -> Iterable[str]:
+    return (text for line in sys.stdin.buffer if (text := line.decode("utf-8", "replace").strip()))
+
+
+def _answer(answers: Iterable[Mapping[str, Any]]) -> None:
+    for answer in answers:
+        click.echo(_json(answer))
+
+
+def _of_path(rules: Rules, line: str) -> dict[str, Any]:
+    try:
+        return _of_mail(rules, Path(line).read_bytes())
+    except OSError as fault:
+        return {"error": f"cannot read {line}: {fault.strerror}"}
+
+
+def _of_mail(rules: Rules, content: bytes) -> dict[str, Any]:
+    report = parse(content)
+    return {
+        "kind": report.kind,
+        "recipients": [_recipient(rules, report, one) for one in report.recipients],
+        "reporting_mta": report.reporting_mta,
+        "message_id": report.message_id,
+        "envelope_id": report.envelope_id,
+        "feedback_type": report.feedback.feedback_type if report.feedback else "",
+    }
+
+
+def _recipient(rules: Rules, report: Report, one: Recipient) -> dict[str, Any]:
+    told = {
+        "recipient": one.address,
+        "action": one.action,
+        "status": one.status,
+        "diagnostic": one.diagnostic,
+        "remote_mta": one.remote_mta,
+    }
+    if one.action in ("delivered", "complained"):
+        return told | {"category": "delivered" if one.action == "delivered" else "complaint"}
+    return told | _meaning(classify_recipient(rules, report, one))
+
+
+def _of_reply(rules: Rules, line: str) -> dict[str, Any]:
+    try:
+        given = json.loads(line)
+        text, phase = str(given["text"]), str(given.get("phase", ""))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return {"error": 'not a JSON object with "text" and "phase"'}
+    return _meaning(classify(rules, text, phase=phase))
+
+
+def _meaning(found: Classification) -> dict[str, Any]:
+    about = found.about
+    return {
+        "category": found.category,
+        "title": about.title,
+        "rule": found.rule,
+        "wait": found.wait,
+        "on_temporary": about.on_temporary,
+        "on_permanent": about.on_permanent,
+        "suppression": about.suppression,
+        "lane": about.lane,
+        "guidance": list(about.guidance),
+    }
+
+
+def _json(answer: Mapping[str, Any]) -> str:
+    return json.dumps(answer, ensure_ascii=False)
+
+
+if __name__ == "__main__":
+    classify_command()

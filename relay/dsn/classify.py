@@ -1,0 +1,178 @@
+"""Classify the reply of a mail server: ordered rules, the first that matches decides.
+
+Rules are data (`bounce_rules.toml`): what providers are known to say first, then phrases, then bare codes, because the
+words decide: by its codes alone a reply is understood less than half the time. Loading checks every rule.
+"""
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from relay.dsn.phrases import Phrase, PhraseError, compile_phrase, normal_form
+from relay.dsn.replies import smtp_code, status_in
+from relay.dsn.report import Recipient, Report
+from relay.dsn.taxonomy import TAXONOMY, Category
+from relay.dsn.waits import named_wait
+
+PHASES = frozenset(("connect", "ehlo", "mail", "rcpt", "data"))
+_KEYS = frozenset(("name", "category", "phrases", "unless", "status", "code", "phase", "example"))
+_STATUS = re.compile(r"[245x]\.[0-9x]{1,3}\.[0-9x]{1,3}|[245x]\.[0-9x]{1,3}\.\*")
+_CODE = re.compile(r"[245][0-9x][0-9x]")
+
+
+class RulesError(ValueError):
+    """The rules cannot be used; each line of the message names a rule and its fault."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule. It matches when one of its phrases occurs, none of `unless` does, and every condition given holds."""
+
+    name: str
+    category: str
+    phrases: tuple[Phrase, ...]
+    unless: tuple[Phrase, ...]
+    status: re.Pattern[str] | None
+    code: re.Pattern[str] | None
+    phase: frozenset[str]
+    example: str
+
+    def matches(self, normal: str, code: str, status: str, phase: str) -> bool:
+        """Tell whether the rule applies to a reply in its normal form."""
+        if self.phrases and not any(phrase.matches(normal) for phrase in self.phrases):
+            return False
+        if self.phase and phase not in self.phase:
+            return False
+        if self.status is not None and self.status.fullmatch(status) is None:
+            return False
+        if self.code is not None and self.code.fullmatch(code) is None:
+            return False
+        return not any(phrase.matches(normal) for phrase in self.unless)
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """Rules in the order they are tried."""
+
+    rules: tuple[Rule, ...]
+
+    def __len__(self) -> int:
+        return len(self.rules)
+
+
+@dataclass(frozen=True, slots=True)
+class Classification:
+    """What a reply means.
+
+    `rule` is the rule that decided ("" for none), `wait` the seconds the reply asks to wait. What follows from the
+    category (next step, suppression, lane) is in `about`.
+    """
+
+    category: str
+    rule: str
+    wait: float | None = None
+
+    @property
+    def about(self) -> Category:
+        """The category with its definition, actions and guidance."""
+        return TAXONOMY[self.category]
+
+
+def load_rules(text: str) -> Rules:
+    """Read rules from TOML; raise RulesError naming every fault in them."""
+    try:
+        tables = tomllib.loads(text).get("rule", [])
+    except tomllib.TOMLDecodeError as fault:
+        raise RulesError(f"not valid TOML: {fault}") from fault
+    faults: list[str] = []
+    rules: list[Rule] = []
+    seen: set[str] = set()
+    for number, table in enumerate(tables, 1):
+        name = str(table.get("name", f"number {number}"))
+        if name in seen:
+            faults.append(f"rule {name}: the name is taken by an earlier rule")
+        seen.add(name)
+        try:
+            rules.append(_rule(name, table))
+        except (RulesError, PhraseError) as fault:
+            faults.append(f"rule {name}: {fault}")
+    if not tables:
+        faults.append("no [[rule]] in the file")
+    if faults:
+        raise RulesError("\n".join(faults))
+    return Rules(tuple(rules))
+
+
+def classify(rules: Rules, text: str, code: int | None = None, status: str = "", phase: str = "") -> Classification:
+    """Classify a reply by its text, SMTP code, enhanced status and the command it answered.
+
+    A code or status that is not given is taken from the text. Nothing matching is `unknown`.
+    """
+    known = code if code is not None else smtp_code(text)
+    digits = "" if known is None else str(known)
+    enhanced = status or status_in(text)
+    normal = normal_form(text)
+    for rule in rules.rules:
+        if rule.matches(normal, digits, enhanced, phase):
+            return Classification(rule.category, rule.name, named_wait(normal))
+    return Classification("unknown", "", named_wait(normal))
+
+
+def classify_recipient(rules: Rules, report: Report, recipient: Recipient) -> Classification:
+    """Classify a recipient of a report by its diagnostic, and by the report's own words where that says nothing."""
+    found = classify(rules, recipient.diagnostic, recipient.code, recipient.status, recipient.phase)
+    if not _is_vague(found) or not report.text:
+        return found
+    told = classify(rules, report.text, recipient.code, recipient.status, recipient.phase)
+    return found if _is_vague(told) else told
+
+
+def _is_vague(found: Classification) -> bool:
+    return found.category == "unknown" or found.rule.startswith("code-")
+
+
+def _rule(name: str, table: Mapping[str, Any]) -> Rule:
+    unknown = sorted(set(table) - _KEYS)
+    if unknown:
+        raise RulesError(f"unknown key {unknown[0]!r}; known are {', '.join(sorted(_KEYS))}")
+    category = table.get("category")
+    if category not in TAXONOMY:
+        raise RulesError(f"category {category!r} is none of the taxonomy's: {', '.join(TAXONOMY)}")
+    phases = frozenset(_strings(table, "phase"))
+    if phases - PHASES:
+        raise RulesError(f"phase {sorted(phases - PHASES)[0]!r} is none of {', '.join(sorted(PHASES))}")
+    rule = Rule(
+        name=name,
+        category=str(category),
+        phrases=tuple(compile_phrase(source) for source in _strings(table, "phrases")),
+        unless=tuple(compile_phrase(source) for source in _strings(table, "unless")),
+        status=_codes(_strings(table, "status"), _STATUS, "status", "5.1.1, x.7.5xx or 5.1.*"),
+        code=_codes(_strings(table, "code"), _CODE, "code", "550 or 5xx"),
+        phase=phases,
+        example=str(table.get("example", "")),
+    )
+    if not (rule.phrases or rule.status or rule.code):
+        raise RulesError("matches every reply: give it phrases, a status or a code")
+    if not rule.example:
+        raise RulesError("has no example of a reply it matches")
+    return rule
+
+
+def _strings(table: Mapping[str, Any], key: str) -> list[str]:
+    value = table.get(key, [])
+    if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+        raise RulesError(f"{key} must be a list of strings")
+    return value
+
+
+def _codes(values: list[str], form: re.Pattern[str], key: str, right: str) -> re.Pattern[str] | None:
+    """Compile codes with `x` for any digit (or class) and a final `*` for any detail."""
+    for value in values:
+        if form.fullmatch(value) is None:
+            raise RulesError(f"{key} {value!r} is not of the form {right}")
+    if not values:
+        return None
+    wild = (re.escape(value).replace("x", r"\d").replace(r"\*", r"\d{1,3}") for value in values)
+    return re.compile("|".join(wild))

@@ -1,0 +1,134 @@
+"""The small language bounce rules are written in: phrases over a reply's normal form. Linear by construction.
+
+Normal form: lower case, one space where white space, hyphens or underscores were, "n't" spelt out, reply codes taken
+off, each mail address written `<@>`. In a phrase
+
+    {a|b|c}   is one of these (an empty one makes the group optional)
+    ..        is up to 60 characters, at most twice in a phrase
+    *         is the rest of the word, or nothing
+    #         is a number
+
+and everything else is itself. A phrase begins and ends where words do.
+"""
+
+import re
+from dataclasses import dataclass
+
+from relay.dsn.addresses import ADDRESS
+
+MAX_TEXT = 2000
+"""Characters of a reply that are read: RFC 5321 allows lines of 512 octets, and few say anything after the first."""
+
+_MAX_GAPS = 2
+_MAX_DEPTH = 4
+_SPECIAL = re.compile(r"\{|\||\}|\.\.|\*|#")
+_MEANING = {"..": ".{0,60}?", "*": r"\w{0,20}", "#": r"\d{1,12}"}
+_CODE_AND_STATUS = re.compile(r"(?<![\w.])(?:[245]\d\d[ -]{1,3})?[#(\[]?[245]\.\d{1,3}\.\d{1,3}\b[)\]]?(?!\.\d)")
+_CODE = re.compile(r"(?:(?<=^)|(?<=[\s'\"(:]))[45]\d\d(?:[ -]|$)")
+_BRACKETED = re.compile(rf"<?{ADDRESS.pattern}>?")
+_SPACE = re.compile(r"[\s_\-\u2010-\u2015]+")
+_SPELT_OUT = (
+    ("\u2019", "'"),
+    ("e-mail", "email"),
+    ("can't", "can not"),
+    ("won't", "will not"),
+    ("n't", " not"),
+    ("cannot", "can not"),
+)
+
+
+class PhraseError(ValueError):
+    """The phrase is not well formed; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Phrase:
+    """A compiled phrase. Every match contains one of `needles`: a quick test before the pattern's."""
+
+    source: str
+    needles: tuple[str, ...]
+    pattern: re.Pattern[str]
+
+    def matches(self, normal: str) -> bool:
+        """Tell whether the phrase occurs in a reply's normal form."""
+        return any(needle in normal for needle in self.needles) and self.pattern.search(normal) is not None
+
+
+def compile_phrase(source: str) -> Phrase:
+    """Compile a phrase; raise PhraseError for one that is empty, unbalanced or has more than two gaps."""
+    if source != source.lower() or source != source.strip() or not source:
+        raise PhraseError(f"phrase {source!r} must be in lower case, not empty, and without spaces around it")
+    tokens = _tokens(source)
+    if tokens.count("..") > _MAX_GAPS:
+        raise PhraseError(f"phrase {source!r} has more than {_MAX_GAPS} gaps (..)")
+    pattern, needles, end = _sequence(source, tokens, 0, 0)
+    if end != len(tokens):
+        raise PhraseError(f"phrase {source!r} has {tokens[end]!r} outside braces")
+    return Phrase(source, needles, re.compile(_at_words(source, pattern)))
+
+
+def normal_form(text: str) -> str:
+    """Return a reply's text in the form phrases are matched against."""
+    low = _BRACKETED.sub("<@>", text[:MAX_TEXT]).lower()
+    low = _CODE.sub(" ", _CODE_AND_STATUS.sub(" ", low))
+    for short, long in _SPELT_OUT:
+        low = low.replace(short, long)
+    return _SPACE.sub(" ", low).strip()
+
+
+def _tokens(source: str) -> list[str]:
+    tokens: list[str] = []
+    at = 0
+    for match in _SPECIAL.finditer(source):
+        tokens += [part for part in (source[at : match.start()], match[0]) if part]
+        at = match.end()
+    return tokens + ([source[at:]] if at < len(source) else [])
+
+
+def _sequence(source: str, tokens: list[str], at: int, depth: int) -> tuple[str, tuple[str, ...], int]:
+    """Compile tokens up to an unmatched `|` or `}`: the pattern, its needles, where it ended."""
+    pattern = ""
+    best: tuple[str, ...] = ("",)
+    while at < len(tokens) and tokens[at] not in ("|", "}"):
+        token = tokens[at]
+        needles: tuple[str, ...] = ("",)
+        if token == "{":
+            piece, needles, at = _group(source, tokens, at + 1, depth + 1)
+        elif token in _MEANING:
+            piece = _MEANING[token]
+        else:
+            piece, needles = re.escape(token), (token,)
+        best = max(best, needles, key=_strength)
+        pattern += piece
+        at += 1
+    return pattern, best, at
+
+
+def _group(source: str, tokens: list[str], at: int, depth: int) -> tuple[str, tuple[str, ...], int]:
+    """Compile the alternatives after a `{`; the end is its `}`. Any of them may match, so all their needles count."""
+    if depth > _MAX_DEPTH:
+        raise PhraseError(f"phrase {source!r} nests braces deeper than {_MAX_DEPTH}")
+    patterns: list[str] = []
+    needles: list[str] = []
+    while True:
+        pattern, found, at = _sequence(source, tokens, at, depth)
+        patterns.append(pattern)
+        needles += found
+        if at >= len(tokens):
+            raise PhraseError(f"phrase {source!r} has a brace without its pair")
+        if tokens[at] == "}":
+            return f"(?:{'|'.join(patterns)})", tuple(needles), at
+        at += 1
+
+
+def _strength(needles: tuple[str, ...]) -> float:
+    """How well needles sort out texts that cannot match: long ones do, many do less."""
+    return min(len(needle.strip()) for needle in needles) - len(needles) / 50
+
+
+def _at_words(source: str, pattern: str) -> str:
+    """Bind a pattern to word ends where it begins or ends with a letter; scripts without spaces have no such ends."""
+    first, last = source[0], source[-1]
+    before = r"(?<![a-z0-9])" if first == "{" or (first.isascii() and first.isalnum()) else ""
+    after = r"(?![a-z0-9])" if last in "}*#" or (last.isascii() and last.isalnum()) else ""
+    return f"{before}(?:{pattern}){after}"
