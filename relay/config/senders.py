@@ -12,6 +12,7 @@ from relay.config.values import (
     Count,
     DomainName,
     Flag,
+    HostPattern,
     MailAddress,
     Name,
     OptionalDomain,
@@ -32,13 +33,14 @@ class Tracking(Section):
     text_links: Flag = False
     skip_sensitive: Flag = True
     skip_visible_urls: Flag = True
-    exclude_hosts: tuple[str, ...] = ()
+    exclude_hosts: tuple[HostPattern, ...] = ()
     pixel: Literal["end", "start"] = "end"
 
     def over(self, below: "Tracking") -> "Tracking":
         """Return these switches with those not set here taken from below; without a base URL nothing is tracked."""
-        merged = below.model_copy(update={key: getattr(self, key) for key in self.model_fields_set})
-        return merged if merged.base_url else merged.model_copy(update={"opens": False, "clicks": False})
+        update = {key: getattr(self, key) for key in self.model_fields_set}
+        update["base_url"] = self.base_url or below.base_url
+        return below.model_copy(update=update if update["base_url"] else {**update, "opens": False, "clicks": False})
 
 
 class Dkim(Section):

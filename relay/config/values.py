@@ -138,6 +138,13 @@ def _domain(value: str) -> str:
     return name
 
 
+def _host_pattern(value: str) -> str:
+    pattern = value.strip().lower()
+    if not HOST_NAME.fullmatch(pattern.removeprefix("*.")):
+        raise wrong(f"{_quoted(value)} is not a host or pattern of hosts", '"host.example" or "*.example"')
+    return pattern
+
+
 def _mail_address(value: str) -> str:
     try:
         return str(parse_address(value.strip()))
@@ -196,6 +203,8 @@ Name = Annotated[str, AfterValidator(_name)]
 """A name people give to a listener, provider, selector or credential."""
 OptionalName = Annotated[str, _unless_empty(_name)]
 Host = Annotated[str, AfterValidator(_host)]
+HostPattern = Annotated[str, AfterValidator(_host_pattern)]
+"""A host name, or "*." and a domain for every host below it."""
 DomainName = Annotated[str, AfterValidator(_domain)]
 OptionalDomain = Annotated[str, _unless_empty(_domain)]
 MailAddress = Annotated[str, AfterValidator(_mail_address)]

@@ -1,0 +1,97 @@
+"""The settings in force, written as TOML, with every secret masked."""
+
+import json
+import re
+from collections.abc import Iterator
+from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
+from typing import Any
+
+from pydantic import BeforeValidator, SecretStr
+from pydantic.fields import FieldInfo
+
+from relay.config.faults import key_text
+from relay.config.positions import KeyPath
+from relay.config.schema import fields_of
+from relay.config.section import Section
+from relay.config.settings import Settings
+from relay.config.values import parse_size
+
+MASK = "***"
+_URL_PASSWORD = re.compile(r"(?<=://)([^/@:]*):[^/]*@|(?<=[?&]password=)[^&]*")
+_DURATIONS = (("d", 86400), ("h", 3600), ("m", 60))
+_FEWEST_DAYS = 7
+_SIZES = (("GiB", 1024**3), ("MiB", 1024**2), ("KiB", 1024))
+
+
+def toml_of(settings: Settings) -> str:
+    """Return the settings as a TOML document: every key, durations and sizes with their units."""
+    return "\n".join(_lines(plain(settings), ())).lstrip("\n") + "\n"
+
+
+def plain(settings: Section) -> dict[str, Any]:
+    """Return a section as the values JSON and TOML know, secrets masked, what is None left out."""
+    named = zip(fields_of(type(settings)).items(), type(settings).model_fields, strict=True)
+    values = {key: _plain(getattr(settings, name), field) for (key, field), name in named}
+    return {key: value for key, value in values.items() if value is not None}
+
+
+def duration_text(seconds: float) -> str:
+    """Write seconds with the largest unit that divides them: 300.0 is "5m", 259200.0 "72h", a week "7d"."""
+    for unit, length in _DURATIONS:
+        count = seconds / length
+        if count == int(count) and count >= (_FEWEST_DAYS if unit == "d" else 1):
+            return f"{int(count)}{unit}"
+    return f"{seconds:.3f}".rstrip("0").rstrip(".") + "s"
+
+
+def size_text(octets: int) -> str:
+    """Write octets with the largest unit that divides them: 26214400 is "25MiB"."""
+    unit, length = next(((unit, length) for unit, length in _SIZES if octets % length == 0), ("B", 1))
+    return f"{octets // length}{unit}"
+
+
+def _plain(value: Any, field: FieldInfo) -> Any:
+    match value:
+        case Section():
+            return plain(value)
+        case dict():
+            return {key: _plain(item, field) for key, item in value.items()}
+        case tuple():
+            return [_plain(item, field) for item in value]
+        case SecretStr():
+            return MASK if value.get_secret_value() else ""
+        case float():
+            return duration_text(value)
+        case bool():
+            return value
+        case int() if any(isinstance(one, BeforeValidator) and one.func is parse_size for one in field.metadata):
+            return size_text(value)
+        case IPv4Network() | IPv6Network() | Path():
+            return str(value)
+        case str():
+            return _URL_PASSWORD.sub(lambda found: f"{found[1]}:{MASK}@" if found[1] is not None else MASK, value)
+    return value
+
+
+def _lines(table: dict[str, Any], path: KeyPath) -> Iterator[str]:
+    """Yield the plain keys of a table, then its tables under their headers."""
+    inner = {key: value for key, value in table.items() if isinstance(value, dict) or _is_tables(value)}
+    yield from (f"{key_text((key,))} = {_value(value)}" for key, value in table.items() if key not in inner)
+    for key, value in inner.items():
+        here = (*path, key)
+        for item in value if isinstance(value, list) else [value]:
+            header = f"[[{key_text(here)}]]" if isinstance(value, list) else f"[{key_text(here)}]"
+            if not item or any(not isinstance(one, dict) for one in item.values()):
+                yield from ("", header)
+            yield from _lines(item, here)
+
+
+def _is_tables(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and isinstance(value[0], dict)
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_value, value)) + "]"
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

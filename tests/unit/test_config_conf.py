@@ -1,0 +1,87 @@
+"""conf/relay.toml is the reference of the configuration: it says every key, and what it says is the default."""
+
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from relay.config.positions import KeyPath
+from relay.config.schema import example_of, fields_of, keys_from_file, table_at
+from relay.config.section import Listening, Section
+from relay.config.settings import Settings
+
+_TEXT = (Path(__file__).parents[2] / "conf" / "relay.toml").read_text()
+_SETTING = re.compile(r"^#(?=\S)", re.MULTILINE)
+_EXAMPLE = re.compile(r"^#\w+ = .*# example$", re.MULTILINE)
+_ONLY_SHOWN = ("provider", "domains", "identities", "credentials")
+"""Tables that show an entry where the default has none; [bounces.imap] is another."""
+
+
+def _uncommented(text: str) -> dict[str, Any]:
+    return tomllib.loads(_SETTING.sub("", text))
+
+
+def _tables(values: Any, path: KeyPath = ()) -> Iterator[tuple[type[Section], dict[str, Any]]]:
+    if isinstance(values, dict):
+        if table := table_at(path):
+            yield table, values
+        for key, value in values.items():
+            yield from _tables(value, (*path, key))
+    elif isinstance(values, list):
+        for index, value in enumerate(values):
+            yield from _tables(value, (*path, index))
+
+
+def _with_secrets(values: dict[str, Any]) -> dict[str, Any]:
+    for table, keys in _tables(values):
+        for key, field in keys_from_file(table).items():
+            if keys.pop(f"{key}_file", None):
+                keys[key] = example_of(field)
+    return values
+
+
+def test_as_shipped_it_changes_nothing() -> None:
+    assert tomllib.loads(_TEXT) == {}
+
+
+def test_what_it_says_is_the_default() -> None:
+    values = _uncommented(_EXAMPLE.sub("", _TEXT))
+    for table in _ONLY_SHOWN:
+        del values[table]
+    del values["bounces"]["imap"]
+    assert Settings.model_validate(values) == Settings()
+
+
+def test_no_key_is_missing_and_none_is_invented() -> None:
+    seen = set()
+    for table, keys in _tables(_with_secrets(_uncommented(_TEXT))):
+        assert set(keys) == set(fields_of(table)), table
+        seen.add(table)
+    parts = {part for parent in (Section, Listening) for part in parent.__subclasses__()}
+    assert {part for part in parts if part.__module__.startswith("relay.config")} - {Listening} <= seen
+
+
+def test_the_entries_it_shows_are_valid_and_unmarked_keys_in_them_are_defaults() -> None:
+    settings = Settings.model_validate(_with_secrets(_uncommented(_TEXT)))
+    unmarked = _uncommented(_EXAMPLE.sub("", _TEXT))
+    compared = 0
+    for path in (
+        ("provider", 0),
+        ("domains", "acme.test"),
+        ("domains", "acme.test", "tracking"),
+        ("identities", "billing@acme.test"),
+        ("bounces", "imap"),
+    ):
+        shown: Any = settings.as_toml_shape()
+        keys: Any = unmarked
+        for part in path:
+            shown, keys = shown[part], keys[part]
+        table = table_at(path)
+        assert table is not None
+        for key in keys:
+            default = fields_of(table)[key].get_default()
+            if not isinstance(default, Section):
+                assert shown[key] == default, (path, key)
+                compared += 1
+    assert compared > 15

@@ -1,0 +1,121 @@
+"""Durations, sizes, addresses and networks as people write them."""
+
+from ipaddress import ip_network
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic_core import PydanticCustomError
+
+from relay.config.operation import parse_nameserver
+from relay.config.show import duration_text, size_text
+from relay.config.values import parse_duration, parse_host_port, parse_network, parse_size
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("90s", 90),
+        ("5m", 300),
+        ("72h", 259200),
+        ("90d", 7776000),
+        ("1.5h", 5400),
+        ("1h30m", 5400),
+        ("250ms", 0.25),
+        ("2w", 1209600),
+        ("0", 0),
+        ("45", 45),
+        (7, 7),
+        (0.5, 0.5),
+    ],
+)
+def test_durations(text: object, seconds: float) -> None:
+    assert parse_duration(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "5 minutes", "-5m", "m", "5M", "1h 30m", -1, True, float("inf"), [], None])
+def test_no_durations(text: object) -> None:
+    with pytest.raises(PydanticCustomError, match="is not a duration"):
+        parse_duration(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "octets"),
+    [("25MiB", 26214400), ("10MB", 10_000_000), ("1.5KiB", 1536), ("2 GB", 2 * 10**9), ("100B", 100), (512, 512)],
+)
+def test_sizes(text: object, octets: int) -> None:
+    assert parse_size(text) == octets
+
+
+@pytest.mark.parametrize("text", ["10M", "10 megabytes", "-1MB", "MB", False, "10mb"])
+def test_no_sizes(text: object) -> None:
+    with pytest.raises(PydanticCustomError, match="is not a size"):
+        parse_size(text)
+
+
+@given(st.integers(0, 10**9).map(lambda milliseconds: milliseconds / 1000))
+def test_a_shown_duration_reads_back(seconds: float) -> None:
+    assert parse_duration(duration_text(seconds)) == pytest.approx(seconds)
+
+
+@given(st.integers(1, 2**40))
+def test_a_shown_size_reads_back(octets: int) -> None:
+    assert parse_size(size_text(octets)) == octets
+
+
+@pytest.mark.parametrize(
+    ("text", "host", "port"),
+    [
+        ("127.0.0.1:2525", "127.0.0.1", 2525),
+        ("[::1]:25", "::1", 25),
+        ("localhost:0", "localhost", 0),
+        ("[0:0:0:0:0:0:0:1]:25", "::1", 25),
+    ],
+)
+def test_addresses(text: str, host: str, port: int) -> None:
+    assert parse_host_port(text) == (host, port)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("127.0.0.1", "has no port"),
+        ("127.0.0.1:smtp", "has no port"),
+        ("127.0.0.1:65536", "too high"),
+        ("::1:25", "needs brackets"),
+        (":25", "not a host name"),
+        ("a b:25", "not a host name"),
+        ("[x]:25\n", "has no port"),
+    ],
+)
+def test_no_addresses(text: str, problem: str) -> None:
+    with pytest.raises(PydanticCustomError, match=problem):
+        parse_host_port(text)
+
+
+def test_networks() -> None:
+    assert parse_network("10.0.0.0/8") == ip_network("10.0.0.0/8")
+    assert parse_network("192.0.2.7") == ip_network("192.0.2.7/32")
+    assert parse_network("2001:db8::/32") == ip_network("2001:db8::/32")
+
+
+def test_a_network_with_host_bits_is_put_right() -> None:
+    with pytest.raises(PydanticCustomError) as caught:
+        parse_network("10.1.2.3/8")
+    assert caught.value.context is not None
+    assert caught.value.context["suggestion"] == "10.0.0.0/8"
+
+
+@pytest.mark.parametrize("text", ["10.0.0.0/33", "lan", "", 5])
+def test_no_networks(text: object) -> None:
+    with pytest.raises(PydanticCustomError, match="is not a network"):
+        parse_network(text)
+
+
+def test_nameservers() -> None:
+    assert parse_nameserver("192.0.2.1") == ("192.0.2.1", 53)
+    assert parse_nameserver("127.0.0.1:5353") == ("127.0.0.1", 5353)
+    assert parse_nameserver("2001:db8::1") == ("2001:db8::1", 53)
+    assert parse_nameserver("[::1]:5353") == ("::1", 5353)
+    with pytest.raises(PydanticCustomError, match="is not an IP address"):
+        parse_nameserver("dns.example:53")
