@@ -13,9 +13,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self.events = Counter(
-            "relay_events_total", "Events by kind", ["kind"], registry=self.registry
-        )
+        self.events = Counter("relay_events_total", "Events by kind", ["kind"], registry=self.registry)
         self.delay = Histogram(
             "relay_delivery_delay_seconds", "From acceptance to delivery", buckets=_DELAYS, registry=self.registry
         )
@@ -23,7 +21,9 @@ class Metrics:
             "relay_refused_total", "SMTP transactions refused, by reply code", ["code"], registry=self.registry
         )
         self.render_failures = Counter(
-            "relay_render_failures_total", "Messages sent as they came because a renderer failed", registry=self.registry
+            "relay_render_failures_total",
+            "Messages sent as they came because a renderer failed",
+            registry=self.registry,
         )
         self.store_trouble = Gauge("relay_store_trouble", "1 while the store does not answer", registry=self.registry)
         self._depth = _Depth()

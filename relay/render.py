@@ -4,7 +4,7 @@ It can be repeated after a crash with the same result, shown by `relay preview`,
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from relay.mail.headers import Field, fields, without
 from relay.rewrite.message import Plan, Rewritten, analyse, apply
@@ -47,27 +47,12 @@ class Keys:
 
 @dataclass(frozen=True, slots=True)
 class Rendering:
-    """What goes out, and what was done to it."""
+    """What goes out to one recipient."""
 
     reverse_path: str
     content: bytes
-    rewritten: Rewritten | None
-    """None where tracking is off."""
-
-    @property
-    def notes(self) -> dict[str, object]:
-        """What was done, for the message's story: JSON values."""
-        if self.rewritten is None:
-            return {"tracking": "off"}
-        tracked = sum(link.tracked for link in self.rewritten.links)
-        notes: dict[str, object] = {
-            "pixel": self.rewritten.pixel,
-            "links": len(self.rewritten.links),
-            "tracked": tracked,
-        }
-        if self.rewritten.skipped:
-            notes["skipped"] = list(self.rewritten.skipped)
-        return notes
+    notes: Mapping[str, object]
+    """What was done, for the message's story: JSON values."""
 
 
 def is_personal(stored: Stored) -> bool:
@@ -75,22 +60,39 @@ def is_personal(stored: Stored) -> bool:
     return stored.tracking is not None or bool(stored.return_path)
 
 
+def render(stored: Stored, recipients: Sequence[int], keys: Keys, *, eight_bit: bool) -> list[Rendering]:
+    """Render the message for each of these recipients (indices in the message).
+
+    The work that does not depend on the recipient is done once. Never fails a message: what cannot be rewritten
+    safely goes out as it came, with the reason in the notes.
+    """
+    content = outgoing(stored)
+    plan = None if stored.tracking is None else analyse(content, stored.tracking)
+    return [_render_one(stored, content, plan, recipient, keys, eight_bit) for recipient in recipients]
+
+
+def explain(stored: Stored, recipient: int, keys: Keys) -> tuple[Rendering, Rewritten | None]:
+    """Render for one recipient and say what was decided about every link; None where tracking is off."""
+    (rendering,) = render(stored, [recipient], keys, eight_bit=True)
+    if stored.tracking is None:
+        return rendering, None
+    content = outgoing(stored)
+    return rendering, apply(analyse(content, stored.tracking), content, keys.tokens, stored.queue_id, recipient)
+
+
+def untouched(stored: Stored, keys: Keys, reason: str) -> Rendering:
+    """Return the message as it came, without rewriting or fitting, for when rendering itself failed."""
+    rendering = Rendering(stored.reverse_path, outgoing(replace(stored, tracking=None)), {"skipped": [reason]})
+    signing = keys.dkim.get(stored.domain, ())
+    signature = sign(rendering.content, signing, int(stored.created_at)) if signing else b""
+    return replace(rendering, content=signature + rendering.content)
+
+
 def outgoing(stored: Stored) -> bytes:
     """Return the content as it leaves before rewriting: our fields in front, instructions and Bcc removed."""
     hidden = [found for found in fields(stored.content) if _is_hidden(found)]
     kept = without(stored.content, hidden) if hidden else stored.content
     return stored.added_fields + kept
-
-
-def render(stored: Stored, recipients: Sequence[int], keys: Keys, *, eight_bit: bool) -> list[Rendering]:
-    """Render the message for each of these recipients (indices in the message).
-
-    The work that does not depend on the recipient is done once. Never fails a message: what cannot be rewritten
-    safely goes out as it came, with the reason in `Rendering.rewritten.skipped`.
-    """
-    content = outgoing(stored)
-    plan = None if stored.tracking is None else analyse(content, stored.tracking)
-    return [_render_one(stored, content, plan, recipient, keys, eight_bit) for recipient in recipients]
 
 
 def reverse_path_for(stored: Stored, recipient: int, keyring: Keyring) -> str:
@@ -108,7 +110,15 @@ def _render_one(
     fitting = fit(content if rewritten is None else rewritten.content, eight_bit)
     signing = keys.dkim.get(stored.domain, ())
     signature = sign(fitting, signing, int(stored.created_at)) if signing else b""
-    return Rendering(reverse_path_for(stored, recipient, keys.tokens), signature + fitting, rewritten)
+    return Rendering(reverse_path_for(stored, recipient, keys.tokens), signature + fitting, _notes(rewritten))
+
+
+def _notes(rewritten: Rewritten | None) -> dict[str, object]:
+    if rewritten is None:
+        return {"tracking": "off"}
+    tracked = sum(link.tracked for link in rewritten.links)
+    notes: dict[str, object] = {"pixel": rewritten.pixel, "links": len(rewritten.links), "tracked": tracked}
+    return notes | {"skipped": list(rewritten.skipped)} if rewritten.skipped else notes
 
 
 def _is_hidden(found: Field) -> bool:

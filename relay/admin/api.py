@@ -1,0 +1,138 @@
+"""The routes of the admin API."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from relay.clock import Clock
+from relay.mail.queue_id import is_queue_id
+from relay.queue.entry import Entry, State
+from relay.queue.message import Message
+from relay.queue.office import delete, flush, hold, release
+from relay.queue.ports import Change, EntryQuery, LimitStore, Publish, QueueOffice
+from relay.reports.forms import listing_form, story_form
+from relay.reports.ports import MessageQuery, Story, StoryStore
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What the API works with."""
+
+    office: QueueOffice
+    stories: StoryStore
+    limits: LimitStore
+    clock: Clock
+    publish: Publish
+    wake: Callable[[], None]
+    reload: Callable[[], Awaitable[Mapping[str, object]]]
+    status: Callable[[], Awaitable[Mapping[str, object]]]
+    metrics: Callable[[], bytes]
+
+
+def application(desk: Desk) -> web.Application:
+    """Return the application with its routes."""
+    app = web.Application()
+    routes = _Routes(desk)
+    app.add_routes(
+        [
+            web.get("/status", routes.status),
+            web.post("/reload", routes.reload),
+            web.get("/metrics", routes.metrics),
+            web.get("/queue", routes.queue),
+            web.get("/queue/{queue_id}", routes.message),
+            web.post("/queue/{action:flush|hold|release|delete}", routes.change),
+            web.get("/trace/{key:.+}", routes.trace),
+        ]
+    )
+    return app
+
+
+class _Routes:
+    """The handlers."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    async def status(self, _: web.Request) -> web.Response:
+        """GET /status: health, version, depth."""
+        return web.json_response(dict(await self._desk.status()))
+
+    async def reload(self, _: web.Request) -> web.Response:
+        """POST /reload: 200 with what changed, 409 with the faults while the old settings stay."""
+        result = await self._desk.reload()
+        return web.json_response(dict(result), status=409 if result.get("faults") else 200)
+
+    async def metrics(self, _: web.Request) -> web.Response:
+        """GET /metrics: Prometheus' text format."""
+        return web.Response(body=self._desk.metrics(), content_type="text/plain", charset="utf-8")
+
+    async def queue(self, request: web.Request) -> web.Response:
+        """GET /queue?…: the entries that match; without a state those that are not final."""
+        found = await self._desk.office.entries(_entry_query(request.query))
+        return web.json_response({"entries": [listing_form(message, entry) for message, entry in found]})
+
+    async def message(self, request: web.Request) -> web.Response:
+        """GET /queue/ID: the message with its entries, events and the header as the application sent it."""
+        queue_id = request.match_info["queue_id"]
+        stories = await self._desk.stories.stories(MessageQuery(queue_id=queue_id))
+        if not stories:
+            raise web.HTTPNotFound(text=f"there is no message {queue_id}")
+        content = await self._desk.office.content(queue_id)
+        header = None if content is None else content.partition(b"\r\n\r\n")[0].decode("utf-8", "replace")
+        return web.json_response({**story_form(stories[0]), "header": header})
+
+    async def change(self, request: web.Request) -> web.Response:
+        """POST /queue/ACTION?…: change the entries that match; answers with those that changed."""
+        query, now = _entry_query(request.query), self._desk.clock()
+        actions: dict[str, Change] = {
+            "hold": hold,
+            "release": release(now),
+            "flush": flush(now),
+            "delete": delete(now),
+        }
+        action = request.match_info["action"]
+        changed = await self._desk.office.change(query, actions[action])
+        if action == "delete":
+            await self._give_back(changed)
+        self._desk.wake()
+        return web.json_response({"entries": [listing_form(message, entry) for message, entry in changed]})
+
+    async def trace(self, request: web.Request) -> web.Response:
+        """GET /trace/KEY: the stories of a queue id, a Message-ID or a recipient, newest first."""
+        stories = await find_stories(self._desk.stories, request.match_info["key"])
+        return web.json_response({"stories": [story_form(story) for story in stories]})
+
+    async def _give_back(self, changed: Sequence[tuple[Message, Entry]]) -> None:
+        """Return the places of cancelled entries to their ledgers."""
+        for _, entry in changed:
+            await self._desk.limits.forget(entry.queue_id, [entry.number])
+
+
+async def find_stories(store: StoryStore, key: str) -> Sequence[Story]:
+    """Return the stories a person means by that text: a queue id, a Message-ID or a recipient's address."""
+    if is_queue_id(key.upper()):
+        return await store.stories(MessageQuery(queue_id=key.upper()))
+    by_message_id = await store.stories(MessageQuery(message_id=key))
+    return by_message_id or await store.stories(MessageQuery(recipient=key))
+
+
+def _entry_query(query: Mapping[str, str]) -> EntryQuery:
+    unknown = set(query) - {"queue_id", "recipient", "lane", "domain", "identity", "state", "limit", "after"}
+    if unknown:
+        raise web.HTTPBadRequest(text=f"unknown parameter {', '.join(sorted(unknown))}")
+    after, _, number = query.get("after", "/-1").partition("/")
+    try:
+        wanted = tuple(State(word) for word in query.get("state", "waiting,held,active").split(",") if word)
+        return EntryQuery(
+            queue_id=query.get("queue_id", "").upper(),
+            recipient=query.get("recipient", ""),
+            lane=query.get("lane", ""),
+            domain=query.get("domain", ""),
+            identity=query.get("identity", ""),
+            states=wanted,
+            after=(after, int(number)),
+            limit=min(int(query.get("limit", "1000")), 10_000),
+        )
+    except ValueError as error:
+        raise web.HTTPBadRequest(text=str(error)) from None

@@ -1,0 +1,44 @@
+"""The command `relay`. Each command lives in a module of its own and is imported only when it is called."""
+
+from importlib import import_module
+
+import click
+
+from relay import __version__
+
+COMMANDS = {
+    "serve": "relay.cli.serve:serve",
+    "tracker": "relay.cli.serve:tracker",
+    "demo": "relay.cli.demo:demo",
+    "config": "relay.cli.config:config",
+    "queue": "relay.cli.queue:queue",
+    "trace": "relay.cli.trace:trace",
+    "status": "relay.cli.trace:status",
+    "preview": "relay.cli.preview:preview",
+    "classify": "relay.cli.classify:classify",
+    "dkim": "relay.cli.dkim:dkim",
+    "credential": "relay.cli.credential:credential",
+}
+"""Where each command is defined: module and name."""
+
+
+class _Commands(click.Group):
+    """A group whose commands are imported on demand: `relay trace` should not pay for the server."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """Return the names in the order a newcomer needs them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Import the command."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, name = COMMANDS[cmd_name].partition(":")
+        command: click.Command = getattr(import_module(module), name)
+        return command
+
+
+@click.group(cls=_Commands)
+@click.version_option(__version__, prog_name="relay")
+def main() -> None:
+    """relay: an SMTP relay that tracks, signs, limits, retries and tells every message's story."""

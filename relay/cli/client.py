@@ -1,0 +1,71 @@
+"""Talks to the running server through its admin socket."""
+
+import http.client
+import json
+import socket
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NoReturn
+from urllib.parse import quote, urlencode
+
+import click
+
+from relay.cli.config import settings_or_exit
+
+EX_UNAVAILABLE = 69
+EX_TEMPFAIL = 75
+"""Exit codes (sysexits.h): no server answers; the server cannot do it at the moment."""
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    """HTTP over a Unix socket."""
+
+    def __init__(self, path: str, seconds: float) -> None:
+        super().__init__("relay", timeout=seconds)
+        self._path = path
+
+    def connect(self) -> None:
+        """Connect to the socket."""
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
+
+
+class AdminClient:
+    """Asks the server of one configuration."""
+
+    def __init__(self, config: Path) -> None:
+        settings = settings_or_exit(config)
+        self._socket = settings.server.data_dir / settings.admin.socket
+
+    def get(self, path: str, query: Mapping[str, str] | None = None) -> Any:
+        """Return the JSON answer to GET; exit with a clear word when there is none."""
+        return self._ask("GET", path, query)
+
+    def post(self, path: str, query: Mapping[str, str] | None = None, allowed: tuple[int, ...] = ()) -> Any:
+        """Return the JSON answer to POST; a status in `allowed` is an answer too."""
+        return self._ask("POST", path, query, allowed)
+
+    def _ask(self, method: str, path: str, query: Mapping[str, str] | None, allowed: tuple[int, ...] = ()) -> Any:
+        connection = _UnixConnection(str(self._socket), 30)
+        target = quote(path, safe="/") + (f"?{urlencode(query)}" if query else "")
+        try:
+            connection.request(method, target)
+            response = connection.getresponse()
+            body = response.read()
+        except PermissionError:
+            give_up(f"{self._socket}: only the relay's own user (or root) may ask the server", EX_UNAVAILABLE)
+        except (OSError, http.client.HTTPException) as error:
+            give_up(f"no relay answers on {self._socket} ({error}); is `relay serve` running with this config?")
+        finally:
+            connection.close()
+        if response.status != 200 and response.status not in allowed:
+            give_up(body.decode("utf-8", "replace").strip(), EX_TEMPFAIL if response.status >= 500 else 1)
+        return json.loads(body)
+
+
+def give_up(message: str, code: int = EX_UNAVAILABLE) -> NoReturn:
+    """Say why and exit."""
+    click.echo(f"relay: {message}", err=True)
+    sys.exit(code)

@@ -1,0 +1,111 @@
+"""`relay queue`: look at the queue and change it."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from relay.cli.client import AdminClient
+from relay.cli.config import config_option
+from relay.cli.table import json_option, show
+from relay.cli.trace import show_story
+
+COLUMNS = (
+    ("QUEUE ID", "queue_id"),
+    ("STATUS", "status"),
+    ("RECIPIENT", "recipient"),
+    ("FROM", "reverse_path"),
+    ("TRIES", "attempts"),
+    ("NEXT", "next_attempt_at"),
+    ("WHY", "why"),
+)
+
+_FILTERS = ("recipient", "lane", "domain", "identity")
+
+
+@click.group()
+def queue() -> None:
+    """Look at the queue and change it."""
+
+
+def _filters(command: Callable[..., None]) -> Callable[..., None]:
+    for name in reversed(_FILTERS):
+        command = click.option(f"--{name}", default="", help=f"Only entries with this {name}.")(command)
+    return command
+
+
+def _query(ids: tuple[str, ...], filters: dict[str, str]) -> list[dict[str, str]]:
+    """Return one query for each id, or a single one by filters."""
+    chosen = {key: value for key, value in filters.items() if value}
+    return [{**chosen, "queue_id": one} for one in ids] or [chosen]
+
+
+@queue.command("list")
+@config_option
+@_filters
+@click.option(
+    "--state", default="", help="Only entries in these states (waiting,held,active,delivered,bounced,dropped)."
+)
+@click.option("--limit", default=1000, show_default=True)
+@json_option
+def list_command(path: Path, state: str, limit: int, as_json: bool, **filters: str) -> None:
+    """List entries that are not final, with the time of their next attempt or release."""
+    query = {**_query((), filters)[0], "limit": str(limit)} | ({"state": state} if state else {})
+    entries = AdminClient(path).get("/queue", query)["entries"]
+    show([{**entry, "why": _why(entry)} for entry in entries], COLUMNS, as_json=as_json)
+
+
+@queue.command("show")
+@click.argument("queue_id")
+@config_option
+@json_option
+def show_command(queue_id: str, path: Path, as_json: bool) -> None:
+    """Show all of one message: recipients, events, and its header as the application sent it."""
+    message = AdminClient(path).get(f"/queue/{queue_id.upper()}")
+    if as_json:
+        click.echo(json.dumps(message))
+        return
+    show_story(message)
+    if message["header"] is not None:
+        click.echo("\n" + message["header"].replace("\r\n", "\n"))
+
+
+def _change(name: str, told: str, doc: str) -> click.Command:
+    @click.argument("queue_ids", nargs=-1)
+    @config_option
+    @_filters
+    @click.option("--all", "everything", is_flag=True, help="Every entry: asked for when nothing else says which.")
+    @json_option
+    def command(queue_ids: tuple[str, ...], path: Path, everything: bool, as_json: bool, **filters: str) -> None:
+        if not (queue_ids or everything or any(filters.values())):
+            raise click.UsageError("say which entries: queue ids, a filter such as --recipient, or --all")
+        client = AdminClient(path)
+        changed: list[dict[str, Any]] = []
+        for query in _query(queue_ids, filters):
+            changed += client.post(f"/queue/{name}", query)["entries"]
+        show([{**entry, "why": _why(entry)} for entry in changed], COLUMNS, as_json=as_json)
+        if not as_json:
+            click.echo(f"{len(changed)} {told}")
+
+    command.__doc__ = doc
+    return click.command(name)(command)
+
+
+for _command in (
+    _change("flush", "tried now", "Try deferred entries now. Limits of identities and providers still hold."),
+    _change("hold", "held", "Keep entries back until they are released."),
+    _change("release", "released", "Let held entries go."),
+    _change("delete", "dropped", "Cancel entries: they become dropped, and nobody is told."),
+):
+    queue.add_command(_command)
+
+
+def _why(entry: dict[str, Any]) -> str:
+    """Return why an entry is where it is, in a few words."""
+    if entry["reason"]:
+        return str(entry["reason"])
+    if entry["reply"]:
+        return str(entry["reply"])
+    return f"limit: released {entry['release_at']}" if entry["release_at"] else ""

@@ -1,0 +1,74 @@
+"""`relay trace`: what happened to a message. `relay status`: how the server is."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from relay.cli.client import AdminClient
+from relay.cli.config import config_option
+from relay.cli.table import json_option
+
+_COMMON = {"at", "event", "queue_id", "recipient"}
+_SHOWN_ABOVE = {"reverse_path", "message_id", "identity", "domain", "size", "client", "lane"}
+
+
+@click.command()
+@click.argument("key")
+@config_option
+@json_option
+def trace(key: str, path: Path, as_json: bool) -> None:
+    """Show the timeline of a message, found by queue id, Message-ID or recipient. Exits with 1 when there is none."""
+    stories = AdminClient(path).get(f"/trace/{key}")["stories"]
+    for story in stories:
+        if as_json:
+            click.echo(json.dumps(story))
+        else:
+            show_story(story)
+            click.echo()
+    if not stories:
+        click.echo(f"relay: nothing is known of {key}", err=True)
+        sys.exit(1)
+
+
+@click.command()
+@config_option
+@json_option
+def status(path: Path, as_json: bool) -> None:
+    """Show how the running server is: version, health, depth of the queue. Exits with 1 when it is not well."""
+    state: dict[str, Any] = AdminClient(path).get("/status")
+    if as_json:
+        click.echo(json.dumps(state))
+    else:
+        for key, value in state.items():
+            click.echo(
+                f"{key:<12} {value if not isinstance(value, dict) else ', '.join(f'{k} {v}' for k, v in value.items())}"
+            )
+    if not state.get("healthy"):
+        sys.exit(1)
+
+
+def show_story(story: dict[str, Any]) -> None:
+    """Print a message, its recipients and its timeline."""
+    click.echo(f"{story['queue_id']}  {_clean(story['subject']) or '(no subject)'}")
+    click.echo(f"  from <{_clean(story['reverse_path'])}>  message-id {_clean(story['message_id'])}")
+    extra = [f"{key} {_clean(story[key])}" for key in ("identity", "domain", "provider", "campaign") if story[key]]
+    extra += [f"tag {_clean(tag)}" for tag in story["tags"]]
+    extra += [f"{_clean(key)}={_clean(value)}" for key, value in story["metadata"].items()]
+    click.echo("  " + "  ".join(extra))
+    for entry in story["recipients"]:
+        due = f", next attempt {entry['next_attempt_at']}" if entry["next_attempt_at"] else ""
+        click.echo(f"  to <{_clean(entry['recipient'])}>: {entry['status']}{due}")
+    for event in story["events"]:
+        known = _COMMON | _SHOWN_ABOVE if event["event"] == "created" else _COMMON
+        details = "  ".join(
+            f"{key}={_clean(value)}" for key, value in event.items() if key not in known and value != ""
+        )
+        click.echo(f"    {event['at']}  {event['event']:<11} {_clean(event['recipient'])}  {details}".rstrip())
+
+
+def _clean(value: object) -> str:
+    """Return the value on one line without control characters: mail must not steer a terminal."""
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in str(value))

@@ -1,0 +1,51 @@
+"""What operators do to entries: pure changes for `QueueOffice.change`."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from relay.events.event import Event, Kind
+from relay.queue.entry import Entry, State, move
+from relay.queue.message import Message
+from relay.queue.ports import Change
+
+
+def hold(_: Message, entry: Entry) -> tuple[Entry, Sequence[Event]] | None:
+    """Keep the entry until it is released."""
+    if entry.state is not State.WAITING:
+        return None
+    return replace(move(entry, State.HELD), reason="held by the operator"), ()
+
+
+def release(now: float) -> Change:
+    """Return the change that lets held entries go, and due ones at once."""
+
+    def change(_: Message, entry: Entry) -> tuple[Entry, Sequence[Event]] | None:
+        if entry.state is not State.HELD:
+            return None
+        return replace(move(entry, State.WAITING), next_attempt_at=max(now, entry.release_at), reason=""), ()
+
+    return change
+
+
+def flush(now: float) -> Change:
+    """Return the change that has waiting entries tried now. Limits still hold: they are asked at departure."""
+
+    def change(_: Message, entry: Entry) -> tuple[Entry, Sequence[Event]] | None:
+        if entry.state is not State.WAITING or entry.next_attempt_at <= now:
+            return None
+        return replace(entry, next_attempt_at=now), ()
+
+    return change
+
+
+def delete(now: float) -> Change:
+    """Return the change that cancels entries: they become dropped, and nobody is told."""
+
+    def change(_: Message, entry: Entry) -> tuple[Entry, Sequence[Event]] | None:
+        if entry.state not in (State.WAITING, State.HELD):
+            return None
+        dropped = replace(move(entry, State.DROPPED), reason="cancelled by the operator")
+        event = Event(Kind.DROPPED, now, entry.queue_id, entry.number, entry.recipient, {"reason": dropped.reason})
+        return dropped, (event,)
+
+    return change

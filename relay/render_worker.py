@@ -1,0 +1,76 @@
+"""A renderer process: reads requests from a socket, renders, answers. It holds nothing that cannot be lost.
+
+A frame is four octets of length (big-endian) and a pickle. Both ends are one program: nothing foreign is unpickled.
+"""
+
+import io
+import pickle
+import resource
+import signal
+import socket
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from relay.render import Keys, Rendering, Stored, render
+
+LENGTH = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One message to render."""
+
+    stored: Stored
+    recipients: Sequence[int]
+    eight_bit: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """Rendering raised; the worker lives on."""
+
+    reason: str
+
+
+Answer = list[Rendering] | Failed
+
+
+def frame(value: object) -> bytes:
+    """Return the value as a frame."""
+    data = pickle.dumps(value, protocol=pickle.HIGHEST_PROTOCOL)
+    return len(data).to_bytes(LENGTH, "big") + data
+
+
+def serve(stream: io.BufferedRWPair, keys: Keys) -> None:
+    """Answer requests until the other end closes; a Keys frame replaces the keys and has no answer."""
+    while (header := stream.read(LENGTH)) and len(header) == LENGTH:
+        request: Any = pickle.loads(stream.read(int.from_bytes(header, "big")))  # noqa: S301 - from our own parent
+        if isinstance(request, Keys):
+            keys = request
+            continue
+        stream.write(frame(_answer(request, keys)))
+        stream.flush()
+
+
+def _answer(request: Request, keys: Keys) -> Answer:
+    try:
+        return render(request.stored, request.recipients, keys, eight_bit=request.eight_bit)
+    except (MemoryError, RecursionError, ValueError, LookupError, TypeError, AttributeError) as error:
+        return Failed(f"{type(error).__name__}: {error}"[:200])
+
+
+def main(fd: int, max_memory: int) -> None:
+    """Serve on the inherited socket within that much memory (octets); the first frame holds the keys."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_AS, (max_memory, max_memory))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    with socket.socket(fileno=fd) as connection, connection.makefile("rwb", buffering=1 << 16) as stream:
+        header = stream.read(LENGTH)
+        if len(header) == LENGTH:
+            serve(stream, pickle.loads(stream.read(int.from_bytes(header, "big"))))  # noqa: S301 - from our own parent
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), int(sys.argv[2]))

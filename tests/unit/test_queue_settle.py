@@ -1,0 +1,131 @@
+"""Settling: every outcome ends in the right state, with the right events and notifications."""
+
+import email
+from collections.abc import Iterator
+from dataclasses import replace
+from email import policy
+from itertools import count
+
+import pytest
+
+from relay.events.event import Kind
+from relay.mail.reply import Reply
+from relay.queue.entry import MOVES, Entry, State, StateError, move
+from relay.queue.message import Claimed, Message, Settlement
+from relay.queue.outcome import Deferred, Delivered, Outcome, Refused
+from relay.queue.schedule import Schedule
+from relay.queue.settle import Attempt, Origin, settle
+
+SCHEDULE = Schedule(retry=(60.0, 300.0), lifetime=1000.0, delay_notice=500.0)
+CONTENT = b"From: app@acme.test\r\nSubject: invoice 1042\r\nMessage-ID: <1@acme.test>\r\n\r\nHello\r\n"
+MESSAGE = Message("0000000000000A", 0.0, "app@acme.test", envid="QQ314159", message_id="<1@acme.test>")
+OK = Reply(250, "2.0.0", "Ok: queued as 77")
+NO = Reply(550, "5.1.1", "no such user")
+BUSY = Reply(451, "4.3.2", "busy")
+
+
+def entry(number: int = 0, **changes: object) -> Entry:
+    base = Entry("0000000000000A", number, f"u{number}@x.test", "mx:x.test", 0.0, 1000.0, 0.0, state=State.ACTIVE)
+    return replace(base, **changes)  # type: ignore[arg-type]
+
+
+def ids() -> Iterator[str]:
+    return (f"0000000000R{number:03}" for number in count())
+
+
+def settled(entries: list[Entry], outcomes: list[Outcome], now: float = 10.0, message: Message = MESSAGE) -> Settlement:
+    claimed = Claimed(message, CONTENT, tuple(entries))
+    return settle(claimed, outcomes, Attempt(now - 1, now, 0.0, {"pixel": True}), SCHEDULE, Origin("mx.test"), ids())
+
+
+def test_delivered() -> None:
+    result = settled([entry()], [Delivered(OK, "mx1.x.test[192.0.2.1]:25")])
+    assert [one.state for one in result.entries] == [State.DELIVERED]
+    assert [one.kind for one in result.events] == [Kind.PROCESSED, Kind.DELIVERED]
+    assert result.events[0].data["pixel"] is True
+    assert result.events[1].data["delay"] == 10.0
+    assert result.reports == ()
+
+
+def test_deferred_waits_by_the_schedule() -> None:
+    (after,) = settled([entry(attempts=1)], [Deferred(BUSY)]).entries
+    assert (after.state, after.next_attempt_at, after.attempts, after.status) == (State.WAITING, 310.0, 2, "deferred")
+
+
+def test_uncertain_waits_longer() -> None:
+    (after,) = settled([entry()], [Deferred(BUSY, uncertain=True)]).entries
+    assert (after.uncertain, after.next_attempt_at) == (True, 310.0)
+
+
+def test_refused_sends_one_notification_for_all_recipients_of_the_attempt() -> None:
+    result = settled([entry(0), entry(1)], [Refused(NO, "mx.x.test[192.0.2.1]:25"), Refused(NO)])
+    assert {one.state for one in result.entries} == {State.BOUNCED}
+    (report,) = result.reports
+    assert (report.message.reverse_path, report.entries[0].recipient) == ("", "app@acme.test")
+    parsed = email.message_from_bytes(report.content, policy=policy.default)
+    assert parsed.get_content_type() == "multipart/report"
+    status = parsed.get_payload(1)
+    fields = [dict(part.items()) for part in status.get_payload()]  # type: ignore[union-attr]
+    assert fields[0]["Original-Envelope-Id"] == "QQ314159"
+    assert fields[0]["Reporting-MTA"] == "dns; mx.test"
+    assert [one["Final-Recipient"] for one in fields[1:]] == ["rfc822; u0@x.test", "rfc822; u1@x.test"]
+    assert {one["Action"] for one in fields[1:]} == {"failed"}
+    assert fields[1]["Status"] == "5.1.1"
+    assert fields[1]["Remote-MTA"] == "dns; mx.x.test"
+    assert fields[1]["Diagnostic-Code"] == "smtp; 550 5.1.1 no such user"
+    assert "Subject: invoice 1042" in str(parsed.get_payload(2))
+    assert "Hello" not in str(parsed.get_payload(2))
+
+
+def test_ret_full_returns_the_body() -> None:
+    (report,) = settled([entry()], [Refused(NO)], message=replace(MESSAGE, ret="FULL")).reports
+    assert b"\r\nHello\r\n" in report.content
+
+
+def test_a_null_reverse_path_is_never_notified() -> None:
+    assert settled([entry()], [Refused(NO)], message=replace(MESSAGE, reverse_path="")).reports == ()
+
+
+@pytest.mark.parametrize(
+    ("notify", "outcome", "now", "expected"),
+    [
+        ((), Refused(NO), 10.0, 1),
+        (("NEVER",), Refused(NO), 10.0, 0),
+        (("SUCCESS",), Refused(NO), 10.0, 0),
+        (("FAILURE",), Refused(NO), 10.0, 1),
+        (("SUCCESS",), Delivered(OK, ""), 10.0, 1),
+        (("SUCCESS",), Delivered(OK, "", dsn_passed_on=True), 10.0, 0),
+        (("FAILURE",), Delivered(OK, ""), 10.0, 0),
+        (("DELAY",), Deferred(BUSY), 600.0, 1),
+        (("DELAY",), Deferred(BUSY), 400.0, 0),
+        ((), Deferred(BUSY), 600.0, 0),
+        ((), Deferred(BUSY), 1000.0, 1),
+    ],
+)
+def test_notify_is_honoured(notify: tuple[str, ...], outcome: Outcome, now: float, expected: int) -> None:
+    assert len(settled([entry(notify=notify)], [outcome], now).reports) == expected
+
+
+def test_a_delay_is_told_once() -> None:
+    first = settled([entry(notify=("DELAY",))], [Deferred(BUSY)], 600.0)
+    assert b"Action: delayed" in first.reports[0].content
+    assert b"Will-Retry-Until:" in first.reports[0].content
+    again = replace(first.entries[0], state=State.ACTIVE)
+    assert settled([again], [Deferred(BUSY)], 700.0).reports == ()
+
+
+def test_international_addresses_are_reported_by_rfc_6533() -> None:
+    (report,) = settled([entry(recipient="jörg@x.test")], [Refused(NO)]).reports
+    assert b"Content-Type: message/global-delivery-status" in report.content
+    assert "Final-Recipient: utf-8; jörg@x.test".encode() in report.content
+    assert report.message.smtputf8
+
+
+def test_a_move_the_table_does_not_know_is_an_error() -> None:
+    for state, allowed in MOVES.items():
+        for other in State:
+            if other in allowed:
+                assert move(entry(state=state), other).state is other
+            else:
+                with pytest.raises(StateError):
+                    move(entry(state=state), other)
