@@ -1,11 +1,14 @@
 """`relay dkim`: make the keys a sending domain signs with."""
 
 import os
+import sys
 from pathlib import Path
 from typing import Literal
 
 import click
 
+from relay.cli.config import EX_CONFIG, config_option
+from relay.config import ConfigError, load
 from relay.sign.files import write_key
 from relay.sign.keys import KeyFaultError, SigningKey, dns_record, generate_key, load_key, record_name, zone_line
 
@@ -32,7 +35,7 @@ def dkim() -> None:
     show_default=True,
     help="Length of an RSA key. Over 2048 takes several times as long to sign with, and some DNS hosts refuse it.",
 )
-@click.option("-c", "--config", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="relay.toml.")
+@config_option
 @click.option(
     "--data-dir",
     type=click.Path(path_type=Path, file_okay=False),
@@ -43,28 +46,28 @@ def new(
     selector: str,
     algorithm: Literal["rsa", "ed25519"],
     bits: int,
-    config: Path | None,
+    path: Path,
     data_dir: Path | None,
 ) -> None:
     """Make a signing key for DOMAIN and show the DNS record to publish.
 
     A key that is there already is never replaced: take another selector.
     """
-    folder = _data_dir(config, data_dir)
+    folder = data_dir or _configured_data_dir(path)
     try:
         pem = generate_key("rsa-sha256" if algorithm == "rsa" else "ed25519-sha256", bits)
-        path = write_key(folder, domain, selector, pem)
-        _hand_over(path, folder)
+        file = write_key(folder, domain, selector, pem)
+        _hand_over(file, folder)
     except KeyFaultError as fault:
         raise click.UsageError(str(fault)) from None
     except OSError as fault:
         raise CannotCreateError(f"no key was made: {fault}") from None
-    _show(load_key(pem, domain, selector), path)
+    _show(load_key(pem, domain, selector), file)
 
 
-def _show(key: SigningKey, path: Path) -> None:
+def _show(key: SigningKey, file: Path) -> None:
     name, value = record_name(key.selector, key.domain), dns_record(key)
-    click.echo(f"The key is in {path}\n")
+    click.echo(f"The key is in {file}\n")
     click.echo("Publish this TXT record:")
     click.echo(f"  name   {name}")
     click.echo(f"  value  {value}\n")
@@ -74,19 +77,18 @@ def _show(key: SigningKey, path: Path) -> None:
     click.echo(f'  [domains."{key.domain}"]\n  dkim = {{ selectors = ["{key.selector}"] }}')
 
 
-def _hand_over(path: Path, folder: Path) -> None:
+def _hand_over(file: Path, folder: Path) -> None:
     """Give a key made by root to the owner of the data folder: the server that signs with it runs as that user."""
     if os.geteuid() == 0:
         owner = folder.stat()
-        for made in (path, path.parent, path.parent.parent):
+        for made in (file, file.parent, file.parent.parent):
             os.chown(made, owner.st_uid, owner.st_gid)
 
 
-def _data_dir(config: Path | None, data_dir: Path | None) -> Path:
-    if data_dir is not None and config is None:
-        return data_dir
-    if config is not None and data_dir is None:
-        from relay.config import load
-
-        return load(config).server.data_dir
-    raise click.UsageError("say where the keys lie: -c FILE or --data-dir FOLDER, and not both")
+def _configured_data_dir(path: Path) -> Path:
+    """Return the data folder; say nothing of warnings, the commonest of which is that the key to be made is missing."""
+    try:
+        return load(path, os.environ).server.data_dir
+    except ConfigError as fault:
+        click.echo(str(fault), err=True)
+        sys.exit(EX_CONFIG)

@@ -50,7 +50,7 @@ SIGNED = (
 
 _ORDER = tuple((name, name.lower().encode()) for name in (*SEALED, *SEALED_WHEN_PRESENT, *SIGNED))
 _ALWAYS_SEALED = frozenset(SEALED)
-_EVER_SEALED = _ALWAYS_SEALED | frozenset(SEALED_WHEN_PRESENT)
+_SEALED = _ALWAYS_SEALED | frozenset(SEALED_WHEN_PRESENT)
 _LINE = 72
 
 
@@ -106,10 +106,13 @@ def _signed_fields(content: bytes, found: dict[bytes, list[Field]]) -> tuple[lis
     names: list[str] = []
     canonical: list[bytes] = []
     for name, key in _ORDER:
-        present = found.get(key, ())
-        canonical += (relaxed_header(key, content[it.value_start : it.end]) for it in reversed(present))
-        sealed = name in (_EVER_SEALED if present else _ALWAYS_SEALED)
-        names += [name] * (len(present) + sealed)
+        present = found.get(key)
+        if present is None:
+            if name in _ALWAYS_SEALED:
+                names.append(name)
+            continue
+        canonical += [relaxed_header(key, content[it.value_start : it.end]) for it in reversed(present)]
+        names += [name] * (len(present) + (name in _SEALED))
     return names, b"".join(canonical)
 
 
