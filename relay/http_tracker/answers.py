@@ -1,0 +1,56 @@
+"""The answers of the tracker: none may be cached, indexed, framed or tell the next site where the reader came from."""
+
+import json
+from collections.abc import Mapping
+from http import HTTPStatus
+
+from aiohttp import web
+
+GIF = bytes.fromhex("47494638396101000100800000000000ffffff21f90401000000002c00000000010001000002024401003b")
+"""A transparent picture of one pixel, 43 octets."""
+
+_COMMON = {
+    "Server": "relay",
+    "Cache-Control": "no-store",
+    "Referrer-Policy": "no-referrer",
+    "X-Robots-Tag": "noindex, nofollow",
+    "X-Content-Type-Options": "nosniff",
+}
+_PIXEL = _COMMON | {
+    "Content-Type": "image/gif",
+    "Cache-Control": "no-store, no-cache, must-revalidate, max-age=0, private",
+    "Pragma": "no-cache",
+    "Expires": "0",
+}
+_PLAIN = _COMMON | {"Content-Type": "text/plain; charset=utf-8"}
+_JSON = _COMMON | {"Content-Type": "application/json"}
+
+
+def pixel() -> web.Response:
+    """Return the picture of an open."""
+    return web.Response(body=GIF, headers=_PIXEL)
+
+
+def redirect(location: str) -> web.Response:
+    """Return the redirect of a click. `location` must be visible ASCII."""
+    return web.Response(status=302, headers={**_COMMON, "Location": location})
+
+
+def plain(status: int, text: str, **headers: str) -> web.Response:
+    """Return a short answer in words. Underscores in the names of headers stand for dashes."""
+    more = {name.replace("_", "-"): value for name, value in headers.items()}
+    return web.Response(status=status, body=text.encode() + b"\n", headers={**_PLAIN, **more})
+
+
+def page(html: str, security_policy: str, *, status: int = 200) -> web.Response:
+    """Return a page that may load nothing but what the policy says."""
+    headers = {"Content-Type": "text/html; charset=utf-8", "Content-Security-Policy": security_policy}
+    return web.Response(status=status, body=html.encode(), headers=_COMMON | headers)
+
+
+def health(checks: Mapping[str, bool]) -> web.Response:
+    """Return 200 when all checks hold, 503 when one does not, with all of them as JSON."""
+    well = all(checks.values())
+    status = HTTPStatus.OK if well else HTTPStatus.SERVICE_UNAVAILABLE
+    body = json.dumps({"status": "ok" if well else "failing", "checks": dict(checks)})
+    return web.Response(status=status, body=body.encode() + b"\n", headers=_JSON)

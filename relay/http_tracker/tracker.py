@@ -1,0 +1,201 @@
+"""The tracker: verify the token, answer, record. It needs the keys and nothing else.
+
+| path         | method     | answer                                                                               |
+|--------------|------------|--------------------------------------------------------------------------------------|
+| /o/<token>   | GET HEAD   | 200 and a transparent pixel; recorded as open                                        |
+| /c/<token>   | GET HEAD   | 302 to the URL inside the token; recorded as click                                   |
+| /u/<token>   | GET HEAD   | 200 and a page with a button; nothing happens                                        |
+| /u/<token>   | POST       | 200 when the unsubscribe is on disk (RFC 8058), 503 when it cannot be put there      |
+| /healthz     | GET HEAD   | 200 or 503 and the checks as JSON                                                    |
+| /robots.txt  | GET HEAD   | 200, everything disallowed                                                           |
+
+A token that is not ours, altered, or of another kind gets 404 and never a redirect; other methods get 405.
+"""
+
+import asyncio
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from typing import cast
+
+from aiohttp import web
+
+from relay.clock import Clock, system_clock
+from relay.events.event import Event
+from relay.events.event import Kind as EventKind
+from relay.events.sink import EventSink
+from relay.http_tracker import answers, pages
+from relay.http_tracker.connections import Connection, Limits, Server
+from relay.http_tracker.location import location
+from relay.http_tracker.reader import Network, client_address, is_trusted, read_reader
+from relay.rewrite.tokens import Keyring, Kind, Token, verify_token
+
+MAX_BODY = 4096
+"""Octets of the body of an unsubscribe request."""
+_SWEEP = 1.0
+"""Seconds between two looks for connections whose time is over."""
+
+
+class Tracker:
+    """Answers readers and records what they did.
+
+    `keyring` is asked at every request, so new keys need no restart. `checks` tells /healthz what works. Behind
+    `trusted_proxies` the client is the one they name in X-Forwarded-For; nobody else's word is taken for it.
+    """
+
+    def __init__(
+        self,
+        keyring: Callable[[], Keyring],
+        sink: EventSink,
+        *,
+        trusted_proxies: Sequence[Network] = (),
+        limits: Limits | None = None,
+        checks: Callable[[], Mapping[str, bool]] = dict,
+        clock: Clock = system_clock,
+    ) -> None:
+        self._keyring = keyring
+        self._sink = sink
+        self._trusted = tuple(trusted_proxies)
+        self._limits = limits or Limits()
+        self._checks = checks
+        self._clock = clock
+        self._server: Server | None = None
+        self._listener: asyncio.Server | None = None
+        self._sweeper: asyncio.Task[None] | None = None
+
+    @property
+    def port(self) -> int:
+        """The port it listens on; 0 before `start`."""
+        return self._listener.sockets[0].getsockname()[1] if self._listener is not None else 0
+
+    @property
+    def connections(self) -> int:
+        """The number of open connections."""
+        return len(self._server.book) if self._server is not None else 0
+
+    async def start(self, host: str, port: int) -> None:
+        """Listen; port 0 takes a free one. Raises OSError when the address cannot be had."""
+        self._server = Server(self._answer, self._limits, lambda client: is_trusted(client, self._trusted))
+        loop = asyncio.get_running_loop()
+        self._listener = await loop.create_server(self._server, host or None, port, backlog=1024)
+        self._sweeper = asyncio.create_task(self._sweep(self._server), name="tracker sweeper")
+
+    async def stop(self, timeout: float = 5.0) -> None:
+        """Take no more connections, finish the answers in progress within `timeout` seconds, and close all."""
+        if self._listener is None or self._server is None or self._sweeper is None:
+            return
+        self._listener.close()
+        self._server.pre_shutdown()
+        await self._server.shutdown(timeout)
+        self._sweeper.cancel()
+        await asyncio.wait({self._sweeper})
+        await self._listener.wait_closed()
+        self._listener = self._server = self._sweeper = None
+
+    async def _sweep(self, server: Server) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(_SWEEP)
+            server.book.cut_overdue(loop.time())
+
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        path = _path(request.raw_path)
+        token = path[3:]
+        match path[:3]:
+            case "/o/":
+                answer = self._open(request, token)
+            case "/c/":
+                answer = self._click(request, token)
+            case "/u/":
+                answer = await self._unsubscribe(request, token)
+            case _:
+                answer = self._other(request, path)
+        cast("Connection", request.protocol).answered()
+        return answer
+
+    def _open(self, request: web.BaseRequest, text: str) -> web.Response:
+        if request.method not in _READING:
+            return _not_allowed()
+        token = verify_token(self._keyring(), Kind.OPEN, text)
+        if token is None:
+            return answers.plain(404, "Not found.")
+        self._sink.put(self._event(EventKind.OPEN, request, token))
+        return answers.pixel()
+
+    def _click(self, request: web.BaseRequest, text: str) -> web.Response:
+        if request.method not in _READING:
+            return _not_allowed()
+        token = verify_token(self._keyring(), Kind.CLICK, text)
+        target = location(token.target) if token is not None else None
+        if token is None or target is None:
+            return answers.page(pages.INVALID, pages.POLICY, status=404)
+        self._sink.put(self._event(EventKind.CLICK, request, token, url=token.target))
+        return answers.redirect(target)
+
+    async def _unsubscribe(self, request: web.BaseRequest, text: str) -> web.Response:
+        if request.method not in _READING and request.method != "POST":
+            return _not_allowed("GET, HEAD, POST")
+        token = verify_token(self._keyring(), Kind.UNSUBSCRIBE, text)
+        if token is None:
+            return answers.page(pages.INVALID, pages.POLICY, status=404)
+        if request.method != "POST":
+            return answers.page(pages.ASK, pages.POLICY)
+        body = await _body(request)
+        if body is None:
+            return answers.plain(413, f"The body is longer than {MAX_BODY} octets.")
+        by = "page" if b"page=yes" in body else "one-click"
+        kept = await self._sink.keep(self._event(EventKind.UNSUBSCRIBE, request, token, by=by))
+        if "text/html" in request.headers.get("Accept", ""):
+            html, status = (pages.DONE, 200) if kept else (pages.FAILED, 503)
+            return answers.page(html, pages.POLICY, status=status)
+        return answers.plain(200, "Unsubscribed.") if kept else answers.plain(503, "Not saved. Try again later.")
+
+    def _other(self, request: web.BaseRequest, path: str) -> web.Response:
+        if path not in ("/healthz", "/robots.txt"):
+            return answers.plain(404, "Not found.")
+        if request.method not in _READING:
+            return _not_allowed()
+        if path == "/healthz":
+            return answers.health(self._checks())
+        return answers.plain(200, "User-agent: *\nDisallow: /")
+
+    def _event(self, kind: EventKind, request: web.BaseRequest, token: Token, **more: object) -> Event:
+        client = cast("Connection", request.protocol).client
+        if self._trusted:
+            forwarded_for = ",".join(request.headers.getall("X-Forwarded-For", ()))
+            client = client_address(client, forwarded_for, self._trusted)
+        reader = read_reader(request.method, client, request.headers)
+        data: dict[str, object] = {"id": secrets.token_hex(8), **more, "ip": reader.address}
+        if reader.user_agent:
+            data["user_agent"] = reader.user_agent
+        if reader.machine:
+            data |= {"machine": True, "reason": reader.machine}
+        return Event(kind, self._clock(), token.queue_id, token.recipient, data=data)
+
+
+_READING = ("GET", "HEAD")
+
+
+def _not_allowed(allowed: str = "GET, HEAD") -> web.Response:
+    return answers.plain(405, f"Only {allowed}.", Allow=allowed)
+
+
+def _path(target: str) -> str:
+    """Return the path of a request target as it was sent, also of the absolute form (RFC 9112 section 3.2.2)."""
+    if not target.startswith("/"):
+        scheme, _, rest = target.partition("://")
+        target = "/" + rest.partition("/")[2] if scheme.lower() in ("http", "https") else ""
+    return target.partition("?")[0]
+
+
+async def _body(request: web.BaseRequest) -> bytes | None:
+    """Return the body, None when it is too long; ask for it when the client waits for that (RFC 9110 10.1.1)."""
+    if (request.content_length or 0) > MAX_BODY:
+        return None
+    if request.headers.get("Expect", "").lower() == "100-continue" and request.transport is not None:
+        request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    body = bytearray()
+    while chunk := await request.content.readany():
+        body += chunk
+        if len(body) > MAX_BODY:
+            return None
+    return bytes(body)
