@@ -1,0 +1,155 @@
+"""Leases: handing due entries out, voiding the leases of processes that are gone.
+
+Operations for the writer: they run inside its transaction.
+"""
+
+import sqlite3
+from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
+
+from relay.queue.entry import Entry, State
+from relay.queue.message import Claimed, Message
+from relay.queue.ports import LaneRoom
+from relay.storage.lanes import Lanes
+from relay.storage.rows import ENTRY_COLUMNS, MESSAGE_COLUMNS, MESSAGE_WIDTH, Row, entry_of, message_of, qualified
+
+MAX_RECIPIENTS = 100
+"""Entries of one mail transaction: every server takes at least so many (RFC 5321 section 4.5.3.1.8)."""
+
+DUE = (
+    f"SELECT {ENTRY_COLUMNS} FROM entries INDEXED BY entries_open "  # noqa: S608  names of the schema
+    "WHERE state IN ('waiting', 'held', 'active') AND state = 'waiting' AND lane = ? "
+    "ORDER BY next_attempt_at, queue_id, number LIMIT ?"
+)
+CONTENT = (
+    f"SELECT {qualified(MESSAGE_COLUMNS, 'messages')}, content FROM messages "  # noqa: S608  names of the schema
+    "JOIN contents ON contents.queue_id = messages.queue_id WHERE messages.queue_id = ?"
+)
+LEASE = "UPDATE entries SET state = 'active', lease = ? WHERE queue_id = ? AND number = ?"
+RELEASE = (
+    "UPDATE entries SET state = 'waiting', lease = '' "
+    "WHERE queue_id = ? AND number = ? AND state = 'active' AND lease = ?"
+)
+VOID = (
+    "UPDATE entries SET state = 'waiting', lease = '' "
+    "WHERE state IN ('waiting', 'held', 'active') AND state = 'active' AND lease != ?"
+)
+CLAMP = (
+    "UPDATE entries SET next_attempt_at = max(?1, release_at) WHERE state IN ('waiting', 'held', 'active') "
+    "AND state = 'waiting' AND next_attempt_at > ?1 AND next_attempt_at > release_at AND attempts > 0"
+)
+
+_NEXT_ATTEMPT_AT = ENTRY_COLUMNS.split(", ").index("next_attempt_at")
+
+
+class _Claim:
+    """One claim while it is made: what it has taken and the room it has left."""
+
+    def __init__(self, raw: sqlite3.Connection, now: float, room: LaneRoom, boot: str) -> None:
+        self.raw = raw
+        self.now = now
+        self.boot = boot
+        self.entries_left = room.entries
+        self.bytes_left = room.content_bytes
+        self.out_of_bytes = False
+        self.messages: dict[str, tuple[Message, bytes]] = {}
+        self.claimed: list[Claimed] = []
+
+    def has_room(self) -> bool:
+        """Tell whether one more entry may be taken."""
+        return self.entries_left > 0 and not self.out_of_bytes
+
+    def take(self, lane: str, most: int) -> tuple[int, float | None]:
+        """Lease at most so many due entries of the lane; return how many, and when the next one is due."""
+        rows = self.raw.execute(DUE, (lane, most + 1)).fetchall()
+        due = [row for row in rows[:most] if row[_NEXT_ATTEMPT_AT] <= self.now]
+        taken = 0
+        for queue_id, group in _by_message(due):
+            content = self._content(queue_id)
+            if content is None:
+                break
+            for start in range(0, len(group), MAX_RECIPIENTS):
+                entries = tuple(entry_of(row, State.ACTIVE) for row in group[start : start + MAX_RECIPIENTS])
+                self.claimed.append(Claimed(*content, entries))
+            taken += len(group)
+            self.raw.executemany(LEASE, [(self.boot, queue_id, row[1]) for row in group])
+        self.entries_left -= taken
+        return taken, rows[len(due)][_NEXT_ATTEMPT_AT] if len(rows) > len(due) else None
+
+    def _content(self, queue_id: str) -> tuple[Message, bytes] | None:
+        """Return a message with its content, None when there is no room for that. The first always has room."""
+        if queue_id not in self.messages:
+            row = self.raw.execute(CONTENT, (queue_id,)).fetchone()
+            content: bytes = row[MESSAGE_WIDTH]
+            if self.messages and len(content) > self.bytes_left:
+                self.out_of_bytes = True
+                return None
+            self.bytes_left -= len(content)
+            self.messages[queue_id] = message_of(row), content
+        return self.messages[queue_id]
+
+
+def claim(lanes: Lanes, now: float, room: LaneRoom, boot: str) -> Callable[[sqlite3.Connection], Sequence[Claimed]]:
+    """Lease due entries for this boot: fair shares of the room for the lanes that are due, then what is left."""
+
+    def operation(raw: sqlite3.Connection) -> Sequence[Claimed]:
+        lanes.refresh(raw)
+        places = ((lane, room.lanes.get(lane, room.per_lane)) for lane in lanes.ready(now))
+        free = dict(islice(((lane, count) for lane, count in places if count > 0), max(room.entries, 0)))
+        taking = _Claim(raw, now, room, boot)
+        while free and taking.has_room():
+            share = max(1, taking.entries_left // len(free))
+            for lane in list(free):
+                allowed = min(share, free[lane], taking.entries_left)
+                taken, next_due = taking.take(lane, allowed)
+                if not taking.has_room() and taken < allowed:
+                    break  # Its next message did not fit: the lane keeps its turn.
+                lanes.served(lane, next_due, now)
+                free[lane] -= taken
+                if taken < allowed or not free[lane]:
+                    del free[lane]
+                if not taking.has_room():
+                    break
+        return taking.claimed
+
+    return operation
+
+
+def _by_message(rows: Iterable[Row]) -> Iterable[tuple[str, list[Row]]]:
+    groups: dict[str, list[Row]] = {}
+    for row in rows:
+        groups.setdefault(row[0], []).append(row)
+    return groups.items()
+
+
+def release(lanes: Lanes, entries: Sequence[Entry], boot: str) -> Callable[[sqlite3.Connection], None]:
+    """Give leased entries back as they were: whoever claimed them is gone."""
+
+    def operation(raw: sqlite3.Connection) -> None:
+        raw.executemany(RELEASE, [(entry.queue_id, entry.number, boot) for entry in entries])
+        for entry in entries:
+            lanes.add(entry.lane, entry.next_attempt_at)
+
+    return operation
+
+
+def recover(lanes: Lanes, now: float, longest_wait: float, boot: str) -> Callable[[sqlite3.Connection], int]:
+    """Void the leases of other boots, clamp waits that are too long; return how many leases were voided."""
+
+    def operation(raw: sqlite3.Connection) -> int:
+        voided = raw.execute(VOID, (boot,)).rowcount
+        raw.execute(CLAMP, (now + longest_wait,))
+        lanes.stale = True
+        return voided
+
+    return operation
+
+
+def next_due(lanes: Lanes, busy: Sequence[str]) -> Callable[[sqlite3.Connection], float | None]:
+    """Return when the next waiting entry outside the busy lanes is due."""
+
+    def operation(raw: sqlite3.Connection) -> float | None:
+        lanes.refresh(raw)
+        return lanes.next_due(raw, frozenset(busy))
+
+    return operation

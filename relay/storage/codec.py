@@ -1,0 +1,96 @@
+"""The JSON inside rows: policies, replies, event data. ASCII, compact, empty values left out."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
+from functools import lru_cache
+
+from relay.mail.reply import Reply
+from relay.queue.message import Policy
+from relay.rewrite.tracking import Tracking
+
+_encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
+
+_TRACKING_FIELDS = tuple(field.name for field in fields(Tracking))
+
+
+def encode_object(value: Mapping[str, object]) -> str:
+    """Return a mapping of JSON values as text, "" when it is empty."""
+    return _encode(dict(value)) if value else ""
+
+
+def decode_object(text: str) -> dict[str, object]:
+    """The inverse of `encode_object`."""
+    value: dict[str, object] = json.loads(text) if text else {}
+    return value
+
+
+def decode_strings(text: str) -> dict[str, str]:
+    """The inverse of `encode_object` for an object that holds strings only."""
+    value: dict[str, str] = json.loads(text) if text else {}
+    return value
+
+
+def encode_list(value: Sequence[str]) -> str:
+    """Return a list of strings as text, "" when it is empty."""
+    return _encode(list(value)) if value else ""
+
+
+def decode_list(text: str) -> tuple[str, ...]:
+    """The inverse of `encode_list`."""
+    return tuple(json.loads(text)) if text else ()
+
+
+def encode_reply(reply: Reply | None) -> str | None:
+    """Return a reply as `[code, status, text]`."""
+    return None if reply is None else _encode([reply.code, reply.status, reply.text])
+
+
+def decode_reply(text: str | None) -> Reply | None:
+    """The inverse of `encode_reply`."""
+    return None if text is None else Reply(*json.loads(text))
+
+
+@lru_cache(maxsize=1024)
+def encode_policy(policy: Policy) -> str:
+    """Return a policy as a JSON object, without `added_fields`, which differ in every message."""
+    value: dict[str, object] = {
+        "domain": policy.domain,
+        "identity": policy.identity,
+        "return_path": policy.return_path,
+        "provider": policy.provider,
+        "fallback_providers": policy.fallback_providers,
+    }
+    if policy.tracking is not None:
+        value["tracking"] = {name: getattr(policy.tracking, name) for name in _TRACKING_FIELDS}
+    return _encode(value)
+
+
+@lru_cache(maxsize=1024)
+def decode_policy(text: str) -> Policy:
+    """The inverse of `encode_policy`. Switches of a newer version are ignored, missing ones get their default."""
+    value = json.loads(text)
+    tracking = value.get("tracking")
+    return Policy(
+        domain=value["domain"],
+        identity=value["identity"],
+        tracking=None if tracking is None else _tracking(tracking),
+        return_path=value["return_path"],
+        provider=value["provider"],
+        fallback_providers=tuple(value["fallback_providers"]),
+    )
+
+
+def split_policy(policy: Policy) -> tuple[str, bytes]:
+    """Return the two columns of a policy: its JSON and its `added_fields`."""
+    return encode_policy(replace(policy, added_fields=b"")), policy.added_fields
+
+
+def join_policy(text: str, added_fields: bytes) -> Policy:
+    """The inverse of `split_policy`."""
+    return replace(decode_policy(text), added_fields=added_fields)
+
+
+def _tracking(value: Mapping[str, object]) -> Tracking:
+    known = {name: tuple(kept) if isinstance(kept, list) else kept for name, kept in value.items()}
+    return Tracking(**{name: known[name] for name in _TRACKING_FIELDS if name in known})  # type: ignore[arg-type]

@@ -1,0 +1,82 @@
+"""What can go wrong with a store on disk, in the words the operator reads."""
+
+import errno
+import os
+import sqlite3
+from pathlib import Path
+
+from relay.events.ports import StoreError
+
+_FULL_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_PROBE = bytes(1 << 16)
+_NO_RESULT_CODE = 0
+
+
+class StoreLockedError(StoreError):
+    """Another process works on this store."""
+
+
+class SchemaError(StoreError):
+    """The database was made by a newer version of the program, or is no database of this program."""
+
+
+class DamagedError(StoreError):
+    """The database is damaged, cut short, or gone where one existed; it is left as it is."""
+
+
+def primary_code(error: sqlite3.Error) -> int:
+    """Return SQLite's primary result code (https://sqlite.org/rescode.html), 0 when the driver raised on its own."""
+    return getattr(error, "sqlite_errorcode", _NO_RESULT_CODE) & 0xFF
+
+
+def spoils_batch(error: BaseException) -> bool:
+    """Tell whether the error comes from the disk or the file rather than from the one operation it struck."""
+    return isinstance(error, sqlite3.Error) and primary_code(error) in _OF_THE_FILE
+
+
+_OF_THE_FILE = frozenset(
+    {
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_NOMEM,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_PROTOCOL,
+        sqlite3.SQLITE_NOTADB,
+    }
+)
+
+
+def store_error(error: sqlite3.Error | UnicodeError, path: Path) -> StoreError:
+    """Return the StoreError for an error of the driver; `full` for a full disk, a quota or a file size limit."""
+    full = isinstance(error, sqlite3.Error) and _is_full(error, path)
+    return StoreError(f"{path.name}: {error}", full=full)
+
+
+def _is_full(error: sqlite3.Error, path: Path) -> bool:
+    """SQLite says SQLITE_FULL for ENOSPC only; quotas and size limits hide in I/O errors, so those are tried out."""
+    match primary_code(error):
+        case sqlite3.SQLITE_FULL:
+            return True
+        case sqlite3.SQLITE_IOERR:
+            return not _can_grow(path)
+        case _:
+            return False
+
+
+def _can_grow(path: Path) -> bool:
+    """Tell whether a file as large as the write-ahead log could be written a little further beside it."""
+    log, probe = Path(f"{path}-wal"), Path(f"{path}-probe")
+    try:
+        size = max(file.stat().st_size for file in (log, path) if file.exists())
+        descriptor = os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        try:
+            return os.pwrite(descriptor, _PROBE, size) == len(_PROBE)
+        finally:
+            os.close(descriptor)
+            probe.unlink(missing_ok=True)
+    except OSError as error:
+        return error.errno not in _FULL_ERRNOS

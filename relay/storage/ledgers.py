@@ -1,0 +1,152 @@
+"""The ledgers of identities and providers: kept in memory, answered at once, written behind.
+
+A reservation need not wait for the disk. Its rows are submitted to the writer before the caller can submit the
+message they belong to, and the writer keeps the order: the message is never on disk without its places. When the
+rows cannot be written neither can the message. A crash in between leaves places in the future without a message;
+they are given back when the store is opened.
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Iterable, Sequence
+
+from relay.limits.window import DAY, Ledger, earliest
+from relay.queue.ports import Slot, StoreError
+from relay.storage.writer import Writer
+
+_Key = tuple[str, int, str]
+"""Queue id, number, ledger key."""
+
+_SWEEP = 3600.0
+_LOAD = "SELECT queue_id, number, key, at FROM slots WHERE at >= ?"
+_WRITE = "INSERT OR REPLACE INTO slots (queue_id, number, key, at) VALUES (?, ?, ?, ?)"
+_DELETE = "DELETE FROM slots WHERE queue_id = ? AND number = ? AND key = ?"
+_DELETE_OLD = "DELETE FROM slots WHERE at < ?"
+_DELETE_ORPHANS = (
+    "DELETE FROM slots WHERE at > ? AND NOT EXISTS (SELECT 1 FROM entries "
+    "WHERE entries.queue_id = slots.queue_id AND entries.number = slots.number)"
+)
+
+
+class Ledgers:
+    """All ledgers, with the places of each entry. Not for use from several threads."""
+
+    def __init__(self, writer: Writer) -> None:
+        self._writer = writer
+        self._ledgers: dict[str, Ledger] = {}
+        self._places: dict[tuple[str, int], dict[str, float]] = {}
+        self._unwritten: dict[_Key, float | None] = {}
+        self._swept_at = 0.0
+
+    async def load(self, now: float) -> None:
+        """Read the places no older than a day; give back those in the future that belong to no entry."""
+        for queue_id, number, key, at in await self._writer.run(_load(now)):
+            self._enter(queue_id, number, key, at)
+        self._swept_at = now
+
+    def reserve(self, slots: Sequence[Slot], at: Sequence[float]) -> list[float]:
+        """Enter each slot at the earliest time, not before its `at`, that breaks none of its windows."""
+        times = []
+        for slot, wanted in zip(slots, at, strict=True):
+            self._leave(slot.queue_id, slot.number)
+            times.append(self._place(slot, wanted))
+        self._write()
+        return times
+
+    def depart(self, slot: Slot, now: float) -> float:
+        """Move the slot to `now` if its windows allow that, else to the next free time; return where it is."""
+        self._leave(slot.queue_id, slot.number)
+        moment = self._place(slot, now)
+        if now - self._swept_at > _SWEEP:
+            self._sweep(now)
+        self._write()
+        return moment
+
+    def forget(self, queue_id: str, numbers: Iterable[int]) -> None:
+        """Give the places of entries back."""
+        for number in numbers:
+            self._leave(queue_id, number)
+        self._write()
+
+    def _place(self, slot: Slot, wanted: float) -> float:
+        ledgers = [(self._ledgers.setdefault(key, Ledger()), limits) for key, limits in slot.windows.items()]
+        moment = earliest(ledgers, wanted)
+        for key in slot.windows:
+            self._enter(slot.queue_id, slot.number, key, moment)
+            self._unwritten[slot.queue_id, slot.number, key] = moment
+        return moment
+
+    def _enter(self, queue_id: str, number: int, key: str, at: float) -> None:
+        self._ledgers.setdefault(key, Ledger()).add(at)
+        self._places.setdefault((queue_id, number), {})[key] = at
+
+    def _leave(self, queue_id: str, number: int) -> None:
+        for key, at in self._places.pop((queue_id, number), {}).items():
+            self._ledgers[key].remove(at)
+            self._unwritten[queue_id, number, key] = None
+
+    def _sweep(self, now: float) -> None:
+        """Drop places no window can see any more."""
+        self._swept_at = now
+        old = now - DAY
+        for key in [key for key, ledger in self._ledgers.items() if not ledger.times or ledger.times[-1] < old]:
+            del self._ledgers[key]
+        for ledger in self._ledgers.values():
+            ledger.forget_before(old)
+        self._places = {
+            entry: kept
+            for entry, places in self._places.items()
+            if (kept := {key: at for key, at in places.items() if at >= old})
+        }
+        _ignore_fault(self._writer.submit(_delete_old(old)))
+
+    def _write(self) -> None:
+        """Submit what changed. Rows that could not be written ride with the next ones."""
+        if not self._unwritten:
+            return
+        rows, self._unwritten = self._unwritten, {}
+
+        def written(future: asyncio.Future[None]) -> None:
+            if future.cancelled() or future.exception() is not None:
+                self._unwritten = rows | self._unwritten
+
+        self._writer.submit(_write(rows)).add_done_callback(written)
+
+
+def _load(now: float) -> Callable[[sqlite3.Connection], list[tuple[str, int, str, float]]]:
+    def operation(raw: sqlite3.Connection) -> list[tuple[str, int, str, float]]:
+        raw.execute(_DELETE_OLD, (now - DAY,))
+        raw.execute(_DELETE_ORPHANS, (now,))
+        return raw.execute(_LOAD, (now - DAY,)).fetchall()
+
+    return operation
+
+
+def _write(rows: dict[_Key, float | None]) -> Callable[[sqlite3.Connection], None]:
+    gone = [key for key, at in rows.items() if at is None]
+    placed = [(*key, at) for key, at in rows.items() if at is not None]
+
+    def operation(raw: sqlite3.Connection) -> None:
+        if gone:
+            raw.executemany(_DELETE, gone)
+        if placed:
+            raw.executemany(_WRITE, placed)
+
+    return operation
+
+
+def _delete_old(before: float) -> Callable[[sqlite3.Connection], None]:
+    def operation(raw: sqlite3.Connection) -> None:
+        raw.execute(_DELETE_OLD, (before,))
+
+    return operation
+
+
+def _ignore_fault(future: asyncio.Future[None]) -> None:
+    """Old rows that could not be deleted are deleted by the next sweep or the next start."""
+
+    def seen(done: asyncio.Future[None]) -> None:
+        if not done.cancelled() and isinstance(done.exception(), StoreError):
+            return
+
+    future.add_done_callback(seen)

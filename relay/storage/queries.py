@@ -1,0 +1,143 @@
+"""Reading messages and entries: the SQL of a query, and the values it gives. For reading connections."""
+
+import sqlite3
+from collections.abc import Callable, Sequence
+
+from relay.events.event import Event
+from relay.mail.address import normal
+from relay.queue.entry import Entry, State
+from relay.queue.message import Message
+from relay.queue.ports import EntryQuery
+from relay.reports.ports import MessageQuery, Story
+from relay.storage.rows import (
+    ENTRY_COLUMNS,
+    EVENT_COLUMNS,
+    MESSAGE_COLUMNS,
+    MESSAGE_WIDTH,
+    entry_of,
+    event_of,
+    message_of,
+    qualified,
+    text,
+)
+
+OPEN = "state IN ('waiting', 'held', 'active')"
+"""As the index on open entries has it: SQLite uses that index only for queries that repeat its condition."""
+
+_OPEN_STATES = frozenset({State.WAITING, State.HELD, State.ACTIVE})
+
+ENTRIES_OF = f"SELECT {ENTRY_COLUMNS} FROM entries WHERE queue_id = ? ORDER BY number"  # noqa: S608  names only
+EVENTS_OF = f"SELECT {EVENT_COLUMNS} FROM events WHERE queue_id = ? ORDER BY at, id"  # noqa: S608  names only
+CONTENT_OF = "SELECT content FROM contents WHERE queue_id = ?"
+DEPTH = f"SELECT lane, state, count(*) FROM entries INDEXED BY entries_open WHERE {OPEN} GROUP BY state, lane"  # noqa: S608
+
+Statement = tuple[str, list[object]]
+
+
+class _Conditions:
+    """A WHERE clause in the making."""
+
+    def __init__(self) -> None:
+        self.parts: list[str] = []
+        self.values: list[object] = []
+
+    def add(self, part: str, *values: object) -> None:
+        """Require one more thing."""
+        self.parts.append(part)
+        self.values.extend(values)
+
+    def __str__(self) -> str:
+        return " AND ".join(self.parts) or "1"
+
+
+def messages_statement(query: MessageQuery) -> Statement:
+    """Return the statement that finds the messages of a query, newest first."""
+    where = _Conditions()
+    if query.queue_id:
+        where.add("queue_id = ?", query.queue_id)
+    if query.message_id:
+        bare = query.message_id.strip().removeprefix("<").removesuffix(">")
+        where.add("message_id IN (?, ?)", text(bare), text(f"<{bare}>"))
+    if query.recipient:
+        found = "SELECT queue_id FROM entries WHERE recipient_key = ?"
+        where.add(f"queue_id IN ({found})", normal(query.recipient))
+    for name, value in [*(("", tag) for tag in query.tags), *query.metadata.items()]:
+        found = "SELECT queue_id FROM labels WHERE name = ? AND value = ?"
+        where.add(f"queue_id IN ({found})", text(name), text(value))
+    if query.since:
+        where.add("created_at >= ?", query.since)
+    if query.until is not None:
+        where.add("created_at < ?", query.until)
+    if query.domain:
+        where.add("domain = ?", query.domain.lower())
+    if query.identity:
+        where.add("identity = ?", normal(query.identity))
+    if query.campaign is not None:
+        where.add("campaign != ''" if query.campaign else "campaign = ''")
+    sql = f"SELECT {MESSAGE_COLUMNS} FROM messages WHERE {where} ORDER BY created_at DESC, queue_id DESC LIMIT ?"  # noqa: S608
+    return sql, [*where.values, query.limit]
+
+
+def stories(query: MessageQuery) -> Callable[[sqlite3.Connection], Sequence[Story]]:
+    """Return the stories of the messages that match, read in one transaction so that they fit together."""
+
+    def operation(raw: sqlite3.Connection) -> Sequence[Story]:
+        raw.execute("BEGIN")
+        try:
+            messages = [message_of(row) for row in raw.execute(*messages_statement(query)).fetchall()]
+            return [Story(message, *_history(raw, message.queue_id)) for message in messages]
+        finally:
+            raw.execute("COMMIT")
+
+    return operation
+
+
+def _history(raw: sqlite3.Connection, queue_id: str) -> tuple[tuple[Entry, ...], tuple[Event, ...]]:
+    entries = tuple(entry_of(row) for row in raw.execute(ENTRIES_OF, (queue_id,)))
+    events = tuple(event_of(row) for row in raw.execute(EVENTS_OF, (queue_id,)))
+    return entries, events
+
+
+def entries_statement(query: EntryQuery) -> Statement:
+    """Return the statement that finds the entries of a query, with their messages, by queue id and number."""
+    where = _Conditions()
+    if query.queue_id:
+        where.add("entries.queue_id = ?", query.queue_id)
+    if query.recipient:
+        where.add("recipient_key = ?", normal(query.recipient))
+    if query.states:
+        if _OPEN_STATES.issuperset(query.states):
+            where.add(f"entries.{OPEN}")
+        where.add(f"state IN ({', '.join('?' * len(query.states))})", *(state.value for state in query.states))
+    if query.lane:
+        where.add("lane = ?", query.lane)
+    if query.domain:
+        where.add("domain = ?", query.domain.lower())
+    if query.identity:
+        where.add("identity = ?", normal(query.identity))
+    if query.after[0]:
+        where.add("(entries.queue_id, number) > (?, ?)", *query.after)
+    columns = f"{qualified(MESSAGE_COLUMNS, 'messages')}, {qualified(ENTRY_COLUMNS, 'entries')}"
+    tables = "entries JOIN messages ON messages.queue_id = entries.queue_id"
+    sql = f"SELECT {columns} FROM {tables} WHERE {where} ORDER BY entries.queue_id, number LIMIT ?"  # noqa: S608
+    return sql, [*where.values, query.limit]
+
+
+def entries(raw: sqlite3.Connection, statement: Statement) -> list[tuple[Message, Entry]]:
+    """Return the messages and entries an entries statement finds."""
+    return [(message_of(row), entry_of(row[MESSAGE_WIDTH:])) for row in raw.execute(*statement)]
+
+
+def depth(raw: sqlite3.Connection) -> dict[tuple[str, State], int]:
+    """Return the number of open entries by lane and state; the index on open entries answers it alone."""
+    return {(lane, State(state)): count for lane, state, count in raw.execute(DEPTH)}
+
+
+def content(queue_id: str) -> Callable[[sqlite3.Connection], bytes | None]:
+    """Return the content of a message, None when it is not kept."""
+
+    def operation(raw: sqlite3.Connection) -> bytes | None:
+        row = raw.execute(CONTENT_OF, (queue_id,)).fetchone()
+        return None if row is None else row[0]
+
+    return operation

@@ -1,0 +1,196 @@
+"""Rows of the database and the values they hold."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, cast
+
+from relay.events.event import Event, Kind
+from relay.mail.address import normal
+from relay.mail.envelope import Notify
+from relay.queue.entry import Entry, State
+from relay.queue.message import Message
+from relay.storage import codec
+
+Row = Sequence[Any]
+
+MESSAGE_COLUMNS = (
+    "queue_id, created_at, reverse_path, domain, identity, policy, added_fields, smtputf8, ret, envid, size, "
+    "message_id, header_from, subject, credential, client, campaign, tags, metadata"
+)
+ENTRY_COLUMNS = (
+    "queue_id, number, recipient, lane, created_at, expires_at, next_attempt_at, release_at, state, attempts, "
+    "notify, orcpt, last_reply, last_remote, reason, uncertain, delay_notified"
+)
+EVENT_COLUMNS = "kind, at, queue_id, number, address, data"
+
+MESSAGE_WIDTH = MESSAGE_COLUMNS.count(",") + 1
+
+
+def qualified(columns: str, table: str) -> str:
+    """Return the columns with the name of their table."""
+    return ", ".join(f"{table}.{column}" for column in columns.split(", "))
+
+
+def _insert(table: str, columns: str) -> str:
+    places = ", ".join("?" * (columns.count(",") + 1))
+    return f"INSERT INTO {table} ({columns}) VALUES ({places})"  # noqa: S608  names of this module, values bound
+
+
+INSERT_MESSAGE = _insert("messages", MESSAGE_COLUMNS)
+INSERT_CONTENT = _insert("contents", "queue_id, content")
+INSERT_ENTRY = _insert("entries", f"{ENTRY_COLUMNS}, recipient_key")
+INSERT_EVENT = _insert("events", EVENT_COLUMNS)
+INSERT_LABEL = "INSERT OR IGNORE INTO labels (name, value, queue_id) VALUES (?, ?, ?)"
+
+
+def text(value: str) -> str:
+    """Return the text as it can be stored: what is no Unicode (lone surrogates of raw header bytes) becomes "?"."""
+    return value if value.isascii() else value.encode("utf-8", "replace").decode()
+
+
+def message_row(message: Message) -> Row:
+    """Return the row of a message, in the order of MESSAGE_COLUMNS."""
+    policy, added_fields = codec.split_policy(message.policy)
+    return (
+        message.queue_id,
+        message.created_at,
+        message.reverse_path,
+        message.policy.domain,
+        message.policy.identity,
+        policy,
+        added_fields,
+        message.smtputf8,
+        message.ret,
+        message.envid,
+        message.size,
+        text(message.message_id),
+        text(message.header_from),
+        text(message.subject),
+        message.credential,
+        message.client,
+        text(message.campaign),
+        codec.encode_list(message.tags),
+        codec.encode_object(message.metadata),
+    )
+
+
+def message_of(row: Row) -> Message:
+    """Return the message of a row that begins with MESSAGE_COLUMNS."""
+    return Message(
+        queue_id=row[0],
+        created_at=row[1],
+        reverse_path=row[2],
+        policy=codec.join_policy(row[5], row[6]),
+        smtputf8=bool(row[7]),
+        ret=row[8],
+        envid=row[9],
+        size=row[10],
+        message_id=row[11],
+        header_from=row[12],
+        subject=row[13],
+        credential=row[14],
+        client=row[15],
+        campaign=row[16],
+        tags=codec.decode_list(row[17]),
+        metadata=codec.decode_strings(row[18]),
+    )
+
+
+def label_rows(queue_id: str, tags: Iterable[str], metadata: Mapping[str, str]) -> Iterator[Row]:
+    """Yield the rows a message is found by: its tags, with the name "", and its metadata."""
+    for tag in tags:
+        yield ("", text(tag), queue_id)
+    for name, value in metadata.items():
+        yield (text(name), text(value), queue_id)
+
+
+def entry_row(entry: Entry) -> Row:
+    """Return the row of a new entry: ENTRY_COLUMNS and the key its recipient is found by."""
+    return (
+        entry.queue_id,
+        entry.number,
+        entry.recipient,
+        entry.lane,
+        entry.created_at,
+        entry.expires_at,
+        entry.next_attempt_at,
+        entry.release_at,
+        entry.state.value,
+        entry.attempts,
+        " ".join(entry.notify),
+        entry.orcpt,
+        codec.encode_reply(entry.last_reply),
+        text(entry.last_remote),
+        text(entry.reason),
+        entry.uncertain,
+        entry.delay_notified,
+        normal(entry.recipient),
+    )
+
+
+UPDATE_ENTRY = (
+    "UPDATE entries SET lane = ?, expires_at = ?, next_attempt_at = ?, release_at = ?, state = ?, attempts = ?, "
+    "last_reply = ?, last_remote = ?, reason = ?, uncertain = ?, delay_notified = ?, lease = '' "
+    "WHERE queue_id = ? AND number = ? AND state IN ('waiting', 'held', 'active')"
+)
+
+
+def entry_update(entry: Entry) -> Row:
+    """Return the parameters of UPDATE_ENTRY: what can change in an entry, and its key."""
+    return (
+        entry.lane,
+        entry.expires_at,
+        entry.next_attempt_at,
+        entry.release_at,
+        entry.state.value,
+        entry.attempts,
+        codec.encode_reply(entry.last_reply),
+        text(entry.last_remote),
+        text(entry.reason),
+        entry.uncertain,
+        entry.delay_notified,
+        entry.queue_id,
+        entry.number,
+    )
+
+
+def entry_of(row: Row, state: State | None = None) -> Entry:
+    """Return the entry of a row that begins with ENTRY_COLUMNS, in the state of the row unless another is given."""
+    return Entry(
+        queue_id=row[0],
+        number=row[1],
+        recipient=row[2],
+        lane=row[3],
+        created_at=row[4],
+        expires_at=row[5],
+        next_attempt_at=row[6],
+        release_at=row[7],
+        state=state or State(row[8]),
+        attempts=row[9],
+        notify=cast("tuple[Notify, ...]", tuple(row[10].split())),
+        orcpt=row[11],
+        last_reply=codec.decode_reply(row[12]),
+        last_remote=row[13],
+        reason=row[14],
+        uncertain=bool(row[15]),
+        delay_notified=bool(row[16]),
+    )
+
+
+def event_rows(events: Iterable[Event]) -> list[Row]:
+    """Return the rows of events, in the order of EVENT_COLUMNS."""
+    return [
+        (
+            event.kind.value,
+            event.at,
+            event.queue_id,
+            event.recipient,
+            text(event.address),
+            codec.encode_object(event.data),
+        )
+        for event in events
+    ]
+
+
+def event_of(row: Row) -> Event:
+    """Return the event of a row that begins with EVENT_COLUMNS."""
+    return Event(Kind(row[0]), row[1], row[2], row[3], row[4], codec.decode_object(row[5]))

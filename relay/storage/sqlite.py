@@ -1,0 +1,272 @@
+"""The store on SQLite: one file, one writing process, group commit."""
+
+import asyncio
+import os
+import sqlite3
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Self, TypeVar
+
+import aiosqlite
+
+from relay.events.event import Event
+from relay.queue.entry import Entry, State
+from relay.queue.message import Accepted, Claimed, Message, Settlement
+from relay.queue.ports import Change, EntryQuery, LaneRoom, Slot, StoreError
+from relay.reports.ports import MessageQuery, Story
+from relay.storage import claims, office, queries, schema, transactions
+from relay.storage.connection import PAGE_SIZE, connect_reader, connect_writer, in_thread
+from relay.storage.errors import store_error
+from relay.storage.lanes import Lanes
+from relay.storage.ledgers import Ledgers
+from relay.storage.lock import StoreLock
+from relay.storage.writer import Operation, Writer
+
+T = TypeVar("T")
+
+RESERVE = 64 << 20
+"""Bytes of the disk that new messages leave free, so that those accepted can still be delivered and settled."""
+
+_ROW_COST = 1024
+_CHECKPOINT_PAGES = 1024
+
+
+class SqliteStore:
+    """Implements QueueStore, QueueOffice, LimitStore, EventStore and StoryStore on one database file.
+
+    Changes go through one writing connection; what operators and reports read goes through a second one and never
+    keeps a change waiting.
+    """
+
+    def __init__(self, path: Path, reader: aiosqlite.Connection) -> None:
+        """Use `open`."""
+        self.path = path
+        self.boot = uuid.uuid4().hex
+        """Names this opening of the store in leases."""
+        self._reader = reader
+        self._lanes = Lanes()
+        self._lock: StoreLock | None = None
+        self._connection: aiosqlite.Connection | None = None
+        self._writing: Writer | None = None
+        self._ledgers: Ledgers | None = None
+        self._reserve = 0
+
+    @classmethod
+    async def open(cls, path: Path, *, now: float, read_only: bool = False) -> Self:
+        """Open the database, creating it or upgrading its schema when needed.
+
+        `read_only` looks at a database that another process may be working on. Raises StoreLockedError,
+        SchemaError or DamagedError, all StoreErrors that say what to do.
+        """
+        if read_only:
+            return cls(path, await _open_reader(path))
+        lock = await asyncio.to_thread(_prepare, path)
+        try:
+            store = cls(path, await _open_reader(path))
+        except BaseException:
+            lock.release()
+            raise
+        store._lock = lock
+        try:
+            await store._start(now)
+        except BaseException:
+            await store.close()
+            raise
+        return store
+
+    async def _start(self, now: float) -> None:
+        total, free = await asyncio.to_thread(_space, self.path)
+        self._reserve = min(RESERVE, total // 8)
+        pages = max(64, min(_CHECKPOINT_PAGES, free // 16 // PAGE_SIZE))
+        self._connection = await connect_writer(self.path, pages)
+        self._writing = Writer(self._connection, self.path, self._distrust_lanes)
+        self._ledgers = Ledgers(self._writing)
+        await self._ledgers.load(now)
+
+    def _distrust_lanes(self) -> None:
+        self._lanes.stale = True
+
+    async def close(self) -> None:
+        """Complete what waits to be written, then close the file and give up the lock."""
+        if self._writing is not None:
+            await self._writing.close()
+        await self._reader.close()
+        if self._connection is not None:
+            await self._connection.close()
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+
+    async def check(self) -> None:
+        """Return when the store can take messages; raise StoreError saying why not otherwise."""
+        if self._writing is None:
+            await self._read(lambda raw: raw.execute("PRAGMA user_version").fetchone())
+            return
+        await self._writer.run(lambda raw: raw.execute("PRAGMA user_version").fetchone())
+        await self._write(self._spacious(lambda _: None, 0))
+
+    # What the queue needs.
+
+    async def enqueue(self, accepted: Accepted) -> None:
+        """Store message, content, entries and events in one transaction."""
+        size = len(accepted.content) + _ROW_COST * (1 + len(accepted.entries))
+        await self._writer.run(self._spacious(transactions.enqueue(self._lanes, accepted), size), size)
+
+    async def recover(self, now: float, longest_wait: float) -> int:
+        """Void the leases of earlier processes and clamp waits; return how many leases were voided."""
+        return await self._write(claims.recover(self._lanes, now, longest_wait, self.boot))
+
+    async def claim(self, now: float, room: LaneRoom) -> Sequence[Claimed]:
+        """Lease due entries. When the caller is cancelled meanwhile they are given back."""
+        claiming = self._writer.submit(claims.claim(self._lanes, now, room, self.boot))
+        try:
+            return await asyncio.shield(claiming)
+        except asyncio.CancelledError:
+            claiming.add_done_callback(self._give_back)
+            raise
+
+    def _give_back(self, claiming: asyncio.Future[Sequence[Claimed]]) -> None:
+        if claiming.cancelled() or claiming.exception() is not None:
+            return
+        entries = [entry for claimed in claiming.result() for entry in claimed.entries]
+        if entries:
+            with suppress(StoreError):  # A closed store: the next boot voids the leases.
+                self._writer.submit(claims.release(self._lanes, entries, self.boot)).add_done_callback(_seen)
+
+    async def next_due(self, busy: Sequence[str]) -> float | None:
+        """Return when the next waiting entry outside these lanes is due, None when there is none."""
+        return await self._write(claims.next_due(self._lanes, busy))
+
+    async def apply(self, settlements: Sequence[Settlement]) -> None:
+        """Write entries, events and reports in one transaction; StateError when an entry is final or unknown."""
+        await self._write(transactions.apply(self._lanes, settlements))
+
+    # What operators need.
+
+    async def entries(self, query: EntryQuery) -> Sequence[tuple[Message, Entry]]:
+        """Return the entries that match, in order of queue id and number. `domain` is the sending domain."""
+        statement = queries.entries_statement(query)
+        return await self._read(lambda raw: queries.entries(raw, statement))
+
+    async def change(self, query: EntryQuery, change: Change) -> Sequence[tuple[Message, Entry]]:
+        """Apply the change to every entry that matches and is neither leased nor final, in one transaction."""
+        return await self._write(office.change(self._lanes, query, change))
+
+    async def content(self, queue_id: str) -> bytes | None:
+        """Return the stored content, None when it was dropped or never was."""
+        return await self._read(queries.content(queue_id))
+
+    async def depth(self) -> Mapping[tuple[str, State], int]:
+        """Return the number of entries that are not final, by lane and state."""
+        return await self._read(queries.depth)
+
+    async def purge(self, before: float) -> int:
+        """Forget finished messages created before that time, and what is left of unknown ones, batch by batch."""
+        purged = 0
+        place = (-1.0, "")
+        while True:
+            count, place = await self._write(office.purge_messages(before, place))
+            purged += count
+            if count < office.PURGE_BATCH:
+                break
+        event: int | None = -1
+        while event is not None:
+            event = await self._write(office.purge_events(before, event))
+        return purged
+
+    # What limits need.
+
+    async def reserve(self, slots: Sequence[Slot], at: Sequence[float]) -> Sequence[float]:
+        """Give each slot the earliest time, not before its `at`, that breaks none of its windows."""
+        return self._books.reserve(slots, at)
+
+    async def depart(self, slot: Slot, now: float) -> float:
+        """Move the slot to `now` when its windows allow that, else to the next free time; return where it is."""
+        return self._books.depart(slot, now)
+
+    async def forget(self, queue_id: str, numbers: Sequence[int]) -> None:
+        """Give the places of entries back that will never leave."""
+        self._books.forget(queue_id, numbers)
+
+    # What events and reports need.
+
+    async def record(self, events: Sequence[Event]) -> Sequence[Event]:
+        """Make the events durable and return them with the addresses of their recipients filled in."""
+        return await self._writer.run(transactions.record(events), _ROW_COST * len(events))
+
+    async def stories(self, query: MessageQuery) -> Sequence[Story]:
+        """Return the stories of the messages that match, newest first. `domain` is the sending domain."""
+        return await self._read(queries.stories(query))
+
+    @property
+    def _writer(self) -> Writer:
+        if self._writing is None:
+            raise StoreError(f"{self.path}: the store was opened for reading only")
+        return self._writing
+
+    @property
+    def _books(self) -> Ledgers:
+        if self._ledgers is None:
+            raise StoreError(f"{self.path}: the store was opened for reading only")
+        return self._ledgers
+
+    async def _write(self, operation: Operation[T]) -> T:
+        return await self._writer.run(operation)
+
+    async def _read(self, operation: Operation[T]) -> T:
+        try:
+            return await in_thread(self._reader, operation)
+        except sqlite3.Error as error:
+            raise store_error(error, self.path) from error
+
+    def _spacious(self, operation: Operation[T], size: int) -> Callable[[sqlite3.Connection], T]:
+        """Refuse the operation when it would eat into the reserve: it is written to the log and to the file."""
+
+        def guarded(raw: sqlite3.Connection) -> T:
+            _, free = _space(self.path)
+            if free < self._reserve + 2 * size:
+                raise StoreError(f"{self.path.parent}: {free} bytes are free, too few to take more mail", full=True)
+            return operation(raw)
+
+        return guarded
+
+
+def _prepare(path: Path) -> StoreLock:
+    lock = StoreLock(path)
+    try:
+        schema.prepare(path, existed=lock.marked)
+        if not lock.marked:
+            lock.mark()
+    except BaseException:
+        lock.release()
+        raise
+    return lock
+
+
+async def _open_reader(path: Path) -> aiosqlite.Connection:
+    try:
+        await asyncio.to_thread(schema.check_header, path)
+        reader = await connect_reader(path)
+    except (OSError, sqlite3.Error) as error:
+        raise StoreError(f"{path}: {error}") from error
+    try:
+        newest = max(schema.migrations())
+        await in_thread(reader, lambda raw: schema.check_version(raw, path, newest))
+    except BaseException:
+        await reader.close()
+        raise
+    return reader
+
+
+def _space(path: Path) -> tuple[int, int]:
+    """Return the size of the file system and what is free of it, in bytes."""
+    found = os.statvfs(path.parent)
+    return found.f_blocks * found.f_frsize, found.f_bavail * found.f_frsize
+
+
+def _seen(future: asyncio.Future[None]) -> None:
+    """Take note of a fault nobody waits for: leases that could not be given back are void at the next boot."""
+    if not future.cancelled():
+        future.exception()

@@ -1,0 +1,106 @@
+"""What changes the queue: messages come in, attempts are settled, events are recorded.
+
+Operations for the writer: they run inside its transaction.
+"""
+
+import sqlite3
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+
+from relay.events.event import Event
+from relay.queue.entry import Entry, State, StateError
+from relay.queue.message import Accepted, Settlement
+from relay.storage.lanes import Lanes
+from relay.storage.rows import (
+    INSERT_CONTENT,
+    INSERT_ENTRY,
+    INSERT_EVENT,
+    INSERT_LABEL,
+    INSERT_MESSAGE,
+    UPDATE_ENTRY,
+    entry_row,
+    entry_update,
+    event_rows,
+    label_rows,
+    message_row,
+)
+
+DROP_CONTENT = (
+    "DELETE FROM contents WHERE queue_id = ?1 AND NOT EXISTS (SELECT 1 FROM entries "
+    "WHERE queue_id = ?1 AND state IN ('waiting', 'held', 'active'))"
+)
+FIND_RECIPIENT = "SELECT recipient FROM entries WHERE queue_id = ? AND number = ?"
+
+
+def enqueue(lanes: Lanes, accepted: Accepted) -> Callable[[sqlite3.Connection], None]:
+    """Store a message with everything that belongs to it. The content is kept while an entry needs it."""
+
+    def operation(raw: sqlite3.Connection) -> None:
+        insert(raw, lanes, accepted)
+
+    return operation
+
+
+def insert(raw: sqlite3.Connection, lanes: Lanes, accepted: Accepted) -> None:
+    """Insert the rows of a message and tell the lanes of its entries."""
+    message = accepted.message
+    raw.execute(INSERT_MESSAGE, message_row(message))
+    if not all(entry.is_final for entry in accepted.entries):
+        raw.execute(INSERT_CONTENT, (message.queue_id, accepted.content))
+    raw.executemany(INSERT_ENTRY, map(entry_row, accepted.entries))
+    if message.tags or message.metadata:
+        raw.executemany(INSERT_LABEL, label_rows(message.queue_id, message.tags, message.metadata))
+    if accepted.events:
+        raw.executemany(INSERT_EVENT, event_rows(accepted.events))
+    _tell(lanes, accepted.entries)
+
+
+def apply(lanes: Lanes, settlements: Sequence[Settlement]) -> Callable[[sqlite3.Connection], None]:
+    """Write what attempts came to: entries, events and DSNs. Raises StateError when an entry is final or unknown."""
+    entries = [entry for settlement in settlements for entry in settlement.entries]
+    events = [event for settlement in settlements for event in settlement.events]
+    reports = [report for settlement in settlements for report in settlement.reports]
+
+    def operation(raw: sqlite3.Connection) -> None:
+        update(raw, lanes, entries, events)
+        for report in reports:
+            insert(raw, lanes, report)
+
+    return operation
+
+
+def update(raw: sqlite3.Connection, lanes: Lanes, entries: Sequence[Entry], events: Sequence[Event]) -> None:
+    """Write changed entries with their events, drop contents no entry needs any more, and tell the lanes."""
+    if entries:
+        written = raw.executemany(UPDATE_ENTRY, map(entry_update, entries)).rowcount
+        if written != len(entries):
+            names = ", ".join(f"{entry.queue_id}/{entry.number}" for entry in entries)
+            raise StateError(f"{len(entries) - written} of these entries are final or unknown: {names}")
+    if events:
+        raw.executemany(INSERT_EVENT, event_rows(events))
+    finished = {entry.queue_id for entry in entries if entry.is_final}
+    if finished:
+        raw.executemany(DROP_CONTENT, [(queue_id,) for queue_id in finished])
+    _tell(lanes, entries)
+
+
+def record(events: Sequence[Event]) -> Callable[[sqlite3.Connection], Sequence[Event]]:
+    """Store events that happen apart from any attempt, with the addresses the database knows."""
+
+    def operation(raw: sqlite3.Connection) -> Sequence[Event]:
+        named = [event if event.address else _named(raw, event) for event in events]
+        raw.executemany(INSERT_EVENT, event_rows(named))
+        return named
+
+    return operation
+
+
+def _named(raw: sqlite3.Connection, event: Event) -> Event:
+    row = raw.execute(FIND_RECIPIENT, (event.queue_id, event.recipient)).fetchone()
+    return event if row is None else replace(event, address=row[0])
+
+
+def _tell(lanes: Lanes, entries: Iterable[Entry]) -> None:
+    for entry in entries:
+        if entry.state is State.WAITING:
+            lanes.add(entry.lane, entry.next_attempt_at)

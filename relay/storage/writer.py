@@ -1,0 +1,186 @@
+"""Group commit: everything that waits goes into the next transaction, and every waiter learns of it after COMMIT.
+
+One thread, one connection, one transaction at a time. A batch is first run without savepoints, which cost a copy of
+every page they touch; when an operation of it raises, the batch is rolled back and run again with a savepoint for
+each, so that the operation fails alone. Operations therefore must be repeatable after a rollback.
+
+Nobody waits longer for the sake of larger batches: what comes in while a transaction is being made durable is the
+next one.
+"""
+
+import asyncio
+import sqlite3
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import aiosqlite
+
+from relay.queue.ports import StoreError
+from relay.storage.connection import in_thread
+from relay.storage.errors import spoils_batch, store_error
+
+T = TypeVar("T")
+Operation = Callable[[sqlite3.Connection], T]
+"""What runs inside a transaction, in the connection's thread. It must not commit."""
+
+MAX_BATCH = 1000
+MAX_BATCH_BYTES = 16 << 20
+"""Bounds of one transaction: they bound how long an operation waits for those before it."""
+
+MAX_WAITING = 20_000
+MAX_WAITING_BYTES = 128 << 20
+"""Beyond this, operations that bring content are refused; those that settle content are always taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Fault:
+    """An operation's own failure, carried back to its waiter."""
+
+    error: Exception
+
+
+@dataclass(slots=True, eq=False)
+class _Waiter:
+    operation: Operation[Any]
+    cost: int
+    future: asyncio.Future[Any]
+
+
+class Writer:
+    """The queue of operations in front of the writing connection."""
+
+    def __init__(self, connection: aiosqlite.Connection, path: Path, rolled_back: Callable[[], None]) -> None:
+        self._connection = connection
+        self._path = path
+        self._rolled_back = rolled_back
+        self._waiting: deque[_Waiter] = deque()
+        self._waiting_bytes = 0
+        self._wake = asyncio.Event()
+        self._closed = False
+        self.fault: StoreError | None = None
+        """Why the last transaction failed; None when it did not."""
+        self._pump = asyncio.create_task(self._run(), name="store writer")
+
+    async def run(self, operation: Operation[T], cost: int = 0) -> T:
+        """Run the operation in the next transaction; return its value when that is on disk.
+
+        `cost` is the bytes it brings, 0 for what must never be refused. Cancelled before its transaction began, it is
+        not run; afterwards its transaction is completed all the same.
+        """
+        result: T = await self.submit(operation, cost)
+        return result
+
+    def submit(self, operation: Operation[T], cost: int = 0) -> asyncio.Future[T]:
+        """The same without waiting. Operations take effect in the order in which they were submitted."""
+        if self._closed:
+            raise StoreError("the store is closed")
+        if cost and (len(self._waiting) >= MAX_WAITING or self._waiting_bytes + cost > MAX_WAITING_BYTES > cost):
+            raise StoreError(f"the disk is behind: {self._waiting_bytes} bytes wait to be written; try again soon")
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._waiting.append(_Waiter(operation, cost, future))
+        self._waiting_bytes += cost
+        self._wake.set()
+        return future
+
+    async def close(self) -> None:
+        """Complete what waits and take nothing more."""
+        self._closed = True
+        self._wake.set()
+        await self._pump
+
+    async def _run(self) -> None:
+        while self._waiting or not self._closed:
+            await self._wake.wait()
+            self._wake.clear()
+            while batch := self._next_batch():
+                await self._commit(batch)
+
+    def _next_batch(self) -> list[_Waiter]:
+        batch: list[_Waiter] = []
+        size = 0
+        while self._waiting and len(batch) < MAX_BATCH and size < MAX_BATCH_BYTES:
+            waiter = self._waiting.popleft()
+            self._waiting_bytes -= waiter.cost
+            if not waiter.future.done():
+                batch.append(waiter)
+                size += waiter.cost
+        return batch
+
+    async def _commit(self, batch: Sequence[_Waiter]) -> None:
+        operations = [waiter.operation for waiter in batch]
+        try:
+            results = await in_thread(self._connection, lambda raw: self._transact(raw, operations))
+        except sqlite3.Error as error:
+            self.fault = await asyncio.to_thread(store_error, error, self._path)
+            results = [_Fault(self.fault)] * len(batch)
+        else:
+            self.fault = None
+        for waiter, result in zip(batch, results, strict=True):
+            if waiter.future.done():
+                continue
+            if isinstance(result, _Fault):
+                waiter.future.set_exception(self._for_waiter(result.error))
+            else:
+                waiter.future.set_result(result)
+
+    def _for_waiter(self, error: Exception) -> Exception:
+        if isinstance(error, sqlite3.Error | UnicodeError):
+            return store_error(error, self._path)
+        return StoreError(str(error), full=error.full) if error is self.fault and self.fault else error
+
+    def _transact(self, raw: sqlite3.Connection, operations: Sequence[Operation[Any]]) -> list[Any]:
+        """Run a batch in the connection's thread. Raises sqlite3.Error when nothing of it could be made durable."""
+        try:
+            raw.execute("BEGIN IMMEDIATE")
+            results = [operation(raw) for operation in operations]
+            raw.execute("COMMIT")
+        except Exception as error:
+            self._roll_back(raw)
+            if spoils_batch(error):
+                _make_room(raw)
+                raise
+            if len(operations) == 1:
+                return [_Fault(error)]
+        else:
+            return results
+        return self._transact_apart(raw, operations)
+
+    def _transact_apart(self, raw: sqlite3.Connection, operations: Sequence[Operation[Any]]) -> list[Any]:
+        """Run a batch that holds a failing operation, each with a savepoint of its own."""
+        results: list[Any] = []
+        try:
+            raw.execute("BEGIN IMMEDIATE")
+            for operation in operations:
+                raw.execute("SAVEPOINT one")
+                try:
+                    results.append(operation(raw))
+                except Exception as error:
+                    if spoils_batch(error):
+                        raise
+                    raw.execute("ROLLBACK TO one")
+                    self._rolled_back()
+                    results.append(_Fault(error))
+                raw.execute("RELEASE one")
+            raw.execute("COMMIT")
+        except sqlite3.Error:
+            self._roll_back(raw)
+            _make_room(raw)
+            raise
+        return results
+
+    def _roll_back(self, raw: sqlite3.Connection) -> None:
+        # SQLite itself rolls back after some errors (https://sqlite.org/lang_transaction.html section 3).
+        if raw.in_transaction:
+            raw.execute("ROLLBACK")
+        self._rolled_back()
+
+
+def _make_room(raw: sqlite3.Connection) -> None:
+    """After a failed write, empty the log into the database, so that the space it has can be used again."""
+    try:
+        raw.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+    except sqlite3.Error:
+        return  # The fault that led here is reported; the next transaction finds out whether it lasts.

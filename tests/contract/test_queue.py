@@ -1,0 +1,256 @@
+"""What every queue store does: keeps what it took, hands it out once, settles it for good."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from relay.events.event import Event, Kind
+from relay.queue.entry import State, StateError
+from relay.queue.message import Accepted, Claimed, Settlement
+from relay.queue.ports import EntryQuery, LaneRoom, StoreError
+from relay.reports.ports import MessageQuery
+from tests.contract.conftest import Opener, Store
+from tests.contract.values import CONTENT, NOW, ROOMY, accepted, entry, full_entry, full_message, settle
+
+
+def ids(claimed: list[Claimed] | tuple[Claimed, ...]) -> list[tuple[str, int]]:
+    return [(one.queue_id, one.number) for claim in claimed for one in claim.entries]
+
+
+async def claim(store: Store, now: float = NOW, room: LaneRoom = ROOMY) -> list[Claimed]:
+    return list(await store.claim(now, room))
+
+
+async def test_hands_out_what_was_enqueued_whole(store: Store) -> None:
+    message, waiting = full_message(), full_entry()
+    await store.enqueue(Accepted(message, CONTENT, (waiting,)))
+    assert await claim(store) == [Claimed(message, CONTENT, (replace(waiting, state=State.ACTIVE),))]
+
+
+async def test_a_queue_id_is_stored_once(store: Store) -> None:
+    await store.enqueue(accepted("A"))
+    with pytest.raises(StoreError):
+        await store.enqueue(accepted("A", "other@example.com", content=b"other"))
+    [claimed] = await claim(store)
+    assert claimed.content == CONTENT
+    assert [one.recipient for one in claimed.entries] == ["user0@example.com"]
+
+
+async def test_a_failing_operation_fails_alone(store: Store) -> None:
+    await store.enqueue(accepted("A"))
+    results = await asyncio.gather(
+        *(store.enqueue(accepted(queue_id)) for queue_id in ("B", "A", "C")), return_exceptions=True
+    )
+    assert [type(result) for result in results] == [type(None), StoreError, type(None)]
+    assert ids(await claim(store)) == [("A", 0), ("B", 0), ("C", 0)]
+
+
+async def test_hands_nothing_out_twice(store: Store) -> None:
+    await asyncio.gather(*(store.enqueue(accepted(f"M{n:03}")) for n in range(50)))
+    one_by_one = LaneRoom(entries=1, content_bytes=1 << 20, per_lane=1, lanes={})
+    claims = await asyncio.gather(*(store.claim(NOW, one_by_one) for _ in range(60)))
+    taken = [key for claimed in claims for key in ids(list(claimed))]
+    assert sorted(taken) == [(f"M{n:03}", 0) for n in range(50)]
+
+
+async def test_takes_only_what_is_due_oldest_first(store: Store) -> None:
+    for queue_id, due in (("A", NOW + 5), ("B", NOW - 5), ("C", NOW - 9), ("D", NOW)):
+        await store.enqueue(accepted(queue_id, due=due))
+    assert ids(await claim(store)) == [("C", 0), ("B", 0), ("D", 0)]
+    assert await store.next_due([]) == NOW + 5
+    assert await claim(store) == []
+    assert ids(await claim(store, NOW + 5)) == [("A", 0)]
+    assert await store.next_due([]) is None
+
+
+async def test_groups_entries_of_a_message_and_lane(store: Store) -> None:
+    recipients = [f"u{n}@{domain}" for domain in ("a.test", "b.test") for n in range(3)]
+    await store.enqueue(accepted("A", *recipients))
+    claimed = await claim(store)
+    assert sorted([one.number for one in group.entries] for group in claimed) == [[0, 1, 2], [3, 4, 5]]
+
+
+async def test_groups_hold_a_hundred_recipients_at_most(store: Store) -> None:
+    await store.enqueue(accepted("A", *(f"u{n}@a.test" for n in range(250))))
+    claimed = await claim(store)
+    assert [len(group.entries) for group in claimed] == [100, 100, 50]
+    assert ids(claimed) == [("A", n) for n in range(250)]
+
+
+async def test_keeps_to_the_room_of_lanes(store: Store) -> None:
+    for n in range(5):
+        await store.enqueue(accepted(f"M{n}", "x@a.test", "x@b.test", "x@c.test"))
+    room = LaneRoom(entries=100, content_bytes=1 << 20, per_lane=2, lanes={"mx:a.test": 0, "mx:b.test": 3})
+    taken = [one.lane for group in await claim(store, room=room) for one in group.entries]
+    assert {lane: taken.count(lane) for lane in taken} == {"mx:b.test": 3, "mx:c.test": 2}
+    assert await store.next_due(["mx:a.test", "mx:b.test", "mx:c.test"]) is None
+    assert await store.next_due(["mx:b.test", "mx:c.test"]) == NOW
+
+
+async def test_fills_the_room_there_is(store: Store) -> None:
+    for n in range(8):
+        await store.enqueue(accepted(f"A{n}", "x@a.test"))
+    await store.enqueue(accepted("B0", "x@b.test"))
+    room = LaneRoom(entries=7, content_bytes=1 << 20, per_lane=7, lanes={})
+    taken = await claim(store, room=room)
+    assert len(ids(taken)) == 7
+    assert ("B0", 0) in ids(taken)
+
+
+async def test_no_room_takes_nothing(store: Store) -> None:
+    await store.enqueue(accepted("A"))
+    assert await claim(store, room=LaneRoom(0, 1 << 20, 10, {})) == []
+    assert await claim(store, room=LaneRoom(10, 1 << 20, 0, {})) == []
+
+
+async def test_keeps_to_the_bytes_but_always_takes_one(store: Store) -> None:
+    for queue_id in ("A", "B", "C"):
+        await store.enqueue(accepted(queue_id, content=bytes(100)))
+    narrow = LaneRoom(entries=10, content_bytes=250, per_lane=10, lanes={})
+    assert ids(await claim(store, room=narrow)) == [("A", 0), ("B", 0)]
+    assert ids(await claim(store, room=LaneRoom(10, 1, 10, {}))) == [("C", 0)]
+
+
+async def test_a_large_message_is_not_passed_over_for_ever(store: Store) -> None:
+    await store.enqueue(accepted("BIG", "x@big.test", content=bytes(1000), due=NOW - 1))
+    for n in range(20):
+        await store.enqueue(accepted(f"S{n:02}", "x@small.test", content=bytes(10), due=NOW - 2))
+    narrow = LaneRoom(entries=5, content_bytes=100, per_lane=1, lanes={})
+    taken = [key for _ in range(3) for key in ids(await claim(store, room=narrow))]
+    assert ("BIG", 0) in taken
+
+
+async def test_no_lane_starves_another(store: Store) -> None:
+    for n in range(30):
+        await store.enqueue(accepted(f"A{n:02}", "x@a.test", due=NOW - 100))
+    for queue_id, domain in (("B", "b.test"), ("C", "c.test")):
+        await store.enqueue(accepted(queue_id, f"x@{domain}"))
+    single = LaneRoom(entries=1, content_bytes=1 << 20, per_lane=10, lanes={})
+    taken = [key for _ in range(3) for key in ids(await claim(store, room=single))]
+    assert sorted(queue_id[0] for queue_id, _ in taken) == ["A", "B", "C"]
+
+
+async def test_a_backward_clock_does_not_stop_new_mail(store: Store) -> None:
+    for n in range(3):
+        await store.enqueue(accepted(f"A{n}"))
+    await claim(store, room=LaneRoom(1, 1 << 20, 1, {}))
+    yesterday = NOW - 86_400
+    await store.enqueue(accepted("B", due=yesterday, at=yesterday))
+    assert ids(await claim(store, yesterday)) == [("B", 0)]
+    assert ids(await claim(store)) == [("A1", 0), ("A2", 0)]
+
+
+async def test_settled_entries_stay_settled(store: Store) -> None:
+    await store.enqueue(accepted("A", "x@a.test", "y@a.test"))
+    [claimed] = await claim(store)
+    first, second = (replace(claimed, entries=(one,)) for one in claimed.entries)
+    await store.apply([settle(first, State.DELIVERED, NOW + 1), settle(second, State.WAITING, NOW + 1, due=NOW + 60)])
+    assert await store.content("A") == CONTENT
+    assert await claim(store, NOW + 59) == []
+    assert await store.next_due([]) == NOW + 60
+    [again] = await claim(store, NOW + 60)
+    assert [(one.number, one.attempts) for one in again.entries] == [(1, 1)]
+    await store.apply([settle(again, State.BOUNCED, NOW + 61)])
+    assert await claim(store, NOW + 1e6) == []
+    assert await store.content("A") is None
+
+
+async def test_a_final_entry_cannot_be_settled_again(store: Store) -> None:
+    await store.enqueue(accepted("A"))
+    await store.enqueue(accepted("B"))
+    first, second = await claim(store)
+    await store.apply([settle(first, State.DELIVERED, NOW)])
+    with pytest.raises(StateError, match="A/0"):
+        await store.apply([settle(second, State.DELIVERED, NOW), settle(first, State.BOUNCED, NOW)])
+    assert {one.queue_id: one.state for _, one in await store.entries(EntryQuery())} == {
+        "A": State.DELIVERED,
+        "B": State.ACTIVE,
+    }
+
+
+async def test_a_report_comes_with_the_settlement_or_not_at_all(store: Store) -> None:
+    await store.enqueue(accepted("A"))
+    await store.enqueue(accepted("TAKEN", due=NOW + 1e6))
+    [claimed] = await claim(store)
+    bounced = settle(claimed, State.BOUNCED, NOW)
+    with pytest.raises(StoreError):
+        await store.apply([replace(bounced, reports=(accepted("TAKEN", "app@acme.test"),))])
+    [(_, still)] = await store.entries(EntryQuery(queue_id="A"))
+    assert still.state is State.ACTIVE
+    await store.apply([replace(bounced, reports=(accepted("DSN", "app@acme.test", content=b"bounced"),))])
+    [report] = await claim(store)
+    assert (report.message.queue_id, report.content) == ("DSN", b"bounced")
+
+
+async def test_a_restart_voids_leases_and_keeps_the_rest(opener: Opener) -> None:
+    store = await opener(NOW)
+    await store.enqueue(accepted("A", "x@a.test", "y@b.test"))
+    await store.enqueue(accepted("B", due=NOW + 50))
+    claimed = await claim(store)
+    await store.apply([settle(claimed[0], State.DELIVERED, NOW)])
+    await store.close()
+    later = await opener(NOW + 10)
+    assert await later.recover(NOW + 10, 3600.0) == 1
+    assert ids(await claim(later, NOW + 10)) == ids(claimed[1:])
+    assert await later.recover(NOW + 10, 3600.0) == 0
+    assert await later.next_due([]) == NOW + 50
+    await later.close()
+
+
+async def test_a_restart_clamps_waits_a_backward_clock_made_too_long(opener: Opener) -> None:
+    store = await opener(NOW)
+    await store.enqueue(accepted("A"))
+    await store.enqueue(Accepted(accepted("B").message, CONTENT, (entry("B", due=NOW + 9e5),)))
+    [claimed] = await claim(store)
+    await store.apply([settle(claimed, State.WAITING, NOW, due=NOW + 600)])
+    await store.close()
+    past = NOW - 86_400
+    later = await opener(past)
+    await later.recover(past, 7200.0)
+    states = {one.queue_id: one.next_attempt_at for _, one in await later.entries(EntryQuery())}
+    assert states == {"A": past + 7200, "B": NOW + 9e5}
+    assert await later.next_due([]) == past + 7200
+    await later.close()
+
+
+async def test_an_accepted_message_with_only_final_entries_keeps_no_content(store: Store) -> None:
+    dropped = replace(entry("A"), state=State.DROPPED, reason="suppressed")
+    await store.enqueue(Accepted(accepted("A").message, CONTENT, (dropped,)))
+    assert await store.content("A") is None
+    assert await claim(store) == []
+    [story] = await store.stories(MessageQuery(queue_id="A"))
+    assert story.entries == (dropped,)
+
+
+async def test_a_cancelled_claim_gives_its_entries_back(store: Store) -> None:
+    await store.enqueue(accepted("A"))
+    claiming = asyncio.create_task(store.claim(NOW, ROOMY))
+    await asyncio.sleep(0)
+    claiming.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await claiming
+    taken: list[Claimed] = []
+    while not taken:
+        taken = await claim(store)
+    assert ids(taken) == [("A", 0)]
+
+
+async def test_a_cancelled_enqueue_is_whole_or_not_there(store: Store) -> None:
+    tasks = [asyncio.create_task(store.enqueue(accepted(f"M{n:03}", "x@a.test", "y@a.test"))) for n in range(100)]
+    for turn, task in enumerate(tasks):
+        if turn % 10 == 0:
+            await asyncio.sleep(0)
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    await store.enqueue(accepted("Z", "x@a.test", "y@a.test"))
+    claimed = await claim(store)
+    assert all(len(group.entries) == 2 and group.content == CONTENT for group in claimed)
+    assert "Z" in [group.message.queue_id for group in claimed]
+
+
+async def test_applies_nothing_gladly(store: Store) -> None:
+    await store.apply([])
+    await store.apply([Settlement(())])
+    await store.apply([Settlement((), (Event(Kind.OPEN, NOW, "A", 0),))])
+    assert await claim(store) == []
