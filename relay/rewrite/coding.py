@@ -1,0 +1,162 @@
+"""Content transfer encodings (RFC 2045 section 6): decoding a body, and where decoded bytes stand in the encoded ones.
+
+Decoding is strict: a body that readers could decode differently is not decoded at all.
+"""
+
+import binascii
+import re
+from bisect import bisect_right
+from itertools import accumulate
+
+from relay.rewrite.mime import IDENTITY_ENCODINGS
+
+LINE_LIMIT = 998
+"""Octets a line may have without its CRLF (RFC 5321 section 4.5.3.1.6)."""
+
+QP_LINE = 76
+_UNSAFE = re.compile(rb"[^ -<>-~]")
+BASE64_LINE = 76
+
+QUOTED_PRINTABLE = "quoted-printable"
+BASE64 = "base64"
+
+
+def decode(encoding: str, body: bytes) -> bytes | None:
+    """Return the decoded body; None when the encoding is unknown or the body does not keep to it."""
+    if encoding in IDENTITY_ENCODINGS:
+        return body
+    if encoding == QUOTED_PRINTABLE:
+        return QuotedPrintable(body).decoded
+    return _decode_base64(body) if encoding == BASE64 else None
+
+
+def _decode_base64(body: bytes) -> bytes | None:
+    compact = body.translate(None, b"\r\n\t ")
+    if len(compact) % 4:
+        return None
+    try:
+        return binascii.a2b_base64(compact, strict_mode=True)
+    except binascii.Error:
+        return None
+
+
+class QuotedPrintable:
+    """A quoted-printable body, and the way from its decoded bytes back to the encoded ones."""
+
+    __slots__ = ("_decoded_starts", "_encoded_starts", "_lines", "decoded")
+
+    def __init__(self, body: bytes) -> None:
+        lines = body.split(b"\r\n")
+        self._encoded_starts = [0, *accumulate(len(line) + 2 for line in lines)]
+        if b" \r\n" in body or b"\t\r\n" in body or body.endswith((b" ", b"\t")):
+            lines = [line.rstrip(b" \t") for line in lines]
+            body = b"\r\n".join(lines)
+        self._lines = lines
+        sizes = [_decoded_size(line) for line in lines]
+        if lines[-1][-1:] != b"=":
+            sizes[-1] -= 2
+        self._decoded_starts = [0, *accumulate(sizes)]
+        self.decoded = self._decode(body)
+
+    def _decode(self, body: bytes) -> bytes | None:
+        """Decode; a wrong escape makes the result longer than the lines promise, and bare line ends are refused."""
+        if b"=\n" in body or body.count(b"=\r") != body.count(b"=\r\n"):
+            return None
+        decoded = binascii.a2b_qp(body)
+        return decoded if len(decoded) == self._decoded_starts[-1] else None
+
+    def start_of(self, offset: int) -> int:
+        """Return where the encoding of the decoded byte at `offset` begins, behind any soft line break."""
+        return self._locate(offset)[0]
+
+    def end_of(self, offset: int) -> int:
+        """Return where the encoding of the decoded byte before `offset` ends, before any soft line break."""
+        return self._locate(offset - 1)[1] if offset else 0
+
+    def _locate(self, offset: int) -> tuple[int, int]:
+        number = min(bisect_right(self._decoded_starts, offset), len(self._lines)) - 1
+        line, start = self._lines[number], self._encoded_starts[number]
+        wanted = offset - self._decoded_starts[number]
+        at = 0
+        while True:
+            escape = line.find(b"=", at)
+            plain = (len(line) if escape < 0 else escape) - at
+            if wanted < plain:
+                return start + at + wanted, start + at + wanted + 1
+            wanted -= plain
+            if escape < 0:
+                at = self._encoded_starts[number + 1] - 2 + wanted
+                return at, at + 1
+            if wanted == 0:
+                return start + escape, start + escape + 3
+            at = escape + 3
+            wanted -= 1
+
+
+def _decoded_size(line: bytes) -> int:
+    """Return how many bytes a line without trailing white space decodes to, its line end included."""
+    if line[-1:] == b"=":
+        return len(line) + 1 - 2 * line.count(b"=")
+    return len(line) + 2 - 2 * line.count(b"=")
+
+
+def quote(text: bytes, column: int, rest: int) -> tuple[bytes, int]:
+    """Return the text in quoted-printable, begun at `column`, and the column behind it.
+
+    Soft breaks keep lines at 76; `rest` is what the line still holds behind the text. A "." never begins a line.
+    """
+    text = _UNSAFE.sub(_escaped, text)
+    pieces: list[bytes] = []
+    at = 0
+    while at < len(text):
+        if column + len(text) - at + rest <= QP_LINE:
+            pieces.append(text[at:])
+            return b"".join(pieces), column + len(text) - at
+        cut = _cut(text, at, at + max(QP_LINE - 1 - column, 0))
+        pieces += (text[at:cut], b"=\r\n")
+        at, column = cut, 0
+        if text.startswith(b".", at):
+            pieces.append(b"=2E")
+            at, column = at + 1, 3
+    return b"".join(pieces), column
+
+
+def _escaped(match: re.Match[bytes]) -> bytes:
+    return b"=%02X" % match[0][0]
+
+
+def _cut(text: bytes, at: int, end: int) -> int:
+    """Return where to break at or before `end` so that no escape is split."""
+    if end >= len(text):
+        return len(text)
+    escape = text.rfind(b"=", max(at, end - 2), end)
+    return end if escape < 0 else escape
+
+
+def base64_line(body: bytes) -> int:
+    """Return the width of the lines of a base64 body, 76 when it has none to speak of."""
+    width = body.find(b"\r\n")
+    return width // 4 * 4 if 4 <= width <= LINE_LIMIT else BASE64_LINE
+
+
+def encode_base64(data: bytes, width: int = BASE64_LINE) -> bytes:
+    """Return the data in base64 lines of that width, without a final line end."""
+    text = binascii.b2a_base64(data, newline=False)
+    return b"\r\n".join(text[at : at + width] for at in range(0, len(text), width))
+
+
+def encode_quoted_printable(data: bytes) -> bytes | None:
+    """Return text with CRLF line ends in quoted-printable; None when it would not come back the same."""
+    encoded = binascii.b2a_qp(data, istext=True)
+    return encoded if binascii.a2b_qp(encoded) == data else None
+
+
+def has_long_line(data: bytes, start: int = 0, end: int | None = None) -> bool:
+    """Tell whether a line of the range has more than 998 octets; hops from line end to line end backwards."""
+    stop = len(data) if end is None else end
+    while stop - start > LINE_LIMIT:
+        line_end = data.rfind(b"\n", start, start + LINE_LIMIT + 2)
+        if line_end < 0:
+            return True
+        start = line_end + 1
+    return False

@@ -1,0 +1,213 @@
+"""Where the tags of an HTML text are: the WHATWG tokenizer reduced to byte ranges (HTML standard, section 13.2.5).
+
+Only tags somebody asks for are reported; all others, comments, doctypes and text are passed over by one compiled
+expression. Matches are anchored: a scan never starts again inside of what it has passed, so a tag inside a comment,
+an attribute or raw text stays unseen, and the work is linear in the text. The text is given in lower case (bytes
+keep their places), in a charset whose bytes below 0x80 are ASCII.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+_WS = rb"[\t\n\f\r ]"
+_NAME = rb"[a-z][^\t\n\f\r />]*+"
+_NAME_ENDS = rb"(?=[\t\n\f\r />])"
+_VALUE = rb"""(?:"[^"]*+"|'[^']*+'|[^\t\n\f\r >"'][^\t\n\f\r >]*+|(?=>))"""
+_ATTRIBUTE_NAME = rb"[^\t\n\f\r />][^\t\n\f\r />=]*+"
+_ATTRIBUTE = _ATTRIBUTE_NAME + rb"(?:" + _WS + rb"*+=" + _WS + rb"*+" + _VALUE + rb"|(?!" + _WS + rb"*+=))"
+ATTRIBUTES = rb"(?>[\t\n\f\r /]++|" + _ATTRIBUTE + rb")*+"
+"""Everything between the name of a tag and its ">"."""
+
+COMMENT = rb"<!--(?>-?>|(?:[^-]++|-(?!-!?>))*+--!?>)"
+_BOGUS_COMMENT = rb"<(?:!(?!--)|\?|/(?![a-z]))[^>]*+>"
+_STRAY = rb"<(?![a-z/!?])"
+
+_TAG = re.compile(rb"<(/?" + _NAME + rb")" + ATTRIBUTES + rb">")
+_COMMENT = re.compile(COMMENT)
+_HIDING_END = re.compile(rb"<!\[endif\][\t\n\f\r ]*+--!?>")
+_CDATA = b"<![cdata["
+
+_RAW_TEXT = (b"style", b"script", b"title", b"textarea", b"xmp", b"iframe", b"noembed", b"noframes")
+_RAW_END = {name: re.compile(rb"</" + name + _NAME_ENDS) for name in _RAW_TEXT}
+_SCRIPT = re.compile(rb"<!--|-->|</?script" + _NAME_ENDS)
+
+_BREAKS_OUT = frozenset(
+    b"b big blockquote body br center code dd div dl dt em embed h1 h2 h3 h4 h5 h6 head hr i img li listing menu meta"
+    b" nobr ol p pre ruby s small span strong strike sub sup table tt u ul var".split()
+)
+_BREAKING_FONT = re.compile(rb"[\t\n\f\r /](?:color|face|size)(?=[\t\n\f\r />=])")
+_INTEGRATION_POINTS = frozenset(b"foreignobject desc title annotation-xml mi mo mn ms mtext".split())
+
+_LINKS = rb"a(?:rea)?"
+_STRUCTURE = (
+    rb"/?(?:a|a(?:pplet|udio)|b(?:ody|utton)|d(?:etails|ialog)|marquee|noscript|object|picture|"
+    rb"s(?:elect|vg)|t(?:able|emplate)|video|math|html)|frameset"
+)
+_RAW = rb"plaintext|" + rb"|".join(_RAW_TEXT)
+
+
+class Tag(NamedTuple):
+    """A tag: its name with a slash before it when it closes, its range, and where its attributes begin.
+
+    Besides tags there are "!--", a conditional comment whose text goes from `attributes` to `end` without its
+    delimiters' length being known here, and "", the end: `start` is where the text stops being content, before
+    whatever is never completed.
+    """
+
+    name: bytes
+    start: int
+    attributes: int
+    end: int
+
+
+END = b""
+CONDITIONAL = b"!--"
+
+
+def _passing(names: bytes) -> re.Pattern[bytes]:
+    """Return the expression that passes over everything but tags of these names and conditional comments."""
+    wanted = rb"(?:" + names + rb")" + _NAME_ENDS
+    other_tag = rb"<(?!" + wanted + rb")/?" + _NAME + ATTRIBUTES + rb">"
+    plain_comment = rb"(?!<!--" + _WS + rb"*+\[if)" + COMMENT
+    return re.compile(
+        rb"(?>[^<]++|" + other_tag + rb"|" + plain_comment + rb"|" + _BOGUS_COMMENT + rb"|" + _STRAY + rb")*+"
+    )
+
+
+_PASS_MAIL = _passing(_LINKS + rb"|" + _STRUCTURE + rb"|" + _RAW)
+_PASS_MAIL_AND_IMAGES = _passing(_LINKS + rb"|ima?ge?|" + _STRUCTURE + rb"|" + _RAW)
+_PASS_OFFICE = _passing(_LINKS + rb"|v:[^\t\n\f\r />]*+|svg|math|" + _RAW)
+
+
+def tags(lower: bytes, *, images: bool = False) -> Iterator[Tag]:
+    """Yield the links, the tags that matter to where a pixel may stand, conditional comments, and last the end."""
+    return _tags(lower, 0, len(lower), _PASS_MAIL_AND_IMAGES if images else _PASS_MAIL)
+
+
+def office_tags(lower: bytes, comment: Tag) -> Iterator[Tag]:
+    """Yield the links and VML shapes inside of a downlevel-hidden conditional comment, which Outlook renders.
+
+    A comment that reveals instead of hiding (`<!--[if !mso]><!-->`) has nothing inside.
+    """
+    condition_end = lower.find(b"]", comment.attributes, comment.end) + 1
+    text_end = lower.rfind(b"<![endif]", condition_end, comment.end)
+    hides = condition_end and text_end >= 0 and _HIDING_END.fullmatch(lower, text_end, comment.end) is not None
+    if hides and lower.find(b"href", condition_end, text_end) >= 0:
+        for tag in _tags(lower, condition_end, text_end, _PASS_OFFICE):
+            if tag.name != END:
+                yield tag
+
+
+def _tags(lower: bytes, start: int, end: int, passing: re.Pattern[bytes]) -> Iterator[Tag]:
+    at = start
+    while True:
+        passed = passing.match(lower, at, end)
+        at = start if passed is None else passed.end()
+        found = _TAG.match(lower, at, end)
+        if found is None:
+            comment = _COMMENT.match(lower, at, end)
+            if comment is None:
+                yield Tag(END, at, at, end)
+                return
+            yield Tag(CONDITIONAL, at, at + 4, comment.end())
+            at = comment.end()
+            continue
+        name = found[1]
+        tag = Tag(name, at, found.end(1), found.end())
+        at = tag.end
+        if name in _RAW_END or name == b"plaintext":
+            at = _raw_end(lower, name, tag.end, end)
+            if at < 0:
+                yield Tag(END, tag.start, tag.start, end)
+                return
+            continue
+        yield tag
+        if name in (b"svg", b"math") and not _closes_itself(found[0]):
+            inside = _foreign_end(lower, tag.end, end)
+            at = inside.end
+            yield inside
+            if inside.name == END:
+                return
+
+
+def _raw_end(lower: bytes, name: bytes, at: int, end: int) -> int:
+    """Return where the closing tag of a raw text begins, -1 when there is none."""
+    if name == b"plaintext":
+        return -1
+    if name == b"script":
+        return _script_end(lower, at, end)
+    found = _RAW_END[name].search(lower, at, end)
+    return -1 if found is None else found.start()
+
+
+def _script_end(lower: bytes, at: int, end: int) -> int:
+    """Return where `</script` ends the script data begun at `at`, following its escaped states; -1 when nowhere."""
+    escaped = doubly = False
+    while (found := _SCRIPT.search(lower, at, end)) is not None:
+        at = found.end()
+        match found[0]:
+            case b"<!--":
+                if not escaped:
+                    at -= 2
+                    escaped = lower[at + 2 : at + 3] != b">" and lower[at + 2 : at + 4] != b"->"
+            case b"-->":
+                escaped = doubly = False
+            case b"<script":
+                doubly = escaped
+            case _ if doubly:
+                doubly = False
+            case _:
+                return found.start()
+    return -1
+
+
+def _foreign_end(lower: bytes, at: int, end: int) -> Tag:
+    """Pass over SVG or MathML content; return the tag that leaves it, or the end.
+
+    HTML tags that may not stand in foreign content close it. Inside of an integration point they do not, and there
+    it stays open for whoever asks what is open.
+    """
+    depth, integrated = 1, False
+    while True:
+        at = _next_markup(lower, at, end)
+        found = _TAG.match(lower, at, end) if at < end else None
+        if found is None:
+            return Tag(END, at, at, end)
+        name = found[1]
+        if name in (b"/svg", b"/math"):
+            depth -= 1
+            if depth == 0:
+                return Tag(name, at, found.end(1), found.end())
+        elif name in (b"svg", b"math"):
+            depth += not _closes_itself(found[0])
+        elif _breaks_out(name, found[0]):
+            return Tag(b"svg" if integrated else b"/svg", at, at, at)
+        elif name in _INTEGRATION_POINTS:
+            integrated = True
+        at = found.end()
+
+
+_UNQUOTED_SLASH = re.compile(rb"=[\t\n\f\r ]*+[^\t\n\f\r >\"']*/>\Z")
+_FOREIGN_TEXT = re.compile(rb"(?>[^<]++|" + COMMENT + rb"|(?!<!\[cdata\[)" + _BOGUS_COMMENT + rb"|" + _STRAY + rb")*+")
+
+
+def _next_markup(lower: bytes, at: int, end: int) -> int:
+    """Pass over text, comments and CDATA sections; return where the next tag, or something unfinished, begins."""
+    while True:
+        passed = _FOREIGN_TEXT.match(lower, at, end)
+        at = at if passed is None else passed.end()
+        if not lower.startswith(_CDATA, at, end):
+            return at
+        closed = lower.find(b"]]>", at, end)
+        if closed < 0:
+            return at
+        at = closed + 3
+
+
+def _closes_itself(tag: bytes) -> bool:
+    return tag.endswith(b"/>") and _UNQUOTED_SLASH.search(tag) is None
+
+
+def _breaks_out(name: bytes, tag: bytes) -> bool:
+    return name in _BREAKS_OUT or (name == b"font" and _BREAKING_FONT.search(tag) is not None)

@@ -1,0 +1,113 @@
+"""Tracking put into a message for one recipient: URLs and the pixel spliced in, every other byte as it came."""
+
+from dataclasses import dataclass
+
+from relay.rewrite.coding import (
+    BASE64,
+    QUOTED_PRINTABLE,
+    base64_line,
+    encode_base64,
+    has_long_line,
+    quote,
+)
+from relay.rewrite.plan import LinkDecision, PartPlan, Plan, Splice, analyse
+from relay.rewrite.tokens import Keyring, Kind, Token, sign_token
+from relay.rewrite.tracking import Tracking
+from relay.rewrite.transfer import reencoded
+
+__all__ = ["LinkDecision", "Plan", "Rewritten", "analyse", "apply", "rewrite"]
+
+_PIXEL = '<img src="{}" alt="" width="1" height="1" style="display:none!important">'
+"""Chosen by measurement: docs/decisions/0002-pixel-form.md."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rewritten:
+    """A message for one recipient, and what was done to it.
+
+    `skipped` says why the message, or parts of it, were left as they came.
+    """
+
+    content: bytes
+    links: tuple[LinkDecision, ...] = ()
+    pixel: bool = False
+    skipped: tuple[str, ...] = ()
+
+
+def rewrite(content: bytes, tracking: Tracking, keyring: Keyring, queue_id: str, recipient: int) -> Rewritten:
+    """Return the message with its links and its pixel tracked for the recipient of that index.
+
+    `content` has CRLF line ends and its headers. Total over content: what cannot be understood for certain stays as
+    it is and `skipped` says why; when nothing is touched the very same object comes back. Raises ValueError for what
+    is not a queue id.
+    """
+    return apply(analyse(content, tracking), content, keyring, queue_id, recipient)
+
+
+def apply(plan: Plan, content: bytes, keyring: Keyring, queue_id: str, recipient: int) -> Rewritten:
+    """Carry out a plan made from the same content; so the recipients of one message share its analysis."""
+    if not plan.parts:
+        return Rewritten(content, plan.links, plan.pixel, plan.skipped)
+
+    def click(target: str) -> str:
+        return f"{plan.base_url}/c/{sign_token(keyring, Token(Kind.CLICK, queue_id, recipient, target))}"
+
+    links = tuple(
+        LinkDecision(link.part, link.target, True, link.reason, click(link.target)) if link.tracked else link
+        for link in plan.links
+    )
+    urls = iter([link.url.encode("ascii") for link in links if link.tracked])
+    pixel = b""
+    if plan.pixel:
+        token = sign_token(keyring, Token(Kind.OPEN, queue_id, recipient))
+        pixel = _PIXEL.format(f"{plan.base_url}/o/{token}").encode("ascii")
+    pieces: list[bytes] = []
+    at = 0
+    for part_plan in plan.parts:
+        part = part_plan.part
+        texts = [pixel if splice.target is None else next(urls) for splice in part_plan.splices]
+        header = content[part.start : part.body]
+        body = _spliced(content, part_plan, texts)
+        if has_long_line(body) and part.encoding not in (BASE64, QUOTED_PRINTABLE):
+            header, body = reencoded(part, header, body)
+        pieces += (content[at : part.start], header, body)
+        at = part.end
+    pieces.append(content[at:])
+    return Rewritten(b"".join(pieces), links, plan.pixel, plan.skipped)
+
+
+def _spliced(content: bytes, plan: PartPlan, texts: list[bytes]) -> bytes:
+    """Return the body of the part with its splices done, in its own transfer encoding."""
+    part = plan.part
+    if plan.decoded is not None:
+        encoded = content[part.body : part.end]
+        ending = b"\r\n" if encoded.endswith(b"\r\n") else b""
+        decoded = _joined(plan.decoded, 0, len(plan.decoded), plan.splices, texts)
+        return encode_base64(decoded, base64_line(encoded)) + ending
+    if part.encoding == QUOTED_PRINTABLE:
+        texts = _quoted(content, plan, texts)
+    return _joined(content, part.body, part.end, plan.splices, texts)
+
+
+def _joined(source: bytes, start: int, end: int, splices: tuple[Splice, ...], texts: list[bytes]) -> bytes:
+    pieces: list[bytes] = []
+    for splice, text in zip(splices, texts, strict=True):
+        pieces += (source[start : splice.start], text)
+        start = splice.end
+    pieces.append(source[start:end])
+    return b"".join(pieces)
+
+
+def _quoted(content: bytes, plan: PartPlan, texts: list[bytes]) -> list[bytes]:
+    """Return the texts in quoted-printable, each broken to fit the line it goes into."""
+    quoted: list[bytes] = []
+    at, column = plan.part.body, 0
+    for splice, text in zip(plan.splices, texts, strict=True):
+        line_start = content.rfind(b"\n", at, splice.start) + 1
+        column = splice.start - line_start if line_start else column + splice.start - at
+        line_end = content.find(b"\r\n", splice.end, plan.part.end)
+        rest = (plan.part.end if line_end < 0 else line_end) - splice.end
+        encoded, column = quote(text, column, rest)
+        quoted.append(encoded)
+        at = splice.end
+    return quoted

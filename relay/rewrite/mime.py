@@ -1,0 +1,209 @@
+"""The parts of a message as byte ranges (RFC 2046). Nothing is decoded, nothing re-serialised.
+
+The walk is strict where readers differ: whatever two mail programs could take for two different messages is a fault,
+and a message with a fault is left alone by whoever rewrites. Every message is given with CRLF line ends.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from relay.mail.headers import Field, body_start, fields, named
+from relay.rewrite.parameters import Parameterised, parse
+
+MAX_DEPTH = 20
+MAX_PARTS = 500
+
+IDENTITY_ENCODINGS = frozenset({"7bit", "8bit", "binary"})
+_ENCLOSED = frozenset({"message/rfc822", "message/global", "message/news"})
+_CONTENT_TYPE = re.compile(r"[!-.0-~]+/[!-.0-~]+")
+_DELIMITER_TAIL = re.compile(rb"(--)?[ \t]*+(?:\r?\n|\Z)")
+_NO_VALUE = Parameterised("", {})
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One part of a message: its header block at `start`, its body from `body` to `end`.
+
+    `path` numbers it as IMAP does ("2.1"); `parents` are the content types around it, outermost first; `first` tells
+    whether it is the first of its siblings; `related_root` the Content-ID that a multipart/related parent names as
+    its root; `fault` what makes its structure doubtful, "" when nothing does.
+    """
+
+    path: str
+    start: int
+    body: int
+    end: int
+    fields: tuple[Field, ...]
+    content_type: str
+    parameters: Parameterised
+    encoding: str
+    disposition: Parameterised
+    parents: tuple[str, ...] = ()
+    first: bool = True
+    related_root: str = ""
+    fault: str = ""
+    is_leaf: bool = True
+
+    def value(self, content: bytes, name: bytes) -> bytes | None:
+        """Return the unfolded value of the first field of that lower-case name, None when there is none."""
+        field = next(named(self.fields, name), None)
+        return None if field is None else field.value(content)
+
+    @property
+    def charset(self) -> str:
+        """The declared charset in lower case, "us-ascii" when none is."""
+        return self.parameters.parameters.get("charset", "").strip(" \t\"'").lower() or "us-ascii"
+
+    @property
+    def is_enclosed(self) -> bool:
+        """Whether the part stands inside of an enclosed message."""
+        return any(parent.startswith("message/") for parent in self.parents)
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a part stands in its message."""
+
+    path: str = ""
+    parents: tuple[str, ...] = ()
+    default_type: str = "text/plain"
+    first: bool = True
+    related_root: str = ""
+
+
+def walk(content: bytes) -> list[Part]:
+    """Return all parts of the message in order, every container before its children.
+
+    The walk stops after MAX_PARTS parts and below MAX_DEPTH levels; the last part then carries the fault.
+    """
+    parts: list[Part] = []
+    for part in _walk(content, 0, len(content), _Place()):
+        parts.append(part)
+        if len(parts) > MAX_PARTS:
+            break
+    return parts
+
+
+def _walk(content: bytes, start: int, end: int, place: _Place) -> Iterator[Part]:
+    part = _read(content, start, end, place)
+    if part.is_leaf or part.fault:
+        yield part
+        return
+    if len(place.parents) >= MAX_DEPTH:
+        yield _faulty(part, "nested too deeply")
+        return
+    inside = (*part.parents, part.content_type)
+    if part.content_type in _ENCLOSED:
+        yield part
+        yield from _walk(content, part.body, part.end, _Place(part.path, inside))
+        return
+    ranges = _children(content, part)
+    if not ranges:
+        yield _faulty(part, "boundary never found")
+        return
+    yield part
+    prefix = f"{part.path}." if part.path else ""
+    default = "message/rfc822" if part.content_type == "multipart/digest" else "text/plain"
+    root = part.parameters.parameters.get("start", "") if part.content_type == "multipart/related" else ""
+    for number, (child_start, child_end) in enumerate(ranges, 1):
+        child = _Place(f"{prefix}{number}", inside, default, number == 1, root)
+        yield from _walk(content, child_start, child_end, child)
+
+
+def _read(content: bytes, start: int, end: int, place: _Place) -> Part:
+    """Return the part whose header block begins at `start`."""
+    found = fields(content, start, end)
+    body = body_start(content, start, end)
+    types = [field.value(content) for field in found if field.name == b"content-type"]
+    encodings = [field.value(content) for field in found if field.name == b"content-transfer-encoding"]
+    dispositions = [field.value(content) for field in found if field.name == b"content-disposition"]
+    declared = parse(types[0]) if types else _NO_VALUE
+    well_formed = _CONTENT_TYPE.fullmatch(declared.value) is not None
+    content_type = declared.value if well_formed else place.default_type
+    encoding = parse(encodings[0]).value if encodings else ""
+    is_container = content_type.startswith("multipart/")
+    fault = _header_fault(content, found, start, body)
+    if not fault and len(types) > 1:
+        fault = "Content-Type given twice"
+    if not fault and len(encodings) > 1:
+        fault = "Content-Transfer-Encoding given twice"
+    if not fault and types and not (well_formed and declared.clear):
+        fault = "Content-Type not understood"
+    if not fault and is_container and not declared.parameters.get("boundary"):
+        fault = "multipart without a boundary"
+    if not fault and is_container and " " in declared.parameters["boundary"] and _is_folded(content, found):
+        fault = "multipart with a folded boundary"
+    if not fault and is_container and (encoding or "7bit") not in IDENTITY_ENCODINGS:
+        fault = "multipart with a transfer encoding"
+    encloses = content_type in _ENCLOSED and (encoding or "7bit") in IDENTITY_ENCODINGS
+    return Part(
+        path=place.path or ("" if is_container else "1"),
+        start=start,
+        body=body,
+        end=end,
+        fields=tuple(found),
+        content_type=content_type,
+        parameters=declared,
+        encoding=encoding or "7bit",
+        disposition=parse(dispositions[0]) if dispositions else _NO_VALUE,
+        parents=place.parents,
+        first=place.first,
+        related_root=place.related_root,
+        fault=fault,
+        is_leaf=not (is_container or encloses),
+    )
+
+
+def _header_fault(content: bytes, found: list[Field], start: int, body: int) -> str:
+    """Return what is wrong with a header block: a line that is no field, a line end that is no CRLF."""
+    block = content[start:body]
+    if not block.count(b"\n") == block.count(b"\r\n") == block.count(b"\r"):
+        return "a header with bare line ends"
+    at = start
+    for field in found:
+        if field.start != at:
+            return "a header line that is not a field"
+        at = field.end
+    if at == body or content[at:body] == b"\r\n":
+        return ""
+    return "a header line that is not a field"
+
+
+def _is_folded(content: bytes, found: list[Field]) -> bool:
+    """Tell whether the Content-Type field takes several lines."""
+    field = next(named(found, b"content-type"))
+    return content.find(b"\n", field.value_start, field.end - 1) >= 0
+
+
+def _children(content: bytes, part: Part) -> list[tuple[int, int]]:
+    """Return the ranges between the delimiter lines of a multipart (RFC 2046 section 5.1.1).
+
+    Without a closing delimiter the last part reaches to the end.
+    """
+    delimiter = b"\n--" + part.parameters.parameters["boundary"].encode("latin-1", "replace").rstrip(b" \t")
+    ranges: list[tuple[int, int]] = []
+    child = -1
+    at = part.body - 1
+    while len(ranges) <= MAX_PARTS:
+        at = content.find(delimiter, at, part.end)
+        if at < 0:
+            break
+        tail = _DELIMITER_TAIL.match(content, at + len(delimiter), part.end)
+        if tail is None:
+            at += len(delimiter)
+            continue
+        if child >= 0:
+            stop = at - 1 if content[at - 1 : at] == b"\r" else at
+            ranges.append((child, max(stop, child)))
+        child = tail.end()
+        if tail[1]:
+            return ranges
+        at = tail.end() - 1
+    if child >= 0:
+        ranges.append((child, max(part.end, child)))
+    return ranges
+
+
+def _faulty(part: Part, fault: str) -> Part:
+    return replace(part, fault=fault, is_leaf=True)

@@ -1,0 +1,196 @@
+"""What a rewrite will do to a message, whoever the recipient is: found once, applied for each."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from relay.rewrite.coding import BASE64, QUOTED_PRINTABLE, QuotedPrintable, decode
+from relay.rewrite.html import Tag, tags
+from relay.rewrite.links import Found, Reason, Rules, header_urls, judge, links, rules
+from relay.rewrite.mime import Part, walk
+from relay.rewrite.pixel import pixel_position
+from relay.rewrite.scope import readable, unsubscribe_values, why_message_is_left, why_part_is_left
+from relay.rewrite.tracking import Tracking
+
+_TEXT_URL = re.compile(rb"(?<![\w@.])https?://[^\s<>\"'\x00-\x20\x7f-\xff]+", re.IGNORECASE)
+_USABLE_BASE = re.compile(r"https?://[\w.:\[\]/~-]+", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class LinkDecision:
+    """What became of one link: the part it is in, where it goes, and the URL that stands there now, "" if its own."""
+
+    part: str
+    target: str
+    tracked: bool
+    reason: str
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Splice:
+    """A range to be replaced: by the tracking URL of `target`, or by the pixel when there is none."""
+
+    start: int
+    end: int
+    target: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class PartPlan:
+    """The splices of one part, in order.
+
+    Their offsets are those of the content; only a base64 part has its decoded text here and offsets in that.
+    """
+
+    part: Part
+    splices: tuple[Splice, ...]
+    decoded: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """All that will be done to a message. `links` are in order of the message; `url` is not known yet."""
+
+    base_url: str
+    parts: tuple[PartPlan, ...] = ()
+    links: tuple[LinkDecision, ...] = ()
+    pixel: bool = False
+    skipped: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Text:
+    """A part that may be touched, decoded: its bytes, the same readable as ASCII, and its tags if it is HTML."""
+
+    part: Part
+    decoded: bytes
+    readable: bytes
+    lower: bytes
+    tags: tuple[Tag, ...]
+    quoted: QuotedPrintable | None
+
+
+def analyse(content: bytes, tracking: Tracking) -> Plan:
+    """Return the plan of a message with CRLF line ends. Total: what is not understood for certain is left alone."""
+    base = tracking.base_url.rstrip("/")
+    reason = _why_not_tracked(tracking, base)
+    if reason:
+        return Plan(base, skipped=(reason,))
+    parts = walk(content)
+    reason = why_message_is_left(parts)
+    if reason:
+        return Plan(base, skipped=(f"message {reason}",))
+    skipped: list[str] = []
+    texts = list(_texts(content, parts, tracking, base, skipped))
+    pixel = _place_pixel(texts, tracking, base, skipped)
+    rule = rules(tracking, frozenset().union(*map(header_urls, unsubscribe_values(content, parts[0]))))
+    planned: list[PartPlan] = []
+    decisions: list[LinkDecision] = []
+    for text in texts:
+        found = list(_links(text, rule)) if tracking.clicks else []
+        decisions += (
+            LinkDecision(text.part.path, link.target, link.reason is Reason.TRACKED, link.reason) for link in found
+        )
+        splices = [Splice(link.start, link.end, link.target) for link in found if link.reason is Reason.TRACKED]
+        if pixel is not None and pixel[0] is text:
+            splices.append(Splice(pixel[1], pixel[1], None))
+            splices.sort(key=lambda splice: splice.start)
+        if splices:
+            planned.append(_encoded(text, splices))
+    return Plan(base, tuple(planned), tuple(decisions), pixel is not None, tuple(skipped))
+
+
+def _why_not_tracked(tracking: Tracking, base: str) -> str:
+    if not (tracking.opens or tracking.clicks):
+        return "tracking is off"
+    if not base:
+        return "no tracking base URL"
+    if _USABLE_BASE.fullmatch(base) is None:
+        return f"tracking base URL {base!r} is not a plain http or https URL"
+    return ""
+
+
+def _texts(content: bytes, parts: list[Part], tracking: Tracking, base: str, skipped: list[str]) -> Iterator[_Text]:
+    """Yield the parts that may be touched; say of the others why not."""
+    wanted = ("text/html", "text/plain") if tracking.text_links and tracking.clicks else ("text/html",)
+    images = f"{base}/".encode()
+    for part in parts:
+        if part.content_type not in wanted or not part.is_leaf:
+            continue
+        reason = why_part_is_left(content, part)
+        if not reason:
+            text, reason = _decoded(content, part, images)
+            if text is not None:
+                yield text
+                continue
+        skipped.append(f"part {part.path} {reason}")
+
+
+def _decoded(content: bytes, part: Part, images: bytes) -> tuple[_Text | None, str]:
+    body = content[part.body : part.end]
+    quoted = QuotedPrintable(body) if part.encoding == QUOTED_PRINTABLE else None
+    decoded = quoted.decoded if quoted is not None else decode(part.encoding, body)
+    if decoded is None:
+        return None, f"is not clean {part.encoding}"
+    text, reason = readable(decoded, part.charset)
+    if reason:
+        return None, reason
+    lower = text.lower()
+    seen = tuple(tags(lower, images=images.lower() in lower)) if part.content_type == "text/html" else ()
+    return _Text(part, decoded, text, lower, seen, quoted), ""
+
+
+def _place_pixel(texts: list[_Text], tracking: Tracking, base: str, skipped: list[str]) -> tuple[_Text, int] | None:
+    """Return the first HTML part with a place for the pixel, and the place; None when the message has its pixel."""
+    htmls = [text for text in texts if text.part.content_type == "text/html"]
+    if not tracking.opens or not htmls:
+        return None
+    if any(_has_pixel(text, f"{base}/".encode()) for text in htmls):
+        skipped.append("message has its pixel already")
+        return None
+    for text in htmls:
+        position = pixel_position(text.lower, text.tags, tracking.pixel)
+        if position is not None:
+            return text, position
+    skipped.append("message has no place for a pixel")
+    return None
+
+
+_SOURCE = re.compile(rb"""[\s/"']src\s*+=\s*+["']?+\s*+([^\s"'>]*+)""", re.IGNORECASE)
+
+
+def _has_pixel(text: _Text, base: bytes) -> bool:
+    return any(
+        tag.name in (b"img", b"image")
+        and (source := _SOURCE.search(text.readable, tag.attributes - 1, tag.end)) is not None
+        and source[1].lower().startswith(base.lower())
+        for tag in text.tags
+    )
+
+
+def _links(text: _Text, rule: Rules) -> Iterator[Found]:
+    if text.part.content_type == "text/html":
+        yield from links(text.readable, text.lower, list(text.tags), rule)
+        return
+    for match in _TEXT_URL.finditer(text.readable):
+        url = match[0].rstrip(b".,;:!?*_")
+        if url.endswith(b")") and url.count(b"(") < url.count(b")"):
+            url = url[:-1]
+        target, reason = judge(url.decode("ascii"), rule)
+        yield Found(match.start(), match.start() + len(url), target, reason)
+
+
+def _encoded(text: _Text, splices: list[Splice]) -> PartPlan:
+    """Return the plan of a part: the splices moved from the decoded text to the content, where that is possible."""
+    part = text.part
+    if part.encoding == BASE64:
+        return PartPlan(part, tuple(splices), text.decoded)
+    if text.quoted is None:
+        return PartPlan(part, tuple(Splice(s.start + part.body, s.end + part.body, s.target) for s in splices))
+    moved = []
+    for splice in splices:
+        end = part.body + text.quoted.end_of(splice.end)
+        start = end if splice.start == splice.end else part.body + text.quoted.start_of(splice.start)
+        moved.append(replace(splice, start=start, end=end))
+    return PartPlan(part, tuple(moved))

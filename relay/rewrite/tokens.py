@@ -1,0 +1,225 @@
+"""Signed tokens: what comes back from a reader or a mail server, believable without a database.
+
+A token says which recipient of which message it belongs to and, for a click, where the link goes. It is a keyed
+BLAKE2b MAC (RFC 7693) of 128 bits followed by what the MAC protects:
+
+    mac 16 | key tag 1 | queue id 9 | recipient 1..4 (LEB128) | target (UTF-8, clicks only)
+
+The kind and the key id are part of the keyed state, so a token of one kind is never taken for another. URLs carry
+tokens in base64url without padding; addresses, whose case may be lost on the way, carry them in lower-case base32.
+"""
+
+import base64
+import binascii
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import lru_cache
+from hashlib import blake2b
+from hmac import compare_digest
+
+from relay.mail.queue_id import LENGTH, is_queue_id
+
+_MAC = 16
+_TAG = 1
+_QUEUE_ID = 9
+_HEAD = _MAC + _TAG + _QUEUE_ID
+_MAX_RECIPIENT = 2**28 - 1
+
+_KEY_ID = re.compile(r"[A-Za-z0-9._-]{1,32}")
+_MIN_KEY, _MAX_KEY = 16, blake2b.MAX_KEY_SIZE
+
+_QUEUE_DIGITS = "0123456789ABCDFGHJKLMNPQRSTVWXYZ"
+_INT_DIGITS = "0123456789abcdefghijklmnopqrstuv"
+_TO_INT = str.maketrans(_QUEUE_DIGITS, _INT_DIGITS)
+
+_TO_URL = bytes.maketrans(b"+/", b"-_")
+_FROM_URL = bytes.maketrans(b"-_", b"+/")
+
+
+class Kind(StrEnum):
+    """What a token is for; the value is the letter before it in URLs and addresses."""
+
+    OPEN = "o"
+    CLICK = "c"
+    UNSUBSCRIBE = "u"
+    BOUNCE = "b"
+    REPLY = "r"
+
+
+URL_KINDS = frozenset({Kind.OPEN, Kind.CLICK, Kind.UNSUBSCRIBE})
+ADDRESS_KINDS = frozenset({Kind.BOUNCE, Kind.REPLY})
+
+
+@dataclass(frozen=True, slots=True)
+class Keyring:
+    """Secret keys by id, as (id, 16 to 64 bytes). The first signs, all verify. Raises ValueError on unusable keys."""
+
+    keys: tuple[tuple[str, bytes], ...] = field(repr=False)
+
+    def __post_init__(self) -> None:
+        if not self.keys:
+            raise ValueError('a keyring needs at least one key, such as "k1:<base64>"')
+        seen: set[str] = set()
+        for key_id, key in self.keys:
+            if _KEY_ID.fullmatch(key_id) is None:
+                raise ValueError(f"key id {key_id!r} is not 1 to 32 letters, digits, dots, dashes and underscores")
+            if key_id in seen:
+                raise ValueError(f"key id {key_id!r} is given twice; each key needs an id of its own")
+            if not _MIN_KEY <= len(key) <= _MAX_KEY:
+                raise ValueError(f"key {key_id!r} has {len(key)} bytes; {_MIN_KEY} to {_MAX_KEY} are needed")
+            seen.add(key_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """What a token says. `recipient` is the index of the recipient in its message; only clicks have a target."""
+
+    kind: Kind
+    queue_id: str
+    recipient: int
+    target: str = ""
+
+
+def parse_keyring(texts: Sequence[str]) -> Keyring:
+    """Return the keyring of config strings "id:<base64>". Raises ValueError naming the wrong one, never its secret."""
+    keys: list[tuple[str, bytes]] = []
+    for number, text in enumerate(texts, 1):
+        key_id, colon, encoded = text.partition(":")
+        if not colon:
+            raise ValueError(f'key {number} has no id; it should read "k1:<base64>"')
+        try:
+            keys.append((key_id.strip(), base64.b64decode(encoded.strip(), validate=True)))
+        except ValueError:
+            raise ValueError(f'key {number} ({key_id!r}) is not base64; it should read "{key_id}:<base64>"') from None
+    return Keyring(tuple(keys))
+
+
+def new_key(entropy: bytes, key_id: str = "k1") -> str:
+    """Return the config string of a new key made of these random bytes (16 to 64; 32 are a good choice)."""
+    Keyring(((key_id, entropy),))
+    return f"{key_id}:{base64.b64encode(entropy).decode('ascii')}"
+
+
+def sign_token(keyring: Keyring, token: Token) -> str:
+    """Return the token as base64url without padding, for a URL.
+
+    Raises ValueError for a kind that lives in addresses, for what is not a queue id, and for a target on anything but
+    a click.
+    """
+    if token.kind not in URL_KINDS:
+        raise ValueError(f"a {token.kind.name} token belongs in an address: use sign_address_token")
+    signed = binascii.b2a_base64(_signed(keyring, token), newline=False)
+    return signed.translate(_TO_URL).rstrip(b"=").decode("ascii")
+
+
+def verify_token(keyring: Keyring, kind: Kind, text: str) -> Token | None:
+    """Return what the token of a URL says; None unless it was signed by a key of the ring for that very kind."""
+    if kind not in URL_KINDS or not text.isascii():
+        return None
+    encoded = text.encode("ascii")
+    try:
+        data = binascii.a2b_base64(encoded.translate(_FROM_URL) + b"=" * (-len(encoded) % 4))
+    except binascii.Error:
+        return None
+    canonical = binascii.b2a_base64(data, newline=False).translate(_TO_URL).rstrip(b"=")
+    return _verified(keyring, kind, data) if canonical == encoded else None
+
+
+def sign_address_token(keyring: Keyring, token: Token) -> str:
+    """Return the token as 42 to 47 characters of lower-case base32, for the local part of an address.
+
+    Raises ValueError for a kind that lives in URLs, for a target and for what is not a queue id.
+    """
+    if token.kind not in ADDRESS_KINDS:
+        raise ValueError(f"a {token.kind.name} token belongs in a URL: use sign_token")
+    return base64.b32encode(_signed(keyring, token)).rstrip(b"=").decode("ascii").lower()
+
+
+def verify_address_token(keyring: Keyring, kind: Kind, text: str) -> Token | None:
+    """Return what the token of an address says, in whatever case it came; None unless it was signed for that kind."""
+    if kind not in ADDRESS_KINDS or not text.isascii():
+        return None
+    encoded = text.upper().encode("ascii")
+    try:
+        data = base64.b32decode(encoded + b"=" * (-len(encoded) % 8))
+    except binascii.Error:
+        return None
+    return _verified(keyring, kind, data) if base64.b32encode(data).rstrip(b"=") == encoded else None
+
+
+def _signed(keyring: Keyring, token: Token) -> bytes:
+    if token.target and token.kind is not Kind.CLICK:
+        raise ValueError(f"a {token.kind.name} token has no target")
+    key_id, key = keyring.keys[0]
+    protected = _key_tag(key_id) + _head(token.queue_id, token.recipient)
+    if token.target:
+        protected += token.target.encode("utf-8", "surrogatepass")
+    mac = _keyed(token.kind, key_id, key).copy()
+    mac.update(protected)
+    return mac.digest() + protected
+
+
+def _verified(keyring: Keyring, kind: Kind, data: bytes) -> Token | None:
+    if len(data) <= _HEAD:
+        return None
+    mac, protected = data[:_MAC], data[_MAC:]
+    authentic = False
+    for key_id, key in keyring.keys:
+        if _key_tag(key_id) == protected[:_TAG]:
+            state = _keyed(kind, key_id, key).copy()
+            state.update(protected)
+            authentic |= compare_digest(state.digest(), mac)
+    return _unpacked(kind, protected) if authentic else None
+
+
+@lru_cache(maxsize=64)
+def _keyed(kind: Kind, key_id: str, key: bytes) -> "blake2b":
+    """Return the hash state that every token of this kind and key begins with; copied, never updated."""
+    return blake2b(key_id.encode("ascii"), key=key, digest_size=_MAC, person=b"relay." + kind.value.encode("ascii"))
+
+
+@lru_cache(maxsize=64)
+def _key_tag(key_id: str) -> bytes:
+    """Return the byte that finds the key again; when two ids share it, both are tried."""
+    return blake2b(key_id.encode("ascii"), digest_size=_TAG, person=b"relay.key").digest()
+
+
+@lru_cache(maxsize=4096)
+def _head(queue_id: str, recipient: int) -> bytes:
+    if not is_queue_id(queue_id):
+        raise ValueError(f"{queue_id!r} is not a queue id: {LENGTH} digits of {_QUEUE_DIGITS}")
+    if not 0 <= recipient <= _MAX_RECIPIENT:
+        raise ValueError(f"recipient {recipient} is out of range: 0 to {_MAX_RECIPIENT}")
+    return int(queue_id.translate(_TO_INT), 32).to_bytes(_QUEUE_ID, "big") + _leb128(recipient)
+
+
+def _leb128(value: int) -> bytes:
+    """Return the number seven bits a byte, lowest first, the high bit set on all bytes but the last."""
+    encoded = bytearray()
+    while value > 0x7F:
+        encoded.append(value & 0x7F | 0x80)
+        value >>= 7
+    encoded.append(value)
+    return bytes(encoded)
+
+
+def _unpacked(kind: Kind, protected: bytes) -> Token | None:
+    """Return the token of authentic bytes; None when they are not exactly what signing makes."""
+    number = int.from_bytes(protected[_TAG : _TAG + _QUEUE_ID], "big")
+    rest = protected[_TAG + _QUEUE_ID :]
+    width = next((at for at, byte in enumerate(rest[:4], 1) if byte < 0x80), 0)
+    recipient = sum((byte & 0x7F) << (7 * at) for at, byte in enumerate(rest[:width]))
+    try:
+        target = rest[width:].decode("utf-8", "surrogatepass")
+    except UnicodeDecodeError:
+        return None
+    canonical = width > 0 and _leb128(recipient) == rest[:width] and number < 32**LENGTH
+    if not canonical or (target and kind is not Kind.CLICK):
+        return None
+    return Token(kind, _queue_id(number), recipient, target)
+
+
+def _queue_id(number: int) -> str:
+    return "".join(_QUEUE_DIGITS[number >> 5 * place & 31] for place in reversed(range(LENGTH)))
