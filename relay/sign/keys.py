@@ -101,8 +101,8 @@ def record_name(selector: str, domain: str) -> str:
 def dns_record(key: SigningKey) -> str:
     """Return the text of the TXT record that publishes the key.
 
-    RSA is published as SubjectPublicKeyInfo (RFC 6376 section 3.6.1 with erratum 3017), Ed25519 as its 32 bytes
-    (RFC 8463 section 4.2).
+    RSA is published as SubjectPublicKeyInfo, as `openssl rsa -pubout` writes it (RFC 6376 appendix C), Ed25519 as its
+    32 bytes (RFC 8463 section 4.2).
     """
     private = _opened(key.pem)
     if isinstance(private, Ed25519PrivateKey):

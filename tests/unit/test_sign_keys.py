@@ -28,6 +28,19 @@ from relay.sign.keys import (
 PLAIN = NoEncryption()
 RSA = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
+SHORT_RSA = b"""
+-----BEGIN PRIVATE KEY-----
+MIIBVQIBADANBgkqhkiG9w0BAQEFAASCAT8wggE7AgEAAkEA5ANe4+QwO8qs4KS7
+Gre5lPKFkTnzBoe77VNkoGKMB1F7zgVEbX0eBXiHucRwIsKYdhdnmSUo8CTPIqdv
+gDj45QIDAQABAkEAzldui/V44OMtR65L1IXnYC+JSD+U+pfjLYaGTc5gwkz5v5su
+k9PNwXUFk4CLiuG4ji84756PECC9HPYZllrwkQIhAPeHN46oCeYZHiVIHzCWwqzx
+GYsRsWotUerWo2sDOjCjAiEA69Eq6y2+E3yqd624qLuLU5S0WPOSn0GxmRRsWAA/
+YNcCIBkByyYZae6aKQaBM8133bEVJox7PB5K99Su3JGqIM3bAiEAp3jqARGATviX
+W909Kl/ex+Hw3sdE1uNhzHRrqWermwsCICclxS8LI+MnHD8FPbVSaTfjeShTXvbJ
+6yHXt9jHINZD
+-----END PRIVATE KEY-----
+"""
+
 
 def pem(
     private: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | Ed25519PrivateKey,
@@ -75,12 +88,8 @@ def test_a_key_that_cannot_sign_is_refused_with_the_reason(text: bytes, fault: s
 
 
 def test_a_short_rsa_key_is_refused() -> None:
-    short = b"""-----BEGIN RSA PRIVATE KEY-----
-MIIBOQIBAAJBAMQUMvAzaCd4BGQYzHxrZW+3X2gGnBmUyHaYRaq1rl9F0mG1GyoN
------END RSA PRIVATE KEY-----
-"""
-    with pytest.raises(KeyFaultError):
-        load_key(short, "acme.test", "s1")
+    with pytest.raises(KeyFaultError, match="has 512 bits"):
+        load_key(SHORT_RSA, "acme.test", "s1")
     with pytest.raises(KeyFaultError, match="512 bits is too short"):
         generate_key("rsa-sha256", 512)
 
