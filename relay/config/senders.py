@@ -37,10 +37,13 @@ class Tracking(Section):
     pixel: Literal["end", "start"] = "end"
 
     def over(self, below: "Tracking") -> "Tracking":
-        """Return these switches with those not set here taken from below; without a base URL nothing is tracked."""
+        """Return these switches with those not set here, or an empty base URL, taken from below."""
         update = {key: getattr(self, key) for key in self.model_fields_set}
-        update["base_url"] = self.base_url or below.base_url
-        return below.model_copy(update=update if update["base_url"] else {**update, "opens": False, "clicks": False})
+        return below.model_copy(update={**update, "base_url": self.base_url or below.base_url})
+
+    def settled(self) -> "Tracking":
+        """Return what these switches come to: without a base URL nothing can be tracked."""
+        return self if self.base_url else self.model_copy(update={"opens": False, "clicks": False})
 
 
 class Dkim(Section):
@@ -69,7 +72,7 @@ class Domain(Defaults):
     def over(self, below: Defaults) -> Self:
         """Return this domain with what it does not set taken from the defaults."""
         inherited = {key: getattr(below, key) for key in Defaults.model_fields if key not in self.model_fields_set}
-        return self.model_copy(update={**inherited, "tracking": self.tracking.over(below.tracking)})
+        return self.model_copy(update={**inherited, "tracking": self.tracking.over(below.tracking).settled()})
 
 
 class Identity(Section):

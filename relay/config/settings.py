@@ -107,7 +107,8 @@ class Settings(Section):
         defaults = self.defaults.model_copy(update={"tracking": tracking})
         domains = {name: domain.over(defaults) for name, domain in self.domains.items()}
         self._unlisted = Domain().over(defaults)
-        self.__dict__.update(defaults=defaults, domains=domains)
+        self.__dict__["domains"] = domains
+        self.__dict__["defaults"] = defaults.model_copy(update={"tracking": tracking.settled()})
         hourly, daily = self.limits.identity_hourly, self.limits.identity_daily
         self.__dict__["identities"] = {
             address: identity.over(self.domain_for(address), hourly, daily)

@@ -7,8 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeGuard
 
+from pydantic import SecretStr
+
 from relay.config.faults import ENVIRONMENT, Fault, Finding, Place, key_text
 from relay.config.positions import KeyPath, key_positions
+from relay.config.schema import field_at
 
 _PREFIX = "RELAY__"
 _CASELESS: tuple[KeyPath, ...] = (("domains",), ("identities",))
@@ -134,11 +137,11 @@ def _override(tree: Tree, name: str, text: str) -> None:
     for at, part in enumerate(path):
         last = at == len(path) - 1
         if isinstance(holder, dict) and isinstance(part, str) and part:
-            holder[part] = _value(text) if last else holder.get(part, [] if isinstance(path[at + 1], int) else {})
+            holder[part] = _value(path, text) if last else holder.get(part, [] if isinstance(path[at + 1], int) else {})
         elif isinstance(holder, list) and isinstance(part, int) and part <= len(holder):
             if part == len(holder):
                 holder.append({})
-            holder[part] = _value(text) if last else holder[part]
+            holder[part] = _value(path, text) if last else holder[part]
         else:
             problem = f"{name} leads nowhere: {key_text(path[:at]) or 'it'} has no {part!r}"
             tree.faults.append(Fault(ENVIRONMENT, 0, key_text(path), problem))
@@ -147,10 +150,13 @@ def _override(tree: Tree, name: str, text: str) -> None:
     tree.found_at(path, Place(ENVIRONMENT))
 
 
-def _value(text: str) -> Any:
-    """Read a value as TOML when it is TOML, else take the text as a string."""
+def _value(path: KeyPath, text: str) -> Any:
+    """Read a value as TOML when it is TOML, else take the text as a string: `12345` is a good password."""
     try:
         parsed = tomllib.loads(f"value = {text}")
     except tomllib.TOMLDecodeError:
         return text
-    return parsed["value"] if len(parsed) == 1 else text
+    value = parsed["value"]
+    field = field_at(path)
+    wants_text = field is not None and field.annotation in (str, SecretStr)
+    return text if len(parsed) > 1 or (wants_text and not isinstance(value, str)) else value

@@ -1,0 +1,78 @@
+"""The settings in force as text, and the commands that print them."""
+
+import json
+import tomllib
+from pathlib import Path
+
+from click.testing import CliRunner
+
+from relay.cli.config import config
+from relay.config.secrets import hash_secret
+from relay.config.settings import Settings
+from relay.config.show import toml_of
+
+_HASH = hash_secret("hunter2", bytes(16))
+_KEY = "k1:" + "A" * 43 + "="
+_SETTINGS = Settings.model_validate(
+    {
+        "storage": {"url": "postgresql://u:hunter2@h/d?password=hunter2"},
+        "tracker": {"keys": [_KEY]},
+        "provider": [{"name": "p", "host": "h", "username": 'a"\\\x7f', "password": "hunter2"}],
+        "domains": {"a.test": {"dkim": {"selectors": ["s1"]}, "tracking": {"opens": False}}},
+        "identities": {"x@a.test": {"display_name": "Zoë ✉"}},
+        "credentials": {"app": {"secret_hash": _HASH}},
+        "bounces": {"imap": {"host": "h", "username": "u", "password": "hunter2"}},
+        "delivery": {"allow_networks": ["10.0.0.0/8"]},
+    }
+)
+
+
+def test_what_is_shown_is_toml_with_every_secret_masked() -> None:
+    text = toml_of(_SETTINGS)
+    assert not any(secret in text for secret in ("hunter2", _HASH, _KEY))
+    shown = tomllib.loads(text)
+    assert shown["provider"][0]["password"] == "***"
+    assert shown["storage"]["url"] == "postgresql://u:***@h/d?password=***"
+    assert shown["credentials"]["app"]["secret_hash"] == "***"
+    assert shown["provider"][0]["username"] == 'a"\\\x7f'
+    assert shown["queue"]["lifetime"] == "72h"
+
+
+def test_what_is_shown_reads_back_as_the_same_settings() -> None:
+    shown = tomllib.loads(toml_of(_SETTINGS))
+    shown["tracker"]["keys"] = [_KEY]
+    shown["credentials"]["app"]["secret_hash"] = _HASH
+    shown["storage"]["url"] = _SETTINGS.storage.url
+    shown["provider"][0]["password"] = shown["bounces"]["imap"]["password"] = "hunter2"
+    assert Settings.model_validate(shown) == _SETTINGS
+
+
+def test_check_says_ok(tmp_path: Path) -> None:
+    file = tmp_path / "relay.toml"
+    file.write_text('[queue]\ndelay_notice = "100h"\n')
+    result = CliRunner().invoke(config, ["check", "-c", str(file)])
+    assert result.exit_code == 0
+    assert result.stdout == f"{file}: ok\n"
+    assert result.stderr == f"warning: {file}:2: queue.delay_notice: never comes: the message expires before it\n"
+
+
+def test_check_says_every_fault_and_exits_78(tmp_path: Path) -> None:
+    file = tmp_path / "relay.toml"
+    file.write_text('[server]\nhostnam = "x"\n[queue]\nretry = []\n')
+    result = CliRunner().invoke(config, ["check"], env={"RELAY_CONFIG": str(file)})
+    assert result.exit_code == 78
+    assert [line.split(": ")[1] for line in result.stderr.splitlines()] == ["server.hostnam", "queue.retry"]
+    assert result.stdout == ""
+
+
+def test_show_prints_toml_or_json(tmp_path: Path) -> None:
+    file = tmp_path / "relay.toml"
+    file.write_text('[server]\nhostname = "mail.test"\n')
+    shown = CliRunner().invoke(config, ["show", "-c", str(file)])
+    as_json = CliRunner().invoke(config, ["show", "-c", str(file), "--json"])
+    assert tomllib.loads(shown.stdout) == json.loads(as_json.stdout)
+    assert json.loads(as_json.stdout)["server"]["hostname"] == "mail.test"
+
+
+def test_show_refuses_what_check_refuses(tmp_path: Path) -> None:
+    assert CliRunner().invoke(config, ["show", "-c", str(tmp_path / "none")]).exit_code == 78
