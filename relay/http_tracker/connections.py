@@ -21,8 +21,8 @@ from relay.http_tracker.answers import plain
 
 _log = structlog.get_logger(__name__)
 
-MAX_TARGET = 9 * 1024
-"""Octets of a request target: a click token with a URL of 6 KB fits."""
+MAX_TARGET = 12 * 1024
+"""Octets of a request target: the token of a URL of 8 KiB fits, and longer ones no browser and proxy agree on."""
 MAX_FIELD = 8 * 1024
 """Octets of a header field."""
 MAX_FIELDS = 64
@@ -130,6 +130,13 @@ class Connection(web.RequestHandler):
         self._unanswered += len(data)
         super().data_received(data)
 
+    def eof_received(self) -> bool:  # type: ignore[override]  # aiohttp always closes at once
+        """Let a client that has ended its side still get the answers it asked for (RFC 9112 section 9.6)."""
+        idle = self._waiter is not None and not self._waiter.done()
+        if not idle:
+            self.close()
+        return not idle
+
     def answered(self) -> None:
         """Note that a request is answered: the client has its time again."""
         self._unanswered = 0
@@ -151,7 +158,7 @@ class Connection(web.RequestHandler):
     ) -> web.StreamResponse:
         """Answer a request that cannot be read, or whose answer failed, without repeating anything of it."""
         match exc:
-            case LineTooLong() if exc.args[1:] == (str(MAX_TARGET),):
+            case LineTooLong() if exc.args[1] == MAX_TARGET:
                 answer = plain(414, "The address is too long.")
             case LineTooLong():
                 answer = plain(431, "A header field is too long.")
