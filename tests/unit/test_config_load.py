@@ -147,7 +147,7 @@ def test_conf_d_merges_in_name_order(folder: Path) -> None:
     )
     settings = load(_write(folder, text), {})
     assert settings.queue.lifetime == 7200
-    assert settings.queue.retry == (300,)
+    assert list(settings.queue.retry) == [300]
     assert [provider.name for provider in settings.providers] == ["a", "b"]
     assert settings.domains["a.test"].provider == "b"
     assert not settings.domains["a.test"].tracking.opens
@@ -180,7 +180,7 @@ def test_the_environment_overrides(folder: Path) -> None:
     }
     settings = load(_write(folder, text), environ)
     assert settings.server.hostname == "env.test"
-    assert settings.queue.retry == (1, 2)
+    assert list(settings.queue.retry) == [1, 2]
     assert settings.delivery.ipv6 is False
     assert settings.listeners[0].port == 2
     assert settings.providers[0].host == "p.test"

@@ -122,7 +122,7 @@ def test_credentials_know_their_secret_and_do_not_show_it() -> None:
 
 def test_settings_do_not_change() -> None:
     with pytest.raises(ValidationError, match="frozen"):
-        Settings().queue.lifetime = 1  # type: ignore[misc]
+        Settings().queue.lifetime = 1.0
 
 
 @pytest.mark.parametrize(
