@@ -9,7 +9,8 @@ from typing import Any
 
 import click
 
-from relay.dsn.classify import Classification, Rules, RulesError, classify, classify_recipient, load_rules
+from relay.dsn.classify import Classification, Rules, RulesError, classify_recipient, load_rules
+from relay.dsn.classify import classify as classify_text
 from relay.dsn.parse import parse
 from relay.dsn.report import Recipient, Report
 
@@ -22,7 +23,7 @@ EX_CONFIG = 78
 @click.option("--paths", is_flag=True, help="Read a path a line on stdin; write a JSON object a line.")
 @click.option("--replies", is_flag=True, help='Read {"text", "phase"} a line on stdin; write a JSON object a line.')
 @click.option("--rules", "rules_file", type=click.Path(path_type=Path), help="Rules in place of the built-in ones.")
-def classify_command(paths: bool, replies: bool, rules_file: Path | None) -> None:
+def classify(paths: bool, replies: bool, rules_file: Path | None) -> None:
     """Tell what a returning mail means: a raw mail on stdin, JSON on stdout."""
     if paths and replies:
         raise click.UsageError("--paths and --replies exclude each other: give one of them")
@@ -95,7 +96,7 @@ def _of_reply(rules: Rules, line: str) -> dict[str, Any]:
         text, phase = str(given["text"]), str(given.get("phase", ""))
     except (ValueError, KeyError, TypeError, AttributeError):
         return {"error": 'not a JSON object with "text" and "phase"'}
-    return _meaning(classify(rules, text, phase=phase))
+    return _meaning(classify_text(rules, text, phase=phase))
 
 
 def _meaning(found: Classification) -> dict[str, Any]:
@@ -118,4 +119,4 @@ def _json(answer: Mapping[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    classify_command()
+    classify()

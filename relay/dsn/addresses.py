@@ -2,8 +2,10 @@
 
 import re
 
+_LABEL = r"[A-Za-z0-9\u0080-\uffff][A-Za-z0-9_\u0080-\uffff-]{0,62}"
 ADDRESS = re.compile(
-    r"(?:\"[^\"\n]{1,64}\"|[^\s<>()\[\],;:\"'=|\\@]{1,80})@(?:[A-Za-z0-9\u0080-\uffff][A-Za-z0-9_.\u0080-\uffff-]{0,252}[A-Za-z0-9\u0080-\uffff]|\[[0-9A-Fa-f.:]{3,45}\])"
+    r"(?:\"[^\"\n]{1,64}\"|[^\s<>()\[\],;:\"'=|\\@]{1,80})@"
+    rf"(?:{_LABEL}(?:\.{_LABEL}){{0,10}}|\[[0-9A-Fa-f.:]{{3,45}}\])"
 )
 """An address as reports print it; looser than RFC 5321 where real mail is."""
 

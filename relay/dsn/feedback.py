@@ -8,6 +8,7 @@ from relay.dsn.report import Feedback, Recipient
 
 _FIELD = re.compile(r"([A-Za-z][A-Za-z0-9-]{2,40})[ \t]{0,4}:[ \t]{0,20}(.{0,2000})")
 _LINES = 1000
+_TRACES = ("x-original-to", "x-hmxmroriginalrecipient", "delivered-to")
 
 
 def parse_feedback(text: str, returned: Header) -> tuple[Feedback, tuple[Recipient, ...]]:
@@ -23,7 +24,7 @@ def parse_feedback(text: str, returned: Header) -> tuple[Feedback, tuple[Recipie
             values.setdefault(match[1].lower(), []).append(match[2].strip())
     named = values.get("original-rcpt-to", []) + values.get("removal-recipient", [])
     if not named:
-        named = [value for value in (returned.get("x-original-to"), returned.get("delivered-to")) if value]
+        named = [value for name in _TRACES if (value := returned.get(name))]
     if not named:
         named = ADDRESS.findall(returned.get("to"))
     addresses = dict.fromkeys(clean_address(value) for value in named)

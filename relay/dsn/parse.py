@@ -12,8 +12,9 @@ from relay.dsn.addresses import ADDRESS, clean_address, is_machine
 from relay.dsn.auto_reply import is_auto_reply
 from relay.dsn.feedback import parse_feedback
 from relay.dsn.parts import Header, Part, normal_lines, read_header, walk
-from relay.dsn.prose import about, has_evidence, is_delay, read_prose
-from relay.dsn.report import Action, Kind, Recipient, Report
+from relay.dsn.prose import about, bare_recipients, has_evidence, is_delay, read_prose
+from relay.dsn.report import Action, Feedback, Kind, Recipient, Report
+from relay.dsn.ses_notice import read_notice
 from relay.dsn.returned import RETURNED_TYPES, returned_header, split_report
 from relay.dsn.status_fields import DeliveryStatus, looks_like_status, parse_status
 
@@ -28,6 +29,11 @@ _SUBJECT = re.compile(
     r"return(?:ed|ing)?[ :-]{1,3}(?:mail|to sender|message|e-?mail|undeliver)|mail.{0,20}(?:fail|error|return|undeliver|reject|bounce|blocked|could not)|reject|bounced?\b|user unknown|unknown user|not (?:be )?delivered|"
     r"warning: (?:message|could)|message .{0,60}(?:delayed|not delivered|blocked|rejected|refused|bounced)|delayed|unsolicited bulk|virus|spam|blocked|address .{0,20}(?:invalid|unknown|not)|over ?quota|mailbox full|nondelivery|ndn\b|ndr\b|"
     r"unzustellbar|zustell|nicht zugestellt|non remis|échec|non distribu|no entregad|no se (?:pudo|ha podido)|devuelto|não entregue|falha|devolvid|mancat[ao]|impossibile|onbestelbaar|не ?доставлен|недоставлен|ошибка|возврат|配信|配送|送信|エラー|メール|返送|退信|退回|投递|失败|失敗|전송|반송",
+    re.IGNORECASE,
+)
+_DAEMON = re.compile(r"mailer-?_?daemon|postmaster@|mail delivery (?:sub)?system", re.IGNORECASE)
+_COMPLAINT = re.compile(
+    r"\s{0,5}(?:complaint about message|e-?mail feedback report|(?:spam|abuse|feedback|fbl) (?:complaint |feedback )?report|(?:spam )?complaint (?:from|report)|fw: .{0,20}spam complaint)",
     re.IGNORECASE,
 )
 _DSN_TYPES = ("delivery-status", "delivery status", "deliverystatus", "delivery-report")
@@ -56,6 +62,11 @@ def _report(header: Header, parts: list[Part], human: str, trailing: str, return
             return Report("complaint", complained, feedback=feedback)
     if any("disposition-notification" in part.media_type for part in parts):
         return Report("other")
+    if (notice := read_notice(human)) is not None:
+        return notice
+    if "x-hmxmroriginalrecipient" in returned or _COMPLAINT.match(header.text("subject")[:200]):
+        _, complained = parse_feedback("", returned)
+        return Report("complaint", complained, feedback=Feedback("abuse"))
     from_system = _from_system(header)
     status = _delivery_status(parts, human + "\n" + trailing, from_system)
     if status is not None and status.recipients:
@@ -66,12 +77,19 @@ def _report(header: Header, parts: list[Part], human: str, trailing: str, return
     automatic = is_auto_reply(header, human)
     if automatic and not (from_system and (told or named or declared)):
         return Report("auto-reply")
-    if named or declared or (has_evidence(human) and (from_system or (told and _has_returned(parts, trailing)))):
+    if named or declared or _reads_as_failure(header, human, from_system, told, _has_returned(parts, trailing)):
         recipients = _prose_recipients(header, human, returned, named)
         if recipients or declared or told:
             kind: Kind = "delay" if recipients and recipients[0].action == "delayed" else "bounce"
             return Report(kind, recipients, reporting_mta=status.reporting_mta if status else "")
     return Report("auto-reply" if automatic else "other")
+
+
+def _reads_as_failure(header: Header, human: str, from_system: bool, told: bool, returns: bool) -> bool:
+    """A mail system's name and a subject that tells of failure speak for themselves; one of the two needs more."""
+    if told and _DAEMON.search(header.text("from")[:200]) is not None:
+        return True
+    return has_evidence(human) and (from_system or (told and returns))
 
 
 def _human_text(parts: list[Part]) -> str:
@@ -120,8 +138,9 @@ def _with_words(one: Recipient, human: str) -> Recipient:
         return one
     told = read_prose(human, [one.address], [], one.action)
     words = told[0] if told else about(human, one.address, one.action)
-    status = one.status if one.status and not one.status.endswith(".0.0") else words.status or one.status
-    return replace(one, diagnostic=words.diagnostic, code=words.code, phase=words.phase, status=status)
+    return replace(
+        one, diagnostic=words.diagnostic, code=words.code, phase=words.phase, status=one.status or words.status
+    )
 
 
 def _prose_recipients(header: Header, human: str, returned: Header, named: list[str]) -> tuple[Recipient, ...]:
@@ -132,6 +151,8 @@ def _prose_recipients(header: Header, human: str, returned: Header, named: list[
         clean_address(header.get("reply-to")),
     ]
     found = read_prose(human, named, excluded, action)
+    if not found:
+        found = bare_recipients(human, clean_address(header.get("from")).rpartition("@")[2], action)
     if not found:
         found = read_prose(human, [], [], action)
     if found:

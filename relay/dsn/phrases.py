@@ -1,10 +1,10 @@
 """The small language bounce rules are written in: phrases over a reply's normal form. Linear by construction.
 
-Normal form: lower case, one space where white space, hyphens or underscores were, "n't" spelt out, reply codes taken
-off, each mail address written `<@>`. In a phrase
+Normal form: lower case, one space where white space or punctuation was (but dots, slashes, apostrophes), "n't" spelt
+out, reply codes taken off, each mail address written `<@>`. In a phrase
 
     {a|b|c}   is one of these (an empty one makes the group optional)
-    ..        is up to 60 characters, at most twice in a phrase
+    ..        is up to 60 characters of the same sentence, at most twice in a phrase; between spaces, any words or none
     *         is the rest of the word, or nothing
     #         is a number
 
@@ -21,12 +21,14 @@ MAX_TEXT = 2000
 
 _MAX_GAPS = 2
 _MAX_DEPTH = 4
-_SPECIAL = re.compile(r"\{|\||\}|\.\.|\*|#")
-_MEANING = {"..": ".{0,60}?", "*": r"\w{0,20}", "#": r"\d{1,12}"}
+_SPECIAL = re.compile(r"\{|\||\}| \.\. |\.\.|\*|#")
+_GAP = r"(?:[^.]|\.(?! )){0,60}?"
+_MEANING = {" .. ": rf" (?:{_GAP} )?", "..": _GAP, "*": r"\w{0,20}", "#": r"\d{1,12}"}
 _CODE_AND_STATUS = re.compile(r"(?<![\w.])(?:[245]\d\d[ -]{1,3})?[#(\[]?[245]\.\d{1,3}\.\d{1,3}\b[)\]]?(?!\.\d)")
 _CODE = re.compile(r"(?:(?<=^)|(?<=[\s'\"(:]))[45]\d\d(?:[ -]|$)")
 _BRACKETED = re.compile(rf"<?{ADDRESS.pattern}>?")
-_SPACE = re.compile(r"[\s_\-\u2010-\u2015]+")
+_SPACE = re.compile(r"[\s_\-\u2010-\u2015,;:!?\"()\[\]]+")
+_NEVER = re.compile(r"[\s_\-,;:!?\"()\[\]]{2,}|[_\-,;:!?\"()\[\]]|n't\b|cannot")
 _SPELT_OUT = (
     ("\u2019", "'"),
     ("e-mail", "email"),
@@ -58,8 +60,11 @@ def compile_phrase(source: str) -> Phrase:
     """Compile a phrase; raise PhraseError for one that is empty, unbalanced or has more than two gaps."""
     if source != source.lower() or source != source.strip() or not source:
         raise PhraseError(f"phrase {source!r} must be in lower case, not empty, and without spaces around it")
+    never = _NEVER.search(source)
+    if never is not None:
+        raise PhraseError(f"phrase {source!r} has {never[0]!r}, which a reply's normal form has not: write a space")
     tokens = _tokens(source)
-    if tokens.count("..") > _MAX_GAPS:
+    if tokens.count("..") + tokens.count(" .. ") > _MAX_GAPS:
         raise PhraseError(f"phrase {source!r} has more than {_MAX_GAPS} gaps (..)")
     pattern, needles, end = _sequence(source, tokens, 0, 0)
     if end != len(tokens):

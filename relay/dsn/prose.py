@@ -24,8 +24,15 @@ _ALONE = re.compile(
     rf"[\s>*\-•.|#\[]{{0,12}}(?:\d{{1,3}}[.)] )?[<\"'\[(]{{0,2}}({_A})[>\"'\])]{{0,2}}\s{{0,4}}(?:\([^)]{{0,200}}\)?\s{{0,3}})?(?:[:;,.]|\.\.\.|[ -]+)?\s{{0,5}}$"
 )
 _LEADING = re.compile(
-    rf"[\s>*\-•|]{{0,10}}(?:<({_A})>|({_A}))\s{{0,4}}(?:\([^)]{{0,200}}\)\s{{0,3}})?(?:: |:$|\.\.\. ?|\.\.|, | - |-- |\s{{2,}}|; |\t)(.{{0,500}})"
+    rf"[\s>*\-•|]{{0,10}}(?:[^<>@:]{{0,60}}<({_A})>(?=\s{{0,4}}(?:\([^)]{{0,200}}\)\s{{0,3}})?(?::|\.\.\.))|<({_A})>|({_A}))\s{{0,4}}(?:\([^)]{{0,200}}\)\s{{0,3}})?(?:: |:$|\.\.\. ?|\.\.|, | - |-- |\s{{2,}}|; |\t| on (?=\w{{3}}, \d))(.{{0,500}})"
 )
+_REPLIED = re.compile(rf"\s{{0,6}}[45]\d\d[ -](?:[45]\.\d{{1,3}}\.\d{{1,3}} )?<?({_A})>?\.\.\. ?(.{{0,500}})")
+_TOWARDS = re.compile(
+    rf"\b(?:deliver\w*|sent?|sending|mail|e-?mail|message|reach|forward\w*|addressed|recipients?|address)\b[^@]{{0,80}}?\b(?:to|for|reach|address|recipient|user)\b:? {{1,2}}(?:\w{{1,20}} ){{0,3}}[<\"'\[(]{{0,2}}(?:mailto:)?({_A})",
+    re.IGNORECASE,
+)
+_BARE = re.compile(r"[\s*\->]{1,12}([A-Za-z0-9][\w.+-]{0,63})\s{0,4}$")
+_INTRODUCES = re.compile(r"(?:recipient|address|user)\b.{0,160}:\s{0,4}$", re.IGNORECASE)
 _LABEL = re.compile(
     rf"[\s>*\-•|]{{0,10}}(?:(?:final|original|failed|intended|invalid|unknown|bad|envelope|e-?mail|the)[ -])?"
     rf"(?:recipients?|to|rcpt(?: to)?|user|addressees?|address|e-?mail|forward-path|mailbox|destinat\w{{2,10}}|empf[äa]nger|an|para|pour|宛先|receiver|delivery to|sent to|undelivered to|your message to)"
@@ -49,12 +56,16 @@ _EVIDENCE = re.compile(
     r"|\b5\d\d[ -](?:#?5\.\d|[A-Z<])|unzustellbar|nicht (?:zugestellt|zustellbar|erreicht|gefunden)|konnte .{0,80}nicht|n'a (?:pas )?pu|n'a pas été|non (?:remis|distribu|recapit|consegnat)|n'existe pas|no (?:ha podido|se ha podido|pudo|se pudo|fue|existe|es posible)|não (?:foi|pôde|existe|pode)|impossibile|non è stato|mancata|kon niet|niet worden|не (?:может|удалось|был|доставлен|существует|найден)|недоставлен|невозможно|失敗|失败|送信でき|配信でき|届き?ません|届けられ|見つかりません|存在しません|存在しない|エラー|配送できま|退信|无法|未送达|拒收|전송 ?실패|배달",
     re.IGNORECASE,
 )
+_WARNING = re.compile(
+    r"warning message only|this is (?:just |only )?an? (?:warning|advisory)|warning only|do(?: not|n't) need to (?:resend|send|do|take)|need not resend|has not yet|not yet been|not been delivered yet|delivery attempts will continue|no action is required|will continue (?:to (?:try|attempt|retry)|trying|attempting)|still being retried|継続して|再送を",
+    re.IGNORECASE,
+)
 _DELAY = re.compile(
-    r"warning message only|this is (?:just )?a warning|warning only|do not need to (?:resend|send)|don't need to (?:resend|do anything)|need not resend|not yet been delivered|has not yet|not been delivered yet|still (?:trying|being retried|undelivered|awaiting)|will (?:be retried|continue (?:to (?:try|attempt|retry)|trying|attempting)|keep trying|try again|retry)|(?:delivery|message|mail|e-?mail|has been|was|is|temporarily) (?:has been |is |was |being )?(?:delayed|deferred|postponed)\b|delivery attempts will continue|no action is required|継続して|再送を",
+    r"still (?:trying|undelivered|awaiting)|will (?:be retried|keep trying|try again|retry)|(?:delivery|message|mail|e-?mail|has been|was|is|temporarily) (?:has been |is |was |being )?(?:delayed|deferred|postponed)\b|\(delay\)|delivery delay",
     re.IGNORECASE,
 )
 _GIVEN_UP = re.compile(
-    r"(?<!will )giv(?:en|ing) up|gave up|given up|will not (?:be retried|retry|try)|no further|permanent|fatal|undeliverable|(?:could|can) ?not be delivered(?! (?:yet|for more|within|immediately|for the last))|returned to|being returned|failed (?:address|recipient|permanently)|has failed|delivery failed|unable to deliver this message\b(?! after)|未達|expired",
+    r"giving up|gave up|given up|will not (?:be retried|retry|try)|no further|permanent|fatal|undeliverable|(?:could|can) ?not be delivered(?! (?:yet|for more|within|immediately|for the last))|returned to|being returned|failed (?:address|recipient|permanently)|has failed|delivery failed|未達|expired",
     re.IGNORECASE,
 )
 _TRANSCRIPT_REPLY = re.compile(
@@ -78,7 +89,7 @@ def has_evidence(text: str) -> bool:
 def is_delay(text: str) -> bool:
     """Tell whether a report warns that delivery takes longer rather than that it failed."""
     head = text[:4000]
-    return _DELAY.search(head) is not None and _GIVEN_UP.search(head) is None
+    return _WARNING.search(head) is not None or (_DELAY.search(head) is not None and _GIVEN_UP.search(head) is None)
 
 
 def read_prose(text: str, named: Iterable[str], excluded: Iterable[str], action: Action) -> tuple[Recipient, ...]:
@@ -108,7 +119,7 @@ def about(text: str, address: str, action: Action) -> Recipient:
 
 
 def _by_position(lines: list[str], skipped: set[str]) -> list[_Found]:
-    for read in (_alone, _labelled, _in_sentence):
+    for read in (_alone, _labelled, _towards, _in_sentence):
         found = _collect(lines, read)
         kept = [one for one in found if one.address.lower() not in skipped and not is_machine(one.address)]
         if kept:
@@ -134,15 +145,25 @@ def _alone(line: str) -> list[tuple[str, str]]:
     if match is not None:
         at = line.find("(")
         return [(match[1], line[at:].strip("() :") if at >= 0 else "")]
+    match = _REPLIED.match(line)
+    if match is not None:
+        return [(match[1], line.strip())]
     match = _LEADING.match(line)
-    if match is not None and (match[1] or line.find(":", match.end(2)) == match.end(2) or _SENTENCE.search(match[3])):
-        return [(match[1] or match[2], match[3])]
-    return []
+    if match is None:
+        return []
+    bracketed = match[1] or match[2]
+    certain = bracketed or line.find(":", match.end(3)) == match.end(3) or line.startswith(" on ", match.end(3))
+    return [(bracketed or match[3], match[4])] if certain or _SENTENCE.search(match[4]) else []
 
 
 def _labelled(line: str) -> list[tuple[str, str]]:
     match = _LABEL.match(line)
     return [] if match is None else [(match[1], line[match.end() :].lstrip("> "))]
+
+
+def _towards(line: str) -> list[tuple[str, str]]:
+    match = _TOWARDS.search(line)
+    return [] if match is None or _NOT_OURS.search(line[: match.start(1)]) is not None else [(match[1], line)]
 
 
 def _in_sentence(line: str) -> list[tuple[str, str]]:
@@ -157,26 +178,38 @@ def _every_address(lines: list[str]) -> list[_Found]:
     )
 
 
+def bare_recipients(text: str, domain: str, action: Action) -> tuple[Recipient, ...]:
+    """Return recipients a report lists by their local parts alone, beneath a line that announces them."""
+    lines = [line[:_MAX_LINE] for line in text.split("\n")[:_MAX_LINES]]
+    found: list[Recipient] = []
+    announced = False
+    for number, line in enumerate(lines):
+        match = _BARE.match(line) if announced else None
+        if match is not None:
+            found.append(_recipient(_Found(f"{match[1]}@{domain}", number, ""), lines, set(), action))
+        elif line.strip():
+            announced = _INTRODUCES.search(line) is not None
+    return tuple(found[:_MAX_RECIPIENTS])
+
+
 def _recipient(one: _Found, lines: list[str], starts: set[int], action: Action) -> Recipient:
-    diagnostic = _diagnostic(one, lines, starts)
-    status = status_in(diagnostic)
-    if action == "failed" and not status:
-        status = ""
-    return Recipient(one.address, action, status, smtp_code(diagnostic), diagnostic, phase_of(diagnostic))
-
-
-def _diagnostic(one: _Found, lines: list[str], starts: set[int]) -> str:
-    """The words about a recipient: beside and beneath its name, else its transcript, else the first reply at all."""
     own = _own_words(one, lines, starts)
-    if own and (smtp_code(own) or status_in(own) or _EVIDENCE.search(own)):
-        return own
-    transcript = _transcript(one.address, lines)
-    return (transcript or own or _squeeze(lines))[:_MAX_DIAGNOSTIC]
+    transcript, certain = _transcript(one.address, lines)
+    diagnostic = own
+    if not (smtp_code(own) or status_in(own)) and (certain or len(starts) < 2 or not _EVIDENCE.search(own)):
+        diagnostic = f"{own} {transcript}".strip()
+    if not transcript and not _EVIDENCE.search(own) and not smtp_code(own):
+        diagnostic = f"{own} {_squeeze(lines)}".strip()
+    diagnostic = diagnostic[:_MAX_DIAGNOSTIC]
+    status = status_in(diagnostic) or (status_in(transcript) if certain else "")
+    return Recipient(one.address, action, status, smtp_code(diagnostic), diagnostic, phase_of(diagnostic))
 
 
 def _own_words(one: _Found, lines: list[str], starts: set[int]) -> str:
     if one.line < 0:
         return ""
+    if _REPLIED.match(one.rest):
+        return " ".join([*_said_before(lines, one.line), one.rest])[:_MAX_DIAGNOSTIC]
     words = [one.rest] if one.rest else []
     blank_allowed = not words
     for number in range(one.line + 1, min(len(lines), one.line + 1 + _BLOCK_LINES)):
@@ -192,8 +225,14 @@ def _own_words(one: _Found, lines: list[str], starts: set[int]) -> str:
     return " ".join(words)[:_MAX_DIAGNOSTIC]
 
 
-def _transcript(address: str, lines: list[str]) -> str:
-    """Return the reply to the command that named the address, else the first line that is a reply of failure."""
+def _said_before(lines: list[str], number: int) -> list[str]:
+    """Sendmail prints the other host's words (<<<) above its own summary for the recipient."""
+    said = lines[number - 1].strip() if number else ""
+    return [said.removeprefix("<<<").strip()] if said.startswith("<<<") else []
+
+
+def _transcript(address: str, lines: list[str]) -> tuple[str, bool]:
+    """Return the reply to the command that named the address, else the first reply of failure; whether it is its own."""
     low = address.lower()
     first = ""
     for number, line in enumerate(lines):
@@ -203,9 +242,9 @@ def _transcript(address: str, lines: list[str]) -> str:
         words = " ".join([reply[1], *_continued(lines, number)])
         around = " ".join(lines[max(0, number - 2) : number + 1]).lower()
         if low in around or low in words.lower():
-            return words
+            return words, True
         first = first or words
-    return first
+    return first, False
 
 
 def _continued(lines: list[str], number: int) -> list[str]:

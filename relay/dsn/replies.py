@@ -6,13 +6,13 @@ _STATUS = re.compile(r"(?<![\d.])([245])\.(\d{1,3})\.(\d{1,3})(?![\d.]|\.\d)")
 _CODE_AND_STATUS = re.compile(r"(?<![\d.])([245])\d\d[- ]{1,3}[#(\[]{0,2}(([245])\.\d{1,3}\.\d{1,3})(?!\d|\.\d)")
 _CODE = re.compile(r"(?<![\d.:/-])([45]\d\d)(?=[ \-:;,#\])]|$)(?!-\d{3}[-\d])")
 _STATUS_FIELD = re.compile(r"\s{0,10}([245])[.,](\d{1,3})[.,](\d{1,3})")
-_PHASES = (
-    ("rcpt", re.compile(r"rcpt to|recipient command", re.IGNORECASE)),
-    ("mail", re.compile(r"mail from|sender command", re.IGNORECASE)),
-    ("data", re.compile(r"end of data|\bdata command|\bdata\b(?! base)|message content|\.\)$", re.IGNORECASE)),
-    ("ehlo", re.compile(r"\b(?:ehlo|helo)\b", re.IGNORECASE)),
-    ("connect", re.compile(r"refused to talk to me|initial connection|greeting", re.IGNORECASE)),
+_PHASE = re.compile(
+    r"(?:in reply to|in response to|\bafter|did not like our|reply to the|sending|issuing|\[|>>>)\s{0,3}(?:the )?"
+    r"(?:(rcpt[ _]to|recipient command)|(mail[ _]from|sender command)|((?:end of )?data\b|message content|\.\]|bdat)"
+    r"|((?:ehlo|helo|lhlo)\b)|(initial connection|connect\b|banner))|(refused to talk to me)",
+    re.IGNORECASE,
 )
+_PHASE_NAMES = ("rcpt", "mail", "data", "ehlo", "connect", "connect")
 _SCANNED = 4000
 
 
@@ -37,7 +37,5 @@ def smtp_code(text: str) -> int | None:
 
 def phase_of(text: str) -> str:
     """Return the command the reply in a text answered: connect, ehlo, mail, rcpt, data; "" when it does not say."""
-    low = text[:_SCANNED]
-    at = low.lower().find("in reply to")
-    scanned = low[at : at + 60] if at >= 0 else low
-    return next((name for name, pattern in _PHASES if pattern.search(scanned)), "") if at >= 0 else ""
+    found = _PHASE.search(text[:_SCANNED])
+    return "" if found is None else _PHASE_NAMES[next(n for n, group in enumerate(found.groups()) if group)]

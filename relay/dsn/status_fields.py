@@ -153,7 +153,7 @@ def _recipient(values: dict[str, str]) -> Recipient | None:
     diagnostic = _TYPE.sub("", values.get("diagnostic", ""), count=1).strip()[:_MAX_DIAGNOSTIC]
     status = _status(values.get("status", ""), diagnostic)
     return Recipient(
-        address=original if "@" in original and "@" not in final else final or original,
+        address=original if "@" in original else final,
         action=_action(values.get("action", ""), status),
         status=status,
         code=smtp_code(diagnostic),
