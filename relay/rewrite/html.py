@@ -75,6 +75,21 @@ def _passing(names: bytes) -> re.Pattern[bytes]:
     )
 
 
+_HEAD = re.compile(
+    rb"(?>[\t\n\f\r ]++|\xef\xbb\xbf|"
+    + COMMENT
+    + rb"|"
+    + _BOGUS_COMMENT
+    + rb"|<(?:(?:html|head|meta|link|base|basefont|bgsound|noscript|template)"
+    + _NAME_ENDS
+    + rb"|/(?!br"
+    + _NAME_ENDS
+    + rb")"
+    + _NAME
+    + rb")"
+    + ATTRIBUTES
+    + rb">)*+"
+)
 _PASS_MAIL = _passing(_LINKS + rb"|" + _STRUCTURE + rb"|" + _RAW)
 _PASS_MAIL_AND_IMAGES = _passing(_LINKS + rb"|ima?ge?|" + _STRUCTURE + rb"|" + _RAW)
 _PASS_OFFICE = _passing(_LINKS + rb"|v:[^\t\n\f\r />]*+|svg|math|" + _RAW)
@@ -136,9 +151,26 @@ def _raw_end(lower: bytes, name: bytes, at: int, end: int) -> int:
     if name == b"plaintext":
         return -1
     if name == b"script":
-        return _script_end(lower, at, end)
-    found = _RAW_END[name].search(lower, at, end)
-    return -1 if found is None else found.start()
+        at = _script_end(lower, at, end)
+    else:
+        found = _RAW_END[name].search(lower, at, end)
+        at = -1 if found is None else found.start()
+    return -1 if at < 0 or _TAG.match(lower, at, end) is None else at
+
+
+def content_start(lower: bytes) -> int:
+    """Return where the first content of the body begins, or its `<body>`: behind all that a head may hold."""
+    at = 0
+    while (found := _HEAD.match(lower, at)) is not None:
+        at = found.end()
+        opening = _TAG.match(lower, at)
+        if opening is None or opening[1] not in (b"title", b"style", b"script", b"noframes"):
+            break
+        at = _raw_end(lower, opening[1], opening.end(), len(lower))
+        if at < 0:
+            return opening.start()
+        at = lower.index(b">", at) + 1
+    return at
 
 
 def _script_end(lower: bytes, at: int, end: int) -> int:

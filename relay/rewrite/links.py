@@ -75,8 +75,8 @@ _OUTER = "".join(map(chr, range(0x21)))
 _INNER = re.compile(r"[\t\n\r]")
 _SCHEME = re.compile(r"https?:", re.IGNORECASE)
 _PLAIN = re.compile(
-    r"https?://(?:[^/?#@\[\]]*@)?(?P<host>\w[\w.-]*|\[[0-9a-f:.]+\])(?::\d{1,5})?(?=[/?#]|\Z)"
-    r"(?:[\w.~:/?#\[\]@!$&'()*+,;=-]|%[0-9a-f]{2})*",
+    r"https?://(?:(?:[\w.~:\[\]!$&'()*+,;=-]|%[0-9a-f]{2})*@)?(?P<host>\w[\w.-]*|\[[0-9a-f:.]+\])(?::\d{1,5})?(?=[/?#]|\Z)"
+    r"(?:[\w.~:/?#\[\]@!$&'()*+,;=-]++|%[0-9a-f]{2})*+",
     re.IGNORECASE | re.ASCII,
 )
 

@@ -18,6 +18,9 @@ IDENTITY_ENCODINGS = frozenset({"7bit", "8bit", "binary"})
 _ENCLOSED = frozenset({"message/rfc822", "message/global", "message/news"})
 _CONTENT_TYPE = re.compile(r"[!-.0-~]+/[!-.0-~]+")
 _DELIMITER_TAIL = re.compile(rb"(--)?[ \t]*+(?:\r?\n|\Z)")
+_BARE_LINE_END = re.compile(rb"(?<!\r)\n(?![ \t])|\r(?!\n)")
+"""A line end that other readers may take for the end of a field; where a line is folded all agree."""
+
 _NO_VALUE = Parameterised("", {})
 
 
@@ -158,7 +161,8 @@ def _read(content: bytes, start: int, end: int, place: _Place) -> Part:
 def _header_fault(content: bytes, found: list[Field], start: int, body: int) -> str:
     """Return what is wrong with a header block: a line that is no field, a line end that is no CRLF."""
     block = content[start:body]
-    if not block.count(b"\n") == block.count(b"\r\n") == block.count(b"\r"):
+    crlf = block.count(b"\r\n")
+    if not block.count(b"\n") == crlf == block.count(b"\r") and _BARE_LINE_END.search(block):
         return "a header with bare line ends"
     at = start
     for field in found:

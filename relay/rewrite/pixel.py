@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 
-from relay.rewrite.html import ATTRIBUTES, COMMENT, CONDITIONAL, END, Tag
+from relay.rewrite.html import CONDITIONAL, END, Tag, content_start
 
 _FRAGILE = frozenset(
     b"a applet audio button details dialog marquee math noscript object picture select svg table template video".split()
@@ -13,18 +13,11 @@ _FRAGILE = frozenset(
 _SCOPES = frozenset(b"applet marquee math object svg table template".split())
 """Elements whose content an end tag outside cannot close (HTML standard, section 13.2.4.2)."""
 
-_HEAD = re.compile(
-    rb"(?>[\t\n\f\r \xef\xbb\xbf]++|" + COMMENT + rb"|<![^>]*+>|</?(?:html|head|meta|link|base|basefont|bgsound|body)"
-    rb"(?=[\t\n\f\r />])" + ATTRIBUTES + rb">|<title(?=[\t\n\f\r />])" + ATTRIBUTES + rb">(?:[^<]++|<(?!/title))*+"
-    rb"</title"
-    + ATTRIBUTES
-    + rb">|<style(?=[\t\n\f\r />])"
-    + ATTRIBUTES
-    + rb">(?:[^<]++|<(?!/style))*+</style"
-    + ATTRIBUTES
-    + rb">)*+"
+_FORMATTING_OPENS = re.compile(
+    rb"(?:<(?:a|b|big|code|em|font|i|nobr|s|small|strike|strong|tt|u)(?:[\t\n\f\r /][^<>]*+)?>)+\Z"
 )
 _KEEPS_FIRST_NEWLINE_OUT = re.compile(rb"<(?:pre|listing)(?=[\t\n\f\r />])[^<>]*+>\Z")
+_NEAR = 400
 _HEAD_MAY_HOLD = frozenset({b"noscript", b"template", b"script"})
 
 
@@ -61,51 +54,51 @@ def pixel_position(lower: bytes, seen: Iterable[Tag], where: str) -> int | None:
     a fragile element is still open there, before the outermost one. At the start: right behind `<body>`, else before
     the first content.
     """
-    head = _HEAD.match(lower)
-    content_start = 0 if head is None else head.end()
+    start = content_start(lower)
     is_open = _Open()
-    body_tag = -1
     candidates: dict[bytes, int] = {}
     limit = len(lower)
     for tag in seen:
         name = tag.name
         if name == b"frameset":
             return None
-        if name == b"body" and body_tag < 0:
-            body_tag = tag.end
+        if name in _FRAGILE:
+            is_open.opened(name, tag.start)
         elif name in (b"/body", b"/html"):
-            if is_open.elements:
-                candidates.pop(name, None)
-            else:
-                candidates[name] = tag.start
+            candidates[name] = -1 if is_open.elements else tag.start
+        elif name == b"body" and tag.start == start:
+            start = candidates[name] = tag.end
         elif name == END:
             limit = tag.start
-        elif name in _FRAGILE:
-            is_open.opened(name, tag.start)
         elif name != CONDITIONAL and name.startswith(b"/"):
             is_open.closed(name[1:])
-    if content_start >= limit:
+    if start >= limit and b"body" not in candidates:
         return None
     if where == "start":
-        return body_tag if 0 <= body_tag <= content_start else content_start
-    if not is_open.elements:
-        candidates[END] = _text_end(lower, limit)
+        return start
+    candidates[END] = -1 if is_open.elements else _text_end(lower, limit)
     for name in (b"/body", b"/html", END):
-        if candidates.get(name, -1) > content_start:
-            return candidates[name]
-    return _before(is_open.elements, content_start, body_tag)
+        if candidates.get(name, -1) >= start:
+            return _before_formatting(lower, candidates[name], start)
+    return _before_fragile(lower, is_open.elements, start, b"body" in candidates)
 
 
 def _text_end(lower: bytes, limit: int) -> int:
     """Return the end of the text before its trailing line ends, which a `<pre>` right before them swallows."""
     end = len(lower[:limit].rstrip(b"\r\n"))
-    swallowed = _KEEPS_FIRST_NEWLINE_OUT.search(lower, max(0, end - 200), end)
+    swallowed = _KEEPS_FIRST_NEWLINE_OUT.search(lower, max(0, end - _NEAR), end)
     return end if swallowed is None else limit
 
 
-def _before(elements: list[tuple[bytes, int]], content_start: int, body_tag: int) -> int | None:
-    if not elements:
+def _before_fragile(lower: bytes, elements: list[tuple[bytes, int]], start: int, in_body: bool) -> int | None:
+    """Return the place before the outermost open element, None when it may stand in the head or there is none."""
+    if not elements or elements[0][1] < start:
         return None
-    name, start = elements[0]
-    in_body = start > content_start or 0 <= body_tag <= start or name not in _HEAD_MAY_HOLD
-    return start if start >= content_start and in_body else None
+    name, at = elements[0]
+    return _before_formatting(lower, at, start) if in_body or at > start or name not in _HEAD_MAY_HOLD else None
+
+
+def _before_formatting(lower: bytes, at: int, start: int) -> int:
+    """Return the place before formatting elements opened right at `at`, so that they do not open for the pixel."""
+    opened = _FORMATTING_OPENS.search(lower, max(start, at - _NEAR), at) if lower[at - 1 : at] == b">" else None
+    return at if opened is None else opened.start()
