@@ -11,19 +11,21 @@ spool file, the same in every field with their `data["id"]`, and loses only what
 """
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Sequence
-
-import structlog
 
 from relay.events.event import Event
 from relay.events.ports import EventStore, Publish, StoreError
 from relay.events.spool import Segment, Spool, SpoolError
-
-_log = structlog.get_logger(__name__)
+from relay.log import Emit
 
 CLOSING_TIME = 10.0
 """Seconds the store has when the sink is closed; what it has not taken then goes to the spool."""
+
+
+def _to_library_log(line: str, **fields: object) -> None:
+    logging.getLogger(__name__).warning("%s %s", line, fields)
 
 
 class EventSink:
@@ -40,6 +42,7 @@ class EventSink:
         spool: Spool,
         publish: Publish,
         *,
+        log: Emit = _to_library_log,
         limit: int = 10_000,
         batch: int = 500,
         gather: float = 0.05,
@@ -48,6 +51,7 @@ class EventSink:
         self._store = store
         self._spool = spool
         self._publish = publish
+        self._log = log
         self._limit = limit
         self._batch = batch
         self._gather = gather
@@ -59,6 +63,8 @@ class EventSink:
         self._spilling: asyncio.Task[bool] | None = None
         self._closing = False
         self._store_failing = False
+        self._outage = False
+        self._taken_in = 0
         self._ask_store_at = 0.0
         self._spool_failing = False
         self._ask_spool_at = 0.0
@@ -124,6 +130,7 @@ class EventSink:
             await self._write_waiting()
             if self._store is None:
                 await self._rotate()
+        await self._write_waiting()
 
     async def _work_to_do(self) -> None:
         """Return shortly after an event came, or when it is time to ask the store again."""
@@ -139,9 +146,9 @@ class EventSink:
     async def _write_waiting(self) -> None:
         while self._waiting:
             self._in_hand = self._take(self._batch)
-            stored = await self._record(self._in_hand)
-            in_hand, self._in_hand = self._in_hand, ()
-            if not stored and not await self._to_spool(in_hand):
+            kept = await self._record(self._in_hand) or await self._to_spool(self._in_hand)
+            self._in_hand = ()
+            if not kept:
                 return
 
     async def _record(self, events: Sequence[Event]) -> bool:
@@ -152,12 +159,11 @@ class EventSink:
             recorded = await self._store.record(events)
         except StoreError as error:
             self._ask_store_at = self._now() + self._retry
-            if not self._store_failing:
-                _log.warning("events_store_failing", error=str(error), consequence="events go to the spool")
             self._store_failing = True
+            if not self._outage:
+                self._log("events.spooled", error=str(error))
+                self._outage, self._taken_in = True, 0
             return False
-        if self._store_failing:
-            _log.info("events_store_back")
         self._store_failing = False
         self._publish(recorded)
         return True
@@ -169,14 +175,12 @@ class EventSink:
         except SpoolError as error:
             self._ask_spool_at = self._now() + self._retry
             if not self._spool_failing:
-                _log.error("events_spool_failing", error=str(error), consequence="events wait in memory")
+                self._log("events.spool_failing", error=str(error))
             self._spool_failing = True
             self._waiting.extendleft(reversed(events))
             self._drop(len(self._waiting) - self._limit)
             self._wake.set()
             return False
-        if self._spool_failing:
-            _log.info("events_spool_back")
         self._spool_failing = False
         if self._store is None:
             self._publish(events)
@@ -188,7 +192,11 @@ class EventSink:
             while not self._closing and self._store is not None and await self._take_in_segment():
                 pass
         except SpoolError as error:
-            _log.error("events_spool_unreadable", error=str(error))
+            self._log("events.spool_failing", error=str(error))
+            return
+        if self._outage and self.store_answers:
+            self._log("events.unspooled", events=self._taken_in)
+            self._outage = False
 
     async def _take_in_segment(self) -> bool:
         """Move one file, new events before each batch of it; False when there is none, or the store stops taking."""
@@ -206,6 +214,7 @@ class EventSink:
             self._progress = segment, done
         await asyncio.to_thread(self._spool.remove, segment.path)
         self._progress = None
+        self._taken_in += len(segment.events)
         return True
 
     async def _next_segment(self) -> Segment | None:
@@ -214,14 +223,14 @@ class EventSink:
             return None
         segment = await asyncio.to_thread(self._spool.read, path)
         if segment.torn or segment.damaged:
-            _log.warning("events_spool_damaged", file=path.name, torn=segment.torn, damaged=segment.damaged)
+            self._log("events.spool_damaged", file=path.name, torn=segment.torn, damaged=segment.damaged)
         return segment
 
     async def _rotate(self) -> None:
         try:
             await asyncio.to_thread(self._spool.rotate)
         except SpoolError as error:
-            _log.error("events_spool_failing", error=str(error))
+            self._log("events.spool_failing", error=str(error))
 
     def _overflow(self) -> None:
         """Send what waits to the spool, past a store that is slow; while that is busy or failing, drop the oldest."""
@@ -237,7 +246,7 @@ class EventSink:
         if count <= 0:
             return
         if not self.lost:
-            _log.error("events_lost", reason="neither store nor spool takes them", limit=self._limit)
+            self._log("events.lost", limit=self._limit)
         self.lost += len(self._take(count))
 
     def _ended(self, task: "asyncio.Task[None]") -> None:
@@ -245,7 +254,7 @@ class EventSink:
         error = None if task.cancelled() else task.exception()
         if error is None:
             return
-        _log.error("events_store_faulty", exc_info=error, consequence="events stay in the spool until a restart")
+        self._log("events.store_faulty", error=repr(error))
         self._waiting.extendleft(reversed(self._in_hand))
         self._in_hand = ()
         if self._store is not None and not self._closing:

@@ -13,13 +13,10 @@ from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address
 from typing import Any
 
-import structlog
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 
 from relay.http_tracker.answers import plain
-
-_log = structlog.get_logger(__name__)
 
 MAX_TARGET = 12 * 1024
 """Octets of a request target: the token of a URL of 8 KiB fits, and longer ones no browser and proxy agree on."""
@@ -167,7 +164,7 @@ class Connection(web.RequestHandler):
             case ConnectionError():
                 answer = plain(400, "The connection was lost.")
             case _:
-                _log.error("tracker_fault", method=request.method, exc_info=exc)
+                self.logger.error("the tracker failed to answer a %s request: %r", request.method, exc, exc_info=exc)
                 answer = plain(status, "Something went wrong here.")
         answer.force_close()
         return answer

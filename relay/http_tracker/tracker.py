@@ -128,7 +128,7 @@ class Tracker:
         target = location(token.target) if token is not None else None
         if token is None or target is None:
             return answers.page(pages.INVALID, pages.POLICY, status=404)
-        self._sink.put(self._event(EventKind.CLICK, request, token, url=token.target))
+        self._sink.put(self._event(EventKind.CLICK, request, token, target=token.target))
         return answers.redirect(target)
 
     async def _unsubscribe(self, request: web.BaseRequest, text: str) -> web.Response:
@@ -164,7 +164,7 @@ class Tracker:
             forwarded_for = ",".join(request.headers.getall("X-Forwarded-For", ()))
             client = client_address(client, forwarded_for, self._trusted)
         reader = read_reader(request.method, client, request.headers)
-        data: dict[str, object] = {"id": secrets.token_hex(8), **more, "ip": reader.address}
+        data: dict[str, object] = {"id": secrets.token_hex(8), **more, "client": reader.address}
         if reader.user_agent:
             data["user_agent"] = reader.user_agent
         if reader.machine:

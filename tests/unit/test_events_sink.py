@@ -1,0 +1,277 @@
+"""The sink never makes anybody wait, and every event arrives once, whatever fails meanwhile."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from relay.events.event import Event, Kind
+from relay.events.ports import StoreError
+from relay.events.sink import EventSink
+from relay.events.spool import Spool, SpoolError
+
+
+class Store:
+    """An event store in memory that can be told to fail or to keep everybody waiting."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+        self.batches = 0
+        self.down = False
+        self.faulty = False
+        self.open = asyncio.Event()
+        self.open.set()
+
+    async def record(self, events: Sequence[Event]) -> Sequence[Event]:
+        await self.open.wait()
+        if self.faulty:
+            raise RuntimeError("a fault nobody foresaw")
+        if self.down:
+            raise StoreError("database is locked")
+        self.events.extend(events)
+        self.batches += 1
+        return events
+
+
+class Watched:
+    """A sink with what it published and logged."""
+
+    def __init__(self, folder: Path, store: Store | None, **options: Any) -> None:
+        self.published: list[Event] = []
+        self.lines: list[tuple[str, dict[str, object]]] = []
+        self.spool = options.pop("spool", None) or Spool(folder)
+        self.sink = EventSink(
+            store,
+            self.spool,
+            self.published.extend,
+            log=lambda line, **fields: self.lines.append((line, fields)),
+            **{"gather": 0.0, "retry": 0.02, **options},
+        )
+
+    @property
+    def line_names(self) -> list[str]:
+        return [line for line, _ in self.lines]
+
+
+@asynccontextmanager
+async def running(folder: Path, store: Store | None, **options: Any) -> AsyncIterator[Watched]:
+    watched = Watched(folder, store, **options)
+    await watched.sink.start()
+    try:
+        yield watched
+    finally:
+        await watched.sink.close()
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():
+            await asyncio.sleep(0.002)
+
+
+def event(number: int) -> Event:
+    return Event(Kind.OPEN, 1000.0 + number, "0ABCDFGHJKLMNP", number, data={"id": f"{number:016x}"})
+
+
+EVENTS = [event(number) for number in range(1000)]
+
+
+def by_number(events: Sequence[Event]) -> list[Event]:
+    return sorted(events, key=lambda one: one.recipient)
+
+
+async def test_events_are_written_in_batches_and_published_after(tmp_path: Path) -> None:
+    store = Store()
+    async with running(tmp_path, store, batch=300) as watched:
+        for one in EVENTS:
+            watched.sink.put(one)
+        assert watched.published == []
+        await until(lambda: len(watched.published) == len(EVENTS))
+    assert store.events == watched.published == EVENTS
+    assert store.batches == 4
+    assert watched.lines == []
+
+
+async def test_closing_writes_what_waits(tmp_path: Path) -> None:
+    store = Store()
+    async with running(tmp_path, store) as watched:
+        for one in EVENTS:
+            watched.sink.put(one)
+    assert store.events == EVENTS
+    assert watched.sink.waiting == 0
+
+
+async def test_events_put_before_the_start_are_kept(tmp_path: Path) -> None:
+    store = Store()
+    watched = Watched(tmp_path, store)
+    watched.sink.put(event(1))
+    await watched.sink.start()
+    await watched.sink.close()
+    assert store.events == [event(1)]
+
+
+async def test_while_the_store_is_down_events_wait_in_the_spool_and_arrive_once(tmp_path: Path) -> None:
+    store = Store()
+    store.down = True
+    async with running(tmp_path, store, batch=100) as watched:
+        for one in EVENTS:
+            watched.sink.put(one)
+        await until(lambda: watched.sink.waiting == 0 and not watched.sink.store_answers)
+        assert store.events == watched.published == []
+        assert list(tmp_path.iterdir())
+        store.down = False
+        await until(lambda: "events.unspooled" in watched.line_names)
+        assert by_number(store.events) == by_number(watched.published) == EVENTS
+        assert list(tmp_path.iterdir()) == []
+        assert watched.sink.store_answers
+    assert watched.lines == [
+        ("events.spooled", {"error": "database is locked"}),
+        ("events.unspooled", {"events": 1000}),
+    ]
+
+
+async def test_a_store_that_fails_in_the_middle_of_a_file_gets_only_the_rest(tmp_path: Path) -> None:
+    store = Store()
+    spool = Spool(tmp_path)
+    spool.append(EVENTS)
+    record = store.record
+
+    async def three_batches_then_down(events: Sequence[Event]) -> Sequence[Event]:
+        store.down = store.batches == 3
+        return await record(events)
+
+    store.record = three_batches_then_down  # type: ignore[method-assign]
+    async with running(tmp_path, store, batch=100, spool=spool) as watched:
+        await until(lambda: not watched.sink.store_answers)
+        store.record = record  # type: ignore[method-assign]
+        store.down = False
+        await until(lambda: len(store.events) >= len(EVENTS))
+        await until(lambda: not list(tmp_path.iterdir()))
+    assert store.events == EVENTS
+
+
+async def test_what_an_earlier_process_spooled_is_taken_in_at_the_start(tmp_path: Path) -> None:
+    down = Store()
+    down.down = True
+    async with running(tmp_path, down) as earlier:
+        earlier.sink.put(event(1))
+    assert earlier.published == []
+    store = Store()
+    async with running(tmp_path, store) as watched:
+        await until(lambda: watched.published == [event(1)])
+    assert store.events == [event(1)]
+
+
+async def test_above_the_limit_events_pass_a_slow_store_by_the_spool(tmp_path: Path) -> None:
+    store = Store()
+    store.open.clear()
+    async with running(tmp_path, store, limit=200, batch=50) as watched:
+        for one in EVENTS:
+            watched.sink.put(one)
+            assert watched.sink.waiting <= 250
+            if one.recipient % 100 == 0:
+                await until(lambda: watched.sink._spilling is None or watched.sink._spilling.done())
+        store.open.set()
+        await until(lambda: len(store.events) == len(EVENTS))
+    assert by_number(store.events) == EVENTS
+    assert watched.sink.lost == 0
+
+
+async def test_when_neither_takes_them_memory_stays_bounded_and_the_loss_is_told_once(tmp_path: Path) -> None:
+    store = Store()
+    store.down = True
+    async with running(tmp_path, store, limit=200, batch=50, spool=Spool(tmp_path, total_bytes=0)) as watched:
+        for one in EVENTS:
+            watched.sink.put(one)
+            await asyncio.sleep(0)
+            assert watched.sink.waiting <= 450
+        await until(lambda: watched.sink.lost > 0 and watched.sink.waiting <= 200)
+        store.down = False
+        await until(lambda: watched.sink.waiting == 0)
+    assert len(store.events) + watched.sink.lost == len(EVENTS)
+    assert store.events[-1] == EVENTS[-1]
+    assert watched.line_names.count("events.lost") == 1
+    assert watched.line_names.count("events.spool_failing") == 1
+
+
+async def test_an_event_to_keep_is_on_disk_when_that_returns_though_the_store_hangs(tmp_path: Path) -> None:
+    store = Store()
+    store.open.clear()
+    async with running(tmp_path, store) as watched:
+        watched.sink.put(event(1))
+        await until(lambda: watched.sink.waiting == 1)
+        assert await watched.sink.keep(event(2))
+        assert b'"recipient":2,' in b"".join(path.read_bytes() for path in tmp_path.iterdir())
+        store.open.set()
+        await until(lambda: len(store.events) == 2)
+    assert by_number(store.events) == [event(1), event(2)]
+
+
+async def test_an_event_to_keep_waits_in_memory_when_the_spool_refuses_and_that_is_told(tmp_path: Path) -> None:
+    store = Store()
+    async with running(tmp_path, store, spool=Spool(tmp_path, total_bytes=0)) as watched:
+        assert not await watched.sink.keep(event(1))
+        await until(lambda: store.events == [event(1)])
+
+
+async def test_without_a_store_events_lie_in_closed_files_to_be_carried_away(tmp_path: Path) -> None:
+    async with running(tmp_path, None) as watched:
+        for one in EVENTS:
+            watched.sink.put(one)
+        await until(lambda: bool(list(tmp_path.glob("*.jsonl"))) and watched.sink.waiting == 0)
+        assert watched.published == EVENTS
+        assert not watched.sink.store_answers
+    home = Spool(tmp_path)
+    found = [one for path in sorted(tmp_path.glob("*.jsonl")) for one in home.read(path).events]
+    assert found == EVENTS
+    assert watched.lines == []
+
+
+async def test_a_store_with_an_unforeseen_fault_is_left_alone_and_nothing_is_lost(tmp_path: Path) -> None:
+    store = Store()
+    store.faulty = True
+    async with running(tmp_path, store, batch=100) as watched:
+        for one in EVENTS:
+            watched.sink.put(one)
+        await until(lambda: watched.sink.waiting == 0)
+        assert ("events.store_faulty", {"error": "RuntimeError('a fault nobody foresaw')"}) in watched.lines
+    store.faulty = False
+    async with running(tmp_path, store):
+        await until(lambda: len(store.events) == len(EVENTS))
+    assert by_number(store.events) == EVENTS
+
+
+async def test_closing_does_not_wait_for_a_store_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("relay.events.sink.CLOSING_TIME", 0.05)
+    store = Store()
+    store.open.clear()
+    async with running(tmp_path, store, batch=100) as watched:
+        for one in EVENTS:
+            watched.sink.put(one)
+        await until(lambda: watched.sink.waiting == len(EVENTS))
+    spool = Spool(tmp_path)
+    found = [one for path in tmp_path.glob("*.jsonl") for one in spool.read(path).events]
+    assert found == EVENTS
+
+
+async def test_damage_in_the_spool_is_told_and_the_rest_arrives(tmp_path: Path) -> None:
+    spool = Spool(tmp_path)
+    spool.append([event(1)])
+    path = spool.oldest()
+    assert path is not None
+    with path.open("ab") as file:
+        file.write(b"torn")
+    store = Store()
+    async with running(tmp_path, store, spool=spool) as watched:
+        await until(lambda: store.events == [event(1)])
+    assert watched.lines == [("events.spool_damaged", {"file": path.name, "torn": True, "damaged": 0})]
+
+
+async def test_a_spool_that_cannot_be_used_stops_the_start(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    watched = Watched(tmp_path / "file" / "spool", Store())
+    with pytest.raises(SpoolError, match="Not a directory"):
+        await watched.sink.start()
