@@ -1,0 +1,80 @@
+"""One attempt at one job: as many transactions as its recipients need, each over a session that works."""
+
+from collections.abc import Sequence
+
+from relay.delivery.commands import message_fault, recipient_fault, script
+from relay.delivery.pool import Line, Pool
+from relay.delivery.session import Session
+from relay.queue.outcome import Outcome, Refused
+from relay.queue.ports import Job, Rendered
+
+MAX_RECIPIENTS = 100
+"""Recipients of one transaction: what every server has to take (RFC 5321 section 4.5.3.1.8)."""
+
+
+class Attempt:
+    """Carries a job to the servers of a line and collects the outcome of each entry."""
+
+    def __init__(self, pool: Pool, line: Line, job: Job) -> None:
+        self._pool = pool
+        self._line = line
+        self._job = job
+        self._outcomes: dict[int, Outcome] = {}
+        self._rendered: dict[bool, Rendered] = {}
+
+    async def run(self) -> Sequence[Outcome]:
+        """Return one outcome for each entry of the job, in order."""
+        pending = list(range(len(self._job.entries)))
+        while pending:
+            session = await self._pool.session(self._line)
+            if isinstance(session, Session):
+                pending = await self._use(session, pending)
+            else:
+                self._outcomes.update(dict.fromkeys(pending, session))
+                break
+        return [self._outcomes[index] for index in range(len(self._job.entries))]
+
+    async def _use(self, session: Session, pending: list[int]) -> list[int]:
+        """Make one transaction; return the entries still without an outcome."""
+        finished = False
+        try:
+            left = await self._transact(session, pending)
+            finished = True
+        finally:
+            if not finished:
+                session.abort()
+        if session.is_usable:
+            self._pool.give_back(self._line, session)
+        return left
+
+    async def _transact(self, session: Session, pending: list[int]) -> list[int]:
+        message = self._job.message
+        rendered = await self._render(session.offers.eight_bit)
+        fault = message_fault(message, rendered, session.offers)
+        if fault is not None:
+            self._outcomes.update(dict.fromkeys(pending, Refused(fault, session.remote)))
+            return []
+        speakable = self._speakable(session, pending)
+        batch, rest = speakable[:MAX_RECIPIENTS], speakable[MAX_RECIPIENTS:]
+        if not batch:
+            return []
+        entries = tuple(self._job.entries[index] for index in batch)
+        replies = await session.transact(script(message, entries, rendered, session.offers))
+        if replies.untouched and session.transactions > 1:
+            return speakable
+        self._outcomes.update(zip(batch, replies.outcomes(len(batch), session.remote, session.offers.dsn), strict=True))
+        took_some = replies.accepted and replies.dot is not None and replies.dot.is_positive
+        again = [batch[index] for index in replies.too_many()] if took_some else []
+        return again + rest
+
+    def _speakable(self, session: Session, pending: list[int]) -> list[int]:
+        """Return the entries that can be named to this server; refuse the others."""
+        faults = {index: recipient_fault(self._job.entries[index], session.offers) for index in pending}
+        refused = {index: Refused(fault, session.remote) for index, fault in faults.items() if fault is not None}
+        self._outcomes.update(refused)
+        return [index for index in pending if index not in refused]
+
+    async def _render(self, eight_bit: bool) -> Rendered:
+        if eight_bit not in self._rendered:
+            self._rendered[eight_bit] = await self._job.render(eight_bit)
+        return self._rendered[eight_bit]

@@ -1,0 +1,132 @@
+"""What is said in a mail transaction: the commands with the parameters the other side offers. Pure.
+
+RFC 5321 section 3.3 (MAIL, RCPT, DATA, dot-stuffing 4.5.2), RFC 1870 (SIZE), RFC 6152 (8BITMIME), RFC 6531 (SMTPUTF8),
+RFC 3461 (DSN).
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self
+
+from relay.mail.reply import Reply
+from relay.queue.entry import Entry
+from relay.queue.message import Message
+from relay.queue.ports import Rendered
+
+_UNSPEAKABLE = re.compile(r"[\x00-\x1f\x7f]")
+"""Characters that would end or garble a command line."""
+_PARAMETER = re.compile(r"[!-<>-~]{1,500}")
+"""A value of a MAIL or RCPT parameter (RFC 5321 section 4.1.2, esmtp-value)."""
+_END_OF_HEADERS = b"\r\n\r\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What the other side offered in its reply to EHLO; `max_size` 0 when it names no limit."""
+
+    pipelining: bool = False
+    eight_bit: bool = False
+    smtputf8: bool = False
+    dsn: bool = False
+    size: bool = False
+    max_size: int = 0
+
+    @classmethod
+    def of(cls, extensions: Mapping[str, str]) -> Self:
+        """Read the extensions by keyword in lower case; the value is the text of the parameters."""
+        limit = extensions.get("size", "").strip()
+        return cls(
+            pipelining="pipelining" in extensions,
+            eight_bit="8bitmime" in extensions,
+            smtputf8="smtputf8" in extensions,
+            dsn="dsn" in extensions,
+            size="size" in extensions,
+            max_size=int(limit) if limit.isascii() and limit.isdigit() and len(limit) < 19 else 0,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """The lines of one transaction. `body` is dot-stuffed and ends with the final dot."""
+
+    mail: bytes
+    recipients: tuple[bytes, ...]
+    body: bytes
+
+
+def message_fault(message: Message, rendered: Rendered, offered: Capabilities) -> Reply | None:
+    """Return why this message cannot be given to such a server at all, None when it can."""
+    if _UNSPEAKABLE.search(rendered.reverse_path):
+        return Reply(553, "5.1.7", "the reverse-path holds control characters")
+    if not offered.smtputf8 and _needs_smtputf8(message, rendered):
+        return Reply(553, "5.6.7", "the message needs SMTPUTF8, which the receiving server does not offer")
+    if offered.max_size and len(rendered.content) > offered.max_size:
+        size = len(rendered.content)
+        return Reply(552, "5.3.4", f"the message has {size} octets; the receiving server takes {offered.max_size}")
+    return None
+
+
+def recipient_fault(entry: Entry, offered: Capabilities) -> Reply | None:
+    """Return why this recipient cannot be named to such a server, None when it can."""
+    if _UNSPEAKABLE.search(entry.recipient):
+        return Reply(553, "5.1.3", "the address holds control characters")
+    if not offered.smtputf8 and not entry.recipient.isascii():
+        return Reply(553, "5.6.7", "the address needs SMTPUTF8, which the receiving server does not offer")
+    return None
+
+
+def script(message: Message, entries: tuple[Entry, ...], rendered: Rendered, offered: Capabilities) -> Script:
+    """Return what is said to give the message to these recipients, with every parameter that is offered and needed."""
+    utf8 = offered.smtputf8 and (_needs_smtputf8(message, rendered) or not _all_ascii(entries))
+    return Script(
+        _mail(message, rendered, offered, utf8),
+        tuple(_rcpt(entry, offered) for entry in entries),
+        stuffed(rendered.content),
+    )
+
+
+def stuffed(content: bytes) -> bytes:
+    """Return the content as DATA sends it: dots doubled at line starts, a final CRLF, the dot (RFC 5321 4.5.2)."""
+    body = content.replace(b"\r\n.", b"\r\n..")
+    start = b"." if body.startswith(b".") else b""
+    end = b".\r\n" if body.endswith(b"\r\n") or not body else b"\r\n.\r\n"
+    return b"".join((start, body, end))
+
+
+def _mail(message: Message, rendered: Rendered, offered: Capabilities, utf8: bool) -> bytes:
+    words = [f"MAIL FROM:<{rendered.reverse_path}>"]
+    if offered.size:
+        words.append(f"SIZE={len(rendered.content)}")
+    if offered.eight_bit and not rendered.content.isascii():
+        words.append("BODY=8BITMIME")
+    if utf8:
+        words.append("SMTPUTF8")
+    if offered.dsn and message.ret:
+        words.append(f"RET={message.ret}")
+    if offered.dsn and _PARAMETER.fullmatch(message.envid):
+        words.append(f"ENVID={message.envid}")
+    return f"{' '.join(words)}\r\n".encode()
+
+
+def _rcpt(entry: Entry, offered: Capabilities) -> bytes:
+    words = [f"RCPT TO:<{entry.recipient}>"]
+    if offered.dsn and entry.notify:
+        words.append(f"NOTIFY={','.join(entry.notify)}")
+    if offered.dsn and _PARAMETER.fullmatch(entry.orcpt):
+        words.append(f"ORCPT={entry.orcpt}")
+    return f"{' '.join(words)}\r\n".encode()
+
+
+def _needs_smtputf8(message: Message, rendered: Rendered) -> bool:
+    """Tell whether the reverse-path, or a header of a message sent in under SMTPUTF8, is not ASCII."""
+    if not rendered.reverse_path.isascii():
+        return True
+    if not message.smtputf8:
+        return False
+    headers, _, _ = rendered.content.partition(_END_OF_HEADERS)
+    return not headers.isascii()
+
+
+def _all_ascii(entries: tuple[Entry, ...]) -> bool:
+    return all(entry.recipient.isascii() for entry in entries)

@@ -1,0 +1,53 @@
+"""Addresses mail found by DNS is never delivered to: anything that is not a public unicast address.
+
+Whoever owns a domain writes its MX and address records; without this guard they could make the relay talk to the
+machines beside it. Operators open what they need with `delivery.allow_networks`.
+"""
+
+from collections.abc import Iterable
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+
+IPAddress = IPv4Address | IPv6Address
+IPNetwork = IPv4Network | IPv6Network
+
+_NAT64 = (IPv6Network("64:ff9b::/96"), IPv6Network("64:ff9b:1::/48"))
+"""Well-known prefix (RFC 6052) and local-use prefix (RFC 8215): the IPv4 address is in the last 32 bits."""
+_COMPATIBLE = IPv6Network("::/96")
+"""IPv4-compatible addresses (RFC 4291 section 2.5.5.1), long deprecated."""
+_LIMITED_BROADCAST = IPv4Address("255.255.255.255")
+
+
+def is_forbidden(address: IPAddress, allowed: Iterable[IPNetwork] = ()) -> bool:
+    """Tell whether mail must not be delivered to this address unless it lies in one of the allowed networks.
+
+    Forbidden are loopback, private, link-local, shared (RFC 6598), unspecified, reserved, documentation and multicast
+    addresses, and IPv6 addresses that only wrap an IPv4 address of such a kind.
+    """
+    networks = tuple(allowed)
+    forms = tuple(_forms(address))
+    if any(form in network for form in forms for network in networks if form.version == network.version):
+        return False
+    return not all(_is_public(form) for form in forms)
+
+
+def _is_public(address: IPAddress) -> bool:
+    return address.is_global and not address.is_multicast and not address.is_reserved and address != _LIMITED_BROADCAST
+
+
+def _forms(address: IPAddress) -> Iterable[IPAddress]:
+    """Yield what the address stands for: itself, or the IPv4 address a packet to it would end up at.
+
+    A mapped or translated address counts as its IPv4 address alone, a 6to4 or Teredo address as both.
+    """
+    if isinstance(address, IPv4Address):
+        yield address
+    elif address.ipv4_mapped is not None:
+        yield address.ipv4_mapped
+    elif any(address in network for network in _NAT64) or (address in _COMPATIBLE and int(address) > 1):
+        yield IPv4Address(int(address) & 0xFFFFFFFF)
+    else:
+        yield address
+        if address.sixtofour is not None:
+            yield address.sixtofour
+        if address.teredo is not None:
+            yield from address.teredo

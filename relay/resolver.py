@@ -1,0 +1,223 @@
+"""DNS as mail needs it: MX (RFC 5321 section 5.1, RFC 7505), addresses, TXT and CNAME, with every answer a value.
+
+Answers are cached for their TTL, negative ones too (RFC 2308), and identical questions in flight share one query.
+What DNS could not answer in time is a `TemporaryFailure`, never a guess.
+"""
+
+import asyncio
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from itertools import groupby
+
+import dns.asyncresolver
+import dns.exception
+import dns.name
+import dns.nameserver
+import dns.rdatatype
+import dns.resolver
+from dns.rdtypes.ANY.CNAME import CNAME
+from dns.rdtypes.ANY.MX import MX
+from dns.rdtypes.ANY.TXT import TXT
+from dns.rdtypes.IN.A import A
+from dns.rdtypes.IN.AAAA import AAAA
+
+IPAddress = IPv4Address | IPv6Address
+
+
+@dataclass(frozen=True, slots=True)
+class MxHost:
+    """One mail exchanger: lower preference values come first."""
+
+    preference: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Hosts:
+    """The mail exchangers by preference, in random order within one; `implicit`: the name itself, for want of an MX."""
+
+    hosts: tuple[MxHost, ...]
+    implicit: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """The addresses of a host, at least one."""
+
+    addresses: tuple[IPAddress, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """The TXT records of a name, at least one, the strings of each joined (RFC 7208 section 3.3)."""
+
+    texts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Alias:
+    """The target of a CNAME, without the final dot."""
+
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class NullMx:
+    """The domain says that it takes no mail (RFC 7505)."""
+
+
+@dataclass(frozen=True, slots=True)
+class NoSuchDomain:
+    """The name does not exist (NXDOMAIN), or is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class NoRecords:
+    """The name exists, but has no records of this kind."""
+
+
+@dataclass(frozen=True, slots=True)
+class TemporaryFailure:
+    """SERVFAIL, REFUSED, a timeout, nonsense: ask again later. The text says what happened."""
+
+    text: str
+
+
+Negative = NoSuchDomain | NoRecords | TemporaryFailure
+MxAnswer = Hosts | NullMx | NoSuchDomain | TemporaryFailure
+AddressAnswer = Addresses | Negative
+TextAnswer = Texts | Negative
+AliasAnswer = Alias | Negative
+
+Shuffle = Callable[[list[MxHost]], None]
+_Lookup = dns.resolver.Answer | Negative
+
+
+class Resolver:
+    """Asks the given name servers, or the system's when there are none.
+
+    `nameservers` are IP address and port; `timeout` is the seconds one server gets, `lifetime` a whole question.
+    """
+
+    def __init__(
+        self,
+        nameservers: Sequence[tuple[str, int]] = (),
+        *,
+        timeout: float = 3.0,
+        lifetime: float = 10.0,
+        cache_size: int = 20_000,
+        shuffle: Shuffle = random.shuffle,
+    ) -> None:
+        self._resolver = dns.asyncresolver.Resolver(configure=not nameservers)
+        if nameservers:
+            self._resolver.nameservers = [dns.nameserver.Do53Nameserver(host, port) for host, port in nameservers]
+        self._resolver.timeout = timeout
+        self._resolver.lifetime = lifetime
+        self._resolver.cache = dns.resolver.LRUCache(cache_size)
+        self._shuffle = shuffle
+        self._asking: dict[tuple[dns.name.Name, str], asyncio.Task[_Lookup]] = {}
+
+    async def mx(self, domain: str) -> MxAnswer:
+        """Return who takes the mail of a domain. Without MX records that is the name itself (RFC 5321 section 5.1)."""
+        answer = await self._ask(domain, "MX")
+        match answer:
+            case NoRecords():
+                return Hosts((MxHost(0, _text_of(domain)),), implicit=True)
+            case NoSuchDomain() | TemporaryFailure():
+                return answer
+        records = {(data.preference, _bare(data.exchange)) for data in answer if isinstance(data, MX)}
+        named = sorted(record for record in records if record[1])
+        if not named:
+            return NullMx()
+        hosts: list[MxHost] = []
+        for _, equals in groupby((MxHost(*record) for record in named), key=lambda host: host.preference):
+            group = list(equals)
+            self._shuffle(group)
+            hosts += group
+        return Hosts(tuple(hosts))
+
+    async def addresses(self, host: str, *, ipv6: bool = True) -> AddressAnswer:
+        """Return the addresses of a host: the kinds in turn, IPv6 first, without IPv6 when that is turned off."""
+        kinds = ("AAAA", "A") if ipv6 else ("A",)
+        answers = await asyncio.gather(*(self._ask(host, kind) for kind in kinds))
+        found = [
+            [ip_address(data.address) for data in answer if isinstance(data, A | AAAA)]
+            for answer in answers
+            if isinstance(answer, dns.resolver.Answer)
+        ]
+        if any(found):
+            return Addresses(tuple(_in_turn(found)))
+        failures = [answer for answer in answers if isinstance(answer, TemporaryFailure)]
+        if failures:
+            return failures[0]
+        return NoSuchDomain() if all(isinstance(answer, NoSuchDomain) for answer in answers) else NoRecords()
+
+    async def txt(self, name: str) -> TextAnswer:
+        """Return the TXT records of a name."""
+        answer = await self._ask(name, "TXT")
+        if not isinstance(answer, dns.resolver.Answer):
+            return answer
+        return Texts(
+            tuple(b"".join(data.strings).decode("utf-8", "replace") for data in answer if isinstance(data, TXT))
+        )
+
+    async def cname(self, name: str) -> AliasAnswer:
+        """Return where a name points, when it is a CNAME."""
+        answer = await self._ask(name, "CNAME")
+        if not isinstance(answer, dns.resolver.Answer):
+            return answer
+        return next((Alias(_bare(data.target)) for data in answer if isinstance(data, CNAME)), NoRecords())
+
+    async def _ask(self, text: str, kind: str) -> _Lookup:
+        """Ask, or join the same question on its way. A cancelled asker leaves the query to the others."""
+        try:
+            name = dns.name.from_text(text)
+        except (dns.exception.DNSException, UnicodeError):
+            return NoSuchDomain()
+        if name == dns.name.root:
+            return NoSuchDomain()
+        key = (name, kind)
+        task = self._asking.get(key)
+        if task is None:
+            task = asyncio.create_task(self._resolve(name, kind))
+            self._asking[key] = task
+            task.add_done_callback(lambda _: self._asking.pop(key, None))
+        return await asyncio.shield(task)
+
+    async def _resolve(self, name: dns.name.Name, kind: str) -> _Lookup:
+        try:
+            return await self._resolver.resolve(name, kind)
+        except dns.resolver.NXDOMAIN:
+            return NoSuchDomain()
+        except dns.resolver.NoAnswer:
+            return NoRecords()
+        except (dns.exception.DNSException, OSError) as error:
+            return TemporaryFailure(f"{kind} of {_bare(name)}: {_reason(error)}")
+
+
+def _reason(error: Exception) -> str:
+    """Return one line that says what the name servers did; dnspython lists them at length."""
+    match error:
+        case dns.resolver.LifetimeTimeout():
+            return "no name server answered in time"
+        case dns.resolver.NoNameservers():
+            errors = error.kwargs.get("errors") or [("", False, 0, "no name server is configured", None)]
+            return "; ".join(dict.fromkeys(f"{server} answered {what}".strip() for server, _, _, what, _ in errors))
+        case _:
+            return str(error) or type(error).__name__
+
+
+def _bare(name: dns.name.Name) -> str:
+    return name.to_text(omit_final_dot=True).lower() if name != dns.name.root else ""
+
+
+def _text_of(domain: str) -> str:
+    return _bare(dns.name.from_text(domain))
+
+
+def _in_turn(groups: list[list[IPAddress]]) -> list[IPAddress]:
+    """Interleave: a, A, b, B, … so that a limit on their number leaves none of the kinds out."""
+    longest = max(map(len, groups))
+    return [group[index] for index in range(longest) for group in groups if index < len(group)]
