@@ -1,21 +1,28 @@
 """Accepting: the steps before 250. What is answered with 250 is on disk; everything else was never taken."""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from email.utils import formatdate
+from typing import Protocol
 
 from relay.clock import Clock
+from relay.config.secrets import hash_secret, verify_secret
 from relay.config.settings import Settings
 from relay.events.event import Event, Kind
+from relay.mail.address import domain_of
 from relay.mail.envelope import Envelope, Recipient
 from relay.mail.instructions import InstructionError
 from relay.mail.lane import lane_of
 from relay.mail.reply import Reply
-from relay.mail.session import Session, Transaction
+from relay.mail.session import ListenerKind, Session, Transaction
 from relay.policy import Facts, Refuse, Route, decide, may_relay, may_use, read_facts
 from relay.queue.entry import Entry
 from relay.queue.message import Accepted, Message, Policy
 from relay.queue.ports import LimitStore, Publish, QueueStore, Slot, StoreError
+
+UNKNOWN_HASH = hash_secret("", bytes(16))
+"""Compared with when there is no such credential, so that a wrong name takes as long as a wrong secret."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +42,13 @@ class Accept:
         """Tell why this client may not start a transaction with that reverse-path, None when it may."""
         settings = self.settings()
         return may_relay(settings, session) or may_use(settings, session, envelope.reverse_path)
+
+    def may_receive(self, session: Session, envelope: Envelope, recipient: Recipient) -> Reply | None:
+        """Tell why mail to that recipient is not taken, None when it is."""
+        del session, envelope
+        if not domain_of(recipient.address):
+            return Reply(550, "5.1.2", f"<{recipient.address}> has no domain to deliver to")
+        return None
 
     async def accept(self, transaction: Transaction) -> Reply:
         """Take the message or say why not; 250 only when it is durable."""
@@ -196,3 +210,46 @@ def _created(message: Message, entries: tuple[Entry, ...], unknown: tuple[str, .
         )
         for entry in entries
     )
+
+
+class Door(Protocol):
+    """What one kind of listener does with a client: submission, or what comes back from the world."""
+
+    def may_send(self, session: Session, envelope: Envelope) -> Reply | None:
+        """Return the refusal of MAIL, None to go on."""
+
+    def may_receive(self, session: Session, envelope: Envelope, recipient: Recipient) -> Reply | None:
+        """Return the refusal of RCPT, None to go on."""
+
+    async def accept(self, transaction: Transaction) -> Reply:
+        """Take the message or say why not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reception:
+    """Leads each client to its door, and knows the credentials."""
+
+    settings: Callable[[], Settings]
+    doors: Mapping[ListenerKind, Door]
+
+    async def authenticate(self, session: Session, username: str, secret: str) -> str | None:  # noqa: ARG002
+        """Return the name of the credential when the secret is right, None otherwise, in the same time.
+
+        Hashing runs in a thread: a slow hash must not keep other clients waiting.
+        """
+        credential = self.settings().credentials.get(username)
+        secret_hash = UNKNOWN_HASH if credential is None else credential.secret_hash.get_secret_value()
+        right = await asyncio.to_thread(verify_secret, secret_hash, secret)
+        return username if right and credential is not None else None
+
+    def may_send(self, session: Session, envelope: Envelope) -> Reply | None:
+        """Return the refusal of MAIL, None to go on."""
+        return self.doors[session.kind].may_send(session, envelope)
+
+    def may_receive(self, session: Session, envelope: Envelope, recipient: Recipient) -> Reply | None:
+        """Return the refusal of RCPT, None to go on."""
+        return self.doors[session.kind].may_receive(session, envelope, recipient)
+
+    async def accept(self, transaction: Transaction) -> Reply:
+        """Take the message or say why not."""
+        return await self.doors[transaction.session.kind].accept(transaction)

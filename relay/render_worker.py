@@ -3,15 +3,14 @@
 A frame is four octets of length (big-endian) and a pickle. Both ends are one program: nothing foreign is unpickled.
 """
 
-import io
+import os
 import pickle
 import resource
 import signal
-import socket
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, BinaryIO
 
 from relay.render import Keys, Rendering, Stored, render
 
@@ -43,15 +42,15 @@ def frame(value: object) -> bytes:
     return len(data).to_bytes(LENGTH, "big") + data
 
 
-def serve(stream: io.BufferedRWPair, keys: Keys) -> None:
+def serve(source: BinaryIO, sink: BinaryIO, keys: Keys) -> None:
     """Answer requests until the other end closes; a Keys frame replaces the keys and has no answer."""
-    while (header := stream.read(LENGTH)) and len(header) == LENGTH:
-        request: Any = pickle.loads(stream.read(int.from_bytes(header, "big")))  # noqa: S301 - from our own parent
+    while (header := source.read(LENGTH)) and len(header) == LENGTH:
+        request: Any = pickle.loads(source.read(int.from_bytes(header, "big")))  # noqa: S301 - from our own parent
         if isinstance(request, Keys):
             keys = request
             continue
-        stream.write(frame(_answer(request, keys)))
-        stream.flush()
+        sink.write(frame(_answer(request, keys)))
+        sink.flush()
 
 
 def _answer(request: Request, keys: Keys) -> Answer:
@@ -66,10 +65,11 @@ def main(fd: int, max_memory: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_AS, (max_memory, max_memory))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    with socket.socket(fileno=fd) as connection, connection.makefile("rwb", buffering=1 << 16) as stream:
-        header = stream.read(LENGTH)
+    with os.fdopen(fd, "rb") as source, os.fdopen(os.dup(fd), "wb") as sink:
+        header = source.read(LENGTH)
         if len(header) == LENGTH:
-            serve(stream, pickle.loads(stream.read(int.from_bytes(header, "big"))))  # noqa: S301 - from our own parent
+            keys = pickle.loads(source.read(int.from_bytes(header, "big")))  # noqa: S301 - from our own parent
+            serve(source, sink, keys)
 
 
 if __name__ == "__main__":

@@ -36,7 +36,7 @@ class Attempt:
     jitter: float
     """In [-1, 1]."""
     notes: dict[str, object]
-    """What rendering did, for the `processed` event."""
+    """What rendering did, for the story; empty when nothing was rendered."""
 
 
 def settle(
@@ -64,7 +64,7 @@ def settle(
     events = [
         event
         for before, after, outcome in zip(claimed.entries, entries, outcomes, strict=True)
-        for event in _events(before, after, outcome, attempt)
+        for event in _events(before, after, outcome, attempt, _whose(claimed.message))
     ]
     return Settlement(tuple(entries), tuple(events), reports)
 
@@ -121,8 +121,15 @@ def _fate(entry: Entry, attempt: Attempt) -> Fate:
     return Fate(entry.recipient, reply, entry.orcpt, entry.last_remote, attempt.now)
 
 
-def _events(before: Entry, after: Entry, outcome: Outcome, attempt: Attempt) -> Iterator[Event]:
-    common: dict[str, object] = {"lane": after.lane, "attempt": after.attempts, "remote": after.last_remote}
+def _whose(message: Message) -> dict[str, object]:
+    """Return whose message it is, for every line about it."""
+    return {"identity": message.policy.identity, "domain": message.policy.domain}
+
+
+def _events(
+    before: Entry, after: Entry, outcome: Outcome, attempt: Attempt, whose: dict[str, object]
+) -> Iterator[Event]:
+    common = whose | {"lane": after.lane, "attempt": after.attempts, "remote": after.last_remote}
     if before.attempts == 0:
         yield Event(
             Kind.PROCESSED,
@@ -130,12 +137,13 @@ def _events(before: Entry, after: Entry, outcome: Outcome, attempt: Attempt) -> 
             after.queue_id,
             after.number,
             after.recipient,
-            {"lane": after.lane, **attempt.notes},
+            whose | {"lane": after.lane},
         )
     data = common | {
         "reply": str(outcome.reply),
         "status": outcome.reply.status,
         "delay": round(attempt.now - after.created_at, 3),
+        **attempt.notes,
     }
     match after.state:
         case State.DELIVERED:

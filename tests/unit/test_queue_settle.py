@@ -42,7 +42,7 @@ def test_delivered() -> None:
     result = settled([entry()], [Delivered(OK, "mx1.x.test[192.0.2.1]:25")])
     assert [one.state for one in result.entries] == [State.DELIVERED]
     assert [one.kind for one in result.events] == [Kind.PROCESSED, Kind.DELIVERED]
-    assert result.events[0].data["pixel"] is True
+    assert result.events[1].data["pixel"] is True
     assert result.events[1].data["delay"] == 10.0
     assert result.reports == ()
 

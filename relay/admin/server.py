@@ -1,0 +1,44 @@
+"""Serves an aiohttp application on a Unix socket or a TCP address."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from aiohttp import web
+
+
+class AdminServer:
+    """One application on one address."""
+
+    def __init__(self, app: web.Application) -> None:
+        self._runner = web.AppRunner(app, access_log=None, handle_signals=False)
+
+    async def start_unix(self, path: Path) -> None:
+        """Listen on a Unix socket that only this user may open; a socket left by a dead process is replaced."""
+        path.unlink(missing_ok=True)
+        await self._runner.setup()
+        before = os.umask(0o177)
+        try:
+            await web.UnixSite(self._runner, str(path)).start()
+        finally:
+            os.umask(before)
+
+    async def start_tcp(self, host: str, port: int) -> None:
+        """Listen on host and port."""
+        await self._runner.setup()
+        await web.TCPSite(self._runner, host, port).start()
+
+    async def stop(self) -> None:
+        """Stop listening."""
+        await self._runner.cleanup()
+
+
+def metrics_application(exposition: Callable[[], bytes]) -> web.Application:
+    """Return the application that answers /metrics, and nothing else, for Prometheus."""
+
+    async def metrics(_: web.Request) -> web.Response:
+        return web.Response(body=exposition(), content_type="text/plain", charset="utf-8")
+
+    app = web.Application()
+    app.router.add_get("/metrics", metrics)
+    return app

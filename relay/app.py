@@ -1,0 +1,290 @@
+"""The one place that builds everything and ties it together."""
+
+import asyncio
+import os
+import random
+import ssl
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+from relay import __version__
+from relay.accept import Accept, Reception
+from relay.admin.api import Desk, application
+from relay.admin.server import AdminServer, metrics_application
+from relay.clock import Clock, system_clock
+from relay.config import Settings, check
+from relay.config.settings import Listener
+from relay.delivery.client import SmtpDelivery
+from relay.events.event import Event, Kind
+from relay.events.sink import EventSink
+from relay.events.spool import Spool
+from relay.http_tracker import Tracker
+from relay.inbound.door import InboundDoor
+from relay.keystore import read_all
+from relay.log import Emit, open_log
+from relay.mail.queue_id import RANDOM_SPACE, queue_id
+from relay.metrics import Metrics
+from relay.queue.ports import StoreError
+from relay.queue.runner import Runner, Tools
+from relay.render import Keys
+from relay.render_pool import InlineRenderer, RenderPool
+from relay.resolver import Resolver
+from relay.smtp_in import Resources, SmtpServer, tls_context
+from relay.storage.sqlite import SqliteStore
+
+DRAIN = 25.0
+"""Seconds that transactions in hand have to end after SIGTERM."""
+
+SWEEP = 60.0
+"""Seconds between two rounds of housekeeping: depth for the metrics, stories older than the retention."""
+
+RESTART_NEEDED = ("server", "listeners", "storage", "tracker", "admin", "metrics", "render", "log", "resolver")
+"""Sections a reload cannot switch; the log names those that changed."""
+
+
+class App:
+    """One running relay."""
+
+    def __init__(self, settings: Settings, config: Path | None = None, *, clock: Clock = system_clock) -> None:
+        self._settings = settings
+        self._config = config
+        self._clock = clock
+        self._serial = random.SystemRandom().randrange(RANDOM_SPACE)
+        self._stack = AsyncExitStack()
+        self._healthy = True
+        self._trouble_since = 0.0
+        self._servers: dict[str, SmtpServer] = {}
+        self.broken = asyncio.Event()
+        """Set when the queue's runner ended: the process must end and be started again."""
+        self.metrics = Metrics()
+        self.log: Emit = open_log(settings.log, settings.server.data_dir)
+
+    def settings(self) -> Settings:
+        """Return the settings in force."""
+        return self._settings
+
+    def port(self, listener: str) -> int:
+        """Return the port a listener got."""
+        return self._servers[listener].port
+
+    def new_id(self, now: float) -> str:
+        """Return a queue id nobody has."""
+        self._serial += 1
+        return queue_id(now, self._serial)
+
+    async def start(self) -> None:
+        """Open everything; what was opened before a failure is closed again."""
+        settings = self._settings
+        settings.server.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        try:
+            await self._open(settings)
+        except BaseException:
+            await self._stack.aclose()
+            raise
+        self.log(
+            "server.started",
+            version=__version__,
+            listeners={name: server.port for name, server in self._servers.items()},
+            tracker=self.tracker.port if self.tracker else None,
+        )
+
+    async def _open(self, settings: Settings) -> None:
+        keys = read_all(settings, self.log)
+        self.store = await self._open_store(settings)
+        await self._start_queue(settings, keys)
+        self.tracker = await self._start_tracker(settings, keys)
+        await self._start_admin(settings)
+        self._resources = Resources(settings.server.data_dir)
+        self._stack.push_async_callback(self._stop_smtp)
+        for listener in settings.listeners:
+            self._servers[listener.name] = await self._start_smtp(listener)
+        housekeeping = asyncio.create_task(self._keep_house(), name="housekeeping")
+        self._stack.callback(housekeeping.cancel)
+
+    async def _open_store(self, settings: Settings) -> SqliteStore:
+        path = settings.sqlite_path
+        if path is None:
+            raise StoreError("storage.url: PostgreSQL needs the extra trackrelay[postgres]")
+        store = await SqliteStore.open(path, now=self._clock())
+        self._stack.push_async_callback(store.close)
+        return store
+
+    async def _start_queue(self, settings: Settings, keys: Keys) -> None:
+        self.renderer = self._make_renderer(settings, keys)
+        await self.renderer.start()
+        self._stack.push_async_callback(self.renderer.stop)
+        resolver = Resolver(settings.resolver.endpoints)
+        delivery = SmtpDelivery(self.settings, resolver)
+        self._stack.push_async_callback(delivery.close)
+        dice = random.SystemRandom()
+        self.runner = Runner(
+            Tools(
+                settings=self.settings,
+                store=self.store,
+                limits=self.store,
+                delivery=delivery,
+                renderer=self.renderer,
+                clock=self._clock,
+                jitter=lambda: dice.uniform(-1, 1),
+                new_id=self.new_id,
+                publish=self.publish,
+                watch=self,
+            )
+        )
+        recovered = await self.store.recover(self._clock(), self.runner.schedule().longest_wait)
+        if recovered:
+            self.log("queue.recovered", entries=recovered)
+        running = asyncio.create_task(self.runner.run(), name="runner")
+        running.add_done_callback(self._runner_ended)
+
+        async def stop() -> None:
+            await self.runner.stop(DRAIN)
+            await running
+
+        self._stack.push_async_callback(stop)
+
+    def _make_renderer(self, settings: Settings, keys: Keys) -> RenderPool | InlineRenderer:
+        if settings.render.workers == 0:
+            return InlineRenderer(keys)
+        return RenderPool(
+            keys,
+            workers=settings.render.workers,
+            timeout=settings.render.timeout,
+            max_memory=settings.render.max_memory,
+            on_failure=self._render_failed,
+        )
+
+    async def _start_tracker(self, settings: Settings, keys: Keys) -> Tracker | None:
+        self._keys = keys
+        self.sink = EventSink(self.store, Spool(settings.server.data_dir / "spool"), self.publish)
+        await self.sink.start()
+        self._stack.push_async_callback(self.sink.close)
+        if not settings.tracker.address:
+            return None
+        tracker = Tracker(lambda: self._keys.tokens, self.sink, checks=self._checks)
+        await tracker.start(settings.tracker.host, settings.tracker.port)
+        self._stack.push_async_callback(tracker.stop)
+        return tracker
+
+    async def _start_smtp(self, listener: Listener) -> SmtpServer:
+        accept = Accept(self.settings, self.store, self.store, self._clock, self.new_id, self.publish, self.runner.wake)
+        reception = Reception(self.settings, {"submission": accept, "inbound": InboundDoor()})
+        context: ssl.SSLContext | None = None
+        if listener.tls != "none" and listener.certificate and listener.key:
+            context = tls_context(listener.certificate, listener.key)
+        server = SmtpServer(listener, self.settings, reception, context, self.log, resources=self._resources)
+        await server.start()
+        return server
+
+    async def _stop_smtp(self) -> None:
+        await asyncio.gather(*(server.stop(DRAIN) for server in self._servers.values()))
+
+    async def _start_admin(self, settings: Settings) -> None:
+        desk = Desk(
+            office=self.store,
+            stories=self.store,
+            limits=self.store,
+            clock=self._clock,
+            publish=self.publish,
+            wake=self.runner.wake,
+            reload=self.reload,
+            status=self.status,
+            metrics=self.metrics.exposition,
+        )
+        admin = AdminServer(application(desk))
+        await admin.start_unix(settings.server.data_dir / settings.admin.socket)
+        self._stack.push_async_callback(admin.stop)
+        if settings.metrics.address:
+            exporter = AdminServer(metrics_application(self.metrics.exposition))
+            await exporter.start_tcp(settings.metrics.host, settings.metrics.port)
+            self._stack.push_async_callback(exporter.stop)
+
+    async def stop(self) -> None:
+        """Take nothing more, let transactions in hand end, write what waits, close everything."""
+        await self._stack.aclose()
+        self.log("server.stopped")
+
+    async def reload(self) -> Mapping[str, object]:
+        """Check the configuration and switch to it; keep the old one and say why on any fault."""
+        if self._config is None:
+            return {"faults": ["this server was started without a configuration file"]}
+        new, faults, warnings = await asyncio.to_thread(check, self._config, os.environ)
+        if new is None:
+            told = [str(fault) for fault in faults]
+            self.log("config.rejected", faults=told)
+            return {"faults": told}
+        for warning in warnings:
+            self.log("config.warning", warning=str(warning))
+        changed = [name for name in type(new).model_fields if getattr(new, name) != getattr(self._settings, name)]
+        restart = [name for name in changed if name in RESTART_NEEDED]
+        self._keys = read_all(new, self.log)
+        self.renderer.use(self._keys)
+        self._settings = new
+        self.runner.wake()
+        self.log("config.reloaded", changed=changed, restart_needed=restart)
+        return {"changed": changed, "restart_needed": restart}
+
+    async def status(self) -> Mapping[str, object]:
+        """Return version, health and the queue's depth."""
+        depth = await self._depth()
+        return {"version": __version__, "healthy": self._healthy, "queue": depth}
+
+    def publish(self, events: Sequence[Event]) -> None:
+        """Tell of events that are durable: one log line and one count each."""
+        for event in events:
+            self.log(
+                f"message.{event.kind.value}", queue_id=event.queue_id, recipient=event.address, **dict(event.data)
+            )
+            delay = event.data.get("delay")
+            delivered = event.kind is Kind.DELIVERED and isinstance(delay, float)
+            self.metrics.count(event.kind.value, delay if delivered and isinstance(delay, float) else None)
+
+    def unexpected(self, queue_id: str, error: BaseException) -> None:
+        """Log what an attempt raised."""
+        self.log("delivery.failed", queue_id=queue_id, error=repr(error))
+
+    def store_trouble(self, error: StoreError) -> None:
+        """Log once that the store is in trouble."""
+        if self._healthy:
+            self._healthy, self._trouble_since = False, self._clock()
+            self.metrics.store_trouble.set(1)
+            self.log("store.trouble", error=str(error), full=error.full)
+
+    def _render_failed(self, queue_id: str, reason: str) -> None:
+        self.metrics.render_failures.inc()
+        self.log("render.failed", queue_id=queue_id, reason=reason)
+
+    def _checks(self) -> Mapping[str, bool]:
+        return {"store": self._healthy}
+
+    async def _depth(self) -> Mapping[str, int]:
+        depth: dict[str, int] = {}
+        for (_, state), count in (await self.store.depth()).items():
+            depth[state.value] = depth.get(state.value, 0) + count
+        return depth
+
+    async def _keep_house(self) -> None:
+        while True:
+            try:
+                await self.store.check()
+                self.metrics.set_depth(await self._depth())
+                purged = await self.store.purge(self._clock() - self._settings.queue.retention)
+                if purged:
+                    self.log("queue.purged", messages=purged)
+                self._store_answers()
+            except StoreError as error:
+                self.store_trouble(error)
+            await asyncio.sleep(SWEEP if self._healthy else 1.0)
+
+    def _store_answers(self) -> None:
+        if not self._healthy:
+            self._healthy = True
+            self.metrics.store_trouble.set(0)
+            self.log("store.recovered", seconds=round(self._clock() - self._trouble_since, 1))
+
+    def _runner_ended(self, running: asyncio.Task[None]) -> None:
+        """A queue without its runner is a relay that only looks alive: end, and be started again."""
+        if not running.cancelled() and (error := running.exception()) is not None:
+            self.log("server.broken", error=repr(error))
+            self.broken.set()

@@ -1,0 +1,107 @@
+"""`relay serve`: the server. `relay tracker`: only its HTTP side, on another machine with the same keys."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import click
+
+from relay.app import App
+from relay.cli.client import EX_UNAVAILABLE, AdminClient
+from relay.cli.config import EX_CONFIG, config, config_option, settings_or_exit
+from relay.config import Settings
+from relay.queue.ports import StoreError
+from relay.sd_notify import sd_notify
+from relay.sign.keys import KeyFaultError
+from relay.tracker_app import TrackerApp
+
+
+@click.command()
+@config_option
+def serve(path: Path) -> None:
+    """Run the server until SIGTERM or SIGINT; SIGHUP reloads the configuration.
+
+    The first signal lets transactions in hand end, a second one ends at once.
+    """
+    settings = settings_or_exit(path)
+    sys.exit(run(settings, lambda: serve_until_told(App(settings, path))))
+
+
+@click.command()
+@config_option
+def tracker(path: Path) -> None:
+    """Run only the tracker: it needs the keys (tracker.keys) and keeps events in its spool folder."""
+    settings = settings_or_exit(path)
+    if not settings.tracker.address:
+        click.echo("relay: tracker.address is empty: there is nothing to run", err=True)
+        sys.exit(EX_CONFIG)
+    sys.exit(run(settings, lambda: serve_until_told(TrackerApp(settings, path))))
+
+
+@config.command("reload")
+@config_option
+def reload_command(path: Path) -> None:
+    """Have the running server check its configuration and switch to it; on any fault it keeps the old one."""
+    result = AdminClient(path).post("/reload", allowed=(409,))
+    if faults := result.get("faults"):
+        for fault in faults:
+            click.echo(fault, err=True)
+        click.echo("relay: the server keeps its old settings", err=True)
+        sys.exit(EX_CONFIG)
+    click.echo("reloaded: " + (", ".join(result["changed"]) or "nothing changed"))
+    if result["restart_needed"]:
+        click.echo("these hold only after a restart: " + ", ".join(result["restart_needed"]))
+
+
+def run(settings: Settings, main: Callable[[], Coroutine[Any, Any, int]]) -> int:
+    """Run the coroutine on uvloop where it is wanted and there, else on asyncio."""
+    if settings.server.event_loop != "asyncio":
+        try:
+            import uvloop
+        except ImportError:
+            if settings.server.event_loop == "uvloop":
+                click.echo('relay: server.event_loop is "uvloop", which is not installed', err=True)
+                return EX_CONFIG
+        else:
+            return uvloop.run(main())
+    return asyncio.run(main())
+
+
+async def serve_until_told(app: App | TrackerApp) -> int:
+    """Start, wait for a signal, stop; return the exit code."""
+    os.umask(0o077)
+    told = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def on_signal(number: signal.Signals) -> None:
+        if told.is_set():
+            os._exit(128 + number)
+        app.log("server.stopping", signal=number.name)
+        told.set()
+
+    try:
+        await app.start()
+    except (StoreError, KeyFaultError) as error:
+        click.echo(f"relay: {error}", err=True)
+        return EX_UNAVAILABLE
+    except OSError as error:
+        click.echo(f"relay: cannot start: {error}", err=True)
+        return EX_UNAVAILABLE
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_signal, number)
+    reloads: set[asyncio.Task[Any]] = set()
+    loop.add_signal_handler(signal.SIGHUP, lambda: reloads.add(asyncio.ensure_future(app.reload())))
+    sd_notify("READY=1")
+    broken = asyncio.ensure_future(app.broken.wait())
+    waiting = asyncio.ensure_future(told.wait())
+    await asyncio.wait((waiting, broken), return_when=asyncio.FIRST_COMPLETED)
+    sd_notify("STOPPING=1")
+    failed = app.broken.is_set()
+    for task in (waiting, broken):
+        task.cancel()
+    await app.stop()
+    return EX_UNAVAILABLE if failed else 0

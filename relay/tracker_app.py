@@ -1,0 +1,53 @@
+"""The tracker alone: on another machine, with nothing but the keys and a spool folder."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from relay.config import Settings
+from relay.events.event import Event
+from relay.events.sink import EventSink
+from relay.events.spool import Spool
+from relay.http_tracker import Tracker
+from relay.keystore import read_keyring
+from relay.log import Emit, open_log
+
+
+class TrackerApp:
+    """One running tracker. Its spool files are carried to the relay's own spool folder, which takes them in."""
+
+    def __init__(self, settings: Settings, config: Path) -> None:
+        self._settings = settings
+        self._config = config
+        self.log: Emit = open_log(settings.log, settings.server.data_dir)
+        self.broken = asyncio.Event()
+
+    async def start(self) -> None:
+        """Open spool and listener."""
+        settings = self._settings
+        settings.server.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._keyring = read_keyring(settings, self.log)
+        self._sink = EventSink(None, Spool(settings.server.data_dir / "spool"), self.publish)
+        await self._sink.start()
+        self.tracker = Tracker(lambda: self._keyring, self._sink)
+        await self.tracker.start(settings.tracker.host, settings.tracker.port)
+        self.log("server.started", listeners={}, tracker=self.tracker.port)
+
+    async def stop(self) -> None:
+        """Answer what was asked, write what waits, close."""
+        await self.tracker.stop()
+        await self._sink.close()
+        self.log("server.stopped")
+
+    async def reload(self) -> Mapping[str, object]:
+        """A tracker has nothing to reload but its process."""
+        told = [f"{self._config}: restart `relay tracker` to use new settings"]
+        self.log("config.rejected", faults=told)
+        return {"faults": told}
+
+    def publish(self, events: Sequence[Event]) -> None:
+        """Log events that are on disk."""
+        for event in events:
+            self.log(
+                f"message.{event.kind.value}", queue_id=event.queue_id, recipient=event.address, **dict(event.data)
+            )
