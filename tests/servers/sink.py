@@ -279,14 +279,14 @@ class _Conversation:
         await self.answer("QUIT", "221 2.0.0 bye")
 
     async def answer(self, moment: str, right: str) -> bool:
-        """Do what was asked for at this moment; return whether what was said lets things go on."""
+        """Do what was asked for at this moment; return whether what was said means what is right."""
         action = self.sink.action(moment)
         match action:
             case Say():
                 await self.say(action.octets)
                 if action.drop:
                     raise _Closed
-                return action.octets[:1] in (b"2", b"3")
+                return action.octets[:1] == right[:1].encode()
             case Drop():
                 raise _Closed
             case Reset():
@@ -300,7 +300,7 @@ class _Conversation:
                 for octet in f"{text}\r\n".encode():
                     await self.say(bytes([octet]))
                     await asyncio.sleep(0)
-                return text[:1] in ("2", "3")
+                return text[:1] == right[:1]
             case Wait(seconds):
                 await asyncio.sleep(seconds)
         if right:
