@@ -1,4 +1,4 @@
-"""DNS as mail needs it: MX (RFC 5321 section 5.1, RFC 7505), addresses, TXT and CNAME, with every answer a value.
+"""DNS as mail needs it: MX (RFC 5321 section 5.1, RFC 7505), addresses, TXT, CNAME and PTR, every answer a value.
 
 Answers are cached for their TTL, negative ones too (RFC 2308), and identical questions in flight share one query.
 What DNS could not answer in time is a `TemporaryFailure`, never a guess.
@@ -17,8 +17,10 @@ import dns.name
 import dns.nameserver
 import dns.rdatatype
 import dns.resolver
+import dns.reversename
 from dns.rdtypes.ANY.CNAME import CNAME
 from dns.rdtypes.ANY.MX import MX
+from dns.rdtypes.ANY.PTR import PTR
 from dns.rdtypes.ANY.TXT import TXT
 from dns.rdtypes.IN.A import A
 from dns.rdtypes.IN.AAAA import AAAA
@@ -64,6 +66,13 @@ class Alias:
 
 
 @dataclass(frozen=True, slots=True)
+class Names:
+    """The names an address has in the reverse tree, at least one, without the final dot (RFC 1035 section 3.5)."""
+
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class NullMx:
     """The domain says that it takes no mail (RFC 7505)."""
 
@@ -90,6 +99,7 @@ MxAnswer = Hosts | NullMx | NoSuchDomain | TemporaryFailure
 AddressAnswer = Addresses | Negative
 TextAnswer = Texts | Negative
 AliasAnswer = Alias | Negative
+NamesAnswer = Names | Negative
 
 Shuffle = Callable[[list[MxHost]], None]
 _Lookup = dns.resolver.Answer | Negative
@@ -169,6 +179,13 @@ class Resolver:
         if not isinstance(answer, dns.resolver.Answer):
             return answer
         return next((Alias(_bare(data.target)) for data in answer if isinstance(data, CNAME)), NoRecords())
+
+    async def ptr(self, address: IPAddress) -> NamesAnswer:
+        """Return the names the reverse tree gives an address."""
+        answer = await self._ask(dns.reversename.from_address(str(address)).to_text(), "PTR")
+        if not isinstance(answer, dns.resolver.Answer):
+            return answer
+        return Names(tuple(_bare(data.target) for data in answer if isinstance(data, PTR)))
 
     async def _ask(self, text: str, kind: str) -> _Lookup:
         """Ask, or join the same question on its way. A cancelled asker leaves the query to the others."""
