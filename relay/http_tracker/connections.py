@@ -26,7 +26,7 @@ MAX_FIELDS = 64
 MAX_UNANSWERED = 64 * 1024
 """Octets after which a client that got no answer is not read any further."""
 LINGERING_TIME = 1.0
-"""Seconds in which a body nobody wanted is still read, so that the answer is not lost with it."""
+"""Seconds a connection that is about to end still has, so that an answer on its way is not lost."""
 
 Answer = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
@@ -97,18 +97,20 @@ class Book:
 class Connection(web.RequestHandler):
     """A connection that is in the book, and whose errors are answered in the tracker's own words."""
 
-    __slots__ = ("_book", "_unanswered", "client", "group")
+    __slots__ = ("_book", "_socket", "_unanswered", "client", "group")
 
     def __init__(self, server: "Server", **options: Any) -> None:
         super().__init__(server, **options)
         self._book = server.book
         self._unanswered = 0
+        self._socket: asyncio.Transport | None = None
         self.client = ""
         self.group = ""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Enter the connection into the book."""
         super().connection_made(transport)
+        self._socket = self.transport
         peer = transport.get_extra_info("peername")
         self.client = str(peer[0]) if isinstance(peer, tuple) else ""
         self.group = _group(self.client)
@@ -128,10 +130,10 @@ class Connection(web.RequestHandler):
         super().data_received(data)
 
     def eof_received(self) -> bool:  # type: ignore[override]  # aiohttp always closes at once
-        """Let a client that has ended its side still get the answers it asked for (RFC 9112 section 9.6)."""
+        """Give a client that has ended its side time to get the answers it asked for (RFC 9112 section 9.6)."""
         idle = self._waiter is not None and not self._waiter.done()
         if not idle:
-            self.close()
+            self._loop.call_later(LINGERING_TIME, self.force_close)
         return not idle
 
     def answered(self) -> None:
@@ -141,10 +143,9 @@ class Connection(web.RequestHandler):
 
     def cut(self) -> None:
         """End the connection at once, whatever is still to be written."""
-        transport = self.transport
         self.force_close()
-        if transport is not None:
-            transport.abort()
+        if self._socket is not None:
+            self._socket.abort()
 
     def handle_error(
         self,
@@ -156,16 +157,16 @@ class Connection(web.RequestHandler):
         """Answer a request that cannot be read, or whose answer failed, without repeating anything of it."""
         match exc:
             case LineTooLong() if exc.args[1] == MAX_TARGET:
-                answer = plain(414, "The address is too long.")
+                answer = plain(414, "The address is too long.", Connection="close")
             case LineTooLong():
-                answer = plain(431, "A header field is too long.")
+                answer = plain(431, "A header field is too long.", Connection="close")
             case HttpProcessingError() | web.RequestPayloadError():
-                answer = plain(400, "This is not a valid HTTP request.")
+                answer = plain(400, "This is not a valid HTTP request.", Connection="close")
             case ConnectionError():
-                answer = plain(400, "The connection was lost.")
+                answer = plain(400, "The connection was lost.", Connection="close")
             case _:
                 self.logger.error("the tracker failed to answer a %s request: %r", request.method, exc, exc_info=exc)
-                answer = plain(status, "Something went wrong here.")
+                answer = plain(status, "Something went wrong here.", Connection="close")
         answer.force_close()
         return answer
 

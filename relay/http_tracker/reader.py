@@ -29,7 +29,7 @@ _AGENTS = (
     ("preview", r"facebookexternalhit|Slackbot|TelegramBot|WhatsApp|Discordbot|LinkedInBot|Twitterbot|vkShare"),
     ("library", r"^(?:python-|curl/|Wget/|Go-http-client|Java/|okhttp|axios|node-fetch|undici|libwww-perl|Ruby"
      r"|Apache-HttpClient|PHP|aiohttp|httpx|PostmanRuntime|Python/|Faraday|RestSharp|Dart/)"),
-    ("bot", r"bot\b|bot/|crawl|spider|scan(?:ner)?\b|monitor|HeadlessChrome|PhantomJS|Puppeteer|Playwright|preview"),
+    ("bot", r"(?<!cu)bot\b|crawl|spider|scan(?:ner)?\b|monitor|HeadlessChrome|PhantomJS|Puppeteer|Playwright|preview"),
 )  # fmt: skip
 _AGENT = re.compile("|".join(f"({pattern})" for _, pattern in _AGENTS), re.IGNORECASE)
 

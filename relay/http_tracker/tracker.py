@@ -31,8 +31,6 @@ from relay.rewrite.tokens import Keyring, Kind, Token, verify_token
 
 MAX_BODY = 4096
 """Octets of the body of an unsubscribe request."""
-_SWEEP = 1.0
-"""Seconds between two looks for connections whose time is over."""
 
 
 class Tracker:
@@ -94,7 +92,7 @@ class Tracker:
     async def _sweep(self, server: Server) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            await asyncio.sleep(_SWEEP)
+            await asyncio.sleep(self._limits.patience / 10)
             server.book.cut_overdue(loop.time())
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
