@@ -157,8 +157,8 @@ class _Opening:
                 return reply if self._step != "AUTH" else Reply(454, "4.7.0", f"AUTH was refused: {reply}")
             case aiosmtplib.SMTPResponseException(message=text):
                 return Reply(451, "4.5.0", f"no sense in the reply to {self._step}: {_clean(text)[:200]}")
-            case _ if self._step == "STARTTLS" or isinstance(error, ssl.SSLError):
-                return Reply(451, "4.7.5", f"TLS failed: {_clean(str(error))}")
+            case _ if self._step == "STARTTLS" or isinstance(error.__cause__, ssl.SSLError):
+                return Reply(451, "4.7.5", f"TLS failed: {_clean(str(error.__cause__ or error))}")
             case TimeoutError():
                 seconds = self._manner.patience.command
                 return Reply(451, "4.4.2", f"{self._step} took longer than {seconds:g} s")

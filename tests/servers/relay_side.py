@@ -11,7 +11,7 @@ from relay.resolver import Resolver
 from tests.servers.dns_server import DnsServer
 
 LOOPBACK = ["127.0.0.0/8", "::1/128"]
-QUICK = {"connect_timeout": "2s", "command_timeout": "300ms", "data_timeout": "300ms"}
+QUICK: dict[str, Any] = {"connect_timeout": "2s", "command_timeout": "300ms", "data_timeout": "300ms"}
 """Timeouts short enough to be waited for."""
 
 
