@@ -14,6 +14,7 @@ LINE_LIMIT = 998
 """Octets a line may have without its CRLF (RFC 5321 section 4.5.3.1.6)."""
 
 QP_LINE = 76
+_PADDED_BREAK = re.compile(rb"=[ \t]++\r\n")
 _UNSAFE = re.compile(rb"[^ -<>-~]")
 BASE64_LINE = 76
 
@@ -41,29 +42,32 @@ def _decode_base64(body: bytes) -> bytes | None:
 
 
 class QuotedPrintable:
-    """A quoted-printable body, and the way from its decoded bytes back to the encoded ones."""
+    """A quoted-printable body, and the way from its decoded bytes back to the encoded ones.
 
-    __slots__ = ("_decoded_starts", "_encoded_starts", "_lines", "decoded")
+    White space at the end of a line, which transports may have added (RFC 2045 section 6.7 rule 3), is decoded like
+    any other; who inserts text must not put it behind such white space.
+    """
+
+    __slots__ = ("_body", "_clean", "_decoded_starts", "_encoded_starts", "decoded")
 
     def __init__(self, body: bytes) -> None:
-        lines = body.split(b"\r\n")
-        self._encoded_starts = [0, *accumulate(len(line) + 2 for line in lines)]
-        if b" \r\n" in body or b"\t\r\n" in body or body.endswith((b" ", b"\t")):
-            lines = [line.rstrip(b" \t") for line in lines]
-            body = b"\r\n".join(lines)
-        self._lines = lines
-        sizes = [_decoded_size(line) for line in lines]
-        if lines[-1][-1:] != b"=":
-            sizes[-1] -= 2
-        self._decoded_starts = [0, *accumulate(sizes)]
-        self.decoded = self._decode(body)
+        self._body = body
+        self._clean = body.removesuffix(b"=")
+        self._encoded_starts: list[int] = []
+        self._decoded_starts: list[int] = []
+        self.decoded = self._decode()
+        if self.decoded is None and _PADDED_BREAK.search(self._clean) is not None:
+            self._clean = _PADDED_BREAK.sub(b"=\r\n", self._clean)
+            self.decoded = self._decode()
 
-    def _decode(self, body: bytes) -> bytes | None:
-        """Decode; a wrong escape makes the result longer than the lines promise, and bare line ends are refused."""
-        if b"=\n" in body or body.count(b"=\r") != body.count(b"=\r\n"):
+    def _decode(self) -> bytes | None:
+        """Decode; a wrong escape makes the result longer than its escapes promise, and bare line ends are refused."""
+        clean = self._clean
+        decoded = binascii.a2b_qp(clean)
+        breaks = clean.count(b"=\r\n")
+        if len(decoded) != len(clean) - 2 * clean.count(b"=") - breaks:
             return None
-        decoded = binascii.a2b_qp(body)
-        return decoded if len(decoded) == self._decoded_starts[-1] else None
+        return None if b"=\n" in clean or clean.count(b"=\r") != breaks or b"\0" in clean else decoded
 
     def start_of(self, offset: int) -> int:
         """Return where the encoding of the decoded byte at `offset` begins, behind any soft line break."""
@@ -74,30 +78,24 @@ class QuotedPrintable:
         return self._locate(offset - 1)[1] if offset else 0
 
     def _locate(self, offset: int) -> tuple[int, int]:
-        number = min(bisect_right(self._decoded_starts, offset), len(self._lines)) - 1
-        line, start = self._lines[number], self._encoded_starts[number]
-        wanted = offset - self._decoded_starts[number]
-        at = 0
-        while True:
-            escape = line.find(b"=", at)
-            plain = (len(line) if escape < 0 else escape) - at
-            if wanted < plain:
-                return start + at + wanted, start + at + wanted + 1
-            wanted -= plain
-            if escape < 0:
-                at = self._encoded_starts[number + 1] - 2 + wanted
-                return at, at + 1
+        if not self._encoded_starts:
+            self._index_lines()
+        line = min(bisect_right(self._decoded_starts, offset), len(self._encoded_starts) - 1) - 1
+        at, end = self._encoded_starts[line], self._encoded_starts[line + 1]
+        wanted = offset - self._decoded_starts[line]
+        while (escape := self._body.find(b"=", at, end)) >= 0 and wanted >= escape - at:
+            wanted -= escape - at
             if wanted == 0:
-                return start + escape, start + escape + 3
+                return escape, escape + 3
             at = escape + 3
             wanted -= 1
+        return at + wanted, at + wanted + 1
 
-
-def _decoded_size(line: bytes) -> int:
-    """Return how many bytes a line without trailing white space decodes to, its line end included."""
-    if line[-1:] == b"=":
-        return len(line) + 1 - 2 * line.count(b"=")
-    return len(line) + 2 - 2 * line.count(b"=")
+    def _index_lines(self) -> None:
+        """Find where each line starts, encoded and decoded; NUL, which is never in the body, marks where they end."""
+        marked = binascii.a2b_qp(self._clean.replace(b"\n", b"\n\0"))
+        self._encoded_starts = list(accumulate((len(line) + 1 for line in self._body.split(b"\n")), initial=0))
+        self._decoded_starts = list(accumulate(map(len, marked.split(b"\0")), initial=0))
 
 
 def quote(text: bytes, column: int, rest: int) -> tuple[bytes, int]:

@@ -23,13 +23,23 @@ COMMENT = rb"<!--(?>-?>|(?:[^-]++|-(?!-!?>))*+--!?>)"
 _BOGUS_COMMENT = rb"<(?:!(?!--)|\?|/(?![a-z]))[^>]*+>"
 _STRAY = rb"<(?![a-z/!?])"
 
+_NAME_AND_VALUE = re.compile(
+    rb"[\t\n\f\r /]*+("
+    + _ATTRIBUTE_NAME
+    + rb")(?:"
+    + _WS
+    + rb"*+="
+    + _WS
+    + rb"""*+(?:"([^"]*+)"|'([^']*+)'|([^\t\n\f\r >"'][^\t\n\f\r >]*+))?)?"""
+)
 _TAG = re.compile(rb"<(/?" + _NAME + rb")" + ATTRIBUTES + rb">")
 _COMMENT = re.compile(COMMENT)
 _HIDING_END = re.compile(rb"<!\[endif\][\t\n\f\r ]*+--!?>")
 _CDATA = b"<![cdata["
 
-_RAW_TEXT = (b"style", b"script", b"title", b"textarea", b"xmp", b"iframe", b"noembed", b"noframes")
+_RAW_TEXT = (b"style", b"script", b"title", b"textarea", b"xmp", b"iframe", b"noembed", b"noframes", b"plaintext")
 _RAW_END = {name: re.compile(rb"</" + name + _NAME_ENDS) for name in _RAW_TEXT}
+_FOREIGN = frozenset({b"svg", b"math"})
 _SCRIPT = re.compile(rb"<!--|-->|</?script" + _NAME_ENDS)
 
 _BREAKS_OUT = frozenset(
@@ -44,7 +54,7 @@ _STRUCTURE = (
     rb"/?(?:a|a(?:pplet|udio)|b(?:ody|utton)|d(?:etails|ialog)|marquee|noscript|object|picture|"
     rb"s(?:elect|vg)|t(?:able|emplate)|video|math|html)|frameset"
 )
-_RAW = rb"plaintext|" + rb"|".join(_RAW_TEXT)
+_RAW = rb"|".join(_RAW_TEXT)
 
 
 class Tag(NamedTuple):
@@ -65,14 +75,16 @@ END = b""
 CONDITIONAL = b"!--"
 
 
-def _passing(names: bytes) -> re.Pattern[bytes]:
-    """Return the expression that passes over everything but tags of these names and conditional comments."""
+def _reaching(names: bytes) -> re.Pattern[bytes]:
+    """Return the expression that passes over all that is not asked for, and then takes a tag of these names if it can.
+
+    It stops before conditional comments and before what is never completed.
+    """
     wanted = rb"(?:" + names + rb")" + _NAME_ENDS
     other_tag = rb"<(?!" + wanted + rb")/?" + _NAME + ATTRIBUTES + rb">"
     plain_comment = rb"(?!<!--" + _WS + rb"*+\[if)" + COMMENT
-    return re.compile(
-        rb"(?>[^<]++|" + other_tag + rb"|" + plain_comment + rb"|" + _BOGUS_COMMENT + rb"|" + _STRAY + rb")*+"
-    )
+    passed = rb"(?>[^<]++|" + other_tag + rb"|" + plain_comment + rb"|" + _BOGUS_COMMENT + rb"|" + _STRAY + rb")*+"
+    return re.compile(passed + rb"(?:<(/?" + _NAME + rb")" + ATTRIBUTES + rb">)?")
 
 
 _HEAD = re.compile(
@@ -90,14 +102,14 @@ _HEAD = re.compile(
     + ATTRIBUTES
     + rb">)*+"
 )
-_PASS_MAIL = _passing(_LINKS + rb"|" + _STRUCTURE + rb"|" + _RAW)
-_PASS_MAIL_AND_IMAGES = _passing(_LINKS + rb"|ima?ge?|" + _STRUCTURE + rb"|" + _RAW)
-_PASS_OFFICE = _passing(_LINKS + rb"|v:[^\t\n\f\r />]*+|svg|math|" + _RAW)
+_REACH_MAIL = _reaching(_LINKS + rb"|" + _STRUCTURE + rb"|" + _RAW)
+_REACH_MAIL_AND_IMAGES = _reaching(_LINKS + rb"|ima?ge?|" + _STRUCTURE + rb"|" + _RAW)
+_REACH_OFFICE = _reaching(_LINKS + rb"|v:[^\t\n\f\r />]*+|svg|math|" + _RAW)
 
 
 def tags(lower: bytes, *, images: bool = False) -> Iterator[Tag]:
     """Yield the links, the tags that matter to where a pixel may stand, conditional comments, and last the end."""
-    return _tags(lower, 0, len(lower), _PASS_MAIL_AND_IMAGES if images else _PASS_MAIL)
+    return _tags(lower, 0, len(lower), _REACH_MAIL_AND_IMAGES if images else _REACH_MAIL)
 
 
 def office_tags(lower: bytes, comment: Tag) -> Iterator[Tag]:
@@ -109,18 +121,25 @@ def office_tags(lower: bytes, comment: Tag) -> Iterator[Tag]:
     text_end = lower.rfind(b"<![endif]", condition_end, comment.end)
     hides = condition_end and text_end >= 0 and _HIDING_END.fullmatch(lower, text_end, comment.end) is not None
     if hides and lower.find(b"href", condition_end, text_end) >= 0:
-        for tag in _tags(lower, condition_end, text_end, _PASS_OFFICE):
+        for tag in _tags(lower, condition_end, text_end, _REACH_OFFICE):
             if tag.name != END:
                 yield tag
 
 
-def _tags(lower: bytes, start: int, end: int, passing: re.Pattern[bytes]) -> Iterator[Tag]:
+def attributes(lower: bytes, tag: Tag) -> Iterator[tuple[bytes, bytes]]:
+    """Yield the attributes of a tag as (name, value), the value without its quotes and undecoded."""
+    at = tag.attributes
+    while (found := _NAME_AND_VALUE.match(lower, at, tag.end)) is not None:
+        yield found[1], found[2] or found[3] or found[4] or b""
+        at = found.end()
+
+
+def _tags(lower: bytes, start: int, end: int, reaching: re.Pattern[bytes]) -> Iterator[Tag]:
     at = start
-    while True:
-        passed = passing.match(lower, at, end)
-        at = start if passed is None else passed.end()
-        found = _TAG.match(lower, at, end)
-        if found is None:
+    while (found := reaching.match(lower, at, end)) is not None:
+        name = found[1]
+        if name is None:
+            at = found.end()
             comment = _COMMENT.match(lower, at, end)
             if comment is None:
                 yield Tag(END, at, at, end)
@@ -128,18 +147,17 @@ def _tags(lower: bytes, start: int, end: int, passing: re.Pattern[bytes]) -> Ite
             yield Tag(CONDITIONAL, at, at + 4, comment.end())
             at = comment.end()
             continue
-        name = found[1]
-        tag = Tag(name, at, found.end(1), found.end())
-        at = tag.end
-        if name in _RAW_END or name == b"plaintext":
-            at = _raw_end(lower, name, tag.end, end)
+        named_at, named_to = found.span(1)
+        at = found.end()
+        if name in _RAW_END:
+            at = _raw_end(lower, name, at, end)
             if at < 0:
-                yield Tag(END, tag.start, tag.start, end)
+                yield Tag(END, named_at - 1, named_at - 1, end)
                 return
             continue
-        yield tag
-        if name in (b"svg", b"math") and not _closes_itself(found[0]):
-            inside = _foreign_end(lower, tag.end, end)
+        yield Tag(name, named_at - 1, named_to, at)
+        if name in _FOREIGN and not _closes_itself(lower[named_to:at]):
+            inside = _foreign_end(lower, at, end)
             at = inside.end
             yield inside
             if inside.name == END:
@@ -211,7 +229,7 @@ def _foreign_end(lower: bytes, at: int, end: int) -> Tag:
             depth -= 1
             if depth == 0:
                 return Tag(name, at, found.end(1), found.end())
-        elif name in (b"svg", b"math"):
+        elif name in _FOREIGN:
             depth += not _closes_itself(found[0])
         elif _breaks_out(name, found[0]):
             return Tag(b"svg" if integrated else b"/svg", at, at, at)

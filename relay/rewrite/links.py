@@ -2,12 +2,13 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from relay.rewrite.domains import registrable
 from relay.rewrite.entities import decode_attribute
-from relay.rewrite.html import ATTRIBUTES, CONDITIONAL, Tag, office_tags
+from relay.rewrite.html import ATTRIBUTES, CONDITIONAL, Tag, attributes, office_tags
 from relay.rewrite.sensitive import is_sensitive
 from relay.rewrite.tracking import Tracking
 from relay.rewrite.visible import shown_host
@@ -27,8 +28,7 @@ class Reason(StrEnum):
     VISIBLE_URL = "its visible text is a URL of another domain"
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(NamedTuple):
     """One link: the range of its URL in the decoded text, where it goes, and why it is tracked or not."""
 
     start: int
@@ -39,16 +39,12 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What decides about the links of one message."""
+    """What decides about the links of one message; `base` is the tracking base URL in lower case."""
 
     tracking: Tracking
     unsubscribe_urls: frozenset[str] = frozenset()
-    tracker_host: str = field(default="")
-
-    @property
-    def checks_text(self) -> bool:
-        """Whether the visible text of a link matters."""
-        return self.tracking.skip_visible_urls
+    base: str = ""
+    tracker_domain: str = ""
 
 
 _WS = rb"[\t\n\f\r ]"
@@ -61,15 +57,11 @@ _HREF = re.compile(
     + _WS
     + rb"""*+(?:"([^"]*+)"|'([^']*+)'|([^\t\n\f\r >"'][^\t\n\f\r >]*+))"""
 )
-_OPT_OUT = re.compile(
-    rb"[\t\n\f\r /\"'](?:data-relay-track|clicktracking|data-msys-clicktrack)"
-    + _WS
-    + rb"*+="
-    + _WS
-    + rb"*+[\"']?(?:off|false|no|0)[\t\n\f\r />\"']"
-    rb"|[\t\n\f\r /\"'](?:data-pm-no-track|ses:no-track|data-no-track|disable-tracking|mc:disable-tracking)"
-    rb"(?=[\t\n\f\r />=])(?!" + _WS + rb"*+=" + _WS + rb"*+[\"']?(?:false|0)[\t\n\f\r />\"'])"
+_SWITCHES = frozenset({b"data-relay-track", b"clicktracking", b"data-msys-clicktrack"})
+_MARKS = frozenset(
+    {b"data-pm-no-track", b"ses:no-track", b"data-no-track", b"disable-tracking", b"mc:disable-tracking"}
 )
+_OFF = frozenset({b"off", b"false", b"no", b"0"})
 
 _OUTER = "".join(map(chr, range(0x21)))
 _INNER = re.compile(r"[\t\n\r]")
@@ -83,8 +75,9 @@ _PLAIN = re.compile(
 
 def rules(tracking: Tracking, unsubscribe_urls: frozenset[str]) -> Rules:
     """Return the rules of a message with these switches and List-Unsubscribe URLs."""
-    match = _PLAIN.fullmatch(tracking.base_url)
-    return Rules(tracking, unsubscribe_urls, "" if match is None else match["host"])
+    base = tracking.base_url.rstrip("/").lower()
+    match = _PLAIN.fullmatch(base)
+    return Rules(tracking, unsubscribe_urls, base, "" if match is None else registrable(match["host"]))
 
 
 def links(html: bytes, lower: bytes, seen: list[Tag], rule: Rules) -> Iterator[Found]:
@@ -112,12 +105,19 @@ def _link(html: bytes, lower: bytes, tag: Tag, text_end: int, rule: Rules) -> It
         return
     start, end = found.span(found.lastindex)
     value = decode_attribute(html[start:end].decode("latin-1"))
-    opted_out = lower.find(b"track", tag.attributes, tag.end) >= 0 and _OPT_OUT.search(lower, tag.attributes, tag.end)
-    text = html[tag.end : text_end] if rule.checks_text and text_end > tag.end else b""
+    text = html[tag.end : text_end] if rule.tracking.skip_visible_urls and text_end > tag.end else b""
     target, reason = judge(value, rule, text)
-    if opted_out and reason is Reason.TRACKED:
+    if reason is Reason.TRACKED and lower.find(b"track", tag.attributes, tag.end) >= 0 and _opts_out(lower, tag):
         reason = Reason.OPTED_OUT
     yield Found(start, end, target, reason)
+
+
+def _opts_out(lower: bytes, tag: Tag) -> bool:
+    """Tell whether an attribute of the tag asks not to track it: ours, or one of those other services know."""
+    return any(
+        (name in _SWITCHES and value.strip() in _OFF) or (name in _MARKS and value.strip() not in _OFF)
+        for name, value in attributes(lower, tag)
+    )
 
 
 def judge(value: str, rule: Rules, text: bytes = b"") -> tuple[str, Reason]:
@@ -126,24 +126,24 @@ def judge(value: str, rule: Rules, text: bytes = b"") -> tuple[str, Reason]:
     White space around the value and line ends inside are what browsers drop, so they are no part of the target;
     any other repair is left to the browser. `text` is the HTML the reader sees as the link.
     """
-    target = value.strip(_OUTER)
-    if _SCHEME.match(target) is None:
-        return value, Reason.NOT_HTTP
-    target = _INNER.sub("", target)
+    target = value
     plain = _PLAIN.fullmatch(target)
     if plain is None:
-        return value, Reason.NOT_PLAIN
-    host = plain["host"].lower()
-    base = rule.tracking.base_url.rstrip("/")
-    if target[: len(base)].lower() == base.lower() and target[len(base) : len(base) + 1] in ("", "/", "?", "#"):
+        target = _INNER.sub("", value.strip(_OUTER))
+        plain = _PLAIN.fullmatch(target)
+        if plain is None:
+            return value, Reason.NOT_PLAIN if _SCHEME.match(target) else Reason.NOT_HTTP
+    base = rule.base
+    if target[: len(base)].lower() == base and target[len(base) : len(base) + 1] in ("", "/", "?", "#"):
         return target, Reason.ALREADY_TRACKED
     if target in rule.unsubscribe_urls:
         return target, Reason.UNSUBSCRIBE
-    if is_excluded(host, rule.tracking.exclude_hosts):
+    tracking = rule.tracking
+    if tracking.exclude_hosts and is_excluded(plain["host"].lower(), tracking.exclude_hosts):
         return target, Reason.EXCLUDED_HOST
-    if rule.tracking.skip_sensitive and is_sensitive(target):
+    if tracking.skip_sensitive and is_sensitive(target):
         return target, Reason.SENSITIVE
-    if text and (shown := shown_host(text)) and registrable(shown) != registrable(rule.tracker_host):
+    if text and (shown := shown_host(text)) and registrable(shown) != rule.tracker_domain:
         return target, Reason.VISIBLE_URL
     return target, Reason.TRACKED
 

@@ -50,9 +50,9 @@ class _Open:
 def pixel_position(lower: bytes, seen: Iterable[Tag], where: str) -> int | None:
     """Return the offset for the pixel in a lower-cased HTML text with these tags; None when there is no good place.
 
-    At the end: before the last `</body>`, else before the last `</html>`, else before the trailing line end; and when
-    a fragile element is still open there, before the outermost one. At the start: right behind `<body>`, else before
-    the first content.
+    At the end: before the last `</body>`, else the last `</html>`, else the trailing white space; and when a fragile
+    element is still open there, before the outermost one. At the start: right behind `<body>`, else before the first
+    content.
     """
     start = content_start(lower)
     is_open = _Open()
@@ -60,10 +60,10 @@ def pixel_position(lower: bytes, seen: Iterable[Tag], where: str) -> int | None:
     limit = len(lower)
     for tag in seen:
         name = tag.name
-        if name == b"frameset":
-            return None
         if name in _FRAGILE:
             is_open.opened(name, tag.start)
+        elif name == b"frameset":
+            return None
         elif name in (b"/body", b"/html"):
             candidates[name] = -1 if is_open.elements else tag.start
         elif name == b"body" and tag.start == start:
@@ -84,8 +84,8 @@ def pixel_position(lower: bytes, seen: Iterable[Tag], where: str) -> int | None:
 
 
 def _text_end(lower: bytes, limit: int) -> int:
-    """Return the end of the text before its trailing line ends, which a `<pre>` right before them swallows."""
-    end = len(lower[:limit].rstrip(b"\r\n"))
+    """Return the end of the text before its trailing white space, whose line end a `<pre>` right before swallows."""
+    end = len(lower[:limit].rstrip(b"\r\n\t "))
     swallowed = _KEEPS_FIRST_NEWLINE_OUT.search(lower, max(0, end - _NEAR), end)
     return end if swallowed is None else limit
 

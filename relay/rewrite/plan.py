@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from relay.rewrite.coding import BASE64, QUOTED_PRINTABLE, QuotedPrintable, decode
 from relay.rewrite.html import Tag, tags
@@ -16,8 +17,7 @@ _TEXT_URL = re.compile(rb"(?<![\w@.])https?://[^\s<>\"'\x00-\x20\x7f-\xff]+", re
 _USABLE_BASE = re.compile(r"https?://[\w.:\[\]/~-]+", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
-class LinkDecision:
+class LinkDecision(NamedTuple):
     """What became of one link: the part it is in, where it goes, and the URL that stands there now, "" if its own."""
 
     part: str
@@ -27,8 +27,7 @@ class LinkDecision:
     url: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Splice:
+class Splice(NamedTuple):
     """A range to be replaced: by the tracking URL of `target`, or by the pixel when there is none."""
 
     start: int
@@ -192,5 +191,5 @@ def _encoded(text: _Text, splices: list[Splice]) -> PartPlan:
     for splice in splices:
         end = part.body + text.quoted.end_of(splice.end)
         start = end if splice.start == splice.end else part.body + text.quoted.start_of(splice.start)
-        moved.append(replace(splice, start=start, end=end))
+        moved.append(Splice(start, end, splice.target))
     return PartPlan(part, tuple(moved))
