@@ -1,0 +1,137 @@
+"""A whole relay in a process of its own, as a sysadmin would run it."""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import sys
+import tomllib
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+READY_SECONDS = 20.0
+
+
+def free_port() -> int:
+    """Return a TCP port that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class RelayProcess:
+    """`relay serve` over a folder; started and stopped as often as a test wants.
+
+    `more` is TOML added to a configuration that hands everything to the provider `sink` at `sink_port`.
+    """
+
+    def __init__(self, folder: Path, sink_port: int, more: str = "") -> None:
+        self.folder = folder
+        self.port = free_port()
+        self.tracker_port = free_port()
+        self.config = folder / "relay.toml"
+        self.log_file = folder / "relay.log"
+        self.process: asyncio.subprocess.Process | None = None
+        self.config.write_text(self._toml(sink_port, more), encoding="utf-8")
+        tomllib.loads(self.config.read_text(encoding="utf-8"))
+
+    def _toml(self, sink_port: int, more: str) -> str:
+        return f"""
+[server]
+hostname = "relay.test"
+data_dir = "{self.folder / "data"}"
+[[listener]]
+name = "submission"
+address = "127.0.0.1:{self.port}"
+[tracker]
+address = "127.0.0.1:{self.tracker_port}"
+[queue]
+retry = ["1s"]
+[[provider]]
+name = "sink"
+host = "127.0.0.1"
+port = {sink_port}
+tls = "none"
+[defaults]
+provider = "sink"
+{more}
+"""
+
+    async def __aenter__(self) -> Self:
+        (self.folder / "data").mkdir(exist_ok=True)
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.kill()
+
+    async def start(self) -> None:
+        """Start it and wait until it greets."""
+        with self.log_file.open("ab") as log:
+            self.process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "relay.cli",
+                "serve",
+                "-c",
+                str(self.config),
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        deadline = asyncio.get_running_loop().time() + READY_SECONDS
+        while asyncio.get_running_loop().time() < deadline:
+            if self.process.returncode is not None:
+                raise AssertionError(f"the relay ended with {self.process.returncode}:\n{self.log_file.read_text()}")
+            try:
+                _, writer = await asyncio.open_connection("127.0.0.1", self.port)
+            except OSError:
+                await asyncio.sleep(0.02)
+                continue
+            writer.close()
+            await writer.wait_closed()
+            return
+        raise AssertionError(f"the relay did not start:\n{self.log_file.read_text()}")
+
+    async def kill(self) -> None:
+        """Kill the whole process group with SIGKILL."""
+        if self.process is not None and self.process.returncode is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            await self.process.wait()
+
+    async def stop(self) -> int:
+        """End it with SIGTERM and return the exit code."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGTERM)
+        return await asyncio.wait_for(self.process.wait(), 30)
+
+    async def run(self, *arguments: str, check: bool = True) -> str:
+        """Run a command of this relay's configuration and return what it wrote to standard output."""
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "relay.cli",
+            *arguments,
+            "-c",
+            str(self.config),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        out, err = await process.communicate()
+        if check and process.returncode != 0:
+            raise AssertionError(f"relay {' '.join(arguments)} ended with {process.returncode}: {err.decode()}")
+        return out.decode()
+
+    async def json(self, *arguments: str) -> list[dict[str, Any]]:
+        """Run a command with --json and return its lines."""
+        return [json.loads(line) for line in (await self.run(*arguments, "--json")).splitlines()]
+
+    def log(self, event: str) -> list[dict[str, Any]]:
+        """Return the log lines of that name."""
+        lines = [line for line in self.log_file.read_text(encoding="utf-8").splitlines() if line.startswith("{")]
+        return [line for line in map(json.loads, lines) if line["event"] == event]
