@@ -1,0 +1,203 @@
+"""The commands of an SMTP client taken apart. A fault is the Reply that names it.
+
+RFC 5321 section 4.1 (MAIL, RCPT), RFC 1870 (SIZE), RFC 6152 (BODY), RFC 6531 (SMTPUTF8), RFC 3461 (RET, ENVID, NOTIFY,
+ORCPT), RFC 4954 section 5 (AUTH=), RFC 3030 (BDAT).
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from ipaddress import AddressValueError, IPv4Address, IPv6Address
+from typing import Literal, get_args
+
+from relay.mail import xtext
+from relay.mail.address import AddressError, parse_address, strip_route
+from relay.mail.envelope import BodyKind, Envelope, Notify, Recipient
+from relay.mail.reply import Reply
+
+_PATH = r'(?:<((?>(?:"(?>(?:[^"\\]|\\.)*)"|[^<>"])*))>|([^\s<>]+))(?: +(.*))?'
+_FROM = re.compile(rf"FROM: ?{_PATH}", re.IGNORECASE)
+_TO = re.compile(rf"TO: ?{_PATH}", re.IGNORECASE)
+_KEYWORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*")
+_CHUNK = re.compile(r"(\d{1,20})(?: +(LAST))?", re.IGNORECASE)
+_NOT_A_HOST = re.compile(r'[\s()<>@,;\\"]')
+
+MAX_LABEL = 63
+MAX_HELO = 255
+MAX_ENVID = 100
+MAX_ORCPT = 500
+"""RFC 1035 section 2.3.4, RFC 3461 sections 4.4 and 4.2; ours for HELO, that of a domain name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A command line: the verb in upper case, and what follows it without surrounding blanks."""
+
+    verb: str
+    argument: str
+
+
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """MAIL: an envelope without recipients yet, and the declared size in octets (0: none declared)."""
+
+    envelope: Envelope
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """BDAT: how many octets follow, and whether they are the last."""
+
+    size: int
+    last: bool
+
+
+def parse_line(raw: bytes) -> Line | Reply:
+    """Take a command line without its line end apart. Control characters are allowed nowhere in it."""
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return Reply(501, "5.5.2", "Commands are ASCII, or UTF-8 where SMTPUTF8 allows it")
+    if not text.isprintable():
+        return Reply(501, "5.5.2", "Control characters have no place in a command")
+    verb, _, argument = text.strip(" ").partition(" ")
+    return Line(verb.upper(), argument.lstrip(" ")) if verb else Reply(500, "5.5.2", "Empty command")
+
+
+def parse_helo(argument: str) -> str | Reply:
+    """Return the name a client greets with: any single word that cannot break out of a Received field."""
+    if not argument or len(argument) > MAX_HELO or _NOT_A_HOST.search(argument):
+        return Reply(501, "5.5.4", "Syntax: EHLO hostname, a domain name or an address in brackets")
+    return argument
+
+
+def parse_mail(argument: str) -> Mail | Reply:
+    """Take the argument of MAIL apart: `FROM:<reverse-path> [parameters]`."""
+    match = _FROM.fullmatch(argument)
+    if match is None:
+        return Reply(501, "5.5.4", "Syntax: MAIL FROM:<address> [parameters]")
+    words = _parameters(match[3], ("SIZE", "BODY", "SMTPUTF8", "RET", "ENVID", "AUTH"))
+    if isinstance(words, Reply):
+        return words
+    path = strip_route(match[1] or match[2] or "")
+    fault = _mail_fault(words) or (_path_fault(path, "5.1.7", "SMTPUTF8" in words) if path else None)
+    if fault is not None:
+        return fault
+    body: BodyKind = "8BITMIME" if words.get("BODY", "").upper() == "8BITMIME" else "7BIT"
+    ret: Literal["", "FULL", "HDRS"] = {"FULL": "FULL", "HDRS": "HDRS"}.get(words.get("RET", "").upper(), "")  # type: ignore[assignment]
+    envelope = Envelope(path, (), body, "SMTPUTF8" in words, ret, words.get("ENVID", ""))
+    return Mail(envelope, int(words.get("SIZE", 0)))
+
+
+def parse_rcpt(argument: str, hostname: str, *, smtputf8: bool) -> Recipient | Reply:
+    """Take the argument of RCPT apart: `TO:<forward-path> [parameters]`.
+
+    `<postmaster>` without a domain is the one of `hostname` (RFC 5321 section 4.5.1).
+    """
+    match = _TO.fullmatch(argument)
+    if match is None:
+        return Reply(501, "5.5.4", "Syntax: RCPT TO:<address> [parameters]")
+    words = _parameters(match[3], ("NOTIFY", "ORCPT"))
+    if isinstance(words, Reply):
+        return words
+    path = strip_route(match[1] or match[2] or "")
+    if path.lower() == "postmaster":
+        path = f"{path}@{hostname}"
+    notify = _notify(words["NOTIFY"]) if "NOTIFY" in words else ()
+    if isinstance(notify, Reply):
+        return notify
+    return _rcpt_fault(words) or _path_fault(path, "5.1.3", smtputf8) or Recipient(path, notify, words.get("ORCPT", ""))
+
+
+def parse_bdat(argument: str) -> Chunk | Reply:
+    """Take the argument of BDAT apart: `size [LAST]`.
+
+    A client that gets this wrong would have its chunk read as commands: 521 ends the connection.
+    """
+    match = _CHUNK.fullmatch(argument)
+    if match is None:
+        return Reply(521, "5.5.4", "Syntax: BDAT size [LAST]; closing, since the chunk cannot be told from commands")
+    return Chunk(int(match[1]), match[2] is not None)
+
+
+def _parameters(text: str | None, known: Iterable[str]) -> dict[str, str] | Reply:
+    """Return the parameters by upper-case keyword, "" for one without a value (RFC 5321 section 4.1.2)."""
+    words: dict[str, str] = {}
+    for word in text.split() if text else ():
+        keyword, equals, value = word.partition("=")
+        name = keyword.upper()
+        if not _KEYWORD.fullmatch(keyword) or "=" in value or (equals and not value):
+            return Reply(501, "5.5.4", "Parameters are KEYWORD or KEYWORD=value, separated by blanks")
+        if name not in known:
+            return Reply(555, "5.5.4", f"Parameter {name[:30]} is not known here")
+        if name in words:
+            return Reply(501, "5.5.4", f"Parameter {name} is there twice")
+        words[name] = value
+    return words
+
+
+def _mail_fault(words: dict[str, str]) -> Reply | None:
+    for name, value in words.items():
+        allowed = ""
+        match name:
+            case "SIZE" if not (value.isascii() and value.isdigit() and len(value) <= 20):
+                allowed = "SIZE=octets, at most 20 digits"
+            case "BODY" if value.upper() not in ("7BIT", "8BITMIME"):
+                allowed = "BODY=7BIT or BODY=8BITMIME"
+            case "SMTPUTF8" if value:
+                allowed = "SMTPUTF8 without a value"
+            case "RET" if value.upper() not in ("FULL", "HDRS"):
+                allowed = "RET=FULL or RET=HDRS"
+            case "ENVID" if not value or len(value) > MAX_ENVID or xtext.decode(value) is None:
+                allowed = f"ENVID=xtext, at most {MAX_ENVID} octets"
+            case "AUTH" if not value or (value != "<>" and xtext.decode(value) is None):
+                allowed = "AUTH=<> or AUTH=xtext"
+        if allowed:
+            return Reply(501, "5.5.4", f"Right would be {allowed}")
+    return None
+
+
+def _rcpt_fault(words: dict[str, str]) -> Reply | None:
+    if "ORCPT" not in words:
+        return None
+    kind, _, encoded = words["ORCPT"].partition(";")
+    if len(words["ORCPT"]) <= MAX_ORCPT and _KEYWORD.fullmatch(kind) and xtext.decode(encoded):
+        return None
+    return Reply(501, "5.5.4", f"Right would be ORCPT=type;xtext, at most {MAX_ORCPT} octets")
+
+
+def _notify(value: str) -> tuple[Notify, ...] | Reply:
+    asked = dict.fromkeys(value.upper().split(","))
+    wanted = tuple(word for word in get_args(Notify) if word in asked)
+    if len(wanted) != len(asked) or ("NEVER" in asked and len(asked) > 1):
+        return Reply(501, "5.5.4", "Right would be NOTIFY=NEVER, or a list of SUCCESS, FAILURE, DELAY")
+    return wanted
+
+
+def _path_fault(path: str, status: str, smtputf8: bool) -> Reply | None:
+    """Tell why a path is no mailbox; `status` is the enhanced code for bad syntax on this side of the envelope."""
+    if not path:
+        return Reply(501, status, "An address is needed here")
+    try:
+        domain = parse_address(path).domain
+    except AddressError as error:
+        return Reply(553, status, f"Not an address: {error}")
+    if not smtputf8 and not path.isascii():
+        return Reply(553, "5.6.7", "An address that is not ASCII needs the SMTPUTF8 parameter of MAIL")
+    if domain.startswith("["):
+        return (
+            None if _is_literal(domain[1:-1]) else Reply(501, status, "Not an address: no IP address in the brackets")
+        )
+    if len(domain) > MAX_LABEL and any(len(label) > MAX_LABEL for label in domain.split(".")):
+        return Reply(553, status, f"Not an address: a label of the domain is longer than {MAX_LABEL} octets")
+    return None
+
+
+def _is_literal(text: str) -> bool:
+    """Tell whether the text is what brackets may hold (RFC 5321 section 4.1.3)."""
+    try:
+        IPv6Address(text[5:]) if text[:5].lower() == "ipv6:" else IPv4Address(text)
+    except AddressValueError:
+        return False
+    return True

@@ -1,0 +1,91 @@
+"""AUTH: the exchange, and the patience with wrong secrets (RFC 4954)."""
+
+from dataclasses import replace
+
+from relay.mail.reply import Reply
+from relay.mail.sasl import MALFORMED, Login, Start, decode_response, encode_challenge, parse_auth, parse_plain
+from relay.smtp_in.connection import MAX_AUTH_LINE, Connection
+from relay.smtp_in.wire import Gone
+
+MAX_WAIT = 10.0
+"""Seconds a login may have to wait because others failed before it; it is refused when they would be more."""
+REFUSAL_DELAY = 3.0
+"""Seconds until that refusal is said, so that trying again at once gains nothing."""
+MAX_USERNAME = 255
+
+_ENCRYPT_FIRST = Reply(538, "5.7.11", "Encryption is required first: say STARTTLS")
+_WRONG = Reply(535, "5.7.8", "Name or secret is wrong")
+_ENOUGH = Reply(421, "4.7.0", "Too many failed logins, try again later")
+
+
+def offers_auth(connection: Connection) -> bool:
+    """Tell whether a login would be taken: on submission listeners, under TLS or where nobody can listen in."""
+    known = connection.known
+    return known.kind == "submission" and bool(known.tls or connection.loopback)
+
+
+async def auth(connection: Connection, argument: str) -> Reply:
+    """AUTH: find out which credential the client has."""
+    known = connection.known
+    if known.kind != "submission":
+        return Reply(502, "5.5.1", "AUTH is not offered here")
+    if not known.extended:
+        return Reply(503, "5.5.1", "Say EHLO first")
+    if not offers_auth(connection):
+        return _ENCRYPT_FIRST
+    if known.credential or connection.mail is not None:
+        return Reply(503, "5.5.1", "Authenticated already" if known.credential else "Not inside a transaction")
+    start = parse_auth(argument)
+    if isinstance(start, Reply):
+        return start
+    login = await (_plain if start.mechanism == "PLAIN" else _login)(connection, start)
+    return login if isinstance(login, Reply) else await _judge(connection, login)
+
+
+async def _plain(connection: Connection, start: Start) -> Login | Reply:
+    response = await _ask(connection, "") if start.initial is None else decode_response(start.initial)
+    return response if isinstance(response, Reply) else parse_plain(response)
+
+
+async def _login(connection: Connection, start: Start) -> Login | Reply:
+    username = await _ask(connection, "Username:") if start.initial is None else decode_response(start.initial)
+    if isinstance(username, Reply):
+        return username
+    secret = await _ask(connection, "Password:")
+    return secret if isinstance(secret, Reply) else Login(username, secret)
+
+
+async def _ask(connection: Connection, challenge: str) -> str | Reply:
+    connection.say(Reply(334, "", encode_challenge(challenge)))
+    line = await connection.read_line(MAX_AUTH_LINE)
+    if line is None:
+        return Reply(500, "5.5.6", f"Longer than the {MAX_AUTH_LINE} octets a response may have")
+    if line == b"*":
+        return Reply(501, "5.7.0", "Authentication cancelled")
+    return decode_response(line.decode("ascii")) if line.isascii() else MALFORMED
+
+
+async def _judge(connection: Connection, login: Login) -> Reply:
+    """Have the secret checked, unless too many were wrong lately; same words and time for unknown names."""
+    service, known, username = connection.service, connection.known, login.username[:MAX_USERNAME]
+    throttle = service.resources.throttle
+    connection.take_time()
+    wait = throttle.reserve(known.client, username, service.clock(), MAX_WAIT)
+    if wait is None:
+        await service.pause(REFUSAL_DELAY)
+        connection.refused(_ENOUGH)
+        return _ENOUGH
+    if wait > 0:
+        await service.pause(wait)
+    if connection.gone:
+        raise Gone
+    wrong = bool(login.acting_as) or len(login.username) > MAX_USERNAME
+    credential = await service.acceptor.authenticate(known, username, login.secret)
+    if credential is not None and not wrong:
+        throttle.succeeded(known.client, username)
+        connection.known = replace(known, credential=credential)
+        return Reply(235, "2.7.0", "Authentication successful")
+    throttle.failed(known.client, username, service.clock())
+    connection.auth_failures += 1
+    service.log("smtp.auth_failed", client=known.client, listener=known.listener, credential=username)
+    return _ENOUGH if connection.auth_failures >= service.settings().smtp.max_auth_failures else _WRONG

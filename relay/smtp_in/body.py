@@ -1,0 +1,161 @@
+"""The content of a message while it comes in: a little of it in memory, much of it in an unnamed file."""
+
+import asyncio
+import tempfile
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from relay.mail.reply import Reply
+
+MIB = 1024 * 1024
+NO_ROOM = Reply(452, "4.3.1", "Insufficient system storage, try again later")
+HAS_NUL = Reply(554, "5.6.0", "The message holds a NUL octet, which mail cannot carry: encode the part as base64")
+
+_WRITE_SIZE = 256 * 1024
+"""Octets handed to the file at a time."""
+_CROWDED_SIZE = 64 * 1024
+"""Octets a body may keep in memory while memory is short."""
+
+
+def too_large(limit: int) -> Reply:
+    """Return the refusal of a message over the limit in octets (RFC 1870 section 6)."""
+    return Reply(552, "5.3.4", f"The message is larger than the {limit} octets allowed here")
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """Octets: one body keeps in memory, all together keep there, all may have received, are handed over at once."""
+
+    body_memory: int = 1 * MIB
+    memory: int = 64 * MIB
+    received: int = 8192 * MIB
+    handed_over: int = 128 * MIB
+
+
+class BodyPool:
+    """Keeps all bodies of the process inside the bounds. `folder` holds the unnamed files."""
+
+    def __init__(self, folder: Path, bounds: Bounds | None = None) -> None:
+        self.folder = folder
+        self.bounds = bounds or Bounds()
+        self.received = 0
+        self.in_memory = 0
+        self.handed_over = 0
+        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
+
+    @asynccontextmanager
+    async def room(self, size: int) -> AsyncIterator[None]:
+        """Wait, first come first served, until a body of that size may be whole in memory."""
+        if self._waiting or not self._fits(size):
+            turn = asyncio.get_running_loop().create_future()
+            self._waiting.append((size, turn))
+            await turn
+        else:
+            self.handed_over += size
+        try:
+            yield
+        finally:
+            self.handed_over -= size
+            self._admit()
+
+    def _fits(self, size: int) -> bool:
+        return self.handed_over == 0 or self.handed_over + size <= self.bounds.handed_over
+
+    def _admit(self) -> None:
+        while self._waiting and self._fits(self._waiting[0][0]):
+            size, turn = self._waiting.popleft()
+            if not turn.done():
+                self.handed_over += size
+                turn.set_result(None)
+
+
+class Body:
+    """One content as it grows. What goes wrong is kept in `fault`; from then on everything written is dropped."""
+
+    def __init__(self, pool: BodyPool, limit: int, *, refuse_nul: bool) -> None:
+        self.size = 0
+        self.fault: Reply | None = None
+        self._pool = pool
+        self._limit = limit
+        self._refuse_nul = refuse_nul
+        self._blocks: list[bytes] = []
+        self._in_memory = 0
+        self._file: BinaryIO | None = None
+
+    async def write(self, block: bytes) -> None:
+        """Add a block of decoded content."""
+        if self.fault is not None or not block:
+            return
+        if self.size + len(block) > self._limit:
+            self._fail(too_large(self._limit))
+        elif self._refuse_nul and b"\0" in block:
+            self._fail(HAS_NUL)
+        elif self._pool.received + len(block) > self._pool.bounds.received:
+            self._fail(NO_ROOM)
+        else:
+            self._blocks.append(block)
+            self._account(len(block), len(block))
+            if self._in_memory > self._memory_allowed():
+                await self._spool()
+
+    async def content(self) -> bytes | Reply:
+        """Return the whole content, or the fault it has. A file that cannot be read raises OSError."""
+        if self._file is not None:
+            await self._spool()
+        if self.fault is not None:
+            return self.fault
+        if self._file is not None:
+            return await asyncio.to_thread(_read_all, self._file)
+        whole = b"".join(self._blocks)
+        self._blocks = [whole]
+        return whole
+
+    def close(self) -> None:
+        """Give everything back. A closed body stays closed."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+        self._account(-self.size, -self._in_memory)
+        self._blocks = []
+
+    def _memory_allowed(self) -> int:
+        bounds = self._pool.bounds
+        if self._file is not None:
+            return min(_WRITE_SIZE, bounds.body_memory)
+        return bounds.body_memory if self._pool.in_memory <= bounds.memory else min(_CROWDED_SIZE, bounds.body_memory)
+
+    async def _spool(self) -> None:
+        block = b"".join(self._blocks)
+        try:
+            if self._file is None:
+                self._file = tempfile.TemporaryFile(dir=self._pool.folder)  # noqa: SIM115 - close() closes it
+            await asyncio.to_thread(_write, self._file, block)
+        except OSError:
+            self._fail(NO_ROOM)
+        else:
+            self._blocks = []
+            self._account(0, -self._in_memory)
+
+    def _fail(self, fault: Reply) -> None:
+        self.fault = fault
+        self.close()
+
+    def _account(self, received: int, in_memory: int) -> None:
+        self.size += received
+        self._pool.received += received
+        self._in_memory += in_memory
+        self._pool.in_memory += in_memory
+
+
+def _write(file: BinaryIO, block: bytes) -> None:
+    file.write(block)
+    file.flush()
+
+
+def _read_all(file: BinaryIO) -> bytes:
+    file.seek(0)
+    return file.read()

@@ -1,0 +1,170 @@
+"""The commands, each in a function that returns the reply (RFC 5321 section 4.1).
+
+What each does not decide itself, the acceptor decides: whether a client may send, and to whom.
+"""
+
+from dataclasses import replace
+
+from relay.mail.command import parse_helo, parse_mail, parse_rcpt
+from relay.mail.reply import Reply
+from relay.mail.sasl import MECHANISMS
+from relay.smtp_in.auth import auth, offers_auth
+from relay.smtp_in.body import too_large
+from relay.smtp_in.connection import Command, Connection
+from relay.smtp_in.content import bdat, data
+
+_OK = Reply(250, "2.0.0", "Ok")
+_SENDER_OK = Reply(250, "2.1.0", "Ok")
+_RECIPIENT_OK = Reply(250, "2.1.5", "Ok")
+_GREET_FIRST = Reply(503, "5.5.1", "Say EHLO first")
+_NO_ARGUMENT = Reply(501, "5.5.4", "This command has no argument")
+_NOT_OFFERED = Reply(502, "5.5.1", "Command not offered here")
+_HTTP = Reply(421, "4.7.0", "This is SMTP, not HTTP")
+
+
+async def ehlo(connection: Connection, argument: str) -> Reply:
+    """EHLO: greet, and say what is offered (RFC 5321 section 4.1.1.1)."""
+    greeted = _greet(connection, argument, extended=True)
+    if greeted is not None:
+        return greeted
+    settings = connection.service.settings()
+    offered = [settings.server.hostname, "PIPELINING", f"SIZE {settings.limits.max_message_size}"]
+    offered += ["8BITMIME", "SMTPUTF8", "DSN", "CHUNKING", "ENHANCEDSTATUSCODES"]
+    if _offers_starttls(connection):
+        offered.append("STARTTLS")
+    if offers_auth(connection):
+        offered.append(f"AUTH {' '.join(MECHANISMS)}")
+    return Reply(250, "", "\n".join(offered))
+
+
+async def helo(connection: Connection, argument: str) -> Reply:
+    """HELO: greet a client that knows no extensions."""
+    greeted = _greet(connection, argument, extended=False)
+    return greeted or Reply(250, "", connection.service.settings().server.hostname)
+
+
+def _greet(connection: Connection, argument: str, *, extended: bool) -> Reply | None:
+    name = parse_helo(argument)
+    if isinstance(name, Reply):
+        return name
+    connection.reset()
+    connection.known = replace(connection.known, helo=name, extended=extended)
+    return None
+
+
+async def starttls(connection: Connection, argument: str) -> Reply | None:
+    """STARTTLS: go on under TLS, everything said before forgotten (RFC 3207)."""
+    if argument:
+        return _NO_ARGUMENT
+    if connection.known.tls:
+        return Reply(503, "5.5.1", "TLS is on already")
+    context = connection.service.ssl_context
+    if context is None or not _offers_starttls(connection):
+        return _NOT_OFFERED
+    connection.reset()
+    await connection.start_tls(Reply(220, "2.0.0", "Ready to start TLS"), context)
+    connection.known = replace(connection.known, helo="", extended=False, credential="", tls=connection.tls)
+    return None
+
+
+def _offers_starttls(connection: Connection) -> bool:
+    return connection.service.listener.tls == "starttls" and not connection.known.tls
+
+
+async def mail(connection: Connection, argument: str) -> Reply:
+    """MAIL: begin a transaction (RFC 5321 section 4.1.1.2)."""
+    if not connection.known.helo:
+        return _GREET_FIRST
+    if connection.mail is not None:
+        return Reply(503, "5.5.1", "A transaction is open already; RSET ends it")
+    asked = parse_mail(argument)
+    if isinstance(asked, Reply):
+        return asked
+    limit = connection.service.settings().limits.max_message_size
+    refusal = too_large(limit) if asked.size > limit else None
+    refusal = refusal or connection.service.acceptor.may_send(connection.known, asked.envelope)
+    if refusal is not None:
+        connection.refused(refusal)
+        return refusal
+    connection.mail = asked.envelope
+    return _SENDER_OK
+
+
+async def rcpt(connection: Connection, argument: str) -> Reply:
+    """RCPT: add a recipient (RFC 5321 section 4.1.1.3)."""
+    envelope, service = connection.mail, connection.service
+    if envelope is None or connection.body is not None:
+        return Reply(503, "5.5.1", "Say MAIL first" if envelope is None else "BDAT has begun")
+    settings = service.settings()
+    recipient = parse_rcpt(argument, settings.server.hostname, smtputf8=envelope.smtputf8)
+    if isinstance(recipient, Reply):
+        return recipient
+    if len(envelope.recipients) >= settings.limits.max_recipients:
+        return Reply(452, "4.5.3", f"Too many recipients: {settings.limits.max_recipients} are allowed, send again")
+    refusal = service.acceptor.may_receive(connection.known, envelope, recipient)
+    if refusal is not None:
+        connection.refused(refusal, recipient.address)
+        return refusal
+    connection.mail = replace(envelope, recipients=(*envelope.recipients, recipient))
+    return _RECIPIENT_OK
+
+
+async def rset(connection: Connection, argument: str) -> Reply:
+    """RSET: forget the transaction."""
+    if argument:
+        return _NO_ARGUMENT
+    connection.reset()
+    return _OK
+
+
+async def noop(_: Connection, __: str) -> Reply:
+    """NOOP: nothing, whatever its argument."""
+    return _OK
+
+
+async def vrfy(_: Connection, argument: str) -> Reply:
+    """VRFY: tell nobody who is there (RFC 5321 section 7.3)."""
+    return Reply(252, "2.0.0", "Send some mail, it will be tried") if argument else Reply(501, "5.5.4", "Verify whom?")
+
+
+async def show_help(_: Connection, __: str) -> Reply:
+    """HELP: the commands there are."""
+    return Reply(214, "2.0.0", "\n".join(["Commands (RFC 5321):", " ".join(OFFERED)]))
+
+
+async def quit_(_: Connection, argument: str) -> Reply:
+    """QUIT: say goodbye; the code closes the connection."""
+    return _NO_ARGUMENT if argument else Reply(221, "2.0.0", "Bye")
+
+
+async def not_offered(_: Connection, __: str) -> Reply:
+    """EXPN, ETRN: known and not implemented."""
+    return _NOT_OFFERED
+
+
+async def http(_: Connection, __: str) -> Reply:
+    """GET, POST and the like: a browser was made to talk to us; it is stopped before its body is read as commands."""
+    return _HTTP
+
+
+OFFERED: dict[str, Command] = {
+    "EHLO": ehlo,
+    "HELO": helo,
+    "STARTTLS": starttls,
+    "AUTH": auth,
+    "MAIL": mail,
+    "RCPT": rcpt,
+    "DATA": data,
+    "BDAT": bdat,
+    "RSET": rset,
+    "NOOP": noop,
+    "VRFY": vrfy,
+    "HELP": show_help,
+    "QUIT": quit_,
+}
+COMMANDS: dict[str, Command] = (
+    OFFERED
+    | dict.fromkeys(("EXPN", "ETRN"), not_offered)
+    | dict.fromkeys(("CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"), http)
+)
+"""Every verb that is known."""

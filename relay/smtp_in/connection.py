@@ -1,0 +1,199 @@
+"""One client's connection: who it is, the commands it gives, and the limits it is held to."""
+
+import asyncio
+import math
+import traceback
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from ipaddress import IPv6Address, ip_address
+
+from relay.mail.command import Line, parse_line
+from relay.mail.dots import LineEndDecoder
+from relay.mail.envelope import Envelope
+from relay.mail.reply import Reply
+from relay.mail.session import Session
+from relay.smtp_in.body import Body
+from relay.smtp_in.service import Service
+from relay.smtp_in.wire import Gone, Wire
+
+MAX_AUTH_LINE = 12288
+"""Octets of a line of an AUTH exchange (RFC 4954 section 4)."""
+_LEAST_PROGRESS = 1024
+"""Octets of content that count as a sign of life: whoever drips slower is cut by the data timeout."""
+_JUNK = frozenset({"EHLO", "HELO", "HELP", "NOOP", "RSET", "VRFY"})
+"""Commands that lead nowhere; a client may give so many of them between two messages."""
+
+_IDLE = Reply(421, "4.4.2", "Nothing was sent for too long, closing")
+_STOPPING = Reply(421, "4.3.2", "The server is going down, try again in a moment")
+_TOO_MANY_ERRORS = Reply(421, "4.7.0", "Too many errors, closing")
+_TOO_MUCH_JUNK = Reply(421, "4.7.0", "Too many commands without a message, closing")
+_TOO_LONG = Reply(500, "5.5.2", "Command line too long")
+_UNKNOWN = Reply(500, "5.5.1", "Command not known here")
+_FAILED = Reply(451, "4.3.0", "Something went wrong here, try again later")
+_FAILED_CLOSING = Reply(421, "4.3.0", "Something went wrong here, try again later")
+_CLOSING_CODES = (221, 421, 521)
+
+
+class Connection(Wire):
+    """A connection. The commands work on its public names; `known` is what decisions are made by."""
+
+    def __init__(self, service: Service, commands: "Mapping[str, Command]", everybody: "set[Connection]") -> None:
+        super().__init__()
+        self.service = service
+        self.known = Session(service.listener.name, service.listener.kind, "")
+        self.loopback = False
+        self.mail: Envelope | None = None
+        self.body: Body | None = None
+        self.line_ends = LineEndDecoder()
+        self.auth_failures = 0
+        self.in_step = True
+        """False while content is read: what follows must not be taken for commands."""
+        self._commands = commands
+        self._everybody = everybody
+        self._waits_for_command = False
+        self._errors = 0
+        self._junk = 0
+        self._progress = 0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin; over implicit TLS, after the handshake."""
+        super().connection_made(transport)
+        peer = transport.get_extra_info("peername")
+        address = ip_address(str(peer[0]).partition("%")[0])
+        if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+            address = address.ipv4_mapped
+        self.loopback = address.is_loopback
+        self.known = replace(self.known, client=str(address), tls=self.tls)
+        self._everybody.add(self)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Forget the connection."""
+        super().connection_lost(error)
+        self._everybody.discard(self)
+
+    @property
+    def gone(self) -> bool:
+        """Whether nobody is there to hear a reply."""
+        return self.transport is None
+
+    # What the server asks for from outside
+
+    def sweep(self, now: float) -> None:
+        """Cut the client off when its time is over."""
+        if now > self.deadline:
+            self.cut(_IDLE, now)
+
+    def stop(self) -> None:
+        """Close when nothing is going on; else it closes by itself after the command in hand."""
+        if self._waits_for_command:
+            self.cut(_STOPPING, self.service.clock())
+
+    # The commands
+
+    async def _handle_client(self) -> None:
+        service = self.service
+        refusal = service.resources.enter(self.known.client, service.settings().smtp)
+        try:
+            if refusal is None:
+                service.log("smtp.connected", client=self.known.client, listener=self.known.listener)
+                self.say(Reply(220, "", f"{service.settings().server.hostname} ESMTP"))
+            else:
+                self.refused(refusal)
+                self._answer(refusal)
+            while not self.closing:
+                await self._next_command()
+            await self.flush()
+        except Gone:
+            pass
+        finally:
+            self.reset()
+            if refusal is None:
+                service.resources.leave(self.known.client)
+            self.close(service.clock())
+
+    async def _next_command(self) -> None:
+        smtp = self.service.settings().smtp
+        self.deadline = self.service.clock() + smtp.idle_timeout
+        self._waits_for_command = True
+        raw = await self.read_line(MAX_AUTH_LINE)
+        self._waits_for_command = False
+        if self.service.stopping:
+            self._answer(_STOPPING)
+        elif raw is None or (len(raw) + 2 > smtp.max_command_line and raw[:5].upper() != b"AUTH "):
+            self._answer(_TOO_LONG)
+        else:
+            line = parse_line(raw)
+            reply = line if isinstance(line, Reply) else await self._obey(line)
+            if reply is not None:
+                self._answer(reply)
+
+    async def _obey(self, line: Line) -> Reply | None:
+        if line.verb in _JUNK:
+            self._junk += 1
+            if self._junk > self.service.settings().smtp.max_junk_commands:
+                return _TOO_MUCH_JUNK
+        command = self._commands.get(line.verb)
+        if command is None:
+            return _UNKNOWN
+        try:
+            return await command(self, line.argument)
+        except Gone:
+            raise
+        except Exception as error:  # noqa: BLE001 - the edge: the client hears of a temporary failure, the log of all
+            trace = "".join(traceback.format_exception(error))
+            self.service.log("smtp.failed", client=self.known.client, listener=self.known.listener, error=trace)
+            self.reset()
+            return _FAILED if self.in_step else _FAILED_CLOSING
+
+    def _answer(self, reply: Reply) -> None:
+        """Say a reply, or 421 when the client has used up its errors."""
+        if reply.is_permanent:
+            self._errors += 1
+            if self._errors >= self.service.settings().smtp.max_errors and reply.code not in _CLOSING_CODES:
+                reply = _TOO_MANY_ERRORS
+        self.say(reply)
+        if reply.code in _CLOSING_CODES:
+            self.closing = True
+
+    # What the commands use
+
+    def reset(self) -> None:
+        """Forget the transaction."""
+        self.mail = None
+        if self.body is not None:
+            self.body.close()
+            self.body = None
+
+    def message_taken(self) -> None:
+        """Count from zero again: a client that gets mail through is no nuisance."""
+        self._errors = self._junk = 0
+
+    def refused(self, reply: Reply, recipient: str = "") -> None:
+        """Write down that a decision went against the client."""
+        self.service.log(
+            "smtp.refused",
+            client=self.known.client,
+            listener=self.known.listener,
+            reply=str(reply),
+            reverse_path=self.mail.reverse_path if self.mail else "",
+            recipient=recipient,
+        )
+
+    def take_time(self) -> None:
+        """Suspend the deadline: it is us the client waits for."""
+        self.deadline = math.inf
+
+    def expect_content(self) -> None:
+        """Start the time of the next block of content."""
+        self._progress = 0
+        self.deadline = self.service.clock() + self.service.settings().smtp.data_timeout
+
+    def progressed(self, octets: int) -> None:
+        """Give the client time for the next block, once enough of this one has come."""
+        self._progress += octets
+        if self._progress >= _LEAST_PROGRESS:
+            self.expect_content()
+
+
+Command = Callable[[Connection, str], Awaitable[Reply | None]]
+"""A command: takes its argument, returns the reply; None when it has replied already."""
