@@ -10,10 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from relay.dsn.category import Category
 from relay.dsn.phrases import Phrase, PhraseError, compile_phrase, normal_form
 from relay.dsn.replies import smtp_code, status_in
 from relay.dsn.report import Recipient, Report
-from relay.dsn.taxonomy import TAXONOMY, Category
+from relay.dsn.taxonomy import TAXONOMY
 from relay.dsn.waits import named_wait
 
 PHASES = frozenset(("connect", "ehlo", "mail", "rcpt", "data"))

@@ -63,6 +63,8 @@ def compile_phrase(source: str) -> Phrase:
     never = _NEVER.search(source)
     if never is not None:
         raise PhraseError(f"phrase {source!r} has {never[0]!r}, which a reply's normal form has not: write a space")
+    if "|} " in source or "{|" in source:
+        raise PhraseError(f"phrase {source!r}: put the empty alternative last and its space inside the braces")
     tokens = _tokens(source)
     if tokens.count("..") + tokens.count(" .. ") > _MAX_GAPS:
         raise PhraseError(f"phrase {source!r} has more than {_MAX_GAPS} gaps (..)")
@@ -95,14 +97,14 @@ def _sequence(source: str, tokens: list[str], at: int, depth: int) -> tuple[str,
     pattern = ""
     best: tuple[str, ...] = ("",)
     while at < len(tokens) and tokens[at] not in ("|", "}"):
-        token = tokens[at]
+        piece = tokens[at]
         needles: tuple[str, ...] = ("",)
-        if token == "{":
+        if piece == "{":
             piece, needles, at = _group(source, tokens, at + 1, depth + 1)
-        elif token in _MEANING:
-            piece = _MEANING[token]
+        elif piece in _MEANING:
+            piece = _MEANING[piece]
         else:
-            piece, needles = re.escape(token), (token,)
+            piece, needles = re.escape(piece), (piece,)
         best = max(best, needles, key=_strength)
         pattern += piece
         at += 1

@@ -22,11 +22,9 @@ def status_in(text: str) -> str:
     field = _STATUS_FIELD.match(text)
     if field is not None:
         return ".".join(field.groups())
-    beside = _CODE_AND_STATUS.search(text)
-    if beside is not None and beside[1] == beside[3]:
-        return beside[2]
-    found = _STATUS.search(text)
-    return found[0] if found else ""
+    beside = [found[2] for found in _CODE_AND_STATUS.finditer(text) if found[1] == found[3]]
+    told = beside + [found[0] for found in _STATUS.finditer(text)]
+    return next((status for status in told if status[0] != "2"), told[0] if told else "")
 
 
 def smtp_code(text: str) -> int | None:

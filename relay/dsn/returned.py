@@ -3,6 +3,7 @@
 import re
 
 from relay.dsn.parts import Header, Part, normal_lines, read_header
+from relay.dsn.vocabulary import any_of
 
 RETURNED_TYPES = frozenset(
     (
@@ -17,19 +18,28 @@ RETURNED_TYPES = frozenset(
     )
 )
 
-_SEPARATOR = re.compile(
-    r"[ \t>*#]{0,8}[-=_*]{2,80}[ \t]{0,8}(?:"
-    r"(?:this is|below(?: this line)? is|here is|the following is)? ?(?:a |the )?(?:copy of |headers? (?:of|from) )?(?:the |your |original |returned )*"
-    r"(?:message|mail|e-?mail|headers?)(?: ?(?:copy|headers?|text|body|follows?|is|following|begins|starts|here|as received|included|below|of|the|original|enclosed|unsent|returned))*"
-    r"|(?:original|unsent|returned|undelivered|undeliverable|bounced|forwarded|rejected|failed) (?:message|mail|e-?mail|content|headers?)\b.{0,60}"
-    r"|below this line is .{0,60}|this is a copy of .{0,80}|copy of (?:the |your )?.{0,60}|start of (?:returned|original|forwarded|the).{0,60}"
-    r"|(?:the )?headers? of .{0,60}|message (?:text|header|content).{0,60}|urspr.{1,2}ngliche nachricht.{0,40}|mensaje original.{0,40}|message d'origine.{0,40}"
-    r")[.: ]{0,3}[-=_*]{0,80}[ \t]{0,8}$"
-    r"|[ \t]{0,8}(?:the |your )?(?:original|returned|undelivered|unsent|failed) message(?: (?:headers?|text))?(?: (?:is|was))? ?(?:follows|attached below|included below|headers follow|begins here)[ .:]{0,4}$"
-    r"|[ \t]{0,8}(?:the )?(?:first|following|start|beginning|copy|text|header|content)\b.{0,40} of (?:your|the) (?:original |returned |undelivered |rejected )?(?:message|mail)\b.{0,20}[:.]?$"
-    r"|[ \t]{0,8}(?:your |the )?message (?:headers?|text) (?:follows?|is|are)\b.{0,20}:?$"
-    r"|[ \t]{0,8}received:? from .{0,200}$|[ \t]{0,8}return-path:.{0,200}$|[ \t]{0,8}mime-version: 1\.0.{0,60}$",
-    re.IGNORECASE,
+_RULED = (
+    r"(?:this is |below(?: this line)? is |here is |the following is )?(?:a |the )?(?:copy of |headers? (?:of|from) )?"
+    r"(?:(?:the|your|original|returned) ){0,3}(?:message|mail|e-?mail|headers?)(?: ?(?:copy|headers?|text|body|follows?"
+    r"|is|following|begins|starts|here|as received|included|below|of|the|original|enclosed|unsent|returned)){0,6}",
+    r"(?:original|unsent|returned|undelivered|undeliverable|bounced|forwarded|rejected|failed) "
+    r"(?:message|mail|e-?mail|content|headers?)\b.{0,60}",
+    r"below this line is .{0,60}|this is a copy of .{0,80}|copy of (?:the |your )?.{0,60}",
+    r"start of (?:returned|original|forwarded|the).{0,60}",
+    r"(?:the )?headers? of .{0,60}|message (?:text|header|content).{0,60}",
+    r"urspr.{1,2}ngliche nachricht.{0,40}|mensaje original.{0,40}|message d'origine.{0,40}",
+)
+_PLAIN = (
+    r"(?:the |your )?(?:original|returned|undelivered|unsent|failed) message(?: (?:headers?|text))?(?: (?:is|was))? ?"
+    r"(?:follows|attached below|included below|headers follow|begins here)[ .:]{0,4}",
+    r"(?:the )?(?:first|start|beginning|text|header|content|following is a copy|copy)s?\b(?: \d{1,4} \w{1,10})? of "
+    r"(?:your|the) (?:original |returned |undelivered |rejected )?(?:message|mail)\b.{0,20}[:.]?",
+    r"(?:your |the )?(?:message|mail) (?:headers?|text) (?:follows?|is|are)\b.{0,20}:?|original message:",
+    r"received:? from .{0,200}|received:from .{0,200}|return-path:.{0,200}|mime-version: 1\.0.{0,60}",
+)
+_SEPARATOR = any_of(
+    rf"[ \t>*#]{{0,8}}[-=_*]{{2,80}}[ \t]{{0,8}}(?:{'|'.join(_RULED)})[.: ]{{0,3}}[-=_*]{{0,80}}[ \t]{{0,8}}$",
+    rf"[ \t]{{0,8}}(?:{'|'.join(_PLAIN)})[ \t]{{0,8}}$",
 )
 _HEADER_LINE = re.compile(r"[>| \t]{0,4}([A-Za-z][A-Za-z0-9-]{1,60}):(?: |\t|$)(.{0,2000})")
 _MAX_LINES = 4000

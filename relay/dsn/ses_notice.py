@@ -6,7 +6,7 @@ from typing import Any
 from relay.dsn.replies import phase_of, smtp_code, status_in
 from relay.dsn.report import Action, Feedback, Recipient, Report
 
-_MARKS = ('"notificationType"', '"eventType"')
+_MARKS = ("notificationType", "eventType")
 _MAX_RECIPIENTS = 100
 
 
@@ -15,10 +15,9 @@ def read_notice(text: str) -> Report | None:
     start = text.find("{")
     if start < 0 or not any(mark in text for mark in _MARKS):
         return None
-    try:
-        notice, _ = json.JSONDecoder(strict=False).raw_decode(text, start)
-    except (ValueError, RecursionError):
-        return None
+    notice = _object(text[start:])
+    if isinstance(notice.get("Message"), str):
+        notice = _object(notice["Message"])
     event = str(notice.get("notificationType") or notice.get("eventType") or "").lower()
     if event == "bounce":
         told = _table(notice, "bounce")
@@ -34,6 +33,14 @@ def read_notice(text: str) -> Report | None:
         )
         return Report("other", _recipients(list(addresses), "delivered"), str(told.get("reportingMTA", "")))
     return None
+
+
+def _object(text: str) -> dict[str, Any]:
+    try:
+        value, _ = json.JSONDecoder(strict=False).raw_decode(text)
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
 
 
 def _recipients(listed: Any, action: Action) -> tuple[Recipient, ...]:

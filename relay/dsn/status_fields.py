@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from relay.dsn.addresses import clean_address
-from relay.dsn.report import Action, Recipient
 from relay.dsn.replies import phase_of, smtp_code, status_in
+from relay.dsn.report import Action, Recipient
 
 _MAX_LINES = 4000
 _MAX_RECIPIENTS = 200
@@ -21,7 +21,7 @@ _RECIPIENT_LINE = re.compile(
 )
 _ACTION_LINE = re.compile(r"^[ ]{0,4}(?:action|status)[ \t]{0,4}:", re.IGNORECASE | re.MULTILINE)
 _TYPE = re.compile(
-    r"\s{0,20}(?:rfc-?822|smtp|x\.?400|dns|dsn|unix|utf-8|unknown|local|x-[\w-]{1,30}|x_[\w-]{1,30}|822|international)\s{0,5};\s{0,20}",
+    r"\s{0,20}(?:rfc[-/]?822|smtp|x\.?400|dns|dsn|unix|utf-8|unknown|local|x-[\w-]{1,30}|x_[\w-]{1,30}|822|international)\s{0,5};\s{0,20}",
     re.IGNORECASE,
 )
 _NAMES = {
@@ -55,7 +55,7 @@ _ACTIONS: dict[str, Action] = {
     "delay": "delayed",
     "deferred": "delayed",
     "delivered": "delivered",
-    "deliverable": "failed",
+    "deliverable": "delivered",
     "relayed": "delivered",
     "relay": "delivered",
     "expanded": "delivered",

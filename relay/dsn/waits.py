@@ -5,12 +5,15 @@ import re
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _MAX_WAIT = 7 * 86400.0
 _CONTEXT = re.compile(
-    r"\b(?:try|retry\w{0,3}|tried|again|wait|gr[ae]y ?list\w{0,4}|resend|re ?attempt|come back|defer\w{0,3}|delay\w{0,2})\b"
+    r"\b(?:try|retry\w{0,3}|tried|again|wait|gr[ae]y ?list\w{0,4}|resend|re ?attempt|come back"
+    r"|defer\w{0,3}|delay\w{0,2})\b"
 )
+_UNIT = r"(s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?|d|days?)"
 _AMOUNT = re.compile(
-    r"\b(?:in|after|for|wait|within|least|about|next|delay|another|=|:)\s?(?:about |approximately |at least |another |the next )?(\d{1,6})\s?(s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?|d|days?)\b"
+    r"\b(?:in|after|for|wait|within|least|about|next|delay|another)\s?"
+    rf"(?:about |approximately |at least |another |the next )?(\d{{1,6}})\s?{_UNIT}\b"
 )
-_CLOCK = re.compile(r"\b(?:in|after|for|wait)\s(\d{1,3}):([0-5]\d):([0-5]\d)\b")
+_CLOCK = re.compile(r"\b(?:in|after|for|wait)\s(\d{1,3})[: ]([0-5]\d)[: ]([0-5]\d)\b")
 
 
 def named_wait(normal: str) -> float | None:

@@ -1,0 +1,161 @@
+"""Where a report written for people names its recipients.
+
+On a line of their own, after a label, in "your message to …", in the sentence that says what went wrong, or as what a
+hidden address was made from. The first of these positions that is taken at all tells the recipients.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import islice
+
+from relay.dsn.addresses import ADDRESS, clean_address, is_machine
+from relay.dsn.vocabulary import FAILS, any_of
+
+MAX_FOUND = 100
+_MAX_IN_LINE = 20
+_MAX_CANDIDATES = 200
+"""Lines with an address that are looked at: no honest report has more."""
+
+_A = ADDRESS.pattern
+_BULLET = r"[\s>*\-•.|#\[]{0,12}(?:\d{1,3}[.)] )?"
+_COMMENT = r"\s{0,4}(?:\([^)]{0,200}\)?\s{0,3})?"
+_AFTER = (
+    r"(?:: |:$|\.\.\. ?|\.\.|, | - |-- |\s{2,}|; |\t| on (?=\w{3}, \d)"
+    r"| (?=\[|(?:Invalid|Error|Unknown|User|Failed|Mailbox|Undeliver|[45]\d\d[ -])))"
+)
+
+ALONE = re.compile(
+    rf"{_BULLET}[<\"'\[(]{{0,2}}({_A})[>\"'\])]{{0,2}}{_COMMENT}(?:[:;,.]|\.\.\.|[ -]{{1,9}})?\s{{0,5}}$"
+)
+LEADING = re.compile(
+    rf"{_BULLET}(?:[^<>@:]{{0,60}}<({_A})>(?={_COMMENT}(?::|\.\.\.))|<({_A})>|({_A})){_COMMENT}{_AFTER}(.{{0,500}})"
+)
+REPLIED = re.compile(rf"\s{{0,6}}[45]\d\d[ -](?:[45]\.\d{{1,3}}\.\d{{1,3}} )?<?({_A})>?\.\.\. ?(.{{0,500}})")
+_LABEL = re.compile(
+    rf"{_BULLET}(?:(?:final|original|failed|intended|invalid|unknown|bad|envelope|e-?mail|the)[ -])?"
+    r"(?:recipients?|to|rcpt(?: to)?|user|addressees?|address|e-?mail|forward-path|mailbox|receiver|destinat\w{2,10}"
+    r"|empf[äa]nger|an|para|pour|宛先|delivery to|sent to|undelivered to|your message to)"
+    rf"(?: (?:address|name|e-?mail|list|is|was|of the message))?\s{{0,6}}(?::|=|->)\s{{0,10}}"
+    rf"(?:\"[^\"]{{0,80}}\" ?)?[<\"'\[]{{0,2}}(?:smtp:|mailto:)?({_A})",
+    re.IGNORECASE,
+)
+_TOWARDS = re.compile(
+    r"\b(?:deliver\w{0,5}|sent?|sending|mail|e-?mail|message|reach|forward\w{0,4}|addressed|recipients?|address)\b.{0,80}"
+    r"\b(?:to|for|reach|address|recipient|user)\b:? {1,2}(?:\w{1,20} ){0,3}[<\"'\[(]{0,2}(?:mailto:)?$",
+    re.IGNORECASE,
+)
+_ORIGIN = re.compile(rf"\b(?:generated|expanded|forwarded|redirected) from:? <?({_A})", re.IGNORECASE)
+_NOT_OURS = any_of(
+    r"\b(?:from|sender|reply-to|return-path|errors-to|cc|message-id|contact|questions?|assistance|help ?desk|support"
+    r"|mailto:|administrator|forward (?:this|it)|send (?:an? )?(?:e-?mail|message) to)\b(?!.{0,20}(?:to|recipient))",
+    r"(?:^|\s)id[:= ]",
+)
+_BARE = re.compile(r"[\s*\->]{1,12}([A-Za-z0-9][\w.+-]{0,63})\s{0,4}$")
+_INTRODUCES = re.compile(r"\b(?:recipients?|address(?:es|ees?)?|users?)\b.{0,160}:\s{0,4}$", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """An address a report names: the number of the line it stands on and what the line says after it."""
+
+    address: str
+    line: int
+    rest: str
+
+
+Reader = Callable[[str], list[tuple[str, str]]]
+
+
+def find(lines: list[str], skipped: set[str], machines: bool) -> list[Position]:
+    """Return the recipients a report names, without `skipped` (lower case) and, unless `machines`, mail systems."""
+    for read in _READERS:
+        kept = [
+            one
+            for one in _collect(lines, read)
+            if one.address.lower() not in skipped and (machines or not is_machine(one.address))
+        ]
+        if kept:
+            return kept
+    return []
+
+
+def everywhere(lines: list[str]) -> dict[str, Position]:
+    """Return where each address stands, by its lower-case form; the strongest position counts."""
+    found: dict[str, Position] = {}
+    for read in (*_READERS, _any):
+        for one in _collect(lines, read):
+            found.setdefault(one.address.lower(), one)
+    return found
+
+
+def bare(lines: list[str], domain: str) -> list[Position]:
+    """Return recipients listed by their local parts alone beneath a line that announces them."""
+    found: list[Position] = []
+    announced = False
+    for number, line in enumerate(lines):
+        match = _BARE.match(line) if announced else None
+        if match is not None:
+            found.append(Position(f"{match[1]}@{domain}", number, ""))
+        elif line.strip():
+            announced = _INTRODUCES.search(line) is not None
+    return found[:MAX_FOUND]
+
+
+def _collect(lines: list[str], read: Reader) -> list[Position]:
+    found: dict[str, Position] = {}
+    candidates = [(number, line) for number, line in enumerate(lines) if "@" in line][:_MAX_CANDIDATES]
+    for number, line in candidates:
+        for address, rest in read(line):
+            cleaned = clean_address(address)
+            found.setdefault(cleaned.lower(), Position(cleaned, number, rest))
+        if len(found) >= MAX_FOUND:
+            break
+    return list(found.values())
+
+
+def _alone(line: str) -> list[tuple[str, str]]:
+    match = ALONE.match(line)
+    if match is not None:
+        at = line.find("(")
+        return [(match[1], line[at:].strip("() :") if at >= 0 else "")]
+    match = REPLIED.match(line)
+    if match is not None:
+        return [(match[1], line.strip())]
+    match = LEADING.match(line)
+    if match is None:
+        return []
+    bracketed = match[1] or match[2]
+    certain = bracketed or line.startswith((":", " on "), match.end(3))
+    return [(bracketed or match[3], match[4])] if certain or FAILS.search(match[4]) else []
+
+
+def _labelled(line: str) -> list[tuple[str, str]]:
+    match = _LABEL.match(line)
+    return [] if match is None else [(match[1], line[match.end() :].lstrip("> "))]
+
+
+def _towards(line: str) -> list[tuple[str, str]]:
+    for found in islice(ADDRESS.finditer(line), _MAX_IN_LINE):
+        before = line[max(0, found.start() - 160) : found.start()]
+        if _TOWARDS.search(before) is not None and _NOT_OURS.search(before) is None:
+            return [(found[0], line)]
+    return []
+
+
+def _in_sentence(line: str) -> list[tuple[str, str]]:
+    if FAILS.search(line) is None or _NOT_OURS.search(line) is not None:
+        return []
+    return [(found[0], line) for found in islice(ADDRESS.finditer(line), _MAX_IN_LINE)]
+
+
+def _origin(line: str) -> list[tuple[str, str]]:
+    match = _ORIGIN.search(line)
+    return [] if match is None else [(match[1], "")]
+
+
+def _any(line: str) -> list[tuple[str, str]]:
+    return [(found[0], line[found.end() :].lstrip("> :")) for found in islice(ADDRESS.finditer(line), _MAX_IN_LINE)]
+
+
+_READERS: tuple[Reader, ...] = (_alone, _labelled, _towards, _in_sentence, _origin)
