@@ -1,0 +1,186 @@
+"""`relay domain`: which DNS records a sending domain needs, and whether they are there."""
+
+import asyncio
+import sys
+import textwrap
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from relay.cli.options import EX_CONFIG, config_option, settings_or_exit
+from relay.cli.table import json_option, show
+from relay.config import Settings
+from relay.config.faults import closest
+from relay.identities.check import check
+from relay.identities.finding import Finding, Status
+from relay.identities.records import WantedRecord, records, remarks
+from relay.identities.sending_domain import DkimKey, SendingDomain, sending_domain
+from relay.resolver import Resolver
+from relay.sign.files import read_keys
+from relay.sign.keys import KeyFaultError, dns_record
+
+EX_TEMPFAIL = 75
+"""Exit code when nothing is known to be wrong, but DNS did not answer all (sysexits.h)."""
+
+_WIDTH = 110
+_MARKS: dict[Status, tuple[str, str]] = {
+    "ok": ("✓", "green"),
+    "warning": ("!", "yellow"),
+    "wrong": ("✗", "red"),
+    "unknown": ("?", "magenta"),
+}
+
+target_option = click.option(
+    "--cname-target",
+    default="",
+    metavar="ZONE",
+    envvar="RELAY_CNAME_TARGET",
+    show_envvar=True,
+    help="A zone of yours: selectors and return path become aliases of names below it.",
+)
+
+
+@click.group()
+def domain() -> None:
+    """Show and check the DNS records of a sending domain."""
+
+
+@domain.command("records")
+@click.argument("name", metavar="DOMAIN")
+@config_option
+@target_option
+@click.option("--zone", "as_zone", is_flag=True, help="Write lines for a zone file, nothing else.")
+@json_option
+def records_command(name: str, path: Path, cname_target: str, as_zone: bool, as_json: bool) -> None:
+    """Show exactly what to publish so that mail of DOMAIN is believed and what comes back arrives."""
+    about = _sending_domain(settings_or_exit(path), name, cname_target)
+    wanted = records(about)
+    if as_json:
+        show([{**asdict(record), "zone_line": record.zone_line} for record in wanted], (), as_json=True)
+    elif as_zone:
+        click.echo("\n".join(_zone_file(about, wanted)))
+    else:
+        click.echo("\n".join(_sheet(about, wanted)))
+
+
+@domain.command("check")
+@click.argument("name", metavar="DOMAIN")
+@config_option
+@target_option
+@json_option
+def check_command(name: str, path: Path, cname_target: str, as_json: bool) -> None:
+    """Compare what DNS shows of DOMAIN with what it should, and say what to do about each difference.
+
+    Exits with 1 when something is wrong, with 75 when DNS did not answer everything; warnings do not count.
+    """
+    settings = settings_or_exit(path)
+    about = _sending_domain(settings, name, cname_target)
+    findings = asyncio.run(_look(settings, about))
+    if as_json:
+        show(map(asdict, findings), (), as_json=True)
+    else:
+        click.echo("\n".join(_report(about, findings)))
+    statuses = {finding.status for finding in findings}
+    sys.exit(1 if "wrong" in statuses else EX_TEMPFAIL if "unknown" in statuses else 0)
+
+
+async def _look(settings: Settings, about: SendingDomain) -> tuple[Finding, ...]:
+    return await check(about, records(about), Resolver(settings.resolver.endpoints))
+
+
+def _sending_domain(settings: Settings, name: str, cname_target: str) -> SendingDomain:
+    wanted = name.lower().rstrip(".")
+    if wanted not in settings.domains:
+        near = closest(wanted, list(settings.domains))
+        hint = f'; did you mean "{near}"?' if near else f': add [domains."{wanted}"]'
+        raise click.UsageError(f'"{wanted}" is not in the configuration{hint}')
+    try:
+        keys = read_keys(settings.server.data_dir, wanted, settings.domains[wanted].dkim.selectors)
+    except (KeyFaultError, OSError) as fault:
+        click.echo(f"relay: {fault}", err=True)
+        sys.exit(EX_CONFIG)
+    published = [DkimKey(key.selector, dns_record(key)) for key in keys]
+    return sending_domain(settings, wanted, published, cname_target=cname_target.lower().strip("."))
+
+
+def _headings(about: SendingDomain, wanted: Sequence[WantedRecord]) -> Iterable[tuple[str, list[WantedRecord]]]:
+    """Return the records by who publishes them, under a heading each."""
+    own = [record for record in wanted if record.publisher == "domain"]
+    ours = [record for record in wanted if record.publisher == "operator"]
+    if own:
+        yield f"In the zone of {about.name}", own
+    if ours:
+        where = f"In the zone of {about.cname_target}" if about.cname_target else "In the zone of the relay's operator"
+        yield where, ours
+
+
+def _zone_file(about: SendingDomain, wanted: Sequence[WantedRecord]) -> list[str]:
+    lines = []
+    for heading, group in _headings(about, wanted):
+        lines += [f"; {heading}", *(record.zone_line for record in group)]
+    return lines
+
+
+def _sheet(about: SendingDomain, wanted: Sequence[WantedRecord]) -> list[str]:
+    lines = [click.style(f"DNS records for {about.name}", bold=True)]
+    for heading, group in _headings(about, wanted):
+        lines += ["", click.style(f"{heading}", underline=True)]
+        for record in group:
+            lines += ["", f"  {click.style(record.name, bold=True)}", f"    {record.kind:<5} {record.value}"]
+            lines += _wrapped(record.purpose, "    ", dim=True)
+    remarked = list(remarks(about))
+    if remarked:
+        lines += ["", click.style("In the configuration", underline=True), ""]
+    for role, text in remarked:
+        lines += _wrapped(f"{role}: {text}", "  ")
+    again = f"relay domain check {about.name}" + (f" --cname-target {about.cname_target}" if about.cname_target else "")
+    return [*lines, "", f"Once they are published: {again}"]
+
+
+def _report(about: SendingDomain, findings: Sequence[Finding]) -> list[str]:
+    lines = [click.style(f"DNS of {about.name}", bold=True)]
+    subject = ""
+    for finding in findings:
+        if finding.subject != subject:
+            subject = finding.subject
+            lines += ["", click.style(subject, underline=True)]
+        lines += _entry(finding)
+    return [*lines, "", _total(findings)]
+
+
+def _entry(finding: Finding) -> list[str]:
+    mark, colour = _MARKS[finding.status]
+    place = " ".join(part for part in (_printable(finding.name), finding.kind) if part)
+    lines = [f"  {click.style(mark, fg=colour)} {click.style(place, bold=finding.status != 'ok')}"]
+    lines += _wrapped(finding.text, "    ", dim=finding.status == "ok")
+    if finding.status != "ok" and (finding.wanted or finding.observed):
+        lines += [f"      {'expected':<9} {finding.wanted}"] if finding.wanted else []
+        told = [_printable(value) for value in finding.observed] or ["nothing"]
+        lines += [f"      {'observed' if index == 0 else '':<9} {value}" for index, value in enumerate(told)]
+    return lines
+
+
+def _total(findings: Iterable[Finding]) -> str:
+    counted = Counter(finding.status for finding in findings)
+    words = {"wrong": "wrong", "unknown": "unanswered", "warning": "to look at", "ok": "right"}
+    parts = [f"{counted[status]} {word}" for status, word in words.items() if counted[status]]  # type: ignore[index]
+    if not counted["wrong"] and not counted["unknown"]:
+        return click.style(f"All is there. {', '.join(parts).capitalize()}.", bold=True)
+    return click.style(f"{', '.join(parts)}.", bold=True)
+
+
+def _wrapped(text: str, indent: str, *, dim: bool = False) -> list[str]:
+    """Return the text in lines; names, which may hold hyphens, stay whole so that they can be copied."""
+    wrapped = textwrap.wrap(
+        _printable(text), _WIDTH, initial_indent=indent, subsequent_indent=indent, break_long_words=False,
+        break_on_hyphens=False,
+    )  # fmt: skip
+    return [click.style(line, dim=True) for line in wrapped] if dim else wrapped
+
+
+def _printable(text: str) -> str:
+    """Return the text without control characters: what stands in DNS must not steer a terminal."""
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)

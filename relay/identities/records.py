@@ -1,0 +1,172 @@
+"""The DNS records a sending domain needs, to the letter: what to publish, where, and what each is good for."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import Literal
+
+from relay.identities.sending_domain import SendingDomain
+
+Role = Literal["dkim", "return path", "spf", "dmarc", "tracking", "replies"]
+Kind = Literal["CNAME", "TXT", "MX"]
+Publisher = Literal["domain", "operator"]
+
+MX_PREFERENCE = 10
+DMARC = "v=DMARC1; p=none"
+"""The policy to begin with: it asks for nothing, and is what large mailbox providers want to see at least."""
+
+_STRING_OCTETS = 255
+
+
+@dataclass(frozen=True, slots=True)
+class WantedRecord:
+    """One record. `publisher` says in whose zone it stands: the domain's or the operator's of the relay."""
+
+    name: str
+    kind: Kind
+    value: str
+    role: Role
+    purpose: str
+    publisher: Publisher = "domain"
+
+    @property
+    def zone_line(self) -> str:
+        """The record as a line of a zone file (RFC 1035 section 5.1), text in strings of at most 255 octets."""
+        match self.kind:
+            case "TXT":
+                pieces = [self.value[at : at + _STRING_OCTETS] for at in range(0, len(self.value), _STRING_OCTETS)]
+                value = " ".join('"' + piece.replace("\\", r"\\").replace('"', r"\"") + '"' for piece in pieces)
+            case "MX" | "CNAME":
+                value = f"{self.value}."
+        return f"{self.name}. IN {self.kind} {value}"
+
+
+def records(domain: SendingDomain) -> tuple[WantedRecord, ...]:
+    """Return what is to be published for a sending domain, the domain's own records before the operator's."""
+    wanted = [*_dkim(domain), *_return_path(domain), _dmarc(domain), *_tracking(domain), *_replies(domain)]
+    return tuple(sorted(dict.fromkeys(wanted), key=lambda record: record.publisher != "domain"))
+
+
+def key_name(selector: str, domain: str) -> str:
+    """Return where a key is looked up (RFC 6376 section 3.6.2.1)."""
+    return f"{selector}._domainkey.{domain}"
+
+
+def remarks(domain: SendingDomain) -> Iterator[tuple[Role, str]]:
+    """Yield what is missing or doubtful in the settings themselves, each with what to do."""
+    yield from _key_remarks(domain)
+    yield from _return_path_remarks(domain)
+    for provider in domain.unknown_providers:
+        text = f'mail leaves by the provider "{provider}" too: add to the SPF record what it asks for ("include:…")'
+        yield "spf", text
+    if domain.reply_domain == domain.name:
+        text = f"the reply domain is {domain.name} itself, so the relay takes all its mail: set one below it"
+        yield "replies", text
+    yield from _tracking_remarks(domain)
+
+
+def _key_remarks(domain: SendingDomain) -> Iterator[tuple[Role, str]]:
+    if not domain.selectors:
+        command = f"relay dkim new {domain.name} --selector s1"
+        yield "dkim", f'mail is not signed: make a key with "{command}" and set dkim.selectors = ["s1", "s2"]'
+    there = {key.selector for key in domain.keys}
+    for selector in domain.selectors:
+        if selector not in there:
+            command = f"relay dkim new {domain.name} --selector {selector}"
+            yield "dkim", f'there is no key for the selector {selector}: "{command}" makes it'
+    if len(domain.selectors) == 1:
+        yield "dkim", "there is one selector: with a second one keys can be changed without a gap"
+
+
+def _return_path_remarks(domain: SendingDomain) -> Iterator[tuple[Role, str]]:
+    if not domain.return_path:
+        text = f'bounces do not come back to the relay: set return_path = "bounces.{domain.name}"'
+        yield "return path", text
+    elif domain.return_path == domain.name:
+        text = (
+            f"the return path is {domain.name} itself, so the relay takes all its mail: "
+            f'set return_path = "bounces.{domain.name}"'
+        )
+        yield "return path", text
+    if domain.return_path and domain.return_path == domain.tracking_host:
+        yield "tracking", f"return path and tracking share {domain.return_path}: give each a name of its own"
+
+
+def _tracking_remarks(domain: SendingDomain) -> Iterator[tuple[Role, str]]:
+    host = domain.tracking_host
+    if not host:
+        yield "tracking", f'nothing is tracked: set tracking.base_url = "https://t.{domain.name}"'
+    elif _is_local(host):
+        yield "tracking", f'no reader can reach {host}: set tracking.base_url = "https://t.{domain.name}"'
+    elif host == domain.name:
+        yield "tracking", f"{host} cannot be an alias: give it A and AAAA records with the addresses of the tracker"
+
+
+def _dkim(domain: SendingDomain) -> Iterator[WantedRecord]:
+    published = {key.selector: key.record for key in domain.keys}
+    for selector in domain.selectors:
+        name = key_name(selector, domain.name)
+        text = published.get(selector)
+        if domain.delegates(name):
+            purpose = "lets the operator of the relay publish and change the DKIM key"
+            yield WantedRecord(name, "CNAME", domain.target(name), "dkim", purpose)
+            if text:
+                purpose = f"the key that proves mail signed with {selector} to be of {domain.name}"
+                yield WantedRecord(domain.target(name), "TXT", text, "dkim", purpose, "operator")
+        elif text:
+            purpose = f"the key that proves mail signed with {selector} to be of {domain.name}"
+            yield WantedRecord(name, "TXT", text, "dkim", purpose)
+
+
+def _return_path(domain: SendingDomain) -> Iterator[WantedRecord]:
+    name = domain.return_path
+    if not name:
+        purpose = "says which servers may send for the domain; merge it with the SPF record that is there"
+        yield WantedRecord(domain.name, "TXT", domain.spf, "spf", purpose)
+        return
+    if domain.delegates(name):
+        purpose = "lets bounces come back and SPF pass, both as the operator of the relay publishes them"
+        yield WantedRecord(name, "CNAME", domain.target(name), "return path", purpose)
+    place, publisher = _place(domain, name)
+    purpose = "brings bounces back to the relay"
+    yield WantedRecord(place, "MX", _mx(domain), "return path", purpose, publisher)
+    purpose = "says that the relay may send with this return path"
+    yield WantedRecord(place, "TXT", domain.spf, "spf", purpose, publisher)
+
+
+def _dmarc(domain: SendingDomain) -> WantedRecord:
+    purpose = "tells receivers what to do with mail that is not proven yours; large mailbox providers want it"
+    return WantedRecord(f"_dmarc.{domain.name}", "TXT", DMARC, "dmarc", purpose)
+
+
+def _tracking(domain: SendingDomain) -> Iterator[WantedRecord]:
+    host = domain.tracking_host
+    if host and not _is_local(host) and host not in (domain.name, domain.hostname, domain.return_path):
+        publisher: Publisher = "domain" if domain.owns(host) else "operator"
+        purpose = "leads opens and clicks to the tracker; point it at the web proxy in front, where there is one"
+        yield WantedRecord(host, "CNAME", domain.hostname, "tracking", purpose, publisher)
+
+
+def _replies(domain: SendingDomain) -> Iterator[WantedRecord]:
+    name = domain.reply_domain
+    if name and name != domain.return_path:
+        publisher: Publisher = "domain" if domain.owns(name) else "operator"
+        yield WantedRecord(name, "MX", _mx(domain), "replies", "brings tracked replies to the relay", publisher)
+
+
+def _place(domain: SendingDomain, name: str) -> tuple[str, Publisher]:
+    """Return where the records of a name stand in truth, and who publishes them."""
+    if domain.delegates(name):
+        return domain.target(name), "operator"
+    return name, "domain" if domain.owns(name) else "operator"
+
+
+def _mx(domain: SendingDomain) -> str:
+    return f"{MX_PREFERENCE} {domain.hostname}"
+
+
+def _is_local(host: str) -> bool:
+    try:
+        return not ip_address(host).is_global
+    except ValueError:
+        return "." not in host or host.endswith((".localhost", ".local"))
