@@ -144,9 +144,11 @@ def encode_base64(data: bytes, width: int = BASE64_LINE) -> bytes:
 
 
 def encode_quoted_printable(data: bytes) -> bytes | None:
-    """Return text with CRLF line ends in quoted-printable; None when it would not come back the same."""
+    """Return text in quoted-printable; None when it has bare line ends, which would not come back the same."""
+    if not data.count(b"\n") == data.count(b"\r\n") == data.count(b"\r"):
+        return None
     encoded = binascii.b2a_qp(data, istext=True)
-    return encoded if binascii.a2b_qp(encoded) == data else None
+    return encoded if b"\n" in data else encoded.replace(b"\n", b"\r\n")
 
 
 def has_long_line(data: bytes, start: int = 0, end: int | None = None) -> bool:

@@ -51,7 +51,7 @@ _INTEGRATION_POINTS = frozenset(b"foreignobject desc title annotation-xml mi mo 
 
 _LINKS = rb"a(?:rea)?"
 _STRUCTURE = (
-    rb"/?(?:a|a(?:pplet|udio)|b(?:ody|utton)|d(?:etails|ialog)|marquee|noscript|object|picture|"
+    rb"/?(?:a|a(?:pplet|udio)|b(?:ody|utton)|d(?:etails|ialog)|marquee|noscript|o(?:bject|ption)|picture|"
     rb"s(?:elect|vg)|t(?:able|emplate)|video|math|html)|frameset"
 )
 _RAW = rb"|".join(_RAW_TEXT)
@@ -104,6 +104,7 @@ _HEAD = re.compile(
 )
 _REACH_MAIL = _reaching(_LINKS + rb"|" + _STRUCTURE + rb"|" + _RAW)
 _REACH_MAIL_AND_IMAGES = _reaching(_LINKS + rb"|ima?ge?|" + _STRUCTURE + rb"|" + _RAW)
+_REACH_FORMATTING = _reaching(rb"a|b|big|code|em|font|i|nobr|s|small|strike|strong|tt|u|" + _RAW)
 _REACH_OFFICE = _reaching(_LINKS + rb"|v:[^\t\n\f\r />]*+|svg|math|" + _RAW)
 
 
@@ -132,6 +133,11 @@ def attributes(lower: bytes, tag: Tag) -> Iterator[tuple[bytes, bytes]]:
     while (found := _NAME_AND_VALUE.match(lower, at, tag.end)) is not None:
         yield found[1], found[2] or found[3] or found[4] or b""
         at = found.end()
+
+
+def formatting_tags(lower: bytes, start: int, end: int) -> Iterator[Tag]:
+    """Yield the start tags of formatting elements in a range that begins between two tags."""
+    return _tags(lower, start, end, _REACH_FORMATTING)
 
 
 def _tags(lower: bytes, start: int, end: int, reaching: re.Pattern[bytes]) -> Iterator[Tag]:

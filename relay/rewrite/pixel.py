@@ -1,21 +1,24 @@
 """Where the pixel may stand without moving anything: a place in the body that no fragile element encloses."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 
-from relay.rewrite.html import CONDITIONAL, END, Tag, content_start
+from relay.rewrite.html import CONDITIONAL, END, Tag, content_start, formatting_tags
 
-_FRAGILE = frozenset(
-    b"a applet audio button details dialog marquee math noscript object picture select svg table template video".split()
+_SURELY_CLOSED = frozenset(
+    b"a applet button details dialog marquee math object select svg table template".split(),
 )
-"""Elements the pixel must not be inside of: it would be moved out, hidden, or part of a link."""
+_NEVER_SURELY_CLOSED = frozenset(b"audio noscript option picture video".split())
+_FRAGILE = _SURELY_CLOSED | _NEVER_SURELY_CLOSED
+"""Elements the pixel must not be inside of: it would be moved out, hidden, or part of a link.
+
+The end tag of the second kind is ignored when some other element is open inside; it takes more than these tags to
+know, so they count as open from where they begin.
+"""
 
 _SCOPES = frozenset(b"applet marquee math object svg table template".split())
 """Elements whose content an end tag outside cannot close (HTML standard, section 13.2.4.2)."""
 
-_FORMATTING_OPENS = re.compile(
-    rb"(?:<(?:a|b|big|code|em|font|i|nobr|s|small|strike|strong|tt|u)(?:[\t\n\f\r /][^<>]*+)?>)+\Z"
-)
 _KEEPS_FIRST_NEWLINE_OUT = re.compile(rb"<(?:pre|listing)(?=[\t\n\f\r />])[^<>]*+>\Z")
 _NEAR = 400
 _HEAD_MAY_HOLD = frozenset({b"noscript", b"template", b"script"})
@@ -36,18 +39,20 @@ class _Open:
             self.elements.append((name, start))
 
     def closed(self, name: bytes) -> None:
+        if name not in _SURELY_CLOSED:
+            return
         for place in reversed(range(len(self.elements))):
             other = self.elements[place][0]
             if other == name:
                 del self.elements[place:]
                 return
-            if name == b"a" or (other in _SCOPES and name not in (b"table", b"template")) or other == b"template":
+            if other in (b"a", b"template") or name == b"a":
                 return
-            if other == b"a" and name in (b"button", b"details", b"dialog", b"noscript", b"picture"):
+            if other in _SCOPES and name not in (b"table", b"template"):
                 return
 
 
-def pixel_position(lower: bytes, seen: Iterable[Tag], where: str) -> int | None:
+def pixel_position(lower: bytes, seen: Sequence[Tag], where: str) -> int | None:
     """Return the offset for the pixel in a lower-cased HTML text with these tags; None when there is no good place.
 
     At the end: before the last `</body>`, else the last `</html>`, else the trailing white space; and when a fragile
@@ -61,7 +66,8 @@ def pixel_position(lower: bytes, seen: Iterable[Tag], where: str) -> int | None:
     for tag in seen:
         name = tag.name
         if name in _FRAGILE:
-            is_open.opened(name, tag.start)
+            if name != b"noscript" or tag.start >= start:
+                is_open.opened(name, tag.start)
         elif name == b"frameset":
             return None
         elif name in (b"/body", b"/html"):
@@ -79,8 +85,9 @@ def pixel_position(lower: bytes, seen: Iterable[Tag], where: str) -> int | None:
     candidates[END] = -1 if is_open.elements else _text_end(lower, limit)
     for name in (b"/body", b"/html", END):
         if candidates.get(name, -1) >= start:
-            return _before_formatting(lower, candidates[name], start)
-    return _before_fragile(lower, is_open.elements, start, b"body" in candidates)
+            return _before_formatting(lower, seen, candidates[name], start)
+    at = _before_fragile(is_open.elements, start, b"body" in candidates)
+    return None if at is None else _before_formatting(lower, seen, at, start)
 
 
 def _text_end(lower: bytes, limit: int) -> int:
@@ -90,15 +97,22 @@ def _text_end(lower: bytes, limit: int) -> int:
     return end if swallowed is None else limit
 
 
-def _before_fragile(lower: bytes, elements: list[tuple[bytes, int]], start: int, in_body: bool) -> int | None:
+def _before_fragile(elements: list[tuple[bytes, int]], start: int, in_body: bool) -> int | None:
     """Return the place before the outermost open element, None when it may stand in the head or there is none."""
     if not elements or elements[0][1] < start:
         return None
     name, at = elements[0]
-    return _before_formatting(lower, at, start) if in_body or at > start or name not in _HEAD_MAY_HOLD else None
+    return at if in_body or at > start or name not in _HEAD_MAY_HOLD else None
 
 
-def _before_formatting(lower: bytes, at: int, start: int) -> int:
-    """Return the place before formatting elements opened right at `at`, so that they do not open for the pixel."""
-    opened = _FORMATTING_OPENS.search(lower, max(start, at - _NEAR), at) if lower[at - 1 : at] == b">" else None
-    return at if opened is None else opened.start()
+def _before_formatting(lower: bytes, seen: Sequence[Tag], at: int, start: int) -> int:
+    """Return the place before formatting elements that open right at `at`, so that they do not open for the pixel."""
+    if at <= start or lower[at - 1] != 0x3E:
+        return at
+    boundary = max(start, next((tag.end for tag in reversed(seen) if tag.end <= at and tag.name != END), start))
+    run_start = run_end = boundary
+    for tag in formatting_tags(lower, boundary, at):
+        if tag.name != END:
+            run_start = run_start if tag.start == run_end and run_end > boundary else tag.start
+            run_end = tag.end
+    return run_start if run_end == at else at
