@@ -83,27 +83,21 @@ class Classification:
 
 def load_rules(text: str) -> Rules:
     """Read rules from TOML; raise RulesError naming every fault in them."""
-    try:
-        tables = tomllib.loads(text).get("rule", [])
-    except tomllib.TOMLDecodeError as fault:
-        raise RulesError(f"not valid TOML: {fault}") from fault
     faults: list[str] = []
-    rules: list[Rule] = []
-    seen: set[str] = set()
-    for number, table in enumerate(tables, 1):
+    rules: dict[str, Rule] = {}
+    for number, table in enumerate(_tables(text), 1):
         name = str(table.get("name", f"number {number}"))
-        if name in seen:
-            faults.append(f"rule {name}: the name is taken by an earlier rule")
-        seen.add(name)
         try:
-            rules.append(_rule(name, table))
+            rule = _rule(name, table)
         except (RulesError, PhraseError) as fault:
             faults.append(f"rule {name}: {fault}")
-    if not tables:
-        faults.append("no [[rule]] in the file")
+            continue
+        if name in rules:
+            faults.append(f"rule {name}: the name is taken by an earlier rule")
+        rules[name] = rule
     if faults:
         raise RulesError("\n".join(faults))
-    return Rules(tuple(rules))
+    return Rules(tuple(rules.values()))
 
 
 def classify(rules: Rules, text: str, code: int | None = None, status: str = "", phase: str = "") -> Classification:
@@ -132,6 +126,18 @@ def classify_recipient(rules: Rules, report: Report, recipient: Recipient) -> Cl
 
 def _is_vague(found: Classification) -> bool:
     return found.category == "unknown" or found.rule.startswith("code-")
+
+
+def _tables(text: str) -> list[dict[str, Any]]:
+    try:
+        tables = tomllib.loads(text).get("rule", [])
+    except tomllib.TOMLDecodeError as fault:
+        raise RulesError(f"not valid TOML: {fault}") from fault
+    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+        raise RulesError("rule must be a list of tables: write each as [[rule]]")
+    if not tables:
+        raise RulesError("no [[rule]] in the file")
+    return tables
 
 
 def _rule(name: str, table: Mapping[str, Any]) -> Rule:

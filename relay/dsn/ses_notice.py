@@ -5,6 +5,7 @@ from typing import Any
 
 from relay.dsn.replies import phase_of, smtp_code, status_in
 from relay.dsn.report import Action, Feedback, Recipient, Report
+from relay.dsn.status_fields import without_type
 
 _MARKS = ("notificationType", "eventType")
 _MAX_RECIPIENTS = 100
@@ -21,7 +22,11 @@ def read_notice(text: str) -> Report | None:
     event = str(notice.get("notificationType") or notice.get("eventType") or "").lower()
     if event == "bounce":
         told = _table(notice, "bounce")
-        return Report("bounce", _recipients(told.get("bouncedRecipients"), "failed"), str(told.get("reportingMTA", "")))
+        return Report(
+            "bounce",
+            _recipients(told.get("bouncedRecipients"), "failed"),
+            without_type(str(told.get("reportingMTA", ""))),
+        )
     if event == "complaint":
         told = _table(notice, "complaint")
         kind = str(told.get("complaintFeedbackType") or "abuse")
@@ -31,7 +36,9 @@ def read_notice(text: str) -> Report | None:
         addresses = (
             {"emailAddress": one, "diagnosticCode": told.get("smtpResponse")} for one in _list(told.get("recipients"))
         )
-        return Report("other", _recipients(list(addresses), "delivered"), str(told.get("reportingMTA", "")))
+        return Report(
+            "other", _recipients(list(addresses), "delivered"), without_type(str(told.get("reportingMTA", "")))
+        )
     return None
 
 
@@ -52,7 +59,7 @@ def _recipients(listed: Any, action: Action) -> tuple[Recipient, ...]:
 
 
 def _recipient(one: dict[str, Any], action: Action) -> Recipient:
-    diagnostic = str(one.get("diagnosticCode") or "").removeprefix("smtp;").strip()
+    diagnostic = without_type(str(one.get("diagnosticCode") or ""))
     status = str(one.get("status") or "") or _any_status(diagnostic)
     return Recipient(str(one["emailAddress"]), action, status, smtp_code(diagnostic), diagnostic, phase_of(diagnostic))
 

@@ -109,10 +109,13 @@ def parse_status(text: str) -> DeliveryStatus:
         current.take(key, value)
     blocks.append(current)
     recipients = tuple(made for block in blocks if (made := _recipient(block.values)) is not None)
-    reporting = message.get("reporting-mta", "")
-    return DeliveryStatus(
-        recipients, _TYPE.sub("", reporting, count=1).strip(), message.get("original-envelope-id", "")
-    )
+    reporting_mta = without_type(message.get("reporting-mta", ""))
+    return DeliveryStatus(recipients, reporting_mta, message.get("original-envelope-id", ""))
+
+
+def without_type(value: str) -> str:
+    """Return a typed value (`dns; mx.example`, `smtp; 550 ...`) without its type (RFC 3464 section 2.1.2)."""
+    return _TYPE.sub("", value, count=1).strip()
 
 
 def _begins_another(block: _Block, key: str, separated: bool) -> bool:
@@ -150,7 +153,7 @@ def _recipient(values: dict[str, str]) -> Recipient | None:
     original = _address(values.get("original", ""))
     if not final and not original:
         return None
-    diagnostic = _TYPE.sub("", values.get("diagnostic", ""), count=1).strip()[:_MAX_DIAGNOSTIC]
+    diagnostic = without_type(values.get("diagnostic", ""))[:_MAX_DIAGNOSTIC]
     status = _status(values.get("status", ""), diagnostic)
     return Recipient(
         address=original if "@" in original else final,
@@ -159,13 +162,13 @@ def _recipient(values: dict[str, str]) -> Recipient | None:
         code=smtp_code(diagnostic),
         diagnostic=diagnostic or _comment(values.get("status", "")),
         phase=phase_of(diagnostic),
-        remote_mta=_TYPE.sub("", values.get("remote", ""), count=1).strip(),
+        remote_mta=without_type(values.get("remote", "")),
         final_address=final,
     )
 
 
 def _address(value: str) -> str:
-    return clean_address(_TYPE.sub("", value, count=1))
+    return clean_address(without_type(value))
 
 
 def _action(value: str, status: str) -> Action:

@@ -1,0 +1,62 @@
+"""Classification takes any reply, and phrases find themselves in what they were written from."""
+
+import time
+from importlib import resources
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from relay.dsn.classify import classify, load_rules
+from relay.dsn.phrases import MAX_TEXT, compile_phrase, normal_form
+from relay.dsn.taxonomy import TAXONOMY
+
+RULES = load_rules(resources.files("relay.dsn").joinpath("bounce_rules.toml").read_text("utf-8"))
+WORDS = (
+    "user",
+    "unknown",
+    "mailbox",
+    "full",
+    "550 ",
+    "5.1.1 ",
+    "blocked",
+    "sender",
+    "not",
+    "a@b.example",
+    "in 5 min",
+    ".",
+)
+
+
+@given(st.text(max_size=400), st.none() | st.integers(400, 599), st.sampled_from(["", "rcpt", "mail", "data"]))
+@settings(max_examples=200, deadline=None)
+def test_any_reply(text: str, code: int | None, phase: str) -> None:
+    found = classify(RULES, text, code, "", phase)
+    assert found.category in TAXONOMY
+    assert found.wait is None or found.wait >= 0
+
+
+@given(st.lists(st.sampled_from(WORDS), max_size=60))
+@settings(max_examples=100, deadline=None)
+def test_any_mixture_of_words(words: list[str]) -> None:
+    assert classify(RULES, " ".join(words)).category in TAXONOMY
+
+
+@given(st.text(max_size=300))
+def test_the_normal_form_is_normal(text: str) -> None:
+    once = normal_form(text)
+    assert "  " not in once
+    assert once == once.strip()
+
+
+@given(st.from_regex(r"[a-z]{1,8}( [a-z]{1,8}){0,4}", fullmatch=True))
+def test_plain_words_match_themselves_between_other_words(words: str) -> None:
+    if not {"cannot", "n't"} & set(words.split()):
+        assert compile_phrase(words).matches(normal_form(f"550 <{words}>, so there!"))
+
+
+def test_long_replies_cost_no_more_than_short_ones() -> None:
+    for word in WORDS:
+        started = time.process_time()
+        classify(RULES, f"{word} " * 50_000)
+        assert time.process_time() - started < 1.0, word
+    assert len(normal_form("x " * 50_000)) <= MAX_TEXT

@@ -1,0 +1,57 @@
+"""The language of the rules."""
+
+import pytest
+
+from relay.dsn.phrases import compile_phrase, normal_form
+
+
+@pytest.mark.parametrize(
+    ("phrase", "text"),
+    [
+        ("user unknown", "550 5.1.1 User\r\n unknown"),
+        ("user unknown", "user-unknown!"),
+        ("user {is |}unknown", "user is unknown"),
+        ("user {is |}unknown", "user unknown"),
+        ("reject*", "rejected"),
+        ("reject*", "reject"),
+        ("limit of #", "limit of 40"),
+        ("too .. mail", "too much mail"),
+        ("too .. mail", "too mail"),
+        ("{a|b {c|d}}", "b d"),
+        ("does not exist", "doesn't exist"),
+        ("does not exist", "doesn\u2019t exist"),
+        ("can not open", "cannot open"),
+        ("over quota", "over_quota"),
+        ("email", "E-Mail"),
+        ("user <@> unknown", "user <a@b.example> unknown"),
+        ("存在しません", "宛先は存在しません。"),
+    ],
+)
+def test_matches(phrase: str, text: str) -> None:
+    assert compile_phrase(phrase).matches(normal_form(text))
+
+
+@pytest.mark.parametrize(
+    ("phrase", "text"),
+    [
+        ("full", "fully booked"),
+        ("user", "superuser"),
+        ("too .. mail", "too much. You have mail"),
+        ("too .. mail", "too " + "x" * 70 + " mail"),
+        ("limit of #", "limit of many"),
+        ("full", "full@b.example"),
+    ],
+)
+def test_does_not_match(phrase: str, text: str) -> None:
+    assert not compile_phrase(phrase).matches(normal_form(text))
+
+
+def test_the_needle_is_what_every_match_contains() -> None:
+    assert compile_phrase("the {mailbox|inbox} is").needles == ("mailbox", "inbox")
+    assert compile_phrase("{a|b} certainly {c|d}").needles == (" certainly ",)
+    assert compile_phrase("{a|}").needles == ("",)
+
+
+def test_codes_and_statuses_are_taken_off() -> None:
+    assert normal_form("550-5.1.1 User (#5.1.1) unknown 550 5.1.1") == "user unknown"
+    assert normal_form("host 5.1.1.1 said 10.5.1.1") == "host 5.1.1.1 said 10.5.1.1"

@@ -1,0 +1,32 @@
+"""The taxonomy: complete, consistent, and safe for the suppression list."""
+
+import pytest
+
+from relay.dsn.category import Category
+from relay.dsn.taxonomy import TAXONOMY
+
+
+def test_there_are_twenty_six() -> None:
+    assert len(TAXONOMY) == 26
+
+
+@pytest.mark.parametrize("category", TAXONOMY.values(), ids=lambda category: category.name)
+def test_each_tells_people_what_it_is_and_what_to_do(category: Category) -> None:
+    assert category.title
+    assert category.definition.endswith(".")
+    assert category.guidance
+    assert all(line.endswith(".") for line in category.guidance)
+    assert category.fixed_by
+
+
+def test_only_the_address_itself_is_suppressed_at_once() -> None:
+    assert {name for name, category in TAXONOMY.items() if category.suppression in ("now", "on-permanent")} == {
+        "bad_mailbox",
+        "bad_domain",
+        "mailbox_disabled",
+    }
+
+
+def test_what_is_not_the_recipients_fault_is_never_counted_against_it() -> None:
+    for name in ("blocked", "auth_failed", "credentials", "tls", "rate_limited", "network", "spam_content"):
+        assert TAXONOMY[name].suppression == "never"
