@@ -79,6 +79,7 @@ async def mail(connection: Connection, argument: str) -> Reply:
         return Reply(503, "5.5.1", "A transaction is open already; RSET ends it")
     asked = parse_mail(argument)
     if isinstance(asked, Reply):
+        connection.refused(asked)
         return asked
     limit = connection.service.settings().limits.max_message_size
     refusal = too_large(limit) if asked.size > limit else None
@@ -98,6 +99,7 @@ async def rcpt(connection: Connection, argument: str) -> Reply:
     settings = service.settings()
     recipient = parse_rcpt(argument, settings.server.hostname, smtputf8=envelope.smtputf8)
     if isinstance(recipient, Reply):
+        connection.refused(recipient)
         return recipient
     if len(envelope.recipients) >= settings.limits.max_recipients:
         return Reply(452, "4.5.3", f"Too many recipients: {settings.limits.max_recipients} are allowed, send again")

@@ -32,6 +32,7 @@ _UNKNOWN = Reply(500, "5.5.1", "Command not known here")
 _FAILED = Reply(451, "4.3.0", "Something went wrong here, try again later")
 _FAILED_CLOSING = Reply(421, "4.3.0", "Something went wrong here, try again later")
 _CLOSING_CODES = (221, 421, 521)
+_NOBODY = "0.0.0.0"  # noqa: S104 - the name of a client that is gone before it could be asked for its address
 
 
 class Connection(Wire):
@@ -58,7 +59,7 @@ class Connection(Wire):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin; over implicit TLS, after the handshake."""
         super().connection_made(transport)
-        peer = transport.get_extra_info("peername")
+        peer = transport.get_extra_info("peername") or (_NOBODY,)
         address = ip_address(str(peer[0]).partition("%")[0])
         if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
             address = address.ipv4_mapped
@@ -81,6 +82,8 @@ class Connection(Wire):
     def sweep(self, now: float) -> None:
         """Cut the client off when its time is over."""
         if now > self.deadline:
+            if not self.closing:
+                self.refused(_IDLE)
             self.cut(_IDLE, now)
 
     def stop(self) -> None:
@@ -92,7 +95,7 @@ class Connection(Wire):
 
     async def _handle_client(self) -> None:
         service = self.service
-        refusal = service.resources.enter(self.known.client, service.settings().smtp)
+        refusal = _STOPPING if service.stopping else service.resources.enter(self.known.client, service.settings().smtp)
         try:
             if refusal is None:
                 service.log("smtp.connected", client=self.known.client, listener=self.known.listener)
@@ -151,7 +154,8 @@ class Connection(Wire):
             self._errors += 1
             if self._errors >= self.service.settings().smtp.max_errors and reply.code not in _CLOSING_CODES:
                 reply = _TOO_MANY_ERRORS
-        self.say(reply)
+                self.refused(reply)
+        self.say(reply if reply.text.isprintable() else _printable(reply))
         if reply.code in _CLOSING_CODES:
             self.closing = True
 
@@ -193,6 +197,12 @@ class Connection(Wire):
         self._progress += octets
         if self._progress >= _LEAST_PROGRESS:
             self.expect_content()
+
+
+def _printable(reply: Reply) -> Reply:
+    """Return the reply without what a client could take for its end: others may have quoted strangers in it."""
+    lines = reply.text.split("\n")
+    return replace(reply, text="\n".join("".join(c if c.isprintable() else "?" for c in line) for line in lines))
 
 
 Command = Callable[[Connection, str], Awaitable[Reply | None]]
