@@ -19,7 +19,7 @@ _PATH = r'(?:<((?>(?:"(?>(?:[^"\\]|\\.)*)"|[^<>"])*))>|([^\s<>]+))(?: +(.*))?'
 _FROM = re.compile(rf"FROM: ?{_PATH}", re.IGNORECASE)
 _TO = re.compile(rf"TO: ?{_PATH}", re.IGNORECASE)
 _KEYWORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*")
-_CHUNK = re.compile(r"(\d{1,20})(?: +(LAST))?", re.IGNORECASE)
+_CHUNK = re.compile(r"([0-9]{1,20})(?: +(LAST))?", re.IGNORECASE)
 _NOT_A_HOST = re.compile(r'[\s()<>@,;\\"]')
 
 MAX_LABEL = 63

@@ -1,0 +1,187 @@
+import pytest
+
+from relay.mail.command import (
+    Chunk,
+    Line,
+    Mail,
+    parse_bdat,
+    parse_helo,
+    parse_line,
+    parse_mail,
+    parse_rcpt,
+)
+from relay.mail.envelope import Envelope, Recipient
+from relay.mail.reply import Reply
+
+HOST = "relay.test"
+
+
+def refusal(parsed: object) -> tuple[int, str]:
+    assert isinstance(parsed, Reply), parsed
+    return parsed.code, parsed.status
+
+
+def reverse_path(argument: str) -> str:
+    parsed = parse_mail(argument)
+    assert isinstance(parsed, Mail), parsed
+    return parsed.envelope.reverse_path
+
+
+def forward_path(argument: str) -> str:
+    parsed = parse_rcpt(argument, HOST, smtputf8=False)
+    assert isinstance(parsed, Recipient), parsed
+    return parsed.address
+
+
+def test_a_line_is_verb_and_argument() -> None:
+    assert parse_line(b"mail FROM:<a@b.test>  SIZE=1 ") == Line("MAIL", "FROM:<a@b.test>  SIZE=1")
+    assert parse_line(b"QUIT") == Line("QUIT", "")
+
+
+@pytest.mark.parametrize(
+    ("raw", "code"),
+    [
+        (b"", 500),
+        (b"   ", 500),
+        (b"NOOP \x1b[2J", 501),
+        (b"NOOP a\rMAIL", 501),
+        (b"NOOP a\0b", 501),
+        (b"NOOP a\tb", 501),
+        (b"NOOP \x7f", 501),
+        (b"VRFY \xff\xfe", 501),
+        (b"MAIL FROM:<j\xf6rg@b.test>", 501),
+        ("NOOP a\u2028b".encode(), 501),
+    ],
+)
+def test_a_line_holds_only_what_prints(raw: bytes, code: int) -> None:
+    assert refusal(parse_line(raw)) == (code, "5.5.2")
+
+
+@pytest.mark.parametrize(
+    "name", ["a.test", "[127.0.0.1]", "[IPv6:::1]", "my_pc", "höst", "${jndi:ldap://x}", "x" * 255]
+)
+def test_any_word_greets(name: str) -> None:
+    assert parse_helo(name) == name
+
+
+@pytest.mark.parametrize("name", ["", "a b", "<script>", 'x"', "a;b", "(c)", "x" * 256, "a\\b"])
+def test_no_name_can_break_out_of_a_received_field(name: str) -> None:
+    assert refusal(parse_helo(name)) == (501, "5.5.4")
+
+
+@pytest.mark.parametrize(
+    ("argument", "path"),
+    [
+        ("FROM:<a@b.test>", "a@b.test"),
+        ("from:<a@b.test>", "a@b.test"),
+        ("FROM: <a@b.test>", "a@b.test"),
+        ("FROM:a@b.test", "a@b.test"),
+        ("FROM:<>", ""),
+        ("FROM:<> BODY=7BIT", ""),
+        ("FROM:<@x.test,@y.test:a@b.test>", "a@b.test"),
+        ('FROM:<"a>b c"@b.test>', '"a>b c"@b.test'),
+        ("FROM:<a@[127.0.0.1]>", "a@[127.0.0.1]"),
+        ("FROM:<a@[IPv6:2001:db8::1]>", "a@[IPv6:2001:db8::1]"),
+        ("FROM:<jörg@b.test> SMTPUTF8", "jörg@b.test"),
+    ],
+)
+def test_reverse_paths(argument: str, path: str) -> None:
+    assert reverse_path(argument) == path
+
+
+def test_mail_parameters() -> None:
+    parsed = parse_mail("FROM:<a@b.test> SIZE=1234 body=8bitmime SMTPUTF8 RET=hdrs ENVID=QQ+2B314 AUTH=<> ")
+    assert parsed == Mail(Envelope("a@b.test", (), "8BITMIME", True, "HDRS", "QQ+2B314"), 1234)
+    assert parse_mail("FROM:<> AUTH=e+3Dmc2@b.test") == Mail(Envelope(""), 0)
+
+
+@pytest.mark.parametrize(
+    ("argument", "code", "status"),
+    [
+        ("", 501, "5.5.4"),
+        ("<a@b.test>", 501, "5.5.4"),
+        ("FROM:", 501, "5.5.4"),
+        ("FROM:<a@b.test", 501, "5.5.4"),
+        ("FROM:<<a@b.test>>", 501, "5.5.4"),
+        ("FROM:<a@b.test>x", 501, "5.5.4"),
+        ("FROM:<a@b.test> FOO=BAR", 555, "5.5.4"),
+        ("FROM:<a@b.test> BODY=BINARYMIME", 501, "5.5.4"),
+        ("FROM:<a@b.test> SIZE=abc", 501, "5.5.4"),
+        ("FROM:<a@b.test> SIZE=-1", 501, "5.5.4"),
+        ("FROM:<a@b.test> SIZE=١", 501, "5.5.4"),
+        ("FROM:<a@b.test> SIZE=" + "9" * 21, 501, "5.5.4"),
+        ("FROM:<a@b.test> SIZE", 501, "5.5.4"),
+        ("FROM:<a@b.test> SIZE=", 501, "5.5.4"),
+        ("FROM:<a@b.test> SIZE=1 size=2", 501, "5.5.4"),
+        ("FROM:<a@b.test> RET=SOME", 501, "5.5.4"),
+        ("FROM:<a@b.test> ENVID=a+0D+0Ab", 501, "5.5.4"),
+        ("FROM:<a@b.test> ENVID=" + "e" * 101, 501, "5.5.4"),
+        ("FROM:<a@b.test> SMTPUTF8=yes", 501, "5.5.4"),
+        ("FROM:<a@b.test> AUTH=a+b", 501, "5.5.4"),
+        ("FROM:<a@b.test> =x", 501, "5.5.4"),
+        ("FROM:<a b@c.test>", 553, "5.1.7"),
+        ("FROM:<nobody>", 553, "5.1.7"),
+        ("FROM:<a@[999.1.1.1]>", 501, "5.1.7"),
+        ("FROM:<jörg@b.test>", 553, "5.6.7"),
+    ],
+)
+def test_mail_faults(argument: str, code: int, status: str) -> None:
+    assert refusal(parse_mail(argument)) == (code, status)
+
+
+@pytest.mark.parametrize(
+    ("argument", "path"),
+    [
+        ("TO:<a@b.test>", "a@b.test"),
+        ("to: a@b.test", "a@b.test"),
+        ("TO:<postmaster>", "postmaster@relay.test"),
+        ("TO:<Postmaster>", "Postmaster@relay.test"),
+        ("TO:<a%b.test@c.test>", "a%b.test@c.test"),
+        ("TO:<@x.test:a@b.test>", "a@b.test"),
+    ],
+)
+def test_forward_paths(argument: str, path: str) -> None:
+    assert forward_path(argument) == path
+
+
+def test_rcpt_parameters() -> None:
+    parsed = parse_rcpt("TO:<a@b.test> notify=delay,SUCCESS ORCPT=rfc822;A+2Bb@b.test", HOST, smtputf8=False)
+    assert parsed == Recipient("a@b.test", ("SUCCESS", "DELAY"), "rfc822;A+2Bb@b.test")
+    assert parse_rcpt("TO:<ö@b.test> NOTIFY=NEVER", HOST, smtputf8=True) == Recipient("ö@b.test", ("NEVER",))
+
+
+@pytest.mark.parametrize(
+    ("argument", "code", "status"),
+    [
+        ("", 501, "5.5.4"),
+        ("TO:a b c", 555, "5.5.4"),
+        ("TO:<>", 501, "5.1.3"),
+        ("TO:<a@b.test", 501, "5.5.4"),
+        ("TO:<a@b@c.test>", 553, "5.1.3"),
+        ("TO:<nobody>", 553, "5.1.3"),
+        ("TO:<a@b..test>", 553, "5.1.3"),
+        ("TO:<a@" + "x" * 64 + ".test>", 553, "5.1.3"),
+        ("TO:<" + "l" * 65 + "@b.test>", 553, "5.1.3"),
+        ("TO:<a@[1.2.3]>", 501, "5.1.3"),
+        ("TO:<a@[IPv6:xyz]>", 501, "5.1.3"),
+        ("TO:<ö@b.test>", 553, "5.6.7"),
+        ("TO:<a@b.test> NOTIFY=NEVER,DELAY", 501, "5.5.4"),
+        ("TO:<a@b.test> NOTIFY=OFTEN", 501, "5.5.4"),
+        ("TO:<a@b.test> NOTIFY", 501, "5.5.4"),
+        ("TO:<a@b.test> NOTIFY=DELAY,", 501, "5.5.4"),
+        ("TO:<a@b.test> ORCPT=nokind", 501, "5.5.4"),
+        ("TO:<a@b.test> ORCPT=rfc822;", 501, "5.5.4"),
+        ("TO:<a@b.test> ORCPT=rfc822;a+0Ab", 501, "5.5.4"),
+        ("TO:<a@b.test> ORCPT=rfc822;" + "a" * 500, 501, "5.5.4"),
+        ("TO:<a@b.test> SIZE=1", 555, "5.5.4"),
+    ],
+)
+def test_rcpt_faults(argument: str, code: int, status: str) -> None:
+    assert refusal(parse_rcpt(argument, HOST, smtputf8=False)) == (code, status)
+
+
+def test_chunks() -> None:
+    assert parse_bdat("100") == Chunk(100, last=False)
+    assert parse_bdat("0 last") == Chunk(0, last=True)
+    for argument in ("", "x", "-1", "1 FIRST", "1 LAST LAST", "9" * 21, "١"):
+        assert refusal(parse_bdat(argument)) == (521, "5.5.4")

@@ -1,0 +1,22 @@
+from relay.mail.queue_id import LENGTH, RANDOM_SPACE, is_queue_id, queue_id
+
+
+def test_ids_sort_by_time_of_arrival() -> None:
+    times = [0.0, 0.001, 1.0, 1_790_000_000.0, 1_790_000_000.001, 32_000_000_000.0]
+    ids = [queue_id(now, 7) for now in times]
+    assert ids == sorted(ids)
+    assert len(set(ids)) == len(ids)
+
+
+def test_ids_of_one_millisecond_differ_by_serial() -> None:
+    assert queue_id(5.0, 1) != queue_id(5.0, 2)
+    assert queue_id(5.0, 1) == queue_id(5.0, 1 + RANDOM_SPACE)
+
+
+def test_an_id_is_told_by_its_form() -> None:
+    one = queue_id(1_790_000_000.0, 12345)
+    assert is_queue_id(one)
+    assert len(one) == LENGTH
+    assert not is_queue_id(one.lower())
+    assert not is_queue_id(one[:-1])
+    assert not is_queue_id(one[:-1] + "E")
