@@ -19,9 +19,10 @@ _ENOUGH = Reply(421, "4.7.0", "Too many failed logins, try again later")
 
 
 def offers_auth(connection: Connection) -> bool:
-    """Tell whether a login would be taken: on submission listeners, under TLS or where nobody can listen in."""
+    """Tell whether a login would be taken: on submission listeners, under TLS, or on loopback where there is no TLS."""
     known = connection.known
-    return known.kind == "submission" and bool(known.tls or connection.loopback)
+    unheard = connection.loopback and connection.service.listener.tls == "none"
+    return known.kind == "submission" and bool(known.tls or unheard)
 
 
 async def auth(connection: Connection, argument: str) -> Reply:

@@ -1,0 +1,213 @@
+"""TLS and AUTH of the SMTP server over real sockets."""
+
+import ssl
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import trustme
+
+from relay.config.settings import Listener, Settings
+from relay.smtp_in import SmtpServer, tls_context
+from tests.integration.test_smtp_in import run
+from tests.servers.smtp_in_side import Client, Keeper, Side, base64, eventually, serving
+
+MAIL, RCPT = "MAIL FROM:<a@app.test>", "RCPT TO:<b@sink.test>"
+RIGHT = f"AUTH PLAIN {base64(chr(0) + 'ann' + chr(0) + 'secret')}"
+WRONG = f"AUTH PLAIN {base64(chr(0) + 'ann' + chr(0) + 'guess')}"
+DENIED = "535 5.7.8 Name or secret is wrong"
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture
+def server_context(authority: trustme.CA, tmp_path: Path) -> ssl.SSLContext:
+    issued = authority.issue_cert("relay.test")
+    file = tmp_path / "relay.pem"
+    issued.private_key_and_cert_chain_pem.write_to_path(str(file))
+    return tls_context(file)
+
+
+@pytest.fixture
+def client_context(authority: trustme.CA) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    return context
+
+
+@pytest.fixture
+async def side(tmp_path: Path) -> AsyncIterator[Side]:
+    async with serving(tmp_path, smtp={"max_errors": 100}) as running:
+        yield running
+
+
+async def send_one(client: Client) -> None:
+    await client.say(MAIL, RCPT, "DATA")
+    client.send(b"x" * 300_000 + b"\r\n.\r\n")
+    assert (await client.reply()).startswith("250 ")
+
+
+async def over_starttls(folder: Path, server: ssl.SSLContext, context: ssl.SSLContext) -> None:
+    async with serving(folder, server, listener={"tls": "starttls"}) as side:
+        client = await side.greeted()
+        assert "AUTH" not in await client.say("EHLO client.test")
+        assert (await client.say(RIGHT)).startswith("538 5.7.11 ")
+        await client.say(MAIL)
+        assert (await client.say("STARTTLS now")).startswith("501 5.5.4 ")
+        await client.start_tls(context)
+        assert (await client.say("STARTTLS")).startswith("503 5.5.1 ")
+        assert (await client.say(MAIL)).startswith("503 5.5.1 ")
+        offered = await client.say("EHLO client.test")
+        assert "STARTTLS" not in offered
+        assert "AUTH PLAIN LOGIN" in offered
+        await send_one(client)
+        assert side.keeper.taken[0].session.tls.startswith("TLSv1.3 TLS_")
+        assert await client.say("QUIT") == "221 2.0.0 Bye"
+
+
+async def test_starttls_forgets_what_was_said(
+    tmp_path: Path, server_context: ssl.SSLContext, client_context: ssl.SSLContext
+) -> None:
+    await over_starttls(tmp_path, server_context, client_context)
+
+
+def test_starttls_under_uvloop(tmp_path: Path, server_context: ssl.SSLContext, client_context: ssl.SSLContext) -> None:
+    run(over_starttls(tmp_path, server_context, client_context))
+
+
+async def test_implicit_tls(tmp_path: Path, server_context: ssl.SSLContext, client_context: ssl.SSLContext) -> None:
+    async with serving(tmp_path, server_context, listener={"tls": "implicit"}) as side:
+        client = await side.connect(client_context)
+        assert await client.reply() == "220 relay.test ESMTP"
+        assert "STARTTLS" not in await client.say("EHLO client.test")
+        await send_one(client)
+        assert side.keeper.taken[0].session.tls
+
+
+@pytest.mark.parametrize("injected", [b"NOOP\r\n", b"EHLO x.test\r\n", b"MAIL FROM:<evil@x.test>\r\n", b"RSET"])
+async def test_what_is_sent_before_the_handshake_is_never_obeyed(
+    tmp_path: Path, server_context: ssl.SSLContext, client_context: ssl.SSLContext, injected: bytes
+) -> None:
+    async with serving(tmp_path, server_context, listener={"tls": "starttls"}) as side:
+        client = await side.greeted()
+        client.send(b"STARTTLS\r\n" + injected)
+        assert (await client.reply()).startswith("220 ")
+        await client.writer.start_tls(client_context, server_hostname="relay.test")
+        assert (await client.say("EHLO after.test")).startswith("250-relay.test")
+        assert (await client.say("NOOP")).startswith("250 2.0.0")
+
+
+async def test_a_failed_handshake_ends_one_session_only(tmp_path: Path, server_context: ssl.SSLContext) -> None:
+    async with serving(tmp_path, server_context, listener={"tls": "starttls"}) as side:
+        client = await side.greeted()
+        client.send(b"STARTTLS\r\n")
+        await client.reply()
+        client.send(b"GET / HTTP/1.0\r\n\r\n")
+        await eventually(lambda: side.resources.connections == 0)
+        assert await (await side.greeted()).say("NOOP") == "250 2.0.0 Ok"
+
+
+def test_old_tls_is_not_spoken(server_context: ssl.SSLContext) -> None:
+    assert server_context.minimum_version is ssl.TLSVersion.TLSv1_2
+
+
+@pytest.mark.parametrize("tls", ["none", "starttls", "implicit"])
+def test_tls_without_a_certificate_and_the_other_way_round_is_a_mistake(
+    tls: str, server_context: ssl.SSLContext
+) -> None:
+    listener = Listener.model_validate({"name": "in", "address": "127.0.0.1:0", "tls": tls})
+    context = server_context if tls == "none" else None
+    with pytest.raises(ValueError, match='listener "in"'):
+        SmtpServer(listener, Settings, Keeper(), context, print)
+
+
+async def test_a_right_secret_names_the_credential(side: Side) -> None:
+    for exchange in (
+        [RIGHT],
+        [RIGHT.replace("AUTH PLAIN", "auth plain")],
+        ["AUTH PLAIN", RIGHT.split()[2]],
+        ["AUTH LOGIN", base64("ann"), base64("secret")],
+        [f"AUTH login {base64('ann')}", base64("secret")],
+    ):
+        client = await side.greeted()
+        assert await client.say(*exchange) == "235 2.7.0 Authentication successful"
+        assert (await client.say(RIGHT)).startswith("503 5.5.1 ")
+        await client.say(MAIL, RCPT, "DATA")
+        client.send(b".\r\n")
+        await client.reply()
+        assert side.keeper.taken.pop().session.credential == "ann"
+
+
+@pytest.mark.parametrize(
+    ("exchange", "reply"),
+    [
+        (["AUTH"], "501 5.5.4"),
+        (["AUTH FROB xx"], "504 5.5.4"),
+        (["AUTH PLAIN !!!"], "501 5.5.2"),
+        (["AUTH PLAIN ="], "501 5.5.2"),
+        ([f"AUTH PLAIN {base64('nonul')}"], "501 5.5.2"),
+        (["AUTH PLAIN", "*"], "501 5.7.0"),
+        (["AUTH LOGIN", "*"], "501 5.7.0"),
+        (["AUTH LOGIN", base64("ann"), "*"], "501 5.7.0"),
+        (["AUTH LOGIN", "ä"], "501 5.5.2"),
+        (["AUTH PLAIN " + "x" * 13_000], "500 5.5.2"),
+        (["AUTH PLAIN", "x" * 13_000], "500 5.5.6"),
+        ([WRONG], DENIED),
+        ([f"AUTH PLAIN {base64(chr(0) + 'nobody' + chr(0) + 'guess')}"], DENIED),
+        ([f"AUTH PLAIN {base64('boss' + chr(0) + 'ann' + chr(0) + 'secret')}"], DENIED),
+        ([f"AUTH PLAIN {base64(chr(0) * 2)}"], DENIED),
+        (["AUTH LOGIN", base64("ann"), base64("guess")], DENIED),
+    ],
+)
+async def test_what_goes_wrong_has_its_code_and_gives_no_rights(side: Side, exchange: list[str], reply: str) -> None:
+    client = await side.greeted()
+    assert (await client.say(*exchange)).startswith(reply)
+    await client.say(MAIL, RCPT, "DATA")
+    client.send(b".\r\n")
+    await client.reply()
+    assert side.keeper.taken[0].session.credential == ""
+
+
+async def test_auth_needs_ehlo_and_a_submission_listener(tmp_path: Path, side: Side) -> None:
+    client = await side.connect()
+    await client.reply()
+    assert (await client.say(RIGHT)).startswith("503 5.5.1 ")
+    async with serving(tmp_path, listener={"kind": "inbound"}) as inbound:
+        client = await inbound.greeted()
+        assert "AUTH" not in await client.say("EHLO again.test")
+        assert (await client.say(RIGHT)).startswith("502 5.5.1 ")
+
+
+async def test_a_session_ends_after_a_few_failures(side: Side) -> None:
+    client = await side.greeted()
+    assert await client.say(WRONG, WRONG) == DENIED
+    assert await client.say(WRONG) == "421 4.7.0 Too many failed logins, try again later"
+    assert await client.ended()
+    assert [line["credential"] for line in side.logged("smtp.auth_failed")] == ["ann"] * 3
+
+
+async def test_failures_slow_down_the_next_attempts_over_connections(side: Side) -> None:
+    for _ in range(5):
+        await (await side.greeted()).say(WRONG)
+    assert side.time.pauses == sorted(side.time.pauses)
+    assert len(side.time.pauses) == 4
+    for _ in range(5):
+        await (await side.greeted()).say(WRONG)
+    client = await side.greeted()
+    judged = len(side.keeper.logins)
+    assert await client.say(RIGHT) == "421 4.7.0 Too many failed logins, try again later"
+    assert await client.ended()
+    assert len(side.keeper.logins) == judged
+    side.time.now += 40
+    assert await (await side.greeted()).say(RIGHT) == "235 2.7.0 Authentication successful"
+
+
+async def test_secrets_are_never_logged(side: Side) -> None:
+    client = await side.greeted(WRONG, "AUTH LOGIN", base64("ann"), base64("guess"))
+    await client.say("AUTH FROB", base64("guess"))
+    assert "guess" not in repr(side.lines)
+    assert base64("guess") not in repr(side.lines)
+    assert WRONG.split()[2] not in repr(side.lines)

@@ -1,0 +1,210 @@
+"""The SMTP server's limits: budgets, connections, time, memory, and how it ends."""
+
+import asyncio
+import socket
+import struct
+from pathlib import Path
+
+from relay.smtp_in import Resources
+from relay.smtp_in.body import Bounds
+from tests.servers.smtp_in_side import Side, eventually, serving
+
+MAIL, RCPT = "MAIL FROM:<a@app.test>", "RCPT TO:<b@sink.test>"
+
+
+async def test_errors_are_counted_until_a_message_comes_through(tmp_path: Path) -> None:
+    async with serving(tmp_path, smtp={"max_errors": 3}) as side:
+        client = await side.greeted("BOGUS", "BOGUS", MAIL, RCPT, "DATA")
+        client.send(b".\r\n")
+        await client.reply()
+        assert (await client.say("BOGUS", "BOGUS")).startswith("500 ")
+        assert await client.say("BOGUS") == "421 4.7.0 Too many errors, closing"
+        assert await client.ended()
+
+
+async def test_junk_is_counted_until_a_message_comes_through(tmp_path: Path) -> None:
+    async with serving(tmp_path, smtp={"max_junk_commands": 5}) as side:
+        client = await side.greeted("NOOP", "NOOP", MAIL, RCPT, "DATA")
+        client.send(b".\r\n")
+        await client.reply()
+        assert await client.say("NOOP", "RSET", "VRFY a", "HELP", "NOOP") == "250 2.0.0 Ok"
+        assert (await client.say("NOOP")).startswith("421 4.7.0 ")
+        assert await client.ended()
+
+
+async def test_connections_of_a_client_and_of_all_are_limited(tmp_path: Path) -> None:
+    smtp = {"max_connections_per_client": 2}
+    resources = Resources(tmp_path)
+    async with serving(tmp_path, resources=resources, smtp=smtp) as side:
+        first = await side.greeted()
+        await side.greeted()
+        third = await side.connect()
+        assert (await third.reply()).startswith("421 4.7.0 ")
+        assert await third.ended()
+        async with serving(tmp_path, resources=resources, smtp={"max_connections": 2}) as other:
+            fourth = await other.connect()
+            assert (await fourth.reply()).startswith("421 4.3.2 ")
+        await first.say("QUIT")
+        await eventually(lambda: resources.connections == 1)
+        assert (await side.greeted()).reader
+    assert resources.connections == 0
+
+
+async def test_an_idle_client_is_told_and_cut_off(tmp_path: Path) -> None:
+    async with serving(tmp_path, smtp={"idle_timeout": "300s", "data_timeout": "60s"}) as side:
+        idle, busy = await side.greeted(), await side.greeted()
+        side.time.now += 200
+        await busy.say("NOOP")
+        side.server.sweep(side.time.now + 99)
+        side.server.sweep(side.time.now + 101)
+        assert (await idle.reply()).startswith("421 4.4.2 ")
+        assert await idle.ended()
+        assert await busy.say("NOOP") == "250 2.0.0 Ok"
+
+
+async def test_each_block_of_content_has_its_time_and_dripping_is_no_progress(tmp_path: Path) -> None:
+    async with serving(tmp_path, smtp={"idle_timeout": "300s", "data_timeout": "60s"}) as side:
+        steady, dripping = await side.in_data(), await side.in_data()
+        for received in (2001, 4006):
+            side.time.now += 40
+            steady.send(b"x" * 2000 + b"\r\n")
+            dripping.send(b"x\r\n")
+            await eventually(lambda received=received: side.resources.bodies.received == received)  # type: ignore[misc]
+            side.server.sweep(side.time.now)
+        assert (await dripping.reply()).startswith("421 4.4.2 ")
+        steady.send(b".\r\n")
+        assert (await steady.reply()).startswith("250 ")
+        await eventually(lambda: side.resources.bodies.received == 0)
+
+
+async def test_a_client_that_does_not_read_is_not_read_from(tmp_path: Path) -> None:
+    """Replies never pile up: reading stops, and the sweep drops the connection."""
+    async with serving(tmp_path, smtp={"max_junk_commands": 10**9}) as side:
+        loop = asyncio.get_running_loop()
+        with socket.socket() as client:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            client.setblocking(False)
+            await loop.sock_connect(client, ("127.0.0.1", side.server.port))
+            sent = 0
+            try:
+                async with asyncio.timeout(3):
+                    while sent < 200_000_000:
+                        await loop.sock_sendall(client, b"NOOP\r\n" * 10_000)
+                        sent += 60_000
+            except TimeoutError:
+                pass
+            assert sent < 60_000_000
+            side.server.sweep(side.time.now + 301)
+            await eventually(lambda: side.server.connections == 0)
+
+
+async def test_a_client_may_finish_sending_before_it_reads(tmp_path: Path) -> None:
+    async with serving(tmp_path) as side:
+        client = await side.in_data()
+        side.keeper.gate = asyncio.Event()
+        client.send(b"x\r\n.\r\n")
+        client.writer.write_eof()
+        await side.keeper.begun.wait()
+        side.keeper.gate.set()
+        assert (await client.reply()).startswith("250 ")
+        assert await client.ended()
+
+
+async def test_a_message_without_its_dot_is_dropped(tmp_path: Path) -> None:
+    async with serving(tmp_path) as side:
+        client = await side.in_data()
+        client.send(b"x\r\n.")
+        client.writer.write_eof()
+        assert await client.ended()
+        assert side.keeper.taken == []
+        assert side.resources.bodies.received == 0
+
+
+async def test_acceptance_runs_to_its_end_when_the_client_vanishes(tmp_path: Path) -> None:
+    async with serving(tmp_path) as side:
+        side.keeper.gate = asyncio.Event()
+        client = await side.in_data()
+        client.send(b"x\r\n.\r\n")
+        await side.keeper.begun.wait()
+        linger = struct.pack("ii", 1, 0)
+        client.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        client.writer.transport.abort()
+        await eventually(lambda: side.server.connections == 0)
+        side.keeper.gate.set()
+        await eventually(lambda: len(side.keeper.taken) == 1)
+        await eventually(lambda: side.resources.connections == 0)
+
+
+async def _stopping(side: Side, grace: float) -> asyncio.Task[None]:
+    task = asyncio.create_task(side.server.stop(grace))
+    await asyncio.sleep(0.02)
+    return task
+
+
+async def test_stopping_says_goodbye_to_the_idle_and_lets_the_rest_finish(tmp_path: Path) -> None:
+    async with serving(tmp_path) as side:
+        idle, sending = await side.greeted(MAIL), await side.in_data()
+        port = side.server.port
+        stopping = await _stopping(side, 10)
+        assert (await idle.reply()).startswith("421 4.3.2 ")
+        sending.send(b"x\r\n.\r\nNOOP\r\n")
+        assert [reply[:9] for reply in await sending.replies(2)] == ["250 2.0.0", "421 4.3.2"]
+        await stopping
+        assert len(side.keeper.taken) == 1
+        with socket.socket() as late:
+            assert late.connect_ex(("127.0.0.1", port)) != 0
+
+
+async def test_stopping_drops_what_takes_longer_but_never_half_an_acceptance(tmp_path: Path) -> None:
+    async with serving(tmp_path) as side:
+        side.keeper.gate = asyncio.Event()
+        slow, accepting = await side.in_data(), await side.in_data()
+        accepting.send(b"x\r\n.\r\n")
+        await side.keeper.begun.wait()
+        stopping = await _stopping(side, 0.05)
+        assert await slow.ended()
+        assert not stopping.done()
+        side.keeper.gate.set()
+        await stopping
+        assert len(side.keeper.taken) == 1
+
+
+async def test_large_messages_go_through_files_and_are_whole_a_few_at_a_time(tmp_path: Path) -> None:
+    bounds = Bounds(body_memory=10_000, memory=50_000, received=10_000_000, handed_over=250_000)
+    resources = Resources(tmp_path, bounds)
+    async with serving(tmp_path, resources=resources) as side:
+        side.keeper.gate = asyncio.Event()
+        clients = [await side.in_data() for _ in range(6)]
+        lines = [f"{number} {'x' * 60}\r\n".encode() for number in range(1600)]
+        for client in clients:
+            client.send(b"".join(lines) + b".\r\n")
+        await side.keeper.begun.wait()
+        size = sum(map(len, lines))
+        pool = resources.bodies
+        await eventually(lambda: pool.received == 6 * size and pool.in_memory == 0)
+        assert pool.handed_over == 2 * size
+        side.keeper.gate.set()
+        assert {(await client.reply())[:3] for client in clients} == {"250"}
+        assert {taken.content for taken in side.keeper.taken} == {b"".join(lines)}
+        assert (pool.received, pool.handed_over) == (0, 0)
+        assert list(tmp_path.iterdir()) == []
+
+
+async def test_beyond_all_bounds_mail_is_put_off(tmp_path: Path) -> None:
+    bounds = Bounds(body_memory=1000, memory=1000, received=5000, handed_over=5000)
+    async with serving(tmp_path, resources=Resources(tmp_path, bounds)) as side:
+        client, other = await side.in_data(), await side.in_data()
+        client.send(b"x" * 4000)
+        await eventually(lambda: side.resources.bodies.received == 4000)
+        other.send(b"x" * 4000 + b"\r\n.\r\n")
+        assert await other.reply() == "452 4.3.1 Insufficient system storage, try again later"
+        client.send(b"\r\n.\r\n")
+        assert (await client.reply()).startswith("250 ")
+
+
+async def test_a_folder_that_takes_no_file_puts_mail_off(tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    async with serving(tmp_path, resources=Resources(gone, Bounds(body_memory=1000))) as side:
+        client = await side.in_data()
+        client.send(b"x" * 4000 + b"\r\n.\r\nNOOP\r\n")
+        assert [reply[:9] for reply in await client.replies(2)] == ["452 4.3.1", "250 2.0.0"]
