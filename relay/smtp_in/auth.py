@@ -83,7 +83,7 @@ async def _judge(connection: Connection, login: Login) -> Reply:
     wrong = bool(login.acting_as) or len(login.username) > MAX_USERNAME
     credential = await service.acceptor.authenticate(known, username, login.secret)
     if credential is not None and not wrong:
-        throttle.succeeded(known.client, username)
+        throttle.succeeded(known.client, username, service.clock())
         connection.known = replace(known, credential=credential)
         return Reply(235, "2.7.0", "Authentication successful")
     throttle.failed(known.client, username, service.clock())

@@ -2,7 +2,7 @@ from itertools import pairwise
 
 import pytest
 
-from relay.smtp_in.throttle import LONGEST_DELAY, MAX_ENTRIES, MEMORY, AuthThrottle, network_of
+from relay.smtp_in.throttle import DISTANCE, LONGEST_DELAY, MAX_ENTRIES, MEMORY, AuthThrottle, network_of
 
 HERE, THERE = "192.0.2.1", "192.0.2.2"
 
@@ -36,7 +36,15 @@ def test_another_address_is_not_affected() -> None:
 def test_guessing_at_many_names_is_slowed_later_but_slowed() -> None:
     waited = waits(AuthThrottle(), HERE, [f"name{number}" for number in range(40)])
     assert waited[:21] == [0] * 21
-    assert waited[-1] == pytest.approx(LONGEST_DELAY)
+    assert waited[21:] == pytest.approx([DISTANCE] * 19)
+
+
+def test_who_logged_in_from_there_is_not_slowed_by_a_neighbour_who_cannot() -> None:
+    throttle = AuthThrottle()
+    throttle.succeeded(HERE, "ann", 0)
+    now = sum(waits(throttle, HERE, ["bob"] * 30))
+    assert [throttle.reserve(HERE, "ann", now, longest=0) for _ in range(5)] == [0] * 5
+    assert throttle.reserve(HERE, "new", now, longest=0) is None
 
 
 def test_attempts_at_the_same_time_are_looked_at_one_after_another() -> None:
@@ -61,7 +69,7 @@ def test_a_refused_attempt_takes_no_place() -> None:
 def test_a_right_secret_clears_its_name_only() -> None:
     throttle = AuthThrottle()
     now = sum(waits(throttle, HERE, ["ann"] * 5 + ["bob"] * 5))
-    throttle.succeeded(HERE, "Ann")
+    throttle.succeeded(HERE, "Ann", now)
     assert throttle.reserve(HERE, "ann", now, longest=0) == 0
     assert throttle.reserve(HERE, "bob", now, longest=0) is None
 
