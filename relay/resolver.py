@@ -7,6 +7,7 @@ What DNS could not answer in time is a `TemporaryFailure`, never a guess.
 import asyncio
 import random
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from itertools import groupby
@@ -126,6 +127,10 @@ class Resolver:
         self._resolver.timeout = timeout
         self._resolver.lifetime = lifetime
         self._resolver.cache = dns.resolver.LRUCache(cache_size)
+        # An alias whose target does not exist answers NXDOMAIN (RFC 6604); dnspython then remembers that the alias
+        # itself is not there. Questions about aliases have a memory of their own.
+        self._aliases = copy(self._resolver)
+        self._aliases.cache = dns.resolver.LRUCache(cache_size)
         self._shuffle = shuffle
         self._asking: dict[tuple[dns.name.Name, str], asyncio.Task[_Lookup]] = {}
 
@@ -205,7 +210,7 @@ class Resolver:
 
     async def _resolve(self, name: dns.name.Name, kind: str) -> _Lookup:
         try:
-            return await self._resolver.resolve(name, kind)
+            return await (self._aliases if kind == "CNAME" else self._resolver).resolve(name, kind)
         except dns.resolver.NXDOMAIN:
             return NoSuchDomain()
         except dns.resolver.NoAnswer:

@@ -142,13 +142,19 @@ def _sheet(about: SendingDomain, wanted: Sequence[WantedRecord]) -> list[str]:
 
 def _report(about: SendingDomain, findings: Sequence[Finding]) -> list[str]:
     lines = [click.style(f"DNS of {about.name}", bold=True)]
-    subject = ""
+    heading = ""
     for finding in findings:
-        if finding.subject != subject:
-            subject = finding.subject
-            lines += ["", click.style(subject, underline=True)]
+        last, heading = heading, _heading(about, finding)
+        if heading != last:
+            lines += ["", click.style(heading, underline=True)]
         lines += _entry(finding)
     return [*lines, "", _total(findings)]
+
+
+def _heading(about: SendingDomain, finding: Finding) -> str:
+    subject = finding.subject.upper() if finding.subject in ("dkim", "spf", "dmarc") else finding.subject.capitalize()
+    delegated = about.cname_target and finding.name.endswith(f".{about.cname_target}")
+    return f"{subject}, as the operator's zone {about.cname_target} has it" if delegated else subject
 
 
 def _entry(finding: Finding) -> list[str]:
@@ -157,8 +163,8 @@ def _entry(finding: Finding) -> list[str]:
     lines = [f"  {click.style(mark, fg=colour)} {click.style(place, bold=finding.status != 'ok')}"]
     lines += _wrapped(finding.text, "    ", dim=finding.status == "ok")
     if finding.status != "ok" and (finding.wanted or finding.observed):
-        lines += [f"      {'expected':<9} {finding.wanted}"] if finding.wanted else []
-        told = [_printable(value) for value in finding.observed] or ["nothing"]
+        lines += [f"      {'expected':<9} {_shortened(finding.wanted)}"] if finding.wanted else []
+        told = [_shortened(value) for value in finding.observed] or ["nothing"]
         lines += [f"      {'observed' if index == 0 else '':<9} {value}" for index, value in enumerate(told)]
     return lines
 
@@ -179,6 +185,12 @@ def _wrapped(text: str, indent: str, *, dim: bool = False) -> list[str]:
         break_on_hyphens=False,
     )  # fmt: skip
     return [click.style(line, dim=True) for line in wrapped] if dim else wrapped
+
+
+def _shortened(value: str) -> str:
+    """Return a value that fits a line: of a key, the beginning and the end tell it from another."""
+    text = _printable(value)
+    return text if len(text) <= _WIDTH else f"{text[:50]}…{text[-20:]} ({len(text)} characters)"
 
 
 def _printable(text: str) -> str:

@@ -15,13 +15,15 @@ from relay.resolver import Addresses, IPAddress, NoSuchDomain, TemporaryFailure
 async def check(domain: SendingDomain, wanted: Sequence[WantedRecord], dns: Lookups) -> tuple[Finding, ...]:
     """Compare every wanted record with what DNS shows; return a finding for each, in their order.
 
-    Findings about the domain itself, the relay's host name and the settings follow. Whatever DNS does not answer is
-    `unknown`, never wrong.
+    Findings about the relay's host name and the settings follow. A domain that does not exist comes first, and then
+    nothing is said of the records below it (RFC 8020). Whatever DNS does not answer is `unknown`, never wrong.
     """
     answer = await dns.addresses(domain.hostname)
     relay = answer.addresses if isinstance(answer, Addresses) else ()
     existence = await _existence(domain, dns)
-    about_records = await asyncio.gather(*(_checked(domain, one, wanted, dns, relay) for one in wanted))
+    absent = any(finding.status == "wrong" for finding in existence)
+    there = [one for one in wanted if not (absent and domain.owns(one.name))]
+    about_records = await asyncio.gather(*(_checked(domain, one, wanted, dns, relay) for one in there))
     about_host = await check_relay_host(dns, domain)
     about_settings = (Finding(role, "warning", domain.name, "", "", (), text) for role, text in remarks(domain))
     return (*existence, *about_records, *about_host, *about_settings)

@@ -56,12 +56,12 @@ async def check_exchanger(dns: Lookups, domain: SendingDomain, wanted: WantedRec
         case Hosts():
             return await missing(dns, domain.name, wanted, NoRecords())
         case NullMx():
-            return found(wanted, "wrong", ("0 .",), f"it says that it takes no mail: replace it by {wanted.value}")
+            return found(wanted, "wrong", ("0 .",), f"it says that it takes no mail: replace it by MX {wanted.value}")
         case _:
             return await missing(dns, domain.name, wanted, answer)
     others = [host.name for host in hosts if host.name != domain.hostname]
     if len(others) == len(hosts):
-        text = f"its mail goes to {', '.join(others)} and never reaches the relay: publish {wanted.value}"
+        text = f"its mail goes to {', '.join(others)} and never reaches the relay: publish MX {wanted.value}"
         return found(wanted, "wrong", observed, text)
     if others:
         text = f"{', '.join(others)} takes its mail too, and what goes there is lost to the relay: remove it"

@@ -1,0 +1,298 @@
+"""`relay domain` against a real name server: each mistake people make, found and explained."""
+
+import asyncio
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from relay.cli.domain import domain
+from relay.sign.files import write_key
+from relay.sign.keys import generate_key
+from tests.servers import DnsServer
+from tests.servers.dns_server import Trouble
+
+HOST = "relay.operator.test. A 198.51.100.7\n7.100.51.198.in-addr.arpa. PTR relay.operator.test."
+DELEGATED = ("--cname-target", "mail.operator.test")
+
+
+@contextmanager
+def serving(zone: str, trouble: dict[str, Trouble] | None = None) -> Iterator[int]:
+    """Run a name server in a thread: the command has an event loop of its own."""
+    started = threading.Event()
+    server = DnsServer(zone, trouble)
+    loop = asyncio.new_event_loop()
+    stop = asyncio.Event()
+
+    async def serve() -> None:
+        async with server:
+            started.set()
+            await stop.wait()
+
+    thread = threading.Thread(target=lambda: loop.run_until_complete(serve()))
+    thread.start()
+    try:
+        assert started.wait(10)
+        yield server.port
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join(10)
+        loop.close()
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data")
+    for selector in ("s1", "s2"):
+        write_key(folder, "acme.test", selector, generate_key("rsa-sha256"))
+    return folder
+
+
+def configured(data: Path, port: int = 1, extra: str = 'return_path = "bounces.acme.test"') -> Path:
+    config = data / "relay.toml"
+    config.write_text(
+        f"""
+[server]
+hostname = "relay.operator.test"
+data_dir = "{data}"
+[resolver]
+nameservers = ["127.0.0.1:{port}"]
+[[listener]]
+name = "mx"
+kind = "inbound"
+address = "127.0.0.1:2526"
+[domains."acme.test"]
+tracking = {{ base_url = "https://t.acme.test" }}
+dkim = {{ selectors = ["s1", "s2"] }}
+reply_domain = "reply.acme.test"
+{extra}
+"""
+    )
+    return config
+
+
+def run(command: str, config: Path, *arguments: str, name: str = "acme.test") -> Result:
+    return CliRunner().invoke(domain, [command, name, "-c", str(config), *arguments])
+
+
+def zone_of(data: Path, *arguments: str) -> list[str]:
+    """Return what `domain records` says to publish, as the name server of the tests reads it."""
+    result = run("records", configured(data), "--zone", *arguments)
+    assert result.exit_code == 0, result.output
+    return [line.replace(" IN ", " ") for line in result.output.splitlines() if not line.startswith(";")]
+
+
+def checked(data: Path, zone: list[str], *arguments: str, trouble: dict[str, Trouble] | None = None) -> Result:
+    with serving("\n".join(zone), trouble) as port:
+        return run("check", configured(data, port), *arguments)
+
+
+def finding(result: Result, name: str, kind: str) -> dict[str, str]:
+    (found,) = (
+        one for one in map(json.loads, result.stdout.splitlines()) if (one["name"], one["kind"]) == (name, kind)
+    )
+    assert isinstance(found, dict)
+    return found
+
+
+def replaced(data: Path, name: str, *lines: str, arguments: tuple[str, ...] = (), kind: str = "") -> list[str]:
+    """Return the right zone with the records of a name (of one kind) replaced by these."""
+    kept = [line for line in zone_of(data, *arguments) if not line.startswith(f"{name}. {kind}")]
+    return [*kept, *lines, *HOST.splitlines()]
+
+
+@pytest.mark.parametrize("arguments", [(), DELEGATED])
+def test_what_is_asked_for_is_found_right(data: Path, arguments: tuple[str, ...]) -> None:
+    result = checked(data, [*zone_of(data, *arguments), *HOST.splitlines()], *arguments)
+    assert result.exit_code == 0, result.output
+    assert "All is there." in result.output
+    assert "✗" not in result.output
+    assert "DNS shows the key that signs (RSA, 2048 bits)" in result.output
+
+
+def test_records_are_shown_for_people_and_programs(data: Path) -> None:
+    sheet = run("records", configured(data), *DELEGATED)
+    assert "In the zone of acme.test" in sheet.output
+    assert "In the zone of mail.operator.test" in sheet.output
+    assert "CNAME s1._domainkey.acme.test.mail.operator.test" in sheet.output
+    rows = [json.loads(line) for line in run("records", configured(data), "--json").stdout.splitlines()]
+    assert {"name", "kind", "value", "role", "purpose", "publisher", "zone_line"} == set(rows[0])
+
+
+def test_a_domain_that_is_not_configured_is_named(data: Path) -> None:
+    result = run("records", configured(data), name="acme.tset")
+    assert result.exit_code == 2
+    assert 'did you mean "acme.test"?' in result.output
+
+
+MISTAKES = [
+    ("bounces.acme.test", "MX", ["MX 10 mx.elsewhere.test."], "never reaches the relay"),
+    ("bounces.acme.test", "MX", ["MX 0 ."], "takes no mail"),
+    ("bounces.acme.test", "MX", [], "has no MX record: add the record"),
+    ("bounces.acme.test", "TXT", ['TXT "v=spf1 a:other.test -all"'], "198.51.100.7 may not send (fail"),
+    ("bounces.acme.test", "TXT", ['TXT "v=spf1 +all"'], "+all lets everybody send"),
+    ("bounces.acme.test", "TXT", ['TXT "v=spf1 a:relay.operator.test/99 -all"'], "malformed"),
+    ("bounces.acme.test", "TXT", ['TXT "v=spf1 -all"', 'TXT "v=spf1 mx -all"'], "2 SPF records"),
+    ("bounces.acme.test", "TXT", ['TXT "google-site-verification=x"'], "has no TXT record"),
+    ("s1._domainkey.acme.test", "TXT", ['TXT "v=DKIM1; k=rsa; p="'], "has been revoked"),
+    ("s1._domainkey.acme.test", "TXT", ['TXT "v=DKIM1; k=rsa"'], "has no p="),
+    ("s1._domainkey.acme.test", "TXT", ['TXT "one"', 'TXT "two"'], "there are 2 TXT records"),
+    ("s1._domainkey.acme.test", "TXT", ["CNAME gone.operator.test."], "leads over gone.operator.test to no TXT"),
+    ("_dmarc.acme.test", "TXT", [], "_dmarc.acme.test does not exist"),
+    ("_dmarc.acme.test", "TXT", ['TXT "v=DMARC1; p=maybe"'], "counts for nothing"),
+    ("t.acme.test", "CNAME", [], "t.acme.test does not exist"),
+]
+
+
+@pytest.mark.parametrize(("name", "kind", "lines", "said"), MISTAKES)
+def test_a_mistake_is_explained(data: Path, name: str, kind: str, lines: list[str], said: str) -> None:
+    zone = replaced(data, name, *(f"{name}. {line}" for line in lines), kind=kind)
+    result = checked(data, zone, "--json")
+    found = finding(result, name, kind)
+    assert (result.exit_code, found["status"]) == (1, "wrong")
+    assert said in found["text"]
+
+
+DOUBTS = [
+    ("reply.acme.test", "MX", ["MX 10 relay.operator.test.", "MX 20 backup.test."], "backup.test takes its mail too"),
+    ("t.acme.test", "CNAME", ["A 203.0.113.4"], "leads to 203.0.113.4"),
+    ("_dmarc.acme.test", "TXT", ['TXT "v=DMARC1; p=reject; aspf=s"'], "all hangs on DKIM"),
+    ("bounces.acme.test", "TXT", ['TXT "v=spf1 a:relay.operator.test"'], "does not end with ~all"),
+    ("bounces.acme.test", "TXT", ['TXT "v=spf1 a:relay.operator.test ptr -all"'], "ptr is slow"),
+]
+
+
+@pytest.mark.parametrize(("name", "kind", "lines", "said"), DOUBTS)
+def test_a_doubt_is_only_warned_of(data: Path, name: str, kind: str, lines: list[str], said: str) -> None:
+    zone = replaced(data, name, *(f"{name}. {line}" for line in lines), kind=kind)
+    result = checked(data, zone, "--json")
+    found = finding(result, name, kind)
+    assert (result.exit_code, found["status"]) == (0, "warning")
+    assert said in found["text"]
+
+
+def test_a_longer_way_to_the_target_is_right(data: Path) -> None:
+    name, target = "s1._domainkey.acme.test", "s1._domainkey.acme.test.mail.operator.test"
+    hops = [f"{name}. CNAME hop.acme.test.", f"hop.acme.test. CNAME {target}."]
+    result = checked(data, replaced(data, name, *hops, arguments=DELEGATED), "--json", *DELEGATED)
+    assert result.exit_code == 0
+    assert "over hop.acme.test" in finding(result, name, "CNAME")["text"]
+
+
+def test_aliases_that_go_in_a_circle_are_told(data: Path) -> None:
+    name = "s2._domainkey.acme.test"
+    circle = [f"{name}. CNAME other.acme.test.", f"other.acme.test. CNAME {name}."]
+    delegated = checked(data, replaced(data, name, *circle, arguments=DELEGATED), "--json", *DELEGATED)
+    assert "circle" in finding(delegated, name, "CNAME")["text"]
+    plain = checked(data, replaced(data, name, *circle), "--json")
+    assert "circle" in finding(plain, name, "TXT")["text"]
+
+
+def test_a_panel_that_added_the_domain_is_seen_through(data: Path) -> None:
+    name = "s1._domainkey.acme.test"
+    doubled = checked(
+        data, replaced(data, name, f"{name}.acme.test. CNAME x.test.", arguments=DELEGATED), "--json", *DELEGATED
+    )
+    assert 'enter only "s1._domainkey"' in finding(doubled, name, "CNAME")["text"]
+    value = f"{name}.mail.operator.test.acme.test."
+    dotless = checked(data, replaced(data, name, f"{name}. CNAME {value}", arguments=DELEGATED), "--json", *DELEGATED)
+    assert "end the value with a dot" in finding(dotless, name, "CNAME")["text"]
+
+
+def test_a_key_in_place_of_its_alias_works_for_now(data: Path) -> None:
+    name = "s1._domainkey.acme.test"
+    key = next(line for line in zone_of(data) if line.startswith(name))
+    result = checked(data, replaced(data, name, key, arguments=DELEGATED), "--json", *DELEGATED)
+    # The prefix also takes the target's own record away, so only the alias is looked at.
+    assert finding(result, name, "CNAME")["status"] == "warning"
+
+
+def test_a_key_cut_by_a_panel_is_told(data: Path) -> None:
+    name = "s1._domainkey.acme.test"
+    key = next(line for line in zone_of(data) if line.startswith(name))
+    cut = key[: key.index('" "') + 1]
+    result = checked(data, replaced(data, name, cut), "--json")
+    assert "cut off after 255 characters" in finding(result, name, "TXT")["text"]
+
+
+def test_another_key_is_told(data: Path) -> None:
+    name = "s1._domainkey.acme.test"
+    other = next(line for line in zone_of(data) if line.startswith("s2._domainkey"))
+    result = checked(data, replaced(data, name, other.replace("s2.", "s1.", 1)), "--json")
+    assert "another key than the one that signs" in finding(result, name, "TXT")["text"]
+
+
+def test_a_short_key_is_warned_of(tmp_path: Path) -> None:
+    write_key(tmp_path, "acme.test", "s1", generate_key("rsa-sha256", 1024))
+    write_key(tmp_path, "acme.test", "s2", generate_key("rsa-sha256", 2048))
+    result = checked(tmp_path, [*zone_of(tmp_path), *HOST.splitlines()], "--json")
+    found = finding(result, "s1._domainkey.acme.test", "TXT")
+    assert (result.exit_code, found["status"]) == (0, "warning")
+    assert "1024 bits" in found["text"]
+
+
+def test_too_many_look_ups_are_counted(data: Path) -> None:
+    includes = " ".join(f"include:p{i}.test" for i in range(11))
+    zone = replaced(
+        data,
+        "bounces.acme.test",
+        f'bounces.acme.test. TXT "v=spf1 a:relay.operator.test {includes} ~all"',
+        *(f'p{i}.test. TXT "v=spf1 ip4:203.0.113.{i} -all"' for i in range(11)),
+        kind="TXT",
+    )
+    found = finding(checked(data, zone, "--json"), "bounces.acme.test", "TXT")
+    assert found["status"] == "wrong"
+    assert "12 DNS look-ups" in found["text"]
+
+
+def test_silence_is_not_taken_for_absence(data: Path) -> None:
+    zone = [*zone_of(data), *HOST.splitlines()]
+    result = checked(data, zone, "--json", trouble={"s1._domainkey.acme.test": "REFUSED"})
+    found = finding(result, "s1._domainkey.acme.test", "TXT")
+    assert (result.exit_code, found["status"]) == (75, "unknown")
+    assert "REFUSED" in found["text"]
+
+
+def test_a_domain_that_does_not_exist_is_said_once(data: Path) -> None:
+    result = checked(data, HOST.splitlines())
+    assert result.exit_code == 1
+    assert "acme.test does not exist in DNS: is it registered" in result.output
+    assert result.output.count("✗") == 1
+
+
+@pytest.mark.parametrize(
+    ("host", "status", "said"),
+    [
+        ("", "wrong", "has no address"),
+        ("relay.operator.test. A 10.0.0.7", "warning", "nobody outside can reach 10.0.0.7"),
+        ("relay.operator.test. A 198.51.100.7", "warning", "has no name"),
+        ("relay.operator.test. CNAME x.test.\nx.test. A 198.51.100.7", "warning", "is an alias"),
+        (HOST.replace("PTR relay.operator.test", "PTR dsl-7.isp.test"), "warning", "called dsl-7.isp.test"),
+    ],
+)
+def test_the_relays_own_name_is_looked_at(data: Path, host: str, status: str, said: str) -> None:
+    result = checked(data, [*zone_of(data), *host.splitlines()], "--json")
+    about = [one for one in map(json.loads, result.stdout.splitlines()) if one["subject"] == "relay host"]
+    assert [one["text"] for one in about if one["status"] == status and said in one["text"]]
+
+
+def test_a_foreign_return_path_is_warned_of(data: Path) -> None:
+    extra = 'return_path = "bounces.elsewhere.test"'
+    records = run("records", configured(data, extra=extra), "--zone").output.splitlines()
+    zone = [line.replace(" IN ", " ") for line in records if not line.startswith(";")]
+    with serving("\n".join([*zone, *HOST.splitlines()])) as port:
+        result = run("check", configured(data, port, extra), "--json")
+    found = finding(result, "_dmarc.acme.test", "TXT")
+    assert (result.exit_code, found["status"]) == (0, "warning")
+    assert "bounces.elsewhere.test does not speak for acme.test" in found["text"]
+
+
+def test_what_dns_says_cannot_steer_the_terminal(data: Path) -> None:
+    name = "s1._domainkey.acme.test"
+    result = checked(data, replaced(data, name, f'{name}. TXT "v=DKIM1\\027[31m; p=x"'))
+    assert result.exit_code == 1
+    assert "\x1b" not in result.output
