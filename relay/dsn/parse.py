@@ -29,14 +29,30 @@ def parse(content: bytes) -> Report:
 
 
 def _understood(mail: Received) -> Report:
-    report = _feedback(mail) or _receipt(mail) or read_notice(mail.text) or _complaint(mail) or _delivery_report(mail)
+    report = (
+        _feedback(mail)
+        or _receipt(mail)
+        or read_notice(mail.text)
+        or _complaint(mail)
+        or _delivery_report(mail)
+        or _note_or_other(mail)
+    )
     message_id = mail.returned.get("message-id").strip()
     return replace(
-        report or _note_or_other(mail),
+        report,
+        recipients=tuple(_with_status(one) for one in report.recipients),
         message_id=message_id if message_id.startswith("<") else "",
         returned=mail.returned.pairs,
         text=" ".join(mail.text.split())[:_MAX_REPORT_TEXT],
     )
+
+
+def _with_status(one: Recipient) -> Recipient:
+    """Give a recipient whose status nobody named the undefined one of its class (RFC 3463 section 3.1)."""
+    if one.status or one.action == "complained":
+        return one
+    implied = {"failed": "5", "delayed": "4", "delivered": "2"}[one.action]
+    return replace(one, status=f"{str(one.code)[0] if one.code else implied}.0.0")
 
 
 def _wrapped(mail: Received) -> Report | None:

@@ -15,8 +15,9 @@ class Recipient:
     """One recipient of a report.
 
     `address` is the one the message was sent to as far as the report tells it; `final_address` where the reporting
-    host tried to deliver it. `status` is an enhanced status code (RFC 3463), `code` the SMTP code in the diagnostic;
-    "" and None when the report names none. `phase` is the SMTP command the reply answered ("" when not told).
+    host tried to deliver it. `status` is an enhanced status code (RFC 3463), X.0.0 of its class when the report names
+    none. `code` is the SMTP code in the diagnostic, None when there is none. `phase` is the SMTP command the reply
+    answered ("" when not told).
     """
 
     address: str

@@ -65,8 +65,16 @@ def test_specific_status_of_the_diagnostic_beats_a_vague_field() -> None:
 
 def test_an_address_with_version_numbers_is_no_status() -> None:
     assert (
-        only(report("Final-Recipient: rfc822; a@b.example", "Diagnostic-Code: x; host 10.4.5.1.2 said no")).status == ""
+        only(report("Final-Recipient: rfc822; a@b.example", "Diagnostic-Code: x; host 10.4.5.1.2 said no")).status
+        == "5.0.0"
     )
+
+
+def test_a_status_nobody_named_is_the_undefined_one_of_its_class() -> None:
+    fields = ("Final-Recipient: rfc822; a@b.example", "Action: failed")
+    assert only(report(*fields)).status == "5.0.0"
+    assert only(report(*fields, "Diagnostic-Code: smtp; 450 busy")).status == "4.0.0"
+    assert only(report(fields[0], "Action: delayed")).status == "4.0.0"
 
 
 def test_folded_diagnostic_is_joined() -> None:
