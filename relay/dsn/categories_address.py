@@ -59,7 +59,7 @@ CATEGORIES = (
         fixed_by="recipient",
         guidance=(
             "The person left the mailbox, or its provider locked it.",
-            "Ask for another address.",
+            "Ask the person for another address.",
             "Remove this one once that is confirmed.",
         ),
         iana=("x.2.1", "x.7.13"),
@@ -79,7 +79,7 @@ CATEGORIES = (
         fixed_by="recipient",
         guidance=(
             "Nothing is wrong on your side: the recipient has to make room.",
-            "Try again in some days; after repeated bounces remove the address.",
+            "Wait some days before the next try; take the address off when it keeps bouncing.",
         ),
         iana=("x.2.2",),
         sparkpost=(22,),
@@ -99,7 +99,7 @@ CATEGORIES = (
         lane="none",
         fixed_by="sender and recipient",
         guidance=(
-            "Ask the recipient to allow your address.",
+            "Have the recipient allow your address.",
             "For a group: have your address added to its permitted senders.",
         ),
         iana=("x.2.0", "x.7.2", "5.7.12x", "5.7.13x"),

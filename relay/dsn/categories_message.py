@@ -13,7 +13,7 @@ CATEGORIES = (
         suppression="never",
         lane="remember",
         fixed_by="sender",
-        guidance=("Make the message smaller; the reply may name the limit.", "Send a link in place of the attachment."),
+        guidance=("Make the message smaller; the reply may name the limit.", "Offer the attachment as a link."),
         iana=("x.2.3", "x.3.4", "x.7.16"),
         sparkpost=(23,),
         ses=("Transient/MessageTooLarge",),
@@ -87,7 +87,7 @@ CATEGORIES = (
         fixed_by="administrator of the sending side",
         guidance=(
             "Read the reply and the page it links to.",
-            "Check authentication and reputation first.",
+            "Authentication and reputation are the first things to check.",
             "Write to the postmaster there and quote the reply.",
         ),
         iana=("x.7.0", "x.7.1"),
