@@ -135,13 +135,16 @@ async def _no_alias(
 ) -> Finding:
     """Explain a missing alias: the name may have the right key, or other records, of its own."""
     key = next((one.value for one in all_wanted if (one.name, one.kind) == (wanted.value, "TXT")), "")
-    texts = await dns.txt(wanted.name)
-    if isinstance(texts, Texts):
-        if wanted.role == "dkim" and any(same_key(text, key) for text in texts.texts):
-            text = f"it holds the key itself: right until the key changes; better an alias of {wanted.value}"
-            return found(wanted, "warning", texts.texts, text)
+    texts, hosts = await dns.txt(wanted.name), await dns.mx(wanted.name)
+    observed = texts.texts if isinstance(texts, Texts) else ()
+    if wanted.role == "dkim" and any(same_key(text, key) for text in observed):
+        text = f"it holds the key itself: right until the key changes; better an alias of {wanted.value}"
+        return found(wanted, "warning", observed, text)
+    if isinstance(hosts, Hosts) and not hosts.implicit:
+        observed = (*(f"MX {host.preference} {host.name}" for host in hosts.hosts), *observed)
+    if observed:
         text = f"it has records of its own, and an alias must stand alone: replace them by a CNAME to {wanted.value}"
-        return found(wanted, "wrong", texts.texts, text)
+        return found(wanted, "wrong", observed, text)
     alias = await dns.cname(wanted.name)
     return await missing(dns, domain.name, wanted, NoRecords() if isinstance(alias, Alias) else alias)
 

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -91,7 +92,7 @@ def checked(data: Path, zone: list[str], *arguments: str, trouble: dict[str, Tro
         return run("check", configured(data, port), *arguments)
 
 
-def finding(result: Result, name: str, kind: str) -> dict[str, str]:
+def finding(result: Result, name: str, kind: str) -> dict[str, Any]:
     (found,) = (
         one for one in map(json.loads, result.stdout.splitlines()) if (one["name"], one["kind"]) == (name, kind)
     )
@@ -189,7 +190,9 @@ def test_aliases_that_go_in_a_circle_are_told(data: Path) -> None:
     delegated = checked(data, replaced(data, name, *circle, arguments=DELEGATED), "--json", *DELEGATED)
     assert "circle" in finding(delegated, name, "CNAME")["text"]
     plain = checked(data, replaced(data, name, *circle), "--json")
-    assert "circle" in finding(plain, name, "TXT")["text"]
+    found = finding(plain, name, "TXT")
+    assert found["status"] == "wrong"
+    assert "circle" in found["text"]
 
 
 def test_a_panel_that_added_the_domain_is_seen_through(data: Path) -> None:
@@ -201,6 +204,21 @@ def test_a_panel_that_added_the_domain_is_seen_through(data: Path) -> None:
     value = f"{name}.mail.operator.test.acme.test."
     dotless = checked(data, replaced(data, name, f"{name}. CNAME {value}", arguments=DELEGATED), "--json", *DELEGATED)
     assert "end the value with a dot" in finding(dotless, name, "CNAME")["text"]
+
+
+def test_the_same_is_seen_through_for_mail_exchangers(data: Path) -> None:
+    doubled = "reply.acme.test.acme.test. MX 10 relay.operator.test."
+    found = finding(checked(data, replaced(data, "reply.acme.test", doubled), "--json"), "reply.acme.test", "MX")
+    assert (found["status"], found["observed"]) == ("wrong", ["reply.acme.test.acme.test"])
+    assert 'enter only "reply"' in found["text"]
+
+
+@pytest.mark.parametrize("other", ["MX 10 mx.other.test.", 'TXT "v=spf1 -all"'])
+def test_an_alias_must_stand_alone(data: Path, other: str) -> None:
+    zone = replaced(data, "bounces.acme.test", f"bounces.acme.test. {other}", arguments=DELEGATED)
+    found = finding(checked(data, zone, "--json", *DELEGATED), "bounces.acme.test", "CNAME")
+    assert found["status"] == "wrong"
+    assert "an alias must stand alone" in found["text"]
 
 
 def test_a_key_in_place_of_its_alias_works_for_now(data: Path) -> None:
@@ -224,6 +242,15 @@ def test_another_key_is_told(data: Path) -> None:
     other = next(line for line in zone_of(data) if line.startswith("s2._domainkey"))
     result = checked(data, replaced(data, name, other.replace("s2.", "s1.", 1)), "--json")
     assert "another key than the one that signs" in finding(result, name, "TXT")["text"]
+
+
+def test_a_key_under_test_is_warned_of(data: Path) -> None:
+    name = "s1._domainkey.acme.test"
+    key = next(line for line in zone_of(data) if line.startswith(name))
+    result = checked(data, replaced(data, name, key.replace("v=DKIM1;", "t=y;")), "--json")
+    found = finding(result, name, "TXT")
+    assert (result.exit_code, found["status"]) == (0, "warning")
+    assert "t=y" in found["text"]
 
 
 def test_a_short_key_is_warned_of(tmp_path: Path) -> None:
@@ -289,6 +316,18 @@ def test_a_foreign_return_path_is_warned_of(data: Path) -> None:
     found = finding(result, "_dmarc.acme.test", "TXT")
     assert (result.exit_code, found["status"]) == (0, "warning")
     assert "bounces.elsewhere.test does not speak for acme.test" in found["text"]
+
+
+def test_mail_that_nothing_speaks_for_is_wrong(tmp_path: Path) -> None:
+    extra = 'return_path = "bounces.elsewhere.test"'
+    zone = f'{HOST}\n_dmarc.acme.test. TXT "v=DMARC1; p=reject"'
+    with serving(zone) as port:
+        result = run("check", configured(tmp_path, port, extra), "--json")
+        aligned = run("check", configured(tmp_path, port), "--json")
+    found = finding(result, "_dmarc.acme.test", "TXT")
+    assert found["status"] == "wrong"
+    assert "its mail fails and is refused" in found["text"]
+    assert "mail passes by SPF" in finding(aligned, "_dmarc.acme.test", "TXT")["text"]
 
 
 def test_what_dns_says_cannot_steer_the_terminal(data: Path) -> None:

@@ -30,6 +30,11 @@ def test_what_is_left_out_has_its_default() -> None:
     assert parse_dmarc("v=DMARC1;p=quarantine") == DmarcRecord("quarantine", "quarantine")
 
 
+@pytest.mark.parametrize(("pct", "percent"), [("0", 0), ("250", 100), ("x", 100), ("²", 100), ("-1", 100), ("", 100)])
+def test_a_bad_share_counts_as_all(pct: str, percent: int) -> None:
+    assert parse_dmarc(f"v=DMARC1; p=none; pct={pct}").percent == percent
+
+
 def test_a_bad_policy_with_reports_counts_as_none() -> None:
     assert parse_dmarc("v=DMARC1; p=block; rua=mailto:a@acme.test").policy == "none"
 
