@@ -141,7 +141,7 @@ def _dmarc(domain: SendingDomain) -> WantedRecord:
 
 def _tracking(domain: SendingDomain) -> Iterator[WantedRecord]:
     host = domain.tracking_host
-    if host and not _is_local(host) and host not in (domain.name, domain.hostname, domain.return_path):
+    if not _is_local(host) and host not in (domain.name, domain.hostname, domain.return_path):
         publisher: Publisher = "domain" if domain.owns(host) else "operator"
         purpose = "leads opens and clicks to the tracker; point it at the web proxy in front, where there is one"
         yield WantedRecord(host, "CNAME", domain.hostname, "tracking", purpose, publisher)

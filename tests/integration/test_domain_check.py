@@ -330,6 +330,15 @@ def test_mail_that_nothing_speaks_for_is_wrong(tmp_path: Path) -> None:
     assert "mail passes by SPF" in finding(aligned, "_dmarc.acme.test", "TXT")["text"]
 
 
+def test_doubtful_settings_are_warned_of(data: Path) -> None:
+    extra = 'provider = "bulk"\n[[provider]]\nname = "bulk"\nhost = "smtp.bulk.test"'
+    with serving(HOST) as port:
+        result = run("check", configured(data, port, extra), "--json")
+    said = [(one["subject"], one["status"]) for one in map(json.loads, result.stdout.splitlines()) if not one["kind"]]
+    assert ("return path", "warning") in said
+    assert ("spf", "warning") in said
+
+
 def test_what_dns_says_cannot_steer_the_terminal(data: Path) -> None:
     name = "s1._domainkey.acme.test"
     result = checked(data, replaced(data, name, f'{name}. TXT "v=DKIM1\\027[31m; p=x"'))

@@ -41,6 +41,7 @@ acme.test. AAAA 2001:db8::1
         ("a ?all", "192.0.2.1", "pass", "a"),
         ("a ?all", "2001:db8::1", "pass", "a"),
         ("a/24 ?all", "192.0.2.200", "pass", "a/24"),
+        ("a/32 ?all", "192.0.2.2", "neutral", "?all"),
         ("a//64 ?all", "2001:db8::2", "pass", "a//64"),
         ("mx ?all", "192.0.2.9", "pass", "mx"),
         ("mx ?all", "192.0.2.8", "neutral", "?all"),
@@ -131,6 +132,15 @@ async def test_ptr_believes_only_names_that_lead_back() -> None:
     record = 'acme.test. TXT "v=spf1 ptr -all"'
     assert (await verdict(f"{record}\n{reverse}\nhost.acme.test. A 192.0.2.1")).result == "pass"
     assert (await verdict(f"{record}\n{reverse}\nhost.acme.test. A 192.0.2.2")).result == "fail"
+
+
+async def test_the_validated_name_is_the_one_nearest_to_the_domain() -> None:
+    names = ("aaa.other.test", "zzz.acme.test")
+    reverse = "\n".join(f"1.2.0.192.in-addr.arpa. PTR {name}.\n{name}. A 192.0.2.1" for name in names)
+    found = await verdict(
+        f'{reverse}\nacme.test. TXT "v=spf1 exists:%{{p}}.list.test -all"\nzzz.acme.test.list.test. A 127.0.0.2'
+    )
+    assert found.result == "pass"
 
 
 async def test_an_exchanger_list_that_is_too_long_is_an_error() -> None:
