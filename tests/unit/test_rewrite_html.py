@@ -57,7 +57,7 @@ X = "https://x.test/"
         f'<style></styles><a href="https://no.test/"></style ><a href="{X}">',
     ],
 )
-def test_one_link_is_seen(html):
+def test_one_link_is_seen(html: str) -> None:
     assert targets(html) == [X]
 
 
@@ -92,16 +92,16 @@ def test_one_link_is_seen(html):
         "<style><a href='https://x.test/'>",
     ],
 )
-def test_no_link_is_seen(html):
+def test_no_link_is_seen(html: str) -> None:
     assert targets(html) == []
 
 
-def test_the_end_is_where_something_is_never_completed():
+def test_the_end_is_where_something_is_never_completed() -> None:
     for html, at in [(b"text", 4), (b"text <a hr", 5), (b"<p><!-- x", 3), (b"<b><style>x", 3), (b"x</", 1), (b"<p", 0)]:
         assert list(tags(html))[-1][:2] == (END, at)
 
 
-def test_attributes_are_read_whole():
+def test_attributes_are_read_whole() -> None:
     html = b"""<a one two=2 three='3 "3"' four = "4" five=>"""
     assert list(attributes(html, next(tags(html)))) == [
         (b"one", b""),
@@ -129,5 +129,5 @@ def test_attributes_are_read_whole():
         ("&#;&#x;", "&#;&#x;"),
     ],
 )
-def test_entities_follow_the_attribute_rule(value, decoded):
+def test_entities_follow_the_attribute_rule(value: str, decoded: str) -> None:
     assert decode_attribute(value) == decoded

@@ -47,11 +47,11 @@ RULES = rules(
         ("https://corp.test/", "https://corp.test/", Reason.TRACKED),
     ],
 )
-def test_judgement(value, target, reason):
+def test_judgement(value: str, target: str, reason: Reason) -> None:
     assert judge(value, RULES) == (target, reason)
 
 
-def test_excluded_hosts_need_a_dot_before_the_pattern():
+def test_excluded_hosts_need_a_dot_before_the_pattern() -> None:
     assert is_excluded("a.example.com", ("*.example.com",))
     assert not is_excluded("badexample.com", ("*.example.com",))
 
@@ -69,7 +69,7 @@ def test_excluded_hosts_need_a_dot_before_the_pattern():
         "https://acme.test/activate#Zx81kQpL0aVbN37yTTab",
     ],
 )
-def test_links_that_open_a_door_are_sensitive(url):
+def test_links_that_open_a_door_are_sensitive(url: str) -> None:
     assert is_sensitive(url)
     assert judge(url, RULES)[1] is Reason.SENSITIVE
 
@@ -87,7 +87,7 @@ def test_links_that_open_a_door_are_sensitive(url):
         "https://login.acme.test/spring",
     ],
 )
-def test_ordinary_links_are_not_sensitive(url):
+def test_ordinary_links_are_not_sensitive(url: str) -> None:
     assert not is_sensitive(url)
 
 
@@ -106,11 +106,11 @@ def test_ordinary_links_are_not_sensitive(url):
         (b"me@acme.com", ""),
     ],
 )
-def test_shown_host(text, host):
+def test_shown_host(text: bytes, host: str) -> None:
     assert shown_host(text) == host
 
 
-def test_a_visible_url_of_another_domain_keeps_its_link():
+def test_a_visible_url_of_another_domain_keeps_its_link() -> None:
     html = (
         b'<a href="https://x.test/1">www.x.test</a><a href="https://x.test/2">t.acme.test</a>'
         b'<a href="https://x.test/3">www.acme.test/shop<a href="https://x.test/4">x.test'
@@ -137,7 +137,7 @@ def test_a_visible_url_of_another_domain_keeps_its_link():
         'data-msys-clicktrack="0"',
     ],
 )
-def test_opt_outs(attribute):
+def test_opt_outs(attribute: str) -> None:
     html = f'<a {attribute} href="https://x.test/">'.encode()
     assert [f.reason for f in links(html, html.lower(), list(tags(html.lower())), RULES)] == [Reason.OPTED_OUT]
 
@@ -151,12 +151,12 @@ def test_opt_outs(attribute):
         "href='https://x.test/?x=data-relay-track=off' class=tracked",
     ],
 )
-def test_what_only_looks_like_an_opt_out(attributes):
+def test_what_only_looks_like_an_opt_out(attributes: str) -> None:
     html = f"<a {attributes}>".encode()
     assert [f.reason for f in links(html, html.lower(), list(tags(html.lower())), RULES)] == [Reason.TRACKED]
 
 
-def test_list_unsubscribe_urls():
+def test_list_unsubscribe_urls() -> None:
     value = b"<mailto:u@acme.test>, <https://acme.test/u?\r\n a=1> (comment), <HTTP://acme.test/>"
     assert header_urls(value) == {"https://acme.test/u?a=1", "HTTP://acme.test/"}
 
@@ -174,5 +174,5 @@ def test_list_unsubscribe_urls():
         ("[2001:db8::1]", "[2001:db8::1]"),
     ],
 )
-def test_registrable_domains(host, domain):
+def test_registrable_domains(host: str, domain: str) -> None:
     assert registrable(host) == domain
