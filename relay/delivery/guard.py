@@ -14,7 +14,8 @@ _NAT64 = (IPv6Network("64:ff9b::/96"), IPv6Network("64:ff9b:1::/48"))
 """Well-known prefix (RFC 6052) and local-use prefix (RFC 8215): the IPv4 address is in the last 32 bits."""
 _COMPATIBLE = IPv6Network("::/96")
 """IPv4-compatible addresses (RFC 4291 section 2.5.5.1), long deprecated."""
-_LIMITED_BROADCAST = IPv4Address("255.255.255.255")
+_SPECIAL = (IPv4Network("192.0.0.0/24"), IPv6Network("fec0::/10"))
+"""IETF protocol assignments (RFC 6890) and the old site-local addresses (RFC 3879), which Python calls global."""
 
 
 def is_forbidden(address: IPAddress, allowed: Iterable[IPNetwork] = ()) -> bool:
@@ -31,7 +32,9 @@ def is_forbidden(address: IPAddress, allowed: Iterable[IPNetwork] = ()) -> bool:
 
 
 def _is_public(address: IPAddress) -> bool:
-    return address.is_global and not address.is_multicast and not address.is_reserved and address != _LIMITED_BROADCAST
+    if not address.is_global or address.is_multicast or address.is_reserved:
+        return False
+    return not any(address in network for network in _SPECIAL if network.version == address.version)
 
 
 def _forms(address: IPAddress) -> Iterable[IPAddress]:

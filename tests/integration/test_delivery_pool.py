@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -155,7 +156,7 @@ async def test_a_hanging_destination_does_not_hold_another_up() -> None:
 
 async def test_kept_sessions_make_room_when_the_total_is_reached() -> None:
     zone = "".join(f"d{n}.test. MX 1 mx.d{n}.test.\nmx.d{n}.test. A 127.0.0.1\n" for n in range(4))
-    two = {"max_connections": 2}
+    two: dict[str, Any] = {"max_connections": 2}
     async with Sink() as sink, DnsServer(zone) as dns, delivering(settings(sink.port, **two), dns) as delivery:
         for number in range(4):
             (outcome,) = await delivery.deliver(f"mx:d{number}.test", job())

@@ -1,0 +1,111 @@
+"""What the replies of a transaction mean for each recipient."""
+
+import pytest
+
+from relay.delivery.transaction import Next, Replies, is_expected
+from relay.mail.reply import Reply
+from relay.queue.outcome import Deferred, Delivered, Refused
+
+OK, GO = Reply(250, "2.0.0", "ok"), Reply(354, "", "go")
+BUSY, NO = Reply(450, "4.2.1", "busy"), Reply(550, "5.1.1", "no")
+BYE = Reply(421, "4.3.2", "bye")
+BROKEN = Reply(451, "4.4.2", "closed")
+REMOTE = "mx.test[192.0.2.1]:25"
+
+
+@pytest.mark.parametrize(
+    ("replies", "outcomes"),
+    [
+        (Replies(OK, [OK, OK], GO, OK), [Delivered(OK, REMOTE), Delivered(OK, REMOTE)]),
+        (Replies(OK, [OK, NO], GO, BUSY), [Deferred(BUSY, REMOTE), Refused(NO, REMOTE)]),
+        (Replies(OK, [BUSY, OK], GO, NO), [Deferred(BUSY, REMOTE), Refused(NO, REMOTE)]),
+        (Replies(NO, [NO, NO], NO), [Refused(NO, REMOTE)] * 2),
+        (Replies(BUSY, [NO, NO], NO), [Deferred(BUSY, REMOTE)] * 2),
+        (Replies(OK, [NO, BUSY], GO, OK), [Refused(NO, REMOTE), Deferred(BUSY, REMOTE)]),
+        (Replies(OK, [OK, OK], BUSY), [Deferred(BUSY, REMOTE)] * 2),
+        (Replies(OK, [OK, OK], NO), [Refused(NO, REMOTE)] * 2),
+        (Replies(OK, [NO, BYE]), [Refused(NO, REMOTE), Deferred(BYE, REMOTE)]),
+        (Replies(OK, [OK, BYE]), [Deferred(BYE, REMOTE)] * 2),
+        (Replies(BYE), [Deferred(BYE, REMOTE)] * 2),
+        (Replies(failure=BROKEN, hung_up=True), [Deferred(BROKEN, REMOTE)] * 2),
+        (Replies(OK, [NO], failure=BROKEN), [Refused(NO, REMOTE), Deferred(BROKEN, REMOTE)]),
+        (
+            Replies(OK, [OK, NO], GO, failure=BROKEN, dot_sent=True),
+            [Deferred(BROKEN, REMOTE, uncertain=True), Refused(NO, REMOTE)],
+        ),
+    ],
+)
+def test_outcomes(replies: Replies, outcomes: list[object]) -> None:
+    assert replies.outcomes(2, REMOTE, False) == outcomes
+
+
+def test_dsn_is_passed_on_only_with_what_was_delivered() -> None:
+    assert Replies(OK, [OK, NO], GO, OK).outcomes(2, REMOTE, True) == [
+        Delivered(OK, REMOTE, dsn_passed_on=True),
+        Refused(NO, REMOTE),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("replies", "following"),
+    [
+        (Replies(OK, [OK, NO], GO), Next.BODY),
+        (Replies(OK, [NO, BUSY], GO), Next.LONE_DOT),
+        (Replies(NO, [NO], GO), Next.LONE_DOT),
+        (Replies(NO, [OK], GO), Next.HANG_UP),
+        (Replies(OK, [OK], NO), Next.NOTHING),
+        (Replies(OK, [NO]), Next.NOTHING),
+    ],
+)
+def test_what_follows_the_reply_to_data(replies: Replies, following: Next) -> None:
+    assert replies.after_data() is following
+
+
+@pytest.mark.parametrize(
+    ("reply", "before", "too_many"),
+    [
+        (Reply(452, "4.5.3", ""), OK, True),
+        (Reply(452, "", "too many"), OK, True),
+        (Reply(552, "", "too many"), OK, True),
+        (Reply(552, "5.5.3", "too many"), OK, True),
+        (Reply(552, "5.2.2", "mailbox full"), OK, False),
+        (Reply(452, "4.2.2", "mailbox full"), OK, False),
+        (Reply(452, "4.5.3", ""), NO, False),
+        (Reply(450, "4.5.3", ""), OK, False),
+    ],
+)
+def test_too_many_recipients(reply: Reply, before: Reply, too_many: bool) -> None:
+    replies = Replies(OK, [before, reply], GO, OK)
+    assert replies.too_many() == ([1] if too_many else [])
+    if too_many:
+        assert isinstance(replies.outcomes(2, REMOTE, False)[1], Deferred)
+
+
+def test_a_full_mailbox_is_permanent() -> None:
+    full = Reply(552, "5.2.2", "mailbox full")
+    assert Replies(OK, [OK, full], GO, OK).outcomes(2, REMOTE, False)[1] == Refused(full, REMOTE)
+
+
+@pytest.mark.parametrize(
+    ("replies", "untouched", "reusable", "needs_reset"),
+    [
+        (Replies(OK, [OK], GO, OK), False, True, False),
+        (Replies(OK, [NO], NO), False, True, True),
+        (Replies(NO, [NO], NO), False, True, False),
+        (Replies(failure=BROKEN, hung_up=True), True, False, False),
+        (Replies(failure=BROKEN), False, False, False),
+        (Replies(BYE), True, False, False),
+        (Replies(OK, [BYE]), False, False, True),
+        (Replies(OK, [], failure=BROKEN, hung_up=True), False, False, True),
+    ],
+)
+def test_what_it_means_for_the_connection(replies: Replies, untouched: bool, reusable: bool, needs_reset: bool) -> None:
+    assert (replies.untouched, replies.reusable, replies.needs_reset) == (untouched, reusable, needs_reset)
+
+
+def test_where_replies_make_sense() -> None:
+    assert [is_expected(Reply(code, "", "")) for code in (250, 354, 450, 550)] == [True, False, True, True]
+    assert [is_expected(Reply(code, "", ""), to_data=True) for code in (250, 334, 354, 450, 550)] == [
+        *(False, False, True),
+        *(True, True),
+    ]
