@@ -11,7 +11,7 @@ from urllib.parse import quote, urlencode
 
 import click
 
-from relay.cli.config import settings_or_exit
+from relay.cli.options import settings_or_exit
 
 EX_UNAVAILABLE = 69
 EX_TEMPFAIL = 75

@@ -1,42 +1,14 @@
-"""`relay config`: check the configuration, show what is in force."""
+"""`relay config`: check the configuration, show what is in force, have the server take it."""
 
 import json
-import os
 import sys
 from pathlib import Path
 
 import click
 
-from relay.config import Settings, check
+from relay.cli.client import AdminClient
+from relay.cli.options import EX_CONFIG, config_option, settings_or_exit
 from relay.config.show import plain, toml_of
-
-EX_CONFIG = 78
-"""Exit code of a configuration that cannot be used (sysexits.h)."""
-
-config_option = click.option(
-    "-c",
-    "--config",
-    "path",
-    type=click.Path(path_type=Path),
-    envvar="RELAY_CONFIG",
-    default="/etc/relay/relay.toml",
-    show_default=True,
-    show_envvar=True,
-    help="The configuration file.",
-)
-"""The option every command has that reads the configuration; the command gets a Path as `path`."""
-
-
-def settings_or_exit(path: Path) -> Settings:
-    """Return the settings; print every warning and fault to standard error, and exit with 78 when there are faults."""
-    settings, faults, warnings = check(path, os.environ)
-    for warning in warnings:
-        click.echo(f"warning: {warning}", err=True)
-    for fault in faults:
-        click.echo(str(fault), err=True)
-    if settings is None:
-        sys.exit(EX_CONFIG)
-    return settings
 
 
 @click.group()
@@ -62,3 +34,18 @@ def show_command(path: Path, as_json: bool) -> None:
     """Show the settings in force, defaults and overrides included; secrets are masked."""
     settings = settings_or_exit(path)
     click.echo(json.dumps(plain(settings)) if as_json else toml_of(settings), nl=as_json)
+
+
+@config.command("reload")
+@config_option
+def reload_command(path: Path) -> None:
+    """Have the running server check its configuration and switch to it; on any fault it keeps the old one."""
+    result = AdminClient(path).post("/reload", allowed=(409,))
+    if faults := result.get("faults"):
+        for fault in faults:
+            click.echo(fault, err=True)
+        click.echo("relay: the server keeps its old settings", err=True)
+        sys.exit(EX_CONFIG)
+    click.echo("reloaded: " + (", ".join(result["changed"]) or "nothing changed"))
+    if result["restart_needed"]:
+        click.echo("these hold only after a restart: " + ", ".join(result["restart_needed"]))

@@ -7,7 +7,7 @@ from typing import Literal
 
 import click
 
-from relay.cli.config import EX_CONFIG, config_option
+from relay.cli.options import EX_CONFIG, config_option
 from relay.config import ConfigError, load
 from relay.sign.files import write_key
 from relay.sign.keys import KeyFaultError, SigningKey, dns_record, generate_key, load_key, record_name, zone_line

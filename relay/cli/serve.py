@@ -11,8 +11,8 @@ from typing import Any
 import click
 
 from relay.app import App
-from relay.cli.client import EX_UNAVAILABLE, AdminClient
-from relay.cli.config import EX_CONFIG, config, config_option, settings_or_exit
+from relay.cli.client import EX_UNAVAILABLE
+from relay.cli.options import EX_CONFIG, config_option, settings_or_exit
 from relay.config import Settings
 from relay.queue.ports import StoreError
 from relay.sd_notify import sd_notify
@@ -40,21 +40,6 @@ def tracker(path: Path) -> None:
         click.echo("relay: tracker.address is empty: there is nothing to run", err=True)
         sys.exit(EX_CONFIG)
     sys.exit(run(settings, lambda: serve_until_told(TrackerApp(settings, path))))
-
-
-@config.command("reload")
-@config_option
-def reload_command(path: Path) -> None:
-    """Have the running server check its configuration and switch to it; on any fault it keeps the old one."""
-    result = AdminClient(path).post("/reload", allowed=(409,))
-    if faults := result.get("faults"):
-        for fault in faults:
-            click.echo(fault, err=True)
-        click.echo("relay: the server keeps its old settings", err=True)
-        sys.exit(EX_CONFIG)
-    click.echo("reloaded: " + (", ".join(result["changed"]) or "nothing changed"))
-    if result["restart_needed"]:
-        click.echo("these hold only after a restart: " + ", ".join(result["restart_needed"]))
 
 
 def run(settings: Settings, main: Callable[[], Coroutine[Any, Any, int]]) -> int:

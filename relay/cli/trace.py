@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from relay.cli.client import AdminClient
-from relay.cli.config import config_option
+from relay.cli.options import config_option
 from relay.cli.table import json_option
 
 _COMMON = {"at", "event", "queue_id", "recipient"}

@@ -3,6 +3,7 @@
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from enum import IntEnum
 
 HOUR = 3600.0
 DAY = 86400.0
@@ -23,68 +24,98 @@ def windows(hourly: int, daily: int) -> tuple[Window, ...]:
     return tuple(Window(limit, span) for limit, span in ((hourly, HOUR), (daily, DAY)) if limit > 0)
 
 
+class Standing(IntEnum):
+    """What a time in a ledger stands for."""
+
+    LEFT = 0
+    """A message left then."""
+    LATE = 1
+    """A message whose place had come found its window full, and was given this one."""
+    RESERVED = 2
+    """A message was given this place when it was accepted."""
+
+
 @dataclass(slots=True)
 class Ledger:
-    """The times at which one identity's or provider's messages left or will leave, sorted."""
+    """The times of one identity's or provider's messages, sorted, by what they stand for."""
 
-    times: list[float] = field(default_factory=list)
+    times: dict[Standing, list[float]] = field(default_factory=lambda: {standing: [] for standing in Standing})
 
-    def add(self, at: float) -> None:
+    def add(self, at: float, standing: Standing = Standing.RESERVED) -> None:
         """Enter a time."""
-        insort(self.times, at)
+        insort(self.times[standing], at)
 
-    def remove(self, at: float) -> None:
+    def remove(self, at: float, standing: Standing = Standing.RESERVED) -> None:
         """Take a time out that was entered before."""
-        index = bisect_left(self.times, at)
-        if index < len(self.times) and self.times[index] == at:
-            del self.times[index]
+        times = self.times[standing]
+        index = bisect_left(times, at)
+        if index < len(times) and times[index] == at:
+            del times[index]
 
     def forget_before(self, at: float) -> None:
         """Drop times no window can see any more."""
-        del self.times[: bisect_left(self.times, at)]
+        for times in self.times.values():
+            del times[: bisect_left(times, at)]
 
-    def earliest(self, limits: Sequence[Window], at: float) -> float:
-        """Return the earliest time, not before `at`, at which one more message breaks none of the windows."""
+    @property
+    def is_empty(self) -> bool:
+        """Whether it holds no time."""
+        return not any(self.times.values())
+
+    def may_leave(self, limits: Sequence[Window], now: float) -> bool:
+        """Tell whether one more message may leave now. Only what left decides: places are asked for in their turn."""
+        left = self.times[Standing.LEFT]
+        return all(len(left) - bisect_left(left, now - window.span) < window.limit for window in limits)
+
+    def earliest(self, limits: Sequence[Window], at: float, of: Standing = Standing.RESERVED) -> float:
+        """Return the earliest time, not before `at`, at which one more message breaks none of the windows.
+
+        A late message waits for what left and for the late ones before it, not for places that are going to be late
+        as well: when departures lag behind their places, all shift by that much and no more.
+        """
+        times = sorted(time for standing in Standing if standing <= of for time in self.times[standing])
         moment = at
         moved = True
         while moved:
             moved = False
             for window in limits:
-                later = self._earliest(window, moment)
+                later = _earliest(times, window, moment)
                 moved = moved or later > moment
                 moment = later
         return moment
 
-    def _earliest(self, window: Window, at: float) -> float:
-        """The same for one window. Each step leaves one crowded span behind, so it ends after at most all times."""
-        moment = at
-        while (crowded := self._crowded(window, moment)) is not None:
-            moment = self.times[crowded] + window.span + TICK
-        return moment
 
-    def _crowded(self, window: Window, at: float) -> int | None:
-        """Return the index of the last time that starts a full span around `at`, None when `at` fits."""
-        low = bisect_left(self.times, at - window.span)
-        high = bisect_right(self.times, at + window.span)
-        if high - low < window.limit:
-            return None
-        place = bisect_right(self.times, at)
-        # `limit` neighbours within one span, together with `at`, are one too many.
-        for start in range(min(place, high - window.limit), low - 1, -1):
-            last = max(self.times[start + window.limit - 1], at)
-            first = min(self.times[start], at)
-            if last - first <= window.span:
-                return start
+def _earliest(times: list[float], window: Window, at: float) -> float:
+    """Return the earliest time for one window. Each step leaves one crowded span behind, so it ends."""
+    moment = at
+    while (crowded := _crowded(times, window, moment)) is not None:
+        moment = times[crowded] + window.span + TICK
+    return moment
+
+
+def _crowded(times: list[float], window: Window, at: float) -> int | None:
+    """Return the index of the last time that starts a full span around `at`, None when `at` fits."""
+    low = bisect_left(times, at - window.span)
+    high = bisect_right(times, at + window.span)
+    if high - low < window.limit:
         return None
+    place = bisect_right(times, at)
+    # `limit` neighbours within one span, together with `at`, are one too many.
+    for start in range(min(place, high - window.limit), low - 1, -1):
+        last = max(times[start + window.limit - 1], at)
+        first = min(times[start], at)
+        if last - first <= window.span:
+            return start
+    return None
 
 
-def earliest(ledgers: Sequence[tuple[Ledger, Sequence[Window]]], at: float) -> float:
-    """Return the earliest time, not before `at`, that suits several ledgers at once."""
+def earliest(ledgers: Sequence[tuple[Ledger, Sequence[Window]]], at: float, of: Standing = Standing.RESERVED) -> float:
+    """Return the earliest time, not before `at`, that suits several ledgers at once (see Ledger.earliest)."""
     moment = at
     while True:
         agreed = moment
         for ledger, limits in ledgers:
-            agreed = ledger.earliest(limits, agreed)
+            agreed = ledger.earliest(limits, agreed, of)
         if agreed == moment:
             return moment
         moment = agreed

@@ -14,8 +14,9 @@ PAGE_SIZE = 16384
 
 _BUSY_TIMEOUT = 5.0
 _CACHE_KIB = 65536
-_LOG_KEPT = 64 << 20
 _STATEMENTS = 256
+_LOG_KEPT = 4
+"""Times the size at which it is emptied: a log that grew beyond is cut."""
 
 if not callable(getattr(aiosqlite.Connection, "_execute", None)) or not hasattr(aiosqlite.Connection, "_conn"):
     raise ImportError(
@@ -52,7 +53,7 @@ def prepare_writer(raw: sqlite3.Connection, checkpoint_pages: int) -> None:
     raw.execute("PRAGMA secure_delete = OFF").fetchone()
     raw.execute("PRAGMA temp_store = MEMORY")
     raw.execute(f"PRAGMA wal_autocheckpoint = {checkpoint_pages}").fetchone()
-    raw.execute(f"PRAGMA journal_size_limit = {_LOG_KEPT}").fetchone()
+    raw.execute(f"PRAGMA journal_size_limit = {_LOG_KEPT * checkpoint_pages * PAGE_SIZE}").fetchone()
 
 
 def _prepare_reader(raw: sqlite3.Connection) -> None:

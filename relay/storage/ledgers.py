@@ -10,16 +10,19 @@ import asyncio
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 
-from relay.limits.window import DAY, Ledger, earliest
-from relay.queue.ports import Slot, StoreError
+from relay.limits.window import DAY, Ledger, Standing, Window, earliest
+from relay.queue.ports import Slot
 from relay.storage.writer import Writer
 
 _Key = tuple[str, int, str]
 """Queue id, number, ledger key."""
 
+_Place = tuple[float, Standing]
+"""A time and what it stands for."""
+
 _SWEEP = 3600.0
-_LOAD = "SELECT queue_id, number, key, at FROM slots WHERE at >= ?"
-_WRITE = "INSERT OR REPLACE INTO slots (queue_id, number, key, at) VALUES (?, ?, ?, ?)"
+_LOAD = "SELECT queue_id, number, key, at, standing FROM slots WHERE at >= ?"
+_WRITE = "INSERT OR REPLACE INTO slots (queue_id, number, key, at, standing) VALUES (?, ?, ?, ?, ?)"
 _DELETE = "DELETE FROM slots WHERE queue_id = ? AND number = ? AND key = ?"
 _DELETE_OLD = "DELETE FROM slots WHERE at < ?"
 _DELETE_ORPHANS = (
@@ -34,14 +37,14 @@ class Ledgers:
     def __init__(self, writer: Writer) -> None:
         self._writer = writer
         self._ledgers: dict[str, Ledger] = {}
-        self._places: dict[tuple[str, int], dict[str, float]] = {}
-        self._unwritten: dict[_Key, float | None] = {}
+        self._places: dict[tuple[str, int], dict[str, _Place]] = {}
+        self._unwritten: dict[_Key, _Place | None] = {}
         self._swept_at = 0.0
 
     async def load(self, now: float) -> None:
         """Read the places no older than a day; give back those in the future that belong to no entry."""
-        for queue_id, number, key, at in await self._writer.run(_load(now)):
-            self._enter(queue_id, number, key, at)
+        for queue_id, number, key, at, standing in await self._writer.run(_load(now)):
+            self._enter(queue_id, number, key, (at, Standing(standing)))
         self._swept_at = now
 
     def reserve(self, slots: Sequence[Slot], at: Sequence[float]) -> list[float]:
@@ -56,7 +59,7 @@ class Ledgers:
     def depart(self, slot: Slot, now: float) -> float:
         """Move the slot to `now` if its windows allow that, else to the next free time; return where it is."""
         self._leave(slot.queue_id, slot.number)
-        moment = self._place(slot, now)
+        moment = self._depart(slot, now)
         if now - self._swept_at > _SWEEP:
             self._sweep(now)
         self._write()
@@ -69,36 +72,45 @@ class Ledgers:
         self._write()
 
     def _place(self, slot: Slot, wanted: float) -> float:
-        ledgers = [(self._ledgers.setdefault(key, Ledger()), limits) for key, limits in slot.windows.items()]
-        moment = earliest(ledgers, wanted)
-        for key in slot.windows:
-            self._enter(slot.queue_id, slot.number, key, moment)
-            self._unwritten[slot.queue_id, slot.number, key] = moment
-        return moment
+        return self._put(slot, (earliest(self._of(slot), wanted), Standing.RESERVED))
 
-    def _enter(self, queue_id: str, number: int, key: str, at: float) -> None:
-        self._ledgers.setdefault(key, Ledger()).add(at)
-        self._places.setdefault((queue_id, number), {})[key] = at
+    def _depart(self, slot: Slot, now: float) -> float:
+        free = all(ledger.may_leave(limits, now) for ledger, limits in self._of(slot))
+        if free:
+            return self._put(slot, (now, Standing.LEFT))
+        return self._put(slot, (earliest(self._of(slot), now, Standing.LATE), Standing.LATE))
+
+    def _of(self, slot: Slot) -> list[tuple[Ledger, tuple[Window, ...]]]:
+        return [(self._ledgers.setdefault(key, Ledger()), limits) for key, limits in slot.windows.items()]
+
+    def _put(self, slot: Slot, place: _Place) -> float:
+        for key in slot.windows:
+            self._enter(slot.queue_id, slot.number, key, place)
+            self._unwritten[slot.queue_id, slot.number, key] = place
+        return place[0]
+
+    def _enter(self, queue_id: str, number: int, key: str, place: _Place) -> None:
+        self._ledgers.setdefault(key, Ledger()).add(*place)
+        self._places.setdefault((queue_id, number), {})[key] = place
 
     def _leave(self, queue_id: str, number: int) -> None:
-        for key, at in self._places.pop((queue_id, number), {}).items():
-            self._ledgers[key].remove(at)
+        for key, place in self._places.pop((queue_id, number), {}).items():
+            self._ledgers[key].remove(*place)
             self._unwritten[queue_id, number, key] = None
 
     def _sweep(self, now: float) -> None:
         """Drop places no window can see any more."""
         self._swept_at = now
         old = now - DAY
-        for key in [key for key, ledger in self._ledgers.items() if not ledger.times or ledger.times[-1] < old]:
-            del self._ledgers[key]
         for ledger in self._ledgers.values():
             ledger.forget_before(old)
+        self._ledgers = {key: ledger for key, ledger in self._ledgers.items() if not ledger.is_empty}
         self._places = {
             entry: kept
             for entry, places in self._places.items()
-            if (kept := {key: at for key, at in places.items() if at >= old})
+            if (kept := {key: place for key, place in places.items() if place[0] >= old})
         }
-        _ignore_fault(self._writer.submit(_delete_old(old)))
+        self._writer.post(_delete_old(old))
 
     def _write(self) -> None:
         """Submit what changed. Rows that could not be written ride with the next ones."""
@@ -113,8 +125,8 @@ class Ledgers:
         self._writer.submit(_write(rows)).add_done_callback(written)
 
 
-def _load(now: float) -> Callable[[sqlite3.Connection], list[tuple[str, int, str, float]]]:
-    def operation(raw: sqlite3.Connection) -> list[tuple[str, int, str, float]]:
+def _load(now: float) -> Callable[[sqlite3.Connection], list[tuple[str, int, str, float, int]]]:
+    def operation(raw: sqlite3.Connection) -> list[tuple[str, int, str, float, int]]:
         raw.execute(_DELETE_OLD, (now - DAY,))
         raw.execute(_DELETE_ORPHANS, (now,))
         return raw.execute(_LOAD, (now - DAY,)).fetchall()
@@ -122,9 +134,9 @@ def _load(now: float) -> Callable[[sqlite3.Connection], list[tuple[str, int, str
     return operation
 
 
-def _write(rows: dict[_Key, float | None]) -> Callable[[sqlite3.Connection], None]:
-    gone = [key for key, at in rows.items() if at is None]
-    placed = [(*key, at) for key, at in rows.items() if at is not None]
+def _write(rows: dict[_Key, _Place | None]) -> Callable[[sqlite3.Connection], None]:
+    gone = [key for key, place in rows.items() if place is None]
+    placed = [(*key, *place) for key, place in rows.items() if place is not None]
 
     def operation(raw: sqlite3.Connection) -> None:
         if gone:
@@ -140,13 +152,3 @@ def _delete_old(before: float) -> Callable[[sqlite3.Connection], None]:
         raw.execute(_DELETE_OLD, (before,))
 
     return operation
-
-
-def _ignore_fault(future: asyncio.Future[None]) -> None:
-    """Old rows that could not be deleted are deleted by the next sweep or the next start."""
-
-    def seen(done: asyncio.Future[None]) -> None:
-        if not done.cancelled() and isinstance(done.exception(), StoreError):
-            return
-
-    future.add_done_callback(seen)

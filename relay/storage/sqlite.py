@@ -1,10 +1,9 @@
 """The store on SQLite: one file, one writing process, group commit."""
 
 import asyncio
-import os
 import sqlite3
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Self, TypeVar
@@ -17,20 +16,17 @@ from relay.queue.message import Accepted, Claimed, Message, Settlement
 from relay.queue.ports import Change, EntryQuery, LaneRoom, Slot, StoreError
 from relay.reports.ports import MessageQuery, Story
 from relay.storage import claims, office, queries, schema, transactions
-from relay.storage.connection import PAGE_SIZE, connect_reader, connect_writer, in_thread
+from relay.storage.connection import connect_reader, connect_writer, in_thread
 from relay.storage.errors import store_error
 from relay.storage.lanes import Lanes
 from relay.storage.ledgers import Ledgers
 from relay.storage.lock import StoreLock
+from relay.storage.space import Space
 from relay.storage.writer import Operation, Writer
 
 T = TypeVar("T")
 
-RESERVE = 64 << 20
-"""Bytes of the disk that new messages leave free, so that those accepted can still be delivered and settled."""
-
 _ROW_COST = 1024
-_CHECKPOINT_PAGES = 1024
 
 
 class SqliteStore:
@@ -51,7 +47,7 @@ class SqliteStore:
         self._connection: aiosqlite.Connection | None = None
         self._writing: Writer | None = None
         self._ledgers: Ledgers | None = None
-        self._reserve = 0
+        self._space: Space | None = None
 
     @classmethod
     async def open(cls, path: Path, *, now: float, read_only: bool = False) -> Self:
@@ -77,10 +73,8 @@ class SqliteStore:
         return store
 
     async def _start(self, now: float) -> None:
-        total, free = await asyncio.to_thread(_space, self.path)
-        self._reserve = min(RESERVE, total // 8)
-        pages = max(64, min(_CHECKPOINT_PAGES, free // 16 // PAGE_SIZE))
-        self._connection = await connect_writer(self.path, pages)
+        self._space = await asyncio.to_thread(Space.at, self.path)
+        self._connection = await connect_writer(self.path, self._space.checkpoint_pages)
         self._writing = Writer(self._connection, self.path, self._distrust_lanes)
         self._ledgers = Ledgers(self._writing)
         await self._ledgers.load(now)
@@ -104,15 +98,14 @@ class SqliteStore:
         if self._writing is None:
             await self._read(lambda raw: raw.execute("PRAGMA user_version").fetchone())
             return
-        await self._writer.run(lambda raw: raw.execute("PRAGMA user_version").fetchone())
-        await self._write(self._spacious(lambda _: None, 0))
+        await self._write(_checked(self._disk, 0, lambda raw: raw.execute("PRAGMA user_version").fetchone()))
 
     # What the queue needs.
 
     async def enqueue(self, accepted: Accepted) -> None:
         """Store message, content, entries and events in one transaction."""
         size = len(accepted.content) + _ROW_COST * (1 + len(accepted.entries))
-        await self._writer.run(self._spacious(transactions.enqueue(self._lanes, accepted), size), size)
+        await self._writer.run(_checked(self._disk, size, transactions.enqueue(self._lanes, accepted)), size)
 
     async def recover(self, now: float, longest_wait: float) -> int:
         """Void the leases of earlier processes and clamp waits; return how many leases were voided."""
@@ -133,7 +126,7 @@ class SqliteStore:
         entries = [entry for claimed in claiming.result() for entry in claimed.entries]
         if entries:
             with suppress(StoreError):  # A closed store: the next boot voids the leases.
-                self._writer.submit(claims.release(self._lanes, entries, self.boot)).add_done_callback(_seen)
+                self._writer.post(claims.release(self._lanes, entries, self.boot))
 
     async def next_due(self, busy: Sequence[str]) -> float | None:
         """Return when the next waiting entry outside these lanes is due, None when there is none."""
@@ -202,15 +195,20 @@ class SqliteStore:
 
     @property
     def _writer(self) -> Writer:
-        if self._writing is None:
-            raise StoreError(f"{self.path}: the store was opened for reading only")
-        return self._writing
+        return self._for_writing(self._writing)
 
     @property
     def _books(self) -> Ledgers:
-        if self._ledgers is None:
+        return self._for_writing(self._ledgers)
+
+    @property
+    def _disk(self) -> Space:
+        return self._for_writing(self._space)
+
+    def _for_writing(self, part: T | None) -> T:
+        if part is None:
             raise StoreError(f"{self.path}: the store was opened for reading only")
-        return self._ledgers
+        return part
 
     async def _write(self, operation: Operation[T]) -> T:
         return await self._writer.run(operation)
@@ -220,17 +218,6 @@ class SqliteStore:
             return await in_thread(self._reader, operation)
         except sqlite3.Error as error:
             raise store_error(error, self.path) from error
-
-    def _spacious(self, operation: Operation[T], size: int) -> Callable[[sqlite3.Connection], T]:
-        """Refuse the operation when it would eat into the reserve: it is written to the log and to the file."""
-
-        def guarded(raw: sqlite3.Connection) -> T:
-            _, free = _space(self.path)
-            if free < self._reserve + 2 * size:
-                raise StoreError(f"{self.path.parent}: {free} bytes are free, too few to take more mail", full=True)
-            return operation(raw)
-
-        return guarded
 
 
 def _prepare(path: Path) -> StoreLock:
@@ -260,13 +247,11 @@ async def _open_reader(path: Path) -> aiosqlite.Connection:
     return reader
 
 
-def _space(path: Path) -> tuple[int, int]:
-    """Return the size of the file system and what is free of it, in bytes."""
-    found = os.statvfs(path.parent)
-    return found.f_blocks * found.f_frsize, found.f_bavail * found.f_frsize
+def _checked(space: Space, size: int, operation: Operation[T]) -> Operation[T]:
+    """Return the operation with a look at the space left before it."""
 
+    def operate(raw: sqlite3.Connection) -> T:
+        space.check(size)
+        return operation(raw)
 
-def _seen(future: asyncio.Future[None]) -> None:
-    """Take note of a fault nobody waits for: leases that could not be given back are void at the next boot."""
-    if not future.cancelled():
-        future.exception()
+    return operate

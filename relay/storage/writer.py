@@ -27,7 +27,7 @@ Operation = Callable[[sqlite3.Connection], T]
 """What runs inside a transaction, in the connection's thread. It must not commit."""
 
 MAX_BATCH = 1000
-MAX_BATCH_BYTES = 16 << 20
+MAX_BATCH_BYTES = 8 << 20
 """Bounds of one transaction: they bound how long an operation waits for those before it."""
 
 MAX_WAITING = 20_000
@@ -58,6 +58,7 @@ class Writer:
         self._rolled_back = rolled_back
         self._waiting: deque[_Waiter] = deque()
         self._waiting_bytes = 0
+        self._batch: list[_Waiter] = []
         self._wake = asyncio.Event()
         self._closed = False
         self.fault: StoreError | None = None
@@ -85,6 +86,10 @@ class Writer:
         self._wake.set()
         return future
 
+    def post(self, operation: Operation[object]) -> None:
+        """The same for what nobody waits for, because it can be made up for when it fails."""
+        self.submit(operation).add_done_callback(lambda future: future.cancelled() or future.exception())
+
     async def close(self) -> None:
         """Complete what waits and take nothing more."""
         self._closed = True
@@ -92,11 +97,23 @@ class Writer:
         await self._pump
 
     async def _run(self) -> None:
-        while self._waiting or not self._closed:
-            await self._wake.wait()
-            self._wake.clear()
-            while batch := self._next_batch():
-                await self._commit(batch)
+        try:
+            while self._waiting or not self._closed:
+                await self._wake.wait()
+                self._wake.clear()
+                while batch := self._next_batch():
+                    self._batch = batch
+                    await self._commit(batch)
+        finally:
+            self._abandon()
+
+    def _abandon(self) -> None:
+        """Leave nobody waiting when the writer ends before its time: a defect, or a loop that is torn down."""
+        self._closed = True
+        for waiter in (*self._batch, *self._waiting):
+            if not waiter.future.done():
+                waiter.future.set_exception(StoreError("the store is closed"))
+        self._waiting.clear()
 
     def _next_batch(self) -> list[_Waiter]:
         batch: list[_Waiter] = []

@@ -1,9 +1,10 @@
 """Rolling windows: no closed span ever holds more than its limit."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.limits.window import DAY, HOUR, Ledger, Window, earliest, windows
+from relay.limits.window import DAY, HOUR, Ledger, Standing, Window, earliest, windows
 
 
 def worst(times: list[float], span: float) -> int:
@@ -11,8 +12,16 @@ def worst(times: list[float], span: float) -> int:
     return max((sum(1 for other in times if start <= other <= start + span) for start in times), default=0)
 
 
+def ledger_of(times: list[float]) -> Ledger:
+    """Return a ledger with these places reserved."""
+    ledger = Ledger()
+    for time in times:
+        ledger.add(time)
+    return ledger
+
+
 def test_no_limit_lets_everything_go_at_once() -> None:
-    assert Ledger([1.0, 2.0]).earliest(windows(0, 0), 5.0) == 5.0
+    assert ledger_of([1.0, 2.0]).earliest(windows(0, 0), 5.0) == 5.0
 
 
 def test_a_burst_of_100_at_40_an_hour_leaves_in_three_hours() -> None:
@@ -30,11 +39,11 @@ def test_the_daily_limit_holds_over_the_hourly_one() -> None:
     ledger = Ledger()
     for _ in range(250):
         ledger.add(ledger.earliest(windows(100, 200), 0.0))
-    assert worst(ledger.times, DAY) == 200
+    assert worst(ledger.times[Standing.RESERVED], DAY) == 200
 
 
 def test_a_place_reserved_for_tomorrow_blocks_nobody_today() -> None:
-    ledger = Ledger([DAY * 2])
+    ledger = ledger_of([DAY * 2])
     assert ledger.earliest(windows(1, 0), 0.0) == 0.0
 
 
@@ -49,13 +58,13 @@ def test_whatever_is_reserved_or_given_back_no_window_breaks(
     limits = (Window(hourly, 3.0), Window(daily, 9.0))
     ledger = Ledger()
     for at, give_back in wishes:
-        if give_back and ledger.times:
-            ledger.remove(ledger.times[len(ledger.times) // 2])
+        if give_back and ledger.times[Standing.RESERVED]:
+            ledger.remove(ledger.times[Standing.RESERVED][len(ledger.times[Standing.RESERVED]) // 2])
         granted = ledger.earliest(limits, at)
         assert granted >= at
         ledger.add(granted)
-        assert worst(ledger.times, 3.0) <= hourly
-        assert worst(ledger.times, 9.0) <= daily
+        assert worst(ledger.times[Standing.RESERVED], 3.0) <= hourly
+        assert worst(ledger.times[Standing.RESERVED], 9.0) <= daily
 
 
 @given(st.lists(st.floats(0, 20), max_size=12), st.floats(0, 20), st.integers(1, 3))
@@ -65,14 +74,54 @@ def test_no_earlier_time_would_have_done(wishes: list[float], at: float, limit: 
     for wish in wishes:
         ledger.add(ledger.earliest((window,), wish))
     granted = ledger.earliest((window,), at)
-    candidates = [at, *(time + 3.0 + 0.001 for time in ledger.times)]
+    candidates = [at, *(time + 3.0 + 0.001 for time in ledger.times[Standing.RESERVED])]
     for candidate in candidates:
         if at <= candidate < granted:
-            assert worst(sorted([*ledger.times, candidate]), 3.0) > limit
+            assert worst(sorted([*ledger.times[Standing.RESERVED], candidate]), 3.0) > limit
+
+
+def test_what_is_due_leaves_although_more_is_reserved_behind_it() -> None:
+    limits = windows(40, 0)
+    ledger = Ledger()
+    reserved = []
+    for number in range(100):
+        reserved.append(ledger.earliest(limits, number * 0.01))
+        ledger.add(reserved[-1])
+    left = []
+    for place in reserved[:40]:
+        ledger.remove(place)
+        assert ledger.may_leave(limits, 5.0 + place)
+        ledger.add(5.0 + place, Standing.LEFT)
+        left.append(5.0 + place)
+    ledger.remove(reserved[40])
+    assert not ledger.may_leave(limits, reserved[40])
+    late = ledger.earliest(limits, reserved[40], Standing.LATE)
+    assert late == pytest.approx(5.0 + HOUR, abs=0.01)
+    assert ledger.may_leave(limits, late)
+    assert worst(left, HOUR) == 40
+
+
+@given(st.lists(st.tuples(st.floats(0, 3), st.floats(0, 5)), max_size=40), st.integers(1, 4))
+def test_no_window_ever_sees_more_leave_than_its_limit(steps: list[tuple[float, float]], limit: int) -> None:
+    """Messages are reserved as they come and leave late, by any delay."""
+    limits = (Window(limit, 3.0),)
+    ledger, left, now = Ledger(), [], 0.0
+    for pause, late in steps:
+        now += pause
+        place = ledger.earliest(limits, now)
+        ledger.add(place)
+        now = max(now, place) + late
+        ledger.remove(place)
+        if ledger.may_leave(limits, now):
+            ledger.add(now, Standing.LEFT)
+            left.append(now)
+        else:
+            ledger.add(ledger.earliest(limits, now, Standing.LATE), Standing.LATE)
+        assert worst(left, 3.0) <= limit
 
 
 def test_two_ledgers_agree_on_one_time() -> None:
-    identity, provider = Ledger([0.0]), Ledger([HOUR])
+    identity, provider = ledger_of([0.0]), ledger_of([HOUR])
     one_an_hour = windows(1, 0)
     agreed = earliest([(identity, one_an_hour), (provider, one_an_hour)], 0.0)
     assert agreed > 2 * HOUR

@@ -83,6 +83,7 @@ CREATE TABLE slots (
     number   INTEGER NOT NULL,
     key      TEXT NOT NULL,
     at       REAL NOT NULL,
+    standing INTEGER NOT NULL,
     PRIMARY KEY (queue_id, number, key)
 ) WITHOUT ROWID;
 

@@ -1,0 +1,225 @@
+"""What every store tells afterwards: events, stories, the operators' view, and what it forgets."""
+
+from dataclasses import replace
+
+import pytest
+
+from relay.events.event import Event, Kind
+from relay.queue.entry import Entry, State
+from relay.queue.message import Accepted, Message, Policy
+from relay.queue.office import delete, flush, hold, release
+from relay.queue.ports import EntryQuery
+from relay.reports.ports import MessageQuery, Story
+from tests.contract.conftest import Opener, Store
+from tests.contract.values import CONTENT, NOW, ROOMY, accepted, entry, full_entry, full_message, settle
+
+
+def with_message(one: Accepted, **changes: object) -> Accepted:
+    return replace(one, message=replace(one.message, **changes))  # type: ignore[arg-type]
+
+
+async def found(store: Store, query: MessageQuery) -> list[str]:
+    return [story.message.queue_id for story in await store.stories(query)]
+
+
+async def test_a_story_is_all_there_is(store: Store) -> None:
+    message, waiting = full_message(), full_entry()
+    created = Event(Kind.CREATED, NOW + 0.125, message.queue_id, 3, waiting.recipient, {"size": 41})
+    await store.enqueue(Accepted(message, CONTENT, (waiting,), (created,)))
+    [claimed] = await store.claim(NOW, ROOMY)
+    settlement = settle(claimed, State.DELIVERED, NOW + 3)
+    await store.apply([settlement])
+    data = {"url": "https://x.test/ä", "bot": False, "n": [1, None, 2.5]}
+    opened = Event(Kind.CLICK, NOW + 2, message.queue_id, 3, "", data)
+    await store.record([opened])
+    assert await store.stories(MessageQuery(queue_id=message.queue_id)) == [
+        Story(
+            message,
+            settlement.entries,
+            (created, replace(opened, address=waiting.recipient), settlement.events[0]),
+        )
+    ]
+
+
+async def test_events_get_their_addresses_and_unknown_ones_are_kept(store: Store) -> None:
+    await store.enqueue(accepted("A", "x@a.test"))
+    known = Event(Kind.OPEN, NOW, "A", 0)
+    unknown = Event(Kind.OPEN, NOW, "GONE", 0)
+    named = Event(Kind.REPLY, NOW, "A", 0, "someone@else.test")
+    assert await store.record([known, unknown, named]) == [replace(known, address="x@a.test"), unknown, named]
+    [story] = await store.stories(MessageQuery(queue_id="A"))
+    assert [event.kind for event in story.events] == [Kind.CREATED, Kind.OPEN, Kind.REPLY]
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        (MessageQuery(), ["D", "C", "B", "A"]),
+        (MessageQuery(limit=2), ["D", "C"]),
+        (MessageQuery(queue_id="B"), ["B"]),
+        (MessageQuery(queue_id="NONE"), []),
+        (MessageQuery(message_id="<b@acme.test>"), ["B"]),
+        (MessageQuery(message_id="b@acme.test"), ["B"]),
+        (MessageQuery(recipient="ÄNNE@A.test"), ["B", "A"]),
+        (MessageQuery(since=NOW + 1, until=NOW + 3), ["C", "B"]),
+        (MessageQuery(domain="Acme.test"), ["C", "A"]),
+        (MessageQuery(identity="Billing@acme.test"), ["A"]),
+        (MessageQuery(campaign=True), ["D"]),
+        (MessageQuery(campaign=False), ["C", "B", "A"]),
+        (MessageQuery(tags=("invoice",)), ["C", "A"]),
+        (MessageQuery(tags=("invoice", "late")), ["C"]),
+        (MessageQuery(metadata={"customer": "7"}), ["C", "B"]),
+        (MessageQuery(metadata={"customer": "7", "invoice": "1"}), ["B"]),
+        (MessageQuery(metadata={"invoice": "7"}), []),
+        (MessageQuery(tags=("invoice",), metadata={"customer": "7"}, since=NOW), ["C"]),
+    ],
+)
+async def test_messages_are_found_by(store: Store, query: MessageQuery, expected: list[str]) -> None:
+    billing = Policy(domain="acme.test", identity="billing@acme.test")
+    for one in (
+        with_message(accepted("A", "änne@a.test", at=NOW), policy=billing, tags=("invoice",)),
+        with_message(
+            accepted("B", "Änne@A.test", "y@b.test", at=NOW + 1),
+            message_id="<b@acme.test>",
+            metadata={"customer": "7", "invoice": "1"},
+        ),
+        with_message(
+            accepted("C", "z@a.test", at=NOW + 2),
+            policy=Policy(domain="acme.test"),
+            tags=("invoice", "late"),
+            metadata={"customer": "7"},
+        ),
+        with_message(accepted("D", "z@a.test", at=NOW + 3), campaign="spring"),
+    ):
+        await store.enqueue(one)
+    assert await found(store, query) == expected
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        (EntryQuery(), [("A", 0), ("A", 1), ("B", 0), ("C", 0)]),
+        (EntryQuery(limit=2), [("A", 0), ("A", 1)]),
+        (EntryQuery(after=("A", 0)), [("A", 1), ("B", 0), ("C", 0)]),
+        (EntryQuery(queue_id="A"), [("A", 0), ("A", 1)]),
+        (EntryQuery(recipient="X@a.test"), [("A", 0), ("C", 0)]),
+        (EntryQuery(lane="mx:b.test"), [("A", 1), ("B", 0)]),
+        (EntryQuery(lane="mx:b.test", after=("A", 1), states=(State.WAITING,)), [("B", 0)]),
+        (EntryQuery(domain="acme.test"), [("B", 0)]),
+        (EntryQuery(identity="billing@acme.test"), [("B", 0)]),
+        (EntryQuery(states=(State.ACTIVE,)), [("C", 0)]),
+        (EntryQuery(states=(State.ACTIVE, State.DELIVERED)), [("C", 0)]),
+        (EntryQuery(states=(State.DELIVERED,)), []),
+    ],
+)
+async def test_entries_are_found_by(store: Store, query: EntryQuery, expected: list[tuple[str, int]]) -> None:
+    await store.enqueue(accepted("C", "x@a.test", due=NOW - 1))
+    await store.claim(NOW - 1, ROOMY)
+    await store.enqueue(accepted("A", "x@a.test", "y@b.test"))
+    billing = Policy(domain="acme.test", identity="billing@acme.test")
+    await store.enqueue(with_message(accepted("B", "z@b.test"), policy=billing))
+    entries = await store.entries(query)
+    assert [(one.queue_id, one.number) for _, one in entries] == expected
+    assert all(message.queue_id == one.queue_id for message, one in entries)
+
+
+async def test_operators_hold_release_and_flush(store: Store) -> None:
+    await store.enqueue(accepted("A", "x@a.test"))
+    await store.enqueue(accepted("B", "x@a.test", due=NOW + 100))
+    changed = await store.change(EntryQuery(queue_id="A"), hold)
+    assert [(one.state, one.reason) for _, one in changed] == [(State.HELD, "held by the operator")]
+    assert await store.claim(NOW, ROOMY) == []
+    assert await store.next_due([]) == NOW + 100
+    assert len(await store.change(EntryQuery(), release(NOW))) == 1
+    assert len(await store.change(EntryQuery(lane="mx:a.test"), flush(NOW))) == 1
+    assert await store.next_due([]) == NOW
+    assert [one.message.queue_id for one in await store.claim(NOW, ROOMY)] == ["A", "B"]
+
+
+async def test_operators_cancel_what_is_not_leased(store: Store) -> None:
+    await store.enqueue(accepted("A", "x@a.test", due=NOW - 1))
+    await store.claim(NOW - 1, ROOMY)
+    await store.enqueue(accepted("B", "x@a.test"))
+    changed = await store.change(EntryQuery(states=(State.WAITING, State.ACTIVE, State.HELD)), delete(NOW))
+    assert [one.queue_id for _, one in changed] == ["B"]
+    assert await store.change(EntryQuery(states=(State.ACTIVE,)), delete(NOW)) == []
+    assert await store.content("B") is None
+    assert await store.next_due([]) is None
+    [story] = await store.stories(MessageQuery(queue_id="B"))
+    assert [event.kind for event in story.events] == [Kind.CREATED, Kind.DROPPED]
+
+
+async def test_a_rule_that_raises_changes_nothing(store: Store) -> None:
+    await store.enqueue(accepted("A", "x@a.test", "y@a.test"))
+
+    def rule(_: Message, one: Entry) -> tuple[Entry, list[Event]]:
+        if one.number:
+            raise ZeroDivisionError
+        return replace(one, state=State.HELD), []
+
+    with pytest.raises(ZeroDivisionError):
+        await store.change(EntryQuery(), rule)
+    assert [one.state for _, one in await store.entries(EntryQuery())] == [State.WAITING, State.WAITING]
+
+
+async def test_depth_counts_what_is_open(store: Store) -> None:
+    assert await store.depth() == {}
+    await store.enqueue(accepted("A", "x@a.test", due=NOW - 1))
+    await store.claim(NOW - 1, ROOMY)
+    await store.enqueue(accepted("B", "x@a.test", "y@a.test", "z@b.test"))
+    await store.change(EntryQuery(recipient="z@b.test"), hold)
+    assert await store.depth() == {
+        ("mx:a.test", State.ACTIVE): 1,
+        ("mx:a.test", State.WAITING): 2,
+        ("mx:b.test", State.HELD): 1,
+    }
+
+
+async def test_content_is_there_until_all_is_final(store: Store) -> None:
+    assert await store.content("A") is None
+    await store.enqueue(accepted("A"))
+    assert await store.content("A") == CONTENT
+
+
+async def test_purge_forgets_what_is_old_and_done(store: Store) -> None:
+    for number in range(450):
+        one = accepted(f"OLD{number:04}", "x@a.test", at=NOW - 1000, due=NOW - 1000)
+        await store.enqueue(with_message(one, tags=("t",), metadata={"k": "v"}))
+    await store.enqueue(accepted("NEW", "x@a.test", due=NOW - 1000, at=NOW - 10))
+    await store.apply([settle(one, State.DELIVERED, NOW) for one in await store.claim(NOW, ROOMY)])
+    await store.enqueue(accepted("OPEN", "x@a.test", at=NOW - 1000))
+    await store.record([Event(Kind.OPEN, at, "GONE", 0) for at in (NOW - 1000, NOW - 10)])
+    assert await store.purge(NOW - 100) == 450
+    assert await found(store, MessageQuery()) == ["NEW", "OPEN"]
+    assert await found(store, MessageQuery(tags=("t",))) == []
+    assert await store.purge(NOW - 100) == 0
+    assert len(await store.entries(EntryQuery())) == 2
+
+
+async def test_what_was_purged_may_come_again(store: Store) -> None:
+    dropped = replace(entry("A", at=NOW - 10), state=State.DROPPED)
+    await store.enqueue(Accepted(accepted("A", at=NOW - 10).message, CONTENT, (dropped,)))
+    assert await store.purge(NOW) == 1
+    await store.enqueue(accepted("A"))
+    assert [one.message.queue_id for one in await store.claim(NOW, ROOMY)] == ["A"]
+
+
+async def test_history_survives_a_restart(opener: Opener) -> None:
+    store = await opener(NOW)
+    await store.enqueue(Accepted(full_message(), CONTENT, (full_entry(),)))
+    before = await store.stories(MessageQuery())
+    await store.close()
+    later = await opener(NOW + 1)
+    assert await later.stories(MessageQuery()) == before
+    await later.check()
+    await later.close()
+
+
+async def test_text_that_is_no_unicode_is_stored_all_the_same(store: Store) -> None:
+    odd = with_message(
+        accepted("A"), subject="caf\udce9", message_id="<\udcff@x>", header_from="\udc80@x", tags=("\udcaa",)
+    )
+    await store.enqueue(odd)
+    [story] = await store.stories(MessageQuery(tags=("\udcaa",)))
+    assert story.message.subject == "caf?"
+    assert story.message.tags == ("\udcaa",)

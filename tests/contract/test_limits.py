@@ -1,0 +1,98 @@
+"""What every store does with limits: places in rolling windows, kept over restarts."""
+
+import pytest
+
+from relay.limits.window import DAY, HOUR, Window, windows
+from relay.queue.ports import Slot
+from tests.contract.conftest import Opener, Store
+from tests.contract.values import NOW, accepted
+
+TWO_AN_HOUR = windows(2, 0)
+STEP = HOUR + 0.001
+
+
+def slot(queue_id: str, *limits: Window, key: str = "identity:a@acme.test", number: int = 0) -> Slot:
+    return Slot(queue_id, number, {key: limits or TWO_AN_HOUR})
+
+
+async def test_places_follow_the_windows(store: Store) -> None:
+    places = await store.reserve([slot(f"M{n}") for n in range(5)], [NOW] * 5)
+    assert places == pytest.approx([NOW, NOW, NOW + STEP, NOW + STEP, NOW + 2 * STEP], rel=0, abs=1e-5)
+
+
+async def test_a_place_suits_all_ledgers_of_a_slot(store: Store) -> None:
+    await store.reserve([slot("A", Window(1, HOUR), key="provider:p")], [NOW])
+    both = Slot("B", 0, {"identity:a@acme.test": TWO_AN_HOUR, "provider:p": (Window(1, HOUR),)})
+    assert await store.reserve([both], [NOW]) == [NOW + STEP]
+    places = await store.reserve([slot("C"), slot("D")], [NOW + STEP, NOW + STEP])
+    assert places == pytest.approx([NOW + STEP, NOW + 2 * STEP], rel=0, abs=1e-5)
+
+
+async def test_a_wanted_time_is_a_lower_bound(store: Store) -> None:
+    assert await store.reserve([slot("A")], [NOW + 7.5]) == [NOW + 7.5]
+
+
+async def test_given_back_places_are_free_again(store: Store) -> None:
+    await store.reserve([slot("A"), slot("A", number=1)], [NOW, NOW])
+    await store.forget("A", [1])
+    assert await store.reserve([slot("B"), slot("C")], [NOW, NOW]) == [NOW, NOW + STEP]
+
+
+async def test_departing_moves_the_place(store: Store) -> None:
+    await store.reserve([slot("A"), slot("B"), slot("C")], [NOW] * 3)
+    late = NOW + 1800
+    assert await store.depart(slot("A"), late) == late
+    assert await store.depart(slot("B"), late) == late
+    assert await store.depart(slot("C"), NOW + STEP) == late + STEP
+    assert await store.depart(slot("C"), late + STEP) == late + STEP
+
+
+async def test_places_survive_a_restart_with_their_messages(opener: Opener) -> None:
+    store = await opener(NOW)
+    await store.reserve([slot("A"), slot("B")], [NOW, NOW])
+    for queue_id in ("A", "B"):
+        await store.enqueue(accepted(queue_id))
+    assert await store.depart(slot("B"), NOW + 60) == NOW + 60
+    await store.close()
+    later = await opener(NOW + 120)
+    assert await later.reserve([slot("C")], [NOW + 120]) == [NOW + STEP]
+    assert await later.depart(slot("B"), NOW + 120) == NOW + 120
+    await later.close()
+
+
+async def test_places_in_the_future_without_a_message_are_free_after_a_restart(opener: Opener) -> None:
+    store = await opener(NOW)
+    await store.reserve([slot("A"), slot("B")], [NOW + 60, NOW + 60])
+    await store.enqueue(accepted("B"))
+    await store.close()
+    later = await opener(NOW + 1)
+    assert await later.reserve([slot("C"), slot("D")], [NOW + 1, NOW + 1]) == [NOW + 1, NOW + 1 + STEP]
+    await later.close()
+
+
+async def test_places_of_a_forgotten_entry_stay_forgotten(opener: Opener) -> None:
+    store = await opener(NOW)
+    await store.reserve([slot("A"), slot("B")], [NOW, NOW])
+    await store.enqueue(accepted("A"))
+    await store.forget("A", [0])
+    await store.close()
+    later = await opener(NOW + 1)
+    assert await later.reserve([slot("C"), slot("D")], [NOW + 1, NOW + 1]) == [NOW + 1, NOW + STEP]
+    await later.close()
+
+
+async def test_places_older_than_a_day_do_not_count(opener: Opener) -> None:
+    store = await opener(NOW)
+    daily = (Window(1, DAY),)
+    await store.reserve([slot("A", *daily)], [NOW])
+    await store.enqueue(accepted("A"))
+    await store.close()
+    later = await opener(NOW + DAY + 1)
+    assert await later.reserve([slot("B", *daily)], [NOW + DAY + 1]) == [NOW + DAY + 1]
+    await later.close()
+
+
+async def test_a_day_of_departures_forgets_the_day_before(store: Store) -> None:
+    daily = (Window(3, DAY),)
+    times = [await store.depart(slot(f"M{n}", *daily), NOW + n * 9 * HOUR) for n in range(12)]
+    assert times == [NOW + n * 9 * HOUR for n in range(12)]

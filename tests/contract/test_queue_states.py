@@ -1,0 +1,161 @@
+"""The queue against a model, over any order of operations and restarts: nothing lost, nothing handed out twice."""
+
+import asyncio
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from relay.queue.entry import State
+from relay.queue.message import Claimed
+from relay.queue.office import delete, hold, release
+from relay.queue.ports import EntryQuery, LaneRoom
+from relay.storage.sqlite import SqliteStore
+from tests.contract.conftest import Store
+from tests.contract.values import NOW, ROOMY, accepted, settle
+
+DOMAINS = ("a.test", "b.test", "c.test")
+
+
+@dataclass
+class Known:
+    lane: str
+    due: float
+    state: State = State.WAITING
+
+
+@dataclass
+class Model:
+    now: float = NOW
+    entries: dict[tuple[str, int], Known] = field(default_factory=dict)
+    leased: list[Claimed] = field(default_factory=list)
+
+    def in_state(self, state: State) -> dict[tuple[str, int], Known]:
+        return {key: known for key, known in self.entries.items() if known.state is state}
+
+
+class QueueMachine(RuleBasedStateMachine):
+    """Each rule does to the store what it does to the model."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.runner = asyncio.Runner()
+        self.folder = tempfile.TemporaryDirectory()
+        self.model = Model()
+        self.serial = 0
+
+    async def open(self) -> Store:
+        return await SqliteStore.open(Path(self.folder.name) / "relay.db", now=self.model.now)
+
+    @initialize()
+    def start(self) -> None:
+        self.store = self.runner.run(self.open())
+
+    @rule(domains=st.lists(st.sampled_from(DOMAINS), min_size=1, max_size=4), delay=st.integers(-2, 5))
+    def enqueue(self, domains: list[str], delay: int) -> None:
+        self.serial += 1
+        due = self.model.now + delay
+        one = accepted(f"M{self.serial:05}", *(f"u@{domain}" for domain in domains), due=due)
+        self.runner.run(self.store.enqueue(one))
+        for entry in one.entries:
+            self.model.entries[entry.queue_id, entry.number] = Known(entry.lane, due)
+
+    @rule(seconds=st.integers(-3, 6))
+    def pass_time(self, seconds: int) -> None:
+        self.model.now += seconds
+
+    @rule(entries=st.integers(0, 6), per_lane=st.integers(0, 3), closed=st.sets(st.sampled_from(DOMAINS)))
+    def claim(self, entries: int, per_lane: int, closed: set[str]) -> None:
+        room = LaneRoom(entries, 1 << 20, per_lane, {f"mx:{domain}": 0 for domain in closed})
+        claimed = self.runner.run(self.store.claim(self.model.now, room))
+        waiting = self.model.in_state(State.WAITING)
+        due = {key: known for key, known in waiting.items() if known.due <= self.model.now}
+        by_lane: dict[str, list[float]] = {}
+        for one in claimed:
+            assert len({entry.lane for entry in one.entries}) == 1
+            for entry in one.entries:
+                known = due.pop((entry.queue_id, entry.number))
+                assert entry.state is State.ACTIVE
+                assert (entry.lane, entry.next_attempt_at) == (known.lane, known.due)
+                known.state = State.ACTIVE
+                by_lane.setdefault(known.lane, []).append(known.due)
+        self.model.leased.extend(claimed)
+        free = {lane: room.lanes.get(lane, per_lane) - len(taken) for lane, taken in by_lane.items()}
+        assert all(count >= 0 for count in free.values())
+        taken = sum(map(len, by_lane.values()))
+        assert taken <= entries
+        for known in due.values():  # What stayed had no room, and nothing younger of its lane went before it.
+            assert taken == entries or free.get(known.lane, room.lanes.get(known.lane, per_lane)) == 0
+            assert all(went <= known.due for went in by_lane.get(known.lane, ()))
+
+    @precondition(lambda self: self.model.leased)
+    @rule(
+        data=st.data(),
+        state=st.sampled_from([State.DELIVERED, State.BOUNCED, State.DROPPED, State.WAITING]),
+        delay=st.integers(0, 5),
+    )
+    def settle(self, data: st.DataObject, state: State, delay: int) -> None:
+        one = self.model.leased.pop(data.draw(st.integers(0, len(self.model.leased) - 1)))
+        due = self.model.now + delay
+        self.runner.run(self.store.apply([settle(one, state, self.model.now, due=due)]))
+        for entry in one.entries:
+            known = self.model.entries[entry.queue_id, entry.number]
+            known.state, known.due = state, due
+
+    @rule(domain=st.sampled_from(DOMAINS), action=st.sampled_from(["hold", "release", "delete"]))
+    def operate(self, domain: str, action: str) -> None:
+        change = {"hold": hold, "release": release(self.model.now), "delete": delete(self.model.now)}[action]
+        changed = self.runner.run(self.store.change(EntryQuery(lane=f"mx:{domain}"), change))
+        before = {
+            "hold": (State.WAITING,),
+            "release": (State.HELD,),
+            "delete": (State.WAITING, State.HELD),
+        }[action]
+        lane = {key: known for key, known in self.model.entries.items() if known.lane == f"mx:{domain}"}
+        expected = {key for key, known in lane.items() if known.state in before}
+        assert {(entry.queue_id, entry.number) for _, entry in changed} == expected
+        for _, entry in changed:
+            known = self.model.entries[entry.queue_id, entry.number]
+            known.state, known.due = entry.state, entry.next_attempt_at
+
+    @rule()
+    def restart(self) -> None:
+        self.runner.run(self.store.close())
+        self.store = self.runner.run(self.open())
+        leased = self.model.in_state(State.ACTIVE)
+        assert self.runner.run(self.store.recover(self.model.now, 1e6)) == len(leased)
+        for known in leased.values():
+            known.state = State.WAITING
+        self.model.leased.clear()
+
+    @invariant()
+    def next_due_is_right(self) -> None:
+        if not hasattr(self, "store"):
+            return
+        for busy in ([], ["mx:a.test"]):
+            waiting = [known.due for known in self.model.in_state(State.WAITING).values() if known.lane not in busy]
+            assert self.runner.run(self.store.next_due(busy)) == min(waiting, default=None)
+
+    def teardown(self) -> None:
+        try:
+            entries = self.runner.run(self.store.entries(EntryQuery(limit=10_000)))
+            assert {(one.queue_id, one.number): one.state for _, one in entries} == {
+                key: known.state for key, known in self.model.entries.items()
+            }
+            self.runner.run(self.store.recover(self.model.now, 1e6))
+            rest = self.runner.run(self.store.claim(self.model.now + 1e6, ROOMY))
+            waiting = self.model.in_state(State.WAITING)
+            assert sorted((entry.queue_id, entry.number) for one in rest for entry in one.entries) == sorted(waiting)
+        finally:
+            self.runner.run(self.store.close())
+            self.runner.close()
+            self.folder.cleanup()
+
+
+TestQueueStates = QueueMachine.TestCase
+TestQueueStates.settings = settings(
+    max_examples=30, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)

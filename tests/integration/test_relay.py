@@ -1,0 +1,192 @@
+"""The whole relay as its users meet it: real clients in front, a real server behind, the commands beside it."""
+
+import asyncio
+import email
+import re
+import shutil
+import signal
+import smtplib
+from pathlib import Path
+
+import aiohttp
+import dkim
+import pytest
+
+from relay.sign.files import write_key
+from relay.sign.keys import dns_record, generate_key, load_key
+from tests.servers.relay_process import RelayProcess
+from tests.servers.sink import Received, Sink
+
+HTML = (
+    b"From: Acme <news@acme.test>\r\nTo: u@rcpt.test\r\nSubject: hello\r\n"
+    b"MIME-Version: 1.0\r\nContent-Type: text/html; charset=utf-8\r\n\r\n"
+    b'<html><body><p><a href="https://shop.acme.test/?a=1&amp;b=2">shop</a></p></body></html>\r\n'
+)
+
+
+def send(port: int, content: bytes, recipients: list[str], sender: str = "news@acme.test") -> str:
+    """Send by smtplib; return the queue id."""
+    with smtplib.SMTP("127.0.0.1", port, timeout=20) as client:
+        client.ehlo()
+        client.mail(sender)
+        for recipient in recipients:
+            client.rcpt(recipient)
+        code, text = client.data(content)
+        assert code == 250, text
+        return text.decode().rsplit(" ", 1)[1]
+
+
+async def program(*command: str) -> str:
+    """Run a program and return its output; it must succeed."""
+    process = await asyncio.create_subprocess_exec(
+        *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+    )
+    out, _ = await asyncio.wait_for(process.communicate(), 30)
+    assert process.returncode == 0, out.decode()
+    return out.decode()
+
+
+async def assert_tracked(relay: RelayProcess, got: Received) -> None:
+    """The link and the pixel of what arrived work."""
+    html = got.content.decode()
+    (link,) = re.findall(r'href="(http://127\.0\.0\.1:\d+/c/[^"]+)"', html)
+    (pixel,) = re.findall(r'src="(http://127\.0\.0\.1:\d+/o/[^"]+)"', html)
+    async with aiohttp.ClientSession() as reader:
+        async with reader.get(link, allow_redirects=False) as answer:
+            assert (answer.status, answer.headers["Location"]) == (302, "https://shop.acme.test/?a=1&b=2")
+        async with reader.get(pixel) as answer:
+            assert (answer.status, answer.content_type) == (200, "image/gif")
+
+
+async def timeline(relay: RelayProcess, key: str, last: str) -> list[str]:
+    """Return the kinds of events of a message, once `last` is among them."""
+    kinds: list[str] = []
+    for _ in range(200):
+        (story,) = await relay.json("trace", key)
+        kinds = [event["event"] for event in story["events"]]
+        if last in kinds:
+            break
+        await asyncio.sleep(0.05)
+    return kinds
+
+
+async def test_smtplib_to_sink_and_back(tmp_path: Path) -> None:
+    key = generate_key("rsa-sha256")
+    (tmp_path / "data").mkdir()
+    write_key(tmp_path / "data", "acme.test", "s1", key)
+    record = dns_record(load_key(key, "acme.test", "s1")).encode()
+    async with (
+        Sink() as sink,
+        RelayProcess(tmp_path, sink.port, '[domains."acme.test"]\ndkim = { selectors = ["s1"] }') as relay,
+    ):
+        queue_id = await asyncio.to_thread(send, relay.port, HTML, ["u@rcpt.test"])
+        (got,) = await sink.received(1)
+        assert dkim.verify(got.content, dnsfunc=lambda name, timeout=5: record)  # type: ignore[no-untyped-call]
+        headers = email.message_from_bytes(got.content)
+        assert queue_id in headers["Received"]
+        assert headers["Date"]
+        assert headers["Message-ID"] == f"<{queue_id}@acme.test>"
+        await assert_tracked(relay, got)
+        kinds = await timeline(relay, queue_id, "open")
+        assert kinds[:3] == ["created", "processed", "delivered"]
+        assert sorted(kinds[3:]) == ["click", "open"]
+        assert (await relay.json("trace", f"<{queue_id}@acme.test>"))[0]["queue_id"] == queue_id
+        assert (await relay.json("trace", "u@rcpt.test"))[0]["queue_id"] == queue_id
+        assert not sink.violations
+        delivered = relay.log("message.delivered")[0]
+        assert {"queue_id", "recipient", "domain", "lane", "reply", "status", "attempt", "delay"} <= delivered.keys()
+        assert await relay.stop() == 0
+
+
+@pytest.mark.skipif(shutil.which("swaks") is None, reason="needs Debian's swaks")
+async def test_swaks(tmp_path: Path) -> None:
+    mail = tmp_path / "mail.eml"
+    mail.write_bytes(HTML.replace(b"\r\n", b"\n"))
+    async with Sink() as sink, RelayProcess(tmp_path, sink.port) as relay:
+        server = f"127.0.0.1:{relay.port}"
+        out = await program(
+            "swaks", "--server", server, "-f", "news@acme.test", "-t", "u@rcpt.test", "--data", f"@{mail}"
+        )
+        assert "250 2.0.0 Ok: queued as" in out
+        (got,) = await sink.received(1)
+        await assert_tracked(relay, got)
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
+async def test_curl(tmp_path: Path) -> None:
+    mail = tmp_path / "mail.eml"
+    mail.write_bytes(HTML)
+    async with Sink() as sink, RelayProcess(tmp_path, sink.port) as relay:
+        url = f"smtp://127.0.0.1:{relay.port}/app.test"
+        await program(
+            "curl", "-sS", url, "--mail-from", "news@acme.test", "--mail-rcpt", "u@rcpt.test", "-T", str(mail)
+        )
+        (got,) = await sink.received(1)
+        await assert_tracked(relay, got)
+
+
+async def test_a_burst_over_the_limit_waits_with_release_times_over_a_restart(tmp_path: Path) -> None:
+    limits = '[identities."billing@acme.test"]\nhourly_limit = 40\ndaily_limit = 200'
+    mail = HTML.replace(b"news@acme.test", b"billing@acme.test")
+    async with Sink() as sink, RelayProcess(tmp_path, sink.port, limits) as relay:
+        for number in range(100):
+            await asyncio.to_thread(send, relay.port, mail, [f"u{number}@rcpt.test"], "billing@acme.test")
+        await sink.received(40)
+        await relay.kill()
+        await relay.start()
+        waiting = await relay.json("queue", "list")
+        assert len(waiting) == 60
+        assert all(entry["release_at"] for entry in waiting)
+        assert len({entry["recipient"] for entry in waiting} | {r for m in sink.messages for r in m.recipients}) == 100
+        assert len(sink.messages) == 40
+        (story,) = await relay.json("trace", waiting[0]["queue_id"])
+        assert story["recipients"][0]["release_at"] == story["events"][0]["release_at"]
+
+
+async def test_operators_hold_release_and_delete(tmp_path: Path) -> None:
+    async with Sink() as sink, RelayProcess(tmp_path, sink.port) as relay:
+        later = HTML.replace(b"Subject:", b"X-Relay-Send-At: 2099-01-01T00:00:00Z\r\nSubject:")
+        ids = [await asyncio.to_thread(send, relay.port, later, ["u@rcpt.test"]) for _ in range(2)]
+        listed = await relay.json("queue", "list")
+        assert {entry["release_at"] for entry in listed} == {"2099-01-01T00:00:00.000Z"}
+        assert [entry["state"] for entry in await relay.json("queue", "hold", ids[0])] == ["held"]
+        assert [entry["state"] for entry in await relay.json("queue", "release", ids[0])] == ["waiting"]
+        assert [entry["status"] for entry in await relay.json("queue", "delete", ids[0])] == ["dropped"]
+        assert await timeline(relay, ids[0], "dropped") == ["created", "dropped"]
+        await relay.run("queue", "flush", ids[1])
+        (got,) = await sink.received(1)
+        assert b"X-Relay" not in got.content
+        shown = await relay.run("queue", "show", ids[1])
+        assert "delivered" in shown
+        assert not await relay.json("queue", "list")
+
+
+async def test_reload_switches_tracking_for_the_next_message_and_keeps_the_old_settings_on_a_fault(
+    tmp_path: Path,
+) -> None:
+    async with Sink() as sink, RelayProcess(tmp_path, sink.port) as relay:
+        good = relay.config.read_text()
+        relay.config.write_text(good + '[domains."acme.test"]\ntracking = { opens = false, clicks = false }\n')
+        assert "reloaded: domains" in await relay.run("config", "reload")
+        await asyncio.to_thread(send, relay.port, HTML, ["u@rcpt.test"])
+        (untouched,) = await sink.received(1)
+        assert b"https://shop.acme.test/?a=1&amp;b=2" in untouched.content
+        relay.config.write_text(good + "nonsense = 1\n")
+        with pytest.raises(AssertionError, match=r"ended with 78.*nonsense"):
+            await relay.run("config", "reload")
+        relay.process.send_signal(signal.SIGHUP)  # type: ignore[union-attr]
+        while not relay.log("config.rejected"):
+            await asyncio.sleep(0.02)
+        await asyncio.to_thread(send, relay.port, HTML, ["u@rcpt.test"])
+        still = (await sink.received(2))[1]
+        assert b"https://shop.acme.test/?a=1&amp;b=2" in still.content
+        assert "nonsense" in relay.log("config.rejected")[0]["faults"][0]
+
+
+async def test_a_second_process_on_the_same_data_is_refused(tmp_path: Path) -> None:
+    async with Sink() as sink, RelayProcess(tmp_path, sink.port) as relay:
+        twin = RelayProcess(tmp_path, sink.port)
+        with pytest.raises(AssertionError, match="ended with 69"):
+            await twin.start()
+        await asyncio.to_thread(send, relay.port, HTML, ["u@rcpt.test"])
+        await sink.received(1)
