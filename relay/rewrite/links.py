@@ -104,7 +104,7 @@ def _link(html: bytes, lower: bytes, tag: Tag, text_end: int, rule: Rules) -> It
     if found is None or found.lastindex is None:
         return
     start, end = found.span(found.lastindex)
-    value = decode_attribute(html[start:end].decode("latin-1"))
+    value = decode_attribute(html[start:end].decode("utf-8", "replace"))
     text = html[tag.end : text_end] if rule.tracking.skip_visible_urls and text_end > tag.end else b""
     target, reason = judge(value, rule, text)
     if reason is Reason.TRACKED and lower.find(b"track", tag.attributes, tag.end) >= 0 and _opts_out(lower, tag):

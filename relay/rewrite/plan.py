@@ -82,6 +82,8 @@ def analyse(content: bytes, tracking: Tracking) -> Plan:
         return Plan(base, skipped=(f"message {reason}",))
     skipped: list[str] = []
     texts = list(_texts(content, parts, tracking, base, skipped))
+    if not texts and not skipped:
+        skipped.append("message has no HTML part")
     pixel = _place_pixel(texts, tracking, base, skipped)
     rule = rules(tracking, frozenset().union(*map(header_urls, unsubscribe_values(content, parts[0]))))
     planned: list[PartPlan] = []

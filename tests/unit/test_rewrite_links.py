@@ -156,6 +156,11 @@ def test_what_only_looks_like_an_opt_out(attributes: str) -> None:
     assert [f.reason for f in links(html, html.lower(), list(tags(html.lower())), RULES)] == [Reason.TRACKED]
 
 
+def test_a_link_that_is_not_ascii_is_shown_as_it_reads() -> None:
+    html = '<a href="https://gärten.test/">'.encode()
+    assert [f.target for f in links(html, html, list(tags(html)), RULES)] == ["https://gärten.test/"]
+
+
 def test_list_unsubscribe_urls() -> None:
     value = b"<mailto:u@acme.test>, <https://acme.test/u?\r\n a=1> (comment), <HTTP://acme.test/>"
     assert header_urls(value) == {"https://acme.test/u?a=1", "HTTP://acme.test/"}
