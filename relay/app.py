@@ -30,7 +30,8 @@ from relay.queue.runner import Runner, Tools
 from relay.render import Keys
 from relay.render_pool import InlineRenderer, RenderPool
 from relay.resolver import Resolver
-from relay.smtp_in import Resources, SmtpServer, tls_context
+from relay.smtp.resources import Resources
+from relay.smtp_in import SmtpServer, tls_context
 from relay.storage.sqlite import SqliteStore
 
 DRAIN = 25.0
@@ -58,7 +59,7 @@ class App:
         self.broken = asyncio.Event()
         """Set when the queue's runner ended: the process must end and be started again."""
         self.metrics = Metrics()
-        self.log: Emit = open_log(settings.log, settings.server.data_dir)
+        self.log: Emit = open_log(settings.log_file, settings.log.format, settings.log.level)
 
     def settings(self) -> Settings:
         """Return the settings in force."""
@@ -157,7 +158,7 @@ class App:
 
     async def _start_tracker(self, settings: Settings, keys: Keys) -> Tracker | None:
         self._keys = keys
-        self.sink = EventSink(self.store, Spool(settings.server.data_dir / "spool"), self.publish)
+        self.sink = EventSink(self.store, Spool(settings.server.data_dir / "spool"), self.publish, log=self.log)
         await self.sink.start()
         self._stack.push_async_callback(self.sink.close)
         if not settings.tracker.address:

@@ -14,8 +14,6 @@ from typing import Any, TextIO
 
 import structlog
 
-from relay.config.settings import Log
-
 LINES: dict[str, str] = {
     "server.started": "All listeners are open. listeners, tracker, admin, version.",
     "server.stopping": "SIGTERM or SIGINT came: nothing new is taken, transactions in hand end. signal.",
@@ -49,6 +47,10 @@ LINES: dict[str, str] = {
     "render.failed": "A renderer crashed, hung or ran out of memory; the message goes out as it came. reason.",
     "events.spooled": "Events wait in the spool file until the store answers. events, file.",
     "events.unspooled": "Events from the spool file are in the store now. events.",
+    "events.spool_failing": "The spool file cannot be written; events wait in memory. error.",
+    "events.spool_damaged": "A spool file held lines that are no events; they were left out. file, torn, damaged.",
+    "events.lost": "Neither store nor spool took events, and memory is full: the oldest are gone. limit.",
+    "events.store_faulty": "The store raised what it should not; events wait. error.",
     "library.message": "A library had something to say. logger, message.",
 }
 """Every line there is: what it says, and the fields it has besides timestamp, level and queue_id."""
@@ -66,6 +68,10 @@ _LEVEL_OF = {
     "delivery.failed": "error",
     "render.failed": "warning",
     "events.spooled": "warning",
+    "events.spool_failing": "error",
+    "events.spool_damaged": "error",
+    "events.lost": "error",
+    "events.store_faulty": "error",
     "library.message": "warning",
 }
 
@@ -73,10 +79,13 @@ Emit = Callable[..., None]
 """`log("message.delivered", queue_id=…, …)`: writes one line."""
 
 
-def open_log(settings: Log, data_dir: Path) -> Emit:
-    """Return the function that writes lines as configured; libraries' warnings come through it too."""
-    stream = sys.stderr if not settings.file else (data_dir / settings.file).open("a", encoding="utf-8", buffering=1)
-    return make_log(stream, settings.format, _LEVELS[settings.level])
+def open_log(file: Path | None, form: str, level: str) -> Emit:
+    """Return the function that writes lines of that form to the file, or to standard error.
+
+    Libraries' warnings come through it too. Raises OSError when the file cannot be opened.
+    """
+    stream = sys.stderr if file is None else file.open("a", encoding="utf-8", buffering=1)
+    return make_log(stream, form, _LEVELS[level])
 
 
 def make_log(stream: TextIO, form: str, level: int = logging.INFO) -> Emit:

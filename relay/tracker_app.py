@@ -19,7 +19,7 @@ class TrackerApp:
     def __init__(self, settings: Settings, config: Path) -> None:
         self._settings = settings
         self._config = config
-        self.log: Emit = open_log(settings.log, settings.server.data_dir)
+        self.log: Emit = open_log(settings.log_file, settings.log.format, settings.log.level)
         self.broken = asyncio.Event()
 
     async def start(self) -> None:
@@ -27,7 +27,7 @@ class TrackerApp:
         settings = self._settings
         settings.server.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._keyring = read_keyring(settings, self.log)
-        self._sink = EventSink(None, Spool(settings.server.data_dir / "spool"), self.publish)
+        self._sink = EventSink(None, Spool(settings.server.data_dir / "spool"), self.publish, log=self.log, retry=60.0)
         await self._sink.start()
         self.tracker = Tracker(lambda: self._keyring, self._sink)
         await self.tracker.start(settings.tracker.host, settings.tracker.port)

@@ -16,6 +16,7 @@ COMMANDS = {
     "status": "relay.cli.trace:status",
     "preview": "relay.cli.preview:preview",
     "classify": "relay.cli.classify:classify",
+    "domain": "relay.cli.domain:domain",
     "dkim": "relay.cli.dkim:dkim",
     "credential": "relay.cli.credential:credential",
 }

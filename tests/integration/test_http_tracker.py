@@ -23,8 +23,9 @@ from relay.events.json_line import decode_event
 from relay.events.ports import StoreError
 from relay.events.sink import EventSink
 from relay.events.spool import Spool
-from relay.http_tracker import Limits, Tracker
+from relay.http_tracker import Tracker
 from relay.rewrite.tokens import Keyring, Kind, Token, new_key, parse_keyring, sign_token
+from relay.tracker.connections import Limits
 
 KEYS = parse_keyring([new_key(b"k" * 32, "k1")])
 NOW = 1_764_000_000.5

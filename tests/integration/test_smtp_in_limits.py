@@ -5,8 +5,8 @@ import socket
 import struct
 from pathlib import Path
 
-from relay.smtp_in import Resources
-from relay.smtp_in.body import Bounds
+from relay.smtp.body import Bounds
+from relay.smtp.resources import Resources
 from tests.servers.smtp_in_side import Side, eventually, serving
 
 MAIL, RCPT = "MAIL FROM:<a@app.test>", "RCPT TO:<b@sink.test>"

@@ -13,7 +13,8 @@ from relay.config.settings import Listener, Settings
 from relay.mail.envelope import Envelope, Recipient
 from relay.mail.reply import Reply
 from relay.mail.session import Session, Transaction
-from relay.smtp_in import Resources, SmtpServer
+from relay.smtp.resources import Resources
+from relay.smtp_in import SmtpServer
 
 ACCEPTED = Reply(250, "2.0.0", "Ok: queued as X")
 SECRETS = {"ann": "secret"}

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.http_tracker.reader import MAX_USER_AGENT, clean_user_agent, client_address, read_reader
+from relay.tracker.reader import MAX_USER_AGENT, clean_user_agent, client_address, read_reader
 
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 PEOPLE = [

@@ -1,7 +1,7 @@
 import asyncio
 from pathlib import Path
 
-from relay.smtp_in.body import HAS_NUL, NO_ROOM, Body, BodyPool, Bounds, too_large
+from relay.smtp.body import HAS_NUL, NO_ROOM, Body, BodyPool, Bounds, too_large
 
 BOUNDS = Bounds(body_memory=100, memory=1000, received=10_000, handed_over=500)
 

@@ -2,7 +2,7 @@ from itertools import pairwise
 
 import pytest
 
-from relay.smtp_in.throttle import DISTANCE, LONGEST_DELAY, MAX_ENTRIES, MEMORY, AuthThrottle, network_of
+from relay.smtp.throttle import DISTANCE, LONGEST_DELAY, MAX_ENTRIES, MEMORY, AuthThrottle, network_of
 
 HERE, THERE = "192.0.2.1", "192.0.2.2"
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from relay.config.settings import Listener, Settings
 from relay.log import Emit
-from relay.smtp_in.ports import Acceptor
-from relay.smtp_in.resources import Resources
+from relay.smtp.ports import Acceptor
+from relay.smtp.resources import Resources
 
 
 @dataclass(slots=True)

@@ -9,12 +9,12 @@ from pathlib import Path
 from relay.config.settings import Listener, Settings
 from relay.config.values import parse_host_port
 from relay.log import Emit
-from relay.smtp_in.commands import COMMANDS
-from relay.smtp_in.connection import Connection
-from relay.smtp_in.ports import Acceptor
-from relay.smtp_in.resources import Resources
-from relay.smtp_in.service import Service
-from relay.smtp_in.wire import TLS_HANDSHAKE_TIME
+from relay.smtp.commands import COMMANDS
+from relay.smtp.connection import Connection
+from relay.smtp.ports import Acceptor
+from relay.smtp.resources import Resources
+from relay.smtp.service import Service
+from relay.smtp.wire import TLS_HANDSHAKE_TIME
 
 _SWEEP_INTERVAL = 1.0
 _BACKLOG = 1024

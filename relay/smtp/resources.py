@@ -5,8 +5,8 @@ from pathlib import Path
 
 from relay.config.settings import Smtp
 from relay.mail.reply import Reply
-from relay.smtp_in.body import BodyPool, Bounds
-from relay.smtp_in.throttle import AuthThrottle, network_of
+from relay.smtp.body import BodyPool, Bounds
+from relay.smtp.throttle import AuthThrottle, network_of
 
 TOO_MANY = Reply(421, "4.3.2", "Too many connections here, try again later")
 TOO_MANY_FROM_YOU = Reply(421, "4.7.0", "Too many connections from your address, try again later")

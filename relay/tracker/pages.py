@@ -5,7 +5,7 @@ from hashlib import sha256
 from importlib.resources import files
 from string import Template
 
-_HERE = files("relay.http_tracker")
+_HERE = files("relay.tracker")
 _STYLE = _HERE.joinpath("style.css").read_text("utf-8")
 _PAGE = Template(_HERE.joinpath("page.html").read_text("utf-8"))
 

@@ -4,9 +4,9 @@ from relay.mail.command import parse_bdat
 from relay.mail.dots import DotDecoder, LineEndDecoder
 from relay.mail.reply import Reply
 from relay.mail.session import Transaction
-from relay.smtp_in.body import Body
-from relay.smtp_in.connection import Connection
-from relay.smtp_in.wire import Gone
+from relay.smtp.body import Body
+from relay.smtp.connection import Connection
+from relay.smtp.wire import Gone
 
 _GO_AHEAD = Reply(354, "", "End data with <CR><LF>.<CR><LF>")
 _NO_TRANSACTION = Reply(503, "5.5.1", "Say MAIL first")

@@ -12,9 +12,9 @@ from relay.mail.dots import LineEndDecoder
 from relay.mail.envelope import Envelope
 from relay.mail.reply import Reply
 from relay.mail.session import Session
-from relay.smtp_in.body import Body
-from relay.smtp_in.service import Service
-from relay.smtp_in.wire import Gone, Wire
+from relay.smtp.body import Body
+from relay.smtp.service import Service
+from relay.smtp.wire import Gone, Wire
 
 MAX_AUTH_LINE = 12288
 """Octets of a line of an AUTH exchange (RFC 4954 section 4)."""

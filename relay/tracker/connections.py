@@ -16,7 +16,7 @@ from typing import Any
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 
-from relay.http_tracker.answers import plain
+from relay.tracker.answers import plain
 
 MAX_TARGET = 12 * 1024
 """Octets of a request target: the token of a URL of 8 KiB fits, and longer ones no browser and proxy agree on."""

@@ -8,10 +8,10 @@ from dataclasses import replace
 from relay.mail.command import parse_helo, parse_mail, parse_rcpt
 from relay.mail.reply import Reply
 from relay.mail.sasl import MECHANISMS
-from relay.smtp_in.auth import auth, offers_auth
-from relay.smtp_in.body import too_large
-from relay.smtp_in.connection import Command, Connection
-from relay.smtp_in.content import bdat, data
+from relay.smtp.auth import auth, offers_auth
+from relay.smtp.body import too_large
+from relay.smtp.connection import Command, Connection
+from relay.smtp.content import bdat, data
 
 _OK = Reply(250, "2.0.0", "Ok")
 _SENDER_OK = Reply(250, "2.1.0", "Ok")

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 from relay.mail.reply import Reply
 from relay.mail.sasl import MALFORMED, Login, Start, decode_response, encode_challenge, parse_auth, parse_plain
-from relay.smtp_in.connection import MAX_AUTH_LINE, Connection
-from relay.smtp_in.wire import Gone
+from relay.smtp.connection import MAX_AUTH_LINE, Connection
+from relay.smtp.wire import Gone
 
 MAX_WAIT = 10.0
 """Seconds a login may have to wait because others failed before it; it is refused when they would be more."""

@@ -23,11 +23,11 @@ from relay.clock import Clock, system_clock
 from relay.events.event import Event
 from relay.events.event import Kind as EventKind
 from relay.events.sink import EventSink
-from relay.http_tracker import answers, pages
-from relay.http_tracker.connections import Connection, Limits, Server
-from relay.http_tracker.location import location
-from relay.http_tracker.reader import Network, client_address, is_trusted, read_reader
 from relay.rewrite.tokens import Keyring, Kind, Token, verify_token
+from relay.tracker import answers, pages
+from relay.tracker.connections import Connection, Limits, Server
+from relay.tracker.location import location
+from relay.tracker.reader import Network, client_address, is_trusted, read_reader
 
 MAX_BODY = 4096
 """Octets of the body of an unsubscribe request."""

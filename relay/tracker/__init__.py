@@ -1,0 +1,1 @@
+"""What the HTTP server behind pixels, links and unsubscribe buttons (`relay.http_tracker`) is made of."""
