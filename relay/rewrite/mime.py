@@ -120,26 +120,21 @@ def _read(content: bytes, start: int, end: int, place: _Place) -> Part:
     body = body_start(content, start, end)
     types = [field.value(content) for field in found if field.name == b"content-type"]
     encodings = [field.value(content) for field in found if field.name == b"content-transfer-encoding"]
-    dispositions = [field.value(content) for field in found if field.name == b"content-disposition"]
+    disposition = next((field.value(content) for field in found if field.name == b"content-disposition"), b"")
     declared = parse(types[0]) if types else _NO_VALUE
     well_formed = _CONTENT_TYPE.fullmatch(declared.value) is not None
     content_type = declared.value if well_formed else place.default_type
-    encoding = parse(encodings[0]).value if encodings else ""
-    is_container = content_type.startswith("multipart/")
+    encoding = (parse(encodings[0]).value if encodings else "") or "7bit"
     fault = _header_fault(content, found, start, body)
-    if not fault and len(types) > 1:
-        fault = "Content-Type given twice"
-    if not fault and len(encodings) > 1:
-        fault = "Content-Transfer-Encoding given twice"
-    if not fault and types and not (well_formed and declared.clear):
-        fault = "Content-Type not understood"
-    if not fault and is_container and not declared.parameters.get("boundary"):
-        fault = "multipart without a boundary"
-    if not fault and is_container and " " in declared.parameters["boundary"] and _is_folded(content, found):
-        fault = "multipart with a folded boundary"
-    if not fault and is_container and (encoding or "7bit") not in IDENTITY_ENCODINGS:
-        fault = "multipart with a transfer encoding"
-    encloses = content_type in _ENCLOSED and (encoding or "7bit") in IDENTITY_ENCODINGS
+    if len(types) > 1:
+        fault = fault or "Content-Type given twice"
+    elif types and not (well_formed and declared.clear):
+        fault = fault or "Content-Type not understood"
+    if len(encodings) > 1:
+        fault = fault or "Content-Transfer-Encoding given twice"
+    is_container = content_type.startswith("multipart/")
+    if is_container:
+        fault = fault or _container_fault(content, found, declared, encoding)
     return Part(
         path=place.path or ("" if is_container else "1"),
         start=start,
@@ -148,14 +143,24 @@ def _read(content: bytes, start: int, end: int, place: _Place) -> Part:
         fields=tuple(found),
         content_type=content_type,
         parameters=declared,
-        encoding=encoding or "7bit",
-        disposition=parse(dispositions[0]) if dispositions else _NO_VALUE,
+        encoding=encoding,
+        disposition=parse(disposition),
         parents=place.parents,
         first=place.first,
         related_root=place.related_root,
         fault=fault,
-        is_leaf=not (is_container or encloses),
+        is_leaf=not (is_container or (content_type in _ENCLOSED and encoding in IDENTITY_ENCODINGS)),
     )
+
+
+def _container_fault(content: bytes, found: list[Field], declared: Parameterised, encoding: str) -> str:
+    """Return what is wrong with the header of a multipart, "" when nothing is."""
+    boundary = declared.parameters.get("boundary", "")
+    if not boundary:
+        return "multipart without a boundary"
+    if " " in boundary and _is_folded(content, found):
+        return "multipart with a folded boundary"
+    return "" if encoding in IDENTITY_ENCODINGS else "multipart with a transfer encoding"
 
 
 def _header_fault(content: bytes, found: list[Field], start: int, body: int) -> str:

@@ -21,6 +21,9 @@ _SCOPES = frozenset(b"applet marquee math object svg table template".split())
 
 _KEEPS_FIRST_NEWLINE_OUT = re.compile(rb"<(?:pre|listing)(?=[\t\n\f\r />])[^<>]*+>\Z")
 _NEAR = 400
+_LOOK_BACK = 64
+"""How many open elements an end tag is compared with, so that hostile nesting costs no more than any other."""
+
 _HEAD_MAY_HOLD = frozenset({b"noscript", b"template", b"script"})
 
 
@@ -35,13 +38,14 @@ class _Open:
         self.elements: list[tuple[bytes, int]] = []
 
     def opened(self, name: bytes, start: int) -> None:
-        if name != b"a" or all(other != b"a" for other, _ in self.elements):
+        if name != b"a" or all(other != b"a" for other, _ in self.elements[-_LOOK_BACK:]):
             self.elements.append((name, start))
 
     def closed(self, name: bytes) -> None:
         if name not in _SURELY_CLOSED:
             return
-        for place in reversed(range(len(self.elements))):
+        innermost = len(self.elements)
+        for place in range(innermost - 1, max(innermost - _LOOK_BACK, 0) - 1, -1):
             other = self.elements[place][0]
             if other == name:
                 del self.elements[place:]

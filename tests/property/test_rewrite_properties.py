@@ -247,6 +247,10 @@ def test_a_hundred_thousand_links_and_deep_nesting() -> None:
         b"Content-Type: text/html; " + b"((" * 50_000 + b"\r\n\r\n",
         b"Content-Type: text/html; " + b"a;" * 50_000 + b"\r\n\r\n",
         b"X: a\r\n" * 50_000 + b"\r\n",
+        b"Content-Type: text/html\r\n\r\n" + b"<table>" * 30_000 + b"<a></a>" * 30_000,
+        b"Content-Type: text/html\r\n\r\n<select><object>" + b"<button>" * 30_000 + b"</select>" * 30_000,
+        b"Content-Type: text/html\r\n\r\n<p>" + b"<b>" * 60_000 + b"</body>" * 30_000,
+        b"Content-Type: text/html\r\n\r\n" + b"<a href=http://x.test>" * 10_000 + b"<!--[if x]>-->" * 10_000,
     ],
 )
 def test_hostile_structure_is_quick(content: bytes) -> None:
