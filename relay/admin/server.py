@@ -1,5 +1,6 @@
 """Serves an aiohttp application on a Unix socket or a TCP address."""
 
+import asyncio
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +16,7 @@ class AdminServer:
 
     async def start_unix(self, path: Path) -> None:
         """Listen on a Unix socket that only this user may open; a socket left by a dead process is replaced."""
-        path.unlink(missing_ok=True)
+        await asyncio.to_thread(path.unlink, missing_ok=True)
         await self._runner.setup()
         before = os.umask(0o177)
         try:

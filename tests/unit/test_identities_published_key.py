@@ -13,7 +13,9 @@ EDWARDS = dns_record(load_key(generate_key("ed25519-sha256"), "acme.test", "e1")
 
 
 @pytest.mark.parametrize(
-    ("text", "kind", "bits"), [(SHORT, "rsa", 1024), (LONG, "rsa", 2048), (EDWARDS, "ed25519", 256)]
+    ("text", "kind", "bits"),
+    [(SHORT, "rsa", 1024), (LONG, "rsa", 2048), (EDWARDS, "ed25519", 256)],
+    ids=["rsa-1024", "rsa-2048", "ed25519"],
 )
 def test_kind_and_length_are_read(text: str, kind: str, bits: int) -> None:
     key = parse_published_key(text)
