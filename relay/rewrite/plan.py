@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import NamedTuple
 
 from relay.rewrite.coding import BASE64, QUOTED_PRINTABLE, QuotedPrintable, decode
@@ -96,7 +97,7 @@ def analyse(content: bytes, tracking: Tracking) -> Plan:
         splices = [Splice(link.start, link.end, link.target) for link in found if link.reason is Reason.TRACKED]
         if pixel is not None and pixel[0] is text:
             splices.append(Splice(pixel[1], pixel[1], None))
-            splices.sort(key=lambda splice: splice.start)
+            splices.sort(key=itemgetter(0))
         if splices:
             planned.append(_encoded(text, splices))
     return Plan(base, tuple(planned), tuple(decisions), pixel is not None, tuple(skipped))

@@ -10,14 +10,18 @@ import re
 _PATH_START = re.compile(r"[/?#]")
 _SPLIT = re.compile(r"[/?#&;]")
 _WORDS = re.compile(r"[a-z]+|2fa")
-_TELLING = re.compile(
-    r"2fa|activat(?:e|ion)|auth(?:enticate|orize)?|confirm(?:ation)?|invit(?:e|ation)|log[io]n|magic(?:link)?|mfa|onetime|"
-    r"otp|passcode|passkey|passw(?:or)?d(?:less)?|pwd|recover(?:y)?|reset|sign(?:in|up)|sso|validate|verif(?:y|ication)"
+_STEMS = (
+    *("2fa", "activ", "auth", "confirm", "invit", "log", "magic", "mfa", "one", "otp", "pass", "pwd", "recover"),
+    *("reset", "sign", "sso", "valid", "verif"),
 )
-_TELLING_TOGETHER = re.compile(
-    r"(?:reset|forgot|change|set|new|choose|recover)(?:your)?pass(?:word|wd)?|magiclink|onetime|"
-    r"(?:verify|confirm|validate|activate)(?:your)?(?:e?mail|account|address|registration|user)|(?:email|account)"
-    r"(?:verification|confirmation|activation|verify|confirm)|(?:sign|log)in|passwordreset"
+"""Without one of these no word tells: looked for first, because most links have none."""
+
+_TELLING = re.compile(
+    r"(?<![a-z])(?:2fa|activat(?:e|ion)|auth(?:enticate|orize)?|confirm(?:ation)?|invit(?:e|ation)|log-?[io]n|mfa|otp|"
+    r"magic(?:-?link)?|one-?time|passcode|passkey|passw(?:or)?d(?:less)?|pwd|recover(?:y)?|reset|sign-?(?:in|up)|sso|"
+    r"validate|verif(?:y|ication)|password-?reset|(?:reset|forgot|change|set|new|choose|recover)-?(?:your-?)?pass(?:word|wd)?|"
+    r"(?:verify|confirm|validate|activate)-?(?:your-?)?(?:e-?mail|account|address|registration|user)|"
+    r"(?:e-?mail|account)-?(?:verification|confirmation|activation|verify|confirm))(?![a-z])"
 )
 _DIGITS = re.compile(r"[=/]\d{4,10}(?!\w)")
 _CODE = re.compile(r"\b(?:(?:verification|one_?time_?)?code|otp|pin|passcode)[=/]\d{4,10}\b", re.IGNORECASE)
@@ -29,15 +33,17 @@ def is_sensitive(url: str) -> bool:
     """Tell whether a plain http(s) URL looks like one that opens a door."""
     start = _PATH_START.search(url, len("https://"))
     path = url[start.end() :] if start is not None else ""
+    lower = path.lower()
+    if not any(stem in lower for stem in _STEMS):
+        return False
     has_code = _DIGITS.search(path) is not None and _CODE.search(path) is not None
     if not has_code and not any(map(_is_random, _RUN.findall(path))):
         return False
-    return any(_tells(piece.partition("=")[0].lower()) for piece in _SPLIT.split(path))
+    return any(_tells(piece.partition("=")[0]) for piece in _SPLIT.split(lower))
 
 
 def _tells(name: str) -> bool:
-    words = _WORDS.findall(name)
-    return any(map(_TELLING.fullmatch, words)) or _TELLING_TOGETHER.search("".join(words)) is not None
+    return _TELLING.search("-".join(_WORDS.findall(name))) is not None
 
 
 def _is_random(run: str) -> bool:

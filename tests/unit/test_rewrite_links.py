@@ -67,6 +67,8 @@ def test_excluded_hosts_need_a_dot_before_the_pattern() -> None:
         "https://acme.test/verifyEmail/3f2504e0-4f89-11d3-9a0c-0305e82c3301",
         "https://acme.test?reset_password_token=Zx81kQpL0aVbN37yTT",
         "https://acme.test/activate#Zx81kQpL0aVbN37yTTab",
+        "https://acme.test/log-in/Zx81kQpL0aVbN37yTTab",
+        "https://acme.test/resetPassword?x=Zx81kQpL0aVbN37yTTab",
     ],
 )
 def test_links_that_open_a_door_are_sensitive(url: str) -> None:
@@ -85,6 +87,8 @@ def test_links_that_open_a_door_are_sensitive(url: str) -> None:
         "https://acme.test/blog/how-to-reset-your-password-in-three-easy-steps",
         "https://acme.test/help/login-problems-and-how-to-solve-them?utm_source=newsletter",
         "https://login.acme.test/spring",
+        "https://acme.test/blog-insights/?id=Zx81kQpL0aVbN37yTT",
+        "https://acme.test/signs-and-locks/Zx81kQpL0aVbN37yTT",
     ],
 )
 def test_ordinary_links_are_not_sensitive(url: str) -> None:
