@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from relay.mail.headers import body_start
 from relay.mail.reply import Reply
+from relay.mail.xtext import decode
 
 
 class Action(StrEnum):
@@ -24,7 +25,7 @@ class Fate:
     recipient: str
     reply: Reply
     orcpt: str = ""
-    """Original recipient with its address type, decoded: "rfc822;someone@example.com"."""
+    """Original recipient as ORCPT has it, its address in xtext: "rfc822;some+2Bone@example.com"."""
     remote: str = ""
     """Server that gave the reply, "" when the reply is our own."""
     attempted_at: float = 0.0
@@ -43,6 +44,7 @@ class Original:
     arrived_at: float
     content: bytes
     envid: str = ""
+    """Envelope identifier as ENVID has it, in xtext."""
     full: bool = False
     """Return the whole content, not only its header (RET=FULL, RFC 3461 section 4.3)."""
 
@@ -70,16 +72,16 @@ def compose(
 
     `report_id` makes Message-ID and boundary unique. Addresses outside ASCII switch the parts to RFC 6533.
     """
-    international = not all(text.isascii() for fate in fates for text in (fate.recipient, fate.orcpt))
-    international = international or not original.reverse_path.isascii()
     boundary = f"={report_id}="
     header = _header(action, original, hostname, report_id, boundary, now)
+    status = _status(action, original, fates, hostname)
+    international = not (status.isascii() and original.reverse_path.isascii())
     parts = (
         _part("text/plain; charset=utf-8", "8bit", _prose(action, original, fates, hostname).encode()),
         _part(
             "message/global-delivery-status" if international else "message/delivery-status",
             "8bit" if international else "7bit",
-            _status(action, original, fates, hostname).encode(),
+            status.encode(),
         ),
         _returned(original),
     )
@@ -126,8 +128,8 @@ def _prose(action: Action, original: Original, fates: Sequence[Fate], hostname: 
 def _status(action: Action, original: Original, fates: Sequence[Fate], hostname: str) -> str:
     """Return the body of the delivery-status part (RFC 3464 section 2)."""
     message = [f"Reporting-MTA: dns; {hostname}", f"X-Relay-Queue-Id: {original.queue_id}"]
-    if original.envid:
-        message.insert(0, f"Original-Envelope-Id: {original.envid}")
+    if envid := decode(original.envid):
+        message.insert(0, f"Original-Envelope-Id: {envid}")
     message.append(f"Arrival-Date: {formatdate(original.arrived_at)}")
     groups = [message, *(_recipient_fields(action, fate) for fate in fates)]
     return "\r\n".join("".join(f"{line}\r\n" for line in group) for group in groups)
@@ -136,8 +138,9 @@ def _status(action: Action, original: Original, fates: Sequence[Fate], hostname:
 def _recipient_fields(action: Action, fate: Fate) -> list[str]:
     kind = "rfc822" if fate.recipient.isascii() else "utf-8"
     lines = []
-    if fate.orcpt:
-        lines.append("Original-Recipient: " + fate.orcpt.replace(";", "; ", 1))
+    kind_of_original, _, encoded = fate.orcpt.partition(";")
+    if address := decode(encoded):
+        lines.append(f"Original-Recipient: {kind_of_original}; {address}")
     lines += [
         f"Final-Recipient: {kind}; {fate.recipient}",
         f"Action: {action}",
@@ -145,7 +148,7 @@ def _recipient_fields(action: Action, fate: Fate) -> list[str]:
     ]
     if fate.remote:
         lines.append(f"Remote-MTA: dns; {fate.remote.partition('[')[0]}")
-    lines.append(f"Diagnostic-Code: smtp; {_one_line(str(fate.reply))}")
+    lines.append(f"Diagnostic-Code: smtp; {_one_line(_ascii(str(fate.reply)))}")
     if fate.attempted_at:
         lines.append(f"Last-Attempt-Date: {formatdate(fate.attempted_at)}")
     if fate.retry_until:
@@ -168,6 +171,11 @@ def _returned(original: Original) -> bytes:
     return _part("message/rfc822" if original.full else "text/rfc822-headers", encoding, content)
 
 
+def _ascii(text: str) -> str:
+    """Return the text in ASCII: what a server says is no reason to switch to RFC 6533, as an address is."""
+    return text.encode("ascii", "backslashreplace").decode()
+
+
 def _one_line(text: str) -> str:
     """Join a reply's lines: field bodies must not carry line ends, and stay far below the line limit of 998 octets."""
-    return " ".join(text.split())[:900]
+    return " ".join(text.split()).encode("utf-8", "replace")[:900].decode("utf-8", "ignore")
