@@ -172,7 +172,7 @@ class App:
         accept = Accept(self.settings, self.store, self.store, self._clock, self.new_id, self.publish, self.runner.wake)
         reception = Reception(self.settings, {"submission": accept, "inbound": InboundDoor()})
         context: ssl.SSLContext | None = None
-        if listener.tls != "none" and listener.certificate and listener.key:
+        if listener.tls != "none" and listener.certificate:
             context = tls_context(listener.certificate, listener.key)
         server = SmtpServer(listener, self.settings, reception, context, self.log, resources=self._resources)
         await server.start()

@@ -23,11 +23,17 @@ _BACKLOG = 1024
 def tls_context(certificate: Path, key: Path | None = None) -> ssl.SSLContext:
     """Return a server's TLS context, TLS 1.2 and later (RFC 8996); without `key` the certificate's file holds it.
 
-    `load_cert_chain` called on it again renews the certificate for the handshakes to come.
+    `load_cert_chain` called on it again renews the certificate for the handshakes to come. Raises OSError naming the
+    file when it holds no certificate with its key.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.load_cert_chain(certificate, key)
+    try:
+        context.load_cert_chain(certificate, key)
+    except OSError as error:
+        raise OSError(
+            f"{certificate}: no certificate in PEM with its key in {key or 'the same file'}: {error}"
+        ) from error
     return context
 
 

@@ -49,9 +49,8 @@ def _listeners(settings: Settings) -> Iterator[Finding]:
         path: KeyPath = ("listener", index)
         if names[listener.name] > 1:
             yield Finding((*path, "name"), f'"{listener.name}" is the name of two listeners', "a name for each")
-        for key in ("certificate", "key") if listener.tls != "none" else ():
-            if getattr(listener, key) is None:
-                yield Finding((*path, key), f'is missing: tls = "{listener.tls}" needs it', "a PEM file")
+        if listener.tls != "none" and listener.certificate is None:
+            yield Finding((*path, "certificate"), f'is missing: tls = "{listener.tls}" needs it', "a PEM file")
         if listener.kind == "submission":
             yield from _open_relay(path, listener)
         yield from _taken(taken, (*path, "address"), listener.host, listener.port)

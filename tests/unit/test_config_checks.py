@@ -50,8 +50,8 @@ def test_the_defaults_are_without_fault_or_doubt() -> None:
             ["metrics.address: tracker listens there already"],
         ),
         (
-            {"listener": [_listener(tls="starttls", certificate="/c.pem")]},
-            ['listener[0].key: is missing: tls = "starttls" needs it'],
+            {"listener": [_listener(tls="starttls", key="/k.pem")]},
+            ['listener[0].certificate: is missing: tls = "starttls" needs it'],
         ),
         (
             {"provider": [{"name": "direct", **_HOST}]},
