@@ -43,14 +43,15 @@ LINES: dict[str, str] = {
     "message.reply": "Somebody answered.",
     "message.unsubscribe": "The recipient unsubscribed. client, user_agent.",
     "message.complaint": "The recipient's provider reported a complaint.",
+    "inbound.taken": "A mail came back and was understood. kind, to, queue_id (empty: it concerns no message of ours).",
     "delivery.failed": "An attempt raised; the message is deferred. error.",
     "render.failed": "A renderer crashed, hung or ran out of memory; the message goes out as it came. reason.",
-    "events.spooled": "Events wait in the spool file until the store answers. events, file.",
-    "events.unspooled": "Events from the spool file are in the store now. events.",
+    "events.spooled": "The store does not take events; they go to the spool until it does. error.",
+    "events.unspooled": "The spool's events are in the store now. events.",
     "events.spool_failing": "The spool file cannot be written; events wait in memory. error.",
     "events.spool_damaged": "A spool file held lines that are no events; they were left out. file, torn, damaged.",
     "events.lost": "Neither store nor spool took events, and memory is full: the oldest are gone. limit.",
-    "events.store_faulty": "The store raised what it should not; events wait. error.",
+    "events.store_faulty": "The store failed as it never should; events go to the spool until a restart. error.",
     "library.message": "A library had something to say. logger, message.",
 }
 """Every line there is: what it says, and the fields it has besides timestamp, level and queue_id."""
@@ -79,6 +80,11 @@ Emit = Callable[..., None]
 """`log("message.delivered", queue_id=…, …)`: writes one line."""
 
 
+def level_of(line: str) -> str:
+    """Return the level the line is written at."""
+    return _LEVEL_OF.get(line, "info")
+
+
 def open_log(file: Path | None, form: str, level: str) -> Emit:
     """Return the function that writes lines of that form to the file, or to standard error.
 
@@ -105,8 +111,8 @@ def make_log(stream: TextIO, form: str, level: int = logging.INFO) -> Emit:
     def emit(line: str, **fields: object) -> None:
         if line not in LINES:
             raise KeyError(f"no log line is called {line}")
-        name = _LEVEL_OF.get(line, "info")
-        getattr(logger, name)(line, level=name, **fields)
+        level = level_of(line)
+        getattr(logger, level)(line, level=level, **fields)
 
     logging.basicConfig(handlers=[_Library(emit)], level=logging.WARNING, force=True)
     return emit

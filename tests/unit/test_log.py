@@ -1,0 +1,161 @@
+"""The log: its lines are all known, documented and used; each form keeps strangers' text on its line."""
+
+import io
+import json
+import logging
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from relay.events.event import Kind
+from relay.log import LINES, level_of, make_log
+
+ROOT = Path(__file__).parents[2]
+CALL = re.compile(
+    r"\blog\(\s*(f?)\"([a-z_]+\.[^\"]+)\"|\b_log\(\s*(f?)\"([a-z_]+\.[^\"]+)\"|_emit\(\s*(f?)\"([^\"]+)\""
+)
+NAME = re.compile(r"\"([a-z]+\.[a-z_]+)\"")
+DELIVERED = {
+    "queue_id": "0000000000000A",
+    "recipient": "u@x.test",
+    "remote": "mx.x.test[192.0.2.1]:25",
+    "reply": "250 2.0.0 ok\nqueued",
+    "status": "2.0.0",
+    "delay": 1.25,
+}
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_it_was() -> Iterator[None]:
+    root = logging.getLogger()
+    before, level = list(root.handlers), root.level
+    yield
+    root.handlers[:] = before
+    root.setLevel(level)
+
+
+def written(form: str, line: str, **fields: object) -> str:
+    stream = io.StringIO()
+    make_log(stream, form)(line, **fields)
+    return stream.getvalue()
+
+
+def used() -> set[str]:
+    """Names of lines the sources write."""
+    names = {f"message.{kind.value}" for kind in Kind}
+    for file in (ROOT / "relay").rglob("*.py"):
+        if file.name == "log.py":
+            continue
+        text = file.read_text(encoding="utf-8")
+        if re.search(r"\b_?log\(", text):
+            names |= {name for name in NAME.findall(text) if name.split(".")[0] in {one.split(".")[0] for one in LINES}}
+    return names | {"library.message"}
+
+
+def called() -> set[str]:
+    """Names given to log functions as literals."""
+    found: set[str] = set()
+    for file in (ROOT / "relay").rglob("*.py"):
+        for match in CALL.finditer(file.read_text(encoding="utf-8")):
+            formatted, name = next((match[i], match[i + 1]) for i in (1, 3, 5) if match[i + 1])
+            if not formatted:
+                found.add(name)
+    return found
+
+
+def test_every_line_written_is_known() -> None:
+    assert called() - set(LINES) == set()
+
+
+def test_every_known_line_is_written() -> None:
+    assert set(LINES) - used() == set()
+
+
+def test_the_document_lists_every_line_as_the_program_has_it() -> None:
+    rows = re.findall(r"^\| `([a-z_.]+)` \| (\w+) \| (.+) \|$", (ROOT / "docs/log.md").read_text("utf-8"), re.MULTILINE)
+    assert rows == [(name, level_of(name), told) for name, told in LINES.items()]
+
+
+def test_an_unknown_line_is_a_defect() -> None:
+    with pytest.raises(KeyError, match=r"no log line is called message\.lost"):
+        written("json", "message.lost")
+
+
+def test_json() -> None:
+    line = json.loads(written("json", "message.delivered", **DELIVERED))
+    assert line["event"] == "message.delivered"
+    assert line["level"] == "info"
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:00", line["timestamp"])
+    assert {key: line[key] for key in DELIVERED} == DELIVERED
+
+
+def test_json_escapes_line_ends_of_strangers() -> None:
+    told = written("json", "message.click", user_agent='x\r\n{"event":"message.delivered"}')
+    assert told.count("\n") == 1
+
+
+def test_console() -> None:
+    line = written("console", "smtp.auth_failed", client="192.0.2.1", credential="a\x1b[2Jb\nc", listener="")
+    assert re.search(
+        r"^\d\d:\d\d:\d\d warning smtp\.auth_failed +client=192\.0\.2\.1 credential=a\\x1b\[2Jb\\nc$", line
+    )
+
+
+@pytest.mark.parametrize(("event", "status"), [("delivered", "sent"), ("deferred", "deferred"), ("bounced", "bounced")])
+def test_postfix_says_it_in_the_words_its_tools_look_for(event: str, status: str) -> None:
+    line = written("postfix", f"message.{event}", **DELIVERED)
+    assert re.match(
+        r"[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \S+ relay/smtp\[\d+\]: 0000000000000A: to=<u@x\.test>, ", line
+    )
+    assert f"dsn=2.0.0, status={status} (250 2.0.0 ok\\nqueued)" in line
+    assert "relay=mx.x.test[192.0.2.1]:25, delay=1.2, delays=" in line
+
+
+def test_postfix_tells_where_a_message_came_from() -> None:
+    lines = written(
+        "postfix",
+        "message.created",
+        queue_id="Q",
+        client="127.0.0.1",
+        message_id="<1@a>",
+        reverse_path="a@b.test",
+        size=9,
+    ).splitlines()
+    assert [line.split("relay/")[1].split("[")[0] for line in lines] == ["smtpd", "cleanup", "qmgr"]
+    assert "client=unknown[127.0.0.1]" in lines[0]
+    assert "message-id=<1@a>" in lines[1]
+    assert "from=<a@b.test>, size=9, nrcpt=1 (queue active)" in lines[2]
+
+
+def test_postfix_without_a_remote_answer() -> None:
+    assert "relay=none" in written(
+        "postfix", "message.deferred", queue_id="Q", recipient="u@x.test", reply="451 4.4.1 no"
+    )
+
+
+def test_levels_below_the_wanted_one_are_not_written() -> None:
+    assert written("json", "smtp.connected") == ""
+    stream = io.StringIO()
+    make_log(stream, "json", logging.DEBUG)("smtp.connected", client="::1")
+    assert '"level":"debug"' in stream.getvalue()
+
+
+def test_libraries_come_through_it() -> None:
+    stream = io.StringIO()
+    make_log(stream, "json")
+    logging.getLogger("aiohttp.server").warning("odd %s", "thing")
+    line = json.loads(stream.getvalue())
+    assert (line["event"], line["logger"], line["message"]) == ("library.message", "aiohttp.server", "odd thing")
+
+
+def test_a_file_is_appended_to(tmp_path: Path) -> None:
+    program = (
+        "import sys, pathlib, relay.log as l; l.open_log(pathlib.Path(sys.argv[1]), 'json', 'info')('server.stopped')"
+    )
+    for _ in range(2):
+        subprocess.run([sys.executable, "-c", program, str(tmp_path / "relay.log")], check=True, timeout=30)
+    assert (tmp_path / "relay.log").read_text().count("server.stopped") == 2
