@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from email.utils import formatdate
 from enum import StrEnum
 
+from relay.mail.date import mail_date
 from relay.mail.headers import body_start
 from relay.mail.reply import Reply
 from relay.mail.xtext import decode
@@ -95,7 +95,7 @@ def _header(action: Action, original: Original, hostname: str, report_id: str, b
         f"From: Mail Delivery System <MAILER-DAEMON@{hostname}>",
         f"To: <{original.reverse_path}>",
         f"Subject: {_SUBJECTS[action]}",
-        f"Date: {formatdate(now)}",
+        f"Date: {mail_date(now)}",
         f"Message-ID: <{report_id}@{hostname}>",
         "Auto-Submitted: auto-replied",
         "MIME-Version: 1.0",
@@ -119,7 +119,7 @@ def _prose(action: Action, original: Original, fates: Sequence[Fate], hostname: 
         if fate.explanation:
             lines.append(f"    {fate.explanation}")
         if fate.retry_until:
-            lines.append(f"    It will be tried until {formatdate(fate.retry_until)}.")
+            lines.append(f"    It will be tried until {mail_date(fate.retry_until)}.")
         lines.append("")
     lines.append(f"Queue id: {original.queue_id}")
     return "".join(f"{line}\r\n" for line in lines)
@@ -130,7 +130,7 @@ def _status(action: Action, original: Original, fates: Sequence[Fate], hostname:
     message = [f"Reporting-MTA: dns; {hostname}", f"X-Relay-Queue-Id: {original.queue_id}"]
     if envid := decode(original.envid):
         message.insert(0, f"Original-Envelope-Id: {envid}")
-    message.append(f"Arrival-Date: {formatdate(original.arrived_at)}")
+    message.append(f"Arrival-Date: {mail_date(original.arrived_at)}")
     groups = [message, *(_recipient_fields(action, fate) for fate in fates)]
     return "\r\n".join("".join(f"{line}\r\n" for line in group) for group in groups)
 
@@ -150,9 +150,9 @@ def _recipient_fields(action: Action, fate: Fate) -> list[str]:
         lines.append(f"Remote-MTA: dns; {fate.remote.partition('[')[0]}")
     lines.append(f"Diagnostic-Code: smtp; {_one_line(_ascii(str(fate.reply)))}")
     if fate.attempted_at:
-        lines.append(f"Last-Attempt-Date: {formatdate(fate.attempted_at)}")
+        lines.append(f"Last-Attempt-Date: {mail_date(fate.attempted_at)}")
     if fate.retry_until:
-        lines.append(f"Will-Retry-Until: {formatdate(fate.retry_until)}")
+        lines.append(f"Will-Retry-Until: {mail_date(fate.retry_until)}")
     return lines
 
 

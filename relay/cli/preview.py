@@ -1,0 +1,102 @@
+"""`relay preview`: what a mail would look like when it leaves, without sending it."""
+
+import os
+import sys
+import time
+from pathlib import Path
+from typing import BinaryIO
+
+import click
+
+from relay.accept import added_fields
+from relay.cli.options import settings_or_exit
+from relay.cli.table import json_option, show
+from relay.config import Settings
+from relay.keystore import KEY_OCTETS, TRACKER_KEY_FILE, read_all
+from relay.mail.address import domain_of
+from relay.mail.dots import normalise
+from relay.mail.envelope import Envelope, Recipient
+from relay.mail.instructions import InstructionError
+from relay.mail.queue_id import queue_id
+from relay.mail.session import Session, Transaction
+from relay.policy import read_facts, tracking_of
+from relay.render import Keys, Stored, explain
+from relay.rewrite.message import Rewritten
+from relay.rewrite.tokens import new_key, parse_keyring
+
+EX_DATAERR = 65
+"""Exit code of a mail that would be refused (sysexits.h)."""
+
+COLUMNS = (("PART", "part"), ("TRACKED", "tracked"), ("WHY", "reason"), ("TARGET", "target"))
+
+
+@click.command()
+@click.argument("file", type=click.File("rb"))
+@click.option(
+    "-c",
+    "--config",
+    "path",
+    type=click.Path(path_type=Path),
+    envvar="RELAY_CONFIG",
+    help="The configuration whose domains and keys hold; without it defaults and a throw-away key.",
+)
+@click.option("--recipient", default="", help="Add the fields a transmission to this recipient would add.")
+@click.option("--links", is_flag=True, help="List each link, what was decided about it, and why.")
+@json_option
+def preview(file: BinaryIO, path: Path | None, recipient: str, links: bool, as_json: bool) -> None:
+    """Write the mail in FILE ("-" for standard input) as the relay would send it: rewritten and signed.
+
+    Byte for byte what the next server would get; with --recipient also the fields a transmission adds in front.
+    """
+    content = normalise(file.read())
+    settings = Settings() if path is None else settings_or_exit(path)
+    try:
+        stored = _stored(settings, content, recipient)
+    except InstructionError as error:
+        click.echo(f"relay: this mail would be refused: {error}", err=True)
+        sys.exit(EX_DATAERR)
+    rendering, rewritten = explain(stored, 0, _keys(settings, throw_away=path is None))
+    if not links:
+        sys.stdout.buffer.write(rendering.content)
+        return
+    _show_links(rewritten, as_json=as_json)
+
+
+def _stored(settings: Settings, content: bytes, recipient: str) -> Stored:
+    facts = read_facts(content)
+    now = time.time()
+    message = queue_id(now, 0)
+    author, hostname = facts.header_from, settings.server.hostname
+    domain = domain_of(author)
+    added = b""
+    if recipient:
+        session = Session("preview", "submission", "127.0.0.1", "localhost", extended=True)
+        transaction = Transaction(session, Envelope(author, (Recipient(recipient),)), content)
+        added = added_fields(message, transaction, facts, f"<{message}@{domain or hostname}>", hostname, now)
+    tracking = tracking_of(settings.domain_for(author).tracking, facts.instructions.track)
+    return Stored(message, now, author, content, added, domain, tracking)
+
+
+def _keys(settings: Settings, *, throw_away: bool) -> Keys:
+    if throw_away or not (settings.tracker.keys or (settings.server.data_dir / TRACKER_KEY_FILE).exists()):
+        return Keys(parse_keyring([new_key(os.urandom(KEY_OCTETS))]))
+    return read_all(settings, _tell)
+
+
+def _tell(line: str, **fields: object) -> None:
+    click.echo(f"{line}: {fields}", err=True)
+
+
+def _show_links(rewritten: Rewritten | None, *, as_json: bool) -> None:
+    if rewritten is None:
+        click.echo("tracking is off for this mail", err=True)
+        return
+    rows = [
+        {"part": link.part, "tracked": "yes" if link.tracked else "no", "reason": link.reason, "target": link.target}
+        for link in rewritten.links
+    ]
+    show(rows, COLUMNS, as_json=as_json)
+    if not as_json:
+        click.echo(f"open pixel: {'yes' if rewritten.pixel else 'no'}")
+        for reason in rewritten.skipped:
+            click.echo(f"left alone: {reason}")
