@@ -115,14 +115,15 @@ class Connection(Wire):
             self.close(service.clock())
 
     async def _next_command(self) -> None:
+        if self.service.stopping:
+            self._answer(_STOPPING)
+            return
         smtp = self.service.settings().smtp
         self.deadline = self.service.clock() + smtp.idle_timeout
         self._waits_for_command = True
         raw = await self.read_line(MAX_AUTH_LINE)
         self._waits_for_command = False
-        if self.service.stopping:
-            self._answer(_STOPPING)
-        elif raw is None or (len(raw) + 2 > smtp.max_command_line and raw[:5].upper() != b"AUTH "):
+        if raw is None or (len(raw) + 2 > smtp.max_command_line and raw[:5].upper() != b"AUTH "):
             self._answer(_TOO_LONG)
         else:
             line = parse_line(raw)

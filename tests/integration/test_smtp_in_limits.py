@@ -147,7 +147,7 @@ async def test_stopping_says_goodbye_to_the_idle_and_lets_the_rest_finish(tmp_pa
         port = side.server.port
         stopping = await _stopping(side, 10)
         assert (await idle.reply()).startswith("421 4.3.2 ")
-        sending.send(b"x\r\n.\r\nNOOP\r\n")
+        sending.send(b"x\r\n.\r\n")
         assert [reply[:9] for reply in await sending.replies(2)] == ["250 2.0.0", "421 4.3.2"]
         await stopping
         assert len(side.keeper.taken) == 1
