@@ -1,25 +1,27 @@
 """Accepting: the steps before 250. What is answered with 250 is on disk; everything else was never taken."""
 
 import asyncio
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from email.utils import formatdate
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from relay.clock import Clock
 from relay.config.secrets import hash_secret, verify_secret
 from relay.config.settings import Settings
 from relay.events.event import Event, Kind
-from relay.mail.address import domain_of
+from relay.mail.address import domain_of, normal
+from relay.mail.date import mail_date
 from relay.mail.envelope import Envelope, Recipient
 from relay.mail.instructions import InstructionError
 from relay.mail.lane import lane_of
 from relay.mail.reply import Reply
 from relay.mail.session import ListenerKind, Session, Transaction
 from relay.policy import Facts, Refuse, Route, decide, may_relay, may_use, read_facts
-from relay.queue.entry import Entry
+from relay.queue.entry import Entry, State
 from relay.queue.message import Accepted, Message, Policy
 from relay.queue.ports import LimitStore, Publish, QueueStore, Slot, StoreError
+from relay.suppression.ports import SuppressionStore
+from relay.suppression.suppression import Suppression
 
 UNKNOWN_HASH = hash_secret("", bytes(16))
 """Compared with when there is no such credential, so that a wrong name takes as long as a wrong secret."""
@@ -32,6 +34,7 @@ class Accept:
     settings: Callable[[], Settings]
     store: QueueStore
     limits: LimitStore
+    suppressions: SuppressionStore
     clock: Clock
     new_id: Callable[[float], str]
     publish: Publish
@@ -63,13 +66,16 @@ class Accept:
         queue_id = self.new_id(now)
         message = _message(queue_id, transaction, facts, decided, settings.server.hostname, now)
         try:
-            release = await self._reserve(queue_id, transaction.envelope, decided, now)
+            recipients = transaction.envelope.recipients
+            suppressed = await self.suppressions.suppressed([one.address for one in recipients], decided.domain, now)
+            reserved = [n for n, one in enumerate(recipients) if normal(one.address) not in suppressed]
+            release = await self._reserve(queue_id, transaction.envelope, reserved, decided, now)
             lifetime = settings.queue.lifetime
             latest = max(now, decided.not_before) + lifetime
             if max(release) > latest:
                 await self.limits.forget(queue_id, range(len(release)))
                 return _over_limit(decided, max(release), now)
-            entries = _entries(message, transaction.envelope.recipients, release, lifetime, now)
+            entries = _entries(message, recipients, release, suppressed, lifetime, now)
             accepted = Accepted(
                 message, transaction.content, entries, _created(message, entries, facts.instructions.unknown, now)
             )
@@ -80,13 +86,18 @@ class Accept:
         self.wake()
         return Reply(250, "2.0.0", f"Ok: queued as {queue_id}")
 
-    async def _reserve(self, queue_id: str, envelope: Envelope, route: Route, now: float) -> list[float]:
-        """Return a departure time for each recipient."""
+    async def _reserve(
+        self, queue_id: str, envelope: Envelope, reserved: Sequence[int], route: Route, now: float
+    ) -> list[float]:
+        """Return a departure time for each recipient; only those in `reserved` take a place in the ledgers."""
         earliest = max(now, route.not_before)
-        if not route.ledgers:
-            return [earliest] * len(envelope.recipients)
-        slots = [Slot(queue_id, number, route.ledgers) for number in range(len(envelope.recipients))]
-        return list(await self.limits.reserve(slots, [earliest] * len(slots)))
+        release = [earliest] * len(envelope.recipients)
+        if route.ledgers and reserved:
+            slots = [Slot(queue_id, number, route.ledgers) for number in reserved]
+            found = await self.limits.reserve(slots, [earliest] * len(slots))
+            for number, at in zip(reserved, found, strict=True):
+                release[number] = at
+        return release
 
 
 def store_trouble(error: StoreError) -> Reply:
@@ -144,7 +155,7 @@ def added_fields(
     """Return the fields put in front: Received (RFC 5321 section 4.4), Date and Message-ID when missing (RFC 6409)."""
     lines = [received(queue_id, transaction.session, transaction.envelope, hostname, now)]
     if not facts.has_date:
-        lines.append(f"Date: {formatdate(now)}")
+        lines.append(f"Date: {mail_date(now)}")
     if not facts.message_id:
         lines.append(f"Message-ID: {message_id}")
     return "".join(f"{line}\r\n" for line in lines).encode("utf-8", "replace")
@@ -156,7 +167,7 @@ def received(queue_id: str, session: Session, envelope: Envelope, hostname: str,
     only = f"\r\n\tfor <{envelope.recipients[0].address}>" if len(envelope.recipients) == 1 else ""
     return (
         f"Received: from {session.helo or 'unknown'} ([{literal}])\r\n"
-        f"\tby {hostname} (relay) with {_with(session, envelope)} id {queue_id}{only};\r\n\t{formatdate(now)}"
+        f"\tby {hostname} (relay) with {_with(session, envelope)} id {queue_id}{only};\r\n\t{mail_date(now)}"
     )
 
 
@@ -169,9 +180,14 @@ def _with(session: Session, envelope: Envelope) -> str:
 
 
 def _entries(
-    message: Message, recipients: tuple[Recipient, ...], release: list[float], lifetime: float, now: float
+    message: Message,
+    recipients: tuple[Recipient, ...],
+    release: list[float],
+    suppressed: Mapping[str, Suppression],
+    lifetime: float,
+    now: float,
 ) -> tuple[Entry, ...]:
-    return tuple(
+    entries = (
         Entry(
             queue_id=message.queue_id,
             number=number,
@@ -186,6 +202,11 @@ def _entries(
         )
         for number, (recipient, release_at) in enumerate(zip(recipients, release, strict=True))
     )
+    return tuple(
+        entry if reason is None else replace(entry, state=State.DROPPED, reason=reason.why)
+        for entry in entries
+        for reason in [suppressed.get(normal(entry.recipient))]
+    )
 
 
 def _created(message: Message, entries: tuple[Entry, ...], unknown: tuple[str, ...], now: float) -> tuple[Event, ...]:
@@ -199,7 +220,7 @@ def _created(message: Message, entries: tuple[Entry, ...], unknown: tuple[str, .
     }
     if unknown:
         shared["ignored_fields"] = list(unknown)
-    return tuple(
+    created = [
         Event(
             Kind.CREATED,
             now,
@@ -209,7 +230,14 @@ def _created(message: Message, entries: tuple[Entry, ...], unknown: tuple[str, .
             shared | {"lane": entry.lane} | ({"release_at": entry.release_at} if entry.release_at else {}),
         )
         for entry in entries
-    )
+    ]
+    whose = {"identity": message.policy.identity, "domain": message.policy.domain}
+    dropped = [
+        Event(Kind.DROPPED, now, entry.queue_id, entry.number, entry.recipient, whose | {"reason": entry.reason})
+        for entry in entries
+        if entry.state is State.DROPPED
+    ]
+    return (*created, *dropped)
 
 
 class Door(Protocol):

@@ -16,20 +16,25 @@ from relay.clock import Clock, system_clock
 from relay.config import Settings, check
 from relay.config.settings import Listener
 from relay.delivery.client import SmtpDelivery
+from relay.dsn.classify import RulesError
 from relay.events.event import Event, Kind
 from relay.events.sink import EventSink
 from relay.events.spool import Spool
 from relay.http_tracker import Tracker
 from relay.inbound.door import InboundDoor
+from relay.inbound.intake import Intake
 from relay.keystore import read_all
 from relay.log import Emit, open_log
 from relay.mail.queue_id import RANDOM_SPACE, queue_id
 from relay.metrics import Metrics
+from relay.queue.judge import Judge
 from relay.queue.ports import StoreError
 from relay.queue.runner import Runner, Tools
 from relay.render import Keys
 from relay.render_pool import InlineRenderer, RenderPool
 from relay.resolver import Resolver
+from relay.rewrite.tokens import Keyring
+from relay.rulebook import read_rules
 from relay.smtp.resources import Resources
 from relay.smtp_in import SmtpServer, tls_context
 from relay.storage.sqlite import SqliteStore
@@ -65,6 +70,14 @@ class App:
         """Return the settings in force."""
         return self._settings
 
+    def keyring(self) -> Keyring:
+        """Return the keys of links and signed addresses."""
+        return self._keys.tokens
+
+    def judge(self) -> Judge:
+        """Return what understands replies, by the rules and the threshold in force."""
+        return Judge(self._rules, self._settings.bounces.threshold)
+
     def port(self, listener: str) -> int:
         """Return the port a listener got."""
         return self._servers[listener].port
@@ -92,6 +105,7 @@ class App:
 
     async def _open(self, settings: Settings) -> None:
         keys = read_all(settings, self.log)
+        self._rules = await asyncio.to_thread(read_rules, self._config)
         self.store = await self._open_store(settings)
         await self._start_queue(settings, keys)
         self.tracker = await self._start_tracker(settings, keys)
@@ -122,6 +136,7 @@ class App:
         self.runner = Runner(
             Tools(
                 settings=self.settings,
+                judge=self.judge,
                 store=self.store,
                 limits=self.store,
                 delivery=delivery,
@@ -158,19 +173,30 @@ class App:
 
     async def _start_tracker(self, settings: Settings, keys: Keys) -> Tracker | None:
         self._keys = keys
+        self.intake = Intake(self.keyring, self.judge, self.store, self._clock, self.publish, self.log)
         self.sink = EventSink(self.store, Spool(settings.server.data_dir / "spool"), self.publish, log=self.log)
         await self.sink.start()
         self._stack.push_async_callback(self.sink.close)
         if not settings.tracker.address:
             return None
-        tracker = Tracker(lambda: self._keys.tokens, self.sink, checks=self._checks)
+        tracker = Tracker(self.keyring, self.sink, checks=self._checks)
         await tracker.start(settings.tracker.host, settings.tracker.port)
         self._stack.push_async_callback(tracker.stop)
         return tracker
 
     async def _start_smtp(self, listener: Listener) -> SmtpServer:
-        accept = Accept(self.settings, self.store, self.store, self._clock, self.new_id, self.publish, self.runner.wake)
-        reception = Reception(self.settings, {"submission": accept, "inbound": InboundDoor()})
+        accept = Accept(
+            self.settings,
+            self.store,
+            self.store,
+            self.store,
+            self._clock,
+            self.new_id,
+            self.publish,
+            self.runner.wake,
+        )
+        door = InboundDoor(self.settings, self.keyring, self.intake)
+        reception = Reception(self.settings, {"submission": accept, "inbound": door})
         context: ssl.SSLContext | None = None
         if listener.tls != "none" and listener.certificate:
             context = tls_context(listener.certificate, listener.key)
@@ -211,8 +237,12 @@ class App:
         if self._config is None:
             return {"faults": ["this server was started without a configuration file"]}
         new, faults, warnings = await asyncio.to_thread(check, self._config, os.environ)
-        if new is None:
-            told = [str(fault) for fault in faults]
+        told = [str(fault) for fault in faults]
+        try:
+            rules = await asyncio.to_thread(read_rules, self._config)
+        except RulesError as error:
+            told += str(error).splitlines()
+        if new is None or told:
             self.log("config.rejected", faults=told)
             return {"faults": told}
         for warning in warnings:
@@ -221,7 +251,7 @@ class App:
         restart = [name for name in changed if name in RESTART_NEEDED]
         self._keys = read_all(new, self.log)
         self.renderer.use(self._keys)
-        self._settings = new
+        self._settings, self._rules = new, rules
         self.runner.wake()
         self.log("config.reloaded", changed=changed, restart_needed=restart)
         return {"changed": changed, "restart_needed": restart}

@@ -14,6 +14,7 @@ from relay.app import App
 from relay.cli.client import EX_UNAVAILABLE
 from relay.cli.options import EX_CONFIG, config_option, settings_or_exit
 from relay.config import Settings
+from relay.dsn.classify import RulesError
 from relay.queue.ports import StoreError
 from relay.sd_notify import sd_notify
 from relay.sign.keys import KeyFaultError
@@ -70,6 +71,9 @@ async def serve_until_told(app: App | TrackerApp) -> int:
 
     try:
         await app.start()
+    except RulesError as error:
+        click.echo(f"relay: {error}", err=True)
+        return EX_CONFIG
     except (StoreError, KeyFaultError) as error:
         click.echo(f"relay: {error}", err=True)
         return EX_UNAVAILABLE

@@ -7,6 +7,7 @@ from typing import Literal
 from relay.events.event import Event
 from relay.queue.entry import Entry
 from relay.rewrite.tracking import Tracking
+from relay.suppression.suppression import Evidence
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,3 +77,5 @@ class Settlement:
     entries: tuple[Entry, ...]
     events: tuple[Event, ...] = ()
     reports: tuple[Accepted, ...] = ()
+    evidence: tuple[Evidence, ...] = ()
+    """What speaks for suppressing the recipients."""

@@ -10,6 +10,7 @@ from relay.config.settings import Settings
 from relay.mail.reply import Reply
 from relay.policy import ledgers_of
 from relay.queue.entry import Entry, State, move
+from relay.queue.judge import Judge
 from relay.queue.lanes import Lanes
 from relay.queue.message import Claimed, Message, Settlement
 from relay.queue.outcome import Deferred, Delivered, Outcome, Refused
@@ -54,6 +55,7 @@ class Tools:
     """What the runner works with."""
 
     settings: Callable[[], Settings]
+    judge: Callable[[], Judge]
     store: QueueStore
     limits: LimitStore
     delivery: Delivery
@@ -203,6 +205,7 @@ class Runner:
             self.schedule(),
             self._origin(claimed.message),
             self._report_ids(),
+            self._tools.judge(),
         )
         await self._apply(settlement)
 

@@ -5,13 +5,15 @@ from dataclasses import dataclass, replace
 
 from relay.dsn.compose import Action, Fate, Original, compose
 from relay.events.event import Event, Kind
-from relay.mail.address import is_ascii
+from relay.mail.address import is_ascii, normal
 from relay.mail.lane import DIRECT, lane_of
 from relay.mail.reply import Reply
 from relay.queue.entry import Entry, State, move
+from relay.queue.judge import Judge, Verdict, explain, told
 from relay.queue.message import Accepted, Claimed, Message, Policy, Settlement
-from relay.queue.outcome import Deferred, Delivered, Outcome, Refused
+from relay.queue.outcome import Deferred, Delivered, Outcome
 from relay.queue.schedule import Schedule, next_attempt
+from relay.suppression.suppression import Evidence, Suppression
 
 UNCERTAIN_PATIENCE = 2
 """An attempt that may have succeeded waits as long as two failed ones: a second copy is worse than a late one."""
@@ -46,16 +48,22 @@ def settle(
     schedule: Schedule,
     origin: Origin,
     report_ids: Iterator[str],
+    judge: Judge,
 ) -> Settlement:
-    """Return the new entries, their events, and the notifications due to the reverse-path.
+    """Return the new entries, their events, what speaks against addresses, and the notifications due.
 
     `outcomes` has one outcome for each claimed entry, in order. A notification is never sent about mail with a null
     reverse-path (RFC 3464 section 2), and only of the kinds the recipient's NOTIFY asks for (RFC 3461 section 4.1).
     """
-    settled = [
-        _settle_one(entry, outcome, attempt, schedule) for entry, outcome in zip(claimed.entries, outcomes, strict=True)
+    verdicts = [
+        None if isinstance(outcome, Delivered) else judge.verdict(outcome, entry.attempts + 1)
+        for entry, outcome in zip(claimed.entries, outcomes, strict=True)
     ]
-    entries, notices = _notices(settled, outcomes, attempt, schedule)
+    settled = [
+        _settle_one(entry, outcome, verdict, attempt, schedule)
+        for entry, outcome, verdict in zip(claimed.entries, outcomes, verdicts, strict=True)
+    ]
+    entries, notices = _notices(settled, outcomes, verdicts, attempt, schedule)
     reports = tuple(
         report_about(claimed, action, fates, origin, next(report_ids), attempt.now)
         for action, fates in notices
@@ -63,47 +71,65 @@ def settle(
     )
     events = [
         event
-        for before, after, outcome in zip(claimed.entries, entries, outcomes, strict=True)
-        for event in _events(before, after, outcome, attempt, _whose(claimed.message))
+        for before, after, outcome, verdict in zip(claimed.entries, entries, outcomes, verdicts, strict=True)
+        for event in _events(before, after, outcome, verdict, attempt, _whose(claimed.message))
     ]
-    return Settlement(tuple(entries), tuple(events), reports)
+    evidence = [
+        one
+        for after, verdict in zip(entries, verdicts, strict=True)
+        if verdict is not None and after.state is State.BOUNCED and claimed.message.reverse_path
+        for one in _evidence(after, verdict, attempt, judge)
+    ]
+    return Settlement(tuple(entries), tuple(events), reports, tuple(evidence))
 
 
-def _settle_one(entry: Entry, outcome: Outcome, attempt: Attempt, schedule: Schedule) -> Entry:
+def _settle_one(entry: Entry, outcome: Outcome, verdict: Verdict | None, attempt: Attempt, schedule: Schedule) -> Entry:
     tried = replace(
         entry, attempts=entry.attempts + 1, last_reply=outcome.reply, last_remote=outcome.remote, uncertain=False
     )
-    match outcome:
-        case Delivered():
-            return move(tried, State.DELIVERED)
-        case Refused():
-            return move(tried, State.BOUNCED)
-        case Deferred() if attempt.now >= entry.expires_at:
-            return replace(
-                move(tried, State.BOUNCED), reason=f"not delivered within {schedule.lifetime / 3600:g} hours"
-            )
-        case Deferred(uncertain=uncertain):
-            attempts = tried.attempts + (UNCERTAIN_PATIENCE - 1 if uncertain else 0)
-            due = next_attempt(schedule, attempts, attempt.now, entry.expires_at, attempt.jitter, 0.0)
-            return replace(move(tried, State.WAITING), next_attempt_at=due, uncertain=uncertain)
+    if verdict is None:
+        return move(tried, State.DELIVERED)
+    if verdict.step == "drop":
+        return replace(move(tried, State.DROPPED), reason=f"the other side has suppressed the address: {outcome.reply}")
+    if verdict.step == "bounce":
+        return move(tried, State.BOUNCED)
+    if attempt.now >= entry.expires_at:
+        return replace(move(tried, State.BOUNCED), reason=f"not delivered within {schedule.lifetime / 3600:g} hours")
+    uncertain = isinstance(outcome, Deferred) and outcome.uncertain
+    attempts = tried.attempts + (UNCERTAIN_PATIENCE - 1 if uncertain else 0)
+    due = next_attempt(schedule, attempts, attempt.now, entry.expires_at, attempt.jitter, verdict.at_least)
+    return replace(move(tried, State.WAITING), next_attempt_at=due, uncertain=uncertain)
+
+
+def _evidence(entry: Entry, verdict: Verdict, attempt: Attempt, judge: Judge) -> tuple[Evidence, ...]:
+    """Return what a bounced entry says against its address."""
+    reply, meaning = entry.last_reply, verdict.meaning
+    found = Suppression(
+        normal(entry.recipient), "", meaning.category, meaning.rule, str(reply or ""), entry.queue_id, attempt.now
+    )
+    return judge.evidence(meaning, found, permanent=reply is not None and reply.is_permanent)
 
 
 def _notices(
-    settled: list[Entry], outcomes: Sequence[Outcome], attempt: Attempt, schedule: Schedule
+    settled: list[Entry],
+    outcomes: Sequence[Outcome],
+    verdicts: Sequence[Verdict | None],
+    attempt: Attempt,
+    schedule: Schedule,
 ) -> tuple[list[Entry], list[tuple[Action, list[Fate]]]]:
     """Sort the recipients who want a notification by its kind; mark those who get a delay notice."""
     fates: dict[Action, list[Fate]] = {Action.FAILED: [], Action.DELAYED: [], Action.RELAYED: []}
     entries: list[Entry] = []
-    for entry, outcome in zip(settled, outcomes, strict=True):
+    for entry, outcome, verdict in zip(settled, outcomes, verdicts, strict=True):
         marked = entry
         wants = entry.envelope_recipient.wants
         if entry.state is State.BOUNCED and wants("FAILURE"):
-            fates[Action.FAILED].append(_fate(entry, attempt))
+            fates[Action.FAILED].append(_fate(entry, verdict, attempt))
         elif isinstance(outcome, Delivered) and not outcome.dsn_passed_on and wants("SUCCESS"):
-            fates[Action.RELAYED].append(_fate(entry, attempt))
+            fates[Action.RELAYED].append(_fate(entry, verdict, attempt))
         elif _delay_is_due(entry, attempt.now, schedule):
             marked = replace(entry, delay_notified=True)
-            fates[Action.DELAYED].append(replace(_fate(entry, attempt), retry_until=entry.expires_at))
+            fates[Action.DELAYED].append(replace(_fate(entry, verdict, attempt), retry_until=entry.expires_at))
         entries.append(marked)
     return entries, [(action, found) for action, found in fates.items() if found]
 
@@ -114,11 +140,12 @@ def _delay_is_due(entry: Entry, now: float, schedule: Schedule) -> bool:
     return entry.state is State.WAITING and not entry.delay_notified and waited_long and "DELAY" in entry.notify
 
 
-def _fate(entry: Entry, attempt: Attempt) -> Fate:
+def _fate(entry: Entry, verdict: Verdict | None, attempt: Attempt) -> Fate:
     reply = entry.last_reply or Reply(451, "4.4.7", "no attempt was answered")
-    if entry.state is State.BOUNCED and not reply.is_permanent:
+    if entry.state is State.BOUNCED and entry.reason:
         reply = Reply(reply.code, "4.4.7", f"{entry.reason}; the last reply was: {reply}")
-    return Fate(entry.recipient, reply, entry.orcpt, entry.last_remote, attempt.now)
+    explanation = explain(verdict.meaning.about) if verdict else ""
+    return Fate(entry.recipient, reply, entry.orcpt, entry.last_remote, attempt.now, explanation=explanation)
 
 
 def _whose(message: Message) -> dict[str, object]:
@@ -127,7 +154,12 @@ def _whose(message: Message) -> dict[str, object]:
 
 
 def _events(
-    before: Entry, after: Entry, outcome: Outcome, attempt: Attempt, whose: dict[str, object]
+    before: Entry,
+    after: Entry,
+    outcome: Outcome,
+    verdict: Verdict | None,
+    attempt: Attempt,
+    whose: dict[str, object],
 ) -> Iterator[Event]:
     common = whose | {"lane": after.lane, "attempt": after.attempts, "remote": after.last_remote}
     if before.attempts == 0:
@@ -144,14 +176,20 @@ def _events(
         "status": outcome.reply.status,
         "delay": round(attempt.now - after.created_at, 3),
         **attempt.notes,
+        **(told(verdict.meaning) if verdict else {}),
     }
     match after.state:
         case State.DELIVERED:
             kind = Kind.DELIVERED
         case State.BOUNCED:
             kind = Kind.BOUNCED
+            if verdict:
+                data |= {"guidance": explain(verdict.meaning.about)}
             if after.reason:
                 data |= {"status": "4.4.7", "reason": after.reason}
+        case State.DROPPED:
+            kind = Kind.DROPPED
+            data |= {"reason": after.reason}
         case _:
             kind = Kind.DEFERRED
             data |= {"next_attempt_at": after.next_attempt_at}

@@ -15,7 +15,7 @@ from relay.queue.entry import Entry, State
 from relay.queue.message import Accepted, Claimed, Message, Settlement
 from relay.queue.ports import Change, EntryQuery, LaneRoom, Slot, StoreError
 from relay.reports.ports import MessageQuery, Story
-from relay.storage import claims, office, queries, schema, transactions
+from relay.storage import claims, office, queries, schema, suppressions, transactions
 from relay.storage.connection import connect_reader, connect_writer, in_thread
 from relay.storage.errors import store_error
 from relay.storage.lanes import Lanes
@@ -23,6 +23,8 @@ from relay.storage.ledgers import Ledgers
 from relay.storage.lock import StoreLock
 from relay.storage.space import Space
 from relay.storage.writer import Operation, Writer
+from relay.suppression.ports import SuppressionQuery
+from relay.suppression.suppression import Evidence, Suppression
 
 T = TypeVar("T")
 
@@ -48,6 +50,7 @@ class SqliteStore:
         self._writing: Writer | None = None
         self._ledgers: Ledgers | None = None
         self._space: Space | None = None
+        self._nobody_suppressed = False
 
     @classmethod
     async def open(cls, path: Path, *, now: float, read_only: bool = False) -> Self:
@@ -78,6 +81,7 @@ class SqliteStore:
         self._writing = Writer(self._connection, self.path, self._distrust_lanes)
         self._ledgers = Ledgers(self._writing)
         await self._ledgers.load(now)
+        self._nobody_suppressed = await self._read(suppressions.is_empty)
 
     def _distrust_lanes(self) -> None:
         self._lanes.stale = True
@@ -134,6 +138,7 @@ class SqliteStore:
 
     async def apply(self, settlements: Sequence[Settlement]) -> None:
         """Write entries, events and reports in one transaction; StateError when an entry is final or unknown."""
+        self._nobody_suppressed = self._nobody_suppressed and not any(one.evidence for one in settlements)
         await self._write(transactions.apply(self._lanes, settlements))
 
     # What operators need.
@@ -189,9 +194,35 @@ class SqliteStore:
         """Make the events durable and return them with the addresses of their recipients filled in."""
         return await self._writer.run(transactions.record(events), _ROW_COST * len(events))
 
+    async def record_evidence(self, events: Sequence[Event], evidence: Sequence[Evidence]) -> Sequence[Event]:
+        """The same, with what the events say against addresses, in one transaction."""
+        self._nobody_suppressed = self._nobody_suppressed and not evidence
+        return await self._writer.run(transactions.record_evidence(events, evidence), _ROW_COST * len(events))
+
     async def stories(self, query: MessageQuery) -> Sequence[Story]:
         """Return the stories of the messages that match, newest first. `domain` is the sending domain."""
         return await self._read(queries.stories(query))
+
+    # What the suppression list needs.
+
+    async def suppressed(self, addresses: Sequence[str], domain: str, now: float) -> Mapping[str, Suppression]:
+        """Return which of the addresses a sending domain must not write to; an empty list is not even asked."""
+        if self._nobody_suppressed:
+            return {}
+        return await self._read(suppressions.among(addresses, domain, now))
+
+    async def suppressions(self, query: SuppressionQuery) -> Sequence[Suppression]:
+        """Return the suppressions that match, in order of address and domain."""
+        return await self._read(suppressions.find(query))
+
+    async def suppress(self, suppressing: Sequence[Suppression]) -> None:
+        """Put addresses on the list."""
+        self._nobody_suppressed = self._nobody_suppressed and not suppressing
+        await self._write(suppressions.put(suppressing))
+
+    async def unsuppress(self, addresses: Sequence[str], domain: str) -> Sequence[Suppression]:
+        """Take addresses off the list; return what was on it."""
+        return await self._write(suppressions.take_off(addresses, domain))
 
     @property
     def _writer(self) -> Writer:

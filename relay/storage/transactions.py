@@ -10,6 +10,7 @@ from dataclasses import replace
 from relay.events.event import Event
 from relay.queue.entry import Entry, State, StateError
 from relay.queue.message import Accepted, Settlement
+from relay.storage import suppressions
 from relay.storage.lanes import Lanes
 from relay.storage.rows import (
     INSERT_CONTENT,
@@ -24,6 +25,7 @@ from relay.storage.rows import (
     label_rows,
     message_row,
 )
+from relay.suppression.suppression import Evidence
 
 DROP_CONTENT = (
     "DELETE FROM contents WHERE queue_id = ?1 AND NOT EXISTS (SELECT 1 FROM entries "
@@ -60,9 +62,13 @@ def apply(lanes: Lanes, settlements: Sequence[Settlement]) -> Callable[[sqlite3.
     entries = [entry for settlement in settlements for entry in settlement.entries]
     events = [event for settlement in settlements for event in settlement.events]
     reports = [report for settlement in settlements for report in settlement.reports]
+    evidence = [one for settlement in settlements for one in settlement.evidence]
+    delivered = [entry.recipient for entry in entries if entry.state is State.DELIVERED]
 
     def operation(raw: sqlite3.Connection) -> None:
         update(raw, lanes, entries, events)
+        suppressions.refute(raw, delivered)
+        suppressions.testify(raw, evidence)
         for report in reports:
             insert(raw, lanes, report)
 
@@ -91,6 +97,19 @@ def record(events: Sequence[Event]) -> Callable[[sqlite3.Connection], Sequence[E
         named = [event if event.address else _named(raw, event) for event in events]
         raw.executemany(INSERT_EVENT, event_rows(named))
         return named
+
+    return operation
+
+
+def record_evidence(
+    events: Sequence[Event], evidence: Sequence[Evidence]
+) -> Callable[[sqlite3.Connection], Sequence[Event]]:
+    """Store events with what they say against addresses."""
+    recording = record(events)
+
+    def operation(raw: sqlite3.Connection) -> Sequence[Event]:
+        suppressions.testify(raw, evidence)
+        return recording(raw)
 
     return operation
 

@@ -11,11 +11,14 @@ import pytest
 from relay.events.event import Kind
 from relay.mail.reply import Reply
 from relay.queue.entry import MOVES, Entry, State, StateError, move
+from relay.queue.judge import Judge
 from relay.queue.message import Claimed, Message, Settlement
 from relay.queue.outcome import Deferred, Delivered, Outcome, Refused
 from relay.queue.schedule import Schedule
 from relay.queue.settle import Attempt, Origin, settle
+from relay.rulebook import read_rules
 
+JUDGE = Judge(read_rules(None), threshold=3)
 SCHEDULE = Schedule(retry=(60.0, 300.0), lifetime=1000.0, delay_notice=500.0)
 CONTENT = b"From: app@acme.test\r\nSubject: invoice 1042\r\nMessage-ID: <1@acme.test>\r\n\r\nHello\r\n"
 MESSAGE = Message("0000000000000A", 0.0, "app@acme.test", envid="QQ314159", message_id="<1@acme.test>")
@@ -35,7 +38,8 @@ def ids() -> Iterator[str]:
 
 def settled(entries: list[Entry], outcomes: list[Outcome], now: float = 10.0, message: Message = MESSAGE) -> Settlement:
     claimed = Claimed(message, CONTENT, tuple(entries))
-    return settle(claimed, outcomes, Attempt(now - 1, now, 0.0, {"pixel": True}), SCHEDULE, Origin("mx.test"), ids())
+    attempt = Attempt(now - 1, now, 0.0, {"pixel": True})
+    return settle(claimed, outcomes, attempt, SCHEDULE, Origin("mx.test"), ids(), JUDGE)
 
 
 def test_delivered() -> None:

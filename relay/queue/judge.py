@@ -1,0 +1,79 @@
+"""Judging: what a reply means, what happens to the entry, and whether it speaks against the address. Pure."""
+
+from dataclasses import dataclass
+
+from relay.dsn.category import Category
+from relay.dsn.classify import Classification, Rules, classify
+from relay.queue.outcome import Deferred, Refused
+from relay.suppression.suppression import Evidence, Suppression
+
+LONGEST_WAIT = 6 * 3600.0
+"""Seconds a reply may make us wait at most, whatever it asks for."""
+
+SLOW_WAIT = 900.0
+"""Seconds between two attempts at least where the other side wants to be left alone."""
+
+_ONCE_MORE = frozenset({"retry-once", "retry-plain"})
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What becomes of an entry whose attempt failed."""
+
+    meaning: Classification
+    step: str
+    """"retry", "bounce" or "drop"."""
+    at_least: float = 0.0
+    """Seconds to wait before the next attempt, 0 when the schedule alone decides."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """Knows the rules and the threshold in force."""
+
+    rules: Rules
+    threshold: int
+
+    def verdict(self, outcome: Deferred | Refused, attempts: int) -> Verdict:
+        """Decide about an entry after its attempt number `attempts`.
+
+        The category's action may keep what got a 5yz and give up on a 4yz. It does so on the word of another server
+        only; what the relay itself found out is as final as the outcome says. An uncertain outcome is tried again.
+        """
+        meaning = classify(self.rules, str(outcome.reply), outcome.reply.code, outcome.reply.status)
+        permanent = isinstance(outcome, Refused)
+        about = meaning.about
+        action = about.on_permanent if permanent else about.on_temporary
+        slow = action in ("retry-slowly", "hold-provider")
+        at_least = min(max(meaning.wait or 0.0, SLOW_WAIT if slow and permanent else 0.0), LONGEST_WAIT)
+        if not outcome.remote or (isinstance(outcome, Deferred) and (outcome.uncertain or outcome.lane_down)):
+            return Verdict(meaning, "bounce" if permanent else "retry", at_least)
+        if action in ("bounce", "drop"):
+            return Verdict(meaning, action)
+        once = action == "retry-once" or (permanent and action in _ONCE_MORE)
+        return Verdict(meaning, "bounce" if once and attempts > 1 else "retry", at_least)
+
+    def evidence(
+        self, meaning: Classification, suppression: Suppression, *, permanent: bool, late: bool = False
+    ) -> tuple[Evidence, ...]:
+        """Return what a bounce says about its address: only evidence about the recipient suppresses."""
+        match meaning.about.suppression:
+            case "now":
+                threshold = 1
+            case "on-permanent":
+                threshold = 1 if permanent else self.threshold
+            case "count":
+                threshold = self.threshold
+            case _:
+                return ()
+        return (Evidence(suppression, threshold, late),)
+
+
+def explain(about: Category) -> str:
+    """Return what a category means and what can be done, for people."""
+    return " ".join((f"{about.title}.", *about.guidance))
+
+
+def told(meaning: Classification) -> dict[str, object]:
+    """Return what an event says of a reply's meaning."""
+    return {"category": meaning.category, "rule": meaning.rule}

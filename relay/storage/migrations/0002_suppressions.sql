@@ -1,0 +1,23 @@
+-- Addresses that are sent nothing any more, and the soft bounces that may lead there.
+
+CREATE TABLE suppressions (
+    address    TEXT NOT NULL,               -- as addresses are compared
+    domain     TEXT NOT NULL,               -- sending domain, '' for all
+    reason     TEXT NOT NULL,
+    rule       TEXT NOT NULL,
+    reply      TEXT NOT NULL,
+    queue_id   TEXT NOT NULL,
+    created_at REAL NOT NULL,
+    expires_at REAL NOT NULL,               -- 0: never
+    PRIMARY KEY (address, domain)
+) WITHOUT ROWID;
+
+-- One row a message. A delivery takes back what was refused at once, not what bounced after a delivery.
+CREATE TABLE soft_bounces (
+    address  TEXT NOT NULL,
+    domain   TEXT NOT NULL,
+    queue_id TEXT NOT NULL,
+    at       REAL NOT NULL,
+    late     INTEGER NOT NULL,
+    PRIMARY KEY (address, domain, queue_id)
+) WITHOUT ROWID;

@@ -1,0 +1,132 @@
+"""The suppression list: SQL and the values it gives. What writes runs inside the writer's transaction."""
+
+import sqlite3
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from relay.mail.address import normal
+from relay.storage.rows import Row, text
+from relay.suppression.ports import SuppressionQuery
+from relay.suppression.suppression import Evidence, Suppression
+
+MEMORY = 30 * 86400.0
+"""Seconds after which a soft bounce counts no more."""
+
+_AT_ONCE = 500
+"""Addresses of one look-up: SQLite allows 999 parameters at least."""
+
+_COLUMNS = "address, domain, reason, rule, reply, queue_id, created_at, expires_at"
+_PUT = f"INSERT OR REPLACE INTO suppressions ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608  names only
+_PUT_EVIDENCE = (
+    f"INSERT INTO suppressions ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?) "  # noqa: S608  names only
+    "ON CONFLICT DO UPDATE SET reason = excluded.reason, rule = excluded.rule, reply = excluded.reply, "
+    "queue_id = excluded.queue_id, created_at = excluded.created_at, expires_at = excluded.expires_at "
+    "WHERE suppressions.expires_at > 0"
+)
+_COUNT_UP = "INSERT OR IGNORE INTO soft_bounces (address, domain, queue_id, at, late) VALUES (?, ?, ?, ?, ?)"
+_FORGET_OLD = "DELETE FROM soft_bounces WHERE address = ? AND domain = ? AND at < ?"
+_COUNT = "SELECT count(*) FROM soft_bounces WHERE address = ? AND domain = ?"
+_FORGET = "DELETE FROM soft_bounces WHERE address = ? AND domain = ?"
+_REFUTE = "DELETE FROM soft_bounces WHERE address = ? AND NOT late"
+_TAKE_OFF = f"DELETE FROM suppressions WHERE address = ? AND domain = ? RETURNING {_COLUMNS}"  # noqa: S608  names only
+
+
+def testify(raw: sqlite3.Connection, evidence: Iterable[Evidence]) -> None:
+    """Weigh evidence: suppress at once, or count and suppress at the threshold. What is on the list stays as it is."""
+    for one in evidence:
+        found = one.suppression
+        key = (normal(found.address), found.domain)
+        if one.threshold > 1:
+            raw.execute(_FORGET_OLD, (*key, found.created_at - MEMORY))
+            raw.execute(_COUNT_UP, (*key, found.queue_id, found.created_at, one.late))
+            if raw.execute(_COUNT, key).fetchone()[0] < one.threshold:
+                continue
+        raw.execute(_PUT_EVIDENCE, _row(found))
+        raw.execute(_FORGET, key)
+
+
+def refute(raw: sqlite3.Connection, delivered: Iterable[str]) -> None:
+    """Forget the refusals counted against addresses that took a message."""
+    raw.executemany(_REFUTE, [(normal(address),) for address in delivered])
+
+
+def put(suppressions: Sequence[Suppression]) -> Callable[[sqlite3.Connection], None]:
+    """Put addresses on the list, whatever was there about them."""
+    rows = [_row(one) for one in suppressions]
+
+    def operation(raw: sqlite3.Connection) -> None:
+        raw.executemany(_PUT, rows)
+
+    return operation
+
+
+def take_off(addresses: Sequence[str], domain: str) -> Callable[[sqlite3.Connection], list[Suppression]]:
+    """Take addresses off the list, with what was counted against them; return what was on it."""
+
+    def operation(raw: sqlite3.Connection) -> list[Suppression]:
+        taken: list[Suppression] = []
+        for address in addresses:
+            key = (normal(address), domain)
+            taken += [_of(row) for row in raw.execute(_TAKE_OFF, key).fetchall()]
+            raw.execute(_FORGET, key)
+        return taken
+
+    return operation
+
+
+def find(query: SuppressionQuery) -> Callable[[sqlite3.Connection], list[Suppression]]:
+    """Return the suppressions that match, in order of address and domain."""
+    parts, values = ["(address, domain) > (?, ?)"], [*query.after]
+    for column, value in (("address", normal(query.address)), ("domain", query.domain), ("reason", query.reason)):
+        if value:
+            parts.append(f"{column} = ?")
+            values.append(value)
+    where = " AND ".join(parts)
+    sql = f"SELECT {_COLUMNS} FROM suppressions WHERE {where} ORDER BY address, domain LIMIT ?"  # noqa: S608
+
+    def operation(raw: sqlite3.Connection) -> list[Suppression]:
+        return [_of(row) for row in raw.execute(sql, [*values, query.limit])]
+
+    return operation
+
+
+def among(
+    addresses: Sequence[str], domain: str, now: float
+) -> Callable[[sqlite3.Connection], Mapping[str, Suppression]]:
+    """Return which of the addresses are suppressed for that domain, by their normal form."""
+    keys = [normal(address) for address in addresses]
+
+    def operation(raw: sqlite3.Connection) -> Mapping[str, Suppression]:
+        found: dict[str, Suppression] = {}
+        for start in range(0, len(keys), _AT_ONCE):
+            some = keys[start : start + _AT_ONCE]
+            places = ", ".join("?" * len(some))
+            sql = (
+                f"SELECT {_COLUMNS} FROM suppressions WHERE address IN ({places}) "  # noqa: S608  places only
+                "AND domain IN ('', ?) AND (expires_at = 0 OR expires_at > ?)"
+            )
+            found |= {row[0]: _of(row) for row in raw.execute(sql, (*some, domain, now))}
+        return found
+
+    return operation
+
+
+def is_empty(raw: sqlite3.Connection) -> bool:
+    """Tell whether nobody is on the list."""
+    return raw.execute("SELECT 1 FROM suppressions LIMIT 1").fetchone() is None
+
+
+def _row(one: Suppression) -> Row:
+    return (
+        normal(text(one.address)),
+        one.domain,
+        one.reason,
+        one.rule,
+        text(one.reply),
+        one.queue_id,
+        one.created_at,
+        one.expires_at,
+    )
+
+
+def _of(row: Row) -> Suppression:
+    return Suppression(*row)
