@@ -21,6 +21,9 @@ check: $(VENV)/.dev
 unit: $(VENV)/.dev
 	$(BIN)/pytest -n 2
 
+fidelity: $(VENV)/.dev
+	tests/fidelity/run
+
 install: $(VENV)/.installed
 dev: $(VENV)/.dev
 

@@ -89,10 +89,14 @@ def untouched(stored: Stored, keys: Keys, reason: str) -> Rendering:
 
 
 def outgoing(stored: Stored) -> bytes:
-    """Return the content as it leaves before rewriting: our fields in front, instructions and Bcc removed."""
+    """Return the content as it leaves before rewriting: our fields in front, instructions and Bcc removed.
+
+    A content that begins with white space has no header; it must not become the continuation of our last field.
+    """
     hidden = [found for found in fields(stored.content) if _is_hidden(found)]
     kept = without(stored.content, hidden) if hidden else stored.content
-    return stored.added_fields + kept
+    headless = stored.added_fields and kept.startswith((b" ", b"\t"))
+    return stored.added_fields + b"\r\n" + kept if headless else stored.added_fields + kept
 
 
 def reverse_path_for(stored: Stored, recipient: int, keyring: Keyring) -> str:
