@@ -64,6 +64,7 @@ class App:
         self.broken = asyncio.Event()
         """Set when the queue's runner ended: the process must end and be started again."""
         self.metrics = Metrics()
+        settings.server.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.log: Emit = open_log(settings.log_file, settings.log.format, settings.log.level)
 
     def settings(self) -> Settings:
@@ -90,7 +91,6 @@ class App:
     async def start(self) -> None:
         """Open everything; what was opened before a failure is closed again."""
         settings = self._settings
-        settings.server.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         try:
             await self._open(settings)
         except BaseException:
@@ -200,7 +200,7 @@ class App:
         context: ssl.SSLContext | None = None
         if listener.tls != "none" and listener.certificate:
             context = tls_context(listener.certificate, listener.key)
-        server = SmtpServer(listener, self.settings, reception, context, self.log, resources=self._resources)
+        server = SmtpServer(listener, self.settings, reception, context, self._log_smtp, resources=self._resources)
         await server.start()
         return server
 
@@ -211,6 +211,7 @@ class App:
         desk = Desk(
             office=self.store,
             stories=self.store,
+            suppressions=self.store,
             limits=self.store,
             clock=self._clock,
             publish=self.publish,
@@ -281,6 +282,12 @@ class App:
             self._healthy, self._trouble_since = False, self._clock()
             self.metrics.store_trouble.set(1)
             self.log("store.trouble", error=str(error), full=error.full)
+
+    def _log_smtp(self, line: str, **fields: object) -> None:
+        """Log a line of the SMTP server, and count refusals."""
+        if line == "smtp.refused":
+            self.metrics.refused.labels(str(fields["reply"])[:3]).inc()
+        self.log(line, **fields)
 
     def _render_failed(self, queue_id: str, reason: str) -> None:
         self.metrics.render_failures.inc()

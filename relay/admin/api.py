@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
+from relay.admin.suppressions import SuppressionRoutes
 from relay.clock import Clock
 from relay.mail.queue_id import is_queue_id
 from relay.queue.entry import Entry, State
@@ -13,6 +14,10 @@ from relay.queue.office import delete, flush, hold, release
 from relay.queue.ports import Change, EntryQuery, LimitStore, Publish, QueueOffice
 from relay.reports.forms import listing_form, story_form
 from relay.reports.ports import MessageQuery, Story, StoryStore
+from relay.suppression.ports import SuppressionStore
+
+LARGEST_BODY = 16 << 20
+"""Octets of a request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +26,7 @@ class Desk:
 
     office: QueueOffice
     stories: StoryStore
+    suppressions: SuppressionStore
     limits: LimitStore
     clock: Clock
     publish: Publish
@@ -32,7 +38,7 @@ class Desk:
 
 def application(desk: Desk) -> web.Application:
     """Return the application with its routes."""
-    app = web.Application()
+    app = web.Application(client_max_size=LARGEST_BODY)
     routes = _Routes(desk)
     app.add_routes(
         [
@@ -43,6 +49,7 @@ def application(desk: Desk) -> web.Application:
             web.get("/queue/{queue_id}", routes.message),
             web.post("/queue/{action:flush|hold|release|delete}", routes.change),
             web.get("/trace/{key:.+}", routes.trace),
+            *SuppressionRoutes(desk.suppressions, desk.clock).table(),
         ]
     )
     return app

@@ -6,6 +6,9 @@ import click
 
 from relay import __version__
 
+click.UsageError.exit_code = 64
+"""A wrong command line ends as sysexits.h has it (EX_USAGE)."""
+
 COMMANDS = {
     "serve": "relay.cli.serve:serve",
     "tracker": "relay.cli.serve:tracker",
@@ -13,6 +16,7 @@ COMMANDS = {
     "config": "relay.cli.config:config",
     "queue": "relay.cli.queue:queue",
     "trace": "relay.cli.trace:trace",
+    "suppression": "relay.cli.suppression:suppression",
     "status": "relay.cli.trace:status",
     "preview": "relay.cli.preview:preview",
     "classify": "relay.cli.classify:classify",

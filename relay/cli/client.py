@@ -43,17 +43,30 @@ class AdminClient:
         """Return the JSON answer to GET; exit with a clear word when there is none."""
         return self._ask("GET", path, query)
 
-    def post(self, path: str, query: Mapping[str, str] | None = None, allowed: tuple[int, ...] = ()) -> Any:
-        """Return the JSON answer to POST; a status in `allowed` is an answer too."""
-        return self._ask("POST", path, query, allowed)
+    def post(
+        self,
+        path: str,
+        query: Mapping[str, str] | None = None,
+        allowed: tuple[int, ...] = (),
+        body: object = None,
+    ) -> Any:
+        """Return the JSON answer to POST with that JSON body, if any; a status in `allowed` is an answer too."""
+        return self._ask("POST", path, query, allowed, None if body is None else json.dumps(body))
 
-    def _ask(self, method: str, path: str, query: Mapping[str, str] | None, allowed: tuple[int, ...] = ()) -> Any:
+    def _ask(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None,
+        allowed: tuple[int, ...] = (),
+        body: str | None = None,
+    ) -> Any:
         connection = _UnixConnection(str(self._socket), 30)
         target = quote(path, safe="/") + (f"?{urlencode(query)}" if query else "")
         try:
-            connection.request(method, target)
+            connection.request(method, target, body, {"Content-Type": "application/json"} if body else {})
             response = connection.getresponse()
-            body = response.read()
+            answer = response.read()
         except PermissionError:
             give_up(f"{self._socket}: only the relay's own user (or root) may ask the server", EX_UNAVAILABLE)
         except (OSError, http.client.HTTPException) as error:
@@ -61,8 +74,8 @@ class AdminClient:
         finally:
             connection.close()
         if response.status != 200 and response.status not in allowed:
-            give_up(body.decode("utf-8", "replace").strip(), EX_TEMPFAIL if response.status >= 500 else 1)
-        return json.loads(body)
+            give_up(answer.decode("utf-8", "replace").strip(), EX_TEMPFAIL if response.status >= 500 else 1)
+        return json.loads(answer)
 
 
 def give_up(message: str, code: int = EX_UNAVAILABLE) -> NoReturn:

@@ -5,10 +5,11 @@ Names are kept; fields are only ever added. Times are RFC 3339 in UTC.
 
 from datetime import UTC, datetime
 
-from relay.events.event import Event
+from relay.events.event import Event, Kind
 from relay.queue.entry import Entry
 from relay.queue.message import Message
 from relay.reports.ports import Story
+from relay.suppression.suppression import Suppression
 
 Form = dict[str, object]
 
@@ -76,9 +77,18 @@ def story_form(story: Story) -> Form:
     """Return a message with its entries and events."""
     return {
         **message_form(story.message),
-        "recipients": [entry_form(entry) for entry in story.entries],
+        "recipients": [_fate_form(story, entry) for entry in story.entries],
         "events": [event_form(event) for event in story.events],
     }
+
+
+def _fate_form(story: Story, entry: Entry) -> Form:
+    """Return one recipient; what bounced after the receiving server had taken it is bounced, its entry stays."""
+    late = any(
+        event.kind is Kind.BOUNCED and event.recipient == entry.number and event.data.get("late")
+        for event in story.events
+    )
+    return entry_form(entry) | ({"status": "bounced"} if late else {})
 
 
 def listing_form(message: Message, entry: Entry) -> Form:
@@ -91,6 +101,20 @@ def listing_form(message: Message, entry: Entry) -> Form:
         "domain": message.policy.domain,
         "size": message.size,
         "created_at": time_form(message.created_at),
+    }
+
+
+def suppression_form(one: Suppression) -> Form:
+    """Return one address of the suppression list."""
+    return {
+        "address": one.address,
+        "domain": one.domain,
+        "reason": one.reason,
+        "rule": one.rule,
+        "reply": one.reply,
+        "queue_id": one.queue_id,
+        "created_at": time_form(one.created_at),
+        "expires_at": time_form(one.expires_at),
     }
 
 
