@@ -39,5 +39,9 @@ $(VENV)/.dev: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	touch $(VENV)/.installed $@
 
+# The worst that can be done to it from outside: kills, faults, hostile servers and clients. Takes about ten minutes.
+abuse: $(VENV)/.dev
+	$(BIN)/python -m tests.abuse.run
+
 clean:
 	rm -rf $(VENV) build dist *.egg-info
