@@ -19,13 +19,13 @@ class TrackerApp:
     def __init__(self, settings: Settings, config: Path) -> None:
         self._settings = settings
         self._config = config
+        settings.server.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.log: Emit = open_log(settings.log_file, settings.log.format, settings.log.level)
         self.broken = asyncio.Event()
 
     async def start(self) -> None:
         """Open spool and listener."""
         settings = self._settings
-        settings.server.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._keyring = read_keyring(settings, self.log)
         self._sink = EventSink(None, Spool(settings.server.data_dir / "spool"), self.publish, log=self.log, retry=60.0)
         await self._sink.start()

@@ -29,7 +29,7 @@ def serve(path: Path) -> None:
     The first signal lets transactions in hand end, a second one ends at once.
     """
     settings = settings_or_exit(path)
-    sys.exit(run(settings, lambda: serve_until_told(App(settings, path))))
+    sys.exit(run(settings, lambda: serve_until_told(lambda: App(settings, path))))
 
 
 @click.command()
@@ -40,7 +40,7 @@ def tracker(path: Path) -> None:
     if not settings.tracker.address:
         click.echo("relay: tracker.address is empty: there is nothing to run", err=True)
         sys.exit(EX_CONFIG)
-    sys.exit(run(settings, lambda: serve_until_told(TrackerApp(settings, path))))
+    sys.exit(run(settings, lambda: serve_until_told(lambda: TrackerApp(settings, path))))
 
 
 def run(settings: Settings, main: Callable[[], Coroutine[Any, Any, int]]) -> int:
@@ -57,8 +57,8 @@ def run(settings: Settings, main: Callable[[], Coroutine[Any, Any, int]]) -> int
     return asyncio.run(main())
 
 
-async def serve_until_told(app: App | TrackerApp) -> int:
-    """Start, wait for a signal, stop; return the exit code."""
+async def serve_until_told(make: Callable[[], App | TrackerApp]) -> int:
+    """Build, start, wait for a signal, stop; return the exit code."""
     os.umask(0o077)
     told = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -70,6 +70,7 @@ async def serve_until_told(app: App | TrackerApp) -> int:
         told.set()
 
     try:
+        app = make()
         await app.start()
     except RulesError as error:
         click.echo(f"relay: {error}", err=True)
