@@ -155,6 +155,8 @@ class Runner:
             self._lanes.finish(lane, entries)
             self._entries -= entries
             self._content -= size
+            if not done.cancelled() and (error := done.exception()) is not None:
+                self._tools.watch.unexpected(claimed.message.queue_id, error)
             self.wake()
 
         task.add_done_callback(ended)
@@ -177,7 +179,7 @@ class Runner:
         leaving: list[Entry] = []
         waiting: list[Entry] = []
         for entry in claimed.entries:
-            release_at = await self._tools.limits.depart(Slot(entry.queue_id, entry.number, ledgers), now)
+            release_at = await self._depart(Slot(entry.queue_id, entry.number, ledgers), now)
             if release_at <= now:
                 leaving.append(entry)
             else:
@@ -186,6 +188,13 @@ class Runner:
         if waiting:
             await self._apply(Settlement(tuple(waiting)))
         return replace(claimed, entries=tuple(leaving))
+
+    async def _depart(self, slot: Slot, now: float) -> float:
+        while True:
+            try:
+                return await self._tools.limits.depart(slot, now)
+            except StoreError as error:
+                await self._trouble(error)
 
     async def _attempt_job(self, claimed: Claimed) -> None:
         started_at = self._tools.clock()
