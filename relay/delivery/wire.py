@@ -81,7 +81,7 @@ class Wire(asyncio.Protocol):
         return reply
 
     def close(self) -> None:
-        """Close the connection; what was written is still sent."""
+        """Close the connection."""
         self._break(WireError(_CLOSED))
 
     def abort(self) -> None:
@@ -133,10 +133,16 @@ class Wire(asyncio.Protocol):
         self._break(WireError(Reply(451, "4.4.2", f"the receiving server did not {what} within {timeout:g} s")))
 
     def _break(self, broken: WireError) -> WireError:
-        """Close, keeping the first reason and the replies that came before it."""
+        """Close, keeping the first reason and the replies that came before it.
+
+        A transport with something left to send would stay open for as long as the other side does not read.
+        """
         if self._broken is None:
             self._broken = broken
-            self._transport.close()
+            if self._paused or self._transport.get_write_buffer_size():
+                self._transport.abort()
+            else:
+                self._transport.close()
         self._notify()
         return broken
 

@@ -8,10 +8,10 @@ import trustme
 
 from relay.delivery.tls import Trust
 from relay.queue.outcome import Deferred, Delivered
-from tests.servers import DnsServer, Drop, Hang, Say, Sink
+from tests.servers import DnsServer, Drop, Hang, Say, Sink, raw_server
+from tests.servers.actions import Action
 from tests.servers.jobs import job
 from tests.servers.relay_side import QUICK, delivering, settings
-from tests.servers.sink import Action
 
 ZONE = "example.test. MX 10 mx.example.test.\nmx.example.test. A 127.0.0.1"
 TWO_HOSTS = (
@@ -72,18 +72,12 @@ async def test_a_server_that_gives_no_session_defers_the_lane(moment: str, actio
 async def test_an_endless_reply_ends_soon_and_holds_nobody_up() -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"220 endless.test\r\n")
-        try:
-            while not writer.is_closing():
-                writer.write(b"250-" + b"z" * 60 + b"\r\n")
-                await writer.drain()
-                await asyncio.sleep(0)
-        except OSError:
-            pass
-        finally:
-            writer.close()
+        while True:
+            writer.write(b"250-" + b"z" * 60 + b"\r\n")
+            await writer.drain()
+            await asyncio.sleep(0)
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    async with server, delivering(settings(server.sockets[0].getsockname()[1])) as delivery, asyncio.timeout(10):
+    async with raw_server(serve) as port, delivering(settings(port)) as delivery, asyncio.timeout(10):
         (outcome,) = await delivery.deliver("provider:up", job())
         assert isinstance(outcome, Deferred)
         assert outcome.reply.status in ("4.5.0", "4.4.2")

@@ -12,9 +12,9 @@ from relay.queue.outcome import Deferred, Delivered, Outcome
 from relay.queue.ports import Job, Rendered
 from relay.resolver import Resolver
 from tests.servers import DnsServer, Drop, Hang, Say, Sink, Wait
+from tests.servers.actions import Action
 from tests.servers.jobs import job
 from tests.servers.relay_side import QUICK, delivering, settings
-from tests.servers.sink import Action
 
 
 async def deliver_many(delivery: SmtpDelivery, count: int, lane: str = "provider:up") -> list[Sequence[Outcome]]:

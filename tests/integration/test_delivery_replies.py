@@ -5,10 +5,10 @@ import asyncio
 import pytest
 
 from relay.queue.outcome import Deferred, Delivered, Refused
-from tests.servers import Dribble, Drop, Hang, Reset, Say, Sink, Wait
+from tests.servers import Dribble, Drop, Hang, Reset, Say, Sink, Wait, raw_server
+from tests.servers.actions import Action
 from tests.servers.jobs import job
 from tests.servers.relay_side import QUICK, delivering, settings
-from tests.servers.sink import Action
 
 WITHOUT_PIPELINING = ("8BITMIME", "SIZE 50000000")
 WITH_PIPELINING = (*WITHOUT_PIPELINING, "PIPELINING")
@@ -226,11 +226,9 @@ async def test_a_large_message_refused_on_the_way_is_refused() -> None:
             writer.write(reply)
         await reader.read(1000)
         writer.write(b"552 5.3.4 too big\r\n")
-        await asyncio.sleep(5)
-        writer.close()
+        await asyncio.Event().wait()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0, limit=2**14)
-    async with server, delivering(settings(server.sockets[0].getsockname()[1])) as delivery:
+    async with raw_server(serve) as port, delivering(settings(port)) as delivery:
         (outcome,) = await delivery.deliver("provider:up", job(content=b"x\r\n" * 10_000_000))
         assert isinstance(outcome, Refused)
         assert str(outcome.reply) == "552 5.3.4 too big"
