@@ -54,7 +54,7 @@ class Accept:
         return None
 
     async def accept(self, transaction: Transaction) -> Reply:
-        """Take the message or say why not; 250 only when it is durable."""
+        """Take the message or say why not; 250 only when it is durable. Raises StoreError when it is not."""
         settings, now = self.settings(), self.clock()
         try:
             facts = read_facts(transaction.content)
@@ -65,23 +65,20 @@ class Accept:
             return decided.reply
         queue_id = self.new_id(now)
         message = _message(queue_id, transaction, facts, decided, settings.server.hostname, now)
-        try:
-            recipients = transaction.envelope.recipients
-            suppressed = await self.suppressions.suppressed([one.address for one in recipients], decided.domain, now)
-            reserved = [n for n, one in enumerate(recipients) if normal(one.address) not in suppressed]
-            release = await self._reserve(queue_id, transaction.envelope, reserved, decided, now)
-            lifetime = settings.queue.lifetime
-            latest = max(now, decided.not_before) + lifetime
-            if max(release) > latest:
-                await self.limits.forget(queue_id, range(len(release)))
-                return _over_limit(decided, max(release), now)
-            entries = _entries(message, recipients, release, suppressed, lifetime, now)
-            accepted = Accepted(
-                message, transaction.content, entries, _created(message, entries, facts.instructions.unknown, now)
-            )
-            await self.store.enqueue(accepted)
-        except StoreError as error:
-            return store_trouble(error)
+        recipients = transaction.envelope.recipients
+        suppressed = await self.suppressions.suppressed([one.address for one in recipients], decided.domain, now)
+        reserved = [n for n, one in enumerate(recipients) if normal(one.address) not in suppressed]
+        release = await self._reserve(queue_id, transaction.envelope, reserved, decided, now)
+        lifetime = settings.queue.lifetime
+        latest = max(now, decided.not_before) + lifetime
+        if max(release) > latest:
+            await self.limits.forget(queue_id, range(len(release)))
+            return _over_limit(decided, max(release), now)
+        entries = _entries(message, recipients, release, suppressed, lifetime, now)
+        accepted = Accepted(
+            message, transaction.content, entries, _created(message, entries, facts.instructions.unknown, now)
+        )
+        await self.store.enqueue(accepted)
         self.publish(accepted.events)
         self.wake()
         return Reply(250, "2.0.0", f"Ok: queued as {queue_id}")
@@ -250,7 +247,7 @@ class Door(Protocol):
         """Return the refusal of RCPT, None to go on."""
 
     async def accept(self, transaction: Transaction) -> Reply:
-        """Take the message or say why not."""
+        """Take the message or say why not. Raises StoreError when it could not be made durable."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,6 +256,8 @@ class Reception:
 
     settings: Callable[[], Settings]
     doors: Mapping[ListenerKind, Door]
+    trouble: Callable[[StoreError], None]
+    """Hears that a message could not be made durable."""
 
     async def authenticate(self, session: Session, username: str, secret: str) -> str | None:  # noqa: ARG002
         """Return the name of the credential when the secret is right, None otherwise, in the same time.
@@ -280,4 +279,8 @@ class Reception:
 
     async def accept(self, transaction: Transaction) -> Reply:
         """Take the message or say why not."""
-        return await self.doors[transaction.session.kind].accept(transaction)
+        try:
+            return await self.doors[transaction.session.kind].accept(transaction)
+        except StoreError as error:
+            self.trouble(error)
+            return store_trouble(error)

@@ -5,7 +5,7 @@ import os
 import random
 import ssl
 from collections.abc import Mapping, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 
 from relay import __version__
@@ -45,6 +45,9 @@ DRAIN = 25.0
 SWEEP = 60.0
 """Seconds between two rounds of housekeeping: depth for the metrics, stories older than the retention."""
 
+TROUBLE_CHECK = 1.0
+"""Seconds until a store in trouble is looked at again."""
+
 RESTART_NEEDED = ("server", "listeners", "storage", "tracker", "admin", "metrics", "render", "log", "resolver")
 """Sections a reload cannot switch; the log names those that changed."""
 
@@ -58,7 +61,8 @@ class App:
         self._clock = clock
         self._serial = random.SystemRandom().randrange(RANDOM_SPACE)
         self._stack = AsyncExitStack()
-        self._healthy = True
+        self._in_trouble = asyncio.Event()
+        """Set while the store does not take what it must."""
         self._trouble_since = 0.0
         self._servers: dict[str, SmtpServer] = {}
         self.broken = asyncio.Event()
@@ -179,7 +183,9 @@ class App:
         self._stack.push_async_callback(self.sink.close)
         if not settings.tracker.address:
             return None
-        tracker = Tracker(self.keyring, self.sink, checks=self._checks)
+        tracker = Tracker(
+            self.keyring, self.sink, trusted_proxies=settings.tracker.trusted_proxies, checks=self._checks
+        )
         await tracker.start(settings.tracker.host, settings.tracker.port)
         self._stack.push_async_callback(tracker.stop)
         return tracker
@@ -196,7 +202,7 @@ class App:
             self.runner.wake,
         )
         door = InboundDoor(self.settings, self.keyring, self.intake)
-        reception = Reception(self.settings, {"submission": accept, "inbound": door})
+        reception = Reception(self.settings, {"submission": accept, "inbound": door}, self.store_trouble)
         context: ssl.SSLContext | None = None
         if listener.tls != "none" and listener.certificate:
             context = tls_context(listener.certificate, listener.key)
@@ -260,7 +266,7 @@ class App:
     async def status(self) -> Mapping[str, object]:
         """Return version, health and the queue's depth."""
         depth = await self._depth()
-        return {"version": __version__, "healthy": self._healthy, "queue": depth}
+        return {"version": __version__, "healthy": not self._in_trouble.is_set(), "queue": depth}
 
     def publish(self, events: Sequence[Event]) -> None:
         """Tell of events that are durable: one log line and one count each."""
@@ -278,8 +284,9 @@ class App:
 
     def store_trouble(self, error: StoreError) -> None:
         """Log once that the store is in trouble."""
-        if self._healthy:
-            self._healthy, self._trouble_since = False, self._clock()
+        if not self._in_trouble.is_set():
+            self._in_trouble.set()
+            self._trouble_since = self._clock()
             self.metrics.store_trouble.set(1)
             self.log("store.trouble", error=str(error), full=error.full)
 
@@ -294,7 +301,7 @@ class App:
         self.log("render.failed", queue_id=queue_id, reason=reason)
 
     def _checks(self) -> Mapping[str, bool]:
-        return {"store": self._healthy}
+        return {"store": not self._in_trouble.is_set()}
 
     async def _depth(self) -> Mapping[str, int]:
         depth: dict[str, int] = {}
@@ -313,11 +320,13 @@ class App:
                 self._store_answers()
             except StoreError as error:
                 self.store_trouble(error)
-            await asyncio.sleep(SWEEP if self._healthy else 1.0)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._in_trouble.wait(), SWEEP)
+                await asyncio.sleep(TROUBLE_CHECK)
 
     def _store_answers(self) -> None:
-        if not self._healthy:
-            self._healthy = True
+        if self._in_trouble.is_set():
+            self._in_trouble.clear()
             self.metrics.store_trouble.set(0)
             self.log("store.recovered", seconds=round(self._clock() - self._trouble_since, 1))
 

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from relay.accept import store_trouble
 from relay.config.settings import Settings
 from relay.inbound.intake import Intake
 from relay.inbound.tokens import token_of_address
@@ -11,7 +10,6 @@ from relay.mail.address import domain_of
 from relay.mail.envelope import Envelope, Recipient
 from relay.mail.reply import Reply
 from relay.mail.session import Session, Transaction
-from relay.queue.ports import StoreError
 from relay.rewrite.tokens import Keyring
 
 
@@ -37,14 +35,11 @@ class InboundDoor:
         return Reply(550, "5.1.1", f"<{recipient.address}> is no address of this relay")
 
     async def accept(self, transaction: Transaction) -> Reply:
-        """Take the mail in for each recipient; 250 only when what it says is durable."""
-        try:
-            taken = [
-                await self.intake.take(transaction.content, recipient.address)
-                for recipient in transaction.envelope.recipients
-            ]
-        except StoreError as error:
-            return store_trouble(error)
+        """Take the mail in for each recipient; 250 only when what it says is durable. Raises StoreError when not."""
+        taken = [
+            await self.intake.take(transaction.content, recipient.address)
+            for recipient in transaction.envelope.recipients
+        ]
         return Reply(250, "2.0.0", f"Ok: {taken[0].kind} taken")
 
 
