@@ -12,8 +12,10 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import Self
 
-from tests.servers.actions import Action, Received
+from tests.servers.actions import Action, Dribble, Drop, Hang, Received, Reset, Say, Wait
 from tests.servers.conversation import Closed, Conversation
+
+__all__ = ["Action", "Dribble", "Drop", "Hang", "Received", "Reset", "Say", "Sink", "Wait"]
 
 
 class Sink:
