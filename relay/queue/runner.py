@@ -10,6 +10,7 @@ from relay.config.settings import Settings
 from relay.mail.reply import Reply
 from relay.policy import ledgers_of
 from relay.queue.entry import Entry, State, move
+from relay.queue.jobs import stored_form, transactions
 from relay.queue.judge import Judge
 from relay.queue.lanes import Lanes
 from relay.queue.message import Claimed, Message, Settlement
@@ -17,7 +18,7 @@ from relay.queue.outcome import Deferred, Delivered, Outcome, Refused
 from relay.queue.ports import Delivery, Job, LaneRoom, LimitStore, Publish, QueueStore, Rendered, Slot, StoreError
 from relay.queue.schedule import Schedule
 from relay.queue.settle import Attempt, Origin, settle
-from relay.render import Rendering, Stored, is_personal
+from relay.render import Rendering, Stored
 
 ENTRIES_UNDER_WAY = 2000
 CONTENT_UNDER_WAY = 256 * 1024 * 1024
@@ -165,7 +166,7 @@ class Runner:
         """Make one attempt for entries of one message in one lane, and settle it."""
         leaving = await self._departing(claimed)
         if leaving.entries:
-            jobs = _jobs(leaving)
+            jobs = transactions(leaving)
             await asyncio.gather(*(self._attempt_job(job) for job in jobs))
 
     async def _departing(self, claimed: Claimed) -> Claimed:
@@ -279,25 +280,3 @@ class Runner:
     async def _trouble(self, error: StoreError) -> None:
         self._tools.watch.store_trouble(error)
         await asyncio.sleep(STORE_RETRY)
-
-
-def stored_form(message: Message, content: bytes) -> Stored:
-    """Return what rendering needs of the message."""
-    policy = message.policy
-    return Stored(
-        queue_id=message.queue_id,
-        created_at=message.created_at,
-        reverse_path=message.reverse_path,
-        content=content,
-        added_fields=policy.added_fields,
-        domain=policy.domain,
-        tracking=policy.tracking,
-        return_path=policy.return_path,
-    )
-
-
-def _jobs(claimed: Claimed) -> list[Claimed]:
-    """Split into the transactions to make: one for each recipient where bytes differ, else one for all."""
-    if is_personal(stored_form(claimed.message, b"")):
-        return [replace(claimed, entries=(entry,)) for entry in claimed.entries]
-    return [claimed]
