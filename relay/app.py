@@ -218,6 +218,7 @@ class App:
             office=self.store,
             stories=self.store,
             suppressions=self.store,
+            reports=self.store,
             limits=self.store,
             clock=self._clock,
             publish=self.publish,

@@ -29,7 +29,7 @@ class TrackerApp:
         self._keyring = read_keyring(settings, self.log)
         self._sink = EventSink(None, Spool(settings.server.data_dir / "spool"), self.publish, log=self.log, retry=60.0)
         await self._sink.start()
-        self.tracker = Tracker(lambda: self._keyring, self._sink)
+        self.tracker = Tracker(lambda: self._keyring, self._sink, trusted_proxies=settings.tracker.trusted_proxies)
         await self.tracker.start(settings.tracker.host, settings.tracker.port)
         self.log("server.started", listeners={}, tracker=self.tracker.port)
 

@@ -18,6 +18,7 @@ from relay.config.values import (
     DataDir,
     Flag,
     HostPort,
+    Network,
     Octets,
     OptionalDomain,
     OptionalListenAddress,
@@ -96,6 +97,7 @@ class Tracker(Listening):
     address: OptionalListenAddress = "127.0.0.1:8025"
     base_url: BaseUrl = Field(default_factory=lambda set_: f"http://{a}" if (a := set_.get("address")) else "")
     keys: Annotated[tuple[SecretStr, ...], FROM_FILE, AfterValidator(_tracker_keys)] = ()
+    trusted_proxies: tuple[Network, ...] = ()
 
 
 class Queue(Section):

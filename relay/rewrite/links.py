@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
-from relay.rewrite.domains import registrable
+from relay.mail.domains import registrable
 from relay.rewrite.entities import decode_attribute
+from relay.rewrite.hosts import is_refused
 from relay.rewrite.html import ATTRIBUTES, CONDITIONAL, Tag, attributes, office_tags
 from relay.rewrite.sensitive import is_sensitive
 from relay.rewrite.tracking import Tracking
@@ -20,12 +21,17 @@ class Reason(StrEnum):
     TRACKED = "tracked"
     OPTED_OUT = "opted out in the HTML"
     NOT_HTTP = "not an http or https URL"
+    TOO_LONG = "too long: its tracking link would not fit an HTTP request"
     NOT_PLAIN = "not a plain URL: a browser would have to repair it"
     ALREADY_TRACKED = "already a tracking URL"
     UNSUBSCRIBE = "same as a List-Unsubscribe URL"
     EXCLUDED_HOST = "host is excluded"
     SENSITIVE = "looks like a password, login, code or verification link"
     VISIBLE_URL = "its visible text is a URL of another domain"
+
+
+MAX_TARGET = 9000
+"""Characters of a URL that is tracked: in base64 and with its MAC it stays within the 12 KiB the tracker reads."""
 
 
 class Found(NamedTuple):
@@ -133,6 +139,10 @@ def judge(value: str, rule: Rules, text: bytes = b"") -> tuple[str, Reason]:
         plain = _PLAIN.fullmatch(target)
         if plain is None:
             return value, Reason.NOT_PLAIN if _SCHEME.match(target) else Reason.NOT_HTTP
+    if is_refused(plain["host"].lower()):
+        return target, Reason.NOT_PLAIN
+    if len(target) > MAX_TARGET:
+        return target, Reason.TOO_LONG
     base = rule.base
     if target[: len(base)].lower() == base and target[len(base) : len(base) + 1] in ("", "/", "?", "#"):
         return target, Reason.ALREADY_TRACKED

@@ -14,8 +14,9 @@ import pytest
 
 from relay.sign.files import write_key
 from relay.sign.keys import dns_record, generate_key, load_key
+from tests.servers.actions import Received
 from tests.servers.relay_process import RelayProcess
-from tests.servers.sink import Received, Sink
+from tests.servers.sink import Sink
 
 HTML = (
     b"From: Acme <news@acme.test>\r\nTo: u@rcpt.test\r\nSubject: hello\r\n"

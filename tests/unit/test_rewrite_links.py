@@ -2,9 +2,9 @@
 
 import pytest
 
-from relay.rewrite.domains import registrable
+from relay.mail.domains import registrable
 from relay.rewrite.html import tags
-from relay.rewrite.links import Reason, header_urls, is_excluded, judge, links, rules
+from relay.rewrite.links import MAX_TARGET, Reason, header_urls, is_excluded, judge, links, rules
 from relay.rewrite.sensitive import is_sensitive
 from relay.rewrite.tracking import Tracking
 from relay.rewrite.visible import shown_host
@@ -185,3 +185,9 @@ def test_list_unsubscribe_urls() -> None:
 )
 def test_registrable_domains(host: str, domain: str) -> None:
     assert registrable(host) == domain
+
+
+def test_a_link_too_long_for_the_tracker_is_left_alone() -> None:
+    rule = rules(Tracking(base_url="https://t.acme.test"), frozenset())
+    assert judge("https://x.test/" + "a" * (MAX_TARGET - 15), rule)[1] is Reason.TRACKED
+    assert judge("https://x.test/" + "a" * (MAX_TARGET - 14), rule)[1] is Reason.TOO_LONG
