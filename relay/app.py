@@ -42,6 +42,9 @@ from relay.storage.sqlite import SqliteStore
 DRAIN = 25.0
 """Seconds that transactions in hand have to end after SIGTERM."""
 
+RECEIVING_DRAIN = 10.0
+"""Seconds of these for mail coming in, which its sender still has; mail going out would be delivered twice."""
+
 SWEEP = 60.0
 """Seconds between two rounds of housekeeping: depth for the metrics, stories older than the retention."""
 
@@ -64,6 +67,7 @@ class App:
         self._in_trouble = asyncio.Event()
         """Set while the store does not take what it must."""
         self._trouble_since = 0.0
+        self._stopped_by = 0.0
         self._servers: dict[str, SmtpServer] = {}
         self.broken = asyncio.Event()
         """Set when the queue's runner ended: the process must end and be started again."""
@@ -159,7 +163,7 @@ class App:
         running.add_done_callback(self._runner_ended)
 
         async def stop() -> None:
-            await self.runner.stop(DRAIN)
+            await self.runner.stop(self._stopped_by - asyncio.get_running_loop().time())
             await running
 
         self._stack.push_async_callback(stop)
@@ -211,7 +215,7 @@ class App:
         return server
 
     async def _stop_smtp(self) -> None:
-        await asyncio.gather(*(server.stop(DRAIN) for server in self._servers.values()))
+        await asyncio.gather(*(server.stop(RECEIVING_DRAIN) for server in self._servers.values()))
 
     async def _start_admin(self, settings: Settings) -> None:
         desk = Desk(
@@ -237,6 +241,7 @@ class App:
 
     async def stop(self) -> None:
         """Take nothing more, let transactions in hand end, write what waits, close everything."""
+        self._stopped_by = asyncio.get_running_loop().time() + DRAIN
         await self._stack.aclose()
         self.log("server.stopped")
 

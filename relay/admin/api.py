@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
+from relay.admin.reports import ReportRoutes
 from relay.admin.suppressions import SuppressionRoutes
 from relay.clock import Clock
 from relay.mail.queue_id import is_queue_id
@@ -13,7 +14,7 @@ from relay.queue.message import Message
 from relay.queue.office import delete, flush, hold, release
 from relay.queue.ports import Change, EntryQuery, LimitStore, Publish, QueueOffice
 from relay.reports.forms import listing_form, story_form
-from relay.reports.ports import MessageQuery, Story, StoryStore
+from relay.reports.ports import MessageQuery, ReportStore, Story, StoryStore
 from relay.suppression.ports import SuppressionStore
 
 LARGEST_BODY = 16 << 20
@@ -27,6 +28,7 @@ class Desk:
     office: QueueOffice
     stories: StoryStore
     suppressions: SuppressionStore
+    reports: ReportStore
     limits: LimitStore
     clock: Clock
     publish: Publish
@@ -49,6 +51,7 @@ def application(desk: Desk) -> web.Application:
             web.get("/queue/{queue_id}", routes.message),
             web.post("/queue/{action:flush|hold|release|delete}", routes.change),
             web.get("/trace/{key:.+}", routes.trace),
+            *ReportRoutes(desk.reports).table(),
             *SuppressionRoutes(desk.suppressions, desk.clock).table(),
         ]
     )

@@ -4,7 +4,7 @@ import http.client
 import json
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 from urllib.parse import quote, urlencode
@@ -39,14 +39,14 @@ class AdminClient:
         settings = settings_or_exit(config)
         self._socket = settings.server.data_dir / settings.admin.socket
 
-    def get(self, path: str, query: Mapping[str, str] | None = None) -> Any:
+    def get(self, path: str, query: Mapping[str, str | Sequence[str]] | None = None) -> Any:
         """Return the JSON answer to GET; exit with a clear word when there is none."""
         return self._ask("GET", path, query)
 
     def post(
         self,
         path: str,
-        query: Mapping[str, str] | None = None,
+        query: Mapping[str, str | Sequence[str]] | None = None,
         allowed: tuple[int, ...] = (),
         body: object = None,
     ) -> Any:
@@ -57,12 +57,12 @@ class AdminClient:
         self,
         method: str,
         path: str,
-        query: Mapping[str, str] | None,
+        query: Mapping[str, str | Sequence[str]] | None,
         allowed: tuple[int, ...] = (),
         body: str | None = None,
     ) -> Any:
         connection = _UnixConnection(str(self._socket), 30)
-        target = quote(path, safe="/") + (f"?{urlencode(query)}" if query else "")
+        target = quote(path, safe="/") + (f"?{urlencode(query, doseq=True)}" if query else "")
         try:
             connection.request(method, target, body, {"Content-Type": "application/json"} if body else {})
             response = connection.getresponse()

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from relay.events.event import Event
+from relay.events.event import Event, Kind
 from relay.queue.entry import Entry
 from relay.queue.message import Message
 
@@ -42,3 +42,43 @@ class StoryStore(Protocol):
 
     async def stories(self, query: MessageQuery) -> Sequence[Story]:
         """Return the stories of the messages that match, newest first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How many entries to one destination (the recipients' domain) are in one state."""
+
+    destination: str
+    state: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One event that tells of a failure or a complaint, with what reports show of its message."""
+
+    kind: Kind
+    at: float
+    queue_id: str
+    number: int
+    address: str
+    data: Mapping[str, object]
+    identity: str = ""
+    domain: str = ""
+    campaign: str = ""
+    subject: str = ""
+    tags: tuple[str, ...] = ()
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+class ReportStore(Protocol):
+    """Answers questions over many messages. The limit of a query does not hold here."""
+
+    async def tallies(self, query: MessageQuery) -> Sequence[Tally]:
+        """Count the recipients of the messages that match, by destination and state."""
+
+    async def failures(self, query: MessageQuery, kinds: Sequence[Kind], category: str = "") -> Sequence[Failure]:
+        """Return the events of these kinds (bounced, deferred, complaint) of the messages that match, newest first.
+
+        With a category only those of that category.
+        """

@@ -50,32 +50,38 @@ class _Conditions:
         return " AND ".join(self.parts) or "1"
 
 
-def messages_statement(query: MessageQuery) -> Statement:
-    """Return the statement that finds the messages of a query, newest first."""
+def message_conditions(query: MessageQuery) -> Statement:
+    """Return the condition on `messages` that a query makes, and its values."""
     where = _Conditions()
     if query.queue_id:
-        where.add("queue_id = ?", query.queue_id)
+        where.add("messages.queue_id = ?", query.queue_id)
     if query.message_id:
         bare = query.message_id.strip().removeprefix("<").removesuffix(">")
         where.add("message_id IN (?, ?)", text(bare), text(f"<{bare}>"))
     if query.recipient:
         found = "SELECT queue_id FROM entries WHERE recipient_key = ?"
-        where.add(f"queue_id IN ({found})", normal(query.recipient))
+        where.add(f"messages.queue_id IN ({found})", normal(query.recipient))
     for name, value in [*(("", tag) for tag in query.tags), *query.metadata.items()]:
         found = "SELECT queue_id FROM labels WHERE name = ? AND value = ?"
-        where.add(f"queue_id IN ({found})", text(name), text(value))
+        where.add(f"messages.queue_id IN ({found})", text(name), text(value))
     if query.since:
-        where.add("created_at >= ?", query.since)
+        where.add("messages.created_at >= ?", query.since)
     if query.until is not None:
-        where.add("created_at < ?", query.until)
+        where.add("messages.created_at < ?", query.until)
     if query.domain:
         where.add("domain = ?", query.domain.lower())
     if query.identity:
         where.add("identity = ?", normal(query.identity))
     if query.campaign is not None:
         where.add("campaign != ''" if query.campaign else "campaign = ''")
+    return str(where), where.values
+
+
+def messages_statement(query: MessageQuery) -> Statement:
+    """Return the statement that finds the messages of a query, newest first."""
+    where, values = message_conditions(query)
     sql = f"SELECT {MESSAGE_COLUMNS} FROM messages WHERE {where} ORDER BY created_at DESC, queue_id DESC LIMIT ?"  # noqa: S608
-    return sql, [*where.values, query.limit]
+    return sql, [*values, query.limit]
 
 
 def stories(query: MessageQuery) -> Callable[[sqlite3.Connection], Sequence[Story]]:

@@ -10,12 +10,12 @@ from typing import Self, TypeVar
 
 import aiosqlite
 
-from relay.events.event import Event
+from relay.events.event import Event, Kind
 from relay.queue.entry import Entry, State
 from relay.queue.message import Accepted, Claimed, Message, Settlement
 from relay.queue.ports import Change, EntryQuery, LaneRoom, Slot, StoreError
-from relay.reports.ports import MessageQuery, Story
-from relay.storage import claims, office, queries, schema, suppressions, transactions
+from relay.reports.ports import Failure, MessageQuery, Story, Tally
+from relay.storage import claims, office, queries, reports, schema, suppressions, transactions
 from relay.storage.connection import connect_reader, connect_writer, in_thread
 from relay.storage.errors import store_error
 from relay.storage.lanes import Lanes
@@ -87,7 +87,7 @@ class SqliteStore:
         self._lanes.stale = True
 
     async def close(self) -> None:
-        """Complete what waits to be written, then close the file and give up the lock."""
+        """Complete what waits to be written, then close the file and give up the lock. Closing again does nothing."""
         if self._writing is not None:
             await self._writing.close()
         await self._reader.close()
@@ -202,6 +202,14 @@ class SqliteStore:
     async def stories(self, query: MessageQuery) -> Sequence[Story]:
         """Return the stories of the messages that match, newest first. `domain` is the sending domain."""
         return await self._read(queries.stories(query))
+
+    async def tallies(self, query: MessageQuery) -> Sequence[Tally]:
+        """Count the recipients of the messages that match, by destination and state."""
+        return await self._read(reports.tallies(query))
+
+    async def failures(self, query: MessageQuery, kinds: Sequence[Kind], category: str = "") -> Sequence[Failure]:
+        """Return the events of these kinds of the messages that match, newest first."""
+        return await self._read(reports.failures(query, kinds, category))
 
     # What the suppression list needs.
 

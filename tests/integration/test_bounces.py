@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
+from tests.servers.actions import Say
 from tests.servers.relay_process import RelayProcess, free_port
-from tests.servers.sink import Say, Sink
+from tests.servers.sink import Sink
 
 MAIL = (
     b"From: Acme <news@acme.test>\r\nTo: u@rcpt.test\r\nSubject: invoice\r\nX-Relay-Tag: billing\r\n"
@@ -265,3 +266,64 @@ async def test_rules_beside_the_configuration_hold_after_sighup_and_faulty_ones_
         with pytest.raises(AssertionError, match=r"ended with 78.*nonsense"):
             await relay.run("config", "reload")
         assert "nonsense" in relay.log("config.rejected")[0]["faults"][0]
+
+
+async def test_reports_count_bounces_explain_them_and_show_the_messages_behind(tmp_path: Path) -> None:
+    async with Sink() as sink, Relay(tmp_path, sink.port) as relay:
+        await _history(relay, sink)
+        (found,) = await relay.json("report", "bounces", "--since", "1d")
+        counts = ("recipients", "delivered", "bounced", "dropped", "waiting", "late")
+        # Three messages of ours, and two notifications to news@acme.test about what was refused at once.
+        assert [found[key] for key in counts] == [5, 2, 3, 0, 0, 1]
+        assert found["bounce_rate"] == 0.6
+        by_category = {one["category"]: one for one in found["categories"]}
+        assert {name: one["bounced"] for name, one in by_category.items()} == {"bad_mailbox": 2, "unknown": 1}
+        assert "Look for a typing error in the address." in by_category["bad_mailbox"]["guidance"]
+        (rcpt,) = found["destinations"]
+        assert (rcpt["destination"], rcpt["recipients"], rcpt["bounced"]) == ("rcpt.test", 3, 3)
+        assert sum(one["count"] for one in found["replies"]) == 3
+        late = await relay.json(
+            "report", "bounces", "--category", "bad_mailbox", "--meta", "invoice=1042", "--messages"
+        )
+        assert sorted(one["recipient"] for one in late) == ["gone@rcpt.test", "u@rcpt.test"]
+        assert {(one["subject"], one["type"], one["domain"]) for one in late} == {
+            ("invoice", "transactional", "acme.test")
+        }
+        for nothing in (
+            ("--tag", "other"),
+            ("--type", "campaign"),
+            ("--identity", "x@y.test"),
+            ("--since", "2099-01-01"),
+        ):
+            assert not await relay.json("report", "bounces", "--messages", *nothing)
+        table = await relay.run("report", "bounces", "--csv")
+        assert {row["category"]: row["bounced"] for row in csv.DictReader(io.StringIO(table))} == {
+            "bad_mailbox": "2",
+            "unknown": "1",
+        }
+        shown = await relay.run("report", "bounces")
+        assert "No such address (bad_mailbox)" in shown
+        (deliveries,) = await relay.json("report", "deliveries", "--domain", "acme.test")
+        assert (deliveries["recipients"], deliveries["delivered"], deliveries["bounced"]) == (3, 0, 3)
+        (cluster,) = await relay.json("report", "unclassified")
+        assert (cluster["count"], cluster["example"]) == (1, "550 5.0.0 Zork 4711 blorb")
+        with pytest.raises(AssertionError, match="none of"):
+            await relay.run("report", "bounces", "--category", "nonsense")
+        with pytest.raises(AssertionError, match="right would be 30d"):
+            await relay.run("report", "bounces", "--since", "soon")
+
+
+async def _history(relay: Relay, sink: Sink) -> None:
+    """One recipient refused as unknown, one refused in words nobody knows, one taken that bounces afterwards."""
+    for text, recipient in (
+        ("550 5.1.1 <gone@rcpt.test>: Recipient address rejected: User unknown", "gone@rcpt.test"),
+        ("550 5.0.0 Zork 4711 blorb", "odd@rcpt.test"),
+    ):
+        sink.once("RCPT", Say(text))
+        await relay.story(await asyncio.to_thread(relay.send, recipient), "bounced")
+    await sink.received(2)
+    queue_id = await asyncio.to_thread(relay.send, "u@rcpt.test")
+    got = (await sink.received(3))[2]
+    await relay.story(queue_id, "delivered")
+    await asyncio.to_thread(relay.give_back, got.reverse_path, BOUNCE)
+    await relay.story(queue_id, "bounced")

@@ -2,8 +2,10 @@
 
 from itertools import count
 
+from relay.dsn.classify import Rules
 from relay.mail.reply import Reply
 from relay.queue.entry import Entry, State
+from relay.queue.judge import Judge
 from relay.queue.message import Claimed, Message
 from relay.queue.outcome import Deferred
 from relay.queue.schedule import Schedule, next_attempt
@@ -41,7 +43,8 @@ def test_72_hours_of_attempts_end_in_a_bounce_at_the_last_moment() -> None:
         now = entry.next_attempt_at
         attempts.append(now)
         claimed = Claimed(message, b"Subject: x\r\n\r\nbody\r\n", (replace_active(entry),))
-        settlement = settle(claimed, [Deferred(reply)], Attempt(now, now, 0.0, {}), DEFAULT, Origin("mx.test"), ids)
+        attempt, judge = Attempt(now, now, 0.0, {}), Judge(Rules(()), threshold=3)
+        settlement = settle(claimed, [Deferred(reply)], attempt, DEFAULT, Origin("mx.test"), ids, judge)
         (entry,) = settlement.entries
     expected, at = [0.0], 0.0
     for wait in (*DEFAULT.retry, *[6 * HOUR] * 20):

@@ -21,3 +21,6 @@ CREATE TABLE soft_bounces (
     late     INTEGER NOT NULL,
     PRIMARY KEY (address, domain, queue_id)
 ) WITHOUT ROWID;
+
+-- What failed, by time, for the reports on it.
+CREATE INDEX events_failed ON events (kind, at) WHERE kind IN ('bounced', 'deferred', 'complaint');

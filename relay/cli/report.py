@@ -1,0 +1,167 @@
+"""`relay report`: what became of the mail."""
+
+import csv
+import json
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from relay.cli.client import AdminClient
+from relay.cli.options import config_option
+from relay.cli.table import json_option, show
+from relay.cli.times import moment
+
+_COUNTS = (
+    ("RECIPIENTS", "recipients"),
+    ("DELIVERED", "delivered"),
+    ("BOUNCED", "bounced"),
+    ("DROPPED", "dropped"),
+    ("WAITING", "waiting"),
+    ("BOUNCE RATE", "rate"),
+)
+_MESSAGES = (
+    ("AT", "at"),
+    ("QUEUE ID", "queue_id"),
+    ("RECIPIENT", "recipient"),
+    ("CATEGORY", "category"),
+    ("IDENTITY", "identity"),
+    ("SUBJECT", "subject"),
+    ("REPLY", "reply"),
+)
+_REPLIES = (("COUNT", "count"), ("CATEGORY", "category"), ("REPLY", "reply"))
+_UNCLASSIFIED = (("COUNT", "count"), ("REPLY", "reply"), ("LAST", "last_at"), ("QUEUE ID", "queue_id"))
+
+csv_option = click.option("--csv", "as_csv", is_flag=True, help="Write CSV.")
+
+
+@click.group()
+def report() -> None:
+    """Tell what became of the mail, over messages accepted in a span of time."""
+
+
+def _filters(command: Callable[..., None]) -> Callable[..., None]:
+    for option in (
+        click.option("--meta", multiple=True, metavar="K=V", help="Only messages with this metadata (repeatable)."),
+        click.option("--tag", multiple=True, help="Only messages with this tag (repeatable)."),
+        click.option("--identity", default="", help="Only messages of this identity."),
+        click.option("--type", "kind", type=click.Choice(["transactional", "campaign"]), help="Only such mail."),
+        click.option("--domain", default="", help="Only messages of this sending domain."),
+        click.option("--until", default="", help="Until when: 1d (ago), or a date."),
+        click.option("--since", default="30d", show_default=True, help="From when: 30d (ago), or a date."),
+    ):
+        command = option(command)
+    return command
+
+
+def _query(filters: Mapping[str, Any]) -> dict[str, str | Sequence[str]]:
+    given = {
+        "since": str(moment(filters["since"])),
+        "until": str(moment(filters["until"])) if filters["until"] else "",
+        "domain": filters["domain"],
+        "identity": filters["identity"],
+        "type": filters["kind"],
+        "tag": filters["tag"],
+        "meta": filters["meta"],
+    }
+    return {key: value for key, value in given.items() if value}
+
+
+@report.command("bounces")
+@config_option
+@_filters
+@click.option("--category", default="", help="Only bounces of this category.")
+@click.option("--messages", is_flag=True, help="The messages behind the numbers, one a line.")
+@json_option
+@csv_option
+def bounces(path: Path, category: str, messages: bool, as_json: bool, as_csv: bool, **filters: Any) -> None:
+    """How much bounced, why, where, what the other servers said, and what to do about it.
+
+    --csv has a line for each category, --messages a line for each bounced recipient.
+    """
+    query = _query(filters) | ({"category": category} if category else {})
+    found: dict[str, Any] = AdminClient(path).get("/reports/bounces", query)
+    if messages:
+        _listing(found["messages"], _MESSAGES, as_json=as_json, as_csv=as_csv)
+    elif as_csv:
+        _csv({**one, "guidance": " ".join(one["guidance"])} for one in found["categories"])
+    elif as_json:
+        click.echo(json.dumps({key: value for key, value in found.items() if key != "messages"}))
+    else:
+        _show_bounces(found)
+
+
+@report.command("deliveries")
+@config_option
+@_filters
+@json_option
+@csv_option
+def deliveries(path: Path, as_json: bool, as_csv: bool, **filters: Any) -> None:
+    """What became of the recipients, in all and by destination. --csv has a line for each destination."""
+    found: dict[str, Any] = AdminClient(path).get("/reports/deliveries", _query(filters))
+    if as_json:
+        click.echo(json.dumps(found))
+        return
+    if not as_csv:
+        show([_rated(found)], _COUNTS, as_json=False)
+        click.echo()
+    columns = (("DESTINATION", "destination"), *_COUNTS)
+    _listing([_rated(one) for one in found["destinations"]], columns, as_json=False, as_csv=as_csv)
+
+
+@report.command("unclassified")
+@config_option
+@_filters
+@json_option
+@csv_option
+def unclassified(path: Path, as_json: bool, as_csv: bool, **filters: Any) -> None:
+    """Replies no rule knows, masked and gathered: what a rule in bounce_rules.toml would be worth writing for."""
+    found = AdminClient(path).get("/reports/unclassified", _query(filters))["replies"]
+    _listing(found, _UNCLASSIFIED, as_json=as_json, as_csv=as_csv)
+
+
+def _show_bounces(found: dict[str, Any]) -> None:
+    show([_rated(found)], _COUNTS, as_json=False)
+    click.echo(
+        f"{found['late']} came back after delivery; {found['complaints']} complaints ({found['complaint_rate']:.2%})"
+    )
+    for one in found["categories"]:
+        click.echo(f"\n{one['bounced']:>6}  {one['share']:>6.1%}  {one['title']} ({one['category']})")
+        for line in one["guidance"]:
+            click.echo(f"                {line}")
+    if found["destinations"]:
+        click.echo()
+        show(map(_rated, found["destinations"]), (("DESTINATION", "destination"), *_COUNTS), as_json=False)
+        click.echo()
+        show(found["replies"], _REPLIES, as_json=False)
+
+
+def _rated(counts: dict[str, Any]) -> dict[str, Any]:
+    return {**counts, "rate": f"{counts['bounce_rate']:.2%}"}
+
+
+def _listing(
+    rows: Sequence[dict[str, Any]], columns: Sequence[tuple[str, str]], *, as_json: bool, as_csv: bool
+) -> None:
+    if as_csv:
+        _csv(rows)
+    else:
+        show(rows, columns, as_json=as_json)
+
+
+def _csv(rows: Iterable[dict[str, Any]]) -> None:
+    """Write rows with a header; lists and objects as JSON. A cell that a spreadsheet would run begins with "'"."""
+    writer: Any = None
+    for row in rows:
+        if writer is None:
+            writer = csv.DictWriter(sys.stdout, row.keys(), lineterminator="\n")
+            writer.writeheader()
+        writer.writerow({key: _cell(value) for key, value in row.items()})
+
+
+def _cell(value: object) -> object:
+    if isinstance(value, list | dict):
+        return json.dumps(value)
+    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@") else value
