@@ -1,0 +1,255 @@
+"""Policy: who may send what, and which way it goes."""
+
+from typing import Any
+
+import pytest
+
+from relay.config.settings import Settings
+from relay.limits.window import DAY, HOUR, Window
+from relay.mail.envelope import Envelope
+from relay.mail.session import Session
+from relay.policy import Facts, Refuse, Route, decide, ledgers_of, may_relay, may_use, read_facts, tracking_of
+
+NOW = 1_800_000_000.0
+SECRET = {"secret_hash": "blake2b:AAAAAAAAAAAAAAAAAAAAAA==:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="}
+CREDENTIALS = {"app1": SECRET, "app2": SECRET}
+BILLING = {"identities": {"billing@acme.test": {"credentials": ["app1"]}}, "credentials": CREDENTIALS}
+PROVIDERS = {
+    "provider": [
+        {"name": "news", "host": "smtp.news.test", "daily_limit": 1000},
+        {"name": "backup", "host": "smtp.backup.test"},
+    ]
+}
+
+
+def settings(**sections: Any) -> Settings:
+    return Settings.model_validate({"server": {"hostname": "relay.test"}, **sections})
+
+
+def session(client: str = "127.0.0.1", credential: str = "") -> Session:
+    return Session("submission", "submission", client, credential=credential)
+
+
+def facts(*lines: str) -> Facts:
+    return read_facts("".join(f"{line}\r\n" for line in (*lines, "", "hello")).encode())
+
+
+def decided(of: Settings, *lines: str, reverse_path: str = "app@acme.test", credential: str = "") -> Route | Refuse:
+    return decide(of, session(credential=credential), Envelope(reverse_path), facts(*lines), NOW)
+
+
+def route(of: Settings, *lines: str, **more: str) -> Route:
+    found = decided(of, *lines, **more)
+    assert isinstance(found, Route)
+    return found
+
+
+def refusal(of: Settings, *lines: str, **more: str) -> str:
+    found = decided(of, *lines, **more)
+    assert isinstance(found, Refuse)
+    return str(found.reply)
+
+
+class TestFacts:
+    def test_all_of_them(self) -> None:
+        found = facts(
+            "Received: from a",
+            "Received: from b",
+            "From: =?utf-8?q?Zo=C3=AB?= <zoe@acme.test>, Bob <bob@acme.test>",
+            "Subject: hello",
+            "Date: Wed, 25 Nov 2026 09:00:00 +0000",
+            "Message-ID: <1@acme.test>",
+            "X-Relay-Tag: t",
+        )
+        assert found.senders == ("zoe@acme.test", "bob@acme.test")
+        assert found.header_from == "zoe@acme.test"
+        assert (found.subject, found.message_id, found.has_date, found.hops) == ("hello", "<1@acme.test>", True, 2)
+        assert found.instructions.tags == ("t",)
+
+    def test_none_of_them(self) -> None:
+        found = facts("X: y")
+        assert (found.senders, found.header_from, found.message_id, found.has_date, found.hops) == (
+            (),
+            "",
+            "",
+            False,
+            0,
+        )
+
+    def test_every_from_field_counts(self) -> None:
+        assert facts("From: a@acme.test", "From: b@other.test").senders == ("a@acme.test", "b@other.test")
+
+
+class TestMayRelay:
+    def test_loopback_may(self) -> None:
+        assert may_relay(settings(), session()) is None
+        assert may_relay(settings(), session("::1")) is None
+
+    def test_nobody_else_may(self) -> None:
+        assert str(may_relay(settings(), session("192.0.2.1"))).startswith(
+            "550 5.7.1 Relaying denied: 192.0.2.1 is not"
+        )
+
+    def test_with_credentials_around_others_are_told_to_log_in(self) -> None:
+        assert str(may_relay(settings(credentials=CREDENTIALS), session("192.0.2.1"))).startswith("530 5.7.0")
+
+    def test_who_logged_in_may(self) -> None:
+        assert may_relay(settings(credentials=CREDENTIALS), session("192.0.2.1", "app1")) is None
+
+    def test_where_auth_is_required_loopback_may_not_without(self) -> None:
+        strict = settings(
+            listener=[{"name": "submission", "address": "127.0.0.1:2525", "auth": "required"}], credentials=CREDENTIALS
+        )
+        assert str(may_relay(strict, session())) == "530 5.7.0 Authentication required"
+        assert may_relay(strict, session(credential="app2")) is None
+
+    def test_a_listener_that_a_reload_took_away(self) -> None:
+        gone = settings(listener=[{"name": "other", "address": "127.0.0.1:2525"}])
+        assert str(may_relay(gone, session())).startswith("550 5.7.1")
+
+
+class TestMayUse:
+    def test_anything_goes_where_nothing_is_listed(self) -> None:
+        assert may_use(settings(), session(), "anything@acme.test") is None
+
+    def test_the_null_reverse_path_is_nobodys(self) -> None:
+        assert may_use(settings(limits={"require_identity": True}), session(), "") is None
+
+    @pytest.mark.parametrize("address", ["billing@acme.test", "Billing@ACME.test"])
+    def test_an_identity_belongs_to_its_credentials(self, address: str) -> None:
+        of = settings(**BILLING)
+        assert may_use(of, session(credential="app1"), address) is None
+        for credential in ("", "app2"):
+            assert "belongs to other credentials" in str(may_use(of, session(credential=credential), address))
+
+    def test_a_credential_that_identities_name_may_use_nothing_else(self) -> None:
+        of = settings(**BILLING)
+        told = str(may_use(of, session(credential="app1"), "ceo@acme.test"))
+        assert told == '550 5.7.1 Credential "app1" may not send as <ceo@acme.test>'
+        assert may_use(of, session(credential="app2"), "ceo@acme.test") is None
+
+    def test_an_identity_without_credentials_is_for_all(self) -> None:
+        of = settings(identities={"info@acme.test": {}}, limits={"require_identity": True})
+        assert may_use(of, session(), "info@acme.test") is None
+
+    def test_unlisted_addresses_may_be_refused(self) -> None:
+        told = str(may_use(settings(limits={"require_identity": True}), session(), "New@acme.test"))
+        assert told == '550 5.7.1 <New@acme.test> is not a listed identity; add [identities."new@acme.test"]'
+
+
+class TestDecide:
+    def test_the_plain_case(self) -> None:
+        found = route(settings(), "From: news@Acme.test")
+        assert (found.identity, found.domain, found.provider) == ("", "acme.test", "direct")
+        assert (found.fallback_providers, found.ledgers, found.not_before, found.return_path) == ((), {}, 0.0, "")
+        assert found.tracking is not None
+        assert (found.tracking.opens, found.tracking.clicks) == (True, True)
+
+    def test_without_from_the_reverse_path_is_the_author(self) -> None:
+        assert route(settings(), "Subject: x", reverse_path="a@other.test").domain == "other.test"
+
+    @pytest.mark.parametrize(
+        "lines",
+        [
+            ["From: billing@acme.test"],
+            ["From: x@acme.test, billing@acme.test"],
+            ["From: x@acme.test", "From: Billing <billing@acme.test>"],
+        ],
+    )
+    def test_every_author_must_be_allowed(self, lines: list[str]) -> None:
+        assert "<billing@acme.test> belongs to other credentials" in refusal(settings(**BILLING), *lines)
+
+    def test_a_loop_is_refused(self) -> None:
+        hops = ["Received: from x"] * 100
+        assert refusal(settings(), *hops) == "554 5.4.6 Mail loop: 100 Received fields (RFC 5321 section 6.3)"
+        assert isinstance(decided(settings(), *hops[1:]), Route)
+
+    def test_a_provider_that_is_not_there_is_refused_with_those_that_are(self) -> None:
+        told = refusal(settings(**PROVIDERS), "From: a@acme.test", "X-Relay-Provider: nws")
+        assert told == '554 5.6.0 X-Relay-Provider: there is no provider "nws"; there are: direct, news, backup'
+
+    def test_the_way_is_the_applications_or_the_identitys_or_the_domains_or_the_default(self) -> None:
+        of = settings(
+            **PROVIDERS,
+            defaults={"provider": "backup"},
+            domains={"acme.test": {"provider": "news", "fallback_providers": ["backup", "direct"]}},
+            identities={"own@acme.test": {"provider": "direct"}},
+        )
+        assert route(of, "From: a@other.test").provider == "backup"
+        by_domain = route(of, "From: a@acme.test")
+        assert (by_domain.provider, by_domain.fallback_providers) == ("news", ("backup", "direct"))
+        assert route(of, "From: own@acme.test").provider == "direct"
+        asked = route(of, "From: a@acme.test", "X-Relay-Provider: direct")
+        assert (asked.provider, asked.fallback_providers) == ("direct", ())
+
+    def test_send_at(self) -> None:
+        assert route(settings(), "X-Relay-Send-At: 2027-01-15T08:00:01Z").not_before == NOW + 1
+        assert route(settings(), "X-Relay-Send-At: 2026-01-01T00:00:00Z").not_before == 0.0
+
+    def test_bounces_of_an_application_are_not_tracked(self) -> None:
+        assert route(settings(), "From: a@acme.test", reverse_path="").tracking is None
+
+    def test_an_identity_is_found_whatever_its_case(self) -> None:
+        of = settings(identities={"info@acme.test": {}})
+        assert route(of, "From: INFO@acme.test").identity == "info@acme.test"
+
+
+class TestLedgers:
+    def test_an_identity_and_its_provider(self) -> None:
+        of = settings(**PROVIDERS, identities={"info@acme.test": {"hourly_limit": 7, "daily_limit": 70}})
+        assert ledgers_of(of, "Info@acme.test", "news") == {
+            "identity:info@acme.test": (Window(7, HOUR), Window(70, DAY)),
+            "provider:news": (Window(1000, DAY),),
+        }
+        assert set(ledgers_of(of, "info@acme.test", "backup")) == {"identity:info@acme.test"}
+
+    def test_an_identity_has_the_default_limits(self) -> None:
+        of = settings(identities={"info@acme.test": {}})
+        assert ledgers_of(of, "info@acme.test", "direct") == {
+            "identity:info@acme.test": (Window(40, HOUR), Window(200, DAY))
+        }
+
+    def test_unlisted_addresses_have_limits_of_their_own_where_there_are_any(self) -> None:
+        assert ledgers_of(settings(), "a@acme.test", "direct") == {}
+        of = settings(limits={"unlisted_hourly": 5})
+        assert ledgers_of(of, "a@acme.test", "direct") == {"identity:a@acme.test": (Window(5, HOUR),)}
+
+
+class TestTracking:
+    @pytest.mark.parametrize(
+        ("switches", "asked", "expected"),
+        [
+            ((True, True), None, (True, True)),
+            ((True, True), {"opens"}, (True, False)),
+            ((True, True), set(), None),
+            ((False, True), None, (False, True)),
+            ((False, True), {"opens"}, None),
+            ((False, False), {"opens", "clicks"}, None),
+        ],
+    )
+    def test_an_application_narrows_what_the_domain_allows(
+        self, switches: tuple[bool, bool], asked: set[str] | None, expected: tuple[bool, bool] | None
+    ) -> None:
+        of = settings(defaults={"tracking": {"opens": switches[0], "clicks": switches[1]}})
+        found = tracking_of(of.domain_for("a@acme.test").tracking, None if asked is None else frozenset(asked))
+        assert (None if found is None else (found.opens, found.clicks)) == expected
+
+    def test_the_other_switches_are_the_domains(self) -> None:
+        of = settings(
+            domains={
+                "acme.test": {
+                    "tracking": {
+                        "base_url": "https://t.acme.test",
+                        "text_links": True,
+                        "skip_sensitive": False,
+                        "skip_visible_urls": False,
+                        "exclude_hosts": ["*.x.test"],
+                        "pixel": "start",
+                    }
+                }
+            }
+        )
+        found = route(of, "From: a@acme.test").tracking
+        assert found is not None
+        assert (found.base_url, found.text_links, found.pixel) == ("https://t.acme.test", True, "start")
+        assert (found.skip_sensitive, found.skip_visible_urls, found.exclude_hosts) == (False, False, ("*.x.test",))
