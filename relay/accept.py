@@ -9,7 +9,7 @@ from relay.clock import Clock
 from relay.config.secrets import hash_secret, verify_secret
 from relay.config.settings import Settings
 from relay.events.event import Event, Kind
-from relay.mail.address import domain_of, normal
+from relay.mail.address import normal
 from relay.mail.date import mail_date
 from relay.mail.envelope import Envelope, Recipient
 from relay.mail.instructions import InstructionError
@@ -47,10 +47,8 @@ class Accept:
         return may_relay(settings, session) or may_use(settings, session, envelope.reverse_path)
 
     def may_receive(self, session: Session, envelope: Envelope, recipient: Recipient) -> Reply | None:
-        """Tell why mail to that recipient is not taken, None when it is."""
-        del session, envelope
-        if not domain_of(recipient.address):
-            return Reply(550, "5.1.2", f"<{recipient.address}> has no domain to deliver to")
+        """Every address is taken: the syntax was checked, and whether it exists only its own server knows."""
+        del session, envelope, recipient
         return None
 
     async def accept(self, transaction: Transaction) -> Reply:
@@ -78,7 +76,11 @@ class Accept:
         accepted = Accepted(
             message, transaction.content, entries, _created(message, entries, facts.instructions.unknown, now)
         )
-        await self.store.enqueue(accepted)
+        try:
+            await self.store.enqueue(accepted)
+        except StoreError:
+            await self.limits.forget(queue_id, reserved)
+            raise
         self.publish(accepted.events)
         self.wake()
         return Reply(250, "2.0.0", f"Ok: queued as {queue_id}")
