@@ -1,0 +1,83 @@
+"""What leaves verifies: real and odd messages, rewritten and signed, before three independent verifiers.
+
+A sample is judged by default, everything with RELAY_FIDELITY=all.
+"""
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from relay.mail.dots import normalise
+from relay.mail.queue_id import queue_id
+from relay.render import Keys, Stored, render
+from relay.rewrite.tokens import Keyring
+from relay.rewrite.tracking import Tracking
+from relay.sign.keys import SigningKey, generate_key, load_key
+from tests.dkim_verifiers import dkimpy, mail_dkim, opendkim
+from tests.shared import shared
+
+WHOLE = os.environ.get("RELAY_FIDELITY") == "all"
+AUTHOR = re.compile(rb"(?im)^from[ \t]*:")
+
+
+@pytest.fixture(scope="module")
+def keys() -> tuple[SigningKey, SigningKey]:
+    """An RSA and an Ed25519 key."""
+    rsa = load_key(generate_key("rsa-sha256"), "acme.test", "rsa")
+    return rsa, load_key(generate_key("ed25519-sha256"), "acme.test", "ed")
+
+
+def rendered(path: Path, keys: tuple[SigningKey, ...], *, eight_bit: bool) -> bytes:
+    """Return the message as it leaves."""
+    stored = Stored(
+        queue_id(1_764_000_000.0, 1),
+        1_764_000_000.0,
+        "news@acme.test",
+        normalise(path.read_bytes()),
+        b"Received: from app by relay.test; Wed, 25 Nov 2026 17:20:09 +0000\r\n",
+        "acme.test",
+        Tracking(base_url="https://t.acme.test"),
+    )
+    (rendering,) = render(stored, [0], Keys(Keyring((("k1", bytes(32)),)), {"acme.test": keys}), eight_bit=eight_bit)
+    return rendering.content
+
+
+def sample(every: int) -> list[Path]:
+    """Return the messages that can be signed and that dkimpy can read the header of."""
+    found = sorted(shared("data/fidelity/eml").glob("*.eml"))[:: 1 if WHOLE else every]
+    return [path for path in found if is_readable(normalise(path.read_bytes()))]
+
+
+def is_readable(content: bytes) -> bool:
+    """Tell whether the header is a header to strict verifiers, with one author."""
+    head = content.partition(b"\r\n\r\n")[0]
+    lines = head.split(b"\r\n")
+    return len(AUTHOR.findall(head)) == 1 and all(re.match(rb"[!-9;-~]+:|[ \t]+\S", line) for line in lines)
+
+
+@pytest.mark.parametrize("eight_bit", [True, False])
+def test_dkimpy(keys: tuple[SigningKey, SigningKey], eight_bit: bool) -> None:
+    wrong = [
+        path.name for path in sample(10) if dkimpy(rendered(path, keys, eight_bit=eight_bit), keys) != [True, True]
+    ]
+    assert wrong == []
+
+
+def test_opendkim(keys: tuple[SigningKey, SigningKey], tmp_path: Path) -> None:
+    wrong = {}
+    for path in sample(60):
+        verdict = opendkim(rendered(path, keys[:1], eight_bit=True), keys[:1], tmp_path)
+        if verdict.get("rsa") != "pass":
+            wrong[path.name] = verdict
+    assert wrong == {}
+
+
+def test_mail_dkim(keys: tuple[SigningKey, SigningKey], tmp_path: Path) -> None:
+    wrong = {}
+    for path in sample(60):
+        verdict = mail_dkim(rendered(path, keys[:1], eight_bit=True), keys[:1], tmp_path)
+        if verdict.get("rsa") != "pass":
+            wrong[path.name] = verdict
+    assert wrong == {}
