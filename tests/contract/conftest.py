@@ -7,12 +7,14 @@ from typing import Protocol
 import pytest
 
 from relay.events.ports import EventStore
+from relay.inbound.ports import InboundStore
 from relay.queue.ports import LimitStore, QueueOffice, QueueStore
-from relay.reports.ports import StoryStore
+from relay.reports.ports import ReportStore
 from relay.storage.sqlite import SqliteStore
+from relay.suppression.ports import SuppressionStore
 
 
-class Store(QueueStore, QueueOffice, LimitStore, EventStore, StoryStore, Protocol):
+class Store(QueueStore, QueueOffice, LimitStore, EventStore, InboundStore, ReportStore, SuppressionStore, Protocol):
     """Everything a store is."""
 
     async def check(self) -> None: ...
@@ -27,15 +29,19 @@ NOW = 1_800_000_000.0
 
 
 @pytest.fixture(params=["sqlite"])
-def opener(request: pytest.FixtureRequest, tmp_path: Path) -> Opener:
-    async def open_sqlite(now: float) -> Store:
-        return await SqliteStore.open(tmp_path / "relay.db", now=now)
+async def opener(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Opener]:
+    opened: list[Store] = []
 
-    return {"sqlite": open_sqlite}[request.param]
+    async def open_sqlite(now: float) -> Store:
+        store = await SqliteStore.open(tmp_path / "relay.db", now=now)
+        opened.append(store)
+        return store
+
+    yield {"sqlite": open_sqlite}[request.param]
+    for store in opened:
+        await store.close()
 
 
 @pytest.fixture
-async def store(opener: Opener) -> AsyncIterator[Store]:
-    opened = await opener(NOW)
-    yield opened
-    await opened.close()
+async def store(opener: Opener) -> Store:
+    return await opener(NOW)

@@ -55,7 +55,7 @@ def test_rules_of_ones_own(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "told"),
     [
-        (("--paths", "--replies"), 2, "exclude each other"),
+        (("--paths", "--replies"), 64, "exclude each other"),
         (("--rules", "/nonexistent/rules.toml"), 66, "cannot read the rules"),
     ],
 )

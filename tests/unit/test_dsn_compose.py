@@ -44,7 +44,7 @@ def test_failed() -> None:
     assert about == {
         "Reporting-MTA": "dns; relay.test",
         "X-Relay-Queue-Id": "0000000000000A",
-        "Arrival-Date": "Thu, 01 Jan 1970 00:16:40 -0000",
+        "Arrival-Date": "Thu, 01 Jan 1970 00:16:40 +0000",
     }
     assert recipient == {
         "Final-Recipient": "rfc822; u@x.test",
@@ -52,7 +52,7 @@ def test_failed() -> None:
         "Status": "5.1.1",
         "Remote-MTA": "dns; mx.x.test",
         "Diagnostic-Code": "smtp; 550 5.1.1 no such user",
-        "Last-Attempt-Date": "Thu, 01 Jan 1970 00:25:00 -0000",
+        "Last-Attempt-Date": "Thu, 01 Jan 1970 00:25:00 +0000",
     }
     prose, _, returned = message.iter_parts()
     assert "mx.x.test[192.0.2.1]:25 said: 550 5.1.1 no such user" in prose.get_content()
@@ -84,7 +84,7 @@ def test_delayed_says_until_when_it_is_tried() -> None:
     content = composed(Action.DELAYED, ORIGINAL, fate)
     _, recipient = groups(content)
     assert (recipient["Action"], recipient["Status"]) == ("delayed", "4.0.0")
-    assert recipient["Will-Retry-Until"] == "Thu, 01 Jan 1970 00:50:00 -0000"
+    assert recipient["Will-Retry-Until"] == "Thu, 01 Jan 1970 00:50:00 +0000"
     assert not {"Remote-MTA", "Last-Attempt-Date"} & recipient.keys()
     assert "you need not send it again" in next(parsed(content).iter_parts()).get_content()
 

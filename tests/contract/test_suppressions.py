@@ -1,0 +1,117 @@
+"""What every store does with suppressions: evidence weighed, addresses found, scopes and ends respected."""
+
+from dataclasses import replace
+
+from relay.events.event import Event, Kind
+from relay.queue.entry import State
+from relay.queue.message import Settlement
+from relay.reports.ports import MessageQuery, Tally
+from relay.suppression.ports import SuppressionQuery
+from relay.suppression.suppression import Evidence, Suppression
+from tests.contract.conftest import Opener, Store
+from tests.contract.values import NOW, ROOMY, accepted, settle
+
+FULL = Suppression("u@x.test", "", "mailbox_full", "full", "552 5.2.2 full \udcff", "A", NOW)
+
+
+async def listed(store: Store, now: float = NOW) -> dict[str, Suppression]:
+    return dict(await store.suppressed(["U@X.test"], "acme.test", now))
+
+
+async def weigh(store: Store, queue_id: str, *, threshold: int = 3, late: bool = False, at: float = NOW) -> None:
+    found = replace(FULL, queue_id=queue_id, created_at=at)
+    await store.record_evidence([Event(Kind.BOUNCED, at, queue_id, 0)], [Evidence(found, threshold, late)])
+
+
+async def test_evidence_suppresses_at_once_or_at_the_threshold(store: Store) -> None:
+    await weigh(store, "A")
+    await weigh(store, "A")
+    await weigh(store, "B")
+    assert await listed(store) == {}
+    await weigh(store, "C")
+    assert (await listed(store))["u@x.test"].queue_id == "C"
+    await weigh(store, "D", threshold=1)
+    assert (await listed(store))["u@x.test"].queue_id == "C"
+
+
+async def test_a_settlement_brings_its_evidence_and_a_delivery_takes_back_what_was_counted(store: Store) -> None:
+    for queue_id, state in (("A", State.BOUNCED), ("B", State.BOUNCED), ("C", State.DELIVERED), ("D", State.BOUNCED)):
+        await store.enqueue(accepted(queue_id, "u@x.test"))
+        (claimed,) = await store.claim(NOW, ROOMY)
+        evidence = (Evidence(replace(FULL, queue_id=queue_id), 3),) if state is State.BOUNCED else ()
+        await store.apply([replace(settle(claimed, state, NOW), evidence=evidence)])
+    assert await listed(store) == {}
+    await store.apply([Settlement((), evidence=(Evidence(replace(FULL, queue_id="E"), 2),))])
+    assert set(await listed(store)) == {"u@x.test"}
+
+
+async def test_a_delivery_does_not_take_back_what_bounced_after_one(store: Store) -> None:
+    await weigh(store, "A", late=True)
+    await store.enqueue(accepted("B", "u@x.test"))
+    (claimed,) = await store.claim(NOW, ROOMY)
+    await store.apply([settle(claimed, State.DELIVERED, NOW)])
+    await weigh(store, "B", threshold=2, late=True)
+    assert set(await listed(store)) == {"u@x.test"}
+
+
+async def test_old_soft_bounces_count_no_more(store: Store) -> None:
+    await weigh(store, "A", threshold=2)
+    await weigh(store, "B", threshold=2, at=NOW + 31 * 86400)
+    assert await listed(store) == {}
+
+
+async def test_scope_and_end_are_respected(store: Store) -> None:
+    await store.suppress([replace(FULL, domain="other.test")])
+    assert await listed(store) == {}
+    await store.suppress([replace(FULL, domain="acme.test", expires_at=NOW + 10)])
+    assert set(await listed(store)) == {"u@x.test"}
+    assert await listed(store, NOW + 10) == {}
+    assert [one.domain for one in await store.unsuppress(["U@x.test"], "acme.test")] == ["acme.test"]
+    assert [one.domain for one in await store.suppressions(SuppressionQuery())] == ["other.test"]
+
+
+async def test_taking_off_forgets_what_was_counted(store: Store) -> None:
+    await weigh(store, "A")
+    await weigh(store, "B")
+    assert await store.unsuppress(["u@x.test"], "") == []
+    await weigh(store, "C")
+    assert await listed(store) == {}
+
+
+async def test_the_list_is_read_page_by_page(store: Store) -> None:
+    many = [replace(FULL, address=f"u{number}@x.test", reply="") for number in range(5)]
+    await store.suppress(many)
+    first = await store.suppressions(SuppressionQuery(limit=3))
+    rest = await store.suppressions(SuppressionQuery(limit=3, after=(first[-1].address, first[-1].domain)))
+    assert [*first, *rest] == many
+    assert await store.suppressions(SuppressionQuery(address="U3@x.test")) == [many[3]]
+    assert await store.suppressions(SuppressionQuery(reason="manual")) == []
+    found = await store.suppressed([f"u{number}@x.test" for number in range(2000)], "", NOW)
+    assert len(found) == 5
+
+
+async def test_the_list_holds_after_a_restart(opener: Opener) -> None:
+    store = await opener(NOW)
+    await store.suppress([FULL])
+    await store.close()
+    store = await opener(NOW)
+    assert (await listed(store))["u@x.test"] == replace(FULL, reply="552 5.2.2 full ?")
+    await store.close()
+
+
+async def test_reports_count_by_destination_and_read_failures_with_their_messages(store: Store) -> None:
+    await store.enqueue(accepted("A", '"odd@name"@X.test', "v@y.test"))
+    claimed = await store.claim(NOW, ROOMY)
+    for one in claimed:
+        state = State.BOUNCED if one.entries[0].number == 0 else State.DELIVERED
+        await store.apply([settle(one, state, NOW)])
+    assert sorted(await store.tallies(MessageQuery()), key=str) == [
+        Tally("x.test", "bounced", 1),
+        Tally("y.test", "delivered", 1),
+    ]
+    await store.record([Event(Kind.BOUNCED, NOW + 1, "A", 1, "", {"category": "unknown", "late": True})])
+    failures = await store.failures(MessageQuery(), (Kind.BOUNCED, Kind.COMPLAINT))
+    assert [(one.number, one.address) for one in failures] == [(1, "v@y.test"), (0, '"odd@name"@X.test')]
+    assert [one.number for one in await store.failures(MessageQuery(), (Kind.BOUNCED,), "unknown")] == [1]
+    assert await store.failures(MessageQuery(since=NOW + 5), (Kind.BOUNCED,)) == []
+    assert await store.failures(MessageQuery(domain="nobody.test"), (Kind.BOUNCED,)) == []
