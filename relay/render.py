@@ -4,7 +4,7 @@ It can be repeated after a crash with the same result, shown by `relay preview`,
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from relay.mail.headers import Field, fields, without
 from relay.rewrite.message import Plan, Rewritten, analyse, apply
@@ -80,12 +80,9 @@ def explain(stored: Stored, recipient: int, keys: Keys) -> tuple[Rendering, Rewr
     return rendering, apply(analyse(content, stored.tracking), content, keys.tokens, stored.queue_id, recipient)
 
 
-def untouched(stored: Stored, keys: Keys, reason: str) -> Rendering:
-    """Return the message as it came, without rewriting or fitting, for when rendering itself failed."""
-    rendering = Rendering(stored.reverse_path, outgoing(replace(stored, tracking=None)), {"skipped": [reason]})
-    signing = keys.dkim.get(stored.domain, ())
-    signature = sign(rendering.content, signing, int(stored.created_at)) if signing else b""
-    return replace(rendering, content=signature + rendering.content)
+def untouched(stored: Stored, recipient: int, keys: Keys, reason: str) -> Rendering:
+    """Return the message as it came, neither rewritten nor fitted nor signed, for when rendering itself failed."""
+    return Rendering(reverse_path_for(stored, recipient, keys.tokens), outgoing(stored), {"skipped": [reason]})
 
 
 def outgoing(stored: Stored) -> bytes:

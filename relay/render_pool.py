@@ -17,8 +17,11 @@ OUTSTANDING = 4
 BASE_MEMORY = 256 * 1024 * 1024
 """Octets of address space a worker needs before it has a message."""
 
+RESPAWN = 1.0
+"""Seconds between two tries to start a worker."""
+
 OnFailure = Callable[[str, str], None]
-"""Called with queue id and reason when a rendering failed."""
+"""Called with queue id ("" for none) and reason when a rendering failed."""
 
 
 class InlineRenderer:
@@ -96,7 +99,7 @@ class RenderPool:
         plain = await self._ask(Request(replace(stored, tracking=None), recipients, eight_bit))
         if not isinstance(plain, Failed):
             return [replace(one, notes={"skipped": [reason]}) for one in plain]
-        return [untouched(stored, Keys(self._keys.tokens), reason)] * len(recipients)
+        return [untouched(stored, recipient, self._keys, reason) for recipient in recipients]
 
     async def _ask(self, request: Request) -> Sequence[Rendering] | Failed:
         while True:
@@ -161,14 +164,26 @@ class RenderPool:
         worker.writer.close()
         await _end(worker.process)
         self._workers.remove(worker)
-        if not self._stopping:
-            self._workers.append(await self._spawn())
         for index, waiting in enumerate(worker.pending):
             if not waiting.done():
                 # Only the oldest was being worked on.
                 waiting.set_result(Failed("the renderer ended") if index == 0 else None)
+        if not self._stopping:
+            await self._replace()
         async with self._free:
             self._free.notify_all()
+
+    async def _replace(self) -> None:
+        """Start another worker, however long the system has no room for one."""
+        while not self._stopping:
+            try:
+                worker = await self._spawn()
+            except OSError as error:
+                self._on_failure("", f"no renderer can be started: {error}")
+                await asyncio.sleep(RESPAWN)
+            else:
+                self._workers.append(worker)
+                return
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
