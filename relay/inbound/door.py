@@ -36,10 +36,8 @@ class InboundDoor:
 
     async def accept(self, transaction: Transaction) -> Reply:
         """Take the mail in for each recipient; 250 only when what it says is durable. Raises StoreError when not."""
-        taken = [
-            await self.intake.take(transaction.content, recipient.address)
-            for recipient in transaction.envelope.recipients
-        ]
+        addresses = dict.fromkeys(one.address.lower() for one in transaction.envelope.recipients)
+        taken = [await self.intake.take(transaction.content, address) for address in addresses]
         return Reply(250, "2.0.0", f"Ok: {taken[0].kind} taken")
 
 

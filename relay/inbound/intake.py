@@ -1,5 +1,6 @@
 """What comes back, taken in: understood, joined to the message it is about, recorded, and acted on."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -20,6 +21,9 @@ from relay.reports.ports import MessageQuery, Story
 from relay.rewrite.tokens import Keyring, Token
 from relay.rewrite.tokens import Kind as TokenKind
 from relay.suppression.suppression import COMPLAINT, Evidence, Suppression
+
+_READ = 2 << 20
+"""Octets that are read of a mail: notice and fields come first, what is returned last."""
 
 _LONGEST = 2000
 """Characters kept of a diagnostic."""
@@ -71,7 +75,7 @@ class Intake:
         and recipient it reports. Taking the same mail twice records it once. Raises StoreError when nothing could be
         made durable; the mail must then be offered again.
         """
-        report = parse(content)
+        report = await asyncio.to_thread(parse, content[:_READ])
         token = token_of_address(self.keyring(), recipient) or token_in(self.keyring(), content)
         pairs = await self._subjects(report, token)
         now = self.clock()
