@@ -86,6 +86,8 @@ allow_networks = []
 secret_hash = "{secret_hash}"
 [identities."sender@app.test"]
 credentials = ["app1"]
+[identities."postmaster@app.test"]
+credentials = ["app1"]
 """
 BY_MX = """
 [resolver]
@@ -108,11 +110,20 @@ class Run:
     """A name server answers that sends every domain to the sink."""
 
 
+LITERALS = "test_05_auth_relay.py::test_private_destinations"
+"""Wants delivery by MX, and nothing at all to reach the sink: it has a run of its own."""
+
 RUNS = {
     "plain": Run(
         BASE + OPEN + UPSTREAM,
         # A kept connection carries the message that test_banner_554 wants refused; the run "tls" keeps none.
-        ("test_0[1-7]*.py", "--deselect=test_02_sink.py::test_banner_554"),
+        ("test_0[1-7]*.py", "--deselect=test_02_sink.py::test_banner_554", f"--deselect={LITERALS}"),
+    ),
+    "literals": Run(
+        BASE + OPEN + BY_MX,
+        ("test_05_auth_relay.py", "-k=test_private_destinations"),
+        {"BB_DIRECT_MX": "1", "allowed": "192.0.2.0/24"},
+        zone=True,
     ),
     "tls": Run(
         BASE + OPEN + BY_MX + "messages_per_connection = 1\n",
@@ -122,7 +133,7 @@ RUNS = {
     ),
     "auth": Run(
         BASE + SECURE + UPSTREAM,
-        ("test_03_smuggling.py", "test_04_protocol.py", "test_05_auth_relay.py"),
+        ("test_03_smuggling.py", "test_04_protocol.py", "test_05_auth_relay.py", f"--deselect={LITERALS}"),
         {"BB_TLS": "starttls", "BB_AUTH_USER": "app1", "BB_AUTH_PASS": "s3cret", "BB_UNAUTH_PORT": "{smtp}"},
     ),
     "guard": Run(
