@@ -3,7 +3,7 @@
 import sqlite3
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import aiosqlite
 
@@ -63,9 +63,13 @@ def _prepare_reader(raw: sqlite3.Connection) -> None:
 
 
 async def _connect(path: Path, mode: str) -> aiosqlite.Connection:
-    return await aiosqlite.connect(
+    connection = aiosqlite.connect(
         uri(path, mode), uri=True, isolation_level=None, timeout=_BUSY_TIMEOUT, cached_statements=_STATEMENTS
     )
+    # A program that fails must end and give up its lock, not wait for a thread nobody will stop any more.
+    thread: Any = getattr(connection, "_thread", connection)
+    thread.daemon = True
+    return await connection
 
 
 def uri(path: Path, mode: str) -> str:

@@ -10,11 +10,11 @@ import sqlite3
 from bisect import bisect_left, insort
 from collections.abc import Iterator
 
-_NEXT_LANE = (
+NEXT_LANE = (
     "SELECT lane FROM entries INDEXED BY entries_open WHERE state IN ('waiting', 'held', 'active') "
     "AND state = 'waiting' AND lane > ? ORDER BY lane LIMIT 1"
 )
-_FIRST_DUE = (
+FIRST_DUE = (
     "SELECT next_attempt_at FROM entries INDEXED BY entries_open WHERE state IN ('waiting', 'held', 'active') "
     "AND state = 'waiting' AND lane = ? ORDER BY next_attempt_at LIMIT 1"
 )
@@ -36,9 +36,9 @@ class Lanes:
             return
         self._ready, self._due = {}, {}
         lane = ""
-        while row := raw.execute(_NEXT_LANE, (lane,)).fetchone():
+        while row := raw.execute(NEXT_LANE, (lane,)).fetchone():
             lane = row[0]
-            self._due[lane] = raw.execute(_FIRST_DUE, (lane,)).fetchone()[0]
+            self._due[lane] = raw.execute(FIRST_DUE, (lane,)).fetchone()[0]
         self._later = sorted((due, lane) for lane, due in self._due.items())
         self.stale = False
 
@@ -72,7 +72,7 @@ class Lanes:
         """Return when the first entry of lanes that are not busy is due. Bounds are checked and corrected."""
         while (first := self._first(busy)) is not None:
             bound, lane = first
-            row = raw.execute(_FIRST_DUE, (lane,)).fetchone()
+            row = raw.execute(FIRST_DUE, (lane,)).fetchone()
             if row is not None and row[0] == bound:
                 return bound
             self._drop(lane)

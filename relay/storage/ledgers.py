@@ -23,8 +23,8 @@ _Place = tuple[float, Standing]
 _SWEEP = 3600.0
 _LOAD = "SELECT queue_id, number, key, at, standing FROM slots WHERE at >= ?"
 _WRITE = "INSERT OR REPLACE INTO slots (queue_id, number, key, at, standing) VALUES (?, ?, ?, ?, ?)"
-_DELETE = "DELETE FROM slots WHERE queue_id = ? AND number = ? AND key = ?"
-_DELETE_OLD = "DELETE FROM slots WHERE at < ?"
+DELETE = "DELETE FROM slots WHERE queue_id = ? AND number = ? AND key = ?"
+DELETE_OLD = "DELETE FROM slots WHERE at < ?"
 _DELETE_ORPHANS = (
     "DELETE FROM slots WHERE at > ? AND NOT EXISTS (SELECT 1 FROM entries "
     "WHERE entries.queue_id = slots.queue_id AND entries.number = slots.number)"
@@ -127,7 +127,7 @@ class Ledgers:
 
 def _load(now: float) -> Callable[[sqlite3.Connection], list[tuple[str, int, str, float, int]]]:
     def operation(raw: sqlite3.Connection) -> list[tuple[str, int, str, float, int]]:
-        raw.execute(_DELETE_OLD, (now - DAY,))
+        raw.execute(DELETE_OLD, (now - DAY,))
         raw.execute(_DELETE_ORPHANS, (now,))
         return raw.execute(_LOAD, (now - DAY,)).fetchall()
 
@@ -140,7 +140,7 @@ def _write(rows: dict[_Key, _Place | None]) -> Callable[[sqlite3.Connection], No
 
     def operation(raw: sqlite3.Connection) -> None:
         if gone:
-            raw.executemany(_DELETE, gone)
+            raw.executemany(DELETE, gone)
         if placed:
             raw.executemany(_WRITE, placed)
 
@@ -149,6 +149,6 @@ def _write(rows: dict[_Key, _Place | None]) -> Callable[[sqlite3.Connection], No
 
 def _delete_old(before: float) -> Callable[[sqlite3.Connection], None]:
     def operation(raw: sqlite3.Connection) -> None:
-        raw.execute(_DELETE_OLD, (before,))
+        raw.execute(DELETE_OLD, (before,))
 
     return operation

@@ -13,9 +13,11 @@ from relay.queue.message import Message
 from relay.queue.ports import Change, EntryQuery
 from relay.storage import codec
 from relay.storage.lanes import Lanes
-from relay.storage.queries import OPEN, entries, entries_statement
+from relay.storage.queries import OPEN, EntryKey, entry_at
 from relay.storage.rows import label_rows
 from relay.storage.transactions import update
+
+_CHANGEABLE = (State.WAITING, State.HELD)
 
 PURGE_BATCH = 200
 """Messages forgotten in one transaction; others are written in between."""
@@ -29,25 +31,33 @@ OLD_EVENTS = f"SELECT id, at, queue_id FROM events WHERE id > ? ORDER BY id LIMI
 
 _DELETE_LABEL = "DELETE FROM labels WHERE name = ? AND value = ? AND queue_id = ?"
 _DELETE_ORPHAN = "DELETE FROM events WHERE id = ? AND NOT EXISTS (SELECT 1 FROM messages WHERE queue_id = ?)"
-_DELETES = tuple(
+DELETES = tuple(
     f"DELETE FROM {table} WHERE queue_id = ?"  # noqa: S608  names of the schema
     for table in ("events", "entries", "contents", "messages")
 )
 
 
+def changeable(query: EntryQuery) -> EntryQuery | None:
+    """Return the query for those of its entries that may be changed, None when it asks for others only."""
+    states = tuple(state for state in _CHANGEABLE if not query.states or state in query.states)
+    return replace(query, states=states) if states else None
+
+
 def change(
-    lanes: Lanes, query: EntryQuery, rule: Change
+    lanes: Lanes, keys: Sequence[EntryKey], query: EntryQuery, rule: Change
 ) -> Callable[[sqlite3.Connection], Sequence[tuple[Message, Entry]]]:
-    """Apply the rule to the entries of the query that wait or are held; return those it changed, as they are now."""
-    allowed = tuple(state for state in (State.WAITING, State.HELD) if not query.states or state in query.states)
-    statement = entries_statement(replace(query, states=allowed))
+    """Apply the rule to the entries with these keys; return those it changed, as they are now.
+
+    The keys were found before the transaction, for that may take long: what has moved since is left alone.
+    """
 
     def operation(raw: sqlite3.Connection) -> Sequence[tuple[Message, Entry]]:
-        if not allowed:
-            return []
         changed: list[tuple[Message, Entry]] = []
         events: list[Event] = []
-        for message, entry in entries(raw, statement):
+        for found in filter(None, (entry_at(raw, key) for key in keys)):
+            message, entry = found
+            if entry.state not in query.states or query.lane not in ("", entry.lane):
+                continue
             answer = rule(message, entry)
             if answer is not None:
                 changed.append((message, answer[0]))
@@ -71,7 +81,7 @@ def purge_messages(
         for queue_id, _, tags, metadata in rows:
             labels = label_rows(queue_id, codec.decode_list(tags), codec.decode_strings(metadata))
             raw.executemany(_DELETE_LABEL, labels)
-            for statement in _DELETES:
+            for statement in DELETES:
                 raw.execute(statement, (queue_id,))
         return len(rows), (rows[-1][1], rows[-1][0]) if rows else after
 

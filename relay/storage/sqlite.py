@@ -145,12 +145,15 @@ class SqliteStore:
 
     async def entries(self, query: EntryQuery) -> Sequence[tuple[Message, Entry]]:
         """Return the entries that match, in order of queue id and number. `domain` is the sending domain."""
-        statement = queries.entries_statement(query)
-        return await self._read(lambda raw: queries.entries(raw, statement))
+        return await self._read(queries.entries(query))
 
     async def change(self, query: EntryQuery, change: Change) -> Sequence[tuple[Message, Entry]]:
         """Apply the change to every entry that matches and is neither leased nor final, in one transaction."""
-        return await self._write(office.change(self._lanes, query, change))
+        changing = office.changeable(query)
+        if changing is None:
+            return ()
+        keys = await self._read(queries.find(changing))
+        return await self._write(office.change(self._lanes, keys, changing, change))
 
     async def content(self, queue_id: str) -> bytes | None:
         """Return the stored content, None when it was dropped or never was."""
@@ -172,6 +175,7 @@ class SqliteStore:
         event: int | None = -1
         while event is not None:
             event = await self._write(office.purge_events(before, event))
+        await self._write(suppressions.forget_before(before))
         return purged
 
     # What limits need.

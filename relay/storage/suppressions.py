@@ -73,6 +73,15 @@ def take_off(addresses: Sequence[str], domain: str) -> Callable[[sqlite3.Connect
     return operation
 
 
+def forget_before(before: float) -> Callable[[sqlite3.Connection], None]:
+    """Forget soft bounces from before that time."""
+
+    def operation(raw: sqlite3.Connection) -> None:
+        raw.execute("DELETE FROM soft_bounces WHERE at < ?", (before,))
+
+    return operation
+
+
 def find(query: SuppressionQuery) -> Callable[[sqlite3.Connection], list[Suppression]]:
     """Return the suppressions that match, in order of address and domain."""
     parts, values = ["(address, domain) > (?, ?)"], [*query.after]

@@ -142,7 +142,7 @@ async def test_operators_cancel_what_is_not_leased(store: Store) -> None:
     await store.enqueue(accepted("B", "x@a.test"))
     changed = await store.change(EntryQuery(states=(State.WAITING, State.ACTIVE, State.HELD)), delete(NOW))
     assert [one.queue_id for _, one in changed] == ["B"]
-    assert await store.change(EntryQuery(states=(State.ACTIVE,)), delete(NOW)) == []
+    assert not await store.change(EntryQuery(states=(State.ACTIVE,)), delete(NOW))
     assert await store.content("B") is None
     assert await store.next_due([]) is None
     [story] = await store.stories(MessageQuery(queue_id="B"))

@@ -60,6 +60,13 @@ async def test_old_soft_bounces_count_no_more(store: Store) -> None:
     assert await listed(store) == {}
 
 
+async def test_housekeeping_forgets_soft_bounces_with_their_messages(store: Store) -> None:
+    await weigh(store, "A", threshold=2)
+    await store.purge(NOW + 1)
+    await weigh(store, "B", threshold=2, at=NOW + 2)
+    assert await listed(store) == {}
+
+
 async def test_scope_and_end_are_respected(store: Store) -> None:
     await store.suppress([replace(FULL, domain="other.test")])
     assert await listed(store) == {}

@@ -1,0 +1,90 @@
+"""No statement of the hot path may read more rows than it needs: asked of SQLite's query planner."""
+
+import sqlite3
+from collections.abc import Iterator
+
+import pytest
+
+from relay.queue.entry import State
+from relay.queue.ports import EntryQuery
+from relay.reports.ports import MessageQuery
+from relay.storage import claims, lanes, ledgers, office, queries, rows, schema, transactions
+
+
+@pytest.fixture(scope="module")
+def database() -> Iterator[sqlite3.Connection]:
+    raw = sqlite3.connect(":memory:", isolation_level=None)
+    for sql in schema.migrations().values():
+        raw.executescript(sql)
+    yield raw
+    raw.close()
+
+
+def plan(raw: sqlite3.Connection, sql: str) -> list[str]:
+    """The steps of the plan; parameters are left NULL."""
+    places = 1 if "?1" in sql else sql.count("?")
+    return [row[3] for row in raw.execute(f"EXPLAIN QUERY PLAN {sql}", [None] * places)]
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        claims.DUE,
+        claims.CONTENT,
+        claims.LEASE,
+        claims.RELEASE,
+        claims.VOID,
+        lanes.NEXT_LANE,
+        lanes.FIRST_DUE,
+        rows.UPDATE_ENTRY,
+        transactions.DROP_CONTENT,
+        transactions.FIND_RECIPIENT,
+        queries.ENTRY_AT,
+        queries.ENTRIES_OF,
+        queries.EVENTS_OF,
+        queries.CONTENT_OF,
+        office.OLD_MESSAGES,
+        office.OLD_EVENTS,
+        *office.DELETES,
+        ledgers.DELETE,
+        ledgers.DELETE_OLD,
+    ],
+)
+def test_seeks_and_does_not_scan(database: sqlite3.Connection, sql: str) -> None:
+    steps = plan(database, sql)
+    assert steps
+    assert not [step for step in steps if step.startswith("SCAN") and "CONSTANT ROW" not in step], steps
+
+
+@pytest.mark.parametrize("sql", [claims.DUE, lanes.FIRST_DUE, lanes.NEXT_LANE, office.OLD_MESSAGES, office.OLD_EVENTS])
+def test_comes_in_order_without_sorting(database: sqlite3.Connection, sql: str) -> None:
+    assert not [step for step in plan(database, sql) if "TEMP B-TREE" in step]
+
+
+def test_a_lane_is_read_from_the_index_of_open_entries(database: sqlite3.Connection) -> None:
+    assert plan(database, claims.DUE) == ["SEARCH entries USING INDEX entries_open (state=? AND lane=?)"]
+
+
+def test_depth_reads_the_index_of_open_entries_only(database: sqlite3.Connection) -> None:
+    assert plan(database, queries.DEPTH)[0] == "SEARCH entries USING COVERING INDEX entries_open (state=?)"
+
+
+def test_operators_find_entries_of_a_lane_in_the_index_alone(database: sqlite3.Connection) -> None:
+    sql, _ = queries.keys_statement(EntryQuery(lane="mx:a.test", states=(State.WAITING, State.HELD)))
+    assert "SEARCH entries USING COVERING INDEX entries_open (state=? AND lane=?)" in plan(database, sql)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        MessageQuery(queue_id="A"),
+        MessageQuery(message_id="<a@b>"),
+        MessageQuery(recipient="a@b.test"),
+        MessageQuery(tags=("t",)),
+        MessageQuery(metadata={"invoice": "1"}),
+        MessageQuery(since=1.0, domain="acme.test"),
+    ],
+)
+def test_messages_are_found_by_an_index(database: sqlite3.Connection, query: MessageQuery) -> None:
+    sql, _ = queries.messages_statement(query)
+    assert not [step for step in plan(database, sql) if step.startswith("SCAN")]
