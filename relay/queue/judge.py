@@ -15,6 +15,8 @@ SLOW_WAIT = 900.0
 
 _ONCE_MORE = frozenset({"retry-once", "retry-plain"})
 
+_SLOWING = frozenset({"slow-down", "pause", "pause-provider"})
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
@@ -40,7 +42,7 @@ class Judge:
         The category's action may keep what got a 5yz and give up on a 4yz. It does so on the word of another server
         only; what the relay itself found out is as final as the outcome says. An uncertain outcome is tried again.
         """
-        meaning = classify(self.rules, str(outcome.reply), outcome.reply.code, outcome.reply.status)
+        meaning = self._meaning(outcome)
         permanent = isinstance(outcome, Refused)
         about = meaning.about
         action = about.on_permanent if permanent else about.on_temporary
@@ -52,6 +54,13 @@ class Judge:
             return Verdict(meaning, action)
         once = action == "retry-once" or (permanent and action in _ONCE_MORE)
         return Verdict(meaning, "bounce" if once and attempts > 1 else "retry", at_least)
+
+    def slows(self, outcome: Deferred | Refused) -> bool:
+        """Tell whether another server's reply asks to slow down, or distrusts the whole of what comes from here."""
+        return bool(outcome.remote) and self._meaning(outcome).about.lane in _SLOWING
+
+    def _meaning(self, outcome: Deferred | Refused) -> Classification:
+        return classify(self.rules, str(outcome.reply), outcome.reply.code, outcome.reply.status)
 
     def evidence(
         self, meaning: Classification, suppression: Suppression, *, permanent: bool, late: bool = False

@@ -47,6 +47,11 @@ class Lanes:
         lane.width = min(lane.width + 1, self.widest)
         lane.failure, lane.down_until = None, 0.0
 
+    def slow_down(self, name: str) -> None:
+        """Halve the lane's width: the other side finds us too fast, or does not trust us."""
+        lane = self.lanes.setdefault(name, Lane())
+        lane.width = max(1, lane.width // 2)
+
     def failed(self, name: str, failure: Deferred, until: float) -> None:
         """Narrow the lane to one, and let its failure answer until that time."""
         lane = self.lanes.setdefault(name, Lane())

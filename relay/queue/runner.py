@@ -244,6 +244,8 @@ class Runner:
         if down is not None:
             rest = min(self._tools.settings().queue.retry[0] / 2, LONGEST_LANE_REST)
             self._lanes.failed(lane, down, self._tools.clock() + rest)
+        elif any(self._tools.judge().slows(one) for one in outcomes if not isinstance(one, Delivered)):
+            self._lanes.slow_down(lane)
         elif any(isinstance(one, Delivered | Refused) for one in outcomes):
             self._lanes.succeeded(lane)
 

@@ -9,6 +9,7 @@ from relay.dsn.taxonomy import TAXONOMY
 from relay.mail.reply import Reply, parse_reply
 from relay.queue.entry import State
 from relay.queue.judge import LONGEST_WAIT, SLOW_WAIT, Judge
+from relay.queue.lanes import Lanes
 from relay.queue.outcome import Deferred, Outcome, Refused
 from relay.rulebook import read_rules
 from relay.suppression.suppression import Evidence, Suppression
@@ -62,6 +63,26 @@ def test_retry_once_gives_up_the_second_time() -> None:
 )
 def test_waits(text: str, at_least: float) -> None:
     assert JUDGE.verdict(outcome(text), 1).at_least == at_least
+
+
+@pytest.mark.parametrize(
+    ("text", "slows"),
+    [
+        ("450 4.7.1 Too many messages, slow down", True),
+        ("554 5.7.1 Client host [192.0.2.9] blocked using zen.spamhaus.org", True),
+        ("550 5.1.1 User unknown", False),
+        ("452 4.2.2 Mailbox full", False),
+    ],
+)
+def test_a_lane_slows_down_when_the_other_side_asks_or_distrusts_us(text: str, slows: bool) -> None:
+    assert JUDGE.slows(outcome(text)) is slows
+    lanes = Lanes(widest=20)
+    lanes.start("mx:x.test", 1)
+    lanes.slow_down("mx:x.test")
+    lanes.slow_down("mx:x.test")
+    assert lanes.room(0.0)["mx:x.test"] == 0
+    lanes.succeeded("mx:x.test")
+    assert lanes.room(0.0)["mx:x.test"] == 1
 
 
 def test_what_the_relay_found_out_itself_is_as_final_as_it_says() -> None:
