@@ -6,6 +6,7 @@ import socket
 import sys
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from relay.render import Keys, Rendering, Stored, render, untouched
@@ -115,7 +116,7 @@ class RenderPool:
         try:
             return await asyncio.wait_for(asyncio.shield(answer), self._timeout * len(worker.pending))
         except TimeoutError:
-            worker.process.kill()
+            _kill(worker.process)
             return Failed(f"no answer within {self._timeout:g} s")
         finally:
             async with self._free:
@@ -186,10 +187,16 @@ class RenderPool:
                 return
 
 
+def _kill(process: asyncio.subprocess.Process) -> None:
+    """Kill the process, which may have ended by itself in the meantime."""
+    with suppress(ProcessLookupError):
+        process.kill()
+
+
 async def _end(process: asyncio.subprocess.Process) -> None:
     """Wait for the process, and kill it when it does not end by itself."""
     try:
         await asyncio.wait_for(process.wait(), 2)
     except TimeoutError:
-        process.kill()
+        _kill(process)
         await process.wait()

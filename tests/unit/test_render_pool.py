@@ -8,6 +8,9 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
+from relay import render_pool
 from relay.mail.queue_id import queue_id
 from relay.render import Keys, Rendering, Stored, render
 from relay.render_pool import OUTSTANDING, InlineRenderer, RenderPool
@@ -23,7 +26,7 @@ CONTENT = (
     b'<html><body><a href="https://shop.test/">x</a></body></html>\r\n'
 )
 STORED = Stored(queue_id(1_700_000_000.0, 1), 1_700_000_000.0, "app@acme.test", CONTENT, b"", "acme.test", TRACKING)
-BLOAT = replace(STORED, content=CONTENT + b"<p>x</p>\r\n" * 9_000_000)
+BLOAT = replace(STORED, content=CONTENT + b"<p>x</p>\r\n" * 7_000_000)
 
 
 class Pool(RenderPool):
@@ -128,7 +131,8 @@ async def test_a_worker_that_hangs_is_ended() -> None:
         assert again == render(STORED, [0], KEYS, eight_bit=True)[0]
 
 
-async def test_a_message_that_needs_too_much_memory_goes_out_untouched() -> None:
+async def test_a_message_that_needs_too_much_memory_goes_out_untouched(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(render_pool, "BASE_MEMORY", 160 << 20)
     async with pool(max_memory=1 << 20) as started:
         (rendering,) = await started.render(BLOAT, [3], eight_bit=True)
         assert rendering.content == BLOAT.content
