@@ -17,6 +17,9 @@ from relay.reports.forms import listing_form, story_form
 from relay.reports.ports import MessageQuery, ReportStore, Story, StoryStore
 from relay.suppression.ports import SuppressionStore
 
+MOST = 10_000
+"""Entries of one answer."""
+
 LARGEST_BODY = 16 << 20
 """Octets of a request."""
 
@@ -131,7 +134,12 @@ def _entry_query(query: Mapping[str, str]) -> EntryQuery:
     unknown = set(query) - {"queue_id", "recipient", "lane", "domain", "identity", "state", "limit", "after"}
     if unknown:
         raise web.HTTPBadRequest(text=f"unknown parameter {', '.join(sorted(unknown))}")
-    after, _, number = query.get("after", "/-1").partition("/")
+    after, _, number = query.get("after", "/-1").rpartition("/")
+    limit = query.get("limit", "1000")
+    if not (limit.isascii() and limit.isdigit() and 0 < int(limit) <= MOST):
+        raise web.HTTPBadRequest(text=f"limit must be a number from 1 to {MOST}")
+    if not number.lstrip("-").isdecimal():
+        raise web.HTTPBadRequest(text="after must be QUEUE-ID/NUMBER")
     try:
         wanted = tuple(State(word) for word in query.get("state", "waiting,held,active").split(",") if word)
         return EntryQuery(
@@ -142,7 +150,7 @@ def _entry_query(query: Mapping[str, str]) -> EntryQuery:
             identity=query.get("identity", ""),
             states=wanted,
             after=(after, int(number)),
-            limit=min(int(query.get("limit", "1000")), 10_000),
+            limit=int(limit),
         )
     except ValueError as error:
         raise web.HTTPBadRequest(text=str(error)) from None

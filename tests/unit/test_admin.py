@@ -1,0 +1,218 @@
+"""The admin API over its Unix socket, with a real store behind it."""
+
+import stat
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from relay.admin.api import Desk, application
+from relay.admin.server import AdminServer, metrics_application
+from relay.events.event import Event, Kind
+from relay.limits.window import Window
+from relay.mail.queue_id import queue_id
+from relay.queue.entry import Entry
+from relay.queue.message import Accepted, Message, Policy
+from relay.queue.ports import Slot
+from relay.storage.sqlite import SqliteStore
+
+NOW = 1_700_000_000.0
+FIRST, SECOND = queue_id(NOW, 1), queue_id(NOW, 2)
+CONTENT = b"From: app@acme.test\r\nSubject: gr\xfc\xdfe\r\n\r\nsecret body\r\n"
+
+
+class Office:
+    """A desk's server and a client of it."""
+
+    def __init__(self, store: SqliteStore, socket: Path) -> None:
+        self.store = store
+        self.socket = socket
+        self.published: list[Event] = []
+        self.wakes = 0
+        self.reloaded: Mapping[str, object] = {"changed": ["domains"], "restart_needed": []}
+        self.server = AdminServer(
+            application(
+                Desk(
+                    office=store,
+                    stories=store,
+                    suppressions=store,
+                    reports=store,
+                    limits=store,
+                    clock=lambda: NOW + 10,
+                    publish=self.published.extend,
+                    wake=self.wake,
+                    reload=self.reload,
+                    status=self.status,
+                    metrics=lambda: b"relay_up 1\n",
+                )
+            )
+        )
+
+    def wake(self) -> None:
+        self.wakes += 1
+
+    async def reload(self) -> Mapping[str, object]:
+        return self.reloaded
+
+    async def status(self) -> Mapping[str, object]:
+        return {"version": "1", "healthy": True, "queue": {}}
+
+    async def ask(self, method: str, path: str) -> tuple[int, Any]:
+        connector = aiohttp.UnixConnector(str(self.socket))
+        async with (
+            aiohttp.ClientSession(connector=connector) as client,
+            client.request(method, f"http://relay{path}") as answer,
+        ):
+            is_json = answer.content_type == "application/json"
+            return answer.status, await answer.json() if is_json else await answer.text()
+
+
+@pytest.fixture
+async def office(tmp_path: Path) -> AsyncIterator[Office]:
+    store = await SqliteStore.open(tmp_path / "relay.db", now=NOW)
+    for number, (name, recipients) in enumerate(((FIRST, ("a@x.test", "b@y.test")), (SECOND, ("a@x.test",)))):
+        message = Message(
+            name,
+            NOW + number,
+            "app@acme.test",
+            Policy(domain="acme.test", identity="app@acme.test"),
+            message_id=f"<{number}@acme.test>",
+            header_from="app@acme.test",
+        )
+        entries = tuple(
+            Entry(name, index, address, f"mx:{address.partition('@')[2]}", NOW, NOW + 1e6, NOW + 3600)
+            for index, address in enumerate(recipients)
+        )
+        created = tuple(Event(Kind.CREATED, NOW, name, one.number, one.recipient) for one in entries)
+        await store.enqueue(Accepted(message, CONTENT, entries, created))
+    opened = Office(store, tmp_path / "admin.sock")
+    await opened.server.start_unix(opened.socket)
+    yield opened
+    await opened.server.stop()
+    await store.close()
+
+
+async def listed(office: Office, path: str) -> list[tuple[str, str, str]]:
+    status, answer = await office.ask("GET", path)
+    assert status == 200, answer
+    return [(one["queue_id"], one["recipient"], one["state"]) for one in answer["entries"]]
+
+
+async def test_only_the_relays_user_may_open_the_socket(office: Office) -> None:
+    assert stat.S_IMODE(office.socket.stat().st_mode) == 0o600
+
+
+async def test_a_socket_a_dead_process_left_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "admin.sock").write_bytes(b"")
+    server = AdminServer(metrics_application(lambda: b"relay_up 1\n"))
+    await server.start_unix(tmp_path / "admin.sock")
+    assert stat.S_ISSOCK((tmp_path / "admin.sock").stat().st_mode)
+    await server.stop()
+
+
+async def test_the_queue_is_listed_and_filtered(office: Office) -> None:
+    everything = [(FIRST, "a@x.test", "waiting"), (FIRST, "b@y.test", "waiting"), (SECOND, "a@x.test", "waiting")]
+    assert await listed(office, "/queue") == everything
+    assert await listed(office, f"/queue?queue_id={SECOND.lower()}") == everything[2:]
+    assert await listed(office, "/queue?recipient=A@X.test") == [everything[0], everything[2]]
+    assert await listed(office, "/queue?lane=mx:y.test") == everything[1:2]
+    assert await listed(office, "/queue?domain=other.test") == []
+    assert await listed(office, "/queue?identity=app@acme.test&limit=1") == everything[:1]
+    assert await listed(office, f"/queue?after={FIRST}/0") == everything[1:]
+    assert await listed(office, "/queue?state=held,delivered") == []
+
+
+@pytest.mark.parametrize(
+    ("query", "told"),
+    [
+        ("colour=red", "unknown parameter colour"),
+        ("state=lost", "'lost' is not a valid State"),
+        ("limit=many", "limit must be a number from 1 to 10000"),
+        ("limit=-1", "limit must be a number from 1 to 10000"),
+        ("limit=0", "limit must be a number from 1 to 10000"),
+        (f"after={FIRST}/x", "after must be QUEUE-ID/NUMBER"),
+    ],
+)
+async def test_a_query_that_means_nothing_is_told(office: Office, query: str, told: str) -> None:
+    assert await office.ask("GET", f"/queue?{query}") == (400, told)
+    assert (await office.ask("POST", f"/queue/delete?{query}"))[0] == 400
+    assert len(await listed(office, "/queue")) == 3
+
+
+async def test_hold_and_release(office: Office) -> None:
+    status, answer = await office.ask("POST", f"/queue/hold?queue_id={FIRST}")
+    assert (status, [one["state"] for one in answer["entries"]]) == (200, ["held", "held"])
+    assert [state for *_, state in await listed(office, "/queue")] == ["held", "held", "waiting"]
+    _, answer = await office.ask("POST", "/queue/release?recipient=b@y.test")
+    assert [(one["recipient"], one["next_attempt_at"]) for one in answer["entries"]] == [
+        ("b@y.test", "2023-11-14T22:13:30.000Z")
+    ]
+    assert office.wakes == 2
+
+
+async def test_flush(office: Office) -> None:
+    _, answer = await office.ask("POST", "/queue/flush?lane=mx:x.test")
+    assert [one["next_attempt_at"] for one in answer["entries"]] == ["2023-11-14T22:13:30.000Z"] * 2
+
+
+async def test_delete_is_told_in_the_story_and_gives_the_places_back(office: Office) -> None:
+    slots = [Slot(name, 0, {"identity:app@acme.test": (Window(1, 3600.0),)}) for name in (FIRST, SECOND, "later")]
+    assert list(await office.store.reserve(slots[:1], [NOW])) == [NOW]
+    _, answer = await office.ask("POST", f"/queue/delete?queue_id={FIRST}")
+    assert [one["status"] for one in answer["entries"]] == ["dropped", "dropped"]
+    assert list(await office.store.reserve(slots[1:2], [NOW])) == [NOW]
+    _, answer = await office.ask("GET", f"/trace/{FIRST}")
+    (story,) = answer["stories"]
+    assert [event["event"] for event in story["events"]] == ["created", "created", "dropped", "dropped"]
+    assert story["recipients"][0]["reason"] == "cancelled by the operator"
+
+
+async def test_one_message(office: Office) -> None:
+    status, answer = await office.ask("GET", f"/queue/{FIRST}")
+    assert status == 200
+    assert answer["queue_id"] == FIRST
+    assert answer["header"] == "From: app@acme.test\r\nSubject: gr\N{REPLACEMENT CHARACTER}\N{REPLACEMENT CHARACTER}e"
+    assert [one["recipient"] for one in answer["recipients"]] == ["a@x.test", "b@y.test"]
+    assert await office.ask("GET", "/queue/NOTHING") == (404, "there is no message NOTHING")
+
+
+@pytest.mark.parametrize(
+    ("key", "found"),
+    [
+        (FIRST, [FIRST]),
+        (FIRST.lower(), [FIRST]),
+        ("<1@acme.test>", [SECOND]),
+        ("a@x.test", [SECOND, FIRST]),
+        ("B@Y.TEST", [FIRST]),
+        ("nobody@x.test", []),
+        ("a%2Fb@x.test", []),
+    ],
+)
+async def test_trace_finds_by_queue_id_message_id_or_recipient(office: Office, key: str, found: list[str]) -> None:
+    status, answer = await office.ask("GET", f"/trace/{key}")
+    assert (status, [one["queue_id"] for one in answer["stories"]]) == (200, found)
+
+
+async def test_reload(office: Office) -> None:
+    assert await office.ask("POST", "/reload") == (200, office.reloaded)
+    office.reloaded = {"faults": ["relay.toml:1: nonsense"]}
+    assert await office.ask("POST", "/reload") == (409, office.reloaded)
+    assert (await office.ask("GET", "/reload"))[0] == 405
+
+
+async def test_status_and_metrics(office: Office) -> None:
+    assert await office.ask("GET", "/status") == (200, {"version": "1", "healthy": True, "queue": {}})
+    assert await office.ask("GET", "/metrics") == (200, "relay_up 1\n")
+
+
+async def test_the_metrics_listener_answers_nothing_else(tmp_path: Path) -> None:
+    server = AdminServer(metrics_application(lambda: b"relay_up 1\n"))
+    await server.start_unix(tmp_path / "metrics.sock")
+    connector = aiohttp.UnixConnector(str(tmp_path / "metrics.sock"))
+    async with aiohttp.ClientSession(connector=connector) as client:
+        for path, status in (("/metrics", 200), ("/queue", 404), ("/reload", 404)):
+            async with client.get(f"http://relay{path}") as answer:
+                assert answer.status == status
+    await server.stop()

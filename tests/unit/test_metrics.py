@@ -1,0 +1,63 @@
+"""Metrics: what is counted, and that a state that emptied shows no stale number."""
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from relay.metrics import Metrics
+
+
+def samples(metrics: Metrics) -> dict[tuple[str, str], float]:
+    """All samples by name and the value of their label."""
+    text = metrics.exposition().decode()
+    return {
+        (sample.name, ",".join(sample.labels.values())): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def test_events_are_counted_by_kind() -> None:
+    metrics = Metrics()
+    metrics.count("created", None)
+    metrics.count("created", None)
+    metrics.count("delivered", 0.7)
+    found = samples(metrics)
+    assert found["relay_events_total", "created"] == 2
+    assert found["relay_events_total", "delivered"] == 1
+
+
+def test_the_delay_of_a_delivery() -> None:
+    metrics = Metrics()
+    metrics.count("delivered", 0.7)
+    metrics.count("delivered", 100000.0)
+    metrics.count("open", None)
+    found = samples(metrics)
+    assert found["relay_delivery_delay_seconds_count", ""] == 2
+    assert found["relay_delivery_delay_seconds_bucket", "0.5"] == 0
+    assert found["relay_delivery_delay_seconds_bucket", "1.0"] == 1
+    assert found["relay_delivery_delay_seconds_bucket", "259200.0"] == 2
+
+
+def test_the_depth_is_the_last_that_was_set() -> None:
+    metrics = Metrics()
+    metrics.set_depth({"waiting": 7, "held": 1})
+    assert samples(metrics)["relay_queue_entries", "waiting"] == 7
+    metrics.set_depth({"held": 2})
+    depth = {label: value for (name, label), value in samples(metrics).items() if name == "relay_queue_entries"}
+    assert depth == {"held": 2}
+
+
+def test_refusals_failures_and_trouble() -> None:
+    metrics = Metrics()
+    metrics.refused.labels("550").inc()
+    metrics.render_failures.inc()
+    metrics.store_trouble.set(1)
+    found = samples(metrics)
+    assert found["relay_refused_total", "550"] == 1
+    assert found["relay_render_failures_total", ""] == 1
+    assert found["relay_store_trouble", ""] == 1
+
+
+def test_two_relays_in_one_process_count_apart() -> None:
+    first, second = Metrics(), Metrics()
+    first.count("created", None)
+    assert ("relay_events_total", "created") not in samples(second)
