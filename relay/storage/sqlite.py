@@ -15,8 +15,8 @@ from relay.queue.entry import Entry, State
 from relay.queue.message import Accepted, Claimed, Message, Settlement
 from relay.queue.ports import Change, EntryQuery, LaneRoom, Slot, StoreError
 from relay.reports.ports import Failure, MessageQuery, Story, Tally
-from relay.storage import claims, office, queries, reports, schema, suppressions, transactions
-from relay.storage.connection import connect_reader, connect_writer, in_thread
+from relay.storage import claims, office, opening, queries, reports, suppressions, transactions
+from relay.storage.connection import connect_writer, in_thread
 from relay.storage.errors import store_error
 from relay.storage.lanes import Lanes
 from relay.storage.ledgers import Ledgers
@@ -60,10 +60,10 @@ class SqliteStore:
         SchemaError or DamagedError, all StoreErrors that say what to do.
         """
         if read_only:
-            return cls(path, await _open_reader(path))
-        lock = await asyncio.to_thread(_prepare, path)
+            return cls(path, await opening.read(path))
+        lock = await asyncio.to_thread(opening.take, path)
         try:
-            store = cls(path, await _open_reader(path))
+            store = cls(path, await opening.read(path))
         except BaseException:
             lock.release()
             raise
@@ -261,33 +261,6 @@ class SqliteStore:
             return await in_thread(self._reader, operation)
         except sqlite3.Error as error:
             raise store_error(error, self.path) from error
-
-
-def _prepare(path: Path) -> StoreLock:
-    lock = StoreLock(path)
-    try:
-        schema.prepare(path, existed=lock.marked)
-        if not lock.marked:
-            lock.mark()
-    except BaseException:
-        lock.release()
-        raise
-    return lock
-
-
-async def _open_reader(path: Path) -> aiosqlite.Connection:
-    try:
-        await asyncio.to_thread(schema.check_header, path)
-        reader = await connect_reader(path)
-    except (OSError, sqlite3.Error) as error:
-        raise StoreError(f"{path}: {error}") from error
-    try:
-        newest = max(schema.migrations())
-        await in_thread(reader, lambda raw: schema.check_version(raw, path, newest))
-    except BaseException:
-        await reader.close()
-        raise
-    return reader
 
 
 def _checked(space: Space, size: int, operation: Operation[T]) -> Operation[T]:
