@@ -94,25 +94,32 @@ def claim(lanes: Lanes, now: float, room: LaneRoom, boot: str) -> Callable[[sqli
 
     def operation(raw: sqlite3.Connection) -> Sequence[Claimed]:
         lanes.refresh(raw)
-        places = ((lane, room.lanes.get(lane, room.per_lane)) for lane in lanes.ready(now))
-        free = dict(islice(((lane, count) for lane, count in places if count > 0), max(room.entries, 0)))
         taking = _Claim(raw, now, room, boot)
-        while free and taking.has_room():
-            share = max(1, taking.entries_left // len(free))
-            for lane in list(free):
-                allowed = min(share, free[lane], taking.entries_left)
-                taken, next_due = taking.take(lane, allowed)
-                if not taking.has_room() and taken < allowed:
-                    break  # Its next message did not fit: the lane keeps its turn.
-                lanes.served(lane, next_due, now)
-                free[lane] -= taken
-                if taken < allowed or not free[lane]:
-                    del free[lane]
-                if not taking.has_room():
-                    break
+        places = ((lane, room.lanes.get(lane, room.per_lane)) for lane in lanes.ready(now))
+        open_lanes = ((lane, free) for lane, free in places if free > 0)
+        # A lane may turn out to have nothing due after all; then those behind it get its share.
+        while taking.has_room() and (free := dict(islice(open_lanes, taking.entries_left))):
+            _share_out(taking, lanes, free)
         return taking.claimed
 
     return operation
+
+
+def _share_out(taking: _Claim, lanes: Lanes, free: dict[str, int]) -> None:
+    """Take from these lanes, round after round, until all is taken that is due and has room."""
+    while free:
+        share = max(1, taking.entries_left // len(free))
+        for lane in list(free):
+            allowed = min(share, free[lane], taking.entries_left)
+            taken, next_due = taking.take(lane, allowed)
+            if not taking.has_room() and taken < allowed:
+                return  # Its next message did not fit: the lane keeps its turn.
+            lanes.served(lane, next_due, taking.now)
+            free[lane] -= taken
+            if taken < allowed or not free[lane]:
+                del free[lane]
+            if not taking.has_room():
+                return
 
 
 def _by_message(rows: Iterable[Row]) -> Iterable[tuple[str, list[Row]]]:

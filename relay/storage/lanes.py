@@ -8,7 +8,6 @@ Used in the thread of the writing connection only.
 
 import sqlite3
 from bisect import bisect_left, insort
-from collections.abc import Iterator
 
 NEXT_LANE = (
     "SELECT lane FROM entries INDEXED BY entries_open WHERE state IN ('waiting', 'held', 'active') "
@@ -49,14 +48,14 @@ class Lanes:
         elif (known := self._due.get(lane)) is None or due < known:
             self._put(lane, due)
 
-    def ready(self, now: float) -> Iterator[str]:
-        """Yield the lanes that may be due, whose turn it is first. Not to be changed meanwhile."""
+    def ready(self, now: float) -> list[str]:
+        """Return the lanes that may be due, whose turn it is first."""
         end = bisect_left(self._later, (now, "\U0010ffff"))
         for due, lane in self._later[:end]:
             self._ready[lane] = due
             del self._due[lane]
         del self._later[:end]
-        return iter(self._ready)
+        return list(self._ready)
 
     def served(self, lane: str, due: float | None, now: float) -> None:
         """End the lane's turn. `due` is when its next entry is due, None when none waits."""

@@ -8,6 +8,7 @@ import pytest
 from relay.events.event import Event, Kind
 from relay.queue.entry import State, StateError
 from relay.queue.message import Accepted, Claimed, Settlement
+from relay.queue.office import hold
 from relay.queue.ports import EntryQuery, LaneRoom, StoreError
 from relay.reports.ports import MessageQuery
 from tests.contract.conftest import Opener, Store
@@ -129,6 +130,13 @@ async def test_no_lane_starves_another(store: Store) -> None:
     single = LaneRoom(entries=1, content_bytes=1 << 20, per_lane=10, lanes={})
     taken = [key for _ in range(3) for key in ids(await claim(store, room=single))]
     assert sorted(queue_id[0] for queue_id, _ in taken) == ["A", "B", "C"]
+
+
+async def test_a_lane_with_nothing_due_any_more_takes_no_place(store: Store) -> None:
+    await store.enqueue(accepted("A", "x@a.test", due=NOW - 1))
+    await store.enqueue(accepted("B", "x@b.test"))
+    await store.change(EntryQuery(queue_id="A"), hold)
+    assert ids(await claim(store, room=LaneRoom(1, 1 << 20, 1, {}))) == [("B", 0)]
 
 
 async def test_a_backward_clock_does_not_stop_new_mail(store: Store) -> None:
