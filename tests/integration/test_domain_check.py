@@ -126,7 +126,7 @@ def test_records_are_shown_for_people_and_programs(data: Path) -> None:
 
 def test_a_domain_that_is_not_configured_is_named(data: Path) -> None:
     result = run("records", configured(data), name="acme.tset")
-    assert result.exit_code == 2
+    assert result.exit_code == 64
     assert 'did you mean "acme.test"?' in result.output
 
 
