@@ -98,7 +98,9 @@ class Pool:
         if hop in self._clear_text:
             return await dial(hop, in_clear)
         opened = await dial(hop, manner)
-        if isinstance(opened, Unreachable) and opened.by_tls:
+        if isinstance(opened, Session) or not opened.by_tls:
+            return opened
+        again = await dial(hop, in_clear)
+        if isinstance(again, Session):
             self._clear_text.add(hop)
-            return await dial(hop, in_clear)
-        return opened
+        return again
