@@ -54,7 +54,7 @@ def application(desk: Desk) -> web.Application:
             web.get("/queue/{queue_id}", routes.message),
             web.post("/queue/{action:flush|hold|release|delete}", routes.change),
             web.get("/trace/{key:.+}", routes.trace),
-            *ReportRoutes(desk.reports).table(),
+            *ReportRoutes(desk.reports, desk.stories).table(),
             *SuppressionRoutes(desk.suppressions, desk.clock).table(),
         ]
     )

@@ -1,6 +1,7 @@
 """The routes of the reports."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from aiohttp import web
 from multidict import MultiMapping
@@ -9,7 +10,11 @@ from relay.dsn.taxonomy import TAXONOMY
 from relay.events.event import Kind
 from relay.reports.bounces import bounce_report, unclassified_report
 from relay.reports.deliveries import delivery_report
-from relay.reports.ports import MessageQuery, ReportStore
+from relay.reports.forms import story_form
+from relay.reports.ports import MessageQuery, ReportStore, StoryStore
+
+MOST_STORIES = 1000
+"""Messages of one answer, the newest."""
 
 _PARAMETERS = frozenset({"since", "until", "domain", "identity", "type", "tag", "meta", "category"})
 _TYPES: Mapping[str, bool | None] = {"": None, "campaign": True, "transactional": False}
@@ -18,8 +23,9 @@ _TYPES: Mapping[str, bool | None] = {"": None, "campaign": True, "transactional"
 class ReportRoutes:
     """The handlers. Each takes since, until (Unix seconds), domain, identity, type, and any number of tag and meta."""
 
-    def __init__(self, store: ReportStore) -> None:
+    def __init__(self, store: ReportStore, stories: StoryStore) -> None:
         self._store = store
+        self._stories = stories
 
     def table(self) -> list[web.RouteDef]:
         """Return the routes."""
@@ -27,6 +33,7 @@ class ReportRoutes:
             web.get("/reports/bounces", self.bounces),
             web.get("/reports/deliveries", self.deliveries),
             web.get("/reports/unclassified", self.unclassified),
+            web.get("/reports/messages", self.messages),
         ]
 
     async def bounces(self, request: web.Request) -> web.Response:
@@ -50,6 +57,11 @@ class ReportRoutes:
         query = _query(request.query)
         failures = await self._store.failures(query, (Kind.BOUNCED, Kind.DEFERRED), "unknown")
         return web.json_response({"replies": unclassified_report(failures)})
+
+    async def messages(self, request: web.Request) -> web.Response:
+        """GET /reports/messages?…: the stories of the messages that match, newest first, at most MOST_STORIES."""
+        stories = await self._stories.stories(replace(_query(request.query), limit=MOST_STORIES))
+        return web.json_response({"stories": [story_form(story) for story in stories]})
 
 
 def _query(query: MultiMapping[str]) -> MessageQuery:

@@ -13,6 +13,7 @@ from relay.cli.client import AdminClient
 from relay.cli.options import config_option
 from relay.cli.table import json_option, show
 from relay.cli.times import moment
+from relay.cli.trace import show_story
 
 _COUNTS = (
     ("RECIPIENTS", "recipients"),
@@ -73,17 +74,17 @@ def _query(filters: Mapping[str, Any]) -> dict[str, str | Sequence[str]]:
 @config_option
 @_filters
 @click.option("--category", default="", help="Only bounces of this category.")
-@click.option("--messages", is_flag=True, help="The messages behind the numbers, one a line.")
+@click.option("--messages", "listed", is_flag=True, help="The messages behind the numbers, one a line.")
 @json_option
 @csv_option
-def bounces(path: Path, category: str, messages: bool, as_json: bool, as_csv: bool, **filters: Any) -> None:
+def bounces(path: Path, category: str, listed: bool, as_json: bool, as_csv: bool, **filters: Any) -> None:
     """How much bounced, why, where, what the other servers said, and what to do about it.
 
     --csv has a line for each category, --messages a line for each bounced recipient.
     """
     query = _query(filters) | ({"category": category} if category else {})
     found: dict[str, Any] = AdminClient(path).get("/reports/bounces", query)
-    if messages:
+    if listed:
         _listing(found["messages"], _MESSAGES, as_json=as_json, as_csv=as_csv)
     elif as_csv:
         _csv({**one, "guidance": " ".join(one["guidance"])} for one in found["categories"])
@@ -109,6 +110,19 @@ def deliveries(path: Path, as_json: bool, as_csv: bool, **filters: Any) -> None:
         click.echo()
     columns = (("DESTINATION", "destination"), *_COUNTS)
     _listing([_rated(one) for one in found["destinations"]], columns, as_json=False, as_csv=as_csv)
+
+
+@report.command("messages")
+@config_option
+@_filters
+@json_option
+def messages(path: Path, as_json: bool, **filters: Any) -> None:
+    """The whole story of each message: `relay report messages --meta invoice=1042`."""
+    for story in AdminClient(path).get("/reports/messages", _query(filters))["stories"]:
+        if as_json:
+            click.echo(json.dumps(story))
+        else:
+            show_story(story)
 
 
 @report.command("unclassified")

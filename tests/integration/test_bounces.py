@@ -256,9 +256,11 @@ async def test_rules_beside_the_configuration_hold_after_sighup_and_faulty_ones_
     own = tmp_path / "bounce_rules.toml"
     async with Sink() as sink, Relay(tmp_path, sink.port) as relay:
         own.write_text('[[rule]]\nname = "ours"\ncategory = "mailbox_full"\nphrases = ["zork"]\nexample = "550 zork"\n')
+        assert await relay.json("queue", "list") == []
         relay.process.send_signal(signal.SIGHUP)  # type: ignore[union-attr]
-        while not relay.log("config.reloaded"):
-            await asyncio.sleep(0.02)
+        async with asyncio.timeout(15):
+            while not relay.log("config.reloaded"):
+                await asyncio.sleep(0.02)
         sink.once("RCPT", Say("550 5.0.0 zork"))
         queue_id = await asyncio.to_thread(relay.send, "u@rcpt.test")
         assert (await relay.story(queue_id, "bounced"))["events"][-1]["rule"] == "ours"
@@ -305,6 +307,14 @@ async def test_reports_count_bounces_explain_them_and_show_the_messages_behind(t
         assert "No such address (bad_mailbox)" in shown
         (deliveries,) = await relay.json("report", "deliveries", "--domain", "acme.test")
         assert (deliveries["recipients"], deliveries["delivered"], deliveries["bounced"]) == (3, 0, 3)
+        stories = await relay.json("report", "messages", "--meta", "invoice=1042")
+        assert [one["recipients"][0]["recipient"] for one in stories] == [
+            "u@rcpt.test",
+            "odd@rcpt.test",
+            "gone@rcpt.test",
+        ]
+        assert {one["recipients"][0]["status"] for one in stories} == {"bounced"}
+        assert not await relay.json("report", "messages", "--meta", "invoice=1043")
         (cluster,) = await relay.json("report", "unclassified")
         assert (cluster["count"], cluster["example"]) == (1, "550 5.0.0 Zork 4711 blorb")
         with pytest.raises(AssertionError, match="none of"):
