@@ -48,7 +48,7 @@ def preview(file: BinaryIO, path: Path | None, recipient: str, links: bool, as_j
 
     Byte for byte what the next server would get; with --recipient also the fields a transmission adds in front.
     """
-    content = normalise(file.read())
+    content = _with_line_ends(file.read())
     settings = Settings() if path is None else settings_or_exit(path)
     try:
         stored = _stored(settings, content, recipient)
@@ -60,6 +60,16 @@ def preview(file: BinaryIO, path: Path | None, recipient: str, links: bool, as_j
         sys.stdout.buffer.write(rendering.content)
         return
     _show_links(rewritten, as_json=as_json)
+
+
+def _with_line_ends(content: bytes) -> bytes:
+    """Give a file of a Unix program the line ends of mail. One that has both is shown as it stands, with a word."""
+    if b"\r" not in content:
+        return normalise(content)
+    bare = content.count(b"\r") + content.count(b"\n") - 2 * content.count(b"\r\n")
+    if bare:
+        click.echo(f"{bare} line ends are a bare CR or LF: a relay that receives this makes them CRLF", err=True)
+    return content
 
 
 def _stored(settings: Settings, content: bytes, recipient: str) -> Stored:

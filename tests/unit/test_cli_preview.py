@@ -1,0 +1,62 @@
+"""`relay preview`: the bytes that would leave, and the decision about each link."""
+
+import json
+from pathlib import Path
+
+from click.testing import CliRunner
+
+from relay.cli.preview import preview
+
+MAIL = (
+    b"From: a@acme.test\r\nSubject: x\r\nX-Relay-Tag: t\r\nContent-Type: text/html\r\n\r\n"
+    b'<p><a href="https://acme.test/a">a</a> <a href="mailto:a@acme.test">b</a></p>\r\n'
+)
+
+
+def run(tmp_path: Path, content: bytes, *options: str) -> tuple[bytes, str]:
+    file = tmp_path / "mail.eml"
+    file.write_bytes(content)
+    result = CliRunner().invoke(preview, [str(file), *options])
+    assert result.exit_code == 0, result.stderr
+    return result.stdout_bytes, result.stderr
+
+
+def test_the_rendered_bytes(tmp_path: Path) -> None:
+    out, _ = run(tmp_path, MAIL)
+    assert out.startswith(
+        b'From: a@acme.test\r\nSubject: x\r\nContent-Type: text/html\r\n\r\n<p><a href="http://127.0.0.1'
+    )
+    assert out.count(b"/c/") == out.count(b"/o/") == 1
+
+
+def test_each_link_with_its_reason(tmp_path: Path) -> None:
+    out, _ = run(tmp_path, MAIL, "--links", "--json")
+    assert [(row["target"], row["tracked"]) for row in map(json.loads, out.splitlines())] == [
+        ("https://acme.test/a", "yes"),
+        ("mailto:a@acme.test", "no"),
+    ]
+    table, _ = run(tmp_path, MAIL, "--links")
+    assert b"not an http or https URL" in table
+    assert b"open pixel: yes" in table
+
+
+def test_a_recipient_brings_the_fields_of_a_transmission(tmp_path: Path) -> None:
+    out, _ = run(tmp_path, MAIL, "--recipient", "u@rcpt.test")
+    assert out.startswith(b"Received: from localhost")
+    assert b"for <u@rcpt.test>" in out
+
+
+def test_a_unix_file_gets_the_line_ends_of_mail_and_a_mixed_one_a_word(tmp_path: Path) -> None:
+    out, _ = run(tmp_path, MAIL.replace(b"\r\n", b"\n"))
+    assert b"\n" not in out.replace(b"\r\n", b"")
+    mixed, told = run(tmp_path, MAIL + b"bare\n")
+    assert mixed.count(b"\n") == mixed.count(b"\r\n") + 1
+    assert told.startswith("1 line ends are a bare CR or LF")
+
+
+def test_an_instruction_that_would_be_refused(tmp_path: Path) -> None:
+    file = tmp_path / "mail.eml"
+    file.write_bytes(MAIL.replace(b"X-Relay-Tag: t", b"X-Relay-Track: maybe"))
+    result = CliRunner().invoke(preview, [str(file)])
+    assert result.exit_code == 65
+    assert "X-Relay-Track" in result.stderr
