@@ -4,7 +4,7 @@ import asyncio
 import os
 import random
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 
@@ -17,7 +17,6 @@ from relay.config import Settings, check
 from relay.config.settings import Listener
 from relay.delivery.client import SmtpDelivery
 from relay.dsn.classify import RulesError
-from relay.events.event import Event, Kind
 from relay.events.sink import EventSink
 from relay.events.spool import Spool
 from relay.http_tracker import Tracker
@@ -26,7 +25,7 @@ from relay.inbound.intake import Intake
 from relay.keystore import read_all
 from relay.log import Emit, open_log
 from relay.mail.queue_id import RANDOM_SPACE, queue_id
-from relay.metrics import Metrics
+from relay.observer import Observer
 from relay.queue.judge import Judge
 from relay.queue.ports import StoreError
 from relay.queue.runner import Runner, Tools
@@ -64,16 +63,13 @@ class App:
         self._clock = clock
         self._serial = random.SystemRandom().randrange(RANDOM_SPACE)
         self._stack = AsyncExitStack()
-        self._in_trouble = asyncio.Event()
-        """Set while the store does not take what it must."""
-        self._trouble_since = 0.0
         self._stopped_by = 0.0
         self._servers: dict[str, SmtpServer] = {}
         self.broken = asyncio.Event()
         """Set when the queue's runner ended: the process must end and be started again."""
-        self.metrics = Metrics()
         settings.server.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.log: Emit = open_log(settings.log_file, settings.log.format, settings.log.level)
+        self.observer = Observer(self.log, clock)
 
     def settings(self) -> Settings:
         """Return the settings in force."""
@@ -152,8 +148,8 @@ class App:
                 clock=self._clock,
                 jitter=lambda: dice.uniform(-1, 1),
                 new_id=self.new_id,
-                publish=self.publish,
-                watch=self,
+                publish=self.observer.publish,
+                watch=self.observer,
             )
         )
         recovered = await self.store.recover(self._clock(), self.runner.schedule().longest_wait)
@@ -176,19 +172,21 @@ class App:
             workers=settings.render.workers,
             timeout=settings.render.timeout,
             max_memory=settings.render.max_memory,
-            on_failure=self._render_failed,
+            on_failure=self.observer.render_failed,
         )
 
     async def _start_tracker(self, settings: Settings, keys: Keys) -> Tracker | None:
         self._keys = keys
-        self.intake = Intake(self.keyring, self.judge, self.store, self._clock, self.publish, self.log)
-        self.sink = EventSink(self.store, Spool(settings.server.data_dir / "spool"), self.publish, log=self.log)
+        self.intake = Intake(self.keyring, self.judge, self.store, self._clock, self.observer.publish, self.log)
+        self.sink = EventSink(
+            self.store, Spool(settings.server.data_dir / "spool"), self.observer.publish, log=self.log
+        )
         await self.sink.start()
         self._stack.push_async_callback(self.sink.close)
         if not settings.tracker.address:
             return None
         tracker = Tracker(
-            self.keyring, self.sink, trusted_proxies=settings.tracker.trusted_proxies, checks=self._checks
+            self.keyring, self.sink, trusted_proxies=settings.tracker.trusted_proxies, checks=self.observer.checks
         )
         await tracker.start(settings.tracker.host, settings.tracker.port)
         self._stack.push_async_callback(tracker.stop)
@@ -202,15 +200,15 @@ class App:
             self.store,
             self._clock,
             self.new_id,
-            self.publish,
+            self.observer.publish,
             self.runner.wake,
         )
         door = InboundDoor(self.settings, self.keyring, self.intake)
-        reception = Reception(self.settings, {"submission": accept, "inbound": door}, self.store_trouble)
+        reception = Reception(self.settings, {"submission": accept, "inbound": door}, self.observer.store_trouble)
         context: ssl.SSLContext | None = None
         if listener.tls != "none" and listener.certificate:
             context = tls_context(listener.certificate, listener.key)
-        server = SmtpServer(listener, self.settings, reception, context, self._log_smtp, resources=self._resources)
+        server = SmtpServer(listener, self.settings, reception, context, self.observer.smtp, resources=self._resources)
         await server.start()
         return server
 
@@ -225,17 +223,17 @@ class App:
             reports=self.store,
             limits=self.store,
             clock=self._clock,
-            publish=self.publish,
+            publish=self.observer.publish,
             wake=self.runner.wake,
             reload=self.reload,
             status=self.status,
-            metrics=self.metrics.exposition,
+            metrics=self.observer.metrics.exposition,
         )
         admin = AdminServer(application(desk))
         await admin.start_unix(settings.server.data_dir / settings.admin.socket)
         self._stack.push_async_callback(admin.stop)
         if settings.metrics.address:
-            exporter = AdminServer(metrics_application(self.metrics.exposition))
+            exporter = AdminServer(metrics_application(self.observer.metrics.exposition))
             await exporter.start_tcp(settings.metrics.host, settings.metrics.port)
             self._stack.push_async_callback(exporter.stop)
 
@@ -272,42 +270,7 @@ class App:
     async def status(self) -> Mapping[str, object]:
         """Return version, health and the queue's depth."""
         depth = await self._depth()
-        return {"version": __version__, "healthy": not self._in_trouble.is_set(), "queue": depth}
-
-    def publish(self, events: Sequence[Event]) -> None:
-        """Tell of events that are durable: one log line and one count each."""
-        for event in events:
-            self.log(
-                f"message.{event.kind.value}", queue_id=event.queue_id, recipient=event.address, **dict(event.data)
-            )
-            delay = event.data.get("delay")
-            delivered = event.kind is Kind.DELIVERED and isinstance(delay, float)
-            self.metrics.count(event.kind.value, delay if delivered and isinstance(delay, float) else None)
-
-    def unexpected(self, queue_id: str, error: BaseException) -> None:
-        """Log what an attempt raised."""
-        self.log("delivery.failed", queue_id=queue_id, error=repr(error))
-
-    def store_trouble(self, error: StoreError) -> None:
-        """Log once that the store is in trouble."""
-        if not self._in_trouble.is_set():
-            self._in_trouble.set()
-            self._trouble_since = self._clock()
-            self.metrics.store_trouble.set(1)
-            self.log("store.trouble", error=str(error), full=error.full)
-
-    def _log_smtp(self, line: str, **fields: object) -> None:
-        """Log a line of the SMTP server, and count refusals."""
-        if line == "smtp.refused":
-            self.metrics.refused.labels(str(fields["reply"])[:3]).inc()
-        self.log(line, **fields)
-
-    def _render_failed(self, queue_id: str, reason: str) -> None:
-        self.metrics.render_failures.inc()
-        self.log("render.failed", queue_id=queue_id, reason=reason)
-
-    def _checks(self) -> Mapping[str, bool]:
-        return {"store": not self._in_trouble.is_set()}
+        return {"version": __version__, "healthy": not self.observer.in_trouble.is_set(), "queue": depth}
 
     async def _depth(self) -> Mapping[str, int]:
         depth: dict[str, int] = {}
@@ -319,22 +282,16 @@ class App:
         while True:
             try:
                 await self.store.check()
-                self.metrics.set_depth(await self._depth())
+                self.observer.metrics.set_depth(await self._depth())
                 purged = await self.store.purge(self._clock() - self._settings.queue.retention)
                 if purged:
                     self.log("queue.purged", messages=purged)
-                self._store_answers()
+                self.observer.store_answers()
             except StoreError as error:
-                self.store_trouble(error)
+                self.observer.store_trouble(error)
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._in_trouble.wait(), SWEEP)
+                await asyncio.wait_for(self.observer.in_trouble.wait(), SWEEP)
                 await asyncio.sleep(TROUBLE_CHECK)
-
-    def _store_answers(self) -> None:
-        if self._in_trouble.is_set():
-            self._in_trouble.clear()
-            self.metrics.store_trouble.set(0)
-            self.log("store.recovered", seconds=round(self._clock() - self._trouble_since, 1))
 
     def _runner_ended(self, running: asyncio.Task[None]) -> None:
         """A queue without its runner is a relay that only looks alive: end, and be started again."""

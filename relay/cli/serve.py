@@ -60,6 +60,7 @@ def run(settings: Settings, main: Callable[[], Coroutine[Any, Any, int]]) -> int
 async def serve_until_told(make: Callable[[], App | TrackerApp]) -> int:
     """Build, start, wait for a signal, stop; return the exit code."""
     os.umask(0o077)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the settings of a server that is starting are new anyway
     told = asyncio.Event()
     loop = asyncio.get_running_loop()
 

@@ -212,7 +212,7 @@ def report_about(
         created_at=now,
         reverse_path="",
         policy=policy,
-        smtputf8=not (is_ascii(about.reverse_path) and content.isascii()),
+        smtputf8=not is_ascii(about.reverse_path),
         size=len(content),
         message_id=f"<{report_id}@{origin.hostname}>",
         header_from=f"MAILER-DAEMON@{origin.hostname}",

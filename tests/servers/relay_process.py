@@ -7,6 +7,7 @@ import signal
 import socket
 import sys
 import tomllib
+from itertools import count
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -14,12 +15,21 @@ from typing import Any, Self
 READY_SECONDS = 20.0
 
 
+_ports = count(11_000 + 2_000 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")))
+"""Below the ports the system gives to clients, and for each test process its own."""
+
+
 def free_port() -> int:
-    """Return a TCP port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a TCP port nobody uses, and nobody will be given by chance."""
+    for port in _ports:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise AssertionError("there are more ports than numbers")
 
 
 class RelayProcess:

@@ -122,7 +122,12 @@ def test_international_addresses_are_reported_by_rfc_6533() -> None:
     (report,) = settled([entry(recipient="jörg@x.test")], [Refused(NO)]).reports
     assert b"Content-Type: message/global-delivery-status" in report.content
     assert "Final-Recipient: utf-8; jörg@x.test".encode() in report.content
-    assert report.message.smtputf8
+    assert not report.message.smtputf8
+
+
+def test_a_notification_to_an_international_address_needs_smtputf8() -> None:
+    message = replace(MESSAGE, reverse_path="jörg@acme.test")
+    assert settled([entry()], [Refused(NO)], message=message).reports[0].message.smtputf8
 
 
 def test_a_move_the_table_does_not_know_is_an_error() -> None:

@@ -1,0 +1,64 @@
+"""Tells what happens: log lines and metrics, and whether the store is in trouble."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+
+from relay.clock import Clock
+from relay.events.event import Event, Kind
+from relay.events.ports import StoreError
+from relay.log import Emit
+from relay.metrics import Metrics
+
+
+class Observer:
+    """Hears of everything that must be seen; `in_trouble` is set while the store does not take what it must."""
+
+    def __init__(self, log: Emit, clock: Clock) -> None:
+        self.log = log
+        self.metrics = Metrics()
+        self.in_trouble = asyncio.Event()
+        self._clock = clock
+        self._trouble_since = 0.0
+
+    def publish(self, events: Sequence[Event]) -> None:
+        """Tell of events that are durable: one log line and one count each."""
+        for event in events:
+            self.log(
+                f"message.{event.kind.value}", queue_id=event.queue_id, recipient=event.address, **dict(event.data)
+            )
+            delay = event.data.get("delay") if event.kind is Kind.DELIVERED else None
+            self.metrics.count(event.kind.value, delay if isinstance(delay, float) else None)
+
+    def smtp(self, line: str, **fields: object) -> None:
+        """Log a line of the SMTP server, and count refusals."""
+        if line == "smtp.refused":
+            self.metrics.refused.labels(str(fields["reply"])[:3]).inc()
+        self.log(line, **fields)
+
+    def unexpected(self, queue_id: str, error: BaseException) -> None:
+        """Log what an attempt raised."""
+        self.log("delivery.failed", queue_id=queue_id, error=repr(error))
+
+    def render_failed(self, queue_id: str, reason: str) -> None:
+        """Log and count a message that a renderer could not take."""
+        self.metrics.render_failures.inc()
+        self.log("render.failed", queue_id=queue_id, reason=reason)
+
+    def store_trouble(self, error: StoreError) -> None:
+        """Log once that the store is in trouble."""
+        if not self.in_trouble.is_set():
+            self.in_trouble.set()
+            self._trouble_since = self._clock()
+            self.metrics.store_trouble.set(1)
+            self.log("store.trouble", error=str(error), full=error.full)
+
+    def store_answers(self) -> None:
+        """Log once that it is out of it."""
+        if self.in_trouble.is_set():
+            self.in_trouble.clear()
+            self.metrics.store_trouble.set(0)
+            self.log("store.recovered", seconds=round(self._clock() - self._trouble_since, 1))
+
+    def checks(self) -> Mapping[str, bool]:
+        """Return what works, for /healthz."""
+        return {"store": not self.in_trouble.is_set()}
