@@ -29,7 +29,10 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class LaneRoom:
-    """How many entries a claim may take: in total, by bytes of content, and by lane."""
+    """How many entries a claim may take: in total, by bytes of content, and by lane.
+
+    Recipients of one message in one lane are taken together, as many as one transaction carries, beyond the room.
+    """
 
     entries: int
     content_bytes: int

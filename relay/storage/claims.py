@@ -21,6 +21,10 @@ DUE = (
     "WHERE state IN ('waiting', 'held', 'active') AND state = 'waiting' AND lane = ? "
     "ORDER BY next_attempt_at, queue_id, number LIMIT ?"
 )
+COMPANIONS = (
+    f"SELECT {ENTRY_COLUMNS} FROM entries WHERE queue_id = ? AND lane = ? AND state = 'waiting' "  # noqa: S608
+    "AND next_attempt_at <= ? ORDER BY number LIMIT ?"
+)
 CONTENT = (
     f"SELECT {qualified(MESSAGE_COLUMNS, 'messages')}, content FROM messages "  # noqa: S608  names of the schema
     "JOIN contents ON contents.queue_id = messages.queue_id WHERE messages.queue_id = ?"
@@ -60,9 +64,14 @@ class _Claim:
         return self.entries_left > 0 and not self.out_of_bytes
 
     def take(self, lane: str, most: int) -> tuple[int, float | None]:
-        """Lease at most so many due entries of the lane; return how many, and when the next one is due."""
+        """Lease so many due entries of the lane; return how many, and when the next one is due at the earliest.
+
+        The last message may go beyond: its recipients in one lane can share one transaction.
+        """
         rows = self.raw.execute(DUE, (lane, most + 1)).fetchall()
         due = [row for row in rows[:most] if row[_NEXT_ATTEMPT_AT] <= self.now]
+        if len(rows) > most and due and rows[most][0] == due[-1][0]:
+            due = self._with_companions(lane, due)
         taken = 0
         for queue_id, group in _by_message(due):
             content = self._content(queue_id)
@@ -74,7 +83,14 @@ class _Claim:
             taken += len(group)
             self.raw.executemany(LEASE, [(self.boot, queue_id, row[1]) for row in group])
         self.entries_left -= taken
-        return taken, rows[len(due)][_NEXT_ATTEMPT_AT] if len(rows) > len(due) else None
+        following = min(len(due), most)
+        return taken, rows[following][_NEXT_ATTEMPT_AT] if len(rows) > following else None
+
+    def _with_companions(self, lane: str, due: list[Row]) -> list[Row]:
+        """Return the due rows with the last message's other due recipients in the lane, one transaction's worth."""
+        last = due[-1][0]
+        others = [row for row in due if row[0] != last]
+        return others + self.raw.execute(COMPANIONS, (last, lane, self.now, MAX_RECIPIENTS)).fetchall()
 
     def _content(self, queue_id: str) -> tuple[Message, bytes] | None:
         """Return a message with its content, None when there is no room for that. The first always has room."""
@@ -116,7 +132,7 @@ def _share_out(taking: _Claim, lanes: Lanes, free: dict[str, int]) -> None:
                 return  # Its next message did not fit: the lane keeps its turn.
             lanes.served(lane, next_due, taking.now)
             free[lane] -= taken
-            if taken < allowed or not free[lane]:
+            if taken < allowed or free[lane] <= 0:
                 del free[lane]
             if not taking.has_room():
                 return

@@ -262,3 +262,12 @@ async def test_applies_nothing_gladly(store: Store) -> None:
     await store.apply([Settlement(())])
     await store.apply([Settlement((), (Event(Kind.OPEN, NOW, "A", 0),))])
     assert await claim(store) == []
+
+
+async def test_recipients_of_one_message_are_not_torn_apart_by_a_narrow_lane(store: Store) -> None:
+    await store.enqueue(accepted("A", *(f"u{number}@x.test" for number in range(30))))
+    await store.enqueue(accepted("B", "v@x.test"))
+    (claimed,) = await store.claim(NOW, LaneRoom(100, 1 << 20, 5, {}))
+    assert [entry.number for entry in claimed.entries] == list(range(30))
+    (rest,) = await store.claim(NOW, LaneRoom(100, 1 << 20, 5, {}))
+    assert rest.message.queue_id == "B"
