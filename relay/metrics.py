@@ -25,6 +25,9 @@ class Metrics:
             "Messages sent as they came because a renderer failed",
             registry=self.registry,
         )
+        self.alerts = Counter(
+            "relay_lane_pauses_total", "Lanes paused, by category of the reply", ["category"], registry=self.registry
+        )
         self.store_trouble = Gauge("relay_store_trouble", "1 while the store does not answer", registry=self.registry)
         self._depth = _Depth()
         self.registry.register(self._depth)

@@ -39,6 +39,11 @@ class Observer:
         """Log what an attempt raised."""
         self.log("delivery.failed", queue_id=queue_id, error=repr(error))
 
+    def alert(self, lane: str, category: str, reply: str, guidance: str) -> None:
+        """Tell the operator that a lane was paused, and what to do."""
+        self.metrics.alerts.labels(category).inc()
+        self.log("delivery.paused", lane=lane, category=category, reply=reply, guidance=guidance)
+
     def render_failed(self, queue_id: str, reason: str) -> None:
         """Log and count a message that a renderer could not take."""
         self.metrics.render_failures.inc()

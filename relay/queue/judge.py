@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from relay.dsn.category import Category
 from relay.dsn.classify import Classification, Rules, classify
+from relay.mail.lane import DIRECT, lane_target
 from relay.queue.outcome import Deferred, Refused
 from relay.suppression.suppression import Evidence, Suppression
 
@@ -58,6 +59,18 @@ class Judge:
     def slows(self, outcome: Deferred | Refused) -> bool:
         """Tell whether another server's reply asks to slow down, or distrusts the whole of what comes from here."""
         return bool(outcome.remote) and self._meaning(outcome).about.lane in _SLOWING
+
+    def pauses(self, lane: str, outcome: Deferred | Refused) -> Classification | None:
+        """Return the meaning of a reply after which the whole lane should rest, None when it need not.
+
+        A destination that blocks us pauses its own lane; a provider only when it is our account that it refuses, not
+        when it passes on what some destination said.
+        """
+        if not outcome.remote:
+            return None
+        meaning = self._meaning(outcome)
+        direct = lane_target(lane)[0] == DIRECT
+        return meaning if meaning.about.lane == ("pause" if direct else "pause-provider") else None
 
     def _meaning(self, outcome: Deferred | Refused) -> Classification:
         return classify(self.rules, str(outcome.reply), outcome.reply.code, outcome.reply.status)

@@ -7,11 +7,12 @@ from typing import Protocol
 
 from relay.clock import Clock
 from relay.config.settings import Settings
+from relay.dsn.classify import Classification
 from relay.mail.reply import Reply
 from relay.policy import ledgers_of
 from relay.queue.entry import Entry, State, move
 from relay.queue.jobs import stored_form, transactions
-from relay.queue.judge import Judge
+from relay.queue.judge import Judge, explain
 from relay.queue.lanes import Lanes
 from relay.queue.message import Claimed, Message, Settlement
 from relay.queue.outcome import Deferred, Delivered, Outcome, Refused
@@ -27,6 +28,9 @@ CONTENT_UNDER_WAY = 256 * 1024 * 1024
 LONGEST_REST = 5.0
 STORE_RETRY = 1.0
 """Seconds: the longest wait between two looks at the queue, and between two tries of a store that is in trouble."""
+
+PAUSE = 900.0
+"""Seconds a lane rests whose other side blocks us or refuses our account."""
 
 LONGEST_LANE_REST = 30.0
 """Seconds a lane that could not be reached is left alone at most."""
@@ -46,6 +50,9 @@ class Watch(Protocol):
 
     def unexpected(self, queue_id: str, error: BaseException) -> None:
         """An attempt raised; the message is deferred."""
+
+    def alert(self, lane: str, category: str, reply: str, guidance: str) -> None:
+        """A lane was paused: somebody has to do something."""
 
     def store_trouble(self, error: StoreError) -> None:
         """The store did not answer; what is in hand is kept and tried again."""
@@ -244,10 +251,23 @@ class Runner:
         if down is not None:
             rest = min(self._tools.settings().queue.retry[0] / 2, LONGEST_LANE_REST)
             self._lanes.failed(lane, down, self._tools.clock() + rest)
-        elif any(self._tools.judge().slows(one) for one in outcomes if not isinstance(one, Delivered)):
+            return
+        judge = self._tools.judge()
+        failures = [one for one in outcomes if not isinstance(one, Delivered)]
+        for failure in failures:
+            if (meaning := judge.pauses(lane, failure)) is not None:
+                self._pause(lane, failure, meaning)
+                return
+        if any(judge.slows(one) for one in failures):
             self._lanes.slow_down(lane)
         elif any(isinstance(one, Delivered | Refused) for one in outcomes):
             self._lanes.succeeded(lane)
+
+    def _pause(self, lane: str, failure: Deferred | Refused, meaning: Classification) -> None:
+        """Let the lane rest, and tell the operator: waiting alone will not mend it."""
+        reply = Reply(451, "4.7.1", f"delivery is paused after: {failure.reply}")
+        self._lanes.failed(lane, Deferred(reply), self._tools.clock() + PAUSE)
+        self._tools.watch.alert(lane, meaning.category, str(failure.reply), explain(meaning.about))
 
     def schedule(self) -> Schedule:
         """Return the schedule of retries as it is configured now."""

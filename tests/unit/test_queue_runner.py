@@ -150,6 +150,9 @@ class House:
     def unexpected(self, queue_id: str, error: BaseException) -> None:
         self.raised.append((queue_id, repr(error)))
 
+    def alert(self, lane: str, category: str, reply: str, guidance: str) -> None:
+        self.raised.append((lane, category))
+
     def store_trouble(self, error: StoreError) -> None:
         self.troubles.append(str(error))
 
@@ -352,6 +355,20 @@ async def test_a_lane_that_is_down_answers_for_what_comes_after(tmp_path: Path) 
         assert [one.status for one in entries] == ["deferred", "deferred"]
         assert entries[1].last_reply == DOWN.reply
         assert len(house.delivery.jobs) == 1
+
+
+async def test_a_destination_that_blocks_us_pauses_its_lane_and_the_operator_is_told(tmp_path: Path) -> None:
+    blocked = Reply(554, "5.7.1", "Service unavailable; Client host [192.0.2.9] blocked using zen.spamhaus.org")
+    async with running(tmp_path) as house:
+        house.delivery.answers = [Refused(blocked, "mx.x.test[192.0.2.1]:25")]
+        await house.enqueue("a@x.test")
+        await house.until_settled()
+        await house.enqueue("b@x.test", queue_id="0000000000000B")
+        entries = await house.until_settled()
+        assert len(house.delivery.jobs) == 1
+        assert entries[1].status == "deferred"
+        assert "delivery is paused after: 554 5.7.1" in str(entries[1].last_reply)
+        assert house.raised == [("mx:x.test", "blocked")]
 
 
 async def test_a_slow_lane_does_not_block_another(tmp_path: Path) -> None:
