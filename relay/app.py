@@ -117,7 +117,9 @@ class App:
         self._resources = Resources(settings.server.data_dir)
         self._stack.push_async_callback(self._stop_smtp)
         for listener in settings.listeners:
-            self._servers[listener.name] = await self._start_smtp(listener)
+            self._servers[listener.name] = self._make_smtp(listener)
+        for server in self._servers.values():
+            await server.start()
         housekeeping = asyncio.create_task(self._keep_house(), name="housekeeping")
         self._stack.callback(housekeeping.cancel)
 
@@ -192,7 +194,7 @@ class App:
         self._stack.push_async_callback(tracker.stop)
         return tracker
 
-    async def _start_smtp(self, listener: Listener) -> SmtpServer:
+    def _make_smtp(self, listener: Listener) -> SmtpServer:
         accept = Accept(
             self.settings,
             self.store,
@@ -208,9 +210,7 @@ class App:
         context: ssl.SSLContext | None = None
         if listener.tls != "none" and listener.certificate:
             context = tls_context(listener.certificate, listener.key)
-        server = SmtpServer(listener, self.settings, reception, context, self.observer.smtp, resources=self._resources)
-        await server.start()
-        return server
+        return SmtpServer(listener, self.settings, reception, context, self.observer.smtp, resources=self._resources)
 
     async def _stop_smtp(self) -> None:
         await asyncio.gather(*(server.stop(RECEIVING_DRAIN) for server in self._servers.values()))
