@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check unit install dev fidelity abuse bench profile clean
+.PHONY: demo test check unit install dev fidelity abuse clean
 
 demo: $(VENV)/.installed
 	$(BIN)/relay demo
