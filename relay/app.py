@@ -21,6 +21,8 @@ from relay.events.sink import EventSink
 from relay.events.spool import Spool
 from relay.http_tracker import Tracker
 from relay.inbound.door import InboundDoor
+from relay.inbound.imap import Poller
+from relay.inbound.imap_place import PLACE_FILE
 from relay.inbound.intake import Intake
 from relay.keystore import read_all
 from relay.log import Emit, open_log
@@ -120,6 +122,9 @@ class App:
             self._servers[listener.name] = self._make_smtp(listener)
         for server in self._servers.values():
             await server.start()
+        poller = Poller(self.settings, settings.server.data_dir / PLACE_FILE, self.intake.take, self.log)
+        poller.start()
+        self._stack.push_async_callback(poller.stop)
         housekeeping = asyncio.create_task(self._keep_house(), name="housekeeping")
         self._stack.callback(housekeeping.cancel)
 

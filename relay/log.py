@@ -46,6 +46,12 @@ LINES: dict[str, str] = {
     "message.unsubscribe": "The recipient unsubscribed. client, user_agent.",
     "message.complaint": "The recipient's provider reported a complaint. feedback_type.",
     "inbound.taken": "A mail came back and was understood. kind, to, queue_id (empty: it concerns no message of ours).",
+    "imap.connected": "The bounce mailbox answers, for the first time or again. host, folder, messages.",
+    "imap.failed": "The bounce mailbox, or the store, did not answer; the rest is read at the next interval. error.",
+    "imap.renumbered": "The server numbered the folder anew (UIDVALIDITY): it is read from its beginning. folder, "
+    "before, now.",
+    "imap.taken": "A mail of the bounce mailbox was taken. uid, kind, handled (move, flag, leave), events (how "
+    "many are new).",
     "delivery.failed": "An attempt raised; the message is deferred. error.",
     "delivery.paused": "The other side blocks us: its lane rests, look at it. lane, category, reply, guidance.",
     "render.failed": "A renderer crashed, hung or ran out of memory; the message goes out as it came. reason.",
@@ -69,6 +75,8 @@ _LEVEL_OF = {
     "store.trouble": "error",
     "smtp.auth_failed": "warning",
     "smtp.failed": "error",
+    "imap.failed": "warning",
+    "imap.renumbered": "warning",
     "delivery.failed": "error",
     "delivery.paused": "error",
     "render.failed": "warning",

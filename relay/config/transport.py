@@ -1,8 +1,9 @@
 """Sections about connections: listeners, SMTP sessions, delivery, providers, the bounce mailbox."""
 
+from ipaddress import ip_address
 from typing import Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
 from relay.config.section import Listening, Section
 from relay.config.values import (
@@ -20,6 +21,7 @@ from relay.config.values import (
     Secret,
     SomeSeconds,
     parse_network,
+    wrong,
 )
 
 Tls = Literal["none", "starttls", "implicit"]
@@ -93,7 +95,23 @@ class Imap(Section):
     username: str = Field(min_length=1, examples=["bounces@acme.test"])
     password: Secret = Field(examples=["secret"])
     folder: str = Field(default="INBOX", min_length=1)
+    handled: Literal["move", "flag", "leave"] = "move"
+    handled_folder: str = Field(default="Handled", min_length=1, validate_default=True)
     interval: SomeSeconds = 60.0
+
+    @field_validator("tls")
+    @classmethod
+    def _password_is_safe(cls, tls: Tls, info: ValidationInfo) -> Tls:
+        if tls == "none" and not _is_loopback(info.data.get("host", "localhost")):
+            raise wrong("the password would travel in the clear", '"starttls" or "implicit"')
+        return tls
+
+    @field_validator("handled_folder")
+    @classmethod
+    def _empties_elsewhere(cls, folder: str, info: ValidationInfo) -> str:
+        if info.data.get("handled") == "move" and folder == info.data.get("folder"):
+            raise wrong(f'"{folder}" is the folder that is watched', "another folder")
+        return folder
 
 
 class Bounces(Section):
@@ -101,3 +119,10 @@ class Bounces(Section):
 
     threshold: Amount = 3
     imap: Imap | None = None
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
