@@ -22,6 +22,7 @@ COMMANDS = {
     "preview": "relay.cli.preview:preview",
     "classify": "relay.cli.classify:classify",
     "domain": "relay.cli.domain:domain",
+    "imap": "relay.cli.imap:imap",
     "dkim": "relay.cli.dkim:dkim",
     "credential": "relay.cli.credential:credential",
 }
