@@ -36,6 +36,7 @@ from relay.render_pool import InlineRenderer, RenderPool
 from relay.resolver import Resolver
 from relay.rewrite.tokens import Keyring
 from relay.rulebook import read_rules
+from relay.sign.keys import KeyFaultError
 from relay.smtp.resources import Resources
 from relay.smtp_in import SmtpServer, tls_context
 from relay.storage.sqlite import SqliteStore
@@ -256,7 +257,8 @@ class App:
         told = [str(fault) for fault in faults]
         try:
             rules = await asyncio.to_thread(read_rules, self._config)
-        except RulesError as error:
+            keys = self._keys if new is None else await asyncio.to_thread(read_all, new, self.log)
+        except (RulesError, KeyFaultError, OSError) as error:
             told += str(error).splitlines()
         if new is None or told:
             self.log("config.rejected", faults=told)
@@ -265,9 +267,8 @@ class App:
             self.log("config.warning", warning=str(warning))
         changed = [name for name in type(new).model_fields if getattr(new, name) != getattr(self._settings, name)]
         restart = [name for name in changed if name in RESTART_NEEDED]
-        self._keys = read_all(new, self.log)
-        self.renderer.use(self._keys)
-        self._settings, self._rules = new, rules
+        self.renderer.use(keys)
+        self._settings, self._rules, self._keys = new, rules, keys
         self.runner.wake()
         self.log("config.reloaded", changed=changed, restart_needed=restart)
         return {"changed": changed, "restart_needed": restart}

@@ -191,3 +191,21 @@ async def test_a_second_process_on_the_same_data_is_refused(tmp_path: Path) -> N
             await twin.start()
         await asyncio.to_thread(send, relay.port, HTML, ["u@rcpt.test"])
         await sink.received(1)
+
+
+async def test_a_reload_over_an_unusable_key_keeps_the_old_settings_and_says_so(tmp_path: Path) -> None:
+    folder = tmp_path / "data" / "dkim" / "acme.test"
+    folder.mkdir(parents=True)
+    async with Sink() as sink, RelayProcess(tmp_path, sink.port) as relay:
+        (folder / "s1.pem").write_text("not a key")
+        relay.config.write_text(relay.config.read_text() + '[domains."acme.test"]\ndkim = { selectors = ["s1"] }\n')
+        with pytest.raises(AssertionError, match=r"ended with 78.*s1\.pem"):
+            await relay.run("config", "reload")
+        assert relay.process is not None
+        relay.process.send_signal(signal.SIGHUP)
+        while len(relay.log("config.rejected")) < 2:
+            await asyncio.sleep(0.02)
+        assert all("s1.pem" in line["faults"][0] for line in relay.log("config.rejected"))
+        assert not relay.log("library.message")
+        await asyncio.to_thread(send, relay.port, HTML, ["u@rcpt.test"])
+        assert b"DKIM-Signature" not in (await sink.received(1))[0].content
