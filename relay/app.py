@@ -132,7 +132,7 @@ class App:
     async def _open_store(self, settings: Settings) -> SqliteStore:
         path = settings.sqlite_path
         if path is None:
-            raise StoreError("storage.url: PostgreSQL needs the extra trackrelay[postgres]")
+            raise StoreError("storage.url: this version stores in SQLite only")
         store = await SqliteStore.open(path, now=self._clock())
         self._stack.push_async_callback(store.close)
         return store

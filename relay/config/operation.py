@@ -61,7 +61,7 @@ def _tracker_keys(keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
 
 def _storage_url(url: str) -> str:
     if not url.startswith((SQLITE, "postgresql://", "postgres://")) or url == SQLITE:
-        raise wrong("is not the URL of a store", '"sqlite:///relay.db" or "postgresql://user@host/database"')
+        raise wrong("is not the URL of a store", '"sqlite:///relay.db"')
     return url
 
 

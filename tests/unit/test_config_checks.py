@@ -9,6 +9,7 @@ import trustme
 from relay.config.checks import contradictions, doubts
 from relay.config.faults import key_text
 from relay.config.files import file_findings
+from relay.config.pending import pending
 from relay.config.settings import Settings
 
 _HOST = {"host": "smtp.test"}
@@ -20,6 +21,10 @@ def _wrong(tables: dict[str, Any]) -> list[str]:
 
 def _doubtful(tables: dict[str, Any]) -> list[str]:
     return [f"{key_text(one.path)}: {one.problem}" for one in doubts(Settings.model_validate(tables))]
+
+
+def _pending(tables: dict[str, Any]) -> list[str]:
+    return [key_text(one.path) for one in pending(Settings.model_validate(tables))]
 
 
 def _listener(**keys: Any) -> dict[str, Any]:
@@ -183,3 +188,21 @@ def test_certificates_are_read_and_must_fit_their_keys(tmp_path: Path) -> None:
         "listener[0].certificate: certificate and key cannot be used together: KEY_VALUES_MISMATCH"
     ]
     assert told("one.pem", "none") == [f"listener[0].key: {tmp_path}/none cannot be read: No such file or directory"]
+
+
+def test_postgresql_is_told_before_a_start_that_could_not_come() -> None:
+    assert _wrong({"storage": {"url": "postgresql://relay@db/relay"}}) == [
+        "storage.url: this version has no PostgreSQL store"
+    ]
+
+
+def test_keys_that_nothing_reads_yet_are_told_where_they_are_set_and_only_there() -> None:
+    assert _pending({"domains": {"a.test": {}}, "identities": {"i@a.test": {"hourly_limit": 5}}}) == []
+    assert _pending(
+        {
+            "admin": {"address": "127.0.0.1:8026"},
+            "defaults": {"bcc": ["copy@a.test"]},
+            "domains": {"a.test": {"exclusion": "global"}, "b.test": {}},
+            "identities": {"i@a.test": {"forward_to": ["o@a.test"]}},
+        }
+    ) == ["defaults.bcc", 'domains."a.test".exclusion', 'identities."i@a.test".forward_to', "admin.address"]

@@ -215,14 +215,14 @@ url_file = "url"
     _write(folder, " pass word \n", "p.secret")
     _write(folder, _HASH + "\n", "app.hash")
     _write(folder, f"{key}\nk2:{key[3:]}\n", "keys")
-    _write(folder, "postgresql://u:p@h/d\n", "url")
+    _write(folder, "sqlite:///other.db\n", "url")
     settings, faults, warnings = check(_write(folder, text), {})
     assert (faults, warnings) == ((), ())
     assert settings is not None
     assert settings.providers[0].password.get_secret_value() == " pass word "
     assert settings.credentials["app"].verify("secret")
     assert [one.get_secret_value() for one in settings.tracker.keys] == [key, f"k2:{key[3:]}"]
-    assert settings.storage.url == "postgresql://u:p@h/d"
+    assert settings.storage.url == "sqlite:///other.db"
 
 
 def test_systemd_credentials_come_first(folder: Path) -> None:
