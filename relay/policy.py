@@ -78,7 +78,7 @@ def may_relay(settings: Settings, session: Session) -> Reply | None:
     """Tell why this client may not send through a submission listener, None when it may."""
     listener = next((one for one in settings.listeners if one.name == session.listener), None)
     if session.credential or listener is None:
-        return None if session.credential else Reply(550, "5.7.1", "This listener is gone from the configuration")
+        return None if session.credential else Reply(451, "4.3.5", "This listener changed: the relay must be restarted")
     if listener.auth == "required":
         return Reply(530, "5.7.0", "Authentication required")
     client = ip_address(session.client)
@@ -99,8 +99,7 @@ def may_use(settings: Settings, session: Session, address: str) -> Reply | None:
     identity = settings.identity_for(address)
     if identity is not None and identity.credentials and session.credential not in identity.credentials:
         return Reply(550, "5.7.1", f"<{address}> belongs to other credentials than yours")
-    bound = session.credential and any(session.credential in one.credentials for one in settings.identities.values())
-    if bound and (identity is None or session.credential not in identity.credentials):
+    if settings.is_bound(session.credential) and (identity is None or session.credential not in identity.credentials):
         return Reply(550, "5.7.1", f'Credential "{session.credential}" may not send as <{address}>')
     if identity is None and settings.limits.require_identity:
         return Reply(550, "5.7.1", f'<{address}> is not a listed identity; add [identities."{normal(address)}"]')

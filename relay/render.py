@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from relay.mail.headers import Field, fields, without
+from relay.mail.instructions import PREFIX
 from relay.rewrite.message import Plan, Rewritten, analyse, apply
 from relay.rewrite.tokens import Keyring, Kind, Token, sign_address_token
 from relay.rewrite.tracking import Tracking
@@ -16,9 +17,6 @@ from relay.sign.keys import SigningKey
 
 REMOVED = (b"bcc", b"resent-bcc")
 """Fields that name hidden recipients (RFC 5322 section 3.6.3)."""
-
-INSTRUCTION_PREFIX = b"x-relay-"
-"""Fields by which an application speaks to the relay; nobody else is to see them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,4 +121,4 @@ def _notes(rewritten: Rewritten | None) -> dict[str, object]:
 
 
 def _is_hidden(found: Field) -> bool:
-    return found.name in REMOVED or found.name.startswith(INSTRUCTION_PREFIX)
+    return found.name in REMOVED or found.name.startswith(PREFIX)

@@ -10,7 +10,8 @@ from urllib.parse import urlsplit
 
 from relay.config.faults import Finding, closest
 from relay.config.positions import KeyPath
-from relay.config.settings import DIRECT, Defaults, Identity, Listener, Settings
+from relay.config.settings import Defaults, Identity, Listener, Settings
+from relay.mail.lane import DIRECT
 
 _SMALLEST_V4, _SMALLEST_V6 = 8, 16
 """Prefixes shorter than these take in so much of the internet that relaying for them is an open relay."""

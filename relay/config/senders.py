@@ -20,6 +20,7 @@ from relay.config.values import (
     OptionalName,
     wrong,
 )
+from relay.mail.lane import DIRECT
 
 _EXAMPLE_HASH = "blake2b:AAAAAAAAAAAAAAAAAAAAAA==:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
 
@@ -55,7 +56,7 @@ class Dkim(Section):
 class Defaults(Section):
     """`[defaults]`: what holds for every domain that says nothing else."""
 
-    provider: Name = "direct"
+    provider: Name = DIRECT
     fallback_providers: tuple[Name, ...] = ()
     tracking: Tracking = Tracking()
     return_path: OptionalDomain = ""

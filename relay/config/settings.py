@@ -57,9 +57,6 @@ __all__ = [
     "Tracking",
 ]
 
-DIRECT = "direct"
-"""The built-in provider: delivery to the MX hosts of the recipient's domain."""
-
 
 def _no_twins(value: object) -> object:
     """Refuse keys that differ only in case."""
@@ -99,6 +96,7 @@ class Settings(Section):
     metrics: Metrics = Metrics()
 
     _unlisted: Domain = PrivateAttr(default_factory=Domain)
+    _bound: frozenset[str] = PrivateAttr(default=frozenset())
 
     @model_validator(mode="after")
     def _inherit(self) -> Self:
@@ -107,6 +105,7 @@ class Settings(Section):
         defaults = self.defaults.model_copy(update={"tracking": tracking})
         domains = {name: domain.over(defaults) for name, domain in self.domains.items()}
         self._unlisted = Domain().over(defaults)
+        self._bound = frozenset(name for identity in self.identities.values() for name in identity.credentials)
         self.__dict__["domains"] = domains
         self.__dict__["defaults"] = defaults.model_copy(update={"tracking": tracking.settled()})
         hourly, daily = self.limits.identity_hourly, self.limits.identity_daily
@@ -127,6 +126,10 @@ class Settings(Section):
     def identity_for(self, address: str) -> Identity | None:
         """Return the identity of a From address, None when there is no entry for it."""
         return self.identities.get(normal(address))
+
+    def is_bound(self, credential: str) -> bool:
+        """Tell whether identities name this credential, so that it may send as them only."""
+        return credential in self._bound
 
     def bcc_for(self, address: str) -> tuple[str, ...]:
         """Return who gets a copy of what this From address sends."""

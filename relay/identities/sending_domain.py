@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from relay.config.settings import DIRECT, Settings
+from relay.config.settings import Settings
+from relay.mail.lane import DIRECT
 
 
 @dataclass(frozen=True, slots=True)

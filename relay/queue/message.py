@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from relay.events.event import Event
+from relay.mail.lane import DIRECT
 from relay.queue.entry import Entry
 from relay.rewrite.tracking import Tracking
 from relay.suppression.suppression import Evidence
@@ -22,7 +23,7 @@ class Policy:
     """None: the message is not rewritten."""
     return_path: str = ""
     """Domain of signed return-paths, "" to keep the application's reverse-path."""
-    provider: str = "direct"
+    provider: str = DIRECT
     fallback_providers: tuple[str, ...] = ()
     added_fields: bytes = b""
     """Header fields put in front when the message is rendered: Received, and Date and Message-ID when missing."""

@@ -7,7 +7,8 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from relay.config.secrets import hash_secret
-from relay.config.settings import DIRECT, Settings
+from relay.config.settings import Settings
+from relay.mail.lane import DIRECT
 
 
 def _settings(**tables: Any) -> Settings:
