@@ -32,7 +32,7 @@ from relay.queue.judge import Judge
 from relay.queue.ports import StoreError
 from relay.queue.runner import Runner, Tools
 from relay.render import Keys
-from relay.render_pool import InlineRenderer, RenderPool
+from relay.render_pool import make_renderer
 from relay.resolver import Resolver
 from relay.rewrite.tokens import Keyring
 from relay.rulebook import read_rules
@@ -138,7 +138,7 @@ class App:
         return store
 
     async def _start_queue(self, settings: Settings, keys: Keys) -> None:
-        self.renderer = self._make_renderer(settings, keys)
+        self.renderer = make_renderer(settings.render, keys, self.observer.render_failed)
         await self.renderer.start()
         self._stack.push_async_callback(self.renderer.stop)
         resolver = Resolver(settings.resolver.endpoints)
@@ -171,17 +171,6 @@ class App:
             await running
 
         self._stack.push_async_callback(stop)
-
-    def _make_renderer(self, settings: Settings, keys: Keys) -> RenderPool | InlineRenderer:
-        if settings.render.workers == 0:
-            return InlineRenderer(keys)
-        return RenderPool(
-            keys,
-            workers=settings.render.workers,
-            timeout=settings.render.timeout,
-            max_memory=settings.render.max_memory,
-            on_failure=self.observer.render_failed,
-        )
 
     async def _start_tracker(self, settings: Settings, keys: Keys) -> Tracker | None:
         self._keys = keys

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
+from relay.config.settings import Render as RenderSection
 from relay.render import Keys, Rendering, Stored, render, untouched
 from relay.render_worker import LENGTH, Failed, Request, frame
 
@@ -185,6 +186,19 @@ class RenderPool:
             else:
                 self._workers.append(worker)
                 return
+
+
+def make_renderer(section: RenderSection, keys: Keys, on_failure: OnFailure) -> RenderPool | InlineRenderer:
+    """Return the renderer that `[render]` asks for."""
+    if section.workers == 0:
+        return InlineRenderer(keys)
+    return RenderPool(
+        keys,
+        workers=section.workers,
+        timeout=section.timeout,
+        max_memory=section.max_memory,
+        on_failure=on_failure,
+    )
 
 
 def _kill(process: asyncio.subprocess.Process) -> None:

@@ -10,6 +10,7 @@ from relay.limits.window import Window
 from relay.queue.entry import Entry, State
 from relay.queue.message import Accepted, Claimed, Message, Settlement
 from relay.queue.outcome import Outcome
+from relay.render import Rendering, Stored
 
 __all__ = [
     "Change",
@@ -22,8 +23,10 @@ __all__ = [
     "QueueOffice",
     "QueueStore",
     "Rendered",
+    "Renderer",
     "Slot",
     "StoreError",
+    "Watch",
 ]
 
 
@@ -159,3 +162,23 @@ class Delivery(Protocol):
 
     async def deliver(self, lane: str, job: Job) -> Sequence[Outcome]:
         """Return one outcome for each entry of the job, in order. Does not raise for anything a server can do."""
+
+
+class Renderer(Protocol):
+    """Renders stored messages, somewhere their size and malice cannot hurt."""
+
+    async def render(self, stored: Stored, recipients: Sequence[int], *, eight_bit: bool) -> Sequence[Rendering]:
+        """Return one rendering for each recipient index."""
+
+
+class Watch(Protocol):
+    """Hears of what is nobody's fault but must be seen."""
+
+    def unexpected(self, queue_id: str, error: BaseException) -> None:
+        """An attempt raised; the message is deferred."""
+
+    def alert(self, lane: str, category: str, reply: str, guidance: str) -> None:
+        """A lane was paused: somebody has to do something."""
+
+    def store_trouble(self, error: StoreError) -> None:
+        """The store did not answer; what is in hand is kept and tried again."""

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 from relay.clock import Clock
 from relay.config.settings import Settings
@@ -16,10 +15,21 @@ from relay.queue.judge import Judge, explain
 from relay.queue.lanes import Lanes
 from relay.queue.message import Claimed, Message, Settlement
 from relay.queue.outcome import Deferred, Delivered, Outcome, Refused
-from relay.queue.ports import Delivery, Job, LaneRoom, LimitStore, Publish, QueueStore, Rendered, Slot, StoreError
+from relay.queue.ports import (
+    Delivery,
+    Job,
+    LaneRoom,
+    LimitStore,
+    Publish,
+    QueueStore,
+    Rendered,
+    Renderer,
+    Slot,
+    StoreError,
+    Watch,
+)
 from relay.queue.schedule import Schedule
 from relay.queue.settle import Attempt, Origin, settle
-from relay.render import Rendering, Stored
 
 ENTRIES_UNDER_WAY = 2000
 CONTENT_UNDER_WAY = 256 * 1024 * 1024
@@ -36,26 +46,6 @@ LONGEST_LANE_REST = 30.0
 """Seconds a lane that could not be reached is left alone at most."""
 
 UNEXPECTED = Deferred(Reply(451, "4.3.0", "Internal error while delivering; it is in the log and will be tried again"))
-
-
-class Renderer(Protocol):
-    """Renders stored messages, somewhere their size and malice cannot hurt."""
-
-    async def render(self, stored: Stored, recipients: Sequence[int], *, eight_bit: bool) -> Sequence[Rendering]:
-        """Return one rendering for each recipient index."""
-
-
-class Watch(Protocol):
-    """Hears of what is nobody's fault but must be seen."""
-
-    def unexpected(self, queue_id: str, error: BaseException) -> None:
-        """An attempt raised; the message is deferred."""
-
-    def alert(self, lane: str, category: str, reply: str, guidance: str) -> None:
-        """A lane was paused: somebody has to do something."""
-
-    def store_trouble(self, error: StoreError) -> None:
-        """The store did not answer; what is in hand is kept and tried again."""
 
 
 @dataclass(frozen=True, slots=True)
