@@ -161,41 +161,36 @@ def _events(
     attempt: Attempt,
     whose: dict[str, object],
 ) -> Iterator[Event]:
-    common = whose | {"lane": after.lane, "attempt": after.attempts, "remote": after.last_remote}
+    lane = whose | {"lane": after.lane}
     if before.attempts == 0:
-        yield Event(
-            Kind.PROCESSED,
-            attempt.started_at,
-            after.queue_id,
-            after.number,
-            after.recipient,
-            whose | {"lane": after.lane},
-        )
-    data = common | {
+        yield Event(Kind.PROCESSED, attempt.started_at, after.queue_id, after.number, after.recipient, lane)
+    kind, particular = _ending(after, verdict)
+    data = lane | {
+        "attempt": after.attempts,
+        "remote": after.last_remote,
         "reply": str(outcome.reply),
         "status": outcome.reply.status,
         "delay": round(attempt.now - after.created_at, 3),
         **attempt.notes,
         **(told(verdict.meaning) if verdict else {}),
+        **particular,
     }
+    yield Event(kind, attempt.now, after.queue_id, after.number, after.recipient, data)
+
+
+def _ending(after: Entry, verdict: Verdict | None) -> tuple[Kind, dict[str, object]]:
+    """Return the kind of event an attempt ends in, and what only that kind says."""
     match after.state:
         case State.DELIVERED:
-            kind = Kind.DELIVERED
+            return Kind.DELIVERED, {}
         case State.BOUNCED:
-            kind = Kind.BOUNCED
-            if verdict:
-                data |= {"guidance": explain(verdict.meaning.about)}
-            if after.reason:
-                data |= {"status": "4.4.7", "reason": after.reason}
+            guidance: dict[str, object] = {"guidance": explain(verdict.meaning.about)} if verdict else {}
+            return Kind.BOUNCED, guidance | ({"status": "4.4.7", "reason": after.reason} if after.reason else {})
         case State.DROPPED:
-            kind = Kind.DROPPED
-            data |= {"reason": after.reason}
+            return Kind.DROPPED, {"reason": after.reason}
         case _:
-            kind = Kind.DEFERRED
-            data |= {"next_attempt_at": after.next_attempt_at}
-            if after.uncertain:
-                data |= {"uncertain": True}
-    yield Event(kind, attempt.now, after.queue_id, after.number, after.recipient, data)
+            uncertain: dict[str, object] = {"uncertain": True} if after.uncertain else {}
+            return Kind.DEFERRED, {"next_attempt_at": after.next_attempt_at} | uncertain
 
 
 def report_about(
