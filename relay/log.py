@@ -15,7 +15,7 @@ from typing import Any, TextIO
 import structlog
 
 LINES: dict[str, str] = {
-    "server.started": "All listeners are open. listeners, tracker, admin, version.",
+    "server.started": "All listeners are open. listeners, tracker, version.",
     "server.stopping": "SIGTERM or SIGINT came: nothing new is taken, transactions in hand end. signal.",
     "server.stopped": "Everything is closed.",
     "server.broken": "The queue's runner ended, which never happens; the process ends to be started again. error.",

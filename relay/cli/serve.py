@@ -85,7 +85,13 @@ async def serve_until_told(make: Callable[[], App | TrackerApp]) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal, number)
     reloads: set[asyncio.Task[Any]] = set()
-    loop.add_signal_handler(signal.SIGHUP, lambda: reloads.add(asyncio.ensure_future(app.reload())))
+
+    def on_hangup() -> None:
+        reload = asyncio.ensure_future(app.reload())
+        reloads.add(reload)
+        reload.add_done_callback(reloads.discard)
+
+    loop.add_signal_handler(signal.SIGHUP, on_hangup)
     sd_notify("READY=1")
     broken = asyncio.ensure_future(app.broken.wait())
     waiting = asyncio.ensure_future(told.wait())
