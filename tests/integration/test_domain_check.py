@@ -83,8 +83,8 @@ def run(command: str, config: Path, *arguments: str, name: str = "acme.test") ->
 def zone_of(data: Path, *arguments: str) -> list[str]:
     """Return what `domain records` says to publish, as the name server of the tests reads it."""
     result = run("records", configured(data), "--zone", *arguments)
-    assert result.exit_code == 0, result.output
-    return [line.replace(" IN ", " ") for line in result.output.splitlines() if not line.startswith(";")]
+    assert result.exit_code == 0, result.stdout
+    return [line.replace(" IN ", " ") for line in result.stdout.splitlines() if not line.startswith(";")]
 
 
 def checked(data: Path, zone: list[str], *arguments: str, trouble: dict[str, Trouble] | None = None) -> Result:
@@ -109,17 +109,17 @@ def replaced(data: Path, name: str, *lines: str, arguments: tuple[str, ...] = ()
 @pytest.mark.parametrize("arguments", [(), DELEGATED])
 def test_what_is_asked_for_is_found_right(data: Path, arguments: tuple[str, ...]) -> None:
     result = checked(data, [*zone_of(data, *arguments), *HOST.splitlines()], *arguments)
-    assert result.exit_code == 0, result.output
-    assert "All is there." in result.output
-    assert "✗" not in result.output
-    assert "DNS shows the key that signs (RSA, 2048 bits)" in result.output
+    assert result.exit_code == 0, result.stdout
+    assert "All is there." in result.stdout
+    assert "✗" not in result.stdout
+    assert "DNS shows the key that signs (RSA, 2048 bits)" in result.stdout
 
 
 def test_records_are_shown_for_people_and_programs(data: Path) -> None:
     sheet = run("records", configured(data), *DELEGATED)
-    assert "In the zone of acme.test" in sheet.output
-    assert "In the zone of mail.operator.test" in sheet.output
-    assert "CNAME s1._domainkey.acme.test.mail.operator.test" in sheet.output
+    assert "In the zone of acme.test" in sheet.stdout
+    assert "In the zone of mail.operator.test" in sheet.stdout
+    assert "CNAME s1._domainkey.acme.test.mail.operator.test" in sheet.stdout
     rows = [json.loads(line) for line in run("records", configured(data), "--json").stdout.splitlines()]
     assert {"name", "kind", "value", "role", "purpose", "publisher", "zone_line"} == set(rows[0])
 
@@ -127,7 +127,7 @@ def test_records_are_shown_for_people_and_programs(data: Path) -> None:
 def test_a_domain_that_is_not_configured_is_named(data: Path) -> None:
     result = run("records", configured(data), name="acme.tset")
     assert result.exit_code == 64
-    assert 'did you mean "acme.test"?' in result.output
+    assert 'did you mean "acme.test"?' in result.stderr
 
 
 MISTAKES = [
@@ -287,8 +287,8 @@ def test_silence_is_not_taken_for_absence(data: Path) -> None:
 def test_a_domain_that_does_not_exist_is_said_once(data: Path) -> None:
     result = checked(data, HOST.splitlines())
     assert result.exit_code == 1
-    assert "acme.test does not exist in DNS: is it registered" in result.output
-    assert result.output.count("✗") == 1
+    assert "acme.test does not exist in DNS: is it registered" in result.stdout
+    assert result.stdout.count("✗") == 1
 
 
 @pytest.mark.parametrize(
@@ -309,7 +309,7 @@ def test_the_relays_own_name_is_looked_at(data: Path, host: str, status: str, sa
 
 def test_a_foreign_return_path_is_warned_of(data: Path) -> None:
     extra = 'return_path = "bounces.elsewhere.test"'
-    records = run("records", configured(data, extra=extra), "--zone").output.splitlines()
+    records = run("records", configured(data, extra=extra), "--zone").stdout.splitlines()
     zone = [line.replace(" IN ", " ") for line in records if not line.startswith(";")]
     with serving("\n".join([*zone, *HOST.splitlines()])) as port:
         result = run("check", configured(data, port, extra), "--json")
@@ -343,4 +343,4 @@ def test_what_dns_says_cannot_steer_the_terminal(data: Path) -> None:
     name = "s1._domainkey.acme.test"
     result = checked(data, replaced(data, name, f'{name}. TXT "v=DKIM1\\027[31m; p=x"'))
     assert result.exit_code == 1
-    assert "\x1b" not in result.output
+    assert "\x1b" not in result.stdout
