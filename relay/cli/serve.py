@@ -61,15 +61,24 @@ async def serve_until_told(make: Callable[[], App | TrackerApp]) -> int:
     """Build, start, wait for a signal, stop; return the exit code."""
     os.umask(0o077)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the settings of a server that is starting are new anyway
-    told = asyncio.Event()
-    loop = asyncio.get_running_loop()
+    app = await _started(make)
+    if isinstance(app, int):
+        return app
+    told = _listen_to_signals(app)
+    sd_notify("READY=1")
+    broken = asyncio.ensure_future(app.broken.wait())
+    waiting = asyncio.ensure_future(told.wait())
+    await asyncio.wait((waiting, broken), return_when=asyncio.FIRST_COMPLETED)
+    sd_notify("STOPPING=1")
+    failed = app.broken.is_set()
+    for task in (waiting, broken):
+        task.cancel()
+    await app.stop()
+    return EX_UNAVAILABLE if failed else 0
 
-    def on_signal(number: signal.Signals) -> None:
-        if told.is_set():
-            os._exit(128 + number)
-        app.log("server.stopping", signal=number.name)
-        told.set()
 
+async def _started(make: Callable[[], App | TrackerApp]) -> App | TrackerApp | int:
+    """Return what runs now; or say what is in the way and return the exit code."""
     try:
         app = make()
         await app.start()
@@ -82,23 +91,27 @@ async def serve_until_told(make: Callable[[], App | TrackerApp]) -> int:
     except OSError as error:
         click.echo(f"relay: cannot start: {error}", err=True)
         return EX_UNAVAILABLE
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, on_signal, number)
+    return app
+
+
+def _listen_to_signals(app: App | TrackerApp) -> asyncio.Event:
+    """Reload at SIGHUP; return what SIGTERM or SIGINT sets. The second of these ends the process at once."""
+    told = asyncio.Event()
+    loop = asyncio.get_running_loop()
     reloads: set[asyncio.Task[Any]] = set()
+
+    def on_signal(number: signal.Signals) -> None:
+        if told.is_set():
+            os._exit(128 + number)
+        app.log("server.stopping", signal=number.name)
+        told.set()
 
     def on_hangup() -> None:
         reload = asyncio.ensure_future(app.reload())
         reloads.add(reload)
         reload.add_done_callback(reloads.discard)
 
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_signal, number)
     loop.add_signal_handler(signal.SIGHUP, on_hangup)
-    sd_notify("READY=1")
-    broken = asyncio.ensure_future(app.broken.wait())
-    waiting = asyncio.ensure_future(told.wait())
-    await asyncio.wait((waiting, broken), return_when=asyncio.FIRST_COMPLETED)
-    sd_notify("STOPPING=1")
-    failed = app.broken.is_set()
-    for task in (waiting, broken):
-        task.cancel()
-    await app.stop()
-    return EX_UNAVAILABLE if failed else 0
+    return told
