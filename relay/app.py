@@ -5,7 +5,7 @@ import os
 import random
 import ssl
 from collections.abc import Mapping
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 from relay import __version__
@@ -19,6 +19,7 @@ from relay.delivery.client import SmtpDelivery
 from relay.dsn.classify import RulesError
 from relay.events.sink import EventSink
 from relay.events.spool import Spool
+from relay.housekeeping import Housekeeping, depth_by_state
 from relay.http_tracker import Tracker
 from relay.inbound.door import InboundDoor
 from relay.inbound.imap import Poller
@@ -46,12 +47,6 @@ DRAIN = 25.0
 
 RECEIVING_DRAIN = 10.0
 """Seconds of these for mail coming in, which its sender still has; mail going out would be delivered twice."""
-
-SWEEP = 60.0
-"""Seconds between two rounds of housekeeping: depth for the metrics, stories older than the retention."""
-
-TROUBLE_CHECK = 1.0
-"""Seconds until a store in trouble is looked at again."""
 
 RESTART_NEEDED = ("server", "listeners", "storage", "tracker", "admin", "metrics", "render", "log", "resolver")
 """Sections a reload cannot switch; the log names those that changed."""
@@ -126,7 +121,8 @@ class App:
         poller = Poller(self.settings, settings.server.data_dir / PLACE_FILE, self.intake.take, self.log)
         poller.start()
         self._stack.push_async_callback(poller.stop)
-        housekeeping = asyncio.create_task(self._keep_house(), name="housekeeping")
+        keeper = Housekeeping(self.settings, self.store, self.observer, self._clock)
+        housekeeping = asyncio.create_task(keeper.run(), name="housekeeping")
         self._stack.callback(housekeeping.cancel)
 
     async def _open_store(self, settings: Settings) -> SqliteStore:
@@ -264,29 +260,8 @@ class App:
 
     async def status(self) -> Mapping[str, object]:
         """Return version, health and the queue's depth."""
-        depth = await self._depth()
+        depth = await depth_by_state(self.store)
         return {"version": __version__, "healthy": not self.observer.in_trouble.is_set(), "queue": depth}
-
-    async def _depth(self) -> Mapping[str, int]:
-        depth: dict[str, int] = {}
-        for (_, state), count in (await self.store.depth()).items():
-            depth[state.value] = depth.get(state.value, 0) + count
-        return depth
-
-    async def _keep_house(self) -> None:
-        while True:
-            try:
-                await self.store.check()
-                self.observer.metrics.set_depth(await self._depth())
-                purged = await self.store.purge(self._clock() - self._settings.queue.retention)
-                if purged:
-                    self.log("queue.purged", messages=purged)
-                self.observer.store_answers()
-            except StoreError as error:
-                self.observer.store_trouble(error)
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self.observer.in_trouble.wait(), SWEEP)
-                await asyncio.sleep(TROUBLE_CHECK)
 
     def _runner_ended(self, running: asyncio.Task[None]) -> None:
         """A queue without its runner is a relay that only looks alive: end, and be started again."""

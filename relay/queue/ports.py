@@ -109,6 +109,9 @@ class QueueOffice(Protocol):
     async def depth(self) -> Mapping[tuple[str, State], int]:
         """Return the number of entries that are not final, by lane and state."""
 
+    async def check(self) -> None:
+        """Return when the store can take messages; raise StoreError saying why not otherwise."""
+
     async def purge(self, before: float) -> int:
         """Forget messages created before that time whose entries are all final, with entries and events.
 

@@ -81,7 +81,7 @@ class SqliteStore:
         self._writing = Writer(self._connection, self.path, self._distrust_lanes)
         self._ledgers = Ledgers(self._writing)
         await self._ledgers.load(now)
-        self._nobody_suppressed = await self._read(suppressions.is_empty)
+        self._nobody_suppressed = await self.read(suppressions.is_empty)
 
     def _distrust_lanes(self) -> None:
         self._lanes.stale = True
@@ -100,9 +100,9 @@ class SqliteStore:
     async def check(self) -> None:
         """Return when the store can take messages; raise StoreError saying why not otherwise."""
         if self._writing is None:
-            await self._read(lambda raw: raw.execute("PRAGMA user_version").fetchone())
+            await self.read(lambda raw: raw.execute("PRAGMA user_version").fetchone())
             return
-        await self._write(_checked(self._disk, 0, lambda raw: raw.execute("PRAGMA user_version").fetchone()))
+        await self.write(_checked(self._disk, 0, lambda raw: raw.execute("PRAGMA user_version").fetchone()))
 
     # What the queue needs.
 
@@ -113,7 +113,7 @@ class SqliteStore:
 
     async def recover(self, now: float, longest_wait: float) -> int:
         """Void the leases of earlier processes and clamp waits; return how many leases were voided."""
-        return await self._write(claims.recover(self._lanes, now, longest_wait, self.boot))
+        return await self.write(claims.recover(self._lanes, now, longest_wait, self.boot))
 
     async def claim(self, now: float, room: LaneRoom) -> Sequence[Claimed]:
         """Lease due entries. When the caller is cancelled meanwhile they are given back."""
@@ -134,48 +134,48 @@ class SqliteStore:
 
     async def next_due(self, busy: Sequence[str]) -> float | None:
         """Return when the next waiting entry outside these lanes is due, None when there is none."""
-        return await self._write(claims.next_due(self._lanes, busy))
+        return await self.write(claims.next_due(self._lanes, busy))
 
     async def apply(self, settlements: Sequence[Settlement]) -> None:
         """Write entries, events and reports in one transaction; StateError when an entry is final or unknown."""
         self._nobody_suppressed = self._nobody_suppressed and not any(one.evidence for one in settlements)
-        await self._write(transactions.apply(self._lanes, settlements))
+        await self.write(transactions.apply(self._lanes, settlements))
 
     # What operators need.
 
     async def entries(self, query: EntryQuery) -> Sequence[tuple[Message, Entry]]:
         """Return the entries that match, in order of queue id and number. `domain` is the sending domain."""
-        return await self._read(queries.entries(query))
+        return await self.read(queries.entries(query))
 
     async def change(self, query: EntryQuery, change: Change) -> Sequence[tuple[Message, Entry]]:
         """Apply the change to every entry that matches and is neither leased nor final, in one transaction."""
         changing = office.changeable(query)
         if changing is None:
             return ()
-        keys = await self._read(queries.find(changing))
-        return await self._write(office.change(self._lanes, keys, changing, change))
+        keys = await self.read(queries.find(changing))
+        return await self.write(office.change(self._lanes, keys, changing, change))
 
     async def content(self, queue_id: str) -> bytes | None:
         """Return the stored content, None when it was dropped or never was."""
-        return await self._read(queries.content(queue_id))
+        return await self.read(queries.content(queue_id))
 
     async def depth(self) -> Mapping[tuple[str, State], int]:
         """Return the number of entries that are not final, by lane and state."""
-        return await self._read(queries.depth)
+        return await self.read(queries.depth)
 
     async def purge(self, before: float) -> int:
         """Forget finished messages created before that time, and what is left of unknown ones, batch by batch."""
         purged = 0
         place = (-1.0, "")
         while True:
-            count, place = await self._write(office.purge_messages(before, place))
+            count, place = await self.write(office.purge_messages(before, place))
             purged += count
             if count < office.PURGE_BATCH:
                 break
         event: int | None = -1
         while event is not None:
-            event = await self._write(office.purge_events(before, event))
-        await self._write(suppressions.forget_before(before))
+            event = await self.write(office.purge_events(before, event))
+        await self.write(suppressions.forget_before(before))
         return purged
 
     # What limits need.
@@ -205,15 +205,15 @@ class SqliteStore:
 
     async def stories(self, query: MessageQuery) -> Sequence[Story]:
         """Return the stories of the messages that match, newest first. `domain` is the sending domain."""
-        return await self._read(queries.stories(query))
+        return await self.read(queries.stories(query))
 
     async def tallies(self, query: MessageQuery) -> Sequence[Tally]:
         """Count the recipients of the messages that match, by destination and state."""
-        return await self._read(reports.tallies(query))
+        return await self.read(reports.tallies(query))
 
     async def failures(self, query: MessageQuery, kinds: Sequence[Kind], category: str = "") -> Sequence[Failure]:
         """Return the events of these kinds of the messages that match, newest first."""
-        return await self._read(reports.failures(query, kinds, category))
+        return await self.read(reports.failures(query, kinds, category))
 
     # What the suppression list needs.
 
@@ -221,20 +221,20 @@ class SqliteStore:
         """Return which of the addresses a sending domain must not write to; an empty list is not even asked."""
         if self._nobody_suppressed:
             return {}
-        return await self._read(suppressions.among(addresses, domain, now))
+        return await self.read(suppressions.among(addresses, domain, now))
 
     async def suppressions(self, query: SuppressionQuery) -> Sequence[Suppression]:
         """Return the suppressions that match, in order of address and domain."""
-        return await self._read(suppressions.find(query))
+        return await self.read(suppressions.find(query))
 
     async def suppress(self, suppressing: Sequence[Suppression]) -> None:
         """Put addresses on the list."""
         self._nobody_suppressed = self._nobody_suppressed and not suppressing
-        await self._write(suppressions.put(suppressing))
+        await self.write(suppressions.put(suppressing))
 
     async def unsuppress(self, addresses: Sequence[str], domain: str) -> Sequence[Suppression]:
         """Take addresses off the list; return what was on it."""
-        return await self._write(suppressions.take_off(addresses, domain))
+        return await self.write(suppressions.take_off(addresses, domain))
 
     @property
     def _writer(self) -> Writer:
@@ -253,10 +253,14 @@ class SqliteStore:
             raise StoreError(f"{self.path}: the store was opened for reading only")
         return part
 
-    async def _write(self, operation: Operation[T]) -> T:
+    # What tables need that have a module of their own (`storage.database.Database`).
+
+    async def write(self, operation: Operation[T]) -> T:
+        """Run an operation in the next transaction; return its value when that is on disk."""
         return await self._writer.run(operation)
 
-    async def _read(self, operation: Operation[T]) -> T:
+    async def read(self, operation: Operation[T]) -> T:
+        """Run an operation that only reads, beside the writer."""
         try:
             return await in_thread(self._reader, operation)
         except sqlite3.Error as error:

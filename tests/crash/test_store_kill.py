@@ -47,7 +47,7 @@ async def test_nothing_promised_is_lost(tmp_path: Path, seed: int) -> None:
     assert delivered
 
     store = await SqliteStore.open(path, now=NOW)
-    assert await store._write(lambda raw: raw.execute("PRAGMA integrity_check").fetchall()) == [("ok",)]
+    assert await store.write(lambda raw: raw.execute("PRAGMA integrity_check").fetchall()) == [("ok",)]
     stories = {story.message.queue_id: story for story in await store.stories(MessageQuery(limit=10**6))}
     assert promised <= stories.keys()
     for queue_id, story in stories.items():

@@ -56,8 +56,8 @@ async def test_migrations_are_numbered_without_gaps() -> None:
 
 async def test_a_commit_reaches_the_disk(path: Path) -> None:
     store = await SqliteStore.open(path, now=NOW)
-    assert await store._write(lambda raw: raw.execute("PRAGMA synchronous").fetchone()) == (2,)
-    assert await store._write(lambda raw: raw.execute("PRAGMA journal_mode").fetchone()) == ("wal",)
+    assert await store.write(lambda raw: raw.execute("PRAGMA synchronous").fetchone()) == (2,)
+    assert await store.write(lambda raw: raw.execute("PRAGMA journal_mode").fetchone()) == ("wal",)
     await store.close()
 
 
