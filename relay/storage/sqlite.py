@@ -22,6 +22,7 @@ from relay.storage.lanes import Lanes
 from relay.storage.ledgers import Ledgers
 from relay.storage.lock import StoreLock
 from relay.storage.space import Space
+from relay.storage.unsubscribes import Unsubscribes
 from relay.storage.writer import Operation, Writer
 from relay.suppression.ports import SuppressionQuery
 from relay.suppression.suppression import Evidence, Suppression
@@ -51,6 +52,8 @@ class SqliteStore:
         self._ledgers: Ledgers | None = None
         self._space: Space | None = None
         self._nobody_suppressed = False
+        self.unsubscribe_list = Unsubscribes(self)
+        """Implements UnsubscribeStore."""
 
     @classmethod
     async def open(cls, path: Path, *, now: float, read_only: bool = False) -> Self:
@@ -82,6 +85,7 @@ class SqliteStore:
         self._ledgers = Ledgers(self._writing)
         await self._ledgers.load(now)
         self._nobody_suppressed = await self.read(suppressions.is_empty)
+        await self.unsubscribe_list.load()
 
     def _distrust_lanes(self) -> None:
         self._lanes.stale = True
@@ -196,12 +200,13 @@ class SqliteStore:
 
     async def record(self, events: Sequence[Event]) -> Sequence[Event]:
         """Make the events durable and return them with the addresses of their recipients filled in."""
-        return await self._writer.run(transactions.record(events), _ROW_COST * len(events))
+        return await self._writer.run(transactions.record(events, self.unsubscribe_list), _ROW_COST * len(events))
 
     async def record_evidence(self, events: Sequence[Event], evidence: Sequence[Evidence]) -> Sequence[Event]:
         """The same, with what the events say against addresses, in one transaction."""
         self._nobody_suppressed = self._nobody_suppressed and not evidence
-        return await self._writer.run(transactions.record_evidence(events, evidence), _ROW_COST * len(events))
+        recording = transactions.record_evidence(events, evidence, self.unsubscribe_list)
+        return await self._writer.run(recording, _ROW_COST * len(events))
 
     async def stories(self, query: MessageQuery) -> Sequence[Story]:
         """Return the stories of the messages that match, newest first. `domain` is the sending domain."""

@@ -25,6 +25,7 @@ from relay.storage.rows import (
     label_rows,
     message_row,
 )
+from relay.storage.unsubscribes import Unsubscribes
 from relay.suppression.suppression import Evidence
 
 DROP_CONTENT = (
@@ -90,11 +91,14 @@ def update(raw: sqlite3.Connection, lanes: Lanes, entries: Sequence[Entry], even
     _tell(lanes, entries)
 
 
-def record(events: Sequence[Event]) -> Callable[[sqlite3.Connection], Sequence[Event]]:
-    """Store events that happen apart from any attempt, with the addresses the database knows."""
+def record(events: Sequence[Event], unsubscribes: Unsubscribes) -> Callable[[sqlite3.Connection], Sequence[Event]]:
+    """Store events that happen apart from any attempt, with the addresses the database knows.
+
+    Who unsubscribes is on the unsubscribe list when the event is on disk, whoever recorded it.
+    """
 
     def operation(raw: sqlite3.Connection) -> Sequence[Event]:
-        named = [event if event.address else _named(raw, event) for event in events]
+        named = unsubscribes.follow(raw, [event if event.address else _named(raw, event) for event in events])
         raw.executemany(INSERT_EVENT, event_rows(named))
         return named
 
@@ -102,10 +106,10 @@ def record(events: Sequence[Event]) -> Callable[[sqlite3.Connection], Sequence[E
 
 
 def record_evidence(
-    events: Sequence[Event], evidence: Sequence[Evidence]
+    events: Sequence[Event], evidence: Sequence[Evidence], unsubscribes: Unsubscribes
 ) -> Callable[[sqlite3.Connection], Sequence[Event]]:
     """Store events with what they say against addresses."""
-    recording = record(events)
+    recording = record(events, unsubscribes)
 
     def operation(raw: sqlite3.Connection) -> Sequence[Event]:
         suppressions.testify(raw, evidence)

@@ -12,10 +12,14 @@ from relay.queue.ports import LimitStore, QueueOffice, QueueStore
 from relay.reports.ports import ReportStore
 from relay.storage.sqlite import SqliteStore
 from relay.suppression.ports import SuppressionStore
+from relay.suppression.unsubscribes import UnsubscribeStore
 
 
 class Store(QueueStore, QueueOffice, LimitStore, EventStore, InboundStore, ReportStore, SuppressionStore, Protocol):
     """Everything a store is."""
+
+    @property
+    def unsubscribe_list(self) -> UnsubscribeStore: ...
 
     async def check(self) -> None: ...
 

@@ -8,7 +8,8 @@ import pytest
 from relay.queue.entry import State
 from relay.queue.ports import EntryQuery
 from relay.reports.ports import MessageQuery
-from relay.storage import claims, lanes, ledgers, office, queries, rows, schema, transactions
+from relay.storage import claims, lanes, ledgers, office, queries, rows, schema, transactions, unsubscribes
+from relay.suppression.unsubscribes import UnsubscribeQuery
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +49,10 @@ def plan(raw: sqlite3.Connection, sql: str) -> list[str]:
         *office.DELETES,
         ledgers.DELETE,
         ledgers.DELETE_OLD,
+        unsubscribes.ABOUT,
+        unsubscribes.looking_up(3, campaign=True),
+        unsubscribes.looking_up(3, campaign=False),
+        unsubscribes.listing(UnsubscribeQuery(after=("a", "b", "c")))[0],
     ],
 )
 def test_seeks_and_does_not_scan(database: sqlite3.Connection, sql: str) -> None:

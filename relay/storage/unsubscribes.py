@@ -1,0 +1,166 @@
+"""The unsubscribe list: SQL and the values it gives."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from relay.events.event import Event, Kind
+from relay.mail.address import normal
+from relay.storage.database import Connection, Database
+from relay.storage.rows import Row, text
+from relay.suppression.unsubscribes import SOURCES, Source, Unsubscribe, UnsubscribeQuery
+
+MOST_IN_MEMORY = 200_000
+"""Addresses kept in memory; with more of them on the list the database is asked each time."""
+
+_AT_ONCE = 500
+"""Addresses of one look-up: SQLite allows 999 parameters at least."""
+
+_COLUMNS = "address, domain, campaign, source, queue_id, created_at"
+_PUT = f"INSERT INTO unsubscribes ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"  # noqa: S608  names only
+_ADDRESSES = "SELECT DISTINCT address FROM unsubscribes LIMIT ?"
+ABOUT = (
+    "SELECT entries.recipient, messages.domain, messages.campaign FROM messages "
+    "JOIN entries ON entries.queue_id = messages.queue_id WHERE messages.queue_id = ? AND entries.number = ?"
+)
+
+
+class Unsubscribes:
+    """Implements UnsubscribeStore.
+
+    After `load` the addresses on the list are kept in memory too, and the database is asked about no others. What is in
+    memory may be more than what is on the list, never less.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._known: set[str] | None = None
+
+    async def load(self) -> None:
+        """Read the addresses into memory: once, before anything is recorded, by the only process that records."""
+        rows = await self._database.read(lambda raw: raw.execute(_ADDRESSES, (MOST_IN_MEMORY + 1,)).fetchall())
+        self._known = {row[0] for row in rows} if len(rows) <= MOST_IN_MEMORY else None
+
+    def follow(self, connection: Connection, events: Iterable[Event]) -> list[Event]:
+        """Put the recipients of unsubscribe events on the list; return all events, with what the message row says.
+
+        For the transaction that records the events. `joined` is False on an event of a message that is not known any
+        more, and of which nobody else said whom it is from: it puts nobody on the list.
+        """
+        followed: list[Event] = []
+        rows: list[Row] = []
+        for event in events:
+            if event.kind is not Kind.UNSUBSCRIBE:
+                followed.append(event)
+                continue
+            about = connection.execute(ABOUT, (event.queue_id, event.recipient)).fetchone()
+            named = _named(event, about or (event.address, event.data.get("domain"), event.data.get("campaign")))
+            followed.append(named)
+            if "joined" not in named.data:
+                rows.append(_row(_told_by(named)))
+        if rows:
+            self._put(connection, rows)
+        return followed
+
+    async def unsubscribed(
+        self, addresses: Sequence[str], domain: str, campaign: str | None
+    ) -> Mapping[str, Unsubscribe]:
+        """Return which of the addresses want no mail of that domain's campaign (None: of any), by normal form."""
+        keys = [normal(address) for address in addresses]
+        if self._known is not None:
+            keys = [key for key in keys if key in self._known]
+        if not keys:
+            return {}
+        return await self._database.read(lambda connection: _among(connection, keys, domain, campaign))
+
+    async def unsubscribes(self, query: UnsubscribeQuery) -> Sequence[Unsubscribe]:
+        """Return the unsubscribes that match, in order of address, domain and campaign."""
+        sql, values = listing(query)
+        return await self._database.read(lambda connection: [_of(row) for row in connection.execute(sql, values)])
+
+    async def unsubscribe(self, unsubscribing: Sequence[Unsubscribe]) -> None:
+        """Put addresses on the list; what is on it stays as it is."""
+        rows = [_row(one) for one in unsubscribing]
+        await self._database.write(lambda connection: self._put(connection, rows))
+
+    async def resubscribe(self, addresses: Sequence[str], domain: str, campaign: str | None) -> Sequence[Unsubscribe]:
+        """Take addresses off the list; return what was on it."""
+        sql = "DELETE FROM unsubscribes WHERE address = ? AND domain = ?"
+        scope = (domain,) if campaign is None else (domain, text(campaign))
+        sql += f"{'' if campaign is None else ' AND campaign = ?'} RETURNING {_COLUMNS}"
+
+        def operation(connection: Connection) -> list[Unsubscribe]:
+            found = (connection.execute(sql, (normal(one), *scope)).fetchall() for one in addresses)
+            return [_of(row) for rows in found for row in rows]
+
+        return await self._database.write(operation)
+
+    def _put(self, connection: Connection, rows: Sequence[Row]) -> None:
+        """Remember first, then write: whoever looks in between asks the database."""
+        if self._known is not None:
+            self._known.update(row[0] for row in rows)
+            if len(self._known) > MOST_IN_MEMORY:
+                self._known = None
+        connection.executemany(_PUT, rows)
+
+
+def listing(query: UnsubscribeQuery) -> tuple[str, list[object]]:
+    """Return the statement that reads a page of the list."""
+    parts: list[str] = ["(address, domain, campaign) > (?, ?, ?)"]
+    values: list[object] = [*query.after]
+    wanted = {
+        "address": normal(query.address),
+        "domain": query.domain,
+        "campaign": text(query.campaign),
+        "source": query.source,
+    }
+    for column, value in wanted.items():
+        if value:
+            parts.append(f"{column} = ?")
+            values.append(value)
+    where = " AND ".join(parts)
+    sql = f"SELECT {_COLUMNS} FROM unsubscribes WHERE {where} ORDER BY address, domain, campaign LIMIT ?"  # noqa: S608
+    return sql, [*values, query.limit]
+
+
+def looking_up(count: int, *, campaign: bool) -> str:
+    """Return the statement that looks up so many addresses, of one campaign or of any."""
+    places = ", ".join("?" * count)
+    scope = " AND campaign IN ('', ?)" if campaign else ""
+    return (
+        f"SELECT {_COLUMNS} FROM unsubscribes WHERE address IN ({places}) "  # noqa: S608  places only
+        f"AND domain IN ('', ?){scope} ORDER BY created_at DESC"
+    )
+
+
+def _among(connection: Connection, keys: Sequence[str], domain: str, campaign: str | None) -> Mapping[str, Unsubscribe]:
+    """Return which of the addresses are on the list; of several the oldest counts."""
+    scope = (domain,) if campaign is None else (domain, text(campaign))
+    found: dict[str, Unsubscribe] = {}
+    for start in range(0, len(keys), _AT_ONCE):
+        some = keys[start : start + _AT_ONCE]
+        sql = looking_up(len(some), campaign=campaign is not None)
+        found |= {row[0]: _of(row) for row in connection.execute(sql, (*some, *scope))}
+    return found
+
+
+def _named(event: Event, about: Sequence[object]) -> Event:
+    """Return the event with its recipient, domain and campaign, or saying that these are not known."""
+    address, domain, campaign = (str(value or "") for value in about)
+    if not (address and domain):
+        return replace(event, data={**event.data, "joined": False})
+    return replace(event, address=address, data={**event.data, "domain": domain, "campaign": campaign})
+
+
+def _told_by(event: Event) -> Unsubscribe:
+    by = str(event.data.get("by", ""))
+    source: Source = by if by in SOURCES else "reply"
+    data = event.data
+    return Unsubscribe(event.address, str(data["domain"]), str(data["campaign"]), source, event.queue_id, event.at)
+
+
+def _row(one: Unsubscribe) -> Row:
+    return (normal(text(one.address)), one.domain, text(one.campaign), one.source, one.queue_id, one.created_at)
+
+
+def _of(row: Row) -> Unsubscribe:
+    return Unsubscribe(*row)

@@ -1,0 +1,128 @@
+"""What every store does with unsubscribes: events and list agree, scopes are respected, the first time counts."""
+
+from dataclasses import replace
+
+import pytest
+
+from relay.events.event import Event, Kind
+from relay.queue.entry import State
+from relay.queue.message import Accepted
+from relay.suppression.unsubscribes import Unsubscribe, UnsubscribeQuery, UnsubscribeStore
+from tests.contract.conftest import Opener, Store
+from tests.contract.values import NOW, ROOMY, accepted, settle
+
+SPRING = Unsubscribe("u@x.test", "acme.test", "spring", "page", "A", NOW)
+TOKEN = Event(Kind.UNSUBSCRIBE, NOW, "A", 0, data={"id": "1", "by": "page"})
+
+
+@pytest.fixture
+def unsubscribes(store: Store) -> UnsubscribeStore:
+    return store.unsubscribe_list
+
+
+def campaign_mail(queue_id: str, *recipients: str, campaign: str = "spring") -> Accepted:
+    plain = accepted(queue_id, *recipients)
+    policy = replace(plain.message.policy, domain="acme.test")
+    return replace(plain, message=replace(plain.message, campaign=campaign, policy=policy))
+
+
+async def test_an_unsubscribe_event_and_its_list_entry_are_one(store: Store, unsubscribes: UnsubscribeStore) -> None:
+    await store.enqueue(campaign_mail("A", "U@X.test"))
+    (told,) = await store.record([TOKEN])
+    assert (told.address, told.data["domain"], told.data["campaign"]) == ("U@X.test", "acme.test", "spring")
+    assert await unsubscribes.unsubscribed(["u@X.test"], "acme.test", "spring") == {"u@x.test": SPRING}
+    assert await unsubscribes.unsubscribes(UnsubscribeQuery()) == [SPRING]
+
+
+async def test_it_does_not_matter_who_records_the_event(store: Store, unsubscribes: UnsubscribeStore) -> None:
+    await store.enqueue(campaign_mail("A", "u@x.test"))
+    by_mail = replace(TOKEN, address="u@x.test", data={"by": "reply"})
+    await store.record_evidence([by_mail], [])
+    assert await unsubscribes.unsubscribes(UnsubscribeQuery()) == [replace(SPRING, source="reply")]
+
+
+async def test_the_first_time_counts(store: Store, unsubscribes: UnsubscribeStore) -> None:
+    await store.enqueue(campaign_mail("A", "u@x.test"))
+    await store.record([TOKEN, replace(TOKEN, at=NOW + 1)])
+    await store.record([replace(TOKEN, at=NOW + 2, data={"by": "one-click"})])
+    assert await unsubscribes.unsubscribes(UnsubscribeQuery()) == [SPRING]
+
+
+async def test_an_event_of_an_unknown_message_is_kept_and_says_so(store: Store, unsubscribes: UnsubscribeStore) -> None:
+    (told,) = await store.record([TOKEN])
+    assert (told.address, told.data["joined"]) == ("", False)
+    assert await unsubscribes.unsubscribes(UnsubscribeQuery()) == []
+    named = replace(TOKEN, address="u@x.test", data={"by": "reply", "domain": "acme.test", "campaign": "spring"})
+    (told,) = await store.record([named])
+    assert "joined" not in told.data
+    assert await unsubscribes.unsubscribes(UnsubscribeQuery()) == [replace(SPRING, source="reply")]
+
+
+async def test_other_events_put_nobody_on_the_list(store: Store, unsubscribes: UnsubscribeStore) -> None:
+    await store.enqueue(campaign_mail("A", "u@x.test"))
+    await store.record([Event(Kind.OPEN, NOW, "A", 0), Event(Kind.COMPLAINT, NOW, "A", 0)])
+    assert await unsubscribes.unsubscribes(UnsubscribeQuery()) == []
+
+
+@pytest.mark.parametrize(
+    ("entry", "spring", "autumn", "whatever", "elsewhere"),
+    [
+        (SPRING, True, False, True, False),
+        (replace(SPRING, campaign=""), True, True, True, False),
+        (replace(SPRING, domain=""), True, False, True, True),
+        (replace(SPRING, domain="", campaign=""), True, True, True, True),
+        (replace(SPRING, domain="other.test"), False, False, False, False),
+        (replace(SPRING, campaign="Spring"), False, False, True, False),
+    ],
+)
+async def test_scopes_are_respected(
+    unsubscribes: UnsubscribeStore, entry: Unsubscribe, spring: bool, autumn: bool, whatever: bool, elsewhere: bool
+) -> None:
+    await unsubscribes.unsubscribe([entry])
+
+    async def excluded(domain: str, campaign: str | None) -> bool:
+        return bool(await unsubscribes.unsubscribed(["u@x.test", "v@x.test"], domain, campaign))
+
+    assert await excluded("acme.test", "spring") is spring
+    assert await excluded("acme.test", "autumn") is autumn
+    assert await excluded("acme.test", None) is whatever
+    assert await excluded("elsewhere.test", "spring") is elsewhere
+
+
+async def test_taking_off_the_list(unsubscribes: UnsubscribeStore) -> None:
+    entries = [SPRING, replace(SPRING, campaign="autumn"), replace(SPRING, domain="other.test")]
+    await unsubscribes.unsubscribe(entries)
+    assert await unsubscribes.resubscribe(["U@x.test", "v@x.test"], "acme.test", "autumn") == [entries[1]]
+    assert await unsubscribes.resubscribe(["u@x.test"], "acme.test", "autumn") == []
+    assert await unsubscribes.unsubscribed(["u@x.test"], "acme.test", "autumn") == {}
+    assert await unsubscribes.resubscribe(["u@x.test"], "acme.test", None) == [SPRING]
+    assert await unsubscribes.unsubscribes(UnsubscribeQuery()) == [entries[2]]
+
+
+async def test_the_list_is_read_page_by_page(unsubscribes: UnsubscribeStore) -> None:
+    many = [
+        replace(SPRING, address=f"u{number}@x.test", campaign=campaign)
+        for number in range(3)
+        for campaign in ("autumn", "spring")
+    ]
+    await unsubscribes.unsubscribe(many)
+    first = await unsubscribes.unsubscribes(UnsubscribeQuery(limit=3))
+    last = first[-1]
+    rest = await unsubscribes.unsubscribes(UnsubscribeQuery(after=(last.address, last.domain, last.campaign)))
+    assert [*first, *rest] == many
+    assert await unsubscribes.unsubscribes(UnsubscribeQuery(address="U1@x.test", campaign="spring")) == [many[3]]
+    assert await unsubscribes.unsubscribes(UnsubscribeQuery(source="import")) == []
+    found = await unsubscribes.unsubscribed([f"u{number}@x.test" for number in range(2000)], "acme.test", "spring")
+    assert len(found) == 3
+
+
+async def test_the_list_holds_after_a_restart_and_when_stories_are_forgotten(opener: Opener) -> None:
+    store = await opener(NOW)
+    await store.enqueue(campaign_mail("A", "u@x.test"))
+    await store.record([TOKEN])
+    await store.apply([settle(one, State.DELIVERED, NOW) for one in await store.claim(NOW, ROOMY)])
+    assert await store.purge(NOW + 1) == 1
+    await store.close()
+    store = await opener(NOW)
+    assert await store.unsubscribe_list.unsubscribed(["u@x.test"], "acme.test", "spring") == {"u@x.test": SPRING}
+    await store.close()
