@@ -26,6 +26,8 @@ class Observer:
             self.log(
                 f"message.{event.kind.value}", queue_id=event.queue_id, recipient=event.address, **dict(event.data)
             )
+            if event.kind is Kind.UNSUBSCRIBE and event.data.get("joined") is False:
+                self.log("unsubscribe.unknown", queue_id=event.queue_id, number=event.recipient)
             delay = event.data.get("delay") if event.kind is Kind.DELIVERED else None
             self.metrics.count(event.kind.value, delay if isinstance(delay, float) else None)
 
@@ -43,6 +45,10 @@ class Observer:
         """Tell the operator that a lane was paused, and what to do."""
         self.metrics.alerts.labels(category).inc()
         self.log("delivery.paused", lane=lane, category=category, reply=reply, guidance=guidance)
+
+    def journal_failing(self, error: OSError) -> None:
+        """Log that deliveries are not noted any more."""
+        self.log("queue.journal_failing", error=str(error))
 
     def render_failed(self, queue_id: str, reason: str) -> None:
         """Log and count a message that a renderer could not take."""
