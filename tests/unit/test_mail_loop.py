@@ -28,6 +28,8 @@ def test_a_mark_is_for_one_host_and_one_address() -> None:
 
 def test_it_names_nobody_and_is_no_instruction() -> None:
     field = mark("mail.acme.test", "owner@acme.test")
-    assert b"owner" not in field and b"acme" not in field
+    assert b"owner" not in field
+    assert b"acme" not in field
     assert not NAME.lower().startswith(PREFIX)
-    assert field.endswith(b"\r\n") and len(field) < 78
+    assert field.endswith(b"\r\n")
+    assert len(field) < 78
