@@ -126,6 +126,7 @@ def _message(queue_id: str, transaction: Transaction, facts: Facts, route: Route
         return_path=route.return_path,
         provider=route.provider,
         fallback_providers=route.fallback_providers,
+        author_name=route.author_name,
         added_fields=added_fields(queue_id, transaction, facts, message_id, hostname, now),
     )
     return Message(

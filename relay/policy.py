@@ -14,6 +14,7 @@ from relay.mail.instructions import Instructions, read_instructions
 from relay.mail.lane import DIRECT
 from relay.mail.reply import Reply
 from relay.mail.session import Session
+from relay.rewrite.author_name import author_name
 from relay.rewrite.tracking import Tracking
 
 
@@ -58,6 +59,8 @@ class Route:
     """Windows that each recipient counts in, by ledger key."""
     not_before: float
     """Unix seconds of X-Relay-Send-At, 0 when not asked for."""
+    author_name: str = ""
+    """The identity's name, for a From that has none."""
 
 
 def read_facts(content: bytes) -> Facts:
@@ -121,9 +124,10 @@ def decide(settings: Settings, session: Session, envelope: Envelope, facts: Fact
         return Refuse(Reply(554, "5.6.0", f'X-Relay-Provider: there is no provider "{wanted}"; there are: {known}'))
     provider, *fallbacks = (wanted,) if wanted else settings.providers_for(author)
     domain = settings.domain_for(author)
+    identity = settings.identity_for(author)
     send_at = facts.instructions.send_at or 0.0
     return Route(
-        identity=normal(author) if settings.identity_for(author) else "",
+        identity=normal(author) if identity else "",
         domain=domain_of(author),
         provider=provider,
         fallback_providers=tuple(fallbacks),
@@ -131,6 +135,7 @@ def decide(settings: Settings, session: Session, envelope: Envelope, facts: Fact
         return_path=domain.return_path,
         ledgers=ledgers_of(settings, author, provider),
         not_before=send_at if send_at > now else 0.0,
+        author_name=author_name(identity.display_name, identity.company) if identity else "",
     )
 
 

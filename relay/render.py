@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from relay.mail.headers import Field, fields, without
 from relay.mail.instructions import PREFIX
+from relay.rewrite.author_name import with_author_name
 from relay.rewrite.message import Plan, Rewritten, analyse, apply
 from relay.rewrite.tokens import Keyring, Kind, Token, sign_address_token
 from relay.rewrite.tracking import Tracking
@@ -33,6 +34,8 @@ class Stored:
     tracking: Tracking | None = None
     return_path: str = ""
     """Domain of signed return-paths, "" keeps the reverse-path."""
+    author_name: str = ""
+    """Name put into From when it has none, "" for none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +67,9 @@ def render(stored: Stored, recipients: Sequence[int], keys: Keys, *, eight_bit: 
     The work that does not depend on the recipient is done once. Never fails a message: what cannot be rewritten
     safely goes out as it came, with the reason in the notes.
     """
-    content = outgoing(stored)
+    content, notes = _named(stored)
     plan = None if stored.tracking is None else analyse(content, stored.tracking)
-    return [_render_one(stored, content, plan, recipient, keys, eight_bit) for recipient in recipients]
+    return [_render_one(stored, content, plan, recipient, keys, eight_bit, notes) for recipient in recipients]
 
 
 def explain(stored: Stored, recipient: int, keys: Keys) -> tuple[Rendering, Rewritten | None]:
@@ -74,7 +77,7 @@ def explain(stored: Stored, recipient: int, keys: Keys) -> tuple[Rendering, Rewr
     (rendering,) = render(stored, [recipient], keys, eight_bit=True)
     if stored.tracking is None:
         return rendering, None
-    content = outgoing(stored)
+    content, _ = _named(stored)
     return rendering, apply(analyse(content, stored.tracking), content, keys.tokens, stored.queue_id, recipient)
 
 
@@ -102,14 +105,29 @@ def reverse_path_for(stored: Stored, recipient: int, keyring: Keyring) -> str:
     return f"{token}@{stored.return_path}"
 
 
+def _named(stored: Stored) -> tuple[bytes, dict[str, object]]:
+    """Return the outgoing content with the identity's name where From has none, and what the story says of that."""
+    content = outgoing(stored)
+    if not stored.author_name:
+        return content, {}
+    content, note = with_author_name(content, stored.author_name)
+    return content, {"author_name": note}
+
+
 def _render_one(
-    stored: Stored, content: bytes, plan: Plan | None, recipient: int, keys: Keys, eight_bit: bool
+    stored: Stored,
+    content: bytes,
+    plan: Plan | None,
+    recipient: int,
+    keys: Keys,
+    eight_bit: bool,
+    notes: Mapping[str, object],
 ) -> Rendering:
     rewritten = None if plan is None else apply(plan, content, keys.tokens, stored.queue_id, recipient)
     fitting = fit(content if rewritten is None else rewritten.content, eight_bit)
     signing = keys.dkim.get(stored.domain, ())
     signature = sign(fitting, signing, int(stored.created_at)) if signing else b""
-    return Rendering(reverse_path_for(stored, recipient, keys.tokens), signature + fitting, _notes(rewritten))
+    return Rendering(reverse_path_for(stored, recipient, keys.tokens), signature + fitting, _notes(rewritten) | notes)
 
 
 def _notes(rewritten: Rewritten | None) -> dict[str, object]:

@@ -21,6 +21,7 @@ from relay.mail.queue_id import queue_id
 from relay.mail.session import Session, Transaction
 from relay.policy import read_facts, tracking_of
 from relay.render import Keys, Stored, explain
+from relay.rewrite.author_name import author_name
 from relay.rewrite.message import Rewritten
 from relay.rewrite.tokens import new_key, parse_keyring
 
@@ -84,7 +85,9 @@ def _stored(settings: Settings, content: bytes, recipient: str) -> Stored:
         transaction = Transaction(session, Envelope(author, (Recipient(recipient),)), content)
         added = added_fields(message, transaction, facts, f"<{message}@{domain or hostname}>", hostname, now)
     tracking = tracking_of(settings.domain_for(author).tracking, facts.instructions.track)
-    return Stored(message, now, author, content, added, domain, tracking)
+    identity = settings.identity_for(author)
+    name = author_name(identity.display_name, identity.company) if identity else ""
+    return Stored(message, now, author, content, added, domain, tracking, author_name=name)
 
 
 def _keys(settings: Settings, *, throw_away: bool) -> Keys:

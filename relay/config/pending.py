@@ -7,7 +7,7 @@ from relay.config.positions import KeyPath
 from relay.config.section import Section
 from relay.config.settings import Defaults, Identity, Settings
 
-OF_IDENTITIES = ("display_name", "company", "reply_to", "reply_tracking", "forward_to", "bcc")
+OF_IDENTITIES = ("reply_to", "reply_tracking", "forward_to", "bcc")
 OF_DOMAINS = ("fallback_providers", "reply_domain", "exclusion", "bcc")
 _TEXT = "has no effect in this version"
 

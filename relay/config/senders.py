@@ -18,6 +18,7 @@ from relay.config.values import (
     OptionalDomain,
     OptionalMailAddress,
     OptionalName,
+    PersonName,
     wrong,
 )
 from relay.mail.lane import DIRECT
@@ -79,8 +80,8 @@ class Domain(Defaults):
 class Identity(Section):
     """`[identities."…"]`: a From address and what it may. A limit of 0 is no limit."""
 
-    display_name: str = ""
-    company: str = ""
+    display_name: PersonName = ""
+    company: PersonName = ""
     credentials: tuple[Name, ...] = ()
     hourly_limit: Count = 40
     daily_limit: Count = 200

@@ -26,6 +26,9 @@ _DURATION_ALLOWED = 'a number with ms, s, m, h, d or w, such as "90s", "5m", "1.
 _SIZE_ALLOWED = 'a number with B, KB, MB, GB, KiB, MiB or GiB, such as "10MB" or "25MiB"'
 _ADDRESS_ALLOWED = '"host:port", such as "127.0.0.1:2525" or "[::1]:2525"'
 
+MAX_PERSON = 100
+"""Characters of a display name: mail programs show less, and a line of a header has an end."""
+
 HOST_NAME = re.compile(
     r"(?=.{1,253}\Z)[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?(?:\.[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?)*", re.I
 )
@@ -168,6 +171,13 @@ def _name(value: str) -> str:
     return value
 
 
+def _person(value: str) -> str:
+    name = value.strip()
+    if not name.isprintable() or len(name) > MAX_PERSON:
+        raise wrong(f"{_quoted(value)} cannot stand in From", f"at most {MAX_PERSON} characters on one line")
+    return name
+
+
 def _listen(value: str) -> str:
     parse_host_port(value)
     return value
@@ -201,6 +211,8 @@ Octets = Annotated[int, BeforeValidator(parse_size), AfterValidator(_positive)]
 Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(parse_network)]
 Name = Annotated[str, AfterValidator(_name)]
 """A name people give to a listener, provider, selector or credential."""
+PersonName = Annotated[str, AfterValidator(_person)]
+"""A name people see, of a person or a company."""
 OptionalName = Annotated[str, _unless_empty(_name)]
 Host = Annotated[str, AfterValidator(_host)]
 HostPattern = Annotated[str, AfterValidator(_host_pattern)]

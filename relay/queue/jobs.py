@@ -18,6 +18,7 @@ def stored_form(message: Message, content: bytes) -> Stored:
         domain=policy.domain,
         tracking=policy.tracking,
         return_path=policy.return_path,
+        author_name=policy.author_name,
     )
 
 

@@ -25,6 +25,8 @@ class Policy:
     """Domain of signed return-paths, "" to keep the application's reverse-path."""
     provider: str = DIRECT
     fallback_providers: tuple[str, ...] = ()
+    author_name: str = ""
+    """Name put into From when it has none, "" for none."""
     added_fields: bytes = b""
     """Header fields put in front when the message is rendered: Received, and Date and Message-ID when missing."""
 

@@ -61,6 +61,8 @@ def encode_policy(policy: Policy) -> str:
         "provider": policy.provider,
         "fallback_providers": policy.fallback_providers,
     }
+    if policy.author_name:
+        value["author_name"] = policy.author_name
     if policy.tracking is not None:
         value["tracking"] = {name: getattr(policy.tracking, name) for name in _TRACKING_FIELDS}
     return _encode(value)
@@ -78,6 +80,7 @@ def decode_policy(text: str) -> Policy:
         return_path=value["return_path"],
         provider=value["provider"],
         fallback_providers=tuple(value["fallback_providers"]),
+        author_name=value.get("author_name", ""),
     )
 
 

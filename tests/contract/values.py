@@ -59,6 +59,7 @@ def full_message(queue_id: str = "Q00000000000FF") -> Message:
             return_path="bounces.acme.test",
             provider="newsletter",
             fallback_providers=("other", "direct"),
+            author_name="Zo\u00eb (Acme Ltd)",
             added_fields=b"Received: from x\r\n\tby y\xff\r\n",
         ),
         smtputf8=True,

@@ -253,3 +253,10 @@ class TestTracking:
         assert found is not None
         assert (found.base_url, found.text_links, found.pixel) == ("https://t.acme.test", True, "start")
         assert (found.skip_sensitive, found.skip_visible_urls, found.exclude_hosts) == (False, False, ("*.x.test",))
+
+
+class TestAuthorName:
+    def test_it_is_the_identitys(self) -> None:
+        of = settings(identities={"app@acme.test": {"display_name": " Acme App", "company": "Acme Ltd"}})
+        assert route(of, "From: App@acme.test").author_name == "Acme App (Acme Ltd)"
+        assert route(of, "From: other@acme.test").author_name == ""

@@ -155,3 +155,20 @@ def test_explain_tells_what_became_of_each_link() -> None:
 def test_anything_can_be_rendered(content: bytes) -> None:
     (rendering,) = render(replace(STORED, content=content), [0], KEYS, eight_bit=False)
     assert rendering.content.startswith(b"Received: from x\r\n")
+
+
+class TestAuthorName:
+    NAMED = replace(PLAIN, author_name="Acme Billing (Acme Ltd)")
+
+    def test_the_name_of_the_identity_is_put_in_signed_and_told(self, signing: SigningKey) -> None:
+        keys = replace(KEYS, dkim={"acme.test": (signing,)})
+        (rendering,) = render(replace(self.NAMED, tracking=TRACKING), [0], keys, eight_bit=True)
+        assert b'\r\nFrom: "Acme Billing (Acme Ltd)" <a@acme.test>\r\n' in rendering.content
+        assert rendering.notes["author_name"] == "added"
+        assert verifies(rendering.content, signing)
+
+    def test_a_name_that_is_there_stays(self) -> None:
+        content = HEADER.replace(b"a@acme.test", b"Ann <a@acme.test>") + BODY
+        (rendering,) = render(replace(self.NAMED, content=content), [0], KEYS, eight_bit=True)
+        assert rendering.content == b"Received: from x\r\n" + content
+        assert rendering.notes["author_name"] == "From has a name already"
