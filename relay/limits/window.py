@@ -64,8 +64,17 @@ class Ledger:
 
     def may_leave(self, limits: Sequence[Window], now: float) -> bool:
         """Tell whether one more message may leave now. Only what left decides: places are asked for in their turn."""
+        return all(self.left_within(window.span, now) < window.limit for window in limits)
+
+    def left_within(self, span: float, now: float) -> int:
+        """Return how many messages left in the last `span` seconds."""
         left = self.times[Standing.LEFT]
-        return all(len(left) - bisect_left(left, now - window.span) < window.limit for window in limits)
+        return len(left) - bisect_left(left, now - span)
+
+    def waiting(self, now: float) -> int:
+        """Return how many places were given for later."""
+        given = (self.times[standing] for standing in (Standing.LATE, Standing.RESERVED))
+        return sum(len(times) - bisect_right(times, now) for times in given)
 
     def earliest(self, limits: Sequence[Window], at: float, of: Standing = Standing.RESERVED) -> float:
         """Return the earliest time, not before `at`, at which one more message breaks none of the windows.

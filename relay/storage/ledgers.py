@@ -8,10 +8,10 @@ they are given back when the store is opened.
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from relay.limits.window import DAY, Ledger, Standing, Window, earliest
-from relay.queue.ports import Slot
+from relay.queue.ports import Slot, Usage
 from relay.storage.writer import Writer
 
 _Key = tuple[str, int, str]
@@ -71,6 +71,20 @@ class Ledgers:
             self._leave(queue_id, number)
         self._write()
 
+    def keep(self, queue_id: str, numbers: Iterable[int]) -> None:
+        """Let what left count for good, under a name of its own, so that the entry's next place does not replace it."""
+        for number in numbers:
+            places = self._places.get((queue_id, number), {})
+            left = {key: place for key, place in places.items() if place[1] is Standing.LEFT}
+            self._leave(queue_id, number)
+            for key, place in left.items():
+                self._register(f"{queue_id}~{place[0]:.6f}", number, key, place)
+        self._write()
+
+    def usage(self, windows: Mapping[str, Sequence[Window]], now: float) -> dict[str, Usage]:
+        """Return how the ledgers stand."""
+        return {key: _usage(self._ledgers.get(key, Ledger()), limits, now) for key, limits in windows.items()}
+
     def _place(self, slot: Slot, wanted: float) -> float:
         return self._put(slot, (earliest(self._of(slot), wanted), Standing.RESERVED))
 
@@ -85,9 +99,12 @@ class Ledgers:
 
     def _put(self, slot: Slot, place: _Place) -> float:
         for key in slot.windows:
-            self._enter(slot.queue_id, slot.number, key, place)
-            self._unwritten[slot.queue_id, slot.number, key] = place
+            self._register(slot.queue_id, slot.number, key, place)
         return place[0]
+
+    def _register(self, queue_id: str, number: int, key: str, place: _Place) -> None:
+        self._enter(queue_id, number, key, place)
+        self._unwritten[queue_id, number, key] = place
 
     def _enter(self, queue_id: str, number: int, key: str, place: _Place) -> None:
         self._ledgers.setdefault(key, Ledger()).add(*place)
@@ -123,6 +140,11 @@ class Ledgers:
                 self._unwritten = rows | self._unwritten
 
         self._writer.submit(_write(rows)).add_done_callback(written)
+
+
+def _usage(ledger: Ledger, limits: Sequence[Window], now: float) -> Usage:
+    left = tuple(ledger.left_within(window.span, now) for window in limits)
+    return Usage(left, ledger.waiting(now), ledger.earliest(limits, now))
 
 
 def _load(now: float) -> Callable[[sqlite3.Connection], list[tuple[str, int, str, float, int]]]:

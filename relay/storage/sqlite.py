@@ -11,9 +11,10 @@ from typing import Self, TypeVar
 import aiosqlite
 
 from relay.events.event import Event, Kind
+from relay.limits.window import Window
 from relay.queue.entry import Entry, State
 from relay.queue.message import Accepted, Claimed, Message, Settlement
-from relay.queue.ports import Change, EntryQuery, LaneRoom, Slot, StoreError
+from relay.queue.ports import Change, EntryQuery, LaneRoom, Slot, StoreError, Usage
 from relay.reports.ports import Failure, MessageQuery, Story, Tally
 from relay.storage import claims, office, opening, queries, reports, suppressions, transactions
 from relay.storage.connection import connect_writer, in_thread
@@ -193,13 +194,21 @@ class SqliteStore:
         return self._books.depart(slot, now)
 
     async def forget(self, queue_id: str, numbers: Sequence[int]) -> None:
-        """Give the places of entries back that will never leave."""
+        """Give the places of entries back that did not leave."""
         self._books.forget(queue_id, numbers)
 
     # What events and reports need.
 
     async def record(self, events: Sequence[Event]) -> Sequence[Event]:
         """Make the events durable and return them with the addresses of their recipients filled in."""
+    async def keep(self, queue_id: str, numbers: Sequence[int]) -> None:
+        """Let what left under these numbers count for good."""
+        self._books.keep(queue_id, numbers)
+
+    async def usage(self, windows: Mapping[str, tuple[Window, ...]], now: float) -> Mapping[str, Usage]:
+        """Return how the ledgers stand, by key."""
+        return self._books.usage(windows, now)
+
         return await self._writer.run(transactions.record(events, self.unsubscribe_list), _ROW_COST * len(events))
 
     async def record_evidence(self, events: Sequence[Event], evidence: Sequence[Evidence]) -> Sequence[Event]:

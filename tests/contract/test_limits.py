@@ -3,7 +3,7 @@
 import pytest
 
 from relay.limits.window import DAY, HOUR, Window, windows
-from relay.queue.ports import Slot
+from relay.queue.ports import Slot, Usage
 from tests.contract.conftest import Opener, Store
 from tests.contract.values import NOW, accepted
 
@@ -96,3 +96,59 @@ async def test_a_day_of_departures_forgets_the_day_before(store: Store) -> None:
     daily = (Window(3, DAY),)
     times = [await store.depart(slot(f"M{n}", *daily), NOW + n * 9 * HOUR) for n in range(12)]
     assert times == [NOW + n * 9 * HOUR for n in range(12)]
+
+
+async def test_what_was_given_back_after_leaving_makes_room_for_others(store: Store) -> None:
+    """A message that its destination deferred did not leave: others may, and it asks again."""
+    for queue_id in ("A", "B"):
+        assert await store.depart(slot(queue_id), NOW) == NOW
+    assert await store.depart(slot("C"), NOW + 1) == NOW + STEP
+    await store.forget("A", [0])
+    assert await store.depart(slot("C"), NOW + 2) == NOW + 2
+    assert await store.depart(slot("A"), NOW + 60) == NOW + STEP
+
+
+async def test_what_is_kept_counts_beside_the_next_departure(opener: Opener) -> None:
+    """An attempt that may have succeeded left, whatever the entry does next; so no window holds one too many."""
+    store = await opener(NOW)
+    await store.enqueue(accepted("A"))
+    assert await store.depart(slot("A"), NOW) == NOW
+    await store.keep("A", [0])
+    assert await store.depart(slot("A"), NOW + 300) == NOW + 300
+    assert await store.depart(slot("B"), NOW + 301) == NOW + STEP
+    await store.forget("A", [0])
+    await store.close()
+    later = await opener(NOW + 400)
+    assert await later.depart(slot("B"), NOW + 400) == NOW + 400
+    assert await later.depart(slot("C"), NOW + 401) == NOW + STEP
+    await later.close()
+
+
+async def test_what_waits_is_not_kept(store: Store) -> None:
+    await store.reserve([slot("A"), slot("B")], [NOW + 10, NOW + 10])
+    await store.keep("A", [0])
+    assert await store.reserve([slot("C"), slot("D")], [NOW + 10, NOW + 10]) == [NOW + 10, NOW + 10 + STEP]
+
+
+async def test_a_place_under_another_key_is_given_up(store: Store) -> None:
+    """What goes by another provider uses nothing of the first one's quota."""
+    one = (Window(1, HOUR),)
+    await store.reserve([slot("A", *one, key="provider:p")], [NOW])
+    await store.reserve([slot("A", *one, key="provider:q")], [NOW])
+    assert await store.depart(slot("B", *one, key="provider:p"), NOW) == NOW
+    assert await store.depart(slot("A", *one, key="provider:r"), NOW) == NOW
+    assert await store.depart(slot("C", *one, key="provider:q"), NOW) == NOW
+
+
+async def test_usage_counts_what_left_and_what_waits(store: Store) -> None:
+    limits = windows(2, 3)
+    key = "identity:a@acme.test"
+    assert await store.usage({key: limits}, NOW) == {key: Usage((0, 0), 0, NOW)}
+    await store.depart(slot("A", *limits), NOW - 2 * HOUR)
+    for queue_id in ("B", "C", "D"):
+        await store.depart(slot(queue_id, *limits), NOW)
+    found = await store.usage({key: limits, "provider:none": limits}, NOW)
+    assert found[key].left == (2, 3)
+    assert found[key].waiting == 1
+    assert found[key].free_at == pytest.approx(NOW + DAY, abs=0.01)
+    assert found["provider:none"] == Usage((0, 0), 0, NOW)
