@@ -1,7 +1,7 @@
 """Which DKIM key signs while keys are changed: a new one only when DNS shows it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from relay.identities.lookup import Lookups
@@ -12,6 +12,42 @@ from relay.resolver import TemporaryFailure, Texts
 
 Observed = Literal["shown", "absent", "different", "unknown"]
 """What DNS says of a key: it is there, nothing is, another one is, or there was no answer."""
+
+
+CONFIRMED_AFTER = 120.0
+"""Seconds that DNS must have shown a key before it takes over from one that still verifies: not every server of a zone
+has a new record at the same moment."""
+
+RETIREMENT = 7 * 86400.0
+"""Seconds that a key stays published after it signed last: mail waits up to three days, and is checked later still."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyState:
+    """What is known of a signing key. `kind` is that of its record: "rsa" or "ed25519". Times are Unix seconds.
+
+    `shown_since` is when DNS began to show it without a break, 0 when it does not. `signed_until` is when it ceased to
+    sign, 0 when it never did or still does.
+    """
+
+    selector: str
+    record: str
+    created_at: float
+    shown_since: float = 0.0
+    signing: bool = False
+    signed_until: float = 0.0
+
+    @property
+    def kind(self) -> str:
+        """The kind of key, as its record has it."""
+        return tags_of(self.record).get("k", "rsa")
+
+    @property
+    def needed_until(self) -> float:
+        """When its record may be taken out of DNS: 0 for now, infinity while it signs."""
+        if self.signing:
+            return float("inf")
+        return self.signed_until + RETIREMENT if self.signed_until else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +72,65 @@ def signing_selectors(
     for key in configured:
         kinds.setdefault(tags_of(key.record).get("k", "rsa"), []).append(key.selector)
     return tuple(_choice(selectors, observed, current) for selectors in kinds.values())
+
+
+def known_keys(existing: Sequence[DkimKey], known: Sequence[KeyState], now: float) -> tuple[KeyState, ...]:
+    """Return the states of the keys that exist, in their order; one that was not known, or was replaced, is new."""
+    before = {key.selector: key for key in known}
+    return tuple(
+        state
+        if (state := before.get(key.selector)) is not None and state.record == key.record
+        else KeyState(key.selector, key.record, now)
+        for key in existing
+    )
+
+
+def decide(keys: Sequence[KeyState], observed: Mapping[str, Observed], now: float) -> tuple[KeyState, ...]:
+    """Return the keys with what was observed and who signs from now on: one of each kind.
+
+    The newest is preferred, of several made at the same time the first. It takes over when DNS has shown it for
+    `CONFIRMED_AFTER`; at once when DNS says that the key that signs is not there, or none signs yet.
+    """
+    seen = [replace(key, shown_since=_shown_since(key, observed, now)) for key in keys]
+    verifying = {key.kind for key in seen if key.signing and observed.get(key.selector, "unknown") in _MAY_VERIFY}
+    counted = {
+        key.selector: "absent" if _is_early(key, verifying, now) else observed.get(key.selector, "unknown")
+        for key in seen
+    }
+    preferred = [DkimKey(key.selector, key.record) for key in sorted(seen, key=lambda key: -key.created_at)]
+    choices = signing_selectors(preferred, counted, [key.selector for key in seen if key.signing])
+    signing = {choice.selector for choice in choices}
+    return tuple(
+        replace(key, signing=True, signed_until=0.0) if key.selector in signing else _resting(key, now) for key in seen
+    )
+
+
+_MAY_VERIFY = ("shown", "unknown")
+
+
+def waiting_keys(keys: Sequence[KeyState]) -> tuple[KeyState, ...]:
+    """Return the keys that are to take over from an older one of their kind and do not sign yet."""
+    since = {key.kind: key.created_at for key in keys if key.signing}
+    return tuple(key for key in keys if not key.signing and key.created_at > since.get(key.kind, key.created_at))
+
+
+def _shown_since(key: KeyState, observed: Mapping[str, Observed], now: float) -> float:
+    match observed.get(key.selector, "unknown"):
+        case "shown":
+            return key.shown_since or now
+        case "unknown":
+            return key.shown_since
+        case _:
+            return 0.0
+
+
+def _is_early(key: KeyState, verifying: set[str], now: float) -> bool:
+    """Tell whether a key is shown too short a time to take over from one that verifies."""
+    return not key.signing and key.kind in verifying and now - key.shown_since < CONFIRMED_AFTER
+
+
+def _resting(key: KeyState, now: float) -> KeyState:
+    return replace(key, signing=False, signed_until=now) if key.signing else key
 
 
 async def observe_keys(dns: Lookups, domain: str, keys: Sequence[DkimKey]) -> dict[str, Observed]:

@@ -10,12 +10,15 @@ from relay.events.ports import EventStore
 from relay.inbound.ports import InboundStore
 from relay.queue.ports import LimitStore, QueueOffice, QueueStore
 from relay.reports.ports import ReportStore
+from relay.storage.database import Database
 from relay.storage.sqlite import SqliteStore
 from relay.suppression.ports import SuppressionStore
 from relay.suppression.unsubscribes import UnsubscribeStore
 
 
-class Store(QueueStore, QueueOffice, LimitStore, EventStore, InboundStore, ReportStore, SuppressionStore, Protocol):
+class Store(
+    QueueStore, QueueOffice, LimitStore, EventStore, InboundStore, ReportStore, SuppressionStore, Database, Protocol
+):
     """Everything a store is."""
 
     @property

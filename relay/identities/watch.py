@@ -1,0 +1,189 @@
+"""Sending domains under watch: what was found, when to look again, what changed; and what a store keeps of it. Pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from hashlib import blake2b
+from typing import Literal, Protocol
+
+from relay.identities.finding import Finding, Status
+from relay.identities.records import WantedRecord, key_name
+from relay.identities.rotation import CONFIRMED_AFTER, KeyState, Observed, decide, known_keys
+from relay.identities.sending_domain import DkimKey
+
+Health = Literal["unchecked", "passing", "failing"]
+
+SETTLING = 72 * 3600.0
+"""Seconds after set-up during which a domain is looked at often."""
+
+SOONEST, HOURLY, DAILY = 180.0, 3600.0, 86400.0
+"""Seconds between two looks: at first, at the end of that time, and after it."""
+
+_PART = 5
+"""While a domain settles, the next look comes after this part of the time since its set-up."""
+
+_SPREAD = 0.1
+"""How far jitter moves the next look, as a part of the interval."""
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """A sending domain and what the last look found. Times are Unix seconds, 0 for never.
+
+    `wanted` is the fingerprint of the records it should have, `set_up_at` when they became these. `statuses` has the
+    status of each record by "KIND name", without those DNS never answered for.
+    """
+
+    domain: str
+    wanted: str
+    set_up_at: float
+    next_check_at: float
+    checked_at: float = 0.0
+    health: Health = "unchecked"
+    health_since: float = 0.0
+    statuses: Mapping[str, Status] = field(default_factory=dict)
+    keys: tuple[KeyState, ...] = ()
+
+    @property
+    def verified(self) -> bool:
+        """Whether DNS shows a key that signs: whoever set the domain up has a say in its zone."""
+        return any(key.signing and key.shown_since for key in self.keys)
+
+
+@dataclass(frozen=True, slots=True)
+class SetUp:
+    """A sending domain as it is configured: the fingerprint of its records, and the keys that exist."""
+
+    domain: str
+    wanted: str
+    keys: tuple[DkimKey, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Something about a domain that is no longer as it was. No `record`: the domain as a whole."""
+
+    domain: str
+    record: str
+    was: str
+    now: str
+    text: str
+
+
+class DomainWatchStore(Protocol):
+    """Keeps what is known of the sending domains, for all that share the store."""
+
+    async def watch_domains(self, domains: Sequence[SetUp], now: float) -> Sequence[Watched]:
+        """Take these under watch, or note what changed about them (`set_up`); return what is known of each."""
+
+    async def watched_domains(self) -> Sequence[Watched]:
+        """Return all that were ever under watch, by name."""
+
+    async def claim_domains(self, domains: Sequence[str], now: float, until: float) -> Sequence[Watched]:
+        """Return those of the domains that are due, each to one caller only; nobody else gets them before `until`."""
+
+    async def record_look(self, watched: Watched) -> None:
+        """Keep what a look found; the name tells the domain."""
+
+    async def look_soon(self, domain: str, now: float) -> bool:
+        """Make a domain due; tell whether it is under watch."""
+
+    async def verified_domains(self) -> frozenset[str]:
+        """Return the domains whose DNS shows a key that signs."""
+
+
+def fingerprint(wanted: Sequence[WantedRecord]) -> str:
+    """Return a short name of a set of records, the same for the same set."""
+    lines = sorted(f"{record.name} {record.kind} {record.value}" for record in wanted)
+    return blake2b("\n".join(lines).encode(), digest_size=16).hexdigest()
+
+
+def set_up(known: Watched | None, domain: SetUp, now: float) -> Watched:
+    """Return what is known of a domain as it is configured now; with other records its time of settling begins anew.
+
+    One of each kind of its keys signs, even before DNS was asked.
+    """
+    keys = known_keys(domain.keys, known.keys if known else (), now)
+    signing = {key.kind for key in keys if key.signing}
+    if any(key.kind not in signing for key in keys):
+        keys = decide(keys, {key.selector: "shown" for key in keys if key.shown_since}, now)
+    if known is None:
+        return Watched(domain.domain, domain.wanted, now, now, keys=keys)
+    if known.wanted != domain.wanted:
+        return replace(known, wanted=domain.wanted, set_up_at=now, next_check_at=now, keys=keys)
+    return replace(known, keys=keys)
+
+
+def looked(
+    before: Watched, findings: Sequence[Finding], observed: Mapping[str, Observed], now: float, jitter: float
+) -> Watched:
+    """Return a domain after a look at it; `jitter` from -1 to 1 spreads the next one.
+
+    What DNS did not answer stays as it was known. Missing keys that do not sign are nothing wrong.
+    """
+    keys = decide(before.keys, observed, now)
+    idle = tuple(key_name(key.selector, before.domain) for key in keys if not key.signing)
+    statuses = {
+        _label(finding): _status(finding, idle) if finding.status != "unknown" else before.statuses[_label(finding)]
+        for finding in findings
+        if finding.kind and (finding.status != "unknown" or _label(finding) in before.statuses)
+    }
+    if any(finding.subject == "domain" and finding.status == "wrong" for finding in findings):
+        statuses[f"domain {before.domain}"] = "wrong"
+    health: Health = "failing" if "wrong" in statuses.values() else "passing" if statuses else "unchecked"
+    return replace(
+        before,
+        checked_at=now,
+        health=health,
+        health_since=before.health_since if health == before.health else now,
+        statuses=statuses,
+        keys=keys,
+        next_check_at=now + _wait(before.set_up_at, keys, findings, now) * (1 + _SPREAD * jitter),
+    )
+
+
+def changes(before: Watched, after: Watched, findings: Sequence[Finding]) -> list[Change]:
+    """Return what a look changed, the domain as a whole first. Of a first look only that is told."""
+    told = []
+    texts = {_label(finding): finding.text for finding in findings if finding.kind or finding.subject == "domain"}
+    if before.health != after.health:
+        wrong = [label for label, status in after.statuses.items() if status == "wrong"]
+        text = "; ".join(f"{label}: {texts.get(label, '')}" for label in wrong) or "all records are as they should be"
+        told.append(Change(after.domain, "", before.health, after.health, text))
+    if before.statuses:
+        told += [
+            Change(after.domain, label, before.statuses.get(label, "unchecked"), status, texts.get(label, ""))
+            for label, status in after.statuses.items()
+            if before.statuses.get(label) != status
+        ]
+    return told + _key_changes(before, after)
+
+
+def _key_changes(before: Watched, after: Watched) -> list[Change]:
+    signed = {key.kind: key.selector for key in before.keys if key.signing}
+    return [
+        Change(after.domain, f"signature {key.kind}", signed.get(key.kind, "none"), key.selector, _why(key))
+        for key in after.keys
+        if key.signing and signed.get(key.kind) != key.selector
+    ]
+
+
+def _why(key: KeyState) -> str:
+    return f"DNS shows {key.selector}, so it signs" if key.shown_since else f"{key.selector} signs, DNS shows no key"
+
+
+def _wait(set_up_at: float, keys: Sequence[KeyState], findings: Sequence[Finding], now: float) -> float:
+    """Return the seconds until the next look, before jitter."""
+    if any(key.shown_since and not key.signing and now - key.shown_since < CONFIRMED_AFTER for key in keys):
+        return SOONEST
+    age = now - set_up_at
+    regular = min(max(age / _PART, SOONEST), HOURLY) if age < SETTLING else DAILY
+    return min(regular, HOURLY) if any(finding.status == "unknown" for finding in findings) else regular
+
+
+def _status(finding: Finding, idle: Sequence[str]) -> Status:
+    about_idle = any(f"{finding.name}.".startswith(f"{name}.") for name in idle)
+    return "warning" if about_idle and finding.status == "wrong" else finding.status
+
+
+def _label(finding: Finding) -> str:
+    return f"{finding.kind} {finding.name}" if finding.kind else f"domain {finding.name}"
