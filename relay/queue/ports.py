@@ -130,18 +130,6 @@ class Slot:
     """By ledger key ("identity:…", "provider:…")."""
 
 
-class LimitStore(Protocol):
-    """Rolling windows that hold over restarts, and over all nodes that share the store.
-
-    An entry has one place in each ledger of its slot, and none in others: `reserve` and `depart` give up what it had
-    before, under whichever keys.
-    """
-
-    async def reserve(self, slots: Sequence[Slot], at: Sequence[float]) -> Sequence[float]:
-        """Give each slot the earliest time, not before its `at`, that breaks none of its windows."""
-
-    async def depart(self, slot: Slot, now: float) -> float:
-        """Move the slot to `now` and return `now` when its windows allow that; else to the next free time, returned."""
 @dataclass(frozen=True, slots=True)
 class Usage:
     """How one ledger stands at a moment."""
@@ -154,6 +142,18 @@ class Usage:
     """When a message accepted now could leave at the earliest."""
 
 
+class LimitStore(Protocol):
+    """Rolling windows that hold over restarts, and over all nodes that share the store.
+
+    An entry has one place in each ledger of its slot, and none in others: `reserve` and `depart` give up what it had
+    before, under whichever keys.
+    """
+
+    async def reserve(self, slots: Sequence[Slot], at: Sequence[float]) -> Sequence[float]:
+        """Give each slot the earliest time, not before its `at`, that breaks none of its windows."""
+
+    async def depart(self, slot: Slot, now: float) -> float:
+        """Move the slot to `now` and return `now` when its windows allow that; else to the next free time, returned."""
 
     async def forget(self, queue_id: str, numbers: Sequence[int]) -> None:
         """Give the places of entries back that did not leave: they never will, or ask again when they are due."""

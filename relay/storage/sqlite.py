@@ -197,10 +197,6 @@ class SqliteStore:
         """Give the places of entries back that did not leave."""
         self._books.forget(queue_id, numbers)
 
-    # What events and reports need.
-
-    async def record(self, events: Sequence[Event]) -> Sequence[Event]:
-        """Make the events durable and return them with the addresses of their recipients filled in."""
     async def keep(self, queue_id: str, numbers: Sequence[int]) -> None:
         """Let what left under these numbers count for good."""
         self._books.keep(queue_id, numbers)
@@ -209,6 +205,10 @@ class SqliteStore:
         """Return how the ledgers stand, by key."""
         return self._books.usage(windows, now)
 
+    # What events and reports need.
+
+    async def record(self, events: Sequence[Event]) -> Sequence[Event]:
+        """Make the events durable and return them with the addresses of their recipients filled in."""
         return await self._writer.run(transactions.record(events, self.unsubscribe_list), _ROW_COST * len(events))
 
     async def record_evidence(self, events: Sequence[Event], evidence: Sequence[Evidence]) -> Sequence[Event]:
