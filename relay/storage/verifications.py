@@ -1,0 +1,94 @@
+"""Verifications and challenges: SQL, and the values it gives."""
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from relay.identities.challenge import Challenge
+from relay.identities.verification import Decision, Verification
+from relay.storage.database import Connection, Database
+
+T = TypeVar("T")
+
+_COLUMNS = "subject, step, state, at, detail, queue_id"
+_SELECT = f"SELECT {_COLUMNS} FROM verifications"  # noqa: S608  names only
+_PUT = (
+    f"INSERT INTO verifications ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?) "  # noqa: S608  names only
+    "ON CONFLICT (subject, step) DO UPDATE SET state = excluded.state, at = excluded.at, detail = excluded.detail, "
+    "queue_id = excluded.queue_id"
+)
+_PROVEN = "SELECT subject FROM verifications WHERE step IN ('sender', 'dns') AND state = 'passed'"
+
+_CHALLENGE = "identity, sent_to, salt, digest, queue_id, tries, sent, confirmed_at"
+_BY_MAIL = f"SELECT {_CHALLENGE} FROM challenges WHERE queue_id = ?"  # noqa: S608  names only
+_TAKE = f"UPDATE challenges SET tries = tries WHERE identity = ? RETURNING {_CHALLENGE}"  # noqa: S608  names only
+"""Reads a row and keeps it from others until the end of the transaction: no try is counted once that was two."""
+_PUT_CHALLENGE = (
+    f"INSERT INTO challenges ({_CHALLENGE}) VALUES (?, ?, ?, ?, ?, ?, ?, ?) "  # noqa: S608  names only
+    "ON CONFLICT (identity) DO UPDATE SET sent_to = excluded.sent_to, salt = excluded.salt, digest = excluded.digest, "
+    "queue_id = excluded.queue_id, tries = excluded.tries, sent = excluded.sent, confirmed_at = excluded.confirmed_at"
+)
+
+
+class VerificationTable:
+    """Implements `relay.identities.verification.VerificationStore` over a database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def verifications(self, subject: str = "") -> Sequence[Verification]:
+        """Return how the steps of that subject stand, or of all subjects, in order of subject and step."""
+        where, values = (" WHERE subject = ?", (subject,)) if subject else ("", ())
+        sql = f"{_SELECT}{where} ORDER BY subject, step"
+        return await self._database.read(lambda raw: [Verification(*row) for row in raw.execute(sql, values)])
+
+    async def verify(self, verification: Verification) -> None:
+        """Note how a step stands, in the place of what was there."""
+        await self._database.write(lambda raw: raw.execute(_PUT, _row(verification)) and None)
+
+    async def proven(self) -> frozenset[str]:
+        """Return the identities whose address was confirmed, and the domains whose DNS speaks for them."""
+        return await self._database.read(lambda raw: frozenset(row[0] for row in raw.execute(_PROVEN)))
+
+    async def challenge_by(self, queue_id: str) -> Challenge | None:
+        """Return the challenge whose code that mail carries."""
+        return await self._database.read(lambda raw: _of(raw.execute(_BY_MAIL, (queue_id,)).fetchone()))
+
+    async def decide(self, identity: str, decide: Callable[[Challenge | None], Decision[T]]) -> T:
+        """Change the challenge of an identity and note what that proves, in one transaction; return the answer."""
+        return await self._database.write(_decide(identity, decide))
+
+    async def forget_copies(self, before: float) -> None:
+        """Forget how test mails looked that came back before that time."""
+        sql = "DELETE FROM verifications WHERE step = 'copy' AND at < ?"
+        await self._database.write(lambda raw: raw.execute(sql, (before,)) and None)
+
+
+def _decide(identity: str, decide: Callable[[Challenge | None], Decision[T]]) -> Callable[[Connection], T]:
+    def operation(raw: Connection) -> T:
+        before = _of(raw.execute(_TAKE, (identity,)).fetchone())
+        decided = decide(before)
+        if decided.challenge is not None and decided.challenge != before:
+            raw.execute(_PUT_CHALLENGE, _challenge_row(decided.challenge))
+        for verification in decided.proves:
+            raw.execute(_PUT, _row(verification))
+        return decided.answer
+
+    return operation
+
+
+def _row(one: Verification) -> tuple[Any, ...]:
+    detail = one.detail if one.detail.isascii() else one.detail.encode("utf-8", "replace").decode()
+    return (one.subject, one.step, one.state, one.at, detail.replace("\0", ""), one.queue_id)
+
+
+def _challenge_row(one: Challenge) -> tuple[Any, ...]:
+    sent = json.dumps(one.sent)
+    return (one.identity, one.sent_to, one.salt, one.digest, one.queue_id, one.tries, sent, one.confirmed_at)
+
+
+def _of(row: Any) -> Challenge | None:
+    if row is None:
+        return None
+    identity, sent_to, salt, digest, queue_id, tries, sent, confirmed_at = row
+    return Challenge(identity, sent_to, salt, digest, queue_id, tuple(json.loads(sent)), tries, confirmed_at)
