@@ -1,8 +1,6 @@
 """`relay suppression`: the addresses that are sent nothing any more."""
 
-import csv
 import io
-import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,10 +8,11 @@ from typing import Any
 
 import click
 
-from relay.cli.client import AdminClient, give_up
+from relay.cli.client import AdminClient
+from relay.cli.lists import PAGE, rows_of, send, write_csv
 from relay.cli.options import config_option
 from relay.cli.table import json_option, show
-from relay.cli.times import EX_DATAERR, later
+from relay.cli.times import later
 from relay.reports.forms import time_form
 
 FIELDS = ("address", "domain", "reason", "rule", "reply", "queue_id", "created_at", "expires_at")
@@ -27,7 +26,6 @@ COLUMNS = (
     ("REPLY", "reply"),
 )
 
-_PAGE = 1000
 _domain_option = click.option(
     "--domain", default="", help="Only for mail of this sending domain; without it for all mail."
 )
@@ -88,11 +86,7 @@ def import_command(file: io.TextIOBase, path: Path, as_json: bool) -> None:
 
     CSV with a header that has a column `address`, one address a line, or JSON lines, as `export` writes them.
     """
-    client = AdminClient(path)
-    rows = list(_rows(file.read()))
-    for start in range(0, len(rows), _PAGE):
-        client.post("/suppressions", body={"suppressions": rows[start : start + _PAGE]})
-    click.echo(json.dumps({"imported": len(rows)}) if as_json else f"{len(rows)} imported")
+    send(AdminClient(path), "suppressions", list(rows_of(file.read())), as_json=as_json)
 
 
 @suppression.command("export")
@@ -103,37 +97,16 @@ def export_command(path: Path, as_json: bool) -> None:
     found = _pages(AdminClient(path), {})
     if as_json:
         show(found, COLUMNS, as_json=True)
-        return
-    writer = csv.DictWriter(sys.stdout, FIELDS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(found)
+    else:
+        write_csv(found, FIELDS)
 
 
 def _pages(client: AdminClient, query: dict[str, str]) -> Iterator[dict[str, Any]]:
     """Yield all suppressions that match, page by page."""
-    wanted = {key: value for key, value in query.items() if value} | {"limit": str(_PAGE)}
+    wanted = {key: value for key, value in query.items() if value} | {"limit": str(PAGE)}
     while True:
         page: list[dict[str, Any]] = client.get("/suppressions", wanted)["suppressions"]
         yield from page
-        if len(page) < _PAGE:
+        if len(page) < PAGE:
             return
         wanted["after"] = f"{page[-1]['address']}/{page[-1]['domain']}"
-
-
-def _rows(text: str) -> Iterator[dict[str, Any]]:
-    """Yield the suppressions of a file; exit naming the line that is none."""
-    lines = [line for line in text.splitlines() if line.strip()]
-    if not lines:
-        return
-    if lines[0].lstrip().startswith("{"):
-        for number, line in enumerate(lines, 1):
-            try:
-                yield json.loads(line)
-            except ValueError as error:
-                give_up(f"line {number} is not JSON: {error}", EX_DATAERR)
-    elif "address" in next(csv.reader(lines[:1])):
-        yield from csv.DictReader(io.StringIO(text))
-    elif "@" in lines[0]:
-        yield from ({"address": line.strip()} for line in lines)
-    else:
-        give_up("the first line must name the columns, `address` among them, or be an address itself", EX_DATAERR)

@@ -10,6 +10,7 @@ from relay.queue.entry import Entry
 from relay.queue.message import Message
 from relay.reports.ports import Story
 from relay.suppression.suppression import Suppression
+from relay.suppression.unsubscribes import Unsubscribe
 
 Form = dict[str, object]
 
@@ -115,6 +116,18 @@ def suppression_form(one: Suppression) -> Form:
         "queue_id": one.queue_id,
         "created_at": time_form(one.created_at),
         "expires_at": time_form(one.expires_at),
+    }
+
+
+def unsubscribe_form(one: Unsubscribe) -> Form:
+    """Return one address of the unsubscribe list."""
+    return {
+        "address": one.address,
+        "domain": one.domain,
+        "campaign": one.campaign,
+        "source": one.source,
+        "queue_id": one.queue_id,
+        "created_at": time_form(one.created_at),
     }
 
 

@@ -82,14 +82,17 @@ class Unsubscribes:
         rows = [_row(one) for one in unsubscribing]
         await self._database.write(lambda connection: self._put(connection, rows))
 
-    async def resubscribe(self, addresses: Sequence[str], domain: str, campaign: str | None) -> Sequence[Unsubscribe]:
-        """Take addresses off the list; return what was on it."""
-        sql = "DELETE FROM unsubscribes WHERE address = ? AND domain = ?"
-        scope = (domain,) if campaign is None else (domain, text(campaign))
-        sql += f"{'' if campaign is None else ' AND campaign = ?'} RETURNING {_COLUMNS}"
+    async def resubscribe(
+        self, addresses: Sequence[str], domain: str | None, campaign: str | None
+    ) -> Sequence[Unsubscribe]:
+        """Take addresses off the list of that domain and campaign (None: of any); return what was on it."""
+        scope = [(column, value) for column, value in (("domain", domain), ("campaign", campaign)) if value is not None]
+        where = "".join(f" AND {column} = ?" for column, _ in scope)
+        values = [text(value) for _, value in scope]
+        sql = f"DELETE FROM unsubscribes WHERE address = ?{where} RETURNING {_COLUMNS}"  # noqa: S608  names only
 
         def operation(connection: Connection) -> list[Unsubscribe]:
-            found = (connection.execute(sql, (normal(one), *scope)).fetchall() for one in addresses)
+            found = (connection.execute(sql, (normal(one), *values)).fetchall() for one in addresses)
             return [_of(row) for rows in found for row in rows]
 
         return await self._database.write(operation)

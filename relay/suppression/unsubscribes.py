@@ -66,8 +66,10 @@ class UnsubscribeStore(Protocol):
     async def unsubscribe(self, unsubscribing: Sequence[Unsubscribe]) -> None:
         """Put addresses on the list. What is on it already stays as it is: the first time is the one that counts."""
 
-    async def resubscribe(self, addresses: Sequence[str], domain: str, campaign: str | None) -> Sequence[Unsubscribe]:
-        """Take addresses off the list of that domain and campaign ("" is all of them, as it stands on the list).
+    async def resubscribe(
+        self, addresses: Sequence[str], domain: str | None, campaign: str | None
+    ) -> Sequence[Unsubscribe]:
+        """Take addresses off the list where it says that domain and campaign ("" as it stands there; None: any).
 
-        With None for the campaign, off every campaign of the domain. Return what was taken off.
+        Return what was taken off.
         """

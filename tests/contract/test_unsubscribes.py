@@ -97,6 +97,9 @@ async def test_taking_off_the_list(unsubscribes: UnsubscribeStore) -> None:
     assert await unsubscribes.unsubscribed(["u@x.test"], "acme.test", "autumn") == {}
     assert await unsubscribes.resubscribe(["u@x.test"], "acme.test", None) == [SPRING]
     assert await unsubscribes.unsubscribes(UnsubscribeQuery()) == [entries[2]]
+    await unsubscribes.unsubscribe(entries)
+    assert sorted(await unsubscribes.resubscribe(["u@x.test"], None, "spring"), key=str) == [entries[0], entries[2]]
+    assert await unsubscribes.resubscribe(["u@x.test"], None, None) == [entries[1]]
 
 
 async def test_the_list_is_read_page_by_page(unsubscribes: UnsubscribeStore) -> None:

@@ -1,0 +1,85 @@
+"""What the routes of the lists of addresses share: reading requests, and naming every fault of them."""
+
+from collections.abc import Callable, Collection, Mapping
+from datetime import datetime
+from typing import Any, TypeVar
+
+from aiohttp import web
+
+from relay.mail.address import AddressError, parse_address
+
+T = TypeVar("T")
+
+_MOST = 10_000
+"""Addresses of one page."""
+
+
+def refuse_unknown(query: Mapping[str, str], known: Collection[str]) -> None:
+    """Answer 400 when the query has a parameter that means nothing."""
+    if unknown := set(query) - set(known):
+        raise web.HTTPBadRequest(text=f"unknown parameter {', '.join(sorted(unknown))}")
+
+
+def limit_of(query: Mapping[str, str]) -> int:
+    """Return how many a page shall have."""
+    limit = query.get("limit", "1000")
+    if not (limit.isascii() and limit.isdigit() and 0 < int(limit) <= _MOST):
+        raise web.HTTPBadRequest(text=f"limit must be a number from 1 to {_MOST}")
+    return int(limit)
+
+
+async def body_of(request: web.Request) -> dict[str, Any]:
+    """Return the JSON object of a body."""
+    try:
+        value = await request.json()
+    except ValueError:
+        raise web.HTTPBadRequest(text="the body is not JSON") from None
+    if not isinstance(value, dict):
+        raise web.HTTPBadRequest(text="the body must be a JSON object")
+    return value
+
+
+async def entries_of(request: web.Request, name: str, read: Callable[[object], T]) -> list[T]:
+    """Return what the entries under `name` mean; 400 names every fault, and then none of them is taken."""
+    given = (await body_of(request)).get(name)
+    if not isinstance(given, list):
+        raise web.HTTPBadRequest(text=f'a body {{"{name}": [{{"address": "a@example.com"}}]}} is needed')
+    found: list[T] = []
+    faults: list[str] = []
+    for number, one in enumerate(given, 1):
+        try:
+            found.append(read(one))
+        except ValueError as error:
+            faults.append(f"entry {number}: {error}")
+    if faults:
+        raise web.HTTPBadRequest(text="\n".join(faults))
+    return found
+
+
+def texts_of(given: object, known: Collection[str]) -> dict[str, str]:
+    """Return the fields of one entry, those left out as ""; raise ValueError naming a fault. The address is valid."""
+    if not isinstance(given, Mapping):
+        raise ValueError("must be an object with an address")  # noqa: TRY004  one kind of fault for the caller
+    if unknown := sorted(set(given) - set(known)):
+        raise ValueError(f"unknown key {unknown[0]!r}; known are {', '.join(sorted(known))}")
+    texts = {key: given.get(key) or "" for key in known}
+    if wrong := sorted(key for key, value in texts.items() if not isinstance(value, str)):
+        raise ValueError(f"{wrong[0]} must be a string")
+    try:
+        parse_address(texts["address"])
+    except AddressError as error:
+        raise ValueError(f"{texts['address'] or 'address'}: {error}") from None
+    return texts
+
+
+def time_of(key: str, text: str) -> float:
+    """Return the Unix seconds of an RFC 3339 time, 0 for ""; raise ValueError saying what would be right."""
+    if not text:
+        return 0.0
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"{key}: {text!r} is no time; right would be 2030-01-31T12:00:00Z") from None
+    if at.tzinfo is None:
+        raise ValueError(f"{key}: {text!r} has no zone; right would be {text}Z")
+    return at.timestamp()

@@ -1,0 +1,92 @@
+"""The routes of the unsubscribe list."""
+
+from aiohttp import web
+
+from relay.admin.lists import body_of, entries_of, limit_of, refuse_unknown, texts_of, time_of
+from relay.clock import Clock
+from relay.reports.forms import unsubscribe_form
+from relay.suppression.unsubscribes import SOURCES, Unsubscribe, UnsubscribeQuery, UnsubscribeStore
+
+_KEYS = frozenset({"address", "domain", "campaign", "source", "queue_id", "created_at"})
+_PARAMETERS = frozenset({"address", "domain", "campaign", "source", "after", "limit"})
+
+
+class UnsubscribeRoutes:
+    """The handlers."""
+
+    def __init__(self, store: UnsubscribeStore, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+
+    def table(self) -> list[web.RouteDef]:
+        """Return the routes."""
+        return [
+            web.get("/unsubscribes", self.listing),
+            web.post("/unsubscribes", self.add),
+            web.post("/unsubscribes/remove", self.remove),
+        ]
+
+    async def listing(self, request: web.Request) -> web.Response:
+        """GET /unsubscribes?address=&domain=&campaign=&source=&limit=: a page of the list.
+
+        A later page is asked for by `after` three times: address, domain and campaign of the last one before.
+        """
+        query = request.query
+        refuse_unknown(query, _PARAMETERS)
+        match query.getall("after", []):
+            case []:
+                after = ("", "", "")
+            case [address, domain, campaign]:
+                after = (address, domain, campaign)
+            case _:
+                raise web.HTTPBadRequest(text="after must be given three times: address, domain and campaign")
+        found = await self._store.unsubscribes(
+            UnsubscribeQuery(
+                query.get("address", ""),
+                query.get("domain", "").lower(),
+                query.get("campaign", ""),
+                query.get("source", ""),
+                after,
+                limit_of(query),
+            )
+        )
+        return web.json_response({"unsubscribes": [unsubscribe_form(one) for one in found]})
+
+    async def add(self, request: web.Request) -> web.Response:
+        """POST /unsubscribes with {"unsubscribes": [{"address", "domain", "campaign", "source", "created_at"}, …]}.
+
+        All of them or, on any fault, none: 400 names every fault.
+        """
+        now = self._clock()
+        adding = await entries_of(request, "unsubscribes", lambda given: _unsubscribe(given, now))
+        await self._store.unsubscribe(adding)
+        return web.json_response({"unsubscribes": [unsubscribe_form(one) for one in adding]})
+
+    async def remove(self, request: web.Request) -> web.Response:
+        """POST /unsubscribes/remove with {"addresses": […], "domain", "campaign"}: answers with what was taken off.
+
+        Without a domain off the lists of all of them, without a campaign off all of these.
+        """
+        body = await body_of(request)
+        addresses, domain, campaign = body.get("addresses"), body.get("domain"), body.get("campaign")
+        texts = [one for one in (domain, campaign) if one is not None]
+        if not isinstance(addresses, list) or not all(isinstance(one, str) for one in [*addresses, *texts]):
+            raise web.HTTPBadRequest(text='a body {"addresses": ["a@example.com"], "domain": "acme.test"} is needed')
+        taken = await self._store.resubscribe(addresses, domain and domain.lower(), campaign)
+        return web.json_response({"unsubscribes": [unsubscribe_form(one) for one in taken]})
+
+
+def _unsubscribe(given: object, now: float) -> Unsubscribe:
+    """Return what one entry means; raise ValueError naming its fault."""
+    texts = texts_of(given, _KEYS)
+    source = texts["source"] or "operator"
+    if source not in SOURCES:
+        raise ValueError(f"source {source!r} is none of {', '.join(SOURCES)}")
+    return Unsubscribe(
+        address=texts["address"].lower(),
+        domain=texts["domain"].lower(),
+        campaign=texts["campaign"],
+        source=source,
+        queue_id=texts["queue_id"],
+        created_at=time_of("created_at", texts["created_at"]) or now,
+    )

@@ -1,0 +1,114 @@
+"""`relay unsubscribe`: who wants no campaign mail any more."""
+
+import io
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from relay.cli.client import AdminClient
+from relay.cli.lists import PAGE, rows_of, send, write_csv
+from relay.cli.options import config_option
+from relay.cli.table import json_option, show
+from relay.suppression.unsubscribes import SOURCES
+
+FIELDS = ("address", "domain", "campaign", "source", "queue_id", "created_at")
+
+COLUMNS = (
+    ("ADDRESS", "address"),
+    ("FROM", "domain"),
+    ("CAMPAIGN", "campaign"),
+    ("SINCE", "created_at"),
+    ("BY", "source"),
+    ("MESSAGE", "queue_id"),
+)
+
+
+@click.group()
+def unsubscribe() -> None:
+    """Look at the unsubscribe list and change it. It excludes from campaign mail only."""
+
+
+@unsubscribe.command("list")
+@config_option
+@click.option("--address", default="", help="Only this address.")
+@click.option("--domain", default="", help="Only who left this sending domain.")
+@click.option("--campaign", default="", help="Only who left this campaign.")
+@click.option("--source", default="", type=click.Choice(["", *SOURCES]), help="Only who left this way.")
+@json_option
+def list_command(path: Path, address: str, domain: str, campaign: str, source: str, as_json: bool) -> None:
+    """List who left: which campaign of which domain, when, and how."""
+    query = {"address": address, "domain": domain, "campaign": campaign, "source": source}
+    show(_pages(AdminClient(path), query), COLUMNS, as_json=as_json)
+
+
+@unsubscribe.command("add")
+@click.argument("addresses", nargs=-1, required=True)
+@config_option
+@click.option("--domain", default="", help="They left this sending domain; without it all of them.")
+@click.option("--campaign", default="", help="They left this campaign; without it all campaign mail.")
+@json_option
+def add_command(addresses: tuple[str, ...], path: Path, domain: str, campaign: str, as_json: bool) -> None:
+    """Put addresses on the list: the next campaign mail to them is dropped with the reason."""
+    adding = [{"address": one, "domain": domain, "campaign": campaign} for one in addresses]
+    answer = AdminClient(path).post("/unsubscribes", body={"unsubscribes": adding})
+    show(answer["unsubscribes"], COLUMNS, as_json=as_json)
+
+
+@unsubscribe.command("remove")
+@click.argument("addresses", nargs=-1, required=True)
+@config_option
+@click.option("--domain", help="Only what they left of this sending domain.")
+@click.option("--campaign", help="Only this campaign.")
+@json_option
+def remove_command(
+    addresses: tuple[str, ...], path: Path, domain: str | None, campaign: str | None, as_json: bool
+) -> None:
+    """Take addresses off the list, when they asked for that. Exits with 1 when none was on it."""
+    body = {"addresses": list(addresses), "domain": domain, "campaign": campaign}
+    taken = AdminClient(path).post("/unsubscribes/remove", body=body)["unsubscribes"]
+    show(taken, COLUMNS, as_json=as_json)
+    if not taken:
+        sys.exit(1)
+
+
+@unsubscribe.command("import")
+@click.argument("file", type=click.File("r", encoding="utf-8-sig"))
+@config_option
+@click.option("--domain", default="", help="For entries that name no sending domain; without it all of them.")
+@click.option("--campaign", default="", help="For entries that name no campaign; without it all campaign mail.")
+@json_option
+def import_command(file: io.TextIOBase, path: Path, domain: str, campaign: str, as_json: bool) -> None:
+    """Put the addresses of a file on the list ("-" is standard input).
+
+    CSV with a header that has a column `address`, one address a line, or JSON lines, as `export` writes them.
+    """
+    otherwise = {"source": "import", "domain": domain, "campaign": campaign}
+    rows = [otherwise | {key: value for key, value in row.items() if value} for row in rows_of(file.read())]
+    send(AdminClient(path), "unsubscribes", rows, as_json=as_json)
+
+
+@unsubscribe.command("export")
+@config_option
+@json_option
+def export_command(path: Path, as_json: bool) -> None:
+    """Write the whole list, as CSV unless --json is given."""
+    found = _pages(AdminClient(path), {})
+    if as_json:
+        show(found, COLUMNS, as_json=True)
+    else:
+        write_csv(found, FIELDS)
+
+
+def _pages(client: AdminClient, query: dict[str, str]) -> Iterator[dict[str, Any]]:
+    """Yield all unsubscribes that match, page by page."""
+    wanted = {key: value for key, value in query.items() if value} | {"limit": str(PAGE)}
+    after: list[str] = []
+    while True:
+        page: list[dict[str, Any]] = client.get("/unsubscribes", {**wanted, "after": after})["unsubscribes"]
+        yield from page
+        if len(page) < PAGE:
+            return
+        after = [page[-1]["address"], page[-1]["domain"], page[-1]["campaign"]]

@@ -1,0 +1,56 @@
+"""Who gets nothing of a message: both lists over a real store."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from relay.storage.sqlite import SqliteStore
+from relay.suppression.exclusion import Exclusion, Mailing
+from relay.suppression.suppression import Suppression
+from relay.suppression.unsubscribes import Unsubscribe
+
+NOW = 1_800_000_000.0
+SPRING = Mailing("acme.test", "spring")
+
+
+@pytest.fixture
+async def exclusion(tmp_path: Path) -> AsyncIterator[Exclusion]:
+    store = await SqliteStore.open(tmp_path / "relay.db", now=NOW)
+    await store.unsubscribe_list.unsubscribe(
+        [
+            Unsubscribe("u@x.test", "acme.test", "spring", "page"),
+            Unsubscribe("v@x.test", "acme.test", "", "operator"),
+            Unsubscribe("w@x.test", "other.test", "spring", "reply"),
+        ]
+    )
+    yield Exclusion(store, store.unsubscribe_list)
+    await store.close()
+
+
+async def excluded(exclusion: Exclusion, mailing: Mailing) -> dict[str, str]:
+    return dict(await exclusion.reasons(["U@X.test", "v@x.test", "w@x.test"], mailing, NOW))
+
+
+async def test_the_same_campaign_of_the_same_domain(exclusion: Exclusion) -> None:
+    assert await excluded(exclusion, SPRING) == {
+        "u@x.test": 'unsubscribed from campaign "spring" of acme.test (page)',
+        "v@x.test": "unsubscribed from all campaign mail of acme.test (operator)",
+    }
+
+
+async def test_another_campaign(exclusion: Exclusion) -> None:
+    assert set(await excluded(exclusion, Mailing("acme.test", "autumn"))) == {"v@x.test"}
+    assert set(await excluded(exclusion, Mailing("acme.test", "autumn", everywhere=True))) == {"u@x.test", "v@x.test"}
+    assert set(await excluded(exclusion, Mailing("else.test", "spring", everywhere=True))) == set()
+
+
+async def test_transactional_mail_is_never_excluded_by_an_unsubscribe(exclusion: Exclusion) -> None:
+    assert await excluded(exclusion, Mailing("acme.test")) == {}
+    assert await excluded(exclusion, Mailing("acme.test", everywhere=True)) == {}
+
+
+async def test_who_is_on_both_lists_is_suppressed(exclusion: Exclusion) -> None:
+    await exclusion.suppressions.suppress([Suppression("u@x.test")])
+    assert (await excluded(exclusion, SPRING))["u@x.test"] == "suppressed: manual"
+    assert await excluded(exclusion, Mailing("acme.test")) == {"u@x.test": "suppressed: manual"}
