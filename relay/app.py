@@ -16,6 +16,7 @@ from relay.clock import Clock, system_clock
 from relay.config import Settings, check
 from relay.config.settings import Listener
 from relay.delivery.client import SmtpDelivery
+from relay.delivery_journal import JOURNAL_FILE, FileJournal
 from relay.dsn.classify import RulesError
 from relay.events.sink import EventSink
 from relay.events.spool import Spool
@@ -31,7 +32,9 @@ from relay.mail.queue_id import RANDOM_SPACE, queue_id
 from relay.observer import Observer
 from relay.queue.judge import Judge
 from relay.queue.ports import StoreError
-from relay.queue.runner import Runner, Tools
+from relay.queue.runner import Runner
+from relay.queue.settler import Settler
+from relay.queue.tools import Tools
 from relay.render import Keys
 from relay.render_pool import make_renderer
 from relay.resolver import Resolver
@@ -141,24 +144,27 @@ class App:
         delivery = SmtpDelivery(self.settings, resolver)
         self._stack.push_async_callback(delivery.close)
         dice = random.SystemRandom()
-        self.runner = Runner(
-            Tools(
-                settings=self.settings,
-                judge=self.judge,
-                store=self.store,
-                limits=self.store,
-                delivery=delivery,
-                renderer=self.renderer,
-                clock=self._clock,
-                jitter=lambda: dice.uniform(-1, 1),
-                new_id=self.new_id,
-                publish=self.observer.publish,
-                watch=self.observer,
-            )
+        journal, noted = FileJournal.open(settings.server.data_dir / JOURNAL_FILE, self.observer.journal_failing)
+        self._stack.callback(journal.close)
+        tools = Tools(
+            settings=self.settings,
+            judge=self.judge,
+            store=self.store,
+            limits=self.store,
+            journal=journal,
+            delivery=delivery,
+            renderer=self.renderer,
+            clock=self._clock,
+            jitter=lambda: dice.uniform(-1, 1),
+            new_id=self.new_id,
+            publish=self.observer.publish,
+            watch=self.observer,
         )
-        recovered = await self.store.recover(self._clock(), self.runner.schedule().longest_wait)
-        if recovered:
-            self.log("queue.recovered", entries=recovered)
+        recovered = await Settler(tools).recover(noted)
+        journal.clear()
+        if recovered.waiting or recovered.delivered:
+            self.log("queue.recovered", entries=recovered.waiting, delivered=recovered.delivered)
+        self.runner = Runner(tools)
         running = asyncio.create_task(self.runner.run(), name="runner")
         running.add_done_callback(self._runner_ended)
 

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from relay.delivery.commands import message_fault, recipient_fault, script
 from relay.delivery.pool import Line, Pool
 from relay.delivery.session import Session
-from relay.queue.outcome import Outcome, Refused
+from relay.mail.reply import Reply
+from relay.queue.outcome import Delivered, Outcome, Refused
 from relay.queue.ports import Job, Rendered
 
 MAX_RECIPIENTS = 100
@@ -59,7 +60,12 @@ class Attempt:
         if not batch:
             return []
         entries = tuple(self._job.entries[index] for index in batch)
-        replies = await session.transact(script(message, entries, rendered, session.offers))
+
+        def took(accepted: Sequence[int], dot: Reply) -> None:
+            outcome = Delivered(dot, session.remote, session.offers.dsn)
+            self._job.took([entries[index] for index in accepted], outcome)
+
+        replies = await session.transact(script(message, entries, rendered, session.offers), took)
         if replies.untouched and session.transactions > 1:
             return speakable
         self._outcomes.update(zip(batch, replies.outcomes(len(batch), session.remote, session.offers.dsn), strict=True))

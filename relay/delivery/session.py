@@ -1,6 +1,7 @@
 """One SMTP session past EHLO, TLS and AUTH: transactions one after another (RFC 5321 section 3.3, RFC 2920)."""
 
 import asyncio
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from relay.delivery.commands import Capabilities, Script
@@ -11,6 +12,9 @@ from relay.mail.reply import Reply
 _LONE_DOT = b".\r\n"
 _QUIT_TIMEOUT = 5.0
 """Seconds a server gets to answer QUIT; nothing depends on that reply."""
+
+Took = Callable[[Sequence[int], Reply], None]
+"""Told which recipients were taken, by index, and by which reply to the final dot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +48,17 @@ class Session:
         """Wait for the next transaction."""
         self._wire.rest()
 
-    async def transact(self, script: Script) -> Replies:
-        """Make one transaction and return what was answered. The content goes out only after 354."""
+    async def transact(self, script: Script, took: Took) -> Replies:
+        """Make one transaction and return what was answered. The content goes out only after 354.
+
+        `took` is called before that, when the other side takes the message: a crash must find it remembered.
+        """
         self._wire.wake()
         self.transactions += 1
         replies = Replies()
         try:
             await self._envelope(script, replies)
-            await self._content(script.body, replies)
+            await self._content(script.body, replies, took)
         except WireError as broken:
             replies.failure, replies.hung_up = broken.reply, broken.hung_up
         self._open_transaction = replies.needs_reset
@@ -112,12 +119,12 @@ class Session:
             self._wire.write(b"DATA\r\n")
             replies.data = await self._answer(to_data=True)
 
-    async def _content(self, body: bytes, replies: Replies) -> None:
+    async def _content(self, body: bytes, replies: Replies, took: Took) -> None:
         match replies.after_data():
             case Next.BODY:
                 replies.dot_sent = await self._send_body(body, replies)
                 if replies.dot_sent:
-                    replies.dot = await self._final_answer()
+                    replies.dot = await self._final_answer(lambda reply: _tell(took, replies, reply))
             case Next.LONE_DOT:
                 self._wire.write(_LONE_DOT)
                 replies.dot = await self._final_answer()
@@ -148,11 +155,16 @@ class Session:
             raise _nonsense(f'sent "{reply}" where it makes no sense')
         return reply
 
-    async def _final_answer(self) -> Reply:
-        reply = await self._wire.read(self._patience.final)
+    async def _final_answer(self, seen: Callable[[Reply], None] | None = None) -> Reply:
+        reply = await self._wire.read(self._patience.final, seen)
         if not is_expected(reply):
             raise _nonsense(f'sent "{reply}" after the final dot')
         return reply
+
+
+def _tell(took: Took, replies: Replies, dot: Reply) -> None:
+    if dot.is_positive:
+        took(replies.accepted_recipients(), dot)
 
 
 def _nonsense(what: str) -> WireError:

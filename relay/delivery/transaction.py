@@ -91,6 +91,10 @@ class Replies:
             return refusal(self.data, remote)
         return Deferred(self._goodbye or Reply(451, "4.5.0", "the transaction was left unanswered"), remote)
 
+    def accepted_recipients(self) -> list[int]:
+        """Return the recipients that were accepted: the reply to the final dot speaks for them."""
+        return [index for index, reply in enumerate(self.recipients) if reply.is_positive]
+
     def too_many(self) -> list[int]:
         """Return the recipients the other side had no room for in this transaction but may take in the next."""
         return [index for index in range(len(self.recipients)) if self._is_too_many(index)]

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 
 from relay.delivery.replies import Nonsense, ReplyReader
 from relay.mail.reply import Reply
@@ -34,6 +35,7 @@ class Wire(asyncio.Protocol):
         self._paused = False
         self._idle = False
         self._waiter: asyncio.Future[None] | None = None
+        self._seen: Callable[[Reply], None] | None = None
         transport.set_protocol(self)
         if transport.is_closing():
             self._break(WireError(_CLOSED, hung_up=True))
@@ -71,10 +73,18 @@ class Wire(asyncio.Protocol):
                 await self._wait(timeout, "take the content")
         return True
 
-    async def read(self, timeout: float) -> Reply:
-        """Return the next reply."""
-        while not self._replies:
-            await self._wait(timeout, "answer")
+    async def read(self, timeout: float, seen: Callable[[Reply], None] | None = None) -> Reply:
+        """Return the next reply. `seen` is called with it as soon as its octets arrive, whenever the reader gets to it.
+
+        A busy process may resume whoever waits here many milliseconds later.
+        """
+        self._seen = seen
+        self._show()
+        try:
+            while not self._replies:
+                await self._wait(timeout, "answer")
+        finally:
+            self._seen = None
         reply = self._replies.popleft()
         if isinstance(reply, Nonsense):
             raise self._break(WireError(Reply(451, "4.5.0", f"the receiving server sent {reply.what}")))
@@ -95,6 +105,7 @@ class Wire(asyncio.Protocol):
             self._break(WireError(_UNASKED))
             return
         self._replies.extend(self._reader.feed(data))
+        self._show()
         if self._replies:
             self._notify()
 
@@ -115,6 +126,13 @@ class Wire(asyncio.Protocol):
         """See asyncio.Protocol."""
         self._paused = False
         self._notify()
+
+    def _show(self) -> None:
+        """Show the next reply to whoever wants to see it at once."""
+        if self._seen is not None and self._replies:
+            seen, self._seen = self._seen, None
+            if isinstance(self._replies[0], Reply):
+                seen(self._replies[0])
 
     async def _wait(self, timeout: float, what: str) -> None:
         """Wait until anything happens."""

@@ -9,7 +9,7 @@ from relay.events.ports import Publish, StoreError
 from relay.limits.window import Window
 from relay.queue.entry import Entry, State
 from relay.queue.message import Accepted, Claimed, Message, Settlement
-from relay.queue.outcome import Outcome
+from relay.queue.outcome import Delivered, Outcome
 from relay.render import Rendering, Stored
 
 __all__ = [
@@ -27,6 +27,8 @@ __all__ = [
     "Renderer",
     "Slot",
     "StoreError",
+    "Taken",
+    "Usage",
     "Watch",
 ]
 
@@ -59,6 +61,12 @@ class QueueStore(Protocol):
         """Void the leases of earlier processes and clamp waits a backward clock made too long; return how many.
 
         Called once, before the first claim. A deferred entry waits at most until `now + longest_wait`.
+        """
+
+    async def left_in_hand(self, keys: Sequence[tuple[str, int]]) -> Sequence[Claimed]:
+        """Return those of the entries (queue id, number) that an earlier process of this node still has leased.
+
+        One for each message, in state ACTIVE. Changes nothing: `apply` may settle them before `recover` voids the rest.
         """
 
     async def claim(self, now: float, room: LaneRoom) -> Sequence[Claimed]:
@@ -181,6 +189,28 @@ class Job:
     entries: tuple[Entry, ...]
     render: Callable[[bool], Awaitable[Rendered]]
     """Called with True when the next hop takes 8-bit content (RFC 6152)."""
+    took: Callable[[Sequence[Entry], Delivered], None]
+    """Called with the entries the other side took, when its 2yz to the final dot is read and before anything else."""
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """Recipients of one message that the other side took by one reply to the final dot, at `at` (Unix seconds)."""
+
+    queue_id: str
+    numbers: tuple[int, ...]
+    outcome: Delivered
+    at: float
+
+
+class DeliveryJournal(Protocol):
+    """Remembers what was taken over a sudden death of this process, until its settlement is durable. Never raises."""
+
+    def note(self, taken: Taken) -> None:
+        """Remember it, at once and without waiting for a disk."""
+
+    def forget(self, queue_id: str, numbers: Sequence[int]) -> None:
+        """These entries are settled durably; what was never noted is passed over."""
 
 
 class Delivery(Protocol):

@@ -1,43 +1,28 @@
 """The runner: claims what is due, has it rendered and delivered, settles it. The loop that drives the queue."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 
-from relay.clock import Clock
-from relay.config.settings import Settings
 from relay.dsn.classify import Classification
 from relay.mail.reply import Reply
 from relay.policy import ledgers_of
 from relay.queue.entry import Entry, State, move
 from relay.queue.jobs import stored_form, transactions
-from relay.queue.judge import Judge, explain
+from relay.queue.judge import explain
 from relay.queue.lanes import Lanes
-from relay.queue.message import Claimed, Message, Settlement
+from relay.queue.message import Claimed, Settlement
 from relay.queue.outcome import Deferred, Delivered, Outcome, Refused
-from relay.queue.ports import (
-    Delivery,
-    Job,
-    LaneRoom,
-    LimitStore,
-    Publish,
-    QueueStore,
-    Rendered,
-    Renderer,
-    Slot,
-    StoreError,
-    Watch,
-)
-from relay.queue.schedule import Schedule
-from relay.queue.settle import Attempt, Origin, settle
+from relay.queue.ports import Job, LaneRoom, Rendered, Slot, StoreError, Taken
+from relay.queue.settler import Settler
+from relay.queue.tools import STORE_RETRY, Tools
 
 ENTRIES_UNDER_WAY = 2000
 CONTENT_UNDER_WAY = 256 * 1024 * 1024
 """Bounds of what one process works on at a time: entries, and octets of their contents."""
 
 LONGEST_REST = 5.0
-STORE_RETRY = 1.0
-"""Seconds: the longest wait between two looks at the queue, and between two tries of a store that is in trouble."""
+"""Seconds: the longest wait between two looks at the queue."""
 
 PAUSE = 900.0
 """Seconds a lane rests whose other side blocks us or refuses our account."""
@@ -48,28 +33,12 @@ LONGEST_LANE_REST = 30.0
 UNEXPECTED = Deferred(Reply(451, "4.3.0", "Internal error while delivering; it is in the log and will be tried again"))
 
 
-@dataclass(frozen=True, slots=True)
-class Tools:
-    """What the runner works with."""
-
-    settings: Callable[[], Settings]
-    judge: Callable[[], Judge]
-    store: QueueStore
-    limits: LimitStore
-    delivery: Delivery
-    renderer: Renderer
-    clock: Clock
-    jitter: Callable[[], float]
-    new_id: Callable[[float], str]
-    publish: Publish
-    watch: Watch
-
-
 class Runner:
     """Drives the queue until it is stopped."""
 
     def __init__(self, tools: Tools) -> None:
         self._tools = tools
+        self._settler = Settler(tools)
         self._lanes = Lanes(widest=self._widest())
         self._attempts: set[asyncio.Task[None]] = set()
         self._entries = 0
@@ -82,7 +51,7 @@ class Runner:
         self._wake.set()
 
     async def run(self) -> None:
-        """Claim and attempt until `stop`; what earlier processes left leased must have been recovered before."""
+        """Claim and attempt until `stop`; `Settler.recover` must have dealt with what earlier processes left."""
         while not self._stopping:
             self._wake.clear()
             claimed = await self._claim()
@@ -205,20 +174,11 @@ class Runner:
         else:
             outcomes = await self._deliver(lane, claimed, notes)
             self._learn(lane, outcomes)
-        settlement = settle(
-            claimed,
-            outcomes,
-            Attempt(started_at, self._tools.clock(), self._tools.jitter(), notes),
-            self.schedule(),
-            self._origin(claimed.message),
-            self._report_ids(),
-            self._tools.judge(),
-        )
-        await self._apply(settlement)
+        await self._apply(self._settler.settle(claimed, outcomes, started_at, self._tools.clock(), notes))
 
     async def _deliver(self, lane: str, claimed: Claimed, notes: dict[str, object]) -> Sequence[Outcome]:
         """Deliver; whatever is raised on the way defers the message: the unknown is temporary."""
-        job = Job(claimed.message, claimed.entries, self._rendering(claimed, notes))
+        job = Job(claimed.message, claimed.entries, self._rendering(claimed, notes), self._note)
         try:
             return await self._tools.delivery.deliver(lane, job)
         except Exception as error:  # noqa: BLE001 - one of the two places where everything is caught
@@ -259,33 +219,13 @@ class Runner:
         self._lanes.failed(lane, Deferred(reply), self._tools.clock() + PAUSE)
         self._tools.watch.alert(lane, meaning.category, str(failure.reply), explain(meaning.about))
 
-    def schedule(self) -> Schedule:
-        """Return the schedule of retries as it is configured now."""
-        queue = self._tools.settings().queue
-        return Schedule(queue.retry, queue.lifetime, queue.delay_notice)
-
-    def _origin(self, message: Message) -> Origin:
-        """Say who notifications about this message come from and which way they go."""
-        settings = self._tools.settings()
-        hostname = settings.server.hostname
-        provider = settings.domain_for(message.reverse_path).provider
-        return Origin(hostname, provider, hostname if hostname in settings.domains else "")
-
-    def _report_ids(self) -> Iterator[str]:
-        while True:
-            yield self._tools.new_id(self._tools.clock())
+    def _note(self, entries: Sequence[Entry], outcome: Delivered) -> None:
+        """Remember what was just taken, for the case that this process ends before it is settled."""
+        numbers = tuple(entry.number for entry in entries)
+        self._tools.journal.note(Taken(entries[0].queue_id, numbers, outcome, self._tools.clock()))
 
     async def _apply(self, settlement: Settlement) -> None:
-        """Make the settlement durable, however long the store is away: what was delivered must not be sent again."""
-        while True:
-            try:
-                await self._tools.store.apply([settlement])
-                break
-            except StoreError as error:
-                await self._trouble(error)
-        self._tools.publish(settlement.events)
-        for report in settlement.reports:
-            self._tools.publish(report.events)
+        await self._settler.apply(settlement)
         if settlement.reports:
             self.wake()
 

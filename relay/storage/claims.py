@@ -3,13 +3,13 @@
 Operations for the writer: they run inside its transaction.
 """
 
-import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 
 from relay.queue.entry import Entry, State
 from relay.queue.message import Claimed, Message
 from relay.queue.ports import LaneRoom
+from relay.storage.database import Connection
 from relay.storage.lanes import Lanes
 from relay.storage.rows import ENTRY_COLUMNS, MESSAGE_COLUMNS, MESSAGE_WIDTH, Row, entry_of, message_of, qualified
 
@@ -29,6 +29,10 @@ CONTENT = (
     f"SELECT {qualified(MESSAGE_COLUMNS, 'messages')}, content FROM messages "  # noqa: S608  names of the schema
     "JOIN contents ON contents.queue_id = messages.queue_id WHERE messages.queue_id = ?"
 )
+LEFT = (
+    f"SELECT {ENTRY_COLUMNS} FROM entries "  # noqa: S608  names of the schema
+    "WHERE queue_id = ? AND number = ? AND state = 'active' AND lease != ?"
+)
 LEASE = "UPDATE entries SET state = 'active', lease = ? WHERE queue_id = ? AND number = ?"
 RELEASE = (
     "UPDATE entries SET state = 'waiting', lease = '' "
@@ -39,8 +43,8 @@ VOID = (
     "WHERE state IN ('waiting', 'held', 'active') AND state = 'active' AND lease != ?"
 )
 CLAMP = (
-    "UPDATE entries SET next_attempt_at = max(?1, release_at) WHERE state IN ('waiting', 'held', 'active') "
-    "AND state = 'waiting' AND next_attempt_at > ?1 AND next_attempt_at > release_at AND attempts > 0"
+    "UPDATE entries SET next_attempt_at = CASE WHEN release_at > ?1 THEN release_at ELSE ?1 END "
+    "WHERE state IN ('waiting', 'held', 'active') AND state = 'waiting' AND next_attempt_at > ?1 AND next_attempt_at > release_at AND attempts > 0"
 )
 
 _NEXT_ATTEMPT_AT = ENTRY_COLUMNS.split(", ").index("next_attempt_at")
@@ -49,7 +53,7 @@ _NEXT_ATTEMPT_AT = ENTRY_COLUMNS.split(", ").index("next_attempt_at")
 class _Claim:
     """One claim while it is made: what it has taken and the room it has left."""
 
-    def __init__(self, raw: sqlite3.Connection, now: float, room: LaneRoom, boot: str) -> None:
+    def __init__(self, raw: Connection, now: float, room: LaneRoom, boot: str) -> None:
         self.raw = raw
         self.now = now
         self.boot = boot
@@ -105,10 +109,10 @@ class _Claim:
         return self.messages[queue_id]
 
 
-def claim(lanes: Lanes, now: float, room: LaneRoom, boot: str) -> Callable[[sqlite3.Connection], Sequence[Claimed]]:
+def claim(lanes: Lanes, now: float, room: LaneRoom, boot: str) -> Callable[[Connection], Sequence[Claimed]]:
     """Lease due entries for this boot: fair shares of the room for the lanes that are due, then what is left."""
 
-    def operation(raw: sqlite3.Connection) -> Sequence[Claimed]:
+    def operation(raw: Connection) -> Sequence[Claimed]:
         lanes.refresh(raw)
         taking = _Claim(raw, now, room, boot)
         places = ((lane, room.lanes.get(lane, room.per_lane)) for lane in lanes.ready(now))
@@ -145,10 +149,10 @@ def _by_message(rows: Iterable[Row]) -> Iterable[tuple[str, list[Row]]]:
     return groups.items()
 
 
-def release(lanes: Lanes, entries: Sequence[Entry], boot: str) -> Callable[[sqlite3.Connection], None]:
+def release(lanes: Lanes, entries: Sequence[Entry], boot: str) -> Callable[[Connection], None]:
     """Give leased entries back as they were: whoever claimed them is gone."""
 
-    def operation(raw: sqlite3.Connection) -> None:
+    def operation(raw: Connection) -> None:
         raw.executemany(RELEASE, [(entry.queue_id, entry.number, boot) for entry in entries])
         for entry in entries:
             lanes.add(entry.lane, entry.next_attempt_at)
@@ -156,10 +160,24 @@ def release(lanes: Lanes, entries: Sequence[Entry], boot: str) -> Callable[[sqli
     return operation
 
 
-def recover(lanes: Lanes, now: float, longest_wait: float, boot: str) -> Callable[[sqlite3.Connection], int]:
+def left_in_hand(keys: Sequence[tuple[str, int]], boot: str) -> Callable[[Connection], Sequence[Claimed]]:
+    """Return those of these entries that another boot has leased, by message."""
+
+    def operation(raw: Connection) -> Sequence[Claimed]:
+        rows = [row for key in keys for row in raw.execute(LEFT, (*key, boot))]
+        left: list[Claimed] = []
+        for queue_id, group in _by_message(rows):
+            row = raw.execute(CONTENT, (queue_id,)).fetchone()
+            left.append(Claimed(message_of(row), row[MESSAGE_WIDTH], tuple(map(entry_of, group))))
+        return left
+
+    return operation
+
+
+def recover(lanes: Lanes, now: float, longest_wait: float, boot: str) -> Callable[[Connection], int]:
     """Void the leases of other boots, clamp waits that are too long; return how many leases were voided."""
 
-    def operation(raw: sqlite3.Connection) -> int:
+    def operation(raw: Connection) -> int:
         voided = raw.execute(VOID, (boot,)).rowcount
         raw.execute(CLAMP, (now + longest_wait,))
         lanes.stale = True
@@ -168,10 +186,10 @@ def recover(lanes: Lanes, now: float, longest_wait: float, boot: str) -> Callabl
     return operation
 
 
-def next_due(lanes: Lanes, busy: Sequence[str]) -> Callable[[sqlite3.Connection], float | None]:
+def next_due(lanes: Lanes, busy: Sequence[str]) -> Callable[[Connection], float | None]:
     """Return when the next waiting entry outside the busy lanes is due."""
 
-    def operation(raw: sqlite3.Connection) -> float | None:
+    def operation(raw: Connection) -> float | None:
         lanes.refresh(raw)
         return lanes.next_due(raw, frozenset(busy))
 

@@ -120,6 +120,10 @@ class SqliteStore:
         """Void the leases of earlier processes and clamp waits; return how many leases were voided."""
         return await self.write(claims.recover(self._lanes, now, longest_wait, self.boot))
 
+    async def left_in_hand(self, keys: Sequence[tuple[str, int]]) -> Sequence[Claimed]:
+        """Return those of the entries that an earlier process still has leased, by message."""
+        return await self.read(claims.left_in_hand(keys, self.boot))
+
     async def claim(self, now: float, room: LaneRoom) -> Sequence[Claimed]:
         """Lease due entries. When the caller is cancelled meanwhile they are given back."""
         claiming = self._writer.submit(claims.claim(self._lanes, now, room, self.boot))

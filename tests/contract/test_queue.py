@@ -206,6 +206,25 @@ async def test_a_restart_voids_leases_and_keeps_the_rest(opener: Opener) -> None
     await later.close()
 
 
+async def test_what_an_earlier_process_had_in_hand_can_be_settled_at_the_start(opener: Opener) -> None:
+    store = await opener(NOW)
+    await store.enqueue(accepted("A", "x@a.test", "y@a.test", "z@a.test"))
+    await store.enqueue(accepted("B", due=NOW + 50))
+    [claimed] = await claim(store)
+    await store.apply([settle(replace(claimed, entries=claimed.entries[2:]), State.DELIVERED, NOW)])
+    asked = [("A", 1), ("A", 2), ("B", 0), ("UNKNOWN", 0)]
+    assert await store.left_in_hand(asked) == [], "what this process has leased is not left"
+    await store.close()
+    later = await opener(NOW + 10)
+    [left] = await later.left_in_hand(asked)
+    assert left == replace(claimed, entries=claimed.entries[1:2])
+    await later.apply([settle(left, State.DELIVERED, NOW)])
+    assert await later.left_in_hand(asked) == []
+    assert await later.recover(NOW + 10, 3600.0) == 1
+    assert await later.left_in_hand([("A", 0)]) == []
+    await later.close()
+
+
 async def test_a_restart_clamps_waits_a_backward_clock_made_too_long(opener: Opener) -> None:
     store = await opener(NOW)
     await store.enqueue(accepted("A"))

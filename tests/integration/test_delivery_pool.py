@@ -183,7 +183,7 @@ async def test_a_renderer_that_raises_gives_its_place_back() -> None:
         raise RuntimeError("no renderer")
 
     async with Sink() as sink, delivering(settings(sink.port, connections_per_lane=1)) as delivery:
-        failing = Job(job().message, job().entries, render)
+        failing = replace(job(), render=render)
         with pytest.raises(RuntimeError, match="no renderer"):
             await delivery.deliver("provider:up", failing)
         (outcome,) = await delivery.deliver("provider:up", job())

@@ -42,6 +42,9 @@ class FaultyStore:
     async def recover(self, now: float, longest_wait: float) -> int:
         raise self.error
 
+    async def left_in_hand(self, keys: Sequence[tuple[str, int]]) -> Sequence[Claimed]:
+        raise self.error
+
     async def claim(self, now: float, room: LaneRoom) -> Sequence[Claimed]:
         raise self.error
 

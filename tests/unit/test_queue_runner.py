@@ -1,7 +1,7 @@
 """The runner over a real store: whatever happens to an attempt, its entries end in the right state."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import count
@@ -11,15 +11,19 @@ from typing import Any
 import pytest
 
 from relay.config.settings import Settings
+from relay.delivery_journal import FileJournal
 from relay.events.event import Event, Kind
+from relay.limits.window import Window
 from relay.mail.reply import Reply
 from relay.queue import runner as runner_module
+from relay.queue import settler as settler_module
 from relay.queue.entry import Entry, State
 from relay.queue.judge import Judge
 from relay.queue.message import Accepted, Claimed, Message, Policy, Settlement
 from relay.queue.outcome import Deferred, Delivered, Outcome, Refused
-from relay.queue.ports import EntryQuery, Job, LaneRoom, Slot, StoreError
-from relay.queue.runner import Runner, Tools
+from relay.queue.ports import EntryQuery, Job, LaneRoom, Slot, StoreError, Usage
+from relay.queue.runner import Runner
+from relay.queue.tools import Tools
 from relay.render import Keys, Rendering, Stored
 from relay.render_pool import InlineRenderer
 from relay.reports.ports import MessageQuery
@@ -81,6 +85,9 @@ class Troubled:
             self.troubles[method] -= 1
             raise StoreError(f"{method}: disk I/O error")
 
+    async def left_in_hand(self, keys: Sequence[tuple[str, int]]) -> Sequence[Claimed]:
+        return await self.store.left_in_hand(keys)
+
     async def claim(self, now: float, room: LaneRoom) -> Sequence[Claimed]:
         self._maybe("claim")
         return await self.store.claim(now, room)
@@ -109,6 +116,12 @@ class Troubled:
     async def forget(self, queue_id: str, numbers: Sequence[int]) -> None:
         await self.store.forget(queue_id, numbers)
 
+    async def keep(self, queue_id: str, numbers: Sequence[int]) -> None:
+        await self.store.keep(queue_id, numbers)
+
+    async def usage(self, windows: Mapping[str, tuple[Window, ...]], now: float) -> Mapping[str, Usage]:
+        return await self.store.usage(windows, now)
+
 
 class BrokenRenderer:
     """Raises what no renderer should."""
@@ -125,6 +138,7 @@ class House:
         self.store = store
         self.troubled = Troubled(store)
         self.delivery = ScriptedDelivery()
+        self.journal, self.noted = FileJournal.open(store.path.with_name("deliveries.journal"), self.journal_failing)
         self.events: list[Event] = []
         self.raised: list[tuple[str, str]] = []
         self.troubles: list[str] = []
@@ -137,6 +151,7 @@ class House:
                 judge=lambda: judge,
                 store=self.troubled,
                 limits=self.troubled,
+                journal=self.journal,
                 delivery=self.delivery,
                 renderer=renderer or InlineRenderer(keys),
                 clock=lambda: self.now,
@@ -152,6 +167,9 @@ class House:
 
     def alert(self, lane: str, category: str, reply: str, guidance: str) -> None:
         self.raised.append((lane, category))
+
+    def journal_failing(self, error: OSError) -> None:
+        self.troubles.append(str(error))
 
     def store_trouble(self, error: StoreError) -> None:
         self.troubles.append(str(error))
@@ -202,12 +220,14 @@ async def running(folder: Path, of: Settings | None = None, renderer: Any = None
         house.delivery.gate.set()
         await house.runner.stop(5)
         await task
+        house.journal.close()
         await store.close()
 
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runner_module, "STORE_RETRY", 0.01)
+    for module in (runner_module, settler_module):
+        monkeypatch.setattr(module, "STORE_RETRY", 0.01)
 
 
 async def test_recipients_of_one_lane_share_a_transaction(tmp_path: Path) -> None:

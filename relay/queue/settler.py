@@ -1,0 +1,101 @@
+"""The settler: makes what attempts came to durable, and at the start what an earlier process left half done."""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from relay.queue.message import Claimed, Message, Settlement
+from relay.queue.outcome import Outcome
+from relay.queue.ports import StoreError, Taken
+from relay.queue.schedule import Schedule
+from relay.queue.settle import Attempt, Origin, settle
+from relay.queue.tools import STORE_RETRY, Tools
+
+FROM_JOURNAL: dict[str, object] = {"recovered": "journal"}
+"""Said in the story of a delivery whose process ended before it was settled."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """What an earlier process had in hand: entries that wait again, and entries the journal knew were delivered."""
+
+    waiting: int
+    delivered: int
+
+
+class Settler:
+    """Settles attempts over the store."""
+
+    def __init__(self, tools: Tools) -> None:
+        self._tools = tools
+
+    def schedule(self) -> Schedule:
+        """Return the schedule of retries as it is configured now."""
+        queue = self._tools.settings().queue
+        return Schedule(queue.retry, queue.lifetime, queue.delay_notice)
+
+    def settle(
+        self, claimed: Claimed, outcomes: Sequence[Outcome], started_at: float, now: float, notes: dict[str, object]
+    ) -> Settlement:
+        """Return what the outcomes mean by the settings in force (`relay.queue.settle`)."""
+        return settle(
+            claimed,
+            outcomes,
+            Attempt(started_at, now, self._tools.jitter(), notes),
+            self.schedule(),
+            self._origin(claimed.message),
+            self._report_ids(),
+            self._tools.judge(),
+        )
+
+    async def apply(self, settlement: Settlement) -> None:
+        """Make the settlement durable, however long the store is away: what was delivered must not be sent again."""
+        while True:
+            try:
+                await self._tools.store.apply([settlement])
+                break
+            except StoreError as error:
+                self._tools.watch.store_trouble(error)
+                await asyncio.sleep(STORE_RETRY)
+        self._conclude(settlement)
+
+    async def recover(self, noted: Sequence[Taken]) -> Recovered:
+        """Settle what the journal knew to be delivered, then give what else was in hand back to the queue.
+
+        Called once, before the first claim. `noted` may be old or incomplete: only entries that are still leased to an
+        earlier process are settled by it.
+        """
+        known = {(taken.queue_id, number): taken for taken in noted for number in taken.numbers}
+        left = await self._tools.store.left_in_hand(list(known)) if known else ()
+        settlements = [
+            self._taken(claimed, [known[entry.queue_id, entry.number] for entry in claimed.entries]) for claimed in left
+        ]
+        if settlements:
+            await self._tools.store.apply(settlements)
+        for settlement in settlements:
+            self._conclude(settlement)
+        waiting = await self._tools.store.recover(self._tools.clock(), self.schedule().longest_wait)
+        return Recovered(waiting, sum(len(settlement.entries) for settlement in settlements))
+
+    def _taken(self, claimed: Claimed, notes: Sequence[Taken]) -> Settlement:
+        at = max(note.at for note in notes)
+        return self.settle(claimed, [note.outcome for note in notes], at, at, dict(FROM_JOURNAL))
+
+    def _conclude(self, settlement: Settlement) -> None:
+        """Tell of a settlement that is durable; its notes are needed no more."""
+        for entry in settlement.entries:
+            self._tools.journal.forget(entry.queue_id, (entry.number,))
+        self._tools.publish(settlement.events)
+        for report in settlement.reports:
+            self._tools.publish(report.events)
+
+    def _origin(self, message: Message) -> Origin:
+        """Say who notifications about this message come from and which way they go."""
+        settings = self._tools.settings()
+        hostname = settings.server.hostname
+        provider = settings.domain_for(message.reverse_path).provider
+        return Origin(hostname, provider, hostname if hostname in settings.domains else "")
+
+    def _report_ids(self) -> Iterator[str]:
+        while True:
+            yield self._tools.new_id(self._tools.clock())

@@ -1,0 +1,123 @@
+"""The delivery journal over real files: what is noted is there for the next process, and nothing untrue ever is."""
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from relay.delivery_journal import SLOT, SLOTS, FileJournal, notes_of, record_of
+from relay.mail.reply import Reply
+from relay.queue.outcome import Delivered
+from relay.queue.ports import Taken
+
+AT = 1_800_000_000.5
+
+
+def taken(queue_id: str = "A", *numbers: int, text: str = "ok") -> Taken:
+    return Taken(queue_id, numbers or (0,), Delivered(Reply(250, "2.0.0", text), "mx.x.test[192.0.2.1]:25", True), AT)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "deliveries.journal"
+
+
+def unexpected(error: OSError) -> None:
+    raise error
+
+
+def reopened(path: Path) -> list[Taken]:
+    journal, noted = FileJournal.open(path, unexpected)
+    journal.close()
+    return list(noted)
+
+
+def test_what_is_noted_is_there_for_the_next_process(path: Path) -> None:
+    journal, noted = FileJournal.open(path, unexpected)
+    assert list(noted) == []
+    journal.note(taken("A", 0, 2))
+    journal.note(taken("B"))
+    # Without closing: a process that was killed did not either.
+    assert reopened(path) == [taken("A", 0, 2), taken("B")]
+    assert path.stat().st_mode & 0o777 == 0o600
+    journal.close()
+
+
+def test_notes_stay_until_they_are_cleared(path: Path) -> None:
+    journal, _ = FileJournal.open(path, unexpected)
+    journal.note(taken())
+    journal.close()
+    assert reopened(path) == reopened(path) == [taken()]
+    journal, noted = FileJournal.open(path, unexpected)
+    journal.clear()
+    assert list(noted) == [taken()]
+    assert reopened(path) == []
+    journal.close()
+
+
+def test_a_slot_is_taken_again_when_all_its_entries_are_settled(path: Path) -> None:
+    journal, _ = FileJournal.open(path, unexpected)
+    journal.note(taken("A", 0, 1))
+    journal.forget("A", (0,))
+    journal.note(taken("B"))
+    assert reopened(path) == [taken("A", 0, 1), taken("B")]
+    journal.forget("A", (1, 7))
+    journal.forget("UNKNOWN", (0,))
+    journal.note(taken("C"))
+    assert reopened(path) == [taken("C"), taken("B")]
+    journal.close()
+
+
+def test_beyond_its_slots_deliveries_go_without_a_note(path: Path) -> None:
+    journal, _ = FileJournal.open(path, unexpected)
+    for number in range(SLOTS + 1):
+        journal.note(taken("A", number))
+    assert len(reopened(path)) == SLOTS
+    journal.forget("A", (SLOTS,))
+    journal.forget("A", (0,))
+    journal.note(taken("B"))
+    assert reopened(path)[0] == taken("B")
+    assert path.stat().st_size <= SLOT * SLOTS
+    journal.close()
+
+
+@given(st.integers(0, SLOT), st.binary(max_size=SLOT))
+def test_a_note_written_in_part_is_none(written: int, before: bytes) -> None:
+    record = record_of(taken("NEW", *range(100)))
+    old = record_of(taken("OLD")).ljust(SLOT, before[:1] or b"\0")
+    torn = record[:written] + old[written:]
+    assert list(notes_of(torn)) in ([], [taken("OLD")], [taken("NEW", *range(100))])
+    assert list(notes_of(before)) == []
+
+
+@given(st.text(max_size=2000), st.lists(st.integers(0, 99_999), min_size=1, max_size=100))
+def test_whatever_the_other_side_says_fits(text: str, numbers: list[int]) -> None:
+    record = record_of(taken("0123456789ABCD", *numbers, text=text))
+    assert len(record) <= SLOT
+    (note,) = notes_of(record)
+    assert note.numbers == tuple(numbers)
+    assert note.outcome.reply.text == text[:300]
+
+
+def test_a_file_that_cannot_be_made_is_told_and_mail_goes_on(tmp_path: Path) -> None:
+    told: list[OSError] = []
+    journal, noted = FileJournal.open(tmp_path / "nowhere" / "journal", told.append)
+    journal.note(taken())
+    journal.forget("A", (0,))
+    journal.clear()
+    journal.close()
+    assert list(noted) == []
+    assert [type(error) for error in told] == [FileNotFoundError]
+
+
+def test_a_write_that_fails_is_told_once(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[OSError] = []
+    path.touch()
+    descriptor = os.open(path, os.O_RDONLY)
+    monkeypatch.setattr(os, "open", lambda *_: descriptor)  # Opened for reading only, it fails as a broken disk does.
+    journal, _ = FileJournal.open(path, told.append)
+    for queue_id in "AB":
+        journal.note(taken(queue_id))
+    assert len(told) == 1
