@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 
 from relay.mail.headers import Field, fields, without
 from relay.mail.instructions import PREFIX
+from relay.mail.srs import forwarded
 from relay.rewrite.author_name import with_author_name
 from relay.rewrite.message import Plan, Rewritten, analyse, apply
+from relay.rewrite.reply_to import with_reply_address
 from relay.rewrite.tokens import Keyring, Kind, Token, sign_address_token
 from relay.rewrite.tracking import Tracking
 from relay.rewrite.transfer import fit
@@ -36,6 +38,12 @@ class Stored:
     """Domain of signed return-paths, "" keeps the reverse-path."""
     author_name: str = ""
     """Name put into From when it has none, "" for none."""
+    reply_domain: str = ""
+    """Domain of signed Reply-To addresses, "" leaves Reply-To as it is."""
+    copies: tuple[int, ...] = ()
+    """Recipients that get a copy: nothing of tracking shows in it."""
+    forward_domain: str = ""
+    """Domain of the rewritten reverse-path (SRS) of mail that is passed on as it came, "" for applications' mail."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +66,7 @@ class Rendering:
 
 def is_personal(stored: Stored) -> bool:
     """Tell whether every recipient gets bytes or a reverse-path of its own."""
-    return stored.tracking is not None or bool(stored.return_path)
+    return stored.tracking is not None or bool(stored.return_path) or bool(stored.reply_domain)
 
 
 def render(stored: Stored, recipients: Sequence[int], keys: Keys, *, eight_bit: bool) -> list[Rendering]:
@@ -89,16 +97,19 @@ def untouched(stored: Stored, recipient: int, keys: Keys, reason: str) -> Render
 def outgoing(stored: Stored) -> bytes:
     """Return the content as it leaves before rewriting: our fields in front, instructions and Bcc removed.
 
-    A content that begins with white space has no header; it must not become the continuation of our last field.
+    Of mail that is passed on nothing is removed: its signatures are not ours to break. A content that begins with
+    white space has no header; it must not become the continuation of our last field.
     """
-    hidden = [found for found in fields(stored.content) if _is_hidden(found)]
+    hidden = () if stored.forward_domain else [found for found in fields(stored.content) if _is_hidden(found)]
     kept = without(stored.content, hidden) if hidden else stored.content
     headless = stored.added_fields and kept.startswith((b" ", b"\t"))
     return stored.added_fields + b"\r\n" + kept if headless else stored.added_fields + kept
 
 
 def reverse_path_for(stored: Stored, recipient: int, keyring: Keyring) -> str:
-    """Return the reverse-path for that recipient: a signed return-path where the domain has one."""
+    """Return the reverse-path for that recipient: a signed return-path where the domain has one, or a rewritten one."""
+    if stored.forward_domain:
+        return forwarded(keyring.keys[0][1], stored.reverse_path, stored.forward_domain, stored.created_at)
     if not (stored.return_path and stored.reverse_path):
         return stored.reverse_path
     token = sign_address_token(keyring, Token(Kind.BOUNCE, stored.queue_id, recipient))
@@ -121,10 +132,16 @@ def _render_one(
     recipient: int,
     keys: Keys,
     eight_bit: bool,
-    notes: Mapping[str, object],
+    notes: dict[str, object],
 ) -> Rendering:
-    rewritten = None if plan is None else apply(plan, content, keys.tokens, stored.queue_id, recipient)
-    fitting = fit(content if rewritten is None else rewritten.content, eight_bit)
+    is_copy = recipient in stored.copies
+    rewritten = None if plan is None or is_copy else apply(plan, content, keys.tokens, stored.queue_id, recipient)
+    text = content if rewritten is None else rewritten.content
+    if stored.reply_domain and not is_copy:
+        token = sign_address_token(keys.tokens, Token(Kind.REPLY, stored.queue_id, recipient))
+        text, noted = with_reply_address(text, f"{token}@{stored.reply_domain}")
+        notes = notes | {"reply_tracking": noted}
+    fitting = fit(text, eight_bit)
     signing = keys.dkim.get(stored.domain, ())
     signature = sign(fitting, signing, int(stored.created_at)) if signing else b""
     return Rendering(reverse_path_for(stored, recipient, keys.tokens), signature + fitting, _notes(rewritten) | notes)

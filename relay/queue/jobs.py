@@ -19,6 +19,9 @@ def stored_form(message: Message, content: bytes) -> Stored:
         tracking=policy.tracking,
         return_path=policy.return_path,
         author_name=policy.author_name,
+        reply_domain=policy.reply_domain,
+        copies=policy.copies,
+        forward_domain=policy.forward_domain,
     )
 
 

@@ -27,6 +27,14 @@ class Policy:
     fallback_providers: tuple[str, ...] = ()
     author_name: str = ""
     """Name put into From when it has none, "" for none."""
+    reply_domain: str = ""
+    """Domain of signed Reply-To addresses, "" to leave Reply-To as it is."""
+    reply_to: tuple[str, ...] = ()
+    """Where the application wanted replies, when they come through `reply_domain`."""
+    copies: tuple[int, ...] = ()
+    """Numbers of the entries that are copies (`bcc`): they show nothing of tracking, and nobody hears of their end."""
+    forward_domain: str = ""
+    """Domain of the rewritten reverse-path (SRS) of mail that is passed on as it came, "" for applications' mail."""
     added_fields: bytes = b""
     """Header fields put in front when the message is rendered: Received, and Date and Message-ID when missing."""
 

@@ -63,6 +63,12 @@ def encode_policy(policy: Policy) -> str:
     }
     if policy.author_name:
         value["author_name"] = policy.author_name
+    if policy.reply_domain:
+        value |= {"reply_domain": policy.reply_domain, "reply_to": policy.reply_to}
+    if policy.copies:
+        value["copies"] = policy.copies
+    if policy.forward_domain:
+        value["forward_domain"] = policy.forward_domain
     if policy.tracking is not None:
         value["tracking"] = {name: getattr(policy.tracking, name) for name in _TRACKING_FIELDS}
     return _encode(value)
@@ -81,6 +87,10 @@ def decode_policy(text: str) -> Policy:
         provider=value["provider"],
         fallback_providers=tuple(value["fallback_providers"]),
         author_name=value.get("author_name", ""),
+        reply_domain=value.get("reply_domain", ""),
+        reply_to=tuple(value.get("reply_to", ())),
+        copies=tuple(value.get("copies", ())),
+        forward_domain=value.get("forward_domain", ""),
     )
 
 

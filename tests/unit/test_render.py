@@ -7,6 +7,7 @@ import dkim
 import pytest
 
 from relay.mail.queue_id import queue_id
+from relay.mail.srs import original
 from relay.render import Keys, Stored, explain, is_personal, outgoing, render, reverse_path_for, untouched
 from relay.rewrite.tokens import Keyring, Kind, Token, verify_address_token
 from relay.rewrite.tracking import Tracking
@@ -172,3 +173,54 @@ class TestAuthorName:
         (rendering,) = render(replace(self.NAMED, content=content), [0], KEYS, eight_bit=True)
         assert rendering.content == b"Received: from x\r\n" + content
         assert rendering.notes["author_name"] == "From has a name already"
+
+
+class TestReplies:
+    ANSWERED = replace(STORED, reply_domain="reply.acme.test", return_path="bounces.acme.test", copies=(2,))
+
+    def test_each_recipient_gets_a_reply_address_of_its_own_and_the_signature_covers_it(
+        self, signing: SigningKey
+    ) -> None:
+        keys = replace(KEYS, dkim={"acme.test": (signing,)})
+        first, second = render(self.ANSWERED, [0, 1], keys, eight_bit=True)
+        for number, one in enumerate((first, second)):
+            (local,) = re.findall(rb"Reply-To: <(\w+)@reply\.acme\.test>\r\n", one.content)
+            assert verify_address_token(RING, Kind.REPLY, local.decode()) == Token(Kind.REPLY, QUEUE_ID, number)
+            assert one.notes["reply_tracking"] == "added"
+            assert verifies(one.content, signing)
+            assert not verifies(one.content.replace(local, local[::-1]), signing)
+
+    def test_what_is_signed_already_stays_and_the_story_says_so(self) -> None:
+        signed = replace(self.ANSWERED, content=b"DKIM-Signature: v=1\r\n" + STORED.content)
+        (rendering,) = render(signed, [0], KEYS, eight_bit=True)
+        assert rendering.notes["reply_tracking"] == "the message is signed already"
+        assert b"Reply-To" not in rendering.content
+
+    def test_a_copy_shows_nothing_of_tracking(self) -> None:
+        tracked, copy = render(self.ANSWERED, [0, 2], KEYS, eight_bit=True)
+        assert copy.content == b"Received: from x\r\n" + HEADER + BODY
+        assert copy.notes == {"tracking": "off"}
+        assert b"https://t.acme.test/o/" in tracked.content
+        assert copy.reverse_path.endswith("@bounces.acme.test")
+
+
+class TestPassedOn:
+    FORWARD = Stored(
+        QUEUE_ID,
+        1_700_000_000.0,
+        "ben@rcpt.test",
+        b"X-Relay-Tag: theirs\r\nBcc: x@rcpt.test\r\n" + HEADER + BODY,
+        b"Received: from x\r\n",
+        forward_domain="reply.acme.test",
+    )
+
+    def test_it_leaves_as_it_came_under_a_reverse_path_of_ours(self) -> None:
+        (rendering,) = render(self.FORWARD, [0], KEYS, eight_bit=True)
+        assert rendering.content == b"Received: from x\r\n" + self.FORWARD.content
+        assert rendering.reverse_path.endswith("=rcpt.test=ben@reply.acme.test")
+        assert original([b"k" * 32], rendering.reverse_path, 1_700_000_000.0) == "ben@rcpt.test"
+        assert not is_personal(self.FORWARD)
+
+    def test_the_null_reverse_path_stays_null(self) -> None:
+        (rendering,) = render(replace(self.FORWARD, reverse_path=""), [0], KEYS, eight_bit=True)
+        assert rendering.reverse_path == ""
