@@ -217,6 +217,7 @@ class App:
             office=self.store,
             stories=self.store,
             suppressions=self.store,
+            unsubscribes=self.store.unsubscribe_list,
             reports=self.store,
             limits=self.store,
             clock=self._clock,

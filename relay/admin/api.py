@@ -7,6 +7,7 @@ from aiohttp import web
 
 from relay.admin.reports import ReportRoutes
 from relay.admin.suppressions import SuppressionRoutes
+from relay.admin.unsubscribes import UnsubscribeRoutes
 from relay.clock import Clock
 from relay.mail.queue_id import is_queue_id
 from relay.queue.entry import Entry, State
@@ -16,6 +17,7 @@ from relay.queue.ports import Change, EntryQuery, LimitStore, Publish, QueueOffi
 from relay.reports.forms import listing_form, story_form
 from relay.reports.ports import MessageQuery, ReportStore, Story, StoryStore
 from relay.suppression.ports import SuppressionStore
+from relay.suppression.unsubscribes import UnsubscribeStore
 
 MOST = 10_000
 """Entries of one answer."""
@@ -31,6 +33,7 @@ class Desk:
     office: QueueOffice
     stories: StoryStore
     suppressions: SuppressionStore
+    unsubscribes: UnsubscribeStore
     reports: ReportStore
     limits: LimitStore
     clock: Clock
@@ -56,6 +59,7 @@ def application(desk: Desk) -> web.Application:
             web.get("/trace/{key:.+}", routes.trace),
             *ReportRoutes(desk.reports, desk.stories).table(),
             *SuppressionRoutes(desk.suppressions, desk.clock).table(),
+            *UnsubscribeRoutes(desk.unsubscribes, desk.clock).table(),
         ]
     )
     return app

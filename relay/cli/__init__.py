@@ -17,6 +17,7 @@ COMMANDS = {
     "queue": "relay.cli.queue:queue",
     "trace": "relay.cli.trace:trace",
     "suppression": "relay.cli.suppression:suppression",
+    "unsubscribe": "relay.cli.unsubscribe:unsubscribe",
     "report": "relay.cli.report:report",
     "status": "relay.cli.trace:status",
     "preview": "relay.cli.preview:preview",

@@ -38,6 +38,7 @@ class Office:
                     office=store,
                     stories=store,
                     suppressions=store,
+                    unsubscribes=store.unsubscribe_list,
                     reports=store,
                     limits=store,
                     clock=lambda: NOW + 10,
