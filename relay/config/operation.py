@@ -18,10 +18,12 @@ from relay.config.values import (
     DataDir,
     Flag,
     HostPort,
+    MailAddress,
     Network,
     Octets,
     OptionalDomain,
     OptionalListenAddress,
+    OptionalMailAddress,
     Seconds,
     SomeSeconds,
     parse_host_port,
@@ -156,6 +158,13 @@ class Log(Section):
     format: Literal["json", "console", "postfix"] = "json"
     level: Literal["debug", "info", "warning", "error"] = "info"
     file: str = ""
+
+
+class Alerts(Section):
+    """`[alerts]`: who is told by mail of what a person has to look at. `from` empty: postmaster@ and the hostname."""
+
+    mail_to: tuple[MailAddress, ...] = ()
+    mail_from: OptionalMailAddress = Field(default="", alias="from")
 
 
 class Admin(Listening):

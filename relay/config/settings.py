@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, model_
 from relay.config.operation import (
     SQLITE,
     Admin,
+    Alerts,
     Limits,
     Log,
     Metrics,
@@ -31,6 +32,7 @@ from relay.mail.address import domain_of, normal
 
 __all__ = [
     "Admin",
+    "Alerts",
     "Bounces",
     "Credential",
     "Defaults",

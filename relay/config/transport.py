@@ -1,9 +1,10 @@
 """Sections about connections: listeners, SMTP sessions, delivery, providers, the bounce mailbox."""
 
+import re
 from ipaddress import ip_address
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr, ValidationInfo, field_validator
+from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, field_validator
 
 from relay.config.section import Listening, Section
 from relay.config.values import (
@@ -25,6 +26,7 @@ from relay.config.values import (
 )
 
 Tls = Literal["none", "starttls", "implicit"]
+_SPF_MECHANISM = re.compile(r"(?:(?:include|exists|ip4|ip6):|(?:a|mx)(?:[:/]|$))[!-~]*", re.IGNORECASE)
 LOOPBACK = (parse_network("127.0.0.0/8"), parse_network("::1/128"))
 
 
@@ -72,6 +74,14 @@ class Delivery(Section):
     allow_networks: tuple[Network, ...] = ()
 
 
+def _spf_mechanisms(text: str) -> str:
+    """Take the mechanisms of an SPF record alone: the record around them is made of all providers (RFC 7208 4.6.1)."""
+    for term in text.split():
+        if not _SPF_MECHANISM.fullmatch(term):
+            raise wrong(f'"{term}" is no SPF mechanism', 'such as "include:_spf.provider.example", several with blanks')
+    return " ".join(text.split())
+
+
 class Provider(Section):
     """`[[provider]]`: an upstream SMTP service. Limits and connections of 0 mean none set and the default."""
 
@@ -84,6 +94,7 @@ class Provider(Section):
     hourly_limit: Count = 0
     daily_limit: Count = 0
     connections: Count = 0
+    spf: Annotated[str, AfterValidator(_spf_mechanisms)] = ""
 
 
 class Imap(Section):

@@ -57,7 +57,9 @@ def remarks(domain: SendingDomain) -> Iterator[tuple[Role, str]]:
     yield from _key_remarks(domain)
     yield from _return_path_remarks(domain)
     for provider in domain.unknown_providers:
-        text = f'mail leaves by the provider "{provider}" too: add to the SPF record what it asks for ("include:…")'
+        text = (
+            f'mail leaves by the provider "{provider}" too: set spf of the provider to what it asks for ("include:…")'
+        )
         yield "spf", text
     if domain.reply_domain == domain.name:
         text = f"the reply domain is {domain.name} itself, so the relay takes all its mail: set one below it"

@@ -1,6 +1,6 @@
 """A sending domain as DNS is concerned: its names, its keys, and which hosts its mail leaves from."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 

@@ -1,4 +1,4 @@
-"""The bounce mailbox is read in safety, and what was handled goes elsewhere."""
+"""The bounce mailbox is read in safety, and what was handled goes elsewhere; what providers say of themselves."""
 
 from typing import Any
 
@@ -34,3 +34,18 @@ def test_handled_mail_is_not_moved_to_where_it_is(keys: dict[str, str]) -> None:
     assert path == "bounces.imap.handled_folder"
     assert "is the folder that is watched" in problem
     assert _faults(**keys, handled="flag") == []
+
+
+@pytest.mark.parametrize(
+    "spf", ["", "include:_spf.provider.example", "ip4:192.0.2.0/24  a:out.provider.example mx", "a"]
+)
+def test_spf_of_a_provider_is_the_mechanisms_alone(spf: str) -> None:
+    provider = {"name": "p", "host": "smtp.provider.example", "spf": spf}
+    assert Settings.model_validate({"provider": [provider]}).providers[0].spf == " ".join(spf.split())
+
+
+@pytest.mark.parametrize("spf", ["v=spf1 include:a.example ~all", "_spf.provider.example", "-all", "include"])
+def test_a_whole_spf_record_or_a_bare_host_is_a_fault(spf: str) -> None:
+    provider = {"name": "p", "host": "smtp.provider.example", "spf": spf}
+    with pytest.raises(ValidationError, match="is no SPF mechanism"):
+        Settings.model_validate({"provider": [provider]})

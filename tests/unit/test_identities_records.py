@@ -118,7 +118,10 @@ def test_the_settings_say_all_this() -> None:
     settings = Settings.model_validate(
         {
             "server": {"hostname": "relay.test"},
-            "provider": [{"name": "bulk", "host": "smtp.bulk.test"}, {"name": "other", "host": "smtp.other.test"}],
+            "provider": [
+                {"name": "bulk", "host": "smtp.bulk.test", "spf": "include:spf.bulk.test  ip4:192.0.2.0/28"},
+                {"name": "other", "host": "smtp.other.test"},
+            ],
             "domains": {
                 "acme.test": {
                     "provider": "bulk",
@@ -131,7 +134,7 @@ def test_the_settings_say_all_this() -> None:
             },
         }
     )
-    domain = sending_domain(settings, "acme.test", PLAIN.keys, provider_spf={"bulk": "include:spf.bulk.test"})
-    terms = ("include:spf.bulk.test", "a:relay.test")
+    domain = sending_domain(settings, "acme.test", PLAIN.keys)
+    terms = ("include:spf.bulk.test", "ip4:192.0.2.0/28", "a:relay.test")
     assert domain == changed(spf_terms=terms, unknown_providers=("other",))
-    assert domain.spf == "v=spf1 include:spf.bulk.test a:relay.test ~all"
+    assert domain.spf == "v=spf1 include:spf.bulk.test ip4:192.0.2.0/28 a:relay.test ~all"
