@@ -60,16 +60,12 @@ def sending_domain(
     keys: Sequence[DkimKey],
     *,
     cname_target: str = "",
-    provider_spf: Mapping[str, str] | None = None,
 ) -> SendingDomain:
-    """Return what the settings say of a domain, by its lower-case name.
-
-    `provider_spf` has the SPF mechanism of a provider ("include:spf.provider.example") by the provider's name.
-    """
+    """Return what the settings say of a domain, by its lower-case name."""
     domain = settings.domain_for(name)
     providers = settings.providers_for(name)
     hostname = settings.server.hostname
-    known = {DIRECT: f"a:{hostname}", **(provider_spf or {})}
+    known = {DIRECT: f"a:{hostname}", **{one.name: one.spf for one in settings.providers if one.spf}}
     return SendingDomain(
         name=name,
         hostname=hostname,
@@ -79,6 +75,6 @@ def sending_domain(
         reply_domain=domain.reply_domain,
         tracking_host=urlsplit(domain.tracking.base_url).hostname or "",
         cname_target=cname_target,
-        spf_terms=tuple(known[provider] for provider in providers if provider in known),
+        spf_terms=tuple(dict.fromkeys(term for name in providers for term in known.get(name, "").split())),
         unknown_providers=tuple(provider for provider in providers if provider not in known),
     )
