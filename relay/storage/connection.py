@@ -2,10 +2,15 @@
 
 import sqlite3
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, ClassVar, TypeVar, cast
 
 import aiosqlite
+
+from relay.events.ports import StoreError
+from relay.storage.database import Connection, Session
+from relay.storage.errors import spoils_batch, store_error
 
 T = TypeVar("T")
 
@@ -75,3 +80,42 @@ async def _connect(path: Path, mode: str) -> aiosqlite.Connection:
 def uri(path: Path, mode: str) -> str:
     """Return the file as a URI (https://sqlite.org/uri.html); `mode` is ro, rw or rwc."""
     return f"{path.resolve().as_uri()}?mode={mode}"
+
+
+class SqliteLink:
+    """Implements `storage.database.Link` over an aiosqlite connection."""
+
+    begin: ClassVar[str] = "BEGIN IMMEDIATE"
+    look: ClassVar[str] = "BEGIN"
+    errors: ClassVar[type[Exception]] = sqlite3.Error
+
+    def __init__(self, connection: aiosqlite.Connection, path: Path) -> None:
+        self._connection = connection
+        self._path = path
+
+    async def run(self, function: Callable[[Session], T]) -> T:
+        """Run the function in the connection's thread."""
+        return await in_thread(self._connection, function)
+
+    def together(self, session: Session) -> AbstractContextManager[Connection]:
+        """Return the connection as it is: no statement has a way to go."""
+        return nullcontext(session)
+
+    def spoils_batch(self, error: BaseException) -> bool:
+        """Tell whether the error comes from the disk or the file."""
+        return spoils_batch(error)
+
+    def make_room(self, session: Session) -> None:
+        """Empty the log into the database, so that the space it has can be used again."""
+        try:
+            session.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        except sqlite3.Error:
+            return  # The fault that led here is reported; the next transaction finds out whether it lasts.
+
+    def store_error(self, error: Exception) -> StoreError:
+        """Return the error with the name of the file; `full` for a full disk, a quota or a file size limit."""
+        return store_error(error, self._path)
+
+    async def close(self) -> None:
+        """Close the connection."""
+        await self._connection.close()

@@ -1,7 +1,10 @@
-"""What a table needs of the database it lies in, whichever that is."""
+"""What a table needs of the database it lies in, whichever that is; and what the machinery needs of its driver."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, Protocol, TypeVar
+from contextlib import AbstractContextManager
+from typing import Any, ClassVar, Protocol, TypeVar
+
+from relay.events.ports import StoreError
 
 T = TypeVar("T")
 
@@ -32,14 +35,72 @@ class Connection(Protocol):
         """Run one statement for each of the parameters."""
 
 
+Operation = Callable[[Connection], T]
+"""What runs inside a transaction, in the connection's thread. It must not commit."""
+
+
 class Database(Protocol):
     """Runs operations on a connection. Both raise StoreError when the database does not do its work."""
 
-    async def read(self, operation: Callable[[Connection], T]) -> T:
-        """Run an operation that only reads; it keeps no writer waiting."""
+    async def read(self, operation: Operation[T]) -> T:
+        """Run an operation that only reads, all of it as of one moment; it keeps no writer waiting."""
 
-    async def write(self, operation: Callable[[Connection], T]) -> T:
+    async def write(self, operation: Operation[T]) -> T:
         """Run an operation in the next transaction; return its value when that is durable.
 
         It must not commit, and it must be repeatable: a transaction that fails is run again.
         """
+
+
+class Session(Connection, Protocol):
+    """A connection that tells whether a transaction is open on it."""
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether ROLLBACK has something to roll back."""
+
+
+class Link(Protocol):
+    """A connection in a thread of its own, and what is particular to its driver."""
+
+    begin: ClassVar[str]
+    """The statement that begins a transaction that writes."""
+    look: ClassVar[str]
+    """The statement that begins a transaction that reads, all of it as of one moment."""
+    errors: ClassVar[type[Exception]]
+    """What the driver raises."""
+
+    async def run(self, function: Callable[[Session], T]) -> T:
+        """Run the function in the connection's thread, one hop however many statements it makes."""
+
+    def together(self, session: Session) -> AbstractContextManager[Connection]:
+        """Return what runs statements whose results nobody waits for one by one; leaving it, all have run."""
+
+    def spoils_batch(self, error: BaseException) -> bool:
+        """Tell whether the error comes from the database as a whole rather than from the operation it struck."""
+
+    def make_room(self, session: Session) -> None:
+        """After a failed write, do what may let the next one succeed."""
+
+    def store_error(self, error: Exception) -> StoreError:
+        """Return the error in the words the operator reads. May block."""
+
+    async def close(self) -> None:
+        """Close the connection. Closing again does nothing."""
+
+
+async def look(link: Link, operation: Operation[T]) -> T:
+    """Run an operation that only reads in a transaction of its own; raise StoreError when that fails."""
+
+    def transact(session: Session) -> T:
+        session.execute(link.look)
+        try:
+            return operation(session)
+        finally:
+            if session.in_transaction:
+                session.execute("COMMIT")
+
+    try:
+        return await link.run(transact)
+    except link.errors as error:
+        raise link.store_error(error) from error

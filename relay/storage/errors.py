@@ -50,7 +50,7 @@ _OF_THE_FILE = frozenset(
 )
 
 
-def store_error(error: sqlite3.Error | UnicodeError, path: Path) -> StoreError:
+def store_error(error: Exception, path: Path) -> StoreError:
     """Return the StoreError for an error of the driver; `full` for a full disk, a quota or a file size limit."""
     full = isinstance(error, sqlite3.Error) and _is_full(error, path)
     return StoreError(f"{path.name}: {error}", full=full)

@@ -6,8 +6,9 @@ that may be due and about no others. Lanes that are due take turns: who was serv
 Used in the thread of the writing connection only.
 """
 
-import sqlite3
 from bisect import bisect_left, insort
+
+from relay.storage.database import Connection
 
 NEXT_LANE = (
     "SELECT lane FROM entries INDEXED BY entries_open WHERE state IN ('waiting', 'held', 'active') "
@@ -29,7 +30,7 @@ class Lanes:
         self._later: list[tuple[float, str]] = []
         self._due: dict[str, float] = {}
 
-    def refresh(self, raw: sqlite3.Connection) -> None:
+    def refresh(self, raw: Connection) -> None:
         """Read the lanes from the database when the index is stale: one seek a lane, no scan of entries."""
         if not self.stale:
             return
@@ -67,7 +68,7 @@ class Lanes:
         else:
             self._put(lane, due)
 
-    def next_due(self, raw: sqlite3.Connection, busy: frozenset[str]) -> float | None:
+    def next_due(self, raw: Connection, busy: frozenset[str]) -> float | None:
         """Return when the first entry of lanes that are not busy is due. Bounds are checked and corrected."""
         while (first := self._first(busy)) is not None:
             bound, lane = first

@@ -7,11 +7,11 @@ they are given back when the store is opened.
 """
 
 import asyncio
-import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from relay.limits.window import DAY, Ledger, Standing, Window, earliest
 from relay.queue.ports import Slot, Usage
+from relay.storage.database import Connection
 from relay.storage.writer import Writer
 
 _Key = tuple[str, int, str]
@@ -22,7 +22,10 @@ _Place = tuple[float, Standing]
 
 _SWEEP = 3600.0
 _LOAD = "SELECT queue_id, number, key, at, standing FROM slots WHERE at >= ?"
-_WRITE = "INSERT OR REPLACE INTO slots (queue_id, number, key, at, standing) VALUES (?, ?, ?, ?, ?)"
+_WRITE = (
+    "INSERT INTO slots (queue_id, number, key, at, standing) VALUES (?, ?, ?, ?, ?) "
+    "ON CONFLICT (queue_id, number, key) DO UPDATE SET at = excluded.at, standing = excluded.standing"
+)
 DELETE = "DELETE FROM slots WHERE queue_id = ? AND number = ? AND key = ?"
 DELETE_OLD = "DELETE FROM slots WHERE at < ?"
 _DELETE_ORPHANS = (
@@ -147,8 +150,8 @@ def _usage(ledger: Ledger, limits: Sequence[Window], now: float) -> Usage:
     return Usage(left, ledger.waiting(now), ledger.earliest(limits, now))
 
 
-def _load(now: float) -> Callable[[sqlite3.Connection], list[tuple[str, int, str, float, int]]]:
-    def operation(raw: sqlite3.Connection) -> list[tuple[str, int, str, float, int]]:
+def _load(now: float) -> Callable[[Connection], list[tuple[str, int, str, float, int]]]:
+    def operation(raw: Connection) -> list[tuple[str, int, str, float, int]]:
         raw.execute(DELETE_OLD, (now - DAY,))
         raw.execute(_DELETE_ORPHANS, (now,))
         return raw.execute(_LOAD, (now - DAY,)).fetchall()
@@ -156,11 +159,11 @@ def _load(now: float) -> Callable[[sqlite3.Connection], list[tuple[str, int, str
     return operation
 
 
-def _write(rows: dict[_Key, _Place | None]) -> Callable[[sqlite3.Connection], None]:
+def _write(rows: dict[_Key, _Place | None]) -> Callable[[Connection], None]:
     gone = [key for key, place in rows.items() if place is None]
     placed = [(*key, *place) for key, place in rows.items() if place is not None]
 
-    def operation(raw: sqlite3.Connection) -> None:
+    def operation(raw: Connection) -> None:
         if gone:
             raw.executemany(DELETE, gone)
         if placed:
@@ -169,8 +172,8 @@ def _write(rows: dict[_Key, _Place | None]) -> Callable[[sqlite3.Connection], No
     return operation
 
 
-def _delete_old(before: float) -> Callable[[sqlite3.Connection], None]:
-    def operation(raw: sqlite3.Connection) -> None:
+def _delete_old(before: float) -> Callable[[Connection], None]:
+    def operation(raw: Connection) -> None:
         raw.execute(DELETE_OLD, (before,))
 
     return operation

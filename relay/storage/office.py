@@ -3,7 +3,6 @@
 Operations for the writer: they run inside its transaction.
 """
 
-import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -12,6 +11,7 @@ from relay.queue.entry import Entry, State
 from relay.queue.message import Message
 from relay.queue.ports import Change, EntryQuery
 from relay.storage import codec
+from relay.storage.database import Connection
 from relay.storage.lanes import Lanes
 from relay.storage.queries import OPEN, EntryKey, entry_at
 from relay.storage.rows import label_rows
@@ -45,13 +45,13 @@ def changeable(query: EntryQuery) -> EntryQuery | None:
 
 def change(
     lanes: Lanes, keys: Sequence[EntryKey], query: EntryQuery, rule: Change
-) -> Callable[[sqlite3.Connection], Sequence[tuple[Message, Entry]]]:
+) -> Callable[[Connection], Sequence[tuple[Message, Entry]]]:
     """Apply the rule to the entries with these keys; return those it changed, as they are now.
 
     The keys were found before the transaction, for that may take long: what has moved since is left alone.
     """
 
-    def operation(raw: sqlite3.Connection) -> Sequence[tuple[Message, Entry]]:
+    def operation(raw: Connection) -> Sequence[tuple[Message, Entry]]:
         changed: list[tuple[Message, Entry]] = []
         events: list[Event] = []
         for found in filter(None, (entry_at(raw, key) for key in keys)):
@@ -68,15 +68,13 @@ def change(
     return operation
 
 
-def purge_messages(
-    before: float, after: tuple[float, str]
-) -> Callable[[sqlite3.Connection], tuple[int, tuple[float, str]]]:
+def purge_messages(before: float, after: tuple[float, str]) -> Callable[[Connection], tuple[int, tuple[float, str]]]:
     """Forget a batch of finished messages created before that time, beginning `after` a time and queue id.
 
     Return how many went and where the next batch begins.
     """
 
-    def operation(raw: sqlite3.Connection) -> tuple[int, tuple[float, str]]:
+    def operation(raw: Connection) -> tuple[int, tuple[float, str]]:
         rows = raw.execute(OLD_MESSAGES, (*after, before)).fetchall()
         for queue_id, _, tags, metadata in rows:
             labels = label_rows(queue_id, codec.decode_list(tags), codec.decode_strings(metadata))
@@ -88,13 +86,13 @@ def purge_messages(
     return operation
 
 
-def purge_events(before: float, after: int) -> Callable[[sqlite3.Connection], int | None]:
+def purge_events(before: float, after: int) -> Callable[[Connection], int | None]:
     """Forget events of unknown messages from before that time, beginning after that event id.
 
     Return where the next batch begins, None when the events reach that time. Ids follow the order of recording.
     """
 
-    def operation(raw: sqlite3.Connection) -> int | None:
+    def operation(raw: Connection) -> int | None:
         rows = raw.execute(OLD_EVENTS, (after,)).fetchall()
         old = [(event, queue_id) for event, at, queue_id in rows if at < before]
         raw.executemany(_DELETE_ORPHAN, old)

@@ -1,6 +1,5 @@
 """Reading messages and entries: the SQL of a query, and the values it gives. For reading connections."""
 
-import sqlite3
 from collections.abc import Callable, Sequence
 
 from relay.events.event import Event
@@ -9,6 +8,7 @@ from relay.queue.entry import Entry, State
 from relay.queue.message import Message
 from relay.queue.ports import EntryQuery
 from relay.reports.ports import MessageQuery, Story
+from relay.storage.database import Connection
 from relay.storage.rows import (
     ENTRY_COLUMNS,
     EVENT_COLUMNS,
@@ -61,7 +61,7 @@ class _Conditions:
         self.values.extend(values)
 
     def __str__(self) -> str:
-        return " AND ".join(self.parts) or "1"
+        return " AND ".join(self.parts) or "TRUE"
 
 
 def message_conditions(query: MessageQuery) -> Statement:
@@ -98,21 +98,17 @@ def messages_statement(query: MessageQuery) -> Statement:
     return sql, [*values, query.limit]
 
 
-def stories(query: MessageQuery) -> Callable[[sqlite3.Connection], Sequence[Story]]:
-    """Return the stories of the messages that match, read in one transaction so that they fit together."""
+def stories(query: MessageQuery) -> Callable[[Connection], Sequence[Story]]:
+    """Return the stories of the messages that match."""
 
-    def operation(raw: sqlite3.Connection) -> Sequence[Story]:
-        raw.execute("BEGIN")
-        try:
-            messages = [message_of(row) for row in raw.execute(*messages_statement(query)).fetchall()]
-            return [Story(message, *_history(raw, message.queue_id)) for message in messages]
-        finally:
-            raw.execute("COMMIT")
+    def operation(raw: Connection) -> Sequence[Story]:
+        messages = [message_of(row) for row in raw.execute(*messages_statement(query)).fetchall()]
+        return [Story(message, *_history(raw, message.queue_id)) for message in messages]
 
     return operation
 
 
-def _history(raw: sqlite3.Connection, queue_id: str) -> tuple[tuple[Entry, ...], tuple[Event, ...]]:
+def _history(raw: Connection, queue_id: str) -> tuple[tuple[Entry, ...], tuple[Event, ...]]:
     entries = tuple(entry_of(row) for row in raw.execute(ENTRIES_OF, (queue_id,)))
     events = tuple(event_of(row) for row in raw.execute(EVENTS_OF, (queue_id,)))
     return entries, events
@@ -147,19 +143,19 @@ def keys_statement(query: EntryQuery) -> Statement:
     return sql, [*where.values, query.limit]
 
 
-def find(query: EntryQuery) -> Callable[[sqlite3.Connection], list[EntryKey]]:
+def find(query: EntryQuery) -> Callable[[Connection], list[EntryKey]]:
     """Return the keys of the entries that match."""
     return lambda raw: raw.execute(*keys_statement(query)).fetchall()
 
 
-def entries(query: EntryQuery) -> Callable[[sqlite3.Connection], list[tuple[Message, Entry]]]:
+def entries(query: EntryQuery) -> Callable[[Connection], list[tuple[Message, Entry]]]:
     """Return the entries that match with their messages, by queue id and number."""
     sql, values = keys_statement(query)
     statement = f"SELECT {_ENTRY_WITH_MESSAGE} FROM ({sql}) AS found {_FOUND} ORDER BY entries.queue_id, entries.number"  # noqa: S608
     return lambda raw: [_entry_with_message(row) for row in raw.execute(statement, values)]
 
 
-def entry_at(raw: sqlite3.Connection, key: EntryKey) -> tuple[Message, Entry] | None:
+def entry_at(raw: Connection, key: EntryKey) -> tuple[Message, Entry] | None:
     """Return the entry with that key and its message, None when it is gone."""
     row = raw.execute(ENTRY_AT, key).fetchone()
     return None if row is None else _entry_with_message(row)
@@ -169,15 +165,15 @@ def _entry_with_message(row: Row) -> tuple[Message, Entry]:
     return message_of(row), entry_of(row[MESSAGE_WIDTH:])
 
 
-def depth(raw: sqlite3.Connection) -> dict[tuple[str, State], int]:
+def depth(raw: Connection) -> dict[tuple[str, State], int]:
     """Return the number of open entries by lane and state; the index on open entries answers it alone."""
     return {(lane, State(state)): count for lane, state, count in raw.execute(DEPTH)}
 
 
-def content(queue_id: str) -> Callable[[sqlite3.Connection], bytes | None]:
+def content(queue_id: str) -> Callable[[Connection], bytes | None]:
     """Return the content of a message, None when it is not kept."""
 
-    def operation(raw: sqlite3.Connection) -> bytes | None:
+    def operation(raw: Connection) -> bytes | None:
         row = raw.execute(CONTENT_OF, (queue_id,)).fetchone()
         return None if row is None else row[0]
 

@@ -1,11 +1,11 @@
 """Reading for reports: counts of entries, and events of failure with their messages. For reading connections."""
 
-import sqlite3
 from collections.abc import Callable, Sequence
 
 from relay.events.event import Kind
 from relay.reports.ports import Failure, MessageQuery, Tally
 from relay.storage import codec
+from relay.storage.database import Connection
 from relay.storage.queries import message_conditions
 
 MOST = 100_000
@@ -18,7 +18,7 @@ _FAILURE = (
 )
 
 
-def tallies(query: MessageQuery) -> Callable[[sqlite3.Connection], Sequence[Tally]]:
+def tallies(query: MessageQuery) -> Callable[[Connection], Sequence[Tally]]:
     """Count the entries of the messages that match by the recipient's domain and state."""
     where, values = message_conditions(query)
     sql = (
@@ -28,18 +28,16 @@ def tallies(query: MessageQuery) -> Callable[[sqlite3.Connection], Sequence[Tall
     return lambda raw: [Tally(*row) for row in raw.execute(sql, values)]
 
 
-def failures(
-    query: MessageQuery, kinds: Sequence[Kind], category: str
-) -> Callable[[sqlite3.Connection], Sequence[Failure]]:
+def failures(query: MessageQuery, kinds: Sequence[Kind], category: str) -> Callable[[Connection], Sequence[Failure]]:
     """Return the events of these kinds (bounced, deferred, complaint) of the messages that match, newest first."""
     where, values = message_conditions(query)
     places = ", ".join("?" * len(kinds))
-    said = f'"category":"{category}"' if category.isidentifier() else ""
+    said = f'%"category":"{category.replace("_", "!_")}"%' if category.isidentifier() else "%"
     sql = (
         f"SELECT {_FAILURE} FROM events INDEXED BY events_failed "  # noqa: S608  names and places only
-        "CROSS JOIN messages ON messages.queue_id = events.queue_id "
-        f"WHERE events.kind IN ('bounced', 'deferred', 'complaint') AND events.kind IN ({places}) AND events.at >= ? "
-        f"AND instr(events.data, ?) AND {where} ORDER BY events.at DESC LIMIT ?"
+        "CROSS JOIN messages WHERE messages.queue_id = events.queue_id "
+        f"AND events.kind IN ('bounced', 'deferred', 'complaint') AND events.kind IN ({places}) AND events.at >= ? "
+        f"AND events.data LIKE ? ESCAPE '!' AND {where} ORDER BY events.at DESC LIMIT ?"
     )
     bound = [*(kind.value for kind in kinds), query.since, said, *values, MOST]
     return lambda raw: [_failure(row) for row in raw.execute(sql, bound)]

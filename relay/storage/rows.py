@@ -39,12 +39,13 @@ INSERT_MESSAGE = _insert("messages", MESSAGE_COLUMNS)
 INSERT_CONTENT = _insert("contents", "queue_id, content")
 INSERT_ENTRY = _insert("entries", f"{ENTRY_COLUMNS}, recipient_key")
 INSERT_EVENT = _insert("events", EVENT_COLUMNS)
-INSERT_LABEL = "INSERT OR IGNORE INTO labels (name, value, queue_id) VALUES (?, ?, ?)"
+INSERT_LABEL = "INSERT INTO labels (name, value, queue_id) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
 
 
 def text(value: str) -> str:
-    """Return the text as it can be stored: what is no Unicode (lone surrogates of raw header bytes) becomes "?"."""
-    return value if value.isascii() else value.encode("utf-8", "replace").decode()
+    """Return the text as it can be stored: NUL and what is no Unicode (lone surrogates of header bytes) become "?"."""
+    unicode = value if value.isascii() else value.encode("utf-8", "replace").decode()
+    return unicode.replace("\0", "?") if "\0" in unicode else unicode
 
 
 def message_row(message: Message) -> Row:

@@ -1,9 +1,9 @@
 """The suppression list: SQL and the values it gives. What writes runs inside the writer's transaction."""
 
-import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from relay.mail.address import normal
+from relay.storage.database import Connection
 from relay.storage.rows import Row, text
 from relay.suppression.ports import SuppressionQuery
 from relay.suppression.suppression import Evidence, Suppression
@@ -15,14 +15,16 @@ _AT_ONCE = 500
 """Addresses of one look-up: SQLite allows 999 parameters at least."""
 
 _COLUMNS = "address, domain, reason, rule, reply, queue_id, created_at, expires_at"
-_PUT = f"INSERT OR REPLACE INTO suppressions ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608  names only
-_PUT_EVIDENCE = (
+_PUT = (
     f"INSERT INTO suppressions ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?) "  # noqa: S608  names only
-    "ON CONFLICT DO UPDATE SET reason = excluded.reason, rule = excluded.rule, reply = excluded.reply, "
-    "queue_id = excluded.queue_id, created_at = excluded.created_at, expires_at = excluded.expires_at "
-    "WHERE suppressions.expires_at > 0"
+    "ON CONFLICT (address, domain) DO UPDATE SET reason = excluded.reason, rule = excluded.rule, "
+    "reply = excluded.reply, queue_id = excluded.queue_id, created_at = excluded.created_at, "
+    "expires_at = excluded.expires_at"
 )
-_COUNT_UP = "INSERT OR IGNORE INTO soft_bounces (address, domain, queue_id, at, late) VALUES (?, ?, ?, ?, ?)"
+_PUT_EVIDENCE = f"{_PUT} WHERE suppressions.expires_at > 0"
+_COUNT_UP = (
+    "INSERT INTO soft_bounces (address, domain, queue_id, at, late) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+)
 _FORGET_OLD = "DELETE FROM soft_bounces WHERE address = ? AND domain = ? AND at < ?"
 _COUNT = "SELECT count(*) FROM soft_bounces WHERE address = ? AND domain = ?"
 _FORGET = "DELETE FROM soft_bounces WHERE address = ? AND domain = ?"
@@ -30,7 +32,7 @@ _REFUTE = "DELETE FROM soft_bounces WHERE address = ? AND NOT late"
 _TAKE_OFF = f"DELETE FROM suppressions WHERE address = ? AND domain = ? RETURNING {_COLUMNS}"  # noqa: S608  names only
 
 
-def testify(raw: sqlite3.Connection, evidence: Iterable[Evidence]) -> None:
+def testify(raw: Connection, evidence: Iterable[Evidence]) -> None:
     """Weigh evidence: suppress at once, or count and suppress at the threshold. What is on the list stays as it is."""
     for one in evidence:
         found = one.suppression
@@ -44,25 +46,25 @@ def testify(raw: sqlite3.Connection, evidence: Iterable[Evidence]) -> None:
         raw.execute(_FORGET, key)
 
 
-def refute(raw: sqlite3.Connection, delivered: Iterable[str]) -> None:
+def refute(raw: Connection, delivered: Iterable[str]) -> None:
     """Forget the refusals counted against addresses that took a message."""
     raw.executemany(_REFUTE, [(normal(address),) for address in delivered])
 
 
-def put(suppressions: Sequence[Suppression]) -> Callable[[sqlite3.Connection], None]:
+def put(suppressions: Sequence[Suppression]) -> Callable[[Connection], None]:
     """Put addresses on the list, whatever was there about them."""
     rows = [_row(one) for one in suppressions]
 
-    def operation(raw: sqlite3.Connection) -> None:
+    def operation(raw: Connection) -> None:
         raw.executemany(_PUT, rows)
 
     return operation
 
 
-def take_off(addresses: Sequence[str], domain: str) -> Callable[[sqlite3.Connection], list[Suppression]]:
+def take_off(addresses: Sequence[str], domain: str) -> Callable[[Connection], list[Suppression]]:
     """Take addresses off the list, with what was counted against them; return what was on it."""
 
-    def operation(raw: sqlite3.Connection) -> list[Suppression]:
+    def operation(raw: Connection) -> list[Suppression]:
         taken: list[Suppression] = []
         for address in addresses:
             key = (normal(address), domain)
@@ -73,16 +75,16 @@ def take_off(addresses: Sequence[str], domain: str) -> Callable[[sqlite3.Connect
     return operation
 
 
-def forget_before(before: float) -> Callable[[sqlite3.Connection], None]:
+def forget_before(before: float) -> Callable[[Connection], None]:
     """Forget soft bounces from before that time."""
 
-    def operation(raw: sqlite3.Connection) -> None:
+    def operation(raw: Connection) -> None:
         raw.execute("DELETE FROM soft_bounces WHERE at < ?", (before,))
 
     return operation
 
 
-def find(query: SuppressionQuery) -> Callable[[sqlite3.Connection], list[Suppression]]:
+def find(query: SuppressionQuery) -> Callable[[Connection], list[Suppression]]:
     """Return the suppressions that match, in order of address and domain."""
     parts, values = ["(address, domain) > (?, ?)"], [*query.after]
     for column, value in (("address", normal(query.address)), ("domain", query.domain), ("reason", query.reason)):
@@ -92,19 +94,17 @@ def find(query: SuppressionQuery) -> Callable[[sqlite3.Connection], list[Suppres
     where = " AND ".join(parts)
     sql = f"SELECT {_COLUMNS} FROM suppressions WHERE {where} ORDER BY address, domain LIMIT ?"  # noqa: S608
 
-    def operation(raw: sqlite3.Connection) -> list[Suppression]:
+    def operation(raw: Connection) -> list[Suppression]:
         return [_of(row) for row in raw.execute(sql, [*values, query.limit])]
 
     return operation
 
 
-def among(
-    addresses: Sequence[str], domain: str, now: float
-) -> Callable[[sqlite3.Connection], Mapping[str, Suppression]]:
+def among(addresses: Sequence[str], domain: str, now: float) -> Callable[[Connection], Mapping[str, Suppression]]:
     """Return which of the addresses are suppressed for that domain, by their normal form."""
     keys = [normal(address) for address in addresses]
 
-    def operation(raw: sqlite3.Connection) -> Mapping[str, Suppression]:
+    def operation(raw: Connection) -> Mapping[str, Suppression]:
         found: dict[str, Suppression] = {}
         for start in range(0, len(keys), _AT_ONCE):
             some = keys[start : start + _AT_ONCE]
@@ -119,7 +119,7 @@ def among(
     return operation
 
 
-def is_empty(raw: sqlite3.Connection) -> bool:
+def is_empty(raw: Connection) -> bool:
     """Tell whether nobody is on the list."""
     return raw.execute("SELECT 1 FROM suppressions LIMIT 1").fetchone() is None
 

@@ -3,7 +3,6 @@
 Operations for the writer: they run inside its transaction.
 """
 
-import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
@@ -11,6 +10,7 @@ from relay.events.event import Event
 from relay.queue.entry import Entry, State, StateError
 from relay.queue.message import Accepted, Settlement
 from relay.storage import suppressions
+from relay.storage.database import Connection
 from relay.storage.lanes import Lanes
 from relay.storage.rows import (
     INSERT_CONTENT,
@@ -35,16 +35,16 @@ DROP_CONTENT = (
 FIND_RECIPIENT = "SELECT recipient FROM entries WHERE queue_id = ? AND number = ?"
 
 
-def enqueue(lanes: Lanes, accepted: Accepted) -> Callable[[sqlite3.Connection], None]:
+def enqueue(lanes: Lanes, accepted: Accepted) -> Callable[[Connection], None]:
     """Store a message with everything that belongs to it. The content is kept while an entry needs it."""
 
-    def operation(raw: sqlite3.Connection) -> None:
+    def operation(raw: Connection) -> None:
         insert(raw, lanes, accepted)
 
     return operation
 
 
-def insert(raw: sqlite3.Connection, lanes: Lanes, accepted: Accepted) -> None:
+def insert(raw: Connection, lanes: Lanes, accepted: Accepted) -> None:
     """Insert the rows of a message and tell the lanes of its entries."""
     message = accepted.message
     raw.execute(INSERT_MESSAGE, message_row(message))
@@ -58,7 +58,7 @@ def insert(raw: sqlite3.Connection, lanes: Lanes, accepted: Accepted) -> None:
     _tell(lanes, accepted.entries)
 
 
-def apply(lanes: Lanes, settlements: Sequence[Settlement]) -> Callable[[sqlite3.Connection], None]:
+def apply(lanes: Lanes, settlements: Sequence[Settlement]) -> Callable[[Connection], None]:
     """Write what attempts came to: entries, events and DSNs. Raises StateError when an entry is final or unknown."""
     entries = [entry for settlement in settlements for entry in settlement.entries]
     events = [event for settlement in settlements for event in settlement.events]
@@ -66,7 +66,7 @@ def apply(lanes: Lanes, settlements: Sequence[Settlement]) -> Callable[[sqlite3.
     evidence = [one for settlement in settlements for one in settlement.evidence]
     delivered = [entry.recipient for entry in entries if entry.state is State.DELIVERED]
 
-    def operation(raw: sqlite3.Connection) -> None:
+    def operation(raw: Connection) -> None:
         update(raw, lanes, entries, events)
         suppressions.refute(raw, delivered)
         suppressions.testify(raw, evidence)
@@ -76,7 +76,7 @@ def apply(lanes: Lanes, settlements: Sequence[Settlement]) -> Callable[[sqlite3.
     return operation
 
 
-def update(raw: sqlite3.Connection, lanes: Lanes, entries: Sequence[Entry], events: Sequence[Event]) -> None:
+def update(raw: Connection, lanes: Lanes, entries: Sequence[Entry], events: Sequence[Event]) -> None:
     """Write changed entries with their events, drop contents no entry needs any more, and tell the lanes."""
     if entries:
         written = raw.executemany(UPDATE_ENTRY, map(entry_update, entries)).rowcount
@@ -91,13 +91,13 @@ def update(raw: sqlite3.Connection, lanes: Lanes, entries: Sequence[Entry], even
     _tell(lanes, entries)
 
 
-def record(events: Sequence[Event], unsubscribes: Unsubscribes) -> Callable[[sqlite3.Connection], Sequence[Event]]:
+def record(events: Sequence[Event], unsubscribes: Unsubscribes) -> Callable[[Connection], Sequence[Event]]:
     """Store events that happen apart from any attempt, with the addresses the database knows.
 
     Who unsubscribes is on the unsubscribe list when the event is on disk, whoever recorded it.
     """
 
-    def operation(raw: sqlite3.Connection) -> Sequence[Event]:
+    def operation(raw: Connection) -> Sequence[Event]:
         named = unsubscribes.follow(raw, [event if event.address else _named(raw, event) for event in events])
         raw.executemany(INSERT_EVENT, event_rows(named))
         return named
@@ -107,18 +107,18 @@ def record(events: Sequence[Event], unsubscribes: Unsubscribes) -> Callable[[sql
 
 def record_evidence(
     events: Sequence[Event], evidence: Sequence[Evidence], unsubscribes: Unsubscribes
-) -> Callable[[sqlite3.Connection], Sequence[Event]]:
+) -> Callable[[Connection], Sequence[Event]]:
     """Store events with what they say against addresses."""
     recording = record(events, unsubscribes)
 
-    def operation(raw: sqlite3.Connection) -> Sequence[Event]:
+    def operation(raw: Connection) -> Sequence[Event]:
         suppressions.testify(raw, evidence)
         return recording(raw)
 
     return operation
 
 
-def _named(raw: sqlite3.Connection, event: Event) -> Event:
+def _named(raw: Connection, event: Event) -> Event:
     row = raw.execute(FIND_RECIPIENT, (event.queue_id, event.recipient)).fetchone()
     return event if row is None else replace(event, address=row[0])
 

@@ -9,22 +9,15 @@ next one.
 """
 
 import asyncio
-import sqlite3
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeVar
 
-import aiosqlite
-
 from relay.queue.ports import StoreError
-from relay.storage.connection import in_thread
-from relay.storage.errors import spoils_batch, store_error
+from relay.storage.database import Link, Operation, Session
 
 T = TypeVar("T")
-Operation = Callable[[sqlite3.Connection], T]
-"""What runs inside a transaction, in the connection's thread. It must not commit."""
 
 MAX_BATCH = 1000
 MAX_BATCH_BYTES = 8 << 20
@@ -52,9 +45,8 @@ class _Waiter:
 class Writer:
     """The queue of operations in front of the writing connection."""
 
-    def __init__(self, connection: aiosqlite.Connection, path: Path, rolled_back: Callable[[], None]) -> None:
-        self._connection = connection
-        self._path = path
+    def __init__(self, link: Link, rolled_back: Callable[[], None]) -> None:
+        self._link = link
         self._rolled_back = rolled_back
         self._waiting: deque[_Waiter] = deque()
         self._waiting_bytes = 0
@@ -129,9 +121,9 @@ class Writer:
     async def _commit(self, batch: Sequence[_Waiter]) -> None:
         operations = [waiter.operation for waiter in batch]
         try:
-            results = await in_thread(self._connection, lambda raw: self._transact(raw, operations))
-        except sqlite3.Error as error:
-            self.fault = await asyncio.to_thread(store_error, error, self._path)
+            results = await self._link.run(lambda session: self._transact(session, operations))
+        except self._link.errors as error:
+            self.fault = await asyncio.to_thread(self._link.store_error, error)
             results = [_Fault(self.fault)] * len(batch)
         else:
             self.fault = None
@@ -144,60 +136,53 @@ class Writer:
                 waiter.future.set_result(result)
 
     def _for_waiter(self, error: Exception) -> Exception:
-        if isinstance(error, sqlite3.Error | UnicodeError):
-            return store_error(error, self._path)
+        if isinstance(error, self._link.errors | UnicodeError):
+            return self._link.store_error(error)
         return StoreError(str(error), full=error.full) if error is self.fault and self.fault else error
 
-    def _transact(self, raw: sqlite3.Connection, operations: Sequence[Operation[Any]]) -> list[Any]:
-        """Run a batch in the connection's thread. Raises sqlite3.Error when nothing of it could be made durable."""
+    def _transact(self, session: Session, operations: Sequence[Operation[Any]]) -> list[Any]:
+        """Run a batch in the connection's thread. Raises the driver's error when nothing could be made durable."""
         try:
-            raw.execute("BEGIN IMMEDIATE")
-            results = [operation(raw) for operation in operations]
-            raw.execute("COMMIT")
+            with self._link.together(session) as connection:
+                connection.execute(self._link.begin)
+                results = [operation(connection) for operation in operations]
+                connection.execute("COMMIT")
         except Exception as error:
-            self._roll_back(raw)
-            if spoils_batch(error):
-                _make_room(raw)
+            self._roll_back(session)
+            if self._link.spoils_batch(error):
+                self._link.make_room(session)
                 raise
             if len(operations) == 1:
                 return [_Fault(error)]
         else:
             return results
-        return self._transact_apart(raw, operations)
+        return self._transact_apart(session, operations)
 
-    def _transact_apart(self, raw: sqlite3.Connection, operations: Sequence[Operation[Any]]) -> list[Any]:
+    def _transact_apart(self, session: Session, operations: Sequence[Operation[Any]]) -> list[Any]:
         """Run a batch that holds a failing operation, each with a savepoint of its own."""
         results: list[Any] = []
         try:
-            raw.execute("BEGIN IMMEDIATE")
+            session.execute(self._link.begin)
             for operation in operations:
-                raw.execute("SAVEPOINT one")
+                session.execute("SAVEPOINT one")
                 try:
-                    results.append(operation(raw))
+                    results.append(operation(session))
                 except Exception as error:
-                    if spoils_batch(error):
+                    if self._link.spoils_batch(error):
                         raise
-                    raw.execute("ROLLBACK TO one")
+                    session.execute("ROLLBACK TO SAVEPOINT one")
                     self._rolled_back()
                     results.append(_Fault(error))
-                raw.execute("RELEASE one")
-            raw.execute("COMMIT")
-        except sqlite3.Error:
-            self._roll_back(raw)
-            _make_room(raw)
+                session.execute("RELEASE SAVEPOINT one")
+            session.execute("COMMIT")
+        except self._link.errors:
+            self._roll_back(session)
+            self._link.make_room(session)
             raise
         return results
 
-    def _roll_back(self, raw: sqlite3.Connection) -> None:
+    def _roll_back(self, session: Session) -> None:
         # SQLite itself rolls back after some errors (https://sqlite.org/lang_transaction.html section 3).
-        if raw.in_transaction:
-            raw.execute("ROLLBACK")
+        if session.in_transaction:
+            session.execute("ROLLBACK")
         self._rolled_back()
-
-
-def _make_room(raw: sqlite3.Connection) -> None:
-    """After a failed write, empty the log into the database, so that the space it has can be used again."""
-    try:
-        raw.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-    except sqlite3.Error:
-        return  # The fault that led here is reported; the next transaction finds out whether it lasts.

@@ -13,7 +13,8 @@ import pytest
 
 from relay.queue.ports import StoreError
 from relay.storage import writer as writing
-from relay.storage.connection import connect_writer, in_thread
+from relay.storage.connection import SqliteLink, connect_writer, in_thread
+from relay.storage.database import Connection
 from relay.storage.schema import prepare
 from relay.storage.writer import Writer
 
@@ -39,14 +40,14 @@ async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
     def raw(sql: str) -> "asyncio.Future[list[tuple[object, ...]]]":
         return asyncio.ensure_future(in_thread(connection, lambda raw: raw.execute(sql).fetchall()))
 
-    made = Bench(writer=Writer(connection, path, lambda: made.rollbacks.append(1)), raw=raw)
+    made = Bench(writer=Writer(SqliteLink(connection, path), lambda: made.rollbacks.append(1)), raw=raw)
     yield made
     await made.writer.close()
     await connection.close()
 
 
-def put(value: str) -> Callable[[sqlite3.Connection], str]:
-    def operation(raw: sqlite3.Connection) -> str:
+def put(value: str) -> Callable[[Connection], str]:
+    def operation(raw: Connection) -> str:
         raw.execute("INSERT INTO t VALUES (?)", (value,))
         return value
 
@@ -60,7 +61,7 @@ class Gate:
         self.entered = threading.Event()
         self.opened = threading.Event()
 
-    def __call__(self, _: sqlite3.Connection) -> None:
+    def __call__(self, _: Connection) -> None:
         self.entered.set()
         assert self.opened.wait(10)
 
@@ -82,7 +83,11 @@ async def test_what_waits_shares_a_transaction(bench: Bench) -> None:
         if sql.startswith("BEGIN"):
             begun.append(sql)
 
-    await bench.writer.run(lambda raw: raw.set_trace_callback(trace))
+    def watch(raw: Connection) -> None:
+        assert isinstance(raw, sqlite3.Connection)
+        raw.set_trace_callback(trace)
+
+    await bench.writer.run(watch)
     gate = Gate()
     first = await gate.passed_by(bench.writer)
     rest = [bench.writer.submit(put(f"{number:03}")) for number in range(100)]
@@ -95,7 +100,7 @@ async def test_what_waits_shares_a_transaction(bench: Bench) -> None:
 async def test_order_is_kept(bench: Bench) -> None:
     seen: list[int] = []
 
-    def note(number: int, _: sqlite3.Connection) -> None:
+    def note(number: int, _: Connection) -> None:
         seen.append(number)
 
     await asyncio.gather(*(bench.writer.run(partial(note, number)) for number in range(50)))
@@ -103,7 +108,7 @@ async def test_order_is_kept(bench: Bench) -> None:
 
 
 async def test_a_failing_operation_fails_alone(bench: Bench) -> None:
-    def defect(raw: sqlite3.Connection) -> None:
+    def defect(raw: Connection) -> None:
         raw.execute("INSERT INTO t VALUES ('half')")
         raise KeyError("defect")
 
@@ -173,7 +178,7 @@ async def test_cancelled_before_its_transaction_it_is_not_run(bench: Bench) -> N
 async def test_cancelled_in_its_transaction_it_is_completed(bench: Bench) -> None:
     gate = Gate()
 
-    def operation(raw: sqlite3.Connection) -> None:
+    def operation(raw: Connection) -> None:
         put("a")(raw)
         gate(raw)
         put("b")(raw)
@@ -209,7 +214,7 @@ async def test_closing_completes_what_waits(tmp_path: Path) -> None:
     path = tmp_path / "w.db"
     prepare(path, existed=False, steps=TABLE)
     connection = await connect_writer(path, 64)
-    writer = Writer(connection, path, lambda: None)
+    writer = Writer(SqliteLink(connection, path), lambda: None)
     waiting = [writer.submit(put(value)) for value in ("a", "b")]
     await writer.close()
     assert [future.result() for future in waiting] == ["a", "b"]

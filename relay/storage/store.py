@@ -1,0 +1,136 @@
+"""What a store does whichever database it lies in: one writer, one reader, and the operations they run."""
+
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
+
+from relay.events.event import Event, Kind
+from relay.queue.entry import Entry, State
+from relay.queue.message import Message
+from relay.queue.ports import Change, EntryQuery, StoreError
+from relay.reports.ports import Failure, MessageQuery, Story, Tally
+from relay.storage import claims, office, queries, reports, suppressions, transactions
+from relay.storage.database import Link, Operation, look
+from relay.storage.lanes import Lanes
+from relay.storage.unsubscribes import Unsubscribes
+from relay.storage.writer import Writer
+from relay.suppression.ports import SuppressionQuery
+from relay.suppression.suppression import Evidence, Suppression
+
+T = TypeVar("T")
+
+ROW_COST = 1024
+"""Octets a row is taken to bring, beside its content."""
+
+
+class Store:
+    """The common part of `SqliteStore` and `PostgresStore`.
+
+    Changes go through one writing connection; what operators and reports read goes through a second one and never
+    keeps a change waiting.
+    """
+
+    def __init__(self, name: str, reading: Link) -> None:
+        """Make it for reading only; whoever opens it for writing adds the rest."""
+        self.name = name
+        """As the operator knows it: the file, or the URL without its password."""
+        self._reading = reading
+        self._lanes = Lanes()
+        self._writing: Writer | None = None
+        self._nobody_suppressed = False
+        self.unsubscribe_list = Unsubscribes(self)
+        """Implements UnsubscribeStore."""
+
+    # What tables need that have a module of their own (`storage.database.Database`).
+
+    async def write(self, operation: Operation[T]) -> T:
+        """Run an operation in the next transaction; return its value when that is durable."""
+        return await self._writer.run(operation)
+
+    async def read(self, operation: Operation[T]) -> T:
+        """Run an operation that only reads, beside the writer."""
+        return await look(self._reading, operation)
+
+    # What the queue needs.
+
+    async def next_due(self, busy: Sequence[str]) -> float | None:
+        """Return when the next waiting entry outside these lanes is due, None when there is none."""
+        return await self.write(claims.next_due(self._lanes, busy))
+
+    # What operators need.
+
+    async def entries(self, query: EntryQuery) -> Sequence[tuple[Message, Entry]]:
+        """Return the entries that match, in order of queue id and number. `domain` is the sending domain."""
+        return await self.read(queries.entries(query))
+
+    async def change(self, query: EntryQuery, change: Change) -> Sequence[tuple[Message, Entry]]:
+        """Apply the change to every entry that matches and is neither leased nor final, in one transaction."""
+        changing = office.changeable(query)
+        if changing is None:
+            return ()
+        keys = await self.read(queries.find(changing))
+        return await self.write(office.change(self._lanes, keys, changing, change))
+
+    async def content(self, queue_id: str) -> bytes | None:
+        """Return the stored content, None when it was dropped or never was."""
+        return await self.read(queries.content(queue_id))
+
+    async def depth(self) -> Mapping[tuple[str, State], int]:
+        """Return the number of entries that are not final, by lane and state."""
+        return await self.read(queries.depth)
+
+    # What events and reports need.
+
+    async def record(self, events: Sequence[Event]) -> Sequence[Event]:
+        """Make the events durable and return them with the addresses of their recipients filled in."""
+        return await self._writer.run(transactions.record(events, self.unsubscribe_list), ROW_COST * len(events))
+
+    async def record_evidence(self, events: Sequence[Event], evidence: Sequence[Evidence]) -> Sequence[Event]:
+        """The same, with what the events say against addresses, in one transaction."""
+        self._nobody_suppressed = self._nobody_suppressed and not evidence
+        recording = transactions.record_evidence(events, evidence, self.unsubscribe_list)
+        return await self._writer.run(recording, ROW_COST * len(events))
+
+    async def stories(self, query: MessageQuery) -> Sequence[Story]:
+        """Return the stories of the messages that match, newest first. `domain` is the sending domain."""
+        return await self.read(queries.stories(query))
+
+    async def tallies(self, query: MessageQuery) -> Sequence[Tally]:
+        """Count the recipients of the messages that match, by destination and state."""
+        return await self.read(reports.tallies(query))
+
+    async def failures(self, query: MessageQuery, kinds: Sequence[Kind], category: str = "") -> Sequence[Failure]:
+        """Return the events of these kinds of the messages that match, newest first."""
+        return await self.read(reports.failures(query, kinds, category))
+
+    # What the suppression list needs.
+
+    async def suppressed(self, addresses: Sequence[str], domain: str, now: float) -> Mapping[str, Suppression]:
+        """Return which of the addresses a sending domain must not write to; an empty list is not even asked."""
+        if self._nobody_suppressed:
+            return {}
+        return await self.read(suppressions.among(addresses, domain, now))
+
+    async def suppressions(self, query: SuppressionQuery) -> Sequence[Suppression]:
+        """Return the suppressions that match, in order of address and domain."""
+        return await self.read(suppressions.find(query))
+
+    async def suppress(self, suppressing: Sequence[Suppression]) -> None:
+        """Put addresses on the list."""
+        self._nobody_suppressed = self._nobody_suppressed and not suppressing
+        await self.write(suppressions.put(suppressing))
+
+    async def unsuppress(self, addresses: Sequence[str], domain: str) -> Sequence[Suppression]:
+        """Take addresses off the list; return what was on it."""
+        return await self.write(suppressions.take_off(addresses, domain))
+
+    @property
+    def _writer(self) -> Writer:
+        return self._for_writing(self._writing)
+
+    def _for_writing(self, part: T | None) -> T:
+        if part is None:
+            raise StoreError(f"{self.name}: the store was opened for reading only")
+        return part
+
+    def _distrust_lanes(self) -> None:
+        self._lanes.stale = True
