@@ -16,12 +16,11 @@ from relay.mail.instructions import InstructionError
 from relay.mail.lane import lane_of
 from relay.mail.reply import Reply
 from relay.mail.session import ListenerKind, Session, Transaction
-from relay.policy import Facts, Refuse, Route, decide, may_relay, may_use, read_facts
+from relay.policy import Facts, Refuse, Route, decide, mailing_of, may_relay, may_use, must_verify, read_facts
 from relay.queue.entry import Entry, State
 from relay.queue.message import Accepted, Message, Policy
 from relay.queue.ports import LimitStore, Publish, QueueStore, Slot, StoreError
-from relay.suppression.ports import SuppressionStore
-from relay.suppression.suppression import Suppression
+from relay.suppression.exclusion import Exclusion
 
 UNKNOWN_HASH = hash_secret("", bytes(16))
 """Compared with when there is no such credential, so that a wrong name takes as long as a wrong secret."""
@@ -34,12 +33,14 @@ class Accept:
     settings: Callable[[], Settings]
     store: QueueStore
     limits: LimitStore
-    suppressions: SuppressionStore
+    exclusion: Exclusion
     clock: Clock
     new_id: Callable[[float], str]
     publish: Publish
     wake: Callable[[], None]
     """Tells the runner that something may be due."""
+    is_proven: Callable[[str], bool]
+    """Whether an address, or its domain, was verified."""
 
     def may_send(self, session: Session, envelope: Envelope) -> Reply | None:
         """Tell why this client may not start a transaction with that reverse-path, None when it may."""
@@ -61,18 +62,22 @@ class Accept:
         decided = decide(settings, transaction.session, transaction.envelope, facts, now)
         if isinstance(decided, Refuse):
             return decided.reply
+        unverified = must_verify(settings, transaction.envelope, facts, self.is_proven)
+        if unverified is not None:
+            return unverified
         queue_id = self.new_id(now)
         message = _message(queue_id, transaction, facts, decided, settings.server.hostname, now)
         recipients = transaction.envelope.recipients
-        suppressed = await self.suppressions.suppressed([one.address for one in recipients], decided.domain, now)
-        reserved = [n for n, one in enumerate(recipients) if normal(one.address) not in suppressed]
+        mailing = mailing_of(settings, decided.domain, facts.instructions.campaign)
+        excluded = await self.exclusion.reasons([one.address for one in recipients], mailing, now)
+        reserved = [n for n, one in enumerate(recipients) if normal(one.address) not in excluded]
         release = await self._reserve(queue_id, transaction.envelope, reserved, decided, now)
         lifetime = settings.queue.lifetime
         latest = max(now, decided.not_before) + lifetime
         if max(release) > latest:
             await self.limits.forget(queue_id, range(len(release)))
             return _over_limit(decided, max(release), now)
-        entries = _entries(message, recipients, release, suppressed, lifetime, now)
+        entries = _entries(message, recipients, release, excluded, lifetime, now)
         accepted = Accepted(
             message, transaction.content, entries, _created(message, entries, facts.instructions.unknown, now)
         )
@@ -127,6 +132,7 @@ def _message(queue_id: str, transaction: Transaction, facts: Facts, route: Route
         provider=route.provider,
         fallback_providers=route.fallback_providers,
         author_name=route.author_name,
+        list_unsubscribe=route.list_unsubscribe,
         added_fields=added_fields(queue_id, transaction, facts, message_id, hostname, now),
     )
     return Message(
@@ -183,7 +189,7 @@ def _entries(
     message: Message,
     recipients: tuple[Recipient, ...],
     release: list[float],
-    suppressed: Mapping[str, Suppression],
+    excluded: Mapping[str, str],
     lifetime: float,
     now: float,
 ) -> tuple[Entry, ...]:
@@ -203,9 +209,9 @@ def _entries(
         for number, (recipient, release_at) in enumerate(zip(recipients, release, strict=True))
     )
     return tuple(
-        entry if reason is None else replace(entry, state=State.DROPPED, reason=reason.why)
+        entry if reason is None else replace(entry, state=State.DROPPED, reason=reason)
         for entry in entries
-        for reason in [suppressed.get(normal(entry.recipient))]
+        for reason in [excluded.get(normal(entry.recipient))]
     )
 
 

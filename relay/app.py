@@ -44,6 +44,8 @@ from relay.sign.keys import KeyFaultError
 from relay.smtp.resources import Resources
 from relay.smtp_in import SmtpServer, tls_context
 from relay.storage.sqlite import SqliteStore
+from relay.storage.verifications import VerificationTable
+from relay.verification.proven import Proven
 
 DRAIN = 25.0
 """Seconds that transactions in hand have to end after SIGTERM."""
@@ -112,6 +114,7 @@ class App:
         keys = read_all(settings, self.log)
         self._rules = await asyncio.to_thread(read_rules, self._config)
         self.store = await self._open_store(settings)
+        await self._start_verification()
         await self._start_queue(settings, keys)
         self.tracker = await self._start_tracker(settings, keys)
         await self._start_admin(settings)
@@ -135,6 +138,13 @@ class App:
         store = await SqliteStore.open(path, now=self._clock())
         self._stack.push_async_callback(store.close)
         return store
+
+    async def _start_verification(self) -> None:
+        self.verifications = VerificationTable(self.store)
+        self.proven = Proven((self.verifications.proven,), self.observer.store_trouble)
+        await self.proven.load()
+        keeping = asyncio.create_task(self.proven.keep_fresh(), name="proven")
+        self._stack.callback(keeping.cancel)
 
     async def _start_queue(self, settings: Settings, keys: Keys) -> None:
         self.renderer = make_renderer(settings.render, keys, self.observer.render_failed)
@@ -201,6 +211,7 @@ class App:
             self.new_id,
             self.observer.publish,
             self.runner.wake,
+            self.proven,
         )
         door = InboundDoor(self.settings, self.keyring, self.intake)
         reception = Reception(self.settings, {"submission": accept, "inbound": door}, self.observer.store_trouble)

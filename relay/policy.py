@@ -1,6 +1,6 @@
 """Policy: who may send what, which way it goes, and what is frozen into the message. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 
@@ -15,7 +15,12 @@ from relay.mail.lane import DIRECT
 from relay.mail.reply import Reply
 from relay.mail.session import Session
 from relay.rewrite.author_name import author_name
+from relay.rewrite.list_unsubscribe import ListUnsubscribe
 from relay.rewrite.tracking import Tracking
+from relay.suppression.exclusion import Mailing
+
+
+_KEEPING = frozenset({b"list-unsubscribe", b"list-unsubscribe-post", b"dkim-signature"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +35,8 @@ class Facts:
     hops: int
     """Number of Received fields."""
     instructions: Instructions
+    keeps_list_fields: bool = False
+    """It has List-Unsubscribe fields of its own, or a signature to which ours would come too late."""
 
     @property
     def header_from(self) -> str:
@@ -61,6 +68,7 @@ class Route:
     """Unix seconds of X-Relay-Send-At, 0 when not asked for."""
     author_name: str = ""
     """The identity's name, for a From that has none."""
+    list_unsubscribe: ListUnsubscribe | None = None
 
 
 def read_facts(content: bytes) -> Facts:
@@ -74,6 +82,7 @@ def read_facts(content: bytes) -> Facts:
         has_date=any(named(found, b"date")),
         hops=sum(1 for _ in named(found, b"received")),
         instructions=read_instructions(content, found),
+        keeps_list_fields=any(one.name in _KEEPING for one in found),
     )
 
 
@@ -109,6 +118,18 @@ def may_use(settings: Settings, session: Session, address: str) -> Reply | None:
     return None
 
 
+def must_verify(settings: Settings, envelope: Envelope, facts: Facts, is_proven: Callable[[str], bool]) -> Reply | None:
+    """Tell which author has to be verified before this message may be sent, None when there is none."""
+    campaign = facts.instructions.campaign
+    if not (settings.verification.campaign if campaign else settings.verification.transactional):
+        return None
+    for address in facts.senders or (envelope.reverse_path,):
+        if address and not is_proven(address):
+            kind = "campaign" if campaign else "transactional"
+            return Reply(550, "5.7.1", f"<{address}> is not verified for {kind} mail: relay identity verify {address}")
+    return None
+
+
 def decide(settings: Settings, session: Session, envelope: Envelope, facts: Facts, now: float) -> Route | Refuse:
     """Decide about a whole message: refuse it, or say which way and under which limits its recipients go."""
     if facts.hops >= settings.smtp.max_received_hops:
@@ -136,7 +157,21 @@ def decide(settings: Settings, session: Session, envelope: Envelope, facts: Fact
         ledgers=ledgers_of(settings, author, provider),
         not_before=send_at if send_at > now else 0.0,
         author_name=author_name(identity.display_name, identity.company) if identity else "",
+        list_unsubscribe=list_unsubscribe_of(settings, author, facts) if envelope.reverse_path else None,
     )
+
+
+def list_unsubscribe_of(settings: Settings, author: str, facts: Facts) -> ListUnsubscribe | None:
+    """Return where readers unsubscribe, for campaign mail that does not say so itself; None for all other mail."""
+    domain = settings.domain_for(author)
+    if not (facts.instructions.campaign and domain.tracking.base_url) or facts.keeps_list_fields:
+        return None
+    return ListUnsubscribe(domain.tracking.base_url, domain.reply_domain)
+
+
+def mailing_of(settings: Settings, domain: str, campaign: str) -> Mailing:
+    """Return what decides about exclusion in a message of that sending domain, by the settings in force."""
+    return Mailing(domain, campaign, settings.domain_for(domain).exclusion == "global")
 
 
 def ledgers_of(settings: Settings, author: str, provider: str) -> dict[str, tuple[Window, ...]]:

@@ -90,6 +90,7 @@ class Server(Section):
 
     hostname: Annotated[OptionalDomain, AfterValidator(_this_host)] = Field(default="", validate_default=True)
     data_dir: DataDir = Path("/var/lib/relay")
+    identities_domain: OptionalDomain = ""
     event_loop: Literal["auto", "uvloop", "asyncio"] = "auto"
 
 

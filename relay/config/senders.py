@@ -97,6 +97,13 @@ class Identity(Section):
         return self.model_copy(update={k: v for k, v in inherited.items() if k not in self.model_fields_set})
 
 
+class Verification(Section):
+    """`[verification]`: which mail only verified identities, or identities of verified domains, may send."""
+
+    campaign: Flag = True
+    transactional: Flag = False
+
+
 def _well_formed(value: SecretStr) -> SecretStr:
     try:
         parse_secret_hash(value.get_secret_value())

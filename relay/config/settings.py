@@ -25,7 +25,7 @@ from relay.config.operation import (
     Tracker,
 )
 from relay.config.section import Section
-from relay.config.senders import Credential, Defaults, Dkim, Domain, Identity, Tracking
+from relay.config.senders import Credential, Defaults, Dkim, Domain, Identity, Tracking, Verification
 from relay.config.transport import Bounces, Delivery, Imap, Listener, Provider, Smtp, Tls
 from relay.config.values import DomainName, MailAddress, Name, wrong
 from relay.mail.address import domain_of, normal
@@ -57,6 +57,7 @@ __all__ = [
     "Tls",
     "Tracker",
     "Tracking",
+    "Verification",
 ]
 
 
@@ -92,6 +93,7 @@ class Settings(Section):
         dict[Annotated[MailAddress, AfterValidator(normal)], Identity], BeforeValidator(_no_twins)
     ] = Field(default_factory=dict)
     credentials: dict[Name, Credential] = Field(default_factory=dict)
+    verification: Verification = Verification()
     bounces: Bounces = Bounces()
     log: Log = Log()
     admin: Admin = Admin()

@@ -63,6 +63,7 @@ class House:
         self.now = NOW
         self.events: list[Event] = []
         self.wakes = 0
+        self.proven: set[str] = set()
         self.troubles: list[StoreError] = []
         self.serial = count(1)
         self.settings = Settings.model_validate({"server": {"hostname": "relay.test"}, **sections})
@@ -75,6 +76,7 @@ class House:
             lambda now: f"Q{next(self.serial):013}",
             self.events.extend,
             self.wake,
+            lambda address: address in self.proven,
         )
 
     def wake(self) -> None:
@@ -266,8 +268,20 @@ class TestRefusals:
         assert reception.may_receive(SESSION, Envelope("app@acme.test"), Recipient("u@x.test")) is None
 
 
-async def test_what_the_application_said_is_kept(store: SqliteStore) -> None:
+async def test_campaign_mail_needs_a_verified_address_and_other_mail_does_not(store: SqliteStore) -> None:
     house = House(store)
+    assert (await house.take()).code == 250
+    refused = await house.take(content=b"X-Relay-Campaign: autumn\r\n" + CONTENT)
+    assert str(refused) == (
+        "550 5.7.1 <app@acme.test> is not verified for campaign mail: relay identity verify app@acme.test"
+    )
+    house.proven.add("app@acme.test")
+    assert (await house.take(content=b"X-Relay-Campaign: autumn\r\n" + CONTENT)).code == 250
+    assert len(await house.stored()) == 2
+
+
+async def test_what_the_application_said_is_kept(store: SqliteStore) -> None:
+    house = House(store, verification={"campaign": False})
     said = b"X-Relay-Campaign: autumn\r\nX-Relay-Tag: t\r\nX-Relay-Meta-k: v\r\nX-Relay-Odd: 1\r\n"
     to = (Recipient("u@x.test", ("SUCCESS", "DELAY"), "rfc822;u@x.test"),)
     await house.take(content=said + CONTENT, recipients=to, ret="FULL", envid="E1", smtputf8=True)

@@ -8,7 +8,18 @@ from relay.config.settings import Settings
 from relay.limits.window import DAY, HOUR, Window
 from relay.mail.envelope import Envelope
 from relay.mail.session import Session
-from relay.policy import Facts, Refuse, Route, decide, ledgers_of, may_relay, may_use, read_facts, tracking_of
+from relay.policy import (
+    Facts,
+    Refuse,
+    Route,
+    decide,
+    ledgers_of,
+    may_relay,
+    may_use,
+    must_verify,
+    read_facts,
+    tracking_of,
+)
 
 NOW = 1_800_000_000.0
 SECRET = {"secret_hash": "blake2b:AAAAAAAAAAAAAAAAAAAAAA==:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="}
@@ -260,3 +271,24 @@ class TestAuthorName:
         of = settings(identities={"app@acme.test": {"display_name": " Acme App", "company": "Acme Ltd"}})
         assert route(of, "From: App@acme.test").author_name == "Acme App (Acme Ltd)"
         assert route(of, "From: other@acme.test").author_name == ""
+
+
+class TestVerification:
+    def refusal(self, *lines: str, proven: str = "", reverse_path: str = "app@acme.test", **keys: bool) -> str:
+        of = settings(verification=keys)
+        found = must_verify(of, Envelope(reverse_path), facts(*lines), lambda address: address == proven)
+        return str(found) if found else ""
+
+    def test_campaign_mail_needs_it_and_other_mail_does_not(self) -> None:
+        campaign = ("From: app@acme.test", "X-Relay-Campaign: autumn")
+        assert self.refusal(*campaign).endswith("not verified for campaign mail: relay identity verify app@acme.test")
+        assert self.refusal(*campaign, proven="app@acme.test") == ""
+        assert self.refusal(*campaign, campaign=False) == ""
+        assert self.refusal("From: app@acme.test") == ""
+
+    def test_other_mail_may_need_it_too(self) -> None:
+        wanted = "550 5.7.1 <a@b.test> is not verified for transactional mail: relay identity verify a@b.test"
+        assert self.refusal("From: a@b.test", transactional=True) == wanted
+        assert self.refusal("From: A <x@y.test>, a@b.test", proven="x@y.test", transactional=True) == wanted
+        assert "<app@acme.test>" in self.refusal("Subject: no author", transactional=True)
+        assert self.refusal("Subject: no author", reverse_path="", transactional=True) == ""
