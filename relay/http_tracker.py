@@ -25,6 +25,7 @@ from relay.events.event import Kind as EventKind
 from relay.events.sink import EventSink
 from relay.rewrite.tokens import Keyring, Kind, Token, verify_token
 from relay.tracker import answers, pages
+from relay.tracker.canary import is_canary
 from relay.tracker.connections import Connection, Limits, Server
 from relay.tracker.location import location
 from relay.tracker.reader import Network, client_address, is_trusted, read_reader
@@ -116,7 +117,7 @@ class Tracker:
         token = verify_token(self._keyring(), Kind.OPEN, text)
         if token is None:
             return answers.plain(404, "Not found.")
-        self._sink.put(self._event(EventKind.OPEN, request, token))
+        self._record(EventKind.OPEN, request, token)
         return answers.pixel()
 
     def _click(self, request: web.BaseRequest, text: str) -> web.Response:
@@ -126,7 +127,7 @@ class Tracker:
         target = location(token.target) if token is not None else None
         if token is None or target is None:
             return answers.page(pages.INVALID, pages.POLICY, status=404)
-        self._sink.put(self._event(EventKind.CLICK, request, token, target=token.target))
+        self._record(EventKind.CLICK, request, token, target=token.target)
         return answers.redirect(target)
 
     async def _unsubscribe(self, request: web.BaseRequest, text: str) -> web.Response:
@@ -155,6 +156,11 @@ class Tracker:
         if path == "/healthz":
             return answers.health(self._checks())
         return answers.plain(200, "User-agent: *\nDisallow: /")
+
+    def _record(self, kind: EventKind, request: web.BaseRequest, token: Token, **more: object) -> None:
+        """Hand an event to the sink; the relay's own canary is no reader."""
+        if not is_canary(token):
+            self._sink.put(self._event(kind, request, token, **more))
 
     def _event(self, kind: EventKind, request: web.BaseRequest, token: Token, **more: object) -> Event:
         client = cast("Connection", request.protocol).client

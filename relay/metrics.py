@@ -28,6 +28,9 @@ class Metrics:
         self.alerts = Counter(
             "relay_lane_pauses_total", "Lanes paused, by category of the reply", ["category"], registry=self.registry
         )
+        self.tracking_up = Gauge(
+            "relay_tracking_up", "1 while the tracker answers by this base URL", ["base_url"], registry=self.registry
+        )
         self.store_trouble = Gauge("relay_store_trouble", "1 while the store does not answer", registry=self.registry)
         self._depth = _Depth()
         self.registry.register(self._depth)

@@ -101,6 +101,7 @@ class Tracker(Listening):
     base_url: BaseUrl = Field(default_factory=lambda set_: f"http://{a}" if (a := set_.get("address")) else "")
     keys: Annotated[tuple[SecretStr, ...], FROM_FILE, AfterValidator(_tracker_keys)] = ()
     trusted_proxies: tuple[Network, ...] = ()
+    guard: Flag = True
 
 
 class Queue(Section):

@@ -62,6 +62,7 @@ class Defaults(Section):
     tracking: Tracking = Tracking()
     return_path: OptionalDomain = ""
     reply_domain: OptionalDomain = ""
+    cname_target: OptionalDomain = ""
     exclusion: Literal["campaign", "global"] = "campaign"
     bcc: tuple[MailAddress, ...] = ()
 

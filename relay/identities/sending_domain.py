@@ -61,7 +61,10 @@ def sending_domain(
     *,
     cname_target: str = "",
 ) -> SendingDomain:
-    """Return what the settings say of a domain, by its lower-case name."""
+    """Return what the settings say of a domain, by its lower-case name.
+
+    `cname_target`, when given, is taken in place of the configured one.
+    """
     domain = settings.domain_for(name)
     providers = settings.providers_for(name)
     hostname = settings.server.hostname
@@ -74,7 +77,7 @@ def sending_domain(
         return_path=domain.return_path,
         reply_domain=domain.reply_domain,
         tracking_host=urlsplit(domain.tracking.base_url).hostname or "",
-        cname_target=cname_target,
+        cname_target=cname_target or domain.cname_target,
         spf_terms=tuple(dict.fromkeys(term for name in providers for term in known.get(name, "").split())),
         unknown_providers=tuple(provider for provider in providers if provider not in known),
     )
