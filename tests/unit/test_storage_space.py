@@ -45,3 +45,28 @@ def test_a_small_space_keeps_an_eighth_and_empties_its_log_early(file: Path, lim
     space.check(1000)
     with pytest.raises(StoreError):
         space.check(limited // 2)
+
+
+def test_a_disk_at_its_reserve_is_full_until_clearly_more_is_free(file: Path, limited: int) -> None:
+    space = Space.at(file)
+    ease = space.reserve // 4
+
+    def leave(free: int) -> None:
+        """Let the database be so large that so many bytes beyond the reserve are left."""
+        with file.open("r+b") as database:
+            database.truncate(limited - space.reserve - free)
+
+    leave(10_000)
+    space.check_ease()
+    with pytest.raises(StoreError):
+        space.check(6_000)
+    space.check(4_000)
+    for free in (0, 10_000, ease, ease + 11_999):
+        leave(free)
+        with pytest.raises(StoreError, match="too little space") as refused:
+            space.check_ease()
+        assert refused.value.full
+    leave(ease + 12_000)
+    space.check_ease()
+    leave(10_000)
+    space.check_ease()
