@@ -45,6 +45,7 @@ from relay.smtp.resources import Resources
 from relay.smtp_in import SmtpServer, tls_context
 from relay.storage.sqlite import SqliteStore
 from relay.storage.verifications import VerificationTable
+from relay.suppression.exclusion import Exclusion
 from relay.verification.proven import Proven
 
 DRAIN = 25.0
@@ -114,6 +115,7 @@ class App:
         keys = read_all(settings, self.log)
         self._rules = await asyncio.to_thread(read_rules, self._config)
         self.store = await self._open_store(settings)
+        self._exclusion = Exclusion(self.store, self.store.unsubscribe_list)
         await self._start_verification()
         await self._start_queue(settings, keys)
         self.tracker = await self._start_tracker(settings, keys)
@@ -206,7 +208,7 @@ class App:
             self.settings,
             self.store,
             self.store,
-            self.store,
+            self._exclusion,
             self._clock,
             self.new_id,
             self.observer.publish,

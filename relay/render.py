@@ -10,6 +10,7 @@ from relay.mail.headers import Field, fields, without
 from relay.mail.instructions import PREFIX
 from relay.mail.srs import forwarded
 from relay.rewrite.author_name import with_author_name
+from relay.rewrite.list_unsubscribe import ListUnsubscribe
 from relay.rewrite.message import Plan, Rewritten, analyse, apply
 from relay.rewrite.reply_to import with_reply_address
 from relay.rewrite.tokens import Keyring, Kind, Token, sign_address_token
@@ -44,6 +45,8 @@ class Stored:
     """Recipients that get a copy: nothing of tracking shows in it."""
     forward_domain: str = ""
     """Domain of the rewritten reverse-path (SRS) of mail that is passed on as it came, "" for applications' mail."""
+    list_unsubscribe: ListUnsubscribe | None = None
+    """Where readers unsubscribe by the header; None adds no such fields."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +69,9 @@ class Rendering:
 
 def is_personal(stored: Stored) -> bool:
     """Tell whether every recipient gets bytes or a reverse-path of its own."""
-    return stored.tracking is not None or bool(stored.return_path) or bool(stored.reply_domain)
+    return any(
+        (stored.tracking is not None, stored.return_path, stored.reply_domain, stored.list_unsubscribe is not None)
+    )
 
 
 def render(stored: Stored, recipients: Sequence[int], keys: Keys, *, eight_bit: bool) -> list[Rendering]:
@@ -141,6 +146,8 @@ def _render_one(
         token = sign_address_token(keys.tokens, Token(Kind.REPLY, stored.queue_id, recipient))
         text, noted = with_reply_address(text, f"{token}@{stored.reply_domain}")
         notes = notes | {"reply_tracking": noted}
+    if stored.list_unsubscribe is not None and not is_copy:
+        text = stored.list_unsubscribe.fields(keys.tokens, stored.queue_id, recipient) + text
     fitting = fit(text, eight_bit)
     signing = keys.dkim.get(stored.domain, ())
     signature = sign(fitting, signing, int(stored.created_at)) if signing else b""

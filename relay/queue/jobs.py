@@ -22,6 +22,7 @@ def stored_form(message: Message, content: bytes) -> Stored:
         reply_domain=policy.reply_domain,
         copies=policy.copies,
         forward_domain=policy.forward_domain,
+        list_unsubscribe=policy.list_unsubscribe,
     )
 
 

@@ -7,6 +7,7 @@ from typing import Literal
 from relay.events.event import Event
 from relay.mail.lane import DIRECT
 from relay.queue.entry import Entry
+from relay.rewrite.list_unsubscribe import ListUnsubscribe
 from relay.rewrite.tracking import Tracking
 from relay.suppression.suppression import Evidence
 
@@ -35,6 +36,8 @@ class Policy:
     """Numbers of the entries that are copies (`bcc`): they show nothing of tracking, and nobody hears of their end."""
     forward_domain: str = ""
     """Domain of the rewritten reverse-path (SRS) of mail that is passed on as it came, "" for applications' mail."""
+    list_unsubscribe: ListUnsubscribe | None = None
+    """Where readers of a campaign mail unsubscribe; None adds no such fields."""
     added_fields: bytes = b""
     """Header fields put in front when the message is rendered: Received, and Date and Message-ID when missing."""
 

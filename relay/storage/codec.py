@@ -7,6 +7,7 @@ from functools import lru_cache
 
 from relay.mail.reply import Reply
 from relay.queue.message import Policy
+from relay.rewrite.list_unsubscribe import ListUnsubscribe
 from relay.rewrite.tracking import Tracking
 
 _encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
@@ -69,6 +70,8 @@ def encode_policy(policy: Policy) -> str:
         value["copies"] = policy.copies
     if policy.forward_domain:
         value["forward_domain"] = policy.forward_domain
+    if (offered := policy.list_unsubscribe) is not None:
+        value["list_unsubscribe"] = [offered.base_url, offered.reply_domain]
     if policy.tracking is not None:
         value["tracking"] = {name: getattr(policy.tracking, name) for name in _TRACKING_FIELDS}
     return _encode(value)
@@ -78,7 +81,7 @@ def encode_policy(policy: Policy) -> str:
 def decode_policy(text: str) -> Policy:
     """The inverse of `encode_policy`. Switches of a newer version are ignored, missing ones get their default."""
     value = json.loads(text)
-    tracking = value.get("tracking")
+    tracking, offered = value.get("tracking"), value.get("list_unsubscribe")
     return Policy(
         domain=value["domain"],
         identity=value["identity"],
@@ -91,6 +94,7 @@ def decode_policy(text: str) -> Policy:
         reply_to=tuple(value.get("reply_to", ())),
         copies=tuple(value.get("copies", ())),
         forward_domain=value.get("forward_domain", ""),
+        list_unsubscribe=None if offered is None else ListUnsubscribe(*offered),
     )
 
 

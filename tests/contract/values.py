@@ -7,6 +7,7 @@ from relay.mail.reply import Reply
 from relay.queue.entry import Entry, State
 from relay.queue.message import Accepted, Claimed, Message, Policy, Settlement
 from relay.queue.ports import LaneRoom
+from relay.rewrite.list_unsubscribe import ListUnsubscribe
 from relay.rewrite.tracking import Tracking
 
 NOW = 1_800_000_000.0
@@ -64,6 +65,7 @@ def full_message(queue_id: str = "Q00000000000FF") -> Message:
             reply_to=("sales@acme.test", "zo\u00eb@acme.test"),
             copies=(4, 5),
             forward_domain="bounces.acme.test",
+            list_unsubscribe=ListUnsubscribe("https://t.acme.test", "reply.acme.test"),
             added_fields=b"Received: from x\r\n\tby y\xff\r\n",
         ),
         smtputf8=True,

@@ -21,7 +21,9 @@ from relay.queue.entry import Entry, State
 from relay.queue.message import Accepted, Claimed, Message, Settlement
 from relay.queue.ports import EntryQuery, LaneRoom, StoreError
 from relay.storage.sqlite import SqliteStore
+from relay.suppression.exclusion import Exclusion
 from relay.suppression.suppression import Suppression
+from relay.suppression.unsubscribes import Unsubscribe
 
 NOW = 1_800_000_000.0
 SESSION = Session("submission", "submission", "192.0.2.7", "app.test", extended=True)
@@ -71,7 +73,7 @@ class House:
             lambda: self.settings,
             store,
             store,
-            store,
+            Exclusion(store, store.unsubscribe_list),
             lambda: self.now,
             lambda now: f"Q{next(self.serial):013}",
             self.events.extend,
@@ -290,6 +292,21 @@ async def test_what_the_application_said_is_kept(store: SqliteStore) -> None:
     assert (message.ret, message.envid, message.smtputf8) == ("FULL", "E1", True)
     assert (entry.notify, entry.orcpt) == (("SUCCESS", "DELAY"), "rfc822;u@x.test")
     assert house.events[0].data["ignored_fields"] == ["x-relay-odd"]
+
+
+async def test_who_unsubscribed_is_dropped_from_campaign_mail_only(store: SqliteStore) -> None:
+    unsubscribed = Unsubscribe("u@x.test", "acme.test", "spring", "page", "Q1", NOW)
+    await store.unsubscribe_list.unsubscribe([unsubscribed])
+    house = House(store, verification={"campaign": False}, domains={"acme.test": {"exclusion": "campaign"}})
+    for said in (b"X-Relay-Campaign: spring\r\n", b"X-Relay-Campaign: autumn\r\n", b""):
+        assert (await house.take("U@x.test", "v@x.test", content=said + CONTENT)).code == 250
+    dropped = [(one.queue_id, one.address, one.data["reason"]) for one in house.events if one.kind is Kind.DROPPED]
+    assert dropped == [("Q0000000000001", "U@x.test", 'unsubscribed from campaign "spring" of acme.test (page)')]
+    house = House(store, verification={"campaign": False}, domains={"acme.test": {"exclusion": "global"}})
+    house.serial = count(10)
+    for said in (b"X-Relay-Campaign: autumn\r\n", b""):
+        assert (await house.take("U@x.test", content=said + CONTENT)).code == 250
+    assert [one.queue_id for one in house.events if one.kind is Kind.DROPPED] == ["Q0000000000010"]
 
 
 async def test_a_suppressed_recipient_is_dropped_and_takes_no_place(store: SqliteStore) -> None:

@@ -1,0 +1,87 @@
+"""Campaign mail offers to unsubscribe: when policy says so, and that it is signed and the reader's own."""
+
+import re
+from dataclasses import replace
+
+import dkim
+import pytest
+
+from relay.config.settings import Settings
+from relay.mail.queue_id import queue_id
+from relay.policy import list_unsubscribe_of, mailing_of, read_facts
+from relay.render import Keys, Stored, is_personal, render
+from relay.rewrite.list_unsubscribe import ListUnsubscribe
+from relay.rewrite.tokens import Keyring, Kind, Token, verify_token
+from relay.sign.keys import dns_record, generate_key, load_key
+from relay.suppression.exclusion import Mailing
+
+RING = Keyring((("k1", b"k" * 32),))
+QUEUE_ID = queue_id(1_700_000_000.0, 1)
+OFFERED = ListUnsubscribe("https://t.acme.test", "reply.acme.test")
+CONTENT = b"From: a@acme.test\r\nX-Relay-Campaign: spring\r\nSubject: hello\r\n\r\nHello\r\n"
+STORED = Stored(
+    QUEUE_ID, 1_700_000_000.0, "app@acme.test", CONTENT, b"Received: from x\r\n", "acme.test", list_unsubscribe=OFFERED
+)
+
+
+def settings(**domain: object) -> Settings:
+    table = {"tracking": {"base_url": "https://t.acme.test"}, "reply_domain": "reply.acme.test", **domain}
+    return Settings.model_validate({"server": {"hostname": "relay.test"}, "domains": {"acme.test": table}})
+
+
+def test_each_recipient_gets_fields_of_its_own() -> None:
+    assert is_personal(STORED)
+    assert not is_personal(replace(STORED, list_unsubscribe=None))
+    for number, rendering in enumerate(render(STORED, [0, 1], Keys(RING), eight_bit=True)):
+        (page,) = re.findall(rb"List-Unsubscribe: <https://t\.acme\.test/u/([\w-]+)>,\r\n\t<mailto:", rendering.content)
+        assert verify_token(RING, Kind.UNSUBSCRIBE, page.decode()) == Token(Kind.UNSUBSCRIBE, QUEUE_ID, number)
+        assert rendering.content.endswith(b"Received: from x\r\nFrom: a@acme.test\r\nSubject: hello\r\n\r\nHello\r\n")
+
+
+def test_a_copy_offers_nothing() -> None:
+    (rendering,) = render(replace(STORED, copies=(1,)), [1], Keys(RING), eight_bit=True)
+    assert b"List-Unsubscribe" not in rendering.content
+
+
+def test_the_signature_covers_the_fields_and_one_more_of_each() -> None:
+    key = load_key(generate_key("ed25519-sha256"), "acme.test", "s1")
+    (rendering,) = render(STORED, [0], Keys(RING, {"acme.test": (key,)}), eight_bit=True)
+
+    def verifies(content: bytes) -> bool:
+        record = dns_record(key).encode()
+        return bool(dkim.verify(content, dnsfunc=lambda name, timeout=5: record))  # type: ignore[no-untyped-call]
+
+    assert verifies(rendering.content)
+    assert not verifies(rendering.content.replace(b"/u/", b"/u/x"))
+    assert not verifies(b"List-Unsubscribe: <https://evil.test/>\r\n" + rendering.content)
+    assert not verifies(b"List-Unsubscribe-Post: no\r\n" + rendering.content)
+
+
+@pytest.mark.parametrize(
+    ("header", "offered"),
+    [
+        (b"X-Relay-Campaign: spring\r\n", OFFERED),
+        (b"X-Relay-Campaign: spring\r\nX-Relay-Track: none\r\n", OFFERED),
+        (b"", None),
+        (b"X-Relay-Campaign: spring\r\nLIST-unsubscribe: <https://acme.test/u>\r\n", None),
+        (b"X-Relay-Campaign: spring\r\nList-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n", None),
+        (b"X-Relay-Campaign: spring\r\nDKIM-Signature: v=1; d=acme.test\r\n", None),
+    ],
+)
+def test_only_campaign_mail_that_does_not_say_it_itself(header: bytes, offered: ListUnsubscribe | None) -> None:
+    facts = read_facts(header + b"From: a@acme.test\r\n\r\n")
+    assert list_unsubscribe_of(settings(), "a@acme.test", facts) == offered
+
+
+def test_it_needs_a_base_url_but_neither_opens_nor_clicks() -> None:
+    facts = read_facts(CONTENT)
+    off = settings(tracking={"opens": False, "clicks": False, "base_url": "https://t.acme.test"}, reply_domain="")
+    assert list_unsubscribe_of(off, "a@acme.test", facts) == ListUnsubscribe("https://t.acme.test")
+    nowhere = Settings.model_validate({"server": {"hostname": "relay.test"}, "tracker": {"base_url": ""}})
+    assert list_unsubscribe_of(nowhere, "a@acme.test", facts) is None
+
+
+def test_the_scope_of_exclusion_is_the_domains() -> None:
+    assert mailing_of(settings(), "acme.test", "spring") == Mailing("acme.test", "spring")
+    assert mailing_of(settings(exclusion="global"), "acme.test", "spring") == Mailing("acme.test", "spring", True)
+    assert mailing_of(settings(exclusion="global"), "other.test", "spring") == Mailing("other.test", "spring")
