@@ -12,6 +12,7 @@ from relay.mail.envelope import Envelope
 from relay.mail.headers import Field, addr_specs, fields, first_value, named
 from relay.mail.instructions import Instructions, read_instructions
 from relay.mail.lane import DIRECT
+from relay.mail.loop import relay_hosts
 from relay.mail.reply import Reply
 from relay.mail.session import Session
 from relay.rewrite.author_name import author_name
@@ -19,6 +20,8 @@ from relay.rewrite.list_unsubscribe import ListUnsubscribe
 from relay.rewrite.tracking import Tracking
 from relay.suppression.exclusion import Mailing
 
+MAX_TURNS = 3
+"""How often mail of ours may come back and be sent again: by a forwarder of ours, or a list. More is a loop."""
 
 _KEEPING = frozenset({b"list-unsubscribe", b"list-unsubscribe-post", b"dkim-signature"})
 
@@ -34,6 +37,8 @@ class Facts:
     has_date: bool
     hops: int
     """Number of Received fields."""
+    relays: tuple[str, ...]
+    """Hosts that run this program and had the message before, one for each of their Received fields."""
     instructions: Instructions
     keeps_list_fields: bool = False
     """It has List-Unsubscribe fields of its own, or a signature to which ours would come too late."""
@@ -81,6 +86,7 @@ def read_facts(content: bytes) -> Facts:
         subject=_text(content, found, b"subject")[:200],
         has_date=any(named(found, b"date")),
         hops=sum(1 for _ in named(found, b"received")),
+        relays=relay_hosts(content, found),
         instructions=read_instructions(content, found),
         keeps_list_fields=any(one.name in _KEEPING for one in found),
     )
@@ -134,6 +140,9 @@ def decide(settings: Settings, session: Session, envelope: Envelope, facts: Fact
     """Decide about a whole message: refuse it, or say which way and under which limits its recipients go."""
     if facts.hops >= settings.smtp.max_received_hops:
         return Refuse(Reply(554, "5.4.6", f"Mail loop: {facts.hops} Received fields (RFC 5321 section 6.3)"))
+    turns = facts.relays.count(settings.server.hostname.lower())
+    if turns > MAX_TURNS:
+        return Refuse(Reply(554, "5.4.6", f"Mail loop: this host has passed the message on {turns} times already"))
     author = facts.header_from or envelope.reverse_path
     for address in facts.senders or (author,):
         refusal = may_use(settings, session, address)

@@ -1,10 +1,14 @@
-"""Loops: the mark of what this host passed on to an address, so that it is known when it comes back. Pure.
+"""Loops: how mail is known that this host had before. Pure.
+
+Mail of applications leaves with no field but those every MTA adds, so its trace field is what tells it: `relay_hosts`.
+What is passed on to an address of ours, such as answers and copies, carries a mark as well.
 
 Counting Received fields (RFC 5321 section 6.3) ends every loop, but late; a mark of our own ends it at the first turn.
 The name does not begin like the instructions of applications: those are removed from what leaves, and a mark must
 survive every other relay on the way.
 """
 
+import re
 from collections.abc import Iterable
 from hashlib import blake2b
 
@@ -15,6 +19,8 @@ NAME = b"Relay-Loop"
 """Name of the field. Its value names nobody: it is a digest of host and address."""
 
 _DIGEST = 12
+_BY_RELAY = re.compile(rb"\bby ([^\s()]{1,255}) \(relay\) with ")
+"""As `relay.accept.received` writes it."""
 
 
 def mark(hostname: str, address: str = "") -> bytes:
@@ -29,6 +35,12 @@ def is_marked(content: bytes, found: Iterable[Field], hostname: str, address: st
     """Tell whether `mark` of the same host and address is among these fields of the content."""
     wanted = _digest(hostname, address)
     return any(one.value(content) == wanted for one in named(found, NAME.lower()))
+
+
+def relay_hosts(content: bytes, found: Iterable[Field]) -> tuple[str, ...]:
+    """Return the hosts, in lower case, whose relay wrote a Received field among these; one for each field."""
+    traces = (_BY_RELAY.search(one.value(content)) for one in named(found, b"received"))
+    return tuple(trace[1].decode("utf-8", "replace").lower() for trace in traces if trace is not None)
 
 
 def _digest(hostname: str, address: str) -> bytes:

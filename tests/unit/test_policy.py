@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
+from relay.accept import received
 from relay.config.settings import Settings
 from relay.limits.window import DAY, HOUR, Window
-from relay.mail.envelope import Envelope
+from relay.mail.envelope import Envelope, Recipient
 from relay.mail.session import Session
 from relay.policy import (
     Facts,
@@ -174,6 +175,14 @@ class TestDecide:
         hops = ["Received: from x"] * 100
         assert refusal(settings(), *hops) == "554 5.4.6 Mail loop: 100 Received fields (RFC 5321 section 6.3)"
         assert isinstance(decided(settings(), *hops[1:]), Route)
+
+    def test_what_left_this_host_and_comes_back_too_often_is_refused(self) -> None:
+        envelope = Envelope("app@acme.test", (Recipient("b@x.test"),))
+        own = received("0123456789ABCD", session(), envelope, "Relay.Test", NOW).replace("\r\n", "\r\n ")
+        other = received("0123456789ABCD", session(), envelope, "other.test", NOW)
+        told = refusal(settings(), *[own, other] * 4)
+        assert told == "554 5.4.6 Mail loop: this host has passed the message on 4 times already"
+        assert isinstance(decided(settings(), *[own] * 3, *[other] * 50), Route)
 
     def test_a_provider_that_is_not_there_is_refused_with_those_that_are(self) -> None:
         told = refusal(settings(**PROVIDERS), "From: a@acme.test", "X-Relay-Provider: nws")
