@@ -7,7 +7,8 @@ import sys
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+from typing import cast
 
 from relay.config.settings import Render as RenderSection
 from relay.render import Keys, Rendering, Stored, render, untouched
@@ -47,15 +48,48 @@ class InlineRenderer:
         return render(stored, recipients, self._keys, eight_bit=eight_bit)
 
 
-@dataclass(slots=True)
-class _Worker:
+class _Worker(asyncio.Protocol):
     """One process and the requests it has not answered, oldest first."""
 
-    process: asyncio.subprocess.Process
-    reader: asyncio.StreamReader
-    writer: asyncio.StreamWriter
-    pending: deque["asyncio.Future[Sequence[Rendering] | Failed | None]"] = field(default_factory=deque)
-    """An answer of None asks for another try: the worker ended over somebody else's message."""
+    def __init__(self, ended: "Callable[[_Worker], None]") -> None:
+        self.process: asyncio.subprocess.Process
+        self.pending: deque[asyncio.Future[Sequence[Rendering] | Failed | None]] = deque()
+        """An answer of None asks for another try: the worker ended over somebody else's message."""
+        self._ended = ended
+        self._transport: asyncio.WriteTransport
+        self._received = bytearray()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """See asyncio.Protocol."""
+        self._transport = cast("asyncio.WriteTransport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Pass whole answers on to who asked."""
+        received = self._received
+        received += data
+        while len(received) >= LENGTH:
+            end = LENGTH + int.from_bytes(received[:LENGTH], "big")
+            if len(received) < end:
+                return
+            with memoryview(received) as view, view[LENGTH:end] as answer:
+                value = pickle.loads(answer)  # noqa: S301 - from our own child
+            del received[:end]
+            waiting = self.pending.popleft()
+            if not waiting.done():
+                waiting.set_result(value)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """See asyncio.Protocol."""
+        del exc
+        self._ended(self)
+
+    def send(self, value: object) -> None:
+        """Send a request, or new keys."""
+        self._transport.write(frame(value))
+
+    def close(self) -> None:
+        """Have the process end."""
+        self._transport.close()
 
 
 class RenderPool:
@@ -69,7 +103,8 @@ class RenderPool:
         self._on_failure = on_failure
         self._workers: list[_Worker] = []
         self._tasks: set[asyncio.Task[None]] = set()
-        self._free = asyncio.Condition()
+        self._turns: deque[asyncio.Future[None]] = deque()
+        """Those who wait until a worker has room for a request."""
         self._stopping = False
 
     async def start(self) -> None:
@@ -79,17 +114,17 @@ class RenderPool:
     async def stop(self) -> None:
         """End the processes."""
         self._stopping = True
-        for worker in self._workers:
-            worker.writer.close()
-        for worker in self._workers:
-            await _end(worker.process)
+        workers = list(self._workers)
+        for worker in workers:
+            worker.close()
+        await asyncio.gather(*(_end(worker.process) for worker in workers))
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def use(self, keys: Keys) -> None:
         """Use these keys from now on, in every worker."""
         self._keys = keys
         for worker in self._workers:
-            worker.writer.write(frame(keys))
+            worker.send(keys)
 
     async def render(self, stored: Stored, recipients: Sequence[int], *, eight_bit: bool) -> Sequence[Rendering]:
         """Render in a worker; after a failure once more without rewriting, and after that not at all."""
@@ -111,26 +146,43 @@ class RenderPool:
 
     async def _ask_once(self, request: Request) -> Sequence[Rendering] | Failed | None:
         worker = await self._acquire()
-        answer: asyncio.Future[Sequence[Rendering] | Failed | None] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Sequence[Rendering] | Failed | None] = loop.create_future()
         worker.pending.append(answer)
-        worker.writer.write(frame(request))
+        worker.send(request)
+        overdue = loop.call_later(self._timeout * len(worker.pending), self._give_up, worker, answer)
         try:
-            return await asyncio.wait_for(asyncio.shield(answer), self._timeout * len(worker.pending))
-        except TimeoutError:
-            _kill(worker.process)
-            return Failed(f"no answer within {self._timeout:g} s")
+            return await answer
         finally:
-            async with self._free:
-                self._free.notify()
+            overdue.cancel()
+            self._next_turn()
+
+    def _give_up(self, worker: _Worker, answer: "asyncio.Future[Sequence[Rendering] | Failed | None]") -> None:
+        _kill(worker.process)
+        if not answer.done():
+            answer.set_result(Failed(f"no answer within {self._timeout:g} s"))
 
     async def _acquire(self) -> _Worker:
         """Return the worker with the fewest requests, waiting while all have as many as they may."""
-        async with self._free:
-            while True:
-                best = min(self._workers, key=lambda worker: len(worker.pending), default=None)
-                if best is not None and len(best.pending) < OUTSTANDING:
-                    return best
-                await self._free.wait()
+        while True:
+            best = min(self._workers, key=lambda worker: len(worker.pending), default=None)
+            if best is not None and len(best.pending) < OUTSTANDING:
+                return best
+            turn = asyncio.get_running_loop().create_future()
+            self._turns.append(turn)
+            try:
+                await turn
+            except asyncio.CancelledError:
+                if turn.done() and not turn.cancelled():
+                    self._next_turn()
+                raise
+
+    def _next_turn(self) -> None:
+        while self._turns:
+            turn = self._turns.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
 
     async def _spawn(self) -> _Worker:
         ours, theirs = socket.socketpair()
@@ -144,36 +196,30 @@ class RenderPool:
                 pass_fds=(theirs.fileno(),),
                 stdin=asyncio.subprocess.DEVNULL,
             )
-        reader, writer = await asyncio.open_connection(sock=ours, limit=1 << 20)
-        worker = _Worker(process, reader, writer)
-        writer.write(frame(self._keys))
-        task = asyncio.create_task(self._listen(worker))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        worker = _Worker(self._ended)
+        worker.process = process
+        await asyncio.get_running_loop().create_connection(lambda: worker, sock=ours)
+        worker.send(self._keys)
         return worker
 
-    async def _listen(self, worker: _Worker) -> None:
-        """Pass answers on until the worker ends; then put another in its place."""
-        try:
-            while True:
-                length = int.from_bytes(await worker.reader.readexactly(LENGTH), "big")
-                answer = pickle.loads(await worker.reader.readexactly(length))  # noqa: S301 - from our own child
-                waiting = worker.pending.popleft()
-                if not waiting.done():
-                    waiting.set_result(answer)
-        except (asyncio.IncompleteReadError, OSError):
-            pass
-        worker.writer.close()
+    def _ended(self, worker: _Worker) -> None:
+        if worker in self._workers:
+            self._workers.remove(worker)
+        task = asyncio.create_task(self._bury(worker))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _bury(self, worker: _Worker) -> None:
+        """Put another worker in the place of one that ended, and have its requests answered."""
         await _end(worker.process)
-        self._workers.remove(worker)
         for index, waiting in enumerate(worker.pending):
             if not waiting.done():
                 # Only the oldest was being worked on.
                 waiting.set_result(Failed("the renderer ended") if index == 0 else None)
         if not self._stopping:
             await self._replace()
-        async with self._free:
-            self._free.notify_all()
+        for _ in range(OUTSTANDING):
+            self._next_turn()
 
     async def _replace(self) -> None:
         """Start another worker, however long the system has no room for one."""
@@ -184,7 +230,11 @@ class RenderPool:
                 self._on_failure("", f"no renderer can be started: {error}")
                 await asyncio.sleep(RESPAWN)
             else:
-                self._workers.append(worker)
+                if self._stopping:
+                    worker.close()
+                    await _end(worker.process)
+                else:
+                    self._workers.append(worker)
                 return
 
 
