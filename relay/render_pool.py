@@ -230,12 +230,15 @@ class RenderPool:
                 self._on_failure("", f"no renderer can be started: {error}")
                 await asyncio.sleep(RESPAWN)
             else:
-                if self._stopping:
-                    worker.close()
-                    await _end(worker.process)
-                else:
-                    self._workers.append(worker)
+                await self._admit(worker)
                 return
+
+    async def _admit(self, worker: _Worker) -> None:
+        if not self._stopping:
+            self._workers.append(worker)
+            return
+        worker.close()
+        await _end(worker.process)
 
 
 def make_renderer(section: RenderSection, keys: Keys, on_failure: OnFailure) -> RenderPool | InlineRenderer:
