@@ -7,6 +7,7 @@ Used in the thread of the writing connection only.
 """
 
 from bisect import bisect_left, insort
+from collections.abc import Callable, Iterable, Iterator
 
 from relay.storage.database import Connection
 
@@ -20,10 +21,19 @@ FIRST_DUE = (
 )
 
 
+def each_lane(raw: Connection) -> Iterator[tuple[str, float]]:
+    """Yield the lanes with waiting entries and when each is due first: one seek a lane, no scan of entries."""
+    lane = ""
+    while row := raw.execute(NEXT_LANE, (lane,)).fetchone():
+        lane = row[0]
+        yield lane, raw.execute(FIRST_DUE, (lane,)).fetchone()[0]
+
+
 class Lanes:
     """The lanes with waiting entries: those whose turn has come in order of turns, the others by time."""
 
-    def __init__(self) -> None:
+    def __init__(self, look: Callable[[Connection], Iterable[tuple[str, float]]] = each_lane) -> None:
+        self._look = look
         self.stale = True
         """Whether a rollback made the index doubtful; `refresh` reads it again."""
         self._ready: dict[str, float] = {}
@@ -31,14 +41,10 @@ class Lanes:
         self._due: dict[str, float] = {}
 
     def refresh(self, raw: Connection) -> None:
-        """Read the lanes from the database when the index is stale: one seek a lane, no scan of entries."""
+        """Read the lanes from the database when the index is stale."""
         if not self.stale:
             return
-        self._ready, self._due = {}, {}
-        lane = ""
-        while row := raw.execute(NEXT_LANE, (lane,)).fetchone():
-            lane = row[0]
-            self._due[lane] = raw.execute(FIRST_DUE, (lane,)).fetchone()[0]
+        self._ready, self._due = {}, dict(self._look(raw))
         self._later = sorted((due, lane) for lane, due in self._due.items())
         self.stale = False
 
