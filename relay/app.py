@@ -41,11 +41,14 @@ from relay.resolver import Resolver
 from relay.rewrite.tokens import Keyring
 from relay.rulebook import read_rules
 from relay.sign.keys import KeyFaultError
+from relay.signing import Signing, SigningTools
 from relay.smtp.resources import Resources
 from relay.smtp_in import SmtpServer, tls_context
+from relay.storage.domain_watch import DomainWatchTable
 from relay.storage.sqlite import SqliteStore
 from relay.storage.verifications import VerificationTable
 from relay.suppression.exclusion import Exclusion
+from relay.tracking_guard import GuardedRenderer, GuardTools, TrackingGuard
 from relay.verification.proven import Proven
 
 DRAIN = 25.0
@@ -81,7 +84,7 @@ class App:
 
     def keyring(self) -> Keyring:
         """Return the keys of links and signed addresses."""
-        return self._keys.tokens
+        return self.signing.keyring()
 
     def judge(self) -> Judge:
         """Return what understands replies, by the rules and the threshold in force."""
@@ -117,8 +120,12 @@ class App:
         self.store = await self._open_store(settings)
         self._exclusion = Exclusion(self.store, self.store.unsubscribe_list)
         await self._start_verification()
-        await self._start_queue(settings, keys)
-        self.tracker = await self._start_tracker(settings, keys)
+        await self._start_signing(keys)
+        await self._start_queue(settings)
+        self.tracker = await self._start_tracker(settings)
+        if settings.tracker.guard:
+            await self.guard.start()
+            self._stack.push_async_callback(self.guard.stop)
         await self._start_admin(settings)
         self._resources = Resources(settings.server.data_dir)
         self._stack.push_async_callback(self._stop_smtp)
@@ -132,6 +139,8 @@ class App:
         keeper = Housekeeping(self.settings, self.store, self.observer, self._clock)
         housekeeping = asyncio.create_task(keeper.run(), name="housekeeping")
         self._stack.callback(housekeeping.cancel)
+        watching = asyncio.create_task(self.signing.watch.run(), name="domain watch")
+        self._stack.callback(watching.cancel)
 
     async def _open_store(self, settings: Settings) -> SqliteStore:
         path = settings.sqlite_path
@@ -148,14 +157,34 @@ class App:
         keeping = asyncio.create_task(self.proven.keep_fresh(), name="proven")
         self._stack.callback(keeping.cancel)
 
-    async def _start_queue(self, settings: Settings, keys: Keys) -> None:
-        self.renderer = make_renderer(settings.render, keys, self.observer.render_failed)
+    async def _start_signing(self, keys: Keys) -> None:
+        table = DomainWatchTable(self.store)
+        dice = random.Random()  # noqa: S311 - spreads look-ups, keeps no secret
+        tools = SigningTools(
+            settings=self.settings,
+            store=table,
+            use=self._render_with,
+            clock=self._clock,
+            jitter=lambda: dice.uniform(-1, 1),
+            log=self.log,
+        )
+        self.signing = Signing(tools, keys)
+        await self.signing.start()
+        self.guard = TrackingGuard(
+            GuardTools(self.settings, self.keyring, table, self.observer.metrics, self.log, self._clock)
+        )
+
+    def _render_with(self, keys: Keys) -> None:
+        self.renderer.use(keys)
+
+    async def _start_queue(self, settings: Settings) -> None:
+        self.renderer = make_renderer(settings.render, self.signing.in_force(), self.observer.render_failed)
         await self.renderer.start()
         self._stack.push_async_callback(self.renderer.stop)
         resolver = Resolver(settings.resolver.endpoints)
         delivery = SmtpDelivery(self.settings, resolver)
         self._stack.push_async_callback(delivery.close)
-        dice = random.SystemRandom()
+        dice = random.Random()  # noqa: S311 - spreads retries, keeps no secret
         journal, noted = FileJournal.open(settings.server.data_dir / JOURNAL_FILE, self.observer.journal_failing)
         self._stack.callback(journal.close)
         tools = Tools(
@@ -163,9 +192,10 @@ class App:
             judge=self.judge,
             store=self.store,
             limits=self.store,
+            exclusion=self._exclusion,
             journal=journal,
             delivery=delivery,
-            renderer=self.renderer,
+            renderer=GuardedRenderer(self.renderer, self.guard),
             clock=self._clock,
             jitter=lambda: dice.uniform(-1, 1),
             new_id=self.new_id,
@@ -186,8 +216,7 @@ class App:
 
         self._stack.push_async_callback(stop)
 
-    async def _start_tracker(self, settings: Settings, keys: Keys) -> Tracker | None:
-        self._keys = keys
+    async def _start_tracker(self, settings: Settings) -> Tracker | None:
         self.intake = Intake(self.keyring, self.judge, self.store, self._clock, self.observer.publish, self.log)
         self.sink = EventSink(
             self.store, Spool(settings.server.data_dir / "spool"), self.observer.publish, log=self.log
@@ -196,9 +225,7 @@ class App:
         self._stack.push_async_callback(self.sink.close)
         if not settings.tracker.address:
             return None
-        tracker = Tracker(
-            self.keyring, self.sink, trusted_proxies=settings.tracker.trusted_proxies, checks=self.observer.checks
-        )
+        tracker = Tracker(self.keyring, self.sink, trusted_proxies=settings.tracker.trusted_proxies, checks=self.checks)
         await tracker.start(settings.tracker.host, settings.tracker.port)
         self._stack.push_async_callback(tracker.stop)
         return tracker
@@ -233,6 +260,7 @@ class App:
             unsubscribes=self.store.unsubscribe_list,
             reports=self.store,
             limits=self.store,
+            signing=self.signing,
             clock=self._clock,
             publish=self.observer.publish,
             wake=self.runner.wake,
@@ -262,7 +290,7 @@ class App:
         told = [str(fault) for fault in faults]
         try:
             rules = await asyncio.to_thread(read_rules, self._config)
-            keys = self._keys if new is None else await asyncio.to_thread(read_all, new, self.log)
+            keys = self.signing.keys if new is None else await asyncio.to_thread(read_all, new, self.log)
         except (RulesError, KeyFaultError, OSError) as error:
             told += str(error).splitlines()
         if new is None or told:
@@ -272,16 +300,21 @@ class App:
             self.log("config.warning", warning=str(warning))
         changed = [name for name in type(new).model_fields if getattr(new, name) != getattr(self._settings, name)]
         restart = [name for name in changed if name in RESTART_NEEDED]
-        self.renderer.use(keys)
-        self._settings, self._rules, self._keys = new, rules, keys
+        await self.signing.switch(new, keys)
+        self._settings, self._rules = new, rules
         self.runner.wake()
         self.log("config.reloaded", changed=changed, restart_needed=restart)
         return {"changed": changed, "restart_needed": restart}
 
+    def checks(self) -> Mapping[str, bool]:
+        """Return what works, for /healthz and `relay status`."""
+        return {**self.observer.checks(), **self.guard.checks()}
+
     async def status(self) -> Mapping[str, object]:
         """Return version, health and the queue's depth."""
         depth = await depth_by_state(self.store)
-        return {"version": __version__, "healthy": not self.observer.in_trouble.is_set(), "queue": depth}
+        healthy = not self.observer.in_trouble.is_set()
+        return {"version": __version__, "healthy": healthy, "checks": self.checks(), "queue": depth}
 
     def _runner_ended(self, running: asyncio.Task[None]) -> None:
         """A queue without its runner is a relay that only looks alive: end, and be started again."""

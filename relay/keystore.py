@@ -27,13 +27,17 @@ def read_keyring(settings: Settings, log: Tell) -> Keyring:
 
 
 def read_all(settings: Settings, log: Tell) -> Keys:
-    """Return every key there is. A configured DKIM key that is missing is logged; its domain goes unsigned by it."""
+    """Return every key there is. A domain with selectors and no key at all goes unsigned, which is logged.
+
+    A selector without a key beside one that has one is where the next key will be.
+    """
     data_dir = settings.server.data_dir
     dkim = {}
     for name, domain in settings.domains.items():
-        for missing in missing_keys(data_dir, name, domain.dkim.selectors):
-            log("keys.missing", domain=name, selector=missing.stem, file=str(missing))
         dkim[name] = read_keys(data_dir, name, domain.dkim.selectors)
+        for missing in missing_keys(data_dir, name, domain.dkim.selectors)[:1]:
+            if not dkim[name]:
+                log("keys.missing", domain=name, selector=missing.stem, file=str(missing))
     return Keys(read_keyring(settings, log), dkim)
 
 

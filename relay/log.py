@@ -23,15 +23,16 @@ LINES: dict[str, str] = {
     "config.rejected": "A reload found faults; the old settings stay. faults.",
     "config.warning": "The settings are usable, but look at this. warning.",
     "keys.created": "A new tracker key was made because none was configured. file.",
-    "keys.missing": "A configured DKIM key is not there; its domain is not signed. domain, selector, file.",
+    "keys.missing": "A domain has DKIM selectors and no key; its mail is not signed. domain, selector, file.",
     "domain.changed": "The DNS of a sending domain changed, or which of its keys signs. domain, record (empty: the domain "
     "as a whole), was, now, text.",
-    "domain.watch_failed": "A look at a domain's DNS raised, which never happens; it is tried again. domain, error.",
+    "domain.watch_failed": "A look at a domain's DNS came to no end; it is tried again. domain, error.",
     "tracking.down": "A base_url that worked does not lead to the tracker any more: mail goes out unrewritten. "
     "base_url, why.",
     "tracking.up": "It does again. base_url, seconds.",
     "tracking.unproven": "The tracker never answered by this base_url, as seen from here; mail is rewritten. base_url, "
     "why.",
+    "keys.rotating": "A new DKIM key was made; publish it, and it signs once DNS shows it. domain, selector, record.",
     "queue.recovered": "Of what an earlier process left in hand, so many entries wait again, and so many were known to "
     "be delivered. entries, delivered.",
     "queue.journal_failing": "Deliveries are not noted until the next start; a crash may repeat some. error.",

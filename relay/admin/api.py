@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
+from relay.admin.domains import DomainRoutes
 from relay.admin.reports import ReportRoutes
 from relay.admin.suppressions import SuppressionRoutes
 from relay.admin.unsubscribes import UnsubscribeRoutes
@@ -16,6 +17,7 @@ from relay.queue.office import delete, flush, hold, release
 from relay.queue.ports import Change, EntryQuery, LimitStore, Publish, QueueOffice
 from relay.reports.forms import listing_form, story_form
 from relay.reports.ports import MessageQuery, ReportStore, Story, StoryStore
+from relay.signing import Signing
 from relay.suppression.ports import SuppressionStore
 from relay.suppression.unsubscribes import UnsubscribeStore
 
@@ -36,6 +38,7 @@ class Desk:
     unsubscribes: UnsubscribeStore
     reports: ReportStore
     limits: LimitStore
+    signing: Signing
     clock: Clock
     publish: Publish
     wake: Callable[[], None]
@@ -57,6 +60,7 @@ def application(desk: Desk) -> web.Application:
             web.get("/queue/{queue_id}", routes.message),
             web.post("/queue/{action:flush|hold|release|delete}", routes.change),
             web.get("/trace/{key:.+}", routes.trace),
+            *DomainRoutes(desk.signing).table(),
             *ReportRoutes(desk.reports, desk.stories).table(),
             *SuppressionRoutes(desk.suppressions, desk.clock).table(),
             *UnsubscribeRoutes(desk.unsubscribes, desk.clock).table(),

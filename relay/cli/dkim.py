@@ -1,13 +1,15 @@
-"""`relay dkim`: make the keys a sending domain signs with."""
+"""`relay dkim`: make, list and change the keys a sending domain signs with."""
 
 import os
 import sys
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import click
 
+from relay.cli.client import AdminClient
 from relay.cli.options import EX_CONFIG, config_option
+from relay.cli.table import json_option, show
 from relay.config import ConfigError, load
 from relay.sign.files import write_key
 from relay.sign.keys import KeyFaultError, SigningKey, dns_record, generate_key, load_key, record_name, zone_line
@@ -21,7 +23,7 @@ class CannotCreateError(click.ClickException):
 
 @click.group()
 def dkim() -> None:
-    """Make the keys a sending domain signs with (DKIM, RFC 6376)."""
+    """Make, list and change the keys a sending domain signs with (DKIM, RFC 6376)."""
 
 
 @dkim.command()
@@ -63,6 +65,61 @@ def new(
     except OSError as fault:
         raise CannotCreateError(f"no key was made: {fault}") from None
     _show(load_key(pem, domain, selector), file)
+
+
+@dkim.command()
+@click.argument("domain")
+@click.option("--algorithm", type=click.Choice(["rsa", "ed25519"]), default="rsa", show_default=True)
+@click.option("--bits", type=click.IntRange(1024, 4096), default=2048, show_default=True, help="Length of an RSA key.")
+@config_option
+@json_option
+def rotate(domain: str, algorithm: str, bits: int, path: Path, as_json: bool) -> None:
+    """Have the running server make the next key of DOMAIN, and show what to publish.
+
+    It is made under a selector that has no key, or one whose key nobody needs any more. The server goes on signing
+    with the old key until DNS has shown the new one for some minutes, then changes over by itself.
+    """
+    body = {"algorithm": algorithm, "bits": bits}
+    made = AdminClient(path).post(f"/dkim/{domain}/rotate", body=body)
+    if as_json:
+        show([made], (), as_json=True)
+        return
+    click.echo(
+        f"A new key was made for the selector {made['selector']}. Publish this TXT record, in place of any other:"
+    )
+    click.echo(f"  name   {made['name']}")
+    click.echo(f"  value  {made['record']}\n")
+    click.echo("The same as a line of a zone file:")
+    click.echo(f"  {made['zone_line']}\n")
+    click.echo("Leave the record of the old key where it is: `relay dkim list` says until when.")
+    click.echo(f"The server looks for the new one by itself; `relay domain look {domain}` makes it look now.")
+
+
+@dkim.command("list")
+@click.argument("domain")
+@config_option
+@json_option
+def list_command(domain: str, path: Path, as_json: bool) -> None:
+    """Show the keys of DOMAIN: which signs, which DNS shows, which record may go and when."""
+    keys = AdminClient(path).get(f"/dkim/{domain}")["keys"]
+    show([key if as_json else _row(key) for key in keys], _COLUMNS, as_json=as_json)
+
+
+_COLUMNS = (
+    ("SELECTOR", "selector"),
+    ("ALGORITHM", "algorithm"),
+    ("CREATED", "created_at"),
+    ("STATE", "state"),
+    ("PUBLISHED", "published"),
+    ("KEEP PUBLISHED", "keep"),
+)
+
+
+def _row(key: dict[str, Any]) -> dict[str, object]:
+    """Return what the table shows of a key."""
+    keep = "while it signs" if key["state"] == "signing" else "until " + (key["keep_published_until"] or "")
+    needed = key["state"] in ("signing", "resting")
+    return {**key, "published": "yes" if key["published"] else "no", "keep": keep if needed else ""}
 
 
 def _show(key: SigningKey, file: Path) -> None:

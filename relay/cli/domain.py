@@ -7,9 +7,11 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import click
 
+from relay.cli.client import AdminClient
 from relay.cli.options import EX_CONFIG, config_option, settings_or_exit
 from relay.cli.table import json_option, show
 from relay.config import Settings
@@ -26,6 +28,14 @@ EX_TEMPFAIL = 75
 """Exit code when nothing is known to be wrong, but DNS did not answer all (sysexits.h)."""
 
 _WIDTH = 110
+_COLUMNS = (
+    ("DOMAIN", "domain"),
+    ("STATE", "state"),
+    ("SINCE", "since"),
+    ("NEXT CHECK", "next_check_at"),
+    ("SIGNS WITH", "signing"),
+    ("WRONG", "wrong"),
+)
 _MARKS: dict[Status, tuple[str, str]] = {
     "ok": ("✓", "green"),
     "warning": ("!", "yellow"),
@@ -45,7 +55,32 @@ target_option = click.option(
 
 @click.group()
 def domain() -> None:
-    """Show and check the DNS records of a sending domain."""
+    """Show, check and watch the DNS records of the sending domains."""
+
+
+@domain.command("list")
+@config_option
+@json_option
+def list_command(path: Path, as_json: bool) -> None:
+    """Show how the running server last found the DNS of each domain, and when it looks again."""
+    rows = AdminClient(path).get("/domains")["domains"]
+    show([row if as_json else _row(row) for row in rows], _COLUMNS, as_json=as_json)
+
+
+@domain.command()
+@click.argument("name", metavar="DOMAIN")
+@config_option
+def look(name: str, path: Path) -> None:
+    """Have the running server look at the DNS of DOMAIN now, not at its next time."""
+    AdminClient(path).post(f"/domains/{name}/look")
+    click.echo("the server is looking; `relay domain list` shows what it finds, its log what changed")
+
+
+def _row(found: dict[str, Any]) -> dict[str, object]:
+    """Return what the table shows of a domain."""
+    signing = ", ".join(found["signing"]) or "-"
+    shown = "" if found["verified"] or signing == "-" else " (not in DNS)"
+    return {**found, "signing": signing + shown, "wrong": "; ".join(found["wrong"])}
 
 
 @domain.command("records")

@@ -46,13 +46,12 @@ def file_findings(settings: Settings) -> Iterator[Finding]:
 
 
 def missing_dkim_keys(settings: Settings) -> Iterator[Finding]:
-    """Yield the selectors that have no key file yet."""
+    """Yield the domains that have selectors, and no key file for any of them yet."""
     for name, domain in settings.domains.items():
-        for index, selector in enumerate(domain.dkim.selectors):
-            file = settings.server.data_dir / "dkim" / name / f"{selector}.pem"
-            if not file.exists():
-                path = ("domains", name, "dkim", "selectors", index)
-                yield Finding(path, f"there is no key in {file} yet; `relay dkim new {name}` makes one")
+        files = [settings.server.data_dir / "dkim" / name / f"{selector}.pem" for selector in domain.dkim.selectors]
+        if files and not any(file.exists() for file in files):
+            path = ("domains", name, "dkim", "selectors", 0)
+            yield Finding(path, f"there is no key in {files[0]} yet; `relay dkim new {name}` makes one")
 
 
 def _tables(values: Any, path: KeyPath) -> Iterator[tuple[KeyPath, dict[str, Any]]]:

@@ -71,11 +71,9 @@ def _key_remarks(domain: SendingDomain) -> Iterator[tuple[Role, str]]:
     if not domain.selectors:
         command = f"relay dkim new {domain.name} --selector s1"
         yield "dkim", f'mail is not signed: make a key with "{command}" and set dkim.selectors = ["s1", "s2"]'
-    there = {key.selector for key in domain.keys}
-    for selector in domain.selectors:
-        if selector not in there:
-            command = f"relay dkim new {domain.name} --selector {selector}"
-            yield "dkim", f'there is no key for the selector {selector}: "{command}" makes it'
+    elif not domain.keys:
+        command = f"relay dkim new {domain.name} --selector {domain.selectors[0]}"
+        yield "dkim", f'mail is not signed: there is no key yet, "{command}" makes one'
     if len(domain.selectors) == 1:
         yield "dkim", "there is one selector: with a second one keys can be changed without a gap"
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Literal
 
 from relay.identities.lookup import Lookups
@@ -112,6 +113,40 @@ def waiting_keys(keys: Sequence[KeyState]) -> tuple[KeyState, ...]:
     """Return the keys that are to take over from an older one of their kind and do not sign yet."""
     since = {key.kind: key.created_at for key in keys if key.signing}
     return tuple(key for key in keys if not key.signing and key.created_at > since.get(key.kind, key.created_at))
+
+
+class RotationError(ValueError):
+    """There is no selector for another key; the message says why, and what to do."""
+
+
+def next_selector(selectors: Sequence[str], keys: Sequence[KeyState], kind: str, now: float) -> str:
+    """Return the selector a new key of that kind is made under: one without a key, else of a key nobody needs any more.
+
+    `selectors` are those configured. Raises RotationError.
+    """
+    for waiting in waiting_keys(keys):
+        if waiting.kind == kind:
+            made = f"the key of {waiting.selector} was made on {_day(waiting.created_at)}"
+            raise RotationError(f"{made} and does not sign yet: publish it, and it takes over by itself")
+    taken = {key.selector for key in keys}
+    free = next((selector for selector in selectors if selector not in taken), None)
+    if free is not None:
+        return free
+    resting = sorted((key for key in keys if key.kind == kind and not key.signing), key=lambda key: key.needed_until)
+    if not resting:
+        names = ", ".join(f'"{selector}"' for selector in (*selectors, f"s{len(selectors) + 1}"))
+        raise RotationError(
+            f"every selector has a key that signs: add another one (dkim.selectors = [{names}]), reload"
+        )
+    if resting[0].needed_until > now:
+        until = _day(resting[0].needed_until)
+        signed = f"{resting[0].selector} signed until {_day(resting[0].signed_until)}"
+        raise RotationError(f"{signed}, and its record must stay for mail under way: rotate again from {until} on")
+    return resting[0].selector
+
+
+def _day(at: float) -> str:
+    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d}"
 
 
 def _shown_since(key: KeyState, observed: Mapping[str, Observed], now: float) -> float:

@@ -81,8 +81,8 @@ class DomainWatchStore(Protocol):
     async def claim_domains(self, domains: Sequence[str], now: float, until: float) -> Sequence[Watched]:
         """Return those of the domains that are due, each to one caller only; nobody else gets them before `until`."""
 
-    async def record_look(self, watched: Watched) -> None:
-        """Keep what a look found; the name tells the domain."""
+    async def record_look(self, watched: Watched) -> bool:
+        """Keep what a look found; tell whether the domain still wants the same records, else nothing is kept."""
 
     async def look_soon(self, domain: str, now: float) -> bool:
         """Make a domain due; tell whether it is under watch."""

@@ -54,6 +54,20 @@ def write_key(data_dir: Path, domain: str, selector: str, pem: bytes) -> Path:
     return path
 
 
+def replace_key(data_dir: Path, domain: str, selector: str, pem: bytes) -> Path:
+    """Write a key as `write_key` does, in place of one that nobody needs any more when there is one."""
+    key = load_key(pem, domain, selector)
+    path = key_path(data_dir, domain, selector)
+    if not path.exists():
+        return write_key(data_dir, domain, selector, pem)
+    fresh = path.with_name(f".{path.name}.new")
+    fresh.unlink(missing_ok=True)
+    fresh.touch(mode=0o600, exist_ok=False)
+    fresh.write_bytes(key.pem)
+    fresh.replace(path)
+    return path
+
+
 def _read(path: Path, domain: str, selector: str) -> SigningKey:
     try:
         return load_key(path.read_bytes(), domain, selector)

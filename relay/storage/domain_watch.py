@@ -18,6 +18,10 @@ _PUT = (
     "health_since = excluded.health_since, statuses = excluded.statuses, keys = excluded.keys, "
     "verified = excluded.verified"
 )
+_RECORD = (
+    "UPDATE domain_watch SET set_up_at = ?, next_check_at = ?, checked_at = ?, health = ?, health_since = ?, "
+    "statuses = ?, keys = ?, verified = ? WHERE domain = ? AND wanted = ? RETURNING domain"
+)
 _CLAIM = (
     "UPDATE domain_watch SET next_check_at = ? WHERE domain = ? AND next_check_at <= ? "  # noqa: S608  names only
     f"RETURNING {_COLUMNS}"
@@ -46,9 +50,9 @@ class DomainWatchTable:
         wanted = [domain for domain in domains if domain in due]
         return await self._database.write(_claim(wanted, now, until)) if wanted else ()
 
-    async def record_look(self, watched: Watched) -> None:
-        """Keep what a look found."""
-        await self._database.write(lambda raw: raw.execute(_PUT, _row(watched)) and None)
+    async def record_look(self, watched: Watched) -> bool:
+        """Keep what a look found; tell whether the domain still wants the same records, else nothing is kept."""
+        return await self._database.write(_record(watched))
 
     async def look_soon(self, domain: str, now: float) -> bool:
         """Make a domain due; tell whether it is under watch."""
@@ -66,7 +70,7 @@ class DomainWatchTable:
 
     async def host_answered(self, base_url: str, now: float) -> None:
         """Remember that the tracker answers by this base URL."""
-        await self._database.write(lambda raw: raw.execute(_PUT_HOST, (base_url, now)) and None)
+        await self._database.write(lambda raw: raw.execute(_PUT_HOST, (base_url, now)).rowcount)
 
 
 def _watch(domains: Sequence[SetUp], now: float) -> Callable[[Connection], list[Watched]]:
@@ -92,6 +96,11 @@ def _claim(domains: Sequence[str], now: float, until: float) -> Callable[[Connec
         return [_of(row) for row in rows if row is not None]
 
     return operation
+
+
+def _record(watched: Watched) -> Callable[[Connection], bool]:
+    values = (*_row(watched)[2:], watched.domain, watched.wanted)
+    return lambda raw: raw.execute(_RECORD, values).fetchone() is not None
 
 
 def _row(one: Watched) -> tuple[Any, ...]:

@@ -23,7 +23,7 @@ async def test_what_is_watched_is_kept_over_a_restart(opener: Opener) -> None:
     watched = await DomainWatchTable(first).watch_domains([ACME], NOW)
     assert [(one.domain, one.next_check_at, one.keys[0].signing) for one in watched] == [("acme.test", NOW, True)]
     seen = replace(watched[0], health="failing", health_since=NOW + 1, statuses={"TXT x": "wrong"}, checked_at=NOW + 1)
-    await DomainWatchTable(first).record_look(seen)
+    assert await DomainWatchTable(first).record_look(seen)
     await first.close()
     again = DomainWatchTable(await opener(NOW + 9))
     assert await again.watched_domains() == [seen]
@@ -35,6 +35,8 @@ async def test_other_records_begin_the_watch_anew(table: DomainWatchTable) -> No
     await table.claim_domains(["acme.test"], NOW, NOW + 600)
     (after,) = await table.watch_domains([replace(ACME, wanted="c")], NOW + 60)
     assert after == replace(before, wanted="c", set_up_at=NOW + 60, next_check_at=NOW + 60)
+    assert not await table.record_look(replace(before, health="failing"))
+    assert await table.watched_domains() == [after]
 
 
 async def test_a_look_is_claimed_once_until_its_lease_ends(table: DomainWatchTable) -> None:

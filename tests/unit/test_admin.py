@@ -10,6 +10,7 @@ import pytest
 
 from relay.admin.api import Desk, application
 from relay.admin.server import AdminServer, metrics_application
+from relay.config.settings import Settings
 from relay.events.event import Event, Kind
 from relay.limits.window import Window
 from relay.mail.queue_id import queue_id
@@ -17,6 +18,7 @@ from relay.queue.entry import Entry
 from relay.queue.message import Accepted, Message, Policy
 from relay.queue.ports import Slot
 from relay.storage.sqlite import SqliteStore
+from tests.servers.signing_side import SigningSide
 
 NOW = 1_700_000_000.0
 FIRST, SECOND = queue_id(NOW, 1), queue_id(NOW, 2)
@@ -41,6 +43,7 @@ class Office:
                     unsubscribes=store.unsubscribe_list,
                     reports=store,
                     limits=store,
+                    signing=SigningSide(store, Settings(), lambda: NOW).build(),
                     clock=lambda: NOW + 10,
                     publish=self.published.extend,
                     wake=self.wake,

@@ -1,0 +1,113 @@
+"""The routes of sending domains and their keys."""
+
+from typing import Any
+
+from aiohttp import web
+
+from relay.identities.rotation import KeyState, RotationError, waiting_keys
+from relay.identities.watch import Watched
+from relay.reports.forms import Form, time_form
+from relay.sign.keys import Algorithm, KeyFaultError, dns_record, record_name, zone_line
+from relay.signing import Signing
+
+_ALGORITHMS: dict[str, Algorithm] = {"rsa": "rsa-sha256", "ed25519": "ed25519-sha256"}
+_BITS = range(1024, 4097)
+
+
+class DomainRoutes:
+    """The handlers."""
+
+    def __init__(self, signing: Signing) -> None:
+        self._signing = signing
+
+    def table(self) -> list[web.RouteDef]:
+        """Return the routes."""
+        return [
+            web.get("/domains", self.listing),
+            web.post("/domains/{domain}/look", self.look),
+            web.get("/dkim/{domain}", self.keys),
+            web.post("/dkim/{domain}/rotate", self.rotate),
+        ]
+
+    async def listing(self, _: web.Request) -> web.Response:
+        """GET /domains: the configured domains and how the watch last found them."""
+        return web.json_response({"domains": [domain_form(one) for one in self._signing.watch.watched()]})
+
+    async def look(self, request: web.Request) -> web.Response:
+        """POST /domains/DOMAIN/look: have its DNS looked at now."""
+        watched = self._find(request)
+        await self._signing.watch.look_soon(watched.domain)
+        return web.json_response(domain_form(watched))
+
+    async def keys(self, request: web.Request) -> web.Response:
+        """GET /dkim/DOMAIN: its keys."""
+        watched = self._find(request)
+        waiting = waiting_keys(watched.keys)
+        return web.json_response({"keys": [key_form(watched.domain, key, key in waiting) for key in watched.keys]})
+
+    async def rotate(self, request: web.Request) -> web.Response:
+        """POST /dkim/DOMAIN/rotate with {"algorithm": "rsa", "bits": 2048}: make the next key; 409 when none can be."""
+        watched = self._find(request)
+        algorithm, bits = await _asked(request)
+        try:
+            key = await self._signing.rotate(watched.domain, algorithm, bits)
+        except (RotationError, KeyFaultError, OSError) as error:
+            raise web.HTTPConflict(text=str(error)) from None
+        name, record = record_name(key.selector, key.domain), dns_record(key)
+        return web.json_response(
+            {"selector": key.selector, "name": name, "record": record, "zone_line": zone_line(name, record)}
+        )
+
+    def _find(self, request: web.Request) -> Watched:
+        domain = request.match_info["domain"].lower()
+        watched = self._signing.watch.find(domain)
+        if watched is None:
+            known = ", ".join(one.domain for one in self._signing.watch.watched()) or "none"
+            raise web.HTTPNotFound(text=f"{domain} is not in the server's configuration; there are: {known}")
+        return watched
+
+
+async def _asked(request: web.Request) -> tuple[Algorithm, int]:
+    """Return which key is asked for: algorithm, and length of an RSA key."""
+    try:
+        body: Any = await request.json()
+    except ValueError:
+        body = None
+    given: dict[str, Any] = body if isinstance(body, dict) else {}
+    algorithm, bits = _ALGORITHMS.get(str(given.get("algorithm", ""))), given.get("bits", 2048)
+    if algorithm is None or bits not in _BITS:
+        raise web.HTTPBadRequest(text='a body {"algorithm": "rsa" or "ed25519", "bits": 1024 to 4096} is needed')
+    return algorithm, bits
+
+
+def domain_form(one: Watched) -> Form:
+    """Return how a domain stands."""
+    return {
+        "domain": one.domain,
+        "state": one.health,
+        "since": time_form(one.health_since),
+        "checked_at": time_form(one.checked_at),
+        "next_check_at": time_form(one.next_check_at),
+        "verified": one.verified,
+        "signing": [key.selector for key in one.keys if key.signing],
+        "wrong": [record for record, status in one.statuses.items() if status == "wrong"],
+        "warnings": [record for record, status in one.statuses.items() if status == "warning"],
+    }
+
+
+def key_form(domain: str, key: KeyState, waiting: bool) -> Form:
+    """Return what is known of a key; its state: signing, waiting (for DNS), resting (it signed), or standby."""
+    resting = "resting" if key.signed_until else "standby"
+    return {
+        "domain": domain,
+        "selector": key.selector,
+        "algorithm": key.kind,
+        "created_at": time_form(key.created_at),
+        "published": bool(key.shown_since),
+        "shown_since": time_form(key.shown_since),
+        "state": "signing" if key.signing else "waiting" if waiting else resting,
+        "signed_until": time_form(key.signed_until),
+        "keep_published_until": None if key.signing else time_form(key.needed_until),
+        "name": record_name(key.selector, domain),
+        "record": key.record,
+    }

@@ -1,0 +1,92 @@
+"""The keys in use: which there are, which of them sign, and how the next one comes."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from relay.clock import Clock
+from relay.config.settings import Settings
+from relay.domain_watch import DomainWatch, WatchTools
+from relay.identities.rotation import next_selector
+from relay.identities.watch import DomainWatchStore
+from relay.keystore import read_all
+from relay.log import Emit
+from relay.render import Keys
+from relay.resolver import Resolver
+from relay.rewrite.tokens import Keyring
+from relay.sign.files import replace_key
+from relay.sign.keys import Algorithm, SigningKey, dns_record, generate_key, load_key
+
+
+@dataclass(frozen=True, slots=True)
+class SigningTools:
+    """What the keys are kept with."""
+
+    settings: Callable[[], Settings]
+    store: DomainWatchStore
+    use: Callable[[Keys], None]
+    """Renders with these keys from now on."""
+    clock: Clock
+    jitter: Callable[[], float]
+    log: Emit
+    alert: Callable[[str, str, str], None] = lambda cause, subject, text: None  # noqa: ARG005
+    """Tells the operator: cause, subject, text."""
+
+
+class Signing:
+    """Holds every key; the watch over the domains says which of them sign."""
+
+    def __init__(self, tools: SigningTools, keys: Keys) -> None:
+        self._tools = tools
+        self.keys = keys
+        """Every key there is."""
+        self.watch = DomainWatch(
+            WatchTools(
+                settings=tools.settings,
+                dkim=lambda: self.keys.dkim,
+                store=tools.store,
+                resolver=lambda: Resolver(tools.settings().resolver.endpoints),
+                use=lambda: tools.use(self.in_force()),
+                clock=tools.clock,
+                jitter=tools.jitter,
+                log=tools.log,
+                alert=tools.alert,
+            )
+        )
+        self._rotating = asyncio.Lock()
+
+    def keyring(self) -> Keyring:
+        """Return the keys of links and signed addresses."""
+        return self.keys.tokens
+
+    def in_force(self) -> Keys:
+        """Return the keys that links and signatures are made with."""
+        return replace(self.keys, dkim=self.watch.signing(self.keys.dkim))
+
+    async def start(self) -> None:
+        """Learn which keys sign; none has to be asked of DNS for that."""
+        await self.watch.take(self._tools.settings(), self.keys.dkim)
+
+    async def switch(self, settings: Settings, keys: Keys) -> None:
+        """Use these keys from now on, as far as they sign."""
+        await self.watch.take(settings, keys.dkim)
+        self.keys = keys
+        self._tools.use(self.in_force())
+
+    async def rotate(self, domain: str, algorithm: Algorithm, bits: int) -> SigningKey:
+        """Make the next key of a configured domain; it signs once DNS shows it.
+
+        Raises RotationError when there is no selector for it, OSError when it cannot be written.
+        """
+        async with self._rotating:
+            settings = self._tools.settings()
+            watched = self.watch.find(domain)
+            known = watched.keys if watched else ()
+            kind = algorithm.removesuffix("-sha256")
+            selector = next_selector(settings.domains[domain].dkim.selectors, known, kind, self._tools.clock())
+            pem = await asyncio.to_thread(generate_key, algorithm, bits)
+            await asyncio.to_thread(replace_key, settings.server.data_dir, domain, selector, pem)
+            await self.switch(settings, await asyncio.to_thread(read_all, settings, self._tools.log))
+            made = load_key(pem, domain, selector)
+            self._tools.log("keys.rotating", domain=domain, selector=selector, record=dns_record(made))
+            return made

@@ -1,0 +1,37 @@
+"""Keys under watch over a real store, for tests of what works with them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from relay.config.settings import Settings
+from relay.render import Keys
+from relay.rewrite.tokens import Keyring
+from relay.signing import Signing, SigningTools
+from relay.storage.database import Database
+from relay.storage.domain_watch import DomainWatchTable
+
+
+@dataclass(slots=True)
+class SigningSide:
+    """A `Signing`, the keys it had used, and what it logged and told the operator."""
+
+    database: Database
+    settings: Settings
+    clock: Callable[[], float]
+    keys: Keys = field(default_factory=lambda: Keys(Keyring((("k1", bytes(32)),))))
+    used: list[Keys] = field(default_factory=list)
+    lines: list[tuple[str, dict[str, object]]] = field(default_factory=list)
+    alerts: list[tuple[str, str, str]] = field(default_factory=list)
+
+    def build(self) -> Signing:
+        """Return it; `start` it."""
+        tools = SigningTools(
+            settings=lambda: self.settings,
+            store=DomainWatchTable(self.database),
+            use=self.used.append,
+            clock=self.clock,
+            jitter=lambda: 0.0,
+            log=lambda line, **fields: self.lines.append((line, fields)),
+            alert=lambda *told: self.alerts.append(told),
+        )
+        return Signing(tools, self.keys)
