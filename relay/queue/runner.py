@@ -11,6 +11,7 @@ from relay.queue.entry import Entry, State, move
 from relay.queue.jobs import stored_form, transactions
 from relay.queue.judge import explain
 from relay.queue.lanes import Lanes
+from relay.queue.last_look import last_look
 from relay.queue.message import Claimed, Settlement
 from relay.queue.outcome import Deferred, Delivered, Outcome, Refused
 from relay.queue.ports import Job, LaneRoom, Rendered, Slot, StoreError, Taken
@@ -130,7 +131,10 @@ class Runner:
 
     async def _attempt(self, claimed: Claimed) -> None:
         """Make one attempt for entries of one message in one lane, and settle it."""
-        leaving = await self._departing(claimed)
+        wanted, dropped = await last_look(self._tools, claimed)
+        if dropped is not None:
+            await self._apply(dropped)
+        leaving = await self._departing(wanted)
         if leaving.entries:
             jobs = transactions(leaving)
             await asyncio.gather(*(self._attempt_job(job) for job in jobs))

@@ -7,6 +7,7 @@ from relay.clock import Clock
 from relay.config.settings import Settings
 from relay.queue.judge import Judge
 from relay.queue.ports import Delivery, DeliveryJournal, LimitStore, Publish, QueueStore, Renderer, Watch
+from relay.suppression.exclusion import Exclusion
 
 STORE_RETRY = 1.0
 """Seconds between two tries of a store that is in trouble."""
@@ -20,6 +21,7 @@ class Tools:
     judge: Callable[[], Judge]
     store: QueueStore
     limits: LimitStore
+    exclusion: Exclusion
     journal: DeliveryJournal
     delivery: Delivery
     renderer: Renderer

@@ -31,6 +31,7 @@ from relay.rewrite.tokens import new_key, parse_keyring
 from relay.rewrite.tracking import Tracking
 from relay.rulebook import read_rules
 from relay.storage.sqlite import SqliteStore
+from relay.suppression.exclusion import Exclusion
 
 NOW = 1_800_000_000.0
 OK = Delivered(Reply(250, "2.0.0", "ok"), "mx.x.test[192.0.2.1]:25")
@@ -151,6 +152,7 @@ class House:
                 judge=lambda: judge,
                 store=self.troubled,
                 limits=self.troubled,
+                exclusion=Exclusion(store, store.unsubscribe_list),
                 journal=self.journal,
                 delivery=self.delivery,
                 renderer=renderer or InlineRenderer(keys),
