@@ -1,6 +1,20 @@
+from typing import Any
+
 import pytest
 
-from relay.identities.rotation import Choice, Observed, observe_keys, signing_selectors
+from relay.identities.rotation import (
+    CONFIRMED_AFTER,
+    RETIREMENT,
+    Choice,
+    KeyState,
+    Observed,
+    RotationError,
+    decide,
+    known_keys,
+    next_selector,
+    observe_keys,
+    signing_selectors,
+)
 from relay.identities.sending_domain import DkimKey
 from relay.resolver import Resolver
 from relay.sign.keys import dns_record, generate_key, load_key, zone_line
@@ -52,3 +66,82 @@ async def test_keys_are_looked_up() -> None:
     async with DnsServer("\n".join(lines), {"s4._domainkey.acme.test": "SERVFAIL"}) as server:
         seen = await observe_keys(Resolver([server.endpoint], timeout=0.2, lifetime=0.4), "acme.test", keys)
     assert seen == {"s1": "shown", "s2": "different", "s3": "absent", "s4": "unknown"}
+
+
+NOW = 1_800_000_000.0
+
+
+def state(key: DkimKey, age: float = 0.0, shown: float | None = None, **more: Any) -> KeyState:
+    """A key made `age` seconds ago, which DNS has shown for `shown` seconds."""
+    return KeyState(key.selector, key.record, NOW - age, 0.0 if shown is None else NOW - shown, **more)
+
+
+def signs(keys: tuple[KeyState, ...]) -> list[str]:
+    return [key.selector for key in keys if key.signing]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "shown", "chosen"),
+    [
+        ("shown", "shown", None, "s1"),
+        ("shown", "shown", CONFIRMED_AFTER - 1, "s1"),
+        ("shown", "shown", CONFIRMED_AFTER, "s2"),
+        ("unknown", "shown", None, "s1"),
+        ("unknown", "unknown", CONFIRMED_AFTER, "s1"),
+        ("absent", "shown", None, "s2"),
+        ("different", "shown", None, "s2"),
+        ("absent", "absent", None, "s1"),
+        ("unknown", "absent", CONFIRMED_AFTER, "s1"),
+    ],
+)
+def test_a_new_key_takes_over_when_it_was_seen_twice(
+    old: Observed, new: Observed, shown: float | None, chosen: str
+) -> None:
+    keys = (state(OLD, 1e6, 1e6, signing=True), state(NEW, 600, shown))
+    after = decide(keys, {"s1": old, "s2": new}, NOW)
+    assert signs(after) == [chosen]
+    assert after[0].signed_until == (0.0 if chosen == "s1" else NOW)
+
+
+def test_the_first_key_signs_before_dns_was_asked_and_whatever_it_says() -> None:
+    keys = known_keys([OLD, NEW, EDWARDS], (), NOW)
+    assert signs(decide(keys, {}, NOW)) == ["s1", "e1"]
+    assert signs(decide(keys, {"s1": "absent", "s2": "absent", "e1": "absent"}, NOW)) == ["s1", "e1"]
+    assert signs(decide(keys, {"s1": "absent", "s2": "shown", "e1": "absent"}, NOW)) == ["s2", "e1"]
+
+
+def test_a_break_in_what_dns_shows_begins_the_wait_anew() -> None:
+    keys = (state(OLD, 1e6, 1e6, signing=True), state(NEW, 600, CONFIRMED_AFTER))
+    broken = decide(keys, {"s1": "shown", "s2": "absent"}, NOW)
+    again = decide(broken, {"s1": "shown", "s2": "shown"}, NOW + 1)
+    assert (signs(again), again[1].shown_since) == (["s1"], NOW + 1)
+
+
+def test_a_key_file_that_was_replaced_is_a_new_key() -> None:
+    keys = (state(OLD, 100, 100, signing=True),)
+    assert known_keys([OLD], keys, NOW) == keys
+    other = DkimKey("s1", NEW.record)
+    assert known_keys([other], keys, NOW) == (KeyState("s1", NEW.record, NOW),)
+
+
+def test_the_next_key_takes_a_selector_without_one() -> None:
+    assert next_selector(["s1", "s2"], [state(OLD, signing=True)], "rsa", NOW) == "s2"
+
+
+def test_the_next_key_replaces_one_that_is_not_needed_any_more() -> None:
+    keys = [state(OLD, 9e6, signed_until=NOW - RETIREMENT), state(NEW, 1e6, signing=True)]
+    assert next_selector(["s1", "s2"], keys, "rsa", NOW) == "s1"
+
+
+@pytest.mark.parametrize(
+    ("keys", "told"),
+    [
+        ([state(OLD, 9e6, signed_until=NOW - 1), state(NEW, 1e6, signing=True)], "rotate again from 2027-01-22 on"),
+        ([state(OLD, 9e6, signing=True), state(NEW, 600)], "s2 was made on 2027-01-15 and does not sign yet"),
+        ([state(OLD, 9e6, signing=True), state(EDWARDS, 9e6, signing=True)], 'dkim.selectors = ["s1", "e1", "s3"]'),
+    ],
+)
+def test_without_a_selector_to_take_it_is_said_what_to_do(keys: list[KeyState], told: str) -> None:
+    with pytest.raises(RotationError) as refused:
+        next_selector([key.selector for key in keys], keys, "rsa", NOW)
+    assert told in str(refused.value)
