@@ -22,7 +22,7 @@ async def last_look(tools: Tools, claimed: Claimed) -> tuple[Claimed, Settlement
     Notifications, mail that is passed on, and copies for the sender go to nobody who could have left.
     """
     message, now = claimed.message, tools.clock()
-    if not message.reverse_path or message.policy.forward_domain or now - message.created_at < RECENT:
+    if not message.reverse_path or message.policy.forward_domain or _just_looked(claimed, now):
         return claimed, None
     asked = [entry for entry in claimed.entries if entry.number not in message.policy.copies]
     reasons = await _reasons(tools, message, asked, now)
@@ -33,6 +33,11 @@ async def last_look(tools: Tools, claimed: Claimed) -> tuple[Claimed, Settlement
     numbers = {entry.number for entry in dropped}
     staying = tuple(entry for entry in claimed.entries if entry.number not in numbers)
     return replace(claimed, entries=staying), _dropping(message, dropped, reasons, now)
+
+
+def _just_looked(claimed: Claimed, now: float) -> bool:
+    recent = now - claimed.message.created_at < RECENT
+    return recent and not any(entry.attempts or entry.release_at for entry in claimed.entries)
 
 
 def _dropping(message: Message, dropped: list[Entry], reasons: Mapping[str, str], now: float) -> Settlement:
