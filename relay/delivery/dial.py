@@ -35,11 +35,15 @@ class Manner:
 
 @dataclass(frozen=True, slots=True)
 class Unreachable:
-    """No session came about; `by_tls`: it failed at TLS, so that clear text may do better."""
+    """No session came about; `by_tls`: it failed at TLS, so that clear text may do better.
+
+    `locked_out`: the server answers, and refuses us for good.
+    """
 
     reply: Reply
     hop: Hop
     by_tls: bool = False
+    locked_out: bool = False
 
 
 async def dial(hop: Hop, manner: Manner) -> Session | Unreachable:
@@ -101,7 +105,9 @@ class _Opening:
                 await self._hello()
                 refusal = await self._encrypt() or await self._authenticate()
             except (aiosmtplib.SMTPException, OSError) as error:
-                return Unreachable(self._reply(error), self._hop, by_tls=self._step == "STARTTLS")
+                locked_out = isinstance(error, aiosmtplib.SMTPResponseException) and 500 <= error.code <= 599
+                by_tls = self._step == "STARTTLS"
+                return Unreachable(self._reply(error), self._hop, by_tls=by_tls, locked_out=locked_out)
             if refusal is not None:
                 return Unreachable(refusal, self._hop, by_tls=self._step == "STARTTLS")
             on_failure.pop_all()

@@ -58,7 +58,7 @@ class Entry:
     last_remote: str = ""
     """Host (and address) that gave the last reply."""
     reason: str = ""
-    """Why it was dropped or held back, in words."""
+    """Why it was dropped or held back, or why it takes this lane and not the one it had, in words."""
     uncertain: bool = False
     """The last attempt ended after the final dot without an answer: the other side may have it."""
     delay_notified: bool = False

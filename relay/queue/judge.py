@@ -1,11 +1,12 @@
 """Judging: what a reply means, what happens to the entry, and whether it speaks against the address. Pure."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from relay.dsn.category import Category
 from relay.dsn.classify import Classification, Rules, classify
+from relay.dsn.mask import mask
 from relay.mail.lane import DIRECT, lane_target
-from relay.queue.outcome import Deferred, Refused
+from relay.queue.outcome import Deferred, Outcome, Refused
 from relay.suppression.suppression import Evidence, Suppression
 
 LONGEST_WAIT = 6 * 3600.0
@@ -13,6 +14,12 @@ LONGEST_WAIT = 6 * 3600.0
 
 SLOW_WAIT = 900.0
 """Seconds between two attempts at least where the other side wants to be left alone."""
+
+ACCOUNT = "credentials"
+"""The category of a provider that refuses us."""
+
+_ABOUT_US = frozenset({"block", "config", "admin", "rate", "undetermined"})
+"""Kinds of failures that may be about whoever sends, rather than about one message or address."""
 
 _ONCE_MORE = frozenset({"retry-once", "retry-plain"})
 
@@ -64,13 +71,30 @@ class Judge:
         """Return the meaning of a reply after which the whole lane should rest, None when it need not.
 
         A destination that blocks us pauses its own lane; a provider only when it is our account that it refuses, not
-        when it passes on what some destination said.
+        when it passes on what some destination said. A provider that lets us in no further than its login is one too.
         """
         if not outcome.remote:
             return None
         meaning = self._meaning(outcome)
-        direct = lane_target(lane)[0] == DIRECT
-        return meaning if meaning.about.lane == ("pause" if direct else "pause-provider") else None
+        if lane_target(lane)[0] == DIRECT:
+            return meaning if meaning.about.lane == "pause" and not _is_down(outcome) else None
+        if _is_down(outcome):
+            return self.account_trouble(outcome) if isinstance(outcome, Deferred) and outcome.locked_out else None
+        return meaning if meaning.about.lane == "pause-provider" else None
+
+    def refusal_of_all(self, lane: str, outcome: Outcome) -> str:
+        """Return the kind of a provider's refusal that is not about the recipient, "" for anything else.
+
+        Repeated for whatever is sent, it is about us.
+        """
+        if lane_target(lane)[0] == DIRECT or not isinstance(outcome, Refused) or not outcome.remote:
+            return ""
+        about = self._meaning(outcome).about
+        return mask(str(outcome.reply)) if about.suppression == "never" and about.kind in _ABOUT_US else ""
+
+    def account_trouble(self, outcome: Deferred | Refused) -> Classification:
+        """Return what it means that a provider refuses all we bring: trouble with our account, whatever its words."""
+        return replace(self._meaning(outcome), category=ACCOUNT)
 
     def _meaning(self, outcome: Deferred | Refused) -> Classification:
         return classify(self.rules, str(outcome.reply), outcome.reply.code, outcome.reply.status)
@@ -89,6 +113,10 @@ class Judge:
             case _:
                 return ()
         return (Evidence(suppression, threshold, late),)
+
+
+def _is_down(outcome: Deferred | Refused) -> bool:
+    return isinstance(outcome, Deferred) and outcome.lane_down
 
 
 def explain(about: Category) -> str:

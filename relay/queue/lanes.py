@@ -8,8 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from relay.queue.outcome import Deferred
+from relay.queue.ways import Pause
 
 FIRST_WIDTH = 5
+
+REFUSALS = 10
+REFUSED_DOMAINS = 3
+"""So many refusals of one kind in a row, for so many destinations, are not about the mail any more."""
 
 
 @dataclass(slots=True)
@@ -21,6 +26,13 @@ class Lane:
     down_until: float = 0.0
     failure: Deferred | None = None
     """How it failed last; answers for the lane while it is down."""
+    failed_at: float = 0.0
+    why: str = ""
+    """What the other side said when it failed."""
+    refusals: int = 0
+    refusal: str = ""
+    refused_domains: set[str] = field(default_factory=set)
+    """The refusals of one kind in a row, and the destinations they were about."""
 
 
 @dataclass(slots=True)
@@ -38,14 +50,42 @@ class Lanes:
         """Note that they no longer are."""
         lane = self.lanes[name]
         lane.under_way -= entries
-        if not lane.under_way and lane.failure is None and lane.width <= FIRST_WIDTH:
+        if not lane.under_way and lane.failure is None and lane.width <= FIRST_WIDTH and not lane.refusals:
             del self.lanes[name]
 
-    def succeeded(self, name: str) -> None:
-        """Widen the lane: a server took a message, or answered for a single one."""
+    def succeeded(self, name: str, started_at: float) -> None:
+        """Widen the lane: a server took a message, or answered for a single one.
+
+        What was under way when the lane failed says nothing of how it is since.
+        """
         lane = self.lanes.setdefault(name, Lane())
+        if lane.failure is not None and started_at <= lane.failed_at:
+            return
         lane.width = min(lane.width + 1, self.widest)
         lane.failure, lane.down_until = None, 0.0
+
+    def resume(self, name: str) -> bool:
+        """Lift a pause; tell whether there was one. The lane stays narrow until it has shown that it works."""
+        lane = self.lanes.get(name)
+        if lane is None or lane.failure is None:
+            return False
+        lane.failure, lane.down_until = None, 0.0
+        return True
+
+    def refused(self, name: str, kind: str, domain: str) -> bool:
+        """Count a refusal that is not about the recipient; tell whether the lane refuses everything."""
+        lane = self.lanes.setdefault(name, Lane())
+        if kind != lane.refusal:
+            lane.refusal, lane.refusals, lane.refused_domains = kind, 0, set()
+        lane.refusals += 1
+        if len(lane.refused_domains) < REFUSED_DOMAINS:
+            lane.refused_domains.add(domain)
+        return lane.refusals >= REFUSALS and len(lane.refused_domains) >= REFUSED_DOMAINS
+
+    def accepted(self, name: str) -> None:
+        """Forget the refusals in a row: something was taken."""
+        if (lane := self.lanes.get(name)) is not None:
+            lane.refusal, lane.refusals, lane.refused_domains = "", 0, set()
 
     def slow_down(self, name: str) -> None:
         """Halve the lane's width: the other side finds us too fast, or does not trust us."""
@@ -74,7 +114,11 @@ class Lanes:
         return min(FIRST_WIDTH, self.widest)
 
     def forget_idle(self, now: float) -> None:
-        """Drop what is remembered of lanes with nothing under way whose failure is long past."""
-        idle = [name for name, lane in self.lanes.items() if not lane.under_way and now >= lane.down_until]
+        """Drop what is remembered of lanes with nothing under way whose failure is past."""
+        idle = [
+            name
+            for name, lane in self.lanes.items()
+            if not lane.under_way and not lane.refusals and now >= lane.down_until
+        ]
         for name in idle:
             del self.lanes[name]

@@ -25,6 +25,8 @@ class Deferred:
     """It broke after the final dot, before the answer."""
     lane_down: bool = False
     """Nothing on this lane could be reached: the whole lane should wait, not only this entry."""
+    locked_out: bool = False
+    """The lane is down because its servers refuse us for good (5yz) before any mail: greeting, EHLO or login."""
 
 
 @dataclass(frozen=True, slots=True)

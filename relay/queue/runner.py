@@ -25,12 +25,6 @@ CONTENT_UNDER_WAY = 256 * 1024 * 1024
 LONGEST_REST = 5.0
 """Seconds: the longest wait between two looks at the queue."""
 
-PAUSE = 900.0
-"""Seconds a lane rests whose other side blocks us or refuses our account."""
-
-LONGEST_LANE_REST = 30.0
-"""Seconds a lane that could not be reached is left alone at most."""
-
 UNEXPECTED = Deferred(Reply(451, "4.3.0", "Internal error while delivering; it is in the log and will be tried again"))
 
 
@@ -199,29 +193,15 @@ class Runner:
 
         return rendered
 
-    def _learn(self, lane: str, outcomes: Sequence[Outcome]) -> None:
-        """Widen or narrow the lane by what happened."""
-        down = next((one for one in outcomes if isinstance(one, Deferred) and one.lane_down), None)
-        if down is not None:
-            rest = min(self._tools.settings().queue.retry[0] / 2, LONGEST_LANE_REST)
-            self._lanes.failed(lane, down, self._tools.clock() + rest)
-            return
-        judge = self._tools.judge()
-        failures = [one for one in outcomes if not isinstance(one, Delivered)]
-        for failure in failures:
-            if (meaning := judge.pauses(lane, failure)) is not None:
-                self._pause(lane, failure, meaning)
-                return
-        if any(judge.slows(one) for one in failures):
-            self._lanes.slow_down(lane)
-        elif any(isinstance(one, Delivered | Refused) for one in outcomes):
-            self._lanes.succeeded(lane)
+    def pauses(self) -> Mapping[str, Pause]:
+        """Return the lanes that are down now, with the reason."""
+        return self._lanes.pauses(self._tools.clock())
 
-    def _pause(self, lane: str, failure: Deferred | Refused, meaning: Classification) -> None:
-        """Let the lane rest, and tell the operator: waiting alone will not mend it."""
-        reply = Reply(451, "4.7.1", f"delivery is paused after: {failure.reply}")
-        self._lanes.failed(lane, Deferred(reply), self._tools.clock() + PAUSE)
-        self._tools.watch.alert(lane, meaning.category, str(failure.reply), explain(meaning.about))
+    def resume(self, lane: str) -> bool:
+        """Lift the pause of a lane; tell whether there was one."""
+        resumed = self._lanes.resume(lane)
+        self.wake()
+        return resumed
 
     def _note(self, entries: Sequence[Entry], outcome: Delivered) -> None:
         """Remember what was just taken, for the case that this process ends before it is settled."""

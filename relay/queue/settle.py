@@ -85,7 +85,12 @@ def settle(
 
 def _settle_one(entry: Entry, outcome: Outcome, verdict: Verdict | None, attempt: Attempt, schedule: Schedule) -> Entry:
     tried = replace(
-        entry, attempts=entry.attempts + 1, last_reply=outcome.reply, last_remote=outcome.remote, uncertain=False
+        entry,
+        attempts=entry.attempts + 1,
+        last_reply=outcome.reply,
+        last_remote=outcome.remote,
+        uncertain=False,
+        reason="",
     )
     if verdict is None:
         return move(tried, State.DELIVERED)
@@ -161,7 +166,7 @@ def _events(
     attempt: Attempt,
     whose: dict[str, object],
 ) -> Iterator[Event]:
-    lane = whose | {"lane": after.lane}
+    lane = whose | {"lane": after.lane} | ({"way": before.reason} if before.reason else {})
     if before.attempts == 0:
         yield Event(Kind.PROCESSED, attempt.started_at, after.queue_id, after.number, after.recipient, lane)
     kind, particular = _ending(after, verdict)

@@ -81,7 +81,7 @@ def test_a_lane_slows_down_when_the_other_side_asks_or_distrusts_us(text: str, s
     lanes.slow_down("mx:x.test")
     lanes.slow_down("mx:x.test")
     assert lanes.room(0.0)["mx:x.test"] == 0
-    lanes.succeeded("mx:x.test")
+    lanes.succeeded("mx:x.test", 1.0)
     assert lanes.room(0.0)["mx:x.test"] == 1
 
 

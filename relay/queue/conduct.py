@@ -1,0 +1,77 @@
+"""Conduct: what the outcomes of attempts say about a lane, and so whether it gets wider, narrower, rests or pauses."""
+
+from collections.abc import Sequence
+
+from relay.mail.address import domain_of
+from relay.mail.lane import DIRECT
+from relay.mail.reply import Reply
+from relay.queue.entry import Entry
+from relay.queue.judge import explain
+from relay.queue.lanes import Lanes
+from relay.queue.outcome import Deferred, Delivered, Outcome, Refused
+from relay.queue.tools import Tools
+from relay.queue.ways import way_of
+
+PAUSE = 900.0
+"""Seconds a lane rests whose other side blocks us or refuses our account."""
+
+LONGEST_LANE_REST = 30.0
+"""Seconds a lane that could not be reached is left alone at most."""
+
+
+class Conduct:
+    """Learns from outcomes, and tells the operator where waiting alone will not mend it."""
+
+    def __init__(self, tools: Tools, lanes: Lanes) -> None:
+        self._tools = tools
+        self._lanes = lanes
+
+    def learn(self, lane: str, entries: Sequence[Entry], outcomes: Sequence[Outcome], started_at: float) -> None:
+        """Widen, narrow or pause the lane by what happened to these entries, one outcome each."""
+        judge = self._tools.judge()
+        failures = [one for one in outcomes if not isinstance(one, Delivered)]
+        for failure in failures:
+            if (meaning := judge.pauses(lane, failure)) is not None:
+                self._pause(lane, failure, meaning.category, explain(meaning.about))
+                return
+        down = next((one for one in failures if isinstance(one, Deferred) and one.lane_down), None)
+        if down is not None:
+            self._rest(lane, down)
+        elif (refusal := self._refuses_everything(lane, entries, outcomes)) is not None:
+            meaning = judge.account_trouble(refusal)
+            self._pause(lane, refusal, meaning.category, explain(meaning.about))
+        elif any(judge.slows(one) for one in failures):
+            self._lanes.slow_down(lane)
+        elif any(isinstance(one, Delivered | Refused) for one in outcomes):
+            self._lanes.succeeded(lane, started_at)
+
+    def _refuses_everything(
+        self, lane: str, entries: Sequence[Entry], outcomes: Sequence[Outcome]
+    ) -> Deferred | Refused | None:
+        """Return the last refusal of a provider that refuses whatever we bring, whoever it is for."""
+        if any(isinstance(one, Delivered) for one in outcomes):
+            self._lanes.accepted(lane)
+            return None
+        judge = self._tools.judge()
+        found: Deferred | Refused | None = None
+        for entry, outcome in zip(entries, outcomes, strict=True):
+            kind = judge.refusal_of_all(lane, outcome)
+            if kind and not isinstance(outcome, Delivered):
+                found = outcome if self._lanes.refused(lane, kind, domain_of(entry.recipient)) else found
+        return found
+
+    def _rest(self, lane: str, down: Deferred) -> None:
+        """Leave a lane alone that could not be reached. A provider is something an operator can look after."""
+        now = self._tools.clock()
+        is_news = not self._lanes.is_failing(lane)
+        self._lanes.failed(lane, down, now, now + min(self._tools.settings().queue.retry[0] / 2, LONGEST_LANE_REST))
+        if is_news and way_of(lane) != DIRECT:
+            meaning = self._tools.judge().verdict(down, 1).meaning
+            self._tools.watch.alert(lane, meaning.category, str(down.reply), explain(meaning.about))
+
+    def _pause(self, lane: str, failure: Deferred | Refused, category: str, guidance: str) -> None:
+        """Let the lane rest, and tell the operator, once for each pause."""
+        reply = Reply(451, "4.7.1", f"delivery is paused after: {failure.reply}")
+        now = self._tools.clock()
+        if self._lanes.failed(lane, Deferred(reply), now, now + PAUSE, str(failure.reply)):
+            self._tools.watch.alert(lane, category, str(failure.reply), guidance)

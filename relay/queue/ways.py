@@ -1,0 +1,124 @@
+"""Ways: by which provider an entry goes now, of those in its policy: the first that works and has room. Pure.
+
+A way is the name of a provider, or "direct". Mail keeps the way it has while that is open and has room now; else it
+takes the first that does; when none has, it waits for the one that is free first.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from relay.events.event import Event, Kind
+from relay.mail.lane import DIRECT, lane_of, lane_target
+from relay.queue.entry import Entry, State, move
+from relay.queue.message import Policy, Settlement
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Why a way cannot be taken, and until when."""
+
+    until: float
+    why: str
+    """The reply after which it was paused."""
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """What was chosen for an entry: it leaves by that provider, then. `why` it is not the one it had, else ""."""
+
+    provider: str
+    at: float
+    why: str = ""
+
+
+def way_of(lane: str) -> str:
+    """Return the way a lane belongs to."""
+    return lane_target(lane)[0]
+
+
+def ways_from(here: str, policy: Policy) -> tuple[str, ...]:
+    """Return the ways of an entry in the order in which they are asked: the one it has, then those of its policy."""
+    return tuple(dict.fromkeys((here, policy.provider, *policy.fallback_providers)))
+
+
+def choose(here: str, asked: Sequence[tuple[str, float]], paused: Mapping[str, Pause], now: float) -> Way:
+    """Choose among the ways that are open, `asked` with the time at which each has room, and those that are paused.
+
+    With no open way the entry stays where it is, and its pause answers for it. An open one without room waits, unless
+    a paused one comes back earlier.
+    """
+    if not asked:
+        return Way(here, now)
+    taken = next((way for way, at in asked if at <= now), None)
+    if taken is not None:
+        return Way(taken, now, _why(here, taken, asked, paused))
+    back = ((way, pause.until) for way, pause in paused.items())
+    provider, at = min((*asked, *back), key=lambda found: found[1])
+    return Way(provider, at, _why(here, provider, asked, paused))
+
+
+def onward(here: str, policy: Policy, paused: Collection[str]) -> str | None:
+    """Return the next open way behind one that has just failed, None when there is none.
+
+    It never leads back: a round through all the ways is one attempt of the schedule each.
+    """
+    order = (policy.provider, *policy.fallback_providers)
+    behind = order[order.index(here) + 1 :] if here in order else ()
+    return next((way for way in behind if way != here and way not in paused), None)
+
+
+def take(entry: Entry, way: Way, now: float) -> Entry:
+    """Return an active entry that waits for its way: at once where it changed lanes, else for its release time."""
+    lane = lane_of(way.provider, entry.recipient)
+    waiting = replace(move(entry, State.WAITING), lane=lane, next_attempt_at=max(way.at, now))
+    waiting = waiting if lane == entry.lane else replace(waiting, reason=way.why)
+    return replace(waiting, release_at=way.at) if way.at > now else waiting
+
+
+def send_onward(settlement: Settlement, ways: Mapping[int, str], pauses: Mapping[int, Pause], now: float) -> Settlement:
+    """Return the settlement with entries sent on by another way at once, by number; their events say so."""
+    why = {
+        entry.number: because(way_of(entry.lane), ways[entry.number], pauses[entry.number])
+        for entry in settlement.entries
+        if entry.number in ways
+    }
+    entries = tuple(
+        replace(
+            entry,
+            lane=lane_of(ways[entry.number], entry.recipient),
+            next_attempt_at=now,
+            reason=why[entry.number],
+        )
+        if entry.number in ways
+        else entry
+        for entry in settlement.entries
+    )
+    events = tuple(_told(event, why.get(event.recipient, ""), now) for event in settlement.events)
+    return replace(settlement, entries=entries, events=events)
+
+
+def because(here: str, to: str, pause: Pause) -> str:
+    """Say in words why mail leaves a way that is paused."""
+    return f"{called(here)} is paused: {pause.why}; sent by {to}"
+
+
+def called(way: str) -> str:
+    """Return what people call a way."""
+    return "direct delivery" if way == DIRECT else f"provider {way}"
+
+
+def _why(here: str, to: str, asked: Sequence[tuple[str, float]], paused: Mapping[str, Pause]) -> str:
+    if to == here:
+        return ""
+    if here in paused:
+        return because(here, to, paused[here])
+    free_at = next((at for way, at in asked if way == here), 0.0)
+    moment = datetime.fromtimestamp(free_at, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    return f"{called(here)} has no room before {moment}; sent by {to}"
+
+
+def _told(event: Event, why: str, now: float) -> Event:
+    if not why or event.kind is not Kind.DEFERRED:
+        return event
+    return replace(event, data={**event.data, "next_attempt_at": now, "way": why})
