@@ -6,6 +6,8 @@
 | /c/<token>   | GET HEAD   | 302 to the URL inside the token; recorded as click                                   |
 | /u/<token>   | GET HEAD   | 200 and a page with a button; nothing happens                                        |
 | /u/<token>   | POST       | 200 when the unsubscribe is on disk (RFC 8058), 503 when it cannot be put there      |
+| /v/<token>   | GET HEAD   | 200 and a page with a button; nothing happens: scanners of mail fetch links          |
+| /v/<token>   | POST       | 200 when the address is confirmed, 410 when the link is too old, 503 when not kept   |
 | /healthz     | GET HEAD   | 200 or 503 and the checks as JSON                                                    |
 | /robots.txt  | GET HEAD   | 200, everything disallowed                                                           |
 
@@ -14,7 +16,7 @@ A token that is not ours, altered, or of another kind gets 404 and never a redir
 
 import asyncio
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import cast
 
 from aiohttp import web
@@ -22,6 +24,7 @@ from aiohttp import web
 from relay.clock import Clock, system_clock
 from relay.events.event import Event
 from relay.events.event import Kind as EventKind
+from relay.events.ports import StoreError
 from relay.events.sink import EventSink
 from relay.rewrite.tokens import Keyring, Kind, Token, verify_token
 from relay.tracker import answers, pages
@@ -31,14 +34,18 @@ from relay.tracker.location import location
 from relay.tracker.reader import Network, client_address, is_trusted, read_reader
 
 MAX_BODY = 4096
-"""Octets of the body of an unsubscribe request."""
+"""Octets of the body of a POST."""
+
+Confirm = Callable[[str], Awaitable[bool]]
+"""Confirms an address by the queue id of the mail whose link was followed. Raises StoreError."""
 
 
 class Tracker:
     """Answers readers and records what they did.
 
     `keyring` is asked at every request, so new keys need no restart. `checks` tells /healthz what works. Behind
-    `trusted_proxies` the client is the one they name in X-Forwarded-For; nobody else's word is taken for it.
+    `trusted_proxies` the client is the one they name in X-Forwarded-For; nobody else's word is taken for it. Without
+    `confirm` (a tracker alone) the pages that confirm an address say where that is done.
     """
 
     def __init__(
@@ -50,6 +57,7 @@ class Tracker:
         limits: Limits | None = None,
         checks: Callable[[], Mapping[str, bool]] = dict,
         clock: Clock = system_clock,
+        confirm: Confirm | None = None,
     ) -> None:
         self._keyring = keyring
         self._sink = sink
@@ -57,6 +65,7 @@ class Tracker:
         self._limits = limits or Limits()
         self._checks = checks
         self._clock = clock
+        self._confirm = confirm
         self._server: Server | None = None
         self._listener: asyncio.Server | None = None
         self._sweeper: asyncio.Task[None] | None = None
@@ -106,6 +115,8 @@ class Tracker:
                 answer = self._click(request, token)
             case "/u/":
                 answer = await self._unsubscribe(request, token)
+            case "/v/":
+                answer = await self._verify(request, token)
             case _:
                 answer = self._other(request, path)
         cast("Connection", request.protocol).answered()
@@ -147,6 +158,25 @@ class Tracker:
             html, status = (pages.DONE, 200) if kept else (pages.FAILED, 503)
             return answers.page(html, pages.POLICY, status=status)
         return answers.plain(200, "Unsubscribed.") if kept else answers.plain(503, "Not saved. Try again later.")
+
+    async def _verify(self, request: web.BaseRequest, text: str) -> web.Response:
+        if request.method not in _READING and request.method != "POST":
+            return _not_allowed("GET, HEAD, POST")
+        token = verify_token(self._keyring(), Kind.VERIFY, text)
+        if token is None:
+            return answers.page(pages.INVALID, pages.POLICY, status=404)
+        if self._confirm is None:
+            return answers.page(pages.CONFIRM_ELSEWHERE, pages.POLICY)
+        if request.method != "POST":
+            return answers.page(pages.CONFIRM, pages.POLICY)
+        if await _body(request) is None:
+            return answers.plain(413, f"The body is longer than {MAX_BODY} octets.")
+        try:
+            confirmed = await self._confirm(token.queue_id)
+        except StoreError:
+            return answers.page(pages.FAILED, pages.POLICY, status=503)
+        html, status = (pages.CONFIRMED, 200) if confirmed else (pages.CONFIRM_TOO_LATE, 410)
+        return answers.page(html, pages.POLICY, status=status)
 
     def _other(self, request: web.BaseRequest, path: str) -> web.Response:
         if path not in ("/healthz", "/robots.txt"):

@@ -46,10 +46,14 @@ class Kind(StrEnum):
     UNSUBSCRIBE = "u"
     BOUNCE = "b"
     REPLY = "r"
+    VERIFY = "v"
+    """The link of a mail that carries a code: who follows it confirms an address."""
+    TEST = "t"
+    """The address a test mail is sent to as well, so that it comes back and can be judged."""
 
 
-URL_KINDS = frozenset({Kind.OPEN, Kind.CLICK, Kind.UNSUBSCRIBE})
-ADDRESS_KINDS = frozenset({Kind.BOUNCE, Kind.REPLY})
+URL_KINDS = frozenset({Kind.OPEN, Kind.CLICK, Kind.UNSUBSCRIBE, Kind.VERIFY})
+ADDRESS_KINDS = frozenset({Kind.BOUNCE, Kind.REPLY, Kind.TEST})
 
 
 @dataclass(frozen=True, slots=True)

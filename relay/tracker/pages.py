@@ -31,6 +31,20 @@ ASK = _page(
 )
 DONE = _page("You are unsubscribed", '<p role="status">You will not receive these messages any more.</p>')
 FAILED = _page("Please try again", '<p role="alert">We could not save this just now. Try again in a minute.</p>')
+CONFIRM = _page(
+    "Confirm your address",
+    "<p>Do you confirm that you received the message with this link, and that mail may be sent in your name?</p>\n"
+    '<form method="post">\n<button type="submit">Confirm</button>\n</form>',
+)
+CONFIRMED = _page("Your address is confirmed", '<p role="status">You can close this page now.</p>')
+CONFIRM_TOO_LATE = _page(
+    "This link is too old",
+    '<p role="alert">A newer message took its place, or it was not used in time. Ask for another.</p>',
+)
+CONFIRM_ELSEWHERE = _page(
+    "Please use the code",
+    "<p>Addresses cannot be confirmed on this page here. Give the code in the message to whoever set up your mail.</p>",
+)
 INVALID = _page(
     "This link does not work", "<p>It may have been cut or changed on its way. Try the one in the message.</p>"
 )

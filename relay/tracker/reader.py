@@ -26,6 +26,7 @@ _AGENTS = (
     ("scanner: Mimecast", r"Mimecast"),
     ("scanner: other", r"Symantec|MessageLabs|Trend ?Micro|FireEye|Sophos|IronPort|Zscaler|Kaspersky|virus ?total"
      r"|CloudMark|Bitdefender|SpamAssassin|rspamd|urlscan"),
+    ("test of the relay's own", r"^relay-verification/"),
     ("preview", r"facebookexternalhit|Slackbot|TelegramBot|WhatsApp|Discordbot|LinkedInBot|Twitterbot|vkShare"),
     ("library", r"^(?:python-|curl/|Wget/|Go-http-client|Java/|okhttp|axios|node-fetch|undici|libwww-perl|Ruby"
      r"|Apache-HttpClient|PHP|aiohttp|httpx|PostmanRuntime|Python/|Faraday|RestSharp|Dart/)"),

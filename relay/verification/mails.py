@@ -1,0 +1,70 @@
+"""The mails of the verification: a test mail, one that carries a code, and a test response. Pure."""
+
+from collections.abc import Sequence
+from html import escape
+
+from relay.identities.challenge import LIFETIME, LINK_LIFETIME
+
+_HTML = (
+    '<!doctype html>\n<html lang="en"><body style="font:16px/1.5 system-ui,sans-serif;color:#1d2430">\n'
+    '<div style="max-width:32rem;margin:0 auto;padding:1.5rem">\n{}\n</div>\n</body></html>\n'
+)
+_BIG = '<p style="font-size:2rem;letter-spacing:.3em;font-weight:600;margin:1rem 0">{}</p>'
+
+
+def test_mail(queue_id: str, identity: str, to: Sequence[str], hostname: str, link: str) -> bytes:
+    """Return a mail that goes the way all mail of the identity goes: an HTML part, and a link to be tracked in it."""
+    what = f"This is a test mail of {identity}, sent by the relay {hostname}."
+    text = f"{what}\nIt arrived, so sending works. Nothing needs to be done.\n\n{link}\n"
+    html = (
+        f"<p>{escape(what)}<br>It arrived, so sending works. Nothing needs to be done.</p>\n"
+        f'<p><a href="{escape(link)}">A link whose clicks are seen</a></p>'
+    )
+    return _mail(queue_id, identity, to, f"Test mail of {identity}", text, html, "X-Relay-Tag: relay-test\r\n")
+
+
+def code_mail(queue_id: str, identity: str, to: Sequence[str], code: str, link: str) -> bytes:
+    """Return the mail that carries a code, and a link that confirms as well when there is one."""
+    asked = f"Somebody, probably you, wants to send mail as {identity}."
+    minutes, hours = f"{LIFETIME / 60:.0f} minutes", f"{LINK_LIFETIME / 3600:.0f} hours"
+    command = f"relay identity verify {identity} --otp {code}"
+    ignore = "If you know nothing of this, do nothing: without the code nobody can."
+    text = f"{asked} The code is\n\n    {code}\n\nIt is good for {minutes}:\n\n    {command}\n\n"
+    html = (
+        f"<p>{escape(asked)} The code is</p>\n{_BIG.format(code)}\n"
+        f"<p>It is good for {minutes}:<br><code>{escape(command)}</code></p>\n"
+    )
+    if link:
+        text += f"Or confirm on this page, within {hours}:\n\n    {link}\n\n"
+        html += f'<p>Or <a href="{escape(link)}">confirm on a page</a>, within {hours}.</p>\n'
+    subject = f"{code} is the code for {identity}"
+    more = "X-Relay-Track: none\r\nX-Relay-Tag: relay-test\r\n"
+    return _mail(queue_id, identity, to, subject, f"{text}{ignore}\n", f"{html}<p>{escape(ignore)}</p>", more)
+
+
+def response_mail(queue_id: str, identity: str, to: str, message_id: str) -> bytes:
+    """Return what stands for a reader's answer to the test mail; a robot's, so that nobody is bothered with it."""
+    thread = f"In-Reply-To: {message_id}\r\nReferences: {message_id}\r\n"
+    more = f"{thread}X-Relay-Track: none\r\nX-Relay-Tag: relay-test\r\n"
+    text = f"This is a test response to a test mail of {identity}. Nothing needs to be done.\n"
+    return _mail(queue_id, identity, [to], f"Re: Test mail of {identity}", text, "", more)
+
+
+def _mail(queue_id: str, identity: str, to: Sequence[str], subject: str, text: str, html: str, more: str) -> bytes:
+    """Put a mail together, in UTF-8 throughout (RFC 6532); rendering fits it to the next hop."""
+    header = (
+        f"From: <{identity}>\r\nTo: {', '.join(f'<{one}>' for one in to)}\r\nSubject: {subject}\r\n"
+        f"Auto-Submitted: auto-generated\r\n{more}MIME-Version: 1.0\r\n"
+    )
+    if not html:
+        return f"{header}{_part('plain', text)}".encode()
+    boundary = f"relay-{queue_id}"
+    parts = "".join(f"--{boundary}\r\n{part}" for part in (_part("plain", text), _part("html", _HTML.format(html))))
+    return (
+        f'{header}Content-Type: multipart/alternative; boundary="{boundary}"\r\n\r\n{parts}--{boundary}--\r\n'.encode()
+    )
+
+
+def _part(kind: str, text: str) -> str:
+    lines = text.replace("\n", "\r\n")
+    return f"Content-Type: text/{kind}; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n{lines}"

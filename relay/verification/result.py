@@ -1,0 +1,74 @@
+"""What a step came to: remarks that say what works, what does not, and what to do about it. Pure."""
+
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+from relay.identities.verification import TEST_STEPS, State, Step, Verification
+from relay.reports.forms import Form, time_form
+
+Status = Literal["ok", "warning", "wrong"]
+
+ALL_WELL = "Email identity seems to be correctly set up"
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """One thing that was seen, as a sentence, and what to do where it is not as it should be."""
+
+    status: Status
+    text: str
+    fix: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How a step went, with all that was seen on the way; `queue_id` is that of the mail it was done with."""
+
+    step: Step
+    state: State
+    remarks: tuple[Remark, ...]
+    queue_id: str = ""
+
+
+def failed(step: Step, text: str, fix: str = "") -> Result:
+    """Return the result of a step that failed for one reason."""
+    return Result(step, "failed", (Remark("wrong", text, fix),))
+
+
+def judged(step: Step, remarks: tuple[Remark, ...], queue_id: str = "") -> Result:
+    """Return a step that passed when nothing in the remarks is wrong."""
+    wrong = any(remark.status == "wrong" for remark in remarks)
+    return Result(step, "failed" if wrong else "passed", remarks, queue_id)
+
+
+def kept(result: Result, subject: str, at: float) -> Verification:
+    """Return what is kept of a result: the first thing that is wrong, else the first that was seen."""
+    worst = next((one for one in result.remarks if one.status == "wrong"), None) or next(iter(result.remarks), None)
+    return Verification(subject, result.step, result.state, at, worst.text if worst else "", result.queue_id)
+
+
+def result_form(address: str, result: Result, at: float, *, complete: bool) -> Form:
+    """Return a result as the admin API gives it; `complete` tells that all three steps are passed now."""
+    return {
+        "address": address,
+        "step": result.step,
+        "state": result.state,
+        "at": time_form(at),
+        "remarks": [asdict(remark) for remark in result.remarks],
+        "verdict": ALL_WELL if complete else "",
+    }
+
+
+def verification_form(verification: Verification) -> Form:
+    """Return how a step stands."""
+    return {
+        "step": verification.step,
+        "state": verification.state,
+        "at": time_form(verification.at),
+        "detail": verification.detail,
+    }
+
+
+def is_complete(verifications: tuple[Verification, ...]) -> bool:
+    """Tell whether the three steps of the test are passed."""
+    return {one.step for one in verifications if one.state == "passed"}.issuperset(TEST_STEPS)

@@ -1,0 +1,127 @@
+"""The sending step: a test mail goes the real way, is seen delivered, and comes back to be judged where it can."""
+
+from dataclasses import dataclass
+
+from relay.config.settings import Settings
+from relay.events.event import Kind
+from relay.identities.verification import Verification
+from relay.mail.address import domain_of
+from relay.queue.entry import Entry, State
+from relay.reports.forms import time_form
+from relay.reports.ports import Story
+from relay.rewrite.tokens import Keyring, Token, sign_address_token
+from relay.rewrite.tokens import Kind as TokenKind
+from relay.verification.copies import remarks_of
+from relay.verification.mails import test_mail
+from relay.verification.result import Remark, Result, failed, judged
+from relay.verification.tools import Tools, destinations, look_until
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """How far a test mail got."""
+
+    story: Story | None
+    copy: Verification | None
+
+
+async def try_sending(tools: Tools, identity: str, to: tuple[str, ...]) -> Result:
+    """Send a test mail to where somebody reads for the identity, or to the addresses given, and watch it."""
+    settings, keyring = tools.settings(), tools.keyring()
+    readers = to or destinations(settings, identity)
+    queue_id = tools.new_id(tools.clock())
+    copy_to = copy_address(settings, keyring, identity, queue_id, len(readers))
+    content = test_mail(queue_id, identity, readers, settings.server.hostname, test_link(identity))
+    reply = await tools.send(queue_id, identity, (*readers, copy_to) if copy_to else readers, content)
+    if reply.code != 250:
+        return failed("sending", f"the relay itself refused the test mail: {reply}")
+
+    async def look() -> _Seen:
+        copies = await tools.store.verifications(queue_id) if copy_to else ()
+        return _Seen(await tools.story(queue_id), next(iter(copies), None))
+
+    seen = await look_until(look, lambda seen: _is_over(seen, len(readers), copied=bool(copy_to)))
+    if seen.story is None:
+        return failed("sending", f"the test mail {queue_id} is not in the store", "relay status")
+    remarks = [_fate(seen.story, entry) for entry in seen.story.entries[: len(readers)]]
+    if copy_to:
+        remarks += _judgement(settings, seen.story, seen.story.entries[len(readers)], seen.copy)
+    else:
+        remarks.append(_no_copy(identity))
+    return judged("sending", tuple(remarks), queue_id)
+
+
+def test_link(identity: str) -> str:
+    """Return the link in test mails: where it leads does not matter, that clicks on it are seen does."""
+    return f"https://{domain_of(identity)}/"
+
+
+def copy_address(settings: Settings, keyring: Keyring, identity: str, queue_id: str, number: int) -> str:
+    """Return the address of ours a test mail comes back by, "" when nothing comes back to this relay.
+
+    `number` is that of the recipient in its message.
+    """
+    domain = settings.domain_for(identity)
+    home = domain.return_path or domain.reply_domain
+    if not home or not any(listener.kind == "inbound" for listener in settings.listeners):
+        return ""
+    return f"{sign_address_token(keyring, Token(TokenKind.TEST, queue_id, number))}@{home}"
+
+
+def _is_over(seen: _Seen, readers: int, *, copied: bool) -> bool:
+    """Tell whether nothing more is to be expected soon. The copy's entry stands behind those of the readers."""
+    entries = seen.story.entries[: readers + copied] if seen.story else ()
+    if seen.story is None or any(_is_under_way(seen.story, entry) for entry in entries):
+        return False
+    return not copied or seen.copy is not None or entries[-1].state is not State.DELIVERED
+
+
+def _is_under_way(story: Story, entry: Entry) -> bool:
+    waits_for_limit = entry.release_at > story.message.created_at
+    return entry.state is State.ACTIVE or (entry.state is State.WAITING and not entry.attempts and not waits_for_limit)
+
+
+def _fate(story: Story, entry: Entry) -> Remark:
+    """Say what became of one recipient of the test mail."""
+    reply = f": {entry.last_reply}" if entry.last_reply else ""
+    match entry.state:
+        case State.DELIVERED:
+            return Remark("ok", f"taken for <{entry.recipient}> by {entry.last_remote or 'its server'}{reply}")
+        case State.BOUNCED:
+            bounced = [one for one in story.events if one.kind is Kind.BOUNCED and one.recipient == entry.number]
+            guidance = str(bounced[-1].data.get("guidance", "")) if bounced else ""
+            return Remark("wrong", f"refused for <{entry.recipient}>{reply or f': {entry.reason}'}", guidance)
+        case State.DROPPED:
+            fix = f"relay suppression list --address {entry.recipient}"
+            return Remark("wrong", f"not sent to <{entry.recipient}>: {entry.reason}", fix)
+        case State.HELD:
+            return Remark("wrong", f"held: <{entry.recipient}>", f"relay queue release {entry.queue_id}")
+    if entry.release_at > story.message.created_at and not entry.attempts:
+        text = f"the sending limit is used up: leaves at {time_form(entry.release_at)}"
+        return Remark("wrong", text, "wait for that, or raise the identity's limits")
+    if entry.attempts:
+        again = f"it is tried again at {time_form(entry.next_attempt_at)}; then test again"
+        return Remark("wrong", f"not taken for <{entry.recipient}> yet{reply}", again)
+    return Remark("wrong", f"not tried for <{entry.recipient}> yet", "relay queue list, relay status")
+
+
+def _judgement(settings: Settings, story: Story, entry: Entry, copy: Verification | None) -> list[Remark]:
+    """Say what a receiver makes of the mail, by the copy that came back; or why none did."""
+    if copy is not None:
+        return list(remarks_of(copy))
+    home = domain_of(entry.recipient)
+    fate = _fate(story, entry)
+    fix = (
+        f"the MX record of {home} must lead to {settings.server.hostname}, and there to a listener of kind "
+        f'"inbound": relay domain check {story.message.policy.domain}'
+    )
+    text = f"the copy to {home} did not come back"
+    if fate.status == "ok":
+        return [Remark("wrong", f"{text}, though it was {fate.text}", fix)]
+    return [Remark("wrong", f"{text}: {fate.text}", fix)]
+
+
+def _no_copy(identity: str) -> Remark:
+    domain = domain_of(identity)
+    fix = f'set return_path under [domains."{domain}"] and add a [[listener]] of kind "inbound"'
+    return Remark("warning", "no copy comes back to this relay, so SPF, DKIM and DMARC were not judged", fix)

@@ -1,0 +1,74 @@
+"""The steps of the verification for one identity, each kept with its time."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from relay.identities.verification import TestStep
+from relay.log import Emit
+from relay.mail.address import domain_of, normal
+from relay.reports.forms import Form
+from relay.verification.receiving import confirm_link, enter_code, send_code
+from relay.verification.records import check_records
+from relay.verification.result import Result, is_complete, kept, result_form
+from relay.verification.sending import try_sending
+from relay.verification.tools import Tools
+from relay.verification.tracking import try_tracking
+
+
+@dataclass(frozen=True, slots=True)
+class Verifier:
+    """Runs steps and keeps what they came to. `refresh` is called when somebody was verified, or no longer is."""
+
+    tools: Tools
+    refresh: Callable[[], Awaitable[None]]
+    log: Emit
+
+    async def run(self, address: str, step: TestStep, to: tuple[str, ...] = ()) -> Form:
+        """Run one step of the test; `to` takes the place of the identity's readers in the sending step.
+
+        Raises StoreError.
+        """
+        identity = normal(address)
+        match step:
+            case "sending":
+                result = await try_sending(self.tools, identity, to)
+            case "receiving":
+                result = await send_code(self.tools, identity)
+                if not result.queue_id:  # No code was sent: what was known stays.
+                    return await self._told(identity, result, self.tools.clock())
+            case "tracking":
+                result = await try_tracking(self.tools, identity)
+        return await self._kept(identity, identity, result)
+
+    async def enter(self, address: str, code: str) -> Form:
+        """Confirm an identity by the code it was sent. Raises StoreError."""
+        identity = normal(address)
+        result = await enter_code(self.tools, identity, code)
+        if result.state == "passed":
+            await self.refresh()
+        return await self._told(identity, result, self.tools.clock())
+
+    async def follow(self, queue_id: str) -> bool:
+        """Confirm an identity by the link of the mail with that queue id. Raises StoreError."""
+        identity = await confirm_link(self.tools, queue_id)
+        if identity:
+            await self.refresh()
+            self.log("identity.verified", identity=identity, step="receiving", state="passed", queue_id=queue_id)
+        return bool(identity)
+
+    async def check(self, address: str) -> Form:
+        """Verify the domain of an identity by its DNS. Raises StoreError."""
+        identity = normal(address)
+        form = await self._kept(identity, domain_of(identity), await check_records(self.tools, identity))
+        await self.refresh()
+        return form
+
+    async def _kept(self, identity: str, subject: str, result: Result) -> Form:
+        now = self.tools.clock()
+        await self.tools.store.verify(kept(result, subject, now))
+        return await self._told(identity, result, now)
+
+    async def _told(self, identity: str, result: Result, now: float) -> Form:
+        self.log("identity.verified", identity=identity, step=result.step, state=result.state, queue_id=result.queue_id)
+        complete = is_complete(tuple(await self.tools.store.verifications(identity)))
+        return result_form(identity, result, now, complete=complete)
