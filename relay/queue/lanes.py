@@ -92,10 +92,32 @@ class Lanes:
         lane = self.lanes.setdefault(name, Lane())
         lane.width = max(1, lane.width // 2)
 
-    def failed(self, name: str, failure: Deferred, until: float) -> None:
-        """Narrow the lane to one, and let its failure answer until that time."""
+    def failed(self, name: str, failure: Deferred, now: float, until: float, why: str = "") -> bool:
+        """Narrow the lane to one, and let its failure answer until that time; tell whether it was not down before.
+
+        A shorter failure does not end a longer one. `why` is what the other side said, else the failure's own words.
+        """
         lane = self.lanes.setdefault(name, Lane())
-        lane.width, lane.failure, lane.down_until = 1, failure, until
+        is_new = now >= lane.down_until
+        lane.width, lane.failed_at = 1, now
+        if until >= lane.down_until:
+            lane.failure, lane.down_until, lane.why = failure, until, why or str(failure.reply)
+        return is_new
+
+    def is_failing(self, name: str) -> bool:
+        """Tell whether the lane failed and has not shown since that it works."""
+        lane = self.lanes.get(name)
+        return lane is not None and lane.failure is not None
+
+    def pause(self, name: str, now: float) -> Pause | None:
+        """Return until when and why the lane is down, None when it may be tried."""
+        lane = self.lanes.get(name)
+        return Pause(lane.down_until, lane.why) if lane is not None and now < lane.down_until else None
+
+    def pauses(self, now: float) -> Mapping[str, Pause]:
+        """Return the lanes that are down, by name."""
+        found = ((name, self.pause(name, now)) for name in self.lanes)
+        return {name: pause for name, pause in found if pause is not None}
 
     def failure(self, name: str, now: float) -> Deferred | None:
         """Return the failure that answers for a lane that is down, None when it may be tried."""

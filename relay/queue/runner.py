@@ -1,22 +1,21 @@
 """The runner: claims what is due, has it rendered and delivered, settles it. The loop that drives the queue."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-from relay.dsn.classify import Classification
 from relay.mail.reply import Reply
-from relay.policy import ledgers_of
-from relay.queue.entry import Entry, State, move
+from relay.queue.conduct import Conduct
+from relay.queue.departures import Departures
+from relay.queue.entry import Entry
 from relay.queue.jobs import stored_form, transactions
-from relay.queue.judge import explain
 from relay.queue.lanes import Lanes
 from relay.queue.last_look import last_look
 from relay.queue.message import Claimed, Settlement
-from relay.queue.outcome import Deferred, Delivered, Outcome, Refused
-from relay.queue.ports import Job, LaneRoom, Rendered, Slot, StoreError, Taken
+from relay.queue.outcome import Deferred, Delivered, Outcome
+from relay.queue.ports import Job, LaneRoom, Rendered, StoreError, Taken
 from relay.queue.settler import Settler
 from relay.queue.tools import STORE_RETRY, Tools
+from relay.queue.ways import Pause
 
 ENTRIES_UNDER_WAY = 2000
 CONTENT_UNDER_WAY = 256 * 1024 * 1024
@@ -35,6 +34,8 @@ class Runner:
         self._tools = tools
         self._settler = Settler(tools)
         self._lanes = Lanes(widest=self._widest())
+        self._departures = Departures(tools, self._lanes)
+        self._conduct = Conduct(tools, self._lanes)
         self._attempts: set[asyncio.Task[None]] = set()
         self._entries = 0
         self._content = 0
@@ -128,51 +129,29 @@ class Runner:
         wanted, dropped = await last_look(self._tools, claimed)
         if dropped is not None:
             await self._apply(dropped)
-        leaving = await self._departing(wanted)
-        if leaving.entries:
-            jobs = transactions(leaving)
-            await asyncio.gather(*(self._attempt_job(job) for job in jobs))
+        if not wanted.entries:
+            return
+        leaving = await self._departures.leaving(wanted)
+        if leaving.waiting:
+            await self._apply(Settlement(leaving.waiting))
+        if leaving.claimed.entries:
+            jobs = transactions(leaving.claimed)
+            await asyncio.gather(*(self._attempt_job(job, leaving.answer) for job in jobs))
 
-    async def _departing(self, claimed: Claimed) -> Claimed:
-        """Return what may leave now; put the rest back with the time at which their limits let them go."""
-        message = claimed.message
-        author = message.header_from or message.reverse_path
-        ledgers = ledgers_of(self._tools.settings(), author, message.policy.provider) if message.reverse_path else {}
-        if not ledgers:
-            return claimed
-        now = self._tools.clock()
-        leaving: list[Entry] = []
-        waiting: list[Entry] = []
-        for entry in claimed.entries:
-            release_at = await self._depart(Slot(entry.queue_id, entry.number, ledgers), now)
-            if release_at <= now:
-                leaving.append(entry)
-            else:
-                later = replace(move(entry, State.WAITING), next_attempt_at=release_at, release_at=release_at)
-                waiting.append(later)
-        if waiting:
-            await self._apply(Settlement(tuple(waiting)))
-        return replace(claimed, entries=tuple(leaving))
-
-    async def _depart(self, slot: Slot, now: float) -> float:
-        while True:
-            try:
-                return await self._tools.limits.depart(slot, now)
-            except StoreError as error:
-                await self._trouble(error)
-
-    async def _attempt_job(self, claimed: Claimed) -> None:
+    async def _attempt_job(self, claimed: Claimed, answer: Deferred | None) -> None:
         started_at = self._tools.clock()
         notes: dict[str, object] = {}
         lane = claimed.entries[0].lane
-        failure = self._lanes.failure(lane, started_at)
+        failure = answer or self._lanes.failure(lane, started_at)
         outcomes: Sequence[Outcome]
         if failure is not None:
             outcomes = [failure] * len(claimed.entries)
         else:
             outcomes = await self._deliver(lane, claimed, notes)
-            self._learn(lane, outcomes)
-        await self._apply(self._settler.settle(claimed, outcomes, started_at, self._tools.clock(), notes))
+            self._conduct.learn(lane, claimed.entries, outcomes, started_at)
+        aged = await self._aged(claimed)
+        settlement = self._settler.settle(claimed, outcomes, started_at, self._tools.clock(), notes)
+        await self._apply(await self._departures.settled(claimed, settlement))
 
     async def _deliver(self, lane: str, claimed: Claimed, notes: dict[str, object]) -> Sequence[Outcome]:
         """Deliver; whatever is raised on the way defers the message: the unknown is temporary."""
@@ -202,6 +181,15 @@ class Runner:
         resumed = self._lanes.resume(lane)
         self.wake()
         return resumed
+
+    async def _aged(self, claimed: Claimed) -> Claimed:
+        """Return what was claimed with the lifetime it still has, should somebody have set the clock meanwhile."""
+        while True:
+            try:
+                self._lanes.clock_set(await self._timekeeper.look(self._settler.schedule()))
+                return self._timekeeper.aged(claimed)
+            except StoreError as error:
+                await self._trouble(error)
 
     def _note(self, entries: Sequence[Entry], outcome: Delivered) -> None:
         """Remember what was just taken, for the case that this process ends before it is settled."""
