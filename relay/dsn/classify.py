@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from relay.dsn.category import Category
+from relay.dsn.phrase_index import PhraseIndex, index_phrases
 from relay.dsn.phrases import Phrase, PhraseError, compile_phrase, normal_form
 from relay.dsn.replies import smtp_code, status_in
 from relay.dsn.report import Recipient, Report
@@ -18,7 +19,7 @@ from relay.dsn.taxonomy import TAXONOMY
 from relay.dsn.waits import named_wait
 
 PHASES = frozenset(("connect", "ehlo", "mail", "rcpt", "data"))
-_KEYS = frozenset(("name", "category", "phrases", "unless", "status", "code", "phase", "example"))
+_KEYS = frozenset(("name", "category", "phrases", "all", "unless", "status", "code", "phase", "example"))
 _STATUS = re.compile(r"[245x]\.[0-9x]{1,3}\.[0-9x]{1,3}|[245x]\.[0-9x]{1,3}\.\*")
 _CODE = re.compile(r"[245][0-9x][0-9x]")
 
@@ -29,28 +30,51 @@ class RulesError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule. It matches when one of its phrases occurs, none of `unless` does, and every condition given holds."""
+    """One rule.
+
+    It matches when one of its `phrases` occurs, each of `all` does, wherever in the reply and in whatever order, none
+    of `unless` does, and every condition given holds.
+    """
 
     name: str
     category: str
     phrases: tuple[Phrase, ...]
+    all: tuple[Phrase, ...]
     unless: tuple[Phrase, ...]
     status: re.Pattern[str] | None
     code: re.Pattern[str] | None
     phase: frozenset[str]
     example: str
 
-    def matches(self, normal: str, code: str, status: str, phase: str) -> bool:
-        """Tell whether the rule applies to a reply in its normal form."""
-        if self.phrases and not any(phrase.matches(normal) for phrase in self.phrases):
+    def matches(self, reply: "_Reply") -> bool:
+        """Tell whether the rule applies to a reply."""
+        if self.phrases and not any(reply.has(phrase) for phrase in self.phrases):
             return False
-        if self.phase and phase not in self.phase:
+        if self.phase and reply.phase not in self.phase:
             return False
-        if self.status is not None and self.status.fullmatch(status) is None:
+        if self.status is not None and self.status.fullmatch(reply.status) is None:
             return False
-        if self.code is not None and self.code.fullmatch(code) is None:
+        if self.code is not None and self.code.fullmatch(reply.code) is None:
             return False
-        return not any(phrase.matches(normal) for phrase in self.unless)
+        if not all(reply.has(phrase) for phrase in self.all):
+            return False
+        return not any(reply.has(phrase) for phrase in self.unless)
+
+
+@dataclass(frozen=True, slots=True)
+class _Reply:
+    """A reply as rules see it: its normal form, its codes ("" for none), the command it answered ("" if not known)."""
+
+    normal: str
+    code: str
+    status: str
+    phase: str
+    possible: set[str]
+    """Sources of the phrases that may occur in it."""
+
+    def has(self, phrase: Phrase) -> bool:
+        """Tell whether a phrase occurs."""
+        return phrase.source in self.possible and phrase.matches(self.normal)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +82,7 @@ class Rules:
     """Rules in the order they are tried."""
 
     rules: tuple[Rule, ...]
+    index: PhraseIndex
 
     def __len__(self) -> int:
         return len(self.rules)
@@ -97,7 +122,8 @@ def load_rules(text: str) -> Rules:
         rules[name] = rule
     if faults:
         raise RulesError("\n".join(faults))
-    return Rules(tuple(rules.values()))
+    phrases = (phrase for rule in rules.values() for phrase in (*rule.phrases, *rule.all, *rule.unless))
+    return Rules(tuple(rules.values()), index_phrases(phrases))
 
 
 def classify(rules: Rules, text: str, code: int | None = None, status: str = "", phase: str = "") -> Classification:
@@ -109,8 +135,9 @@ def classify(rules: Rules, text: str, code: int | None = None, status: str = "",
     digits = "" if known is None else str(known)
     enhanced = status or status_in(text)
     normal = normal_form(text)
+    reply = _Reply(normal, digits, enhanced, phase, rules.index.possible(normal))
     for rule in rules.rules:
-        if rule.matches(normal, digits, enhanced, phase):
+        if rule.matches(reply):
             return Classification(rule.category, rule.name, named_wait(normal))
     return Classification("unknown", "", named_wait(normal))
 
@@ -154,14 +181,15 @@ def _rule(name: str, table: Mapping[str, Any]) -> Rule:
         name=name,
         category=str(category),
         phrases=tuple(compile_phrase(source) for source in _strings(table, "phrases")),
+        all=tuple(compile_phrase(source) for source in _strings(table, "all")),
         unless=tuple(compile_phrase(source) for source in _strings(table, "unless")),
         status=_codes(_strings(table, "status"), _STATUS, "status", "5.1.1, x.7.5xx or 5.1.*"),
         code=_codes(_strings(table, "code"), _CODE, "code", "550 or 5xx"),
         phase=phases,
         example=str(table.get("example", "")),
     )
-    if not (rule.phrases or rule.status or rule.code):
-        raise RulesError("matches every reply: give it phrases, a status or a code")
+    if not (rule.phrases or rule.all or rule.status or rule.code):
+        raise RulesError("matches every reply: give it phrases, all, a status or a code")
     if not rule.example:
         raise RulesError("has no example of a reply it matches")
     return rule

@@ -45,7 +45,7 @@ class PhraseError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Phrase:
-    """A compiled phrase. Every match contains one of `needles`: a quick test before the pattern's."""
+    """A compiled phrase. Every match contains one of `needles`: what an index finds phrases by."""
 
     source: str
     needles: tuple[str, ...]
@@ -53,7 +53,7 @@ class Phrase:
 
     def matches(self, normal: str) -> bool:
         """Tell whether the phrase occurs in a reply's normal form."""
-        return any(needle in normal for needle in self.needles) and self.pattern.search(normal) is not None
+        return self.pattern.search(normal) is not None
 
 
 def compile_phrase(source: str) -> Phrase:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 
 from relay.dsn import positions
 from relay.dsn.positions import Position
@@ -52,6 +53,16 @@ class Prose:
     def _where(self) -> dict[str, Position]:
         return positions.everywhere(self.lines)
 
+    @cached_property
+    def _listed(self) -> set[int]:
+        """The lines that begin with an address, as those of a list of recipients do; what goes on is indented."""
+        begun = ((number, line) for number, line in enumerate(self.lines) if "@" in line and not line[:1].isspace())
+        return {
+            number
+            for number, line in islice(begun, positions.MAX_FOUND)
+            if positions.ALONE.match(line) or positions.LEADING.match(line)
+        }
+
     def recipients(
         self, named: Iterable[str], excluded: Iterable[str], action: Action, machines: bool = False
     ) -> tuple[Recipient, ...]:
@@ -80,7 +91,7 @@ class Prose:
     def words_about(self, address: str) -> str:
         """Return what the report says of this very recipient; "" when it says nothing of its own."""
         where = self._where.get(address.lower())
-        own = "" if where is None else self._own_words(where, set())
+        own = "" if where is None else self._own_words(where, self._listed)
         transcript = self._transcript(address)
         if transcript is None or smtp_code(own) is not None:
             return own
@@ -179,7 +190,7 @@ def _said_before(lines: list[str], number: int) -> list[str]:
 def _continued(lines: list[str], number: int) -> list[str]:
     rest: list[str] = []
     for line in lines[number + 1 : number + 5]:
-        if not line.strip() or line.startswith(">>>"):
+        if not line.strip() or line.startswith(">>>") or positions.LEADING.match(line) is not None:
             break
         rest.append(line.strip())
     return rest

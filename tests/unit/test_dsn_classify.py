@@ -127,7 +127,7 @@ RULE = '[[rule]]\nname = "a"\ncategory = "policy"\nexample = "x"\n'
     [
         ("", "no [[rule]] in the file"),
         ("[[rule", "not valid TOML"),
-        (RULE, "rule a: matches every reply: give it phrases, a status or a code"),
+        (RULE, "rule a: matches every reply: give it phrases, all, a status or a code"),
         (RULE.replace("policy", "polcy") + 'phrases = ["x"]', "rule a: category 'polcy' is none of the taxonomy's"),
         (RULE + 'phrase = ["x"]', "rule a: unknown key 'phrase'"),
         (RULE + 'phrases = "x"', "rule a: phrases must be a list of strings"),
