@@ -1,0 +1,38 @@
+"""A whole relay in this process: its clock can be set, its parts asked, its log read as it is written."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+from unittest.mock import patch
+
+from relay.app import App
+from relay.clock import system_clock
+from relay.config import load
+from tests.servers.relay_process import RelayProcess
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """The relay and what it logged: line and fields."""
+
+    app: App
+    log: list[tuple[str, dict[str, Any]]]
+
+    def lines(self, name: str) -> list[dict[str, Any]]:
+        """Return the fields of the log lines of that name."""
+        return [fields for line, fields in self.log if line == name]
+
+
+@asynccontextmanager
+async def running(relay: RelayProcess, clock: Callable[[], float] = system_clock) -> AsyncIterator[Running]:
+    """Run the relay of that configuration; its commands work as beside a process of its own."""
+    (relay.folder / "data").mkdir(exist_ok=True)
+    log: list[tuple[str, dict[str, Any]]] = []
+    with patch("relay.app.open_log", lambda *_: lambda line, **fields: log.append((line, fields))):
+        app = App(load(relay.config, {}), relay.config, clock=clock)
+    await app.start()
+    try:
+        yield Running(app, log)
+    finally:
+        await app.stop()
