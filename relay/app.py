@@ -12,7 +12,7 @@ from relay import __version__
 from relay.accept import Accept, Reception
 from relay.admin.api import Desk, application
 from relay.admin.server import AdminServer, metrics_application
-from relay.clock import Clock, system_clock
+from relay.clock import Clock, steady_clock, system_clock
 from relay.config import Settings, check
 from relay.config.settings import Listener
 from relay.delivery.client import SmtpDelivery
@@ -197,6 +197,7 @@ class App:
             delivery=delivery,
             renderer=GuardedRenderer(self.renderer, self.guard),
             clock=self._clock,
+            steady=steady_clock,
             jitter=lambda: dice.uniform(-1, 1),
             new_id=self.new_id,
             publish=self.observer.publish,

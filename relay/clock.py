@@ -3,6 +3,8 @@
 import time
 from collections.abc import Callable
 
+_STEADY = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
 Clock = Callable[[], float]
 """A clock answers the seconds since the Unix epoch, as a float."""
 
@@ -10,3 +12,8 @@ Clock = Callable[[], float]
 def system_clock() -> float:
     """Return the wall clock in Unix seconds."""
     return time.time()
+
+
+def steady_clock() -> float:
+    """Return the seconds since some moment, by a clock nobody can set; it goes on while the machine sleeps."""
+    return time.clock_gettime(_STEADY)

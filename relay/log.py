@@ -35,6 +35,7 @@ LINES: dict[str, str] = {
     "keys.rotating": "A new DKIM key was made; publish it, and it signs once DNS shows it. domain, selector, record.",
     "queue.recovered": "Of what an earlier process left in hand, so many entries wait again, and so many were known to "
     "be delivered. entries, delivered.",
+    "clock.set": "Somebody set the wall clock; what waits keeps its lifetime. seconds (forward, or backward below 0).",
     "queue.journal_failing": "Deliveries are not noted until the next start; a crash may repeat some. error.",
     "queue.purged": "Stories older than the retention were forgotten. messages.",
     "store.trouble": "The store does not answer; mail is refused with 451 or 452 until it does. error, full.",
@@ -90,6 +91,7 @@ _LEVEL_OF = {
     "tracking.unproven": "warning",
     "store.trouble": "error",
     "queue.journal_failing": "warning",
+    "clock.set": "warning",
     "smtp.auth_failed": "warning",
     "smtp.failed": "error",
     "unsubscribe.unknown": "warning",

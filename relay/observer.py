@@ -46,6 +46,10 @@ class Observer:
         self.metrics.alerts.labels(category).inc()
         self.log("delivery.paused", lane=lane, category=category, reply=reply, guidance=guidance)
 
+    def clock_set(self, step: float) -> None:
+        """Log that the wall clock was set."""
+        self.log("clock.set", seconds=round(step, 1))
+
     def journal_failing(self, error: OSError) -> None:
         """Log that deliveries are not noted any more."""
         self.log("queue.journal_failing", error=str(error))

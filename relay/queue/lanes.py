@@ -104,6 +104,12 @@ class Lanes:
             lane.failure, lane.down_until, lane.why = failure, until, why or str(failure.reply)
         return is_new
 
+    def clock_set(self, step: float) -> None:
+        """Keep what is left of every rest when the clock was set by that many seconds."""
+        for lane in self.lanes.values():
+            lane.down_until += step
+            lane.failed_at += step
+
     def is_failing(self, name: str) -> bool:
         """Tell whether the lane failed and has not shown since that it works."""
         lane = self.lanes.get(name)

@@ -69,6 +69,13 @@ class QueueStore(Protocol):
         One for each message, in state ACTIVE. Changes nothing: `apply` may settle them before `recover` voids the rest.
         """
 
+    async def clock_set(self, now: float, step: float, longest_wait: float, lifetime: float) -> None:
+        """Follow a wall clock that was set by `step` seconds, to `now`, while this process runs.
+
+        Forward: what was accepted before may live that much longer. Backward: no retry is further away than
+        `longest_wait`, and nothing lives for longer than `lifetime` from now, or from its release.
+        """
+
     async def claim(self, now: float, room: LaneRoom) -> Sequence[Claimed]:
         """Lease due entries, oldest due first within a lane and no lane starving another.
 
@@ -235,6 +242,9 @@ class Watch(Protocol):
 
     def alert(self, lane: str, category: str, reply: str, guidance: str) -> None:
         """A lane was paused: somebody has to do something."""
+
+    def clock_set(self, step: float) -> None:
+        """The wall clock was set by that many seconds; what waits was moved along."""
 
     def store_trouble(self, error: StoreError) -> None:
         """The store did not answer; what is in hand is kept and tried again."""

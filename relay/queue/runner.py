@@ -14,6 +14,7 @@ from relay.queue.message import Claimed, Settlement
 from relay.queue.outcome import Deferred, Delivered, Outcome
 from relay.queue.ports import Job, LaneRoom, Rendered, StoreError, Taken
 from relay.queue.settler import Settler
+from relay.queue.timekeeper import Timekeeper
 from relay.queue.tools import STORE_RETRY, Tools
 from relay.queue.ways import Pause
 
@@ -33,6 +34,7 @@ class Runner:
     def __init__(self, tools: Tools) -> None:
         self._tools = tools
         self._settler = Settler(tools)
+        self._timekeeper = Timekeeper(tools)
         self._lanes = Lanes(widest=self._widest())
         self._departures = Departures(tools, self._lanes)
         self._conduct = Conduct(tools, self._lanes)
@@ -72,6 +74,11 @@ class Runner:
         return max(20, 2 * max(connections))
 
     async def _claim(self) -> Sequence[Claimed]:
+        try:
+            self._lanes.clock_set(await self._timekeeper.look(self._settler.schedule()))
+        except StoreError as error:
+            await self._trouble(error)
+            return ()
         now = self._tools.clock()
         self._lanes.widest = self._widest()
         room = LaneRoom(
@@ -126,6 +133,7 @@ class Runner:
 
     async def _attempt(self, claimed: Claimed) -> None:
         """Make one attempt for entries of one message in one lane, and settle it."""
+        apart = self._timekeeper.apart()
         wanted, dropped = await last_look(self._tools, claimed)
         if dropped is not None:
             await self._apply(dropped)
@@ -136,9 +144,9 @@ class Runner:
             await self._apply(Settlement(leaving.waiting))
         if leaving.claimed.entries:
             jobs = transactions(leaving.claimed)
-            await asyncio.gather(*(self._attempt_job(job, leaving.answer) for job in jobs))
+            await asyncio.gather(*(self._attempt_job(job, leaving.answer, apart) for job in jobs))
 
-    async def _attempt_job(self, claimed: Claimed, answer: Deferred | None) -> None:
+    async def _attempt_job(self, claimed: Claimed, answer: Deferred | None, apart: float) -> None:
         started_at = self._tools.clock()
         notes: dict[str, object] = {}
         lane = claimed.entries[0].lane
@@ -149,8 +157,8 @@ class Runner:
         else:
             outcomes = await self._deliver(lane, claimed, notes)
             self._conduct.learn(lane, claimed.entries, outcomes, started_at)
-        aged = await self._aged(claimed)
-        settlement = self._settler.settle(claimed, outcomes, started_at, self._tools.clock(), notes)
+        aged = await self._aged(claimed, apart)
+        settlement = self._settler.settle(aged, outcomes, started_at, self._tools.clock(), notes)
         await self._apply(await self._departures.settled(claimed, settlement))
 
     async def _deliver(self, lane: str, claimed: Claimed, notes: dict[str, object]) -> Sequence[Outcome]:
@@ -182,12 +190,12 @@ class Runner:
         self.wake()
         return resumed
 
-    async def _aged(self, claimed: Claimed) -> Claimed:
+    async def _aged(self, claimed: Claimed, apart: float) -> Claimed:
         """Return what was claimed with the lifetime it still has, should somebody have set the clock meanwhile."""
         while True:
             try:
                 self._lanes.clock_set(await self._timekeeper.look(self._settler.schedule()))
-                return self._timekeeper.aged(claimed)
+                return self._timekeeper.aged(claimed, apart)
             except StoreError as error:
                 await self._trouble(error)
 

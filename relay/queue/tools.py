@@ -26,6 +26,8 @@ class Tools:
     delivery: Delivery
     renderer: Renderer
     clock: Clock
+    steady: Clock
+    """A clock that nobody can set; only its differences mean anything."""
     jitter: Callable[[], float]
     new_id: Callable[[float], str]
     publish: Publish

@@ -48,6 +48,16 @@ CLAMP = (
     "AND next_attempt_at > ?1 AND next_attempt_at > release_at AND attempts > 0"
 )
 
+LENGTHEN = (
+    "UPDATE entries SET expires_at = expires_at + ? "
+    "WHERE state IN ('waiting', 'held', 'active') AND created_at <= ?"
+)
+SHORTEN = (
+    "UPDATE entries SET expires_at = CASE WHEN release_at > ?1 THEN release_at ELSE ?1 END + ?2 "
+    "WHERE state IN ('waiting', 'held', 'active') "
+    "AND expires_at > CASE WHEN release_at > ?1 THEN release_at ELSE ?1 END + ?2"
+)
+
 _NEXT_ATTEMPT_AT = ENTRY_COLUMNS.split(", ").index("next_attempt_at")
 
 
@@ -183,6 +193,22 @@ def recover(lanes: Lanes, now: float, longest_wait: float, boot: str) -> Callabl
         raw.execute(CLAMP, (now + longest_wait,))
         lanes.stale = True
         return voided
+
+    return operation
+
+
+def clock_set(
+    lanes: Lanes, now: float, step: float, longest_wait: float, lifetime: float
+) -> Callable[[Connection], None]:
+    """Follow a clock that was set: lifetimes are as long as they were, waits no longer than the schedule's."""
+
+    def operation(raw: Connection) -> None:
+        if step > 0:
+            raw.execute(LENGTHEN, (step, now - step))
+        else:
+            raw.execute(SHORTEN, (now, lifetime))
+            raw.execute(CLAMP, (now + longest_wait,))
+        lanes.stale = True
 
     return operation
 

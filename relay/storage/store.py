@@ -52,6 +52,10 @@ class Store:
 
     # What the queue needs.
 
+    async def clock_set(self, now: float, step: float, longest_wait: float, lifetime: float) -> None:
+        """Follow a wall clock that was set by `step` seconds, to `now`."""
+        await self.write(claims.clock_set(self._lanes, now, step, longest_wait, lifetime))
+
     async def next_due(self, busy: Sequence[str]) -> float | None:
         """Return when the next waiting entry outside these lanes is due, None when there is none."""
         return await self.write(claims.next_due(self._lanes, busy))

@@ -290,3 +290,37 @@ async def test_recipients_of_one_message_are_not_torn_apart_by_a_narrow_lane(sto
     assert [entry.number for entry in claimed.entries] == list(range(30))
     (rest,) = await store.claim(NOW, LaneRoom(100, 1 << 20, 5, {}))
     assert rest.message.queue_id == "B"
+
+
+DAYS = 86_400.0
+
+
+async def expiries(store: Store) -> dict[str, float]:
+    return {one.queue_id: one.expires_at for _, one in await store.entries(EntryQuery())}
+
+
+async def test_a_clock_set_forward_ages_no_mail_and_set_back_keeps_none_waiting(store: Store) -> None:
+    await store.enqueue(accepted("A"))
+    await store.enqueue(accepted("B"))
+    [first, _] = await claim(store)
+    await store.apply([settle(first, State.WAITING, NOW, due=NOW + 600)])
+    later = NOW + 10 + 3 * DAYS
+    await store.enqueue(accepted("NEW", at=later, due=later))
+    await store.clock_set(later, 3 * DAYS, 7200.0, 3 * DAYS)
+    assert await expiries(store) == {"A": NOW + 6 * DAYS, "B": NOW + 6 * DAYS, "NEW": later + 3 * DAYS}
+
+    [again] = [one for one in await claim(store, later) if one.message.queue_id == "A"]
+    await store.apply([settle(again, State.WAITING, later, due=later + 600)])
+    await store.clock_set(NOW + 20, -3 * DAYS, 7200.0, 3 * DAYS)
+    assert await expiries(store) == dict.fromkeys(("A", "B", "NEW"), NOW + 20 + 3 * DAYS)
+    assert await store.next_due([]) == NOW + 20 + 7200
+
+
+async def test_a_clock_that_is_set_moves_no_release_somebody_asked_for(store: Store) -> None:
+    release_at = NOW + 10 * DAYS
+    held_back = replace(entry("A", due=release_at), release_at=release_at, expires_at=release_at + 3 * DAYS)
+    await store.enqueue(Accepted(accepted("A").message, CONTENT, (held_back,)))
+    await store.clock_set(NOW - DAYS, -DAYS, 7200.0, 3 * DAYS)
+    [(_, found)] = await store.entries(EntryQuery())
+    assert found == held_back
+    assert await store.next_due([]) == release_at

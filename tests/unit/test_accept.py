@@ -44,6 +44,9 @@ class FaultyStore:
     async def recover(self, now: float, longest_wait: float) -> int:
         raise self.error
 
+    async def clock_set(self, now: float, step: float, longest_wait: float, lifetime: float) -> None:
+        raise self.error
+
     async def left_in_hand(self, keys: Sequence[tuple[str, int]]) -> Sequence[Claimed]:
         raise self.error
 

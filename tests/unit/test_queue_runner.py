@@ -86,6 +86,10 @@ class Troubled:
             self.troubles[method] -= 1
             raise StoreError(f"{method}: disk I/O error")
 
+    async def clock_set(self, now: float, step: float, longest_wait: float, lifetime: float) -> None:
+        self._maybe("clock_set")
+        await self.store.clock_set(now, step, longest_wait, lifetime)
+
     async def left_in_hand(self, keys: Sequence[tuple[str, int]]) -> Sequence[Claimed]:
         return await self.store.left_in_hand(keys)
 
@@ -136,6 +140,7 @@ class House:
 
     def __init__(self, store: SqliteStore, settings: Settings, renderer: Any = None) -> None:
         self.now = NOW
+        self.clock_set_by = 0.0
         self.store = store
         self.troubled = Troubled(store)
         self.delivery = ScriptedDelivery()
@@ -143,6 +148,7 @@ class House:
         self.events: list[Event] = []
         self.raised: list[tuple[str, str]] = []
         self.troubles: list[str] = []
+        self.steps: list[float] = []
         serial = count()
         keys = Keys(parse_keyring([new_key(bytes(range(32)))]))
         judge = Judge(read_rules(None), 3)
@@ -157,6 +163,7 @@ class House:
                 delivery=self.delivery,
                 renderer=renderer or InlineRenderer(keys),
                 clock=lambda: self.now,
+                steady=lambda: self.now - self.clock_set_by,
                 jitter=lambda: 0.0,
                 new_id=lambda now: f"0000000000R{next(serial):03}",
                 publish=self.events.extend,
@@ -169,6 +176,9 @@ class House:
 
     def alert(self, lane: str, category: str, reply: str, guidance: str) -> None:
         self.raised.append((lane, category))
+
+    def clock_set(self, step: float) -> None:
+        self.steps.append(step)
 
     def journal_failing(self, error: OSError) -> None:
         self.troubles.append(str(error))
