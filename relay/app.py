@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 from relay import __version__
-from relay.accept import Accept, Reception
+from relay.accept import Accept, Door, Reception
 from relay.admin.api import Desk, application
 from relay.admin.server import AdminServer, metrics_application
 from relay.clock import Clock, steady_clock, system_clock
@@ -29,6 +29,7 @@ from relay.inbound.intake import Intake
 from relay.keystore import read_all
 from relay.log import Emit, open_log
 from relay.mail.queue_id import RANDOM_SPACE, queue_id
+from relay.mail.session import ListenerKind
 from relay.observer import Observer
 from relay.queue.judge import Judge
 from relay.queue.ports import StoreError
@@ -49,7 +50,12 @@ from relay.storage.sqlite import SqliteStore
 from relay.storage.verifications import VerificationTable
 from relay.suppression.exclusion import Exclusion
 from relay.tracking_guard import GuardedRenderer, GuardTools, TrackingGuard
+from relay.verification.copies import Copies
+from relay.verification.door import CopyDoor
 from relay.verification.proven import Proven
+from relay.verification.tools import Tools as VerificationTools
+from relay.verification.tools import submitting
+from relay.verification.verifier import Verifier
 
 DRAIN = 25.0
 """Seconds that transactions in hand have to end after SIGTERM."""
@@ -122,6 +128,7 @@ class App:
         await self._start_verification()
         await self._start_signing(keys)
         await self._start_queue(settings)
+        self.verifier = self._make_verifier()
         self.tracker = await self._start_tracker(settings)
         if settings.tracker.guard:
             await self.guard.start()
@@ -152,10 +159,27 @@ class App:
 
     async def _start_verification(self) -> None:
         self.verifications = VerificationTable(self.store)
-        self.proven = Proven((self.verifications.proven,), self.observer.store_trouble)
+        sources = (self.verifications.proven, DomainWatchTable(self.store).verified_domains)
+        self.proven = Proven(sources, self.observer.store_trouble)
         await self.proven.load()
         keeping = asyncio.create_task(self.proven.keep_fresh(), name="proven")
         self._stack.callback(keeping.cancel)
+
+    def _make_verifier(self) -> Verifier:
+        tools = VerificationTools(
+            settings=self.settings,
+            keyring=self.keyring,
+            store=self.verifications,
+            stories=self.store,
+            resolver=self._fresh_resolver,
+            clock=self._clock,
+            new_id=self.new_id,
+            submit=submitting(self._make_accept()),
+        )
+        return Verifier(tools, self.proven, self.log)
+
+    def _fresh_resolver(self) -> Resolver:
+        return Resolver(self._settings.resolver.endpoints)
 
     async def _start_signing(self, keys: Keys) -> None:
         table = DomainWatchTable(self.store)
@@ -226,13 +250,19 @@ class App:
         self._stack.push_async_callback(self.sink.close)
         if not settings.tracker.address:
             return None
-        tracker = Tracker(self.keyring, self.sink, trusted_proxies=settings.tracker.trusted_proxies, checks=self.checks)
+        tracker = Tracker(
+            self.keyring,
+            self.sink,
+            trusted_proxies=settings.tracker.trusted_proxies,
+            checks=self.checks,
+            confirm=self.verifier.follow,
+        )
         await tracker.start(settings.tracker.host, settings.tracker.port)
         self._stack.push_async_callback(tracker.stop)
         return tracker
 
-    def _make_smtp(self, listener: Listener) -> SmtpServer:
-        accept = Accept(
+    def _make_accept(self) -> Accept:
+        return Accept(
             self.settings,
             self.store,
             self.store,
@@ -243,8 +273,13 @@ class App:
             self.runner.wake,
             self.proven,
         )
+
+    def _make_smtp(self, listener: Listener) -> SmtpServer:
+        copies = Copies(self.verifications, self._fresh_resolver, lambda: self._settings.server.hostname, self._clock)
         door = InboundDoor(self.settings, self.keyring, self.intake)
-        reception = Reception(self.settings, {"submission": accept, "inbound": door}, self.observer.store_trouble)
+        inbound = CopyDoor(self.keyring, copies, door)
+        doors: dict[ListenerKind, Door] = {"submission": self._make_accept(), "inbound": inbound}
+        reception = Reception(self.settings, doors, self.observer.store_trouble)
         context: ssl.SSLContext | None = None
         if listener.tls != "none" and listener.certificate:
             context = tls_context(listener.certificate, listener.key)
@@ -262,6 +297,7 @@ class App:
             reports=self.store,
             limits=self.store,
             signing=self.signing,
+            verifier=self.verifier,
             clock=self._clock,
             publish=self.observer.publish,
             wake=self.runner.wake,

@@ -66,6 +66,7 @@ LINES: dict[str, str] = {
     "before, now.",
     "imap.taken": "A mail of the bounce mailbox was taken. uid, kind, handled (move, flag, leave), events (how "
     "many are new).",
+    "identity.verified": "A step of an identity's verification ended. identity, step, state (passed, failed, pending).",
     "delivery.failed": "An attempt raised; the message is deferred. error.",
     "delivery.paused": "The other side blocks us: its lane rests, look at it. lane, category, reply, guidance.",
     "render.failed": "A renderer crashed, hung or ran out of memory; the message goes out as it came. reason.",

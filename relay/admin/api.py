@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from relay.admin.domains import DomainRoutes
+from relay.admin.identities import IdentityRoutes
 from relay.admin.reports import ReportRoutes
 from relay.admin.suppressions import SuppressionRoutes
 from relay.admin.unsubscribes import UnsubscribeRoutes
@@ -20,6 +21,7 @@ from relay.reports.ports import MessageQuery, ReportStore, Story, StoryStore
 from relay.signing import Signing
 from relay.suppression.ports import SuppressionStore
 from relay.suppression.unsubscribes import UnsubscribeStore
+from relay.verification.verifier import Verifier
 
 MOST = 10_000
 """Entries of one answer."""
@@ -39,6 +41,7 @@ class Desk:
     reports: ReportStore
     limits: LimitStore
     signing: Signing
+    verifier: Verifier
     clock: Clock
     publish: Publish
     wake: Callable[[], None]
@@ -61,6 +64,7 @@ def application(desk: Desk) -> web.Application:
             web.post("/queue/{action:flush|hold|release|delete}", routes.change),
             web.get("/trace/{key:.+}", routes.trace),
             *DomainRoutes(desk.signing).table(),
+            *IdentityRoutes(desk.verifier, desk.limits).table(),
             *ReportRoutes(desk.reports, desk.stories).table(),
             *SuppressionRoutes(desk.suppressions, desk.clock).table(),
             *UnsubscribeRoutes(desk.unsubscribes, desk.clock).table(),

@@ -18,7 +18,7 @@ class Copies:
     """Judges what comes back. `hostname` is the name Authentication-Results are given under."""
 
     store: VerificationStore
-    dns: Lookups
+    resolver: Callable[[], Lookups]
     hostname: Callable[[], str]
     clock: Clock
 
@@ -26,7 +26,7 @@ class Copies:
         """Judge the copy of that test mail and keep the judgement. Raises StoreError."""
         session, envelope = transaction.session, transaction.envelope
         client = ip_address(session.client)
-        seen = await evaluate(self.dns, transaction.content, client, session.helo, envelope.reverse_path)
+        seen = await evaluate(self.resolver(), transaction.content, client, session.helo, envelope.reverse_path)
         remarks = remarks_on(seen, session.client, self.hostname())
         state: State = "failed" if any(one.status == "wrong" for one in remarks) else "passed"
         detail = json.dumps([asdict(one) for one in remarks])

@@ -29,7 +29,7 @@ async def check_records(tools: Tools, identity: str) -> Result:
     if not published:
         return failed("dns", f"{domain} has no DKIM key here", f"relay dkim new {domain}")
     about = sending_domain(settings, domain, published)
-    findings = await check(about, records(about), tools.dns)
+    findings = await check(about, records(about), tools.resolver())
     remarks = tuple(_remark(domain, one) for one in findings if one.subject in ("domain", "dkim"))
     if any(one.subject == "dkim" and one.status in ("ok", "warning") for one in findings):
         return Result("dns", "passed", remarks)

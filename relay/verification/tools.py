@@ -1,12 +1,15 @@
 """What the steps of the verification work with, and what they share."""
 
 import asyncio
+import secrets
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
+from relay.accept import Accept
 from relay.clock import Clock
 from relay.config.settings import Settings
+from relay.identities.challenge import DIGITS
 from relay.identities.lookup import Lookups
 from relay.identities.verification import VerificationStore
 from relay.mail.address import is_ascii
@@ -17,6 +20,9 @@ from relay.reports.ports import MessageQuery, Story, StoryStore
 from relay.rewrite.tokens import Keyring
 
 T = TypeVar("T")
+
+Submit = Callable[[str, Transaction], Awaitable[Reply]]
+"""Accepts a mail under that queue id, as from an application. Raises StoreError."""
 
 PATIENCE = 60.0
 """Seconds a mail has for its way."""
@@ -33,13 +39,13 @@ class Tools:
     keyring: Callable[[], Keyring]
     store: VerificationStore
     stories: StoryStore
-    dns: Lookups
+    resolver: Callable[[], Lookups]
+    """Makes one that remembers no answers: what was just published must be seen."""
     clock: Clock
     new_id: Callable[[float], str]
-    submit: Callable[[str, Transaction], Awaitable[Reply]]
-    """Accepts a mail under that queue id, as from an application; raises StoreError."""
-    random_number: Callable[[], int]
-    random_bytes: Callable[[int], bytes]
+    submit: Submit
+    random_number: Callable[[], int] = lambda: secrets.randbelow(10**DIGITS)
+    random_bytes: Callable[[int], bytes] = secrets.token_bytes
 
     async def send(self, queue_id: str, identity: str, recipients: tuple[str, ...], content: bytes) -> Reply:
         """Send a mail of the identity the way an application's goes, with a credential that may use it."""
@@ -75,3 +81,12 @@ async def look_until(look: Callable[[], Awaitable[T]], done: Callable[[T], bool]
         if done(seen) or loop.time() >= end:
             return seen
         await asyncio.sleep(_PAUSE)
+
+
+def submitting(accept: Accept) -> Submit:
+    """Return what accepts mail under a queue id that is known before, whether its author is verified or not."""
+
+    async def submit(queue_id: str, transaction: Transaction) -> Reply:
+        return await replace(accept, new_id=lambda _: queue_id, is_proven=lambda _: True).accept(transaction)
+
+    return submit

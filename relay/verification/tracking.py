@@ -38,7 +38,7 @@ async def _readers_ways(tools: Tools, identity: str, story: Story) -> list[Remar
     place = Place(switches.base_url, settings.tracker.address, settings.server.hostname)
     started, queue_id = tools.clock(), story.message.queue_id
     carried = _carried(tools.keyring(), switches, queue_id, identity)
-    remarks = await fetch(tools.dns, place, carried, pixel=switches.opens, link=switches.clicks)
+    remarks = await fetch(tools.resolver(), place, carried, pixel=switches.opens, link=switches.clicks)
     if any(one.status == "wrong" for one in remarks):
         return remarks
     wanted = {kind for kind, on in ((Kind.OPEN, switches.opens), (Kind.CLICK, switches.clicks)) if on}

@@ -1,12 +1,12 @@
 """The steps of the verification for one identity, each kept with its time."""
 
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from relay.identities.verification import TestStep
 from relay.log import Emit
 from relay.mail.address import domain_of, normal
 from relay.reports.forms import Form
+from relay.verification.proven import Proven
 from relay.verification.receiving import confirm_link, enter_code, send_code
 from relay.verification.records import check_records
 from relay.verification.result import Result, is_complete, kept, result_form
@@ -17,10 +17,10 @@ from relay.verification.tracking import try_tracking
 
 @dataclass(frozen=True, slots=True)
 class Verifier:
-    """Runs steps and keeps what they came to. `refresh` is called when somebody was verified, or no longer is."""
+    """Runs steps and keeps what they came to; `proven` is told when somebody was verified, or no longer is."""
 
     tools: Tools
-    refresh: Callable[[], Awaitable[None]]
+    proven: Proven
     log: Emit
 
     async def run(self, address: str, step: TestStep, to: tuple[str, ...] = ()) -> Form:
@@ -45,14 +45,14 @@ class Verifier:
         identity = normal(address)
         result = await enter_code(self.tools, identity, code)
         if result.state == "passed":
-            await self.refresh()
+            await self.proven.load()
         return await self._told(identity, result, self.tools.clock())
 
     async def follow(self, queue_id: str) -> bool:
         """Confirm an identity by the link of the mail with that queue id. Raises StoreError."""
         identity = await confirm_link(self.tools, queue_id)
         if identity:
-            await self.refresh()
+            await self.proven.load()
             self.log("identity.verified", identity=identity, step="receiving", state="passed", queue_id=queue_id)
         return bool(identity)
 
@@ -60,7 +60,7 @@ class Verifier:
         """Verify the domain of an identity by its DNS. Raises StoreError."""
         identity = normal(address)
         form = await self._kept(identity, domain_of(identity), await check_records(self.tools, identity))
-        await self.refresh()
+        await self.proven.load()
         return form
 
     async def _kept(self, identity: str, subject: str, result: Result) -> Form:

@@ -19,6 +19,7 @@ from relay.queue.message import Accepted, Message, Policy
 from relay.queue.ports import Slot
 from relay.storage.sqlite import SqliteStore
 from tests.servers.signing_side import SigningSide
+from tests.servers.verification_side import VerificationSide
 
 NOW = 1_700_000_000.0
 FIRST, SECOND = queue_id(NOW, 1), queue_id(NOW, 2)
@@ -44,6 +45,7 @@ class Office:
                     reports=store,
                     limits=store,
                     signing=SigningSide(store, Settings(), lambda: NOW).build(),
+                    verifier=VerificationSide(store, Settings(), lambda: NOW).verifier,
                     clock=lambda: NOW + 10,
                     publish=self.published.extend,
                     wake=self.wake,

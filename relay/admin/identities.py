@@ -1,0 +1,157 @@
+"""The routes of identities: how they stand, and the steps by which they are verified."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from aiohttp import web
+
+from relay.config.settings import Identity
+from relay.identities.challenge import DIGITS
+from relay.identities.verification import TEST_STEPS, Verification
+from relay.limits.window import Window, windows
+from relay.mail.address import AddressError, domain_of, normal, parse_address
+from relay.queue.ports import LimitStore, Usage
+from relay.reports.forms import Form, time_form
+from relay.rewrite.cc_address import cc_address
+from relay.verification.result import verification_form
+from relay.verification.verifier import Verifier
+
+
+class IdentityRoutes:
+    """The handlers. An ADDRESS need not be listed in the configuration to be verified."""
+
+    def __init__(self, verifier: Verifier, limits: LimitStore) -> None:
+        self._verifier = verifier
+        self._limits = limits
+
+    def table(self) -> list[web.RouteDef]:
+        """Return the routes."""
+        return [
+            web.get("/identities", self.listing),
+            web.get("/identities/{address}", self.one),
+            web.post(f"/identities/{{address}}/test/{{step:{'|'.join(TEST_STEPS)}}}", self.test),
+            web.post("/identities/{address}/code", self.code),
+            web.post("/identities/{address}/dns", self.dns),
+        ]
+
+    async def listing(self, _: web.Request) -> web.Response:
+        """GET /identities: those of the configuration, and other addresses that were tested."""
+        verifications = await self._verifier.tools.store.verifications()
+        tested = {one.subject for one in verifications if "@" in one.subject}
+        listed = self._verifier.tools.settings().identities
+        forms = await self._forms([*listed, *sorted(tested - set(listed))], verifications)
+        return web.json_response({"identities": forms})
+
+    async def one(self, request: web.Request) -> web.Response:
+        """GET /identities/ADDRESS: how it stands."""
+        address = normal(_address(request))
+        verifications = await self._verifier.tools.store.verifications(address)
+        if address not in self._verifier.tools.settings().identities and not verifications:
+            raise web.HTTPNotFound(text=f"{address} is no identity here: relay identity add {address}")
+        verifications = [*verifications, *await self._verifier.tools.store.verifications(domain_of(address))]
+        (form,) = await self._forms([address], verifications)
+        return web.json_response(form)
+
+    async def test(self, request: web.Request) -> web.Response:
+        """POST /identities/ADDRESS/test/STEP with {"to": [ADDRESS, …]}, or no body: run a step and tell how it went."""
+        body = await _body(request)
+        to = body.get("to", [])
+        if not isinstance(to, list) or not all(isinstance(one, str) for one in to):
+            raise web.HTTPBadRequest(text='"to" must be a list of addresses')
+        step = next(one for one in TEST_STEPS if one == request.match_info["step"])
+        form = await self._verifier.run(_address(request), step, tuple(_checked(one) for one in to))
+        return web.json_response(form)
+
+    async def code(self, request: web.Request) -> web.Response:
+        """POST /identities/ADDRESS/code with {"code": "123456"}: confirm it by the code it was sent."""
+        code = (await _body(request)).get("code")
+        if not isinstance(code, str) or not (code.isascii() and code.isdigit() and len(code) == DIGITS):
+            raise web.HTTPBadRequest(text=f"the code has {DIGITS} digits")
+        return web.json_response(await self._verifier.enter(_address(request), code))
+
+    async def dns(self, request: web.Request) -> web.Response:
+        """POST /identities/ADDRESS/dns: verify its domain by the DKIM key DNS shows."""
+        return web.json_response(await self._verifier.check(_address(request)))
+
+    async def _forms(self, addresses: list[str], verifications: "list[Verification] | Any") -> list[Form]:
+        tools = self._verifier.tools
+        settings, keyring, now = tools.settings(), tools.keyring(), tools.clock()
+        identities = {address: settings.identity_for(address) for address in addresses}
+        asked = {f"identity:{address}": _windows(identity) for address, identity in identities.items()}
+        usage = await self._limits.usage({key: limits for key, limits in asked.items() if limits}, now)
+        steps: dict[str, list[Verification]] = {}
+        for one in verifications:
+            steps.setdefault(one.subject, []).append(one)
+        forms = []
+        for address, identity in identities.items():
+            reply_domain = settings.domain_for(address).reply_domain
+            forms.append(
+                {
+                    "address": address,
+                    "listed": identity is not None,
+                    **_settings_form(identity),
+                    **_usage_form(identity, usage.get(f"identity:{address}"), now),
+                    "verified": self._verifier.proven(address),
+                    "verified_by": _proof(steps, address),
+                    "steps": [verification_form(one) for one in steps.get(address, ())],
+                    "cc_address": cc_address(keyring, address, reply_domain) if reply_domain and identity else "",
+                }
+            )
+        return forms
+
+
+def _windows(identity: Identity | None) -> tuple[Window, ...]:
+    return windows(identity.hourly_limit, identity.daily_limit) if identity else ()
+
+
+def _settings_form(identity: Identity | None) -> Form:
+    return {
+        "display_name": identity.display_name if identity else "",
+        "company": identity.company if identity else "",
+        "forward_to": list(identity.forward_to) if identity else [],
+        "provider": identity.provider if identity else "",
+        "hourly_limit": identity.hourly_limit if identity else 0,
+        "daily_limit": identity.daily_limit if identity else 0,
+    }
+
+
+def _usage_form(identity: Identity | None, usage: Usage | None, now: float) -> Form:
+    """Return what was sent in the last hour and day, and when a message accepted now would leave if not at once."""
+    limits = _windows(identity)
+    left = dict(zip((window.span for window in limits), usage.left, strict=True)) if usage else {}
+    spans: Mapping[str, float] = {"used_hour": 3600.0, "used_day": 86400.0}
+    return {
+        **{name: left.get(span) for name, span in spans.items()},
+        "waiting": usage.waiting if usage else 0,
+        "next_release_at": time_form(usage.free_at) if usage and usage.free_at > now else None,
+    }
+
+
+def _proof(steps: Mapping[str, list[Verification]], address: str) -> str:
+    """Return by what the address is verified as far as the steps tell: mail, dns, or "" ."""
+    by_mail = any(one.step == "sender" and one.state == "passed" for one in steps.get(address, ()))
+    by_dns = any(one.step == "dns" and one.state == "passed" for one in steps.get(domain_of(address), ()))
+    return "mail" if by_mail else "dns" if by_dns else ""
+
+
+def _address(request: web.Request) -> str:
+    return _checked(request.match_info["address"])
+
+
+def _checked(text: str) -> str:
+    try:
+        return str(parse_address(text))
+    except AddressError as error:
+        raise web.HTTPBadRequest(text=f"{text!r} is no mail address: {error}") from None
+
+
+async def _body(request: web.Request) -> dict[str, Any]:
+    if not request.can_read_body:
+        return {}
+    try:
+        body = await request.json()
+    except ValueError:
+        body = None
+    if not isinstance(body, dict):
+        raise web.HTTPBadRequest(text="the body must be a JSON object")
+    return body

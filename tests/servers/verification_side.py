@@ -1,0 +1,52 @@
+"""A verifier over a store, whose mails are kept in place of sent."""
+
+from collections.abc import Callable
+from itertools import count
+
+from relay.config.settings import Settings
+from relay.mail.queue_id import queue_id
+from relay.mail.reply import Reply
+from relay.mail.session import Transaction
+from relay.resolver import Resolver
+from relay.rewrite.tokens import Keyring
+from relay.storage.sqlite import SqliteStore
+from relay.storage.verifications import VerificationTable
+from relay.verification.proven import Proven
+from relay.verification.tools import Tools
+from relay.verification.verifier import Verifier
+
+RING = Keyring((("k1", b"k" * 32),))
+
+
+class VerificationSide:
+    """Makes the verifier; `sent` has what it sent, by queue id. Its codes are 000001, 000002, …"""
+
+    def __init__(self, store: SqliteStore, settings: Settings, clock: Callable[[], float]) -> None:
+        self.table = VerificationTable(store)
+        self.proven = Proven((self.table.proven,), lambda error: None)
+        self.sent: dict[str, Transaction] = {}
+        self.reply = Reply(250, "2.0.0", "Ok")
+        self.settings = settings
+        self.lines: list[tuple[str, object]] = []
+        serial, codes = count(1), count(1)
+        tools = Tools(
+            settings=lambda: self.settings,
+            keyring=lambda: RING,
+            store=self.table,
+            stories=store,
+            resolver=Resolver,
+            clock=clock,
+            new_id=lambda now: queue_id(now, next(serial)),
+            submit=self.submit,
+            random_number=lambda: next(codes),
+            random_bytes=bytes,
+        )
+        self.verifier = Verifier(tools, self.proven, self.log)
+
+    async def submit(self, queue_id: str, transaction: Transaction) -> Reply:
+        if self.reply.code == 250:
+            self.sent[queue_id] = transaction
+        return self.reply
+
+    def log(self, line: str, **fields: object) -> None:
+        self.lines.append((line, fields))
