@@ -19,7 +19,9 @@ from relay.mail.session import ListenerKind, Session, Transaction
 from relay.policy import Facts, Refuse, Route, decide, mailing_of, may_relay, may_use, must_verify, read_facts
 from relay.queue.entry import Entry, State
 from relay.queue.message import Accepted, Message, Policy
-from relay.queue.ports import LimitStore, Publish, QueueStore, Slot, StoreError
+from relay.queue.places import reserve
+from relay.queue.ports import LimitStore, Publish, QueueStore, StoreError
+from relay.queue.ways import Way, way_of
 from relay.suppression.exclusion import Exclusion
 
 UNKNOWN_HASH = hash_secret("", bytes(16))
@@ -71,12 +73,15 @@ class Accept:
         mailing = mailing_of(settings, decided.domain, facts.instructions.campaign)
         excluded = await self.exclusion.reasons([one.address for one in recipients], mailing, now)
         reserved = [n for n, one in enumerate(recipients) if normal(one.address) not in excluded]
-        release = await self._reserve(queue_id, transaction.envelope, reserved, decided, now)
+        earliest = max(now, decided.not_before)
+        ways = await reserve(self.limits, queue_id, reserved, decided.ledgers, earliest)
         lifetime = settings.queue.lifetime
-        latest = max(now, decided.not_before) + lifetime
-        if max(release) > latest:
-            await self.limits.forget(queue_id, range(len(release)))
-            return _over_limit(decided, max(release), now)
+        last = max((way.at for way in ways.values()), default=earliest)
+        if last > earliest + lifetime:
+            await self.limits.forget(queue_id, reserved)
+            return _over_limit(decided, last, now)
+        none_asked = Way(decided.provider, earliest)
+        release = [ways.get(number, none_asked) for number in range(len(recipients))]
         entries = _entries(message, recipients, release, excluded, lifetime, now)
         accepted = Accepted(
             message, transaction.content, entries, _created(message, entries, facts.instructions.unknown, now)
@@ -90,19 +95,6 @@ class Accept:
         self.wake()
         return Reply(250, "2.0.0", f"Ok: queued as {queue_id}")
 
-    async def _reserve(
-        self, queue_id: str, envelope: Envelope, reserved: Sequence[int], route: Route, now: float
-    ) -> list[float]:
-        """Return a departure time for each recipient; only those in `reserved` take a place in the ledgers."""
-        earliest = max(now, route.not_before)
-        release = [earliest] * len(envelope.recipients)
-        if route.ledgers and reserved:
-            slots = [Slot(queue_id, number, route.ledgers) for number in reserved]
-            found = await self.limits.reserve(slots, [earliest] * len(slots))
-            for number, at in zip(reserved, found, strict=True):
-                release[number] = at
-        return release
-
 
 def store_trouble(error: StoreError) -> Reply:
     """Return the reply to give while nothing can be made durable (RFC 3463: 4.3.1 full, 4.3.0 other)."""
@@ -112,7 +104,7 @@ def store_trouble(error: StoreError) -> Reply:
 
 
 def _over_limit(route: Route, release_at: float, now: float) -> Reply:
-    who = route.identity or next(iter(route.ledgers))
+    who = route.identity or next(key for ledgers in route.ledgers.values() for key in ledgers)
     hours = (release_at - now) / 3600
     return Reply(
         451,
@@ -188,7 +180,7 @@ def _with(session: Session, envelope: Envelope) -> str:
 def _entries(
     message: Message,
     recipients: tuple[Recipient, ...],
-    release: list[float],
+    release: Sequence[Way],
     excluded: Mapping[str, str],
     lifetime: float,
     now: float,
@@ -198,15 +190,16 @@ def _entries(
             queue_id=message.queue_id,
             number=number,
             recipient=recipient.address,
-            lane=lane_of(message.policy.provider, recipient.address),
+            lane=lane_of(way.provider, recipient.address),
             created_at=now,
-            expires_at=release_at + lifetime,
-            next_attempt_at=release_at,
-            release_at=release_at if release_at > now else 0.0,
+            expires_at=way.at + lifetime,
+            next_attempt_at=way.at,
+            release_at=way.at if way.at > now else 0.0,
+            reason=way.why,
             notify=recipient.notify,
             orcpt=recipient.orcpt,
         )
-        for number, (recipient, release_at) in enumerate(zip(recipients, release, strict=True))
+        for number, (recipient, way) in enumerate(zip(recipients, release, strict=True))
     )
     return tuple(
         entry if reason is None else replace(entry, state=State.DROPPED, reason=reason)
@@ -233,7 +226,7 @@ def _created(message: Message, entries: tuple[Entry, ...], unknown: tuple[str, .
             entry.queue_id,
             entry.number,
             entry.recipient,
-            shared | {"lane": entry.lane} | ({"release_at": entry.release_at} if entry.release_at else {}),
+            shared | _route_of(entry, message.policy),
         )
         for entry in entries
     ]
@@ -244,6 +237,14 @@ def _created(message: Message, entries: tuple[Entry, ...], unknown: tuple[str, .
         if entry.state is State.DROPPED
     ]
     return (*created, *dropped)
+
+
+def _route_of(entry: Entry, policy: Policy) -> dict[str, object]:
+    """Return which way an entry goes, why it is not the first, and what it waits for."""
+    told: dict[str, object] = {"lane": entry.lane}
+    if way_of(entry.lane) != policy.provider and entry.reason:
+        told["way"] = entry.reason
+    return told | ({"release_at": entry.release_at} if entry.release_at else {})
 
 
 class Door(Protocol):

@@ -67,8 +67,8 @@ class Route:
     fallback_providers: tuple[str, ...]
     tracking: Tracking | None
     return_path: str
-    ledgers: dict[str, tuple[Window, ...]]
-    """Windows that each recipient counts in, by ledger key."""
+    ledgers: dict[str, dict[str, tuple[Window, ...]]]
+    """Windows that each recipient counts in, by the provider it goes by, the preferred first, and by ledger key."""
     not_before: float
     """Unix seconds of X-Relay-Send-At, 0 when not asked for."""
     author_name: str = ""
@@ -163,7 +163,7 @@ def decide(settings: Settings, session: Session, envelope: Envelope, facts: Fact
         fallback_providers=tuple(fallbacks),
         tracking=tracking_of(domain.tracking, facts.instructions.track) if envelope.reverse_path else None,
         return_path=domain.return_path,
-        ledgers=ledgers_of(settings, author, provider),
+        ledgers={way: ledgers_of(settings, author, way) for way in (provider, *fallbacks)},
         not_before=send_at if send_at > now else 0.0,
         author_name=author_name(identity.display_name, identity.company) if identity else "",
         list_unsubscribe=list_unsubscribe_of(settings, author, facts) if envelope.reverse_path else None,

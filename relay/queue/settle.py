@@ -27,6 +27,7 @@ class Origin:
     provider: str = DIRECT
     domain: str = ""
     """Sending domain whose keys sign notifications, "" for none."""
+    fallback_providers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +207,7 @@ def report_about(
     full = about.ret == "FULL" and action is Action.FAILED
     original = Original(about.queue_id, about.reverse_path, about.created_at, claimed.content, about.envid, full)
     content = compose(action, original, fates, hostname=origin.hostname, report_id=report_id, now=now)
-    policy = Policy(domain=origin.domain, provider=origin.provider)
+    policy = Policy(domain=origin.domain, provider=origin.provider, fallback_providers=origin.fallback_providers)
     message = Message(
         queue_id=report_id,
         created_at=now,

@@ -93,8 +93,9 @@ class Settler:
         """Say who notifications about this message come from and which way they go."""
         settings = self._tools.settings()
         hostname = settings.server.hostname
-        provider = settings.domain_for(message.reverse_path).provider
-        return Origin(hostname, provider, hostname if hostname in settings.domains else "")
+        domain = settings.domain_for(message.reverse_path)
+        keys = hostname if hostname in settings.domains else ""
+        return Origin(hostname, domain.provider, keys, domain.fallback_providers)
 
     def _report_ids(self) -> Iterator[str]:
         while True:

@@ -153,7 +153,12 @@ class TestDecide:
     def test_the_plain_case(self) -> None:
         found = route(settings(), "From: news@Acme.test")
         assert (found.identity, found.domain, found.provider) == ("", "acme.test", "direct")
-        assert (found.fallback_providers, found.ledgers, found.not_before, found.return_path) == ((), {}, 0.0, "")
+        assert (found.fallback_providers, found.ledgers, found.not_before, found.return_path) == (
+            (),
+            {"direct": {}},
+            0.0,
+            "",
+        )
         assert found.tracking is not None
         assert (found.tracking.opens, found.tracking.clicks) == (True, True)
 
