@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+from relay.delivery_journal import JOURNAL_FILE, notes_of
 from tests.crash.test_storage_faults import until
 from tests.servers.relay_process import RelayProcess
 from tests.servers.sink import Sink, Wait
@@ -35,14 +36,15 @@ async def deliver_and_die(relay: RelayProcess, sink: Sink, transactions: int = 1
             await asyncio.sleep(0.01)
     with stalled(relay.folder):
         await sink.received(transactions)
-        await asyncio.sleep(0.3)
+        journal = relay.folder / "data" / JOURNAL_FILE
+        await until(lambda: len(list(notes_of(journal.read_bytes()))) == transactions)
         await relay.kill()
     sink.behave()
 
 
 async def test_what_was_taken_before_the_crash_is_not_sent_again(tmp_path: Path) -> None:
     async with Sink() as sink, RelayProcess(tmp_path, sink.port) as relay:
-        sink.always(".", Wait(0.5))
+        sink.always(".", Wait(1.5))
         await asyncio.to_thread(send, relay.port, "one@rcpt.test", "two@rcpt.test")
         await deliver_and_die(relay, sink, 2)
         assert relay.log("message.delivered") == []
@@ -62,7 +64,7 @@ async def test_what_was_taken_before_the_crash_is_not_sent_again(tmp_path: Path)
 
 async def test_a_success_notice_is_sent_for_it_once(tmp_path: Path) -> None:
     async with Sink(extensions=("PIPELINING",)) as sink, RelayProcess(tmp_path, sink.port) as relay:
-        sink.always(".", Wait(0.5))
+        sink.always(".", Wait(1.5))
         await asyncio.to_thread(send, relay.port, "one@rcpt.test", options=("NOTIFY=SUCCESS",))
         await deliver_and_die(relay, sink)
 
