@@ -12,6 +12,7 @@ from relay import __version__
 from relay.accept import Accept, Door, Reception
 from relay.admin.api import Desk, application
 from relay.admin.server import AdminServer, metrics_application
+from relay.alerts import Alerts, AlertTools
 from relay.clock import Clock, steady_clock, system_clock
 from relay.config import Settings, check
 from relay.config.settings import Listener
@@ -31,6 +32,7 @@ from relay.log import Emit, open_log
 from relay.mail.queue_id import RANDOM_SPACE, queue_id
 from relay.mail.session import ListenerKind
 from relay.observer import Observer
+from relay.queue.alert_mail import Alert
 from relay.queue.judge import Judge
 from relay.queue.ports import StoreError
 from relay.queue.runner import Runner
@@ -191,11 +193,14 @@ class App:
             clock=self._clock,
             jitter=lambda: dice.uniform(-1, 1),
             log=self.log,
+            alert=self._alert,
         )
         self.signing = Signing(tools, keys)
         await self.signing.start()
         self.guard = TrackingGuard(
-            GuardTools(self.settings, self.keyring, table, self.observer.metrics, self.log, self._clock)
+            GuardTools(
+                self.settings, self.keyring, table, self.observer.metrics, self.log, self._clock, alert=self._alert
+            )
         )
 
     def _render_with(self, keys: Keys) -> None:

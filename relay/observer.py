@@ -1,13 +1,14 @@
 """Tells what happens: log lines and metrics, and whether the store is in trouble."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from relay.clock import Clock
 from relay.events.event import Event, Kind
 from relay.events.ports import StoreError
 from relay.log import Emit
 from relay.metrics import Metrics
+from relay.queue.alert_mail import Alert, lane_paused, store_was_away
 
 
 class Observer:
@@ -19,6 +20,9 @@ class Observer:
         self.in_trouble = asyncio.Event()
         self._clock = clock
         self._trouble_since = 0.0
+        self._trouble = ""
+        self.tell: Callable[[Alert], None] = _nobody
+        """Hears of what a person has to look at."""
 
     def publish(self, events: Sequence[Event]) -> None:
         """Tell of events that are durable: one log line and one count each."""
@@ -45,6 +49,7 @@ class Observer:
         """Tell the operator that a lane was paused, and what to do."""
         self.metrics.alerts.labels(category).inc()
         self.log("delivery.paused", lane=lane, category=category, reply=reply, guidance=guidance)
+        self.tell(lane_paused(lane, category, reply, guidance))
 
     def clock_set(self, step: float) -> None:
         """Log that the wall clock was set."""
@@ -63,7 +68,7 @@ class Observer:
         """Log once that the store is in trouble."""
         if not self.in_trouble.is_set():
             self.in_trouble.set()
-            self._trouble_since = self._clock()
+            self._trouble_since, self._trouble = self._clock(), str(error)
             self.metrics.store_trouble.set(1)
             self.log("store.trouble", error=str(error), full=error.full)
 
@@ -72,8 +77,14 @@ class Observer:
         if self.in_trouble.is_set():
             self.in_trouble.clear()
             self.metrics.store_trouble.set(0)
-            self.log("store.recovered", seconds=round(self._clock() - self._trouble_since, 1))
+            seconds = self._clock() - self._trouble_since
+            self.log("store.recovered", seconds=round(seconds, 1))
+            self.tell(store_was_away(seconds, self._trouble))
 
     def checks(self) -> Mapping[str, bool]:
         """Return what works, for /healthz."""
         return {"store": not self.in_trouble.is_set()}
+
+
+def _nobody(_: Alert) -> None:
+    """Hear of an alert before there is anybody to tell."""
