@@ -1,0 +1,32 @@
+"""How well replies written for this test are understood: many servers' manners, traps for suppression among them."""
+
+from importlib import resources
+from pathlib import Path
+
+import pytest
+
+from relay.dsn.classify import classify, load_rules
+
+RULES = load_rules(resources.files("relay.dsn").joinpath("bounce_rules.toml").read_text("utf-8"))
+SUPPRESSING = frozenset(("bad_mailbox", "bad_domain", "mailbox_disabled"))
+SAMPLES = Path(__file__).parents[1] / "golden" / "replies"
+
+
+def samples(name: str) -> list[tuple[frozenset[str], str, str]]:
+    lines = (SAMPLES / name).read_text("utf-8").splitlines()
+    split = (line.split("|", 2) for line in lines if not line.startswith("#"))
+    return [(frozenset(categories.split(",")), phase, text) for categories, phase, text in split]
+
+
+@pytest.mark.parametrize("name", [path.name for path in sorted(SAMPLES.glob("*.txt"))])
+def test_replies_are_understood(name: str) -> None:
+    told = [(accepted, classify(RULES, text, phase=phase).category, text) for accepted, phase, text in samples(name)]
+    misunderstood = [(text, category) for accepted, category, text in told if category not in accepted]
+    assert len(misunderstood) <= 0.03 * len(told), misunderstood
+
+
+@pytest.mark.parametrize("name", [path.name for path in sorted(SAMPLES.glob("*.txt"))])
+def test_nothing_but_the_recipient_speaks_against_the_address(name: str) -> None:
+    said = [(accepted, classify(RULES, text, phase=phase).category, text) for accepted, phase, text in samples(name)]
+    wrong = [(text, got) for accepted, got, text in said if got in SUPPRESSING and not accepted & SUPPRESSING]
+    assert len(wrong) <= 0.01 * sum(got in SUPPRESSING for _, got, _ in said), wrong
