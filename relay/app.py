@@ -245,6 +245,25 @@ class App:
             await running
 
         self._stack.push_async_callback(stop)
+        self._start_alerts()
+
+    def _alert(self, cause: str, subject: str, text: str) -> None:
+        self.observer.tell(Alert(cause, subject, text))
+
+    def _start_alerts(self) -> None:
+        self.alerts = Alerts(
+            AlertTools(
+                settings=self.settings,
+                store=self.store,
+                stories=self.store,
+                clock=self._clock,
+                new_id=self.new_id,
+                publish=self.observer.publish,
+                wake=self.runner.wake,
+            )
+        )
+        self.observer.tell = self.alerts.send
+        self._stack.callback(asyncio.create_task(self.alerts.run(), name="alerts").cancel)
 
     async def _start_tracker(self, settings: Settings) -> Tracker | None:
         self.intake = Intake(self.keyring, self.judge, self.store, self._clock, self.observer.publish, self.log)
@@ -261,6 +280,7 @@ class App:
             trusted_proxies=settings.tracker.trusted_proxies,
             checks=self.checks,
             confirm=self.verifier.follow,
+            has_left=self.store.unsubscribe_list.has_left,
         )
         await tracker.start(settings.tracker.host, settings.tracker.port)
         self._stack.push_async_callback(tracker.stop)
