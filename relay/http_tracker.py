@@ -36,8 +36,14 @@ from relay.tracker.reader import Network, client_address, is_trusted, read_reade
 MAX_BODY = 4096
 """Octets of the body of a POST."""
 
+LONGEST_LOOK = 1.0
+"""Seconds a page waits for the store at most, when it could do without."""
+
 Confirm = Callable[[str], Awaitable[bool]]
 """Confirms an address by the queue id of the mail whose link was followed. Raises StoreError."""
+
+HasLeft = Callable[[str, int], Awaitable[bool]]
+"""Tells whether that recipient of the message with that queue id has unsubscribed. Raises StoreError."""
 
 
 class Tracker:
@@ -45,7 +51,8 @@ class Tracker:
 
     `keyring` is asked at every request, so new keys need no restart. `checks` tells /healthz what works. Behind
     `trusted_proxies` the client is the one they name in X-Forwarded-For; nobody else's word is taken for it. Without
-    `confirm` (a tracker alone) the pages that confirm an address say where that is done.
+    `confirm` (a tracker alone) the pages that confirm an address say where that is done; without `has_left` the page
+    that unsubscribes asks whoever has unsubscribed as well.
     """
 
     def __init__(
@@ -58,6 +65,7 @@ class Tracker:
         checks: Callable[[], Mapping[str, bool]] = dict,
         clock: Clock = system_clock,
         confirm: Confirm | None = None,
+        has_left: HasLeft | None = None,
     ) -> None:
         self._keyring = keyring
         self._sink = sink
@@ -66,6 +74,7 @@ class Tracker:
         self._checks = checks
         self._clock = clock
         self._confirm = confirm
+        self._has_left = has_left
         self._server: Server | None = None
         self._listener: asyncio.Server | None = None
         self._sweeper: asyncio.Task[None] | None = None
@@ -148,7 +157,7 @@ class Tracker:
         if token is None:
             return answers.page(pages.INVALID, pages.POLICY, status=404)
         if request.method != "POST":
-            return answers.page(pages.ASK, pages.POLICY)
+            return answers.page(pages.ALREADY if await self._knows_left(token) else pages.ASK, pages.POLICY)
         body = await _body(request)
         if body is None:
             return answers.plain(413, f"The body is longer than {MAX_BODY} octets.")
@@ -158,6 +167,15 @@ class Tracker:
             html, status = (pages.DONE, 200) if kept else (pages.FAILED, 503)
             return answers.page(html, pages.POLICY, status=status)
         return answers.plain(200, "Unsubscribed.") if kept else answers.plain(503, "Not saved. Try again later.")
+
+    async def _knows_left(self, token: Token) -> bool:
+        if self._has_left is None:
+            return False
+        try:
+            async with asyncio.timeout(LONGEST_LOOK):
+                return await self._has_left(token.queue_id, token.recipient)
+        except (StoreError, TimeoutError):
+            return False
 
     async def _verify(self, request: web.BaseRequest, text: str) -> web.Response:
         if request.method not in _READING and request.method != "POST":

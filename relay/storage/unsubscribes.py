@@ -23,6 +23,13 @@ ABOUT = (
     "JOIN entries ON entries.queue_id = messages.queue_id WHERE messages.queue_id = ? AND entries.number = ?"
 )
 
+HAS_LEFT = (
+    "SELECT 1 FROM messages JOIN entries ON entries.queue_id = messages.queue_id "
+    "JOIN unsubscribes ON unsubscribes.address = entries.recipient_key "
+    "AND unsubscribes.domain IN ('', messages.domain) AND unsubscribes.campaign IN ('', messages.campaign) "
+    "WHERE messages.queue_id = ? AND entries.number = ? LIMIT 1"
+)
+
 
 class Unsubscribes:
     """Implements UnsubscribeStore.
@@ -71,6 +78,11 @@ class Unsubscribes:
         if not keys:
             return {}
         return await self._database.read(lambda connection: _among(connection, keys, domain, campaign))
+
+    async def has_left(self, queue_id: str, number: int) -> bool:
+        """Tell whether that recipient of that message wants no more of its campaign; False when it is not known."""
+        found = await self._database.read(lambda raw: raw.execute(HAS_LEFT, (queue_id, number)).fetchone())
+        return found is not None
 
     async def unsubscribes(self, query: UnsubscribeQuery) -> Sequence[Unsubscribe]:
         """Return the unsubscribes that match, in order of address, domain and campaign."""

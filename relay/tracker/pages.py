@@ -4,14 +4,36 @@ from base64 import b64encode
 from hashlib import sha256
 from importlib.resources import files
 from string import Template
+from typing import Literal
+
+Tone = Literal["plain", "good", "warn"]
+"""A question, something that worked, or something that did not."""
 
 _HERE = files("relay.tracker")
 _STYLE = _HERE.joinpath("style.css").read_text("utf-8")
 _PAGE = Template(_HERE.joinpath("page.html").read_text("utf-8"))
 
+_MARKS: dict[Tone, str] = {
+    "plain": '<rect x="3" y="5.5" width="18" height="13" rx="2"/><path d="m3.5 7 8.5 6 8.5-6"/>',
+    "good": '<path d="m5.5 12.5 4.3 4.3L18.5 8"/>',
+    "warn": '<path d="M12 5v9"/><path d="M12 18.4v.1"/>',
+}
 
-def _page(title: str, content: str) -> str:
-    return _PAGE.substitute(title=title, style=_STYLE, content=content)
+
+def _page(title: str, content: str, tone: Tone = "plain") -> str:
+    return _PAGE.substitute(title=title, style=_STYLE, tone=tone, mark=_MARKS[tone], content=content)
+
+
+def _form(button: str, **fields: str) -> str:
+    hidden = "".join(
+        f'<input type="hidden" name="{name.replace("_", "-")}" value="{value}">\n' for name, value in fields.items()
+    )
+    return f'<form method="post">\n{hidden}<button type="submit">{button}</button>\n</form>'
+
+
+def _unsubscribing(button: str) -> str:
+    """Return the form that does what a mail program's button does (RFC 8058), and says that it came from the page."""
+    return _form(button, List_Unsubscribe="One-Click", page="yes")
 
 
 POLICY = (
@@ -21,30 +43,44 @@ POLICY = (
 """Content-Security-Policy of the pages: their one style sheet, their own form, nothing else."""
 
 ASK = _page(
-    "Unsubscribe",
-    "<p>Do you no longer want to receive these messages?</p>\n"
-    '<form method="post">\n'
-    '<input type="hidden" name="List-Unsubscribe" value="One-Click">\n'
-    '<input type="hidden" name="page" value="yes">\n'
-    '<button type="submit">Unsubscribe</button>\n'
-    "</form>",
+    "Unsubscribe from these emails?",
+    "<p>You will get no more of them at this address. Messages about your orders or your account still reach you.</p>\n"
+    f"{_unsubscribing('Unsubscribe')}\n"
+    "<p>Opened by mistake? Close this page, and nothing changes.</p>",
 )
-DONE = _page("You are unsubscribed", '<p role="status">You will not receive these messages any more.</p>')
-FAILED = _page("Please try again", '<p role="alert">We could not save this just now. Try again in a minute.</p>')
+DONE = _page(
+    "You are unsubscribed",
+    '<p role="status">We will send you no more of these emails. One that is already on its way may still arrive.</p>',
+    "good",
+)
+ALREADY = _page(
+    "You are already unsubscribed",
+    '<p role="status">These emails are not sent to you any more. There is nothing left to do.</p>',
+    "good",
+)
+FAILED = _page(
+    "That did not work",
+    '<p role="alert">We could not save this just now. Please try again in a minute.</p>\n'
+    f"{_unsubscribing('Try again')}",
+    "warn",
+)
 CONFIRM = _page(
     "Confirm your address",
     "<p>Do you confirm that you received the message with this link, and that mail may be sent in your name?</p>\n"
-    '<form method="post">\n<button type="submit">Confirm</button>\n</form>',
+    f"{_form('Confirm')}",
 )
-CONFIRMED = _page("Your address is confirmed", '<p role="status">You can close this page now.</p>')
+CONFIRMED = _page("Your address is confirmed", '<p role="status">You can close this page now.</p>', "good")
 CONFIRM_TOO_LATE = _page(
     "This link is too old",
     '<p role="alert">A newer message took its place, or it was not used in time. Ask for another.</p>',
+    "warn",
 )
 CONFIRM_ELSEWHERE = _page(
     "Please use the code",
     "<p>Addresses cannot be confirmed on this page here. Give the code in the message to whoever set up your mail.</p>",
 )
 INVALID = _page(
-    "This link does not work", "<p>It may have been cut or changed on its way. Try the one in the message.</p>"
+    "This link does not work",
+    "<p>It may have been cut or changed on its way. Please use the one in the message itself.</p>",
+    "warn",
 )

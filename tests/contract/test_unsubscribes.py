@@ -34,6 +34,15 @@ async def test_an_unsubscribe_event_and_its_list_entry_are_one(store: Store, uns
     assert await unsubscribes.unsubscribes(UnsubscribeQuery()) == [SPRING]
 
 
+async def test_a_token_tells_whether_its_reader_has_left(store: Store, unsubscribes: UnsubscribeStore) -> None:
+    await store.enqueue(campaign_mail("A", "U@X.test", "v@x.test"))
+    await store.enqueue(campaign_mail("B", "u@x.test", campaign="autumn"))
+    await store.record([TOKEN])
+    assert [await unsubscribes.has_left("A", number) for number in (0, 1, 2)] == [True, False, False]
+    assert not await unsubscribes.has_left("B", 0)
+    assert not await unsubscribes.has_left("C", 0)
+
+
 async def test_it_does_not_matter_who_records_the_event(store: Store, unsubscribes: UnsubscribeStore) -> None:
     await store.enqueue(campaign_mail("A", "u@x.test"))
     by_mail = replace(TOKEN, address="u@x.test", data={"by": "reply"})
