@@ -8,6 +8,7 @@ from relay.clock import Clock
 from relay.config.settings import Settings
 from relay.domain_watch import DomainWatch, WatchTools
 from relay.identities.rotation import next_selector
+from relay.identities.sending_domain import sending_domain
 from relay.identities.watch import DomainWatchStore
 from relay.keystore import read_all
 from relay.log import Emit
@@ -15,7 +16,7 @@ from relay.render import Keys
 from relay.resolver import Resolver
 from relay.rewrite.tokens import Keyring
 from relay.sign.files import replace_key
-from relay.sign.keys import Algorithm, SigningKey, dns_record, generate_key, load_key
+from relay.sign.keys import Algorithm, SigningKey, dns_record, generate_key, load_key, record_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,12 @@ class Signing:
         await self.watch.take(settings, keys.dkim)
         self.keys = keys
         self._tools.use(self.in_force())
+
+    def published_at(self, domain: str, selector: str) -> str:
+        """Return the name whose TXT record publishes a key: in the domain's zone, or in the operator's it points to."""
+        about = sending_domain(self._tools.settings(), domain, ())
+        name = record_name(selector, domain)
+        return about.target(name) if about.delegates(name) else name
 
     async def rotate(self, domain: str, algorithm: Algorithm, bits: int) -> SigningKey:
         """Make the next key of a configured domain; it signs once DNS shows it.

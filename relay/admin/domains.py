@@ -7,7 +7,7 @@ from aiohttp import web
 from relay.identities.rotation import KeyState, RotationError, waiting_keys
 from relay.identities.watch import Watched
 from relay.reports.forms import Form, time_form
-from relay.sign.keys import Algorithm, KeyFaultError, dns_record, record_name, zone_line
+from relay.sign.keys import Algorithm, KeyFaultError, dns_record, zone_line
 from relay.signing import Signing
 
 _ALGORITHMS: dict[str, Algorithm] = {"rsa": "rsa-sha256", "ed25519": "ed25519-sha256"}
@@ -43,7 +43,9 @@ class DomainRoutes:
         """GET /dkim/DOMAIN: its keys."""
         watched = self._find(request)
         waiting = waiting_keys(watched.keys)
-        return web.json_response({"keys": [key_form(watched.domain, key, key in waiting) for key in watched.keys]})
+        names = [self._signing.published_at(watched.domain, key.selector) for key in watched.keys]
+        forms = [key_form(*one, waiting=one[1] in waiting) for one in zip(names, watched.keys, strict=True)]
+        return web.json_response({"keys": [{"domain": watched.domain, **form} for form in forms]})
 
     async def rotate(self, request: web.Request) -> web.Response:
         """POST /dkim/DOMAIN/rotate with {"algorithm": "rsa", "bits": 2048}: make the next key; 409 when none can be."""
@@ -53,7 +55,7 @@ class DomainRoutes:
             key = await self._signing.rotate(watched.domain, algorithm, bits)
         except (RotationError, KeyFaultError, OSError) as error:
             raise web.HTTPConflict(text=str(error)) from None
-        name, record = record_name(key.selector, key.domain), dns_record(key)
+        name, record = self._signing.published_at(key.domain, key.selector), dns_record(key)
         return web.json_response(
             {"selector": key.selector, "name": name, "record": record, "zone_line": zone_line(name, record)}
         )
@@ -95,11 +97,10 @@ def domain_form(one: Watched) -> Form:
     }
 
 
-def key_form(domain: str, key: KeyState, waiting: bool) -> Form:
+def key_form(name: str, key: KeyState, *, waiting: bool) -> Form:
     """Return what is known of a key; its state: signing, waiting (for DNS), resting (it signed), or standby."""
     resting = "resting" if key.signed_until else "standby"
     return {
-        "domain": domain,
         "selector": key.selector,
         "algorithm": key.kind,
         "created_at": time_form(key.created_at),
@@ -108,6 +109,6 @@ def key_form(domain: str, key: KeyState, waiting: bool) -> Form:
         "state": "signing" if key.signing else "waiting" if waiting else resting,
         "signed_until": time_form(key.signed_until),
         "keep_published_until": None if key.signing else time_form(key.needed_until),
-        "name": record_name(key.selector, domain),
+        "name": name,
         "record": key.record,
     }

@@ -122,10 +122,10 @@ def looked(
     """
     keys = decide(before.keys, observed, now)
     idle = tuple(key_name(key.selector, before.domain) for key in keys if not key.signing)
-    statuses = {
-        _label(finding): _status(finding, idle) if finding.status != "unknown" else before.statuses[_label(finding)]
-        for finding in findings
-        if finding.kind and (finding.status != "unknown" or _label(finding) in before.statuses)
+    silent = any(finding.status == "unknown" for finding in findings)
+    statuses: dict[str, Status] = dict(before.statuses) if silent else {}
+    statuses |= {
+        _label(finding): _status(finding, idle) for finding in findings if finding.kind and finding.status != "unknown"
     }
     if any(finding.subject == "domain" and finding.status == "wrong" for finding in findings):
         statuses[f"domain {before.domain}"] = "wrong"
@@ -137,7 +137,7 @@ def looked(
         health_since=before.health_since if health == before.health else now,
         statuses=statuses,
         keys=keys,
-        next_check_at=now + _wait(before.set_up_at, keys, findings, now) * (1 + _SPREAD * jitter),
+        next_check_at=now + _wait(before.set_up_at, keys, silent, now) * (1 + _SPREAD * jitter),
     )
 
 
@@ -171,13 +171,13 @@ def _why(key: KeyState) -> str:
     return f"DNS shows {key.selector}, so it signs" if key.shown_since else f"{key.selector} signs, DNS shows no key"
 
 
-def _wait(set_up_at: float, keys: Sequence[KeyState], findings: Sequence[Finding], now: float) -> float:
+def _wait(set_up_at: float, keys: Sequence[KeyState], silent: bool, now: float) -> float:
     """Return the seconds until the next look, before jitter."""
     if any(key.shown_since and not key.signing and now - key.shown_since < CONFIRMED_AFTER for key in keys):
         return SOONEST
     age = now - set_up_at
     regular = min(max(age / _PART, SOONEST), HOURLY) if age < SETTLING else DAILY
-    return min(regular, HOURLY) if any(finding.status == "unknown" for finding in findings) else regular
+    return min(regular, HOURLY) if silent else regular
 
 
 def _status(finding: Finding, idle: Sequence[str]) -> Status:
