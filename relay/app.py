@@ -266,7 +266,17 @@ class App:
         self._stack.callback(asyncio.create_task(self.alerts.run(), name="alerts").cancel)
 
     async def _start_tracker(self, settings: Settings) -> Tracker | None:
-        self.intake = Intake(self.keyring, self.judge, self.store, self._clock, self.observer.publish, self.log)
+        self.intake = Intake(
+            settings=self.settings,
+            keyring=self.keyring,
+            judge=self.judge,
+            store=self.store,
+            clock=self._clock,
+            new_id=self.new_id,
+            publish=self.observer.publish,
+            wake=self.runner.wake,
+            log=self.log,
+        )
         self.sink = EventSink(
             self.store, Spool(settings.server.data_dir / "spool"), self.observer.publish, log=self.log
         )
@@ -301,7 +311,7 @@ class App:
 
     def _make_smtp(self, listener: Listener) -> SmtpServer:
         copies = Copies(self.verifications, self._fresh_resolver, lambda: self._settings.server.hostname, self._clock)
-        door = InboundDoor(self.settings, self.keyring, self.intake)
+        door = InboundDoor(self.settings, self.keyring, self._clock, self.intake)
         inbound = CopyDoor(self.keyring, copies, door)
         doors: dict[ListenerKind, Door] = {"submission": self._make_accept(), "inbound": inbound}
         reception = Reception(self.settings, doors, self.observer.store_trouble)

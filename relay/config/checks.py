@@ -42,6 +42,10 @@ def doubts(settings: Settings) -> Iterator[Finding]:
         yield Finding(("queue", "delay_notice"), "never comes: the message expires before it")
     if (host := urlsplit(settings.tracker.base_url).hostname) in ("0.0.0.0", "::"):  # noqa: S104
         yield Finding(("tracker", "base_url"), f"no reader can reach {host}", "the URL readers reach the tracker by")
+    for address, identity in settings.identities.items():
+        if identity.reply_tracking and identity.reply_to:
+            problem = "is fixed, so replies are not tracked, although reply_tracking is on"
+            yield Finding(("identities", address, "reply_to"), problem, "one of them")
     yield from _nothing_comes_back(settings)
 
 
@@ -162,9 +166,7 @@ def _identity(settings: Settings, address: str, identity: Identity) -> Iterator[
             allowed = ", ".join(known) or "a name under [credentials]"
             problem = f"there is no [credentials.{name}]"
             yield Finding((*path, "credentials", index), problem, allowed, closest(name, known))
-    if identity.reply_tracking and identity.reply_to:
-        yield Finding((*path, "reply_to"), "is fixed, but reply_tracking sets its own Reply-To", "one of them")
-    elif identity.reply_tracking and not settings.domain_for(address).reply_domain:
+    if identity.reply_tracking and not identity.reply_to and not settings.domain_for(address).reply_domain:
         yield Finding((*path, "reply_tracking"), "needs the reply_domain of the domain", "reply_domain, or false")
 
 

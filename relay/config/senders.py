@@ -90,6 +90,7 @@ class Identity(Section):
     reply_to: OptionalMailAddress = ""
     reply_tracking: Flag = False
     forward_to: tuple[MailAddress, ...] = ()
+    forward_auto_replies: Flag = False
     bcc: tuple[MailAddress, ...] = ()
 
     def over(self, domain: Domain, hourly_limit: int, daily_limit: int) -> Self:

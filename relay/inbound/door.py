@@ -3,10 +3,11 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from relay.clock import Clock
 from relay.config.settings import Settings
+from relay.inbound.destination import OfOrigin, destination_of
 from relay.inbound.intake import Intake
-from relay.inbound.tokens import token_of_address
-from relay.mail.address import domain_of
+from relay.mail.address import normal
 from relay.mail.envelope import Envelope, Recipient
 from relay.mail.reply import Reply
 from relay.mail.session import Session, Transaction
@@ -15,10 +16,11 @@ from relay.rewrite.tokens import Keyring
 
 @dataclass(frozen=True, slots=True)
 class InboundDoor:
-    """Takes mail for signed return-paths and reply addresses, and for nobody else: no relaying, no backscatter."""
+    """Takes mail for signed addresses, and for nobody else: no relaying, no backscatter."""
 
     settings: Callable[[], Settings]
     keyring: Callable[[], Keyring]
+    clock: Clock
     intake: Intake
 
     def may_send(self, session: Session, envelope: Envelope) -> Reply | None:
@@ -27,22 +29,29 @@ class InboundDoor:
         return None
 
     def may_receive(self, session: Session, envelope: Envelope, recipient: Recipient) -> Reply | None:
-        """Refuse every address that carries no valid signature of ours."""
-        del session, envelope
-        ours = domain_of(recipient.address) in return_domains(self.settings())
-        if ours and token_of_address(self.keyring(), recipient.address) is not None:
-            return None
-        return Reply(550, "5.1.1", f"<{recipient.address}> is no address of this relay")
+        """Refuse every address that carries no valid signature of ours.
+
+        A rewritten reverse-path takes bounces only: it must not become a way to write to whoever it stands for.
+        """
+        del session
+        meant = destination_of(self.settings(), self.keyring(), recipient.address, self.clock())
+        if meant is None:
+            return Reply(550, "5.1.1", f"<{recipient.address}> is no address of this relay")
+        if isinstance(meant, OfOrigin) and envelope.reverse_path:
+            return Reply(550, "5.7.1", f"<{recipient.address}> takes bounces only, from the null reverse-path")
+        return None
 
     async def accept(self, transaction: Transaction) -> Reply:
-        """Take the mail in for each recipient; 250 only when what it says is durable. Raises StoreError when not."""
-        addresses = dict.fromkeys(one.address.lower() for one in transaction.envelope.recipients)
-        taken = [await self.intake.take(transaction.content, address) for address in addresses]
-        return Reply(250, "2.0.0", f"Ok: {taken[0].kind} taken")
+        """Take the mail in for each recipient; 250 only when all it means is durable. Raises StoreError when not.
 
-
-def return_domains(settings: Settings) -> frozenset[str]:
-    """Return the domains signed addresses live in."""
-    holders = (settings.defaults, *settings.domains.values())
-    named = (name.lower() for one in holders for name in (one.return_path, one.reply_domain))
-    return frozenset(name for name in named if name)
+        When one of several recipients cannot be taken, the whole transaction is refused: what was taken of it is known
+        when it is offered again.
+        """
+        addresses = {normal(one.address): one.address for one in transaction.envelope.recipients}
+        kinds = []
+        for address in addresses.values():
+            taken = await self.intake.take(transaction.content, address, transaction)
+            if taken.refusal is not None:
+                return taken.refusal
+            kinds.append(taken.kind)
+        return Reply(250, "2.0.0", f"Ok: {kinds[0]} taken")

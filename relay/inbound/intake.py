@@ -1,23 +1,29 @@
-"""What comes back, taken in: understood, joined to the message it is about, recorded, and acted on."""
+"""What comes back, taken in: understood, joined to the message it is about, recorded, acted on, and passed on."""
 
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from relay.clock import Clock
+from relay.config.settings import Settings
 from relay.dsn.classify import classify_recipient
 from relay.dsn.parse import parse
 from relay.dsn.report import Kind as ReportKind
 from relay.dsn.report import Recipient, Report
 from relay.events.event import Event, Kind
 from relay.events.ports import Publish
+from relay.inbound.answer import Answer, header_of, read_answer
+from relay.inbound.destination import Destination, OfIdentity, OfMessage, OfOrigin, destination_of
+from relay.inbound.forwarding import Home, forward, home_of
 from relay.inbound.ports import InboundStore
-from relay.inbound.tokens import token_in, token_of_address
+from relay.inbound.subject import About, Subject, by_report, by_thread, by_token
+from relay.inbound.tokens import addressees, token_in
 from relay.log import Emit
 from relay.mail.address import domain_of, normal
-from relay.mail.headers import fields, first_value
+from relay.mail.reply import Reply
+from relay.mail.session import Transaction
 from relay.queue.judge import Judge, explain, told
-from relay.reports.ports import MessageQuery, Story
+from relay.queue.message import Accepted, Returned
 from relay.rewrite.tokens import Keyring, Token
 from relay.rewrite.tokens import Kind as TokenKind
 from relay.suppression.suppression import COMPLAINT, Evidence, Suppression
@@ -27,6 +33,8 @@ _READ = 2 << 20
 
 _LONGEST = 2000
 """Characters kept of a diagnostic."""
+
+UNKNOWN = Reply(550, "5.1.1", "The message this answers is not known any more: please write to its author's address")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,100 +47,146 @@ class Taken:
     """It belongs to a message of ours, by token or by Message-ID and recipient."""
     events: tuple[Event, ...] = ()
     """What was recorded; empty for what was known already, and for mail that concerns nothing of ours."""
+    refusal: Reply | None = None
+    """Why it was not taken at all; nothing was recorded then."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Subject:
-    """The recipient of ours a mail is about."""
+class _Mail:
+    """A mail that came back, understood, and how it came."""
 
-    queue_id: str
-    number: int
-    story: Story | None
-    """None when the message is not known any more: the token alone vouches."""
+    content: bytes
+    report: Report
+    recipient: str
+    destination: Destination | None
+    token: Token | None
+    transaction: Transaction | None
 
     @property
-    def address(self) -> str:
-        """Its address, "" when it is not known."""
-        entries = self.story.entries if self.story else ()
-        return next((one.recipient for one in entries if one.number == self.number), "")
+    def may_answer(self) -> bool:
+        """Whether it may be an answer: not what comes to a signed return-path, where only machines write."""
+        return self.token is None or self.token.kind is TokenKind.REPLY
 
 
 @dataclass(frozen=True, slots=True)
 class Intake:
     """Takes mail in, from the inbound listener and from the bounce mailbox alike. Answers nobody: no backscatter."""
 
+    settings: Callable[[], Settings]
     keyring: Callable[[], Keyring]
     judge: Callable[[], Judge]
     store: InboundStore
     clock: Clock
+    new_id: Callable[[float], str]
     publish: Publish
+    wake: Callable[[], None]
+    """Tells the runner that something may be due."""
     log: Emit
 
-    async def take(self, content: bytes, recipient: str = "") -> Taken:
+    async def take(self, content: bytes, recipient: str = "", transaction: Transaction | None = None) -> Taken:
         """Take a mail in. `recipient` is the address it came to, "" when that is not known (a mailbox).
 
-        The subject is found by the token of the recipient, then by a token the mail mentions, then by the Message-ID
-        and recipient it reports. Taking the same mail twice records it once. Raises StoreError when nothing could be
+        The subject is found by the token of the recipient, then by a token the mail mentions, by the Message-ID and
+        recipient it reports, by the Message-IDs it answers. Answers are passed on only where there is a `transaction`.
+        Taking the same mail twice records it, and passes it on, once. Raises StoreError when not all of that could be
         made durable; the mail must then be offered again.
         """
-        report = await asyncio.to_thread(parse, content[:_READ])
-        token = token_of_address(self.keyring(), recipient) or token_in(self.keyring(), content)
-        pairs = await self._subjects(report, token)
+        mail = await self._understood(content, recipient, transaction)
+        if isinstance(mail.destination, OfOrigin) and transaction is not None:
+            return await self._pass_back(mail, mail.destination, transaction)
+        pairs = await self._subjects(mail)
         now = self.clock()
-        events: list[Event] = []
-        evidence: list[Evidence] = []
-        for subject, about in pairs:
-            event = self._event(report, content, subject, about, token, now)
-            if event is None or _is_known(subject, event):
-                continue
-            events.append(event)
-            evidence += self._evidence(report, subject, about, now)
-        recorded = tuple(await self.store.record_evidence(events, evidence)) if events else ()
+        found = [await self._returned(mail, subject, about, now) for subject, about in pairs]
+        refusal = next((one for one in found if isinstance(one, Reply)), None)
+        if refusal is not None:
+            return Taken(mail.report.kind, bool(pairs), refusal=refusal)
+        returned = [one for one in found if isinstance(one, Returned)]
+        recorded = tuple(await self.store.take_back(returned)) if returned else ()
         self.publish(recorded)
-        self.log("inbound.taken", queue_id=pairs[0][0].queue_id if pairs else "", kind=report.kind, to=recipient)
-        return Taken(report.kind, bool(pairs), recorded)
+        if any(one.forwards for one in returned):
+            self.wake()
+        queue_id = pairs[0][0].queue_id if pairs else ""
+        self.log("inbound.taken", queue_id=queue_id, kind=mail.report.kind, to=recipient)
+        return Taken(mail.report.kind, bool(pairs), recorded)
 
-    async def _subjects(self, report: Report, token: Token | None) -> Sequence[tuple[_Subject, Recipient | None]]:
+    async def _understood(self, content: bytes, recipient: str, transaction: Transaction | None) -> _Mail:
+        report = await asyncio.to_thread(parse, content[:_READ])
+        destination = destination_of(self.settings(), self.keyring(), recipient, self.clock())
+        if isinstance(destination, OfMessage):
+            token: Token | None = destination.token
+        else:
+            # Ordinary mail may quote a token, or be our own with the Reply-To we gave it: only whom it is for counts.
+            token = token_in(self.keyring(), addressees(content) if report.kind == "other" else content)
+        return _Mail(content, report, recipient, destination, token, transaction)
+
+    async def _subjects(self, mail: _Mail) -> Sequence[About]:
         """Return whom the mail is about, with what it says of each."""
-        if token is not None:
-            stories = await self.store.stories(MessageQuery(queue_id=token.queue_id))
-            subject = _Subject(token.queue_id, token.recipient, stories[0] if stories else None)
-            return [(subject, _about(report, subject.address))]
-        if not report.message_id:
-            return []
-        stories = await self.store.stories(MessageQuery(message_id=report.message_id))
-        return [
-            (_Subject(story.message.queue_id, entry.number, story), one)
-            for story in stories[:1]
-            for entry in story.entries
-            for one in report.recipients
-            if normal(entry.recipient) in (normal(one.address), normal(one.final_address))
-        ]
+        identity = mail.destination.identity if isinstance(mail.destination, OfIdentity) else ""
+        if mail.token is not None:
+            return await by_token(self.store, mail.token, mail.report, identity)
+        if mail.report.kind in ("other", "auto-reply"):
+            return await by_thread(self.store, mail.content, mail.report, identity)
+        return await by_report(self.store, mail.report, identity)
 
-    def _event(
-        self,
-        report: Report,
-        content: bytes,
-        subject: _Subject,
-        about: Recipient | None,
-        token: Token | None,
-        now: float,
-    ) -> Event | None:
-        kind, data = _told_by(report, about, content)
-        if kind is None and token is not None and token.kind is TokenKind.REPLY:
-            kind, data = Kind.REPLY, _header_of(content)
+    async def _pass_back(self, mail: _Mail, origin: OfOrigin, transaction: Transaction) -> Taken:
+        """Pass a bounce of mail we passed on to whom that mail came from."""
+        now = self.clock()
+        home = Home((origin.reverse_path,))
+        passed = forward(self.settings(), transaction, mail.recipient, home, self.new_id(now), now)
+        if isinstance(passed, Reply):
+            return Taken(mail.report.kind, joined=False, refusal=passed)
+        await self.store.enqueue(passed)
+        self.publish(passed.events)
+        self.wake()
+        self.log("inbound.taken", queue_id=passed.message.queue_id, kind=mail.report.kind, to=mail.recipient)
+        return Taken(mail.report.kind, joined=False, events=passed.events)
+
+    async def _returned(
+        self, mail: _Mail, subject: Subject, about: Recipient | None, now: float
+    ) -> Returned | Reply | None:
+        """Return what the mail means for one recipient, why it is not taken, or None when it means nothing."""
+        kind, data = _told_by(mail.report, about)
+        forwards: tuple[Accepted, ...] = ()
+        if kind in (Kind.BOUNCED, Kind.DEFERRED) and about is not None:
+            meaning = classify_recipient(self.judge().rules, mail.report, about)
+            data |= told(meaning) | ({"guidance": explain(meaning.about)} if kind is Kind.BOUNCED else {})
+        elif kind is None and (mail.report.kind == "auto-reply" or (mail.report.kind == "other" and mail.may_answer)):
+            subject_line = subject.story.message.subject if subject.story else ""
+            answer = await asyncio.to_thread(read_answer, mail.content[:_READ], mail.report, subject_line)
+            kind, data = _answered(mail, subject, answer)
+            passed = self._passed_on(mail, subject, answer, now)
+            if isinstance(passed, Reply):
+                return passed
+            forwards = passed
         if kind is None:
             return None
-        if kind in (Kind.BOUNCED, Kind.DEFERRED) and about is not None:
-            meaning = classify_recipient(self.judge().rules, report, about)
-            data |= told(meaning) | ({"guidance": explain(meaning.about)} if kind is Kind.BOUNCED else {})
         message = subject.story.message if subject.story else None
         whose: dict[str, object] = {}
         if message is not None:
             whose = {"identity": message.policy.identity, "domain": message.policy.domain}
-        return Event(kind, now, subject.queue_id, subject.number, subject.address, whose | data)
+        event = Event(kind, now, subject.queue_id, subject.number, subject.address, whose | data)
+        return Returned(event, self._evidence(mail.report, subject, about, now), forwards)
 
-    def _evidence(self, report: Report, subject: _Subject, about: Recipient | None, now: float) -> tuple[Evidence, ...]:
+    def _passed_on(self, mail: _Mail, subject: Subject, answer: Answer, now: float) -> tuple[Accepted, ...] | Reply:
+        """Return the answer on its way home, nothing when nobody needs to read it, or why it is refused.
+
+        Only what came to a reply address is passed on: a mailbox has it already, and so has whoever forwards to a CC
+        tracking address.
+        """
+        to_reply_address = isinstance(mail.destination, OfMessage) and mail.may_answer
+        if mail.transaction is None or not to_reply_address or (answer.request is not None and answer.request.bare):
+            return ()
+        if subject.story is None:
+            return () if answer.automatic else UNKNOWN
+        settings, message = self.settings(), subject.story.message
+        identity = settings.identities.get(message.policy.identity)
+        if answer.automatic and not (identity and identity.forward_auto_replies):
+            return ()
+        home = home_of(settings, message)
+        passed = forward(settings, mail.transaction, mail.recipient, home, self.new_id(now), now, message.queue_id)
+        return passed if isinstance(passed, Reply) else (passed,)
+
+    def _evidence(self, report: Report, subject: Subject, about: Recipient | None, now: float) -> tuple[Evidence, ...]:
         """Return what the mail says against the address, as we wrote it; forwarded mail bounces under another."""
         address = subject.address or (about.address if about else "")
         if not domain_of(address) or about is None:
@@ -153,19 +207,8 @@ class Intake:
         )
 
 
-def _about(report: Report, address: str) -> Recipient | None:
-    """Return what the report says of our recipient: under its address, else of the first that failed."""
-    named = (one for one in report.recipients if address and normal(address) == normal(one.address))
-    failed = (one for one in report.recipients if one.action in ("failed", "complained"))
-    anything = Recipient("", "complained" if report.kind == "complaint" else "failed", diagnostic=report.text)
-    known = next(named, None) or next(failed, None) or next(iter(report.recipients), None)
-    return known or (anything if report.kind in ("bounce", "complaint") else None)
-
-
-def _told_by(report: Report, about: Recipient | None, content: bytes) -> tuple[Kind | None, dict[str, object]]:
-    """Return the kind of event a mail makes by itself, and what it says."""
-    if report.kind == "auto-reply":
-        return Kind.REPLY, {"automatic": True, **_header_of(content)}
+def _told_by(report: Report, about: Recipient | None) -> tuple[Kind | None, dict[str, object]]:
+    """Return the kind of event a report makes by itself, and what it says."""
     if report.kind == "complaint":
         return Kind.COMPLAINT, {"feedback_type": report.feedback.feedback_type if report.feedback else "abuse"}
     if about is None or about.action not in ("failed", "delayed") or report.kind not in ("bounce", "delay"):
@@ -179,16 +222,11 @@ def _told_by(report: Report, about: Recipient | None, content: bytes) -> tuple[K
     return (Kind.BOUNCED if about.action == "failed" else Kind.DEFERRED), data
 
 
-def _header_of(content: bytes) -> dict[str, object]:
-    found = fields(content)
-    named = {"from": b"from", "subject": b"subject", "message_id": b"message-id"}
-    values = {key: first_value(content, found, name) or b"" for key, name in named.items()}
-    return {key: value.decode("utf-8", "replace")[:500] for key, value in values.items()}
-
-
-def _is_known(subject: _Subject, event: Event) -> bool:
-    """Tell whether the story has the same event already."""
-    events = subject.story.events if subject.story else ()
-    return any(
-        (one.kind, one.recipient, dict(one.data)) == (event.kind, event.recipient, dict(event.data)) for one in events
-    )
+def _answered(mail: _Mail, subject: Subject, answer: Answer) -> tuple[Kind, dict[str, object]]:
+    """Return the kind of event an answer makes. Who asks to be unsubscribed must be known for certain."""
+    header = header_of(mail.content)
+    if answer.automatic:
+        return Kind.REPLY, {"automatic": True, **header}
+    if answer.request is not None and subject.certain:
+        return Kind.UNSUBSCRIBE, {"by": "reply", **header}
+    return Kind.REPLY, header

@@ -4,15 +4,19 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from relay.events.event import Event
+from relay.queue.message import Accepted, Returned
 from relay.reports.ports import StoryStore
-from relay.suppression.suppression import Evidence
 
 
 class InboundStore(StoryStore, Protocol):
-    """Knows the messages that were sent, and keeps what came back about them."""
+    """Knows the messages that were sent, and keeps what came back about them. All raise StoreError."""
 
-    async def record_evidence(self, events: Sequence[Event], evidence: Sequence[Evidence]) -> Sequence[Event]:
-        """Make events and what they mean for addresses durable in one transaction; return the events, addresses named.
+    async def take_back(self, returned: Sequence[Returned]) -> Sequence[Event]:
+        """Make what came back durable in one transaction, each with its evidence and the mail that is passed on.
 
-        Raises StoreError when that cannot be done now.
+        What says nothing that an event of the same kind and recipient has not said is passed over whole. Return the
+        events that are new, addresses named, those of the mail that is passed on among them.
         """
+
+    async def enqueue(self, accepted: Accepted) -> None:
+        """Store a message that is passed on and belongs to no event."""

@@ -76,6 +76,17 @@ class Accepted:
 
 
 @dataclass(frozen=True, slots=True)
+class Returned:
+    """What came back about one recipient: made durable whole, or passed over whole when the event is known already."""
+
+    event: Event
+    evidence: tuple[Evidence, ...] = ()
+    """What it says against addresses."""
+    forwards: tuple[Accepted, ...] = ()
+    """The mail itself, on its way to whom it is for."""
+
+
+@dataclass(frozen=True, slots=True)
 class Claimed:
     """Entries of one message in one lane, leased to this process for an attempt."""
 

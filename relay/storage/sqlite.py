@@ -97,7 +97,10 @@ class SqliteStore(Store):
     async def enqueue(self, accepted: Accepted) -> None:
         """Store message, content, entries and events in one transaction."""
         size = len(accepted.content) + ROW_COST * (1 + len(accepted.entries))
-        await self._writer.run(_checked(self._disk, size, transactions.enqueue(self._lanes, accepted)), size)
+        await self._writer.run(self._with_room(transactions.enqueue(self._lanes, accepted), size), size)
+
+    def _with_room(self, operation: Operation[T], size: int) -> Operation[T]:
+        return _checked(self._disk, size, operation)
 
     async def recover(self, now: float, longest_wait: float) -> int:
         """Void the leases of earlier processes and clamp waits; return how many leases were voided."""

@@ -5,7 +5,7 @@ from typing import TypeVar
 
 from relay.events.event import Event, Kind
 from relay.queue.entry import Entry, State
-from relay.queue.message import Message
+from relay.queue.message import Message, Returned
 from relay.queue.ports import Change, EntryQuery, StoreError
 from relay.reports.ports import Failure, MessageQuery, Story, Tally
 from relay.storage import claims, office, queries, reports, suppressions, transactions
@@ -14,7 +14,7 @@ from relay.storage.lanes import Lanes
 from relay.storage.unsubscribes import Unsubscribes
 from relay.storage.writer import Writer
 from relay.suppression.ports import SuppressionQuery
-from relay.suppression.suppression import Evidence, Suppression
+from relay.suppression.suppression import Suppression
 
 T = TypeVar("T")
 
@@ -88,11 +88,17 @@ class Store:
         """Make the events durable and return them with the addresses of their recipients filled in."""
         return await self._writer.run(transactions.record(events, self.unsubscribe_list), ROW_COST * len(events))
 
-    async def record_evidence(self, events: Sequence[Event], evidence: Sequence[Evidence]) -> Sequence[Event]:
-        """The same, with what the events say against addresses, in one transaction."""
-        self._nobody_suppressed = self._nobody_suppressed and not evidence
-        recording = transactions.record_evidence(events, evidence, self.unsubscribe_list)
-        return await self._writer.run(recording, ROW_COST * len(events))
+    async def take_back(self, returned: Sequence[Returned]) -> Sequence[Event]:
+        """Make durable what came back and is not known yet, in one transaction; return the events that are new."""
+        self._nobody_suppressed = self._nobody_suppressed and not any(one.evidence for one in returned)
+        taking = transactions.take_back(self._lanes, returned, self.unsubscribe_list)
+        size = sum(ROW_COST + sum(len(forward.content) for forward in one.forwards) for one in returned)
+        return await self._writer.run(self._with_room(taking, size), size)
+
+    def _with_room(self, operation: Operation[T], size: int) -> Operation[T]:
+        """Return the operation with a look at the room left for that many octets before it, where that can be known."""
+        del size
+        return operation
 
     async def stories(self, query: MessageQuery) -> Sequence[Story]:
         """Return the stories of the messages that match, newest first. `domain` is the sending domain."""

@@ -8,8 +8,9 @@ from dataclasses import replace
 
 from relay.events.event import Event
 from relay.queue.entry import Entry, State, StateError
-from relay.queue.message import Accepted, Settlement
+from relay.queue.message import Accepted, Returned, Settlement
 from relay.storage import suppressions
+from relay.storage.codec import decode_object, encode_object
 from relay.storage.database import Connection
 from relay.storage.lanes import Lanes
 from relay.storage.rows import (
@@ -26,12 +27,12 @@ from relay.storage.rows import (
     message_row,
 )
 from relay.storage.unsubscribes import Unsubscribes
-from relay.suppression.suppression import Evidence
 
 DROP_CONTENT = (
     "DELETE FROM contents WHERE queue_id = ?1 AND NOT EXISTS (SELECT 1 FROM entries "
     "WHERE queue_id = ?1 AND state IN ('waiting', 'held', 'active'))"
 )
+SAME_KIND = "SELECT data FROM events WHERE queue_id = ? AND number = ? AND kind = ?"
 FIND_RECIPIENT = "SELECT recipient FROM entries WHERE queue_id = ? AND number = ?"
 
 
@@ -105,17 +106,31 @@ def record(events: Sequence[Event], unsubscribes: Unsubscribes) -> Callable[[Con
     return operation
 
 
-def record_evidence(
-    events: Sequence[Event], evidence: Sequence[Evidence], unsubscribes: Unsubscribes
+def take_back(
+    lanes: Lanes, returned: Sequence[Returned], unsubscribes: Unsubscribes
 ) -> Callable[[Connection], Sequence[Event]]:
-    """Store events with what they say against addresses."""
-    recording = record(events, unsubscribes)
+    """Store what came back, with what it says against addresses and the mail that is passed on; what is known once."""
 
     def operation(raw: Connection) -> Sequence[Event]:
-        suppressions.testify(raw, evidence)
-        return recording(raw)
+        taken: list[Event] = []
+        for one in returned:
+            if _is_known(raw, one.event):
+                continue
+            suppressions.testify(raw, one.evidence)
+            taken += record([one.event], unsubscribes)(raw)
+            for forward in one.forwards:
+                insert(raw, lanes, forward)
+                taken += forward.events
+        return taken
 
     return operation
+
+
+def _is_known(raw: Connection, event: Event) -> bool:
+    """Tell whether an event of that recipient says the same, and perhaps more."""
+    said = decode_object(encode_object(event.data)).items()
+    rows = raw.execute(SAME_KIND, (event.queue_id, event.recipient, event.kind.value))
+    return any(said <= decode_object(data).items() for (data,) in rows)
 
 
 def _named(raw: Connection, event: Event) -> Event:

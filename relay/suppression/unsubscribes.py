@@ -49,7 +49,7 @@ class UnsubscribeStore(Protocol):
     """Keeps the unsubscribe list. Addresses are compared in lower case. All raise StoreError.
 
     Events of the kind `unsubscribe` need none of this: whoever records one has put its recipient on the list, in the
-    same transaction (`EventStore.record`, `InboundStore.record_evidence`).
+    same transaction (`EventStore.record`, `InboundStore.take_back`).
     """
 
     async def unsubscribed(

@@ -1,10 +1,11 @@
 """What every store does with suppressions: evidence weighed, addresses found, scopes and ends respected."""
 
 from dataclasses import replace
+from itertools import count
 
 from relay.events.event import Event, Kind
 from relay.queue.entry import State
-from relay.queue.message import Settlement
+from relay.queue.message import Returned, Settlement
 from relay.reports.ports import MessageQuery, Tally
 from relay.suppression.ports import SuppressionQuery
 from relay.suppression.suppression import Evidence, Suppression
@@ -14,13 +15,18 @@ from tests.contract.values import NOW, ROOMY, accepted, settle
 FULL = Suppression("u@x.test", "", "mailbox_full", "full", "552 5.2.2 full \udcff", "A", NOW)
 
 
+_NTH = count()
+"""What tells one bounce from the next."""
+
+
 async def listed(store: Store, now: float = NOW) -> dict[str, Suppression]:
     return dict(await store.suppressed(["U@X.test"], "acme.test", now))
 
 
 async def weigh(store: Store, queue_id: str, *, threshold: int = 3, late: bool = False, at: float = NOW) -> None:
     found = replace(FULL, queue_id=queue_id, created_at=at)
-    await store.record_evidence([Event(Kind.BOUNCED, at, queue_id, 0)], [Evidence(found, threshold, late)])
+    bounce = Event(Kind.BOUNCED, at, queue_id, 0, data={"nth": next(_NTH)})
+    await store.take_back([Returned(bounce, (Evidence(found, threshold, late),))])
 
 
 async def test_evidence_suppresses_at_once_or_at_the_threshold(store: Store) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from relay.events.event import Event, Kind
 from relay.queue.entry import State
-from relay.queue.message import Accepted
+from relay.queue.message import Accepted, Returned
 from relay.suppression.unsubscribes import Unsubscribe, UnsubscribeQuery, UnsubscribeStore
 from tests.contract.conftest import Opener, Store
 from tests.contract.values import NOW, ROOMY, accepted, settle
@@ -46,7 +46,7 @@ async def test_a_token_tells_whether_its_reader_has_left(store: Store, unsubscri
 async def test_it_does_not_matter_who_records_the_event(store: Store, unsubscribes: UnsubscribeStore) -> None:
     await store.enqueue(campaign_mail("A", "u@x.test"))
     by_mail = replace(TOKEN, address="u@x.test", data={"by": "reply"})
-    await store.record_evidence([by_mail], [])
+    await store.take_back([Returned(by_mail)])
     assert await unsubscribes.unsubscribes(UnsubscribeQuery()) == [replace(SPRING, source="reply")]
 
 

@@ -2,13 +2,16 @@
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 
 import pytest
 
+from relay.config.settings import Settings
 from relay.events.event import Event, Kind
 from relay.inbound.intake import Intake
 from relay.inbound.tokens import token_in, token_of_address
+from relay.mail.queue_id import queue_id
 from relay.queue.entry import Entry, State
 from relay.queue.judge import Judge
 from relay.queue.message import Accepted, Message, Policy
@@ -23,6 +26,7 @@ NOW = 1_800_000_000.0
 KEYS = Keyring((("k1", bytes(range(32))),))
 QUEUE_ID = "06FJ3K9Q2M0A7C"
 RULES = read_rules(None)
+SETTINGS = Settings.model_validate({"domains": {"acme.test": {"return_path": "bounces.acme.test"}}})
 
 
 def address(kind: TokenKind = TokenKind.BOUNCE, queue_id: str = QUEUE_ID, recipient: int = 1) -> str:
@@ -75,11 +79,26 @@ class Bench:
     published: list[Event] = field(default_factory=list)
     lines: list[tuple[str, dict[str, object]]] = field(default_factory=list)
     now: float = NOW
+    wakes: int = 0
+    serial: "count[int]" = field(default_factory=count)
 
     @property
     def intake(self) -> Intake:
         judge = Judge(RULES, threshold=3)
-        return Intake(lambda: KEYS, lambda: judge, self.store, lambda: self.now, self.publish, self.log)
+        return Intake(
+            settings=lambda: SETTINGS,
+            keyring=lambda: KEYS,
+            judge=lambda: judge,
+            store=self.store,
+            clock=lambda: self.now,
+            new_id=lambda now: queue_id(now, next(self.serial)),
+            publish=self.publish,
+            wake=self.wake,
+            log=self.log,
+        )
+
+    def wake(self) -> None:
+        self.wakes += 1
 
     def publish(self, events: Sequence[Event]) -> None:
         self.published += events

@@ -1,0 +1,53 @@
+"""An answer to a message of ours, read: from a person or a robot, and whether it asks for no more mail. Pure."""
+
+import hashlib
+from dataclasses import dataclass
+
+from relay.dsn.auto_reply import is_auto_reply
+from relay.dsn.parts import Header
+from relay.dsn.received import Received, read
+from relay.dsn.report import Report
+from relay.dsn.words import decode_words
+from relay.inbound.unsubscribe_request import Request, bare_subject, request_in
+from relay.mail.headers import fields, first_value
+
+_LONGEST = 500
+"""Characters kept of a field."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What an answer is."""
+
+    automatic: bool
+    request: Request | None
+    """That it asks to be unsubscribed; a robot never does."""
+
+
+def read_answer(content: bytes, report: Report, about: str) -> Answer:
+    """Read an answer to a message with the subject `about`; linear in the content.
+
+    A person who answers a message whose own subject reads like a robot's repeats that subject: then it proves nothing.
+    """
+    mail, about = read(content), decode_words(about)
+    automatic = report.kind == "auto-reply" and not _only_repeats(mail, about)
+    return Answer(automatic, None if automatic else request_in(mail.subject, mail.text, about))
+
+
+def header_of(content: bytes) -> dict[str, object]:
+    """Return what the story tells of a mail, and what tells one mail from another: its Message-ID, else a digest."""
+    found = fields(content)
+    named = {"from": b"from", "subject": b"subject", "message_id": b"message-id"}
+    values = {key: first_value(content, found, name) or b"" for key, name in named.items()}
+    told: dict[str, object] = {key: value.decode("utf-8", "replace")[:_LONGEST] for key, value in values.items()}
+    if not told["message_id"]:
+        told["digest"] = hashlib.blake2b(content, digest_size=16).hexdigest()
+    return told
+
+
+def _only_repeats(mail: Received, about: str) -> bool:
+    """Tell whether nothing but the subject speaks for a robot, and the subject is ours."""
+    if not about or bare_subject(mail.subject) != bare_subject(about):
+        return False
+    rest = Header(tuple(pair for pair in mail.header.pairs if pair[0] != "subject"))
+    return not is_auto_reply(rest, mail.text)

@@ -1,0 +1,335 @@
+"""Replies, over a real store: recorded and passed on once, in one transaction; unsubscribes; CC tracking addresses."""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from relay.config.settings import Settings
+from relay.events.event import Event, Kind
+from relay.inbound.door import InboundDoor
+from relay.inbound.intake import Intake
+from relay.mail.envelope import Envelope, Recipient
+from relay.mail.loop import mark
+from relay.mail.queue_id import queue_id
+from relay.mail.reply import Reply
+from relay.mail.session import Session, Transaction
+from relay.mail.srs import DAY, forwarded
+from relay.queue.entry import Entry, State
+from relay.queue.judge import Judge
+from relay.queue.message import Accepted, Message, Policy
+from relay.queue.ports import EntryQuery
+from relay.reports.ports import MessageQuery
+from relay.rewrite.cc_address import cc_address
+from relay.rewrite.tokens import Keyring, Token, sign_address_token
+from relay.rewrite.tokens import Kind as TokenKind
+from relay.rulebook import read_rules
+from relay.storage.sqlite import SqliteStore
+from relay.suppression.unsubscribes import UnsubscribeQuery
+
+NOW = 1_800_000_000.0
+KEY = bytes(range(32))
+KEYS = Keyring((("k1", KEY),))
+SENT = "06FJ3K9Q2M0A7C"
+RULES = read_rules(None)
+NEWS = "news@acme.test"
+IDENTITY: dict[str, Any] = {"reply_tracking": True, "forward_to": ["owner@acme.test"], "bcc": ["archive@acme.test"]}
+SESSION = Session("mx", "inbound", "192.0.2.9", "mx.rcpt.test", extended=True)
+REPLY = (
+    b"DKIM-Signature: v=1; theirs\r\nFrom: Ben <ben@rcpt.test>\r\nSubject: Re: Offer\r\nMessage-ID: <r1@rcpt.test>\r\n"
+    b"X-Relay-Tag: theirs\r\n\r\nThanks, I take two.\r\n"
+)
+VACATION = (
+    b"From: ben@rcpt.test\r\nAuto-Submitted: auto-replied\r\nMessage-ID: <v@rcpt.test>\r\n\r\nAway until May.\r\n"
+)
+
+
+def reply_address(recipient: int = 1, message: str = SENT) -> str:
+    return f"{sign_address_token(KEYS, Token(TokenKind.REPLY, message, recipient))}@reply.acme.test"
+
+
+CC = cc_address(KEYS, NEWS, "reply.acme.test")
+
+
+@dataclass
+class House:
+    """An inbound door with all that is behind it."""
+
+    store: SqliteStore
+    published: list[Event] = field(default_factory=list)
+    serial: "count[int]" = field(default_factory=count)
+    now: float = NOW
+    wakes: int = 0
+    identity: dict[str, Any] = field(default_factory=lambda: dict(IDENTITY))
+
+    @property
+    def settings(self) -> Settings:
+        return Settings.model_validate(
+            {
+                "server": {"hostname": "relay.test"},
+                "domains": {"acme.test": {"reply_domain": "reply.acme.test", "return_path": "bounces.acme.test"}},
+                "identities": {NEWS: self.identity, "other@acme.test": {}},
+            }
+        )
+
+    @property
+    def door(self) -> InboundDoor:
+        judge = Judge(RULES, threshold=3)
+        intake = Intake(
+            settings=lambda: self.settings,
+            keyring=lambda: KEYS,
+            judge=lambda: judge,
+            store=self.store,
+            clock=lambda: self.now,
+            new_id=lambda now: queue_id(now, next(self.serial)),
+            publish=self.published.extend,
+            wake=self.wake,
+            log=lambda *_, **__: None,
+        )
+        return InboundDoor(lambda: self.settings, lambda: KEYS, lambda: self.now, intake)
+
+    def wake(self) -> None:
+        self.wakes += 1
+
+    async def give(self, content: bytes, to: str = "", reverse_path: str = "ben@rcpt.test", **envelope: Any) -> Reply:
+        """Have the mail come in by the inbound listener."""
+        recipient = Recipient(to or reply_address(), **envelope)
+        whole = Envelope(reverse_path, (recipient,))
+        refused = self.door.may_receive(SESSION, whole, recipient)
+        return refused or await self.door.accept(Transaction(SESSION, whole, content))
+
+    async def events(self, message: str = SENT) -> list[Event]:
+        (story,) = await self.store.stories(MessageQuery(queue_id=message))
+        return list(story.events)
+
+    async def forwards(self) -> list[tuple[Message, Entry]]:
+        return list(await self.store.entries(EntryQuery(states=(State.WAITING,))))
+
+    async def unsubscribed(self) -> list[str]:
+        return [one.address for one in await self.store.unsubscribe_list.unsubscribes(UnsubscribeQuery())]
+
+
+@pytest.fixture
+async def house(tmp_path: Path) -> AsyncIterator[House]:
+    store = await SqliteStore.open(tmp_path / "relay.db", now=NOW)
+    policy = Policy(domain="acme.test", identity=NEWS, reply_domain="reply.acme.test", copies=(2,))
+    message = Message(SENT, NOW, NEWS, policy, message_id="<77@acme.test>", header_from=NEWS, subject="Offer")
+    await store.enqueue(Accepted(message, b"x", _delivered(SENT, "ada@rcpt.test", "ben@rcpt.test", "copy@acme.test")))
+    yield House(store)
+    await store.close()
+
+
+def _delivered(message: str, *recipients: str) -> tuple[Entry, ...]:
+    return tuple(
+        Entry(message, number, who, "mx:rcpt.test", NOW, NOW + 9, NOW, state=State.DELIVERED)
+        for number, who in enumerate(recipients)
+    )
+
+
+class TestReplies:
+    async def test_a_reply_is_an_event_and_goes_home_as_it_came(self, house: House) -> None:
+        assert (await house.give(REPLY)).code == 250
+        (event,) = await house.events()
+        assert (event.kind, event.recipient, event.address) == (Kind.REPLY, 1, "ben@rcpt.test")
+        assert (event.data["subject"], event.data["message_id"]) == ("Re: Offer", "<r1@rcpt.test>")
+        (message, home), (_, copy) = await house.forwards()
+        assert (home.recipient, home.notify) == ("owner@acme.test", ())
+        assert (copy.recipient, copy.notify, message.policy.copies) == ("archive@acme.test", ("NEVER",), (1,))
+        assert message.reverse_path == "ben@rcpt.test"
+        assert (message.policy.forward_domain, message.policy.domain) == ("reply.acme.test", "")
+        assert message.metadata == {"forward_of": SENT}
+        assert await house.store.content(message.queue_id) == REPLY
+        added = message.policy.added_fields
+        assert added.startswith(b"Received: from mx.rcpt.test ([192.0.2.9])\r\n\tby relay.test")
+        assert mark("relay.test", "owner@acme.test") in added
+        assert house.wakes == 1
+        assert [one.kind for one in house.published] == [Kind.REPLY, Kind.CREATED, Kind.CREATED]
+
+    async def test_offered_twice_it_goes_home_once(self, house: House) -> None:
+        await house.give(REPLY)
+        house.now += 60
+        assert (await house.give(REPLY)).code == 250
+        assert len(await house.events()) == 1
+        assert len({entry.queue_id for _, entry in await house.forwards()}) == 1
+
+    async def test_without_message_ids_the_bytes_tell_two_replies_apart(self, house: House) -> None:
+        bare = b"From: ben@rcpt.test\r\nSubject: Re: Offer\r\n\r\n"
+        for text in (b"one\r\n", b"two\r\n", b"one\r\n"):
+            await house.give(bare + text)
+        assert len(await house.events()) == 2
+        assert len({entry.queue_id for _, entry in await house.forwards()}) == 2
+
+    @pytest.mark.parametrize(
+        ("forward_to", "reply_to", "goes_to"),
+        [
+            ([], ("sales@acme.test",), ["sales@acme.test"]),
+            ([], (), [NEWS]),
+            (["a@acme.test", "b@acme.test"], ("sales@acme.test",), ["a@acme.test", "b@acme.test"]),
+        ],
+    )
+    async def test_where_home_is(
+        self, house: House, forward_to: list[str], reply_to: tuple[str, ...], goes_to: list[str]
+    ) -> None:
+        house.identity = {"forward_to": forward_to}
+        other = queue_id(NOW, 77)
+        policy = Policy(domain="acme.test", identity=NEWS, reply_domain="reply.acme.test", reply_to=reply_to)
+        message = Message(other, NOW, NEWS, policy, message_id="<78@acme.test>", header_from=NEWS)
+        await house.store.enqueue(Accepted(message, b"x", _delivered(other, "ada@rcpt.test")))
+        await house.give(REPLY, reply_address(0, other))
+        assert [entry.recipient for _, entry in await house.forwards()] == goes_to
+
+    async def test_what_was_asked_about_delivery_holds_for_home_only(self, house: House) -> None:
+        await house.give(REPLY, notify=("SUCCESS",), orcpt="rfc822;x@y.test")
+        (_, home), (_, copy) = await house.forwards()
+        assert (home.notify, home.orcpt) == (("SUCCESS",), "rfc822;x@y.test")
+        assert (copy.notify, copy.orcpt) == (("NEVER",), "")
+
+    async def test_a_loop_ends_here_and_leaves_nothing(self, house: House) -> None:
+        marked = mark("relay.test", "owner@acme.test") + mark("relay.test", "archive@acme.test") + REPLY
+        for looping in (marked, b"Received: from x\r\n" * 100 + REPLY):
+            reply = await house.give(looping)
+            assert (reply.code, reply.status) == (554, "5.4.6")
+        assert await house.events() == []
+        assert await house.forwards() == []
+
+    async def test_a_reply_to_what_is_forgotten_is_refused_not_lost(self, house: House) -> None:
+        reply = await house.give(REPLY, reply_address(0, queue_id(NOW, 99)))
+        assert (reply.code, reply.status) == (550, "5.1.1")
+        assert "not known any more" in reply.text
+
+
+class TestRobots:
+    async def test_they_are_marked_and_stay_here(self, house: House) -> None:
+        assert (await house.give(VACATION, reverse_path="")).code == 250
+        (event,) = await house.events()
+        assert (event.kind, event.data["automatic"]) == (Kind.REPLY, True)
+        assert await house.forwards() == []
+
+    async def test_unless_they_are_asked_for(self, house: House) -> None:
+        house.identity["forward_auto_replies"] = True
+        await house.give(VACATION, reverse_path="")
+        (message, _), _ = await house.forwards()
+        assert message.reverse_path == ""
+
+    async def test_a_person_who_repeats_our_robotic_subject_is_no_robot(self, house: House) -> None:
+        other = queue_id(NOW, 78)
+        policy = Policy(domain="acme.test", identity=NEWS, reply_domain="reply.acme.test")
+        message = Message(other, NOW, NEWS, policy, header_from=NEWS, subject="Out of office made easy")
+        await house.store.enqueue(Accepted(message, b"x", _delivered(other, "ben@rcpt.test")))
+        await house.give(REPLY.replace(b"Re: Offer", b"Re: Out of office made easy"), reply_address(0, other))
+        (event,) = await house.events(other)
+        assert "automatic" not in event.data
+        assert await house.forwards()
+
+
+class TestUnsubscribes:
+    async def test_the_button_of_a_mail_program(self, house: House) -> None:
+        await house.give(b"From: ben@rcpt.test\r\nSubject: unsubscribe\r\nMessage-ID: <u@rcpt.test>\r\n\r\n")
+        (event,) = await house.events()
+        assert (event.kind, event.address, event.data["by"]) == (Kind.UNSUBSCRIBE, "ben@rcpt.test", "reply")
+        assert await house.unsubscribed() == ["ben@rcpt.test"]
+        assert await house.forwards() == []
+
+    async def test_words_beside_the_request_are_read_by_somebody(self, house: House) -> None:
+        await house.give(REPLY.replace(b"Thanks, I take two.", b"unsubscribe\r\n\r\nAnd delete my data."))
+        assert [one.kind for one in await house.events()] == [Kind.UNSUBSCRIBE]
+        assert [entry.recipient for _, entry in await house.forwards()] == ["owner@acme.test", "archive@acme.test"]
+
+    async def test_a_quoted_footer_unsubscribes_nobody(self, house: House) -> None:
+        await house.give(REPLY + b"\r\n> Unsubscribe\r\n> unsubscribe\r\n")
+        assert [one.kind for one in await house.events()] == [Kind.REPLY]
+        assert await house.unsubscribed() == []
+
+
+class TestCcAddress:
+    ANSWER = REPLY.replace(b"Subject", b"In-Reply-To: <77@acme.test>\r\nSubject")
+
+    async def test_what_the_mailbox_forwards_is_joined_and_goes_no_further(self, house: House) -> None:
+        assert (await house.give(self.ANSWER, CC)).code == 250
+        (event,) = await house.events()
+        assert (event.kind, event.address) == (Kind.REPLY, "ben@rcpt.test")
+        assert await house.forwards() == []
+
+    async def test_references_and_enclosed_answers_join_too(self, house: House) -> None:
+        references = REPLY.replace(b"Subject", b"References: <1@x.test>\r\n\t<77@acme.test> <2@x.test>\r\nSubject")
+        enclosed = (
+            b"From: news@acme.test\r\nSubject: Fwd\r\nMIME-Version: 1.0\r\nContent-Type: message/rfc822\r\n\r\n"
+            + self.ANSWER.replace(b"ben@", b"ada@")
+        )
+        await house.give(references, CC)
+        await house.give(enclosed, CC)
+        assert [one.address for one in await house.events()] == ["ben@rcpt.test", "ada@rcpt.test"]
+
+    async def test_a_robot_a_bounce_and_an_unsubscribe(self, house: House) -> None:
+        await house.give(VACATION.replace(b"From", b"In-Reply-To: <77@acme.test>\r\nFrom"), CC, reverse_path="")
+        await house.give(self.ANSWER.replace(b"Thanks, I take two.", b"Abmelden"), CC)
+        await house.give(_bounce("ada@rcpt.test"), CC, reverse_path="")
+        robot, unsubscribe, bounce = await house.events()
+        assert robot.data["automatic"] is True
+        assert (unsubscribe.kind, unsubscribe.address) == (Kind.UNSUBSCRIBE, "ben@rcpt.test")
+        assert (bounce.kind, bounce.address) == (Kind.BOUNCED, "ada@rcpt.test")
+
+    async def test_who_answered_is_not_guessed_where_it_would_unsubscribe(self, house: House) -> None:
+        stranger = self.ANSWER.replace(b"ben@rcpt", b"colleague@rcpt").replace(b"Thanks, I take two.", b"Abmelden")
+        await house.give(stranger, CC)
+        assert [(one.kind, one.address) for one in await house.events()] == [(Kind.REPLY, "ada@rcpt.test")]
+        assert await house.unsubscribed() == []
+
+    async def test_another_identity_has_no_say(self, house: House) -> None:
+        other = cc_address(KEYS, "other@acme.test", "reply.acme.test")
+        token = self.ANSWER.replace(b"Subject", b"To: " + reply_address().encode() + b"\r\nSubject")
+        for content in (self.ANSWER, token, _bounce("ada@rcpt.test")):
+            assert (await house.give(content, other)).code == 250
+        assert await house.events() == []
+
+    async def test_our_own_mail_is_no_answer(self, house: House) -> None:
+        own = b"From: news@acme.test\r\nReply-To: %s\r\nIn-Reply-To: <77@acme.test>\r\nSubject: More\r\n\r\nHi\r\n"
+        await house.give(own % reply_address().encode(), CC)
+        assert await house.events() == []
+        await house.give(own.replace(b"More", b"Fwd: Re: Offer") % reply_address().encode(), CC)
+        assert [one.kind for one in await house.events()] == [Kind.REPLY]
+
+
+class TestBouncesOfForwards:
+    async def test_they_go_back_to_whom_the_reply_came_from(self, house: House) -> None:
+        address = forwarded(KEY, "ben@rcpt.test", "reply.acme.test", NOW)
+        house.now = NOW + 20 * DAY
+        assert (await house.give(_bounce("owner@acme.test"), address, reverse_path="")).code == 250
+        ((message, entry),) = await house.forwards()
+        assert (message.reverse_path, entry.recipient) == ("", "ben@rcpt.test")
+        assert await house.store.content(message.queue_id) == _bounce("owner@acme.test")
+        looping = mark("relay.test", "ben@rcpt.test") + _bounce("owner@acme.test")
+        assert (await house.give(looping, address, reverse_path="")).code == 554
+
+    async def test_nothing_else_comes_through_and_not_for_ever(self, house: House) -> None:
+        address = forwarded(KEY, "ben@rcpt.test", "reply.acme.test", NOW)
+        refused = await house.give(REPLY, address, reverse_path="eve@evil.test")
+        assert (refused.code, refused.status) == (550, "5.7.1")
+        for wrong in (address.replace("=ben@", "=eve@"), address.replace("reply.", "other.")):
+            assert (await house.give(REPLY, wrong, reverse_path="")).code == 550
+        house.now = NOW + 22 * DAY
+        assert (await house.give(REPLY, address, reverse_path="")).code == 550
+        assert await house.forwards() == []
+
+
+async def test_several_of_our_addresses_in_one_transaction(house: House) -> None:
+    recipients = (Recipient(reply_address(0)), Recipient(CC), Recipient(reply_address(0).upper()))
+    whole = Envelope("ben@rcpt.test", recipients)
+    content = TestCcAddress.ANSWER
+    assert (await house.door.accept(Transaction(SESSION, whole, content))).code == 250
+    events: Sequence[Event] = await house.events()
+    assert [(one.kind, one.recipient) for one in events] == [(Kind.REPLY, 0), (Kind.REPLY, 1)]
+    assert len({entry.queue_id for _, entry in await house.forwards()}) == 1
+
+
+def _bounce(recipient: str) -> bytes:
+    return (
+        "From: MAILER-DAEMON@mx.rcpt.test\r\nSubject: Undelivered Mail Returned to Sender\r\nMIME-Version: 1.0\r\n"
+        "Content-Type: multipart/report; report-type=delivery-status; boundary=b\r\n\r\n--b\r\n\r\nTrouble.\r\n--b\r\n"
+        "Content-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; mx.rcpt.test\r\n\r\n"
+        f"Final-Recipient: rfc822; {recipient}\r\nAction: failed\r\nStatus: 5.1.1\r\n\r\n--b\r\n"
+        "Content-Type: text/rfc822-headers\r\n\r\nMessage-ID: <77@acme.test>\r\n\r\n--b--\r\n"
+    ).encode()

@@ -1,0 +1,90 @@
+"""Who asks to be unsubscribed, and who only talks about it."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from relay.inbound.unsubscribe_request import Request, request_in
+
+QUOTE = "\n\nOn Monday, Acme wrote:\n> Our offer\n> Unsubscribe\n"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "unsubscribe",
+        "Unsubscribe.",
+        "UNSUBSCRIBE!!!",
+        " Please unsubscribe me ",
+        "Please remove me from your mailing list",
+        "take me off this list",
+        "stop emailing me",
+        "opt out",
+        "unsubscribe from this newsletter",
+        "Abmelden",
+        "Bitte abmelden",
+        "Newsletter abbestellen",
+        "Bitte nehmen Sie mich aus dem Verteiler heraus",
+        "désinscrire",
+        "Me désinscrire",
+        "Désabonnement",
+        "darse de baja",
+        "Darme de baja, por favor",
+        "cancelar suscripción",
+        "Cancelar a inscrição, por favor",
+        "disiscrivimi",
+        "afmelden",
+        "uitschrijven aub",
+        "avregistrera",
+        "wypisz mnie",
+        "отписаться",
+        "退订",
+        "配信停止",
+    ],
+)
+def test_a_line_that_is_the_request(line: str) -> None:
+    assert request_in("Re: Our offer", f"\n{line}\n", "Our offer") == Request(bare=True)
+    assert request_in(f"Re: {line}", "", "Our offer") == Request(bare=True)
+    assert request_in("Re: Our offer", f"{line}{QUOTE}", "Our offer") is not None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Thanks, but how do I unsubscribe Tom?",
+        "Please do not unsubscribe me",
+        "I would like to unsubscribe from the premium plan and take the basic one",
+        "Hello\nunsubscribe",
+        "> unsubscribe",
+        "| unsubscribe",
+        "Stop the presses, this is great",
+        "Baja California is where we live",
+        "We remove me from nothing",
+        "",
+        "   \n\n",
+        f"Thanks!{QUOTE}",
+        "unsubscribe " * 40,
+        "Stop.",
+        "please",
+    ],
+)
+def test_an_ordinary_reply_unsubscribes_nobody(text: str) -> None:
+    assert request_in("Re: Our offer", text, "Our offer") is None
+
+
+def test_a_subject_that_only_repeats_ours_asks_for_nothing() -> None:
+    assert request_in("Re: Unsubscribe", "Yes please, tell me more", "Unsubscribe") is None
+    assert request_in("AW: Unsubscribe!", "ok", "unsubscribe") is None
+    assert request_in("unsubscribe", "", "Our offer") == Request(bare=True)
+
+
+def test_what_else_it_says_is_to_be_read() -> None:
+    asked = request_in("Re: Our offer", "unsubscribe\n\nThis is the third time, and delete my data.\n", "Our offer")
+    assert asked == Request(bare=False)
+    assert request_in("unsubscribe", "I am moving house, Ada", "Our offer") == Request(bare=False)
+    assert request_in("unsubscribe", "unsubscribe\n> Our offer\n", "Our offer") == Request(bare=True)
+
+
+@given(st.text(max_size=300), st.text(max_size=300))
+def test_it_never_raises(subject: str, text: str) -> None:
+    request_in(subject, text, "Our offer")
