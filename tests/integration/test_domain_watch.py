@@ -11,6 +11,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from relay.admin.domains import domain_form
 from relay.sign.files import write_key
 from relay.sign.keys import dns_record, generate_key, load_key, zone_line
 from relay.storage.domain_watch import DomainWatchTable
@@ -67,19 +68,19 @@ async def until(true: Callable[[], Awaitable[bool]]) -> None:
     raise AssertionError("it never came true")
 
 
-async def looked(relay: RelayProcess, up: Running) -> dict[str, Any]:
-    """Have the domain looked at, and return how it is listed then."""
+async def looked(up: Running) -> dict[str, Any]:
+    """Have the domain looked at, and return how it stands then."""
+    watch = up.app.signing.watch
 
     async def since_then() -> bool:
-        return up.app.signing.watch.watched()[0].checked_at > last
+        return watch.watched()[0].checked_at > last
 
     last = 0.0
     await until(since_then)
-    last = up.app.signing.watch.watched()[0].checked_at
-    await relay.run("domain", "look", "acme.test")
+    last = watch.watched()[0].checked_at
+    assert await watch.look_soon("acme.test")
     await until(since_then)
-    (listed,) = await relay.json("domain", "list")
-    return listed
+    return domain_form(watch.watched()[0])
 
 
 async def selectors(relay: RelayProcess, sink: Sink) -> list[str]:
@@ -103,28 +104,32 @@ async def test_a_new_key_signs_once_dns_has_shown_it_for_some_minutes(folder: Pa
         relay = configured(folder, sink, dns)
         async with running(relay, clock) as up:
             assert await selectors(relay, sink) == ["s1"]
-            listed = await looked(relay, up)
+            listed = await looked(up)
             assert (listed["state"], listed["verified"], listed["signing"]) == ("passing", True, ["s1"])
+            assert await relay.json("domain", "list") == [listed]
+            assert "acme.test" in await relay.run("domain", "list")
+            assert "looking" in await relay.run("domain", "look", "acme.test")
             assert await DomainWatchTable(up.app.store).verified_domains() == {"acme.test"}
 
             (made,) = await relay.json("dkim", "rotate", "acme.test")
             assert made["selector"] == "s2"
             states = {key["selector"]: key["state"] for key in await relay.json("dkim", "list", "acme.test")}
             assert states == {"s1": "signing", "s2": "waiting"}
-            assert (await looked(relay, up))["state"] == "passing"
+            assert (await looked(up))["state"] == "passing"
             assert await selectors(relay, sink) == ["s1"]
 
             dns.add(made["zone_line"].replace(" IN ", " "))
-            await looked(relay, up)
+            await looked(up)
             assert await selectors(relay, sink) == ["s1"]
             clock.ahead += 3 * MINUTES
-            assert (await looked(relay, up))["signing"] == ["s2"]
+            assert (await looked(up))["signing"] == ["s2"]
             assert await selectors(relay, sink) == ["s2"]
             (told,) = [line for line in up.lines("domain.changed") if line["record"] == "signature rsa"]
             assert (told["was"], told["now"]) == ("s1", "s2")
 
             await relay.run("config", "reload")
             assert await selectors(relay, sink) == ["s2"]
+            assert "resting" in await relay.run("dkim", "list", "acme.test")
             old, _ = await relay.json("dkim", "list", "acme.test")
             assert (old["state"], old["published"]) == ("resting", True)
             assert old["keep_published_until"] > old["signed_until"]
@@ -143,11 +148,11 @@ async def test_a_silent_dns_changes_nothing_and_an_absent_key_is_told_once(folde
     async with Sink() as sink, DnsServer(ZONE + made_key(folder, "s1")) as dns:
         relay = configured(folder, sink, dns)
         async with running(relay) as up:
-            assert (await looked(relay, up))["state"] == "passing"
+            assert (await looked(up))["state"] == "passing"
             told = len(up.lines("domain.changed"))
             everything = dns.trouble
             dns.trouble = dict.fromkeys({name for name, _ in dns._records}, "REFUSED")
-            after = await looked(relay, up)
+            after = await looked(up)
             assert (after["state"], after["verified"], after["signing"]) == ("passing", True, ["s1"])
             assert len(up.lines("domain.changed")) == told
             dns.trouble = everything
@@ -155,7 +160,7 @@ async def test_a_silent_dns_changes_nothing_and_an_absent_key_is_told_once(folde
                 if name.to_text().startswith("s1."):
                     del dns._records[name, kind]
             for _ in range(2):
-                after = await looked(relay, up)
+                after = await looked(up)
                 assert (after["state"], after["verified"]) == ("failing", False)
                 assert after["wrong"] == ["TXT s1._domainkey.acme.test"]
             assert [(one["record"], one["was"], one["now"]) for one in up.lines("domain.changed")[told:]] == [
@@ -181,7 +186,7 @@ async def test_each_kind_of_key_signs_and_only_one_of_it(folder: Path) -> None:
     async with Sink() as sink, DnsServer(ZONE + lines[1]) as dns:
         relay = configured(folder, sink, dns, DOMAIN.replace('["s1", "s2"]', '["s1", "e1", "s2"]'))
         async with running(relay) as up:
-            await looked(relay, up)
+            await looked(up)
             assert sorted(await selectors(relay, sink)) == ["e1", "s2"]
 
 
@@ -208,7 +213,7 @@ async def test_a_zone_of_the_operator_takes_the_records(folder: Path) -> None:
                 dns.add(one["zone_line"].replace(" IN ", " "))
         dns.add("t.acme.test. CNAME relay.test.")
         async with running(relay) as up:
-            listed = await looked(relay, up)
+            listed = await looked(up)
             assert (listed["state"], listed["signing"], listed["verified"]) == ("passing", ["s1"], True)
             (made,) = await relay.json("dkim", "rotate", "acme.test")
             assert made["name"] == "s2._domainkey.acme.test.mail.operator.test"
