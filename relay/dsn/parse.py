@@ -18,6 +18,7 @@ from relay.dsn.ses_notice import read_notice
 from relay.dsn.status_fields import DeliveryStatus, looks_like_status, parse_status
 from relay.dsn.vocabulary import ANNOUNCES, COMPLAINT_SUBJECT, REFUSAL
 
+_RULES = "*-=_# \t\n"
 _MAX_REPORT_TEXT = 8000
 _STATUS_PARTS = ("delivery-status", "delivery status", "deliverystatus", "delivery-report")
 
@@ -140,12 +141,24 @@ def _note_or_other(mail: Received) -> Report:
 
 
 def _reads_as_failure(mail: Received, told: bool) -> bool:
-    """A mail system's name and a subject that tells of failure speak for themselves; one of the two needs more."""
+    """A mail system's name and a subject that tells of failure speak for themselves; one of the two needs more.
+
+    People answer and forward, lists and newsletters write about bounces, shops and banks refuse other things than
+    mail: a name that only may be a mail system's is not enough.
+    """
+    begins_so = ANNOUNCES.match(mail.text[:400].lstrip(_RULES)) is not None
+    if mail.is_for_many and not mail.returns_message:
+        return False
+    if mail.is_answer and not (mail.prose.replies or begins_so):
+        return False
     if told and mail.from_daemon:
         return True
     if not has_evidence(mail.text):
         return False
-    return mail.from_system or (told and (mail.returns_message or ANNOUNCES.search(mail.text[:600]) is not None))
+    if mail.from_daemon or mail.is_nameless or mail.has_null_path:
+        return True
+    announced = begins_so or (mail.from_system and ANNOUNCES.search(mail.text[:600]) is not None)
+    return told and (mail.returns_message or announced)
 
 
 def _named_in_note(mail: Received, named: list[str]) -> tuple[Recipient, ...]:

@@ -21,7 +21,7 @@ _A = ADDRESS.pattern
 _BULLET = r"[\s>*\-•.|#\[]{0,12}(?:\d{1,3}[.)] )?"
 _COMMENT = r"\s{0,4}(?:\([^)]{0,200}\)?\s{0,3})?"
 _AFTER = (
-    r"(?:: |:$|\.\.\. ?|\.\.|, | - |-- |\s{2,}|; |\t| on (?=\w{3}, \d)"
+    r"(?:\s?: |\s?:$|\.\.\. ?|\.\.|, | - |-- |\s{2,}|; |\t| on (?=\w{3},? \d|\d)"
     r"| (?=\[|(?:Invalid|Error|Unknown|User|Failed|Mailbox|Undeliver|[45]\d\d[ -])))"
 )
 
@@ -33,15 +33,20 @@ LEADING = re.compile(
 )
 REPLIED = re.compile(rf"\s{{0,6}}[45]\d\d[ -](?:[45]\.\d{{1,3}}\.\d{{1,3}} )?<?({_A})>?\.\.\. ?(.{{0,500}})")
 _LABEL = re.compile(
-    rf"{_BULLET}(?:(?:final|original|failed|intended|invalid|unknown|bad|envelope|e-?mail|the)[ -])?"
+    rf"(?:{_BULLET}(?:(?:final|original|failed|intended|invalid|unknown|bad|envelope|e-?mail|the)[ -])?"
     r"(?:recipients?|to|rcpt(?: to)?|user|addressees?|address|e-?mail|forward-path|mailbox|receiver|destinat\w{2,10}"
-    r"|empf[äa]nger|an|para|pour|宛先|delivery to|sent to|undelivered to|your message to)"
-    rf"(?: (?:address|name|e-?mail|list|is|was|of the message))?\s{{0,6}}(?::|=|->)\s{{0,10}}"
+    r"|empf[äa]nger|an|para|pour|aan|delivery to|sent to|undelivered to|your message to)"
+    r"(?: (?:address|name|e-?mail|list|is|was|of the message))?\s{0,6}(?::|=|->)|"
+    rf"{_BULLET}(?:宛先|送信先|受信者|收件人|收信人|接收人|수신자|받는 ?사람)"
+    r"(?:メール)?(?:アドレス|地址|邮箱)?\s{0,6}[:：]?"
+    r")\s{0,10}"
     rf"(?:\"[^\"]{{0,80}}\" ?)?[<\"'\[]{{0,2}}(?:smtp:|mailto:)?({_A})",
     re.IGNORECASE,
 )
 _TOWARDS = re.compile(
-    r"\b(?:deliver\w{0,5}|sent?|sending|mail|e-?mail|message|reach|forward\w{0,4}|addressed|recipients?|address)\b.{0,80}"
+    r"\b(?:bericht|nachricht\w{0,2}|messaggio|mensaje|mensagem|message|e-?mail|mail|courriel|wiadomo\w{1,4}|zpr[aá]v\w|meddelan\w{1,3}"
+    r"|besked|письмо|сообщение)\b.{0,80}\b(?:a|à|al|aan|an|au|para|do|til|till|для|на|адрес\w{0,2})\b:? {1,2}[<\"']?$"
+    r"|\b(?:deliver\w{0,5}|sent?|sending|mail|e-?mail|message|reach|forward\w{0,4}|addressed|recipients?|address)\b.{0,80}"
     r"\b(?:to|for|reach|address|recipient|user)\b:? {1,2}(?:\w{1,20} ){0,3}[<\"'\[(]{0,2}(?:mailto:)?$",
     re.IGNORECASE,
 )
@@ -126,7 +131,7 @@ def _alone(line: str) -> list[tuple[str, str]]:
     if match is None:
         return []
     bracketed = match[1] or match[2]
-    certain = bracketed or line.startswith((":", " on "), match.end(3))
+    certain = bracketed or line.startswith((":", " :", " on "), match.end(3))
     return [(bracketed or match[3], match[4])] if certain or FAILS.search(match[4]) else []
 
 

@@ -1,5 +1,6 @@
 """A mail that came in, laid out for reading: header, parts, the words for people, the header of what it returns."""
 
+import re
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -8,6 +9,12 @@ from relay.dsn.prose import Prose, read_prose
 from relay.dsn.returned import RETURNED_TYPES, returned_header, split_report
 from relay.dsn.vocabulary import DAEMON, FAILURE_SUBJECT, SYSTEM
 
+_LIST_FIELDS = ("list-id", "list-unsubscribe", "list-post")
+_ANSWER = re.compile(
+    r"\s{0,5}(?:\[[^\]]{0,40}\]\s{0,3})?(?:re|aw|sv|vs|antw|fw|fwd|wg|tr|rv|enc|i|r|回复|答复|转发|返信|転送)"
+    r"(?:\[\d{1,3}\])?\s?[:：]",
+    re.IGNORECASE,
+)
 _FEW = 40
 """Characters: a plain text shorter than that is an empty one with a signature; the HTML tells more."""
 
@@ -40,7 +47,7 @@ class Received:
     @property
     def is_nameless(self) -> bool:
         """Whether the From is the null address, as some mail systems write it."""
-        return self.header.get("from").strip() == "<>"
+        return self.header.get("from").strip().endswith("<>")
 
     @property
     def from_daemon(self) -> bool:
@@ -48,9 +55,24 @@ class Received:
         return DAEMON.search(self.author) is not None
 
     @property
+    def has_null_path(self) -> bool:
+        """Whether it came with the null reverse-path, as reports must (RFC 5321 section 4.5.5)."""
+        return self.header.get("return-path").strip() == "<>"
+
+    @property
+    def is_for_many(self) -> bool:
+        """Whether a list or a newsletter sent it, not a mail system (RFC 2369, RFC 2919)."""
+        return not self.has_null_path and any(name in self.header for name in _LIST_FIELDS)
+
+    @property
+    def is_answer(self) -> bool:
+        """Whether its subject is one of an answer or of forwarded mail, without the null reverse-path."""
+        return not self.has_null_path and _ANSWER.match(self.subject) is not None
+
+    @property
     def from_system(self) -> bool:
-        """Whether a mail system may have written it: by its name or its null reverse-path (RFC 5321 section 4.5.5)."""
-        if self.header.get("return-path").strip() == "<>" or "x-failed-recipients" in self.header:
+        """Whether a mail system may have written it: by its name or its null reverse-path."""
+        if self.has_null_path or "x-failed-recipients" in self.header:
             return True
         return not self.author or SYSTEM.search(self.author) is not None
 

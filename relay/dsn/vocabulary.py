@@ -35,7 +35,9 @@ FAILURE_SUBJECT = any_of(
     r"user unknown|unknown user|address .{0,20}(?:invalid|unknown|not)|over ?quota|mailbox full",
     r"unsolicited bulk|virus|spam|blocked",
     r"unzustellbar|zustell|non remis|échec|non distribu|no entregad|no se (?:pudo|ha podido)|devuelto",
-    r"não entregue|falha|devolvid|mancat[ao]|impossibile|onbestelbaar",
+    r"não entregue|falha|devolvid|mancat[ao]|impossibile|onbestelbaar|niet (?:bezorgd|afgeleverd)",
+    r"nie (?:dostarczon|można|udało)|zwrot|nedoruč|nelze doručit|ikke leveret|kunne ikke leveres|ikke levert",
+    r"kunde inte levereras|olevererad|toimittamatta|kézbesíthetetlen|nem kézbesít|teslim edilemedi|iletilemedi",
     r"не ?доставлен|недоставлен|ошибка|возврат",
     r"配信|配送|送信|エラー|メール|返送|退信|退回|投递|失败|失敗|전송|반송",
 )
@@ -89,7 +91,8 @@ FAILURE = any_of(
     r"impossibile|non è stato|mancata",
     r"не (?:может|удалось|был|доставлен|существует|найден)|недоставлен|невозможно",
     r"送信でき|配信でき|配送できま|届き?ません|届けられ|見つかりません|存在しません|存在しない|エラー|失敗",
-    r"失败|退信|无法|未送达|拒收|전송 ?실패|배달",
+    r"nie (?:udało|można|został|dostarczono)|nelze|nedoruč|(?:kunne|kan) ikke|(?:kunde|kan) inte|ei (?:voitu|voida)",
+    r"nem (?:sikerült|lehet|kézbesít)|edilemedi|iletilemedi|失败|退信|退回|无法|未送达|拒收|전송 ?실패|배달",
 )
 """Statements that mail was not delivered."""
 
@@ -106,6 +109,9 @@ WARNING = any_of(
     r"do(?: not|n't) need to (?:resend|send|do|take)|need not resend|no action is required",
     r"has not yet|not yet been|not been delivered yet|still being retried|delivery attempts will continue",
     r"will continue (?:to (?:try|attempt|retry)|trying|attempting)|継続して|再送を",
+    r"weiter versucht|noch nicht zugestellt",
+    r"n'a pas encore|nouvelles? tentatives?|todavía no|aún no|seguirá intentando|ainda não|non è ancora|nog niet"
+    r"|ещё не|еще не|попытки .{0,30}продолж|尚未|仍在尝试",
 )
 """Statements that only a warning makes."""
 

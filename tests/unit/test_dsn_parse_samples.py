@@ -1,0 +1,27 @@
+"""Reports in many forms and languages are understood, and ordinary mail that speaks of failures is no bounce."""
+
+from importlib import resources
+from pathlib import Path
+
+import pytest
+
+from relay.dsn.classify import classify_recipient, load_rules
+from relay.dsn.parse import parse
+
+RULES = load_rules(resources.files("relay.dsn").joinpath("bounce_rules.toml").read_text("utf-8"))
+TEXT = (Path(__file__).parents[1] / "golden" / "mails" / "known.txt").read_text("utf-8")
+SAMPLES = [sample.partition("\n")[::2] for sample in TEXT.split("=== ")[1:]]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"], ids=["lf", "crlf"])
+@pytest.mark.parametrize(("expected", "mail"), SAMPLES, ids=[f"{n}-{told[:30]}" for n, (told, _) in enumerate(SAMPLES)])
+def test_mail_is_understood(expected: str, mail: str, end: str) -> None:
+    kind, recipients, status, category = (word.strip() for word in expected.split("|"))
+    report = parse(mail.replace("\n", end).encode())
+    assert report.kind == kind
+    if recipients:
+        assert [one.address for one in report.recipients] == recipients.split()
+    if status:
+        assert report.recipients[0].status == status
+    if category:
+        assert classify_recipient(RULES, report, report.recipients[0]).category == category
