@@ -3,15 +3,17 @@
 import os
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
 import click
 
-from relay.accept import added_fields
 from relay.cli.options import settings_or_exit
 from relay.cli.table import json_option, show
 from relay.config import Settings
+from relay.domain_watch import one_of_each
+from relay.identities.replies import replies_of
 from relay.keystore import KEY_OCTETS, TRACKER_KEY_FILE, read_all
 from relay.mail.address import domain_of
 from relay.mail.dots import normalise
@@ -20,6 +22,7 @@ from relay.mail.instructions import InstructionError
 from relay.mail.queue_id import queue_id
 from relay.mail.session import Session, Transaction
 from relay.policy import read_facts, tracking_of
+from relay.queue.composition import added_fields
 from relay.render import Keys, Stored, explain
 from relay.rewrite.author_name import author_name
 from relay.rewrite.message import Rewritten
@@ -79,21 +82,24 @@ def _stored(settings: Settings, content: bytes, recipient: str) -> Stored:
     message = queue_id(now, 0)
     author, hostname = facts.header_from, settings.server.hostname
     domain = domain_of(author)
+    replies = replies_of(settings, author, facts.reply_to, signed=facts.is_signed)
     added = b""
     if recipient:
         session = Session("preview", "submission", "127.0.0.1", "localhost", extended=True)
         transaction = Transaction(session, Envelope(author, (Recipient(recipient),)), content)
-        added = added_fields(message, transaction, facts, f"<{message}@{domain or hostname}>", hostname, now)
+        message_id = f"<{message}@{domain or hostname}>"
+        added = added_fields(message, transaction, facts, message_id, hostname, now, replies.fixed)
     tracking = tracking_of(settings.domain_for(author).tracking, facts.instructions.track)
     identity = settings.identity_for(author)
     name = author_name(identity.display_name, identity.company) if identity else ""
-    return Stored(message, now, author, content, added, domain, tracking, author_name=name)
+    return Stored(message, now, author, content, added, domain, tracking, author_name=name, reply_domain=replies.domain)
 
 
 def _keys(settings: Settings, *, throw_away: bool) -> Keys:
     if throw_away or not (settings.tracker.keys or (settings.server.data_dir / TRACKER_KEY_FILE).exists()):
         return Keys(parse_keyring([new_key(os.urandom(KEY_OCTETS))]))
-    return read_all(settings, _tell)
+    keys = read_all(settings, _tell)
+    return replace(keys, dkim={domain: one_of_each(signing) for domain, signing in keys.dkim.items()})
 
 
 def _tell(line: str, **fields: object) -> None:

@@ -25,7 +25,7 @@ def test_the_configuration_it_shows_is_right(number: int, tmp_path: Path) -> Non
 
 
 def test_it_lists_the_commands_there_are() -> None:
-    listed = set(re.findall(r"^\| `relay (\w+)", README, re.MULTILINE))
+    listed = set(re.findall(r"^\| `relay ([\w-]+)", README, re.MULTILINE))
     assert listed == set(COMMANDS)
 
 
@@ -37,4 +37,4 @@ def test_the_files_it_points_to_are_there() -> None:
 
 
 def test_examples_are_found() -> None:
-    assert len(EXAMPLES) == 2
+    assert len(EXAMPLES) == 3

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from relay.sign.files import key_path, missing_keys, read_keys, write_key
+from relay.sign.files import key_path, missing_keys, read_keys, replace_key, write_key
 from relay.sign.keys import KeyFaultError, generate_key, load_key
 
 PEM = generate_key("ed25519-sha256")
@@ -72,3 +72,15 @@ def test_an_unusable_key_is_not_written(tmp_path: Path) -> None:
 def test_no_name_leads_out_of_the_folder(tmp_path: Path, domain: str, selector: str) -> None:
     with pytest.raises(KeyFaultError):
         key_path(tmp_path, domain, selector)
+
+
+def test_a_key_nobody_needs_any_more_is_replaced_whole(tmp_path: Path) -> None:
+    first, second = generate_key("rsa-sha256", 1024), generate_key("ed25519-sha256")
+    assert replace_key(tmp_path, "acme.test", "s1", first) == replace_key(tmp_path, "acme.test", "s1", second)
+    (key,) = read_keys(tmp_path, "acme.test", ["s1"])
+    assert key.algorithm == "ed25519-sha256"
+    folder = tmp_path / "dkim" / "acme.test"
+    assert [(file.name, file.stat().st_mode & 0o777) for file in folder.iterdir()] == [("s1.pem", 0o600)]
+    with pytest.raises(KeyFaultError):
+        replace_key(tmp_path, "acme.test", "s1", b"not a key")
+    assert read_keys(tmp_path, "acme.test", ["s1"]) == (key,)
