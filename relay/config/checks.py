@@ -24,8 +24,8 @@ def contradictions(settings: Settings) -> Iterator[Finding]:
     yield from _provider_names(settings)
     yield from _limits(settings)
     yield from _queue(settings)
-    if settings.sqlite_path is None:
-        yield Finding(("storage", "url"), "this version has no PostgreSQL store", '"sqlite:///relay.db"')
+    if settings.storage.password.get_secret_value() and settings.sqlite_path is not None:
+        yield Finding(("storage", "password"), "SQLite has none", "no password, or a postgresql:// URL")
     for address, identity in settings.identities.items():
         yield from _identity(settings, address, identity)
 

@@ -3,6 +3,7 @@
 import ssl
 import stat
 from collections.abc import Iterator, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,9 @@ def read_secrets(tree: Tree, folder: Path, environ: Mapping[str, str]) -> list[F
 
 
 def file_findings(settings: Settings) -> Iterator[Finding]:
-    """Yield what is wrong with the certificates of the listeners."""
+    """Yield what is wrong with the certificates of the listeners, and what the store needs and is not installed."""
+    if settings.sqlite_path is None and find_spec("psycopg") is None:
+        yield Finding(("storage", "url"), "psycopg is not installed", 'pip install "trackrelay[postgres]"')
     for index, listener in enumerate(settings.listeners):
         if listener.tls != "none" and listener.certificate and listener.key:
             yield from _certificate_findings(("listener", index), listener)

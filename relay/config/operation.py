@@ -25,6 +25,7 @@ from relay.config.values import (
     OptionalListenAddress,
     OptionalMailAddress,
     Seconds,
+    Secret,
     SomeSeconds,
     parse_host_port,
     wrong,
@@ -120,6 +121,7 @@ class Storage(Section):
     """`[storage]`: where the queue and the events are kept. See `Settings.storage_url` for the resolved URL."""
 
     url: Annotated[str, FROM_FILE, AfterValidator(_storage_url)] = "sqlite:///relay.db"
+    password: Secret = Field(default=SecretStr(""), examples=["secret"])
 
 
 class Resolver(Section):

@@ -85,8 +85,11 @@ class QueueStore(Protocol):
     async def next_due(self, busy: Sequence[str]) -> float | None:
         """Return when the next waiting entry outside these lanes is due, None when there is none."""
 
-    async def apply(self, settlements: Sequence[Settlement]) -> None:
-        """Write entries, events and reports in one transaction. Contents no entry needs any more are dropped."""
+    async def apply(self, settlements: Sequence[Settlement]) -> Sequence[Settlement]:
+        """Write entries, events and reports in one transaction. Contents no entry needs any more are dropped.
+
+        Return what was written: the settlements, without entries whose lease ran out and that another node took over.
+        """
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,12 +52,12 @@ class Settler:
         """Make the settlement durable, however long the store is away: what was delivered must not be sent again."""
         while True:
             try:
-                await self._tools.store.apply([settlement])
+                (written,) = await self._tools.store.apply([settlement])
                 break
             except StoreError as error:
                 self._tools.watch.store_trouble(error)
                 await asyncio.sleep(STORE_RETRY)
-        self._conclude(settlement)
+        self._conclude(settlement, written)
 
     async def recover(self, noted: Sequence[Taken]) -> Recovered:
         """Settle what the journal knew to be delivered, then give what else was in hand back to the queue.
@@ -70,10 +70,9 @@ class Settler:
         settlements = [
             self._taken(claimed, [known[entry.queue_id, entry.number] for entry in claimed.entries]) for claimed in left
         ]
-        if settlements:
-            await self._tools.store.apply(settlements)
-        for settlement in settlements:
-            self._conclude(settlement)
+        written = await self._tools.store.apply(settlements) if settlements else ()
+        for settlement, one in zip(settlements, written, strict=True):
+            self._conclude(settlement, one)
         waiting = await self._tools.store.recover(self._tools.clock(), self.schedule().longest_wait)
         return Recovered(waiting, sum(len(settlement.entries) for settlement in settlements))
 
@@ -81,12 +80,12 @@ class Settler:
         at = max(note.at for note in notes)
         return self.settle(claimed, [note.outcome for note in notes], at, at, dict(FROM_JOURNAL))
 
-    def _conclude(self, settlement: Settlement) -> None:
-        """Tell of a settlement that is durable; its notes are needed no more."""
+    def _conclude(self, settlement: Settlement, written: Settlement) -> None:
+        """Tell of what of a settlement is durable; its notes are needed no more."""
         for entry in settlement.entries:
             self._tools.journal.forget(entry.queue_id, (entry.number,))
-        self._tools.publish(settlement.events)
-        for report in settlement.reports:
+        self._tools.publish(written.events)
+        for report in written.reports:
             self._tools.publish(report.events)
 
     def _origin(self, message: Message) -> Origin:

@@ -3,7 +3,7 @@
 Operations for the writer: they run inside its transaction.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
 
 from relay.queue.entry import Entry, State
@@ -49,8 +49,7 @@ CLAMP = (
 )
 
 LENGTHEN = (
-    "UPDATE entries SET expires_at = expires_at + ? "
-    "WHERE state IN ('waiting', 'held', 'active') AND created_at <= ?"
+    "UPDATE entries SET expires_at = expires_at + ? WHERE state IN ('waiting', 'held', 'active') AND created_at <= ?"
 )
 SHORTEN = (
     "UPDATE entries SET expires_at = CASE WHEN release_at > ?1 THEN release_at ELSE ?1 END + ?2 "
@@ -61,13 +60,40 @@ SHORTEN = (
 _NEXT_ATTEMPT_AT = ENTRY_COLUMNS.split(", ").index("next_attempt_at")
 
 
+class Source:
+    """Where a claim finds its entries, and leases them. This one asks for every lane and every message by itself."""
+
+    def __init__(self, raw: Connection, lease: str) -> None:
+        self.raw = raw
+        self.lease = lease
+
+    def look_ahead(self, wanted: Mapping[str, int], octets: int) -> None:
+        """Hear how many entries of which lanes are asked for next, and how much content there is room for."""
+
+    def first(self, lane: str, most: int) -> list[Row]:
+        """Return so many waiting entries of the lane at most, in order of their turn."""
+        return self.raw.execute(DUE, (lane, most)).fetchall()
+
+    def companions(self, queue_id: str, lane: str, now: float) -> list[Row]:
+        """Return the entries of a message in a lane that are due, one transaction's worth."""
+        return self.raw.execute(COMPANIONS, (queue_id, lane, now, MAX_RECIPIENTS)).fetchall()
+
+    def content(self, queue_id: str) -> Row:
+        """Return the row of a message, with its content."""
+        row: Row = self.raw.execute(CONTENT, (queue_id,)).fetchone()
+        return row
+
+    def take(self, rows: Sequence[Row]) -> None:
+        """Lease these entries."""
+        self.raw.executemany(LEASE, [(self.lease, row[0], row[1]) for row in rows])
+
+
 class _Claim:
     """One claim while it is made: what it has taken and the room it has left."""
 
-    def __init__(self, raw: Connection, now: float, room: LaneRoom, boot: str) -> None:
-        self.raw = raw
+    def __init__(self, source: Source, now: float, room: LaneRoom) -> None:
+        self.source = source
         self.now = now
-        self.boot = boot
         self.entries_left = room.entries
         self.bytes_left = room.content_bytes
         self.out_of_bytes = False
@@ -83,7 +109,7 @@ class _Claim:
 
         The last message may go beyond: its recipients in one lane can share one transaction.
         """
-        rows = self.raw.execute(DUE, (lane, most + 1)).fetchall()
+        rows = self.source.first(lane, most + 1)
         due = [row for row in rows[:most] if row[_NEXT_ATTEMPT_AT] <= self.now]
         if len(rows) > most and due and rows[most][0] == due[-1][0]:
             due = self._with_companions(lane, due)
@@ -96,7 +122,7 @@ class _Claim:
                 entries = tuple(entry_of(row, State.ACTIVE) for row in group[start : start + MAX_RECIPIENTS])
                 self.claimed.append(Claimed(*content, entries))
             taken += len(group)
-            self.raw.executemany(LEASE, [(self.boot, queue_id, row[1]) for row in group])
+            self.source.take(group)
         self.entries_left -= taken
         following = min(len(due), most)
         return taken, rows[following][_NEXT_ATTEMPT_AT] if len(rows) > following else None
@@ -105,12 +131,12 @@ class _Claim:
         """Return the due rows with the last message's other due recipients in the lane, one transaction's worth."""
         last = due[-1][0]
         others = [row for row in due if row[0] != last]
-        return others + self.raw.execute(COMPANIONS, (last, lane, self.now, MAX_RECIPIENTS)).fetchall()
+        return others + self.source.companions(last, lane, self.now)
 
     def _content(self, queue_id: str) -> tuple[Message, bytes] | None:
         """Return a message with its content, None when there is no room for that. The first always has room."""
         if queue_id not in self.messages:
-            row = self.raw.execute(CONTENT, (queue_id,)).fetchone()
+            row = self.source.content(queue_id)
             content: bytes = row[MESSAGE_WIDTH]
             if self.messages and len(content) > self.bytes_left:
                 self.out_of_bytes = True
@@ -120,12 +146,14 @@ class _Claim:
         return self.messages[queue_id]
 
 
-def claim(lanes: Lanes, now: float, room: LaneRoom, boot: str) -> Callable[[Connection], Sequence[Claimed]]:
-    """Lease due entries for this boot: fair shares of the room for the lanes that are due, then what is left."""
+def claim(
+    lanes: Lanes, now: float, room: LaneRoom, source: Callable[[Connection], Source]
+) -> Callable[[Connection], Sequence[Claimed]]:
+    """Lease due entries of the source: fair shares of the room for the lanes that are due, then what is left."""
 
     def operation(raw: Connection) -> Sequence[Claimed]:
         lanes.refresh(raw)
-        taking = _Claim(raw, now, room, boot)
+        taking = _Claim(source(raw), now, room)
         places = ((lane, room.lanes.get(lane, room.per_lane)) for lane in lanes.ready(now))
         open_lanes = ((lane, free) for lane, free in places if free > 0)
         # A lane may turn out to have nothing due after all; then those behind it get its share.
@@ -140,6 +168,7 @@ def _share_out(taking: _Claim, lanes: Lanes, free: dict[str, int]) -> None:
     """Take from these lanes, round after round, until all is taken that is due and has room."""
     while free:
         share = max(1, taking.entries_left // len(free))
+        taking.source.look_ahead({lane: min(share, most) for lane, most in free.items()}, taking.bytes_left)
         for lane in list(free):
             allowed = min(share, free[lane], taking.entries_left)
             taken, next_due = taking.take(lane, allowed)
@@ -175,14 +204,18 @@ def left_in_hand(keys: Sequence[tuple[str, int]], boot: str) -> Callable[[Connec
     """Return those of these entries that another boot has leased, by message."""
 
     def operation(raw: Connection) -> Sequence[Claimed]:
-        rows = [row for key in keys for row in raw.execute(LEFT, (*key, boot))]
-        left: list[Claimed] = []
-        for queue_id, group in _by_message(rows):
-            row = raw.execute(CONTENT, (queue_id,)).fetchone()
-            left.append(Claimed(message_of(row), row[MESSAGE_WIDTH], tuple(map(entry_of, group))))
-        return left
+        return claimed_of(raw, [row for key in keys for row in raw.execute(LEFT, (*key, boot))])
 
     return operation
+
+
+def claimed_of(raw: Connection, rows: Iterable[Row]) -> list[Claimed]:
+    """Return entries by message, with their contents."""
+    claimed: list[Claimed] = []
+    for queue_id, group in _by_message(rows):
+        row = raw.execute(CONTENT, (queue_id,)).fetchone()
+        claimed.append(Claimed(message_of(row), row[MESSAGE_WIDTH], tuple(map(entry_of, group))))
+    return claimed
 
 
 def recover(lanes: Lanes, now: float, longest_wait: float, boot: str) -> Callable[[Connection], int]:

@@ -24,6 +24,10 @@ class DamagedError(StoreError):
     """The database is damaged, cut short, or gone where one existed; it is left as it is."""
 
 
+class AwayError(StoreError):
+    """The database as a whole does not do its work; asked again for less, it would not either."""
+
+
 def primary_code(error: sqlite3.Error) -> int:
     """Return SQLite's primary result code (https://sqlite.org/rescode.html), 0 when the driver raised on its own."""
     return getattr(error, "sqlite_errorcode", _NO_RESULT_CODE) & 0xFF

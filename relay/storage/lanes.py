@@ -7,6 +7,7 @@ Used in the thread of the writing connection only.
 """
 
 from bisect import bisect_left, insort
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 
 from relay.storage.database import Connection
@@ -39,9 +40,16 @@ class Lanes:
         self._ready: dict[str, float] = {}
         self._later: list[tuple[float, str]] = []
         self._due: dict[str, float] = {}
+        self._heard: deque[tuple[str, float]] = deque()
+
+    def hear(self, dues: Iterable[tuple[str, float]]) -> None:
+        """Note what others enqueued, from any thread; the next `refresh` takes it in."""
+        self._heard.extend(dues)
 
     def refresh(self, raw: Connection) -> None:
-        """Read the lanes from the database when the index is stale."""
+        """Take in what was heard; read the lanes from the database when the index is stale."""
+        while self._heard:
+            self.add(*self._heard.popleft())
         if not self.stale:
             return
         self._ready, self._due = {}, dict(self._look(raw))

@@ -35,6 +35,8 @@ DELETES = tuple(
     f"DELETE FROM {table} WHERE queue_id = ?"  # noqa: S608  names of the schema
     for table in ("events", "entries", "contents", "messages")
 )
+DELETES_BESIDE_EVENTS = DELETES[1:]
+"""Where events are dropped by their time, whatever message they are of."""
 
 
 def changeable(query: EntryQuery) -> EntryQuery | None:
@@ -68,7 +70,9 @@ def change(
     return operation
 
 
-def purge_messages(before: float, after: tuple[float, str]) -> Callable[[Connection], tuple[int, tuple[float, str]]]:
+def purge_messages(
+    before: float, after: tuple[float, str], deletes: Sequence[str] = DELETES
+) -> Callable[[Connection], tuple[int, tuple[float, str]]]:
     """Forget a batch of finished messages created before that time, beginning `after` a time and queue id.
 
     Return how many went and where the next batch begins.
@@ -79,7 +83,7 @@ def purge_messages(before: float, after: tuple[float, str]) -> Callable[[Connect
         for queue_id, _, tags, metadata in rows:
             labels = label_rows(queue_id, codec.decode_list(tags), codec.decode_strings(metadata))
             raw.executemany(_DELETE_LABEL, labels)
-            for statement in DELETES:
+            for statement in deletes:
                 raw.execute(statement, (queue_id,))
         return len(rows), (rows[-1][1], rows[-1][0]) if rows else after
 

@@ -112,7 +112,7 @@ class SqliteStore(Store):
 
     async def claim(self, now: float, room: LaneRoom) -> Sequence[Claimed]:
         """Lease due entries. When the caller is cancelled meanwhile they are given back."""
-        claiming = self._writer.submit(claims.claim(self._lanes, now, room, self.boot))
+        claiming = self._writer.submit(claims.claim(self._lanes, now, room, lambda raw: claims.Source(raw, self.boot)))
         try:
             return await asyncio.shield(claiming)
         except asyncio.CancelledError:
@@ -127,10 +127,11 @@ class SqliteStore(Store):
             with suppress(StoreError):  # A closed store: the next boot voids the leases.
                 self._writer.post(claims.release(self._lanes, entries, self.boot))
 
-    async def apply(self, settlements: Sequence[Settlement]) -> None:
+    async def apply(self, settlements: Sequence[Settlement]) -> Sequence[Settlement]:
         """Write entries, events and reports in one transaction; StateError when an entry is final or unknown."""
         self._nobody_suppressed = self._nobody_suppressed and not any(one.evidence for one in settlements)
         await self.write(transactions.apply(self._lanes, settlements))
+        return settlements
 
     async def purge(self, before: float) -> int:
         """Forget finished messages created before that time, and what is left of unknown ones, batch by batch."""

@@ -11,6 +11,7 @@ from relay.inbound.ports import InboundStore
 from relay.queue.ports import LimitStore, QueueOffice, QueueStore
 from relay.reports.ports import ReportStore
 from relay.storage.database import Database
+from relay.storage.postgres import PostgresStore
 from relay.storage.sqlite import SqliteStore
 from relay.suppression.ports import SuppressionStore
 from relay.suppression.unsubscribes import UnsubscribeStore
@@ -35,18 +36,25 @@ Opener = Callable[[float], Awaitable[Store]]
 NOW = 1_800_000_000.0
 
 
-@pytest.fixture(params=["sqlite"])
+@pytest.fixture(params=["sqlite", "postgres"])
 async def opener(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Opener]:
     opened: list[Store] = []
+    url = request.getfixturevalue("postgres") if request.param == "postgres" else ""
 
-    async def open_sqlite(now: float) -> Store:
-        store = await SqliteStore.open(tmp_path / "relay.db", now=now)
-        opened.append(store)
-        return store
+    async def open_store(now: float) -> Store:
+        opened.append(await open_at(tmp_path, url, now))
+        return opened[-1]
 
-    yield {"sqlite": open_sqlite}[request.param]
+    yield open_store
     for store in opened:
         await store.close()
+
+
+async def open_at(folder: Path, url: str, now: float) -> Store:
+    """Open the store in a folder, or that of a PostgreSQL URL with the folder as data directory."""
+    if url:
+        return await PostgresStore.open(url, folder, now=now)
+    return await SqliteStore.open(folder / "relay.db", now=now)
 
 
 @pytest.fixture

@@ -56,7 +56,7 @@ class FaultyStore:
     async def next_due(self, busy: Sequence[str]) -> float | None:
         raise self.error
 
-    async def apply(self, settlements: Sequence[Settlement]) -> None:
+    async def apply(self, settlements: Sequence[Settlement]) -> Sequence[Settlement]:
         raise self.error
 
 

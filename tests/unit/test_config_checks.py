@@ -190,9 +190,21 @@ def test_certificates_are_read_and_must_fit_their_keys(tmp_path: Path) -> None:
     assert told("one.pem", "none") == [f"listener[0].key: {tmp_path}/none cannot be read: No such file or directory"]
 
 
-def test_postgresql_is_told_before_a_start_that_could_not_come() -> None:
-    assert _wrong({"storage": {"url": "postgresql://relay@db/relay"}}) == [
-        "storage.url: this version has no PostgreSQL store"
+def test_a_password_needs_a_store_that_has_one() -> None:
+    assert _wrong({"storage": {"url": "postgresql://relay@db/relay", "password": "x"}}) == []
+    assert _wrong({"storage": {"password": "x"}}) == ["storage.password: SQLite has none"]
+
+
+def test_postgresql_without_its_driver_is_told_before_a_start_that_could_not_come(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    settings = Settings.model_validate(
+        {"server": {"hostname": "mx.acme.test"}, "storage": {"url": "postgresql://db/relay"}}
+    )
+    assert list(file_findings(settings)) == []
+    monkeypatch.setattr("relay.config.files.find_spec", lambda _: None)
+    assert [(found.problem, found.allowed) for found in file_findings(settings)] == [
+        ("psycopg is not installed", 'pip install "trackrelay[postgres]"')
     ]
 
 

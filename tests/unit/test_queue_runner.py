@@ -101,9 +101,9 @@ class Troubled:
         self._maybe("next_due")
         return await self.store.next_due(busy)
 
-    async def apply(self, settlements: Sequence[Settlement]) -> None:
+    async def apply(self, settlements: Sequence[Settlement]) -> Sequence[Settlement]:
         self._maybe("apply")
-        await self.store.apply(settlements)
+        return await self.store.apply(settlements)
 
     async def enqueue(self, accepted: Accepted) -> None:
         await self.store.enqueue(accepted)

@@ -1,0 +1,1 @@
+"""The parts of the store on PostgreSQL. The only place that knows psycopg."""

@@ -1,0 +1,309 @@
+"""The store on PostgreSQL: what many equal nodes share. Docs: docs/decisions/0012-postgresql.md."""
+
+import asyncio
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
+from itertools import count
+from pathlib import Path
+from typing import Any, Self
+
+import psycopg
+
+from relay.clock import system_clock
+from relay.events.ports import StoreError
+from relay.limits.window import Window
+from relay.log import Emit
+from relay.queue.entry import Entry, State, StateError
+from relay.queue.message import Accepted, Claimed, Message, Settlement
+from relay.queue.ports import Change, EntryQuery, LaneRoom, Slot, Usage
+from relay.storage import claims, office, queries, suppressions, transactions
+from relay.storage.gather import Rounds
+from relay.storage.lanes import Lanes
+from relay.storage.pg import leases, nodes, partitions, schema
+from relay.storage.pg.ledgers import SharedLedgers
+from relay.storage.pg.link import PostgresLink, store_error, with_password
+from relay.storage.pg.notifier import Notifier
+from relay.storage.pg.pulse import Beat, Due, Ears, Pulse
+from relay.storage.queries import EntryKey
+from relay.storage.store import ROW_COST, Store
+from relay.storage.writer import Writer
+
+LOOK_ROUND = 10.0
+"""Seconds between two looks at all lanes: they find what no notification told of."""
+_UPKEEP_ROUNDS = 360
+"""Looks between two times the parts of the events table are made ahead: an hour."""
+
+
+def _unheard(_: str, /, **__: object) -> None:
+    pass
+
+
+class PostgresStore(Store):
+    """Implements QueueStore, QueueOffice, LimitStore, EventStore and StoryStore over a PostgreSQL database.
+
+    Four connections: one that writes, one that reads, one for the ledgers of limits, one for the node's pulse.
+    """
+
+    def __init__(self, url: str, file: nodes.NodeFile, log: Emit) -> None:
+        """Use `open`."""
+        super().__init__("storage.url", PostgresLink(url))
+        self._file = file
+        self._node = file.introduce()
+        self._log = log
+        self._lanes = Lanes(leases.all_lanes)
+        self._link = PostgresLink(url)
+        self._writing = Writer(self._link, self._distrust_lanes)
+        self._ledgers = SharedLedgers(url, self._node.id)
+        self._pulse = Pulse(url, self._node, Ears(self._on_beat, self._on_due))
+        self._notifier = Notifier(self._reading, self._node.id)
+        self._acknowledge = Rounds[leases.Acknowledgement, list[Settlement]](
+            lambda batch: self.write(leases.acknowledge(self._lanes, batch))
+        )
+        self._numbers = count(1)
+        self._claiming: set[int] = set()
+        self._held: dict[EntryKey, leases.Lease] = {}
+        self._doubtful = False
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._closed = False
+        self.live: Sequence[str] = ()
+        """The ids of the nodes that live, in order."""
+        self.on_work = _nothing
+        """Called when there is work another node left or brought."""
+
+    @classmethod
+    async def open(cls, url: str, data_dir: Path, *, now: float, log: Emit = _unheard, password: str = "") -> Self:
+        """Connect, bring the schema up to date and join the nodes that share the database.
+
+        Raises StoreLockedError, SchemaError or StoreError, which say what to do.
+        """
+        file = await asyncio.to_thread(nodes.NodeFile, data_dir)
+        try:
+            target = with_password(url, password)
+            await asyncio.to_thread(schema.prepare, target)
+            store = cls(target, file, log)
+        except BaseException:
+            file.release()
+            raise
+        try:
+            await store._start(now)
+        except BaseException as error:
+            await store.close()
+            raise store_error(error) if isinstance(error, psycopg.Error) else error from error
+        return store
+
+    async def _start(self, now: float) -> None:
+        await self._pulse.start()
+        self._notifier.channel = self._pulse.channel
+        await self.write(partitions.make_ahead(now))
+        await self._ledgers.load(now)
+        self._spawn(self._look_round())
+
+    @property
+    def node(self) -> str:
+        """The id of this node."""
+        return self._node.id
+
+    async def close(self) -> None:
+        """Complete what waits to be written, then close the connections. Closing again does nothing."""
+        if self._closed:
+            return
+        self._closed = True
+        await self._acknowledge.close()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._notifier.close()
+        await self._writer.close()
+        await self._ledgers.close()
+        await self._pulse.stop()
+        await self._link.close()
+        await self._reading.close()
+        self._file.release()
+
+    async def check(self) -> None:
+        """Return when the store can take messages; raise StoreError saying why not otherwise."""
+        await self.write(lambda raw: raw.execute("SELECT 1").fetchone())
+
+    async def nodes(self) -> Sequence[nodes.NodeState]:
+        """Return the nodes that share the database, and those that did."""
+        return await self.read(nodes.states)
+
+    # What the queue needs.
+
+    async def enqueue(self, accepted: Accepted) -> None:
+        """Store message, content, entries and events in one transaction."""
+        size = len(accepted.content) + ROW_COST * (1 + len(accepted.entries))
+        await self._writer.run(transactions.enqueue(self._lanes, accepted), size)
+        self._tell(accepted.entries)
+
+    async def recover(self, now: float, longest_wait: float) -> int:
+        """Void the leases of our start before and of nodes that are gone, clamp waits; return how many were voided."""
+        self._held = {key: lease for key, lease in self._held.items() if lease.node == self._pulse.lease}
+        return await self.write(leases.recover(self._lanes, now, longest_wait, self._node.id))
+
+    async def left_in_hand(self, keys: Sequence[EntryKey]) -> Sequence[Claimed]:
+        """Return those of the entries that our start before still has leased, by message."""
+        left = await self.read(leases.left_in_hand(keys, self._node.id))
+        for _, held in left:
+            self._held |= held
+        return [claimed for claimed, _ in left]
+
+    async def claim(self, now: float, room: LaneRoom) -> Sequence[Claimed]:
+        """Lease due entries, none without a good lease of our own. When the caller is cancelled, give them back."""
+        if not self._pulse.holds:
+            return ()
+        if self._doubtful:
+            await self._disown()
+        lease = leases.Lease(self._pulse.lease, next(self._numbers))
+        self._claiming.add(lease.number)
+        find = partial(leases.SharedSource, lease=lease, held=self._held)
+        claiming = self._writer.submit(claims.claim(self._lanes, now, room, find))
+        claiming.add_done_callback(partial(self._claimed, lease))
+        try:
+            return await asyncio.shield(claiming)
+        except asyncio.CancelledError:
+            claiming.add_done_callback(self._give_back)
+            raise
+
+    def _claimed(self, lease: leases.Lease, claiming: asyncio.Future[Sequence[Claimed]]) -> None:
+        self._claiming.discard(lease.number)
+        if claiming.cancelled() or claiming.exception() is not None:
+            self._doubtful = True  # It may have been committed all the same.
+            return
+        for claimed in claiming.result():
+            self._held |= {(entry.queue_id, entry.number): lease for entry in claimed.entries}
+
+    def _give_back(self, claiming: asyncio.Future[Sequence[Claimed]]) -> None:
+        if claiming.cancelled() or claiming.exception() is not None:
+            return
+        entries = [entry for claimed in claiming.result() for entry in claimed.entries]
+        held = {key: self._held.pop(key) for key in ((entry.queue_id, entry.number) for entry in entries)}
+        if entries:
+            with suppress(StoreError):  # A closed store: the lease runs out.
+                self._writer.post(leases.give_back(self._lanes, entries, held))
+
+    async def _disown(self) -> None:
+        """Make waiting again what claims took whose answer was lost."""
+        lease = self._pulse.lease
+        known = self._claiming.union(held.number for held in self._held.values() if held.node == lease)
+        await self.write(leases.disown(self._lanes, lease, known))
+        self._doubtful = False
+
+    async def apply(self, settlements: Sequence[Settlement]) -> Sequence[Settlement]:
+        """Write entries, events and reports; return what was written: without entries another node took over.
+
+        Raises StateError when an entry was not claimed here, or settled before.
+        """
+        keys = [(entry.queue_id, entry.number) for settlement in settlements for entry in settlement.entries]
+        if unknown := [key for key in keys if key not in self._held]:
+            names = ", ".join(f"{queue_id}/{number}" for queue_id, number in unknown)
+            raise StateError(f"these entries are final or unknown: {names}")
+        kept = await self._acknowledge(leases.Acknowledgement(settlements, {key: self._held[key] for key in keys}))
+        for key in keys:
+            self._held.pop(key, None)
+        for settlement, written in zip(settlements, kept, strict=True):
+            if lost := len(settlement.entries) - len(written.entries):
+                self._log("queue.lease_lost", queue_id=settlement.entries[0].queue_id, entries=lost)
+            self._tell(written.entries)
+            for report in written.reports:
+                self._tell(report.entries)
+        return kept
+
+    # What operators need.
+
+    async def change(self, query: EntryQuery, change: Change) -> Sequence[tuple[Message, Entry]]:
+        """Apply the change to every entry that matches and is neither leased nor final, in one transaction."""
+        changing = office.changeable(query)
+        if changing is None:
+            return ()
+        keys = await self.read(queries.find(changing))
+        changed = await self.write(leases.locking(keys, office.change(self._lanes, keys, changing, change)))
+        self._tell(entry for _, entry in changed)
+        return changed
+
+    async def purge(self, before: float) -> int:
+        """Forget finished messages created before that time batch by batch, and old events with their parts."""
+        purged = 0
+        place = (-1.0, "")
+        while True:
+            deleting = office.purge_messages(before, place, office.DELETES_BESIDE_EVENTS)
+            number, place = await self.write(deleting)
+            purged += number
+            if number < office.PURGE_BATCH:
+                break
+        await self.write(partitions.drop_before(before))
+        await self.write(suppressions.forget_before(before))
+        return purged
+
+    # What limits need.
+
+    async def reserve(self, slots: Sequence[Slot], at: Sequence[float]) -> Sequence[float]:
+        """Give each slot the earliest time, not before its `at`, that breaks none of its windows."""
+        return await self._ledgers.reserve(slots, at)
+
+    async def depart(self, slot: Slot, now: float) -> float:
+        """Move the slot to `now` when its windows allow that, else to the next free time; return where it is."""
+        return await self._ledgers.depart(slot, now)
+
+    async def forget(self, queue_id: str, numbers: Sequence[int]) -> None:
+        """Give the places of entries back that did not leave."""
+        await self._ledgers.forget(queue_id, numbers)
+
+    async def keep(self, queue_id: str, numbers: Sequence[int]) -> None:
+        """Let what left under these numbers count for good."""
+        await self._ledgers.keep(queue_id, numbers)
+
+    async def usage(self, windows: Mapping[str, tuple[Window, ...]], now: float) -> Mapping[str, Usage]:
+        """Return how the ledgers stand, by key."""
+        return await self._ledgers.usage(windows, now)
+
+    # What is heard from other nodes, and told to them.
+
+    def _tell(self, entries: Iterable[Entry]) -> None:
+        if len(self.live) > 1:
+            self._notifier.tell((one.lane, one.next_attempt_at) for one in entries if one.state is State.WAITING)
+
+    def _on_beat(self, beat: Beat) -> None:
+        self.live = beat.live
+        if not beat.renewed:
+            self._log("node.lease_lost", node=self._node.id, entries=len(self._held))
+        for gone in beat.gone:
+            self._log("node.gone", node=gone, entries=len(beat.freed))
+            self._spawn(self._ledgers.give_back(gone, system_clock()))
+        if beat.freed:
+            self._on_due(beat.freed)
+            self._notifier.tell(beat.freed)
+
+    def _on_due(self, dues: Sequence[Due]) -> None:
+        """Note lanes with work; all are looked at when nobody can say which."""
+        if dues:
+            self._lanes.hear(dues)
+            self.on_work()
+        else:
+            self._spawn(self._look())
+
+    async def _look(self) -> None:
+        self._lanes.hear(await self.read(leases.all_lanes))
+        self.on_work()
+
+    async def _look_round(self) -> None:
+        for number in count(1):
+            await asyncio.sleep(LOOK_ROUND)
+            with suppress(StoreError):
+                await self._look()
+                if number % _UPKEEP_ROUNDS == 0:
+                    await self.write(partitions.make_ahead(system_clock()))
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        async def run() -> None:
+            with suppress(StoreError):
+                await work
+
+        task = asyncio.create_task(run())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _nothing() -> None:
+    pass

@@ -1,0 +1,27 @@
+"""What several folders of tests share."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from tests.servers.postgres import PostgresServer, drop_schema, fresh_schema
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """The URL of a PostgreSQL server: the one RELAY_TEST_POSTGRES names, else one of our own for each test process."""
+    if named := os.environ.get("RELAY_TEST_POSTGRES"):
+        yield named
+        return
+    server = PostgresServer()
+    yield server.url
+    server.close()
+
+
+@pytest.fixture
+def postgres(postgres_server: str) -> Iterator[str]:
+    """The URL of an empty schema."""
+    url = fresh_schema(postgres_server)
+    yield url
+    drop_schema(url)
