@@ -1,11 +1,12 @@
 """Policy: who may send what, which way it goes, and what is frozen into the message. Pure."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import ip_address
 
 from relay.config.settings import Settings
 from relay.config.settings import Tracking as TrackingSettings
+from relay.identities.replies import Replies, replies_of
 from relay.limits.window import Window, windows
 from relay.mail.address import domain_of, normal
 from relay.mail.envelope import Envelope
@@ -40,6 +41,10 @@ class Facts:
     relays: tuple[str, ...]
     """Hosts that run this program and had the message before, one for each of their Received fields."""
     instructions: Instructions
+    reply_to: tuple[str, ...] | None = None
+    """Addresses of the Reply-To, None when there is no such field."""
+    is_signed: bool = False
+    """It bears a DKIM-Signature."""
     keeps_list_fields: bool = False
     """It has List-Unsubscribe fields of its own, or a signature to which ours would come too late."""
 
@@ -74,6 +79,9 @@ class Route:
     author_name: str = ""
     """The identity's name, for a From that has none."""
     list_unsubscribe: ListUnsubscribe | None = None
+    replies: Replies = field(default_factory=Replies)
+    copies: tuple[str, ...] = ()
+    """Who gets a copy, beside its recipients."""
 
 
 def read_facts(content: bytes) -> Facts:
@@ -88,6 +96,8 @@ def read_facts(content: bytes) -> Facts:
         hops=sum(1 for _ in named(found, b"received")),
         relays=relay_hosts(content, found),
         instructions=read_instructions(content, found),
+        reply_to=_reply_to(content, found),
+        is_signed=any(named(found, b"dkim-signature")),
         keeps_list_fields=any(one.name in _KEEPING for one in found),
     )
 
@@ -156,6 +166,7 @@ def decide(settings: Settings, session: Session, envelope: Envelope, facts: Fact
     domain = settings.domain_for(author)
     identity = settings.identity_for(author)
     send_at = facts.instructions.send_at or 0.0
+    replies = replies_of(settings, author, facts.reply_to, signed=facts.is_signed)
     return Route(
         identity=normal(author) if identity else "",
         domain=domain_of(author),
@@ -167,6 +178,8 @@ def decide(settings: Settings, session: Session, envelope: Envelope, facts: Fact
         not_before=send_at if send_at > now else 0.0,
         author_name=author_name(identity.display_name, identity.company) if identity else "",
         list_unsubscribe=list_unsubscribe_of(settings, author, facts) if envelope.reverse_path else None,
+        replies=replies if envelope.reverse_path else Replies(),
+        copies=settings.bcc_for(author) if envelope.reverse_path else (),
     )
 
 
@@ -190,11 +203,14 @@ def ledgers_of(settings: Settings, author: str, provider: str) -> dict[str, tupl
         own = windows(identity.hourly_limit, identity.daily_limit)
     else:
         own = windows(settings.limits.unlisted_hourly, settings.limits.unlisted_daily)
+    return ({f"identity:{normal(author)}": own} if own else {}) | quota_of(settings, provider)
+
+
+def quota_of(settings: Settings, provider: str) -> dict[str, tuple[Window, ...]]:
+    """Return the windows of the provider alone: all that holds for copies and for mail that is passed on."""
     upstream = settings.provider(provider)
-    ledgers = {f"identity:{normal(author)}": own}
-    if upstream is not None:
-        ledgers[f"provider:{provider}"] = windows(upstream.hourly_limit, upstream.daily_limit)
-    return {key: limits for key, limits in ledgers.items() if limits}
+    quota = windows(upstream.hourly_limit, upstream.daily_limit) if upstream else ()
+    return {f"provider:{provider}": quota} if quota else {}
 
 
 def tracking_of(switches: TrackingSettings, asked: frozenset[str] | None) -> Tracking | None:
@@ -213,6 +229,11 @@ def tracking_of(switches: TrackingSettings, asked: frozenset[str] | None) -> Tra
         exclude_hosts=switches.exclude_hosts,
         pixel=switches.pixel,
     )
+
+
+def _reply_to(content: bytes, found: Sequence[Field]) -> tuple[str, ...] | None:
+    given = [one.value(content) for one in named(found, b"reply-to")]
+    return tuple(address for value in given for address in addr_specs(value)) if given else None
 
 
 def _text(content: bytes, found: Sequence[Field], name: bytes) -> str:

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from relay.accept import received
 from relay.config.settings import Settings
 from relay.events.event import Event, Kind
 from relay.mail.address import domain_of, normal
@@ -12,6 +11,7 @@ from relay.mail.lane import lane_of
 from relay.mail.loop import is_marked, mark
 from relay.mail.reply import Reply
 from relay.mail.session import Transaction
+from relay.mail.trace import received
 from relay.queue.entry import Entry
 from relay.queue.message import Accepted, Message, Policy
 

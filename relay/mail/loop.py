@@ -20,7 +20,7 @@ NAME = b"Relay-Loop"
 
 _DIGEST = 12
 _BY_RELAY = re.compile(rb"\bby ([^\s()]{1,255}) \(relay\) with ")
-"""As `relay.accept.received` writes it."""
+"""As `relay.mail.trace.received` writes it."""
 
 
 def mark(hostname: str, address: str = "") -> bytes:

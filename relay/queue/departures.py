@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from relay.limits.window import Window
 from relay.mail.lane import DIRECT, lane_of
-from relay.policy import ledgers_of
+from relay.policy import ledgers_of, quota_of
 from relay.queue.entry import Entry, State
 from relay.queue.lanes import Lanes
 from relay.queue.message import Claimed, Message, Settlement
@@ -78,7 +78,7 @@ class Departures:
         """Ask the open ways one after another for room now, and choose. The places of those not chosen are given up."""
         order = ways_from(here, message.policy)
         paused = self._paused(order, entry.recipient, now)
-        ledgers = {provider: self._ledgers(message, provider) for provider in order}
+        ledgers = {provider: self._ledgers(message, provider, entry.number) for provider in order}
         asked: list[tuple[str, float]] = []
         if any(ledgers.values()):
             for provider in (one for one in order if one not in paused):
@@ -93,10 +93,17 @@ class Departures:
             return chosen if chosen.provider in paused else replace(chosen, at=at)
         return chosen
 
-    def _ledgers(self, message: Message, way: str) -> Mapping[str, tuple[Window, ...]]:
-        """Return the windows that hold for a message by that way; notifications have none."""
-        author = message.header_from or message.reverse_path
-        return ledgers_of(self._tools.settings(), author, way) if message.reverse_path else {}
+    def _ledgers(self, message: Message, way: str, number: int | None = None) -> Mapping[str, tuple[Window, ...]]:
+        """Return the windows that hold for a message, or one entry of it, by that way; notifications have none.
+
+        Copies and mail that is passed on count for nobody who sends, only for the provider.
+        """
+        if not message.reverse_path:
+            return {}
+        settings, policy = self._tools.settings(), message.policy
+        if policy.forward_domain or number in policy.copies:
+            return quota_of(settings, way)
+        return ledgers_of(settings, message.header_from or message.reverse_path, way)
 
     async def _depart(self, entry: Entry, ledgers: Mapping[str, tuple[Window, ...]], now: float) -> float:
         """Ask the ledgers; where there is none, give up the place the entry may have in others."""

@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from relay.accept import received
 from relay.config.settings import Settings
 from relay.limits.window import DAY, HOUR, Window
 from relay.mail.envelope import Envelope, Recipient
 from relay.mail.session import Session
+from relay.mail.trace import received
 from relay.policy import (
     Facts,
     Refuse,
