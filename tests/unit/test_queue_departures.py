@@ -368,3 +368,15 @@ async def test_a_fallback_decision_survives_a_crash(tmp_path: Path) -> None:
         house.runner.wake()
         await states(house, {State.DELIVERED: 1})
         assert [lane for lane, _ in delivery.seen] == ["provider:backup"]
+
+
+async def test_copies_and_mail_that_is_passed_on_count_for_the_provider_alone(tmp_path: Path) -> None:
+    identities = {"app@acme.test": {"hourly_limit": 1, "daily_limit": 1}}
+    async with running(tmp_path, settings(identities=identities, **limited(hourly_limit=3))) as house:
+        await enqueue(house, 1, ALONE)
+        await enqueue(house, 2, replace(ALONE, copies=(0,)))
+        await enqueue(house, 3, replace(ALONE, forward_domain="reply.acme.test"))
+        await states(house, {State.DELIVERED: 3})
+        await enqueue(house, 4, ALONE)
+        await enqueue(house, 5, replace(ALONE, forward_domain="reply.acme.test"))
+        await states(house, {State.DELIVERED: 3, State.WAITING: 2})
