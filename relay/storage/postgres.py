@@ -68,8 +68,6 @@ class PostgresStore(Store):
         self._closed = False
         self.live: Sequence[str] = ()
         """The ids of the nodes that live, in order."""
-        self.on_work = _nothing
-        """Called when there is work another node left or brought."""
 
     @classmethod
     async def open(cls, url: str, data_dir: Path, *, now: float, log: Emit = _unheard, password: str = "") -> Self:
@@ -303,7 +301,3 @@ class PostgresStore(Store):
         task = asyncio.create_task(run())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-def _nothing() -> None:
-    pass

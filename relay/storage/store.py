@@ -1,6 +1,6 @@
 """What a store does whichever database it lies in: one writer, one reader, and the operations they run."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 from relay.events.event import Event, Kind
@@ -37,6 +37,8 @@ class Store:
         self._lanes = Lanes()
         self._writing: Writer | None = None
         self._nobody_suppressed = False
+        self.on_work: Callable[[], None] = _nothing
+        """Called when there is work that another node brought or left; on one machine there never is."""
         self.unsubscribe_list = Unsubscribes(self)
         """Implements UnsubscribeStore."""
 
@@ -144,3 +146,7 @@ class Store:
 
     def _distrust_lanes(self) -> None:
         self._lanes.stale = True
+
+
+def _nothing() -> None:
+    pass
