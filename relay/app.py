@@ -48,6 +48,7 @@ from relay.signing import Signing, SigningTools
 from relay.smtp.resources import Resources
 from relay.smtp_in import SmtpServer, tls_context
 from relay.storage.domain_watch import DomainWatchTable
+from relay.storage.engagement import EngagementTable
 from relay.storage.sqlite import SqliteStore
 from relay.storage.verifications import VerificationTable
 from relay.suppression.exclusion import Exclusion
@@ -330,6 +331,7 @@ class App:
             suppressions=self.store,
             unsubscribes=self.store.unsubscribe_list,
             reports=self.store,
+            engagement=EngagementTable(self.store),
             limits=self.store,
             signing=self.signing,
             verifier=self.verifier,

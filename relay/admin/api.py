@@ -16,6 +16,7 @@ from relay.queue.entry import Entry, State
 from relay.queue.message import Message
 from relay.queue.office import delete, flush, hold, release
 from relay.queue.ports import Change, EntryQuery, LimitStore, Publish, QueueOffice
+from relay.reports.engagement import EngagementStore
 from relay.reports.forms import listing_form, story_form
 from relay.reports.ports import MessageQuery, ReportStore, Story, StoryStore
 from relay.signing import Signing
@@ -39,6 +40,7 @@ class Desk:
     suppressions: SuppressionStore
     unsubscribes: UnsubscribeStore
     reports: ReportStore
+    engagement: EngagementStore
     limits: LimitStore
     signing: Signing
     verifier: Verifier
@@ -65,7 +67,7 @@ def application(desk: Desk) -> web.Application:
             web.get("/trace/{key:.+}", routes.trace),
             *DomainRoutes(desk.signing).table(),
             *IdentityRoutes(desk.verifier, desk.limits).table(),
-            *ReportRoutes(desk.reports, desk.stories).table(),
+            *ReportRoutes(desk.reports, desk.engagement, desk.stories).table(),
             *SuppressionRoutes(desk.suppressions, desk.clock).table(),
             *UnsubscribeRoutes(desk.unsubscribes, desk.clock).table(),
         ]

@@ -10,21 +10,23 @@ from relay.dsn.taxonomy import TAXONOMY
 from relay.events.event import Kind
 from relay.reports.bounces import bounce_report, unclassified_report
 from relay.reports.deliveries import delivery_report
+from relay.reports.engagement import EngagementStore, engagement_report
 from relay.reports.forms import story_form
 from relay.reports.ports import MessageQuery, ReportStore, StoryStore
 
 MOST_STORIES = 1000
 """Messages of one answer, the newest."""
 
-_PARAMETERS = frozenset({"since", "until", "domain", "identity", "type", "tag", "meta", "category"})
+_PARAMETERS = frozenset({"since", "until", "domain", "identity", "type", "tag", "meta", "category", "campaign"})
 _TYPES: Mapping[str, bool | None] = {"": None, "campaign": True, "transactional": False}
 
 
 class ReportRoutes:
-    """The handlers. Each takes since, until (Unix seconds), domain, identity, type, and any number of tag and meta."""
+    """The handlers. Each takes since, until (Unix seconds), domain, identity, type, campaign, tags and meta."""
 
-    def __init__(self, store: ReportStore, stories: StoryStore) -> None:
+    def __init__(self, store: ReportStore, engagement: EngagementStore, stories: StoryStore) -> None:
         self._store = store
+        self._engagement = engagement
         self._stories = stories
 
     def table(self) -> list[web.RouteDef]:
@@ -32,6 +34,7 @@ class ReportRoutes:
         return [
             web.get("/reports/bounces", self.bounces),
             web.get("/reports/deliveries", self.deliveries),
+            web.get("/reports/engagement", self.engagement),
             web.get("/reports/unclassified", self.unclassified),
             web.get("/reports/messages", self.messages),
         ]
@@ -51,6 +54,12 @@ class ReportRoutes:
         tallies = await self._store.tallies(query)
         failures = await self._store.failures(query, (Kind.BOUNCED,))
         return web.json_response(delivery_report(tallies, failures))
+
+    async def engagement(self, request: web.Request) -> web.Response:
+        """GET /reports/engagement?…: totals, campaigns, most clicked links."""
+        query = _query(request.query)
+        counted = await self._engagement.campaign_counts(query)
+        return web.json_response(engagement_report(counted, await self._engagement.clicks(query)))
 
     async def unclassified(self, request: web.Request) -> web.Response:
         """GET /reports/unclassified?…: masked replies no rule knows, with how often they came."""
@@ -84,6 +93,7 @@ def _query(query: MultiMapping[str]) -> MessageQuery:
         domain=query.get("domain", ""),
         identity=query.get("identity", ""),
         campaign=_TYPES[kind],
+        campaign_name=query.get("campaign", ""),
         tags=tuple(query.getall("tag", [])),
         metadata={key: value for key, _, value in pairs},
     )

@@ -35,6 +35,19 @@ _MESSAGES = (
 _REPLIES = (("COUNT", "count"), ("CATEGORY", "category"), ("REPLY", "reply"))
 _UNCLASSIFIED = (("COUNT", "count"), ("REPLY", "reply"), ("LAST", "last_at"), ("QUEUE ID", "queue_id"))
 
+_READERS = (
+    ("CAMPAIGN", "campaign"),
+    ("DELIVERED", "delivered"),
+    ("OPENED", "opened"),
+    ("CLICKED", "clicked"),
+    ("CLICK-TO-OPEN", "click_to_open"),
+    ("REPLIED", "replied"),
+    ("UNSUBSCRIBED", "unsubscribed"),
+    ("COMPLAINED", "complained"),
+    ("MACHINES ONLY", "machines"),
+)
+_LINKS = (("RECIPIENTS", "recipients"), ("CLICKS", "clicks"), ("LINK", "target"))
+
 csv_option = click.option("--csv", "as_csv", is_flag=True, help="Write CSV.")
 
 
@@ -50,6 +63,7 @@ def _filters(command: Callable[..., None]) -> Callable[..., None]:
         click.option("--identity", default="", help="Only messages of this identity."),
         click.option("--type", "kind", type=click.Choice(["transactional", "campaign"]), help="Only such mail."),
         click.option("--domain", default="", help="Only messages of this sending domain."),
+        click.option("--campaign", default="", help="Only messages of this campaign."),
         click.option("--until", default="", help="Until when: 1d (ago), or a date."),
         click.option("--since", default="30d", show_default=True, help="From when: 30d (ago), or a date."),
     ):
@@ -63,6 +77,7 @@ def _query(filters: Mapping[str, Any]) -> dict[str, str | Sequence[str]]:
         "until": str(moment(filters["until"])) if filters["until"] else "",
         "domain": filters["domain"],
         "identity": filters["identity"],
+        "campaign": filters["campaign"],
         "type": filters["kind"],
         "tag": filters["tag"],
         "meta": filters["meta"],
@@ -112,6 +127,25 @@ def deliveries(path: Path, as_json: bool, as_csv: bool, **filters: Any) -> None:
     _listing([_rated(one) for one in found["destinations"]], columns, as_json=False, as_csv=as_csv)
 
 
+@report.command("engagement")
+@config_option
+@_filters
+@json_option
+@csv_option
+def engagement(path: Path, as_json: bool, as_csv: bool, **filters: Any) -> None:
+    """Who opened, clicked, answered and left, by campaign; each recipient counts once, machines apart.
+
+    Opened counts people who fetched the pixel or clicked. --csv has a line for each campaign.
+    """
+    found: dict[str, Any] = AdminClient(path).get("/reports/engagement", _query(filters))
+    if as_json:
+        click.echo(json.dumps(found))
+    elif as_csv:
+        _csv(found["campaigns"])
+    else:
+        _show_engagement(found)
+
+
 @report.command("messages")
 @config_option
 @_filters
@@ -150,6 +184,29 @@ def _show_bounces(found: dict[str, Any]) -> None:
         show(map(_rated, found["destinations"]), (("DESTINATION", "destination"), *_COUNTS), as_json=False)
         click.echo()
         show(found["replies"], _REPLIES, as_json=False)
+
+
+def _show_engagement(found: dict[str, Any]) -> None:
+    rows = [{**_readers(one), "campaign": one["campaign"] or "(transactional)"} for one in found["campaigns"]]
+    total = [{**_readers(found), "campaign": "(all)"}] if len(rows) > 1 else []
+    show([*rows, *total], _READERS, as_json=False)
+    if found["links"]:
+        click.echo()
+        show(found["links"], _LINKS, as_json=False)
+
+
+def _readers(one: dict[str, Any]) -> dict[str, Any]:
+    """Return the columns of a campaign: how many, and their share."""
+    return {
+        "delivered": one["delivered"],
+        "opened": f"{one['opens']} ({one['open_rate']:.1%})",
+        "clicked": f"{one['clicks']} ({one['click_rate']:.1%})",
+        "click_to_open": f"{one['click_to_open']:.1%}",
+        "replied": one["replies"],
+        "unsubscribed": f"{one['unsubscribes']} ({one['unsubscribe_rate']:.2%})",
+        "complained": f"{one['complaints']} ({one['complaint_rate']:.2%})",
+        "machines": f"{one['machine_opens']} opened, {one['machine_clicks']} clicked",
+    }
 
 
 def _rated(counts: dict[str, Any]) -> dict[str, Any]:

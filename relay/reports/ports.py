@@ -23,6 +23,7 @@ class MessageQuery:
     identity: str = ""
     campaign: bool | None = None
     """True: campaign mail only; False: transactional mail only."""
+    campaign_name: str = ""
     tags: tuple[str, ...] = ()
     metadata: Mapping[str, str] = field(default_factory=dict)
     limit: int = 100

@@ -88,6 +88,8 @@ def message_conditions(query: MessageQuery) -> Statement:
         where.add("identity = ?", normal(query.identity))
     if query.campaign is not None:
         where.add("campaign != ''" if query.campaign else "campaign = ''")
+    if query.campaign_name:
+        where.add("campaign = ?", text(query.campaign_name))
     return str(where), where.values
 
 

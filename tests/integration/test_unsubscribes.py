@@ -158,3 +158,19 @@ async def test_the_list_is_edited_exported_and_imported(tmp_path: Path) -> None:
             await relay.run("unsubscribe", "import", str(tmp_path / "bad.csv"))
         with pytest.raises(AssertionError, match="ended with 1"):
             await relay.run("unsubscribe", "remove", "nobody@x.test")
+
+
+async def test_the_report_on_engagement_tells_people_machines_and_departures(tmp_path: Path) -> None:
+    async with Sink() as sink, Relay(tmp_path, sink) as relay:
+        queue_id = await relay.send("spring")
+        (got,) = await sink.received(1)
+        await relay.click(got)
+        await relay.listed(1)
+        await relay.send()
+        await relay.fate(queue_id, "delivered")
+        (report,) = await relay.json("report", "engagement", "--campaign", "spring")
+        assert (report["delivered"], report["unsubscribes"], report["opens"]) == (1, 1, 0)
+        (row,) = csv.DictReader(io.StringIO(await relay.run("report", "engagement", "--csv", "--type", "campaign")))
+        assert (row["campaign"], row["unsubscribe_rate"]) == ("spring", "1.0")
+        table = await relay.run("report", "engagement")
+        assert [line.split()[0] for line in table.splitlines()] == ["CAMPAIGN", "spring", "(transactional)", "(all)"]

@@ -17,6 +17,7 @@ from relay.mail.queue_id import queue_id
 from relay.queue.entry import Entry
 from relay.queue.message import Accepted, Message, Policy
 from relay.queue.ports import Slot
+from relay.storage.engagement import EngagementTable
 from relay.storage.sqlite import SqliteStore
 from tests.servers.signing_side import SigningSide
 from tests.servers.verification_side import VerificationSide
@@ -43,6 +44,7 @@ class Office:
                     suppressions=store,
                     unsubscribes=store.unsubscribe_list,
                     reports=store,
+                    engagement=EngagementTable(store),
                     limits=store,
                     signing=SigningSide(store, Settings(), lambda: NOW).build(),
                     verifier=VerificationSide(store, Settings(), lambda: NOW).verifier,

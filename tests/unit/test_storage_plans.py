@@ -8,7 +8,7 @@ import pytest
 from relay.queue.entry import State
 from relay.queue.ports import EntryQuery
 from relay.reports.ports import MessageQuery
-from relay.storage import claims, lanes, ledgers, office, queries, rows, schema, transactions, unsubscribes
+from relay.storage import claims, engagement, lanes, ledgers, office, queries, rows, schema, transactions, unsubscribes
 from relay.suppression.unsubscribes import UnsubscribeQuery
 
 
@@ -94,3 +94,17 @@ def test_operators_find_entries_of_a_lane_in_the_index_alone(database: sqlite3.C
 def test_messages_are_found_by_an_index(database: sqlite3.Connection, query: MessageQuery) -> None:
     sql, _ = queries.messages_statement(query)
     assert not [step for step in plan(database, sql) if step.startswith("SCAN")]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        MessageQuery(since=1.0),
+        MessageQuery(since=1.0, campaign_name="spring", domain="acme.test"),
+        MessageQuery(since=1.0, tags=("t",)),
+    ],
+)
+def test_engagement_is_counted_by_indexes(database: sqlite3.Connection, query: MessageQuery) -> None:
+    for statement in (engagement.delivered_statement, engagement.engaged_statement, engagement.clicks_statement):
+        steps = plan(database, statement(query)[0])
+        assert not [step for step in steps if step.startswith("SCAN") and step != "SCAN readers"], steps

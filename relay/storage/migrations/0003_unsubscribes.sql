@@ -9,6 +9,3 @@ CREATE TABLE unsubscribes (
     created_at DOUBLE PRECISION NOT NULL,
     PRIMARY KEY (address, domain, campaign)
 );
-
--- What readers did, by time, for the report on it.
-CREATE INDEX events_engaged ON events (kind, at) WHERE kind IN ('open', 'click', 'reply', 'unsubscribe');

@@ -1,0 +1,111 @@
+"""The report on engagement: who opened, clicked, answered and left, by campaign, people and machines apart. Pure."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
+from typing import Protocol
+
+from relay.reports.forms import Form
+from relay.reports.ports import MessageQuery
+
+MOST_LINKS = 10
+"""Links shown, the most clicked."""
+
+
+@dataclass(frozen=True, slots=True)
+class CampaignCounts:
+    """Recipients of one campaign ("" is transactional mail) by what became of them; each counts once in a column."""
+
+    campaign: str
+    recipients: int = 0
+    delivered: int = 0
+    """The receiving server took it, whatever came back later."""
+    clicked: int = 0
+    opened: int = 0
+    """A person fetched the pixel, or clicked: who clicks has opened, whether images are shown or not."""
+    machine_clicked: int = 0
+    """Only machines followed links: scanners, previews."""
+    machine_opened: int = 0
+    """Only machines fetched: proxies that load every image, scanners."""
+    replied: int = 0
+    """Automatic answers do not count."""
+    unsubscribed: int = 0
+    complained: int = 0
+    came_back: int = 0
+    """Bounced after it had been delivered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Click:
+    """One click of a person."""
+
+    campaign: str
+    queue_id: str
+    number: int
+    target: str
+
+
+class EngagementStore(Protocol):
+    """Answers what readers did. The limit of a query does not hold here."""
+
+    async def campaign_counts(self, query: MessageQuery) -> Sequence[CampaignCounts]:
+        """Count what became of the messages that match, and what their readers did, by campaign."""
+
+    async def clicks(self, query: MessageQuery) -> Sequence[Click]:
+        """Return the clicks of people on links of the messages that match, newest first."""
+
+
+def engagement_report(counted: Iterable[CampaignCounts], clicks: Iterable[Click]) -> Form:
+    """Return totals, campaigns (the largest first, transactional mail last) and the most clicked links.
+
+    Rates are shares of what was delivered and did not come back; click-to-open is clicked of opened.
+    """
+    rows = sorted(counted, key=lambda one: (not one.campaign, -one.recipients, one.campaign))
+    names = [field.name for field in fields(CampaignCounts)][1:]
+    total = CampaignCounts("", *(sum(getattr(one, name) for one in rows) for name in names))
+    return {
+        **_counts_form(total),
+        "campaigns": [
+            {"campaign": one.campaign, "type": "campaign" if one.campaign else "transactional", **_counts_form(one)}
+            for one in rows
+        ],
+        "links": _links(clicks),
+    }
+
+
+def _counts_form(one: CampaignCounts) -> Form:
+    delivered = one.delivered - one.came_back
+    return {
+        "recipients": one.recipients,
+        "delivered": delivered,
+        "opens": one.opened,
+        "clicks": one.clicked,
+        "open_rate": _share(one.opened, delivered),
+        "click_rate": _share(one.clicked, delivered),
+        "click_to_open": _share(one.clicked, one.opened),
+        "machine_opens": one.machine_opened,
+        "machine_clicks": one.machine_clicked,
+        "replies": one.replied,
+        "reply_rate": _share(one.replied, delivered),
+        "unsubscribes": one.unsubscribed,
+        "unsubscribe_rate": _share(one.unsubscribed, delivered),
+        "complaints": one.complained,
+        "complaint_rate": _share(one.complained, delivered),
+    }
+
+
+def _links(clicks: Iterable[Click]) -> list[Form]:
+    """Gather clicks by where they lead; the link that most recipients followed comes first."""
+    readers: dict[str, set[tuple[str, int]]] = {}
+    counted: dict[str, int] = {}
+    for one in clicks:
+        readers.setdefault(one.target, set()).add((one.queue_id, one.number))
+        counted[one.target] = counted.get(one.target, 0) + 1
+    ordered = sorted(readers, key=lambda target: (-len(readers[target]), -counted[target], target))
+    return [
+        {"target": target, "recipients": len(readers[target]), "clicks": counted[target]}
+        for target in ordered[:MOST_LINKS]
+    ]
+
+
+def _share(part: int, whole: int) -> float:
+    return round(part / whole, 4) if whole > 0 else 0.0

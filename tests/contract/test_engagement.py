@@ -1,0 +1,110 @@
+"""What every store counts for the report on engagement."""
+
+from dataclasses import replace
+
+import pytest
+
+from relay.events.event import Event, Kind
+from relay.queue.entry import State
+from relay.queue.message import Accepted
+from relay.reports.engagement import CampaignCounts, Click
+from relay.reports.ports import MessageQuery
+from relay.storage.engagement import EngagementTable
+from tests.contract.conftest import Store
+from tests.contract.values import NOW, ROOMY, accepted, settle
+
+MACHINE = {"client": "192.0.2.1", "machine": True, "reason": "proxy: Gmail"}
+LIAR = {"client": "192.0.2.1", "user_agent": 'x","machine":true,"', "target": "https://acme.test/"}
+
+
+def mail(queue_id: str, campaign: str, *recipients: str) -> Accepted:
+    plain = accepted(queue_id, *recipients)
+    policy = replace(plain.message.policy, domain="acme.test")
+    return replace(plain, message=replace(plain.message, campaign=campaign, policy=policy))
+
+
+@pytest.fixture
+async def engagement(store: Store) -> EngagementTable:
+    await store.enqueue(mail("A", "spring", "a@x.test", "b@x.test", "c@x.test", "d@x.test"))
+    await store.enqueue(mail("B", "", "a@x.test"))
+    for claimed in await store.claim(NOW, ROOMY):
+        await store.apply([settle(claimed, State.DELIVERED, NOW)])
+    await store.enqueue(mail("C", "spring", "e@x.test"))
+    notification = mail("D", "", "app@acme.test")
+    await store.enqueue(replace(notification, message=replace(notification.message, reverse_path="")))
+    return EngagementTable(store)
+
+
+def did(kind: Kind, number: int, data: dict[str, object] | None = None, queue_id: str = "A") -> Event:
+    return Event(kind, NOW, queue_id, number, data=data or {})
+
+
+SPRING = CampaignCounts("spring", recipients=5, delivered=4)
+OTHER = CampaignCounts("", recipients=1, delivered=1)
+
+
+async def counted(engagement: EngagementTable, **query: object) -> dict[str, CampaignCounts]:
+    found = await engagement.campaign_counts(MessageQuery(**query))  # type: ignore[arg-type]
+    return {one.campaign: one for one in found}
+
+
+async def test_recipients_are_counted_by_campaign_without_notifications(engagement: EngagementTable) -> None:
+    assert await counted(engagement) == {"spring": SPRING, "": OTHER}
+
+
+async def test_each_recipient_counts_once_and_machines_apart(store: Store, engagement: EngagementTable) -> None:
+    await store.record(
+        [
+            did(Kind.OPEN, 0, LIAR),
+            did(Kind.OPEN, 0),
+            did(Kind.OPEN, 0, MACHINE),
+            did(Kind.CLICK, 1, LIAR),
+            did(Kind.CLICK, 1, LIAR),
+            did(Kind.CLICK, 2, MACHINE),
+            did(Kind.OPEN, 3, MACHINE),
+            did(Kind.OPEN, 0, queue_id="B"),
+        ]
+    )
+    assert await counted(engagement) == {
+        "spring": replace(SPRING, opened=2, clicked=1, machine_opened=2, machine_clicked=1),
+        "": replace(OTHER, opened=1),
+    }
+
+
+async def test_answers_departures_complaints_and_late_bounces(store: Store, engagement: EngagementTable) -> None:
+    await store.record(
+        [
+            did(Kind.REPLY, 0),
+            did(Kind.REPLY, 1, {"automatic": True}),
+            did(Kind.UNSUBSCRIBE, 0, {"by": "page"}),
+            did(Kind.UNSUBSCRIBE, 0, {"by": "one-click"}),
+            did(Kind.COMPLAINT, 1),
+            did(Kind.BOUNCED, 2, {"late": True}),
+        ]
+    )
+    spring = replace(SPRING, replied=1, unsubscribed=1, complained=1, came_back=1)
+    assert await counted(engagement) == {"spring": spring, "": OTHER}
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ({"campaign_name": "spring"}, {"spring"}),
+        ({"campaign": False}, {""}),
+        ({"domain": "acme.test", "since": NOW}, {"spring", ""}),
+        ({"domain": "other.test"}, set()),
+        ({"until": NOW}, set()),
+    ],
+)
+async def test_only_messages_that_match(engagement: EngagementTable, query: dict[str, object], found: set[str]) -> None:
+    assert set(await counted(engagement, **query)) == found
+
+
+async def test_clicks_of_people_are_read_newest_first(store: Store, engagement: EngagementTable) -> None:
+    first = did(Kind.CLICK, 1, {"target": "https://a.test/"})
+    await store.record([first, replace(did(Kind.CLICK, 0, LIAR), at=NOW + 1), did(Kind.CLICK, 2, MACHINE)])
+    assert await engagement.clicks(MessageQuery()) == [
+        Click("spring", "A", 0, "https://acme.test/"),
+        Click("spring", "A", 1, "https://a.test/"),
+    ]
+    assert await engagement.clicks(MessageQuery(campaign_name="autumn")) == []
