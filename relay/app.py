@@ -11,6 +11,7 @@ from pathlib import Path
 from relay import __version__
 from relay.accept import Accept, Door, Reception
 from relay.admin.api import Desk, application
+from relay.admin.providers import ProviderTools
 from relay.admin.server import AdminServer, metrics_application
 from relay.alerts import Alerts, AlertTools
 from relay.clock import Clock, steady_clock, system_clock
@@ -29,6 +30,7 @@ from relay.inbound.imap_place import PLACE_FILE
 from relay.inbound.intake import Intake
 from relay.keystore import read_all
 from relay.log import Emit, open_log
+from relay.mail.lane import lane_of
 from relay.mail.queue_id import RANDOM_SPACE, queue_id
 from relay.mail.session import ListenerKind
 from relay.observer import Observer
@@ -333,6 +335,7 @@ class App:
             reports=self.store,
             engagement=EngagementTable(self.store),
             limits=self.store,
+            providers=self._provider_tools(),
             signing=self.signing,
             verifier=self.verifier,
             clock=self._clock,
@@ -349,6 +352,20 @@ class App:
             exporter = AdminServer(metrics_application(self.observer.metrics.exposition))
             await exporter.start_tcp(settings.metrics.host, settings.metrics.port)
             self._stack.push_async_callback(exporter.stop)
+
+    def _provider_tools(self) -> ProviderTools:
+        return ProviderTools(
+            settings=self.settings,
+            store=self.store,
+            office=self.store,
+            limits=self.store,
+            clock=self._clock,
+            new_id=self.new_id,
+            publish=self.observer.publish,
+            pauses=self.runner.pauses,
+            resume=self.runner.resume,
+            wake=self.runner.wake,
+        )
 
     async def stop(self) -> None:
         """Take nothing more, let transactions in hand end, write what waits, close everything."""
@@ -375,6 +392,9 @@ class App:
         changed = [name for name in type(new).model_fields if getattr(new, name) != getattr(self._settings, name)]
         restart = [name for name in changed if name in RESTART_NEEDED]
         await self.signing.switch(new, keys)
+        for provider in new.providers:
+            if provider != self._settings.provider(provider.name):
+                self.runner.resume(lane_of(provider.name, ""))
         self._settings, self._rules = new, rules
         self.runner.wake()
         self.log("config.reloaded", changed=changed, restart_needed=restart)

@@ -7,6 +7,7 @@ from aiohttp import web
 
 from relay.admin.domains import DomainRoutes
 from relay.admin.identities import IdentityRoutes
+from relay.admin.providers import ProviderRoutes, ProviderTools
 from relay.admin.reports import ReportRoutes
 from relay.admin.suppressions import SuppressionRoutes
 from relay.admin.unsubscribes import UnsubscribeRoutes
@@ -42,6 +43,7 @@ class Desk:
     reports: ReportStore
     engagement: EngagementStore
     limits: LimitStore
+    providers: ProviderTools
     signing: Signing
     verifier: Verifier
     clock: Clock
@@ -67,6 +69,7 @@ def application(desk: Desk) -> web.Application:
             web.get("/trace/{key:.+}", routes.trace),
             *DomainRoutes(desk.signing).table(),
             *IdentityRoutes(desk.verifier, desk.limits).table(),
+            *ProviderRoutes(desk.providers).table(),
             *ReportRoutes(desk.reports, desk.engagement, desk.stories).table(),
             *SuppressionRoutes(desk.suppressions, desk.clock).table(),
             *UnsubscribeRoutes(desk.unsubscribes, desk.clock).table(),

@@ -16,6 +16,8 @@ COMMANDS = {
     "config": "relay.cli.config:config",
     "queue": "relay.cli.queue:queue",
     "trace": "relay.cli.trace:trace",
+    "provider": "relay.cli.provider:provider",
+    "send-test": "relay.cli.send_test:send_test",
     "suppression": "relay.cli.suppression:suppression",
     "unsubscribe": "relay.cli.unsubscribe:unsubscribe",
     "report": "relay.cli.report:report",

@@ -38,6 +38,17 @@ def flush(now: float) -> Change:
     return change
 
 
+def hurry(now: float) -> Change:
+    """Return the change that has deferred entries tried now, because what deferred them was mended."""
+
+    def change(_: Message, entry: Entry) -> tuple[Entry, Sequence[Event]] | None:
+        if entry.state is not State.WAITING or not entry.attempts or entry.uncertain or entry.next_attempt_at <= now:
+            return None
+        return replace(entry, next_attempt_at=now), ()
+
+    return change
+
+
 def delete(now: float) -> Change:
     """Return the change that cancels entries: they become dropped, and nobody is told."""
 

@@ -9,6 +9,7 @@ import aiohttp
 import pytest
 
 from relay.admin.api import Desk, application
+from relay.admin.providers import ProviderTools
 from relay.admin.server import AdminServer, metrics_application
 from relay.config.settings import Settings
 from relay.events.event import Event, Kind
@@ -18,12 +19,23 @@ from relay.queue.entry import Entry
 from relay.queue.message import Accepted, Message, Policy
 from relay.queue.ports import Slot
 from relay.storage.engagement import EngagementTable
+from relay.queue.ways import Pause
 from relay.storage.sqlite import SqliteStore
 from tests.servers.signing_side import SigningSide
 from tests.servers.verification_side import VerificationSide
 
 NOW = 1_700_000_000.0
 FIRST, SECOND = queue_id(NOW, 1), queue_id(NOW, 2)
+PROVIDERS = Settings.model_validate(
+    {
+        "server": {"hostname": "relay.test"},
+        "provider": [
+            {"name": "newsletter", "host": "smtp.one.test", "hourly_limit": 2, "daily_limit": 9},
+            {"name": "backup", "host": "smtp.two.test", "port": 2525},
+        ],
+        "domains": {"acme.test": {"return_path": "b.acme.test"}},
+    }
+)
 CONTENT = b"From: app@acme.test\r\nSubject: gr\xfc\xdfe\r\n\r\nsecret body\r\n"
 
 
@@ -34,6 +46,7 @@ class Office:
         self.store = store
         self.socket = socket
         self.published: list[Event] = []
+        self.pauses: dict[str, Pause] = {}
         self.wakes = 0
         self.reloaded: Mapping[str, object] = {"changed": ["domains"], "restart_needed": []}
         self.server = AdminServer(
@@ -46,6 +59,7 @@ class Office:
                     reports=store,
                     engagement=EngagementTable(store),
                     limits=store,
+                    providers=self.provider_tools(store),
                     signing=SigningSide(store, Settings(), lambda: NOW).build(),
                     verifier=VerificationSide(store, Settings(), lambda: NOW).verifier,
                     clock=lambda: NOW + 10,
@@ -56,6 +70,20 @@ class Office:
                     metrics=lambda: b"relay_up 1\n",
                 )
             )
+        )
+
+    def provider_tools(self, store: SqliteStore) -> ProviderTools:
+        return ProviderTools(
+            settings=lambda: PROVIDERS,
+            store=store,
+            office=store,
+            limits=store,
+            clock=lambda: NOW + 10,
+            new_id=lambda now: queue_id(now, 77),
+            publish=self.published.extend,
+            pauses=lambda: self.pauses,
+            resume=lambda lane: self.pauses.pop(lane, None) is not None,
+            wake=self.wake,
         )
 
     def wake(self) -> None:

@@ -1,0 +1,185 @@
+"""The routes of providers: how each stands, lifting a pause, sending a test."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from aiohttp import web
+
+from relay.clock import Clock
+from relay.config.settings import Provider, Settings
+from relay.limits.window import DAY, HOUR, Window, windows
+from relay.mail.address import AddressError, domain_of, parse_address
+from relay.mail.lane import DIRECT, lane_of
+from relay.queue.entry import State
+from relay.queue.office import hurry
+from relay.queue.ports import EntryQuery, LimitStore, Publish, QueueOffice, QueueStore, Usage
+from relay.queue.probe import Probe, probe_message
+from relay.queue.ways import Pause, way_of
+from relay.reports.forms import Form, time_form
+
+_EVERY = 1_000_000
+"""Entries that a lifted pause sends on at most."""
+
+
+_NAMED = 3
+"""Destinations that are named of those at rest."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderTools:
+    """What a running relay gives these routes."""
+
+    settings: Callable[[], Settings]
+    store: QueueStore
+    office: QueueOffice
+    limits: LimitStore
+    clock: Clock
+    new_id: Callable[[float], str]
+    publish: Publish
+    pauses: Callable[[], Mapping[str, Pause]]
+    """The lanes that are down, by name."""
+    resume: Callable[[str], bool]
+    """Lifts the pause of a lane; tells whether there was one."""
+    wake: Callable[[], None]
+
+
+class ProviderRoutes:
+    """The handlers."""
+
+    def __init__(self, tools: ProviderTools) -> None:
+        self._tools = tools
+
+    def table(self) -> list[web.RouteDef]:
+        """Return the routes."""
+        return [
+            web.get("/providers", self.listing),
+            web.post("/providers/{name}/resume", self.resume),
+            web.post("/providers/{name}/test", self.test),
+        ]
+
+    async def listing(self, _: web.Request) -> web.Response:
+        """GET /providers: the built-in one and those of the configuration."""
+        providers = self._tools.settings().providers
+        asked = {_key(one): limits for one in providers if (limits := _windows(one))}
+        usage = await self._tools.limits.usage(asked, self._tools.clock())
+        pauses = self._tools.pauses()
+        forms = [provider_form(one, pauses.get(_key(one)), usage.get(_key(one))) for one in providers]
+        return web.json_response({"providers": [direct_form(pauses), *forms]})
+
+    async def resume(self, request: web.Request) -> web.Response:
+        """POST /providers/NAME/resume: lift a pause and try what waits for it now."""
+        name = self._known(request)
+        now = self._tools.clock()
+        lanes = [lane for lane in self._tools.pauses() if way_of(lane) == name]
+        resumed = [lane for lane in lanes if self._tools.resume(lane)]
+        entries = 0
+        for lane in resumed:
+            query = EntryQuery(lane=lane, states=(State.WAITING,), limit=_EVERY)
+            entries += len(await self._tools.office.change(query, hurry(now)))
+        self._tools.wake()
+        return web.json_response({"provider": name, "resumed": bool(resumed), "entries": entries})
+
+    async def test(self, request: web.Request) -> web.Response:
+        """POST /providers/NAME/test with {"from": ADDRESS, "to": ADDRESS}, either left out: queue a test mail."""
+        name, body = self._known(request), await _body(request)
+        settings, now = self._tools.settings(), self._tools.clock()
+        hostname = settings.server.hostname
+        from_address = _address(body, "from") or settings.alerts.mail_from or f"postmaster@{hostname}"
+        to_address = _address(body, "to") or next(iter(settings.alerts.mail_to), "")
+        if not to_address:
+            raise web.HTTPBadRequest(text="there is nobody to send it to: give an address, or set alerts.mail_to")
+        domain = domain_of(from_address)
+        listed = domain in settings.domains
+        probe = Probe(
+            provider=name,
+            from_address=from_address,
+            to_address=to_address,
+            hostname=hostname,
+            domain=domain if listed else "",
+            return_path=settings.domain_for(from_address).return_path if listed else "",
+        )
+        accepted = probe_message(probe, self._tools.new_id(now), now)
+        await self._tools.store.enqueue(accepted)
+        self._tools.publish(accepted.events)
+        self._tools.wake()
+        (entry,) = accepted.entries
+        form = {"queue_id": entry.queue_id, "provider": name, "from": from_address, "to": to_address}
+        return web.json_response({**form, "lane": lane_of(name, to_address)})
+
+    def _known(self, request: web.Request) -> str:
+        name = request.match_info["name"]
+        known = [DIRECT, *(one.name for one in self._tools.settings().providers)]
+        if name not in known:
+            raise web.HTTPNotFound(text=f'there is no provider "{name}"; there are: {", ".join(known)}')
+        return name
+
+
+def provider_form(provider: Provider, pause: Pause | None, usage: Usage | None) -> Form:
+    """Return how a provider stands. Limits of 0 are none; `free_at` is null without any."""
+    left = dict(zip((window.span for window in _windows(provider)), usage.left if usage else (), strict=True))
+    return {
+        "name": provider.name,
+        "host": f"{provider.host}:{provider.port}",
+        "state": "paused" if pause else "ok",
+        "paused_until": time_form(pause.until) if pause else None,
+        "why": pause.why if pause else "",
+        "hourly_limit": provider.hourly_limit,
+        "hourly_used": left.get(HOUR),
+        "daily_limit": provider.daily_limit,
+        "daily_used": left.get(DAY),
+        "waiting": usage.waiting if usage else 0,
+        "free_at": time_form(usage.free_at) if usage else None,
+    }
+
+
+def direct_form(pauses: Mapping[str, Pause]) -> Form:
+    """Return how MX delivery stands: single destinations may be paused, never all of it."""
+    resting = {lane: pause for lane, pause in pauses.items() if way_of(lane) == DIRECT}
+    named = ", ".join(f"{lane} ({pause.why})" for lane, pause in list(resting.items())[:_NAMED])
+    count = "1 destination rests" if len(resting) == 1 else f"{len(resting)} destinations rest"
+    told = f"{count}: {named}{', …' if len(resting) > _NAMED else ''}" if resting else ""
+    return {
+        "name": DIRECT,
+        "host": "the MX hosts of each domain",
+        "state": "ok",
+        "paused_until": None,
+        "why": told,
+        "hourly_limit": 0,
+        "hourly_used": None,
+        "daily_limit": 0,
+        "daily_used": None,
+        "waiting": 0,
+        "free_at": None,
+    }
+
+
+def _windows(provider: Provider) -> tuple[Window, ...]:
+    return windows(provider.hourly_limit, provider.daily_limit)
+
+
+def _key(provider: Provider) -> str:
+    """Return the name of a provider's lane, which is the key of its ledger too."""
+    return f"provider:{provider.name}"
+
+
+async def _body(request: web.Request) -> dict[str, Any]:
+    if not request.can_read_body:
+        return {}
+    try:
+        value = await request.json()
+    except ValueError:
+        raise web.HTTPBadRequest(text="the body is not JSON") from None
+    if not isinstance(value, dict):
+        raise web.HTTPBadRequest(text="the body must be a JSON object")
+    return value
+
+
+def _address(body: Mapping[str, Any], key: str) -> str:
+    given = body.get(key, "")
+    if not isinstance(given, str):
+        raise web.HTTPBadRequest(text=f'"{key}" must be an address')
+    try:
+        return str(parse_address(given)) if given else ""
+    except AddressError as error:
+        raise web.HTTPBadRequest(text=f"{given}: {error}") from None

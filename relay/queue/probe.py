@@ -1,0 +1,76 @@
+"""Probes: the test mail of a provider: a small message of our own that goes the way all mail goes. Pure."""
+
+from dataclasses import dataclass
+
+from relay.events.event import Event, Kind
+from relay.mail.address import is_ascii
+from relay.mail.date import mail_date
+from relay.mail.lane import lane_of
+from relay.queue.entry import Entry
+from relay.queue.message import Accepted, Message, Policy
+
+LIFETIME = 600.0
+"""Seconds a test is tried at most: nobody waits longer for it."""
+
+TEST = "test"
+"""Metadata of test mails: the provider that is tested."""
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """What is tested: the provider, and who writes to whom. `domain` signs, "" for no signature."""
+
+    provider: str
+    from_address: str
+    to_address: str
+    hostname: str
+    domain: str = ""
+    return_path: str = ""
+
+
+def probe_message(probe: Probe, queue_id: str, now: float) -> Accepted:
+    """Return the test as a message for the queue. It takes no other way than its provider, and nobody is notified."""
+    subject = f"relay test: {probe.provider} from {probe.hostname}"
+    content = "".join(
+        f"{line}\r\n"
+        for line in (
+            f"From: relay <{probe.from_address}>",
+            f"To: <{probe.to_address}>",
+            f"Subject: {subject}",
+            f"Date: {mail_date(now)}",
+            f"Message-ID: <{queue_id}@{probe.hostname}>",
+            "Auto-Submitted: auto-generated",
+            "MIME-Version: 1.0",
+            "Content-Type: text/plain; charset=utf-8",
+            "Content-Transfer-Encoding: 8bit",
+            "",
+            f"This is a test of the provider {probe.provider} by the relay on {probe.hostname}.",
+            "It went through its queue, was rendered and signed, and was delivered like all mail. It arrived.",
+            "",
+            f"Queue id: {queue_id}",
+        )
+    ).encode()
+    message = Message(
+        queue_id=queue_id,
+        created_at=now,
+        reverse_path=probe.from_address,
+        policy=Policy(domain=probe.domain, return_path=probe.return_path, provider=probe.provider),
+        smtputf8=not (is_ascii(probe.from_address) and is_ascii(probe.to_address)),
+        size=len(content),
+        message_id=f"<{queue_id}@{probe.hostname}>",
+        header_from=probe.from_address,
+        subject=subject,
+        metadata={TEST: probe.provider},
+    )
+    entry = Entry(
+        queue_id=queue_id,
+        number=0,
+        recipient=probe.to_address,
+        lane=lane_of(probe.provider, probe.to_address),
+        created_at=now,
+        expires_at=now + LIFETIME,
+        next_attempt_at=now,
+        notify=("NEVER",),
+    )
+    created = Event(Kind.CREATED, now, queue_id, 0, probe.to_address, {TEST: probe.provider, "lane": entry.lane})
+    return Accepted(message, content, (entry,), (created,))

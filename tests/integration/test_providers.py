@@ -1,0 +1,218 @@
+"""Two real providers behind a real relay, one that refuses and one with a limit: where the mail goes, who is told."""
+
+import asyncio
+import email
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.integration.test_relay import HTML, send, timeline
+from tests.servers.relay_process import RelayProcess
+from tests.servers.sink import Drop, Say, Sink
+
+REFUSALS = {
+    "login": ("AUTH", Say("535 5.7.8 Authentication failed"), "535 5.7.8 Authentication failed"),
+    "greeting": ("greeting", Say("554 5.7.1 no service for you", drop=True), "554 5.7.1 no service for you"),
+    "account": ("MAIL", Say("550 5.7.1 Your account has been suspended for sending"), "account has been suspended"),
+    "connection": ("greeting", Drop(), "connection"),
+}
+
+
+def providers(backup: Sink, *, login: bool = True, more: str = "") -> str:
+    """The tables of two providers; the port of the first is filled in later."""
+    account = 'username = "u"\npassword = "p"\n' if login else ""
+    return f"""
+[[provider]]
+name = "newsletter"
+host = "127.0.0.1"
+port = 0
+tls = "none"
+{account}
+[[provider]]
+name = "backup"
+host = "127.0.0.1"
+port = {backup.port}
+tls = "none"
+{more}
+"""
+
+
+def relay_with(folder: Path, first: Sink, backup: Sink, *, fallback: bool = True, **options: Any) -> RelayProcess:
+    """A relay whose default provider is `first` (newsletter), with or without the fallback `backup`."""
+    relay = RelayProcess(folder, first.port, providers(backup, **options))
+    fallbacks = 'fallback_providers = ["backup"]' if fallback else ""
+    text = relay.config.read_text().replace('provider = "sink"', f'provider = "newsletter"\n{fallbacks}')
+    relay.config.write_text(text.replace("port = 0", f"port = {first.port}"))
+    relay.config.chmod(0o600)
+    return relay
+
+
+async def until(ready: Callable[[], Awaitable[bool]]) -> None:
+    async with asyncio.timeout(15):
+        while not await ready():
+            await asyncio.sleep(0.05)
+
+
+def sink() -> Sink:
+    return Sink(extensions=("PIPELINING", "8BITMIME", "SIZE 50000000", "ENHANCEDSTATUSCODES", "AUTH PLAIN LOGIN"))
+
+
+@pytest.mark.parametrize("refusal", list(REFUSALS))
+async def test_mail_of_a_provider_that_refuses_arrives_by_the_fallback(tmp_path: Path, refusal: str) -> None:
+    moment, action, said = REFUSALS[refusal]
+    async with sink() as first, sink() as backup, relay_with(tmp_path, first, backup) as relay:
+        first.always(moment, action)
+        queue_id = await asyncio.to_thread(send, relay.port, HTML, ["u@rcpt.test"])
+        (got,) = await backup.received(1)
+        assert got.recipients == ["u@rcpt.test"]
+        assert await timeline(relay, queue_id, "delivered") == ["created", "processed", "deferred", "delivered"]
+        (story,) = await relay.json("trace", queue_id)
+        assert [event.get("lane") for event in story["events"]][-2:] == ["provider:newsletter", "provider:backup"]
+        way = story["events"][-1]["way"]
+        assert way.startswith("provider newsletter is paused: ")
+        assert way.endswith("; sent by backup")
+        assert said in way
+        paused = relay.log("delivery.paused")
+        assert [(line["lane"], said in line["reply"]) for line in paused] == [("provider:newsletter", True)]
+        assert not first.messages
+
+
+async def test_a_pause_is_shown_told_by_mail_around_it_and_lifted(tmp_path: Path) -> None:
+    alerts = '[alerts]\nmail_to = ["operator@rcpt.test"]'
+    async with sink() as first, sink() as backup, relay_with(tmp_path, first, backup, more=alerts) as relay:
+        first.always("AUTH", Say("535 5.7.8 Authentication failed"))
+        for number in range(5):
+            await asyncio.to_thread(send, relay.port, HTML, [f"u{number}@rcpt.test"])
+        received = await backup.received(6)
+        (alert,) = (one for one in received if one.recipients == ["operator@rcpt.test"])
+        mail = email.message_from_bytes(alert.content)
+        assert alert.reverse_path == ""
+        assert "provider newsletter is paused" in mail["Subject"]
+        body = mail.get_payload(decode=True)
+        assert isinstance(body, bytes)
+        assert b"535 5.7.8 Authentication failed" in body
+        assert b"relay provider resume newsletter" in body
+        (shown,) = (one for one in await relay.json("provider", "list") if one["name"] == "newsletter")
+        assert (shown["state"], "535 5.7.8" in shown["why"]) == ("paused", True)
+        assert "paused until" in await relay.run("provider", "list")
+        first.behave()
+        assert "is tried again" in await relay.run("provider", "resume", "newsletter")
+        await asyncio.to_thread(send, relay.port, HTML, ["last@rcpt.test"])
+        assert [one.recipients for one in await first.received(1)] == [["last@rcpt.test"]]
+        (shown,) = (one for one in await relay.json("provider", "list") if one["name"] == "newsletter")
+        assert shown["state"] == "ok"
+
+
+async def test_without_a_fallback_mail_waits_over_a_restart_and_a_corrected_password_ends_it(tmp_path: Path) -> None:
+    async with sink() as first, sink() as backup, relay_with(tmp_path, first, backup, fallback=False) as relay:
+        first.always("AUTH", Say("535 5.7.8 Authentication failed"))
+        queue_id = await asyncio.to_thread(send, relay.port, HTML, ["u@rcpt.test"])
+        assert (await timeline(relay, queue_id, "deferred"))[-1] == "deferred"
+        await relay.kill()
+        await relay.start()
+        (waiting,) = await relay.json("queue", "list")
+        assert (waiting["lane"], waiting["status"]) == ("provider:newsletter", "deferred")
+
+        async def paused() -> bool:
+            return "paused" in [one["state"] for one in await relay.json("provider", "list")]
+
+        await until(paused)
+        first.behave()
+        relay.config.write_text(relay.config.read_text().replace('password = "p"', 'password = "right"'))
+        await relay.run("config", "reload")
+        assert [one.recipients for one in await first.received(1)] == [["u@rcpt.test"]]
+        assert not backup.messages
+
+
+async def test_an_explicit_provider_has_no_fallback(tmp_path: Path) -> None:
+    mail = HTML.replace(b"Subject:", b"X-Relay-Provider: newsletter\r\nSubject:")
+    async with sink() as first, sink() as backup, relay_with(tmp_path, first, backup) as relay:
+        first.always("AUTH", Say("535 5.7.8 Authentication failed"))
+        queue_id = await asyncio.to_thread(send, relay.port, mail, ["u@rcpt.test"])
+        await timeline(relay, queue_id, "deferred")
+        await asyncio.sleep(0.3)
+        (waiting,) = await relay.json("queue", "list")
+        assert waiting["lane"] == "provider:newsletter"
+        assert not backup.messages
+
+
+async def test_a_limited_provider_overflows_to_the_fallback(tmp_path: Path) -> None:
+    async with sink() as first, sink() as backup:
+        relay = relay_with(tmp_path, first, backup, login=False)
+        limited = relay.config.read_text().replace('name = "newsletter"', 'name = "newsletter"\ndaily_limit = 3')
+        relay.config.write_text(limited)
+        async with relay:
+            ids = [await asyncio.to_thread(send, relay.port, HTML, [f"u{number}@rcpt.test"]) for number in range(8)]
+            assert len(await first.received(3)) == 3
+            assert len(await backup.received(5)) == 5
+            await relay.kill()
+            await relay.start()
+            assert not await relay.json("queue", "list")
+            (story,) = await relay.json("trace", ids[-1])
+            assert "provider newsletter has no room before" in story["events"][0]["way"]
+            (shown,) = (one for one in await relay.json("provider", "list") if one["name"] == "newsletter")
+            assert (shown["daily_used"], shown["daily_limit"], shown["waiting"]) == (3, 3, 0)
+            await asyncio.to_thread(send, relay.port, HTML, ["after@rcpt.test"])
+            await backup.received(6)
+            assert len(first.messages) == 3
+
+
+async def test_a_limited_provider_without_a_fallback_gives_a_release_time(tmp_path: Path) -> None:
+    async with sink() as first, sink() as backup:
+        relay = relay_with(tmp_path, first, backup, login=False, fallback=False)
+        limited = relay.config.read_text().replace('name = "newsletter"', 'name = "newsletter"\nhourly_limit = 2')
+        relay.config.write_text(limited)
+        async with relay:
+            for number in range(4):
+                await asyncio.to_thread(send, relay.port, HTML, [f"u{number}@rcpt.test"])
+            await first.received(2)
+            waiting = await relay.json("queue", "list")
+            assert [bool(one["release_at"]) for one in waiting] == [True, True]
+            assert {one["lane"] for one in waiting} == {"provider:newsletter"}
+            assert not backup.messages
+
+
+async def send_test(relay: RelayProcess, *arguments: str) -> tuple[int, str]:
+    """Run `relay send-test`; return its exit code and what it said."""
+
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "relay.cli", "send-test", *arguments, "-c", str(relay.config),
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+    )  # fmt: skip
+    out, _ = await process.communicate()
+    assert process.returncode is not None
+    return process.returncode, out.decode()
+
+
+async def test_send_test_tells_each_step_and_what_to_do(tmp_path: Path) -> None:
+    async with sink() as first, sink() as backup, relay_with(tmp_path, first, backup) as relay:
+        code, said = await send_test(relay, "--provider", "backup", "--to", "you@rcpt.test")
+        assert code == 0, said
+        assert "queued as" in said
+        assert "rendered and signed" in said
+        assert "taken by [127.0.0.1]" in said
+        assert said.endswith("provider backup works\n")
+        (got,) = await backup.received(1)
+        assert (got.reverse_path, got.recipients) == ("postmaster@relay.test", ["you@rcpt.test"])
+        first.always("AUTH", Say("535 5.7.8 Authentication failed"))
+        code, said = await send_test(relay, "--provider", "newsletter", "--to", "you@rcpt.test")
+        assert code == 77, said
+        assert "535 5.7.8 Authentication failed" in said
+        assert "what to do: check username and password" in said
+        code, said = await send_test(relay, "--provider", "newsletter", "--to", "you@rcpt.test")
+        assert code == 77, said
+        assert "relay provider resume newsletter" in said
+        assert not await relay.json("queue", "list")
+        backup.always("RCPT", Say("550 5.1.1 no such user"))
+        code, said = await send_test(relay, "--provider", "backup", "--to", "you@rcpt.test", "--json")
+        assert code == 69, said
+        assert '"event": "bounced"' in said
+        code, said = await send_test(relay, "--provider", "nobody", "--to", "you@rcpt.test")
+        assert code == 1
+        assert "there are: direct, sink, newsletter, backup" in said
+        code, said = await send_test(relay, "--provider", "backup")
+        assert code == 64
+        assert "--to" in said

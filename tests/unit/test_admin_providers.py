@@ -1,0 +1,114 @@
+"""The routes of providers, with a real store behind them."""
+
+from typing import Any
+
+import aiohttp
+import pytest
+
+from relay.limits.window import windows
+from relay.mail.queue_id import queue_id
+from relay.queue.entry import Entry
+from relay.queue.message import Accepted, Message
+from relay.queue.ports import EntryQuery, Slot
+from relay.queue.ways import Pause
+from tests.unit.test_admin import CONTENT, NOW, Office, office
+
+__all__ = ["office"]
+
+
+async def post(office: Office, path: str, body: Any = None) -> tuple[int, Any]:
+    connector = aiohttp.UnixConnector(str(office.socket))
+    async with (
+        aiohttp.ClientSession(connector=connector) as client,
+        client.post(f"http://relay{path}", json=body) as answer,
+    ):
+        is_json = answer.content_type == "application/json"
+        return answer.status, await answer.json() if is_json else await answer.text()
+
+
+async def test_each_provider_says_how_it_stands(office: Office) -> None:
+    limits = {"provider:newsletter": windows(2, 9)}
+    for number in range(3):
+        await office.store.depart(Slot(f"S{number}", 0, limits), NOW + 5)
+    office.pauses = {"provider:backup": Pause(NOW + 900, "535 5.7.8 no"), "mx:x.test": Pause(NOW + 900, "554 blocked")}
+    status, answer = await office.ask("GET", "/providers")
+    direct, newsletter, backup = answer["providers"]
+    assert status == 200
+    assert (direct["name"], direct["state"]) == ("direct", "ok")
+    assert direct["why"] == "1 destination rests: mx:x.test (554 blocked)"
+    assert newsletter == {
+        "name": "newsletter",
+        "host": "smtp.one.test:587",
+        "state": "ok",
+        "paused_until": None,
+        "why": "",
+        "hourly_limit": 2,
+        "hourly_used": 2,
+        "daily_limit": 9,
+        "daily_used": 2,
+        "waiting": 1,
+        "free_at": newsletter["free_at"],
+    }
+    assert newsletter["free_at"].startswith("2023-11-14T23:13:25")
+    assert (backup["state"], backup["paused_until"], backup["why"]) == (
+        "paused",
+        "2023-11-14T22:28:20.000Z",
+        "535 5.7.8 no",
+    )
+    assert (backup["hourly_used"], backup["free_at"]) == (None, None)
+
+
+async def test_a_pause_is_lifted_and_what_it_deferred_goes_now(office: Office) -> None:
+    message = Message(queue_id(NOW, 5), NOW, "app@acme.test")
+    entries = tuple(
+        Entry(message.queue_id, number, "a@x.test", "provider:backup", NOW, NOW + 1e6, NOW + 3600, attempts=attempts)
+        for number, attempts in enumerate((0, 2))
+    )
+    await office.store.enqueue(Accepted(message, CONTENT, entries))
+    office.pauses = {"provider:backup": Pause(NOW + 900, "535 5.7.8 no")}
+    assert await post(office, "/providers/backup/resume") == (
+        200,
+        {"provider": "backup", "resumed": True, "entries": 1},
+    )
+    found = await office.store.entries(EntryQuery(lane="provider:backup"))
+    assert [entry.next_attempt_at for _, entry in found] == [NOW + 3600, NOW + 10]
+    assert office.wakes == 1
+    assert (await post(office, "/providers/backup/resume"))[1]["resumed"] is False
+
+
+async def test_a_test_mail_goes_by_its_provider_and_no_other(office: Office) -> None:
+    status, answer = await post(
+        office, "/providers/backup/test", {"from": "billing@acme.test", "to": "you@example.test"}
+    )
+    assert status == 200
+    assert answer == {
+        "queue_id": queue_id(NOW + 10, 77),
+        "provider": "backup",
+        "from": "billing@acme.test",
+        "to": "you@example.test",
+        "lane": "provider:backup",
+    }
+    ((message, entry),) = await office.store.entries(EntryQuery(queue_id=answer["queue_id"]))
+    assert (entry.lane, entry.notify, entry.expires_at) == ("provider:backup", ("NEVER",), NOW + 610)
+    assert (message.policy.provider, message.policy.fallback_providers) == ("backup", ())
+    assert (message.policy.domain, message.policy.return_path) == ("acme.test", "b.acme.test")
+    assert message.metadata == {"test": "backup"}
+    content = await office.store.content(answer["queue_id"])
+    assert content is not None
+    assert b"Subject: relay test: backup from relay.test\r\n" in content
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "told"),
+    [
+        ("/providers/nobody/test", {}, 404, 'no provider "nobody"; there are: direct, newsletter, backup'),
+        ("/providers/nobody/resume", None, 404, 'no provider "nobody"'),
+        ("/providers/direct/test", {}, 400, "nobody to send it to"),
+        ("/providers/direct/test", {"to": "nonsense"}, 400, "nonsense"),
+        ("/providers/direct/test", {"to": 5}, 400, '"to" must be an address'),
+        ("/providers/direct/test", [], 400, "must be a JSON object"),
+    ],
+)
+async def test_what_cannot_be_done_is_told(office: Office, path: str, body: Any, status: int, told: str) -> None:
+    answered, text = await post(office, path, body)
+    assert (answered, told in text) == (status, True), text
