@@ -51,9 +51,9 @@ LINES: dict[str, str] = {
     "message.processed": "The first attempt began. lane, identity, domain.",
     "message.delivered": "The receiving server took it. lane, remote, reply, attempt, delay, pixel, links, tracked, …",
     "message.deferred": "Failed for now; tried again. lane, remote, reply, status, attempt, delay, next_attempt_at, "
-    "category, rule.",
+    "category, rule, phase (connect, ehlo, starttls, auth, mail, rcpt, data).",
     "message.bounced": "Refused for good, or too late. lane, remote, reply, status, attempt, delay, reason, category, "
-    "rule, guidance, late.",
+    "rule, phase, guidance, late.",
     "message.dropped": "We decided not to send it. reason.",
     "message.open": "The pixel was fetched. client, user_agent, machine.",
     "message.click": "A link was followed. target, client, user_agent, machine.",

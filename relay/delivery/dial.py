@@ -6,6 +6,7 @@ The socket is connected here, to the very address the guard has seen: no name is
 import asyncio
 import socket
 import ssl
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import cast
@@ -19,6 +20,15 @@ from relay.delivery.session import Patience, Session
 from relay.delivery.tls import Credentials, Security
 from relay.delivery.wire import Wire
 from relay.mail.reply import Reply, parse_reply
+from relay.queue.outcome import Phase
+
+_PHASES: Mapping[str, Phase] = {
+    "the greeting": "connect",
+    "EHLO": "ehlo",
+    "HELO": "ehlo",
+    "STARTTLS": "starttls",
+    "AUTH": "auth",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +54,7 @@ class Unreachable:
     hop: Hop
     by_tls: bool = False
     locked_out: bool = False
+    phase: Phase = "connect"
 
 
 async def dial(hop: Hop, manner: Manner) -> Session | Unreachable:
@@ -107,9 +118,9 @@ class _Opening:
             except (aiosmtplib.SMTPException, OSError) as error:
                 locked_out = isinstance(error, aiosmtplib.SMTPResponseException) and 500 <= error.code <= 599
                 by_tls = self._step == "STARTTLS"
-                return Unreachable(self._reply(error), self._hop, by_tls=by_tls, locked_out=locked_out)
+                return Unreachable(self._reply(error), self._hop, by_tls, locked_out, _PHASES[self._step])
             if refusal is not None:
-                return Unreachable(refusal, self._hop, by_tls=self._step == "STARTTLS")
+                return Unreachable(refusal, self._hop, self._step == "STARTTLS", phase=_PHASES[self._step])
             on_failure.pop_all()
         return self._take_over()
 

@@ -87,7 +87,9 @@ class Pool:
             self._failing.add(hop)
             failure = opened
         assert failure is not None
-        return Deferred(failure.reply, str(failure.hop), lane_down=True, locked_out=failure.locked_out)
+        return Deferred(
+            failure.reply, str(failure.hop), lane_down=True, locked_out=failure.locked_out, phase=failure.phase
+        )
 
     async def _open(self, line: Line, hop: Hop) -> Session | Unreachable:
         """Dial; where TLS is only a wish and fails, dial once more in clear text."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from relay.mail.reply import Reply
-from relay.queue.outcome import Deferred, Delivered, Outcome, Refused
+from relay.queue.outcome import Deferred, Delivered, Outcome, Phase, Refused
 
 
 class Next(Enum):
@@ -79,17 +79,26 @@ class Replies:
 
     def _outcome(self, index: int, remote: str, dsn_passed_on: bool) -> Outcome:
         if self.mail is not None and not self.mail.is_positive:
-            return refusal(self.mail, remote)
+            return refusal(self.mail, remote, "mail")
         own = self.recipients[index] if index < len(self.recipients) else None
         if own is not None and not own.is_positive:
-            return Deferred(own, remote) if self._is_too_many(index) else refusal(own, remote)
+            return Deferred(own, remote, phase="rcpt") if self._is_too_many(index) else refusal(own, remote, "rcpt")
         if self.dot is not None and self.accepted:
-            return Delivered(self.dot, remote, dsn_passed_on) if self.dot.is_positive else refusal(self.dot, remote)
+            if self.dot.is_positive:
+                return Delivered(self.dot, remote, dsn_passed_on)
+            return refusal(self.dot, remote, "data")
         if self.failure is not None:
-            return Deferred(self.failure, remote, uncertain=self.dot_sent)
+            return Deferred(self.failure, remote, uncertain=self.dot_sent, phase=self._unanswered(own))
         if self.data is not None and self.data.code // 100 in (4, 5):
-            return refusal(self.data, remote)
-        return Deferred(self._goodbye or Reply(451, "4.5.0", "the transaction was left unanswered"), remote)
+            return refusal(self.data, remote, "data")
+        left = self._goodbye or Reply(451, "4.5.0", "the transaction was left unanswered")
+        return Deferred(left, remote, phase=self._unanswered(own))
+
+    def _unanswered(self, own: Reply | None) -> Phase:
+        """Return the step that was waiting for its reply when the connection broke."""
+        if self.mail is None:
+            return "mail"
+        return "rcpt" if own is None else "data"
 
     def accepted_recipients(self) -> list[int]:
         """Return the recipients that were accepted: the reply to the final dot speaks for them."""
@@ -107,9 +116,9 @@ class Replies:
         return any(before.is_positive for before in self.recipients[:index])
 
 
-def refusal(reply: Reply, remote: str) -> Deferred | Refused:
+def refusal(reply: Reply, remote: str, phase: Phase) -> Deferred | Refused:
     """Return the outcome of a reply that is not positive."""
-    return Refused(reply, remote) if reply.is_permanent else Deferred(reply, remote)
+    return Refused(reply, remote, phase) if reply.is_permanent else Deferred(reply, remote, phase=phase)
 
 
 def is_expected(reply: Reply, *, to_data: bool = False) -> bool:

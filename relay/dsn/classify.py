@@ -7,7 +7,7 @@ words decide: by its codes alone a reply is understood less than half the time. 
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from relay.dsn.category import Category
@@ -18,7 +18,7 @@ from relay.dsn.report import Recipient, Report
 from relay.dsn.taxonomy import TAXONOMY
 from relay.dsn.waits import named_wait
 
-PHASES = frozenset(("connect", "ehlo", "mail", "rcpt", "data"))
+PHASES = frozenset(("connect", "ehlo", "starttls", "auth", "mail", "rcpt", "data"))
 _KEYS = frozenset(("name", "category", "phrases", "all", "unless", "status", "code", "phase", "example"))
 _STATUS = re.compile(r"[245x]\.[0-9x]{1,3}\.[0-9x]{1,3}|[245x]\.[0-9x]{1,3}\.\*")
 _CODE = re.compile(r"[245][0-9x][0-9x]")
@@ -82,7 +82,12 @@ class Rules:
     """Rules in the order they are tried."""
 
     rules: tuple[Rule, ...]
-    index: PhraseIndex
+    index: PhraseIndex = field(init=False, repr=False, compare=False)
+    """Which of their phrases a text can hold."""
+
+    def __post_init__(self) -> None:
+        phrases = (phrase for rule in self.rules for phrase in (*rule.phrases, *rule.all, *rule.unless))
+        object.__setattr__(self, "index", index_phrases(phrases))
 
     def __len__(self) -> int:
         return len(self.rules)
@@ -122,8 +127,7 @@ def load_rules(text: str) -> Rules:
         rules[name] = rule
     if faults:
         raise RulesError("\n".join(faults))
-    phrases = (phrase for rule in rules.values() for phrase in (*rule.phrases, *rule.all, *rule.unless))
-    return Rules(tuple(rules.values()), index_phrases(phrases))
+    return Rules(tuple(rules.values()))
 
 
 def classify(rules: Rules, text: str, code: int | None = None, status: str = "", phase: str = "") -> Classification:

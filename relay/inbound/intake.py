@@ -218,7 +218,7 @@ def _told_by(report: Report, about: Recipient | None) -> tuple[Kind | None, dict
         "reply": about.diagnostic[:_LONGEST],
         "status": about.status,
         "remote": about.remote_mta or report.reporting_mta,
-    }
+    } | ({"phase": about.phase} if about.phase else {})
     return (Kind.BOUNCED if about.action == "failed" else Kind.DEFERRED), data
 
 

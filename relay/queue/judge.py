@@ -97,7 +97,7 @@ class Judge:
         return replace(self._meaning(outcome), category=ACCOUNT)
 
     def _meaning(self, outcome: Deferred | Refused) -> Classification:
-        return classify(self.rules, str(outcome.reply), outcome.reply.code, outcome.reply.status)
+        return classify(self.rules, str(outcome.reply), outcome.reply.code, outcome.reply.status, outcome.phase)
 
     def evidence(
         self, meaning: Classification, suppression: Suppression, *, permanent: bool, late: bool = False

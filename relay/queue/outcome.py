@@ -1,8 +1,13 @@
 """What an attempt to deliver one recipient came to."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from relay.mail.reply import Reply
+
+Phase = Literal["", "connect", "ehlo", "starttls", "auth", "mail", "rcpt", "data"]
+"""The step of the session that failed: the connection and its greeting, EHLO or HELO, STARTTLS, AUTH, MAIL, RCPT, DATA
+with the content up to the reply to its final dot; "" for what never came to a session."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +32,7 @@ class Deferred:
     """Nothing on this lane could be reached: the whole lane should wait, not only this entry."""
     locked_out: bool = False
     """The lane is down because its servers refuse us for good (5yz) before any mail: greeting, EHLO or login."""
+    phase: Phase = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +41,7 @@ class Refused:
 
     reply: Reply
     remote: str = ""
+    phase: Phase = ""
 
 
 Outcome = Delivered | Deferred | Refused

@@ -179,6 +179,7 @@ def _events(
         "delay": round(attempt.now - after.created_at, 3),
         **attempt.notes,
         **(told(verdict.meaning) if verdict else {}),
+        **({} if isinstance(outcome, Delivered) or not outcome.phase else {"phase": outcome.phase}),
         **particular,
     }
     yield Event(kind, attempt.now, after.queue_id, after.number, after.recipient, data)

@@ -17,21 +17,21 @@ REMOTE = "mx.test[192.0.2.1]:25"
     ("replies", "outcomes"),
     [
         (Replies(OK, [OK, OK], GO, OK), [Delivered(OK, REMOTE), Delivered(OK, REMOTE)]),
-        (Replies(OK, [OK, NO], GO, BUSY), [Deferred(BUSY, REMOTE), Refused(NO, REMOTE)]),
-        (Replies(OK, [BUSY, OK], GO, NO), [Deferred(BUSY, REMOTE), Refused(NO, REMOTE)]),
-        (Replies(NO, [NO, NO], NO), [Refused(NO, REMOTE)] * 2),
-        (Replies(BUSY, [NO, NO], NO), [Deferred(BUSY, REMOTE)] * 2),
-        (Replies(OK, [NO, BUSY], GO, OK), [Refused(NO, REMOTE), Deferred(BUSY, REMOTE)]),
-        (Replies(OK, [OK, OK], BUSY), [Deferred(BUSY, REMOTE)] * 2),
-        (Replies(OK, [OK, OK], NO), [Refused(NO, REMOTE)] * 2),
-        (Replies(OK, [NO, BYE]), [Refused(NO, REMOTE), Deferred(BYE, REMOTE)]),
-        (Replies(OK, [OK, BYE]), [Deferred(BYE, REMOTE)] * 2),
-        (Replies(BYE), [Deferred(BYE, REMOTE)] * 2),
-        (Replies(failure=BROKEN, hung_up=True), [Deferred(BROKEN, REMOTE)] * 2),
-        (Replies(OK, [NO], failure=BROKEN), [Refused(NO, REMOTE), Deferred(BROKEN, REMOTE)]),
+        (Replies(OK, [OK, NO], GO, BUSY), [Deferred(BUSY, REMOTE, phase="data"), Refused(NO, REMOTE, "rcpt")]),
+        (Replies(OK, [BUSY, OK], GO, NO), [Deferred(BUSY, REMOTE, phase="rcpt"), Refused(NO, REMOTE, "data")]),
+        (Replies(NO, [NO, NO], NO), [Refused(NO, REMOTE, "mail")] * 2),
+        (Replies(BUSY, [NO, NO], NO), [Deferred(BUSY, REMOTE, phase="mail")] * 2),
+        (Replies(OK, [NO, BUSY], GO, OK), [Refused(NO, REMOTE, "rcpt"), Deferred(BUSY, REMOTE, phase="rcpt")]),
+        (Replies(OK, [OK, OK], BUSY), [Deferred(BUSY, REMOTE, phase="data")] * 2),
+        (Replies(OK, [OK, OK], NO), [Refused(NO, REMOTE, "data")] * 2),
+        (Replies(OK, [NO, BYE]), [Refused(NO, REMOTE, "rcpt"), Deferred(BYE, REMOTE, phase="rcpt")]),
+        (Replies(OK, [OK, BYE]), [Deferred(BYE, REMOTE, phase="data"), Deferred(BYE, REMOTE, phase="rcpt")]),
+        (Replies(BYE), [Deferred(BYE, REMOTE, phase="mail")] * 2),
+        (Replies(failure=BROKEN, hung_up=True), [Deferred(BROKEN, REMOTE, phase="mail")] * 2),
+        (Replies(OK, [NO], failure=BROKEN), [Refused(NO, REMOTE, "rcpt"), Deferred(BROKEN, REMOTE, phase="rcpt")]),
         (
             Replies(OK, [OK, NO], GO, failure=BROKEN, dot_sent=True),
-            [Deferred(BROKEN, REMOTE, uncertain=True), Refused(NO, REMOTE)],
+            [Deferred(BROKEN, REMOTE, uncertain=True, phase="data"), Refused(NO, REMOTE, "rcpt")],
         ),
     ],
 )
@@ -42,7 +42,7 @@ def test_outcomes(replies: Replies, outcomes: list[object]) -> None:
 def test_dsn_is_passed_on_only_with_what_was_delivered() -> None:
     assert Replies(OK, [OK, NO], GO, OK).outcomes(2, REMOTE, True) == [
         Delivered(OK, REMOTE, dsn_passed_on=True),
-        Refused(NO, REMOTE),
+        Refused(NO, REMOTE, "rcpt"),
     ]
 
 
@@ -83,7 +83,7 @@ def test_too_many_recipients(reply: Reply, before: Reply, too_many: bool) -> Non
 
 def test_a_full_mailbox_is_permanent() -> None:
     full = Reply(552, "5.2.2", "mailbox full")
-    assert Replies(OK, [OK, full], GO, OK).outcomes(2, REMOTE, False)[1] == Refused(full, REMOTE)
+    assert Replies(OK, [OK, full], GO, OK).outcomes(2, REMOTE, False)[1] == Refused(full, REMOTE, "rcpt")
 
 
 @pytest.mark.parametrize(

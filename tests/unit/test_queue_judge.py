@@ -10,7 +10,7 @@ from relay.mail.reply import Reply, parse_reply
 from relay.queue.entry import State
 from relay.queue.judge import LONGEST_WAIT, SLOW_WAIT, Judge
 from relay.queue.lanes import Lanes
-from relay.queue.outcome import Deferred, Outcome, Refused
+from relay.queue.outcome import Deferred, Outcome, Phase, Refused
 from relay.rulebook import read_rules
 from relay.suppression.suppression import Evidence, Suppression
 from tests.unit.test_queue_settle import MESSAGE, entry, settled
@@ -147,3 +147,19 @@ def test_what_a_provider_has_suppressed_is_dropped_without_a_notification() -> N
     result = settled([entry()], [outcome("550 5.1.1 Not sent: the address is on the account suppression list")])
     assert (result.entries[0].state, result.reports, result.evidence) == (State.DROPPED, (), ())
     assert result.events[-1].kind == "dropped"
+
+
+@pytest.mark.parametrize(
+    ("phase", "category"), [("", "unknown"), ("mail", "sender_rejected"), ("rcpt", "recipient_refused")]
+)
+def test_where_the_words_say_nothing_the_step_that_failed_does(phase: Phase, category: str) -> None:
+    refused = Refused(Reply(550, "", "no"), REMOTE, phase)
+    assert JUDGE.verdict(refused, 1).meaning.category == category
+
+
+PHASES: tuple[Phase, ...] = ("rcpt", "")
+
+
+def test_an_event_tells_the_step_that_failed() -> None:
+    told = [settled([entry()], [Refused(Reply(550, "", "no"), REMOTE, phase)]).events[-1].data for phase in PHASES]
+    assert [data.get("phase") for data in told] == ["rcpt", None]
