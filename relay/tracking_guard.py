@@ -31,8 +31,8 @@ from relay.tracker.canary import (
 INTERVAL = 60.0
 """Seconds between two canaries by one base URL."""
 
-SECOND_LOOK = 10.0
-"""Seconds until a base URL that just failed is tried again."""
+RETRY = 10.0
+"""Seconds until a base URL that worked and failed is tried again."""
 
 FIRST_LOOK = 1.0
 """Seconds that the first canaries may keep a starting server from taking mail."""
@@ -113,7 +113,7 @@ class TrackingGuard:
             first.set()
             now = loop.time()
             for one in due:
-                self._due[one] = now + (SECOND_LOOK if self._hosts[one].suspect else INTERVAL)
+                self._due[one] = now + (RETRY if self._hosts[one].broken else INTERVAL)
             soonest = min((self._due[one] for one in in_use), default=now + INTERVAL)
             await asyncio.sleep(max(soonest - now, 1.0))
 

@@ -43,9 +43,9 @@ class Host:
         return self.proven and self.failures >= PATIENCE
 
     @property
-    def suspect(self) -> bool:
-        """Whether it just failed and should be tried again soon."""
-        return 0 < self.failures < PATIENCE
+    def broken(self) -> bool:
+        """Whether it worked and failed just now, down or not: it is tried again soon."""
+        return self.proven and self.failures > 0
 
 
 class HostMemory(Protocol):

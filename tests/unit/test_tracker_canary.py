@@ -59,9 +59,9 @@ def test_the_pixel_is_a_picture() -> None:
 
 def test_what_worked_is_down_after_two_failures_in_a_row() -> None:
     once = failed(Host(BASE, proven=True), "does not answer", NOW)
-    assert (once.suspect, once.down) == (True, False)
+    assert (once.broken, once.down) == (True, False)
     twice = failed(once, "answers 502", NOW + 10)
-    assert (twice.suspect, twice.down, twice.failing_since, twice.why) == (False, True, NOW, "answers 502")
+    assert (twice.broken, twice.down, twice.failing_since, twice.why) == (True, True, NOW, "answers 502")
     assert not all_up([Host("https://other.test"), twice])
     assert answered(twice) == Host(BASE, proven=True)
     assert not failed(answered(once), "again", NOW).down
@@ -72,4 +72,5 @@ def test_what_never_worked_is_never_down() -> None:
     for _ in range(2 * PATIENCE):
         host = failed(host, "does not answer", NOW)
     assert not host.down
+    assert not host.broken
     assert all_up([host])
