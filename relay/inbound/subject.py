@@ -70,7 +70,7 @@ async def by_thread(store: StoryStore, content: bytes, report: Report, identity:
     author = author_of(content, report, identity)
     for message_id in answered(content, report):
         for story in await store.stories(MessageQuery(message_id=message_id, identity=identity, limit=1)):
-            if _is_own(story, author, content):
+            if report.kind != "auto-reply" and _is_own(story, author, content):
                 continue
             subject = _answering(story, author)
             return [(subject, about(report, subject.address))]

@@ -290,7 +290,9 @@ class TestCcAddress:
         await house.give(own % reply_address().encode(), CC)
         assert await house.events() == []
         await house.give(own.replace(b"More", b"Fwd: Re: Offer") % reply_address().encode(), CC)
-        assert [one.kind for one in await house.events()] == [Kind.REPLY]
+        robot = own.replace(b"\r\n\r\nHi", b"\r\nAuto-Submitted: auto-replied\r\n\r\nHi")
+        await house.give(robot % reply_address().encode(), CC)
+        assert ["automatic" in one.data for one in await house.events()] == [False, True]
 
 
 class TestBouncesOfForwards:
