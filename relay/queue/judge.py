@@ -90,7 +90,8 @@ class Judge:
         if lane_target(lane)[0] == DIRECT or not isinstance(outcome, Refused) or not outcome.remote:
             return ""
         about = self._meaning(outcome).about
-        return mask(str(outcome.reply)) if about.suppression == "never" and about.kind in _ABOUT_US else ""
+        may_be_us = about.kind in _ABOUT_US and about.lane != "pause-identity" and about.suppression == "never"
+        return mask(str(outcome.reply)) if may_be_us else ""
 
     def account_trouble(self, outcome: Deferred | Refused) -> Classification:
         """Return what it means that a provider refuses all we bring: trouble with our account, whatever its words."""

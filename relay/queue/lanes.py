@@ -7,8 +7,9 @@ cannot take the places of the live ones.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from relay.mail.lane import DIRECT
 from relay.queue.outcome import Deferred
-from relay.queue.ways import Pause
+from relay.queue.ways import Pause, way_of
 
 FIRST_WIDTH = 5
 
@@ -50,7 +51,7 @@ class Lanes:
         """Note that they no longer are."""
         lane = self.lanes[name]
         lane.under_way -= entries
-        if not lane.under_way and lane.failure is None and lane.width <= FIRST_WIDTH and not lane.refusals:
+        if not lane.under_way and lane.failure is None and lane.width <= FIRST_WIDTH and way_of(name) == DIRECT:
             del self.lanes[name]
 
     def succeeded(self, name: str, started_at: float) -> None:
@@ -142,11 +143,11 @@ class Lanes:
         return min(FIRST_WIDTH, self.widest)
 
     def forget_idle(self, now: float) -> None:
-        """Drop what is remembered of lanes with nothing under way whose failure is past."""
+        """Drop what is remembered of lanes with nothing under way whose failure is past; providers are few, and stay."""
         idle = [
             name
             for name, lane in self.lanes.items()
-            if not lane.under_way and not lane.refusals and now >= lane.down_until
+            if not lane.under_way and now >= lane.down_until and way_of(name) == DIRECT
         ]
         for name in idle:
             del self.lanes[name]

@@ -11,9 +11,9 @@ import pytest
 
 from tests.integration.test_relay import HTML, send, timeline
 from tests.servers.relay_process import RelayProcess
-from tests.servers.sink import Drop, Say, Sink
+from tests.servers.sink import Action, Drop, Say, Sink
 
-REFUSALS = {
+REFUSALS: dict[str, tuple[str, Action, str]] = {
     "login": ("AUTH", Say("535 5.7.8 Authentication failed"), "535 5.7.8 Authentication failed"),
     "greeting": ("greeting", Say("554 5.7.1 no service for you", drop=True), "554 5.7.1 no service for you"),
     "account": ("MAIL", Say("550 5.7.1 Your account has been suspended for sending"), "account has been suspended"),

@@ -117,3 +117,15 @@ def test_refusals_of_one_kind_in_a_row_for_many_destinations_are_about_us() -> N
     assert not lanes.refused(LANE, "554 other", "last.test")
     lanes.accepted(LANE)
     assert not any(lanes.refused(LANE, "550 policy", "one.test") for _ in range(3 * REFUSALS))
+
+
+def test_a_provider_that_failed_is_remembered_until_it_works() -> None:
+    """An outage of hours is news once, however seldom it is tried."""
+    lanes = Lanes(widest=20)
+    lanes.start("provider:p", 1)
+    lanes.failed("provider:p", DOWN, 0.0, 30.0)
+    lanes.finish("provider:p", 1)
+    lanes.forget_idle(1000.0)
+    assert lanes.is_failing("provider:p")
+    lanes.succeeded("provider:p", 1001.0)
+    assert not lanes.is_failing("provider:p")
