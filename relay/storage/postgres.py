@@ -1,12 +1,12 @@
 """The store on PostgreSQL: what many equal nodes share. Docs: docs/decisions/0012-postgresql.md."""
 
 import asyncio
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import psycopg
 
@@ -95,7 +95,7 @@ class PostgresStore(Store):
         self._notifier.channel = self._pulse.channel
         await self.write(partitions.make_ahead(now))
         await self._ledgers.load(now)
-        self._spawn(self._look_round())
+        self._spawn(self._look_round)
 
     @property
     def node(self) -> str:
@@ -268,7 +268,7 @@ class PostgresStore(Store):
             self._log("node.lease_lost", node=self._node.id, entries=len(self._held))
         for gone in beat.gone:
             self._log("node.gone", node=gone, entries=len(beat.freed))
-            self._spawn(self._ledgers.give_back(gone, system_clock()))
+            self._spawn(partial(self._ledgers.give_back, gone, system_clock()))
         if beat.freed:
             self._on_due(beat.freed)
             self._notifier.tell(beat.freed)
@@ -279,7 +279,7 @@ class PostgresStore(Store):
             self._lanes.hear(dues)
             self.on_work()
         else:
-            self._spawn(self._look())
+            self._spawn(self._look)
 
     async def _look(self) -> None:
         self._lanes.hear(await self.read(leases.all_lanes))
@@ -293,10 +293,10 @@ class PostgresStore(Store):
                 if number % _UPKEEP_ROUNDS == 0:
                     await self.write(partitions.make_ahead(system_clock()))
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, work: Callable[[], Awaitable[None]]) -> None:
         async def run() -> None:
             with suppress(StoreError):
-                await work
+                await work()
 
         task = asyncio.create_task(run())
         self._tasks.add(task)

@@ -5,17 +5,25 @@ import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from relay.queue.entry import State
 from relay.queue.message import Claimed
 from relay.queue.office import delete, hold, release
 from relay.queue.ports import EntryQuery, LaneRoom
-from relay.storage.sqlite import SqliteStore
-from tests.contract.conftest import Store
+from tests.contract.conftest import Store, open_at
 from tests.contract.values import NOW, ROOMY, accepted, settle
+from tests.servers.postgres import drop_schema, fresh_schema
 
 DOMAINS = ("a.test", "b.test", "c.test")
 
@@ -40,15 +48,19 @@ class Model:
 class QueueMachine(RuleBasedStateMachine):
     """Each rule does to the store what it does to the model."""
 
+    server = ""
+    """The URL of a PostgreSQL server; empty for SQLite."""
+
     def __init__(self) -> None:
         super().__init__()
+        self.url = fresh_schema(self.server) if self.server else ""
         self.runner = asyncio.Runner()
         self.folder = tempfile.TemporaryDirectory()
         self.model = Model()
         self.serial = 0
 
     async def open(self) -> Store:
-        return await SqliteStore.open(Path(self.folder.name) / "relay.db", now=self.model.now)
+        return await open_at(Path(self.folder.name), self.url, self.model.now)
 
     @initialize()
     def start(self) -> None:
@@ -156,13 +168,22 @@ class QueueMachine(RuleBasedStateMachine):
             self.runner.run(self.store.close())
             self.runner.close()
             self.folder.cleanup()
+            if self.url:
+                drop_schema(self.url)
 
 
-TestQueueStates = QueueMachine.TestCase
-TestQueueStates.settings = settings(
-    max_examples=30,
-    stateful_step_count=40,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow],
-    phases=[Phase.generate],  # Each step waits for the disk: making a failure smaller would take minutes.
-)
+@pytest.mark.parametrize(("kind", "examples"), [("sqlite", 30), ("postgres", 15)])
+def test_queue_states(kind: str, examples: int, request: pytest.FixtureRequest) -> None:
+    class Machine(QueueMachine):
+        server = request.getfixturevalue("postgres_server") if kind == "postgres" else ""
+
+    run_state_machine_as_test(
+        Machine,
+        settings=settings(
+            max_examples=examples,
+            stateful_step_count=40,
+            deadline=None,
+            suppress_health_check=[HealthCheck.too_slow],
+            phases=[Phase.generate],  # Each step waits for the disk: making a failure smaller would take minutes.
+        ),
+    )
