@@ -15,6 +15,7 @@ from relay.log import Emit
 from relay.metrics import Metrics
 from relay.queue.ports import Renderer
 from relay.render import Rendering, Stored
+from relay.resolver import Resolver
 from relay.rewrite.tokens import Keyring
 from relay.tracker.canary import (
     NUMBERS,
@@ -27,6 +28,7 @@ from relay.tracker.canary import (
     link_fault,
     pixel_fault,
 )
+from relay.tracker.names import Names
 
 INTERVAL = 60.0
 """Seconds between two canaries by one base URL."""
@@ -98,7 +100,10 @@ class TrackingGuard:
     async def look(self, base_urls: Sequence[str] = ()) -> None:
         """Send canaries by these base URLs, by all in use when none are given, and learn from what comes of them."""
         async with aiohttp.ClientSession(
-            headers=_HEADERS, timeout=aiohttp.ClientTimeout(total=TIMEOUT), cookie_jar=aiohttp.DummyCookieJar()
+            connector=aiohttp.TCPConnector(resolver=Names(Resolver(self._tools.settings().resolver.endpoints))),
+            headers=_HEADERS,
+            timeout=aiohttp.ClientTimeout(total=TIMEOUT),
+            cookie_jar=aiohttp.DummyCookieJar(),
         ) as session:
             await asyncio.gather(*(self._look(session, one) for one in base_urls or self._base_urls()))
 
