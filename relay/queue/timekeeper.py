@@ -25,8 +25,15 @@ class Timekeeper:
         self._looking = asyncio.Lock()
 
     def apart(self) -> float:
-        """Return how far the wall clock is ahead of the steady one, in seconds."""
-        return self._tools.clock() - self._tools.steady()
+        """Return how far the wall clock is ahead of the steady one, in seconds.
+
+        A process that was kept from running between the two readings reads them again.
+        """
+        while True:
+            before = self._tools.steady()
+            now = self._tools.clock()
+            if self._tools.steady() - before < TOLERANCE / 2:
+                return now - before
 
     async def look(self, schedule: Schedule) -> float:
         """Move what waits along when the clock was set since the last look; return by how many seconds it was.

@@ -47,6 +47,8 @@ class RelayProcess:
         self.config = folder / "relay.toml"
         self.log_file = folder / "relay.log"
         self.process: asyncio.subprocess.Process | None = None
+        self.environment: dict[str, str] = {}
+        """Variables it starts with, beside those of the tests."""
         self.config.write_text(self._toml(sink_port, more), encoding="utf-8")
         tomllib.loads(self.config.read_text(encoding="utf-8"))
 
@@ -95,6 +97,7 @@ provider = "sink"
                 str(self.config),
                 stdout=log,
                 stderr=log,
+                env=os.environ | self.environment,
                 start_new_session=True,
             )
         deadline = asyncio.get_running_loop().time() + READY_SECONDS

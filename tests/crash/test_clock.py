@@ -1,0 +1,146 @@
+"""The wall clock is set while mail waits, and 72 hours pass: libfaketime over a whole relay."""
+
+import asyncio
+import smtplib
+from pathlib import Path
+
+import pytest
+
+from tests.crash.test_storage_faults import until
+from tests.servers.relay_process import RelayProcess
+from tests.servers.sink import Action, Say, Sink
+
+HOUR = 3600
+
+
+def faketime() -> str:
+    """Return the library; skip without it."""
+    found = next(iter(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1")), None)
+    if found is None:
+        pytest.skip("needs libfaketime (Debian package libfaketime)")
+    return str(found)
+
+
+def send(port: int, recipient: str) -> None:
+    with smtplib.SMTP("127.0.0.1", port, timeout=30) as client:
+        content = b"From: a@app.test\r\nSubject: patience\r\n\r\nhello\r\n"
+        client.sendmail("a@app.test", [recipient], content)
+
+
+class MovedClock:
+    """A relay's clock, which can be moved while it runs.
+
+    `set`: somebody sets the wall clock, and the clock that nobody can set goes on. Else time itself passes, for both,
+    as over a machine that sleeps.
+    """
+
+    def __init__(self, relay: RelayProcess, *, is_set: bool) -> None:
+        self._relay = relay
+        self._file = relay.folder / "clock"
+        self.move(0)
+        relay.environment = {
+            "LD_PRELOAD": faketime(),
+            "FAKETIME_TIMESTAMP_FILE": str(self._file),
+            "FAKETIME_CACHE_DURATION": "1",
+            "FAKETIME_DONT_FAKE_MONOTONIC": str(int(is_set)),
+        }
+
+    def move(self, seconds: int) -> None:
+        """Move it to so many seconds off the true time, in one piece: it is read at any moment."""
+        new = self._file.with_suffix(".new")
+        new.write_text(f"{seconds:+d}\n")
+        new.replace(self._file)
+
+    async def noticed(self, times: int) -> None:
+        """Wait until the relay has noticed that it was set, for the so manieth time."""
+        await until(lambda: len(self._relay.log("clock.set")) == times)
+
+
+class NeverNow(Sink):
+    """Takes everything but mail to late@rcpt.test, now and for ever."""
+
+    def action(self, moment: str) -> Action | None:
+        late = moment == "RCPT" and "late@rcpt.test" in self.commands[-1]
+        return Say("450 4.2.1 not now") if late else super().action(moment)
+
+
+def deferrals(relay: RelayProcess) -> int:
+    return len(relay.log("message.deferred"))
+
+
+async def tried_again(relay: RelayProcess) -> None:
+    """Wait for an attempt that begins from now on."""
+    before = deferrals(relay)
+    await until(lambda: deferrals(relay) >= before + 2)
+
+
+@pytest.mark.parametrize("hours", [1, -1, 73])
+async def test_a_clock_that_is_set_and_set_back_loses_and_bounces_nothing(tmp_path: Path, hours: int) -> None:
+    async with Sink() as sink:
+        relay = RelayProcess(tmp_path, sink.port)
+        clock = MovedClock(relay, is_set=True)
+        sink.always("RCPT", Say("450 4.2.1 not now"))
+        async with relay:
+            await asyncio.to_thread(send, relay.port, "before@rcpt.test")
+            await tried_again(relay)
+            for times, offset in enumerate((hours * HOUR, 0), start=1):
+                clock.move(offset)
+                await clock.noticed(times)
+                await tried_again(relay)
+                await asyncio.to_thread(send, relay.port, f"after{times}@rcpt.test")
+            assert [round(line["seconds"] / HOUR) for line in relay.log("clock.set")] == [hours, -hours]
+            assert relay.log("message.bounced") == []
+            sink.behave()
+            await until(lambda: len(sink.messages) == 3)
+            got = sorted(recipient for mail in sink.messages for recipient in mail.recipients)
+            assert got == ["after1@rcpt.test", "after2@rcpt.test", "before@rcpt.test"]
+
+
+async def test_a_clock_that_was_set_while_the_relay_was_down_gives_mail_one_more_attempt(tmp_path: Path) -> None:
+    async with Sink() as sink:
+        relay = RelayProcess(tmp_path, sink.port)
+        clock = MovedClock(relay, is_set=True)
+        sink.always("RCPT", Say("450 4.2.1 not now"))
+        async with relay:
+            for recipient, offset in (("forward@rcpt.test", 73 * HOUR), ("backward@rcpt.test", -73 * HOUR)):
+                await asyncio.to_thread(send, relay.port, recipient)
+                await tried_again(relay)
+                await relay.kill()
+                clock.move(offset)
+                sink.behave()
+                await relay.start()
+                await until(lambda: bool(sink.messages))
+                assert sink.messages.pop().recipients == [recipient]
+                sink.always("RCPT", Say("450 4.2.1 not now"))
+            assert relay.log("message.bounced") == []
+
+
+@pytest.mark.slow
+async def test_after_72_hours_of_deferral_the_sender_is_told(tmp_path: Path) -> None:
+    """By the default schedule, in steps of three hours."""
+    async with NeverNow(extensions=("PIPELINING",)) as sink:
+        relay = RelayProcess(tmp_path, sink.port)
+        relay.config.write_text(relay.config.read_text().replace('retry = ["1s"]', ""))
+        clock = MovedClock(relay, is_set=False)
+        async with relay:
+            await asyncio.to_thread(send, relay.port, "late@rcpt.test")
+            await until(lambda: deferrals(relay) == 1)
+            for hours in range(3, 73, 3):
+                assert relay.log("message.bounced") == [], hours
+                before = deferrals(relay)
+                clock.move(hours * HOUR)
+                for _ in range(25):
+                    if deferrals(relay) > before or relay.log("message.bounced"):
+                        break
+                    await asyncio.sleep(0.1)
+            await until(lambda: bool(relay.log("message.bounced")))
+            (bounced,) = relay.log("message.bounced")
+            assert (bounced["status"], bounced["reason"]) == ("4.4.7", "not delivered within 72 hours")
+            assert "450 4.2.1 not now" in bounced["reply"]
+            assert 72 * HOUR <= bounced["delay"] < 73 * HOUR
+            assert 10 < bounced["attempt"] < 30
+            assert relay.log("clock.set") == []
+            (notice,) = await sink.received(1, timeout=30)
+        assert (notice.reverse_path, notice.recipients) == ("", ["a@app.test"])
+        for told in (b"Action: failed", b"Status: 5.4.7", b"450 4.2.1 not now"):
+            assert told in notice.content
