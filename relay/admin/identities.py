@@ -1,6 +1,6 @@
 """The routes of identities: how they stand, and the steps by which they are verified."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from aiohttp import web
@@ -9,7 +9,7 @@ from relay.config.settings import Identity
 from relay.identities.challenge import DIGITS
 from relay.identities.verification import TEST_STEPS, Verification
 from relay.limits.window import Window, windows
-from relay.mail.address import AddressError, domain_of, normal, parse_address
+from relay.mail.address import AddressError, normal, parse_address
 from relay.queue.ports import LimitStore, Usage
 from relay.reports.forms import Form, time_form
 from relay.rewrite.cc_address import cc_address
@@ -48,7 +48,6 @@ class IdentityRoutes:
         verifications = await self._verifier.tools.store.verifications(address)
         if address not in self._verifier.tools.settings().identities and not verifications:
             raise web.HTTPNotFound(text=f"{address} is no identity here: relay identity add {address}")
-        verifications = [*verifications, *await self._verifier.tools.store.verifications(domain_of(address))]
         (form,) = await self._forms([address], verifications)
         return web.json_response(form)
 
@@ -73,7 +72,7 @@ class IdentityRoutes:
         """POST /identities/ADDRESS/dns: verify its domain by the DKIM key DNS shows."""
         return web.json_response(await self._verifier.check(_address(request)))
 
-    async def _forms(self, addresses: list[str], verifications: "list[Verification] | Any") -> list[Form]:
+    async def _forms(self, addresses: Sequence[str], verifications: Iterable[Verification]) -> list[Form]:
         tools = self._verifier.tools
         settings, keyring, now = tools.settings(), tools.keyring(), tools.clock()
         identities = {address: settings.identity_for(address) for address in addresses}
@@ -92,7 +91,7 @@ class IdentityRoutes:
                     **_settings_form(identity),
                     **_usage_form(identity, usage.get(f"identity:{address}"), now),
                     "verified": self._verifier.proven(address),
-                    "verified_by": _proof(steps, address),
+                    "verified_by": _proof(steps.get(address, ()), proven=self._verifier.proven(address)),
                     "steps": [verification_form(one) for one in steps.get(address, ())],
                     "cc_address": cc_address(keyring, address, reply_domain) if reply_domain and identity else "",
                 }
@@ -127,11 +126,11 @@ def _usage_form(identity: Identity | None, usage: Usage | None, now: float) -> F
     }
 
 
-def _proof(steps: Mapping[str, list[Verification]], address: str) -> str:
-    """Return by what the address is verified as far as the steps tell: mail, dns, or "" ."""
-    by_mail = any(one.step == "sender" and one.state == "passed" for one in steps.get(address, ()))
-    by_dns = any(one.step == "dns" and one.state == "passed" for one in steps.get(domain_of(address), ()))
-    return "mail" if by_mail else "dns" if by_dns else ""
+def _proof(steps: Iterable[Verification], *, proven: bool) -> str:
+    """Return by what the address is verified: by mail, by the DNS of its domain, or "" for not at all."""
+    if any(one.step == "sender" and one.state == "passed" for one in steps):
+        return "mail"
+    return "dns" if proven else ""
 
 
 def _address(request: web.Request) -> str:

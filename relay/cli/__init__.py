@@ -25,6 +25,7 @@ COMMANDS = {
     "preview": "relay.cli.preview:preview",
     "classify": "relay.cli.classify:classify",
     "domain": "relay.cli.domain:domain",
+    "identity": "relay.cli.identity:identity",
     "imap": "relay.cli.imap:imap",
     "dkim": "relay.cli.dkim:dkim",
     "credential": "relay.cli.credential:credential",

@@ -18,6 +18,10 @@ EX_TEMPFAIL = 75
 """Exit codes (sysexits.h): no server answers; the server cannot do it at the moment."""
 
 
+PATIENCE = 30.0
+"""Seconds an answer may take."""
+
+
 class _UnixConnection(http.client.HTTPConnection):
     """HTTP over a Unix socket."""
 
@@ -49,9 +53,10 @@ class AdminClient:
         query: Mapping[str, str | Sequence[str]] | None = None,
         allowed: tuple[int, ...] = (),
         body: object = None,
+        seconds: float = PATIENCE,
     ) -> Any:
         """Return the JSON answer to POST with that JSON body, if any; a status in `allowed` is an answer too."""
-        return self._ask("POST", path, query, allowed, None if body is None else json.dumps(body))
+        return self._ask("POST", path, query, allowed, None if body is None else json.dumps(body), seconds)
 
     def _ask(
         self,
@@ -60,8 +65,9 @@ class AdminClient:
         query: Mapping[str, str | Sequence[str]] | None,
         allowed: tuple[int, ...] = (),
         body: str | None = None,
+        seconds: float = PATIENCE,
     ) -> Any:
-        connection = _UnixConnection(str(self._socket), 30)
+        connection = _UnixConnection(str(self._socket), seconds)
         target = quote(path, safe="/") + (f"?{urlencode(query, doseq=True)}" if query else "")
         try:
             connection.request(method, target, body, {"Content-Type": "application/json"} if body else {})

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,12 @@ _SIZES = (("GiB", 1024**3), ("MiB", 1024**2), ("KiB", 1024))
 def toml_of(settings: Settings) -> str:
     """Return the settings as a TOML document: every key, durations and sizes with their units."""
     return "\n".join(_lines(plain(settings), ())).lstrip("\n") + "\n"
+
+
+def toml_table(path: KeyPath, values: Mapping[str, Any]) -> str:
+    """Return one table as TOML under its header."""
+    lines = [f"{key_text((key,))} = {_value(value)}" for key, value in values.items()]
+    return "\n".join((f"[{key_text(path)}]", *lines)) + "\n"
 
 
 def plain(settings: Section) -> dict[str, Any]:

@@ -72,13 +72,14 @@ class Directory:
     async def _domain_hops(self, domain: str) -> tuple[Hop, ...] | Deferred | Refused:
         delivery = self.settings.delivery
         answer = await self._resolver.mx(domain)
-        own_names = {self.settings.server.hostname, self.settings.helo_name}
+        returns = self._returns(domain)
+        own_names = () if returns else (self.settings.server.hostname, self.settings.helo_name)
         hosts = route.hosts_to_ask(domain, answer, own_names)
         if isinstance(hosts, Deferred | Refused):
             return hosts
         found = tuple(zip(hosts, await asyncio.gather(*map(self._host_addresses, hosts)), strict=True))
         every = (address for _, got in found if isinstance(got, Addresses) for address in got.addresses)
-        return route.hops(domain, found, delivery.port, delivery.allow_networks, self._own(every))
+        return route.hops(domain, found, delivery.port, delivery.allow_networks, self._own(every, returns=returns))
 
     async def _host_addresses(self, host: MxHost) -> AddressAnswer:
         if not is_host_name(host.name):
@@ -96,9 +97,22 @@ class Directory:
         answer = await self._resolver.addresses(host, ipv6=self.settings.delivery.ipv6)
         return await _system_addresses(host) if isinstance(answer, NoSuchDomain | NoRecords) else answer
 
-    def _own(self, addresses: Iterable[IPv4Address | IPv6Address]) -> set[IPv4Address | IPv6Address]:
-        """Return those of the addresses at which, on the port of MX delivery, this server itself listens."""
-        hosts = {listener.host for listener in self.settings.listeners if listener.port == self.settings.delivery.port}
+    def _returns(self, domain: str) -> bool:
+        """Tell whether mail of the domain is for our inbound listeners: answers and bounces go no circle, they end."""
+        if not any(listener.kind == "inbound" for listener in self.settings.listeners):
+            return False
+        holders = (self.settings.defaults, *self.settings.domains.values())
+        return any(domain in (holder.return_path, holder.reply_domain) for holder in holders)
+
+    def _own(
+        self, addresses: Iterable[IPv4Address | IPv6Address], *, returns: bool = False
+    ) -> set[IPv4Address | IPv6Address]:
+        """Return those of the addresses at which, on the port of MX delivery, this server itself listens.
+
+        Mail that `returns` may go to the inbound listeners.
+        """
+        circling = [one for one in self.settings.listeners if not (returns and one.kind == "inbound")]
+        hosts = {listener.host for listener in circling if listener.port == self.settings.delivery.port}
         if not hosts:
             return set()
         anywhere = not hosts.isdisjoint({"0.0.0.0", "::"})  # noqa: S104  compared, not bound

@@ -9,6 +9,8 @@ _HTML = (
     '<!doctype html>\n<html lang="en"><body style="font:16px/1.5 system-ui,sans-serif;color:#1d2430">\n'
     '<div style="max-width:32rem;margin:0 auto;padding:1.5rem">\n{}\n</div>\n</body></html>\n'
 )
+_ROBOT = "Auto-Submitted: auto-generated\r\n"
+"""Keeps vacation notes and the like from answering (RFC 3834)."""
 _BIG = '<p style="font-size:2rem;letter-spacing:.3em;font-weight:600;margin:1rem 0">{}</p>'
 
 
@@ -20,7 +22,7 @@ def test_mail(queue_id: str, identity: str, to: Sequence[str], hostname: str, li
         f"<p>{escape(what)}<br>It arrived, so sending works. Nothing needs to be done.</p>\n"
         f'<p><a href="{escape(link)}">A link whose clicks are seen</a></p>'
     )
-    return _mail(queue_id, identity, to, f"Test mail of {identity}", text, html, "X-Relay-Tag: relay-test\r\n")
+    return _mail(queue_id, identity, to, f"Test mail of {identity}", text, html, _ROBOT)
 
 
 def code_mail(queue_id: str, identity: str, to: Sequence[str], code: str, link: str) -> bytes:
@@ -38,14 +40,14 @@ def code_mail(queue_id: str, identity: str, to: Sequence[str], code: str, link: 
         text += f"Or confirm on this page, within {hours}:\n\n    {link}\n\n"
         html += f'<p>Or <a href="{escape(link)}">confirm on a page</a>, within {hours}.</p>\n'
     subject = f"{code} is the code for {identity}"
-    more = "X-Relay-Track: none\r\nX-Relay-Tag: relay-test\r\n"
+    more = f"{_ROBOT}X-Relay-Track: none\r\n"
     return _mail(queue_id, identity, to, subject, f"{text}{ignore}\n", f"{html}<p>{escape(ignore)}</p>", more)
 
 
 def response_mail(queue_id: str, identity: str, to: str, message_id: str) -> bytes:
     """Return what stands for a reader's answer to the test mail; a robot's, so that nobody is bothered with it."""
     thread = f"In-Reply-To: {message_id}\r\nReferences: {message_id}\r\n"
-    more = f"{thread}X-Relay-Track: none\r\nX-Relay-Tag: relay-test\r\n"
+    more = f"Auto-Submitted: auto-replied\r\n{thread}X-Relay-Track: none\r\n"
     text = f"This is a test response to a test mail of {identity}. Nothing needs to be done.\n"
     return _mail(queue_id, identity, [to], f"Re: Test mail of {identity}", text, "", more)
 
@@ -54,7 +56,7 @@ def _mail(queue_id: str, identity: str, to: Sequence[str], subject: str, text: s
     """Put a mail together, in UTF-8 throughout (RFC 6532); rendering fits it to the next hop."""
     header = (
         f"From: <{identity}>\r\nTo: {', '.join(f'<{one}>' for one in to)}\r\nSubject: {subject}\r\n"
-        f"Auto-Submitted: auto-generated\r\n{more}MIME-Version: 1.0\r\n"
+        f"{more}X-Relay-Tag: relay-test\r\nMIME-Version: 1.0\r\n"
     )
     if not html:
         return f"{header}{_part('plain', text)}".encode()

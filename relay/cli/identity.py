@@ -1,0 +1,210 @@
+"""`relay identity`: From addresses, how they stand, and whether they work."""
+
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from relay.cli.client import EX_TEMPFAIL, AdminClient
+from relay.cli.identity_files import add_command, remove_command
+from relay.cli.options import config_option
+from relay.cli.table import json_option, show
+
+STEPS = ("sending", "receiving", "tracking")
+
+STEP_SECONDS = 180.0
+"""Seconds a step may take: mail has a minute for each way it goes."""
+
+COLUMNS = (
+    ("ADDRESS", "address"),
+    ("NAME", "name"),
+    ("HOUR", "hour"),
+    ("DAY", "day"),
+    ("NEXT RELEASE", "next_release_at"),
+    ("SENDING", "sending"),
+    ("RECEIVING", "receiving"),
+    ("TRACKING", "tracking"),
+    ("VERIFIED", "verified"),
+)
+
+_MARKS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "wrong": ("✗", "red")}
+_to_option = click.option(
+    "--to", multiple=True, metavar="ADDRESS", help="Send the test mail there instead; repeatable."
+)
+
+
+@click.group()
+def identity() -> None:
+    """Add identities, see how they stand, and find out whether they work."""
+
+
+identity.add_command(add_command)
+identity.add_command(remove_command)
+
+
+@identity.command("list")
+@config_option
+@json_option
+def list_command(path: Path, as_json: bool) -> None:
+    """List identities with what they sent within the hour and day, and which steps are verified since when."""
+    found: list[dict[str, Any]] = AdminClient(path).get("/identities")["identities"]
+    show(found if as_json else map(_line, found), COLUMNS, as_json=as_json)
+
+
+@identity.command("show")
+@click.argument("address")
+@config_option
+@json_option
+def show_command(address: str, path: Path, as_json: bool) -> None:
+    """Show all there is to know of one identity, its CC tracking address among it."""
+    found: dict[str, Any] = AdminClient(path).get(f"/identities/{address}")
+    if as_json:
+        click.echo(json.dumps(found))
+        return
+    click.echo(click.style(found["address"], bold=True))
+    for title, value in _facts(found):
+        if value:
+            click.echo(f"  {title:<14} {value}")
+    for step in found["steps"]:
+        click.echo(f"  {step['step']:<14} {step['state']} {_time(step['at'])}: {step['detail']}")
+
+
+@identity.command("test")
+@click.argument("address")
+@config_option
+@_to_option
+@json_option
+def test_command(address: str, path: Path, to: tuple[str, ...], as_json: bool) -> None:
+    """Find out whether an identity works: a test mail is sent and judged, a code confirmed, tracking tried.
+
+    Exits with 1 when a step failed, with 75 while a code waits to be confirmed.
+    """
+    _run(AdminClient(path), address, STEPS, to, as_json=as_json)
+
+
+@identity.command("verify")
+@click.argument("address")
+@config_option
+@click.option("--step", type=click.Choice(STEPS), help="Which step; receiving, which sends a code, when not given.")
+@click.option("--otp", metavar="CODE", help="The code from the mail.")
+@click.option("--dns", "by_dns", is_flag=True, help="Verify its domain by the DKIM key that DNS shows.")
+@_to_option
+@json_option
+def verify_command(
+    address: str, path: Path, step: str | None, otp: str | None, by_dns: bool, to: tuple[str, ...], as_json: bool
+) -> None:
+    """Verify an address, so that it may send campaign mail; or run a single step of the test.
+
+    Exits with 1 when that failed, with 75 while a code waits to be confirmed.
+    """
+    client = AdminClient(path)
+    if sum(map(bool, (step, otp, by_dns))) > 1:
+        raise click.UsageError("--step, --otp and --dns exclude each other")
+    if otp:
+        _end([_tell(client.post(f"/identities/{address}/code", body={"code": otp}), as_json=as_json)], as_json=as_json)
+    if by_dns:
+        answer = client.post(f"/identities/{address}/dns", seconds=STEP_SECONDS)
+        _end([_tell(answer, as_json=as_json)], as_json=as_json)
+    _run(client, address, [step or "receiving"], to, as_json=as_json)
+
+
+def _run(client: AdminClient, address: str, steps: Sequence[str], to: tuple[str, ...], *, as_json: bool) -> None:
+    """Run steps one after another, telling how each goes, and exit."""
+    results = []
+    for step in steps:
+        if not as_json:
+            click.echo(click.style(f"{step.capitalize()} …", bold=True))
+        body = {"to": list(to)} if to and step == "sending" else None
+        answer = client.post(f"/identities/{address}/test/{step}", body=body, seconds=STEP_SECONDS)
+        result = _tell(answer, as_json=as_json)
+        if result["state"] == "pending" and sys.stdin.isatty() and not as_json:
+            result = _ask_for_code(client, address, result)
+        results.append(result)
+    _end(results, as_json=as_json)
+
+
+def _ask_for_code(client: AdminClient, address: str, result: dict[str, Any]) -> dict[str, Any]:
+    """Have the code typed in until it is right; nothing typed: look whether the link was followed."""
+    while result["state"] != "passed":
+        code = click.prompt(
+            "  The code (just Enter once the link was followed, q to go on)", default="", show_default=False
+        )
+        if code.strip().lower() == "q":
+            return result
+        if code.strip():
+            result = _tell(client.post(f"/identities/{address}/code", body={"code": code.strip()}), as_json=False)
+            continue
+        steps = client.get(f"/identities/{address}")["steps"]
+        if any(step["step"] == "receiving" and step["state"] == "passed" for step in steps):
+            result = result | {"state": "passed"}
+            click.echo("  ✓ the link was followed")
+    return result
+
+
+def _tell(result: dict[str, Any], *, as_json: bool) -> dict[str, Any]:
+    """Print what a step came to, and return it."""
+    if as_json:
+        click.echo(json.dumps(result))
+        return result
+    for remark in result["remarks"]:
+        mark, colour = _MARKS[remark["status"]]
+        click.echo(f"  {click.style(mark, fg=colour)} {remark['text']}")
+        if remark["fix"]:
+            click.echo(f"      → {remark['fix']}")
+    title = {"dns": "Domain"}.get(result["step"], result["step"].capitalize())
+    if result["state"] == "passed":
+        click.echo(click.style(f"{title} verified, {_time(result['at'])}", fg="green"))
+    elif result["state"] == "failed":
+        click.echo(click.style(f"{title} failed", fg="red"))
+    return result
+
+
+def _end(results: Sequence[dict[str, Any]], *, as_json: bool) -> None:
+    """Give the final verdict, and exit."""
+    states = {result["state"] for result in results}
+    verdict = next((result["verdict"] for result in reversed(results) if result["verdict"]), "")
+    if states == {"passed"} and verdict and not as_json:
+        click.echo(f"\n{verdict}")
+    sys.exit(1 if "failed" in states else EX_TEMPFAIL if "pending" in states else 0)
+
+
+def _line(found: dict[str, Any]) -> dict[str, object]:
+    """Return one identity as a line of the table."""
+    since = {step["step"]: _time(step["at"]) if step["state"] == "passed" else step["state"] for step in found["steps"]}
+    return {
+        "address": found["address"],
+        "name": found["display_name"] or found["company"],
+        "hour": _used(found["used_hour"], found["hourly_limit"]),
+        "day": _used(found["used_day"], found["daily_limit"]),
+        "next_release_at": _time(found["next_release_at"]),
+        **{step: since.get(step, "-") for step in STEPS},
+        "verified": "yes" if found["verified"] else "no",
+    }
+
+
+def _facts(found: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+    """Return what is known of an identity beside its steps, as titles and texts."""
+    by = {"mail": "a code that came back", "dns": "the DNS of its domain"}.get(found["verified_by"], "")
+    yield "name", " ".join(filter(None, (found["display_name"], f"({found['company']})" if found["company"] else "")))
+    yield "listed", "" if found["listed"] else "no: it is not in the configuration"
+    yield "verified", f"yes, by {by}" if found["verified"] else f"no: relay identity verify {found['address']}"
+    yield "forward to", ", ".join(found["forward_to"])
+    yield "provider", found["provider"]
+    yield "last hour", _used(found["used_hour"], found["hourly_limit"])
+    yield "last day", _used(found["used_day"], found["daily_limit"])
+    yield "waiting", str(found["waiting"] or "")
+    yield "next release", _time(found["next_release_at"])
+    yield "CC tracking", found["cc_address"]
+
+
+def _used(used: int | None, limit: int) -> str:
+    return f"{used or 0} of {limit}" if limit else "no limit"
+
+
+def _time(at: str | None) -> str:
+    """Return a time of the API as people here read it."""
+    return datetime.fromisoformat(at).astimezone().strftime("%Y-%m-%d %H:%M:%S %Z") if at else ""

@@ -1,0 +1,278 @@
+"""Identities from nothing to verified, and what is said when something is in the way: real relay, DNS and mailbox."""
+
+import asyncio
+import re
+import smtplib
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from relay.sign.files import write_key
+from relay.sign.keys import dns_record, generate_key, load_key
+from tests.servers import DnsServer
+from tests.servers.actions import Say
+from tests.servers.relay_process import RelayProcess
+from tests.servers.sink import Received, Sink
+
+PEM = generate_key("rsa-sha256")
+
+
+def key_line(pem: bytes) -> str:
+    """Return the record of a signing key as a line of the zone."""
+    record = dns_record(load_key(pem, "acme.test", "s1"))
+    return f's1._domainkey.acme.test. TXT "{record[:200]}" "{record[200:]}"'
+
+
+KEY = key_line(PEM)
+MAIL = "reader.test. MX 10 mx.reader.test.\nmx.reader.test. A 127.0.0.1\nrelay.test. A 127.0.0.2"
+HOMES = "bounces.acme.test. MX 10 relay.test.\nreply.acme.test. MX 10 relay.test."
+SPF = 'acme.test. TXT "v=spf1 ip4:127.0.0.0/8 -all"\nbounces.acme.test. TXT "v=spf1 ip4:127.0.0.0/8 -all"'
+DMARC = '_dmarc.acme.test. TXT "v=DMARC1; p=reject"'
+ZONE = "\n".join((MAIL, HOMES, KEY, SPF, DMARC))
+
+CAMPAIGN = b"From: %s\r\nTo: u@reader.test\r\nX-Relay-Campaign: autumn\r\n\r\nhello\r\n"
+
+
+class Relay(RelayProcess):
+    """A relay that delivers by MX records on loopback, and whose own MX is 127.0.0.2 at the port of the mailbox."""
+
+    def __init__(self, folder: Path, mailbox: Sink, names: DnsServer, more: str = "") -> None:
+        super().__init__(
+            folder,
+            mailbox.port,
+            f"""
+[verification]
+campaign = true
+[resolver]
+nameservers = ["127.0.0.1:{names.port}"]
+[delivery]
+port = {mailbox.port}
+allow_networks = ["127.0.0.0/8"]
+[[listener]]
+name = "mx"
+kind = "inbound"
+address = "127.0.0.2:{mailbox.port}"
+[domains."acme.test"]
+provider = "direct"
+dkim = {{ selectors = ["s1"] }}
+return_path = "bounces.acme.test"
+reply_domain = "reply.acme.test"
+{more}
+""",
+        )
+        write_key(folder / "data", "acme.test", "s1", PEM)
+        text = self.config.read_text().replace("[server]", '[server]\nidentities_domain = "acme.test"', 1)
+        self.config.write_text(text)
+
+    async def ran(self, *arguments: str) -> tuple[int, str]:
+        """Run a command; return its exit code and all it wrote."""
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "relay.cli", *arguments, "-c", str(self.config)),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        out, _ = await process.communicate()
+        assert process.returncode is not None
+        return process.returncode, out.decode()
+
+    async def campaign(self, identity: str) -> str:
+        """Send campaign mail as the identity and return the reply."""
+
+        def send() -> str:
+            with smtplib.SMTP("127.0.0.1", self.port, timeout=20) as client:
+                client.ehlo()
+                client.mail(identity)
+                client.rcpt("u@reader.test")
+                code, text = client.data(CAMPAIGN % identity.encode())
+                return f"{code} {text.decode()}"
+
+        return await asyncio.to_thread(send)
+
+
+@asynccontextmanager
+async def house(folder: Path, zone: str = ZONE, more: str = "") -> AsyncIterator[tuple[Relay, Sink]]:
+    (folder / "data").mkdir()
+    async with DnsServer(zone) as names, Sink() as mailbox, Relay(folder, mailbox, names, more) as relay:
+        yield relay, mailbox
+
+
+async def code_in(mailbox: Sink, count: int) -> tuple[str, str, Received]:
+    """Return code and link of the mail that carries them, once there are so many mails."""
+    received = (await mailbox.received(count))[-1]
+    code = re.search(rb"Subject: (\d{6}) is the code", received.content)
+    link = re.search(rb"https?://\S+/v/[\w-]+", received.content)
+    assert code is not None
+    assert link is not None
+    return code[1].decode(), link[0].decode(), received
+
+
+async def test_an_identity_from_nothing_to_verified(tmp_path: Path) -> None:
+    async with house(tmp_path) as (relay, mailbox):
+        added = ("identity", "add", "Jane Doe", "--company", "Acme Ltd", "--forward-to", "owner@reader.test")
+        assert (await relay.run(*added, "--reload")).startswith("jane.doe@acme.test is in ")
+        jane = "jane.doe@acme.test"
+        assert f"550 5.7.1 <{jane}> is not verified for campaign mail: relay identity verify {jane}" in (
+            await relay.campaign(jane)
+        )
+
+        code, text = await relay.ran("identity", "test", jane)
+        assert code == 75, text
+        for line in (
+            r"✓ taken for <owner@reader\.test> by .*: 250",
+            r"✓ Authentication-Results: relay\.test; spf=pass smtp\.mailfrom=bounces\.acme\.test; dkim=pass "
+            r"header\.d=acme\.test header\.s=s1; dmarc=pass policy\.dmarc=reject header\.from=acme\.test",
+            r"✓ DMARC: the signature of acme\.test speaks for acme\.test",
+            r"Sending verified, \d{4}-\d\d-\d\d \d\d:\d\d:\d\d \w+",
+            r"✓ a code is on its way to owner@reader\.test, good for 10 minutes",
+            r"✓ the pixel was fetched by http://127\.0\.0\.1:\d+",
+            r"✓ the open is recorded, marked as a test",
+            r"✓ the click is recorded, marked as a test",
+            r"✓ a test response came back by reply\.acme\.test and is recorded",
+            r"Tracking verified, \d{4}",
+        ):
+            assert re.search(line, text), (line, text)
+        assert "correctly set up" not in text
+
+        otp, _, received = await code_in(mailbox, 2)
+        assert b'From: "Jane Doe (Acme Ltd)" <jane.doe@acme.test>' in received.content
+        code, text = await relay.ran("identity", "verify", jane, "--otp", "000000" if otp != "000000" else "111111")
+        assert (code, "is another one; 4 more tries" in text) == (1, True), text
+        code, text = await relay.ran("identity", "verify", jane, "--otp", otp)
+        assert code == 0, text
+        assert re.search(r"Receiving verified, \d{4}.*\n\nEmail identity seems to be correctly set up\n", text)
+        assert (await relay.ran("identity", "verify", jane, "--otp", otp))[0] == 1
+
+        (listed,) = await relay.json("identity", "list")
+        assert (listed["address"], listed["verified"], listed["verified_by"]) == (jane, True, "mail")
+        assert {one["step"]: one["state"] for one in listed["steps"]} == dict.fromkeys(
+            ("sending", "receiving", "tracking", "sender"), "passed"
+        )
+        assert listed["used_hour"] == 4
+        assert (await relay.campaign(jane)).startswith("250 ")
+        assert "yes, by a code that came back" in await relay.run("identity", "show", jane)
+        assert [line["state"] for line in relay.log("identity.verified")].count("passed") == 3
+
+        story = (await relay.json("trace", "owner@reader.test"))[-1]
+        reasons = {one["event"]: one.get("reason") for one in story["events"] if one["event"] in ("open", "click")}
+        assert reasons == dict.fromkeys(("open", "click"), "test of the relay's own")
+
+
+async def test_the_page_confirms_by_its_button_and_a_verified_address_stays_so_after_a_restart(tmp_path: Path) -> None:
+    async with house(tmp_path) as (relay, mailbox):
+        code, text = await relay.ran("identity", "verify", "owner@reader.test")
+        assert code == 75, text
+        otp, link, _ = await code_in(mailbox, 1)
+        async with aiohttp.ClientSession() as browser:
+            async with browser.get(link) as answer:
+                assert (answer.status, "Confirm your address" in await answer.text()) == (200, True)
+            assert (await relay.campaign("owner@reader.test")).startswith("550 5.7.1")
+            async with browser.post(link) as answer:
+                assert (answer.status, "is confirmed" in await answer.text()) == (200, True)
+        assert (await relay.campaign("owner@reader.test")).startswith("250 ")
+        assert (await relay.ran("identity", "verify", "owner@reader.test", "--otp", otp))[0] == 1
+        await relay.stop()
+        await relay.start()
+        assert (await relay.campaign("Owner@reader.test")).startswith("250 ")
+
+
+async def test_a_domain_whose_dns_shows_the_key_is_verified_by_that(tmp_path: Path) -> None:
+    async with house(tmp_path) as (relay, _):
+        code, text = await relay.ran("identity", "verify", "anybody@acme.test", "--dns")
+        assert (code, "DNS shows the key that signs" in text) == (0, True), text
+        assert (await relay.campaign("somebody@acme.test")).startswith("250 ")
+        code, text = await relay.ran("identity", "verify", "u@other.test", "--dns")
+        assert (code, 'add [domains."other.test"]' in text) == (1, True), text
+
+
+async def test_codes_are_sent_five_times_an_hour(tmp_path: Path) -> None:
+    async with house(tmp_path) as (relay, _):
+        for _ in range(5):
+            assert (await relay.ran("identity", "verify", "owner@reader.test"))[0] == 75
+        code, text = await relay.ran("identity", "verify", "owner@reader.test")
+        assert (code, "5 codes were sent within an hour already" in text) == (1, True), text
+
+
+WRONG_KEY = key_line(generate_key("rsa-sha256"))
+SENDING_FAULTS: list[tuple[str, tuple[str, ...]]] = [
+    (
+        "\n".join((MAIL, HOMES, WRONG_KEY, DMARC)),
+        ("DMARC: fail: nothing speaks for acme.test", "publish what `relay domain records acme.test` shows"),
+    ),
+    (
+        "\n".join((MAIL, KEY, SPF, DMARC, "bounces.acme.test. MX 10 mx.elsewhere.test.")),
+        (
+            "the copy to bounces.acme.test did not come back",
+            "the MX record of bounces.acme.test must lead to relay.test",
+        ),
+    ),
+]
+
+
+@pytest.mark.parametrize(("zone", "told"), SENDING_FAULTS, ids=["unsigned", "mx"])
+async def test_what_fails_in_sending_is_told_with_what_to_do(tmp_path: Path, zone: str, told: tuple[str, ...]) -> None:
+    async with house(tmp_path, zone) as (relay, _):
+        code, text = await relay.ran(
+            "identity", "verify", "x@acme.test", "--step", "sending", "--to", "owner@reader.test"
+        )
+        assert code == 1, text
+        assert "Sending failed" in text
+        for line in told:
+            assert line in text, text
+
+
+async def test_a_reader_that_does_not_exist_is_told(tmp_path: Path) -> None:
+    async with house(tmp_path) as (relay, mailbox):
+        mailbox.always("RCPT", Say("550 5.1.1 no such user"))
+        code, text = await relay.ran(
+            "identity", "verify", "x@acme.test", "--step", "sending", "--to", "gone@reader.test"
+        )
+        assert (code, "refused for <gone@reader.test>: 550 5.1.1 no such user" in text) == (1, True), text
+
+
+TRACKING_FAULTS: list[tuple[str, str, str]] = [
+    ("http://t.acme.test", "t.acme.test does not exist in DNS", "publish a CNAME of t.acme.test to relay.test"),
+    ("http://127.0.0.1:9", "nothing answers at http://127.0.0.1:9", "pass /o/, /c/, /u/ and /v/ on to 127.0.0.1:"),
+]
+
+
+@pytest.mark.parametrize(("base_url", "told", "fix"), TRACKING_FAULTS, ids=["dns", "proxy"])
+async def test_what_fails_in_tracking_is_told_with_what_to_do(
+    tmp_path: Path, base_url: str, told: str, fix: str
+) -> None:
+    async with house(tmp_path, more=f'tracking = {{ base_url = "{base_url}" }}') as (relay, _):
+        code, text = await relay.ran("identity", "verify", "x@acme.test", "--step", "tracking")
+        assert (code, "there is no test mail yet" in text) == (1, True), text
+        sent = ("identity", "verify", "x@acme.test", "--step", "sending", "--to", "owner@reader.test")
+        assert (await relay.ran(*sent))[0] == 0
+        code, text = await relay.ran("identity", "verify", "x@acme.test", "--step", "tracking")
+        assert (code, told in text, fix in text) == (1, True, True), text
+
+
+async def test_files_of_identities_never_leave_a_configuration_that_is_wrong(tmp_path: Path) -> None:
+    async with house(tmp_path) as (relay, _):
+        code, text = await relay.ran("identity", "add", "big@acme.test", "--daily-limit", "9999")
+        assert (code, "9999 is over limits.identity_daily_ceiling" in text) == (78, True), text
+        assert list((tmp_path / "conf.d").iterdir()) == []
+        assert "jane2@acme.test is in" not in await relay.run("identity", "add", "Jane", "--no-reload")
+        assert (await relay.run("identity", "add", "Jane", "--no-reload")).startswith("jane2@acme.test is in ")
+        file = tmp_path / "conf.d" / "identity-jane@acme.test.toml"
+        assert file.stat().st_mode & 0o777 == relay.config.stat().st_mode & 0o666
+        code, text = await relay.ran("identity", "add", "jane@acme.test", "--company", "Acme")
+        assert (code, "--force writes over it" in text) == (64, True), text
+        await relay.run("identity", "add", "jane@acme.test", "--company", "Acme", "--force", "--reload")
+        assert 'company = "Acme"' in file.read_text()
+        found: list[dict[str, Any]] = await relay.json("identity", "list")
+        assert [(one["address"], one["company"], one["verified"]) for one in found] == [
+            ("jane2@acme.test", "", False),
+            ("jane@acme.test", "Acme", False),
+        ]
+        await relay.run("identity", "remove", "jane2@acme.test", "--reload")
+        assert [one["address"] for one in await relay.json("identity", "list")] == ["jane@acme.test"]
+        code, text = await relay.ran("identity", "remove", "jane2@acme.test")
+        assert code == 64, text
