@@ -36,7 +36,6 @@ from relay.mail.session import ListenerKind
 from relay.observer import Observer
 from relay.queue.alert_mail import Alert
 from relay.queue.judge import Judge
-from relay.queue.ports import StoreError
 from relay.queue.runner import Runner
 from relay.queue.settler import Settler
 from relay.queue.tools import Tools
@@ -49,10 +48,11 @@ from relay.sign.keys import KeyFaultError
 from relay.signing import Signing, SigningTools
 from relay.smtp.resources import Resources
 from relay.smtp_in import SmtpServer, tls_context
+from relay.storage.choice import AnyStore, open_store
 from relay.storage.domain_watch import DomainWatchTable
 from relay.storage.engagement import EngagementTable
-from relay.storage.sqlite import SqliteStore
 from relay.storage.verifications import VerificationTable
+from relay.supervisor import Supervisor
 from relay.suppression.exclusion import Exclusion
 from relay.tracking_guard import GuardedRenderer, GuardTools, TrackingGuard
 from relay.verification.copies import Copies
@@ -145,20 +145,19 @@ class App:
             self._servers[listener.name] = self._make_smtp(listener)
         for server in self._servers.values():
             await server.start()
-        poller = Poller(self.settings, settings.server.data_dir / PLACE_FILE, self.intake.take, self.log)
-        poller.start()
-        self._stack.push_async_callback(poller.stop)
-        keeper = Housekeeping(self.settings, self.store, self.observer, self._clock)
-        housekeeping = asyncio.create_task(keeper.run(), name="housekeeping")
-        self._stack.callback(housekeeping.cancel)
-        watching = asyncio.create_task(self.signing.watch.run(), name="domain watch")
-        self._stack.callback(watching.cancel)
+        self._keep_working(settings)
 
-    async def _open_store(self, settings: Settings) -> SqliteStore:
-        path = settings.sqlite_path
-        if path is None:
-            raise StoreError("storage.url: this version stores in SQLite only")
-        store = await SqliteStore.open(path, now=self._clock())
+    def _keep_working(self, settings: Settings) -> None:
+        """Start the parts that work by themselves."""
+        supervisor = Supervisor(self.log)
+        self._stack.push_async_callback(supervisor.stop)
+        place = settings.server.data_dir / PLACE_FILE
+        supervisor.keep("imap", Poller(self.settings, place, self.intake.take, self.log).run)
+        supervisor.keep("housekeeping", Housekeeping(self.settings, self.store, self.observer, self._clock).run)
+        supervisor.keep("domain watch", self.signing.watch.run)
+
+    async def _open_store(self, settings: Settings) -> AnyStore:
+        store = await open_store(settings, self._clock(), self.log)
         self._stack.push_async_callback(store.close)
         return store
 
@@ -240,6 +239,7 @@ class App:
         if recovered.waiting or recovered.delivered:
             self.log("queue.recovered", entries=recovered.waiting, delivered=recovered.delivered)
         self.runner = Runner(tools)
+        self.store.on_work = self.runner.wake
         running = asyncio.create_task(self.runner.run(), name="runner")
         running.add_done_callback(self._runner_ended)
 

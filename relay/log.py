@@ -19,6 +19,8 @@ LINES: dict[str, str] = {
     "server.stopping": "SIGTERM or SIGINT came: nothing new is taken, transactions in hand end. signal.",
     "server.stopped": "Everything is closed.",
     "server.broken": "The queue's runner ended, which never happens; the process ends to be started again. error.",
+    "task.failed": "A part of the relay ended by a fault of its own; it begins again after wait seconds. task, error, "
+    "wait.",
     "config.reloaded": "New settings hold from now on. changed, restart_needed.",
     "config.rejected": "A reload found faults; the old settings stay. faults.",
     "config.warning": "The settings are usable, but look at this. warning.",
@@ -67,6 +69,8 @@ LINES: dict[str, str] = {
     "imap.failed": "The bounce mailbox, or the store, did not answer; the rest is read at the next interval. error.",
     "imap.renumbered": "The server numbered the folder anew (UIDVALIDITY): it is read from its beginning. folder, "
     "before, now.",
+    "imap.skipped": "A mail of the bounce mailbox failed too often and is stepped over; it is looked at again each "
+    "hour, and after a restart. uid, folder, tries.",
     "imap.taken": "A mail of the bounce mailbox was taken. uid, kind, handled (move, flag, leave), events (how "
     "many are new).",
     "identity.verified": "A step of an identity's verification ended. identity, step, state (passed, failed, pending).",
@@ -89,6 +93,7 @@ _LEVEL_OF = {
     "config.warning": "warning",
     "config.rejected": "error",
     "server.broken": "error",
+    "task.failed": "error",
     "keys.missing": "warning",
     "domain.watch_failed": "error",
     "tracking.down": "error",
@@ -101,6 +106,7 @@ _LEVEL_OF = {
     "unsubscribe.unknown": "warning",
     "imap.failed": "warning",
     "imap.renumbered": "warning",
+    "imap.skipped": "warning",
     "delivery.failed": "error",
     "delivery.paused": "error",
     "render.failed": "warning",

@@ -2,13 +2,15 @@
 
 import json
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from relay.config.settings import Imap
 
 PLACE_FILE = "imap.json"
 """Its name in data_dir."""
+
+MOST_MISSED = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +20,16 @@ class Place:
     mailbox: str
     uidvalidity: int
     uid: int
+    missed: tuple[int, ...] = ()
+    """UIDs up to `uid` that could not be read, and are looked at again from time to time; the newest `MOST_MISSED`."""
+
+    def without(self, uid: int) -> "Place":
+        """Return the place once a missed mail needs no further look."""
+        return replace(self, missed=tuple(one for one in self.missed if one != uid))
+
+    def past(self, uid: int, *, missed: bool = False) -> "Place":
+        """Return the place behind a mail."""
+        return replace(self, uid=uid, missed=(*self.missed, uid)[-MOST_MISSED:] if missed else self.missed)
 
 
 def mailbox_name(imap: Imap) -> str:
@@ -29,8 +41,9 @@ def read_place(path: Path) -> Place | None:
     """Return what was kept; None when nothing was, or when it makes no sense. Raises OSError."""
     try:
         kept = json.loads(path.read_bytes())
-        return Place(str(kept["mailbox"]), int(kept["uidvalidity"]), int(kept["uid"]))
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        missed = tuple(int(uid) for uid in kept.get("missed", ()))
+        return Place(str(kept["mailbox"]), int(kept["uidvalidity"]), int(kept["uid"]), missed)
+    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
 

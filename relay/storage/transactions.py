@@ -33,6 +33,9 @@ DROP_CONTENT = (
     "WHERE queue_id = ?1 AND state IN ('waiting', 'held', 'active'))"
 )
 SAME_KIND = "SELECT data FROM events WHERE queue_id = ? AND number = ? AND kind = ?"
+_OURS = frozenset({"category", "rule", "guidance", "phase"})
+"""What an event of something that came back says by our judgement alone."""
+
 FIND_RECIPIENT = "SELECT recipient FROM entries WHERE queue_id = ? AND number = ?"
 
 
@@ -127,8 +130,12 @@ def take_back(
 
 
 def _is_known(raw: Connection, event: Event) -> bool:
-    """Tell whether an event of that recipient says the same, and perhaps more."""
-    said = decode_object(encode_object(event.data)).items()
+    """Tell whether an event of that recipient says the same, and perhaps more.
+
+    What we made of it is left out: rules may have changed between a crash and the second look at a mail.
+    """
+    told = {key: value for key, value in event.data.items() if key not in _OURS}
+    said = decode_object(encode_object(told)).items()
     rows = raw.execute(SAME_KIND, (event.queue_id, event.recipient, event.kind.value))
     return any(said <= decode_object(data).items() for (data,) in rows)
 

@@ -128,3 +128,13 @@ async def test_reports_count_by_destination_and_read_failures_with_their_message
     assert [one.number for one in await store.failures(MessageQuery(), (Kind.BOUNCED,), "unknown")] == [1]
     assert await store.failures(MessageQuery(since=NOW + 5), (Kind.BOUNCED,)) == []
     assert await store.failures(MessageQuery(domain="nobody.test"), (Kind.BOUNCED,)) == []
+
+
+async def test_a_bounce_met_again_counts_once_whatever_the_rules_make_of_it_now(store: Store) -> None:
+    told: dict[str, object] = {"late": True, "reply": "550 no", "status": "5.0.0", "remote": "mx.x.test"}
+    before = Event(Kind.BOUNCED, NOW, "A", 0, data=told | {"category": "mailbox_full", "rule": "full"})
+    after = replace(before, data=told | {"category": "unknown", "rule": "", "guidance": "Read it.", "phase": "rcpt"})
+    other = replace(after, data=dict(after.data) | {"reply": "550 never"})
+    for event, new in ((before, True), (after, False), (other, True)):
+        assert bool(await store.take_back([Returned(event, (Evidence(FULL, 3),))])) is new
+    assert await listed(store) == {}
