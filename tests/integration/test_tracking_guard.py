@@ -6,6 +6,7 @@ from pathlib import Path
 
 import aiohttp
 
+from relay.queue.alert_mail import Alert
 from tests.integration.test_relay import HTML, send, timeline
 from tests.servers.relay_app import running
 from tests.servers.relay_process import RelayProcess, free_port
@@ -60,6 +61,8 @@ async def test_mail_goes_unrewritten_while_what_worked_does_not(tmp_path: Path) 
             _, tracked = await sent(relay, sink, 1)
             assert f"http://127.0.0.1:{proxy.port}/c/".encode() in tracked
             await proxy.close()
+            alerts: list[Alert] = []
+            up.app.observer.tell = alerts.append
             await up.app.guard.look()
             _, patient = await sent(relay, sink, 2)
             assert PLAIN not in patient
@@ -73,6 +76,11 @@ async def test_mail_goes_unrewritten_while_what_worked_does_not(tmp_path: Path) 
             told = next(event for event in story["events"] if event["event"] == "delivered")
             assert told["skipped"] == [f"tracking: http://127.0.0.1:{proxy.port} {down['why']}"]
             assert "does not answer" in down["why"]
+            assert [alert.cause for alert in alerts] == [f"tracking http://127.0.0.1:{proxy.port}"]
+            assert "guard = false" in alerts[0].text
+            assert (
+                f'up{{base_url="http://127.0.0.1:{proxy.port}"}} 0.0' in up.app.observer.metrics.exposition().decode()
+            )
             assert up.app.checks() == {"store": True, "tracking": False}
             async with (
                 aiohttp.ClientSession() as reader,
