@@ -143,7 +143,7 @@ class Lanes:
         return min(FIRST_WIDTH, self.widest)
 
     def forget_idle(self, now: float) -> None:
-        """Drop what is remembered of lanes with nothing under way whose failure is past; providers are few, and stay."""
+        """Drop what is remembered of destinations with nothing under way whose failure is past; providers stay."""
         idle = [
             name
             for name, lane in self.lanes.items()

@@ -13,6 +13,8 @@ from relay import alerts as alerts_module
 from relay.alerts import Alerts, AlertTools
 from relay.config.settings import Settings
 from relay.events.event import Event
+from relay.observer import Observer
+from relay.queue.alert_mail import Alert
 from relay.queue.message import Accepted
 from relay.queue.ports import EntryQuery, StoreError
 from relay.storage.sqlite import SqliteStore
@@ -129,3 +131,19 @@ async def test_alerts_come_from_the_configured_address_and_take_its_ways(tmp_pat
         assert message.header_from == "relay@acme.test"
         assert (message.policy.domain, entry.lane) == ("acme.test", "provider:p")
         assert message.policy.fallback_providers == ("direct",)
+
+
+def test_the_observer_tells_of_paused_lanes_and_of_a_store_that_was_away_once_it_is_back() -> None:
+    told: list[Alert] = []
+    times = iter((NOW, NOW + 90))
+    observer = Observer(lambda line, **fields: None, lambda: next(times))
+    observer.alert("mx:early.test", "blocked", "554 no", "Delist.")
+    observer.tell = told.append
+    observer.alert("provider:p", "credentials", "535 no", "Check it.")
+    observer.store_trouble(StoreError("disk I/O error"))
+    observer.store_trouble(StoreError("disk I/O error"))
+    assert [one.cause for one in told] == ["paused provider:p"]
+    observer.store_answers()
+    observer.store_answers()
+    assert [one.cause for one in told] == ["paused provider:p", "store"]
+    assert "away for 90 seconds: disk I/O error" in told[1].subject

@@ -43,9 +43,11 @@ class ByLane:
     def __post_init__(self) -> None:
         self.seen: list[tuple[str, str]] = []
         self.gates: dict[str, asyncio.Event] = {}
+        self.special: dict[str, Outcome] = {}
+        """Answers for single recipients, whatever the lane."""
 
     async def deliver(self, lane: str, job: Job) -> list[Outcome]:
-        answer = self.answers.get(lane, OK)
+        answer = self.special.get(job.entries[0].recipient) or self.answers.get(lane, OK)
         self.seen += [(lane, entry.recipient) for entry in job.entries]
         if gate := self.gates.get(job.entries[0].recipient):
             await gate.wait()
@@ -380,3 +382,50 @@ async def test_copies_and_mail_that_is_passed_on_count_for_the_provider_alone(tm
         await enqueue(house, 4, ALONE)
         await enqueue(house, 5, replace(ALONE, forward_domain="reply.acme.test"))
         await states(house, {State.DELIVERED: 3, State.WAITING: 2})
+
+
+async def test_what_may_have_been_delivered_stays_when_its_provider_is_paused_meanwhile(tmp_path: Path) -> None:
+    async with running(tmp_path, settings(**PROVIDERS)) as house:
+        delivery = use(house, newsletter=LOGIN)
+        slow = delivery.gates["u1@x.test"] = asyncio.Event()
+        delivery.special["u1@x.test"] = MAYBE
+        await enqueue(house, 1)
+
+        async def under_way() -> bool:
+            return len(delivery.seen) == 1
+
+        await house.until(under_way)
+        await enqueue(house, 2)
+        await states(house, {State.DELIVERED: 1, State.ACTIVE: 1})
+        slow.set()
+        entries = await states(house, {State.DELIVERED: 1, State.WAITING: 1})
+        (waiting,) = (one for one in entries if one.state is State.WAITING)
+        assert (waiting.lane, waiting.uncertain) == ("provider:newsletter", True)
+        assert waiting.next_attempt_at > house.now
+
+
+async def test_who_waits_holds_its_place_where_it_waits_and_nowhere_else(tmp_path: Path) -> None:
+    first, second = PROVIDERS["provider"]
+    both = {"provider": [{**first, "hourly_limit": 1}, {**second, "daily_limit": 1}]}
+    ledgers = {"provider:newsletter": windows(1, 0), "provider:backup": windows(0, 1)}
+    async with running(tmp_path, settings(**both)) as house:
+        use(house)
+        for number in range(3):
+            await enqueue(house, number)
+        entries = await states(house, {State.DELIVERED: 2, State.WAITING: 1})
+        (waiting,) = (one for one in entries if one.state is State.WAITING)
+        assert waiting.lane == "provider:newsletter"
+        usage = await house.store.usage(ledgers, house.now)
+        assert {key: one.waiting for key, one in usage.items()} == {"provider:newsletter": 1, "provider:backup": 0}
+
+
+async def test_a_refusal_by_the_fallback_is_told_as_it_is(tmp_path: Path) -> None:
+    """Why it took that way is no reason why it failed."""
+    async with running(tmp_path, settings(**PROVIDERS)) as house:
+        use(house, newsletter=LOGIN, backup=Refused(Reply(550, "5.1.1", "no such user"), "[127.0.0.1]:588"))
+        await enqueue(house, 1)
+        (entry,) = await states(house, {State.BOUNCED: 1})
+        assert entry.reason == ""
+        (bounced,) = (event for event in house.events if event.kind is Kind.BOUNCED)
+        assert (bounced.data["status"], bounced.data["reply"]) == ("5.1.1", "550 5.1.1 no such user")
+        assert bounced.data["way"] == f"provider newsletter is paused: {LOGIN.reply}; sent by backup"
