@@ -93,12 +93,12 @@ async def test_a_file_size_limit_is_a_full_disk_until_it_is_lifted(tmp_path: Pat
 
 
 @contextmanager
-def small_disk(folder: Path, *options: str) -> Iterator[None]:
-    """Mount a file system of 24 MB there; skip without the right to mount."""
+def small_disk(folder: Path, *options: str, size: str = "24m") -> Iterator[None]:
+    """Mount a file system of that size there; skip without the right to mount."""
     if os.geteuid() != 0:
         pytest.skip("needs root to mount a small file system")
     folder.mkdir(exist_ok=True)
-    command = ["mount", "-t", "tmpfs", "-o", ",".join(("size=24m", *options)), "tmpfs", str(folder)]
+    command = ["mount", "-t", "tmpfs", "-o", ",".join((f"size={size}", *options)), "tmpfs", str(folder)]
     mounted = subprocess.run(command, capture_output=True, text=True, check=False)
     if mounted.returncode != 0:
         pytest.skip(f"no file system can be mounted here: {mounted.stderr.strip()}")
