@@ -20,22 +20,26 @@ LOOP = Reply(554, "5.4.6", "Mail loop: this relay passed this mail on already (R
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """Where mail is passed on to: `to` hears when that fails, `copies` never do."""
+    """Where mail is passed on to, under a reverse-path of which domain; nobody hears when a copy fails."""
 
     to: tuple[str, ...]
+    domain: str
     copies: tuple[str, ...] = ()
 
 
-def home_of(settings: Settings, message: Message) -> Home:
-    """Return where replies to a message go: `forward_to` and `bcc` of its identity as they are now.
+def home_of(settings: Settings, message: Message, address: str) -> Home:
+    """Return where replies to a message that came to that address go: `forward_to` and `bcc` of its identity as it is.
 
-    Without `forward_to` to the Reply-To the application gave, else to the author.
+    Without `forward_to` to the Reply-To the application gave, else to the author. The reverse-path is at the domain of
+    return-paths, where SPF speaks for us, unless a mailbox takes what comes back there; then at that of the address.
     """
     policy = message.policy
     identity = settings.identities.get(policy.identity)
     to = (identity.forward_to if identity else ()) or policy.reply_to or (message.header_from,)
     wanted = settings.bcc_for(message.header_from)
-    return Home(to, tuple(one for one in wanted if normal(one) not in map(normal, to)))
+    return_path = "" if settings.bounces.imap else settings.domain_for(message.header_from).return_path
+    copies = tuple(one for one in wanted if normal(one) not in map(normal, to))
+    return Home(to, return_path or domain_of(address), copies)
 
 
 def forward(
@@ -64,7 +68,7 @@ def forward(
         provider=settings.defaults.provider,
         fallback_providers=settings.defaults.fallback_providers,
         copies=tuple(range(len(to), len(to) + len(copies))),
-        forward_domain=domain_of(address),
+        forward_domain=home.domain,
         added_fields=trace.encode("utf-8", "replace") + marks,
     )
     message = Message(

@@ -131,7 +131,7 @@ class Intake:
     async def _pass_back(self, mail: _Mail, origin: OfOrigin, transaction: Transaction) -> Taken:
         """Pass a bounce of mail we passed on to whom that mail came from."""
         now = self.clock()
-        home = Home((origin.reverse_path,))
+        home = Home((origin.reverse_path,), domain_of(mail.recipient))
         passed = forward(self.settings(), transaction, mail.recipient, home, self.new_id(now), now)
         if isinstance(passed, Reply):
             return Taken(mail.report.kind, joined=False, refusal=passed)
@@ -182,7 +182,7 @@ class Intake:
         identity = settings.identities.get(message.policy.identity)
         if answer.automatic and not (identity and identity.forward_auto_replies):
             return ()
-        home = home_of(settings, message)
+        home = home_of(settings, message, mail.recipient)
         passed = forward(settings, mail.transaction, mail.recipient, home, self.new_id(now), now, message.queue_id)
         return passed if isinstance(passed, Reply) else (passed,)
 

@@ -28,6 +28,7 @@ from tests.servers.sink import Sink
 RELAY, BEN, OWNER = "127.0.0.2", "127.0.0.3", "127.0.0.4"
 ZONE = f"""
 reply.acme.test. MX 10 mail.relay.test.
+bounces.acme.test. MX 10 mail.relay.test.
 mail.relay.test. A {RELAY}
 rcpt.test. MX 10 mx.rcpt.test.
 mx.rcpt.test. A {BEN}
@@ -61,7 +62,7 @@ kind = "inbound"
 address = "{RELAY}:{mail_port}"
 [domains."acme.test"]
 reply_domain = "reply.acme.test"
-return_path = "reply.acme.test"
+return_path = "bounces.acme.test"
 [identities."news@acme.test"]
 reply_tracking = true
 forward_to = ["owner@acme.test"]
@@ -151,7 +152,7 @@ async def test_a_reply_comes_home_with_its_signature_intact_and_once(world: Worl
     added = home.content.removesuffix(reply)
     assert re.fullmatch(rb"Received: from (?:.|\r\n\t)*\r\nRelay-Loop: [0-9a-f]{24}\r\n", added)
     assert dkimpy(home.content, [ben_key]) == [True]
-    assert re.fullmatch(r"SRS0=\w{8}=\w\w=rcpt\.test=ben@reply\.acme\.test", home.reverse_path)
+    assert re.fullmatch(r"SRS0=\w{8}=\w\w=rcpt\.test=ben@bounces\.acme\.test", home.reverse_path)
     await asyncio.sleep(0.3)
     assert len(world.owner.messages) == 1
 

@@ -139,7 +139,7 @@ class TestReplies:
         assert (home.recipient, home.notify) == ("owner@acme.test", ())
         assert (copy.recipient, copy.notify, message.policy.copies) == ("archive@acme.test", ("NEVER",), (1,))
         assert message.reverse_path == "ben@rcpt.test"
-        assert (message.policy.forward_domain, message.policy.domain) == ("reply.acme.test", "")
+        assert (message.policy.forward_domain, message.policy.domain) == ("bounces.acme.test", "")
         assert message.metadata == {"forward_of": SENT}
         assert await house.store.content(message.queue_id) == REPLY
         added = message.policy.added_fields
