@@ -37,4 +37,4 @@ def test_the_files_it_points_to_are_there() -> None:
 
 
 def test_examples_are_found() -> None:
-    assert len(EXAMPLES) == 4
+    assert len(EXAMPLES) == 5
