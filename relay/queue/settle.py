@@ -15,6 +15,9 @@ from relay.queue.outcome import Deferred, Delivered, Outcome
 from relay.queue.schedule import Schedule, next_attempt
 from relay.suppression.suppression import Evidence, Suppression
 
+_FORGED = frozenset({"spam_content", "virus", "auth_failed"})
+"""Reasons to refuse mail that seldom comes from whom it names."""
+
 UNCERTAIN_PATIENCE = 2
 """An attempt that may have succeeded waits as long as two failed ones: a second copy is worse than a late one."""
 
@@ -57,14 +60,14 @@ def settle(
     reverse-path (RFC 3464 section 2), and only of the kinds the recipient's NOTIFY asks for (RFC 3461 section 4.1).
     """
     verdicts = [
-        None if isinstance(outcome, Delivered) else judge.verdict(outcome, entry.attempts + 1)
+        None if isinstance(outcome, Delivered) else judge.verdict(outcome, entry.attempts + 1, entry.lane)
         for entry, outcome in zip(claimed.entries, outcomes, strict=True)
     ]
     settled = [
         _settle_one(entry, outcome, verdict, attempt, schedule)
         for entry, outcome, verdict in zip(claimed.entries, outcomes, verdicts, strict=True)
     ]
-    entries, notices = _notices(settled, outcomes, verdicts, attempt, schedule)
+    entries, notices = _notices(claimed.message, settled, outcomes, verdicts, attempt, schedule)
     reports = tuple(
         report_about(claimed, action, fates, origin, next(report_ids), attempt.now)
         for action, fates in notices
@@ -116,7 +119,13 @@ def _evidence(entry: Entry, verdict: Verdict, attempt: Attempt, judge: Judge) ->
     return judge.evidence(meaning, found, permanent=reply is not None and reply.is_permanent)
 
 
+def _would_be_backscatter(message: Message, verdict: Verdict | None) -> bool:
+    """Tell whether the notification would go to somebody who sent nothing: what is refused as spam names anybody."""
+    return bool(message.policy.forward_domain) and verdict is not None and verdict.meaning.category in _FORGED
+
+
 def _notices(
+    message: Message,
     settled: list[Entry],
     outcomes: Sequence[Outcome],
     verdicts: Sequence[Verdict | None],
@@ -129,7 +138,7 @@ def _notices(
     for entry, outcome, verdict in zip(settled, outcomes, verdicts, strict=True):
         marked = entry
         wants = entry.envelope_recipient.wants
-        if entry.state is State.BOUNCED and wants("FAILURE"):
+        if entry.state is State.BOUNCED and wants("FAILURE") and not _would_be_backscatter(message, verdict):
             fates[Action.FAILED].append(_fate(entry, verdict, attempt))
         elif isinstance(outcome, Delivered) and not outcome.dsn_passed_on and wants("SUCCESS"):
             fates[Action.RELAYED].append(_fate(entry, verdict, attempt))

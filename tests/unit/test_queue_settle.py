@@ -12,7 +12,7 @@ from relay.events.event import Kind
 from relay.mail.reply import Reply
 from relay.queue.entry import MOVES, Entry, State, StateError, move
 from relay.queue.judge import Judge
-from relay.queue.message import Claimed, Message, Settlement
+from relay.queue.message import Claimed, Message, Policy, Settlement
 from relay.queue.outcome import Deferred, Delivered, Outcome, Refused
 from relay.queue.schedule import Schedule
 from relay.queue.settle import Attempt, Origin, settle
@@ -108,6 +108,20 @@ def test_a_null_reverse_path_is_never_notified() -> None:
 )
 def test_notify_is_honoured(notify: tuple[str, ...], outcome: Outcome, now: float, expected: int) -> None:
     assert len(settled([entry(notify=notify)], [outcome], now).reports) == expected
+
+
+@pytest.mark.parametrize(
+    ("reply", "told"),
+    [
+        (NO, 1),
+        (Reply(554, "5.7.1", "message classified as spam"), 0),
+        (Reply(550, "5.7.26", "unauthenticated email from x.test is not accepted due to domain's DMARC policy"), 0),
+    ],
+)
+def test_mail_that_is_passed_on_and_refused_as_forged_is_told_to_nobody(reply: Reply, told: int) -> None:
+    forward = replace(MESSAGE, policy=Policy(forward_domain="reply.acme.test"))
+    assert len(settled([entry()], [Refused(reply, "mx.x.test")], message=forward).reports) == told
+    assert len(settled([entry()], [Refused(reply, "mx.x.test")]).reports) == 1
 
 
 def test_a_delay_is_told_once() -> None:
