@@ -90,7 +90,8 @@ def decide(keys: Sequence[KeyState], observed: Mapping[str, Observed], now: floa
     """Return the keys with what was observed and who signs from now on: one of each kind.
 
     The newest is preferred, of several made at the same time the first. It takes over when DNS has shown it for
-    `CONFIRMED_AFTER`; at once when DNS says that the key that signs is not there, or none signs yet.
+    `CONFIRMED_AFTER`; at once when DNS says that the key that signs is not there, or none signs yet. Beside a kind
+    whose key DNS shows, another kind signs only when DNS shows its key as well.
     """
     seen = [replace(key, shown_since=_shown_since(key, observed, now)) for key in keys]
     verifying = {key.kind for key in seen if key.signing and observed.get(key.selector, "unknown") in _MAY_VERIFY}
@@ -100,19 +101,23 @@ def decide(keys: Sequence[KeyState], observed: Mapping[str, Observed], now: floa
     }
     preferred = [DkimKey(key.selector, key.record) for key in sorted(seen, key=lambda key: -key.created_at)]
     choices = signing_selectors(preferred, counted, [key.selector for key in seen if key.signing])
-    signing = {choice.selector for choice in choices}
-    return tuple(
-        replace(key, signing=True, signed_until=0.0) if key.selector in signing else _resting(key, now) for key in seen
-    )
+    chosen = {choice.selector for choice in choices}
+    verifiable = any(key.shown_since for key in seen if key.selector in chosen)
+
+    def signs(key: KeyState) -> bool:
+        silent = observed.get(key.selector, "unknown") == "unknown"
+        return key.selector in chosen and bool(key.shown_since or not verifiable or (key.signing and silent))
+
+    return tuple(replace(key, signing=True, signed_until=0.0) if signs(key) else _resting(key, now) for key in seen)
 
 
 _MAY_VERIFY = ("shown", "unknown")
 
 
 def waiting_keys(keys: Sequence[KeyState]) -> tuple[KeyState, ...]:
-    """Return the keys that are to take over from an older one of their kind and do not sign yet."""
+    """Return the keys that are to sign, in place of an older one of their kind or as the first, and do not yet."""
     since = {key.kind: key.created_at for key in keys if key.signing}
-    return tuple(key for key in keys if not key.signing and key.created_at > since.get(key.kind, key.created_at))
+    return tuple(key for key in keys if not key.signing and key.created_at > since.get(key.kind, 0.0))
 
 
 class RotationError(ValueError):

@@ -160,15 +160,21 @@ def changes(before: Watched, after: Watched, findings: Sequence[Finding]) -> lis
 
 def _key_changes(before: Watched, after: Watched) -> list[Change]:
     signed = {key.kind: key.selector for key in before.keys if key.signing}
+    signing = {key.kind: key.selector for key in after.keys if key.signing}
     return [
-        Change(after.domain, f"signature {key.kind}", signed.get(key.kind, "none"), key.selector, _why(key))
-        for key in after.keys
-        if key.signing and signed.get(key.kind) != key.selector
+        Change(
+            after.domain, f"signature {kind}", signed.get(kind, "none"), signing.get(kind, "none"), _why(after, kind)
+        )
+        for kind in sorted(signed | signing)
+        if signed.get(kind) != signing.get(kind)
     ]
 
 
-def _why(key: KeyState) -> str:
-    return f"DNS shows {key.selector}, so it signs" if key.shown_since else f"{key.selector} signs, DNS shows no key"
+def _why(after: Watched, kind: str) -> str:
+    key = next((key for key in after.keys if key.kind == kind and key.signing), None)
+    if key is None:
+        return "DNS does not show the key; another kind of signature can be verified"
+    return f"DNS shows {key.selector}" if key.shown_since else f"DNS shows no key, {key.selector} signs all the same"
 
 
 def _wait(set_up_at: float, keys: Sequence[KeyState], silent: bool, now: float) -> float:

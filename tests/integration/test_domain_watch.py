@@ -13,7 +13,7 @@ import pytest
 
 from relay.admin.domains import domain_form
 from relay.sign.files import write_key
-from relay.sign.keys import dns_record, generate_key, load_key, zone_line
+from relay.sign.keys import Algorithm, dns_record, generate_key, load_key, zone_line
 from relay.storage.domain_watch import DomainWatchTable
 from tests.integration.test_relay import HTML, send
 from tests.servers.dns_server import DnsServer
@@ -44,9 +44,9 @@ class Clock:
         return time.time() + self.ahead
 
 
-def made_key(folder: Path, selector: str) -> str:
+def made_key(folder: Path, selector: str, algorithm: Algorithm = "rsa-sha256") -> str:
     """Make a key of acme.test; return its record as a line of the name server."""
-    pem = generate_key("rsa-sha256")
+    pem = generate_key(algorithm)
     write_key(folder / "data", "acme.test", selector, pem)
     line = zone_line(f"{selector}._domainkey.acme.test", dns_record(load_key(pem, "acme.test", selector)))
     return line.replace(" IN ", " ")
@@ -181,11 +181,14 @@ async def test_a_silent_dns_changes_nothing_and_an_absent_key_is_told_once(folde
 
 
 async def test_each_kind_of_key_signs_and_only_one_of_it(folder: Path) -> None:
-    write_key(folder / "data", "acme.test", "e1", generate_key("ed25519-sha256"))
-    lines = [made_key(folder, "s1"), made_key(folder, "s2")]
-    async with Sink() as sink, DnsServer(ZONE + lines[1]) as dns:
+    edwards = made_key(folder, "e1", "ed25519-sha256")
+    _, second = made_key(folder, "s1"), made_key(folder, "s2")
+    async with Sink() as sink, DnsServer(ZONE + second) as dns:
         relay = configured(folder, sink, dns, DOMAIN.replace('["s1", "s2"]', '["s1", "e1", "s2"]'))
         async with running(relay) as up:
+            await looked(up)
+            assert await selectors(relay, sink) == ["s2"]
+            dns.add(edwards)
             await looked(up)
             assert sorted(await selectors(relay, sink)) == ["e1", "s2"]
 

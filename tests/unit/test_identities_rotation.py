@@ -14,6 +14,7 @@ from relay.identities.rotation import (
     next_selector,
     observe_keys,
     signing_selectors,
+    waiting_keys,
 )
 from relay.identities.sending_domain import DkimKey
 from relay.resolver import Resolver
@@ -107,7 +108,18 @@ def test_the_first_key_signs_before_dns_was_asked_and_whatever_it_says() -> None
     keys = known_keys([OLD, NEW, EDWARDS], (), NOW)
     assert signs(decide(keys, {}, NOW)) == ["s1", "e1"]
     assert signs(decide(keys, {"s1": "absent", "s2": "absent", "e1": "absent"}, NOW)) == ["s1", "e1"]
-    assert signs(decide(keys, {"s1": "absent", "s2": "shown", "e1": "absent"}, NOW)) == ["s2", "e1"]
+    assert signs(decide(keys, {"s1": "absent", "s2": "shown"}, NOW)) == ["s2"]
+
+
+def test_beside_a_signature_that_verifies_another_kind_waits_for_dns() -> None:
+    both = (state(OLD, 1e6, 1e6, signing=True), state(EDWARDS, 60))
+    waiting = decide(both, {"s1": "shown", "e1": "absent"}, NOW)
+    assert (signs(waiting), [key.selector for key in waiting_keys(waiting)]) == (["s1"], ["e1"])
+    beside = decide(waiting, {"s1": "shown", "e1": "shown"}, NOW)
+    assert (signs(beside), waiting_keys(beside)) == (["s1", "e1"], ())
+    assert signs(decide(beside, {"s1": "unknown", "e1": "unknown"}, NOW)) == ["s1", "e1"]
+    assert signs(decide(beside, {"s1": "shown", "e1": "absent"}, NOW)) == ["s1"]
+    assert signs(decide(beside, {"s1": "absent", "e1": "absent"}, NOW)) == ["s1", "e1"]
 
 
 def test_a_break_in_what_dns_shows_begins_the_wait_anew() -> None:

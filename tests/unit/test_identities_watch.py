@@ -118,7 +118,7 @@ def test_a_rotation_is_told_as_a_change() -> None:
     assert changes(both, first, []) == []
     second = look(first, {KEY: "ok"}, NOW + 182, "s1 s2")
     assert changes(first, second, []) == [
-        Change("acme.test", "signature rsa", "s1", "s2", "DNS shows s2, so it signs"),
+        Change("acme.test", "signature rsa", "s1", "s2", "DNS shows s2"),
     ]
 
 
