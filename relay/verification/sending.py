@@ -17,6 +17,10 @@ from relay.verification.result import Remark, Result, failed, judged
 from relay.verification.tools import Tools, destinations, look_until
 
 
+_COPIES_KEPT = 86400.0
+"""Seconds for which judgements of copies are kept: longer than anybody waits for one."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Seen:
     """How far a test mail got."""
@@ -41,6 +45,7 @@ async def try_sending(tools: Tools, identity: str, to: tuple[str, ...]) -> Resul
         return _Seen(await tools.story(queue_id), next(iter(copies), None))
 
     seen = await look_until(look, lambda seen: _is_over(seen, len(readers), copied=bool(copy_to)))
+    await tools.store.forget_copies(tools.clock() - _COPIES_KEPT)
     if seen.story is None:
         return failed("sending", f"the test mail {queue_id} is not in the store", "relay status")
     remarks = [_fate(seen.story, entry) for entry in seen.story.entries[: len(readers)]]

@@ -1,0 +1,120 @@
+"""The routes of identities, over a real store and an HTTP server."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from relay.admin.identities import IdentityRoutes
+from relay.admin.server import AdminServer
+from relay.config.settings import Settings
+from relay.identities.verification import Verification
+from relay.limits.window import windows
+from relay.queue.ports import Slot
+from relay.storage.sqlite import SqliteStore
+from tests.servers.verification_side import VerificationSide
+
+NOW = 1_800_000_000.0
+JANE = "jane@acme.test"
+SETTINGS = Settings.model_validate(
+    {
+        "identities": {JANE: {"hourly_limit": 2, "daily_limit": 9, "company": "Acme"}, "bob@acme.test": {}},
+        "domains": {"acme.test": {"reply_domain": "reply.acme.test"}},
+    }
+)
+
+
+class Desk:
+    def __init__(self, store: SqliteStore, socket: Path) -> None:
+        self.store = store
+        self.side = VerificationSide(store, SETTINGS, lambda: NOW)
+        self.socket = socket
+        app = web.Application()
+        app.add_routes(IdentityRoutes(self.side.verifier, store).table())
+        self.server = AdminServer(app)
+
+    async def ask(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
+        async with (
+            aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(self.socket))) as client,
+            client.request(method, f"http://relay{path}", json=body) as answer,
+        ):
+            is_json = answer.content_type == "application/json"
+            return answer.status, await answer.json() if is_json else await answer.text()
+
+
+@pytest.fixture
+async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
+    store = await SqliteStore.open(tmp_path / "relay.db", now=NOW)
+    desk = Desk(store, tmp_path / "admin.sock")
+    await desk.server.start_unix(desk.socket)
+    yield desk
+    await desk.server.stop()
+    await store.close()
+
+
+async def test_the_list_has_limits_usage_and_steps_of_all_that_are_listed_or_were_tested(desk: Desk) -> None:
+    limits = {f"identity:{JANE}": windows(2, 9)}
+    for number in range(2):
+        assert await desk.store.depart(Slot("Q1", number, limits), NOW - 10) == NOW - 10
+    await desk.side.table.verify(Verification(JANE, "sending", "passed", NOW - 5, "taken", "Q1"))
+    await desk.side.table.verify(Verification("x@other.test", "sender", "passed", NOW))
+    await desk.side.table.verify(Verification("acme.test", "dns", "failed", NOW))
+    await desk.side.proven.load()
+    status, answer = await desk.ask("GET", "/identities")
+    assert status == 200
+    jane, bob, other = answer["identities"]
+    assert (jane["address"], jane["used_hour"], jane["used_day"], jane["hourly_limit"]) == (JANE, 2, 2, 2)
+    assert jane["next_release_at"] == "2027-01-15T08:59:50.001Z"
+    assert jane["steps"] == [
+        {"step": "sending", "state": "passed", "at": "2027-01-15T07:59:55.000Z", "detail": "taken"}
+    ]
+    assert jane["cc_address"].endswith("@reply.acme.test")
+    assert (bob["address"], bob["used_hour"], bob["next_release_at"], bob["verified"]) == (
+        "bob@acme.test",
+        0,
+        None,
+        False,
+    )
+    assert (other["address"], other["listed"], other["verified"], other["verified_by"]) == (
+        "x@other.test",
+        False,
+        True,
+        "mail",
+    )
+    assert (await desk.ask("GET", f"/identities/{JANE.upper()}"))[1] == jane
+    assert await desk.ask("GET", "/identities/no@acme.test") == (
+        404,
+        "no@acme.test is no identity here: relay identity add no@acme.test",
+    )
+
+
+async def test_codes_are_sent_and_entered(desk: Desk) -> None:
+    status, answer = await desk.ask("POST", f"/identities/{JANE}/test/receiving")
+    assert (status, answer["state"]) == (200, "pending")
+    status, answer = await desk.ask("POST", f"/identities/{JANE}/code", {"code": "000001"})
+    assert (status, answer["state"], answer["verdict"]) == (200, "passed", "")
+    for step in ("sending", "tracking"):
+        await desk.side.table.verify(Verification(JANE, step, "passed", NOW))
+    await desk.ask("POST", f"/identities/{JANE}/test/receiving")
+    _, answer = await desk.ask("POST", f"/identities/{JANE}/code", {"code": "000002"})
+    assert answer["verdict"] == "Email identity seems to be correctly set up"
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "told"),
+    [
+        ("/identities/jane/test/receiving", None, "no mail address"),
+        (f"/identities/{JANE}/code", {"code": "12345"}, "6 digits"),
+        (f"/identities/{JANE}/code", {"code": 123456}, "6 digits"),
+        (f"/identities/{JANE}/code", ["123456"], "JSON object"),
+        (f"/identities/{JANE}/test/sending", {"to": "x@y.test"}, "list of addresses"),
+        (f"/identities/{JANE}/test/sending", {"to": ["x"]}, "no mail address"),
+    ],
+)
+async def test_nonsense_is_told(desk: Desk, path: str, body: object, told: str) -> None:
+    status, answer = await desk.ask("POST", path, body)
+    assert (status, told in answer) == (400, True), answer
+    assert (await desk.ask("POST", f"/identities/{JANE}/test/nothing"))[0] == 404

@@ -1,0 +1,213 @@
+"""The steps of the verification without a server: what is sent, what confirms, what is remarked."""
+
+import email
+import email.policy
+import re
+from collections.abc import AsyncIterator
+from email.message import EmailMessage
+from pathlib import Path
+
+import pytest
+
+from relay.config.settings import Settings
+from relay.events.ports import StoreError
+from relay.identities.authentication import Authentication, DmarcVerdict
+from relay.identities.challenge import LIFETIME
+from relay.identities.signatures import Signature
+from relay.identities.spf import SpfVerdict
+from relay.mail.reply import Reply
+from relay.rewrite.tokens import Kind, verify_token
+from relay.storage.sqlite import SqliteStore
+from relay.verification.copies import remarks_on
+from relay.verification.mails import code_mail, response_mail
+from relay.verification.mails import test_mail as mail_of_test
+from relay.verification.sending import copy_address
+from relay.verification.tracking import response_address
+from tests.servers.verification_side import RING, VerificationSide
+
+NOW = 1_800_000_000.0
+JANE = "jane@acme.test"
+QUEUE_ID = "0ABCDFGHJKLMNP"
+SETTINGS = Settings.model_validate(
+    {
+        "server": {"hostname": "relay.test"},
+        "identities": {JANE: {"forward_to": ["owner@x.test"]}},
+        "domains": {"acme.test": {"return_path": "bounces.acme.test", "reply_domain": "reply.acme.test"}},
+        "listener": [{"name": "mx", "kind": "inbound", "address": "127.0.0.1:0"}],
+    }
+)
+
+
+def read(content: bytes) -> EmailMessage:
+    """Read a mail with the standard library, which must find nothing wrong with it."""
+    assert b"\n" not in content.replace(b"\r\n", b"")
+    message = email.message_from_bytes(content, policy=email.policy.default)
+    assert isinstance(message, EmailMessage)
+    assert [part.defects for part in message.walk() if part.defects] == []
+    return message
+
+
+def text_of(message: EmailMessage, kind: str) -> str:
+    body = message.get_body((kind,))
+    assert body is not None
+    return str(body.get_content())
+
+
+class TestMails:
+    def test_the_test_mail_has_a_link_to_be_tracked(self) -> None:
+        message = read(mail_of_test(QUEUE_ID, JANE, ["a@x.test", "b@x.test"], "relay.test", "https://acme.test/"))
+        assert (message["From"], message["To"]) == (JANE, "a@x.test, b@x.test")
+        assert 'href="https://acme.test/"' in text_of(message, "html")
+        assert "https://acme.test/" in text_of(message, "plain")
+        assert message["X-Relay-Track"] is None
+
+    def test_the_code_stands_in_subject_text_and_html_and_is_not_tracked(self) -> None:
+        link = "https://t.acme.test/v/x"
+        message = read(code_mail(QUEUE_ID, JANE, ["a@x.test"], "012345", link))
+        assert message["Subject"] == f"012345 is the code for {JANE}"
+        for kind in ("plain", "html"):
+            assert {"012345", link} <= set(re.findall(r"\b\d{6}\b|https:[^\s\"<]+", text_of(message, kind)))
+        assert (message["X-Relay-Track"], message["Auto-Submitted"]) == ("none", "auto-generated")
+        assert "confirm on" not in text_of(read(code_mail(QUEUE_ID, JANE, ["a@x.test"], "012345", "")), "html")
+
+    def test_the_response_is_a_robots_answer_to_the_test_mail(self) -> None:
+        message = read(response_mail(QUEUE_ID, JANE, "r@x.test", "<1@acme.test>"))
+        assert (message["In-Reply-To"], message["Auto-Submitted"]) == ("<1@acme.test>", "auto-replied")
+
+    def test_addresses_beyond_ascii_and_markup_in_them_harm_nothing(self) -> None:
+        message = read(mail_of_test(QUEUE_ID, "j&o@\u00e9.test", ["a@x.test"], "relay.test", "https://x/"))
+        assert "j&amp;o@\u00e9.test" in text_of(message, "html")
+
+
+class TestAddresses:
+    def test_copies_and_responses_come_back_by_signed_addresses(self) -> None:
+        assert copy_address(SETTINGS, RING, JANE, QUEUE_ID, 1).endswith("@bounces.acme.test")
+        assert response_address(SETTINGS, RING, JANE, QUEUE_ID).endswith("@reply.acme.test")
+
+    def test_they_need_a_domain_and_a_listener(self) -> None:
+        deaf = Settings.model_validate(
+            {"domains": {"acme.test": {"return_path": "b.acme.test", "reply_domain": "r.acme.test"}}}
+        )
+        assert copy_address(deaf, RING, JANE, QUEUE_ID, 1) == response_address(deaf, RING, JANE, QUEUE_ID) == ""
+        assert copy_address(SETTINGS, RING, "a@other.test", QUEUE_ID, 1) == ""
+        assert response_address(SETTINGS, RING, "a@other.test", QUEUE_ID) == ""
+
+
+class TestReceiving:
+    @pytest.fixture
+    async def side(self, tmp_path: Path) -> AsyncIterator[VerificationSide]:
+        self.now = NOW
+        store = await SqliteStore.open(tmp_path / "relay.db", now=NOW)
+        yield VerificationSide(store, SETTINGS, lambda: self.now)
+        await store.close()
+
+    async def test_a_code_goes_to_the_forward_address_and_confirms(self, side: VerificationSide) -> None:
+        form = await side.verifier.run("Jane@acme.test", "receiving")
+        assert (form["state"], form["address"], form["verdict"]) == ("pending", JANE, "")
+        ((queue_id, sent),) = side.sent.items()
+        assert [one.address for one in sent.envelope.recipients] == ["owner@x.test"]
+        assert sent.envelope.reverse_path == JANE
+        link = re.search(rb"http://127\.0\.0\.1:8025/v/([\w-]+)", sent.content)
+        assert link is not None
+        token = verify_token(RING, Kind.VERIFY, link[1].decode())
+        assert token is not None
+        assert token.queue_id == queue_id
+        assert not side.proven(JANE)
+        assert (await side.verifier.enter(JANE, "999999"))["state"] == "failed"
+        assert not side.proven(JANE)
+        assert (await side.verifier.enter(JANE, "000001"))["state"] == "passed"
+        assert side.proven(JANE)
+        steps = {one.step: (one.state, one.detail) for one in await side.table.verifications(JANE)}
+        assert steps == dict.fromkeys(("receiving", "sender"), ("passed", "the code sent to owner@x.test came back"))
+
+    async def test_the_link_confirms_once_and_its_code_is_used_then(self, side: VerificationSide) -> None:
+        await side.verifier.run(JANE, "receiving")
+        (queue_id,) = side.sent
+        assert not await side.verifier.follow(QUEUE_ID)
+        assert await side.verifier.follow(queue_id)
+        assert side.proven(JANE)
+        first = await side.table.verifications(JANE)
+        self.now += 60
+        assert await side.verifier.follow(queue_id)
+        assert await side.table.verifications(JANE) == first
+        assert (await side.verifier.enter(JANE, "000001"))["state"] == "failed"
+
+    async def test_a_late_code_confirms_nothing_and_stays_pending(self, side: VerificationSide) -> None:
+        await side.verifier.run(JANE, "receiving")
+        self.now += LIFETIME + 1
+        form = await side.verifier.enter(JANE, "000001")
+        assert form["remarks"] == [
+            {
+                "status": "wrong",
+                "text": "the code is older than 10 minutes",
+                "fix": f"relay identity verify {JANE} --step receiving sends a new one",
+            }
+        ]
+        assert [one.state for one in await side.table.verifications(JANE)] == ["pending"]
+
+    async def test_too_many_codes_change_nothing_of_what_is_known(self, side: VerificationSide) -> None:
+        for _ in range(5):
+            await side.verifier.run(JANE, "receiving")
+        await side.verifier.enter(JANE, "000005")
+        form = await side.verifier.run(JANE, "receiving")
+        assert form["state"] == "failed"
+        assert len(side.sent) == 5
+        assert {one.state for one in await side.table.verifications(JANE)} == {"passed"}
+
+    async def test_what_the_relay_itself_refuses_is_told(self, side: VerificationSide) -> None:
+        side.reply = Reply(451, "4.7.1", "Sending limit is used up")
+        form = await side.verifier.run(JANE, "sending")
+        assert (form["state"], "451 4.7.1 Sending limit is used up" in str(form["remarks"])) == ("failed", True)
+        form = await side.verifier.run(JANE, "tracking")
+        assert "--step sending" in str(form["remarks"])
+
+    async def test_a_store_that_is_away_keeps_what_was_known(self, side: VerificationSide) -> None:
+        await side.verifier.run(JANE, "receiving")
+        await side.verifier.enter(JANE, "000001")
+
+        async def away() -> frozenset[str]:
+            raise StoreError("database is locked")
+
+        side.proven._sources = (away,)
+        with pytest.raises(StoreError):
+            await side.proven.load()
+        assert side.proven(JANE)
+
+
+def seen(spf: str, signatures: tuple[Signature, ...], dmarc: str) -> Authentication:
+    return Authentication(
+        SpfVerdict(spf, "bounces.acme.test", "", "because", 1),  # type: ignore[arg-type]
+        "mailfrom",
+        signatures,
+        DmarcVerdict(dmarc, "acme.test", None, "why"),  # type: ignore[arg-type]
+    )
+
+
+GOOD = Signature("pass", "acme.test", "s1", "the signature holds")
+BAD = Signature("fail", "acme.test", "s1", "the body is not the one that was signed")
+FOREIGN = Signature("pass", "provider.test", "s1", "the signature holds")
+
+
+class TestRemarks:
+    @pytest.mark.parametrize(
+        ("authentication", "client", "statuses"),
+        [
+            (seen("pass", (GOOD,), "pass"), "192.0.2.1", ["ok", "ok", "ok", "ok"]),
+            (seen("fail", (GOOD,), "pass"), "8.8.8.8", ["ok", "warning", "ok", "ok"]),
+            (seen("pass", (), "pass"), "8.8.8.8", ["ok", "ok", "warning", "ok"]),
+            (seen("fail", (BAD,), "fail"), "8.8.8.8", ["ok", "wrong", "wrong", "wrong"]),
+            (seen("fail", (BAD,), "fail"), "10.0.0.1", ["ok", "warning", "wrong", "wrong"]),
+            (seen("pass", (), "none"), "8.8.8.8", ["ok", "ok", "warning", "warning"]),
+            (seen("none", (GOOD,), "none"), "8.8.8.8", ["ok", "warning", "ok", "warning"]),
+            (seen("none", (), "none"), "8.8.8.8", ["ok", "wrong", "wrong", "warning"]),
+            (seen("none", (FOREIGN,), "none"), "8.8.8.8", ["ok", "wrong", "ok", "warning"]),
+            (seen("fail", (FOREIGN,), "temperror"), "8.8.8.8", ["ok", "wrong", "ok", "warning"]),
+        ],
+    )
+    def test_something_must_speak_for_the_domain(
+        self, authentication: Authentication, client: str, statuses: list[str]
+    ) -> None:
+        remarks = remarks_on(authentication, client, "relay.test")
+        assert [one.status for one in remarks] == statuses
+        assert remarks[0].text.startswith("Authentication-Results: relay.test; spf=")
+        assert all(one.fix for one in remarks if one.status != "ok")
