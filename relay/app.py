@@ -11,6 +11,7 @@ from pathlib import Path
 from relay import __version__
 from relay.accept import Accept, Door, Reception
 from relay.admin.api import Desk, application
+from relay.admin.dashboard.views import Board, dashboard
 from relay.admin.providers import ProviderTools
 from relay.admin.server import AdminServer, metrics_application
 from relay.alerts import Alerts, AlertTools
@@ -348,10 +349,23 @@ class App:
         admin = AdminServer(application(desk))
         await admin.start_unix(settings.server.data_dir / settings.admin.socket)
         self._stack.push_async_callback(admin.stop)
+        if settings.admin.address:
+            await self._start_dashboard(settings, desk)
         if settings.metrics.address:
             exporter = AdminServer(metrics_application(self.observer.metrics.exposition))
             await exporter.start_tcp(settings.metrics.host, settings.metrics.port)
             self._stack.push_async_callback(exporter.stop)
+
+    async def _start_dashboard(self, settings: Settings, desk: Desk) -> None:
+        board = Board(
+            hostname=settings.server.hostname,
+            secret=settings.admin.secret.get_secret_value(),
+            desk=desk,
+            last_hour=lambda: self.observer.last_hour.sums(self._clock()),
+        )
+        server = AdminServer(dashboard(board))
+        await server.start_tcp(settings.admin.host, settings.admin.port)
+        self._stack.push_async_callback(server.stop)
 
     def _provider_tools(self) -> ProviderTools:
         return ProviderTools(

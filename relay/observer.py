@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from relay.clock import Clock
 from relay.events.event import Event, Kind
 from relay.events.ports import StoreError
+from relay.last_hour import LastHour
 from relay.log import Emit
 from relay.metrics import Metrics
 from relay.queue.alert_mail import Alert, lane_paused, store_was_away
@@ -17,6 +18,7 @@ class Observer:
     def __init__(self, log: Emit, clock: Clock) -> None:
         self.log = log
         self.metrics = Metrics()
+        self.last_hour = LastHour()
         self.in_trouble = asyncio.Event()
         self._clock = clock
         self._trouble_since = 0.0
@@ -34,6 +36,7 @@ class Observer:
                 self.log("unsubscribe.unknown", queue_id=event.queue_id, number=event.recipient)
             delay = event.data.get("delay") if event.kind is Kind.DELIVERED else None
             self.metrics.count(event.kind.value, delay if isinstance(delay, float) else None)
+            self.last_hour.count(event.kind.value, self._clock())
 
     def smtp(self, line: str, **fields: object) -> None:
         """Log a line of the SMTP server, and count refusals."""

@@ -17,12 +17,17 @@ _SMALLEST_V4, _SMALLEST_V6 = 8, 16
 """Prefixes shorter than these take in so much of the internet that relaying for them is an open relay."""
 
 
+SHORTEST_SECRET = 16
+"""Characters of the dashboard's secret."""
+
+
 def contradictions(settings: Settings) -> Iterator[Finding]:
     """Yield everything that makes these settings unusable."""
     yield from _listeners(settings)
     yield from _providers(settings)
     yield from _provider_names(settings)
     yield from _limits(settings)
+    yield from _dashboard(settings)
     yield from _queue(settings)
     if settings.storage.password.get_secret_value() and settings.sqlite_path is not None:
         yield Finding(("storage", "password"), "SQLite has none", "no password, or a postgresql:// URL")
@@ -38,6 +43,8 @@ def doubts(settings: Settings) -> Iterator[Finding]:
         if provider.username and provider.tls == "none" and not _is_loopback(provider.host):
             path = ("provider", index, "tls")
             yield Finding(path, "the password travels in the clear", '"starttls" or "implicit"')
+    if settings.admin.address and not _is_loopback(settings.admin.host):
+        yield Finding(("admin", "address"), "the secret travels in the clear unless a proxy with TLS stands in front")
     if settings.queue.delay_notice >= settings.queue.lifetime:
         yield Finding(("queue", "delay_notice"), "never comes: the message expires before it")
     if (host := urlsplit(settings.tracker.base_url).hostname) in ("0.0.0.0", "::"):  # noqa: S104
@@ -65,6 +72,16 @@ def _listeners(settings: Settings) -> Iterator[Finding]:
         listening = getattr(settings, section)
         if listening.address:
             yield from _taken(taken, (section, "address"), listening.host, listening.port)
+
+
+def _dashboard(settings: Settings) -> Iterator[Finding]:
+    admin, secret = settings.admin, settings.admin.secret.get_secret_value()
+    if secret and len(secret) < SHORTEST_SECRET:
+        problem = f"has {len(secret)} characters, which can be guessed"
+        yield Finding(("admin", "secret"), problem, f"at least {SHORTEST_SECRET}, such as `openssl rand -base64 24` prints")
+    if admin.address and not secret and not _is_loopback(admin.host):
+        problem = f"{admin.address} would show everybody's mail to whoever can reach it"
+        yield Finding(("admin", "address"), problem, 'a loopback address such as "127.0.0.1:8026", or admin.secret beside it')
 
 
 def _taken(taken: dict[tuple[str, int], str], path: KeyPath, host: str, port: int) -> Iterator[Finding]:

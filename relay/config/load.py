@@ -10,7 +10,6 @@ from pydantic import ValidationError
 from relay.config.checks import contradictions, doubts
 from relay.config.faults import ConfigError, Fault, Finding, finding_of
 from relay.config.files import file_findings, missing_dkim_keys, read_secrets
-from relay.config.pending import pending
 from relay.config.positions import KeyPath
 from relay.config.schema import example_of, field_at
 from relay.config.settings import Settings
@@ -39,7 +38,7 @@ def check(path: Path, environ: Mapping[str, str]) -> tuple[Settings | None, tupl
     if whole is not None and tree.complete:
         for finding in _not_about(wrong, [*contradictions(whole), *file_findings(whole)]):
             tree.blame(finding)
-        found = _not_about(wrong, [*doubts(whole), *pending(whole), *missing_dkim_keys(whole)])
+        found = _not_about(wrong, [*doubts(whole), *missing_dkim_keys(whole)])
         warnings += [finding.at(tree.place(finding.path)) for finding in found]
     faults = tuple(sorted(set(tree.faults)))
     return None if faults else settings, faults, tuple(sorted(set(warnings)))

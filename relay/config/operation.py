@@ -175,6 +175,7 @@ class Admin(Listening):
     """`[admin]`: the HTTP API on a Unix socket, and the dashboard when it has an address."""
 
     socket: str = "admin.sock"
+    secret: Secret = Field(default=SecretStr(""), examples=["secret"])
 
 
 class Metrics(Listening):

@@ -9,7 +9,6 @@ import trustme
 from relay.config.checks import contradictions, doubts
 from relay.config.faults import key_text
 from relay.config.files import file_findings
-from relay.config.pending import pending
 from relay.config.settings import Settings
 
 _HOST = {"host": "smtp.test"}
@@ -21,10 +20,6 @@ def _wrong(tables: dict[str, Any]) -> list[str]:
 
 def _doubtful(tables: dict[str, Any]) -> list[str]:
     return [f"{key_text(one.path)}: {one.problem}" for one in doubts(Settings.model_validate(tables))]
-
-
-def _pending(tables: dict[str, Any]) -> list[str]:
-    return [key_text(one.path) for one in pending(Settings.model_validate(tables))]
 
 
 def _listener(**keys: Any) -> dict[str, Any]:
@@ -208,12 +203,22 @@ def test_postgresql_without_its_driver_is_told_before_a_start_that_could_not_com
     ]
 
 
-def test_keys_that_nothing_reads_yet_are_told_where_they_are_set_and_only_there() -> None:
-    assert _pending({"domains": {"a.test": {}}, "identities": {"i@a.test": {"hourly_limit": 5}}}) == []
-    assert _pending(
-        {
-            "admin": {"address": "127.0.0.1:8026"},
-            "domains": {"a.test": {"exclusion": "global"}, "b.test": {}},
-            "identities": {"i@a.test": {"forward_to": ["o@a.test"], "bcc": ["c@a.test"]}},
-        }
-    ) == ["admin.address"]
+def test_the_dashboard_is_shown_to_this_machine_or_to_who_knows_a_secret_that_cannot_be_guessed() -> None:
+    strong = "a" * 16
+    for admin in (
+        {"address": "127.0.0.1:8026"},
+        {"address": "[::1]:8026"},
+        {"address": "localhost:8026", "secret": strong},
+        {"address": "0.0.0.0:8026", "secret": strong},
+    ):
+        assert _wrong({"admin": admin}) == []
+    assert _wrong({"admin": {"address": "0.0.0.0:8026"}}) == [
+        "admin.address: 0.0.0.0:8026 would show everybody's mail to whoever can reach it"
+    ]
+    assert _wrong({"admin": {"address": "192.0.2.1:8026", "secret": "short"}}) == [
+        "admin.secret: has 5 characters, which can be guessed"
+    ]
+    assert _doubtful({"admin": {"address": "192.0.2.1:8026", "secret": strong}}) == [
+        "admin.address: the secret travels in the clear unless a proxy with TLS stands in front"
+    ]
+    assert _doubtful({"admin": {"address": "127.0.0.1:8026", "secret": strong}}) == []
