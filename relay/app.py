@@ -214,7 +214,8 @@ class App:
         await self.renderer.start()
         self._stack.push_async_callback(self.renderer.stop)
         resolver = Resolver(settings.resolver.endpoints)
-        delivery = SmtpDelivery(self.settings, resolver)
+        delivery = SmtpDelivery(self.settings, resolver, share=self.store.part)
+        self.store.leave_to_others(lambda lane: not self.store.part(lane, delivery.connections(lane)))
         self._stack.push_async_callback(delivery.close)
         dice = random.Random()  # noqa: S311 - spreads retries, keeps no secret
         journal, noted = FileJournal.open(settings.server.data_dir / JOURNAL_FILE, self.observer.journal_failing)

@@ -12,13 +12,15 @@ from relay.delivery.tls import Trust
 from relay.mail.reply import Reply
 from relay.queue.outcome import Outcome, Refused
 from relay.queue.ports import Job
+from relay.queue.share import whole
 from relay.resolver import Resolver
 
 
 class SmtpDelivery:
     """Delivers to mail exchangers and providers.
 
-    `settings` is asked at every delivery, so that a reload counts from the next one on. `clock` is monotonic seconds.
+    `settings` is asked at every delivery, so that a reload counts from the next one on. `share` says what of a lane's
+    connections falls to this node. `clock` is monotonic seconds.
     """
 
     def __init__(
@@ -27,13 +29,14 @@ class SmtpDelivery:
         resolver: Resolver,
         *,
         trust: Trust | None = None,
+        share: Callable[[str, int], int] = whole,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings = settings
         self._resolver = resolver
         self._trust = trust or Trust()
         self._directory = Directory(settings(), resolver, self._trust)
-        self._pool = Pool(clock)
+        self._pool = Pool(clock, share)
 
     async def deliver(self, lane: str, job: Job) -> Sequence[Outcome]:
         """Return one outcome for each entry, in order. Raises nothing but what `job.render` raises."""
@@ -43,6 +46,11 @@ class SmtpDelivery:
         line = Line(lane, target, self._current())
         async with self._pool.place(line):
             return await Attempt(self._pool, line, job).run()
+
+    def connections(self, lane: str) -> int:
+        """Return how many connections a lane may have, over all nodes."""
+        target = parse_lane(lane)
+        return 1 if isinstance(target, Reply) else self._current().connections(target)
 
     async def close(self) -> None:
         """End the kept sessions. Deliveries under way end by themselves and keep none."""

@@ -13,6 +13,7 @@ from relay.delivery.route import Hop, rested
 from relay.delivery.session import Session
 from relay.delivery.tls import Security
 from relay.queue.outcome import Deferred, Refused
+from relay.queue.share import whole
 
 FAILING_FOR = 60.0
 """Seconds an address that gave no session is tried behind the others."""
@@ -30,9 +31,10 @@ class Line:
 
 
 class Pool:
-    """Hands out sessions and takes them back. `clock` is monotonic seconds."""
+    """Hands out sessions and takes them back. `clock` is monotonic seconds, `share` what of a lane is this node's."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self, clock: Callable[[], float], share: Callable[[str, int], int] = whole) -> None:
+        self._share = share
         self._places = Places()
         self._kept = Kept()
         self._failing = Remembered(FAILING_FOR, clock)
@@ -42,7 +44,8 @@ class Pool:
     @asynccontextmanager
     async def place(self, line: Line) -> AsyncIterator[None]:
         """Hold a place for one session of this lane, waiting for it when the lane or all of them are full."""
-        most = line.directory.connections(line.target)
+        # What was claimed before other nodes came is delivered all the same.
+        most = max(1, self._share(line.lane, line.directory.connections(line.target)))
         total = line.directory.settings.delivery.max_connections
         async with self._places.place(line.lane, lane_most=most, total_most=total):
             yield

@@ -84,8 +84,11 @@ class Source:
         return row
 
     def take(self, rows: Sequence[Row]) -> None:
-        """Lease these entries."""
+        """Lease these entries, at the latest when it is told to finish."""
         self.raw.executemany(LEASE, [(self.lease, row[0], row[1]) for row in rows])
+
+    def finish(self) -> None:
+        """Hear that nothing more is taken."""
 
 
 class _Claim:
@@ -155,10 +158,11 @@ def claim(
         lanes.refresh(raw)
         taking = _Claim(source(raw), now, room)
         places = ((lane, room.lanes.get(lane, room.per_lane)) for lane in lanes.ready(now))
-        open_lanes = ((lane, free) for lane, free in places if free > 0)
+        open_lanes = ((lane, free) for lane, free in places if free > 0 and not lanes.barred(lane))
         # A lane may turn out to have nothing due after all; then those behind it get its share.
         while taking.has_room() and (free := dict(islice(open_lanes, taking.entries_left))):
             _share_out(taking, lanes, free)
+        taking.source.finish()
         return taking.claimed
 
     return operation

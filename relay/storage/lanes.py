@@ -35,6 +35,8 @@ class Lanes:
 
     def __init__(self, look: Callable[[Connection], Iterable[tuple[str, float]]] = each_lane) -> None:
         self._look = look
+        self.barred: Callable[[str], bool] = _open
+        """Whether this node must leave a lane to others."""
         self.stale = True
         """Whether a rollback made the index doubtful; `refresh` reads it again."""
         self._ready: dict[str, float] = {}
@@ -95,9 +97,12 @@ class Lanes:
         return None
 
     def _first(self, busy: frozenset[str]) -> tuple[float, str] | None:
-        ready = min(((due, lane) for lane, due in self._ready.items() if lane not in busy), default=None)
-        later = next(((due, lane) for due, lane in self._later if lane not in busy), None)
+        ready = min(((due, lane) for lane, due in self._ready.items() if self._serves(lane, busy)), default=None)
+        later = next(((due, lane) for due, lane in self._later if self._serves(lane, busy)), None)
         return min((found for found in (ready, later) if found is not None), default=None)
+
+    def _serves(self, lane: str, busy: frozenset[str]) -> bool:
+        return lane not in busy and not self.barred(lane)
 
     def _put(self, lane: str, due: float) -> None:
         self._drop(lane)
@@ -109,3 +114,7 @@ class Lanes:
         known = self._due.pop(lane, None)
         if known is not None:
             del self._later[bisect_left(self._later, (known, lane))]
+
+
+def _open(_: str) -> bool:
+    return False

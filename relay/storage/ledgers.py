@@ -46,13 +46,13 @@ class Ledgers:
             self._books.enter((queue_id, number, key), (at, Standing(standing)))
         self._swept_at = now
 
-    def reserve(self, slots: Sequence[Slot], at: Sequence[float]) -> list[float]:
+    async def reserve(self, slots: Sequence[Slot], at: Sequence[float]) -> list[float]:
         """Enter each slot at the earliest time, not before its `at`, that breaks none of its windows."""
         times = self._books.reserve(slots, at)
         self._write()
         return times
 
-    def depart(self, slot: Slot, now: float) -> float:
+    async def depart(self, slot: Slot, now: float) -> float:
         """Move the slot to `now` if its windows allow that, else to the next free time; return where it is."""
         moment = self._books.depart(slot, now)
         if now - self._swept_at > SWEEP:
@@ -62,17 +62,17 @@ class Ledgers:
         self._write()
         return moment
 
-    def forget(self, queue_id: str, numbers: Iterable[int]) -> None:
+    async def forget(self, queue_id: str, numbers: Iterable[int]) -> None:
         """Give the places of entries back."""
         self._books.forget(queue_id, numbers)
         self._write()
 
-    def keep(self, queue_id: str, numbers: Iterable[int]) -> None:
+    async def keep(self, queue_id: str, numbers: Iterable[int]) -> None:
         """Let what left count for good, under a name of its own, so that the entry's next place does not replace it."""
         self._books.keep(queue_id, numbers)
         self._write()
 
-    def usage(self, windows: Mapping[str, Sequence[Window]], now: float) -> dict[str, Usage]:
+    async def usage(self, windows: Mapping[str, Sequence[Window]], now: float) -> dict[str, Usage]:
         """Return how the ledgers stand."""
         return self._books.usage(windows, now)
 

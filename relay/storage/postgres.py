@@ -1,7 +1,8 @@
 """The store on PostgreSQL: what many equal nodes share. Docs: docs/decisions/0012-postgresql.md."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+import time
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
 from itertools import count
@@ -12,11 +13,11 @@ import psycopg
 
 from relay.clock import system_clock
 from relay.events.ports import StoreError
-from relay.limits.window import Window
 from relay.log import Emit
 from relay.queue.entry import Entry, State, StateError
 from relay.queue.message import Accepted, Claimed, Message, Settlement
-from relay.queue.ports import Change, EntryQuery, LaneRoom, Slot, Usage
+from relay.queue.ports import Change, EntryQuery, LaneRoom
+from relay.queue.share import Share
 from relay.storage import claims, office, queries, suppressions, transactions
 from relay.storage.gather import Rounds
 from relay.storage.lanes import Lanes
@@ -54,7 +55,8 @@ class PostgresStore(Store):
         self._lanes = Lanes(leases.all_lanes)
         self._link = PostgresLink(url)
         self._writing = Writer(self._link, self._distrust_lanes)
-        self._ledgers = SharedLedgers(url, self._node.id)
+        self._shared = SharedLedgers(url, self._node.id)
+        self._ledgers = self._shared
         self._pulse = Pulse(url, self._node, Ears(self._on_beat, self._on_due))
         self._notifier = Notifier(self._reading, self._node.id)
         self._acknowledge = Rounds[leases.Acknowledgement, list[Settlement]](
@@ -68,6 +70,7 @@ class PostgresStore(Store):
         self._closed = False
         self.live: Sequence[str] = ()
         """The ids of the nodes that live, in order."""
+        self._known_at = time.monotonic() + nodes.KNOWN
 
     @classmethod
     async def open(cls, url: str, data_dir: Path, *, now: float, log: Emit = _unheard, password: str = "") -> Self:
@@ -94,8 +97,15 @@ class PostgresStore(Store):
         await self._pulse.start()
         self._notifier.channel = self._pulse.channel
         await self.write(partitions.make_ahead(now))
-        await self._ledgers.load(now)
+        await self._shared.load(now)
         self._spawn(self._look_round)
+
+    @property
+    def share(self) -> Share:
+        """What of the lanes' connections falls to this node; nothing until all others know of it."""
+        if self._node.id not in self.live or (len(self.live) > 1 and time.monotonic() < self._known_at):
+            return Share(0, 0)
+        return Share(self.live.index(self._node.id), len(self.live))
 
     @property
     def node(self) -> str:
@@ -113,7 +123,7 @@ class PostgresStore(Store):
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._notifier.close()
         await self._writer.close()
-        await self._ledgers.close()
+        await self._shared.close()
         await self._pulse.stop()
         await self._link.close()
         await self._reading.close()
@@ -234,28 +244,6 @@ class PostgresStore(Store):
         await self.write(suppressions.forget_before(before))
         return purged
 
-    # What limits need.
-
-    async def reserve(self, slots: Sequence[Slot], at: Sequence[float]) -> Sequence[float]:
-        """Give each slot the earliest time, not before its `at`, that breaks none of its windows."""
-        return await self._ledgers.reserve(slots, at)
-
-    async def depart(self, slot: Slot, now: float) -> float:
-        """Move the slot to `now` when its windows allow that, else to the next free time; return where it is."""
-        return await self._ledgers.depart(slot, now)
-
-    async def forget(self, queue_id: str, numbers: Sequence[int]) -> None:
-        """Give the places of entries back that did not leave."""
-        await self._ledgers.forget(queue_id, numbers)
-
-    async def keep(self, queue_id: str, numbers: Sequence[int]) -> None:
-        """Let what left under these numbers count for good."""
-        await self._ledgers.keep(queue_id, numbers)
-
-    async def usage(self, windows: Mapping[str, tuple[Window, ...]], now: float) -> Mapping[str, Usage]:
-        """Return how the ledgers stand, by key."""
-        return await self._ledgers.usage(windows, now)
-
     # What is heard from other nodes, and told to them.
 
     def _tell(self, entries: Iterable[Entry]) -> None:
@@ -268,7 +256,7 @@ class PostgresStore(Store):
             self._log("node.lease_lost", node=self._node.id, entries=len(self._held))
         for gone in beat.gone:
             self._log("node.gone", node=gone, entries=len(beat.freed))
-            self._spawn(partial(self._ledgers.give_back, gone, system_clock()))
+            self._spawn(partial(self._shared.give_back, gone, system_clock()))
         if beat.freed:
             self._on_due(beat.freed)
             self._notifier.tell(beat.freed)

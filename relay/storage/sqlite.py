@@ -2,16 +2,15 @@
 
 import asyncio
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Self, TypeVar
 
 import aiosqlite
 
-from relay.limits.window import Window
 from relay.queue.message import Accepted, Claimed, Settlement
-from relay.queue.ports import LaneRoom, Slot, StoreError, Usage
+from relay.queue.ports import LaneRoom, StoreError
 from relay.storage import claims, office, opening, suppressions, transactions
 from relay.storage.connection import SqliteLink, connect_writer
 from relay.storage.database import Connection, Operation
@@ -35,7 +34,6 @@ class SqliteStore(Store):
         """Names this opening of the store in leases."""
         self._lock: StoreLock | None = None
         self._link: SqliteLink | None = None
-        self._ledgers: Ledgers | None = None
         self._space: Space | None = None
 
     @classmethod
@@ -65,8 +63,9 @@ class SqliteStore(Store):
         self._space = await asyncio.to_thread(Space.at, self.path)
         self._link = SqliteLink(await connect_writer(self.path, self._space.checkpoint_pages), self.path)
         self._writing = Writer(self._link, self._distrust_lanes)
-        self._ledgers = Ledgers(self._writing)
-        await self._ledgers.load(now)
+        ledgers = Ledgers(self._writing)
+        await ledgers.load(now)
+        self._ledgers = ledgers
         self._nobody_suppressed = await self.read(suppressions.is_empty)
         await self.unsubscribe_list.load()
 
@@ -147,32 +146,6 @@ class SqliteStore(Store):
             event = await self.write(office.purge_events(before, event))
         await self.write(suppressions.forget_before(before))
         return purged
-
-    # What limits need.
-
-    async def reserve(self, slots: Sequence[Slot], at: Sequence[float]) -> Sequence[float]:
-        """Give each slot the earliest time, not before its `at`, that breaks none of its windows."""
-        return self._books.reserve(slots, at)
-
-    async def depart(self, slot: Slot, now: float) -> float:
-        """Move the slot to `now` when its windows allow that, else to the next free time; return where it is."""
-        return self._books.depart(slot, now)
-
-    async def forget(self, queue_id: str, numbers: Sequence[int]) -> None:
-        """Give the places of entries back that did not leave."""
-        self._books.forget(queue_id, numbers)
-
-    async def keep(self, queue_id: str, numbers: Sequence[int]) -> None:
-        """Let what left under these numbers count for good."""
-        self._books.keep(queue_id, numbers)
-
-    async def usage(self, windows: Mapping[str, tuple[Window, ...]], now: float) -> Mapping[str, Usage]:
-        """Return how the ledgers stand, by key."""
-        return self._books.usage(windows, now)
-
-    @property
-    def _books(self) -> Ledgers:
-        return self._for_writing(self._ledgers)
 
     @property
     def _disk(self) -> Space:

@@ -4,9 +4,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 from relay.events.event import Event, Kind
+from relay.limits.window import Window
 from relay.queue.entry import Entry, State
 from relay.queue.message import Message, Returned
-from relay.queue.ports import Change, EntryQuery, StoreError
+from relay.queue.ports import Change, EntryQuery, LimitStore, Slot, StoreError, Usage
+from relay.queue.share import Share
 from relay.reports.ports import Failure, MessageQuery, Story, Tally
 from relay.storage import claims, office, queries, reports, suppressions, transactions
 from relay.storage.database import Link, Operation, look
@@ -36,11 +38,25 @@ class Store:
         self._reading = reading
         self._lanes = Lanes()
         self._writing: Writer | None = None
+        self._ledgers: LimitStore | None = None
         self._nobody_suppressed = False
         self.on_work: Callable[[], None] = _nothing
         """Called when there is work that another node brought or left; on one machine there never is."""
         self.unsubscribe_list = Unsubscribes(self)
         """Implements UnsubscribeStore."""
+
+    @property
+    def share(self) -> Share:
+        """What of the lanes' connections falls to this process: all, unless it is one of several nodes."""
+        return Share()
+
+    def part(self, lane: str, most: int) -> int:
+        """Return how many of a lane's connections this process may have now."""
+        return self.share.of(lane, most)
+
+    def leave_to_others(self, barred: Callable[[str], bool]) -> None:
+        """Claim nothing from lanes for which this is true."""
+        self._lanes.barred = barred
 
     # What tables need that have a module of their own (`storage.database.Database`).
 
@@ -110,9 +126,15 @@ class Store:
         """Count the recipients of the messages that match, by destination and state."""
         return await self.read(reports.tallies(query))
 
-    async def failures(self, query: MessageQuery, kinds: Sequence[Kind], category: str = "") -> Sequence[Failure]:
-        """Return the events of these kinds of the messages that match, newest first."""
-        return await self.read(reports.failures(query, kinds, category))
+    async def remotes(self, query: MessageQuery) -> Sequence[Tally]:
+        """Count the recipients of the messages that match, by the server that answered last and state."""
+        return await self.read(reports.remotes(query))
+
+    async def failures(
+        self, query: MessageQuery, kinds: Sequence[Kind], category: str = "", before: Failure | None = None
+    ) -> Sequence[Failure]:
+        """Return a page of the events of these kinds of the messages that match, newest first."""
+        return await self.read(reports.failures(query, kinds, category, before))
 
     # What the suppression list needs.
 
@@ -134,6 +156,32 @@ class Store:
     async def unsuppress(self, addresses: Sequence[str], domain: str) -> Sequence[Suppression]:
         """Take addresses off the list; return what was on it."""
         return await self.write(suppressions.take_off(addresses, domain))
+
+    # What limits need.
+
+    async def reserve(self, slots: Sequence[Slot], at: Sequence[float]) -> Sequence[float]:
+        """Give each slot the earliest time, not before its `at`, that breaks none of its windows."""
+        return await self._limits.reserve(slots, at)
+
+    async def depart(self, slot: Slot, now: float) -> float:
+        """Move the slot to `now` when its windows allow that, else to the next free time; return where it is."""
+        return await self._limits.depart(slot, now)
+
+    async def forget(self, queue_id: str, numbers: Sequence[int]) -> None:
+        """Give the places of entries back that did not leave."""
+        await self._limits.forget(queue_id, numbers)
+
+    async def keep(self, queue_id: str, numbers: Sequence[int]) -> None:
+        """Let what left under these numbers count for good."""
+        await self._limits.keep(queue_id, numbers)
+
+    async def usage(self, windows: Mapping[str, tuple[Window, ...]], now: float) -> Mapping[str, Usage]:
+        """Return how the ledgers stand, by key."""
+        return await self._limits.usage(windows, now)
+
+    @property
+    def _limits(self) -> LimitStore:
+        return self._for_writing(self._ledgers)
 
     @property
     def _writer(self) -> Writer:

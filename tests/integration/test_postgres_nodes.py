@@ -67,6 +67,11 @@ async def cluster(postgres: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         await store.close()
 
 
+@pytest.fixture
+async def store_of_one(cluster: Cluster) -> PostgresStore:
+    return await cluster.node("first")
+
+
 async def until(holds: Callable[[], Awaitable[Any]] | Callable[[], Any], seconds: float = 10) -> Any:
     async with asyncio.timeout(seconds):
         while True:
@@ -274,6 +279,31 @@ async def test_places_of_a_dead_node_without_a_message_are_given_back(cluster: C
         return (await second.usage({"identity:i": (Window(1, HOUR),)}, NOW))["identity:i"].free_at == NOW
 
     await until(free)
+
+
+async def test_connections_of_a_lane_are_shared_by_the_nodes_that_live(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = await cluster.node("first")
+    assert first.part("mx:a.test", 10) == 10, "alone it has all"
+    second = await cluster.node("second")
+    assert second.part("mx:a.test", 10) == 0, "the other may not know of it yet"
+    await until(lambda: first.part("mx:a.test", 10) == 5)
+    second._known_at = 0.0
+    assert second.part("mx:a.test", 10) == 5
+    assert first.part("mx:a.test", 1) + second.part("mx:a.test", 1) == 1
+    await cluster.die(second)
+    await until(lambda: first.part("mx:a.test", 10) == 10)
+
+
+async def test_lanes_left_to_others_are_neither_claimed_nor_waited_for(store_of_one: PostgresStore) -> None:
+    await store_of_one.enqueue(accepted("A", "x@a.test", "x@b.test"))
+    store_of_one.leave_to_others(lambda lane: lane == "mx:a.test")
+    assert keys(await store_of_one.claim(NOW, ROOMY)) == [("A", 1)]
+    assert await store_of_one.next_due([]) is None
+    store_of_one.leave_to_others(lambda lane: False)
+    assert await store_of_one.next_due([]) == NOW
+    assert keys(await store_of_one.claim(NOW, ROOMY)) == [("A", 0)]
 
 
 async def test_nodes_are_listed(cluster: Cluster) -> None:

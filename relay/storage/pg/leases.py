@@ -105,9 +105,11 @@ class SharedSource(Source):
         self._held = held
         self._rows: dict[str, list[Row]] = {}
         self._contents: dict[str, Row] = {}
+        self._taken: list[Row] = []
 
     def look_ahead(self, wanted: Mapping[str, int], octets: int) -> None:
         """Lock the entries, one more of each lane than is asked for; read their messages as far as there is room."""
+        self.finish()
         asked = self.raw.execute(DUE, (list(wanted), [most + 1 for most in wanted.values()])).fetchall()
         # What this process took before its lease ran out may still be under way: others shall have it.
         rows = sorted(
@@ -137,8 +139,15 @@ class SharedSource(Source):
         return self._contents[queue_id]
 
     def take(self, rows: Sequence[Row]) -> None:
-        """Lease these entries."""
-        self.raw.execute(TAKE, (self.lease, self._number, [row[0] for row in rows], [row[1] for row in rows]))
+        """Remember these entries as taken: they are locked."""
+        self._taken += rows
+
+    def finish(self) -> None:
+        """Lease what was taken."""
+        if self._taken:
+            columns = [row[0] for row in self._taken], [row[1] for row in self._taken]
+            self.raw.execute(TAKE, (self.lease, self._number, *columns))
+            self._taken = []
 
     def _read(self, queue_ids: Sequence[str]) -> None:
         if queue_ids:

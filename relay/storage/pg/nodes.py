@@ -20,6 +20,9 @@ LEASE = 12.0
 HEARTBEAT = 3.0
 """Seconds between two heartbeats. What a dead node held waits again at most LEASE + HEARTBEAT after its last one."""
 
+KNOWN = 2 * HEARTBEAT
+"""Seconds after its start until every other living node knows of a node."""
+
 NOW = "extract(epoch FROM clock_timestamp())::float8"
 """The time leases go by: that of the database, which all nodes share."""
 

@@ -1,0 +1,30 @@
+"""What of a lane's connections falls to one of several equal nodes. Pure."""
+
+from dataclasses import dataclass
+from zlib import crc32
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """The place of a node among those that live. All nodes know the same order, so their shares add up to the whole."""
+
+    rank: int = 0
+    nodes: int = 1
+    """How many live; 0 as long as this one has no share, because the others may not know of it yet."""
+
+    def of(self, lane: str, most: int) -> int:
+        """Return how many of the `most` connections of a lane this node may have; 0 when there are more nodes.
+
+        What does not divide evenly goes to different nodes in different lanes.
+        """
+        if self.nodes == 1:
+            return most
+        if not self.nodes:
+            return 0
+        each, rest = divmod(most, self.nodes)
+        return each + ((self.rank + crc32(lane.encode())) % self.nodes < rest)
+
+
+def whole(_lane: str, most: int) -> int:
+    """Return all of it: the share of a node that is alone."""
+    return most
