@@ -6,8 +6,8 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from relay.mail.reply import Reply
 
-_LABEL = r"[a-z0-9_\u0080-\U0010ffff](?:[a-z0-9_\-\u0080-\U0010ffff]{0,61}[a-z0-9_\u0080-\U0010ffff])?"
-_NAME = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*", re.IGNORECASE)
+_LABEL = r"[a-zA-Z0-9_\u0080-\U0010ffff](?:[a-zA-Z0-9_\-\u0080-\U0010ffff]{0,61}[a-zA-Z0-9_\u0080-\U0010ffff])?"
+_NAME = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*")
 _NUMERIC = re.compile(r"\d+|0x[0-9a-f]*", re.IGNORECASE)
 
 
