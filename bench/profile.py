@@ -1,0 +1,127 @@
+"""Where the CPU time of a message goes, by stage: `python -m bench.profile`.
+
+Samples the stacks of the server and of its renderers (bench/sampler) while mail runs, and counts each sample for the
+room of relay its innermost frame belongs to. Threads of the store are measured apart, by the kernel.
+"""
+
+import json
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from pathlib import Path
+
+import click
+
+import relay as package
+from bench import cpu
+from bench.mail import Load, Sink, measure
+from bench.targets import Relay, signing_key
+
+ROOT = Path(package.__file__).parent
+SAMPLER = Path(__file__).parent / "sampler"
+
+STAGES = {
+    "smtp": "SMTP in",
+    "smtp_in": "SMTP in",
+    "accept": "accept",
+    "policy": "accept",
+    "limits": "accept",
+    "suppression": "accept",
+    "storage": "store, event loop's side",
+    "queue": "queue",
+    "render_pool": "to the renderer and back",
+    "render_worker": "to the renderer and back",
+    "render": "rewrite",
+    "rewrite": "rewrite",
+    "sign": "sign",
+    "delivery": "deliver",
+    "events": "events, log, metrics",
+    "observer": "events, log, metrics",
+    "log": "events, log, metrics",
+    "metrics": "events, log, metrics",
+}
+"""The stage of each room. `mail` and `config` serve all of them: their time counts for whoever asked."""
+
+LOOP = "event loop and system calls"
+START = "start"
+
+
+def stage(stack: str) -> str:
+    """Return the stage of a stack: the innermost frame of a room that has one decides."""
+    if "importlib" in stack:
+        return START
+    for frame in reversed(stack.split(";")):
+        path = Path(frame.rpartition(":")[0])
+        if path.is_relative_to(ROOT):
+            room = path.relative_to(ROOT).parts[0].removesuffix(".py")
+            if room in STAGES:
+                return STAGES[room]
+    return LOOP
+
+
+def read(folder: Path) -> Counter:
+    """Return the samples of all processes by stage."""
+    found: Counter = Counter()
+    for file in folder.iterdir():
+        for line in file.read_text().splitlines()[1:]:
+            count, _, stack = line.partition("\t")
+            found[stage(stack)] += int(count)
+    del found[START]
+    return found
+
+
+def store_seconds(pid: int) -> float:
+    """Return the CPU seconds of the threads beside the main one: those of the store's connections."""
+    threads = (task for task in Path(f"/proc/{pid}/task").iterdir() if task.name != str(pid))
+    return sum(int((task / "schedstat").read_text().split()[0]) for task in threads) / 1e9
+
+
+def signature_ms() -> float | None:
+    """Return what OpenSSL needs for one RSA-2048 signature: the floor."""
+    try:
+        said = subprocess.run(
+            ["openssl", "speed", "-seconds", "1", "-mr", "rsa2048"], check=True, capture_output=True, text=True
+        ).stdout
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    line = next(line for line in said.splitlines() if line.startswith("+F2:"))
+    return 1000 / float(line.split(":")[3])
+
+
+@click.command()
+@click.option("--workload", default="W2", show_default=True)
+@click.option("--messages", default=6000, show_default=True)
+@click.option("--out", type=click.Path(path_type=Path), help="Write the figures as JSON.")
+def main(workload: str, messages: int, out: Path | None) -> None:
+    """Print CPU milliseconds a message by stage."""
+    with tempfile.TemporaryDirectory() as samples:
+        sink = Sink()
+        relay = Relay(sink.port, signing_key())
+        relay.environment = {"RELAY_SAMPLES": samples, "PYTHONPATH": f"{SAMPLER}:{ROOT.parent}"}
+        try:
+            relay.start()
+            (pid,) = relay.roots()
+            before, store_before = cpu.seconds([pid]), store_seconds(pid)
+            figures = measure(relay, sink, Load(workload, 20, messages))
+            total = 1000 * (cpu.seconds([pid]) - before) / messages
+            store = 1000 * (store_seconds(pid) - store_before) / messages
+        finally:
+            relay.stop()
+            sink.close()
+        sampled = read(Path(samples))
+    # Samples are taken in the main thread whichever thread used the time; the store's own is known and left out.
+    scale = (total - store) / (sampled.total() or 1)
+    stages = {"store, its thread": store, **{name: count * scale for name, count in sampled.items()}}
+    click.echo(f"{workload}: {figures.delivered_rate:.0f} messages/s, {total:.2f} CPU ms a message")
+    for name, value in sorted(stages.items(), key=lambda item: -item[1]):
+        click.echo(f"  {value:6.3f} ms {100 * value / total:5.1f} %  {name}")
+    floor = signature_ms()
+    if floor:
+        click.echo(f"  {floor:6.3f} ms          one RSA-2048 signature by `openssl speed`, the floor of “sign”")
+    if out:
+        out.write_text(json.dumps({"total": total, "stages": stages, "signature": floor}, indent=1))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
