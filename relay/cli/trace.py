@@ -60,7 +60,8 @@ def show_story(story: dict[str, Any]) -> None:
     click.echo("  " + "  ".join(extra))
     for entry in story["recipients"]:
         due = f", next attempt {entry['next_attempt_at']}" if entry["next_attempt_at"] else ""
-        click.echo(f"  to <{_clean(entry['recipient'])}>: {entry['status']}{due}")
+        whom = "copy to" if entry.get("copy") else "to"
+        click.echo(f"  {whom} <{_clean(entry['recipient'])}>: {entry['status']}{due}")
     for event in story["events"]:
         known = _COMMON | _SHOWN_ABOVE if event["event"] == "created" else _COMMON
         details = "  ".join(

@@ -11,7 +11,7 @@ from relay.reports.engagement import CampaignCounts, Click
 from relay.reports.ports import MessageQuery
 from relay.storage import codec
 from relay.storage.database import Connection, Database
-from relay.storage.queries import Statement, message_conditions
+from relay.storage.queries import NO_COPY, NOT_PASSED_ON, Statement, message_conditions
 
 MOST_CLICKS = 100_000
 """Clicks read for the list of links, the newest; older ones still count, but name no link."""
@@ -80,7 +80,7 @@ def delivered_statement(query: MessageQuery) -> Statement:
         "SELECT messages.campaign, count(*), "  # noqa: S608  conditions of this room, values bound
         f"sum(CASE WHEN entries.state = '{State.DELIVERED}' THEN 1 ELSE 0 END) "
         "FROM messages JOIN entries ON entries.queue_id = messages.queue_id "
-        f"WHERE messages.reverse_path != '' AND {where} GROUP BY messages.campaign"
+        f"WHERE messages.reverse_path != '' AND {NOT_PASSED_ON} AND {NO_COPY} AND {where} GROUP BY messages.campaign"
     )
     return sql, values
 

@@ -42,6 +42,15 @@ ENTRY_AT = (
     "WHERE entries.queue_id = ? AND entries.number = ?"
 )
 
+NO_COPY = (
+    "(messages.policy NOT LIKE '%\"copies\":[%' OR NOT EXISTS (SELECT 1 FROM events AS made WHERE made.queue_id = "
+    "entries.queue_id AND made.number = entries.number AND made.kind = 'created' AND made.data LIKE '%\"copy\":true%'))"
+)
+"""Leaves out the entries of copies, as `codec` writes them; only messages that have some are looked at closely."""
+
+NOT_PASSED_ON = "messages.policy NOT LIKE '%\"forward_domain\":%'"
+"""Leaves out mail that was passed on: nobody here sent it."""
+
 EntryKey = tuple[str, int]
 """Queue id and number."""
 
