@@ -97,7 +97,7 @@ def _newsletter(dice: random.Random) -> bytes:
 def _row(dice: random.Random, number: int) -> str:
     item = f"https://shop.sender.bench/p/{1000 + number}?utm_source=news&amp;utm_campaign=w{number}&amp;c={ID.decode()}"
     buy = f"https://shop.sender.bench/buy?sku={1000 + number}&amp;qty=1"
-    prose = " ".join(_sentence(dice, 16) for _ in range(4))
+    prose = " ".join(_sentence(dice, 16) for _ in range(7))
     return (
         '<tr><td style="padding:16px 24px;border-bottom:1px solid #e5e5e5">'
         f'<h2 style="margin:0 0 8px;font-size:20px;color:#222222">{_sentence(dice, 5)}</h2>'
