@@ -16,7 +16,6 @@ from relay.verification.mails import test_mail
 from relay.verification.result import Remark, Result, failed, judged
 from relay.verification.tools import Tools, destinations, look_until
 
-
 _COPIES_KEPT = 86400.0
 """Seconds for which judgements of copies are kept: longer than anybody waits for one."""
 
