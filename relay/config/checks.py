@@ -78,10 +78,14 @@ def _dashboard(settings: Settings) -> Iterator[Finding]:
     admin, secret = settings.admin, settings.admin.secret.get_secret_value()
     if secret and len(secret) < SHORTEST_SECRET:
         problem = f"has {len(secret)} characters, which can be guessed"
-        yield Finding(("admin", "secret"), problem, f"at least {SHORTEST_SECRET}, such as `openssl rand -base64 24` prints")
+        yield Finding(
+            ("admin", "secret"), problem, f"at least {SHORTEST_SECRET}, such as `openssl rand -base64 24` prints"
+        )
     if admin.address and not secret and not _is_loopback(admin.host):
         problem = f"{admin.address} would show everybody's mail to whoever can reach it"
-        yield Finding(("admin", "address"), problem, 'a loopback address such as "127.0.0.1:8026", or admin.secret beside it')
+        yield Finding(
+            ("admin", "address"), problem, 'a loopback address such as "127.0.0.1:8026", or admin.secret beside it'
+        )
 
 
 def _taken(taken: dict[tuple[str, int], str], path: KeyPath, host: str, port: int) -> Iterator[Finding]:
