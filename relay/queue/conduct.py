@@ -26,24 +26,31 @@ class Conduct:
         self._tools = tools
         self._lanes = lanes
 
-    def learn(self, lane: str, entries: Sequence[Entry], outcomes: Sequence[Outcome], started_at: float) -> None:
-        """Widen, narrow or pause the lane by what happened to these entries, one outcome each."""
+    def learn(
+        self, lane: str, entries: Sequence[Entry], outcomes: Sequence[Outcome], started_at: float
+    ) -> Sequence[Outcome]:
+        """Widen, narrow or pause the lane by what happened to these entries, one outcome each.
+
+        Return the outcomes: what a provider refuses that refuses everything is put off, not given up.
+        """
         judge = self._tools.judge()
         failures = [one for one in outcomes if not isinstance(one, Delivered)]
         for failure in failures:
             if (meaning := judge.pauses(lane, failure)) is not None:
                 self._pause(lane, failure, meaning.category, explain(meaning.about))
-                return
+                return outcomes
         down = next((one for one in failures if isinstance(one, Deferred) and one.lane_down), None)
         if down is not None:
             self._rest(lane, down)
         elif (refusal := self._refuses_everything(lane, entries, outcomes)) is not None:
             meaning = judge.account_trouble(refusal)
             self._pause(lane, refusal, meaning.category, explain(meaning.about))
+            return [put_off(one) if judge.blame(lane, one) else one for one in outcomes]
         elif any(judge.slows(one) for one in failures):
             self._lanes.slow_down(lane)
         elif any(isinstance(one, Delivered | Refused) for one in outcomes):
             self._lanes.succeeded(lane, started_at)
+        return outcomes
 
     def _refuses_everything(
         self, lane: str, entries: Sequence[Entry], outcomes: Sequence[Outcome]
@@ -55,9 +62,13 @@ class Conduct:
         judge = self._tools.judge()
         found: Deferred | Refused | None = None
         for entry, outcome in zip(entries, outcomes, strict=True):
-            kind = judge.refusal_of_all(lane, outcome)
+            kind = judge.blame(lane, outcome)
             if kind and not isinstance(outcome, Delivered):
-                found = outcome if self._lanes.refused(lane, kind, domain_of(entry.recipient)) else found
+                whole = outcome.phase == "mail"  # Said before any recipient was named.
+                domain = "" if whole else domain_of(entry.recipient)
+                found = outcome if self._lanes.refused(lane, kind, domain) else found
+                if whole:
+                    break
         return found
 
     def _rest(self, lane: str, down: Deferred) -> None:
@@ -75,3 +86,10 @@ class Conduct:
         now = self._tools.clock()
         if self._lanes.failed(lane, Deferred(reply), now, now + PAUSE, str(failure.reply)):
             self._tools.watch.alert(lane, category, str(failure.reply), guidance)
+
+
+def put_off(outcome: Outcome, *, elsewhere: bool = False) -> Outcome:
+    """Return a refusal as a failure for now; anything else as it is."""
+    if not isinstance(outcome, Refused):
+        return outcome
+    return Deferred(outcome.reply, outcome.remote, phase=outcome.phase, elsewhere=elsewhere)

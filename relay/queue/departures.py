@@ -6,16 +6,29 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from relay.limits.window import Window
 from relay.mail.lane import DIRECT, lane_of
 from relay.policy import ledgers_of, quota_of
+from relay.queue.conduct import put_off
 from relay.queue.entry import Entry, State
 from relay.queue.lanes import Lanes
 from relay.queue.message import Claimed, Message, Settlement
-from relay.queue.outcome import Deferred
+from relay.queue.outcome import Deferred, Outcome
+from relay.queue.places import Ledgers
 from relay.queue.ports import Slot, StoreError
 from relay.queue.tools import STORE_RETRY, Tools
-from relay.queue.ways import Pause, Way, choose, onward, send_onward, take, way_of, ways_from
+from relay.queue.ways import (
+    Pause,
+    Way,
+    because,
+    choose,
+    onward,
+    refused_by,
+    send_onward,
+    take,
+    way_of,
+    ways_behind,
+    ways_from,
+)
 
 T = TypeVar("T")
 
@@ -40,20 +53,33 @@ class Departures:
 
     async def leaving(self, claimed: Claimed) -> Leaving:
         """Tell what may leave now; the rest is to be put back into the queue as it stands."""
-        now = self._tools.clock()
-        here = way_of(claimed.entries[0].lane)
+        now, lane = self._tools.clock(), claimed.entries[0].lane
+        here, policy = way_of(lane), claimed.message.policy
+        order = ways_from(here, policy)
+        ledgers, of_copies = (
+            {way: self._ledgers(claimed.message, way, is_copy=is_copy) for way in order} for is_copy in (False, True)
+        )
+        if not any(ledgers.values()) and not self._paused((here,), claimed.entries[0].recipient, now):
+            return Leaving(claimed)
         leaving: list[Entry] = []
         waiting: list[Entry] = []
         for entry in claimed.entries:
-            way = await self._way(claimed.message, entry, here, now)
+            way = await self._way(entry, here, of_copies if entry.number in policy.copies else ledgers, now)
             if way.provider == here and way.at <= now:
                 leaving.append(entry)
             else:
                 waiting.append(take(entry, way, now))
-        answer = self._lanes.failure(claimed.entries[0].lane, now)
+        answer = self._lanes.failure(lane, now)
         return Leaving(replace(claimed, entries=tuple(leaving)), tuple(waiting), answer)
 
-    async def settled(self, claimed: Claimed, settlement: Settlement) -> Settlement:
+    def second_opinion(self, claimed: Claimed, outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
+        """Put off what a provider refused for reasons that need not be those of the ways behind it."""
+        lane, judge = claimed.entries[0].lane, self._tools.judge()
+        if not ways_behind(way_of(lane), claimed.message.policy):
+            return outcomes
+        return [put_off(one, elsewhere=True) if judge.blame(lane, one) else one for one in outcomes]
+
+    async def settled(self, claimed: Claimed, outcomes: Sequence[Outcome], settlement: Settlement) -> Settlement:
         """Give back the places of what did not leave, and send it on where another way is open.
 
         An attempt that may have succeeded counts as one that left, and waits before it goes any way again.
@@ -65,47 +91,49 @@ class Departures:
         if self._ledgers(message, here):
             await self._give_back(message.queue_id, again)
         now = self._tools.clock()
-        ways: dict[int, str] = {}
-        pauses: dict[int, Pause] = {}
+        refused = {
+            entry.number: str(outcome.reply)
+            for entry, outcome in zip(claimed.entries, outcomes, strict=True)
+            if isinstance(outcome, Deferred) and outcome.elsewhere
+        }
+        ways: dict[int, Way] = {}
         for entry in again:
             paused = self._paused(ways_from(here, message.policy), entry.recipient, now)
-            to = None if here not in paused or entry.uncertain else onward(here, message.policy, paused)
-            if to is not None:
-                ways[entry.number], pauses[entry.number] = to, paused[here]
-        return send_onward(settlement, ways, pauses, now)
+            to = None if entry.uncertain else onward(here, message.policy, paused)
+            if to is not None and entry.number in refused:
+                ways[entry.number] = Way(to, now, refused_by(here, to, refused[entry.number]))
+            elif to is not None and here in paused:
+                ways[entry.number] = Way(to, now, because(here, to, paused[here]))
+        return send_onward(settlement, ways, now)
 
-    async def _way(self, message: Message, entry: Entry, here: str, now: float) -> Way:
+    async def _way(self, entry: Entry, here: str, ledgers: Mapping[str, Ledgers], now: float) -> Way:
         """Ask the open ways one after another for room now, and choose. The places of those not chosen are given up."""
-        order = ways_from(here, message.policy)
-        paused = self._paused(order, entry.recipient, now)
-        ledgers = {provider: self._ledgers(message, provider, entry.number) for provider in order}
+        paused = self._paused(tuple(ledgers), entry.recipient, now)
         asked: list[tuple[str, float]] = []
-        if any(ledgers.values()):
-            for provider in (one for one in order if one not in paused):
-                asked.append((provider, await self._depart(entry, ledgers[provider], now)))
-                if asked[-1][1] <= now or f"provider:{provider}" not in ledgers[provider]:
-                    break  # Without a quota of its own it is the identity that has no room, whichever way.
-        else:
-            asked = [(provider, now) for provider in order if provider not in paused]
+        is_limited = any(ledgers.values())
+        for provider in (one for one in ledgers if one not in paused):
+            asked.append((provider, await self._depart(entry, ledgers[provider], now) if is_limited else now))
+            if asked[-1][1] <= now or f"provider:{provider}" not in ledgers[provider]:
+                break  # Without a quota of its own it is the identity that has no room, whichever way.
         chosen = choose(here, asked, paused, now)
-        if any(ledgers.values()) and (not asked or asked[-1][0] != chosen.provider):
+        if is_limited and (not asked or asked[-1][0] != chosen.provider):
             at = await self._depart(entry, {} if chosen.provider in paused else ledgers[chosen.provider], now)
             return chosen if chosen.provider in paused else replace(chosen, at=at)
         return chosen
 
-    def _ledgers(self, message: Message, way: str, number: int | None = None) -> Mapping[str, tuple[Window, ...]]:
-        """Return the windows that hold for a message, or one entry of it, by that way; notifications have none.
+    def _ledgers(self, message: Message, way: str, *, is_copy: bool = False) -> Ledgers:
+        """Return the windows that hold for a message, or for copies of it, by that way; notifications have none.
 
         Copies and mail that is passed on count for nobody who sends, only for the provider.
         """
         if not message.reverse_path:
             return {}
-        settings, policy = self._tools.settings(), message.policy
-        if policy.forward_domain or number in policy.copies:
+        settings = self._tools.settings()
+        if is_copy or message.policy.forward_domain:
             return quota_of(settings, way)
         return ledgers_of(settings, message.header_from or message.reverse_path, way)
 
-    async def _depart(self, entry: Entry, ledgers: Mapping[str, tuple[Window, ...]], now: float) -> float:
+    async def _depart(self, entry: Entry, ledgers: Ledgers, now: float) -> float:
         """Ask the ledgers; where there is none, give up the place the entry may have in others."""
         limits = self._tools.limits
         if ledgers:

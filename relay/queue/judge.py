@@ -18,8 +18,8 @@ SLOW_WAIT = 900.0
 ACCOUNT = "credentials"
 """The category of a provider that refuses us."""
 
-_ABOUT_US = frozenset({"block", "config", "admin", "rate", "undetermined"})
-"""Kinds of failures that may be about whoever sends, rather than about one message or address."""
+_MAY_BE_US = frozenset({"policy", "blocked", "bad_rdns", "unknown", "rate_limited"})
+"""Categories of refusals for good that, from a provider, may be about us rather than about one message or address."""
 
 _ONCE_MORE = frozenset({"retry-once", "retry-plain"})
 
@@ -44,13 +44,13 @@ class Judge:
     rules: Rules
     threshold: int
 
-    def verdict(self, outcome: Deferred | Refused, attempts: int) -> Verdict:
-        """Decide about an entry after its attempt number `attempts`.
+    def verdict(self, outcome: Deferred | Refused, attempts: int, lane: str = "") -> Verdict:
+        """Decide about an entry after its attempt number `attempts`, made in that lane.
 
         The category's action may keep what got a 5yz and give up on a 4yz. It does so on the word of another server
         only; what the relay itself found out is as final as the outcome says. An uncertain outcome is tried again.
         """
-        meaning = self._meaning(outcome)
+        meaning = self._meaning(outcome, lane)
         permanent = isinstance(outcome, Refused)
         about = meaning.about
         action = about.on_permanent if permanent else about.on_temporary
@@ -71,34 +71,36 @@ class Judge:
         """Return the meaning of a reply after which the whole lane should rest, None when it need not.
 
         A destination that blocks us pauses its own lane; a provider only when it is our account that it refuses, not
-        when it passes on what some destination said. A provider that lets us in no further than its login is one too.
+        when it passes on what some destination said.
         """
         if not outcome.remote:
             return None
-        meaning = self._meaning(outcome)
+        meaning = self._meaning(outcome, lane)
         if lane_target(lane)[0] == DIRECT:
             return meaning if meaning.about.lane == "pause" and not _is_down(outcome) else None
-        if _is_down(outcome):
-            return self.account_trouble(outcome) if isinstance(outcome, Deferred) and outcome.locked_out else None
-        return meaning if meaning.about.lane == "pause-provider" else None
+        is_account = _is_locked_out(outcome) if _is_down(outcome) else meaning.about.lane == "pause-provider"
+        return meaning if is_account else None
 
-    def refusal_of_all(self, lane: str, outcome: Outcome) -> str:
-        """Return the kind of a provider's refusal that is not about the recipient, "" for anything else.
+    def blame(self, lane: str, outcome: Outcome) -> str:
+        """Return the kind of a provider's refusal that may be about us, "" for one about the recipient or the message.
 
-        Repeated for whatever is sent, it is about us.
+        Another provider may take the mail. Repeated for whatever is sent, it is about us for sure.
         """
         if lane_target(lane)[0] == DIRECT or not isinstance(outcome, Refused) or not outcome.remote:
             return ""
-        about = self._meaning(outcome).about
-        may_be_us = about.kind in _ABOUT_US and about.lane != "pause-identity" and about.suppression == "never"
-        return mask(str(outcome.reply)) if may_be_us else ""
+        return mask(str(outcome.reply)) if self._meaning(outcome, lane).category in _MAY_BE_US else ""
 
     def account_trouble(self, outcome: Deferred | Refused) -> Classification:
         """Return what it means that a provider refuses all we bring: trouble with our account, whatever its words."""
         return replace(self._meaning(outcome), category=ACCOUNT)
 
-    def _meaning(self, outcome: Deferred | Refused) -> Classification:
-        return classify(self.rules, str(outcome.reply), outcome.reply.code, outcome.reply.status, outcome.phase)
+    def _meaning(self, outcome: Deferred | Refused, lane: str = "") -> Classification:
+        """Classify a reply. A provider that does not relay for us, or not even lets us in, has no other meaning."""
+        meaning = classify(self.rules, str(outcome.reply), outcome.reply.code, outcome.reply.status, outcome.phase)
+        by_provider = lane_target(lane)[0] != DIRECT
+        if by_provider and (_is_locked_out(outcome) or meaning.category == "relay_denied"):
+            return replace(meaning, category=ACCOUNT)
+        return meaning
 
     def evidence(
         self, meaning: Classification, suppression: Suppression, *, permanent: bool, late: bool = False
@@ -118,6 +120,10 @@ class Judge:
 
 def _is_down(outcome: Deferred | Refused) -> bool:
     return isinstance(outcome, Deferred) and outcome.lane_down
+
+
+def _is_locked_out(outcome: Deferred | Refused) -> bool:
+    return isinstance(outcome, Deferred) and outcome.locked_out
 
 
 def explain(about: Category) -> str:

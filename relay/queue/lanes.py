@@ -13,7 +13,7 @@ from relay.queue.ways import Pause, way_of
 
 FIRST_WIDTH = 5
 
-REFUSALS = 10
+REFUSALS = 5
 REFUSED_DOMAINS = 3
 """So many refusals of one kind in a row, for so many destinations, are not about the mail any more."""
 
@@ -74,14 +74,18 @@ class Lanes:
         return True
 
     def refused(self, name: str, kind: str, domain: str) -> bool:
-        """Count a refusal that is not about the recipient; tell whether the lane refuses everything."""
+        """Count a refusal that may be about us; tell whether the lane refuses everything.
+
+        `domain` is the destination's, "" where it cannot have been the reason.
+        """
         lane = self.lanes.setdefault(name, Lane())
         if kind != lane.refusal:
             lane.refusal, lane.refusals, lane.refused_domains = kind, 0, set()
         lane.refusals += 1
         if len(lane.refused_domains) < REFUSED_DOMAINS:
             lane.refused_domains.add(domain)
-        return lane.refusals >= REFUSALS and len(lane.refused_domains) >= REFUSED_DOMAINS
+        is_for_all = "" in lane.refused_domains or len(lane.refused_domains) >= REFUSED_DOMAINS
+        return lane.refusals >= REFUSALS and is_for_all
 
     def accepted(self, name: str) -> None:
         """Forget the refusals in a row: something was taken."""

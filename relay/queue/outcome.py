@@ -32,6 +32,8 @@ class Deferred:
     """Nothing on this lane could be reached: the whole lane should wait, not only this entry."""
     locked_out: bool = False
     """The lane is down because its servers refuse us for good (5yz) before any mail: greeting, EHLO or login."""
+    elsewhere: bool = False
+    """A provider refused it for good, and another way may take it."""
     phase: Phase = ""
 
 

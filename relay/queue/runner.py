@@ -43,6 +43,8 @@ class Runner:
         self._content = 0
         self._wake = asyncio.Event()
         self._stopping = False
+        self._over = asyncio.Event()
+        self._over.set()
 
     def wake(self) -> None:
         """Look at the queue now: something was enqueued, released or finished."""
@@ -50,20 +52,29 @@ class Runner:
 
     async def run(self) -> None:
         """Claim and attempt until `stop`; `Settler.recover` must have dealt with what earlier processes left."""
-        while not self._stopping:
-            self._wake.clear()
-            claimed = await self._claim()
-            for one in claimed:
-                self._start(one)
-            if not claimed:
-                await self._rest()
+        self._over.clear()
+        try:
+            while not self._stopping:
+                self._wake.clear()
+                claimed = await self._claim()
+                for one in claimed:
+                    self._start(one)
+                if not claimed:
+                    await self._rest()
+        finally:
+            self._over.set()
 
     async def stop(self, grace: float) -> None:
         """Claim nothing more and let the attempts in hand end; after `grace` seconds leave them to the next start."""
         self._stopping = True
         self.wake()
+        deadline = asyncio.get_running_loop().time() + grace
+        # What is being claimed at this moment comes under way first, and counts.
+        await asyncio.wait([over := asyncio.ensure_future(self._over.wait())], timeout=grace)
+        over.cancel()
         if self._attempts:
-            _, late = await asyncio.wait(self._attempts, timeout=grace)
+            left = max(deadline - asyncio.get_running_loop().time(), 0.0)
+            _, late = await asyncio.wait(self._attempts, timeout=left)
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
@@ -156,10 +167,11 @@ class Runner:
             outcomes = [failure] * len(claimed.entries)
         else:
             outcomes = await self._deliver(lane, claimed, notes)
-            self._conduct.learn(lane, claimed.entries, outcomes, started_at)
+            outcomes = self._conduct.learn(lane, claimed.entries, outcomes, started_at)
+            outcomes = self._departures.second_opinion(claimed, outcomes)
         aged = await self._aged(claimed, apart)
         settlement = self._settler.settle(aged, outcomes, started_at, self._tools.clock(), notes)
-        await self._apply(await self._departures.settled(claimed, settlement))
+        await self._apply(await self._departures.settled(claimed, outcomes, settlement))
 
     async def _deliver(self, lane: str, claimed: Claimed, notes: dict[str, object]) -> Sequence[Outcome]:
         """Deliver; whatever is raised on the way defers the message: the unknown is temporary."""

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from relay.events.event import Event, Kind
+from relay.events.event import Kind
 from relay.mail.lane import DIRECT, lane_of, lane_target
 from relay.queue.entry import Entry, State, move
 from relay.queue.message import Policy, Settlement
@@ -58,14 +58,19 @@ def choose(here: str, asked: Sequence[tuple[str, float]], paused: Mapping[str, P
     return Way(provider, at, _why(here, provider, asked, paused))
 
 
+def ways_behind(here: str, policy: Policy) -> tuple[str, ...]:
+    """Return the ways that come after one in the order of the policy."""
+    order = (policy.provider, *policy.fallback_providers)
+    behind = order[order.index(here) + 1 :] if here in order else ()
+    return tuple(way for way in behind if way != here)
+
+
 def onward(here: str, policy: Policy, paused: Collection[str]) -> str | None:
     """Return the next open way behind one that has just failed, None when there is none.
 
     It never leads back: a round through all the ways is one attempt of the schedule each.
     """
-    order = (policy.provider, *policy.fallback_providers)
-    behind = order[order.index(here) + 1 :] if here in order else ()
-    return next((way for way in behind if way != here and way not in paused), None)
+    return next((way for way in ways_behind(here, policy) if way not in paused), None)
 
 
 def take(entry: Entry, way: Way, now: float) -> Entry:
@@ -76,31 +81,36 @@ def take(entry: Entry, way: Way, now: float) -> Entry:
     return replace(waiting, release_at=way.at) if way.at > now else waiting
 
 
-def send_onward(settlement: Settlement, ways: Mapping[int, str], pauses: Mapping[int, Pause], now: float) -> Settlement:
+def send_onward(settlement: Settlement, ways: Mapping[int, Way], now: float) -> Settlement:
     """Return the settlement with entries sent on by another way at once, by number; their events say so."""
-    why = {
-        entry.number: because(way_of(entry.lane), ways[entry.number], pauses[entry.number])
-        for entry in settlement.entries
-        if entry.number in ways
-    }
     entries = tuple(
         replace(
             entry,
-            lane=lane_of(ways[entry.number], entry.recipient),
+            lane=lane_of(ways[entry.number].provider, entry.recipient),
             next_attempt_at=now,
-            reason=why[entry.number],
+            reason=ways[entry.number].why,
         )
         if entry.number in ways
         else entry
         for entry in settlement.entries
     )
-    events = tuple(_told(event, why.get(event.recipient, ""), now) for event in settlement.events)
+    events = tuple(
+        replace(event, data={**event.data, "next_attempt_at": now, "way": ways[event.recipient].why})
+        if event.recipient in ways and event.kind is Kind.DEFERRED
+        else event
+        for event in settlement.events
+    )
     return replace(settlement, entries=entries, events=events)
 
 
 def because(here: str, to: str, pause: Pause) -> str:
     """Say in words why mail leaves a way that is paused."""
     return f"{called(here)} is paused: {pause.why}; sent by {to}"
+
+
+def refused_by(here: str, to: str, reply: str) -> str:
+    """Say in words why mail leaves a way that refused it."""
+    return f"{called(here)} refused it: {reply}; sent by {to}"
 
 
 def called(way: str) -> str:
@@ -116,9 +126,3 @@ def _why(here: str, to: str, asked: Sequence[tuple[str, float]], paused: Mapping
     free_at = next((at for way, at in asked if way == here), 0.0)
     moment = datetime.fromtimestamp(free_at, UTC).strftime("%Y-%m-%d %H:%M UTC")
     return f"{called(here)} has no room before {moment}; sent by {to}"
-
-
-def _told(event: Event, why: str, now: float) -> Event:
-    if not why or event.kind is not Kind.DEFERRED:
-        return event
-    return replace(event, data={**event.data, "next_attempt_at": now, "way": why})

@@ -12,7 +12,7 @@ from relay.limits.window import windows
 from relay.mail.reply import Reply
 from relay.queue.entry import Entry, State
 from relay.queue.message import Accepted, Message, Policy
-from relay.queue.outcome import Deferred, Outcome, Refused
+from relay.queue.outcome import Deferred, Outcome, Phase, Refused
 from relay.queue.ports import Job
 from tests.unit.test_queue_runner import BUSY, CONTENT, NOW, OK, House, running, settings
 
@@ -321,21 +321,60 @@ async def test_a_provider_that_was_removed_from_the_settings_is_gone_around(tmp_
         assert [lane for lane, _ in delivery.seen] == ["provider:backup"]
 
 
-async def test_a_provider_that_refuses_everything_is_paused(tmp_path: Path) -> None:
-    refused = Refused(Reply(550, "5.7.1", "rejected"), "[127.0.0.1]:587")
+REJECTED = Refused(Reply(550, "5.7.1", "rejected"), "[127.0.0.1]:587")
+
+
+async def test_a_refusal_that_may_be_about_us_gets_a_second_opinion(tmp_path: Path) -> None:
     async with running(tmp_path, settings(**PROVIDERS)) as house:
-        use(house, newsletter=refused)
-        message = Message(f"{AGAIN}A", NOW, "", BOTH, header_from="app@acme.test", size=len(CONTENT))
-        entries = tuple(
-            Entry(message.queue_id, n, f"u@d{n}.test", "provider:newsletter", NOW, NOW + 259200.0, NOW)
-            for n in range(10)
-        )
-        await house.store.enqueue(Accepted(message, CONTENT, entries))
-        house.runner.wake()
-        await states(house, {State.BOUNCED: 10})
-        assert house.raised == [("provider:newsletter", "credentials")]
+        delivery = use(house, newsletter=REJECTED)
         await enqueue(house, 1)
-        await states(house, {State.BOUNCED: 10, State.DELIVERED: 1})
+        (entry,) = await states(house, {State.DELIVERED: 1})
+        assert [lane for lane, _ in delivery.seen] == ["provider:newsletter", "provider:backup"]
+        (delivered,) = (event for event in house.events if event.kind is Kind.DELIVERED)
+        assert delivered.data["way"] == "provider newsletter refused it: 550 5.7.1 rejected; sent by backup"
+        assert not house.runner.pauses()
+        delivery.answers["provider:backup"] = REJECTED
+        await enqueue(house, 2)
+        entries = await states(house, {State.DELIVERED: 1, State.BOUNCED: 1})
+        assert str(entries[1].last_reply) == "550 5.7.1 rejected"
+        assert entry.attempts == entries[1].attempts == 2
+
+
+@pytest.mark.parametrize("phase", ["mail", "rcpt"])
+async def test_a_provider_that_refuses_everything_is_paused_and_its_mail_kept(tmp_path: Path, phase: Phase) -> None:
+    """Refused before a recipient was named, the destinations need not even differ."""
+    async with running(tmp_path, settings(**PROVIDERS)) as house:
+        use(house, newsletter=replace(REJECTED, phase=phase))
+        for number in range(6):
+            domain = "x" if phase == "mail" else f"d{number}"
+            message = Message(f"{AGAIN}{number}", NOW, "", ALONE, header_from="app@acme.test", size=len(CONTENT))
+            entry = Entry(message.queue_id, 0, f"u@{domain}.test", "provider:newsletter", NOW, NOW + 259200.0, NOW)
+            await house.store.enqueue(Accepted(message, CONTENT, (entry,)))
+            house.runner.wake()
+            await house.until_settled()
+        entries = await states(house, {State.BOUNCED: 4, State.WAITING: 2})
+        assert house.raised == [("provider:newsletter", "credentials")]
+        assert "delivery is paused after: 550 5.7.1 rejected" in str(entries[5].last_reply)
+
+
+async def test_refusals_of_one_destination_are_about_that(tmp_path: Path) -> None:
+    async with running(tmp_path, settings(**PROVIDERS)) as house:
+        use(house, newsletter=replace(REJECTED, phase="rcpt"))
+        for number in range(8):
+            await enqueue(house, number, ALONE)
+        await states(house, {State.BOUNCED: 8})
+        assert house.raised == []
+
+
+async def test_a_provider_that_does_not_relay_for_us_refuses_our_account(tmp_path: Path) -> None:
+    denied = Refused(Reply(554, "5.7.1", "<u1@x.test>: Relay access denied"), "[127.0.0.1]:587")
+    async with running(tmp_path, settings(**PROVIDERS)) as house:
+        use(house, newsletter=denied)
+        await enqueue(house, 1, ALONE)
+        (entry,) = await house.until_settled()
+        assert entry.state is State.WAITING
+        assert house.raised == [("provider:newsletter", "credentials")]
+        assert house.events[-1].data["category"] == "credentials"
 
 
 async def test_recipients_a_provider_does_not_know_do_not_pause_it(tmp_path: Path) -> None:

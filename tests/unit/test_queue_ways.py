@@ -8,7 +8,7 @@ import pytest
 from relay.events.event import Event, Kind
 from relay.queue.entry import Entry, State
 from relay.queue.message import Policy, Settlement
-from relay.queue.ways import Pause, Way, choose, onward, send_onward, take, way_of, ways_from
+from relay.queue.ways import Pause, Way, because, choose, onward, send_onward, take, way_of, ways_from
 
 NOW = 1_800_000_000.0
 LATER = NOW + 3600
@@ -121,8 +121,9 @@ def test_a_settlement_sends_on_whom_it_names_and_says_so() -> None:
     other = replace(settled, number=1, recipient="v@x.test")
     events = tuple(Event(Kind.DEFERRED, NOW, "ID", n, "", {"next_attempt_at": NOW + 60}) for n in (0, 1))
     processed = Event(Kind.PROCESSED, NOW, "ID", 0, "", {"lane": ENTRY.lane})
-    told = send_onward(Settlement((settled, other), (processed, *events)), {0: "backup"}, {0: BAD_LOGIN}, NOW)
-    why = "provider newsletter is paused: 535 5.7.8 bad password; sent by backup"
+    why = because("newsletter", "backup", BAD_LOGIN)
+    told = send_onward(Settlement((settled, other), (processed, *events)), {0: Way("backup", NOW, why)}, NOW)
+    assert why == "provider newsletter is paused: 535 5.7.8 bad password; sent by backup"
     assert (told.entries[0].lane, told.entries[0].next_attempt_at, told.entries[0].reason) == (
         "provider:backup",
         NOW,
