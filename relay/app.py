@@ -12,7 +12,7 @@ from relay import __version__
 from relay.accept import Accept, Door, Reception
 from relay.admin.api import Desk, application
 from relay.admin.dashboard.views import Board, dashboard
-from relay.admin.providers import ProviderTools
+from relay.admin.providers import ProviderTools, resume_changed
 from relay.admin.server import AdminServer, metrics_application
 from relay.alerts import Alerts, AlertTools
 from relay.clock import Clock, steady_clock, system_clock
@@ -31,7 +31,6 @@ from relay.inbound.imap_place import PLACE_FILE
 from relay.inbound.intake import Intake
 from relay.keystore import read_all
 from relay.log import Emit, open_log
-from relay.mail.lane import lane_of
 from relay.mail.queue_id import RANDOM_SPACE, queue_id
 from relay.mail.session import ListenerKind
 from relay.observer import Observer
@@ -407,12 +406,10 @@ class App:
         changed = [name for name in type(new).model_fields if getattr(new, name) != getattr(self._settings, name)]
         restart = [name for name in changed if name in RESTART_NEEDED]
         await self.signing.switch(new, keys)
-        for provider in new.providers:
-            if provider != self._settings.provider(provider.name):
-                self.runner.resume(lane_of(provider.name, ""))
-        self._settings, self._rules = new, rules
+        before, self._settings, self._rules = self._settings, new, rules
         self.runner.wake()
         self.log("config.reloaded", changed=changed, restart_needed=restart)
+        await resume_changed(self._provider_tools(), before)
         return {"changed": changed, "restart_needed": restart}
 
     def checks(self) -> Mapping[str, bool]:

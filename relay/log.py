@@ -75,8 +75,8 @@ LINES: dict[str, str] = {
     "many are new).",
     "identity.verified": "A step of an identity's verification ended. identity, step, state (passed, failed, pending).",
     "delivery.failed": "An attempt raised; the message is deferred. error.",
-    "delivery.paused": "A provider or destination refuses us, or a provider cannot be reached: its lane rests. lane, category, "
-    "reply, guidance.",
+    "delivery.paused": "A provider or destination refuses us, or a provider cannot be reached: its lane rests. lane, "
+    "category, reply, guidance.",
     "render.failed": "A renderer crashed, hung or ran out of memory; the message goes out as it came. reason.",
     "events.spooled": "The store does not take events; they go to the spool until it does. error.",
     "events.unspooled": "The spool's events are in the store now. events.",

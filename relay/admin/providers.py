@@ -1,6 +1,7 @@
 """The routes of providers: how each stands, lifting a pause, sending a test."""
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +14,7 @@ from relay.mail.address import AddressError, domain_of, parse_address
 from relay.mail.lane import DIRECT, lane_of
 from relay.queue.entry import State
 from relay.queue.office import hurry
-from relay.queue.ports import EntryQuery, LimitStore, Publish, QueueOffice, QueueStore, Usage
+from relay.queue.ports import EntryQuery, LimitStore, Publish, QueueOffice, QueueStore, StoreError, Usage
 from relay.queue.probe import Probe, probe_message
 from relay.queue.ways import Pause, way_of
 from relay.reports.forms import Form, time_form
@@ -70,15 +71,9 @@ class ProviderRoutes:
     async def resume(self, request: web.Request) -> web.Response:
         """POST /providers/NAME/resume: lift a pause and try what waits for it now."""
         name = self._known(request)
-        now = self._tools.clock()
         lanes = [lane for lane in self._tools.pauses() if way_of(lane) == name]
-        resumed = [lane for lane in lanes if self._tools.resume(lane)]
-        entries = 0
-        for lane in resumed:
-            query = EntryQuery(lane=lane, states=(State.WAITING,), limit=_EVERY)
-            entries += len(await self._tools.office.change(query, hurry(now)))
-        self._tools.wake()
-        return web.json_response({"provider": name, "resumed": bool(resumed), "entries": entries})
+        entries = sum([await resume(self._tools, lane) for lane in lanes])
+        return web.json_response({"provider": name, "resumed": bool(lanes), "entries": entries})
 
     async def test(self, request: web.Request) -> web.Response:
         """POST /providers/NAME/test with {"from": ADDRESS, "to": ADDRESS}, either left out: queue a test mail."""
@@ -113,6 +108,24 @@ class ProviderRoutes:
         if name not in known:
             raise web.HTTPNotFound(text=f'there is no provider "{name}"; there are: {", ".join(known)}')
         return name
+
+
+async def resume(tools: ProviderTools, lane: str) -> int:
+    """Lift the pause of a lane and have what it deferred tried now; return how many entries that are."""
+    tools.resume(lane)
+    changed = await tools.office.change(
+        EntryQuery(lane=lane, states=(State.WAITING,), limit=_EVERY), hurry(tools.clock())
+    )
+    tools.wake()
+    return len(changed)
+
+
+async def resume_changed(tools: ProviderTools, before: Settings) -> None:
+    """Lift the pauses of providers whose settings are not what they were before: that is how they are mended."""
+    lanes = {_key(one) for one in tools.settings().providers if one != before.provider(one.name)}
+    with suppress(StoreError):  # What was deferred is tried as scheduled in any case.
+        for lane in lanes & set(tools.pauses()):
+            await resume(tools, lane)
 
 
 def provider_form(provider: Provider, pause: Pause | None, usage: Usage | None) -> Form:

@@ -5,6 +5,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from relay.admin.providers import resume_changed
 from relay.limits.window import windows
 from relay.mail.queue_id import queue_id
 from relay.queue.entry import Entry
@@ -112,3 +113,12 @@ async def test_a_test_mail_goes_by_its_provider_and_no_other(office: Office) -> 
 async def test_what_cannot_be_done_is_told(office: Office, path: str, body: Any, status: int, told: str) -> None:
     answered, text = await post(office, path, body)
     assert (answered, told in text) == (status, True), text
+
+
+async def test_changed_settings_lift_the_pause_of_their_provider_and_of_no_other(office: Office) -> None:
+    pause = Pause(NOW + 900, "535 5.7.8 no")
+    tools = office.provider_tools(office.store)
+    before = tools.settings().model_copy(update={"providers": tools.settings().providers[:1]})
+    office.pauses = {"provider:newsletter": pause, "provider:backup": pause, "mx:x.test": pause}
+    await resume_changed(tools, before)
+    assert set(office.pauses) == {"provider:newsletter", "mx:x.test"}
