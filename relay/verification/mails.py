@@ -9,9 +9,13 @@ _HTML = (
     '<!doctype html>\n<html lang="en"><body style="font:16px/1.5 system-ui,sans-serif;color:#1d2430">\n'
     '<div style="max-width:32rem;margin:0 auto;padding:1.5rem">\n{}\n</div>\n</body></html>\n'
 )
+_BUTTON = (
+    '<a href="{}" style="display:inline-block;padding:.7rem 1.6rem;border-radius:8px;background:#1f5fbf;'
+    'color:#ffffff;font-weight:600;text-decoration:none">Confirm</a>'
+)
 _ROBOT = "Auto-Submitted: auto-generated\r\n"
 """Keeps vacation notes and the like from answering (RFC 3834)."""
-_BIG = '<p style="font-size:2rem;letter-spacing:.3em;font-weight:600;margin:1rem 0">{}</p>'
+_BIG = '<p style="font-size:2rem;letter-spacing:.3em;font-weight:600;margin:.5rem 0">{}</p>'
 
 
 def test_mail(queue_id: str, identity: str, to: Sequence[str], hostname: str, link: str) -> bytes:
@@ -30,18 +34,27 @@ def code_mail(queue_id: str, identity: str, to: Sequence[str], code: str, link: 
     asked = f"Somebody, probably you, wants to send mail as {identity}."
     minutes, hours = f"{LIFETIME / 60:.0f} minutes", f"{LINK_LIFETIME / 3600:.0f} hours"
     command = f"relay identity verify {identity} --otp {code}"
-    ignore = "If you know nothing of this, do nothing: without the code nobody can."
-    text = f"{asked} The code is\n\n    {code}\n\nIt is good for {minutes}:\n\n    {command}\n\n"
-    html = (
-        f"<p>{escape(asked)} The code is</p>\n{_BIG.format(code)}\n"
-        f"<p>It is good for {minutes}:<br><code>{escape(command)}</code></p>\n"
-    )
+    ignore = "If you know nothing of this, do nothing: nothing is confirmed without you."
+    text, html = f"{asked}\n\n", f"<p>{escape(asked)}</p>\n"
     if link:
-        text += f"Or confirm on this page, within {hours}:\n\n    {link}\n\n"
-        html += f'<p>Or <a href="{escape(link)}">confirm on a page</a>, within {hours}.</p>\n'
+        text += f"Confirm that on this page, within {hours}:\n\n    {link}\n\nOr use this code"
+        html += f"<p>{_BUTTON.format(escape(link))}</p>\n<p>The button works for {hours}. Or use this code"
+    else:
+        text += "Use this code"
+        html += "<p>Use this code"
+    text += f", within {minutes}:\n\n    {code}\n\n    {command}\n\n"
+    html += f", within {minutes}:</p>\n{_BIG.format(code)}\n<p><code>{escape(command)}</code></p>\n"
     subject = f"{code} is the code for {identity}"
     more = f"{_ROBOT}X-Relay-Track: none\r\n"
-    return _mail(queue_id, identity, to, subject, f"{text}{ignore}\n", f"{html}<p>{escape(ignore)}</p>", more)
+    return _mail(
+        queue_id,
+        identity,
+        to,
+        subject,
+        f"{text}{ignore}\n",
+        f'{html}<p style="color:#576070">{escape(ignore)}</p>',
+        more,
+    )
 
 
 def response_mail(queue_id: str, identity: str, to: str, message_id: str) -> bytes:
