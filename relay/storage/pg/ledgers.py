@@ -60,7 +60,7 @@ class SharedLedgers:
 
     def __init__(self, url: str, node: str) -> None:
         self._node = node
-        self._link = PostgresLink(url)
+        self._link = PostgresLink(url, seeking=True)
         self._writer = Writer(self._link, self._distrust)
         self._books = Books()
         self._seen: dict[str, int] = {}

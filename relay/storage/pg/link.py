@@ -41,8 +41,10 @@ _BOUNDS: dict[str, Any] = {
 }
 """What a URL does not say itself: a server that is silent is given up within ten seconds."""
 
-_SETTINGS = "SET idle_in_transaction_session_timeout = '10s'; SET client_min_messages = warning"
+_SETTINGS = "SET idle_in_transaction_session_timeout = '10s'; SET client_min_messages = warning; SET jit = off"
 """A process that stops in the middle of a transaction must not keep its locks from the others."""
+SEEKING = "SET enable_seqscan = off"
+"""For statements that all have an index: a plan made while a table was empty must not outlive that."""
 
 _WHOLE = ("08", "25006", "53", "57P", "58", "XX")
 """SQLSTATEs, or what they begin with, of troubles that are not one statement's."""
@@ -107,8 +109,10 @@ class PostgresLink:
     look: ClassVar[str] = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
     errors: ClassVar[type[Exception]] = psycopg.Error
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, seeking: bool = False) -> None:
+        """Connect when first needed. `seeking` is for connections whose statements all have an index."""
         self._url = url
+        self._seeking = seeking
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="postgresql")
         self._session: PostgresSession | None = None
         self._used_at = 0.0
@@ -170,10 +174,13 @@ class PostgresLink:
         if time.monotonic() < self._refused_until:
             raise psycopg.OperationalError(self._refusal)
         try:
-            return connect(self._url)
+            raw = connect(self._url)
+            if self._seeking:
+                raw.execute(SEEKING)
         except psycopg.Error as error:
             self._refused_until, self._refusal = time.monotonic() + _PAUSE, str(error)
             raise
+        return raw
 
     def _drop(self) -> None:
         if self._session is not None:
