@@ -21,7 +21,7 @@ from relay.mail.envelope import Envelope, Recipient
 from relay.mail.instructions import InstructionError
 from relay.mail.queue_id import queue_id
 from relay.mail.session import Session, Transaction
-from relay.policy import read_facts, tracking_of
+from relay.policy import list_unsubscribe_of, read_facts, tracking_of
 from relay.queue.composition import added_fields
 from relay.render import Keys, Stored, explain
 from relay.rewrite.author_name import author_name
@@ -92,7 +92,18 @@ def _stored(settings: Settings, content: bytes, recipient: str) -> Stored:
     tracking = tracking_of(settings.domain_for(author).tracking, facts.instructions.track)
     identity = settings.identity_for(author)
     name = author_name(identity.display_name, identity.company) if identity else ""
-    return Stored(message, now, author, content, added, domain, tracking, author_name=name, reply_domain=replies.domain)
+    return Stored(
+        message,
+        now,
+        author,
+        content,
+        added,
+        domain,
+        tracking,
+        author_name=name,
+        reply_domain=replies.domain,
+        list_unsubscribe=list_unsubscribe_of(settings, author, facts),
+    )
 
 
 def _keys(settings: Settings, *, throw_away: bool) -> Keys:

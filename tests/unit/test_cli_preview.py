@@ -46,6 +46,11 @@ def test_a_recipient_brings_the_fields_of_a_transmission(tmp_path: Path) -> None
     assert b"for <u@rcpt.test>" in out
 
 
+def test_campaign_mail_offers_to_unsubscribe(tmp_path: Path) -> None:
+    out, _ = run(tmp_path, MAIL.replace(b"X-Relay-Tag: t", b"X-Relay-Campaign: spring"))
+    assert out.startswith(b"List-Unsubscribe: <http://127.0.0.1:8025/u/")
+
+
 def test_a_unix_file_gets_the_line_ends_of_mail_and_a_mixed_one_a_word(tmp_path: Path) -> None:
     out, _ = run(tmp_path, MAIL.replace(b"\r\n", b"\n"))
     assert b"\n" not in out.replace(b"\r\n", b"")
