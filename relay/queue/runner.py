@@ -174,13 +174,19 @@ class Runner:
         await self._apply(await self._departures.settled(claimed, outcomes, settlement))
 
     async def _deliver(self, lane: str, claimed: Claimed, notes: dict[str, object]) -> Sequence[Outcome]:
-        """Deliver; whatever is raised on the way defers the message: the unknown is temporary."""
-        job = Job(claimed.message, claimed.entries, self._rendering(claimed, notes), self._note)
+        """Deliver; whatever is raised on the way defers what was not taken before: the unknown is temporary."""
+        taken: dict[int, Outcome] = {}
+
+        def took(entries: Sequence[Entry], outcome: Delivered) -> None:
+            self._note(entries, outcome)
+            taken.update((entry.number, outcome) for entry in entries)
+
+        job = Job(claimed.message, claimed.entries, self._rendering(claimed, notes), took)
         try:
             return await self._tools.delivery.deliver(lane, job)
         except Exception as error:  # noqa: BLE001 - one of the two places where everything is caught
             self._tools.watch.unexpected(claimed.message.queue_id, error)
-            return [UNEXPECTED] * len(claimed.entries)
+            return [taken.get(entry.number, UNEXPECTED) for entry in claimed.entries]
 
     def _rendering(self, claimed: Claimed, notes: dict[str, object]) -> Callable[[bool], Awaitable[Rendered]]:
         stored = stored_form(claimed.message, claimed.content)

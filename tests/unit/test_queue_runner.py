@@ -282,6 +282,24 @@ async def test_what_a_delivery_raises_defers_the_message(tmp_path: Path) -> None
         assert [one.kind for one in house.events] == [Kind.PROCESSED, Kind.DEFERRED]
 
 
+async def test_what_was_taken_before_a_delivery_raises_is_delivered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Recipients beyond one transaction go in the next, and that may raise."""
+
+    async def half(lane: str, job: Job) -> Sequence[Outcome]:
+        job.took(job.entries[:1], OK)
+        raise RuntimeError("the second transaction")
+
+    async with running(tmp_path) as house:
+        monkeypatch.setattr(house.delivery, "deliver", half)
+        await house.enqueue("a@x.test", "b@x.test")
+        first, second = await house.until_settled()
+        assert (first.state, first.last_reply) == (State.DELIVERED, OK.reply)
+        assert (second.state, second.attempts) == (State.WAITING, 1)
+        assert [name for name, _ in house.raised] == ["0000000000000A"]
+
+
 async def test_a_renderer_that_is_gone_defers_the_message(tmp_path: Path) -> None:
     async with running(tmp_path, renderer=BrokenRenderer()) as house:
         await house.enqueue("a@x.test")
