@@ -1,0 +1,61 @@
+"""The page that unsubscribes does without the store, when that is slow, broken or elsewhere."""
+
+import asyncio
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from relay import http_tracker
+from relay.events.ports import StoreError
+from relay.events.sink import EventSink
+from relay.events.spool import Spool
+from relay.http_tracker import HasLeft, Tracker
+from relay.mail.queue_id import queue_id
+from relay.rewrite.tokens import Keyring, Kind, Token, sign_token
+
+RING = Keyring((("k1", b"k" * 32),))
+QUEUE_ID = queue_id(1_700_000_000.0, 1)
+PAGE = f"/u/{sign_token(RING, Token(Kind.UNSUBSCRIBE, QUEUE_ID, 3))}"
+
+
+async def title(folder: Path, has_left: HasLeft | None) -> str:
+    sink = EventSink(None, Spool(folder), lambda events: None)
+    await sink.start()
+    tracker = Tracker(lambda: RING, sink, has_left=has_left)
+    await tracker.start("127.0.0.1", 0)
+    try:
+        async with (
+            aiohttp.ClientSession(f"http://127.0.0.1:{tracker.port}") as client,
+            client.get(PAGE) as answer,
+        ):
+            assert answer.status == 200
+            return (await answer.text()).partition("<title>")[2].partition("</title>")[0]
+    finally:
+        await tracker.stop()
+        await sink.close()
+
+
+async def test_who_has_left_is_told_so(tmp_path: Path) -> None:
+    asked: list[tuple[str, int]] = []
+
+    async def has_left(message: str, number: int) -> bool:
+        asked.append((message, number))
+        return True
+
+    assert await title(tmp_path, has_left) == "You are already unsubscribed"
+    assert asked == [(QUEUE_ID, 3)]
+
+
+async def test_without_an_answer_the_page_asks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_tracker, "LONGEST_LOOK", 0.01)
+
+    async def broken(message: str, number: int) -> bool:
+        raise StoreError("disk I/O error")
+
+    async def slow(message: str, number: int) -> bool:
+        await asyncio.sleep(60)
+        return True
+
+    for has_left in (None, broken, slow):
+        assert await title(tmp_path, has_left) == "Unsubscribe from these emails?"
