@@ -152,24 +152,23 @@ class House:
         serial = count()
         keys = Keys(parse_keyring([new_key(bytes(range(32)))]))
         judge = Judge(read_rules(None), 3)
-        self.runner = Runner(
-            Tools(
-                settings=lambda: settings,
-                judge=lambda: judge,
-                store=self.troubled,
-                limits=self.troubled,
-                exclusion=Exclusion(store, store.unsubscribe_list),
-                journal=self.journal,
-                delivery=self.delivery,
-                renderer=renderer or InlineRenderer(keys),
-                clock=lambda: self.now,
-                steady=lambda: self.now - self.clock_set_by,
-                jitter=lambda: 0.0,
-                new_id=lambda now: f"0000000000R{next(serial):03}",
-                publish=self.events.extend,
-                watch=self,
-            )
+        self.tools = Tools(
+            settings=lambda: settings,
+            judge=lambda: judge,
+            store=self.troubled,
+            limits=self.troubled,
+            exclusion=Exclusion(store, store.unsubscribe_list),
+            journal=self.journal,
+            delivery=self.delivery,
+            renderer=renderer or InlineRenderer(keys),
+            clock=lambda: self.now,
+            steady=lambda: self.now - self.clock_set_by,
+            jitter=lambda: 0.0,
+            new_id=lambda now: f"0000000000R{next(serial):03}",
+            publish=self.events.extend,
+            watch=self,
         )
+        self.runner = Runner(self.tools)
 
     def unexpected(self, queue_id: str, error: BaseException) -> None:
         self.raised.append((queue_id, repr(error)))
