@@ -1,6 +1,7 @@
 """`relay serve`: the server. `relay tracker`: only its HTTP side, on another machine with the same keys."""
 
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -64,6 +65,8 @@ async def serve_until_told(make: Callable[[], App | TrackerApp]) -> int:
     app = await _started(make)
     if isinstance(app, int):
         return app
+    # What a start made stays. Collecting over it, again and again, would hold up all mail each time.
+    gc.freeze()
     told = _listen_to_signals(app)
     sd_notify("READY=1")
     broken = asyncio.ensure_future(app.broken.wait())
