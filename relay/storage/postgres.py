@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from functools import partial
 from itertools import count
@@ -22,13 +22,14 @@ from relay.storage import claims, office, queries, suppressions, transactions
 from relay.storage.gather import Rounds
 from relay.storage.lanes import Lanes
 from relay.storage.pg import leases, nodes, partitions, schema
+from relay.storage.pg.errands import Errands
 from relay.storage.pg.ledgers import SharedLedgers
 from relay.storage.pg.link import PostgresLink, store_error, with_password
 from relay.storage.pg.notifier import Notifier
 from relay.storage.pg.pulse import Beat, Due, Ears, Pulse
 from relay.storage.queries import EntryKey
 from relay.storage.store import ROW_COST, Store
-from relay.storage.writer import Writer
+from relay.storage.writer import MAX_WAITING_BYTES, Writer
 
 LOOK_ROUND = 10.0
 """Seconds between two looks at all lanes: they find what no notification told of."""
@@ -53,7 +54,7 @@ class PostgresStore(Store):
         self._node = file.introduce()
         self._log = log
         self._lanes = Lanes(leases.all_lanes)
-        self._link = PostgresLink(url)
+        self._link = PostgresLink(url, seeking=True)
         self._writing = Writer(self._link, self._distrust_lanes)
         self._shared = SharedLedgers(url, self._node.id)
         self._ledgers = self._shared
@@ -62,11 +63,13 @@ class PostgresStore(Store):
         self._acknowledge = Rounds[leases.Acknowledgement, list[Settlement]](
             lambda batch: self.write(leases.acknowledge(self._lanes, batch))
         )
+        self._enqueue = Rounds[Accepted, None](self._insert)
+        self._bringing = 0
         self._numbers = count(1)
         self._claiming: set[int] = set()
         self._held: dict[EntryKey, leases.Lease] = {}
         self._doubtful = False
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._errands = Errands()
         self._closed = False
         self.live: Sequence[str] = ()
         """The ids of the nodes that live, in order."""
@@ -98,7 +101,7 @@ class PostgresStore(Store):
         self._notifier.channel = self._pulse.channel
         await self.write(partitions.make_ahead(now))
         await self._shared.load(now)
-        self._spawn(self._look_round)
+        self._errands.run(self._look_round)
 
     @property
     def share(self) -> Share:
@@ -118,9 +121,8 @@ class PostgresStore(Store):
             return
         self._closed = True
         await self._acknowledge.close()
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._enqueue.close()
+        await self._errands.close()
         await self._notifier.close()
         await self._writer.close()
         await self._shared.close()
@@ -142,8 +144,18 @@ class PostgresStore(Store):
     async def enqueue(self, accepted: Accepted) -> None:
         """Store message, content, entries and events in one transaction."""
         size = len(accepted.content) + ROW_COST * (1 + len(accepted.entries))
-        await self._writer.run(transactions.enqueue(self._lanes, accepted), size)
+        if self._bringing + size > MAX_WAITING_BYTES > size:
+            raise StoreError(f"PostgreSQL is behind: {self._bringing} octets wait to be written; try again soon")
+        self._bringing += size
+        try:
+            await self._enqueue(accepted)
+        finally:
+            self._bringing -= size
         self._tell(accepted.entries)
+
+    async def _insert(self, batch: Sequence[Accepted]) -> Sequence[None]:
+        await self.write(transactions.enqueue(self._lanes, *batch))
+        return [None] * len(batch)
 
     async def recover(self, now: float, longest_wait: float) -> int:
         """Void the leases of our start before and of nodes that are gone, clamp waits; return how many were voided."""
@@ -256,7 +268,7 @@ class PostgresStore(Store):
             self._log("node.lease_lost", node=self._node.id, entries=len(self._held))
         for gone in beat.gone:
             self._log("node.gone", node=gone, entries=len(beat.freed))
-            self._spawn(partial(self._shared.give_back, gone, system_clock()))
+            self._errands.run(partial(self._shared.give_back, gone, system_clock()))
         if beat.freed:
             self._on_due(beat.freed)
             self._notifier.tell(beat.freed)
@@ -267,7 +279,7 @@ class PostgresStore(Store):
             self._lanes.hear(dues)
             self.on_work()
         else:
-            self._spawn(self._look)
+            self._errands.run(self._look)
 
     async def _look(self) -> None:
         self._lanes.hear(await self.read(leases.all_lanes))
@@ -280,12 +292,3 @@ class PostgresStore(Store):
                 await self._look()
                 if number % _UPKEEP_ROUNDS == 0:
                     await self.write(partitions.make_ahead(system_clock()))
-
-    def _spawn(self, work: Callable[[], Awaitable[None]]) -> None:
-        async def run() -> None:
-            with suppress(StoreError):
-                await work()
-
-        task = asyncio.create_task(run())
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)

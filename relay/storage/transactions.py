@@ -39,8 +39,8 @@ _OURS = frozenset({"category", "rule", "guidance", "phase"})
 FIND_RECIPIENT = "SELECT recipient FROM entries WHERE queue_id = ? AND number = ?"
 
 
-def enqueue(lanes: Lanes, accepted: Accepted) -> Callable[[Connection], None]:
-    """Store a message with everything that belongs to it. The content is kept while an entry needs it."""
+def enqueue(lanes: Lanes, *accepted: Accepted) -> Callable[[Connection], None]:
+    """Store messages with everything that belongs to them. A content is kept while an entry needs it."""
 
     def operation(raw: Connection) -> None:
         insert(raw, lanes, accepted)
@@ -48,18 +48,26 @@ def enqueue(lanes: Lanes, accepted: Accepted) -> Callable[[Connection], None]:
     return operation
 
 
-def insert(raw: Connection, lanes: Lanes, accepted: Accepted) -> None:
-    """Insert the rows of a message and tell the lanes of its entries."""
-    message = accepted.message
-    raw.execute(INSERT_MESSAGE, message_row(message))
-    if not all(entry.is_final for entry in accepted.entries):
-        raw.execute(INSERT_CONTENT, (message.queue_id, accepted.content))
-    raw.executemany(INSERT_ENTRY, map(entry_row, accepted.entries))
-    if message.tags or message.metadata:
-        raw.executemany(INSERT_LABEL, label_rows(message.queue_id, message.tags, message.metadata))
-    if accepted.events:
-        raw.executemany(INSERT_EVENT, event_rows(accepted.events))
-    _tell(lanes, accepted.entries)
+def insert(raw: Connection, lanes: Lanes, accepted: Sequence[Accepted]) -> None:
+    """Insert the rows of messages, those of one table together, and tell the lanes of their entries."""
+    raw.executemany(INSERT_MESSAGE, [message_row(one.message) for one in accepted])
+    contents = [(one.message.queue_id, one.content) for one in accepted if not _is_done(one)]
+    if contents:
+        raw.executemany(INSERT_CONTENT, contents)
+    entries = [entry for one in accepted for entry in one.entries]
+    raw.executemany(INSERT_ENTRY, map(entry_row, entries))
+    messages = (one.message for one in accepted)
+    labels = [row for one in messages for row in label_rows(one.queue_id, one.tags, one.metadata)]
+    if labels:
+        raw.executemany(INSERT_LABEL, labels)
+    events = [event for one in accepted for event in one.events]
+    if events:
+        raw.executemany(INSERT_EVENT, event_rows(events))
+    _tell(lanes, entries)
+
+
+def _is_done(accepted: Accepted) -> bool:
+    return all(entry.is_final for entry in accepted.entries)
 
 
 def apply(lanes: Lanes, settlements: Sequence[Settlement]) -> Callable[[Connection], None]:
@@ -74,8 +82,8 @@ def apply(lanes: Lanes, settlements: Sequence[Settlement]) -> Callable[[Connecti
         update(raw, lanes, entries, events)
         suppressions.refute(raw, delivered)
         suppressions.testify(raw, evidence)
-        for report in reports:
-            insert(raw, lanes, report)
+        if reports:
+            insert(raw, lanes, reports)
 
     return operation
 
@@ -121,8 +129,8 @@ def take_back(
                 continue
             suppressions.testify(raw, one.evidence)
             taken += record([one.event], unsubscribes)(raw)
+            insert(raw, lanes, one.forwards)
             for forward in one.forwards:
-                insert(raw, lanes, forward)
                 taken += forward.events
         return taken
 
