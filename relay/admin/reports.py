@@ -1,5 +1,6 @@
 """The routes of the reports."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -7,9 +8,7 @@ from aiohttp import web
 from multidict import MultiMapping
 
 from relay.dsn.taxonomy import TAXONOMY
-from relay.events.event import Kind
-from relay.reports.bounces import bounce_report, unclassified_report
-from relay.reports.deliveries import delivery_report
+from relay.reports import questions
 from relay.reports.engagement import EngagementStore, engagement_report
 from relay.reports.forms import story_form
 from relay.reports.ports import MessageQuery, ReportStore, StoryStore
@@ -33,6 +32,7 @@ class ReportRoutes:
         """Return the routes."""
         return [
             web.get("/reports/bounces", self.bounces),
+            web.get("/reports/bounces/messages", self.bounced),
             web.get("/reports/deliveries", self.deliveries),
             web.get("/reports/engagement", self.engagement),
             web.get("/reports/unclassified", self.unclassified),
@@ -40,20 +40,28 @@ class ReportRoutes:
         ]
 
     async def bounces(self, request: web.Request) -> web.Response:
-        """GET /reports/bounces?…&category=: totals, categories, destinations, worst replies, messages."""
-        query, category = _query(request.query), request.query.get("category", "")
-        if category and category not in TAXONOMY:
-            raise web.HTTPBadRequest(text=f"category {category!r} is none of {', '.join(TAXONOMY)}")
-        tallies = await self._store.tallies(query)
-        failures = await self._store.failures(query, (Kind.BOUNCED, Kind.COMPLAINT))
-        return web.json_response(bounce_report(tallies, failures, category))
+        """GET /reports/bounces?…&category=: totals, categories, sites, destinations, worst replies."""
+        return web.json_response(await questions.bounces(self._store, _query(request.query), _category(request)))
+
+    async def bounced(self, request: web.Request) -> web.StreamResponse:
+        """GET /reports/bounces/messages?…&category=: the recipients behind that report, newest first.
+
+        An object a line, however many there are; the last line is `null`: without it the answer broke off.
+        """
+        pages = questions.bounced_messages(self._store, _query(request.query), _category(request))
+        page = await anext(pages, None)
+        response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
+        await response.prepare(request)
+        while page is not None:
+            await response.write("".join(f"{json.dumps(one)}\n" for one in page).encode())
+            page = await anext(pages, None)
+        await response.write(b"null\n")
+        await response.write_eof()
+        return response
 
     async def deliveries(self, request: web.Request) -> web.Response:
         """GET /reports/deliveries?…: totals and destinations."""
-        query = _query(request.query)
-        tallies = await self._store.tallies(query)
-        failures = await self._store.failures(query, (Kind.BOUNCED,))
-        return web.json_response(delivery_report(tallies, failures))
+        return web.json_response(await questions.deliveries(self._store, _query(request.query)))
 
     async def engagement(self, request: web.Request) -> web.Response:
         """GET /reports/engagement?…: totals, campaigns, most clicked links."""
@@ -63,14 +71,23 @@ class ReportRoutes:
 
     async def unclassified(self, request: web.Request) -> web.Response:
         """GET /reports/unclassified?…: masked replies no rule knows, with how often they came."""
-        query = _query(request.query)
-        failures = await self._store.failures(query, (Kind.BOUNCED, Kind.DEFERRED), "unknown")
-        return web.json_response({"replies": unclassified_report(failures)})
+        return web.json_response({"replies": await questions.unclassified(self._store, _query(request.query))})
 
     async def messages(self, request: web.Request) -> web.Response:
-        """GET /reports/messages?…: the stories of the messages that match, newest first, at most MOST_STORIES."""
-        stories = await self._stories.stories(replace(_query(request.query), limit=MOST_STORIES))
-        return web.json_response({"stories": [story_form(story) for story in stories]})
+        """GET /reports/messages?…: the stories of the messages that match, newest first, at most MOST_STORIES.
+
+        `more` says that there are older ones.
+        """
+        stories = await self._stories.stories(replace(_query(request.query), limit=MOST_STORIES + 1))
+        shown = [story_form(story) for story in stories[:MOST_STORIES]]
+        return web.json_response({"stories": shown, "more": len(stories) > MOST_STORIES})
+
+
+def _category(request: web.Request) -> str:
+    category = request.query.get("category", "")
+    if category and category not in TAXONOMY:
+        raise web.HTTPBadRequest(text=f"category {category!r} is none of {', '.join(TAXONOMY)}")
+    return category
 
 
 def _query(query: MultiMapping[str]) -> MessageQuery:

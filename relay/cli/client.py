@@ -4,7 +4,8 @@ import http.client
 import json
 import socket
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 from urllib.parse import quote, urlencode
@@ -47,6 +48,19 @@ class AdminClient:
         """Return the JSON answer to GET; exit with a clear word when there is none."""
         return self._ask("GET", path, query)
 
+    def lines(self, path: str, query: Mapping[str, str | Sequence[str]] | None = None) -> Iterator[Any]:
+        """Yield the JSON answer to GET line by line as it comes; exit with a clear word when it breaks off."""
+        with self._answer("GET", path, query) as response:
+            try:
+                for line in response:
+                    value = json.loads(line)
+                    if value is None:
+                        return
+                    yield value
+            except (OSError, http.client.HTTPException, ValueError) as error:
+                give_up(f"the answer broke off ({error})", EX_TEMPFAIL)
+        give_up("the answer broke off: the log of the relay says why", EX_TEMPFAIL)
+
     def post(
         self,
         path: str,
@@ -67,21 +81,37 @@ class AdminClient:
         body: str | None = None,
         seconds: float = PATIENCE,
     ) -> Any:
+        with self._answer(method, path, query, allowed, body, seconds) as response:
+            try:
+                return json.loads(response.read())
+            except (OSError, http.client.HTTPException) as error:
+                give_up(f"the answer broke off ({error})", EX_TEMPFAIL)
+
+    @contextmanager
+    def _answer(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str | Sequence[str]] | None,
+        allowed: tuple[int, ...] = (),
+        body: str | None = None,
+        seconds: float = PATIENCE,
+    ) -> Iterator[http.client.HTTPResponse]:
+        """Ask, and give the answer to be read; exit with what the server said when it is a refusal."""
         connection = _UnixConnection(str(self._socket), seconds)
         target = quote(path, safe="/") + (f"?{urlencode(query, doseq=True)}" if query else "")
-        try:
-            connection.request(method, target, body, {"Content-Type": "application/json"} if body else {})
-            response = connection.getresponse()
-            answer = response.read()
-        except PermissionError:
-            give_up(f"{self._socket}: only the relay's own user (or root) may ask the server", EX_UNAVAILABLE)
-        except (OSError, http.client.HTTPException) as error:
-            give_up(f"no relay answers on {self._socket} ({error}); is `relay serve` running with this config?")
-        finally:
-            connection.close()
-        if response.status != 200 and response.status not in allowed:
-            give_up(answer.decode("utf-8", "replace").strip(), EX_TEMPFAIL if response.status >= 500 else 1)
-        return json.loads(answer)
+        with closing(connection):
+            try:
+                connection.request(method, target, body, {"Content-Type": "application/json"} if body else {})
+                response = connection.getresponse()
+                refusal = response.status != 200 and response.status not in allowed and response.read()
+            except PermissionError:
+                give_up(f"{self._socket}: only the relay's own user (or root) may ask the server", EX_UNAVAILABLE)
+            except (OSError, http.client.HTTPException) as error:
+                give_up(f"no relay answers on {self._socket} ({error}); is `relay serve` running with this config?")
+            if refusal is not False:
+                give_up(refusal.decode("utf-8", "replace").strip(), EX_TEMPFAIL if response.status >= 500 else 1)
+            yield response
 
 
 def give_up(message: str, code: int = EX_UNAVAILABLE) -> NoReturn:

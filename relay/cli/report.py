@@ -98,13 +98,15 @@ def bounces(path: Path, category: str, listed: bool, as_json: bool, as_csv: bool
     --csv has a line for each category, --messages a line for each bounced recipient.
     """
     query = _query(filters) | ({"category": category} if category else {})
-    found: dict[str, Any] = AdminClient(path).get("/reports/bounces", query)
     if listed:
-        _listing(found["messages"], _MESSAGES, as_json=as_json, as_csv=as_csv)
-    elif as_csv:
+        rows = AdminClient(path).lines("/reports/bounces/messages", query)
+        _listing(rows, _MESSAGES, as_json=as_json, as_csv=as_csv)
+        return
+    found: dict[str, Any] = AdminClient(path).get("/reports/bounces", query)
+    if as_csv:
         _csv({**one, "guidance": " ".join(one["guidance"])} for one in found["categories"])
     elif as_json:
-        click.echo(json.dumps({key: value for key, value in found.items() if key != "messages"}))
+        click.echo(json.dumps(found))
     else:
         _show_bounces(found)
 
@@ -152,11 +154,17 @@ def engagement(path: Path, as_json: bool, as_csv: bool, **filters: Any) -> None:
 @json_option
 def messages(path: Path, as_json: bool, **filters: Any) -> None:
     """The whole story of each message: `relay report messages --meta invoice=1042`."""
-    for story in AdminClient(path).get("/reports/messages", _query(filters))["stories"]:
+    found: dict[str, Any] = AdminClient(path).get("/reports/messages", _query(filters))
+    for story in found["stories"]:
         if as_json:
             click.echo(json.dumps(story))
         else:
             show_story(story)
+            click.echo()
+    if not found["stories"]:
+        click.echo("relay: no message matches; --since reaches 30 days back unless said otherwise", err=True)
+    if found["more"]:
+        click.echo(f"relay: these are the newest {len(found['stories'])}; narrow the question for older ones", err=True)
 
 
 @report.command("unclassified")
@@ -180,6 +188,8 @@ def _show_bounces(found: dict[str, Any]) -> None:
         for line in one["guidance"]:
             click.echo(f"                {line}")
     if found["destinations"]:
+        click.echo()
+        show(map(_rated, found["sites"]), (("SITE", "site"), *_COUNTS), as_json=False)
         click.echo()
         show(map(_rated, found["destinations"]), (("DESTINATION", "destination"), *_COUNTS), as_json=False)
         click.echo()
@@ -214,7 +224,7 @@ def _rated(counts: dict[str, Any]) -> dict[str, Any]:
 
 
 def _listing(
-    rows: Sequence[dict[str, Any]], columns: Sequence[tuple[str, str]], *, as_json: bool, as_csv: bool
+    rows: Iterable[dict[str, Any]], columns: Sequence[tuple[str, str]], *, as_json: bool, as_csv: bool
 ) -> None:
     if as_csv:
         _csv(rows)

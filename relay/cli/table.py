@@ -10,11 +10,11 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Write JSON l
 
 def show(rows: Iterable[Mapping[str, object]], columns: Sequence[tuple[str, str]], *, as_json: bool) -> None:
     """Print the rows: as JSON lines, or the named columns (title, key) aligned, with a word when there are none."""
-    rows = list(rows)
     if as_json:
         for row in rows:
             click.echo(json.dumps(row))
         return
+    rows = list(rows)
     if not rows:
         click.echo("nothing")
         return

@@ -1,16 +1,18 @@
 """The report on bounces: how many, why, where, what the other servers said, and what a person can do. Pure."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 
 from relay.dsn.category import Category
 from relay.dsn.mask import mask
 from relay.dsn.taxonomy import TAXONOMY
 from relay.events.event import Kind
 from relay.mail.address import domain_of
-from relay.reports.deliveries import Counts, counts_by_domain, counts_form
+from relay.reports.deliveries import Counts, counted, counts_form
 from relay.reports.forms import Form, time_form
 from relay.reports.ports import Failure, Tally
+from relay.reports.sites import site_of
 
 WORST = 10
 """Kinds of replies shown."""
@@ -18,51 +20,107 @@ WORST = 10
 _UNKNOWN = TAXONOMY["unknown"]
 
 
-def bounce_report(tallies: Iterable[Tally], failures: Sequence[Failure], category: str = "") -> Form:
-    """Return the report over all recipients in `tallies`; with a category, only its bounces are broken down.
+@dataclass(slots=True)
+class Newest:
+    """Lets through one failure for each recipient: the first that comes, as they come newest first."""
 
-    Rates are shares of what was decided: bounced of delivered and bounced, complaints of delivered.
+    seen: set[tuple[str, int]] = field(default_factory=set)
+
+    def of(self, failures: Iterable[Failure]) -> list[Failure]:
+        """Return those whose recipient was not seen before."""
+        new: list[Failure] = []
+        for one in failures:
+            key = (one.queue_id, one.number)
+            if key not in self.seen:
+                self.seen.add(key)
+                new.append(one)
+        return new
+
+
+@dataclass(slots=True)
+class Clusters:
+    """Replies gathered that differ only in numbers, ids, hosts and addresses; the newest of each is its example."""
+
+    counts: Counter[tuple[str, str]] = field(default_factory=Counter)
+    examples: dict[tuple[str, str], Failure] = field(default_factory=dict)
+
+    def add(self, failures: Iterable[Failure]) -> None:
+        """Gather more, older than those before."""
+        for one in failures:
+            key = (mask(_reply(one)), category_of(one).name)
+            self.counts[key] += 1
+            self.examples.setdefault(key, one)
+
+    def forms(self) -> list[Form]:
+        """Return them, the most frequent first."""
+        ordered = sorted(self.counts.items(), key=lambda item: (-item[1], item[0]))
+        return [_cluster_form(masked, name, count, self.examples[masked, name]) for (masked, name), count in ordered]
+
+
+@dataclass(slots=True)
+class BounceCount:
+    """Counts bounces and complaints as they are read, newest first.
+
+    With a category only its bounces are broken down; the totals are of all.
     """
-    bounced = _one_for_each_recipient(one for one in failures if one.kind is Kind.BOUNCED)
-    complaints = _one_for_each_recipient(one for one in failures if one.kind is Kind.COMPLAINT)
-    by_domain = counts_by_domain(tallies, bounced)
-    total = sum(by_domain.values(), Counts())
-    shown = [one for one in bounced if category in ("", category_of(one).name)]
-    return {
-        **counts_form(total),
-        "late": sum(bool(one.data.get("late")) for one in bounced),
-        "complaints": len(complaints),
-        "complaint_rate": _share(len(complaints), total.delivered + len(complaints)),
-        "categories": _categories(shown),
-        "destinations": _destinations(by_domain, shown),
-        "replies": clusters(shown)[:WORST],
-        "messages": [failure_form(one) for one in shown],
-    }
 
+    category: str = ""
+    late: Counter[str] = field(default_factory=Counter)
+    """Recipients that bounced after their delivery, by their domain."""
+    late_sites: Counter[str] = field(default_factory=Counter)
+    complaints: int = 0
+    categories: Counter[str] = field(default_factory=Counter)
+    domains: dict[str, Counter[str]] = field(default_factory=dict)
+    """Categories by the recipients' domain."""
+    sites: dict[str, Counter[str]] = field(default_factory=dict)
+    clusters: Clusters = field(default_factory=Clusters)
+    bounced: Newest = field(default_factory=Newest)
+    complained: Newest = field(default_factory=Newest)
 
-def unclassified_report(failures: Iterable[Failure]) -> list[Form]:
-    """Return the replies no rule knows, gathered by their masked form, the most frequent first."""
-    return clusters([one for one in failures if one.data.get("category") == "unknown" and not one.data.get("rule")])
+    def add(self, failures: Iterable[Failure]) -> None:
+        """Count more of them, older than those before."""
+        known = tuple(failures)
+        self.complaints += len(self.complained.of(one for one in known if one.kind is Kind.COMPLAINT))
+        for one in self.bounced.of(one for one in known if one.kind is Kind.BOUNCED):
+            self._bounce(one, domain_of(one.address), site_of(str(one.data.get("remote", ""))))
 
+    def _bounce(self, one: Failure, domain: str, site: str) -> None:
+        if one.data.get("late"):
+            self.late[domain] += 1
+            self.late_sites[site] += 1
+        name = category_of(one).name
+        if self.category not in ("", name):
+            return
+        self.categories[name] += 1
+        self.domains.setdefault(domain, Counter())[name] += 1
+        self.sites.setdefault(site, Counter())[name] += 1
+        self.clusters.add((one,))
 
-def clusters(failures: Sequence[Failure]) -> list[Form]:
-    """Gather replies that differ only in numbers, ids, hosts and addresses; the most frequent first."""
-    gathered: dict[tuple[str, str], list[Failure]] = {}
-    for one in failures:
-        gathered.setdefault((mask(_reply(one)), category_of(one).name), []).append(one)
-    ordered = sorted(gathered.items(), key=lambda item: (-len(item[1]), item[0]))
-    return [
-        {
-            "reply": masked,
-            "category": name,
-            "count": len(found),
-            "example": _reply(found[0]),
-            "remote": str(found[0].data.get("remote", "")),
-            "last_at": time_form(found[0].at),
-            "queue_id": found[0].queue_id,
+    def report(self, by_domain: Iterable[Tally], by_remote: Iterable[Tally]) -> Form:
+        """Return the report over all recipients in the tallies, which are the same recipients counted in two ways.
+
+        Rates are shares of what was decided: bounced of delivered and bounced, complaints of delivered.
+        """
+        domains = counted(by_domain, self.late)
+        reached = (Tally(site_of(one.destination), one.state, one.count) for one in by_remote)
+        sites = counted(reached, self.late_sites)
+        total = sum(domains.values(), Counts())
+        return {
+            **counts_form(total),
+            "late": self.late.total(),
+            "complaints": self.complaints,
+            "complaint_rate": _share(self.complaints, total.delivered + self.complaints),
+            "categories": _categories(self.categories),
+            "sites": _breakdown("site", sites, self.sites),
+            "destinations": _breakdown("destination", domains, self.domains),
+            "replies": self.clusters.forms()[:WORST],
         }
-        for (masked, name), found in ordered
-    ]
+
+
+def is_unclassified(one: Failure) -> bool:
+    """Tell whether no rule knew the words of the reply; its code alone may have decided."""
+    rule = str(one.data.get("rule", ""))
+    return rule.startswith("code-") or (one.data.get("category") == "unknown" and not rule)
 
 
 def failure_form(one: Failure) -> Form:
@@ -96,41 +154,38 @@ def _reply(one: Failure) -> str:
     return str(one.data.get("reply") or one.data.get("reason") or "")
 
 
-def _one_for_each_recipient(failures: Iterable[Failure]) -> list[Failure]:
-    """Keep the newest for each recipient of each message."""
-    kept: dict[tuple[str, int], Failure] = {}
-    for one in failures:
-        kept.setdefault((one.queue_id, one.number), one)
-    return list(kept.values())
+def _cluster_form(masked: str, category: str, count: int, newest: Failure) -> Form:
+    return {
+        "reply": masked,
+        "category": category,
+        "count": count,
+        "example": _reply(newest),
+        "remote": str(newest.data.get("remote", "")),
+        "last_at": time_form(newest.at),
+        "queue_id": newest.queue_id,
+    }
 
 
-def _categories(bounced: Sequence[Failure]) -> list[Form]:
-    counted = Counter(category_of(one).name for one in bounced)
+def _categories(bounced: Counter[str]) -> list[Form]:
     return [
         {
             "category": name,
             "title": TAXONOMY[name].title,
             "kind": TAXONOMY[name].kind,
             "bounced": count,
-            "share": _share(count, len(bounced)),
+            "share": _share(count, bounced.total()),
             "suppression": TAXONOMY[name].suppression,
             "fixed_by": TAXONOMY[name].fixed_by,
             "guidance": list(TAXONOMY[name].guidance),
         }
-        for name, count in sorted(counted.items(), key=lambda item: (-item[1], item[0]))
+        for name, count in sorted(bounced.items(), key=lambda item: (-item[1], item[0]))
     ]
 
 
-def _destinations(by_domain: dict[str, Counts], bounced: Sequence[Failure]) -> list[Form]:
-    """Return the destinations that bounced something, the worst first, with the categories seen there."""
-    seen: dict[str, Counter[str]] = {}
-    for one in bounced:
-        seen.setdefault(domain_of(one.address), Counter())[category_of(one).name] += 1
+def _breakdown(key: str, counts: dict[str, Counts], seen: dict[str, Counter[str]]) -> list[Form]:
+    """Return where something bounced, the worst first, with the categories seen there."""
     ordered = sorted(seen, key=lambda name: (-seen[name].total(), name))
-    return [
-        {"destination": name, **counts_form(by_domain.get(name, Counts())), "categories": dict(seen[name])}
-        for name in ordered
-    ]
+    return [{key: name, **counts_form(counts.get(name, Counts())), "categories": dict(seen[name])} for name in ordered]
 
 
 def _share(part: int, whole: int) -> float:

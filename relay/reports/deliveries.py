@@ -1,12 +1,11 @@
 """The report on deliveries: what became of the recipients, in all and by destination. Pure."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from relay.mail.address import domain_of
 from relay.queue.entry import FINAL, State
 from relay.reports.forms import Form
-from relay.reports.ports import Failure, Tally
+from relay.reports.ports import Tally
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,18 +26,18 @@ class Counts:
         )
 
 
-def counts_by_domain(tallies: Iterable[Tally], bounced: Iterable[Failure]) -> dict[str, Counts]:
-    """Return the counts by the recipients' domain; `bounced` has one failure for each recipient at most."""
-    counted: dict[str, Counts] = {}
+def counted(tallies: Iterable[Tally], late: Mapping[str, int]) -> dict[str, Counts]:
+    """Return the counts by destination; `late` are recipients that bounced after their delivery, by destination."""
+    found: dict[str, Counts] = {}
     for one in tallies:
         state = State(one.state)
         name = state.value if state in FINAL else "waiting"
-        counted[one.destination] = counted.get(one.destination, Counts()) + Counts(**{name: one.count})
-    for failure in bounced:
-        name = domain_of(failure.address)
-        if failure.data.get("late") and counted.get(name, Counts()).delivered:
-            counted[name] += Counts(delivered=-1, bounced=1)
-    return counted
+        found[one.destination] = found.get(one.destination, Counts()) + Counts(**{name: one.count})
+    for destination, count in late.items():
+        moved = min(count, found.get(destination, Counts()).delivered)
+        if moved:
+            found[destination] += Counts(delivered=-moved, bounced=moved)
+    return found
 
 
 def counts_form(counts: Counts) -> Form:
@@ -54,10 +53,9 @@ def counts_form(counts: Counts) -> Form:
     }
 
 
-def delivery_report(tallies: Iterable[Tally], bounced: Iterable[Failure]) -> Form:
-    """Return the totals and the destinations, the largest first."""
-    latest = {(one.queue_id, one.number): one for one in bounced}
-    by_domain = counts_by_domain(tallies, latest.values())
+def delivery_report(tallies: Iterable[Tally], late: Mapping[str, int]) -> Form:
+    """Return the totals and the destinations, the largest first; `late` as for `counted`."""
+    by_domain = counted(tallies, late)
     rows = [{"destination": name, **counts_form(counts)} for name, counts in by_domain.items()]
     rows.sort(key=lambda row: (-int(str(row["recipients"])), str(row["destination"])))
     return {**counts_form(sum(by_domain.values(), Counts())), "destinations": rows}

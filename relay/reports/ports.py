@@ -47,7 +47,7 @@ class StoryStore(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """How many entries to one destination (the recipients' domain) are in one state."""
+    """How many entries to one destination (the recipients' domain, or a server) are in one state."""
 
     destination: str
     state: str
@@ -70,6 +70,8 @@ class Failure:
     subject: str = ""
     tags: tuple[str, ...] = ()
     metadata: Mapping[str, str] = field(default_factory=dict)
+    id: int = 0
+    """Tells events of the same moment apart; it means nothing outside the store."""
 
 
 class ReportStore(Protocol):
@@ -78,8 +80,14 @@ class ReportStore(Protocol):
     async def tallies(self, query: MessageQuery) -> Sequence[Tally]:
         """Count the recipients of the messages that match, by destination and state."""
 
-    async def failures(self, query: MessageQuery, kinds: Sequence[Kind], category: str = "") -> Sequence[Failure]:
-        """Return the events of these kinds (bounced, deferred, complaint) of the messages that match, newest first.
+    async def remotes(self, query: MessageQuery) -> Sequence[Tally]:
+        """Count the same recipients by the server that answered last ("" for none) and state."""
 
-        With a category only those of that category.
+    async def failures(
+        self, query: MessageQuery, kinds: Sequence[Kind], category: str = "", before: Failure | None = None
+    ) -> Sequence[Failure]:
+        """Return a page of the events of these kinds (bounced, deferred, complaint) of the messages that match.
+
+        They come newest first, and `before` is the last of the page before; after the last page comes an empty one.
+        With a category only those of that category, with `unknown` those as well that nothing but a code decided.
         """

@@ -46,15 +46,17 @@ def failures(
     where, values = message_conditions(query)
     places = ", ".join("?" * len(kinds))
     said = f'%"category":"{category.replace("_", "!_")}"%' if category.isidentifier() else "%"
+    guessed = '%"rule":"code-%' if category == "unknown" else said
     older = "AND events.at <= ? AND (events.at < ? OR events.id < ?) " if before else ""
     sql = (
         f"SELECT {_FAILURE} FROM events INDEXED BY events_failed "  # noqa: S608  names and places only
         "CROSS JOIN messages WHERE messages.queue_id = events.queue_id "
         f"AND events.kind IN ('bounced', 'deferred', 'complaint') AND events.kind IN ({places}) AND events.at >= ? "
-        f"{older}AND events.data LIKE ? ESCAPE '!' AND {where} ORDER BY events.at DESC, events.id DESC LIMIT ?"
+        f"{older}AND (events.data LIKE ? ESCAPE '!' OR events.data LIKE ? ESCAPE '!') AND {where} "
+        "ORDER BY events.at DESC, events.id DESC LIMIT ?"
     )
     place = (before.at, before.at, before.id) if before else ()
-    bound = [*(kind.value for kind in kinds), query.since, *place, said, *values, PAGE]
+    bound = [*(kind.value for kind in kinds), query.since, *place, said, guessed, *values, PAGE]
     return lambda raw: [_failure(row) for row in raw.execute(sql, bound)]
 
 

@@ -3,10 +3,13 @@
 from dataclasses import replace
 from itertools import count
 
+import pytest
+
 from relay.events.event import Event, Kind
 from relay.queue.entry import State
 from relay.queue.message import Returned, Settlement
-from relay.reports.ports import MessageQuery, Tally
+from relay.reports.ports import Failure, MessageQuery, Tally
+from relay.storage import reports
 from relay.suppression.ports import SuppressionQuery
 from relay.suppression.suppression import Evidence, Suppression
 from tests.contract.conftest import Opener, Store
@@ -128,6 +131,23 @@ async def test_reports_count_by_destination_and_read_failures_with_their_message
     assert [one.number for one in await store.failures(MessageQuery(), (Kind.BOUNCED,), "unknown")] == [1]
     assert await store.failures(MessageQuery(since=NOW + 5), (Kind.BOUNCED,)) == []
     assert await store.failures(MessageQuery(domain="nobody.test"), (Kind.BOUNCED,)) == []
+
+
+async def test_failures_come_in_pages_without_gap_or_repetition(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reports, "PAGE", 2)
+    await store.enqueue(accepted("A", *(f"u{number}@x.test" for number in range(5))))
+    moments = [NOW, NOW + 1, NOW + 1, NOW + 1, NOW + 2]
+    await store.record([Event(Kind.BOUNCED, at, "A", number) for number, at in enumerate(moments)])
+    found: list[int] = []
+    last: Failure | None = None
+    while page := await store.failures(MessageQuery(), (Kind.BOUNCED,), before=last):
+        assert len(page) <= 2
+        found += [one.number for one in page]
+        last = page[-1]
+    assert found == [4, 3, 2, 1, 0]
+    assert [(one.destination, one.state, one.count) for one in await store.remotes(MessageQuery())] == [
+        ("", "waiting", 5)
+    ]
 
 
 async def test_a_bounce_met_again_counts_once_whatever_the_rules_make_of_it_now(store: Store) -> None:

@@ -279,7 +279,7 @@ async def test_reports_count_bounces_explain_them_and_show_the_messages_behind(t
         assert [found[key] for key in counts] == [5, 2, 3, 0, 0, 1]
         assert found["bounce_rate"] == 0.6
         by_category = {one["category"]: one for one in found["categories"]}
-        assert {name: one["bounced"] for name, one in by_category.items()} == {"bad_mailbox": 2, "unknown": 1}
+        assert {name: one["bounced"] for name, one in by_category.items()} == {"bad_mailbox": 2, "recipient_refused": 1}
         assert "Look for a typing error in the address." in by_category["bad_mailbox"]["guidance"]
         (rcpt,) = found["destinations"]
         assert (rcpt["destination"], rcpt["recipients"], rcpt["bounced"]) == ("rcpt.test", 3, 3)
@@ -301,7 +301,7 @@ async def test_reports_count_bounces_explain_them_and_show_the_messages_behind(t
         table = await relay.run("report", "bounces", "--csv")
         assert {row["category"]: row["bounced"] for row in csv.DictReader(io.StringIO(table))} == {
             "bad_mailbox": "2",
-            "unknown": "1",
+            "recipient_refused": "1",
         }
         shown = await relay.run("report", "bounces")
         assert "No such address (bad_mailbox)" in shown

@@ -11,11 +11,10 @@ from relay.admin.api import Desk, find_stories
 from relay.admin.dashboard.guard import Guard, guarded
 from relay.admin.dashboard.overview import Overview, Resting, overview_page
 from relay.admin.dashboard.story import found_page, story_page
-from relay.events.event import Kind
 from relay.events.ports import StoreError
 from relay.mail.queue_id import is_queue_id
 from relay.queue.ways import Pause
-from relay.reports.bounces import bounce_report
+from relay.reports import questions
 from relay.reports.engagement import engagement_report
 from relay.reports.forms import Form, story_form, time_form
 from relay.reports.ports import MessageQuery
@@ -111,10 +110,8 @@ class _Views:
             now = self._desk.clock()
             if not 0 <= now - self._reports_at < REPORTS_KEPT:
                 query = MessageQuery(since=now - SPAN)
-                tallies = await self._desk.reports.tallies(query)
-                failures = await self._desk.reports.failures(query, (Kind.BOUNCED, Kind.COMPLAINT))
                 counted = await self._desk.engagement.campaign_counts(query)
-                self._reports = bounce_report(tallies, failures), engagement_report(counted, ())
+                self._reports = await questions.bounces(self._desk.reports, query), engagement_report(counted, ())
                 self._reports_at = now
             return self._reports
 
