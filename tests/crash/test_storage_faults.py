@@ -46,7 +46,7 @@ def health(port: int) -> tuple[int, bool]:
             return answer.code, json.load(answer)["checks"]["store"]
 
 
-async def until(holds: Callable[[], bool], seconds: float = 20) -> None:
+async def until(holds: Callable[[], bool], seconds: float = 60) -> None:
     async with asyncio.timeout(seconds):
         while not holds():
             await asyncio.sleep(0.05)
