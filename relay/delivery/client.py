@@ -48,9 +48,12 @@ class SmtpDelivery:
             return await Attempt(self._pool, line, job).run()
 
     def connections(self, lane: str) -> int:
-        """Return how many connections a lane may have, over all nodes."""
+        """Return how many connections a lane may have, over all nodes.
+
+        The store asks from its own thread, so nothing is switched here: after a reload the next delivery does that.
+        """
         target = parse_lane(lane)
-        return 1 if isinstance(target, Reply) else self._current().connections(target)
+        return 1 if isinstance(target, Reply) else self._directory.connections(target)
 
     async def close(self) -> None:
         """End the kept sessions. Deliveries under way end by themselves and keep none."""
