@@ -157,6 +157,22 @@ async def test_a_reply_comes_home_with_its_signature_intact_and_once(world: Worl
     assert len(world.owner.messages) == 1
 
 
+async def test_after_250_a_crash_loses_neither_event_nor_forward(world: World, ben_key: SigningKey) -> None:
+    queue_id, _, address = await world.sent()
+    world.owner.always("RCPT", Say("450 4.2.1 busy"))
+    reply = reply_of_ben(ben_key, address)
+    assert (await world.relay.give(address, reply))[0] == 250
+    await world.relay.kill()
+    world.owner.behave()
+    await world.relay.start()
+    assert (await world.relay.give(address, reply))[0] == 250
+    (home,) = await world.owner.received(1)
+    assert home.content.endswith(reply)
+    assert len(await world.relay.events(queue_id, "reply")) == 1
+    await asyncio.sleep(0.3)
+    assert len(world.owner.messages) == 1
+
+
 async def test_a_loop_is_stopped(world: World, ben_key: SigningKey) -> None:
     _, _, address = await world.sent()
     await world.relay.give(address, reply_of_ben(ben_key, address))
