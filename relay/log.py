@@ -62,8 +62,8 @@ LINES: dict[str, str] = {
     "message.reply": "Somebody answered. from, subject, message_id, automatic.",
     "message.unsubscribe": "The recipient unsubscribed. by, domain, campaign, client, user_agent.",
     "message.complaint": "The recipient's provider reported a complaint. feedback_type.",
-    "unsubscribe.unknown": "Somebody unsubscribed from a message that is not known any more: nobody was put on the list. "
-    "number.",
+    "unsubscribe.unknown": "Somebody unsubscribed from a message that is not known any more: nobody was put on the "
+    "list. number.",
     "inbound.taken": "A mail came back and was understood. kind, to, queue_id (empty: it concerns no message of ours).",
     "imap.connected": "The bounce mailbox answers, for the first time or again. host, folder, messages.",
     "imap.failed": "The bounce mailbox, or the store, did not answer; the rest is read at the next interval. error.",

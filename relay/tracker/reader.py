@@ -14,7 +14,7 @@ Network = IPv4Network | IPv6Network
 MAX_USER_AGENT = 512
 """Characters of a user agent that are kept."""
 
-_CONTROLS = re.compile(r"[^ -~\xa0-\U0010ffff]+|[\ud800-\udfff]+")
+_CONTROLS = re.compile(r"[^ -~\xa0-\u2027\u202a-\U0010ffff]+|[\ud800-\udfff]+")
 
 _AGENTS = (
     ("proxy: Gmail", r"GoogleImageProxy"),

@@ -13,8 +13,8 @@ from relay.storage.engagement import EngagementTable
 from tests.contract.conftest import Store
 from tests.contract.values import NOW, ROOMY, accepted, settle
 
-MACHINE = {"client": "192.0.2.1", "machine": True, "reason": "proxy: Gmail"}
-LIAR = {"client": "192.0.2.1", "user_agent": 'x","machine":true,"', "target": "https://acme.test/"}
+MACHINE: dict[str, object] = {"client": "192.0.2.1", "machine": True, "reason": "proxy: Gmail"}
+LIAR: dict[str, object] = {"client": "192.0.2.1", "user_agent": 'x","machine":true,"', "target": "https://acme.test/"}
 
 
 def mail(queue_id: str, campaign: str, *recipients: str) -> Accepted:
