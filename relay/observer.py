@@ -4,12 +4,13 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 
 from relay.clock import Clock
+from relay.dsn.taxonomy import TAXONOMY
 from relay.events.event import Event, Kind
 from relay.events.ports import StoreError
 from relay.last_hour import LastHour
 from relay.log import Emit
 from relay.metrics import Metrics
-from relay.queue.alert_mail import Alert, lane_paused, store_was_away
+from relay.queue.alert_mail import ALERT, Alert, lane_paused, mail_refused, store_was_away
 
 
 class Observer:
@@ -37,6 +38,14 @@ class Observer:
             delay = event.data.get("delay") if event.kind is Kind.DELIVERED else None
             self.metrics.count(event.kind.value, delay if isinstance(delay, float) else None)
             self.last_hour.count(event.kind.value, self._clock())
+            self._look_into(event)
+
+    def _look_into(self, event: Event) -> None:
+        """Tell the operator of a failure that waiting does not mend; not of one that an alert itself met with."""
+        about = TAXONOMY.get(str(event.data.get("category", "")))
+        if about is not None and about.alert and ALERT not in event.data:
+            domain, reply, remote = (str(event.data.get(key, "")) for key in ("domain", "reply", "remote"))
+            self.tell(mail_refused(about, domain, reply, remote, event.queue_id))
 
     def smtp(self, line: str, **fields: object) -> None:
         """Log a line of the SMTP server, and count refusals."""

@@ -56,6 +56,7 @@ CATEGORIES = (
         sparkpost=(53,),
         ses=("Transient/ContentRejected",),
         sendgrid="Content",
+        alert=True,
     ),
     Category(
         name="spam_content",
@@ -113,6 +114,7 @@ CATEGORIES = (
         sparkpost=(50,),
         ses=("Permanent/General",),
         sendgrid="Reputation",
+        alert=True,
     ),
     Category(
         name="blocked",
@@ -153,6 +155,7 @@ CATEGORIES = (
         sparkpost=(50,),
         ses=("Permanent/General",),
         sendgrid="Technical Failure",
+        alert=True,
     ),
     Category(
         name="sender_rejected",

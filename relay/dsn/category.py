@@ -40,3 +40,5 @@ class Category:
     sparkpost: tuple[int, ...] = ()
     ses: tuple[str, ...] = ()
     sendgrid: str = ""
+    alert: bool = False
+    """Waiting does not mend it: somebody of the sending side has to look at it."""

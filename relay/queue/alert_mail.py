@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from email.header import Header
 
+from relay.dsn.category import Category
 from relay.events.event import Event, Kind
 from relay.mail.address import is_ascii
 from relay.mail.date import mail_date
@@ -71,6 +72,19 @@ def lane_paused(lane: str, category: str, reply: str, guidance: str) -> Alert:
     text = "\n".join((*lines, f"What to do:  {guidance}", "", *after))
     cause = f"paused {lane}" if provider != DIRECT else f"paused destinations: {category}"
     return Alert(cause, f"{what} is paused: {reply}", text, "" if provider == DIRECT else provider)
+
+
+def mail_refused(about: Category, domain: str, reply: str, remote: str, queue_id: str) -> Alert:
+    """Return the alert about mail of a sending domain that is refused for a reason that lies with us."""
+    text = (
+        f"Mail of {domain or 'a sender without a domain of its own'} is refused: {about.title}.\n\n"
+        f"It answered: {reply}\n"
+        f"Where:       {remote or 'not told'}\n"
+        f"Message:     {queue_id} (relay trace {queue_id})\n"
+        f"What to do:  {' '.join(about.guidance)}\n\n"
+        f"How much of it is refused: relay report bounces --since 1d --category {about.name}\n"
+    )
+    return Alert(f"refused: {about.name} {domain}", f"mail of {domain or 'ours'} is refused: {about.title}", text)
 
 
 def store_was_away(seconds: float, error: str) -> Alert:

@@ -8,6 +8,7 @@ from relay.events.event import Event, Kind
 from relay.mail.address import is_ascii, normal
 from relay.mail.lane import DIRECT, lane_of
 from relay.mail.reply import Reply
+from relay.queue.alert_mail import ALERT
 from relay.queue.entry import Entry, State, move
 from relay.queue.judge import Judge, Verdict, explain, told
 from relay.queue.message import Accepted, Claimed, Message, Policy, Settlement
@@ -165,7 +166,8 @@ def _fate(entry: Entry, verdict: Verdict | None, attempt: Attempt) -> Fate:
 
 def _whose(message: Message) -> dict[str, object]:
     """Return whose message it is, for every line about it."""
-    return {"identity": message.policy.identity, "domain": message.policy.domain}
+    alert = {ALERT: message.metadata[ALERT]} if ALERT in message.metadata else {}
+    return {"identity": message.policy.identity, "domain": message.policy.domain, **alert}
 
 
 def _events(
