@@ -9,7 +9,7 @@ from relay.dsn.received import Received, read
 from relay.dsn.report import Report
 from relay.dsn.words import decode_words
 from relay.inbound.unsubscribe_request import Request, bare_subject, request_in
-from relay.mail.headers import fields, first_value
+from relay.mail.headers import body_start, fields, first_value
 
 _LONGEST = 500
 """Characters kept of a field."""
@@ -34,14 +34,20 @@ def read_answer(content: bytes, report: Report, about: str) -> Answer:
     return Answer(automatic, None if automatic else request_in(mail.subject, mail.text, about))
 
 
-def header_of(content: bytes) -> dict[str, object]:
-    """Return what the story tells of a mail, and what tells one mail from another: its Message-ID, else a digest."""
+def header_of(content: bytes, *, exact: bool) -> dict[str, object]:
+    """Return what the story tells of a mail, and what tells one mail from another: its Message-ID.
+
+    Where that is missing, or must not be relied on (`exact`: programs that use one again must not lose mail), a digest
+    of its date and body is there too. Neither changes on the way between servers.
+    """
     found = fields(content)
     named = {"from": b"from", "subject": b"subject", "message_id": b"message-id"}
     values = {key: first_value(content, found, name) or b"" for key, name in named.items()}
     told: dict[str, object] = {key: value.decode("utf-8", "replace")[:_LONGEST] for key, value in values.items()}
-    if not told["message_id"]:
-        told["digest"] = hashlib.blake2b(content, digest_size=16).hexdigest()
+    if exact or not told["message_id"]:
+        digest = hashlib.blake2b(first_value(content, found, b"date") or b"", digest_size=16)
+        digest.update(content[body_start(content) :])
+        told["digest"] = digest.hexdigest()
     return told
 
 

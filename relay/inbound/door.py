@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from relay.clock import Clock
 from relay.config.settings import Settings
+from relay.events.event import Kind
 from relay.inbound.destination import OfOrigin, destination_of
 from relay.inbound.intake import Intake
 from relay.mail.address import normal
@@ -12,6 +13,14 @@ from relay.mail.envelope import Envelope, Recipient
 from relay.mail.reply import Reply
 from relay.mail.session import Session, Transaction
 from relay.rewrite.tokens import Keyring
+
+_NAMES = {
+    "other": "mail",
+    "auto-reply": "automatic answer",
+    "bounce": "bounce",
+    "delay": "delay",
+    "complaint": "complaint",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +57,11 @@ class InboundDoor:
         when it is offered again.
         """
         addresses = {normal(one.address): one.address for one in transaction.envelope.recipients}
-        kinds = []
+        told = []
         for address in addresses.values():
             taken = await self.intake.take(transaction.content, address, transaction)
             if taken.refusal is not None:
                 return taken.refusal
-            kinds.append(taken.kind)
-        return Reply(250, "2.0.0", f"Ok: {kinds[0]} taken")
+            passed_on = (event.queue_id for event in taken.events if event.kind is Kind.CREATED)
+            told += [f"queued as {queue_id}" for queue_id in passed_on] or [f"{_NAMES[taken.kind]} taken"]
+        return Reply(250, "2.0.0", f"Ok: {told[0]}")

@@ -223,7 +223,7 @@ def _told_by(report: Report, about: Recipient | None) -> tuple[Kind | None, dict
 
 def _answered(mail: _Mail, subject: Subject, answer: Answer) -> tuple[Kind, dict[str, object]]:
     """Return the kind of event an answer makes. Who asks to be unsubscribed must be known for certain."""
-    header = header_of(mail.content)
+    header = header_of(mail.content, exact=mail.transaction is not None and isinstance(mail.destination, OfMessage))
     if answer.automatic:
         return Kind.REPLY, {"automatic": True, **header}
     if answer.request is not None and subject.certain:

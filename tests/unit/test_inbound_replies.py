@@ -155,6 +155,14 @@ class TestReplies:
         assert len(await house.events()) == 1
         assert len({entry.queue_id for _, entry in await house.forwards()}) == 1
 
+    async def test_by_another_server_it_is_the_same_and_a_message_id_used_again_is_another(self, house: House) -> None:
+        await house.give(REPLY)
+        await house.give(b"Received: from backup.rcpt.test\r\n" + REPLY)
+        assert len(await house.events()) == 1
+        await house.give(REPLY.replace(b"two", b"three"))
+        assert len(await house.events()) == 2
+        assert len({entry.queue_id for _, entry in await house.forwards()}) == 2
+
     async def test_without_message_ids_the_bytes_tell_two_replies_apart(self, house: House) -> None:
         bare = b"From: ben@rcpt.test\r\nSubject: Re: Offer\r\n\r\n"
         for text in (b"one\r\n", b"two\r\n", b"one\r\n"):
@@ -252,6 +260,11 @@ class TestCcAddress:
         (event,) = await house.events()
         assert (event.kind, event.address) == (Kind.REPLY, "ben@rcpt.test")
         assert await house.forwards() == []
+
+    async def test_a_forward_that_the_mailbox_sends_on_to_it_is_the_reply_that_is_known(self, house: House) -> None:
+        await house.give(self.ANSWER)
+        await house.give(self.ANSWER.replace(b"Thanks", b"[External] Thanks"), CC)
+        assert [one.address for one in await house.events()] == ["ben@rcpt.test"]
 
     async def test_references_and_enclosed_answers_join_too(self, house: House) -> None:
         references = REPLY.replace(b"Subject", b"References: <1@x.test>\r\n\t<77@acme.test> <2@x.test>\r\nSubject")
