@@ -5,6 +5,7 @@
 | /o/<token>   | GET HEAD   | 200 and a transparent pixel; recorded as open                                        |
 | /c/<token>   | GET HEAD   | 302 to the URL inside the token; recorded as click                                   |
 | /u/<token>   | GET HEAD   | 200 and a page with a button; nothing happens                                        |
+|              |            | 410 when the message is so old that nobody knows any more whom it went to            |
 | /u/<token>   | POST       | 200 when the unsubscribe is on disk (RFC 8058), 503 when it cannot be put there      |
 | /v/<token>   | GET HEAD   | 200 and a page with a button; nothing happens: scanners of mail fetch links          |
 | /v/<token>   | POST       | 200 when the address is confirmed, 410 when the link is too old, 503 when not kept   |
@@ -42,8 +43,11 @@ LONGEST_LOOK = 1.0
 Confirm = Callable[[str], Awaitable[bool]]
 """Confirms an address by the queue id of the mail whose link was followed. Raises StoreError."""
 
-HasLeft = Callable[[str, int], Awaitable[bool]]
-"""Tells whether that recipient of the message with that queue id has unsubscribed. Raises StoreError."""
+HasLeft = Callable[[str, int], Awaitable[bool | None]]
+"""Tells whether that recipient of the message with that queue id has unsubscribed; None when it is not known any more.
+
+Raises StoreError.
+"""
 
 
 class Tracker:
@@ -157,18 +161,25 @@ class Tracker:
         if token is None:
             return answers.page(pages.INVALID, pages.POLICY, status=404)
         if request.method != "POST":
-            return answers.page(pages.ALREADY if await self._knows_left(token) else pages.ASK, pages.POLICY)
+            html, status = _STANDING[await self._standing(token)]
+            return answers.page(html, pages.POLICY, status=status)
         body = await _body(request)
         if body is None:
             return answers.plain(413, f"The body is longer than {MAX_BODY} octets.")
         by = "page" if b"page=yes" in body else "one-click"
         kept = await self._sink.keep(self._event(EventKind.UNSUBSCRIBE, request, token, by=by))
+        if await self._standing(token) is None:
+            html, status, word = pages.TOO_OLD, 410, "The message is too old: nobody knows any more whom it went to."
+        elif kept:
+            html, status, word = pages.DONE, 200, "Unsubscribed."
+        else:
+            html, status, word = pages.FAILED, 503, "Not saved. Try again later."
         if "text/html" in request.headers.get("Accept", ""):
-            html, status = (pages.DONE, 200) if kept else (pages.FAILED, 503)
             return answers.page(html, pages.POLICY, status=status)
-        return answers.plain(200, "Unsubscribed.") if kept else answers.plain(503, "Not saved. Try again later.")
+        return answers.plain(status, word)
 
-    async def _knows_left(self, token: Token) -> bool:
+    async def _standing(self, token: Token) -> bool | None:
+        """Tell whether the reader has left, None when that cannot be known any more; False without an answer in time."""
         if self._has_left is None:
             return False
         try:
@@ -225,6 +236,7 @@ class Tracker:
 
 
 _READING = ("GET", "HEAD")
+_STANDING = {False: (pages.ASK, 200), True: (pages.ALREADY, 200), None: (pages.TOO_OLD, 410)}
 
 
 def _not_allowed(allowed: str = "GET, HEAD") -> web.Response:

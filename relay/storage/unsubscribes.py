@@ -24,10 +24,10 @@ ABOUT = (
 )
 
 HAS_LEFT = (
-    "SELECT 1 FROM messages JOIN entries ON entries.queue_id = messages.queue_id "
-    "JOIN unsubscribes ON unsubscribes.address = entries.recipient_key "
-    "AND unsubscribes.domain IN ('', messages.domain) AND unsubscribes.campaign IN ('', messages.campaign) "
-    "WHERE messages.queue_id = ? AND entries.number = ? LIMIT 1"
+    "SELECT CASE WHEN EXISTS (SELECT 1 FROM unsubscribes WHERE unsubscribes.address = entries.recipient_key "
+    "AND unsubscribes.domain IN ('', messages.domain) AND unsubscribes.campaign IN ('', messages.campaign)) "
+    "THEN 1 ELSE 0 END FROM messages JOIN entries ON entries.queue_id = messages.queue_id "
+    "WHERE messages.queue_id = ? AND entries.number = ?"
 )
 
 
@@ -79,10 +79,10 @@ class Unsubscribes:
             return {}
         return await self._database.read(lambda connection: _among(connection, keys, domain, campaign))
 
-    async def has_left(self, queue_id: str, number: int) -> bool:
-        """Tell whether that recipient of that message wants no more of its campaign; False when it is not known."""
+    async def has_left(self, queue_id: str, number: int) -> bool | None:
+        """Tell whether that recipient of that message wants no more of its campaign; None when it is not known."""
         found = await self._database.read(lambda raw: raw.execute(HAS_LEFT, (queue_id, number)).fetchone())
-        return found is not None
+        return None if found is None else bool(found[0])
 
     async def unsubscribes(self, query: UnsubscribeQuery) -> Sequence[Unsubscribe]:
         """Return the unsubscribes that match, in order of address, domain and campaign."""

@@ -60,8 +60,8 @@ class UnsubscribeStore(Protocol):
         With None for the campaign, whoever left any campaign of the domain.
         """
 
-    async def has_left(self, queue_id: str, number: int) -> bool:
-        """Tell whether that recipient of that message wants no more of its campaign; False when it is not known."""
+    async def has_left(self, queue_id: str, number: int) -> bool | None:
+        """Tell whether that recipient of that message wants no more of its campaign; None when it is not known."""
 
     async def unsubscribes(self, query: UnsubscribeQuery) -> Sequence[Unsubscribe]:
         """Return the unsubscribes that match, in order of address, domain and campaign."""

@@ -58,6 +58,12 @@ ALREADY = _page(
     '<p role="status">These emails are not sent to you any more. There is nothing left to do.</p>',
     "good",
 )
+TOO_OLD = _page(
+    "This link is too old",
+    '<p role="alert">The message it came with is not on record here any more. '
+    "Please use the link in a newer message, or write to its sender.</p>",
+    "warn",
+)
 FAILED = _page(
     "That did not work",
     '<p role="alert">We could not save this just now. Please try again in a minute.</p>\n'

@@ -19,7 +19,7 @@ QUEUE_ID = queue_id(1_700_000_000.0, 1)
 PAGE = f"/u/{sign_token(RING, Token(Kind.UNSUBSCRIBE, QUEUE_ID, 3))}"
 
 
-async def title(folder: Path, has_left: HasLeft | None) -> str:
+async def title(folder: Path, has_left: HasLeft | None, method: str = "GET", expected: int = 200) -> str:
     sink = EventSink(None, Spool(folder), lambda events: None)
     await sink.start()
     tracker = Tracker(lambda: RING, sink, has_left=has_left)
@@ -27,9 +27,9 @@ async def title(folder: Path, has_left: HasLeft | None) -> str:
     try:
         async with (
             aiohttp.ClientSession(f"http://127.0.0.1:{tracker.port}") as client,
-            client.get(PAGE) as answer,
+            client.request(method, PAGE, headers={"Accept": "text/html"}) as answer,
         ):
-            assert answer.status == 200
+            assert answer.status == expected
             return (await answer.text()).partition("<title>")[2].partition("</title>")[0]
     finally:
         await tracker.stop()
@@ -47,6 +47,14 @@ async def test_who_has_left_is_told_so(tmp_path: Path) -> None:
     assert asked == [(QUEUE_ID, 3)]
 
 
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_nobody_is_told_to_have_left_a_message_that_is_not_known_any_more(tmp_path: Path, method: str) -> None:
+    async def has_left(message: str, number: int) -> None:
+        return None
+
+    assert await title(tmp_path, has_left, method, 410) == "This link is too old"
+
+
 async def test_without_an_answer_the_page_asks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http_tracker, "LONGEST_LOOK", 0.01)
 
@@ -59,3 +67,4 @@ async def test_without_an_answer_the_page_asks(tmp_path: Path, monkeypatch: pyte
 
     for has_left in (None, broken, slow):
         assert await title(tmp_path, has_left) == "Unsubscribe from these emails?"
+        assert await title(tmp_path, has_left, "POST") == "You are unsubscribed"
