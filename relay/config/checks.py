@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from relay.config.faults import Finding, closest
 from relay.config.positions import KeyPath
 from relay.config.settings import Defaults, Identity, Listener, Settings
+from relay.mail.address import domain_of
 from relay.mail.lane import DIRECT
 
 _SMALLEST_V4, _SMALLEST_V6 = 8, 16
@@ -50,10 +51,21 @@ def doubts(settings: Settings) -> Iterator[Finding]:
     if (host := urlsplit(settings.tracker.base_url).hostname) in ("0.0.0.0", "::"):  # noqa: S104
         yield Finding(("tracker", "base_url"), f"no reader can reach {host}", "the URL readers reach the tracker by")
     for address, identity in settings.identities.items():
-        if identity.reply_tracking and identity.reply_to:
-            problem = "is fixed, so replies are not tracked, although reply_tracking is on"
-            yield Finding(("identities", address, "reply_to"), problem, "one of them")
+        yield from _reply_doubts(settings, ("identities", address), identity)
     yield from _nothing_comes_back(settings)
+
+
+def _reply_doubts(settings: Settings, path: KeyPath, identity: Identity) -> Iterator[Finding]:
+    if identity.reply_tracking and identity.reply_to:
+        problem = "is fixed, so replies are not tracked, although reply_tracking is on"
+        yield Finding((*path, "reply_to"), problem, "one of them")
+    ours = {
+        name for one in (settings.defaults, *settings.domains.values()) for name in (one.reply_domain, one.return_path)
+    }
+    for index, one in enumerate(identity.forward_to):
+        if domain_of(one) in ours:
+            problem = f"mail to {domain_of(one)} comes to this relay, which has no mailboxes"
+            yield Finding((*path, "forward_to", index), problem, "an address of a mailbox")
 
 
 def _listeners(settings: Settings) -> Iterator[Finding]:

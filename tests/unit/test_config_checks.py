@@ -154,6 +154,14 @@ def test_port_0_is_always_free() -> None:
             {"identities": {"x@a.test": {"reply_to": "y@a.test", "reply_tracking": True}}},
             'identities."x@a.test".reply_to: is fixed, so replies are not tracked, although reply_tracking is on',
         ),
+        (
+            {
+                "listener": [_listener(kind="inbound")],
+                "domains": {"a.test": {"reply_domain": "r.a.test"}},
+                "identities": {"x@a.test": {"forward_to": ["me@a.test", "me@R.a.test"]}},
+            },
+            'identities."x@a.test".forward_to[1]: mail to r.a.test comes to this relay, which has no mailboxes',
+        ),
     ],
 )
 def test_doubts(tables: dict[str, Any], told: str) -> None:
