@@ -68,6 +68,8 @@ class Attempt:
         replies = await session.transact(script(message, entries, rendered, session.offers), took)
         if replies.untouched and session.transactions > 1:
             return speakable
+        if replies.disagrees:
+            self._pool.speak_plainly(session)
         self._outcomes.update(zip(batch, replies.outcomes(len(batch), session.remote, session.offers.dsn), strict=True))
         took_some = replies.accepted and replies.dot is not None and replies.dot.is_positive
         again = [batch[index] for index in replies.too_many()] if took_some else []

@@ -6,7 +6,7 @@ RFC 3461 (DSN).
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 from relay.mail.reply import Reply
@@ -44,6 +44,10 @@ class Capabilities:
             size="size" in extensions,
             max_size=int(limit) if limit.isascii() and limit.isdigit() and len(limit) < 19 else 0,
         )
+
+    def plain(self) -> Self:
+        """Return what is left for a server that trips over its own extensions: what mail cannot do without."""
+        return replace(self, pipelining=False, dsn=False, size=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What was learnt about other servers and holds for a while: that an address does not answer, that its TLS fails."""
+"""What was learnt about other servers and holds for a while: silence, failing TLS, extensions they trip over."""
 
 from collections.abc import Callable, Hashable
 

@@ -19,6 +19,8 @@ FAILING_FOR = 60.0
 """Seconds an address that gave no session is tried behind the others."""
 CLEAR_TEXT_FOR = 3600.0
 """Seconds a server whose TLS failed, where TLS is only a wish, is spoken to in clear text at once."""
+PLAIN_FOR = 6 * 3600.0
+"""Seconds a server that tripped over its extensions is spoken to without those mail can do without."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,6 +41,7 @@ class Pool:
         self._kept = Kept()
         self._failing = Remembered(FAILING_FOR, clock)
         self._clear_text = Remembered(CLEAR_TEXT_FOR, clock)
+        self._plain = Remembered(PLAIN_FOR, clock)
         self._closed = False
 
     @asynccontextmanager
@@ -70,6 +73,11 @@ class Pool:
         else:
             self._kept.put((line.directory, line.lane), session, delivery.idle_timeout)
 
+    def speak_plainly(self, session: Session) -> None:
+        """Use no extension of this server that mail can do without, in this session and in those to come."""
+        self._plain.add(session.remote)
+        session.offers = session.offers.plain()
+
     def forget_kept(self) -> None:
         """Say goodbye to all kept sessions: the settings they were opened with hold no longer."""
         self._kept.dismiss_all()
@@ -86,6 +94,8 @@ class Pool:
             opened = await self._open(line, hop)
             if isinstance(opened, Session):
                 self._failing.discard(hop)
+                if opened.remote in self._plain:
+                    opened.offers = opened.offers.plain()
                 return opened
             self._failing.add(hop)
             failure = opened

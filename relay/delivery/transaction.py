@@ -10,6 +10,8 @@ from enum import Enum
 from relay.mail.reply import Reply
 from relay.queue.outcome import Deferred, Delivered, Outcome, Phase, Refused
 
+_MISUNDERSTOOD = frozenset((500, 501, 502, 503, 504, 555))
+
 
 class Next(Enum):
     """What follows the reply to DATA."""
@@ -62,6 +64,15 @@ class Replies:
         """The 421 by which the other side says that it closes the connection; it may answer any command."""
         every = (self.mail, *self.recipients, self.data, self.dot)
         return next((reply for reply in every if reply is not None and reply.code == 421), None)
+
+    @property
+    def disagrees(self) -> bool:
+        """Whether the other side found fault with our commands, not with what they name (RFC 5321 section 4.2.4)."""
+        every = (self.mail, *self.recipients, self.data)
+        return any(
+            reply is not None and reply.code in _MISUNDERSTOOD and not reply.status[1:].startswith((".1.", ".7."))
+            for reply in every
+        )
 
     def after_data(self) -> Next:
         """Return what has to be sent once DATA is answered."""

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from relay.delivery import SmtpDelivery
-from relay.queue.outcome import Deferred, Delivered, Outcome
-from relay.queue.ports import Job, Rendered
+from relay.queue.outcome import Deferred, Delivered, Outcome, Refused
+from relay.queue.ports import Rendered
 from relay.resolver import Resolver
 from tests.servers import DnsServer, Drop, Hang, Say, Sink, Wait
 from tests.servers.actions import Action
@@ -248,3 +248,24 @@ async def test_a_message_larger_than_the_server_takes_is_refused_without_a_word(
         (outcome,) = await delivery.deliver("provider:up", job())
         assert (outcome.reply.code, outcome.reply.status) == (552, "5.3.4")
         assert sink.said("MAIL") == []
+
+
+@pytest.mark.parametrize("refused", ["MAIL", "RCPT"])
+async def test_a_server_that_trips_over_its_extensions_is_spoken_to_plainly_from_then_on(refused: str) -> None:
+    async with Sink() as sink, delivering(settings(sink.port)) as delivery:
+        sink.once(refused, Say("555 5.5.4 Unsupported option"))
+        (outcome,) = await delivery.deliver("provider:up", job())
+        assert isinstance(outcome, Refused)
+        await delivery.deliver("provider:up", job())
+        async with delivering(settings(sink.port)) as another:
+            await another.deliver("provider:up", job())
+        assert ["SIZE=" in line for line in sink.said("MAIL")] == [True, False, True]
+        assert len(sink.messages) == 2
+
+
+async def test_a_refused_address_is_no_reason_to_speak_plainly() -> None:
+    async with Sink() as sink, delivering(settings(sink.port)) as delivery:
+        sink.once("RCPT", Say("501 5.1.3 Bad recipient address syntax"))
+        await delivery.deliver("provider:up", job())
+        await delivery.deliver("provider:up", job())
+        assert all("SIZE=" in line for line in sink.said("MAIL"))
