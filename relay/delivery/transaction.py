@@ -67,11 +67,14 @@ class Replies:
 
     @property
     def disagrees(self) -> bool:
-        """Whether the other side found fault with our commands, not with what they name (RFC 5321 section 4.2.4)."""
-        every = (self.mail, *self.recipients, self.data)
-        return any(
-            reply is not None and reply.code in _MISUNDERSTOOD and not reply.status[1:].startswith((".1.", ".7."))
-            for reply in every
+        """Whether the other side found fault with our commands, not with what they name (RFC 5321 section 4.2.4).
+
+        What was sent ahead of a refusal is out of order behind it, and says nothing.
+        """
+        if self.mail is None or not self.mail.is_positive:
+            return self.mail is not None and _misunderstood(self.mail)
+        return any(map(_misunderstood, self.recipients)) or bool(
+            self.accepted and self.data and _misunderstood(self.data)
         )
 
     def after_data(self) -> Next:
@@ -130,6 +133,10 @@ class Replies:
 def refusal(reply: Reply, remote: str, phase: Phase) -> Deferred | Refused:
     """Return the outcome of a reply that is not positive."""
     return Refused(reply, remote, phase) if reply.is_permanent else Deferred(reply, remote, phase=phase)
+
+
+def _misunderstood(reply: Reply) -> bool:
+    return reply.code in _MISUNDERSTOOD and not reply.status[1:].startswith((".1.", ".7."))
 
 
 def is_expected(reply: Reply, *, to_data: bool = False) -> bool:

@@ -109,3 +109,20 @@ def test_where_replies_make_sense() -> None:
         *(False, False, True),
         *(True, True),
     ]
+
+
+@pytest.mark.parametrize(
+    ("replies", "disagrees"),
+    [
+        (Replies(OK, [OK], GO, OK), False),
+        (Replies(Reply(555, "5.5.4", "SIZE?")), True),
+        (Replies(OK, [Reply(501, "5.5.4", "NOTIFY?")]), True),
+        (Replies(OK, [Reply(501, "5.1.3", "address?")]), False),
+        (Replies(NO, [Reply(503, "5.5.1", "MAIL first")], Reply(503, "5.5.1", "RCPT first")), False),
+        (Replies(OK, [NO], Reply(503, "5.5.1", "RCPT first")), False),
+        (Replies(OK, [OK], Reply(502, "5.5.1", "DATA?")), True),
+        (Replies(failure=BROKEN), False),
+    ],
+)
+def test_a_server_disagrees_with_commands_not_with_what_they_name(replies: Replies, disagrees: bool) -> None:
+    assert replies.disagrees is disagrees
