@@ -176,6 +176,7 @@ class App:
             store=self.verifications,
             stories=self.store,
             resolver=self._fresh_resolver,
+            forget_dns=self._resolver.forget,
             clock=self._clock,
             new_id=self.new_id,
             submit=submitting(self._make_accept()),
@@ -212,8 +213,8 @@ class App:
         self.renderer = make_renderer(settings.render, self.signing.in_force(), self.observer.render_failed)
         await self.renderer.start()
         self._stack.push_async_callback(self.renderer.stop)
-        resolver = Resolver(settings.resolver.endpoints)
-        delivery = SmtpDelivery(self.settings, resolver, share=self.store.part)
+        self._resolver = self._fresh_resolver()
+        delivery = SmtpDelivery(self.settings, self._resolver, share=self.store.part)
         self.store.leave_to_others(lambda lane: not self.store.part(lane, delivery.connections(lane)))
         self._stack.push_async_callback(delivery.close)
         dice = random.Random()  # noqa: S311 - spreads retries, keeps no secret

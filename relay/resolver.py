@@ -126,6 +126,7 @@ class Resolver:
             self._resolver.nameservers = [dns.nameserver.Do53Nameserver(host, port) for host, port in nameservers]
         self._resolver.timeout = timeout
         self._resolver.lifetime = lifetime
+        self._cache_size = cache_size
         self._resolver.cache = dns.resolver.LRUCache(cache_size)
         # An alias whose target does not exist answers NXDOMAIN (RFC 6604); dnspython then remembers that the alias
         # itself is not there. Questions about aliases have a memory of their own.
@@ -133,6 +134,11 @@ class Resolver:
         self._aliases.cache = dns.resolver.LRUCache(cache_size)
         self._shuffle = shuffle
         self._asking: dict[tuple[dns.name.Name, str], asyncio.Task[_Lookup]] = {}
+
+    def forget(self) -> None:
+        """Forget every answer: what was published a moment ago is found."""
+        for resolver in (self._resolver, self._aliases):
+            resolver.cache = dns.resolver.LRUCache(self._cache_size)
 
     async def mx(self, domain: str) -> MxAnswer:
         """Return who takes the mail of a domain. Without MX records that is the name itself (RFC 5321 section 5.1)."""

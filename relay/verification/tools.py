@@ -41,6 +41,8 @@ class Tools:
     stories: StoryStore
     resolver: Callable[[], Lookups]
     """Makes one that remembers no answers: what was just published must be seen."""
+    forget_dns: Callable[[], None]
+    """Has delivery ask DNS anew: somebody who tests has just published something."""
     clock: Clock
     new_id: Callable[[float], str]
     submit: Submit

@@ -78,6 +78,7 @@ async def _response(tools: Tools, identity: str, story: Story) -> list[Remark]:
         return []
     home, started = domain_of(to), tools.clock()
     queue_id = tools.new_id(started)
+    tools.forget_dns()
     content = response_mail(queue_id, identity, to, story.message.message_id)
     reply = await tools.send(queue_id, identity, (to,), content)
     if reply.code != 250:

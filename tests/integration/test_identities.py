@@ -65,6 +65,7 @@ reply_domain = "reply.acme.test"
 {more}
 """,
         )
+        self.names = names
         write_key(folder / "data", "acme.test", "s1", PEM)
         text = self.config.read_text().replace("[server]", '[server]\nidentities_domain = "acme.test"', 1)
         self.config.write_text(text)
@@ -224,6 +225,16 @@ async def test_what_fails_in_sending_is_told_with_what_to_do(tmp_path: Path, zon
         assert "Sending failed" in text
         for line in told:
             assert line in text, text
+
+
+async def test_what_was_published_after_a_failure_is_found_at_once(tmp_path: Path) -> None:
+    sent = ("identity", "verify", "x@acme.test", "--step", "sending", "--to", "owner@reader.test")
+    async with house(tmp_path, "\n".join((MAIL, KEY, SPF, DMARC))) as (relay, _):
+        code, text = await relay.ran(*sent)
+        assert (code, "has neither mail exchanger nor address" in text) == (1, True), text
+        relay.names.add("bounces.acme.test. MX 10 relay.test.")
+        code, text = await relay.ran(*sent)
+        assert code == 0, text
 
 
 async def test_a_reader_that_does_not_exist_is_told(tmp_path: Path) -> None:

@@ -35,6 +35,7 @@ class VerificationSide:
             store=self.table,
             stories=store,
             resolver=Resolver,
+            forget_dns=lambda: None,
             clock=clock,
             new_id=lambda now: queue_id(now, next(serial)),
             submit=self.submit,
