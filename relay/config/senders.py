@@ -49,7 +49,7 @@ class Tracking(Section):
 
 
 class Dkim(Section):
-    """Which DKIM keys sign: `data_dir/dkim/<domain>/<selector>.pem` (RFC 6376)."""
+    """Where DKIM keys are: `data_dir/dkim/<domain>/<selector>.pem` (RFC 6376). Of one algorithm one key signs."""
 
     selectors: tuple[DomainName, ...] = ()
 
