@@ -36,9 +36,10 @@ async def test_full_is_said_and_passes(tmp_path: Path) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (LIMIT, hard))
     try:
         store = await SqliteStore.open(path, now=NOW)
-        with pytest.raises(StoreError, match="too little space") as refused:
-            await store.check()
-        assert refused.value.full
+        for refusing in (store.enqueue(accepted("ROOMLESS", content=bytes(SIZE))), store.check()):
+            with pytest.raises(StoreError, match="too little space") as refused:
+                await refusing
+            assert refused.value.full
         await store.recover(NOW, 3600.0)
         settled: set[str] = set()
         while claimed := await store.claim(NOW, ROOMY):
