@@ -93,12 +93,15 @@ async def look(link: Link, operation: Operation[T]) -> T:
     """Run an operation that only reads in a transaction of its own; raise StoreError when that fails."""
 
     def transact(session: Session) -> T:
-        session.execute(link.look)
         try:
-            return operation(session)
+            with link.together(session) as connection:
+                connection.execute(link.look)
+                found = operation(connection)
+                connection.execute("COMMIT")
         finally:
             if session.in_transaction:
-                session.execute("COMMIT")
+                session.execute("ROLLBACK")
+        return found
 
     try:
         return await link.run(transact)

@@ -24,9 +24,10 @@ from relay.storage.lanes import Lanes
 from relay.storage.pg import leases, nodes, partitions, schema
 from relay.storage.pg.errands import Errands
 from relay.storage.pg.ledgers import SharedLedgers
-from relay.storage.pg.link import PostgresLink, store_error, with_password
+from relay.storage.pg.link import BusyError, PostgresLink, store_error, with_password
 from relay.storage.pg.notifier import Notifier
 from relay.storage.pg.pulse import Beat, Due, Ears, Pulse
+from relay.storage.pg.readers import Readers
 from relay.storage.queries import EntryKey
 from relay.storage.store import ROW_COST, Store
 from relay.storage.writer import MAX_WAITING_BYTES, Writer
@@ -44,12 +45,12 @@ def _unheard(_: str, /, **__: object) -> None:
 class PostgresStore(Store):
     """Implements QueueStore, QueueOffice, LimitStore, EventStore and StoryStore over a PostgreSQL database.
 
-    Four connections: one that writes, one that reads, one for the ledgers of limits, one for the node's pulse.
+    Six connections: one that writes, three that read, one for the ledgers of limits, one for the node's pulse.
     """
 
     def __init__(self, url: str, file: nodes.NodeFile, log: Emit) -> None:
         """Use `open`."""
-        super().__init__("storage.url", PostgresLink(url))
+        super().__init__("storage.url", Readers(url))
         self._file = file
         self._node = file.introduce()
         self._log = log
@@ -99,7 +100,8 @@ class PostgresStore(Store):
     async def _start(self, now: float) -> None:
         await self._pulse.start()
         self._notifier.channel = self._pulse.channel
-        await self.write(partitions.make_ahead(now))
+        with suppress(StoreError):  # Others read it for long: there are parts for weeks, and one for the rest.
+            await self.write(partitions.make_ahead(now))
         await self._shared.load(now)
         self._errands.run(self._look_round)
 
@@ -252,7 +254,8 @@ class PostgresStore(Store):
             purged += number
             if number < office.PURGE_BATCH:
                 break
-        await self.write(partitions.drop_before(before))
+        with suppress(BusyError):  # Somebody reads it for long: the next purge will do.
+            await self.write(partitions.drop_before(before))
         await self.write(suppressions.forget_before(before))
         return purged
 

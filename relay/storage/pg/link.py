@@ -220,10 +220,14 @@ def is_away(error: BaseException) -> bool:
     return error.sqlstate.startswith(_WHOLE)
 
 
+class BusyError(StoreError):
+    """Others hold a lock for longer than it was to be waited for."""
+
+
 def store_error(error: Exception) -> StoreError:
     """Return the StoreError for an error of the driver; `full` for a full disk. No password is in it."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
     text = f"PostgreSQL: {lines[0]}"
     if is_away(error):
         return AwayError(text, full=isinstance(error, psycopg.errors.DiskFull))
-    return StoreError(text)
+    return BusyError(text) if isinstance(error, psycopg.errors.LockNotAvailable) else StoreError(text)

@@ -14,7 +14,8 @@ _PARTS = (
     "SELECT part.relname FROM pg_inherits JOIN pg_class AS part ON part.oid = inhrelid "
     "WHERE inhparent = 'events'::regclass AND part.relname != 'events_default'"
 )
-_STRAYS = "SELECT 1 FROM events_default WHERE at >= ? AND at < ? LIMIT 1"
+_PATIENCE = "SET LOCAL lock_timeout = '1s'"
+"""While a lock on the table is waited for, because of a long report, all others wait too."""
 _DELETE_OLD = "DELETE FROM events_default WHERE at < ?"
 
 
@@ -51,8 +52,7 @@ def drop_before(before: float) -> Callable[[Connection], bool]:
             return False
         old = [row[0] for row in raw.execute(_PARTS) if (_week(row[0]) + 1) * WEEK <= before]
         if old:
-            # The table is locked for a moment; whoever reports on it for long must not keep all others waiting.
-            raw.execute("SET LOCAL lock_timeout = '2s'")
+            raw.execute(_PATIENCE)
             for part in old:
                 raw.execute(f"DROP TABLE {part}")
         raw.execute(_DELETE_OLD, (before,))
@@ -62,12 +62,12 @@ def drop_before(before: float) -> Callable[[Connection], bool]:
 
 
 def _make(raw: Connection, week: int) -> None:
-    """Make a part, with the events of its time that were recorded before there was one."""
+    """Make a part, with the events of its time that were recorded before there was one.
+
+    It is attached, for that keeps nobody from recording events, where a part made in its place would.
+    """
     part, start, end = name(week), week * WEEK, (week + 1) * WEEK
-    raw.execute("SET LOCAL lock_timeout = '2s'")
-    if raw.execute(_STRAYS, (start, end)).fetchone() is None:
-        raw.execute(f"CREATE TABLE {part} PARTITION OF events FOR VALUES FROM ({start}) TO ({end})")
-        return
+    raw.execute(_PATIENCE)
     raw.execute("LOCK TABLE events_default IN ACCESS EXCLUSIVE MODE")
     raw.execute(f"CREATE TABLE {part} (LIKE events INCLUDING DEFAULTS)")
     moved = f"WITH moved AS (DELETE FROM events_default WHERE at >= {start} AND at < {end} RETURNING *)"  # noqa: S608
