@@ -166,6 +166,11 @@ class Demo:
         self._say("\n6. It goes on running. In your application:")
         self._say(f"   host 127.0.0.1   port {self._port()}   no encryption, no user name")
         self._say(f"   From: anything@{DOMAIN}   To: anybody@{READERS} (anything else is not delivered either)")
+        config = self._folder / "relay.toml"
+        config.write_text(f'[server]\nhostname = "relay.test"\ndata_dir = "{self._folder}"\n', encoding="utf-8")
+        self._say("   And to ask what became of the mail:")
+        for question in ("report messages --meta invoice=1042", f"trace nobody@{READERS}", "report bounces"):
+            self._say(f"   relay {question} -c {config}")
         self._say("   Ctrl-C ends it.")
 
     async def _start_receiver(self) -> SmtpServer:
