@@ -12,6 +12,7 @@ from relay.cli.options import config_option
 from relay.cli.table import json_option
 
 _COMMON = {"at", "event", "queue_id", "recipient"}
+_FAILED = {"bounced", "deferred", "dropped"}
 _SHOWN_ABOVE = {"reverse_path", "message_id", "identity", "domain", "size", "client", "lane"}
 
 
@@ -61,7 +62,8 @@ def show_story(story: dict[str, Any]) -> None:
     for entry in story["recipients"]:
         due = f", next attempt {entry['next_attempt_at']}" if entry["next_attempt_at"] else ""
         whom = "copy to" if entry.get("copy") else "to"
-        click.echo(f"  {whom} <{_clean(entry['recipient'])}>: {entry['status']}{due}")
+        why = _clean(entry["reason"] or entry["reply"]) if entry["status"] in _FAILED else ""
+        click.echo(f"  {whom} <{_clean(entry['recipient'])}>: {entry['status']}{due}{why and f': {why}'}")
     for event in story["events"]:
         known = _COMMON | _SHOWN_ABOVE if event["event"] == "created" else _COMMON
         details = "  ".join(
