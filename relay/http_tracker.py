@@ -179,7 +179,7 @@ class Tracker:
         return answers.plain(status, word)
 
     async def _standing(self, token: Token) -> bool | None:
-        """Tell whether the reader has left; None when that cannot be known any more, False without an answer in time."""
+        """Tell whether the reader has left: None when nobody knows any more, False without an answer in time."""
         if self._has_left is None:
             return False
         try:
