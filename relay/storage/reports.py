@@ -30,11 +30,11 @@ def tallies(query: MessageQuery) -> Callable[[Connection], Sequence[Tally]]:
 
 
 def remotes(query: MessageQuery) -> Callable[[Connection], Sequence[Tally]]:
-    """Count the entries of the messages that match by the server that answered last and state."""
+    """Count the same entries by the server that answered last and state."""
     where, values = message_conditions(query)
     sql = (
         "SELECT last_remote, state, count(*) FROM messages JOIN entries ON entries.queue_id = messages.queue_id "  # noqa: S608
-        f"WHERE {where} GROUP BY 1, 2"
+        f"WHERE {NO_COPY} AND {where} GROUP BY 1, 2"
     )
     return lambda raw: [Tally(*row) for row in raw.execute(sql, values)]
 
