@@ -16,9 +16,9 @@ _KEYS = parse_keyring([new_key(b"k" * 32)])
 _ID = queue_id(1_764_000_000.0, 1)
 _HEADER = b"From: a@sender.bench\r\nMIME-Version: 1.0\r\nContent-Type: text/html; charset=utf-8\r\n\r\n"
 _ROW = (
-    b'<tr><td style="padding:10px 20px;font-family:Arial,sans-serif;color:#333333"><p>Some words about product %d and '
+    b'<tr><td style="padding:10px 20px;font-family:Arial;color:#333333"><p>Some words about product %d and '
     b'<b>bold</b> ones &amp; more.</p><a href="https://shop.sender.bench/product/%d?utm_source=news&amp;utm=m"'
-    b' target="_blank">Look at it</a><img src="https://cdn.sender.bench/i/%d.png" width="120" height="80"></td></tr>\r\n'
+    b' target="_blank">Look at it</a><img src="https://cdn.sender.bench/i/%d.png" width="120"></td></tr>\r\n'
 )
 
 

@@ -5,10 +5,11 @@ Durations are seconds (float), sizes octets (int), secrets `SecretStr`. Once val
 whole: what they leave out has been filled in from `[defaults]` and `[limits]`.
 """
 
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from relay.config.operation import (
     SQLITE,
@@ -96,11 +97,9 @@ class Settings(Section):
     verification: Verification = Verification()
     bounces: Bounces = Bounces()
     log: Log = Log()
+    alerts: Alerts = Alerts()
     admin: Admin = Admin()
     metrics: Metrics = Metrics()
-
-    _unlisted: Domain = PrivateAttr(default_factory=Domain)
-    _bound: frozenset[str] = PrivateAttr(default=frozenset())
 
     @model_validator(mode="after")
     def _inherit(self) -> Self:
@@ -108,8 +107,6 @@ class Settings(Section):
         tracking = self.defaults.tracking.over(Tracking(base_url=self.tracker.base_url))
         defaults = self.defaults.model_copy(update={"tracking": tracking})
         domains = {name: domain.over(defaults) for name, domain in self.domains.items()}
-        self._unlisted = Domain().over(defaults)
-        self._bound = frozenset(name for identity in self.identities.values() for name in identity.credentials)
         self.__dict__["domains"] = domains
         self.__dict__["defaults"] = defaults.model_copy(update={"tracking": tracking.settled()})
         hourly, daily = self.limits.identity_hourly, self.limits.identity_daily
@@ -121,7 +118,7 @@ class Settings(Section):
 
     def domain_for(self, address: str) -> Domain:
         """Return what holds for the domain of this address (or for this bare domain); the defaults when unlisted."""
-        return self.domains.get(domain_of(address), self._unlisted)
+        return self.domains.get(domain_of(address)) or self._unlisted
 
     def tracking_for(self, domain: str) -> Tracking:
         """Return the tracking switches of a sending domain, `base_url` filled in; both off when there is none."""
@@ -134,6 +131,16 @@ class Settings(Section):
     def is_bound(self, credential: str) -> bool:
         """Tell whether identities name this credential, so that it may send as them only."""
         return credential in self._bound
+
+    @cached_property
+    def _unlisted(self) -> Domain:
+        """What holds for domains without a section of their own."""
+        return Domain().over(self.defaults)
+
+    @cached_property
+    def _bound(self) -> frozenset[str]:
+        """The credentials that identities name."""
+        return frozenset(name for identity in self.identities.values() for name in identity.credentials)
 
     def bcc_for(self, address: str) -> tuple[str, ...]:
         """Return who gets a copy of what this From address sends."""
