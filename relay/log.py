@@ -26,8 +26,8 @@ LINES: dict[str, str] = {
     "config.warning": "The settings are usable, but look at this. warning.",
     "keys.created": "A new tracker key was made because none was configured. file.",
     "keys.missing": "A domain has DKIM selectors and no key; its mail is not signed. domain, selector, file.",
-    "domain.changed": "The DNS of a sending domain changed, or which of its keys signs. domain, record (empty: the domain "
-    "as a whole), was, now, text.",
+    "domain.changed": "The DNS of a sending domain changed, or which of its keys signs. domain, record (empty: the "
+    "domain as a whole), was, now, text.",
     "domain.watch_failed": "A look at a domain's DNS came to no end; it is tried again. domain, error.",
     "tracking.down": "A base_url that worked does not lead to the tracker any more: mail goes out unrewritten. "
     "base_url, why.",
