@@ -1,6 +1,7 @@
 """`relay preview`: the bytes that would leave, and the decision about each link."""
 
 import json
+import re
 from pathlib import Path
 
 from click.testing import CliRunner
@@ -49,6 +50,19 @@ def test_a_recipient_brings_the_fields_of_a_transmission(tmp_path: Path) -> None
 def test_campaign_mail_offers_to_unsubscribe(tmp_path: Path) -> None:
     out, _ = run(tmp_path, MAIL.replace(b"X-Relay-Tag: t", b"X-Relay-Campaign: spring"))
     assert out.startswith(b"List-Unsubscribe: <http://127.0.0.1:8025/u/")
+
+
+def test_replies_lead_where_the_identity_has_them(tmp_path: Path) -> None:
+    config = tmp_path / "relay.toml"
+    identity = '[identities."a@acme.test"]\n'
+    server = f'[server]\nhostname = "relay.test"\ndata_dir = "{tmp_path}"\n'
+    shared = f'{server}[domains."acme.test"]\nreply_domain = "r.acme.test"\n'
+    config.write_text(f"{shared}{identity}reply_tracking = true\n")
+    out, _ = run(tmp_path, MAIL, "-c", str(config))
+    assert re.search(rb"\r\nReply-To: <\w{42,47}@r\.acme\.test>\r\n", out)
+    config.write_text(f'{shared}{identity}reply_to = "desk@acme.test"\n')
+    out, _ = run(tmp_path, MAIL, "-c", str(config), "--recipient", "u@rcpt.test")
+    assert b"\r\nReply-To: <desk@acme.test>\r\n" in out
 
 
 def test_a_unix_file_gets_the_line_ends_of_mail_and_a_mixed_one_a_word(tmp_path: Path) -> None:
