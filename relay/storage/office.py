@@ -13,8 +13,8 @@ from relay.queue.ports import Change, EntryQuery
 from relay.storage import codec
 from relay.storage.database import Connection
 from relay.storage.lanes import Lanes
-from relay.storage.queries import OPEN, EntryKey, entry_at
-from relay.storage.rows import label_rows
+from relay.storage.queries import EntryKey, entry_at
+from relay.storage.rows import UNFINISHED, label_rows
 from relay.storage.transactions import update
 
 _CHANGEABLE = (State.WAITING, State.HELD)
@@ -25,7 +25,7 @@ PURGE_BATCH = 200
 OLD_MESSAGES = (
     "SELECT queue_id, created_at, tags, metadata FROM messages WHERE (created_at, queue_id) > (?, ?) "  # noqa: S608
     "AND created_at < ? AND NOT EXISTS (SELECT 1 FROM entries "
-    f"WHERE entries.queue_id = messages.queue_id AND {OPEN}) ORDER BY created_at, queue_id LIMIT {PURGE_BATCH}"
+    f"WHERE entries.queue_id = messages.queue_id AND {UNFINISHED}) ORDER BY created_at, queue_id LIMIT {PURGE_BATCH}"
 )
 OLD_EVENTS = f"SELECT id, at, queue_id FROM events WHERE id > ? ORDER BY id LIMIT {5 * PURGE_BATCH}"  # noqa: S608
 

@@ -19,6 +19,7 @@ from relay.storage.rows import (
     INSERT_EVENT,
     INSERT_LABEL,
     INSERT_MESSAGE,
+    UNFINISHED,
     UPDATE_ENTRY,
     entry_row,
     entry_update,
@@ -29,8 +30,8 @@ from relay.storage.rows import (
 from relay.storage.unsubscribes import Unsubscribes
 
 DROP_CONTENT = (
-    "DELETE FROM contents WHERE queue_id = ?1 AND NOT EXISTS (SELECT 1 FROM entries "
-    "WHERE queue_id = ?1 AND state IN ('waiting', 'held', 'active'))"
+    "DELETE FROM contents WHERE queue_id = ?1 AND NOT EXISTS (SELECT 1 FROM entries "  # noqa: S608  names only
+    f"WHERE queue_id = ?1 AND {UNFINISHED})"
 )
 SAME_KIND = "SELECT data FROM events WHERE queue_id = ? AND number = ? AND kind = ?"
 _OURS = frozenset({"category", "rule", "guidance", "phase"})

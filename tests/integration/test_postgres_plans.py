@@ -117,6 +117,8 @@ def test_seeks_and_does_not_scan(session: PostgresSession, name: str) -> None:
         session.raw.execute(f"SET LOCAL {SEEKING.removeprefix('SET ')}".encode())
         nodes = plan(session, *HOT[name])
     assert scanned(nodes) == set(), nodes
+    of_open = [node for node in nodes if node.get("Index Name") == "entries_open"]
+    assert all("state" in node["Index Cond"] for node in of_open), "the index on open entries is read from end to end"
 
 
 @pytest.mark.parametrize("name", ["due", "lanes", "first due", "old messages"])

@@ -34,9 +34,10 @@ DUE = (
     "JOIN contents ON contents.queue_id = due.queue_id"
 )
 COMPANIONS = (
-    f"SELECT {ENTRY_COLUMNS} FROM entries WHERE queue_id = ? AND lane = ? AND state = 'waiting' "  # noqa: S608
+    f"SELECT {ENTRY_COLUMNS} FROM entries WHERE queue_id = ? AND lane || '' = ? AND state || '' = 'waiting' "  # noqa: S608
     "AND next_attempt_at <= ? ORDER BY number LIMIT ? FOR UPDATE SKIP LOCKED"
 )
+"""Found by the message: written so, no planner reads through a lane for it."""
 CONTENTS = (
     f"SELECT {qualified(MESSAGE_COLUMNS, 'messages')}, content FROM messages "  # noqa: S608  names of the schema
     "JOIN contents ON contents.queue_id = messages.queue_id WHERE messages.queue_id = ANY(?::text[])"
