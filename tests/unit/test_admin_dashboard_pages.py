@@ -1,0 +1,89 @@
+"""The dashboard's pages: what they say, and that whatever a stranger wrote stays text wherever it stands."""
+
+import re
+from dataclasses import replace
+from typing import Any
+
+from relay.admin.dashboard.overview import Overview, Resting, overview_page
+from relay.admin.dashboard.story import found_page, story_page
+from relay.reports.engagement import CampaignCounts, engagement_report
+
+EVIL = "<img src=x onerror=alert(1)>\"'&"
+RECIPIENT = {
+    "recipient": EVIL,
+    "status": "bounced",
+    "lane": EVIL,
+    "attempts": 1,
+    "next_attempt_at": None,
+    "reason": "",
+    "reply": EVIL,
+}
+STORY: dict[str, Any] = {
+    "queue_id": "0000000000000A",
+    "created_at": "2026-11-25T20:00:00.000Z",
+    "subject": EVIL,
+    "tags": [EVIL],
+    "metadata": {EVIL: EVIL},
+    "recipients": [RECIPIENT, RECIPIENT],
+    "events": [{"at": "2026-11-25T20:00:01.000Z", "event": "bounced", "recipient": EVIL, EVIL: EVIL}],
+    **dict.fromkeys(("message_id", "from", "reverse_path", "identity", "domain", "provider", "campaign"), EVIL),
+    **dict.fromkeys(("size", "credential", "client"), EVIL),
+}
+CATEGORY = {"category": "bad_mailbox", "title": "No such address", "bounced": 3, "guidance": ["Remove the address."]}
+OVERVIEW = Overview(
+    hostname="relay.test",
+    version="0.1.0",
+    healthy=True,
+    queue={"waiting": 12345, "held": 1},
+    last_hour={"delivered": 7},
+    resting=[],
+    recent=[STORY],
+    bounces={"bounced": 3, "recipients": 30, "bounce_rate": 0.1, "categories": [CATEGORY]},
+    engagement=engagement_report([CampaignCounts(EVIL, 10, 10, clicked=2, opened=5)], ()),
+)
+
+
+def test_what_a_stranger_wrote_is_text_on_every_page() -> None:
+    overview = replace(OVERVIEW, resting=[Resting(EVIL, EVIL, None)])
+    for html in (overview_page(overview), story_page(EVIL, STORY), found_page(EVIL, EVIL, [STORY])):
+        assert "<img" not in html
+        assert "&lt;img src=x onerror=alert(1)&gt;&quot;&#x27;&amp;" in html
+        assert not re.search(r"[\s\"']on\w+=\"", html)
+
+
+def test_the_first_page_tells_how_it_is() -> None:
+    html = overview_page(OVERVIEW)
+    assert "<dt>Waiting</dt><dd>12,345<" in html
+    assert "<dt>Delivered</dt><dd>7<" in html
+    assert "working" in html
+    assert "Paused" not in html
+    assert "30 days: 3 of 30 recipients (10.0%)" in html
+    assert "<li>Remove the address.</li>" in html
+    assert "5 (50.0%)" in html
+    assert "bounced</span>" in html
+
+
+def test_trouble_and_what_rests_stand_out() -> None:
+    resting = [
+        Resting("provider:newsletter", "535 5.7.8 Authentication failed", "2026-11-25T20:15:00.000Z"),
+        Resting("mx:rcpt.test", "554 5.7.1 Blocked", None),
+    ]
+    html = overview_page(replace(OVERVIEW, healthy=False, resting=resting))
+    assert "store.trouble" in html
+    assert "535 5.7.8 Authentication failed, until " in html
+    assert "2026-11-25 20:15:00" in html
+    assert "554 5.7.1 Blocked</li>" in html
+
+
+def test_an_empty_relay_says_so() -> None:
+    nothing: dict[str, Any] = {"bounced": 0, "recipients": 0, "bounce_rate": 0.0, "categories": []}
+    html = overview_page(replace(OVERVIEW, recent=[], bounces=nothing, engagement=engagement_report([], ())))
+    for word in ("No message was accepted yet.", "Nothing bounced.", "No mail yet."):
+        assert word in html
+    assert "Nothing. A queue id" in found_page("relay.test", "x", [])
+
+
+def test_a_story_names_recipients_of_events_where_there_are_several() -> None:
+    assert '>Recipient</th><th scope="col">Details' in story_page("relay.test", STORY)
+    alone = {**STORY, "recipients": [RECIPIENT]}
+    assert '>Event</th><th scope="col">Details' in story_page("relay.test", alone)
