@@ -157,8 +157,8 @@ def _reads_as_failure(mail: Received, told: bool) -> bool:
         return False
     if mail.from_daemon or mail.is_nameless or mail.has_null_path:
         return True
-    announced = begins_so or (mail.from_system and ANNOUNCES.search(mail.text[:600]) is not None)
-    return told and (mail.returns_message or announced)
+    says_so = mail.from_system and (bool(mail.prose.replies) or ANNOUNCES.search(mail.text[:600]) is not None)
+    return told and (mail.returns_message or begins_so or says_so)
 
 
 def _named_in_note(mail: Received, named: list[str]) -> tuple[Recipient, ...]:
