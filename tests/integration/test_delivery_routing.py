@@ -149,3 +149,27 @@ async def test_mail_does_not_come_back_to_our_own_listener(lane: str, address: s
         assert outcome.reply.status == "5.4.6"
         assert sink.connections == 0
         await delivery.close()
+
+
+@pytest.mark.parametrize(
+    ("kind", "domains", "taken"),
+    [
+        ("inbound", {"acme.test": {"return_path": "d.test"}}, True),
+        ("inbound", {"acme.test": {"reply_domain": "d.test"}}, True),
+        ("inbound", {"acme.test": {"return_path": "e.test"}}, False),
+        ("submission", {"acme.test": {"return_path": "d.test"}}, False),
+    ],
+)
+async def test_bounces_and_answers_reach_our_own_inbound_listener(
+    kind: str, domains: dict[str, dict[str, str]], taken: bool
+) -> None:
+    zone = "d.test. MX 10 relay.acme.test.\nrelay.acme.test. A 127.0.0.1"
+    async with Sink() as sink, DnsServer(zone) as dns:
+        listening = {
+            "listener": [{"name": "mx", "kind": kind, "address": f"127.0.0.1:{sink.port}"}],
+            "domains": domains,
+        }
+        of = Settings.model_validate(settings(sink.port).as_toml_shape() | listening)
+        async with delivering(of, dns) as delivery:
+            (outcome,) = await delivery.deliver("mx:d.test", job())
+            assert isinstance(outcome, Delivered) is taken
