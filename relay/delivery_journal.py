@@ -134,5 +134,15 @@ def notes_of(octets: bytes) -> Iterator[Taken]:
         record = slot[_HEAD.size : _HEAD.size + length]
         if not length or len(record) != length or crc32(record) != checksum:
             continue
+        note = _taken(record)
+        if note is not None:
+            yield note
+
+
+def _taken(record: bytes) -> Taken | None:
+    """Return what a record says, None when another version of this program wrote it in another form."""
+    try:
         queue_id, numbers, at, (code, status, text), remote, dsn_passed_on = json.loads(record)
-        yield Taken(queue_id, tuple(numbers), Delivered(Reply(code, status, text), remote, dsn_passed_on), at)
+        return Taken(queue_id, tuple(numbers), Delivered(Reply(code, status, text), remote, dsn_passed_on), at)
+    except (ValueError, TypeError):
+        return None

@@ -166,15 +166,15 @@ class Runner:
         if failure is not None:
             outcomes = [failure] * len(claimed.entries)
         else:
-            outcomes = await self._deliver(lane, claimed, notes)
-            outcomes = self._conduct.learn(lane, claimed.entries, outcomes, started_at)
-            outcomes = self._departures.second_opinion(claimed, outcomes)
+            outcomes = await self._deliver(lane, claimed, started_at, notes)
         aged = await self._aged(claimed, apart)
         settlement = self._settler.settle(aged, outcomes, started_at, self._tools.clock(), notes)
         await self._apply(await self._departures.settled(claimed, outcomes, settlement))
 
-    async def _deliver(self, lane: str, claimed: Claimed, notes: dict[str, object]) -> Sequence[Outcome]:
-        """Deliver; whatever is raised on the way defers what was not taken before: the unknown is temporary."""
+    async def _deliver(
+        self, lane: str, claimed: Claimed, started_at: float, notes: dict[str, object]
+    ) -> Sequence[Outcome]:
+        """Deliver and learn from it; whatever is raised defers what was not taken before: the unknown is temporary."""
         taken: dict[int, Outcome] = {}
 
         def took(entries: Sequence[Entry], outcome: Delivered) -> None:
@@ -183,7 +183,9 @@ class Runner:
 
         job = Job(claimed.message, claimed.entries, self._rendering(claimed, notes), took)
         try:
-            return await self._tools.delivery.deliver(lane, job)
+            outcomes = await self._tools.delivery.deliver(lane, job)
+            outcomes = self._conduct.learn(lane, claimed.entries, outcomes, started_at)
+            return self._departures.second_opinion(claimed, outcomes)
         except Exception as error:  # noqa: BLE001 - one of the two places where everything is caught
             self._tools.watch.unexpected(claimed.message.queue_id, error)
             return [taken.get(entry.number, UNEXPECTED) for entry in claimed.entries]

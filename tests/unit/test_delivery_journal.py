@@ -1,7 +1,9 @@
 """The delivery journal over real files: what is noted is there for the next process, and nothing untrue ever is."""
 
 import os
+import struct
 from pathlib import Path
+from zlib import crc32
 
 import pytest
 from hypothesis import given
@@ -99,6 +101,12 @@ def test_whatever_the_other_side_says_fits(text: str, numbers: list[int]) -> Non
     (note,) = notes_of(record)
     assert note.numbers == tuple(numbers)
     assert note.outcome.reply.text == text[:300]
+
+
+@pytest.mark.parametrize("record", [b"{}", b"[]", b'["A", 0, 1.5]', b'["A", 0, 1, [250, "", ""], "mx", true]', b"\xff"])
+def test_a_note_in_another_form_is_none(record: bytes) -> None:
+    slot = struct.pack("<II", crc32(record), len(record)) + record
+    assert list(notes_of(slot.ljust(SLOT, b"\0") + record_of(taken()))) == [taken()]
 
 
 def test_a_file_that_cannot_be_made_is_told_and_mail_goes_on(tmp_path: Path) -> None:

@@ -299,6 +299,19 @@ async def test_what_was_taken_before_a_delivery_raises_is_delivered(
         assert [name for name, _ in house.raised] == ["0000000000000A"]
 
 
+async def test_an_alert_that_raises_strands_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*told: str) -> None:
+        raise RuntimeError("nobody to tell")
+
+    async with running(tmp_path) as house:
+        monkeypatch.setattr(house, "alert", broken)
+        house.delivery.answers = [Refused(Reply(554, "5.7.1", "Client host blocked using zen.spamhaus.org"), "mx")]
+        await house.enqueue("a@x.test")
+        (entry,) = await house.until_settled()
+        assert (entry.state, entry.last_reply) == (State.WAITING, runner_module.UNEXPECTED.reply)
+        assert house.raised == [("0000000000000A", "RuntimeError('nobody to tell')")]
+
+
 async def test_a_renderer_that_is_gone_defers_the_message(tmp_path: Path) -> None:
     async with running(tmp_path, renderer=BrokenRenderer()) as house:
         await house.enqueue("a@x.test")
