@@ -71,9 +71,9 @@ class ProviderRoutes:
     async def resume(self, request: web.Request) -> web.Response:
         """POST /providers/NAME/resume: lift a pause and try what waits for it now."""
         name = self._known(request)
-        lanes = [lane for lane in self._tools.pauses() if way_of(lane) == name]
-        entries = sum([await resume(self._tools, lane) for lane in lanes])
-        return web.json_response({"provider": name, "resumed": bool(lanes), "entries": entries})
+        pauses = {lane: pause for lane, pause in self._tools.pauses().items() if way_of(lane) == name}
+        entries = sum([await resume(self._tools, lane, pause) for lane, pause in pauses.items()])
+        return web.json_response({"provider": name, "resumed": bool(pauses), "entries": entries})
 
     async def test(self, request: web.Request) -> web.Response:
         """POST /providers/NAME/test with {"from": ADDRESS, "to": ADDRESS}, either left out: queue a test mail."""
@@ -110,12 +110,11 @@ class ProviderRoutes:
         return name
 
 
-async def resume(tools: ProviderTools, lane: str) -> int:
-    """Lift the pause of a lane and have what it deferred tried now; return how many entries that are."""
+async def resume(tools: ProviderTools, lane: str, pause: Pause) -> int:
+    """Lift the pause of a lane and have what it held up tried now; return how many entries that are."""
     tools.resume(lane)
-    changed = await tools.office.change(
-        EntryQuery(lane=lane, states=(State.WAITING,), limit=_EVERY), hurry(tools.clock())
-    )
+    query = EntryQuery(lane=lane, states=(State.WAITING,), limit=_EVERY)
+    changed = await tools.office.change(query, hurry(tools.clock(), pause.until))
     tools.wake()
     return len(changed)
 
@@ -124,8 +123,9 @@ async def resume_changed(tools: ProviderTools, before: Settings) -> None:
     """Lift the pauses of providers whose settings are not what they were before: that is how they are mended."""
     lanes = {_key(one) for one in tools.settings().providers if one != before.provider(one.name)}
     with suppress(StoreError):  # What was deferred is tried as scheduled in any case.
-        for lane in lanes & set(tools.pauses()):
-            await resume(tools, lane)
+        for lane, pause in tuple(tools.pauses().items()):
+            if lane in lanes:
+                await resume(tools, lane, pause)
 
 
 def provider_form(provider: Provider, pause: Pause | None, usage: Usage | None) -> Form:

@@ -38,11 +38,12 @@ def flush(now: float) -> Change:
     return change
 
 
-def hurry(now: float) -> Change:
-    """Return the change that has deferred entries tried now, because what deferred them was mended."""
+def hurry(now: float, until: float) -> Change:
+    """Return the change that has entries tried now that a pause deferred, or that wait for its end at `until`."""
 
     def change(_: Message, entry: Entry) -> tuple[Entry, Sequence[Event]] | None:
-        if entry.state is not State.WAITING or not entry.attempts or entry.uncertain or entry.next_attempt_at <= now:
+        held_up = (entry.attempts and not entry.uncertain) or entry.release_at == until
+        if entry.state is not State.WAITING or not held_up or entry.next_attempt_at <= now:
             return None
         return replace(entry, next_attempt_at=now), ()
 

@@ -25,7 +25,7 @@ class Pause:
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """What was chosen for an entry: it leaves by that provider, then. `why` it is not the one it had, else ""."""
+    """What was chosen for an entry: it leaves by that provider, then. `why` it is another one, or paused; else ""."""
 
     provider: str
     at: float
@@ -77,7 +77,7 @@ def take(entry: Entry, way: Way, now: float) -> Entry:
     """Return an active entry that waits for its way: at once where it changed lanes, else for its release time."""
     lane = lane_of(way.provider, entry.recipient)
     waiting = replace(move(entry, State.WAITING), lane=lane, next_attempt_at=max(way.at, now))
-    waiting = waiting if lane == entry.lane else replace(waiting, reason=way.why)
+    waiting = replace(waiting, reason=way.why) if way.why else waiting
     return replace(waiting, release_at=way.at) if way.at > now else waiting
 
 
@@ -119,10 +119,11 @@ def called(way: str) -> str:
 
 
 def _why(here: str, to: str, asked: Sequence[tuple[str, float]], paused: Mapping[str, Pause]) -> str:
+    waits = f"waits for {called(to)}, paused: {paused[to].why}" if to in paused else ""
     if to == here:
-        return ""
+        return waits
     if here in paused:
         return because(here, to, paused[here])
     free_at = next((at for way, at in asked if way == here), 0.0)
     moment = datetime.fromtimestamp(free_at, UTC).strftime("%Y-%m-%d %H:%M UTC")
-    return f"{called(here)} has no room before {moment}; sent by {to}"
+    return f"{called(here)} has no room before {moment}; {waits or f'sent by {to}'}"

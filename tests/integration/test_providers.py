@@ -66,8 +66,7 @@ async def test_mail_of_a_provider_that_refuses_arrives_by_the_fallback(tmp_path:
     async with sink() as first, sink() as backup, relay_with(tmp_path, first, backup) as relay:
         first.always(moment, action)
         queue_id = await asyncio.to_thread(send, relay.port, HTML, ["u@rcpt.test"])
-        (got,) = await backup.received(1)
-        assert got.recipients == ["u@rcpt.test"]
+        assert [one.recipients for one in await backup.received(1)] == [["u@rcpt.test"]]
         assert await timeline(relay, queue_id, "delivered") == ["created", "processed", "deferred", "delivered"]
         (story,) = await relay.json("trace", queue_id)
         assert [event.get("lane") for event in story["events"]][-2:] == ["provider:newsletter", "provider:backup"]
@@ -78,6 +77,18 @@ async def test_mail_of_a_provider_that_refuses_arrives_by_the_fallback(tmp_path:
         paused = relay.log("delivery.paused")
         assert [(line["lane"], said in line["reply"]) for line in paused] == [("provider:newsletter", True)]
         assert not first.messages
+
+
+async def test_nothing_is_lost_to_a_provider_that_refuses_everything(tmp_path: Path) -> None:
+    async with sink() as first, sink() as backup, relay_with(tmp_path, first, backup) as relay:
+        first.always("RCPT", Say("550 5.7.1 rejected"))
+        ids = [await asyncio.to_thread(send, relay.port, HTML, [f"u@d{number}.test"]) for number in range(8)]
+        received = await backup.received(8)
+        assert sorted(one.recipients[0] for one in received) == [f"u@d{number}.test" for number in range(8)]
+        (story,) = await relay.json("trace", ids[0])
+        assert "provider newsletter refused it: 550 5.7.1 rejected" in story["events"][-1]["way"]
+        assert [line["lane"] for line in relay.log("delivery.paused")] == ["provider:newsletter"]
+        assert not relay.log("message.bounced")
 
 
 async def test_a_pause_is_shown_told_by_mail_around_it_and_lifted(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The routes of providers, with a real store behind them."""
 
+from dataclasses import replace
 from typing import Any
 
 import aiohttp
@@ -65,14 +66,16 @@ async def test_a_pause_is_lifted_and_what_it_deferred_goes_now(office: Office) -
         Entry(message.queue_id, number, "a@x.test", "provider:backup", NOW, NOW + 1e6, NOW + 3600, attempts=attempts)
         for number, attempts in enumerate((0, 2))
     )
+    held_up = replace(entries[0], number=2, next_attempt_at=NOW + 900, release_at=NOW + 900)
+    entries = (*entries, held_up)
     await office.store.enqueue(Accepted(message, CONTENT, entries))
     office.pauses = {"provider:backup": Pause(NOW + 900, "535 5.7.8 no")}
     assert await post(office, "/providers/backup/resume") == (
         200,
-        {"provider": "backup", "resumed": True, "entries": 1},
+        {"provider": "backup", "resumed": True, "entries": 2},
     )
     found = await office.store.entries(EntryQuery(lane="provider:backup"))
-    assert [entry.next_attempt_at for _, entry in found] == [NOW + 3600, NOW + 10]
+    assert [entry.next_attempt_at for _, entry in found] == [NOW + 3600, NOW + 10, NOW + 10]
     assert office.wakes == 1
     assert (await post(office, "/providers/backup/resume"))[1]["resumed"] is False
 

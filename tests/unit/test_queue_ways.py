@@ -58,7 +58,21 @@ def test_an_explicit_provider_has_no_other_way() -> None:
             Way("backup", NOW, "provider newsletter is paused: 535 5.7.8 bad password; sent by backup"),
         ),
         ([], {"newsletter": BAD_LOGIN, "backup": Pause(NOW + 30, "x")}, Way("newsletter", NOW)),
-        ([("backup", LATER)], {"newsletter": BAD_LOGIN}, Way("newsletter", NOW + 900)),
+        (
+            [("backup", LATER)],
+            {"newsletter": BAD_LOGIN},
+            Way("newsletter", NOW + 900, "waits for provider newsletter, paused: 535 5.7.8 bad password"),
+        ),
+        (
+            [("newsletter", LATER)],
+            {"backup": BAD_LOGIN},
+            Way(
+                "backup",
+                NOW + 900,
+                "provider newsletter has no room before 2027-01-15 09:00 UTC; "
+                "waits for provider backup, paused: 535 5.7.8 bad password",
+            ),
+        ),
         (
             [("backup", NOW + 60)],
             {"newsletter": BAD_LOGIN},
