@@ -176,6 +176,6 @@ def _named_in_note(mail: Received, named: list[str]) -> tuple[Recipient, ...]:
     )
     if found:
         return found
-    addressed = dict.fromkeys(ADDRESS.findall(mail.returned.get("to")))
+    addressed = dict.fromkeys(ADDRESS.findall(mail.returned.get("to")) or ADDRESS.findall(mail.subject))
     told = tuple(prose.about(address, action) for address in addressed if not is_machine(address))
     return told or prose.recipients([], [], action)

@@ -11,7 +11,9 @@ def any_of(*forms: str) -> re.Pattern[str]:
     return re.compile("|".join(forms), re.IGNORECASE)
 
 
-DAEMON = any_of(r"mailer-?_?daemon", r"post_?master@", r"mail deliver\w{0,2} (?:sub)?system")
+DAEMON = any_of(
+    r"mail(?:er)?[-_ ]?daemon|\bmdaemon@|post_?master@|mail deliver\w{0,2} (?:sub)?(?:system|service)",
+)
 """Authors that are mail systems beyond doubt."""
 
 SYSTEM = any_of(
