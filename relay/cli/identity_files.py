@@ -50,7 +50,11 @@ def add_command(who: str, path: Path, force: bool, reload: bool | None, **keys: 
         keys["display_name"] = who
     fragment = fragment_of(path, "identity", address)
     _refuse_overwriting(path, settings, address, fragment, force=force)
-    values = {key: list(value) if isinstance(value, tuple) else value for key, value in keys.items() if value}
+    values = {
+        key: list(value) if isinstance(value, tuple) else value
+        for key, value in keys.items()
+        if value not in (None, ())
+    }
     try:
         warnings = write_fragment(path, fragment, ("identities", address), values, os.environ)
     except ConfigError as error:

@@ -46,7 +46,18 @@ async def send_code(tools: Tools, identity: str) -> Result:
         return failed("receiving", f"the relay itself refused the mail with the code: {reply}")
     text = f"a code is on its way to {issued.sent_to}, good for {LIFETIME / 60:.0f} minutes"
     fix = f"relay identity verify {identity} --otp CODE, or follow the link in the mail"
-    return Result("receiving", "pending", (Remark("ok", text, fix),), queue_id)
+    remarks = (Remark("ok", text, fix), *await _delays(tools, queue_id, now))
+    return Result("receiving", "pending", remarks, queue_id)
+
+
+async def _delays(tools: Tools, queue_id: str, now: float) -> tuple[Remark, ...]:
+    """Say when the mail with the code leaves, where limits hold it back."""
+    story = await tools.story(queue_id)
+    late = max((entry.release_at for entry in story.entries), default=0.0) if story else 0.0
+    if late <= now:
+        return ()
+    fix = "wait for that, or raise the identity's limits; then have a new code sent"
+    return (Remark("warning", f"the sending limit is used up: the mail leaves at {time_form(late)}", fix),)
 
 
 async def enter_code(tools: Tools, identity: str, code: str) -> Result:

@@ -258,3 +258,10 @@ async def test_files_of_identities_never_leave_a_configuration_that_is_wrong(tmp
         assert [one["address"] for one in await relay.json("identity", "list")] == ["jane@acme.test"]
         code, text = await relay.ran("identity", "remove", "jane2@acme.test")
         assert code == 64, text
+
+        await relay.run(
+            "identity", "add", "slow@acme.test", "--forward-to", "o@reader.test", "--hourly-limit", "1", "--reload"
+        )
+        for told in (False, True):
+            code, text = await relay.ran("identity", "verify", "slow@acme.test")
+            assert (code, "the sending limit is used up: the mail leaves at" in text) == (75, told), text
