@@ -85,9 +85,13 @@ class PostgresServer:
         installed = Path(found.submodule_search_locations[0]) / "pginstall"
         if not self._as or all(parent.stat().st_mode & 0o001 for parent in (installed, *installed.parents)):
             return installed / "bin"
-        copy = self.folder / "programs"
-        shutil.copytree(installed, copy)
-        return copy / "bin"
+        # The programs find their libraries in the folder beside the package.
+        package, copy = installed.parent, self.folder / "programs"
+        shutil.copytree(installed, copy / package.name / installed.name)
+        libraries = package.with_name(f"{package.name}.libs")
+        if libraries.exists():
+            shutil.copytree(libraries, copy / libraries.name)
+        return copy / package.name / installed.name / "bin"
 
 
 def fresh_schema(server: str) -> str:
