@@ -16,6 +16,7 @@ from relay.events.ports import StoreError
 from relay.log import Emit
 from relay.queue.entry import Entry, State, StateError
 from relay.queue.message import Accepted, Claimed, Message, Settlement
+from relay.queue.nodes import NodeState
 from relay.queue.ports import Change, EntryQuery, LaneRoom
 from relay.queue.share import Share
 from relay.storage import claims, office, queries, suppressions, transactions
@@ -78,10 +79,7 @@ class PostgresStore(Store):
 
     @classmethod
     async def open(cls, url: str, data_dir: Path, *, now: float, log: Emit = _unheard, password: str = "") -> Self:
-        """Connect, bring the schema up to date and join the nodes that share the database.
-
-        Raises StoreLockedError, SchemaError or StoreError, which say what to do.
-        """
+        """Connect, update the schema, join the other nodes. Raises StoreErrors that say what to do."""
         file = await asyncio.to_thread(nodes.NodeFile, data_dir)
         try:
             target = with_password(url, password)
@@ -94,7 +92,9 @@ class PostgresStore(Store):
             await store._start(now)
         except BaseException as error:
             await store.close()
-            raise store_error(error) if isinstance(error, psycopg.Error) else error from error
+            if isinstance(error, psycopg.Error):
+                raise store_error(error) from error
+            raise
         return store
 
     async def _start(self, now: float) -> None:
@@ -137,7 +137,7 @@ class PostgresStore(Store):
         """Return when the store can take messages; raise StoreError saying why not otherwise."""
         await self.write(lambda raw: raw.execute("SELECT 1").fetchone())
 
-    async def nodes(self) -> Sequence[nodes.NodeState]:
+    async def nodes(self) -> Sequence[NodeState]:
         """Return the nodes that share the database, and those that did."""
         return await self.read(nodes.states)
 

@@ -7,6 +7,7 @@ from relay.events.event import Event, Kind
 from relay.limits.window import Window
 from relay.queue.entry import Entry, State
 from relay.queue.message import Message, Returned
+from relay.queue.nodes import NodeState
 from relay.queue.ports import Change, EntryQuery, LimitStore, Slot, StoreError, Usage
 from relay.queue.share import Share
 from relay.reports.ports import Failure, MessageQuery, Story, Tally
@@ -44,6 +45,10 @@ class Store:
         """Called when there is work that another node brought or left; on one machine there never is."""
         self.unsubscribe_list = Unsubscribes(self)
         """Implements UnsubscribeStore."""
+
+    async def nodes(self) -> Sequence[NodeState]:
+        """Return the nodes that share the store: none, where it belongs to one process."""
+        return ()
 
     @property
     def share(self) -> Share:

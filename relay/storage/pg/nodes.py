@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from relay import __version__
+from relay.queue.nodes import NodeState
 from relay.storage.database import Connection
 from relay.storage.errors import StoreLockedError
 
@@ -53,21 +54,6 @@ class Node:
     version: str
     boot: str
     """Different for every start."""
-
-
-@dataclass(frozen=True, slots=True)
-class NodeState:
-    """What is known of a node. Times are Unix seconds, by the clock of the database."""
-
-    id: str
-    hostname: str
-    version: str
-    started_at: float
-    heartbeat_at: float
-    alive: bool
-    """Whether its lease holds."""
-    entries: int
-    """How many it has under way."""
 
 
 class NodeFile:

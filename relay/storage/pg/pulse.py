@@ -90,7 +90,7 @@ class Pulse:
                     self._ears.due(())  # Whatever was said meanwhile was not heard.
                 await self._listen(HEARTBEAT)
                 await self._beat()
-            except psycopg.Error:  # Whoever has work for the store tells of the trouble.
+            except (psycopg.Error, OSError):  # Whoever has work for the store tells of the trouble.
                 await self._drop()
                 await asyncio.sleep(_RETRY)
 
