@@ -268,6 +268,7 @@ class PostgresStore(Store):
     def _on_beat(self, beat: Beat) -> None:
         self.live = beat.live
         if not beat.renewed:
+            self._known_at = time.monotonic() + nodes.KNOWN
             self._log("node.lease_lost", node=self._node.id, entries=len(self._held))
         for gone in beat.gone:
             self._log("node.gone", node=gone, entries=len(beat.freed))
