@@ -18,8 +18,8 @@ from relay.mail.queue_id import queue_id
 from relay.queue.entry import Entry
 from relay.queue.message import Accepted, Message, Policy
 from relay.queue.ports import Slot
-from relay.storage.engagement import EngagementTable
 from relay.queue.ways import Pause
+from relay.storage.engagement import EngagementTable
 from relay.storage.sqlite import SqliteStore
 from tests.servers.signing_side import SigningSide
 from tests.servers.verification_side import VerificationSide
