@@ -13,7 +13,7 @@ from relay.events.ports import StoreError
 from relay.inbound import imap as room
 from relay.inbound.imap import TRIES, Poller
 from relay.inbound.imap_mailbox import MailboxError
-from relay.inbound.imap_place import MOST_MISSED, Place, read_place, write_place
+from relay.inbound.imap_place import MOST_MISSED, Place, mailbox_name, read_place, write_place
 from relay.inbound.intake import Taken
 
 ACCOUNT = Imap(host="imap.acme.test", username="b", password=SecretStr("x"))
@@ -132,7 +132,7 @@ async def test_a_store_that_is_away_is_no_fault_of_the_mail(folder: Folder, tmp_
 
 async def test_a_missed_mail_that_is_gone_is_forgotten(folder: Folder, tmp_path: Path) -> None:
     desk, place = Desk(), tmp_path / "imap.json"
-    name = room.mailbox_name(ACCOUNT)
+    name = mailbox_name(ACCOUNT)
     write_place(place, Place(name, 7, 3, (99,)))
     await poller(desk, place).read(ACCOUNT)
     assert read_place(place) == Place(name, 7, 3)
