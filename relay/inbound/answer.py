@@ -2,14 +2,17 @@
 
 import hashlib
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from relay.dsn.auto_reply import is_auto_reply
 from relay.dsn.parts import Header
-from relay.dsn.received import Received, read
 from relay.dsn.report import Report
 from relay.dsn.words import decode_words
 from relay.inbound.unsubscribe_request import Request, bare_subject, request_in
 from relay.mail.headers import body_start, fields, first_value
+
+if TYPE_CHECKING:
+    from relay.dsn.received import Received
 
 _LONGEST = 500
 """Characters kept of a field."""
@@ -29,6 +32,9 @@ def read_answer(content: bytes, report: Report, about: str) -> Answer:
 
     A person who answers a message whose own subject reads like a robot's repeats that subject: then it proves nothing.
     """
+    # Patterns that take a tenth of a second to compile, in the thread this runs in: no start waits for them.
+    from relay.dsn.received import read
+
     mail, about = read(content), decode_words(about)
     automatic = report.kind == "auto-reply" and not _only_repeats(mail, about)
     return Answer(automatic, None if automatic else request_in(mail.subject, mail.text, about))
@@ -51,7 +57,7 @@ def header_of(content: bytes, *, exact: bool) -> dict[str, object]:
     return told
 
 
-def _only_repeats(mail: Received, about: str) -> bool:
+def _only_repeats(mail: "Received", about: str) -> bool:
     """Tell whether nothing but the subject speaks for a robot, and the subject is ours."""
     if not about or bare_subject(mail.subject) != bare_subject(about):
         return False
