@@ -93,7 +93,7 @@ class Demo:
         self._say(
             f"   Mail for {READERS} goes to a server of the demo, found by its MX record. Nothing leaves this machine."
         )
-        verified = await self._app.verifier.check(f"news@{DOMAIN}")
+        verified = await self._app.incoming.verifier.check(f"news@{DOMAIN}")
         if verified["state"] != "passed":
             raise DemoFailedError(f"DNS does not show the key of {DOMAIN}: {verified['remarks']}")
         self._say(f"   {DOMAIN} may send campaigns: DNS shows the key that signs (relay identity verify --dns).")

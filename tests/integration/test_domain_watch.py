@@ -70,7 +70,7 @@ async def until(true: Callable[[], Awaitable[bool]]) -> None:
 
 async def looked(up: Running) -> dict[str, Any]:
     """Have the domain looked at, and return how it stands then."""
-    watch = up.app.signing.watch
+    watch = up.app.outgoing.signing.watch
 
     async def since_then() -> bool:
         return watch.watched()[0].checked_at > last

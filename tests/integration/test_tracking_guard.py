@@ -63,10 +63,10 @@ async def test_mail_goes_unrewritten_while_what_worked_does_not(tmp_path: Path) 
             await proxy.close()
             alerts: list[Alert] = []
             up.app.observer.tell = alerts.append
-            await up.app.guard.look()
+            await up.app.outgoing.guard.look()
             _, patient = await sent(relay, sink, 2)
             assert PLAIN not in patient
-            await up.app.guard.look()
+            await up.app.outgoing.guard.look()
             queue_id, plain = await sent(relay, sink, 3)
             assert PLAIN in plain
             assert b"/o/" not in plain
@@ -88,14 +88,14 @@ async def test_mail_goes_unrewritten_while_what_worked_does_not(tmp_path: Path) 
             ):
                 assert (answer.status, (await answer.json())["status"]) == (200, "degraded")
             await proxy.open()
-            await up.app.guard.look()
+            await up.app.outgoing.guard.look()
             _, again = await sent(relay, sink, 4)
             assert PLAIN not in again
             assert len(up.lines("tracking.up")) == 1
             await proxy.close()
         assert not up.lines("message.click") + up.lines("message.open") + up.lines("events.spooled")
         async with running(relay) as up:
-            await up.app.guard.look()
+            await up.app.outgoing.guard.look()
             _, remembered = await sent(relay, sink, 5)
             assert PLAIN in remembered
 
@@ -106,7 +106,7 @@ async def test_what_never_worked_is_warned_of_and_mail_is_rewritten(tmp_path: Pa
         relay = RelayProcess(tmp_path, sink.port, f"{domain}")
         async with running(relay) as up:
             for _ in range(3):
-                await up.app.guard.look()
+                await up.app.outgoing.guard.look()
             _, content = await sent(relay, sink, 1)
             assert re.search(rb"http://127\.0\.0\.1:\d+/c/", content)
             assert up.app.checks()["tracking"]

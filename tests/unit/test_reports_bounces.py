@@ -60,7 +60,11 @@ class Store:
         self, query: MessageQuery, kinds: Sequence[Kind], category: str = "", before: Failure | None = None
     ) -> Sequence[Failure]:
         start = self.kept.index(before) + 1 if before else 0
-        found = [one for one in self.kept[start:] if one.kind in kinds and category in ("", "unknown", one.data.get("category"))]
+        found = [
+            one
+            for one in self.kept[start:]
+            if one.kind in kinds and category in ("", "unknown", one.data.get("category"))
+        ]
         return found[:2]
 
 
