@@ -7,6 +7,7 @@ from aiohttp import web
 
 from relay.admin.domains import DomainRoutes
 from relay.admin.identities import IdentityRoutes
+from relay.admin.nodes import NodeRoutes
 from relay.admin.providers import ProviderRoutes, ProviderTools
 from relay.admin.reports import ReportRoutes
 from relay.admin.suppressions import SuppressionRoutes
@@ -15,6 +16,7 @@ from relay.clock import Clock
 from relay.mail.queue_id import is_queue_id
 from relay.queue.entry import Entry, State
 from relay.queue.message import Message
+from relay.queue.nodes import NodeStore
 from relay.queue.office import delete, flush, hold, release
 from relay.queue.ports import Change, EntryQuery, LimitStore, Publish, QueueOffice
 from relay.reports.engagement import EngagementStore
@@ -43,6 +45,7 @@ class Desk:
     reports: ReportStore
     engagement: EngagementStore
     limits: LimitStore
+    nodes: NodeStore
     providers: ProviderTools
     signing: Signing
     verifier: Verifier
@@ -69,6 +72,7 @@ def application(desk: Desk) -> web.Application:
             web.get("/trace/{key:.+}", routes.trace),
             *DomainRoutes(desk.signing).table(),
             *IdentityRoutes(desk.verifier, desk.limits).table(),
+            *NodeRoutes(desk.nodes).table(),
             *ProviderRoutes(desk.providers).table(),
             *ReportRoutes(desk.reports, desk.engagement, desk.stories).table(),
             *SuppressionRoutes(desk.suppressions, desk.clock).table(),

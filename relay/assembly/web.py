@@ -103,6 +103,7 @@ class Web:
             reports=frame.store,
             engagement=EngagementTable(frame.store),
             limits=frame.store,
+            nodes=frame.store,
             providers=self.provider_tools(),
             signing=self.outgoing.signing,
             verifier=self.incoming.verifier,

@@ -22,6 +22,8 @@ COMMANDS = {
     "unsubscribe": "relay.cli.unsubscribe:unsubscribe",
     "report": "relay.cli.report:report",
     "status": "relay.cli.trace:status",
+    "nodes": "relay.cli.nodes:nodes",
+    "storage": "relay.cli.storage:storage",
     "preview": "relay.cli.preview:preview",
     "classify": "relay.cli.classify:classify",
     "domain": "relay.cli.domain:domain",

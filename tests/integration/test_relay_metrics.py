@@ -47,7 +47,7 @@ secret_hash = "blake2b:AAAAAAAAAAAAAAAAAAAAAA==:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA
             assert "relay_delivery_delay_seconds_count 1.0" in told
             assert "relay_store_trouble 0.0" in told
             async with client.get(f"http://127.0.0.1:{relay.tracker_port}/healthz") as answer:
-                assert (answer.status, (await answer.json())["checks"]) == (200, {"store": True})
+                assert (answer.status, (await answer.json())["checks"]) == (200, {"store": True, "tracking": True})
         assert [line["reply"][:3] for line in relay.log("smtp.refused")] == ["550", "554"]
         (state,) = await relay.json("status")
         assert state["healthy"] is True

@@ -59,6 +59,7 @@ class Office:
                     reports=store,
                     engagement=EngagementTable(store),
                     limits=store,
+                    nodes=store,
                     providers=self.provider_tools(store),
                     signing=SigningSide(store, Settings(), lambda: NOW).build(),
                     verifier=VerificationSide(store, Settings(), lambda: NOW).verifier,

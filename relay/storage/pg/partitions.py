@@ -28,15 +28,19 @@ def _week(part: str) -> int:
     return int(datetime.strptime(part.removeprefix("events_"), "%Y%m%d").replace(tzinfo=UTC).timestamp()) // WEEK
 
 
-def make_ahead(now: float) -> Callable[[Connection], bool]:
-    """Make the parts of the last week, this one and those ahead; return False when another node is at it."""
+def make_ahead(now: float, since: float | None = None) -> Callable[[Connection], bool]:
+    """Make the parts of the last week (of all `since` a time, when one is given), this one and those ahead.
+
+    The operation returns False when another node is at it.
+    """
 
     def operation(raw: Connection) -> bool:
         if not raw.execute(_LOCK).fetchone()[0]:
             return False
         known = {row[0] for row in raw.execute(_PARTS)}
         this = int(now // WEEK)
-        for week in range(this - 1, this + AHEAD + 1):
+        first = this if since is None else min(this, int(since // WEEK))
+        for week in range(first - 1, this + AHEAD + 1):
             if name(week) not in known:
                 _make(raw, week)
         return True

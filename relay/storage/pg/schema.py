@@ -25,10 +25,11 @@ def migrations() -> dict[int, str]:
     return dict(sorted((shared_migrations() | own).items()))
 
 
-def prepare(url: str, steps: Mapping[int, str] | None = None) -> None:
+def prepare(url: str, steps: Mapping[int, str] | None = None, *, unfinished: bool = False) -> None:
     """Bring the schema up to date, one transaction a step; nodes that start together wait for each other.
 
-    Raises SchemaError for a database this program cannot use, StoreError when the server cannot be reached.
+    Raises SchemaError for a database this program cannot use, StoreError when the server cannot be reached. A database
+    that a SQLite one is being copied into is of use only where it may be `unfinished`.
     """
     wanted = migrations() if steps is None else steps
     try:
@@ -36,6 +37,8 @@ def prepare(url: str, steps: Mapping[int, str] | None = None) -> None:
             _check_server(raw)
             while _take_step(raw, wanted):
                 pass
+            if not unfinished:
+                _check_whole(raw)
     except psycopg.Error as error:
         raise store_error(error) from error
 
@@ -48,6 +51,15 @@ def _check_server(raw: Raw) -> None:
     encoding = raw.info.parameter_status("server_encoding")
     if encoding != "UTF8":
         raise SchemaError(f"storage.url: the encoding of the database is {encoding}; create one with encoding UTF8")
+
+
+def _check_whole(raw: Raw) -> None:
+    if raw.execute("SELECT to_regclass('relay_transfer')").fetchone() == (None,):
+        return
+    if raw.execute("SELECT 1 FROM relay_transfer WHERE NOT done").fetchone():
+        raise SchemaError(
+            "storage.url: a SQLite database was copied in part; run `relay storage migrate` again, it goes on there"
+        )
 
 
 def _named(raw: Raw) -> str:

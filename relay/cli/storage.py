@@ -1,0 +1,162 @@
+"""`relay storage`: what lies in the store, and moving from SQLite to PostgreSQL."""
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit, urlunsplit
+
+import click
+
+from relay.cli.client import EX_TEMPFAIL, EX_UNAVAILABLE
+from relay.cli.options import EX_CONFIG, config_option, settings_or_exit
+from relay.cli.table import json_option
+from relay.clock import system_clock
+from relay.config import Settings
+from relay.delivery_journal import JOURNAL_FILE, notes_of
+from relay.events.ports import StoreError
+from relay.storage.errors import StoreLockedError
+from relay.storage.source import Source
+from relay.storage.survey import Survey, survey_sqlite
+
+if TYPE_CHECKING:
+    from relay.storage.pg.transfer import Transfer
+
+_POSTGRES = ("postgresql://", "postgres://")
+_NO_PSYCOPG = 'PostgreSQL needs psycopg: pip install "trackrelay[postgres]"'
+_LINES = 10
+"""Lines told of a copy where there is no terminal to draw a bar on, apart from the first and the last."""
+
+
+@click.group()
+def storage() -> None:
+    """Look at the store, or move it to PostgreSQL."""
+
+
+@storage.command("check")
+@config_option
+@json_option
+def check_command(path: Path, as_json: bool) -> None:
+    """Say what the store is: database, version, schema, size, rows of each table. The server may be running."""
+    settings = settings_or_exit(path)
+    with _told():
+        found = _survey(settings)
+    if as_json:
+        click.echo(json.dumps({**found.head(), "rows": dict(found.rows)}))
+        return
+    for key, value in {**found.head(), **{f"rows of {name}": count for name, count in found.rows.items()}}.items():
+        click.echo(f"{key:<24} {value}")
+
+
+@storage.command("migrate")
+@click.option("--to", "url", required=True, metavar="URL", help="postgresql://user@host/database, empty.")
+@click.option("--anew", is_flag=True, help="Throw away what an unfinished copy brought, and begin again.")
+@click.option("--batch", default=5000, show_default=True, type=click.IntRange(1, 100_000), help="Rows at a time.")
+@config_option
+def migrate_command(url: str, anew: bool, batch: int, path: Path) -> None:
+    """Copy the SQLite store of a stopped relay, queue included, into an empty PostgreSQL database.
+
+    Broken off, it goes on where it was when it is run again. The SQLite file is left as it is.
+    """
+    if not url.startswith(_POSTGRES):
+        raise click.UsageError(f"--to {url}: right would be postgresql://user@host/database")
+    settings = settings_or_exit(path)
+    if settings.sqlite_path is None:
+        click.echo("relay: storage.url is PostgreSQL already: there is nothing to copy", err=True)
+        sys.exit(EX_CONFIG)
+    with _told(), closing(Source.open(settings.sqlite_path)) as source:
+        _refuse_unsettled(source, settings.server.data_dir / JOURNAL_FILE)
+        with closing(_transfer(source, settings, url, anew=anew, batch=batch)) as transfer:
+            if transfer.done:
+                click.echo("everything was copied before")
+            else:
+                _run(transfer)
+    click.echo(_NEXT.format(url=_without_password(url), file=settings.sqlite_path.name, config=path))
+
+
+_NEXT = """\
+Now, in {config}:
+
+    [storage]
+    url = "{url}"
+
+and start the relay. Never start one on {file} again: what was waiting there would be delivered a second time.
+Put the file away as a backup. Other machines get the same url, a data_dir of their own, and in it the keys of this one
+(dkim/, tracker.key)."""
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Say what is in the way of a store, and end with the exit code that fits."""
+    try:
+        yield
+    except StoreLockedError as error:
+        click.echo(f"relay: {error}", err=True)
+        sys.exit(EX_TEMPFAIL)
+    except StoreError as error:
+        click.echo(f"relay: {error}", err=True)
+        sys.exit(EX_UNAVAILABLE)
+
+
+def _survey(settings: Settings) -> Survey:
+    if settings.sqlite_path is not None:
+        return survey_sqlite(settings.sqlite_path)
+    try:
+        from relay.storage.pg.survey import survey_postgres
+    except ModuleNotFoundError:
+        raise StoreError(_NO_PSYCOPG) from None
+    return survey_postgres(_with_password(settings.storage.url, settings), _without_password(settings.storage.url))
+
+
+def _transfer(source: Source, settings: Settings, url: str, *, anew: bool, batch: int) -> "Transfer":
+    try:
+        from relay.storage.pg.transfer import Transfer
+    except ModuleNotFoundError:
+        raise StoreError(_NO_PSYCOPG) from None
+    return Transfer.open(source, _with_password(url, settings), system_clock(), anew=anew, batch=batch)
+
+
+def _with_password(url: str, settings: Settings) -> str:
+    from relay.storage.pg.link import with_password
+
+    return with_password(url, settings.storage.password.get_secret_value())
+
+
+def _without_password(url: str) -> str:
+    parts = urlsplit(url)
+    user, _, host = parts.netloc.rpartition("@")
+    return urlunsplit(parts._replace(netloc=f"{user.partition(':')[0]}@{host}" if user else host))
+
+
+def _refuse_unsettled(source: Source, journal: Path) -> None:
+    """Stop when a killed server left deliveries that only its next start on this store can settle."""
+    noted = list(notes_of(journal.read_bytes())) if journal.exists() else []
+    unsettled = {(taken.queue_id, number) for taken in noted for number in taken.numbers} & source.active()
+    if unsettled:
+        raise StoreError(
+            f"the relay was killed, and {len(unsettled)} recipients got their mail without its being recorded: "
+            "start it once more on SQLite and stop it, so that they do not get it again; then copy"
+        )
+
+
+def _run(transfer: "Transfer") -> None:
+    """Copy with a bar on a terminal, with a few lines elsewhere."""
+    total, before = sum(transfer.counts.values()), sum(transfer.copied.values())
+    if before:
+        click.echo(f"going on where the last run stopped: {before} of {total} rows are copied")
+    if sys.stdout.isatty():
+        with click.progressbar(length=total, label="copying", show_pos=True) as bar:
+            bar.update(before)
+            for _, rows in transfer.run():
+                bar.update(rows)
+    else:
+        copied, told = before, before * _LINES // max(total, 1)
+        for table, rows in transfer.run():
+            copied += rows
+            if (now := copied * _LINES // total) > told:
+                told = now
+                click.echo(f"{copied} of {total} rows, {table}")
+    told_counts = ", ".join(f"{count} {name}" for name, count in transfer.counts.items() if count)
+    click.echo(f"copied and counted: {told_counts or 'nothing, the queue is empty'}")
