@@ -20,7 +20,7 @@ from relay.queue.message import Accepted, Message
 from relay.storage.sqlite import SqliteStore
 
 PER_MESSAGE = 1000
-LATER = 30 * 3600.0
+LATER = 3 * 3600.0
 """Seconds until the deferred recipients are due."""
 
 

@@ -75,7 +75,7 @@ def main(seconds: int, rounds: int) -> None:
         settings, faults, _ = check(relay.config, {})
         if settings is None:
             raise SystemExit(str(faults))
-        keys = parse_keyring((relay.folder / "data" / "tracker.keys").read_text().split())
+        keys = parse_keyring((relay.folder / "data" / "tracker.key").read_text().split())
         token = sign_token(keys, Token(Kind.OPEN, queue_id(time.time(), 1), 0))
         pixel = f"http://127.0.0.1:{relay.tracker}/o/{token}"
         for _ in range(rounds):

@@ -19,7 +19,7 @@ from relay.queue.tools import STORE_RETRY, Tools
 from relay.queue.ways import Pause
 
 ENTRIES_UNDER_WAY = 2000
-CONTENT_UNDER_WAY = 256 * 1024 * 1024
+CONTENT_UNDER_WAY = 64 * 1024 * 1024
 """Bounds of what one process works on at a time: entries, and octets of their contents."""
 
 LONGEST_REST = 5.0
