@@ -1,3 +1,5 @@
+import time
+
 import pytest
 
 from relay.mail.headers import addr_spec, body_start, fields, first_value, named, unfold, without
@@ -57,3 +59,10 @@ def test_unfolding_keeps_the_blank() -> None:
 )
 def test_the_first_address_of_a_from(value: bytes, address: str) -> None:
     assert addr_spec(value) == address
+
+
+@pytest.mark.parametrize("value", [b"<" + b" " * 200_000 + b"x y", b"<\t" * 100_000 + b">", b"< a " * 50_000])
+def test_an_address_is_looked_for_in_linear_time(value: bytes) -> None:
+    started = time.process_time()
+    assert addr_spec(value) == ""
+    assert time.process_time() - started < 2.0
