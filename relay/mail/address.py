@@ -17,6 +17,7 @@ _QUOTED_STRING = re.compile(r'"(?:[ !#-\[\]-~\u0080-\U0010ffff]|\\[ -~])*"')
 _LABEL = r"[A-Za-z0-9_\u0080-\U0010ffff](?:[A-Za-z0-9_\-\u0080-\U0010ffff]*[A-Za-z0-9_\u0080-\U0010ffff])?"
 _DOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\.?")
 _LITERAL = re.compile(r"\[[A-Za-z0-9:.\-]+\]")
+_NOT_UTF8 = re.compile(r"[\ud800-\udfff]")
 _SOURCE_ROUTE = re.compile(r"@[^:@]+(?:,@[^:@]+)*:")
 
 
@@ -41,6 +42,8 @@ def parse_address(text: str) -> Address:
     Quoted local parts and address literals are allowed, source routes are not (see `strip_route`).
     """
     local, at, domain = text.rpartition("@")
+    if _NOT_UTF8.search(text):
+        raise AddressError("the address is not UTF-8")
     if not at:
         raise AddressError("no @ in the address")
     if not (_DOT_STRING.fullmatch(local) or _QUOTED_STRING.fullmatch(local)):
@@ -54,6 +57,15 @@ def parse_address(text: str) -> Address:
     if len(text.encode()) > MAX_PATH - 2:
         raise AddressError(f"the address is longer than {MAX_PATH} octets")
     return Address(local, domain.lower())
+
+
+def is_address(text: str) -> bool:
+    """Tell whether `parse_address` takes the text."""
+    try:
+        parse_address(text)
+    except AddressError:
+        return False
+    return True
 
 
 def strip_route(path: str) -> str:

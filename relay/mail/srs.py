@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from hashlib import blake2b
 from hmac import compare_digest
 
-from relay.mail.address import AddressError, parse_address
+from relay.mail.address import is_address
 
 MAX_AGE = 21
 """Days a bounce may take to come back."""
@@ -49,7 +49,7 @@ def forwarded(key: bytes, reverse_path: str, domain: str, now: float) -> str:
     else:
         version, protected = "SRS0", f"{_day(now)}={host}={local}"
     rewritten = f"{version}={_hash(key, protected)}={protected}@{domain}"
-    return rewritten if _is_address(rewritten) else ""
+    return rewritten if is_address(rewritten) else ""
 
 
 def original(keys: Sequence[bytes], address: str, now: float) -> str | None:
@@ -67,7 +67,7 @@ def original(keys: Sequence[bytes], address: str, now: float) -> str | None:
         return None
     claimed = match[1].upper().encode("utf-8", "surrogateescape")
     authentic = [compare_digest(_hash(key, match[2]).encode("ascii"), claimed) for key in keys]
-    return back if fresh and any(authentic) and _is_address(back) else None
+    return back if fresh and any(authentic) and is_address(back) else None
 
 
 def _hash(key: bytes, protected: str) -> str:
@@ -83,11 +83,3 @@ def _day(now: float) -> str:
 def _number(day: str) -> int:
     high, low = (_DIGITS.index(digit) for digit in day.upper())
     return high * len(_DIGITS) + low
-
-
-def _is_address(text: str) -> bool:
-    try:
-        parse_address(text)
-    except AddressError:
-        return False
-    return True

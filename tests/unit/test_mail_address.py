@@ -48,6 +48,12 @@ def test_a_fault_is_named(text: str, fault: str) -> None:
         parse_address(text)
 
 
+def test_octets_that_are_no_utf8_are_a_fault() -> None:
+    for text in ("a@b\udcff.test", "a\udcff@b.test", '"\udcff"@b.test'):
+        with pytest.raises(AddressError, match="UTF-8"):
+            parse_address(text)
+
+
 def test_lengths_are_octets() -> None:
     with pytest.raises(AddressError, match="64 octets"):
         parse_address("ö" * 33 + "@b.test")

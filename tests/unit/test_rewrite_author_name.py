@@ -63,6 +63,7 @@ def test_readers_see_the_very_name(name: str) -> None:
         (b"From: a@x.test, b@x.test\r\n", "From has several addresses, or is a group"),
         (b"From: us: a@x.test;\r\n", "From has several addresses, or is a group"),
         (b"From: a@x.test\r\nfrom: a@x.test\r\n", "there are several From fields"),
+        (b"From: a\xff@x.test\r\n", NAMED),
         (b"To: a@x.test\r\n", "there is no From"),
         (b"From: a@x.test\r\nDKIM-Signature: v=1\r\n", "the message is signed already"),
     ],
