@@ -3,6 +3,10 @@
 from dataclasses import dataclass
 
 from relay.config.settings import Settings
+from relay.mail.address import is_address
+
+MOST_HOMES = 10
+"""Addresses of a Reply-To that answers are passed on to. More of them are a way to write to many by one mail."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +25,8 @@ def replies_of(settings: Settings, author: str, given: tuple[str, ...] | None, *
     """Return how answers to a message of this author come back.
 
     `given` are the addresses of the application's own Reply-To, None when it has none. A fixed `reply_to` rules
-    tracking out; it neither replaces what was given nor breaks a signature that is there.
+    tracking out; it neither replaces what was given nor breaks a signature that is there. A Reply-To with more than
+    MOST_HOMES addresses stays as it was given, and what is no address in it leads nowhere.
     """
     identity = settings.identity_for(author)
     if identity is None:
@@ -29,5 +34,7 @@ def replies_of(settings: Settings, author: str, given: tuple[str, ...] | None, *
     if identity.reply_to:
         return Replies(fixed=identity.reply_to if given is None and not signed else "")
     if identity.reply_tracking:
-        return Replies(domain=settings.domain_for(author).reply_domain, home=given or ())
+        home = tuple(one for one in given or () if is_address(one))
+        too_many = len(home) > MOST_HOMES
+        return Replies() if too_many else Replies(domain=settings.domain_for(author).reply_domain, home=home)
     return Replies()

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from relay.config.settings import Settings
 from relay.events.event import Event, Kind
-from relay.mail.address import domain_of, normal
+from relay.mail.address import domain_of, is_address, normal
 from relay.mail.headers import addr_spec, fields, first_value, named
 from relay.mail.lane import lane_of
 from relay.mail.loop import is_marked, mark
@@ -30,12 +30,14 @@ class Home:
 def home_of(settings: Settings, message: Message, address: str) -> Home:
     """Return where replies to a message that came to that address go: `forward_to` and `bcc` of its identity as it is.
 
-    Without `forward_to` to the Reply-To the application gave, else to the author. The reverse-path is at the domain of
+    Without `forward_to` to the Reply-To the application gave, else to the author: the From, where that can be written
+    to, else the reverse-path. The reverse-path is at the domain of
     return-paths, where SPF speaks for us, unless a mailbox takes what comes back there; then at that of the address.
     """
     policy = message.policy
     identity = settings.identities.get(policy.identity)
-    to = (identity.forward_to if identity else ()) or policy.reply_to or (message.header_from,)
+    author = message.header_from if is_address(message.header_from) else message.reverse_path
+    to = (identity.forward_to if identity else ()) or policy.reply_to or (author,)
     wanted = settings.bcc_for(message.header_from)
     return_path = "" if settings.bounces.imap else settings.domain_for(message.header_from).return_path
     copies = tuple(one for one in wanted if normal(one) not in map(normal, to))

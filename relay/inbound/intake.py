@@ -173,10 +173,12 @@ class Intake:
         tracking address.
         """
         to_reply_address = isinstance(mail.destination, OfMessage) and mail.may_answer
-        if mail.transaction is None or not to_reply_address or (answer.request is not None and answer.request.bare):
+        if mail.transaction is None or not to_reply_address:
             return ()
-        if subject.story is None:
+        if subject.story is None:  # Whose it was is not known, so nobody could be unsubscribed either.
             return () if answer.automatic else UNKNOWN
+        if answer.request is not None and answer.request.bare:
+            return ()
         settings, message = self.settings(), subject.story.message
         identity = settings.identities.get(message.policy.identity)
         if answer.automatic and not (identity and identity.forward_auto_replies):

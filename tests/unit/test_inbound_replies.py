@@ -208,6 +208,17 @@ class TestReplies:
         assert (reply.code, reply.status) == (550, "5.1.1")
         assert "not known any more" in reply.text
 
+    async def test_without_an_address_in_from_it_goes_to_the_reverse_path(self, house: House) -> None:
+        house.identity = {"reply_tracking": True}
+        for serial, author in enumerate(("", "a@b.test>\tNOTIFY=NEVER", "x@", "a@b\x1b.test"), 80):
+            message = Message(
+                queue_id(NOW, serial), NOW, NEWS, Policy(domain="acme.test", identity=NEWS), header_from=author
+            )
+            entries = _delivered(message.queue_id, "ben@rcpt.test")
+            await house.store.enqueue(Accepted(message, b"x", entries))
+            await house.give(REPLY, reply_address(0, message.queue_id))
+        assert [entry.recipient for _, entry in await house.forwards()] == [NEWS] * 4
+
 
 class TestRobots:
     async def test_they_are_marked_and_stay_here(self, house: House) -> None:
@@ -240,6 +251,11 @@ class TestUnsubscribes:
         assert (event.kind, event.address, event.data["by"]) == (Kind.UNSUBSCRIBE, "ben@rcpt.test", "reply")
         assert await house.unsubscribed() == ["ben@rcpt.test"]
         assert await house.forwards() == []
+
+    async def test_nobody_is_told_that_it_worked_for_what_is_forgotten(self, house: House) -> None:
+        asking = b"From: ben@rcpt.test\r\nSubject: unsubscribe\r\nMessage-ID: <u@rcpt.test>\r\n\r\n"
+        reply = await house.give(asking, reply_address(0, queue_id(NOW, 99)))
+        assert (reply.code, reply.status) == (550, "5.1.1")
 
     async def test_words_beside_the_request_are_read_by_somebody(self, house: House) -> None:
         await house.give(REPLY.replace(b"Thanks, I take two.", b"unsubscribe\r\n\r\nAnd delete my data."))
