@@ -73,7 +73,8 @@ def request_in(subject: str, text: str, about: str) -> Request | None:
 
 def bare_subject(subject: str) -> str:
     """Return the words of a subject as they are compared, without the marks of an answer."""
-    return _words(_REPLY_PREFIX.sub("", subject, count=1))
+    prefix = _REPLY_PREFIX.match(subject)
+    return _words(subject[prefix.end() :] if prefix else subject)
 
 
 def _asks(line: str) -> bool:

@@ -1,5 +1,7 @@
 """Who asks to be unsubscribed, and who only talks about it."""
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -83,6 +85,17 @@ def test_what_else_it_says_is_to_be_read() -> None:
     assert asked == Request(bare=False)
     assert request_in("unsubscribe", "I am moving house, Ada", "Our offer") == Request(bare=False)
     assert request_in("unsubscribe", "unsubscribe\n> Our offer\n", "Our offer") == Request(bare=True)
+
+
+def test_only_marks_in_front_of_a_subject_are_passed_over() -> None:
+    assert request_in("unsubre: scribe", "", "Our offer") is None
+    assert request_in("Re: AW: unsubscribe", "", "Our offer") == Request(bare=True)
+
+
+def test_blanks_in_a_subject_take_no_time() -> None:
+    started = time.process_time()
+    assert request_in("x" + " " * 20_000 + "y", "", "Our offer") is None
+    assert time.process_time() - started < 1.0
 
 
 @given(st.text(max_size=300), st.text(max_size=300))
