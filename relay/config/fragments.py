@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping
 from contextlib import suppress
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -15,10 +16,16 @@ from relay.config.show import toml_table
 _FILE_CHARACTERS = "@+=!#$&'^{}~ "
 """Of what addresses may hold, what may stand in the name of a file."""
 
+_LONGEST = 160
+"""Characters of a name in the name of a file, which has 255 octets at most; longer ones end in a digest."""
+
 
 def fragment_of(config: Path, kind: str, name: str) -> Path:
     """Return the file beside the configuration that holds this one table: `conf.d/identity-jane@acme.test.toml`."""
-    return config.parent / "conf.d" / f"{kind}-{quote(name, safe=_FILE_CHARACTERS)}.toml"
+    written = quote(name, safe=_FILE_CHARACTERS)
+    if len(written) > _LONGEST:
+        written = f"{written[:_LONGEST]}~{blake2b(name.encode(), digest_size=8).hexdigest()}"
+    return config.parent / "conf.d" / f"{kind}-{written}.toml"
 
 
 def write_fragment(

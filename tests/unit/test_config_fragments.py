@@ -55,6 +55,20 @@ def test_what_others_need_is_not_removed(config: Path) -> None:
     assert list(fragment.parent.iterdir()) == []
 
 
+def test_a_name_too_long_for_a_file_is_written_short(config: Path) -> None:
+    long = "\u00fc" * 31 + "@" + "b" * 60 + "." + "c" * 60 + ".test"
+    fragments = [fragment_of(config, "identity", name) for name in (long, f"x{long}")]
+    assert fragments[0] != fragments[1]
+    for fragment in fragments:
+        assert not fragment.exists()
+        assert len(fragment.name.encode()) <= 200
+        assert fragment.suffix == ".toml"
+    write_fragment(config, fragments[0], ("identities", long), {"company": "Acme"}, {})
+    settings, _, _ = check(config, {})
+    assert settings is not None
+    assert settings.identities[long].company == "Acme"
+
+
 def test_no_address_leads_out_of_the_folder(config: Path) -> None:
     folder = config.parent / "conf.d"
     for address in ("a/../../b@x.test", "../x@x.test", "a\0b@x.test", ".@x.test"):
