@@ -12,7 +12,7 @@ import click
 from relay.cli.client import EX_TEMPFAIL, AdminClient
 from relay.cli.identity_files import add_command, remove_command
 from relay.cli.options import config_option
-from relay.cli.table import json_option, show
+from relay.cli.table import json_option, printable, show
 
 STEPS = ("sending", "receiving", "tracking")
 
@@ -68,9 +68,9 @@ def show_command(address: str, path: Path, as_json: bool) -> None:
     click.echo(click.style(found["address"], bold=True))
     for title, value in _facts(found):
         if value:
-            click.echo(f"  {title:<14} {value}")
+            click.echo(f"  {title:<14} {printable(value)}")
     for step in found["steps"]:
-        click.echo(f"  {step['step']:<14} {step['state']} {_time(step['at'])}: {step['detail']}")
+        click.echo(f"  {step['step']:<14} {step['state']} {_time(step['at'])}: {printable(step['detail'])}")
 
 
 @identity.command("test")
@@ -152,9 +152,9 @@ def _tell(result: dict[str, Any], *, as_json: bool) -> dict[str, Any]:
         return result
     for remark in result["remarks"]:
         mark, colour = _MARKS[remark["status"]]
-        click.echo(f"  {click.style(mark, fg=colour)} {remark['text']}")
+        click.echo(f"  {click.style(mark, fg=colour)} {printable(remark['text'])}")
         if remark["fix"]:
-            click.echo(f"      → {remark['fix']}")
+            click.echo(f"      → {printable(remark['fix'])}")
     title = {"dns": "Domain"}.get(result["step"], result["step"].capitalize())
     if result["state"] == "passed":
         click.echo(click.style(f"{title} verified, {_time(result['at'])}", fg="green"))

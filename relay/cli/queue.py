@@ -9,7 +9,7 @@ import click
 
 from relay.cli.client import AdminClient
 from relay.cli.options import config_option
-from relay.cli.table import json_option, show
+from relay.cli.table import json_option, printable, show
 from relay.cli.trace import show_story
 
 COLUMNS = (
@@ -69,7 +69,7 @@ def show_command(queue_id: str, path: Path, as_json: bool) -> None:
         return
     show_story(message)
     if message["header"] is not None:
-        click.echo("\n" + message["header"].replace("\r\n", "\n"))
+        click.echo("\n" + printable(message["header"].replace("\r\n", "\n"), kept="\n\t"))
 
 
 def _change(name: str, told: str, doc: str) -> click.Command:

@@ -25,8 +25,10 @@ def show(rows: Iterable[Mapping[str, object]], columns: Sequence[tuple[str, str]
         click.echo("  ".join(padded).rstrip())
 
 
+def printable(value: object, kept: str = "") -> str:
+    """Return the value without control characters, but for those `kept`: what strangers wrote steers no terminal."""
+    return "".join(char if char.isprintable() or char in kept else " " for char in str(value))
+
+
 def _text(value: object) -> str:
-    if value is None:
-        return ""
-    text = str(value)
-    return "".join(char if char.isprintable() else " " for char in text)
+    return "" if value is None else printable(value)
