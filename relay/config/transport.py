@@ -55,6 +55,7 @@ class Smtp(Section):
     max_auth_failures: Amount = 3
     max_command_line: Octets = Field(default=2048, ge=512)
     max_received_hops: Amount = 100
+    max_header_size: Octets = 2 * 1024 * 1024
 
 
 class Delivery(Section):

@@ -2,6 +2,7 @@
 
 from relay.mail.command import parse_bdat
 from relay.mail.dots import DotDecoder, LineEndDecoder
+from relay.mail.headers import body_start
 from relay.mail.reply import Reply
 from relay.mail.session import Transaction
 from relay.smtp.body import Body
@@ -105,6 +106,8 @@ async def _hand_over(connection: Connection, body: Body) -> Reply:
                 raise Gone
             if isinstance(content, Reply):
                 reply = content
+            elif (most := service.settings().smtp.max_header_size) < body_start(content):
+                reply = Reply(554, "5.6.0", f"The header of the message is larger than the {most} octets allowed here")
             else:
                 reply = await service.acceptor.accept(Transaction(connection.known, envelope, content))
         if reply.is_positive:

@@ -251,7 +251,7 @@ def test_uvloop_serves_as_well(tmp_path: Path) -> None:
     async def session() -> None:
         async with serving(tmp_path) as side:
             client = await side.in_data()
-            client.send(b"x" * 3_000_000 + b"\r\n.\r\nQUIT\r\n")
+            client.send(b"\r\n" + b"x" * 3_000_000 + b"\r\n.\r\nQUIT\r\n")
             assert [reply[:3] for reply in await client.replies(2)] == ["250", "221"]
             assert await client.ended()
 

@@ -208,3 +208,14 @@ async def test_a_folder_that_takes_no_file_puts_mail_off(tmp_path: Path) -> None
         client = await side.in_data()
         client.send(b"x" * 4000 + b"\r\n.\r\nNOOP\r\n")
         assert [reply[:9] for reply in await client.replies(2)] == ["452 4.3.1", "250 2.0.0"]
+
+
+async def test_a_header_has_a_limit_of_its_own(tmp_path: Path) -> None:
+    async with serving(tmp_path, smtp={"max_header_size": "1KiB"}) as side:
+        client = await side.greeted(MAIL, RCPT, "DATA")
+        client.send(b"Subject: x\r\n" + b"X-More: y\r\n" * 100 + b"\r\nhello\r\n.\r\n")
+        assert await client.reply() == "554 5.6.0 The header of the message is larger than the 1024 octets allowed here"
+        await client.say(MAIL, RCPT, "DATA")
+        client.send(b"Subject: x\r\n\r\n" + b"hello\r\n" * 500 + b".\r\n")
+        assert (await client.reply()).startswith("250 ")
+        assert len(side.keeper.taken) == 1
