@@ -64,7 +64,9 @@ class Departures:
         leaving: list[Entry] = []
         waiting: list[Entry] = []
         for entry in claimed.entries:
-            way = await self._way(entry, here, of_copies if entry.number in policy.copies else ledgers, now)
+            limits = of_copies if entry.number in policy.copies else ledgers
+            open_to_it = {way: limits[way] for way in ways_from(here, policy, entry.last_reply)}
+            way = await self._way(entry, here, open_to_it, now)
             if way.provider == here and way.at <= now:
                 leaving.append(entry)
             else:

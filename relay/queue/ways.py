@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 from relay.events.event import Kind
 from relay.mail.lane import DIRECT, lane_of, lane_target
+from relay.mail.reply import Reply
 from relay.queue.entry import Entry, State, move
 from relay.queue.message import Policy, Settlement
 
@@ -37,8 +38,13 @@ def way_of(lane: str) -> str:
     return lane_target(lane)[0]
 
 
-def ways_from(here: str, policy: Policy) -> tuple[str, ...]:
-    """Return the ways of an entry in the order in which they are asked: the one it has, then those of its policy."""
+def ways_from(here: str, policy: Policy, last_reply: Reply | None = None) -> tuple[str, ...]:
+    """Return the ways of an entry in the order in which they are asked: the one it has, then those of its policy.
+
+    What was refused for good on its way here does not go back to whoever refused it: it would come again at once.
+    """
+    if last_reply is not None and last_reply.is_permanent:
+        return here, *ways_behind(here, policy)
     return tuple(dict.fromkeys((here, policy.provider, *policy.fallback_providers)))
 
 

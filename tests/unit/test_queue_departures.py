@@ -468,3 +468,21 @@ async def test_a_refusal_by_the_fallback_is_told_as_it_is(tmp_path: Path) -> Non
         (bounced,) = (event for event in house.events if event.kind is Kind.BOUNCED)
         assert (bounced.data["status"], bounced.data["reply"]) == ("5.1.1", "550 5.1.1 no such user")
         assert bounced.data["way"] == f"provider newsletter is paused: {LOGIN.reply}; sent by backup"
+
+
+async def test_what_a_provider_refused_does_not_come_back_to_it_when_the_fallback_is_full(tmp_path: Path) -> None:
+    """It waits for room with the fallback, and does not go round and round between the two."""
+    first, second = PROVIDERS["provider"]
+    async with running(tmp_path, settings(provider=[first, {**second, "hourly_limit": 1}])) as house:
+        delivery = use(house, newsletter=REJECTED)
+        await enqueue(house, 1)
+        await states(house, {State.DELIVERED: 1})
+        await enqueue(house, 2)
+
+        async def waits_for_room() -> bool:
+            return (await house.entries())[1].release_at == NOW + 3600.001
+
+        await house.until(waits_for_room)
+        waiting = (await house.entries())[1]
+        assert (waiting.state, waiting.lane, waiting.attempts) == (State.WAITING, "provider:backup", 1)
+        assert [lane for lane, who in delivery.seen if who == "u2@x.test"] == ["provider:newsletter"]
