@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check unit install dev fidelity abuse bench profile clean
+.PHONY: demo test check unit install dev fidelity abuse nodes bench profile clean
 
 demo: $(VENV)/.installed
 	$(BIN)/relay demo
@@ -42,6 +42,10 @@ $(VENV)/.dev: pyproject.toml | $(VENV)/bin/python
 # The worst that can be done to it from outside: kills, faults, hostile servers and clients. Takes about ten minutes.
 abuse: $(VENV)/.dev
 	$(BIN)/python -m tests.abuse.run
+
+# Three nodes on one PostgreSQL, killed twenty times while it restarts twice. Takes about five minutes.
+nodes: $(VENV)/.dev
+	$(BIN)/python -m tests.abuse.nodes
 
 # Against Debian's Postfix and OpenDKIM, where these are installed. A quiet machine gives the truest figures.
 bench: $(VENV)/.dev
