@@ -7,12 +7,13 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
+from threading import Lock
+from time import time
 from typing import Any, TextIO
-
-import structlog
 
 LINES: dict[str, str] = {
     "server.started": "All listeners are open. listeners, tracker, version.",
@@ -142,23 +143,18 @@ def open_log(file: Path | None, form: str, level: str) -> Emit:
 
 def make_log(stream: TextIO, form: str, level: int = logging.INFO) -> Emit:
     """Return the function that writes lines of that form ("json", "console" or "postfix") to the stream."""
-    renderers: dict[str, Callable[[Any, str, MutableMapping[str, Any]], str]] = {
-        "json": _as_json,
-        "console": _as_console,
-        "postfix": _as_postfix,
-    }
-    logger = structlog.wrap_logger(
-        structlog.WriteLogger(stream),
-        processors=[renderers[form]],
-        wrapper_class=structlog.make_filtering_bound_logger(level),
-        cache_logger_on_first_use=True,
-    ).bind()
+    written = {"json": _as_json, "console": _as_console, "postfix": _as_postfix}[form]
+    one_at_a_time = Lock()
 
     def emit(line: str, **fields: object) -> None:
         if line not in LINES:
             raise KeyError(f"no log line is called {line}")
-        level = level_of(line)
-        getattr(logger, level)(line, level=level, **fields)
+        its_level = level_of(line)
+        if _LEVELS[its_level] >= level:
+            text = written(line, {"level": its_level, **fields}) + "\n"
+            with one_at_a_time:
+                stream.write(text)
+                stream.flush()
 
     logging.basicConfig(handlers=[_Library(emit)], level=logging.WARNING, force=True)
     return emit
@@ -175,28 +171,34 @@ class _Library(logging.Handler):
         self._emit("library.message", logger=record.name, message=record.getMessage())
 
 
-def _as_json(_: Any, __: str, event: MutableMapping[str, Any]) -> str:
-    return json.dumps(
-        {"timestamp": _now().isoformat(timespec="milliseconds"), "event": event.pop("event"), **event},
-        ensure_ascii=True,
-        default=str,
-        separators=(",", ":"),
-    )
+Fields = dict[str, Any]
+
+_encode = json.JSONEncoder(ensure_ascii=True, default=str, separators=(",", ":")).encode
 
 
-def _as_console(_: Any, __: str, event: MutableMapping[str, Any]) -> str:
-    name, level = event.pop("event"), event.pop("level", "info")
+def _as_json(name: str, event: Fields) -> str:
+    second, thousandths = divmod(int(time() * 1000), 1000)
+    return _encode({"timestamp": f"{_moment(second)}.{thousandths:03d}+00:00", "event": name, **event})
+
+
+@lru_cache(maxsize=2)
+def _moment(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+def _as_console(name: str, event: Fields) -> str:
+    level = event.pop("level")
     fields = " ".join(f"{key}={_safe(value)}" for key, value in event.items() if value not in ("", None))
-    return f"{_now().astimezone():%H:%M:%S} {level:<7} {name:<18} {fields}"
+    return f"{_local():%H:%M:%S} {level:<7} {name:<18} {fields}"
 
 
 _POSTFIX_STATUS = {"message.delivered": "sent", "message.deferred": "deferred", "message.bounced": "bounced"}
 
 
-def _as_postfix(_: Any, __: str, event: MutableMapping[str, Any]) -> str:
+def _as_postfix(name: str, event: Fields) -> str:
     """Return the line as Postfix would have written it, so that its log tools go on working."""
-    name, queue_id = event.pop("event"), event.pop("queue_id", "")
-    prefix = f"{_now().astimezone():%b %e %H:%M:%S} {os.uname().nodename} relay"
+    queue_id = event.pop("queue_id", "")
+    prefix = f"{_local():%b %e %H:%M:%S} {os.uname().nodename} relay"
     if name == "message.created":
         return (
             f"{prefix}/smtpd[{os.getpid()}]: {queue_id}: client=unknown[{event.get('client', '')}]\n"
@@ -223,5 +225,5 @@ def _safe(value: object) -> str:
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in str(value))
 
 
-def _now() -> datetime:
-    return datetime.now(UTC)
+def _local() -> datetime:
+    return datetime.now(UTC).astimezone()
