@@ -16,19 +16,19 @@ RECENT = 5.0
 """Seconds after acceptance in which the look taken then still holds; mail that goes at once is not looked at twice."""
 
 
-async def last_look(tools: Tools, claimed: Claimed) -> tuple[Claimed, Settlement | None]:
+async def last_look(tools: Tools, claimed: Claimed) -> tuple[Claimed, Settlement]:
     """Return what may still leave, and the settlement that drops the rest, whose places in the ledgers are given back.
 
     Notifications, mail that is passed on, and copies for the sender go to nobody who could have left.
     """
     message, now = claimed.message, tools.clock()
     if not message.reverse_path or message.policy.forward_domain or _just_looked(claimed, now):
-        return claimed, None
+        return claimed, Settlement(())
     asked = [entry for entry in claimed.entries if entry.number not in message.policy.copies]
     reasons = await _reasons(tools, message, asked, now)
     dropped = [entry for entry in asked if normal(entry.recipient) in reasons]
     if not dropped:
-        return claimed, None
+        return claimed, Settlement(())
     await _insist_on_forgetting(tools, message.queue_id, dropped)
     numbers = {entry.number for entry in dropped}
     staying = tuple(entry for entry in claimed.entries if entry.number not in numbers)

@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 
 from relay.mail.reply import Reply
 from relay.queue.conduct import Conduct
-from relay.queue.departures import Departures
+from relay.queue.departures import Departures, Leaving
 from relay.queue.entry import Entry
 from relay.queue.jobs import stored_form, transactions
 from relay.queue.lanes import Lanes
@@ -145,17 +146,24 @@ class Runner:
     async def _attempt(self, claimed: Claimed) -> None:
         """Make one attempt for entries of one message in one lane, and settle it."""
         apart = self._timekeeper.apart()
-        wanted, dropped = await last_look(self._tools, claimed)
-        if dropped is not None:
-            await self._apply(dropped)
-        if not wanted.entries:
-            return
-        leaving = await self._departures.leaving(wanted)
-        if leaving.waiting:
-            await self._apply(Settlement(leaving.waiting))
+        leaving, staying = await self._look_over(claimed)
+        if staying.entries:
+            await self._apply(staying)
         if leaving.claimed.entries:
             jobs = transactions(leaving.claimed)
             await asyncio.gather(*(self._attempt_job(job, leaving.answer, apart) for job in jobs))
+
+    async def _look_over(self, claimed: Claimed) -> tuple[Leaving, Settlement]:
+        """Return what leaves now, and what becomes of the rest; whatever is raised defers all of it."""
+        now = self._tools.clock()
+        try:
+            wanted, dropped = await last_look(self._tools, claimed)
+            leaving = await self._departures.leaving(wanted) if wanted.entries else Leaving(wanted)
+        except Exception as error:  # noqa: BLE001 - one of the three places where everything is caught
+            self._tools.watch.unexpected(claimed.message.queue_id, error)
+            outcomes = [UNEXPECTED] * len(claimed.entries)
+            return Leaving(replace(claimed, entries=())), self._settler.settle(claimed, outcomes, now, now, {})
+        return leaving, replace(dropped, entries=dropped.entries + leaving.waiting)
 
     async def _attempt_job(self, claimed: Claimed, answer: Deferred | None, apart: float) -> None:
         started_at = self._tools.clock()
@@ -186,7 +194,7 @@ class Runner:
             outcomes = await self._tools.delivery.deliver(lane, job)
             outcomes = self._conduct.learn(lane, claimed.entries, outcomes, started_at)
             return self._departures.second_opinion(claimed, outcomes)
-        except Exception as error:  # noqa: BLE001 - one of the two places where everything is caught
+        except Exception as error:  # noqa: BLE001 - one of the three places where everything is caught
             self._tools.watch.unexpected(claimed.message.queue_id, error)
             return [taken.get(entry.number, UNEXPECTED) for entry in claimed.entries]
 

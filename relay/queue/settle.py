@@ -88,15 +88,27 @@ def settle(
     return Settlement(tuple(entries), tuple(events), reports, tuple(evidence))
 
 
-def _settle_one(entry: Entry, outcome: Outcome, verdict: Verdict | None, attempt: Attempt, schedule: Schedule) -> Entry:
-    tried = replace(
-        entry,
-        attempts=entry.attempts + 1,
-        last_reply=outcome.reply,
-        last_remote=outcome.remote,
-        uncertain=False,
-        reason="",
+def settle_plainly(claimed: Claimed, outcomes: Sequence[Outcome], attempt: Attempt, schedule: Schedule) -> Settlement:
+    """Return the least an attempt comes to, for when `settle` raises: what was taken is delivered, the rest waits.
+
+    Nobody is notified and no address blamed: a refusal is met again at the next attempt, and told then.
+    """
+    entries = tuple(
+        move(_tried(entry, outcome), State.DELIVERED)
+        if isinstance(outcome, Delivered)
+        else _put_off(_tried(entry, outcome), outcome, attempt, schedule, at_least=0.0)
+        for entry, outcome in zip(claimed.entries, outcomes, strict=True)
     )
+    events = tuple(
+        event
+        for before, after, outcome in zip(claimed.entries, entries, outcomes, strict=True)
+        for event in _events(before, after, outcome, None, attempt, _whose(claimed.message))
+    )
+    return Settlement(entries, events)
+
+
+def _settle_one(entry: Entry, outcome: Outcome, verdict: Verdict | None, attempt: Attempt, schedule: Schedule) -> Entry:
+    tried = _tried(entry, outcome)
     if verdict is None:
         return move(tried, State.DELIVERED)
     if verdict.step == "drop":
@@ -105,9 +117,26 @@ def _settle_one(entry: Entry, outcome: Outcome, verdict: Verdict | None, attempt
         return move(tried, State.BOUNCED)
     if attempt.now >= entry.expires_at:
         return replace(move(tried, State.BOUNCED), reason=f"not delivered within {schedule.lifetime / 3600:g} hours")
+    return _put_off(tried, outcome, attempt, schedule, verdict.at_least)
+
+
+def _tried(entry: Entry, outcome: Outcome) -> Entry:
+    """Return the entry after one more attempt, its state not decided yet."""
+    return replace(
+        entry,
+        attempts=entry.attempts + 1,
+        last_reply=outcome.reply,
+        last_remote=outcome.remote,
+        uncertain=False,
+        reason="",
+    )
+
+
+def _put_off(tried: Entry, outcome: Outcome, attempt: Attempt, schedule: Schedule, at_least: float) -> Entry:
+    """Return the entry waiting for its next attempt."""
     uncertain = isinstance(outcome, Deferred) and outcome.uncertain
     attempts = tried.attempts + (UNCERTAIN_PATIENCE - 1 if uncertain else 0)
-    due = next_attempt(schedule, attempts, attempt.now, entry.expires_at, attempt.jitter, verdict.at_least)
+    due = next_attempt(schedule, attempts, attempt.now, tried.expires_at, attempt.jitter, at_least)
     return replace(move(tried, State.WAITING), next_attempt_at=due, uncertain=uncertain)
 
 

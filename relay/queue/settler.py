@@ -8,7 +8,7 @@ from relay.queue.message import Claimed, Message, Settlement
 from relay.queue.outcome import Outcome
 from relay.queue.ports import StoreError, Taken
 from relay.queue.schedule import Schedule
-from relay.queue.settle import Attempt, Origin, settle
+from relay.queue.settle import Attempt, Origin, settle, settle_plainly
 from relay.queue.tools import STORE_RETRY, Tools
 
 FROM_JOURNAL: dict[str, object] = {"recovered": "journal"}
@@ -37,16 +37,24 @@ class Settler:
     def settle(
         self, claimed: Claimed, outcomes: Sequence[Outcome], started_at: float, now: float, notes: dict[str, object]
     ) -> Settlement:
-        """Return what the outcomes mean by the settings in force (`relay.queue.settle`)."""
-        return settle(
-            claimed,
-            outcomes,
-            Attempt(started_at, now, self._tools.jitter(), notes),
-            self.schedule(),
-            self._origin(claimed.message),
-            self._report_ids(),
-            self._tools.judge(),
-        )
+        """Return what the outcomes mean by the settings in force (`relay.queue.settle`).
+
+        A message whose settlement raises is settled plainly: left alone, it would stay active until the next start.
+        """
+        attempt = Attempt(started_at, now, self._tools.jitter(), notes)
+        try:
+            return settle(
+                claimed,
+                outcomes,
+                attempt,
+                self.schedule(),
+                self._origin(claimed.message),
+                self._report_ids(),
+                self._tools.judge(),
+            )
+        except Exception as error:  # noqa: BLE001 - one of the three places where everything is caught
+            self._tools.watch.unexpected(claimed.message.queue_id, error)
+            return settle_plainly(claimed, outcomes, attempt, self.schedule())
 
     async def apply(self, settlement: Settlement) -> None:
         """Make the settlement durable, however long the store is away: what was delivered must not be sent again."""

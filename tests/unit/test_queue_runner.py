@@ -312,6 +312,41 @@ async def test_an_alert_that_raises_strands_nothing(tmp_path: Path, monkeypatch:
         assert house.raised == [("0000000000000A", "RuntimeError('nobody to tell')")]
 
 
+@pytest.mark.parametrize(("outcome", "state"), [(OK, State.DELIVERED), (NO, State.WAITING)])
+async def test_a_settlement_that_raises_strands_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, outcome: Outcome, state: State
+) -> None:
+    """What was taken is delivered; a refusal nobody can be told of is met again, and told then."""
+
+    def broken(*of: object) -> Settlement:
+        raise ZeroDivisionError("nobody knows what it means")
+
+    async with running(tmp_path) as house:
+        monkeypatch.setattr(settler_module, "settle", broken)
+        house.delivery.answers = [outcome]
+        await house.enqueue("a@x.test")
+        (entry,) = await house.until_settled()
+        assert (entry.state, entry.attempts, entry.last_reply) == (state, 1, outcome.reply)
+        assert state is State.DELIVERED or entry.next_attempt_at == NOW + 60
+        assert house.raised == [("0000000000000A", "ZeroDivisionError('nobody knows what it means')")]
+        ending = Kind.DELIVERED if state is State.DELIVERED else Kind.DEFERRED
+        assert [one.kind for one in house.events] == [Kind.PROCESSED, ending]
+
+
+async def test_a_departure_that_raises_strands_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def broken(slot: Slot, now: float) -> float:
+        raise KeyError("no such ledger")
+
+    limits = {"identities": {"app@acme.test": {"hourly_limit": 2}}}
+    async with running(tmp_path, settings(**limits)) as house:
+        monkeypatch.setattr(house.troubled, "depart", broken)
+        await house.enqueue("a@x.test", "b@x.test")
+        entries = await house.until_settled()
+        assert {(one.state, one.last_reply) for one in entries} == {(State.WAITING, runner_module.UNEXPECTED.reply)}
+        assert house.raised == [("0000000000000A", "KeyError('no such ledger')")]
+        assert not house.delivery.jobs
+
+
 async def test_a_renderer_that_is_gone_defers_the_message(tmp_path: Path) -> None:
     async with running(tmp_path, renderer=BrokenRenderer()) as house:
         await house.enqueue("a@x.test")
