@@ -40,11 +40,18 @@ class Housekeeping:
 
     async def _round(self) -> None:
         await self._store.check()
+        if self._store.leads:
+            await self._look_after_all()
+        else:
+            self._observer.metrics.set_depth({})
+        self._observer.store_answers()
+
+    async def _look_after_all(self) -> None:
+        """Do what one of the processes that share the store does for all of them."""
         self._observer.metrics.set_depth(await depth_by_state(self._store))
         purged = await self._store.purge(self._clock() - self._settings().queue.retention)
         if purged:
             self._observer.log("queue.purged", messages=purged)
-        self._observer.store_answers()
 
 
 async def depth_by_state(store: QueueOffice) -> Mapping[str, int]:

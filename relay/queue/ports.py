@@ -113,6 +113,10 @@ Change = Callable[[Message, Entry], tuple[Entry, Sequence[Event]] | None]
 class QueueOffice(Protocol):
     """The queue as operators see and change it."""
 
+    @property
+    def leads(self) -> bool:
+        """Whether this process does what is to be done once for all that share the store."""
+
     async def entries(self, query: EntryQuery) -> Sequence[tuple[Message, Entry]]:
         """Return the entries that match, in order of queue id and number."""
 

@@ -14,16 +14,17 @@ import psycopg
 from relay.clock import system_clock
 from relay.events.ports import StoreError
 from relay.log import Emit
-from relay.queue.entry import Entry, State, StateError
+from relay.queue.entry import Entry, State
 from relay.queue.message import Accepted, Claimed, Message, Settlement
 from relay.queue.nodes import NodeState
 from relay.queue.ports import Change, EntryQuery, LaneRoom
 from relay.queue.share import Share
-from relay.storage import claims, office, queries, suppressions, transactions
+from relay.storage import office, queries, suppressions, transactions
 from relay.storage.gather import Rounds
 from relay.storage.lanes import Lanes
 from relay.storage.pg import leases, nodes, partitions, schema
 from relay.storage.pg.errands import Errands
+from relay.storage.pg.hand import Hand
 from relay.storage.pg.ledgers import SharedLedgers
 from relay.storage.pg.link import BusyError, PostgresLink, store_error, with_password
 from relay.storage.pg.notifier import Notifier
@@ -62,15 +63,9 @@ class PostgresStore(Store):
         self._ledgers = self._shared
         self._pulse = Pulse(url, self._node, Ears(self._on_beat, self._on_due))
         self._notifier = Notifier(self._reading, self._node.id)
-        self._acknowledge = Rounds[leases.Acknowledgement, list[Settlement]](
-            lambda batch: self.write(leases.acknowledge(self._lanes, batch))
-        )
+        self._hand = Hand(self._writing, self._lanes, self._pulse)
         self._enqueue = Rounds[Accepted, None](self._insert)
         self._bringing = 0
-        self._numbers = count(1)
-        self._claiming: set[int] = set()
-        self._held: dict[EntryKey, leases.Lease] = {}
-        self._doubtful = False
         self._errands = Errands()
         self._closed = False
         self.live: Sequence[str] = ()
@@ -106,6 +101,11 @@ class PostgresStore(Store):
         self._errands.run(self._look_round)
 
     @property
+    def leads(self) -> bool:
+        """Whether this is the first of the nodes that live: it counts the queue and forgets what is old."""
+        return self.live[:1] == [self._node.id]
+
+    @property
     def share(self) -> Share:
         """What of the lanes' connections falls to this node; nothing until all others know of it."""
         if self._node.id not in self.live or (len(self.live) > 1 and time.monotonic() < self._known_at):
@@ -122,7 +122,7 @@ class PostgresStore(Store):
         if self._closed:
             return
         self._closed = True
-        await self._acknowledge.close()
+        await self._hand.close()
         await self._enqueue.close()
         await self._errands.close()
         await self._notifier.close()
@@ -161,69 +161,26 @@ class PostgresStore(Store):
 
     async def recover(self, now: float, longest_wait: float) -> int:
         """Void the leases of our start before and of nodes that are gone, clamp waits; return how many were voided."""
-        self._held = {key: lease for key, lease in self._held.items() if lease.node == self._pulse.lease}
+        self._hand.let_go()
         return await self.write(leases.recover(self._lanes, now, longest_wait, self._node.id))
 
     async def left_in_hand(self, keys: Sequence[EntryKey]) -> Sequence[Claimed]:
         """Return those of the entries that our start before still has leased, by message."""
         left = await self.read(leases.left_in_hand(keys, self._node.id))
         for _, held in left:
-            self._held |= held
+            self._hand.take_up(held)
         return [claimed for claimed, _ in left]
 
     async def claim(self, now: float, room: LaneRoom) -> Sequence[Claimed]:
         """Lease due entries, none without a good lease of our own. When the caller is cancelled, give them back."""
-        if not self._pulse.holds:
-            return ()
-        if self._doubtful:
-            await self._disown()
-        lease = leases.Lease(self._pulse.lease, next(self._numbers))
-        self._claiming.add(lease.number)
-        find = partial(leases.SharedSource, lease=lease, held=self._held)
-        claiming = self._writer.submit(claims.claim(self._lanes, now, room, find))
-        claiming.add_done_callback(partial(self._claimed, lease))
-        try:
-            return await asyncio.shield(claiming)
-        except asyncio.CancelledError:
-            claiming.add_done_callback(self._give_back)
-            raise
-
-    def _claimed(self, lease: leases.Lease, claiming: asyncio.Future[Sequence[Claimed]]) -> None:
-        self._claiming.discard(lease.number)
-        if claiming.cancelled() or claiming.exception() is not None:
-            self._doubtful = True  # It may have been committed all the same.
-            return
-        for claimed in claiming.result():
-            self._held |= {(entry.queue_id, entry.number): lease for entry in claimed.entries}
-
-    def _give_back(self, claiming: asyncio.Future[Sequence[Claimed]]) -> None:
-        if claiming.cancelled() or claiming.exception() is not None:
-            return
-        entries = [entry for claimed in claiming.result() for entry in claimed.entries]
-        held = {key: self._held.pop(key) for key in ((entry.queue_id, entry.number) for entry in entries)}
-        if entries:
-            with suppress(StoreError):  # A closed store: the lease runs out.
-                self._writer.post(leases.give_back(self._lanes, entries, held))
-
-    async def _disown(self) -> None:
-        """Make waiting again what claims took whose answer was lost."""
-        lease = self._pulse.lease
-        known = self._claiming.union(held.number for held in self._held.values() if held.node == lease)
-        await self.write(leases.disown(self._lanes, lease, known))
-        self._doubtful = False
+        return await self._hand.claim(now, room)
 
     async def apply(self, settlements: Sequence[Settlement]) -> Sequence[Settlement]:
         """Write entries, events and reports; return what was written: without entries another node took over.
 
         Raises StateError when an entry was not claimed here, or settled before.
         """
-        keys = [(entry.queue_id, entry.number) for settlement in settlements for entry in settlement.entries]
-        if unknown := [key for key in keys if key not in self._held]:
-            names = ", ".join(f"{queue_id}/{number}" for queue_id, number in unknown)
-            raise StateError(f"these entries are final or unknown: {names}")
-        kept = await self._acknowledge(leases.Acknowledgement(settlements, {key: self._held[key] for key in keys}))
-        for key in keys:
-            self._held.pop(key, None)
+        kept = await self._hand.settle(settlements)
         for settlement, written in zip(settlements, kept, strict=True):
             if lost := len(settlement.entries) - len(written.entries):
                 self._log("queue.lease_lost", queue_id=settlement.entries[0].queue_id, entries=lost)
@@ -269,7 +226,7 @@ class PostgresStore(Store):
         self.live = beat.live
         if not beat.renewed:
             self._known_at = time.monotonic() + nodes.KNOWN
-            self._log("node.lease_lost", node=self._node.id, entries=len(self._held))
+            self._log("node.lease_lost", node=self._node.id, entries=len(self._hand))
         for gone in beat.gone:
             self._log("node.gone", node=gone, entries=len(beat.freed))
             self._errands.run(partial(self._shared.give_back, gone, system_clock()))

@@ -39,6 +39,9 @@ INSERT_MESSAGE = _insert("messages", MESSAGE_COLUMNS)
 INSERT_CONTENT = _insert("contents", "queue_id, content")
 INSERT_ENTRY = _insert("entries", f"{ENTRY_COLUMNS}, recipient_key")
 INSERT_EVENT = _insert("events", EVENT_COLUMNS)
+AT_ONCE = 100
+"""Events that one statement takes. One statement is one wait, for the network or for the interpreter's lock."""
+INSERT_EVENTS = INSERT_EVENT + ", (?, ?, ?, ?, ?, ?)" * (AT_ONCE - 1)
 INSERT_LABEL = "INSERT INTO labels (name, value, queue_id) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
 
 
@@ -131,10 +134,12 @@ def entry_row(entry: Entry) -> Row:
 UNFINISHED = "state NOT IN ('delivered', 'bounced', 'dropped')"
 """Of entries that are found by their message: said so, no planner takes the index on open entries for it."""
 
+UPDATED_COLUMNS = (
+    "lane, expires_at, next_attempt_at, release_at, state, attempts, last_reply, last_remote, reason, uncertain, "
+    "delay_notified"
+)
 UPDATE_ENTRY = (
-    "UPDATE entries SET lane = ?, expires_at = ?, next_attempt_at = ?, release_at = ?, state = ?, "  # noqa: S608
-    "attempts = ?, "
-    "last_reply = ?, last_remote = ?, reason = ?, uncertain = ?, delay_notified = ?, lease = '' "
+    f"UPDATE entries SET {UPDATED_COLUMNS.replace(',', ' = ?,')} = ?, lease = '' "  # noqa: S608  names only
     f"WHERE queue_id = ? AND number = ? AND {UNFINISHED}"
 )
 

@@ -51,6 +51,11 @@ class Store:
         return ()
 
     @property
+    def leads(self) -> bool:
+        """Whether this process does what is to be done once for all that share the store."""
+        return True
+
+    @property
     def share(self) -> Share:
         """What of the lanes' connections falls to this process: all, unless it is one of several nodes."""
         return Share()

@@ -182,9 +182,54 @@ async def test_what_a_claim_took_whose_answer_was_lost_is_found_again(cluster: C
         "UPDATE entries SET state = 'active', lease = %s, lease_number = 99 WHERE queue_id = 'B'", store._pulse.lease
     )
     assert await store.claim(NOW, ROOMY) == []
-    store._doubtful = True
+    store._hand._doubtful = True
     assert keys(await store.claim(NOW, ROOMY)) == [("B", 0)]
     assert await store.apply([settle(kept, State.DELIVERED, NOW)]) == [settle(kept, State.DELIVERED, NOW)]
+
+
+async def lose_answer(store: PostgresStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the connection of the next transaction break when it is committed, before anybody hears of it."""
+    through = store._link.run
+
+    async def run(function: Callable[[Any], Any]) -> Any:
+        await through(function)
+        monkeypatch.setattr(store._link, "run", through)
+        raise psycopg.OperationalError("the connection is lost")
+
+    monkeypatch.setattr(store._link, "run", run)
+
+
+async def test_what_was_settled_without_an_answer_is_known_when_it_is_tried_again(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = await cluster.node("first")
+    await store.enqueue(accepted("A", "x@a.test"))
+    (claimed,) = await store.claim(NOW, ROOMY)
+    settled = settle(claimed, State.DELIVERED, NOW)
+    await lose_answer(store, monkeypatch)
+    with pytest.raises(StoreError, match="the connection is lost"):
+        await store.apply([settled])
+    assert await store.apply([settled]) == [settled]
+    assert cluster.lines("first", "queue.lease_lost") == []
+    (story,) = await store.stories(MessageQuery(queue_id="A"))
+    assert [event.kind for event in story.events] == [Kind.CREATED, Kind.DELIVERED], "written once"
+
+
+async def test_what_others_took_over_meanwhile_is_not_taken_for_settled_here(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = await cluster.node("first")
+    await store.enqueue(accepted("A", "x@a.test", "y@a.test"))
+    (claimed,) = await store.claim(NOW, ROOMY)
+    settled = settle(claimed, State.DELIVERED, NOW)
+    await lose_answer(store, monkeypatch)
+    with pytest.raises(StoreError):
+        await store.apply([settled])
+    cluster.sql("UPDATE entries SET state = 'waiting', attempts = 0 WHERE number = 0")
+    cluster.sql("UPDATE entries SET lease_number = 77 WHERE number = 1")
+    (written,) = await store.apply([settled])
+    assert (written.entries, written.events) == ((), ())
+    assert cluster.lines("first", "queue.lease_lost") == [{"queue_id": "A", "entries": 2}]
 
 
 async def test_a_restarted_node_takes_its_work_back_at_once(cluster: Cluster) -> None:

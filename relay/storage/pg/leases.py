@@ -16,7 +16,7 @@ from relay.storage.claims import CLAMP, Source, claimed_of
 from relay.storage.database import Connection
 from relay.storage.lanes import Lanes
 from relay.storage.queries import EntryKey
-from relay.storage.rows import ENTRY_COLUMNS, MESSAGE_COLUMNS, Row, qualified
+from relay.storage.rows import ENTRY_COLUMNS, MESSAGE_COLUMNS, UPDATED_COLUMNS, Row, entry_update, qualified
 
 LANES = (
     "WITH RECURSIVE lanes (lane) AS ("
@@ -63,6 +63,12 @@ LOCK = (
     "SELECT entries.queue_id FROM unnest(?::text[], ?::int[]) AS wanted (queue_id, number) "
     "JOIN entries ON entries.queue_id = wanted.queue_id AND entries.number = wanted.number "
     "ORDER BY entries.queue_id, entries.number FOR UPDATE OF entries"
+)
+AS_SETTLED = (
+    f"SELECT {qualified(UPDATED_COLUMNS, 'entries')}, entries.queue_id, entries.number "  # noqa: S608
+    "FROM unnest(?::text[], ?::int[], ?::bigint[]) AS settled (queue_id, number, lease_number) "
+    "JOIN entries ON entries.queue_id = settled.queue_id AND entries.number = settled.number "
+    "AND entries.lease_number = settled.lease_number WHERE lease = ''"
 )
 _VOIDED = (
     "UPDATE entries SET state = 'waiting', lease = '' FROM ("
@@ -223,19 +229,35 @@ class Acknowledgement:
 
     settlements: Sequence[Settlement]
     held: Held
+    unanswered: Collection[EntryKey] = ()
+    """Entries of theirs that may have been written before, by a transaction whose answer was lost."""
 
 
 def acknowledge(lanes: Lanes, batch: Sequence[Acknowledgement]) -> Callable[[Connection], list[list[Settlement]]]:
     """Write what attempts came to, where the leases still hold; return what was written, for each of the batch."""
     held = {key: lease for one in batch for key, lease in one.held.items()}
+    settled = {
+        (entry.queue_id, entry.number): entry
+        for one in batch
+        for settlement in one.settlements
+        for entry in settlement.entries
+    }
 
     def operation(raw: Connection) -> list[list[Settlement]]:
         ours = {(row[0], row[1]) for row in raw.execute(HELD, _columns(held))}
-        kept = [[_kept(settlement, ours) for settlement in one.settlements] for one in batch]
-        transactions.apply(lanes, [settlement for settlements in kept for settlement in settlements])(raw)
-        return kept
+        transactions.apply(lanes, [_kept(settlement, ours) for one in batch for settlement in one.settlements])(raw)
+        doubtful = {key for one in batch for key in one.unanswered}.difference(ours)
+        kept = ours | _written(raw, {key: held[key] for key in doubtful}, settled) if doubtful else ours
+        return [[_kept(settlement, kept) for settlement in one.settlements] for one in batch]
 
     return operation
+
+
+def _written(raw: Connection, held: Held, settled: Mapping[EntryKey, Entry]) -> set[EntryKey]:
+    """Return those of the entries that are exactly as they were to be written, and claimed by nobody since."""
+    queue_ids, numbers, _, claims = _columns(held)
+    rows = raw.execute(AS_SETTLED, (queue_ids, numbers, claims)).fetchall()
+    return {(row[-2], row[-1]) for row in rows if tuple(row) == entry_update(settled[row[-2], row[-1]])}
 
 
 def _kept(settlement: Settlement, ours: Collection[EntryKey]) -> Settlement:
