@@ -86,6 +86,8 @@ LINES: dict[str, str] = {
     "events.lost": "Neither store nor spool took events, and memory is full: the oldest are gone. limit.",
     "events.store_faulty": "The store failed as it never should; events go to the spool until a restart. error.",
     "library.message": "A library had something to say. logger, message.",
+    "log.lost": "The log took nothing for a while (a full disk, a reader that went away): so many lines at "
+    "most are missing here. lines.",
 }
 """Every line there is: what it says, and the fields it has besides timestamp, level and queue_id."""
 
@@ -121,6 +123,7 @@ _LEVEL_OF = {
     "events.lost": "error",
     "events.store_faulty": "error",
     "library.message": "warning",
+    "log.lost": "error",
 }
 
 Emit = Callable[..., None]
@@ -142,9 +145,26 @@ def open_log(file: Path | None, form: str, level: str) -> Emit:
 
 
 def make_log(stream: TextIO, form: str, level: int = logging.INFO) -> Emit:
-    """Return the function that writes lines of that form ("json", "console" or "postfix") to the stream."""
+    """Return the function that writes lines of that form ("json", "console" or "postfix") to the stream.
+
+    It never raises OSError: what is told has happened already, and whoever tells it must not fail over the telling.
+    """
     written = {"json": _as_json, "console": _as_console, "postfix": _as_postfix}[form]
     one_at_a_time = Lock()
+    lost = 0
+
+    def write(text: str) -> None:
+        nonlocal lost
+        try:
+            if lost:
+                stream.flush()  # Raises while the stream still takes nothing, and adds nothing to what it holds.
+                stream.write(written("log.lost", {"level": level_of("log.lost"), "lines": lost}) + "\n")
+            stream.write(text)
+            stream.flush()
+        except OSError:
+            lost += 1
+        else:
+            lost = 0
 
     def emit(line: str, **fields: object) -> None:
         if line not in LINES:
@@ -153,8 +173,7 @@ def make_log(stream: TextIO, form: str, level: int = logging.INFO) -> Emit:
         if _LEVELS[its_level] >= level:
             text = written(line, {"level": its_level, **fields}) + "\n"
             with one_at_a_time:
-                stream.write(text)
-                stream.flush()
+                write(text)
 
     logging.basicConfig(handlers=[_Library(emit)], level=logging.WARNING, force=True)
     return emit

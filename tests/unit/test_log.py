@@ -1,5 +1,6 @@
 """The log: its lines are all known, documented and used; each form keeps strangers' text on its line."""
 
+import errno
 import io
 import json
 import logging
@@ -53,7 +54,7 @@ def used() -> set[str]:
         text = file.read_text(encoding="utf-8")
         if re.search(r"\b_?log\(", text):
             names |= {name for name in NAME.findall(text) if name.split(".")[0] in {one.split(".")[0] for one in LINES}}
-    return names | {"library.message"}
+    return names | {"library.message", "log.lost"}
 
 
 def called() -> set[str]:
@@ -159,3 +160,35 @@ def test_a_file_is_appended_to(tmp_path: Path) -> None:
     for _ in range(2):
         subprocess.run([sys.executable, "-c", program, str(tmp_path / "relay.log")], check=True, timeout=30)
     assert (tmp_path / "relay.log").read_text().count("server.stopped") == 2
+
+
+class FullDisk(io.StringIO):
+    """A stream that takes nothing while its disk is full."""
+
+    is_full = False
+
+    def write(self, text: str) -> int:
+        if self.is_full:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return super().write(text)
+
+
+def test_a_full_disk_stops_nobody_and_the_lines_it_cost_are_counted() -> None:
+    """What is told is durable: a client whose 250 is lost over a log line would send the message again."""
+    stream = FullDisk()
+    log = make_log(stream, "json")
+    stream.is_full = True
+    log("server.started")
+    logging.getLogger("aiohttp.server").warning("nobody reads this")
+    stream.is_full = False
+    log("server.stopped")
+    log("server.stopped")
+    lines = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert [line["event"] for line in lines] == ["log.lost", "server.stopped", "server.stopped"]
+    assert (lines[0]["lines"], lines[0]["level"]) == (2, "error")
+
+
+def test_a_log_file_on_a_full_disk_stops_nobody() -> None:
+    program = "import pathlib, relay.log as l; l.open_log(pathlib.Path('/dev/full'), 'json', 'info')('server.stopped')"
+    done = subprocess.run([sys.executable, "-c", program], check=False, timeout=30, capture_output=True, text=True)
+    assert "Traceback" not in done.stderr
