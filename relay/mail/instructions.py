@@ -12,6 +12,8 @@ MAX_VALUE = 500
 """Octets of a tag, a campaign name or a metadata value."""
 MAX_ITEMS = 50
 """Tags and metadata keys of one message."""
+LAST_YEAR = 9000
+"""Of a time to send at: what follows from it, as when the message expires, has to have a date of four digits too."""
 
 
 class InstructionError(ValueError):
@@ -94,4 +96,6 @@ def _time(value: str) -> float:
         raise InstructionError(
             f'X-Relay-Send-At: "{value}" is not a time by RFC 3339 with its zone, such as "2026-11-25T09:00:00Z"'
         )
+    if moment.year > LAST_YEAR:
+        raise InstructionError(f'X-Relay-Send-At: "{value}" is later than the year {LAST_YEAR}')
     return moment.timestamp()
