@@ -61,6 +61,7 @@ class Departures:
         )
         if not any(ledgers.values()) and not self._paused((here,), claimed.entries[0].recipient, now):
             return Leaving(claimed)
+        await self._give_back(claimed.message.queue_id, [entry for entry in claimed.entries if entry.uncertain])
         leaving: list[Entry] = []
         waiting: list[Entry] = []
         for entry in claimed.entries:

@@ -60,7 +60,7 @@ class Entry:
     reason: str = ""
     """Why it was dropped or held back, or why it takes this lane and not the one it had, in words."""
     uncertain: bool = False
-    """The last attempt ended after the final dot without an answer: the other side may have it."""
+    """The last attempt ended after the final dot without an answer, or with its process: the other side may have it."""
     delay_notified: bool = False
 
     @property

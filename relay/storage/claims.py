@@ -39,7 +39,7 @@ RELEASE = (
     "WHERE queue_id = ? AND number = ? AND state = 'active' AND lease = ?"
 )
 VOID = (
-    "UPDATE entries SET state = 'waiting', lease = '' "
+    "UPDATE entries SET state = 'waiting', lease = '', uncertain = true "
     "WHERE state IN ('waiting', 'held', 'active') AND state = 'active' AND lease != ?"
 )
 CLAMP = (

@@ -304,6 +304,26 @@ async def test_what_may_have_been_delivered_left(tmp_path: Path) -> None:
         assert (await house.store.usage(usage, house.now))["identity:app@acme.test"].left == (2,)
 
 
+async def test_what_was_under_way_when_its_process_ended_left(tmp_path: Path) -> None:
+    """It counts for its hour like any attempt nobody knows the end of, and the next attempt counts beside it."""
+    sections = {"identities": {"app@acme.test": {"hourly_limit": 3}}}
+    usage = {"identity:app@acme.test": windows(3, 0)}
+    async with running(tmp_path, settings(**sections)) as house:
+        house.delivery.gate.clear()
+        await enqueue(house, 1, Policy())
+
+        async def under_way() -> bool:
+            return len(house.delivery.jobs) == 1
+
+        await house.until(under_way)
+        await house.runner.stop(0)
+    async with running(tmp_path, settings(**sections)) as house:
+        await house.store.recover(house.now, 3600.0)
+        house.runner.wake()
+        await states(house, {State.DELIVERED: 1})
+        assert (await house.store.usage(usage, house.now))["identity:app@acme.test"].left == (2,)
+
+
 async def test_what_may_have_been_delivered_is_not_sent_on_at_once(tmp_path: Path) -> None:
     async with running(tmp_path, settings(**PROVIDERS)) as house:
         delivery = use(house, newsletter=MAYBE)

@@ -71,15 +71,16 @@ AS_SETTLED = (
     "AND entries.lease_number = settled.lease_number WHERE lease = ''"
 )
 _VOIDED = (
-    "UPDATE entries SET state = 'waiting', lease = '' FROM ("
+    "UPDATE entries SET state = 'waiting', lease = ''{more} FROM ("
     "SELECT queue_id, number FROM entries WHERE state = 'active' AND {which} FOR UPDATE SKIP LOCKED) AS void "
     "WHERE entries.queue_id = void.queue_id AND entries.number = void.number "
     "RETURNING entries.lane, entries.next_attempt_at"
 )
 VOID = _VOIDED.format(
-    which="NOT EXISTS (SELECT 1 FROM nodes WHERE entries.lease IN (nodes.lease, nodes.former) AND entries.lease != '')"
+    more=", uncertain = true",
+    which="NOT EXISTS (SELECT 1 FROM nodes WHERE entries.lease IN (nodes.lease, nodes.former) AND entries.lease != '')",
 )
-DISOWN = _VOIDED.format(which="lease = ? AND lease_number != ALL(?::bigint[])")
+DISOWN = _VOIDED.format(more="", which="lease = ? AND lease_number != ALL(?::bigint[])")
 LEFT = (
     f"SELECT {qualified(ENTRY_COLUMNS, 'entries')}, entries.lease, lease_number "  # noqa: S608
     "FROM entries JOIN nodes ON nodes.former = entries.lease "
