@@ -51,7 +51,7 @@ class Sender(threading.Thread):
         while not self._ending.is_set():
             self._send_until_taken(serial)
             serial += 1
-            self._ending.wait(self._dice.uniform(0.0, 0.1))
+            self._ending.wait(self._dice.uniform(0.0, 0.04))
         self._hang_up()
 
     def _send_until_taken(self, serial: int) -> None:
