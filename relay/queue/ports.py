@@ -60,7 +60,7 @@ class QueueStore(Protocol):
     async def recover(self, now: float, longest_wait: float) -> int:
         """Void the leases of earlier processes and clamp waits a backward clock made too long; return how many.
 
-        Called once, before the first claim. A deferred entry waits at most until `now + longest_wait`.
+        Called once, before the first claim. Beyond its release an entry waits at most until `now + longest_wait`.
         """
 
     async def left_in_hand(self, keys: Sequence[tuple[str, int]]) -> Sequence[Claimed]:

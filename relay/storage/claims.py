@@ -45,7 +45,7 @@ VOID = (
 CLAMP = (
     "UPDATE entries SET next_attempt_at = CASE WHEN release_at > ?1 THEN release_at ELSE ?1 END "
     "WHERE state IN ('waiting', 'held', 'active') AND state = 'waiting' "
-    "AND next_attempt_at > ?1 AND next_attempt_at > release_at AND attempts > 0"
+    "AND next_attempt_at > ?1 AND next_attempt_at > release_at"
 )
 
 LENGTHEN = (
