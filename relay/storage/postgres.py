@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from itertools import count
@@ -26,7 +26,7 @@ from relay.storage.pg import leases, nodes, partitions, schema
 from relay.storage.pg.errands import Errands
 from relay.storage.pg.hand import Hand
 from relay.storage.pg.ledgers import SharedLedgers
-from relay.storage.pg.link import BusyError, PostgresLink, store_error, with_password
+from relay.storage.pg.link import BusyError, PostgresLink, seeking, store_error, with_password
 from relay.storage.pg.notifier import Notifier
 from relay.storage.pg.pulse import Beat, Due, Ears, Pulse
 from relay.storage.pg.readers import Readers
@@ -200,6 +200,10 @@ class PostgresStore(Store):
         changed = await self.write(leases.locking(keys, office.change(self._lanes, keys, changing, change)))
         self._tell(entry for _, entry in changed)
         return changed
+
+    async def depth(self) -> Mapping[tuple[str, State], int]:
+        """Return the number of entries that are not final, by lane and state; the index on open entries answers it."""
+        return await self.read(seeking(queries.depth))
 
     async def purge(self, before: float) -> int:
         """Forget finished messages created before that time batch by batch, and old events with their parts."""

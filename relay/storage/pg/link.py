@@ -18,7 +18,7 @@ from psycopg.pq import TransactionStatus
 from psycopg.types.numeric import Int8BinaryDumper
 
 from relay.events.ports import StoreError
-from relay.storage.database import Rows, Session
+from relay.storage.database import Connection, Operation, Rows, Session
 from relay.storage.errors import AwayError
 from relay.storage.pg.dialect import translated
 
@@ -45,6 +45,8 @@ _SETTINGS = "SET idle_in_transaction_session_timeout = '10s'; SET client_min_mes
 """A process that stops in the middle of a transaction must not keep its locks from the others."""
 SEEKING = "SET enable_seqscan = off"
 """For statements that all have an index: a plan made while a table was empty must not outlive that."""
+
+_SEEKING_NOW = "SET LOCAL enable_seqscan = off"
 
 _WHOLE = ("08", "25006", "53", "57P", "58", "XX")
 """SQLSTATEs, or what they begin with, of troubles that are not one statement's."""
@@ -195,6 +197,16 @@ def connect(url: str) -> Raw:
     raw.adapters.register_dumper(int, Int8BinaryDumper)
     raw.execute(_SETTINGS)
     return raw
+
+
+def seeking(operation: Operation[T]) -> Operation[T]:
+    """Return the operation as one whose statements all have an index, on a connection where not all have one."""
+
+    def sought(raw: Connection) -> T:
+        raw.execute(_SEEKING_NOW)
+        return operation(raw)
+
+    return sought
 
 
 def parameters(url: str) -> dict[str, Any]:

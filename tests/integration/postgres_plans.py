@@ -1,0 +1,190 @@
+"""A PostgreSQL full of rows, the statements that must not read its tables end to end, and what it plans for them."""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from relay.events.event import Kind
+from relay.queue.entry import State
+from relay.queue.ports import EntryQuery
+from relay.reports.ports import MessageQuery
+from relay.storage import lanes, office, queries, reports, rows, transactions
+from relay.storage.database import Connection, Rows
+from relay.storage.pg import leases, ledgers, partitions, schema
+from relay.storage.pg.link import SEEKING, PostgresSession, connect
+from tests.contract.values import NOW
+from tests.servers.postgres import drop_schema, fresh_schema
+
+Statement = tuple[str, Sequence[Any]]
+
+IDS = [f"Q{number:09}" for number in range(100)]
+NUMBERS = [0] * len(IDS)
+SOME_LANES = [f"mx:{number}.test" for number in range(100)]
+BIG = {"messages", "contents", "entries", "slots", "labels", "ledgers", partitions.name(int(NOW // partitions.WEEK))}
+"""The tables with many rows; the parts of events without rows and the few nodes are read as a whole by right."""
+
+
+def filling(count: int, of_lanes: int) -> Iterator[str]:
+    """Yield the statements that make so many messages with an entry each; nine of ten wait, in so many lanes."""
+    series = f"generate_series(1, {count}) n"
+    queue_id = "'Q' || lpad(n::text, 9, '0')"
+    yield f"""INSERT INTO messages SELECT {queue_id}, {NOW} + n, '', 'acme.test', '', '', '', false, '', '',
+        100, '<' || n || '@x>', '', '', '', '', '', '', '' FROM {series}"""
+    yield f"INSERT INTO contents SELECT {queue_id}, 'x' FROM {series}"
+    yield f"""INSERT INTO entries SELECT {queue_id}, 0, '', 'mx:' || n % {of_lanes} || '.test', {NOW}, 0,
+        {NOW} + n % 5000, 0, CASE WHEN n % 10 = 0 THEN 'delivered' WHEN n % 1000 = 1 THEN 'active' ELSE 'waiting' END,
+        0, '', '', NULL, '', '', false, false, 'u' || n || '@x.test', '', 0 FROM {series}"""
+    yield f"""INSERT INTO events (at, kind, queue_id, number, address, data)
+        SELECT {NOW} + n % 500000, CASE WHEN n % 50 = 0 THEN 'bounced' ELSE 'created' END, {queue_id}, 0,
+        '', '' FROM {series}"""
+    yield f"INSERT INTO slots SELECT {queue_id}, 0, 'identity:' || n % 5000, {NOW} + n, 0, n, '' FROM {series}"
+    yield "INSERT INTO ledgers SELECT 'identity:' || n, 0 FROM generate_series(0, 4999) n"
+    yield f"INSERT INTO labels SELECT '', 'tag' || n % 5000, {queue_id} FROM {series}"
+    yield "VACUUM (ANALYZE)"
+
+
+@contextmanager
+def filled(server: str, count: int, of_lanes: int) -> Iterator[PostgresSession]:
+    """Give a connection to a schema with so many rows."""
+    url = fresh_schema(server)
+    schema.prepare(url)
+    raw = connect(url)
+    try:
+        made = PostgresSession(raw)
+        with raw.transaction():
+            partitions.make_ahead(NOW)(made)
+        for sql in filling(count, of_lanes):
+            raw.execute(sql.encode())
+        yield made
+    finally:
+        raw.close()
+        drop_schema(url)
+
+
+def hot(count: int) -> dict[str, Statement]:
+    """The statements of the connections that seek, over so many rows."""
+    return {
+        "due": (leases.DUE, (SOME_LANES, [6] * len(SOME_LANES))),
+        "companions": (leases.COMPANIONS, (IDS[1], "mx:1.test", NOW, 100)),
+        "contents": (leases.CONTENTS, (IDS,)),
+        "take": (leases.TAKE, ("lease", 1, IDS, NUMBERS)),
+        "held": (leases.HELD, (IDS, NUMBERS, ["lease"] * len(IDS), NUMBERS)),
+        "as settled": (leases.AS_SETTLED, (IDS, NUMBERS, NUMBERS)),
+        "give back": (leases.GIVE_BACK, (IDS, NUMBERS, ["lease"] * len(IDS), NUMBERS)),
+        "lock": (leases.LOCK, (IDS, NUMBERS)),
+        "void": (leases.VOID, ()),
+        "disown": (leases.DISOWN, ("lease", [1, 2])),
+        "left": (leases.LEFT, ("node", IDS[1], 0)),
+        "lanes": (leases.LANES, ()),
+        "first due": (lanes.FIRST_DUE, ("mx:1.test",)),
+        "update": (
+            rows.UPDATE_ENTRY,
+            ("mx:1.test", 0.0, 0.0, 0.0, "waiting", 0, None, "", "", False, False, IDS[1], 0),
+        ),
+        "drop content": (transactions.DROP_CONTENT, (IDS[1],)),
+        "recipient": (transactions.FIND_RECIPIENT, (IDS[1], 0)),
+        "keys of": (ledgers.KEYS_OF, (IDS, NUMBERS)),
+        "ledger": (ledgers.LOCK, (["identity:1", "identity:2"],)),
+        "changed": (ledgers.CHANGED, (["identity:1", "identity:2"], [count - 500, count - 10])),
+        "orphans": (ledgers.ORPHANS, (NOW + count - 100, "node")),
+        "old places": (ledgers.DELETE_OLD, (NOW + 100,)),
+        "entry": (queries.ENTRY_AT, (IDS[1], 0)),
+        "entries of": (queries.ENTRIES_OF, (IDS[1],)),
+        "events of": (queries.EVENTS_OF, (IDS[1],)),
+        "old messages": (office.OLD_MESSAGES, (0.0, "", NOW + 100)),
+        "depth": (queries.DEPTH, ()),
+    }
+
+
+def asked(count: int) -> dict[str, Statement]:
+    """What operators and reports ask, on the connections where the planner has its own way."""
+    lately = MessageQuery(since=NOW + count - 100, domain="acme.test")
+    failed = (Kind.BOUNCED, Kind.DEFERRED)
+    return {
+        "trace, queue id": queries.messages_statement(MessageQuery(queue_id=IDS[1])),
+        "trace, Message-ID": queries.messages_statement(MessageQuery(message_id="<5@x>")),
+        "trace, address": queries.messages_statement(MessageQuery(recipient="u5@x.test")),
+        "trace, tag": queries.messages_statement(MessageQuery(tags=("tag5",))),
+        "messages, lately": queries.messages_statement(lately),
+        "deliveries, lately": statement_of(reports.tallies(lately)),
+        "deliveries, tag": statement_of(reports.tallies(MessageQuery(tags=("tag5",)))),
+        "bounces, lately": statement_of(reports.failures(lately, failed, "", None)),
+        "bounces, all": statement_of(reports.failures(MessageQuery(), failed, "", None)),
+        "bounces by server, lately": statement_of(reports.remotes(lately)),
+        "queue, lane": queries.keys_statement(EntryQuery(lane="mx:1.test", states=(State.WAITING, State.HELD))),
+        "queue, address": queries.keys_statement(EntryQuery(recipient="u5@x.test")),
+    }
+
+
+@dataclass
+class _Recorder:
+    """A connection that only listens."""
+
+    said: list[Statement] = field(default_factory=list)
+
+    def execute(self, sql: str, parameters: Sequence[Any] = (), /) -> Rows:
+        self.said.append((sql, parameters))
+        return _Nothing()
+
+    def executemany(self, sql: str, parameters: Any, /) -> Rows:
+        raise AssertionError(f"nothing is changed by reading: {sql}")
+
+
+class _Nothing:
+    rowcount = 0
+
+    def fetchone(self) -> Any:
+        return None
+
+    def fetchall(self) -> list[Any]:
+        return []
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(())
+
+
+def statement_of(operation: Callable[[Connection], Any]) -> Statement:
+    """Return the first statement of an operation that reads."""
+    recorder = _Recorder()
+    operation(recorder)
+    return recorder.said[0]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The nodes of a plan; milliseconds and pages when it was also carried out."""
+
+    nodes: list[dict[str, Any]]
+    milliseconds: float = 0.0
+    pages: int = 0
+
+    @property
+    def scanned(self) -> set[str]:
+        """The big tables read from end to end."""
+        return {node["Relation Name"] for node in self.nodes if node["Node Type"] == "Seq Scan"} & BIG
+
+    @property
+    def through_open(self) -> bool:
+        """Whether the index on open entries is read from end to end."""
+        of_open = [node for node in self.nodes if node.get("Index Name") == "entries_open"]
+        return not all("state" in node.get("Index Cond", "") for node in of_open)
+
+
+def plan(session: PostgresSession, statement: Statement, *, seeking: bool, carry_out: bool = False) -> Plan:
+    """Return what is planned; carried out, nothing of it stays."""
+    sql, values = statement
+    with session.raw.transaction(force_rollback=True):
+        if seeking:
+            session.raw.execute(f"SET LOCAL {SEEKING.removeprefix('SET ')}".encode())
+        options = "ANALYZE, BUFFERS, FORMAT JSON" if carry_out else "FORMAT JSON"
+        (found,) = session.execute(f"EXPLAIN ({options}) {sql}", values).fetchone()
+    (top,) = json.loads(found) if isinstance(found, str) else found
+    nodes: list[dict[str, Any]] = []
+    left = [top["Plan"]]
+    while left:
+        nodes.append(left.pop())
+        left += nodes[-1].get("Plans", ())
+    pages = sum(top["Plan"].get(key, 0) for key in ("Shared Hit Blocks", "Shared Read Blocks"))
+    return Plan(nodes, top.get("Execution Time", 0.0), pages)
