@@ -69,13 +69,13 @@ class Accept:
         excluded = await self.exclusion.reasons(addresses, mailing, now)
         reserved = [n for n, one in enumerate(recipients) if normal(one.address) not in excluded]
         earliest = max(now, decided.not_before)
-        ways = await reserve(self.limits, queue_id, reserved, decided.ledgers, earliest)
-        last = max((way.at for way in ways.values()), default=earliest)
-        if last > earliest + settings.queue.lifetime:
-            await self.limits.forget(queue_id, reserved)
-            return _over_limit(decided, last, now)
-        accepted = compose(queue_id, transaction, facts, decided, ways, excluded, settings, now)
         try:
+            ways = await reserve(self.limits, queue_id, reserved, decided.ledgers, earliest)
+            last = max((way.at for way in ways.values()), default=earliest)
+            if last > earliest + settings.queue.lifetime:
+                await self.limits.forget(queue_id, reserved)
+                return _over_limit(decided, last, now)
+            accepted = compose(queue_id, transaction, facts, decided, ways, excluded, settings, now)
             await self.store.enqueue(accepted)
         except StoreError:
             await self.limits.forget(queue_id, reserved)

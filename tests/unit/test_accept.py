@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -19,7 +19,7 @@ from relay.mail.reply import Reply
 from relay.mail.session import Session, Transaction
 from relay.queue.entry import Entry, State
 from relay.queue.message import Accepted, Claimed, Message, Settlement
-from relay.queue.ports import EntryQuery, LaneRoom, StoreError
+from relay.queue.ports import EntryQuery, LaneRoom, LimitStore, Slot, StoreError
 from relay.storage.sqlite import SqliteStore
 from relay.suppression.exclusion import Exclusion
 from relay.suppression.suppression import Suppression
@@ -58,6 +58,23 @@ class FaultyStore:
 
     async def apply(self, settlements: Sequence[Settlement]) -> Sequence[Settlement]:
         raise self.error
+
+
+class FailingLimits:
+    """Limits that can be asked once."""
+
+    def __init__(self, limits: LimitStore) -> None:
+        self.limits = limits
+        self.asked = 0
+
+    async def reserve(self, slots: Sequence[Slot], at: Sequence[float]) -> Sequence[float]:
+        self.asked += 1
+        if self.asked > 1:
+            raise StoreError("the connection broke")
+        return await self.limits.reserve(slots, at)
+
+    async def forget(self, queue_id: str, numbers: Sequence[int]) -> None:
+        await self.limits.forget(queue_id, numbers)
 
 
 class House:
@@ -251,6 +268,19 @@ class TestRefusals:
             await accept.accept(Transaction(SESSION, envelope, CONTENT))
         await house.take("a@x.test", "b@x.test")
         assert [entry.release_at for _, entry in await house.stored()] == [0.0, 0.0]
+
+    async def test_limits_that_fail_on_the_way_keep_no_place(self, store: SqliteStore) -> None:
+        """The first provider has no room for the second recipient; asking the next one fails."""
+        providers = [{"name": name, "host": "h.test", "hourly_limit": 1} for name in ("a", "b")]
+        domains = {"acme.test": {"provider": "a", "fallback_providers": ["b"]}}
+        house = House(store, provider=providers, domains=domains)
+        accept = replace(house.accept, limits=cast("LimitStore", FailingLimits(store)))
+        envelope = Envelope("app@acme.test", (Recipient("u@rcpt.test"), Recipient("v@rcpt.test")))
+        with pytest.raises(StoreError):
+            await accept.accept(Transaction(SESSION, envelope, CONTENT))
+        await house.take("a@x.test", "b@x.test")
+        found = [(entry.lane, entry.release_at) for _, entry in await house.stored()]
+        assert found == [("provider:a", 0.0), ("provider:b", 0.0)]
 
     async def test_instructions_that_mean_nothing(self, store: SqliteStore) -> None:
         house = House(store)
