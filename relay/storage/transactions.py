@@ -3,8 +3,9 @@
 Operations for the writer: they run inside its transaction.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import chain
 
 from relay.events.event import Event
 from relay.queue.entry import Entry, State, StateError
@@ -14,9 +15,11 @@ from relay.storage.codec import decode_object, encode_object
 from relay.storage.database import Connection
 from relay.storage.lanes import Lanes
 from relay.storage.rows import (
+    AT_ONCE,
     INSERT_CONTENT,
     INSERT_ENTRY,
     INSERT_EVENT,
+    INSERT_EVENTS,
     INSERT_LABEL,
     INSERT_MESSAGE,
     UNFINISHED,
@@ -38,6 +41,7 @@ _OURS = frozenset({"category", "rule", "guidance", "phase"})
 """What an event of something that came back says by our judgement alone."""
 
 FIND_RECIPIENT = "SELECT recipient FROM entries WHERE queue_id = ? AND number = ?"
+FIND_RECIPIENTS = f"SELECT {', '.join([f'({FIND_RECIPIENT})'] * AT_ONCE)}"
 
 
 def enqueue(lanes: Lanes, *accepted: Accepted) -> Callable[[Connection], None]:
@@ -111,8 +115,13 @@ def record(events: Sequence[Event], unsubscribes: Unsubscribes) -> Callable[[Con
     """
 
     def operation(raw: Connection) -> Sequence[Event]:
-        named = unsubscribes.follow(raw, [event if event.address else _named(raw, event) for event in events])
-        raw.executemany(INSERT_EVENT, event_rows(named))
+        named = unsubscribes.follow(raw, _named(raw, events))
+        rows = event_rows(named)
+        whole = len(rows) // AT_ONCE * AT_ONCE
+        for start in range(0, whole, AT_ONCE):
+            raw.execute(INSERT_EVENTS, list(chain.from_iterable(rows[start : start + AT_ONCE])))
+        if rows[whole:]:
+            raw.executemany(INSERT_EVENT, rows[whole:])
         return named
 
     return operation
@@ -149,9 +158,24 @@ def _is_known(raw: Connection, event: Event) -> bool:
     return any(said <= decode_object(data).items() for (data,) in rows)
 
 
-def _named(raw: Connection, event: Event) -> Event:
-    row = raw.execute(FIND_RECIPIENT, (event.queue_id, event.recipient)).fetchone()
-    return event if row is None else replace(event, address=row[0])
+def _named(raw: Connection, events: Sequence[Event]) -> list[Event]:
+    """Return the events, those without an address with the one the database knows."""
+    keys = [(event.queue_id, event.recipient) for event in events if not event.address]
+    found = iter(_recipients(raw, keys))
+    return [
+        event if event.address or (address := next(found)) is None else replace(event, address=address)
+        for event in events
+    ]
+
+
+def _recipients(raw: Connection, keys: Sequence[tuple[str, int]]) -> Iterator[str | None]:
+    """Yield the recipients of entries in the order of their keys, None for what is not known."""
+    whole = len(keys) // AT_ONCE * AT_ONCE
+    for start in range(0, whole, AT_ONCE):
+        yield from raw.execute(FIND_RECIPIENTS, list(chain.from_iterable(keys[start : start + AT_ONCE]))).fetchone()
+    for key in keys[whole:]:
+        row = raw.execute(FIND_RECIPIENT, key).fetchone()
+        yield None if row is None else row[0]
 
 
 def _tell(lanes: Lanes, entries: Iterable[Entry]) -> None:

@@ -51,6 +51,30 @@ async def test_events_get_their_addresses_and_unknown_ones_are_kept(store: Store
     assert [event.kind for event in story.events] == [Kind.CREATED, Kind.OPEN, Kind.REPLY]
 
 
+@pytest.mark.parametrize("count", [99, 100, 101, 250, 400])
+async def test_however_many_come_at_once_each_gets_its_own_address(store: Store, count: int) -> None:
+    await store.enqueue(accepted("A", *(f"u{number}@a.test" for number in range(count))))
+    did = [
+        Event(
+            Kind.OPEN,
+            NOW + number,
+            "GONE" if number % 7 == 0 else "A",
+            number,
+            "said@b.test" if number % 5 == 0 else "",
+            {"id": f"{number:016x}"},
+        )
+        for number in reversed(range(count))
+    ]
+    told = [
+        one if one.address or one.queue_id == "GONE" else replace(one, address=f"u{one.recipient}@a.test")
+        for one in did
+    ]
+    assert await store.record(did) == told
+    [story] = await store.stories(MessageQuery(queue_id="A"))
+    kept = [event for event in story.events if event.kind is Kind.OPEN]
+    assert kept == sorted((one for one in told if one.queue_id == "A"), key=lambda one: one.at)
+
+
 @pytest.mark.parametrize(
     ("query", "expected"),
     [

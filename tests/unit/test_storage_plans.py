@@ -40,6 +40,7 @@ def plan(raw: sqlite3.Connection, sql: str) -> list[str]:
         rows.UPDATE_ENTRY,
         transactions.DROP_CONTENT,
         transactions.FIND_RECIPIENT,
+        transactions.FIND_RECIPIENTS,
         queries.ENTRY_AT,
         queries.ENTRIES_OF,
         queries.EVENTS_OF,
