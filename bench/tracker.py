@@ -1,21 +1,30 @@
 """The tracker's rate against nginx: `python -m bench.tracker`. Needs wrk; compares with nginx where that is installed.
 
-nginx serves its empty_gif with an access log, from one worker; relay verifies a token, records the open durably, and
-answers the same pixel.
+nginx serves its empty_gif with an access log, from one worker. relay verifies a token and answers the same pixel; each
+open is in the store, synced, and has its log line. Many tokens and several mail programs, so that no cache knows them.
+
+wrk takes a core of its own. Rates suffer from whatever else the machine does; CPU time a pixel, all threads of the
+server, much less, so the figure for one core is what a second of CPU time gives. It counts until the last open is in
+the store, not only until it is answered.
 """
 
+import json
 import re
 import shutil
+import sqlite3
 import subprocess
 import tempfile
 import time
+from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 
 import click
 
-from bench.mail import Load, Sink, measure
+from bench import cpu
+from bench.mail import Figures, Load, Sink, measure
 from bench.targets import Relay, free_port, signing_key
-from relay.config import check
 from relay.mail.queue_id import queue_id
 from relay.rewrite.tokens import Kind, Token, parse_keyring, sign_token
 
@@ -38,6 +47,11 @@ server {{ listen 127.0.0.1:{self.port}; location / {{ empty_gif; }} }} }}
         self._process = subprocess.Popen([_nginx(), "-c", str(config), "-p", str(self._folder)])
         time.sleep(1)
 
+    @property
+    def pid(self) -> int:
+        """The process above its worker."""
+        return self._process.pid
+
     def close(self) -> None:
         """End it."""
         self._process.terminate()
@@ -49,22 +63,92 @@ def _nginx() -> str | None:
     return shutil.which("nginx", path="/usr/sbin:/usr/local/sbin:/usr/bin")
 
 
-def wrk(url: str, seconds: int, connections: int = 32) -> tuple[float, float]:
-    """Return requests a second and the p99 in milliseconds."""
-    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", url]
-    said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    rate = float(re.search(r"Requests/sec:\s+([\d.]+)", said)[1])
-    value, unit = re.search(r"99%\s+([\d.]+)(us|ms|s)", said).groups()
-    if "Non-2xx" in said:
-        raise SystemExit(said)
-    return rate, float(value) * {"us": 0.001, "ms": 1.0, "s": 1000.0}[unit]
+AGENTS = (
+    "Mozilla/5.0 (Windows NT 5.1; rv:11.0) Gecko Firefox/11.0 (via ggpht.com GoogleImageProxy)",
+    "Mozilla/5.0",
+    "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Mobile/15E148",
+    "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Thunderbird/140.5.0",
+    "Mozilla/5.0 (Windows NT 10.0; WOW64; Trident/7.0; Microsoft Outlook 16.0.17928; Microsoft Outlook 16.0)",
+)
+TOKENS = 2000
+CONNECTIONS = 32
+
+_SCRIPT = """
+local paths, agents, requests, at = {paths}, {agents}, {{}}, 0
+function init(args)
+  for k, path in ipairs(paths) do
+    requests[k] = wrk.format("GET", path, {{["User-Agent"] = agents[k % #agents + 1], ["Accept"] = "image/*,*/*"}})
+  end
+end
+function request()
+  at = at % #requests + 1
+  return requests[at]
+end
+"""
+
+
+@dataclass(frozen=True)
+class Rate:
+    """What wrk saw, and what the server spent: pixels a second, p99 in milliseconds, CPU microseconds a pixel."""
+
+    pixels: int
+    rate: float
+    p99: float
+    cpu_us: float
+
+    def __str__(self) -> str:
+        return f"{self.rate:8.0f} pixels/s   p99 {self.p99:6.1f} ms   {self.cpu_us:6.1f} us CPU a pixel"
+
+
+class Readers:
+    """wrk, fetching the pixels of many messages with several mail programs."""
+
+    def __init__(self, folder: Path, tokens: list[str]) -> None:
+        self._script = folder / "pixels.lua"
+        paths = [f"/o/{token}" for token in tokens]
+        self._script.write_text(_SCRIPT.format(paths=_lua(paths), agents=_lua(AGENTS)))
+
+    def begin(self, port: int, seconds: int) -> "subprocess.Popen[str]":
+        """Begin to fetch."""
+        command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--latency", "-s", str(self._script)]
+        return subprocess.Popen([*command, f"http://127.0.0.1:{port}"], stdout=subprocess.PIPE, text=True)
+
+    def end(self, wrk: "subprocess.Popen[str]", server: int, before: float) -> Rate:
+        """Wait for wrk, and for the server to be done with what it was asked; `before` is its CPU time until then."""
+        said = wrk.communicate()[0]
+        if "Non-2xx" in said or "Socket errors" in said:
+            raise SystemExit(said)
+        pixels = int(re.search(r"(\d+) requests in", said)[1])
+        value, unit = re.search(r"99%\s+([\d.]+)(us|ms|s)", said).groups()
+        p99 = float(value) * {"us": 0.001, "ms": 1.0, "s": 1000.0}[unit]
+        spent = _at_rest(server) - before
+        return Rate(pixels, float(re.search(r"Requests/sec:\s+([\d.]+)", said)[1]), p99, spent / pixels * 1e6)
+
+    def fetch(self, port: int, seconds: int, server: int) -> Rate:
+        """Fetch for so long from a server that does nothing else."""
+        return self.end(self.begin(port, seconds), server, cpu.seconds([server]))
+
+
+def _lua(texts: "list[str] | tuple[str, ...]") -> str:
+    return "{" + ", ".join(map(json.dumps, texts)) + "}"
+
+
+def _at_rest(server: int) -> float:
+    """Return the CPU time of the server once it has nothing to do any more."""
+    spent = cpu.seconds([server])
+    while True:
+        time.sleep(0.5)
+        before, spent = spent, cpu.seconds([server])
+        if spent - before < 0.02:
+            return spent
 
 
 @click.command()
 @click.option("--seconds", default=8, show_default=True)
 @click.option("--rounds", default=3, show_default=True)
-def main(seconds: int, rounds: int) -> None:
-    """Measure pixels a second, and the pixel's latency while mail runs at full rate."""
+@click.option("--messages", default=3000, show_default=True, help="Sent beside the pixels; 0 for none.")
+def main(seconds: int, rounds: int, messages: int) -> None:
+    """Measure pixels a second, and what pixels at full rate and mail at full rate do to each other."""
     if shutil.which("wrk") is None:
         raise SystemExit("wrk is not installed (Debian package wrk)")
     sink = Sink()
@@ -72,21 +156,15 @@ def main(seconds: int, rounds: int) -> None:
     nginx = Nginx() if _nginx() else None
     try:
         relay.start()
-        settings, faults, _ = check(relay.config, {})
-        if settings is None:
-            raise SystemExit(str(faults))
         keys = parse_keyring((relay.folder / "data" / "tracker.key").read_text().split())
-        token = sign_token(keys, Token(Kind.OPEN, queue_id(time.time(), 1), 0))
-        pixel = f"http://127.0.0.1:{relay.tracker}/o/{token}"
-        for _ in range(rounds):
-            rate, slow = wrk(pixel, seconds)
-            click.echo(f"relay  {rate:8.0f} pixels/s   p99 {slow:6.1f} ms")
-            if nginx:
-                rate, slow = wrk(f"http://127.0.0.1:{nginx.port}/", seconds)
-                click.echo(f"nginx  {rate:8.0f} pixels/s   p99 {slow:6.1f} ms")
-        if nginx is None:
-            click.echo("nginx is left out: it is not installed")
-        _beside_mail(relay, sink, pixel, seconds)
+        now = time.time()
+        readers = Readers(
+            relay.folder, [sign_token(keys, Token(Kind.OPEN, queue_id(now, at), at % 3)) for at in range(TOKENS)]
+        )
+        fetched = _against_nginx(relay, nginx, readers, seconds, rounds)
+        if messages:
+            fetched += _beside_mail(relay, sink, readers, messages)
+        _check_kept(relay, fetched)
     finally:
         relay.stop()
         sink.close()
@@ -94,19 +172,64 @@ def main(seconds: int, rounds: int) -> None:
             nginx.close()
 
 
-def _beside_mail(relay: Relay, sink: Sink, pixel: str, seconds: int) -> None:
-    """Fetch a few pixels while mail runs at full rate."""
-    alone = measure(relay, sink, Load("W2", 20, 2000))
-    few = subprocess.Popen(
-        ["wrk", "-t1", "-c2", f"-d{seconds}s", "--latency", pixel], stdout=subprocess.PIPE, text=True
+def _against_nginx(relay: Relay, nginx: Nginx | None, readers: Readers, seconds: int, rounds: int) -> int:
+    """Measure in turns, tell the medians, and return how many pixels relay answered."""
+    (pid,) = relay.roots()
+    readers.fetch(relay.tracker, 1, pid)
+    ours: list[Rate] = []
+    theirs: list[Rate] = []
+    kept = _opens(relay)
+    for _ in range(rounds):
+        ours.append(readers.fetch(relay.tracker, seconds, pid))
+        click.echo(f"relay  {ours[-1]}")
+        if nginx:
+            theirs.append(readers.fetch(nginx.port, seconds, nginx.pid))
+            click.echo(f"nginx  {theirs[-1]}")
+    if theirs:
+        rate = median(one.rate for one in ours) / median(one.rate for one in theirs)
+        spent = median(one.cpu_us for one in theirs) / median(one.cpu_us for one in ours)
+        click.echo(f"relay has {rate:.2f} of nginx's rate; for the same CPU time, {spent:.2f} of its pixels")
+    else:
+        click.echo("nginx is left out: it is not installed")
+    return kept + sum(one.pixels for one in ours)
+
+
+def _beside_mail(relay: Relay, sink: Sink, readers: Readers, messages: int) -> int:
+    """Fetch pixels at full rate while mail runs at full rate; return how many were answered."""
+    (pid,) = relay.roots()
+    load = Load("W2", 20, messages)
+    measure(relay, sink, Load("W2", 20, messages // 4))
+    alone = measure(relay, sink, load)
+    seconds = int(messages / alone.delivered_rate * 1.5) + 2
+    before = cpu.seconds([pid])
+    wrk = readers.begin(relay.tracker, seconds)
+    time.sleep(0.5)
+    beside = measure(relay, sink, load)
+    pixels = readers.end(wrk, pid, before)
+    click.echo(f"mail alone          {_mail(alone)}")
+    click.echo(f"mail beside pixels  {_mail(beside)}")
+    click.echo(f"pixels beside mail  {pixels.rate:.0f} pixels/s   p99 {pixels.p99:.1f} ms")
+    return pixels.pixels
+
+
+def _mail(found: Figures) -> str:
+    return (
+        f"{found.delivered_rate:4.0f} messages/s   accepted {found.accepted_rate:4.0f}/s   "
+        f"last 250 p99 {1000 * found.final_reply_p99:4.0f} ms   arrival p50 {1000 * found.delay_p50:4.0f} ms"
     )
-    beside = measure(relay, sink, Load("W2", 20, 2000))
-    said = few.communicate()[0]
-    slow = re.search(r"99%\s+(\S+)", said)[1]
-    click.echo(
-        f"mail alone {alone.delivered_rate:.0f}/s, beside pixels {beside.delivered_rate:.0f}/s;"
-        f" the pixel's p99 beside mail: {slow}"
-    )
+
+
+def _opens(relay: Relay) -> int:
+    with closing(sqlite3.connect(relay.folder / "data" / "relay.db")) as store:
+        return store.execute("SELECT count(*) FROM events WHERE kind = 'open'").fetchone()[0]
+
+
+def _check_kept(relay: Relay, fetched: int) -> None:
+    """Hold the server to it: every pixel answered is an open in the store. wrk does not wait for its last answers."""
+    kept = _opens(relay)
+    click.echo(f"{fetched} pixels answered, {kept} opens in the store")
+    if kept < fetched:
+        raise SystemExit("opens are missing")
 
 
 if __name__ == "__main__":

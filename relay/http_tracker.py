@@ -16,8 +16,8 @@ A token that is not ours, altered, or of another kind gets 404 and never a redir
 """
 
 import asyncio
-import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from random import getrandbits
 from typing import cast
 
 from aiohttp import web
@@ -30,12 +30,19 @@ from relay.events.sink import EventSink
 from relay.rewrite.tokens import Keyring, Kind, Token, verify_token
 from relay.tracker import answers, pages
 from relay.tracker.canary import is_canary
+from relay.tracker.commonplace import Fetch
 from relay.tracker.connections import Connection, Limits, Server
+from relay.tracker.express import ExpressLane, RightOfWay
 from relay.tracker.location import location
-from relay.tracker.reader import Network, client_address, is_trusted, read_reader
+from relay.tracker.reader import Network, Reader, client_address, is_trusted, read_reader
 
 MAX_BODY = 4096
 """Octets of the body of a POST."""
+
+_NOTHING: Mapping[str, object] = {}
+
+BEHIND = 0.02
+"""Seconds pixels wait for a sink that is behind, before they look again."""
 
 LONGEST_LOOK = 1.0
 """Seconds a page waits for the store at most, when it could do without."""
@@ -70,6 +77,7 @@ class Tracker:
         clock: Clock = system_clock,
         confirm: Confirm | None = None,
         has_left: HasLeft | None = None,
+        right_of_way: RightOfWay = lambda: 0.0,
     ) -> None:
         self._keyring = keyring
         self._sink = sink
@@ -79,6 +87,8 @@ class Tracker:
         self._clock = clock
         self._confirm = confirm
         self._has_left = has_left
+        self._right_of_way = right_of_way
+        self._lane: ExpressLane | None = None
         self._server: Server | None = None
         self._listener: asyncio.Server | None = None
         self._sweeper: asyncio.Task[None] | None = None
@@ -95,7 +105,8 @@ class Tracker:
 
     async def start(self, host: str, port: int) -> None:
         """Listen; port 0 takes a free one. Raises OSError when the address cannot be had."""
-        self._server = Server(self._answer, self._limits, lambda client: is_trusted(client, self._trusted))
+        self._lane = ExpressLane(self._answer_fetch, self._wait)
+        self._server = Server(self._answer, self._lane, self._limits, lambda client: is_trusted(client, self._trusted))
         loop = asyncio.get_running_loop()
         self._listener = await loop.create_server(self._server, host or None, port, backlog=1024)
         self._sweeper = asyncio.create_task(self._sweep(self._server), name="tracker sweeper")
@@ -105,6 +116,8 @@ class Tracker:
         if self._listener is None or self._server is None or self._sweeper is None:
             return
         self._listener.close()
+        if self._lane is not None:
+            self._lane.close()
         self._server.pre_shutdown()
         await self._server.shutdown(timeout)
         self._sweeper.cancel()
@@ -117,6 +130,20 @@ class Tracker:
         while True:
             await asyncio.sleep(self._limits.patience / 10)
             server.book.cut_overdue(loop.time())
+
+    def _answer_fetch(self, fetch: Fetch, client: str) -> bytes | None:
+        """Return what a commonplace request for a pixel is answered with, None when its token is not ours."""
+        token = verify_token(self._keyring(), Kind.OPEN, fetch.token)
+        if token is None:
+            return None
+        if not is_canary(token):
+            client = client_address(client, fetch.forwarded_for, self._trusted)
+            self._sink.put(self._event(EventKind.OPEN, token, client, fetch.reader))
+        return answers.pixel_octets(int(system_clock()))
+
+    def _wait(self) -> float:
+        """Return for how many seconds pixels give way: to what has the right of way, and to a sink that is behind."""
+        return max(self._right_of_way(), BEHIND if self._sink.behind else 0.0)
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         path = _path(request.raw_path)
@@ -167,7 +194,8 @@ class Tracker:
         if body is None:
             return answers.plain(413, f"The body is longer than {MAX_BODY} octets.")
         by = "page" if b"page=yes" in body else "one-click"
-        kept = await self._sink.keep(self._event(EventKind.UNSUBSCRIBE, request, token, by=by))
+        client, reader = self._asker(request)
+        kept = await self._sink.keep(self._event(EventKind.UNSUBSCRIBE, token, client, reader, {"by": by}))
         if await self._standing(token) is None:
             html, status, word = pages.TOO_OLD, 410, "The message is too old: nobody knows any more whom it went to."
         elif kept:
@@ -219,15 +247,18 @@ class Tracker:
     def _record(self, kind: EventKind, request: web.BaseRequest, token: Token, **more: object) -> None:
         """Hand an event to the sink; the relay's own canary is no reader."""
         if not is_canary(token):
-            self._sink.put(self._event(kind, request, token, **more))
+            self._sink.put(self._event(kind, token, *self._asker(request), more))
 
-    def _event(self, kind: EventKind, request: web.BaseRequest, token: Token, **more: object) -> Event:
-        client = cast("Connection", request.protocol).client
-        if self._trusted:
-            forwarded_for = ",".join(request.headers.getall("X-Forwarded-For", ()))
-            client = client_address(client, forwarded_for, self._trusted)
-        reader = read_reader(request.method, client, request.headers)
-        data: dict[str, object] = {"id": secrets.token_hex(8), **more, "client": reader.address}
+    def _asker(self, request: web.BaseRequest) -> tuple[str, Reader]:
+        """Return the address of the client, and who it is."""
+        forwarded_for = ",".join(request.headers.getall("X-Forwarded-For", ()))
+        client = client_address(cast("Connection", request.protocol).client, forwarded_for, self._trusted)
+        return client, read_reader(request.method, request.headers)
+
+    def _event(
+        self, kind: EventKind, token: Token, client: str, reader: Reader, more: Mapping[str, object] = _NOTHING
+    ) -> Event:
+        data: dict[str, object] = {"id": f"{getrandbits(64):016x}", **more, "client": client}
         if reader.user_agent:
             data["user_agent"] = reader.user_agent
         if reader.machine:

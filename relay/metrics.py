@@ -14,6 +14,7 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self.events = Counter("relay_events_total", "Events by kind", ["kind"], registry=self.registry)
+        self._of_kind: dict[str, Counter] = {}
         self.delay = Histogram(
             "relay_delivery_delay_seconds", "From acceptance to delivery", buckets=_DELAYS, registry=self.registry
         )
@@ -37,7 +38,8 @@ class Metrics:
 
     def count(self, kind: str, delay: float | None) -> None:
         """Count one event; `delay` in seconds for a delivery."""
-        self.events.labels(kind).inc()
+        counter = self._of_kind.get(kind) or self._of_kind.setdefault(kind, self.events.labels(kind))
+        counter.inc()
         if delay is not None:
             self.delay.observe(delay)
 

@@ -12,6 +12,11 @@ from relay.log import Emit
 from relay.metrics import Metrics
 from relay.queue.alert_mail import ALERT, Alert, lane_paused, mail_refused, store_was_away
 
+UNDER_WAY = 0.25
+"""Seconds after the last thing that happened to a message during which mail counts as under way."""
+
+_READERS = frozenset({Kind.OPEN, Kind.CLICK})
+
 
 class Observer:
     """Hears of everything that must be seen; `in_trouble` is set while the store does not take what it must."""
@@ -22,6 +27,7 @@ class Observer:
         self.last_hour = LastHour()
         self.in_trouble = asyncio.Event()
         self._clock = clock
+        self._mail_at = 0.0
         self._trouble_since = 0.0
         self._trouble = ""
         self.tell: Callable[[Alert], None] = _nobody
@@ -29,6 +35,7 @@ class Observer:
 
     def publish(self, events: Sequence[Event]) -> None:
         """Tell of events that are durable: one log line and one count each."""
+        now = self._clock()
         for event in events:
             self.log(
                 f"message.{event.kind.value}", queue_id=event.queue_id, recipient=event.address, **dict(event.data)
@@ -37,8 +44,11 @@ class Observer:
                 self.log("unsubscribe.unknown", queue_id=event.queue_id, number=event.recipient)
             delay = event.data.get("delay") if event.kind is Kind.DELIVERED else None
             self.metrics.count(event.kind.value, delay if isinstance(delay, float) else None)
-            self.last_hour.count(event.kind.value, self._clock())
-            self._look_into(event)
+            self.last_hour.count(event.kind.value, now)
+            if event.kind not in _READERS:
+                self._mail_at = now
+            if "category" in event.data:
+                self._look_into(event)
 
     def _look_into(self, event: Event) -> None:
         """Tell the operator of a failure that waiting does not mend; not of one that an alert itself met with."""
@@ -46,6 +56,10 @@ class Observer:
         if about is not None and about.alert and ALERT not in event.data:
             domain, reply, remote = (str(event.data.get(key, "")) for key in ("domain", "reply", "remote"))
             self.tell(mail_refused(about, domain, reply, remote, event.queue_id))
+
+    def mail_is_under_way(self) -> bool:
+        """Tell whether something happened to a message just now that no reader did."""
+        return 0 <= self._clock() - self._mail_at < UNDER_WAY
 
     def smtp(self, line: str, **fields: object) -> None:
         """Log a line of the SMTP server, and count refusals."""

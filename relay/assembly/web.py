@@ -15,6 +15,9 @@ from relay.events.spool import Spool
 from relay.http_tracker import Tracker
 from relay.storage.engagement import EngagementTable
 
+MAIL_FIRST = 0.005
+"""Seconds that pixels wait for one another while mail is under way, so that most of the time is the mail's."""
+
 Answer = Callable[[], Awaitable[Mapping[str, object]]]
 
 
@@ -45,6 +48,7 @@ class Web:
             checks=self.checks,
             confirm=self.incoming.verifier.follow,
             has_left=frame.store.unsubscribe_list.has_left,
+            right_of_way=lambda: MAIL_FIRST if frame.observer.mail_is_under_way() else 0.0,
         )
         await tracker.start(settings.tracker.host, settings.tracker.port)
         frame.stack.push_async_callback(tracker.stop)

@@ -78,6 +78,11 @@ class EventSink:
         return len(self._waiting) + len(self._in_hand)
 
     @property
+    def behind(self) -> bool:
+        """Whether half of what may wait in memory does: who can wait should."""
+        return len(self._waiting) > self._limit // 2
+
+    @property
     def store_answers(self) -> bool:
         """False while the store fails, and when there is none."""
         return self._store is not None and not self._store_failing

@@ -212,18 +212,30 @@ def _leb128(value: int) -> bytes:
 def _unpacked(kind: Kind, protected: bytes) -> Token | None:
     """Return the token of authentic bytes; None when they are not exactly what signing makes."""
     number = int.from_bytes(protected[_TAG : _TAG + _QUEUE_ID], "big")
-    rest = protected[_TAG + _QUEUE_ID :]
-    width = next((at for at, byte in enumerate(rest[:4], 1) if byte < 0x80), 0)
-    recipient = sum((byte & 0x7F) << (7 * at) for at, byte in enumerate(rest[:width]))
+    recipient, width = _read_leb128(protected[_TAG + _QUEUE_ID :])
+    text = protected[_TAG + _QUEUE_ID + width :]
     try:
-        target = rest[width:].decode("utf-8", "surrogatepass")
+        target = text.decode("utf-8", "surrogatepass") if text else ""
     except UnicodeDecodeError:
         return None
-    canonical = width > 0 and _leb128(recipient) == rest[:width] and number < 32**LENGTH
-    if not canonical or (target and kind is not Kind.CLICK):
+    if not width or number >= 32**LENGTH or (target and kind is not Kind.CLICK):
         return None
     return Token(kind, _queue_id(number), recipient, target)
 
 
+def _read_leb128(octets: bytes) -> tuple[int, int]:
+    """Return the number that octets begin with and its width; width 0 when it is not what `_leb128` writes."""
+    value = 0
+    for at, byte in enumerate(octets[:4]):
+        value |= (byte & 0x7F) << 7 * at
+        if byte < 0x80:
+            return value, at + 1 if byte or not at else 0
+    return value, 0
+
+
+_PAIRS = tuple(high + low for high in _QUEUE_DIGITS for low in _QUEUE_DIGITS)
+_PLACES = tuple(range(5 * (LENGTH - 2), -1, -10))
+
+
 def _queue_id(number: int) -> str:
-    return "".join(_QUEUE_DIGITS[number >> 5 * place & 31] for place in reversed(range(LENGTH)))
+    return "".join([_PAIRS[number >> place & 1023] for place in _PLACES])

@@ -2,6 +2,8 @@
 
 import json
 from collections.abc import Mapping
+from email.utils import formatdate
+from functools import lru_cache
 from http import HTTPStatus
 
 from aiohttp import web
@@ -29,6 +31,14 @@ _JSON = _COMMON | {"Content-Type": "application/json"}
 def pixel() -> web.Response:
     """Return the picture of an open."""
     return web.Response(body=GIF, headers=_PIXEL)
+
+
+@lru_cache(maxsize=2)
+def pixel_octets(second: int) -> bytes:
+    """Return the same as octets of HTTP/1.1, on a connection that is kept. `second` is the Unix time of its Date."""
+    length, date = {"Content-Length": str(len(GIF))}, {"Date": formatdate(second, usegmt=True)}
+    fields = "".join(f"{name}: {value}\r\n" for name, value in (_PIXEL | length | date).items())
+    return f"HTTP/1.1 200 OK\r\n{fields}\r\n".encode("ascii") + GIF
 
 
 def redirect(location: str) -> web.Response:

@@ -4,6 +4,9 @@ One rule covers clients that say nothing, send a byte a second, never end a body
 that has not had a request answered for `patience` seconds, since it was opened or since the last answer, is cut. Where
 there are too many, the one that has waited longest makes room for the new one, so a flood from one address costs that
 address its own connections, and a reader is never turned away.
+
+A connection begins in the express lane, and stays as long as it brings nothing but commonplace requests, one at a
+time. The first octets that are anything else go to aiohttp, and all that follow them: the two never share a request.
 """
 
 import asyncio
@@ -17,6 +20,7 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 
 from relay.tracker.answers import plain
+from relay.tracker.express import ExpressLane
 
 MAX_TARGET = 12 * 1024
 """Octets of a request target: the token of a URL of 8 KiB fits, and longer ones no browser and proxy agree on."""
@@ -97,11 +101,14 @@ class Book:
 class Connection(web.RequestHandler):
     """A connection that is in the book, and whose errors are answered in the tracker's own words."""
 
-    __slots__ = ("_book", "_socket", "_unanswered", "client", "group")
+    __slots__ = ("_book", "_lane", "_patience", "_socket", "_unanswered", "asked", "client", "group")
 
     def __init__(self, server: "Server", **options: Any) -> None:
         super().__init__(server, **options)
         self._book = server.book
+        self._lane: ExpressLane | None = server.lane
+        self.asked = b""
+        self._patience = server.limits.patience
         self._unanswered = 0
         self._socket: asyncio.Transport | None = None
         self.client = ""
@@ -122,7 +129,14 @@ class Connection(web.RequestHandler):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Read on, unless the client sends without end and no request comes of it."""
+        """Take a commonplace request; read on else, unless the client sends without end and no request comes of it."""
+        if self._lane is not None:
+            if not (self.asked or self._paused or self._close) and self._lane.take(self, data):
+                self.asked = data
+                return
+            asked, self.asked, self._lane = self.asked, b"", None
+            if asked:
+                self.data_received(asked)
         if self._unanswered > MAX_UNANSWERED:
             self.cut()
             return
@@ -131,15 +145,28 @@ class Connection(web.RequestHandler):
 
     def eof_received(self) -> bool:  # type: ignore[override]  # aiohttp always closes at once
         """Give a client that has ended its side time to get the answers it asked for (RFC 9112 section 9.6)."""
-        idle = self._waiter is not None and not self._waiter.done()
+        idle = not self.asked and (self._lane is not None or (self._waiter is not None and not self._waiter.done()))
         if not idle:
             self._loop.call_later(LINGERING_TIME, self.force_close)
         return not idle
 
     def answered(self) -> None:
         """Note that a request is answered: the client has its time again."""
+        now = self._loop.time()
         self._unanswered = 0
-        self._book.answered(self, self._loop.time())
+        self._next_keepalive_close_time = now + self._patience
+        self._book.answered(self, now)
+
+    def settle(self, answer: bytes | None) -> None:
+        """Send what the express lane answers to the request it took; without an answer, leave the lane with it."""
+        if self.transport is None:
+            return
+        if answer is None:
+            self.data_received(b"")
+        else:
+            self.asked = b""
+            self.transport.write(answer)
+            self.answered()
 
     def cut(self) -> None:
         """End the connection at once, whatever is still to be written."""
@@ -174,7 +201,7 @@ class Connection(web.RequestHandler):
 class Server(web.Server):
     """Makes a `Connection` of every connection that comes in."""
 
-    def __init__(self, answer: Answer, limits: Limits, trusted: Callable[[str], bool]) -> None:
+    def __init__(self, answer: Answer, lane: ExpressLane, limits: Limits, trusted: Callable[[str], bool]) -> None:
         super().__init__(
             answer,
             access_log=None,
@@ -185,6 +212,8 @@ class Server(web.Server):
             max_headers=MAX_FIELDS,
             auto_decompress=False,
         )
+        self.lane = lane
+        self.limits = limits
         self.book = Book(limits, trusted)
 
     def __call__(self) -> Connection:

@@ -1,4 +1,4 @@
-"""Who asks: the address behind proxies, the user agent, and whether a machine asked rather than a person. Pure.
+"""Who asks: the user agent, whether a machine asked rather than a person, and the address behind proxies. Pure.
 
 Machines are recorded, never dropped: the reason is kept with the event, and reports choose what they count.
 """
@@ -45,18 +45,17 @@ _PREFETCH = re.compile(r"prefetch|prerender|preview", re.IGNORECASE)
 class Reader:
     """Who asked. `machine` is the reason to think that no person did, "" when there is none."""
 
-    address: str
     user_agent: str
     machine: str
 
 
-def read_reader(method: str, address: str, headers: Mapping[str, str]) -> Reader:
-    """Return who sent a request with these headers from that client address."""
+def read_reader(method: str, headers: Mapping[str, str]) -> Reader:
+    """Return who sent a request with these headers."""
     user_agent = clean_user_agent(headers.get("User-Agent", ""))
     machine = "HEAD" if method == "HEAD" else agent_reason(user_agent)
     if not machine and any(_PREFETCH.search(headers.get(name, "")) for name in _PREFETCH_HEADERS):
         machine = "prefetch"
-    return Reader(address, user_agent, machine)
+    return Reader(user_agent, machine)
 
 
 def clean_user_agent(value: str) -> str:
