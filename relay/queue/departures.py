@@ -87,12 +87,17 @@ class Departures:
 
         An attempt that may have succeeded counts as one that left, and waits before it goes any way again.
         """
+        message, here = claimed.message, way_of(claimed.entries[0].lane)
         again = [entry for entry in settlement.entries if entry.state is State.WAITING]
+        given_up = [
+            entry
+            for entry, outcome in zip(settlement.entries, outcomes, strict=True)
+            if entry.is_final and isinstance(outcome, Deferred) and not outcome.uncertain
+        ]
+        if (again or given_up) and self._ledgers(message, here):
+            await self._give_back(message.queue_id, again + given_up)
         if not again:
             return settlement
-        message, here = claimed.message, way_of(claimed.entries[0].lane)
-        if self._ledgers(message, here):
-            await self._give_back(message.queue_id, again)
         now = self._tools.clock()
         refused = {
             entry.number: str(outcome.reply)

@@ -21,7 +21,7 @@ class State(StrEnum):
 FINAL = frozenset({State.DELIVERED, State.BOUNCED, State.DROPPED})
 
 MOVES: dict[State, frozenset[State]] = {
-    State.WAITING: frozenset({State.ACTIVE, State.HELD, State.DROPPED, State.BOUNCED}),
+    State.WAITING: frozenset({State.ACTIVE, State.HELD, State.DROPPED}),
     State.HELD: frozenset({State.WAITING, State.DROPPED}),
     State.ACTIVE: frozenset({State.WAITING, State.DELIVERED, State.BOUNCED, State.DROPPED}),
     State.DELIVERED: frozenset(),

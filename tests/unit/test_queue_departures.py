@@ -288,6 +288,19 @@ async def test_a_dead_destination_does_not_use_up_an_identity(tmp_path: Path) ->
         assert len(house.delivery.jobs) == 4
 
 
+@pytest.mark.parametrize(("last", "left"), [(BUSY, 0), (MAYBE, 1)])
+async def test_what_was_put_off_until_it_expired_did_not_leave(tmp_path: Path, last: Outcome, left: int) -> None:
+    """Unless the last attempt may have succeeded."""
+    usage = {"identity:app@acme.test": windows(3, 0)}
+    async with running(tmp_path, settings(identities={"app@acme.test": {"hourly_limit": 3}})) as house:
+        house.delivery.answers = [last]
+        house.now += 259200.0
+        await enqueue(house, 1, Policy())
+        (entry,) = await states(house, {State.BOUNCED: 1})
+        assert entry.reason == "not delivered within 72 hours"
+        assert (await house.store.usage(usage, house.now))["identity:app@acme.test"].left == (left,)
+
+
 async def test_what_may_have_been_delivered_left(tmp_path: Path) -> None:
     """An uncertain attempt counts for its hour, and the next attempt counts beside it."""
     sections = {"identities": {"app@acme.test": {"hourly_limit": 3}}}
