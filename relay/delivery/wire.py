@@ -10,6 +10,9 @@ from relay.mail.reply import Reply
 BLOCK = 64 * 1024
 """Octets written before the other side has to have taken some."""
 
+MAX_UNREAD = 200
+"""Replies that may wait to be read: more than a transaction of the most recipients has commands."""
+
 _CLOSED = Reply(451, "4.4.2", "the receiving server closed the connection")
 _UNASKED = Reply(451, "4.5.0", "the receiving server sent what nobody asked for")
 
@@ -106,6 +109,8 @@ class Wire(asyncio.Protocol):
             return
         self._replies.extend(self._reader.feed(data))
         self._show()
+        if len(self._replies) > MAX_UNREAD:
+            self._break(WireError(_UNASKED))
         if self._replies:
             self._notify()
 

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from relay.delivery.wire import Wire, WireError
+from relay.delivery.wire import MAX_UNREAD, Wire, WireError
 from relay.mail.reply import Reply
 
 
@@ -83,3 +83,15 @@ async def test_closing_does_not_wait_for_a_side_that_does_not_read() -> None:
         wire.close()
         await asyncio.sleep(0)
         assert ours.fileno() == -1
+
+
+async def test_replies_without_end_to_what_nobody_asked_end_it() -> None:
+    """A server may answer as many commands as are sent ahead, and must not fill our memory with more."""
+    async with wired() as (wire, _, theirs):
+        theirs.sendall(b"250 ok\r\n" * MAX_UNREAD)
+        await asyncio.sleep(0.01)
+        before = wire.is_open
+        theirs.sendall(b"250 one more\r\n")
+        await asyncio.sleep(0.01)
+        assert (before, wire.is_open) == (True, False)
+        assert await wire.read(1) == Reply(250, "", "ok")
