@@ -22,6 +22,9 @@ _FORGED = frozenset({"spam_content", "virus", "auth_failed"})
 UNCERTAIN_PATIENCE = 2
 """An attempt that may have succeeded waits as long as two failed ones: a second copy is worse than a late one."""
 
+LARGEST_RETURNED = 1 << 20
+"""Octets of a message that is returned whole where RET=FULL asks for that; of a larger one the header is."""
+
 
 @dataclass(frozen=True, slots=True)
 class Origin:
@@ -245,7 +248,7 @@ def report_about(
 ) -> Accepted:
     """Return the notification as a message of its own, ready for the queue: null reverse-path, one recipient."""
     about: Message = claimed.message
-    full = about.ret == "FULL" and action is Action.FAILED
+    full = about.ret == "FULL" and action is Action.FAILED and len(claimed.content) <= LARGEST_RETURNED
     original = Original(about.queue_id, about.reverse_path, about.created_at, claimed.content, about.envid, full)
     content = compose(action, original, fates, hostname=origin.hostname, report_id=report_id, now=now)
     policy = Policy(domain=origin.domain, provider=origin.provider, fallback_providers=origin.fallback_providers)

@@ -15,7 +15,7 @@ from relay.queue.judge import Judge
 from relay.queue.message import Claimed, Message, Policy, Settlement
 from relay.queue.outcome import Deferred, Delivered, Outcome, Refused
 from relay.queue.schedule import Schedule
-from relay.queue.settle import Attempt, Origin, settle
+from relay.queue.settle import LARGEST_RETURNED, Attempt, Origin, settle
 from relay.rulebook import read_rules
 
 JUDGE = Judge(read_rules(None), threshold=3)
@@ -130,6 +130,17 @@ def test_a_delay_is_told_once() -> None:
     assert b"Will-Retry-Until:" in first.reports[0].content
     again = replace(first.entries[0], state=State.ACTIVE)
     assert settled([again], [Deferred(BUSY)], 700.0).reports == ()
+
+
+@pytest.mark.parametrize(("size", "returned"), [(LARGEST_RETURNED, True), (LARGEST_RETURNED + 1, False)])
+def test_a_large_message_is_not_returned_whole(size: int, returned: bool) -> None:
+    """A thousand recipients of 25 MiB who are refused one by one would make 25 GB."""
+    content = CONTENT.ljust(size, b"x")
+    claimed = Claimed(replace(MESSAGE, ret="FULL"), content, (entry(),))
+    attempt = Attempt(9.0, 10.0, 0.0, {})
+    (report,) = settle(claimed, [Refused(NO)], attempt, SCHEDULE, Origin("mx.test"), ids(), JUDGE).reports
+    assert (content in report.content) is returned
+    assert b"Subject: invoice 1042" in report.content
 
 
 def test_international_addresses_are_reported_by_rfc_6533() -> None:
