@@ -80,11 +80,18 @@ def onward(here: str, policy: Policy, paused: Collection[str]) -> str | None:
 
 
 def take(entry: Entry, way: Way, now: float) -> Entry:
-    """Return an active entry that waits for its way: at once where it changed lanes, else for its release time."""
+    """Return an active entry that waits for its way: at once where it changed lanes, else for its release time.
+
+    What nobody has tried yet keeps its lifetime, however long it waits for its turn.
+    """
     lane = lane_of(way.provider, entry.recipient)
     waiting = replace(move(entry, State.WAITING), lane=lane, next_attempt_at=max(way.at, now))
     waiting = replace(waiting, reason=way.why) if way.why else waiting
-    return replace(waiting, release_at=way.at) if way.at > now else waiting
+    if way.at <= now:
+        return waiting
+    lifetime = entry.expires_at - max(entry.created_at, entry.release_at)
+    expires_at = entry.expires_at if entry.attempts else max(entry.expires_at, way.at + lifetime)
+    return replace(waiting, release_at=way.at, expires_at=expires_at)
 
 
 def send_onward(settlement: Settlement, ways: Mapping[int, Way], now: float) -> Settlement:

@@ -238,6 +238,33 @@ async def test_without_a_fallback_what_is_over_the_quota_gets_a_release_time(tmp
         assert (waiting.lane, waiting.release_at) == ("provider:newsletter", NOW + 3600.001)
 
 
+async def test_what_waits_for_its_turn_keeps_its_lifetime(tmp_path: Path) -> None:
+    """A limit that was lowered keeps mail for longer than it may be tried; then it is tried all the same, not once."""
+    async with running(tmp_path, settings(**limited(hourly_limit=1))) as house:
+        delivery = use(house)
+        await enqueue(house, 1, ALONE)
+        message = Message(f"{AGAIN}2", NOW, "app@acme.test", ALONE, header_from="app@acme.test", size=len(CONTENT))
+        entry = Entry(message.queue_id, 0, "u2@x.test", "provider:newsletter", NOW, NOW + 1800.0, house.now)
+        await states(house, {State.DELIVERED: 1})
+        await house.store.enqueue(Accepted(message, CONTENT, (entry,)))
+        house.runner.wake()
+
+        async def waits_for_its_turn() -> bool:
+            return (await house.entries())[1].release_at == NOW + 3600.001
+
+        await house.until(waits_for_its_turn)
+        delivery.answers["provider:newsletter"] = BUSY
+        house.now = NOW + 3600.001
+        house.runner.wake()
+
+        async def tried() -> bool:
+            return (await house.entries())[1].attempts == 1
+
+        await house.until(tried)
+        tried_once = (await house.entries())[1]
+        assert (tried_once.state, tried_once.expires_at) == (State.WAITING, NOW + 3600.001 + 1800.0)
+
+
 async def test_what_went_elsewhere_uses_nothing_of_the_first_quota(tmp_path: Path) -> None:
     limits = limited(hourly_limit=2)
     windows_ = {"provider:newsletter": windows(2, 0)}
