@@ -12,12 +12,12 @@ class LastHour:
     def __init__(self) -> None:
         self._minutes: deque[tuple[int, Counter[str]]] = deque(maxlen=MINUTES)
 
-    def count(self, name: str, now: float) -> None:
-        """Count one more of these at that time (Unix seconds)."""
+    def count(self, name: str, now: float, number: int = 1) -> None:
+        """Count more of these at that time (Unix seconds)."""
         minute = int(now // 60)
         if not self._minutes or self._minutes[-1][0] < minute:
             self._minutes.append((minute, Counter()))
-        self._minutes[-1][1][name] += 1
+        self._minutes[-1][1][name] += number
 
     def sums(self, now: float) -> Mapping[str, int]:
         """Return how many there were in this minute and the 59 before it."""

@@ -14,7 +14,6 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self.events = Counter("relay_events_total", "Events by kind", ["kind"], registry=self.registry)
-        self._of_kind: dict[str, Counter] = {}
         self.delay = Histogram(
             "relay_delivery_delay_seconds", "From acceptance to delivery", buckets=_DELAYS, registry=self.registry
         )
@@ -36,12 +35,9 @@ class Metrics:
         self._depth = _Depth()
         self.registry.register(self._depth)
 
-    def count(self, kind: str, delay: float | None) -> None:
-        """Count one event; `delay` in seconds for a delivery."""
-        counter = self._of_kind.get(kind) or self._of_kind.setdefault(kind, self.events.labels(kind))
-        counter.inc()
-        if delay is not None:
-            self.delay.observe(delay)
+    def count(self, kind: str, number: int = 1) -> None:
+        """Count events of a kind."""
+        self.events.labels(kind).inc(number)
 
     def set_depth(self, depth: Mapping[str, int]) -> None:
         """Set the number of queue entries by state."""

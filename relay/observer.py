@@ -1,6 +1,7 @@
 """Tells what happens: log lines and metrics, and whether the store is in trouble."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 from relay.clock import Clock
@@ -40,17 +41,23 @@ class Observer:
             self.log(
                 f"message.{event.kind.value}", queue_id=event.queue_id, recipient=event.address, **dict(event.data)
             )
-            if event.kind is Kind.UNSUBSCRIBE and event.data.get("joined") is False:
-                self.log("unsubscribe.unknown", queue_id=event.queue_id, number=event.recipient)
-            delay = event.data.get("delay") if event.kind is Kind.DELIVERED else None
-            self.metrics.count(event.kind.value, delay if isinstance(delay, float) else None)
-            self.last_hour.count(event.kind.value, now)
             if event.kind not in _READERS:
                 self._mail_at = now
-            if "category" in event.data:
                 self._look_into(event)
+        for kind, number in Counter(event.kind.value for event in events).items():
+            self.metrics.count(kind, number)
+            self.last_hour.count(kind, now, number)
 
     def _look_into(self, event: Event) -> None:
+        """Tell what there is to say of an event beside that it happened."""
+        if event.kind is Kind.UNSUBSCRIBE and event.data.get("joined") is False:
+            self.log("unsubscribe.unknown", queue_id=event.queue_id, number=event.recipient)
+        delay = event.data.get("delay")
+        if event.kind is Kind.DELIVERED and isinstance(delay, float):
+            self.metrics.delay.observe(delay)
+        self._alert_of(event)
+
+    def _alert_of(self, event: Event) -> None:
         """Tell the operator of a failure that waiting does not mend; not of one that an alert itself met with."""
         about = TAXONOMY.get(str(event.data.get("category", "")))
         if about is not None and about.alert and ALERT not in event.data:

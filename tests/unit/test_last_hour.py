@@ -7,10 +7,10 @@ NOW = 1_800_000_000.0
 
 def test_only_the_last_sixty_minutes_count() -> None:
     hour = LastHour()
-    hour.count("delivered", NOW)
+    hour.count("delivered", NOW, 3)
     hour.count("delivered", NOW + 59)
     hour.count("bounced", NOW + 1800)
-    assert hour.sums(NOW + 3540) == {"delivered": 2, "bounced": 1}
+    assert hour.sums(NOW + 3540) == {"delivered": 4, "bounced": 1}
     assert hour.sums(NOW + 3600) == {"bounced": 1}
     assert hour.sums(NOW + 1800 + 3600) == {}
 

@@ -6,7 +6,7 @@ import pytest
 
 from relay.dsn.taxonomy import TAXONOMY
 from relay.events.event import Event, Kind
-from relay.observer import Observer
+from relay.observer import UNDER_WAY, Observer
 from relay.queue.alert_mail import Alert
 
 FAILED: dict[str, object] = {"domain": "acme.test", "reply": "550 5.7.26 no DMARC", "remote": "mx.x.test[192.0.2.1]:25"}
@@ -51,3 +51,27 @@ def test_the_categories_whose_action_is_to_alert_do() -> None:
     assert {name for name, about in TAXONOMY.items() if about.alert} == {"auth_failed", "bad_rdns", "virus"}
     pausing = {name for name, about in TAXONOMY.items() if about.lane in ("pause", "pause-provider")}
     assert pausing == {"blocked", "bad_rdns", "credentials"}, "a lane that pauses is told of by itself"
+
+
+def test_events_are_counted_and_only_deliveries_have_a_delay() -> None:
+    observer = Observer(lambda _line, **_fields: None, lambda: 1000.0)
+    opened = Event(Kind.OPEN, 1000.0, "A", 0, data={"client": "192.0.2.1"})
+    delivered = Event(Kind.DELIVERED, 1000.0, "A", 0, "u@x.test", {"delay": 0.7})
+    observer.publish([opened, delivered, opened, failed("unknown", Kind.DEFERRED, delay=3.0)])
+    text = observer.metrics.exposition().decode()
+    assert 'relay_events_total{kind="open"} 2.0' in text
+    assert "relay_delivery_delay_seconds_count 1.0" in text
+    assert observer.last_hour.sums(1000.0) == {"open": 2, "delivered": 1, "deferred": 1}
+
+
+@pytest.mark.parametrize(("kind", "mail"), [(Kind.OPEN, False), (Kind.CLICK, False), (Kind.CREATED, True)])
+def test_mail_is_under_way_for_a_moment_after_something_happened_to_a_message(kind: Kind, mail: bool) -> None:
+    now = [1000.0]
+    observer = Observer(lambda _line, **_fields: None, lambda: now[0])
+    assert not observer.mail_is_under_way()
+    observer.publish([Event(kind, 1000.0, "A", 0)])
+    assert observer.mail_is_under_way() is mail
+    now[0] += UNDER_WAY
+    assert not observer.mail_is_under_way()
+    now[0] -= 3600
+    assert not observer.mail_is_under_way(), "a clock that was set back keeps nobody waiting"
