@@ -159,7 +159,7 @@ class Runner:
         try:
             wanted, dropped = await last_look(self._tools, claimed)
             leaving = await self._departures.leaving(wanted) if wanted.entries else Leaving(wanted)
-        except Exception as error:  # noqa: BLE001 - one of the three places where everything is caught
+        except Exception as error:  # noqa: BLE001 - one of the four places where everything is caught
             self._tools.watch.unexpected(claimed.message.queue_id, error)
             outcomes = [UNEXPECTED] * len(claimed.entries)
             return Leaving(replace(claimed, entries=())), self._settler.settle(claimed, outcomes, now, now, {})
@@ -177,7 +177,15 @@ class Runner:
             outcomes = await self._deliver(lane, claimed, started_at, notes)
         aged = await self._aged(claimed, apart)
         settlement = self._settler.settle(aged, outcomes, started_at, self._tools.clock(), notes)
-        await self._apply(await self._departures.settled(claimed, outcomes, settlement))
+        await self._apply(await self._sent_on(claimed, outcomes, settlement))
+
+    async def _sent_on(self, claimed: Claimed, outcomes: Sequence[Outcome], settlement: Settlement) -> Settlement:
+        """Return the settlement with what goes on by another way; without, where finding that out raises."""
+        try:
+            return await self._departures.settled(claimed, outcomes, settlement)
+        except Exception as error:  # noqa: BLE001 - one of the four places where everything is caught
+            self._tools.watch.unexpected(claimed.message.queue_id, error)
+            return settlement
 
     async def _deliver(
         self, lane: str, claimed: Claimed, started_at: float, notes: dict[str, object]
@@ -194,7 +202,7 @@ class Runner:
             outcomes = await self._tools.delivery.deliver(lane, job)
             outcomes = self._conduct.learn(lane, claimed.entries, outcomes, started_at)
             return self._departures.second_opinion(claimed, outcomes)
-        except Exception as error:  # noqa: BLE001 - one of the three places where everything is caught
+        except Exception as error:  # noqa: BLE001 - one of the four places where everything is caught
             self._tools.watch.unexpected(claimed.message.queue_id, error)
             return [taken.get(entry.number, UNEXPECTED) for entry in claimed.entries]
 

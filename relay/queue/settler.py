@@ -52,7 +52,7 @@ class Settler:
                 self._report_ids(),
                 self._tools.judge(),
             )
-        except Exception as error:  # noqa: BLE001 - one of the three places where everything is caught
+        except Exception as error:  # noqa: BLE001 - one of the four places where everything is caught
             self._tools.watch.unexpected(claimed.message.queue_id, error)
             return settle_plainly(claimed, outcomes, attempt, self.schedule())
 

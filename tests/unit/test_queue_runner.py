@@ -347,6 +347,20 @@ async def test_a_departure_that_raises_strands_nothing(tmp_path: Path, monkeypat
         assert not house.delivery.jobs
 
 
+async def test_places_that_cannot_be_given_back_strand_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def broken(queue_id: str, numbers: Sequence[int]) -> None:
+        raise KeyError("no such ledger")
+
+    limits = {"identities": {"app@acme.test": {"hourly_limit": 2}}}
+    async with running(tmp_path, settings(**limits)) as house:
+        monkeypatch.setattr(house.troubled, "forget", broken)
+        house.delivery.answers = [BUSY]
+        await house.enqueue("a@x.test")
+        (entry,) = await house.until_settled()
+        assert (entry.state, entry.last_reply, entry.next_attempt_at) == (State.WAITING, BUSY.reply, NOW + 60)
+        assert house.raised == [("0000000000000A", "KeyError('no such ledger')")]
+
+
 async def test_a_renderer_that_is_gone_defers_the_message(tmp_path: Path) -> None:
     async with running(tmp_path, renderer=BrokenRenderer()) as house:
         await house.enqueue("a@x.test")
