@@ -162,7 +162,9 @@ class PostgresStore(Store):
     async def recover(self, now: float, longest_wait: float) -> int:
         """Void the leases of our start before and of nodes that are gone, clamp waits; return how many were voided."""
         self._hand.let_go()
-        return await self.write(leases.recover(self._lanes, now, longest_wait, self._node.id))
+        freed = await self.write(leases.recover(self._lanes, now, longest_wait, self._node.id))
+        self._notifier.tell(freed)
+        return len(freed)
 
     async def left_in_hand(self, keys: Sequence[EntryKey]) -> Sequence[Claimed]:
         """Return those of the entries that our start before still has leased, by message."""

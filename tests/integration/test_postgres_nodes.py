@@ -243,7 +243,10 @@ async def test_a_restarted_node_takes_its_work_back_at_once(cluster: Cluster) ->
     assert await second.claim(NOW, ROOMY) == []
     (left,) = await again.left_in_hand([("A", 1)])
     await again.apply([settle(left, State.DELIVERED, NOW)])
+    woken = asyncio.Event()
+    second.on_work = woken.set
     assert await again.recover(NOW, 3600.0) == 1
+    await asyncio.wait_for(woken.wait(), 2)  # The others need not wait for their next look at all lanes.
     assert keys(await again.claim(NOW, ROOMY)) == [("A", 0)]
 
 

@@ -22,6 +22,7 @@ def told(*notes: Note, promised: str = "", **more: object) -> Verdict:
         restarts=[],
         held_back=frozenset(),
         limits=[],
+        said={},
         began=0.0,
         drained=100.0,
     )
@@ -75,10 +76,15 @@ def test_limits_are_counted_each_by_itself_or_all_together() -> None:
     assert (daily["largest"], daily["holds"]) == (4, False)
 
 
-def test_second_deliveries_count_beside_the_limit() -> None:
+def test_second_deliveries_count_in_the_limit() -> None:
     sent = [note(queue_id, at, sender="a@limited.test") for queue_id, at in (("A", 1), ("B", 2), ("B", 3))]
     (hourly,) = told(*sent, limits=[HOURLY]).limits
-    assert (hourly["largest"], hourly["with_duplicates"], hourly["holds"]) == (2, 3, True)
+    assert (hourly["largest"], hourly["with_duplicates"], hourly["holds"]) == (2, 3, False)
+
+
+def test_what_raised_in_a_node_is_a_defect() -> None:
+    assert told(said={"store.trouble": 2}).holds
+    assert not told(said={"delivery.failed": 1}).holds
 
 
 def test_the_fullest_window_is_closed() -> None:

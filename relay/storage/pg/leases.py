@@ -211,12 +211,14 @@ def left_in_hand(keys: Sequence[EntryKey], node: str) -> Callable[[Connection], 
     return operation
 
 
-def recover(lanes: Lanes, now: float, longest_wait: float, node: str) -> Callable[[Connection], int]:
-    """Void the leases without a living node, and that of our start before; clamp waits; return how many went."""
+def recover(
+    lanes: Lanes, now: float, longest_wait: float, node: str
+) -> Callable[[Connection], list[tuple[str, float]]]:
+    """Void the leases without a living node, and that of our start before; clamp waits; return what waits again."""
 
-    def operation(raw: Connection) -> int:
+    def operation(raw: Connection) -> list[tuple[str, float]]:
         raw.execute(FORGET_FORMER, (node,))
-        voided = len(raw.execute(VOID).fetchall())
+        voided = [(row[0], row[1]) for row in raw.execute(VOID)]
         raw.execute(CLAMP, (now + longest_wait,))
         lanes.stale = True
         return voided

@@ -58,7 +58,9 @@ def table(verdict: Verdict) -> str:
     ]
     for title, rows in (("kills", verdict.by_kill), ("restarts", verdict.by_restart), ("limits", verdict.limits)):
         lines += [f"{title}:", *("  " + ", ".join(f"{key} {value}" for key, value in row.items()) for row in rows)]
-    return "\n".join([*lines, "refusals:", *(f"  {count} × {text}" for text, count in verdict.refusals.items())])
+    for title, counts in (("refusals", verdict.refusals), ("the nodes' logs", verdict.said)):
+        lines += [f"{title}:", *(f"  {count} × {text}" for text, count in counts.items())]
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

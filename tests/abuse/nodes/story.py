@@ -1,5 +1,6 @@
 """What happened, as it was noted down while it happened. Pure."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
@@ -97,6 +98,8 @@ class Story:
     held_back: frozenset[Key]
     """What waits in the queue until a limit allows it."""
     limits: list[Limit]
+    said: Mapping[str, int]
+    """How often the nodes logged what is a warning or an error, by the name of the line."""
     began: float
     drained: float
     """When nothing was left in the queue but what limits hold back."""

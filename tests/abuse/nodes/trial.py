@@ -1,11 +1,13 @@
 """A run: nodes over one PostgreSQL, applications that send, kills and restarts at random, and the wait for the end."""
 
 import asyncio
+import json
 import random
 import sys
 import time
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,11 +25,13 @@ IN_HAND = (
     "SELECT queue_id, recipient FROM entries JOIN nodes ON nodes.lease = entries.lease "
     "WHERE node = %s AND state = 'active' AND entries.lease != ''"
 )
-OPEN_NOW = "SELECT count(*) FROM entries WHERE state IN ('waiting', 'held', 'active') AND release_at <= %s"
+OPEN_NOW = (
+    "SELECT lane, state, count(*), min(next_attempt_at), max(release_at), max(attempts), max(reason) FROM entries "
+    "WHERE state IN ('waiting', 'held', 'active') AND release_at <= %s GROUP BY lane, state"
+)
 HELD_BACK = "SELECT queue_id, recipient FROM entries WHERE state = 'waiting' AND release_at > %s"
 SOON = 120.0
 """Seconds: what a limit lets go within them is waited for."""
-DRAIN_SECONDS = 600.0
 PATIENCE = 60.0
 """Seconds a node has to start again, or PostgreSQL to answer."""
 
@@ -45,8 +49,12 @@ class Plan:
     """Between two kills."""
     down: tuple[float, float] = (1.0, 20.0)
     """Until a killed node is started again: sooner than its lease runs out, and later."""
+    working: float = 8.0
+    """For how long a node has been up at least when it is killed: it takes its share of the lanes after six seconds."""
     away: tuple[float, float] = (1.0, 4.0)
     """How long PostgreSQL is stopped."""
+    patience: float = 300.0
+    """How long the queue may take to get empty at the end."""
     identity_hourly: int = 20
     scarce_daily: int = 500
 
@@ -81,6 +89,7 @@ class Trial:
         self._nodes = nodes
         self._dice = random.Random(plan.seed)
         self._down: dict[int, asyncio.Task[None]] = {}
+        self._up_since = [time.monotonic()] * len(nodes)
         self._kills: list[Kill] = []
         self._restarts: list[Restart] = []
 
@@ -109,6 +118,7 @@ class Trial:
             restarts=self._restarts,
             held_back=frozenset((row[0], row[1]) for row in rows),
             limits=self._plan.limits,
+            said=Counter(name for node in self._nodes for name in troubles(node.log_file)),
             began=began,
             drained=drained,
         )
@@ -137,9 +147,9 @@ class Trial:
 
     async def _kill(self) -> None:
         """Kill a node, one other at least being up; start it again after a while."""
-        while len(self._down) >= len(self._nodes) - 1:
-            await asyncio.wait(self._down.values(), return_when=asyncio.FIRST_COMPLETED)
-        number = self._dice.choice([number for number in range(len(self._nodes)) if number not in self._down])
+        while not (working := self._working()) or len(self._down) >= len(self._nodes) - 1:
+            await asyncio.sleep(0.1)
+        number = self._dice.choice(working)
         node = self._nodes[number]
         await node.kill()
         at = time.time()
@@ -148,6 +158,10 @@ class Trial:
         self._kills.append(Kill(number, at, in_hand))
         print(f"  kill {len(self._kills)}: node {number} with {len(in_hand)} in hand", file=sys.stderr, flush=True)
         self._down[number] = asyncio.create_task(self._revive(number, self._dice.uniform(*self._plan.down)))
+
+    def _working(self) -> list[int]:
+        before = time.monotonic() - self._plan.working
+        return [number for number, since in enumerate(self._up_since) if number not in self._down and since <= before]
 
     async def _revive(self, number: int, after: float) -> None:
         """Start a node again, as often as it takes: its start fails while PostgreSQL is away."""
@@ -161,6 +175,7 @@ class Trial:
                 if time.monotonic() > deadline:
                     raise
                 await asyncio.sleep(0.5)
+        self._up_since[number] = time.monotonic()
         del self._down[number]
 
     async def _restart(self, mode: str) -> None:
@@ -173,9 +188,11 @@ class Trial:
         print(f"  PostgreSQL: {self._restarts[-1]}", file=sys.stderr, flush=True)
 
     async def _drained(self) -> None:
-        async with asyncio.timeout(DRAIN_SECONDS):
-            while (await self._sql(OPEN_NOW, time.time() + SOON))[0][0]:
-                await asyncio.sleep(0.2)
+        deadline = time.monotonic() + self._plan.patience
+        while left := await self._sql(OPEN_NOW, time.time() + SOON):
+            if time.monotonic() > deadline:
+                raise AssertionError(f"the queue does not get empty: it is {time.time():.0f}, and there are {left}")
+            await asyncio.sleep(0.2)
 
     async def _sql(self, sql: str, *values: Any) -> list[Any]:
         def ask() -> list[Any]:
@@ -183,6 +200,15 @@ class Trial:
                 return raw.execute(sql, values).fetchall()
 
         return await asyncio.to_thread(ask)
+
+
+def troubles(log: Path) -> Iterator[str]:
+    """Yield the names of the lines of a log that are warnings or errors. A kill may have cut a line short."""
+    with log.open(encoding="utf-8") as lines:
+        for line in lines:
+            if '"level":"' in line and not any(f'"level":"{one}"' in line for one in ("debug", "info")):
+                with suppress(ValueError):
+                    yield json.loads(line)["event"]
 
 
 async def run(plan: Plan, folder: Path, named: str = "") -> Story:

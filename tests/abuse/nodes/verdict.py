@@ -2,13 +2,17 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
 
 from tests.abuse.nodes.story import Key, Kill, Limit, Note, Story
 
 CLOSE = 0.25
 """Seconds: a delivery noted so long after a kill may have been on its way when it struck."""
+
+
+DEFECTS = frozenset({"delivery.failed", "smtp.failed", "task.failed", "server.broken"})
+"""Lines that say something raised what it never should, whatever is killed around it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +37,15 @@ class Verdict:
     limits: list[dict[str, object]]
     takeover_seconds: list[float]
     """For each kill that left something in hand: until the last of it was delivered."""
-    refusals: Mapping[str, int] = field(default_factory=dict)
+    refusals: Mapping[str, int]
+    said: Mapping[str, int]
+    """Warnings and errors in the logs of the nodes, by line."""
 
     @property
     def holds(self) -> bool:
-        """Whether nothing was lost, nothing came twice without a reason, and no limit was exceeded."""
-        return not self.lost and not self.unexplained and all(one["holds"] for one in self.limits)
+        """Whether nothing was lost, came twice without a reason or went over a limit, and nothing raised."""
+        sound = not self.lost and not self.unexplained and DEFECTS.isdisjoint(self.said)
+        return sound and all(one["holds"] for one in self.limits)
 
 
 def judge(story: Story) -> Verdict:
@@ -78,6 +85,7 @@ def judge(story: Story) -> Verdict:
         limits=[_limit(limit, story.notes) for limit in story.limits],
         takeover_seconds=sorted(one for one in takeovers if one is not None),
         refusals=_refusals(story),
+        said=story.said,
     )
 
 
@@ -133,7 +141,7 @@ def _restart(story: Story, number: int, duplicates: int) -> dict[str, object]:
 
 
 def _limit(limit: Limit, notes: Iterable[Note]) -> dict[str, object]:
-    """Find the fullest window, over first deliveries; with the second ones, which no ledger can foresee, beside it."""
+    """Find the fullest window: of what left at all, and with what left a second time."""
     by_sender: dict[str, list[Note]] = defaultdict(list)
     for note in sorted(notes, key=lambda one: one.at):
         if note.sender.endswith(f"@{limit.domain}"):
@@ -147,7 +155,7 @@ def _limit(limit: Limit, notes: Iterable[Note]) -> dict[str, object]:
         "full": sum(one >= limit.most for one in fullest),
         "largest": max(fullest, default=0),
         "with_duplicates": max(every, default=0),
-        "holds": max(fullest, default=0) <= limit.most,
+        "holds": max(every, default=0) <= limit.most,
     }
 
 
