@@ -1,5 +1,5 @@
 # Two commands a newcomer needs: `make demo` shows the main job end to end, `make test` proves it.
-# Needed on the machine: Python 3.11.5 or newer, and (for `make test`) what .ci/run installs.
+# Needed on the machine: Python 3.11 or newer, and (for `make test`) what .ci/run installs.
 
 PYTHON ?= python3
 VENV := .venv
@@ -28,7 +28,7 @@ install: $(VENV)/.installed
 dev: $(VENV)/.dev
 
 $(VENV)/bin/python:
-	$(PYTHON) -c 'import sys; sys.exit("relay needs Python 3.11.5 or newer, this is " + sys.version.split()[0] if sys.version_info < (3, 11, 5) else 0)'
+	$(PYTHON) -c 'import sys; sys.exit("relay needs Python 3.11 or newer, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.installed: pyproject.toml | $(VENV)/bin/python

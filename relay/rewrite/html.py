@@ -19,7 +19,7 @@ _ATTRIBUTE = _ATTRIBUTE_NAME + rb"(?:" + _WS + rb"*+=" + _WS + rb"*+" + _VALUE +
 ATTRIBUTES = rb"(?>[\t\n\f\r /]++|" + _ATTRIBUTE + rb")*+"
 """Everything between the name of a tag and its ">"."""
 
-COMMENT = rb"<!--(?>-?>|(?:[^-]++|-(?!-!?>))*+--!?>)"
+COMMENT = rb"<!--(?>-?>|(?>[^-]++|-(?!-!?>))*+--!?>)"
 _BOGUS_COMMENT = rb"<(?:!(?!--)|\?|/(?![a-z]))[^>]*+>"
 _STRAY = rb"<(?![a-z/!?])"
 

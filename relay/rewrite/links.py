@@ -74,7 +74,7 @@ _INNER = re.compile(r"[\t\n\r]")
 _SCHEME = re.compile(r"https?:", re.IGNORECASE)
 _PLAIN = re.compile(
     r"https?://(?:(?:[\w.~:\[\]!$&'()*+,;=-]|%[0-9a-f]{2})*@)?(?P<host>\w[\w.-]*|\[[0-9a-f:.]+\])(?::\d{1,5})?(?=[/?#]|\Z)"
-    r"(?:[\w.~:/?#\[\]@!$&'()*+,;=-]++|%[0-9a-f]{2})*+",
+    r"(?>[\w.~:/?#\[\]@!$&'()*+,;=-]++|%[0-9a-f]{2})*+",
     re.IGNORECASE | re.ASCII,
 )
 

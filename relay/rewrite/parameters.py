@@ -11,7 +11,7 @@ _WHITE = re.compile(r"\s+")
 _COMMENT_OR_STRING = re.compile(r'[()"\\]')
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _CONTINUED = re.compile(r"([^*]+)\*(?:(\d{1,3})(\*)?)?")
-_PIECE = re.compile(r'(?:[^;"]++|"(?:[^"\\]++|\\.)*+(?:"|\Z))*+', re.DOTALL)
+_PIECE = re.compile(r'(?>[^;"]++|"(?>[^"\\]++|\\.)*+(?:"|\Z))*+', re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,7 +75,7 @@ def readable(text: bytes, charset: str) -> tuple[bytes, str]:
     return b"", f"charset {charset} is not read as ASCII"
 
 
-_SHIFTED = re.compile(rb"\x1b(?!\([BJ])[^\x1b]*+(?:\x1b(?!\([BJ])[^\x1b]*+)*+")
+_SHIFTED = re.compile(rb"\x1b(?!\([BJ])[^\x1b]*+(?>\x1b(?!\([BJ])[^\x1b]*+)*+")
 
 
 def _masked(text: bytes) -> bytes | None:
