@@ -102,7 +102,7 @@ class PostgresStore(Store):
 
     @property
     def leads(self) -> bool:
-        """Whether this is the first of the nodes that live: it counts the queue and forgets what is old."""
+        """Whether this is the first of the nodes that live: it does for all what is to be done once."""
         return self.live[:1] == [self._node.id]
 
     @property
@@ -165,6 +165,11 @@ class PostgresStore(Store):
         freed = await self.write(leases.recover(self._lanes, now, longest_wait, self._node.id))
         self._notifier.tell(freed)
         return len(freed)
+
+    async def clock_set(self, now: float, step: float, longest_wait: float, lifetime: float) -> None:
+        """Follow a wall clock that was set. Forward, one node does it: each would lengthen all lifetimes once more."""
+        if step < 0 or self.leads:
+            await super().clock_set(now, step, longest_wait, lifetime)
 
     async def left_in_hand(self, keys: Sequence[EntryKey]) -> Sequence[Claimed]:
         """Return those of the entries that our start before still has leased, by message."""

@@ -8,8 +8,11 @@ from typing import Any
 import psycopg
 import pytest
 
+from relay.config.settings import Settings
 from relay.events.event import Event, Kind
+from relay.housekeeping import Housekeeping
 from relay.limits.window import HOUR, Window
+from relay.observer import Observer
 from relay.queue.entry import State
 from relay.queue.message import Claimed
 from relay.queue.office import hold
@@ -364,6 +367,38 @@ async def test_nodes_are_listed(cluster: Cluster) -> None:
     assert (states[first.node].alive, states[first.node].entries) == (True, 2)
     assert (states[second.node].alive, states[second.node].entries) == (False, 0)
     assert states[first.node].heartbeat_at >= states[first.node].started_at > 1e9
+
+
+async def test_one_of_the_nodes_leads_and_another_when_it_is_gone(cluster: Cluster) -> None:
+    stores = [await cluster.node(name) for name in "ab"]
+    await until(lambda: all(len(store.live) == 2 for store in stores))
+    (leading,) = (store for store in stores if store.leads)
+    (other,) = (store for store in stores if not store.leads)
+    await cluster.die(leading)
+    await until(lambda: other.leads)
+
+
+async def test_the_leading_node_counts_the_queue_for_all(cluster: Cluster, tmp_path: Path) -> None:
+    stores = [await cluster.node(name) for name in "ab"]
+    await until(lambda: all(len(store.live) == 2 for store in stores))
+    await stores[0].enqueue(accepted("A", "x@a.test", "y@a.test"))
+    settings = Settings.model_validate({"server": {"hostname": "relay.test", "data_dir": str(tmp_path)}})
+    for store in stores:
+        observer = Observer(lambda line, /, **fields: None, lambda: NOW)
+        await Housekeeping(lambda: settings, store, observer, lambda: NOW)._round()
+        said = b'relay_queue_entries{state="waiting"} 2.0' in observer.metrics.exposition()
+        assert said == store.leads
+
+
+async def test_a_clock_that_all_nodes_see_set_forward_lengthens_lifetimes_once(cluster: Cluster) -> None:
+    stores = [await cluster.node(name) for name in "abc"]
+    await until(lambda: all(len(store.live) == 3 for store in stores))
+    await stores[0].enqueue(accepted("A"))
+    ((_, before),) = await stores[0].entries(EntryQuery())
+    for store in stores:
+        await store.clock_set(NOW + 3 * 3600, 3 * 3600.0, 7200.0, 3 * 86400.0)
+    ((_, after),) = await stores[0].entries(EntryQuery())
+    assert after.expires_at == before.expires_at + 3 * 3600
 
 
 async def test_a_data_directory_is_one_node(cluster: Cluster) -> None:
