@@ -1,11 +1,8 @@
-"""Several nodes on one PostgreSQL: work is handed out once, taken over from the dead, and kept within shared limits."""
+"""Several nodes on one PostgreSQL: what they hear of each other, share, and do once for all."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Any
 
-import psycopg
 import pytest
 
 from relay.config.settings import Settings
@@ -14,243 +11,19 @@ from relay.housekeeping import Housekeeping
 from relay.limits.window import HOUR, Window
 from relay.observer import Observer
 from relay.queue.entry import State
-from relay.queue.message import Claimed
 from relay.queue.office import hold
-from relay.queue.ports import EntryQuery, LaneRoom, Slot, StoreError
-from relay.reports.ports import MessageQuery
+from relay.queue.ports import EntryQuery, Slot, StoreError
 from relay.storage.errors import SchemaError, StoreLockedError
 from relay.storage.pg import nodes, schema
 from relay.storage.postgres import PostgresStore
 from tests.contract.values import NOW, ROOMY, accepted, settle
+from tests.integration.cluster import Cluster, keys, until
 from tests.servers.postgres import PostgresServer, fresh_schema
-
-ONE = LaneRoom(entries=1, content_bytes=1 << 20, per_lane=1, lanes={})
-
-
-class Cluster:
-    """Nodes with data directories of their own; what they log is kept."""
-
-    def __init__(self, url: str, folder: Path) -> None:
-        self.url = url
-        self.folder = folder
-        self.stores: list[PostgresStore] = []
-        self.logged: list[tuple[str, str, dict[str, Any]]] = []
-
-    async def node(self, name: str) -> PostgresStore:
-        data_dir = self.folder / name
-        data_dir.mkdir(exist_ok=True)
-
-        def log(line: str, **fields: Any) -> None:
-            self.logged.append((name, line, fields))
-
-        store = await PostgresStore.open(self.url, data_dir, now=NOW, log=log)
-        self.stores.append(store)
-        return store
-
-    def sql(self, sql: str, *values: Any) -> list[Any]:
-        with psycopg.connect(self.url, autocommit=True) as raw:
-            cursor = raw.execute(sql, values)
-            return cursor.fetchall() if cursor.description else []
-
-    async def die(self, store: PostgresStore) -> None:
-        """Let the node's heart stop, a minute ago: nothing else of it ends."""
-        await store._pulse.stop()
-        self.sql("UPDATE nodes SET heartbeat_at = heartbeat_at - 60 WHERE node = %s", store.node)
-
-    def lines(self, name: str, line: str) -> list[dict[str, Any]]:
-        return [fields for who, what, fields in self.logged if (who, what) == (name, line)]
-
-
-@pytest.fixture
-async def cluster(postgres: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Cluster]:
-    monkeypatch.setattr("relay.storage.pg.pulse.HEARTBEAT", 0.1)
-    made = Cluster(postgres, tmp_path)
-    yield made
-    for store in made.stores:
-        await store.close()
 
 
 @pytest.fixture
 async def store_of_one(cluster: Cluster) -> PostgresStore:
     return await cluster.node("first")
-
-
-async def until(holds: Callable[[], Awaitable[Any]] | Callable[[], Any], seconds: float = 10) -> Any:
-    async with asyncio.timeout(seconds):
-        while True:
-            found = holds()
-            if asyncio.iscoroutine(found):
-                found = await found
-            if found:
-                return found
-            await asyncio.sleep(0.02)
-
-
-def keys(claims: Sequence[Claimed]) -> list[tuple[str, int]]:
-    return [(entry.queue_id, entry.number) for claimed in claims for entry in claimed.entries]
-
-
-async def test_no_entry_is_handed_out_twice(cluster: Cluster) -> None:
-    stores = [await cluster.node(name) for name in "abc"]
-    for number in range(120):
-        await stores[number % 3].enqueue(accepted(f"M{number:03}", f"x@{number % 7}.test"))
-    room = LaneRoom(entries=5, content_bytes=1 << 20, per_lane=3, lanes={})
-    taken: list[tuple[str, int]] = []
-
-    async def work(store: PostgresStore) -> None:
-        store._lanes.hear([(f"mx:{lane}.test", NOW) for lane in range(7)])
-        while claims := await store.claim(NOW, room):
-            taken.extend(keys(claims))
-            await store.apply([settle(claimed, State.DELIVERED, NOW) for claimed in claims])
-
-    await asyncio.gather(*(work(store) for store in stores for _ in range(2)))
-    assert sorted(taken) == [(f"M{number:03}", 0) for number in range(120)]
-
-
-async def test_the_work_of_a_dead_node_is_taken_over_and_its_late_word_changes_nothing(cluster: Cluster) -> None:
-    first, second = await cluster.node("first"), await cluster.node("second")
-    for queue_id in ("A", "B"):
-        await first.enqueue(accepted(queue_id, "x@a.test"))
-    claims = await first.claim(NOW, ROOMY)
-    await first.apply([settle(claims[1], State.DELIVERED, NOW)])
-    assert await second.claim(NOW, ROOMY) == []
-    woken = asyncio.Event()
-    second.on_work = woken.set
-    await cluster.die(first)
-    told = await until(lambda: cluster.lines("second", "node.gone"))
-    assert told == [{"node": first.node, "entries": 1}]
-    assert woken.is_set()
-    (again,) = await second.claim(NOW, ROOMY)
-    assert keys([again]) == [("A", 0)]
-    late = settle(claims[0], State.BOUNCED, NOW)
-    (written,) = await first.apply([late])
-    assert (written.entries, written.events) == ((), ())
-    assert cluster.lines("first", "queue.lease_lost") == [{"queue_id": "A", "entries": 1}]
-    await second.apply([settle(again, State.DELIVERED, NOW)])
-    stories = await second.stories(MessageQuery(queue_id="A"))
-    assert [event.kind for event in stories[0].events] == [Kind.CREATED, Kind.DELIVERED]
-
-
-async def test_a_node_without_a_good_lease_claims_nothing_and_comes_back_by_itself(cluster: Cluster) -> None:
-    first = await cluster.node("first")
-    await first.enqueue(accepted("A"))
-    (claimed,) = await first.claim(NOW, ROOMY)
-    await first.enqueue(accepted("B"))
-    await cluster.die(first)
-    first._pulse._renewed_at -= 60
-    assert await first.claim(NOW, ROOMY) == ()
-    second = await cluster.node("second")
-    await until(lambda: cluster.lines("second", "node.gone"))
-    await first._pulse.start()
-    assert cluster.lines("first", "node.lease_lost") == []  # It started anew and knew nothing of the time between.
-    assert keys(await first.claim(NOW, ONE)) == [("B", 0)], "A is still under way here, whoever it belongs to now"
-    assert keys(await until(lambda: second.claim(NOW, ROOMY))) == [("A", 0)]
-    (written,) = await first.apply([settle(claimed, State.DELIVERED, NOW)])
-    assert written.entries == ()
-
-
-async def test_a_lease_that_ran_out_unnoticed_is_replaced_and_told(cluster: Cluster) -> None:
-    store = await cluster.node("first")
-    await store.enqueue(accepted("A"))
-    (claimed,) = await store.claim(NOW, ROOMY)
-    before = store._pulse.lease
-    cluster.sql("UPDATE nodes SET lease = ''")
-    told = await until(lambda: cluster.lines("first", "node.lease_lost"))
-    assert told == [{"node": store.node, "entries": 1}]
-    assert store._pulse.lease != before
-    (written,) = await store.apply([settle(claimed, State.DELIVERED, NOW)])
-    assert written.entries == ()
-    (again,) = await until(lambda: store.claim(NOW, ROOMY))
-    assert await store.apply([settle(again, State.DELIVERED, NOW)]) == [settle(again, State.DELIVERED, NOW)]
-
-
-async def test_only_what_is_lost_is_left_out_of_a_settlement(cluster: Cluster) -> None:
-    store = await cluster.node("first")
-    await store.enqueue(accepted("A", "x@a.test", "y@a.test"))
-    (claimed,) = await store.claim(NOW, ROOMY)
-    cluster.sql("UPDATE entries SET lease = 'another', state = 'delivered' WHERE number = 0")
-    (written,) = await store.apply([settle(claimed, State.BOUNCED, NOW)])
-    assert [entry.number for entry in written.entries] == [1]
-    assert [event.recipient for event in written.events] == [1]
-    states = {entry.number: entry.state for _, entry in await store.entries(EntryQuery())}
-    assert states == {0: State.DELIVERED, 1: State.BOUNCED}
-
-
-async def test_what_a_claim_took_whose_answer_was_lost_is_found_again(cluster: Cluster) -> None:
-    store = await cluster.node("first")
-    for queue_id in ("A", "B"):
-        await store.enqueue(accepted(queue_id))
-    (kept,) = await store.claim(NOW, ONE)
-    cluster.sql(
-        "UPDATE entries SET state = 'active', lease = %s, lease_number = 99 WHERE queue_id = 'B'", store._pulse.lease
-    )
-    assert await store.claim(NOW, ROOMY) == []
-    store._hand._doubtful = True
-    assert keys(await store.claim(NOW, ROOMY)) == [("B", 0)]
-    assert await store.apply([settle(kept, State.DELIVERED, NOW)]) == [settle(kept, State.DELIVERED, NOW)]
-
-
-async def lose_answer(store: PostgresStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the connection of the next transaction break when it is committed, before anybody hears of it."""
-    through = store._link.run
-
-    async def run(function: Callable[[Any], Any]) -> Any:
-        await through(function)
-        monkeypatch.setattr(store._link, "run", through)
-        raise psycopg.OperationalError("the connection is lost")
-
-    monkeypatch.setattr(store._link, "run", run)
-
-
-async def test_what_was_settled_without_an_answer_is_known_when_it_is_tried_again(
-    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    store = await cluster.node("first")
-    await store.enqueue(accepted("A", "x@a.test"))
-    (claimed,) = await store.claim(NOW, ROOMY)
-    settled = settle(claimed, State.DELIVERED, NOW)
-    await lose_answer(store, monkeypatch)
-    with pytest.raises(StoreError, match="the connection is lost"):
-        await store.apply([settled])
-    assert await store.apply([settled]) == [settled]
-    assert cluster.lines("first", "queue.lease_lost") == []
-    (story,) = await store.stories(MessageQuery(queue_id="A"))
-    assert [event.kind for event in story.events] == [Kind.CREATED, Kind.DELIVERED], "written once"
-
-
-async def test_what_others_took_over_meanwhile_is_not_taken_for_settled_here(
-    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    store = await cluster.node("first")
-    await store.enqueue(accepted("A", "x@a.test", "y@a.test"))
-    (claimed,) = await store.claim(NOW, ROOMY)
-    settled = settle(claimed, State.DELIVERED, NOW)
-    await lose_answer(store, monkeypatch)
-    with pytest.raises(StoreError):
-        await store.apply([settled])
-    cluster.sql("UPDATE entries SET state = 'waiting', attempts = 0 WHERE number = 0")
-    cluster.sql("UPDATE entries SET lease_number = 77 WHERE number = 1")
-    (written,) = await store.apply([settled])
-    assert (written.entries, written.events) == ((), ())
-    assert cluster.lines("first", "queue.lease_lost") == [{"queue_id": "A", "entries": 2}]
-
-
-async def test_a_restarted_node_takes_its_work_back_at_once(cluster: Cluster) -> None:
-    first, second = await cluster.node("first"), await cluster.node("second")
-    await first.enqueue(accepted("A", "x@a.test", "y@a.test"))
-    await first.claim(NOW, ROOMY)
-    await first.close()
-    again = await cluster.node("first")
-    assert again.node == first.node
-    await asyncio.sleep(0.3)  # Beats of the other node, which must leave it alone.
-    assert await second.claim(NOW, ROOMY) == []
-    (left,) = await again.left_in_hand([("A", 1)])
-    await again.apply([settle(left, State.DELIVERED, NOW)])
-    woken = asyncio.Event()
-    second.on_work = woken.set
-    assert await again.recover(NOW, 3600.0) == 1
-    await asyncio.wait_for(woken.wait(), 2)  # The others need not wait for their next look at all lanes.
-    assert keys(await again.claim(NOW, ROOMY)) == [("A", 0)]
 
 
 async def test_nodes_hear_of_new_work_at_once(cluster: Cluster) -> None:

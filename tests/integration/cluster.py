@@ -1,0 +1,64 @@
+"""Nodes on one PostgreSQL within the test's own process, and the waiting for what they bring about."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from relay.queue.message import Claimed
+from relay.queue.ports import LaneRoom
+from relay.storage.postgres import PostgresStore
+from tests.contract.values import NOW
+
+ONE = LaneRoom(entries=1, content_bytes=1 << 20, per_lane=1, lanes={})
+
+
+class Cluster:
+    """Nodes with data directories of their own; what they log is kept."""
+
+    def __init__(self, url: str, folder: Path) -> None:
+        self.url = url
+        self.folder = folder
+        self.stores: list[PostgresStore] = []
+        self.logged: list[tuple[str, str, dict[str, Any]]] = []
+
+    async def node(self, name: str) -> PostgresStore:
+        data_dir = self.folder / name
+        data_dir.mkdir(exist_ok=True)
+
+        def log(line: str, **fields: Any) -> None:
+            self.logged.append((name, line, fields))
+
+        store = await PostgresStore.open(self.url, data_dir, now=NOW, log=log)
+        self.stores.append(store)
+        return store
+
+    def sql(self, sql: str, *values: Any) -> list[Any]:
+        with psycopg.connect(self.url, autocommit=True) as raw:
+            cursor = raw.execute(sql, values)
+            return cursor.fetchall() if cursor.description else []
+
+    async def die(self, store: PostgresStore) -> None:
+        """Let the node's heart stop, a minute ago: nothing else of it ends."""
+        await store._pulse.stop()
+        self.sql("UPDATE nodes SET heartbeat_at = heartbeat_at - 60 WHERE node = %s", store.node)
+
+    def lines(self, name: str, line: str) -> list[dict[str, Any]]:
+        return [fields for who, what, fields in self.logged if (who, what) == (name, line)]
+
+
+async def until(holds: Callable[[], Awaitable[Any]] | Callable[[], Any], seconds: float = 10) -> Any:
+    async with asyncio.timeout(seconds):
+        while True:
+            found = holds()
+            if asyncio.iscoroutine(found):
+                found = await found
+            if found:
+                return found
+            await asyncio.sleep(0.02)
+
+
+def keys(claims: Sequence[Claimed]) -> list[tuple[str, int]]:
+    return [(entry.queue_id, entry.number) for claimed in claims for entry in claimed.entries]

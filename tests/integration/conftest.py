@@ -1,0 +1,17 @@
+"""What several integration tests share."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.integration.cluster import Cluster
+
+
+@pytest.fixture
+async def cluster(postgres: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Cluster]:
+    monkeypatch.setattr("relay.storage.pg.pulse.HEARTBEAT", 0.1)
+    made = Cluster(postgres, tmp_path)
+    yield made
+    for store in made.stores:
+        await store.close()
