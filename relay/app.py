@@ -20,7 +20,7 @@ from relay.housekeeping import Housekeeping, depth_by_state
 from relay.inbound.imap import Poller
 from relay.inbound.imap_place import PLACE_FILE
 from relay.keystore import read_all
-from relay.log import Emit, open_log
+from relay.log import open_log
 from relay.mail.queue_id import RANDOM_SPACE, queue_id
 from relay.observer import Observer
 from relay.queue.judge import Judge
@@ -49,7 +49,7 @@ class App:
         self.broken = asyncio.Event()
         """Set when the queue's runner ended: the process must end and be started again."""
         settings.server.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self.log: Emit = open_log(settings.log_file, settings.log.format, settings.log.level)
+        self.log = open_log(settings.log_file, settings.log.format, settings.log.level)
         self.observer = Observer(self.log, clock)
 
     def settings(self) -> Settings:

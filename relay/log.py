@@ -7,7 +7,7 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -135,8 +135,57 @@ def level_of(line: str) -> str:
     return _LEVEL_OF.get(line, "info")
 
 
-def open_log(file: Path | None, form: str, level: str) -> Emit:
-    """Return the function that writes lines of that form to the file, or to standard error.
+Line = tuple[str, dict[str, Any]]
+"""The name of a line and its fields."""
+
+
+class Log:
+    """Writes lines of a form ("json", "console" or "postfix") to a stream, from that level on.
+
+    It never raises OSError: what is told has happened already, and whoever tells it must not fail over the telling.
+    """
+
+    def __init__(self, stream: TextIO, form: str, level: int = logging.INFO) -> None:
+        self._stream = stream
+        self._written = {"json": _as_json, "console": _as_console, "postfix": _as_postfix}[form]
+        self._level = level
+        self._one_at_a_time = Lock()
+        self._lost = 0
+
+    def __call__(self, line: str, /, **fields: object) -> None:
+        """Write one line."""
+        self.several([(line, fields)])
+
+    def several(self, lines: Sequence[Line]) -> None:
+        """Write lines together, which costs one write."""
+        texts = [text for line, fields in lines if (text := self._text(line, fields))]
+        if texts:
+            with self._one_at_a_time:
+                self._write(texts)
+
+    def _text(self, line: str, fields: dict[str, Any]) -> str:
+        """Return the line as it is written, "" when it is below the level."""
+        if line not in LINES:
+            raise KeyError(f"no log line is called {line}")
+        level = level_of(line)
+        return self._written(line, {"level": level, **fields}) if _LEVELS[level] >= self._level else ""
+
+    def _write(self, texts: Sequence[str]) -> None:
+        try:
+            if self._lost:
+                self._stream.flush()  # Raises while the stream still takes nothing, and adds nothing to what it holds.
+                told = {"level": level_of("log.lost"), "lines": self._lost}
+                self._stream.write(self._written("log.lost", told) + "\n")
+            self._stream.write("\n".join([*texts, ""]))
+            self._stream.flush()
+        except OSError:
+            self._lost += len(texts)
+        else:
+            self._lost = 0
+
+
+def open_log(file: Path | None, form: str, level: str) -> Log:
+    """Return what writes lines of that form to the file, or to standard error.
 
     Libraries' warnings come through it too. Raises OSError when the file cannot be opened.
     """
@@ -144,39 +193,11 @@ def open_log(file: Path | None, form: str, level: str) -> Emit:
     return make_log(stream, form, _LEVELS[level])
 
 
-def make_log(stream: TextIO, form: str, level: int = logging.INFO) -> Emit:
-    """Return the function that writes lines of that form ("json", "console" or "postfix") to the stream.
-
-    It never raises OSError: what is told has happened already, and whoever tells it must not fail over the telling.
-    """
-    written = {"json": _as_json, "console": _as_console, "postfix": _as_postfix}[form]
-    one_at_a_time = Lock()
-    lost = 0
-
-    def write(text: str) -> None:
-        nonlocal lost
-        try:
-            if lost:
-                stream.flush()  # Raises while the stream still takes nothing, and adds nothing to what it holds.
-                stream.write(written("log.lost", {"level": level_of("log.lost"), "lines": lost}) + "\n")
-            stream.write(text)
-            stream.flush()
-        except OSError:
-            lost += 1
-        else:
-            lost = 0
-
-    def emit(line: str, **fields: object) -> None:
-        if line not in LINES:
-            raise KeyError(f"no log line is called {line}")
-        its_level = level_of(line)
-        if _LEVELS[its_level] >= level:
-            text = written(line, {"level": its_level, **fields}) + "\n"
-            with one_at_a_time:
-                write(text)
-
-    logging.basicConfig(handlers=[_Library(emit)], level=logging.WARNING, force=True)
-    return emit
+def make_log(stream: TextIO, form: str, level: int = logging.INFO) -> Log:
+    """Return what writes lines of that form to the stream, and have libraries' warnings come through it."""
+    log = Log(stream, form, level)
+    logging.basicConfig(handlers=[_Library(log)], level=logging.WARNING, force=True)
+    return log
 
 
 class _Library(logging.Handler):

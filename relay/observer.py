@@ -9,7 +9,7 @@ from relay.dsn.taxonomy import TAXONOMY
 from relay.events.event import Event, Kind
 from relay.events.ports import StoreError
 from relay.last_hour import LastHour
-from relay.log import Emit
+from relay.log import Line, Log
 from relay.metrics import Metrics
 from relay.queue.alert_mail import ALERT, Alert, lane_paused, mail_refused, store_was_away
 
@@ -22,7 +22,7 @@ _READERS = frozenset({Kind.OPEN, Kind.CLICK})
 class Observer:
     """Hears of everything that must be seen; `in_trouble` is set while the store does not take what it must."""
 
-    def __init__(self, log: Emit, clock: Clock) -> None:
+    def __init__(self, log: Log, clock: Clock) -> None:
         self.log = log
         self.metrics = Metrics()
         self.last_hour = LastHour()
@@ -37,10 +37,8 @@ class Observer:
     def publish(self, events: Sequence[Event]) -> None:
         """Tell of events that are durable: one log line and one count each."""
         now = self._clock()
+        self.log.several([line_of(event) for event in events])
         for event in events:
-            self.log(
-                f"message.{event.kind.value}", queue_id=event.queue_id, recipient=event.address, **dict(event.data)
-            )
             if event.kind not in _READERS:
                 self._mail_at = now
                 self._look_into(event)
@@ -117,6 +115,11 @@ class Observer:
     def checks(self) -> Mapping[str, bool]:
         """Return what works, for /healthz."""
         return {"store": not self.in_trouble.is_set()}
+
+
+def line_of(event: Event) -> Line:
+    """Return the log line of an event."""
+    return f"message.{event.kind.value}", {"queue_id": event.queue_id, "recipient": event.address, **event.data}
 
 
 def _nobody(_: Alert) -> None:

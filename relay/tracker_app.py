@@ -10,7 +10,8 @@ from relay.events.sink import EventSink
 from relay.events.spool import Spool
 from relay.http_tracker import Tracker
 from relay.keystore import read_keyring
-from relay.log import Emit, open_log
+from relay.log import open_log
+from relay.observer import line_of
 
 
 class TrackerApp:
@@ -20,7 +21,7 @@ class TrackerApp:
         self._settings = settings
         self._config = config
         settings.server.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self.log: Emit = open_log(settings.log_file, settings.log.format, settings.log.level)
+        self.log = open_log(settings.log_file, settings.log.format, settings.log.level)
         self.broken = asyncio.Event()
 
     async def start(self) -> None:
@@ -47,7 +48,4 @@ class TrackerApp:
 
     def publish(self, events: Sequence[Event]) -> None:
         """Log events that are on disk."""
-        for event in events:
-            self.log(
-                f"message.{event.kind.value}", queue_id=event.queue_id, recipient=event.address, **dict(event.data)
-            )
+        self.log.several([line_of(event) for event in events])

@@ -1,6 +1,7 @@
 """Several nodes on one PostgreSQL: what they hear of each other, share, and do once for all."""
 
 import asyncio
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from relay.config.settings import Settings
 from relay.events.event import Event, Kind
 from relay.housekeeping import Housekeeping
 from relay.limits.window import HOUR, Window
+from relay.log import Log
 from relay.observer import Observer
 from relay.queue.entry import State
 from relay.queue.office import hold
@@ -157,7 +159,7 @@ async def test_the_leading_node_counts_the_queue_for_all(cluster: Cluster, tmp_p
     await stores[0].enqueue(accepted("A", "x@a.test", "y@a.test"))
     settings = Settings.model_validate({"server": {"hostname": "relay.test", "data_dir": str(tmp_path)}})
     for store in stores:
-        observer = Observer(lambda line, /, **fields: None, lambda: NOW)
+        observer = Observer(Log(StringIO(), "json"), lambda: NOW)
         await Housekeeping(lambda: settings, store, observer, lambda: NOW)._round()
         said = b'relay_queue_entries{state="waiting"} 2.0' in observer.metrics.exposition()
         assert said == store.leads

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from io import StringIO
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from relay import alerts as alerts_module
 from relay.alerts import Alerts, AlertTools
 from relay.config.settings import Settings
 from relay.events.event import Event
+from relay.log import Log
 from relay.observer import Observer
 from relay.queue.alert_mail import Alert
 from relay.queue.message import Accepted
@@ -136,7 +138,7 @@ async def test_alerts_come_from_the_configured_address_and_take_its_ways(tmp_pat
 def test_the_observer_tells_of_paused_lanes_and_of_a_store_that_was_away_once_it_is_back() -> None:
     told: list[Alert] = []
     times = iter((NOW, NOW + 90))
-    observer = Observer(lambda line, **fields: None, lambda: next(times))
+    observer = Observer(Log(StringIO(), "json"), lambda: next(times))
     observer.alert("mx:early.test", "blocked", "554 no", "Delist.")
     observer.tell = told.append
     observer.alert("provider:p", "credentials", "535 no", "Check it.")

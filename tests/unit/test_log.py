@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from relay.events.event import Kind
-from relay.log import LINES, level_of, make_log
+from relay.log import LINES, Log, level_of, make_log
 
 ROOT = Path(__file__).parents[2]
 CALL = re.compile(
@@ -192,3 +192,21 @@ def test_a_log_file_on_a_full_disk_stops_nobody() -> None:
     program = "import pathlib, relay.log as l; l.open_log(pathlib.Path('/dev/full'), 'json', 'info')('server.stopped')"
     done = subprocess.run([sys.executable, "-c", program], check=False, timeout=30, capture_output=True, text=True)
     assert "Traceback" not in done.stderr
+
+
+def test_several_lines_go_in_one_write_each_at_its_level() -> None:
+    writes: list[str] = []
+
+    class Stream(io.StringIO):
+        def write(self, text: str) -> int:
+            writes.append(text)
+            return super().write(text)
+
+    log = Log(Stream(), "json", logging.INFO)
+    log.several([("message.open", {"queue_id": "A"}), ("smtp.connected", {}), ("events.lost", {"limit": 1})])
+    log.several([("smtp.connected", {})])
+    (written,) = writes
+    lines = [json.loads(line) for line in written.splitlines()]
+    assert [(line["event"], line["level"]) for line in lines] == [("message.open", "info"), ("events.lost", "error")]
+    with pytest.raises(KeyError, match=r"no log line is called nonsense\.line"):
+        log.several([("nonsense.line", {})])

@@ -1,11 +1,12 @@
 """What the observer tells the operator: failures that waiting does not mend, and none that an alert itself met with."""
 
-from typing import Any
+from io import StringIO
 
 import pytest
 
 from relay.dsn.taxonomy import TAXONOMY
 from relay.events.event import Event, Kind
+from relay.log import Log
 from relay.observer import UNDER_WAY, Observer
 from relay.queue.alert_mail import Alert
 
@@ -14,11 +15,7 @@ FAILED: dict[str, object] = {"domain": "acme.test", "reply": "550 5.7.26 no DMAR
 
 def told(*events: Event) -> list[Alert]:
     alerts: list[Alert] = []
-
-    def log(_event: str, /, **_fields: Any) -> None:
-        pass
-
-    observer = Observer(log, lambda: 1000.0)
+    observer = Observer(Log(StringIO(), "json"), lambda: 1000.0)
     observer.tell = alerts.append
     observer.publish(events)
     return alerts
@@ -54,7 +51,7 @@ def test_the_categories_whose_action_is_to_alert_do() -> None:
 
 
 def test_events_are_counted_and_only_deliveries_have_a_delay() -> None:
-    observer = Observer(lambda _line, **_fields: None, lambda: 1000.0)
+    observer = Observer(Log(StringIO(), "json"), lambda: 1000.0)
     opened = Event(Kind.OPEN, 1000.0, "A", 0, data={"client": "192.0.2.1"})
     delivered = Event(Kind.DELIVERED, 1000.0, "A", 0, "u@x.test", {"delay": 0.7})
     observer.publish([opened, delivered, opened, failed("unknown", Kind.DEFERRED, delay=3.0)])
@@ -67,7 +64,7 @@ def test_events_are_counted_and_only_deliveries_have_a_delay() -> None:
 @pytest.mark.parametrize(("kind", "mail"), [(Kind.OPEN, False), (Kind.CLICK, False), (Kind.CREATED, True)])
 def test_mail_is_under_way_for_a_moment_after_something_happened_to_a_message(kind: Kind, mail: bool) -> None:
     now = [1000.0]
-    observer = Observer(lambda _line, **_fields: None, lambda: now[0])
+    observer = Observer(Log(StringIO(), "json"), lambda: now[0])
     assert not observer.mail_is_under_way()
     observer.publish([Event(kind, 1000.0, "A", 0)])
     assert observer.mail_is_under_way() is mail
