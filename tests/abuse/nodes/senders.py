@@ -129,5 +129,5 @@ def limited_sender(limit: int) -> Callable[[int], str]:
 
 
 def scarce_sender() -> Callable[[int], str]:
-    """Return the names of an application of which one mail in three goes by a provider that takes little."""
-    return lambda serial: f"news@{OPEN[0] if serial % 3 else SCARCE}"
+    """Return the names of an application of which one mail in six goes by a provider that takes little."""
+    return lambda serial: f"news@{OPEN[0] if serial % 6 else SCARCE}"
