@@ -168,14 +168,14 @@ class Log:
         if line not in LINES:
             raise KeyError(f"no log line is called {line}")
         level = level_of(line)
-        return self._written(line, {"level": level, **fields}) if _LEVELS[level] >= self._level else ""
+        return self._written(line, level, fields) if _LEVELS[level] >= self._level else ""
 
     def _write(self, texts: Sequence[str]) -> None:
         try:
             if self._lost:
                 self._stream.flush()  # Raises while the stream still takes nothing, and adds nothing to what it holds.
-                told = {"level": level_of("log.lost"), "lines": self._lost}
-                self._stream.write(self._written("log.lost", told) + "\n")
+                told = self._written("log.lost", level_of("log.lost"), {"lines": self._lost})
+                self._stream.write(told + "\n")
             self._stream.write("\n".join([*texts, ""]))
             self._stream.flush()
         except OSError:
@@ -216,45 +216,43 @@ Fields = dict[str, Any]
 _encode = json.JSONEncoder(ensure_ascii=True, default=str, separators=(",", ":")).encode
 
 
-def _as_json(name: str, event: Fields) -> str:
-    second, thousandths = divmod(int(time() * 1000), 1000)
-    return _encode({"timestamp": f"{_moment(second)}.{thousandths:03d}+00:00", "event": name, **event})
+def _as_json(name: str, level: str, fields: Fields) -> str:
+    return _encode({"timestamp": _moment(int(time() * 1000)), "event": name, "level": level, **fields})
 
 
 @lru_cache(maxsize=2)
-def _moment(second: int) -> str:
-    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+def _moment(millisecond: int) -> str:
+    return datetime.fromtimestamp(millisecond / 1000, UTC).isoformat(timespec="milliseconds")
 
 
-def _as_console(name: str, event: Fields) -> str:
-    level = event.pop("level")
-    fields = " ".join(f"{key}={_safe(value)}" for key, value in event.items() if value not in ("", None))
-    return f"{_local():%H:%M:%S} {level:<7} {name:<18} {fields}"
+def _as_console(name: str, level: str, fields: Fields) -> str:
+    told = " ".join(f"{key}={_safe(value)}" for key, value in fields.items() if value not in ("", None))
+    return f"{_local():%H:%M:%S} {level:<7} {name:<18} {told}"
 
 
 _POSTFIX_STATUS = {"message.delivered": "sent", "message.deferred": "deferred", "message.bounced": "bounced"}
 
 
-def _as_postfix(name: str, event: Fields) -> str:
+def _as_postfix(name: str, _: str, fields: Fields) -> str:
     """Return the line as Postfix would have written it, so that its log tools go on working."""
-    queue_id = event.pop("queue_id", "")
+    queue_id = fields.get("queue_id", "")
     prefix = f"{_local():%b %e %H:%M:%S} {os.uname().nodename} relay"
     if name == "message.created":
         return (
-            f"{prefix}/smtpd[{os.getpid()}]: {queue_id}: client=unknown[{event.get('client', '')}]\n"
-            f"{prefix}/cleanup[{os.getpid()}]: {queue_id}: message-id={_safe(event.get('message_id', ''))}\n"
-            f"{prefix}/qmgr[{os.getpid()}]: {queue_id}: from=<{_safe(event.get('reverse_path', ''))}>, "
-            f"size={event.get('size', 0)}, nrcpt=1 (queue active)"
+            f"{prefix}/smtpd[{os.getpid()}]: {queue_id}: client=unknown[{fields.get('client', '')}]\n"
+            f"{prefix}/cleanup[{os.getpid()}]: {queue_id}: message-id={_safe(fields.get('message_id', ''))}\n"
+            f"{prefix}/qmgr[{os.getpid()}]: {queue_id}: from=<{_safe(fields.get('reverse_path', ''))}>, "
+            f"size={fields.get('size', 0)}, nrcpt=1 (queue active)"
         )
     if name in _POSTFIX_STATUS:
         return (
-            f"{prefix}/smtp[{os.getpid()}]: {queue_id}: to=<{_safe(event.get('recipient', ''))}>, "
-            f"relay={event.get('remote') or 'none'}, delay={event.get('delay', 0):.2g}, delays=0/0/0/0, "
-            f"dsn={event.get('status') or _POSTFIX_DSN[name]}, status={_POSTFIX_STATUS[name]} "
-            f"({_safe(event.get('reply', ''))})"
+            f"{prefix}/smtp[{os.getpid()}]: {queue_id}: to=<{_safe(fields.get('recipient', ''))}>, "
+            f"relay={fields.get('remote') or 'none'}, delay={fields.get('delay', 0):.2g}, delays=0/0/0/0, "
+            f"dsn={fields.get('status') or _POSTFIX_DSN[name]}, status={_POSTFIX_STATUS[name]} "
+            f"({_safe(fields.get('reply', ''))})"
         )
-    fields = ", ".join(f"{key}={_safe(value)}" for key, value in event.items() if key != "level")
-    return f"{prefix}/server[{os.getpid()}]: {queue_id + ': ' if queue_id else ''}{name} {fields}"
+    told = ", ".join(f"{key}={_safe(value)}" for key, value in fields.items() if key != "queue_id")
+    return f"{prefix}/server[{os.getpid()}]: {queue_id + ': ' if queue_id else ''}{name} {told}"
 
 
 _POSTFIX_DSN = {"message.delivered": "2.0.0", "message.deferred": "4.0.0", "message.bounced": "5.0.0"}
