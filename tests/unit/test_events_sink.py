@@ -95,6 +95,17 @@ async def test_events_are_written_in_batches_and_published_after(tmp_path: Path)
     assert watched.lines == []
 
 
+async def test_it_is_behind_when_half_of_what_may_wait_does(tmp_path: Path) -> None:
+    watched = Watched(tmp_path, Store(), limit=10)
+    for number in range(6):
+        assert not watched.sink.behind
+        watched.sink.put(event(number))
+    assert watched.sink.behind
+    await watched.sink.start()
+    await until(lambda: not watched.sink.behind)
+    await watched.sink.close()
+
+
 async def test_closing_writes_what_waits(tmp_path: Path) -> None:
     store = Store()
     async with running(tmp_path, store) as watched:
