@@ -1,7 +1,8 @@
 """The tracker's rate against nginx: `python -m bench.tracker`. Needs wrk; compares with nginx where that is installed.
 
 nginx serves its empty_gif with an access log, from one worker. relay verifies a token and answers the same pixel; each
-open is in the store, synced, and has its log line. Many tokens and several mail programs, so that no cache knows them.
+open is in the store, synced, with the address of its recipient, and has its log line. The pixels are those of many
+messages it sent before, fetched by several mail programs, so that no cache knows them.
 
 wrk takes a core of its own. Rates suffer from whatever else the machine does; CPU time a pixel, all threads of the
 server, much less, so the figure for one core is what a second of CPU time gives. It counts until the last open is in
@@ -25,7 +26,6 @@ import click
 from bench import cpu
 from bench.mail import Figures, Load, Sink, measure
 from bench.targets import Relay, free_port, signing_key
-from relay.mail.queue_id import queue_id
 from relay.rewrite.tokens import Kind, Token, parse_keyring, sign_token
 
 
@@ -70,7 +70,7 @@ AGENTS = (
     "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Thunderbird/140.5.0",
     "Mozilla/5.0 (Windows NT 10.0; WOW64; Trident/7.0; Microsoft Outlook 16.0.17928; Microsoft Outlook 16.0)",
 )
-TOKENS = 2000
+MESSAGES = 2000
 CONNECTIONS = 32
 
 _SCRIPT = """
@@ -156,11 +156,8 @@ def main(seconds: int, rounds: int, messages: int) -> None:
     nginx = Nginx() if _nginx() else None
     try:
         relay.start()
-        keys = parse_keyring((relay.folder / "data" / "tracker.key").read_text().split())
-        now = time.time()
-        readers = Readers(
-            relay.folder, [sign_token(keys, Token(Kind.OPEN, queue_id(now, at), at % 3)) for at in range(TOKENS)]
-        )
+        measure(relay, sink, Load("W1", 20, MESSAGES))
+        readers = Readers(relay.folder, _tokens(relay))
         fetched = _against_nginx(relay, nginx, readers, seconds, rounds)
         if messages:
             fetched += _beside_mail(relay, sink, readers, messages)
@@ -217,6 +214,14 @@ def _mail(found: Figures) -> str:
         f"{found.delivered_rate:4.0f} messages/s   accepted {found.accepted_rate:4.0f}/s   "
         f"last 250 p99 {1000 * found.final_reply_p99:4.0f} ms   arrival p50 {1000 * found.delay_p50:4.0f} ms"
     )
+
+
+def _tokens(relay: Relay) -> list[str]:
+    """Return the tokens in the pixels of what was sent."""
+    keys = parse_keyring((relay.folder / "data" / "tracker.key").read_text().split())
+    with closing(sqlite3.connect(relay.folder / "data" / "relay.db")) as store:
+        found = store.execute("SELECT queue_id, number FROM entries").fetchall()
+    return [sign_token(keys, Token(Kind.OPEN, queue_id, number)) for queue_id, number in found]
 
 
 def _opens(relay: Relay) -> int:
