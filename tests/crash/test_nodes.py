@@ -7,7 +7,7 @@ from tests.abuse.nodes.verdict import DEFECTS, judge
 
 SHORT = Plan(
     nodes=2,
-    senders=8,
+    senders=6,
     kills=3,
     restarts=1,
     gap=(0.5, 1.5),

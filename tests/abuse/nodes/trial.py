@@ -56,7 +56,7 @@ class Plan:
     patience: float = 300.0
     """How long the queue may take to get empty at the end."""
     identity_hourly: int = 20
-    scarce_daily: int = 500
+    scarce_daily: int = 150
 
     @property
     def limits(self) -> list[Limit]:
