@@ -1,7 +1,7 @@
 """The runner: claims what is due, has it rendered and delivered, settles it. The loop that drives the queue."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
 
 from relay.mail.reply import Reply
@@ -150,8 +150,7 @@ class Runner:
         if staying.entries:
             await self._apply(staying)
         if leaving.claimed.entries:
-            jobs = transactions(leaving.claimed)
-            await asyncio.gather(*(self._attempt_job(job, leaving.answer, apart) for job in jobs))
+            await _together([self._attempt_job(job, leaving.answer, apart) for job in transactions(leaving.claimed)])
 
     async def _look_over(self, claimed: Claimed) -> tuple[Leaving, Settlement]:
         """Return what leaves now, and what becomes of the rest; whatever is raised defers all of it."""
@@ -248,3 +247,11 @@ class Runner:
     async def _trouble(self, error: StoreError) -> None:
         self._tools.watch.store_trouble(error)
         await asyncio.sleep(STORE_RETRY)
+
+
+async def _together(jobs: list[Coroutine[None, None, None]]) -> None:
+    """Run the jobs side by side; most messages have one, which needs no task of its own."""
+    if len(jobs) == 1:
+        await jobs[0]
+    else:
+        await asyncio.gather(*jobs)
