@@ -5,12 +5,10 @@ from collections.abc import Sequence
 from relay.delivery.commands import message_fault, recipient_fault, script
 from relay.delivery.pool import Line, Pool
 from relay.delivery.session import Session
+from relay.mail.envelope import MAX_RECIPIENTS
 from relay.mail.reply import Reply
 from relay.queue.outcome import Delivered, Outcome, Refused
 from relay.queue.ports import Job, Rendered
-
-MAX_RECIPIENTS = 100
-"""Recipients of one transaction: what every server has to take (RFC 5321 section 4.5.3.1.8)."""
 
 
 class Attempt:

@@ -6,6 +6,9 @@ from typing import Literal
 BodyKind = Literal["7BIT", "8BITMIME"]
 Notify = Literal["NEVER", "SUCCESS", "FAILURE", "DELAY"]
 
+MAX_RECIPIENTS = 100
+"""Recipients that one transaction brings to other servers: each takes at least so many (RFC 5321 section 4.5.3.1.8)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Recipient:

@@ -6,15 +6,13 @@ Operations for the writer: they run inside its transaction.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
 
+from relay.mail.envelope import MAX_RECIPIENTS
 from relay.queue.entry import Entry, State
 from relay.queue.message import Claimed, Message
 from relay.queue.ports import LaneRoom
 from relay.storage.database import Connection
 from relay.storage.lanes import Lanes
 from relay.storage.rows import ENTRY_COLUMNS, MESSAGE_COLUMNS, MESSAGE_WIDTH, Row, entry_of, message_of, qualified
-
-MAX_RECIPIENTS = 100
-"""Entries of one mail transaction: every server takes at least so many (RFC 5321 section 4.5.3.1.8)."""
 
 DUE = (
     f"SELECT {ENTRY_COLUMNS} FROM entries INDEXED BY entries_open "  # noqa: S608  names of the schema

@@ -9,6 +9,7 @@ Operations for the writer: they run inside its transaction.
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from relay.mail.envelope import MAX_RECIPIENTS
 from relay.queue.entry import Entry
 from relay.queue.message import Claimed, Settlement
 from relay.storage import transactions
@@ -137,7 +138,7 @@ class SharedSource(Source):
 
     def companions(self, queue_id: str, lane: str, now: float) -> list[Row]:
         """Return the entries of a message in a lane that are due, those already locked with them."""
-        rows = self.raw.execute(COMPANIONS, (queue_id, lane, now, 100)).fetchall()
+        rows = self.raw.execute(COMPANIONS, (queue_id, lane, now, MAX_RECIPIENTS)).fetchall()
         return [row for row in rows if (row[0], row[1]) not in self._held]
 
     def content(self, queue_id: str) -> Row:
