@@ -20,7 +20,12 @@ def tree(roots: list[int]) -> list[int]:
 
 def seconds(roots: list[int]) -> float:
     """Return the CPU seconds of all threads of the trees, to the nanosecond. What ended before is not in it."""
-    return sum(_run_time(task) for pid in tree(roots) for task in Path(f"/proc/{pid}/task").glob("*")) / 1e9
+    return sum(map(own_seconds, tree(roots)))
+
+
+def own_seconds(pid: int) -> float:
+    """Return the CPU seconds of all threads of one process."""
+    return sum(_run_time(task) for task in Path(f"/proc/{pid}/task").glob("*")) / 1e9
 
 
 def _run_time(task: Path) -> int:

@@ -102,10 +102,11 @@ def main(workload: str, messages: int, out: Path | None) -> None:
         try:
             relay.start()
             (pid,) = relay.roots()
-            before, store_before = cpu.seconds([pid]), store_seconds(pid)
+            before, store_before, server_before = cpu.seconds([pid]), store_seconds(pid), cpu.own_seconds(pid)
             figures = measure(relay, sink, Load(workload, 20, messages))
             total = 1000 * (cpu.seconds([pid]) - before) / messages
             store = 1000 * (store_seconds(pid) - store_before) / messages
+            server = 1000 * (cpu.own_seconds(pid) - server_before) / messages
         finally:
             relay.stop()
             sink.close()
@@ -116,6 +117,9 @@ def main(workload: str, messages: int, out: Path | None) -> None:
     click.echo(f"{workload}: {figures.delivered_rate:.0f} messages/s, {total:.2f} CPU ms a message")
     for name, value in sorted(stages.items(), key=lambda item: -item[1]):
         click.echo(f"  {value:6.3f} ms {100 * value / total:5.1f} %  {name}")
+    longest = max(server, total - server)
+    click.echo(f"  by process: server {server:.2f} ms, renderer {total - server:.2f} ms")
+    click.echo(f"  so one core does {1000 / total:.0f} a second, two that nothing else uses {1000 / longest:.0f}")
     floor = signature_ms()
     if floor:
         click.echo(f"  {floor:6.3f} ms          one RSA-2048 signature by `openssl speed`, the floor of “sign”")
