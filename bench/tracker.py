@@ -12,6 +12,7 @@ the store, not only until it is answered.
 import json
 import re
 import shutil
+import signal
 import sqlite3
 import subprocess
 import tempfile
@@ -72,6 +73,10 @@ AGENTS = (
 )
 MESSAGES = 2000
 CONNECTIONS = 32
+"""Readers that fetch at full rate."""
+FEW = 2
+LONG = 600
+"""Seconds that wrk is told to go on for when it is stopped before."""
 
 _SCRIPT = """
 local paths, agents, requests, at = {paths}, {agents}, {{}}, 0
@@ -108,9 +113,9 @@ class Readers:
         paths = [f"/o/{token}" for token in tokens]
         self._script.write_text(_SCRIPT.format(paths=_lua(paths), agents=_lua(AGENTS)))
 
-    def begin(self, port: int, seconds: int) -> "subprocess.Popen[str]":
+    def begin(self, port: int, seconds: int, connections: int = CONNECTIONS) -> "subprocess.Popen[str]":
         """Begin to fetch."""
-        command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--latency", "-s", str(self._script)]
+        command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "-s", str(self._script)]
         return subprocess.Popen([*command, f"http://127.0.0.1:{port}"], stdout=subprocess.PIPE, text=True)
 
     def end(self, wrk: "subprocess.Popen[str]", server: int, before: float) -> Rate:
@@ -192,21 +197,22 @@ def _against_nginx(relay: Relay, nginx: Nginx | None, readers: Readers, seconds:
 
 
 def _beside_mail(relay: Relay, sink: Sink, readers: Readers, messages: int) -> int:
-    """Fetch pixels at full rate while mail runs at full rate; return how many were answered."""
+    """Fetch pixels, a few and at full rate, while mail runs at full rate; return how many were answered."""
     (pid,) = relay.roots()
     load = Load("W2", 20, messages)
     measure(relay, sink, Load("W2", 20, messages // 4))
-    alone = measure(relay, sink, load)
-    seconds = int(messages / alone.delivered_rate * 1.5) + 2
-    before = cpu.seconds([pid])
-    wrk = readers.begin(relay.tracker, seconds)
-    time.sleep(0.5)
-    beside = measure(relay, sink, load)
-    pixels = readers.end(wrk, pid, before)
-    click.echo(f"mail alone          {_mail(alone)}")
-    click.echo(f"mail beside pixels  {_mail(beside)}")
-    click.echo(f"pixels beside mail  {pixels.rate:.0f} pixels/s   p99 {pixels.p99:.1f} ms")
-    return pixels.pixels
+    click.echo(f"mail alone            {_mail(measure(relay, sink, load))}")
+    answered = 0
+    for connections in FEW, CONNECTIONS:
+        before = cpu.seconds([pid])
+        wrk = readers.begin(relay.tracker, LONG, connections)
+        mail = measure(relay, sink, load)
+        wrk.send_signal(signal.SIGINT)
+        pixels = readers.end(wrk, pid, before)
+        click.echo(f"mail, {connections:2} fetch pixels {_mail(mail)}")
+        click.echo(f"                      {pixels.rate:5.0f} pixels/s   p99 {pixels.p99:.1f} ms")
+        answered += pixels.pixels
+    return answered
 
 
 def _mail(found: Figures) -> str:
