@@ -1,15 +1,28 @@
 """A whole relay in this process: its clock can be set, its parts asked, its log read as it is written."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from io import StringIO
 from typing import Any
 from unittest.mock import patch
 
 from relay.app import App
 from relay.clock import system_clock
 from relay.config import load
+from relay.log import Line, Log
 from tests.servers.relay_process import RelayProcess
+
+
+class _Kept(Log):
+    """A log whose lines are kept as they are."""
+
+    def __init__(self, kept: list[Line]) -> None:
+        super().__init__(StringIO(), "json")
+        self._kept = kept
+
+    def several(self, lines: Sequence[Line]) -> None:
+        self._kept.extend(lines)
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +30,7 @@ class Running:
     """The relay and what it logged: line and fields."""
 
     app: App
-    log: list[tuple[str, dict[str, Any]]]
+    log: list[Line]
 
     def lines(self, name: str) -> list[dict[str, Any]]:
         """Return the fields of the log lines of that name."""
@@ -28,8 +41,8 @@ class Running:
 async def running(relay: RelayProcess, clock: Callable[[], float] = system_clock) -> AsyncIterator[Running]:
     """Run the relay of that configuration; its commands work as beside a process of its own."""
     (relay.folder / "data").mkdir(exist_ok=True)
-    log: list[tuple[str, dict[str, Any]]] = []
-    with patch("relay.app.open_log", lambda *_: lambda line, **fields: log.append((line, fields))):
+    log: list[Line] = []
+    with patch("relay.app.open_log", lambda *_: _Kept(log)):
         app = App(load(relay.config, {}), relay.config, clock=clock)
     await app.start()
     try:
