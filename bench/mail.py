@@ -96,15 +96,16 @@ def measure(target: Target, sink: Sink, load: Load) -> Figures:
         delivered_rate=load.messages / (counts["last"] - sent["first"]),
         accepted_rate=load.messages / (sent["last"] - sent["first"]),
         cpu_ms=1000 * spent / load.messages,
-        final_reply_p50=_quantile(sent["waits"], 0.5),
-        final_reply_p99=_quantile(sent["waits"], 0.99),
-        delay_p50=_quantile(counts["delays"], 0.5),
-        delay_p99=_quantile(counts["delays"], 0.99),
+        final_reply_p50=quantile(sent["waits"], 0.5),
+        final_reply_p99=quantile(sent["waits"], 0.99),
+        delay_p50=quantile(counts["delays"], 0.5),
+        delay_p99=quantile(counts["delays"], 0.99),
         memory_mb=cpu.resident(roots) / 1e6,
     )
 
 
-def _quantile(ordered: list[float], part: float) -> float:
+def quantile(ordered: list[float], part: float) -> float:
+    """Return the value that this part of the ordered ones does not exceed, 0 when there are none."""
     return ordered[min(len(ordered) - 1, int(len(ordered) * part))] if ordered else 0.0
 
 

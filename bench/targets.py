@@ -248,7 +248,7 @@ InternalHosts 127.0.0.1
 """)
         for path in (folder, folder / "key.pem"):
             shutil.chown(path, "opendkim")
-        self.more = (
+        self.more += (
             f"smtpd_milters = unix:{folder}/milter.sock\nmilter_default_action = tempfail\nmilter_protocol = 6\n"
         )
         self._milter = subprocess.Popen([SBIN / "opendkim", "-f", "-x", folder / "opendkim.conf"])
