@@ -114,7 +114,7 @@ class Pulse:
         async for notice in self._connection.notifies(timeout=seconds):
             sender, _, named = notice.payload.partition(" ")
             if sender != self._node.id:
-                self._ears.due([(lane, due) for lane, due in json.loads(named)] if named else ())
+                self._ears.due(dues_of(named))
 
     async def _register(self) -> None:
         """Take a new lease."""
@@ -147,3 +147,11 @@ def payload(node: str, dues: Iterable[Due], most: int = 7900) -> str:
     """Return what is said to the other nodes: who speaks, and the lanes, when they fit into one notification."""
     named = json.dumps(list(dues), separators=(",", ":"))
     return f"{node} {named}" if len(named) + len(node) < most else f"{node} "
+
+
+def dues_of(named: str) -> Sequence[Due]:
+    """Return the lanes that a notification names; none, which asks for a look at all, where it is not understood."""
+    try:
+        return [(str(lane), float(due)) for lane, due in json.loads(named or "[]")]
+    except (ValueError, TypeError):
+        return ()
