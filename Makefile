@@ -5,6 +5,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
+# Tests start the program some hundred times: without this it would be compiled anew each time where this is set.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test check unit install dev fidelity abuse nodes bench profile clean
 
 demo: $(VENV)/.installed

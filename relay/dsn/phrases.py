@@ -13,6 +13,7 @@ and everything else is itself. A phrase begins and ends where words do.
 
 import re
 from dataclasses import dataclass
+from functools import cache
 
 from relay.dsn.addresses import ADDRESS
 
@@ -49,11 +50,18 @@ class Phrase:
 
     source: str
     needles: tuple[str, ...]
-    pattern: re.Pattern[str]
+    expression: str
+    """The regular expression of the phrase."""
 
     def matches(self, normal: str) -> bool:
         """Tell whether the phrase occurs in a reply's normal form."""
-        return self.pattern.search(normal) is not None
+        return _pattern(self.expression).search(normal) is not None
+
+
+@cache
+def _pattern(expression: str) -> re.Pattern[str]:
+    """Compile an expression when it is first needed: few of the two thousand that come with the program ever are."""
+    return re.compile(expression)
 
 
 def compile_phrase(source: str) -> Phrase:
@@ -71,7 +79,7 @@ def compile_phrase(source: str) -> Phrase:
     pattern, needles, end = _sequence(source, tokens, 0, 0)
     if end != len(tokens):
         raise PhraseError(f"phrase {source!r} has {tokens[end]!r} outside braces")
-    return Phrase(source, needles, re.compile(_at_words(source, pattern)))
+    return Phrase(source, needles, _at_words(source, pattern))
 
 
 def normal_form(text: str) -> str:
