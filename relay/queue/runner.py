@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
 
-from relay.mail.reply import Reply
 from relay.queue.conduct import Conduct
 from relay.queue.departures import Departures, Leaving
 from relay.queue.entry import Entry
@@ -17,6 +16,7 @@ from relay.queue.ports import Job, LaneRoom, Rendered, StoreError, Taken
 from relay.queue.settler import Settler
 from relay.queue.timekeeper import Timekeeper
 from relay.queue.tools import STORE_RETRY, Tools
+from relay.queue.unexpected import UNEXPECTED, Surviving
 from relay.queue.ways import Pause
 
 ENTRIES_UNDER_WAY = 2000
@@ -25,8 +25,6 @@ CONTENT_UNDER_WAY = 64 * 1024 * 1024
 
 LONGEST_REST = 5.0
 """Seconds: the longest wait between two looks at the queue."""
-
-UNEXPECTED = Deferred(Reply(451, "4.3.0", "Internal error while delivering; it is in the log and will be tried again"))
 
 
 class Runner:
@@ -155,14 +153,12 @@ class Runner:
     async def _look_over(self, claimed: Claimed) -> tuple[Leaving, Settlement]:
         """Return what leaves now, and what becomes of the rest; whatever is raised defers all of it."""
         now = self._tools.clock()
-        try:
+        with Surviving(self._tools.watch, claimed.message.queue_id):
             wanted, dropped = await last_look(self._tools, claimed)
             leaving = await self._departures.leaving(wanted) if wanted.entries else Leaving(wanted)
-        except Exception as error:  # noqa: BLE001 - one of the four places where everything is caught
-            self._tools.watch.unexpected(claimed.message.queue_id, error)
-            outcomes = [UNEXPECTED] * len(claimed.entries)
-            return Leaving(replace(claimed, entries=())), self._settler.settle(claimed, outcomes, now, now, {})
-        return leaving, replace(dropped, entries=dropped.entries + leaving.waiting)
+            return leaving, replace(dropped, entries=dropped.entries + leaving.waiting)
+        outcomes = [UNEXPECTED] * len(claimed.entries)
+        return Leaving(replace(claimed, entries=())), self._settler.settle(claimed, outcomes, now, now, {})
 
     async def _attempt_job(self, claimed: Claimed, answer: Deferred | None, apart: float) -> None:
         started_at = self._tools.clock()
@@ -180,11 +176,9 @@ class Runner:
 
     async def _sent_on(self, claimed: Claimed, outcomes: Sequence[Outcome], settlement: Settlement) -> Settlement:
         """Return the settlement with what goes on by another way; without, where finding that out raises."""
-        try:
+        with Surviving(self._tools.watch, claimed.message.queue_id):
             return await self._departures.settled(claimed, outcomes, settlement)
-        except Exception as error:  # noqa: BLE001 - one of the four places where everything is caught
-            self._tools.watch.unexpected(claimed.message.queue_id, error)
-            return settlement
+        return settlement
 
     async def _deliver(
         self, lane: str, claimed: Claimed, started_at: float, notes: dict[str, object]
@@ -197,13 +191,11 @@ class Runner:
             taken.update((entry.number, outcome) for entry in entries)
 
         job = Job(claimed.message, claimed.entries, self._rendering(claimed, notes), took)
-        try:
+        with Surviving(self._tools.watch, claimed.message.queue_id):
             outcomes = await self._tools.delivery.deliver(lane, job)
             outcomes = self._conduct.learn(lane, claimed.entries, outcomes, started_at)
             return self._departures.second_opinion(claimed, outcomes)
-        except Exception as error:  # noqa: BLE001 - one of the four places where everything is caught
-            self._tools.watch.unexpected(claimed.message.queue_id, error)
-            return [taken.get(entry.number, UNEXPECTED) for entry in claimed.entries]
+        return [taken.get(entry.number, UNEXPECTED) for entry in claimed.entries]
 
     def _rendering(self, claimed: Claimed, notes: dict[str, object]) -> Callable[[bool], Awaitable[Rendered]]:
         stored = stored_form(claimed.message, claimed.content)

@@ -10,6 +10,7 @@ from relay.queue.ports import StoreError, Taken
 from relay.queue.schedule import Schedule
 from relay.queue.settle import Attempt, Origin, settle, settle_plainly
 from relay.queue.tools import STORE_RETRY, Tools
+from relay.queue.unexpected import Surviving
 
 FROM_JOURNAL: dict[str, object] = {"recovered": "journal"}
 """Said in the story of a delivery whose process ended before it was settled."""
@@ -42,7 +43,7 @@ class Settler:
         A message whose settlement raises is settled plainly: left alone, it would stay active until the next start.
         """
         attempt = Attempt(started_at, now, self._tools.jitter(), notes)
-        try:
+        with Surviving(self._tools.watch, claimed.message.queue_id):
             return settle(
                 claimed,
                 outcomes,
@@ -52,9 +53,7 @@ class Settler:
                 self._report_ids(),
                 self._tools.judge(),
             )
-        except Exception as error:  # noqa: BLE001 - one of the four places where everything is caught
-            self._tools.watch.unexpected(claimed.message.queue_id, error)
-            return settle_plainly(claimed, outcomes, attempt, self.schedule())
+        return settle_plainly(claimed, outcomes, attempt, self.schedule())
 
     async def apply(self, settlement: Settlement) -> None:
         """Make the settlement durable, however long the store is away: what was delivered must not be sent again."""

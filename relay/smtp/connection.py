@@ -143,7 +143,7 @@ class Connection(Wire):
             return await command(self, line.argument)
         except Gone:
             raise
-        except Exception as error:  # noqa: BLE001 - the edge: the client hears of a temporary failure, the log of all
+        except Exception as error:  # noqa: BLE001 - the SMTP edge, one of the two places where everything is caught
             trace = "".join(traceback.format_exception(error))
             self.service.log("smtp.failed", client=self.known.client, listener=self.known.listener, error=trace)
             self.reset()
