@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from relay.config.settings import Settings
 from relay.events.event import Event, Kind
 from relay.mail.address import domain_of, is_address, normal
-from relay.mail.headers import addr_spec, fields, first_value, named
+from relay.mail.headers import Field, addr_spec, fields, first_value, named
 from relay.mail.lane import lane_of
 from relay.mail.loop import is_marked, mark
 from relay.mail.reply import Reply
@@ -63,8 +63,7 @@ def forward(
     )
     if not to:
         return LOOP
-    envelope = transaction.envelope
-    trace = received(queue_id, transaction.session, envelope, hostname, now) + "\r\n"
+    trace = received(queue_id, transaction.session, transaction.envelope, hostname, now) + "\r\n"
     marks = b"".join(mark(hostname, one) for one in (*to, *copies))
     policy = Policy(
         provider=settings.defaults.provider,
@@ -73,7 +72,16 @@ def forward(
         forward_domain=home.domain,
         added_fields=trace.encode("utf-8", "replace") + marks,
     )
-    message = Message(
+    message = _message(transaction, found, policy, queue_id, now, about)
+    entries = _entries(settings, message, transaction, address, (*to, *copies))
+    return Accepted(message, content, entries, _created(message, entries, about))
+
+
+def _message(
+    transaction: Transaction, found: Sequence[Field], policy: Policy, queue_id: str, now: float, about: str
+) -> Message:
+    envelope, content = transaction.envelope, transaction.content
+    return Message(
         queue_id=queue_id,
         created_at=now,
         reverse_path=envelope.reverse_path,
@@ -88,8 +96,6 @@ def forward(
         client=transaction.session.client,
         metadata={"forward_of": about} if about else {},
     )
-    entries = _entries(settings, message, transaction, address, (*to, *copies))
-    return Accepted(message, content, entries, _created(message, entries, about))
 
 
 def _entries(

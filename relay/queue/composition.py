@@ -61,25 +61,12 @@ def _message(
 ) -> Message:
     envelope, session, asked = transaction.envelope, transaction.session, facts.instructions
     message_id = facts.message_id or f"<{queue_id}@{route.domain or hostname}>"
-    policy = Policy(
-        domain=route.domain,
-        identity=route.identity,
-        tracking=route.tracking,
-        return_path=route.return_path,
-        provider=route.provider,
-        fallback_providers=route.fallback_providers,
-        author_name=route.author_name,
-        list_unsubscribe=route.list_unsubscribe,
-        reply_domain=route.replies.domain,
-        reply_to=route.replies.home,
-        copies=copies,
-        added_fields=added_fields(queue_id, transaction, facts, message_id, hostname, now, route.replies.fixed),
-    )
+    added = added_fields(queue_id, transaction, facts, message_id, hostname, now, route.replies.fixed)
     return Message(
         queue_id=queue_id,
         created_at=now,
         reverse_path=envelope.reverse_path,
-        policy=policy,
+        policy=_policy(route, copies, added),
         smtputf8=envelope.smtputf8,
         ret=envelope.ret,
         envid=envelope.envid,
@@ -92,6 +79,24 @@ def _message(
         campaign=asked.campaign,
         tags=asked.tags,
         metadata=asked.metadata,
+    )
+
+
+def _policy(route: Route, copies: tuple[int, ...], added: bytes) -> Policy:
+    """Return what is frozen of the route, for as long as the message lives."""
+    return Policy(
+        domain=route.domain,
+        identity=route.identity,
+        tracking=route.tracking,
+        return_path=route.return_path,
+        provider=route.provider,
+        fallback_providers=route.fallback_providers,
+        author_name=route.author_name,
+        list_unsubscribe=route.list_unsubscribe,
+        reply_domain=route.replies.domain,
+        reply_to=route.replies.home,
+        copies=copies,
+        added_fields=added,
     )
 
 

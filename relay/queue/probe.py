@@ -31,25 +31,8 @@ class Probe:
 def probe_message(probe: Probe, queue_id: str, now: float) -> Accepted:
     """Return the test as a message for the queue. It takes no other way than its provider, and nobody is notified."""
     subject = f"relay test: {probe.provider} from {probe.hostname}"
-    content = "".join(
-        f"{line}\r\n"
-        for line in (
-            f"From: relay <{probe.from_address}>",
-            f"To: <{probe.to_address}>",
-            f"Subject: {subject}",
-            f"Date: {mail_date(now)}",
-            f"Message-ID: <{queue_id}@{probe.hostname}>",
-            "Auto-Submitted: auto-generated",
-            "MIME-Version: 1.0",
-            "Content-Type: text/plain; charset=utf-8",
-            "Content-Transfer-Encoding: 8bit",
-            "",
-            f"This is a test of the provider {probe.provider} by the relay on {probe.hostname}.",
-            "It went through its queue, was rendered and signed, and was delivered like all mail. It arrived.",
-            "",
-            f"Queue id: {queue_id}",
-        )
-    ).encode()
+    message_id = f"<{queue_id}@{probe.hostname}>"
+    content = _content(probe, subject, message_id, queue_id, now)
     message = Message(
         queue_id=queue_id,
         created_at=now,
@@ -57,7 +40,7 @@ def probe_message(probe: Probe, queue_id: str, now: float) -> Accepted:
         policy=Policy(domain=probe.domain, return_path=probe.return_path, provider=probe.provider),
         smtputf8=not (is_ascii(probe.from_address) and is_ascii(probe.to_address)),
         size=len(content),
-        message_id=f"<{queue_id}@{probe.hostname}>",
+        message_id=message_id,
         header_from=probe.from_address,
         subject=subject,
         metadata={TEST: probe.provider},
@@ -74,3 +57,23 @@ def probe_message(probe: Probe, queue_id: str, now: float) -> Accepted:
     )
     created = Event(Kind.CREATED, now, queue_id, 0, probe.to_address, {TEST: probe.provider, "lane": entry.lane})
     return Accepted(message, content, (entry,), (created,))
+
+
+def _content(probe: Probe, subject: str, message_id: str, queue_id: str, now: float) -> bytes:
+    lines = (
+        f"From: relay <{probe.from_address}>",
+        f"To: <{probe.to_address}>",
+        f"Subject: {subject}",
+        f"Date: {mail_date(now)}",
+        f"Message-ID: {message_id}",
+        "Auto-Submitted: auto-generated",
+        "MIME-Version: 1.0",
+        "Content-Type: text/plain; charset=utf-8",
+        "Content-Transfer-Encoding: 8bit",
+        "",
+        f"This is a test of the provider {probe.provider} by the relay on {probe.hostname}.",
+        "It went through its queue, was rendered and signed, and was delivered like all mail. It arrived.",
+        "",
+        f"Queue id: {queue_id}",
+    )
+    return "".join(f"{line}\r\n" for line in lines).encode()
