@@ -208,6 +208,7 @@ class _Library(logging.Handler):
         self._emit = emit
 
     def emit(self, record: logging.LogRecord) -> None:
+        """Write the record as a line of ours."""
         self._emit("library.message", logger=record.name, message=record.getMessage())
 
 

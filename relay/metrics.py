@@ -55,6 +55,7 @@ class _Depth:
         self.depth: Mapping[str, int] = {}
 
     def collect(self) -> Iterable[GaugeMetricFamily]:
+        """Return the depth as one family with a sample for each state."""
         family = GaugeMetricFamily("relay_queue_entries", "Queue entries by state", labels=["state"])
         for state, count in self.depth.items():
             family.add_metric([state], count)

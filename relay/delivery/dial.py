@@ -109,6 +109,7 @@ class _Opening:
         )
 
     async def session(self) -> Session | Unreachable:
+        """Greet, encrypt and authenticate; return the session, or why there is none: then the socket is closed."""
         with ExitStack() as on_failure:
             on_failure.callback(self._client.close)
             try:

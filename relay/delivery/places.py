@@ -19,6 +19,7 @@ class _Lane:
 
     @property
     def is_next(self) -> bool:
+        """Whether somebody waits here and the lane has room for one more."""
         return bool(self.waiting) and self.used < self.most
 
 

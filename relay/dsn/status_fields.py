@@ -68,6 +68,7 @@ class _Block:
     values: dict[str, str] = field(default_factory=dict)
 
     def take(self, name: str, value: str) -> None:
+        """Keep a field's value; of several with one name the first that says anything holds."""
         if not self.values.get(name):
             self.values[name] = value
 

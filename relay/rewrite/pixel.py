@@ -38,10 +38,12 @@ class _Open:
         self.elements: list[tuple[bytes, int]] = []
 
     def opened(self, name: bytes, start: int) -> None:
+        """Take in a start tag; of nested `a` elements only the outermost is kept."""
         if name != b"a" or all(other != b"a" for other, _ in self.elements[-_LOOK_BACK:]):
             self.elements.append((name, start))
 
     def closed(self, name: bytes) -> None:
+        """Take in an end tag: close the innermost element of that name, where it is certain that it closes one."""
         if name not in _SURELY_CLOSED:
             return
         innermost = len(self.elements)
