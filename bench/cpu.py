@@ -1,6 +1,11 @@
 """CPU time and memory of process trees, from /proc."""
 
+import os
 from pathlib import Path
+
+_OWN, _ENDED_CHILDREN = (11, 12), (13, 14)
+"""Places in /proc/<pid>/stat behind the name: user and system time (proc(5))."""
+_TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def tree(roots: list[int]) -> list[int]:
@@ -19,20 +24,21 @@ def tree(roots: list[int]) -> list[int]:
 
 
 def seconds(roots: list[int]) -> float:
-    """Return the CPU seconds of all threads of the trees, to the nanosecond. What ended before is not in it."""
-    return sum(map(own_seconds, tree(roots)))
+    """Return the CPU seconds of the trees, in hundredths, with those of threads and child processes that ended.
+
+    A milter makes a thread for each connection: without the ended ones it seems to cost half.
+    """
+    return sum(_ticks(pid, _OWN + _ENDED_CHILDREN) for pid in tree(roots)) / _TICKS
 
 
 def own_seconds(pid: int) -> float:
-    """Return the CPU seconds of all threads of one process."""
-    return sum(_run_time(task) for task in Path(f"/proc/{pid}/task").glob("*")) / 1e9
+    """Return the CPU seconds of one process alone."""
+    return _ticks(pid, _OWN) / _TICKS
 
 
-def _run_time(task: Path) -> int:
-    try:
-        return int((task / "schedstat").read_text().split()[0])
-    except OSError:
-        return 0
+def _ticks(pid: int, places: tuple[int, ...]) -> int:
+    fields = _stat(pid)
+    return sum(int(fields[place]) for place in places) if fields else 0
 
 
 def resident(roots: list[int]) -> int:
