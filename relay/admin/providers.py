@@ -7,6 +7,7 @@ from typing import Any
 
 from aiohttp import web
 
+from relay.admin.lists import body_of
 from relay.clock import Clock
 from relay.config.settings import Provider, Settings
 from relay.limits.window import DAY, HOUR, Window, windows
@@ -177,15 +178,7 @@ def _key(provider: Provider) -> str:
 
 
 async def _body(request: web.Request) -> dict[str, Any]:
-    if not request.can_read_body:
-        return {}
-    try:
-        value = await request.json()
-    except ValueError:
-        raise web.HTTPBadRequest(text="the body is not JSON") from None
-    if not isinstance(value, dict):
-        raise web.HTTPBadRequest(text="the body must be a JSON object")
-    return value
+    return await body_of(request) if request.can_read_body else {}
 
 
 def _address(body: Mapping[str, Any], key: str) -> str:
