@@ -1,4 +1,4 @@
-"""Tells what happens: log lines and metrics, and whether the store is in trouble."""
+"""The observer: tells what happens, in log lines and metrics, and whether the store is in trouble."""
 
 import asyncio
 from collections import Counter

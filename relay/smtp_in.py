@@ -1,4 +1,4 @@
-"""The SMTP server of one listener."""
+"""The SMTP server of one listener: it opens the socket, and gives every client a connection of `relay.smtp`."""
 
 import asyncio
 import ssl

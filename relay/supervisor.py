@@ -1,4 +1,4 @@
-"""Keeps the parts of a relay running that work by themselves: one that ends in a fault begins again after a while."""
+"""The supervisor: keeps parts running that work by themselves; one that ends in a fault begins again after a while."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
