@@ -25,6 +25,7 @@ from relay.storage.lanes import Lanes
 from relay.storage.pg import leases, nodes, partitions, schema
 from relay.storage.pg.errands import Errands
 from relay.storage.pg.hand import Hand
+from relay.storage.pg.lanes import all_lanes
 from relay.storage.pg.ledgers import SharedLedgers
 from relay.storage.pg.link import BusyError, PostgresLink, seeking, store_error, with_password
 from relay.storage.pg.notifier import Notifier
@@ -56,7 +57,7 @@ class PostgresStore(Store):
         self._file = file
         self._node = file.introduce()
         self._log = log
-        self._lanes = Lanes(leases.all_lanes)
+        self._lanes = Lanes(all_lanes)
         self._link = PostgresLink(url, seeking=True)
         self._writing = Writer(self._link, self._distrust_lanes)
         self._shared = SharedLedgers(url, self._node.id)
@@ -254,7 +255,7 @@ class PostgresStore(Store):
             self._errands.run(self._look)
 
     async def _look(self) -> None:
-        self._lanes.hear(await self.read(leases.all_lanes))
+        self._lanes.hear(await self.read(all_lanes))
         self.on_work()
 
     async def _look_round(self) -> None:

@@ -13,6 +13,7 @@ from relay.reports.ports import MessageQuery
 from relay.storage import lanes, office, queries, reports, rows, transactions
 from relay.storage.database import Connection, Rows
 from relay.storage.pg import leases, ledgers, partitions, schema
+from relay.storage.pg.lanes import LANES
 from relay.storage.pg.link import SEEKING, PostgresSession, connect
 from tests.contract.values import NOW
 from tests.servers.postgres import drop_schema, fresh_schema
@@ -77,7 +78,7 @@ def hot(count: int) -> dict[str, Statement]:
         "void": (leases.VOID, ()),
         "disown": (leases.DISOWN, ("lease", [1, 2])),
         "left": (leases.LEFT, ("node", IDS[1], 0)),
-        "lanes": (leases.LANES, ()),
+        "lanes": (LANES, ()),
         "first due": (lanes.FIRST_DUE, ("mx:1.test",)),
         "update": (
             rows.UPDATE_ENTRY,

@@ -19,14 +19,6 @@ from relay.storage.lanes import Lanes
 from relay.storage.queries import EntryKey
 from relay.storage.rows import ENTRY_COLUMNS, MESSAGE_COLUMNS, UPDATED_COLUMNS, Row, entry_update, qualified
 
-LANES = (
-    "WITH RECURSIVE lanes (lane, due) AS ("
-    "(SELECT lane, next_attempt_at FROM entries WHERE state = 'waiting' ORDER BY lane, next_attempt_at LIMIT 1) "
-    "UNION ALL SELECT following.* FROM lanes CROSS JOIN LATERAL ("
-    "SELECT lane, next_attempt_at FROM entries WHERE state = 'waiting' AND lane > lanes.lane "
-    "ORDER BY lane, next_attempt_at LIMIT 1) AS following) SELECT lane, due FROM lanes"
-)
-"""One seek a lane: its first entry in the index on open entries, then the first of the lane behind it."""
 DUE = (
     f"SELECT {qualified(ENTRY_COLUMNS, 'due')}, octet_length(content) "  # noqa: S608  names of the schema
     "FROM unnest(?::text[], ?::bigint[]) AS wanted (lane, most) CROSS JOIN LATERAL ("
@@ -171,11 +163,6 @@ def _fitting(sizes: Mapping[str, int], octets: int) -> Iterable[str]:
             return
         left -= size
         yield queue_id
-
-
-def all_lanes(raw: Connection) -> Iterable[tuple[str, float]]:
-    """Return the lanes with waiting entries and when each is due first."""
-    return [(row[0], row[1]) for row in raw.execute(LANES)]
 
 
 def disown(lanes: Lanes, node: str, numbers: Collection[int]) -> Callable[[Connection], None]:
