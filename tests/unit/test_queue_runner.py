@@ -24,6 +24,7 @@ from relay.queue.outcome import Deferred, Delivered, Outcome, Refused
 from relay.queue.ports import EntryQuery, Job, LaneRoom, Slot, StoreError, Usage
 from relay.queue.runner import Runner
 from relay.queue.tools import Tools
+from relay.queue.unexpected import UNEXPECTED
 from relay.render import Keys, Rendering, Stored
 from relay.render_pool import InlineRenderer
 from relay.reports.ports import MessageQuery
@@ -308,7 +309,7 @@ async def test_an_alert_that_raises_strands_nothing(tmp_path: Path, monkeypatch:
         house.delivery.answers = [Refused(Reply(554, "5.7.1", "Client host blocked using zen.spamhaus.org"), "mx")]
         await house.enqueue("a@x.test")
         (entry,) = await house.until_settled()
-        assert (entry.state, entry.last_reply) == (State.WAITING, runner_module.UNEXPECTED.reply)
+        assert (entry.state, entry.last_reply) == (State.WAITING, UNEXPECTED.reply)
         assert house.raised == [("0000000000000A", "RuntimeError('nobody to tell')")]
 
 
@@ -342,7 +343,7 @@ async def test_a_departure_that_raises_strands_nothing(tmp_path: Path, monkeypat
         monkeypatch.setattr(house.troubled, "depart", broken)
         await house.enqueue("a@x.test", "b@x.test")
         entries = await house.until_settled()
-        assert {(one.state, one.last_reply) for one in entries} == {(State.WAITING, runner_module.UNEXPECTED.reply)}
+        assert {(one.state, one.last_reply) for one in entries} == {(State.WAITING, UNEXPECTED.reply)}
         assert house.raised == [("0000000000000A", "KeyError('no such ledger')")]
         assert not house.delivery.jobs
 
