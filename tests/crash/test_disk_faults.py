@@ -49,8 +49,9 @@ class ThinDisk:
     def fail(self) -> None:
         """From now on nothing new can be written."""
         os.sync()
-        disk = os.statvfs(self._pool)
-        self._stranger.write_bytes(bytes(disk.f_bavail * disk.f_frsize))
+        with self._stranger.open("wb", buffering=0) as stranger, pytest.raises(OSError, match="No space left"):
+            while True:  # The image may still grow meanwhile: the free space of before is nothing to count on.
+                stranger.write(bytes(4096))
 
     def heal(self) -> None:
         self._stranger.unlink()
