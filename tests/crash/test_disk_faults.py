@@ -49,8 +49,13 @@ class ThinDisk:
     def fail(self) -> None:
         """From now on nothing new can be written."""
         os.sync()
-        with self._stranger.open("wb", buffering=0) as stranger, pytest.raises(OSError, match="No space left"):
-            while True:  # The image may still grow meanwhile: the free space of before is nothing to count on.
+        with pytest.raises(OSError, match="No space left"):
+            self._fill()
+
+    def _fill(self) -> None:
+        """Write until there is no room; the image may still grow meanwhile, so nothing is known of it before."""
+        with self._stranger.open("wb", buffering=0) as stranger:
+            while True:
                 stranger.write(bytes(4096))
 
     def heal(self) -> None:
