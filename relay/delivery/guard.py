@@ -32,6 +32,8 @@ def is_forbidden(address: IPAddress, allowed: Iterable[IPNetwork] = ()) -> bool:
 
 
 def _is_public(address: IPAddress) -> bool:
+    if isinstance(address, IPv6Address) and address.sixtofour is not None:
+        return True  # Python's mind has changed about 6to4; the IPv4 address in it is looked at as a form of its own.
     if not address.is_global or address.is_multicast or address.is_reserved:
         return False
     return not any(address in network for network in _SPECIAL if network.version == address.version)

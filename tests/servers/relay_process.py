@@ -103,7 +103,8 @@ provider = "sink"
         await self.kill()
 
     async def start(self) -> None:
-        """Start it and wait until it greets."""
+        """Start it and wait until all its listeners are open."""
+        before = self._starts()
         with self.log_file.open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
                 sys.executable,
@@ -121,15 +122,15 @@ provider = "sink"
         while asyncio.get_running_loop().time() < deadline:
             if self.process.returncode is not None:
                 raise AssertionError(f"the relay ended with {self.process.returncode}:\n{self.log_file.read_text()}")
-            try:
-                _, writer = await asyncio.open_connection("127.0.0.1", self.port)
-            except OSError:
-                await asyncio.sleep(0.02)
-                continue
-            writer.close()
-            await writer.wait_closed()
-            return
+            if self._starts() > before:
+                return
+            await asyncio.sleep(0.02)
         raise AssertionError(f"the relay did not start:\n{self.log_file.read_text()}")
+
+    def _starts(self) -> int:
+        """Return how often it said that all listeners are open, wherever its configuration has it log."""
+        logs = (self.log_file, self.folder / "data" / "relay.log")
+        return sum(one.read_bytes().count(b"server.started") for one in logs if one.exists())
 
     async def kill(self) -> None:
         """Kill the whole process group with SIGKILL."""
