@@ -34,6 +34,8 @@ SOON = 120.0
 """Seconds: what a limit lets go within them is waited for."""
 PATIENCE = 60.0
 """Seconds a node has to start again, or PostgreSQL to answer."""
+LONGEST_IDLE = 5.0
+"""Seconds a kill waits until there is something to strike."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,18 +148,24 @@ class Trial:
         await asyncio.sleep(self._dice.uniform(*plan.gap))
 
     async def _kill(self) -> None:
-        """Kill a node, one other at least being up; start it again after a while."""
+        """Kill a node that has something in hand, one other at least being up; start it again after a while."""
         while not (working := self._working()) or len(self._down) >= len(self._nodes) - 1:
             await asyncio.sleep(0.1)
         number = self._dice.choice(working)
         node = self._nodes[number]
+        idle_until = time.monotonic() + LONGEST_IDLE
+        while not await self._in_hand(node) and time.monotonic() < idle_until:
+            await asyncio.sleep(0.02)
         await node.kill()
         at = time.time()
-        name = (node.folder / "data" / NODE_FILE).read_text().strip()
-        in_hand: frozenset[Key] = frozenset((row[0], row[1]) for row in await self._sql(IN_HAND, name))
+        in_hand = await self._in_hand(node)
         self._kills.append(Kill(number, at, in_hand))
         print(f"  kill {len(self._kills)}: node {number} with {len(in_hand)} in hand", file=sys.stderr, flush=True)
         self._down[number] = asyncio.create_task(self._revive(number, self._dice.uniform(*self._plan.down)))
+
+    async def _in_hand(self, node: RelayProcess) -> frozenset[Key]:
+        name = (node.folder / "data" / NODE_FILE).read_text().strip()
+        return frozenset((row[0], row[1]) for row in await self._sql(IN_HAND, name))
 
     def _working(self) -> list[int]:
         before = time.monotonic() - self._plan.working
