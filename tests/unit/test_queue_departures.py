@@ -69,6 +69,8 @@ async def enqueue(house: House, number: int, policy: Policy = BOTH, author: str 
 
 async def states(house: House, expected: dict[State, int]) -> list[Entry]:
     async def there() -> bool:
+        if house.is_telling and State.ACTIVE not in expected:
+            return False
         found = [one.state for one in await house.entries()]
         return all(found.count(state) == count for state, count in expected.items()) and len(found) == sum(
             expected.values()

@@ -207,11 +207,17 @@ class House:
             while not await ready():
                 await asyncio.sleep(0.005)
 
+    @property
+    def is_telling(self) -> bool:
+        """Whether an attempt has not ended: it publishes its events after the store shows what it came to."""
+        return bool(self.runner._attempts)
+
     async def until_settled(self) -> list[Entry]:
         """Return the entries once none is active and each was tried."""
 
         async def settled() -> bool:
-            return all(one.state is not State.ACTIVE and one.attempts for one in await self.entries())
+            entries = await self.entries()
+            return not self.is_telling and all(one.state is not State.ACTIVE and one.attempts for one in entries)
 
         await self.until(settled)
         return await self.entries()
