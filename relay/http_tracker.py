@@ -139,7 +139,7 @@ class Tracker:
         if not is_canary(token):
             client = client_address(client, fetch.forwarded_for, self._trusted)
             self._sink.put(self._event(EventKind.OPEN, token, client, fetch.reader))
-        return answers.pixel_octets(int(system_clock()))
+        return answers.pixel_octets(int(self._clock()))
 
     def _wait(self) -> float:
         """Return for how many seconds pixels give way: to what has the right of way, and to a sink that is behind."""

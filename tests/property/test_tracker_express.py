@@ -5,7 +5,6 @@ import re
 from collections.abc import Sequence
 from email.utils import parsedate_to_datetime
 from ipaddress import ip_network
-from time import time
 from typing import Any
 
 import pytest
@@ -270,21 +269,20 @@ def test_a_commonplace_request_is_within_every_limit_of_aiohttps_way() -> None:
     assert commonplace(PLAIN.replace(b"*/*", b"x" * (MAX_REQUEST - len(PLAIN) + 4))) is None
 
 
-def test_the_lane_is_taken_and_its_date_is_now() -> None:
+def test_the_lane_is_taken_and_its_date_is_that_of_the_clock() -> None:
     sent: list[bytes] = []
 
     async def run() -> None:
-        tracker = Tracker(lambda: KEYS, Sink())  # type: ignore[arg-type]
+        tracker = Tracker(lambda: KEYS, Sink(), clock=lambda: 1_764_000_000.5)  # type: ignore[arg-type]
         await tracker.start("127.0.0.1", 0)
         assert tracker._server is not None
         connection, wire = tracker._server(), Wire()
         connection.connection_made(wire)
-        before = int(time())
         connection.data_received(PLAIN)
         await asyncio.sleep(0)
         sent.append(bytes(wire.written))
         (date,) = re.findall(rb"\r\nDate: ([^\r]+)\r\n", sent[0])
-        assert before <= parsedate_to_datetime(date.decode()).timestamp() <= time()
+        assert parsedate_to_datetime(date.decode()).timestamp() == 1_764_000_000
         assert connection._lane is not None, "the connection stays in the lane"
         await tracker.stop()
 
