@@ -46,7 +46,7 @@ class Conduct:
             meaning = judge.account_trouble(refusal)
             self._pause(lane, refusal, meaning.category, explain(meaning.about))
             return [put_off(one) if judge.blame(lane, one) else one for one in outcomes]
-        elif any(judge.slows(one) for one in failures):
+        elif any(judge.slows(lane, one) for one in failures):
             self._lanes.slow_down(lane)
         elif any(isinstance(one, Delivered | Refused) for one in outcomes):
             self._lanes.succeeded(lane, started_at)
@@ -77,7 +77,7 @@ class Conduct:
         is_news = not self._lanes.is_failing(lane)
         self._lanes.failed(lane, down, now, now + min(self._tools.settings().queue.retry[0] / 2, LONGEST_LANE_REST))
         if is_news and way_of(lane) != DIRECT:
-            meaning = self._tools.judge().verdict(down, 1).meaning
+            meaning = self._tools.judge().verdict(down, 1, lane).meaning
             self._tools.watch.alert(lane, meaning.category, str(down.reply), explain(meaning.about))
 
     def _pause(self, lane: str, failure: Deferred | Refused, category: str, guidance: str) -> None:

@@ -44,7 +44,7 @@ class Judge:
     rules: Rules
     threshold: int
 
-    def verdict(self, outcome: Deferred | Refused, attempts: int, lane: str = "") -> Verdict:
+    def verdict(self, outcome: Deferred | Refused, attempts: int, lane: str) -> Verdict:
         """Decide about an entry after its attempt number `attempts`, made in that lane.
 
         The category's action may keep what got a 5yz and give up on a 4yz. It does so on the word of another server
@@ -63,9 +63,9 @@ class Judge:
         once = action == "retry-once" or (permanent and action in _ONCE_MORE)
         return Verdict(meaning, "bounce" if once and attempts > 1 else "retry", at_least)
 
-    def slows(self, outcome: Deferred | Refused) -> bool:
+    def slows(self, lane: str, outcome: Deferred | Refused) -> bool:
         """Tell whether another server's reply asks to slow down, or distrusts the whole of what comes from here."""
-        return bool(outcome.remote) and self._meaning(outcome).about.lane in _SLOWING
+        return bool(outcome.remote) and self._meaning(outcome, lane).about.lane in _SLOWING
 
     def pauses(self, lane: str, outcome: Deferred | Refused) -> Classification | None:
         """Return the meaning of a reply after which the whole lane should rest, None when it need not.
@@ -92,15 +92,19 @@ class Judge:
 
     def account_trouble(self, outcome: Deferred | Refused) -> Classification:
         """Return what it means that a provider refuses all we bring: trouble with our account, whatever its words."""
-        return replace(self._meaning(outcome), category=ACCOUNT)
+        return replace(self._literal_meaning(outcome), category=ACCOUNT)
 
-    def _meaning(self, outcome: Deferred | Refused, lane: str = "") -> Classification:
-        """Classify a reply. A provider that does not relay for us, or not even lets us in, has no other meaning."""
-        meaning = classify(self.rules, str(outcome.reply), outcome.reply.code, outcome.reply.status, outcome.phase)
+    def _meaning(self, outcome: Deferred | Refused, lane: str) -> Classification:
+        """Classify a reply in its lane: a provider that refuses relaying or login refuses our account."""
+        meaning = self._literal_meaning(outcome)
         by_provider = lane_target(lane)[0] != DIRECT
         if by_provider and (_is_locked_out(outcome) or meaning.category == "relay_denied"):
             return replace(meaning, category=ACCOUNT)
         return meaning
+
+    def _literal_meaning(self, outcome: Deferred | Refused) -> Classification:
+        """Classify a reply by its text and phase alone, whichever lane it came from."""
+        return classify(self.rules, str(outcome.reply), outcome.reply.code, outcome.reply.status, outcome.phase)
 
     def evidence(
         self, meaning: Classification, suppression: Suppression, *, permanent: bool, late: bool = False

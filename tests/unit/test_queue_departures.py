@@ -110,6 +110,17 @@ async def test_mail_of_a_provider_that_fails_takes_the_fallback_at_once(tmp_path
         assert [lane for lane, _ in house.raised] == ["provider:newsletter"]
 
 
+async def test_a_greeting_that_refuses_relaying_alerts_with_the_category_of_its_events(tmp_path: Path) -> None:
+    denied = Deferred(Reply(421, "4.7.1", "Relay access denied"), "[127.0.0.1]:587", lane_down=True)
+    async with running(tmp_path, settings(**PROVIDERS)) as house:
+        use(house, newsletter=denied)
+        await enqueue(house, 1, ALONE)
+        await states(house, {State.WAITING: 1})
+        told = [event.data["category"] for event in house.events if event.kind == Kind.DEFERRED]
+        assert house.raised == [("provider:newsletter", category) for category in told] != []
+        assert told == ["credentials"]
+
+
 async def test_without_a_fallback_mail_waits_and_the_pause_ends(tmp_path: Path) -> None:
     async with running(tmp_path, settings(**PROVIDERS)) as house:
         delivery = use(house, newsletter=LOGIN)
