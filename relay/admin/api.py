@@ -17,7 +17,7 @@ from relay.mail.queue_id import is_queue_id
 from relay.queue.entry import Entry, State
 from relay.queue.message import Message
 from relay.queue.nodes import NodeStore
-from relay.queue.office import delete, flush, hold, release
+from relay.queue.office import delete, deletion_event, flush, hold, release
 from relay.queue.ports import Change, EntryQuery, LimitStore, Publish, QueueOffice
 from relay.reports.engagement import EngagementStore
 from relay.reports.forms import listing_form, story_form
@@ -128,6 +128,7 @@ class _Routes:
         action = request.match_info["action"]
         changed = await self._desk.office.change(query, actions[action])
         if action == "delete":
+            self._desk.publish([deletion_event(entry, now) for _, entry in changed])
             await self._give_back(changed)
         self._desk.wake()
         return web.json_response({"entries": [listing_form(message, entry) for message, entry in changed]})

@@ -57,7 +57,11 @@ def delete(now: float) -> Change:
         if entry.state not in (State.WAITING, State.HELD):
             return None
         dropped = replace(move(entry, State.DROPPED), reason="cancelled by the operator")
-        event = Event(Kind.DROPPED, now, entry.queue_id, entry.number, entry.recipient, {"reason": dropped.reason})
-        return dropped, (event,)
+        return dropped, (deletion_event(dropped, now),)
 
     return change
+
+
+def deletion_event(entry: Entry, now: float) -> Event:
+    """Return the event of an entry that `delete` dropped."""
+    return Event(Kind.DROPPED, now, entry.queue_id, entry.number, entry.recipient, {"reason": entry.reason})

@@ -154,6 +154,8 @@ async def test_operators_hold_release_and_delete(tmp_path: Path) -> None:
         assert [entry["state"] for entry in await relay.json("queue", "release", ids[0])] == ["waiting"]
         assert [entry["status"] for entry in await relay.json("queue", "delete", ids[0])] == ["dropped"]
         assert await timeline(relay, ids[0], "dropped") == ["created", "dropped"]
+        (logged,) = relay.log("message.dropped")
+        assert (logged["queue_id"], logged["reason"]) == (ids[0], "cancelled by the operator")
         await relay.run("queue", "flush", ids[1])
         (got,) = await sink.received(1)
         assert b"X-Relay" not in got.content

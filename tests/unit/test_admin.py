@@ -19,6 +19,7 @@ from relay.queue.entry import Entry
 from relay.queue.message import Accepted, Message, Policy
 from relay.queue.ports import Slot
 from relay.queue.ways import Pause
+from relay.reports.ports import MessageQuery
 from relay.storage.engagement import EngagementTable
 from relay.storage.sqlite import SqliteStore
 from tests.servers.signing_side import SigningSide
@@ -131,6 +132,10 @@ async def office(tmp_path: Path) -> AsyncIterator[Office]:
     await store.close()
 
 
+def _place(event: Event) -> tuple[str, int]:
+    return event.queue_id, event.recipient
+
+
 async def listed(office: Office, path: str) -> list[tuple[str, str, str]]:
     status, answer = await office.ask("GET", path)
     assert status == 200, answer
@@ -204,6 +209,18 @@ async def test_delete_is_told_in_the_story_and_gives_the_places_back(office: Off
     (story,) = answer["stories"]
     assert [event["event"] for event in story["events"]] == ["created", "created", "dropped", "dropped"]
     assert story["recipients"][0]["reason"] == "cancelled by the operator"
+
+
+async def test_what_was_deleted_is_published_as_it_is_stored(office: Office) -> None:
+    await office.ask("POST", "/queue/hold?lane=mx:y.test")
+    assert office.published == []
+    await office.ask("POST", "/queue/delete")
+    stories = await office.store.stories(MessageQuery())
+    stored = [event for story in stories for event in story.events if event.kind is Kind.DROPPED]
+    assert len(office.published) == 3
+    assert sorted(office.published, key=_place) == sorted(stored, key=_place)
+    await office.ask("POST", "/queue/delete")
+    assert len(office.published) == 3, "nothing was left to delete"
 
 
 async def test_one_message(office: Office) -> None:
