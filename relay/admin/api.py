@@ -1,5 +1,6 @@
 """The routes of the admin API."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -139,9 +140,16 @@ class _Routes:
         return web.json_response({"stories": [story_form(story) for story in stories]})
 
     async def _give_back(self, changed: Sequence[tuple[Message, Entry]]) -> None:
-        """Return the places of cancelled entries to their ledgers."""
+        """Return the places of cancelled entries to their ledgers.
+
+        All messages are asked for at the same time: a store makes one transaction of what waits for it.
+        """
+        numbers: dict[str, list[int]] = {}
         for _, entry in changed:
-            await self._desk.limits.forget(entry.queue_id, [entry.number])
+            numbers.setdefault(entry.queue_id, []).append(entry.number)
+
+        limits = self._desk.limits
+        await asyncio.gather(*(limits.forget(queue_id, cancelled) for queue_id, cancelled in numbers.items()))
 
 
 async def find_stories(store: StoryStore, key: str) -> Sequence[Story]:

@@ -9,7 +9,7 @@ from relay.mail.reply import Reply
 from relay.mail.session import Transaction
 from relay.resolver import Resolver
 from relay.rewrite.tokens import Keyring
-from relay.storage.sqlite import SqliteStore
+from relay.storage.choice import AnyStore
 from relay.storage.verifications import VerificationTable
 from relay.verification.proven import Proven
 from relay.verification.tools import Tools
@@ -21,7 +21,7 @@ RING = Keyring((("k1", b"k" * 32),))
 class VerificationSide:
     """Makes the verifier; `sent` has what it sent, by queue id. Its codes are 000001, 000002, …"""
 
-    def __init__(self, store: SqliteStore, settings: Settings, clock: Callable[[], float]) -> None:
+    def __init__(self, store: AnyStore, settings: Settings, clock: Callable[[], float]) -> None:
         self.table = VerificationTable(store)
         self.proven = Proven((self.table.proven,), lambda error: None)
         self.sent: dict[str, Transaction] = {}

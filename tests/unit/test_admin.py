@@ -1,7 +1,7 @@
 """The admin API over its Unix socket, with a real store behind it."""
 
 import stat
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,9 @@ from relay.queue.message import Accepted, Message, Policy
 from relay.queue.ports import Slot
 from relay.queue.ways import Pause
 from relay.reports.ports import MessageQuery
+from relay.storage.choice import AnyStore
 from relay.storage.engagement import EngagementTable
+from relay.storage.postgres import PostgresStore
 from relay.storage.sqlite import SqliteStore
 from tests.servers.signing_side import SigningSide
 from tests.servers.verification_side import VerificationSide
@@ -43,7 +45,7 @@ CONTENT = b"From: app@acme.test\r\nSubject: gr\xfc\xdfe\r\n\r\nsecret body\r\n"
 class Office:
     """A desk's server and a client of it."""
 
-    def __init__(self, store: SqliteStore, socket: Path) -> None:
+    def __init__(self, store: AnyStore, socket: Path) -> None:
         self.store = store
         self.socket = socket
         self.published: list[Event] = []
@@ -74,7 +76,7 @@ class Office:
             )
         )
 
-    def provider_tools(self, store: SqliteStore) -> ProviderTools:
+    def provider_tools(self, store: AnyStore) -> ProviderTools:
         return ProviderTools(
             settings=lambda: PROVIDERS,
             store=store,
@@ -107,9 +109,8 @@ class Office:
             return answer.status, await answer.json() if is_json else await answer.text()
 
 
-@pytest.fixture
-async def office(tmp_path: Path) -> AsyncIterator[Office]:
-    store = await SqliteStore.open(tmp_path / "relay.db", now=NOW)
+async def fill(store: AnyStore) -> None:
+    """Enqueue two messages, the first to two recipients."""
     for number, (name, recipients) in enumerate(((FIRST, ("a@x.test", "b@y.test")), (SECOND, ("a@x.test",)))):
         message = Message(
             name,
@@ -125,6 +126,12 @@ async def office(tmp_path: Path) -> AsyncIterator[Office]:
         )
         created = tuple(Event(Kind.CREATED, NOW, name, one.number, one.recipient) for one in entries)
         await store.enqueue(Accepted(message, CONTENT, entries, created))
+
+
+@pytest.fixture
+async def office(tmp_path: Path) -> AsyncIterator[Office]:
+    store = await SqliteStore.open(tmp_path / "relay.db", now=NOW)
+    await fill(store)
     opened = Office(store, tmp_path / "admin.sock")
     await opened.server.start_unix(opened.socket)
     yield opened
@@ -221,6 +228,33 @@ async def test_what_was_deleted_is_published_as_it_is_stored(office: Office) -> 
     assert sorted(office.published, key=_place) == sorted(stored, key=_place)
     await office.ask("POST", "/queue/delete")
     assert len(office.published) == 3, "nothing was left to delete"
+
+
+async def test_a_delete_gives_all_places_back_in_one_transaction(
+    postgres: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = await PostgresStore.open(postgres, tmp_path, now=NOW)
+    await fill(store)
+    limits = {"identity:app@acme.test": (Window(3, 3600.0),)}
+    slots = [Slot(name, number, limits) for name, number in ((FIRST, 0), (FIRST, 1), (SECOND, 0))]
+    await store.reserve(slots, [NOW + 60] * 3)
+    office = Office(store, tmp_path / "admin.sock")
+    await office.server.start_unix(office.socket)
+
+    transactions: list[object] = []
+    run = store._shared._link.run
+
+    async def counted(function: Callable[[Any], Any]) -> Any:
+        transactions.append(function)
+        return await run(function)
+
+    monkeypatch.setattr(store._shared._link, "run", counted)
+    _, answer = await office.ask("POST", "/queue/delete")
+    assert (len(answer["entries"]), len(transactions)) == (3, 1)
+    usage = await store.usage(limits, NOW)
+    assert usage["identity:app@acme.test"].waiting == 0
+    await office.server.stop()
+    await store.close()
 
 
 async def test_one_message(office: Office) -> None:
