@@ -1,6 +1,7 @@
 """The pool of renderer processes: untrusted mail is taken apart where it cannot hurt the relay."""
 
 import asyncio
+import os
 import pickle
 import socket
 import sys
@@ -8,8 +9,10 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import cast
 
+import relay
 from relay.config.settings import Render as RenderSection
 from relay.render import Keys, Rendering, Stored, render, untouched
 from relay.render_worker import LENGTH, Failed, Request, frame
@@ -22,6 +25,24 @@ BASE_MEMORY = 256 * 1024 * 1024
 
 RESPAWN = 1.0
 """Seconds between two tries to start a worker."""
+
+PROGRAM = """
+import sys
+from importlib.machinery import PathFinder
+from importlib.util import module_from_spec
+home, fd, memory = sys.argv[1:]
+if home not in sys.path:
+    sys.path.append(home)
+found = PathFinder.find_spec("relay", [home])
+sys.modules["relay"] = module_from_spec(found)
+found.loader.exec_module(sys.modules["relay"])
+from relay.render_worker import main
+main(int(fd), int(memory))
+"""
+"""A worker's program. It loads the package of its parent, installed or not; `home` stands last on the module path."""
+
+PASSED_ON = ("LD_LIBRARY_PATH",)
+"""Environment variables a worker inherits: what an interpreter may need to start, nothing that may hold a secret."""
 
 OnFailure = Callable[[str, str], None]
 """Called with queue id ("" for none) and reason when a rendering failed."""
@@ -188,13 +209,11 @@ class RenderPool:
         ours, theirs = socket.socketpair()
         with theirs:
             process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                "relay.render_worker",
-                str(theirs.fileno()),
-                str(self._max_memory + BASE_MEMORY),
+                *isolated(PROGRAM, str(theirs.fileno()), str(self._max_memory + BASE_MEMORY)),
                 pass_fds=(theirs.fileno(),),
                 stdin=asyncio.subprocess.DEVNULL,
+                cwd="/",
+                env={name: os.environ[name] for name in PASSED_ON if name in os.environ},
             )
         worker = _Worker(self._ended)
         worker.process = process
@@ -252,6 +271,15 @@ def make_renderer(section: RenderSection, keys: Keys, on_failure: OnFailure) -> 
         max_memory=section.max_memory,
         on_failure=on_failure,
     )
+
+
+def isolated(program: str, *arguments: str) -> list[str]:
+    """Return the command that runs a Python program in isolated mode, with the folder of `relay` as first argument.
+
+    Nothing is imported from the working directory, the user's site-packages or PYTHONPATH (CWE-426, CWE-427).
+    """
+    home = Path(relay.__file__).resolve().parent.parent
+    return [sys.executable, "-I", "-c", program, str(home), *arguments]
 
 
 def _kill(process: asyncio.subprocess.Process) -> None:

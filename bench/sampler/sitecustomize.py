@@ -32,7 +32,17 @@ def _write(folder):
     Path(folder, str(os.getpid())).write_text(f"# {' '.join(sys.argv)}\n" + "".join(lines))
 
 
+def _sample_renderers():
+    """Renderers start isolated, without PYTHONPATH: their program is made to begin with this file."""
+    from relay import render_pool
+
+    render_pool.PROGRAM = f"import runpy; runpy.run_path({__file__!r})\n{render_pool.PROGRAM}"
+    render_pool.PASSED_ON += ("RELAY_SAMPLES",)
+
+
 if folder := os.environ.get("RELAY_SAMPLES"):
     signal.signal(signal.SIGPROF, _sample)
     signal.setitimer(signal.ITIMER_PROF, PERIOD, PERIOD)
     atexit.register(_write, folder)
+    if not sys.flags.isolated:
+        _sample_renderers()

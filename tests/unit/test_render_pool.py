@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import relay
 from relay import render_pool
 from relay.mail.queue_id import queue_id
 from relay.render import Keys, Rendering, Stored, render
@@ -146,3 +148,44 @@ async def test_stopping_ends_every_process() -> None:
         pids = started.pids
         assert len(set(pids)) == 3
     assert not [pid for pid in pids if Path(f"/proc/{pid}").exists()]
+
+
+async def test_a_worker_imports_nothing_from_the_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mark = tmp_path / "imported"
+    hostile = tmp_path / "work"
+    (hostile / "relay").mkdir(parents=True)
+    for name in ("json", "pickle", "re", "struct", "sitecustomize", "usercustomize", "relay/__init__"):
+        (hostile / f"{name}.py").write_text(f"open({str(mark)!r}, 'a').write('{name} ')\nraise SystemExit(3)\n")
+    monkeypatch.chdir(hostile)
+    for variable in ("PYTHONPATH", "PYTHONHOME", "PYTHONUSERBASE"):
+        monkeypatch.setenv(variable, str(hostile))
+    monkeypatch.setenv("PYTHONSTARTUP", str(hostile / "re.py"))
+    async with pool() as started:
+        assert list(await started.render(STORED, [0], eight_bit=True)) == render(STORED, [0], KEYS, eight_bit=True)
+    assert not mark.exists(), mark.read_text()
+
+
+async def test_a_worker_runs_the_package_of_its_parent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = Path(relay.__file__).parent
+    shutil.copytree(root, tmp_path / "relay")
+    with (tmp_path / "relay" / "__init__.py").open("a") as file:
+        file.write("print(__file__)\n")
+    monkeypatch.setattr(relay, "__file__", str(tmp_path / "relay" / "__init__.py"))
+    command = render_pool.isolated(render_pool.PROGRAM, "99", "0")
+    process = await asyncio.create_subprocess_exec(
+        *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL, cwd="/"
+    )
+    said, _ = await process.communicate()
+    assert said.decode().splitlines() == [str(tmp_path / "relay" / "__init__.py")]
+
+
+async def test_a_worker_inherits_no_secret_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RELAY_TRACKER__KEYS", "k1:secret")
+    monkeypatch.setenv("PGPASSWORD", "secret")
+    async with pool() as started:
+        (pid,) = started.pids
+        await started.render(STORED, [0], eight_bit=True)
+        assert b"secret" not in Path(f"/proc/{pid}/environ").read_bytes()
+        assert Path(f"/proc/{pid}/cwd").readlink() == Path("/")
