@@ -15,7 +15,7 @@ from typing import cast
 import relay
 from relay.config.settings import Render as RenderSection
 from relay.render import Keys, Rendering, Stored, render, untouched
-from relay.render_worker import LENGTH, Failed, Request, frame
+from relay.render_worker import LENGTH, Failed, Request, frame, serve
 
 OUTSTANDING = 4
 """Requests a worker may have in its socket, so that it never waits for the next one."""
@@ -28,16 +28,16 @@ RESPAWN = 1.0
 
 PROGRAM = """
 import sys
+from importlib import import_module
 from importlib.machinery import PathFinder
 from importlib.util import module_from_spec
-home, fd, memory = sys.argv[1:]
+home, worker, *numbers = sys.argv[1:]
 if home not in sys.path:
     sys.path.append(home)
 found = PathFinder.find_spec("relay", [home])
 sys.modules["relay"] = module_from_spec(found)
 found.loader.exec_module(sys.modules["relay"])
-from relay.render_worker import main
-main(int(fd), int(memory))
+import_module(worker).main(*map(int, numbers))
 """
 """A worker's program. It loads the package of its parent, installed or not; `home` stands last on the module path."""
 
@@ -209,7 +209,7 @@ class RenderPool:
         ours, theirs = socket.socketpair()
         with theirs:
             process = await asyncio.create_subprocess_exec(
-                *isolated(PROGRAM, str(theirs.fileno()), str(self._max_memory + BASE_MEMORY)),
+                *isolated(PROGRAM, serve.__module__, str(theirs.fileno()), str(self._max_memory + BASE_MEMORY)),
                 pass_fds=(theirs.fileno(),),
                 stdin=asyncio.subprocess.DEVNULL,
                 cwd="/",

@@ -173,7 +173,7 @@ async def test_a_worker_runs_the_package_of_its_parent(tmp_path: Path, monkeypat
     with (tmp_path / "relay" / "__init__.py").open("a") as file:
         file.write("print(__file__)\n")
     monkeypatch.setattr(relay, "__file__", str(tmp_path / "relay" / "__init__.py"))
-    command = render_pool.isolated(render_pool.PROGRAM, "99", "0")
+    command = render_pool.isolated(render_pool.PROGRAM, "relay")
     process = await asyncio.create_subprocess_exec(
         *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL, cwd="/"
     )
