@@ -12,11 +12,14 @@ MAX_PATH = 256
 """Octets of a local part, a domain and a path with its brackets (RFC 5321 section 4.5.3.1)."""
 
 _ATEXT = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\-\u0080-\U0010ffff]"
-_DOT_STRING = re.compile(rf"{_ATEXT}+(?:\.{_ATEXT}+)*")
+DOT_STRING = re.compile(rf"{_ATEXT}+(?:\.{_ATEXT}+)*")
+"""A local part that needs no quotes."""
 _QUOTED_STRING = re.compile(r'"(?:[ !#-\[\]-~\u0080-\U0010ffff]|\\[ -~])*"')
 _LABEL = r"[A-Za-z0-9_\u0080-\U0010ffff](?:[A-Za-z0-9_\-\u0080-\U0010ffff]*[A-Za-z0-9_\u0080-\U0010ffff])?"
-_DOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\.?")
-_LITERAL = re.compile(r"\[[A-Za-z0-9:.\-]+\]")
+DOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\.?")
+"""A domain name, with or without a dot at its end."""
+LITERAL = re.compile(r"\[[A-Za-z0-9:.\-]+\]")
+"""An address literal; whether it holds an IP address is not looked at."""
 _NOT_UTF8 = re.compile(r"[\ud800-\udfff]")
 _SOURCE_ROUTE = re.compile(r"@[^:@]+(?:,@[^:@]+)*:")
 
@@ -46,9 +49,9 @@ def parse_address(text: str) -> Address:
         raise AddressError("the address is not UTF-8")
     if not at:
         raise AddressError("no @ in the address")
-    if not (_DOT_STRING.fullmatch(local) or _QUOTED_STRING.fullmatch(local)):
+    if not (DOT_STRING.fullmatch(local) or _QUOTED_STRING.fullmatch(local)):
         raise AddressError("the part before the @ is not a valid local part")
-    if not (_DOMAIN.fullmatch(domain) or _LITERAL.fullmatch(domain)):
+    if not (DOMAIN.fullmatch(domain) or LITERAL.fullmatch(domain)):
         raise AddressError("the part after the @ is not a domain name")
     if len(local.encode()) > MAX_LOCAL_PART:
         raise AddressError(f"the part before the @ is longer than {MAX_LOCAL_PART} octets")

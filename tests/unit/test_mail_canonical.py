@@ -1,0 +1,44 @@
+import pytest
+
+from relay.mail.canonical import canonical, canonical_domain
+
+
+@pytest.mark.parametrize(
+    ("written", "form"),
+    [
+        ("", ""),
+        ("bob@x.test", "bob@x.test"),
+        ("Bob@X.Test", "bob@x.test"),
+        ("bob@x.test.", "bob@x.test"),
+        ('"bob"@x.test', "bob@x.test"),
+        (r'"b\o\b"@x.test', "bob@x.test"),
+        ('"bob smith"@x.test', '"bob smith"@x.test'),
+        (r'"bob\ smith"@x.test', '"bob smith"@x.test'),
+        ('".bob"@x.test', '".bob"@x.test'),
+        ('"a@b"@x.test', '"a@b"@x.test'),
+        (r'"a\"b\\c"@x.test', r'"a\"b\\c"@x.test'),
+        ('""@x.test', '""@x.test'),
+        ("ann@bücher.test", "ann@xn--bcher-kva.test"),
+        ("ann@BÜCHER.test.", "ann@xn--bcher-kva.test"),
+        ("ann@bu\u0308cher.test", "ann@xn--bcher-kva.test"),
+        ("ann@XN--BCHER-KVA.test", "ann@xn--bcher-kva.test"),
+        ("ann@straße.test", "ann@xn--strae-oqa.test"),
+        ("ann@ａcme。test", "ann@acme.test"),
+        ("JO\u0308RG@x.test", "jörg@x.test"),
+        ("Jörg@x.test", "jörg@x.test"),
+        ("a@[192.0.2.1]", "a@[192.0.2.1]"),
+        ("a@[IPv6:2001:DB8:0:0::1]", "a@[ipv6:2001:db8::1]"),
+        ("a@[IPv6:::FFFF:192.0.2.1]", "a@[ipv6:::ffff:192.0.2.1]"),
+        ("a@[Tag:X]", "a@[tag:x]"),
+        ("a@[192.0.2.1].", "a@[192.0.2.1]"),
+        ("Not An Address", "not an address"),
+        ("a@b\ud800.test", "a@b\ud800.test"),
+    ],
+)
+def test_one_mailbox_has_one_form(written: str, form: str) -> None:
+    assert canonical(written) == form
+
+
+def test_a_domain_alone_has_the_form_it_has_in_an_address() -> None:
+    assert canonical_domain("Bücher.Test.") == "xn--bcher-kva.test"
+    assert canonical_domain("") == ""
