@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 # Tests start the program some hundred times: without this it would be compiled anew each time where this is set.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test check unit install dev fidelity abuse nodes bench profile clean
+.PHONY: demo test check unit install dev fidelity abuse nodes bench profile lock release clean
 
 demo: $(VENV)/.installed
 	$(BIN)/relay demo
@@ -59,5 +59,22 @@ bench: $(VENV)/.dev
 profile: $(VENV)/.dev
 	$(BIN)/python -m bench.profile
 
+# Pins every dependency, with the hashes of all its files for all platforms. `make lock UPGRADE=--upgrade` takes newer ones.
+COMPILE := $(VENV)-release/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes $(UPGRADE) \
+	--custom-compile-command "make lock"
+lock: $(VENV)-release/.installed
+	$(COMPILE) pyproject.toml requirements/build.in -o requirements/relay.lock
+	$(COMPILE) pyproject.toml requirements/build.in --extra postgres -o requirements/postgres.lock
+	$(COMPILE) requirements/release.in -o requirements/release.lock
+
+# The sdist and the wheel of HEAD, built twice and compared, a bill of materials, checksums, an audit: into dist/.
+release: $(VENV)-release/.installed
+	$(VENV)-release/bin/python -m release
+
+$(VENV)-release/.installed: requirements/release.lock
+	$(PYTHON) -m venv $(VENV)-release
+	$(VENV)-release/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/release.lock
+	touch $@
+
 clean:
-	rm -rf $(VENV) build dist *.egg-info
+	rm -rf $(VENV) $(VENV)-release build dist *.egg-info

@@ -33,7 +33,6 @@ class Outgoing:
         tools = SigningTools(
             settings=frame.settings,
             store=table,
-            resolver=frame.new_resolver,
             use=self._render_with,
             clock=frame.clock,
             jitter=_dice(),
@@ -45,7 +44,6 @@ class Outgoing:
             GuardTools(
                 frame.settings,
                 self.keyring,
-                frame.new_resolver,
                 table,
                 frame.observer.metrics,
                 frame.log,

@@ -3,13 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Literal, assert_never
+from typing import Literal
 
 from relay.identities.lookup import Lookups
 from relay.identities.published_key import same_key, tags_of
 from relay.identities.records import key_name
 from relay.identities.sending_domain import DkimKey
-from relay.resolver import NoRecords, NoSuchDomain, TemporaryFailure, Texts
+from relay.resolver import TemporaryFailure, Texts
 
 Observed = Literal["shown", "absent", "different", "unknown"]
 """What DNS says of a key: it is there, nothing is, another one is, or there was no answer."""
@@ -160,10 +160,8 @@ def _shown_since(key: KeyState, observed: Mapping[str, Observed], now: float) ->
             return key.shown_since or now
         case "unknown":
             return key.shown_since
-        case "absent" | "different":
+        case _:
             return 0.0
-        case never:
-            assert_never(never)
 
 
 def _is_early(key: KeyState, verifying: set[str], now: float) -> bool:
@@ -200,7 +198,5 @@ async def _observed(dns: Lookups, name: str, record: str) -> Observed:
             return "shown" if len(texts) == 1 and same_key(texts[0], record) else "different"
         case TemporaryFailure():
             return "unknown"
-        case NoSuchDomain() | NoRecords():
+        case _:
             return "absent"
-        case never:
-            assert_never(never)

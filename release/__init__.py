@@ -1,0 +1,1 @@
+"""What makes a release: reproducible files, a bill of materials, an audit of the dependencies."""
