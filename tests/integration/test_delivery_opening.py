@@ -11,7 +11,7 @@ from relay.queue.outcome import Deferred, Delivered
 from tests.servers import DnsServer, Drop, Hang, Say, Sink, raw_server
 from tests.servers.actions import Action
 from tests.servers.jobs import job
-from tests.servers.relay_side import QUICK, delivering, settings
+from tests.servers.relay_side import delivering, settings, timing_out
 
 ZONE = "example.test. MX 10 mx.example.test.\nmx.example.test. A 127.0.0.1"
 TWO_HOSTS = (
@@ -59,9 +59,9 @@ TROUBLES: list[tuple[str, Action, str]] = [
 
 @pytest.mark.parametrize(("moment", "action", "reply"), TROUBLES, ids=lambda value: str(value)[:40])
 async def test_a_server_that_gives_no_session_defers_the_lane(moment: str, action: Action, reply: str) -> None:
-    async with Sink() as sink, delivering(settings(sink.port, **QUICK)) as delivery:
+    async with Sink() as sink, delivering(settings(sink.port)) as delivery:
         sink.once(moment, action)
-        (outcome,) = await delivery.deliver("provider:up", job())
+        (outcome,) = await timing_out(delivery.deliver("provider:up", job()), sink)
         assert isinstance(outcome, Deferred)
         assert str(outcome.reply).startswith(reply)
         assert outcome.lane_down
@@ -112,9 +112,9 @@ async def test_ehlo_unknown_means_helo_and_no_extensions() -> None:
 async def test_the_next_host_is_tried_when_one_gives_no_session(action: Action) -> None:
     async with Sink() as first, Sink(address="127.0.0.2", port=first.port) as second:
         first.always("greeting", action)
-        of = settings(first.port, **QUICK)
+        of = settings(first.port)
         async with DnsServer(TWO_HOSTS.format("127.0.0.1", "127.0.0.2")) as dns, delivering(of, dns) as delivery:
-            (outcome,) = await delivery.deliver("mx:two.test", job())
+            (outcome,) = await timing_out(delivery.deliver("mx:two.test", job()), first)
             assert isinstance(outcome, Delivered)
             assert outcome.remote == f"second.two.test[127.0.0.2]:{first.port}"
             assert len(second.messages) == 1

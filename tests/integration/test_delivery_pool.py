@@ -14,7 +14,7 @@ from relay.resolver import Resolver
 from tests.servers import DnsServer, Drop, Hang, Say, Sink, Wait
 from tests.servers.actions import Action
 from tests.servers.jobs import job
-from tests.servers.relay_side import QUICK, delivering, settings
+from tests.servers.relay_side import delivering, settings, timing_out
 
 
 async def deliver_many(delivery: SmtpDelivery, count: int, lane: str = "provider:up") -> list[Sequence[Outcome]]:
@@ -128,10 +128,10 @@ async def test_a_session_lost_at_reset_does_not_cost_an_attempt() -> None:
 
 
 async def test_a_kept_session_that_falls_silent_costs_an_attempt() -> None:
-    async with Sink() as sink, delivering(settings(sink.port, **QUICK)) as delivery:
+    async with Sink() as sink, delivering(settings(sink.port)) as delivery:
         await delivery.deliver("provider:up", job())
         sink.once("MAIL", Hang())
-        (outcome,) = await delivery.deliver("provider:up", job())
+        (outcome,) = await timing_out(delivery.deliver("provider:up", job()), sink)
         assert isinstance(outcome, Deferred)
         assert sink.connections == 1
 

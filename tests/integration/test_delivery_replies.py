@@ -1,6 +1,7 @@
 """Servers that answer oddly, late, wrongly or not at all: what each recipient's outcome is, and what follows."""
 
 import asyncio
+import math
 
 import pytest
 
@@ -8,7 +9,7 @@ from relay.queue.outcome import Deferred, Delivered, Refused
 from tests.servers import Dribble, Drop, Hang, Reset, Say, Sink, Wait, raw_server
 from tests.servers.actions import Action
 from tests.servers.jobs import job
-from tests.servers.relay_side import QUICK, delivering, settings
+from tests.servers.relay_side import delivering, settings, timing_out
 
 WITHOUT_PIPELINING = ("8BITMIME", "SIZE 50000000")
 WITH_PIPELINING = (*WITHOUT_PIPELINING, "PIPELINING")
@@ -43,9 +44,9 @@ TEMPORARY: list[tuple[str, Action, str]] = [
 async def test_temporary_trouble_defers_and_the_next_attempt_succeeds(
     extensions: tuple[str, ...], moment: str, action: Action, reply: str
 ) -> None:
-    async with Sink(extensions=extensions) as sink, delivering(settings(sink.port, **QUICK)) as delivery:
+    async with Sink(extensions=extensions) as sink, delivering(settings(sink.port)) as delivery:
         sink.once(moment, action)
-        (outcome,) = await delivery.deliver("provider:up", job())
+        (outcome,) = await timing_out(delivery.deliver("provider:up", job()), sink)
         assert isinstance(outcome, Deferred)
         assert str(outcome.reply).startswith(reply)
         assert outcome.remote == f"[127.0.0.1]:{sink.port}"
@@ -59,15 +60,15 @@ async def test_temporary_trouble_defers_and_the_next_attempt_succeeds(
 @both_ways
 @pytest.mark.parametrize("action", [Drop(), Reset(), Hang()], ids=str)
 async def test_a_lost_final_reply_is_uncertain(extensions: tuple[str, ...], action: Action) -> None:
-    async with Sink(extensions=extensions) as sink, delivering(settings(sink.port, **QUICK)) as delivery:
+    async with Sink(extensions=extensions) as sink, delivering(settings(sink.port)) as delivery:
         sink.once(".", action)
-        (outcome,) = await delivery.deliver("provider:up", job())
+        (outcome,) = await timing_out(delivery.deliver("provider:up", job()), sink)
         assert isinstance(outcome, Deferred)
         assert (outcome.reply.code, outcome.reply.status, outcome.uncertain) == (451, "4.4.2", True)
 
 
 async def test_garbage_after_the_dot_is_uncertain_and_quit_is_never_taken_for_the_answer() -> None:
-    async with Sink() as sink, delivering(settings(sink.port, **QUICK)) as delivery:
+    async with Sink() as sink, delivering(settings(sink.port)) as delivery:
         sink.once(".", Say("hello?"))
         (outcome,) = await delivery.deliver("provider:up", job())
         assert isinstance(outcome, Deferred)
@@ -77,7 +78,7 @@ async def test_garbage_after_the_dot_is_uncertain_and_quit_is_never_taken_for_th
 
 @pytest.mark.parametrize("action", [Drop(), Reset()], ids=str)
 async def test_a_break_before_the_content_is_not_uncertain(action: Action) -> None:
-    async with Sink() as sink, delivering(settings(sink.port, **QUICK)) as delivery:
+    async with Sink() as sink, delivering(settings(sink.port)) as delivery:
         sink.once("DATA", action)
         (outcome,) = await delivery.deliver("provider:up", job())
         assert isinstance(outcome, Deferred)
@@ -157,7 +158,7 @@ async def test_nobody_accepted_and_yet_354_gets_a_lone_dot() -> None:
 
 
 async def test_354_without_a_reverse_path_is_never_given_content() -> None:
-    async with Sink() as sink, delivering(settings(sink.port, **QUICK)) as delivery:
+    async with Sink() as sink, delivering(settings(sink.port)) as delivery:
         sink.once("MAIL", Say("550 5.7.1 no"))
         sink.once("RCPT", Say("250 2.1.5 ok"))
         sink.once("DATA", Say("354 go ahead"))
@@ -235,8 +236,9 @@ async def test_a_large_message_refused_on_the_way_is_refused() -> None:
 
 
 async def test_a_server_that_stops_reading_times_out_without_doubt() -> None:
-    async with Sink() as sink, delivering(settings(sink.port, **QUICK)) as delivery:
-        sink.once("body", Wait(3))
-        (outcome,) = await delivery.deliver("provider:up", job(content=b"x" * 70 + b"\r\n" + b"y\r\n" * 10_000_000))
+    async with Sink() as sink, delivering(settings(sink.port)) as delivery:
+        sink.once("body", Wait(math.inf))
+        large = job(content=b"x" * 70 + b"\r\n" + b"y\r\n" * 10_000_000)
+        (outcome,) = await timing_out(delivery.deliver("provider:up", large), sink)
         assert isinstance(outcome, Deferred)
         assert (outcome.reply.status, outcome.uncertain) == ("4.4.2", False)

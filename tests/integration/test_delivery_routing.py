@@ -5,7 +5,6 @@ import pytest
 from relay.config.settings import Settings
 from relay.delivery import SmtpDelivery
 from relay.queue.outcome import Deferred, Delivered, Refused
-from relay.resolver import Resolver
 from tests.servers import DnsServer, Sink
 from tests.servers.dns_server import Trouble
 from tests.servers.jobs import job
@@ -143,7 +142,7 @@ async def test_mail_does_not_come_back_to_our_own_listener(lane: str, address: s
         base = settings(sink.port)
         listening = {"listener": [{"name": "mx", "kind": "inbound", "address": f"{address}:{sink.port}"}]}
         of = Settings.model_validate(base.as_toml_shape() | listening)
-        delivery = SmtpDelivery(lambda: of, Resolver([dns.endpoint]))
+        delivery = SmtpDelivery(lambda: of, dns.resolver())
         (outcome,) = await delivery.deliver(lane, job())
         assert isinstance(outcome, Refused)
         assert outcome.reply.status == "5.4.6"

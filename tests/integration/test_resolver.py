@@ -38,14 +38,14 @@ xn--bcher-kva.test. MX 1 mx.d.test.
 
 
 def resolver(dns: DnsServer) -> Resolver:
-    return Resolver([dns.endpoint], timeout=0.3, lifetime=0.6, shuffle=lambda hosts: hosts.sort(key=lambda h: h.name))
+    return dns.resolver(shuffle=lambda hosts: hosts.sort(key=lambda h: h.name))
 
 
 async def test_mx_by_preference_and_shuffled_within_one() -> None:
     async with DnsServer(ZONE) as dns:
         first, second, last = MxHost(10, "a1.d.test"), MxHost(10, "a2.d.test"), MxHost(20, "b.d.test")
         assert await resolver(dns).mx("d.test") == Hosts((first, second, last))
-        turned = Resolver([dns.endpoint], shuffle=lambda hosts: hosts.sort(key=lambda host: host.name, reverse=True))
+        turned = dns.resolver(shuffle=lambda hosts: hosts.sort(key=lambda host: host.name, reverse=True))
         assert await turned.mx("D.test.") == Hosts((second, first, last))
 
 

@@ -23,6 +23,7 @@ class Keeper(Protocol):
     messages: list[Received]
     commands: list[str]
     violations: list[str]
+    silent: asyncio.Event
 
     def action(self, moment: str) -> Action | None: ...
 
@@ -143,8 +144,12 @@ class Conversation:
                 self.writer.transport.abort()
                 raise Closed
             case Hang():
-                while await self.reader.read(65536):
-                    pass
+                self.sink.silent.set()
+                try:
+                    while await self.reader.read(65536):
+                        pass
+                finally:
+                    self.sink.silent.clear()
                 raise Closed
             case Dribble(text):
                 for octet in f"{text}\r\n".encode():
@@ -152,7 +157,9 @@ class Conversation:
                     await asyncio.sleep(0)
                 return text[:1] == right[:1]
             case Wait(seconds):
+                self.sink.silent.set()
                 await asyncio.sleep(seconds)
+                self.sink.silent.clear()
         if right:
             await self.say(f"{right}\r\n".encode())
         return True

@@ -43,6 +43,8 @@ class Sink:
         self.messages: list[Received] = []
         self.commands: list[str] = []
         self.violations: list[str] = []
+        self.silent = asyncio.Event()
+        """Set while it says nothing, at a `Hang` or a `Wait`."""
         self.connections = 0
         self.open = 0
         self.most_open = 0

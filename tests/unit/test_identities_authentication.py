@@ -1,7 +1,6 @@
 from ipaddress import ip_address
 
 from relay.identities.authentication import Authentication, evaluate
-from relay.resolver import Resolver
 from relay.sign.dkim import sign
 from relay.sign.keys import dns_record, generate_key, load_key, record_name, zone_line
 from tests.servers import DnsServer
@@ -24,7 +23,7 @@ async def judged(
     trouble: dict[str, Trouble] | None = None,
 ) -> Authentication:
     async with DnsServer(zone, trouble) as server:
-        dns = Resolver([server.endpoint], timeout=0.2, lifetime=0.4)
+        dns = server.resolver()
         return await evaluate(dns, message, ip_address(ip), "relay.test", path)
 
 

@@ -15,7 +15,7 @@ from relay.identities.dmarc import (
     discover,
     parse_dmarc,
 )
-from relay.resolver import Resolver, TemporaryFailure
+from relay.resolver import TemporaryFailure
 from tests.servers import DnsServer
 from tests.servers.dns_server import Trouble
 
@@ -74,7 +74,7 @@ def test_owners_below_a_public_suffix_are_told_apart() -> None:
 
 async def discovered(domain: str, zone: str, trouble: dict[str, Trouble] | None = None) -> Discovery:
     async with DnsServer(zone, trouble) as server:
-        return await discover(Resolver([server.endpoint], timeout=0.2, lifetime=0.4), domain)
+        return await discover(server.resolver(), domain)
 
 
 ORGANISATION = '_dmarc.acme.test. TXT "v=DMARC1; p=reject; sp=none"'

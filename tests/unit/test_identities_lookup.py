@@ -4,7 +4,7 @@ from tests.servers import DnsServer
 
 
 def resolver(server: DnsServer) -> Resolver:
-    return Resolver([server.endpoint], timeout=0.2, lifetime=0.4)
+    return server.resolver()
 
 
 async def test_aliases_are_followed_to_their_end() -> None:

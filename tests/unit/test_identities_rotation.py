@@ -17,7 +17,6 @@ from relay.identities.rotation import (
     waiting_keys,
 )
 from relay.identities.sending_domain import DkimKey
-from relay.resolver import Resolver
 from relay.sign.keys import dns_record, generate_key, load_key, zone_line
 from tests.servers import DnsServer
 
@@ -65,7 +64,7 @@ async def test_keys_are_looked_up() -> None:
         zone_line("s2._domainkey.acme.test", keys[0].record).replace(" IN ", " "),
     ]
     async with DnsServer("\n".join(lines), {"s4._domainkey.acme.test": "SERVFAIL"}) as server:
-        seen = await observe_keys(Resolver([server.endpoint], timeout=0.2, lifetime=0.4), "acme.test", keys)
+        seen = await observe_keys(server.resolver(), "acme.test", keys)
     assert seen == {"s1": "shown", "s2": "different", "s3": "absent", "s4": "unknown"}
 
 

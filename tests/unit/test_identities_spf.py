@@ -13,7 +13,7 @@ from tests.servers.dns_server import Trouble
 @asynccontextmanager
 async def zone(text: str, **trouble: Trouble) -> AsyncIterator[Resolver]:
     async with DnsServer(text, {name.replace("_", "."): what for name, what in trouble.items()}) as server:
-        yield Resolver([server.endpoint], timeout=0.2, lifetime=0.4)
+        yield server.resolver()
 
 
 async def verdict(text: str, ip: str = "192.0.2.1", sender: str = "joe@acme.test", **trouble: Trouble) -> SpfVerdict:
