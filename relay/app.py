@@ -5,6 +5,7 @@ import os
 import random
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 from relay import __version__
@@ -17,6 +18,7 @@ from relay.clock import Clock, system_clock
 from relay.config import Settings, check
 from relay.dsn.classify import RulesError
 from relay.housekeeping import Housekeeping, depth_by_state
+from relay.http_tracker import Tracker
 from relay.inbound.imap import Poller
 from relay.inbound.imap_place import PLACE_FILE
 from relay.keystore import read_all
@@ -26,7 +28,7 @@ from relay.observer import Observer
 from relay.queue.judge import Judge
 from relay.rulebook import read_rules
 from relay.sign.keys import KeyFaultError
-from relay.storage.choice import open_store
+from relay.storage.choice import AnyStore, open_store
 from relay.supervisor import Supervisor
 
 DRAIN = 25.0
@@ -36,8 +38,18 @@ RESTART_NEEDED = ("server", "listeners", "storage", "tracker", "admin", "metrics
 """Sections a reload cannot switch; the log names those that changed."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """Parts of a started relay."""
+
+    store: AnyStore
+    incoming: Incoming
+    outgoing: Outgoing
+    web: Web
+
+
 class App:
-    """One running relay."""
+    """One relay. What needs its parts raises RuntimeError before `start`."""
 
     def __init__(self, settings: Settings, config: Path | None = None, *, clock: Clock = system_clock) -> None:
         self._settings = settings
@@ -46,11 +58,33 @@ class App:
         self._serial = random.SystemRandom().randrange(RANDOM_SPACE)
         self._stack = AsyncExitStack()
         self._stopped_by = 0.0
+        self._parts: _Parts | None = None
         self.broken = asyncio.Event()
         """Set when the queue's runner ended: the process must end and be started again."""
         settings.server.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.log = open_log(settings.log_file, settings.log.format, settings.log.level)
         self.observer = Observer(self.log, clock)
+        self._rules = read_rules(config)
+
+    @property
+    def store(self) -> AnyStore:
+        """The open store."""
+        return self._started().store
+
+    @property
+    def incoming(self) -> Incoming:
+        """The side of mail that comes in."""
+        return self._started().incoming
+
+    @property
+    def outgoing(self) -> Outgoing:
+        """The side of mail that goes out."""
+        return self._started().outgoing
+
+    def _started(self) -> _Parts:
+        if self._parts is None:
+            raise RuntimeError("the relay is not started: await start() first")
+        return self._parts
 
     def settings(self) -> Settings:
         """Return the settings in force."""
@@ -72,7 +106,7 @@ class App:
     async def start(self) -> None:
         """Open everything; what was opened before a failure is closed again."""
         try:
-            await self._open(self._settings)
+            tracker = await self._open(self._settings)
         except BaseException:
             await self._stack.aclose()
             raise
@@ -80,35 +114,37 @@ class App:
             "server.started",
             version=__version__,
             listeners={name: server.port for name, server in self.incoming.servers.items()},
-            tracker=self.tracker.port if self.tracker else None,
+            tracker=tracker.port if tracker else None,
         )
 
-    async def _open(self, settings: Settings) -> None:
-        """Open side after side; listeners come last, when what takes their mail is there."""
+    async def _open(self, settings: Settings) -> Tracker | None:
+        """Open side after side; listeners come last, when what takes their mail is there. Return the tracker."""
         keys = read_all(settings, self.log)
-        self._rules = await asyncio.to_thread(read_rules, self._config)
         frame = await self._frame(settings)
-        self.incoming = Incoming(frame)
-        await self.incoming.start_verification()
-        self.outgoing = Outgoing(frame, keys, lambda: self._stopped_by - asyncio.get_running_loop().time())
-        await self.outgoing.start(self._runner_ended)
-        self.incoming.open_doors(self.outgoing)
-        self._web = Web(frame, self.outgoing, self.incoming, self.checks, self.status, self.reload)
-        self.tracker = await self._web.start_tracker()
+        incoming = Incoming(frame)
+        await incoming.start_verification()
+        outgoing = Outgoing(frame, keys, lambda: self._stopped_by - asyncio.get_running_loop().time())
+        await outgoing.start(self._runner_ended)
+        incoming.open_doors(outgoing)
+        web = Web(frame, outgoing, incoming, self.checks, self.status, self.reload)
+
+        self._parts = _Parts(frame.store, incoming, outgoing, web)  # The HTTP servers ask for them at once.
+        tracker = await web.start_tracker()
         if settings.tracker.guard:
-            await self.outgoing.guard.start()
-            self._stack.push_async_callback(self.outgoing.guard.stop)
-        await self._web.start_admin()
-        await self.incoming.listen()
+            await outgoing.guard.start()
+            self._stack.push_async_callback(outgoing.guard.stop)
+        await web.start_admin()
+        await incoming.listen()
         self._keep_working(settings)
+        return tracker
 
     async def _frame(self, settings: Settings) -> Frame:
-        self.store = await open_store(settings, self._clock(), self.log)
-        self._stack.push_async_callback(self.store.close)
+        store = await open_store(settings, self._clock(), self.log)
+        self._stack.push_async_callback(store.close)
         return Frame(
             settings=self.settings,
             judge=self.judge,
-            store=self.store,
+            store=store,
             observer=self.observer,
             log=self.log,
             clock=self._clock,
@@ -154,7 +190,7 @@ class App:
         before, self._settings, self._rules = self._settings, new, rules
         self.outgoing.runner.wake()
         self.log("config.reloaded", changed=changed, restart_needed=restart)
-        await resume_changed(self._web.provider_tools(), before)
+        await resume_changed(self._started().web.provider_tools(), before)
         return {"changed": changed, "restart_needed": restart}
 
     def checks(self) -> Mapping[str, bool]:

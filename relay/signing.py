@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from relay.clock import Clock
 from relay.config.settings import Settings
 from relay.domain_watch import DomainWatch, WatchTools
+from relay.identities.lookup import Lookups
 from relay.identities.rotation import next_selector
 from relay.identities.sending_domain import sending_domain
 from relay.identities.watch import DomainWatchStore
 from relay.keystore import read_all
 from relay.log import Emit
 from relay.render import Keys
-from relay.resolver import Resolver
 from relay.rewrite.tokens import Keyring
 from relay.sign.files import replace_key
 from relay.sign.keys import Algorithm, SigningKey, dns_record, generate_key, load_key, record_name
@@ -25,6 +25,8 @@ class SigningTools:
 
     settings: Callable[[], Settings]
     store: DomainWatchStore
+    resolver: Callable[[], Lookups]
+    """Makes a resolver that remembers no answers."""
     use: Callable[[Keys], None]
     """Renders with these keys from now on."""
     clock: Clock
@@ -46,7 +48,7 @@ class Signing:
                 settings=tools.settings,
                 dkim=lambda: self.keys.dkim,
                 store=tools.store,
-                resolver=lambda: Resolver(tools.settings().resolver.endpoints),
+                resolver=tools.resolver,
                 use=lambda: tools.use(self.in_force()),
                 clock=tools.clock,
                 jitter=tools.jitter,

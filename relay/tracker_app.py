@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 from relay.config import Settings
@@ -20,24 +21,34 @@ class TrackerApp:
     def __init__(self, settings: Settings, config: Path) -> None:
         self._settings = settings
         self._config = config
+        self._stack = AsyncExitStack()
         settings.server.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.log = open_log(settings.log_file, settings.log.format, settings.log.level)
         self.broken = asyncio.Event()
 
     async def start(self) -> None:
-        """Open spool and listener."""
-        settings = self._settings
-        self._keyring = read_keyring(settings, self.log)
-        self._sink = EventSink(None, Spool(settings.server.data_dir / "spool"), self.publish, log=self.log, retry=60.0)
-        await self._sink.start()
-        self.tracker = Tracker(lambda: self._keyring, self._sink, trusted_proxies=settings.tracker.trusted_proxies)
-        await self.tracker.start(settings.tracker.host, settings.tracker.port)
-        self.log("server.started", listeners={}, tracker=self.tracker.port)
+        """Open spool and listener; what was opened before a failure is closed again."""
+        try:
+            tracker = await self._open(self._settings)
+        except BaseException:
+            await self._stack.aclose()
+            raise
+        self.log("server.started", listeners={}, tracker=tracker.port)
+
+    async def _open(self, settings: Settings) -> Tracker:
+        keyring = read_keyring(settings, self.log)
+        sink = EventSink(None, Spool(settings.server.data_dir / "spool"), self.publish, log=self.log, retry=60.0)
+        await sink.start()
+        self._stack.push_async_callback(sink.close)
+
+        tracker = Tracker(lambda: keyring, sink, trusted_proxies=settings.tracker.trusted_proxies)
+        await tracker.start(settings.tracker.host, settings.tracker.port)
+        self._stack.push_async_callback(tracker.stop)
+        return tracker
 
     async def stop(self) -> None:
         """Answer what was asked, write what waits, close."""
-        await self.tracker.stop()
-        await self._sink.close()
+        await self._stack.aclose()
         self.log("server.stopped")
 
     async def reload(self) -> Mapping[str, object]:

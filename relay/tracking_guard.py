@@ -54,6 +54,8 @@ class GuardTools:
 
     settings: Callable[[], Settings]
     keyring: Callable[[], Keyring]
+    resolver: Callable[[], Resolver]
+    """Makes a resolver that remembers no answers."""
     memory: HostMemory
     metrics: Metrics
     log: Emit
@@ -100,7 +102,7 @@ class TrackingGuard:
     async def look(self, base_urls: Sequence[str] = ()) -> None:
         """Send canaries by these base URLs, by all in use when none are given, and learn from what comes of them."""
         async with aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(resolver=Names(Resolver(self._tools.settings().resolver.endpoints))),
+            connector=aiohttp.TCPConnector(resolver=Names(self._tools.resolver())),
             headers=_HEADERS,
             timeout=aiohttp.ClientTimeout(total=TIMEOUT),
             cookie_jar=aiohttp.DummyCookieJar(),

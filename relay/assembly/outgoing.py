@@ -33,6 +33,7 @@ class Outgoing:
         tools = SigningTools(
             settings=frame.settings,
             store=table,
+            resolver=frame.new_resolver,
             use=self._render_with,
             clock=frame.clock,
             jitter=_dice(),
@@ -44,6 +45,7 @@ class Outgoing:
             GuardTools(
                 frame.settings,
                 self.keyring,
+                frame.new_resolver,
                 table,
                 frame.observer.metrics,
                 frame.log,

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import assert_never
 
 from relay.delivery.commands import Capabilities, Script
 from relay.delivery.transaction import Next, Replies, is_expected
@@ -132,6 +133,8 @@ class Session:
                 raise _nonsense("accepted a recipient but not the reverse-path")
             case Next.NOTHING:
                 pass
+            case never:
+                assert_never(never)
 
     async def _send_body(self, body: bytes, replies: Replies) -> bool:
         """Send the content; return False when it was refused on the way, which leaves the connection useless."""

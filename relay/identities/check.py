@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from typing import assert_never
 
 from relay.identities.check_hosts import check_alias, check_exchanger, check_relay_host, check_tracking
 from relay.identities.check_texts import check_dmarc, check_key, check_spf
@@ -9,7 +10,7 @@ from relay.identities.finding import Finding
 from relay.identities.lookup import Lookups
 from relay.identities.records import WantedRecord, remarks
 from relay.identities.sending_domain import SendingDomain
-from relay.resolver import Addresses, IPAddress, NoSuchDomain, TemporaryFailure
+from relay.resolver import Addresses, IPAddress, NoRecords, NoSuchDomain, TemporaryFailure, Texts
 
 
 async def check(domain: SendingDomain, wanted: Sequence[WantedRecord], dns: Lookups) -> tuple[Finding, ...]:
@@ -38,8 +39,10 @@ async def _existence(domain: SendingDomain, dns: Lookups) -> tuple[Finding, ...]
         case TemporaryFailure(text):
             text = f"the name servers of {domain.name} give no answer ({text}): try again, then look after them"
             return (Finding("domain", "unknown", domain.name, "", "", (), text),)
-        case _:
+        case Texts() | NoRecords():
             return ()
+        case _:
+            assert_never(answer)
 
 
 async def _checked(

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from ipaddress import ip_network
+from typing import assert_never
 
 from relay.identities.finding import Finding, found, missing, no_answer
 from relay.identities.lookup import Lookups, follow
@@ -15,6 +16,7 @@ from relay.resolver import (
     IPAddress,
     Names,
     NoRecords,
+    NoSuchDomain,
     NullMx,
     TemporaryFailure,
     Texts,
@@ -57,8 +59,10 @@ async def check_exchanger(dns: Lookups, domain: SendingDomain, wanted: WantedRec
             return await missing(dns, domain.name, wanted, NoRecords())
         case NullMx():
             return found(wanted, "wrong", ("0 .",), f"it says that it takes no mail: replace it by MX {wanted.value}")
-        case _:
+        case NoSuchDomain() | TemporaryFailure():
             return await missing(dns, domain.name, wanted, answer)
+        case _:
+            assert_never(answer)
     others = [host.name for host in hosts if host.name != domain.hostname]
     if len(others) == len(hosts):
         text = f"its mail goes to {', '.join(others)} and never reaches the relay: publish MX {wanted.value}"
@@ -99,9 +103,11 @@ async def check_relay_host(dns: Lookups, domain: SendingDomain) -> tuple[Finding
             return (Finding("relay host", "unknown", host, "A", "", (), said),)
         case Addresses(addresses):
             observed = tuple(map(str, addresses))
-        case _:
+        case NoSuchDomain() | NoRecords():
             said = f"{host} has no address, and the records here lead to it: give it one, or set server.hostname"
             return (Finding("relay host", "wrong", host, "A", "", (), said),)
+        case _:
+            assert_never(answer)
     inside = [str(address) for address in addresses if _is_inside(address)]
     if inside:
         said = f"nobody outside can reach {', '.join(inside)}: publish the addresses the internet sees"
@@ -125,9 +131,11 @@ async def _check_reverse(dns: Lookups, host: str, address: IPAddress) -> Finding
         case Names(names):
             said = f"the address is called {', '.join(names)}: have its provider set the reverse name to {host}"
             return Finding("relay host", "warning", name, "PTR", host, names, said)
-        case _:
+        case NoSuchDomain() | NoRecords():
             said = f"the address has no name, and many servers refuse such: have its provider set it to {host}"
             return Finding("relay host", "warning", name, "PTR", host, (), said)
+        case never:
+            assert_never(never)
 
 
 async def _no_alias(

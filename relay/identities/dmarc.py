@@ -1,12 +1,12 @@
 """DMARC: the policy a domain publishes, where it is found, and whether names are aligned (RFC 7489)."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, assert_never
 
 from relay.identities.lookup import Lookups
 from relay.identities.published_key import tags_of
 from relay.mail.domains import registrable
-from relay.resolver import TemporaryFailure, Texts
+from relay.resolver import NoRecords, NoSuchDomain, TemporaryFailure, Texts
 
 Policy = Literal["none", "quarantine", "reject"]
 Alignment = Literal["relaxed", "strict"]
@@ -112,8 +112,10 @@ async def _published(dns: Lookups, domain: str) -> DmarcRecord | NoPolicy | Temp
             return failure
         case Texts(texts):
             found = [text for text in texts if is_dmarc(text)]
-        case _:
+        case NoSuchDomain() | NoRecords():
             found = []
+        case never:
+            assert_never(never)
     if not found:
         return NoPolicy(f"{name} has no DMARC record")
     if len(found) > 1:

@@ -1,7 +1,7 @@
 """What this room asks of DNS, as a protocol that `relay.resolver.Resolver` fulfils, and how aliases are followed."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, assert_never
 
 from relay.resolver import (
     AddressAnswer,
@@ -10,6 +10,8 @@ from relay.resolver import (
     IPAddress,
     MxAnswer,
     NamesAnswer,
+    NoRecords,
+    NoSuchDomain,
     TemporaryFailure,
     TextAnswer,
 )
@@ -62,5 +64,7 @@ async def follow(dns: Lookups, name: str) -> Chain | TemporaryFailure:
                 if target in seen or len(names) > MAX_CHAIN:
                     return Chain(tuple(names), endless=True)
                 seen.add(target)
-            case _:
+            case NoSuchDomain() | NoRecords():
                 return Chain(tuple(names))
+            case _:
+                assert_never(answer)

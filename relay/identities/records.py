@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import ip_address
-from typing import Literal
+from typing import Literal, assert_never
 
 from relay.identities.sending_domain import SendingDomain
 
@@ -38,6 +38,8 @@ class WantedRecord:
                 value = " ".join('"' + piece.replace("\\", r"\\").replace('"', r"\"") + '"' for piece in pieces)
             case "MX" | "CNAME":
                 value = f"{self.value}."
+            case _:
+                assert_never(self.kind)
         return f"{self.name}. IN {self.kind} {value}"
 
 

@@ -3,13 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Literal, assert_never
 
 from relay.identities.lookup import Lookups
 from relay.identities.published_key import same_key, tags_of
 from relay.identities.records import key_name
 from relay.identities.sending_domain import DkimKey
-from relay.resolver import TemporaryFailure, Texts
+from relay.resolver import NoRecords, NoSuchDomain, TemporaryFailure, Texts
 
 Observed = Literal["shown", "absent", "different", "unknown"]
 """What DNS says of a key: it is there, nothing is, another one is, or there was no answer."""
@@ -160,8 +160,10 @@ def _shown_since(key: KeyState, observed: Mapping[str, Observed], now: float) ->
             return key.shown_since or now
         case "unknown":
             return key.shown_since
-        case _:
+        case "absent" | "different":
             return 0.0
+        case never:
+            assert_never(never)
 
 
 def _is_early(key: KeyState, verifying: set[str], now: float) -> bool:
@@ -198,5 +200,7 @@ async def _observed(dns: Lookups, name: str, record: str) -> Observed:
             return "shown" if len(texts) == 1 and same_key(texts[0], record) else "different"
         case TemporaryFailure():
             return "unknown"
-        case _:
+        case NoSuchDomain() | NoRecords():
             return "absent"
+        case never:
+            assert_never(never)

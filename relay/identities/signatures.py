@@ -5,7 +5,7 @@ import logging
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, assert_never
 
 import dkim
 
@@ -13,7 +13,7 @@ from relay.identities.lookup import Lookups
 from relay.identities.published_key import PublishedKeyError, parse_published_key, tags_of
 from relay.identities.records import key_name
 from relay.mail.headers import body_start, fields, named
-from relay.resolver import TemporaryFailure, Texts
+from relay.resolver import NoRecords, NoSuchDomain, TemporaryFailure, Texts
 
 DkimResult = Literal["pass", "fail", "policy", "neutral", "temperror", "permerror"]
 """The results of RFC 8601 section 2.7.1; "none" is the absence of signatures."""
@@ -58,8 +58,10 @@ async def _key(dns: Lookups, domain: str, selector: str) -> str | tuple[DkimResu
             return "temperror", f"the key cannot be looked up now: {text}"
         case Texts(texts):
             record = texts[0]
-        case _:
+        case NoSuchDomain() | NoRecords():
             return "permerror", f"there is no key at {name}"
+        case never:
+            assert_never(never)
     try:
         key = parse_published_key(record)
     except PublishedKeyError as error:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_network
-from typing import Literal
+from typing import Literal, assert_never
 
 from relay.identities.lookup import Lookups
 from relay.identities.spf_macro import expand, expand_domain, uses_validated_name, values
@@ -128,8 +128,10 @@ class _Evaluation:
         match await self._dns.txt(await self._target(spec, domain)):
             case Texts((text,)) if is_explanation(text):
                 return expand(text, await self._values(text, domain))
-            case _:
+            case Texts() | NoSuchDomain() | NoRecords() | TemporaryFailure():
                 return ""
+            case never:
+                assert_never(never)
 
     async def _record(self, domain: str) -> SpfRecord | None:
         match await self._dns.txt(domain):
@@ -137,8 +139,10 @@ class _Evaluation:
                 raise _Error("temperror", f"the record of {domain} cannot be read now: {text}")
             case Texts(texts):
                 records = [text for text in texts if is_spf(text)]
-            case _:
+            case NoSuchDomain() | NoRecords():
                 records = []
+            case never:
+                assert_never(never)
         if len(records) > 1:
             raise _Error("permerror", f"{domain} has {len(records)} SPF records; only one may be there")
         try:
@@ -235,6 +239,10 @@ class _Evaluation:
                 raise _Error("temperror", f'"{directive.text}": {text}', directive.text)
             case NoSuchDomain() | NoRecords():
                 self._void(directive.text)
+            case Addresses() | Texts():
+                pass
+            case _:
+                assert_never(answer)
         return answer
 
     def _count(self, term: str) -> None:

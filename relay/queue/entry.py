@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import assert_never
 
 from relay.mail.envelope import Notify, Recipient
 from relay.mail.reply import Reply
@@ -81,8 +82,10 @@ class Entry:
                 return "deferred" if self.attempts else "created"
             case State.ACTIVE:
                 return "processed"
-            case _:
+            case State.HELD | State.DELIVERED | State.BOUNCED | State.DROPPED:
                 return self.state.value
+            case _:
+                assert_never(self.state)
 
 
 def move(entry: Entry, state: State) -> Entry:

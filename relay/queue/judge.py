@@ -1,6 +1,7 @@
 """Judging: what a reply means, what happens to the entry, and whether it speaks against the address. Pure."""
 
 from dataclasses import dataclass, replace
+from typing import assert_never
 
 from relay.dsn.category import Category
 from relay.dsn.classify import Classification, Rules, classify
@@ -117,8 +118,10 @@ class Judge:
                 threshold = 1 if permanent else self.threshold
             case "count":
                 threshold = self.threshold
-            case _:
+            case "never" | "keep":
                 return ()
+            case never:
+                assert_never(never)
         return (Evidence(suppression, threshold, late),)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import assert_never
 
 from relay.dsn.compose import Action, Fate, Original, compose
 from relay.events.event import Event, Kind
@@ -9,7 +10,7 @@ from relay.mail.address import is_ascii, normal
 from relay.mail.lane import DIRECT, lane_of
 from relay.mail.reply import Reply
 from relay.queue.alert_mail import ALERT
-from relay.queue.entry import Entry, State, move
+from relay.queue.entry import Entry, State, StateError, move
 from relay.queue.judge import Judge, Verdict, explain, told
 from relay.queue.message import Accepted, Claimed, Message, Policy, Settlement
 from relay.queue.outcome import Deferred, Delivered, Outcome
@@ -238,9 +239,13 @@ def _ending(after: Entry, verdict: Verdict | None) -> tuple[Kind, dict[str, obje
             return Kind.BOUNCED, guidance | ({"status": "4.4.7", "reason": after.reason} if after.reason else {})
         case State.DROPPED:
             return Kind.DROPPED, {"reason": after.reason}
-        case _:
+        case State.WAITING:
             uncertain: dict[str, object] = {"uncertain": True} if after.uncertain else {}
             return Kind.DEFERRED, {"next_attempt_at": after.next_attempt_at} | uncertain
+        case State.HELD | State.ACTIVE:
+            raise StateError(f"{after.queue_id}: an attempt cannot end in {after.state}")
+        case _:
+            assert_never(after.state)
 
 
 def report_about(

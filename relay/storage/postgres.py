@@ -239,8 +239,8 @@ class PostgresStore(Store):
         if not beat.renewed:
             self._known_at = time.monotonic() + nodes.KNOWN
             self._log("node.lease_lost", node=self._node.id, entries=len(self._hand))
-        for gone in beat.gone:
-            self._log("node.gone", node=gone, entries=len(beat.freed))
+        for gone, entries in beat.gone.items():
+            self._log("node.gone", node=gone, entries=entries)
             self._errands.run(partial(self._shared.give_back, gone, system_clock()))
         if beat.freed:
             self._on_due(beat.freed)

@@ -3,10 +3,11 @@
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 from socket import AF_INET, AF_INET6, AF_UNSPEC, AI_NUMERICHOST, AI_NUMERICSERV, IPPROTO_TCP, AddressFamily
+from typing import assert_never
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from relay.resolver import Addresses, Resolver, TemporaryFailure
+from relay.resolver import Addresses, NoRecords, NoSuchDomain, Resolver, TemporaryFailure
 
 HOSTS = Path("/etc/hosts")
 
@@ -39,8 +40,10 @@ class Names(AbstractResolver):
                 return addresses
             case TemporaryFailure(text):
                 raise OSError(f"DNS gives no answer: {text}")
-            case _:
+            case NoSuchDomain() | NoRecords():
                 return ()
+            case never:
+                assert_never(never)
 
 
 def listed(hosts: str, host: str) -> tuple[IPv4Address | IPv6Address, ...]:

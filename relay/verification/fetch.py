@@ -2,6 +2,7 @@
 
 import socket
 from dataclasses import dataclass
+from typing import assert_never
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -9,7 +10,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 
 from relay import __version__
 from relay.identities.lookup import Lookups
-from relay.resolver import Addresses, NoSuchDomain, TemporaryFailure
+from relay.resolver import Addresses, NoRecords, NoSuchDomain, TemporaryFailure
 from relay.tracker.canary import Canary, link_fault, pixel_fault
 from relay.verification.result import Remark
 
@@ -41,7 +42,10 @@ class _Names(AbstractResolver):
                 raise OSError(f"{host} does not exist in DNS")
             case TemporaryFailure(text):
                 raise OSError(f"DNS gives no answer for {host}: {text}")
-        raise OSError(f"{host} has no address in DNS")
+            case NoRecords():
+                raise OSError(f"{host} has no address in DNS")
+            case never:
+                assert_never(never)
 
     async def close(self) -> None:
         """Nothing is kept open."""

@@ -1,6 +1,7 @@
 """The sending step: a test mail goes the real way, is seen delivered, and comes back to be judged where it can."""
 
 from dataclasses import dataclass
+from typing import assert_never
 
 from relay.config.settings import Settings
 from relay.events.event import Kind
@@ -101,6 +102,10 @@ def _fate(story: Story, entry: Entry) -> Remark:
             return Remark("wrong", f"not sent to <{entry.recipient}>: {entry.reason}", fix)
         case State.HELD:
             return Remark("wrong", f"held: <{entry.recipient}>", f"relay queue release {entry.queue_id}")
+        case State.WAITING | State.ACTIVE:
+            pass
+        case _:
+            assert_never(entry.state)
     if entry.release_at > story.message.created_at and not entry.attempts:
         text = f"the sending limit is used up: leaves at {time_form(entry.release_at)}"
         return Remark("wrong", text, "wait for that, or raise the identity's limits")

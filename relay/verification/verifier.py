@@ -1,6 +1,7 @@
 """The steps of the verification for one identity, each kept with its time."""
 
 from dataclasses import dataclass
+from typing import assert_never
 
 from relay.identities.verification import TestStep
 from relay.log import Emit
@@ -38,6 +39,8 @@ class Verifier:
                     return await self._told(identity, result, self.tools.clock())
             case "tracking":
                 result = await try_tracking(self.tools, identity)
+            case _:
+                assert_never(step)
         return await self._kept(identity, identity, result)
 
     async def enter(self, address: str, code: str) -> Form:

@@ -57,6 +57,24 @@ async def test_the_work_of_a_dead_node_is_taken_over_and_its_late_word_changes_n
     assert [event.kind for event in stories[0].events] == [Kind.CREATED, Kind.DELIVERED]
 
 
+async def test_each_node_that_is_gone_is_told_with_the_entries_of_its_own(cluster: Cluster) -> None:
+    """One heartbeat of the last node finds the other three gone: they held two entries, one and none."""
+    nodes = [await cluster.node(name) for name in ("first", "second", "third")]
+    last = await cluster.node("last")
+    for store, held in zip(nodes, (("A", "B"), ("C",), ()), strict=True):
+        for queue_id in held:
+            await store.enqueue(accepted(queue_id))
+        if held:
+            assert len(await store.claim(NOW, ROOMY)) == len(held)
+        await store._pulse.stop()
+    cluster.sql("UPDATE nodes SET heartbeat_at = heartbeat_at - 60 WHERE node != %s", last.node)
+    told = await until(lambda: cluster.lines("last", "node.gone"))
+    assert {one["node"]: one["entries"] for one in told} == dict(
+        zip((one.node for one in nodes), (2, 1, 0), strict=True)
+    )
+    assert len(await last.claim(NOW, ROOMY)) == 3
+
+
 async def test_a_node_without_a_good_lease_claims_nothing_and_comes_back_by_itself(cluster: Cluster) -> None:
     first = await cluster.node("first")
     await first.enqueue(accepted("A"))

@@ -5,9 +5,13 @@ import re
 from pathlib import Path
 
 import aiohttp
+import pytest
 
+from relay.assembly.frame import Frame
 from relay.queue.alert_mail import Alert
+from relay.resolver import Resolver
 from tests.integration.test_relay import HTML, send, timeline
+from tests.servers.dns_server import DnsServer
 from tests.servers.relay_app import running
 from tests.servers.relay_process import RelayProcess, free_port
 from tests.servers.sink import Sink
@@ -123,6 +127,22 @@ async def test_another_relays_tracker_is_not_ours(tmp_path: Path) -> None:
         async with running(other), running(relay) as up:
             (told,) = up.lines("tracking.unproven")
             assert told["why"] == "answers a link with 404 where this relay's tracker would with 302"
+
+
+async def test_guard_and_domain_watch_ask_dns_by_the_resolver_of_the_relay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with Sink() as sink, DnsServer("t.acme.test. A 127.0.0.1") as dns:
+        monkeypatch.setattr(Frame, "new_resolver", lambda _: Resolver([dns.endpoint]))
+        relay = RelayProcess(tmp_path, sink.port, "")
+        base_url = f"http://t.acme.test:{relay.tracker_port}"
+        relay.config.write_text(relay.config.read_text() + f'[domains."acme.test".tracking]\nbase_url = "{base_url}"\n')
+        async with running(relay) as up:
+            await up.app.outgoing.guard.look()
+            assert not up.lines("tracking.unproven")
+            assert up.app.outgoing.guard.checks() == {"tracking": True}
+            await up.app.outgoing.signing.watch.round()
+        assert {("t.acme.test.", "A"), ("_dmarc.acme.test.", "TXT")} <= set(dns.questions)
 
 
 async def test_the_guard_can_be_left_out(tmp_path: Path) -> None:

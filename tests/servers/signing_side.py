@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from relay.config.settings import Settings
 from relay.render import Keys
+from relay.resolver import Resolver
 from relay.rewrite.tokens import Keyring
 from relay.signing import Signing, SigningTools
 from relay.storage.database import Database
@@ -28,6 +29,7 @@ class SigningSide:
         tools = SigningTools(
             settings=lambda: self.settings,
             store=DomainWatchTable(self.database),
+            resolver=lambda: Resolver(self.settings.resolver.endpoints),
             use=self.used.append,
             clock=self.clock,
             jitter=lambda: 0.0,

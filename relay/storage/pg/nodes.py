@@ -35,7 +35,12 @@ REGISTER = (
     "former = CASE WHEN nodes.boot = excluded.boot THEN nodes.former ELSE nodes.lease END"
 )
 RENEW = f"UPDATE nodes SET heartbeat_at = {NOW} WHERE node = ? AND lease = ? RETURNING node"  # noqa: S608
-EXPIRE = f"UPDATE nodes SET lease = '', former = '' WHERE lease != '' AND heartbeat_at < {NOW} - ? RETURNING node"  # noqa: S608
+EXPIRE = (
+    "UPDATE nodes SET lease = '', former = '' FROM nodes AS before WHERE before.node = nodes.node "  # noqa: S608
+    f"AND nodes.lease != '' AND nodes.heartbeat_at < {NOW} - ? RETURNING nodes.node, (SELECT count(*) FROM entries "
+    "WHERE state = 'active' AND entries.lease IN (before.lease, before.former) AND entries.lease != '')"
+)
+"""Ends the leases that ran out; the answer names each node with the number of entries it held."""
 LIVE = "SELECT node FROM nodes WHERE lease != '' ORDER BY node"
 NODES = (
     "SELECT node, hostname, version, started_at, heartbeat_at, lease != '' AND heartbeat_at >= "  # noqa: S608

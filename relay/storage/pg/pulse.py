@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -27,10 +27,10 @@ Due = tuple[str, float]
 class Beat:
     """What a heartbeat found."""
 
-    gone: Sequence[str]
-    """Nodes whose leases ran out."""
+    gone: Mapping[str, int]
+    """Nodes whose leases ran out, each with the number of entries it held."""
     freed: Sequence[Due]
-    """What they held and is waiting again."""
+    """What all of them held and is waiting again."""
     live: Sequence[str]
     """The nodes that live, this one too, in order."""
     renewed: bool
@@ -132,7 +132,7 @@ class Pulse:
             self._renewed_at = began
         else:
             await self._register()
-        gone = [row[0] for row in await self._execute(EXPIRE, LEASE)]
+        gone = dict(await self._execute(EXPIRE, LEASE))
         freed = [(row[0], row[1]) for row in await self._execute(VOID)]
         live = [row[0] for row in await self._execute(LIVE)]
         self._ears.beat(Beat(gone, freed, live, renewed))
