@@ -125,8 +125,8 @@ class TrackingGuard:
             await asyncio.sleep(max(soonest - now, 1.0))
 
     def _base_urls(self) -> list[str]:
-        settings = self._tools.settings()
-        switches = [settings.defaults.tracking, *(domain.tracking for domain in settings.domains.values())]
+        senders = self._tools.settings().senders
+        switches = [senders.defaults.tracking, *(domain.tracking for domain in senders.domains.values())]
         return sorted({one.base_url for one in switches if one.base_url and (one.opens or one.clicks)})
 
     async def _look(self, session: aiohttp.ClientSession, base_url: str) -> None:

@@ -32,7 +32,7 @@ def check_command(path: Path) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Write JSON in place of TOML.")
 def show_command(path: Path, as_json: bool) -> None:
     """Show the settings in force, defaults and overrides included; secrets are masked."""
-    settings = settings_or_exit(path)
+    settings = settings_or_exit(path).resolved()
     click.echo(json.dumps(plain(settings)) if as_json else toml_of(settings), nl=as_json)
 
 

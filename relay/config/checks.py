@@ -169,7 +169,7 @@ def _limits(settings: Settings) -> Iterator[Finding]:
     limits = settings.limits
     yield from _under_ceiling(settings, ("limits", "identity_hourly"), limits.identity_hourly)
     yield from _under_ceiling(settings, ("limits", "identity_daily"), limits.identity_daily)
-    for address, identity in settings.identities.items():
+    for address, identity in settings.senders.identities.items():
         path: KeyPath = ("identities", address)
         if identity.hourly_limit != limits.identity_hourly:
             yield from _under_ceiling(settings, (*path, "hourly_limit"), identity.hourly_limit)

@@ -1,9 +1,12 @@
 """Sections about who sends: sending domains, identities, credentials, and the defaults of all of them."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, SecretStr
 
+from relay.config.operation import Limits
 from relay.config.secrets import SecretHashError, parse_secret_hash, verify_secret
 from relay.config.section import Section
 from relay.config.values import (
@@ -21,6 +24,7 @@ from relay.config.values import (
     PersonName,
     wrong,
 )
+from relay.mail.address import domain_of
 from relay.mail.lane import DIRECT
 
 _EXAMPLE_HASH = "blake2b:AAAAAAAAAAAAAAAAAAAAAA==:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
@@ -97,6 +101,40 @@ class Identity(Section):
         """Return this identity with the limits and copies it does not set taken from these."""
         inherited = {"hourly_limit": hourly_limit, "daily_limit": daily_limit, "bcc": domain.bcc}
         return self.model_copy(update={k: v for k, v in inherited.items() if k not in self.model_fields_set})
+
+
+@dataclass(frozen=True, slots=True)
+class Senders:
+    """Defaults, domains and identities with everything they inherit, by the names they have in the settings."""
+
+    defaults: Defaults
+    unlisted: Domain
+    """What holds for domains without a section of their own."""
+    domains: Mapping[str, Domain]
+    identities: Mapping[str, Identity]
+
+    @classmethod
+    def of(
+        cls,
+        defaults: Defaults,
+        domains: Mapping[str, Domain],
+        identities: Mapping[str, Identity],
+        base_url: str,
+        limits: Limits,
+    ) -> "Senders":
+        """Fill in what they leave out; `base_url` is the tracker's."""
+        tracking = defaults.tracking.over(Tracking(base_url=base_url))
+        below = defaults.model_copy(update={"tracking": tracking})
+        whole = {name: domain.over(below) for name, domain in domains.items()}
+        settled = below.model_copy(update={"tracking": tracking.settled()})
+        unlisted = Domain().over(settled)
+
+        hourly, daily = limits.identity_hourly, limits.identity_daily
+        known = {
+            address: identity.over(whole.get(domain_of(address), unlisted), hourly, daily)
+            for address, identity in identities.items()
+        }
+        return cls(settled, unlisted, whole, known)
 
 
 class Verification(Section):

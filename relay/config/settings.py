@@ -1,15 +1,15 @@
 """The settings: every key of the configuration with its type and default, frozen.
 
 `relay.config.load` makes them from TOML; `Settings.model_validate({...})` from a dictionary of the same shape.
-Durations are seconds (float), sizes octets (int), secrets `SecretStr`. Once validated, domains and identities are
-whole: what they leave out has been filled in from `[defaults]` and `[limits]`.
+Durations are seconds (float), sizes octets (int), secrets `SecretStr`. Fields hold what the file says;
+`Settings.senders` has the domains and identities with what they leave out taken from `[defaults]` and `[limits]`.
 """
 
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from relay.config.operation import (
     SQLITE,
@@ -26,7 +26,7 @@ from relay.config.operation import (
     Tracker,
 )
 from relay.config.section import Section
-from relay.config.senders import Credential, Defaults, Dkim, Domain, Identity, Tracking, Verification
+from relay.config.senders import Credential, Defaults, Dkim, Domain, Identity, Senders, Tracking, Verification
 from relay.config.transport import Bounces, Delivery, Imap, Listener, Provider, Smtp, Tls
 from relay.config.values import DomainName, MailAddress, Name, wrong
 from relay.mail.address import domain_of, normal
@@ -101,24 +101,20 @@ class Settings(Section):
     admin: Admin = Admin()
     metrics: Metrics = Metrics()
 
-    @model_validator(mode="after")
-    def _inherit(self) -> Self:
-        """Give every domain and identity what it does not say itself, once, so that looking one up is a lookup."""
-        tracking = self.defaults.tracking.over(Tracking(base_url=self.tracker.base_url))
-        defaults = self.defaults.model_copy(update={"tracking": tracking})
-        domains = {name: domain.over(defaults) for name, domain in self.domains.items()}
-        self.__dict__["domains"] = domains
-        self.__dict__["defaults"] = defaults.model_copy(update={"tracking": tracking.settled()})
-        hourly, daily = self.limits.identity_hourly, self.limits.identity_daily
-        self.__dict__["identities"] = {
-            address: identity.over(self.domain_for(address), hourly, daily)
-            for address, identity in self.identities.items()
-        }
-        return self
+    @cached_property
+    def senders(self) -> Senders:
+        """Defaults, domains and identities with everything they inherit."""
+        return Senders.of(self.defaults, self.domains, self.identities, self.tracker.base_url, self.limits)
+
+    def resolved(self) -> Self:
+        """Return these settings with what domains and identities inherit written out in them."""
+        senders = self.senders
+        update = {"defaults": senders.defaults, "domains": senders.domains, "identities": senders.identities}
+        return self.model_copy(update=update)
 
     def domain_for(self, address: str) -> Domain:
         """Return what holds for the domain of this address (or for this bare domain); the defaults when unlisted."""
-        return self.domains.get(domain_of(address)) or self._unlisted
+        return self.senders.domains.get(domain_of(address)) or self.senders.unlisted
 
     def tracking_for(self, domain: str) -> Tracking:
         """Return the tracking switches of a sending domain, `base_url` filled in; both off when there is none."""
@@ -126,16 +122,11 @@ class Settings(Section):
 
     def identity_for(self, address: str) -> Identity | None:
         """Return the identity of a From address, None when there is no entry for it."""
-        return self.identities.get(normal(address))
+        return self.senders.identities.get(normal(address))
 
     def is_bound(self, credential: str) -> bool:
         """Tell whether identities name this credential, so that it may send as them only."""
         return credential in self._bound
-
-    @cached_property
-    def _unlisted(self) -> Domain:
-        """What holds for domains without a section of their own."""
-        return Domain().over(self.defaults)
 
     @cached_property
     def _bound(self) -> frozenset[str]:

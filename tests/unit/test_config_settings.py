@@ -7,7 +7,7 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from relay.config.secrets import hash_secret
-from relay.config.settings import Settings
+from relay.config.settings import Domain, Identity, Settings, Tracking
 from relay.mail.lane import DIRECT
 
 
@@ -30,7 +30,7 @@ def test_nothing_said_is_a_working_relay_on_loopback() -> None:
 def test_names_of_domains_and_identities_have_no_case() -> None:
     settings = _settings(domains={"ACME.test": {"reply_domain": "R.acme.test"}}, identities={"Ann@Acme.Test": {}})
     assert settings.domain_for("x@acme.TEST").reply_domain == "r.acme.test"
-    assert settings.identity_for("ANN@acme.test") is settings.identities["ann@acme.test"]
+    assert settings.identity_for("ANN@acme.test") is settings.senders.identities["ann@acme.test"]
     assert settings.identity_for("bob@acme.test") is None
 
 
@@ -59,6 +59,33 @@ def test_a_domain_inherits_what_it_does_not_say() -> None:
     assert settings.providers_for("x@elsewhere.test") == ("p", "q", "direct")
 
 
+def test_the_fields_hold_what_the_file_says() -> None:
+    tables: dict[str, Any] = {"domains": {"a.test": {"provider": "q"}}, "identities": {"x@a.test": {}}}
+    settings = _settings(defaults={"bcc": ["archive@a.test"]}, limits={"identity_hourly": 10}, **tables)
+    assert settings.domains == {"a.test": Domain(provider="q")}
+    assert settings.identities == {"x@a.test": Identity()}
+    assert settings.defaults.tracking == Tracking()
+
+
+def test_domains_and_identities_of_other_settings_inherit_anew() -> None:
+    tables: dict[str, Any] = {"domains": {"a.test": {}}, "identities": {"x@a.test": {}}}
+    first = _settings(limits={"identity_hourly": 10}, defaults={"provider": "p"}, **tables)
+    second = _settings(
+        limits={"identity_hourly": 30},
+        defaults={"provider": "q"},
+        domains=first.domains,
+        identities=first.identities,
+    )
+    assert (first.senders.identities["x@a.test"].hourly_limit, first.domain_for("a.test").provider) == (10, "p")
+    assert (second.senders.identities["x@a.test"].hourly_limit, second.domain_for("a.test").provider) == (30, "q")
+
+
+def test_what_is_shown_of_resolved_settings_is_what_is_in_force() -> None:
+    settings = _settings(limits={"identity_hourly": 10}, domains={"a.test": {}}, identities={"x@a.test": {}})
+    assert settings.resolved().identities["x@a.test"].hourly_limit == 10
+    assert settings.resolved().domains["a.test"].tracking.base_url == settings.tracker.base_url
+
+
 def test_an_identity_inherits_limits_and_copies() -> None:
     settings = _settings(
         limits={"identity_hourly": 10, "identity_daily": 50},
@@ -68,8 +95,14 @@ def test_an_identity_inherits_limits_and_copies() -> None:
             "y@a.test": {"hourly_limit": 20, "daily_limit": 60, "bcc": [], "provider": "direct"},
         },
     )
-    assert (settings.identities["x@a.test"].hourly_limit, settings.identities["x@a.test"].daily_limit) == (10, 50)
-    assert (settings.identities["y@a.test"].hourly_limit, settings.identities["y@a.test"].daily_limit) == (20, 60)
+    assert (
+        settings.senders.identities["x@a.test"].hourly_limit,
+        settings.senders.identities["x@a.test"].daily_limit,
+    ) == (10, 50)
+    assert (
+        settings.senders.identities["y@a.test"].hourly_limit,
+        settings.senders.identities["y@a.test"].daily_limit,
+    ) == (20, 60)
     assert settings.bcc_for("x@a.test") == ("copy@a.test",)
     assert settings.bcc_for("y@a.test") == ()
     assert settings.bcc_for("unlisted@a.test") == ("copy@a.test",)
