@@ -63,6 +63,8 @@ LINES: dict[str, str] = {
     "message.reply": "Somebody answered. from, subject, message_id, automatic.",
     "message.unsubscribe": "The recipient unsubscribed. by, domain, campaign, client, user_agent.",
     "message.complaint": "The recipient's provider reported a complaint. feedback_type.",
+    "message.feedback": "A feedback report that is no complaint; nobody is suppressed. feedback_type (auth-failure, "
+    "not-spam, opt-out, virus, other).",
     "unsubscribe.unknown": "Somebody unsubscribed from a message that is not known any more: nobody was put on the "
     "list. number.",
     "inbound.taken": "A mail came back and was understood. kind, to, queue_id (empty: it concerns no message of ours).",

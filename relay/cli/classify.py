@@ -85,8 +85,8 @@ def _recipient(rules: Rules, report: Report, one: Recipient) -> dict[str, Any]:
         "diagnostic": one.diagnostic,
         "remote_mta": one.remote_mta,
     }
-    if one.action in ("delivered", "complained"):
-        return told | {"category": "delivered" if one.action == "delivered" else "complaint"}
+    if one.action in ("delivered", "complained", "reported"):
+        return told | {"category": {"complained": "complaint"}.get(one.action, one.action)}
     return told | _meaning(classify_recipient(rules, report, one))
 
 

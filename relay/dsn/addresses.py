@@ -2,12 +2,25 @@
 
 import re
 
-_LABEL = r"[A-Za-z0-9\u0080-\uffff][A-Za-z0-9_\u0080-\uffff-]{0,62}"
+_MARKS = (
+    r"\u0080-\u00a9\u00ab-\u00b4\u00b6-\u00b9\u00bb-\u00bf\u00d7\u00f7\u055a-\u055f\u0589\u060c\u060d\u061b-\u061f\u066a-\u066d"
+    r"\u06d4\u0964\u0965\u0e5a\u0e5b\u2000-\u200b\u200e-\u206f\u2190-\u2bff\u3000-\u3004\u3008-\u3020\u3030\u303d-\u303f"
+    r"\u30fb\ufe10-\ufe1f\ufe30-\ufe6f\uff00-\uff0f\uff1a-\uff20\uff3b-\uff40\uff5b-\uff65\uffe0-\uffff"
+)
+"""Punctuation, blanks and symbols outside ASCII: no label of a domain holds them (RFC 5891 section 4.2.2)."""
+
+_LETTER = rf"(?:[A-Za-z0-9]|(?![{_MARKS}])[\u0080-\uffff])"
+_INNER = rf"(?:[A-Za-z0-9_-]|(?![{_MARKS}])[\u0080-\uffff])"
+_LABEL = rf"{_LETTER}{_INNER}{{0,62}}"
+_CJK = r"\u3041-\u30ff\u3400-\u9fff\uac00-\ud7a3"
 ADDRESS = re.compile(
-    r"(?:\"[^\"\n]{1,64}\"|[^\s<>()\[\],;:\"'=|\\@]{1,80})@"
+    rf"(?:\"[^\"\n]{{1,64}}\"|[^\s<>()\[\],;:\"'=|\\@{_MARKS}]{{1,80}})@"
     rf"(?:{_LABEL}(?:\.{_LABEL}){{0,10}}|\[[0-9A-Fa-f.:]{{3,45}}\])"
 )
 """An address as reports print it; looser than RFC 5321 where real mail is."""
+
+_RUN_ON = re.compile(rf"(?:[{_CJK}]{{1,40}})?([!-~]{{1,64}}@[!-~]{{1,250}}?\.[A-Za-z]{{2,24}})(?:[{_CJK}].{{0,80}})?$")
+"""An ASCII address that stands in a sentence of a script without blanks."""
 
 _MACHINES = re.compile(
     r"(?:mailer-?daemon|mail-?daemon|postmaster|double-bounce|abuse|hostmaster|mdaemon|listserv|majordomo)@",
@@ -28,7 +41,9 @@ def clean_address(text: str) -> str:
         value = value.partition(":")[2]
     match = ADDRESS.search(value)
     if match is not None:
-        return match[0].rstrip(".")
+        found = match[0].rstrip(".")
+        run_on = _RUN_ON.match(found)
+        return found if run_on is None else run_on[1]
     word = value.split()[0] if value.split() else ""
     return word.strip("<>()\"';,")[:254]
 

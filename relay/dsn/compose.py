@@ -147,13 +147,19 @@ def _recipient_fields(action: Action, fate: Fate) -> list[str]:
         f"Status: {_status_code(action, fate.reply)}",
     ]
     if fate.remote:
-        lines.append(f"Remote-MTA: dns; {fate.remote.partition('[')[0]}")
+        lines.append(f"Remote-MTA: dns; {_mta_name(fate.remote)}")
     lines.append(f"Diagnostic-Code: smtp; {_one_line(_ascii(str(fate.reply)))}")
     if fate.attempted_at:
         lines.append(f"Last-Attempt-Date: {mail_date(fate.attempted_at)}")
     if fate.retry_until:
         lines.append(f"Will-Retry-Until: {mail_date(fate.retry_until)}")
     return lines
+
+
+def _mta_name(remote: str) -> str:
+    """Return the host name of `name[address]:port`, its address literal without one (RFC 3464 section 2.1.2)."""
+    name, bracket, rest = remote.partition("[")
+    return name or f"{bracket}{rest.partition(']')[0]}]"
 
 
 def _status_code(action: Action, reply: Reply) -> str:

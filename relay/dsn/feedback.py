@@ -4,11 +4,17 @@ import re
 
 from relay.dsn.addresses import ADDRESS, clean_address
 from relay.dsn.parts import Header
-from relay.dsn.report import Feedback, Recipient
+from relay.dsn.report import Action, Feedback, Recipient
 
 _FIELD = re.compile(r"([A-Za-z][A-Za-z0-9-]{2,40})[ \t]{0,4}:[ \t]{0,20}(.{0,2000})")
 _LINES = 1000
 _TRACES = ("x-original-to", "x-hmxmroriginalrecipient", "delivered-to")
+
+
+def feedback_type(value: str) -> str:
+    """Return a type in lower case, without the comment and quotes some receivers add."""
+    words = value.partition("(")[0].partition(";")[0].strip(" \t\"'").lower().split()
+    return "-".join(words) or "other"
 
 
 def parse_feedback(text: str, returned: Header) -> tuple[Feedback, tuple[Recipient, ...]]:
@@ -29,8 +35,9 @@ def parse_feedback(text: str, returned: Header) -> tuple[Feedback, tuple[Recipie
         named = ADDRESS.findall(returned.get("to"))
     addresses = dict.fromkeys(clean_address(value) for value in named)
     feedback = Feedback(
-        feedback_type=(values.get("feedback-type") or ["other"])[0].lower(),
+        feedback_type=feedback_type((values.get("feedback-type") or ["other"])[0]),
         source_ip=(values.get("source-ip") or [""])[0],
         reported_domains=tuple(values.get("reported-domain", [])),
     )
-    return feedback, tuple(Recipient(address, "complained") for address in addresses if "@" in address)
+    action: Action = "complained" if feedback.is_complaint else "reported"
+    return feedback, tuple(Recipient(address, action) for address in addresses if "@" in address)

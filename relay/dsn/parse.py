@@ -44,13 +44,13 @@ def _understood(mail: Received) -> Report:
         recipients=tuple(_with_status(one) for one in report.recipients),
         message_id=message_id if message_id.startswith("<") else "",
         returned=mail.returned.pairs,
-        text=" ".join(mail.text.split())[:_MAX_REPORT_TEXT],
+        text=report.text or " ".join(mail.text.split())[:_MAX_REPORT_TEXT],
     )
 
 
 def _with_status(one: Recipient) -> Recipient:
     """Give a recipient whose status nobody named the undefined one of its class (RFC 3463 section 3.1)."""
-    if one.status or one.action == "complained":
+    if one.status or one.action in ("complained", "reported"):
         return one
     implied = {"failed": "5", "delayed": "4", "delivered": "2"}[one.action]
     return replace(one, status=f"{str(one.code)[0] if one.code else implied}.0.0")
@@ -79,7 +79,7 @@ def _complaint(mail: Received) -> Report | None:
     """Complaints from before RFC 5965, and those of programs that return the message and add no fields."""
     if "x-hmxmroriginalrecipient" not in mail.returned and COMPLAINT_SUBJECT.match(mail.subject) is None:
         return None
-    _, complained = parse_feedback("", mail.returned)
+    _, complained = parse_feedback("Feedback-Type: abuse", mail.returned)
     return Report("complaint", complained, feedback=Feedback("abuse"))
 
 

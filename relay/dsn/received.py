@@ -1,6 +1,5 @@
 """A mail that came in, laid out for reading: header, parts, the words for people, the header of what it returns."""
 
-import re
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -8,13 +7,9 @@ from relay.dsn.parts import Header, Part, normal_lines, read_header, walk
 from relay.dsn.prose import Prose, read_prose
 from relay.dsn.returned import RETURNED_TYPES, returned_header, split_report
 from relay.dsn.vocabulary import DAEMON, FAILURE_SUBJECT, SYSTEM
+from relay.mail.subject import is_answer
 
 _LIST_FIELDS = ("list-id", "list-unsubscribe", "list-post")
-_ANSWER = re.compile(
-    r"\s{0,5}(?:\[[^\]]{0,40}\]\s{0,3})?(?:re|aw|sv|vs|antw|fw|fwd|wg|tr|rv|enc|i|r|回复|答复|转发|返信|転送)"
-    r"(?:\[\d{1,3}\])?\s?[:：]",
-    re.IGNORECASE,
-)
 _FEW = 40
 """Characters: a plain text shorter than that is an empty one with a signature; the HTML tells more."""
 
@@ -67,7 +62,7 @@ class Received:
     @property
     def is_answer(self) -> bool:
         """Whether its subject is one of an answer or of forwarded mail, without the null reverse-path."""
-        return not self.has_null_path and _ANSWER.match(self.subject) is not None
+        return not self.has_null_path and is_answer(self.subject)
 
     @property
     def from_system(self) -> bool:

@@ -4,10 +4,16 @@ from dataclasses import dataclass
 from typing import Literal
 
 Kind = Literal["bounce", "delay", "complaint", "auto-reply", "other"]
-"""A failure, a warning that delivery takes longer, a feedback report, a robot's answer, or anything else."""
+"""A failure, a warning of a delay, a feedback report of any type, an automatic answer, or other mail."""
 
-Action = Literal["failed", "delayed", "delivered", "complained"]
-"""What happened to a recipient. `relayed` and `expanded` of RFC 3464 count as delivered."""
+Action = Literal["failed", "delayed", "delivered", "complained", "reported"]
+"""What happened to a recipient. `relayed` and `expanded` of RFC 3464 count as delivered.
+
+`reported` is a recipient of a message that a feedback report is about without being a complaint.
+"""
+
+COMPLAINTS = frozenset({"abuse", "fraud", "complaint", "spam"})
+"""Feedback types by which a recipient complains (RFC 5965 section 7.3), and what receivers without types write."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +41,14 @@ class Feedback:
     """The machine-readable half of a feedback report (RFC 5965 section 3)."""
 
     feedback_type: str
+    """`abuse`, `fraud`, `not-spam`, `auth-failure`, `opt-out`, `virus`, `other`, or a receiver's own word."""
     source_ip: str = ""
     reported_domains: tuple[str, ...] = ()
+
+    @property
+    def is_complaint(self) -> bool:
+        """Whether a recipient complained; the other types report something else (RFC 6430, RFC 6591)."""
+        return self.feedback_type in COMPLAINTS
 
 
 @dataclass(frozen=True, slots=True)

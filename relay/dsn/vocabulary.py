@@ -102,6 +102,11 @@ FAILS = any_of(
     r"deliver|undeliver|reject|refus|unknown|fail|bounc|no such|full|quota|denied|block|invalid|error|unable|disabled",
     r"not (?:exist|found|listed|accept|reach|send|sent|valid|known)|could ?n[o']t|exceed|unroutable|return",
     r"rcpt to|[45]\d\d[ -]|inexist|desconocido|zugestellt|zustell|remis|distribu|consegnat|usuario|届|送信|配信",
+    r"不存在|存在し|見つか|无法|無法|失败|失敗|退信|退回|拒|已满|已滿|いっぱい|エラー|없|실패|거부|반송|초과",
+    r"не ?(?:существу|найден|доставлен|удалось|может)|неизвест|переполнен|отклон|заблокирован|недоставлен",
+    r"niet|onbekend|inconnu|introuvable|pleine?\b|sconosciut|pien[ao]\b|n[ãa]o (?:foi|existe)|cheia|llen[oa]\b"
+    r"|nie (?:istnieje|można)",
+    r"unbekannt|existiert nicht|voll\b|abgelehnt|verweigert|okänd|ukendt|ukjent|tuntematon|neexist|nedoru|ismeretlen",
 )
 """Words of a sentence that tells of a failure, once it is known to be in a failure report."""
 

@@ -19,6 +19,8 @@ class Kind(StrEnum):
     REPLY = "reply"
     UNSUBSCRIBE = "unsubscribe"
     COMPLAINT = "complaint"
+    FEEDBACK = "feedback"
+    """A feedback report that is no complaint: auth-failure (RFC 6591), not-spam (RFC 6430), opt-out, virus, other."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from relay.dsn.auto_reply import is_auto_reply
+from relay.dsn.auto_reply import is_auto_reply, is_marked_automatic
 from relay.dsn.parts import Header
 from relay.dsn.report import Report
 from relay.dsn.words import decode_words
@@ -23,6 +23,8 @@ class Answer:
     """What an answer is."""
 
     automatic: bool
+    marked: bool
+    """Fields prove that it is automatic: nobody misses it. Words alone may be a person's."""
     request: Request | None
     """That it asks to be unsubscribed; a robot never does."""
 
@@ -36,8 +38,9 @@ def read_answer(content: bytes, report: Report, about: str) -> Answer:
     from relay.dsn.received import read
 
     mail, about = read(content), decode_words(about)
-    automatic = report.kind == "auto-reply" and not _only_repeats(mail, about)
-    return Answer(automatic, None if automatic else request_in(mail.subject, mail.text, about))
+    marked = is_marked_automatic(mail.header)
+    automatic = marked or (report.kind == "auto-reply" and not _only_repeats(mail, about))
+    return Answer(automatic, marked, None if automatic else request_in(mail.subject, mail.text, about))
 
 
 def header_of(content: bytes, *, exact: bool) -> dict[str, object]:

@@ -63,8 +63,12 @@ class _Mail:
 
     @property
     def may_answer(self) -> bool:
-        """Whether it may be an answer: not what comes to a signed return-path, where only machines write."""
-        return self.token is None or self.token.kind is TokenKind.REPLY
+        """Whether it may be an answer: not what comes to a signed return-path with the null reverse-path.
+
+        Some mail programs answer the return-path; only mail from the null reverse-path cannot be a person's.
+        """
+        has_author = self.transaction is not None and self.transaction.envelope.reverse_path != ""
+        return self.token is None or self.token.kind is TokenKind.REPLY or has_author
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,19 +173,19 @@ class Intake:
     def _passed_on(self, mail: _Mail, subject: Subject, answer: Answer, now: float) -> tuple[Accepted, ...] | Reply:
         """Return the answer on its way home, nothing when nobody needs to read it, or why it is refused.
 
-        Only what came to a reply address is passed on: a mailbox has it already, and so has whoever forwards to a CC
-        tracking address.
+        Only what came to an address of the message is passed on: a mailbox has it already, and so has whoever forwards
+        to a CC tracking address. Nothing that may be a person's is kept back.
         """
-        to_reply_address = isinstance(mail.destination, OfMessage) and mail.may_answer
-        if mail.transaction is None or not to_reply_address:
+        to_message = isinstance(mail.destination, OfMessage) and mail.may_answer
+        if mail.transaction is None or not to_message:
             return ()
         if subject.story is None:  # Whose it was is not known, so nobody could be unsubscribed either.
-            return () if answer.automatic else UNKNOWN
+            return () if answer.marked else UNKNOWN
         if answer.request is not None and answer.request.bare:
             return ()
         settings, message = self.settings(), subject.story.message
         identity = settings.identities.get(message.policy.identity)
-        if answer.automatic and not (identity and identity.forward_auto_replies):
+        if answer.marked and not (identity and identity.forward_auto_replies):
             return ()
         home = home_of(settings, message, mail.recipient)
         passed = forward(settings, mail.transaction, mail.recipient, home, self.new_id(now), now, message.queue_id)
@@ -194,6 +198,8 @@ class Intake:
             return ()
         found = Suppression(normal(address), "", report.kind, "", about.diagnostic[:_LONGEST], subject.queue_id, now)
         if report.kind == "complaint":
+            if not _is_complaint(report):
+                return ()
             domain = subject.story.message.policy.domain if subject.story else ""
             return (Evidence(replace(found, domain=domain, reason=COMPLAINT), late=True),)
         if report.kind != "bounce" or about.action != "failed":
@@ -211,7 +217,8 @@ class Intake:
 def _told_by(report: Report, about: Recipient | None) -> tuple[Kind | None, dict[str, object]]:
     """Return the kind of event a report makes by itself, and what it says."""
     if report.kind == "complaint":
-        return Kind.COMPLAINT, {"feedback_type": report.feedback.feedback_type if report.feedback else "abuse"}
+        told = {"feedback_type": report.feedback.feedback_type if report.feedback else "abuse"}
+        return (Kind.COMPLAINT if _is_complaint(report) else Kind.FEEDBACK), dict(told)
     if about is None or about.action not in ("failed", "delayed") or report.kind not in ("bounce", "delay"):
         return None, {}
     data: dict[str, object] = {
@@ -221,6 +228,10 @@ def _told_by(report: Report, about: Recipient | None) -> tuple[Kind | None, dict
         "remote": about.remote_mta or report.reporting_mta,
     } | ({"phase": about.phase} if about.phase else {})
     return (Kind.BOUNCED if about.action == "failed" else Kind.DEFERRED), data
+
+
+def _is_complaint(report: Report) -> bool:
+    return report.feedback is None or report.feedback.is_complaint
 
 
 def _answered(mail: _Mail, subject: Subject, answer: Answer) -> tuple[Kind, dict[str, object]]:

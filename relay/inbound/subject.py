@@ -1,19 +1,17 @@
 """Whom a mail that came back is about: found by a signed token, by what it returns, or by what it answers."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from relay.dsn.report import Recipient, Report
+from relay.dsn.words import decode_words
 from relay.inbound.thread import answered
 from relay.mail.address import domain_of, normal
 from relay.mail.headers import addr_spec, fields, first_value
+from relay.mail.subject import is_forwarded
 from relay.queue.entry import Entry
 from relay.reports.ports import MessageQuery, Story, StoryStore
 from relay.rewrite.tokens import Token
-
-_SENT_ON = re.compile(r"\s*(?:fwd?|wg|tr|rv|enc|i|vb|doorst|vs|转发|轉寄)\s*[:：]", re.IGNORECASE)
-"""What mail programs put before the subject of mail that is sent on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +99,8 @@ def _is_own(story: Story, author: str, content: bytes) -> bool:
     """Tell whether the author of the message goes on writing, as no recipient of it and sending nobody's answer on."""
     if normal(author) != normal(story.message.header_from):
         return False
-    sent_on = _SENT_ON.match((first_value(content, fields(content), b"subject") or b"").decode("utf-8", "replace"))
-    return sent_on is None and all(normal(one.recipient) != normal(author) for one in story.entries)
+    subject = decode_words((first_value(content, fields(content), b"subject") or b"").decode("utf-8", "replace"))
+    return not is_forwarded(subject) and all(normal(one.recipient) != normal(author) for one in story.entries)
 
 
 def _answering(story: Story, author: str) -> Subject:

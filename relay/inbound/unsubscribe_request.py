@@ -7,12 +7,11 @@ that talks about unsubscribing, or quotes a footer that offers it, asks for noth
 import re
 from dataclasses import dataclass
 
+from relay.mail.subject import base_subject, is_forwarded
+
 _LONGEST = 80
 """Characters of a line that can be a request."""
 
-_REPLY_PREFIX = re.compile(
-    r"\s*(?:(?:re|aw|sv|vs|antw|odp|r|ref|rif|res|ynt|回复|答复|回覆)\s*[:：]\s*)+", re.IGNORECASE
-)
 _PUNCTUATION = re.compile(r"[\s.,;!…\"'„“”«»()*_-]+")
 
 _COURTESY = frozenset(
@@ -64,7 +63,7 @@ def request_in(subject: str, text: str, about: str) -> Request | None:
     lines = [line for line in text.splitlines() if line.strip()]
     written = lines[0] if lines and _QUOTED.match(lines[0]) is None else ""
     asks = bare_subject(subject)
-    by_subject = asks in _REQUESTS and asks != bare_subject(about)
+    by_subject = asks in _REQUESTS and asks != bare_subject(about) and not is_forwarded(subject)
     if not (by_subject or _asks(written)):
         return None
     rest = [line for line in lines if _QUOTED.match(line) is None and not _asks(line)]
@@ -73,8 +72,7 @@ def request_in(subject: str, text: str, about: str) -> Request | None:
 
 def bare_subject(subject: str) -> str:
     """Return the words of a subject as they are compared, without the marks of an answer."""
-    prefix = _REPLY_PREFIX.match(subject)
-    return _words(subject[prefix.end() :] if prefix else subject)
+    return _words(base_subject(subject))
 
 
 def _asks(line: str) -> bool:

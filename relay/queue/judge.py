@@ -110,7 +110,12 @@ class Judge:
     def evidence(
         self, meaning: Classification, suppression: Suppression, *, permanent: bool, late: bool = False
     ) -> tuple[Evidence, ...]:
-        """Return what a bounce says about its address: only evidence about the recipient suppresses."""
+        """Return what a bounce says about its address: only evidence about the recipient suppresses.
+
+        A temporary failure for no known reason that comes back late says nothing: it may be a vacation note.
+        """
+        if late and not permanent and meaning.category == "unknown":
+            return ()
         match meaning.about.suppression:
             case "now":
                 threshold = 1

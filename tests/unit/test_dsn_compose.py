@@ -132,3 +132,18 @@ def test_a_reply_outside_ascii_does_not() -> None:
 
 def test_a_reply_of_any_length_fits_a_line() -> None:
     composed(Action.FAILED, ORIGINAL, replace(FATE, reply=Reply(550, "5.7.1", "é" * 5000)))
+
+
+@pytest.mark.parametrize(
+    ("remote", "named"),
+    [
+        ("mx.x.test[192.0.2.1]:25", "dns; mx.x.test"),
+        ("[192.0.2.1]:25", "dns; [192.0.2.1]"),
+        ("[2001:db8::1]:25", "dns; [2001:db8::1]"),
+        ("mx.x.test", "dns; mx.x.test"),
+    ],
+)
+def test_a_remote_mta_always_has_a_name(remote: str, named: str) -> None:
+    """RFC 3464 section 2.3.5: a host known by its address only is named by its address literal."""
+    _, recipient = groups(composed(Action.FAILED, ORIGINAL, replace(FATE, remote=remote)))
+    assert recipient["Remote-MTA"] == named

@@ -195,3 +195,19 @@ def test_next_to_nothing_is_other(content: bytes) -> None:
 def test_a_charset_nobody_knows_is_read_all_the_same() -> None:
     text = f"{HEADER}Content-Type: text/plain; charset=rot13\n\n<a@b.example>:\n550 5.1.1 unknown user\n"
     assert only(text.encode()).status == "5.1.1"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "退信原因：收件人邮件地址（jo@qq.example）不存在，邮件无法送达。",
+        "收件人：jo@qq.example，不存在。550 Mailbox not found",
+        "收件人jo@qq.example不存在",
+        "宛先「jo@qq.example」は存在しません。",
+        "받는사람: <jo@qq.example> 없는 주소입니다",
+    ],
+)
+def test_an_address_ends_where_punctuation_or_another_script_begins(line: str) -> None:
+    header = "Return-Path: <>\nFrom: PostMaster@qq.example\nTo: b@acme.example\nSubject: 退信\n"
+    mail = f"{header}Content-Type: text/plain; charset=utf-8\n\n{line}\n"
+    assert only(mail.encode()).address == "jo@qq.example"

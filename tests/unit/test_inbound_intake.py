@@ -213,3 +213,58 @@ def test_tokens_of_another_kind_or_key_are_none_of_ours() -> None:
     decoys = b"To: " + b",".join(b"%s@x.test" % (b"a" * 44) for _ in range(10))
     assert token_in(KEYS, decoys + b"\r\nDelivered-To: " + address().encode()) == Token(TokenKind.BOUNCE, QUEUE_ID, 1)
     assert token_in(KEYS, decoys) is None
+
+
+def feedback(kind: str) -> bytes:
+    return f"""\
+From: fbl@rcpt.test
+Subject: report
+MIME-Version: 1.0
+Content-Type: multipart/report; report-type=feedback-report; boundary=b
+
+--b
+
+A report.
+--b
+Content-Type: message/feedback-report
+
+Feedback-Type: {kind}
+User-Agent: F/1
+Version: 1
+
+--b
+Content-Type: message/rfc822
+
+Message-ID: <77@acme.test>
+
+hi
+--b--
+""".replace("\n", "\r\n").encode()
+
+
+@pytest.mark.parametrize(
+    ("kind", "recorded", "suppressed"),
+    [
+        ("abuse", Kind.COMPLAINT, True),
+        ("Fraud", Kind.COMPLAINT, True),
+        ("complaint", Kind.COMPLAINT, True),
+        ("auth-failure", Kind.FEEDBACK, False),
+        ("not-spam", Kind.FEEDBACK, False),
+        ("opt-out", Kind.FEEDBACK, False),
+        ("virus", Kind.FEEDBACK, False),
+        ("other", Kind.FEEDBACK, False),
+        ("x-vendor", Kind.FEEDBACK, False),
+    ],
+)
+async def test_only_complaints_suppress(bench: Bench, kind: str, recorded: Kind, suppressed: bool) -> None:
+    (event,) = (await bench.intake.take(feedback(kind), address())).events
+    assert (event.kind, event.data["feedback_type"]) == (recorded, kind.lower())
+    found = await bench.store.suppressions(SuppressionQuery())
+    assert [one.address for one in found] == (["ben@rcpt.test"] if suppressed else [])
+
+
+async def test_vacation_notes_that_a_provider_calls_transient_bounces_suppress_nobody(bench: Bench) -> None:
+    for _ in range(4):
+        await bench.intake.take(bounce(status="4.0.0", reply=""), address())
+        bench.now += 3600
+    assert await bench.store.suppressions(SuppressionQuery()) == []

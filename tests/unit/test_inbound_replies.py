@@ -233,6 +233,24 @@ class TestRobots:
         (message, _), _ = await house.forwards()
         assert message.reverse_path == ""
 
+    @pytest.mark.parametrize("subject", ["I'm on it", "Absence of invoice 4711", "Out of office"])
+    async def test_words_alone_keep_no_mail_back(self, house: House, subject: str) -> None:
+        await house.give(REPLY.replace(b"Re: Offer", subject.encode()))
+        note = b"From: ben@rcpt.test\r\nSubject: Automatic reply: Offer\r\n\r\nI am out of the office.\r\n"
+        await house.give(note)
+        assert ["automatic" in one.data for one in await house.events()] == [False, True]
+        assert len(await house.forwards()) == 4
+
+    @pytest.mark.parametrize("tag", [b"Re: ", b"[EXTERNAL] AW: ", b"RV: [#12] "])
+    async def test_tags_before_our_robotic_subject_prove_nothing(self, house: House, tag: bytes) -> None:
+        other = queue_id(NOW, 79)
+        policy = Policy(domain="acme.test", identity=NEWS, reply_domain="reply.acme.test")
+        message = Message(other, NOW, NEWS, policy, header_from=NEWS, subject="Automatic reply: how it works")
+        await house.store.enqueue(Accepted(message, b"x", _delivered(other, "ben@rcpt.test")))
+        await house.give(REPLY.replace(b"Re: Offer", tag + b"Automatic reply: how it works"), reply_address(0, other))
+        (event,) = await house.events(other)
+        assert "automatic" not in event.data
+
     async def test_a_person_who_repeats_our_robotic_subject_is_no_robot(self, house: House) -> None:
         other = queue_id(NOW, 78)
         policy = Policy(domain="acme.test", identity=NEWS, reply_domain="reply.acme.test")
@@ -242,6 +260,21 @@ class TestRobots:
         (event,) = await house.events(other)
         assert "automatic" not in event.data
         assert await house.forwards()
+
+
+class TestReturnPath:
+    ADDRESS = f"{sign_address_token(KEYS, Token(TokenKind.BOUNCE, SENT, 1))}@bounces.acme.test"
+
+    async def test_a_person_who_answers_it_is_read(self, house: House) -> None:
+        assert (await house.give(REPLY, self.ADDRESS)).code == 250
+        assert [one.kind for one in await house.events()] == [Kind.REPLY]
+        assert [entry.recipient for _, entry in await house.forwards()] == ["owner@acme.test", "archive@acme.test"]
+
+    async def test_what_no_person_can_have_sent_stays_here(self, house: House) -> None:
+        assert (await house.give(REPLY, self.ADDRESS, reverse_path="")).code == 250
+        await house.give(VACATION, self.ADDRESS, reverse_path="ben@rcpt.test")
+        assert [one.data.get("automatic") for one in await house.events()] == [True]
+        assert await house.forwards() == []
 
 
 class TestUnsubscribes:

@@ -25,6 +25,7 @@ _TONES: Mapping[str, str] = {
     "held": "warn",
     "dropped": "warn",
     "unsubscribe": "warn",
+    "feedback": "warn",
     "bounced": "bad",
     "complaint": "bad",
 }

@@ -1,0 +1,55 @@
+"""The subject of a mail: what answers, forwards and gateways put in front of it, and what is left. Pure."""
+
+import re
+
+_TAG = (
+    r"\[[^\[\]]{0,60}\]|\{[^{}]{0,60}\}|\*{2,9}[^*]{1,40}\*{2,9}|[<(](?:ext(?:ern\w{0,2})?|spam)[)>]"
+    r"|【[^【】]{0,60}】|(?:ext(?:ern\w{0,2})?|spam\??|caution)(?: (?:e-?mail|sender))?\s?[:：]"
+)
+"""Tags of lists, ticket systems and gateways: "[#12]", "[EXTERNAL]", "***SPAM***", "EXT:"."""
+
+_ANSWER = (
+    r"re|aw|antw(?:ort|oord)?|sv|svar|odp|odpověď|odg|r|rif|ref|res|resp|réf|rép|ynt|yan|cevap|vá|válasz|atb|ats|bls|tl"
+    r"|απ|απάντηση|σχετ|отв|ответ|на|відп|відповідь|תשובה|השב|رد|پاسخ|ตอบ(?:กลับ)?|trả lời|回复|回覆|答复|答覆|返信|返"
+    r"|답장|회신|vast"
+)
+_FORWARD = (
+    r"fwd?|frw|wg|tr|rv|enc|i|vb|doorst|vl|vs|fs|pd|trs|trans|továbbítás|ilt|i̇lt|πρθ|προώθηση|пер|пересл|переслано"
+    r"|הועבר|إعادة توجيه|ส่งต่อ|chuyển tiếp|转发|轉寄|轉發|転送|전달"
+)
+_COUNT = r"(?:\s?(?:\[\d{1,3}\]|\(\d{1,3}\)|\^\d{1,3}|-\d{1,3}))?\s{0,2}[:：]"
+_LEADING = re.compile(
+    rf"\s{{0,20}}(?:(?:(?P<answer>{_ANSWER})|(?P<forward>{_FORWARD})){_COUNT}|(?P<tag>{_TAG}))", re.IGNORECASE
+)
+_MOST = 12
+"""Prefixes and tags that are taken off at most."""
+
+
+def base_subject(subject: str) -> str:
+    """Return a decoded subject without the prefixes of answers and forwards and without tags (RFC 5256 section 2.1)."""
+    return _without(subject)[0]
+
+
+def is_forwarded(subject: str) -> bool:
+    """Return whether the outermost prefix of a decoded subject is one of forwarded mail."""
+    return _without(subject)[1][:1] == ["forward"]
+
+
+def is_answer(subject: str) -> bool:
+    """Return whether a decoded subject begins, behind tags, with the prefix of an answer or of forwarded mail."""
+    return bool(_without(subject)[1])
+
+
+def _without(subject: str) -> tuple[str, list[str]]:
+    """Return the rest of a subject and the kinds of the prefixes before it, tags left out."""
+    kinds: list[str] = []
+    at = 0
+    for _ in range(_MOST):
+        found = _LEADING.match(subject, at)
+        if found is None:
+            break
+        at = found.end()
+        if found.lastgroup in ("answer", "forward"):
+            kinds.append(found.lastgroup)
+    rest = subject[at:].strip()
+    return (rest, kinds) if rest else (subject.strip(), kinds)
