@@ -1,9 +1,11 @@
 """Headless Chromium, steered by its DevTools protocol: pages as people see and use them."""
 
 import asyncio
+import os
 import shutil
+import signal
 import tempfile
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from itertools import count
 from pathlib import Path
 from types import TracebackType
@@ -12,8 +14,24 @@ from typing import Any, Self
 import aiohttp
 import pytest
 
-STARTING = 30.0
-"""Seconds the browser has to start."""
+PATIENCE = 90.0
+"""Seconds that a busy machine has for a step of the browser: its start, the load of a page."""
+
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--disable-quic",
+    "--disable-sync",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-breakpad",
+    "--hide-scrollbars",
+    "--no-first-run",
+    "--remote-debugging-port=0",
+)
+"""It asks nobody but the page's own server, and its first start is like every other."""
 
 
 def chromium() -> str:
@@ -30,52 +48,30 @@ class Chromium:
     def __init__(self, *, width: int = 1200, height: int = 800, dark: bool = False) -> None:
         self._size = (width, height)
         self._dark = dark
-        self._profile = tempfile.TemporaryDirectory(prefix="chromium", ignore_cleanup_errors=True)
         self._ids = count(1)
         self.complaints: list[str] = []
         """What the page's console and the browser's security had to say."""
 
     async def __aenter__(self) -> Self:
-        self._process = await asyncio.create_subprocess_exec(
-            chromium(),
-            "--headless",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--hide-scrollbars",
-            "--no-first-run",
-            "--remote-debugging-port=0",
-            f"--user-data-dir={self._profile.name}",
-            "about:blank",
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.DEVNULL,
-        )
-        self._client = aiohttp.ClientSession()
-        try:
-            port = await self._port()
-            async with self._client.get(f"http://127.0.0.1:{port}/json/list") as answer:
-                (tab,) = [one for one in await answer.json() if one["type"] == "page"]
-            self._socket = await self._client.ws_connect(tab["webSocketDebuggerUrl"], max_msg_size=1 << 26)
+        program = chromium()
+        async with AsyncExitStack() as stack:
+            folder = Path(tempfile.mkdtemp(prefix="relay-chromium-"))
+            stack.push_async_callback(_remove, folder)
+            process = await _start(program, folder)
+            stack.push_async_callback(_end, process)
+            client = await stack.enter_async_context(aiohttp.ClientSession())
+            async with asyncio.timeout(PATIENCE):
+                port = await _port(process, folder / "profile")
+                tab = await _tab(client, port)
+                self._socket = await client.ws_connect(tab["webSocketDebuggerUrl"], max_msg_size=1 << 26)
             await self._prepare()
-        except BaseException:
-            await self.__aexit__(None, None, None)
-            raise
+            self._stack = stack.pop_all()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._client.close()
-        with suppress(ProcessLookupError):
-            self._process.kill()
-        await self._process.wait()
-        self._profile.cleanup()
-
-    async def _port(self) -> str:
-        file = Path(self._profile.name) / "DevToolsActivePort"
-        async with asyncio.timeout(STARTING):
-            while not (file.exists() and file.read_text().strip()):
-                await asyncio.sleep(0.05)
-        return file.read_text().split()[0]
+        await self._stack.aclose()
 
     async def _prepare(self) -> None:
         width, height = self._size
@@ -93,7 +89,7 @@ class Chromium:
         await self._socket.send_json({"id": wanted, "method": method, "params": params})
         result: dict[str, Any] | None = None
         waiting = bool(until)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             while result is None or waiting:
                 message = await self._socket.receive_json()
                 self._listen(message)
@@ -135,3 +131,51 @@ class Chromium:
         )
         if not loads:
             await self.call("Input.dispatchKeyEvent", type="keyUp", key=key, code=key, windowsVirtualKeyCode=code)
+
+
+async def _start(program: str, folder: Path) -> asyncio.subprocess.Process:
+    """Start the browser; all that it writes lies in the folder, its temporary files too."""
+    return await asyncio.create_subprocess_exec(
+        program,
+        *FLAGS,
+        f"--user-data-dir={folder / 'profile'}",
+        "about:blank",
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
+        env=os.environ | {"TMPDIR": str(folder)},
+        start_new_session=True,
+    )
+
+
+async def _port(process: asyncio.subprocess.Process, profile: Path) -> int:
+    """Return the port of the DevTools protocol, once the browser has written all of it."""
+    file = profile / "DevToolsActivePort"
+    while not (file.exists() and "\n" in file.read_text()):
+        assert process.returncode is None, f"Chromium ended with {process.returncode}"
+        await asyncio.sleep(0.05)
+    return int(file.read_text().split()[0])
+
+
+async def _tab(client: aiohttp.ClientSession, port: int) -> dict[str, Any]:
+    """Return the tab, once the browser has opened it."""
+    while True:
+        async with client.get(f"http://127.0.0.1:{port}/json/list") as answer:
+            tabs: list[dict[str, Any]] = [one for one in await answer.json() if one["type"] == "page"]
+        if tabs:
+            return tabs[0]
+        await asyncio.sleep(0.05)
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """End the browser and the processes it started, which write to the profile too."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    await process.wait()
+
+
+async def _remove(folder: Path) -> None:
+    """Remove the folder; a process that is just ending may still add files to it."""
+    while folder.exists():
+        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+        await asyncio.sleep(0.05)
