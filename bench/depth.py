@@ -17,9 +17,11 @@ from bench.targets import Relay, signing_key
 from relay.mail.queue_id import queue_id
 from relay.queue.entry import Entry
 from relay.queue.message import Accepted, Message
-from relay.storage.sqlite import SqliteStore
+from relay.storage.sqlite.store import SqliteStore
 
 PER_MESSAGE = 1000
+
+
 LATER = 3 * 3600.0
 """Seconds until the deferred recipients are due."""
 

@@ -19,7 +19,10 @@ from bench.mail import Load, Sink, measure
 from bench.targets import Relay, signing_key
 
 ROOT = Path(package.__file__).parent
+
+
 SAMPLER = Path(__file__).parent / "sampler"
+
 
 STAGES = {
     "smtp": "SMTP in",
@@ -43,7 +46,10 @@ STAGES = {
 }
 """The stage of each room. `mail` and `config` serve all of them: their time counts for whoever asked."""
 
+
 LOOP = "event loop and system calls"
+
+
 START = "start"
 
 

@@ -8,13 +8,21 @@ import click
 from bench.workloads import workload
 from relay.mail.queue_id import queue_id
 from relay.rewrite.message import analyse, apply
+from relay.rewrite.options import Tracking
 from relay.rewrite.tokens import new_key, parse_keyring
-from relay.rewrite.tracking import Tracking
 
 _TRACKING = Tracking(base_url="https://t.sender.bench")
+
+
 _KEYS = parse_keyring([new_key(b"k" * 32)])
+
+
 _ID = queue_id(1_764_000_000.0, 1)
+
+
 _HEADER = b"From: a@sender.bench\r\nMIME-Version: 1.0\r\nContent-Type: text/html; charset=utf-8\r\n\r\n"
+
+
 _ROW = (
     b'<tr><td style="padding:10px 20px;font-family:Arial;color:#333333"><p>Some words about product %d and '
     b'<b>bold</b> ones &amp; more.</p><a href="https://shop.sender.bench/product/%d?utm_source=news&amp;utm=m"'

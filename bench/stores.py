@@ -15,18 +15,23 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from relay.limits.ports import Slot
 from relay.limits.window import windows
 from relay.queue.entry import State
 from relay.queue.message import Claimed
-from relay.queue.ports import LaneRoom, Slot
-from relay.storage.choice import AnyStore
-from relay.storage.postgres import PostgresStore
-from relay.storage.sqlite import SqliteStore
+from relay.queue.ports import LaneRoom
+from relay.storage.open import AnyStore
+from relay.storage.postgres.store import PostgresStore
+from relay.storage.sqlite.store import SqliteStore
 from tests.contract.values import accepted, settle
 from tests.servers.postgres import PostgresServer, drop_schema, fresh_schema
 
 LANES = 200
+
+
 ROOM = LaneRoom(entries=2000, content_bytes=256 << 20, per_lane=20, lanes={})
+
+
 TICKS = os.sysconf("SC_CLK_TCK")
 
 

@@ -9,10 +9,14 @@ import tempfile
 import time
 from pathlib import Path
 
-from relay.sign.keys import generate_key
+from relay.mailauth.dkim_keys import generate_key
 
 SBIN = Path("/usr/sbin")
+
+
 POSTFIX_DAEMONS = Path("/usr/lib/postfix/sbin")
+
+
 DOMAIN = "sender.bench"
 
 

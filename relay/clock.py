@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 _STEADY = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
+
 Clock = Callable[[], float]
 """A clock answers the seconds since the Unix epoch, as a float."""
 

@@ -28,27 +28,31 @@ from relay.events.event import Kind as EventKind
 from relay.events.ports import StoreError
 from relay.events.sink import EventSink
 from relay.rewrite.tokens import Keyring, Kind, Token, verify_token
-from relay.tracker import answers, pages
+from relay.tracker import pages, responses
 from relay.tracker.canary import is_canary
-from relay.tracker.commonplace import Fetch
-from relay.tracker.connections import Connection, Limits, Server
-from relay.tracker.express import ExpressLane, RightOfWay
-from relay.tracker.location import location
-from relay.tracker.reader import Network, Reader, client_address, is_trusted, read_reader
+from relay.tracker.client import Network, Reader, client_address, is_trusted, read_reader
+from relay.tracker.fast_path import ExpressLane, Fetch, RightOfWay
+from relay.tracker.responses import location
+from relay.tracker.server import Connection, Limits, Server
 
 MAX_BODY = 4096
 """Octets of the body of a POST."""
 
+
 _NOTHING: Mapping[str, object] = {}
+
 
 BEHIND = 0.02
 """Seconds pixels wait for a sink that is behind, before they look again."""
 
+
 LONGEST_LOOK = 1.0
 """Seconds a page waits for the store at most, when it could do without."""
 
+
 Confirm = Callable[[str], Awaitable[bool]]
 """Confirms an address by the queue id of the mail whose link was followed. Raises StoreError."""
+
 
 HasLeft = Callable[[str, int], Awaitable[bool | None]]
 """Tells whether that recipient of the message with that queue id has unsubscribed; None when it is not known any more.
@@ -139,7 +143,7 @@ class Tracker:
         if not is_canary(token):
             client = client_address(client, fetch.forwarded_for, self._trusted)
             self._sink.put(self._event(EventKind.OPEN, token, client, fetch.reader))
-        return answers.pixel_octets(int(self._clock()))
+        return responses.pixel_octets(int(self._clock()))
 
     def _wait(self) -> float:
         """Return for how many seconds pixels give way: to what has the right of way, and to a sink that is behind."""
@@ -167,9 +171,9 @@ class Tracker:
             return _not_allowed()
         token = verify_token(self._keyring(), Kind.OPEN, text)
         if token is None:
-            return answers.plain(404, "Not found.")
+            return responses.plain(404, "Not found.")
         self._record(EventKind.OPEN, request, token)
-        return answers.pixel()
+        return responses.pixel()
 
     def _click(self, request: web.BaseRequest, text: str) -> web.Response:
         if request.method not in _READING:
@@ -177,22 +181,22 @@ class Tracker:
         token = verify_token(self._keyring(), Kind.CLICK, text)
         target = location(token.target) if token is not None else None
         if token is None or target is None:
-            return answers.page(pages.INVALID, pages.POLICY, status=404)
+            return responses.page(pages.INVALID, pages.POLICY, status=404)
         self._record(EventKind.CLICK, request, token, target=token.target)
-        return answers.redirect(target)
+        return responses.redirect(target)
 
     async def _unsubscribe(self, request: web.BaseRequest, text: str) -> web.Response:
         if request.method not in _READING and request.method != "POST":
             return _not_allowed("GET, HEAD, POST")
         token = verify_token(self._keyring(), Kind.UNSUBSCRIBE, text)
         if token is None:
-            return answers.page(pages.INVALID, pages.POLICY, status=404)
+            return responses.page(pages.INVALID, pages.POLICY, status=404)
         if request.method != "POST":
             html, status = _STANDING[await self._standing(token)]
-            return answers.page(html, pages.POLICY, status=status)
+            return responses.page(html, pages.POLICY, status=status)
         body = await _body(request)
         if body is None:
-            return answers.plain(413, f"The body is longer than {MAX_BODY} octets.")
+            return responses.plain(413, f"The body is longer than {MAX_BODY} octets.")
         by = "page" if b"page=yes" in body else "one-click"
         client, reader = self._asker(request)
         kept = await self._sink.keep(self._event(EventKind.UNSUBSCRIBE, token, client, reader, {"by": by}))
@@ -203,8 +207,8 @@ class Tracker:
         else:
             html, status, word = pages.FAILED, 503, "Not saved. Try again later."
         if "text/html" in request.headers.get("Accept", ""):
-            return answers.page(html, pages.POLICY, status=status)
-        return answers.plain(status, word)
+            return responses.page(html, pages.POLICY, status=status)
+        return responses.plain(status, word)
 
     async def _standing(self, token: Token) -> bool | None:
         """Tell whether the reader has left: None when nobody knows any more, False without an answer in time."""
@@ -221,28 +225,28 @@ class Tracker:
             return _not_allowed("GET, HEAD, POST")
         token = verify_token(self._keyring(), Kind.VERIFY, text)
         if token is None:
-            return answers.page(pages.INVALID, pages.POLICY, status=404)
+            return responses.page(pages.INVALID, pages.POLICY, status=404)
         if self._confirm is None:
-            return answers.page(pages.CONFIRM_ELSEWHERE, pages.POLICY)
+            return responses.page(pages.CONFIRM_ELSEWHERE, pages.POLICY)
         if request.method != "POST":
-            return answers.page(pages.CONFIRM, pages.POLICY)
+            return responses.page(pages.CONFIRM, pages.POLICY)
         if await _body(request) is None:
-            return answers.plain(413, f"The body is longer than {MAX_BODY} octets.")
+            return responses.plain(413, f"The body is longer than {MAX_BODY} octets.")
         try:
             confirmed = await self._confirm(token.queue_id)
         except StoreError:
-            return answers.page(pages.FAILED, pages.POLICY, status=503)
+            return responses.page(pages.FAILED, pages.POLICY, status=503)
         html, status = (pages.CONFIRMED, 200) if confirmed else (pages.CONFIRM_TOO_LATE, 410)
-        return answers.page(html, pages.POLICY, status=status)
+        return responses.page(html, pages.POLICY, status=status)
 
     def _other(self, request: web.BaseRequest, path: str) -> web.Response:
         if path not in ("/healthz", "/robots.txt"):
-            return answers.plain(404, "Not found.")
+            return responses.plain(404, "Not found.")
         if request.method not in _READING:
             return _not_allowed()
         if path == "/healthz":
-            return answers.health(self._checks())
-        return answers.plain(200, "User-agent: *\nDisallow: /")
+            return responses.health(self._checks())
+        return responses.plain(200, "User-agent: *\nDisallow: /")
 
     def _record(self, kind: EventKind, request: web.BaseRequest, token: Token, **more: object) -> None:
         """Hand an event to the sink; the relay's own canary is no reader."""
@@ -267,11 +271,13 @@ class Tracker:
 
 
 _READING = ("GET", "HEAD")
+
+
 _STANDING = {False: (pages.ASK, 200), True: (pages.ALREADY, 200), None: (pages.TOO_OLD, 410)}
 
 
 def _not_allowed(allowed: str = "GET, HEAD") -> web.Response:
-    return answers.plain(405, f"Only {allowed}.", Allow=allowed)
+    return responses.plain(405, f"Only {allowed}.", Allow=allowed)
 
 
 def _path(target: str) -> str:

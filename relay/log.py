@@ -93,7 +93,10 @@ LINES: dict[str, str] = {
 }
 """Every line there is: what it says, and the fields it has besides timestamp, level and queue_id."""
 
+
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+
+
 _LEVEL_OF = {
     "smtp.connected": "debug",
     "config.warning": "warning",
@@ -127,6 +130,7 @@ _LEVEL_OF = {
     "library.message": "warning",
     "log.lost": "error",
 }
+
 
 Emit = Callable[..., None]
 """`log("message.delivered", queue_id=…, …)`: writes one line."""
@@ -215,6 +219,7 @@ class _Library(logging.Handler):
 
 
 Fields = dict[str, Any]
+
 
 _encode = json.JSONEncoder(ensure_ascii=True, default=str, separators=(",", ":")).encode
 

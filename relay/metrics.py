@@ -1,5 +1,7 @@
-"""Prometheus metrics. Labels are few and never an address."""
+"""Prometheus metrics, and the counters of the last hour for the dashboard."""
 
+from collections import Counter as Tally
+from collections import deque
 from collections.abc import Iterable, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -60,3 +62,29 @@ class _Depth:
         for state, count in self.depth.items():
             family.add_metric([state], count)
         yield family
+
+
+MINUTES = 60
+
+
+class LastHour:
+    """Counts of this process; it knows nothing of the time before its start."""
+
+    def __init__(self) -> None:
+        self._minutes: deque[tuple[int, Tally[str]]] = deque(maxlen=MINUTES)
+
+    def count(self, name: str, now: float, number: int = 1) -> None:
+        """Count more of these at that time (Unix seconds)."""
+        minute = int(now // 60)
+        if not self._minutes or self._minutes[-1][0] < minute:
+            self._minutes.append((minute, Tally()))
+        self._minutes[-1][1][name] += number
+
+    def sums(self, now: float) -> Mapping[str, int]:
+        """Return how many there were in this minute and the 59 before it."""
+        first = int(now // 60) - MINUTES + 1
+        total: Tally[str] = Tally()
+        for minute, counted in self._minutes:
+            if minute >= first:
+                total.update(counted)
+        return total

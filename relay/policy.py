@@ -1,4 +1,4 @@
-"""Policy: who may send what, which way it goes, and what is frozen into the message. Pure."""
+"""Pure decisions about a message; the reply handling of an identity joins it."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -6,23 +6,56 @@ from ipaddress import ip_address
 
 from relay.config.settings import Settings
 from relay.config.settings import Tracking as TrackingSettings
-from relay.identities.replies import Replies, replies_of
 from relay.limits.window import Window, windows
-from relay.mail.address import domain_of, normal
-from relay.mail.envelope import Envelope
+from relay.mail.address import domain_of, is_address, normal
+from relay.mail.control_headers import Instructions, read_instructions
 from relay.mail.headers import Field, addr_specs, fields, first_value, named
-from relay.mail.instructions import Instructions, read_instructions
 from relay.mail.lane import DIRECT
-from relay.mail.loop import relay_hosts
+from relay.mail.received import relay_hosts
 from relay.mail.reply import Reply
-from relay.mail.session import Session
-from relay.rewrite.author_name import author_name
-from relay.rewrite.list_unsubscribe import ListUnsubscribe
-from relay.rewrite.tracking import Tracking
+from relay.mail.transaction import Envelope, Session
+from relay.rewrite.header_fields import author_name
+from relay.rewrite.options import ListUnsubscribe, Tracking
 from relay.suppression.exclusion import Mailing
+
+MOST_HOMES = 10
+"""Addresses of a Reply-To that answers are passed on to. More of them are a way to write to many by one mail."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replies:
+    """What is frozen into a message about its answers; empty when they go wherever its own header says."""
+
+    domain: str = ""
+    """Domain of the signed Reply-To addresses through which they are tracked."""
+    home: tuple[str, ...] = ()
+    """Where the application wanted them, when they are tracked."""
+    fixed: str = ""
+    """The Reply-To that is added because there is none."""
+
+
+def replies_of(settings: Settings, author: str, given: tuple[str, ...] | None, *, signed: bool) -> Replies:
+    """Return how answers to a message of this author come back.
+
+    `given` are the addresses of the application's own Reply-To, None when it has none. A fixed `reply_to` rules
+    tracking out; it neither replaces what was given nor breaks a signature that is there. A Reply-To with more than
+    MOST_HOMES addresses stays as it was given, and what is no address in it leads nowhere.
+    """
+    identity = settings.identity_for(author)
+    if identity is None:
+        return Replies()
+    if identity.reply_to:
+        return Replies(fixed=identity.reply_to if given is None and not signed else "")
+    if identity.reply_tracking:
+        home = tuple(one for one in given or () if is_address(one))
+        too_many = len(home) > MOST_HOMES
+        return Replies() if too_many else Replies(domain=settings.domain_for(author).reply_domain, home=home)
+    return Replies()
+
 
 MAX_TURNS = 3
 """How often mail of ours may come back and be sent again: by a forwarder of ours, or a list. More is a loop."""
+
 
 _KEEPING = frozenset({b"list-unsubscribe", b"list-unsubscribe-post", b"dkim-signature"})
 

@@ -1,8 +1,4 @@
-"""DNS as mail needs it: MX (RFC 5321 section 5.1, RFC 7505), addresses, TXT, CNAME and PTR, every answer a value.
-
-Answers are cached for their TTL, negative ones too (RFC 2308), and identical questions in flight share one query.
-What DNS could not answer in time is a `TemporaryFailure`, never a guess.
-"""
+"""DNS lookups and the `Lookups` protocol others depend on."""
 
 import asyncio
 import random
@@ -11,6 +7,7 @@ from copy import copy
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from itertools import groupby
+from typing import Protocol, assert_never
 
 import dns.asyncresolver
 import dns.exception
@@ -96,13 +93,26 @@ class TemporaryFailure:
 
 
 Negative = NoSuchDomain | NoRecords | TemporaryFailure
+
+
 MxAnswer = Hosts | NullMx | NoSuchDomain | TemporaryFailure
+
+
 AddressAnswer = Addresses | Negative
+
+
 TextAnswer = Texts | Negative
+
+
 AliasAnswer = Alias | Negative
+
+
 NamesAnswer = Names | Negative
 
+
 Shuffle = Callable[[list[MxHost]], None]
+
+
 _Lookup = dns.resolver.Answer | Negative
 
 
@@ -249,3 +259,57 @@ def _in_turn(groups: list[list[IPAddress]]) -> list[IPAddress]:
     """Interleave: a, A, b, B, … so that a limit on their number leaves none of the kinds out."""
     longest = max(map(len, groups))
     return [group[index] for index in range(longest) for group in groups if index < len(group)]
+
+
+MAX_CHAIN = 10
+"""Aliases followed before a chain is called endless; resolvers give up at 8 to 16."""
+
+
+class Lookups(Protocol):
+    """DNS with every answer a value; aliases are followed by all but `cname`."""
+
+    async def mx(self, domain: str) -> MxAnswer:
+        """Return the mail exchangers; `implicit` when there is no MX record."""
+
+    async def addresses(self, host: str, *, ipv6: bool = True) -> AddressAnswer:
+        """Return the addresses, without IPv6 when that is turned off."""
+
+    async def txt(self, name: str) -> TextAnswer:
+        """Return the TXT records, the strings of each joined."""
+
+    async def cname(self, name: str) -> AliasAnswer:
+        """Return the direct target of a CNAME."""
+
+    async def ptr(self, address: IPAddress) -> NamesAnswer:
+        """Return the names of an address."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """The names a chain of CNAMEs leads over, the first name left out; `endless` when it loops or is too long."""
+
+    names: tuple[str, ...] = ()
+    endless: bool = False
+
+    def __str__(self) -> str:
+        return " → ".join(self.names)
+
+
+async def follow(dns: Lookups, name: str) -> Chain | TemporaryFailure:
+    """Follow the aliases of a name, at most `MAX_CHAIN`."""
+    names: list[str] = []
+    seen = {name.lower()}
+    while True:
+        answer = await dns.cname(names[-1] if names else name)
+        match answer:
+            case TemporaryFailure():
+                return answer
+            case Alias(target):
+                names.append(target)
+                if target in seen or len(names) > MAX_CHAIN:
+                    return Chain(tuple(names), endless=True)
+                seen.add(target)
+            case NoSuchDomain() | NoRecords():
+                return Chain(tuple(names))
+            case _:
+                assert_never(answer)

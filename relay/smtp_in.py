@@ -11,12 +11,12 @@ from relay.config.values import parse_host_port
 from relay.log import Emit
 from relay.smtp.commands import COMMANDS
 from relay.smtp.connection import Connection
-from relay.smtp.ports import Acceptor
-from relay.smtp.resources import Resources
-from relay.smtp.service import Service
-from relay.smtp.wire import TLS_HANDSHAKE_TIME
+from relay.smtp.service import Acceptor, Resources, Service
+from relay.smtp.stream import TLS_HANDSHAKE_TIME
 
 _SWEEP_INTERVAL = 1.0
+
+
 _BACKLOG = 1024
 
 

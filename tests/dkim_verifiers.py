@@ -9,9 +9,11 @@ from pathlib import Path
 import dkim
 import pytest
 
-from relay.sign.keys import SigningKey, dns_record, record_name
+from relay.mailauth.dkim_keys import SigningKey, dns_record, record_name
 
 _PERL_VERIFIER = Path(__file__).parent / "golden" / "sign" / "verify.pl"
+
+
 _OPENDKIM_VERDICT = re.compile(r"dkim=(\w+)[^;]*header\.s=(\S+)")
 
 

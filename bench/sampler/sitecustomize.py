@@ -12,7 +12,10 @@ from collections import Counter
 from pathlib import Path
 
 PERIOD = 0.002
+
+
 MOST_FRAMES = 40
+
 
 samples = Counter()
 
@@ -34,10 +37,10 @@ def _write(folder):
 
 def _sample_renderers():
     """Renderers start isolated, without PYTHONPATH: their program is made to begin with this file."""
-    from relay import render_pool
+    from relay.render import pool
 
-    render_pool.PROGRAM = f"import runpy; runpy.run_path({__file__!r})\n{render_pool.PROGRAM}"
-    render_pool.PASSED_ON += ("RELAY_SAMPLES",)
+    pool.PROGRAM = f"import runpy; runpy.run_path({__file__!r})\n{pool.PROGRAM}"
+    pool.PASSED_ON += ("RELAY_SAMPLES",)
 
 
 if folder := os.environ.get("RELAY_SAMPLES"):

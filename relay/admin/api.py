@@ -1,4 +1,4 @@
-"""The routes of the admin API."""
+"""Application, queue, trace, status and node routes."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -8,28 +8,56 @@ from aiohttp import web
 
 from relay.admin.domains import DomainRoutes
 from relay.admin.identities import IdentityRoutes
-from relay.admin.nodes import NodeRoutes
 from relay.admin.providers import ProviderRoutes, ProviderTools
 from relay.admin.reports import ReportRoutes
 from relay.admin.suppressions import SuppressionRoutes
 from relay.admin.unsubscribes import UnsubscribeRoutes
 from relay.clock import Clock
+from relay.domains.signing_keys import Signing
+from relay.limits.ports import LimitStore
 from relay.mail.queue_id import is_queue_id
+from relay.queue.actions import delete, deletion_event, flush, hold, release
 from relay.queue.entry import Entry, State
 from relay.queue.message import Message
-from relay.queue.nodes import NodeStore
-from relay.queue.office import delete, deletion_event, flush, hold, release
-from relay.queue.ports import Change, EntryQuery, LimitStore, Publish, QueueOffice
-from relay.reports.engagement import EngagementStore
-from relay.reports.forms import listing_form, story_form
-from relay.reports.ports import MessageQuery, ReportStore, Story, StoryStore
-from relay.signing import Signing
-from relay.suppression.ports import SuppressionStore
-from relay.suppression.unsubscribes import UnsubscribeStore
+from relay.queue.nodes import NodeState
+from relay.queue.ports import Change, EntryQuery, NodeStore, Publish, QueueOffice
+from relay.reports.ports import EngagementStore, MessageQuery, ReportStore, Story, StoryStore
+from relay.reports.serialize import listing_form, story_form, time_form
+from relay.suppression.ports import SuppressionStore, UnsubscribeStore
 from relay.verification.verifier import Verifier
+
+
+@dataclass(frozen=True, slots=True)
+class NodeRoutes:
+    """Answers who works on the queue."""
+
+    store: NodeStore
+
+    def table(self) -> Sequence[web.RouteDef]:
+        """Return the routes."""
+        return [web.get("/nodes", self.nodes)]
+
+    async def nodes(self, _: web.Request) -> web.Response:
+        """List the nodes."""
+        return web.json_response({"nodes": [node_form(one) for one in await self.store.nodes()]})
+
+
+def node_form(node: NodeState) -> dict[str, object]:
+    """Return a node as the API shows it."""
+    return {
+        "id": node.id,
+        "hostname": node.hostname,
+        "version": node.version,
+        "state": "alive" if node.alive else "gone",
+        "started_at": time_form(node.started_at),
+        "heartbeat_at": time_form(node.heartbeat_at),
+        "entries": node.entries,
+    }
+
 
 MOST = 10_000
 """Entries of one answer."""
+
 
 LARGEST_BODY = 16 << 20
 """Octets of a request."""

@@ -4,13 +4,15 @@ from typing import Any
 
 from aiohttp import web
 
-from relay.identities.rotation import KeyState, RotationError, waiting_keys
-from relay.identities.watch import Watched
-from relay.reports.forms import Form, time_form
-from relay.sign.keys import Algorithm, KeyFaultError, dns_record, zone_line
-from relay.signing import Signing
+from relay.domains.key_rotation import KeyState, RotationError, waiting_keys
+from relay.domains.signing_keys import Signing
+from relay.domains.status import Watched
+from relay.mailauth.dkim_keys import Algorithm, KeyFaultError, dns_record, zone_line
+from relay.reports.serialize import Form, time_form
 
 _ALGORITHMS: dict[str, Algorithm] = {"rsa": "rsa-sha256", "ed25519": "ed25519-sha256"}
+
+
 _BITS = range(1024, 4097)
 
 

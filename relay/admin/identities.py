@@ -6,13 +6,13 @@ from typing import Any
 from aiohttp import web
 
 from relay.config.settings import Identity
-from relay.identities.challenge import DIGITS
-from relay.identities.verification import TEST_STEPS, Verification
+from relay.limits.ports import LimitStore, Usage
 from relay.limits.window import Window, windows
 from relay.mail.address import AddressError, normal, parse_address
-from relay.queue.ports import LimitStore, Usage
-from relay.reports.forms import Form, time_form
-from relay.rewrite.cc_address import cc_address
+from relay.reports.serialize import Form, time_form
+from relay.rewrite.tokens import cc_address
+from relay.verification.challenge import DIGITS
+from relay.verification.model import TEST_STEPS, Verification
 from relay.verification.result import verification_form
 from relay.verification.verifier import Verifier
 

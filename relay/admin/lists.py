@@ -10,6 +10,7 @@ from relay.mail.address import AddressError, parse_address
 
 T = TypeVar("T")
 
+
 _MOST = 10_000
 """Addresses of one page."""
 

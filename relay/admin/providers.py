@@ -10,15 +10,16 @@ from aiohttp import web
 from relay.admin.lists import body_of
 from relay.clock import Clock
 from relay.config.settings import Provider, Settings
+from relay.limits.ports import LimitStore, Usage
 from relay.limits.window import DAY, HOUR, Window, windows
 from relay.mail.address import AddressError, domain_of, parse_address
 from relay.mail.lane import DIRECT, lane_of
+from relay.queue.actions import hurry
 from relay.queue.entry import State
-from relay.queue.office import hurry
-from relay.queue.ports import EntryQuery, LimitStore, Publish, QueueOffice, QueueStore, StoreError, Usage
+from relay.queue.ports import EntryQuery, Publish, QueueOffice, QueueStore, StoreError
 from relay.queue.probe import Probe, probe_message
-from relay.queue.ways import Pause, way_of
-from relay.reports.forms import Form, time_form
+from relay.queue.routing import Pause, way_of
+from relay.reports.serialize import Form, time_form
 
 _EVERY = 1_000_000
 """Entries that a lifted pause sends on at most."""

@@ -7,16 +7,19 @@ from dataclasses import replace
 from aiohttp import web
 from multidict import MultiMapping
 
-from relay.dsn.taxonomy import TAXONOMY
-from relay.reports import questions
-from relay.reports.engagement import EngagementStore, engagement_report
-from relay.reports.forms import story_form
-from relay.reports.ports import MessageQuery, ReportStore, StoryStore
+from relay.dsn.categories import TAXONOMY
+from relay.reports import run
+from relay.reports.engagement import engagement_report
+from relay.reports.ports import EngagementStore, MessageQuery, ReportStore, StoryStore
+from relay.reports.serialize import story_form
 
 MOST_STORIES = 1000
 """Messages of one answer, the newest."""
 
+
 _PARAMETERS = frozenset({"since", "until", "domain", "identity", "type", "tag", "meta", "category", "campaign"})
+
+
 _TYPES: Mapping[str, bool | None] = {"": None, "campaign": True, "transactional": False}
 
 
@@ -41,14 +44,14 @@ class ReportRoutes:
 
     async def bounces(self, request: web.Request) -> web.Response:
         """GET /reports/bounces?…&category=: totals, categories, sites, destinations, worst replies."""
-        return web.json_response(await questions.bounces(self._store, _query(request.query), _category(request)))
+        return web.json_response(await run.bounces(self._store, _query(request.query), _category(request)))
 
     async def bounced(self, request: web.Request) -> web.StreamResponse:
         """GET /reports/bounces/messages?…&category=: the recipients behind that report, newest first.
 
         An object a line, however many there are; the last line is `null`: without it the answer broke off.
         """
-        pages = questions.bounced_messages(self._store, _query(request.query), _category(request))
+        pages = run.bounced_messages(self._store, _query(request.query), _category(request))
         page = await anext(pages, None)
         response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
         await response.prepare(request)
@@ -61,7 +64,7 @@ class ReportRoutes:
 
     async def deliveries(self, request: web.Request) -> web.Response:
         """GET /reports/deliveries?…: totals and destinations."""
-        return web.json_response(await questions.deliveries(self._store, _query(request.query)))
+        return web.json_response(await run.deliveries(self._store, _query(request.query)))
 
     async def engagement(self, request: web.Request) -> web.Response:
         """GET /reports/engagement?…: totals, campaigns, most clicked links."""
@@ -71,7 +74,7 @@ class ReportRoutes:
 
     async def unclassified(self, request: web.Request) -> web.Response:
         """GET /reports/unclassified?…: masked replies no rule knows, with how often they came."""
-        return web.json_response({"replies": await questions.unclassified(self._store, _query(request.query))})
+        return web.json_response({"replies": await run.unclassified(self._store, _query(request.query))})
 
     async def messages(self, request: web.Request) -> web.Response:
         """GET /reports/messages?…: the stories of the messages that match, newest first, at most MOST_STORIES.

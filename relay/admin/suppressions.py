@@ -4,11 +4,13 @@ from aiohttp import web
 
 from relay.admin.lists import body_of, entries_of, limit_of, refuse_unknown, texts_of, time_of
 from relay.clock import Clock
-from relay.reports.forms import suppression_form
+from relay.reports.serialize import suppression_form
+from relay.suppression.model import MANUAL, Suppression
 from relay.suppression.ports import SuppressionQuery, SuppressionStore
-from relay.suppression.suppression import MANUAL, Suppression
 
 _KEYS = frozenset({"address", "domain", "reason", "rule", "reply", "queue_id", "created_at", "expires_at"})
+
+
 _PARAMETERS = frozenset({"address", "domain", "reason", "after", "limit"})
 
 

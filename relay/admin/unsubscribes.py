@@ -4,10 +4,13 @@ from aiohttp import web
 
 from relay.admin.lists import body_of, entries_of, limit_of, refuse_unknown, texts_of, time_of
 from relay.clock import Clock
-from relay.reports.forms import unsubscribe_form
-from relay.suppression.unsubscribes import SOURCES, Unsubscribe, UnsubscribeQuery, UnsubscribeStore
+from relay.reports.serialize import unsubscribe_form
+from relay.suppression.ports import UnsubscribeQuery, UnsubscribeStore
+from relay.suppression.unsubscribes import SOURCES, Unsubscribe
 
 _KEYS = frozenset({"address", "domain", "campaign", "source", "queue_id", "created_at"})
+
+
 _PARAMETERS = frozenset({"address", "domain", "campaign", "source", "after", "limit"})
 
 

@@ -9,20 +9,21 @@ from relay import __version__
 click.UsageError.exit_code = 64
 """A wrong command line ends as sysexits.h has it (EX_USAGE)."""
 
+
 COMMANDS = {
     "serve": "relay.cli.serve:serve",
     "tracker": "relay.cli.serve:tracker",
-    "demo": "relay.cli.demo:demo",
+    "demo": "relay.cli.demo.command:demo",
     "config": "relay.cli.config:config",
     "queue": "relay.cli.queue:queue",
-    "trace": "relay.cli.trace:trace",
+    "trace": "relay.cli.status:trace",
     "provider": "relay.cli.provider:provider",
     "send-test": "relay.cli.send_test:send_test",
     "suppression": "relay.cli.suppression:suppression",
     "unsubscribe": "relay.cli.unsubscribe:unsubscribe",
     "report": "relay.cli.report:report",
-    "status": "relay.cli.trace:status",
-    "nodes": "relay.cli.nodes:nodes",
+    "status": "relay.cli.status:status",
+    "nodes": "relay.cli.status:nodes",
     "storage": "relay.cli.storage:storage",
     "preview": "relay.cli.preview:preview",
     "classify": "relay.cli.classify:classify",
@@ -30,7 +31,7 @@ COMMANDS = {
     "identity": "relay.cli.identity:identity",
     "imap": "relay.cli.imap:imap",
     "dkim": "relay.cli.dkim:dkim",
-    "credential": "relay.cli.credential:credential",
+    "credential": "relay.cli.config:credential",
 }
 """Where each command is defined: module and name."""
 

@@ -15,7 +15,11 @@ from relay.dsn.parse import parse
 from relay.dsn.report import Recipient, Report
 
 EX_DATAERR = 65
+
+
 EX_NOINPUT = 66
+
+
 EX_CONFIG = 78
 
 

@@ -12,9 +12,11 @@ from urllib.parse import quote, urlencode
 
 import click
 
-from relay.cli.options import settings_or_exit
+from relay.cli.common import settings_or_exit
 
 EX_UNAVAILABLE = 69
+
+
 EX_TEMPFAIL = 75
 """Exit codes (sysexits.h): no server answers; the server cannot do it at the moment."""
 

@@ -1,13 +1,15 @@
-"""`relay config`: check the configuration, show what is in force, have the server take it."""
+"""`relay config`, `relay credential`."""
 
 import json
+import secrets
 import sys
 from pathlib import Path
 
 import click
 
 from relay.cli.client import AdminClient
-from relay.cli.options import EX_CONFIG, config_option, settings_or_exit
+from relay.cli.common import EX_CONFIG, config_option, settings_or_exit
+from relay.config.secret_hash import hash_secret
 from relay.config.show import plain, toml_of
 
 
@@ -49,3 +51,23 @@ def reload_command(path: Path) -> None:
     click.echo("reloaded: " + (", ".join(result["changed"]) or "nothing changed"))
     if result["restart_needed"]:
         click.echo("these hold only after a restart: " + ", ".join(result["restart_needed"]))
+
+
+@click.group()
+def credential() -> None:
+    """Make secrets by which applications authenticate."""
+
+
+@credential.command("new")
+@click.argument("name")
+def new(name: str) -> None:
+    """Make a secret for the credential NAME, show it once, and print what belongs in the configuration."""
+    if not name.replace("-", "").replace("_", "").replace(".", "").isalnum():
+        raise click.UsageError(f'"{name}" cannot be a name: letters, digits, ".", "-" and "_" can')
+    secret = secrets.token_urlsafe(24)
+    key = name if "." not in name else f'"{name}"'
+    click.echo(f"User name  {name}")
+    click.echo(f"Password   {secret}   (shown this once)\n")
+    click.echo("Put this in the configuration and reload:")
+    click.echo(f"  [credentials.{key}]")
+    click.echo(f'  secret_hash = "{hash_secret(secret, secrets.token_bytes(16))}"')

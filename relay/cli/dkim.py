@@ -8,11 +8,18 @@ from typing import Any, Literal
 import click
 
 from relay.cli.client import AdminClient
-from relay.cli.options import EX_CONFIG, config_option
-from relay.cli.table import json_option, show
+from relay.cli.common import EX_CONFIG, config_option, json_option, show
 from relay.config import ConfigError, load
-from relay.sign.files import write_key
-from relay.sign.keys import KeyFaultError, SigningKey, dns_record, generate_key, load_key, record_name, zone_line
+from relay.domains.key_files import write_key
+from relay.mailauth.dkim_keys import (
+    KeyFaultError,
+    SigningKey,
+    dns_record,
+    generate_key,
+    load_key,
+    record_name,
+    zone_line,
+)
 
 
 class CannotCreateError(click.ClickException):

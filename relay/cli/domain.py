@@ -12,22 +12,23 @@ from typing import Any
 import click
 
 from relay.cli.client import AdminClient
-from relay.cli.options import EX_CONFIG, config_option, settings_or_exit
-from relay.cli.table import json_option, show
+from relay.cli.common import EX_CONFIG, config_option, json_option, settings_or_exit, show
 from relay.config import Settings
-from relay.config.faults import closest
-from relay.identities.check import check
-from relay.identities.finding import Finding, Status
-from relay.identities.records import WantedRecord, records, remarks
-from relay.identities.sending_domain import DkimKey, SendingDomain, sending_domain
+from relay.config.errors import closest
+from relay.domains.check import check
+from relay.domains.finding import Finding, Status
+from relay.domains.key_files import read_keys
+from relay.domains.records import DkimKey, SendingDomain, WantedRecord, records, remarks, sending_domain
+from relay.mailauth.dkim_keys import KeyFaultError, dns_record
 from relay.resolver import Resolver
-from relay.sign.files import read_keys
-from relay.sign.keys import KeyFaultError, dns_record
 
 EX_TEMPFAIL = 75
 """Exit code when nothing is known to be wrong, but DNS did not answer all (sysexits.h)."""
 
+
 _WIDTH = 110
+
+
 _COLUMNS = (
     ("DOMAIN", "domain"),
     ("STATE", "state"),
@@ -36,12 +37,15 @@ _COLUMNS = (
     ("SIGNS WITH", "signing"),
     ("WRONG", "wrong"),
 )
+
+
 _MARKS: dict[Status, tuple[str, str]] = {
     "ok": ("✓", "green"),
     "warning": ("!", "yellow"),
     "wrong": ("✗", "red"),
     "unknown": ("?", "magenta"),
 }
+
 
 target_option = click.option(
     "--cname-target",

@@ -10,14 +10,15 @@ from typing import Any
 import click
 
 from relay.cli.client import EX_TEMPFAIL, AdminClient
+from relay.cli.common import config_option, json_option, printable, show
 from relay.cli.identity_files import add_command, remove_command
-from relay.cli.options import config_option
-from relay.cli.table import json_option, printable, show
 
 STEPS = ("sending", "receiving", "tracking")
 
+
 STEP_SECONDS = 180.0
 """Seconds a step may take: mail has a minute for each way it goes."""
+
 
 COLUMNS = (
     ("ADDRESS", "address"),
@@ -31,7 +32,10 @@ COLUMNS = (
     ("VERIFIED", "verified"),
 )
 
+
 _MARKS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "wrong": ("✗", "red")}
+
+
 _to_option = click.option(
     "--to", multiple=True, metavar="ADDRESS", help="Send the test mail there instead; repeatable."
 )
@@ -43,6 +47,8 @@ def identity() -> None:
 
 
 identity.add_command(add_command)
+
+
 identity.add_command(remove_command)
 
 

@@ -1,19 +1,55 @@
-"""`relay identity add` and `remove`: identities in files of their own beside the configuration."""
+"""`relay identity add/remove`, with the address naming it alone uses."""
 
 import os
+import re
 import sys
+import unicodedata
+from collections.abc import Container
 from pathlib import Path
 from typing import Any
 
 import click
 
+from relay.cli.common import EX_CONFIG, config_option, settings_or_exit
 from relay.cli.config import reload_command
-from relay.cli.options import EX_CONFIG, config_option, settings_or_exit
 from relay.config import ConfigError, Settings
-from relay.config.fragments import fragment_of, remove_fragment, write_fragment
+from relay.config.conf_d import fragment_of, remove_fragment, write_fragment
 from relay.config.sources import read_sources
-from relay.identities.naming import free_address
 from relay.mail.address import AddressError, normal, parse_address
+
+_NOT_DECOMPOSED = str.maketrans({"ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "æ": "ae", "œ": "oe", "ı": "i"})
+"""Latin letters that Unicode does not take apart into a letter and a mark."""
+
+
+_BETWEEN = re.compile(r"[^a-z0-9]+")
+
+
+_SILENT = re.compile(r"['’`.]")
+
+
+_LONGEST = 60
+"""Characters, so that a number still fits into a local part (RFC 5321 section 4.5.3.1.1)."""
+
+
+def local_part(name: str) -> str:
+    """Return "jane.doe" of "Jane Doe": words in ASCII and lower case, joined by dots; "" when no letter is Latin."""
+    spelt = unicodedata.normalize("NFKD", name.casefold().translate(_NOT_DECOMPOSED))
+    plain = "".join(char for char in spelt if not unicodedata.combining(char))
+    words = _BETWEEN.split(_SILENT.sub("", plain))
+    return ".".join(word for word in words if word)[:_LONGEST].rstrip(".")
+
+
+def free_address(name: str, domain: str, taken: Container[str]) -> str:
+    """Return the address of that name at the domain that nobody has: jane.doe@, jane.doe2@, …; "" when none can be."""
+    local = local_part(name)
+    if not local:
+        return ""
+    address, number = f"{local}@{domain}", 1
+    while address in taken:
+        number += 1
+        address = f"{local}{number}@{domain}"
+    return address
+
 
 reload_option = click.option(
     "--reload/--no-reload", "reload", default=None, help="Have the running server take it; asked when not given."

@@ -6,9 +6,8 @@ from pathlib import Path
 import click
 
 from relay.cli.client import EX_UNAVAILABLE
-from relay.cli.options import EX_CONFIG, config_option, settings_or_exit
-from relay.cli.table import json_option, show
-from relay.config.faults import closest
+from relay.cli.common import EX_CONFIG, config_option, json_option, settings_or_exit, show
+from relay.config.errors import closest
 from relay.inbound.imap_mailbox import Mailbox, MailboxError
 
 _COLUMNS = (("FOLDER", "folder"), ("MESSAGES", "messages"), ("USE", "use"))

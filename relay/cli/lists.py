@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from relay.cli.client import AdminClient, give_up
-from relay.cli.times import EX_DATAERR
+from relay.cli.common import EX_DATAERR
 
 PAGE = 1000
 """Addresses of one request."""

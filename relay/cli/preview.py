@@ -9,27 +9,26 @@ from typing import BinaryIO
 
 import click
 
-from relay.cli.options import settings_or_exit
-from relay.cli.table import json_option, show
+from relay.cli.common import json_option, settings_or_exit, show
 from relay.config import Settings
-from relay.domain_watch import one_of_each
-from relay.identities.replies import replies_of
-from relay.keystore import KEY_OCTETS, TRACKER_KEY_FILE, read_all
+from relay.domains.key_files import KEY_OCTETS, TRACKER_KEY_FILE, read_all
+from relay.domains.keys import Keys
+from relay.domains.watcher import one_of_each
 from relay.mail.address import domain_of
-from relay.mail.dots import normalise
-from relay.mail.envelope import Envelope, Recipient
-from relay.mail.instructions import InstructionError
+from relay.mail.control_headers import InstructionError
+from relay.mail.dot_stuffing import normalise
 from relay.mail.queue_id import queue_id
-from relay.mail.session import Session, Transaction
-from relay.policy import list_unsubscribe_of, read_facts, tracking_of
-from relay.queue.composition import added_fields
-from relay.render import Keys, Stored, explain
-from relay.rewrite.author_name import author_name
+from relay.mail.transaction import Envelope, Recipient, Session, Transaction
+from relay.policy import list_unsubscribe_of, read_facts, replies_of, tracking_of
+from relay.render.render import Stored, explain
+from relay.rewrite.header_fields import author_name
 from relay.rewrite.message import Rewritten
 from relay.rewrite.tokens import new_key, parse_keyring
+from relay.submission.build import added_fields
 
 EX_DATAERR = 65
 """Exit code of a mail that would be refused (sysexits.h)."""
+
 
 COLUMNS = (("PART", "part"), ("TRACKED", "tracked"), ("WHY", "reason"), ("TARGET", "target"))
 

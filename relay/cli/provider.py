@@ -7,8 +7,7 @@ from typing import Any
 import click
 
 from relay.cli.client import AdminClient
-from relay.cli.options import config_option
-from relay.cli.table import json_option, show
+from relay.cli.common import config_option, json_option, show
 
 COLUMNS = (
     ("PROVIDER", "name"),

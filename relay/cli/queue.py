@@ -8,9 +8,8 @@ from typing import Any
 import click
 
 from relay.cli.client import AdminClient
-from relay.cli.options import config_option
-from relay.cli.table import json_option, printable, show
-from relay.cli.trace import show_story
+from relay.cli.common import config_option, json_option, printable, show
+from relay.cli.status import show_story
 
 COLUMNS = (
     ("QUEUE ID", "queue_id"),
@@ -21,6 +20,7 @@ COLUMNS = (
     ("NEXT", "next_attempt_at"),
     ("WHY", "why"),
 )
+
 
 _FILTERS = ("recipient", "lane", "domain", "identity")
 

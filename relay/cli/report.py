@@ -10,10 +10,8 @@ from typing import Any
 import click
 
 from relay.cli.client import AdminClient
-from relay.cli.options import config_option
-from relay.cli.table import json_option, show
-from relay.cli.times import moment
-from relay.cli.trace import show_story
+from relay.cli.common import config_option, json_option, moment, show
+from relay.cli.status import show_story
 
 _COUNTS = (
     ("RECIPIENTS", "recipients"),
@@ -23,6 +21,8 @@ _COUNTS = (
     ("WAITING", "waiting"),
     ("BOUNCE RATE", "rate"),
 )
+
+
 _MESSAGES = (
     ("AT", "at"),
     ("QUEUE ID", "queue_id"),
@@ -32,8 +32,13 @@ _MESSAGES = (
     ("SUBJECT", "subject"),
     ("REPLY", "reply"),
 )
+
+
 _REPLIES = (("COUNT", "count"), ("CATEGORY", "category"), ("REPLY", "reply"))
+
+
 _UNCLASSIFIED = (("COUNT", "count"), ("REPLY", "reply"), ("LAST", "last_at"), ("QUEUE ID", "queue_id"))
+
 
 _READERS = (
     ("CAMPAIGN", "campaign"),
@@ -46,7 +51,10 @@ _READERS = (
     ("COMPLAINED", "complained"),
     ("MACHINES ONLY", "machines"),
 )
+
+
 _LINKS = (("RECIPIENTS", "recipients"), ("CLICKS", "clicks"), ("LINK", "target"))
+
 
 csv_option = click.option("--csv", "as_csv", is_flag=True, help="Write CSV.")
 

@@ -10,19 +10,20 @@ from typing import Any
 import click
 
 from relay.cli.client import EX_TEMPFAIL, EX_UNAVAILABLE, AdminClient
-from relay.cli.options import config_option, settings_or_exit
-from relay.cli.table import json_option
+from relay.cli.common import config_option, json_option, settings_or_exit
+from relay.dsn.categories import TAXONOMY
 from relay.dsn.classify import classify
-from relay.dsn.taxonomy import TAXONOMY
+from relay.dsn.rules_file import read_rules
 from relay.mail.lane import DIRECT
 from relay.mail.reply import parse_reply
-from relay.queue.judge import explain
-from relay.rulebook import read_rules
+from relay.queue.bounce_policy import explain
 
 EX_NOPERM = 77
 """Exit code when the provider does not take our login (sysexits.h)."""
 
+
 _LOOK_EVERY = 0.2
+
 
 _ADVICE = (
     ("delivery is paused", "mend what it says, then `relay provider resume {provider}` and test again"),

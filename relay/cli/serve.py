@@ -1,9 +1,10 @@
-"""`relay serve`: the server. `relay tracker`: only its HTTP side, on another machine with the same keys."""
+"""`relay serve`, `relay tracker`; the sd_notify client it alone uses."""
 
 import asyncio
 import gc
 import os
 import signal
+import socket
 import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -11,15 +12,29 @@ from typing import Any
 
 import click
 
-from relay.app import App
+from relay.app.relay import App
+from relay.app.tracker import TrackerApp
 from relay.cli.client import EX_UNAVAILABLE
-from relay.cli.options import EX_CONFIG, config_option, settings_or_exit
+from relay.cli.common import EX_CONFIG, config_option, settings_or_exit
 from relay.config import Settings
 from relay.dsn.classify import RulesError
+from relay.mailauth.dkim_keys import KeyFaultError
 from relay.queue.ports import StoreError
-from relay.sd_notify import sd_notify
-from relay.sign.keys import KeyFaultError
-from relay.tracker_app import TrackerApp
+
+
+def sd_notify(state: str) -> None:
+    """Send the state, such as "READY=1" or "STOPPING=1"."""
+    address = os.environ.get("NOTIFY_SOCKET")
+    if not address:
+        return
+    if address.startswith("@"):
+        address = "\0" + address[1:]
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as notify:
+        try:
+            notify.connect(address)
+            notify.sendall(state.encode())
+        except OSError:
+            return
 
 
 @click.command()

@@ -11,21 +11,25 @@ from urllib.parse import urlsplit, urlunsplit
 import click
 
 from relay.cli.client import EX_TEMPFAIL, EX_UNAVAILABLE
-from relay.cli.options import EX_CONFIG, config_option, settings_or_exit
-from relay.cli.table import json_option
+from relay.cli.common import EX_CONFIG, config_option, json_option, settings_or_exit
 from relay.clock import system_clock
 from relay.config import Settings
-from relay.delivery_journal import JOURNAL_FILE, notes_of
+from relay.delivery.journal import JOURNAL_FILE, notes_of
 from relay.events.ports import StoreError
 from relay.storage.errors import StoreLockedError
-from relay.storage.source import Source
-from relay.storage.survey import Survey, survey_sqlite
+from relay.storage.sqlite.export import Source
+from relay.storage.sqlite.stats import Survey, survey_sqlite
 
 if TYPE_CHECKING:
-    from relay.storage.pg.transfer import Transfer
+    from relay.storage.postgres.import_sqlite import Transfer
+
 
 _POSTGRES = ("postgresql://", "postgres://")
+
+
 _NO_PSYCOPG = 'PostgreSQL needs psycopg: pip install "trackrelay[postgres]"'
+
+
 _LINES = 10
 """Lines told of a copy where there is no terminal to draw a bar on, apart from the first and the last."""
 
@@ -104,7 +108,7 @@ def _survey(settings: Settings) -> Survey:
     if settings.sqlite_path is not None:
         return survey_sqlite(settings.sqlite_path)
     try:
-        from relay.storage.pg.survey import survey_postgres
+        from relay.storage.postgres.stats import survey_postgres
     except ModuleNotFoundError:
         raise StoreError(_NO_PSYCOPG) from None
     return survey_postgres(_with_password(settings.storage.url, settings), _without_password(settings.storage.url))
@@ -112,14 +116,14 @@ def _survey(settings: Settings) -> Survey:
 
 def _transfer(source: Source, settings: Settings, url: str, *, anew: bool, batch: int) -> "Transfer":
     try:
-        from relay.storage.pg.transfer import Transfer
+        from relay.storage.postgres.import_sqlite import Transfer
     except ModuleNotFoundError:
         raise StoreError(_NO_PSYCOPG) from None
     return Transfer.open(source, _with_password(url, settings), system_clock(), anew=anew, batch=batch)
 
 
 def _with_password(url: str, settings: Settings) -> str:
-    from relay.storage.pg.link import with_password
+    from relay.storage.postgres.connection import with_password
 
     return with_password(url, settings.storage.password.get_secret_value())
 

@@ -9,13 +9,12 @@ from typing import Any
 import click
 
 from relay.cli.client import AdminClient
+from relay.cli.common import config_option, json_option, later, show
 from relay.cli.lists import PAGE, rows_of, send, write_csv
-from relay.cli.options import config_option
-from relay.cli.table import json_option, show
-from relay.cli.times import later
-from relay.reports.forms import time_form
+from relay.reports.serialize import time_form
 
 FIELDS = ("address", "domain", "reason", "rule", "reply", "queue_id", "created_at", "expires_at")
+
 
 COLUMNS = (
     ("ADDRESS", "address"),
@@ -25,6 +24,7 @@ COLUMNS = (
     ("UNTIL", "expires_at"),
     ("REPLY", "reply"),
 )
+
 
 _domain_option = click.option(
     "--domain", default="", help="Only for mail of this sending domain; without it for all mail."

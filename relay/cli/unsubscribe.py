@@ -9,12 +9,12 @@ from typing import Any
 import click
 
 from relay.cli.client import AdminClient
+from relay.cli.common import config_option, json_option, show
 from relay.cli.lists import PAGE, rows_of, send, write_csv
-from relay.cli.options import config_option
-from relay.cli.table import json_option, show
 from relay.suppression.unsubscribes import SOURCES
 
 FIELDS = ("address", "domain", "campaign", "source", "queue_id", "created_at")
+
 
 COLUMNS = (
     ("ADDRESS", "address"),

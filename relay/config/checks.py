@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
-from relay.config.faults import Finding, closest
-from relay.config.positions import KeyPath
+from relay.config.errors import Finding, closest
 from relay.config.settings import Defaults, Identity, Listener, Settings
+from relay.config.toml_positions import KeyPath
 from relay.mail.address import domain_of
 from relay.mail.lane import DIRECT
 

@@ -8,12 +8,12 @@ from typing import Any
 from pydantic import ValidationError
 
 from relay.config.checks import contradictions, doubts
-from relay.config.faults import ConfigError, Fault, Finding, finding_of
-from relay.config.files import file_findings, missing_dkim_keys, read_secrets
-from relay.config.positions import KeyPath
+from relay.config.errors import ConfigError, Fault, Finding, finding_of
 from relay.config.schema import example_of, field_at
+from relay.config.secret_files import file_findings, missing_dkim_keys, read_secrets
 from relay.config.settings import Settings
 from relay.config.sources import read_sources
+from relay.config.toml_positions import KeyPath
 
 _ROUNDS = 3
 """Mending a value can bring up one more fault: a table that was no table has keys that are missing."""

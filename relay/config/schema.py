@@ -6,10 +6,9 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
-from relay.config.positions import KeyPath
-from relay.config.section import Section
 from relay.config.settings import Settings
-from relay.config.values import FROM_FILE
+from relay.config.toml_positions import KeyPath
+from relay.config.values import FROM_FILE, Section
 
 
 def table_at(path: KeyPath) -> type[Section] | None:

@@ -6,9 +6,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, SecretStr
 
-from relay.config.operation import Limits
-from relay.config.secrets import SecretHashError, parse_secret_hash, verify_secret
-from relay.config.section import Section
+from relay.config.secret_hash import SecretHashError, parse_secret_hash, verify_secret
+from relay.config.server import Limits
 from relay.config.values import (
     FROM_FILE,
     BaseUrl,
@@ -22,6 +21,7 @@ from relay.config.values import (
     OptionalMailAddress,
     OptionalName,
     PersonName,
+    Section,
     wrong,
 )
 from relay.mail.address import domain_of

@@ -11,7 +11,8 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from relay.config.operation import (
+from relay.config.senders import Credential, Defaults, Dkim, Domain, Identity, Senders, Tracking, Verification
+from relay.config.server import (
     SQLITE,
     Admin,
     Alerts,
@@ -25,10 +26,8 @@ from relay.config.operation import (
     Storage,
     Tracker,
 )
-from relay.config.section import Section
-from relay.config.senders import Credential, Defaults, Dkim, Domain, Identity, Senders, Tracking, Verification
 from relay.config.transport import Bounces, Delivery, Imap, Listener, Provider, Smtp, Tls
-from relay.config.values import DomainName, MailAddress, Name, wrong
+from relay.config.values import DomainName, MailAddress, Name, Section, wrong
 from relay.mail.address import domain_of, normal
 
 __all__ = [

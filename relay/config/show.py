@@ -10,17 +10,24 @@ from typing import Any
 from pydantic import BeforeValidator, SecretStr
 from pydantic.fields import FieldInfo
 
-from relay.config.faults import key_text
-from relay.config.positions import KeyPath
+from relay.config.errors import key_text
 from relay.config.schema import fields_of
-from relay.config.section import Section
 from relay.config.settings import Settings
-from relay.config.values import parse_size
+from relay.config.toml_positions import KeyPath
+from relay.config.values import Section, parse_size
 
 MASK = "***"
+
+
 _URL_PASSWORD = re.compile(r"(?<=://)([^/@:]*):[^/]*@|(?<=[?&]password=)[^&]*")
+
+
 _DURATIONS = (("d", 86400), ("h", 3600), ("m", 60))
+
+
 _FEWEST_DAYS = 7
+
+
 _SIZES = (("GiB", 1024**3), ("MiB", 1024**2), ("KiB", 1024))
 
 

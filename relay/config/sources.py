@@ -9,12 +9,16 @@ from typing import Any, TypeGuard
 
 from pydantic import SecretStr
 
-from relay.config.faults import ENVIRONMENT, Fault, Finding, Place, key_text
-from relay.config.positions import KeyPath, key_positions
+from relay.config.errors import ENVIRONMENT, Fault, Finding, Place, key_text
 from relay.config.schema import field_at
+from relay.config.toml_positions import KeyPath, key_positions
 
 _PREFIX = "RELAY__"
+
+
 _CASELESS: tuple[KeyPath, ...] = (("domains",), ("identities",))
+
+
 _AT_LINE = re.compile(r"\s*\(at (?:line (\d+), column \d+|end of document)\)")
 
 

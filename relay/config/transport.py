@@ -6,7 +6,6 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, field_validator
 
-from relay.config.section import Listening, Section
 from relay.config.values import (
     Amount,
     ConfigPath,
@@ -14,19 +13,25 @@ from relay.config.values import (
     Flag,
     Host,
     ListenAddress,
+    Listening,
     Name,
     Network,
     Octets,
     OptionalDomain,
     Port,
     Secret,
+    Section,
     SomeSeconds,
     parse_network,
     wrong,
 )
 
 Tls = Literal["none", "starttls", "implicit"]
+
+
 _SPF_MECHANISM = re.compile(r"(?:(?:include|exists|ip4|ip6):|(?:a|mx)(?:[:/]|$))[!-~]*", re.IGNORECASE)
+
+
 LOOPBACK = (parse_network("127.0.0.0/8"), parse_network("::1/128"))
 
 

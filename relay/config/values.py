@@ -1,9 +1,7 @@
-"""The kinds of value a setting can have: durations, sizes, addresses, networks, names, secrets.
+"""Value types, section base class."""
 
-Every validator raises `PydanticCustomError` whose text says what is wrong and whose context may hold `allowed`
-(what would be right) and `suggestion` (what was probably meant).
-"""
-
+import base64
+import binascii
 import re
 from collections.abc import Callable
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
@@ -11,23 +9,41 @@ from pathlib import Path
 from typing import Annotated, NamedTuple
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, Strict, ValidationInfo
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, Strict, ValidationInfo
 from pydantic_core import PydanticCustomError
 
 from relay.mail.address import AddressError, parse_address
 
 _DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)")
+
+
 _DURATION = re.compile(rf"(?:{_DURATION_PART.pattern})+")
+
+
 _SIZE = re.compile(r"(\d+(?:\.\d+)?) ?(B|KB|MB|GB|KiB|MiB|GiB)")
+
+
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
+
+
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
+
+
 _OCTETS = {"B": 1, "KB": 1000, "MB": 1000**2, "GB": 1000**3, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
+
+
 _DURATION_ALLOWED = 'a number with ms, s, m, h, d or w, such as "90s", "5m", "1.5h" or "72h"'
+
+
 _SIZE_ALLOWED = 'a number with B, KB, MB, GB, KiB, MiB or GiB, such as "10MB" or "25MiB"'
+
+
 _ADDRESS_ALLOWED = '"host:port", such as "127.0.0.1:2525" or "[::1]:2525"'
+
 
 MAX_PERSON = 100
 """Characters of a display name: mail programs show less, and a line of a header has an end."""
+
 
 HOST_NAME = re.compile(
     r"(?=.{1,253}\Z)[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?(?:\.[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?)*", re.I
@@ -197,36 +213,129 @@ def _unless_empty(check: Callable[[str], str]) -> AfterValidator:
 
 
 Flag = Annotated[bool, Strict()]
+
+
 Count = Annotated[int, Strict(), Field(ge=0)]
 """A number from 0."""
+
+
 Amount = Annotated[int, Strict(), Field(ge=1)]
 """A number from 1."""
+
+
 Port = Annotated[int, Strict(), Field(ge=1, le=65535)]
+
+
 Seconds = Annotated[float, BeforeValidator(parse_duration)]
 """A duration in seconds, zero allowed."""
+
+
 SomeSeconds = Annotated[float, BeforeValidator(parse_duration), AfterValidator(_positive)]
 """A duration in seconds above zero."""
+
+
 Octets = Annotated[int, BeforeValidator(parse_size), AfterValidator(_positive)]
 """A size in octets above zero."""
+
+
 Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(parse_network)]
+
+
 Name = Annotated[str, AfterValidator(_name)]
 """A name people give to a listener, provider, selector or credential."""
+
+
 PersonName = Annotated[str, AfterValidator(_person)]
 """A name people see, of a person or a company."""
+
+
 OptionalName = Annotated[str, _unless_empty(_name)]
+
+
 Host = Annotated[str, AfterValidator(_host)]
+
+
 HostPattern = Annotated[str, AfterValidator(_host_pattern)]
 """A host name, or "*." and a domain for every host below it."""
+
+
 DomainName = Annotated[str, AfterValidator(_domain)]
+
+
 OptionalDomain = Annotated[str, _unless_empty(_domain)]
+
+
 MailAddress = Annotated[str, AfterValidator(_mail_address)]
+
+
 OptionalMailAddress = Annotated[str, _unless_empty(_mail_address)]
+
+
 ListenAddress = Annotated[str, AfterValidator(_listen)]
+
+
 OptionalListenAddress = Annotated[str, _unless_empty(_listen)]
+
+
 BaseUrl = Annotated[str, _unless_empty(_base_url)]
+
+
 DataDir = Annotated[Path, BeforeValidator(_beside_config)]
+
+
 ConfigPath = Annotated[Path | None, BeforeValidator(_beside_config)]
 """A file; relative names stand beside the configuration file."""
+
+
 Secret = Annotated[SecretStr, FROM_FILE]
+
+
 Secrets = Annotated[tuple[SecretStr, ...], FROM_FILE]
 """Secrets one a line when they come from a file."""
+
+
+class Section(BaseModel):
+    """A table of the configuration: frozen, and an unknown key is a fault."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class Listening(Section):
+    """Something that listens on "host:port"; the empty address turns it off."""
+
+    address: OptionalListenAddress = ""
+
+    @property
+    def host(self) -> str:
+        """Host name or IP address to bind, without brackets; "" when off."""
+        return self._parsed.host
+
+    @property
+    def port(self) -> int:
+        """TCP port to bind; 0 lets the system choose one."""
+        return self._parsed.port
+
+    @property
+    def _parsed(self) -> HostPort:
+        return parse_host_port(self.address) if self.address else HostPort("", 0)
+
+
+_ID = re.compile(r"[A-Za-z0-9]{1,16}")
+
+
+MIN_OCTETS, MAX_OCTETS = 16, 64
+"""What keyed BLAKE2b takes (RFC 7693 section 2.9), and no less than 128 bits."""
+
+
+def parse_tracker_key(text: str) -> tuple[str, bytes]:
+    """Return id and octets of "k1:<base64>"; raise ValueError naming the fault, never the key."""
+    name, colon, encoded = text.strip().partition(":")
+    if not colon or not _ID.fullmatch(name):
+        raise ValueError("a key has an id of 1 to 16 letters and digits, a colon, and base64")
+    try:
+        octets = base64.b64decode(encoded, validate=True)
+    except (binascii.Error, ValueError):
+        raise ValueError(f'what follows "{name}:" is not base64') from None
+    if not MIN_OCTETS <= len(octets) <= MAX_OCTETS:
+        raise ValueError(f'key "{name}" has {len(octets)} octets, not {MIN_OCTETS} to {MAX_OCTETS}')
+    return name, octets

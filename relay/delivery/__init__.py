@@ -4,6 +4,6 @@
 said and what it means: all pure. `wire`, `session`, `dial`, `places` and `client` do the talking.
 """
 
-from relay.delivery.client import SmtpDelivery
+from relay.delivery.smtp_delivery import SmtpDelivery
 
 __all__ = ["SmtpDelivery"]

@@ -16,8 +16,12 @@ from relay.queue.ports import Rendered
 
 _UNSPEAKABLE = re.compile(r"[\x00-\x1f\x7f]")
 """Characters that would end or garble a command line."""
+
+
 _PARAMETER = re.compile(r"[!-<>-~]{1,500}")
 """A value of a MAIL or RCPT parameter (RFC 5321 section 4.1.2, esmtp-value)."""
+
+
 _END_OF_HEADERS = b"\r\n\r\n"
 
 

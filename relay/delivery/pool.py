@@ -1,24 +1,134 @@
-"""The sessions of all lanes: places for those in use, kept ones for the next job, new ones when there is need."""
+"""Connection pool: idle sessions, recent failures."""
 
-from collections.abc import AsyncIterator, Callable
+import asyncio
+from collections.abc import AsyncIterator, Callable, Hashable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
-from relay.delivery.dial import Unreachable, dial
-from relay.delivery.directory import Directory, Target
-from relay.delivery.kept import Kept
-from relay.delivery.memory import Remembered
-from relay.delivery.places import Places
-from relay.delivery.route import Hop, rested
+from relay.delivery.connect import Security, Unreachable, dial
+from relay.delivery.mx import Hop, rested
+from relay.delivery.next_hop import Directory, Target
 from relay.delivery.session import Session
-from relay.delivery.tls import Security
+from relay.delivery.slots import Places
+from relay.queue.nodes import whole
 from relay.queue.outcome import Deferred, Refused
-from relay.queue.share import whole
+
+
+class Kept:
+    """Idle sessions. Those that are dead are passed over; those that rest too long or are too many are said goodbye."""
+
+    def __init__(self) -> None:
+        self._sessions: dict[Session, Hashable] = {}
+        self._lanes: dict[Hashable, list[Session]] = {}
+        self._leaving: set[asyncio.Task[None]] = set()
+
+    def __len__(self) -> int:
+        return len(self._sessions)
+
+    def take(self, lane: Hashable) -> Session | None:
+        """Return a session of this lane that seems alive, None when there is none."""
+        for session in self._pop(lane):
+            if session.is_usable:
+                return session
+            session.abort()
+        return None
+
+    def put(self, lane: Hashable, session: Session, idle_timeout: float) -> None:
+        """Keep a session for at most so many seconds."""
+        session.rest()
+        if not session.is_usable:
+            session.abort()
+            return
+        session.expiry = asyncio.get_running_loop().call_later(idle_timeout, self._expire, session)
+        self._sessions[session] = lane
+        self._lanes.setdefault(lane, []).append(session)
+
+    def dismiss(self, session: Session) -> None:
+        """Say goodbye to a session in the background."""
+        if not session.is_usable:
+            session.abort()
+            return
+        task = asyncio.get_running_loop().create_task(session.quit())
+        self._leaving.add(task)
+        task.add_done_callback(self._leaving.discard)
+
+    def dismiss_oldest(self) -> None:
+        """Say goodbye to the session that has rested longest, of whichever lane."""
+        oldest = next(iter(self._sessions), None)
+        if oldest is not None:
+            self._expire(oldest)
+
+    def dismiss_all(self) -> None:
+        """Say goodbye to all."""
+        for session in tuple(self._sessions):
+            self._expire(session)
+
+    async def drained(self) -> None:
+        """Return when all goodbyes are said."""
+        while self._leaving:
+            await asyncio.wait(self._leaving)
+
+    def _pop(self, lane: Hashable) -> Iterator[Session]:
+        while sessions := self._lanes.get(lane):
+            session = sessions[-1]
+            self._remove(session)
+            yield session
+
+    def _expire(self, session: Session) -> None:
+        self._remove(session)
+        self.dismiss(session)
+
+    def _remove(self, session: Session) -> None:
+        lane = self._sessions.pop(session)
+        sessions = self._lanes[lane]
+        sessions.remove(session)
+        if not sessions:
+            del self._lanes[lane]
+        if session.expiry is not None:
+            session.expiry.cancel()
+            session.expiry = None
+
+
+MAX_REMEMBERED = 10_000
+
+
+class Remembered:
+    """A bounded set whose members are forgotten after some seconds. `clock` is monotonic seconds."""
+
+    def __init__(self, seconds: float, clock: Callable[[], float]) -> None:
+        self._seconds = seconds
+        self._clock = clock
+        self._until: dict[Hashable, float] = {}
+
+    def add(self, key: Hashable) -> None:
+        """Remember from now on; the oldest make room."""
+        self._until.pop(key, None)
+        if len(self._until) >= MAX_REMEMBERED:
+            del self._until[next(iter(self._until))]
+        self._until[key] = self._clock() + self._seconds
+
+    def discard(self, key: Hashable) -> None:
+        """Forget at once."""
+        self._until.pop(key, None)
+
+    def __contains__(self, key: object) -> bool:
+        until = self._until.get(key)
+        if until is None:
+            return False
+        if until <= self._clock():
+            del self._until[key]
+            return False
+        return True
+
 
 FAILING_FOR = 60.0
 """Seconds an address that gave no session is tried behind the others."""
+
+
 CLEAR_TEXT_FOR = 3600.0
 """Seconds a server whose TLS failed, where TLS is only a wish, is spoken to in clear text at once."""
+
+
 PLAIN_FOR = 6 * 3600.0
 """Seconds a server that tripped over its extensions is spoken to without those mail can do without."""
 

@@ -6,13 +6,16 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from relay.delivery.commands import Capabilities, Script
+from relay.delivery.stream import Wire, WireError
 from relay.delivery.transaction import Next, Replies, is_expected
-from relay.delivery.wire import Wire, WireError
 from relay.mail.reply import Reply
 
 _LONE_DOT = b".\r\n"
+
+
 _QUIT_TIMEOUT = 5.0
 """Seconds a server gets to answer QUIT; nothing depends on that reply."""
+
 
 Took = Callable[[Sequence[int], Reply], None]
 """Told which recipients were taken, by index, and by which reply to the final dot."""

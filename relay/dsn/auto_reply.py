@@ -5,11 +5,13 @@ Fields prove that a mail is automatic. Words only suggest it, so they decide whe
 
 import re
 
-from relay.dsn.parts import Header
+from relay.dsn.mime_parts import Header
 from relay.dsn.vocabulary import any_of
 from relay.mail.subject import base_subject, is_answer
 
 _ANY = r".*"
+
+
 _MARKS = {
     "x-autoreply": _ANY,
     "x-auto-reply": _ANY,
@@ -29,12 +31,24 @@ _MARKS = {
 }
 """Fields of automatic answers from before RFC 3834, and the values that mark one."""
 
+
 _MARK_PATTERNS = {name: re.compile(value, re.IGNORECASE) for name, value in _MARKS.items()}
+
+
 _DENIES = re.compile(r"(?:no|none|false|off|0)?\s*(?:[;,].*)?$", re.IGNORECASE)
+
+
 _COMMENT = re.compile(r"\([^()]{0,200}\)")
+
+
 _WEAK_MARKS = ("x-auto-response-suppress", "x-ms-exchange-inbox-rules-loop", "x-loop")
+
+
 _FOR_MANY = ("list-id", "list-unsubscribe", "list-post")
+
+
 _PROGRAMS = ("user-agent", "x-mailer")
+
 
 _AUTOMATIC = any_of(
     r"auto(?:mat\w{0,10})?[- _]?(?:repl\w{1,5}|respons?\w{0,6}|answer|acknowledge?ment|antwort|antwoord|svar"
@@ -54,6 +68,7 @@ _AUTOMATIC = any_of(
 )
 """What programs put before the subject they answer, in the languages of mail programs."""
 
+
 _ABSENT = any_of(
     r"out[- ]of[- ](?:the[- ])?office|\booo\b|\baway (?:from|until|till?|on)\b|\bon (?:\w{1,12} )?(?:vacation"
     r"|holiday|leave)\b",
@@ -67,6 +82,7 @@ _ABSENT = any_of(
     r"(?:we(?:'ve| have)? )?received your (?:message|e-?mail|request)",
 )
 """Subjects of vacation notes and acknowledgements, which people write as well."""
+
 
 _SAYS_SO = any_of(
     r"this is an? auto(?:matic|mated|-)?[ -]?(?:ally )?(?:generated )?(?:reply|response|answer|message|e-?mail)",

@@ -10,17 +10,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from relay.dsn.category import Category
-from relay.dsn.phrase_index import PhraseIndex, index_phrases
-from relay.dsn.phrases import Phrase, PhraseError, compile_phrase, normal_form
-from relay.dsn.replies import smtp_code, status_in
+from relay.dsn.categories import TAXONOMY, Category
+from relay.dsn.phrases import Phrase, PhraseError, PhraseIndex, compile_phrase, index_phrases, normal_form
+from relay.dsn.reply_text import named_wait, smtp_code, status_in
 from relay.dsn.report import Recipient, Report
-from relay.dsn.taxonomy import TAXONOMY
-from relay.dsn.waits import named_wait
 
 PHASES = frozenset(("connect", "ehlo", "starttls", "auth", "mail", "rcpt", "data"))
+
+
 _KEYS = frozenset(("name", "category", "phrases", "all", "unless", "status", "code", "phase", "example"))
+
+
 _STATUS = re.compile(r"[245x]\.[0-9x]{1,3}\.[0-9x]{1,3}|[245x]\.[0-9x]{1,3}\.\*")
+
+
 _CODE = re.compile(r"[245][0-9x][0-9x]")
 
 

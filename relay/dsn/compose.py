@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from relay.mail.date import mail_date
+from relay.mail.command import decode
 from relay.mail.headers import body_start
+from relay.mail.received import mail_date
 from relay.mail.reply import Reply
-from relay.mail.xtext import decode
 
 
 class Action(StrEnum):
@@ -54,6 +54,7 @@ _SUBJECTS = {
     Action.DELAYED: "Your message is delayed",
     Action.RELAYED: "Your message was handed on",
 }
+
 
 _OPENINGS = {
     Action.FAILED: "Your message could not be delivered to:",

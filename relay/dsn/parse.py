@@ -7,19 +7,22 @@ ordinary mail is never called a bounce: a note must come from a mail system and 
 
 from dataclasses import replace
 
-from relay.dsn.addresses import ADDRESS, clean_address, is_machine
 from relay.dsn.auto_reply import is_auto_reply
-from relay.dsn.feedback import parse_feedback
 from relay.dsn.prose import has_evidence, is_delay
+from relay.dsn.prose_recipients import ADDRESS, clean_address, is_machine
 from relay.dsn.received import Received, read
-from relay.dsn.replies import phase_of, smtp_code, status_in
+from relay.dsn.reply_text import phase_of, smtp_code, status_in
 from relay.dsn.report import Action, Feedback, Kind, Recipient, Report
-from relay.dsn.ses_notice import read_notice
-from relay.dsn.status_fields import DeliveryStatus, looks_like_status, parse_status
+from relay.dsn.report_fields import DeliveryStatus, looks_like_status, parse_feedback, parse_status
+from relay.dsn.ses import read_notice
 from relay.dsn.vocabulary import ANNOUNCES, COMPLAINT_SUBJECT, REFUSAL
 
 _RULES = "*-=_# \t\n"
+
+
 _MAX_REPORT_TEXT = 8000
+
+
 _STATUS_PARTS = ("delivery-status", "delivery status", "deliverystatus", "delivery-report")
 
 

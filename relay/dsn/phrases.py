@@ -1,35 +1,46 @@
-"""The small language bounce rules are written in: phrases over a reply's normal form. Linear by construction.
-
-Normal form: lower case, one space where white space or punctuation was (but dots, slashes, apostrophes), "n't" spelt
-out, reply codes taken off, each mail address written `<@>`. In a phrase
-
-    {a|b|c}   is one of these (an empty one makes the group optional)
-    ..        is up to 60 characters of the same sentence, at most twice in a phrase; between spaces, any words or none
-    *         is the rest of the word, or nothing
-    #         is a number
-
-and everything else is itself. A phrase begins and ends where words do.
-"""
+"""Phrase language and its index."""
 
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 
-from relay.dsn.addresses import ADDRESS
+from relay.dsn.prose_recipients import ADDRESS
 
 MAX_TEXT = 2000
 """Characters of a reply that are read: RFC 5321 allows lines of 512 octets, and few say anything after the first."""
 
+
 _MAX_GAPS = 2
+
+
 _MAX_DEPTH = 4
+
+
 _SPECIAL = re.compile(r"\{|\||\}| \.\. |\.\.|\*|#")
+
+
 _GAP = r"(?:[^.]|\.(?! )){0,60}?"
+
+
 _MEANING = {" .. ": rf" (?:{_GAP} )?", "..": _GAP, "*": r"\w{0,20}", "#": r"\d{1,12}"}
+
+
 _CODE_AND_STATUS = re.compile(r"(?<![\w.])(?:[245]\d\d[ -]{1,3})?[#(\[]?[245]\.\d{1,3}\.\d{1,3}\b[)\]]?(?!\.\d)")
+
+
 _CODE = re.compile(r"(?:(?<=^)|(?<=[\s'\"(:]))[45]\d\d(?:[ -]|$)")
+
+
 _BRACKETED = re.compile(rf"<?{ADDRESS.pattern}>?")
+
+
 _SPACE = re.compile(r"[\s_\-\u2010-\u2015,;:!?\"()\[\]]+")
+
+
 _NEVER = re.compile(r"[\s_\-,;:!?\"()\[\]]{2,}|[_\-,;:!?\"()\[\]]|n't\b|cannot")
+
+
 _SPELT_OUT = (
     ("\u2019", "'"),
     ("e-mail", "email"),
@@ -147,3 +158,42 @@ def _at_words(source: str, pattern: str) -> str:
     before = r"(?<![a-z0-9])" if first == "{" or (first.isascii() and first.isalnum()) else ""
     after = r"(?![a-z0-9])" if last in "}*#" or (last.isascii() and last.isalnum()) else ""
     return f"{before}(?:{pattern}){after}"
+
+
+_START = 3
+"""Characters of a needle that are looked up; shorter needles are sought each for itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class PhraseIndex:
+    """Needles by their first characters, each with the sources of the phrases it belongs to."""
+
+    by_start: Mapping[str, tuple[tuple[str, tuple[str, ...]], ...]]
+    short: tuple[tuple[str, tuple[str, ...]], ...]
+
+    def possible(self, normal: str) -> set[str]:
+        """Return the sources of the phrases of which a needle stands in a text in its normal form."""
+        found: set[str] = set()
+        starts = {normal[at : at + _START] for at in range(len(normal) - _START + 1)}
+        for start in self.by_start.keys() & starts:
+            for needle, sources in self.by_start[start]:
+                if needle in normal:
+                    found.update(sources)
+        for needle, sources in self.short:
+            if needle in normal:
+                found.update(sources)
+        return found
+
+
+def index_phrases(phrases: Iterable[Phrase]) -> PhraseIndex:
+    """Return the index of phrases."""
+    sources: dict[str, dict[str, None]] = {}
+    for phrase in phrases:
+        for needle in phrase.needles:
+            sources.setdefault(needle, {})[phrase.source] = None
+    by_start: dict[str, list[tuple[str, tuple[str, ...]]]] = {}
+    short: list[tuple[str, tuple[str, ...]]] = []
+    for needle, its in sources.items():
+        place = by_start.setdefault(needle[:_START], []) if len(needle) >= _START else short
+        place.append((needle, tuple(its)))
+    return PhraseIndex({start: tuple(found) for start, found in by_start.items()}, tuple(short))

@@ -10,27 +10,41 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 
-from relay.dsn import positions
-from relay.dsn.positions import Position
-from relay.dsn.replies import phase_of, smtp_code, status_in
+from relay.dsn import prose_recipients
+from relay.dsn.prose_recipients import Position
+from relay.dsn.reply_text import phase_of, smtp_code, status_in
 from relay.dsn.report import Action, Recipient
 from relay.dsn.vocabulary import DELAY, FAILURE, GIVEN_UP, WARNING
 
 _MAX_LINES = 400
+
+
 _MAX_LINE = 600
+
+
 _MAX_DIAGNOSTIC = 1500
+
+
 _MAX_REPLIES = 60
+
+
 _BLOCK_LINES = 14
+
+
 _QUOTES = re.compile(
     r"\b(?:error|response|reply|message)(?: that| from)?(?: the)?(?: other| remote| destination| recipient){0,2}"
     r"(?: server| host| system)?(?: returned| sent)? was:",
     re.IGNORECASE,
 )
+
+
 _REPLY = re.compile(
     r"\s{0,6}(?:<<<|->|Out:|Response:|Remote (?:host|server) (?:said|replied|responded)"
     r"|.{0,60}\b(?:said|reply|response|responded)\b.{0,20}:)?\s{0,4}[<\"']?([45]\d\d[ \-#].{0,400})",
     re.IGNORECASE,
 )
+
+
 _RULE = re.compile(r"-{3,}")
 
 
@@ -51,7 +65,7 @@ class Prose:
 
     @cached_property
     def _where(self) -> dict[str, Position]:
-        return positions.everywhere(self.lines)
+        return prose_recipients.everywhere(self.lines)
 
     @cached_property
     def _listed(self) -> set[int]:
@@ -59,8 +73,8 @@ class Prose:
         begun = ((number, line) for number, line in enumerate(self.lines) if "@" in line and not line[:1].isspace())
         return {
             number
-            for number, line in islice(begun, positions.MAX_FOUND)
-            if positions.ALONE.match(line) or positions.LEADING.match(line)
+            for number, line in islice(begun, prose_recipients.MAX_FOUND)
+            if prose_recipients.ALONE.match(line) or prose_recipients.LEADING.match(line)
         }
 
     def recipients(
@@ -72,16 +86,16 @@ class Prose:
         `excluded` are the addresses that stand in it for another reason: its author and its reader; so are those of
         mail systems (postmaster) unless `machines` is set.
         """
-        found = positions.find(self.lines, {address.lower() for address in excluded if address}, machines)
+        found = prose_recipients.find(self.lines, {address.lower() for address in excluded if address}, machines)
         wanted = [address for address in named if "@" in address]
         if wanted and (not found or any(address.lower() in self._where for address in wanted)):
             found = [self._where.get(address.lower(), Position(address, -1, "")) for address in wanted]
         starts = {one.line for one in found}
-        return tuple(self._recipient(one, starts, action) for one in found[: positions.MAX_FOUND])
+        return tuple(self._recipient(one, starts, action) for one in found[: prose_recipients.MAX_FOUND])
 
     def bare_recipients(self, domain: str, action: Action) -> tuple[Recipient, ...]:
         """Return recipients the report lists by their local parts alone."""
-        found = positions.bare(self.lines, domain) if domain else []
+        found = prose_recipients.bare(self.lines, domain) if domain else []
         return tuple(self._recipient(one, set(), action) for one in found)
 
     def about(self, address: str, action: Action) -> Recipient:
@@ -122,7 +136,7 @@ class Prose:
         """Return the words beside an address and the lines beneath, up to an empty one or the next recipient."""
         if one.line < 0:
             return ""
-        if positions.REPLIED.match(one.rest):
+        if prose_recipients.REPLIED.match(one.rest):
             return " ".join([*_said_before(self.lines, one.line), one.rest])[:_MAX_DIAGNOSTIC]
         words = [one.rest] if one.rest else []
         gap = False
@@ -154,7 +168,7 @@ def read_prose(text: str) -> Prose:
     for number, line in enumerate(lines):
         match = _REPLY.match(line)
         if match is not None and len(replies) < _MAX_REPLIES:
-            before = _said_before(lines, number) if positions.REPLIED.match(line) else []
+            before = _said_before(lines, number) if prose_recipients.REPLIED.match(line) else []
             words = " ".join([*before, match[1], *_continued(lines, number)])
             replies.append(_Reply(words, " ".join([*lines[max(0, number - 2) : number + 1], words]).lower()))
     return Prose(lines, replies)
@@ -181,7 +195,9 @@ def _quoted_reply(words: str) -> str:
 def _said_before(lines: list[str], number: int) -> list[str]:
     """Sendmail prints the other host's or program's words above its own summary for the recipient."""
     said = lines[number - 1].strip() if number else ""
-    names_another = any(form.match(said) for form in (positions.REPLIED, positions.LEADING, positions.ALONE))
+    names_another = any(
+        form.match(said) for form in (prose_recipients.REPLIED, prose_recipients.LEADING, prose_recipients.ALONE)
+    )
     if not said or names_another or said.startswith((">>>", "...", "---")):
         return []
     return [said.removeprefix("<<<").strip()]
@@ -190,7 +206,7 @@ def _said_before(lines: list[str], number: int) -> list[str]:
 def _continued(lines: list[str], number: int) -> list[str]:
     rest: list[str] = []
     for line in lines[number + 1 : number + 5]:
-        if not line.strip() or line.startswith(">>>") or positions.LEADING.match(line) is not None:
+        if not line.strip() or line.startswith(">>>") or prose_recipients.LEADING.match(line) is not None:
             break
         rest.append(line.strip())
     return rest

@@ -6,11 +6,13 @@ from typing import Literal
 Kind = Literal["bounce", "delay", "complaint", "auto-reply", "other"]
 """A failure, a warning of a delay, a feedback report of any type, an automatic answer, or other mail."""
 
+
 Action = Literal["failed", "delayed", "delivered", "complained", "reported"]
 """What happened to a recipient. `relayed` and `expanded` of RFC 3464 count as delivered.
 
 `reported` is a recipient of a message that a feedback report is about without being a complaint.
 """
+
 
 COMPLAINTS = frozenset({"abuse", "fraud", "complaint", "spam"})
 """Feedback types by which a recipient complains (RFC 5965 section 7.3), and what receivers without types write."""

@@ -16,6 +16,7 @@ DAEMON = any_of(
 )
 """Authors that are mail systems beyond doubt."""
 
+
 SYSTEM = any_of(
     DAEMON.pattern,
     r"mail-daemon|maildaemon|mdaemon|daemon@|post_?master",
@@ -25,6 +26,7 @@ SYSTEM = any_of(
     r"bounce|undeliver|failure|nobody@|root@|no-?reply",
 )
 """Authors that may be mail systems."""
+
 
 FAILURE_SUBJECT = any_of(
     r"undeliver|non.?deliver|not (?:be )?delivered|ndn\b|ndr\b",
@@ -45,6 +47,7 @@ FAILURE_SUBJECT = any_of(
 )
 """Subjects of failure reports and of warnings."""
 
+
 COMPLAINT_SUBJECT = re.compile(
     r"\s{0,5}(?:complaint about message|e-?mail feedback report|(?:spam )?complaint (?:from|report)"
     r"|(?:spam|abuse|feedback|fbl) (?:complaint |feedback )?report)",
@@ -52,8 +55,10 @@ COMPLAINT_SUBJECT = re.compile(
 )
 """Subjects of complaints that providers sent before there was a format for them."""
 
+
 REFUSAL = any_of(r"rejected mail", r"(?:was|been|is) (?:automatically )?(?:rejected|refused)")
 """Words of a receipt that is a refusal in truth."""
+
 
 ANNOUNCES = re.compile(
     r"^[^\n>]{0,40}\b(?:your (?:message|mail|e-?mail)\b.{0,60}(?:(?:could not|was not|has not been|cannot) be"
@@ -62,9 +67,15 @@ ANNOUNCES = re.compile(
 )
 """An opening that says that the reader's own message failed."""
 
+
 _NOT = r"(?:could|can|did|was|were|has|have|had|is|are|been|will|would)(?: ?not|n['’]?t)"
+
+
 _WHAT = r"(?:message|mail|e-?mail|attachment|file|recipient|address)"
+
+
 _WHO = r"(?:user|mailbox|recipient|address|account|addressee|domain|host)"
+
 
 FAILURE = any_of(
     rf"{_NOT}(?: yet)? (?:be|been|get|reach)? ?(?:deliver|sen[dt]|reach|accept|process|forward|transmit|transfer"
@@ -98,6 +109,7 @@ FAILURE = any_of(
 )
 """Statements that mail was not delivered."""
 
+
 FAILS = any_of(
     r"deliver|undeliver|reject|refus|unknown|fail|bounc|no such|full|quota|denied|block|invalid|error|unable|disabled",
     r"not (?:exist|found|listed|accept|reach|send|sent|valid|known)|could ?n[o']t|exceed|unroutable|return",
@@ -109,6 +121,7 @@ FAILS = any_of(
     r"unbekannt|existiert nicht|voll\b|abgelehnt|verweigert|okänd|ukendt|ukjent|tuntematon|neexist|nedoru|ismeretlen",
 )
 """Words of a sentence that tells of a failure, once it is known to be in a failure report."""
+
 
 WARNING = any_of(
     r"(?:could not|unable to) send (?:your )?(?:mail|message) for (?:the )?past",
@@ -122,12 +135,14 @@ WARNING = any_of(
 )
 """Statements that only a warning makes."""
 
+
 DELAY = any_of(
     r"still (?:trying|undelivered|awaiting)|will (?:be retried|keep trying|try again|retry)|\(delay\)|delivery delay",
     r"(?:delivery|message|mail|has been|was|is|temporarily) (?:has been |is |was |being )?"
     r"(?:delayed|deferred|postponed)\b",
 )
 """Statements that a warning makes, but also a report that goes on to say that time is up."""
+
 
 GIVEN_UP = any_of(
     r"giving up|gave up|given up|will not (?:be retried|retry|try)|no further|permanent|fatal|undeliverable|expired",

@@ -1,26 +1,50 @@
-"""The spool: a folder of JSON lines that keeps events while the store cannot.
-
-Events are appended to one file, `<time>-<random>.jsonl.open`, and are on disk when `append` returns. A file that is
-large enough, or is wanted by a reader, is closed: it loses `.open` and is never written again. Closed files may be
-carried to the spool of another relay: whatever `*.jsonl` lies in the folder is taken in, so copy under another name
-and rename.
-
-What a crash leaves: an open file, which the next start closes. Its last line may be torn; it was never acknowledged,
-so it is ignored, and the reader is told.
-"""
+"""Event spool and its line format."""
 
 import fcntl
+import json
 import os
 import secrets
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 
-from relay.events.event import Event
-from relay.events.json_line import decode_event, encode_event
+from relay.events.event import Event, Kind
+
+
+def encode_event(event: Event) -> bytes:
+    """Return the event as one line of ASCII JSON with its newline."""
+    fields: dict[str, object] = {
+        "kind": event.kind,
+        "at": event.at,
+        "queue_id": event.queue_id,
+        "recipient": event.recipient,
+        "address": event.address,
+        "data": dict(event.data),
+    }
+    return json.dumps(fields, separators=(",", ":")).encode("ascii") + b"\n"
+
+
+def decode_event(line: bytes) -> Event:
+    """Return the event of a line; raise ValueError when it is not the whole of one."""
+    try:
+        fields = json.loads(line)
+    except RecursionError:
+        raise ValueError("the line is nested too deeply for an event") from None
+    match fields:
+        case {
+            "kind": str(kind),
+            "at": int() | float() as at,
+            "queue_id": str(queue_id),
+            "recipient": int(recipient),
+            "address": str(address),
+            "data": Mapping() as data,
+        }:
+            return Event(Kind(kind), float(at), queue_id, recipient, address, data)
+    raise ValueError("the line lacks a field of an event: kind, at, queue_id, recipient, address, data")
+
 
 _CLOSED, _OPEN = ".jsonl", ".jsonl.open"
 

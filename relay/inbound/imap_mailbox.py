@@ -19,8 +19,10 @@ from relay.config.settings import Imap
 ANSWER_SECONDS = 15.0
 """How long connecting, and each answer, may take."""
 
+
 LARGEST = 2 << 20
 """Octets that are fetched of a mail: a bounce says at its beginning what it has to say."""
+
 
 _WINDOW = 10_000
 """Mails whose UIDs are asked for at once: an answer is one line, and a line has a limit."""

@@ -1,12 +1,16 @@
 """Rolling windows over the times at which messages leave."""
 
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 
 HOUR = 3600.0
+
+
 DAY = 86400.0
+
+
 TICK = 0.001
 """Times are kept this far apart from a window's end, so that no closed span holds one message too many."""
 
@@ -128,3 +132,7 @@ def earliest(ledgers: Sequence[tuple[Ledger, Sequence[Window]]], at: float, of: 
         if agreed == moment:
             return moment
         moment = agreed
+
+
+Ledgers = Mapping[str, tuple[Window, ...]]
+"""The windows of a slot by ledger key."""

@@ -7,20 +7,39 @@ import re
 from dataclasses import dataclass
 
 MAX_LOCAL_PART = 64
+
+
 MAX_DOMAIN = 255
+
+
 MAX_PATH = 256
 """Octets of a local part, a domain and a path with its brackets (RFC 5321 section 4.5.3.1)."""
 
+
 _ATEXT = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\-\u0080-\U0010ffff]"
+
+
 DOT_STRING = re.compile(rf"{_ATEXT}+(?:\.{_ATEXT}+)*")
 """A local part that needs no quotes."""
+
+
 _QUOTED_STRING = re.compile(r'"(?:[ !#-\[\]-~\u0080-\U0010ffff]|\\[ -~])*"')
+
+
 _LABEL = r"[A-Za-z0-9_\u0080-\U0010ffff](?:[A-Za-z0-9_\-\u0080-\U0010ffff]*[A-Za-z0-9_\u0080-\U0010ffff])?"
+
+
 DOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\.?")
 """A domain name, with or without a dot at its end."""
+
+
 LITERAL = re.compile(r"\[[A-Za-z0-9:.\-]+\]")
 """An address literal; whether it holds an IP address is not looked at."""
+
+
 _NOT_UTF8 = re.compile(r"[\ud800-\udfff]")
+
+
 _SOURCE_ROUTE = re.compile(r"@[^:@]+(?:,@[^:@]+)*:")
 
 

@@ -14,13 +14,26 @@ from relay.mail.idn import to_ascii
 from relay.mail.lexical import Kind, LexicalError, Token, tokens
 
 _BLANKS = re.compile(r"[ \t\r\n]+")
+
+
 _PAIR_OR_FOLD = re.compile(r"\\(.)|\r\n", re.DOTALL)
+
+
 _ENCODED_WORD = "=?"
 
+
 _ATEXT = r"[A-Za-z0-9!#$%&'*+\-/=?^_`{|}~]"
+
+
 _LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_\-]*[A-Za-z0-9_])?"
+
+
 _ADDR_SPEC = rf"{_ATEXT}++(?:\.{_ATEXT}++)*+@{_LABEL}(?:\.{_LABEL})*"
+
+
 _PHRASE = rf"{_ATEXT}(?:{_ATEXT}|[. \t])*+|\"[ !#-\[\]-~\u00a0-\ud7ff\ue000-\U0010ffff]*+\""
+
+
 _PLAIN = re.compile(rf"[ \t]*+(?:(?P<name>{_PHRASE})?+[ \t]*+<(?P<angle>{_ADDR_SPEC})>|(?P<bare>{_ADDR_SPEC}))[ \t]*+")
 """One mailbox as nearly all are written. What it matches, the grammar reads the same."""
 

@@ -11,6 +11,8 @@ from relay.mail.address import DOT_STRING
 from relay.mail.idn import to_ascii
 
 _QUOTED_PAIR = re.compile(r"\\(.)", re.DOTALL)
+
+
 _NEEDS_PAIR = re.compile(r'["\\]')
 
 

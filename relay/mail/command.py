@@ -1,8 +1,4 @@
-"""The commands of an SMTP client taken apart. A fault is the Reply that names it.
-
-RFC 5321 section 4.1 (MAIL, RCPT), RFC 1870 (SIZE), RFC 6152 (BODY), RFC 6531 (SMTPUTF8), RFC 3461 (RET, ENVID, NOTIFY,
-ORCPT), RFC 4954 section 5 (AUTH=), RFC 3030 (BDAT).
-"""
+"""SMTP command parser, xtext."""
 
 import re
 from collections.abc import Iterable
@@ -10,21 +6,55 @@ from dataclasses import dataclass
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from typing import Literal, get_args
 
-from relay.mail import xtext
 from relay.mail.address import AddressError, parse_address, strip_route
-from relay.mail.envelope import BodyKind, Envelope, Notify, Recipient
 from relay.mail.reply import Reply
+from relay.mail.transaction import BodyKind, Envelope, Notify, Recipient
+
+_XTEXT = re.compile(r"(?:[!-*,-<>-~]|\+[0-9A-F]{2})*")
+
+
+_ENCODED = re.compile(rb"\+([0-9A-F]{2})")
+
+
+def decode(text: str) -> str | None:
+    """Return what the xtext stands for, None when it is none or hides characters that do not print."""
+    if not _XTEXT.fullmatch(text):
+        return None
+    octets = _ENCODED.sub(lambda match: bytes([int(match[1], 16)]), text.encode("ascii"))
+    try:
+        decoded = octets.decode("utf-8")
+    except UnicodeDecodeError:
+        return None
+    return decoded if decoded.isprintable() else None
+
 
 _PATH = r'(?:<((?>(?:"(?>(?:[^"\\]|\\.)*)"|[^<>"])*))>|([^\s<>]+))(?: +(.*))?'
+
+
 _FROM = re.compile(rf"FROM: ?{_PATH}", re.IGNORECASE)
+
+
 _TO = re.compile(rf"TO: ?{_PATH}", re.IGNORECASE)
+
+
 _KEYWORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*")
+
+
 _CHUNK = re.compile(r"([0-9]{1,20})(?: +(LAST))?", re.IGNORECASE)
+
+
 _NOT_A_HOST = re.compile(r'[\s()<>@,;\\"]')
 
+
 MAX_LABEL = 63
+
+
 MAX_HELO = 255
+
+
 MAX_ENVID = 100
+
+
 MAX_ORCPT = 500
 """RFC 1035 section 2.3.4, RFC 3461 sections 4.4 and 4.2; ours for HELO, that of a domain name."""
 
@@ -149,9 +179,9 @@ def _mail_fault(words: dict[str, str]) -> Reply | None:
                 allowed = "SMTPUTF8 without a value"
             case "RET" if value.upper() not in ("FULL", "HDRS"):
                 allowed = "RET=FULL or RET=HDRS"
-            case "ENVID" if not value or len(value) > MAX_ENVID or xtext.decode(value) is None:
+            case "ENVID" if not value or len(value) > MAX_ENVID or decode(value) is None:
                 allowed = f"ENVID=xtext, at most {MAX_ENVID} octets"
-            case "AUTH" if not value or (value != "<>" and xtext.decode(value) is None):
+            case "AUTH" if not value or (value != "<>" and decode(value) is None):
                 allowed = "AUTH=<> or AUTH=xtext"
         if allowed:
             return Reply(501, "5.5.4", f"Right would be {allowed}")
@@ -162,7 +192,7 @@ def _rcpt_fault(words: dict[str, str]) -> Reply | None:
     if "ORCPT" not in words:
         return None
     kind, _, encoded = words["ORCPT"].partition(";")
-    if len(words["ORCPT"]) <= MAX_ORCPT and _KEYWORD.fullmatch(kind) and xtext.decode(encoded):
+    if len(words["ORCPT"]) <= MAX_ORCPT and _KEYWORD.fullmatch(kind) and decode(encoded):
         return None
     return Reply(501, "5.5.4", f"Right would be ORCPT=type;xtext, at most {MAX_ORCPT} octets")
 

@@ -8,7 +8,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 _FIELD = re.compile(rb"([!-9;-~]+)[ \t]*:")
+
+
 _FOLD = re.compile(rb"\r?\n(?=[ \t])")
+
+
 _ADDR_SPEC = re.compile(r"<\s*+([^<>\s]*+)\s*+>")
 """Nothing is given back, so that blanks without an end cost no more than their number."""
 

@@ -5,7 +5,10 @@ from relay.mail.address import domain_of
 DIRECT = "direct"
 """Name of the built-in provider: delivery to the MX hosts of the recipient's domain."""
 
+
 _DIRECT_PREFIX = "mx:"
+
+
 _PROVIDER_PREFIX = "provider:"
 
 

@@ -5,8 +5,13 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 _FOLD = r"\r\n(?=[ \t])"
+
+
 _CHAR = r"[^\x00\r\n\ud800-\udfff]"
+
+
 _PAIR = rf"\\{_CHAR}"
+
 
 _TOKEN = re.compile(
     rf"""
@@ -18,8 +23,11 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE,
 )
+
+
 _IN_COMMENT = re.compile(rf"(?P<text>(?:[^()\\\x00\r\n\ud800-\udfff]|{_PAIR}|{_FOLD})++)|[()]")
 """Every quantifier is possessive: what does not match costs no more than its length."""
+
 
 _FAULTS = {
     '"': "a quoted string that does not end",

@@ -3,9 +3,16 @@
 _DIGITS = "0123456789ABCDFGHJKLMNPQRSTVWXYZ"
 """32 digits in ASCII order, upper case only, with one vowel: hardly an id spells a word."""
 
+
 TIME_DIGITS = 9
+
+
 RANDOM_DIGITS = 5
+
+
 LENGTH = TIME_DIGITS + RANDOM_DIGITS
+
+
 RANDOM_SPACE = 32**RANDOM_DIGITS
 
 

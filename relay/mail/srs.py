@@ -19,16 +19,27 @@ from relay.mail.address import is_address
 MAX_AGE = 21
 """Days a bounce may take to come back."""
 
+
 DAY = 86400.0
 """Seconds."""
 
+
 _DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
+
+
 _DAYS = len(_DIGITS) ** 2
+
+
 _HASH = 5
 """Octets."""
 
+
 _SRS0 = re.compile(r"SRS0=([^=]+)=((?P<day>[A-Z2-7]{2})=(?P<domain>[^=]+)=(?P<local>.+))", re.IGNORECASE | re.DOTALL)
+
+
 _SRS1 = re.compile(r"SRS1[=+-]([^=]+)=((?P<domain>[^=]+)=(?P<opaque>[=+-].+))", re.IGNORECASE | re.DOTALL)
+
+
 _FOREIGN = re.compile(r"SRS0(?P<opaque>[=+-].+)", re.IGNORECASE | re.DOTALL)
 
 

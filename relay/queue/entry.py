@@ -4,8 +4,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import assert_never
 
-from relay.mail.envelope import Notify, Recipient
 from relay.mail.reply import Reply
+from relay.mail.transaction import Notify, Recipient
 
 
 class State(StrEnum):
@@ -20,6 +20,7 @@ class State(StrEnum):
 
 
 FINAL = frozenset({State.DELIVERED, State.BOUNCED, State.DROPPED})
+
 
 MOVES: dict[State, frozenset[State]] = {
     State.WAITING: frozenset({State.ACTIVE, State.HELD, State.DROPPED}),

@@ -9,11 +9,14 @@ from dataclasses import dataclass, field
 
 from relay.mail.lane import DIRECT
 from relay.queue.outcome import Deferred
-from relay.queue.ways import Pause, way_of
+from relay.queue.routing import Pause, way_of
 
 FIRST_WIDTH = 5
 
+
 REFUSALS = 5
+
+
 REFUSED_DOMAINS = 3
 """So many refusals of one kind in a row, for so many destinations, are not about the mail any more."""
 

@@ -7,9 +7,8 @@ from typing import Literal
 from relay.events.event import Event
 from relay.mail.lane import DIRECT
 from relay.queue.entry import Entry
-from relay.rewrite.list_unsubscribe import ListUnsubscribe
-from relay.rewrite.tracking import Tracking
-from relay.suppression.suppression import Evidence
+from relay.rewrite.options import ListUnsubscribe, Tracking
+from relay.suppression.model import Evidence
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,3 +103,7 @@ class Settlement:
     reports: tuple[Accepted, ...] = ()
     evidence: tuple[Evidence, ...] = ()
     """What speaks for suppressing the recipients."""
+
+
+ALERT = "alert"
+"""Metadata of alerts: the cause, by which they are found again."""

@@ -1,8 +1,7 @@
-"""The processes that share a queue, as operators see them."""
+"""Nodes sharing a queue and each one's share of connections."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from zlib import crc32
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +19,27 @@ class NodeState:
     """How many it has under way."""
 
 
-class NodeStore(Protocol):
-    """A store that may be shared."""
+@dataclass(frozen=True, slots=True)
+class Share:
+    """The place of a node among those that live. All nodes know the same order, so their shares add up to the whole."""
 
-    async def nodes(self) -> Sequence[NodeState]:
-        """Return the nodes that share the store, and those that did, by host; none where nothing is shared."""
+    rank: int = 0
+    nodes: int = 1
+    """How many live; 0 as long as this one has no share, because the others may not know of it yet."""
+
+    def of(self, lane: str, most: int) -> int:
+        """Return how many of the `most` connections of a lane this node may have; 0 when there are more nodes.
+
+        What does not divide evenly goes to different nodes in different lanes.
+        """
+        if self.nodes == 1:
+            return most
+        if not self.nodes:
+            return 0
+        each, rest = divmod(most, self.nodes)
+        return each + ((self.rank + crc32(lane.encode())) % self.nodes < rest)
+
+
+def whole(_lane: str, most: int) -> int:
+    """Return all of it: the share of a node that is alone."""
+    return most

@@ -6,11 +6,12 @@ from typing import Protocol
 
 from relay.events.event import Event
 from relay.events.ports import Publish, StoreError
-from relay.limits.window import Window
+from relay.limits.ports import LimitStore, Slot, Usage
 from relay.queue.entry import Entry, State
 from relay.queue.message import Accepted, Claimed, Message, Settlement
+from relay.queue.nodes import NodeState
 from relay.queue.outcome import Delivered, Outcome
-from relay.render import Rendering, Stored
+from relay.render.render import Rendering, Stored
 
 __all__ = [
     "Change",
@@ -143,51 +144,6 @@ class QueueOffice(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Slot:
-    """The place of one queue entry in the ledgers of its identity and its provider."""
-
-    queue_id: str
-    number: int
-    windows: Mapping[str, tuple[Window, ...]]
-    """By ledger key ("identity:…", "provider:…")."""
-
-
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """How one ledger stands at a moment."""
-
-    left: tuple[int, ...]
-    """For each of its windows, in order: how many left within the span that ends now."""
-    waiting: int
-    """Places given for later."""
-    free_at: float
-    """When a message accepted now could leave at the earliest."""
-
-
-class LimitStore(Protocol):
-    """Rolling windows that hold over restarts, and over all nodes that share the store.
-
-    An entry has one place in each ledger of its slot, and none in others: `reserve` and `depart` give up what it had
-    before, under whichever keys.
-    """
-
-    async def reserve(self, slots: Sequence[Slot], at: Sequence[float]) -> Sequence[float]:
-        """Give each slot the earliest time, not before its `at`, that breaks none of its windows."""
-
-    async def depart(self, slot: Slot, now: float) -> float:
-        """Move the slot to `now` and return `now` when its windows allow that; else to the next free time, returned."""
-
-    async def forget(self, queue_id: str, numbers: Sequence[int]) -> None:
-        """Give the places of entries back that did not leave: they never will, or ask again when they are due."""
-
-    async def keep(self, queue_id: str, numbers: Sequence[int]) -> None:
-        """Let what left under these numbers count for good: whoever leaves once more counts once more."""
-
-    async def usage(self, windows: Mapping[str, tuple[Window, ...]], now: float) -> Mapping[str, Usage]:
-        """Return how the ledgers stand, by key, for the windows given. Changes nothing."""
-
-
-@dataclass(frozen=True, slots=True)
 class Rendered:
     """What goes out to one or several recipients: the reverse-path and the bytes."""
 
@@ -255,3 +211,10 @@ class Watch(Protocol):
 
     def store_trouble(self, error: StoreError) -> None:
         """The store did not answer; what is in hand is kept and tried again."""
+
+
+class NodeStore(Protocol):
+    """A store that may be shared."""
+
+    async def nodes(self) -> Sequence[NodeState]:
+        """Return the nodes that share the store, and those that did, by host; none where nothing is shared."""

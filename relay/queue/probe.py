@@ -4,13 +4,14 @@ from dataclasses import dataclass
 
 from relay.events.event import Event, Kind
 from relay.mail.address import is_ascii
-from relay.mail.date import mail_date
 from relay.mail.lane import lane_of
+from relay.mail.received import mail_date
 from relay.queue.entry import Entry
 from relay.queue.message import Accepted, Message, Policy
 
 LIFETIME = 600.0
 """Seconds a test is tried at most: nobody waits longer for it."""
+
 
 TEST = "test"
 """Metadata of test mails: the provider that is tested."""

@@ -1,27 +1,57 @@
-"""The runner: claims what is due, has it rendered and delivered, settles it. The loop that drives the queue."""
+"""The loop; splits claims into transactions."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
 
-from relay.queue.conduct import Conduct
-from relay.queue.departures import Departures, Leaving
+from relay.queue.clock_guard import Timekeeper
+from relay.queue.context import STORE_RETRY, UNEXPECTED, Surviving, Tools
+from relay.queue.dispatch import Departures, Leaving
 from relay.queue.entry import Entry
-from relay.queue.jobs import stored_form, transactions
+from relay.queue.exclusion_check import last_look
+from relay.queue.lane_feedback import Conduct
 from relay.queue.lanes import Lanes
-from relay.queue.last_look import last_look
-from relay.queue.message import Claimed, Settlement
+from relay.queue.message import Claimed, Message, Settlement
 from relay.queue.outcome import Deferred, Delivered, Outcome
 from relay.queue.ports import Job, LaneRoom, Rendered, StoreError, Taken
+from relay.queue.routing import Pause
 from relay.queue.settler import Settler
-from relay.queue.timekeeper import Timekeeper
-from relay.queue.tools import STORE_RETRY, Tools
-from relay.queue.unexpected import UNEXPECTED, Surviving
-from relay.queue.ways import Pause
+from relay.render.render import Stored, is_personal
+
+
+def stored_form(message: Message, content: bytes) -> Stored:
+    """Return what rendering needs of the message."""
+    policy = message.policy
+    return Stored(
+        queue_id=message.queue_id,
+        created_at=message.created_at,
+        reverse_path=message.reverse_path,
+        content=content,
+        added_fields=policy.added_fields,
+        domain=policy.domain,
+        tracking=policy.tracking,
+        return_path=policy.return_path,
+        author_name=policy.author_name,
+        reply_domain=policy.reply_domain,
+        copies=policy.copies,
+        forward_domain=policy.forward_domain,
+        list_unsubscribe=policy.list_unsubscribe,
+    )
+
+
+def transactions(claimed: Claimed) -> list[Claimed]:
+    """Split into the transactions to make: one for each recipient where bytes differ, else one for all."""
+    if is_personal(stored_form(claimed.message, b"")):
+        return [replace(claimed, entries=(entry,)) for entry in claimed.entries]
+    return [claimed]
+
 
 ENTRIES_UNDER_WAY = 2000
+
+
 CONTENT_UNDER_WAY = 64 * 1024 * 1024
 """Bounds of what one process works on at a time: entries, and octets of their contents."""
+
 
 LONGEST_REST = 5.0
 """Seconds: the longest wait between two looks at the queue."""

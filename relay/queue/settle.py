@@ -9,19 +9,20 @@ from relay.events.event import Event, Kind
 from relay.mail.address import is_ascii, normal
 from relay.mail.lane import DIRECT, lane_of
 from relay.mail.reply import Reply
-from relay.queue.alert_mail import ALERT
+from relay.queue.bounce_policy import Judge, Verdict, explain, told
 from relay.queue.entry import Entry, State, StateError, move
-from relay.queue.judge import Judge, Verdict, explain, told
-from relay.queue.message import Accepted, Claimed, Message, Policy, Settlement
+from relay.queue.message import ALERT, Accepted, Claimed, Message, Policy, Settlement
 from relay.queue.outcome import Deferred, Delivered, Outcome
-from relay.queue.schedule import Schedule, next_attempt
-from relay.suppression.suppression import Evidence, Suppression
+from relay.queue.retry import Schedule, next_attempt
+from relay.suppression.model import Evidence, Suppression
 
 _FORGED = frozenset({"spam_content", "virus", "auth_failed"})
 """Reasons to refuse mail that seldom comes from whom it names."""
 
+
 UNCERTAIN_PATIENCE = 2
 """An attempt that may have succeeded waits as long as two failed ones: a second copy is worse than a late one."""
+
 
 LARGEST_RETURNED = 1 << 20
 """Octets of a message that is returned whole where RET=FULL asks for that; of a larger one the header is."""

@@ -4,13 +4,12 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from relay.queue.context import STORE_RETRY, Surviving, Tools
 from relay.queue.message import Claimed, Message, Settlement
 from relay.queue.outcome import Outcome
 from relay.queue.ports import StoreError, Taken
-from relay.queue.schedule import Schedule
+from relay.queue.retry import Schedule
 from relay.queue.settle import Attempt, Origin, settle, settle_plainly
-from relay.queue.tools import STORE_RETRY, Tools
-from relay.queue.unexpected import Surviving
 
 FROM_JOURNAL: dict[str, object] = {"recovered": "journal"}
 """Said in the story of a delivery whose process ended before it was settled."""

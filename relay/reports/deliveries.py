@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from relay.queue.entry import FINAL, State
-from relay.reports.forms import Form
 from relay.reports.ports import Tally
+from relay.reports.serialize import Form
 
 
 @dataclass(frozen=True, slots=True)

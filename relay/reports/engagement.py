@@ -1,57 +1,13 @@
 """The report on engagement: who opened, clicked, answered and left, by campaign, people and machines apart. Pure."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
-from typing import Protocol
+from collections.abc import Iterable
+from dataclasses import fields
 
-from relay.reports.forms import Form
-from relay.reports.ports import MessageQuery
+from relay.reports.ports import CampaignCounts, Click
+from relay.reports.serialize import Form
 
 MOST_LINKS = 10
 """Links shown, the most clicked."""
-
-
-@dataclass(frozen=True, slots=True)
-class CampaignCounts:
-    """Recipients of one campaign ("" is transactional mail) by what became of them; each counts once in a column."""
-
-    campaign: str
-    recipients: int = 0
-    delivered: int = 0
-    """The receiving server took it, whatever came back later."""
-    clicked: int = 0
-    opened: int = 0
-    """A person fetched the pixel, or clicked: who clicks has opened, whether images are shown or not."""
-    machine_clicked: int = 0
-    """Only machines followed links: scanners, previews."""
-    machine_opened: int = 0
-    """Only machines fetched: proxies that load every image, scanners."""
-    replied: int = 0
-    """Automatic answers do not count."""
-    unsubscribed: int = 0
-    complained: int = 0
-    came_back: int = 0
-    """Bounced after it had been delivered."""
-
-
-@dataclass(frozen=True, slots=True)
-class Click:
-    """One click of a person."""
-
-    campaign: str
-    queue_id: str
-    number: int
-    target: str
-
-
-class EngagementStore(Protocol):
-    """Answers what readers did. The limit of a query does not hold here."""
-
-    async def campaign_counts(self, query: MessageQuery) -> Sequence[CampaignCounts]:
-        """Count what became of the messages that match, and what their readers did, by campaign."""
-
-    async def clicks(self, query: MessageQuery) -> Sequence[Click]:
-        """Return the clicks of people on links of the messages that match, newest first."""
 
 
 def engagement_report(counted: Iterable[CampaignCounts], clicks: Iterable[Click]) -> Form:

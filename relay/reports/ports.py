@@ -91,3 +91,46 @@ class ReportStore(Protocol):
         They come newest first, and `before` is the last of the page before; after the last page comes an empty one.
         With a category only those of that category, with `unknown` those as well that nothing but a code decided.
         """
+
+
+@dataclass(frozen=True, slots=True)
+class CampaignCounts:
+    """Recipients of one campaign ("" is transactional mail) by what became of them; each counts once in a column."""
+
+    campaign: str
+    recipients: int = 0
+    delivered: int = 0
+    """The receiving server took it, whatever came back later."""
+    clicked: int = 0
+    opened: int = 0
+    """A person fetched the pixel, or clicked: who clicks has opened, whether images are shown or not."""
+    machine_clicked: int = 0
+    """Only machines followed links: scanners, previews."""
+    machine_opened: int = 0
+    """Only machines fetched: proxies that load every image, scanners."""
+    replied: int = 0
+    """Automatic answers do not count."""
+    unsubscribed: int = 0
+    complained: int = 0
+    came_back: int = 0
+    """Bounced after it had been delivered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Click:
+    """One click of a person."""
+
+    campaign: str
+    queue_id: str
+    number: int
+    target: str
+
+
+class EngagementStore(Protocol):
+    """Answers what readers did. The limit of a query does not hold here."""
+
+    async def campaign_counts(self, query: MessageQuery) -> Sequence[CampaignCounts]:
+        """Count what became of the messages that match, and what their readers did, by campaign."""
+
+    async def clicks(self, query: MessageQuery) -> Sequence[Click]:
+        """Return the clicks of people on links of the messages that match, newest first."""

@@ -1,4 +1,4 @@
-"""Which links may be tracked: plain absolute http(s) URLs that nothing speaks against."""
+"""Which links are tracked."""
 
 import re
 from collections.abc import Iterator
@@ -6,13 +6,37 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
-from relay.mail.domains import registrable
-from relay.rewrite.entities import decode_attribute
-from relay.rewrite.hosts import is_refused
-from relay.rewrite.html import ATTRIBUTES, CONDITIONAL, Tag, attributes, office_tags
-from relay.rewrite.sensitive import is_sensitive
-from relay.rewrite.tracking import Tracking
-from relay.rewrite.visible import shown_host
+from relay.mail.registrable_domain import registrable
+from relay.rewrite.html import ATTRIBUTES, CONDITIONAL, Tag, attributes, decode_attribute, office_tags
+from relay.rewrite.link_rules import is_sensitive, shown_host
+from relay.rewrite.options import Tracking
+
+_NUMBER = re.compile(r"0x[0-9a-f]*|[0-9]+")
+
+
+def is_refused(host: str) -> bool:
+    """Tell whether a browser refuses a lower-case host because it ends in a number and is no IPv4 address."""
+    labels = host.removesuffix(".").split(".")
+    if not _NUMBER.fullmatch(labels[-1]):
+        return False
+    if len(labels) > 4:
+        return True
+    values = [_value(label) for label in labels]
+    if None in values:
+        return True
+    numbers = [value for value in values if value is not None]
+    return any(number > 255 for number in numbers[:-1]) or numbers[-1] >= 256 ** (5 - len(numbers))
+
+
+def _value(label: str) -> int | None:
+    """Return the number a label is in hexadecimal, octal or decimal; None when it is none."""
+    if not _NUMBER.fullmatch(label) or len(label) > 40:
+        return None
+    if label.startswith("0x"):
+        return int(label[2:] or "0", 16)
+    if len(label) > 1 and label.startswith("0"):
+        return int(label, 8) if set(label) <= set("01234567") else None
+    return int(label)
 
 
 class Reason(StrEnum):
@@ -54,7 +78,11 @@ class Rules:
 
 
 _WS = rb"[\t\n\f\r ]"
+
+
 _OTHER_ATTRIBUTES = ATTRIBUTES.replace(rb"|[^\t", rb"|(?!href[\t\n\f\r />=])[^\t", 1)
+
+
 _HREF = re.compile(
     _OTHER_ATTRIBUTES
     + rb"href"
@@ -63,15 +91,28 @@ _HREF = re.compile(
     + _WS
     + rb"""*+(?:"([^"]*+)"|'([^']*+)'|([^\t\n\f\r >"'][^\t\n\f\r >]*+))"""
 )
+
+
 _SWITCHES = frozenset({b"data-relay-track", b"clicktracking", b"data-msys-clicktrack"})
+
+
 _MARKS = frozenset(
     {b"data-pm-no-track", b"ses:no-track", b"data-no-track", b"disable-tracking", b"mc:disable-tracking"}
 )
+
+
 _OFF = frozenset({b"off", b"false", b"no", b"0"})
 
+
 _OUTER = "".join(map(chr, range(0x21)))
+
+
 _INNER = re.compile(r"[\t\n\r]")
+
+
 _SCHEME = re.compile(r"https?:", re.IGNORECASE)
+
+
 _PLAIN = re.compile(
     r"https?://(?:(?:[\w.~:\[\]!$&'()*+,;=-]|%[0-9a-f]{2})*@)?(?P<host>\w[\w.-]*|\[[0-9a-f:.]+\])(?::\d{1,5})?(?=[/?#]|\Z)"
     r"(?>[\w.~:/?#\[\]@!$&'()*+,;=-]++|%[0-9a-f]{2})*+",

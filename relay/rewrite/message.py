@@ -2,20 +2,13 @@
 
 from dataclasses import dataclass
 
-from relay.rewrite.coding import (
-    BASE64,
-    QUOTED_PRINTABLE,
-    base64_line,
-    encode_base64,
-    has_long_line,
-    quote,
-)
+from relay.rewrite.encoding import BASE64, QUOTED_PRINTABLE, base64_line, encode_base64, has_long_line, quote, reencoded
+from relay.rewrite.options import Tracking
 from relay.rewrite.plan import LinkDecision, PartPlan, Plan, Splice, analyse
 from relay.rewrite.tokens import Keyring, Kind, Token, sign_token
-from relay.rewrite.tracking import Tracking
-from relay.rewrite.transfer import reencoded
 
 __all__ = ["LinkDecision", "Plan", "Rewritten", "analyse", "apply", "rewrite"]
+
 
 _PIXEL_STYLE = (
     "position:absolute!important;float:left!important;display:block!important;width:1px!important;"
@@ -23,6 +16,8 @@ _PIXEL_STYLE = (
     "max-height:none!important;margin:-1px 0 0 -1px!important;padding:0!important;border:0!important;"
     "opacity:0!important"
 )
+
+
 _PIXEL = f'<img src="{{}}" alt="" width="1" height="1" style="{_PIXEL_STYLE}">'
 """Rendered, so that it is fetched, yet taking no room: chosen by measurement, docs/decisions/0002-pixel-form.md."""
 

@@ -8,7 +8,11 @@ from relay.rewrite.html import CONDITIONAL, END, Tag, content_start, formatting_
 _SURELY_CLOSED = frozenset(
     b"a applet button details dialog marquee math object select svg table template".split(),
 )
+
+
 _NEVER_SURELY_CLOSED = frozenset(b"audio noscript option picture video".split())
+
+
 _FRAGILE = _SURELY_CLOSED | _NEVER_SURELY_CLOSED
 """Elements the pixel must not be inside of: it would be moved out, hidden, or part of a link.
 
@@ -16,13 +20,20 @@ The end tag of the second kind is ignored when some other element is open inside
 know, so they count as open from where they begin.
 """
 
+
 _SCOPES = frozenset(b"applet marquee math object svg table template".split())
 """Elements whose content an end tag outside cannot close (HTML standard, section 13.2.4.2)."""
 
+
 _KEEPS_FIRST_NEWLINE_OUT = re.compile(rb"<(?:pre|listing)(?=[\t\n\f\r />])[^<>]*+>\Z")
+
+
 _NEAR = 400
+
+
 _LOOK_BACK = 64
 """How many open elements an end tag is compared with, so that hostile nesting costs no more than any other."""
+
 
 _HEAD_MAY_HOLD = frozenset({b"noscript", b"template", b"script"})
 

@@ -6,15 +6,17 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import NamedTuple
 
-from relay.rewrite.coding import BASE64, QUOTED_PRINTABLE, QuotedPrintable, decode
+from relay.rewrite.eligibility import readable, unsubscribe_values, why_message_is_left, why_part_is_left
+from relay.rewrite.encoding import BASE64, QUOTED_PRINTABLE, QuotedPrintable, decode
 from relay.rewrite.html import Tag, tags
 from relay.rewrite.links import Found, Reason, Rules, header_urls, judge, links, rules
 from relay.rewrite.mime import Part, walk
+from relay.rewrite.options import Tracking
 from relay.rewrite.pixel import pixel_position
-from relay.rewrite.scope import readable, unsubscribe_values, why_message_is_left, why_part_is_left
-from relay.rewrite.tracking import Tracking
 
 _TEXT_URL = re.compile(rb"(?<![\w@.])https?://[^\s<>\"'\x00-\x20\x7f-\xff]+", re.IGNORECASE)
+
+
 _USABLE_BASE = re.compile(r"https?://[\w.:\[\]/~-]+", re.ASCII)
 
 

@@ -1,40 +1,51 @@
-"""Signed tokens: what comes back from a reader or a mail server, believable without a database.
-
-A token says which recipient of which message it belongs to and, for a click, where the link goes. It is a keyed
-BLAKE2b MAC (RFC 7693) of 128 bits followed by what the MAC protects:
-
-    mac 16 | key tag 1 | queue id 9 | recipient 1..4 (LEB128) | target (UTF-8, clicks only)
-
-The kind and the key id are part of the keyed state, so a token of one kind is never taken for another. URLs carry
-tokens in base64url without padding; addresses, whose case may be lost on the way, carry them in lower-case base32.
-"""
+"""Signed tokens in URLs and addresses."""
 
 import base64
 import binascii
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
 from hashlib import blake2b
 from hmac import compare_digest
 
+from relay.mail.address import normal
 from relay.mail.queue_id import LENGTH, is_queue_id
 
 _MAC = 16
+
+
 _TAG = 1
+
+
 _QUEUE_ID = 9
+
+
 _HEAD = _MAC + _TAG + _QUEUE_ID
+
+
 _MAX_RECIPIENT = 2**28 - 1
 
+
 _KEY_ID = re.compile(r"[A-Za-z0-9._-]{1,32}")
+
+
 _MIN_KEY, _MAX_KEY = 16, blake2b.MAX_KEY_SIZE
 
+
 _QUEUE_DIGITS = "0123456789ABCDFGHJKLMNPQRSTVWXYZ"
+
+
 _INT_DIGITS = "0123456789abcdefghijklmnopqrstuv"
+
+
 _TO_INT = str.maketrans(_QUEUE_DIGITS, _INT_DIGITS)
 
+
 _TO_URL = bytes.maketrans(b"+/", b"-_")
+
+
 _FROM_URL = bytes.maketrans(b"-_", b"+/")
 
 
@@ -53,6 +64,8 @@ class Kind(StrEnum):
 
 
 URL_KINDS = frozenset({Kind.OPEN, Kind.CLICK, Kind.UNSUBSCRIBE, Kind.VERIFY})
+
+
 ADDRESS_KINDS = frozenset({Kind.BOUNCE, Kind.REPLY, Kind.TEST})
 
 
@@ -234,8 +247,38 @@ def _read_leb128(octets: bytes) -> tuple[int, int]:
 
 
 _PAIRS = tuple(high + low for high in _QUEUE_DIGITS for low in _QUEUE_DIGITS)
+
+
 _PLACES = tuple(range(5 * (LENGTH - 2), -1, -10))
 
 
 def _queue_id(number: int) -> str:
     return "".join([_PAIRS[number >> place & 1023] for place in _PLACES])
+
+
+def cc_address(keyring: Keyring, identity: str, reply_domain: str) -> str:
+    """Return the CC tracking address of an identity: signed by the first key, at the reply domain of its domain."""
+    return f"{_local_part(*keyring.keys[0], normal(identity))}@{reply_domain}"
+
+
+def identity_of(keyring: Keyring, address: str, identities: Iterable[str]) -> str | None:
+    """Return which of the identities this is the CC tracking address of, by any key of the ring, in whatever case.
+
+    None when it is nobody's. Only the local part is looked at.
+    """
+    return _by_local_part(keyring, tuple(identities)).get(address.rpartition("@")[0].lower())
+
+
+@lru_cache(maxsize=8)
+def _by_local_part(keyring: Keyring, identities: tuple[str, ...]) -> Mapping[str, str]:
+    return {
+        _local_part(key_id, key, normal(identity)): normal(identity)
+        for key_id, key in keyring.keys
+        for identity in identities
+    }
+
+
+def _local_part(key_id: str, key: bytes, identity: str) -> str:
+    mac = blake2b(key_id.encode("ascii"), key=key, digest_size=_MAC, person=b"relay.cc")
+    mac.update(b"\0" + identity.encode("utf-8", "surrogateescape"))
+    return base64.b32encode(mac.digest()).rstrip(b"=").decode("ascii").lower()

@@ -5,16 +5,25 @@ from dataclasses import replace
 from relay.mail.reply import Reply
 from relay.mail.sasl import MALFORMED, Login, Start, decode_response, encode_challenge, parse_auth, parse_plain
 from relay.smtp.connection import MAX_AUTH_LINE, Connection
-from relay.smtp.wire import Gone
+from relay.smtp.stream import Gone
 
 MAX_WAIT = 10.0
 """Seconds a login may have to wait because others failed before it; it is refused when they would be more."""
+
+
 REFUSAL_DELAY = 3.0
 """Seconds until that refusal is said, so that trying again at once gains nothing."""
+
+
 MAX_USERNAME = 255
 
+
 _ENCRYPT_FIRST = Reply(538, "5.7.11", "Encryption is required first: say STARTTLS")
+
+
 _WRONG = Reply(535, "5.7.8", "Name or secret is wrong")
+
+
 _ENOUGH = Reply(421, "4.7.0", "Too many failed logins, try again later")
 
 

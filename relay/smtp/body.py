@@ -12,11 +12,18 @@ from typing import BinaryIO
 from relay.mail.reply import Reply
 
 MIB = 1024 * 1024
+
+
 NO_ROOM = Reply(452, "4.3.1", "Insufficient system storage, try again later")
+
+
 HAS_NUL = Reply(554, "5.6.0", "The message holds a NUL octet, which mail cannot carry: encode the part as base64")
+
 
 _WRITE_SIZE = 256 * 1024
 """Octets handed to the file at a time."""
+
+
 _CROWDED_SIZE = 64 * 1024
 """Octets a body may keep in memory while memory is short."""
 

@@ -11,14 +11,26 @@ from relay.mail.sasl import MECHANISMS
 from relay.smtp.auth import auth, offers_auth
 from relay.smtp.body import too_large
 from relay.smtp.connection import Command, Connection
-from relay.smtp.content import bdat, data
+from relay.smtp.data import bdat, data
 
 _OK = Reply(250, "2.0.0", "Ok")
+
+
 _SENDER_OK = Reply(250, "2.1.0", "Ok")
+
+
 _RECIPIENT_OK = Reply(250, "2.1.5", "Ok")
+
+
 _GREET_FIRST = Reply(503, "5.5.1", "Say EHLO first")
+
+
 _NO_ARGUMENT = Reply(501, "5.5.4", "This command has no argument")
+
+
 _NOT_OFFERED = Reply(502, "5.5.1", "Command not offered here")
+
+
 _HTTP = Reply(421, "4.7.0", "This is SMTP, not HTTP")
 
 
@@ -164,6 +176,8 @@ OFFERED: dict[str, Command] = {
     "HELP": show_help,
     "QUIT": quit_,
 }
+
+
 COMMANDS: dict[str, Command] = (
     OFFERED
     | dict.fromkeys(("EXPN", "ETRN"), not_offered)

@@ -8,30 +8,52 @@ from dataclasses import replace
 from ipaddress import IPv6Address, ip_address
 
 from relay.mail.command import Line, parse_line
-from relay.mail.dots import LineEndDecoder
-from relay.mail.envelope import Envelope
+from relay.mail.dot_stuffing import LineEndDecoder
 from relay.mail.reply import Reply
-from relay.mail.session import Session
+from relay.mail.transaction import Envelope, Session
 from relay.smtp.body import Body
 from relay.smtp.service import Service
-from relay.smtp.wire import Gone, Wire
+from relay.smtp.stream import Gone, Wire
 
 MAX_AUTH_LINE = 12288
 """Octets of a line of an AUTH exchange (RFC 4954 section 4)."""
+
+
 _LEAST_PROGRESS = 1024
 """Octets of content that count as a sign of life: whoever drips slower is cut by the data timeout."""
+
+
 _JUNK = frozenset({"EHLO", "HELO", "HELP", "NOOP", "RSET", "VRFY"})
 """Commands that lead nowhere; a client may give so many of them between two messages."""
 
+
 _IDLE = Reply(421, "4.4.2", "Nothing was sent for too long, closing")
+
+
 _STOPPING = Reply(421, "4.3.2", "The server is going down, try again in a moment")
+
+
 _TOO_MANY_ERRORS = Reply(421, "4.7.0", "Too many errors, closing")
+
+
 _TOO_MUCH_JUNK = Reply(421, "4.7.0", "Too many commands without a message, closing")
+
+
 _TOO_LONG = Reply(500, "5.5.2", "Command line too long")
+
+
 _UNKNOWN = Reply(500, "5.5.1", "Command not known here")
+
+
 _FAILED = Reply(451, "4.3.0", "Something went wrong here, try again later")
+
+
 _FAILED_CLOSING = Reply(421, "4.3.0", "Something went wrong here, try again later")
+
+
 _CLOSING_CODES = (221, 421, 521)
+
+
 _NOBODY = "0.0.0.0"  # noqa: S104 - the name of a client that is gone before it could be asked for its address
 
 

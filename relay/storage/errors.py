@@ -8,7 +8,11 @@ from pathlib import Path
 from relay.events.ports import StoreError
 
 _FULL_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
 _PROBE = bytes(1 << 16)
+
+
 _NO_RESULT_CODE = 0
 
 

@@ -25,22 +25,36 @@ from relay.storage.rows import (
 OPEN = "state IN ('waiting', 'held', 'active')"
 """As the index on open entries has it: SQLite uses that index only for queries that repeat its condition."""
 
+
 _OPEN_STATES = frozenset({State.WAITING, State.HELD, State.ACTIVE})
 
+
 ENTRIES_OF = f"SELECT {ENTRY_COLUMNS} FROM entries WHERE queue_id = ? ORDER BY number"  # noqa: S608  names only
+
+
 EVENTS_OF = f"SELECT {EVENT_COLUMNS} FROM events WHERE queue_id = ? ORDER BY at, id"  # noqa: S608  names only
+
+
 CONTENT_OF = "SELECT content FROM contents WHERE queue_id = ?"
+
+
 DEPTH = f"SELECT lane, state, count(*) FROM entries INDEXED BY entries_open WHERE {OPEN} GROUP BY state, lane"  # noqa: S608
 
+
 _ENTRY_WITH_MESSAGE = f"{qualified(MESSAGE_COLUMNS, 'messages')}, {qualified(ENTRY_COLUMNS, 'entries')}"
+
+
 _FOUND = (
     "JOIN entries ON entries.queue_id = found.queue_id AND entries.number = found.number "
     "JOIN messages ON messages.queue_id = found.queue_id"
 )
+
+
 ENTRY_AT = (
     f"SELECT {_ENTRY_WITH_MESSAGE} FROM entries JOIN messages ON messages.queue_id = entries.queue_id "  # noqa: S608
     "WHERE entries.queue_id = ? AND entries.number = ?"
 )
+
 
 NO_COPY = (
     "(messages.policy NOT LIKE '%\"copies\":[%' OR NOT EXISTS (SELECT 1 FROM events AS made WHERE made.queue_id = "
@@ -48,11 +62,14 @@ NO_COPY = (
 )
 """Leaves out the entries of copies, as `codec` writes them; only messages that have some are looked at closely."""
 
+
 NOT_PASSED_ON = "messages.policy NOT LIKE '%\"forward_domain\":%'"
 """Leaves out mail that was passed on: nobody here sent it."""
 
+
 EntryKey = tuple[str, int]
 """Queue id and number."""
+
 
 Statement = tuple[str, list[object]]
 

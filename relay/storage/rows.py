@@ -1,26 +1,140 @@
-"""Rows of the database and the values they hold."""
+"""Rows ↔ values, JSON columns."""
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields, replace
+from functools import lru_cache
 from typing import Any, cast
 
 from relay.events.event import Event, Kind
 from relay.mail.address import normal
-from relay.mail.envelope import Notify
+from relay.mail.reply import Reply
+from relay.mail.transaction import Notify
 from relay.queue.entry import Entry, State
-from relay.queue.message import Message
-from relay.storage import codec
+from relay.queue.message import Message, Policy
+from relay.rewrite.options import ListUnsubscribe, Tracking
+
+_encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
+
+
+_TRACKING_FIELDS = tuple(field.name for field in fields(Tracking))
+
+
+def encode_object(value: Mapping[str, object]) -> str:
+    """Return a mapping of JSON values as text, "" when it is empty."""
+    return _encode(dict(value)) if value else ""
+
+
+def decode_object(text: str) -> dict[str, object]:
+    """The inverse of `encode_object`."""
+    value: dict[str, object] = json.loads(text) if text else {}
+    return value
+
+
+def decode_strings(text: str) -> dict[str, str]:
+    """The inverse of `encode_object` for an object that holds strings only."""
+    value: dict[str, str] = json.loads(text) if text else {}
+    return value
+
+
+def encode_list(value: Sequence[str]) -> str:
+    """Return a list of strings as text, "" when it is empty."""
+    return _encode(list(value)) if value else ""
+
+
+def decode_list(text: str) -> tuple[str, ...]:
+    """The inverse of `encode_list`."""
+    return tuple(json.loads(text)) if text else ()
+
+
+def encode_reply(reply: Reply | None) -> str | None:
+    """Return a reply as `[code, status, text]`."""
+    return None if reply is None else _encode([reply.code, reply.status, reply.text])
+
+
+def decode_reply(text: str | None) -> Reply | None:
+    """The inverse of `encode_reply`."""
+    return None if text is None else Reply(*json.loads(text))
+
+
+@lru_cache(maxsize=1024)
+def encode_policy(policy: Policy) -> str:
+    """Return a policy as a JSON object, without `added_fields`, which differ in every message."""
+    value: dict[str, object] = {
+        "domain": policy.domain,
+        "identity": policy.identity,
+        "return_path": policy.return_path,
+        "provider": policy.provider,
+        "fallback_providers": policy.fallback_providers,
+    }
+    if policy.author_name:
+        value["author_name"] = policy.author_name
+    if policy.reply_domain:
+        value |= {"reply_domain": policy.reply_domain, "reply_to": policy.reply_to}
+    if policy.copies:
+        value["copies"] = policy.copies
+    if policy.forward_domain:
+        value["forward_domain"] = policy.forward_domain
+    if (offered := policy.list_unsubscribe) is not None:
+        value["list_unsubscribe"] = [offered.base_url, offered.reply_domain]
+    if policy.tracking is not None:
+        value["tracking"] = {name: getattr(policy.tracking, name) for name in _TRACKING_FIELDS}
+    return _encode(value)
+
+
+@lru_cache(maxsize=1024)
+def decode_policy(text: str) -> Policy:
+    """The inverse of `encode_policy`. Switches of a newer version are ignored, missing ones get their default."""
+    value = json.loads(text)
+    tracking, offered = value.get("tracking"), value.get("list_unsubscribe")
+    return Policy(
+        domain=value["domain"],
+        identity=value["identity"],
+        tracking=None if tracking is None else _tracking(tracking),
+        return_path=value["return_path"],
+        provider=value["provider"],
+        fallback_providers=tuple(value["fallback_providers"]),
+        author_name=value.get("author_name", ""),
+        reply_domain=value.get("reply_domain", ""),
+        reply_to=tuple(value.get("reply_to", ())),
+        copies=tuple(value.get("copies", ())),
+        forward_domain=value.get("forward_domain", ""),
+        list_unsubscribe=None if offered is None else ListUnsubscribe(*offered),
+    )
+
+
+def split_policy(policy: Policy) -> tuple[str, bytes]:
+    """Return the two columns of a policy: its JSON and its `added_fields`."""
+    return encode_policy(replace(policy, added_fields=b"")), policy.added_fields
+
+
+def join_policy(text: str, added_fields: bytes) -> Policy:
+    """The inverse of `split_policy`."""
+    return replace(decode_policy(text), added_fields=added_fields)
+
+
+def _tracking(value: Mapping[str, object]) -> Tracking:
+    known = {name: tuple(kept) if isinstance(kept, list) else kept for name, kept in value.items()}
+    return Tracking(**{name: known[name] for name in _TRACKING_FIELDS if name in known})  # type: ignore[arg-type]
+
 
 Row = Sequence[Any]
+
 
 MESSAGE_COLUMNS = (
     "queue_id, created_at, reverse_path, domain, identity, policy, added_fields, smtputf8, ret, envid, size, "
     "message_id, header_from, subject, credential, client, campaign, tags, metadata"
 )
+
+
 ENTRY_COLUMNS = (
     "queue_id, number, recipient, lane, created_at, expires_at, next_attempt_at, release_at, state, attempts, "
     "notify, orcpt, last_reply, last_remote, reason, uncertain, delay_notified"
 )
+
+
 EVENT_COLUMNS = "kind, at, queue_id, number, address, data"
+
 
 MESSAGE_WIDTH = MESSAGE_COLUMNS.count(",") + 1
 
@@ -36,12 +150,24 @@ def _insert(table: str, columns: str) -> str:
 
 
 INSERT_MESSAGE = _insert("messages", MESSAGE_COLUMNS)
+
+
 INSERT_CONTENT = _insert("contents", "queue_id, content")
+
+
 INSERT_ENTRY = _insert("entries", f"{ENTRY_COLUMNS}, recipient_key")
+
+
 INSERT_EVENT = _insert("events", EVENT_COLUMNS)
+
+
 AT_ONCE = 100
 """Events that one statement takes. One statement is one wait, for the network or for the interpreter's lock."""
+
+
 INSERT_EVENTS = INSERT_EVENT + ", (?, ?, ?, ?, ?, ?)" * (AT_ONCE - 1)
+
+
 INSERT_LABEL = "INSERT INTO labels (name, value, queue_id) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
 
 
@@ -53,7 +179,7 @@ def text(value: str) -> str:
 
 def message_row(message: Message) -> Row:
     """Return the row of a message, in the order of MESSAGE_COLUMNS."""
-    policy, added_fields = codec.split_policy(message.policy)
+    policy, added_fields = split_policy(message.policy)
     return (
         message.queue_id,
         message.created_at,
@@ -72,8 +198,8 @@ def message_row(message: Message) -> Row:
         message.credential,
         message.client,
         text(message.campaign),
-        codec.encode_list(message.tags),
-        codec.encode_object(message.metadata),
+        encode_list(message.tags),
+        encode_object(message.metadata),
     )
 
 
@@ -83,7 +209,7 @@ def message_of(row: Row) -> Message:
         queue_id=row[0],
         created_at=row[1],
         reverse_path=row[2],
-        policy=codec.join_policy(row[5], row[6]),
+        policy=join_policy(row[5], row[6]),
         smtputf8=bool(row[7]),
         ret=row[8],
         envid=row[9],
@@ -94,8 +220,8 @@ def message_of(row: Row) -> Message:
         credential=row[14],
         client=row[15],
         campaign=row[16],
-        tags=codec.decode_list(row[17]),
-        metadata=codec.decode_strings(row[18]),
+        tags=decode_list(row[17]),
+        metadata=decode_strings(row[18]),
     )
 
 
@@ -122,7 +248,7 @@ def entry_row(entry: Entry) -> Row:
         entry.attempts,
         " ".join(entry.notify),
         entry.orcpt,
-        codec.encode_reply(entry.last_reply),
+        encode_reply(entry.last_reply),
         text(entry.last_remote),
         text(entry.reason),
         entry.uncertain,
@@ -134,10 +260,13 @@ def entry_row(entry: Entry) -> Row:
 UNFINISHED = "state NOT IN ('delivered', 'bounced', 'dropped')"
 """Of entries that are found by their message: said so, no planner takes the index on open entries for it."""
 
+
 UPDATED_COLUMNS = (
     "lane, expires_at, next_attempt_at, release_at, state, attempts, last_reply, last_remote, reason, uncertain, "
     "delay_notified"
 )
+
+
 UPDATE_ENTRY = (
     f"UPDATE entries SET {UPDATED_COLUMNS.replace(',', ' = ?,')} = ?, lease = '' "  # noqa: S608  names only
     f"WHERE queue_id = ? AND number = ? AND {UNFINISHED}"
@@ -153,7 +282,7 @@ def entry_update(entry: Entry) -> Row:
         entry.release_at,
         entry.state.value,
         entry.attempts,
-        codec.encode_reply(entry.last_reply),
+        encode_reply(entry.last_reply),
         text(entry.last_remote),
         text(entry.reason),
         entry.uncertain,
@@ -178,7 +307,7 @@ def entry_of(row: Row, state: State | None = None) -> Entry:
         attempts=row[9],
         notify=cast("tuple[Notify, ...]", tuple(row[10].split())),
         orcpt=row[11],
-        last_reply=codec.decode_reply(row[12]),
+        last_reply=decode_reply(row[12]),
         last_remote=row[13],
         reason=row[14],
         uncertain=bool(row[15]),
@@ -195,7 +324,7 @@ def event_rows(events: Iterable[Event]) -> list[Row]:
             event.queue_id,
             event.recipient,
             text(event.address),
-            codec.encode_object(event.data),
+            encode_object(event.data),
         )
         for event in events
     ]
@@ -203,4 +332,4 @@ def event_rows(events: Iterable[Event]) -> list[Row]:
 
 def event_of(row: Row) -> Event:
     """Return the event of a row that begins with EVENT_COLUMNS."""
-    return Event(Kind(row[0]), row[1], row[2], row[3], row[4], codec.decode_object(row[5]))
+    return Event(Kind(row[0]), row[1], row[2], row[3], row[4], decode_object(row[5]))

@@ -4,22 +4,23 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 from relay.events.event import Event, Kind
+from relay.limits.ports import LimitStore, Slot, Usage
 from relay.limits.window import Window
 from relay.queue.entry import Entry, State
 from relay.queue.message import Message, Returned
-from relay.queue.nodes import NodeState
-from relay.queue.ports import Change, EntryQuery, LimitStore, Slot, StoreError, Usage
-from relay.queue.share import Share
+from relay.queue.nodes import NodeState, Share
+from relay.queue.ports import Change, EntryQuery, StoreError
 from relay.reports.ports import Failure, MessageQuery, Story, Tally
-from relay.storage import claims, office, queries, reports, suppressions, transactions
+from relay.storage import claim, queries, queue_writes, report_queries, suppressions
 from relay.storage.database import Link, Operation, look
-from relay.storage.lanes import Lanes
+from relay.storage.due_lanes import Lanes
 from relay.storage.unsubscribes import Unsubscribes
 from relay.storage.writer import Writer
+from relay.suppression.model import Suppression
 from relay.suppression.ports import SuppressionQuery
-from relay.suppression.suppression import Suppression
 
 T = TypeVar("T")
+
 
 ROW_COST = 1024
 """Octets a row is taken to bring, beside its content."""
@@ -82,11 +83,11 @@ class Store:
 
     async def clock_set(self, now: float, step: float, longest_wait: float, lifetime: float) -> None:
         """Follow a wall clock that was set by `step` seconds, to `now`."""
-        await self.write(claims.clock_set(self._lanes, now, step, longest_wait, lifetime))
+        await self.write(claim.clock_set(self._lanes, now, step, longest_wait, lifetime))
 
     async def next_due(self, busy: Sequence[str]) -> float | None:
         """Return when the next waiting entry outside these lanes is due, None when there is none."""
-        return await self.write(claims.next_due(self._lanes, busy))
+        return await self.write(claim.next_due(self._lanes, busy))
 
     # What operators need.
 
@@ -96,11 +97,11 @@ class Store:
 
     async def change(self, query: EntryQuery, change: Change) -> Sequence[tuple[Message, Entry]]:
         """Apply the change to every entry that matches and is neither leased nor final, in one transaction."""
-        changing = office.changeable(query)
+        changing = queue_writes.changeable(query)
         if changing is None:
             return ()
         keys = await self.read(queries.find(changing))
-        return await self.write(office.change(self._lanes, keys, changing, change))
+        return await self.write(queue_writes.change(self._lanes, keys, changing, change))
 
     async def content(self, queue_id: str) -> bytes | None:
         """Return the stored content, None when it was dropped or never was."""
@@ -114,12 +115,12 @@ class Store:
 
     async def record(self, events: Sequence[Event]) -> Sequence[Event]:
         """Make the events durable and return them with the addresses of their recipients filled in."""
-        return await self._writer.run(transactions.record(events, self.unsubscribe_list), ROW_COST * len(events))
+        return await self._writer.run(queue_writes.record(events, self.unsubscribe_list), ROW_COST * len(events))
 
     async def take_back(self, returned: Sequence[Returned]) -> Sequence[Event]:
         """Make durable what came back and is not known yet, in one transaction; return the events that are new."""
         self._nobody_suppressed = self._nobody_suppressed and not any(one.evidence for one in returned)
-        taking = transactions.take_back(self._lanes, returned, self.unsubscribe_list)
+        taking = queue_writes.take_back(self._lanes, returned, self.unsubscribe_list)
         size = sum(ROW_COST + sum(len(forward.content) for forward in one.forwards) for one in returned)
         return await self._writer.run(self._with_room(taking, size), size)
 
@@ -134,17 +135,17 @@ class Store:
 
     async def tallies(self, query: MessageQuery) -> Sequence[Tally]:
         """Count the recipients of the messages that match, by destination and state."""
-        return await self.read(reports.tallies(query))
+        return await self.read(report_queries.tallies(query))
 
     async def remotes(self, query: MessageQuery) -> Sequence[Tally]:
         """Count the recipients of the messages that match, by the server that answered last and state."""
-        return await self.read(reports.remotes(query))
+        return await self.read(report_queries.remotes(query))
 
     async def failures(
         self, query: MessageQuery, kinds: Sequence[Kind], category: str = "", before: Failure | None = None
     ) -> Sequence[Failure]:
         """Return a page of the events of these kinds of the messages that match, newest first."""
-        return await self.read(reports.failures(query, kinds, category, before))
+        return await self.read(report_queries.failures(query, kinds, category, before))
 
     # What the suppression list needs.
 

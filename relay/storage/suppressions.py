@@ -5,30 +5,48 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from relay.mail.address import normal
 from relay.storage.database import Connection
 from relay.storage.rows import Row, text
+from relay.suppression.model import Evidence, Suppression
 from relay.suppression.ports import SuppressionQuery
-from relay.suppression.suppression import Evidence, Suppression
 
 MEMORY = 30 * 86400.0
 """Seconds after which a soft bounce counts no more."""
 
+
 _AT_ONCE = 500
 """Addresses of one look-up: SQLite allows 999 parameters at least."""
 
+
 _COLUMNS = "address, domain, reason, rule, reply, queue_id, created_at, expires_at"
+
+
 _PUT = (
     f"INSERT INTO suppressions ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?) "  # noqa: S608  names only
     "ON CONFLICT (address, domain) DO UPDATE SET reason = excluded.reason, rule = excluded.rule, "
     "reply = excluded.reply, queue_id = excluded.queue_id, created_at = excluded.created_at, "
     "expires_at = excluded.expires_at"
 )
+
+
 _PUT_EVIDENCE = f"{_PUT} WHERE suppressions.expires_at > 0"
+
+
 _COUNT_UP = (
     "INSERT INTO soft_bounces (address, domain, queue_id, at, late) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
 )
+
+
 _FORGET_OLD = "DELETE FROM soft_bounces WHERE address = ? AND domain = ? AND at < ?"
+
+
 _COUNT = "SELECT count(*) FROM soft_bounces WHERE address = ? AND domain = ?"
+
+
 _FORGET = "DELETE FROM soft_bounces WHERE address = ? AND domain = ?"
+
+
 _REFUTE = "DELETE FROM soft_bounces WHERE address = ? AND NOT late"
+
+
 _TAKE_OFF = f"DELETE FROM suppressions WHERE address = ? AND domain = ? RETURNING {_COLUMNS}"  # noqa: S608  names only
 
 

@@ -7,21 +7,31 @@ from relay.events.event import Event, Kind
 from relay.mail.address import normal
 from relay.storage.database import Connection, Database
 from relay.storage.rows import Row, text
-from relay.suppression.unsubscribes import SOURCES, Source, Unsubscribe, UnsubscribeQuery
+from relay.suppression.ports import UnsubscribeQuery
+from relay.suppression.unsubscribes import SOURCES, Source, Unsubscribe
 
 MOST_IN_MEMORY = 200_000
 """Addresses kept in memory; with more of them on the list the database is asked each time."""
 
+
 _AT_ONCE = 500
 """Addresses of one look-up: SQLite allows 999 parameters at least."""
 
+
 _COLUMNS = "address, domain, campaign, source, queue_id, created_at"
+
+
 _PUT = f"INSERT INTO unsubscribes ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"  # noqa: S608  names only
+
+
 _ADDRESSES = "SELECT DISTINCT address FROM unsubscribes LIMIT ?"
+
+
 ABOUT = (
     "SELECT entries.recipient, messages.domain, messages.campaign FROM messages "
     "JOIN entries ON entries.queue_id = messages.queue_id WHERE messages.queue_id = ? AND entries.number = ?"
 )
+
 
 HAS_LEFT = (
     "SELECT CASE WHEN EXISTS (SELECT 1 FROM unsubscribes WHERE unsubscribes.address = entries.recipient_key "

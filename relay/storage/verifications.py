@@ -4,25 +4,39 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from relay.identities.challenge import Challenge
-from relay.identities.verification import Decision, Verification
 from relay.storage.database import Connection, Database
+from relay.verification.challenge import Challenge
+from relay.verification.model import Decision, Verification
 
 T = TypeVar("T")
 
+
 _COLUMNS = "subject, step, state, at, detail, queue_id"
+
+
 _SELECT = f"SELECT {_COLUMNS} FROM verifications"  # noqa: S608  names only
+
+
 _PUT = (
     f"INSERT INTO verifications ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?) "  # noqa: S608  names only
     "ON CONFLICT (subject, step) DO UPDATE SET state = excluded.state, at = excluded.at, detail = excluded.detail, "
     "queue_id = excluded.queue_id"
 )
+
+
 _PROVEN = "SELECT subject FROM verifications WHERE step IN ('sender', 'dns') AND state = 'passed'"
 
+
 _CHALLENGE = "identity, sent_to, salt, digest, queue_id, tries, sent, confirmed_at"
+
+
 _BY_MAIL = f"SELECT {_CHALLENGE} FROM challenges WHERE queue_id = ?"  # noqa: S608  names only
+
+
 _TAKE = f"UPDATE challenges SET tries = tries WHERE identity = ? RETURNING {_CHALLENGE}"  # noqa: S608  names only
 """Reads a row and keeps it from others until the end of the transaction: no try is counted once that was two."""
+
+
 _PUT_CHALLENGE = (
     f"INSERT INTO challenges ({_CHALLENGE}) VALUES (?, ?, ?, ?, ?, ?, ?, ?) "  # noqa: S608  names only
     "ON CONFLICT (identity) DO UPDATE SET sent_to = excluded.sent_to, salt = excluded.salt, digest = excluded.digest, "

@@ -19,17 +19,24 @@ from relay.storage.database import Link, Operation, Session
 
 T = TypeVar("T")
 
+
 MAX_BATCH = 1000
+
+
 MAX_BATCH_BYTES = 8 << 20
 """Bounds of one transaction: they bound how long an operation waits for those before it."""
 
+
 MAX_WAITING = 20_000
+
+
 MAX_WAITING_BYTES = 128 << 20
 """Beyond this, operations that bring content are refused; those that settle content are always taken."""
 
 
 GATHER = 0.0015
 """Seconds a transaction waits for more operations while the store is busy."""
+
 
 _BUSY_COUNT, _BUSY_SPAN = 4, 0.01
 """The store is busy when so many transactions ended within so many seconds."""

@@ -3,8 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from relay.suppression.ports import SuppressionStore
-from relay.suppression.unsubscribes import UnsubscribeStore
+from relay.suppression.ports import SuppressionStore, UnsubscribeStore
 
 
 @dataclass(frozen=True, slots=True)

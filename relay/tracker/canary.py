@@ -6,13 +6,15 @@ from typing import Protocol
 
 from relay.mail.queue_id import LENGTH
 from relay.rewrite.tokens import Keyring, Kind, Token, sign_token
-from relay.tracker.location import location
+from relay.tracker.responses import location
 
 CANARY_ID = "0" * LENGTH
 """The queue id in a canary's tokens. No message has it: it would be of 1970."""
 
+
 PATIENCE = 2
 """Failures in a row after which a base URL counts as down."""
+
 
 NUMBERS = 2**28
 """Canaries are told apart by a number below this, so that no cache answers for the tracker."""

@@ -9,9 +9,15 @@ from typing import Literal
 Tone = Literal["plain", "good", "warn"]
 """A question, something that worked, or something that did not."""
 
+
 _HERE = files("relay.tracker")
+
+
 _STYLE = _HERE.joinpath("style.css").read_text("utf-8")
+
+
 _PAGE = Template(_HERE.joinpath("page.html").read_text("utf-8"))
+
 
 _MARKS: dict[Tone, str] = {
     "plain": '<rect x="3" y="5.5" width="18" height="13" rx="2"/><path d="m3.5 7 8.5 6 8.5-6"/>',
@@ -42,49 +48,68 @@ POLICY = (
 )
 """Content-Security-Policy of the pages: their one style sheet, their own form, nothing else."""
 
+
 ASK = _page(
     "Unsubscribe from these emails?",
     "<p>You will get no more of them at this address. Messages about your orders or your account still reach you.</p>\n"
     f"{_unsubscribing('Unsubscribe')}\n"
     "<p>Opened by mistake? Close this page, and nothing changes.</p>",
 )
+
+
 DONE = _page(
     "You are unsubscribed",
     '<p role="status">We will send you no more of these emails. One that is already on its way may still arrive.</p>',
     "good",
 )
+
+
 ALREADY = _page(
     "You are already unsubscribed",
     '<p role="status">These emails are not sent to you any more. There is nothing left to do.</p>',
     "good",
 )
+
+
 TOO_OLD = _page(
     "This link is too old",
     '<p role="alert">The message it came with is not on record here any more. '
     "Please use the link in a newer message, or write to its sender.</p>",
     "warn",
 )
+
+
 FAILED = _page(
     "That did not work",
     '<p role="alert">We could not save this just now. Please try again in a minute.</p>\n'
     f"{_unsubscribing('Try again')}",
     "warn",
 )
+
+
 CONFIRM = _page(
     "Confirm your address",
     "<p>Do you confirm that you received the message with this link, and that mail may be sent in your name?</p>\n"
     f"{_form('Confirm')}",
 )
+
+
 CONFIRMED = _page("Your address is confirmed", '<p role="status">You can close this page now.</p>', "good")
+
+
 CONFIRM_TOO_LATE = _page(
     "This link is too old",
     '<p role="alert">A newer message took its place, or it was not used in time. Ask for another.</p>',
     "warn",
 )
+
+
 CONFIRM_ELSEWHERE = _page(
     "Please use the code",
     "<p>Addresses cannot be confirmed on this page here. Give the code in the message to whoever set up your mail.</p>",
 )
+
+
 INVALID = _page(
     "This link does not work",
     "<p>It may have been cut or changed on its way. Please use the one in the message itself.</p>",

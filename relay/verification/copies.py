@@ -6,10 +6,11 @@ from dataclasses import asdict, dataclass
 from ipaddress import ip_address
 
 from relay.clock import Clock
-from relay.identities.authentication import Authentication, evaluate
-from relay.identities.lookup import Lookups
-from relay.identities.verification import State, Verification, VerificationStore
-from relay.mail.session import Transaction
+from relay.mail.transaction import Transaction
+from relay.mailauth.results import Authentication, evaluate
+from relay.resolver import Lookups
+from relay.verification.model import State, Verification
+from relay.verification.ports import VerificationStore
 from relay.verification.result import Remark, Status
 
 

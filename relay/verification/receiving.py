@@ -1,6 +1,8 @@
 """The receiving step: a code goes to where somebody reads for the identity; entering it, or its link, confirms that."""
 
-from relay.identities.challenge import (
+from relay.reports.serialize import time_form
+from relay.rewrite.tokens import Kind, Token, sign_token
+from relay.verification.challenge import (
     LIFETIME,
     PER_HOUR,
     Answer,
@@ -13,12 +15,10 @@ from relay.identities.challenge import (
     issue,
     try_code,
 )
-from relay.identities.verification import Decision, Verification
-from relay.reports.forms import time_form
-from relay.rewrite.tokens import Kind, Token, sign_token
-from relay.verification.mails import code_mail
+from relay.verification.context import Tools, destinations
+from relay.verification.messages import code_mail
+from relay.verification.model import Decision, Verification
 from relay.verification.result import Remark, Result, failed
-from relay.verification.tools import Tools, destinations
 
 _SALT = 16
 

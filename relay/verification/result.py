@@ -3,10 +3,11 @@
 from dataclasses import asdict, dataclass
 from typing import Literal
 
-from relay.identities.verification import TEST_STEPS, State, Step, Verification
-from relay.reports.forms import Form, time_form
+from relay.reports.serialize import Form, time_form
+from relay.verification.model import TEST_STEPS, State, Step, Verification
 
 Status = Literal["ok", "warning", "wrong"]
+
 
 ALL_WELL = "Email identity seems to be correctly set up"
 

@@ -5,17 +5,17 @@ from typing import assert_never
 
 from relay.config.settings import Settings
 from relay.events.event import Kind
-from relay.identities.verification import Verification
 from relay.mail.address import domain_of
 from relay.queue.entry import Entry, State
-from relay.reports.forms import time_form
 from relay.reports.ports import Story
+from relay.reports.serialize import time_form
 from relay.rewrite.tokens import Keyring, Token, sign_address_token
 from relay.rewrite.tokens import Kind as TokenKind
+from relay.verification.context import Tools, destinations, look_until
 from relay.verification.copies import remarks_of
-from relay.verification.mails import test_mail
+from relay.verification.messages import test_mail
+from relay.verification.model import Verification
 from relay.verification.result import Remark, Result, failed, judged
-from relay.verification.tools import Tools, destinations, look_until
 
 _COPIES_KEPT = 86400.0
 """Seconds for which judgements of copies are kept: longer than anybody waits for one."""

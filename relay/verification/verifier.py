@@ -1,19 +1,55 @@
-"""The steps of the verification for one identity, each kept with its time."""
+"""Runs the steps; cache of verified senders."""
 
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
-from relay.identities.verification import TestStep
+from relay.events.ports import StoreError
 from relay.log import Emit
 from relay.mail.address import domain_of, normal
-from relay.reports.forms import Form
-from relay.verification.proven import Proven
+from relay.reports.serialize import Form
+from relay.verification.context import Tools
+from relay.verification.dns_check import check_records
+from relay.verification.model import TestStep, is_proven
 from relay.verification.receiving import confirm_link, enter_code, send_code
-from relay.verification.records import check_records
 from relay.verification.result import Result, is_complete, kept, result_form
 from relay.verification.sending import try_sending
-from relay.verification.tools import Tools
 from relay.verification.tracking import try_tracking
+
+ROUND = 60.0
+"""Seconds until what other nodes found out is known here."""
+
+
+Source = Callable[[], Awaitable[frozenset[str]]]
+"""Returns verified addresses and domains."""
+
+
+class Proven:
+    """The verified addresses and domains of several sources; asked for one address, it answers at once."""
+
+    def __init__(self, sources: Sequence[Source], trouble: Callable[[StoreError], None]) -> None:
+        self._sources = tuple(sources)
+        self._trouble = trouble
+        self._known: frozenset[str] = frozenset()
+
+    def __call__(self, address: str) -> bool:
+        """Tell whether the address, or its domain, is verified."""
+        return is_proven(self._known, address)
+
+    async def load(self) -> None:
+        """Ask the sources. Raises StoreError; what was known stays then."""
+        found = [await source() for source in self._sources]
+        self._known = frozenset().union(*found)
+
+    async def keep_fresh(self) -> None:
+        """Ask again every ROUND seconds, until cancelled."""
+        while True:
+            await asyncio.sleep(ROUND)
+            try:
+                await self.load()
+            except StoreError as error:
+                self._trouble(error)
 
 
 @dataclass(frozen=True, slots=True)

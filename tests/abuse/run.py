@@ -21,16 +21,25 @@ from pathlib import Path
 
 import trustme
 
-from relay.config.secrets import hash_secret
+from relay.config.secret_hash import hash_secret
 from tests.abuse.names import NOTICES_ADDRESS, answer_notices, pass_on_notices
 from tests.servers.relay_process import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
+
+
 SHARED = Path(os.environ.get("RELAY_SHARED", ROOT.parent / "shared")) / "security"
+
+
 ARTIFACTS = ROOT / "tests" / ".artifacts" / "abuse"
+
+
 FAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1")
+
+
 LONGEST = 1800
 """Seconds one run may take."""
+
 
 BASE = """
 [server]
@@ -52,6 +61,8 @@ identity_daily_ceiling = 0
 max_message_size = "25MiB"
 max_recipients = 1000
 """
+
+
 OPEN = """
 [[listener]]
 name = "submission"
@@ -63,6 +74,8 @@ address = "127.0.0.1:{guarded}"
 auth = "required"
 allow_networks = []
 """
+
+
 UPSTREAM = """
 [delivery]
 command_timeout = "12s"
@@ -74,6 +87,8 @@ tls = "none"
 [defaults]
 provider = "sink"
 """
+
+
 SECURE = """
 [[listener]]
 name = "submission"
@@ -89,6 +104,8 @@ credentials = ["app1"]
 [identities."postmaster@app.test"]
 credentials = ["app1"]
 """
+
+
 BY_MX = """
 [resolver]
 nameservers = ["127.0.0.1:{nameserver}"]
@@ -114,6 +131,7 @@ class Run:
 
 LITERALS = "test_05_auth_relay.py::test_private_destinations"
 """Wants delivery by MX, and nothing at all to reach the sink: it has a run of its own."""
+
 
 RUNS = {
     "plain": Run(
@@ -150,6 +168,8 @@ RUNS = {
         {"BB_DNS_GUARD": "0", "BB_DNS_PORT": "{nameserver}", "allowed": "127.0.0.0/8"},
     ),
 }
+
+
 NEW_PORTS = ("smtp", "guarded", "tracker", "sink", "control", "dns", "nameserver", "smtp2", "guarded2", "tracker2")
 
 

@@ -8,13 +8,13 @@ import pytest
 
 from relay.events.ports import EventStore
 from relay.inbound.ports import InboundStore
-from relay.queue.ports import LimitStore, QueueOffice, QueueStore
+from relay.limits.ports import LimitStore
+from relay.queue.ports import QueueOffice, QueueStore
 from relay.reports.ports import ReportStore
 from relay.storage.database import Database
-from relay.storage.postgres import PostgresStore
-from relay.storage.sqlite import SqliteStore
-from relay.suppression.ports import SuppressionStore
-from relay.suppression.unsubscribes import UnsubscribeStore
+from relay.storage.postgres.store import PostgresStore
+from relay.storage.sqlite.store import SqliteStore
+from relay.suppression.ports import SuppressionStore, UnsubscribeStore
 
 
 class Store(
@@ -32,6 +32,7 @@ class Store(
 
 Opener = Callable[[float], Awaitable[Store]]
 """Opens the same store at a time; again after `close`, as a later start of the program would."""
+
 
 NOW = 1_800_000_000.0
 

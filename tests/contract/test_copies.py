@@ -5,7 +5,7 @@ from dataclasses import replace
 from relay.queue.entry import State
 from relay.queue.message import Accepted
 from relay.reports.ports import MessageQuery, Tally
-from relay.storage.engagement import EngagementTable
+from relay.storage.report_queries import EngagementTable
 from tests.contract.conftest import Store
 from tests.contract.values import accepted
 

@@ -4,12 +4,14 @@ from dataclasses import replace
 
 import pytest
 
-from relay.identities.sending_domain import DkimKey
-from relay.identities.watch import SetUp, Watched
-from relay.storage.domain_watch import DomainWatchTable
+from relay.domains.records import DkimKey
+from relay.domains.status import SetUp, Watched
+from relay.storage.domains import DomainWatchTable
 from tests.contract.conftest import NOW, Opener, Store
 
 KEY = DkimKey("s1", "v=DKIM1; k=rsa; p=AAAA")
+
+
 ACME, OTHER = SetUp("acme.test", "a", (KEY,)), SetUp("other.test", "b")
 
 

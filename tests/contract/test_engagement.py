@@ -7,13 +7,14 @@ import pytest
 from relay.events.event import Event, Kind
 from relay.queue.entry import State
 from relay.queue.message import Accepted
-from relay.reports.engagement import CampaignCounts, Click
-from relay.reports.ports import MessageQuery
-from relay.storage.engagement import EngagementTable
+from relay.reports.ports import CampaignCounts, Click, MessageQuery
+from relay.storage.report_queries import EngagementTable
 from tests.contract.conftest import Store
 from tests.contract.values import NOW, ROOMY, accepted, settle
 
 MACHINE: dict[str, object] = {"client": "192.0.2.1", "machine": True, "reason": "proxy: Gmail"}
+
+
 LIAR: dict[str, object] = {"client": "192.0.2.1", "user_agent": 'x","machine":true,"', "target": "https://acme.test/"}
 
 
@@ -40,6 +41,8 @@ def did(kind: Kind, number: int, data: dict[str, object] | None = None, queue_id
 
 
 SPRING = CampaignCounts("spring", recipients=5, delivered=4)
+
+
 OTHER = CampaignCounts("", recipients=1, delivered=1)
 
 

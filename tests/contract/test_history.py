@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from relay.events.event import Event, Kind
+from relay.queue.actions import delete, flush, hold, release
 from relay.queue.entry import Entry, State
 from relay.queue.message import Accepted, Message, Policy
-from relay.queue.office import delete, flush, hold, release
 from relay.queue.ports import EntryQuery
 from relay.reports.ports import MessageQuery, Story
 from tests.contract.conftest import Opener, Store

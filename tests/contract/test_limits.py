@@ -2,12 +2,14 @@
 
 import pytest
 
+from relay.limits.ports import Slot, Usage
 from relay.limits.window import DAY, HOUR, Window, windows
-from relay.queue.ports import Slot, Usage
 from tests.contract.conftest import Opener, Store
 from tests.contract.values import NOW, accepted
 
 TWO_AN_HOUR = windows(2, 0)
+
+
 STEP = HOUR + 0.001
 
 

@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 
 from relay.events.event import Event, Kind
+from relay.queue.actions import hold
 from relay.queue.entry import State, StateError
 from relay.queue.message import Accepted, Claimed, Settlement
-from relay.queue.office import hold
 from relay.queue.ports import EntryQuery, LaneRoom, StoreError
 from relay.reports.ports import MessageQuery
 from tests.contract.conftest import Opener, Store

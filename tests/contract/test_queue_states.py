@@ -17,9 +17,9 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from relay.queue.actions import delete, hold, release
 from relay.queue.entry import State
 from relay.queue.message import Claimed
-from relay.queue.office import delete, hold, release
 from relay.queue.ports import EntryQuery, LaneRoom
 from tests.contract.conftest import Store, open_at
 from tests.contract.values import NOW, ROOMY, accepted, settle

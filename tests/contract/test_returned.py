@@ -5,12 +5,16 @@ from dataclasses import replace
 from relay.events.event import Event, Kind
 from relay.queue.message import Returned
 from relay.reports.ports import MessageQuery
-from relay.suppression.suppression import Evidence, Suppression
+from relay.suppression.model import Evidence, Suppression
 from tests.contract.conftest import Store
 from tests.contract.values import NOW, ROOMY, accepted
 
 REPLY = Event(Kind.REPLY, NOW, "A", 0, data={"from": "Zoë <u@x.test>", "message_id": "<r@x.test>"})
+
+
 BOUNCE = Event(Kind.BOUNCED, NOW, "A", 0, data={"status": "5.1.1", "late": True})
+
+
 GONE = Evidence(Suppression("u@x.test", reason="bad_mailbox", created_at=NOW))
 
 

@@ -9,9 +9,9 @@ from relay.events.event import Event, Kind
 from relay.queue.entry import State
 from relay.queue.message import Returned, Settlement
 from relay.reports.ports import Failure, MessageQuery, Tally
-from relay.storage import reports
+from relay.storage import report_queries
+from relay.suppression.model import Evidence, Suppression
 from relay.suppression.ports import SuppressionQuery
-from relay.suppression.suppression import Evidence, Suppression
 from tests.contract.conftest import Opener, Store
 from tests.contract.values import NOW, ROOMY, accepted, settle
 
@@ -134,7 +134,7 @@ async def test_reports_count_by_destination_and_read_failures_with_their_message
 
 
 async def test_failures_come_in_pages_without_gap_or_repetition(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reports, "PAGE", 2)
+    monkeypatch.setattr(report_queries, "PAGE", 2)
     await store.enqueue(accepted("A", *(f"u{number}@x.test" for number in range(5))))
     moments = [NOW, NOW + 1, NOW + 1, NOW + 1, NOW + 2]
     await store.record([Event(Kind.BOUNCED, at, "A", number) for number, at in enumerate(moments)])

@@ -7,11 +7,14 @@ import pytest
 from relay.events.event import Event, Kind
 from relay.queue.entry import State
 from relay.queue.message import Accepted, Returned
-from relay.suppression.unsubscribes import Unsubscribe, UnsubscribeQuery, UnsubscribeStore
+from relay.suppression.ports import UnsubscribeQuery, UnsubscribeStore
+from relay.suppression.unsubscribes import Unsubscribe
 from tests.contract.conftest import Opener, Store
 from tests.contract.values import NOW, ROOMY, accepted, settle
 
 SPRING = Unsubscribe("u@x.test", "acme.test", "spring", "page", "A", NOW)
+
+
 TOKEN = Event(Kind.UNSUBSCRIBE, NOW, "A", 0, data={"id": "1", "by": "page"})
 
 

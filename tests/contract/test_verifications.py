@@ -3,16 +3,24 @@
 import asyncio
 from dataclasses import replace
 
-from relay.identities.challenge import Answer, Challenge, Confirmed, digest_of, try_code
-from relay.identities.verification import Decision, Verification, is_proven
 from relay.storage.verifications import VerificationTable
+from relay.verification.challenge import Answer, Challenge, Confirmed, digest_of, try_code
+from relay.verification.model import Decision, Verification, is_proven
 from tests.contract.conftest import Opener, Store
 from tests.contract.values import NOW
 
 JANE = "jane@acme.test"
+
+
 SENDING = Verification(JANE, "sending", "passed", NOW, "taken by mx.test", "Q1")
+
+
 SENDER = Verification(JANE, "sender", "passed", NOW, "by mail")
+
+
 KEY = b"k" * 32
+
+
 CHALLENGE = Challenge(JANE, "owner@acme.test", "5a17", digest_of(KEY, "5a17", "123456"), "Q1", (NOW - 60, NOW))
 
 

@@ -7,11 +7,14 @@ from relay.mail.reply import Reply
 from relay.queue.entry import Entry, State
 from relay.queue.message import Accepted, Claimed, Message, Policy, Settlement
 from relay.queue.ports import LaneRoom
-from relay.rewrite.list_unsubscribe import ListUnsubscribe
-from relay.rewrite.tracking import Tracking
+from relay.rewrite.options import ListUnsubscribe, Tracking
 
 NOW = 1_800_000_000.0
+
+
 ROOMY = LaneRoom(entries=10_000, content_bytes=1 << 30, per_lane=10_000, lanes={})
+
+
 CONTENT = b"Subject: hello\r\n\r\nHello \xff\x00 there.\r\n"
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from relay.queue.entry import State
 from relay.queue.ports import StoreError
-from relay.storage.sqlite import SqliteStore
+from relay.storage.sqlite.store import SqliteStore
 from tests.contract.values import NOW, ROOMY, accepted, settle
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from relay.delivery_journal import JOURNAL_FILE, notes_of
+from relay.delivery.journal import JOURNAL_FILE, notes_of
 from tests.crash.test_storage_faults import until
 from tests.servers.relay_process import RelayProcess
 from tests.servers.sink import Sink, Wait

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from relay.delivery_journal import JOURNAL_FILE
+from relay.delivery.journal import JOURNAL_FILE
 from tests.crash.test_storage_faults import health, recovered, refused_with, send, small_disk, until
 from tests.servers.relay_process import RelayProcess
 from tests.servers.sink import Say, Sink

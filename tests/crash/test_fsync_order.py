@@ -13,7 +13,11 @@ import pytest
 from tests.servers.relay_process import RelayProcess, free_port
 
 MESSAGES = 5
+
+
 _CALL = re.compile(r"^(?P<thread>\d+)\s+(?P<name>\w+)\((?P<rest>.*)$")
+
+
 _RESUMED = re.compile(r"^(?P<thread>\d+)\s+<\.\.\. (?P<name>\w+) resumed>(?P<rest>.*)$")
 
 

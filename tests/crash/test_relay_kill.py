@@ -9,7 +9,11 @@ from tests.servers.relay_process import RelayProcess
 from tests.servers.sink import Sink
 
 MESSAGES = 500
+
+
 SENDERS = 10
+
+
 KILLS = 5
 
 

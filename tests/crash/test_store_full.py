@@ -9,7 +9,7 @@ import pytest
 
 from relay.queue.entry import State
 from relay.queue.ports import StoreError
-from relay.storage.sqlite import SqliteStore
+from relay.storage.sqlite.store import SqliteStore
 from tests.contract.values import NOW, ROOMY, accepted, settle
 from tests.crash.store_child import content
 from tests.crash.test_store_kill import ROOT, SIZE

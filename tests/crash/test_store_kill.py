@@ -13,11 +13,13 @@ import pytest
 from relay.queue.entry import State
 from relay.queue.ports import EntryQuery
 from relay.reports.ports import MessageQuery
-from relay.storage.sqlite import SqliteStore
+from relay.storage.sqlite.store import SqliteStore
 from tests.contract.values import NOW, ROOMY
 from tests.crash.store_child import content
 
 ROOT = Path(__file__).resolve().parents[2]
+
+
 SIZE = 20_000
 
 

@@ -9,7 +9,7 @@ import psycopg
 
 from relay.queue.message import Claimed
 from relay.queue.ports import LaneRoom
-from relay.storage.postgres import PostgresStore
+from relay.storage.postgres.store import PostgresStore
 from tests.contract.values import NOW
 
 ONE = LaneRoom(entries=1, content_bytes=1 << 20, per_lane=1, lanes={})

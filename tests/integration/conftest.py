@@ -10,7 +10,7 @@ from tests.integration.cluster import Cluster
 
 @pytest.fixture
 async def cluster(postgres: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Cluster]:
-    monkeypatch.setattr("relay.storage.pg.pulse.HEARTBEAT", 0.1)
+    monkeypatch.setattr("relay.storage.postgres.heartbeat.HEARTBEAT", 0.1)
     made = Cluster(postgres, tmp_path)
     yield made
     for store in made.stores:

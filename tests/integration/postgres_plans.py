@@ -10,19 +10,26 @@ from relay.events.event import Kind
 from relay.queue.entry import State
 from relay.queue.ports import EntryQuery
 from relay.reports.ports import MessageQuery
-from relay.storage import lanes, office, queries, reports, rows, transactions
+from relay.storage import due_lanes, queries, queue_writes, report_queries, rows
 from relay.storage.database import Connection, Rows
-from relay.storage.pg import leases, ledgers, partitions, schema
-from relay.storage.pg.lanes import LANES
-from relay.storage.pg.link import SEEKING, PostgresSession, connect
+from relay.storage.postgres import leases, ledgers, partitions, schema
+from relay.storage.postgres.connection import SEEKING, PostgresSession, connect
+from relay.storage.postgres.leases import LANES
 from tests.contract.values import NOW
 from tests.servers.postgres import drop_schema, fresh_schema
 
 Statement = tuple[str, Sequence[Any]]
 
+
 IDS = [f"Q{number:09}" for number in range(100)]
+
+
 NUMBERS = [0] * len(IDS)
+
+
 SOME_LANES = [f"mx:{number}.test" for number in range(100)]
+
+
 BIG = {"messages", "contents", "entries", "slots", "labels", "ledgers", partitions.name(int(NOW // partitions.WEEK))}
 """The tables with many rows; the parts of events without rows and the few nodes are read as a whole by right."""
 
@@ -79,13 +86,13 @@ def hot(count: int) -> dict[str, Statement]:
         "disown": (leases.DISOWN, ("lease", [1, 2])),
         "left": (leases.LEFT, ("node", IDS[1], 0)),
         "lanes": (LANES, ()),
-        "first due": (lanes.FIRST_DUE, ("mx:1.test",)),
+        "first due": (due_lanes.FIRST_DUE, ("mx:1.test",)),
         "update": (
             rows.UPDATE_ENTRY,
             ("mx:1.test", 0.0, 0.0, 0.0, "waiting", 0, None, "", "", False, False, IDS[1], 0),
         ),
-        "drop content": (transactions.DROP_CONTENT, (IDS[1],)),
-        "recipient": (transactions.FIND_RECIPIENT, (IDS[1], 0)),
+        "drop content": (queue_writes.DROP_CONTENT, (IDS[1],)),
+        "recipient": (queue_writes.FIND_RECIPIENT, (IDS[1], 0)),
         "keys of": (ledgers.KEYS_OF, (IDS, NUMBERS)),
         "ledger": (ledgers.LOCK, (["identity:1", "identity:2"],)),
         "changed": (ledgers.CHANGED, (["identity:1", "identity:2"], [count - 500, count - 10])),
@@ -94,7 +101,7 @@ def hot(count: int) -> dict[str, Statement]:
         "entry": (queries.ENTRY_AT, (IDS[1], 0)),
         "entries of": (queries.ENTRIES_OF, (IDS[1],)),
         "events of": (queries.EVENTS_OF, (IDS[1],)),
-        "old messages": (office.OLD_MESSAGES, (0.0, "", NOW + 100)),
+        "old messages": (queue_writes.OLD_MESSAGES, (0.0, "", NOW + 100)),
         "depth": (queries.DEPTH, ()),
     }
 
@@ -109,11 +116,11 @@ def asked(count: int) -> dict[str, Statement]:
         "trace, address": queries.messages_statement(MessageQuery(recipient="u5@x.test")),
         "trace, tag": queries.messages_statement(MessageQuery(tags=("tag5",))),
         "messages, lately": queries.messages_statement(lately),
-        "deliveries, lately": statement_of(reports.tallies(lately)),
-        "deliveries, tag": statement_of(reports.tallies(MessageQuery(tags=("tag5",)))),
-        "bounces, lately": statement_of(reports.failures(lately, failed, "", None)),
-        "bounces, all": statement_of(reports.failures(MessageQuery(), failed, "", None)),
-        "bounces by server, lately": statement_of(reports.remotes(lately)),
+        "deliveries, lately": statement_of(report_queries.tallies(lately)),
+        "deliveries, tag": statement_of(report_queries.tallies(MessageQuery(tags=("tag5",)))),
+        "bounces, lately": statement_of(report_queries.failures(lately, failed, "", None)),
+        "bounces, all": statement_of(report_queries.failures(MessageQuery(), failed, "", None)),
+        "bounces by server, lately": statement_of(report_queries.remotes(lately)),
         "queue, lane": queries.keys_statement(EntryQuery(lane="mx:1.test", states=(State.WAITING, State.HELD))),
         "queue, address": queries.keys_statement(EntryQuery(recipient="u5@x.test")),
     }

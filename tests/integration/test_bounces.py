@@ -20,6 +20,7 @@ MAIL = (
     b"X-Relay-Meta-invoice: 1042\r\nContent-Type: text/plain\r\n\r\nhello\r\n"
 )
 
+
 BOUNCE = b"""\
 From: MAILER-DAEMON@mx.rcpt.test
 To: %(to)s
@@ -44,6 +45,7 @@ Diagnostic-Code: smtp; 550 5.1.1 <u@rcpt.test>: user unknown
 
 --b--
 """.replace(b"\n", b"\r\n")
+
 
 COMPLAINT = b"""\
 From: fbl@rcpt.test
@@ -75,6 +77,7 @@ hello
 
 --b--
 """.replace(b"\n", b"\r\n")
+
 
 VACATION = b"From: u@rcpt.test\r\nTo: %(to)s\r\nSubject: Out of office\r\nAuto-Submitted: auto-replied\r\n\r\nAway.\r\n"
 

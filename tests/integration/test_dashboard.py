@@ -16,6 +16,8 @@ from tests.servers.relay_process import RelayProcess, free_port
 from tests.servers.sink import Sink
 
 SECRET = "correct horse battery"
+
+
 EVIL = "<script>document.title='owned'</script>\"'&"
 
 

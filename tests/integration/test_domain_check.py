@@ -12,12 +12,14 @@ import pytest
 from click.testing import CliRunner, Result
 
 from relay.cli.domain import domain
-from relay.sign.files import write_key
-from relay.sign.keys import generate_key
+from relay.domains.key_files import write_key
+from relay.mailauth.dkim_keys import generate_key
 from tests.servers import DnsServer
 from tests.servers.dns_server import Trouble
 
 HOST = "relay.operator.test. A 198.51.100.7\n7.100.51.198.in-addr.arpa. PTR relay.operator.test."
+
+
 DELEGATED = ("--cname-target", "mail.operator.test")
 
 

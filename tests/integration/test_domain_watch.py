@@ -12,9 +12,9 @@ import aiohttp
 import pytest
 
 from relay.admin.domains import domain_form
-from relay.sign.files import write_key
-from relay.sign.keys import Algorithm, dns_record, generate_key, load_key, zone_line
-from relay.storage.domain_watch import DomainWatchTable
+from relay.domains.key_files import write_key
+from relay.mailauth.dkim_keys import Algorithm, dns_record, generate_key, load_key, zone_line
+from relay.storage.domains import DomainWatchTable
 from tests.integration.test_relay import HTML, send
 from tests.servers.dns_server import DnsServer
 from tests.servers.relay_app import Running, running
@@ -22,12 +22,16 @@ from tests.servers.relay_process import RelayProcess
 from tests.servers.sink import Sink
 
 MINUTES = 60.0
+
+
 ZONE = """relay.test. A 198.51.100.7
 7.100.51.198.in-addr.arpa. PTR relay.test.
 acme.test. TXT "v=spf1 a:relay.test ~all"
 _dmarc.acme.test. TXT "v=DMARC1; p=none"
 t.acme.test. CNAME relay.test.
 """
+
+
 DOMAIN = """[domains."acme.test"]
 dkim = { selectors = ["s1", "s2"] }
 tracking = { base_url = "https://t.acme.test" }

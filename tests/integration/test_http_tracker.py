@@ -19,18 +19,25 @@ from yarl import URL
 
 from relay.events.event import Event
 from relay.events.event import Kind as EventKind
-from relay.events.json_line import decode_event
 from relay.events.ports import StoreError
 from relay.events.sink import EventSink
-from relay.events.spool import Spool
+from relay.events.spool import Spool, decode_event
 from relay.http_tracker import Tracker
 from relay.rewrite.tokens import Keyring, Kind, Token, new_key, parse_keyring, sign_token
-from relay.tracker.connections import Limits
+from relay.tracker.server import Limits
 
 KEYS = parse_keyring([new_key(b"k" * 32, "k1")])
+
+
 NOW = 1_764_000_000.5
+
+
 QUEUE_ID = "0ABCDFGHJKLMNP"
+
+
 TARGET = "https://shop.example/p?a=1&b=two%20words&c=%C3%BC&d=<>\"'{}|#frag"
+
+
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 
 
@@ -161,6 +168,8 @@ def path(kind: Kind, target: str = "", recipient: int = 3) -> str:
 
 
 OPEN, CLICK, LEAVE = path(Kind.OPEN), path(Kind.CLICK, TARGET), path(Kind.UNSUBSCRIBE)
+
+
 ONE_CLICK = b"List-Unsubscribe=One-Click"
 
 

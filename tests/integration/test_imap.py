@@ -18,6 +18,8 @@ from tests.servers.relay_process import RelayProcess
 from tests.servers.sink import Sink
 
 MAIL = b"From: Acme <news@acme.test>\r\nTo: u@rcpt.test\r\nSubject: invoice\r\n\r\nhello\r\n"
+
+
 BOUNCED = b"Your message could not be delivered"
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import dkim
 import pytest
 
-from relay.sign.files import write_key
-from relay.sign.keys import dns_record, generate_key, load_key
+from relay.domains.key_files import write_key
+from relay.mailauth.dkim_keys import dns_record, generate_key, load_key
 from tests.servers.dns_server import DnsServer
 from tests.servers.postfix import Postfix, need_postfix, smtp_sink
 from tests.servers.relay_process import RelayProcess, free_port

@@ -8,8 +8,8 @@ import pytest
 
 from relay.events.event import Event, Kind
 from relay.reports.ports import MessageQuery
-from relay.storage.pg import partitions
-from relay.storage.postgres import PostgresStore
+from relay.storage.postgres import partitions
+from relay.storage.postgres.store import PostgresStore
 from tests.contract.values import NOW, accepted
 
 WEEK = partitions.WEEK

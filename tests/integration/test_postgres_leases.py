@@ -11,7 +11,7 @@ from relay.events.event import Kind
 from relay.queue.entry import State
 from relay.queue.ports import EntryQuery, LaneRoom, StoreError
 from relay.reports.ports import MessageQuery
-from relay.storage.postgres import PostgresStore
+from relay.storage.postgres.store import PostgresStore
 from tests.contract.values import NOW, ROOMY, accepted, settle
 from tests.integration.cluster import ONE, Cluster, keys, until
 

@@ -6,18 +6,19 @@ from pathlib import Path
 
 import pytest
 
+from relay.app.maintenance import Housekeeping
+from relay.app.observer import Observer
 from relay.config.settings import Settings
 from relay.events.event import Event, Kind
-from relay.housekeeping import Housekeeping
+from relay.limits.ports import Slot
 from relay.limits.window import HOUR, Window
 from relay.log import Log
-from relay.observer import Observer
+from relay.queue.actions import hold
 from relay.queue.entry import State
-from relay.queue.office import hold
-from relay.queue.ports import EntryQuery, Slot, StoreError
+from relay.queue.ports import EntryQuery, StoreError
 from relay.storage.errors import SchemaError, StoreLockedError
-from relay.storage.pg import nodes, schema
-from relay.storage.postgres import PostgresStore
+from relay.storage.postgres import nodes, schema
+from relay.storage.postgres.store import PostgresStore
 from tests.contract.values import NOW, ROOMY, accepted, settle
 from tests.integration.cluster import Cluster, keys, until
 from tests.servers.postgres import PostgresServer, fresh_schema
@@ -209,7 +210,7 @@ async def test_a_server_that_is_not_there_is_told_without_the_password(tmp_path:
 
 
 async def test_a_server_that_restarts_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("relay.storage.pg.pulse.HEARTBEAT", 0.1)
+    monkeypatch.setattr("relay.storage.postgres.heartbeat.HEARTBEAT", 0.1)
     server = PostgresServer()
     try:
         store = await PostgresStore.open(fresh_schema(server.url), tmp_path, now=NOW)

@@ -4,12 +4,16 @@ from collections.abc import Iterator
 
 import pytest
 
-from relay.storage.pg.link import PostgresSession
+from relay.storage.postgres.connection import PostgresSession
 from tests.integration.postgres_plans import asked, filled, hot, plan
 
 ROWS = 30_000
 """`make nodes` asks the same over a million."""
+
+
 HOT = hot(ROWS)
+
+
 ASKED = asked(ROWS)
 
 

@@ -12,8 +12,8 @@ import aiohttp
 import dkim
 import pytest
 
-from relay.sign.files import write_key
-from relay.sign.keys import dns_record, generate_key, load_key
+from relay.domains.key_files import write_key
+from relay.mailauth.dkim_keys import dns_record, generate_key, load_key
 from tests.servers.actions import Received
 from tests.servers.relay_process import RelayProcess
 from tests.servers.sink import Sink

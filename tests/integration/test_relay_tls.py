@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from relay.config.secrets import hash_secret
+from relay.config.secret_hash import hash_secret
 from tests.servers.relay_process import RelayProcess, free_port
 from tests.servers.sink import Sink
 

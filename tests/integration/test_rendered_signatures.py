@@ -9,17 +9,22 @@ from pathlib import Path
 
 import pytest
 
-from relay.mail.dots import normalise
+from relay.domains.keys import Keys
+from relay.mail.dot_stuffing import normalise
 from relay.mail.queue_id import queue_id
-from relay.render import Keys, Stored, render
+from relay.mailauth.dkim_keys import SigningKey, generate_key, load_key
+from relay.render.render import Stored, render
+from relay.rewrite.options import Tracking
 from relay.rewrite.tokens import Keyring
-from relay.rewrite.tracking import Tracking
-from relay.sign.keys import SigningKey, generate_key, load_key
 from tests.dkim_verifiers import dkimpy, mail_dkim, opendkim
 from tests.shared import shared
 
 WHOLE = os.environ.get("RELAY_FIDELITY") == "all"
+
+
 DATE = re.compile(rb"(?im)^date[ \t]*:")
+
+
 AUTHOR = re.compile(rb"(?im)^from[ \t]*:")
 
 

@@ -15,10 +15,10 @@ from typing import Any, Self
 import pytest
 
 from relay.config import check
-from relay.keystore import read_all
-from relay.rewrite.cc_address import cc_address
-from relay.sign.dkim import sign
-from relay.sign.keys import SigningKey, generate_key, load_key
+from relay.domains.key_files import read_all
+from relay.mailauth.dkim_keys import SigningKey, generate_key, load_key
+from relay.mailauth.dkim_sign import sign
+from relay.rewrite.tokens import cc_address
 from tests.dkim_verifiers import dkimpy
 from tests.servers.actions import Received, Say
 from tests.servers.dns_server import DnsServer
@@ -26,6 +26,8 @@ from tests.servers.relay_process import RelayProcess, free_port
 from tests.servers.sink import Sink
 
 RELAY, BEN, OWNER = "127.0.0.2", "127.0.0.3", "127.0.0.4"
+
+
 ZONE = f"""
 reply.acme.test. MX 10 mail.relay.test.
 bounces.acme.test. MX 10 mail.relay.test.
@@ -35,10 +37,14 @@ mx.rcpt.test. A {BEN}
 acme.test. MX 10 mx.acme.test.
 mx.acme.test. A {OWNER}
 """
+
+
 MAIL = (
     b"From: Acme News <news@acme.test>\r\nTo: ben@rcpt.test\r\nSubject: Offer\r\nMessage-ID: <offer@acme.test>\r\n"
     b"Content-Type: text/html\r\n\r\n<html><body><a href='https://shop.test/'>Buy</a></body></html>\r\n"
 )
+
+
 VACATION = b"From: ben@rcpt.test\r\nSubject: Away\r\nAuto-Submitted: auto-replied\r\nMessage-ID: <v@x>\r\n\r\nAway.\r\n"
 
 

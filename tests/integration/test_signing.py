@@ -7,19 +7,22 @@ from typing import Any, TypeVar
 import pytest
 
 from relay.config.settings import Settings
+from relay.domains.key_files import read_all, write_key
+from relay.domains.key_rotation import RotationError
+from relay.domains.keys import Keys
 from relay.events.ports import StoreError
-from relay.identities.rotation import RotationError
-from relay.keystore import read_all
-from relay.render import Keys
-from relay.sign.files import write_key
-from relay.sign.keys import dns_record, generate_key, load_key, zone_line
+from relay.mailauth.dkim_keys import dns_record, generate_key, load_key, zone_line
 from relay.storage.database import Connection, Database
-from relay.storage.sqlite import SqliteStore
+from relay.storage.sqlite.store import SqliteStore
 from tests.servers.dns_server import DnsServer
 from tests.servers.signing_side import SigningSide
 
 T = TypeVar("T")
+
+
 NOW = 1_800_000_000.0
+
+
 ZONE = """relay.test. A 198.51.100.7
 7.100.51.198.in-addr.arpa. PTR relay.test.
 acme.test. TXT "v=spf1 a:relay.test ~all"

@@ -10,9 +10,8 @@ from typing import Any
 import pytest
 import uvloop
 
-from relay.mail.envelope import Envelope, Recipient
 from relay.mail.reply import Reply
-from relay.mail.session import Session
+from relay.mail.transaction import Envelope, Recipient, Session
 from tests.servers.smtp_in_side import Side, serving
 
 MAIL, RCPT = "MAIL FROM:<a@app.test>", "RCPT TO:<b@sink.test>"

@@ -13,8 +13,14 @@ from tests.integration.test_smtp_in import run
 from tests.servers.smtp_in_side import Client, Keeper, Side, base64, eventually, serving
 
 MAIL, RCPT = "MAIL FROM:<a@app.test>", "RCPT TO:<b@sink.test>"
+
+
 RIGHT = f"AUTH PLAIN {base64(chr(0) + 'ann' + chr(0) + 'secret')}"
+
+
 WRONG = f"AUTH PLAIN {base64(chr(0) + 'ann' + chr(0) + 'guess')}"
+
+
 DENIED = "535 5.7.8 Name or secret is wrong"
 
 

@@ -6,7 +6,7 @@ import struct
 from pathlib import Path
 
 from relay.smtp.body import Bounds
-from relay.smtp.resources import Resources
+from relay.smtp.service import Resources
 from tests.servers.smtp_in_side import Side, eventually, serving
 
 MAIL, RCPT = "MAIL FROM:<a@app.test>", "RCPT TO:<b@sink.test>"

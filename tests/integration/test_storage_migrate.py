@@ -13,26 +13,31 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from relay.delivery_journal import JOURNAL_FILE, FileJournal
+from relay.delivery.journal import JOURNAL_FILE, FileJournal
 from relay.events.event import Event, Kind
+from relay.limits.ports import Slot
 from relay.limits.window import HOUR, Window
 from relay.mail.queue_id import queue_id
 from relay.mail.reply import Reply
 from relay.queue.entry import State
 from relay.queue.message import Accepted
 from relay.queue.outcome import Delivered
-from relay.queue.ports import Slot, Taken
-from relay.storage.pg import schema
-from relay.storage.postgres import PostgresStore
-from relay.storage.source import Source
-from relay.storage.sqlite import SqliteStore
-from relay.suppression.suppression import Suppression
+from relay.queue.ports import Taken
+from relay.storage.postgres import schema
+from relay.storage.postgres.store import PostgresStore
+from relay.storage.sqlite.export import Source
+from relay.storage.sqlite.store import SqliteStore
+from relay.suppression.model import Suppression
 from tests.contract.values import ROOMY, accepted, full_entry, full_message, settle
 from tests.servers.relay_process import RelayProcess
 from tests.servers.sink import Sink
 
 MESSAGES = 150
+
+
 LIMIT = {"identity:limited@acme.test": (Window(3, HOUR),)}
+
+
 ONLY_THERE = {"ledgers", "nodes", "relay_schema", "relay_transfer"}
 
 

@@ -15,8 +15,13 @@ from relay.rewrite.tokens import Keyring, Kind, Token, sign_token
 from relay.tracker import pages
 
 KEYS = Keyring((("k1", b"k" * 32),))
+
+
 QUEUE_ID = "0ABCDFGHJKLMNP"
+
+
 TOKEN = sign_token(KEYS, Token(Kind.VERIFY, QUEUE_ID, 0))
+
 
 Ask = Callable[[str, str], Awaitable[tuple[int, str]]]
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from relay.assembly.frame import Frame
-from relay.queue.alert_mail import Alert
+from relay.app.alerts import Alert
+from relay.app.context import Frame
 from relay.resolver import Resolver
 from tests.integration.test_relay import HTML, send, timeline
 from tests.servers.dns_server import DnsServer

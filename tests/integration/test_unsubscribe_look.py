@@ -15,7 +15,11 @@ from relay.mail.queue_id import queue_id
 from relay.rewrite.tokens import Keyring, Kind, Token, sign_token
 
 RING = Keyring((("k1", b"k" * 32),))
+
+
 QUEUE_ID = queue_id(1_700_000_000.0, 1)
+
+
 PAGE = f"/u/{sign_token(RING, Token(Kind.UNSUBSCRIBE, QUEUE_ID, 3))}"
 
 

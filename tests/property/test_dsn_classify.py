@@ -6,11 +6,13 @@ from importlib import resources
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from relay.dsn.categories import TAXONOMY
 from relay.dsn.classify import classify, load_rules
 from relay.dsn.phrases import MAX_TEXT, compile_phrase, normal_form
-from relay.dsn.taxonomy import TAXONOMY
 
 RULES = load_rules(resources.files("relay.dsn").joinpath("bounce_rules.toml").read_text("utf-8"))
+
+
 WORDS = (
     "user",
     "unknown",

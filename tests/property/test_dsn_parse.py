@@ -6,10 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relay.dsn.mask import mask
+from relay.dsn.mime_parts import MAX_PARTS, decode_words, walk
 from relay.dsn.parse import parse
-from relay.dsn.parts import MAX_PARTS, walk
-from relay.dsn.words import decode_words
+from relay.dsn.reply_text import mask
 
 PIECES = (
     b"From: MAILER-DAEMON@a.example\n",
@@ -55,6 +54,8 @@ def test_words_and_masks_take_any_text(text: str) -> None:
 
 
 NOTE = b"From: MAILER-DAEMON@a.example\nSubject: failure notice\n"
+
+
 BOMBS = {
     "nested multiparts": b"".join(
         b"Content-Type: multipart/mixed; boundary=b%d\n\n--b%d\n" % (level, level) for level in range(20_000)

@@ -7,13 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.events.event import Event, Kind
-from relay.events.json_line import decode_event, encode_event
+from relay.events.spool import decode_event, encode_event
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False) | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
     max_leaves=8,
 )
+
+
 EVENTS = st.builds(
     Event,
     kind=st.sampled_from(Kind),

@@ -3,9 +3,9 @@ from hypothesis import strategies as st
 
 from relay.mail.address import AddressError, parse_address
 from relay.mail.command import Line, Mail, parse_bdat, parse_helo, parse_line, parse_mail, parse_rcpt
-from relay.mail.envelope import Recipient
 from relay.mail.reply import Reply
 from relay.mail.sasl import decode_response, parse_auth, parse_plain
+from relay.mail.transaction import Recipient
 
 PIECES = [
     "FROM:",
@@ -27,6 +27,8 @@ PIECES = [
     "ö",
     "=",
 ]
+
+
 TEXT = st.one_of(st.text(max_size=60), st.lists(st.sampled_from(PIECES), max_size=30).map("".join))
 
 
@@ -64,7 +66,11 @@ def test_what_passes_as_a_path_is_an_address(text: str) -> None:
 
 
 LOCAL = st.text("abcXYZ019!#$%&'*+/=?^_`{|}~-", min_size=1, max_size=30)
+
+
 QUOTED = st.text(" !#$%abc@<>():;,.[]", max_size=30).map(lambda text: f'"{text}"')
+
+
 LABEL = st.text("abcxyz019", min_size=1, max_size=20)
 
 

@@ -11,9 +11,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from relay.mail.queue_id import RANDOM_SPACE, queue_id
-from relay.rewrite.coding import QuotedPrintable, quote
+from relay.rewrite.encoding import QuotedPrintable, fit, quote
 from relay.rewrite.message import analyse, apply, rewrite
 from relay.rewrite.mime import walk
+from relay.rewrite.options import Tracking
 from relay.rewrite.plan import Splice
 from relay.rewrite.tokens import (
     ADDRESS_KINDS,
@@ -26,12 +27,15 @@ from relay.rewrite.tokens import (
     verify_address_token,
     verify_token,
 )
-from relay.rewrite.tracking import Tracking
-from relay.rewrite.transfer import fit
 
 RING = Keyring((("k1", b"k" * 32), ("k0", b"0" * 32)))
+
+
 QUEUE_ID = queue_id(1_764_000_000.0, 1)
+
+
 TRACKING = Tracking(base_url="https://t.acme.test", text_links=True)
+
 
 HTML_PIECES = st.sampled_from(
     [
@@ -46,8 +50,14 @@ HTML_PIECES = st.sampled_from(
         '<a\r\nhref\r\n=\r\n"https://x.test/e"\r\n>',
     ]
 )
+
+
 HTML = st.lists(HTML_PIECES, max_size=40).map("".join)
+
+
 ENCODINGS = st.sampled_from(["7bit", "8bit", "quoted-printable", "base64"])
+
+
 MIME_PIECES = st.sampled_from(
     [
         b"Content-Type: multipart/mixed; boundary=x\r\n",
@@ -190,6 +200,8 @@ def test_quoted_text_decodes_to_itself_in_short_lines(text: bytes, column: int, 
 
 
 LINK = b'<a href="https://x.test/?a=1&amp;b=2">x</a>\r\n'
+
+
 HOSTILE = {
     "links": LINK,
     "deep": b"<div><table><tr><td>\r\n",

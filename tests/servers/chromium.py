@@ -17,6 +17,7 @@ import pytest
 PATIENCE = 90.0
 """Seconds that a busy machine has for a step of the browser: its start, the load of a page."""
 
+
 FLAGS = (
     "--headless",
     "--no-sandbox",

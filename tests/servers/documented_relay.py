@@ -18,6 +18,7 @@ from tests.servers.sink import Sink
 BLOCK_SECONDS = 120.0
 """Seconds a block may run, and a server may take to start."""
 
+
 ZONE = """
 example.net. MX 10 mx.example.net.
 mx.example.net. A 127.0.0.1
@@ -27,6 +28,7 @@ example.com. MX 10 mx.example.net.
 smtp.provider.example. A 127.0.0.1
 _spf.provider.example. TXT "v=spf1 ip4:127.0.0.1 -all"
 """
+
 
 CONFIGURATION = """
 [server]
@@ -76,6 +78,7 @@ forward_to = ["owner@example.net"]
 [verification]
 campaign = false
 """
+
 
 PRELUDE = """
 set -eo pipefail

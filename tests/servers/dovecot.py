@@ -19,7 +19,11 @@ from imapclient import IMAPClient
 from tests.servers.relay_process import free_port
 
 PROGRAM = Path("/usr/sbin/dovecot")
+
+
 DOVEADM = Path("/usr/bin/doveadm")
+
+
 USER, PASSWORD = "bounces@acme.test", "correct-horse"
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from relay.mail.envelope import Notify
+from relay.mail.transaction import Notify
 from relay.queue.entry import Entry, State
 from relay.queue.message import Message
 from relay.queue.outcome import Delivered

@@ -19,7 +19,11 @@ import trustme
 from tests.servers.relay_process import free_port
 
 SBIN = Path("/usr/sbin")
+
+
 DAEMONS = Path("/usr/lib/postfix/sbin")
+
+
 MAILBOX_OWNER = 65534
 """User and group id of "nobody", who gets the mail."""
 

@@ -24,6 +24,8 @@ FAST = {
     "max_connections": "60",
     "log_min_messages": "fatal",
 }
+
+
 _serial = itertools.count(1)
 
 

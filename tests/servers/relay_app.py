@@ -7,7 +7,7 @@ from io import StringIO
 from typing import Any
 from unittest.mock import patch
 
-from relay.app import App
+from relay.app.relay import App
 from relay.clock import system_clock
 from relay.config import load
 from relay.log import Line, Log
@@ -42,7 +42,7 @@ async def running(relay: RelayProcess, clock: Callable[[], float] = system_clock
     """Run the relay of that configuration; its commands work as beside a process of its own."""
     (relay.folder / "data").mkdir(exist_ok=True)
     log: list[Line] = []
-    with patch("relay.app.open_log", lambda *_: _Kept(log)):
+    with patch("relay.app.relay.open_log", lambda *_: _Kept(log)):
         app = App(load(relay.config, {}), relay.config, clock=clock)
     await app.start()
     try:

@@ -13,6 +13,8 @@ from types import TracebackType
 from typing import Any, Self
 
 READY_SECONDS = 20.0
+
+
 VERIFYING_NOBODY = "[verification]\ncampaign = false"
 
 

@@ -8,13 +8,15 @@ from unittest.mock import patch
 
 from relay.config.settings import Settings
 from relay.delivery import SmtpDelivery
-from relay.delivery.tls import Trust
+from relay.delivery.connect import Trust
 from relay.queue.outcome import Outcome
 from relay.resolver import Resolver
 from tests.servers.dns_server import DnsServer
 from tests.servers.sink import Sink
 
 LOOPBACK = ["127.0.0.0/8", "::1/128"]
+
+
 LONGEST_TIMEOUT = 3600.0
 """Seconds, more than any timeout of a delivery."""
 

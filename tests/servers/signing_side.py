@@ -4,12 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from relay.config.settings import Settings
-from relay.render import Keys
+from relay.domains.keys import Keys
+from relay.domains.signing_keys import Signing, SigningTools
 from relay.resolver import Resolver
 from relay.rewrite.tokens import Keyring
-from relay.signing import Signing, SigningTools
 from relay.storage.database import Database
-from relay.storage.domain_watch import DomainWatchTable
+from relay.storage.domains import DomainWatchTable
 
 
 @dataclass(slots=True)

@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from relay.config.settings import Listener, Settings
-from relay.mail.envelope import Envelope, Recipient
 from relay.mail.reply import Reply
-from relay.mail.session import Session, Transaction
-from relay.smtp.resources import Resources
+from relay.mail.transaction import Envelope, Recipient, Session, Transaction
+from relay.smtp.service import Resources
 from relay.smtp_in import SmtpServer
 
 ACCEPTED = Reply(250, "2.0.0", "Ok: queued as X")
+
+
 SECRETS = {"ann": "secret"}
 
 

@@ -6,14 +6,13 @@ from itertools import count
 from relay.config.settings import Settings
 from relay.mail.queue_id import queue_id
 from relay.mail.reply import Reply
-from relay.mail.session import Transaction
+from relay.mail.transaction import Transaction
 from relay.resolver import Resolver
 from relay.rewrite.tokens import Keyring
-from relay.storage.choice import AnyStore
+from relay.storage.open import AnyStore
 from relay.storage.verifications import VerificationTable
-from relay.verification.proven import Proven
-from relay.verification.tools import Tools
-from relay.verification.verifier import Verifier
+from relay.verification.context import Tools
+from relay.verification.verifier import Proven, Verifier
 
 RING = Keyring((("k1", b"k" * 32),))
 

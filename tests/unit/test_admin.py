@@ -13,22 +13,26 @@ from relay.admin.providers import ProviderTools
 from relay.admin.server import AdminServer, metrics_application
 from relay.config.settings import Settings
 from relay.events.event import Event, Kind
+from relay.limits.ports import Slot
 from relay.limits.window import Window
 from relay.mail.queue_id import queue_id
 from relay.queue.entry import Entry
 from relay.queue.message import Accepted, Message, Policy
-from relay.queue.ports import Slot
-from relay.queue.ways import Pause
+from relay.queue.routing import Pause
 from relay.reports.ports import MessageQuery
-from relay.storage.choice import AnyStore
-from relay.storage.engagement import EngagementTable
-from relay.storage.postgres import PostgresStore
-from relay.storage.sqlite import SqliteStore
+from relay.storage.open import AnyStore
+from relay.storage.postgres.store import PostgresStore
+from relay.storage.report_queries import EngagementTable
+from relay.storage.sqlite.store import SqliteStore
 from tests.servers.signing_side import SigningSide
 from tests.servers.verification_side import VerificationSide
 
 NOW = 1_700_000_000.0
+
+
 FIRST, SECOND = queue_id(NOW, 1), queue_id(NOW, 2)
+
+
 PROVIDERS = Settings.model_validate(
     {
         "server": {"hostname": "relay.test"},
@@ -39,6 +43,8 @@ PROVIDERS = Settings.model_validate(
         "domains": {"acme.test": {"return_path": "b.acme.test"}},
     }
 )
+
+
 CONTENT = b"From: app@acme.test\r\nSubject: gr\xfc\xdfe\r\n\r\nsecret body\r\n"
 
 

@@ -4,11 +4,13 @@ import re
 from dataclasses import replace
 from typing import Any
 
-from relay.admin.dashboard.overview import Overview, Resting, overview_page
-from relay.admin.dashboard.story import found_page, story_page
-from relay.reports.engagement import CampaignCounts, engagement_report
+from relay.admin.dashboard.pages import Overview, Resting, found_page, overview_page, story_page
+from relay.reports.engagement import engagement_report
+from relay.reports.ports import CampaignCounts
 
 EVIL = "<img src=x onerror=alert(1)>\"'&"
+
+
 RECIPIENT = {
     "recipient": EVIL,
     "status": "bounced",
@@ -18,6 +20,8 @@ RECIPIENT = {
     "reason": "",
     "reply": EVIL,
 }
+
+
 STORY: dict[str, Any] = {
     "queue_id": "0000000000000A",
     "created_at": "2026-11-25T20:00:00.000Z",
@@ -29,7 +33,11 @@ STORY: dict[str, Any] = {
     **dict.fromkeys(("message_id", "from", "reverse_path", "identity", "domain", "provider", "campaign"), EVIL),
     **dict.fromkeys(("size", "credential", "client"), EVIL),
 }
+
+
 CATEGORY = {"category": "bad_mailbox", "title": "No such address", "bounced": 3, "guidance": ["Remove the address."]}
+
+
 OVERVIEW = Overview(
     hostname="relay.test",
     version="0.1.0",

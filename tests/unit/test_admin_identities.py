@@ -11,14 +11,18 @@ from aiohttp import web
 from relay.admin.identities import IdentityRoutes
 from relay.admin.server import AdminServer
 from relay.config.settings import Settings
-from relay.identities.verification import Verification
+from relay.limits.ports import Slot
 from relay.limits.window import windows
-from relay.queue.ports import Slot
-from relay.storage.sqlite import SqliteStore
+from relay.storage.sqlite.store import SqliteStore
+from relay.verification.model import Verification
 from tests.servers.verification_side import VerificationSide
 
 NOW = 1_800_000_000.0
+
+
 JANE = "jane@acme.test"
+
+
 SETTINGS = Settings.model_validate(
     {
         "identities": {JANE: {"hourly_limit": 2, "daily_limit": 9, "company": "Acme"}, "bob@acme.test": {}},

@@ -7,12 +7,13 @@ import aiohttp
 import pytest
 
 from relay.admin.providers import resume_changed
+from relay.limits.ports import Slot
 from relay.limits.window import windows
 from relay.mail.queue_id import queue_id
 from relay.queue.entry import Entry
 from relay.queue.message import Accepted, Message
-from relay.queue.ports import EntryQuery, Slot
-from relay.queue.ways import Pause
+from relay.queue.ports import EntryQuery
+from relay.queue.routing import Pause
 from tests.unit.test_admin import CONTENT, NOW, Office, office
 
 __all__ = ["office"]

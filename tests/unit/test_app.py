@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from relay.app import App
+from relay.app.relay import App
+from relay.app.tracker import TrackerApp
 from relay.config import Settings
-from relay.tracker_app import TrackerApp
 
 
 def _settings(folder: Path) -> Settings:

@@ -11,16 +11,24 @@ from relay.cli.identity import identity
 from relay.cli.queue import queue
 
 EVIL = "\x1b]0;owned\x07\x1b[2J\u202eevil"
+
+
 STEP = {"step": "dns", "state": "failed", "at": "2026-01-01T00:00:00Z", "detail": EVIL}
+
+
 SHOWN = {
     "address": "a@x.test", "listed": True, "display_name": "", "company": "", "forward_to": [], "provider": "",
     "used_hour": None, "used_day": None, "hourly_limit": 0, "daily_limit": 0, "waiting": 0, "next_release_at": None,
     "verified": False, "verified_by": "", "cc_address": "", "steps": [STEP],
 }  # fmt: skip
+
+
 RESULT = {
     "step": "dns", "state": "failed", "at": "2026-01-01T00:00:00Z", "verdict": "",
     "remarks": [{"status": "wrong", "text": EVIL, "fix": EVIL}],
 }  # fmt: skip
+
+
 STORY = {
     "queue_id": "X", "subject": "s", "reverse_path": "", "message_id": "", "identity": "", "domain": "", "provider": "",
     "campaign": "", "tags": [], "metadata": {}, "recipients": [], "events": [],

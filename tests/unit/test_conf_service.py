@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from relay.app import DRAIN
+from relay.app.relay import DRAIN
 
 UNIT = Path(__file__).resolve().parents[2] / "conf" / "relay.service"
+
+
 MOST_EXPOSED = 2.0
 """The scale of `systemd-analyze security` goes from 0, shut, to 10; an unhardened service has 9.6."""
 

@@ -7,8 +7,8 @@ import pytest
 import trustme
 
 from relay.config.checks import contradictions, doubts
-from relay.config.faults import key_text
-from relay.config.files import file_findings
+from relay.config.errors import key_text
+from relay.config.secret_files import file_findings
 from relay.config.settings import Settings
 
 _HOST = {"host": "smtp.test"}
@@ -205,7 +205,7 @@ def test_postgresql_without_its_driver_is_told_before_a_start_that_could_not_com
         {"server": {"hostname": "mx.acme.test"}, "storage": {"url": "postgresql://db/relay"}}
     )
     assert list(file_findings(settings)) == []
-    monkeypatch.setattr("relay.config.files.find_spec", lambda _: None)
+    monkeypatch.setattr("relay.config.secret_files.find_spec", lambda _: None)
     assert [(found.problem, found.allowed) for found in file_findings(settings)] == [
         ("psycopg is not installed", 'pip install "trackrelay[postgres]"')
     ]

@@ -6,14 +6,20 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from relay.config.positions import KeyPath
 from relay.config.schema import example_of, fields_of, keys_from_file, table_at
-from relay.config.section import Listening, Section
 from relay.config.settings import Settings
+from relay.config.toml_positions import KeyPath
+from relay.config.values import Listening, Section
 
 _TEXT = (Path(__file__).parents[2] / "conf" / "relay.toml").read_text()
+
+
 _SETTING = re.compile(r"^#(?=\S)", re.MULTILINE)
+
+
 _EXAMPLE = re.compile(r"^#\w+ = .*# example$", re.MULTILINE)
+
+
 _ONLY_SHOWN = ("provider", "domains", "identities", "credentials")
 """Tables that show an entry where the default has none; [bounces.imap] is another."""
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from relay.config import ConfigError, check, load
-from relay.config.secrets import hash_secret
+from relay.config.secret_hash import hash_secret
 from tests.shared import shared
 
 _HASH = hash_secret("secret", bytes(16))

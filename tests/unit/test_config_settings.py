@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr, ValidationError
 
-from relay.config.secrets import hash_secret
+from relay.config.secret_hash import hash_secret
 from relay.config.settings import Domain, Identity, Settings, Tracking
 from relay.mail.lane import DIRECT
 

@@ -7,12 +7,16 @@ from pathlib import Path
 from click.testing import CliRunner
 
 from relay.cli.config import config
-from relay.config.secrets import hash_secret
+from relay.config.secret_hash import hash_secret
 from relay.config.settings import Settings
 from relay.config.show import toml_of
 
 _HASH = hash_secret("hunter2", bytes(16))
+
+
 _KEY = "k1:" + "A" * 43 + "="
+
+
 _SETTINGS = Settings.model_validate(
     {
         "storage": {"url": "postgresql://u:hunter2@h/d?password=hunter2"},

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic_core import PydanticCustomError
 
-from relay.config.operation import parse_nameserver
+from relay.config.server import parse_nameserver
 from relay.config.show import duration_text, size_text
 from relay.config.values import parse_duration, parse_host_port, parse_network, parse_size
 

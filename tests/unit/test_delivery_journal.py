@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.delivery_journal import SLOT, SLOTS, FileJournal, notes_of, record_of
+from relay.delivery.journal import SLOT, SLOTS, FileJournal, notes_of, record_of
 from relay.mail.reply import Reply
 from relay.queue.outcome import Delivered
 from relay.queue.ports import Taken

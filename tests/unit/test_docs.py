@@ -11,23 +11,19 @@ import pytest
 
 from relay.cli import COMMANDS, main
 from relay.config import check
-from relay.config.secrets import hash_secret
-from tests.documentation import (
-    PAGES,
-    ROOT,
-    Block,
-    blocks_of,
-    commands_in_prose,
-    shows,
-    steps_of,
-    text_of,
-)
+from relay.config.secret_hash import hash_secret
+from tests.documentation import PAGES, ROOT, Block, blocks_of, commands_in_prose, shows, steps_of, text_of
 
 LANGUAGES = {"sh", "console", "python", "toml", "json", "text"}
 """Languages of blocks. `text` is for diagrams and prose that nothing runs."""
 
+
 BLOCKS = [pytest.param(page, block, id=f"{page}:{block.line}") for page in PAGES for block in blocks_of(text_of(page))]
+
+
 COMMAND = re.compile(r"(?:^|[;|&(]\s*|\bdo )relay((?: [^\n;|&)#]+)?)", re.MULTILINE)
+
+
 README_LINES = 150
 
 

@@ -3,8 +3,8 @@
 import pytest
 
 from relay.dsn.auto_reply import is_auto_reply, is_marked_automatic
+from relay.dsn.mime_parts import Header
 from relay.dsn.parse import parse
-from relay.dsn.parts import Header
 
 PERSON = "Fine with me. Please send two of them to Berlin. Jo"
 

@@ -6,12 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from relay.dsn.categories import TAXONOMY
 from relay.dsn.classify import Rule, RulesError, classify, classify_recipient, load_rules
-from relay.dsn.replies import phase_of
+from relay.dsn.reply_text import phase_of
 from relay.dsn.report import Recipient, Report
-from relay.dsn.taxonomy import TAXONOMY
 
 TEXT = resources.files("relay.dsn").joinpath("bounce_rules.toml").read_text("utf-8")
+
+
 RULES = load_rules(TEXT)
 
 

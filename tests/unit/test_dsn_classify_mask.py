@@ -2,7 +2,7 @@
 
 import pytest
 
-from relay.dsn.mask import mask
+from relay.dsn.reply_text import mask
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,7 @@
 
 import pytest
 
-from relay.dsn.category import Category
-from relay.dsn.taxonomy import TAXONOMY
+from relay.dsn.categories import TAXONOMY, Category
 
 
 def test_there_are_twenty_six() -> None:

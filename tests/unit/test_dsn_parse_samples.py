@@ -9,7 +9,11 @@ from relay.dsn.classify import classify_recipient, load_rules
 from relay.dsn.parse import parse
 
 RULES = load_rules(resources.files("relay.dsn").joinpath("bounce_rules.toml").read_text("utf-8"))
+
+
 TEXT = (Path(__file__).parents[1] / "golden" / "mails" / "known.txt").read_text("utf-8")
+
+
 SAMPLES = [sample.partition("\n")[::2] for sample in TEXT.split("=== ")[1:]]
 
 

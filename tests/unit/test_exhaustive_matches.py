@@ -12,12 +12,16 @@ TREES = {
     path.relative_to(relay.__path__[0]).as_posix(): ast.parse(path.read_text("utf-8"))
     for path in sorted(Path(relay.__path__[0]).rglob("*.py"))
 }
+
+
 ENUMS = {
     node.name
     for tree in TREES.values()
     for node in ast.walk(tree)
     if isinstance(node, ast.ClassDef) and any("Enum" in ast.unparse(base) for base in node.bases)
 }
+
+
 OWN_CLASSES = {node.name for tree in TREES.values() for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
 
 

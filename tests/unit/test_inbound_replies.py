@@ -9,39 +9,55 @@ from typing import Any
 import pytest
 
 from relay.config.settings import Settings
+from relay.dsn.rules_file import read_rules
 from relay.events.event import Event, Kind
-from relay.inbound.door import InboundDoor
-from relay.inbound.intake import Intake
-from relay.mail.envelope import Envelope, Recipient
-from relay.mail.loop import mark
+from relay.inbound.handler import InboundDoor
+from relay.inbound.process import Intake
 from relay.mail.queue_id import queue_id
+from relay.mail.received import mark
 from relay.mail.reply import Reply
-from relay.mail.session import Session, Transaction
 from relay.mail.srs import DAY, forwarded
+from relay.mail.transaction import Envelope, Recipient, Session, Transaction
+from relay.queue.bounce_policy import Judge
 from relay.queue.entry import Entry, State
-from relay.queue.judge import Judge
 from relay.queue.message import Accepted, Message, Policy
 from relay.queue.ports import EntryQuery
 from relay.reports.ports import MessageQuery
-from relay.rewrite.cc_address import cc_address
-from relay.rewrite.tokens import Keyring, Token, sign_address_token
+from relay.rewrite.tokens import Keyring, Token, cc_address, sign_address_token
 from relay.rewrite.tokens import Kind as TokenKind
-from relay.rulebook import read_rules
-from relay.storage.sqlite import SqliteStore
-from relay.suppression.unsubscribes import UnsubscribeQuery
+from relay.storage.sqlite.store import SqliteStore
+from relay.suppression.ports import UnsubscribeQuery
 
 NOW = 1_800_000_000.0
+
+
 KEY = bytes(range(32))
+
+
 KEYS = Keyring((("k1", KEY),))
+
+
 SENT = "06FJ3K9Q2M0A7C"
+
+
 RULES = read_rules(None)
+
+
 NEWS = "news@acme.test"
+
+
 IDENTITY: dict[str, Any] = {"reply_tracking": True, "forward_to": ["owner@acme.test"], "bcc": ["archive@acme.test"]}
+
+
 SESSION = Session("mx", "inbound", "192.0.2.9", "mx.rcpt.test", extended=True)
+
+
 REPLY = (
     b"DKIM-Signature: v=1; theirs\r\nFrom: Ben <ben@rcpt.test>\r\nSubject: Re: Offer\r\nMessage-ID: <r1@rcpt.test>\r\n"
     b"X-Relay-Tag: theirs\r\n\r\nThanks, I take two.\r\n"
 )
+
+
 VACATION = (
     b"From: ben@rcpt.test\r\nAuto-Submitted: auto-replied\r\nMessage-ID: <v@rcpt.test>\r\n\r\nAway until May.\r\n"
 )

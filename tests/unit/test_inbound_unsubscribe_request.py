@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.inbound.unsubscribe_request import Request, request_in
+from relay.inbound.replies import Request, request_in
 
 QUOTE = "\n\nOn Monday, Acme wrote:\n> Our offer\n> Unsubscribe\n"
 

@@ -16,10 +16,16 @@ from relay.events.event import Kind
 from relay.log import LINES, Log, level_of, make_log
 
 ROOT = Path(__file__).parents[2]
+
+
 CALL = re.compile(
     r"\blog\(\s*(f?)\"([a-z_]+\.[^\"]+)\"|\b_log\(\s*(f?)\"([a-z_]+\.[^\"]+)\"|_emit\(\s*(f?)\"([^\"]+)\""
 )
+
+
 NAME = re.compile(r"\"([a-z]+\.[a-z_]+)\"")
+
+
 DELIVERED = {
     "queue_id": "0000000000000A",
     "recipient": "u@x.test",

@@ -1,17 +1,8 @@
 import pytest
 
-from relay.mail.command import (
-    Chunk,
-    Line,
-    Mail,
-    parse_bdat,
-    parse_helo,
-    parse_line,
-    parse_mail,
-    parse_rcpt,
-)
-from relay.mail.envelope import Envelope, Recipient
+from relay.mail.command import Chunk, Line, Mail, parse_bdat, parse_helo, parse_line, parse_mail, parse_rcpt
 from relay.mail.reply import Reply
+from relay.mail.transaction import Envelope, Recipient
 
 HOST = "relay.test"
 

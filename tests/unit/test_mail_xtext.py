@@ -1,6 +1,6 @@
 import pytest
 
-from relay.mail.xtext import decode
+from relay.mail.command import decode
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,8 @@ import pytest
 
 from relay.config.settings import Settings
 from relay.limits.window import DAY, HOUR, Window
-from relay.mail.envelope import Envelope, Recipient
-from relay.mail.session import Session
-from relay.mail.trace import received
+from relay.mail.received import received
+from relay.mail.transaction import Envelope, Recipient, Session
 from relay.policy import (
     Facts,
     Refuse,
@@ -23,9 +22,17 @@ from relay.policy import (
 )
 
 NOW = 1_800_000_000.0
+
+
 SECRET = {"secret_hash": "blake2b:AAAAAAAAAAAAAAAAAAAAAA==:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="}
+
+
 CREDENTIALS = {"app1": SECRET, "app2": SECRET}
+
+
 BILLING = {"identities": {"billing@acme.test": {"credentials": ["app1"]}}, "credentials": CREDENTIALS}
+
+
 PROVIDERS = {
     "provider": [
         {"name": "news", "host": "smtp.news.test", "daily_limit": 1000},

@@ -3,9 +3,11 @@
 from relay.mail.reply import Reply
 from relay.queue.lanes import FIRST_WIDTH, REFUSALS, Lanes
 from relay.queue.outcome import Deferred
-from relay.queue.ways import Pause
+from relay.queue.routing import Pause
 
 DOWN = Deferred(Reply(451, "4.4.1", "nobody answers"), lane_down=True)
+
+
 LANE = "mx:x.test"
 
 

@@ -11,38 +11,51 @@ from typing import Any
 import pytest
 
 from relay.config.settings import Settings
-from relay.delivery_journal import FileJournal
+from relay.delivery.journal import FileJournal
+from relay.domains.keys import Keys
+from relay.dsn.rules_file import read_rules
 from relay.events.event import Event, Kind
+from relay.limits.ports import Slot, Usage
 from relay.limits.window import Window
 from relay.mail.reply import Reply
 from relay.queue import runner as runner_module
 from relay.queue import settler as settler_module
+from relay.queue.bounce_policy import Judge
+from relay.queue.context import UNEXPECTED, Tools
 from relay.queue.entry import Entry, State
-from relay.queue.judge import Judge
 from relay.queue.message import Accepted, Claimed, Message, Policy, Settlement
 from relay.queue.outcome import Deferred, Delivered, Outcome, Refused
-from relay.queue.ports import EntryQuery, Job, LaneRoom, Slot, StoreError, Usage
+from relay.queue.ports import EntryQuery, Job, LaneRoom, StoreError
 from relay.queue.runner import Runner
-from relay.queue.tools import Tools
-from relay.queue.unexpected import UNEXPECTED
-from relay.render import Keys, Rendering, Stored
-from relay.render_pool import InlineRenderer
+from relay.render.pool import InlineRenderer
+from relay.render.render import Rendering, Stored
 from relay.reports.ports import MessageQuery
+from relay.rewrite.options import Tracking
 from relay.rewrite.tokens import new_key, parse_keyring
-from relay.rewrite.tracking import Tracking
-from relay.rulebook import read_rules
-from relay.storage.sqlite import SqliteStore
+from relay.storage.sqlite.store import SqliteStore
 from relay.suppression.exclusion import Exclusion
 
 NOW = 1_800_000_000.0
+
+
 OK = Delivered(Reply(250, "2.0.0", "ok"), "mx.x.test[192.0.2.1]:25")
+
+
 BUSY = Deferred(Reply(451, "4.3.2", "busy"), "mx.x.test[192.0.2.1]:25")
+
+
 NO = Refused(Reply(550, "5.1.1", "no such user"), "mx.x.test[192.0.2.1]:25")
+
+
 DOWN = Deferred(Reply(451, "4.4.1", "nobody answers"), lane_down=True)
+
+
 CONTENT = (
     b"From: app@acme.test\r\nSubject: hello\r\nContent-Type: text/html\r\n\r\n"
     b'<html><body><a href="https://shop.test/">x</a></body></html>\r\n'
 )
+
+
 TRACKING = Tracking(
     opens=True,
     clicks=True,
@@ -53,6 +66,8 @@ TRACKING = Tracking(
     exclude_hosts=(),
     pixel="end",
 )
+
+
 EVERY = (State.WAITING, State.HELD, State.ACTIVE, State.DELIVERED, State.BOUNCED, State.DROPPED)
 
 

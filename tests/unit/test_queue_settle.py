@@ -8,22 +8,34 @@ from itertools import count
 
 import pytest
 
+from relay.dsn.rules_file import read_rules
 from relay.events.event import Kind
 from relay.mail.reply import Reply
+from relay.queue.bounce_policy import Judge
 from relay.queue.entry import MOVES, Entry, State, StateError, move
-from relay.queue.judge import Judge
 from relay.queue.message import Claimed, Message, Policy, Settlement
 from relay.queue.outcome import Deferred, Delivered, Outcome, Refused
-from relay.queue.schedule import Schedule
+from relay.queue.retry import Schedule
 from relay.queue.settle import LARGEST_RETURNED, Attempt, Origin, settle
-from relay.rulebook import read_rules
 
 JUDGE = Judge(read_rules(None), threshold=3)
+
+
 SCHEDULE = Schedule(retry=(60.0, 300.0), lifetime=1000.0, delay_notice=500.0)
+
+
 CONTENT = b"From: app@acme.test\r\nSubject: invoice 1042\r\nMessage-ID: <1@acme.test>\r\n\r\nHello\r\n"
+
+
 MESSAGE = Message("0000000000000A", 0.0, "app@acme.test", envid="QQ314159", message_id="<1@acme.test>")
+
+
 OK = Reply(250, "2.0.0", "Ok: queued as 77")
+
+
 NO = Reply(550, "5.1.1", "no such user")
+
+
 BUSY = Reply(451, "4.3.2", "busy")
 
 

@@ -13,7 +13,7 @@ from relay.queue.entry import State
 from relay.queue.outcome import Delivered, Outcome
 from relay.queue.ports import Job, Taken
 from relay.queue.settler import Recovered, Settler
-from relay.storage.sqlite import SqliteStore
+from relay.storage.sqlite.store import SqliteStore
 from tests.unit.test_queue_runner import NOW, OK, House, running, settings
 
 MESSAGE = "0000000000000A"

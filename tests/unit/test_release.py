@@ -15,10 +15,20 @@ from release.dependencies import read_audit
 from release.files import normalised
 
 ROOT = Path(__file__).parents[2]
+
+
 LOCKS = ROOT / "requirements"
+
+
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+
+
 PINNED = re.compile(r"^([\w.-]+)==(\S+)(.*(?:\\\n {4}--hash=sha256:[0-9a-f]{64} ?)+)$", re.MULTILINE)
+
+
 INSTALLED = [*PROJECT["project"]["dependencies"], *PROJECT["build-system"]["requires"]]
+
+
 ASKED = {
     "relay.lock": INSTALLED,
     "postgres.lock": [*INSTALLED, *PROJECT["project"]["optional-dependencies"]["postgres"]],

@@ -1,6 +1,6 @@
 """A message without a header."""
 
-from relay.render import Stored, outgoing
+from relay.render.render import Stored, outgoing
 
 
 def test_a_content_that_begins_with_white_space_stays_a_body() -> None:

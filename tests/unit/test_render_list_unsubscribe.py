@@ -7,18 +7,27 @@ import dkim
 import pytest
 
 from relay.config.settings import Settings
+from relay.domains.keys import Keys
 from relay.mail.queue_id import queue_id
+from relay.mailauth.dkim_keys import dns_record, generate_key, load_key
 from relay.policy import list_unsubscribe_of, mailing_of, read_facts
-from relay.render import Keys, Stored, is_personal, render
-from relay.rewrite.list_unsubscribe import ListUnsubscribe
+from relay.render.render import Stored, is_personal, render
+from relay.rewrite.options import ListUnsubscribe
 from relay.rewrite.tokens import Keyring, Kind, Token, verify_token
-from relay.sign.keys import dns_record, generate_key, load_key
 from relay.suppression.exclusion import Mailing
 
 RING = Keyring((("k1", b"k" * 32),))
+
+
 QUEUE_ID = queue_id(1_700_000_000.0, 1)
+
+
 OFFERED = ListUnsubscribe("https://t.acme.test", "reply.acme.test")
+
+
 CONTENT = b"From: a@acme.test\r\nX-Relay-Campaign: spring\r\nSubject: hello\r\n\r\nHello\r\n"
+
+
 STORED = Stored(
     QUEUE_ID, 1_700_000_000.0, "app@acme.test", CONTENT, b"Received: from x\r\n", "acme.test", list_unsubscribe=OFFERED
 )

@@ -12,22 +12,33 @@ from pathlib import Path
 import pytest
 
 import relay
-from relay import render_pool
+from relay.domains.keys import Keys
 from relay.mail.queue_id import queue_id
-from relay.render import Keys, Rendering, Stored, render
-from relay.render_pool import OUTSTANDING, InlineRenderer, RenderPool
+from relay.mailauth.dkim_keys import generate_key, load_key
+from relay.render import pool as render_pool
+from relay.render.pool import OUTSTANDING, InlineRenderer, RenderPool
+from relay.render.render import Rendering, Stored, render
+from relay.rewrite.options import Tracking
 from relay.rewrite.tokens import Keyring
-from relay.rewrite.tracking import Tracking
-from relay.sign.keys import generate_key, load_key
 
 RING = Keyring((("k1", b"k" * 32),))
+
+
 KEYS = Keys(RING)
+
+
 TRACKING = Tracking(base_url="https://t.acme.test")
+
+
 CONTENT = (
     b"From: a@acme.test\r\nSubject: hello\r\nContent-Type: text/html\r\n\r\n"
     b'<html><body><a href="https://shop.test/">x</a></body></html>\r\n'
 )
+
+
 STORED = Stored(queue_id(1_700_000_000.0, 1), 1_700_000_000.0, "app@acme.test", CONTENT, b"", "acme.test", TRACKING)
+
+
 BLOAT = replace(STORED, content=CONTENT + b"<p>x</p>\r\n" * 7_000_000)
 
 

@@ -7,11 +7,13 @@ from typing import Any
 import pytest
 
 from relay.events.event import Kind
-from relay.reports import questions
+from relay.reports import run
+from relay.reports.bounces import NOWHERE, site_of
 from relay.reports.ports import Failure, MessageQuery, Tally
-from relay.reports.sites import NOWHERE, site_of
 
 MX = "mx1.google.com[192.0.2.1]:25"
+
+
 GONE = Failure(
     Kind.BOUNCED,
     2000.0,
@@ -25,9 +27,17 @@ GONE = Failure(
         "remote": MX,
     },
 )
+
+
 LATE = replace(GONE, queue_id="B", address="v@y.test", data={**GONE.data, "late": True, "remote": "mx.y.test"})
+
+
 ODD = replace(GONE, queue_id="C", address="w@x.test", data={"category": "unknown", "rule": "", "reply": "550 zork 77"})
+
+
 COMPLAINT = replace(GONE, kind=Kind.COMPLAINT, queue_id="D", data={"feedback_type": "abuse"})
+
+
 TALLIES = [
     Tally("x.test", "bounced", 2),
     Tally("x.test", "delivered", 5),
@@ -36,6 +46,8 @@ TALLIES = [
     Tally("y.test", "held", 1),
     Tally("y.test", "dropped", 4),
 ]
+
+
 REMOTES = [
     Tally(MX, "bounced", 1),
     Tally("mx2.google.com[192.0.2.2]:25", "delivered", 5),
@@ -69,7 +81,7 @@ class Store:
 
 
 async def bounces(*failures: Failure, category: str = "") -> Any:
-    return await questions.bounces(Store(*failures), MessageQuery(), category)
+    return await run.bounces(Store(*failures), MessageQuery(), category)
 
 
 async def test_totals_and_rates() -> None:
@@ -126,16 +138,16 @@ async def test_a_category_narrows_the_breakdown_not_the_totals() -> None:
 
 async def test_the_recipients_behind_the_numbers_come_page_by_page_and_once_each() -> None:
     store = Store(GONE, replace(GONE, id=7), LATE, COMPLAINT, ODD)
-    pages = [page async for page in questions.bounced_messages(store, MessageQuery())]
+    pages = [page async for page in run.bounced_messages(store, MessageQuery())]
     assert [[one["queue_id"] for one in page] for page in pages] == [["A"], ["B", "C"]]
-    pages = [page async for page in questions.bounced_messages(store, MessageQuery(), "unknown")]
+    pages = [page async for page in run.bounced_messages(store, MessageQuery(), "unknown")]
     assert [one["queue_id"] for page in pages for one in page] == ["C"]
 
 
 async def test_unclassified_replies_are_gathered_by_what_they_have_in_common() -> None:
     again = replace(ODD, queue_id="E", data={**ODD.data, "reply": "550 zork 78"})
     by_code = replace(ODD, queue_id="F", data={"category": "policy", "rule": "code-x", "reply": "554 zork"})
-    found = await questions.unclassified(Store(ODD, again, by_code, GONE), MessageQuery())
+    found = await run.unclassified(Store(ODD, again, by_code, GONE), MessageQuery())
     assert [(one["count"], one["reply"], one["example"]) for one in found] == [
         (2, "550 zork <n>", "550 zork 77"),
         (1, "554 zork", "554 zork"),
@@ -143,7 +155,7 @@ async def test_unclassified_replies_are_gathered_by_what_they_have_in_common() -
 
 
 async def test_deliveries_by_destination() -> None:
-    found: Any = await questions.deliveries(Store(LATE, replace(LATE, id=7)), MessageQuery())
+    found: Any = await run.deliveries(Store(LATE, replace(LATE, id=7)), MessageQuery())
     rows = [(one["destination"], one["recipients"], one["bounced"]) for one in found["destinations"]]
     assert rows == [("y.test", 9, 1), ("x.test", 7, 2)]
 

@@ -10,12 +10,18 @@ import pytest
 
 from relay.mail.queue_id import queue_id
 from relay.rewrite.message import rewrite
+from relay.rewrite.options import Tracking
 from relay.rewrite.tokens import Keyring, Kind, verify_token
-from relay.rewrite.tracking import Tracking
 
 SAMPLES = sorted((Path(__file__).parents[1] / "golden" / "rewrite").glob("*.eml"))
+
+
 RING = Keyring((("k1", b"k" * 32),))
+
+
 QUEUE_ID = queue_id(1_764_000_000.0, 1)
+
+
 TRACKING = Tracking(base_url="https://t.acme.test", exclude_hosts=("*.garden.test",))
 
 

@@ -2,10 +2,9 @@
 
 import pytest
 
-from relay.rewrite.entities import decode_attribute
-from relay.rewrite.html import END, attributes, tags
+from relay.rewrite.html import END, attributes, decode_attribute, tags
 from relay.rewrite.links import links, rules
-from relay.rewrite.tracking import Tracking
+from relay.rewrite.options import Tracking
 
 RULES = rules(Tracking(base_url="https://t.test", skip_sensitive=False, skip_visible_urls=False), frozenset())
 

@@ -2,12 +2,11 @@
 
 import pytest
 
-from relay.mail.domains import registrable
+from relay.mail.registrable_domain import registrable
 from relay.rewrite.html import tags
+from relay.rewrite.link_rules import is_sensitive, shown_host
 from relay.rewrite.links import MAX_TARGET, Reason, header_urls, is_excluded, judge, links, rules
-from relay.rewrite.sensitive import is_sensitive
-from relay.rewrite.tracking import Tracking
-from relay.rewrite.visible import shown_host
+from relay.rewrite.options import Tracking
 
 RULES = rules(
     Tracking(base_url="https://t.acme.test/x/", exclude_hosts=("Internal.test", "*.corp.test")),

@@ -5,10 +5,12 @@ from email import message_from_bytes
 from email.policy import default
 
 from relay.mail.queue_id import queue_id
-from relay.rewrite.list_unsubscribe import ListUnsubscribe
+from relay.rewrite.options import ListUnsubscribe
 from relay.rewrite.tokens import Keyring, Kind, Token, verify_address_token, verify_token
 
 RING = Keyring((("k1", b"k" * 32),))
+
+
 QUEUE_ID = queue_id(1_700_000_000.0, 1)
 
 

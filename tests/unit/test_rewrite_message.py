@@ -8,12 +8,18 @@ import pytest
 
 from relay.mail.queue_id import queue_id
 from relay.rewrite.message import Rewritten, analyse, apply, rewrite
+from relay.rewrite.options import Tracking
 from relay.rewrite.tokens import Keyring, Kind, Token, verify_token
-from relay.rewrite.tracking import Tracking
 
 RING = Keyring((("k1", b"k" * 32),))
+
+
 QUEUE_ID = queue_id(1_764_000_000.0, 1)
+
+
 TRACKING = Tracking(base_url="https://t.acme.test")
+
+
 HTML = b'<html><body><p>Hi</p><a href="https://shop.test/a?b=1&amp;c=2">Shop</a></body></html>\r\n'
 
 

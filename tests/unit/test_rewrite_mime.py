@@ -2,8 +2,7 @@
 
 import pytest
 
-from relay.rewrite.mime import MAX_PARTS, walk
-from relay.rewrite.parameters import parse
+from relay.rewrite.mime import MAX_PARTS, parse, walk
 
 NESTED = (
     b'Content-Type: multipart/mixed; boundary="a b"\r\n\r\npreamble\r\n--a b\r\n'

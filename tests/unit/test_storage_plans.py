@@ -8,8 +8,9 @@ import pytest
 from relay.queue.entry import State
 from relay.queue.ports import EntryQuery
 from relay.reports.ports import MessageQuery
-from relay.storage import claims, engagement, lanes, ledgers, office, queries, rows, schema, transactions, unsubscribes
-from relay.suppression.unsubscribes import UnsubscribeQuery
+from relay.storage import claim, due_lanes, queries, queue_writes, report_queries, rows, unsubscribes
+from relay.storage.sqlite import ledgers, schema
+from relay.suppression.ports import UnsubscribeQuery
 
 
 @pytest.fixture(scope="module")
@@ -30,24 +31,24 @@ def plan(raw: sqlite3.Connection, sql: str) -> list[str]:
 @pytest.mark.parametrize(
     "sql",
     [
-        claims.DUE,
-        claims.CONTENT,
-        claims.LEASE,
-        claims.RELEASE,
-        claims.VOID,
-        lanes.NEXT_LANE,
-        lanes.FIRST_DUE,
+        claim.DUE,
+        claim.CONTENT,
+        claim.LEASE,
+        claim.RELEASE,
+        claim.VOID,
+        due_lanes.NEXT_LANE,
+        due_lanes.FIRST_DUE,
         rows.UPDATE_ENTRY,
-        transactions.DROP_CONTENT,
-        transactions.FIND_RECIPIENT,
-        transactions.FIND_RECIPIENTS,
+        queue_writes.DROP_CONTENT,
+        queue_writes.FIND_RECIPIENT,
+        queue_writes.FIND_RECIPIENTS,
         queries.ENTRY_AT,
         queries.ENTRIES_OF,
         queries.EVENTS_OF,
         queries.CONTENT_OF,
-        office.OLD_MESSAGES,
-        office.OLD_EVENTS,
-        *office.DELETES,
+        queue_writes.OLD_MESSAGES,
+        queue_writes.OLD_EVENTS,
+        *queue_writes.DELETES,
         ledgers.DELETE,
         ledgers.DELETE_OLD,
         unsubscribes.ABOUT,
@@ -63,13 +64,15 @@ def test_seeks_and_does_not_scan(database: sqlite3.Connection, sql: str) -> None
     assert not [step for step in steps if step.startswith("SCAN") and "CONSTANT ROW" not in step], steps
 
 
-@pytest.mark.parametrize("sql", [claims.DUE, lanes.FIRST_DUE, lanes.NEXT_LANE, office.OLD_MESSAGES, office.OLD_EVENTS])
+@pytest.mark.parametrize(
+    "sql", [claim.DUE, due_lanes.FIRST_DUE, due_lanes.NEXT_LANE, queue_writes.OLD_MESSAGES, queue_writes.OLD_EVENTS]
+)
 def test_comes_in_order_without_sorting(database: sqlite3.Connection, sql: str) -> None:
     assert not [step for step in plan(database, sql) if "TEMP B-TREE" in step]
 
 
 def test_a_lane_is_read_from_the_index_of_open_entries(database: sqlite3.Connection) -> None:
-    assert plan(database, claims.DUE) == ["SEARCH entries USING INDEX entries_open (state=? AND lane=?)"]
+    assert plan(database, claim.DUE) == ["SEARCH entries USING INDEX entries_open (state=? AND lane=?)"]
 
 
 def test_depth_reads_the_index_of_open_entries_only(database: sqlite3.Connection) -> None:
@@ -106,6 +109,10 @@ def test_messages_are_found_by_an_index(database: sqlite3.Connection, query: Mes
     ],
 )
 def test_engagement_is_counted_by_indexes(database: sqlite3.Connection, query: MessageQuery) -> None:
-    for statement in (engagement.delivered_statement, engagement.engaged_statement, engagement.clicks_statement):
+    for statement in (
+        report_queries.delivered_statement,
+        report_queries.engaged_statement,
+        report_queries.clicks_statement,
+    ):
         steps = plan(database, statement(query)[0])
         assert not [step for step in steps if step.startswith("SCAN") and step != "SCAN readers"], steps

@@ -9,11 +9,13 @@ import pytest
 
 from relay.storage import unsubscribes
 from relay.storage.database import Connection, Database
-from relay.storage.sqlite import SqliteStore
+from relay.storage.sqlite.store import SqliteStore
 from relay.storage.unsubscribes import Unsubscribes
 from relay.suppression.unsubscribes import Unsubscribe
 
 NOW = 1_800_000_000.0
+
+
 T = TypeVar("T")
 
 

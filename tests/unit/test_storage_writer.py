@@ -13,9 +13,9 @@ import pytest
 
 from relay.queue.ports import StoreError
 from relay.storage import writer as writing
-from relay.storage.connection import SqliteLink, connect_writer, in_thread
 from relay.storage.database import Connection
-from relay.storage.schema import prepare
+from relay.storage.sqlite.connection import SqliteLink, connect_writer, in_thread
+from relay.storage.sqlite.schema import prepare
 from relay.storage.writer import Writer
 
 TABLE = {1: "CREATE TABLE t (value TEXT PRIMARY KEY);"}

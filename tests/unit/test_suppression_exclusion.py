@@ -5,12 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from relay.storage.sqlite import SqliteStore
+from relay.storage.sqlite.store import SqliteStore
 from relay.suppression.exclusion import Exclusion, Mailing
-from relay.suppression.suppression import Suppression
+from relay.suppression.model import Suppression
 from relay.suppression.unsubscribes import Unsubscribe
 
 NOW = 1_800_000_000.0
+
+
 SPRING = Mailing("acme.test", "spring")
 
 

@@ -3,20 +3,14 @@
 import pytest
 
 from relay.rewrite.tokens import Keyring, Kind, verify_token
-from relay.tracker.canary import (
-    PATIENCE,
-    Host,
-    all_up,
-    answered,
-    canary,
-    failed,
-    is_canary,
-    link_fault,
-    pixel_fault,
-)
+from relay.tracker.canary import PATIENCE, Host, all_up, answered, canary, failed, is_canary, link_fault, pixel_fault
 
 RING = Keyring((("k1", bytes(32)),))
+
+
 BASE = "https://t.acme.test"
+
+
 NOW = 1_800_000_000.0
 
 

@@ -11,23 +11,29 @@ import pytest
 
 from relay.config.settings import Settings
 from relay.events.ports import StoreError
-from relay.identities.authentication import Authentication, DmarcVerdict
-from relay.identities.challenge import LIFETIME
-from relay.identities.signatures import Signature
-from relay.identities.spf import SpfVerdict
 from relay.mail.reply import Reply
+from relay.mailauth.dkim_verify import Signature
+from relay.mailauth.results import Authentication, DmarcVerdict
+from relay.mailauth.spf import SpfVerdict
 from relay.rewrite.tokens import Kind, verify_token
-from relay.storage.sqlite import SqliteStore
+from relay.storage.sqlite.store import SqliteStore
+from relay.verification.challenge import LIFETIME
 from relay.verification.copies import remarks_on
-from relay.verification.mails import code_mail, response_mail
-from relay.verification.mails import test_mail as mail_of_test
+from relay.verification.messages import code_mail, response_mail
+from relay.verification.messages import test_mail as mail_of_test
 from relay.verification.sending import copy_address
 from relay.verification.tracking import response_address
 from tests.servers.verification_side import RING, VerificationSide
 
 NOW = 1_800_000_000.0
+
+
 JANE = "jane@acme.test"
+
+
 QUEUE_ID = "0ABCDFGHJKLMNP"
+
+
 SETTINGS = Settings.model_validate(
     {
         "server": {"hostname": "relay.test"},
@@ -184,7 +190,11 @@ def seen(spf: str, signatures: tuple[Signature, ...], dmarc: str) -> Authenticat
 
 
 GOOD = Signature("pass", "acme.test", "s1", "the signature holds")
+
+
 BAD = Signature("fail", "acme.test", "s1", "the body is not the one that was signed")
+
+
 FOREIGN = Signature("pass", "provider.test", "s1", "the signature holds")
 
 

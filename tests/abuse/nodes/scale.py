@@ -11,7 +11,7 @@ import sys
 import time
 from contextlib import ExitStack
 
-from relay.storage.pg.link import PostgresSession
+from relay.storage.postgres.connection import PostgresSession
 from tests.integration.postgres_plans import Plan, Statement, asked, filled, hot, plan
 from tests.servers.postgres import PostgresServer
 

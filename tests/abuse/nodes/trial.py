@@ -15,7 +15,7 @@ from typing import Any
 import psycopg
 
 from relay.limits.window import DAY, HOUR
-from relay.storage.pg.nodes import NODE_FILE
+from relay.storage.postgres.nodes import NODE_FILE
 from tests.abuse.nodes.senders import IDENTITIES, OPEN, SCARCE, Sender, limited_sender, open_sender, scarce_sender
 from tests.abuse.nodes.story import Key, Kill, Limit, Note, Restart, Story
 from tests.servers.postgres import PostgresServer, fresh_schema
@@ -25,15 +25,25 @@ IN_HAND = (
     "SELECT queue_id, recipient FROM entries JOIN nodes ON nodes.lease = entries.lease "
     "WHERE node = %s AND state = 'active' AND entries.lease != ''"
 )
+
+
 OPEN_NOW = (
     "SELECT lane, state, count(*), min(next_attempt_at), max(release_at), max(attempts), max(reason) FROM entries "
     "WHERE state IN ('waiting', 'held', 'active') AND release_at <= %s GROUP BY lane, state"
 )
+
+
 HELD_BACK = "SELECT queue_id, recipient FROM entries WHERE state = 'waiting' AND release_at > %s"
+
+
 SOON = 120.0
 """Seconds: what a limit lets go within them is waited for."""
+
+
 PATIENCE = 60.0
 """Seconds a node has to start again, or PostgreSQL to answer."""
+
+
 LONGEST_IDLE = 5.0
 """Seconds a kill waits until there is something to strike."""
 

@@ -1,0 +1,1 @@
+"""One relay, put together: built, started, reloaded and stopped."""

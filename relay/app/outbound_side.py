@@ -1,0 +1,132 @@
+"""The side of mail that goes out: keys, renderers, delivery, and the runner that drives the queue."""
+
+import asyncio
+import random
+from collections.abc import Callable
+
+from relay.app.alerts import Alerts, AlertTools
+from relay.app.context import Frame
+from relay.clock import steady_clock
+from relay.delivery.journal import JOURNAL_FILE, FileJournal
+from relay.delivery.smtp_delivery import SmtpDelivery
+from relay.domains.keys import Keys
+from relay.domains.signing_keys import Signing, SigningTools
+from relay.queue.context import Tools
+from relay.queue.runner import Runner
+from relay.queue.settler import Settler
+from relay.render.pool import make_renderer
+from relay.rewrite.tokens import Keyring
+from relay.storage.domains import DomainWatchTable
+from relay.suppression.exclusion import Exclusion
+from relay.tracker.monitor import GuardedRenderer, GuardTools, TrackingGuard
+
+
+class Outgoing:
+    """What sends. `patience` gives the seconds that attempts in hand still have when the relay stops."""
+
+    def __init__(self, frame: Frame, keys: Keys, patience: Callable[[], float]) -> None:
+        self._frame = frame
+        self._patience = patience
+        self.resolver = frame.new_resolver()
+        self.exclusion = Exclusion(frame.store, frame.store.unsubscribe_list)
+        table = DomainWatchTable(frame.store)
+        tools = SigningTools(
+            settings=frame.settings,
+            store=table,
+            resolver=frame.new_resolver,
+            use=self._render_with,
+            clock=frame.clock,
+            jitter=_dice(),
+            log=frame.log,
+            alert=frame.alert,
+        )
+        self.signing = Signing(tools, keys)
+        self.guard = TrackingGuard(
+            GuardTools(
+                frame.settings,
+                self.keyring,
+                frame.new_resolver,
+                table,
+                frame.observer.metrics,
+                frame.log,
+                frame.clock,
+                alert=frame.alert,
+            )
+        )
+
+    def keyring(self) -> Keyring:
+        """Return the keys of links and signed addresses."""
+        return self.signing.keyring()
+
+    async def start(self, ended: Callable[[asyncio.Task[None]], None]) -> None:
+        """Open everything and run the queue; `ended` hears of the runner's end."""
+        frame, settings = self._frame, self._frame.settings()
+        await self.signing.start()
+        self.renderer = make_renderer(settings.render, self.signing.in_force(), frame.observer.render_failed)
+        await self.renderer.start()
+        frame.stack.push_async_callback(self.renderer.stop)
+        delivery = SmtpDelivery(frame.settings, self.resolver, share=frame.store.part)
+        frame.store.leave_to_others(lambda lane: not frame.store.part(lane, delivery.connections(lane)))
+        frame.stack.push_async_callback(delivery.close)
+        journal, noted = FileJournal.open(settings.server.data_dir / JOURNAL_FILE, frame.observer.journal_failing)
+        frame.stack.callback(journal.close)
+        tools = self._tools(delivery, journal)
+        recovered = await Settler(tools).recover(noted)
+        journal.clear()
+        if recovered.waiting or recovered.delivered:
+            frame.log("queue.recovered", entries=recovered.waiting, delivered=recovered.delivered)
+        self.runner = Runner(tools)
+        frame.store.on_work = self.runner.wake
+        running = asyncio.create_task(self.runner.run(), name="runner")
+        running.add_done_callback(ended)
+
+        async def stop() -> None:
+            await self.runner.stop(self._patience())
+            await running
+
+        frame.stack.push_async_callback(stop)
+        self._start_alerts()
+
+    def _tools(self, delivery: SmtpDelivery, journal: FileJournal) -> Tools:
+        frame = self._frame
+        return Tools(
+            settings=frame.settings,
+            judge=frame.judge,
+            store=frame.store,
+            limits=frame.store,
+            exclusion=self.exclusion,
+            journal=journal,
+            delivery=delivery,
+            renderer=GuardedRenderer(self.renderer, self.guard),
+            clock=frame.clock,
+            steady=steady_clock,
+            jitter=_dice(),
+            new_id=frame.new_id,
+            publish=frame.observer.publish,
+            watch=frame.observer,
+        )
+
+    def _start_alerts(self) -> None:
+        frame = self._frame
+        alerts = Alerts(
+            AlertTools(
+                settings=frame.settings,
+                store=frame.store,
+                stories=frame.store,
+                clock=frame.clock,
+                new_id=frame.new_id,
+                publish=frame.observer.publish,
+                wake=self.runner.wake,
+            )
+        )
+        frame.observer.tell = alerts.send
+        frame.stack.callback(asyncio.create_task(alerts.run(), name="alerts").cancel)
+
+    def _render_with(self, keys: Keys) -> None:
+        self.renderer.use(keys)
+
+
+def _dice() -> Callable[[], float]:
+    """Return what spreads retries and look-ups: numbers in [-1, 1] that keep no secret."""
+    dice = random.Random()  # noqa: S311
+    return lambda: dice.uniform(-1, 1)

@@ -1,0 +1,211 @@
+"""The one place that ties everything together: one running relay, from its start to its end."""
+
+import asyncio
+import os
+import random
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from relay import __version__
+from relay.admin.providers import resume_changed
+from relay.app.context import Frame
+from relay.app.http_side import Web
+from relay.app.inbound_side import Incoming
+from relay.app.maintenance import Housekeeping, depth_by_state
+from relay.app.observer import Observer
+from relay.app.outbound_side import Outgoing
+from relay.app.supervisor import Supervisor
+from relay.clock import Clock, system_clock
+from relay.config import Settings, check
+from relay.domains.key_files import read_all
+from relay.dsn.classify import RulesError
+from relay.dsn.rules_file import read_rules
+from relay.http_tracker import Tracker
+from relay.inbound.imap_poller import Poller
+from relay.inbound.imap_state import PLACE_FILE
+from relay.log import open_log
+from relay.mail.queue_id import RANDOM_SPACE, queue_id
+from relay.mailauth.dkim_keys import KeyFaultError
+from relay.queue.bounce_policy import Judge
+from relay.storage.open import AnyStore, open_store
+
+DRAIN = 25.0
+"""Seconds that transactions in hand have to end after SIGTERM."""
+
+
+RESTART_NEEDED = ("server", "listeners", "storage", "tracker", "admin", "metrics", "render", "log", "resolver")
+"""Sections a reload cannot switch; the log names those that changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """Parts of a started relay."""
+
+    store: AnyStore
+    incoming: Incoming
+    outgoing: Outgoing
+    web: Web
+
+
+class App:
+    """One relay. What needs its parts raises RuntimeError before `start`."""
+
+    def __init__(self, settings: Settings, config: Path | None = None, *, clock: Clock = system_clock) -> None:
+        self._settings = settings
+        self._config = config
+        self._clock = clock
+        self._serial = random.SystemRandom().randrange(RANDOM_SPACE)
+        self._stack = AsyncExitStack()
+        self._stopped_by = 0.0
+        self._parts: _Parts | None = None
+        self.broken = asyncio.Event()
+        """Set when the queue's runner ended: the process must end and be started again."""
+        settings.server.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.log = open_log(settings.log_file, settings.log.format, settings.log.level)
+        self.observer = Observer(self.log, clock)
+        self._rules = read_rules(config)
+
+    @property
+    def store(self) -> AnyStore:
+        """The open store."""
+        return self._started().store
+
+    @property
+    def incoming(self) -> Incoming:
+        """The side of mail that comes in."""
+        return self._started().incoming
+
+    @property
+    def outgoing(self) -> Outgoing:
+        """The side of mail that goes out."""
+        return self._started().outgoing
+
+    def _started(self) -> _Parts:
+        if self._parts is None:
+            raise RuntimeError("the relay is not started: await start() first")
+        return self._parts
+
+    def settings(self) -> Settings:
+        """Return the settings in force."""
+        return self._settings
+
+    def judge(self) -> Judge:
+        """Return what understands replies, by the rules and the threshold in force."""
+        return Judge(self._rules, self._settings.bounces.threshold)
+
+    def port(self, listener: str) -> int:
+        """Return the port a listener got."""
+        return self.incoming.servers[listener].port
+
+    def new_id(self, now: float) -> str:
+        """Return a queue id nobody has."""
+        self._serial += 1
+        return queue_id(now, self._serial)
+
+    async def start(self) -> None:
+        """Open everything; what was opened before a failure is closed again."""
+        try:
+            tracker = await self._open(self._settings)
+        except BaseException:
+            await self._stack.aclose()
+            raise
+        self.log(
+            "server.started",
+            version=__version__,
+            listeners={name: server.port for name, server in self.incoming.servers.items()},
+            tracker=tracker.port if tracker else None,
+        )
+
+    async def _open(self, settings: Settings) -> Tracker | None:
+        """Open side after side; listeners come last, when what takes their mail is there. Return the tracker."""
+        keys = read_all(settings, self.log)
+        frame = await self._frame(settings)
+        incoming = Incoming(frame)
+        await incoming.start_verification()
+        outgoing = Outgoing(frame, keys, lambda: self._stopped_by - asyncio.get_running_loop().time())
+        await outgoing.start(self._runner_ended)
+        incoming.open_doors(outgoing)
+        web = Web(frame, outgoing, incoming, self.checks, self.status, self.reload)
+
+        self._parts = _Parts(frame.store, incoming, outgoing, web)  # The HTTP servers ask for them at once.
+        tracker = await web.start_tracker()
+        if settings.tracker.guard:
+            await outgoing.guard.start()
+            self._stack.push_async_callback(outgoing.guard.stop)
+        await web.start_admin()
+        await incoming.listen()
+        self._keep_working(settings)
+        return tracker
+
+    async def _frame(self, settings: Settings) -> Frame:
+        store = await open_store(settings, self._clock(), self.log)
+        self._stack.push_async_callback(store.close)
+        return Frame(
+            settings=self.settings,
+            judge=self.judge,
+            store=store,
+            observer=self.observer,
+            log=self.log,
+            clock=self._clock,
+            new_id=self.new_id,
+            stack=self._stack,
+        )
+
+    def _keep_working(self, settings: Settings) -> None:
+        """Start the parts that work by themselves."""
+        supervisor = Supervisor(self.log)
+        self._stack.push_async_callback(supervisor.stop)
+        place = settings.server.data_dir / PLACE_FILE
+        supervisor.keep("imap", Poller(self.settings, place, self.incoming.intake.take, self.log).run)
+        supervisor.keep("housekeeping", Housekeeping(self.settings, self.store, self.observer, self._clock).run)
+        supervisor.keep("domain watch", self.outgoing.signing.watch.run)
+
+    async def stop(self) -> None:
+        """Take nothing more, let transactions in hand end, write what waits, close everything."""
+        self._stopped_by = asyncio.get_running_loop().time() + DRAIN
+        await self._stack.aclose()
+        self.log("server.stopped")
+
+    async def reload(self) -> Mapping[str, object]:
+        """Check the configuration and switch to it; keep the old one and say why on any fault."""
+        if self._config is None:
+            return {"faults": ["this server was started without a configuration file"]}
+        new, faults, warnings = await asyncio.to_thread(check, self._config, os.environ)
+        told = [str(fault) for fault in faults]
+        signing = self.outgoing.signing
+        try:
+            rules = await asyncio.to_thread(read_rules, self._config)
+            keys = signing.keys if new is None else await asyncio.to_thread(read_all, new, self.log)
+        except (RulesError, KeyFaultError, OSError) as error:
+            told += str(error).splitlines()
+        if new is None or told:
+            self.log("config.rejected", faults=told)
+            return {"faults": told}
+        for warning in warnings:
+            self.log("config.warning", warning=str(warning))
+        changed = [name for name in type(new).model_fields if getattr(new, name) != getattr(self._settings, name)]
+        restart = [name for name in changed if name in RESTART_NEEDED]
+        await signing.switch(new, keys)
+        before, self._settings, self._rules = self._settings, new, rules
+        self.outgoing.runner.wake()
+        self.log("config.reloaded", changed=changed, restart_needed=restart)
+        await resume_changed(self._started().web.provider_tools(), before)
+        return {"changed": changed, "restart_needed": restart}
+
+    def checks(self) -> Mapping[str, bool]:
+        """Return what works, for /healthz and `relay status`."""
+        return {**self.observer.checks(), **self.outgoing.guard.checks()}
+
+    async def status(self) -> Mapping[str, object]:
+        """Return version, health and the queue's depth."""
+        depth = await depth_by_state(self.store)
+        healthy = not self.observer.in_trouble.is_set()
+        return {"version": __version__, "healthy": healthy, "checks": self.checks(), "queue": depth}
+
+    def _runner_ended(self, running: asyncio.Task[None]) -> None:
+        """A queue without its runner is a relay that only looks alive: end, and be started again."""
+        if not running.cancelled() and (error := running.exception()) is not None:
+            self.log("server.broken", error=repr(error))
+            self.broken.set()

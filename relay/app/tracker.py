@@ -1,0 +1,62 @@
+"""The tracker alone: on another machine, with nothing but the keys and a spool folder."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+from relay.app.observer import line_of
+from relay.config import Settings
+from relay.domains.key_files import read_keyring
+from relay.events.event import Event
+from relay.events.sink import EventSink
+from relay.events.spool import Spool
+from relay.http_tracker import Tracker
+from relay.log import open_log
+
+
+class TrackerApp:
+    """One running tracker. Its spool files are carried to the relay's own spool folder, which takes them in."""
+
+    def __init__(self, settings: Settings, config: Path) -> None:
+        self._settings = settings
+        self._config = config
+        self._stack = AsyncExitStack()
+        settings.server.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.log = open_log(settings.log_file, settings.log.format, settings.log.level)
+        self.broken = asyncio.Event()
+
+    async def start(self) -> None:
+        """Open spool and listener; what was opened before a failure is closed again."""
+        try:
+            tracker = await self._open(self._settings)
+        except BaseException:
+            await self._stack.aclose()
+            raise
+        self.log("server.started", listeners={}, tracker=tracker.port)
+
+    async def _open(self, settings: Settings) -> Tracker:
+        keyring = read_keyring(settings, self.log)
+        sink = EventSink(None, Spool(settings.server.data_dir / "spool"), self.publish, log=self.log, retry=60.0)
+        await sink.start()
+        self._stack.push_async_callback(sink.close)
+
+        tracker = Tracker(lambda: keyring, sink, trusted_proxies=settings.tracker.trusted_proxies)
+        await tracker.start(settings.tracker.host, settings.tracker.port)
+        self._stack.push_async_callback(tracker.stop)
+        return tracker
+
+    async def stop(self) -> None:
+        """Answer what was asked, write what waits, close."""
+        await self._stack.aclose()
+        self.log("server.stopped")
+
+    async def reload(self) -> Mapping[str, object]:
+        """A tracker has nothing to reload but its process."""
+        told = [f"{self._config}: restart `relay tracker` to use new settings"]
+        self.log("config.rejected", faults=told)
+        return {"faults": told}
+
+    def publish(self, events: Sequence[Event]) -> None:
+        """Log events that are on disk."""
+        self.log.several([line_of(event) for event in events])

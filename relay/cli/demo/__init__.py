@@ -1,0 +1,1 @@
+"""`relay demo`: the main job, shown end to end on loopback."""

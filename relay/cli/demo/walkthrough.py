@@ -1,0 +1,271 @@
+"""The demo's story, step by step."""
+
+import asyncio
+import email
+import email.policy
+import re
+import smtplib
+import socket
+import tempfile
+from collections.abc import Callable
+from importlib.resources import files
+from pathlib import Path
+
+import aiohttp
+import dkim
+from bs4 import BeautifulSoup
+
+from relay.app.relay import App
+from relay.cli.demo.servers import Mailbox, NameServer
+from relay.config.settings import Settings
+from relay.domains.key_files import write_key
+from relay.mail.transaction import Transaction
+from relay.mailauth.dkim_keys import dns_record, generate_key, load_key, record_name, zone_line
+from relay.reports.ports import MessageQuery, Story
+from relay.reports.serialize import event_form
+from relay.smtp_in import SmtpServer
+
+Say = Callable[[str], None]
+
+
+DOMAIN = "lighthouse.test"
+
+
+READERS = "reader.test"
+
+
+SELECTOR = "s1"
+
+
+PATIENCE = 20.0
+"""Seconds each step may take before the demo has failed."""
+
+
+class DemoFailedError(Exception):
+    """A step did not come to its end."""
+
+
+async def tell(say: Say, *, keep: bool) -> int:
+    """Run the demo and return the exit code; with `keep` go on until interrupted."""
+    with tempfile.TemporaryDirectory(prefix="relay-demo-") as folder:
+        demo = Demo(Path(folder), say)
+        try:
+            await demo.start()
+            await demo.send()
+            await demo.show_mail()
+            await demo.read()
+            await demo.show_timeline()
+            if keep:
+                demo.show_settings()
+                await asyncio.Event().wait()
+        except DemoFailedError as error:
+            say(f"The demo failed: {error}")
+            return 1
+        finally:
+            await demo.stop()
+    say("\nThat was all of it. `relay demo --keep` leaves it running; README.md says how to go on.")
+    return 0
+
+
+class Demo:
+    """The servers of the demo and what happens between them."""
+
+    def __init__(self, folder: Path, say: Say) -> None:
+        self._folder = folder
+        self._say = say
+        self._mailbox = Mailbox()
+        self._pem = generate_key("rsa-sha256")
+        self._record = dns_record(load_key(self._pem, DOMAIN, SELECTOR)).encode()
+        self._app: App | None = None
+        self._receiver: SmtpServer | None = None
+        self._names: NameServer | None = None
+
+    async def start(self) -> None:
+        """Start name server, receiving server and relay."""
+        self._names = NameServer(
+            {
+                (READERS, "MX"): f"10 mx.{READERS}.",
+                (f"mx.{READERS}", "A"): "127.0.0.1",
+                (DOMAIN, "MX"): f"10 mx.{READERS}.",
+                (record_name(SELECTOR, DOMAIN), "TXT"): _txt(self._record.decode()),
+            }
+        )
+        dns_port = await self._names.start()
+        self._receiver = await self._start_receiver()
+        write_key(self._folder, DOMAIN, SELECTOR, self._pem)
+        self._app = App(_settings(self._folder, dns_port, self._receiver.port))
+        await self._app.start()
+        self._say(f"1. The relay listens on 127.0.0.1:{self._port()}, its tracker on {self._tracker_url()}.")
+        self._say(
+            f"   Mail for {READERS} goes to a server of the demo, found by its MX record. Nothing leaves this machine."
+        )
+        verified = await self._app.incoming.verifier.check(f"news@{DOMAIN}")
+        if verified["state"] != "passed":
+            raise DemoFailedError(f"DNS does not show the key of {DOMAIN}: {verified['remarks']}")
+        self._say(f"   {DOMAIN} may send campaigns: DNS shows the key that signs (relay identity verify --dns).")
+
+    async def stop(self) -> None:
+        """Stop what was started."""
+        if self._app is not None:
+            await self._app.stop()
+        if self._receiver is not None:
+            await self._receiver.stop(1)
+        if self._names is not None:
+            self._names.stop()
+
+    async def send(self) -> None:
+        """Send the mails as an application would."""
+        self._say(
+            "\n2. An application sends a newsletter to Ada, and an invoice to Grace and to somebody who does not exist:"
+        )
+        for name, sender, recipients in (
+            ("newsletter.eml", f"news@{DOMAIN}", [f"ada@{READERS}"]),
+            ("invoice.eml", f"billing@{DOMAIN}", [f"grace@{READERS}", f"nobody@{READERS}"]),
+        ):
+            content = (files("relay.cli.demo") / name).read_bytes()
+            reply = await asyncio.to_thread(_send, self._port(), sender, recipients, content)
+            self._say(f"   {name:<15} → {reply}")
+        # Newsletter, invoice, and the notification about nobody.
+        if not await self._mailbox.wait_for(3, PATIENCE):
+            raise DemoFailedError(f"only {len(self._mailbox.mails)} of 3 mails arrived within {PATIENCE:g} s")
+
+    async def show_mail(self) -> None:
+        """Show what arrived: links, pixel, signature."""
+        mail = self._newsletter()
+        soup = BeautifulSoup(_html(mail.content), "html.parser")
+        self._say("\n3. The newsletter as Ada's server got it:")
+        for link in soup.find_all("a"):
+            self._say(f"   {_short(link.get_text(' ', strip=True)):<34} {_short(str(link.get('href')), 60)}")
+        pixels = soup.find_all("img", src=re.compile("/o/"))
+        self._say(f"   and {len(pixels)} open pixel: {_short(str(pixels[0]['src']), 60)}")
+        verdict: bool = dkim.verify(mail.content, dnsfunc=self._dkim_record)  # type: ignore[no-untyped-call]
+        self._say(f"   DKIM by dkimpy, with the key from the demo's DNS: {'pass' if verdict else 'FAIL'}")
+        if not verdict or len(pixels) != 1:
+            raise DemoFailedError("the newsletter is not signed as it should be, or has no pixel")
+
+    async def read(self) -> None:
+        """Open the mail and follow a link, as Ada's mail program would."""
+        soup = BeautifulSoup(_html(self._newsletter().content), "html.parser")
+        pixel = str(soup.find("img", src=re.compile("/o/"))["src"])  # type: ignore[index]
+        link = next(str(one["href"]) for one in soup.find_all("a") if "/c/" in str(one["href"]))
+        self._say("\n4. Ada opens it and follows the first link:")
+        headers = {"User-Agent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Thunderbird/140.0"}
+        async with aiohttp.ClientSession(headers=headers) as reader:
+            async with reader.get(pixel) as answer:
+                self._say(f"   GET {_short(pixel, 50)} → {answer.status} {answer.content_type}")
+            async with reader.get(link, allow_redirects=False) as answer:
+                self._say(f"   GET {_short(link, 50)} → {answer.status} {answer.headers['Location']}")
+
+    async def show_timeline(self) -> None:
+        """Show what the relay knows of both messages."""
+        self._say("\n5. What happened, as `relay trace` tells it:")
+        stories = await self._stories()
+        for story in stories:
+            self._say(f"   {story.message.queue_id}  {story.message.header_from}")
+            for event in story.events:
+                form = event_form(event)
+                detail = form.get("reply") or form.get("target") or form.get("lane") or ""
+                self._say(f"     {form['at']}  {form['event']:<10} {form['recipient']:<19} {_short(str(detail), 64)}")
+
+    def show_settings(self) -> None:
+        """Show what to paste into an application."""
+        self._say("\n6. It goes on running. In your application:")
+        self._say(f"   host 127.0.0.1   port {self._port()}   no encryption, no user name")
+        self._say(f"   From: anything@{DOMAIN}   To: anybody@{READERS} (anything else is not delivered either)")
+        config = self._folder / "relay.toml"
+        config.write_text(f'[server]\nhostname = "relay.test"\ndata_dir = "{self._folder}"\n', encoding="utf-8")
+        self._say("   And to ask what became of the mail:")
+        for question in ("report messages --meta invoice=1042", f"trace nobody@{READERS}", "report bounces"):
+            self._say(f"   relay {question} -c {config}")
+        self._say("   Ctrl-C ends it.")
+
+    async def _start_receiver(self) -> SmtpServer:
+        settings = Settings.model_validate(
+            {
+                "server": {"hostname": f"mx.{READERS}", "data_dir": str(self._folder)},
+                "listener": [{"name": "mx", "kind": "inbound", "address": "127.0.0.1:0"}],
+            }
+        )
+        server = SmtpServer(settings.listeners[0], lambda: settings, self._mailbox, None, _quiet)
+        await server.start()
+        return server
+
+    async def _stories(self) -> list[Story]:
+        """Return the stories of newsletter and invoice, waiting until the click is recorded."""
+        assert self._app is not None
+        deadline = asyncio.get_running_loop().time() + PATIENCE
+        while True:
+            stories = [one for one in await self._app.store.stories(MessageQuery()) if one.message.reverse_path]
+            kinds = {event.kind.value for story in stories for event in story.events}
+            if {"open", "click", "bounced"} <= kinds:
+                return stories[::-1]
+            if asyncio.get_running_loop().time() > deadline:
+                raise DemoFailedError(f"the timeline has only {', '.join(sorted(kinds))}")
+            await asyncio.sleep(0.05)
+
+    def _newsletter(self) -> Transaction:
+        return next(mail for mail in self._mailbox.mails if b"lighthouse-42" in mail.content)
+
+    def _dkim_record(self, name: bytes, timeout: int = 5) -> bytes:  # noqa: ARG002 - dkimpy's signature
+        return self._record if name.decode().rstrip(".") == record_name(SELECTOR, DOMAIN) else b""
+
+    def _port(self) -> int:
+        assert self._app is not None
+        return self._app.port("submission")
+
+    def _tracker_url(self) -> str:
+        assert self._app is not None
+        return self._app.settings().tracker.base_url
+
+
+def _settings(folder: Path, dns_port: int, receiver_port: int) -> Settings:
+    tracker_port = _free_port()
+    return Settings.model_validate(
+        {
+            "server": {"hostname": "relay.test", "data_dir": str(folder)},
+            "listener": [{"name": "submission", "address": "127.0.0.1:0"}],
+            "tracker": {"address": f"127.0.0.1:{tracker_port}"},
+            "resolver": {"nameservers": [f"127.0.0.1:{dns_port}"]},
+            "delivery": {"port": receiver_port, "allow_networks": ["127.0.0.0/8"]},
+            "domains": {DOMAIN: {"dkim": {"selectors": [SELECTOR]}}},
+            "log": {"file": "relay.log"},
+        }
+    )
+
+
+def _free_port() -> int:
+    """Return a TCP port nobody uses: the tracker's address is part of every link, so it must be known before."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _txt(text: str) -> str:
+    """Return a text as a TXT record has it."""
+    return zone_line("", text).partition(" IN TXT ")[2]
+
+
+def _send(port: int, sender: str, recipients: list[str], content: bytes) -> str:
+    with smtplib.SMTP("127.0.0.1", port) as client:
+        client.ehlo()
+        client.mail(sender)
+        for recipient in recipients:
+            client.rcpt(recipient)
+        code, text = client.data(content)
+        return f"{code} {text.decode()}"
+
+
+def _html(content: bytes) -> bytes:
+    """Return the decoded HTML part."""
+    part = email.message_from_bytes(content, policy=email.policy.default).get_body(("html",))
+    payload = None if part is None else part.get_payload(decode=True)
+    return payload if isinstance(payload, bytes) else b""
+
+
+def _short(text: str, width: int = 34) -> str:
+    return text if len(text) <= width else text[: width - 1] + "…"
+
+
+def _quiet(line: str, **fields: object) -> None:
+    """The receiving server keeps no log."""

@@ -1,0 +1,106 @@
+"""`relay trace`, `relay status`, `relay nodes`."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from relay.cli.client import AdminClient
+from relay.cli.common import config_option, json_option, show
+
+_COMMON = {"at", "event", "queue_id", "recipient"}
+
+
+_FAILED = {"bounced", "deferred", "dropped"}
+
+
+_SHOWN_ABOVE = {"reverse_path", "message_id", "identity", "domain", "size", "client", "lane"}
+
+
+@click.command()
+@click.argument("key")
+@config_option
+@json_option
+def trace(key: str, path: Path, as_json: bool) -> None:
+    """Show the timeline of a message, found by queue id, Message-ID or recipient. Exits with 1 when there is none."""
+    stories = AdminClient(path).get(f"/trace/{key}")["stories"]
+    for story in stories:
+        if as_json:
+            click.echo(json.dumps(story))
+        else:
+            show_story(story)
+            click.echo()
+    if not stories:
+        click.echo(f"relay: nothing is known of {key}", err=True)
+        sys.exit(1)
+
+
+@click.command()
+@config_option
+@json_option
+def status(path: Path, as_json: bool) -> None:
+    """Show how the running server is: version, health, depth of the queue. Exits with 1 when it is not well."""
+    state: dict[str, Any] = AdminClient(path).get("/status")
+    if as_json:
+        click.echo(json.dumps(state))
+    else:
+        for key, value in state.items():
+            click.echo(
+                f"{key:<12} {value if not isinstance(value, dict) else ', '.join(f'{k} {v}' for k, v in value.items())}"
+            )
+    if not state.get("healthy"):
+        sys.exit(1)
+
+
+def show_story(story: dict[str, Any]) -> None:
+    """Print a message, its recipients and its timeline."""
+    click.echo(f"{story['queue_id']}  {_clean(story['subject']) or '(no subject)'}")
+    click.echo(f"  from <{_clean(story['reverse_path'])}>  message-id {_clean(story['message_id'])}")
+    extra = [f"{key} {_clean(story[key])}" for key in ("identity", "domain", "provider", "campaign") if story[key]]
+    extra += [f"tag {_clean(tag)}" for tag in story["tags"]]
+    extra += [f"{_clean(key)}={_clean(value)}" for key, value in story["metadata"].items()]
+    click.echo("  " + "  ".join(extra))
+    for entry in story["recipients"]:
+        due = f", next attempt {entry['next_attempt_at']}" if entry["next_attempt_at"] else ""
+        whom = "copy to" if entry.get("copy") else "to"
+        why = _clean(entry["reason"] or entry["reply"]) if entry["status"] in _FAILED else ""
+        click.echo(f"  {whom} <{_clean(entry['recipient'])}>: {entry['status']}{due}{why and f': {why}'}")
+    for event in story["events"]:
+        known = _COMMON | _SHOWN_ABOVE if event["event"] == "created" else _COMMON
+        details = "  ".join(
+            f"{key}={_clean(value)}" for key, value in event.items() if key not in known and value != ""
+        )
+        click.echo(f"    {event['at']}  {event['event']:<11} {_clean(event['recipient'])}  {details}".rstrip())
+
+
+def _clean(value: object) -> str:
+    """Return the value on one line without control characters: mail must not steer a terminal."""
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in str(value))
+
+
+COLUMNS = (
+    ("HOST", "hostname"),
+    ("VERSION", "version"),
+    ("STATE", "state"),
+    ("STARTED", "started_at"),
+    ("LAST HEARD OF", "heartbeat_at"),
+    ("UNDER WAY", "entries"),
+    ("NODE", "id"),
+)
+
+
+@click.command()
+@config_option
+@json_option
+def nodes(path: Path, as_json: bool) -> None:
+    """List the relays that share this one's PostgreSQL database: version, whether they live, what they have in hand.
+
+    What one that is gone had in hand is taken over when its lease ends, 15 seconds after it was last heard of at most.
+    """
+    found = AdminClient(path).get("/nodes")["nodes"]
+    if not found and not as_json:
+        click.echo("this relay shares its queue with nobody: the store is SQLite")
+        return
+    show(found, COLUMNS, as_json=as_json)

@@ -1,0 +1,114 @@
+"""Hashes of credentials: what is kept of a secret, so that reading the configuration does not give it away."""
+
+import base64
+import binascii
+import hashlib
+import hmac
+from dataclasses import dataclass
+from typing import Literal
+
+_DIGEST_SIZE = 32
+
+
+_MIN_SALT = 8
+
+
+_BLAKE2B_MAX_SALT = hashlib.blake2b.SALT_SIZE
+
+
+_SCRYPT_MAX_MEMORY = 256 * 1024 * 1024
+
+
+_FORMS = '"blake2b:<salt>:<digest>" or "scrypt:<n>:<r>:<p>:<salt>:<digest>", salt and digest in base64'
+
+
+class SecretHashError(ValueError):
+    """The text is no hash of a secret; the message says what is wrong with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class SecretHash:
+    """A parsed hash. `n`, `r` and `p` are the cost of scrypt (RFC 7914 section 2), 0 for BLAKE2b."""
+
+    scheme: Literal["blake2b", "scrypt"]
+    salt: bytes
+    digest: bytes
+    n: int = 0
+    r: int = 0
+    p: int = 0
+
+    def of(self, secret: str) -> bytes:
+        """Return the digest the secret has under this scheme, salt and cost."""
+        if self.scheme == "blake2b":
+            return hashlib.blake2b(secret.encode(), digest_size=len(self.digest), salt=self.salt).digest()
+        return hashlib.scrypt(
+            secret.encode(),
+            salt=self.salt,
+            n=self.n,
+            r=self.r,
+            p=self.p,
+            maxmem=_SCRYPT_MAX_MEMORY,
+            dklen=len(self.digest),
+        )
+
+
+def hash_secret(secret: str, salt: bytes) -> str:
+    """Return "blake2b:<salt>:<digest>" of a generated secret.
+
+    A fast hash suffices for secrets of 160 random bits: nobody can try them all. For passwords people think up use
+    the scrypt form. `salt` has 8 to 16 octets.
+    """
+    if not _MIN_SALT <= len(salt) <= _BLAKE2B_MAX_SALT:
+        raise ValueError(f"the salt has {len(salt)} octets, not {_MIN_SALT} to {_BLAKE2B_MAX_SALT}")
+    digest = SecretHash("blake2b", salt, bytes(_DIGEST_SIZE)).of(secret)
+    return f"blake2b:{_encode(salt)}:{_encode(digest)}"
+
+
+def verify_secret(secret_hash: str, secret: str) -> bool:
+    """Tell whether the secret has this hash, in a time that does not depend on where they differ.
+
+    Raises SecretHashError when `secret_hash` is malformed; the configuration never lets such a hash in.
+    """
+    parsed = parse_secret_hash(secret_hash)
+    return hmac.compare_digest(parsed.of(secret), parsed.digest)
+
+
+def parse_secret_hash(text: str) -> SecretHash:
+    """Parse "blake2b:…" or "scrypt:…"; raise SecretHashError naming the fault."""
+    match text.split(":"):
+        case ["blake2b", salt, digest]:
+            parsed = SecretHash("blake2b", _decode("salt", salt), _decode("digest", digest))
+            if len(parsed.salt) > _BLAKE2B_MAX_SALT:
+                raise SecretHashError(f"the salt has more than {_BLAKE2B_MAX_SALT} octets")
+        case ["scrypt", n, r, p, salt, digest]:
+            cost = _cost(n, r, p)
+            parsed = SecretHash("scrypt", _decode("salt", salt), _decode("digest", digest), *cost)
+        case _:
+            raise SecretHashError(f"is not a hash of a secret: {_FORMS}")
+    if len(parsed.salt) < _MIN_SALT:
+        raise SecretHashError(f"the salt has fewer than {_MIN_SALT} octets")
+    if not 16 <= len(parsed.digest) <= 64:
+        raise SecretHashError(f"the digest has {len(parsed.digest)} octets, not 16 to 64")
+    return parsed
+
+
+def _cost(*numbers: str) -> tuple[int, int, int]:
+    if not all(number.isascii() and number.isdigit() and len(number) < 9 for number in numbers):
+        raise SecretHashError("the cost of scrypt must be three numbers n:r:p, such as 16384:8:1")
+    n, r, p = map(int, numbers)
+    if n < 2 or n & (n - 1) or r < 1 or p < 1:
+        raise SecretHashError("scrypt needs n a power of 2 above 1, r and p at least 1")
+    if 128 * r * (n + p + 2) > _SCRYPT_MAX_MEMORY:
+        raise SecretHashError("the cost of scrypt needs more than 256 MiB for one check")
+    return n, r, p
+
+
+def _encode(octets: bytes) -> str:
+    return base64.b64encode(octets).decode("ascii")
+
+
+def _decode(what: str, text: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        raise SecretHashError(f"the {what} is not base64") from None

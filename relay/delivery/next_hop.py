@@ -1,0 +1,181 @@
+"""Lane name → endpoints and connect options."""
+
+import asyncio
+import socket
+from collections.abc import Iterable
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address, ip_address
+
+from relay.config.settings import Provider, Settings
+from relay.delivery import mx
+from relay.delivery.connect import Credentials, Manner, Security, Trust, is_local
+from relay.delivery.mx import Hop, is_host_name
+from relay.delivery.session import Patience
+from relay.mail.reply import Reply
+from relay.queue.outcome import Deferred, Refused
+from relay.resolver import AddressAnswer, Addresses, MxHost, NoRecords, NoSuchDomain, Resolver
+
+
+@dataclass(frozen=True, slots=True)
+class Domain:
+    """A domain whose MX hosts are asked of DNS."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Literal:
+    """An address literal (RFC 5321 section 4.1.3): delivered to that address."""
+
+    address: IPv4Address | IPv6Address
+
+
+@dataclass(frozen=True, slots=True)
+class Upstream:
+    """A provider, by its name in the settings."""
+
+    name: str
+
+
+def parse_lane(lane: str) -> Domain | Literal | Upstream | Reply:
+    """Return what the lane stands for, or the reply of the permanent failure when it can be nothing."""
+    kind, _, name = lane.partition(":")
+    if kind == "provider":
+        return Upstream(name)
+    if name.startswith("[") and name.endswith("]"):
+        literal = name[1:-1]
+        if literal[:5].lower() == "ipv6:":
+            literal = literal[5:]
+        try:
+            return Literal(ip_address(literal))
+        except ValueError:
+            return Reply(550, "5.1.2", f"{name} is not an address literal this server can deliver to")
+    if not is_host_name(name):
+        return Reply(550, "5.1.2", f"{name} is not a domain name")
+    return Domain(name.rstrip("."))
+
+
+Target = Domain | Literal | Upstream
+
+
+_LOCALHOST = (IPv4Address("127.0.0.1"), IPv6Address("::1"))
+
+
+_FOR_MX = {"opportunistic": Security.OPPORTUNISTIC, "require": Security.REQUIRED, "none": Security.NONE}
+
+
+_FOR_PROVIDER = {"starttls": Security.REQUIRED, "implicit": Security.IMPLICIT, "none": Security.NONE}
+
+
+class Directory:
+    """Answers where the mail of a lane goes and how it is handed over."""
+
+    def __init__(self, settings: Settings, resolver: Resolver, trust: Trust) -> None:
+        self.settings = settings
+        self._resolver = resolver
+        self._trust = trust
+
+    def connections(self, target: Target) -> int:
+        """Return how many connections the lane may have."""
+        provider = self.settings.provider(target.name) if isinstance(target, Upstream) else None
+        own = provider.connections if provider else 0
+        return own or self.settings.delivery.connections_per_lane
+
+    async def hops(self, target: Target) -> tuple[Hop, ...] | Deferred | Refused:
+        """Return the addresses to try in order, or the outcome when there is none."""
+        match target:
+            case Domain(name):
+                return await self._domain_hops(name)
+            case Literal(address):
+                own = self._own((address,))
+                delivery = self.settings.delivery
+                return mx.literal_hops(address, delivery.port, delivery.allow_networks, own)
+            case Upstream(name):
+                provider = self.settings.provider(name)
+                if provider is None:
+                    return _unknown(name)
+                addresses = await self._provider_addresses(provider.host)
+                return mx.provider_hops(name, provider.host, provider.port, addresses)
+
+    def manner(self, target: Target, hop: Hop) -> Manner:
+        """Return how to talk to the server at this address."""
+        delivery = self.settings.delivery
+        provider = self.settings.provider(target.name) if isinstance(target, Upstream) else None
+        security = _FOR_PROVIDER[provider.tls] if provider else _FOR_MX[delivery.tls]
+        verify = provider is not None and not hop.address.is_loopback
+        context = self._trust.verified if verify else self._trust.unverified
+        return Manner(
+            helo=self.settings.helo_name,
+            security=security,
+            context=None if security is Security.NONE else context,
+            patience=Patience(delivery.command_timeout, delivery.data_timeout),
+            connect_timeout=delivery.connect_timeout,
+            credentials=_credentials(provider),
+        )
+
+    async def _domain_hops(self, domain: str) -> tuple[Hop, ...] | Deferred | Refused:
+        delivery = self.settings.delivery
+        answer = await self._resolver.mx(domain)
+        returns = self._returns(domain)
+        own_names = () if returns else (self.settings.server.hostname, self.settings.helo_name)
+        hosts = mx.hosts_to_ask(domain, answer, own_names)
+        if isinstance(hosts, Deferred | Refused):
+            return hosts
+        found = tuple(zip(hosts, await asyncio.gather(*map(self._host_addresses, hosts)), strict=True))
+        every = (address for _, got in found if isinstance(got, Addresses) for address in got.addresses)
+        return mx.hops(domain, found, delivery.port, delivery.allow_networks, self._own(every, returns=returns))
+
+    async def _host_addresses(self, host: MxHost) -> AddressAnswer:
+        if not is_host_name(host.name):
+            return NoSuchDomain()
+        return await self._resolver.addresses(host.name, ipv6=self.settings.delivery.ipv6)
+
+    async def _provider_addresses(self, host: str) -> AddressAnswer:
+        """Look a provider up: an address, localhost, DNS, and at last what the system knows (`/etc/hosts`)."""
+        try:
+            return Addresses((ip_address(host),))
+        except ValueError:
+            pass
+        if host.lower() == "localhost":
+            return Addresses(_LOCALHOST)
+        answer = await self._resolver.addresses(host, ipv6=self.settings.delivery.ipv6)
+        return await _system_addresses(host) if isinstance(answer, NoSuchDomain | NoRecords) else answer
+
+    def _returns(self, domain: str) -> bool:
+        """Tell whether mail of the domain is for our inbound listeners: answers and bounces go no circle, they end."""
+        if not any(listener.kind == "inbound" for listener in self.settings.listeners):
+            return False
+        holders = (self.settings.defaults, *self.settings.domains.values())
+        return any(domain in (holder.return_path, holder.reply_domain) for holder in holders)
+
+    def _own(
+        self, addresses: Iterable[IPv4Address | IPv6Address], *, returns: bool = False
+    ) -> set[IPv4Address | IPv6Address]:
+        """Return those of the addresses at which, on the port of MX delivery, this server itself listens.
+
+        Mail that `returns` may go to the inbound listeners.
+        """
+        circling = [one for one in self.settings.listeners if not (returns and one.kind == "inbound")]
+        hosts = {listener.host for listener in circling if listener.port == self.settings.delivery.port}
+        if not hosts:
+            return set()
+        anywhere = not hosts.isdisjoint({"0.0.0.0", "::"})  # noqa: S104  compared, not bound
+        return {a for a in addresses if str(a) in hosts or (anywhere and is_local(str(a)))}
+
+
+async def _system_addresses(host: str) -> AddressAnswer:
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except OSError:
+        return NoSuchDomain()
+    return Addresses(tuple(dict.fromkeys(ip_address(entry[4][0]) for entry in found)))
+
+
+def _credentials(provider: Provider | None) -> Credentials | None:
+    if provider is None or not provider.username:
+        return None
+    return Credentials(provider.username, provider.password.get_secret_value())
+
+
+def _unknown(name: str) -> Deferred:
+    return Deferred(Reply(451, "4.3.5", f"no provider named {name} is configured"), lane_down=True)

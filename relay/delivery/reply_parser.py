@@ -1,0 +1,89 @@
+"""Reading SMTP replies strictly (RFC 5321 sections 4.2 and 4.5.3.1.5): bytes in, replies or nonsense out. Pure."""
+
+import re
+from dataclasses import dataclass
+
+from relay.mail.reply import Reply, parse_reply
+
+MAX_LINE = 4096
+
+
+MAX_REPLY = 32 * 1024
+
+
+MAX_LINES = 200
+"""Bounds of a reply. RFC 5321 gives a line 512 octets; servers exceed that, but not without end."""
+
+
+_LINE = re.compile(rb"([2-5][0-9]{2})(?:([ -])(.*))?", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Nonsense:
+    """What was received is no SMTP reply; from here on nothing of this connection can be trusted."""
+
+    what: str
+
+
+class ReplyReader:
+    """Collects bytes and hands out whole replies in order. After a `Nonsense` it stays silent."""
+
+    __slots__ = ("_broken", "_buffer", "_code", "_lines", "_size")
+
+    def __init__(self) -> None:
+        self._buffer = b""
+        self._lines: list[str] = []
+        self._code = b""
+        self._size = 0
+        self._broken = False
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether nothing of a further reply has arrived yet."""
+        return not self._buffer and not self._lines and not self._broken
+
+    def feed(self, data: bytes) -> list[Reply | Nonsense]:
+        """Take bytes; return the replies they complete. Lines may end in a bare LF, as some servers' do."""
+        found: list[Reply | Nonsense] = []
+        if self._broken:
+            return found
+        *lines, self._buffer = (self._buffer + data if self._buffer else data).split(b"\n")
+        for line in lines:
+            result = self._line(line.removesuffix(b"\r"))
+            if result is not None:
+                found.append(result)
+            if isinstance(result, Nonsense):
+                return found
+        if len(self._buffer) > MAX_LINE:
+            found.append(self._nonsense(f"a line longer than {MAX_LINE} octets"))
+        return found
+
+    def _line(self, line: bytes) -> Reply | Nonsense | None:
+        match = _LINE.fullmatch(line)
+        if match is None:
+            return self._nonsense(f"no SMTP reply: {line[:80]!r}")
+        code, separator, text = match.groups()
+        if self._lines and code != self._code:
+            return self._nonsense(f"one reply with two codes, {self._code.decode()} and {code.decode()}")
+        self._size += len(line)
+        if len(line) > MAX_LINE or self._size > MAX_REPLY or len(self._lines) == MAX_LINES:
+            return self._nonsense("an endless reply")
+        self._code = code
+        self._lines.append(text.decode("utf-8", "replace").strip() if text else "")
+        if separator == b"-":
+            return None
+        reply = parse_reply(int(code), printable("\n".join(self._lines)))
+        self._lines, self._size = [], 0
+        return reply
+
+    def _nonsense(self, what: str) -> Nonsense:
+        self._broken = True
+        self._buffer = b""
+        return Nonsense(what)
+
+
+def printable(text: str) -> str:
+    """Replace control characters: replies end up in logs, DSNs and on terminals."""
+    if text.isprintable():
+        return text
+    return "".join(character if character.isprintable() or character == "\n" else "?" for character in text)

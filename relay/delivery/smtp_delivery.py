@@ -1,0 +1,144 @@
+"""`SmtpDelivery` and one delivery attempt."""
+
+import time
+from collections.abc import Callable, Sequence
+
+from relay.config.settings import Settings
+from relay.delivery.commands import message_fault, recipient_fault, script
+from relay.delivery.connect import Trust
+from relay.delivery.next_hop import Directory, parse_lane
+from relay.delivery.pool import Line, Pool
+from relay.delivery.session import Session
+from relay.mail.reply import Reply
+from relay.mail.transaction import MAX_RECIPIENTS
+from relay.queue.nodes import whole
+from relay.queue.outcome import Delivered, Outcome, Refused
+from relay.queue.ports import Job, Rendered
+from relay.resolver import Resolver
+
+
+class Attempt:
+    """Carries a job to the servers of a line and collects the outcome of each entry."""
+
+    def __init__(self, pool: Pool, line: Line, job: Job) -> None:
+        self._pool = pool
+        self._line = line
+        self._job = job
+        self._outcomes: dict[int, Outcome] = {}
+        self._rendered: dict[bool, Rendered] = {}
+
+    async def run(self) -> Sequence[Outcome]:
+        """Return one outcome for each entry of the job, in order."""
+        pending = list(range(len(self._job.entries)))
+        while pending:
+            session = await self._pool.session(self._line)
+            if isinstance(session, Session):
+                pending = await self._use(session, pending)
+            else:
+                self._outcomes.update(dict.fromkeys(pending, session))
+                break
+        return [self._outcomes[index] for index in range(len(self._job.entries))]
+
+    async def _use(self, session: Session, pending: list[int]) -> list[int]:
+        """Make one transaction; return the entries still without an outcome."""
+        finished = False
+        try:
+            left = await self._transact(session, pending)
+            finished = True
+        finally:
+            if not finished:
+                session.abort()
+        if session.is_usable:
+            self._pool.give_back(self._line, session)
+        return left
+
+    async def _transact(self, session: Session, pending: list[int]) -> list[int]:
+        message = self._job.message
+        rendered = await self._render(session.offers.eight_bit)
+        fault = message_fault(message, rendered, session.offers)
+        if fault is not None:
+            self._outcomes.update(dict.fromkeys(pending, Refused(fault, session.remote)))
+            return []
+        speakable = self._speakable(session, pending)
+        batch, rest = speakable[:MAX_RECIPIENTS], speakable[MAX_RECIPIENTS:]
+        if not batch:
+            return []
+        entries = tuple(self._job.entries[index] for index in batch)
+
+        def took(accepted: Sequence[int], dot: Reply) -> None:
+            outcome = Delivered(dot, session.remote, session.offers.dsn)
+            self._job.took([entries[index] for index in accepted], outcome)
+
+        replies = await session.transact(script(message, entries, rendered, session.offers), took)
+        if replies.untouched and session.transactions > 1:
+            return speakable
+        if replies.disagrees:
+            self._pool.speak_plainly(session)
+        self._outcomes.update(zip(batch, replies.outcomes(len(batch), session.remote, session.offers.dsn), strict=True))
+        took_some = replies.accepted and replies.dot is not None and replies.dot.is_positive
+        again = [batch[index] for index in replies.too_many()] if took_some else []
+        return again + rest
+
+    def _speakable(self, session: Session, pending: list[int]) -> list[int]:
+        """Return the entries that can be named to this server; refuse the others."""
+        faults = {index: recipient_fault(self._job.entries[index], session.offers) for index in pending}
+        refused = {index: Refused(fault, session.remote) for index, fault in faults.items() if fault is not None}
+        self._outcomes.update(refused)
+        return [index for index in pending if index not in refused]
+
+    async def _render(self, eight_bit: bool) -> Rendered:
+        if eight_bit not in self._rendered:
+            self._rendered[eight_bit] = await self._job.render(eight_bit)
+        return self._rendered[eight_bit]
+
+
+class SmtpDelivery:
+    """Delivers to mail exchangers and providers.
+
+    `settings` is asked at every delivery, so that a reload counts from the next one on. `share` says what of a lane's
+    connections falls to this node. `clock` is monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        settings: Callable[[], Settings],
+        resolver: Resolver,
+        *,
+        trust: Trust | None = None,
+        share: Callable[[str, int], int] = whole,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._settings = settings
+        self._resolver = resolver
+        self._trust = trust or Trust()
+        self._directory = Directory(settings(), resolver, self._trust)
+        self._pool = Pool(clock, share)
+
+    async def deliver(self, lane: str, job: Job) -> Sequence[Outcome]:
+        """Return one outcome for each entry, in order. Raises nothing but what `job.render` raises."""
+        target = parse_lane(lane)
+        if isinstance(target, Reply):
+            return [Refused(target)] * len(job.entries)
+        line = Line(lane, target, self._current())
+        async with self._pool.place(line):
+            return await Attempt(self._pool, line, job).run()
+
+    def connections(self, lane: str) -> int:
+        """Return how many connections a lane may have, over all nodes.
+
+        The store asks from its own thread, so nothing is switched here: after a reload the next delivery does that.
+        """
+        target = parse_lane(lane)
+        return 1 if isinstance(target, Reply) else self._directory.connections(target)
+
+    async def close(self) -> None:
+        """End the kept sessions. Deliveries under way end by themselves and keep none."""
+        await self._pool.close()
+
+    def _current(self) -> Directory:
+        """Return the directory of the settings of now; after a reload no kept session of before is used."""
+        settings = self._settings()
+        if settings is not self._directory.settings:
+            self._directory = Directory(settings, self._resolver, self._trust)
+            self._pool.forget_kept()
+        return self._directory

@@ -1,1 +1,0 @@
-"""`relay demo`: the main job end to end on loopback, with nothing to configure and nothing sent outside."""

@@ -1,0 +1,122 @@
+"""DKIM keys and tracker keys on disk."""
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from relay.config.settings import Settings
+from relay.domains.keys import Keys
+from relay.mailauth.dkim_keys import KeyFaultError, SigningKey, check_names, load_key
+from relay.rewrite.tokens import Keyring, new_key, parse_keyring
+
+
+def key_path(data_dir: Path, domain: str, selector: str) -> Path:
+    """Return the path of a key file; raise KeyFaultError when the names are no DNS names and might leave the folder."""
+    check_names(selector, domain)
+    return data_dir / "dkim" / domain.lower() / f"{selector}.pem"
+
+
+def read_keys(data_dir: Path, domain: str, selectors: Sequence[str]) -> tuple[SigningKey, ...]:
+    """Read the keys of a domain that are there, in the order of the selectors; `missing_keys` names the others.
+
+    Raises KeyFaultError naming the file when one holds no usable key, OSError when one cannot be read.
+    """
+    return tuple(
+        _read(path, domain, selector)
+        for selector in selectors
+        if (path := key_path(data_dir, domain, selector)).exists()
+    )
+
+
+def missing_keys(data_dir: Path, domain: str, selectors: Sequence[str]) -> tuple[Path, ...]:
+    """Return the paths where keys of these selectors should lie and do not."""
+    paths = (key_path(data_dir, domain, selector) for selector in selectors)
+    return tuple(path for path in paths if not path.exists())
+
+
+def write_key(data_dir: Path, domain: str, selector: str, pem: bytes) -> Path:
+    """Write a key where `read_keys` finds it, readable by its owner only, and return its path.
+
+    The file appears whole or not at all. Raises FileExistsError when there is a key already: replacing it would break
+    every signature made with it; KeyFaultError when `pem` is no usable key.
+    """
+    key = load_key(pem, domain, selector)
+    path = key_path(data_dir, domain, selector)
+    data_dir.mkdir(parents=True, exist_ok=True)
+    for folder in (path.parent.parent, path.parent):
+        folder.mkdir(mode=0o700, exist_ok=True)
+    fresh = path.with_name(f".{path.name}.new")
+    fresh.unlink(missing_ok=True)
+    try:
+        fresh.touch(mode=0o600, exist_ok=False)
+        fresh.write_bytes(key.pem)
+        path.hardlink_to(fresh)
+    except FileExistsError:
+        raise FileExistsError(f"{path} is there already; make the new key under another selector") from None
+    finally:
+        fresh.unlink(missing_ok=True)
+    return path
+
+
+def replace_key(data_dir: Path, domain: str, selector: str, pem: bytes) -> Path:
+    """Write a key as `write_key` does, in place of one that nobody needs any more when there is one."""
+    key = load_key(pem, domain, selector)
+    path = key_path(data_dir, domain, selector)
+    if not path.exists():
+        return write_key(data_dir, domain, selector, pem)
+    fresh = path.with_name(f".{path.name}.new")
+    fresh.unlink(missing_ok=True)
+    fresh.touch(mode=0o600, exist_ok=False)
+    fresh.write_bytes(key.pem)
+    fresh.replace(path)
+    return path
+
+
+def _read(path: Path, domain: str, selector: str) -> SigningKey:
+    try:
+        return load_key(path.read_bytes(), domain, selector)
+    except KeyFaultError as fault:
+        raise KeyFaultError(f"{path}: {fault}") from None
+
+
+TRACKER_KEY_FILE = "tracker.key"
+
+
+KEY_OCTETS = 32
+
+
+Tell = Callable[..., None]
+
+
+def read_keyring(settings: Settings, log: Tell) -> Keyring:
+    """Return the tracker's keys: the configured ones, else those in the data folder, made when there are none."""
+    if settings.tracker.keys:
+        return parse_keyring([key.get_secret_value() for key in settings.tracker.keys])
+    path = settings.server.data_dir / TRACKER_KEY_FILE
+    if not path.exists():
+        _write_private(path, new_key(os.urandom(KEY_OCTETS)) + "\n")
+        log("keys.created", file=str(path))
+    return parse_keyring(path.read_text(encoding="ascii").split())
+
+
+def read_all(settings: Settings, log: Tell) -> Keys:
+    """Return every key there is. A domain with selectors and no key at all goes unsigned, which is logged.
+
+    A selector without a key beside one that has one is where the next key will be.
+    """
+    data_dir = settings.server.data_dir
+    dkim = {}
+    for name, domain in settings.domains.items():
+        dkim[name] = read_keys(data_dir, name, domain.dkim.selectors)
+        for missing in missing_keys(data_dir, name, domain.dkim.selectors)[:1]:
+            if not dkim[name]:
+                log("keys.missing", domain=name, selector=missing.stem, file=str(missing))
+    return Keys(read_keyring(settings, log), dkim)
+
+
+def _write_private(path: Path, text: str) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())

@@ -1,0 +1,256 @@
+"""The sending domain and the DNS records it needs."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import Literal, assert_never
+from urllib.parse import urlsplit
+
+from relay.config.settings import Settings
+from relay.mail.lane import DIRECT
+from relay.mailauth.dkim_record import key_name
+
+
+@dataclass(frozen=True, slots=True)
+class DkimKey:
+    """A signing key by its selector and the TXT record that publishes it (`relay.sign.keys.dns_record`)."""
+
+    selector: str
+    record: str
+
+
+@dataclass(frozen=True, slots=True)
+class SendingDomain:
+    """What decides about the records of a domain. "" stands for "not set" everywhere.
+
+    `selectors` are those configured, `keys` those of them whose key exists. With `cname_target`, a domain whose zone
+    the operator of the relay serves, selectors and return path are aliases of names below it. `spf_terms` are the
+    mechanisms that cover the hosts the domain's mail leaves from; of `unknown_providers` they are not known.
+    """
+
+    name: str
+    hostname: str
+    selectors: tuple[str, ...] = ()
+    keys: tuple[DkimKey, ...] = ()
+    return_path: str = ""
+    reply_domain: str = ""
+    tracking_host: str = ""
+    cname_target: str = ""
+    spf_terms: tuple[str, ...] = ()
+    unknown_providers: tuple[str, ...] = ()
+
+    @property
+    def spf(self) -> str:
+        """The SPF record that names these hosts and advises against others (RFC 7208 section 5.1: ~all)."""
+        return " ".join(("v=spf1", *(self.spf_terms or (f"a:{self.hostname}",)), "~all"))
+
+    def owns(self, name: str) -> bool:
+        """Tell whether the name is the domain or lies below it."""
+        return name == self.name or name.endswith("." + self.name)
+
+    def delegates(self, name: str) -> bool:
+        """Tell whether the name can be an alias of one below `cname_target`: it lies below the domain."""
+        return bool(self.cname_target) and name != self.name and self.owns(name)
+
+    def target(self, name: str) -> str:
+        """Return what a delegated name is an alias of: the same name below `cname_target`."""
+        return f"{name}.{self.cname_target}"
+
+
+def sending_domain(
+    settings: Settings,
+    name: str,
+    keys: Sequence[DkimKey],
+    *,
+    cname_target: str = "",
+) -> SendingDomain:
+    """Return what the settings say of a domain, by its lower-case name.
+
+    `cname_target`, when given, is taken in place of the configured one.
+    """
+    domain = settings.domain_for(name)
+    providers = settings.providers_for(name)
+    hostname = settings.server.hostname
+    known = {DIRECT: f"a:{hostname}", **{one.name: one.spf for one in settings.providers if one.spf}}
+    return SendingDomain(
+        name=name,
+        hostname=hostname,
+        selectors=domain.dkim.selectors,
+        keys=tuple(keys),
+        return_path=domain.return_path,
+        reply_domain=domain.reply_domain,
+        tracking_host=urlsplit(domain.tracking.base_url).hostname or "",
+        cname_target=cname_target or domain.cname_target,
+        spf_terms=tuple(dict.fromkeys(term for name in providers for term in known.get(name, "").split())),
+        unknown_providers=tuple(provider for provider in providers if provider not in known),
+    )
+
+
+Role = Literal["dkim", "return path", "spf", "dmarc", "tracking", "replies"]
+
+
+Kind = Literal["CNAME", "TXT", "MX"]
+
+
+Publisher = Literal["domain", "operator"]
+
+
+MX_PREFERENCE = 10
+
+
+DMARC = "v=DMARC1; p=none"
+"""The policy to begin with: it asks for nothing, and is what large mailbox providers want to see at least."""
+
+
+_STRING_OCTETS = 255
+
+
+@dataclass(frozen=True, slots=True)
+class WantedRecord:
+    """One record. `publisher` says in whose zone it stands: the domain's or the operator's of the relay."""
+
+    name: str
+    kind: Kind
+    value: str
+    role: Role
+    purpose: str
+    publisher: Publisher = "domain"
+
+    @property
+    def zone_line(self) -> str:
+        """The record as a line of a zone file (RFC 1035 section 5.1), text in strings of at most 255 octets."""
+        match self.kind:
+            case "TXT":
+                pieces = [self.value[at : at + _STRING_OCTETS] for at in range(0, len(self.value), _STRING_OCTETS)]
+                value = " ".join('"' + piece.replace("\\", r"\\").replace('"', r"\"") + '"' for piece in pieces)
+            case "MX" | "CNAME":
+                value = f"{self.value}."
+            case _:
+                assert_never(self.kind)
+        return f"{self.name}. IN {self.kind} {value}"
+
+
+def records(domain: SendingDomain) -> tuple[WantedRecord, ...]:
+    """Return what is to be published for a sending domain, the domain's own records before the operator's."""
+    wanted = [*_dkim(domain), *_return_path(domain), _dmarc(domain), *_tracking(domain), *_replies(domain)]
+    return tuple(sorted(dict.fromkeys(wanted), key=lambda record: record.publisher != "domain"))
+
+
+def remarks(domain: SendingDomain) -> Iterator[tuple[Role, str]]:
+    """Yield what is missing or doubtful in the settings themselves, each with what to do."""
+    yield from _key_remarks(domain)
+    yield from _return_path_remarks(domain)
+    for provider in domain.unknown_providers:
+        text = (
+            f'mail leaves by the provider "{provider}" too: set spf of the provider to what it asks for ("include:…")'
+        )
+        yield "spf", text
+    if domain.reply_domain == domain.name:
+        text = f"the reply domain is {domain.name} itself, so the relay takes all its mail: set one below it"
+        yield "replies", text
+    yield from _tracking_remarks(domain)
+
+
+def _key_remarks(domain: SendingDomain) -> Iterator[tuple[Role, str]]:
+    if not domain.selectors:
+        command = f"relay dkim new {domain.name} --selector s1"
+        yield "dkim", f'mail is not signed: make a key with "{command}" and set dkim.selectors = ["s1", "s2"]'
+    elif not domain.keys:
+        command = f"relay dkim new {domain.name} --selector {domain.selectors[0]}"
+        yield "dkim", f'mail is not signed: there is no key yet, "{command}" makes one'
+    if len(domain.selectors) == 1:
+        yield "dkim", "there is one selector: with a second one keys can be changed without a gap"
+
+
+def _return_path_remarks(domain: SendingDomain) -> Iterator[tuple[Role, str]]:
+    if not domain.return_path:
+        text = f'bounces do not come back to the relay: set return_path = "bounces.{domain.name}"'
+        yield "return path", text
+    elif domain.return_path == domain.name:
+        text = (
+            f"the return path is {domain.name} itself, so the relay takes all its mail: "
+            f'set return_path = "bounces.{domain.name}"'
+        )
+        yield "return path", text
+    if domain.return_path and domain.return_path == domain.tracking_host:
+        yield "tracking", f"return path and tracking share {domain.return_path}: give each a name of its own"
+
+
+def _tracking_remarks(domain: SendingDomain) -> Iterator[tuple[Role, str]]:
+    host = domain.tracking_host
+    if not host:
+        yield "tracking", f'nothing is tracked: set tracking.base_url = "https://t.{domain.name}"'
+    elif _is_local(host):
+        yield "tracking", f'no reader can reach {host}: set tracking.base_url = "https://t.{domain.name}"'
+    elif host == domain.name:
+        yield "tracking", f"{host} cannot be an alias: give it A and AAAA records with the addresses of the tracker"
+
+
+def _dkim(domain: SendingDomain) -> Iterator[WantedRecord]:
+    published = {key.selector: key.record for key in domain.keys}
+    for selector in domain.selectors:
+        name = key_name(selector, domain.name)
+        text = published.get(selector)
+        if domain.delegates(name):
+            purpose = "lets the operator of the relay publish and change the DKIM key"
+            yield WantedRecord(name, "CNAME", domain.target(name), "dkim", purpose)
+            if text:
+                purpose = f"the key that proves mail signed with {selector} to be of {domain.name}"
+                yield WantedRecord(domain.target(name), "TXT", text, "dkim", purpose, "operator")
+        elif text:
+            purpose = f"the key that proves mail signed with {selector} to be of {domain.name}"
+            yield WantedRecord(name, "TXT", text, "dkim", purpose)
+
+
+def _return_path(domain: SendingDomain) -> Iterator[WantedRecord]:
+    name = domain.return_path
+    if not name:
+        purpose = "says which servers may send for the domain; merge it with the SPF record that is there"
+        yield WantedRecord(domain.name, "TXT", domain.spf, "spf", purpose)
+        return
+    if domain.delegates(name):
+        purpose = "lets bounces come back and SPF pass, both as the operator of the relay publishes them"
+        yield WantedRecord(name, "CNAME", domain.target(name), "return path", purpose)
+    place, publisher = _place(domain, name)
+    purpose = "brings bounces back to the relay"
+    yield WantedRecord(place, "MX", _mx(domain), "return path", purpose, publisher)
+    purpose = "says that the relay may send with this return path"
+    yield WantedRecord(place, "TXT", domain.spf, "spf", purpose, publisher)
+
+
+def _dmarc(domain: SendingDomain) -> WantedRecord:
+    purpose = "tells receivers what to do with mail that is not proven yours; large mailbox providers want it"
+    return WantedRecord(f"_dmarc.{domain.name}", "TXT", DMARC, "dmarc", purpose)
+
+
+def _tracking(domain: SendingDomain) -> Iterator[WantedRecord]:
+    host = domain.tracking_host
+    if not _is_local(host) and host not in (domain.name, domain.hostname, domain.return_path):
+        publisher: Publisher = "domain" if domain.owns(host) else "operator"
+        purpose = "leads opens and clicks to the tracker; point it at the web proxy in front, where there is one"
+        yield WantedRecord(host, "CNAME", domain.hostname, "tracking", purpose, publisher)
+
+
+def _replies(domain: SendingDomain) -> Iterator[WantedRecord]:
+    name = domain.reply_domain
+    if name and name != domain.return_path:
+        publisher: Publisher = "domain" if domain.owns(name) else "operator"
+        yield WantedRecord(name, "MX", _mx(domain), "replies", "brings tracked replies to the relay", publisher)
+
+
+def _place(domain: SendingDomain, name: str) -> tuple[str, Publisher]:
+    """Return where the records of a name stand in truth, and who publishes them."""
+    if domain.delegates(name):
+        return domain.target(name), "operator"
+    return name, "domain" if domain.owns(name) else "operator"
+
+
+def _mx(domain: SendingDomain) -> str:
+    return f"{MX_PREFERENCE} {domain.hostname}"
+
+
+def _is_local(host: str) -> bool:
+    try:
+        return not ip_address(host).is_global
+    except ValueError:
+        return "." not in host or host.endswith((".localhost", ".local"))

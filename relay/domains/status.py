@@ -1,0 +1,177 @@
+"""Sending domains under watch: what was found, when to look again, what changed; and what a store keeps of it. Pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from hashlib import blake2b
+from typing import Literal
+
+from relay.domains.finding import Finding, Status
+from relay.domains.key_rotation import CONFIRMED_AFTER, KeyState, Observed, decide, known_keys
+from relay.domains.records import DkimKey, WantedRecord
+from relay.mailauth.dkim_record import key_name
+
+Health = Literal["unchecked", "passing", "failing"]
+
+
+SETTLING = 72 * 3600.0
+"""Seconds after set-up during which a domain is looked at often."""
+
+
+SOONEST, HOURLY, DAILY = 180.0, 3600.0, 86400.0
+"""Seconds between two looks: at first, at the end of that time, and after it."""
+
+
+_PART = 5
+"""While a domain settles, the next look comes after this part of the time since its set-up."""
+
+
+_SPREAD = 0.1
+"""How far jitter moves the next look, as a part of the interval."""
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """A sending domain and what the last look found. Times are Unix seconds, 0 for never.
+
+    `wanted` is the fingerprint of the records it should have, `set_up_at` when they became these. `statuses` has the
+    status of each record by "KIND name", without those DNS never answered for.
+    """
+
+    domain: str
+    wanted: str
+    set_up_at: float
+    next_check_at: float
+    checked_at: float = 0.0
+    health: Health = "unchecked"
+    health_since: float = 0.0
+    statuses: Mapping[str, Status] = field(default_factory=dict)
+    keys: tuple[KeyState, ...] = ()
+
+    @property
+    def verified(self) -> bool:
+        """Whether DNS shows a key that signs: whoever set the domain up has a say in its zone."""
+        return any(key.signing and key.shown_since for key in self.keys)
+
+
+@dataclass(frozen=True, slots=True)
+class SetUp:
+    """A sending domain as it is configured: the fingerprint of its records, and the keys that exist."""
+
+    domain: str
+    wanted: str
+    keys: tuple[DkimKey, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Something about a domain that is no longer as it was. No `record`: the domain as a whole."""
+
+    domain: str
+    record: str
+    was: str
+    now: str
+    text: str
+
+
+def fingerprint(wanted: Sequence[WantedRecord]) -> str:
+    """Return a short name of a set of records, the same for the same set."""
+    lines = sorted(f"{record.name} {record.kind} {record.value}" for record in wanted)
+    return blake2b("\n".join(lines).encode(), digest_size=16).hexdigest()
+
+
+def set_up(known: Watched | None, domain: SetUp, now: float) -> Watched:
+    """Return what is known of a domain as it is configured now; with other records its time of settling begins anew.
+
+    One of each kind of its keys signs, even before DNS was asked.
+    """
+    keys = known_keys(domain.keys, known.keys if known else (), now)
+    signing = {key.kind for key in keys if key.signing}
+    if any(key.kind not in signing for key in keys):
+        keys = decide(keys, {key.selector: "shown" for key in keys if key.shown_since}, now)
+    if known is None:
+        return Watched(domain.domain, domain.wanted, now, now, keys=keys)
+    if known.wanted != domain.wanted:
+        return replace(known, wanted=domain.wanted, set_up_at=now, next_check_at=now, keys=keys)
+    return replace(known, keys=keys)
+
+
+def looked(
+    before: Watched, findings: Sequence[Finding], observed: Mapping[str, Observed], now: float, jitter: float
+) -> Watched:
+    """Return a domain after a look at it; `jitter` from -1 to 1 spreads the next one.
+
+    What DNS did not answer stays as it was known. Missing keys that do not sign are nothing wrong.
+    """
+    keys = decide(before.keys, observed, now)
+    idle = tuple(key_name(key.selector, before.domain) for key in keys if not key.signing)
+    silent = any(finding.status == "unknown" for finding in findings)
+    statuses: dict[str, Status] = dict(before.statuses) if silent else {}
+    statuses |= {
+        _label(finding): _status(finding, idle) for finding in findings if finding.kind and finding.status != "unknown"
+    }
+    if any(finding.subject == "domain" and finding.status == "wrong" for finding in findings):
+        statuses[f"domain {before.domain}"] = "wrong"
+    health: Health = "failing" if "wrong" in statuses.values() else "passing" if statuses else "unchecked"
+    return replace(
+        before,
+        checked_at=now,
+        health=health,
+        health_since=before.health_since if health == before.health else now,
+        statuses=statuses,
+        keys=keys,
+        next_check_at=now + _wait(before.set_up_at, keys, silent, now) * (1 + _SPREAD * jitter),
+    )
+
+
+def changes(before: Watched, after: Watched, findings: Sequence[Finding]) -> list[Change]:
+    """Return what a look changed, the domain as a whole first. Of a first look only that is told."""
+    told = []
+    texts = {_label(finding): finding.text for finding in findings if finding.kind or finding.subject == "domain"}
+    if before.health != after.health:
+        wrong = [label for label, status in after.statuses.items() if status == "wrong"]
+        text = "; ".join(f"{label}: {texts.get(label, '')}" for label in wrong) or "all records are as they should be"
+        told.append(Change(after.domain, "", before.health, after.health, text))
+    if before.statuses:
+        told += [
+            Change(after.domain, label, before.statuses.get(label, "unchecked"), status, texts.get(label, ""))
+            for label, status in after.statuses.items()
+            if before.statuses.get(label) != status
+        ]
+    return told + _key_changes(before, after)
+
+
+def _key_changes(before: Watched, after: Watched) -> list[Change]:
+    signed = {key.kind: key.selector for key in before.keys if key.signing}
+    signing = {key.kind: key.selector for key in after.keys if key.signing}
+    return [
+        Change(
+            after.domain, f"signature {kind}", signed.get(kind, "none"), signing.get(kind, "none"), _why(after, kind)
+        )
+        for kind in sorted(signed | signing)
+        if signed.get(kind) != signing.get(kind)
+    ]
+
+
+def _why(after: Watched, kind: str) -> str:
+    key = next((key for key in after.keys if key.kind == kind and key.signing), None)
+    if key is None:
+        return "DNS does not show the key; another kind of signature can be verified"
+    return f"DNS shows {key.selector}" if key.shown_since else f"DNS shows no key, {key.selector} signs all the same"
+
+
+def _wait(set_up_at: float, keys: Sequence[KeyState], silent: bool, now: float) -> float:
+    """Return the seconds until the next look, before jitter."""
+    if any(key.shown_since and not key.signing and now - key.shown_since < CONFIRMED_AFTER for key in keys):
+        return SOONEST
+    age = now - set_up_at
+    regular = min(max(age / _PART, SOONEST), HOURLY) if age < SETTLING else DAILY
+    return min(regular, HOURLY) if silent else regular
+
+
+def _status(finding: Finding, idle: Sequence[str]) -> Status:
+    about_idle = any(f"{finding.name}.".startswith(f"{name}.") for name in idle)
+    return "warning" if about_idle and finding.status == "wrong" else finding.status
+
+
+def _label(finding: Finding) -> str:
+    return f"{finding.kind} {finding.name}" if finding.kind else f"domain {finding.name}"

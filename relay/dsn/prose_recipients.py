@@ -1,0 +1,251 @@
+"""Recipients named in free-text reports."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import islice
+
+from relay.dsn.vocabulary import FAILS, any_of
+
+_MARKS = (
+    r"\u0080-\u00a9\u00ab-\u00b4\u00b6-\u00b9\u00bb-\u00bf\u00d7\u00f7\u055a-\u055f\u0589\u060c\u060d\u061b-\u061f\u066a-\u066d"
+    r"\u06d4\u0964\u0965\u0e5a\u0e5b\u2000-\u200b\u200e-\u206f\u2190-\u2bff\u3000-\u3004\u3008-\u3020\u3030\u303d-\u303f"
+    r"\u30fb\ufe10-\ufe1f\ufe30-\ufe6f\uff00-\uff0f\uff1a-\uff20\uff3b-\uff40\uff5b-\uff65\uffe0-\uffff"
+)
+"""Punctuation, blanks and symbols outside ASCII: no label of a domain holds them (RFC 5891 section 4.2.2)."""
+
+
+_LETTER = rf"(?:[A-Za-z0-9]|(?![{_MARKS}])[\u0080-\uffff])"
+
+
+_INNER = rf"(?:[A-Za-z0-9_-]|(?![{_MARKS}])[\u0080-\uffff])"
+
+
+_DOMAIN_LABEL = rf"{_LETTER}{_INNER}{{0,62}}"
+
+
+_CJK = r"\u3041-\u30ff\u3400-\u9fff\uac00-\ud7a3"
+
+
+ADDRESS = re.compile(
+    rf"(?:\"[^\"\n]{{1,64}}\"|[^\s<>()\[\],;:\"'=|\\@{_MARKS}]{{1,80}})@"
+    rf"(?:{_DOMAIN_LABEL}(?:\.{_DOMAIN_LABEL}){{0,10}}|\[[0-9A-Fa-f.:]{{3,45}}\])"
+)
+"""An address as reports print it; looser than RFC 5321 where real mail is."""
+
+
+_RUN_ON = re.compile(rf"(?:[{_CJK}]{{1,40}})?([!-~]{{1,64}}@[!-~]{{1,250}}?\.[A-Za-z]{{2,24}})(?:[{_CJK}].{{0,80}})?$")
+"""An ASCII address that stands in a sentence of a script without blanks."""
+
+
+_MACHINES = re.compile(
+    r"(?:mailer-?daemon|mail-?daemon|postmaster|double-bounce|abuse|hostmaster|mdaemon|listserv|majordomo)@",
+    re.IGNORECASE,
+)
+
+
+def clean_address(text: str) -> str:
+    """Return the address in a field value or a bracketed word, without brackets, comment, quotes or route."""
+    value = text.strip()
+    if value.lower().startswith(("mailto:", "smtp:", "rfc822:")):
+        value = value.partition(":")[2].strip()
+    opened = value.find("<")
+    if opened >= 0:
+        inside = value[opened + 1 :].partition(">")[0].strip()
+        value = inside or value
+    if value.startswith("@") and ":" in value:
+        value = value.partition(":")[2]
+    match = ADDRESS.search(value)
+    if match is not None:
+        found = match[0].rstrip(".")
+        run_on = _RUN_ON.match(found)
+        return found if run_on is None else run_on[1]
+    word = value.split()[0] if value.split() else ""
+    return word.strip("<>()\"';,")[:254]
+
+
+def is_machine(address: str) -> bool:
+    """Tell whether an address belongs to a mail system rather than to a person."""
+    return _MACHINES.match(address) is not None
+
+
+MAX_FOUND = 100
+
+
+_MAX_IN_LINE = 20
+
+
+_MAX_CANDIDATES = 200
+"""Lines with an address that are looked at: no honest report has more."""
+
+
+_A = ADDRESS.pattern
+
+
+_BULLET = r"[\s>*\-•.|#\[]{0,12}(?:\d{1,3}[.)] )?"
+
+
+_COMMENT = r"\s{0,4}(?:\([^)]{0,200}\)?\s{0,3})?"
+
+
+_AFTER = (
+    r"(?:\s?: |\s?:$|\.\.\. ?|\.\.|, | - |-- |\s{2,}|; |\t| on (?=\w{3},? \d|\d)"
+    r"| (?=\[|(?:Invalid|Error|Unknown|User|Failed|Mailbox|Undeliver|[45]\d\d[ -])))"
+)
+
+
+ALONE = re.compile(
+    rf"{_BULLET}[<\"'\[(]{{0,2}}({_A})[>\"'\])]{{0,2}}{_COMMENT}(?:[:;,.]|\.\.\.|[ -]{{1,9}})?\s{{0,5}}$"
+)
+
+
+LEADING = re.compile(
+    rf"{_BULLET}(?:[^<>@:]{{0,60}}<({_A})>(?={_COMMENT}(?::|\.\.\.))|<({_A})>|({_A})){_COMMENT}{_AFTER}(.{{0,500}})"
+)
+
+
+REPLIED = re.compile(rf"\s{{0,6}}[45]\d\d[ -](?:[45]\.\d{{1,3}}\.\d{{1,3}} )?<?({_A})>?\.\.\. ?(.{{0,500}})")
+
+
+_LABEL = re.compile(
+    rf"(?:{_BULLET}(?:(?:final|original|failed|intended|invalid|unknown|bad|envelope|e-?mail|the)[ -])?"
+    r"(?:recipients?|to|rcpt(?: to)?|user|addressees?|address|e-?mail|forward-path|mailbox|receiver|destinat\w{2,10}"
+    r"|empf[äa]nger|an|para|pour|aan|delivery to|sent to|undelivered to|your message to)"
+    r"(?: (?:address|name|e-?mail|list|is|was|of the message))?\s{0,6}(?::|=|->)|"
+    rf"{_BULLET}(?:宛先|送信先|受信者|收件人|收信人|接收人|수신자|받는 ?사람)"
+    r"(?:メール)?(?:アドレス|地址|邮箱)?\s{0,6}[:：]?"
+    r")\s{0,10}"
+    rf"(?:\"[^\"]{{0,80}}\" ?)?[<\"'\[]{{0,2}}(?:smtp:|mailto:)?({_A})",
+    re.IGNORECASE,
+)
+
+
+_TOWARDS = re.compile(
+    r"\b(?:bericht|nachricht\w{0,2}|messaggio|mensaje|mensagem|message|e-?mail|mail|courriel|wiadomo\w{1,4}|zpr[aá]v\w|meddelan\w{1,3}"
+    r"|besked|письмо|сообщение)\b.{0,80}\b(?:a|à|al|aan|an|au|para|do|til|till|для|на|адрес\w{0,2})\b:? {1,2}[<\"']?$"
+    r"|\b(?:deliver\w{0,5}|sent?|sending|mail|e-?mail|message|reach|forward\w{0,4}|addressed|recipients?|address)\b.{0,80}"
+    r"\b(?:to|for|reach|address|recipient|user)\b:? {1,2}(?:\w{1,20} ){0,3}[<\"'\[(]{0,2}(?:mailto:)?$",
+    re.IGNORECASE,
+)
+
+
+_ORIGIN = re.compile(rf"\b(?:generated|expanded|forwarded|redirected) from:? <?({_A})", re.IGNORECASE)
+
+
+_NOT_OURS = any_of(
+    r"\b(?:from|sender|reply-to|return-path|errors-to|cc|message-id|contact|questions?|assistance|help ?desk|support"
+    r"|mailto:|administrator|forward (?:this|it)|send (?:an? )?(?:e-?mail|message) to)\b(?!.{0,20}(?:to|recipient))",
+    r"(?:^|\s)id[:= ]",
+)
+
+
+_BARE = re.compile(r"[\s*\->]{1,12}([A-Za-z0-9][\w.+-]{0,63})\s{0,4}$")
+
+
+_INTRODUCES = re.compile(r"\b(?:recipients?|address(?:es|ees?)?|users?)\b.{0,160}:\s{0,4}$", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """An address a report names: the number of the line it stands on and what the line says after it."""
+
+    address: str
+    line: int
+    rest: str
+
+
+Reader = Callable[[str], list[tuple[str, str]]]
+
+
+def find(lines: list[str], skipped: set[str], machines: bool) -> list[Position]:
+    """Return the recipients a report names, without `skipped` (lower case) and, unless `machines`, mail systems."""
+    for read in _READERS:
+        kept = [
+            one
+            for one in _collect(lines, read)
+            if one.address.lower() not in skipped and (machines or not is_machine(one.address))
+        ]
+        if kept:
+            return kept
+    return []
+
+
+def everywhere(lines: list[str]) -> dict[str, Position]:
+    """Return where each address stands, by its lower-case form; the strongest position counts."""
+    found: dict[str, Position] = {}
+    for read in (*_READERS, _any):
+        for one in _collect(lines, read):
+            found.setdefault(one.address.lower(), one)
+    return found
+
+
+def bare(lines: list[str], domain: str) -> list[Position]:
+    """Return recipients listed by their local parts alone beneath a line that announces them."""
+    found: list[Position] = []
+    announced = False
+    for number, line in enumerate(lines):
+        match = _BARE.match(line) if announced else None
+        if match is not None:
+            found.append(Position(f"{match[1]}@{domain}", number, ""))
+        elif line.strip():
+            announced = _INTRODUCES.search(line) is not None
+    return found[:MAX_FOUND]
+
+
+def _collect(lines: list[str], read: Reader) -> list[Position]:
+    found: dict[str, Position] = {}
+    candidates = [(number, line) for number, line in enumerate(lines) if "@" in line][:_MAX_CANDIDATES]
+    for number, line in candidates:
+        for address, rest in read(line):
+            cleaned = clean_address(address)
+            found.setdefault(cleaned.lower(), Position(cleaned, number, rest))
+        if len(found) >= MAX_FOUND:
+            break
+    return list(found.values())
+
+
+def _alone(line: str) -> list[tuple[str, str]]:
+    match = ALONE.match(line)
+    if match is not None:
+        at = line.find("(")
+        return [(match[1], line[at:].strip("() :") if at >= 0 else "")]
+    match = REPLIED.match(line)
+    if match is not None:
+        return [(match[1], line.strip())]
+    match = LEADING.match(line)
+    if match is None:
+        return []
+    bracketed = match[1] or match[2]
+    certain = bracketed or line.startswith((":", " :", " on "), match.end(3))
+    return [(bracketed or match[3], match[4])] if certain or FAILS.search(match[4]) else []
+
+
+def _labelled(line: str) -> list[tuple[str, str]]:
+    match = _LABEL.match(line)
+    return [] if match is None else [(match[1], line[match.end() :].lstrip("> "))]
+
+
+def _towards(line: str) -> list[tuple[str, str]]:
+    for found in islice(ADDRESS.finditer(line), _MAX_IN_LINE):
+        before = line[max(0, found.start() - 160) : found.start()]
+        if _TOWARDS.search(before) is not None and _NOT_OURS.search(before) is None:
+            return [(found[0], line)]
+    return []
+
+
+def _in_sentence(line: str) -> list[tuple[str, str]]:
+    if FAILS.search(line) is None or _NOT_OURS.search(line) is not None:
+        return []
+    return [(found[0], line) for found in islice(ADDRESS.finditer(line), _MAX_IN_LINE)]
+
+
+def _origin(line: str) -> list[tuple[str, str]]:
+    match = _ORIGIN.search(line)
+    return [] if match is None else [(match[1], "")]
+
+
+def _any(line: str) -> list[tuple[str, str]]:
+    return [(found[0], line[found.end() :].lstrip("> :")) for found in islice(ADDRESS.finditer(line), _MAX_IN_LINE)]
+
+
+_READERS: tuple[Reader, ...] = (_alone, _labelled, _towards, _in_sentence, _origin)

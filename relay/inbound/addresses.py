@@ -1,0 +1,92 @@
+"""Parses signed return-path, reply, CC and SRS addresses."""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from relay.config.settings import Settings
+from relay.mail.address import domain_of
+from relay.mail.headers import fields
+from relay.mail.srs import original
+from relay.rewrite.tokens import ADDRESS_KINDS, Keyring, Kind, Token, identity_of, verify_address_token
+
+_CANDIDATE = re.compile(rb"(?<![A-Za-z0-9._+-])([A-Za-z2-7]{42,47})@")
+
+
+_ADDRESSEES = frozenset({b"to", b"cc", b"resent-to", b"delivered-to", b"x-original-to", b"envelope-to"})
+
+
+_SEARCHED = 256 * 1024
+"""Octets of a mail that are searched: header, notice and the returned header come first."""
+
+
+_MOST = 50
+"""Candidates that are verified at most."""
+
+
+def token_of_address(keyring: Keyring, address: str, kinds: Iterable[Kind] = tuple(ADDRESS_KINDS)) -> Token | None:
+    """Return what the local part of an address was signed for, None when it is no token of ours."""
+    local = address.rpartition("@")[0]
+    found = (verify_address_token(keyring, kind, local) for kind in kinds)
+    return next((token for token in found if token is not None), None)
+
+
+def token_in(keyring: Keyring, content: bytes) -> Token | None:
+    """Return the first token of ours among the addresses a mail mentions, None when there is none."""
+    return next(_tokens(keyring, content), None)
+
+
+def addressees(content: bytes) -> bytes:
+    """Return the fields of a mail that say whom it is for, as it was written and as it was delivered."""
+    return b"".join(one.raw(content) for one in fields(content) if one.name in _ADDRESSEES)
+
+
+def _tokens(keyring: Keyring, content: bytes) -> Iterator[Token]:
+    candidates = dict.fromkeys(found[1].lower() for found in _CANDIDATE.finditer(content, 0, _SEARCHED))
+    for local in list(candidates)[:_MOST]:
+        token = token_of_address(keyring, f"{local.decode('ascii')}@")
+        if token is not None:
+            yield token
+
+
+@dataclass(frozen=True, slots=True)
+class OfMessage:
+    """A signed return-path or reply address: it belongs to one recipient of one message."""
+
+    token: Token
+
+
+@dataclass(frozen=True, slots=True)
+class OfIdentity:
+    """The CC tracking address of an identity: its own mailbox forwards here what came back to it."""
+
+    identity: str
+
+
+@dataclass(frozen=True, slots=True)
+class OfOrigin:
+    """A rewritten reverse-path (SRS): a bounce of mail we passed on, for whom it came from."""
+
+    reverse_path: str
+
+
+Destination = OfMessage | OfIdentity | OfOrigin
+
+
+def destination_of(settings: Settings, keyring: Keyring, address: str, now: float) -> Destination | None:
+    """Return what an address stands for at that time, None when it is no signed address at a domain of ours."""
+    if domain_of(address) not in return_domains(settings):
+        return None
+    if (token := token_of_address(keyring, address)) is not None:
+        return OfMessage(token)
+    if (identity := identity_of(keyring, address, settings.identities)) is not None:
+        return OfIdentity(identity)
+    reverse_path = original([key for _, key in keyring.keys], address, now)
+    return None if reverse_path is None else OfOrigin(reverse_path)
+
+
+def return_domains(settings: Settings) -> frozenset[str]:
+    """Return the domains signed addresses live in."""
+    holders = (settings.defaults, *settings.domains.values())
+    named = (name.lower() for one in holders for name in (one.return_path, one.reply_domain))
+    return frozenset(name for name in named if name)

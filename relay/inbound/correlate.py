@@ -1,0 +1,140 @@
+"""Finds the original message and recipient."""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from relay.dsn.mime_parts import decode_words, read_header
+from relay.dsn.report import Recipient, Report
+from relay.mail.address import domain_of, normal
+from relay.mail.headers import addr_spec, fields, first_value
+from relay.mail.subject import is_forwarded
+from relay.queue.entry import Entry
+from relay.reports.ports import MessageQuery, Story, StoryStore
+from relay.rewrite.tokens import Token
+
+_ID = re.compile(r"<[^<>\s]{1,900}>")
+
+
+MOST = 20
+"""Message-IDs that are looked up at most."""
+
+
+_FIELDS = ("in-reply-to", "references")
+
+
+def answered(content: bytes, report: Report) -> list[str]:
+    """Return the Message-IDs a mail answers, the nearest first; those of a message enclosed in it count too.
+
+    References name the oldest first, so they are read backwards.
+    """
+    header = read_header(content).pairs
+    own = [found for name in _FIELDS for found in _ids(header, name)]
+    enclosed = [found for name in ("message-id", *_FIELDS) for found in _ids(report.returned, name)]
+    return list(dict.fromkeys([*own, *enclosed]))[:MOST]
+
+
+def _ids(pairs: Iterable[tuple[str, str]], name: str) -> list[str]:
+    return [found for key, value in pairs if key == name for found in reversed(_ID.findall(value))]
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """The recipient of ours a mail is about."""
+
+    queue_id: str
+    number: int
+    story: Story | None
+    """None when the message is not known any more: the token alone vouches."""
+    certain: bool = True
+    """False where the message is known, and which of its recipients answered is a guess."""
+
+    @property
+    def address(self) -> str:
+        """Its address, "" when it is not known."""
+        entries = self.story.entries if self.story else ()
+        return next((one.recipient for one in entries if one.number == self.number), "")
+
+
+About = tuple[Subject, Recipient | None]
+"""A recipient of ours, and what a report says of it."""
+
+
+async def by_token(store: StoryStore, token: Token, report: Report, identity: str) -> Sequence[About]:
+    """Return whom a token was signed for. `identity` as in `by_report`."""
+    stories = await store.stories(MessageQuery(queue_id=token.queue_id))
+    if stories and not _is_of(stories[0], identity):
+        return []
+    subject = Subject(token.queue_id, token.recipient, stories[0] if stories else None)
+    return [(subject, about(report, subject.address))]
+
+
+async def by_report(store: StoryStore, report: Report, identity: str) -> Sequence[About]:
+    """Return the recipients a report names, of the message it returns.
+
+    With an `identity` only its own messages are looked at: who may write to its CC tracking address has no say about
+    anybody else's.
+    """
+    if not (report.message_id and report.recipients):
+        return []
+    stories = await store.stories(MessageQuery(message_id=report.message_id, identity=identity))
+    return [
+        (Subject(story.message.queue_id, entry.number, story), one)
+        for story in stories[:1]
+        for entry in story.entries
+        for one in report.recipients
+        if normal(entry.recipient) in (normal(one.address), normal(one.final_address))
+    ]
+
+
+async def by_thread(store: StoryStore, content: bytes, report: Report, identity: str) -> Sequence[About]:
+    """Return whose answer a mail is, by the Message-IDs it says it answers. `identity` as in `by_report`."""
+    author = author_of(content, report, identity)
+    for message_id in answered(content, report):
+        for story in await store.stories(MessageQuery(message_id=message_id, identity=identity, limit=1)):
+            if report.kind != "auto-reply" and _is_own(story, author, content):
+                continue
+            subject = _answering(story, author)
+            return [(subject, about(report, subject.address))]
+    return []
+
+
+def author_of(content: bytes, report: Report, identity: str) -> str:
+    """Return who wrote a mail; when the identity's own mailbox sent it on enclosed, who wrote what is inside."""
+    author = addr_spec(first_value(content, fields(content), b"from") or b"")
+    inside = addr_spec(next((value for name, value in report.returned if name == "from"), "").encode())
+    return inside if inside and normal(author) == normal(identity) else author
+
+
+def about(report: Report, address: str) -> Recipient | None:
+    """Return what the report says of our recipient: under its address, else of the first that failed."""
+    named = (one for one in report.recipients if address and normal(address) == normal(one.address))
+    failed = (one for one in report.recipients if one.action in ("failed", "complained"))
+    anything = Recipient("", "complained" if report.kind == "complaint" else "failed", diagnostic=report.text)
+    known = next(named, None) or next(failed, None) or next(iter(report.recipients), None)
+    return known or (anything if report.kind in ("bounce", "complaint") else None)
+
+
+def _is_of(story: Story, identity: str) -> bool:
+    return not identity or story.message.policy.identity == identity
+
+
+def _is_own(story: Story, author: str, content: bytes) -> bool:
+    """Tell whether the author of the message goes on writing, as no recipient of it and sending nobody's answer on."""
+    if normal(author) != normal(story.message.header_from):
+        return False
+    subject = decode_words((first_value(content, fields(content), b"subject") or b"").decode("utf-8", "replace"))
+    return not is_forwarded(subject) and all(normal(one.recipient) != normal(author) for one in story.entries)
+
+
+def _answering(story: Story, author: str) -> Subject:
+    """Return the recipient that answered: the author, else one of the same domain, else the first."""
+    entries = [one for one in story.entries if one.number not in story.message.policy.copies]
+
+    def subject(found: Sequence[Entry], *, certain: bool) -> Subject:
+        return Subject(story.message.queue_id, found[0].number if found else 0, story, certain)
+
+    if same := [one for one in entries if normal(one.recipient) == normal(author)]:
+        return subject(same, certain=True)
+    near = [one for one in entries if domain_of(one.recipient) == domain_of(author)]
+    return subject(near or entries, certain=len(entries) == 1)

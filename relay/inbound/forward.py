@@ -1,0 +1,143 @@
+"""Mail that is passed on: the same bytes under a reverse-path of ours, and never twice to the same place. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from relay.config.settings import Settings
+from relay.events.event import Event, Kind
+from relay.mail.address import domain_of, is_address, normal
+from relay.mail.headers import Field, addr_spec, fields, first_value, named
+from relay.mail.lane import lane_of
+from relay.mail.received import is_marked, mark, received
+from relay.mail.reply import Reply
+from relay.mail.transaction import Transaction
+from relay.queue.entry import Entry
+from relay.queue.message import Accepted, Message, Policy
+
+LOOP = Reply(554, "5.4.6", "Mail loop: this relay passed this mail on already (RFC 5321 section 6.3)")
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """Where mail is passed on to, under a reverse-path of which domain; nobody hears when a copy fails."""
+
+    to: tuple[str, ...]
+    domain: str
+    copies: tuple[str, ...] = ()
+
+
+def home_of(settings: Settings, message: Message, address: str) -> Home:
+    """Return where replies to a message that came to that address go: `forward_to` and `bcc` of its identity as it is.
+
+    Without `forward_to` to the Reply-To the application gave, else to the author: the From, where that can be written
+    to, else the reverse-path. The reverse-path is at the domain of
+    return-paths, where SPF speaks for us, unless a mailbox takes what comes back there; then at that of the address.
+    """
+    policy = message.policy
+    identity = settings.identities.get(policy.identity)
+    author = message.header_from if is_address(message.header_from) else message.reverse_path
+    to = (identity.forward_to if identity else ()) or policy.reply_to or (author,)
+    wanted = settings.bcc_for(message.header_from)
+    return_path = "" if settings.bounces.imap else settings.domain_for(message.header_from).return_path
+    copies = tuple(one for one in wanted if normal(one) not in map(normal, to))
+    return Home(to, return_path or domain_of(address), copies)
+
+
+def forward(
+    settings: Settings, transaction: Transaction, address: str, home: Home, queue_id: str, now: float, about: str = ""
+) -> Accepted | Reply:
+    """Return the mail as a message of its own for the queue, or why it must not be passed on.
+
+    `address` is the address of ours it came to, `about` the queue id of the message it answers. The content stays as it
+    is, so that its DKIM signatures stay good; Received and our marks stand in front. It is sent by the default provider
+    of the relay, outside the limits of identities; the reverse-path is rewritten when it is rendered.
+    """
+    content, hostname = transaction.content, settings.server.hostname
+    found = fields(content)
+    if sum(1 for _ in named(found, b"received")) >= settings.smtp.max_received_hops:
+        return LOOP
+    to, copies = (
+        [one for one in dict.fromkeys(places) if not is_marked(content, found, hostname, one)]
+        for places in (home.to, home.copies)
+    )
+    if not to:
+        return LOOP
+    trace = received(queue_id, transaction.session, transaction.envelope, hostname, now) + "\r\n"
+    marks = b"".join(mark(hostname, one) for one in (*to, *copies))
+    policy = Policy(
+        provider=settings.defaults.provider,
+        fallback_providers=settings.defaults.fallback_providers,
+        copies=tuple(range(len(to), len(to) + len(copies))),
+        forward_domain=home.domain,
+        added_fields=trace.encode("utf-8", "replace") + marks,
+    )
+    message = _message(transaction, found, policy, queue_id, now, about)
+    entries = _entries(settings, message, transaction, address, (*to, *copies))
+    return Accepted(message, content, entries, _created(message, entries, about))
+
+
+def _message(
+    transaction: Transaction, found: Sequence[Field], policy: Policy, queue_id: str, now: float, about: str
+) -> Message:
+    envelope, content = transaction.envelope, transaction.content
+    return Message(
+        queue_id=queue_id,
+        created_at=now,
+        reverse_path=envelope.reverse_path,
+        policy=policy,
+        smtputf8=envelope.smtputf8,
+        ret=envelope.ret,
+        envid=envelope.envid,
+        size=len(content),
+        message_id=_text(first_value(content, found, b"message-id")),
+        header_from=addr_spec(first_value(content, found, b"from") or b""),
+        subject=_text(first_value(content, found, b"subject"))[:200],
+        client=transaction.session.client,
+        metadata={"forward_of": about} if about else {},
+    )
+
+
+def _entries(
+    settings: Settings, message: Message, transaction: Transaction, address: str, recipients: Sequence[str]
+) -> tuple[Entry, ...]:
+    """Return an entry for each place; what the sender asked to hear of its own recipient holds, copies are silent."""
+    asked = next(one for one in transaction.envelope.recipients if normal(one.address) == normal(address))
+    return tuple(
+        Entry(
+            queue_id=message.queue_id,
+            number=number,
+            recipient=recipient,
+            lane=lane_of(message.policy.provider, recipient),
+            created_at=message.created_at,
+            expires_at=message.created_at + settings.queue.lifetime,
+            next_attempt_at=message.created_at,
+            notify=("NEVER",) if number in message.policy.copies else asked.notify,
+            orcpt="" if number in message.policy.copies else asked.orcpt,
+        )
+        for number, recipient in enumerate(recipients)
+    )
+
+
+def _created(message: Message, entries: Sequence[Entry], about: str) -> tuple[Event, ...]:
+    return tuple(
+        Event(
+            Kind.CREATED,
+            message.created_at,
+            message.queue_id,
+            entry.number,
+            entry.recipient,
+            {
+                "forward_of": about,
+                "lane": entry.lane,
+                "reverse_path": message.reverse_path,
+                "message_id": message.message_id,
+                "size": message.size,
+                "client": message.client,
+            },
+        )
+        for entry in entries
+    )
+
+
+def _text(value: bytes | None) -> str:
+    return (value or b"").decode("utf-8", "replace")

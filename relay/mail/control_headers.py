@@ -1,0 +1,109 @@
+"""What an application tells the relay in X-Relay-* header fields. They are read, applied and removed before signing."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from relay.mail.headers import Field
+
+PREFIX = b"x-relay-"
+
+
+_META = b"x-relay-meta-"
+
+
+MAX_VALUE = 500
+"""Octets of a tag, a campaign name or a metadata value."""
+
+
+MAX_ITEMS = 50
+"""Tags and metadata keys of one message."""
+
+
+LAST_YEAR = 9000
+"""Of a time to send at: what follows from it, as when the message expires, has to have a date of four digits too."""
+
+
+class InstructionError(ValueError):
+    """A field cannot be obeyed; the message says which, why, and what would be right."""
+
+
+@dataclass(frozen=True, slots=True)
+class Instructions:
+    """What the application asks for. None: it said nothing."""
+
+    track: frozenset[str] | None = None
+    """A subset of {"opens", "clicks"}."""
+    campaign: str = ""
+    tags: tuple[str, ...] = ()
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    provider: str = ""
+    send_at: float | None = None
+    """Unix seconds."""
+    unknown: tuple[str, ...] = ()
+    """Names of X-Relay-* fields that are no instruction: removed like the others, and told in the message's story."""
+
+
+def read_instructions(content: bytes, found: Sequence[Field]) -> Instructions:
+    """Read the X-Relay-* fields among these; raise InstructionError for a value that means nothing.
+
+    Of a field given twice the last counts, except tags, which add up.
+    """
+    track: frozenset[str] | None = None
+    campaign = provider = ""
+    send_at: float | None = None
+    tags: list[str] = []
+    unknown: list[str] = []
+    metadata: dict[str, str] = {}
+    for one in found:
+        if not one.name.startswith(PREFIX):
+            continue
+        value = _text(one, content)
+        match one.name:
+            case b"x-relay-track":
+                track = _track(value)
+            case b"x-relay-campaign":
+                campaign = value
+            case b"x-relay-tag":
+                tags.append(value)
+            case b"x-relay-provider":
+                provider = value
+            case b"x-relay-send-at":
+                send_at = _time(value)
+            case name if name.startswith(_META) and len(name) > len(_META):
+                metadata[name[len(_META) :].decode()] = value
+            case name:
+                unknown.append(name.decode())
+    if len(tags) > MAX_ITEMS or len(metadata) > MAX_ITEMS:
+        raise InstructionError(f"more than {MAX_ITEMS} X-Relay-Tag or X-Relay-Meta fields")
+    return Instructions(track, campaign, tuple(dict.fromkeys(tags)), metadata, provider, send_at, tuple(unknown))
+
+
+def _text(one: Field, content: bytes) -> str:
+    value = one.value(content).decode("utf-8", "replace")
+    if len(value) > MAX_VALUE:
+        raise InstructionError(f"{one.name.decode()}: the value is longer than {MAX_VALUE} characters")
+    return value
+
+
+def _track(value: str) -> frozenset[str]:
+    words = {word.strip().lower() for word in value.split(",")}
+    if words == {"none"}:
+        return frozenset()
+    if not words <= {"opens", "clicks"}:
+        raise InstructionError(f'X-Relay-Track: "{value}" is not "none", "opens", "clicks" or "opens,clicks"')
+    return frozenset(words)
+
+
+def _time(value: str) -> float:
+    try:
+        moment = datetime.fromisoformat(value)
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise InstructionError(
+            f'X-Relay-Send-At: "{value}" is not a time by RFC 3339 with its zone, such as "2026-11-25T09:00:00Z"'
+        )
+    if moment.year > LAST_YEAR:
+        raise InstructionError(f'X-Relay-Send-At: "{value}" is later than the year {LAST_YEAR}')
+    return moment.timestamp()

@@ -1,0 +1,54 @@
+"""Registrable domains: the part of a host name that somebody owns, by a compact rule instead of the public suffix list.
+
+Good enough to see that `www.shop.example` and `t.shop.example` belong together; where it errs, it takes two owners
+for one below a rare suffix, or one for two, and a link is left alone or tracked that could have been the other.
+"""
+
+_SECOND_LEVEL = {
+    "ar": "com edu gob gov int mil net org",
+    "au": "asn com edu gov id net org",
+    "br": "adv blog com edu eco gov ind net org",
+    "cn": "ac com edu gov net org",
+    "co": "com edu gov net nom org",
+    "hk": "com edu gov idv net org",
+    "hu": "co info org",
+    "id": "ac co go my net or sch web",
+    "il": "ac co gov muni net org",
+    "in": "ac co edu firm gen gov ind net nic org res",
+    "jp": "ac ad co ed go gr lg ne or",
+    "ke": "ac co go info me ne or sc",
+    "kr": "ac co go ne or pe re",
+    "mx": "com edu gob net org",
+    "my": "com edu gov name net org",
+    "ng": "com edu gov name net org sch",
+    "nz": "ac co geek gen govt iwi kiwi maori net org school",
+    "pe": "com edu gob net nom org",
+    "ph": "com edu gov net ngo org",
+    "pk": "com edu gov net org",
+    "pl": "biz com edu gov info net org",
+    "pt": "com edu gov org",
+    "ru": "com msk net org pp spb",
+    "sa": "com edu gov med net org",
+    "sg": "com edu gov net org per",
+    "th": "ac co go in mi net or",
+    "tr": "bel biz com edu gen gov info name net org web",
+    "tw": "com edu gov idv net org",
+    "ua": "co com edu gov in kiev kyiv lviv net org",
+    "uk": "ac co gov ltd me net nhs org plc police sch",
+    "ve": "co com info net org web",
+    "vn": "com edu gov net org",
+    "za": "ac co gov law net nom org web",
+}
+
+
+_SUFFIXES = frozenset(f"{second}.{top}" for top, seconds in _SECOND_LEVEL.items() for second in seconds.split())
+
+
+def registrable(host: str) -> str:
+    """Return the registrable domain of a host name, in lower case; addresses and single labels as they are."""
+    name = host.lower().rstrip(".")
+    labels = name.split(".")
+    if len(labels) < 3 or labels[-1].isdigit() or name.startswith("["):
+        return name
+    kept = 3 if ".".join(labels[-2:]) in _SUFFIXES else 2
+    return ".".join(labels[-kept:])

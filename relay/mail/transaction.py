@@ -1,0 +1,70 @@
+"""Recipient, envelope, session, transaction."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+BodyKind = Literal["7BIT", "8BITMIME"]
+
+
+Notify = Literal["NEVER", "SUCCESS", "FAILURE", "DELAY"]
+
+
+MAX_RECIPIENTS = 100
+"""Recipients that one transaction brings to other servers: each takes at least so many (RFC 5321 section 4.5.3.1.8)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    """A forward-path as the client gave it. `notify` empty: not asked, which means FAILURE (RFC 3461 section 4.1)."""
+
+    address: str
+    notify: tuple[Notify, ...] = ()
+    orcpt: str = ""
+
+    def wants(self, what: Notify) -> bool:
+        """Tell whether a DSN of this kind is wanted; without NOTIFY failures and delays are reported."""
+        if not self.notify:
+            return what in ("FAILURE", "DELAY")
+        return what in self.notify
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """Reverse-path ("" when null), recipients in order, and the parameters of MAIL."""
+
+    reverse_path: str
+    recipients: tuple[Recipient, ...] = ()
+    body: BodyKind = "7BIT"
+    smtputf8: bool = False
+    ret: Literal["", "FULL", "HDRS"] = ""
+    envid: str = ""
+
+
+ListenerKind = Literal["submission", "inbound"]
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A client's connection as far as decisions need it."""
+
+    listener: str
+    """Name of the listener in the config."""
+    kind: ListenerKind
+    client: str
+    """IP address, without port or brackets."""
+    helo: str = ""
+    extended: bool = False
+    """It greeted with EHLO."""
+    tls: str = ""
+    """Protocol and cipher, "" in clear text."""
+    credential: str = ""
+    """Name of the credential it authenticated with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    """A whole mail as it was received: content with CRLF line ends, dots unstuffed, nothing added."""
+
+    session: Session
+    envelope: Envelope
+    content: bytes

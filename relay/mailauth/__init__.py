@@ -1,0 +1,1 @@
+"""DKIM, SPF and DMARC."""

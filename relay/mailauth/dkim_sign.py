@@ -1,0 +1,199 @@
+"""Canonicalisation and signature."""
+
+import base64
+import hashlib
+import re
+from collections.abc import Iterable, Sequence
+
+from relay.mail.headers import Field, body_start, fields
+from relay.mailauth.dkim_keys import SigningKey
+
+_RUN = re.compile(rb"  +")  # `re` looks for its first two spaces as a literal; " {2,}" is four times slower
+
+
+def relaxed_header(name: bytes, value: bytes) -> bytes:
+    """Return a header field in relaxed form with its CRLF (RFC 6376 section 3.4.2).
+
+    `value` is what stands after the colon, folded or not, its line end included or not.
+    """
+    return name.lower() + b":" + _single_spaced(value.replace(b"\r\n", b"")).strip(b" ") + b"\r\n"
+
+
+def relaxed_body(body: bytes) -> bytes:
+    """Return a body in relaxed form (RFC 6376 section 3.4.4): b"" when nothing but blank lines is in it.
+
+    A last line without CRLF is read as if it had one, because it has one once SMTP has carried it: blanks at its end
+    go too.
+    """
+    text = _single_spaced(body)
+    if text.endswith(b" "):
+        text = text[:-1]
+    text = text.replace(b" \r\n", b"\r\n")
+    kept = _without_last_line_ends(text)
+    return kept + b"\r\n" if kept else b""
+
+
+def body_hash(body: bytes) -> bytes:
+    """Return the SHA-256 digest of the relaxed body, what `bh=` holds in base64 (RFC 6376 section 3.7)."""
+    return hashlib.sha256(relaxed_body(body)).digest()
+
+
+def _single_spaced(text: bytes) -> bytes:
+    """Turn every run of spaces and tabs into one space."""
+    return _RUN.sub(b" ", text.replace(b"\t", b" "))
+
+
+def _without_last_line_ends(text: bytes) -> bytes:
+    """Strip whole CRLFs from the end.
+
+    `rstrip` alone would also take a CR or LF that stands by itself; the pairs among what it took are counted as one
+    character each, so that a body of nothing but blank lines costs no more than another.
+    """
+    kept = text.rstrip(b"\r\n")
+    lone = text[len(kept) :].replace(b"\r\n", b"\0").rstrip(b"\0")
+    return kept + lone.replace(b"\0", b"\r\n")
+
+
+SEALED = ("From", "Reply-To", "Subject", "To", "Cc")
+"""Signed once more than they occur, even where they do not: whoever adds one breaks the signature."""
+
+
+SEALED_WHEN_PRESENT = (
+    "Sender",
+    "Date",
+    "Message-ID",
+    "MIME-Version",
+    "Content-Type",
+    "Content-Transfer-Encoding",
+    "Content-ID",
+    "Content-Description",
+    "In-Reply-To",
+    "References",
+    "Auto-Submitted",
+    "List-Unsubscribe",
+    "List-Unsubscribe-Post",
+)
+"""Signed once more than they occur where they occur: they may be added when missing, not doubled."""
+
+
+SIGNED = (
+    "List-Id",
+    "List-Help",
+    "List-Subscribe",
+    "List-Post",
+    "List-Owner",
+    "List-Archive",
+    "Feedback-ID",
+    "CFBL-Address",
+    "CFBL-Feedback-ID",
+    "BIMI-Selector",
+    "Resent-Date",
+    "Resent-From",
+    "Resent-Sender",
+    "Resent-To",
+    "Resent-Cc",
+    "Resent-Message-ID",
+)
+"""Signed as often as they occur; others may be added on top."""
+
+
+_ORDER = tuple((name, name.lower().encode()) for name in (*SEALED, *SEALED_WHEN_PRESENT, *SIGNED))
+
+
+_ALWAYS_SEALED = frozenset(SEALED)
+
+
+_SEALED = _ALWAYS_SEALED | frozenset(SEALED_WHEN_PRESENT)
+
+
+_LINE = 72
+
+
+def sign(content: bytes, keys: Sequence[SigningKey], now: int) -> bytes:
+    r"""Return one DKIM-Signature field a key, in the order of the keys, to be put in front of `content`.
+
+    `content` is a whole message with CRLF line ends, `now` is in seconds since 1970 and becomes `t=`. The fields are
+    folded and end in CRLF; canonical forms are relaxed/relaxed. A message without From is not signed, for a signature
+    must cover From (RFC 6376 section 5.4): the answer is then b"", as it is without keys.
+
+    What is signed is a fixed set, every instance of each field, from the bottom up (section 5.4.2):
+
+    - `SEALED`: what the reader sees and answers to. One more instance is signed than there is (section 8.15), absent
+      or not, so that nobody can replay the message with another From, Subject or recipient shown above ours.
+    - `SEALED_WHEN_PRESENT`: a second one would change how the same signed body is shown (Content-Type) or what the
+      mailbox provider does by itself (List-Unsubscribe, RFC 8058), but an absent Date, Message-ID or MIME header may
+      be supplied by the next server and an absent List-Unsubscribe by a mailing list; that must not break the
+      signature.
+    - `SIGNED`: the other List- fields, the Resent- fields of a forwarding, which is prepended without harm to the
+      older ones, and fields that count only when signed: Feedback-ID, BIMI-Selector and those of RFC 9477.
+
+    Trace fields (Received, Return-Path), signatures and ARC sets are changed on the way and never signed. There is no
+    `l=`, which would let anybody append to the body, no `i=`, whose default is the domain, and no `x=`: mail that
+    waited in a queue is no less ours.
+    """
+    if not keys:
+        return b""
+    found = _by_name(fields(content))
+    if b"from" not in found:
+        return b""
+    names, signed = _signed_fields(content, found)
+    digest = hashlib.sha256(signed)
+    bh = base64.b64encode(body_hash(content[body_start(content) :])).decode()
+    out: list[bytes] = []
+    for key in keys:
+        unsigned = _unsigned(key, now, names, bh)
+        over = digest.copy()
+        over.update(relaxed_header(b"dkim-signature", unsigned)[:-2])
+        signature = base64.b64encode(key.sign(over.digest()))
+        out.append(b"DKIM-Signature:" + unsigned + _folded(signature) + b"\r\n")
+    return b"".join(out)
+
+
+def _by_name(found: Iterable[Field]) -> dict[bytes, list[Field]]:
+    grouped: dict[bytes, list[Field]] = {}
+    for field in found:
+        grouped.setdefault(field.name, []).append(field)
+    return grouped
+
+
+def _signed_fields(content: bytes, found: dict[bytes, list[Field]]) -> tuple[list[str], bytes]:
+    """Return the names for `h=` and the canonical fields they stand for, in the same order."""
+    names: list[str] = []
+    canonical: list[bytes] = []
+    for name, key in _ORDER:
+        present = found.get(key)
+        if present is None:
+            if name in _ALWAYS_SEALED:
+                names.append(name)
+            continue
+        canonical += [relaxed_header(key, content[it.value_start : it.end]) for it in reversed(present)]
+        names += [name] * (len(present) + (name in _SEALED))
+    return names, b"".join(canonical)
+
+
+def _unsigned(key: SigningKey, now: int, names: Sequence[str], bh: str) -> bytes:
+    """Return the value of the field, folded, up to and with an empty `b=` (RFC 6376 section 3.5)."""
+    return (
+        f" v=1; a={key.algorithm}; c=relaxed/relaxed; t={now};\r\n"
+        f"\td={key.domain}; s={key.selector};\r\n"
+        f"\th={_listed(names)};\r\n"
+        f"\tbh={bh};\r\n"
+        f"\tb="
+    ).encode()
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Join the names with colons, folded after a colon where a line would grow too long."""
+    lines: list[str] = []
+    line = names[0]
+    for name in names[1:]:
+        if len(line) + len(name) > _LINE:
+            lines.append(line)
+            line = name
+        else:
+            line = f"{line}:{name}"
+    return ":\r\n\t".join([*lines, line])
+
+
+def _folded(signature: bytes) -> bytes:
+    return b"\r\n\t".join(signature[at : at + _LINE] for at in range(0, len(signature), _LINE))

@@ -1,0 +1,106 @@
+"""DKIM signatures of a message, verified by dkimpy (RFC 6376 section 6), its look-ups done beforehand."""
+
+import binascii
+import logging
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, assert_never
+
+import dkim
+
+from relay.mail.headers import body_start, fields, named
+from relay.mailauth.dkim_record import PublishedKeyError, key_name, parse_published_key, tags_of
+from relay.resolver import Lookups, NoRecords, NoSuchDomain, TemporaryFailure, Texts
+
+DkimResult = Literal["pass", "fail", "policy", "neutral", "temperror", "permerror"]
+"""The results of RFC 8601 section 2.7.1; "none" is the absence of signatures."""
+
+
+MIN_BITS = 1024
+
+
+_MAX_SIGNATURES = 10
+
+
+_BLANKS = re.compile(rb"[ \t]{100,}")
+
+
+_MAX_BLANK_COST = 200_000_000
+"""dkimpy takes time with the square of the length of a run of blanks; this is about half a second."""
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """One signature: who signed with which key, the result, and the reason as a sentence."""
+
+    result: DkimResult
+    domain: str
+    selector: str
+    why: str
+
+
+async def verify_signatures(dns: Lookups, message: bytes) -> tuple[Signature, ...]:
+    """Verify the signatures of a message with CRLF line ends, from the top, at most ten."""
+    found = list(named(fields(message), b"dkim-signature"))[:_MAX_SIGNATURES]
+    signatures = []
+    for index, field in enumerate(found):
+        tags = tags_of(field.value(message).decode("utf-8", "replace"))
+        domain, selector = tags.get("d", "").lower(), tags.get("s", "")
+        key = await _key(dns, domain, selector)
+        result, why = _verify(message, index, key) if isinstance(key, str) else key
+        signatures.append(Signature(result, domain, selector, why))
+    return tuple(signatures)
+
+
+async def _key(dns: Lookups, domain: str, selector: str) -> str | tuple[DkimResult, str]:
+    """Return the record of a key, or why there is none to verify with."""
+    if not domain or not selector:
+        return "permerror", "the signature lacks its domain (d=) or selector (s=)"
+    name = key_name(selector, domain)
+    match await dns.txt(name):
+        case TemporaryFailure(text):
+            return "temperror", f"the key cannot be looked up now: {text}"
+        case Texts(texts):
+            record = texts[0]
+        case NoSuchDomain() | NoRecords():
+            return "permerror", f"there is no key at {name}"
+        case never:
+            assert_never(never)
+    try:
+        key = parse_published_key(record)
+    except PublishedKeyError as error:
+        return "permerror", f"the record of {name} {error}"
+    if key.revoked:
+        return "permerror", f"the key at {name} has been revoked"
+    if key.kind == "rsa" and key.bits < MIN_BITS:
+        return "policy", f"the key at {name} has {key.bits} bits, and less than {MIN_BITS} prove nothing"
+    return record
+
+
+def _verify(message: bytes, index: int, record: str) -> tuple[DkimResult, str]:
+    if sum((end - start) ** 2 for start, end in _runs(message)) > _MAX_BLANK_COST:
+        return "neutral", "the body has such long runs of blanks that verifying takes too long"
+    lookup: Callable[..., bytes] = lambda _name, timeout=5: record.encode()  # noqa: ARG005, E731 - dkimpy's signature
+    try:
+        verifier = dkim.DKIM(message, logger=_silent(), minkey=MIN_BITS)  # type: ignore[no-untyped-call]
+        good = verifier.verify(index, dnsfunc=lookup)  # type: ignore[no-untyped-call]
+    except dkim.NaClNotFoundError:
+        return "neutral", "Ed25519 signatures can be verified only where PyNaCl is installed"
+    except dkim.ValidationError as error:
+        if "body hash" in str(error):
+            return "fail", "the body is not the one that was signed"
+        return "permerror", f"the signature cannot count: {error}"
+    except (dkim.DKIMException, binascii.Error, ValueError, KeyError) as error:
+        return "permerror", f"the signature is malformed: {error}"
+    if good:
+        return "pass", "the signature holds"
+    return "fail", "the signed header fields are not those that were signed, or another key signed them"
+
+
+def _runs(message: bytes) -> list[tuple[int, int]]:
+    return [match.span() for match in _BLANKS.finditer(message, body_start(message))]
+
+
+def _silent() -> logging.Logger:
+    return logging.Logger("dkim", logging.CRITICAL + 1)

@@ -1,0 +1,75 @@
+"""The last look at the lists: who was suppressed, or unsubscribed, while a message waited gets nothing of it."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import replace
+
+from relay.events.event import Event, Kind
+from relay.mail.address import normal
+from relay.policy import mailing_of
+from relay.queue.context import STORE_RETRY, Tools
+from relay.queue.entry import Entry, State, move
+from relay.queue.message import Claimed, Message, Settlement
+from relay.queue.ports import StoreError
+
+RECENT = 5.0
+"""Seconds after acceptance in which the look taken then still holds; mail that goes at once is not looked at twice."""
+
+
+async def last_look(tools: Tools, claimed: Claimed) -> tuple[Claimed, Settlement]:
+    """Return what may still leave, and the settlement that drops the rest, whose places in the ledgers are given back.
+
+    Notifications, mail that is passed on, and copies for the sender go to nobody who could have left.
+    """
+    message, now = claimed.message, tools.clock()
+    if not message.reverse_path or message.policy.forward_domain or _just_looked(claimed, now):
+        return claimed, Settlement(())
+    asked = [entry for entry in claimed.entries if entry.number not in message.policy.copies]
+    reasons = await _reasons(tools, message, asked, now)
+    dropped = [entry for entry in asked if normal(entry.recipient) in reasons]
+    if not dropped:
+        return claimed, Settlement(())
+    await _insist_on_forgetting(tools, message.queue_id, dropped)
+    numbers = {entry.number for entry in dropped}
+    staying = tuple(entry for entry in claimed.entries if entry.number not in numbers)
+    return replace(claimed, entries=staying), _dropping(message, dropped, reasons, now)
+
+
+def _just_looked(claimed: Claimed, now: float) -> bool:
+    recent = now - claimed.message.created_at < RECENT
+    return recent and not any(entry.attempts or entry.release_at for entry in claimed.entries)
+
+
+def _dropping(message: Message, dropped: list[Entry], reasons: Mapping[str, str], now: float) -> Settlement:
+    """Return the settlement that drops these entries of the message."""
+    whose = {"identity": message.policy.identity, "domain": message.policy.domain}
+    entries = tuple(replace(move(entry, State.DROPPED), reason=reasons[normal(entry.recipient)]) for entry in dropped)
+    events = tuple(
+        Event(Kind.DROPPED, now, entry.queue_id, entry.number, entry.recipient, whose | {"reason": entry.reason})
+        for entry in entries
+    )
+    return Settlement(entries, events)
+
+
+async def _reasons(tools: Tools, message: Message, entries: list[Entry], now: float) -> Mapping[str, str]:
+    mailing = mailing_of(tools.settings(), message.policy.domain, message.campaign)
+    while True:
+        try:
+            return await tools.exclusion.reasons([entry.recipient for entry in entries], mailing, now)
+        except StoreError as error:
+            await _trouble(tools, error)
+
+
+async def _insist_on_forgetting(tools: Tools, queue_id: str, entries: list[Entry]) -> None:
+    while True:
+        try:
+            await tools.limits.forget(queue_id, [entry.number for entry in entries])
+        except StoreError as error:
+            await _trouble(tools, error)
+        else:
+            return
+
+
+async def _trouble(tools: Tools, error: StoreError) -> None:
+    tools.watch.store_trouble(error)
+    await asyncio.sleep(STORE_RETRY)

@@ -1,0 +1,1 @@
+"""One recipient's bytes: the stored message rewritten and signed, in worker processes."""

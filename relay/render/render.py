@@ -1,0 +1,156 @@
+"""Rendering: the bytes that go out to one recipient, as a pure function of what is stored and the keys.
+
+It can be repeated after a crash with the same result, shown by `relay preview`, and run in a worker process.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from relay.domains.keys import Keys
+from relay.mail.control_headers import PREFIX
+from relay.mail.headers import Field, fields, without
+from relay.mail.srs import forwarded
+from relay.mailauth.dkim_sign import sign
+from relay.rewrite.encoding import fit
+from relay.rewrite.header_fields import with_author_name, with_reply_address
+from relay.rewrite.message import Plan, Rewritten, analyse, apply
+from relay.rewrite.options import ListUnsubscribe, Tracking
+from relay.rewrite.tokens import Keyring, Kind, Token, sign_address_token
+
+REMOVED = (b"bcc", b"resent-bcc")
+"""Fields that name hidden recipients (RFC 5322 section 3.6.3)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What rendering needs of a stored message."""
+
+    queue_id: str
+    created_at: float
+    reverse_path: str
+    content: bytes
+    added_fields: bytes = b""
+    domain: str = ""
+    """Sending domain whose keys sign, "" for none."""
+    tracking: Tracking | None = None
+    return_path: str = ""
+    """Domain of signed return-paths, "" keeps the reverse-path."""
+    author_name: str = ""
+    """Name put into From when it has none, "" for none."""
+    reply_domain: str = ""
+    """Domain of signed Reply-To addresses, "" leaves Reply-To as it is."""
+    copies: tuple[int, ...] = ()
+    """Recipients that get a copy: nothing of tracking shows in it."""
+    forward_domain: str = ""
+    """Domain of the rewritten reverse-path (SRS) of mail that is passed on as it came, "" for applications' mail."""
+    list_unsubscribe: ListUnsubscribe | None = None
+    """Where readers unsubscribe by the header; None adds no such fields."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rendering:
+    """What goes out to one recipient."""
+
+    reverse_path: str
+    content: bytes
+    notes: Mapping[str, object]
+    """What was done, for the message's story: JSON values."""
+
+
+def is_personal(stored: Stored) -> bool:
+    """Tell whether every recipient gets bytes or a reverse-path of its own."""
+    return any(
+        (stored.tracking is not None, stored.return_path, stored.reply_domain, stored.list_unsubscribe is not None)
+    )
+
+
+def render(stored: Stored, recipients: Sequence[int], keys: Keys, *, eight_bit: bool) -> list[Rendering]:
+    """Render the message for each of these recipients (indices in the message).
+
+    The work that does not depend on the recipient is done once. Never fails a message: what cannot be rewritten
+    safely goes out as it came, with the reason in the notes.
+    """
+    content, notes = _named(stored)
+    plan = None if stored.tracking is None else analyse(content, stored.tracking)
+    return [_render_one(stored, content, plan, recipient, keys, eight_bit, notes) for recipient in recipients]
+
+
+def explain(stored: Stored, recipient: int, keys: Keys) -> tuple[Rendering, Rewritten | None]:
+    """Render for one recipient and say what was decided about every link; None where tracking is off."""
+    (rendering,) = render(stored, [recipient], keys, eight_bit=True)
+    if stored.tracking is None:
+        return rendering, None
+    content, _ = _named(stored)
+    return rendering, apply(analyse(content, stored.tracking), content, keys.tokens, stored.queue_id, recipient)
+
+
+def untouched(stored: Stored, recipient: int, keys: Keys, reason: str) -> Rendering:
+    """Return the message as it came, neither rewritten nor fitted nor signed, for when rendering itself failed."""
+    return Rendering(reverse_path_for(stored, recipient, keys.tokens), outgoing(stored), {"skipped": [reason]})
+
+
+def outgoing(stored: Stored) -> bytes:
+    """Return the content as it leaves before rewriting: our fields in front, instructions and Bcc removed.
+
+    Of mail that is passed on nothing is removed: its signatures are not ours to break. A content that begins with
+    white space has no header; it must not become the continuation of our last field.
+    """
+    hidden = () if stored.forward_domain else [found for found in fields(stored.content) if _is_hidden(found)]
+    kept = without(stored.content, hidden) if hidden else stored.content
+    headless = stored.added_fields and kept.startswith((b" ", b"\t"))
+    return stored.added_fields + b"\r\n" + kept if headless else stored.added_fields + kept
+
+
+def reverse_path_for(stored: Stored, recipient: int, keyring: Keyring) -> str:
+    """Return the reverse-path for that recipient: a signed return-path where the domain has one, or a rewritten one."""
+    if stored.forward_domain:
+        return forwarded(keyring.keys[0][1], stored.reverse_path, stored.forward_domain, stored.created_at)
+    if not (stored.return_path and stored.reverse_path):
+        return stored.reverse_path
+    token = sign_address_token(keyring, Token(Kind.BOUNCE, stored.queue_id, recipient))
+    return f"{token}@{stored.return_path}"
+
+
+def _named(stored: Stored) -> tuple[bytes, dict[str, object]]:
+    """Return the outgoing content with the identity's name where From has none, and what the story says of that."""
+    content = outgoing(stored)
+    if not stored.author_name:
+        return content, {}
+    content, note = with_author_name(content, stored.author_name)
+    return content, {"author_name": note}
+
+
+def _render_one(
+    stored: Stored,
+    content: bytes,
+    plan: Plan | None,
+    recipient: int,
+    keys: Keys,
+    eight_bit: bool,
+    notes: dict[str, object],
+) -> Rendering:
+    is_copy = recipient in stored.copies
+    rewritten = None if plan is None or is_copy else apply(plan, content, keys.tokens, stored.queue_id, recipient)
+    text = content if rewritten is None else rewritten.content
+    if stored.reply_domain and not is_copy:
+        token = sign_address_token(keys.tokens, Token(Kind.REPLY, stored.queue_id, recipient))
+        text, noted = with_reply_address(text, f"{token}@{stored.reply_domain}")
+        notes = notes | {"reply_tracking": noted}
+    if stored.list_unsubscribe is not None and not is_copy:
+        text = stored.list_unsubscribe.fields(keys.tokens, stored.queue_id, recipient) + text
+    fitting = fit(text, eight_bit)
+    signing = keys.dkim.get(stored.domain, ())
+    signature = sign(fitting, signing, int(stored.created_at)) if signing else b""
+    return Rendering(reverse_path_for(stored, recipient, keys.tokens), signature + fitting, _notes(rewritten) | notes)
+
+
+def _notes(rewritten: Rewritten | None) -> dict[str, object]:
+    if rewritten is None:
+        return {"tracking": "off"}
+    tracked = sum(link.tracked for link in rewritten.links)
+    notes: dict[str, object] = {"pixel": rewritten.pixel, "links": len(rewritten.links), "tracked": tracked}
+    return notes | {"skipped": list(rewritten.skipped)} if rewritten.skipped else notes
+
+
+def _is_hidden(found: Field) -> bool:
+    return found.name in REMOVED or found.name.startswith(PREFIX)

@@ -1,0 +1,53 @@
+"""Questions over many messages, answered page by page: a report counts everything, however much there is."""
+
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+
+from relay.events.event import Kind
+from relay.mail.address import domain_of
+from relay.reports.bounces import BounceCount, Clusters, Newest, category_of, failure_form, is_unclassified
+from relay.reports.deliveries import delivery_report
+from relay.reports.ports import Failure, MessageQuery, ReportStore
+from relay.reports.serialize import Form
+
+
+async def bounces(store: ReportStore, query: MessageQuery, category: str = "") -> Form:
+    """Return the report on bounces. Raises StoreError, like every question here."""
+    count = BounceCount(category)
+    async for page in _pages(store, query, (Kind.BOUNCED, Kind.COMPLAINT)):
+        count.add(page)
+    return count.report(await store.tallies(query), await store.remotes(query))
+
+
+async def bounced_messages(
+    store: ReportStore, query: MessageQuery, category: str = ""
+) -> AsyncIterator[Sequence[Form]]:
+    """Yield pages of the recipients behind the report's numbers, the newest first."""
+    newest = Newest()
+    async for page in _pages(store, query, (Kind.BOUNCED,)):
+        yield [failure_form(one) for one in newest.of(page) if category in ("", category_of(one).name)]
+
+
+async def deliveries(store: ReportStore, query: MessageQuery) -> Form:
+    """Return the report on deliveries."""
+    newest, late = Newest(), Counter[str]()
+    async for page in _pages(store, query, (Kind.BOUNCED,)):
+        late.update(domain_of(one.address) for one in newest.of(page) if one.data.get("late"))
+    return delivery_report(await store.tallies(query), late)
+
+
+async def unclassified(store: ReportStore, query: MessageQuery) -> list[Form]:
+    """Return the replies no rule knows, gathered by their masked form, the most frequent first."""
+    clusters = Clusters()
+    async for page in _pages(store, query, (Kind.BOUNCED, Kind.DEFERRED), "unknown"):
+        clusters.add(one for one in page if is_unclassified(one))
+    return clusters.forms()
+
+
+async def _pages(
+    store: ReportStore, query: MessageQuery, kinds: Sequence[Kind], category: str = ""
+) -> AsyncIterator[Sequence[Failure]]:
+    last: Failure | None = None
+    while page := await store.failures(query, kinds, category, last):
+        yield page
+        last = page[-1]

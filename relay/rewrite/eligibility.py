@@ -1,0 +1,97 @@
+"""Which parts of a message may be touched at all, and why not the others."""
+
+import re
+from collections.abc import Iterable
+
+from relay.mail.headers import named
+from relay.rewrite.mime import MAX_PARTS, Part
+
+_SIGNED = frozenset({"multipart/signed", "multipart/encrypted"})
+
+
+_CRYPTOGRAPHIC = re.compile(r"application/(?:(?:x-)?pkcs7-(?:mime|signature)|pgp-(?:encrypted|signature))")
+
+
+_ASCII_BASED = re.compile(
+    r"(?:us-)?ascii|ansi.*|utf-?8|iso-?8859(?:-?\d+)?(?:-[ie])?|latin-?\d+|(?:windows|cp)-?(?:125\d|874)|cp-?(?:437|85\d|866)|"
+    r"koi8-?\w+|(?:x-)?mac.*|tis-?620|iso-?ir-?\d+|euc-?(?:jp|kr|cn|tw)|gb2312|gbk|gb-?18030|big5(?:-hkscs)?|"
+    r"ks_c_5601-1987|cp949|cp936|cp950|cp932|windows-31j|windows-949|windows-936|shift[_-]?jis|x?-?s-?jis|viscii|"
+    r"unknown-8bit|x-unknown|x-user-defined|default(?:_charset)?"
+)
+
+
+_ISO_2022_JP = re.compile(r"iso-2022-jp(?:-[123])?")
+
+
+def why_message_is_left(parts: list[Part]) -> str:
+    """Return why no part of the message may be touched, "" when nothing speaks against it."""
+    names = {field.name for field in parts[0].fields}
+    if b"dkim-signature" in names:
+        return "carries a DKIM signature"
+    if any(name.startswith(b"arc-") for name in names):
+        return "carries an ARC seal"
+    for part in parts:
+        if part.content_type in _SIGNED or _CRYPTOGRAPHIC.fullmatch(part.content_type):
+            return f"contains {part.content_type}"
+    if parts[0].content_type == "multipart/report":
+        return "is a report"
+    if len(parts) > MAX_PARTS:
+        return f"has more than {MAX_PARTS} parts"
+    fault = next((part for part in parts if part.fault and not part.is_enclosed), None)
+    if fault is not None:
+        return f"is malformed: {fault.fault}{f' (part {fault.path})' if fault.path else ''}"
+    return ""
+
+
+def why_part_is_left(content: bytes, part: Part) -> str:
+    """Return why a displayed text part may not be touched, "" when it may."""
+    if part.is_enclosed:
+        return "inside an enclosed message"
+    if any(parent in ("multipart/report", "multipart/digest") for parent in part.parents):
+        return f"inside {part.parents[-1]}"
+    if part.disposition.value == "attachment":
+        return "is an attachment"
+    if part.disposition.parameters.get("filename") or part.parameters.parameters.get("name"):
+        return "is a named file"
+    if any(True for _ in named(part.fields, b"content-md5")):
+        return "carries a Content-MD5"
+    if part.parents[-1:] == ("multipart/related",) and not _is_related_root(content, part):
+        return "is not the root of its multipart/related"
+    return ""
+
+
+def _is_related_root(content: bytes, part: Part) -> bool:
+    """Tell whether a child of a multipart/related is what is displayed: the first, or the one named by start=."""
+    return part.first or (bool(part.related_root) and part.value(content, b"content-id") == part.related_root.encode())
+
+
+def readable(text: bytes, charset: str) -> tuple[bytes, str]:
+    """Return the text as bytes whose ASCII is what it seems, offsets unchanged, and "" or why there are none.
+
+    In ISO-2022-JP the bytes of two-byte characters look like ASCII; they are masked.
+    """
+    if b"\0" in text or text.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return b"", "contains NUL"
+    if b"-----BEGIN PGP" in text:
+        return b"", "contains inline PGP"
+    if _ASCII_BASED.fullmatch(charset):
+        return text, ""
+    if _ISO_2022_JP.fullmatch(charset) and (masked := _masked(text)) is not None:
+        return masked, ""
+    return b"", f"charset {charset} is not read as ASCII"
+
+
+_SHIFTED = re.compile(rb"\x1b(?!\([BJ])[^\x1b]*+(?>\x1b(?!\([BJ])[^\x1b]*+)*+")
+
+
+def _masked(text: bytes) -> bytes | None:
+    """Return the text with every run in another set than ASCII or JIS Roman (RFC 1468) replaced by letters."""
+    runs = list(_SHIFTED.finditer(text))
+    if runs and runs[-1].end() == len(text):
+        return None
+    return _SHIFTED.sub(lambda run: b"x" * len(run[0]), text)
+
+
+def unsubscribe_values(content: bytes, root: Part) -> Iterable[bytes]:
+    """Yield the List-Unsubscribe values of the message (RFC 2369)."""
+    return (field.value(content) for field in named(root.fields, b"list-unsubscribe"))

@@ -1,0 +1,123 @@
+"""The content of a message: DATA (RFC 5321 section 4.1.1.4), BDAT (RFC 3030), and handing the transaction over."""
+
+from relay.mail.command import parse_bdat
+from relay.mail.dot_stuffing import DotDecoder, LineEndDecoder
+from relay.mail.headers import body_start
+from relay.mail.reply import Reply
+from relay.mail.transaction import Transaction
+from relay.smtp.body import Body
+from relay.smtp.connection import Connection
+from relay.smtp.stream import Gone
+
+_GO_AHEAD = Reply(354, "", "End data with <CR><LF>.<CR><LF>")
+
+
+_NO_TRANSACTION = Reply(503, "5.5.1", "Say MAIL first")
+
+
+_NO_RECIPIENTS = Reply(554, "5.5.1", "No recipient was accepted")
+
+
+async def data(connection: Connection, argument: str) -> Reply:
+    """DATA: read up to the final dot and hand the message over."""
+    if argument:
+        return Reply(501, "5.5.4", "DATA has no argument")
+    refusal = _refusal(connection)
+    if refusal is None and connection.body is not None:
+        refusal = Reply(503, "5.5.1", "BDAT has begun")
+    if refusal is not None:
+        return refusal
+    connection.say(_GO_AHEAD)
+    body = _new_body(connection)
+    decoder = DotDecoder()
+    _begin(connection)
+    while not decoder.finished:
+        block = await connection.read_block()
+        await body.write(decoder.feed(block))
+        connection.progressed(len(block))
+    connection.unread(decoder.rest)
+    connection.in_step = True
+    return await _hand_over(connection, body)
+
+
+async def bdat(connection: Connection, argument: str) -> Reply:
+    """BDAT: read a chunk, and hand the message over after the last one.
+
+    A chunk is read whatever becomes of it, since it has been sent (RFC 3030 section 2).
+    """
+    chunk = parse_bdat(argument)
+    if isinstance(chunk, Reply):
+        return chunk
+    refusal = _refusal(connection)
+    if refusal is not None:
+        await _read_chunk(connection, None, chunk.size)
+        return refusal
+    if connection.body is None:
+        connection.line_ends = LineEndDecoder()
+    body = connection.body or _new_body(connection)
+    await _read_chunk(connection, body, chunk.size)
+    if chunk.last:
+        await body.write(connection.line_ends.finish())
+        return await _hand_over(connection, body)
+    if body.fault is not None:
+        fault = body.fault
+        connection.reset()
+        return fault
+    return Reply(250, "2.0.0", f"{chunk.size} octets received")
+
+
+def _refusal(connection: Connection) -> Reply | None:
+    if connection.mail is None:
+        return _NO_TRANSACTION
+    return None if connection.mail.recipients else _NO_RECIPIENTS
+
+
+def _new_body(connection: Connection) -> Body:
+    service = connection.service
+    limit = service.settings().limits.max_message_size
+    connection.body = Body(service.resources.bodies, limit, refuse_nul=service.listener.kind == "submission")
+    return connection.body
+
+
+def _begin(connection: Connection) -> None:
+    connection.in_step = False
+    connection.expect_content()
+
+
+async def _read_chunk(connection: Connection, body: Body | None, size: int) -> None:
+    _begin(connection)
+    while size > 0:
+        block = await connection.read_block()
+        if len(block) > size:
+            connection.unread(block[size:])
+            block = block[:size]
+        size -= len(block)
+        if body is not None:
+            await body.write(connection.line_ends.feed(block))
+        connection.progressed(len(block))
+    connection.in_step = True
+
+
+async def _hand_over(connection: Connection, body: Body) -> Reply:
+    """Have the message accepted. Nobody cancels this when the client leaves: it is done whole or not at all."""
+    envelope, service = connection.mail, connection.service
+    assert envelope is not None
+    connection.take_time()
+    try:
+        async with service.resources.bodies.room(body.size):
+            content = await body.content()
+            if connection.gone:
+                raise Gone
+            if isinstance(content, Reply):
+                reply = content
+            elif (most := service.settings().smtp.max_header_size) < body_start(content):
+                reply = Reply(554, "5.6.0", f"The header of the message is larger than the {most} octets allowed here")
+            else:
+                reply = await service.acceptor.accept(Transaction(connection.known, envelope, content))
+        if reply.is_positive:
+            connection.message_taken()
+        else:
+            connection.refused(reply)
+    finally:
+        connection.reset()
+    return reply

@@ -1,0 +1,136 @@
+"""Sending domains under watch, and the tracking hosts that are known to have worked: SQL, and the values it gives."""
+
+import json
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from relay.domains.key_rotation import KeyState
+from relay.domains.status import SetUp, Watched, set_up
+from relay.storage.database import Connection, Database
+
+_COLUMNS = "domain, wanted, set_up_at, next_check_at, checked_at, health, health_since, statuses, keys, verified"
+
+
+_SELECT = f"SELECT {_COLUMNS} FROM domain_watch"  # noqa: S608  names only
+
+
+_PUT = (
+    f"INSERT INTO domain_watch ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "  # noqa: S608  names only
+    "ON CONFLICT (domain) DO UPDATE SET wanted = excluded.wanted, set_up_at = excluded.set_up_at, "
+    "next_check_at = excluded.next_check_at, checked_at = excluded.checked_at, health = excluded.health, "
+    "health_since = excluded.health_since, statuses = excluded.statuses, keys = excluded.keys, "
+    "verified = excluded.verified"
+)
+
+
+_RECORD = (
+    "UPDATE domain_watch SET set_up_at = ?, next_check_at = ?, checked_at = ?, health = ?, health_since = ?, "
+    "statuses = ?, keys = ?, verified = ? WHERE domain = ? AND wanted = ? RETURNING domain"
+)
+
+
+_CLAIM = (
+    "UPDATE domain_watch SET next_check_at = ? WHERE domain = ? AND next_check_at <= ? "  # noqa: S608  names only
+    f"RETURNING {_COLUMNS}"
+)
+
+
+_SOON = "UPDATE domain_watch SET next_check_at = ? WHERE domain = ? RETURNING domain"
+
+
+_PUT_HOST = "INSERT INTO tracking_hosts (base_url, answered_at) VALUES (?, ?) ON CONFLICT (base_url) DO NOTHING"
+
+
+class DomainWatchTable:
+    """Implements `relay.identities.watch.DomainWatchStore` and `relay.tracker.canary.HostMemory` over a database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def watch_domains(self, domains: Sequence[SetUp], now: float) -> Sequence[Watched]:
+        """Take these under watch, or note what changed about them; return what is known of each."""
+        return await self._database.write(_watch(domains, now))
+
+    async def watched_domains(self) -> Sequence[Watched]:
+        """Return all that were ever under watch, by name."""
+        return await self._database.read(lambda raw: [_of(row) for row in raw.execute(f"{_SELECT} ORDER BY domain")])
+
+    async def claim_domains(self, domains: Sequence[str], now: float, until: float) -> Sequence[Watched]:
+        """Return those of the domains that are due, each to one caller only; nobody else gets them before `until`."""
+        due = await self._database.read(_due(now))
+        wanted = [domain for domain in domains if domain in due]
+        return await self._database.write(_claim(wanted, now, until)) if wanted else ()
+
+    async def record_look(self, watched: Watched) -> bool:
+        """Keep what a look found; tell whether the domain still wants the same records, else nothing is kept."""
+        return await self._database.write(_record(watched))
+
+    async def look_soon(self, domain: str, now: float) -> bool:
+        """Make a domain due; tell whether it is under watch."""
+        return await self._database.write(lambda raw: raw.execute(_SOON, (now, domain)).fetchone() is not None)
+
+    async def verified_domains(self) -> frozenset[str]:
+        """Return the domains whose DNS shows a key that signs."""
+        sql = "SELECT domain FROM domain_watch WHERE verified = 1"
+        return await self._database.read(lambda raw: frozenset(row[0] for row in raw.execute(sql)))
+
+    async def answering_hosts(self) -> frozenset[str]:
+        """Return the base URLs by which the tracker ever answered."""
+        sql = "SELECT base_url FROM tracking_hosts"
+        return await self._database.read(lambda raw: frozenset(row[0] for row in raw.execute(sql)))
+
+    async def host_answered(self, base_url: str, now: float) -> None:
+        """Remember that the tracker answers by this base URL."""
+        await self._database.write(lambda raw: raw.execute(_PUT_HOST, (base_url, now)).rowcount)
+
+
+def _watch(domains: Sequence[SetUp], now: float) -> Callable[[Connection], list[Watched]]:
+    def operation(raw: Connection) -> list[Watched]:
+        known = {one.domain: one for one in map(_of, raw.execute(_SELECT).fetchall())}
+        watched = [set_up(known.get(domain.domain), domain, now) for domain in domains]
+        fresh = [_row(one) for one in watched if one != known.get(one.domain)]
+        if fresh:
+            raw.executemany(_PUT, fresh)
+        return watched
+
+    return operation
+
+
+def _due(now: float) -> Callable[[Connection], Collection[str]]:
+    sql = "SELECT domain FROM domain_watch WHERE next_check_at <= ?"
+    return lambda raw: {row[0] for row in raw.execute(sql, (now,))}
+
+
+def _claim(domains: Sequence[str], now: float, until: float) -> Callable[[Connection], list[Watched]]:
+    def operation(raw: Connection) -> list[Watched]:
+        rows = (raw.execute(_CLAIM, (until, domain, now)).fetchone() for domain in domains)
+        return [_of(row) for row in rows if row is not None]
+
+    return operation
+
+
+def _record(watched: Watched) -> Callable[[Connection], bool]:
+    values = (*_row(watched)[2:], watched.domain, watched.wanted)
+    return lambda raw: raw.execute(_RECORD, values).fetchone() is not None
+
+
+def _row(one: Watched) -> tuple[Any, ...]:
+    return (
+        one.domain,
+        one.wanted,
+        one.set_up_at,
+        one.next_check_at,
+        one.checked_at,
+        one.health,
+        one.health_since,
+        json.dumps(one.statuses),
+        json.dumps([asdict(key) for key in one.keys]),
+        int(one.verified),
+    )
+
+
+def _of(row: Any) -> Watched:
+    statuses: Mapping[str, Any] = json.loads(row[7])
+    keys = tuple(KeyState(**key) for key in json.loads(row[8]))
+    return Watched(row[0], row[1], row[2], row[3], row[4], row[5], row[6], statuses, keys)

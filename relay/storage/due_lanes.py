@@ -1,0 +1,122 @@
+"""Which lanes have entries that wait, and when each is due: an index in memory over millions of entries on disk.
+
+Each lane carries a lower bound of its first due time, never a later one, so a claim asks the database about lanes
+that may be due and about no others. Lanes that are due take turns: who was served goes to the end.
+
+Used in the thread of the writing connection only.
+"""
+
+from bisect import bisect_left, insort
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+
+from relay.storage.database import Connection
+
+NEXT_LANE = (
+    "SELECT lane FROM entries INDEXED BY entries_open WHERE state IN ('waiting', 'held', 'active') "
+    "AND state = 'waiting' AND lane > ? ORDER BY lane LIMIT 1"
+)
+
+
+FIRST_DUE = (
+    "SELECT next_attempt_at FROM entries INDEXED BY entries_open WHERE state IN ('waiting', 'held', 'active') "
+    "AND state = 'waiting' AND lane = ? ORDER BY next_attempt_at LIMIT 1"
+)
+
+
+def each_lane(raw: Connection) -> Iterator[tuple[str, float]]:
+    """Yield the lanes with waiting entries and when each is due first: one seek a lane, no scan of entries."""
+    lane = ""
+    while row := raw.execute(NEXT_LANE, (lane,)).fetchone():
+        lane = row[0]
+        yield lane, raw.execute(FIRST_DUE, (lane,)).fetchone()[0]
+
+
+class Lanes:
+    """The lanes with waiting entries: those whose turn has come in order of turns, the others by time."""
+
+    def __init__(self, look: Callable[[Connection], Iterable[tuple[str, float]]] = each_lane) -> None:
+        self._look = look
+        self.barred: Callable[[str], bool] = _open
+        """Whether this node must leave a lane to others."""
+        self.stale = True
+        """Whether a rollback made the index doubtful; `refresh` reads it again."""
+        self._ready: dict[str, float] = {}
+        self._later: list[tuple[float, str]] = []
+        self._due: dict[str, float] = {}
+        self._heard: deque[tuple[str, float]] = deque()
+
+    def hear(self, dues: Iterable[tuple[str, float]]) -> None:
+        """Note what others enqueued, from any thread; the next `refresh` takes it in."""
+        self._heard.extend(dues)
+
+    def refresh(self, raw: Connection) -> None:
+        """Take in what was heard; read the lanes from the database when the index is stale."""
+        while self._heard:
+            self.add(*self._heard.popleft())
+        if not self.stale:
+            return
+        self._ready, self._due = {}, dict(self._look(raw))
+        self._later = sorted((due, lane) for lane, due in self._due.items())
+        self.stale = False
+
+    def add(self, lane: str, due: float) -> None:
+        """Note that an entry of the lane waits until `due`."""
+        if lane in self._ready:
+            self._ready[lane] = min(due, self._ready[lane])
+        elif (known := self._due.get(lane)) is None or due < known:
+            self._put(lane, due)
+
+    def ready(self, now: float) -> list[str]:
+        """Return the lanes that may be due, whose turn it is first."""
+        end = bisect_left(self._later, (now, "\U0010ffff"))
+        for due, lane in self._later[:end]:
+            self._ready[lane] = due
+            del self._due[lane]
+        del self._later[:end]
+        return list(self._ready)
+
+    def served(self, lane: str, due: float | None, now: float) -> None:
+        """End the lane's turn. `due` is when its next entry is due, None when none waits."""
+        self._drop(lane)
+        if due is None:
+            return
+        if due <= now:
+            self._ready[lane] = due
+        else:
+            self._put(lane, due)
+
+    def next_due(self, raw: Connection, busy: frozenset[str]) -> float | None:
+        """Return when the first entry of lanes that are not busy is due. Bounds are checked and corrected."""
+        while (first := self._first(busy)) is not None:
+            bound, lane = first
+            row = raw.execute(FIRST_DUE, (lane,)).fetchone()
+            if row is not None and row[0] == bound:
+                return bound
+            self._drop(lane)
+            if row is not None:
+                self._put(lane, row[0])
+        return None
+
+    def _first(self, busy: frozenset[str]) -> tuple[float, str] | None:
+        ready = min(((due, lane) for lane, due in self._ready.items() if self._serves(lane, busy)), default=None)
+        later = next(((due, lane) for due, lane in self._later if self._serves(lane, busy)), None)
+        return min((found for found in (ready, later) if found is not None), default=None)
+
+    def _serves(self, lane: str, busy: frozenset[str]) -> bool:
+        return lane not in busy and not self.barred(lane)
+
+    def _put(self, lane: str, due: float) -> None:
+        self._drop(lane)
+        self._due[lane] = due
+        insort(self._later, (due, lane))
+
+    def _drop(self, lane: str) -> None:
+        self._ready.pop(lane, None)
+        known = self._due.pop(lane, None)
+        if known is not None:
+            del self._later[bisect_left(self._later, (known, lane))]
+
+
+def _open(_: str) -> bool:
+    return False

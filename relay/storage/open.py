@@ -1,0 +1,28 @@
+"""Which store a configuration asks for."""
+
+from typing import TYPE_CHECKING, TypeAlias, Union
+
+from relay.config.settings import Settings
+from relay.events.ports import StoreError
+from relay.log import Emit
+from relay.storage.sqlite.store import SqliteStore
+
+if TYPE_CHECKING:
+    from relay.storage.postgres.store import PostgresStore
+
+
+AnyStore: TypeAlias = Union[SqliteStore, "PostgresStore"]
+
+
+async def open_store(settings: Settings, now: float, log: Emit) -> AnyStore:
+    """Open the store that `storage.url` names. Raises StoreError, which says what to do."""
+    if settings.sqlite_path is not None:
+        return await SqliteStore.open(settings.sqlite_path, now=now)
+    try:
+        from relay.storage.postgres.store import PostgresStore
+    except ModuleNotFoundError as error:
+        if error.name != "psycopg":
+            raise
+        raise StoreError('storage.url: PostgreSQL needs psycopg: pip install "trackrelay[postgres]"') from error
+    password = settings.storage.password.get_secret_value()
+    return await PostgresStore.open(settings.storage.url, settings.server.data_dir, now=now, log=log, password=password)

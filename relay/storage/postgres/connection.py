@@ -1,0 +1,300 @@
+"""Psycopg connections, reader pool, SQL dialect."""
+
+import asyncio
+import re
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from functools import lru_cache
+from typing import Any, ClassVar, TypeVar
+
+import psycopg
+from psycopg.adapt import Buffer, Dumper
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.pq import TransactionStatus
+from psycopg.types.numeric import Int8BinaryDumper
+
+from relay.events.ports import StoreError
+from relay.storage.database import Connection, Operation, Rows, Session
+from relay.storage.errors import AwayError
+
+_HINT = re.compile(r" INDEXED BY \w+")
+
+
+_PLACE = re.compile(r"\?(\d*)")
+
+
+@lru_cache(maxsize=2048)
+def translated(sql: str) -> str:
+    """Return the statement with `$n` for `?` and `?n`, and without the hints to SQLite's planner."""
+    count = 0
+
+    def place(found: re.Match[str]) -> str:
+        nonlocal count
+        count += 1
+        return f"${found[1] or count}"
+
+    return _PLACE.sub(place, _HINT.sub("", sql))
+
+
+T = TypeVar("T")
+
+
+Raw = psycopg.Connection[tuple[Any, ...]]
+
+
+CONNECT_TIMEOUT = 5
+
+
+_PAUSE = 0.5
+"""Seconds after a failed connection in which no other is tried."""
+
+
+_TRUSTED = 1.0
+"""Seconds of idleness after which a connection is asked whether it still is one."""
+
+
+_BOUNDS: dict[str, Any] = {
+    "connect_timeout": CONNECT_TIMEOUT,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+    "application_name": "relay",
+}
+"""What a URL does not say itself: a server that is silent is given up within ten seconds."""
+
+
+_SETTINGS = "SET idle_in_transaction_session_timeout = '10s'; SET client_min_messages = warning; SET jit = off"
+"""A process that stops in the middle of a transaction must not keep its locks from the others."""
+
+
+SEEKING = "SET enable_seqscan = off"
+"""For statements that all have an index: a plan made while a table was empty must not outlive that."""
+
+
+_SEEKING_NOW = "SET LOCAL enable_seqscan = off"
+
+
+_WHOLE = ("08", "25006", "53", "57P", "58", "XX")
+"""SQLSTATEs, or what they begin with, of troubles that are not one statement's."""
+
+
+class _BoolDumper(Dumper):
+    """Truth values suit columns of type BOOLEAN and INTEGER."""
+
+    def dump(self, obj: Any) -> Buffer:
+        """Return 1 or 0, of a type that the column decides."""
+        return b"1" if obj else b"0"
+
+
+class _Cursor(psycopg.RawCursor[tuple[Any, ...]]):
+    """A cursor whose count of rows is right inside a pipeline too."""
+
+    pipeline: psycopg.Pipeline | None = None
+
+    @property
+    def rowcount(self) -> int:
+        """The number of rows the statement changed."""
+        if self.pipeline is not None:
+            self.pipeline.sync()
+        return super().rowcount
+
+
+class PostgresSession:
+    """Implements `storage.database.Session` over a psycopg connection."""
+
+    def __init__(self, raw: Raw) -> None:
+        self.raw = raw
+        self.pipeline: psycopg.Pipeline | None = None
+
+    def execute(self, sql: str, parameters: Sequence[Any] = (), /) -> Rows:
+        """Run one statement."""
+        cursor = self._cursor()
+        cursor.execute(translated(sql), parameters or None)
+        return cursor
+
+    def executemany(self, sql: str, parameters: Iterable[Sequence[Any]], /) -> Rows:
+        """Run one statement for each of the parameters; they go in one write."""
+        cursor = self._cursor()
+        cursor.executemany(translated(sql), parameters)
+        return cursor
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether ROLLBACK has something to roll back."""
+        return self.raw.info.transaction_status in (TransactionStatus.INTRANS, TransactionStatus.INERROR)
+
+    def _cursor(self) -> _Cursor:
+        cursor = _Cursor(self.raw)
+        cursor.format = psycopg.pq.Format.BINARY
+        cursor.pipeline = self.pipeline
+        return cursor
+
+
+class PostgresLink:
+    """Implements `storage.database.Link`."""
+
+    begin: ClassVar[str] = "BEGIN"
+    look: ClassVar[str] = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+    errors: ClassVar[type[Exception]] = psycopg.Error
+
+    def __init__(self, url: str, *, seeking: bool = False) -> None:
+        """Connect when first needed. `seeking` is for connections whose statements all have an index."""
+        self._url = url
+        self._seeking = seeking
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="postgresql")
+        self._session: PostgresSession | None = None
+        self._used_at = 0.0
+        self._refused_until = 0.0
+        self._refusal = ""
+
+    async def run(self, function: Callable[[Session], T]) -> T:
+        """Run the function in the connection's thread, connecting first when there is no connection."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._call, function)
+
+    @contextmanager
+    def together(self, session: Session) -> Iterator[Session]:
+        """Send statements without waiting for the answers of those before (libpq's pipeline mode)."""
+        assert isinstance(session, PostgresSession)
+        with session.raw.pipeline() as pipeline:
+            session.pipeline = pipeline
+            try:
+                yield session
+            finally:
+                session.pipeline = None
+
+    def spoils_batch(self, error: BaseException) -> bool:
+        """Tell whether the error comes from the server or the way to it."""
+        return is_away(error)
+
+    def make_room(self, session: Session) -> None:
+        """Nothing: the server makes its own."""
+
+    def store_error(self, error: Exception) -> StoreError:
+        """Return the error in the words the operator reads."""
+        return store_error(error)
+
+    async def close(self) -> None:
+        """Close the connection and end its thread."""
+        with suppress(RuntimeError):  # Closed before.
+            await asyncio.get_running_loop().run_in_executor(self._thread, self._drop)
+        self._thread.shutdown(wait=False)
+
+    def _call(self, function: Callable[[Session], T]) -> T:
+        session = self._open()
+        try:
+            return function(session)
+        finally:
+            self._used_at = time.monotonic()
+            if session.raw.broken:
+                self._drop()
+
+    def _open(self) -> PostgresSession:
+        if self._session is not None and time.monotonic() - self._used_at > _TRUSTED:
+            try:
+                self._session.execute("SELECT 1")
+            except psycopg.Error:
+                self._drop()
+        if self._session is None:
+            self._session = PostgresSession(self._connect())
+        return self._session
+
+    def _connect(self) -> Raw:
+        if time.monotonic() < self._refused_until:
+            raise psycopg.OperationalError(self._refusal)
+        try:
+            raw = connect(self._url)
+            if self._seeking:
+                raw.execute(SEEKING)
+        except psycopg.Error as error:
+            self._refused_until, self._refusal = time.monotonic() + _PAUSE, str(error)
+            raise
+        return raw
+
+    def _drop(self) -> None:
+        if self._session is not None:
+            self._session.raw.close()
+            self._session = None
+
+
+def connect(url: str) -> Raw:
+    """Connect, with bounds on how long a silent server is waited for. Raises psycopg.Error. Blocking."""
+    raw = psycopg.connect(**parameters(url), autocommit=True)
+    raw.adapters.register_dumper(bool, _BoolDumper)
+    raw.adapters.register_dumper(int, Int8BinaryDumper)
+    raw.execute(_SETTINGS)
+    return raw
+
+
+def seeking(operation: Operation[T]) -> Operation[T]:
+    """Return the operation as one whose statements all have an index, on a connection where not all have one."""
+
+    def sought(raw: Connection) -> T:
+        raw.execute(_SEEKING_NOW)
+        return operation(raw)
+
+    return sought
+
+
+def parameters(url: str) -> dict[str, Any]:
+    """Return the parameters of a connection: those of the URL, and bounds where it names none."""
+    return _BOUNDS | conninfo_to_dict(url)
+
+
+def with_password(url: str, password: str) -> str:
+    """Return what to connect by: the URL, with that password when it has none itself. Raises StoreError for no URL."""
+    try:
+        silent = password and "password" not in conninfo_to_dict(url)
+        return make_conninfo(url, password=password) if silent else url
+    except psycopg.Error as error:
+        raise StoreError(f"storage.url: {error}") from error
+
+
+def is_away(error: BaseException) -> bool:
+    """Tell whether the error comes from the server as a whole, or the way to it."""
+    if not isinstance(error, psycopg.Error) or isinstance(error, psycopg.errors.PipelineAborted):
+        return False
+    if error.sqlstate is None:
+        return isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
+    return error.sqlstate.startswith(_WHOLE)
+
+
+class BusyError(StoreError):
+    """Others hold a lock for longer than it was to be waited for."""
+
+
+def store_error(error: Exception) -> StoreError:
+    """Return the StoreError for an error of the driver; `full` for a full disk. No password is in it."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    text = f"PostgreSQL: {lines[0]}"
+    if is_away(error):
+        return AwayError(text, full=isinstance(error, psycopg.errors.DiskFull))
+    return BusyError(text) if isinstance(error, psycopg.errors.LockNotAvailable) else StoreError(text)
+
+
+READERS = 3
+
+
+class Readers(PostgresLink):
+    """A link that hands each piece of work to the connection with the least to do. They connect when first needed."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self._busy: dict[PostgresLink, int] = {PostgresLink(url): 0 for _ in range(READERS)}
+
+    async def run(self, function: Callable[[Session], T]) -> T:
+        """Run the function in the thread of one of the connections."""
+        link = min(self._busy, key=self._busy.__getitem__)
+        self._busy[link] += 1
+        try:
+            return await link.run(function)
+        finally:
+            self._busy[link] -= 1
+
+    async def close(self) -> None:
+        """Close all connections."""
+        for link in self._busy:
+            await link.close()
+        await super().close()

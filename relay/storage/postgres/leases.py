@@ -1,0 +1,328 @@
+"""Claims and settlements under leases."""
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from relay.mail.transaction import MAX_RECIPIENTS
+from relay.queue.entry import Entry
+from relay.queue.message import Claimed, Settlement
+from relay.storage import queue_writes
+from relay.storage.claim import CLAMP, Source, claimed_of
+from relay.storage.database import Connection
+from relay.storage.due_lanes import Lanes
+from relay.storage.queries import EntryKey
+from relay.storage.rows import ENTRY_COLUMNS, MESSAGE_COLUMNS, UPDATED_COLUMNS, Row, entry_update, qualified
+
+DUE = (
+    f"SELECT {qualified(ENTRY_COLUMNS, 'due')}, octet_length(content) "  # noqa: S608  names of the schema
+    "FROM unnest(?::text[], ?::bigint[]) AS wanted (lane, most) CROSS JOIN LATERAL ("
+    f"SELECT {ENTRY_COLUMNS} FROM entries WHERE state = 'waiting' AND entries.lane = wanted.lane "
+    "ORDER BY next_attempt_at, queue_id, number LIMIT wanted.most FOR UPDATE SKIP LOCKED) AS due "
+    "JOIN contents ON contents.queue_id = due.queue_id"
+)
+
+
+COMPANIONS = (
+    f"SELECT {ENTRY_COLUMNS} FROM entries WHERE queue_id = ? AND lane || '' = ? AND state || '' = 'waiting' "  # noqa: S608
+    "AND next_attempt_at <= ? ORDER BY number LIMIT ? FOR UPDATE SKIP LOCKED"
+)
+"""Found by the message: written so, no planner reads through a lane for it."""
+
+
+CONTENTS = (
+    f"SELECT {qualified(MESSAGE_COLUMNS, 'messages')}, content FROM messages "  # noqa: S608  names of the schema
+    "JOIN contents ON contents.queue_id = messages.queue_id WHERE messages.queue_id = ANY(?::text[])"
+)
+
+
+TAKE = (
+    "UPDATE entries SET state = 'active', lease = ?, lease_number = ? "
+    "FROM unnest(?::text[], ?::int[]) AS taken (queue_id, number) "
+    "WHERE entries.queue_id = taken.queue_id AND entries.number = taken.number"
+)
+
+
+_LEASED = (
+    "FROM unnest(?::text[], ?::int[], ?::text[], ?::bigint[]) AS held (queue_id, number, lease, lease_number) "
+    "JOIN entries ON entries.queue_id = held.queue_id AND entries.number = held.number "
+    "AND entries.lease = held.lease AND entries.lease_number = held.lease_number WHERE state = 'active' "
+    "ORDER BY entries.queue_id, entries.number FOR UPDATE OF entries"
+)
+
+
+HELD = f"SELECT entries.queue_id, entries.number {_LEASED}"
+
+
+GIVE_BACK = (
+    "UPDATE entries SET state = 'waiting', lease = '' "  # noqa: S608  names of the schema
+    f"FROM (SELECT entries.queue_id, entries.number {_LEASED}) AS mine "
+    "WHERE entries.queue_id = mine.queue_id AND entries.number = mine.number"
+)
+
+
+LOCK = (
+    "SELECT entries.queue_id FROM unnest(?::text[], ?::int[]) AS wanted (queue_id, number) "
+    "JOIN entries ON entries.queue_id = wanted.queue_id AND entries.number = wanted.number "
+    "ORDER BY entries.queue_id, entries.number FOR UPDATE OF entries"
+)
+
+
+AS_SETTLED = (
+    f"SELECT {qualified(UPDATED_COLUMNS, 'entries')}, entries.queue_id, entries.number "  # noqa: S608
+    "FROM unnest(?::text[], ?::int[], ?::bigint[]) AS settled (queue_id, number, lease_number) "
+    "JOIN entries ON entries.queue_id = settled.queue_id AND entries.number = settled.number "
+    "AND entries.lease_number = settled.lease_number WHERE lease = ''"
+)
+
+
+_VOIDED = (
+    "UPDATE entries SET state = 'waiting', lease = ''{more} FROM ("
+    "SELECT queue_id, number FROM entries WHERE state = 'active' AND {which} FOR UPDATE SKIP LOCKED) AS void "
+    "WHERE entries.queue_id = void.queue_id AND entries.number = void.number "
+    "RETURNING entries.lane, entries.next_attempt_at"
+)
+
+
+VOID = _VOIDED.format(
+    more=", uncertain = true",
+    which="NOT EXISTS (SELECT 1 FROM nodes WHERE entries.lease IN (nodes.lease, nodes.former) AND entries.lease != '')",
+)
+
+
+DISOWN = _VOIDED.format(more="", which="lease = ? AND lease_number != ALL(?::bigint[])")
+
+
+LEFT = (
+    f"SELECT {qualified(ENTRY_COLUMNS, 'entries')}, entries.lease, lease_number "  # noqa: S608
+    "FROM entries JOIN nodes ON nodes.former = entries.lease "
+    "WHERE node = ? AND former != '' AND queue_id = ? AND number = ? AND state = 'active'"
+)
+
+
+FORGET_FORMER = "UPDATE nodes SET former = '' WHERE node = ?"
+
+
+_WIDTH = ENTRY_COLUMNS.count(",") + 1
+
+
+_NEXT_ATTEMPT_AT = ENTRY_COLUMNS.split(", ").index("next_attempt_at")
+
+
+_LANE = ENTRY_COLUMNS.split(", ").index("lane")
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """What an entry is held by: the lease of a node, and the number of a claim made under it."""
+
+    node: str
+    number: int
+
+
+Held = Mapping[EntryKey, Lease]
+
+
+class SharedSource(Source):
+    """Finds entries that no other node is taking, for all lanes in one statement and all messages in another."""
+
+    def __init__(self, raw: Connection, lease: Lease, held: Collection[EntryKey]) -> None:
+        super().__init__(raw, lease.node)
+        self._number = lease.number
+        self._held = held
+        self._rows: dict[str, list[Row]] = {}
+        self._contents: dict[str, Row] = {}
+        self._taken: list[Row] = []
+
+    def look_ahead(self, wanted: Mapping[str, int], octets: int) -> None:
+        """Lock the entries, one more of each lane than is asked for; read their messages as far as there is room."""
+        self.finish()
+        asked = self.raw.execute(DUE, (list(wanted), [most + 1 for most in wanted.values()])).fetchall()
+        # What this process took before its lease ran out may still be under way: others shall have it.
+        rows = sorted(
+            (row for row in asked if (row[0], row[1]) not in self._held),
+            key=lambda row: (row[_NEXT_ATTEMPT_AT], row[0], row[1]),
+        )
+        self._rows = {lane: [] for lane in wanted}
+        sizes: dict[str, int] = {}
+        for row in rows:
+            self._rows[row[_LANE]].append(row)
+            sizes[row[0]] = row[_WIDTH]
+        self._read([queue_id for queue_id in _fitting(sizes, octets) if queue_id not in self._contents])
+
+    def first(self, lane: str, most: int) -> list[Row]:
+        """Return what was looked up ahead."""
+        return self._rows[lane][:most]
+
+    def companions(self, queue_id: str, lane: str, now: float) -> list[Row]:
+        """Return the entries of a message in a lane that are due, those already locked with them."""
+        rows = self.raw.execute(COMPANIONS, (queue_id, lane, now, MAX_RECIPIENTS)).fetchall()
+        return [row for row in rows if (row[0], row[1]) not in self._held]
+
+    def content(self, queue_id: str) -> Row:
+        """Return the row of a message, with its content."""
+        if queue_id not in self._contents:
+            self._read([queue_id])
+        return self._contents[queue_id]
+
+    def take(self, rows: Sequence[Row]) -> None:
+        """Remember these entries as taken: they are locked."""
+        self._taken += rows
+
+    def finish(self) -> None:
+        """Lease what was taken."""
+        if self._taken:
+            columns = [row[0] for row in self._taken], [row[1] for row in self._taken]
+            self.raw.execute(TAKE, (self.lease, self._number, *columns))
+            self._taken = []
+
+    def _read(self, queue_ids: Sequence[str]) -> None:
+        if queue_ids:
+            self._contents |= {row[0]: row for row in self.raw.execute(CONTENTS, (list(queue_ids),))}
+
+
+def _fitting(sizes: Mapping[str, int], octets: int) -> Iterable[str]:
+    """Yield the first message, and those after it that fit beside each other."""
+    left = octets
+    for place, (queue_id, size) in enumerate(sizes.items()):
+        if place and size > left:
+            return
+        left -= size
+        yield queue_id
+
+
+def disown(lanes: Lanes, node: str, numbers: Collection[int]) -> Callable[[Connection], None]:
+    """Make waiting again what is leased under this lease by claims nobody knows of: their answers were lost."""
+
+    def operation(raw: Connection) -> None:
+        _tell(lanes, raw.execute(DISOWN, (node, list(numbers))).fetchall())
+
+    return operation
+
+
+def give_back(lanes: Lanes, entries: Sequence[Entry], held: Held) -> Callable[[Connection], None]:
+    """Make entries waiting again that whoever claimed them does not want any more."""
+
+    def operation(raw: Connection) -> None:
+        raw.execute(GIVE_BACK, _columns(held))
+        for entry in entries:
+            lanes.add(entry.lane, entry.next_attempt_at)
+
+    return operation
+
+
+def left_in_hand(keys: Sequence[EntryKey], node: str) -> Callable[[Connection], list[tuple[Claimed, Held]]]:
+    """Return those of the entries that the start before of this node still has leased, by message, with the leases."""
+
+    def operation(raw: Connection) -> list[tuple[Claimed, Held]]:
+        rows = [row for key in keys for row in raw.execute(LEFT, (node, *key))]
+        leases = {(row[0], row[1]): Lease(row[_WIDTH], row[_WIDTH + 1]) for row in rows}
+        return [
+            (claimed, {(one.queue_id, one.number): leases[one.queue_id, one.number] for one in claimed.entries})
+            for claimed in claimed_of(raw, rows)
+        ]
+
+    return operation
+
+
+def recover(
+    lanes: Lanes, now: float, longest_wait: float, node: str
+) -> Callable[[Connection], list[tuple[str, float]]]:
+    """Void the leases without a living node, and that of our start before; clamp waits; return what waits again."""
+
+    def operation(raw: Connection) -> list[tuple[str, float]]:
+        raw.execute(FORGET_FORMER, (node,))
+        voided = [(row[0], row[1]) for row in raw.execute(VOID)]
+        raw.execute(CLAMP, (now + longest_wait,))
+        lanes.stale = True
+        return voided
+
+    return operation
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledgement:
+    """Settlements of one caller, with the leases their entries were taken under."""
+
+    settlements: Sequence[Settlement]
+    held: Held
+    unanswered: Collection[EntryKey] = ()
+    """Entries of theirs that may have been written before, by a transaction whose answer was lost."""
+
+
+def acknowledge(lanes: Lanes, batch: Sequence[Acknowledgement]) -> Callable[[Connection], list[list[Settlement]]]:
+    """Write what attempts came to, where the leases still hold; return what was written, for each of the batch."""
+    held = {key: lease for one in batch for key, lease in one.held.items()}
+    settled = {
+        (entry.queue_id, entry.number): entry
+        for one in batch
+        for settlement in one.settlements
+        for entry in settlement.entries
+    }
+
+    def operation(raw: Connection) -> list[list[Settlement]]:
+        ours = {(row[0], row[1]) for row in raw.execute(HELD, _columns(held))}
+        queue_writes.apply(lanes, [_kept(settlement, ours) for one in batch for settlement in one.settlements])(raw)
+        doubtful = {key for one in batch for key in one.unanswered}.difference(ours)
+        kept = ours | _written(raw, {key: held[key] for key in doubtful}, settled) if doubtful else ours
+        return [[_kept(settlement, kept) for settlement in one.settlements] for one in batch]
+
+    return operation
+
+
+def _written(raw: Connection, held: Held, settled: Mapping[EntryKey, Entry]) -> set[EntryKey]:
+    """Return those of the entries that are exactly as they were to be written, and claimed by nobody since."""
+    queue_ids, numbers, _, claims = _columns(held)
+    rows = raw.execute(AS_SETTLED, (queue_ids, numbers, claims)).fetchall()
+    return {(row[-2], row[-1]) for row in rows if tuple(row) == entry_update(settled[row[-2], row[-1]])}
+
+
+def _kept(settlement: Settlement, ours: Collection[EntryKey]) -> Settlement:
+    """Return what is left of a settlement without the entries that others hold now."""
+    entries = tuple(entry for entry in settlement.entries if (entry.queue_id, entry.number) in ours)
+    if len(entries) == len(settlement.entries):
+        return settlement
+    lost = {(entry.queue_id, entry.number) for entry in settlement.entries}.difference(ours)
+    events = tuple(event for event in settlement.events if (event.queue_id, event.recipient) not in lost)
+    if not entries:
+        return replace(settlement, entries=(), events=events, reports=(), evidence=())
+    return replace(settlement, entries=entries, events=events)
+
+
+def locking(keys: Sequence[EntryKey], operation: Callable[[Connection], Row]) -> Callable[[Connection], Row]:
+    """Return the operation with these entries locked before it reads them: no other node may take them meanwhile."""
+
+    def locked(raw: Connection) -> Row:
+        raw.execute(LOCK, ([key[0] for key in keys], [key[1] for key in keys])).fetchall()
+        return operation(raw)
+
+    return locked
+
+
+def _columns(held: Held) -> tuple[list[str], list[int], list[str], list[int]]:
+    leases = held.values()
+    return (
+        [key[0] for key in held],
+        [key[1] for key in held],
+        [lease.node for lease in leases],
+        [lease.number for lease in leases],
+    )
+
+
+def _tell(lanes: Lanes, rows: Iterable[Row]) -> None:
+    for lane, due in rows:
+        lanes.add(lane, due)
+
+
+LANES = (
+    "WITH RECURSIVE lanes (lane, due) AS ("
+    "(SELECT lane, next_attempt_at FROM entries WHERE state = 'waiting' ORDER BY lane, next_attempt_at LIMIT 1) "
+    "UNION ALL SELECT following.* FROM lanes CROSS JOIN LATERAL ("
+    "SELECT lane, next_attempt_at FROM entries WHERE state = 'waiting' AND lane > lanes.lane "
+    "ORDER BY lane, next_attempt_at LIMIT 1) AS following) SELECT lane, due FROM lanes"
+)
+"""One seek a lane: its first entry in the index on open entries, then the first of the lane behind it."""
+
+
+def all_lanes(raw: Connection) -> Iterable[tuple[str, float]]:
+    """Return the lanes with waiting entries and when each is due first."""
+    return [(row[0], row[1]) for row in raw.execute(LANES)]

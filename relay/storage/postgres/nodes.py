@@ -1,0 +1,110 @@
+"""The processes that share a database: what tells them apart, and what they say of themselves."""
+
+import fcntl
+import os
+import socket
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from relay import __version__
+from relay.queue.nodes import NodeState
+from relay.storage.database import Connection
+from relay.storage.errors import StoreLockedError
+
+NODE_FILE = "node"
+"""In the data directory: the id of the node, made at its first start."""
+
+
+LEASE = 12.0
+"""Seconds a lease is good after a heartbeat."""
+
+
+HEARTBEAT = 3.0
+"""Seconds between two heartbeats. What a dead node held waits again at most LEASE + HEARTBEAT after its last one."""
+
+
+KNOWN = 2 * HEARTBEAT
+"""Seconds after its start until every other living node knows of a node."""
+
+
+NOW = "extract(epoch FROM clock_timestamp())::float8"
+"""The time leases go by: that of the database, which all nodes share."""
+
+
+REGISTER = (
+    "INSERT INTO nodes (node, hostname, version, boot, lease, former, started_at, heartbeat_at) "  # noqa: S608
+    f"VALUES (?, ?, ?, ?, ?, '', {NOW}, {NOW}) ON CONFLICT (node) DO UPDATE SET hostname = excluded.hostname, "
+    "version = excluded.version, boot = excluded.boot, lease = excluded.lease, heartbeat_at = excluded.heartbeat_at, "
+    "started_at = CASE WHEN nodes.boot = excluded.boot THEN nodes.started_at ELSE excluded.started_at END, "
+    "former = CASE WHEN nodes.boot = excluded.boot THEN nodes.former ELSE nodes.lease END"
+)
+
+
+RENEW = f"UPDATE nodes SET heartbeat_at = {NOW} WHERE node = ? AND lease = ? RETURNING node"  # noqa: S608
+
+
+EXPIRE = (
+    "UPDATE nodes SET lease = '', former = '' FROM nodes AS before WHERE before.node = nodes.node "  # noqa: S608
+    f"AND nodes.lease != '' AND nodes.heartbeat_at < {NOW} - ? RETURNING nodes.node, (SELECT count(*) FROM entries "
+    "WHERE state = 'active' AND entries.lease IN (before.lease, before.former) AND entries.lease != '')"
+)
+"""Ends the leases that ran out; the answer names each node with the number of entries it held."""
+
+
+LIVE = "SELECT node FROM nodes WHERE lease != '' ORDER BY node"
+
+
+NODES = (
+    "SELECT node, hostname, version, started_at, heartbeat_at, lease != '' AND heartbeat_at >= "  # noqa: S608
+    f"{NOW} - ?, (SELECT count(*) FROM entries WHERE state = 'active' AND entries.lease = nodes.lease "
+    "AND entries.lease != '') FROM nodes ORDER BY hostname, node"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One process, as it introduces itself."""
+
+    id: str
+    """Stays the same over restarts."""
+    hostname: str
+    version: str
+    boot: str
+    """Different for every start."""
+
+
+class NodeFile:
+    """The file with the id of a node; it is locked as long as the node runs, so that no other takes its name."""
+
+    def __init__(self, data_dir: Path) -> None:
+        """Take the id, making one at the first start; raise StoreLockedError when another process has it. Blocking."""
+        self.path = data_dir / NODE_FILE
+        self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(self._descriptor)
+            raise StoreLockedError(
+                f"{self.path}: another relay process works with this data directory; "
+                "stop that one, or give each its own"
+            ) from None
+        known = os.pread(self._descriptor, 64, 0).decode("ascii", "replace").strip()
+        self.id = known or uuid.uuid4().hex
+        if not known:
+            os.pwrite(self._descriptor, f"{self.id}\n".encode(), 0)
+            os.fsync(self._descriptor)
+
+    def introduce(self) -> Node:
+        """Return this start of the node."""
+        return Node(self.id, socket.gethostname(), __version__, uuid.uuid4().hex)
+
+    def release(self) -> None:
+        """Give the name up."""
+        os.close(self._descriptor)
+
+
+def states(raw: Connection) -> Sequence[NodeState]:
+    """Return all nodes that ever were, by host."""
+    return [NodeState(*row) for row in raw.execute(NODES, (LEASE,))]

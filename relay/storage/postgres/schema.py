@@ -1,0 +1,94 @@
+"""The schema of a PostgreSQL database: made, and brought up to date, by whichever node comes first. Blocking."""
+
+from collections.abc import Mapping
+from importlib import resources
+
+import psycopg
+
+from relay.storage.errors import SchemaError
+from relay.storage.postgres.connection import Raw, connect, store_error
+from relay.storage.sqlite.schema import migrations as shared_migrations
+
+OLDEST_SERVER = 140_000
+"""PostgreSQL 14, as `server_version_num` has it."""
+
+
+_LOCK = "SELECT pg_advisory_xact_lock(hashtext('relay schema ' || current_schema()))"
+
+
+_TABLE = "CREATE TABLE IF NOT EXISTS relay_schema (version INTEGER PRIMARY KEY, made_at TIMESTAMPTZ NOT NULL)"
+
+
+_VERSION = "SELECT coalesce(max(version), 0) FROM relay_schema"
+
+
+_MADE = "INSERT INTO relay_schema (version, made_at) VALUES ($1, now())"
+
+
+def migrations() -> dict[int, str]:
+    """Return the SQL of all migrations by their number: those both databases share, and PostgreSQL's own instead."""
+    folder = resources.files("relay.storage") / "migrations" / "postgres"
+    own = {int(file.name.partition("_")[0]): file.read_text("utf-8") for file in folder.iterdir()}
+    return dict(sorted((shared_migrations() | own).items()))
+
+
+def prepare(url: str, steps: Mapping[int, str] | None = None, *, unfinished: bool = False) -> None:
+    """Bring the schema up to date, one transaction a step; nodes that start together wait for each other.
+
+    Raises SchemaError for a database this program cannot use, StoreError when the server cannot be reached. A database
+    that a SQLite one is being copied into is of use only where it may be `unfinished`.
+    """
+    wanted = migrations() if steps is None else steps
+    try:
+        with connect(url) as raw:
+            _check_server(raw)
+            while _take_step(raw, wanted):
+                pass
+            if not unfinished:
+                _check_whole(raw)
+    except psycopg.Error as error:
+        raise store_error(error) from error
+
+
+def _check_server(raw: Raw) -> None:
+    if raw.info.server_version < OLDEST_SERVER:
+        raise SchemaError(
+            f"storage.url: PostgreSQL {OLDEST_SERVER // 10_000} or newer is needed; this is {_named(raw)}"
+        )
+    encoding = raw.info.parameter_status("server_encoding")
+    if encoding != "UTF8":
+        raise SchemaError(f"storage.url: the encoding of the database is {encoding}; create one with encoding UTF8")
+
+
+def _check_whole(raw: Raw) -> None:
+    if raw.execute("SELECT to_regclass('relay_transfer')").fetchone() == (None,):
+        return
+    if raw.execute("SELECT 1 FROM relay_transfer WHERE NOT done").fetchone():
+        raise SchemaError(
+            "storage.url: a SQLite database was copied in part; run `relay storage migrate` again, it goes on there"
+        )
+
+
+def _named(raw: Raw) -> str:
+    return str(raw.info.parameter_status("server_version"))
+
+
+def _take_step(raw: Raw, steps: Mapping[int, str]) -> bool:
+    """Take the next step the database lacks; tell whether there was one."""
+    with raw.transaction(), psycopg.RawCursor(raw) as cursor:
+        cursor.execute(_LOCK)
+        cursor.execute(_TABLE)
+        row = cursor.execute(_VERSION).fetchone()
+        version: int = row[0] if row else 0
+        newest = max(steps)
+        if version > newest:
+            raise SchemaError(
+                f"storage.url: schema {version} of the database is newer than this program, which knows {newest}; "
+                "install the newer relay"
+            )
+        number = min((number for number in steps if number > version), default=None)
+        if number is None:
+            return False
+        cursor.execute(steps[number])
+        cursor.execute(_MADE, (number,))
+        return True

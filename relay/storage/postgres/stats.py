@@ -1,0 +1,41 @@
+"""What a PostgreSQL store is, told in figures. Blocking."""
+
+import psycopg
+
+from relay.storage.postgres.connection import Raw, connect, store_error
+from relay.storage.sqlite.stats import Survey
+
+_SCHEMA = "SELECT max(version) FROM relay_schema"
+
+
+_TABLES = (
+    "SELECT relname FROM pg_class WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'p') "
+    "AND NOT relispartition ORDER BY relname"
+)
+
+
+_OCTETS = (
+    "SELECT coalesce(sum(pg_total_relation_size(oid)), 0)::bigint FROM pg_class "
+    "WHERE relnamespace = current_schema()::regnamespace AND relkind = 'r'"
+)
+
+
+def survey_postgres(url: str, shown: str) -> Survey:
+    """Look at a database; `shown` is its name without a password. Raises StoreError when it does not answer."""
+    try:
+        with connect(url) as raw:
+            if raw.execute("SELECT to_regclass('relay_schema')").fetchone() == (None,):
+                return Survey(f"PostgreSQL, {shown}", str(raw.info.server_version), 0, 0, {})
+            (number,) = raw.execute(_SCHEMA).fetchone() or (0,)
+            (octets,) = raw.execute(_OCTETS).fetchone() or (0,)
+            names = [name for (name,) in raw.execute(_TABLES)]
+            rows = {name: _count(raw, name) for name in names}
+            version = str(raw.info.parameter_status("server_version"))
+    except psycopg.Error as error:
+        raise store_error(error) from error
+    return Survey(f"PostgreSQL, {shown}", version, number or 0, octets, rows)
+
+
+def _count(raw: Raw, name: str) -> int:
+    (count,) = raw.execute(f"SELECT count(*) FROM {name}".encode()).fetchone() or (0,)  # noqa: S608  names of the schema
+    return int(count)

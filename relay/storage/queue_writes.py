@@ -1,0 +1,296 @@
+"""Enqueue, apply, record, operator changes, purge."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import chain
+
+from relay.events.event import Event
+from relay.queue.entry import Entry, State, StateError
+from relay.queue.message import Accepted, Message, Returned, Settlement
+from relay.queue.ports import Change, EntryQuery
+from relay.storage import suppressions
+from relay.storage.database import Connection
+from relay.storage.due_lanes import Lanes
+from relay.storage.queries import EntryKey, entry_at
+from relay.storage.rows import (
+    AT_ONCE,
+    INSERT_CONTENT,
+    INSERT_ENTRY,
+    INSERT_EVENT,
+    INSERT_EVENTS,
+    INSERT_LABEL,
+    INSERT_MESSAGE,
+    UNFINISHED,
+    UPDATE_ENTRY,
+    decode_list,
+    decode_object,
+    decode_strings,
+    encode_object,
+    entry_row,
+    entry_update,
+    event_rows,
+    label_rows,
+    message_row,
+)
+from relay.storage.unsubscribes import Unsubscribes
+
+DROP_CONTENT = (
+    "DELETE FROM contents WHERE queue_id = ?1 AND NOT EXISTS (SELECT 1 FROM entries "  # noqa: S608  names only
+    f"WHERE queue_id = ?1 AND {UNFINISHED})"
+)
+
+
+SAME_KIND = "SELECT data FROM events WHERE queue_id = ? AND number = ? AND kind = ?"
+
+
+_OURS = frozenset({"category", "rule", "guidance", "phase"})
+"""What an event of something that came back says by our judgement alone."""
+
+
+FIND_RECIPIENT = "SELECT recipient FROM entries WHERE queue_id = ? AND number = ?"
+
+
+FIND_RECIPIENTS = f"SELECT {', '.join([f'({FIND_RECIPIENT})'] * AT_ONCE)}"
+
+
+def enqueue(lanes: Lanes, *accepted: Accepted) -> Callable[[Connection], None]:
+    """Store messages with everything that belongs to them. A content is kept while an entry needs it."""
+
+    def operation(raw: Connection) -> None:
+        insert(raw, lanes, accepted)
+
+    return operation
+
+
+def insert(raw: Connection, lanes: Lanes, accepted: Sequence[Accepted]) -> None:
+    """Insert the rows of messages, those of one table together, and tell the lanes of their entries."""
+    raw.executemany(INSERT_MESSAGE, [message_row(one.message) for one in accepted])
+    contents = [(one.message.queue_id, one.content) for one in accepted if not _is_done(one)]
+    if contents:
+        raw.executemany(INSERT_CONTENT, contents)
+    entries = [entry for one in accepted for entry in one.entries]
+    raw.executemany(INSERT_ENTRY, map(entry_row, entries))
+    messages = (one.message for one in accepted)
+    labels = [row for one in messages for row in label_rows(one.queue_id, one.tags, one.metadata)]
+    if labels:
+        raw.executemany(INSERT_LABEL, labels)
+    events = [event for one in accepted for event in one.events]
+    if events:
+        raw.executemany(INSERT_EVENT, event_rows(events))
+    _tell(lanes, entries)
+
+
+def _is_done(accepted: Accepted) -> bool:
+    return all(entry.is_final for entry in accepted.entries)
+
+
+def apply(lanes: Lanes, settlements: Sequence[Settlement]) -> Callable[[Connection], None]:
+    """Write what attempts came to: entries, events and DSNs. Raises StateError when an entry is final or unknown."""
+    entries = [entry for settlement in settlements for entry in settlement.entries]
+    events = [event for settlement in settlements for event in settlement.events]
+    reports = [report for settlement in settlements for report in settlement.reports]
+    evidence = [one for settlement in settlements for one in settlement.evidence]
+    delivered = [entry.recipient for entry in entries if entry.state is State.DELIVERED]
+
+    def operation(raw: Connection) -> None:
+        update(raw, lanes, entries, events)
+        suppressions.refute(raw, delivered)
+        suppressions.testify(raw, evidence)
+        if reports:
+            insert(raw, lanes, reports)
+
+    return operation
+
+
+def update(raw: Connection, lanes: Lanes, entries: Sequence[Entry], events: Sequence[Event]) -> None:
+    """Write changed entries with their events, drop contents no entry needs any more, and tell the lanes."""
+    if entries:
+        written = raw.executemany(UPDATE_ENTRY, map(entry_update, entries)).rowcount
+        if written != len(entries):
+            names = ", ".join(f"{entry.queue_id}/{entry.number}" for entry in entries)
+            raise StateError(f"{len(entries) - written} of these entries are final or unknown: {names}")
+    if events:
+        raw.executemany(INSERT_EVENT, event_rows(events))
+    finished = {entry.queue_id for entry in entries if entry.is_final}
+    if finished:
+        raw.executemany(DROP_CONTENT, [(queue_id,) for queue_id in finished])
+    _tell(lanes, entries)
+
+
+def record(events: Sequence[Event], unsubscribes: Unsubscribes) -> Callable[[Connection], Sequence[Event]]:
+    """Store events that happen apart from any attempt, with the addresses the database knows.
+
+    Who unsubscribes is on the unsubscribe list when the event is on disk, whoever recorded it.
+    """
+
+    def operation(raw: Connection) -> Sequence[Event]:
+        named = unsubscribes.follow(raw, _named(raw, events))
+        rows = event_rows(named)
+        whole = len(rows) // AT_ONCE * AT_ONCE
+        for start in range(0, whole, AT_ONCE):
+            raw.execute(INSERT_EVENTS, list(chain.from_iterable(rows[start : start + AT_ONCE])))
+        if rows[whole:]:
+            raw.executemany(INSERT_EVENT, rows[whole:])
+        return named
+
+    return operation
+
+
+def take_back(
+    lanes: Lanes, returned: Sequence[Returned], unsubscribes: Unsubscribes
+) -> Callable[[Connection], Sequence[Event]]:
+    """Store what came back, with what it says against addresses and the mail that is passed on; what is known once."""
+
+    def operation(raw: Connection) -> Sequence[Event]:
+        taken: list[Event] = []
+        for one in returned:
+            if _is_known(raw, one.event):
+                continue
+            suppressions.testify(raw, one.evidence)
+            taken += record([one.event], unsubscribes)(raw)
+            insert(raw, lanes, one.forwards)
+            for forward in one.forwards:
+                taken += forward.events
+        return taken
+
+    return operation
+
+
+def _is_known(raw: Connection, event: Event) -> bool:
+    """Tell whether an event of that recipient says the same, and perhaps more.
+
+    What we made of it is left out: rules may have changed between a crash and the second look at a mail.
+    """
+    told = {key: value for key, value in event.data.items() if key not in _OURS}
+    said = decode_object(encode_object(told)).items()
+    rows = raw.execute(SAME_KIND, (event.queue_id, event.recipient, event.kind.value))
+    return any(said <= decode_object(data).items() for (data,) in rows)
+
+
+def _named(raw: Connection, events: Sequence[Event]) -> list[Event]:
+    """Return the events, those without an address with the one the database knows."""
+    keys = [(event.queue_id, event.recipient) for event in events if not event.address]
+    found = iter(_recipients(raw, keys))
+    return [event if event.address else _with_address(event, next(found)) for event in events]
+
+
+def _with_address(event: Event, address: str | None) -> Event:
+    """Return the event with the address, if there is one; made anew, which costs half of what `replace` does."""
+    if address is None:
+        return event
+    return Event(event.kind, event.at, event.queue_id, event.recipient, address, event.data)
+
+
+def _recipients(raw: Connection, keys: Sequence[tuple[str, int]]) -> Iterator[str | None]:
+    """Yield the recipients of entries in the order of their keys, None for what is not known."""
+    whole = len(keys) // AT_ONCE * AT_ONCE
+    for start in range(0, whole, AT_ONCE):
+        yield from raw.execute(FIND_RECIPIENTS, list(chain.from_iterable(keys[start : start + AT_ONCE]))).fetchone()
+    for key in keys[whole:]:
+        row = raw.execute(FIND_RECIPIENT, key).fetchone()
+        yield None if row is None else row[0]
+
+
+def _tell(lanes: Lanes, entries: Iterable[Entry]) -> None:
+    for entry in entries:
+        if entry.state is State.WAITING:
+            lanes.add(entry.lane, entry.next_attempt_at)
+
+
+_CHANGEABLE = (State.WAITING, State.HELD)
+
+
+PURGE_BATCH = 200
+"""Messages forgotten in one transaction; others are written in between."""
+
+
+OLD_MESSAGES = (
+    "SELECT queue_id, created_at, tags, metadata FROM messages WHERE (created_at, queue_id) > (?, ?) "  # noqa: S608
+    "AND created_at < ? AND NOT EXISTS (SELECT 1 FROM entries "
+    f"WHERE entries.queue_id = messages.queue_id AND {UNFINISHED}) ORDER BY created_at, queue_id LIMIT {PURGE_BATCH}"
+)
+
+
+OLD_EVENTS = f"SELECT id, at, queue_id FROM events WHERE id > ? ORDER BY id LIMIT {5 * PURGE_BATCH}"  # noqa: S608
+
+
+_DELETE_LABEL = "DELETE FROM labels WHERE name = ? AND value = ? AND queue_id = ?"
+
+
+_DELETE_ORPHAN = "DELETE FROM events WHERE id = ? AND NOT EXISTS (SELECT 1 FROM messages WHERE queue_id = ?)"
+
+
+DELETES = tuple(
+    f"DELETE FROM {table} WHERE queue_id = ?"  # noqa: S608  names of the schema
+    for table in ("events", "entries", "contents", "messages")
+)
+
+
+DELETES_BESIDE_EVENTS = DELETES[1:]
+"""Where events are dropped by their time, whatever message they are of."""
+
+
+def changeable(query: EntryQuery) -> EntryQuery | None:
+    """Return the query for those of its entries that may be changed, None when it asks for others only."""
+    states = tuple(state for state in _CHANGEABLE if not query.states or state in query.states)
+    return replace(query, states=states) if states else None
+
+
+def change(
+    lanes: Lanes, keys: Sequence[EntryKey], query: EntryQuery, rule: Change
+) -> Callable[[Connection], Sequence[tuple[Message, Entry]]]:
+    """Apply the rule to the entries with these keys; return those it changed, as they are now.
+
+    The keys were found before the transaction, for that may take long: what has moved since is left alone.
+    """
+
+    def operation(raw: Connection) -> Sequence[tuple[Message, Entry]]:
+        changed: list[tuple[Message, Entry]] = []
+        events: list[Event] = []
+        for found in filter(None, (entry_at(raw, key) for key in keys)):
+            message, entry = found
+            if entry.state not in query.states or query.lane not in ("", entry.lane):
+                continue
+            answer = rule(message, entry)
+            if answer is not None:
+                changed.append((message, answer[0]))
+                events.extend(answer[1])
+        update(raw, lanes, [entry for _, entry in changed], events)
+        return changed
+
+    return operation
+
+
+def purge_messages(
+    before: float, after: tuple[float, str], deletes: Sequence[str] = DELETES
+) -> Callable[[Connection], tuple[int, tuple[float, str]]]:
+    """Forget a batch of finished messages created before that time, beginning `after` a time and queue id.
+
+    Return how many went and where the next batch begins.
+    """
+
+    def operation(raw: Connection) -> tuple[int, tuple[float, str]]:
+        rows = raw.execute(OLD_MESSAGES, (*after, before)).fetchall()
+        for queue_id, _, tags, metadata in rows:
+            labels = label_rows(queue_id, decode_list(tags), decode_strings(metadata))
+            raw.executemany(_DELETE_LABEL, labels)
+            for statement in deletes:
+                raw.execute(statement, (queue_id,))
+        return len(rows), (rows[-1][1], rows[-1][0]) if rows else after
+
+    return operation
+
+
+def purge_events(before: float, after: int) -> Callable[[Connection], int | None]:
+    """Forget events of unknown messages from before that time, beginning after that event id.
+
+    Return where the next batch begins, None when the events reach that time. Ids follow the order of recording.
+    """
+
+    def operation(raw: Connection) -> int | None:
+        rows = raw.execute(OLD_EVENTS, (after,)).fetchall()
+        old = [(event, queue_id) for event, at, queue_id in rows if at < before]
+        raw.executemany(_DELETE_ORPHAN, old)
+        return rows[-1][0] if rows and len(old) == len(rows) else None
+
+    return operation

@@ -1,0 +1,130 @@
+"""Connections to the database file, and the one way work gets to the thread of a connection."""
+
+import sqlite3
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar, cast
+
+import aiosqlite
+
+from relay.events.ports import StoreError
+from relay.storage.database import Connection, Session
+from relay.storage.errors import spoils_batch, store_error
+
+T = TypeVar("T")
+
+
+PAGE_SIZE = 16384
+"""Bytes. A 20 KB message costs a quarter less than with pages of 4 KB."""
+
+
+_BUSY_TIMEOUT = 5.0
+
+
+_CACHE_KIB = 65536
+
+
+_STATEMENTS = 256
+
+
+_LOG_KEPT = 4
+"""Times the size at which it is emptied: a log that grew beyond is cut."""
+
+
+if not callable(getattr(aiosqlite.Connection, "_execute", None)) or not hasattr(aiosqlite.Connection, "_conn"):
+    raise ImportError(
+        "relay runs whole batches in the thread of an aiosqlite connection and needs Connection._execute and ._conn; "
+        f"aiosqlite {aiosqlite.__version__} has none: install aiosqlite 0.20 to 0.22"
+    )
+
+
+async def in_thread(connection: aiosqlite.Connection, function: Callable[[sqlite3.Connection], T]) -> T:
+    """Run the function in the connection's thread, one hop however many statements it makes."""
+    hop = cast("Callable[..., Awaitable[T]]", connection._execute)
+    return await hop(function, connection._conn)
+
+
+async def connect_writer(path: Path, checkpoint_pages: int) -> aiosqlite.Connection:
+    """Open the one connection that writes. A commit returns when the log is on disk (synchronous=FULL)."""
+    connection = await _connect(path, "rw")
+    await in_thread(connection, lambda raw: prepare_writer(raw, checkpoint_pages))
+    return connection
+
+
+async def connect_reader(path: Path) -> aiosqlite.Connection:
+    """Open a connection that only reads and leaves checkpoints to the writer."""
+    connection = await _connect(path, "ro")
+    await in_thread(connection, _prepare_reader)
+    return connection
+
+
+def prepare_writer(raw: sqlite3.Connection, checkpoint_pages: int) -> None:
+    """Set a writing connection up. Contents are not wiped when dropped: that would double what is written."""
+    raw.execute("PRAGMA journal_mode = WAL").fetchone()
+    raw.execute("PRAGMA synchronous = FULL")
+    raw.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+    raw.execute("PRAGMA secure_delete = OFF").fetchone()
+    raw.execute("PRAGMA temp_store = MEMORY")
+    raw.execute(f"PRAGMA wal_autocheckpoint = {checkpoint_pages}").fetchone()
+    raw.execute(f"PRAGMA journal_size_limit = {_LOG_KEPT * checkpoint_pages * PAGE_SIZE}").fetchone()
+
+
+def _prepare_reader(raw: sqlite3.Connection) -> None:
+    raw.execute("PRAGMA query_only = ON")
+    raw.execute("PRAGMA wal_autocheckpoint = 0").fetchone()
+    raw.execute(f"PRAGMA cache_size = -{_CACHE_KIB // 4}")
+
+
+async def _connect(path: Path, mode: str) -> aiosqlite.Connection:
+    connection = aiosqlite.connect(
+        uri(path, mode), uri=True, isolation_level=None, timeout=_BUSY_TIMEOUT, cached_statements=_STATEMENTS
+    )
+    # A program that fails must end and give up its lock, not wait for a thread nobody will stop any more.
+    thread: Any = getattr(connection, "_thread", connection)
+    thread.daemon = True
+    return await connection
+
+
+def uri(path: Path, mode: str) -> str:
+    """Return the file as a URI (https://sqlite.org/uri.html); `mode` is ro, rw or rwc."""
+    return f"{path.resolve().as_uri()}?mode={mode}"
+
+
+class SqliteLink:
+    """Implements `storage.database.Link` over an aiosqlite connection."""
+
+    begin: ClassVar[str] = "BEGIN IMMEDIATE"
+    look: ClassVar[str] = "BEGIN"
+    errors: ClassVar[type[Exception]] = sqlite3.Error
+
+    def __init__(self, connection: aiosqlite.Connection, path: Path) -> None:
+        self._connection = connection
+        self._path = path
+
+    async def run(self, function: Callable[[Session], T]) -> T:
+        """Run the function in the connection's thread."""
+        return await in_thread(self._connection, function)
+
+    def together(self, session: Session) -> AbstractContextManager[Connection]:
+        """Return the connection as it is: no statement has a way to go."""
+        return nullcontext(session)
+
+    def spoils_batch(self, error: BaseException) -> bool:
+        """Tell whether the error comes from the disk or the file."""
+        return spoils_batch(error)
+
+    def make_room(self, session: Session) -> None:
+        """Empty the log into the database, so that the space it has can be used again."""
+        try:
+            session.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        except sqlite3.Error:
+            return  # The fault that led here is reported; the next transaction finds out whether it lasts.
+
+    def store_error(self, error: Exception) -> StoreError:
+        """Return the error with the name of the file; `full` for a full disk, a quota or a file size limit."""
+        return store_error(error, self._path)
+
+    async def close(self) -> None:
+        """Close the connection."""
+        await self._connection.close()

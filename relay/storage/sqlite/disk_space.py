@@ -1,0 +1,81 @@
+"""The space a store may fill: the disk's, and what a file size limit leaves of it."""
+
+import os
+import resource
+from dataclasses import dataclass
+from pathlib import Path
+
+from relay.events.ports import StoreError
+from relay.storage.sqlite.connection import PAGE_SIZE
+
+_RESERVE = 64 << 20
+
+
+_EASE = 16 << 20
+
+
+_CHECKPOINT_PAGES = 1024
+
+
+_LEAST_CHECKPOINT_PAGES = 64
+
+
+@dataclass(slots=True)
+class Space:
+    """How much of a disk the database at `path` may use.
+
+    New messages leave `reserve` bytes free: what was accepted must still be delivered and settled, and both write.
+    Once one was refused, the disk counts as full until clearly more is free: one that is full to the brim would
+    otherwise be in trouble and out of it with every message.
+    """
+
+    path: Path
+    reserve: int
+    checkpoint_pages: int
+    """Pages of the write-ahead log after which it is emptied into the database; fewer on a small disk."""
+    _wanted: int = 0
+    """Bytes beyond the reserve that end the trouble; 0 when there is none."""
+
+    @classmethod
+    def at(cls, path: Path) -> "Space":
+        """Measure the disk."""
+        total, free = _disk(path)
+        pages = max(_LEAST_CHECKPOINT_PAGES, min(_CHECKPOINT_PAGES, free // 16 // PAGE_SIZE))
+        return cls(path, min(_RESERVE, total // 8), pages)
+
+    def check(self, size: int) -> None:
+        """Raise StoreError when a message of that size would eat into the reserve.
+
+        It is counted twice: it is written to the log, then to the database.
+        """
+        if self._beyond_reserve() < 2 * size:
+            self._wanted = max(self._wanted, 2 * size + min(_EASE, self.reserve // 4))
+            raise self._full()
+
+    def check_ease(self) -> None:
+        """Raise StoreError while the disk counts as full: below the reserve, or not far enough above it again."""
+        self.check(0)
+        if self._beyond_reserve() < self._wanted:
+            raise self._full()
+        self._wanted = 0
+
+    def _beyond_reserve(self) -> int:
+        _, free = _disk(self.path)
+        return free - self.reserve
+
+    def _full(self) -> StoreError:
+        return StoreError(
+            f"{self.path.parent}: too little space for new mail: {self._beyond_reserve() + self.reserve} bytes can "
+            f"still be written, {self.reserve} of them are kept for mail already accepted",
+            full=True,
+        )
+
+
+def _disk(path: Path) -> tuple[int, int]:
+    """Return how large the database may become, and how much it may still grow, in bytes."""
+    disk = os.statvfs(path.parent)
+    total, free = disk.f_blocks * disk.f_frsize, disk.f_bavail * disk.f_frsize
+    limit, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
+    if limit == resource.RLIM_INFINITY:
+        return total, free
+    return min(total, limit), min(free, limit - path.stat().st_size)

@@ -1,0 +1,170 @@
+"""Open, check, migrate."""
+
+import asyncio
+import os
+import sqlite3
+from collections.abc import Mapping
+from contextlib import closing
+from importlib import resources
+from pathlib import Path
+
+import aiosqlite
+
+from relay.events.ports import StoreError
+from relay.storage.errors import DamagedError, SchemaError
+from relay.storage.sqlite.connection import PAGE_SIZE, connect_reader, in_thread, uri
+from relay.storage.sqlite.lock import StoreLock, sync_folder
+
+APPLICATION_ID = 0x72656C61
+"""Written into the file header ("rela"): marks the database as one of this program."""
+
+
+QUICK_CHECK_LIMIT = 64 << 20
+"""Bytes. Larger files are not read through at start: it would keep mail waiting."""
+
+
+_HEADER = b"SQLite format 3\0"
+
+
+_HEADER_SIZE = 100
+
+
+def migrations() -> dict[int, str]:
+    """Return the SQL of all migrations by their number, in order."""
+    folder = resources.files("relay.storage") / "migrations"
+    files = sorted((file for file in folder.iterdir() if file.name.endswith(".sql")), key=lambda file: file.name)
+    return {int(file.name.partition("_")[0]): file.read_text("utf-8") for file in files}
+
+
+def prepare(path: Path, *, existed: bool, steps: Mapping[int, str] | None = None) -> None:
+    """Make sure the file at `path` is a sound database with the newest schema; create it when none `existed`.
+
+    Raises DamagedError or SchemaError, and then nothing was changed.
+    """
+    wanted = migrations() if steps is None else steps
+    empty = not path.exists() or path.stat().st_size == 0
+    if empty and existed:
+        raise DamagedError(
+            f"{path}: the database is {'empty' if path.exists() else 'gone'}, but there was one; restore it, or remove "
+            f"{path.name}.lock to begin with an empty queue"
+        )
+    if not empty:
+        check_header(path)
+    with closing(sqlite3.connect(uri(path, "rwc"), uri=True, isolation_level=None)) as raw:
+        if empty:
+            _create(raw)
+        else:
+            check_database(raw, path)
+        _migrate(raw, path, wanted)
+    sync_folder(path.parent)
+
+
+def check_header(path: Path) -> None:
+    """Raise DamagedError or SchemaError unless the file begins and ends like a database of this program.
+
+    File format: https://sqlite.org/fileformat.html section 1.3.
+    """
+    with path.open("rb") as file:
+        header = file.read(_HEADER_SIZE)
+    if len(header) < _HEADER_SIZE or not header.startswith(_HEADER):
+        raise DamagedError(f"{path}: the file does not begin like a database; restore it from a backup")
+    if int.from_bytes(header[68:72], "big") != APPLICATION_ID:
+        raise SchemaError(f"{path}: this is a database of another program; name another file in storage.url")
+    page_size = int.from_bytes(header[16:18], "big")
+    expected = int.from_bytes(header[28:32], "big") * (65536 if page_size == 1 else page_size)
+    log = Path(f"{path}-wal")
+    # A log that was not yet emptied may hold the pages the file lacks.
+    if path.stat().st_size < expected and not (log.exists() and log.stat().st_size):
+        raise DamagedError(
+            f"{path}: the file is cut short ({path.stat().st_size} of {expected} bytes); restore it from a backup"
+        )
+
+
+def check_database(raw: sqlite3.Connection, path: Path) -> None:
+    """Raise DamagedError when SQLite finds the database damaged; large files are only opened."""
+    try:
+        raw.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+        if path.stat().st_size > QUICK_CHECK_LIMIT:
+            return
+        found = raw.execute("PRAGMA quick_check(3)").fetchall()
+    except sqlite3.DatabaseError as error:
+        raise DamagedError(f"{path}: {error}; restore it from a backup") from error
+    if found != [("ok",)]:
+        faults = "; ".join(row[0].replace("\n", " ") for row in found)
+        raise DamagedError(f"{path}: the database is damaged: {faults}; restore it from a backup")
+
+
+def check_version(raw: sqlite3.Connection, path: Path, newest: int) -> int:
+    """Return the number of the schema; raise SchemaError when this program does not know it."""
+    version: int = raw.execute("PRAGMA user_version").fetchone()[0]
+    if version > newest:
+        raise SchemaError(
+            f"{path}: its schema {version} is newer than this program, which knows {newest}; install the newer relay"
+        )
+    return version
+
+
+def _create(raw: sqlite3.Connection) -> None:
+    """Lay out a new file: the page size before anything else, what the header must say before there is a log."""
+    raw.execute(f"PRAGMA page_size = {PAGE_SIZE}")
+    raw.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    raw.execute("PRAGMA journal_mode = WAL").fetchone()
+
+
+def _migrate(raw: sqlite3.Connection, path: Path, steps: Mapping[int, str]) -> None:
+    """Take the steps the database lacks, each in one transaction, after a copy of what there was."""
+    raw.execute("PRAGMA synchronous = FULL")
+    version = check_version(raw, path, max(steps))
+    lacking = {number: sql for number, sql in steps.items() if number > version}
+    if lacking and version:
+        _back_up(raw, Path(f"{path}.schema-{version}"))
+    for number, sql in lacking.items():
+        try:
+            raw.executescript(f"BEGIN IMMEDIATE;\n{sql}\nPRAGMA user_version = {number};\nCOMMIT;")
+        except sqlite3.Error as error:
+            if raw.in_transaction:
+                raw.execute("ROLLBACK")
+            raise SchemaError(f"{path}: schema {number} could not be made, nothing was changed: {error}") from error
+
+
+def _back_up(raw: sqlite3.Connection, copy: Path) -> None:
+    """Copy the database, whole and durable before its name is there."""
+    unfinished = Path(f"{copy}.part")
+    unfinished.unlink(missing_ok=True)
+    with closing(sqlite3.connect(unfinished)) as target:
+        raw.backup(target)
+    descriptor = os.open(unfinished, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    unfinished.replace(copy)
+
+
+def take(path: Path) -> StoreLock:
+    """Lock the store, make its database ready and return the lock. Blocking."""
+    lock = StoreLock(path)
+    try:
+        prepare(path, existed=lock.marked)
+        if not lock.marked:
+            lock.mark()
+    except BaseException:
+        lock.release()
+        raise
+    return lock
+
+
+async def read(path: Path) -> aiosqlite.Connection:
+    """Open a reading connection to a database this program knows; creates nothing."""
+    try:
+        await asyncio.to_thread(check_header, path)
+        reader = await connect_reader(path)
+    except (OSError, sqlite3.Error) as error:
+        raise StoreError(f"{path}: {error}") from error
+    try:
+        newest = max(migrations())
+        await in_thread(reader, lambda raw: check_version(raw, path, newest))
+    except BaseException:
+        await reader.close()
+        raise
+    return reader

@@ -1,0 +1,47 @@
+"""What a store is, told in figures: database, schema, size, rows of each table. Blocking; a server may be running."""
+
+import sqlite3
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from relay.events.ports import StoreError
+from relay.storage.errors import store_error
+from relay.storage.sqlite import schema
+from relay.storage.sqlite.connection import uri
+
+TABLES = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%' ORDER BY name"
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What was found. The size is in octets, with the indexes and SQLite's log."""
+
+    database: str
+    version: str
+    schema: int
+    octets: int
+    rows: Mapping[str, int]
+
+    def head(self) -> dict[str, object]:
+        """Return everything but the rows, by name."""
+        return {"database": self.database, "version": self.version, "schema": self.schema, "octets": self.octets}
+
+
+def survey_sqlite(path: Path) -> Survey:
+    """Look at a database file. Raises StoreErrors that say what is wrong with it."""
+    if not path.exists():
+        raise StoreError(f"{path}: there is no database; the first start of the server makes it")
+    schema.check_header(path)
+    try:
+        with closing(sqlite3.connect(uri(path, "ro"), uri=True)) as raw:
+            schema.check_database(raw, path)
+            version = schema.check_version(raw, path, max(schema.migrations()))
+            names = [name for (name,) in raw.execute(TABLES)]
+            rows = {name: raw.execute(f"SELECT count(*) FROM {name}").fetchone()[0] for name in names}  # noqa: S608
+    except sqlite3.Error as error:
+        raise store_error(error, path) from error
+    files = (path, Path(f"{path}-wal"))
+    octets = sum(file.stat().st_size for file in files if file.exists())
+    return Survey(f"SQLite, {path}", sqlite3.sqlite_version, version, octets, rows)

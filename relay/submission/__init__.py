@@ -1,0 +1,1 @@
+"""The steps before 250 for mail that applications submit."""

@@ -1,0 +1,111 @@
+"""Who asks: the user agent, whether a machine asked rather than a person, and the address behind proxies. Pure.
+
+Machines are recorded, never dropped: the reason is kept with the event, and reports choose what they count.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from ipaddress import IPv4Network, IPv6Network, ip_address
+
+Network = IPv4Network | IPv6Network
+
+
+MAX_USER_AGENT = 512
+"""Characters of a user agent that are kept."""
+
+
+_CONTROLS = re.compile(r"[^ -~\xa0-\u2027\u202a-\U0010ffff]+|[\ud800-\udfff]+")
+
+
+_AGENTS = (
+    ("proxy: Gmail", r"GoogleImageProxy"),
+    ("proxy: Yahoo Mail", r"YahooMailProxy|YahooMobileMail"),
+    ("proxy: other mail service", r"BingPreview|SeznamEmailProxy|ImageProxy|MailProxy"),
+    ("scanner: Microsoft Safe Links", r"Safe ?Links|ms-office|Microsoft Office Protocol|SkypeUriPreview"),
+    ("scanner: Barracuda", r"Barracuda"),
+    ("scanner: Proofpoint", r"Proofpoint|URLDefense"),
+    ("scanner: Mimecast", r"Mimecast"),
+    ("scanner: other", r"Symantec|MessageLabs|Trend ?Micro|FireEye|Sophos|IronPort|Zscaler|Kaspersky|virus ?total"
+     r"|CloudMark|Bitdefender|SpamAssassin|rspamd|urlscan"),
+    ("test of the relay's own", r"^relay-verification/"),
+    ("preview", r"facebookexternalhit|Slackbot|TelegramBot|WhatsApp|Discordbot|LinkedInBot|Twitterbot|vkShare"),
+    ("library", r"^(?:python-|curl/|Wget/|Go-http-client|Java/|okhttp|axios|node-fetch|undici|libwww-perl|Ruby"
+     r"|Apache-HttpClient|PHP|aiohttp|httpx|PostmanRuntime|Python/|Faraday|RestSharp|Dart/)"),
+    ("bot", r"(?<!cu)bot\b|crawl|spider|scan(?:ner)?\b|monitor|HeadlessChrome|PhantomJS|Puppeteer|Playwright|preview"),
+)  # fmt: skip
+
+
+_AGENT = re.compile("|".join(f"({pattern})" for _, pattern in _AGENTS), re.IGNORECASE)
+
+
+_APPLE_PRIVACY = "Mozilla/5.0"
+"""The whole user agent of Apple Mail Privacy Protection, which fetches every image when a message arrives."""
+
+
+_PREFETCH_HEADERS = ("Sec-Purpose", "Purpose", "X-Purpose", "X-Moz")
+
+
+_PREFETCH = re.compile(r"prefetch|prerender|preview", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Who asked. `machine` is the reason to think that no person did, "" when there is none."""
+
+    user_agent: str
+    machine: str
+
+
+def read_reader(method: str, headers: Mapping[str, str]) -> Reader:
+    """Return who sent a request with these headers."""
+    user_agent = clean_user_agent(headers.get("User-Agent", ""))
+    machine = "HEAD" if method == "HEAD" else agent_reason(user_agent)
+    if not machine and any(_PREFETCH.search(headers.get(name, "")) for name in _PREFETCH_HEADERS):
+        machine = "prefetch"
+    return Reader(user_agent, machine)
+
+
+def clean_user_agent(value: str) -> str:
+    """Return the user agent on one line, without control characters, of bounded length."""
+    return _CONTROLS.sub("", value[: 2 * MAX_USER_AGENT]).strip()[:MAX_USER_AGENT]
+
+
+@lru_cache(maxsize=1024)
+def agent_reason(user_agent: str) -> str:
+    """Return what kind of machine calls itself so, "" for a browser or mail program."""
+    if not user_agent:
+        return "no user agent"
+    if user_agent == _APPLE_PRIVACY:
+        return "prefetch: Apple Mail Privacy Protection"
+    match = _AGENT.search(user_agent)
+    return _AGENTS[match.lastindex - 1][0] if match is not None and match.lastindex is not None else ""
+
+
+def client_address(peer: str, forwarded_for: str, trusted: Sequence[Network]) -> str:
+    """Return the client's address: the last one in X-Forwarded-For that no trusted proxy has.
+
+    The header is believed only as far as trusted proxies wrote it, from the right. What is no address ends the search.
+    """
+    address = peer
+    for hop in reversed(forwarded_for.split(",")[-32:]):
+        if not is_trusted(address, trusted):
+            return address
+        try:
+            address = str(ip_address(hop.strip().strip("[]")))
+        except ValueError:
+            return address
+    return address
+
+
+def is_trusted(address: str, trusted: Sequence[Network]) -> bool:
+    """Tell whether the address is that of a trusted proxy."""
+    if not trusted:
+        return False
+    try:
+        client = ip_address(address)
+    except ValueError:
+        return False
+    client = getattr(client, "ipv4_mapped", None) or client
+    return any(client.version == network.version and client in network for network in trusted)

@@ -1,0 +1,266 @@
+"""Checks that base URLs reach the tracker; the HTTP client resolver it uses."""
+
+import asyncio
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from pathlib import Path
+from socket import AF_INET, AF_INET6, AF_UNSPEC, AI_NUMERICHOST, AI_NUMERICSERV, IPPROTO_TCP, AddressFamily
+from typing import assert_never
+
+import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
+
+from relay.clock import Clock
+from relay.config.settings import Settings
+from relay.events.ports import StoreError
+from relay.log import Emit
+from relay.metrics import Metrics
+from relay.queue.ports import Renderer
+from relay.render.render import Rendering, Stored
+from relay.resolver import Addresses, NoRecords, NoSuchDomain, Resolver, TemporaryFailure
+from relay.rewrite.tokens import Keyring
+from relay.tracker.canary import NUMBERS, Host, HostMemory, all_up, answered, canary, failed, link_fault, pixel_fault
+
+HOSTS = Path("/etc/hosts")
+
+
+_FAMILIES = {4: AF_INET, 6: AF_INET6}
+
+
+class Names(AbstractResolver):
+    """Finds the addresses of a host for an HTTP client."""
+
+    def __init__(self, resolver: Resolver, hosts: Path = HOSTS) -> None:
+        self._resolver = resolver
+        self._hosts = hosts
+
+    async def resolve(self, host: str, port: int = 0, family: AddressFamily = AF_UNSPEC) -> list[ResolveResult]:
+        """Return the addresses of that family; raise OSError saying why there are none."""
+        found = listed(_text(self._hosts), host) or await self._asked(host)
+        results = [
+            _result(host, address, port) for address in found if family in (AF_UNSPEC, _FAMILIES[address.version])
+        ]
+        if not results:
+            raise OSError(f"{host} has no address")
+        return results
+
+    async def close(self) -> None:
+        """Nothing is kept open."""
+
+    async def _asked(self, host: str) -> tuple[IPv4Address | IPv6Address, ...]:
+        match await self._resolver.addresses(host):
+            case Addresses(addresses):
+                return addresses
+            case TemporaryFailure(text):
+                raise OSError(f"DNS gives no answer: {text}")
+            case NoSuchDomain() | NoRecords():
+                return ()
+            case never:
+                assert_never(never)
+
+
+def listed(hosts: str, host: str) -> tuple[IPv4Address | IPv6Address, ...]:
+    """Return the addresses a hosts file (hosts(5)) gives a name; lines that are none are passed over."""
+    found = []
+    for line in hosts.splitlines():
+        address, *names = line.partition("#")[0].split() or [""]
+        if host.lower() in map(str.lower, names):
+            try:
+                found.append(ip_address(address))
+            except ValueError:
+                continue
+    return tuple(found)
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text("utf-8", "replace")
+    except OSError:
+        return ""
+
+
+def _result(host: str, address: IPv4Address | IPv6Address, port: int) -> ResolveResult:
+    return ResolveResult(
+        hostname=host,
+        host=str(address),
+        port=port,
+        family=_FAMILIES[address.version],
+        proto=IPPROTO_TCP,
+        flags=AI_NUMERICHOST | AI_NUMERICSERV,
+    )
+
+
+INTERVAL = 60.0
+"""Seconds between two canaries by one base URL."""
+
+
+RETRY = 10.0
+"""Seconds until a base URL that worked and failed is tried again."""
+
+
+FIRST_LOOK = 1.0
+"""Seconds that the first canaries may keep a starting server from taking mail."""
+
+
+TIMEOUT = 8.0
+"""Seconds a canary has for its way."""
+
+
+AT_ONCE = 20
+"""Canaries under way at a time."""
+
+
+_HEADERS = {"User-Agent": "relay (canary)"}
+
+
+@dataclass(frozen=True, slots=True)
+class GuardTools:
+    """What the guard works with."""
+
+    settings: Callable[[], Settings]
+    keyring: Callable[[], Keyring]
+    resolver: Callable[[], Resolver]
+    """Makes a resolver that remembers no answers."""
+    memory: HostMemory
+    metrics: Metrics
+    log: Emit
+    clock: Clock
+    alert: Callable[[str, str, str], None] = lambda cause, subject, text: None  # noqa: ARG005
+    """Tells the operator: cause, subject, text."""
+
+
+class TrackingGuard:
+    """Sends canaries by every base URL in use, and knows by which the tracker does not answer any more."""
+
+    def __init__(self, tools: GuardTools) -> None:
+        self._tools = tools
+        self._hosts: dict[str, Host] = {}
+        self._due: dict[str, float] = {}
+        self._places = asyncio.Semaphore(AT_ONCE)
+        self._running: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begin to look; return after the first look, or after `FIRST_LOOK` seconds when that takes longer."""
+        with suppress(StoreError):  # What it would have said is learnt again.
+            proven = await self._tools.memory.answering_hosts()
+            self._hosts = {base_url: Host(base_url, proven=True) for base_url in proven}
+        first = asyncio.Event()
+        self._running = asyncio.create_task(self._run(first), name="tracking guard")
+        with suppress(TimeoutError):
+            await asyncio.wait_for(first.wait(), FIRST_LOOK)
+
+    async def stop(self) -> None:
+        """Look no more."""
+        if self._running is not None:
+            self._running.cancel()
+            await asyncio.wait({self._running})
+
+    def why_down(self, base_url: str) -> str:
+        """Return why mail must not carry links of this base URL, "" when it may."""
+        host = self._hosts.get(base_url)
+        return f"tracking: {base_url} {host.why}" if host is not None and host.down else ""
+
+    def checks(self) -> Mapping[str, bool]:
+        """Return what works, for /healthz and `relay status`."""
+        return {"tracking": all_up(self._hosts[one] for one in self._base_urls() if one in self._hosts)}
+
+    async def look(self, base_urls: Sequence[str] = ()) -> None:
+        """Send canaries by these base URLs, by all in use when none are given, and learn from what comes of them."""
+        async with aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(resolver=Names(self._tools.resolver())),
+            headers=_HEADERS,
+            timeout=aiohttp.ClientTimeout(total=TIMEOUT),
+            cookie_jar=aiohttp.DummyCookieJar(),
+        ) as session:
+            await asyncio.gather(*(self._look(session, one) for one in base_urls or self._base_urls()))
+
+    async def _run(self, first: asyncio.Event) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            in_use = self._base_urls()
+            now = loop.time()
+            due = [one for one in in_use if self._due.get(one, now) <= now]
+            if due:
+                await self.look(due)
+            first.set()
+            now = loop.time()
+            for one in due:
+                self._due[one] = now + (RETRY if self._hosts[one].broken else INTERVAL)
+            soonest = min((self._due[one] for one in in_use), default=now + INTERVAL)
+            await asyncio.sleep(max(soonest - now, 1.0))
+
+    def _base_urls(self) -> list[str]:
+        senders = self._tools.settings().senders
+        switches = [senders.defaults.tracking, *(domain.tracking for domain in senders.domains.values())]
+        return sorted({one.base_url for one in switches if one.base_url and (one.opens or one.clicks)})
+
+    async def _look(self, session: aiohttp.ClientSession, base_url: str) -> None:
+        async with self._places:
+            why = await self._fault(session, base_url)
+        before = self._hosts.get(base_url, Host(base_url))
+        now = self._tools.clock()
+        after = failed(before, why, now) if why else answered(before)
+        self._hosts[base_url] = after
+        self._tools.metrics.tracking_up.labels(base_url).set(not after.failures)
+        await self._tell(before, after, now)
+
+    async def _tell(self, before: Host, after: Host, now: float) -> None:
+        base_url = after.base_url
+        if after.down and not before.down:
+            self._tools.log("tracking.down", base_url=base_url, why=after.why)
+            self._tools.alert(f"tracking {base_url}", f"{base_url} does not lead to the tracker", _ALERT.format(after))
+        elif not after.proven and not before.failures:
+            self._tools.log("tracking.unproven", base_url=base_url, why=after.why)
+        elif not after.failures and (before.down or (before.failures and not before.proven)):
+            self._tools.log("tracking.up", base_url=base_url, seconds=round(now - before.failing_since, 1))
+        if after.proven and not before.proven:
+            with suppress(StoreError):  # It is remembered in memory, and told to the store by a later process.
+                await self._tools.memory.host_answered(base_url, now)
+
+    async def _fault(self, session: aiohttp.ClientSession, base_url: str) -> str:
+        """Send a link and a pixel; return what is wrong with the answers, "" when nothing is."""
+        sent = canary(self._tools.keyring(), base_url, secrets.randbelow(NUMBERS))
+        try:
+            async with session.get(sent.link, allow_redirects=False) as answer:
+                fault = link_fault(sent, answer.status, answer.headers.get("Location", ""))
+            if not fault:
+                async with session.get(sent.pixel, allow_redirects=False) as answer:
+                    fault = pixel_fault(answer.status, answer.content_type)
+        except TimeoutError:
+            return f"does not answer: nothing within {TIMEOUT:g} s"
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            return f"does not answer: {error or type(error).__name__}"[:300]
+        return fault
+
+
+_ALERT = """{0.base_url} {0.why}.
+
+Mail with links of this base URL goes out unrewritten until it answers again, so that no reader gets dead links: nothing
+is lost, but opens and clicks are not seen. Look after the proxy in front of the tracker, its certificate and its DNS.
+If readers reach it and only this machine does not, set guard = false under [tracker]."""
+
+
+class GuardedRenderer:
+    """Renders by another renderer; mail whose links would be dead goes out unrewritten, and says so."""
+
+    def __init__(self, renderer: Renderer, guard: TrackingGuard) -> None:
+        self._renderer = renderer
+        self._guard = guard
+
+    async def render(self, stored: Stored, recipients: Sequence[int], *, eight_bit: bool) -> Sequence[Rendering]:
+        """Render; the state of this moment decides, whenever the message was accepted."""
+        why = self._guard.why_down(stored.tracking.base_url) if stored.tracking is not None else ""
+        if not why:
+            return await self._renderer.render(stored, recipients, eight_bit=eight_bit)
+        plain = await self._renderer.render(replace(stored, tracking=None), recipients, eight_bit=eight_bit)
+        return [replace(one, notes=_skipping(one.notes, why)) for one in plain]
+
+
+def _skipping(notes: Mapping[str, object], why: str) -> Mapping[str, object]:
+    """Return the notes of a rendering without rewriting, with the reason for that in place of "off"."""
+    kept = {key: value for key, value in notes.items() if key not in ("tracking", "skipped")}
+    others = notes.get("skipped", ())
+    return kept | {"skipped": [why, *(others if isinstance(others, list) else ())]}

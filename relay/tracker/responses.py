@@ -1,0 +1,130 @@
+"""HTTP responses, Location value."""
+
+import json
+import re
+from collections.abc import Mapping
+from email.utils import formatdate
+from functools import lru_cache
+from http import HTTPStatus
+
+from aiohttp import web
+from yarl import URL
+
+GIF = bytes.fromhex("47494638396101000100800000000000ffffff21f90401000000002c00000000010001000002024401003b")
+"""A transparent picture of one pixel, 43 octets."""
+
+
+_COMMON = {
+    "Server": "relay",
+    "Cache-Control": "no-store",
+    "Referrer-Policy": "no-referrer",
+    "X-Robots-Tag": "noindex, nofollow",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+_PIXEL = _COMMON | {
+    "Content-Type": "image/gif",
+    "Cache-Control": "no-store, no-cache, must-revalidate, max-age=0, private",
+    "Pragma": "no-cache",
+    "Expires": "0",
+}
+
+
+_PLAIN = _COMMON | {"Content-Type": "text/plain; charset=utf-8"}
+
+
+_JSON = _COMMON | {"Content-Type": "application/json"}
+
+
+def pixel() -> web.Response:
+    """Return the picture of an open."""
+    return web.Response(body=GIF, headers=_PIXEL)
+
+
+@lru_cache(maxsize=2)
+def pixel_octets(second: int) -> bytes:
+    """Return the same as octets of HTTP/1.1, on a connection that is kept. `second` is the Unix time of its Date."""
+    length, date = {"Content-Length": str(len(GIF))}, {"Date": formatdate(second, usegmt=True)}
+    fields = "".join(f"{name}: {value}\r\n" for name, value in (_PIXEL | length | date).items())
+    return f"HTTP/1.1 200 OK\r\n{fields}\r\n".encode("ascii") + GIF
+
+
+def redirect(location: str) -> web.Response:
+    """Return the redirect of a click. `location` must be visible ASCII."""
+    return web.Response(status=302, headers={**_COMMON, "Location": location})
+
+
+def plain(status: int, text: str, **headers: str) -> web.Response:
+    """Return a short answer in words. Underscores in the names of headers stand for dashes."""
+    more = {name.replace("_", "-"): value for name, value in headers.items()}
+    return web.Response(status=status, body=text.encode() + b"\n", headers={**_PLAIN, **more})
+
+
+def page(html: str, security_policy: str, *, status: int = 200) -> web.Response:
+    """Return a page that may load nothing but what the policy says."""
+    headers = {"Content-Type": "text/html; charset=utf-8", "Content-Security-Policy": security_policy}
+    return web.Response(status=status, body=html.encode(), headers=_COMMON | headers)
+
+
+OF_THE_WAY_HERE = frozenset({"tracking"})
+"""Checks that say nothing of this process: who takes it out of service for them makes matters worse."""
+
+
+def health(checks: Mapping[str, bool]) -> web.Response:
+    """Return 200 when all checks of the process hold, 503 when one does not, with all checks as JSON."""
+    failing = {name for name, holds in checks.items() if not holds}
+    well = failing <= OF_THE_WAY_HERE
+    status = HTTPStatus.OK if well else HTTPStatus.SERVICE_UNAVAILABLE
+    word = "failing" if not well else "degraded" if failing else "ok"
+    body = json.dumps({"status": word, "checks": dict(checks)})
+    return web.Response(status=status, body=body.encode() + b"\n", headers=_JSON)
+
+
+_WEB = re.compile(r"(https?://)([^/?#\\]*)(.*)", re.IGNORECASE | re.DOTALL)
+
+
+_AUTHORITY = re.compile(r"((?:.*@)?)(.*?)((?::[0-9]*)?)", re.DOTALL)
+
+
+_NOT_VISIBLE = re.compile(r"[^!-~]")
+
+
+_DROPPED_BY_BROWSERS = str.maketrans("", "", "\t\r\n")
+
+
+def location(target: str) -> str | None:
+    """Return the target as visible ASCII, or None when it is not an http or https URL with a host.
+
+    A target of visible ASCII comes back as it is. In others what a browser does on a click is done (WHATWG URL, basic
+    URL parser): blanks around are dropped, tabs and line ends inside, too; the host becomes A-labels; whatever else is
+    not visible ASCII is percent-encoded UTF-8. So no value can end the header line.
+    """
+    text = target.strip("".join(map(chr, range(0x21)))).translate(_DROPPED_BY_BROWSERS)
+    match = _WEB.fullmatch(text)
+    if match is None or not match[2]:
+        return None
+    scheme, authority, rest = match.groups()
+    if not authority.isascii():
+        authority = _ascii_authority(authority)
+    return scheme + _encoded(authority) + _encoded(rest)
+
+
+def _ascii_authority(authority: str) -> str:
+    match = _AUTHORITY.fullmatch(authority)
+    assert match is not None
+    user, host, port = match.groups()
+    try:
+        host = URL.build(scheme="http", host=host).raw_host or host
+    except ValueError:
+        pass
+    return user + host + port
+
+
+def _encoded(text: str) -> str:
+    return _NOT_VISIBLE.sub(_percent, text)
+
+
+def _percent(char: "re.Match[str]") -> str:
+    scalar = "\ufffd" if "\ud800" <= char[0] <= "\udfff" else char[0]
+    return "".join(f"%{octet:02X}" for octet in scalar.encode())

@@ -1,0 +1,96 @@
+"""What the steps of the verification work with, and what they share."""
+
+import asyncio
+import secrets
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from relay.clock import Clock
+from relay.config.settings import Settings
+from relay.mail.address import is_ascii
+from relay.mail.reply import Reply
+from relay.mail.transaction import Envelope, Recipient, Session, Transaction
+from relay.reports.ports import MessageQuery, Story, StoryStore
+from relay.resolver import Lookups
+from relay.rewrite.tokens import Keyring
+from relay.submission.accept import Accept
+from relay.verification.challenge import DIGITS
+from relay.verification.ports import VerificationStore
+
+T = TypeVar("T")
+
+
+Submit = Callable[[str, Transaction], Awaitable[Reply]]
+"""Accepts a mail under that queue id, as from an application. Raises StoreError."""
+
+
+PATIENCE = 60.0
+"""Seconds a mail has for its way."""
+
+
+_PAUSE = 0.2
+"""Seconds between two looks at the store."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What a running relay gives the steps."""
+
+    settings: Callable[[], Settings]
+    keyring: Callable[[], Keyring]
+    store: VerificationStore
+    stories: StoryStore
+    resolver: Callable[[], Lookups]
+    """Makes one that remembers no answers: what was just published must be seen."""
+    forget_dns: Callable[[], None]
+    """Has delivery ask DNS anew: somebody who tests has just published something."""
+    clock: Clock
+    new_id: Callable[[float], str]
+    submit: Submit
+    random_number: Callable[[], int] = lambda: secrets.randbelow(10**DIGITS)
+    random_bytes: Callable[[int], bytes] = secrets.token_bytes
+
+    async def send(self, queue_id: str, identity: str, recipients: tuple[str, ...], content: bytes) -> Reply:
+        """Send a mail of the identity the way an application's goes, with a credential that may use it."""
+        settings = self.settings()
+        known = settings.identity_for(identity)
+        credential = known.credentials[0] if known and known.credentials else ""
+        session = Session(
+            "verification", "submission", "127.0.0.1", settings.server.hostname, extended=True, credential=credential
+        )
+        smtputf8 = not (is_ascii(identity) and all(map(is_ascii, recipients)))
+        to = tuple(Recipient(one, ("NEVER",)) for one in recipients)
+        envelope = Envelope(identity, to, "8BITMIME", smtputf8=smtputf8)
+        return await self.submit(queue_id, Transaction(session, envelope, content))
+
+    async def story(self, queue_id: str) -> Story | None:
+        """Return what is known of a mail."""
+        stories = await self.stories.stories(MessageQuery(queue_id=queue_id))
+        return stories[0] if stories else None
+
+
+def destinations(settings: Settings, identity: str) -> tuple[str, ...]:
+    """Return where somebody reads for the identity: the addresses it forwards to, else its own."""
+    known = settings.identity_for(identity)
+    return known.forward_to if known and known.forward_to else (identity,)
+
+
+async def look_until(look: Callable[[], Awaitable[T]], done: Callable[[T], bool], patience: float = PATIENCE) -> T:
+    """Look again and again until what is seen is enough, or the patience (seconds) is over; return the last look."""
+    loop = asyncio.get_running_loop()
+    end = loop.time() + patience
+    while True:
+        seen = await look()
+        if done(seen) or loop.time() >= end:
+            return seen
+        await asyncio.sleep(_PAUSE)
+
+
+def submitting(accept: Accept) -> Submit:
+    """Return what accepts mail under a queue id that is known before, whether its author is verified or not."""
+
+    async def submit(queue_id: str, transaction: Transaction) -> Reply:
+        return await replace(accept, new_id=lambda _: queue_id, is_proven=lambda _: True).accept(transaction)
+
+    return submit

@@ -1,0 +1,91 @@
+"""The mails of the verification: a test mail, one that carries a code, and a test response. Pure."""
+
+from collections.abc import Sequence
+from html import escape
+
+from relay.verification.challenge import LIFETIME, LINK_LIFETIME
+
+_HTML = (
+    '<!doctype html>\n<html lang="en"><body style="font:16px/1.5 system-ui,sans-serif;color:#1d2430">\n'
+    '<div style="max-width:32rem;margin:0 auto;padding:1.5rem">\n{}\n</div>\n</body></html>\n'
+)
+
+
+_BUTTON = (
+    '<a href="{}" style="display:inline-block;padding:.7rem 1.6rem;border-radius:8px;background:#1f5fbf;'
+    'color:#ffffff;font-weight:600;text-decoration:none">Confirm</a>'
+)
+
+
+_ROBOT = "Auto-Submitted: auto-generated\r\n"
+"""Keeps vacation notes and the like from answering (RFC 3834)."""
+
+
+_BIG = '<p style="font-size:2rem;letter-spacing:.3em;font-weight:600;margin:.5rem 0">{}</p>'
+
+
+def test_mail(queue_id: str, identity: str, to: Sequence[str], hostname: str, link: str) -> bytes:
+    """Return a mail that goes the way all mail of the identity goes: an HTML part, and a link to be tracked in it."""
+    what = f"This is a test mail of {identity}, sent by the relay {hostname}."
+    text = f"{what}\nIt arrived, so sending works. Nothing needs to be done.\n\n{link}\n"
+    html = (
+        f"<p>{escape(what)}<br>It arrived, so sending works. Nothing needs to be done.</p>\n"
+        f'<p><a href="{escape(link)}">A link whose clicks are seen</a></p>'
+    )
+    return _mail(queue_id, identity, to, f"Test mail of {identity}", text, html, _ROBOT)
+
+
+def code_mail(queue_id: str, identity: str, to: Sequence[str], code: str, link: str) -> bytes:
+    """Return the mail that carries a code, and a link that confirms as well when there is one."""
+    asked = f"Somebody, probably you, wants to send mail as {identity}."
+    minutes, hours = f"{LIFETIME / 60:.0f} minutes", f"{LINK_LIFETIME / 3600:.0f} hours"
+    command = f"relay identity verify {identity} --otp {code}"
+    ignore = "If you know nothing of this, do nothing: nothing is confirmed without you."
+    text, html = f"{asked}\n\n", f"<p>{escape(asked)}</p>\n"
+    if link:
+        text += f"Confirm that on this page, within {hours}:\n\n    {link}\n\nOr use this code"
+        html += f"<p>{_BUTTON.format(escape(link))}</p>\n<p>The button works for {hours}. Or use this code"
+    else:
+        text += "Use this code"
+        html += "<p>Use this code"
+    text += f", within {minutes}:\n\n    {code}\n\n    {command}\n\n"
+    html += f", within {minutes}:</p>\n{_BIG.format(code)}\n<p><code>{escape(command)}</code></p>\n"
+    subject = f"{code} is the code for {identity}"
+    more = f"{_ROBOT}X-Relay-Track: none\r\n"
+    return _mail(
+        queue_id,
+        identity,
+        to,
+        subject,
+        f"{text}{ignore}\n",
+        f'{html}<p style="color:#576070">{escape(ignore)}</p>',
+        more,
+    )
+
+
+def response_mail(queue_id: str, identity: str, to: str, message_id: str) -> bytes:
+    """Return what stands for a reader's answer to the test mail; a robot's, so that nobody is bothered with it."""
+    thread = f"In-Reply-To: {message_id}\r\nReferences: {message_id}\r\n"
+    more = f"Auto-Submitted: auto-replied\r\n{thread}X-Relay-Track: none\r\n"
+    text = f"This is a test response to a test mail of {identity}. Nothing needs to be done.\n"
+    return _mail(queue_id, identity, [to], f"Re: Test mail of {identity}", text, "", more)
+
+
+def _mail(queue_id: str, identity: str, to: Sequence[str], subject: str, text: str, html: str, more: str) -> bytes:
+    """Put a mail together, in UTF-8 throughout (RFC 6532); rendering fits it to the next hop."""
+    header = (
+        f"From: <{identity}>\r\nTo: {', '.join(f'<{one}>' for one in to)}\r\nSubject: {subject}\r\n"
+        f"{more}X-Relay-Tag: relay-test\r\nMIME-Version: 1.0\r\n"
+    )
+    if not html:
+        return f"{header}{_part('plain', text)}".encode()
+    boundary = f"relay-{queue_id}"
+    parts = "".join(f"--{boundary}\r\n{part}" for part in (_part("plain", text), _part("html", _HTML.format(html))))
+    return (
+        f'{header}Content-Type: multipart/alternative; boundary="{boundary}"\r\n\r\n{parts}--{boundary}--\r\n'.encode()
+    )
+
+
+def _part(kind: str, text: str) -> str:
+    lines = text.replace("\n", "\r\n")
+    return f"Content-Type: text/{kind}; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n{lines}"

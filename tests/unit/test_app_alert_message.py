@@ -1,0 +1,76 @@
+"""Alerts say what happened and what to do, and go around what they are about."""
+
+from email import message_from_bytes
+from email.header import decode_header, make_header
+
+import pytest
+
+from relay.app.alerts import Alert, Post, alert_message, lane_paused, store_was_away, ways_around
+
+NOW = 1_800_000_000.0
+
+
+POST = Post("relay.test", "postmaster@relay.test", ("op@acme.test", "two@other.test"), ("newsletter", "backup"))
+
+
+@pytest.mark.parametrize(
+    ("ways", "avoid", "expected"),
+    [
+        (("newsletter",), "newsletter", ("direct",)),
+        (("newsletter", "backup"), "newsletter", ("backup", "direct")),
+        (("newsletter",), "", ("newsletter", "direct")),
+        (("direct",), "newsletter", ("direct",)),
+        ((), "", ("direct",)),
+    ],
+)
+def test_the_provider_an_alert_is_about_is_avoided(
+    ways: tuple[str, ...], avoid: str, expected: tuple[str, ...]
+) -> None:
+    assert ways_around(ways, avoid) == expected
+
+
+def test_an_alert_is_local_mail_that_nobody_answers() -> None:
+    accepted = alert_message(lane_paused("provider:newsletter", "relay_auth", "535 no", "Check it."), POST, "ID", NOW)
+    message, entries = accepted.message, accepted.entries
+    assert (message.reverse_path, message.policy.provider) == ("", "backup")
+    assert message.policy.fallback_providers == ("direct",)
+    assert [(one.recipient, one.lane) for one in entries] == [
+        ("op@acme.test", "provider:backup"),
+        ("two@other.test", "provider:backup"),
+    ]
+    assert message.metadata == {"alert": "paused provider:newsletter"}
+    mail = message_from_bytes(accepted.content)
+    assert mail["Auto-Submitted"] == "auto-generated"
+    assert mail["Subject"] == "[relay relay.test] provider newsletter is paused: 535 no"
+    text = mail.get_payload(decode=True)
+    assert isinstance(text, bytes)
+    assert b"relay provider resume newsletter" in text
+    assert b"What to do:  Check it." in text
+    assert b"relay_auth" in text
+
+
+def test_what_strangers_wrote_adds_no_header_and_steers_no_terminal() -> None:
+    alert = Alert("c", "näh\r\nBcc: x@evil.test " + "x" * 300, "line\x1b[2J\r\n.\r\nmore")
+    accepted = alert_message(alert, POST, "ID", NOW)
+    mail = message_from_bytes(accepted.content)
+    assert mail["Bcc"] is None
+    subject = str(make_header(decode_header(mail["Subject"])))
+    assert subject.startswith("[relay relay.test] näh")
+    assert len(subject) <= 150
+    assert b"\x1b" not in accepted.content
+    assert b"\r\n" in accepted.content
+    assert accepted.content.count(b"\n") == accepted.content.count(b"\r\n")
+
+
+def test_destinations_that_refuse_for_one_reason_are_one_cause() -> None:
+    one, two = (lane_paused(f"mx:{name}.test", "blocked", "554 5.7.1 no", "Delist.") for name in ("a", "b"))
+    assert one.cause == two.cause
+    assert one.avoid == ""
+    assert "delivery to a.test is paused" in one.subject
+    assert lane_paused("provider:x", "blocked", "", "").cause != lane_paused("provider:y", "blocked", "", "").cause
+
+
+def test_a_store_that_was_away() -> None:
+    alert = store_was_away(75.4, "disk I/O error")
+    assert "75 seconds: disk I/O error" in alert.subject
+    assert "nothing accepted was lost" in alert.text

@@ -1,0 +1,73 @@
+"""Parts that end in a fault begin again, later each time; what returns or is stopped does not."""
+
+import asyncio
+
+from relay.app.supervisor import Supervisor
+
+
+class Log:
+    def __init__(self) -> None:
+        self.lines: list[tuple[str, dict[str, object]]] = []
+
+    def __call__(self, event: str, /, **fields: object) -> None:
+        self.lines.append((event, fields))
+
+
+async def test_a_part_that_fails_begins_again_after_twice_the_wait() -> None:
+    log, begun = Log(), 0
+    done = asyncio.Event()
+
+    async def part() -> None:
+        nonlocal begun
+        begun += 1
+        if begun < 4:
+            raise RuntimeError(f"fault {begun}")
+        done.set()
+
+    supervisor = Supervisor(log, first_wait=0.001)
+    supervisor.keep("part", part)
+    async with asyncio.timeout(5):
+        await done.wait()
+    await supervisor.stop()
+    assert begun == 4
+    assert [(event, line["task"], line["wait"]) for event, line in log.lines] == [
+        ("task.failed", "part", 0.001),
+        ("task.failed", "part", 0.002),
+        ("task.failed", "part", 0.004),
+    ]
+    assert log.lines[0][1]["error"] == "RuntimeError('fault 1')"
+
+
+async def test_stopping_ends_a_part_at_once_and_waits_for_its_end() -> None:
+    log = Log()
+    begun, ended = asyncio.Event(), asyncio.Event()
+
+    async def part() -> None:
+        begun.set()
+        try:
+            await asyncio.sleep(60)
+        finally:
+            await asyncio.sleep(0)
+            ended.set()
+
+    supervisor = Supervisor(log)
+    supervisor.keep("part", part)
+    async with asyncio.timeout(5):
+        await begun.wait()
+        await supervisor.stop()
+    assert ended.is_set()
+    assert not log.lines
+
+
+async def test_a_part_that_waits_to_begin_again_is_stopped_too() -> None:
+    log, failed = Log(), asyncio.Event()
+
+    async def part() -> None:
+        failed.set()
+        raise RuntimeError("fault")
+
+    supervisor = Supervisor(log, first_wait=60)
+    supervisor.keep("part", part)
+    async with asyncio.timeout(5):
+        await failed.wait()
+        await supervisor.stop()

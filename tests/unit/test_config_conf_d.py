@@ -1,0 +1,75 @@
+"""Fragments of the configuration: they stay only when nothing is wrong."""
+
+from pathlib import Path
+
+import pytest
+
+from relay.config import ConfigError, check
+from relay.config.conf_d import fragment_of, remove_fragment, write_fragment
+
+WHO = ("identities", "jane@acme.test")
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    file = tmp_path / "relay.toml"
+    file.write_text('[server]\nhostname = "relay.test"\n', encoding="utf-8")
+    file.chmod(0o640)
+    return file
+
+
+def test_what_is_written_holds_and_has_the_mode_of_the_configuration(config: Path) -> None:
+    fragment = fragment_of(config, "identity", "jane@acme.test")
+    values = {"display_name": 'Zo\u00eb "Q" \\', "forward_to": ["a@x.test", "b@x.test"], "reply_tracking": False}
+    write_fragment(config, fragment, WHO, values, {})
+    settings, _, _ = check(config, {})
+    assert settings is not None
+    identity = settings.identities["jane@acme.test"]
+    assert (identity.display_name, identity.forward_to) == ('Zo\u00eb "Q" \\', ("a@x.test", "b@x.test"))
+    assert fragment.stat().st_mode & 0o777 == 0o640
+    assert [file.name for file in fragment.parent.iterdir()] == ["identity-jane@acme.test.toml"]
+
+
+def test_what_is_wrong_leaves_nothing_or_what_was_there(config: Path) -> None:
+    fragment = fragment_of(config, "identity", "jane@acme.test")
+    with pytest.raises(ConfigError, match=r"identity-jane@acme\.test\.toml:2: .*hourly_limit: 999 is over"):
+        write_fragment(config, fragment, WHO, {"hourly_limit": 999}, {})
+    assert list(fragment.parent.iterdir()) == []
+    write_fragment(config, fragment, WHO, {"hourly_limit": 9}, {})
+    before = fragment.read_bytes()
+    with pytest.raises(ConfigError, match="no \\[\\[provider\\]\\]"):
+        write_fragment(config, fragment, WHO, {"provider": "gone"}, {})
+    assert fragment.read_bytes() == before
+
+
+def test_what_others_need_is_not_removed(config: Path) -> None:
+    fragment = fragment_of(config, "provider", "news")
+    fragment.parent.mkdir(exist_ok=True)
+    fragment.write_text('[[provider]]\nname = "news"\nhost = "smtp.news.test"\n', encoding="utf-8")
+    write_fragment(config, fragment_of(config, "identity", "jane@acme.test"), WHO, {"provider": "news"}, {})
+    with pytest.raises(ConfigError, match="no \\[\\[provider\\]\\]"):
+        remove_fragment(config, fragment, {})
+    assert fragment.exists()
+    remove_fragment(config, fragment_of(config, "identity", "jane@acme.test"), {})
+    remove_fragment(config, fragment, {})
+    assert list(fragment.parent.iterdir()) == []
+
+
+def test_a_name_too_long_for_a_file_is_written_short(config: Path) -> None:
+    long = "\u00fc" * 31 + "@" + "b" * 60 + "." + "c" * 60 + ".test"
+    fragments = [fragment_of(config, "identity", name) for name in (long, f"x{long}")]
+    assert fragments[0] != fragments[1]
+    for fragment in fragments:
+        assert not fragment.exists()
+        assert len(fragment.name.encode()) <= 200
+        assert fragment.suffix == ".toml"
+    write_fragment(config, fragments[0], ("identities", long), {"company": "Acme"}, {})
+    settings, _, _ = check(config, {})
+    assert settings is not None
+    assert settings.identities[long].company == "Acme"
+
+
+def test_no_address_leads_out_of_the_folder(config: Path) -> None:
+    folder = config.parent / "conf.d"
+    for address in ("a/../../b@x.test", "../x@x.test", "a\0b@x.test", ".@x.test"):
+        assert fragment_of(config, "identity", address).resolve().parent == folder.resolve()

@@ -1,0 +1,34 @@
+"""What is remembered for a while."""
+
+from relay.delivery.pool import MAX_REMEMBERED, Remembered
+
+
+def test_forgotten_after_its_time() -> None:
+    now = 100.0
+    memory = Remembered(60.0, lambda: now)
+    memory.add("a")
+    now = 159.9
+    assert "a" in memory
+    now = 160.0
+    assert "a" not in memory
+
+
+def test_adding_again_starts_the_time_anew_and_discarding_ends_it() -> None:
+    now = 0.0
+    memory = Remembered(60.0, lambda: now)
+    memory.add("a")
+    now = 50.0
+    memory.add("a")
+    now = 100.0
+    assert "a" in memory
+    memory.discard("a")
+    memory.discard("never there")
+    assert "a" not in memory
+
+
+def test_the_oldest_make_room() -> None:
+    memory = Remembered(60.0, lambda: 0.0)
+    for number in range(MAX_REMEMBERED + 5):
+        memory.add(number)
+    assert 4 not in memory
+    assert 5 in memory

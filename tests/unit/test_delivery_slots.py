@@ -1,0 +1,99 @@
+"""Places are bounded, fair, and never lost."""
+
+import asyncio
+from collections import Counter
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from relay.delivery.slots import Places
+
+
+async def work(places: Places, lane: str, log: list[str], *, most: int = 2, total: int = 3) -> None:
+    async with places.place(lane, lane_most=most, total_most=total):
+        log.append(lane)
+        await asyncio.sleep(0)
+
+
+async def test_a_full_lane_does_not_hold_another_up() -> None:
+    places, log = Places(), list[str]()
+    async with (
+        places.place("a", lane_most=1, total_most=9),
+        asyncio.TaskGroup() as group,
+    ):
+        waiting = [group.create_task(work(places, "a", log, most=1, total=9)) for _ in range(3)]
+        await work(places, "b", log, most=1, total=9)
+        assert log == ["b"]
+        for task in waiting:
+            task.cancel()
+    assert places.used == 0
+
+
+async def test_the_total_goes_round_the_lanes() -> None:
+    places, log = Places(), list[str]()
+    async with asyncio.TaskGroup() as group:
+        for lane in ("a", "a", "a", "a", "a", "a", "b", "c"):
+            group.create_task(work(places, lane, log, most=9, total=1))
+    assert log == ["a", "a", "b", "c", "a", "a", "a", "a"]
+
+
+async def test_a_place_granted_to_a_cancelled_task_goes_on() -> None:
+    places, log = Places(), list[str]()
+    holding = asyncio.Event()
+
+    async def hold() -> None:
+        async with places.place("a", lane_most=1, total_most=1):
+            await holding.wait()
+
+    holder = asyncio.create_task(hold())
+    await asyncio.sleep(0)
+    first = asyncio.create_task(work(places, "a", log, most=1, total=1))
+    second = asyncio.create_task(work(places, "a", log, most=1, total=1))
+    await asyncio.sleep(0)
+    holding.set()
+    await asyncio.sleep(0)
+    assert holder.done()
+    assert not first.done()
+    first.cancel()
+    await second
+    assert first.cancelled()
+    assert log == ["a"]
+    assert places.used == 0
+
+
+@settings(deadline=None, max_examples=50)
+@given(
+    st.lists(st.tuples(st.sampled_from("abcd"), st.integers(0, 3), st.booleans()), max_size=40),
+    st.integers(1, 3),
+    st.integers(1, 5),
+)
+def test_bounds_hold_and_everybody_gets_a_turn(jobs: list[tuple[str, int, bool]], most: int, total: int) -> None:
+    async def run() -> None:
+        places, inside, done = Places(), Counter[str](), Counter[str]()
+
+        async def one(lane: str, rounds: int) -> None:
+            async with places.place(lane, lane_most=most, total_most=total):
+                inside[lane] += 1
+                assert inside[lane] <= most
+                assert inside.total() <= total == max(total, places.used)
+                try:
+                    for _ in range(rounds):
+                        await asyncio.sleep(0)
+                finally:
+                    inside[lane] -= 1
+                done[lane] += 1
+
+        tasks = [asyncio.create_task(one(lane, rounds)) for lane, rounds, _ in jobs]
+        await asyncio.sleep(0)
+        for task, (_, _, cancel) in zip(tasks, jobs, strict=True):
+            if cancel:
+                task.cancel()
+            await asyncio.sleep(0)
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+        assert all(result is None or isinstance(result, asyncio.CancelledError) for result in results)
+        assert all(task.cancelled() <= cancel for task, (_, _, cancel) in zip(tasks, jobs, strict=True))
+        assert done.total() == sum(result is None for result in results)
+        assert places.used == 0
+        assert not places._lanes
+
+    asyncio.run(run())

@@ -1,0 +1,97 @@
+"""The wire over a pair of real sockets."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from relay.delivery.stream import MAX_UNREAD, Wire, WireError
+from relay.mail.reply import Reply
+
+
+@asynccontextmanager
+async def wired() -> AsyncIterator[tuple[Wire, socket.socket, socket.socket]]:
+    """Yield a wire, its own socket and the other side's, which does nothing by itself."""
+    ours, theirs = socket.socketpair()
+    transport, _ = await asyncio.get_running_loop().create_connection(asyncio.Protocol, sock=ours)
+    try:
+        yield Wire(transport), ours, theirs
+    finally:
+        transport.abort()
+        theirs.close()
+        await asyncio.sleep(0)
+
+
+async def test_replies_in_order_and_those_before_the_end_too() -> None:
+    async with wired() as (wire, _, theirs):
+        theirs.sendall(b"250 one\r\n550 two\r\n")
+        theirs.close()
+        assert await wire.read(1) == Reply(250, "", "one")
+        assert await wire.read(1) == Reply(550, "", "two")
+        with pytest.raises(WireError) as caught:
+            await wire.read(1)
+        assert caught.value.hung_up
+        assert not wire.is_open
+
+
+async def test_silence_is_cut_short() -> None:
+    async with wired() as (wire, ours, _):
+        with pytest.raises(WireError, match=r"did not answer within 0\.01 s") as caught:
+            await wire.read(0.01)
+        assert not caught.value.hung_up
+        await asyncio.sleep(0)
+        assert ours.fileno() == -1
+
+
+@pytest.mark.parametrize("said", [b"421 4.4.2 idle too long\r\n", b"2"])
+async def test_a_word_while_resting_ends_it(said: bytes) -> None:
+    async with wired() as (wire, _, theirs):
+        wire.rest()
+        theirs.sendall(said)
+        await asyncio.sleep(0.01)
+        assert not wire.is_open
+
+
+async def test_what_came_too_much_before_resting_ends_it() -> None:
+    async with wired() as (wire, _, theirs):
+        theirs.sendall(b"250 one\r\n250 too many\r\n")
+        await wire.read(1)
+        wire.rest()
+        assert not wire.is_open
+
+
+async def test_nothing_is_sent_into_a_closed_connection() -> None:
+    async with wired() as (wire, _, theirs):
+        theirs.close()
+        await asyncio.sleep(0.01)
+        with pytest.raises(WireError):
+            await wire.write_body(b"content", 1)
+
+
+async def test_closing_does_not_wait_for_a_side_that_does_not_read() -> None:
+    async with wired() as (wire, ours, _):
+        with pytest.raises(WireError, match="did not take the content"):
+            await wire.write_body(b"x" * 10_000_000, 0.05)
+        await asyncio.sleep(0)
+        assert ours.fileno() == -1
+    async with wired() as (wire, ours, theirs):
+        theirs.sendall(b"552 5.3.4 too big\r\n")
+        assert not await wire.write_body(b"x" * 10_000_000, 1)
+        assert await wire.read(1) == Reply(552, "5.3.4", "too big")
+        wire.close()
+        await asyncio.sleep(0)
+        assert ours.fileno() == -1
+
+
+async def test_replies_without_end_to_what_nobody_asked_end_it() -> None:
+    """A server may answer as many commands as are sent ahead, and must not fill our memory with more."""
+    async with wired() as (wire, _, theirs):
+        theirs.sendall(b"250 ok\r\n" * MAX_UNREAD)
+        await asyncio.sleep(0.01)
+        before = wire.is_open
+        theirs.sendall(b"250 one more\r\n")
+        await asyncio.sleep(0.01)
+        assert (before, wire.is_open) == (True, False)
+        assert await wire.read(1) == Reply(250, "", "ok")

@@ -1,0 +1,159 @@
+"""The poller's order: a mail that always fails holds up nobody, and is looked at again."""
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from relay.config.settings import Imap, Settings
+from relay.events.ports import StoreError
+from relay.inbound import imap_poller as room
+from relay.inbound.imap_mailbox import MailboxError
+from relay.inbound.imap_poller import TRIES, Poller
+from relay.inbound.imap_state import MOST_MISSED, Place, mailbox_name, read_place, write_place
+from relay.inbound.process import Taken
+
+ACCOUNT = Imap(host="imap.acme.test", username="b", password=SecretStr("x"))
+
+
+class Folder:
+    """A mailbox in memory. `broken`: UIDs the server cannot hand out."""
+
+    def __init__(self, *uids: int) -> None:
+        self.uids = list(uids)
+        self.broken: set[int] = set()
+
+    def __call__(self, imap: Imap) -> "Folder":
+        return self
+
+    def open(self) -> None:
+        pass
+
+    def select(self) -> tuple[int, int]:
+        return 7, len(self.uids)
+
+    def uids_after(self, last: int, count: int) -> Sequence[int]:
+        return [uid for uid in self.uids if uid > last]
+
+    def prepare(self) -> None:
+        pass
+
+    def fetch(self, uid: int) -> bytes | None:
+        if uid in self.broken:
+            raise MailboxError(f"fetch of UID {uid} failed")
+        return b"%d" % uid if uid in self.uids else None
+
+    def close(self) -> None:
+        pass
+
+    def abandon(self) -> None:
+        pass
+
+
+class Desk:
+    """Takes mail, and keeps what was taken and logged. `faults`: what is raised for a mail."""
+
+    def __init__(self) -> None:
+        self.taken: list[int] = []
+        self.faults: dict[int, Exception] = {}
+        self.lines: list[tuple[str, Any]] = []
+
+    async def take(self, content: bytes) -> Taken:
+        if int(content) in self.faults:
+            raise self.faults[int(content)]
+        self.taken.append(int(content))
+        return Taken("other", joined=False)
+
+    def log(self, event: str, /, **fields: object) -> None:
+        self.lines.append((event, fields.get("uid")))
+
+
+@pytest.fixture
+def folder(monkeypatch: pytest.MonkeyPatch) -> Folder:
+    found = Folder(1, 2, 3)
+    monkeypatch.setattr(room, "Mailbox", found)
+    return found
+
+
+def poller(desk: Desk, place: Path) -> Poller:
+    return Poller(Settings, place, desk.take, desk.log)
+
+
+async def test_a_mail_that_cannot_be_fetched_is_stepped_over_and_taken_later(folder: Folder, tmp_path: Path) -> None:
+    desk, place = Desk(), tmp_path / "imap.json"
+    polling = poller(desk, place)
+    folder.broken = {2}
+    for _ in range(TRIES):
+        with pytest.raises(MailboxError):
+            await polling.read(ACCOUNT)
+    assert desk.taken == [1]
+    await polling.read(ACCOUNT)
+    assert desk.taken == [1, 3]
+    assert ("imap.skipped", 2) in desk.lines
+    kept = read_place(place)
+    assert kept is not None
+    assert (kept.uid, kept.missed) == (3, (2,))
+    await polling.read(ACCOUNT)
+    assert desk.taken == [1, 3], "not before an hour is over"
+    folder.broken = set()
+    again = poller(desk, place)
+    await again.read(ACCOUNT)
+    assert desk.taken == [1, 3, 2]
+    kept = read_place(place)
+    assert kept is not None
+    assert (kept.uid, kept.missed) == (3, ())
+
+
+async def test_a_mail_that_raises_what_nobody_expects_is_stepped_over(folder: Folder, tmp_path: Path) -> None:
+    desk = Desk()
+    polling = poller(desk, tmp_path / "imap.json")
+    desk.faults = {1: ZeroDivisionError()}
+    for _ in range(TRIES):
+        with pytest.raises(ZeroDivisionError):
+            await polling.read(ACCOUNT)
+    await polling.read(ACCOUNT)
+    assert desk.taken == [2, 3]
+
+
+async def test_a_store_that_is_away_is_no_fault_of_the_mail(folder: Folder, tmp_path: Path) -> None:
+    desk = Desk()
+    polling = poller(desk, tmp_path / "imap.json")
+    desk.faults = {1: StoreError("away")}
+    for _ in range(3 * TRIES):
+        with pytest.raises(StoreError):
+            await polling.read(ACCOUNT)
+    desk.faults = {}
+    await polling.read(ACCOUNT)
+    assert desk.taken == [1, 2, 3]
+
+
+async def test_a_missed_mail_that_is_gone_is_forgotten(folder: Folder, tmp_path: Path) -> None:
+    desk, place = Desk(), tmp_path / "imap.json"
+    name = mailbox_name(ACCOUNT)
+    write_place(place, Place(name, 7, 3, (99,)))
+    await poller(desk, place).read(ACCOUNT)
+    assert read_place(place) == Place(name, 7, 3)
+
+
+def test_places_written_before_there_were_missed_mails_are_read(tmp_path: Path) -> None:
+    (tmp_path / "imap.json").write_text('{"mailbox": "m", "uidvalidity": 7, "uid": 3}')
+    assert read_place(tmp_path / "imap.json") == Place("m", 7, 3)
+
+
+def test_missed_mails_are_bounded() -> None:
+    place = Place("m", 7, 0)
+    for uid in range(1, MOST_MISSED + 10):
+        place = place.past(uid, missed=True)
+    assert len(place.missed) == MOST_MISSED
+    assert place.missed[-1] == place.uid
+
+
+async def test_the_poller_ends_when_it_is_cancelled(folder: Folder, tmp_path: Path) -> None:
+    task = asyncio.create_task(poller(Desk(), tmp_path / "imap.json").run())
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task

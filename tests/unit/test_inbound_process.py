@@ -1,0 +1,278 @@
+"""Taking in what comes back, over a real store: joined by token or Message-ID, recorded once, believed."""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from relay.config.settings import Settings
+from relay.dsn.rules_file import read_rules
+from relay.events.event import Event, Kind
+from relay.inbound.addresses import token_in, token_of_address
+from relay.inbound.process import Intake
+from relay.mail.queue_id import queue_id
+from relay.queue.bounce_policy import Judge
+from relay.queue.entry import Entry, State
+from relay.queue.message import Accepted, Message, Policy
+from relay.reports.ports import MessageQuery, Story
+from relay.rewrite.tokens import Keyring, Token, sign_address_token
+from relay.rewrite.tokens import Kind as TokenKind
+from relay.storage.sqlite.store import SqliteStore
+from relay.suppression.ports import SuppressionQuery
+
+NOW = 1_800_000_000.0
+
+
+KEYS = Keyring((("k1", bytes(range(32))),))
+
+
+QUEUE_ID = "06FJ3K9Q2M0A7C"
+
+
+RULES = read_rules(None)
+
+
+SETTINGS = Settings.model_validate({"domains": {"acme.test": {"return_path": "bounces.acme.test"}}})
+
+
+def address(kind: TokenKind = TokenKind.BOUNCE, queue_id: str = QUEUE_ID, recipient: int = 1) -> str:
+    return f"{sign_address_token(KEYS, Token(kind, queue_id, recipient))}@bounces.acme.test"
+
+
+def bounce(
+    to: str = "postmaster@acme.test",
+    recipient: str = "ben@rcpt.test",
+    action: str = "failed",
+    status: str = "5.1.1",
+    reply: str = "550 5.1.1 user unknown",
+) -> bytes:
+    return f"""\
+From: MAILER-DAEMON@mx.rcpt.test
+To: {to}
+Subject: Undelivered Mail Returned to Sender
+MIME-Version: 1.0
+Content-Type: multipart/report; report-type=delivery-status; boundary=b
+
+--b
+Content-Type: text/plain
+
+Trouble.
+
+--b
+Content-Type: message/delivery-status
+
+Reporting-MTA: dns; mx.rcpt.test
+
+Final-Recipient: rfc822; {recipient}
+Action: {action}
+Status: {status}
+Diagnostic-Code: smtp; {reply}
+
+--b
+Content-Type: text/rfc822-headers
+
+From: news@acme.test
+Message-ID: <77@acme.test>
+Subject: invoice
+
+--b--
+""".replace("\n", "\r\n").encode()
+
+
+@dataclass
+class Bench:
+    store: SqliteStore
+    published: list[Event] = field(default_factory=list)
+    lines: list[tuple[str, dict[str, object]]] = field(default_factory=list)
+    now: float = NOW
+    wakes: int = 0
+    serial: "count[int]" = field(default_factory=count)
+
+    @property
+    def intake(self) -> Intake:
+        judge = Judge(RULES, threshold=3)
+        return Intake(
+            settings=lambda: SETTINGS,
+            keyring=lambda: KEYS,
+            judge=lambda: judge,
+            store=self.store,
+            clock=lambda: self.now,
+            new_id=lambda now: queue_id(now, next(self.serial)),
+            publish=self.publish,
+            wake=self.wake,
+            log=self.log,
+        )
+
+    def wake(self) -> None:
+        self.wakes += 1
+
+    def publish(self, events: Sequence[Event]) -> None:
+        self.published += events
+
+    def log(self, line: str, **fields: object) -> None:
+        self.lines.append((line, fields))
+
+    async def story(self) -> Story:
+        (story,) = await self.store.stories(MessageQuery(queue_id=QUEUE_ID))
+        return story
+
+    async def suppressed(self) -> list[tuple[str, str, str]]:
+        return [(one.address, one.domain, one.reason) for one in await self.store.suppressions(SuppressionQuery())]
+
+
+@pytest.fixture
+async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
+    store = await SqliteStore.open(tmp_path / "relay.db", now=NOW)
+    message = Message(QUEUE_ID, NOW, "news@acme.test", Policy(domain="acme.test"), message_id="<77@acme.test>")
+    entries = tuple(
+        Entry(QUEUE_ID, number, who, "mx:rcpt.test", NOW, NOW + 9, NOW, state=State.DELIVERED)
+        for number, who in enumerate(("ada@rcpt.test", "ben@rcpt.test"))
+    )
+    await store.enqueue(Accepted(message, b"x", entries))
+    yield Bench(store)
+    await store.close()
+
+
+async def test_the_recipient_token_says_whose_bounce_it_is_whatever_address_it_reports(bench: Bench) -> None:
+    taken = await bench.intake.take(bounce(recipient="forwarded@elsewhere.test"), address())
+    (event,) = taken.events
+    assert (taken.kind, taken.joined) == ("bounce", True)
+    assert (event.kind, event.recipient, event.address) == (Kind.BOUNCED, 1, "ben@rcpt.test")
+    assert (event.data["category"], event.data["late"], event.data["domain"]) == ("bad_mailbox", True, "acme.test")
+    assert (await bench.story()).events == (event,)
+    assert (await bench.story()).entries[1].state is State.DELIVERED
+    assert await bench.suppressed() == [("ben@rcpt.test", "", "bad_mailbox")]
+    assert bench.published == [event]
+
+
+async def test_the_same_mail_taken_twice_is_recorded_once(bench: Bench) -> None:
+    await bench.intake.take(bounce(), address())
+    bench.now += 60
+    again = await bench.intake.take(bounce(), address())
+    assert (again.joined, again.events) == (True, ())
+    assert len((await bench.story()).events) == 1
+
+
+async def test_a_mailbox_has_no_recipient_the_token_in_the_mail_serves(bench: Bench) -> None:
+    taken = await bench.intake.take(bounce(to=address()))
+    assert [one.recipient for one in taken.events] == [1]
+
+
+async def test_without_a_token_message_id_and_recipient_join(bench: Bench) -> None:
+    taken = await bench.intake.take(bounce(recipient="Ada@rcpt.test"))
+    assert [(one.recipient, one.address) for one in taken.events] == [(0, "ada@rcpt.test")]
+    stranger = await bench.intake.take(bounce(recipient="eve@rcpt.test"))
+    assert (stranger.kind, stranger.joined, stranger.events) == ("bounce", False, ())
+    assert await bench.suppressed() == [("ada@rcpt.test", "", "bad_mailbox")]
+
+
+async def test_a_token_is_believed_without_the_database(bench: Bench) -> None:
+    taken = await bench.intake.take(bounce(), address(queue_id="06FJ3K9Q2M0A7D"))
+    (event,) = taken.events
+    assert (event.queue_id, event.recipient, event.kind) == ("06FJ3K9Q2M0A7D", 1, Kind.BOUNCED)
+    assert await bench.suppressed() == [("ben@rcpt.test", "", "bad_mailbox")]
+
+
+async def test_a_warning_is_no_bounce(bench: Bench) -> None:
+    warning = bounce(action="delayed", status="4.4.1", reply="451 4.4.1 no answer")
+    (event,) = (await bench.intake.take(warning, address())).events
+    assert (event.kind, event.data["late"]) == (Kind.DEFERRED, True)
+    assert await bench.suppressed() == []
+
+
+async def test_a_blocked_address_of_ours_never_suppresses(bench: Bench) -> None:
+    blocked = bounce(status="5.7.1", reply="554 5.7.1 Client host [192.0.2.9] blocked using zen.spamhaus.org")
+    (event,) = (await bench.intake.take(blocked, address())).events
+    assert event.data["category"] == "blocked"
+    assert await bench.suppressed() == []
+
+
+async def test_three_late_soft_bounces_suppress(bench: Bench) -> None:
+    full = bounce(status="5.2.2", reply="552 5.2.2 mailbox full")
+    for number in range(3):
+        assert await bench.suppressed() == []
+        await bench.intake.take(full, address(queue_id=f"06FJ3K9Q2M0A7{number}"))
+    assert await bench.suppressed() == [("ben@rcpt.test", "", "mailbox_full")]
+
+
+async def test_a_reply_is_recorded_ordinary_mail_to_a_return_path_only_logged(bench: Bench) -> None:
+    mail = b"From: Ben <ben@rcpt.test>\r\nSubject: Re: invoice\r\n\r\nThanks.\r\n"
+    (event,) = (await bench.intake.take(mail, address(TokenKind.REPLY))).events
+    assert (event.kind, event.data["subject"]) == (Kind.REPLY, "Re: invoice")
+    assert "automatic" not in event.data
+    taken = await bench.intake.take(mail, address())
+    assert (taken.kind, taken.events) == ("other", ())
+    assert bench.lines[-1] == ("inbound.taken", {"queue_id": QUEUE_ID, "kind": "other", "to": address()})
+
+
+async def test_mail_that_concerns_nothing_of_ours_leaves_nothing(bench: Bench) -> None:
+    for content in (b"", b"\xff\x00\r\n", b"Subject: hi\r\n\r\nhello", b"To: " + b"a" * 45 + b"@x.test\r\n\r\n"):
+        taken = await bench.intake.take(content)
+        assert (taken.joined, taken.events) == (False, ())
+
+
+def test_tokens_of_another_kind_or_key_are_none_of_ours() -> None:
+    other = Keyring((("k1", bytes(32)),))
+    assert token_of_address(other, address()) is None
+    assert token_of_address(KEYS, address(TokenKind.REPLY), (TokenKind.BOUNCE,)) is None
+    assert token_of_address(KEYS, address().upper()) == Token(TokenKind.BOUNCE, QUEUE_ID, 1)
+    decoys = b"To: " + b",".join(b"%s@x.test" % (b"a" * 44) for _ in range(10))
+    assert token_in(KEYS, decoys + b"\r\nDelivered-To: " + address().encode()) == Token(TokenKind.BOUNCE, QUEUE_ID, 1)
+    assert token_in(KEYS, decoys) is None
+
+
+def feedback(kind: str) -> bytes:
+    return f"""\
+From: fbl@rcpt.test
+Subject: report
+MIME-Version: 1.0
+Content-Type: multipart/report; report-type=feedback-report; boundary=b
+
+--b
+
+A report.
+--b
+Content-Type: message/feedback-report
+
+Feedback-Type: {kind}
+User-Agent: F/1
+Version: 1
+
+--b
+Content-Type: message/rfc822
+
+Message-ID: <77@acme.test>
+
+hi
+--b--
+""".replace("\n", "\r\n").encode()
+
+
+@pytest.mark.parametrize(
+    ("kind", "recorded", "suppressed"),
+    [
+        ("abuse", Kind.COMPLAINT, True),
+        ("Fraud", Kind.COMPLAINT, True),
+        ("complaint", Kind.COMPLAINT, True),
+        ("auth-failure", Kind.FEEDBACK, False),
+        ("not-spam", Kind.FEEDBACK, False),
+        ("opt-out", Kind.FEEDBACK, False),
+        ("virus", Kind.FEEDBACK, False),
+        ("other", Kind.FEEDBACK, False),
+        ("x-vendor", Kind.FEEDBACK, False),
+    ],
+)
+async def test_only_complaints_suppress(bench: Bench, kind: str, recorded: Kind, suppressed: bool) -> None:
+    (event,) = (await bench.intake.take(feedback(kind), address())).events
+    assert (event.kind, event.data["feedback_type"]) == (recorded, kind.lower())
+    found = await bench.store.suppressions(SuppressionQuery())
+    assert [one.address for one in found] == (["ben@rcpt.test"] if suppressed else [])
+
+
+async def test_vacation_notes_that_a_provider_calls_transient_bounces_suppress_nobody(bench: Bench) -> None:
+    for _ in range(4):
+        await bench.intake.take(bounce(status="4.0.0", reply=""), address())
+        bench.now += 3600
+    assert await bench.store.suppressions(SuppressionQuery()) == []

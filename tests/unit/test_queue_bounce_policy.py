@@ -1,0 +1,191 @@
+"""Judging replies: the category's action decides, named waits are obeyed, only the recipient's fault suppresses."""
+
+from dataclasses import replace
+
+import pytest
+
+from relay.dsn.categories import TAXONOMY
+from relay.dsn.classify import Classification
+from relay.dsn.rules_file import read_rules
+from relay.mail.reply import Reply, parse_reply
+from relay.queue.bounce_policy import ACCOUNT, LONGEST_WAIT, SLOW_WAIT, Judge
+from relay.queue.entry import State
+from relay.queue.lanes import Lanes
+from relay.queue.outcome import Deferred, Outcome, Phase, Refused
+from relay.suppression.model import Evidence, Suppression
+from tests.unit.test_queue_settle import MESSAGE, entry, settled
+
+JUDGE = Judge(read_rules(None), threshold=3)
+
+
+REMOTE = "mx.x.test[192.0.2.1]:25"
+
+
+DESTINATION = "mx:x.test"
+
+
+PROVIDER = "provider:p"
+
+
+def outcome(text: str) -> Deferred | Refused:
+    reply = parse_reply(int(text[:3]), text[4:])
+    return Refused(reply, REMOTE) if reply.is_permanent else Deferred(reply, REMOTE)
+
+
+@pytest.mark.parametrize(
+    ("text", "attempts", "category", "step"),
+    [
+        ("550 5.1.1 User unknown", 1, "bad_mailbox", "bounce"),
+        ("450 4.1.1 User unknown", 1, "bad_mailbox", "retry"),
+        ("552 5.3.4 Message size exceeds fixed limit", 1, "too_large", "bounce"),
+        ("452 4.3.4 Message size exceeds fixed limit", 1, "too_large", "bounce"),
+        (
+            "554 5.7.1 Service unavailable; Client host [192.0.2.9] blocked using zen.spamhaus.org",
+            9,
+            "blocked",
+            "retry",
+        ),
+        ("550 5.4.5 Daily sending quota exceeded", 1, "rate_limited", "retry"),
+        ("550 5.1.1 Not sent: the address is on the account suppression list", 1, "suppressed", "drop"),
+    ],
+)
+def test_the_category_decides_what_happens(text: str, attempts: int, category: str, step: str) -> None:
+    verdict = JUDGE.verdict(outcome(text), attempts, DESTINATION)
+    assert (verdict.meaning.category, verdict.step) == (category, step)
+
+
+def test_retry_once_gives_up_the_second_time() -> None:
+    rejected = outcome("450 4.7.1 Message content rejected")
+    assert JUDGE.verdict(rejected, 1, DESTINATION).meaning.about.on_temporary == "retry-once"
+    assert [JUDGE.verdict(rejected, attempts, DESTINATION).step for attempts in (1, 2)] == ["retry", "bounce"]
+
+
+@pytest.mark.parametrize(
+    ("text", "at_least"),
+    [
+        ("450 4.2.0 Greylisted, try again in 300 seconds", 300.0),
+        ("450 4.2.0 Greylisted, try again in 3 days", LONGEST_WAIT),
+        ("451 4.3.2 System busy", 0.0),
+        ("554 5.7.1 Client host [192.0.2.9] blocked using zen.spamhaus.org", SLOW_WAIT),
+    ],
+)
+def test_waits(text: str, at_least: float) -> None:
+    assert JUDGE.verdict(outcome(text), 1, DESTINATION).at_least == at_least
+
+
+@pytest.mark.parametrize(
+    ("text", "slows"),
+    [
+        ("450 4.7.1 Too many messages, slow down", True),
+        ("554 5.7.1 Client host [192.0.2.9] blocked using zen.spamhaus.org", True),
+        ("550 5.1.1 User unknown", False),
+        ("452 4.2.2 Mailbox full", False),
+    ],
+)
+def test_a_lane_slows_down_when_the_other_side_asks_or_distrusts_us(text: str, slows: bool) -> None:
+    assert JUDGE.slows(DESTINATION, outcome(text)) is slows
+    lanes = Lanes(widest=20)
+    lanes.start("mx:x.test", 1)
+    lanes.slow_down("mx:x.test")
+    lanes.slow_down("mx:x.test")
+    assert lanes.room(0.0)["mx:x.test"] == 0
+    lanes.succeeded("mx:x.test", 1.0)
+    assert lanes.room(0.0)["mx:x.test"] == 1
+
+
+def test_what_the_relay_found_out_itself_is_as_final_as_it_says() -> None:
+    tls = Reply(550, "5.7.10", "STARTTLS is required but mx.x.test does not offer it")
+    assert JUDGE.verdict(Refused(tls), 1, DESTINATION).step == "bounce"
+    too_large = Reply(452, "4.3.4", "Message size exceeds fixed limit")
+    assert JUDGE.verdict(Deferred(too_large), 1, DESTINATION).step == "retry"
+    assert JUDGE.verdict(Deferred(too_large, REMOTE, uncertain=True), 1, DESTINATION).step == "retry"
+
+
+@pytest.mark.parametrize("name", sorted(TAXONOMY))
+def test_only_evidence_about_the_recipient_suppresses(name: str) -> None:
+    found = Suppression("u@x.test", reason=name)
+    permanent, temporary = (
+        JUDGE.evidence(Classification(name, ""), found, permanent=permanent) for permanent in (True, False)
+    )
+    match TAXONOMY[name].suppression:
+        case "now":
+            assert permanent == temporary == (Evidence(found, 1),)
+        case "on-permanent":
+            assert (permanent, temporary) == ((Evidence(found, 1),), (Evidence(found, 3),))
+        case "count":
+            assert permanent == temporary == (Evidence(found, 3),)
+        case _:
+            assert permanent == temporary == ()
+
+
+@pytest.mark.parametrize(
+    "name", ["blocked", "auth_failed", "bad_rdns", "sender_rejected", "spam_content", "credentials"]
+)
+def test_what_is_wrong_with_the_sending_side_never_suppresses(name: str) -> None:
+    assert JUDGE.evidence(Classification(name, ""), Suppression("u@x.test"), permanent=True) == ()
+
+
+def test_an_entry_that_bounces_leaves_evidence_one_that_waits_does_not() -> None:
+    gone, later = outcome("550 5.1.1 User unknown"), outcome("450 4.1.1 User unknown")
+    outcomes: list[Outcome] = [gone, later]
+    result = settled([entry(0), entry(1)], outcomes)
+    (evidence,) = result.evidence
+    assert (evidence.suppression.address, evidence.suppression.reason) == ("u0@x.test", "bad_mailbox")
+    assert evidence.suppression.rule
+    assert evidence.suppression.reply == "550 5.1.1 User unknown"
+    assert settled([entry()], [gone], message=replace(MESSAGE, reverse_path="")).evidence == ()
+
+
+def test_the_event_and_the_notification_say_what_it_means() -> None:
+    result = settled([entry()], [outcome("550 5.1.1 User unknown")])
+    data = result.events[-1].data
+    assert data["category"] == "bad_mailbox"
+    assert "Look for a typing error" in str(data["guidance"])
+    assert b"Look for a typing error" in result.reports[0].content
+
+
+def test_a_named_wait_puts_the_next_attempt_off_and_a_refusal_may_be_kept() -> None:
+    (greylisted,) = settled([entry()], [outcome("450 4.2.0 Greylisted, try again in 600 seconds")]).entries
+    assert greylisted.next_attempt_at == 610.0
+    (blocked,) = settled([entry()], [outcome("554 5.7.1 Client host blocked using zen.spamhaus.org")]).entries
+    assert (blocked.state, blocked.next_attempt_at) == (State.WAITING, 910.0)
+
+
+def test_what_a_provider_has_suppressed_is_dropped_without_a_notification() -> None:
+    result = settled([entry()], [outcome("550 5.1.1 Not sent: the address is on the account suppression list")])
+    assert (result.entries[0].state, result.reports, result.evidence) == (State.DROPPED, (), ())
+    assert result.events[-1].kind == "dropped"
+
+
+@pytest.mark.parametrize(
+    ("phase", "category"), [("", "unknown"), ("mail", "sender_rejected"), ("rcpt", "recipient_refused")]
+)
+def test_where_the_words_say_nothing_the_step_that_failed_does(phase: Phase, category: str) -> None:
+    refused = Refused(Reply(550, "", "no"), REMOTE, phase)
+    assert JUDGE.verdict(refused, 1, DESTINATION).meaning.category == category
+
+
+LOGIN = Deferred(Reply(454, "4.7.0", "AUTH was refused: 535 5.7.8 no"), REMOTE, lane_down=True, locked_out=True)
+
+
+@pytest.mark.parametrize("refusal", [LOGIN, outcome("554 5.7.1 Relay access denied")])
+def test_a_refused_account_is_one_in_the_lane_of_a_provider_only(refusal: Deferred | Refused) -> None:
+    by_destination, by_provider = (JUDGE.verdict(refusal, 1, lane).meaning for lane in (DESTINATION, PROVIDER))
+    assert by_destination.category != ACCOUNT
+    assert by_provider == replace(by_destination, category=ACCOUNT)
+    assert (JUDGE.slows(DESTINATION, refusal), JUDGE.slows(PROVIDER, refusal)) == (False, True)
+    assert JUDGE.pauses(DESTINATION, refusal) is None
+    assert JUDGE.pauses(PROVIDER, refusal) == by_provider
+
+
+def test_account_trouble_needs_no_lane() -> None:
+    refused = outcome("550 5.1.1 User unknown")
+    assert JUDGE.account_trouble(refused) == replace(JUDGE.verdict(refused, 1, PROVIDER).meaning, category=ACCOUNT)
+
+
+PHASES: tuple[Phase, ...] = ("rcpt", "")
+
+
+def test_an_event_tells_the_step_that_failed() -> None:
+    told = [settled([entry()], [Refused(Reply(550, "", "no"), REMOTE, phase)]).events[-1].data for phase in PHASES]
+    assert [data.get("phase") for data in told] == ["rcpt", None]

@@ -1,0 +1,72 @@
+"""Space on the disk: new mail is refused before the mail already accepted has no room to be settled."""
+
+import resource
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from relay.queue.ports import StoreError
+from relay.storage.sqlite.disk_space import Space
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "relay.db"
+    path.write_bytes(bytes(1000))
+    return path
+
+
+@pytest.fixture
+def limited() -> Iterator[int]:
+    """A file size limit of 8 MB on this process."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8 << 20, hard))
+    yield 8 << 20
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_large_disk_takes_mail(file: Path) -> None:
+    space = Space.at(file)
+    assert 0 < space.reserve <= 64 << 20
+    space.check(20_000)
+
+
+def test_a_message_the_disk_cannot_hold_twice_is_refused(file: Path) -> None:
+    with pytest.raises(StoreError, match="too little space for new mail") as refused:
+        Space.at(file).check(1 << 50)
+    assert refused.value.full
+
+
+def test_a_small_space_keeps_an_eighth_and_empties_its_log_early(file: Path, limited: int) -> None:
+    space = Space.at(file)
+    assert space.reserve == limited // 8
+    assert space.checkpoint_pages == 64
+    space.check(1000)
+    with pytest.raises(StoreError):
+        space.check(limited // 2)
+
+
+def test_a_disk_at_its_reserve_is_full_until_clearly_more_is_free(file: Path, limited: int) -> None:
+    space = Space.at(file)
+    ease = space.reserve // 4
+
+    def leave(free: int) -> None:
+        """Let the database be so large that so many bytes beyond the reserve are left."""
+        with file.open("r+b") as database:
+            database.truncate(limited - space.reserve - free)
+
+    leave(10_000)
+    space.check_ease()
+    with pytest.raises(StoreError):
+        space.check(6_000)
+    space.check(4_000)
+    for free in (0, 10_000, ease, ease + 11_999):
+        leave(free)
+        with pytest.raises(StoreError, match="too little space") as refused:
+            space.check_ease()
+        assert refused.value.full
+    leave(ease + 12_000)
+    space.check_ease()
+    leave(10_000)
+    space.check_ease()

@@ -1,0 +1,372 @@
+"""Accepting into a real store: what is stored, what is added, and what is refused and leaves no trace."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from relay.config.secret_hash import hash_secret
+from relay.config.settings import Settings
+from relay.events.event import Event, Kind
+from relay.limits.ports import LimitStore, Slot
+from relay.limits.window import HOUR
+from relay.mail.reply import Reply
+from relay.mail.transaction import Envelope, Recipient, Session, Transaction
+from relay.queue.entry import Entry, State
+from relay.queue.message import Accepted, Claimed, Message, Settlement
+from relay.queue.ports import EntryQuery, LaneRoom, StoreError
+from relay.storage.sqlite.store import SqliteStore
+from relay.submission.accept import Accept, Reception
+from relay.suppression.exclusion import Exclusion
+from relay.suppression.model import Suppression
+from relay.suppression.unsubscribes import Unsubscribe
+
+NOW = 1_800_000_000.0
+
+
+SESSION = Session("submission", "submission", "192.0.2.7", "app.test", extended=True)
+
+
+CONTENT = b"From: App <app@acme.test>\r\nSubject: hello\r\n\r\nHello \xff\r\n"
+
+
+LIMITED = {"identities": {"app@acme.test": {"hourly_limit": 2, "daily_limit": 3}}}
+
+
+EVERY = (State.WAITING, State.HELD, State.ACTIVE, State.DELIVERED, State.BOUNCED, State.DROPPED)
+
+
+class FaultyStore:
+    """A queue whose disk fails."""
+
+    def __init__(self, error: StoreError) -> None:
+        self.error = error
+
+    async def enqueue(self, accepted: Accepted) -> None:
+        raise self.error
+
+    async def recover(self, now: float, longest_wait: float) -> int:
+        raise self.error
+
+    async def clock_set(self, now: float, step: float, longest_wait: float, lifetime: float) -> None:
+        raise self.error
+
+    async def left_in_hand(self, keys: Sequence[tuple[str, int]]) -> Sequence[Claimed]:
+        raise self.error
+
+    async def claim(self, now: float, room: LaneRoom) -> Sequence[Claimed]:
+        raise self.error
+
+    async def next_due(self, busy: Sequence[str]) -> float | None:
+        raise self.error
+
+    async def apply(self, settlements: Sequence[Settlement]) -> Sequence[Settlement]:
+        raise self.error
+
+
+class FailingLimits:
+    """Limits that can be asked once."""
+
+    def __init__(self, limits: LimitStore) -> None:
+        self.limits = limits
+        self.asked = 0
+
+    async def reserve(self, slots: Sequence[Slot], at: Sequence[float]) -> Sequence[float]:
+        self.asked += 1
+        if self.asked > 1:
+            raise StoreError("the connection broke")
+        return await self.limits.reserve(slots, at)
+
+    async def forget(self, queue_id: str, numbers: Sequence[int]) -> None:
+        await self.limits.forget(queue_id, numbers)
+
+
+class House:
+    """An Accept with all its tools."""
+
+    def __init__(self, store: SqliteStore, **sections: Any) -> None:
+        self.store = store
+        self.now = NOW
+        self.events: list[Event] = []
+        self.wakes = 0
+        self.proven: set[str] = set()
+        self.troubles: list[StoreError] = []
+        self.serial = count(1)
+        self.settings = Settings.model_validate({"server": {"hostname": "relay.test"}, **sections})
+        self.accept = Accept(
+            lambda: self.settings,
+            store,
+            store,
+            Exclusion(store, store.unsubscribe_list),
+            lambda: self.now,
+            lambda now: f"Q{next(self.serial):013}",
+            self.events.extend,
+            self.wake,
+            lambda address: address in self.proven,
+        )
+
+    def wake(self) -> None:
+        self.wakes += 1
+
+    def trouble(self, error: StoreError) -> None:
+        self.troubles.append(error)
+
+    async def take(
+        self, *recipients: str, content: bytes = CONTENT, session: Session = SESSION, **envelope: Any
+    ) -> Reply:
+        to = tuple(Recipient(one) for one in recipients or ("u@rcpt.test",))
+        return await self.accept.accept(
+            Transaction(session, Envelope(**{"reverse_path": "app@acme.test", "recipients": to, **envelope}), content)
+        )
+
+    async def stored(self) -> list[tuple[Message, Entry]]:
+        return list(await self.store.entries(EntryQuery(states=EVERY)))
+
+    async def added(self, **take: Any) -> str:
+        """Return the fields put in front of the message that is taken."""
+        assert (await self.take(**take)).code == 250
+        return (await self.stored())[-1][0].policy.added_fields.decode()
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> Any:
+    opened = await SqliteStore.open(tmp_path / "relay.db", now=NOW)
+    yield opened
+    await opened.close()
+
+
+async def test_what_is_answered_with_250_is_stored_as_it_came(store: SqliteStore) -> None:
+    house = House(store)
+    reply = await house.take("a@x.test", "B@Y.test")
+    assert str(reply) == "250 2.0.0 Ok: queued as Q0000000000001"
+    (message, first), (_, second) = await house.stored()
+    assert await store.content("Q0000000000001") == CONTENT
+    assert (message.reverse_path, message.header_from, message.subject) == ("app@acme.test", "app@acme.test", "hello")
+    assert (message.size, message.client, message.policy.domain) == (len(CONTENT), "192.0.2.7", "acme.test")
+    assert (first.recipient, first.lane, first.state) == ("a@x.test", "mx:x.test", State.WAITING)
+    assert (second.recipient, second.lane, second.number) == ("B@Y.test", "mx:y.test", 1)
+    assert (first.next_attempt_at, first.expires_at, first.release_at) == (NOW, NOW + 72 * HOUR, 0.0)
+    assert [(one.kind, one.address, one.data["lane"]) for one in house.events] == [
+        (Kind.CREATED, "a@x.test", "mx:x.test"),
+        (Kind.CREATED, "B@Y.test", "mx:y.test"),
+    ]
+    assert house.wakes == 1
+
+
+class TestAddedFields:
+    async def test_received_date_and_message_id(self, store: SqliteStore) -> None:
+        assert await House(store).added() == (
+            "Received: from app.test ([192.0.2.7])\r\n"
+            "\tby relay.test (relay) with ESMTP id Q0000000000001\r\n"
+            "\tfor <u@rcpt.test>;\r\n"
+            "\tFri, 15 Jan 2027 08:00:00 +0000\r\n"
+            "Date: Fri, 15 Jan 2027 08:00:00 +0000\r\n"
+            "Message-ID: <Q0000000000001@acme.test>\r\n"
+        )
+
+    async def test_date_and_message_id_stay_where_there_are_any(self, store: SqliteStore) -> None:
+        house = House(store)
+        content = b"DATE: yesterday\r\nmessage-id: <1@x>\r\n" + CONTENT
+        added = await house.added(content=content)
+        assert re.findall(r"^([\w-]+):", added, re.MULTILINE) == ["Received"]
+        assert (await house.stored())[0][0].message_id == "<1@x>"
+
+    async def test_several_recipients_do_not_learn_of_each_other(self, store: SqliteStore) -> None:
+        house = House(store)
+        await house.take("a@x.test", "b@y.test")
+        assert b" for " not in (await house.stored())[0][0].policy.added_fields.replace(b"\r\n\t", b" ")
+
+    @pytest.mark.parametrize(
+        ("changes", "envelope", "words"),
+        [
+            ({"extended": False}, {}, "with SMTP id"),
+            ({"tls": "TLSv1.3 X"}, {}, "with ESMTPS id"),
+            ({"credential": "app1"}, {}, "with ESMTPA id"),
+            ({"tls": "TLSv1.3 X", "credential": "app1"}, {}, "with ESMTPSA id"),
+            ({"tls": "TLSv1.3 X", "credential": "app1"}, {"smtputf8": True}, "with UTF8SMTPSA id"),
+            ({"client": "2001:db8::1"}, {}, "([IPv6:2001:db8::1])"),
+            ({"helo": ""}, {}, "from unknown ("),
+        ],
+    )
+    async def test_how_it_came(
+        self, store: SqliteStore, changes: dict[str, Any], envelope: dict[str, Any], words: str
+    ) -> None:
+        assert words in await House(store).added(session=replace(SESSION, **changes), **envelope)
+
+
+class TestLimits:
+    async def test_the_surplus_gets_release_times(self, store: SqliteStore) -> None:
+        house = House(store, **LIMITED)
+        for number in range(5):
+            assert (await house.take(f"u{number}@x.test")).code == 250
+        entries = [entry for _, entry in await house.stored()]
+        waits = [entry.release_at and round((entry.release_at - NOW) / HOUR, 3) for entry in entries]
+        assert waits == [0, 0, 1.0, 24.0, 24.0]
+        assert all(one.next_attempt_at == one.release_at for one in entries[2:])
+        assert all(one.expires_at == one.release_at + 72 * HOUR for one in entries[2:])
+        assert [event.data.get("release_at", 0.0) for event in house.events] == [one.release_at for one in entries]
+
+    async def test_every_recipient_counts(self, store: SqliteStore) -> None:
+        house = House(store, **LIMITED)
+        await house.take("a@x.test", "b@x.test", "c@x.test")
+        assert [bool(entry.release_at) for _, entry in await house.stored()] == [False, False, True]
+
+    async def test_what_could_not_leave_in_time_is_refused_and_takes_no_place(self, store: SqliteStore) -> None:
+        house = House(store, **LIMITED, queue={"lifetime": "2h", "delay_notice": "1h"})
+        assert (await house.take("a@x.test", "b@x.test")).code == 250
+        refused = await house.take("c@x.test", "d@x.test")
+        assert str(refused) == (
+            "451 4.7.1 Sending limit of app@acme.test is used up for longer than the queue keeps mail (24 h): "
+            "try again later"
+        )
+        assert len(await house.stored()) == 2
+        taken = await house.take("e@x.test")
+        assert taken.code == 250
+        assert (await house.stored())[-1][1].release_at == pytest.approx(NOW + HOUR, abs=1)
+
+    async def test_send_at_is_a_release_time_and_moves_the_expiry(self, store: SqliteStore) -> None:
+        house = House(store)
+        await house.take(content=b"X-Relay-Send-At: 2099-01-01T00:00:00Z\r\n" + CONTENT)
+        ((_, entry),) = await house.stored()
+        assert entry.release_at == entry.next_attempt_at == 4070908800.0
+        assert entry.expires_at == 4070908800.0 + 72 * HOUR
+
+    async def test_send_at_within_limits(self, store: SqliteStore) -> None:
+        house = House(store, **LIMITED)
+        later = b"X-Relay-Send-At: 2099-01-01T00:00:00Z\r\n" + CONTENT
+        await house.take("a@x.test", "b@x.test", "c@x.test", content=later)
+        assert (await house.take("d@x.test")).code == 250
+        entries = [entry for _, entry in await house.stored()]
+        assert [round((one.release_at - 4070908800.0) / HOUR, 3) for one in entries[:3]] == [0, 0, 1.0]
+        assert entries[3].release_at == 0.0
+
+    async def test_two_providers_count_apart(self, store: SqliteStore) -> None:
+        house = House(store, provider=[{"name": name, "host": "h.test", "hourly_limit": 1} for name in ("a", "b")])
+        for name in "aab":
+            await house.take(content=f"X-Relay-Provider: {name}\r\n".encode() + CONTENT)
+        found = [(entry.lane, bool(entry.release_at)) for _, entry in await house.stored()]
+        assert found == [("provider:a", False), ("provider:a", True), ("provider:b", False)]
+
+
+class TestRefusals:
+    @pytest.mark.parametrize(
+        ("error", "told"),
+        [
+            (StoreError("disk I/O error"), "451 4.3.0 The queue cannot store mail at the moment, try again later"),
+            (StoreError("disk full", full=True), "452 4.3.1 Insufficient system storage, try again later"),
+        ],
+    )
+    async def test_what_cannot_be_stored(self, store: SqliteStore, error: StoreError, told: str) -> None:
+        house = House(store)
+        accept = replace(house.accept, store=FaultyStore(error))
+        reception = Reception(lambda: house.settings, {"submission": accept}, house.trouble)
+        envelope = Envelope("app@acme.test", (Recipient("u@rcpt.test"),))
+        assert str(await reception.accept(Transaction(SESSION, envelope, CONTENT))) == told
+        assert (house.events, house.wakes, house.troubles) == ([], 0, [error])
+
+    async def test_a_message_that_cannot_be_stored_keeps_no_place(self, store: SqliteStore) -> None:
+        house = House(store, **LIMITED)
+        accept = replace(house.accept, store=FaultyStore(StoreError("disk I/O error")))
+        envelope = Envelope("app@acme.test", (Recipient("u@rcpt.test"), Recipient("v@rcpt.test")))
+        with pytest.raises(StoreError):
+            await accept.accept(Transaction(SESSION, envelope, CONTENT))
+        await house.take("a@x.test", "b@x.test")
+        assert [entry.release_at for _, entry in await house.stored()] == [0.0, 0.0]
+
+    async def test_limits_that_fail_on_the_way_keep_no_place(self, store: SqliteStore) -> None:
+        """The first provider has no room for the second recipient; asking the next one fails."""
+        providers = [{"name": name, "host": "h.test", "hourly_limit": 1} for name in ("a", "b")]
+        domains = {"acme.test": {"provider": "a", "fallback_providers": ["b"]}}
+        house = House(store, provider=providers, domains=domains)
+        accept = replace(house.accept, limits=cast("LimitStore", FailingLimits(store)))
+        envelope = Envelope("app@acme.test", (Recipient("u@rcpt.test"), Recipient("v@rcpt.test")))
+        with pytest.raises(StoreError):
+            await accept.accept(Transaction(SESSION, envelope, CONTENT))
+        await house.take("a@x.test", "b@x.test")
+        found = [(entry.lane, entry.release_at) for _, entry in await house.stored()]
+        assert found == [("provider:a", 0.0), ("provider:b", 0.0)]
+
+    async def test_instructions_that_mean_nothing(self, store: SqliteStore) -> None:
+        house = House(store)
+        reply = await house.take(content=b"X-Relay-Track: maybe\r\n" + CONTENT)
+        assert str(reply).startswith('554 5.6.0 X-Relay-Track: "maybe"')
+        assert await house.stored() == []
+
+    async def test_what_policy_refuses(self, store: SqliteStore) -> None:
+        house = House(store, limits={"require_identity": True})
+        assert (await house.take()).code == 550
+        assert await house.stored() == []
+
+    async def test_who_may_not_send_learns_it_before_the_message(self, store: SqliteStore) -> None:
+        house = House(store)
+        reception = Reception(lambda: house.settings, {"submission": house.accept}, house.trouble)
+        refused = reception.may_send(SESSION, Envelope("app@acme.test"))
+        assert refused is not None
+        assert refused.code == 550
+        assert reception.may_send(replace(SESSION, client="127.0.0.1"), Envelope("app@acme.test")) is None
+        assert reception.may_receive(SESSION, Envelope("app@acme.test"), Recipient("u@x.test")) is None
+
+
+async def test_campaign_mail_needs_a_verified_address_and_other_mail_does_not(store: SqliteStore) -> None:
+    house = House(store)
+    assert (await house.take()).code == 250
+    refused = await house.take(content=b"X-Relay-Campaign: autumn\r\n" + CONTENT)
+    assert str(refused) == (
+        "550 5.7.1 <app@acme.test> is not verified for campaign mail: relay identity verify app@acme.test"
+    )
+    house.proven.add("app@acme.test")
+    assert (await house.take(content=b"X-Relay-Campaign: autumn\r\n" + CONTENT)).code == 250
+    assert len(await house.stored()) == 2
+
+
+async def test_what_the_application_said_is_kept(store: SqliteStore) -> None:
+    house = House(store, verification={"campaign": False})
+    said = b"X-Relay-Campaign: autumn\r\nX-Relay-Tag: t\r\nX-Relay-Meta-k: v\r\nX-Relay-Odd: 1\r\n"
+    to = (Recipient("u@x.test", ("SUCCESS", "DELAY"), "rfc822;u@x.test"),)
+    await house.take(content=said + CONTENT, recipients=to, ret="FULL", envid="E1", smtputf8=True)
+    ((message, entry),) = await house.stored()
+    assert (message.campaign, message.tags, message.metadata) == ("autumn", ("t",), {"k": "v"})
+    assert (message.ret, message.envid, message.smtputf8) == ("FULL", "E1", True)
+    assert (entry.notify, entry.orcpt) == (("SUCCESS", "DELAY"), "rfc822;u@x.test")
+    assert house.events[0].data["ignored_fields"] == ["x-relay-odd"]
+
+
+async def test_who_unsubscribed_is_dropped_from_campaign_mail_only(store: SqliteStore) -> None:
+    unsubscribed = Unsubscribe("u@x.test", "acme.test", "spring", "page", "Q1", NOW)
+    await store.unsubscribe_list.unsubscribe([unsubscribed])
+    house = House(store, verification={"campaign": False}, domains={"acme.test": {"exclusion": "campaign"}})
+    for said in (b"X-Relay-Campaign: spring\r\n", b"X-Relay-Campaign: autumn\r\n", b""):
+        assert (await house.take("U@x.test", "v@x.test", content=said + CONTENT)).code == 250
+    dropped = [(one.queue_id, one.address, one.data["reason"]) for one in house.events if one.kind is Kind.DROPPED]
+    assert dropped == [("Q0000000000001", "U@x.test", 'unsubscribed from campaign "spring" of acme.test (page)')]
+    house = House(store, verification={"campaign": False}, domains={"acme.test": {"exclusion": "global"}})
+    house.serial = count(10)
+    for said in (b"X-Relay-Campaign: autumn\r\n", b""):
+        assert (await house.take("U@x.test", content=said + CONTENT)).code == 250
+    assert [one.queue_id for one in house.events if one.kind is Kind.DROPPED] == ["Q0000000000010"]
+
+
+async def test_a_suppressed_recipient_is_dropped_and_takes_no_place(store: SqliteStore) -> None:
+    house = House(store, **LIMITED)
+    await store.suppress([Suppression("gone@x.test", "", "invalid_recipient", "", "550 no such user", "Q1", NOW)])
+    assert (await house.take("Gone@x.test", "a@x.test", "b@x.test")).code == 250
+    states = {entry.recipient: (entry.state, bool(entry.release_at)) for _, entry in await house.stored()}
+    assert states == {
+        "Gone@x.test": (State.DROPPED, False),
+        "a@x.test": (State.WAITING, False),
+        "b@x.test": (State.WAITING, False),
+    }
+    assert {one.address for one in house.events if one.kind is Kind.DROPPED} == {"Gone@x.test"}
+
+
+async def test_credentials(store: SqliteStore) -> None:
+    house = House(store, credentials={"app1": {"secret_hash": hash_secret("s3cret", bytes(16))}})
+    reception = Reception(lambda: house.settings, {"submission": house.accept}, house.trouble)
+    assert await reception.authenticate(SESSION, "app1", "s3cret") == "app1"
+    assert await reception.authenticate(SESSION, "app1", "wrong") is None
+    assert await reception.authenticate(SESSION, "app2", "s3cret") is None
+    assert await reception.authenticate(SESSION, "app2", "") is None
