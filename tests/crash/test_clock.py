@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.crash.test_storage_faults import until
 from tests.servers.relay_process import RelayProcess
 from tests.servers.sink import Action, Say, Sink
+from tests.servers.waiting import until
 
 HOUR = 3600
 
@@ -146,7 +146,7 @@ async def test_after_72_hours_of_deferral_the_sender_is_told(tmp_path: Path) -> 
             assert 72 * HOUR <= bounced["delay"] < 73 * HOUR
             assert 10 < bounced["attempt"] < 30
             assert relay.log("clock.set") == []
-            (notice,) = await sink.received(1, timeout=30)
+            (notice,) = await sink.received(1)
         assert (notice.reverse_path, notice.recipients) == ("", ["a@app.test"])
         for told in (b"Action: failed", b"Status: 5.4.7", b"450 4.2.1 not now"):
             assert told in notice.content

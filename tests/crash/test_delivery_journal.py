@@ -8,9 +8,9 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from relay.delivery.journal import JOURNAL_FILE, notes_of
-from tests.crash.test_storage_faults import until
 from tests.servers.relay_process import RelayProcess
 from tests.servers.sink import Sink, Wait
+from tests.servers.waiting import PATIENCE, until
 
 CONTENT = b"From: a@app.test\r\nSubject: once\r\n\r\nonce and no more\r\n"
 
@@ -31,7 +31,7 @@ def stalled(folder: Path) -> Iterator[None]:
 
 async def deliver_and_die(relay: RelayProcess, sink: Sink, transactions: int = 1) -> None:
     """Kill the relay once the sink has said 250 to what is being delivered, while the commit is held back."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while len(sink.said("DATA")) < transactions:
             await asyncio.sleep(0.01)
     with stalled(relay.folder):
@@ -81,7 +81,7 @@ async def test_what_was_refused_is_tried_again(tmp_path: Path) -> None:
     async with Sink() as sink, RelayProcess(tmp_path, sink.port) as relay:
         sink.always(".", Wait(30))
         await asyncio.to_thread(send, relay.port, "one@rcpt.test")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while not sink.said("DATA"):
                 await asyncio.sleep(0.01)
         await relay.kill()

@@ -16,9 +16,10 @@ from pathlib import Path
 import pytest
 
 from relay.delivery.journal import JOURNAL_FILE
-from tests.crash.test_storage_faults import health, recovered, refused_with, send, small_disk, until
+from tests.crash.test_storage_faults import health, recovered, refused_with, send, small_disk
 from tests.servers.relay_process import RelayProcess
 from tests.servers.sink import Say, Sink
+from tests.servers.waiting import until
 
 
 class ThinDisk:

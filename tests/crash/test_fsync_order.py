@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.servers.relay_process import RelayProcess, free_port
+from tests.servers.waiting import PATIENCE
 
 MESSAGES = 5
 
@@ -64,7 +65,7 @@ async def test_nobody_is_told_250_before_the_log_is_on_disk(tmp_path: Path) -> N
         command = ["strace", "-f", "-y", "-s", "20000", "-e", calls, "-o", str(trace), "-p", str(relay.process.pid)]
         watcher = await asyncio.create_subprocess_exec(*command, stderr=subprocess.PIPE)
         assert watcher.stderr is not None
-        attached = (await asyncio.wait_for(watcher.stderr.readline(), 10)).decode()
+        attached = (await asyncio.wait_for(watcher.stderr.readline(), PATIENCE)).decode()
         if "attached" not in attached:
             await watcher.wait()
             pytest.skip(f"strace may not look at processes here: {attached.strip()}")

@@ -9,7 +9,7 @@ import sqlite3
 import subprocess
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -17,6 +17,7 @@ import pytest
 
 from tests.servers.relay_process import RelayProcess
 from tests.servers.sink import Sink
+from tests.servers.waiting import until
 
 UNLIMITED = resource.RLIM_INFINITY
 
@@ -44,12 +45,6 @@ def health(port: int) -> tuple[int, bool]:
     except urllib.error.HTTPError as answer:
         with answer:
             return answer.code, json.load(answer)["checks"]["store"]
-
-
-async def until(holds: Callable[[], bool], seconds: float = 60) -> None:
-    async with asyncio.timeout(seconds):
-        while not holds():
-            await asyncio.sleep(0.05)
 
 
 async def refused_with(relay: RelayProcess, taken: list[int], wanted: tuple[int, bytes]) -> None:

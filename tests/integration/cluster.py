@@ -1,7 +1,6 @@
 """Nodes on one PostgreSQL within the test's own process, and the waiting for what they bring about."""
 
-import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,17 +46,6 @@ class Cluster:
 
     def lines(self, name: str, line: str) -> list[dict[str, Any]]:
         return [fields for who, what, fields in self.logged if (who, what) == (name, line)]
-
-
-async def until(holds: Callable[[], Awaitable[Any]] | Callable[[], Any], seconds: float = 10) -> Any:
-    async with asyncio.timeout(seconds):
-        while True:
-            found = holds()
-            if asyncio.iscoroutine(found):
-                found = await found
-            if found:
-                return found
-            await asyncio.sleep(0.02)
 
 
 def keys(claims: Sequence[Claimed]) -> list[tuple[str, int]]:

@@ -14,6 +14,7 @@ import pytest
 from tests.servers.actions import Say
 from tests.servers.relay_process import RelayProcess, free_port
 from tests.servers.sink import Sink
+from tests.servers.waiting import PATIENCE
 
 MAIL = (
     b"From: Acme <news@acme.test>\r\nTo: u@rcpt.test\r\nSubject: invoice\r\nX-Relay-Tag: billing\r\n"
@@ -117,7 +118,7 @@ address = "127.0.0.1:{self.inbound}"
 
     async def story(self, queue_id: str, last: str) -> dict[str, Any]:
         """Return the story, once it has an event of that kind."""
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(PATIENCE):
             while True:
                 (story,) = await self.json("trace", queue_id)
                 if last in [event["event"] for event in story["events"]]:
@@ -261,7 +262,7 @@ async def test_rules_beside_the_configuration_hold_after_sighup_and_faulty_ones_
         own.write_text('[[rule]]\nname = "ours"\ncategory = "mailbox_full"\nphrases = ["zork"]\nexample = "550 zork"\n')
         assert await relay.json("queue", "list") == []
         relay.process.send_signal(signal.SIGHUP)  # type: ignore[union-attr]
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(PATIENCE):
             while not relay.log("config.reloaded"):
                 await asyncio.sleep(0.02)
         sink.once("RCPT", Say("550 5.0.0 zork"))

@@ -14,6 +14,7 @@ from tests.servers.actions import Say
 from tests.servers.chromium import Chromium
 from tests.servers.relay_process import RelayProcess, free_port
 from tests.servers.sink import Sink
+from tests.servers.waiting import PATIENCE
 
 SECRET = "correct horse battery"
 
@@ -37,7 +38,7 @@ class Relay(RelayProcess):
         """Send a mail, wait until it was tried, and return its queue id."""
         mail = f"From: news@acme.test\r\nSubject: {subject}\r\nMessage-ID: {message_id}\r\n\r\nHello\r\n".encode()
         queue_id = await asyncio.to_thread(self._transaction, to, mail)
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(PATIENCE):
             while not (await self.json("trace", queue_id))[0]["recipients"][0]["attempts"]:
                 await asyncio.sleep(0.05)
         return queue_id

@@ -12,6 +12,7 @@ from tests.servers import DnsServer, Drop, Hang, Say, Sink, raw_server
 from tests.servers.actions import Action
 from tests.servers.jobs import job
 from tests.servers.relay_side import delivering, settings, timing_out
+from tests.servers.waiting import PATIENCE
 
 ZONE = "example.test. MX 10 mx.example.test.\nmx.example.test. A 127.0.0.1"
 
@@ -79,7 +80,7 @@ async def test_an_endless_reply_ends_soon_and_holds_nobody_up() -> None:
             await writer.drain()
             await asyncio.sleep(0)
 
-    async with raw_server(serve) as port, delivering(settings(port)) as delivery, asyncio.timeout(10):
+    async with raw_server(serve) as port, delivering(settings(port)) as delivery, asyncio.timeout(PATIENCE):
         (outcome,) = await delivery.deliver("provider:up", job())
         assert isinstance(outcome, Deferred)
         assert outcome.reply.status in ("4.5.0", "4.4.2")

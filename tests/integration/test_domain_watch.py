@@ -3,7 +3,6 @@
 import asyncio
 import email
 import time
-from collections.abc import Awaitable, Callable
 from email.message import Message
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from tests.servers.dns_server import DnsServer
 from tests.servers.relay_app import Running, running
 from tests.servers.relay_process import RelayProcess
 from tests.servers.sink import Sink
+from tests.servers.waiting import until
 
 MINUTES = 60.0
 
@@ -62,14 +62,6 @@ def configured(folder: Path, sink: Sink, dns: DnsServer, domain: str = DOMAIN) -
     text = relay.config.read_text()
     relay.config.write_text(text.replace("[queue]", f"{more}\n[queue]", 1))
     return relay
-
-
-async def until(true: Callable[[], Awaitable[bool]]) -> None:
-    for _ in range(400):
-        if await true():
-            return
-        await asyncio.sleep(0.02)
-    raise AssertionError("it never came true")
 
 
 async def looked(up: Running) -> dict[str, Any]:

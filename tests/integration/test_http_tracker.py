@@ -25,6 +25,7 @@ from relay.events.spool import Spool, decode_event
 from relay.http_tracker import Tracker
 from relay.rewrite.tokens import Keyring, Kind, Token, new_key, parse_keyring, sign_token
 from relay.tracker.server import Limits
+from tests.servers.waiting import PATIENCE, until
 
 KEYS = parse_keyring([new_key(b"k" * 32, "k1")])
 
@@ -93,7 +94,7 @@ class Served:
         writer.write(data)
         if end:
             writer.write_eof()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             head = (await reader.readuntil(b"\r\n\r\n")).decode("ascii").split("\r\n")
             headers = [(name, value.strip()) for name, _, value in (line.partition(":") for line in head[1:-2])]
             answer = Answer(int(head[0].split()[1]), headers, b"")
@@ -112,12 +113,6 @@ class Served:
         """Return what the store has once there are so many events."""
         await until(lambda: len(self.store.events) >= count)
         return self.store.events
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
-        while not condition():
-            await asyncio.sleep(0.002)
 
 
 async def was_cut(reader: asyncio.StreamReader) -> bool:
@@ -487,7 +482,7 @@ async def test_a_client_that_waits_to_send_its_body_is_asked_for_it(serve: Serve
     served = await serve()
     reader, writer = await served.connect()
     writer.write(f"POST {LEAVE} HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 26\r\n\r\n".encode())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
         writer.write(ONE_CLICK)
         assert (await reader.readuntil(b"\r\n")).startswith(b"HTTP/1.1 200")
@@ -498,7 +493,7 @@ async def test_a_client_that_ends_its_side_gets_its_answers(serve: Serve) -> Non
     reader, writer = await served.connect()
     writer.write(f"GET {CLICK} HTTP/1.1\r\nHost: x\r\n\r\n".encode() * 3)
     writer.write_eof()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         assert (await reader.read()).count(b"HTTP/1.1 302 ") == 3
     await until(lambda: served.tracker.connections == 0)
 
@@ -508,7 +503,7 @@ async def test_requests_on_one_connection_are_answered_in_order(serve: Serve) ->
     reader, writer = await served.connect()
     writer.write(b"".join(f"GET {url} HTTP/1.1\r\nHost: x\r\n\r\n".encode() for url in (OPEN, CLICK, "/x")))
     writer.write(f"GET {CLICK} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         assert re.findall(rb"HTTP/1\.1 (\d+)", await reader.read()) == [b"200", b"302", b"404", b"302"]
 
 
@@ -532,7 +527,7 @@ async def test_a_client_that_wastes_its_time_is_cut_however_it_trickles(serve: S
             await asyncio.sleep(0.02)
 
     trickling = asyncio.create_task(trickle())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         try:
             while await reader.read(65536):
                 pass
@@ -548,7 +543,7 @@ async def test_a_client_that_never_reads_is_cut(serve: Serve) -> None:
     reader, writer = await served.connect()
     reader._transport.pause_reading()
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while True:
                 writer.write(f"GET {LEAVE} HTTP/1.1\r\nHost: x\r\n\r\n".encode() * 50)
                 await writer.drain()
@@ -562,12 +557,12 @@ async def test_one_address_costs_itself_its_oldest_connections_and_nobody_else(s
     other = await served.connect("127.0.0.2")
     mine = [await served.connect() for _ in range(20)]
     await until(lambda: served.tracker.connections == 6)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         for reader, _ in mine[:15]:
             assert await was_cut(reader)
     for reader, writer in (other, *mine[15:]):
         writer.write(f"GET {CLICK} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             assert (await reader.readuntil(b"\r\n")).startswith(b"HTTP/1.1 302")
 
 
@@ -577,14 +572,14 @@ async def test_in_total_the_one_that_waited_longest_makes_room(serve: Serve) -> 
     await until(lambda: served.tracker.connections == 3)
     reader, writer = clients[0]
     writer.write(f"GET {CLICK} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         await reader.readuntil(b"\r\n\r\n")
     assert (await served.ask(CLICK)).status == 302
     assert served.tracker.connections == 3
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         assert await was_cut(clients[1][0])
     writer.write(f"GET {CLICK} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         assert (await reader.readuntil(b"\r\n")).startswith(b"HTTP/1.1 302")
 
 
@@ -612,7 +607,7 @@ async def test_stopping_ends_idle_connections_and_frees_the_port(serve: Serve) -
     reader, _ = await served.connect()
     await until(lambda: served.tracker.connections == 1)
     port = served.tracker.port
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         await served.tracker.stop()
         assert await reader.read() == b""
     with pytest.raises(ConnectionRefusedError):

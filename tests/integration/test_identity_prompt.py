@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tests.servers.relay_process import RelayProcess
 from tests.servers.sink import Sink
+from tests.servers.waiting import PATIENCE
 
 
 class Terminal:
@@ -35,7 +36,7 @@ class Terminal:
     async def until(self, text: str) -> str:
         """Return what was said since the last time, once it has this text."""
         start = len(self.said)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             while text not in self.said[start:]:
                 try:
                     self.said += (await asyncio.to_thread(os.read, self.ours, 4096)).decode()

@@ -16,6 +16,7 @@ from relay.mail.reply import Reply
 from tests.servers.dovecot import PASSWORD, USER, Dovecot, need_dovecot
 from tests.servers.relay_process import RelayProcess
 from tests.servers.sink import Sink
+from tests.servers.waiting import PATIENCE
 
 MAIL = b"From: Acme <news@acme.test>\r\nTo: u@rcpt.test\r\nSubject: invoice\r\n\r\nhello\r\n"
 
@@ -58,7 +59,7 @@ class Relay(RelayProcess):
         return queue_id, compose(Action.FAILED, original, [fate], hostname="mx.rcpt.test", report_id="r1", now=1e9)
 
     async def until(self, holds: Callable[[], bool]) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             while not holds():
                 await asyncio.sleep(0.05)
 

@@ -14,6 +14,7 @@ from relay.mailauth.dkim_keys import dns_record, generate_key, load_key
 from tests.servers.dns_server import DnsServer
 from tests.servers.postfix import Postfix, need_postfix, smtp_sink
 from tests.servers.relay_process import RelayProcess, free_port
+from tests.servers.waiting import PATIENCE
 
 MAIL = (
     "From: Acme <news@acme.test>\r\nTo: u@rcpt.test\r\nSubject: Grüße\r\n"
@@ -49,7 +50,7 @@ def verifies(content: bytes, record: bytes) -> bool:
 
 async def delivered(relay: RelayProcess, queue_id: str) -> dict[str, Any]:
     """Return the event that says where the message went, once it is there."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while True:
             (story,) = await relay.json("trace", queue_id)
             found = [event for event in story["events"] if event["event"] == "delivered"]

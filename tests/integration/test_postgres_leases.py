@@ -13,7 +13,8 @@ from relay.queue.ports import EntryQuery, LaneRoom, StoreError
 from relay.reports.ports import MessageQuery
 from relay.storage.postgres.store import PostgresStore
 from tests.contract.values import NOW, ROOMY, accepted, settle
-from tests.integration.cluster import ONE, Cluster, keys, until
+from tests.integration.cluster import ONE, Cluster, keys
+from tests.servers.waiting import PATIENCE, until
 
 
 async def test_no_entry_is_handed_out_twice(cluster: Cluster) -> None:
@@ -193,5 +194,5 @@ async def test_a_restarted_node_takes_its_work_back_at_once(cluster: Cluster) ->
     woken = asyncio.Event()
     second.on_work = woken.set
     assert await again.recover(NOW, 3600.0) == 1
-    await asyncio.wait_for(woken.wait(), 2)  # The others need not wait for their next look at all lanes.
+    await asyncio.wait_for(woken.wait(), PATIENCE)  # The others need not wait for their next look at all lanes.
     assert keys(await again.claim(NOW, ROOMY)) == [("A", 0)]

@@ -3,7 +3,6 @@
 import asyncio
 import email
 import sys
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import pytest
 from tests.integration.test_relay import HTML, send, timeline
 from tests.servers.relay_process import RelayProcess
 from tests.servers.sink import Action, Drop, Say, Sink
+from tests.servers.waiting import until
 
 REFUSALS: dict[str, tuple[str, Action, str]] = {
     "login": ("AUTH", Say("535 5.7.8 Authentication failed"), "535 5.7.8 Authentication failed"),
@@ -48,12 +48,6 @@ def relay_with(folder: Path, first: Sink, backup: Sink, *, fallback: bool = True
     relay.config.write_text(text.replace("port = 0", f"port = {first.port}"))
     relay.config.chmod(0o600)
     return relay
-
-
-async def until(ready: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(15):
-        while not await ready():
-            await asyncio.sleep(0.05)
 
 
 def sink() -> Sink:

@@ -17,6 +17,7 @@ from relay.mailauth.dkim_keys import dns_record, generate_key, load_key
 from tests.servers.actions import Received
 from tests.servers.relay_process import RelayProcess
 from tests.servers.sink import Sink
+from tests.servers.waiting import PATIENCE
 
 HTML = (
     b"From: Acme <news@acme.test>\r\nTo: u@rcpt.test\r\nSubject: hello\r\n"
@@ -42,7 +43,7 @@ async def program(*command: str) -> str:
     process = await asyncio.create_subprocess_exec(
         *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
     )
-    out, _ = await asyncio.wait_for(process.communicate(), 30)
+    out, _ = await asyncio.wait_for(process.communicate(), PATIENCE)
     assert process.returncode == 0, out.decode()
     return out.decode()
 

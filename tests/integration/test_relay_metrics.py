@@ -9,6 +9,7 @@ import pytest
 
 from tests.servers.relay_process import RelayProcess, free_port
 from tests.servers.sink import Sink
+from tests.servers.waiting import PATIENCE
 
 MAIL = b"From: a@acme.test\r\nTo: u@rcpt.test\r\nSubject: hello\r\n\r\nHello\r\n"
 
@@ -36,7 +37,7 @@ secret_hash = "blake2b:AAAAAAAAAAAAAAAAAAAAAA==:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA
     async with Sink() as sink, RelayProcess(tmp_path, sink.port, more) as relay:
         await asyncio.to_thread(send, relay.port)
         await sink.received(1)
-        async with aiohttp.ClientSession() as client, asyncio.timeout(10):
+        async with aiohttp.ClientSession() as client, asyncio.timeout(PATIENCE):
             told = ""
             while 'relay_events_total{kind="delivered"} 1.0' not in told:
                 async with client.get(f"http://127.0.0.1:{port}/metrics") as answer:

@@ -9,6 +9,7 @@ import pytest
 from tests.servers.postgres import PostgresServer, fresh_schema
 from tests.servers.relay_process import RelayProcess
 from tests.servers.sink import Sink
+from tests.servers.waiting import PATIENCE, until
 
 
 def storage(url: str) -> str:
@@ -35,10 +36,8 @@ def arrived(sink: Sink) -> list[int]:
     return [int(got.recipients[0].removeprefix("u").partition("@")[0]) for got in sink.messages]
 
 
-async def until_all(sink: Sink, numbers: set[int], seconds: float) -> None:
-    async with asyncio.timeout(seconds):
-        while not numbers.issubset(arrived(sink)):
-            await asyncio.sleep(0.05)
+async def until_all(sink: Sink, numbers: set[int]) -> None:
+    await until(lambda: numbers.issubset(arrived(sink)))
 
 
 async def test_a_relay_that_is_killed_loses_nothing_the_others_can_deliver(postgres: str, tmp_path: Path) -> None:
@@ -56,8 +55,8 @@ async def test_a_relay_that_is_killed_loses_nothing_the_others_can_deliver(postg
             await first.kill()
             code, _ = await asyncio.to_thread(send, second.port, 30)
             assert code == 250
-            await until_all(sink, taken | {30}, 40)
-            async with asyncio.timeout(25):
+            await until_all(sink, taken | {30})
+            async with asyncio.timeout(PATIENCE):
                 while sorted(node["state"] for node in await second.json("nodes")) != ["alive", "gone"]:
                     await asyncio.sleep(0.2)
             assert "gone" in await second.run("nodes")
@@ -76,10 +75,10 @@ async def test_a_server_that_goes_away_is_answered_for_and_waited_for(tmp_path: 
             code, text = await asyncio.to_thread(send, relay.port, 1)
             assert (code, text[:5]) == (451, b"4.3.0")
             await asyncio.to_thread(server.start)
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(PATIENCE):
                 while (await asyncio.to_thread(send, relay.port, 2))[0] != 250:
                     await asyncio.sleep(0.2)
-            await until_all(sink, {0, 2}, 20)
+            await until_all(sink, {0, 2})
             assert await relay.stop() == 0
     finally:
         await asyncio.to_thread(server.close)

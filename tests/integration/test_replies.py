@@ -24,6 +24,7 @@ from tests.servers.actions import Received, Say
 from tests.servers.dns_server import DnsServer
 from tests.servers.relay_process import RelayProcess, free_port
 from tests.servers.sink import Sink
+from tests.servers.waiting import PATIENCE
 
 RELAY, BEN, OWNER = "127.0.0.2", "127.0.0.3", "127.0.0.4"
 
@@ -89,7 +90,7 @@ forward_to = ["owner@acme.test"]
 
     async def events(self, key: str, *kinds: str) -> list[dict[str, Any]]:
         """Return the events of these kinds of a message, once there is one."""
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(PATIENCE):
             while True:
                 (story,) = await self.json("trace", key)
                 if found := [event for event in story["events"] if event["event"] in kinds]:

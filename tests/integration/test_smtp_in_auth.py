@@ -10,7 +10,8 @@ import trustme
 from relay.config.settings import Listener, Settings
 from relay.smtp_in import SmtpServer, tls_context
 from tests.integration.test_smtp_in import run
-from tests.servers.smtp_in_side import Client, Keeper, Side, base64, eventually, serving
+from tests.servers.smtp_in_side import Client, Keeper, Side, base64, serving
+from tests.servers.waiting import until
 
 MAIL, RCPT = "MAIL FROM:<a@app.test>", "RCPT TO:<b@sink.test>"
 
@@ -112,7 +113,7 @@ async def test_a_failed_handshake_ends_one_session_only(tmp_path: Path, server_c
         client.send(b"STARTTLS\r\n")
         await client.reply()
         client.send(b"GET / HTTP/1.0\r\n\r\n")
-        await eventually(lambda: side.resources.connections == 0)
+        await until(lambda: side.resources.connections == 0)
         assert await (await side.greeted()).say("NOOP") == "250 2.0.0 Ok"
 
 

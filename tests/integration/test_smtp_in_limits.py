@@ -7,7 +7,8 @@ from pathlib import Path
 
 from relay.smtp.body import Bounds
 from relay.smtp.service import Resources
-from tests.servers.smtp_in_side import Side, eventually, serving
+from tests.servers.smtp_in_side import Side, serving
+from tests.servers.waiting import until
 
 MAIL, RCPT = "MAIL FROM:<a@app.test>", "RCPT TO:<b@sink.test>"
 
@@ -45,7 +46,7 @@ async def test_connections_of_a_client_and_of_all_are_limited(tmp_path: Path) ->
             fourth = await other.connect()
             assert (await fourth.reply()).startswith("421 4.3.2 ")
         await first.say("QUIT")
-        await eventually(lambda: resources.connections == 1)
+        await until(lambda: resources.connections == 1)
         assert (await side.greeted()).reader
     assert resources.connections == 0
 
@@ -69,12 +70,12 @@ async def test_each_block_of_content_has_its_time_and_dripping_is_no_progress(tm
             side.time.now += 40
             steady.send(b"x" * 2000 + b"\r\n")
             dripping.send(b"x\r\n")
-            await eventually(lambda received=received: side.resources.bodies.received == received)  # type: ignore[misc]
+            await until(lambda received=received: side.resources.bodies.received == received)
             side.server.sweep(side.time.now)
         assert (await dripping.reply()).startswith("421 4.4.2 ")
         steady.send(b".\r\n")
         assert (await steady.reply()).startswith("250 ")
-        await eventually(lambda: side.resources.bodies.received == 0)
+        await until(lambda: side.resources.bodies.received == 0)
 
 
 async def test_a_client_that_does_not_read_is_not_read_from(tmp_path: Path) -> None:
@@ -95,7 +96,7 @@ async def test_a_client_that_does_not_read_is_not_read_from(tmp_path: Path) -> N
                 pass
             assert sent < 60_000_000
             side.server.sweep(side.time.now + 301)
-            await eventually(lambda: side.server.connections == 0)
+            await until(lambda: side.server.connections == 0)
 
 
 async def test_a_client_may_finish_sending_before_it_reads(tmp_path: Path) -> None:
@@ -129,10 +130,10 @@ async def test_acceptance_runs_to_its_end_when_the_client_vanishes(tmp_path: Pat
         linger = struct.pack("ii", 1, 0)
         client.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
         client.writer.transport.abort()
-        await eventually(lambda: side.server.connections == 0)
+        await until(lambda: side.server.connections == 0)
         side.keeper.gate.set()
-        await eventually(lambda: len(side.keeper.taken) == 1)
-        await eventually(lambda: side.resources.connections == 0)
+        await until(lambda: len(side.keeper.taken) == 1)
+        await until(lambda: side.resources.connections == 0)
 
 
 async def _stopping(side: Side, grace: float) -> asyncio.Task[None]:
@@ -181,7 +182,7 @@ async def test_large_messages_go_through_files_and_are_whole_a_few_at_a_time(tmp
         await side.keeper.begun.wait()
         size = sum(map(len, lines))
         pool = resources.bodies
-        await eventually(lambda: pool.received == 6 * size and pool.in_memory == 0)
+        await until(lambda: pool.received == 6 * size and pool.in_memory == 0)
         assert pool.handed_over == 2 * size
         side.keeper.gate.set()
         assert {(await client.reply())[:3] for client in clients} == {"250"}
@@ -195,7 +196,7 @@ async def test_beyond_all_bounds_mail_is_put_off(tmp_path: Path) -> None:
     async with serving(tmp_path, resources=Resources(tmp_path, bounds)) as side:
         client, other = await side.in_data(), await side.in_data()
         client.send(b"x" * 4000)
-        await eventually(lambda: side.resources.bodies.received == 4000)
+        await until(lambda: side.resources.bodies.received == 4000)
         other.send(b"x" * 4000 + b"\r\n.\r\n")
         assert await other.reply() == "452 4.3.1 Insufficient system storage, try again later"
         client.send(b"\r\n.\r\n")

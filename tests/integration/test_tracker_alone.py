@@ -15,6 +15,7 @@ import pytest
 
 from tests.servers.relay_process import RelayProcess, free_port
 from tests.servers.sink import Sink
+from tests.servers.waiting import PATIENCE
 
 HTML = (
     b"From: Acme <news@acme.test>\r\nTo: u@rcpt.test\r\nSubject: hello\r\n"
@@ -63,14 +64,14 @@ keys_file = "keys"
             self.process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "relay.cli", "tracker", "-c", str(self.config), stdout=log, stderr=log
             )
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             while '"server.started"' not in self.log_file.read_text():
                 assert self.process.returncode is None, self.log_file.read_text()
                 await asyncio.sleep(0.02)
 
     async def stop(self) -> int:
         self.process.send_signal(signal.SIGTERM)
-        return await asyncio.wait_for(self.process.wait(), 20)
+        return await asyncio.wait_for(self.process.wait(), PATIENCE)
 
     def logged(self, event: str) -> list[dict[str, Any]]:
         lines = [json.loads(line) for line in self.log_file.read_text().splitlines() if line.startswith("{")]
@@ -93,7 +94,7 @@ async def read(html: str) -> None:
 async def kinds(relay: RelayProcess, queue_id: str, count: int) -> list[str]:
     """Return the kinds of events of a message, once there are so many."""
     found: list[str] = []
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while len(found) < count:
             (story,) = await relay.json("trace", queue_id)
             found = [event["event"] for event in story["events"]]

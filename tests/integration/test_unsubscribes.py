@@ -17,6 +17,7 @@ from relay.domains.key_files import write_key
 from relay.mailauth.dkim_keys import dns_record, generate_key, load_key
 from tests.servers.relay_process import RelayProcess
 from tests.servers.sink import Received, Sink
+from tests.servers.waiting import PATIENCE
 
 DOMAIN = """
 [domains."acme.test"]
@@ -58,7 +59,7 @@ class Relay(RelayProcess):
 
     async def fate(self, queue_id: str, status: str) -> dict[str, Any]:
         """Return the first recipient of a message, once it has that status."""
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(PATIENCE):
             while True:
                 (story,) = await self.json("trace", queue_id)
                 recipient: dict[str, Any] = story["recipients"][0]
@@ -79,7 +80,7 @@ class Relay(RelayProcess):
 
     async def listed(self, count: int) -> list[dict[str, Any]]:
         """Return the unsubscribe list, once it has so many."""
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(PATIENCE):
             while len(found := await self.json("unsubscribe", "list")) < count:
                 await asyncio.sleep(0.05)
         return found

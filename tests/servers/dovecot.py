@@ -17,6 +17,7 @@ import trustme
 from imapclient import IMAPClient
 
 from tests.servers.relay_process import free_port
+from tests.servers.waiting import PATIENCE
 
 PROGRAM = Path("/usr/sbin/dovecot")
 
@@ -66,7 +67,7 @@ class Dovecot:
     ) -> None:
         if self._process.returncode is None:
             self._process.terminate()
-            await asyncio.wait_for(self._process.wait(), 20)
+            await asyncio.wait_for(self._process.wait(), PATIENCE)
         shutil.rmtree(self._folder)
 
     @contextmanager
@@ -99,7 +100,7 @@ class Dovecot:
             *(DOVEADM, "-c", self._config, "mailbox", "update", "-u", USER),
             *("--uid-validity", str(uidvalidity), "INBOX"),
         )
-        assert await asyncio.wait_for(process.wait(), 20) == 0
+        assert await asyncio.wait_for(process.wait(), PATIENCE) == 0
 
     def _prepare(self, folder: Path) -> None:
         folder.chmod(0o755)
@@ -145,7 +146,7 @@ service stats {{
 """)
 
     async def _listening(self) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             while True:
                 assert self._process.returncode is None, (self._folder / "dovecot.log").read_text()
                 try:

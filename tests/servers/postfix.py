@@ -17,6 +17,7 @@ import pytest
 import trustme
 
 from tests.servers.relay_process import free_port
+from tests.servers.waiting import PATIENCE
 
 SBIN = Path("/usr/sbin")
 
@@ -64,14 +65,14 @@ class Postfix:
         await self._postfix("stop")
         shutil.rmtree(self._folder)
 
-    async def received(self, count: int, timeout: float = 20.0) -> list[Message]:
+    async def received(self, count: int) -> list[Message]:
         """Return the messages in the mailbox once there are so many."""
-        return [email.message_from_bytes(content) for content in await self.contents(count, timeout)]
+        return [email.message_from_bytes(content) for content in await self.contents(count)]
 
-    async def contents(self, count: int, timeout: float = 20.0) -> list[bytes]:
+    async def contents(self, count: int) -> list[bytes]:
         """Return the octets of the messages in the mailbox, with the line ends of SMTP, once there are so many."""
         try:
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(PATIENCE):
                 while len(files := sorted((self._folder / "mail").glob("box/new/*"))) < count:
                     await asyncio.sleep(0.05)
         except TimeoutError:
@@ -138,7 +139,7 @@ virtual_gid_maps = static:{MAILBOX_OWNER}
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
         )
-        _, said = await asyncio.wait_for(process.communicate(), 30)
+        _, said = await asyncio.wait_for(process.communicate(), PATIENCE)
         assert process.returncode == 0, said.decode()
 
     async def _listening(self) -> None:
@@ -166,7 +167,7 @@ async def smtp_sink(folder: Path) -> AsyncIterator[int]:
 
 async def _connectable(port: int) -> None:
     """Wait until something listens."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while True:
             try:
                 _, writer = await asyncio.open_connection("127.0.0.1", port)

@@ -12,6 +12,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from tests.servers.waiting import PATIENCE
+
 READY_SECONDS = 20.0
 
 
@@ -144,7 +146,7 @@ provider = "sink"
         """End it with SIGTERM and return the exit code."""
         assert self.process is not None
         self.process.send_signal(signal.SIGTERM)
-        return await asyncio.wait_for(self.process.wait(), 30)
+        return await asyncio.wait_for(self.process.wait(), PATIENCE)
 
     async def run(self, *arguments: str, check: bool = True) -> str:
         """Run a command of this relay's configuration and return what it wrote to standard output."""

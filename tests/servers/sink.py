@@ -14,6 +14,7 @@ from typing import Self
 
 from tests.servers.actions import Action, Dribble, Drop, Hang, Received, Reset, Say, Wait
 from tests.servers.conversation import Closed, Conversation
+from tests.servers.waiting import PATIENCE
 
 __all__ = ["Action", "Dribble", "Drop", "Hang", "Received", "Reset", "Say", "Sink", "Wait"]
 
@@ -81,9 +82,9 @@ class Sink:
         self._once.clear()
         self._always.clear()
 
-    async def received(self, count: int, timeout: float = 10.0) -> list[Received]:
+    async def received(self, count: int) -> list[Received]:
         """Return the messages once there are so many."""
-        async with asyncio.timeout(timeout):
+        async with asyncio.timeout(PATIENCE):
             while len(self.messages) < count:
                 self._arrived.clear()
                 await self._arrived.wait()

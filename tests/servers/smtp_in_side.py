@@ -14,6 +14,7 @@ from relay.mail.reply import Reply
 from relay.mail.transaction import Envelope, Recipient, Session, Transaction
 from relay.smtp.service import Resources
 from relay.smtp_in import SmtpServer
+from tests.servers.waiting import PATIENCE
 
 ACCEPTED = Reply(250, "2.0.0", "Ok: queued as X")
 
@@ -88,7 +89,7 @@ class Client:
         """Return the next reply, its lines joined by newlines, without line ends."""
         lines: list[str] = []
         while not lines or lines[-1][3:4] == "-":
-            raw = await asyncio.wait_for(self.reader.readline(), 10)
+            raw = await asyncio.wait_for(self.reader.readline(), PATIENCE)
             assert raw.endswith(b"\r\n"), f"the connection ended after {lines}, {raw!r}"
             lines.append(raw[:-2].decode())
         return "\n".join(lines)
@@ -107,7 +108,7 @@ class Client:
     async def ended(self) -> bool:
         """Tell whether the server has closed, and said nothing more."""
         try:
-            return await asyncio.wait_for(self.reader.read(1), 10) == b""
+            return await asyncio.wait_for(self.reader.read(1), PATIENCE) == b""
         except ConnectionError:
             return True
 
@@ -192,13 +193,6 @@ async def serving(
         for client in side.clients:
             await client.close()
         await server.stop(5)
-
-
-async def eventually(holds: Callable[[], bool]) -> None:
-    """Wait until something holds that other tasks bring about; fail after ten seconds."""
-    async with asyncio.timeout(10):
-        while not holds():
-            await asyncio.sleep(0.005)
 
 
 def base64(text: str) -> str:

@@ -19,6 +19,7 @@ from relay.log import Log
 from relay.queue.message import Accepted
 from relay.queue.ports import EntryQuery, StoreError
 from relay.storage.sqlite.store import SqliteStore
+from tests.servers.waiting import PATIENCE
 
 NOW = 1_800_000_000.0
 
@@ -59,7 +60,7 @@ class House:
 
     async def queued(self, expected: int) -> list[str]:
         """Return the subjects in the queue once there are so many, and no more after a while."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             while len(found := await self.store.entries(EntryQuery())) < expected:
                 await asyncio.sleep(0.005)
         await asyncio.sleep(0.02)

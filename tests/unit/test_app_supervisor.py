@@ -3,6 +3,7 @@
 import asyncio
 
 from relay.app.supervisor import Supervisor
+from tests.servers.waiting import PATIENCE
 
 
 class Log:
@@ -26,7 +27,7 @@ async def test_a_part_that_fails_begins_again_after_twice_the_wait() -> None:
 
     supervisor = Supervisor(log, first_wait=0.001)
     supervisor.keep("part", part)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         await done.wait()
     await supervisor.stop()
     assert begun == 4
@@ -52,7 +53,7 @@ async def test_stopping_ends_a_part_at_once_and_waits_for_its_end() -> None:
 
     supervisor = Supervisor(log)
     supervisor.keep("part", part)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         await begun.wait()
         await supervisor.stop()
     assert ended.is_set()
@@ -68,6 +69,6 @@ async def test_a_part_that_waits_to_begin_again_is_stopped_too() -> None:
 
     supervisor = Supervisor(log, first_wait=60)
     supervisor.keep("part", part)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         await failed.wait()
         await supervisor.stop()

@@ -1,7 +1,7 @@
 """The sink never makes anybody wait, and every event arrives once, whatever fails meanwhile."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from relay.events.event import Event, Kind
 from relay.events.ports import StoreError
 from relay.events.sink import EventSink
 from relay.events.spool import Spool, SpoolError
+from tests.servers.waiting import until
 
 
 class Store:
@@ -64,12 +65,6 @@ async def running(folder: Path, store: Store | None, **options: Any) -> AsyncIte
         yield watched
     finally:
         await watched.sink.close()
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
-        while not condition():
-            await asyncio.sleep(0.002)
 
 
 def event(number: int) -> Event:

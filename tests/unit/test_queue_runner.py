@@ -34,6 +34,7 @@ from relay.rewrite.options import Tracking
 from relay.rewrite.tokens import new_key, parse_keyring
 from relay.storage.sqlite.store import SqliteStore
 from relay.suppression.exclusion import Exclusion
+from tests.servers.waiting import PATIENCE
 
 NOW = 1_800_000_000.0
 
@@ -218,7 +219,7 @@ class House:
         return [entry for _, entry in found if not entry.queue_id.startswith("0000000000R")]
 
     async def until(self, ready: Callable[[], Awaitable[bool]]) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while not await ready():
                 await asyncio.sleep(0.005)
 

@@ -9,6 +9,7 @@ import pytest
 from relay.queue.entry import State
 from relay.queue.message import Claimed
 from relay.queue.ports import LaneRoom
+from tests.servers.waiting import PATIENCE
 from tests.unit.test_queue_runner import running
 
 
@@ -52,6 +53,6 @@ async def test_a_claim_that_hangs_holds_the_end_no_longer_than_the_grace(
         monkeypatch.setattr(house.store, "claim", hanging)
         house.runner.wake()
         await asyncio.sleep(0.05)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             await house.runner.stop(0.1)
         gate.set()

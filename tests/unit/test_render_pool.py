@@ -20,6 +20,7 @@ from relay.render.pool import OUTSTANDING, InlineRenderer, RenderPool
 from relay.render.render import Rendering, Stored, render
 from relay.rewrite.options import Tracking
 from relay.rewrite.tokens import Keyring
+from tests.servers.waiting import PATIENCE
 
 RING = Keyring((("k1", b"k" * 32),))
 
@@ -109,7 +110,7 @@ async def test_a_worker_that_is_replaced_has_the_keys_in_force() -> None:
         started.use(new)
         (pid,) = started.pids
         os.kill(pid, signal.SIGKILL)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while started.pids in ([pid], []):
                 await asyncio.sleep(0.01)
         assert list(await started.render(STORED, [0], eight_bit=True)) == render(STORED, [0], new, eight_bit=True)
@@ -120,7 +121,7 @@ async def test_a_worker_that_dies_over_a_message_is_replaced_and_the_message_goe
         (pid,) = started.pids
         os.kill(pid, signal.SIGSTOP)
         asked = [asyncio.create_task(started.render(STORED, [number], eight_bit=True)) for number in range(OUTSTANDING)]
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while started.answers_outstanding() < OUTSTANDING:
                 await asyncio.sleep(0.01)
         os.kill(pid, signal.SIGKILL)

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 
 from relay.tracker.fast_path import ROUND, ExpressLane, Fetch
+from tests.servers.waiting import PATIENCE
 
 
 def request(number: int) -> bytes:
@@ -71,7 +72,7 @@ async def test_what_has_the_right_of_way_is_waited_for_by_all_together() -> None
     assert house.lane.take(late, late.asked)
     await asyncio.sleep(0)
     assert house.told == []
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while not house.told:
             await asyncio.sleep(0.001)
     assert house.told == [(0, None), (9, b"9")]
