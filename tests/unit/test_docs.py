@@ -4,6 +4,7 @@ import json
 import re
 import shlex
 import subprocess
+import tomllib
 from pathlib import Path
 
 import click
@@ -25,6 +26,9 @@ COMMAND = re.compile(r"(?:^|[;|&(]\s*|\bdo )relay((?: [^\n;|&)#]+)?)", re.MULTIL
 
 
 README_LINES = 150
+TEST_FOLDERS = {"unit", "integration", "contract", "crash", "property"}
+FOLDERS = (ROOT, ROOT / "tests", ROOT / "relay")
+"""Folders that paths in prose start at."""
 
 
 def resolve(arguments: list[str]) -> None:
@@ -106,6 +110,21 @@ def anchors_of(text: str) -> set[str]:
     """The anchors GitHub gives to the headings of a page."""
     headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_files_and_tests_in_prose_exist(page: str) -> None:
+    for path, _, function in re.findall(r"`([\w./-]+/[\w.-]*)(::(\w+))?`", text_of(page)):
+        folder = next((folder for folder in FOLDERS if (folder / path).exists()), None)
+        if path.split("/")[0] in {"relay", *TEST_FOLDERS, "tests", "conf", "docs", "bench"}:
+            assert folder is not None, path
+            assert not function or f"def {function}(" in (folder / path).read_text(encoding="utf-8"), function
+
+
+def test_the_architecture_shows_the_layers_that_are_checked() -> None:
+    contracts = tomllib.loads(text_of("pyproject.toml"))["tool"]["importlinter"]["contracts"]
+    layers = next(contract["layers"] for contract in contracts if contract["type"] == "layers")
+    assert "\n".join(layers) in text_of("docs/architecture.md")
 
 
 def test_all_commands_are_listed() -> None:
