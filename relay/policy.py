@@ -6,10 +6,13 @@ from ipaddress import ip_address
 
 from relay.config.settings import Settings
 from relay.config.settings import Tracking as TrackingSettings
-from relay.limits.window import Window, windows
+from relay.limits.principal import ledgers_of, principal_of
+from relay.limits.window import Window
 from relay.mail.address import domain_of, is_address, normal
+from relay.mail.address_list import Unreadable
+from relay.mail.authors import addresses_in, read_authors
 from relay.mail.control_headers import Instructions, read_instructions
-from relay.mail.headers import Field, addr_specs, fields, first_value, named
+from relay.mail.headers import Field, fields, first_value, named
 from relay.mail.lane import DIRECT
 from relay.mail.received import relay_hosts
 from relay.mail.reply import Reply
@@ -34,15 +37,15 @@ class Replies:
     """The Reply-To that is added because there is none."""
 
 
-def replies_of(settings: Settings, author: str, given: tuple[str, ...] | None, *, signed: bool) -> Replies:
+def replies_of(settings: Settings, author: str, given: tuple[str, ...] | Unreadable | None, *, signed: bool) -> Replies:
     """Return how answers to a message of this author come back.
 
     `given` are the addresses of the application's own Reply-To, None when it has none. A fixed `reply_to` rules
     tracking out; it neither replaces what was given nor breaks a signature that is there. A Reply-To with more than
-    MOST_HOMES addresses stays as it was given, and what is no address in it leads nowhere.
+    MOST_HOMES addresses, or one that cannot be read, stays as it was given.
     """
     identity = settings.identity_for(author)
-    if identity is None:
+    if identity is None or isinstance(given, Unreadable):
         return Replies()
     if identity.reply_to:
         return Replies(fixed=identity.reply_to if given is None and not signed else "")
@@ -65,7 +68,7 @@ class Facts:
     """What policy needs to know of a content."""
 
     senders: tuple[str, ...]
-    """Addresses of all From fields; the first is the author."""
+    """Addresses of From; at least one."""
     message_id: str
     subject: str
     has_date: bool
@@ -74,17 +77,14 @@ class Facts:
     relays: tuple[str, ...]
     """Hosts that run this program and had the message before, one for each of their Received fields."""
     instructions: Instructions
-    reply_to: tuple[str, ...] | None = None
+    agents: tuple[str, ...] = ()
+    """Addresses of Sender, Resent-From and Resent-Sender."""
+    reply_to: tuple[str, ...] | Unreadable | None = None
     """Addresses of the Reply-To, None when there is no such field."""
     is_signed: bool = False
     """It bears a DKIM-Signature."""
     keeps_list_fields: bool = False
     """It has List-Unsubscribe fields of its own, or a signature to which ours would come too late."""
-
-    @property
-    def header_from(self) -> str:
-        """Address of the author, "" when there is none."""
-        return self.senders[0] if self.senders else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +98,8 @@ class Refuse:
 class Route:
     """What is decided about a message that is taken."""
 
+    author: str
+    """The mailbox of From that decides."""
     identity: str
     """Address of the listed identity, "" when the From is not listed."""
     domain: str
@@ -118,17 +120,22 @@ class Route:
 
 
 def read_facts(content: bytes) -> Facts:
-    """Read what policy needs from the header; raise InstructionError for an X-Relay-* field that means nothing."""
+    """Read what policy needs from the header.
+
+    Raise AuthorError when it does not say for certain who sends it, InstructionError for an X-Relay-* field that means
+    nothing.
+    """
     found = fields(content)
-    senders = [address for one in named(found, b"from") for address in addr_specs(one.value(content))]
+    authors = read_authors(content, found)
     return Facts(
-        senders=tuple(senders),
+        senders=authors.senders,
         message_id=_text(content, found, b"message-id"),
         subject=_text(content, found, b"subject")[:200],
         has_date=any(named(found, b"date")),
         hops=sum(1 for _ in named(found, b"received")),
         relays=relay_hosts(content, found),
         instructions=read_instructions(content, found),
+        agents=authors.agents,
         reply_to=_reply_to(content, found),
         is_signed=any(named(found, b"dkim-signature")),
         keeps_list_fields=any(one.name in _KEEPING for one in found),
@@ -151,9 +158,10 @@ def may_relay(settings: Settings, session: Session) -> Reply | None:
 
 
 def may_use(settings: Settings, session: Session, address: str) -> Reply | None:
-    """Tell why this client may not use that address as From or reverse-path, None when it may.
+    """Tell why this client may not use that address as From, Sender or reverse-path, None when it may.
 
-    An identity that names credentials belongs to them. A credential that identities name may use nothing else.
+    An identity that names credentials belongs to them. A credential that identities name may use nothing else. The null
+    reverse-path proves nothing, and is judged by From.
     """
     if not address:
         return None
@@ -167,13 +175,13 @@ def may_use(settings: Settings, session: Session, address: str) -> Reply | None:
     return None
 
 
-def must_verify(settings: Settings, envelope: Envelope, facts: Facts, is_proven: Callable[[str], bool]) -> Reply | None:
+def must_verify(settings: Settings, facts: Facts, is_proven: Callable[[str], bool]) -> Reply | None:
     """Tell which author has to be verified before this message may be sent, None when there is none."""
     campaign = facts.instructions.campaign
     if not (settings.verification.campaign if campaign else settings.verification.transactional):
         return None
-    for address in facts.senders or (envelope.reverse_path,):
-        if address and not is_proven(address):
+    for address in facts.senders:
+        if not is_proven(address):
             kind = "campaign" if campaign else "transactional"
             return Reply(550, "5.7.1", f"<{address}> is not verified for {kind} mail: relay identity verify {address}")
     return None
@@ -186,11 +194,11 @@ def decide(settings: Settings, session: Session, envelope: Envelope, facts: Fact
     turns = facts.relays.count(settings.server.hostname.lower())
     if turns > MAX_TURNS:
         return Refuse(Reply(554, "5.4.6", f"Mail loop: this host has passed the message on {turns} times already"))
-    author = facts.header_from or envelope.reverse_path
-    for address in facts.senders or (author,):
+    for address in (*facts.senders, *facts.agents):
         refusal = may_use(settings, session, address)
         if refusal is not None:
             return Refuse(refusal)
+    author = author_of(settings, facts.senders)
     wanted = facts.instructions.provider
     if wanted and wanted != DIRECT and settings.provider(wanted) is None:
         known = ", ".join([DIRECT, *(one.name for one in settings.providers)])
@@ -198,16 +206,18 @@ def decide(settings: Settings, session: Session, envelope: Envelope, facts: Fact
     provider, *fallbacks = (wanted,) if wanted else settings.providers_for(author)
     domain = settings.domain_for(author)
     identity = settings.identity_for(author)
+    principal = principal_of(settings, author, session.credential, session.client)
     send_at = facts.instructions.send_at or 0.0
     replies = replies_of(settings, author, facts.reply_to, signed=facts.is_signed)
     return Route(
+        author=author,
         identity=normal(author) if identity else "",
         domain=domain_of(author),
         provider=provider,
         fallback_providers=tuple(fallbacks),
         tracking=tracking_of(domain.tracking, facts.instructions.track) if envelope.reverse_path else None,
         return_path=domain.return_path,
-        ledgers={way: ledgers_of(settings, author, way) for way in (provider, *fallbacks)},
+        ledgers={way: ledgers_of(settings, principal, way) for way in (provider, *fallbacks)},
         not_before=send_at if send_at > now else 0.0,
         author_name=author_name(identity.display_name, identity.company) if identity else "",
         list_unsubscribe=list_unsubscribe_of(settings, author, facts) if envelope.reverse_path else None,
@@ -229,21 +239,9 @@ def mailing_of(settings: Settings, domain: str, campaign: str) -> Mailing:
     return Mailing(domain, campaign, settings.domain_for(domain).exclusion == "global")
 
 
-def ledgers_of(settings: Settings, author: str, provider: str) -> dict[str, tuple[Window, ...]]:
-    """Return the windows a message of this author through this provider counts in, by ledger key."""
-    identity = settings.identity_for(author)
-    if identity is not None:
-        own = windows(identity.hourly_limit, identity.daily_limit)
-    else:
-        own = windows(settings.limits.unlisted_hourly, settings.limits.unlisted_daily)
-    return ({f"identity:{normal(author)}": own} if own else {}) | quota_of(settings, provider)
-
-
-def quota_of(settings: Settings, provider: str) -> dict[str, tuple[Window, ...]]:
-    """Return the windows of the provider alone: all that holds for copies and for mail that is passed on."""
-    upstream = settings.provider(provider)
-    quota = windows(upstream.hourly_limit, upstream.daily_limit) if upstream else ()
-    return {f"provider:{provider}": quota} if quota else {}
+def author_of(settings: Settings, senders: Sequence[str]) -> str:
+    """Return the mailbox of From that decides: the first that is a listed identity, else the first."""
+    return next((one for one in senders if settings.identity_for(one) is not None), senders[0])
 
 
 def tracking_of(switches: TrackingSettings, asked: frozenset[str] | None) -> Tracking | None:
@@ -264,9 +262,8 @@ def tracking_of(switches: TrackingSettings, asked: frozenset[str] | None) -> Tra
     )
 
 
-def _reply_to(content: bytes, found: Sequence[Field]) -> tuple[str, ...] | None:
-    given = [one.value(content) for one in named(found, b"reply-to")]
-    return tuple(address for value in given for address in addr_specs(value)) if given else None
+def _reply_to(content: bytes, found: Sequence[Field]) -> tuple[str, ...] | Unreadable | None:
+    return addresses_in(content, found, b"reply-to") if any(named(found, b"reply-to")) else None
 
 
 def _text(content: bytes, found: Sequence[Field], name: bytes) -> str:

@@ -15,11 +15,12 @@ from relay.domains.key_files import KEY_OCTETS, TRACKER_KEY_FILE, read_all
 from relay.domains.keys import Keys
 from relay.domains.watcher import one_of_each
 from relay.mail.address import domain_of
+from relay.mail.authors import AuthorError
 from relay.mail.control_headers import InstructionError
 from relay.mail.dot_stuffing import normalise
 from relay.mail.queue_id import queue_id
 from relay.mail.transaction import Envelope, Recipient, Session, Transaction
-from relay.policy import list_unsubscribe_of, read_facts, replies_of, tracking_of
+from relay.policy import author_of, list_unsubscribe_of, read_facts, replies_of, tracking_of
 from relay.render.render import Stored, explain
 from relay.rewrite.header_fields import author_name
 from relay.rewrite.message import Rewritten
@@ -55,7 +56,7 @@ def preview(file: BinaryIO, path: Path | None, recipient: str, links: bool, as_j
     settings = Settings() if path is None else settings_or_exit(path)
     try:
         stored = _stored(settings, content, recipient)
-    except InstructionError as error:
+    except (AuthorError, InstructionError) as error:
         click.echo(f"relay: this mail would be refused: {error}", err=True)
         sys.exit(EX_DATAERR)
     rendering, rewritten = explain(stored, 0, _keys(settings, throw_away=path is None))
@@ -79,7 +80,7 @@ def _stored(settings: Settings, content: bytes, recipient: str) -> Stored:
     facts = read_facts(content)
     now = time.time()
     message = queue_id(now, 0)
-    author, hostname = facts.header_from, settings.server.hostname
+    author, hostname = author_of(settings, facts.senders), settings.server.hostname
     domain = domain_of(author)
     replies = replies_of(settings, author, facts.reply_to, signed=facts.is_signed)
     added = b""

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 from relay.dsn.mime_parts import decode_words, read_header
 from relay.dsn.report import Recipient, Report
+from relay.mail import authors
 from relay.mail.address import domain_of, normal
-from relay.mail.headers import addr_spec, fields, first_value
+from relay.mail.address_list import Unreadable, parse_address_list
+from relay.mail.headers import fields, first_value
 from relay.mail.subject import is_forwarded
 from relay.queue.entry import Entry
 from relay.reports.ports import MessageQuery, Story, StoryStore
@@ -101,8 +103,9 @@ async def by_thread(store: StoryStore, content: bytes, report: Report, identity:
 
 def author_of(content: bytes, report: Report, identity: str) -> str:
     """Return who wrote a mail; when the identity's own mailbox sent it on enclosed, who wrote what is inside."""
-    author = addr_spec(first_value(content, fields(content), b"from") or b"")
-    inside = addr_spec(next((value for name, value in report.returned if name == "from"), "").encode())
+    author = authors.author_of(content)
+    enclosed = parse_address_list(next((value for name, value in report.returned if name == "from"), ""))
+    inside = "" if isinstance(enclosed, Unreadable) or not enclosed else enclosed[0].address
     return inside if inside and normal(author) == normal(identity) else author
 
 

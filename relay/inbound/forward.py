@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from relay.config.settings import Settings
 from relay.events.event import Event, Kind
 from relay.mail.address import domain_of, is_address, normal
-from relay.mail.headers import Field, addr_spec, fields, first_value, named
+from relay.mail.authors import author_of
+from relay.mail.headers import Field, fields, first_value, named
 from relay.mail.lane import lane_of
 from relay.mail.received import is_marked, mark, received
 from relay.mail.reply import Reply
@@ -90,7 +91,7 @@ def _message(
         envid=envelope.envid,
         size=len(content),
         message_id=_text(first_value(content, found, b"message-id")),
-        header_from=addr_spec(first_value(content, found, b"from") or b""),
+        header_from=author_of(content),
         subject=_text(first_value(content, found, b"subject"))[:200],
         client=transaction.session.client,
         metadata={"forward_of": about} if about else {},

@@ -6,7 +6,7 @@ linear in the value.
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from relay.mail.address import DOMAIN, LITERAL
 from relay.mail.canonical import quoted_if_needed
@@ -14,27 +14,16 @@ from relay.mail.idn import to_ascii
 from relay.mail.lexical import Kind, LexicalError, Token, tokens
 
 _BLANKS = re.compile(r"[ \t\r\n]+")
-
-
 _PAIR_OR_FOLD = re.compile(r"\\(.)|\r\n", re.DOTALL)
-
-
 _ENCODED_WORD = "=?"
 
-
-_ATEXT = r"[A-Za-z0-9!#$%&'*+\-/=?^_`{|}~]"
-
-
+_ATOM = r"A-Za-z0-9!#$%&'*+\-/=?^_`{|}~"
+_ATEXT = rf"[{_ATOM}]"
 _LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_\-]*[A-Za-z0-9_])?"
-
-
-_ADDR_SPEC = rf"{_ATEXT}++(?:\.{_ATEXT}++)*+@{_LABEL}(?:\.{_LABEL})*"
-
-
-_PHRASE = rf"{_ATEXT}(?:{_ATEXT}|[. \t])*+|\"[ !#-\[\]-~\u00a0-\ud7ff\ue000-\U0010ffff]*+\""
-
-
-_PLAIN = re.compile(rf"[ \t]*+(?:(?P<name>{_PHRASE})?+[ \t]*+<(?P<angle>{_ADDR_SPEC})>|(?P<bare>{_ADDR_SPEC}))[ \t]*+")
+_ADDR_SPEC = rf"{_ATEXT}++(?>\.{_ATEXT}++)*+@{_LABEL}(?:\.{_LABEL})*"
+_PHRASE = rf"[{_ATOM}][{_ATOM}. \t]*+|\"[ !#-\[\]-~\u00a0-\ud7ff\ue000-\U0010ffff]*+\""
+_NAME_ADDR = rf"(?P<name>(?>{_PHRASE})?+)[ \t]*+<(?P<angle>{_ADDR_SPEC})>"
+_PLAIN = re.compile(rf"[ \t]*+(?:{_NAME_ADDR}|(?P<bare>{_ADDR_SPEC}))[ \t]*+")
 """One mailbox as nearly all are written. What it matches, the grammar reads the same."""
 
 
@@ -46,6 +35,7 @@ class Mailbox:
     """Display name as written, with its quotes, folds and comments; "" for none."""
     address: str
     """`local@domain` without comments, white space, route and needless quotes."""
+    in_group: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +101,7 @@ class _Reader:
         while not self._take(";"):
             if self._take(","):
                 continue
-            mailboxes.append(self._mailbox(self._words()))
+            mailboxes.append(replace(self._mailbox(self._words()), in_group=True))
             if self._next.text != ";":
                 self._expect(",", "a comma or the ; that ends the group")
         return mailboxes

@@ -13,10 +13,6 @@ _FIELD = re.compile(rb"([!-9;-~]+)[ \t]*:")
 _FOLD = re.compile(rb"\r?\n(?=[ \t])")
 
 
-_ADDR_SPEC = re.compile(r"<\s*+([^<>\s]*+)\s*+>")
-"""Nothing is given back, so that blanks without an end cost no more than their number."""
-
-
 @dataclass(frozen=True, slots=True)
 class Field:
     """One header field: its name in lower case and the range of its bytes, the final CRLF included."""
@@ -90,61 +86,3 @@ def without(content: bytes, removed: Iterable[Field]) -> bytes:
         at = field.end
     kept.append(content[at:])
     return b"".join(kept)
-
-
-def addr_spec(value: bytes) -> str:
-    """Return the first address of a From-like value: what stands in <>, else the bare word; "" when there is none.
-
-    Comments and quoted strings are passed over; linear in the value (RFC 5322 section 3.4).
-    """
-    return next(iter(addr_specs(value)), "")
-
-
-def addr_specs(value: bytes) -> list[str]:
-    """Return all addresses of a From-like value, in order."""
-    text = _without_quotes_and_comments(value.decode("utf-8", "surrogateescape"))
-    found = []
-    for mailbox in text.split(","):
-        match = _ADDR_SPEC.search(mailbox)
-        bare = match[1] if match else mailbox.strip(" \t;")
-        if "@" in bare and " " not in bare:
-            found.append(bare)
-    return found
-
-
-def _without_quotes_and_comments(text: str) -> str:
-    """Drop comments and display-name strings; a quoted local part (`"a b"@x`) stays."""
-    kept: list[str] = []
-    depth = 0
-    at = 0
-    while at < len(text):
-        char = text[at]
-        if char == '"' and depth == 0:
-            end = _end_of_string(text, at)
-            if text[end : end + 1] == "@":
-                kept.append(text[at:end])
-            at = end
-            continue
-        if char == "\\":
-            at += 2
-            continue
-        if char == "(":
-            depth += 1
-        elif char == ")" and depth:
-            depth -= 1
-        elif depth == 0:
-            kept.append(char)
-        at += 1
-    return "".join(kept)
-
-
-def _end_of_string(text: str, start: int) -> int:
-    at = start + 1
-    while at < len(text):
-        if text[at] == "\\":
-            at += 2
-            continue
-        if text[at] == '"':
-            return at + 1
-        at += 1
-    return len(text)

@@ -5,29 +5,22 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 _FOLD = r"\r\n(?=[ \t])"
-
-
 _CHAR = r"[^\x00\r\n\ud800-\udfff]"
-
-
 _PAIR = rf"\\{_CHAR}"
-
 
 _TOKEN = re.compile(
     rf"""
-      (?P<blank>(?:[ \t]|{_FOLD})++)
+      (?P<blank>(?>[ \t]|{_FOLD})++)
     | (?P<atom>[A-Za-z0-9!\#$%&'*+\-/=?^_`{{|}}~\u0080-\ud7ff\ue000-\U0010ffff]++)
-    | (?P<quoted>"(?:[^"\\\x00\r\n\ud800-\udfff]|{_PAIR}|{_FOLD})*+")
-    | (?P<literal>\[(?:[^\[\]\\\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]|{_FOLD})*+\])
+    | (?P<quoted>"(?>[^"\\\x00\r\n\ud800-\udfff]|{_PAIR}|{_FOLD})*+")
+    | (?P<literal>\[(?>[^\[\]\\\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]|{_FOLD})*+\])
     | (?P<special>[<>@,:;.])
     """,
     re.VERBOSE,
 )
-
-
-_IN_COMMENT = re.compile(rf"(?P<text>(?:[^()\\\x00\r\n\ud800-\udfff]|{_PAIR}|{_FOLD})++)|[()]")
+_IN_COMMENT = re.compile(rf"(?P<text>(?>[^()\\\x00\r\n\ud800-\udfff]|{_PAIR}|{_FOLD})++)|[()]")
+_READABLE = re.compile(rf"(?>{_CHAR}|{_FOLD})*+")
 """Every quantifier is possessive: what does not match costs no more than its length."""
-
 
 _FAULTS = {
     '"': "a quoted string that does not end",
@@ -109,7 +102,7 @@ def _end_of_comment(value: str, start: int) -> int:
 
 
 def _fault(value: str, at: int) -> LexicalError:
-    inside = re.compile(rf"(?:{_CHAR}|{_FOLD})*+").match(value, at)
+    inside = _READABLE.match(value, at)
     bad = None if inside is None else _character_fault(value, inside.end())
     return bad or LexicalError(_FAULTS.get(value[at], f"the character {value[at]!a}"), at)
 

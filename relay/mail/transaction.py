@@ -1,6 +1,7 @@
 """Recipient, envelope, session, transaction."""
 
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import Literal
 
 BodyKind = Literal["7BIT", "8BITMIME"]
@@ -68,3 +69,9 @@ class Transaction:
     session: Session
     envelope: Envelope
     content: bytes
+
+
+def network_of(client: str) -> str:
+    """Return what counts as one client: an IPv4 address, or the /64 a single IPv6 host can choose addresses from."""
+    address = ip_address(client)
+    return client if address.version == 4 else address.exploded[:19]

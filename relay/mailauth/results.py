@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from relay.mail.address import domain_of
-from relay.mail.headers import addr_specs, fields, named
+from relay.mail.address_list import Unreadable
+from relay.mail.authors import addresses_in
+from relay.mail.headers import fields
 from relay.mailauth.dkim_verify import Signature, verify_signatures
 from relay.mailauth.dmarc import Alignment, FoundPolicy, NoPolicy, Policy, aligned, discover
 from relay.mailauth.spf import SpfVerdict, check_host
@@ -58,16 +60,16 @@ async def evaluate(dns: Lookups, message: bytes, ip: IPAddress, helo: str, rever
 
 
 def _from_domains(message: bytes) -> list[str]:
-    """Return the domains of all From addresses, without repetition."""
-    values = [field.value(message) for field in named(fields(message), b"from")]
-    return list(dict.fromkeys(domain_of(address) for value in values for address in addr_specs(value)))
+    """Return the domains of all From addresses, without repetition; none when a From cannot be read."""
+    addresses = addresses_in(message, fields(message), b"from")
+    return [] if isinstance(addresses, Unreadable) else list(dict.fromkeys(map(domain_of, addresses)))
 
 
 async def _dmarc(
     dns: Lookups, from_domains: list[str], spf: SpfVerdict, signatures: tuple[Signature, ...]
 ) -> DmarcVerdict:
     if len(from_domains) != 1:
-        why = "From has addresses of several domains" if from_domains else "From has no address"
+        why = "From has addresses of several domains" if from_domains else "From has no address that can be read"
         return DmarcVerdict("permerror", next(iter(from_domains), ""), None, why)
     (domain,) = from_domains
     match await discover(dns, domain):

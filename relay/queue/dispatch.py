@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from relay.limits.ports import Slot
+from relay.limits.principal import ledgers_of, principal_of, quota_of
 from relay.limits.window import Ledgers
 from relay.mail.lane import DIRECT, lane_of
-from relay.policy import ledgers_of, quota_of
 from relay.queue.context import STORE_RETRY, Tools
 from relay.queue.entry import Entry, State
 from relay.queue.lane_feedback import put_off
@@ -134,14 +134,16 @@ class Departures:
     def _ledgers(self, message: Message, way: str, *, is_copy: bool = False) -> Ledgers:
         """Return the windows that hold for a message, or for copies of it, by that way; notifications have none.
 
-        Copies and mail that is passed on count for nobody who sends, only for the provider.
+        Copies and mail that is passed on count for nobody who sends, only for the provider. The null reverse-path of an
+        application makes its mail no notification.
         """
-        if not message.reverse_path:
+        if not message.reverse_path and (not message.client or message.policy.forward_domain):
             return {}
         settings = self._tools.settings()
         if is_copy or message.policy.forward_domain:
             return quota_of(settings, way)
-        return ledgers_of(settings, message.header_from or message.reverse_path, way)
+        author = message.header_from or message.reverse_path
+        return ledgers_of(settings, principal_of(settings, author, message.credential, message.client), way)
 
     async def _depart(self, entry: Entry, ledgers: Ledgers, now: float) -> float:
         """Ask the ledgers; where there is none, give up the place the entry may have in others."""

@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 
 from relay.mail.address import AddressError, parse_address
+from relay.mail.address_list import Unreadable, parse_address_list
 from relay.mail.headers import Field, fields, named
 
 ADDED = "added"
@@ -37,24 +38,10 @@ def with_reply_address(content: bytes, address: str) -> tuple[bytes, str]:
 def display_name(value: bytes) -> bytes:
     """Return the name of the first mailbox of a From-like value as it stands there, folds included; b"" for none.
 
-    A name is what stands before <>, quoted or not; comments and the names of groups are none.
+    A value that starts with a group has none, nor has one that cannot be read.
     """
-    at, depth = 0, 0
-    while at < len(value):
-        char = value[at : at + 1]
-        if char == b'"' and not depth:
-            at = _end_of_string(value, at)
-            continue
-        if char == b"\\":
-            at += 1
-        elif char == b"(":
-            depth += 1
-        elif char == b")" and depth:
-            depth -= 1
-        elif not depth and char in b"<:;,@":
-            return value[:at].strip() if char == b"<" else b""
-        at += 1
-    return b""
+    read = parse_address_list(value.decode("utf-8", "surrogateescape").strip(" \t\r\n"))
+    return b"" if isinstance(read, Unreadable) or not read or read[0].in_group else read[0].name.encode()
 
 
 def _field(name: bytes, address: bytes) -> bytes:
@@ -82,18 +69,6 @@ def _spliced(content: bytes, given: Sequence[Field], author: Field, new: bytes) 
 def _ended(before: bytes) -> bytes:
     """Return the line end that is missing where the content ends in the middle of its header."""
     return b"" if before.endswith(b"\r\n") else b"\r\n"
-
-
-def _end_of_string(value: bytes, start: int) -> int:
-    at = start + 1
-    while at < len(value):
-        if value[at : at + 1] == b"\\":
-            at += 2
-            continue
-        if value[at : at + 1] == b'"':
-            return at + 1
-        at += 1
-    return len(value)
 
 
 NAMED = "From has a name already"

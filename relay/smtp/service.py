@@ -4,14 +4,13 @@ import ssl
 from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Protocol
 
 from relay.config.settings import Listener, Settings, Smtp
 from relay.log import Emit
 from relay.mail.reply import Reply
-from relay.mail.transaction import Envelope, Recipient, Session, Transaction
+from relay.mail.transaction import Envelope, Recipient, Session, Transaction, network_of
 from relay.smtp.body import BodyPool, Bounds
 
 
@@ -127,12 +126,6 @@ class AuthThrottle:
             del self._entries[key]
             return None
         return entry
-
-
-def network_of(client: str) -> str:
-    """Return what counts as one client: an IPv4 address, or the /64 a single IPv6 host can choose addresses from."""
-    address = ip_address(client)
-    return client if address.version == 4 else address.exploded[:19]
 
 
 def _keys(client: str, username: str) -> tuple[_Key, _Key]:

@@ -10,6 +10,7 @@ from relay.config.secret_hash import hash_secret, verify_secret
 from relay.config.settings import Settings
 from relay.limits.ports import LimitStore
 from relay.mail.address import normal
+from relay.mail.authors import AuthorError
 from relay.mail.control_headers import InstructionError
 from relay.mail.reply import Reply
 from relay.mail.transaction import Envelope, ListenerKind, Recipient, Session, Transaction
@@ -54,12 +55,12 @@ class Accept:
         settings, now = self.settings(), self.clock()
         try:
             facts = read_facts(transaction.content)
-        except InstructionError as error:
+        except (AuthorError, InstructionError) as error:
             return Reply(554, "5.6.0", str(error))
         decided = decide(settings, transaction.session, transaction.envelope, facts, now)
         if isinstance(decided, Refuse):
             return decided.reply
-        unverified = must_verify(settings, transaction.envelope, facts, self.is_proven)
+        unverified = must_verify(settings, facts, self.is_proven)
         if unverified is not None:
             return unverified
         queue_id = self.new_id(now)

@@ -70,7 +70,7 @@ def _message(
         envid=envelope.envid,
         size=len(transaction.content),
         message_id=message_id,
-        header_from=facts.header_from,
+        header_from=route.author,
         subject=facts.subject,
         credential=session.credential,
         client=session.client,

@@ -1,11 +1,16 @@
 """Policy: who may send what, and which way it goes."""
 
+import re
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from relay.config.settings import Settings
+from relay.limits.principal import Principal, ledgers_of, principal_of
 from relay.limits.window import DAY, HOUR, Window
+from relay.mail.authors import AuthorError
 from relay.mail.received import received
 from relay.mail.transaction import Envelope, Recipient, Session
 from relay.policy import (
@@ -13,7 +18,6 @@ from relay.policy import (
     Refuse,
     Route,
     decide,
-    ledgers_of,
     may_relay,
     may_use,
     must_verify,
@@ -50,7 +54,13 @@ def session(client: str = "127.0.0.1", credential: str = "") -> Session:
 
 
 def facts(*lines: str) -> Facts:
+    """Read the facts of a message with these header fields, and a From where they have none."""
+    lines = lines if any(line.lower().startswith("from:") for line in lines) else ("From: app@acme.test", *lines)
     return read_facts("".join(f"{line}\r\n" for line in (*lines, "", "hello")).encode())
+
+
+def principal(of: Settings, author: str) -> Principal:
+    return principal_of(of, author, "", "127.0.0.1")
 
 
 def decided(of: Settings, *lines: str, reverse_path: str = "app@acme.test", credential: str = "") -> Route | Refuse:
@@ -81,22 +91,45 @@ class TestFacts:
             "X-Relay-Tag: t",
         )
         assert found.senders == ("zoe@acme.test", "bob@acme.test")
-        assert found.header_from == "zoe@acme.test"
+        assert found.agents == ()
         assert (found.subject, found.message_id, found.has_date, found.hops) == ("hello", "<1@acme.test>", True, 2)
         assert found.instructions.tags == ("t",)
 
-    def test_none_of_them(self) -> None:
-        found = facts("X: y")
-        assert (found.senders, found.header_from, found.message_id, found.has_date, found.hops) == (
+    def test_none_but_the_author(self) -> None:
+        found = facts("From: a@acme.test")
+        assert (found.senders, found.agents, found.message_id, found.has_date, found.hops) == (
+            ("a@acme.test",),
             (),
-            "",
             "",
             False,
             0,
         )
 
-    def test_every_from_field_counts(self) -> None:
-        assert facts("From: a@acme.test", "From: b@other.test").senders == ("a@acme.test", "b@other.test")
+    def test_who_sends_it_for_the_author(self) -> None:
+        found = facts(
+            "From: a@acme.test", "Sender: b@x.test", "Resent-From: c@x.test, d@x.test", "Resent-Sender: e@x.test"
+        )
+        assert found.agents == ("b@x.test", "c@x.test", "d@x.test", "e@x.test")
+
+    @pytest.mark.parametrize(
+        ("lines", "why"),
+        [
+            (["From: a@acme.test", "From: b@other.test"], "The message has 2 From fields; it needs exactly one"),
+            (["From:"], "From has no address"),
+            (["From: Group:;"], "From has no address"),
+            (["From: <a@acme.test> <b@other.test>"], "From cannot be read: '<' stands where a comma between"),
+            (["From: a@acme.test", "Sender: someone"], "Sender cannot be read: the field ends"),
+            (["From: a@acme.test", "Resent-From: (open <b@other.test>"], "Resent-From cannot be read: a comment"),
+            (["From: a@acme.test", "Resent-Sender:"], "Resent-Sender has no address"),
+        ],
+    )
+    def test_a_message_that_does_not_say_for_certain_who_sends_it_is_refused(self, lines: list[str], why: str) -> None:
+        with pytest.raises(AuthorError, match=re.escape(why)):
+            facts(*lines)
+
+    def test_a_message_without_from_is_refused(self) -> None:
+        with pytest.raises(AuthorError, match="The message has no From fields; it needs exactly one"):
+            read_facts(b"Subject: x\r\n\r\n")
 
 
 class TestMayRelay:
@@ -169,15 +202,26 @@ class TestDecide:
         assert found.tracking is not None
         assert (found.tracking.opens, found.tracking.clicks) == (True, True)
 
-    def test_without_from_the_reverse_path_is_the_author(self) -> None:
-        assert route(settings(), "Subject: x", reverse_path="a@other.test").domain == "other.test"
+    def test_the_author_is_the_first_listed_identity_of_from(self) -> None:
+        of = settings(identities={"info@acme.test": {}})
+        found = route(of, "From: a@other.test, Info@acme.test")
+        assert (found.author, found.identity, found.domain) == ("Info@acme.test", "info@acme.test", "acme.test")
+        assert route(of, "From: a@other.test, b@acme.test").author == "a@other.test"
+
+    @pytest.mark.parametrize("field", ["Sender", "Resent-From", "Resent-Sender"])
+    @pytest.mark.parametrize("reverse_path", ["", "ceo@acme.test"])
+    def test_whoever_sends_for_the_author_must_be_allowed_too(self, field: str, reverse_path: str) -> None:
+        lines = ("From: ceo@acme.test", f"{field}: Billing <billing @ acme.test>")
+        told = refusal(settings(**BILLING), *lines, reverse_path=reverse_path)
+        assert "<billing@acme.test> belongs to other credentials" in told
 
     @pytest.mark.parametrize(
         "lines",
         [
             ["From: billing@acme.test"],
             ["From: x@acme.test, billing@acme.test"],
-            ["From: x@acme.test", "From: Billing <billing@acme.test>"],
+            ["From: Group: x@acme.test, Billing <billing (not me) @acme.test>;"],
+            ["From: <billing@\r\n acme.test>"],
         ],
     )
     def test_every_author_must_be_allowed(self, lines: list[str]) -> None:
@@ -229,22 +273,37 @@ class TestDecide:
 class TestLedgers:
     def test_an_identity_and_its_provider(self) -> None:
         of = settings(**PROVIDERS, identities={"info@acme.test": {"hourly_limit": 7, "daily_limit": 70}})
-        assert ledgers_of(of, "Info@acme.test", "news") == {
+        assert ledgers_of(of, principal(of, "Info@acme.test"), "news") == {
             "identity:info@acme.test": (Window(7, HOUR), Window(70, DAY)),
             "provider:news": (Window(1000, DAY),),
         }
-        assert set(ledgers_of(of, "info@acme.test", "backup")) == {"identity:info@acme.test"}
+        assert set(ledgers_of(of, principal(of, "info@acme.test"), "backup")) == {"identity:info@acme.test"}
 
     def test_an_identity_has_the_default_limits(self) -> None:
         of = settings(identities={"info@acme.test": {}})
-        assert ledgers_of(of, "info@acme.test", "direct") == {
+        assert ledgers_of(of, principal(of, "info@acme.test"), "direct") == {
             "identity:info@acme.test": (Window(40, HOUR), Window(200, DAY))
         }
 
-    def test_unlisted_addresses_have_limits_of_their_own_where_there_are_any(self) -> None:
-        assert ledgers_of(settings(), "a@acme.test", "direct") == {}
+    @pytest.mark.parametrize(
+        ("credential", "client", "ledger"),
+        [
+            ("app2", "127.0.0.1", "credential:app2"),
+            ("", "192.0.2.1", "network:192.0.2.1"),
+            ("", "2001:db8::1", "network:2001:0db8:0000:0000"),
+            ("", "", "relay"),
+        ],
+    )
+    def test_unlisted_addresses_count_for_whoever_uses_them(self, credential: str, client: str, ledger: str) -> None:
+        assert ledgers_of(settings(), principal_of(settings(), "a@acme.test", credential, client), "direct") == {}
         of = settings(limits={"unlisted_hourly": 5})
-        assert ledgers_of(of, "a@acme.test", "direct") == {"identity:a@acme.test": (Window(5, HOUR),)}
+        for author in ("a@acme.test", "b@acme.test"):
+            found = ledgers_of(of, principal_of(of, author, credential, client), "direct")
+            assert found == {ledger: (Window(5, HOUR),)}
+
+    @given(st.text(max_size=20), st.sampled_from(["", "app1"]), st.sampled_from(["", "127.0.0.1", "::1"]))
+    def test_a_principal_always_has_a_ledger(self, author: str, credential: str, client: str) -> None:
+        assert principal_of(settings(), author, credential, client).ledger
 
 
 class TestTracking:
@@ -295,9 +354,9 @@ class TestAuthorName:
 
 
 class TestVerification:
-    def refusal(self, *lines: str, proven: str = "", reverse_path: str = "app@acme.test", **keys: bool) -> str:
+    def refusal(self, *lines: str, proven: str = "", **keys: bool) -> str:
         of = settings(verification=keys)
-        found = must_verify(of, Envelope(reverse_path), facts(*lines), lambda address: address == proven)
+        found = must_verify(of, facts(*lines), lambda address: address == proven)
         return str(found) if found else ""
 
     def test_campaign_mail_needs_it_and_other_mail_does_not(self) -> None:
@@ -311,5 +370,4 @@ class TestVerification:
         wanted = "550 5.7.1 <a@b.test> is not verified for transactional mail: relay identity verify a@b.test"
         assert self.refusal("From: a@b.test", transactional=True) == wanted
         assert self.refusal("From: A <x@y.test>, a@b.test", proven="x@y.test", transactional=True) == wanted
-        assert "<app@acme.test>" in self.refusal("Subject: no author", transactional=True)
-        assert self.refusal("Subject: no author", reverse_path="", transactional=True) == ""
+        assert self.refusal("From: Group: a@b.test;", transactional=True) == wanted

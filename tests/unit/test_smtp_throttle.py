@@ -2,7 +2,8 @@ from itertools import pairwise
 
 import pytest
 
-from relay.smtp.service import DISTANCE, LONGEST_DELAY, MAX_ENTRIES, MEMORY, AuthThrottle, network_of
+from relay.mail.transaction import network_of
+from relay.smtp.service import DISTANCE, LONGEST_DELAY, MAX_ENTRIES, MEMORY, AuthThrottle
 
 HERE, THERE = "192.0.2.1", "192.0.2.2"
 

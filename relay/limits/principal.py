@@ -1,0 +1,45 @@
+"""Principals: who is accountable for a message, and the ledgers that it counts in. Pure."""
+
+from dataclasses import dataclass
+
+from relay.config.settings import Settings
+from relay.limits.window import Window, windows
+from relay.mail.address import normal
+from relay.mail.transaction import network_of
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """The one accountable for a message: its limits hold for all that it sends."""
+
+    ledger: str
+    """Key of its ledger; never empty."""
+    windows: tuple[Window, ...]
+
+
+def principal_of(settings: Settings, author: str, credential: str, client: str) -> Principal:
+    """Return who is accountable: the listed identity, else the credential, else the client's network.
+
+    An address that is not listed is a word of the client's, so that it has no ledger of its own. Mail of the relay
+    itself has no client.
+    """
+    identity = settings.identity_for(author)
+    if identity is not None:
+        return Principal(f"identity:{normal(author)}", windows(identity.hourly_limit, identity.daily_limit))
+    unlisted = windows(settings.limits.unlisted_hourly, settings.limits.unlisted_daily)
+    if credential:
+        return Principal(f"credential:{credential}", unlisted)
+    return Principal(f"network:{network_of(client)}" if client else "relay", unlisted)
+
+
+def ledgers_of(settings: Settings, principal: Principal, provider: str) -> dict[str, tuple[Window, ...]]:
+    """Return the windows a message of this principal through this provider counts in, by ledger key."""
+    own = {principal.ledger: principal.windows} if principal.windows else {}
+    return own | quota_of(settings, provider)
+
+
+def quota_of(settings: Settings, provider: str) -> dict[str, tuple[Window, ...]]:
+    """Return the windows of the provider alone: all that holds for copies and for mail that is passed on."""
+    upstream = settings.provider(provider)
+    quota = windows(upstream.hourly_limit, upstream.daily_limit) if upstream else ()
+    return {f"provider:{provider}": quota} if quota else {}
