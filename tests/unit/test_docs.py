@@ -13,6 +13,7 @@ import pytest
 from relay.cli import COMMANDS, main
 from relay.config import check
 from relay.config.secret_hash import hash_secret
+from relay.metrics import Metrics
 from tests.documentation import PAGES, ROOT, Block, blocks_of, commands_in_prose, shows, steps_of, text_of
 
 LANGUAGES = {"sh", "console", "python", "toml", "json", "text"}
@@ -130,6 +131,12 @@ def test_the_architecture_shows_the_layers_that_are_checked() -> None:
 def test_all_commands_are_listed() -> None:
     listed = set(re.findall(r"^\| `relay ([\w-]+)", text_of("docs/commands.md"), re.MULTILINE))
     assert listed == set(COMMANDS)
+
+
+def test_all_metrics_are_listed() -> None:
+    listed = set(re.findall(r"^\| `(relay_\w+)", text_of("docs/operations.md"), re.MULTILINE))
+    names = re.findall(r"^# TYPE (\w+)", Metrics().exposition().decode(), re.MULTILINE)
+    assert listed == {name for name in names if not name.endswith("_created")}
 
 
 def test_every_page_is_in_the_index() -> None:
