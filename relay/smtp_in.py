@@ -1,4 +1,4 @@
-"""The SMTP server of one listener: it opens the socket, and gives every client a connection of `relay.smtp`."""
+"""The SMTP server of one listener: opens its socket and serves each client with a connection of `relay.smtp`."""
 
 import asyncio
 import ssl
@@ -8,23 +8,25 @@ from pathlib import Path
 
 from relay.config.settings import Listener, Settings
 from relay.config.values import parse_host_port
+from relay.events.ports import StoreError
 from relay.log import Emit
 from relay.smtp.commands import COMMANDS
 from relay.smtp.connection import Connection
-from relay.smtp.service import Acceptor, Resources, Service
+from relay.smtp.service import MessageHandler, Resources, Service
 from relay.smtp.stream import TLS_HANDSHAKE_TIME
 
 _SWEEP_INTERVAL = 1.0
+"""Seconds between two checks of the deadlines."""
 
 
 _BACKLOG = 1024
 
 
 def tls_context(certificate: Path, key: Path | None = None) -> ssl.SSLContext:
-    """Return a server's TLS context, TLS 1.2 and later (RFC 8996); without `key` the certificate's file holds it.
+    """Return a server's TLS context, TLS 1.2 and later (RFC 8996). Without `key` the certificate's file holds the key.
 
-    `load_cert_chain` called on it again renews the certificate for the handshakes to come. Raises OSError naming the
-    file when it holds no certificate with its key.
+    Calling its `load_cert_chain` again renews the certificate for later handshakes. Raises OSError with the file's
+    name when it holds no certificate with its key.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -38,20 +40,22 @@ def tls_context(certificate: Path, key: Path | None = None) -> ssl.SSLContext:
 
 
 class SmtpServer:
-    """Listens on one address and serves its clients.
+    """Listens on one address and serves its clients; `handler` decides about their mail.
 
-    `settings` is asked anew for every command, so a reload holds at once; address and TLS stay as they were. Listeners
-    of one process share `resources`. `clock` answers monotonic seconds and `pause` sleeps, both replaceable for tests.
+    `settings` is called for every command: a reload applies at once, except to address and TLS. `on_store_error` is
+    called when a message could not be stored. Listeners of one process share `resources`. `clock` returns monotonic
+    seconds; `pause` sleeps.
     """
 
     def __init__(
         self,
         listener: Listener,
         settings: Callable[[], Settings],
-        acceptor: Acceptor,
-        ssl_context: ssl.SSLContext | None,
-        log: Emit,
+        handler: MessageHandler,
         *,
+        ssl_context: ssl.SSLContext | None = None,
+        log: Emit,
+        on_store_error: Callable[[StoreError], None],
         resources: Resources | None = None,
         clock: Callable[[], float] = time.monotonic,
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -59,26 +63,35 @@ class SmtpServer:
         if (listener.tls == "none") != (ssl_context is None):
             needs = "needs a TLS context" if ssl_context is None else "has tls = none and takes no TLS context"
             raise ValueError(f'listener "{listener.name}" {needs}')
-        resources = resources or Resources(settings().server.data_dir)
-        self._service = Service(listener, settings, acceptor, log, ssl_context, resources, clock, pause)
+        self._service = Service(
+            listener=listener,
+            settings=settings,
+            handler=handler,
+            on_store_error=on_store_error,
+            log=log,
+            ssl_context=ssl_context,
+            resources=resources or Resources(settings().server.data_dir),
+            clock=clock,
+            pause=pause,
+        )
         self._connections: set[Connection] = set()
         self._server: asyncio.Server | None = None
         self._sweeper: asyncio.Task[None] | None = None
 
     @property
     def port(self) -> int:
-        """The TCP port listened on; the one the system chose when the configured one is 0."""
+        """The TCP port in use; with port 0 configured, the one the system chose."""
         if self._server is None:
             raise RuntimeError("the server has not been started")
         return int(self._server.sockets[0].getsockname()[1])
 
     @property
     def connections(self) -> int:
-        """How many clients are connected."""
+        """Number of connected clients."""
         return len(self._connections)
 
     async def start(self) -> None:
-        """Listen; raise OSError when the address cannot be had."""
+        """Listen. Raises OSError when the address is not available."""
         listener, context = self._service.listener, self._service.ssl_context
         address = parse_host_port(listener.address)
         implicit = listener.tls == "implicit"
@@ -94,9 +107,9 @@ class SmtpServer:
         self._sweeper = asyncio.create_task(self._sweep_on())
 
     async def stop(self, grace: float) -> None:
-        """Stop taking clients, say goodbye to idle ones, and let messages in hand end within `grace` seconds.
+        """Stop listening, close idle connections, and wait at most `grace` seconds for open transactions.
 
-        After that connections are dropped; what is being accepted is still accepted whole.
+        The remaining connections are then aborted; an acceptance in progress still completes.
         """
         self._service.stopping = True
         if self._server is not None:
@@ -114,7 +127,7 @@ class SmtpServer:
             self._sweeper.cancel()
 
     def sweep(self, now: float) -> None:
-        """Cut off the clients whose time is over at `now`."""
+        """Close the connections whose deadline has passed at `now`."""
         for connection in tuple(self._connections):
             connection.sweep(now)
 

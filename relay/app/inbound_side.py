@@ -1,30 +1,31 @@
-"""The side of mail that comes in: from applications, and back from the world."""
+"""Builds the SMTP listeners, the submission and inbound handlers, and verification."""
 
 import asyncio
 import ssl
+from typing import assert_never
 
 from relay.app.context import Frame
 from relay.app.outbound_side import Outgoing
 from relay.config.settings import Listener
-from relay.inbound.handler import CopyDoor, InboundDoor
+from relay.inbound.handler import InboundHandler
 from relay.inbound.process import Intake
 from relay.mail.transaction import ListenerKind
-from relay.smtp.service import Resources
+from relay.smtp.service import MessageHandler, Resources
 from relay.smtp_in import SmtpServer, tls_context
 from relay.storage.domains import DomainWatchTable
 from relay.storage.verifications import VerificationTable
-from relay.submission.accept import Accept, Door, Reception
+from relay.submission.accept import SubmissionHandler
 from relay.verification.context import Tools as VerificationTools
 from relay.verification.context import submitting
 from relay.verification.copies import Copies
 from relay.verification.verifier import Proven, Verifier
 
 DRAIN = 10.0
-"""Seconds of the stop for mail coming in, which its sender still has; mail going out would be delivered twice."""
+"""Seconds open transactions may take when the relay stops; a client whose transaction is aborted sends it again."""
 
 
 class Incoming:
-    """What takes mail: the doors, and the listeners in front of them."""
+    """The listeners and the handlers of their mail."""
 
     def __init__(self, frame: Frame) -> None:
         self._frame = frame
@@ -34,24 +35,24 @@ class Incoming:
         self._proven = Proven(sources, frame.observer.store_trouble)
 
     async def start_verification(self) -> None:
-        """Learn which senders are verified, and keep knowing it."""
+        """Load the verified senders, and refresh them in the background."""
         await self._proven.load()
         keeping = asyncio.create_task(self._proven.keep_fresh(), name="proven")
         self._frame.stack.callback(keeping.cancel)
 
-    def open_doors(self, outgoing: Outgoing) -> None:
-        """Make what decides about mail, whichever way it comes."""
+    def build_handlers(self, outgoing: Outgoing) -> None:
+        """Build the handlers of the listeners, and verification."""
         frame = self._frame
-        self.accept = Accept(
-            frame.settings,
-            frame.store,
-            frame.store,
-            outgoing.exclusion,
-            frame.clock,
-            frame.new_id,
-            frame.observer.publish,
-            outgoing.runner.wake,
-            self._proven,
+        self.submission = SubmissionHandler(
+            settings=frame.settings,
+            store=frame.store,
+            limits=frame.store,
+            exclusion=outgoing.exclusion,
+            clock=frame.clock,
+            new_id=frame.new_id,
+            publish=frame.observer.publish,
+            wake=outgoing.runner.wake,
+            is_proven=self._proven,
         )
         tools = VerificationTools(
             settings=frame.settings,
@@ -62,7 +63,7 @@ class Incoming:
             forget_dns=outgoing.resolver.forget,
             clock=frame.clock,
             new_id=frame.new_id,
-            submit=submitting(self.accept),
+            submit=submitting(self.submission),
         )
         self.verifier = Verifier(tools, self._proven, frame.log)
         self.intake = Intake(
@@ -76,13 +77,15 @@ class Incoming:
             wake=outgoing.runner.wake,
             log=frame.log,
         )
-        self._doors = self._make_doors(outgoing)
-
-    def _make_doors(self, outgoing: Outgoing) -> dict[ListenerKind, Door]:
-        frame = self._frame
-        copies = Copies(self._verifications, frame.new_resolver, lambda: frame.settings().server.hostname, frame.clock)
-        inbound = InboundDoor(frame.settings, outgoing.keyring, frame.clock, self.intake)
-        return {"submission": self.accept, "inbound": CopyDoor(outgoing.keyring, copies, inbound)}
+        self.inbound = InboundHandler(
+            settings=frame.settings,
+            keyring=outgoing.keyring,
+            clock=frame.clock,
+            processor=self.intake,
+            copies=Copies(
+                self._verifications, frame.new_resolver, lambda: frame.settings().server.hostname, frame.clock
+            ),
+        )
 
     async def listen(self) -> None:
         """Open the listeners."""
@@ -96,11 +99,27 @@ class Incoming:
 
     def _server(self, listener: Listener, resources: Resources) -> SmtpServer:
         frame = self._frame
-        reception = Reception(frame.settings, self._doors, frame.observer.store_trouble)
         context: ssl.SSLContext | None = None
         if listener.tls != "none" and listener.certificate:
             context = tls_context(listener.certificate, listener.key)
-        return SmtpServer(listener, frame.settings, reception, context, frame.observer.smtp, resources=resources)
+        return SmtpServer(
+            listener,
+            frame.settings,
+            self._handler(listener.kind),
+            ssl_context=context,
+            log=frame.observer.smtp,
+            on_store_error=frame.observer.store_trouble,
+            resources=resources,
+        )
+
+    def _handler(self, kind: ListenerKind) -> MessageHandler:
+        match kind:
+            case "submission":
+                return self.submission
+            case "inbound":
+                return self.inbound
+            case _:
+                assert_never(kind)
 
     async def _stop(self) -> None:
         await asyncio.gather(*(server.stop(DRAIN) for server in self.servers.values()))

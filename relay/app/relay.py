@@ -126,7 +126,7 @@ class App:
         await incoming.start_verification()
         outgoing = Outgoing(frame, keys, lambda: self._stopped_by - asyncio.get_running_loop().time())
         await outgoing.start(self._runner_ended)
-        incoming.open_doors(outgoing)
+        incoming.build_handlers(outgoing)
         web = Web(frame, outgoing, incoming, self.checks, self.status, self.reload)
 
         self._parts = _Parts(frame.store, incoming, outgoing, web)  # The HTTP servers ask for them at once.

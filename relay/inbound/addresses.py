@@ -17,27 +17,27 @@ _ADDRESSEES = frozenset({b"to", b"cc", b"resent-to", b"delivered-to", b"x-origin
 
 
 _SEARCHED = 256 * 1024
-"""Octets of a mail that are searched: header, notice and the returned header come first."""
+"""Octets of a mail that are searched; header, report and returned header come first."""
 
 
 _MOST = 50
-"""Candidates that are verified at most."""
+"""Maximum number of candidates to verify."""
 
 
 def token_of_address(keyring: Keyring, address: str, kinds: Iterable[Kind] = tuple(ADDRESS_KINDS)) -> Token | None:
-    """Return what the local part of an address was signed for, None when it is no token of ours."""
+    """Return the token in the local part of an address, None when there is no valid one."""
     local = address.rpartition("@")[0]
     found = (verify_address_token(keyring, kind, local) for kind in kinds)
     return next((token for token in found if token is not None), None)
 
 
 def token_in(keyring: Keyring, content: bytes) -> Token | None:
-    """Return the first token of ours among the addresses a mail mentions, None when there is none."""
+    """Return the first valid token among the addresses in a mail, None when there is none."""
     return next(_tokens(keyring, content), None)
 
 
 def addressees(content: bytes) -> bytes:
-    """Return the fields of a mail that say whom it is for, as it was written and as it was delivered."""
+    """Return the header fields that name recipients: those of the author and those added on delivery."""
     return b"".join(one.raw(content) for one in fields(content) if one.name in _ADDRESSEES)
 
 
@@ -51,34 +51,41 @@ def _tokens(keyring: Keyring, content: bytes) -> Iterator[Token]:
 
 @dataclass(frozen=True, slots=True)
 class OfMessage:
-    """A signed return-path or reply address: it belongs to one recipient of one message."""
+    """A signed return-path or reply address of one recipient of one message."""
 
     token: Token
 
 
 @dataclass(frozen=True, slots=True)
 class OfIdentity:
-    """The CC tracking address of an identity: its own mailbox forwards here what came back to it."""
+    """The CC tracking address of an identity, to which its own mailbox forwards returned mail."""
 
     identity: str
 
 
 @dataclass(frozen=True, slots=True)
 class OfOrigin:
-    """A rewritten reverse-path (SRS): a bounce of mail we passed on, for whom it came from."""
+    """A rewritten reverse-path (SRS); bounces of forwarded mail go back to the original `reverse_path`."""
 
     reverse_path: str
 
 
-Destination = OfMessage | OfIdentity | OfOrigin
+@dataclass(frozen=True, slots=True)
+class TestCopyAddress:
+    """The signed address that receives the copy of a test mail, for verification to judge."""
+
+    queue_id: str
+
+
+Destination = OfMessage | OfIdentity | OfOrigin | TestCopyAddress
 
 
 def destination_of(settings: Settings, keyring: Keyring, address: str, now: float) -> Destination | None:
-    """Return what an address stands for at that time, None when it is no signed address at a domain of ours."""
+    """Parse a signed address at one of relay's domains; else None. `now` decides whether an SRS address expired."""
     if domain_of(address) not in return_domains(settings):
         return None
     if (token := token_of_address(keyring, address)) is not None:
-        return OfMessage(token)
+        return TestCopyAddress(token.queue_id) if token.kind is Kind.TEST else OfMessage(token)
     if (identity := identity_of(keyring, address, settings.identities)) is not None:
         return OfIdentity(identity)
     reverse_path = original([key for _, key in keyring.keys], address, now)
@@ -86,7 +93,7 @@ def destination_of(settings: Settings, keyring: Keyring, address: str, now: floa
 
 
 def return_domains(settings: Settings) -> frozenset[str]:
-    """Return the domains signed addresses live in."""
+    """Return the domains of signed addresses."""
     holders = (settings.defaults, *settings.domains.values())
     named = (name.lower() for one in holders for name in (one.return_path, one.reply_domain))
     return frozenset(name for name in named if name)

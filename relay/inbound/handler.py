@@ -1,19 +1,17 @@
-"""SMTP side: which addresses are accepted, test copies, hand-over."""
+"""Handles the mail of inbound listeners: accepts relay's own signed addresses, and hands the mail over."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from relay.clock import Clock
 from relay.config.settings import Settings
-from relay.events.event import Kind as EventKind
-from relay.inbound.addresses import OfOrigin, destination_of
+from relay.events.event import Kind
+from relay.inbound.addresses import Destination, OfOrigin, TestCopyAddress, destination_of
 from relay.inbound.process import Intake
 from relay.mail.address import normal
 from relay.mail.reply import Reply
 from relay.mail.transaction import Envelope, Recipient, Session, Transaction
-from relay.rewrite.tokens import Keyring, verify_address_token
-from relay.rewrite.tokens import Kind as TokenKind
-from relay.submission.accept import Door
+from relay.rewrite.tokens import Keyring
 from relay.verification.copies import Copies
 
 _NAMES = {
@@ -25,78 +23,62 @@ _NAMES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class InboundDoor:
-    """Takes mail for signed addresses, and for nobody else: no relaying, no backscatter."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InboundHandler:
+    """Accepts mail for signed addresses only: no relaying, no backscatter (`relay.smtp.service.MessageHandler`)."""
 
     settings: Callable[[], Settings]
     keyring: Callable[[], Keyring]
     clock: Clock
-    intake: Intake
+    processor: Intake
+    copies: Copies
 
-    def may_send(self, session: Session, envelope: Envelope) -> Reply | None:
-        """Anybody may try: the recipient decides."""
+    def check_mail(self, session: Session, envelope: Envelope) -> Reply | None:
+        """Accept every client and reverse-path: the recipient decides."""
         del session, envelope
         return None
 
-    def may_receive(self, session: Session, envelope: Envelope, recipient: Recipient) -> Reply | None:
-        """Refuse every address that carries no valid signature of ours.
+    def check_recipient(self, session: Session, envelope: Envelope, recipient: Recipient) -> Reply | None:
+        """Refuse addresses without a valid signature of this relay.
 
-        A rewritten reverse-path takes bounces only: it must not become a way to write to whoever it stands for.
+        An SRS address accepts bounces only: other mail through it would be relayed to its original sender.
         """
         del session
-        meant = destination_of(self.settings(), self.keyring(), recipient.address, self.clock())
-        if meant is None:
+        own = self._own_address(recipient)
+        if own is None:
             return Reply(550, "5.1.1", f"<{recipient.address}> is no address of this relay")
-        if isinstance(meant, OfOrigin) and envelope.reverse_path:
+        if isinstance(own, OfOrigin) and envelope.reverse_path:
             return Reply(550, "5.7.1", f"<{recipient.address}> takes bounces only, from the null reverse-path")
         return None
 
-    async def accept(self, transaction: Transaction) -> Reply:
-        """Take the mail in for each recipient; 250 only when all it means is durable. Raises StoreError when not.
+    async def accept_message(self, transaction: Transaction) -> Reply:
+        """Judge test copies and process other mail; 250 when all results are durable. Raises StoreError.
 
-        When one of several recipients cannot be taken, the whole transaction is refused: what was taken of it is known
-        when it is offered again.
+        A refusal for one recipient refuses the whole transaction. When the mail is sent again, the parts recorded
+        before are recognised.
         """
+        returned: list[Recipient] = []
+        for recipient in transaction.envelope.recipients:
+            own = self._own_address(recipient)
+            if isinstance(own, TestCopyAddress):
+                await self.copies.take(own.queue_id, transaction)
+            else:
+                returned.append(recipient)
+        if not returned:
+            return Reply(250, "2.0.0", "Ok: test mail judged")
+        envelope = replace(transaction.envelope, recipients=tuple(returned))
+        return await self._process(replace(transaction, envelope=envelope))
+
+    async def _process(self, transaction: Transaction) -> Reply:
         addresses = {normal(one.address): one.address for one in transaction.envelope.recipients}
-        told = []
+        results = []
         for address in addresses.values():
-            taken = await self.intake.take(transaction.content, address, transaction)
+            taken = await self.processor.take(transaction.content, address, transaction)
             if taken.refusal is not None:
                 return taken.refusal
-            passed_on = (event.queue_id for event in taken.events if event.kind is EventKind.CREATED)
-            told += [f"queued as {queue_id}" for queue_id in passed_on] or [f"{_NAMES[taken.kind]} taken"]
-        return Reply(250, "2.0.0", f"Ok: {told[0]}")
+            forwarded = (event.queue_id for event in taken.events if event.kind is Kind.CREATED)
+            results += [f"queued as {queue_id}" for queue_id in forwarded] or [f"{_NAMES[taken.kind]} taken"]
+        return Reply(250, "2.0.0", f"Ok: {results[0]}")
 
-
-@dataclass(frozen=True, slots=True)
-class CopyDoor:
-    """Judges copies of test mails; everything else is for `inbound`, which knows the domains of our addresses too."""
-
-    keyring: Callable[[], Keyring]
-    copies: Copies
-    inbound: Door
-
-    def may_send(self, session: Session, envelope: Envelope) -> Reply | None:
-        """Return the refusal of MAIL, None to go on."""
-        return self.inbound.may_send(session, envelope)
-
-    def may_receive(self, session: Session, envelope: Envelope, recipient: Recipient) -> Reply | None:
-        """Return the refusal of RCPT, None to go on."""
-        return self.inbound.may_receive(session, envelope, recipient)
-
-    async def accept(self, transaction: Transaction) -> Reply:
-        """Judge it for the recipients it is a copy for, pass it on for the others. Raises StoreError."""
-        keyring = self.keyring()
-        others: list[Recipient] = []
-        for recipient in transaction.envelope.recipients:
-            token = verify_address_token(keyring, TokenKind.TEST, recipient.address.rpartition("@")[0])
-            if token is None:
-                others.append(recipient)
-            else:
-                await self.copies.take(token.queue_id, transaction)
-        if not others:
-            return Reply(250, "2.0.0", "Ok: test mail judged")
-        return await self.inbound.accept(
-            replace(transaction, envelope=replace(transaction.envelope, recipients=tuple(others)))
-        )
+    def _own_address(self, recipient: Recipient) -> Destination | None:
+        return destination_of(self.settings(), self.keyring(), recipient.address, self.clock())

@@ -1,21 +1,29 @@
-"""AUTH: the exchange, and the patience with wrong secrets (RFC 4954)."""
+"""AUTH: the exchange, the check of the credential and its throttling (RFC 4954)."""
 
+import asyncio
 from dataclasses import replace
 
+from relay.config.secret_hash import hash_secret
+from relay.config.senders import Credential
+from relay.config.settings import Settings
 from relay.mail.reply import Reply
 from relay.mail.sasl import MALFORMED, Login, Start, decode_response, encode_challenge, parse_auth, parse_plain
 from relay.smtp.connection import MAX_AUTH_LINE, Connection
 from relay.smtp.stream import Gone
 
 MAX_WAIT = 10.0
-"""Seconds a login may have to wait because others failed before it; it is refused when they would be more."""
+"""Seconds an attempt is delayed at most after earlier failures; beyond that it is refused."""
 
 
 REFUSAL_DELAY = 3.0
-"""Seconds until that refusal is said, so that trying again at once gains nothing."""
+"""Seconds before that refusal is sent, so that an immediate retry gains nothing."""
 
 
 MAX_USERNAME = 255
+
+
+_UNKNOWN = Credential.model_validate({"secret_hash": hash_secret("", bytes(16))})
+"""Checked when the name is unknown: an unknown name takes as long as a wrong secret."""
 
 
 _ENCRYPT_FIRST = Reply(538, "5.7.11", "Encryption is required first: say STARTTLS")
@@ -28,14 +36,14 @@ _ENOUGH = Reply(421, "4.7.0", "Too many failed logins, try again later")
 
 
 def offers_auth(connection: Connection) -> bool:
-    """Tell whether a login would be taken: on submission listeners, under TLS, or on loopback where there is no TLS."""
+    """Tell whether AUTH is allowed: on submission listeners, under TLS, or on loopback when the listener has no TLS."""
     known = connection.known
-    unheard = connection.loopback and connection.service.listener.tls == "none"
-    return known.kind == "submission" and bool(known.tls or unheard)
+    local = connection.loopback and connection.service.listener.tls == "none"
+    return known.kind == "submission" and bool(known.tls or local)
 
 
 async def auth(connection: Connection, argument: str) -> Reply:
-    """AUTH: find out which credential the client has."""
+    """AUTH: authenticate the client with PLAIN or LOGIN."""
     known = connection.known
     if known.kind != "submission":
         return Reply(502, "5.5.1", "AUTH is not offered here")
@@ -49,7 +57,7 @@ async def auth(connection: Connection, argument: str) -> Reply:
     if isinstance(start, Reply):
         return start
     login = await (_plain if start.mechanism == "PLAIN" else _login)(connection, start)
-    return login if isinstance(login, Reply) else await _judge(connection, login)
+    return login if isinstance(login, Reply) else await _check(connection, login)
 
 
 async def _plain(connection: Connection, start: Start) -> Login | Reply:
@@ -75,10 +83,11 @@ async def _ask(connection: Connection, challenge: str) -> str | Reply:
     return decode_response(line.decode("ascii")) if line.isascii() else MALFORMED
 
 
-async def _judge(connection: Connection, login: Login) -> Reply:
-    """Have the secret checked, unless too many were wrong lately; same words and time for unknown names."""
+async def _check(connection: Connection, login: Login) -> Reply:
+    """Check the secret after the delay of earlier failures. Unknown names get the same reply after the same time."""
     service, known, username = connection.service, connection.known, login.username[:MAX_USERNAME]
     throttle = service.resources.throttle
+
     connection.take_time()
     wait = throttle.reserve(known.client, username, service.clock(), MAX_WAIT)
     if wait is None:
@@ -89,13 +98,24 @@ async def _judge(connection: Connection, login: Login) -> Reply:
         await service.pause(wait)
     if connection.gone:
         raise Gone
+
     wrong = bool(login.acting_as) or len(login.username) > MAX_USERNAME
-    credential = await service.acceptor.authenticate(known, username, login.secret)
-    if credential is not None and not wrong:
+    if await has_credential(service.settings(), username, login.secret) and not wrong:
         throttle.succeeded(known.client, username, service.clock())
-        connection.known = replace(known, credential=credential)
+        connection.known = replace(known, credential=username)
         return Reply(235, "2.7.0", "Authentication successful")
+
     throttle.failed(known.client, username, service.clock())
     connection.auth_failures += 1
     service.log("smtp.auth_failed", client=known.client, listener=known.listener, credential=username)
     return _ENOUGH if connection.auth_failures >= service.settings().smtp.max_auth_failures else _WRONG
+
+
+async def has_credential(settings: Settings, username: str, secret: str) -> bool:
+    """Tell whether a credential of that name has that secret.
+
+    The hash is computed in a thread, because a slow one (scrypt) would delay other clients.
+    """
+    credential = settings.credentials.get(username)
+    matches = await asyncio.to_thread((credential or _UNKNOWN).verify, secret)
+    return matches and credential is not None

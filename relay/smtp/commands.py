@@ -1,6 +1,6 @@
-"""The commands, each in a function that returns the reply (RFC 5321 section 4.1).
+"""The SMTP commands: one function each, which returns the reply (RFC 5321 section 4.1).
 
-What each does not decide itself, the acceptor decides: whether a client may send, and to whom.
+The listener's `MessageHandler` decides whether a client may send and to which recipients.
 """
 
 from dataclasses import replace
@@ -35,7 +35,7 @@ _HTTP = Reply(421, "4.7.0", "This is SMTP, not HTTP")
 
 
 async def ehlo(connection: Connection, argument: str) -> Reply:
-    """EHLO: greet, and say what is offered (RFC 5321 section 4.1.1.1)."""
+    """EHLO: greet and list the extensions (RFC 5321 section 4.1.1.1)."""
     greeted = _greet(connection, argument, extended=True)
     if greeted is not None:
         return greeted
@@ -50,7 +50,7 @@ async def ehlo(connection: Connection, argument: str) -> Reply:
 
 
 async def helo(connection: Connection, argument: str) -> Reply:
-    """HELO: greet a client that knows no extensions."""
+    """HELO: greet a client without extensions."""
     greeted = _greet(connection, argument, extended=False)
     return greeted or Reply(250, "", connection.service.settings().server.hostname)
 
@@ -65,7 +65,7 @@ def _greet(connection: Connection, argument: str, *, extended: bool) -> Reply | 
 
 
 async def starttls(connection: Connection, argument: str) -> Reply | None:
-    """STARTTLS: go on under TLS, everything said before forgotten (RFC 3207)."""
+    """STARTTLS: start TLS and discard the state of the session (RFC 3207)."""
     if argument:
         return _NO_ARGUMENT
     if connection.known.tls:
@@ -95,7 +95,7 @@ async def mail(connection: Connection, argument: str) -> Reply:
         return asked
     limit = connection.service.settings().limits.max_message_size
     refusal = too_large(limit) if asked.size > limit else None
-    refusal = refusal or connection.service.acceptor.may_send(connection.known, asked.envelope)
+    refusal = refusal or connection.service.handler.check_mail(connection.known, asked.envelope)
     if refusal is not None:
         connection.refused(refusal)
         return refusal
@@ -115,7 +115,7 @@ async def rcpt(connection: Connection, argument: str) -> Reply:
         return recipient
     if len(envelope.recipients) >= settings.limits.max_recipients:
         return Reply(452, "4.5.3", f"Too many recipients: {settings.limits.max_recipients} are allowed, send again")
-    refusal = service.acceptor.may_receive(connection.known, envelope, recipient)
+    refusal = service.handler.check_recipient(connection.known, envelope, recipient)
     if refusal is not None:
         connection.refused(refusal, recipient.address)
         return refusal
@@ -124,7 +124,7 @@ async def rcpt(connection: Connection, argument: str) -> Reply:
 
 
 async def rset(connection: Connection, argument: str) -> Reply:
-    """RSET: forget the transaction."""
+    """RSET: abort the transaction."""
     if argument:
         return _NO_ARGUMENT
     connection.reset()
@@ -132,32 +132,32 @@ async def rset(connection: Connection, argument: str) -> Reply:
 
 
 async def noop(_: Connection, __: str) -> Reply:
-    """NOOP: nothing, whatever its argument."""
+    """NOOP: do nothing; the argument is ignored."""
     return _OK
 
 
 async def vrfy(_: Connection, argument: str) -> Reply:
-    """VRFY: tell nobody who is there (RFC 5321 section 7.3)."""
+    """VRFY: disclose no addresses (RFC 5321 section 7.3)."""
     return Reply(252, "2.0.0", "Send some mail, it will be tried") if argument else Reply(501, "5.5.4", "Verify whom?")
 
 
 async def show_help(_: Connection, __: str) -> Reply:
-    """HELP: the commands there are."""
+    """HELP: list the commands."""
     return Reply(214, "2.0.0", "\n".join(["Commands (RFC 5321):", " ".join(OFFERED)]))
 
 
 async def quit_(_: Connection, argument: str) -> Reply:
-    """QUIT: say goodbye; the code closes the connection."""
+    """QUIT: reply 221; a reply with that code closes the connection."""
     return _NO_ARGUMENT if argument else Reply(221, "2.0.0", "Bye")
 
 
 async def not_offered(_: Connection, __: str) -> Reply:
-    """EXPN, ETRN: known and not implemented."""
+    """EXPN, ETRN: recognised, not implemented."""
     return _NOT_OFFERED
 
 
 async def http(_: Connection, __: str) -> Reply:
-    """GET, POST and the like: a browser was made to talk to us; it is stopped before its body is read as commands."""
+    """HTTP methods: close before the body of a forged browser request is read as commands."""
     return _HTTP
 
 
@@ -183,4 +183,4 @@ COMMANDS: dict[str, Command] = (
     | dict.fromkeys(("EXPN", "ETRN"), not_offered)
     | dict.fromkeys(("CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"), http)
 )
-"""Every verb that is known."""
+"""Functions of all recognised verbs."""

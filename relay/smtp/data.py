@@ -1,11 +1,12 @@
 """The content of a message: DATA (RFC 5321 section 4.1.1.4), BDAT (RFC 3030), and handing the transaction over."""
 
+from relay.events.ports import StoreError
 from relay.mail.command import parse_bdat
 from relay.mail.dot_stuffing import DotDecoder, LineEndDecoder
 from relay.mail.headers import body_start
 from relay.mail.reply import Reply
-from relay.mail.transaction import Transaction
-from relay.smtp.body import Body
+from relay.mail.transaction import Envelope, Transaction
+from relay.smtp.body import NO_ROOM, Body
 from relay.smtp.connection import Connection
 from relay.smtp.stream import Gone
 
@@ -19,7 +20,7 @@ _NO_RECIPIENTS = Reply(554, "5.5.1", "No recipient was accepted")
 
 
 async def data(connection: Connection, argument: str) -> Reply:
-    """DATA: read up to the final dot and hand the message over."""
+    """DATA: read the content up to the final dot, then hand the message over."""
     if argument:
         return Reply(501, "5.5.4", "DATA has no argument")
     refusal = _refusal(connection)
@@ -27,6 +28,7 @@ async def data(connection: Connection, argument: str) -> Reply:
         refusal = Reply(503, "5.5.1", "BDAT has begun")
     if refusal is not None:
         return refusal
+
     connection.say(_GO_AHEAD)
     body = _new_body(connection)
     decoder = DotDecoder()
@@ -35,15 +37,16 @@ async def data(connection: Connection, argument: str) -> Reply:
         block = await connection.read_block()
         await body.write(decoder.feed(block))
         connection.progressed(len(block))
+
     connection.unread(decoder.rest)
     connection.in_step = True
     return await _hand_over(connection, body)
 
 
 async def bdat(connection: Connection, argument: str) -> Reply:
-    """BDAT: read a chunk, and hand the message over after the last one.
+    """BDAT: read a chunk; after the last one, hand the message over.
 
-    A chunk is read whatever becomes of it, since it has been sent (RFC 3030 section 2).
+    A refused chunk is read as well: the client has sent it already (RFC 3030 section 2).
     """
     chunk = parse_bdat(argument)
     if isinstance(chunk, Reply):
@@ -52,10 +55,12 @@ async def bdat(connection: Connection, argument: str) -> Reply:
     if refusal is not None:
         await _read_chunk(connection, None, chunk.size)
         return refusal
+
     if connection.body is None:
         connection.line_ends = LineEndDecoder()
     body = connection.body or _new_body(connection)
     await _read_chunk(connection, body, chunk.size)
+
     if chunk.last:
         await body.write(connection.line_ends.finish())
         return await _hand_over(connection, body)
@@ -99,7 +104,7 @@ async def _read_chunk(connection: Connection, body: Body | None, size: int) -> N
 
 
 async def _hand_over(connection: Connection, body: Body) -> Reply:
-    """Have the message accepted. Nobody cancels this when the client leaves: it is done whole or not at all."""
+    """Pass the message to the handler. A disconnect does not cancel this: acceptance is complete or did not happen."""
     envelope, service = connection.mail, connection.service
     assert envelope is not None
     connection.take_time()
@@ -108,12 +113,7 @@ async def _hand_over(connection: Connection, body: Body) -> Reply:
             content = await body.content()
             if connection.gone:
                 raise Gone
-            if isinstance(content, Reply):
-                reply = content
-            elif (most := service.settings().smtp.max_header_size) < body_start(content):
-                reply = Reply(554, "5.6.0", f"The header of the message is larger than the {most} octets allowed here")
-            else:
-                reply = await service.acceptor.accept(Transaction(connection.known, envelope, content))
+            reply = content if isinstance(content, Reply) else await _accept(connection, envelope, content)
         if reply.is_positive:
             connection.message_taken()
         else:
@@ -121,3 +121,22 @@ async def _hand_over(connection: Connection, body: Body) -> Reply:
     finally:
         connection.reset()
     return reply
+
+
+async def _accept(connection: Connection, envelope: Envelope, content: bytes) -> Reply:
+    service = connection.service
+    limit = service.settings().smtp.max_header_size
+    if body_start(content) > limit:
+        return Reply(554, "5.6.0", f"The header of the message is larger than the {limit} octets allowed here")
+    try:
+        return await service.handler.accept_message(Transaction(connection.known, envelope, content))
+    except StoreError as error:
+        service.on_store_error(error)
+        return store_error_reply(error)
+
+
+def store_error_reply(error: StoreError) -> Reply:
+    """Return the reply while the store fails (RFC 3463: X.3.1 mail system full, X.3.0 other system status)."""
+    if error.full:
+        return NO_ROOM
+    return Reply(451, "4.3.0", "The queue cannot store mail at the moment, try again later")

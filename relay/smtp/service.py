@@ -8,31 +8,28 @@ from pathlib import Path
 from typing import Protocol
 
 from relay.config.settings import Listener, Settings, Smtp
+from relay.events.ports import StoreError
 from relay.log import Emit
 from relay.mail.reply import Reply
 from relay.mail.transaction import Envelope, Recipient, Session, Transaction, network_of
 from relay.smtp.body import BodyPool, Bounds
 
 
-class Acceptor(Protocol):
-    """Decides who may do what, and takes messages over."""
+class MessageHandler(Protocol):
+    """Decides about the mail of one listener: a submission handler, or the handler of returned mail."""
 
-    async def authenticate(self, session: Session, username: str, secret: str) -> str | None:
-        """Return the name of the credential, None when name or secret is wrong; as slow for one as for the other."""
+    def check_mail(self, session: Session, envelope: Envelope) -> Reply | None:
+        """Return the refusal of MAIL, None to accept it. The envelope has no recipients yet."""
         ...
 
-    def may_send(self, session: Session, envelope: Envelope) -> Reply | None:
-        """Answer MAIL: None to go on, else the refusal. The envelope has no recipients yet."""
+    def check_recipient(self, session: Session, envelope: Envelope, recipient: Recipient) -> Reply | None:
+        """Return the refusal of RCPT, None to accept it. The envelope has the recipients accepted before."""
         ...
 
-    def may_receive(self, session: Session, envelope: Envelope, recipient: Recipient) -> Reply | None:
-        """Answer RCPT: None to go on, else the refusal. The envelope has the recipients taken before."""
-        ...
+    async def accept_message(self, transaction: Transaction) -> Reply:
+        """Return the reply to the final dot; when it is positive the message is durable.
 
-    async def accept(self, transaction: Transaction) -> Reply:
-        """Answer the final dot. When the reply is positive the message is durable.
-
-        Once begun it runs to its end, whatever becomes of the client.
+        It always runs to its end, even when the client disconnects. Raises StoreError when the store fails.
         """
         ...
 
@@ -44,14 +41,14 @@ GROWTH = 1.6
 
 
 LONGEST_DELAY = 30.0
-"""Seconds, times GROWTH with each failure at a name, and the most they become."""
+"""Seconds between attempts at one name: FIRST_DELAY, times GROWTH with each failure, at most LONGEST_DELAY."""
 
 
 FREE_FAILURES = 20
 
 
 DISTANCE = 1.0
-"""Failures of a client at whatever names, and the seconds between its attempts when they are used up."""
+"""Seconds between attempts of a client that failed more than FREE_FAILURES times, at any names."""
 
 
 MEMORY = 900.0
@@ -65,9 +62,9 @@ MAX_ENTRIES = 10_000
 class _Entry:
     failures: int = 0
     trusted: bool = False
-    """The name logged in from here."""
+    """The name authenticated from this network."""
     next_at: float = 0.0
-    """When the next attempt may be looked at."""
+    """Earliest time of the next attempt."""
     last_at: float = 0.0
 
 
@@ -75,7 +72,7 @@ _Key = tuple[str, str]
 
 
 class AuthThrottle:
-    """When a client's next attempt may be looked at. At most MAX_ENTRIES are remembered, the latest ones."""
+    """Delays the login attempts of clients that failed. Keeps the latest MAX_ENTRIES entries."""
 
     def __init__(self) -> None:
         self._entries: OrderedDict[_Key, _Entry] = OrderedDict()
@@ -84,9 +81,9 @@ class AuthThrottle:
         return len(self._entries)
 
     def reserve(self, client: str, username: str, now: float, longest: float) -> float | None:
-        """Return the seconds an attempt must wait, and keep that moment for it; None when longer than `longest`.
+        """Reserve the time of an attempt and return the seconds until then; None when more than `longest`.
 
-        Attempts made at once on many connections get moments one after another.
+        Simultaneous attempts on several connections are spaced out.
         """
         name_key, client_key = _keys(client, username)
         name, anything = self._known(name_key, now), self._known(client_key, now)
@@ -102,14 +99,14 @@ class AuthThrottle:
         return start - now
 
     def failed(self, client: str, username: str, now: float) -> None:
-        """Remember that an attempt failed."""
+        """Record a failed attempt."""
         for key, delay in zip(_keys(client, username), (_name_delay, _client_delay), strict=True):
             entry = self._remember(key, self._known(key, now) or _Entry(), now)
             entry.failures += 1
             entry.next_at = max(entry.next_at, now + delay(entry.failures))
 
     def succeeded(self, client: str, username: str, now: float) -> None:
-        """Forget the failures at this name, and trust it from here: its owner is there."""
+        """Clear the failures at this name, and exempt it from the delay of its network."""
         self._remember(_keys(client, username)[0], _Entry(trusted=True), now)
 
     def _remember(self, key: _Key, entry: _Entry, now: float) -> _Entry:
@@ -148,7 +145,7 @@ TOO_MANY_FROM_YOU = Reply(421, "4.7.0", "Too many connections from your address,
 
 
 class Resources:
-    """Counts connections by client, and holds the pool of bodies and the back-off of failed logins."""
+    """What all listeners share: connection counts by client, the body pool and the AUTH throttle."""
 
     def __init__(self, data_dir: Path, bounds: Bounds | None = None) -> None:
         self.bodies = BodyPool(data_dir, bounds)
@@ -157,7 +154,7 @@ class Resources:
         self._by_client: Counter[str] = Counter()
 
     def enter(self, client: str, smtp: Smtp) -> Reply | None:
-        """Count a new connection in, or tell why it must go; only who was counted in may `leave`."""
+        """Count a new connection, or return its refusal. `leave` is for counted connections only."""
         network = network_of(client)
         if self._by_client[network] >= smtp.max_connections_per_client:
             return TOO_MANY_FROM_YOU
@@ -168,7 +165,7 @@ class Resources:
         return None
 
     def leave(self, client: str) -> None:
-        """Count a connection out."""
+        """Uncount a connection."""
         network = network_of(client)
         self.connections -= 1
         self._by_client[network] -= 1
@@ -176,13 +173,15 @@ class Resources:
             del self._by_client[network]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Service:
-    """The surroundings of a connection. `settings` is asked anew each time, so that a reload holds at once."""
+    """What the connections of a listener share. `settings` is called for every command: a reload applies at once."""
 
     listener: Listener
     settings: Callable[[], Settings]
-    acceptor: Acceptor
+    handler: MessageHandler
+    on_store_error: Callable[[StoreError], None]
+    """Called when a message could not be stored."""
     log: Emit
     ssl_context: ssl.SSLContext | None
     resources: Resources

@@ -14,7 +14,7 @@ from relay.mail.transaction import Envelope, Recipient, Session, Transaction
 from relay.reports.ports import MessageQuery, Story, StoryStore
 from relay.resolver import Lookups
 from relay.rewrite.tokens import Keyring
-from relay.submission.accept import Accept
+from relay.submission.accept import SubmissionHandler
 from relay.verification.challenge import DIGITS
 from relay.verification.ports import VerificationStore
 
@@ -87,10 +87,11 @@ async def look_until(look: Callable[[], Awaitable[T]], done: Callable[[T], bool]
         await asyncio.sleep(_PAUSE)
 
 
-def submitting(accept: Accept) -> Submit:
-    """Return what accepts mail under a queue id that is known before, whether its author is verified or not."""
+def submitting(handler: SubmissionHandler) -> Submit:
+    """Return a function that queues mail under a given queue id, whether its author is verified or not."""
 
     async def submit(queue_id: str, transaction: Transaction) -> Reply:
-        return await replace(accept, new_id=lambda _: queue_id, is_proven=lambda _: True).accept(transaction)
+        unchecked = replace(handler, new_id=lambda _: queue_id, is_proven=lambda _: True)
+        return await unchecked.accept_message(transaction)
 
     return submit

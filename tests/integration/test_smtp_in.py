@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import uvloop
 
+from relay.events.ports import StoreError
 from relay.mail.reply import Reply
 from relay.mail.transaction import Envelope, Recipient, Session
 from tests.servers.smtp_in_side import Side, serving
@@ -29,7 +30,7 @@ async def test_a_message_comes_through_with_its_envelope(side: Side) -> None:
     await client.say("RCPT TO:<b@sink.test> NOTIFY=SUCCESS ORCPT=rfc822;b@old.test", "RCPT TO:<postmaster>", "DATA")
     client.send("Subject: ä\r\n\r\n..dot\r\n.\r\n".encode())
     assert await client.reply() == "250 2.0.0 Ok: queued as X"
-    (transaction,) = side.keeper.taken
+    (transaction,) = side.handler.taken
     assert transaction.session == Session("in", "submission", "127.0.0.1", "client.test", extended=True)
     recipients = (Recipient("b@sink.test", ("SUCCESS",), "rfc822;b@old.test"), Recipient("postmaster@relay.test"))
     assert transaction.envelope == Envelope("a@app.test", recipients, "8BITMIME", False, "HDRS", "x+2B1")
@@ -60,7 +61,7 @@ async def test_a_whole_session_in_one_segment(side: Side) -> None:
     client.send(f"EHLO early.test\r\n{transaction}{transaction}QUIT\r\n".encode())
     codes = [reply[:3] for reply in await client.replies(11)]
     assert codes == ["220", "250", *["250", "250", "354", "250"] * 2, "221"]
-    assert [taken.content for taken in side.keeper.taken] == [b"x\r\n"] * 2
+    assert [taken.content for taken in side.handler.taken] == [b"x\r\n"] * 2
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7])
@@ -72,7 +73,7 @@ async def test_a_session_in_small_pieces(side: Side, size: int) -> None:
         client.send(octets[start : start + size])
         await asyncio.sleep(0)
     assert [reply[:3] for reply in await client.replies(7)] == ["220", "250", "250", "250", "354", "250", "221"]
-    assert side.keeper.taken[0].content == b".a\r\n\r\n\r\nb\r\n"
+    assert side.handler.taken[0].content == b".a\r\n\r\n\r\nb\r\n"
 
 
 @pytest.mark.parametrize(
@@ -143,7 +144,7 @@ async def test_bare_line_ends_are_normalised_and_end_nothing(side: Side) -> None
     client = await side.in_data()
     client.send(b"a\nb\rc\n.\nMAIL FROM:<evil@x.test>\r\n.\n\r\n.\r\n")
     assert await client.reply() == "250 2.0.0 Ok: queued as X"
-    assert side.keeper.taken[0].content == b"a\r\nb\r\nc\r\n.\r\nMAIL FROM:<evil@x.test>\r\n\r\n\r\n"
+    assert side.handler.taken[0].content == b"a\r\nb\r\nc\r\n.\r\nMAIL FROM:<evil@x.test>\r\n\r\n\r\n"
 
 
 async def test_content_that_is_too_large_is_refused_after_the_dot(tmp_path: Path) -> None:
@@ -154,7 +155,7 @@ async def test_content_that_is_too_large_is_refused_after_the_dot(tmp_path: Path
         await client.reply()
         client.send(b"x" * 998 + b"\r\n.\r\n")
         assert (await client.reply()).startswith("250 ")
-        assert [len(taken.content) for taken in side.keeper.taken] == [1000]
+        assert [len(taken.content) for taken in side.handler.taken] == [1000]
         assert side.resources.bodies.received == 0
 
 
@@ -179,13 +180,13 @@ async def test_recipients_over_the_limit_are_for_another_transaction(tmp_path: P
         await client.say("DATA")
         client.send(b".\r\n")
         assert (await client.reply()).startswith("250 ")
-        assert len(side.keeper.taken[0].envelope.recipients) == 100
+        assert len(side.handler.taken[0].envelope.recipients) == 100
 
 
-async def test_the_acceptor_refuses_at_each_step(side: Side) -> None:
-    side.keeper.senders_refused["a@app.test"] = Reply(530, "5.7.0", "Authentication required")
-    side.keeper.recipients_refused["b@sink.test"] = Reply(550, "5.1.1", "nobody\nhere")
-    side.keeper.reply = Reply(451, "4.7.1", "limit\r\n250 2.0.0 forged")
+async def test_the_handler_refuses_at_each_step(side: Side) -> None:
+    side.handler.senders_refused["a@app.test"] = Reply(530, "5.7.0", "Authentication required")
+    side.handler.recipients_refused["b@sink.test"] = Reply(550, "5.1.1", "nobody\nhere")
+    side.handler.reply = Reply(451, "4.7.1", "limit\r\n250 2.0.0 forged")
     client = await side.greeted()
     assert await client.say(MAIL) == "530 5.7.0 Authentication required"
     assert await client.say("MAIL FROM:<>", RCPT) == "550-5.1.1 nobody\n550 5.1.1 here"
@@ -197,7 +198,7 @@ async def test_the_acceptor_refuses_at_each_step(side: Side) -> None:
 
 
 async def test_an_exception_is_a_temporary_failure_that_tells_nothing(side: Side) -> None:
-    side.keeper.raises = RuntimeError("database is locked")
+    side.handler.raises = RuntimeError("database is locked")
     client = await side.in_data()
     client.send(b"x\r\n.\r\n")
     assert await client.reply() == "451 4.3.0 Something went wrong here, try again later"
@@ -207,13 +208,31 @@ async def test_an_exception_is_a_temporary_failure_that_tells_nothing(side: Side
     assert await client.say(MAIL) == "250 2.1.0 Ok"
 
 
+@pytest.mark.parametrize(
+    ("error", "reply"),
+    [
+        (StoreError("disk I/O error"), "451 4.3.0 The queue cannot store mail at the moment, try again later"),
+        (StoreError("disk full", full=True), "452 4.3.1 Insufficient system storage, try again later"),
+    ],
+)
+async def test_a_store_error_is_a_temporary_failure_and_is_reported(side: Side, error: StoreError, reply: str) -> None:
+    side.handler.raises = error
+    client = await side.in_data()
+    client.send(b"x\r\n.\r\n")
+    assert await client.reply() == reply
+    assert side.store_errors == [error]
+    assert side.logged("smtp.failed") == []
+    assert [fields["reply"] for fields in side.logged("smtp.refused")] == [reply]
+    assert await client.say(MAIL) == "250 2.1.0 Ok"
+
+
 async def test_chunks(side: Side) -> None:
     client = await side.greeted(MAIL, RCPT)
     client.send(b"BDAT 6\r\n.\r\na\r\nBDAT 3\r\n\n.\nBDAT 1 LAST\r\nzNOOP\r\n")
     replies = await client.replies(4)
     assert replies[:2] == ["250 2.0.0 6 octets received", "250 2.0.0 3 octets received"]
     assert replies[2:] == ["250 2.0.0 Ok: queued as X", "250 2.0.0 Ok"]
-    assert side.keeper.taken[0].content == b".\r\na\r\n\r\n.\r\nz\r\n"
+    assert side.handler.taken[0].content == b".\r\na\r\n\r\n.\r\nz\r\n"
 
 
 async def test_refused_chunks_are_read_and_never_taken_for_commands(tmp_path: Path) -> None:
@@ -227,7 +246,7 @@ async def test_refused_chunks_are_read_and_never_taken_for_commands(tmp_path: Pa
             "521 5.5.4 Syntax: BDAT size [LAST]; closing, since the chunk cannot be told from commands"
         )
         assert await client.ended()
-        assert side.keeper.taken == []
+        assert side.handler.taken == []
 
 
 async def test_a_browser_is_turned_away(side: Side) -> None:
@@ -243,7 +262,7 @@ async def test_the_standard_library_can_send(side: Side) -> None:
             return smtp.sendmail("a@app.test", ["b@sink.test"], b"Subject: x\r\n\r\n.\r\nhello\r\n")
 
     assert await asyncio.to_thread(send) == {}
-    assert side.keeper.taken[0].content == b"Subject: x\r\n\r\n.\r\nhello\r\n"
+    assert side.handler.taken[0].content == b"Subject: x\r\n\r\n.\r\nhello\r\n"
 
 
 def test_uvloop_serves_as_well(tmp_path: Path) -> None:

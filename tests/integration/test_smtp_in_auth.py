@@ -10,7 +10,7 @@ import trustme
 from relay.config.settings import Listener, Settings
 from relay.smtp_in import SmtpServer, tls_context
 from tests.integration.test_smtp_in import run
-from tests.servers.smtp_in_side import Client, Keeper, Side, base64, serving
+from tests.servers.smtp_in_side import Client, RecordingHandler, Side, base64, serving
 from tests.servers.waiting import until
 
 MAIL, RCPT = "MAIL FROM:<a@app.test>", "RCPT TO:<b@sink.test>"
@@ -71,7 +71,7 @@ async def over_starttls(folder: Path, server: ssl.SSLContext, context: ssl.SSLCo
         assert "STARTTLS" not in offered
         assert "AUTH PLAIN LOGIN" in offered
         await send_one(client)
-        assert side.keeper.taken[0].session.tls.startswith("TLSv1.3 TLS_")
+        assert side.handler.taken[0].session.tls.startswith("TLSv1.3 TLS_")
         assert await client.say("QUIT") == "221 2.0.0 Bye"
 
 
@@ -91,7 +91,7 @@ async def test_implicit_tls(tmp_path: Path, server_context: ssl.SSLContext, clie
         assert await client.reply() == "220 relay.test ESMTP"
         assert "STARTTLS" not in await client.say("EHLO client.test")
         await send_one(client)
-        assert side.keeper.taken[0].session.tls
+        assert side.handler.taken[0].session.tls
 
 
 @pytest.mark.parametrize("injected", [b"NOOP\r\n", b"EHLO x.test\r\n", b"MAIL FROM:<evil@x.test>\r\n", b"RSET"])
@@ -128,7 +128,9 @@ def test_tls_without_a_certificate_and_the_other_way_round_is_a_mistake(
     listener = Listener.model_validate({"name": "in", "address": "127.0.0.1:0", "tls": tls})
     context = server_context if tls == "none" else None
     with pytest.raises(ValueError, match='listener "in"'):
-        SmtpServer(listener, Settings, Keeper(), context, print)
+        SmtpServer(
+            listener, Settings, RecordingHandler(), ssl_context=context, log=print, on_store_error=lambda _: None
+        )
 
 
 async def test_a_right_secret_names_the_credential(side: Side) -> None:
@@ -145,7 +147,7 @@ async def test_a_right_secret_names_the_credential(side: Side) -> None:
         await client.say(MAIL, RCPT, "DATA")
         client.send(b".\r\n")
         await client.reply()
-        assert side.keeper.taken.pop().session.credential == "ann"
+        assert side.handler.taken.pop().session.credential == "ann"
 
 
 @pytest.mark.parametrize(
@@ -175,7 +177,7 @@ async def test_what_goes_wrong_has_its_code_and_gives_no_rights(side: Side, exch
     await client.say(MAIL, RCPT, "DATA")
     client.send(b".\r\n")
     await client.reply()
-    assert side.keeper.taken[0].session.credential == ""
+    assert side.handler.taken[0].session.credential == ""
 
 
 async def test_auth_needs_ehlo_and_a_submission_listener(tmp_path: Path, side: Side) -> None:
@@ -204,10 +206,10 @@ async def test_failures_slow_down_the_next_attempts_over_connections(side: Side)
     for _ in range(5):
         await (await side.greeted()).say(WRONG)
     client = await side.greeted()
-    judged = len(side.keeper.logins)
+    failed = len(side.logged("smtp.auth_failed"))
     assert await client.say(RIGHT) == "421 4.7.0 Too many failed logins, try again later"
     assert await client.ended()
-    assert len(side.keeper.logins) == judged
+    assert len(side.logged("smtp.auth_failed")) == failed
     side.time.now += 40
     assert await (await side.greeted()).say(RIGHT) == "235 2.7.0 Authentication successful"
 

@@ -102,11 +102,11 @@ async def test_a_client_that_does_not_read_is_not_read_from(tmp_path: Path) -> N
 async def test_a_client_may_finish_sending_before_it_reads(tmp_path: Path) -> None:
     async with serving(tmp_path) as side:
         client = await side.in_data()
-        side.keeper.gate = asyncio.Event()
+        side.handler.gate = asyncio.Event()
         client.send(b"x\r\n.\r\n")
         client.writer.write_eof()
-        await side.keeper.begun.wait()
-        side.keeper.gate.set()
+        await side.handler.begun.wait()
+        side.handler.gate.set()
         assert (await client.reply()).startswith("250 ")
         assert await client.ended()
 
@@ -117,22 +117,22 @@ async def test_a_message_without_its_dot_is_dropped(tmp_path: Path) -> None:
         client.send(b"x\r\n.")
         client.writer.write_eof()
         assert await client.ended()
-        assert side.keeper.taken == []
+        assert side.handler.taken == []
         assert side.resources.bodies.received == 0
 
 
 async def test_acceptance_runs_to_its_end_when_the_client_vanishes(tmp_path: Path) -> None:
     async with serving(tmp_path) as side:
-        side.keeper.gate = asyncio.Event()
+        side.handler.gate = asyncio.Event()
         client = await side.in_data()
         client.send(b"x\r\n.\r\n")
-        await side.keeper.begun.wait()
+        await side.handler.begun.wait()
         linger = struct.pack("ii", 1, 0)
         client.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
         client.writer.transport.abort()
         await until(lambda: side.server.connections == 0)
-        side.keeper.gate.set()
-        await until(lambda: len(side.keeper.taken) == 1)
+        side.handler.gate.set()
+        await until(lambda: len(side.handler.taken) == 1)
         await until(lambda: side.resources.connections == 0)
 
 
@@ -151,42 +151,42 @@ async def test_stopping_says_goodbye_to_the_idle_and_lets_the_rest_finish(tmp_pa
         sending.send(b"x\r\n.\r\n")
         assert [reply[:9] for reply in await sending.replies(2)] == ["250 2.0.0", "421 4.3.2"]
         await stopping
-        assert len(side.keeper.taken) == 1
+        assert len(side.handler.taken) == 1
         with socket.socket() as late:
             assert late.connect_ex(("127.0.0.1", port)) != 0
 
 
 async def test_stopping_drops_what_takes_longer_but_never_half_an_acceptance(tmp_path: Path) -> None:
     async with serving(tmp_path) as side:
-        side.keeper.gate = asyncio.Event()
+        side.handler.gate = asyncio.Event()
         slow, accepting = await side.in_data(), await side.in_data()
         accepting.send(b"x\r\n.\r\n")
-        await side.keeper.begun.wait()
+        await side.handler.begun.wait()
         stopping = await _stopping(side, 0.05)
         assert await slow.ended()
         assert not stopping.done()
-        side.keeper.gate.set()
+        side.handler.gate.set()
         await stopping
-        assert len(side.keeper.taken) == 1
+        assert len(side.handler.taken) == 1
 
 
 async def test_large_messages_go_through_files_and_are_whole_a_few_at_a_time(tmp_path: Path) -> None:
     bounds = Bounds(body_memory=10_000, memory=50_000, received=10_000_000, handed_over=250_000)
     resources = Resources(tmp_path, bounds)
     async with serving(tmp_path, resources=resources) as side:
-        side.keeper.gate = asyncio.Event()
+        side.handler.gate = asyncio.Event()
         clients = [await side.in_data() for _ in range(6)]
         lines = [f"{number} {'x' * 60}\r\n".encode() for number in range(1600)]
         for client in clients:
             client.send(b"".join(lines) + b".\r\n")
-        await side.keeper.begun.wait()
+        await side.handler.begun.wait()
         size = sum(map(len, lines))
         pool = resources.bodies
         await until(lambda: pool.received == 6 * size and pool.in_memory == 0)
         assert pool.handed_over == 2 * size
-        side.keeper.gate.set()
+        side.handler.gate.set()
         assert {(await client.reply())[:3] for client in clients} == {"250"}
-        assert {taken.content for taken in side.keeper.taken} == {b"".join(lines)}
+        assert {taken.content for taken in side.handler.taken} == {b"".join(lines)}
         assert (pool.received, pool.handed_over) == (0, 0)
         assert list(tmp_path.iterdir()) == []
 
@@ -219,4 +219,4 @@ async def test_a_header_has_a_limit_of_its_own(tmp_path: Path) -> None:
         await client.say(MAIL, RCPT, "DATA")
         client.send(b"Subject: x\r\n\r\n" + b"hello\r\n" * 500 + b".\r\n")
         assert (await client.reply()).startswith("250 ")
-        assert len(side.keeper.taken) == 1
+        assert len(side.handler.taken) == 1

@@ -1,4 +1,4 @@
-"""A running SMTP server with an acceptor that keeps what it is given, and a client that sends exactly its bytes."""
+"""A running SMTP server with a handler that keeps messages, and a client that sends exactly the given bytes."""
 
 import asyncio
 import ssl
@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from relay.config.secret_hash import hash_secret
 from relay.config.settings import Listener, Settings
+from relay.events.ports import StoreError
 from relay.mail.reply import Reply
 from relay.mail.transaction import Envelope, Recipient, Session, Transaction
 from relay.smtp.service import Resources
@@ -19,15 +21,15 @@ from tests.servers.waiting import PATIENCE
 ACCEPTED = Reply(250, "2.0.0", "Ok: queued as X")
 
 
-SECRETS = {"ann": "secret"}
+CREDENTIALS = {"ann": {"secret_hash": hash_secret("secret", bytes(16))}}
+"""One credential: name `ann`, secret `secret`."""
 
 
 @dataclass
-class Keeper:
-    """Takes every message, unless told otherwise: `reply` or `raises` answer the dot, `gate` holds it back."""
+class RecordingHandler:
+    """Keeps every message. `reply` or `raises` replace the answer to the final dot, `gate` delays it."""
 
     taken: list[Transaction] = field(default_factory=list)
-    logins: list[tuple[str, str]] = field(default_factory=list)
     reply: Reply = ACCEPTED
     raises: Exception | None = None
     gate: asyncio.Event | None = None
@@ -35,17 +37,13 @@ class Keeper:
     senders_refused: dict[str, Reply] = field(default_factory=dict)
     recipients_refused: dict[str, Reply] = field(default_factory=dict)
 
-    async def authenticate(self, session: Session, username: str, secret: str) -> str | None:
-        self.logins.append((username, secret))
-        return username if SECRETS.get(username) == secret else None
-
-    def may_send(self, session: Session, envelope: Envelope) -> Reply | None:
+    def check_mail(self, session: Session, envelope: Envelope) -> Reply | None:
         return self.senders_refused.get(envelope.reverse_path)
 
-    def may_receive(self, session: Session, envelope: Envelope, recipient: Recipient) -> Reply | None:
+    def check_recipient(self, session: Session, envelope: Envelope, recipient: Recipient) -> Reply | None:
         return self.recipients_refused.get(recipient.address)
 
-    async def accept(self, transaction: Transaction) -> Reply:
+    async def accept_message(self, transaction: Transaction) -> Reply:
         self.begun.set()
         if self.gate is not None:
             await self.gate.wait()
@@ -130,10 +128,11 @@ class Side:
     """Everything a test needs of the running server."""
 
     server: SmtpServer
-    keeper: Keeper
+    handler: RecordingHandler
     resources: Resources
     time: Time
     lines: list[tuple[str, dict[str, Any]]]
+    store_errors: list[StoreError]
     clients: list[Client] = field(default_factory=list)
 
     async def connect(self, context: ssl.SSLContext | None = None) -> Client:
@@ -167,8 +166,10 @@ async def serving(
     **sections: Any,
 ) -> AsyncIterator[Side]:
     """Run a server on a free port of loopback, with these sections of settings."""
-    settings = Settings.model_validate({"server": {"hostname": "relay.test", "data_dir": str(folder)}, **sections})
-    keeper, time, lines = Keeper(), Time(), []
+    server_section = {"hostname": "relay.test", "data_dir": str(folder)}
+    settings = Settings.model_validate({"server": server_section, "credentials": CREDENTIALS, **sections})
+    handler, time, lines = RecordingHandler(), Time(), []
+    store_errors: list[StoreError] = []
     resources = resources or Resources(folder)
     pause: Callable[[float], Awaitable[None]] = time.pause
 
@@ -178,15 +179,16 @@ async def serving(
     server = SmtpServer(
         Listener.model_validate({"name": "in", "address": "127.0.0.1:0", **(listener or {})}),
         lambda: settings,
-        keeper,
-        context,
-        log,
+        handler,
+        ssl_context=context,
+        log=log,
+        on_store_error=store_errors.append,
         resources=resources,
         clock=time,
         pause=pause,
     )
     await server.start()
-    side = Side(server, keeper, resources, time, lines)
+    side = Side(server, handler, resources, time, lines, store_errors)
     try:
         yield side
     finally:

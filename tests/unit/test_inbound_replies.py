@@ -1,6 +1,6 @@
 """Replies, over a real store: recorded and passed on once, in one transaction; unsubscribes; CC tracking addresses."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -11,7 +11,7 @@ import pytest
 from relay.config.settings import Settings
 from relay.dsn.rules_file import read_rules
 from relay.events.event import Event, Kind
-from relay.inbound.handler import InboundDoor
+from relay.inbound.handler import InboundHandler
 from relay.inbound.process import Intake
 from relay.mail.queue_id import queue_id
 from relay.mail.received import mark
@@ -23,10 +23,14 @@ from relay.queue.entry import Entry, State
 from relay.queue.message import Accepted, Message, Policy
 from relay.queue.ports import EntryQuery
 from relay.reports.ports import MessageQuery
+from relay.resolver import Resolver
 from relay.rewrite.tokens import Keyring, Token, cc_address, sign_address_token
 from relay.rewrite.tokens import Kind as TokenKind
 from relay.storage.sqlite.store import SqliteStore
+from relay.storage.verifications import VerificationTable
 from relay.suppression.ports import UnsubscribeQuery
+from relay.verification.copies import Copies
+from tests.servers.dns_server import DnsServer
 
 NOW = 1_800_000_000.0
 
@@ -38,6 +42,9 @@ KEYS = Keyring((("k1", KEY),))
 
 
 SENT = "06FJ3K9Q2M0A7C"
+
+
+COPY = "06FJ3K9Q2M0B7C"
 
 
 RULES = read_rules(None)
@@ -72,13 +79,14 @@ CC = cc_address(KEYS, NEWS, "reply.acme.test")
 
 @dataclass
 class House:
-    """An inbound door with all that is behind it."""
+    """An inbound handler with its dependencies."""
 
     store: SqliteStore
     published: list[Event] = field(default_factory=list)
     serial: "count[int]" = field(default_factory=count)
     now: float = NOW
     wakes: int = 0
+    resolver: Callable[[], Resolver] = Resolver
     identity: dict[str, Any] = field(default_factory=lambda: dict(IDENTITY))
 
     @property
@@ -92,7 +100,7 @@ class House:
         )
 
     @property
-    def door(self) -> InboundDoor:
+    def handler(self) -> InboundHandler:
         judge = Judge(RULES, threshold=3)
         intake = Intake(
             settings=lambda: self.settings,
@@ -105,7 +113,18 @@ class House:
             wake=self.wake,
             log=lambda *_, **__: None,
         )
-        return InboundDoor(lambda: self.settings, lambda: KEYS, lambda: self.now, intake)
+        return InboundHandler(
+            settings=lambda: self.settings,
+            keyring=lambda: KEYS,
+            clock=lambda: self.now,
+            processor=intake,
+            copies=self.copies,
+        )
+
+    @property
+    def copies(self) -> Copies:
+        verifications = VerificationTable(self.store)
+        return Copies(verifications, self.resolver, lambda: self.settings.server.hostname, lambda: self.now)
 
     def wake(self) -> None:
         self.wakes += 1
@@ -114,8 +133,8 @@ class House:
         """Have the mail come in by the inbound listener."""
         recipient = Recipient(to or reply_address(), **envelope)
         whole = Envelope(reverse_path, (recipient,))
-        refused = self.door.may_receive(SESSION, whole, recipient)
-        return refused or await self.door.accept(Transaction(SESSION, whole, content))
+        refused = self.handler.check_recipient(SESSION, whole, recipient)
+        return refused or await self.handler.accept_message(Transaction(SESSION, whole, content))
 
     async def events(self, message: str = SENT) -> list[Event]:
         (story,) = await self.store.stories(MessageQuery(queue_id=message))
@@ -395,11 +414,33 @@ class TestBouncesOfForwards:
         assert await house.forwards() == []
 
 
+async def test_a_test_copy_is_judged_and_other_recipients_of_its_transaction_are_processed(house: House) -> None:
+    copy = f"{sign_address_token(KEYS, Token(TokenKind.TEST, COPY, 0))}@reply.acme.test"
+    verifications = VerificationTable(house.store)
+    async with DnsServer() as dns:
+        house.resolver = dns.resolver
+        assert str(await house.give(REPLY, copy)) == "250 2.0.0 Ok: test mail judged"
+        assert [one.step for one in await verifications.verifications(COPY)] == ["copy"]
+        assert await house.forwards() == []
+
+        await verifications.forget_copies(NOW + 1)
+        envelope = Envelope("ben@rcpt.test", (Recipient(copy), Recipient(reply_address())))
+        reply = await house.handler.accept_message(Transaction(SESSION, envelope, REPLY))
+    assert str(reply).startswith("250 2.0.0 Ok: queued as ")
+    assert [one.step for one in await verifications.verifications(COPY)] == ["copy"]
+    assert "owner@acme.test" in [entry.recipient for _, entry in await house.forwards()]
+
+
+async def test_a_test_copy_at_a_domain_that_is_not_ours_is_refused(house: House) -> None:
+    copy = f"{sign_address_token(KEYS, Token(TokenKind.TEST, COPY, 0))}@other.test"
+    assert (await house.give(REPLY, copy)).code == 550
+
+
 async def test_several_of_our_addresses_in_one_transaction(house: House) -> None:
     recipients = (Recipient(reply_address(0)), Recipient(CC), Recipient(reply_address(0).upper()))
     whole = Envelope("ben@rcpt.test", recipients)
     content = TestCcAddress.ANSWER
-    assert (await house.door.accept(Transaction(SESSION, whole, content))).code == 250
+    assert (await house.handler.accept_message(Transaction(SESSION, whole, content))).code == 250
     events: Sequence[Event] = await house.events()
     assert [(one.kind, one.recipient) for one in events] == [(Kind.REPLY, 0), (Kind.REPLY, 1)]
     assert len({entry.queue_id for _, entry in await house.forwards()}) == 1

@@ -9,7 +9,6 @@ from typing import Any, cast
 
 import pytest
 
-from relay.config.secret_hash import hash_secret
 from relay.config.settings import Settings
 from relay.events.event import Event, Kind
 from relay.limits.ports import LimitStore, Slot
@@ -20,7 +19,7 @@ from relay.queue.entry import Entry, State
 from relay.queue.message import Accepted, Claimed, Message, Settlement
 from relay.queue.ports import EntryQuery, LaneRoom, StoreError
 from relay.storage.sqlite.store import SqliteStore
-from relay.submission.accept import Accept, Reception
+from relay.submission.accept import SubmissionHandler
 from relay.suppression.exclusion import Exclusion
 from relay.suppression.model import Suppression
 from relay.suppression.unsubscribes import Unsubscribe
@@ -86,7 +85,7 @@ class FailingLimits:
 
 
 class House:
-    """An Accept with all its tools."""
+    """A submission handler with its dependencies."""
 
     def __init__(self, store: SqliteStore, **sections: Any) -> None:
         self.store = store
@@ -94,32 +93,28 @@ class House:
         self.events: list[Event] = []
         self.wakes = 0
         self.proven: set[str] = set()
-        self.troubles: list[StoreError] = []
         self.serial = count(1)
         self.settings = Settings.model_validate({"server": {"hostname": "relay.test"}, **sections})
-        self.accept = Accept(
-            lambda: self.settings,
-            store,
-            store,
-            Exclusion(store, store.unsubscribe_list),
-            lambda: self.now,
-            lambda now: f"Q{next(self.serial):013}",
-            self.events.extend,
-            self.wake,
-            lambda address: address in self.proven,
+        self.handler = SubmissionHandler(
+            settings=lambda: self.settings,
+            store=store,
+            limits=store,
+            exclusion=Exclusion(store, store.unsubscribe_list),
+            clock=lambda: self.now,
+            new_id=lambda now: f"Q{next(self.serial):013}",
+            publish=self.events.extend,
+            wake=self.wake,
+            is_proven=lambda address: address in self.proven,
         )
 
     def wake(self) -> None:
         self.wakes += 1
 
-    def trouble(self, error: StoreError) -> None:
-        self.troubles.append(error)
-
     async def take(
         self, *recipients: str, content: bytes = CONTENT, session: Session = SESSION, **envelope: Any
     ) -> Reply:
         to = tuple(Recipient(one) for one in recipients or ("u@rcpt.test",))
-        return await self.accept.accept(
+        return await self.handler.accept_message(
             Transaction(session, Envelope(**{"reverse_path": "app@acme.test", "recipients": to, **envelope}), content)
         )
 
@@ -253,27 +248,12 @@ class TestLimits:
 
 
 class TestRefusals:
-    @pytest.mark.parametrize(
-        ("error", "told"),
-        [
-            (StoreError("disk I/O error"), "451 4.3.0 The queue cannot store mail at the moment, try again later"),
-            (StoreError("disk full", full=True), "452 4.3.1 Insufficient system storage, try again later"),
-        ],
-    )
-    async def test_what_cannot_be_stored(self, store: SqliteStore, error: StoreError, told: str) -> None:
-        house = House(store)
-        accept = replace(house.accept, store=FaultyStore(error))
-        reception = Reception(lambda: house.settings, {"submission": accept}, house.trouble)
-        envelope = Envelope("app@acme.test", (Recipient("u@rcpt.test"),))
-        assert str(await reception.accept(Transaction(SESSION, envelope, CONTENT))) == told
-        assert (house.events, house.wakes, house.troubles) == ([], 0, [error])
-
     async def test_a_message_that_cannot_be_stored_keeps_no_place(self, store: SqliteStore) -> None:
         house = House(store, **LIMITED)
-        accept = replace(house.accept, store=FaultyStore(StoreError("disk I/O error")))
+        handler = replace(house.handler, store=FaultyStore(StoreError("disk I/O error")))
         envelope = Envelope("app@acme.test", (Recipient("u@rcpt.test"), Recipient("v@rcpt.test")))
         with pytest.raises(StoreError):
-            await accept.accept(Transaction(SESSION, envelope, CONTENT))
+            await handler.accept_message(Transaction(SESSION, envelope, CONTENT))
         await house.take("a@x.test", "b@x.test")
         assert [entry.release_at for _, entry in await house.stored()] == [0.0, 0.0]
 
@@ -282,10 +262,10 @@ class TestRefusals:
         providers = [{"name": name, "host": "h.test", "hourly_limit": 1} for name in ("a", "b")]
         domains = {"acme.test": {"provider": "a", "fallback_providers": ["b"]}}
         house = House(store, provider=providers, domains=domains)
-        accept = replace(house.accept, limits=cast("LimitStore", FailingLimits(store)))
+        handler = replace(house.handler, limits=cast("LimitStore", FailingLimits(store)))
         envelope = Envelope("app@acme.test", (Recipient("u@rcpt.test"), Recipient("v@rcpt.test")))
         with pytest.raises(StoreError):
-            await accept.accept(Transaction(SESSION, envelope, CONTENT))
+            await handler.accept_message(Transaction(SESSION, envelope, CONTENT))
         await house.take("a@x.test", "b@x.test")
         found = [(entry.lane, entry.release_at) for _, entry in await house.stored()]
         assert found == [("provider:a", 0.0), ("provider:b", 0.0)]
@@ -303,12 +283,12 @@ class TestRefusals:
 
     async def test_who_may_not_send_learns_it_before_the_message(self, store: SqliteStore) -> None:
         house = House(store)
-        reception = Reception(lambda: house.settings, {"submission": house.accept}, house.trouble)
-        refused = reception.may_send(SESSION, Envelope("app@acme.test"))
+        handler = house.handler
+        refused = handler.check_mail(SESSION, Envelope("app@acme.test"))
         assert refused is not None
         assert refused.code == 550
-        assert reception.may_send(replace(SESSION, client="127.0.0.1"), Envelope("app@acme.test")) is None
-        assert reception.may_receive(SESSION, Envelope("app@acme.test"), Recipient("u@x.test")) is None
+        assert handler.check_mail(replace(SESSION, client="127.0.0.1"), Envelope("app@acme.test")) is None
+        assert handler.check_recipient(SESSION, Envelope("app@acme.test"), Recipient("u@x.test")) is None
 
 
 async def test_campaign_mail_needs_a_verified_address_and_other_mail_does_not(store: SqliteStore) -> None:
@@ -361,12 +341,3 @@ async def test_a_suppressed_recipient_is_dropped_and_takes_no_place(store: Sqlit
         "b@x.test": (State.WAITING, False),
     }
     assert {one.address for one in house.events if one.kind is Kind.DROPPED} == {"Gone@x.test"}
-
-
-async def test_credentials(store: SqliteStore) -> None:
-    house = House(store, credentials={"app1": {"secret_hash": hash_secret("s3cret", bytes(16))}})
-    reception = Reception(lambda: house.settings, {"submission": house.accept}, house.trouble)
-    assert await reception.authenticate(SESSION, "app1", "s3cret") == "app1"
-    assert await reception.authenticate(SESSION, "app1", "wrong") is None
-    assert await reception.authenticate(SESSION, "app2", "s3cret") is None
-    assert await reception.authenticate(SESSION, "app2", "") is None

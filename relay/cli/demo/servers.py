@@ -19,7 +19,7 @@ Zone = Mapping[tuple[str, str], str]
 
 
 class NameServer(asyncio.DatagramProtocol):
-    """Answers from a zone; what is not in it does not exist."""
+    """Answers from a zone; other names do not exist (NXDOMAIN)."""
 
     def __init__(self, zone: Zone) -> None:
         self._zone = {(name.rstrip(".").lower(), kind): text for (name, kind), text in zone.items()}
@@ -60,33 +60,29 @@ class NameServer(asyncio.DatagramProtocol):
 
 @dataclass(slots=True)
 class Mailbox:
-    """Takes every mail, and refuses everybody called `nobody`."""
+    """Accepts all mail except for recipients called `nobody`."""
 
     mails: list[Transaction] = field(default_factory=list)
     _arrived: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def authenticate(self, session: Session, username: str, secret: str) -> str | None:  # noqa: ARG002
-        """Nobody needs to authenticate."""
+    def check_mail(self, session: Session, envelope: Envelope) -> Reply | None:  # noqa: ARG002
+        """Accept every reverse-path."""
         return None
 
-    def may_send(self, session: Session, envelope: Envelope) -> Reply | None:  # noqa: ARG002
-        """Anybody may."""
-        return None
-
-    def may_receive(self, session: Session, envelope: Envelope, recipient: Recipient) -> Reply | None:  # noqa: ARG002
-        """Everybody but `nobody` lives here."""
+    def check_recipient(self, session: Session, envelope: Envelope, recipient: Recipient) -> Reply | None:  # noqa: ARG002
+        """Refuse `nobody`; accept every other recipient."""
         if recipient.address.startswith("nobody@"):
             return Reply(550, "5.1.1", f"<{recipient.address}>: there is nobody of that name here")
         return None
 
-    async def accept(self, transaction: Transaction) -> Reply:
-        """Keep the mail."""
+    async def accept_message(self, transaction: Transaction) -> Reply:
+        """Store the mail in memory."""
         self.mails.append(transaction)
         self._arrived.set()
         return Reply(250, "2.0.0", f"Ok: kept as number {len(self.mails)}")
 
     async def wait_for(self, count: int, seconds: float) -> bool:
-        """Wait until that many mails are here; False when they did not come in time."""
+        """Wait until `count` mails arrived; False after `seconds`."""
         deadline = asyncio.get_running_loop().time() + seconds
         while len(self.mails) < count:
             self._arrived.clear()

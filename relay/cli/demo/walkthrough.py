@@ -186,7 +186,9 @@ class Demo:
                 "listener": [{"name": "mx", "kind": "inbound", "address": "127.0.0.1:0"}],
             }
         )
-        server = SmtpServer(settings.listeners[0], lambda: settings, self._mailbox, None, _quiet)
+        server = SmtpServer(
+            settings.listeners[0], lambda: settings, self._mailbox, log=_quiet, on_store_error=lambda _: None
+        )
         await server.start()
         return server
 
