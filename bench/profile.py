@@ -27,24 +27,26 @@ SAMPLER = Path(__file__).parent / "sampler"
 STAGES = {
     "smtp": "SMTP in",
     "smtp_in": "SMTP in",
-    "accept": "accept",
+    "submission": "accept",
     "policy": "accept",
     "limits": "accept",
     "suppression": "accept",
     "storage": "store, event loop's side",
     "queue": "queue",
-    "render_pool": "to the renderer and back",
-    "render_worker": "to the renderer and back",
+    "render/pool": "to the renderer and back",
+    "render/process": "to the renderer and back",
+    "render/frames": "to the renderer and back",
+    "render/worker": "to the renderer and back",
     "render": "rewrite",
     "rewrite": "rewrite",
-    "sign": "sign",
+    "mailauth": "sign",
     "delivery": "deliver",
     "events": "events, log, metrics",
-    "observer": "events, log, metrics",
+    "app/observer": "events, log, metrics",
     "log": "events, log, metrics",
     "metrics": "events, log, metrics",
 }
-"""The stage of each room. `mail` and `config` serve all of them: their time counts for whoever asked."""
+"""The stage of each package, or of one module of it. `mail` and `config` serve all of them: their time counts for whoever asked."""
 
 
 LOOP = "event loop and system calls"
@@ -60,9 +62,10 @@ def stage(stack: str) -> str:
     for frame in reversed(stack.split(";")):
         path = Path(frame.rpartition(":")[0])
         if path.is_relative_to(ROOT):
-            room = path.relative_to(ROOT).parts[0].removesuffix(".py")
-            if room in STAGES:
-                return STAGES[room]
+            parts = path.relative_to(ROOT).with_suffix("").parts
+            for room in ("/".join(parts[:2]), parts[0]):
+                if room in STAGES:
+                    return STAGES[room]
     return LOOP
 
 

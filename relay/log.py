@@ -81,6 +81,8 @@ LINES: dict[str, str] = {
     "delivery.paused": "A provider or destination refuses us, or a provider cannot be reached: its lane rests. lane, "
     "category, reply, guidance.",
     "render.failed": "A renderer crashed, hung or ran out of memory; the message goes out as it came. reason.",
+    "render.restarting": "A renderer ended or did not start; another one starts after a pause that grows while none "
+    "answers. reason, wait (seconds).",
     "events.spooled": "The store does not take events; they go to the spool until it does. error.",
     "events.unspooled": "The spool's events are in the store now. events.",
     "events.spool_failing": "The spool file cannot be written; events wait in memory. error.",
@@ -119,6 +121,7 @@ _LEVEL_OF = {
     "delivery.failed": "error",
     "delivery.paused": "error",
     "render.failed": "warning",
+    "render.restarting": "warning",
     "queue.lease_lost": "warning",
     "node.gone": "warning",
     "node.lease_lost": "warning",

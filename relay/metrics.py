@@ -27,6 +27,9 @@ class Metrics:
             "Messages sent as they came because a renderer failed",
             registry=self.registry,
         )
+        self.render_restarts = Counter(
+            "relay_render_restarts_total", "Renderers that ended or did not start", registry=self.registry
+        )
         self.alerts = Counter(
             "relay_lane_pauses_total", "Lanes paused, by category of the reply", ["category"], registry=self.registry
         )

@@ -12,10 +12,7 @@ from collections import Counter
 from pathlib import Path
 
 PERIOD = 0.002
-
-
 MOST_FRAMES = 40
-
 
 samples = Counter()
 
@@ -37,10 +34,10 @@ def _write(folder):
 
 def _sample_renderers():
     """Renderers start isolated, without PYTHONPATH: their program is made to begin with this file."""
-    from relay.render import pool
+    from relay.render import process as render_process
 
-    pool.PROGRAM = f"import runpy; runpy.run_path({__file__!r})\n{pool.PROGRAM}"
-    pool.PASSED_ON += ("RELAY_SAMPLES",)
+    render_process.PROGRAM = f"import runpy; runpy.run_path({__file__!r})\n{render_process.PROGRAM}"
+    render_process.PASSED_ON += ("RELAY_SAMPLES",)
 
 
 if folder := os.environ.get("RELAY_SAMPLES"):

@@ -96,6 +96,11 @@ class Observer:
         self.metrics.render_failures.inc()
         self.log("render.failed", queue_id=queue_id, reason=reason)
 
+    def renderer_ended(self, reason: str, wait: float) -> None:
+        """Log and count the end of a renderer."""
+        self.metrics.render_restarts.inc()
+        self.log("render.restarting", reason=reason, wait=wait)
+
     def store_trouble(self, error: StoreError) -> None:
         """Log once that the store is in trouble."""
         if not self.in_trouble.is_set():

@@ -62,7 +62,7 @@ class Outgoing:
         """Open everything and run the queue; `ended` hears of the runner's end."""
         frame, settings = self._frame, self._frame.settings()
         await self.signing.start()
-        self.renderer = make_renderer(settings.render, self.signing.in_force(), frame.observer.render_failed)
+        self.renderer = make_renderer(settings.render, self.signing.in_force(), frame.observer)
         await self.renderer.start()
         frame.stack.push_async_callback(self.renderer.stop)
         delivery = SmtpDelivery(frame.settings, self.resolver, share=frame.store.part)

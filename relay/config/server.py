@@ -155,6 +155,7 @@ class Render(Section):
     workers: Annotated[Count, BeforeValidator(_workers)] = Field(default_factory=spare_cores)
     timeout: SomeSeconds = 10.0
     max_memory: Octets = 512 * 1024 * 1024
+    when_unavailable: Literal["wait", "send_unmodified"] = "wait"
 
 
 class Log(Section):

@@ -159,7 +159,7 @@ def _why_unreadable(pem: bytes, fault: Exception) -> str:
     return f"the private key cannot be read: {fault}"
 
 
-@functools.cache
+@functools.lru_cache(maxsize=256)
 def _opened(pem: bytes) -> PrivateKey:
     """Open a key `load_key` has checked: checking its numbers again would delay the first message of every process."""
     private = load_pem_private_key(pem, password=None, unsafe_skip_rsa_key_validation=True)

@@ -1,57 +1,38 @@
 """The pool of renderer processes: untrusted mail is taken apart where it cannot hurt the relay."""
 
 import asyncio
-import os
-import pickle
-import socket
-import sys
 from collections import deque
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
-from typing import cast
+from typing import Protocol
 
-import relay
 from relay.config.settings import Render as RenderSection
 from relay.domains.keys import Keys
-from relay.render.render import Rendering, Stored, render, untouched
-from relay.render.worker import LENGTH, Failed, Request, frame, serve
+from relay.render.frames import Answer, Failed, Request, keys_for
+from relay.render.process import RendererProcess, StartError
+from relay.render.render import Rendering, Stored, render, reverse_path_for, untouched
 
 OUTSTANDING = 4
-"""Requests a worker may have in its socket, so that it never waits for the next one."""
+"""Requests a renderer may have in its socket, so that it never waits for the next one."""
+
+FIRST_WAIT = 1.0
+"""Seconds before the second restart in a row; twice as many before each further one, up to LONGEST_WAIT."""
+
+LONGEST_WAIT = 60.0
+"""Seconds between two restarts at most."""
+
+UNAVAILABLE_AFTER = 5
+"""Restarts in a row after which a pool without any renderer counts as unavailable."""
 
 
-BASE_MEMORY = 256 * 1024 * 1024
-"""Octets of address space a worker needs before it has a message."""
+class RenderWatch(Protocol):
+    """Learns what goes wrong with renderers."""
 
+    def render_failed(self, queue_id: str, reason: str) -> None:
+        """A message goes out as it came."""
 
-RESPAWN = 1.0
-"""Seconds between two tries to start a worker."""
-
-
-PROGRAM = """
-import sys
-from importlib import import_module
-from importlib.machinery import PathFinder
-from importlib.util import module_from_spec
-home, worker, *numbers = sys.argv[1:]
-if home not in sys.path:
-    sys.path.append(home)
-found = PathFinder.find_spec("relay", [home])
-sys.modules["relay"] = module_from_spec(found)
-found.loader.exec_module(sys.modules["relay"])
-import_module(worker).main(*map(int, numbers))
-"""
-"""A worker's program. It loads the package of its parent, installed or not; `home` stands last on the module path."""
-
-
-PASSED_ON = ("LD_LIBRARY_PATH",)
-"""Environment variables a worker inherits: what an interpreter may need to start, nothing that may hold a secret."""
-
-
-OnFailure = Callable[[str, str], None]
-"""Called with queue id ("" for none) and reason when a rendering failed."""
+    def renderer_ended(self, reason: str, wait: float) -> None:
+        """A renderer ended or did not start; another one starts after `wait` seconds."""
 
 
 class InlineRenderer:
@@ -75,126 +56,101 @@ class InlineRenderer:
         return render(stored, recipients, self._keys, eight_bit=eight_bit)
 
 
-class _Worker(asyncio.Protocol):
-    """One process and the requests it has not answered, oldest first."""
-
-    def __init__(self, ended: "Callable[[_Worker], None]") -> None:
-        self.process: asyncio.subprocess.Process
-        self.pending: deque[asyncio.Future[Sequence[Rendering] | Failed | None]] = deque()
-        """An answer of None asks for another try: the worker ended over somebody else's message."""
-        self._ended = ended
-        self._transport: asyncio.WriteTransport
-        self._received = bytearray()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """See asyncio.Protocol."""
-        self._transport = cast("asyncio.WriteTransport", transport)
-
-    def data_received(self, data: bytes) -> None:
-        """Pass whole answers on to who asked."""
-        received = self._received
-        received += data
-        while len(received) >= LENGTH:
-            end = LENGTH + int.from_bytes(received[:LENGTH], "big")
-            if len(received) < end:
-                return
-            with memoryview(received) as view, view[LENGTH:end] as answer:
-                value = pickle.loads(answer)  # noqa: S301 - from our own child
-            del received[:end]
-            waiting = self.pending.popleft()
-            if not waiting.done():
-                waiting.set_result(value)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """See asyncio.Protocol."""
-        del exc
-        self._ended(self)
-
-    def send(self, value: object) -> None:
-        """Send a request, or new keys."""
-        self._transport.write(frame(value))
-
-    def close(self) -> None:
-        """Have the process end."""
-        self._transport.close()
-
-
 class RenderPool:
-    """Renders in worker processes; a message that crashes, hangs or bloats one goes out as it came."""
+    """Renders in processes; a message that crashes, hangs or bloats one goes out as it came.
 
-    def __init__(self, keys: Keys, *, workers: int, timeout: float, max_memory: int, on_failure: OnFailure) -> None:
+    While no renderer can be started mail waits, or goes out as it came with `send_unmodified`.
+    """
+
+    def __init__(
+        self,
+        keys: Keys,
+        *,
+        workers: int,
+        timeout: float,
+        max_memory: int,
+        watch: RenderWatch,
+        send_unmodified: bool = False,
+    ) -> None:
         self._keys = keys
         self._size = workers
         self._timeout = timeout
         self._max_memory = max_memory
-        self._on_failure = on_failure
-        self._workers: list[_Worker] = []
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._watch = watch
+        self._send_unmodified = send_unmodified
+        self._renderers: list[RendererProcess] = []
+        self._tasks: list[asyncio.Task[None]] = []
+        self._failures = 0
+        """Restarts since a renderer answered last."""
         self._turns: deque[asyncio.Future[None]] = deque()
-        """Those who wait until a worker has room for a request."""
-        self._stopping = False
+        """Those who wait until a renderer has room for a request."""
 
     async def start(self) -> None:
-        """Start the processes."""
-        self._workers = [await self._spawn() for _ in range(self._size)]
+        """Have the processes started, and started again whenever one ends."""
+        self._tasks = [asyncio.create_task(self._keep(), name=f"renderer {number}") for number in range(self._size)]
 
     async def stop(self) -> None:
         """End the processes."""
-        self._stopping = True
-        workers = list(self._workers)
-        for worker in workers:
-            worker.close()
-        await asyncio.gather(*(_end(worker.process) for worker in workers))
+        for task in self._tasks:
+            task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def use(self, keys: Keys) -> None:
-        """Use these keys from now on, in every worker."""
+        """Use these keys from the next message on."""
         self._keys = keys
-        for worker in self._workers:
-            worker.send(keys)
 
     async def render(self, stored: Stored, recipients: Sequence[int], *, eight_bit: bool) -> Sequence[Rendering]:
-        """Render in a worker; after a failure once more without rewriting, and after that not at all."""
-        answer = await self._ask(Request(stored, recipients, eight_bit))
-        if not isinstance(answer, Failed):
-            return answer
-        self._on_failure(stored.queue_id, answer.reason)
-        reason = f"rendering failed: {answer.reason}"
-        plain = await self._ask(Request(replace(stored, tracking=None), recipients, eight_bit))
-        if not isinstance(plain, Failed):
-            return [replace(one, notes={"skipped": [reason]}) for one in plain]
-        return [untouched(stored, recipient, self._keys, reason) for recipient in recipients]
+        """Render in a process; after a failure once more without rewriting, and after that not at all."""
+        keys = self._keys
+        request = Request(stored, recipients, eight_bit, keys_for(stored, keys))
+        answer = await self._ask(request)
+        reason = ""
+        if isinstance(answer, Failed):
+            self._watch.render_failed(stored.queue_id, answer.reason)
+            reason = f"rendering failed: {answer.reason}"
+            answer = await self._ask(replace(request, stored=replace(stored, tracking=None)))
+            if isinstance(answer, Failed):
+                return [untouched(stored, recipient, keys, reason) for recipient in recipients]
 
-    async def _ask(self, request: Request) -> Sequence[Rendering] | Failed:
+        return [
+            Rendering(
+                reverse_path_for(stored, recipient, keys.tokens),
+                one.content,
+                {"skipped": [reason]} if reason else one.notes,
+            )
+            for recipient, one in zip(recipients, answer, strict=True)
+        ]
+
+    async def _ask(self, request: Request) -> Answer:
         while True:
             answer = await self._ask_once(request)
             if answer is not None:
                 return answer
 
-    async def _ask_once(self, request: Request) -> Sequence[Rendering] | Failed | None:
-        worker = await self._acquire()
-        loop = asyncio.get_running_loop()
-        answer: asyncio.Future[Sequence[Rendering] | Failed | None] = loop.create_future()
-        worker.pending.append(answer)
-        worker.send(request)
-        overdue = loop.call_later(self._timeout * len(worker.pending), self._give_up, worker, answer)
+    async def _ask_once(self, request: Request) -> Answer | None:
+        renderer = await self._acquire()
+        if renderer is None:
+            return Failed("no renderer can be started")
+        answer = renderer.ask(request)
+        overdue = f"no answer within {self._timeout:g} s"
+        timer = asyncio.get_running_loop().call_later(self._timeout * renderer.load, renderer.kill, overdue)
         try:
             return await answer
         finally:
-            overdue.cancel()
+            timer.cancel()
             self._next_turn()
 
-    def _give_up(self, worker: _Worker, answer: "asyncio.Future[Sequence[Rendering] | Failed | None]") -> None:
-        _kill(worker.process)
-        if not answer.done():
-            answer.set_result(Failed(f"no answer within {self._timeout:g} s"))
+    async def _acquire(self) -> RendererProcess | None:
+        """Return the renderer with the fewest requests, waiting while all have as many as they may.
 
-    async def _acquire(self) -> _Worker:
-        """Return the worker with the fewest requests, waiting while all have as many as they may."""
+        None when there is none and mail is not to wait for it.
+        """
         while True:
-            best = min(self._workers, key=lambda worker: len(worker.pending), default=None)
-            if best is not None and len(best.pending) < OUTSTANDING:
+            best = min(self._renderers, key=lambda renderer: renderer.load, default=None)
+            if best is not None and best.load < OUTSTANDING:
                 return best
+            if best is None and self._send_unmodified and self._failures >= UNAVAILABLE_AFTER:
+                return None
             turn = asyncio.get_running_loop().create_future()
             self._turns.append(turn)
             try:
@@ -211,62 +167,44 @@ class RenderPool:
                 turn.set_result(None)
                 return
 
-    async def _spawn(self) -> _Worker:
-        ours, theirs = socket.socketpair()
-        with theirs:
-            process = await asyncio.create_subprocess_exec(
-                *isolated(PROGRAM, serve.__module__, str(theirs.fileno()), str(self._max_memory + BASE_MEMORY)),
-                pass_fds=(theirs.fileno(),),
-                stdin=asyncio.subprocess.DEVNULL,
-                cwd="/",
-                env={name: os.environ[name] for name in PASSED_ON if name in os.environ},
-            )
-        worker = _Worker(self._ended)
-        worker.process = process
-        await asyncio.get_running_loop().create_connection(lambda: worker, sock=ours)
-        worker.send(self._keys)
-        return worker
-
-    def _ended(self, worker: _Worker) -> None:
-        if worker in self._workers:
-            self._workers.remove(worker)
-        task = asyncio.create_task(self._bury(worker))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _bury(self, worker: _Worker) -> None:
-        """Put another worker in the place of one that ended, and have its requests answered."""
-        await _end(worker.process)
-        for index, waiting in enumerate(worker.pending):
-            if not waiting.done():
-                # Only the oldest was being worked on.
-                waiting.set_result(Failed("the renderer ended") if index == 0 else None)
-        if not self._stopping:
-            await self._replace()
-        for _ in range(OUTSTANDING):
+    def _all_turns(self) -> None:
+        for _ in range(len(self._turns)):
             self._next_turn()
 
-    async def _replace(self) -> None:
-        """Start another worker, however long the system has no room for one."""
-        while not self._stopping:
-            try:
-                worker = await self._spawn()
-            except OSError as error:
-                self._on_failure("", f"no renderer can be started: {error}")
-                await asyncio.sleep(RESPAWN)
-            else:
-                await self._admit(worker)
-                return
+    async def _keep(self) -> None:
+        """Run one renderer after the other, with growing pauses while none of them answers."""
+        while True:
+            reason = await self._run_one()
+            wait = pause(self._failures)
+            self._failures += 1
+            self._watch.renderer_ended(reason, wait)
+            self._all_turns()
+            await asyncio.sleep(wait)
 
-    async def _admit(self, worker: _Worker) -> None:
-        if not self._stopping:
-            self._workers.append(worker)
-            return
-        worker.close()
-        await _end(worker.process)
+    async def _run_one(self) -> str:
+        """Run one renderer to its end; return why it ended."""
+        try:
+            renderer = await RendererProcess.start(self._max_memory)
+        except (OSError, StartError) as error:
+            return f"not started: {error}"
+        self._renderers.append(renderer)
+        self._all_turns()
+        try:
+            await renderer.ended
+        finally:
+            self._renderers.remove(renderer)
+            await renderer.close()
+        if renderer.answers:
+            self._failures = 0
+        return renderer.how_it_ended()
 
 
-def make_renderer(section: RenderSection, keys: Keys, on_failure: OnFailure) -> RenderPool | InlineRenderer:
+def pause(failures: int) -> float:
+    """Seconds before a restart after that many restarts in a row: none before the first."""
+    return min(FIRST_WAIT * 2 ** (min(failures, 32) - 1), LONGEST_WAIT) if failures else 0.0
+
+
+def make_renderer(section: RenderSection, keys: Keys, watch: RenderWatch) -> RenderPool | InlineRenderer:
     """Return the renderer that `[render]` asks for."""
     if section.workers == 0:
         return InlineRenderer(keys)
@@ -275,29 +213,6 @@ def make_renderer(section: RenderSection, keys: Keys, on_failure: OnFailure) -> 
         workers=section.workers,
         timeout=section.timeout,
         max_memory=section.max_memory,
-        on_failure=on_failure,
+        watch=watch,
+        send_unmodified=section.when_unavailable == "send_unmodified",
     )
-
-
-def isolated(program: str, *arguments: str) -> list[str]:
-    """Return the command that runs a Python program in isolated mode, with the folder of `relay` as first argument.
-
-    Nothing is imported from the working directory, the user's site-packages or PYTHONPATH (CWE-426, CWE-427).
-    """
-    home = Path(relay.__file__).resolve().parent.parent
-    return [sys.executable, "-I", "-c", program, str(home), *arguments]
-
-
-def _kill(process: asyncio.subprocess.Process) -> None:
-    """Kill the process, which may have ended by itself in the meantime."""
-    with suppress(ProcessLookupError):
-        process.kill()
-
-
-async def _end(process: asyncio.subprocess.Process) -> None:
-    """Wait for the process, and kill it when it does not end by itself."""
-    try:
-        await asyncio.wait_for(process.wait(), 2)
-    except TimeoutError:
-        _kill(process)
-        await process.wait()

@@ -1,88 +1,48 @@
 """A renderer process: reads requests from a socket, renders, answers. It holds nothing that cannot be lost.
 
-A frame is four octets of length (big-endian) and a pickle. Both ends are one program: nothing foreign is unpickled.
+It gets no keys at its start: each request brings those of its message. The frames are those of `relay.render.frames`.
 """
 
 import gc
 import os
-import pickle
 import resource
 import signal
-import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
-from relay.domains.keys import Keys
-from relay.render.render import Rendering, Stored, render
-
-LENGTH = 4
-
+from relay.render.frames import LENGTH, READY, Failed, answer_frame, read_request
+from relay.render.render import Rendering, render
 
 COLLECT_EVERY = 1000
 """Answers after which cyclic garbage is collected. Rendering makes none to speak of, and a collector that looks through
 the hundred thousand links of a large mail again and again takes time that grows faster than the mail."""
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """One message to render."""
-
-    stored: Stored
-    recipients: Sequence[int]
-    eight_bit: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Failed:
-    """Rendering raised; the worker lives on."""
-
-    reason: str
-
-
-Answer = list[Rendering] | Failed
-
-
-def frame(value: object) -> bytes:
-    """Return the value as a frame."""
-    data = pickle.dumps(value, protocol=pickle.HIGHEST_PROTOCOL)
-    return len(data).to_bytes(LENGTH, "big") + data
-
-
-def serve(source: BinaryIO, sink: BinaryIO, keys: Keys) -> None:
-    """Answer requests until the other end closes; a Keys frame replaces the keys and has no answer."""
+def serve(source: BinaryIO, sink: BinaryIO) -> None:
+    """Answer requests until the other end closes."""
+    sink.write(READY)
+    sink.flush()
     answers = 0
-    while (header := source.read(LENGTH)) and len(header) == LENGTH:
-        request: Any = pickle.loads(source.read(int.from_bytes(header, "big")))  # noqa: S301 - from our own parent
-        if isinstance(request, Keys):
-            keys = request
-            continue
-        sink.write(frame(_answer(request, keys)))
+    while len(header := source.read(LENGTH)) == LENGTH:
+        sink.write(answer_frame(_answer(source.read(int.from_bytes(header, "big")))))
         sink.flush()
         answers += 1
         if answers % COLLECT_EVERY == 0:
             gc.collect()
 
 
-def _answer(request: Request, keys: Keys) -> Answer:
+def _answer(body: bytes) -> list[Rendering] | Failed:
     try:
-        return render(request.stored, request.recipients, keys, eight_bit=request.eight_bit)
+        request = read_request(body)
+        return render(request.stored, request.recipients, request.keys, eight_bit=request.eight_bit)
     except (MemoryError, RecursionError, ValueError, LookupError, TypeError, AttributeError) as error:
-        return Failed(f"{type(error).__name__}: {error}"[:200])
+        return Failed(ascii(f"{type(error).__name__}: {error}")[1:-1][:200])
 
 
 def main(fd: int, max_memory: int) -> None:
-    """Serve on the inherited socket within that much memory (octets); the first frame holds the keys."""
+    """Serve on the inherited socket within that much memory (octets)."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_AS, (max_memory, max_memory))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     gc.disable()
     with os.fdopen(fd, "rb") as source, os.fdopen(os.dup(fd), "wb") as sink:
-        header = source.read(LENGTH)
-        if len(header) == LENGTH:
-            keys = pickle.loads(source.read(int.from_bytes(header, "big")))  # noqa: S301 - from our own parent
-            serve(source, sink, keys)
-
-
-if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]))
+        serve(source, sink)

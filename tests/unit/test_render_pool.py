@@ -1,10 +1,11 @@
 """The pool of renderers: what a worker cannot survive takes down a worker, and no message."""
 
 import asyncio
+import json
 import os
 import shutil
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -15,59 +16,58 @@ import relay
 from relay.domains.keys import Keys
 from relay.mail.queue_id import queue_id
 from relay.mailauth.dkim_keys import generate_key, load_key
+from relay.render import frames as render_frames
 from relay.render import pool as render_pool
-from relay.render.pool import OUTSTANDING, InlineRenderer, RenderPool
-from relay.render.render import Rendering, Stored, render
+from relay.render import process as render_process
+from relay.render.pool import LONGEST_WAIT, OUTSTANDING, UNAVAILABLE_AFTER, InlineRenderer, RenderPool, pause
+from relay.render.render import Rendering, Stored, render, reverse_path_for
 from relay.rewrite.options import Tracking
 from relay.rewrite.tokens import Keyring
 from tests.servers.waiting import PATIENCE
 
 RING = Keyring((("k1", b"k" * 32),))
-
-
 KEYS = Keys(RING)
-
-
 TRACKING = Tracking(base_url="https://t.acme.test")
-
-
 CONTENT = (
     b"From: a@acme.test\r\nSubject: hello\r\nContent-Type: text/html\r\n\r\n"
     b'<html><body><a href="https://shop.test/">x</a></body></html>\r\n'
 )
-
-
 STORED = Stored(queue_id(1_700_000_000.0, 1), 1_700_000_000.0, "app@acme.test", CONTENT, b"", "acme.test", TRACKING)
-
-
 BLOAT = replace(STORED, content=CONTENT + b"<p>x</p>\r\n" * 7_000_000)
 
 
 class Pool(RenderPool):
     """A pool whose processes can be found, and that keeps what failed."""
 
-    def __init__(self, *, workers: int = 1, timeout: float = 10.0, max_memory: int = 64 << 20) -> None:
+    def __init__(self, *, workers: int = 1, timeout: float = 10.0, max_memory: int = 64 << 20, **more: bool) -> None:
         self.failures: list[tuple[str, str]] = []
-        super().__init__(
-            KEYS,
-            workers=workers,
-            timeout=timeout,
-            max_memory=max_memory,
-            on_failure=lambda queue_id, reason: self.failures.append((queue_id, reason)),
-        )
+        self.restarts: list[tuple[str, float]] = []
+        super().__init__(KEYS, workers=workers, timeout=timeout, max_memory=max_memory, watch=self, **more)
+
+    def render_failed(self, queue_id: str, reason: str) -> None:
+        self.failures.append((queue_id, reason))
+
+    def renderer_ended(self, reason: str, wait: float) -> None:
+        self.restarts.append((reason, wait))
 
     @property
     def pids(self) -> list[int]:
-        return [worker.process.pid for worker in self._workers]
+        return [renderer.process.pid for renderer in self._renderers]
 
     def answers_outstanding(self) -> int:
-        return sum(len(worker.pending) for worker in self._workers)
+        return sum(renderer.load for renderer in self._renderers)
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        async with asyncio.timeout(PATIENCE):
+            while not condition():
+                await asyncio.sleep(0.01)
 
 
 @asynccontextmanager
 async def pool(**options: float) -> AsyncIterator[Pool]:
     started = Pool(**options)  # type: ignore[arg-type]
     await started.start()
+    await started.until(lambda: len(started.pids) == started._size)
     try:
         yield started
     finally:
@@ -110,9 +110,7 @@ async def test_a_worker_that_is_replaced_has_the_keys_in_force() -> None:
         started.use(new)
         (pid,) = started.pids
         os.kill(pid, signal.SIGKILL)
-        async with asyncio.timeout(PATIENCE):
-            while started.pids in ([pid], []):
-                await asyncio.sleep(0.01)
+        await started.until(lambda: started.pids not in ([pid], []))
         assert list(await started.render(STORED, [0], eight_bit=True)) == render(STORED, [0], new, eight_bit=True)
 
 
@@ -121,9 +119,7 @@ async def test_a_worker_that_dies_over_a_message_is_replaced_and_the_message_goe
         (pid,) = started.pids
         os.kill(pid, signal.SIGSTOP)
         asked = [asyncio.create_task(started.render(STORED, [number], eight_bit=True)) for number in range(OUTSTANDING)]
-        async with asyncio.timeout(PATIENCE):
-            while started.answers_outstanding() < OUTSTANDING:
-                await asyncio.sleep(0.01)
+        await started.until(lambda: started.answers_outstanding() == OUTSTANDING)
         os.kill(pid, signal.SIGKILL)
         (first,), *others = await asyncio.gather(*asked)
         assert is_plain(first)
@@ -140,13 +136,14 @@ async def test_a_worker_that_hangs_is_ended() -> None:
         (plain,) = await started.render(STORED, [0], eight_bit=True)
         assert is_plain(plain)
         assert started.failures == [(STORED.queue_id, "no answer within 1 s")]
+        assert started.restarts == [("no answer within 1 s, signal SIGKILL", 0.0)]
         assert not Path(f"/proc/{pid}").exists()
         (again,) = await started.render(STORED, [0], eight_bit=True)
         assert again == render(STORED, [0], KEYS, eight_bit=True)[0]
 
 
 async def test_a_message_that_needs_too_much_memory_goes_out_untouched(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(render_pool, "BASE_MEMORY", 160 << 20)
+    monkeypatch.setattr(render_process, "BASE_MEMORY", 160 << 20)
     async with pool(max_memory=1 << 20) as started:
         (rendering,) = await started.render(BLOAT, [3], eight_bit=True)
         assert rendering.content == BLOAT.content
@@ -185,7 +182,7 @@ async def test_a_worker_runs_the_package_of_its_parent(tmp_path: Path, monkeypat
     with (tmp_path / "relay" / "__init__.py").open("a") as file:
         file.write("print(__file__)\n")
     monkeypatch.setattr(relay, "__file__", str(tmp_path / "relay" / "__init__.py"))
-    command = render_pool.isolated(render_pool.PROGRAM, "relay")
+    command = render_process.isolated(render_process.PROGRAM, "relay")
     process = await asyncio.create_subprocess_exec(
         *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL, cwd="/"
     )
@@ -201,3 +198,129 @@ async def test_a_worker_inherits_no_secret_of_the_environment(monkeypatch: pytes
         await started.render(STORED, [0], eight_bit=True)
         assert b"secret" not in Path(f"/proc/{pid}/environ").read_bytes()
         assert Path(f"/proc/{pid}/cwd").readlink() == Path("/")
+
+
+def program(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    """Have renderers run another program; `fd` is their socket."""
+    head = "import json, os, socket, sys\nfd = int(sys.argv[3])\nsock = socket.socket(fileno=fd)\n"
+    monkeypatch.setattr(render_process, "PROGRAM", head + text)
+
+
+def frame(head: object, octets: bytes = b"") -> bytes:
+    text = json.dumps(head).encode()
+    return (4 + len(text) + len(octets)).to_bytes(4, "big") + len(text).to_bytes(4, "big") + text + octets
+
+
+def answering(answer: bytes) -> str:
+    """A program that is ready, answers its first request with this, and waits for its end."""
+    ready = f"sock.sendall({render_frames.READY!r})\nsock.recv(100)\n"
+    return ready + f"sock.sendall({answer!r})\nwhile sock.recv(1 << 20): pass\n"
+
+
+@asynccontextmanager
+async def broken(**options: float) -> AsyncIterator[Pool]:
+    """A pool whose renderers may never be ready."""
+    started = Pool(**options)  # type: ignore[arg-type]
+    await started.start()
+    try:
+        yield started
+    finally:
+        await started.stop()
+
+
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make pauses a thousandth of what they are."""
+    monkeypatch.setattr(render_pool, "FIRST_WAIT", render_pool.FIRST_WAIT / 1000)
+
+
+def test_pauses_between_restarts_grow_to_a_bound() -> None:
+    assert [pause(number) for number in range(8)] == [0, 1, 2, 4, 8, 16, 32, LONGEST_WAIT]
+    assert pause(10**6) == LONGEST_WAIT
+
+
+async def test_a_renderer_that_dies_at_its_start_is_restarted_with_growing_pauses(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    program(monkeypatch, "sys.exit(3)")
+    quick(monkeypatch)
+    async with broken() as started:
+        await started.until(lambda: len(started.restarts) == 5)
+        assert started.restarts[:5] == [
+            ("not started: exit status 3", wait) for wait in (0, 0.001, 0.002, 0.004, 0.008)
+        ]
+
+
+async def test_a_renderer_that_answered_is_replaced_at_once() -> None:
+    async with pool() as started:
+        for number in range(1, 4):
+            await started.render(STORED, [0], eight_bit=True)
+            os.kill(started.pids[0], signal.SIGKILL)
+            await started.until(lambda: len(started.restarts) == number)  # noqa: B023
+        assert started.restarts == [("signal SIGKILL", 0.0)] * 3
+
+
+async def test_mail_waits_while_no_renderer_can_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = render_process.PROGRAM
+    program(monkeypatch, "sys.exit(3)")
+    quick(monkeypatch)
+    async with broken() as started:
+        asked = asyncio.create_task(started.render(STORED, [0], eight_bit=True))
+        await started.until(lambda: len(started.restarts) > UNAVAILABLE_AFTER)
+        assert not asked.done()
+        monkeypatch.setattr(render_process, "PROGRAM", whole)
+        assert await asked == render(STORED, [0], KEYS, eight_bit=True)
+        assert started.failures == []
+
+
+async def test_mail_goes_out_unmodified_where_it_is_not_to_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    program(monkeypatch, "sys.exit(3)")
+    quick(monkeypatch)
+    async with broken(send_unmodified=True) as started:
+        (rendering,) = await started.render(STORED, [0], eight_bit=True)
+        assert rendering.content == CONTENT
+        assert rendering.notes == {"skipped": ["rendering failed: no renderer can be started"]}
+        assert len(started.restarts) >= UNAVAILABLE_AFTER
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"\xff\xff\xff\xff" + bytes(100),
+        frame({"sizes": [1], "notes": [{}, {}]}, b"x"),
+        frame({"sizes": [2], "notes": [{}]}, b"x"),
+        frame({"sizes": [-1, 2], "notes": [{}, {}]}, b"x"),
+        frame({"sizes": [1], "notes": [{"skipped": {"a": "b"}}]}, b"x"),
+        frame({"sizes": [1], "notes": [{"skipped": ["\r\n"]}]}, b"x"),
+        frame({"sizes": [1], "notes": [{"links": 1e999}]}, b"x"),
+        frame({"sizes": [], "failed": "x" * 5000}),
+        frame([[]]),
+        b"\0\0\0\6\0\0\0\1{}",
+        b"\0\0\0\6\0\0\0\7{}",
+        b"\0\0\0\1\0",
+        b"\x80\x05]\x94.",
+        frame({"sizes": [1], "notes": [{}]}, b"x") * 2,
+    ],
+)
+async def test_a_wrong_answer_ends_the_renderer_and_not_the_relay(
+    answer: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program(
+        monkeypatch,
+        answering(answer),
+    )
+    async with pool(timeout=20.0) as started:
+        await started.render(STORED, [0], eight_bit=True)
+        await started.until(lambda: bool(started.restarts))
+        assert all("a wrong answer" in reason for reason, _ in started.restarts)
+
+
+async def test_a_renderer_has_no_say_in_the_envelope(monkeypatch: pytest.MonkeyPatch) -> None:
+    good = frame({"sizes": [1], "notes": [{}], "reverse_path": "x> SIZE=1\r\nRCPT TO:<evil@x.test"}, b"x")
+    program(
+        monkeypatch,
+        answering(good),
+    )
+    bounces = replace(STORED, return_path="bounce.acme.test")
+    async with pool() as started:
+        (rendering,) = await started.render(bounces, [7], eight_bit=True)
+    assert rendering == Rendering(reverse_path_for(bounces, 7, RING), b"x", {})

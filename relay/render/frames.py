@@ -1,0 +1,213 @@
+"""Frames between the relay and its renderers: JSON and octets, of bounded size.
+
+    length 4 | head length 4 | head (JSON, UTF-8) | octets
+
+Numbers are big-endian; `length` counts everything after it. A renderer parses hostile mail, so the relay proves every
+size and type of an answer and takes no code, no key and no envelope from it. A request carries the keys of its own
+message and no others.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from operator import attrgetter
+from typing import Any
+
+from relay.domains.keys import Keys
+from relay.mailauth.dkim_keys import SigningKey
+from relay.render.render import Rendering, Stored
+from relay.rewrite.options import ListUnsubscribe, Tracking
+from relay.rewrite.tokens import Keyring
+
+LENGTH = 4
+"""Octets of each of the two lengths."""
+
+MAX_HEAD = 1024 * 1024
+"""Octets of JSON in an answer."""
+
+MAX_TEXT = 1000
+"""Characters of one text in the notes of a rendering."""
+
+MAX_NOTES = 10_000
+"""Texts in one list of the notes, which names at most one for each MIME part."""
+
+GROWTH = 64
+"""Times the size of a message that one rendering may have: a link of some 12 octets becomes one of some 400."""
+
+SLACK = 64 * 1024
+"""Octets that a rendering may add to a message of any size."""
+
+NO_TOKENS = Keyring((("none", bytes(16)),))
+"""Stands for the token keys of a message that carries no token. No keyring verifies what it would sign."""
+
+_ASIDE = ("content", "added_fields", "tracking", "list_unsubscribe")
+_PLAIN = tuple(name for name in Stored.__slots__ if name not in _ASIDE)
+_plain_values = attrgetter(*_PLAIN)
+_tracking_values = attrgetter(*Tracking.__slots__)
+_unsubscribe_values = attrgetter(*ListUnsubscribe.__slots__)
+
+
+class FrameError(ValueError):
+    """A frame does not hold what it should; the message says why, without its content."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One message to render for these recipients (indices in the message), with the keys it needs."""
+
+    stored: Stored
+    recipients: Sequence[int]
+    eight_bit: bool
+    keys: Keys
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """The part of a rendering that a renderer makes; the reverse-path is the relay's own."""
+
+    content: bytes
+    notes: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """Rendering raised; the renderer lives on."""
+
+    reason: str
+
+
+Answer = Sequence[Rendered] | Failed
+
+READY = b"\0\0\0\6\0\0\0\2{}"
+"""The first frame of a renderer: it has started."""
+
+
+def keys_for(stored: Stored, keys: Keys) -> Keys:
+    """Return the keys that rendering this message needs: DKIM of its own domain, and the newest token key if any.
+
+    The reverse-path needs none here, since the relay makes it itself.
+    """
+    signing = keys.dkim.get(stored.domain, ())
+    signs_tokens = stored.tracking is not None or stored.reply_domain or stored.list_unsubscribe is not None
+    tokens = _newest(keys.tokens) if signs_tokens else NO_TOKENS
+    return Keys(tokens, {stored.domain: signing} if signing else {})
+
+
+@lru_cache(maxsize=8)
+def _newest(tokens: Keyring) -> Keyring:
+    return Keyring(tokens.keys[:1])
+
+
+def largest_answer(request: Request) -> int:
+    """Octets that an answer to this request may have after its length."""
+    size = len(request.stored.content) + len(request.stored.added_fields)
+    return LENGTH + MAX_HEAD + len(request.recipients) * (SLACK + GROWTH * size)
+
+
+def request_frame(request: Request) -> bytes:
+    """Frame a request."""
+    stored, keys = request.stored, request.keys
+    signing = [(domain, key) for domain, of_domain in keys.dkim.items() for key in of_domain]
+    head = {
+        "stored": _plain_values(stored),
+        "tracking": stored.tracking and _tracking_values(stored.tracking),
+        "list_unsubscribe": stored.list_unsubscribe and _unsubscribe_values(stored.list_unsubscribe),
+        "recipients": list(request.recipients),
+        "eight_bit": request.eight_bit,
+        "tokens": [(key_id, key.hex()) for key_id, key in keys.tokens.keys],
+        "dkim": [(domain, key.domain, key.selector, key.algorithm) for domain, key in signing],
+    }
+    return _frame(head, (stored.added_fields, stored.content, *(key.pem for _, key in signing)))
+
+
+def read_request(body: bytes) -> Request:
+    """Read a request from a frame without its length."""
+    head, (added_fields, content, *pems) = _parse(body)
+    tracking, unsubscribe = head["tracking"], head["list_unsubscribe"]
+    stored = Stored(
+        **dict(zip(_PLAIN, map(_frozen, head["stored"]), strict=True)),
+        content=content,
+        added_fields=added_fields,
+        tracking=tracking and Tracking(*map(_frozen, tracking)),
+        list_unsubscribe=unsubscribe and ListUnsubscribe(*unsubscribe),
+    )
+    tokens = Keyring(tuple((key_id, bytes.fromhex(key)) for key_id, key in head["tokens"]))
+    dkim: dict[str, tuple[SigningKey, ...]] = {}
+    for (domain, *about), pem in zip(head["dkim"], pems, strict=True):
+        key_domain, selector, algorithm = about
+        dkim[domain] = (*dkim.get(domain, ()), SigningKey(key_domain, selector, algorithm, pem))
+    return Request(stored, head["recipients"], head["eight_bit"], Keys(tokens, dkim))
+
+
+def answer_frame(answer: Sequence[Rendering] | Failed) -> bytes:
+    """Frame an answer."""
+    if isinstance(answer, Failed):
+        return _frame({"failed": answer.reason}, ())
+    return _frame({"notes": [one.notes for one in answer]}, [one.content for one in answer])
+
+
+def read_answer(body: bytes, recipients: int) -> Answer:
+    """Read the answer to a request for that many recipients, from a frame without its length. Raises FrameError."""
+    head, contents = _parse(body)
+    match head:
+        case {"failed": str(reason)} if not contents and _is_text(reason):
+            return Failed(reason)
+        case {"notes": list(notes)} if len(notes) == len(contents) == recipients and all(map(_is_notes, notes)):
+            return [Rendered(content, one) for content, one in zip(contents, notes, strict=True)]
+    raise FrameError(f"the head is no answer for {recipients} recipients")
+
+
+def _frame(head: Mapping[str, object], octets: Sequence[bytes]) -> bytes:
+    text = _encode({**head, "sizes": list(map(len, octets))}).encode("ascii")
+    length = LENGTH + len(text) + sum(map(len, octets))
+    return b"".join((length.to_bytes(LENGTH, "big"), len(text).to_bytes(LENGTH, "big"), text, *octets))
+
+
+def _parse(body: bytes) -> tuple[dict[str, Any], list[bytes]]:
+    """Return the head, and the octets cut as its `sizes` say. Raises FrameError."""
+    at = LENGTH + int.from_bytes(body[:LENGTH], "big")
+    if not LENGTH <= at <= len(body):
+        raise FrameError("the head is longer than its frame")
+    try:
+        head = _decode(body[LENGTH:at].decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise FrameError(f"the head is no JSON: {type(error).__name__}") from None
+    sizes = head.get("sizes") if isinstance(head, dict) else None
+    if not isinstance(sizes, list) or not all(type(size) is int and size >= 0 for size in sizes):
+        raise FrameError("the head has no sizes")
+    if at + sum(sizes) != len(body):
+        raise FrameError("the sizes do not add up to the frame")
+    octets = []
+    for size in sizes:
+        octets.append(body[at : at + size])
+        at += size
+    return head, octets
+
+
+def _no_number(name: str) -> object:
+    raise ValueError(f"{name} is no number")
+
+
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+_decode = json.JSONDecoder(parse_constant=_no_number).decode
+
+
+def _is_notes(value: object) -> bool:
+    """Tell whether it is what a story keeps: texts, whole numbers, and lists of texts, by name."""
+    return isinstance(value, dict) and all(_is_text(name) and _is_note(note) for name, note in value.items())
+
+
+def _is_note(value: object) -> bool:
+    if isinstance(value, list):
+        return len(value) <= MAX_NOTES and all(map(_is_text, value))
+    return _is_text(value) or (isinstance(value, int) and abs(value) < 2**53)
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and len(value) <= MAX_TEXT and value.isprintable()
+
+
+def _frozen(value: Any) -> Any:
+    """Return the tuple that JSON made a list of."""
+    return tuple(value) if isinstance(value, list) else value

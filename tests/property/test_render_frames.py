@@ -1,0 +1,47 @@
+"""Answers of renderers: what is right comes through, anything else is a FrameError and no other exception."""
+
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from relay.render.frames import LENGTH, FrameError, Rendered, answer_frame, read_answer
+from relay.render.render import Rendering
+
+TEXTS = st.text(max_size=50).filter(str.isprintable)
+NOTES = st.dictionaries(TEXTS, st.one_of(TEXTS, st.booleans(), st.integers(0, 10**6), st.lists(TEXTS, max_size=5)))
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.binary(max_size=300), NOTES), max_size=4))
+def test_an_answer_comes_through(renderings: list[tuple[bytes, dict[str, object]]]) -> None:
+    frame = answer_frame([Rendering("a@b.test", content, notes) for content, notes in renderings])
+    assert read_answer(frame[LENGTH:], len(renderings)) == [Rendered(content, notes) for content, notes in renderings]
+    with pytest.raises(FrameError):
+        read_answer(frame[LENGTH:], len(renderings) + 1)
+
+
+@settings(deadline=None)
+@given(st.binary(max_size=200))
+def test_octets_are_an_answer_or_a_frame_error(octets: bytes) -> None:
+    try:
+        read_answer(octets, 1)
+    except FrameError:
+        return
+
+
+JSON = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=20)),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=10), inner, max_size=4),
+)
+
+
+@settings(deadline=None)
+@given(JSON, st.lists(JSON, max_size=2), st.binary(max_size=20), st.integers(0, 3))
+def test_any_head_is_an_answer_or_a_frame_error(notes: object, sizes: list[object], octets: bytes, count: int) -> None:
+    head = json.dumps({"notes": notes, "sizes": [len(octets), *sizes], "failed": notes}).encode()
+    try:
+        read_answer(len(head).to_bytes(LENGTH, "big") + head + octets, count)
+    except FrameError:
+        return

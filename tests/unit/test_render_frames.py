@@ -1,0 +1,86 @@
+"""Frames between the relay and its renderers: a request comes back whole, and brings the keys of its message only."""
+
+import dataclasses
+
+import pytest
+
+from relay.domains.keys import Keys
+from relay.mail.queue_id import queue_id
+from relay.mailauth.dkim_keys import generate_key, load_key
+from relay.render.frames import (
+    LENGTH,
+    NO_TOKENS,
+    Failed,
+    FrameError,
+    Request,
+    answer_frame,
+    keys_for,
+    largest_answer,
+    read_answer,
+    read_request,
+    request_frame,
+)
+from relay.render.render import Stored
+from relay.rewrite.options import ListUnsubscribe, Tracking
+from relay.rewrite.tokens import Keyring
+
+ACME, OTHER = (load_key(generate_key("ed25519-sha256"), domain, "s1") for domain in ("acme.test", "other.test"))
+KEYS = Keys(Keyring((("k2", b"n" * 32), ("k1", b"o" * 32))), {"acme.test": (ACME,), "other.test": (OTHER,)})
+STORED = Stored(
+    queue_id=queue_id(1_700_000_000.0, 1),
+    created_at=1_700_000_000.25,
+    reverse_path="jörg\udcff@acme.test",
+    content=b"From: a@acme.test\r\n\r\n\x00\xff\r\n",
+    added_fields=b"Received: here\r\n",
+    domain="acme.test",
+    tracking=Tracking(base_url="https://t.acme.test", exclude_hosts=("a.test", "*.b.test"), pixel="start"),
+    return_path="bounce.acme.test",
+    author_name="Jörg “J” Müller",
+    reply_domain="reply.acme.test",
+    copies=(1, 3),
+    forward_domain="forward.acme.test",
+    list_unsubscribe=ListUnsubscribe("https://t.acme.test", "reply.acme.test"),
+)
+
+
+def body(frame: bytes) -> bytes:
+    assert int.from_bytes(frame[:LENGTH], "big") == len(frame) - LENGTH
+    return frame[LENGTH:]
+
+
+def test_every_field_of_a_request_comes_through() -> None:
+    for field in dataclasses.fields(Stored):
+        assert getattr(STORED, field.name) != field.default, f"{field.name}: give it another value than its default"
+    request = Request(STORED, [0, 3, 2**28 - 1], True, KEYS)
+    assert read_request(body(request_frame(request))) == request
+    plain = Request(Stored("0" * 13, 0.0, "", b""), [], False, Keys(NO_TOKENS))
+    assert read_request(body(request_frame(plain))) == plain
+    assert hash(read_request(body(request_frame(request))).stored) == hash(STORED)
+
+
+def test_a_message_brings_the_keys_of_its_domain_and_the_newest_token_key() -> None:
+    assert keys_for(STORED, KEYS) == Keys(Keyring((("k2", b"n" * 32),)), {"acme.test": (ACME,)})
+    assert keys_for(dataclasses.replace(STORED, domain="absent.test"), KEYS).dkim == {}
+
+
+@pytest.mark.parametrize("kept", ["tracking", "reply_domain", "list_unsubscribe"])
+def test_a_message_without_tokens_brings_no_token_key(kept: str) -> None:
+    bare = dataclasses.replace(STORED, tracking=None, reply_domain="", list_unsubscribe=None)
+    assert keys_for(bare, KEYS).tokens == NO_TOKENS
+    assert keys_for(dataclasses.replace(bare, **{kept: getattr(STORED, kept)}), KEYS).tokens != NO_TOKENS
+
+
+def test_a_failure_comes_through() -> None:
+    assert read_answer(body(answer_frame(Failed("ValueError: x"))), 3) == Failed("ValueError: x")
+
+
+def test_a_deeply_nested_head_is_a_frame_error() -> None:
+    head = b'{"sizes":[],"failed":' + b"[" * 500_000
+    with pytest.raises(FrameError):
+        read_answer(len(head).to_bytes(LENGTH, "big") + head, 1)
+
+
+def test_the_largest_answer_grows_with_the_message() -> None:
+    small, large = (Request(Stored("0" * 13, 0.0, "", bytes(size)), [0, 1], False, KEYS) for size in (10, 10**6))
+    assert largest_answer(small) < 2 * 1024 * 1024
+    assert largest_answer(large) > 2 * 64 * 10**6
