@@ -46,7 +46,7 @@ STAGES = {
     "log": "events, log, metrics",
     "metrics": "events, log, metrics",
 }
-"""The stage of each package, or of one module of it. `mail` and `config` serve all of them: their time counts for whoever asked."""
+"""The stage of each package, or of one module of it. The time of `mail` and `config` counts for their caller."""
 
 
 LOOP = "event loop and system calls"

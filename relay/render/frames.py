@@ -150,11 +150,11 @@ def answer_frame(answer: Sequence[Rendering] | Failed) -> bytes:
 def read_answer(body: bytes, recipients: int) -> Answer:
     """Read the answer to a request for that many recipients, from a frame without its length. Raises FrameError."""
     head, contents = _parse(body)
-    match head:
-        case {"failed": str(reason)} if not contents and _is_text(reason):
-            return Failed(reason)
-        case {"notes": list(notes)} if len(notes) == len(contents) == recipients and all(map(_is_notes, notes)):
-            return [Rendered(content, one) for content, one in zip(contents, notes, strict=True)]
+    notes, reason = head.get("notes"), head.get("failed")
+    if isinstance(notes, list) and len(notes) == len(contents) == recipients and all(map(_is_notes, notes)):
+        return [Rendered(content, one) for content, one in zip(contents, notes, strict=True)]
+    if isinstance(reason, str) and not contents and _is_text(reason):
+        return Failed(reason)
     raise FrameError(f"the head is no answer for {recipients} recipients")
 
 
