@@ -122,6 +122,16 @@ def test_files_and_tests_in_prose_exist(page: str) -> None:
             assert not function or f"def {function}(" in (folder / path).read_text(encoding="utf-8"), function
 
 
+def test_the_flow_names_functions_that_exist() -> None:
+    places = re.findall(r"`(relay/[\w/]+\.py)`: ((?:`[\w.]+`(?:, )?)+)", text_of("docs/flow.md"))
+    assert len(places) > 50
+    for path, names in places:
+        source = (ROOT / path).read_text(encoding="utf-8")
+        for name in re.findall(r"`([\w.]+)`", names):
+            for part in name.split("."):
+                assert re.search(rf"^ *(class|(async )?def) {part}\b", source, re.MULTILINE), f"{path}: {name}"
+
+
 def test_the_architecture_shows_the_layers_that_are_checked() -> None:
     contracts = tomllib.loads(text_of("pyproject.toml"))["tool"]["importlinter"]["contracts"]
     layers = next(contract["layers"] for contract in contracts if contract["type"] == "layers")
