@@ -1,6 +1,7 @@
 """A name server on loopback, over UDP and TCP, with the zone a test writes and the troubles it asks for."""
 
 import asyncio
+import errno
 import os
 from types import TracebackType
 from typing import Any, Literal, Self, cast
@@ -51,11 +52,20 @@ class DnsServer:
         return Resolver([self.endpoint], timeout=timeout, lifetime=2 * timeout, **more)
 
     async def __aenter__(self) -> Self:
-        self._tcp = await asyncio.start_server(self._serve_tcp, "127.0.0.1", 0)
-        self.port = self._tcp.sockets[0].getsockname()[1]
         loop = asyncio.get_running_loop()
-        self._udp, _ = await loop.create_datagram_endpoint(lambda: _Datagrams(self), local_addr=self.endpoint)
-        return self
+        while True:
+            self._tcp = await asyncio.start_server(self._serve_tcp, "127.0.0.1", 0)
+            self.port = self._tcp.sockets[0].getsockname()[1]
+            try:
+                self._udp, _ = await loop.create_datagram_endpoint(lambda: _Datagrams(self), local_addr=self.endpoint)
+            except OSError as error:
+                # Another process has the UDP port of this number: the next TCP port is tried.
+                if error.errno != errno.EADDRINUSE:
+                    raise
+                self._tcp.close()
+                await self._tcp.wait_closed()
+            else:
+                return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -14,9 +14,6 @@ from typing import Any, Self
 
 from tests.servers.waiting import PATIENCE
 
-READY_SECONDS = 20.0
-
-
 VERIFYING_NOBODY = "[verification]\ncampaign = false"
 
 
@@ -122,7 +119,7 @@ provider = "sink"
                 env=os.environ | self.environment,
                 start_new_session=True,
             )
-        deadline = asyncio.get_running_loop().time() + READY_SECONDS
+        deadline = asyncio.get_running_loop().time() + PATIENCE
         while asyncio.get_running_loop().time() < deadline:
             if self.process.returncode is not None:
                 raise AssertionError(f"the relay ended with {self.process.returncode}:\n{self.log_file.read_text()}")
