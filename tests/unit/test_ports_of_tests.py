@@ -8,6 +8,7 @@ import sys
 from unittest.mock import patch
 
 from tests.servers.dns_server import DnsServer
+from tests.servers.relay_process import free_port
 
 GIVEN = (
     "from tests.servers.relay_process import free_port; print(*(free_port() for _ in range(100)), flush=True); input()"
@@ -36,8 +37,8 @@ def test_runs_side_by_side_are_given_different_ports() -> None:
 
 async def test_a_name_server_gets_a_number_that_is_free_for_udp_and_tcp() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
-        taken.bind(("127.0.0.1", 0))
-        number = taken.getsockname()[1]
+        number = free_port()
+        taken.bind(("127.0.0.1", number))
         numbers = iter([number, 0])
         start_server = asyncio.start_server
         with patch("asyncio.start_server", lambda serve, host, port: start_server(serve, host, next(numbers))):
