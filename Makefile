@@ -26,7 +26,7 @@ unit: $(VENV)/.dev
 
 # The tests with the share of lines and branches they reach; fails below the floor in pyproject.toml.
 coverage: $(VENV)/.dev
-	$(BIN)/pytest -n 3 --dist worksteal -rs --cov
+	$(BIN)/pytest -n 3 --dist worksteal -rs --cov=relay
 
 fidelity: $(VENV)/.dev
 	tests/fidelity/run
