@@ -67,8 +67,9 @@ profile: $(VENV)/.dev
 COMPILE := $(VENV)-release/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes $(UPGRADE) \
 	--custom-compile-command "make lock"
 lock: $(VENV)-release/.installed
-	$(COMPILE) pyproject.toml requirements/build.in -o requirements/relay.lock
-	$(COMPILE) pyproject.toml requirements/build.in --extra postgres -o requirements/postgres.lock
+	$(COMPILE) requirements/build.in -o requirements/build.lock
+	$(COMPILE) pyproject.toml -o requirements/relay.lock
+	$(COMPILE) pyproject.toml --extra postgres -o requirements/postgres.lock
 	$(COMPILE) requirements/release.in -o requirements/release.lock
 
 # The sdist and the wheel of HEAD, built twice and compared, a bill of materials, checksums, an audit: into dist/.
