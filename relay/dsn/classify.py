@@ -150,12 +150,17 @@ def classify(rules: Rules, text: str, code: int | None = None, status: str = "",
 
 
 def classify_recipient(rules: Rules, report: Report, recipient: Recipient) -> Classification:
-    """Classify a recipient of a report by its diagnostic, and by the report's own words where that says nothing."""
+    """Classify a recipient of a report by its diagnostic, and by the report's own words where that says nothing.
+
+    Words that may lack their end are not classified: half a sentence can say the opposite of the whole.
+    """
+    if report.cut:
+        return Classification("unknown", "")
     found = classify(rules, recipient.diagnostic, recipient.code, recipient.status, recipient.phase)
     if not _is_vague(found) or not report.text:
         return found
     told = classify(rules, report.text, recipient.code, recipient.status, recipient.phase)
-    return found if _is_vague(told) else told
+    return found if _is_vague(told) or told.rule.startswith("words-") else told
 
 
 def _is_vague(found: Classification) -> bool:

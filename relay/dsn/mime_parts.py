@@ -147,6 +147,14 @@ def walk(content: bytes) -> list[Part]:
     return list(_walk(content, 0, len(content), 0, [MAX_PARTS]))
 
 
+def is_closed(content: bytes, header: Header) -> bool:
+    """Return whether a mail is no multipart, or ends as one must (RFC 2046 section 5.1.1)."""
+    media_type, parameters = _content_type(header.get("content-type"))
+    boundary = parameters.get("boundary", "")
+    closing = f"--{boundary}--".encode("utf-8", "surrogateescape")
+    return not media_type.startswith("multipart/") or not boundary or closing in content
+
+
 def without_markup(html: str) -> str:
     """Return the text of HTML, a line for each block."""
     for name in _INVISIBLE:

@@ -8,7 +8,7 @@ ordinary mail is never called a bounce: a note must come from a mail system and 
 from dataclasses import replace
 
 from relay.dsn.auto_reply import is_auto_reply
-from relay.dsn.prose import has_evidence, is_delay
+from relay.dsn.prose import has_evidence, has_given_up, is_delay
 from relay.dsn.prose_recipients import ADDRESS, clean_address, is_machine
 from relay.dsn.received import Received, read
 from relay.dsn.reply_text import phase_of, smtp_code, status_in
@@ -48,6 +48,7 @@ def _understood(mail: Received) -> Report:
         message_id=message_id if message_id.startswith("<") else "",
         returned=mail.returned.pairs,
         text=report.text or " ".join(mail.text.split())[:_MAX_REPORT_TEXT],
+        cut=mail.breaks_off,
     )
 
 
@@ -110,12 +111,12 @@ def _delivery_report(mail: Received) -> Report | None:
 def _status_fields(mail: Received) -> DeliveryStatus | None:
     """Return the fields of the part made for them, else those that stand in the text of a report."""
     for part in mail.parts_of(*_STATUS_PARTS):
-        found = parse_status(part.text())
+        found = parse_status(part.text(), complete=not mail.is_open)
         if found.recipients:
             return found
     text = f"{mail.text}\n{mail.trailing}"
     if looks_like_status(text) and (mail.from_system or mail.parts_of("report")):
-        return parse_status(text)
+        return parse_status(text, complete=not mail.is_open)
     return None
 
 
@@ -132,13 +133,17 @@ def _note_or_other(mail: Received) -> Report:
     named = [clean_address(word) for word in mail.header.get("x-failed-recipients").split(",") if "@" in word]
     declared = "delivery-status" in mail.header.get("content-type").lower() or bool(mail.parts_of(*_STATUS_PARTS))
     told = mail.subject_tells_failure
-    automatic = is_auto_reply(mail.header, mail.text)
+    automatic = not mail.from_daemon and is_auto_reply(mail.header, mail.text)
+    if mail.breaks_off and not mail.text.strip():
+        return Report("other")
     if automatic and not (mail.from_system and (told or named or declared or mail.is_nameless)):
         return Report("auto-reply")
     if named or declared or _reads_as_failure(mail, told):
         recipients = _named_in_note(mail, named)
         if recipients or declared or told:
             delayed = bool(recipients) and recipients[0].action == "delayed"
+            if mail.breaks_off and not (delayed or named or has_given_up(mail.text)):
+                return Report("other")
             return Report("delay" if delayed else "bounce", recipients)
     return Report("auto-reply" if automatic else "other")
 

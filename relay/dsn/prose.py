@@ -185,6 +185,11 @@ def is_delay(text: str) -> bool:
     return WARNING.search(head) is not None or (DELAY.search(head) is not None and GIVEN_UP.search(head) is None)
 
 
+def has_given_up(text: str) -> bool:
+    """Return whether a report says that delivery failed for good."""
+    return GIVEN_UP.search(text[:4000]) is not None
+
+
 def _quoted_reply(words: str) -> str:
     """Return the reply a report quotes after its own explanations; all words when it quotes none."""
     mark = _QUOTES.search(words)

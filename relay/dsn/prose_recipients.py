@@ -133,12 +133,13 @@ _ORIGIN = re.compile(rf"\b(?:generated|expanded|forwarded|redirected) from:? <?(
 
 
 _NOT_OURS = any_of(
-    r"\b(?:from|sender|reply-to|return-path|errors-to|cc|message-id|contact|questions?|assistance|help ?desk|support"
+    r"\b(?:from|sent by|write to|sender|reply-to|return-path|errors-to|cc|message-id|contact|questions?|assistance|help ?desk|support"
     r"|mailto:|administrator|forward (?:this|it)|send (?:an? )?(?:e-?mail|message) to)\b(?!.{0,20}(?:to|recipient))",
     r"(?:^|\s)id[:= ]",
 )
 
 
+_AUTHOR = re.compile(r"\b(?:sent by|message from|mail from|received(?: at .{1,60})? from)\s{0,4}:?\s{0,4}$", re.IGNORECASE)
 _BARE = re.compile(r"[\s*\->]{1,12}([A-Za-z0-9][\w.+-]{0,63})\s{0,4}$")
 
 
@@ -163,11 +164,19 @@ def find(lines: list[str], skipped: set[str], machines: bool) -> list[Position]:
         kept = [
             one
             for one in _collect(lines, read)
-            if one.address.lower() not in skipped and (machines or not is_machine(one.address))
+            if one.address.lower() not in skipped
+            and (machines or not is_machine(one.address))
+            and not _names_author(lines, one.line)
         ]
         if kept:
             return kept
     return []
+
+
+def _names_author(lines: list[str], number: int) -> bool:
+    """Return whether the lines above introduce an author: "A message sent by", on a line of its own."""
+    above = next((line for line in reversed(lines[max(0, number - 2) : number]) if line.strip()), "")
+    return _AUTHOR.search(above) is not None
 
 
 def everywhere(lines: list[str]) -> dict[str, Position]:

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from functools import cached_property
 
-from relay.dsn.mime_parts import Header, Part, normal_lines, read_header, walk
+from relay.dsn.mime_parts import Header, Part, is_closed, normal_lines, read_header, walk
 from relay.dsn.prose import Prose, read_prose
 from relay.dsn.vocabulary import DAEMON, FAILURE_SUBJECT, SYSTEM, any_of
 from relay.mail.subject import is_answer
@@ -107,6 +107,10 @@ class Received:
     text: str
     trailing: str
     returned: Header
+    is_open: bool = False
+    """The mail ends before its report does: its last delimiter (RFC 2046 section 5.1.1) or line end is missing."""
+    breaks_off: bool = False
+    """It ends within a line; that line is not read."""
 
     @cached_property
     def prose(self) -> Prose:
@@ -173,9 +177,22 @@ class Received:
 def read(content: bytes) -> Received:
     """Lay a raw mail out; the work is linear in its readable beginning."""
     mail = normal_lines(content)
+    unfinished = not mail.endswith(b"\r\n")
+    mail = mail[: mail.rfind(b"\n") + 1] if unfinished else mail
     parts = walk(mail)
-    text, trailing = split_report(_text_for_people(parts))
-    return Received(read_header(mail), parts, text, trailing, returned_header(parts, trailing))
+    text, trailing = split_report(_without_signature(_text_for_people(parts)))
+    header = read_header(mail)
+    closed = is_closed(mail, header)
+    reports_last = parts[-1].media_type not in RETURNED_TYPES and not (closed and trailing.strip())
+    is_open = reports_last and (unfinished or not closed)
+    returned = returned_header(parts, trailing)
+    return Received(header, parts, text, trailing, returned, is_open, reports_last and unfinished)
+
+
+def _without_signature(text: str) -> str:
+    """Return a text without what stands below a signature's delimiter (RFC 3676 section 4.3): gateways add footers."""
+    words = text.partition("\n-- \n")[0]
+    return words if words.strip() else text
 
 
 def _text_for_people(parts: list[Part]) -> str:

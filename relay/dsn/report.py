@@ -69,3 +69,5 @@ class Report:
     returned: tuple[tuple[str, str], ...] = ()
     text: str = ""
     feedback: Feedback | None = None
+    cut: bool = False
+    """The mail breaks off within the report: what it says about a recipient may lack its end."""

@@ -100,8 +100,12 @@ def looks_like_status(text: str) -> bool:
     return _RECIPIENT_LINE.search(text) is not None and _ACTION_LINE.search(text) is not None
 
 
-def parse_status(text: str) -> DeliveryStatus:
-    """Read the fields of a delivery report; what is no field is passed over."""
+def parse_status(text: str, *, complete: bool = True) -> DeliveryStatus:
+    """Read the fields of a delivery report; what is no field is passed over.
+
+    Of fields that are not `complete`, the last recipient is left out where neither action nor status says that it
+    failed.
+    """
     message: dict[str, str] = {}
     blocks: list[_Block] = []
     current = _Block()
@@ -121,7 +125,8 @@ def parse_status(text: str) -> DeliveryStatus:
                 break
         separated = False
         current.take(key, value)
-    blocks.append(current)
+    if complete or "action" in current.values or current.values.get("status", "").strip().startswith("5"):
+        blocks.append(current)
     recipients = tuple(made for block in blocks if (made := _recipient(block.values)) is not None)
     reporting_mta = without_type(message.get("reporting-mta", ""))
     return DeliveryStatus(recipients, reporting_mta, message.get("original-envelope-id", ""))

@@ -127,6 +127,8 @@ WARNING = any_of(
     r"(?:could not|unable to) send (?:your )?(?:mail|message) for (?:the )?past",
     r"warning message only|warning only|this is (?:just |only )?an? (?:warning|advisory)",
     r"do(?: not|n't) need to (?:resend|send|do|take)|need not resend|no action is required",
+    r"will (?:retry|try again|keep trying) for (?:another )?\d|temporary (?:problem delivering|failure report)",
+    r"is delayed for more than|notified if (?:the )?delivery fails|continue to try (?:to )?deliver",
     r"has not yet|not yet been|not been delivered yet|still being retried|delivery attempts will continue",
     r"will continue (?:to (?:try|attempt|retry)|trying|attempting)|継続して|再送を",
     r"weiter versucht|noch nicht zugestellt",
