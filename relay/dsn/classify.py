@@ -27,6 +27,20 @@ _STATUS = re.compile(r"[245x]\.[0-9x]{1,3}\.[0-9x]{1,3}|[245x]\.[0-9x]{1,3}\.\*"
 _CODE = re.compile(r"[245][0-9x][0-9x]")
 
 
+_MAILBOX = frozenset(("bad_mailbox", "mailbox_disabled", "recipient_refused"))
+_NEVER_ABOUT: Mapping[str, frozenset[str]] = {
+    "connect": _MAILBOX,
+    "ehlo": _MAILBOX | {"bad_domain"},
+    "starttls": _MAILBOX | {"bad_domain"},
+    "auth": _MAILBOX | {"bad_domain"},
+    "mail": _MAILBOX | {"bad_domain"},
+}
+"""Categories a reply to a command cannot have: the recipient was not named yet (RFC 5321 section 3.3)."""
+
+_RECIPIENT = re.compile(r"recipient|rcpt|destinat|addressee|empf[äa]nger|收件人|宛先|получател")
+"""Words that name the recipient all the same: with PIPELINING some reports name the wrong command."""
+
+
 class RulesError(ValueError):
     """The rules cannot be used; each line of the message names a rule and its fault."""
 
@@ -143,8 +157,9 @@ def classify(rules: Rules, text: str, code: int | None = None, status: str = "",
     enhanced = status or status_in(text)
     normal = normal_form(text)
     reply = _Reply(normal, digits, enhanced, phase, rules.index.possible(normal))
+    never = frozenset[str]() if _RECIPIENT.search(normal) else _NEVER_ABOUT.get(phase, frozenset())
     for rule in rules.rules:
-        if rule.matches(reply):
+        if rule.category not in never and rule.matches(reply):
             return Classification(rule.category, rule.name, named_wait(normal))
     return Classification("unknown", "", named_wait(normal))
 

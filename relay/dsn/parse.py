@@ -141,7 +141,7 @@ def _note_or_other(mail: Received) -> Report:
     if named or declared or _reads_as_failure(mail, told):
         recipients = _named_in_note(mail, named)
         if recipients or declared or told:
-            delayed = bool(recipients) and recipients[0].action == "delayed"
+            delayed = recipients[0].action == "delayed" if recipients else is_delay(mail.subject, mail.text)
             if mail.breaks_off and not (delayed or named or has_given_up(mail.text)):
                 return Report("other")
             return Report("delay" if delayed else "bounce", recipients)
@@ -174,7 +174,7 @@ def _named_in_note(mail: Received, named: list[str]) -> tuple[Recipient, ...]:
 
     Its author and reader are passed over at first, and so is any postmaster; they may be the recipient all the same.
     """
-    action: Action = "delayed" if is_delay(f"{mail.subject}\n{mail.text}") else "failed"
+    action: Action = "delayed" if is_delay(mail.subject, mail.text) else "failed"
     people = [clean_address(mail.header.get(name)) for name in ("from", "to", "reply-to")]
     prose = mail.prose
     found = (

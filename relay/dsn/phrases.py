@@ -32,6 +32,7 @@ _CODE_AND_STATUS = re.compile(r"(?<![\w.])(?:[245]\d\d[ -]{1,3})?[#(\[]?[245]\.\
 _CODE = re.compile(r"(?:(?<=^)|(?<=[\s'\"(:]))[45]\d\d(?:[ -]|$)")
 
 
+_ANSWERED = re.compile(r"\(in reply to [a-z ]{3,40}command\)")
 _BRACKETED = re.compile(rf"<?{ADDRESS.pattern}>?")
 
 
@@ -95,7 +96,7 @@ def compile_phrase(source: str) -> Phrase:
 
 def normal_form(text: str) -> str:
     """Return a reply's text in the form phrases are matched against."""
-    low = _BRACKETED.sub("<@>", text[:MAX_TEXT]).lower()
+    low = _ANSWERED.sub(" ", _BRACKETED.sub("<@>", text[:MAX_TEXT]).lower())
     low = _CODE.sub(" ", _CODE_AND_STATUS.sub(" ", low))
     for short, long in _SPELT_OUT:
         low = low.replace(short, long)

@@ -179,9 +179,11 @@ def has_evidence(text: str) -> bool:
     return FAILURE.search(text[:6000]) is not None
 
 
-def is_delay(text: str) -> bool:
+def is_delay(subject: str, text: str) -> bool:
     """Tell whether a report warns that delivery takes longer rather than that it failed."""
-    head = text[:4000]
+    head = f"{subject}\n{text[:4000]}"
+    if DELAY.search(subject) is not None and GIVEN_UP.search(subject) is None:
+        return True
     return WARNING.search(head) is not None or (DELAY.search(head) is not None and GIVEN_UP.search(head) is None)
 
 

@@ -133,13 +133,16 @@ _ORIGIN = re.compile(rf"\b(?:generated|expanded|forwarded|redirected) from:? <?(
 
 
 _NOT_OURS = any_of(
-    r"\b(?:from|sent by|write to|sender|reply-to|return-path|errors-to|cc|message-id|contact|questions?|assistance|help ?desk|support"
+    r"\b(?:from|sent by|write to|sender|reply-to|return-path|errors-to|cc|message-id|contact|questions?|assistance"
+    r"|help ?desk|support"
     r"|mailto:|administrator|forward (?:this|it)|send (?:an? )?(?:e-?mail|message) to)\b(?!.{0,20}(?:to|recipient))",
     r"(?:^|\s)id[:= ]",
 )
 
 
-_AUTHOR = re.compile(r"\b(?:sent by|message from|mail from|received(?: at .{1,60})? from)\s{0,4}:?\s{0,4}$", re.IGNORECASE)
+_AUTHOR = re.compile(
+    r"\b(?:sent by|message from|mail from|received(?: at .{1,60})? from)\s{0,4}:?\s{0,4}$", re.IGNORECASE
+)
 _BARE = re.compile(r"[\s*\->]{1,12}([A-Za-z0-9][\w.+-]{0,63})\s{0,4}$")
 
 

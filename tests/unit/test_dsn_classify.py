@@ -157,3 +157,52 @@ def test_all_faults_are_told_at_once() -> None:
     with pytest.raises(RulesError) as raised:
         load_rules(RULE + RULE.replace('"a"', '"b"'))
     assert len(str(raised.value).splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "phase"),
+    [
+        (
+            "550 Callout verification failed: 550 5.1.1 <app@acme.test>: Recipient address rejected: User unknown",
+            "rcpt",
+        ),
+        ("554 5.7.1 Message rejected because the mailbox of the From address does not exist", "data"),
+        ("550 5.7.1 The user or domain that you are sending from does not exist", "rcpt"),
+        ("550 Mail from unknown user rejected", "rcpt"),
+        ("550 Backscatter: From user unknown", "rcpt"),
+        ("554 5.7.1 Rejected: unknown mail user agent", "data"),
+        ("550 5.1.0 The destination mail system rejected your return address, no such mailbox", "rcpt"),
+        ("450 4.1.1 <a@b.example>: Recipient address rejected: unverified address: lost connection", "rcpt"),
+        ("554 5.7.1 <a@b.example>: Recipient address rejected: by the house rules of this site", "rcpt"),
+        ("550 5.1.1 blocked because of abuse from your network", "rcpt"),
+        ("550 Requested action not taken: mailbox unavailable. Reject due to policy restrictions.", "data"),
+        ("551 Main account unavailable", "mail"),
+        ("550 User unknown", "mail"),
+        ("550 Unknown user", "ehlo"),
+    ],
+)
+def test_reasons_about_the_sending_side_are_no_unknown_user(text: str, phase: str) -> None:
+    assert category(text, phase) not in ("bad_mailbox", "bad_domain", "mailbox_disabled")
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("550 <a@b.example>: Recipient address rejected", "bad_mailbox"),
+        ("550 <a@b.example>: Recipient address rejected. (in reply to RCPT TO command)", "bad_mailbox"),
+        ("550 <a@b.example>: Recipient address rejected: Blocked", "recipient_refused"),
+        ("550 5.1.1 <a@b.example>: Recipient address rejected: see the postmaster's page", "bad_mailbox"),
+    ],
+)
+def test_a_refused_recipient_is_unknown_when_no_other_reason_follows(text: str, meant: str) -> None:
+    assert category(text, "rcpt") == meant
+
+
+def test_a_recipient_named_by_the_words_counts_in_any_phase() -> None:
+    assert category("550 5.5.0 Adresse destinataire invalide. Invalid recipient.", "connect") == "bad_mailbox"
+
+
+def test_words_that_may_lack_their_end_are_not_classified() -> None:
+    one = Recipient("a@b.example", "failed", "5.1.1", 550, "550 5.1.1 User unknown")
+    assert classify_recipient(RULES, Report("bounce", (one,)), one).category == "bad_mailbox"
+    assert classify_recipient(RULES, Report("bounce", (one,), cut=True), one).category == "unknown"
