@@ -17,81 +17,89 @@ from typing import Any, TextIO
 
 LINES: dict[str, str] = {
     "server.started": "All listeners are open. listeners, tracker, version.",
-    "server.stopping": "SIGTERM or SIGINT came: nothing new is taken, transactions in hand end. signal.",
+    "server.stopping": "SIGTERM or SIGINT: listeners close, transactions in progress end. signal.",
     "server.stopped": "Everything is closed.",
-    "server.broken": "The queue's runner ended, which never happens; the process ends to be started again. error.",
-    "task.failed": "A part of the relay ended by a fault of its own; it begins again after wait seconds. task, error, "
-    "wait.",
-    "config.reloaded": "New settings hold from now on. changed, restart_needed.",
-    "config.rejected": "A reload found faults; the old settings stay. faults.",
-    "config.warning": "The settings are usable, but look at this. warning.",
-    "keys.created": "A new tracker key was made because none was configured. file.",
-    "keys.missing": "A domain has DKIM selectors and no key; its mail is not signed. domain, selector, file.",
-    "domain.changed": "The DNS of a sending domain changed, or which of its keys signs. domain, record (empty: the "
-    "domain as a whole), was, now, text.",
-    "domain.watch_failed": "A look at a domain's DNS came to no end; it is tried again. domain, error.",
-    "tracking.down": "A base_url that worked does not lead to the tracker any more: mail goes out unrewritten. "
-    "base_url, why.",
-    "tracking.up": "It does again. base_url, seconds.",
-    "tracking.unproven": "The tracker never answered by this base_url, as seen from here; mail is rewritten. base_url, "
-    "why.",
-    "keys.rotating": "A new DKIM key was made; publish it, and it signs once DNS shows it. domain, selector, record.",
-    "queue.recovered": "Of what an earlier process left in hand, so many entries wait again, and so many were known to "
-    "be delivered. entries, delivered.",
-    "clock.set": "Somebody set the wall clock; what waits keeps its lifetime. seconds (forward, or backward below 0).",
-    "queue.journal_failing": "Deliveries are not noted until the next start; a crash may repeat some. error.",
-    "queue.purged": "Stories older than the retention were forgotten. messages.",
-    "queue.lease_lost": "Another node took entries over before this one settled them; it settles them. entries.",
-    "node.gone": "A node gave no sign of life, and what it had in hand waits again. node, entries.",
-    "node.lease_lost": "This node renewed its lease too late; what it had in hand may go out twice. node, entries.",
-    "store.trouble": "The store does not answer; mail is refused with 451 or 452 until it does. error, full.",
+    "server.broken": "The queue runner stopped unexpectedly; the process exits so that the service manager restarts "
+    "it. error.",
+    "task.failed": "A background task failed; it restarts after wait seconds. task, error, wait.",
+    "config.reloaded": "New settings are in force. restart_needed lists sections that need a restart. changed, "
+    "restart_needed.",
+    "config.rejected": "A reload found faults; the old settings stay in force. Correct the faults and reload. faults.",
+    "config.warning": "The settings are usable, but need attention. warning.",
+    "keys.created": "A tracker key was created because none was configured. Include it in the backup. file.",
+    "keys.missing": "A domain has DKIM selectors and no key; its mail is not signed. Run `relay dkim new`. domain, "
+    "selector, file.",
+    "domain.changed": "The DNS of a sending domain changed, or the key that signs. domain, record (empty: the whole "
+    "domain), was, now, text.",
+    "domain.watch_failed": "A DNS check failed or timed out; it will be retried. domain, error.",
+    "tracking.down": "A base URL that worked before does not reach the tracker: mail leaves unrewritten. Check proxy "
+    "and DNS. base_url, why.",
+    "tracking.up": "The base URL reaches the tracker again; links are rewritten. base_url, seconds.",
+    "tracking.unproven": "The base URL has never reached the tracker from this machine; links are rewritten. Check it "
+    "from outside. base_url, why.",
+    "keys.rotating": "A new DKIM key was created. Publish its record; it signs once DNS shows it. domain, selector, "
+    "record.",
+    "queue.recovered": "Entries leased by an earlier process returned to the queue, or were settled as delivered from "
+    "the journal. entries, delivered.",
+    "clock.set": "The system clock was stepped; queued entries keep their remaining lifetime. seconds (forward, or "
+    "backward below 0).",
+    "queue.journal_failing": "The delivery journal cannot be written until the next start; a crash may repeat "
+    "deliveries. error.",
+    "queue.purged": "Timelines older than the retention were deleted. messages.",
+    "queue.lease_lost": "Leases of entries ended before they were settled; another node settles them. entries.",
+    "node.gone": "A node missed its heartbeats; its leased entries were returned to the queue. node, entries.",
+    "node.lease_lost": "This node renewed its lease too late; its in-flight entries may be delivered twice. node, "
+    "entries.",
+    "store.trouble": "The store does not answer; mail is refused with 451 or 452 until it does. Check disk or "
+    "database. error, full.",
     "store.recovered": "The store answers again. seconds.",
     "smtp.connected": "A client connected (level debug). client, listener.",
     "smtp.refused": "A client or transaction was refused. client, listener, reply, reverse_path, recipient.",
-    "smtp.auth_failed": "A client gave a wrong secret. client, listener, credential.",
-    "smtp.failed": "Accepting a message raised; the client was told 451 4.3.0. client, error.",
-    "message.created": "A recipient's entry is on disk. lane, reverse_path, message_id, identity, domain, size, …",
+    "smtp.auth_failed": "A login failed. client, listener, credential.",
+    "smtp.failed": "Unexpected error while accepting a message; the client got 451 4.3.0 and keeps it. client, error.",
+    "message.created": "The entry of a recipient is on disk. lane, reverse_path, message_id, identity, domain, size, …",
     "message.processed": "The first attempt began. lane, identity, domain.",
-    "message.delivered": "The receiving server took it. lane, remote, reply, attempt, delay, pixel, links, tracked, …",
-    "message.deferred": "Failed for now; tried again. lane, remote, reply, status, attempt, delay, next_attempt_at, "
-    "category, rule, phase (connect, ehlo, starttls, auth, mail, rcpt, data).",
-    "message.bounced": "Refused for good, or too late. lane, remote, reply, status, attempt, delay, reason, category, "
-    "rule, phase, guidance, late.",
-    "message.dropped": "We decided not to send it. reason.",
+    "message.delivered": "The receiving server accepted the message. lane, remote, reply, attempt, delay, pixel, "
+    "links, tracked, …",
+    "message.deferred": "The attempt failed for now; it will be retried. lane, remote, reply, status, attempt, delay, "
+    "next_attempt_at, category, rule, phase (connect, ehlo, starttls, auth, mail, rcpt, data).",
+    "message.bounced": "The message was refused permanently, or expired. lane, remote, reply, status, attempt, delay, "
+    "reason, category, rule, phase, guidance, late.",
+    "message.dropped": "The message is not sent, by decision. reason.",
     "message.open": "The pixel was fetched. client, user_agent, machine.",
     "message.click": "A link was followed. target, client, user_agent, machine.",
-    "message.reply": "Somebody answered. from, subject, message_id, automatic.",
+    "message.reply": "A reply arrived. from, subject, message_id, automatic.",
     "message.unsubscribe": "The recipient unsubscribed. by, domain, campaign, client, user_agent.",
-    "message.complaint": "The recipient's provider reported a complaint. feedback_type.",
-    "message.feedback": "A feedback report that is no complaint; nobody is suppressed. feedback_type (auth-failure, "
-    "not-spam, opt-out, virus, other).",
-    "unsubscribe.unknown": "Somebody unsubscribed from a message that is not known any more: nobody was put on the "
-    "list. number.",
-    "inbound.taken": "A mail came back and was understood. kind, to, queue_id (empty: it concerns no message of ours).",
+    "message.complaint": "The provider of the recipient reported a complaint. feedback_type.",
+    "message.feedback": "A feedback report that is not a complaint; no address is suppressed. feedback_type "
+    "(auth-failure, not-spam, opt-out, virus, other).",
+    "unsubscribe.unknown": "An unsubscribe for a message that is no longer in the store: the list is unchanged. "
+    "number.",
+    "inbound.taken": "A returned mail was processed. kind, to, queue_id (empty: it concerns no message of this relay).",
     "imap.connected": "The bounce mailbox answers, for the first time or again. host, folder, messages.",
-    "imap.failed": "The bounce mailbox, or the store, did not answer; the rest is read at the next interval. error.",
-    "imap.renumbered": "The server numbered the folder anew (UIDVALIDITY): it is read from its beginning. folder, "
-    "before, now.",
-    "imap.skipped": "A mail of the bounce mailbox failed too often and is stepped over; it is looked at again each "
-    "hour, and after a restart. uid, folder, tries.",
-    "imap.taken": "A mail of the bounce mailbox was taken. uid, kind, handled (move, flag, leave), events (how "
-    "many are new).",
-    "identity.verified": "A step of an identity's verification ended. identity, step, state (passed, failed, pending).",
-    "delivery.failed": "An attempt raised; the message is deferred. error.",
-    "delivery.paused": "A provider or destination refuses us, or a provider cannot be reached: its lane rests. lane, "
-    "category, reply, guidance.",
-    "render.failed": "A renderer crashed, hung or ran out of memory; the message goes out as it came. reason.",
-    "render.restarting": "A renderer ended or did not start; another one starts after a pause that grows while none "
+    "imap.failed": "The bounce mailbox or the store did not answer; the rest is read at the next interval. error.",
+    "imap.renumbered": "The server renumbered the folder (UIDVALIDITY): it is read from its beginning. folder, before, "
+    "now.",
+    "imap.skipped": "A mail of the bounce mailbox failed too often and is skipped; it is retried each hour and after a "
+    "restart. uid, folder, tries.",
+    "imap.taken": "A mail of the bounce mailbox was processed. uid, kind, handled (move, flag, leave), events (number "
+    "of new ones).",
+    "identity.verified": "A verification step of an identity ended. identity, step, state (passed, failed, pending).",
+    "delivery.failed": "Unexpected error in an attempt; the message is deferred. error.",
+    "delivery.paused": "A provider or destination refuses the relay, or a provider cannot be reached: its lane is "
+    "paused. lane, category, reply, guidance.",
+    "render.failed": "A renderer crashed, hung or ran out of memory; the message leaves unmodified. reason.",
+    "render.restarting": "A renderer ended or did not start; another one starts after a pause, which grows while none "
     "answers. reason, wait (seconds).",
-    "events.spooled": "The store does not take events; they go to the spool until it does. error.",
-    "events.unspooled": "The spool's events are in the store now. events.",
-    "events.spool_failing": "The spool file cannot be written; events wait in memory. error.",
-    "events.spool_damaged": "A spool file held lines that are no events; they were left out. file, torn, damaged.",
-    "events.lost": "Neither store nor spool took events, and memory is full: the oldest are gone. limit.",
-    "events.store_faulty": "The store failed as it never should; events go to the spool until a restart. error.",
-    "library.message": "A library had something to say. logger, message.",
-    "log.lost": "The log took nothing for a while (a full disk, a reader that went away): so many lines at "
-    "most are missing here. lines.",
+    "events.spooled": "The store does not accept events; they are spooled until it does. error.",
+    "events.unspooled": "The events of the spool are in the store. events.",
+    "events.spool_failing": "The spool file cannot be written; events wait in memory. Check the disk. error.",
+    "events.spool_damaged": "A spool file had lines that are not events; they were skipped. file, torn, damaged.",
+    "events.lost": "Neither store nor spool accepted events, and memory is full: the oldest were dropped. limit.",
+    "events.store_faulty": "Unexpected error in the event store; events are spooled until the process is restarted. "
+    "error.",
+    "library.message": "Log record of a third-party library. logger, message.",
+    "log.lost": "The log was not writable, as on a full disk: lines are missing here, at most this number. lines.",
 }
 """Every line there is: what it says, and the fields it has besides timestamp, level and queue_id."""
 

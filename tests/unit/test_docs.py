@@ -12,7 +12,10 @@ import pytest
 
 from relay.cli import COMMANDS, main
 from relay.config import check
+from relay.config.schema import fields_of, table_at
 from relay.config.secret_hash import hash_secret
+from relay.config.settings import Settings
+from relay.log import LINES
 from relay.metrics import Metrics
 from tests.documentation import PAGES, ROOT, Block, blocks_of, commands_in_prose, shows, steps_of, text_of
 
@@ -120,6 +123,14 @@ def test_files_and_tests_in_prose_exist(page: str) -> None:
         if path.split("/")[0] in {"relay", *TEST_FOLDERS, "tests", "conf", "docs", "bench"}:
             assert folder is not None, path
             assert not function or f"def {function}(" in (folder / path).read_text(encoding="utf-8"), function
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_configuration_keys_in_prose_exist(page: str) -> None:
+    sections = {name: set(fields_of(table)) for name in fields_of(Settings) if (table := table_at((name,)))}
+    for section, key in re.findall(r"`(\w+)\.(\w+)(?: = [^`]*)?`", text_of(page)):
+        if section in sections and f"{section}.{key}" not in LINES and key not in {"py", "key", "sock"}:
+            assert key in sections[section] or key.removesuffix("_file") in sections[section], f"{section}.{key}"
 
 
 def test_the_flow_names_functions_that_exist() -> None:
