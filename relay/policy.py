@@ -8,9 +8,10 @@ from relay.config.settings import Settings
 from relay.config.settings import Tracking as TrackingSettings
 from relay.limits.principal import ledgers_of, principal_of
 from relay.limits.window import Window
-from relay.mail.address import domain_of, is_address, normal
+from relay.mail.address import is_address
 from relay.mail.address_list import Unreadable
 from relay.mail.authors import addresses_in, read_authors
+from relay.mail.canonical import canonical, domain_of
 from relay.mail.control_headers import Instructions, read_instructions
 from relay.mail.headers import Field, fields, first_value, named
 from relay.mail.lane import DIRECT
@@ -171,7 +172,7 @@ def may_use(settings: Settings, session: Session, address: str) -> Reply | None:
     if settings.is_bound(session.credential) and (identity is None or session.credential not in identity.credentials):
         return Reply(550, "5.7.1", f'Credential "{session.credential}" may not send as <{address}>')
     if identity is None and settings.limits.require_identity:
-        return Reply(550, "5.7.1", f'<{address}> is not a listed identity; add [identities."{normal(address)}"]')
+        return Reply(550, "5.7.1", f'<{address}> is not a listed identity; add [identities."{canonical(address)}"]')
     return None
 
 
@@ -211,7 +212,7 @@ def decide(settings: Settings, session: Session, envelope: Envelope, facts: Fact
     replies = replies_of(settings, author, facts.reply_to, signed=facts.is_signed)
     return Route(
         author=author,
-        identity=normal(author) if identity else "",
+        identity=canonical(author) if identity else "",
         domain=domain_of(author),
         provider=provider,
         fallback_providers=tuple(fallbacks),

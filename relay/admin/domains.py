@@ -7,6 +7,7 @@ from aiohttp import web
 from relay.domains.key_rotation import KeyState, RotationError, waiting_keys
 from relay.domains.signing_keys import Signing
 from relay.domains.status import Watched
+from relay.mail.canonical import canonical_domain
 from relay.mailauth.dkim_keys import Algorithm, KeyFaultError, dns_record, zone_line
 from relay.reports.serialize import Form, time_form
 
@@ -63,7 +64,7 @@ class DomainRoutes:
         )
 
     def _find(self, request: web.Request) -> Watched:
-        domain = request.match_info["domain"].lower()
+        domain = canonical_domain(request.match_info["domain"])
         watched = self._signing.watch.find(domain)
         if watched is None:
             known = ", ".join(one.domain for one in self._signing.watch.watched()) or "none"

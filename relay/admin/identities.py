@@ -8,7 +8,8 @@ from aiohttp import web
 from relay.config.settings import Identity
 from relay.limits.ports import LimitStore, Usage
 from relay.limits.window import Window, windows
-from relay.mail.address import AddressError, normal, parse_address
+from relay.mail.address import AddressError, parse_address
+from relay.mail.canonical import canonical
 from relay.reports.serialize import Form, time_form
 from relay.rewrite.tokens import cc_address
 from relay.verification.challenge import DIGITS
@@ -44,7 +45,7 @@ class IdentityRoutes:
 
     async def one(self, request: web.Request) -> web.Response:
         """GET /identities/ADDRESS: how it stands."""
-        address = normal(_address(request))
+        address = canonical(_address(request))
         verifications = await self._verifier.tools.store.verifications(address)
         if address not in self._verifier.tools.settings().identities and not verifications:
             raise web.HTTPNotFound(text=f"{address} is no identity here: relay identity add {address}")

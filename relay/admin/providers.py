@@ -12,7 +12,8 @@ from relay.clock import Clock
 from relay.config.settings import Provider, Settings
 from relay.limits.ports import LimitStore, Usage
 from relay.limits.window import DAY, HOUR, Window, windows
-from relay.mail.address import AddressError, domain_of, parse_address
+from relay.mail.address import AddressError, parse_address
+from relay.mail.canonical import domain_of
 from relay.mail.lane import DIRECT, lane_of
 from relay.queue.actions import hurry
 from relay.queue.entry import State

@@ -4,6 +4,7 @@ from aiohttp import web
 
 from relay.admin.lists import body_of, entries_of, limit_of, refuse_unknown, texts_of, time_of
 from relay.clock import Clock
+from relay.mail.canonical import canonical, canonical_domain
 from relay.reports.serialize import suppression_form
 from relay.suppression.model import MANUAL, Suppression
 from relay.suppression.ports import SuppressionQuery, SuppressionStore
@@ -37,7 +38,7 @@ class SuppressionRoutes:
         found = await self._store.suppressions(
             SuppressionQuery(
                 query.get("address", ""),
-                query.get("domain", "").lower(),
+                canonical_domain(query.get("domain", "")),
                 query.get("reason", ""),
                 (address, domain),
                 limit_of(query),
@@ -61,7 +62,7 @@ class SuppressionRoutes:
         addresses, domain = body.get("addresses"), body.get("domain", "")
         if not isinstance(addresses, list) or not all(isinstance(one, str) for one in [*addresses, domain]):
             raise web.HTTPBadRequest(text='a body {"addresses": ["a@example.com"], "domain": ""} is needed')
-        taken = await self._store.unsuppress(addresses, domain.lower())
+        taken = await self._store.unsuppress(addresses, canonical_domain(domain))
         return web.json_response({"suppressions": [suppression_form(one) for one in taken]})
 
 
@@ -69,8 +70,8 @@ def _suppression(given: object, now: float) -> Suppression:
     """Return what one entry means; raise ValueError naming its fault."""
     texts = texts_of(given, _KEYS)
     return Suppression(
-        address=texts["address"].lower(),
-        domain=texts["domain"].lower(),
+        address=canonical(texts["address"]),
+        domain=canonical_domain(texts["domain"]),
         reason=texts["reason"] or MANUAL,
         rule=texts["rule"],
         reply=texts["reply"],

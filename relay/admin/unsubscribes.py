@@ -4,6 +4,7 @@ from aiohttp import web
 
 from relay.admin.lists import body_of, entries_of, limit_of, refuse_unknown, texts_of, time_of
 from relay.clock import Clock
+from relay.mail.canonical import canonical, canonical_domain
 from relay.reports.serialize import unsubscribe_form
 from relay.suppression.ports import UnsubscribeQuery, UnsubscribeStore
 from relay.suppression.unsubscribes import SOURCES, Unsubscribe
@@ -46,7 +47,7 @@ class UnsubscribeRoutes:
         found = await self._store.unsubscribes(
             UnsubscribeQuery(
                 query.get("address", ""),
-                query.get("domain", "").lower(),
+                canonical_domain(query.get("domain", "")),
                 query.get("campaign", ""),
                 query.get("source", ""),
                 after,
@@ -75,7 +76,7 @@ class UnsubscribeRoutes:
         texts = [one for one in (domain, campaign) if one is not None]
         if not isinstance(addresses, list) or not all(isinstance(one, str) for one in [*addresses, *texts]):
             raise web.HTTPBadRequest(text='a body {"addresses": ["a@example.com"], "domain": "acme.test"} is needed')
-        taken = await self._store.resubscribe(addresses, domain and domain.lower(), campaign)
+        taken = await self._store.resubscribe(addresses, domain and canonical_domain(domain), campaign)
         return web.json_response({"unsubscribes": [unsubscribe_form(one) for one in taken]})
 
 
@@ -86,8 +87,8 @@ def _unsubscribe(given: object, now: float) -> Unsubscribe:
     if source not in SOURCES:
         raise ValueError(f"source {source!r} is none of {', '.join(SOURCES)}")
     return Unsubscribe(
-        address=texts["address"].lower(),
-        domain=texts["domain"].lower(),
+        address=canonical(texts["address"]),
+        domain=canonical_domain(texts["domain"]),
         campaign=texts["campaign"],
         source=source,
         queue_id=texts["queue_id"],

@@ -9,7 +9,8 @@ from relay.clock import Clock
 from relay.config.settings import Settings
 from relay.dsn.categories import Category
 from relay.events.event import Event, Kind
-from relay.mail.address import domain_of, is_ascii
+from relay.mail.address import is_ascii
+from relay.mail.canonical import domain_of
 from relay.mail.lane import DIRECT, lane_of, lane_target
 from relay.mail.received import mail_date
 from relay.queue.entry import Entry

@@ -19,6 +19,7 @@ from relay.domains.check import check
 from relay.domains.finding import Finding, Status
 from relay.domains.key_files import read_keys
 from relay.domains.records import DkimKey, SendingDomain, WantedRecord, records, remarks, sending_domain
+from relay.mail.canonical import canonical_domain
 from relay.mailauth.dkim_keys import KeyFaultError, dns_record
 from relay.resolver import Resolver
 
@@ -131,7 +132,7 @@ async def _look(settings: Settings, about: SendingDomain) -> tuple[Finding, ...]
 
 
 def _sending_domain(settings: Settings, name: str, cname_target: str) -> SendingDomain:
-    wanted = name.lower().rstrip(".")
+    wanted = canonical_domain(name)
     if wanted not in settings.domains:
         near = closest(wanted, list(settings.domains))
         hint = f'; did you mean "{near}"?' if near else f': add [domains."{wanted}"]'

@@ -15,7 +15,8 @@ from relay.cli.config import reload_command
 from relay.config import ConfigError, Settings
 from relay.config.conf_d import fragment_of, remove_fragment, write_fragment
 from relay.config.sources import read_sources
-from relay.mail.address import AddressError, normal, parse_address
+from relay.mail.address import AddressError, parse_address
+from relay.mail.canonical import canonical
 
 _NOT_DECOMPOSED = str.maketrans({"ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "æ": "ae", "œ": "oe", "ı": "i"})
 """Latin letters that Unicode does not take apart into a letter and a mark."""
@@ -77,7 +78,7 @@ def add_command(who: str, path: Path, force: bool, reload: bool | None, **keys: 
     NAME, such as "Jane Doe", becomes an address at server.identities_domain that nobody has yet.
     """
     settings = settings_or_exit(path)
-    address = normal(who) if "@" in who else _address_of(settings, who)
+    address = canonical(who) if "@" in who else _address_of(settings, who)
     try:
         parse_address(address)
     except AddressError as error:
@@ -113,7 +114,7 @@ def add_command(who: str, path: Path, force: bool, reload: bool | None, **keys: 
 def remove_command(address: str, path: Path, reload: bool | None) -> None:
     """Remove an identity that `add` made. What is known of its mail stays."""
     settings = settings_or_exit(path)
-    fragment = fragment_of(path, "identity", normal(address))
+    fragment = fragment_of(path, "identity", canonical(address))
     if not fragment.exists():
         where = _place(path, address) if settings.identity_for(address) else ""
         hint = f"; it is in {where}: take it out there" if where else ""
@@ -123,7 +124,7 @@ def remove_command(address: str, path: Path, reload: bool | None) -> None:
     except ConfigError as error:
         click.echo(f"{error}\nrelay: {address} was not removed", err=True)
         sys.exit(EX_CONFIG)
-    click.echo(f"{normal(address)} is removed")
+    click.echo(f"{canonical(address)} is removed")
     _reload(settings, path, reload)
 
 
@@ -149,7 +150,7 @@ def _refuse_overwriting(path: Path, settings: Settings, address: str, fragment: 
 
 
 def _place(path: Path, address: str) -> str:
-    place = read_sources(path, os.environ).place(("identities", normal(address)))
+    place = read_sources(path, os.environ).place(("identities", canonical(address)))
     return f"{place.file}:{place.line}"
 
 

@@ -14,8 +14,8 @@ from relay.config import Settings
 from relay.domains.key_files import KEY_OCTETS, TRACKER_KEY_FILE, read_all
 from relay.domains.keys import Keys
 from relay.domains.watcher import one_of_each
-from relay.mail.address import domain_of
 from relay.mail.authors import AuthorError
+from relay.mail.canonical import domain_of
 from relay.mail.control_headers import InstructionError
 from relay.mail.dot_stuffing import normalise
 from relay.mail.queue_id import queue_id

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from relay.config.errors import Finding, closest
 from relay.config.settings import Defaults, Identity, Listener, Settings
 from relay.config.toml_positions import KeyPath
-from relay.mail.address import domain_of
+from relay.mail.canonical import domain_of
 from relay.mail.lane import DIRECT
 
 _SMALLEST_V4, _SMALLEST_V6 = 8, 16

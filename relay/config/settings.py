@@ -28,7 +28,7 @@ from relay.config.server import (
 )
 from relay.config.transport import Bounces, Delivery, Imap, Listener, Provider, Smtp, Tls
 from relay.config.values import DomainName, MailAddress, Name, Section, wrong
-from relay.mail.address import domain_of, normal
+from relay.mail.canonical import canonical, domain_of, keys_of
 
 __all__ = [
     "Admin",
@@ -62,12 +62,13 @@ __all__ = [
 
 
 def _no_twins(value: object) -> object:
-    """Refuse keys that differ only in case."""
+    """Refuse keys that are two spellings of one domain or address."""
     seen: set[str] = set()
     for key in value if isinstance(value, dict) else ():
-        if str(key).lower() in seen:
+        name = keys_of(str(key).strip())[0]
+        if name in seen:
             raise wrong(f'"{key}" is there twice, written differently', "one table for each, case does not matter")
-        seen.add(str(key).lower())
+        seen.add(name)
     return value
 
 
@@ -90,7 +91,7 @@ class Settings(Section):
     defaults: Defaults = Defaults()
     domains: Annotated[dict[DomainName, Domain], BeforeValidator(_no_twins)] = Field(default_factory=dict)
     identities: Annotated[
-        dict[Annotated[MailAddress, AfterValidator(normal)], Identity], BeforeValidator(_no_twins)
+        dict[Annotated[MailAddress, AfterValidator(canonical)], Identity], BeforeValidator(_no_twins)
     ] = Field(default_factory=dict)
     credentials: dict[Name, Credential] = Field(default_factory=dict)
     verification: Verification = Verification()
@@ -121,7 +122,7 @@ class Settings(Section):
 
     def identity_for(self, address: str) -> Identity | None:
         """Return the identity of a From address, None when there is no entry for it."""
-        return self.senders.identities.get(normal(address))
+        return self.senders.identities.get(canonical(address))
 
     def is_bound(self, credential: str) -> bool:
         """Tell whether identities name this credential, so that it may send as them only."""

@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_core import PydanticCustomError
 
 from relay.mail.address import AddressError, parse_address
+from relay.mail.canonical import canonical_domain
 
 _DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)")
 
@@ -151,17 +152,18 @@ def _host(value: str) -> str:
 
 
 def _domain(value: str) -> str:
-    name = value.strip().lower().rstrip(".")
+    name = canonical_domain(value.strip())
     if not HOST_NAME.fullmatch(name):
-        raise wrong(f"{_quoted(value)} is not a domain name", 'a name in ASCII (A-labels), such as "acme.test"')
+        raise wrong(f"{_quoted(value)} is not a domain name", 'a name such as "acme.test"')
     return name
 
 
 def _host_pattern(value: str) -> str:
-    pattern = value.strip().lower()
-    if not HOST_NAME.fullmatch(pattern.removeprefix("*.")):
+    below, star, host = value.strip().rpartition("*.")
+    name = canonical_domain(host)
+    if below or not HOST_NAME.fullmatch(name):
         raise wrong(f"{_quoted(value)} is not a host or pattern of hosts", '"host.example" or "*.example"')
-    return pattern
+    return star + name
 
 
 def _mail_address(value: str) -> str:

@@ -16,6 +16,7 @@ from relay.dsn.report import Action, Feedback, Kind, Recipient, Report
 from relay.dsn.report_fields import DeliveryStatus, looks_like_status, parse_feedback, parse_status
 from relay.dsn.ses import read_notice
 from relay.dsn.vocabulary import ANNOUNCES, COMPLAINT_SUBJECT, REFUSAL
+from relay.mail.canonical import canonical
 
 _RULES = "*-=_# \t\n"
 
@@ -101,7 +102,7 @@ def _delivery_report(mail: Received) -> Report | None:
     status = _status_fields(mail)
     if status is None or not status.recipients:
         return None
-    unique = {one.address.lower(): one for one in reversed(status.recipients)}
+    unique = {canonical(one.address): one for one in reversed(status.recipients)}
     recipients = tuple(_with_words(one, mail) for one in reversed(unique.values()))
     actions = {one.action for one in recipients}
     kind: Kind = "bounce" if "failed" in actions else "delay" if "delayed" in actions else "other"

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from relay.config.settings import Settings
-from relay.mail.address import domain_of
+from relay.mail.canonical import domain_of
 from relay.mail.headers import fields
 from relay.mail.srs import original
 from relay.rewrite.tokens import ADDRESS_KINDS, Keyring, Kind, Token, identity_of, verify_address_token

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from relay.dsn.mime_parts import decode_words, read_header
 from relay.dsn.report import Recipient, Report
 from relay.mail import authors
-from relay.mail.address import domain_of, normal
 from relay.mail.address_list import Unreadable, parse_address_list
+from relay.mail.canonical import canonical, domain_of
 from relay.mail.headers import fields, first_value
 from relay.mail.subject import is_forwarded
 from relay.queue.entry import Entry
@@ -85,7 +85,7 @@ async def by_report(store: StoryStore, report: Report, identity: str) -> Sequenc
         for story in stories[:1]
         for entry in story.entries
         for one in report.recipients
-        if normal(entry.recipient) in (normal(one.address), normal(one.final_address))
+        if canonical(entry.recipient) in (canonical(one.address), canonical(one.final_address))
     ]
 
 
@@ -106,12 +106,12 @@ def author_of(content: bytes, report: Report, identity: str) -> str:
     author = authors.author_of(content)
     enclosed = parse_address_list(next((value for name, value in report.returned if name == "from"), ""))
     inside = "" if isinstance(enclosed, Unreadable) or not enclosed else enclosed[0].address
-    return inside if inside and normal(author) == normal(identity) else author
+    return inside if inside and canonical(author) == canonical(identity) else author
 
 
 def about(report: Report, address: str) -> Recipient | None:
     """Return what the report says of our recipient: under its address, else of the first that failed."""
-    named = (one for one in report.recipients if address and normal(address) == normal(one.address))
+    named = (one for one in report.recipients if address and canonical(address) == canonical(one.address))
     failed = (one for one in report.recipients if one.action in ("failed", "complained"))
     anything = Recipient("", "complained" if report.kind == "complaint" else "failed", diagnostic=report.text)
     known = next(named, None) or next(failed, None) or next(iter(report.recipients), None)
@@ -124,10 +124,10 @@ def _is_of(story: Story, identity: str) -> bool:
 
 def _is_own(story: Story, author: str, content: bytes) -> bool:
     """Tell whether the author of the message goes on writing, as no recipient of it and sending nobody's answer on."""
-    if normal(author) != normal(story.message.header_from):
+    if canonical(author) != canonical(story.message.header_from):
         return False
     subject = decode_words((first_value(content, fields(content), b"subject") or b"").decode("utf-8", "replace"))
-    return not is_forwarded(subject) and all(normal(one.recipient) != normal(author) for one in story.entries)
+    return not is_forwarded(subject) and all(canonical(one.recipient) != canonical(author) for one in story.entries)
 
 
 def _answering(story: Story, author: str) -> Subject:
@@ -137,7 +137,7 @@ def _answering(story: Story, author: str) -> Subject:
     def subject(found: Sequence[Entry], *, certain: bool) -> Subject:
         return Subject(story.message.queue_id, found[0].number if found else 0, story, certain)
 
-    if same := [one for one in entries if normal(one.recipient) == normal(author)]:
+    if same := [one for one in entries if canonical(one.recipient) == canonical(author)]:
         return subject(same, certain=True)
     near = [one for one in entries if domain_of(one.recipient) == domain_of(author)]
     return subject(near or entries, certain=len(entries) == 1)

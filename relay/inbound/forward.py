@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 from relay.config.settings import Settings
 from relay.events.event import Event, Kind
-from relay.mail.address import domain_of, is_address, normal
+from relay.mail.address import is_address
 from relay.mail.authors import author_of
+from relay.mail.canonical import canonical, domain_of
 from relay.mail.headers import Field, fields, first_value, named
 from relay.mail.lane import lane_of
 from relay.mail.received import is_marked, mark, received
@@ -40,7 +41,7 @@ def home_of(settings: Settings, message: Message, address: str) -> Home:
     to = (identity.forward_to if identity else ()) or policy.reply_to or (author,)
     wanted = settings.bcc_for(message.header_from)
     return_path = "" if settings.bounces.imap else settings.domain_for(message.header_from).return_path
-    copies = tuple(one for one in wanted if normal(one) not in map(normal, to))
+    copies = tuple(one for one in wanted if canonical(one) not in map(canonical, to))
     return Home(to, return_path or domain_of(address), copies)
 
 
@@ -102,7 +103,7 @@ def _entries(
     settings: Settings, message: Message, transaction: Transaction, address: str, recipients: Sequence[str]
 ) -> tuple[Entry, ...]:
     """Return an entry for each place; what the sender asked to hear of its own recipient holds, copies are silent."""
-    asked = next(one for one in transaction.envelope.recipients if normal(one.address) == normal(address))
+    asked = next(one for one in transaction.envelope.recipients if canonical(one.address) == canonical(address))
     return tuple(
         Entry(
             queue_id=message.queue_id,

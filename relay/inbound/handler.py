@@ -8,7 +8,7 @@ from relay.config.settings import Settings
 from relay.events.event import Kind
 from relay.inbound.addresses import Destination, OfOrigin, TestCopyAddress, destination_of
 from relay.inbound.process import Intake
-from relay.mail.address import normal
+from relay.mail.canonical import canonical
 from relay.mail.reply import Reply
 from relay.mail.transaction import Envelope, Recipient, Session, Transaction
 from relay.rewrite.tokens import Keyring
@@ -70,7 +70,7 @@ class InboundHandler:
         return await self._process(replace(transaction, envelope=envelope))
 
     async def _process(self, transaction: Transaction) -> Reply:
-        addresses = {normal(one.address): one.address for one in transaction.envelope.recipients}
+        addresses = {canonical(one.address): one.address for one in transaction.envelope.recipients}
         results = []
         for address in addresses.values():
             taken = await self.processor.take(transaction.content, address, transaction)

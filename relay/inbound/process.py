@@ -17,7 +17,7 @@ from relay.inbound.forward import Home, forward, home_of
 from relay.inbound.ports import InboundStore
 from relay.inbound.replies import Answer, header_of, read_answer
 from relay.log import Emit
-from relay.mail.address import domain_of, normal
+from relay.mail.canonical import canonical, domain_of
 from relay.mail.reply import Reply
 from relay.mail.transaction import Transaction
 from relay.queue.bounce_policy import Judge, explain, told
@@ -197,7 +197,7 @@ class Intake:
         address = subject.address or (about.address if about else "")
         if not domain_of(address) or about is None:
             return ()
-        found = Suppression(normal(address), "", report.kind, "", about.diagnostic[:_LONGEST], subject.queue_id, now)
+        found = Suppression(canonical(address), "", report.kind, "", about.diagnostic[:_LONGEST], subject.queue_id, now)
         if report.kind == "complaint":
             if not _is_complaint(report):
                 return ()

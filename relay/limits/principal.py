@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from relay.config.settings import Settings
 from relay.limits.window import Window, windows
-from relay.mail.address import normal
+from relay.mail.canonical import canonical
 from relay.mail.transaction import network_of
 
 
@@ -25,7 +25,7 @@ def principal_of(settings: Settings, author: str, credential: str, client: str) 
     """
     identity = settings.identity_for(author)
     if identity is not None:
-        return Principal(f"identity:{normal(author)}", windows(identity.hourly_limit, identity.daily_limit))
+        return Principal(f"identity:{canonical(author)}", windows(identity.hourly_limit, identity.daily_limit))
     unlisted = windows(settings.limits.unlisted_hourly, settings.limits.unlisted_daily)
     if credential:
         return Principal(f"credential:{credential}", unlisted)

@@ -6,6 +6,8 @@ An address is kept as the text the client sent, without the angle brackets; the 
 import re
 from dataclasses import dataclass
 
+from relay.mail.idn import to_ascii
+
 MAX_LOCAL_PART = 64
 
 
@@ -70,7 +72,7 @@ def parse_address(text: str) -> Address:
         raise AddressError("no @ in the address")
     if not (DOT_STRING.fullmatch(local) or _QUOTED_STRING.fullmatch(local)):
         raise AddressError("the part before the @ is not a valid local part")
-    if not (DOMAIN.fullmatch(domain) or LITERAL.fullmatch(domain)):
+    if not (DOMAIN.fullmatch(to_ascii(domain) or "") or LITERAL.fullmatch(domain)):
         raise AddressError("the part after the @ is not a domain name")
     if len(local.encode()) > MAX_LOCAL_PART:
         raise AddressError(f"the part before the @ is longer than {MAX_LOCAL_PART} octets")
@@ -94,19 +96,6 @@ def strip_route(path: str) -> str:
     """Drop an obsolete source route: `@a,@b:user@c` is taken as `user@c` (RFC 5321 appendix C)."""
     route = _SOURCE_ROUTE.match(path)
     return path[route.end() :] if route else path
-
-
-def domain_of(address: str) -> str:
-    """Return the lower-case domain of an address, "" for the null reverse-path."""
-    return address.rpartition("@")[2].lower().rstrip(".")
-
-
-def normal(address: str) -> str:
-    """Return the form addresses are compared in: the whole in lower case.
-
-    RFC 5321 lets a host tell `A@x` from `a@x`; lists of people (identities, suppressions) never should.
-    """
-    return address.lower()
 
 
 def is_ascii(address: str) -> bool:

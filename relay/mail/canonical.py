@@ -37,6 +37,20 @@ def canonical_domain(domain: str) -> str:
     return (_lower(domain) if ascii_form is None else ascii_form).rstrip(".")
 
 
+def domain_of(address: str) -> str:
+    """Return the domain of an address, or of what is a domain already, in canonical form; "" for neither."""
+    return canonical_domain(address.rpartition("@")[2])
+
+
+def keys_of(address: str) -> tuple[str, ...]:
+    """Return the keys a store may have an address or domain under: its canonical form, and its lower case.
+
+    Rows of versions before had the address in lower case as it was written.
+    """
+    form = canonical(address) if "@" in address else canonical_domain(address)
+    return tuple(dict.fromkeys((form, address.lower())))
+
+
 def canonical_local_part(local: str) -> str:
     """Return the one spelling of a local part."""
     if len(local) > 1 and local.startswith('"') and local.endswith('"'):

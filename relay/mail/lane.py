@@ -1,6 +1,6 @@
 """Lanes: what shares connections, caps and pace. A lane is a destination site or an upstream provider."""
 
-from relay.mail.address import domain_of
+from relay.mail.canonical import domain_of
 
 DIRECT = "direct"
 """Name of the built-in provider: delivery to the MX hosts of the recipient's domain."""

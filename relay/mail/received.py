@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from email.utils import format_datetime
 from hashlib import blake2b
 
-from relay.mail.address import normal
+from relay.mail.canonical import canonical
 from relay.mail.headers import Field, named
 from relay.mail.transaction import Envelope, Session
 
@@ -42,7 +42,7 @@ def relay_hosts(content: bytes, found: Iterable[Field]) -> tuple[str, ...]:
 
 
 def _digest(hostname: str, address: str) -> bytes:
-    whole = f"{hostname.lower()}\0{normal(address)}".encode("utf-8", "surrogateescape")
+    whole = f"{hostname.lower()}\0{canonical(address)}".encode("utf-8", "surrogateescape")
     return blake2b(whole, digest_size=_DIGEST, person=b"relay.loop").hexdigest().encode("ascii")
 
 

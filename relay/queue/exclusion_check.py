@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from relay.events.event import Event, Kind
-from relay.mail.address import normal
+from relay.mail.canonical import canonical
 from relay.policy import mailing_of
 from relay.queue.context import STORE_RETRY, Tools
 from relay.queue.entry import Entry, State, move
@@ -26,7 +26,7 @@ async def last_look(tools: Tools, claimed: Claimed) -> tuple[Claimed, Settlement
         return claimed, Settlement(())
     asked = [entry for entry in claimed.entries if entry.number not in message.policy.copies]
     reasons = await _reasons(tools, message, asked, now)
-    dropped = [entry for entry in asked if normal(entry.recipient) in reasons]
+    dropped = [entry for entry in asked if canonical(entry.recipient) in reasons]
     if not dropped:
         return claimed, Settlement(())
     await _insist_on_forgetting(tools, message.queue_id, dropped)
@@ -43,7 +43,9 @@ def _just_looked(claimed: Claimed, now: float) -> bool:
 def _dropping(message: Message, dropped: list[Entry], reasons: Mapping[str, str], now: float) -> Settlement:
     """Return the settlement that drops these entries of the message."""
     whose = {"identity": message.policy.identity, "domain": message.policy.domain}
-    entries = tuple(replace(move(entry, State.DROPPED), reason=reasons[normal(entry.recipient)]) for entry in dropped)
+    entries = tuple(
+        replace(move(entry, State.DROPPED), reason=reasons[canonical(entry.recipient)]) for entry in dropped
+    )
     events = tuple(
         Event(Kind.DROPPED, now, entry.queue_id, entry.number, entry.recipient, whose | {"reason": entry.reason})
         for entry in entries

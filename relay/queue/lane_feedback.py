@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from relay.mail.address import domain_of
+from relay.mail.canonical import domain_of
 from relay.mail.lane import DIRECT
 from relay.mail.reply import Reply
 from relay.queue.bounce_policy import explain

@@ -6,7 +6,8 @@ from typing import assert_never
 
 from relay.dsn.compose import Action, Fate, Original, compose
 from relay.events.event import Event, Kind
-from relay.mail.address import is_ascii, normal
+from relay.mail.address import is_ascii
+from relay.mail.canonical import canonical
 from relay.mail.lane import DIRECT, lane_of
 from relay.mail.reply import Reply
 from relay.queue.bounce_policy import Judge, Verdict, explain, told
@@ -149,7 +150,7 @@ def _evidence(entry: Entry, verdict: Verdict, attempt: Attempt, judge: Judge) ->
     """Return what a bounced entry says against its address."""
     reply, meaning = entry.last_reply, verdict.meaning
     found = Suppression(
-        normal(entry.recipient), "", meaning.category, meaning.rule, str(reply or ""), entry.queue_id, attempt.now
+        canonical(entry.recipient), "", meaning.category, meaning.rule, str(reply or ""), entry.queue_id, attempt.now
     )
     return judge.evidence(meaning, found, permanent=reply is not None and reply.is_permanent)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from relay.dsn.categories import TAXONOMY, Category
 from relay.dsn.reply_text import mask
 from relay.events.event import Kind
-from relay.mail.address import domain_of
+from relay.mail.canonical import domain_of
 from relay.mail.registrable_domain import registrable
 from relay.reports.deliveries import Counts, counted, counts_form
 from relay.reports.ports import Failure, Tally

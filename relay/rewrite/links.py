@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
+from relay.mail.canonical import canonical_domain
 from relay.mail.registrable_domain import registrable
 from relay.rewrite.html import ATTRIBUTES, CONDITIONAL, Tag, attributes, decode_attribute, office_tags
 from relay.rewrite.link_rules import is_sensitive, shown_host
@@ -190,7 +191,7 @@ def judge(value: str, rule: Rules, text: bytes = b"") -> tuple[str, Reason]:
     if target in rule.unsubscribe_urls:
         return target, Reason.UNSUBSCRIBE
     tracking = rule.tracking
-    if tracking.exclude_hosts and is_excluded(plain["host"].lower(), tracking.exclude_hosts):
+    if tracking.exclude_hosts and is_excluded(canonical_domain(plain["host"]), tracking.exclude_hosts):
         return target, Reason.EXCLUDED_HOST
     if tracking.skip_sensitive and is_sensitive(target):
         return target, Reason.SENSITIVE

@@ -10,7 +10,7 @@ from functools import lru_cache
 from hashlib import blake2b
 from hmac import compare_digest
 
-from relay.mail.address import normal
+from relay.mail.canonical import canonical
 from relay.mail.queue_id import LENGTH, is_queue_id
 
 _MAC = 16
@@ -258,7 +258,7 @@ def _queue_id(number: int) -> str:
 
 def cc_address(keyring: Keyring, identity: str, reply_domain: str) -> str:
     """Return the CC tracking address of an identity: signed by the first key, at the reply domain of its domain."""
-    return f"{_local_part(*keyring.keys[0], normal(identity))}@{reply_domain}"
+    return f"{_local_part(*keyring.keys[0], canonical(identity))}@{reply_domain}"
 
 
 def identity_of(keyring: Keyring, address: str, identities: Iterable[str]) -> str | None:
@@ -272,7 +272,7 @@ def identity_of(keyring: Keyring, address: str, identities: Iterable[str]) -> st
 @lru_cache(maxsize=8)
 def _by_local_part(keyring: Keyring, identities: tuple[str, ...]) -> Mapping[str, str]:
     return {
-        _local_part(key_id, key, normal(identity)): normal(identity)
+        _local_part(key_id, key, canonical(identity)): canonical(identity)
         for key_id, key in keyring.keys
         for identity in identities
     }

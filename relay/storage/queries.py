@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from relay.events.event import Event
-from relay.mail.address import normal
+from relay.mail.canonical import keys_of
 from relay.queue.entry import Entry, State
 from relay.queue.message import Message
 from relay.queue.ports import EntryQuery
@@ -90,6 +90,11 @@ class _Conditions:
         return " AND ".join(self.parts) or "TRUE"
 
 
+def equals(column: str, values: Sequence[object]) -> str:
+    """Return the condition that a column has one of the values."""
+    return f"{column} = ?" if len(values) == 1 else f"{column} IN ({', '.join('?' * len(values))})"
+
+
 def message_conditions(query: MessageQuery) -> Statement:
     """Return the condition on `messages` that a query makes, and its values."""
     where = _Conditions()
@@ -99,8 +104,9 @@ def message_conditions(query: MessageQuery) -> Statement:
         bare = query.message_id.strip().removeprefix("<").removesuffix(">")
         where.add("message_id IN (?, ?)", text(bare), text(f"<{bare}>"))
     if query.recipient:
-        found = "SELECT queue_id FROM entries WHERE recipient_key = ?"
-        where.add(f"messages.queue_id IN ({found})", normal(query.recipient))
+        keys = keys_of(query.recipient)
+        found = f"SELECT queue_id FROM entries WHERE {equals('recipient_key', keys)}"  # noqa: S608  names only
+        where.add(f"messages.queue_id IN ({found})", *keys)
     for name, value in [*(("", tag) for tag in query.tags), *query.metadata.items()]:
         found = "SELECT queue_id FROM labels WHERE name = ? AND value = ?"
         where.add(f"messages.queue_id IN ({found})", text(name), text(value))
@@ -109,9 +115,11 @@ def message_conditions(query: MessageQuery) -> Statement:
     if query.until is not None:
         where.add("messages.created_at < ?", query.until)
     if query.domain:
-        where.add("domain = ?", query.domain.lower())
+        domains = keys_of(query.domain)
+        where.add(equals("domain", domains), *domains)
     if query.identity:
-        where.add("identity = ?", normal(query.identity))
+        names = keys_of(query.identity)
+        where.add(equals("identity", names), *names)
     if query.campaign is not None:
         where.add("campaign != ''" if query.campaign else "campaign = ''")
     if query.campaign_name:
@@ -154,7 +162,8 @@ def keys_statement(query: EntryQuery) -> Statement:
     if query.queue_id:
         where.add("entries.queue_id = ?", query.queue_id)
     if query.recipient:
-        where.add("recipient_key = ?", normal(query.recipient))
+        keys = keys_of(query.recipient)
+        where.add(equals("recipient_key", keys), *keys)
     if query.states:
         if _OPEN_STATES.issuperset(query.states):
             where.add(OPEN)
@@ -162,9 +171,11 @@ def keys_statement(query: EntryQuery) -> Statement:
     if query.lane:
         where.add("lane = ?", query.lane)
     if query.domain:
-        where.add("domain = ?", query.domain.lower())
+        domains = keys_of(query.domain)
+        where.add(equals("domain", domains), *domains)
     if query.identity:
-        where.add("identity = ?", normal(query.identity))
+        names = keys_of(query.identity)
+        where.add(equals("identity", names), *names)
     if query.after[0]:
         where.add("(entries.queue_id, number) > (?, ?)", *query.after)
     sql = f"SELECT entries.queue_id, number FROM {tables} WHERE {where} ORDER BY entries.queue_id, number LIMIT ?"  # noqa: S608

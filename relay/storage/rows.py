@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any, cast
 
 from relay.events.event import Event, Kind
-from relay.mail.address import normal
+from relay.mail.canonical import canonical
 from relay.mail.reply import Reply
 from relay.mail.transaction import Notify
 from relay.queue.entry import Entry, State
@@ -253,7 +253,7 @@ def entry_row(entry: Entry) -> Row:
         text(entry.reason),
         entry.uncertain,
         entry.delay_notified,
-        normal(entry.recipient),
+        canonical(entry.recipient),
     )
 
 

@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from relay.mail.address import normal
+from relay.mail.canonical import canonical, keys_of
 from relay.storage.database import Connection
+from relay.storage.queries import equals
 from relay.storage.rows import Row, text
 from relay.suppression.model import Evidence, Suppression
 from relay.suppression.ports import SuppressionQuery
@@ -54,7 +55,7 @@ def testify(raw: Connection, evidence: Iterable[Evidence]) -> None:
     """Weigh evidence: suppress at once, or count and suppress at the threshold. What is on the list stays as it is."""
     for one in evidence:
         found = one.suppression
-        key = (normal(found.address), found.domain)
+        key = (canonical(found.address), found.domain)
         if one.threshold > 1:
             raw.execute(_FORGET_OLD, (*key, found.created_at - MEMORY))
             raw.execute(_COUNT_UP, (*key, found.queue_id, found.created_at, one.late))
@@ -66,7 +67,7 @@ def testify(raw: Connection, evidence: Iterable[Evidence]) -> None:
 
 def refute(raw: Connection, delivered: Iterable[str]) -> None:
     """Forget the refusals counted against addresses that took a message."""
-    raw.executemany(_REFUTE, [(normal(address),) for address in delivered])
+    raw.executemany(_REFUTE, [(key,) for address in delivered for key in keys_of(address)])
 
 
 def put(suppressions: Sequence[Suppression]) -> Callable[[Connection], None]:
@@ -84,8 +85,7 @@ def take_off(addresses: Sequence[str], domain: str) -> Callable[[Connection], li
 
     def operation(raw: Connection) -> list[Suppression]:
         taken: list[Suppression] = []
-        for address in addresses:
-            key = (normal(address), domain)
+        for key in ((name, domain) for address in addresses for name in keys_of(address)):
             taken += [_of(row) for row in raw.execute(_TAKE_OFF, key).fetchall()]
             raw.execute(_FORGET, key)
         return taken
@@ -105,7 +105,11 @@ def forget_before(before: float) -> Callable[[Connection], None]:
 def find(query: SuppressionQuery) -> Callable[[Connection], list[Suppression]]:
     """Return the suppressions that match, in order of address and domain."""
     parts, values = ["(address, domain) > (?, ?)"], [*query.after]
-    for column, value in (("address", normal(query.address)), ("domain", query.domain), ("reason", query.reason)):
+    if query.address:
+        keys = keys_of(query.address)
+        parts.append(equals("address", keys))
+        values += keys
+    for column, value in (("domain", query.domain), ("reason", query.reason)):
         if value:
             parts.append(f"{column} = ?")
             values.append(value)
@@ -119,8 +123,9 @@ def find(query: SuppressionQuery) -> Callable[[Connection], list[Suppression]]:
 
 
 def among(addresses: Sequence[str], domain: str, now: float) -> Callable[[Connection], Mapping[str, Suppression]]:
-    """Return which of the addresses are suppressed for that domain, by their normal form."""
-    keys = [normal(address) for address in addresses]
+    """Return which of the addresses are suppressed for that domain, by their canonical form."""
+    forms = {key: canonical(address) for address in addresses for key in keys_of(address)}
+    keys = list(forms)
 
     def operation(raw: Connection) -> Mapping[str, Suppression]:
         found: dict[str, Suppression] = {}
@@ -131,7 +136,7 @@ def among(addresses: Sequence[str], domain: str, now: float) -> Callable[[Connec
                 f"SELECT {_COLUMNS} FROM suppressions WHERE address IN ({places}) "  # noqa: S608  places only
                 "AND domain IN ('', ?) AND (expires_at = 0 OR expires_at > ?)"
             )
-            found |= {row[0]: _of(row) for row in raw.execute(sql, (*some, domain, now))}
+            found |= {forms[row[0]]: _of(row) for row in raw.execute(sql, (*some, domain, now))}
         return found
 
     return operation
@@ -144,7 +149,7 @@ def is_empty(raw: Connection) -> bool:
 
 def _row(one: Suppression) -> Row:
     return (
-        normal(text(one.address)),
+        canonical(text(one.address)),
         one.domain,
         one.reason,
         one.rule,

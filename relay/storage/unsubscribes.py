@@ -4,8 +4,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from relay.events.event import Event, Kind
-from relay.mail.address import normal
+from relay.mail.canonical import canonical, keys_of
 from relay.storage.database import Connection, Database
+from relay.storage.queries import equals
 from relay.storage.rows import Row, text
 from relay.suppression.ports import UnsubscribeQuery
 from relay.suppression.unsubscribes import SOURCES, Source, Unsubscribe
@@ -81,13 +82,13 @@ class Unsubscribes:
     async def unsubscribed(
         self, addresses: Sequence[str], domain: str, campaign: str | None
     ) -> Mapping[str, Unsubscribe]:
-        """Return which of the addresses want no mail of that domain's campaign (None: of any), by normal form."""
-        keys = [normal(address) for address in addresses]
+        """Return which of the addresses want no mail of that domain's campaign (None: of any), by canonical form."""
+        forms = {key: canonical(address) for address in addresses for key in keys_of(address)}
         if self._known is not None:
-            keys = [key for key in keys if key in self._known]
-        if not keys:
+            forms = {key: form for key, form in forms.items() if key in self._known}
+        if not forms:
             return {}
-        return await self._database.read(lambda connection: _among(connection, keys, domain, campaign))
+        return await self._database.read(lambda connection: _among(connection, forms, domain, campaign))
 
     async def has_left(self, queue_id: str, number: int) -> bool | None:
         """Tell whether that recipient of that message wants no more of its campaign; None when it is not known."""
@@ -114,7 +115,8 @@ class Unsubscribes:
         sql = f"DELETE FROM unsubscribes WHERE address = ?{where} RETURNING {_COLUMNS}"  # noqa: S608  names only
 
         def operation(connection: Connection) -> list[Unsubscribe]:
-            found = (connection.execute(sql, (normal(one), *values)).fetchall() for one in addresses)
+            keys = [key for address in addresses for key in keys_of(address)]
+            found = (connection.execute(sql, (key, *values)).fetchall() for key in keys)
             return [_of(row) for rows in found for row in rows]
 
         return await self._database.write(operation)
@@ -132,8 +134,11 @@ def listing(query: UnsubscribeQuery) -> tuple[str, list[object]]:
     """Return the statement that reads a page of the list."""
     parts: list[str] = ["(address, domain, campaign) > (?, ?, ?)"]
     values: list[object] = [*query.after]
+    if query.address:
+        keys = keys_of(query.address)
+        parts.append(equals("address", keys))
+        values += keys
     wanted = {
-        "address": normal(query.address),
         "domain": query.domain,
         "campaign": text(query.campaign),
         "source": query.source,
@@ -157,14 +162,17 @@ def looking_up(count: int, *, campaign: bool) -> str:
     )
 
 
-def _among(connection: Connection, keys: Sequence[str], domain: str, campaign: str | None) -> Mapping[str, Unsubscribe]:
-    """Return which of the addresses are on the list; of several the oldest counts."""
+def _among(
+    connection: Connection, forms: Mapping[str, str], domain: str, campaign: str | None
+) -> Mapping[str, Unsubscribe]:
+    """Return which of the addresses are on the list, given as key and canonical form; of several the oldest counts."""
     scope = (domain,) if campaign is None else (domain, text(campaign))
+    keys = list(forms)
     found: dict[str, Unsubscribe] = {}
     for start in range(0, len(keys), _AT_ONCE):
         some = keys[start : start + _AT_ONCE]
         sql = looking_up(len(some), campaign=campaign is not None)
-        found |= {row[0]: _of(row) for row in connection.execute(sql, (*some, *scope))}
+        found |= {forms[row[0]]: _of(row) for row in connection.execute(sql, (*some, *scope))}
     return found
 
 
@@ -184,7 +192,7 @@ def _told_by(event: Event) -> Unsubscribe:
 
 
 def _row(one: Unsubscribe) -> Row:
-    return (normal(text(one.address)), one.domain, text(one.campaign), one.source, one.queue_id, one.created_at)
+    return (canonical(text(one.address)), one.domain, text(one.campaign), one.source, one.queue_id, one.created_at)
 
 
 def _of(row: Row) -> Unsubscribe:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from relay.clock import Clock
 from relay.config.settings import Settings
 from relay.limits.ports import LimitStore
-from relay.mail.address import normal
 from relay.mail.authors import AuthorError
+from relay.mail.canonical import canonical
 from relay.mail.control_headers import InstructionError
 from relay.mail.reply import Reply
 from relay.mail.transaction import Envelope, Recipient, Session, Transaction
@@ -66,7 +66,7 @@ class SubmissionHandler:
         mailing = mailing_of(settings, decided.domain, facts.instructions.campaign)
         addresses = [*(one.address for one in recipients), *decided.copies]
         excluded = await self.exclusion.reasons(addresses, mailing, now)
-        reserved = [n for n, one in enumerate(recipients) if normal(one.address) not in excluded]
+        reserved = [n for n, one in enumerate(recipients) if canonical(one.address) not in excluded]
         earliest = max(now, decided.not_before)
 
         try:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from relay.config.settings import Settings
 from relay.events.event import Event, Kind
-from relay.mail.address import normal
+from relay.mail.canonical import canonical
 from relay.mail.lane import lane_of
 from relay.mail.received import mail_date, received
 from relay.mail.transaction import Recipient, Transaction
@@ -28,7 +28,7 @@ def compose(
     """Return what is stored.
 
     `ways` has the way of each recipient that is not excluded, by its number; `excluded` says why others are, by their
-    normal address. Copies come last, and leave with the first recipient that does.
+    canonical address. Copies come last, and leave with the first recipient that does.
     """
     recipients = transaction.envelope.recipients
     none_asked = Way(route.provider, max(now, route.not_before))
@@ -44,8 +44,8 @@ def compose(
 
 def _copies(route: Route, recipients: Sequence[Recipient]) -> tuple[Recipient, ...]:
     """Return who gets a copy beside the recipients; nobody is told when one fails."""
-    addressed = {normal(one.address) for one in recipients}
-    return tuple(Recipient(one, ("NEVER",)) for one in dict.fromkeys(route.copies) if normal(one) not in addressed)
+    addressed = {canonical(one.address) for one in recipients}
+    return tuple(Recipient(one, ("NEVER",)) for one in dict.fromkeys(route.copies) if canonical(one) not in addressed)
 
 
 def _message(
@@ -144,7 +144,7 @@ def _entries(
     return tuple(
         entry if reason is None else replace(entry, state=State.DROPPED, reason=reason)
         for entry in entries
-        for reason in [excluded.get(normal(entry.recipient))]
+        for reason in [excluded.get(canonical(entry.recipient))]
     )
 
 

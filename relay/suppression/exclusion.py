@@ -26,7 +26,7 @@ class Exclusion:
     unsubscribes: UnsubscribeStore
 
     async def reasons(self, addresses: Sequence[str], mailing: Mailing, now: float) -> Mapping[str, str]:
-        """Return why each of the addresses that gets nothing gets nothing, by its normal form. Raises StoreError.
+        """Return why each of the addresses that gets nothing gets nothing, by its canonical form. Raises StoreError.
 
         A list with nobody on it is not read. Who is on both lists is suppressed.
         """

@@ -21,10 +21,10 @@ class SuppressionQuery:
 
 
 class SuppressionStore(Protocol):
-    """Keeps the suppression list. Addresses are compared in lower case. All raise StoreError."""
+    """Keeps the suppression list. Addresses are compared in their canonical form. All raise StoreError."""
 
     async def suppressed(self, addresses: Sequence[str], domain: str, now: float) -> Mapping[str, Suppression]:
-        """Return which of the addresses a sending domain must not write to, by their normal form."""
+        """Return which of the addresses a sending domain must not write to, by their canonical form."""
 
     async def suppressions(self, query: SuppressionQuery) -> Sequence[Suppression]:
         """Return the suppressions that match, in order of address and domain."""
@@ -53,7 +53,7 @@ class UnsubscribeQuery:
 
 
 class UnsubscribeStore(Protocol):
-    """Keeps the unsubscribe list. Addresses are compared in lower case. All raise StoreError.
+    """Keeps the unsubscribe list. Addresses are compared in their canonical form. All raise StoreError.
 
     Events of the kind `unsubscribe` need none of this: whoever records one has put its recipient on the list, in the
     same transaction (`EventStore.record`, `InboundStore.take_back`).
@@ -62,7 +62,7 @@ class UnsubscribeStore(Protocol):
     async def unsubscribed(
         self, addresses: Sequence[str], domain: str, campaign: str | None
     ) -> Mapping[str, Unsubscribe]:
-        """Return which of the addresses want no mail of that domain's campaign, by their normal form.
+        """Return which of the addresses want no mail of that domain's campaign, by their canonical form.
 
         With None for the campaign, whoever left any campaign of the domain.
         """

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Generic, Literal, TypeVar
 
-from relay.mail.address import domain_of, normal
+from relay.mail.canonical import canonical, domain_of
 from relay.verification.challenge import Challenge
 
 T = TypeVar("T")
@@ -49,4 +49,4 @@ class Decision(Generic[T]):
 
 def is_proven(proven: frozenset[str], address: str) -> bool:
     """Tell whether mail of this address may be campaign mail: it was confirmed, or its domain speaks for it."""
-    return normal(address) in proven or domain_of(address) in proven
+    return canonical(address) in proven or domain_of(address) in proven

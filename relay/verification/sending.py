@@ -5,7 +5,7 @@ from typing import assert_never
 
 from relay.config.settings import Settings
 from relay.events.event import Kind
-from relay.mail.address import domain_of
+from relay.mail.canonical import domain_of
 from relay.queue.entry import Entry, State
 from relay.reports.ports import Story
 from relay.reports.serialize import time_form

@@ -7,7 +7,7 @@ from typing import assert_never
 
 from relay.events.ports import StoreError
 from relay.log import Emit
-from relay.mail.address import domain_of, normal
+from relay.mail.canonical import canonical, domain_of
 from relay.reports.serialize import Form
 from relay.verification.context import Tools
 from relay.verification.dns_check import check_records
@@ -65,7 +65,7 @@ class Verifier:
 
         Raises StoreError.
         """
-        identity = normal(address)
+        identity = canonical(address)
         match step:
             case "sending":
                 result = await try_sending(self.tools, identity, to)
@@ -81,7 +81,7 @@ class Verifier:
 
     async def enter(self, address: str, code: str) -> Form:
         """Confirm an identity by the code it was sent. Raises StoreError."""
-        identity = normal(address)
+        identity = canonical(address)
         result = await enter_code(self.tools, identity, code)
         if result.state == "passed":
             await self.proven.load()
@@ -97,7 +97,7 @@ class Verifier:
 
     async def check(self, address: str) -> Form:
         """Verify the domain of an identity by its DNS. Raises StoreError."""
-        identity = normal(address)
+        identity = canonical(address)
         form = await self._kept(identity, domain_of(identity), await check_records(self.tools, identity))
         await self.proven.load()
         return form

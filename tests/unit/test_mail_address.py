@@ -1,6 +1,7 @@
 import pytest
 
-from relay.mail.address import Address, AddressError, domain_of, is_ascii, normal, parse_address, strip_route
+from relay.mail.address import Address, AddressError, is_ascii, parse_address, strip_route
+from relay.mail.canonical import canonical, domain_of
 
 
 @pytest.mark.parametrize(
@@ -72,6 +73,6 @@ def test_the_domain_of_an_address_is_in_the_form_it_is_looked_up_by() -> None:
 
 
 def test_lists_of_people_do_not_tell_case_apart() -> None:
-    assert normal("Ann@Shop.Test") == normal("ann@shop.test")
+    assert canonical("Ann@Shop.Test") == canonical("ann@shop.test")
     assert is_ascii("a@b.test")
     assert not is_ascii("jörg@b.test")
