@@ -247,3 +247,11 @@ async def test_text_that_is_no_unicode_is_stored_all_the_same(store: Store) -> N
     [story] = await store.stories(MessageQuery(tags=("\udcaa",)))
     assert story.message.subject == "caf?"
     assert story.message.tags == ("\udcaa",)
+
+
+async def test_a_recipient_is_found_in_every_spelling(store: Store) -> None:
+    await store.enqueue(accepted("A", '"Bob"@x.test.'))
+    for spelling in ("bob@x.test", '"Bob"@x.test.', "BOB@X.test"):
+        assert len(await store.stories(MessageQuery(recipient=spelling))) == 1
+    await store.write(lambda raw: raw.execute("""UPDATE entries SET recipient_key = '"bob"@x.test.'"""))
+    assert len(await store.stories(MessageQuery(recipient='"Bob"@x.test.'))) == 1

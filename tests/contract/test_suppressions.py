@@ -6,6 +6,7 @@ from itertools import count
 import pytest
 
 from relay.events.event import Event, Kind
+from relay.mail.canonical import canonical
 from relay.queue.entry import State
 from relay.queue.message import Returned, Settlement
 from relay.reports.ports import Failure, MessageQuery, Tally
@@ -158,3 +159,22 @@ async def test_a_bounce_met_again_counts_once_whatever_the_rules_make_of_it_now(
     for event, new in ((before, True), (after, False), (other, True)):
         assert bool(await store.take_back([Returned(event, (Evidence(FULL, 3),))])) is new
     assert await listed(store) == {}
+
+
+SPELLINGS = ['"bob"@x.test', "BOB@x.test.", r'"b\ob"@X.test']
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+async def test_every_spelling_of_an_address_is_the_one_on_the_list(store: Store, spelling: str) -> None:
+    await store.suppress([Suppression(spelling)])
+    assert set(await store.suppressed(["bob@x.test", *SPELLINGS], "acme.test", NOW)) == {"bob@x.test"}
+    assert [one.address for one in await store.unsuppress(["bob@x.test"], "")] == ["bob@x.test"]
+
+
+@pytest.mark.parametrize("address", ['"bob"@x.test', "bob@x.test.", "ann@bücher.test"])
+async def test_a_row_of_a_version_before_is_found_by_its_spelling(store: Store, address: str) -> None:
+    await store.suppress([Suppression("other@x.test")])
+    await store.write(lambda raw: raw.execute("UPDATE suppressions SET address = ?", (address,)))
+    assert set(await store.suppressed([address], "acme.test", NOW)) == {canonical(address)}
+    assert [one.address for one in await store.suppressions(SuppressionQuery(address=address))] == [address]
+    assert [one.address for one in await store.unsuppress([address], "")] == [address]

@@ -140,3 +140,20 @@ async def test_the_list_holds_after_a_restart_and_when_stories_are_forgotten(ope
     store = await opener(NOW)
     assert await store.unsubscribe_list.unsubscribed(["u@x.test"], "acme.test", "spring") == {"u@x.test": SPRING}
     await store.close()
+
+
+async def test_every_spelling_of_an_address_is_the_one_on_the_list(unsubscribes: UnsubscribeStore) -> None:
+    await unsubscribes.unsubscribe([replace(SPRING, address='"U"@X.test.')])
+    found = await unsubscribes.unsubscribed(["u@x.test", '"u"@x.test', "u@X.test."], "acme.test", "spring")
+    assert found == {"u@x.test": SPRING}
+
+
+async def test_a_row_of_a_version_before_is_found_by_its_spelling(opener: Opener) -> None:
+    store = await opener(NOW)
+    await store.unsubscribe_list.unsubscribe([replace(SPRING, address="u@xn--bcher-kva.test")])
+    await store.write(lambda raw: raw.execute("UPDATE unsubscribes SET address = 'u@bücher.test'"))
+    await store.close()
+    unsubscribes = (await opener(NOW)).unsubscribe_list
+    assert set(await unsubscribes.unsubscribed(["U@Bücher.test"], "acme.test", "spring")) == {"u@xn--bcher-kva.test"}
+    assert len(await unsubscribes.unsubscribes(UnsubscribeQuery(address="u@bücher.test"))) == 1
+    assert len(await unsubscribes.resubscribe(["u@bücher.test"], "acme.test", "spring")) == 1

@@ -1,6 +1,6 @@
 import pytest
 
-from relay.mail.canonical import canonical, canonical_domain
+from relay.mail.canonical import canonical, canonical_domain, domain_of, keys_of
 
 
 @pytest.mark.parametrize(
@@ -42,3 +42,14 @@ def test_one_mailbox_has_one_form(written: str, form: str) -> None:
 def test_a_domain_alone_has_the_form_it_has_in_an_address() -> None:
     assert canonical_domain("Bücher.Test.") == "xn--bcher-kva.test"
     assert canonical_domain("") == ""
+
+
+def test_the_domain_of_an_address_is_in_the_form_it_is_looked_up_by() -> None:
+    given = ("A@B.Test.", "", '"x@y"@c.test', "Bücher.test", "a@[IPv6:::1]")
+    assert [domain_of(text) for text in given] == ["b.test", "", "c.test", "xn--bcher-kva.test", "[ipv6:::1]"]
+
+
+def test_a_store_is_asked_for_the_keys_of_before_too() -> None:
+    assert keys_of("Bob@x.test") == ("bob@x.test",)
+    assert keys_of('"Bob"@x.test.') == ("bob@x.test", '"bob"@x.test.')
+    assert keys_of("Bücher.test") == ("xn--bcher-kva.test", "bücher.test")
