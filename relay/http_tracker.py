@@ -30,8 +30,8 @@ from relay.events.sink import EventSink
 from relay.rewrite.tokens import Keyring, Kind, Token, verify_token
 from relay.tracker import pages, responses
 from relay.tracker.canary import is_canary
-from relay.tracker.client import Network, Reader, client_address, is_trusted, read_reader
-from relay.tracker.fast_path import ExpressLane, Fetch, RightOfWay
+from relay.tracker.client import Client, Network, client_address, is_trusted, parse_client
+from relay.tracker.fast_path import Delay, PixelFastPath, PixelRequest
 from relay.tracker.responses import location
 from relay.tracker.server import Connection, Limits, Server
 
@@ -81,7 +81,7 @@ class Tracker:
         clock: Clock = system_clock,
         confirm: Confirm | None = None,
         has_left: HasLeft | None = None,
-        right_of_way: RightOfWay = lambda: 0.0,
+        right_of_way: Delay = lambda: 0.0,
     ) -> None:
         self._keyring = keyring
         self._sink = sink
@@ -90,9 +90,9 @@ class Tracker:
         self._checks = checks
         self._clock = clock
         self._confirm = confirm
-        self._has_left = has_left
-        self._right_of_way = right_of_way
-        self._lane: ExpressLane | None = None
+        self._is_unsubscribed = has_left
+        self._pixel_delay = right_of_way
+        self._lane: PixelFastPath | None = None
         self._server: Server | None = None
         self._listener: asyncio.Server | None = None
         self._sweeper: asyncio.Task[None] | None = None
@@ -109,7 +109,7 @@ class Tracker:
 
     async def start(self, host: str, port: int) -> None:
         """Listen; port 0 takes a free one. Raises OSError when the address cannot be had."""
-        self._lane = ExpressLane(self._answer_fetch, self._wait)
+        self._lane = PixelFastPath(self._answer_fetch, self._wait)
         self._server = Server(self._answer, self._lane, self._limits, lambda client: is_trusted(client, self._trusted))
         loop = asyncio.get_running_loop()
         self._listener = await loop.create_server(self._server, host or None, port, backlog=1024)
@@ -135,7 +135,7 @@ class Tracker:
             await asyncio.sleep(self._limits.patience / 10)
             server.book.cut_overdue(loop.time())
 
-    def _answer_fetch(self, fetch: Fetch, client: str) -> bytes | None:
+    def _answer_fetch(self, fetch: PixelRequest, client: str) -> bytes | None:
         """Return what a commonplace request for a pixel is answered with, None when its token is not ours."""
         token = verify_token(self._keyring(), Kind.OPEN, fetch.token)
         if token is None:
@@ -147,7 +147,7 @@ class Tracker:
 
     def _wait(self) -> float:
         """Return for how many seconds pixels give way: to what has the right of way, and to a sink that is behind."""
-        return max(self._right_of_way(), BEHIND if self._sink.behind else 0.0)
+        return max(self._pixel_delay(), BEHIND if self._sink.behind else 0.0)
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         path = _path(request.raw_path)
@@ -192,7 +192,7 @@ class Tracker:
         if token is None:
             return responses.page(pages.INVALID, pages.POLICY, status=404)
         if request.method != "POST":
-            html, status = _STANDING[await self._standing(token)]
+            html, status = _STANDING[await self._unsubscribe_state(token)]
             return responses.page(html, pages.POLICY, status=status)
         body = await _body(request)
         if body is None:
@@ -200,7 +200,7 @@ class Tracker:
         by = "page" if b"page=yes" in body else "one-click"
         client, reader = self._asker(request)
         kept = await self._sink.keep(self._event(EventKind.UNSUBSCRIBE, token, client, reader, {"by": by}))
-        if await self._standing(token) is None:
+        if await self._unsubscribe_state(token) is None:
             html, status, word = pages.TOO_OLD, 410, "The message is too old: nobody knows any more whom it went to."
         elif kept:
             html, status, word = pages.DONE, 200, "Unsubscribed."
@@ -210,13 +210,13 @@ class Tracker:
             return responses.page(html, pages.POLICY, status=status)
         return responses.plain(status, word)
 
-    async def _standing(self, token: Token) -> bool | None:
+    async def _unsubscribe_state(self, token: Token) -> bool | None:
         """Tell whether the reader has left: None when nobody knows any more, False without an answer in time."""
-        if self._has_left is None:
+        if self._is_unsubscribed is None:
             return False
         try:
             async with asyncio.timeout(LONGEST_LOOK):
-                return await self._has_left(token.queue_id, token.recipient)
+                return await self._is_unsubscribed(token.queue_id, token.number)
         except (StoreError, TimeoutError):
             return False
 
@@ -253,21 +253,21 @@ class Tracker:
         if not is_canary(token):
             self._sink.put(self._event(kind, token, *self._asker(request), more))
 
-    def _asker(self, request: web.BaseRequest) -> tuple[str, Reader]:
+    def _asker(self, request: web.BaseRequest) -> tuple[str, Client]:
         """Return the address of the client, and who it is."""
         forwarded_for = ",".join(request.headers.getall("X-Forwarded-For", ()))
         client = client_address(cast("Connection", request.protocol).client, forwarded_for, self._trusted)
-        return client, read_reader(request.method, request.headers)
+        return client, parse_client(request.method, request.headers)
 
     def _event(
-        self, kind: EventKind, token: Token, client: str, reader: Reader, more: Mapping[str, object] = _NOTHING
+        self, kind: EventKind, token: Token, client: str, reader: Client, more: Mapping[str, object] = _NOTHING
     ) -> Event:
         data: dict[str, object] = {"id": f"{getrandbits(64):016x}", **more, "client": client}
         if reader.user_agent:
             data["user_agent"] = reader.user_agent
         if reader.machine:
             data |= {"machine": True, "reason": reader.machine}
-        return Event(kind, self._clock(), token.queue_id, token.recipient, data=data)
+        return Event(kind, self._clock(), token.queue_id, token.number, data=data)
 
 
 _READING = ("GET", "HEAD")

@@ -70,7 +70,7 @@ class _Depth:
 MINUTES = 60
 
 
-class LastHour:
+class HourlyCounts:
     """Counts of this process; it knows nothing of the time before its start."""
 
     def __init__(self) -> None:

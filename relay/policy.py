@@ -6,7 +6,7 @@ from ipaddress import ip_address
 
 from relay.config.settings import Settings
 from relay.config.settings import Tracking as TrackingSettings
-from relay.limits.principal import ledgers_of, principal_of
+from relay.limits.principal import limits_for, principal_of
 from relay.limits.window import Window
 from relay.mail.address import is_address
 from relay.mail.address_list import Unreadable
@@ -20,14 +20,14 @@ from relay.mail.reply import Reply
 from relay.mail.transaction import Envelope, Session
 from relay.rewrite.header_fields import author_name
 from relay.rewrite.options import ListUnsubscribe, Tracking
-from relay.suppression.exclusion import Mailing
+from relay.suppression.exclusion import ExclusionScope
 
 MOST_HOMES = 10
 """Addresses of a Reply-To that answers are passed on to. More of them are a way to write to many by one mail."""
 
 
 @dataclass(frozen=True, slots=True)
-class Replies:
+class ReplyHandling:
     """What is frozen into a message about its answers; empty when they go wherever its own header says."""
 
     domain: str = ""
@@ -38,7 +38,9 @@ class Replies:
     """The Reply-To that is added because there is none."""
 
 
-def replies_of(settings: Settings, author: str, given: tuple[str, ...] | Unreadable | None, *, signed: bool) -> Replies:
+def reply_handling(
+    settings: Settings, author: str, given: tuple[str, ...] | Unreadable | None, *, signed: bool
+) -> ReplyHandling:
     """Return how answers to a message of this author come back.
 
     `given` are the addresses of the application's own Reply-To, None when it has none. A fixed `reply_to` rules
@@ -47,14 +49,16 @@ def replies_of(settings: Settings, author: str, given: tuple[str, ...] | Unreada
     """
     identity = settings.identity_for(author)
     if identity is None or isinstance(given, Unreadable):
-        return Replies()
+        return ReplyHandling()
     if identity.reply_to:
-        return Replies(fixed=identity.reply_to if given is None and not signed else "")
+        return ReplyHandling(fixed=identity.reply_to if given is None and not signed else "")
     if identity.reply_tracking:
         home = tuple(one for one in given or () if is_address(one))
         too_many = len(home) > MOST_HOMES
-        return Replies() if too_many else Replies(domain=settings.domain_for(author).reply_domain, home=home)
-    return Replies()
+        return (
+            ReplyHandling() if too_many else ReplyHandling(domain=settings.domain_for(author).reply_domain, home=home)
+        )
+    return ReplyHandling()
 
 
 MAX_TURNS = 3
@@ -65,7 +69,7 @@ _KEEPING = frozenset({b"list-unsubscribe", b"list-unsubscribe-post", b"dkim-sign
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class MessageFacts:
     """What policy needs to know of a content."""
 
     senders: tuple[str, ...]
@@ -89,14 +93,14 @@ class Facts:
 
 
 @dataclass(frozen=True, slots=True)
-class Refuse:
+class Rejection:
     """The transaction is not taken."""
 
     reply: Reply
 
 
 @dataclass(frozen=True, slots=True)
-class Route:
+class Acceptance:
     """What is decided about a message that is taken."""
 
     author: str
@@ -115,12 +119,12 @@ class Route:
     author_name: str = ""
     """The identity's name, for a From that has none."""
     list_unsubscribe: ListUnsubscribe | None = None
-    replies: Replies = field(default_factory=Replies)
+    replies: ReplyHandling = field(default_factory=ReplyHandling)
     copies: tuple[str, ...] = ()
     """Who gets a copy, beside its recipients."""
 
 
-def read_facts(content: bytes) -> Facts:
+def parse_facts(content: bytes) -> MessageFacts:
     """Read what policy needs from the header.
 
     Raise AuthorError when it does not say for certain who sends it, InstructionError for an X-Relay-* field that means
@@ -128,7 +132,7 @@ def read_facts(content: bytes) -> Facts:
     """
     found = fields(content)
     authors = read_authors(content, found)
-    return Facts(
+    return MessageFacts(
         senders=authors.senders,
         message_id=_text(content, found, b"message-id"),
         subject=_text(content, found, b"subject")[:200],
@@ -143,7 +147,7 @@ def read_facts(content: bytes) -> Facts:
     )
 
 
-def may_relay(settings: Settings, session: Session) -> Reply | None:
+def refuse_relaying(settings: Settings, session: Session) -> Reply | None:
     """Tell why this client may not send through a submission listener, None when it may."""
     listener = next((one for one in settings.listeners if one.name == session.listener), None)
     if session.credential or listener is None:
@@ -158,7 +162,7 @@ def may_relay(settings: Settings, session: Session) -> Reply | None:
     return Reply(550, "5.7.1", f"Relaying denied: {session.client} is not in allow_networks of this listener")
 
 
-def may_use(settings: Settings, session: Session, address: str) -> Reply | None:
+def refuse_sender(settings: Settings, session: Session, address: str) -> Reply | None:
     """Tell why this client may not use that address as From, Sender or reverse-path, None when it may.
 
     An identity that names credentials belongs to them. A credential that identities name may use nothing else. The null
@@ -169,14 +173,16 @@ def may_use(settings: Settings, session: Session, address: str) -> Reply | None:
     identity = settings.identity_for(address)
     if identity is not None and identity.credentials and session.credential not in identity.credentials:
         return Reply(550, "5.7.1", f"<{address}> belongs to other credentials than yours")
-    if settings.is_bound(session.credential) and (identity is None or session.credential not in identity.credentials):
+    if settings.is_restricted(session.credential) and (
+        identity is None or session.credential not in identity.credentials
+    ):
         return Reply(550, "5.7.1", f'Credential "{session.credential}" may not send as <{address}>')
     if identity is None and settings.limits.require_identity:
         return Reply(550, "5.7.1", f'<{address}> is not a listed identity; add [identities."{canonical(address)}"]')
     return None
 
 
-def must_verify(settings: Settings, facts: Facts, is_proven: Callable[[str], bool]) -> Reply | None:
+def refuse_unverified(settings: Settings, facts: MessageFacts, is_proven: Callable[[str], bool]) -> Reply | None:
     """Tell which author has to be verified before this message may be sent, None when there is none."""
     campaign = facts.instructions.campaign
     if not (settings.verification.campaign if campaign else settings.verification.transactional):
@@ -188,29 +194,31 @@ def must_verify(settings: Settings, facts: Facts, is_proven: Callable[[str], boo
     return None
 
 
-def decide(settings: Settings, session: Session, envelope: Envelope, facts: Facts, now: float) -> Route | Refuse:
+def decide(
+    settings: Settings, session: Session, envelope: Envelope, facts: MessageFacts, now: float
+) -> Acceptance | Rejection:
     """Decide about a whole message: refuse it, or say which way and under which limits its recipients go."""
     if facts.hops >= settings.smtp.max_received_hops:
-        return Refuse(Reply(554, "5.4.6", f"Mail loop: {facts.hops} Received fields (RFC 5321 section 6.3)"))
+        return Rejection(Reply(554, "5.4.6", f"Mail loop: {facts.hops} Received fields (RFC 5321 section 6.3)"))
     turns = facts.relays.count(settings.server.hostname.lower())
     if turns > MAX_TURNS:
-        return Refuse(Reply(554, "5.4.6", f"Mail loop: this host has passed the message on {turns} times already"))
+        return Rejection(Reply(554, "5.4.6", f"Mail loop: this host has passed the message on {turns} times already"))
     for address in (*facts.senders, *facts.agents):
-        refusal = may_use(settings, session, address)
+        refusal = refuse_sender(settings, session, address)
         if refusal is not None:
-            return Refuse(refusal)
+            return Rejection(refusal)
     author = author_of(settings, facts.senders)
     wanted = facts.instructions.provider
     if wanted and wanted != DIRECT and settings.provider(wanted) is None:
         known = ", ".join([DIRECT, *(one.name for one in settings.providers)])
-        return Refuse(Reply(554, "5.6.0", f'X-Relay-Provider: there is no provider "{wanted}"; there are: {known}'))
+        return Rejection(Reply(554, "5.6.0", f'X-Relay-Provider: there is no provider "{wanted}"; there are: {known}'))
     provider, *fallbacks = (wanted,) if wanted else settings.providers_for(author)
     domain = settings.domain_for(author)
     identity = settings.identity_for(author)
     principal = principal_of(settings, author, session.credential, session.client)
     send_at = facts.instructions.send_at or 0.0
-    replies = replies_of(settings, author, facts.reply_to, signed=facts.is_signed)
-    return Route(
+    replies = reply_handling(settings, author, facts.reply_to, signed=facts.is_signed)
+    return Acceptance(
         author=author,
         identity=canonical(author) if identity else "",
         domain=domain_of(author),
@@ -218,16 +226,16 @@ def decide(settings: Settings, session: Session, envelope: Envelope, facts: Fact
         fallback_providers=tuple(fallbacks),
         tracking=tracking_of(domain.tracking, facts.instructions.track) if envelope.reverse_path else None,
         return_path=domain.return_path,
-        ledgers={way: ledgers_of(settings, principal, way) for way in (provider, *fallbacks)},
+        ledgers={way: limits_for(settings, principal, way) for way in (provider, *fallbacks)},
         not_before=send_at if send_at > now else 0.0,
         author_name=author_name(identity.display_name, identity.company) if identity else "",
         list_unsubscribe=list_unsubscribe_of(settings, author, facts) if envelope.reverse_path else None,
-        replies=replies if envelope.reverse_path else Replies(),
+        replies=replies if envelope.reverse_path else ReplyHandling(),
         copies=settings.bcc_for(author) if envelope.reverse_path else (),
     )
 
 
-def list_unsubscribe_of(settings: Settings, author: str, facts: Facts) -> ListUnsubscribe | None:
+def list_unsubscribe_of(settings: Settings, author: str, facts: MessageFacts) -> ListUnsubscribe | None:
     """Return where readers unsubscribe, for campaign mail that does not say so itself; None for all other mail."""
     domain = settings.domain_for(author)
     if not (facts.instructions.campaign and domain.tracking.base_url) or facts.keeps_list_fields:
@@ -235,9 +243,9 @@ def list_unsubscribe_of(settings: Settings, author: str, facts: Facts) -> ListUn
     return ListUnsubscribe(domain.tracking.base_url, domain.reply_domain)
 
 
-def mailing_of(settings: Settings, domain: str, campaign: str) -> Mailing:
+def exclusion_scope(settings: Settings, domain: str, campaign: str) -> ExclusionScope:
     """Return what decides about exclusion in a message of that sending domain, by the settings in force."""
-    return Mailing(domain, campaign, settings.domain_for(domain).exclusion == "global")
+    return ExclusionScope(domain, campaign, settings.domain_for(domain).exclusion == "global")
 
 
 def author_of(settings: Settings, senders: Sequence[str]) -> str:

@@ -12,7 +12,7 @@ from relay.events.ports import StoreError
 from relay.log import Emit
 from relay.smtp.commands import COMMANDS
 from relay.smtp.connection import Connection
-from relay.smtp.service import MessageHandler, Resources, Service
+from relay.smtp.service import ListenerContext, MessageHandler, ServerResources
 from relay.smtp.stream import TLS_HANDSHAKE_TIME
 
 _SWEEP_INTERVAL = 1.0
@@ -56,21 +56,21 @@ class SmtpServer:
         ssl_context: ssl.SSLContext | None = None,
         log: Emit,
         on_store_error: Callable[[StoreError], None],
-        resources: Resources | None = None,
+        resources: ServerResources | None = None,
         clock: Callable[[], float] = time.monotonic,
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         if (listener.tls == "none") != (ssl_context is None):
             needs = "needs a TLS context" if ssl_context is None else "has tls = none and takes no TLS context"
             raise ValueError(f'listener "{listener.name}" {needs}')
-        self._service = Service(
+        self._service = ListenerContext(
             listener=listener,
             settings=settings,
             handler=handler,
             on_store_error=on_store_error,
             log=log,
             ssl_context=ssl_context,
-            resources=resources or Resources(settings().server.data_dir),
+            resources=resources or ServerResources(settings().server.data_dir),
             clock=clock,
             pause=pause,
         )

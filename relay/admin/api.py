@@ -13,14 +13,14 @@ from relay.admin.reports import ReportRoutes
 from relay.admin.suppressions import SuppressionRoutes
 from relay.admin.unsubscribes import UnsubscribeRoutes
 from relay.clock import Clock
-from relay.domains.signing_keys import Signing
+from relay.domains.signing_keys import SigningKeys
 from relay.limits.ports import LimitStore
 from relay.mail.queue_id import is_queue_id
 from relay.queue.actions import delete, deletion_event, flush, hold, release
 from relay.queue.entry import Entry, State
 from relay.queue.message import Message
 from relay.queue.nodes import NodeState
-from relay.queue.ports import Change, EntryQuery, NodeStore, Publish, QueueOffice
+from relay.queue.ports import EntryChange, EntryQuery, NodeStore, Publish, QueueAdminStore
 from relay.reports.ports import EngagementStore, MessageQuery, ReportStore, Story, StoryStore
 from relay.reports.serialize import listing_form, story_form, time_form
 from relay.suppression.ports import SuppressionStore, UnsubscribeStore
@@ -67,7 +67,7 @@ LARGEST_BODY = 16 << 20
 class Desk:
     """What the API works with."""
 
-    office: QueueOffice
+    office: QueueAdminStore
     stories: StoryStore
     suppressions: SuppressionStore
     unsubscribes: UnsubscribeStore
@@ -76,7 +76,7 @@ class Desk:
     limits: LimitStore
     nodes: NodeStore
     providers: ProviderTools
-    signing: Signing
+    signing: SigningKeys
     verifier: Verifier
     clock: Clock
     publish: Publish
@@ -148,7 +148,7 @@ class _Routes:
     async def change(self, request: web.Request) -> web.Response:
         """POST /queue/ACTION?…: change the entries that match; answers with those that changed."""
         query, now = _entry_query(request.query), self._desk.clock()
-        actions: dict[str, Change] = {
+        actions: dict[str, EntryChange] = {
             "hold": hold,
             "release": release(now),
             "flush": flush(now),
@@ -177,7 +177,7 @@ class _Routes:
             numbers.setdefault(entry.queue_id, []).append(entry.number)
 
         limits = self._desk.limits
-        await asyncio.gather(*(limits.forget(queue_id, cancelled) for queue_id, cancelled in numbers.items()))
+        await asyncio.gather(*(limits.release(queue_id, cancelled) for queue_id, cancelled in numbers.items()))
 
 
 async def find_stories(store: StoryStore, key: str) -> Sequence[Story]:

@@ -5,8 +5,8 @@ from typing import Any
 from aiohttp import web
 
 from relay.domains.key_rotation import KeyState, RotationError, waiting_keys
-from relay.domains.signing_keys import Signing
-from relay.domains.status import Watched
+from relay.domains.signing_keys import SigningKeys
+from relay.domains.status import DomainStatus
 from relay.mail.canonical import canonical_domain
 from relay.mailauth.dkim_keys import Algorithm, KeyFaultError, dns_record, zone_line
 from relay.reports.serialize import Form, time_form
@@ -20,7 +20,7 @@ _BITS = range(1024, 4097)
 class DomainRoutes:
     """The handlers."""
 
-    def __init__(self, signing: Signing) -> None:
+    def __init__(self, signing: SigningKeys) -> None:
         self._signing = signing
 
     def table(self) -> list[web.RouteDef]:
@@ -63,7 +63,7 @@ class DomainRoutes:
             {"selector": key.selector, "name": name, "record": record, "zone_line": zone_line(name, record)}
         )
 
-    def _find(self, request: web.Request) -> Watched:
+    def _find(self, request: web.Request) -> DomainStatus:
         domain = canonical_domain(request.match_info["domain"])
         watched = self._signing.watch.find(domain)
         if watched is None:
@@ -85,7 +85,7 @@ async def _asked(request: web.Request) -> tuple[Algorithm, int]:
     return algorithm, bits
 
 
-def domain_form(one: Watched) -> Form:
+def domain_form(one: DomainStatus) -> Form:
     """Return how a domain stands."""
     return {
         "domain": one.domain,

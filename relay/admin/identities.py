@@ -67,7 +67,7 @@ class IdentityRoutes:
         code = (await _body(request)).get("code")
         if not isinstance(code, str) or not (code.isascii() and code.isdigit() and len(code) == DIGITS):
             raise web.HTTPBadRequest(text=f"the code has {DIGITS} digits")
-        return web.json_response(await self._verifier.enter(_address(request), code))
+        return web.json_response(await self._verifier.confirm_code(_address(request), code))
 
     async def dns(self, request: web.Request) -> web.Response:
         """POST /identities/ADDRESS/dns: verify its domain by the DKIM key DNS shows."""

@@ -15,11 +15,11 @@ from relay.limits.window import DAY, HOUR, Window, windows
 from relay.mail.address import AddressError, parse_address
 from relay.mail.canonical import domain_of
 from relay.mail.lane import DIRECT, lane_of
-from relay.queue.actions import hurry
+from relay.queue.actions import retry_after_pause
 from relay.queue.entry import State
-from relay.queue.ports import EntryQuery, Publish, QueueOffice, QueueStore, StoreError
+from relay.queue.ports import EntryQuery, Publish, QueueAdminStore, QueueStore, StoreError
 from relay.queue.probe import Probe, probe_message
-from relay.queue.routing import Pause, way_of
+from relay.queue.routing import LanePause, provider_of
 from relay.reports.serialize import Form, time_form
 
 _EVERY = 1_000_000
@@ -36,12 +36,12 @@ class ProviderTools:
 
     settings: Callable[[], Settings]
     store: QueueStore
-    office: QueueOffice
+    office: QueueAdminStore
     limits: LimitStore
     clock: Clock
     new_id: Callable[[float], str]
     publish: Publish
-    pauses: Callable[[], Mapping[str, Pause]]
+    pauses: Callable[[], Mapping[str, LanePause]]
     """The lanes that are down, by name."""
     resume: Callable[[str], bool]
     """Lifts the pause of a lane; tells whether there was one."""
@@ -74,7 +74,7 @@ class ProviderRoutes:
     async def resume(self, request: web.Request) -> web.Response:
         """POST /providers/NAME/resume: lift a pause and try what waits for it now."""
         name = self._known(request)
-        pauses = {lane: pause for lane, pause in self._tools.pauses().items() if way_of(lane) == name}
+        pauses = {lane: pause for lane, pause in self._tools.pauses().items() if provider_of(lane) == name}
         entries = sum([await resume(self._tools, lane, pause) for lane, pause in pauses.items()])
         return web.json_response({"provider": name, "resumed": bool(pauses), "entries": entries})
 
@@ -113,11 +113,11 @@ class ProviderRoutes:
         return name
 
 
-async def resume(tools: ProviderTools, lane: str, pause: Pause) -> int:
+async def resume(tools: ProviderTools, lane: str, pause: LanePause) -> int:
     """Lift the pause of a lane and have what it held up tried now; return how many entries that are."""
     tools.resume(lane)
     query = EntryQuery(lane=lane, states=(State.WAITING,), limit=_EVERY)
-    changed = await tools.office.change(query, hurry(tools.clock(), pause.until))
+    changed = await tools.office.change(query, retry_after_pause(tools.clock(), pause.until))
     tools.wake()
     return len(changed)
 
@@ -131,7 +131,7 @@ async def resume_changed(tools: ProviderTools, before: Settings) -> None:
                 await resume(tools, lane, pause)
 
 
-def provider_form(provider: Provider, pause: Pause | None, usage: Usage | None) -> Form:
+def provider_form(provider: Provider, pause: LanePause | None, usage: Usage | None) -> Form:
     """Return how a provider stands. Limits of 0 are none; `free_at` is null without any."""
     left = dict(zip((window.span for window in _windows(provider)), usage.left if usage else (), strict=True))
     return {
@@ -149,9 +149,9 @@ def provider_form(provider: Provider, pause: Pause | None, usage: Usage | None) 
     }
 
 
-def direct_form(pauses: Mapping[str, Pause]) -> Form:
+def direct_form(pauses: Mapping[str, LanePause]) -> Form:
     """Return how MX delivery stands: single destinations may be paused, never all of it."""
-    resting = {lane: pause for lane, pause in pauses.items() if way_of(lane) == DIRECT}
+    resting = {lane: pause for lane, pause in pauses.items() if provider_of(lane) == DIRECT}
     named = ", ".join(f"{lane} ({pause.why})" for lane, pause in list(resting.items())[:_NAMED])
     count = "1 destination rests" if len(resting) == 1 else f"{len(resting)} destinations rest"
     told = f"{count}: {named}{', …' if len(resting) > _NAMED else ''}" if resting else ""

@@ -7,7 +7,7 @@ from dataclasses import replace
 from aiohttp import web
 from multidict import MultiMapping
 
-from relay.dsn.categories import TAXONOMY
+from relay.dsn.categories import CATEGORIES
 from relay.reports import run
 from relay.reports.engagement import engagement_report
 from relay.reports.ports import EngagementStore, MessageQuery, ReportStore, StoryStore
@@ -88,8 +88,8 @@ class ReportRoutes:
 
 def _category(request: web.Request) -> str:
     category = request.query.get("category", "")
-    if category and category not in TAXONOMY:
-        raise web.HTTPBadRequest(text=f"category {category!r} is none of {', '.join(TAXONOMY)}")
+    if category and category not in CATEGORIES:
+        raise web.HTTPBadRequest(text=f"category {category!r} is none of {', '.join(CATEGORIES)}")
     return category
 
 

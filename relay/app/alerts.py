@@ -11,10 +11,10 @@ from relay.dsn.categories import Category
 from relay.events.event import Event, Kind
 from relay.mail.address import is_ascii
 from relay.mail.canonical import domain_of
-from relay.mail.lane import DIRECT, lane_of, lane_target
+from relay.mail.lane import DIRECT, lane_of, split_lane
 from relay.mail.received import mail_date
 from relay.queue.entry import Entry
-from relay.queue.message import ALERT, Accepted, Message, Policy
+from relay.queue.message import ALERT, Message, MessagePolicy, NewMessage
 from relay.queue.ports import Publish, QueueStore, StoreError
 from relay.reports.ports import MessageQuery, StoryStore
 
@@ -32,7 +32,7 @@ class Alert:
 
 
 @dataclass(frozen=True, slots=True)
-class Post:
+class AlertRoute:
     """Who alerts come from, who gets them, and which way they go."""
 
     hostname: str
@@ -55,7 +55,7 @@ def lane_paused(lane: str, category: str, reply: str, guidance: str) -> Alert:
 
     Destinations share a cause for each category: who is on a blocklist is refused by hundreds of them in the same hour.
     """
-    provider, domain = lane_target(lane)
+    provider, domain = split_lane(lane)
     what = f"provider {provider}" if provider != DIRECT else f"delivery to {domain}"
     after: tuple[str, ...]
     if provider != DIRECT:
@@ -101,7 +101,7 @@ def store_was_away(seconds: float, error: str) -> Alert:
     return Alert("store", f"the store was away for {seconds:.0f} seconds: {error}", text)
 
 
-def alert_message(alert: Alert, post: Post, queue_id: str, now: float) -> Accepted:
+def alert_message(alert: Alert, post: AlertRoute, queue_id: str, now: float) -> NewMessage:
     """Return the alert as a message of its own: null reverse-path, Auto-Submitted (RFC 3834), an entry a recipient."""
     subject = _one_line(f"[relay {post.hostname}] {alert.subject}")
     content = _content(alert, post, subject, queue_id, now)
@@ -110,7 +110,7 @@ def alert_message(alert: Alert, post: Post, queue_id: str, now: float) -> Accept
         queue_id=queue_id,
         created_at=now,
         reverse_path="",
-        policy=Policy(domain=post.domain, provider=first, fallback_providers=tuple(others)),
+        policy=MessagePolicy(domain=post.domain, provider=first, fallback_providers=tuple(others)),
         smtputf8=not all(map(is_ascii, (post.from_address, *post.recipients))),
         size=len(content),
         message_id=f"<{queue_id}@{post.hostname}>",
@@ -135,10 +135,10 @@ def alert_message(alert: Alert, post: Post, queue_id: str, now: float) -> Accept
         Event(Kind.CREATED, now, queue_id, one.number, one.recipient, {ALERT: alert.cause, "lane": one.lane})
         for one in entries
     )
-    return Accepted(message, content, entries, created)
+    return NewMessage(message, content, entries, created)
 
 
-def _content(alert: Alert, post: Post, subject: str, queue_id: str, now: float) -> bytes:
+def _content(alert: Alert, post: AlertRoute, subject: str, queue_id: str, now: float) -> bytes:
     encoded = subject if subject.isascii() else Header(subject, "utf-8", header_name="Subject").encode(linesep="\r\n")
     header = (
         f"From: relay <{post.from_address}>",
@@ -191,7 +191,7 @@ class AlertTools:
     """Tells the runner that something is due."""
 
 
-class Alerts:
+class AlertMailer:
     """Sends alerts through the queue, as local mail. Does nothing while `alerts.mail_to` is empty."""
 
     def __init__(self, tools: AlertTools) -> None:
@@ -240,12 +240,12 @@ class Alerts:
         self._tools.wake()
 
 
-def post_of(settings: Settings) -> Post:
+def post_of(settings: Settings) -> AlertRoute:
     """Return who alerts come from, who gets them, and which way they go."""
     hostname = settings.server.hostname
     address = settings.alerts.mail_from or f"postmaster@{hostname}"
     domain = domain_of(address)
-    return Post(
+    return AlertRoute(
         hostname,
         address,
         settings.alerts.mail_to,

@@ -9,17 +9,17 @@ from relay.app.observer import Observer
 from relay.clock import Clock
 from relay.config import Settings
 from relay.log import Emit
-from relay.queue.bounce_policy import Judge
+from relay.queue.bounce_policy import BouncePolicy
 from relay.resolver import Resolver
 from relay.storage.open import AnyStore
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
+class AppContext:
     """The settings and rules in force, the store, the clock, the ids, and who hears of what happens."""
 
     settings: Callable[[], Settings]
-    judge: Callable[[], Judge]
+    judge: Callable[[], BouncePolicy]
     store: AnyStore
     observer: Observer
     log: Emit
@@ -30,7 +30,7 @@ class Frame:
 
     def alert(self, cause: str, subject: str, text: str) -> None:
         """Tell the operator by mail."""
-        self.observer.tell(Alert(cause, subject, text))
+        self.observer.send_alert(Alert(cause, subject, text))
 
     def new_resolver(self) -> Resolver:
         """Return a resolver that remembers nothing yet."""

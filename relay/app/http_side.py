@@ -7,9 +7,9 @@ from relay.admin.api import Desk, application
 from relay.admin.dashboard.routes import Board, dashboard
 from relay.admin.providers import ProviderTools
 from relay.admin.server import AdminServer, metrics_application
-from relay.app.context import Frame
-from relay.app.inbound_side import Incoming
-from relay.app.outbound_side import Outgoing
+from relay.app.context import AppContext
+from relay.app.inbound_side import InboundSide
+from relay.app.outbound_side import OutboundSide
 from relay.events.sink import EventSink
 from relay.events.spool import Spool
 from relay.http_tracker import Tracker
@@ -23,12 +23,12 @@ Answer = Callable[[], Awaitable[Mapping[str, object]]]
 
 
 @dataclass(frozen=True, slots=True)
-class Web:
+class HttpSide:
     """Builds and opens the HTTP servers. `checks` tells what works, `status` and `reload` are the app's."""
 
-    frame: Frame
-    outgoing: Outgoing
-    incoming: Incoming
+    frame: AppContext
+    outgoing: OutboundSide
+    incoming: InboundSide
     checks: Callable[[], Mapping[str, bool]]
     status: Answer
     reload: Answer
@@ -47,7 +47,7 @@ class Web:
             sink,
             trusted_proxies=settings.tracker.trusted_proxies,
             checks=self.checks,
-            confirm=self.incoming.verifier.follow,
+            confirm=self.incoming.verifier.confirm_link,
             has_left=frame.store.unsubscribe_list.has_left,
             right_of_way=lambda: MAIL_FIRST if frame.observer.mail_is_under_way() else 0.0,
         )

@@ -4,35 +4,35 @@ import asyncio
 import ssl
 from typing import assert_never
 
-from relay.app.context import Frame
-from relay.app.outbound_side import Outgoing
+from relay.app.context import AppContext
+from relay.app.outbound_side import OutboundSide
 from relay.config.settings import Listener
 from relay.inbound.handler import InboundHandler
-from relay.inbound.process import Intake
+from relay.inbound.process import InboundProcessor
 from relay.mail.transaction import ListenerKind
-from relay.smtp.service import MessageHandler, Resources
+from relay.smtp.service import MessageHandler, ServerResources
 from relay.smtp_in import SmtpServer, tls_context
 from relay.storage.domains import DomainWatchTable
 from relay.storage.verifications import VerificationTable
 from relay.submission.accept import SubmissionHandler
 from relay.verification.context import Tools as VerificationTools
-from relay.verification.context import submitting
-from relay.verification.copies import Copies
-from relay.verification.verifier import Proven, Verifier
+from relay.verification.context import submit_as
+from relay.verification.copies import ReceivedCopies
+from relay.verification.verifier import VerifiedSenders, Verifier
 
 DRAIN = 10.0
 """Seconds open transactions may take when the relay stops; a client whose transaction is aborted sends it again."""
 
 
-class Incoming:
+class InboundSide:
     """The listeners and the handlers of their mail."""
 
-    def __init__(self, frame: Frame) -> None:
+    def __init__(self, frame: AppContext) -> None:
         self._frame = frame
         self.servers: dict[str, SmtpServer] = {}
         self._verifications = VerificationTable(frame.store)
         sources = (self._verifications.proven, DomainWatchTable(frame.store).verified_domains)
-        self._proven = Proven(sources, frame.observer.store_trouble)
+        self._proven = VerifiedSenders(sources, frame.observer.store_trouble)
 
     async def start_verification(self) -> None:
         """Load the verified senders, and refresh them in the background."""
@@ -40,7 +40,7 @@ class Incoming:
         keeping = asyncio.create_task(self._proven.keep_fresh(), name="proven")
         self._frame.stack.callback(keeping.cancel)
 
-    def build_handlers(self, outgoing: Outgoing) -> None:
+    def build_handlers(self, outgoing: OutboundSide) -> None:
         """Build the handlers of the listeners, and verification."""
         frame = self._frame
         self.submission = SubmissionHandler(
@@ -63,10 +63,10 @@ class Incoming:
             forget_dns=outgoing.resolver.forget,
             clock=frame.clock,
             new_id=frame.new_id,
-            submit=submitting(self.submission),
+            submit=submit_as(self.submission),
         )
         self.verifier = Verifier(tools, self._proven, frame.log)
-        self.intake = Intake(
+        self.intake = InboundProcessor(
             settings=frame.settings,
             keyring=outgoing.keyring,
             judge=frame.judge,
@@ -82,7 +82,7 @@ class Incoming:
             keyring=outgoing.keyring,
             clock=frame.clock,
             processor=self.intake,
-            copies=Copies(
+            copies=ReceivedCopies(
                 self._verifications, frame.new_resolver, lambda: frame.settings().server.hostname, frame.clock
             ),
         )
@@ -90,14 +90,14 @@ class Incoming:
     async def listen(self) -> None:
         """Open the listeners."""
         settings = self._frame.settings()
-        resources = Resources(settings.server.data_dir)
+        resources = ServerResources(settings.server.data_dir)
         self._frame.stack.push_async_callback(self._stop)
         for listener in settings.listeners:
             self.servers[listener.name] = self._server(listener, resources)
         for server in self.servers.values():
             await server.start()
 
-    def _server(self, listener: Listener, resources: Resources) -> SmtpServer:
+    def _server(self, listener: Listener, resources: ServerResources) -> SmtpServer:
         frame = self._frame
         context: ssl.SSLContext | None = None
         if listener.tls != "none" and listener.certificate:

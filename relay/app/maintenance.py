@@ -8,7 +8,7 @@ from relay.app.observer import Observer
 from relay.clock import Clock
 from relay.config.settings import Settings
 from relay.events.ports import StoreError
-from relay.queue.ports import QueueOffice
+from relay.queue.ports import QueueAdminStore
 
 ROUND = 60.0
 """Seconds between two rounds: depth for the metrics, stories older than the retention."""
@@ -18,10 +18,12 @@ TROUBLE_CHECK = 1.0
 """Seconds until a store in trouble is looked at again."""
 
 
-class Housekeeping:
+class Maintenance:
     """Looks after the store: whether it works, how deep the queue is, what is old enough to forget."""
 
-    def __init__(self, settings: Callable[[], Settings], store: QueueOffice, observer: Observer, clock: Clock) -> None:
+    def __init__(
+        self, settings: Callable[[], Settings], store: QueueAdminStore, observer: Observer, clock: Clock
+    ) -> None:
         self._settings = settings
         self._store = store
         self._observer = observer
@@ -29,7 +31,7 @@ class Housekeeping:
 
     async def run(self) -> None:
         """Make rounds until cancelled; while the store is in trouble, short ones."""
-        trouble = self._observer.in_trouble
+        trouble = self._observer.store_failing
         while True:
             try:
                 await self._round()
@@ -45,7 +47,7 @@ class Housekeeping:
             await self._look_after_all()
         else:
             self._observer.metrics.set_depth({})
-        self._observer.store_answers()
+        self._observer.store_recovered()
 
     async def _look_after_all(self) -> None:
         """Do what one of the processes that share the store does for all of them."""
@@ -55,7 +57,7 @@ class Housekeeping:
             self._observer.log("queue.purged", messages=purged)
 
 
-async def depth_by_state(store: QueueOffice) -> Mapping[str, int]:
+async def depth_by_state(store: QueueAdminStore) -> Mapping[str, int]:
     """Return the number of entries that are not final, by state."""
     depth: dict[str, int] = {}
     for (_, state), count in (await store.depth()).items():

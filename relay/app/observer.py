@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 
 from relay.app.alerts import Alert, lane_paused, mail_refused, store_was_away
 from relay.clock import Clock
-from relay.dsn.categories import TAXONOMY
+from relay.dsn.categories import CATEGORIES
 from relay.events.event import Event, Kind
 from relay.events.ports import StoreError
 from relay.log import Line, Log
-from relay.metrics import LastHour, Metrics
+from relay.metrics import HourlyCounts, Metrics
 from relay.queue.message import ALERT
 
 UNDER_WAY = 0.25
@@ -26,13 +26,13 @@ class Observer:
     def __init__(self, log: Log, clock: Clock) -> None:
         self.log = log
         self.metrics = Metrics()
-        self.last_hour = LastHour()
-        self.in_trouble = asyncio.Event()
+        self.last_hour = HourlyCounts()
+        self.store_failing = asyncio.Event()
         self._clock = clock
         self._mail_at = 0.0
         self._trouble_since = 0.0
         self._trouble = ""
-        self.tell: Callable[[Alert], None] = _nobody
+        self.send_alert: Callable[[Alert], None] = _nobody
         """Hears of what a person has to look at."""
 
     def publish(self, events: Sequence[Event]) -> None:
@@ -50,7 +50,7 @@ class Observer:
     def _look_into(self, event: Event) -> None:
         """Tell what there is to say of an event beside that it happened."""
         if event.kind is Kind.UNSUBSCRIBE and event.data.get("joined") is False:
-            self.log("unsubscribe.unknown", queue_id=event.queue_id, number=event.recipient)
+            self.log("unsubscribe.unknown", queue_id=event.queue_id, number=event.number)
         delay = event.data.get("delay")
         if event.kind is Kind.DELIVERED and isinstance(delay, float):
             self.metrics.delay.observe(delay)
@@ -58,10 +58,10 @@ class Observer:
 
     def _alert_of(self, event: Event) -> None:
         """Tell the operator of a failure that waiting does not mend; not of one that an alert itself met with."""
-        about = TAXONOMY.get(str(event.data.get("category", "")))
+        about = CATEGORIES.get(str(event.data.get("category", "")))
         if about is not None and about.alert and ALERT not in event.data:
             domain, reply, remote = (str(event.data.get(key, "")) for key in ("domain", "reply", "remote"))
-            self.tell(mail_refused(about, domain, reply, remote, event.queue_id))
+            self.send_alert(mail_refused(about, domain, reply, remote, event.queue_id))
 
     def mail_is_under_way(self) -> bool:
         """Tell whether something happened to a message just now that no reader did."""
@@ -81,7 +81,7 @@ class Observer:
         """Tell the operator that a lane was paused, and what to do."""
         self.metrics.alerts.labels(category).inc()
         self.log("delivery.paused", lane=lane, category=category, reply=reply, guidance=guidance)
-        self.tell(lane_paused(lane, category, reply, guidance))
+        self.send_alert(lane_paused(lane, category, reply, guidance))
 
     def clock_set(self, step: float) -> None:
         """Log that the wall clock was set."""
@@ -103,24 +103,24 @@ class Observer:
 
     def store_trouble(self, error: StoreError) -> None:
         """Log once that the store is in trouble."""
-        if not self.in_trouble.is_set():
-            self.in_trouble.set()
+        if not self.store_failing.is_set():
+            self.store_failing.set()
             self._trouble_since, self._trouble = self._clock(), str(error)
             self.metrics.store_trouble.set(1)
             self.log("store.trouble", error=str(error), full=error.full)
 
-    def store_answers(self) -> None:
+    def store_recovered(self) -> None:
         """Log once that it is out of it."""
-        if self.in_trouble.is_set():
-            self.in_trouble.clear()
+        if self.store_failing.is_set():
+            self.store_failing.clear()
             self.metrics.store_trouble.set(0)
             seconds = self._clock() - self._trouble_since
             self.log("store.recovered", seconds=round(seconds, 1))
-            self.tell(store_was_away(seconds, self._trouble))
+            self.send_alert(store_was_away(seconds, self._trouble))
 
     def checks(self) -> Mapping[str, bool]:
         """Return what works, for /healthz."""
-        return {"store": not self.in_trouble.is_set()}
+        return {"store": not self.store_failing.is_set()}
 
 
 def line_of(event: Event) -> Line:

@@ -4,27 +4,27 @@ import asyncio
 import random
 from collections.abc import Callable
 
-from relay.app.alerts import Alerts, AlertTools
-from relay.app.context import Frame
+from relay.app.alerts import AlertMailer, AlertTools
+from relay.app.context import AppContext
 from relay.clock import steady_clock
-from relay.delivery.journal import JOURNAL_FILE, FileJournal
+from relay.delivery.journal import JOURNAL_FILE, DeliveryJournalFile
 from relay.delivery.smtp_delivery import SmtpDelivery
 from relay.domains.keys import Keys
-from relay.domains.signing_keys import Signing, SigningTools
-from relay.queue.context import Tools
+from relay.domains.signing_keys import SigningKeys, SigningTools
+from relay.queue.context import QueueContext
 from relay.queue.runner import Runner
 from relay.queue.settler import Settler
 from relay.render.pool import make_renderer
 from relay.rewrite.tokens import Keyring
 from relay.storage.domains import DomainWatchTable
 from relay.suppression.exclusion import Exclusion
-from relay.tracker.monitor import GuardedRenderer, GuardTools, TrackingGuard
+from relay.tracker.monitor import GuardTools, MonitoredRenderer, TrackingMonitor
 
 
-class Outgoing:
+class OutboundSide:
     """What sends. `patience` gives the seconds that attempts in hand still have when the relay stops."""
 
-    def __init__(self, frame: Frame, keys: Keys, patience: Callable[[], float]) -> None:
+    def __init__(self, frame: AppContext, keys: Keys, patience: Callable[[], float]) -> None:
         self._frame = frame
         self._patience = patience
         self.resolver = frame.new_resolver()
@@ -40,8 +40,8 @@ class Outgoing:
             log=frame.log,
             alert=frame.alert,
         )
-        self.signing = Signing(tools, keys)
-        self.guard = TrackingGuard(
+        self.signing = SigningKeys(tools, keys)
+        self.guard = TrackingMonitor(
             GuardTools(
                 frame.settings,
                 self.keyring,
@@ -68,7 +68,9 @@ class Outgoing:
         delivery = SmtpDelivery(frame.settings, self.resolver, share=frame.store.part)
         frame.store.leave_to_others(lambda lane: not frame.store.part(lane, delivery.connections(lane)))
         frame.stack.push_async_callback(delivery.close)
-        journal, noted = FileJournal.open(settings.server.data_dir / JOURNAL_FILE, frame.observer.journal_failing)
+        journal, noted = DeliveryJournalFile.open(
+            settings.server.data_dir / JOURNAL_FILE, frame.observer.journal_failing
+        )
         frame.stack.callback(journal.close)
         tools = self._tools(delivery, journal)
         recovered = await Settler(tools).recover(noted)
@@ -87,9 +89,9 @@ class Outgoing:
         frame.stack.push_async_callback(stop)
         self._start_alerts()
 
-    def _tools(self, delivery: SmtpDelivery, journal: FileJournal) -> Tools:
+    def _tools(self, delivery: SmtpDelivery, journal: DeliveryJournalFile) -> QueueContext:
         frame = self._frame
-        return Tools(
+        return QueueContext(
             settings=frame.settings,
             judge=frame.judge,
             store=frame.store,
@@ -97,7 +99,7 @@ class Outgoing:
             exclusion=self.exclusion,
             journal=journal,
             delivery=delivery,
-            renderer=GuardedRenderer(self.renderer, self.guard),
+            renderer=MonitoredRenderer(self.renderer, self.guard),
             clock=frame.clock,
             steady=steady_clock,
             jitter=_dice(),
@@ -108,7 +110,7 @@ class Outgoing:
 
     def _start_alerts(self) -> None:
         frame = self._frame
-        alerts = Alerts(
+        alerts = AlertMailer(
             AlertTools(
                 settings=frame.settings,
                 store=frame.store,
@@ -119,7 +121,7 @@ class Outgoing:
                 wake=self.runner.wake,
             )
         )
-        frame.observer.tell = alerts.send
+        frame.observer.send_alert = alerts.send
         frame.stack.callback(asyncio.create_task(alerts.run(), name="alerts").cancel)
 
     def _render_with(self, keys: Keys) -> None:

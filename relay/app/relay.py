@@ -10,25 +10,25 @@ from pathlib import Path
 
 from relay import __version__
 from relay.admin.providers import resume_changed
-from relay.app.context import Frame
-from relay.app.http_side import Web
-from relay.app.inbound_side import Incoming
-from relay.app.maintenance import Housekeeping, depth_by_state
+from relay.app.context import AppContext
+from relay.app.http_side import HttpSide
+from relay.app.inbound_side import InboundSide
+from relay.app.maintenance import Maintenance, depth_by_state
 from relay.app.observer import Observer
-from relay.app.outbound_side import Outgoing
+from relay.app.outbound_side import OutboundSide
 from relay.app.supervisor import Supervisor
 from relay.clock import Clock, system_clock
 from relay.config import Settings, check
-from relay.domains.key_files import read_all
+from relay.domains.key_files import load_keys
 from relay.dsn.classify import RulesError
-from relay.dsn.rules_file import read_rules
+from relay.dsn.rules_file import load_bounce_rules
 from relay.http_tracker import Tracker
 from relay.inbound.imap_poller import Poller
 from relay.inbound.imap_state import PLACE_FILE
 from relay.log import open_log
 from relay.mail.queue_id import RANDOM_SPACE, queue_id
 from relay.mailauth.dkim_keys import KeyFaultError
-from relay.queue.bounce_policy import Judge
+from relay.queue.bounce_policy import BouncePolicy
 from relay.storage.open import AnyStore, open_store
 
 DRAIN = 25.0
@@ -44,9 +44,9 @@ class _Parts:
     """Parts of a started relay."""
 
     store: AnyStore
-    incoming: Incoming
-    outgoing: Outgoing
-    web: Web
+    incoming: InboundSide
+    outgoing: OutboundSide
+    web: HttpSide
 
 
 class App:
@@ -65,7 +65,7 @@ class App:
         settings.server.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.log = open_log(settings.log_file, settings.log.format, settings.log.level)
         self.observer = Observer(self.log, clock)
-        self._rules = read_rules(config)
+        self._rules = load_bounce_rules(config)
 
     @property
     def store(self) -> AnyStore:
@@ -73,12 +73,12 @@ class App:
         return self._started().store
 
     @property
-    def incoming(self) -> Incoming:
+    def incoming(self) -> InboundSide:
         """The side of mail that comes in."""
         return self._started().incoming
 
     @property
-    def outgoing(self) -> Outgoing:
+    def outgoing(self) -> OutboundSide:
         """The side of mail that goes out."""
         return self._started().outgoing
 
@@ -91,9 +91,9 @@ class App:
         """Return the settings in force."""
         return self._settings
 
-    def judge(self) -> Judge:
+    def judge(self) -> BouncePolicy:
         """Return what understands replies, by the rules and the threshold in force."""
-        return Judge(self._rules, self._settings.bounces.threshold)
+        return BouncePolicy(self._rules, self._settings.bounces.threshold)
 
     def port(self, listener: str) -> int:
         """Return the port a listener got."""
@@ -120,14 +120,14 @@ class App:
 
     async def _open(self, settings: Settings) -> Tracker | None:
         """Open side after side; listeners come last, when what takes their mail is there. Return the tracker."""
-        keys = read_all(settings, self.log)
+        keys = load_keys(settings, self.log)
         frame = await self._frame(settings)
-        incoming = Incoming(frame)
+        incoming = InboundSide(frame)
         await incoming.start_verification()
-        outgoing = Outgoing(frame, keys, lambda: self._stopped_by - asyncio.get_running_loop().time())
+        outgoing = OutboundSide(frame, keys, lambda: self._stopped_by - asyncio.get_running_loop().time())
         await outgoing.start(self._runner_ended)
         incoming.build_handlers(outgoing)
-        web = Web(frame, outgoing, incoming, self.checks, self.status, self.reload)
+        web = HttpSide(frame, outgoing, incoming, self.checks, self.status, self.reload)
 
         self._parts = _Parts(frame.store, incoming, outgoing, web)  # The HTTP servers ask for them at once.
         tracker = await web.start_tracker()
@@ -139,10 +139,10 @@ class App:
         self._keep_working(settings)
         return tracker
 
-    async def _frame(self, settings: Settings) -> Frame:
+    async def _frame(self, settings: Settings) -> AppContext:
         store = await open_store(settings, self._clock(), self.log)
         self._stack.push_async_callback(store.close)
-        return Frame(
+        return AppContext(
             settings=self.settings,
             judge=self.judge,
             store=store,
@@ -158,8 +158,8 @@ class App:
         supervisor = Supervisor(self.log)
         self._stack.push_async_callback(supervisor.stop)
         place = settings.server.data_dir / PLACE_FILE
-        supervisor.keep("imap", Poller(self.settings, place, self.incoming.intake.take, self.log).run)
-        supervisor.keep("housekeeping", Housekeeping(self.settings, self.store, self.observer, self._clock).run)
+        supervisor.keep("imap", Poller(self.settings, place, self.incoming.intake.process, self.log).run)
+        supervisor.keep("housekeeping", Maintenance(self.settings, self.store, self.observer, self._clock).run)
         supervisor.keep("domain watch", self.outgoing.signing.watch.run)
 
     async def stop(self) -> None:
@@ -176,8 +176,8 @@ class App:
         told = [str(fault) for fault in faults]
         signing = self.outgoing.signing
         try:
-            rules = await asyncio.to_thread(read_rules, self._config)
-            keys = signing.keys if new is None else await asyncio.to_thread(read_all, new, self.log)
+            rules = await asyncio.to_thread(load_bounce_rules, self._config)
+            keys = signing.keys if new is None else await asyncio.to_thread(load_keys, new, self.log)
         except (RulesError, KeyFaultError, OSError) as error:
             told += str(error).splitlines()
         if new is None or told:
@@ -201,7 +201,7 @@ class App:
     async def status(self) -> Mapping[str, object]:
         """Return version, health and the queue's depth."""
         depth = await depth_by_state(self.store)
-        healthy = not self.observer.in_trouble.is_set()
+        healthy = not self.observer.store_failing.is_set()
         return {"version": __version__, "healthy": healthy, "checks": self.checks(), "queue": depth}
 
     def _runner_ended(self, running: asyncio.Task[None]) -> None:

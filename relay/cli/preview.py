@@ -11,17 +11,17 @@ import click
 
 from relay.cli.common import json_option, settings_or_exit, show
 from relay.config import Settings
-from relay.domains.key_files import KEY_OCTETS, TRACKER_KEY_FILE, read_all
+from relay.domains.key_files import KEY_OCTETS, TRACKER_KEY_FILE, load_keys
 from relay.domains.keys import Keys
-from relay.domains.watcher import one_of_each
+from relay.domains.watcher import default_signing_keys
 from relay.mail.authors import AuthorError
 from relay.mail.canonical import domain_of
 from relay.mail.control_headers import InstructionError
 from relay.mail.dot_stuffing import normalise
 from relay.mail.queue_id import queue_id
 from relay.mail.transaction import Envelope, Recipient, Session, Transaction
-from relay.policy import author_of, list_unsubscribe_of, read_facts, replies_of, tracking_of
-from relay.render.render import Stored, explain
+from relay.policy import author_of, list_unsubscribe_of, parse_facts, reply_handling, tracking_of
+from relay.render.render import RenderInput, explain
 from relay.rewrite.header_fields import author_name
 from relay.rewrite.message import Rewritten
 from relay.rewrite.tokens import new_key, parse_keyring
@@ -76,13 +76,13 @@ def _with_line_ends(content: bytes) -> bytes:
     return content
 
 
-def _stored(settings: Settings, content: bytes, recipient: str) -> Stored:
-    facts = read_facts(content)
+def _stored(settings: Settings, content: bytes, recipient: str) -> RenderInput:
+    facts = parse_facts(content)
     now = time.time()
     message = queue_id(now, 0)
     author, hostname = author_of(settings, facts.senders), settings.server.hostname
     domain = domain_of(author)
-    replies = replies_of(settings, author, facts.reply_to, signed=facts.is_signed)
+    replies = reply_handling(settings, author, facts.reply_to, signed=facts.is_signed)
     added = b""
     if recipient:
         session = Session("preview", "submission", "127.0.0.1", "localhost", extended=True)
@@ -92,7 +92,7 @@ def _stored(settings: Settings, content: bytes, recipient: str) -> Stored:
     tracking = tracking_of(settings.domain_for(author).tracking, facts.instructions.track)
     identity = settings.identity_for(author)
     name = author_name(identity.display_name, identity.company) if identity else ""
-    return Stored(
+    return RenderInput(
         message,
         now,
         author,
@@ -109,8 +109,8 @@ def _stored(settings: Settings, content: bytes, recipient: str) -> Stored:
 def _keys(settings: Settings, *, throw_away: bool) -> Keys:
     if throw_away or not (settings.tracker.keys or (settings.server.data_dir / TRACKER_KEY_FILE).exists()):
         return Keys(parse_keyring([new_key(os.urandom(KEY_OCTETS))]))
-    keys = read_all(settings, _tell)
-    return replace(keys, dkim={domain: one_of_each(signing) for domain, signing in keys.dkim.items()})
+    keys = load_keys(settings, _tell)
+    return replace(keys, dkim={domain: default_signing_keys(signing) for domain, signing in keys.dkim.items()})
 
 
 def _tell(line: str, **fields: object) -> None:

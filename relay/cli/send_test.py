@@ -11,12 +11,12 @@ import click
 
 from relay.cli.client import EX_TEMPFAIL, EX_UNAVAILABLE, AdminClient
 from relay.cli.common import config_option, json_option, settings_or_exit
-from relay.dsn.categories import TAXONOMY
+from relay.dsn.categories import CATEGORIES
 from relay.dsn.classify import classify
-from relay.dsn.rules_file import read_rules
+from relay.dsn.rules_file import load_bounce_rules
 from relay.mail.lane import DIRECT
 from relay.mail.reply import parse_reply
-from relay.queue.bounce_policy import explain
+from relay.queue.bounce_policy import guidance_text
 
 EX_NOPERM = 77
 """Exit code when the provider does not take our login (sysexits.h)."""
@@ -96,10 +96,10 @@ def explanation(event: Mapping[str, Any], path: Path) -> str:
     if not reply:
         return ""
     category = str(event.get("category", ""))
-    if category not in TAXONOMY:
+    if category not in CATEGORIES:
         parsed = parse_reply(int(reply[:3]), reply[4:])
-        category = classify(read_rules(path), reply, parsed.code, parsed.status).category
-    return explain(TAXONOMY[category]).replace("{", "{{").replace("}", "}}")
+        category = classify(load_bounce_rules(path), reply, parsed.code, parsed.status).category
+    return guidance_text(CATEGORIES[category]).replace("{", "{{").replace("}", "}}")
 
 
 def _events(client: AdminClient, queue_id: str, timeout: int) -> Iterator[dict[str, Any]]:

@@ -17,11 +17,11 @@ from relay.config import Settings
 from relay.delivery.journal import JOURNAL_FILE, notes_of
 from relay.events.ports import StoreError
 from relay.storage.errors import StoreLockedError
-from relay.storage.sqlite.export import Source
-from relay.storage.sqlite.stats import Survey, survey_sqlite
+from relay.storage.sqlite.export import SqliteExport
+from relay.storage.sqlite.stats import StoreStats, survey_sqlite
 
 if TYPE_CHECKING:
-    from relay.storage.postgres.import_sqlite import Transfer
+    from relay.storage.postgres.import_sqlite import SqliteImport
 
 
 _POSTGRES = ("postgresql://", "postgres://")
@@ -70,7 +70,7 @@ def migrate_command(url: str, anew: bool, batch: int, path: Path) -> None:
     if settings.sqlite_path is None:
         click.echo("relay: storage.url is PostgreSQL already: there is nothing to copy", err=True)
         sys.exit(EX_CONFIG)
-    with _told(), closing(Source.open(settings.sqlite_path)) as source:
+    with _told(), closing(SqliteExport.open(settings.sqlite_path)) as source:
         _refuse_unsettled(source, settings.server.data_dir / JOURNAL_FILE)
         with closing(_transfer(source, settings, url, anew=anew, batch=batch)) as transfer:
             if transfer.done:
@@ -104,7 +104,7 @@ def _told() -> Iterator[None]:
         sys.exit(EX_UNAVAILABLE)
 
 
-def _survey(settings: Settings) -> Survey:
+def _survey(settings: Settings) -> StoreStats:
     if settings.sqlite_path is not None:
         return survey_sqlite(settings.sqlite_path)
     try:
@@ -114,12 +114,12 @@ def _survey(settings: Settings) -> Survey:
     return survey_postgres(_with_password(settings.storage.url, settings), _without_password(settings.storage.url))
 
 
-def _transfer(source: Source, settings: Settings, url: str, *, anew: bool, batch: int) -> "Transfer":
+def _transfer(source: SqliteExport, settings: Settings, url: str, *, anew: bool, batch: int) -> "SqliteImport":
     try:
-        from relay.storage.postgres.import_sqlite import Transfer
+        from relay.storage.postgres.import_sqlite import SqliteImport
     except ModuleNotFoundError:
         raise StoreError(_NO_PSYCOPG) from None
-    return Transfer.open(source, _with_password(url, settings), system_clock(), anew=anew, batch=batch)
+    return SqliteImport.open(source, _with_password(url, settings), system_clock(), anew=anew, batch=batch)
 
 
 def _with_password(url: str, settings: Settings) -> str:
@@ -134,7 +134,7 @@ def _without_password(url: str) -> str:
     return urlunsplit(parts._replace(netloc=f"{user.partition(':')[0]}@{host}" if user else host))
 
 
-def _refuse_unsettled(source: Source, journal: Path) -> None:
+def _refuse_unsettled(source: SqliteExport, journal: Path) -> None:
     """Stop when a killed server left deliveries that only its next start on this store can settle."""
     noted = list(notes_of(journal.read_bytes())) if journal.exists() else []
     unsettled = {(taken.queue_id, number) for taken in noted for number in taken.numbers} & source.active()
@@ -145,7 +145,7 @@ def _refuse_unsettled(source: Source, journal: Path) -> None:
         )
 
 
-def _run(transfer: "Transfer") -> None:
+def _run(transfer: "SqliteImport") -> None:
     """Copy with a bar on a terminal, with a few lines elsewhere."""
     total, before = sum(transfer.counts.values()), sum(transfer.copied.values())
     if before:

@@ -69,7 +69,7 @@ class ConfigError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Problem:
     """A fault before its place is known. `path` leads to the key it is about."""
 
     path: KeyPath
@@ -102,43 +102,43 @@ def closest(word: object, known: Iterable[str]) -> str:
     return names[near[0]] if near else ""
 
 
-def finding_of(error: ErrorDetails) -> Finding:
+def finding_of(error: ErrorDetails) -> Problem:
     """Translate a pydantic error into the words of this program. Values appear only where they are no secret."""
     path = tuple(part for part in error["loc"] if part != "[key]")
     kind, context, value = error["type"], error.get("ctx", {}), error["input"]
     if kind == "setting":
-        return Finding(path, context["problem"], context["allowed"], context["suggestion"])
+        return Problem(path, context["problem"], context["allowed"], context["suggestion"])
     if kind == "extra_forbidden":
         return _unknown_key(path)
     if kind == "missing":
-        return Finding(path, "is missing")
+        return Problem(path, "is missing")
     if kind == "literal_error":
         words = re.findall(r"'([^']*)'", context["expected"])
-        return Finding(
+        return Problem(
             path, f"{_shown(value)} is not one of the choices", _listed(words), _quote(closest(value, words))
         )
     if kind in _KINDS:
-        return Finding(path, f"is {_kind_of(value)}", _KINDS[kind])
-    return _out_of_range(path, kind, context, value) or Finding(path, error["msg"])
+        return Problem(path, f"is {_kind_of(value)}", _KINDS[kind])
+    return _out_of_range(path, kind, context, value) or Problem(path, error["msg"])
 
 
-def _unknown_key(path: KeyPath) -> Finding:
+def _unknown_key(path: KeyPath) -> Problem:
     table = table_at(path[:-1])
     known = [] if table is None else [*fields_of(table), *(f"{key}_file" for key in keys_from_file(table))]
     key = str(path[-1])
     elsewhere = [f"{name}.{key}" for name, section in sections() if key in fields_of(section)]
     allowed = ", ".join(known) if len(known) <= _MANY else ""
-    return Finding(path, "unknown key", allowed, closest(key, known) or next(iter(elsewhere), ""))
+    return Problem(path, "unknown key", allowed, closest(key, known) or next(iter(elsewhere), ""))
 
 
-def _out_of_range(path: KeyPath, kind: str, context: dict[str, Any], value: object) -> Finding | None:
+def _out_of_range(path: KeyPath, kind: str, context: dict[str, Any], value: object) -> Problem | None:
     match kind:
         case "greater_than_equal":
-            return Finding(path, f"{_shown(value)} is too low", f"{context['ge']} or more")
+            return Problem(path, f"{_shown(value)} is too low", f"{context['ge']} or more")
         case "less_than_equal":
-            return Finding(path, f"{_shown(value)} is too high", f"{context['le']} or less")
+            return Problem(path, f"{_shown(value)} is too high", f"{context['le']} or less")
         case "too_short" | "string_too_short":
-            return Finding(path, "is empty", "at least one")
+            return Problem(path, "is empty", "at least one")
     return None
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from relay.config.checks import contradictions, doubts
-from relay.config.errors import ConfigError, Fault, Finding, finding_of
+from relay.config.checks import find_errors, find_warnings
+from relay.config.errors import ConfigError, Fault, Problem, finding_of
 from relay.config.schema import example_of, field_at
 from relay.config.secret_files import file_findings, missing_dkim_keys, read_secrets
 from relay.config.settings import Settings
@@ -36,22 +36,22 @@ def check(path: Path, environ: Mapping[str, str]) -> tuple[Settings | None, tupl
         tree.blame(finding)
     whole = settings or _mended(tree.values, wrong, path.parent)
     if whole is not None and tree.complete:
-        for finding in _not_about(wrong, [*contradictions(whole), *file_findings(whole)]):
+        for finding in _not_about(wrong, [*find_errors(whole), *file_findings(whole)]):
             tree.blame(finding)
-        found = _not_about(wrong, [*doubts(whole), *missing_dkim_keys(whole)])
+        found = _not_about(wrong, [*find_warnings(whole), *missing_dkim_keys(whole)])
         warnings += [finding.at(tree.place(finding.path)) for finding in found]
     faults = tuple(sorted(set(tree.faults)))
     return None if faults else settings, faults, tuple(sorted(set(warnings)))
 
 
-def _validate(values: dict[str, Any], folder: Path) -> tuple[Settings | None, list[Finding]]:
+def _validate(values: dict[str, Any], folder: Path) -> tuple[Settings | None, list[Problem]]:
     try:
         return Settings.model_validate(values, context={"folder": folder.absolute()}), []
     except ValidationError as error:
         return None, [finding_of(details) for details in error.errors(include_url=False)]
 
 
-def _mended(values: dict[str, Any], wrong: list[Finding], folder: Path) -> Settings | None:
+def _mended(values: dict[str, Any], wrong: list[Problem], folder: Path) -> Settings | None:
     """Return settings with a valid value wherever one is wrong, so that what depends on the others can be checked too.
 
     None when the values cannot be mended.
@@ -84,7 +84,7 @@ def _mend(values: dict[str, Any], path: KeyPath) -> None:
             holder.update({} if stand_in is None else {key: stand_in})
 
 
-def _not_about(wrong: list[Finding], found: Iterable[Finding]) -> Iterator[Finding]:
+def _not_about(wrong: list[Problem], found: Iterable[Problem]) -> Iterator[Problem]:
     """Yield what was not found only because a value is wrong already."""
     blamed = [finding.path for finding in wrong]
     return (finding for finding in found if not any(finding.path[: len(path)] == path for path in blamed))

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
-from relay.config.errors import ENVIRONMENT, Fault, Finding
+from relay.config.errors import ENVIRONMENT, Fault, Problem
 from relay.config.schema import example_of, keys_from_file, table_at
 from relay.config.settings import Listener, Settings
 from relay.config.sources import Tree
@@ -39,22 +39,22 @@ def read_secrets(tree: Tree, folder: Path, environ: Mapping[str, str]) -> list[F
     return warnings
 
 
-def file_findings(settings: Settings) -> Iterator[Finding]:
+def file_findings(settings: Settings) -> Iterator[Problem]:
     """Yield what is wrong with the certificates of the listeners, and what the store needs and is not installed."""
     if settings.sqlite_path is None and find_spec("psycopg") is None:
-        yield Finding(("storage", "url"), "psycopg is not installed", 'pip install "trackrelay[postgres]"')
+        yield Problem(("storage", "url"), "psycopg is not installed", 'pip install "trackrelay[postgres]"')
     for index, listener in enumerate(settings.listeners):
         if listener.tls != "none" and listener.certificate and listener.key:
             yield from _certificate_findings(("listener", index), listener)
 
 
-def missing_dkim_keys(settings: Settings) -> Iterator[Finding]:
+def missing_dkim_keys(settings: Settings) -> Iterator[Problem]:
     """Yield the domains that have selectors, and no key file for any of them yet."""
     for name, domain in settings.domains.items():
         files = [settings.server.data_dir / "dkim" / name / f"{selector}.pem" for selector in domain.dkim.selectors]
         if files and not any(file.exists() for file in files):
             path = ("domains", name, "dkim", "selectors", 0)
-            yield Finding(path, f"there is no key in {files[0]} yet; `relay dkim new {name}` makes one")
+            yield Problem(path, f"there is no key in {files[0]} yet; `relay dkim new {name}` makes one")
 
 
 def _tables(values: Any, path: KeyPath) -> Iterator[tuple[KeyPath, dict[str, Any]]]:
@@ -73,7 +73,7 @@ def _read_one(tree: Tree, path: KeyPath, key: str, field: FieldInfo, folders: tu
     values = tree.table(path)
     name = values.pop(named[-1])
     if key in values:
-        tree.blame(Finding(named, f"{key} is set too", f"either {key} or {key}_file"))
+        tree.blame(Problem(named, f"{key} is set too", f"either {key} or {key}_file"))
         return None
     tree.found_at((*path, key), tree.place(named))
     if not isinstance(name, str) or not name:
@@ -89,7 +89,7 @@ def _read_one(tree: Tree, path: KeyPath, key: str, field: FieldInfo, folders: tu
         else:
             values[key] = text.split() if field.annotation not in (SecretStr, str) else text.rstrip("\r\n")
             return file
-    tree.blame(Finding(named, problem))
+    tree.blame(Problem(named, problem))
     stand_in = example_of(field)
     values |= {} if stand_in is None else {key: stand_in}
     return None
@@ -104,10 +104,10 @@ def _readable(tree: Tree, path: KeyPath, file: Path, who: int) -> list[Fault]:
         return []
     people = "everybody" if mode & stat.S_IROTH else "its group"
     problem = f"the secret can be read by {people}: {file} has mode {mode:04o}"
-    return [Finding(path, problem, "0600").at(tree.place(path))]
+    return [Problem(path, problem, "0600").at(tree.place(path))]
 
 
-def _certificate_findings(path: KeyPath, listener: Listener) -> Iterator[Finding]:
+def _certificate_findings(path: KeyPath, listener: Listener) -> Iterator[Problem]:
     unreadable = False
     for key, file in (("certificate", listener.certificate), ("key", listener.key)):
         try:
@@ -115,11 +115,11 @@ def _certificate_findings(path: KeyPath, listener: Listener) -> Iterator[Finding
                 file.read_bytes()
         except OSError as error:
             unreadable = True
-            yield Finding((*path, key), f"{file} cannot be read: {error.strerror}")
+            yield Problem((*path, key), f"{file} cannot be read: {error.strerror}")
     if unreadable or not listener.certificate:
         return
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(listener.certificate, listener.key, password=lambda: "")
     except (ssl.SSLError, OSError, ValueError) as error:
         reason = getattr(error, "reason", None) or str(error)
-        yield Finding((*path, "certificate"), f"certificate and key cannot be used together: {reason}", "PEM files")
+        yield Problem((*path, "certificate"), f"certificate and key cannot be used together: {reason}", "PEM files")

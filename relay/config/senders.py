@@ -42,7 +42,7 @@ class Tracking(Section):
     exclude_hosts: tuple[HostPattern, ...] = ()
     pixel: Literal["end", "start"] = "end"
 
-    def over(self, below: "Tracking") -> "Tracking":
+    def with_defaults(self, below: "Tracking") -> "Tracking":
         """Return these switches with those not set here, or an empty base URL, taken from below."""
         update = {key: getattr(self, key) for key in self.model_fields_set}
         return below.model_copy(update={**update, "base_url": self.base_url or below.base_url})
@@ -76,10 +76,10 @@ class Domain(Defaults):
 
     dkim: Dkim = Dkim()
 
-    def over(self, below: Defaults) -> Self:
+    def with_defaults(self, below: Defaults) -> Self:
         """Return this domain with what it does not set taken from the defaults."""
         inherited = {key: getattr(below, key) for key in Defaults.model_fields if key not in self.model_fields_set}
-        return self.model_copy(update={**inherited, "tracking": self.tracking.over(below.tracking).settled()})
+        return self.model_copy(update={**inherited, "tracking": self.tracking.with_defaults(below.tracking).settled()})
 
 
 class Identity(Section):
@@ -97,7 +97,7 @@ class Identity(Section):
     forward_auto_replies: Flag = False
     bcc: tuple[MailAddress, ...] = ()
 
-    def over(self, domain: Domain, hourly_limit: int, daily_limit: int) -> Self:
+    def with_defaults(self, domain: Domain, hourly_limit: int, daily_limit: int) -> Self:
         """Return this identity with the limits and copies it does not set taken from these."""
         inherited = {"hourly_limit": hourly_limit, "daily_limit": daily_limit, "bcc": domain.bcc}
         return self.model_copy(update={k: v for k, v in inherited.items() if k not in self.model_fields_set})
@@ -123,15 +123,15 @@ class Senders:
         limits: Limits,
     ) -> "Senders":
         """Fill in what they leave out; `base_url` is the tracker's."""
-        tracking = defaults.tracking.over(Tracking(base_url=base_url))
+        tracking = defaults.tracking.with_defaults(Tracking(base_url=base_url))
         below = defaults.model_copy(update={"tracking": tracking})
-        whole = {name: domain.over(below) for name, domain in domains.items()}
+        whole = {name: domain.with_defaults(below) for name, domain in domains.items()}
         settled = below.model_copy(update={"tracking": tracking.settled()})
-        unlisted = Domain().over(settled)
+        unlisted = Domain().with_defaults(settled)
 
         hourly, daily = limits.identity_hourly, limits.identity_daily
         known = {
-            address: identity.over(whole.get(domain_of(address), unlisted), hourly, daily)
+            address: identity.with_defaults(whole.get(domain_of(address), unlisted), hourly, daily)
             for address, identity in identities.items()
         }
         return cls(settled, unlisted, whole, known)

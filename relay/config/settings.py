@@ -124,7 +124,7 @@ class Settings(Section):
         """Return the identity of a From address, None when there is no entry for it."""
         return self.senders.identities.get(canonical(address))
 
-    def is_bound(self, credential: str) -> bool:
+    def is_restricted(self, credential: str) -> bool:
         """Tell whether identities name this credential, so that it may send as them only."""
         return credential in self._bound
 

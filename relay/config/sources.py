@@ -9,7 +9,7 @@ from typing import Any, TypeGuard
 
 from pydantic import SecretStr
 
-from relay.config.errors import ENVIRONMENT, Fault, Finding, Place, key_text
+from relay.config.errors import ENVIRONMENT, Fault, Place, Problem, key_text
 from relay.config.schema import field_at
 from relay.config.toml_positions import KeyPath, key_positions
 
@@ -44,7 +44,7 @@ class Tree:
         """Remember where the path stands."""
         self.places[_folded(path)] = place
 
-    def blame(self, finding: Finding) -> None:
+    def blame(self, finding: Problem) -> None:
         """Add a fault at the place its path has."""
         self.faults.append(finding.at(self.place(finding.path)))
 

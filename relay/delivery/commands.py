@@ -49,13 +49,13 @@ class Capabilities:
             max_size=int(limit) if limit.isascii() and limit.isdigit() and len(limit) < 19 else 0,
         )
 
-    def plain(self) -> Self:
+    def minimal(self) -> Self:
         """Return what is left for a server that trips over its own extensions: what mail cannot do without."""
         return replace(self, pipelining=False, dsn=False, size=False)
 
 
 @dataclass(frozen=True, slots=True)
-class Script:
+class TransactionCommands:
     """The lines of one transaction. `body` is dot-stuffed and ends with the final dot."""
 
     mail: bytes
@@ -84,10 +84,12 @@ def recipient_fault(entry: Entry, offered: Capabilities) -> Reply | None:
     return None
 
 
-def script(message: Message, entries: tuple[Entry, ...], rendered: Rendered, offered: Capabilities) -> Script:
+def script(
+    message: Message, entries: tuple[Entry, ...], rendered: Rendered, offered: Capabilities
+) -> TransactionCommands:
     """Return what is said to give the message to these recipients, with every parameter that is offered and needed."""
     utf8 = offered.smtputf8 and (_needs_smtputf8(message, rendered) or not _all_ascii(entries))
-    return Script(
+    return TransactionCommands(
         _mail(message, rendered, offered, utf8),
         tuple(_rcpt(entry, offered) for entry in entries),
         stuffed(rendered.content),

@@ -13,10 +13,10 @@ from typing import cast
 import aiosmtplib
 
 from relay.delivery.commands import Capabilities
-from relay.delivery.mx import Hop
+from relay.delivery.mx import Endpoint
 from relay.delivery.reply_parser import printable
-from relay.delivery.session import Patience, Session
-from relay.delivery.stream import Wire
+from relay.delivery.session import Session, Timeouts
+from relay.delivery.stream import ClientStream
 from relay.mail.reply import Reply, parse_reply
 from relay.queue.outcome import Phase
 
@@ -32,7 +32,7 @@ class Security(Enum):
     """TLS from the first octet (RFC 8314)."""
 
 
-class Trust:
+class TlsContexts:
     """The TLS contexts, made when they are first needed: loading the system's store takes a while."""
 
     def __init__(self, verifying: Callable[[], ssl.SSLContext] = ssl.create_default_context) -> None:
@@ -73,39 +73,39 @@ _PHASES: Mapping[str, Phase] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Manner:
+class ConnectOptions:
     """How a lane's servers are talked to. `context` None: never encrypted."""
 
     helo: str
     security: Security
     context: ssl.SSLContext | None
-    patience: Patience
+    patience: Timeouts
     connect_timeout: float
     credentials: Credentials | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Unreachable:
+class ConnectFailure:
     """No session came about; `by_tls`: it failed at TLS, so that clear text may do better.
 
     `locked_out`: the server answers, and refuses us for good.
     """
 
     reply: Reply
-    hop: Hop
+    hop: Endpoint
     by_tls: bool = False
     locked_out: bool = False
     phase: Phase = "connect"
 
 
-async def dial(hop: Hop, manner: Manner) -> Session | Unreachable:
+async def connect(hop: Endpoint, manner: ConnectOptions) -> Session | ConnectFailure:
     """Open a session, or return why not. With opportunistic TLS a failure of TLS is left to the caller to get over."""
     try:
         connected = await _connect(hop, manner.connect_timeout)
     except TimeoutError:
-        return Unreachable(Reply(451, "4.4.1", f"no connection within {manner.connect_timeout:g} s"), hop)
+        return ConnectFailure(Reply(451, "4.4.1", f"no connection within {manner.connect_timeout:g} s"), hop)
     except OSError as error:
-        return Unreachable(Reply(451, "4.4.1", f"no connection: {error.strerror or error}"), hop)
+        return ConnectFailure(Reply(451, "4.4.1", f"no connection: {error.strerror or error}"), hop)
     return await _Opening(hop, manner, connected).session()
 
 
@@ -120,7 +120,7 @@ def is_local(address: str) -> bool:
         return bool(probe.getsockname()[0] == address)
 
 
-async def _connect(hop: Hop, timeout: float) -> socket.socket:
+async def _connect(hop: Endpoint, timeout: float) -> socket.socket:
     family = socket.AF_INET if hop.address.version == 4 else socket.AF_INET6
     connecting = socket.socket(family, socket.SOCK_STREAM)
     with ExitStack() as on_failure:
@@ -135,7 +135,7 @@ async def _connect(hop: Hop, timeout: float) -> socket.socket:
 class _Opening:
     """The steps from a connected socket to a session; `_step` names the one under way for the error text."""
 
-    def __init__(self, hop: Hop, manner: Manner, connected: socket.socket) -> None:
+    def __init__(self, hop: Endpoint, manner: ConnectOptions, connected: socket.socket) -> None:
         self._hop = hop
         self._manner = manner
         self._step = "the greeting"
@@ -149,7 +149,7 @@ class _Opening:
             tls_context=manner.context,
         )
 
-    async def session(self) -> Session | Unreachable:
+    async def session(self) -> Session | ConnectFailure:
         """Greet, encrypt and authenticate; return the session, or why there is none: then the socket is closed."""
         with ExitStack() as on_failure:
             on_failure.callback(self._client.close)
@@ -160,9 +160,9 @@ class _Opening:
             except (aiosmtplib.SMTPException, OSError) as error:
                 locked_out = isinstance(error, aiosmtplib.SMTPResponseException) and 500 <= error.code <= 599
                 by_tls = self._step == "STARTTLS"
-                return Unreachable(self._reply(error), self._hop, by_tls, locked_out, _PHASES[self._step])
+                return ConnectFailure(self._reply(error), self._hop, by_tls, locked_out, _PHASES[self._step])
             if refusal is not None:
-                return Unreachable(refusal, self._hop, self._step == "STARTTLS", phase=_PHASES[self._step])
+                return ConnectFailure(refusal, self._hop, self._step == "STARTTLS", phase=_PHASES[self._step])
             on_failure.pop_all()
         return self._take_over()
 
@@ -205,7 +205,7 @@ class _Opening:
 
     def _take_over(self) -> Session:
         offers = Capabilities.of(self._client.esmtp_extensions)
-        wire = Wire(cast(asyncio.Transport, self._client.transport))
+        wire = ClientStream(cast(asyncio.Transport, self._client.transport))
         return Session(wire, str(self._hop), offers, self._manner.patience)
 
     def _reply(self, error: aiosmtplib.SMTPException | OSError) -> Reply:

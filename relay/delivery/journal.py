@@ -19,7 +19,7 @@ from zlib import crc32
 
 from relay.mail.reply import Reply
 from relay.queue.outcome import Delivered
-from relay.queue.ports import Taken
+from relay.queue.ports import JournalRecord
 
 JOURNAL_FILE = "deliveries.journal"
 
@@ -42,7 +42,7 @@ _LONGEST_REMOTE = 200
 """Characters kept of what the other side said, and of its name."""
 
 
-class FileJournal:
+class DeliveryJournalFile:
     """Implements `relay.queue.ports.DeliveryJournal` on one file.
 
     `failing` is told once when notes cannot be written: mail is delivered all the same.
@@ -58,7 +58,7 @@ class FileJournal:
         self._open_numbers: dict[int, int] = {}
 
     @classmethod
-    def open(cls, path: Path, failing: Callable[[OSError], None]) -> tuple[Self, Sequence[Taken]]:
+    def open(cls, path: Path, failing: Callable[[OSError], None]) -> tuple[Self, Sequence[JournalRecord]]:
         """Open the journal, creating it when needed; return it with what an earlier process had noted.
 
         The notes stay in the file until `clear`.
@@ -79,7 +79,7 @@ class FileJournal:
             except OSError as error:
                 self._give_up(error)
 
-    def note(self, taken: Taken) -> None:
+    def record(self, taken: JournalRecord) -> None:
         """See `DeliveryJournal`."""
         record = record_of(taken)
         if self._descriptor is None or not self._free or len(record) > SLOT:
@@ -115,7 +115,7 @@ class FileJournal:
         self._failing(error)
 
 
-def record_of(taken: Taken) -> bytes:
+def record_of(taken: JournalRecord) -> bytes:
     """Return a note as it stands in its slot."""
     reply = taken.outcome.reply
     record = json.dumps(
@@ -132,7 +132,7 @@ def record_of(taken: Taken) -> bytes:
     return _HEAD.pack(crc32(record), len(record)) + record
 
 
-def notes_of(octets: bytes) -> Iterator[Taken]:
+def notes_of(octets: bytes) -> Iterator[JournalRecord]:
     """Return the notes of a journal; slots that are empty or hold anything else are passed over."""
     for start in range(0, len(octets), SLOT):
         slot = octets[start : start + SLOT]
@@ -147,10 +147,10 @@ def notes_of(octets: bytes) -> Iterator[Taken]:
             yield note
 
 
-def _taken(record: bytes) -> Taken | None:
+def _taken(record: bytes) -> JournalRecord | None:
     """Return what a record says, None when another version of this program wrote it in another form."""
     try:
         queue_id, numbers, at, (code, status, text), remote, dsn_passed_on = json.loads(record)
-        return Taken(queue_id, tuple(numbers), Delivered(Reply(code, status, text), remote, dsn_passed_on), at)
+        return JournalRecord(queue_id, tuple(numbers), Delivered(Reply(code, status, text), remote, dsn_passed_on), at)
     except (ValueError, TypeError):
         return None

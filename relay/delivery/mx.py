@@ -37,7 +37,7 @@ _SPECIAL = (IPv4Network("192.0.0.0/24"), IPv6Network("fec0::/10"))
 """IETF protocol assignments (RFC 6890) and the old site-local addresses (RFC 3879), which Python calls global."""
 
 
-def is_forbidden(address: IPAddress, allowed: Iterable[IPNetwork] = ()) -> bool:
+def is_blocked(address: IPAddress, allowed: Iterable[IPNetwork] = ()) -> bool:
     """Tell whether mail must not be delivered to this address unless it lies in one of the allowed networks.
 
     Forbidden are loopback, private, link-local, shared (RFC 6598), unspecified, reserved, documentation and multicast
@@ -85,7 +85,7 @@ MAX_ADDRESSES_OF_HOST = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Hop:
+class Endpoint:
     """One address to try. `name` is the host's name for TLS and the log, "" for an address literal."""
 
     name: str
@@ -119,12 +119,12 @@ def hops(
     port: int,
     allowed: Sequence[IPNetwork],
     own: Collection[IPv4Address | IPv6Address] = (),
-) -> tuple[Hop, ...] | Deferred | Refused:
+) -> tuple[Endpoint, ...] | Deferred | Refused:
     """Return the addresses to try, or the outcome when there is none to which mail may be delivered.
 
     `own` are the addresses at which this server itself would answer on that port.
     """
-    usable: list[Hop] = []
+    usable: list[Endpoint] = []
     for host, answer in found:
         if not isinstance(answer, Addresses) or not is_host_name(host.name):
             continue
@@ -132,8 +132,8 @@ def hops(
             if not usable:
                 return Refused(Reply(550, "5.4.6", f"mail for {domain} loops back to this server by {host.name}"))
             break
-        allowed_ones = [address for address in answer.addresses if not is_forbidden(address, allowed)]
-        usable += [Hop(host.name, address, port) for address in allowed_ones[:MAX_ADDRESSES_OF_HOST]]
+        allowed_ones = [address for address in answer.addresses if not is_blocked(address, allowed)]
+        usable += [Endpoint(host.name, address, port) for address in allowed_ones[:MAX_ADDRESSES_OF_HOST]]
     return tuple(usable) or _why_none(domain, found, allowed)
 
 
@@ -142,28 +142,28 @@ def literal_hops(
     port: int,
     allowed: Sequence[IPNetwork],
     own: Collection[IPv4Address | IPv6Address] = (),
-) -> tuple[Hop, ...] | Refused:
+) -> tuple[Endpoint, ...] | Refused:
     """Return the one address of an address literal, or the refusal when it is forbidden or our own."""
     if address in own:
         return Refused(Reply(550, "5.4.6", f"mail for [{address}] loops back to this server"))
-    if is_forbidden(address, allowed):
+    if is_blocked(address, allowed):
         return _forbidden(str(address))
-    return (Hop("", address, port),)
+    return (Endpoint("", address, port),)
 
 
-def provider_hops(name: str, host: str, port: int, answer: AddressAnswer) -> tuple[Hop, ...] | Deferred:
+def provider_hops(name: str, host: str, port: int, answer: AddressAnswer) -> tuple[Endpoint, ...] | Deferred:
     """Return the addresses of a provider. The operator chose it: every address is allowed, every failure temporary."""
     match answer:
         case Addresses(addresses):
             ways = addresses[: 2 * MAX_ADDRESSES_OF_HOST]
-            return tuple(Hop("" if host == str(address) else host, address, port) for address in ways)
+            return tuple(Endpoint("" if host == str(address) else host, address, port) for address in ways)
         case TemporaryFailure(text):
             return Deferred(Reply(451, "4.4.3", f"provider {name}: {text}"), lane_down=True)
         case NoSuchDomain() | NoRecords():
             return Deferred(Reply(451, "4.4.4", f"provider {name}: host {host} has no address"), lane_down=True)
 
 
-def rested(ways: Sequence[Hop], failing: Container[Hop]) -> tuple[Hop, ...]:
+def failing_last(ways: Sequence[Endpoint], failing: Container[Endpoint]) -> tuple[Endpoint, ...]:
     """Put the addresses that failed lately behind the others, else in the same order."""
     return tuple(sorted(ways, key=lambda hop: hop in failing))
 
@@ -176,7 +176,7 @@ def _why_none(
             return Deferred(Reply(451, "4.4.3", answer.text), lane_down=True)
     for host, answer in found:
         if isinstance(answer, Addresses):
-            bad = next((address for address in answer.addresses if is_forbidden(address, allowed)), None)
+            bad = next((address for address in answer.addresses if is_blocked(address, allowed)), None)
             if bad is not None:
                 return _forbidden(f"{host.name}[{bad}]")
     if [host.name for host, _ in found] == [domain]:

@@ -8,9 +8,9 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from relay.config.settings import Provider, Settings
 from relay.delivery import mx
-from relay.delivery.connect import Credentials, Manner, Security, Trust, is_local
-from relay.delivery.mx import Hop, is_host_name
-from relay.delivery.session import Patience
+from relay.delivery.connect import ConnectOptions, Credentials, Security, TlsContexts, is_local
+from relay.delivery.mx import Endpoint, is_host_name
+from relay.delivery.session import Timeouts
 from relay.mail.reply import Reply
 from relay.queue.outcome import Deferred, Refused
 from relay.resolver import AddressAnswer, Addresses, MxHost, NoRecords, NoSuchDomain, Resolver
@@ -67,10 +67,10 @@ _FOR_MX = {"opportunistic": Security.OPPORTUNISTIC, "require": Security.REQUIRED
 _FOR_PROVIDER = {"starttls": Security.REQUIRED, "implicit": Security.IMPLICIT, "none": Security.NONE}
 
 
-class Directory:
+class NextHopResolver:
     """Answers where the mail of a lane goes and how it is handed over."""
 
-    def __init__(self, settings: Settings, resolver: Resolver, trust: Trust) -> None:
+    def __init__(self, settings: Settings, resolver: Resolver, trust: TlsContexts) -> None:
         self.settings = settings
         self._resolver = resolver
         self._trust = trust
@@ -81,7 +81,7 @@ class Directory:
         own = provider.connections if provider else 0
         return own or self.settings.delivery.connections_per_lane
 
-    async def hops(self, target: Target) -> tuple[Hop, ...] | Deferred | Refused:
+    async def hops(self, target: Target) -> tuple[Endpoint, ...] | Deferred | Refused:
         """Return the addresses to try in order, or the outcome when there is none."""
         match target:
             case Domain(name):
@@ -97,23 +97,23 @@ class Directory:
                 addresses = await self._provider_addresses(provider.host)
                 return mx.provider_hops(name, provider.host, provider.port, addresses)
 
-    def manner(self, target: Target, hop: Hop) -> Manner:
+    def manner(self, target: Target, hop: Endpoint) -> ConnectOptions:
         """Return how to talk to the server at this address."""
         delivery = self.settings.delivery
         provider = self.settings.provider(target.name) if isinstance(target, Upstream) else None
         security = _FOR_PROVIDER[provider.tls] if provider else _FOR_MX[delivery.tls]
         verify = provider is not None and not hop.address.is_loopback
         context = self._trust.verified if verify else self._trust.unverified
-        return Manner(
+        return ConnectOptions(
             helo=self.settings.helo_name,
             security=security,
             context=None if security is Security.NONE else context,
-            patience=Patience(delivery.command_timeout, delivery.data_timeout),
+            patience=Timeouts(delivery.command_timeout, delivery.data_timeout),
             connect_timeout=delivery.connect_timeout,
             credentials=_credentials(provider),
         )
 
-    async def _domain_hops(self, domain: str) -> tuple[Hop, ...] | Deferred | Refused:
+    async def _domain_hops(self, domain: str) -> tuple[Endpoint, ...] | Deferred | Refused:
         delivery = self.settings.delivery
         answer = await self._resolver.mx(domain)
         returns = self._returns(domain)

@@ -5,16 +5,16 @@ from collections.abc import AsyncIterator, Callable, Hashable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
-from relay.delivery.connect import Security, Unreachable, dial
-from relay.delivery.mx import Hop, rested
-from relay.delivery.next_hop import Directory, Target
+from relay.delivery.connect import ConnectFailure, Security, connect
+from relay.delivery.mx import Endpoint, failing_last
+from relay.delivery.next_hop import NextHopResolver, Target
 from relay.delivery.session import Session
-from relay.delivery.slots import Places
-from relay.queue.nodes import whole
+from relay.delivery.slots import ConnectionSlots
+from relay.queue.nodes import full_share
 from relay.queue.outcome import Deferred, Refused
 
 
-class Kept:
+class IdleSessions:
     """Idle sessions. Those that are dead are passed over; those that rest too long or are too many are said goodbye."""
 
     def __init__(self) -> None:
@@ -92,7 +92,7 @@ class Kept:
 MAX_REMEMBERED = 10_000
 
 
-class Remembered:
+class ExpiringSet:
     """A bounded set whose members are forgotten after some seconds. `clock` is monotonic seconds."""
 
     def __init__(self, seconds: float, clock: Callable[[], float]) -> None:
@@ -134,28 +134,28 @@ PLAIN_FOR = 6 * 3600.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Line:
+class LaneTarget:
     """A lane with what its name stands for, under the settings of one moment."""
 
     lane: str
     target: Target
-    directory: Directory
+    directory: NextHopResolver
 
 
 class Pool:
     """Hands out sessions and takes them back. `clock` is monotonic seconds, `share` what of a lane is this node's."""
 
-    def __init__(self, clock: Callable[[], float], share: Callable[[str, int], int] = whole) -> None:
+    def __init__(self, clock: Callable[[], float], share: Callable[[str, int], int] = full_share) -> None:
         self._share = share
-        self._places = Places()
-        self._kept = Kept()
-        self._failing = Remembered(FAILING_FOR, clock)
-        self._clear_text = Remembered(CLEAR_TEXT_FOR, clock)
-        self._plain = Remembered(PLAIN_FOR, clock)
+        self._places = ConnectionSlots()
+        self._kept = IdleSessions()
+        self._failing = ExpiringSet(FAILING_FOR, clock)
+        self._clear_text = ExpiringSet(CLEAR_TEXT_FOR, clock)
+        self._plain = ExpiringSet(PLAIN_FOR, clock)
         self._closed = False
 
     @asynccontextmanager
-    async def place(self, line: Line) -> AsyncIterator[None]:
+    async def place(self, line: LaneTarget) -> AsyncIterator[None]:
         """Hold a place for one session of this lane, waiting for it when the lane or all of them are full."""
         # What was claimed before other nodes came is delivered all the same.
         most = max(1, self._share(line.lane, line.directory.connections(line.target)))
@@ -163,7 +163,7 @@ class Pool:
         async with self._places.place(line.lane, lane_most=most, total_most=total):
             yield
 
-    async def session(self, line: Line) -> Session | Deferred | Refused:
+    async def session(self, line: LaneTarget) -> Session | Deferred | Refused:
         """Return a kept session, else a new one with the first address that answers, else why there is none."""
         kept = self._kept.take((line.directory, line.lane))
         if kept is not None:
@@ -173,9 +173,9 @@ class Pool:
             return hops
         if len(self._kept) + self._places.used > line.directory.settings.delivery.max_connections:
             self._kept.dismiss_oldest()
-        return await self._first(line, rested(hops, self._failing))
+        return await self._first(line, failing_last(hops, self._failing))
 
-    def give_back(self, line: Line, session: Session) -> None:
+    def give_back(self, line: LaneTarget, session: Session) -> None:
         """Keep a session for the next job, or end it when it has done enough."""
         delivery = line.directory.settings.delivery
         if self._closed or session.transactions >= delivery.messages_per_connection:
@@ -183,10 +183,10 @@ class Pool:
         else:
             self._kept.put((line.directory, line.lane), session, delivery.idle_timeout)
 
-    def speak_plainly(self, session: Session) -> None:
+    def disable_extensions(self, session: Session) -> None:
         """Use no extension of this server that mail can do without, in this session and in those to come."""
         self._plain.add(session.remote)
-        session.offers = session.offers.plain()
+        session.offers = session.offers.minimal()
 
     def forget_kept(self) -> None:
         """Say goodbye to all kept sessions: the settings they were opened with hold no longer."""
@@ -198,14 +198,14 @@ class Pool:
         self._kept.dismiss_all()
         await self._kept.drained()
 
-    async def _first(self, line: Line, hops: tuple[Hop, ...]) -> Session | Deferred:
-        failure: Unreachable | None = None
+    async def _first(self, line: LaneTarget, hops: tuple[Endpoint, ...]) -> Session | Deferred:
+        failure: ConnectFailure | None = None
         for hop in hops:
             opened = await self._open(line, hop)
             if isinstance(opened, Session):
                 self._failing.discard(hop)
                 if opened.remote in self._plain:
-                    opened.offers = opened.offers.plain()
+                    opened.offers = opened.offers.minimal()
                 return opened
             self._failing.add(hop)
             failure = opened
@@ -214,18 +214,18 @@ class Pool:
             failure.reply, str(failure.hop), lane_down=True, locked_out=failure.locked_out, phase=failure.phase
         )
 
-    async def _open(self, line: Line, hop: Hop) -> Session | Unreachable:
+    async def _open(self, line: LaneTarget, hop: Endpoint) -> Session | ConnectFailure:
         """Dial; where TLS is only a wish and fails, dial once more in clear text."""
         manner = line.directory.manner(line.target, hop)
         if manner.security is not Security.OPPORTUNISTIC:
-            return await dial(hop, manner)
+            return await connect(hop, manner)
         in_clear = replace(manner, security=Security.NONE)
         if hop in self._clear_text:
-            return await dial(hop, in_clear)
-        opened = await dial(hop, manner)
+            return await connect(hop, in_clear)
+        opened = await connect(hop, manner)
         if isinstance(opened, Session) or not opened.by_tls:
             return opened
-        again = await dial(hop, in_clear)
+        again = await connect(hop, in_clear)
         if isinstance(again, Session):
             self._clear_text.add(hop)
         return again

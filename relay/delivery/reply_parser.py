@@ -19,14 +19,14 @@ _LINE = re.compile(rb"([2-5][0-9]{2})(?:([ -])(.*))?", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
-class Nonsense:
+class MalformedReply:
     """What was received is no SMTP reply; from here on nothing of this connection can be trusted."""
 
     what: str
 
 
 class ReplyReader:
-    """Collects bytes and hands out whole replies in order. After a `Nonsense` it stays silent."""
+    """Collects bytes and hands out whole replies in order. After a `MalformedReply` it stays silent."""
 
     __slots__ = ("_broken", "_buffer", "_code", "_lines", "_size")
 
@@ -42,9 +42,9 @@ class ReplyReader:
         """Whether nothing of a further reply has arrived yet."""
         return not self._buffer and not self._lines and not self._broken
 
-    def feed(self, data: bytes) -> list[Reply | Nonsense]:
+    def feed(self, data: bytes) -> list[Reply | MalformedReply]:
         """Take bytes; return the replies they complete. Lines may end in a bare LF, as some servers' do."""
-        found: list[Reply | Nonsense] = []
+        found: list[Reply | MalformedReply] = []
         if self._broken:
             return found
         *lines, self._buffer = (self._buffer + data if self._buffer else data).split(b"\n")
@@ -52,13 +52,13 @@ class ReplyReader:
             result = self._line(line.removesuffix(b"\r"))
             if result is not None:
                 found.append(result)
-            if isinstance(result, Nonsense):
+            if isinstance(result, MalformedReply):
                 return found
         if len(self._buffer) > MAX_LINE:
             found.append(self._nonsense(f"a line longer than {MAX_LINE} octets"))
         return found
 
-    def _line(self, line: bytes) -> Reply | Nonsense | None:
+    def _line(self, line: bytes) -> Reply | MalformedReply | None:
         match = _LINE.fullmatch(line)
         if match is None:
             return self._nonsense(f"no SMTP reply: {line[:80]!r}")
@@ -76,10 +76,10 @@ class ReplyReader:
         self._lines, self._size = [], 0
         return reply
 
-    def _nonsense(self, what: str) -> Nonsense:
+    def _nonsense(self, what: str) -> MalformedReply:
         self._broken = True
         self._buffer = b""
-        return Nonsense(what)
+        return MalformedReply(what)
 
 
 def printable(text: str) -> str:

@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
-from relay.delivery.commands import Capabilities, Script
-from relay.delivery.stream import Wire, WireError
-from relay.delivery.transaction import Next, Replies, is_expected
+from relay.delivery.commands import Capabilities, TransactionCommands
+from relay.delivery.stream import ClientStream, WireError
+from relay.delivery.transaction import Next, TransactionReplies, is_expected
 from relay.mail.reply import Reply
 
 _LONE_DOT = b".\r\n"
@@ -22,7 +22,7 @@ Took = Callable[[Sequence[int], Reply], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class Timeouts:
     """Seconds: for one reply, and for the reply to the final dot, behind which the other side does its work."""
 
     command: float
@@ -32,7 +32,7 @@ class Patience:
 class Session:
     """A session with one server. Not to be used again once `is_usable` is false."""
 
-    def __init__(self, wire: Wire, remote: str, offers: Capabilities, patience: Patience) -> None:
+    def __init__(self, wire: ClientStream, remote: str, offers: Capabilities, patience: Timeouts) -> None:
         self._wire = wire
         self._patience = patience
         self._open_transaction = False
@@ -52,14 +52,14 @@ class Session:
         """Wait for the next transaction."""
         self._wire.rest()
 
-    async def transact(self, script: Script, took: Took) -> Replies:
+    async def transact(self, script: TransactionCommands, took: Took) -> TransactionReplies:
         """Make one transaction and return what was answered. The content goes out only after 354.
 
         `took` is called before that, when the other side takes the message: a crash must find it remembered.
         """
         self._wire.wake()
         self.transactions += 1
-        replies = Replies()
+        replies = TransactionReplies()
         try:
             await self._envelope(script, replies)
             await self._content(script.body, replies, took)
@@ -87,7 +87,7 @@ class Session:
         self._spent = True
         self._wire.abort()
 
-    async def _envelope(self, script: Script, replies: Replies) -> None:
+    async def _envelope(self, script: TransactionCommands, replies: TransactionReplies) -> None:
         reset = (b"RSET\r\n",) if self._open_transaction else ()
         if self.offers.pipelining:
             self._wire.write(b"".join((*reset, script.mail, *script.recipients, b"DATA\r\n")))
@@ -98,7 +98,7 @@ class Session:
                 await self._after_reset()
             await self._step_by_step(script, replies)
 
-    async def _pipelined(self, recipients: int, replies: Replies, *, reset: bool) -> None:
+    async def _pipelined(self, recipients: int, replies: TransactionReplies, *, reset: bool) -> None:
         if reset:
             await self._after_reset()
         replies.mail = reply = await self._answer()
@@ -108,7 +108,7 @@ class Session:
         if reply.code != 421:
             replies.data = await self._answer(to_data=True)
 
-    async def _step_by_step(self, script: Script, replies: Replies) -> None:
+    async def _step_by_step(self, script: TransactionCommands, replies: TransactionReplies) -> None:
         self._wire.write(script.mail)
         replies.mail = await self._answer()
         if not replies.mail.is_positive:
@@ -123,7 +123,7 @@ class Session:
             self._wire.write(b"DATA\r\n")
             replies.data = await self._answer(to_data=True)
 
-    async def _content(self, body: bytes, replies: Replies, took: Took) -> None:
+    async def _content(self, body: bytes, replies: TransactionReplies, took: Took) -> None:
         match replies.after_data():
             case Next.BODY:
                 replies.dot_sent = await self._send_body(body, replies)
@@ -139,7 +139,7 @@ class Session:
             case never:
                 assert_never(never)
 
-    async def _send_body(self, body: bytes, replies: Replies) -> bool:
+    async def _send_body(self, body: bytes, replies: TransactionReplies) -> bool:
         """Send the content; return False when it was refused on the way, which leaves the connection useless."""
         if await self._wire.write_body(body, self._patience.command):
             return True
@@ -168,7 +168,7 @@ class Session:
         return reply
 
 
-def _tell(took: Took, replies: Replies, dot: Reply) -> None:
+def _tell(took: Took, replies: TransactionReplies, dot: Reply) -> None:
     if dot.is_positive:
         took(replies.accepted_recipients(), dot)
 

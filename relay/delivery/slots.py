@@ -23,7 +23,7 @@ class _Lane:
         return bool(self.waiting) and self.used < self.most
 
 
-class Places:
+class ConnectionSlots:
     """Gives out places; the bounds come with each request, because a reload may change them."""
 
     def __init__(self) -> None:

@@ -5,22 +5,22 @@ from collections.abc import Callable, Sequence
 
 from relay.config.settings import Settings
 from relay.delivery.commands import message_fault, recipient_fault, script
-from relay.delivery.connect import Trust
-from relay.delivery.next_hop import Directory, parse_lane
-from relay.delivery.pool import Line, Pool
+from relay.delivery.connect import TlsContexts
+from relay.delivery.next_hop import NextHopResolver, parse_lane
+from relay.delivery.pool import LaneTarget, Pool
 from relay.delivery.session import Session
 from relay.mail.reply import Reply
 from relay.mail.transaction import MAX_RECIPIENTS
-from relay.queue.nodes import whole
+from relay.queue.nodes import full_share
 from relay.queue.outcome import Delivered, Outcome, Refused
-from relay.queue.ports import Job, Rendered
+from relay.queue.ports import DeliveryJob, Rendered
 from relay.resolver import Resolver
 
 
-class Attempt:
+class DeliveryAttempt:
     """Carries a job to the servers of a line and collects the outcome of each entry."""
 
-    def __init__(self, pool: Pool, line: Line, job: Job) -> None:
+    def __init__(self, pool: Pool, line: LaneTarget, job: DeliveryJob) -> None:
         self._pool = pool
         self._line = line
         self._job = job
@@ -67,13 +67,13 @@ class Attempt:
 
         def took(accepted: Sequence[int], dot: Reply) -> None:
             outcome = Delivered(dot, session.remote, session.offers.dsn)
-            self._job.took([entries[index] for index in accepted], outcome)
+            self._job.on_accepted([entries[index] for index in accepted], outcome)
 
         replies = await session.transact(script(message, entries, rendered, session.offers), took)
         if replies.untouched and session.transactions > 1:
             return speakable
         if replies.disagrees:
-            self._pool.speak_plainly(session)
+            self._pool.disable_extensions(session)
         self._outcomes.update(zip(batch, replies.outcomes(len(batch), session.remote, session.offers.dsn), strict=True))
         took_some = replies.accepted and replies.dot is not None and replies.dot.is_positive
         again = [batch[index] for index in replies.too_many()] if took_some else []
@@ -104,24 +104,24 @@ class SmtpDelivery:
         settings: Callable[[], Settings],
         resolver: Resolver,
         *,
-        trust: Trust | None = None,
-        share: Callable[[str, int], int] = whole,
+        trust: TlsContexts | None = None,
+        share: Callable[[str, int], int] = full_share,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings = settings
         self._resolver = resolver
-        self._trust = trust or Trust()
-        self._directory = Directory(settings(), resolver, self._trust)
+        self._trust = trust or TlsContexts()
+        self._directory = NextHopResolver(settings(), resolver, self._trust)
         self._pool = Pool(clock, share)
 
-    async def deliver(self, lane: str, job: Job) -> Sequence[Outcome]:
+    async def deliver(self, lane: str, job: DeliveryJob) -> Sequence[Outcome]:
         """Return one outcome for each entry, in order. Raises nothing but what `job.render` raises."""
         target = parse_lane(lane)
         if isinstance(target, Reply):
             return [Refused(target)] * len(job.entries)
-        line = Line(lane, target, self._current())
+        line = LaneTarget(lane, target, self._current())
         async with self._pool.place(line):
-            return await Attempt(self._pool, line, job).run()
+            return await DeliveryAttempt(self._pool, line, job).run()
 
     def connections(self, lane: str) -> int:
         """Return how many connections a lane may have, over all nodes.
@@ -135,10 +135,10 @@ class SmtpDelivery:
         """End the kept sessions. Deliveries under way end by themselves and keep none."""
         await self._pool.close()
 
-    def _current(self) -> Directory:
+    def _current(self) -> NextHopResolver:
         """Return the directory of the settings of now; after a reload no kept session of before is used."""
         settings = self._settings()
         if settings is not self._directory.settings:
-            self._directory = Directory(settings, self._resolver, self._trust)
+            self._directory = NextHopResolver(settings, self._resolver, self._trust)
             self._pool.forget_kept()
         return self._directory

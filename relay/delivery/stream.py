@@ -4,7 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 
-from relay.delivery.reply_parser import Nonsense, ReplyReader
+from relay.delivery.reply_parser import MalformedReply, ReplyReader
 from relay.mail.reply import Reply
 
 BLOCK = 64 * 1024
@@ -30,14 +30,14 @@ class WireError(Exception):
         self.hung_up = hung_up
 
 
-class Wire(asyncio.Protocol):
+class ClientStream(asyncio.Protocol):
     """Takes an open transport over. Once a method has raised WireError, the transport is closed."""
 
     def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport
         self._loop = asyncio.get_running_loop()
         self._reader = ReplyReader()
-        self._replies: deque[Reply | Nonsense] = deque()
+        self._replies: deque[Reply | MalformedReply] = deque()
         self._broken: WireError | None = None
         self._paused = False
         self._idle = False
@@ -93,7 +93,7 @@ class Wire(asyncio.Protocol):
         finally:
             self._seen = None
         reply = self._replies.popleft()
-        if isinstance(reply, Nonsense):
+        if isinstance(reply, MalformedReply):
             raise self._break(WireError(Reply(451, "4.5.0", f"the receiving server sent {reply.what}")))
         return reply
 

@@ -25,7 +25,7 @@ class Next(Enum):
 
 
 @dataclass(slots=True)
-class Replies:
+class TransactionReplies:
     """What was answered so far, in the order of the commands. `recipients` may be shorter than was asked."""
 
     mail: Reply | None = None

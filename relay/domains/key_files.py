@@ -99,7 +99,7 @@ def read_keyring(settings: Settings, log: Tell) -> Keyring:
     return parse_keyring(path.read_text(encoding="ascii").split())
 
 
-def read_all(settings: Settings, log: Tell) -> Keys:
+def load_keys(settings: Settings, log: Tell) -> Keys:
     """Return every key there is. A domain with selectors and no key at all goes unsigned, which is logged.
 
     A selector without a key beside one that has one is where the next key will be.

@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 
 from relay.clock import Clock
 from relay.config.settings import Settings
-from relay.domains.key_files import read_all, replace_key
+from relay.domains.key_files import load_keys, replace_key
 from relay.domains.key_rotation import next_selector
 from relay.domains.keys import Keys
 from relay.domains.ports import DomainWatchStore
 from relay.domains.records import sending_domain
-from relay.domains.watcher import DomainWatch, WatchTools
+from relay.domains.watcher import DomainWatcher, WatchTools
 from relay.log import Emit
 from relay.mailauth.dkim_keys import Algorithm, SigningKey, dns_record, generate_key, load_key, record_name
 from relay.resolver import Lookups
@@ -35,14 +35,14 @@ class SigningTools:
     """Tells the operator: cause, subject, text."""
 
 
-class Signing:
+class SigningKeys:
     """Holds every key; the watch over the domains says which of them sign."""
 
     def __init__(self, tools: SigningTools, keys: Keys) -> None:
         self._tools = tools
         self.keys = keys
         """Every key there is."""
-        self.watch = DomainWatch(
+        self.watch = DomainWatcher(
             WatchTools(
                 settings=tools.settings,
                 dkim=lambda: self.keys.dkim,
@@ -94,7 +94,7 @@ class Signing:
             selector = next_selector(settings.domains[domain].dkim.selectors, known, kind, self._tools.clock())
             pem = await asyncio.to_thread(generate_key, algorithm, bits)
             await asyncio.to_thread(replace_key, settings.server.data_dir, domain, selector, pem)
-            await self.switch(settings, await asyncio.to_thread(read_all, settings, self._tools.log))
+            await self.switch(settings, await asyncio.to_thread(load_keys, settings, self._tools.log))
             made = load_key(pem, domain, selector)
             self._tools.log("keys.rotating", domain=domain, selector=selector, record=dns_record(made))
             return made

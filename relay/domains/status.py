@@ -30,7 +30,7 @@ _SPREAD = 0.1
 
 
 @dataclass(frozen=True, slots=True)
-class Watched:
+class DomainStatus:
     """A sending domain and what the last look found. Times are Unix seconds, 0 for never.
 
     `wanted` is the fingerprint of the records it should have, `set_up_at` when they became these. `statuses` has the
@@ -54,7 +54,7 @@ class Watched:
 
 
 @dataclass(frozen=True, slots=True)
-class SetUp:
+class ConfiguredDomain:
     """A sending domain as it is configured: the fingerprint of its records, and the keys that exist."""
 
     domain: str
@@ -79,7 +79,7 @@ def fingerprint(wanted: Sequence[WantedRecord]) -> str:
     return blake2b("\n".join(lines).encode(), digest_size=16).hexdigest()
 
 
-def set_up(known: Watched | None, domain: SetUp, now: float) -> Watched:
+def set_up(known: DomainStatus | None, domain: ConfiguredDomain, now: float) -> DomainStatus:
     """Return what is known of a domain as it is configured now; with other records its time of settling begins anew.
 
     One of each kind of its keys signs, even before DNS was asked.
@@ -89,15 +89,15 @@ def set_up(known: Watched | None, domain: SetUp, now: float) -> Watched:
     if any(key.kind not in signing for key in keys):
         keys = decide(keys, {key.selector: "shown" for key in keys if key.shown_since}, now)
     if known is None:
-        return Watched(domain.domain, domain.wanted, now, now, keys=keys)
+        return DomainStatus(domain.domain, domain.wanted, now, now, keys=keys)
     if known.wanted != domain.wanted:
         return replace(known, wanted=domain.wanted, set_up_at=now, next_check_at=now, keys=keys)
     return replace(known, keys=keys)
 
 
-def looked(
-    before: Watched, findings: Sequence[Finding], observed: Mapping[str, Observed], now: float, jitter: float
-) -> Watched:
+def after_check(
+    before: DomainStatus, findings: Sequence[Finding], observed: Mapping[str, Observed], now: float, jitter: float
+) -> DomainStatus:
     """Return a domain after a look at it; `jitter` from -1 to 1 spreads the next one.
 
     What DNS did not answer stays as it was known. Missing keys that do not sign are nothing wrong.
@@ -123,7 +123,7 @@ def looked(
     )
 
 
-def changes(before: Watched, after: Watched, findings: Sequence[Finding]) -> list[Change]:
+def changes(before: DomainStatus, after: DomainStatus, findings: Sequence[Finding]) -> list[Change]:
     """Return what a look changed, the domain as a whole first. Of a first look only that is told."""
     told = []
     texts = {_label(finding): finding.text for finding in findings if finding.kind or finding.subject == "domain"}
@@ -140,7 +140,7 @@ def changes(before: Watched, after: Watched, findings: Sequence[Finding]) -> lis
     return told + _key_changes(before, after)
 
 
-def _key_changes(before: Watched, after: Watched) -> list[Change]:
+def _key_changes(before: DomainStatus, after: DomainStatus) -> list[Change]:
     signed = {key.kind: key.selector for key in before.keys if key.signing}
     signing = {key.kind: key.selector for key in after.keys if key.signing}
     return [
@@ -152,7 +152,7 @@ def _key_changes(before: Watched, after: Watched) -> list[Change]:
     ]
 
 
-def _why(after: Watched, kind: str) -> str:
+def _why(after: DomainStatus, kind: str) -> str:
     key = next((key for key in after.keys if key.kind == kind and key.signing), None)
     if key is None:
         return "DNS does not show the key; another kind of signature can be verified"

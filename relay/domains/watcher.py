@@ -11,7 +11,7 @@ from relay.domains.check import check
 from relay.domains.key_rotation import observe_keys
 from relay.domains.ports import DomainWatchStore
 from relay.domains.records import DkimKey, SendingDomain, records, sending_domain
-from relay.domains.status import Change, SetUp, Watched, changes, fingerprint, looked, set_up
+from relay.domains.status import Change, ConfiguredDomain, DomainStatus, after_check, changes, fingerprint, set_up
 from relay.events.ports import StoreError
 from relay.log import Emit
 from relay.mailauth.dkim_keys import SigningKey, dns_record
@@ -56,12 +56,12 @@ class WatchTools:
     """Tells the operator: cause, subject, text."""
 
 
-class DomainWatch:
+class DomainWatcher:
     """Knows how the configured domains stand, and which of their keys sign."""
 
     def __init__(self, tools: WatchTools) -> None:
         self._tools = tools
-        self._known: dict[str, Watched] = {}
+        self._known: dict[str, DomainStatus] = {}
         self._untold = False
         self._wake = asyncio.Event()
 
@@ -82,17 +82,17 @@ class DomainWatch:
         """Return those of the keys that sign: of each kind of a domain's keys one."""
         return {name: _in_force(self._known.get(name), keys) for name, keys in dkim.items()}
 
-    def watched(self) -> Sequence[Watched]:
+    def watched(self) -> Sequence[DomainStatus]:
         """Return how the configured domains stand, by name."""
         return [self._known[name] for name in sorted(self._known)]
 
-    def find(self, domain: str) -> Watched | None:
+    def find(self, domain: str) -> DomainStatus | None:
         """Return how a configured domain stands, None when it is not configured."""
         return self._known.get(domain)
 
     async def look_soon(self, domain: str) -> bool:
         """Look at a domain now; tell whether it is under watch. Raises StoreError."""
-        found = await self._tools.store.look_soon(domain, self._tools.clock())
+        found = await self._tools.store.schedule_check(domain, self._tools.clock())
         self._wake.set()
         return found
 
@@ -124,7 +124,7 @@ class DomainWatch:
             if isinstance(result, Exception):
                 self._tools.log("domain.watch_failed", domain=one.domain, error=repr(result))
 
-    async def _look(self, before: Watched, places: asyncio.Semaphore) -> None:
+    async def _look(self, before: DomainStatus, places: asyncio.Semaphore) -> None:
         settings, dkim = self._tools.settings(), self._tools.dkim()
         if before.domain not in settings.domains:
             return
@@ -133,8 +133,8 @@ class DomainWatch:
         async with places, asyncio.timeout(LONGEST_LOOK):
             findings = await check(about, records(about), dns)
             observed = await observe_keys(dns, about.name, about.keys)
-        after = looked(before, findings, observed, self._tools.clock(), self._tools.jitter())
-        if await self._tools.store.record_look(after):
+        after = after_check(before, findings, observed, self._tools.clock(), self._tools.jitter())
+        if await self._tools.store.save_check(after):
             self._known[after.domain] = after
             for change in changes(before, after, findings):
                 self._tell(change)
@@ -153,15 +153,15 @@ class DomainWatch:
             self._tools.alert(f"domain {change.domain}", f"the DNS of {change.domain} is not as it should be", text)
 
 
-def one_of_each(keys: Sequence[SigningKey]) -> tuple[SigningKey, ...]:
+def default_signing_keys(keys: Sequence[SigningKey]) -> tuple[SigningKey, ...]:
     """Return the first key of each algorithm: what signs while nothing is known of DNS."""
     first = {key.algorithm: key for key in reversed(keys)}
     return tuple(key for key in keys if first[key.algorithm] is key)
 
 
-def _in_force(watched: Watched | None, keys: tuple[SigningKey, ...]) -> tuple[SigningKey, ...]:
+def _in_force(watched: DomainStatus | None, keys: tuple[SigningKey, ...]) -> tuple[SigningKey, ...]:
     chosen = {key.selector for key in watched.keys if key.signing} if watched else set()
-    return tuple(key for key in keys if key.selector in chosen) or one_of_each(keys)
+    return tuple(key for key in keys if key.selector in chosen) or default_signing_keys(keys)
 
 
 def _sending_domain(settings: Settings, name: str, dkim: Dkim) -> SendingDomain:
@@ -169,6 +169,6 @@ def _sending_domain(settings: Settings, name: str, dkim: Dkim) -> SendingDomain:
     return sending_domain(settings, name, keys)
 
 
-def _set_up_of(settings: Settings, name: str, dkim: Dkim) -> SetUp:
+def _set_up_of(settings: Settings, name: str, dkim: Dkim) -> ConfiguredDomain:
     about = _sending_domain(settings, name, dkim)
-    return SetUp(name, fingerprint(records(about)), about.keys)
+    return ConfiguredDomain(name, fingerprint(records(about)), about.keys)

@@ -538,7 +538,7 @@ _TRANSPORT_CATEGORIES = (
 )
 
 
-TAXONOMY: dict[str, Category] = {
+CATEGORIES: dict[str, Category] = {
     category.name: category for category in (*_ADDRESS_CATEGORIES, *_MESSAGE_CATEGORIES, *_TRANSPORT_CATEGORIES)
 }
 """Every category by its name."""

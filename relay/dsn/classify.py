@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from relay.dsn.categories import TAXONOMY, Category
+from relay.dsn.categories import CATEGORIES, Category
 from relay.dsn.phrases import Phrase, PhraseError, PhraseIndex, compile_phrase, index_phrases, normal_form
-from relay.dsn.reply_text import named_wait, smtp_code, status_in
+from relay.dsn.reply_text import requested_delay, smtp_code, status_in
 from relay.dsn.report import Recipient, Report
 
 PHASES = frozenset(("connect", "ehlo", "starttls", "auth", "mail", "rcpt", "data"))
@@ -125,7 +125,7 @@ class Classification:
     @property
     def about(self) -> Category:
         """The category with its definition, actions and guidance."""
-        return TAXONOMY[self.category]
+        return CATEGORIES[self.category]
 
 
 def load_rules(text: str) -> Rules:
@@ -160,8 +160,8 @@ def classify(rules: Rules, text: str, code: int | None = None, status: str = "",
     never = frozenset[str]() if _RECIPIENT.search(normal) else _NEVER_ABOUT.get(phase, frozenset())
     for rule in rules.rules:
         if rule.category not in never and rule.matches(reply):
-            return Classification(rule.category, rule.name, named_wait(normal))
-    return Classification("unknown", "", named_wait(normal))
+            return Classification(rule.category, rule.name, requested_delay(normal))
+    return Classification("unknown", "", requested_delay(normal))
 
 
 def classify_recipient(rules: Rules, report: Report, recipient: Recipient) -> Classification:
@@ -199,8 +199,8 @@ def _rule(name: str, table: Mapping[str, Any]) -> Rule:
     if unknown:
         raise RulesError(f"unknown key {unknown[0]!r}; known are {', '.join(sorted(_KEYS))}")
     category = table.get("category")
-    if category not in TAXONOMY:
-        raise RulesError(f"category {category!r} is none of the taxonomy's: {', '.join(TAXONOMY)}")
+    if category not in CATEGORIES:
+        raise RulesError(f"category {category!r} is none of the taxonomy's: {', '.join(CATEGORIES)}")
     phases = frozenset(_strings(table, "phase"))
     if phases - PHASES:
         raise RulesError(f"phase {sorted(phases - PHASES)[0]!r} is none of {', '.join(sorted(PHASES))}")

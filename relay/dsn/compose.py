@@ -19,7 +19,7 @@ class Action(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Fate:
+class RecipientStatus:
     """What became of one recipient."""
 
     recipient: str
@@ -36,7 +36,7 @@ class Fate:
 
 
 @dataclass(frozen=True, slots=True)
-class Original:
+class OriginalMessage:
     """The message a notification is about."""
 
     queue_id: str
@@ -67,7 +67,13 @@ _OPENINGS = {
 
 
 def compose(
-    action: Action, original: Original, fates: Sequence[Fate], *, hostname: str, report_id: str, now: float
+    action: Action,
+    original: OriginalMessage,
+    fates: Sequence[RecipientStatus],
+    *,
+    hostname: str,
+    report_id: str,
+    now: float,
 ) -> bytes:
     """Return the whole notification, CRLF-ended, to be sent with a null reverse-path to the original's reverse-path.
 
@@ -91,7 +97,7 @@ def compose(
     return header.encode() + b"\r\n" + body + f"--{boundary}--\r\n".encode()
 
 
-def _header(action: Action, original: Original, hostname: str, report_id: str, boundary: str, now: float) -> str:
+def _header(action: Action, original: OriginalMessage, hostname: str, report_id: str, boundary: str, now: float) -> str:
     lines = (
         f"From: Mail Delivery System <MAILER-DAEMON@{hostname}>",
         f"To: <{original.reverse_path}>",
@@ -111,7 +117,7 @@ def _part(content_type: str, encoding: str, body: bytes) -> bytes:
     return header.encode() + body + b"\r\n"
 
 
-def _prose(action: Action, original: Original, fates: Sequence[Fate], hostname: str) -> str:
+def _prose(action: Action, original: OriginalMessage, fates: Sequence[RecipientStatus], hostname: str) -> str:
     lines = [f"This is the mail system at {hostname}.", "", _OPENINGS[action], ""]
     for fate in fates:
         lines.append(f"  {fate.recipient}")
@@ -126,7 +132,7 @@ def _prose(action: Action, original: Original, fates: Sequence[Fate], hostname: 
     return "".join(f"{line}\r\n" for line in lines)
 
 
-def _status(action: Action, original: Original, fates: Sequence[Fate], hostname: str) -> str:
+def _status(action: Action, original: OriginalMessage, fates: Sequence[RecipientStatus], hostname: str) -> str:
     """Return the body of the delivery-status part (RFC 3464 section 2)."""
     message = [f"Reporting-MTA: dns; {hostname}", f"X-Relay-Queue-Id: {original.queue_id}"]
     if envid := decode(original.envid):
@@ -136,7 +142,7 @@ def _status(action: Action, original: Original, fates: Sequence[Fate], hostname:
     return "\r\n".join("".join(f"{line}\r\n" for line in group) for group in groups)
 
 
-def _recipient_fields(action: Action, fate: Fate) -> list[str]:
+def _recipient_fields(action: Action, fate: RecipientStatus) -> list[str]:
     kind = "rfc822" if fate.recipient.isascii() else "utf-8"
     lines = []
     kind_of_original, _, encoded = fate.orcpt.partition(";")
@@ -171,7 +177,7 @@ def _status_code(action: Action, reply: Reply) -> str:
     return wanted + reply.status[1:]
 
 
-def _returned(original: Original) -> bytes:
+def _returned(original: OriginalMessage) -> bytes:
     """Return the part with the original, whole or its header only."""
     content = original.content if original.full else original.content[: body_start(original.content)]
     encoding = "7bit" if content.isascii() else "8bit"

@@ -86,7 +86,7 @@ _LEADING_CODE = re.compile(r"\s{0,9}([245]\d\d)\b[ -]?")
 _SPACE = re.compile(r"\s+")
 
 
-def mask(text: str) -> str:
+def mask_reply(text: str) -> str:
     """Return a reply with addresses, links, hosts, ids and numbers masked; its code and enhanced status stay."""
     code = _LEADING_CODE.match(text)
     rest = text[code.end() if code else 0 :][:_MAX_TEXT]
@@ -123,7 +123,7 @@ _AMOUNT = re.compile(
 _CLOCK = re.compile(r"\b(?:in|after|for|wait)\s(\d{1,3})[: ]([0-5]\d)[: ]([0-5]\d)\b")
 
 
-def named_wait(normal: str) -> float | None:
+def requested_delay(normal: str) -> float | None:
     """Return the seconds a reply in its normal form asks to wait, at most a week; None when it names no time."""
     if _CONTEXT.search(normal) is None:
         return None

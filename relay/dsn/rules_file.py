@@ -8,7 +8,7 @@ from relay.dsn.classify import Rules, RulesError, load_rules
 NAME = "bounce_rules.toml"
 
 
-def read_rules(config: Path | None) -> Rules:
+def load_bounce_rules(config: Path | None) -> Rules:
     """Read the rules; raise RulesError naming the file and every fault in it."""
     own = config.parent / NAME if config is not None else None
     if own is None or not own.exists():

@@ -33,6 +33,6 @@ class Event:
     kind: Kind
     at: float
     queue_id: str
-    recipient: int
+    number: int
     address: str = ""
     data: Mapping[str, object] = field(default_factory=dict)

@@ -20,7 +20,7 @@ def encode_event(event: Event) -> bytes:
         "kind": event.kind,
         "at": event.at,
         "queue_id": event.queue_id,
-        "recipient": event.recipient,
+        "recipient": event.number,
         "address": event.address,
         "data": dict(event.data),
     }

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from relay.config.settings import Settings
 from relay.mail.canonical import domain_of
 from relay.mail.headers import fields
-from relay.mail.srs import original
+from relay.mail.srs import srs_decode
 from relay.rewrite.tokens import ADDRESS_KINDS, Keyring, Kind, Token, identity_of, verify_address_token
 
 _CANDIDATE = re.compile(rb"(?<![A-Za-z0-9._+-])([A-Za-z2-7]{42,47})@")
@@ -50,21 +50,21 @@ def _tokens(keyring: Keyring, content: bytes) -> Iterator[Token]:
 
 
 @dataclass(frozen=True, slots=True)
-class OfMessage:
+class MessageAddress:
     """A signed return-path or reply address of one recipient of one message."""
 
     token: Token
 
 
 @dataclass(frozen=True, slots=True)
-class OfIdentity:
+class IdentityAddress:
     """The CC tracking address of an identity, to which its own mailbox forwards returned mail."""
 
     identity: str
 
 
 @dataclass(frozen=True, slots=True)
-class OfOrigin:
+class SrsAddress:
     """A rewritten reverse-path (SRS); bounces of forwarded mail go back to the original `reverse_path`."""
 
     reverse_path: str
@@ -77,19 +77,19 @@ class TestCopyAddress:
     queue_id: str
 
 
-Destination = OfMessage | OfIdentity | OfOrigin | TestCopyAddress
+Destination = MessageAddress | IdentityAddress | SrsAddress | TestCopyAddress
 
 
-def destination_of(settings: Settings, keyring: Keyring, address: str, now: float) -> Destination | None:
+def parse_own_address(settings: Settings, keyring: Keyring, address: str, now: float) -> Destination | None:
     """Parse a signed address at one of relay's domains; else None. `now` decides whether an SRS address expired."""
     if domain_of(address) not in return_domains(settings):
         return None
     if (token := token_of_address(keyring, address)) is not None:
-        return TestCopyAddress(token.queue_id) if token.kind is Kind.TEST else OfMessage(token)
+        return TestCopyAddress(token.queue_id) if token.kind is Kind.TEST else MessageAddress(token)
     if (identity := identity_of(keyring, address, settings.identities)) is not None:
-        return OfIdentity(identity)
-    reverse_path = original([key for _, key in keyring.keys], address, now)
-    return None if reverse_path is None else OfOrigin(reverse_path)
+        return IdentityAddress(identity)
+    reverse_path = srs_decode([key for _, key in keyring.keys], address, now)
+    return None if reverse_path is None else SrsAddress(reverse_path)
 
 
 def return_domains(settings: Settings) -> frozenset[str]:

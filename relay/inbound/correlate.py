@@ -25,7 +25,7 @@ MOST = 20
 _FIELDS = ("in-reply-to", "references")
 
 
-def answered(content: bytes, report: Report) -> list[str]:
+def referenced_message_ids(content: bytes, report: Report) -> list[str]:
     """Return the Message-IDs a mail answers, the nearest first; those of a message enclosed in it count too.
 
     References name the oldest first, so they are read backwards.
@@ -41,7 +41,7 @@ def _ids(pairs: Iterable[tuple[str, str]], name: str) -> list[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
+class OriginalRecipient:
     """The recipient of ours a mail is about."""
 
     queue_id: str
@@ -58,20 +58,20 @@ class Subject:
         return next((one.recipient for one in entries if one.number == self.number), "")
 
 
-About = tuple[Subject, Recipient | None]
+Match = tuple[OriginalRecipient, Recipient | None]
 """A recipient of ours, and what a report says of it."""
 
 
-async def by_token(store: StoryStore, token: Token, report: Report, identity: str) -> Sequence[About]:
-    """Return whom a token was signed for. `identity` as in `by_report`."""
+async def match_token(store: StoryStore, token: Token, report: Report, identity: str) -> Sequence[Match]:
+    """Return whom a token was signed for. `identity` as in `match_report`."""
     stories = await store.stories(MessageQuery(queue_id=token.queue_id))
     if stories and not _is_of(stories[0], identity):
         return []
-    subject = Subject(token.queue_id, token.recipient, stories[0] if stories else None)
+    subject = OriginalRecipient(token.queue_id, token.number, stories[0] if stories else None)
     return [(subject, about(report, subject.address))]
 
 
-async def by_report(store: StoryStore, report: Report, identity: str) -> Sequence[About]:
+async def match_report(store: StoryStore, report: Report, identity: str) -> Sequence[Match]:
     """Return the recipients a report names, of the message it returns.
 
     With an `identity` only its own messages are looked at: who may write to its CC tracking address has no say about
@@ -81,7 +81,7 @@ async def by_report(store: StoryStore, report: Report, identity: str) -> Sequenc
         return []
     stories = await store.stories(MessageQuery(message_id=report.message_id, identity=identity))
     return [
-        (Subject(story.message.queue_id, entry.number, story), one)
+        (OriginalRecipient(story.message.queue_id, entry.number, story), one)
         for story in stories[:1]
         for entry in story.entries
         for one in report.recipients
@@ -89,10 +89,10 @@ async def by_report(store: StoryStore, report: Report, identity: str) -> Sequenc
     ]
 
 
-async def by_thread(store: StoryStore, content: bytes, report: Report, identity: str) -> Sequence[About]:
-    """Return whose answer a mail is, by the Message-IDs it says it answers. `identity` as in `by_report`."""
+async def match_thread(store: StoryStore, content: bytes, report: Report, identity: str) -> Sequence[Match]:
+    """Return whose answer a mail is, by the Message-IDs it says it answers. `identity` as in `match_report`."""
     author = author_of(content, report, identity)
-    for message_id in answered(content, report):
+    for message_id in referenced_message_ids(content, report):
         for story in await store.stories(MessageQuery(message_id=message_id, identity=identity, limit=1)):
             if report.kind != "auto-reply" and _is_own(story, author, content):
                 continue
@@ -130,12 +130,12 @@ def _is_own(story: Story, author: str, content: bytes) -> bool:
     return not is_forwarded(subject) and all(canonical(one.recipient) != canonical(author) for one in story.entries)
 
 
-def _answering(story: Story, author: str) -> Subject:
+def _answering(story: Story, author: str) -> OriginalRecipient:
     """Return the recipient that answered: the author, else one of the same domain, else the first."""
     entries = [one for one in story.entries if one.number not in story.message.policy.copies]
 
-    def subject(found: Sequence[Entry], *, certain: bool) -> Subject:
-        return Subject(story.message.queue_id, found[0].number if found else 0, story, certain)
+    def subject(found: Sequence[Entry], *, certain: bool) -> OriginalRecipient:
+        return OriginalRecipient(story.message.queue_id, found[0].number if found else 0, story, certain)
 
     if same := [one for one in entries if canonical(one.recipient) == canonical(author)]:
         return subject(same, certain=True)

@@ -10,17 +10,17 @@ from relay.mail.authors import author_of
 from relay.mail.canonical import canonical, domain_of
 from relay.mail.headers import Field, fields, first_value, named
 from relay.mail.lane import lane_of
-from relay.mail.received import is_marked, mark, received
+from relay.mail.received import has_loop_field, loop_field, received
 from relay.mail.reply import Reply
 from relay.mail.transaction import Transaction
 from relay.queue.entry import Entry
-from relay.queue.message import Accepted, Message, Policy
+from relay.queue.message import Message, MessagePolicy, NewMessage
 
 LOOP = Reply(554, "5.4.6", "Mail loop: this relay passed this mail on already (RFC 5321 section 6.3)")
 
 
 @dataclass(frozen=True, slots=True)
-class Home:
+class ForwardTarget:
     """Where mail is passed on to, under a reverse-path of which domain; nobody hears when a copy fails."""
 
     to: tuple[str, ...]
@@ -28,7 +28,7 @@ class Home:
     copies: tuple[str, ...] = ()
 
 
-def home_of(settings: Settings, message: Message, address: str) -> Home:
+def forward_target(settings: Settings, message: Message, address: str) -> ForwardTarget:
     """Return where replies to a message that came to that address go: `forward_to` and `bcc` of its identity as it is.
 
     Without `forward_to` to the Reply-To the application gave, else to the author: the From, where that can be written
@@ -42,12 +42,18 @@ def home_of(settings: Settings, message: Message, address: str) -> Home:
     wanted = settings.bcc_for(message.header_from)
     return_path = "" if settings.bounces.imap else settings.domain_for(message.header_from).return_path
     copies = tuple(one for one in wanted if canonical(one) not in map(canonical, to))
-    return Home(to, return_path or domain_of(address), copies)
+    return ForwardTarget(to, return_path or domain_of(address), copies)
 
 
 def forward(
-    settings: Settings, transaction: Transaction, address: str, home: Home, queue_id: str, now: float, about: str = ""
-) -> Accepted | Reply:
+    settings: Settings,
+    transaction: Transaction,
+    address: str,
+    home: ForwardTarget,
+    queue_id: str,
+    now: float,
+    about: str = "",
+) -> NewMessage | Reply:
     """Return the mail as a message of its own for the queue, or why it must not be passed on.
 
     `address` is the address of ours it came to, `about` the queue id of the message it answers. The content stays as it
@@ -59,14 +65,14 @@ def forward(
     if sum(1 for _ in named(found, b"received")) >= settings.smtp.max_received_hops:
         return LOOP
     to, copies = (
-        [one for one in dict.fromkeys(places) if not is_marked(content, found, hostname, one)]
+        [one for one in dict.fromkeys(places) if not has_loop_field(content, found, hostname, one)]
         for places in (home.to, home.copies)
     )
     if not to:
         return LOOP
     trace = received(queue_id, transaction.session, transaction.envelope, hostname, now) + "\r\n"
-    marks = b"".join(mark(hostname, one) for one in (*to, *copies))
-    policy = Policy(
+    marks = b"".join(loop_field(hostname, one) for one in (*to, *copies))
+    policy = MessagePolicy(
         provider=settings.defaults.provider,
         fallback_providers=settings.defaults.fallback_providers,
         copies=tuple(range(len(to), len(to) + len(copies))),
@@ -75,11 +81,11 @@ def forward(
     )
     message = _message(transaction, found, policy, queue_id, now, about)
     entries = _entries(settings, message, transaction, address, (*to, *copies))
-    return Accepted(message, content, entries, _created(message, entries, about))
+    return NewMessage(message, content, entries, _created(message, entries, about))
 
 
 def _message(
-    transaction: Transaction, found: Sequence[Field], policy: Policy, queue_id: str, now: float, about: str
+    transaction: Transaction, found: Sequence[Field], policy: MessagePolicy, queue_id: str, now: float, about: str
 ) -> Message:
     envelope, content = transaction.envelope, transaction.content
     return Message(

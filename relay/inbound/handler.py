@@ -6,13 +6,13 @@ from dataclasses import dataclass, replace
 from relay.clock import Clock
 from relay.config.settings import Settings
 from relay.events.event import Kind
-from relay.inbound.addresses import Destination, OfOrigin, TestCopyAddress, destination_of
-from relay.inbound.process import Intake
+from relay.inbound.addresses import Destination, SrsAddress, TestCopyAddress, parse_own_address
+from relay.inbound.process import InboundProcessor
 from relay.mail.canonical import canonical
 from relay.mail.reply import Reply
 from relay.mail.transaction import Envelope, Recipient, Session, Transaction
 from relay.rewrite.tokens import Keyring
-from relay.verification.copies import Copies
+from relay.verification.copies import ReceivedCopies
 
 _NAMES = {
     "other": "mail",
@@ -30,8 +30,8 @@ class InboundHandler:
     settings: Callable[[], Settings]
     keyring: Callable[[], Keyring]
     clock: Clock
-    processor: Intake
-    copies: Copies
+    processor: InboundProcessor
+    copies: ReceivedCopies
 
     def check_mail(self, session: Session, envelope: Envelope) -> Reply | None:
         """Accept every client and reverse-path: the recipient decides."""
@@ -47,7 +47,7 @@ class InboundHandler:
         own = self._own_address(recipient)
         if own is None:
             return Reply(550, "5.1.1", f"<{recipient.address}> is no address of this relay")
-        if isinstance(own, OfOrigin) and envelope.reverse_path:
+        if isinstance(own, SrsAddress) and envelope.reverse_path:
             return Reply(550, "5.7.1", f"<{recipient.address}> takes bounces only, from the null reverse-path")
         return None
 
@@ -73,7 +73,7 @@ class InboundHandler:
         addresses = {canonical(one.address): one.address for one in transaction.envelope.recipients}
         results = []
         for address in addresses.values():
-            taken = await self.processor.take(transaction.content, address, transaction)
+            taken = await self.processor.process(transaction.content, address, transaction)
             if taken.refusal is not None:
                 return taken.refusal
             forwarded = (event.queue_id for event in taken.events if event.kind is Kind.CREATED)
@@ -81,4 +81,4 @@ class InboundHandler:
         return Reply(250, "2.0.0", f"Ok: {results[0]}")
 
     def _own_address(self, recipient: Recipient) -> Destination | None:
-        return destination_of(self.settings(), self.keyring(), recipient.address, self.clock())
+        return parse_own_address(self.settings(), self.keyring(), recipient.address, self.clock())

@@ -12,8 +12,8 @@ from pathlib import Path
 from relay.config.settings import Imap, Settings
 from relay.events.ports import StoreError
 from relay.inbound.imap_mailbox import Mailbox, MailboxError
-from relay.inbound.imap_state import Place, mailbox_name, read_place, write_place
-from relay.inbound.process import Taken
+from relay.inbound.imap_state import MailboxPosition, mailbox_name, read_place, write_place
+from relay.inbound.process import ProcessResult
 from relay.log import Emit
 
 IDLE = 60.0
@@ -32,7 +32,11 @@ class Poller:
     """Polls the mailbox of the settings in force. `place` is the file that keeps how far it was read."""
 
     def __init__(
-        self, settings: Callable[[], Settings], place: Path, take: Callable[[bytes], Awaitable[Taken]], log: Emit
+        self,
+        settings: Callable[[], Settings],
+        place: Path,
+        take: Callable[[bytes], Awaitable[ProcessResult]],
+        log: Emit,
     ) -> None:
         self._settings = settings
         self._place = place
@@ -83,7 +87,7 @@ class Poller:
         finally:
             mailbox.abandon()
 
-    def _place_in(self, imap: Imap, uidvalidity: int) -> Place:
+    def _place_in(self, imap: Imap, uidvalidity: int) -> MailboxPosition:
         """Return how far the folder was read: not at all when its UIDs do not mean any more what they meant."""
         kept = read_place(self._place)
         if kept is not None:
@@ -92,9 +96,9 @@ class Poller:
             if kept.mailbox == mailbox_name(imap):
                 self._log("imap.renumbered", folder=imap.folder, before=kept.uidvalidity, now=uidvalidity)
             self._tries.clear()
-        return Place(mailbox_name(imap), uidvalidity, 0)
+        return MailboxPosition(mailbox_name(imap), uidvalidity, 0)
 
-    def _due(self, place: Place) -> tuple[int, ...]:
+    def _due(self, place: MailboxPosition) -> tuple[int, ...]:
         """Return the missed mails to look at in this round, another one first each time: one may fail before others."""
         now = asyncio.get_running_loop().time()
         if not place.missed or now < self._missed_at:
@@ -103,7 +107,7 @@ class Poller:
         first = int(now / MISSED_AGAIN) % len(place.missed)
         return place.missed[first:] + place.missed[:first]
 
-    async def _next(self, mailbox: Mailbox, imap: Imap, uid: int, place: Place) -> Place:
+    async def _next(self, mailbox: Mailbox, imap: Imap, uid: int, place: MailboxPosition) -> MailboxPosition:
         """Take the next mail, or step over it when it failed too often; return the place behind it.
 
         The try is counted before it is made, so that whatever ends it counts; but for the store, which fails for all.
@@ -122,7 +126,7 @@ class Poller:
         self._tries.pop(uid, None)
         return await self._keep(place.past(uid, missed=tried >= TRIES))
 
-    async def _keep(self, place: Place) -> Place:
+    async def _keep(self, place: MailboxPosition) -> MailboxPosition:
         await asyncio.to_thread(write_place, self._place, place)
         return place
 

@@ -15,7 +15,7 @@ MOST_MISSED = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class MailboxPosition:
     """A folder and the last UID in it that needs no second look. UIDs mean something under one UIDVALIDITY only."""
 
     mailbox: str
@@ -24,11 +24,11 @@ class Place:
     missed: tuple[int, ...] = ()
     """UIDs up to `uid` that could not be read, and are looked at again from time to time; the newest `MOST_MISSED`."""
 
-    def without(self, uid: int) -> "Place":
+    def without(self, uid: int) -> "MailboxPosition":
         """Return the place once a missed mail needs no further look."""
         return replace(self, missed=tuple(one for one in self.missed if one != uid))
 
-    def past(self, uid: int, *, missed: bool = False) -> "Place":
+    def past(self, uid: int, *, missed: bool = False) -> "MailboxPosition":
         """Return the place behind a mail."""
         return replace(self, uid=uid, missed=(*self.missed, uid)[-MOST_MISSED:] if missed else self.missed)
 
@@ -38,17 +38,17 @@ def mailbox_name(imap: Imap) -> str:
     return f"{imap.username}@{imap.host}:{imap.port}/{imap.folder}"
 
 
-def read_place(path: Path) -> Place | None:
+def read_place(path: Path) -> MailboxPosition | None:
     """Return what was kept; None when nothing was, or when it makes no sense. Raises OSError."""
     try:
         kept = json.loads(path.read_bytes())
         missed = tuple(int(uid) for uid in kept.get("missed", ()))
-        return Place(str(kept["mailbox"]), int(kept["uidvalidity"]), int(kept["uid"]), missed)
+        return MailboxPosition(str(kept["mailbox"]), int(kept["uidvalidity"]), int(kept["uid"]), missed)
     except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
 
-def write_place(path: Path, place: Place) -> None:
+def write_place(path: Path, place: MailboxPosition) -> None:
     """Keep it: on disk when this returns, and whole whatever happens. Raises OSError."""
     part = path.with_suffix(".part")
     with part.open("w", encoding="utf-8") as file:

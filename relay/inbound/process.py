@@ -11,17 +11,25 @@ from relay.dsn.report import Kind as ReportKind
 from relay.dsn.report import Recipient, Report
 from relay.events.event import Event, Kind
 from relay.events.ports import Publish
-from relay.inbound.addresses import Destination, OfIdentity, OfMessage, OfOrigin, addressees, destination_of, token_in
-from relay.inbound.correlate import About, Subject, by_report, by_thread, by_token
-from relay.inbound.forward import Home, forward, home_of
+from relay.inbound.addresses import (
+    Destination,
+    IdentityAddress,
+    MessageAddress,
+    SrsAddress,
+    addressees,
+    parse_own_address,
+    token_in,
+)
+from relay.inbound.correlate import Match, OriginalRecipient, match_report, match_thread, match_token
+from relay.inbound.forward import ForwardTarget, forward, forward_target
 from relay.inbound.ports import InboundStore
-from relay.inbound.replies import Answer, header_of, read_answer
+from relay.inbound.replies import ReplyInfo, header_of, parse_reply
 from relay.log import Emit
 from relay.mail.canonical import canonical, domain_of
 from relay.mail.reply import Reply
 from relay.mail.transaction import Transaction
-from relay.queue.bounce_policy import Judge, explain, told
-from relay.queue.message import Accepted, Returned
+from relay.queue.bounce_policy import BouncePolicy, event_fields, guidance_text
+from relay.queue.message import NewMessage, ReturnedMail
 from relay.rewrite.tokens import Keyring, Token
 from relay.rewrite.tokens import Kind as TokenKind
 from relay.suppression.model import COMPLAINT, Evidence, Suppression
@@ -38,7 +46,7 @@ UNKNOWN = Reply(550, "5.1.1", "The message this answers is not known any more: p
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class ProcessResult:
     """What a mail turned out to be."""
 
     kind: ReportKind
@@ -73,12 +81,12 @@ class _Mail:
 
 
 @dataclass(frozen=True, slots=True)
-class Intake:
+class InboundProcessor:
     """Takes mail in, from the inbound listener and from the bounce mailbox alike. Answers nobody: no backscatter."""
 
     settings: Callable[[], Settings]
     keyring: Callable[[], Keyring]
-    judge: Callable[[], Judge]
+    judge: Callable[[], BouncePolicy]
     store: InboundStore
     clock: Clock
     new_id: Callable[[float], str]
@@ -87,7 +95,9 @@ class Intake:
     """Tells the runner that something may be due."""
     log: Emit
 
-    async def take(self, content: bytes, recipient: str = "", transaction: Transaction | None = None) -> Taken:
+    async def process(
+        self, content: bytes, recipient: str = "", transaction: Transaction | None = None
+    ) -> ProcessResult:
         """Take a mail in. `recipient` is the address it came to, "" when that is not known (a mailbox).
 
         The subject is found by the token of the recipient, then by a token the mail mentions, by the Message-ID and
@@ -96,67 +106,67 @@ class Intake:
         made durable; the mail must then be offered again.
         """
         mail = await self._understood(content, recipient, transaction)
-        if isinstance(mail.destination, OfOrigin) and transaction is not None:
+        if isinstance(mail.destination, SrsAddress) and transaction is not None:
             return await self._pass_back(mail, mail.destination, transaction)
         pairs = await self._subjects(mail)
         now = self.clock()
         found = [await self._returned(mail, subject, about, now) for subject, about in pairs]
         refusal = next((one for one in found if isinstance(one, Reply)), None)
         if refusal is not None:
-            return Taken(mail.report.kind, bool(pairs), refusal=refusal)
-        returned = [one for one in found if isinstance(one, Returned)]
-        recorded = tuple(await self.store.take_back(returned)) if returned else ()
+            return ProcessResult(mail.report.kind, bool(pairs), refusal=refusal)
+        returned = [one for one in found if isinstance(one, ReturnedMail)]
+        recorded = tuple(await self.store.record_returned(returned)) if returned else ()
         self.publish(recorded)
         if any(one.forwards for one in returned):
             self.wake()
         queue_id = pairs[0][0].queue_id if pairs else ""
         self.log("inbound.taken", queue_id=queue_id, kind=mail.report.kind, to=recipient)
-        return Taken(mail.report.kind, bool(pairs), recorded)
+        return ProcessResult(mail.report.kind, bool(pairs), recorded)
 
     async def _understood(self, content: bytes, recipient: str, transaction: Transaction | None) -> _Mail:
         report = await asyncio.to_thread(_report, content[:_READ])
-        destination = destination_of(self.settings(), self.keyring(), recipient, self.clock())
-        if isinstance(destination, OfMessage):
+        destination = parse_own_address(self.settings(), self.keyring(), recipient, self.clock())
+        if isinstance(destination, MessageAddress):
             token: Token | None = destination.token
         else:
             # Ordinary mail may quote a token, or be our own with the Reply-To we gave it: only whom it is for counts.
             token = token_in(self.keyring(), addressees(content) if report.kind == "other" else content)
         return _Mail(content, report, recipient, destination, token, transaction)
 
-    async def _subjects(self, mail: _Mail) -> Sequence[About]:
+    async def _subjects(self, mail: _Mail) -> Sequence[Match]:
         """Return whom the mail is about, with what it says of each."""
-        identity = mail.destination.identity if isinstance(mail.destination, OfIdentity) else ""
+        identity = mail.destination.identity if isinstance(mail.destination, IdentityAddress) else ""
         if mail.token is not None:
-            return await by_token(self.store, mail.token, mail.report, identity)
+            return await match_token(self.store, mail.token, mail.report, identity)
         if mail.report.kind in ("other", "auto-reply"):
-            return await by_thread(self.store, mail.content, mail.report, identity)
-        return await by_report(self.store, mail.report, identity)
+            return await match_thread(self.store, mail.content, mail.report, identity)
+        return await match_report(self.store, mail.report, identity)
 
-    async def _pass_back(self, mail: _Mail, origin: OfOrigin, transaction: Transaction) -> Taken:
+    async def _pass_back(self, mail: _Mail, origin: SrsAddress, transaction: Transaction) -> ProcessResult:
         """Pass a bounce of mail we passed on to whom that mail came from."""
         now = self.clock()
-        home = Home((origin.reverse_path,), domain_of(mail.recipient))
+        home = ForwardTarget((origin.reverse_path,), domain_of(mail.recipient))
         passed = forward(self.settings(), transaction, mail.recipient, home, self.new_id(now), now)
         if isinstance(passed, Reply):
-            return Taken(mail.report.kind, joined=False, refusal=passed)
+            return ProcessResult(mail.report.kind, joined=False, refusal=passed)
         await self.store.enqueue(passed)
         self.publish(passed.events)
         self.wake()
         self.log("inbound.taken", queue_id=passed.message.queue_id, kind=mail.report.kind, to=mail.recipient)
-        return Taken(mail.report.kind, joined=False, events=passed.events)
+        return ProcessResult(mail.report.kind, joined=False, events=passed.events)
 
     async def _returned(
-        self, mail: _Mail, subject: Subject, about: Recipient | None, now: float
-    ) -> Returned | Reply | None:
+        self, mail: _Mail, subject: OriginalRecipient, about: Recipient | None, now: float
+    ) -> ReturnedMail | Reply | None:
         """Return what the mail means for one recipient, why it is not taken, or None when it means nothing."""
         kind, data = _told_by(mail.report, about)
-        forwards: tuple[Accepted, ...] = ()
+        forwards: tuple[NewMessage, ...] = ()
         if kind in (Kind.BOUNCED, Kind.DEFERRED) and about is not None:
             meaning = classify_recipient(self.judge().rules, mail.report, about)
-            data |= told(meaning) | ({"guidance": explain(meaning.about)} if kind is Kind.BOUNCED else {})
+            data |= event_fields(meaning) | ({"guidance": guidance_text(meaning.about)} if kind is Kind.BOUNCED else {})
         elif kind is None and (mail.report.kind == "auto-reply" or (mail.report.kind == "other" and mail.may_answer)):
             subject_line = subject.story.message.subject if subject.story else ""
-            answer = await asyncio.to_thread(read_answer, mail.content[:_READ], mail.report, subject_line)
+            answer = await asyncio.to_thread(parse_reply, mail.content[:_READ], mail.report, subject_line)
             kind, data = _answered(mail, subject, answer)
             passed = self._passed_on(mail, subject, answer, now)
             if isinstance(passed, Reply):
@@ -169,15 +179,17 @@ class Intake:
         if message is not None:
             whose = {"identity": message.policy.identity, "domain": message.policy.domain}
         event = Event(kind, now, subject.queue_id, subject.number, subject.address, whose | data)
-        return Returned(event, self._evidence(mail.report, subject, about, now), forwards)
+        return ReturnedMail(event, self._evidence(mail.report, subject, about, now), forwards)
 
-    def _passed_on(self, mail: _Mail, subject: Subject, answer: Answer, now: float) -> tuple[Accepted, ...] | Reply:
+    def _passed_on(
+        self, mail: _Mail, subject: OriginalRecipient, answer: ReplyInfo, now: float
+    ) -> tuple[NewMessage, ...] | Reply:
         """Return the answer on its way home, nothing when nobody needs to read it, or why it is refused.
 
         Only what came to an address of the message is passed on: a mailbox has it already, and so has whoever forwards
         to a CC tracking address. Nothing that may be a person's is kept back.
         """
-        to_message = isinstance(mail.destination, OfMessage) and mail.may_answer
+        to_message = isinstance(mail.destination, MessageAddress) and mail.may_answer
         if mail.transaction is None or not to_message:
             return ()
         if subject.story is None:  # Whose it was is not known, so nobody could be unsubscribed either.
@@ -188,11 +200,13 @@ class Intake:
         identity = settings.identities.get(message.policy.identity)
         if answer.marked and not (identity and identity.forward_auto_replies):
             return ()
-        home = home_of(settings, message, mail.recipient)
+        home = forward_target(settings, message, mail.recipient)
         passed = forward(settings, mail.transaction, mail.recipient, home, self.new_id(now), now, message.queue_id)
         return passed if isinstance(passed, Reply) else (passed,)
 
-    def _evidence(self, report: Report, subject: Subject, about: Recipient | None, now: float) -> tuple[Evidence, ...]:
+    def _evidence(
+        self, report: Report, subject: OriginalRecipient, about: Recipient | None, now: float
+    ) -> tuple[Evidence, ...]:
         """Return what the mail says against the address, as we wrote it; forwarded mail bounces under another."""
         address = subject.address or (about.address if about else "")
         if not domain_of(address) or about is None:
@@ -235,9 +249,11 @@ def _is_complaint(report: Report) -> bool:
     return report.feedback is None or report.feedback.is_complaint
 
 
-def _answered(mail: _Mail, subject: Subject, answer: Answer) -> tuple[Kind, dict[str, object]]:
+def _answered(mail: _Mail, subject: OriginalRecipient, answer: ReplyInfo) -> tuple[Kind, dict[str, object]]:
     """Return the kind of event an answer makes. Who asks to be unsubscribed must be known for certain."""
-    header = header_of(mail.content, exact=mail.transaction is not None and isinstance(mail.destination, OfMessage))
+    header = header_of(
+        mail.content, exact=mail.transaction is not None and isinstance(mail.destination, MessageAddress)
+    )
     if answer.automatic:
         return Kind.REPLY, {"automatic": True, **header}
     if answer.request is not None and subject.certain:

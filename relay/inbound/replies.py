@@ -56,14 +56,14 @@ _QUOTED = re.compile(r"\s*(?:>|\|)")
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class UnsubscribeRequest:
     """Somebody asks to be unsubscribed."""
 
     bare: bool
     """It says nothing besides, as a mail program writes it for its button: nobody needs to read it."""
 
 
-def request_in(subject: str, text: str, about: str) -> Request | None:
+def find_unsubscribe_request(subject: str, text: str, about: str) -> UnsubscribeRequest | None:
     """Return the request a mail makes by its decoded subject or the first line of its text, None when it makes none.
 
     `about` is the subject of the message it answers: what only repeats that is no request.
@@ -75,7 +75,7 @@ def request_in(subject: str, text: str, about: str) -> Request | None:
     if not (by_subject or _asks(written)):
         return None
     rest = [line for line in lines if _QUOTED.match(line) is None and not _asks(line)]
-    return Request(bare=not rest)
+    return UnsubscribeRequest(bare=not rest)
 
 
 def bare_subject(subject: str) -> str:
@@ -102,17 +102,17 @@ _LONGEST_FIELD = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ReplyInfo:
     """What an answer is."""
 
     automatic: bool
     marked: bool
     """Fields prove that it is automatic: nobody misses it. Words alone may be a person's."""
-    request: Request | None
+    request: UnsubscribeRequest | None
     """That it asks to be unsubscribed; a robot never does."""
 
 
-def read_answer(content: bytes, report: Report, about: str) -> Answer:
+def parse_reply(content: bytes, report: Report, about: str) -> ReplyInfo:
     """Read an answer to a message with the subject `about`; linear in the content.
 
     A person who answers a message whose own subject reads like a robot's repeats that subject: then it proves nothing.
@@ -123,7 +123,7 @@ def read_answer(content: bytes, report: Report, about: str) -> Answer:
     mail, about = read(content), decode_words(about)
     marked = is_marked_automatic(mail.header)
     automatic = marked or (report.kind == "auto-reply" and not _only_repeats(mail, about))
-    return Answer(automatic, marked, None if automatic else request_in(mail.subject, mail.text, about))
+    return ReplyInfo(automatic, marked, None if automatic else find_unsubscribe_request(mail.subject, mail.text, about))
 
 
 def header_of(content: bytes, *, exact: bool) -> dict[str, object]:

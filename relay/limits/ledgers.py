@@ -3,17 +3,17 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 from relay.limits.ports import Slot, Usage
-from relay.limits.window import Ledger, Standing, Window, earliest
+from relay.limits.window import Ledger, SlotKind, Window, earliest
 
 PlaceKey = tuple[str, int, str]
 """Queue id, number, ledger key."""
 
 
-Place = tuple[float, Standing]
+Place = tuple[float, SlotKind]
 """A time and what it stands for."""
 
 
-class Books:
+class LedgerBook:
     """All ledgers, and what has changed in them since it was last asked. Not for use from several threads."""
 
     def __init__(self) -> None:
@@ -41,26 +41,26 @@ class Books:
         times = []
         for slot, wanted in zip(slots, at, strict=True):
             self._leave(slot.queue_id, slot.number)
-            times.append(self._put(slot, (earliest(self._of(slot), wanted), Standing.RESERVED)))
+            times.append(self._put(slot, (earliest(self._of(slot), wanted), SlotKind.RESERVED)))
         return times
 
-    def depart(self, slot: Slot, now: float) -> float:
+    def acquire(self, slot: Slot, now: float) -> float:
         """Move the slot to `now` if its windows allow that, else to the next free time; return where it is."""
         self._leave(slot.queue_id, slot.number)
-        if all(ledger.may_leave(limits, now) for ledger, limits in self._of(slot)):
-            return self._put(slot, (now, Standing.LEFT))
-        return self._put(slot, (earliest(self._of(slot), now, Standing.LATE), Standing.LATE))
+        if all(ledger.has_capacity(limits, now) for ledger, limits in self._of(slot)):
+            return self._put(slot, (now, SlotKind.SENT))
+        return self._put(slot, (earliest(self._of(slot), now, SlotKind.OVERDUE), SlotKind.OVERDUE))
 
-    def forget(self, queue_id: str, numbers: Iterable[int]) -> None:
+    def release(self, queue_id: str, numbers: Iterable[int]) -> None:
         """Give the places of entries back."""
         for number in numbers:
             self._leave(queue_id, number)
 
-    def keep(self, queue_id: str, numbers: Iterable[int]) -> None:
+    def commit(self, queue_id: str, numbers: Iterable[int]) -> None:
         """Let what left count for good, under a name of its own, so that the entry's next place does not replace it."""
         for number in numbers:
             places = self._places.get((queue_id, number), {})
-            left = {key: place for key, place in places.items() if place[1] is Standing.LEFT}
+            left = {key: place for key, place in places.items() if place[1] is SlotKind.SENT}
             self._leave(queue_id, number)
             for key, place in left.items():
                 self._register((f"{queue_id}~{place[0]:.6f}", number, key), place)
@@ -99,5 +99,5 @@ class Books:
 
 
 def _usage(ledger: Ledger, limits: Sequence[Window], now: float) -> Usage:
-    left = tuple(ledger.left_within(window.span, now) for window in limits)
-    return Usage(left, ledger.waiting(now), ledger.earliest(limits, now))
+    left = tuple(ledger.sent_within(window.span, now) for window in limits)
+    return Usage(left, ledger.waiting(now), ledger.next_free(limits, now))

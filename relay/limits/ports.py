@@ -39,13 +39,13 @@ class LimitStore(Protocol):
     async def reserve(self, slots: Sequence[Slot], at: Sequence[float]) -> Sequence[float]:
         """Give each slot the earliest time, not before its `at`, that breaks none of its windows."""
 
-    async def depart(self, slot: Slot, now: float) -> float:
+    async def acquire(self, slot: Slot, now: float) -> float:
         """Move the slot to `now` and return `now` when its windows allow that; else to the next free time, returned."""
 
-    async def forget(self, queue_id: str, numbers: Sequence[int]) -> None:
+    async def release(self, queue_id: str, numbers: Sequence[int]) -> None:
         """Give the places of entries back that did not leave: they never will, or ask again when they are due."""
 
-    async def keep(self, queue_id: str, numbers: Sequence[int]) -> None:
+    async def commit(self, queue_id: str, numbers: Sequence[int]) -> None:
         """Let what left under these numbers count for good: whoever leaves once more counts once more."""
 
     async def usage(self, windows: Mapping[str, tuple[Window, ...]], now: float) -> Mapping[str, Usage]:

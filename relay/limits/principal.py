@@ -32,13 +32,13 @@ def principal_of(settings: Settings, author: str, credential: str, client: str) 
     return Principal(f"network:{network_of(client)}" if client else "relay", unlisted)
 
 
-def ledgers_of(settings: Settings, principal: Principal, provider: str) -> dict[str, tuple[Window, ...]]:
+def limits_for(settings: Settings, principal: Principal, provider: str) -> dict[str, tuple[Window, ...]]:
     """Return the windows a message of this principal through this provider counts in, by ledger key."""
     own = {principal.ledger: principal.windows} if principal.windows else {}
-    return own | quota_of(settings, provider)
+    return own | provider_limits(settings, provider)
 
 
-def quota_of(settings: Settings, provider: str) -> dict[str, tuple[Window, ...]]:
+def provider_limits(settings: Settings, provider: str) -> dict[str, tuple[Window, ...]]:
     """Return the windows of the provider alone: all that holds for copies and for mail that is passed on."""
     upstream = settings.provider(provider)
     quota = windows(upstream.hourly_limit, upstream.daily_limit) if upstream else ()

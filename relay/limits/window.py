@@ -28,12 +28,12 @@ def windows(hourly: int, daily: int) -> tuple[Window, ...]:
     return tuple(Window(limit, span) for limit, span in ((hourly, HOUR), (daily, DAY)) if limit > 0)
 
 
-class Standing(IntEnum):
+class SlotKind(IntEnum):
     """What a time in a ledger stands for."""
 
-    LEFT = 0
+    SENT = 0
     """A message left then."""
-    LATE = 1
+    OVERDUE = 1
     """A message whose place had come found its window full, and was given this one."""
     RESERVED = 2
     """A message was given this place when it was accepted."""
@@ -43,13 +43,13 @@ class Standing(IntEnum):
 class Ledger:
     """The times of one identity's or provider's messages, sorted, by what they stand for."""
 
-    times: dict[Standing, list[float]] = field(default_factory=lambda: {standing: [] for standing in Standing})
+    times: dict[SlotKind, list[float]] = field(default_factory=lambda: {standing: [] for standing in SlotKind})
 
-    def add(self, at: float, standing: Standing = Standing.RESERVED) -> None:
+    def add(self, at: float, standing: SlotKind = SlotKind.RESERVED) -> None:
         """Enter a time."""
         insort(self.times[standing], at)
 
-    def remove(self, at: float, standing: Standing = Standing.RESERVED) -> None:
+    def remove(self, at: float, standing: SlotKind = SlotKind.RESERVED) -> None:
         """Take a time out that was entered before."""
         times = self.times[standing]
         index = bisect_left(times, at)
@@ -66,27 +66,27 @@ class Ledger:
         """Whether it holds no time."""
         return not any(self.times.values())
 
-    def may_leave(self, limits: Sequence[Window], now: float) -> bool:
+    def has_capacity(self, limits: Sequence[Window], now: float) -> bool:
         """Tell whether one more message may leave now. Only what left decides: places are asked for in their turn."""
-        return all(self.left_within(window.span, now) < window.limit for window in limits)
+        return all(self.sent_within(window.span, now) < window.limit for window in limits)
 
-    def left_within(self, span: float, now: float) -> int:
+    def sent_within(self, span: float, now: float) -> int:
         """Return how many messages left in the last `span` seconds."""
-        left = self.times[Standing.LEFT]
+        left = self.times[SlotKind.SENT]
         return len(left) - bisect_left(left, now - span)
 
     def waiting(self, now: float) -> int:
         """Return how many places were given for later."""
-        given = (self.times[standing] for standing in (Standing.LATE, Standing.RESERVED))
+        given = (self.times[standing] for standing in (SlotKind.OVERDUE, SlotKind.RESERVED))
         return sum(len(times) - bisect_right(times, now) for times in given)
 
-    def earliest(self, limits: Sequence[Window], at: float, of: Standing = Standing.RESERVED) -> float:
+    def next_free(self, limits: Sequence[Window], at: float, of: SlotKind = SlotKind.RESERVED) -> float:
         """Return the earliest time, not before `at`, at which one more message breaks none of the windows.
 
         A late message waits for what left and for the late ones before it, not for places that are going to be late
         as well: when departures lag behind their places, all shift by that much and no more.
         """
-        times = sorted(time for standing in Standing if standing <= of for time in self.times[standing])
+        times = sorted(time for standing in SlotKind if standing <= of for time in self.times[standing])
         moment = at
         moved = True
         while moved:
@@ -122,13 +122,13 @@ def _crowded(times: list[float], window: Window, at: float) -> int | None:
     return None
 
 
-def earliest(ledgers: Sequence[tuple[Ledger, Sequence[Window]]], at: float, of: Standing = Standing.RESERVED) -> float:
+def earliest(ledgers: Sequence[tuple[Ledger, Sequence[Window]]], at: float, of: SlotKind = SlotKind.RESERVED) -> float:
     """Return the earliest time, not before `at`, that suits several ledgers at once (see Ledger.earliest)."""
     moment = at
     while True:
         agreed = moment
         for ledger, limits in ledgers:
-            agreed = ledger.earliest(limits, agreed, of)
+            agreed = ledger.next_free(limits, agreed, of)
         if agreed == moment:
             return moment
         moment = agreed

@@ -60,7 +60,7 @@ MAX_ORCPT = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class CommandLine:
     """A command line: the verb in upper case, and what follows it without surrounding blanks."""
 
     verb: str
@@ -68,7 +68,7 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Mail:
+class MailCommand:
     """MAIL: an envelope without recipients yet, and the declared size in octets (0: none declared)."""
 
     envelope: Envelope
@@ -76,14 +76,14 @@ class Mail:
 
 
 @dataclass(frozen=True, slots=True)
-class Chunk:
+class BdatCommand:
     """BDAT: how many octets follow, and whether they are the last."""
 
     size: int
     last: bool
 
 
-def parse_line(raw: bytes) -> Line | Reply:
+def parse_line(raw: bytes) -> CommandLine | Reply:
     """Take a command line without its line end apart. Control characters are allowed nowhere in it."""
     try:
         text = raw.decode("utf-8")
@@ -92,7 +92,7 @@ def parse_line(raw: bytes) -> Line | Reply:
     if not text.isprintable():
         return Reply(501, "5.5.2", "Control characters have no place in a command")
     verb, _, argument = text.strip(" ").partition(" ")
-    return Line(verb.upper(), argument.lstrip(" ")) if verb else Reply(500, "5.5.2", "Empty command")
+    return CommandLine(verb.upper(), argument.lstrip(" ")) if verb else Reply(500, "5.5.2", "Empty command")
 
 
 def parse_helo(argument: str) -> str | Reply:
@@ -102,7 +102,7 @@ def parse_helo(argument: str) -> str | Reply:
     return argument
 
 
-def parse_mail(argument: str) -> Mail | Reply:
+def parse_mail(argument: str) -> MailCommand | Reply:
     """Take the argument of MAIL apart: `FROM:<reverse-path> [parameters]`."""
     match = _FROM.fullmatch(argument)
     if match is None:
@@ -117,7 +117,7 @@ def parse_mail(argument: str) -> Mail | Reply:
     body: BodyKind = "8BITMIME" if words.get("BODY", "").upper() == "8BITMIME" else "7BIT"
     ret: Literal["", "FULL", "HDRS"] = {"FULL": "FULL", "HDRS": "HDRS"}.get(words.get("RET", "").upper(), "")  # type: ignore[assignment]
     envelope = Envelope(path, (), body, "SMTPUTF8" in words, ret, words.get("ENVID", ""))
-    return Mail(envelope, int(words.get("SIZE", 0)))
+    return MailCommand(envelope, int(words.get("SIZE", 0)))
 
 
 def parse_rcpt(argument: str, hostname: str, *, smtputf8: bool) -> Recipient | Reply:
@@ -140,7 +140,7 @@ def parse_rcpt(argument: str, hostname: str, *, smtputf8: bool) -> Recipient | R
     return _rcpt_fault(words) or _path_fault(path, "5.1.3", smtputf8) or Recipient(path, notify, words.get("ORCPT", ""))
 
 
-def parse_bdat(argument: str) -> Chunk | Reply:
+def parse_bdat(argument: str) -> BdatCommand | Reply:
     """Take the argument of BDAT apart: `size [LAST]`.
 
     A client that gets this wrong would have its chunk read as commands: 521 ends the connection.
@@ -148,7 +148,7 @@ def parse_bdat(argument: str) -> Chunk | Reply:
     match = _CHUNK.fullmatch(argument)
     if match is None:
         return Reply(521, "5.5.4", "Syntax: BDAT size [LAST]; closing, since the chunk cannot be told from commands")
-    return Chunk(int(match[1]), match[2] is not None)
+    return BdatCommand(int(match[1]), match[2] is not None)
 
 
 def _parameters(text: str | None, known: Iterable[str]) -> dict[str, str] | Reply:

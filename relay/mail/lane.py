@@ -17,7 +17,7 @@ def lane_of(provider: str, recipient: str) -> str:
     return _DIRECT_PREFIX + domain_of(recipient) if provider == DIRECT else _PROVIDER_PREFIX + provider
 
 
-def lane_target(lane: str) -> tuple[str, str]:
+def split_lane(lane: str) -> tuple[str, str]:
     """Return (provider, domain): ("direct", the destination domain) or (the provider's name, "")."""
     if lane.startswith(_PROVIDER_PREFIX):
         return lane.removeprefix(_PROVIDER_PREFIX), ""

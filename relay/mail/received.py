@@ -21,7 +21,7 @@ _BY_RELAY = re.compile(rb"\bby ([^\s()]{1,255}) \(relay\) with ")
 """As `relay.mail.trace.received` writes it."""
 
 
-def mark(hostname: str, address: str = "") -> bytes:
+def loop_field(hostname: str, address: str = "") -> bytes:
     """Return the field, with its line end, of a mail that this host passes on to that address.
 
     An empty address marks the mail as one that this host has passed on at all.
@@ -29,7 +29,7 @@ def mark(hostname: str, address: str = "") -> bytes:
     return NAME + b": " + _digest(hostname, address) + b"\r\n"
 
 
-def is_marked(content: bytes, found: Iterable[Field], hostname: str, address: str = "") -> bool:
+def has_loop_field(content: bytes, found: Iterable[Field], hostname: str, address: str = "") -> bool:
     """Tell whether `mark` of the same host and address is among these fields of the content."""
     wanted = _digest(hostname, address)
     return any(one.value(content) == wanted for one in named(found, NAME.lower()))

@@ -43,7 +43,7 @@ _SRS1 = re.compile(r"SRS1[=+-]([^=]+)=((?P<domain>[^=]+)=(?P<opaque>[=+-].+))", 
 _FOREIGN = re.compile(r"SRS0(?P<opaque>[=+-].+)", re.IGNORECASE | re.DOTALL)
 
 
-def forwarded(key: bytes, reverse_path: str, domain: str, now: float) -> str:
+def srs_encode(key: bytes, reverse_path: str, domain: str, now: float) -> str:
     """Return the reverse-path at our `domain` for mail that is forwarded at `now` (Unix seconds).
 
     The null reverse-path stays null. What does not fit into a local part (64 octets, RFC 5321 section 4.5.3.1.1; no
@@ -63,7 +63,7 @@ def forwarded(key: bytes, reverse_path: str, domain: str, now: float) -> str:
     return rewritten if is_address(rewritten) else ""
 
 
-def original(keys: Sequence[bytes], address: str, now: float) -> str | None:
+def srs_decode(keys: Sequence[bytes], address: str, now: float) -> str | None:
     """Return the reverse-path behind an address that `forwarded` made with one of the keys; None for any other.
 
     None too when it was made more than MAX_AGE days ago.

@@ -6,7 +6,7 @@ from dataclasses import replace
 from relay.events.event import Event, Kind
 from relay.queue.entry import Entry, State, move
 from relay.queue.message import Message
-from relay.queue.ports import Change
+from relay.queue.ports import EntryChange
 
 
 def hold(_: Message, entry: Entry) -> tuple[Entry, Sequence[Event]] | None:
@@ -16,7 +16,7 @@ def hold(_: Message, entry: Entry) -> tuple[Entry, Sequence[Event]] | None:
     return replace(move(entry, State.HELD), reason="held by the operator"), ()
 
 
-def release(now: float) -> Change:
+def release(now: float) -> EntryChange:
     """Return the change that lets held entries go, and due ones at once."""
 
     def change(_: Message, entry: Entry) -> tuple[Entry, Sequence[Event]] | None:
@@ -27,7 +27,7 @@ def release(now: float) -> Change:
     return change
 
 
-def flush(now: float) -> Change:
+def flush(now: float) -> EntryChange:
     """Return the change that has waiting entries tried now. Limits still hold: they are asked at departure."""
 
     def change(_: Message, entry: Entry) -> tuple[Entry, Sequence[Event]] | None:
@@ -38,7 +38,7 @@ def flush(now: float) -> Change:
     return change
 
 
-def hurry(now: float, until: float) -> Change:
+def retry_after_pause(now: float, until: float) -> EntryChange:
     """Return the change that has entries tried now that a pause deferred, or that wait for its end at `until`."""
 
     def change(_: Message, entry: Entry) -> tuple[Entry, Sequence[Event]] | None:
@@ -50,7 +50,7 @@ def hurry(now: float, until: float) -> Change:
     return change
 
 
-def delete(now: float) -> Change:
+def delete(now: float) -> EntryChange:
     """Return the change that cancels entries: they become dropped, and nobody is told."""
 
     def change(_: Message, entry: Entry) -> tuple[Entry, Sequence[Event]] | None:

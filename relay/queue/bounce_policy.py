@@ -5,8 +5,8 @@ from typing import assert_never
 
 from relay.dsn.categories import Category
 from relay.dsn.classify import Classification, Rules, classify
-from relay.dsn.reply_text import mask
-from relay.mail.lane import DIRECT, lane_target
+from relay.dsn.reply_text import mask_reply
+from relay.mail.lane import DIRECT, split_lane
 from relay.queue.outcome import Deferred, Outcome, Refused
 from relay.suppression.model import Evidence, Suppression
 
@@ -33,7 +33,7 @@ _SLOWING = frozenset({"slow-down", "pause", "pause-provider"})
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Disposition:
     """What becomes of an entry whose attempt failed."""
 
     meaning: Classification
@@ -44,13 +44,13 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
-class Judge:
+class BouncePolicy:
     """Knows the rules and the threshold in force."""
 
     rules: Rules
     threshold: int
 
-    def verdict(self, outcome: Deferred | Refused, attempts: int, lane: str) -> Verdict:
+    def disposition(self, outcome: Deferred | Refused, attempts: int, lane: str) -> Disposition:
         """Decide about an entry after its attempt number `attempts`, made in that lane.
 
         The category's action may keep what got a 5yz and give up on a 4yz. It does so on the word of another server
@@ -63,17 +63,17 @@ class Judge:
         slow = action in ("retry-slowly", "hold-provider")
         at_least = min(max(meaning.wait or 0.0, SLOW_WAIT if slow and permanent else 0.0), LONGEST_WAIT)
         if not outcome.remote or (isinstance(outcome, Deferred) and (outcome.uncertain or outcome.lane_down)):
-            return Verdict(meaning, "bounce" if permanent else "retry", at_least)
+            return Disposition(meaning, "bounce" if permanent else "retry", at_least)
         if action in ("bounce", "drop"):
-            return Verdict(meaning, action)
+            return Disposition(meaning, action)
         once = action == "retry-once" or (permanent and action in _ONCE_MORE)
-        return Verdict(meaning, "bounce" if once and attempts > 1 else "retry", at_least)
+        return Disposition(meaning, "bounce" if once and attempts > 1 else "retry", at_least)
 
-    def slows(self, lane: str, outcome: Deferred | Refused) -> bool:
+    def asks_to_slow_down(self, lane: str, outcome: Deferred | Refused) -> bool:
         """Tell whether another server's reply asks to slow down, or distrusts the whole of what comes from here."""
         return bool(outcome.remote) and self._meaning(outcome, lane).about.lane in _SLOWING
 
-    def pauses(self, lane: str, outcome: Deferred | Refused) -> Classification | None:
+    def lane_pause(self, lane: str, outcome: Deferred | Refused) -> Classification | None:
         """Return the meaning of a reply after which the whole lane should rest, None when it need not.
 
         A destination that blocks us pauses its own lane; a provider only when it is our account that it refuses, not
@@ -82,28 +82,28 @@ class Judge:
         if not outcome.remote:
             return None
         meaning = self._meaning(outcome, lane)
-        if lane_target(lane)[0] == DIRECT:
+        if split_lane(lane)[0] == DIRECT:
             return meaning if meaning.about.lane == "pause" and not _is_down(outcome) else None
         is_account = _is_locked_out(outcome) if _is_down(outcome) else meaning.about.lane == "pause-provider"
         return meaning if is_account else None
 
-    def blame(self, lane: str, outcome: Outcome) -> str:
+    def account_refusal(self, lane: str, outcome: Outcome) -> str:
         """Return the kind of a provider's refusal that may be about us, "" for one about the recipient or the message.
 
         Another provider may take the mail. Repeated for whatever is sent, it is about us for sure.
         """
-        if lane_target(lane)[0] == DIRECT or not isinstance(outcome, Refused) or not outcome.remote:
+        if split_lane(lane)[0] == DIRECT or not isinstance(outcome, Refused) or not outcome.remote:
             return ""
-        return mask(str(outcome.reply)) if self._meaning(outcome, lane).category in _MAY_BE_US else ""
+        return mask_reply(str(outcome.reply)) if self._meaning(outcome, lane).category in _MAY_BE_US else ""
 
-    def account_trouble(self, outcome: Deferred | Refused) -> Classification:
+    def as_account_failure(self, outcome: Deferred | Refused) -> Classification:
         """Return what it means that a provider refuses all we bring: trouble with our account, whatever its words."""
         return replace(self._literal_meaning(outcome), category=ACCOUNT)
 
     def _meaning(self, outcome: Deferred | Refused, lane: str) -> Classification:
         """Classify a reply in its lane: a provider that refuses relaying or login refuses our account."""
         meaning = self._literal_meaning(outcome)
-        by_provider = lane_target(lane)[0] != DIRECT
+        by_provider = split_lane(lane)[0] != DIRECT
         if by_provider and (_is_locked_out(outcome) or meaning.category == "relay_denied"):
             return replace(meaning, category=ACCOUNT)
         return meaning
@@ -143,11 +143,11 @@ def _is_locked_out(outcome: Deferred | Refused) -> bool:
     return isinstance(outcome, Deferred) and outcome.locked_out
 
 
-def explain(about: Category) -> str:
+def guidance_text(about: Category) -> str:
     """Return what a category means and what can be done, for people."""
     return " ".join((f"{about.title}.", *about.guidance))
 
 
-def told(meaning: Classification) -> dict[str, object]:
+def event_fields(meaning: Classification) -> dict[str, object]:
     """Return what an event says of a reply's meaning."""
     return {"category": meaning.category, "rule": meaning.rule}

@@ -8,23 +8,23 @@ clock cannot be set; when the two come apart, what waits is moved along.
 import asyncio
 from dataclasses import replace
 
-from relay.queue.context import Tools
-from relay.queue.message import Claimed
-from relay.queue.retry import Schedule
+from relay.queue.context import QueueContext
+from relay.queue.message import ClaimedBatch
+from relay.queue.retry import RetrySchedule
 
 TOLERANCE = 5.0
 """Seconds the clocks may come apart between two looks: time servers slew that much, and nobody's mail notices."""
 
 
-class Timekeeper:
+class ClockGuard:
     """Compares the clocks of the tools."""
 
-    def __init__(self, tools: Tools) -> None:
+    def __init__(self, tools: QueueContext) -> None:
         self._tools = tools
-        self._apart = self.apart()
+        self._apart = self.offset()
         self._looking = asyncio.Lock()
 
-    def apart(self) -> float:
+    def offset(self) -> float:
         """Return how far the wall clock is ahead of the steady one, in seconds.
 
         A process that was kept from running between the two readings reads them again.
@@ -35,25 +35,25 @@ class Timekeeper:
             if self._tools.steady() - before < TOLERANCE / 2:
                 return now - before
 
-    async def look(self, schedule: Schedule) -> float:
+    async def check(self, schedule: RetrySchedule) -> float:
         """Move what waits along when the clock was set since the last look; return by how many seconds it was.
 
         Raises StoreError; then the next look does it.
         """
         async with self._looking:
-            apart = self.apart()
+            apart = self.offset()
             step = apart - self._apart
             if abs(step) > TOLERANCE:
-                await self._tools.store.clock_set(self._tools.clock(), step, schedule.longest_wait, schedule.lifetime)
+                await self._tools.store.shift_clock(self._tools.clock(), step, schedule.longest_wait, schedule.lifetime)
                 self._tools.watch.clock_set(step)
             else:
                 step = 0.0
             self._apart = apart
             return step
 
-    def aged(self, claimed: Claimed, apart: float) -> Claimed:
+    def extend_lifetime(self, claimed: ClaimedBatch, apart: float) -> ClaimedBatch:
         """Return what was claimed when the clocks were that far apart, with the lifetime the store has since `look`."""
-        step = self.apart() - apart
+        step = self.offset() - apart
         if step <= TOLERANCE:
             return claimed
         return replace(

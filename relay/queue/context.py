@@ -8,9 +8,9 @@ from relay.clock import Clock
 from relay.config.settings import Settings
 from relay.limits.ports import LimitStore
 from relay.mail.reply import Reply
-from relay.queue.bounce_policy import Judge
+from relay.queue.bounce_policy import BouncePolicy
 from relay.queue.outcome import Deferred
-from relay.queue.ports import Delivery, DeliveryJournal, Publish, QueueStore, Renderer, Watch
+from relay.queue.ports import Delivery, DeliveryJournal, Publish, QueueObserver, QueueStore, Renderer
 from relay.suppression.exclusion import Exclusion
 
 STORE_RETRY = 1.0
@@ -18,11 +18,11 @@ STORE_RETRY = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Tools:
+class QueueContext:
     """What the runner works with."""
 
     settings: Callable[[], Settings]
-    judge: Callable[[], Judge]
+    judge: Callable[[], BouncePolicy]
     store: QueueStore
     limits: LimitStore
     exclusion: Exclusion
@@ -35,14 +35,16 @@ class Tools:
     jitter: Callable[[], float]
     new_id: Callable[[float], str]
     publish: Publish
-    watch: Watch
+    watch: QueueObserver
 
 
-UNEXPECTED = Deferred(Reply(451, "4.3.0", "Internal error while delivering; it is in the log and will be tried again"))
+INTERNAL_ERROR = Deferred(
+    Reply(451, "4.3.0", "Internal error while delivering; it is in the log and will be tried again")
+)
 """The outcome of a step that raised: the unknown is temporary."""
 
 
-class Surviving:
+class ErrorBoundary:
     """A step for one message: `with Surviving(watch, queue_id): return answer`, and after it what holds without.
 
     Whatever the step raises is told to the watch and ends there; being cancelled is passed on.
@@ -50,7 +52,7 @@ class Surviving:
 
     __slots__ = ("_queue_id", "_watch")
 
-    def __init__(self, watch: Watch, queue_id: str) -> None:
+    def __init__(self, watch: QueueObserver, queue_id: str) -> None:
         self._watch = watch
         self._queue_id = queue_id
 

@@ -7,28 +7,28 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from relay.limits.ports import Slot
-from relay.limits.principal import ledgers_of, principal_of, quota_of
+from relay.limits.principal import limits_for, principal_of, provider_limits
 from relay.limits.window import Ledgers
 from relay.mail.lane import DIRECT, lane_of
-from relay.queue.context import STORE_RETRY, Tools
+from relay.queue.context import STORE_RETRY, QueueContext
 from relay.queue.entry import Entry, State
-from relay.queue.lane_feedback import put_off
-from relay.queue.lanes import Lanes
-from relay.queue.message import Claimed, Message, Settlement
+from relay.queue.lane_feedback import as_deferred
+from relay.queue.lanes import LaneTable
+from relay.queue.message import ClaimedBatch, Message, Settlement
 from relay.queue.outcome import Deferred, Outcome
 from relay.queue.ports import StoreError
 from relay.queue.routing import (
-    Pause,
-    Way,
-    because,
-    choose,
-    onward,
-    refused_by,
-    send_onward,
-    take,
-    way_of,
-    ways_behind,
-    ways_from,
+    LanePause,
+    Route,
+    candidates,
+    choose_route,
+    fallbacks_after,
+    next_fallback,
+    paused_reason,
+    provider_of,
+    refused_reason,
+    reroute,
+    reschedule,
 )
 
 T = TypeVar("T")
@@ -38,58 +38,60 @@ UNKNOWN = "there is no [[provider]] of that name any more"
 
 
 @dataclass(frozen=True, slots=True)
-class Leaving:
+class Selection:
     """What leaves now, and what waits: for its turn, or in another lane. `answer` stands in for a lane that is down."""
 
-    claimed: Claimed
+    claimed: ClaimedBatch
     waiting: tuple[Entry, ...] = ()
     answer: Deferred | None = None
 
 
-class Departures:
+class Dispatcher:
     """Asks limits and lanes on behalf of claimed entries."""
 
-    def __init__(self, tools: Tools, lanes: Lanes) -> None:
+    def __init__(self, tools: QueueContext, lanes: LaneTable) -> None:
         self._tools = tools
         self._lanes = lanes
 
-    async def leaving(self, claimed: Claimed) -> Leaving:
+    async def select(self, claimed: ClaimedBatch) -> Selection:
         """Tell what may leave now; the rest is to be put back into the queue as it stands."""
         now, lane = self._tools.clock(), claimed.entries[0].lane
-        here, policy = way_of(lane), claimed.message.policy
-        order = ways_from(here, policy)
+        here, policy = provider_of(lane), claimed.message.policy
+        order = candidates(here, policy)
         ledgers, of_copies = (
             {way: self._ledgers(claimed.message, way, is_copy=is_copy) for way in order} for is_copy in (False, True)
         )
         if not any(ledgers.values()) and not self._paused((here,), claimed.entries[0].recipient, now):
-            return Leaving(claimed)
+            return Selection(claimed)
         await self._give_back(claimed.message.queue_id, [entry for entry in claimed.entries if entry.uncertain])
         leaving: list[Entry] = []
         waiting: list[Entry] = []
         for entry in claimed.entries:
             limits = of_copies if entry.number in policy.copies else ledgers
-            open_to_it = {way: limits[way] for way in ways_from(here, policy, entry.last_reply)}
+            open_to_it = {way: limits[way] for way in candidates(here, policy, entry.last_reply)}
             way = await self._way(entry, here, open_to_it, now)
             if way.provider == here and way.at <= now:
                 leaving.append(entry)
             else:
-                waiting.append(take(entry, way, now))
+                waiting.append(reschedule(entry, way, now))
         answer = self._lanes.failure(lane, now)
-        return Leaving(replace(claimed, entries=tuple(leaving)), tuple(waiting), answer)
+        return Selection(replace(claimed, entries=tuple(leaving)), tuple(waiting), answer)
 
-    def second_opinion(self, claimed: Claimed, outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
+    def defer_to_fallback(self, claimed: ClaimedBatch, outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
         """Put off what a provider refused for reasons that need not be those of the ways behind it."""
         lane, judge = claimed.entries[0].lane, self._tools.judge()
-        if not ways_behind(way_of(lane), claimed.message.policy):
+        if not fallbacks_after(provider_of(lane), claimed.message.policy):
             return outcomes
-        return [put_off(one, elsewhere=True) if judge.blame(lane, one) else one for one in outcomes]
+        return [as_deferred(one, elsewhere=True) if judge.account_refusal(lane, one) else one for one in outcomes]
 
-    async def settled(self, claimed: Claimed, outcomes: Sequence[Outcome], settlement: Settlement) -> Settlement:
+    async def after_attempt(
+        self, claimed: ClaimedBatch, outcomes: Sequence[Outcome], settlement: Settlement
+    ) -> Settlement:
         """Give back the places of what did not leave, and send it on where another way is open.
 
         An attempt that may have succeeded counts as one that left, and waits before it goes any way again.
         """
-        message, here = claimed.message, way_of(claimed.entries[0].lane)
+        message, here = claimed.message, provider_of(claimed.entries[0].lane)
         again = [entry for entry in settlement.entries if entry.state is State.WAITING]
         given_up = [
             entry
@@ -106,17 +108,17 @@ class Departures:
             for entry, outcome in zip(claimed.entries, outcomes, strict=True)
             if isinstance(outcome, Deferred) and outcome.elsewhere
         }
-        ways: dict[int, Way] = {}
+        ways: dict[int, Route] = {}
         for entry in again:
-            paused = self._paused(ways_from(here, message.policy), entry.recipient, now)
-            to = None if entry.uncertain else onward(here, message.policy, paused)
+            paused = self._paused(candidates(here, message.policy), entry.recipient, now)
+            to = None if entry.uncertain else next_fallback(here, message.policy, paused)
             if to is not None and entry.number in refused:
-                ways[entry.number] = Way(to, now, refused_by(here, to, refused[entry.number]))
+                ways[entry.number] = Route(to, now, refused_reason(here, to, refused[entry.number]))
             elif to is not None and here in paused:
-                ways[entry.number] = Way(to, now, because(here, to, paused[here]))
-        return send_onward(settlement, ways, now)
+                ways[entry.number] = Route(to, now, paused_reason(here, to, paused[here]))
+        return reroute(settlement, ways, now)
 
-    async def _way(self, entry: Entry, here: str, ledgers: Mapping[str, Ledgers], now: float) -> Way:
+    async def _way(self, entry: Entry, here: str, ledgers: Mapping[str, Ledgers], now: float) -> Route:
         """Ask the open ways one after another for room now, and choose. The places of those not chosen are given up."""
         paused = self._paused(tuple(ledgers), entry.recipient, now)
         asked: list[tuple[str, float]] = []
@@ -125,7 +127,7 @@ class Departures:
             asked.append((provider, await self._depart(entry, ledgers[provider], now) if is_limited else now))
             if asked[-1][1] <= now or f"provider:{provider}" not in ledgers[provider]:
                 break  # Without a quota of its own it is the identity that has no room, whichever way.
-        chosen = choose(here, asked, paused, now)
+        chosen = choose_route(here, asked, paused, now)
         if is_limited and (not asked or asked[-1][0] != chosen.provider):
             at = await self._depart(entry, {} if chosen.provider in paused else ledgers[chosen.provider], now)
             return chosen if chosen.provider in paused else replace(chosen, at=at)
@@ -141,17 +143,17 @@ class Departures:
             return {}
         settings = self._tools.settings()
         if is_copy or message.policy.forward_domain:
-            return quota_of(settings, way)
+            return provider_limits(settings, way)
         author = message.header_from or message.reverse_path
-        return ledgers_of(settings, principal_of(settings, author, message.credential, message.client), way)
+        return limits_for(settings, principal_of(settings, author, message.credential, message.client), way)
 
     async def _depart(self, entry: Entry, ledgers: Ledgers, now: float) -> float:
         """Ask the ledgers; where there is none, give up the place the entry may have in others."""
         limits = self._tools.limits
         if ledgers:
             slot = Slot(entry.queue_id, entry.number, ledgers)
-            return await self._insist(lambda: limits.depart(slot, now))
-        await self._insist(lambda: limits.forget(entry.queue_id, [entry.number]))
+            return await self._insist(lambda: limits.acquire(slot, now))
+        await self._insist(lambda: limits.release(entry.queue_id, [entry.number]))
         return now
 
     async def _give_back(self, queue_id: str, entries: Sequence[Entry]) -> None:
@@ -160,17 +162,17 @@ class Departures:
         left = [entry.number for entry in entries if entry.uncertain]
         stayed = [entry.number for entry in entries if not entry.uncertain]
         if left:
-            await self._insist(lambda: limits.keep(queue_id, left))
+            await self._insist(lambda: limits.commit(queue_id, left))
         if stayed:
-            await self._insist(lambda: limits.forget(queue_id, stayed))
+            await self._insist(lambda: limits.release(queue_id, stayed))
 
-    def _paused(self, ways: Sequence[str], recipient: str, now: float) -> dict[str, Pause]:
+    def _paused(self, ways: Sequence[str], recipient: str, now: float) -> dict[str, LanePause]:
         """Return the ways that cannot be taken now."""
         settings = self._tools.settings()
-        paused: dict[str, Pause] = {}
+        paused: dict[str, LanePause] = {}
         for way in ways:
             if way != DIRECT and settings.provider(way) is None:
-                paused[way] = Pause(math.inf, UNKNOWN)
+                paused[way] = LanePause(math.inf, UNKNOWN)
             elif (pause := self._lanes.pause(lane_of(way, recipient), now)) is not None:
                 paused[way] = pause
         return paused

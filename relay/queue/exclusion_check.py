@@ -6,17 +6,17 @@ from dataclasses import replace
 
 from relay.events.event import Event, Kind
 from relay.mail.canonical import canonical
-from relay.policy import mailing_of
-from relay.queue.context import STORE_RETRY, Tools
+from relay.policy import exclusion_scope
+from relay.queue.context import STORE_RETRY, QueueContext
 from relay.queue.entry import Entry, State, move
-from relay.queue.message import Claimed, Message, Settlement
+from relay.queue.message import ClaimedBatch, Message, Settlement
 from relay.queue.ports import StoreError
 
 RECENT = 5.0
 """Seconds after acceptance in which the look taken then still holds; mail that goes at once is not looked at twice."""
 
 
-async def last_look(tools: Tools, claimed: Claimed) -> tuple[Claimed, Settlement]:
+async def drop_excluded(tools: QueueContext, claimed: ClaimedBatch) -> tuple[ClaimedBatch, Settlement]:
     """Return what may still leave, and the settlement that drops the rest, whose places in the ledgers are given back.
 
     Notifications, mail that is passed on, and copies for the sender go to nobody who could have left.
@@ -35,7 +35,7 @@ async def last_look(tools: Tools, claimed: Claimed) -> tuple[Claimed, Settlement
     return replace(claimed, entries=staying), _dropping(message, dropped, reasons, now)
 
 
-def _just_looked(claimed: Claimed, now: float) -> bool:
+def _just_looked(claimed: ClaimedBatch, now: float) -> bool:
     recent = now - claimed.message.created_at < RECENT
     return recent and not any(entry.attempts or entry.release_at for entry in claimed.entries)
 
@@ -53,8 +53,8 @@ def _dropping(message: Message, dropped: list[Entry], reasons: Mapping[str, str]
     return Settlement(entries, events)
 
 
-async def _reasons(tools: Tools, message: Message, entries: list[Entry], now: float) -> Mapping[str, str]:
-    mailing = mailing_of(tools.settings(), message.policy.domain, message.campaign)
+async def _reasons(tools: QueueContext, message: Message, entries: list[Entry], now: float) -> Mapping[str, str]:
+    mailing = exclusion_scope(tools.settings(), message.policy.domain, message.campaign)
     while True:
         try:
             return await tools.exclusion.reasons([entry.recipient for entry in entries], mailing, now)
@@ -62,16 +62,16 @@ async def _reasons(tools: Tools, message: Message, entries: list[Entry], now: fl
             await _trouble(tools, error)
 
 
-async def _insist_on_forgetting(tools: Tools, queue_id: str, entries: list[Entry]) -> None:
+async def _insist_on_forgetting(tools: QueueContext, queue_id: str, entries: list[Entry]) -> None:
     while True:
         try:
-            await tools.limits.forget(queue_id, [entry.number for entry in entries])
+            await tools.limits.release(queue_id, [entry.number for entry in entries])
         except StoreError as error:
             await _trouble(tools, error)
         else:
             return
 
 
-async def _trouble(tools: Tools, error: StoreError) -> None:
+async def _trouble(tools: QueueContext, error: StoreError) -> None:
     tools.watch.store_trouble(error)
     await asyncio.sleep(STORE_RETRY)

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from relay.mail.canonical import domain_of
 from relay.mail.lane import DIRECT
 from relay.mail.reply import Reply
-from relay.queue.bounce_policy import explain
-from relay.queue.context import Tools
+from relay.queue.bounce_policy import guidance_text
+from relay.queue.context import QueueContext
 from relay.queue.entry import Entry
-from relay.queue.lanes import Lanes
+from relay.queue.lanes import LaneTable
 from relay.queue.outcome import Deferred, Delivered, Outcome, Refused
-from relay.queue.routing import way_of
+from relay.queue.routing import provider_of
 
 PAUSE = 900.0
 """Seconds a lane rests whose other side blocks us or refuses our account."""
@@ -20,14 +20,14 @@ LONGEST_LANE_REST = 30.0
 """Seconds a lane that could not be reached is left alone at most."""
 
 
-class Conduct:
+class LaneFeedback:
     """Learns from outcomes, and tells the operator where waiting alone will not mend it."""
 
-    def __init__(self, tools: Tools, lanes: Lanes) -> None:
+    def __init__(self, tools: QueueContext, lanes: LaneTable) -> None:
         self._tools = tools
         self._lanes = lanes
 
-    def learn(
+    def record(
         self, lane: str, entries: Sequence[Entry], outcomes: Sequence[Outcome], started_at: float
     ) -> Sequence[Outcome]:
         """Widen, narrow or pause the lane by what happened to these entries, one outcome each.
@@ -37,17 +37,17 @@ class Conduct:
         judge = self._tools.judge()
         failures = [one for one in outcomes if not isinstance(one, Delivered)]
         for failure in failures:
-            if (meaning := judge.pauses(lane, failure)) is not None:
-                self._pause(lane, failure, meaning.category, explain(meaning.about))
+            if (meaning := judge.lane_pause(lane, failure)) is not None:
+                self._pause(lane, failure, meaning.category, guidance_text(meaning.about))
                 return outcomes
         down = next((one for one in failures if isinstance(one, Deferred) and one.lane_down), None)
         if down is not None:
             self._rest(lane, down)
         elif (refusal := self._refuses_everything(lane, entries, outcomes)) is not None:
-            meaning = judge.account_trouble(refusal)
-            self._pause(lane, refusal, meaning.category, explain(meaning.about))
-            return [put_off(one) if judge.blame(lane, one) else one for one in outcomes]
-        elif any(judge.slows(lane, one) for one in failures):
+            meaning = judge.as_account_failure(refusal)
+            self._pause(lane, refusal, meaning.category, guidance_text(meaning.about))
+            return [as_deferred(one) if judge.account_refusal(lane, one) else one for one in outcomes]
+        elif any(judge.asks_to_slow_down(lane, one) for one in failures):
             self._lanes.slow_down(lane)
         elif any(isinstance(one, Delivered | Refused) for one in outcomes):
             self._lanes.succeeded(lane, started_at)
@@ -63,7 +63,7 @@ class Conduct:
         judge = self._tools.judge()
         found: Deferred | Refused | None = None
         for entry, outcome in zip(entries, outcomes, strict=True):
-            kind = judge.blame(lane, outcome)
+            kind = judge.account_refusal(lane, outcome)
             if kind and not isinstance(outcome, Delivered):
                 whole = outcome.phase == "mail"  # Said before any recipient was named.
                 domain = "" if whole else domain_of(entry.recipient)
@@ -77,9 +77,9 @@ class Conduct:
         now = self._tools.clock()
         is_news = not self._lanes.is_failing(lane)
         self._lanes.failed(lane, down, now, now + min(self._tools.settings().queue.retry[0] / 2, LONGEST_LANE_REST))
-        if is_news and way_of(lane) != DIRECT:
-            meaning = self._tools.judge().verdict(down, 1, lane).meaning
-            self._tools.watch.alert(lane, meaning.category, str(down.reply), explain(meaning.about))
+        if is_news and provider_of(lane) != DIRECT:
+            meaning = self._tools.judge().disposition(down, 1, lane).meaning
+            self._tools.watch.alert(lane, meaning.category, str(down.reply), guidance_text(meaning.about))
 
     def _pause(self, lane: str, failure: Deferred | Refused, category: str, guidance: str) -> None:
         """Let the lane rest, and tell the operator, once for each pause."""
@@ -89,7 +89,7 @@ class Conduct:
             self._tools.watch.alert(lane, category, str(failure.reply), guidance)
 
 
-def put_off(outcome: Outcome, *, elsewhere: bool = False) -> Outcome:
+def as_deferred(outcome: Outcome, *, elsewhere: bool = False) -> Outcome:
     """Return a refusal as a failure for now; anything else as it is."""
     if not isinstance(outcome, Refused):
         return outcome

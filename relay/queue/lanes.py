@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from relay.mail.lane import DIRECT
 from relay.queue.outcome import Deferred
-from relay.queue.routing import Pause, way_of
+from relay.queue.routing import LanePause, provider_of
 
 FIRST_WIDTH = 5
 
@@ -22,11 +22,11 @@ REFUSED_DOMAINS = 3
 
 
 @dataclass(slots=True)
-class Lane:
+class LaneState:
     """What is known of one lane that is in use."""
 
-    width: int = FIRST_WIDTH
-    under_way: int = 0
+    concurrency: int = FIRST_WIDTH
+    in_flight: int = 0
     down_until: float = 0.0
     failure: Deferred | None = None
     """How it failed last; answers for the lane while it is down."""
@@ -40,21 +40,26 @@ class Lane:
 
 
 @dataclass(slots=True)
-class Lanes:
+class LaneTable:
     """The lanes in use. `widest` is the number of entries a lane may have under way at most."""
 
-    widest: int
-    lanes: dict[str, Lane] = field(default_factory=dict)
+    max_concurrency: int
+    lanes: dict[str, LaneState] = field(default_factory=dict)
 
     def start(self, name: str, entries: int) -> None:
         """Note that so many entries of the lane are under way."""
-        self.lanes.setdefault(name, Lane()).under_way += entries
+        self.lanes.setdefault(name, LaneState()).in_flight += entries
 
     def finish(self, name: str, entries: int) -> None:
         """Note that they no longer are."""
         lane = self.lanes[name]
-        lane.under_way -= entries
-        if not lane.under_way and lane.failure is None and lane.width <= FIRST_WIDTH and way_of(name) == DIRECT:
+        lane.in_flight -= entries
+        if (
+            not lane.in_flight
+            and lane.failure is None
+            and lane.concurrency <= FIRST_WIDTH
+            and provider_of(name) == DIRECT
+        ):
             del self.lanes[name]
 
     def succeeded(self, name: str, started_at: float) -> None:
@@ -62,10 +67,10 @@ class Lanes:
 
         What was under way when the lane failed says nothing of how it is since.
         """
-        lane = self.lanes.setdefault(name, Lane())
+        lane = self.lanes.setdefault(name, LaneState())
         if lane.failure is not None and started_at <= lane.failed_at:
             return
-        lane.width = min(lane.width + 1, self.widest)
+        lane.concurrency = min(lane.concurrency + 1, self.max_concurrency)
         lane.failure, lane.down_until = None, 0.0
 
     def resume(self, name: str) -> bool:
@@ -81,7 +86,7 @@ class Lanes:
 
         `domain` is the destination's, "" where it cannot have been the reason.
         """
-        lane = self.lanes.setdefault(name, Lane())
+        lane = self.lanes.setdefault(name, LaneState())
         if kind != lane.refusal:
             lane.refusal, lane.refusals, lane.refused_domains = kind, 0, set()
         lane.refusals += 1
@@ -97,17 +102,17 @@ class Lanes:
 
     def slow_down(self, name: str) -> None:
         """Halve the lane's width: the other side finds us too fast, or does not trust us."""
-        lane = self.lanes.setdefault(name, Lane())
-        lane.width = max(1, lane.width // 2)
+        lane = self.lanes.setdefault(name, LaneState())
+        lane.concurrency = max(1, lane.concurrency // 2)
 
     def failed(self, name: str, failure: Deferred, now: float, until: float, why: str = "") -> bool:
         """Narrow the lane to one, and let its failure answer until that time; tell whether it was not down before.
 
         A shorter failure does not end a longer one. `why` is what the other side said, else the failure's own words.
         """
-        lane = self.lanes.setdefault(name, Lane())
+        lane = self.lanes.setdefault(name, LaneState())
         is_new = now >= lane.down_until
-        lane.width, lane.failed_at = 1, now
+        lane.concurrency, lane.failed_at = 1, now
         if until >= lane.down_until:
             lane.failure, lane.down_until, lane.why = failure, until, why or str(failure.reply)
         return is_new
@@ -123,12 +128,12 @@ class Lanes:
         lane = self.lanes.get(name)
         return lane is not None and lane.failure is not None
 
-    def pause(self, name: str, now: float) -> Pause | None:
+    def pause(self, name: str, now: float) -> LanePause | None:
         """Return until when and why the lane is down, None when it may be tried."""
         lane = self.lanes.get(name)
-        return Pause(lane.down_until, lane.why) if lane is not None and now < lane.down_until else None
+        return LanePause(lane.down_until, lane.why) if lane is not None and now < lane.down_until else None
 
-    def pauses(self, now: float) -> Mapping[str, Pause]:
+    def pauses(self, now: float) -> Mapping[str, LanePause]:
         """Return the lanes that are down, by name."""
         found = ((name, self.pause(name, now)) for name in self.lanes)
         return {name: pause for name, pause in found if pause is not None}
@@ -138,23 +143,23 @@ class Lanes:
         lane = self.lanes.get(name)
         return lane.failure if lane is not None and now < lane.down_until else None
 
-    def room(self, now: float) -> Mapping[str, int]:
+    def capacity(self, now: float) -> Mapping[str, int]:
         """Return the free places of each lane in use. A lane that is down settles fast and may be wide."""
         return {
-            name: max(0, (self.widest if now < lane.down_until else lane.width) - lane.under_way)
+            name: max(0, (self.max_concurrency if now < lane.down_until else lane.concurrency) - lane.in_flight)
             for name, lane in self.lanes.items()
         }
 
-    def first_room(self) -> int:
+    def initial_capacity(self) -> int:
         """Return the free places of a lane not in use."""
-        return min(FIRST_WIDTH, self.widest)
+        return min(FIRST_WIDTH, self.max_concurrency)
 
     def forget_idle(self, now: float) -> None:
         """Drop what is remembered of destinations with nothing under way whose failure is past; providers stay."""
         idle = [
             name
             for name, lane in self.lanes.items()
-            if not lane.under_way and now >= lane.down_until and way_of(name) == DIRECT
+            if not lane.in_flight and now >= lane.down_until and provider_of(name) == DIRECT
         ]
         for name in idle:
             del self.lanes[name]

@@ -12,7 +12,7 @@ from relay.suppression.model import Evidence
 
 
 @dataclass(frozen=True, slots=True)
-class Policy:
+class MessagePolicy:
     """What was decided about a message when it was accepted; later changes of the config do not touch it."""
 
     domain: str = ""
@@ -48,7 +48,7 @@ class Message:
     queue_id: str
     created_at: float
     reverse_path: str
-    policy: Policy = field(default_factory=Policy)
+    policy: MessagePolicy = field(default_factory=MessagePolicy)
     smtputf8: bool = False
     ret: Literal["", "FULL", "HDRS"] = ""
     envid: str = ""
@@ -65,7 +65,7 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
-class Accepted:
+class NewMessage:
     """A message with its content and entries, ready to be made durable in one transaction with its events."""
 
     message: Message
@@ -75,18 +75,18 @@ class Accepted:
 
 
 @dataclass(frozen=True, slots=True)
-class Returned:
+class ReturnedMail:
     """What came back about one recipient: made durable whole, or passed over whole when the event is known already."""
 
     event: Event
     evidence: tuple[Evidence, ...] = ()
     """What it says against addresses."""
-    forwards: tuple[Accepted, ...] = ()
+    forwards: tuple[NewMessage, ...] = ()
     """The mail itself, on its way to whom it is for."""
 
 
 @dataclass(frozen=True, slots=True)
-class Claimed:
+class ClaimedBatch:
     """Entries of one message in one lane, leased to this process for an attempt."""
 
     message: Message
@@ -100,7 +100,7 @@ class Settlement:
 
     entries: tuple[Entry, ...]
     events: tuple[Event, ...] = ()
-    reports: tuple[Accepted, ...] = ()
+    reports: tuple[NewMessage, ...] = ()
     evidence: tuple[Evidence, ...] = ()
     """What speaks for suppressing the recipients."""
 

@@ -20,7 +20,7 @@ class NodeState:
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
+class NodeShare:
     """The place of a node among those that live. All nodes know the same order, so their shares add up to the whole."""
 
     rank: int = 0
@@ -40,6 +40,6 @@ class Share:
         return each + ((self.rank + crc32(lane.encode())) % self.nodes < rest)
 
 
-def whole(_lane: str, most: int) -> int:
+def full_share(_lane: str, most: int) -> int:
     """Return all of it: the share of a node that is alone."""
     return most

@@ -8,34 +8,34 @@ from relay.events.event import Event
 from relay.events.ports import Publish, StoreError
 from relay.limits.ports import LimitStore, Slot, Usage
 from relay.queue.entry import Entry, State
-from relay.queue.message import Accepted, Claimed, Message, Settlement
+from relay.queue.message import ClaimedBatch, Message, NewMessage, Settlement
 from relay.queue.nodes import NodeState
 from relay.queue.outcome import Delivered, Outcome
-from relay.render.render import Rendering, Stored
+from relay.render.render import Rendering, RenderInput
 
 __all__ = [
-    "Change",
+    "ClaimLimits",
     "Delivery",
+    "DeliveryJob",
     "DeliveryJournal",
+    "EntryChange",
     "EntryQuery",
-    "Job",
-    "LaneRoom",
+    "JournalRecord",
     "LimitStore",
     "Publish",
-    "QueueOffice",
+    "QueueAdminStore",
+    "QueueObserver",
     "QueueStore",
     "Rendered",
     "Renderer",
     "Slot",
     "StoreError",
-    "Taken",
     "Usage",
-    "Watch",
 ]
 
 
 @dataclass(frozen=True, slots=True)
-class LaneRoom:
+class ClaimLimits:
     """How many entries a claim may take: in total, by bytes of content, and by lane.
 
     Recipients of one message in one lane are taken together, as many as one transaction carries, beyond the room.
@@ -55,7 +55,7 @@ class QueueStore(Protocol):
     All raise StoreError when the change could not be made; then nothing of it was.
     """
 
-    async def enqueue(self, accepted: Accepted) -> None:
+    async def enqueue(self, accepted: NewMessage) -> None:
         """Store message, content, entries and events in one transaction."""
 
     async def recover(self, now: float, longest_wait: float) -> int:
@@ -64,20 +64,20 @@ class QueueStore(Protocol):
         Called once, before the first claim. Beyond its release an entry waits at most until `now + longest_wait`.
         """
 
-    async def left_in_hand(self, keys: Sequence[tuple[str, int]]) -> Sequence[Claimed]:
+    async def leased_by_previous_run(self, keys: Sequence[tuple[str, int]]) -> Sequence[ClaimedBatch]:
         """Return those of the entries (queue id, number) that an earlier process of this node still has leased.
 
         One for each message, in state ACTIVE. Changes nothing: `apply` may settle them before `recover` voids the rest.
         """
 
-    async def clock_set(self, now: float, step: float, longest_wait: float, lifetime: float) -> None:
+    async def shift_clock(self, now: float, step: float, longest_wait: float, lifetime: float) -> None:
         """Follow a wall clock that was set by `step` seconds, to `now`, while this process runs.
 
         Forward: what was accepted before may live that much longer. Backward: no retry is further away than
         `longest_wait`, and nothing lives for longer than `lifetime` from now, or from its release.
         """
 
-    async def claim(self, now: float, room: LaneRoom) -> Sequence[Claimed]:
+    async def claim(self, now: float, room: ClaimLimits) -> Sequence[ClaimedBatch]:
         """Lease due entries, oldest due first within a lane and no lane starving another.
 
         At least one entry is taken when any is due and its lane has room, whatever its size.
@@ -107,11 +107,11 @@ class EntryQuery:
     limit: int = 1000
 
 
-Change = Callable[[Message, Entry], tuple[Entry, Sequence[Event]] | None]
+EntryChange = Callable[[Message, Entry], tuple[Entry, Sequence[Event]] | None]
 """A pure change an operator asks for: the new entry with its events, or None to leave the entry alone."""
 
 
-class QueueOffice(Protocol):
+class QueueAdminStore(Protocol):
     """The queue as operators see and change it."""
 
     @property
@@ -121,7 +121,7 @@ class QueueOffice(Protocol):
     async def entries(self, query: EntryQuery) -> Sequence[tuple[Message, Entry]]:
         """Return the entries that match, in order of queue id and number."""
 
-    async def change(self, query: EntryQuery, change: Change) -> Sequence[tuple[Message, Entry]]:
+    async def change(self, query: EntryQuery, change: EntryChange) -> Sequence[tuple[Message, Entry]]:
         """Apply the change to every entry that matches and is neither leased nor final, in one transaction.
 
         Return what was changed, as it is now.
@@ -152,19 +152,19 @@ class Rendered:
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class DeliveryJob:
     """One mail transaction to be made: entries of one message whose rendering is the same."""
 
     message: Message
     entries: tuple[Entry, ...]
     render: Callable[[bool], Awaitable[Rendered]]
     """Called with True when the next hop takes 8-bit content (RFC 6152)."""
-    took: Callable[[Sequence[Entry], Delivered], None]
+    on_accepted: Callable[[Sequence[Entry], Delivered], None]
     """Called with the entries the other side took, when its 2yz to the final dot is read and before anything else."""
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class JournalRecord:
     """Recipients of one message that the other side took by one reply to the final dot, at `at` (Unix seconds)."""
 
     queue_id: str
@@ -176,7 +176,7 @@ class Taken:
 class DeliveryJournal(Protocol):
     """Remembers what was taken over a sudden death of this process, until its settlement is durable. Never raises."""
 
-    def note(self, taken: Taken) -> None:
+    def record(self, taken: JournalRecord) -> None:
         """Remember it, at once and without waiting for a disk."""
 
     def forget(self, queue_id: str, numbers: Sequence[int]) -> None:
@@ -186,18 +186,18 @@ class DeliveryJournal(Protocol):
 class Delivery(Protocol):
     """Makes one mail transaction with a lane's servers."""
 
-    async def deliver(self, lane: str, job: Job) -> Sequence[Outcome]:
+    async def deliver(self, lane: str, job: DeliveryJob) -> Sequence[Outcome]:
         """Return one outcome for each entry of the job, in order. Does not raise for anything a server can do."""
 
 
 class Renderer(Protocol):
     """Renders stored messages, somewhere their size and malice cannot hurt."""
 
-    async def render(self, stored: Stored, recipients: Sequence[int], *, eight_bit: bool) -> Sequence[Rendering]:
+    async def render(self, stored: RenderInput, recipients: Sequence[int], *, eight_bit: bool) -> Sequence[Rendering]:
         """Return one rendering for each recipient index."""
 
 
-class Watch(Protocol):
+class QueueObserver(Protocol):
     """Hears of what is nobody's fault but must be seen."""
 
     def unexpected(self, queue_id: str, error: BaseException) -> None:

@@ -7,7 +7,7 @@ from relay.mail.address import is_ascii
 from relay.mail.lane import lane_of
 from relay.mail.received import mail_date
 from relay.queue.entry import Entry
-from relay.queue.message import Accepted, Message, Policy
+from relay.queue.message import Message, MessagePolicy, NewMessage
 
 LIFETIME = 600.0
 """Seconds a test is tried at most: nobody waits longer for it."""
@@ -29,7 +29,7 @@ class Probe:
     return_path: str = ""
 
 
-def probe_message(probe: Probe, queue_id: str, now: float) -> Accepted:
+def probe_message(probe: Probe, queue_id: str, now: float) -> NewMessage:
     """Return the test as a message for the queue. It takes no other way than its provider, and nobody is notified."""
     subject = f"relay test: {probe.provider} from {probe.hostname}"
     message_id = f"<{queue_id}@{probe.hostname}>"
@@ -38,7 +38,7 @@ def probe_message(probe: Probe, queue_id: str, now: float) -> Accepted:
         queue_id=queue_id,
         created_at=now,
         reverse_path=probe.from_address,
-        policy=Policy(domain=probe.domain, return_path=probe.return_path, provider=probe.provider),
+        policy=MessagePolicy(domain=probe.domain, return_path=probe.return_path, provider=probe.provider),
         smtputf8=not (is_ascii(probe.from_address) and is_ascii(probe.to_address)),
         size=len(content),
         message_id=message_id,
@@ -57,7 +57,7 @@ def probe_message(probe: Probe, queue_id: str, now: float) -> Accepted:
         notify=("NEVER",),
     )
     created = Event(Kind.CREATED, now, queue_id, 0, probe.to_address, {TEST: probe.provider, "lane": entry.lane})
-    return Accepted(message, content, (entry,), (created,))
+    return NewMessage(message, content, (entry,), (created,))
 
 
 def _content(probe: Probe, subject: str, message_id: str, queue_id: str, now: float) -> bytes:

@@ -7,7 +7,7 @@ JITTER = 0.1
 
 
 @dataclass(frozen=True, slots=True)
-class Schedule:
+class RetrySchedule:
     """The waits between attempts and the end of patience, in seconds."""
 
     retry: tuple[float, ...]
@@ -23,7 +23,7 @@ class Schedule:
 
 
 def next_attempt(
-    schedule: Schedule, attempts: int, now: float, expires_at: float, jitter: float, at_least: float
+    schedule: RetrySchedule, attempts: int, now: float, expires_at: float, jitter: float, at_least: float
 ) -> float:
     """Return when to try again after `attempts` attempts.
 

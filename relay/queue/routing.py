@@ -9,14 +9,14 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from relay.events.event import Kind
-from relay.mail.lane import DIRECT, lane_of, lane_target
+from relay.mail.lane import DIRECT, lane_of, split_lane
 from relay.mail.reply import Reply
 from relay.queue.entry import Entry, State, move
-from relay.queue.message import Policy, Settlement
+from relay.queue.message import MessagePolicy, Settlement
 
 
 @dataclass(frozen=True, slots=True)
-class Pause:
+class LanePause:
     """Why a way cannot be taken, and until when."""
 
     until: float
@@ -25,7 +25,7 @@ class Pause:
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class Route:
     """What was chosen for an entry: it leaves by that provider, then. `why` it is another one, or paused; else ""."""
 
     provider: str
@@ -33,53 +33,53 @@ class Way:
     why: str = ""
 
 
-def way_of(lane: str) -> str:
+def provider_of(lane: str) -> str:
     """Return the way a lane belongs to."""
-    return lane_target(lane)[0]
+    return split_lane(lane)[0]
 
 
-def ways_from(here: str, policy: Policy, last_reply: Reply | None = None) -> tuple[str, ...]:
+def candidates(here: str, policy: MessagePolicy, last_reply: Reply | None = None) -> tuple[str, ...]:
     """Return the ways of an entry in the order in which they are asked: the one it has, then those of its policy.
 
     What was refused for good on its way here does not go back to whoever refused it: it would come again at once.
     """
     if last_reply is not None and last_reply.is_permanent:
-        return here, *ways_behind(here, policy)
+        return here, *fallbacks_after(here, policy)
     return tuple(dict.fromkeys((here, policy.provider, *policy.fallback_providers)))
 
 
-def choose(here: str, asked: Sequence[tuple[str, float]], paused: Mapping[str, Pause], now: float) -> Way:
+def choose_route(here: str, asked: Sequence[tuple[str, float]], paused: Mapping[str, LanePause], now: float) -> Route:
     """Choose among the ways that are open, `asked` with the time at which each has room, and those that are paused.
 
     With no open way the entry stays where it is, and its pause answers for it. An open one without room waits, unless
     a paused one comes back earlier.
     """
     if not asked:
-        return Way(here, now)
+        return Route(here, now)
     taken = next((way for way, at in asked if at <= now), None)
     if taken is not None:
-        return Way(taken, now, _why(here, taken, asked, paused))
+        return Route(taken, now, _why(here, taken, asked, paused))
     back = ((way, pause.until) for way, pause in paused.items())
     provider, at = min((*asked, *back), key=lambda found: found[1])
-    return Way(provider, at, _why(here, provider, asked, paused))
+    return Route(provider, at, _why(here, provider, asked, paused))
 
 
-def ways_behind(here: str, policy: Policy) -> tuple[str, ...]:
+def fallbacks_after(here: str, policy: MessagePolicy) -> tuple[str, ...]:
     """Return the ways that come after one in the order of the policy."""
     order = (policy.provider, *policy.fallback_providers)
     behind = order[order.index(here) + 1 :] if here in order else ()
     return tuple(way for way in behind if way != here)
 
 
-def onward(here: str, policy: Policy, paused: Collection[str]) -> str | None:
+def next_fallback(here: str, policy: MessagePolicy, paused: Collection[str]) -> str | None:
     """Return the next open way behind one that has just failed, None when there is none.
 
     It never leads back: a round through all the ways is one attempt of the schedule each.
     """
-    return next((way for way in ways_behind(here, policy) if way not in paused), None)
+    return next((way for way in fallbacks_after(here, policy) if way not in paused), None)
 
 
-def take(entry: Entry, way: Way, now: float) -> Entry:
+def reschedule(entry: Entry, way: Route, now: float) -> Entry:
     """Return an active entry that waits for its way: at once where it changed lanes, else for its release time.
 
     What nobody has tried yet keeps its lifetime, however long it waits for its turn.
@@ -94,7 +94,7 @@ def take(entry: Entry, way: Way, now: float) -> Entry:
     return replace(waiting, release_at=way.at, expires_at=expires_at)
 
 
-def send_onward(settlement: Settlement, ways: Mapping[int, Way], now: float) -> Settlement:
+def reroute(settlement: Settlement, ways: Mapping[int, Route], now: float) -> Settlement:
     """Return the settlement with entries sent on by another way at once, by number; their events say so."""
     entries = tuple(
         replace(
@@ -108,35 +108,35 @@ def send_onward(settlement: Settlement, ways: Mapping[int, Way], now: float) -> 
         for entry in settlement.entries
     )
     events = tuple(
-        replace(event, data={**event.data, "next_attempt_at": now, "way": ways[event.recipient].why})
-        if event.recipient in ways and event.kind is Kind.DEFERRED
+        replace(event, data={**event.data, "next_attempt_at": now, "way": ways[event.number].why})
+        if event.number in ways and event.kind is Kind.DEFERRED
         else event
         for event in settlement.events
     )
     return replace(settlement, entries=entries, events=events)
 
 
-def because(here: str, to: str, pause: Pause) -> str:
+def paused_reason(here: str, to: str, pause: LanePause) -> str:
     """Say in words why mail leaves a way that is paused."""
-    return f"{called(here)} is paused: {pause.why}; sent by {to}"
+    return f"{provider_label(here)} is paused: {pause.why}; sent by {to}"
 
 
-def refused_by(here: str, to: str, reply: str) -> str:
+def refused_reason(here: str, to: str, reply: str) -> str:
     """Say in words why mail leaves a way that refused it."""
-    return f"{called(here)} refused it: {reply}; sent by {to}"
+    return f"{provider_label(here)} refused it: {reply}; sent by {to}"
 
 
-def called(way: str) -> str:
+def provider_label(way: str) -> str:
     """Return what people call a way."""
     return "direct delivery" if way == DIRECT else f"provider {way}"
 
 
-def _why(here: str, to: str, asked: Sequence[tuple[str, float]], paused: Mapping[str, Pause]) -> str:
-    waits = f"waits for {called(to)}, paused: {paused[to].why}" if to in paused else ""
+def _why(here: str, to: str, asked: Sequence[tuple[str, float]], paused: Mapping[str, LanePause]) -> str:
+    waits = f"waits for {provider_label(to)}, paused: {paused[to].why}" if to in paused else ""
     if to == here:
         return waits
     if here in paused:
-        return because(here, to, paused[here])
+        return paused_reason(here, to, paused[here])
     free_at = next((at for way, at in asked if way == here), 0.0)
     moment = datetime.fromtimestamp(free_at, UTC).strftime("%Y-%m-%d %H:%M UTC")
-    return f"{called(here)} has no room before {moment}; {waits or f'sent by {to}'}"
+    return f"{provider_label(here)} has no room before {moment}; {waits or f'sent by {to}'}"

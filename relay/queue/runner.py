@@ -4,25 +4,25 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
 
-from relay.queue.clock_guard import Timekeeper
-from relay.queue.context import STORE_RETRY, UNEXPECTED, Surviving, Tools
-from relay.queue.dispatch import Departures, Leaving
+from relay.queue.clock_guard import ClockGuard
+from relay.queue.context import INTERNAL_ERROR, STORE_RETRY, ErrorBoundary, QueueContext
+from relay.queue.dispatch import Dispatcher, Selection
 from relay.queue.entry import Entry
-from relay.queue.exclusion_check import last_look
-from relay.queue.lane_feedback import Conduct
-from relay.queue.lanes import Lanes
-from relay.queue.message import Claimed, Message, Settlement
+from relay.queue.exclusion_check import drop_excluded
+from relay.queue.lane_feedback import LaneFeedback
+from relay.queue.lanes import LaneTable
+from relay.queue.message import ClaimedBatch, Message, Settlement
 from relay.queue.outcome import Deferred, Delivered, Outcome
-from relay.queue.ports import Job, LaneRoom, Rendered, StoreError, Taken
-from relay.queue.routing import Pause
+from relay.queue.ports import ClaimLimits, DeliveryJob, JournalRecord, Rendered, StoreError
+from relay.queue.routing import LanePause
 from relay.queue.settler import Settler
-from relay.render.render import Stored, is_personal
+from relay.render.render import RenderInput, is_per_recipient
 
 
-def stored_form(message: Message, content: bytes) -> Stored:
+def stored_form(message: Message, content: bytes) -> RenderInput:
     """Return what rendering needs of the message."""
     policy = message.policy
-    return Stored(
+    return RenderInput(
         queue_id=message.queue_id,
         created_at=message.created_at,
         reverse_path=message.reverse_path,
@@ -39,9 +39,9 @@ def stored_form(message: Message, content: bytes) -> Stored:
     )
 
 
-def transactions(claimed: Claimed) -> list[Claimed]:
+def transactions(claimed: ClaimedBatch) -> list[ClaimedBatch]:
     """Split into the transactions to make: one for each recipient where bytes differ, else one for all."""
-    if is_personal(stored_form(claimed.message, b"")):
+    if is_per_recipient(stored_form(claimed.message, b"")):
         return [replace(claimed, entries=(entry,)) for entry in claimed.entries]
     return [claimed]
 
@@ -60,13 +60,13 @@ LONGEST_REST = 5.0
 class Runner:
     """Drives the queue until it is stopped."""
 
-    def __init__(self, tools: Tools) -> None:
+    def __init__(self, tools: QueueContext) -> None:
         self._tools = tools
         self._settler = Settler(tools)
-        self._timekeeper = Timekeeper(tools)
-        self._lanes = Lanes(widest=self._widest())
-        self._departures = Departures(tools, self._lanes)
-        self._conduct = Conduct(tools, self._lanes)
+        self._timekeeper = ClockGuard(tools)
+        self._lanes = LaneTable(max_concurrency=self._widest())
+        self._departures = Dispatcher(tools, self._lanes)
+        self._conduct = LaneFeedback(tools, self._lanes)
         self._attempts: set[asyncio.Task[None]] = set()
         self._entries = 0
         self._content = 0
@@ -113,19 +113,19 @@ class Runner:
         connections = [settings.delivery.connections_per_lane, *(one.connections for one in settings.providers)]
         return max(20, 2 * max(connections))
 
-    async def _claim(self) -> Sequence[Claimed]:
+    async def _claim(self) -> Sequence[ClaimedBatch]:
         try:
-            self._lanes.clock_set(await self._timekeeper.look(self._settler.schedule()))
+            self._lanes.clock_set(await self._timekeeper.check(self._settler.schedule()))
         except StoreError as error:
             await self._trouble(error)
             return ()
         now = self._tools.clock()
-        self._lanes.widest = self._widest()
-        room = LaneRoom(
+        self._lanes.max_concurrency = self._widest()
+        room = ClaimLimits(
             entries=ENTRIES_UNDER_WAY - self._entries,
             content_bytes=CONTENT_UNDER_WAY - self._content,
-            per_lane=self._lanes.first_room(),
-            lanes=self._lanes.room(now),
+            per_lane=self._lanes.initial_capacity(),
+            lanes=self._lanes.capacity(now),
         )
         if room.entries <= 0 or room.content_bytes <= 0:
             return ()
@@ -138,7 +138,7 @@ class Runner:
     async def _rest(self) -> None:
         now = self._tools.clock()
         self._lanes.forget_idle(now)
-        full = [name for name, free in self._lanes.room(now).items() if not free]
+        full = [name for name, free in self._lanes.capacity(now).items() if not free]
         try:
             due = await self._tools.store.next_due(full)
         except StoreError as error:
@@ -152,7 +152,7 @@ class Runner:
         except TimeoutError:
             return
 
-    def _start(self, claimed: Claimed) -> None:
+    def _start(self, claimed: ClaimedBatch) -> None:
         lane, entries, size = claimed.entries[0].lane, len(claimed.entries), len(claimed.content)
         self._lanes.start(lane, entries)
         self._entries += entries
@@ -171,26 +171,26 @@ class Runner:
 
         task.add_done_callback(ended)
 
-    async def _attempt(self, claimed: Claimed) -> None:
+    async def _attempt(self, claimed: ClaimedBatch) -> None:
         """Make one attempt for entries of one message in one lane, and settle it."""
-        apart = self._timekeeper.apart()
+        apart = self._timekeeper.offset()
         leaving, staying = await self._look_over(claimed)
         if staying.entries:
             await self._apply(staying)
         if leaving.claimed.entries:
             await _together([self._attempt_job(job, leaving.answer, apart) for job in transactions(leaving.claimed)])
 
-    async def _look_over(self, claimed: Claimed) -> tuple[Leaving, Settlement]:
+    async def _look_over(self, claimed: ClaimedBatch) -> tuple[Selection, Settlement]:
         """Return what leaves now, and what becomes of the rest; whatever is raised defers all of it."""
         now = self._tools.clock()
-        with Surviving(self._tools.watch, claimed.message.queue_id):
-            wanted, dropped = await last_look(self._tools, claimed)
-            leaving = await self._departures.leaving(wanted) if wanted.entries else Leaving(wanted)
+        with ErrorBoundary(self._tools.watch, claimed.message.queue_id):
+            wanted, dropped = await drop_excluded(self._tools, claimed)
+            leaving = await self._departures.select(wanted) if wanted.entries else Selection(wanted)
             return leaving, replace(dropped, entries=dropped.entries + leaving.waiting)
-        outcomes = [UNEXPECTED] * len(claimed.entries)
-        return Leaving(replace(claimed, entries=())), self._settler.settle(claimed, outcomes, now, now, {})
+        outcomes = [INTERNAL_ERROR] * len(claimed.entries)
+        return Selection(replace(claimed, entries=())), self._settler.settle(claimed, outcomes, now, now, {})
 
-    async def _attempt_job(self, claimed: Claimed, answer: Deferred | None, apart: float) -> None:
+    async def _attempt_job(self, claimed: ClaimedBatch, answer: Deferred | None, apart: float) -> None:
         started_at = self._tools.clock()
         notes: dict[str, object] = {}
         lane = claimed.entries[0].lane
@@ -204,14 +204,14 @@ class Runner:
         settlement = self._settler.settle(aged, outcomes, started_at, self._tools.clock(), notes)
         await self._apply(await self._sent_on(claimed, outcomes, settlement))
 
-    async def _sent_on(self, claimed: Claimed, outcomes: Sequence[Outcome], settlement: Settlement) -> Settlement:
+    async def _sent_on(self, claimed: ClaimedBatch, outcomes: Sequence[Outcome], settlement: Settlement) -> Settlement:
         """Return the settlement with what goes on by another way; without, where finding that out raises."""
-        with Surviving(self._tools.watch, claimed.message.queue_id):
-            return await self._departures.settled(claimed, outcomes, settlement)
+        with ErrorBoundary(self._tools.watch, claimed.message.queue_id):
+            return await self._departures.after_attempt(claimed, outcomes, settlement)
         return settlement
 
     async def _deliver(
-        self, lane: str, claimed: Claimed, started_at: float, notes: dict[str, object]
+        self, lane: str, claimed: ClaimedBatch, started_at: float, notes: dict[str, object]
     ) -> Sequence[Outcome]:
         """Deliver and learn from it; whatever is raised defers what was not taken before: the unknown is temporary."""
         taken: dict[int, Outcome] = {}
@@ -220,14 +220,14 @@ class Runner:
             self._note(entries, outcome)
             taken.update((entry.number, outcome) for entry in entries)
 
-        job = Job(claimed.message, claimed.entries, self._rendering(claimed, notes), took)
-        with Surviving(self._tools.watch, claimed.message.queue_id):
+        job = DeliveryJob(claimed.message, claimed.entries, self._rendering(claimed, notes), took)
+        with ErrorBoundary(self._tools.watch, claimed.message.queue_id):
             outcomes = await self._tools.delivery.deliver(lane, job)
-            outcomes = self._conduct.learn(lane, claimed.entries, outcomes, started_at)
-            return self._departures.second_opinion(claimed, outcomes)
-        return [taken.get(entry.number, UNEXPECTED) for entry in claimed.entries]
+            outcomes = self._conduct.record(lane, claimed.entries, outcomes, started_at)
+            return self._departures.defer_to_fallback(claimed, outcomes)
+        return [taken.get(entry.number, INTERNAL_ERROR) for entry in claimed.entries]
 
-    def _rendering(self, claimed: Claimed, notes: dict[str, object]) -> Callable[[bool], Awaitable[Rendered]]:
+    def _rendering(self, claimed: ClaimedBatch, notes: dict[str, object]) -> Callable[[bool], Awaitable[Rendered]]:
         stored = stored_form(claimed.message, claimed.content)
 
         async def rendered(eight_bit: bool) -> Rendered:
@@ -237,7 +237,7 @@ class Runner:
 
         return rendered
 
-    def pauses(self) -> Mapping[str, Pause]:
+    def pauses(self) -> Mapping[str, LanePause]:
         """Return the lanes that are down now, with the reason."""
         return self._lanes.pauses(self._tools.clock())
 
@@ -247,19 +247,19 @@ class Runner:
         self.wake()
         return resumed
 
-    async def _aged(self, claimed: Claimed, apart: float) -> Claimed:
+    async def _aged(self, claimed: ClaimedBatch, apart: float) -> ClaimedBatch:
         """Return what was claimed with the lifetime it still has, should somebody have set the clock meanwhile."""
         while True:
             try:
-                self._lanes.clock_set(await self._timekeeper.look(self._settler.schedule()))
-                return self._timekeeper.aged(claimed, apart)
+                self._lanes.clock_set(await self._timekeeper.check(self._settler.schedule()))
+                return self._timekeeper.extend_lifetime(claimed, apart)
             except StoreError as error:
                 await self._trouble(error)
 
     def _note(self, entries: Sequence[Entry], outcome: Delivered) -> None:
         """Remember what was just taken, for the case that this process ends before it is settled."""
         numbers = tuple(entry.number for entry in entries)
-        self._tools.journal.note(Taken(entries[0].queue_id, numbers, outcome, self._tools.clock()))
+        self._tools.journal.record(JournalRecord(entries[0].queue_id, numbers, outcome, self._tools.clock()))
 
     async def _apply(self, settlement: Settlement) -> None:
         await self._settler.apply(settlement)

@@ -4,17 +4,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import assert_never
 
-from relay.dsn.compose import Action, Fate, Original, compose
+from relay.dsn.compose import Action, OriginalMessage, RecipientStatus, compose
 from relay.events.event import Event, Kind
 from relay.mail.address import is_ascii
 from relay.mail.canonical import canonical
 from relay.mail.lane import DIRECT, lane_of
 from relay.mail.reply import Reply
-from relay.queue.bounce_policy import Judge, Verdict, explain, told
+from relay.queue.bounce_policy import BouncePolicy, Disposition, event_fields, guidance_text
 from relay.queue.entry import Entry, State, StateError, move
-from relay.queue.message import ALERT, Accepted, Claimed, Message, Policy, Settlement
+from relay.queue.message import ALERT, ClaimedBatch, Message, MessagePolicy, NewMessage, Settlement
 from relay.queue.outcome import Deferred, Delivered, Outcome
-from relay.queue.retry import Schedule, next_attempt
+from relay.queue.retry import RetrySchedule, next_attempt
 from relay.suppression.model import Evidence, Suppression
 
 _FORGED = frozenset({"spam_content", "virus", "auth_failed"})
@@ -30,7 +30,7 @@ LARGEST_RETURNED = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
+class DsnSender:
     """Who notifications come from and which way they go."""
 
     hostname: str
@@ -41,7 +41,7 @@ class Origin:
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
+class AttemptInfo:
     """The circumstances of one attempt."""
 
     started_at: float
@@ -53,13 +53,13 @@ class Attempt:
 
 
 def settle(
-    claimed: Claimed,
+    claimed: ClaimedBatch,
     outcomes: Sequence[Outcome],
-    attempt: Attempt,
-    schedule: Schedule,
-    origin: Origin,
+    attempt: AttemptInfo,
+    schedule: RetrySchedule,
+    origin: DsnSender,
     report_ids: Iterator[str],
-    judge: Judge,
+    judge: BouncePolicy,
 ) -> Settlement:
     """Return the new entries, their events, what speaks against addresses, and the notifications due.
 
@@ -67,7 +67,7 @@ def settle(
     reverse-path (RFC 3464 section 2), and only of the kinds the recipient's NOTIFY asks for (RFC 3461 section 4.1).
     """
     verdicts = [
-        None if isinstance(outcome, Delivered) else judge.verdict(outcome, entry.attempts + 1, entry.lane)
+        None if isinstance(outcome, Delivered) else judge.disposition(outcome, entry.attempts + 1, entry.lane)
         for entry, outcome in zip(claimed.entries, outcomes, strict=True)
     ]
     settled = [
@@ -76,7 +76,7 @@ def settle(
     ]
     entries, notices = _notices(claimed.message, settled, outcomes, verdicts, attempt, schedule)
     reports = tuple(
-        report_about(claimed, action, fates, origin, next(report_ids), attempt.now)
+        build_dsn(claimed, action, fates, origin, next(report_ids), attempt.now)
         for action, fates in notices
         if claimed.message.reverse_path
     )
@@ -94,7 +94,9 @@ def settle(
     return Settlement(tuple(entries), tuple(events), reports, tuple(evidence))
 
 
-def settle_plainly(claimed: Claimed, outcomes: Sequence[Outcome], attempt: Attempt, schedule: Schedule) -> Settlement:
+def settle_minimal(
+    claimed: ClaimedBatch, outcomes: Sequence[Outcome], attempt: AttemptInfo, schedule: RetrySchedule
+) -> Settlement:
     """Return the least an attempt comes to, for when `settle` raises: what was taken is delivered, the rest waits.
 
     Nobody is notified and no address blamed: a refusal is met again at the next attempt, and told then.
@@ -113,7 +115,9 @@ def settle_plainly(claimed: Claimed, outcomes: Sequence[Outcome], attempt: Attem
     return Settlement(entries, events)
 
 
-def _settle_one(entry: Entry, outcome: Outcome, verdict: Verdict | None, attempt: Attempt, schedule: Schedule) -> Entry:
+def _settle_one(
+    entry: Entry, outcome: Outcome, verdict: Disposition | None, attempt: AttemptInfo, schedule: RetrySchedule
+) -> Entry:
     tried = _tried(entry, outcome)
     if verdict is None:
         return move(tried, State.DELIVERED)
@@ -138,7 +142,7 @@ def _tried(entry: Entry, outcome: Outcome) -> Entry:
     )
 
 
-def _put_off(tried: Entry, outcome: Outcome, attempt: Attempt, schedule: Schedule, at_least: float) -> Entry:
+def _put_off(tried: Entry, outcome: Outcome, attempt: AttemptInfo, schedule: RetrySchedule, at_least: float) -> Entry:
     """Return the entry waiting for its next attempt."""
     uncertain = isinstance(outcome, Deferred) and outcome.uncertain
     attempts = tried.attempts + (UNCERTAIN_PATIENCE - 1 if uncertain else 0)
@@ -146,7 +150,7 @@ def _put_off(tried: Entry, outcome: Outcome, attempt: Attempt, schedule: Schedul
     return replace(move(tried, State.WAITING), next_attempt_at=due, uncertain=uncertain)
 
 
-def _evidence(entry: Entry, verdict: Verdict, attempt: Attempt, judge: Judge) -> tuple[Evidence, ...]:
+def _evidence(entry: Entry, verdict: Disposition, attempt: AttemptInfo, judge: BouncePolicy) -> tuple[Evidence, ...]:
     """Return what a bounced entry says against its address."""
     reply, meaning = entry.last_reply, verdict.meaning
     found = Suppression(
@@ -155,7 +159,7 @@ def _evidence(entry: Entry, verdict: Verdict, attempt: Attempt, judge: Judge) ->
     return judge.evidence(meaning, found, permanent=reply is not None and reply.is_permanent)
 
 
-def _would_be_backscatter(message: Message, verdict: Verdict | None) -> bool:
+def _would_be_backscatter(message: Message, verdict: Disposition | None) -> bool:
     """Tell whether the notification would go to somebody who sent nothing: what is refused as spam names anybody."""
     return bool(message.policy.forward_domain) and verdict is not None and verdict.meaning.category in _FORGED
 
@@ -164,12 +168,12 @@ def _notices(
     message: Message,
     settled: list[Entry],
     outcomes: Sequence[Outcome],
-    verdicts: Sequence[Verdict | None],
-    attempt: Attempt,
-    schedule: Schedule,
-) -> tuple[list[Entry], list[tuple[Action, list[Fate]]]]:
+    verdicts: Sequence[Disposition | None],
+    attempt: AttemptInfo,
+    schedule: RetrySchedule,
+) -> tuple[list[Entry], list[tuple[Action, list[RecipientStatus]]]]:
     """Sort the recipients who want a notification by its kind; mark those who get a delay notice."""
-    fates: dict[Action, list[Fate]] = {Action.FAILED: [], Action.DELAYED: [], Action.RELAYED: []}
+    fates: dict[Action, list[RecipientStatus]] = {Action.FAILED: [], Action.DELAYED: [], Action.RELAYED: []}
     entries: list[Entry] = []
     for entry, outcome, verdict in zip(settled, outcomes, verdicts, strict=True):
         marked = entry
@@ -185,18 +189,18 @@ def _notices(
     return entries, [(action, found) for action, found in fates.items() if found]
 
 
-def _delay_is_due(entry: Entry, now: float, schedule: Schedule) -> bool:
+def _delay_is_due(entry: Entry, now: float, schedule: RetrySchedule) -> bool:
     """A delay is reported once, after `delay_notice`, when NOTIFY=DELAY asked for it."""
     waited_long = schedule.delay_notice > 0 and now - max(entry.created_at, entry.release_at) >= schedule.delay_notice
     return entry.state is State.WAITING and not entry.delay_notified and waited_long and "DELAY" in entry.notify
 
 
-def _fate(entry: Entry, verdict: Verdict | None, attempt: Attempt) -> Fate:
+def _fate(entry: Entry, verdict: Disposition | None, attempt: AttemptInfo) -> RecipientStatus:
     reply = entry.last_reply or Reply(451, "4.4.7", "no attempt was answered")
     if entry.state is State.BOUNCED and entry.reason:
         reply = Reply(reply.code, "4.4.7", f"{entry.reason}; the last reply was: {reply}")
-    explanation = explain(verdict.meaning.about) if verdict else ""
-    return Fate(entry.recipient, reply, entry.orcpt, entry.last_remote, attempt.now, explanation=explanation)
+    explanation = guidance_text(verdict.meaning.about) if verdict else ""
+    return RecipientStatus(entry.recipient, reply, entry.orcpt, entry.last_remote, attempt.now, explanation=explanation)
 
 
 def _whose(message: Message) -> dict[str, object]:
@@ -209,8 +213,8 @@ def _events(
     before: Entry,
     after: Entry,
     outcome: Outcome,
-    verdict: Verdict | None,
-    attempt: Attempt,
+    verdict: Disposition | None,
+    attempt: AttemptInfo,
     whose: dict[str, object],
 ) -> Iterator[Event]:
     lane = whose | {"lane": after.lane} | ({"way": before.reason} if before.reason else {})
@@ -224,20 +228,20 @@ def _events(
         "status": outcome.reply.status,
         "delay": round(attempt.now - after.created_at, 3),
         **attempt.notes,
-        **(told(verdict.meaning) if verdict else {}),
+        **(event_fields(verdict.meaning) if verdict else {}),
         **({} if isinstance(outcome, Delivered) or not outcome.phase else {"phase": outcome.phase}),
         **particular,
     }
     yield Event(kind, attempt.now, after.queue_id, after.number, after.recipient, data)
 
 
-def _ending(after: Entry, verdict: Verdict | None) -> tuple[Kind, dict[str, object]]:
+def _ending(after: Entry, verdict: Disposition | None) -> tuple[Kind, dict[str, object]]:
     """Return the kind of event an attempt ends in, and what only that kind says."""
     match after.state:
         case State.DELIVERED:
             return Kind.DELIVERED, {}
         case State.BOUNCED:
-            guidance: dict[str, object] = {"guidance": explain(verdict.meaning.about)} if verdict else {}
+            guidance: dict[str, object] = {"guidance": guidance_text(verdict.meaning.about)} if verdict else {}
             return Kind.BOUNCED, guidance | ({"status": "4.4.7", "reason": after.reason} if after.reason else {})
         case State.DROPPED:
             return Kind.DROPPED, {"reason": after.reason}
@@ -250,15 +254,20 @@ def _ending(after: Entry, verdict: Verdict | None) -> tuple[Kind, dict[str, obje
             assert_never(after.state)
 
 
-def report_about(
-    claimed: Claimed, action: Action, fates: Sequence[Fate], origin: Origin, report_id: str, now: float
-) -> Accepted:
+def build_dsn(
+    claimed: ClaimedBatch,
+    action: Action,
+    fates: Sequence[RecipientStatus],
+    origin: DsnSender,
+    report_id: str,
+    now: float,
+) -> NewMessage:
     """Return the notification as a message of its own, ready for the queue: null reverse-path, one recipient."""
     about: Message = claimed.message
     full = about.ret == "FULL" and action is Action.FAILED and len(claimed.content) <= LARGEST_RETURNED
-    original = Original(about.queue_id, about.reverse_path, about.created_at, claimed.content, about.envid, full)
+    original = OriginalMessage(about.queue_id, about.reverse_path, about.created_at, claimed.content, about.envid, full)
     content = compose(action, original, fates, hostname=origin.hostname, report_id=report_id, now=now)
-    policy = Policy(domain=origin.domain, provider=origin.provider, fallback_providers=origin.fallback_providers)
+    policy = MessagePolicy(domain=origin.domain, provider=origin.provider, fallback_providers=origin.fallback_providers)
     message = Message(
         queue_id=report_id,
         created_at=now,
@@ -289,4 +298,4 @@ def report_about(
         about.reverse_path,
         {"dsn_for": about.queue_id, "lane": entry.lane, "action": str(action)},
     )
-    return Accepted(message, content, (entry,), (created,))
+    return NewMessage(message, content, (entry,), (created,))

@@ -4,12 +4,12 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from relay.queue.context import STORE_RETRY, Surviving, Tools
-from relay.queue.message import Claimed, Message, Settlement
+from relay.queue.context import STORE_RETRY, ErrorBoundary, QueueContext
+from relay.queue.message import ClaimedBatch, Message, Settlement
 from relay.queue.outcome import Outcome
-from relay.queue.ports import StoreError, Taken
-from relay.queue.retry import Schedule
-from relay.queue.settle import Attempt, Origin, settle, settle_plainly
+from relay.queue.ports import JournalRecord, StoreError
+from relay.queue.retry import RetrySchedule
+from relay.queue.settle import AttemptInfo, DsnSender, settle, settle_minimal
 
 FROM_JOURNAL: dict[str, object] = {"recovered": "journal"}
 """Said in the story of a delivery whose process ended before it was settled."""
@@ -26,23 +26,28 @@ class Recovered:
 class Settler:
     """Settles attempts over the store."""
 
-    def __init__(self, tools: Tools) -> None:
+    def __init__(self, tools: QueueContext) -> None:
         self._tools = tools
 
-    def schedule(self) -> Schedule:
+    def schedule(self) -> RetrySchedule:
         """Return the schedule of retries as it is configured now."""
         queue = self._tools.settings().queue
-        return Schedule(queue.retry, queue.lifetime, queue.delay_notice)
+        return RetrySchedule(queue.retry, queue.lifetime, queue.delay_notice)
 
     def settle(
-        self, claimed: Claimed, outcomes: Sequence[Outcome], started_at: float, now: float, notes: dict[str, object]
+        self,
+        claimed: ClaimedBatch,
+        outcomes: Sequence[Outcome],
+        started_at: float,
+        now: float,
+        notes: dict[str, object],
     ) -> Settlement:
         """Return what the outcomes mean by the settings in force (`relay.queue.settle`).
 
         A message whose settlement raises is settled plainly: left alone, it would stay active until the next start.
         """
-        attempt = Attempt(started_at, now, self._tools.jitter(), notes)
-        with Surviving(self._tools.watch, claimed.message.queue_id):
+        attempt = AttemptInfo(started_at, now, self._tools.jitter(), notes)
+        with ErrorBoundary(self._tools.watch, claimed.message.queue_id):
             return settle(
                 claimed,
                 outcomes,
@@ -52,7 +57,7 @@ class Settler:
                 self._report_ids(),
                 self._tools.judge(),
             )
-        return settle_plainly(claimed, outcomes, attempt, self.schedule())
+        return settle_minimal(claimed, outcomes, attempt, self.schedule())
 
     async def apply(self, settlement: Settlement) -> None:
         """Make the settlement durable, however long the store is away: what was delivered must not be sent again."""
@@ -65,14 +70,14 @@ class Settler:
                 await asyncio.sleep(STORE_RETRY)
         self._conclude(settlement, written)
 
-    async def recover(self, noted: Sequence[Taken]) -> Recovered:
+    async def recover(self, noted: Sequence[JournalRecord]) -> Recovered:
         """Settle what the journal knew to be delivered, then give what else was in hand back to the queue.
 
         Called once, before the first claim. `noted` may be old or incomplete: only entries that are still leased to an
         earlier process are settled by it.
         """
         known = {(taken.queue_id, number): taken for taken in noted for number in taken.numbers}
-        left = await self._tools.store.left_in_hand(list(known)) if known else ()
+        left = await self._tools.store.leased_by_previous_run(list(known)) if known else ()
         settlements = [
             self._taken(claimed, [known[entry.queue_id, entry.number] for entry in claimed.entries]) for claimed in left
         ]
@@ -82,7 +87,7 @@ class Settler:
         waiting = await self._tools.store.recover(self._tools.clock(), self.schedule().longest_wait)
         return Recovered(waiting, sum(len(settlement.entries) for settlement in settlements))
 
-    def _taken(self, claimed: Claimed, notes: Sequence[Taken]) -> Settlement:
+    def _taken(self, claimed: ClaimedBatch, notes: Sequence[JournalRecord]) -> Settlement:
         at = max(note.at for note in notes)
         return self.settle(claimed, [note.outcome for note in notes], at, at, dict(FROM_JOURNAL))
 
@@ -94,13 +99,13 @@ class Settler:
         for report in written.reports:
             self._tools.publish(report.events)
 
-    def _origin(self, message: Message) -> Origin:
+    def _origin(self, message: Message) -> DsnSender:
         """Say who notifications about this message come from and which way they go."""
         settings = self._tools.settings()
         hostname = settings.server.hostname
         domain = settings.domain_for(message.reverse_path)
         keys = hostname if hostname in settings.domains else ""
-        return Origin(hostname, domain.provider, keys, domain.fallback_providers)
+        return DsnSender(hostname, domain.provider, keys, domain.fallback_providers)
 
     def _report_ids(self) -> Iterator[str]:
         while True:

@@ -16,7 +16,7 @@ from typing import Any
 
 from relay.domains.keys import Keys
 from relay.mailauth.dkim_keys import SigningKey
-from relay.render.render import Rendering, Stored
+from relay.render.render import Rendering, RenderInput
 from relay.rewrite.options import ListUnsubscribe, Tracking
 from relay.rewrite.tokens import Keyring
 
@@ -42,7 +42,7 @@ NO_TOKENS = Keyring((("none", bytes(16)),))
 """Stands for the token keys of a message that carries no token. No keyring verifies what it would sign."""
 
 _ASIDE = ("content", "added_fields", "tracking", "list_unsubscribe")
-_PLAIN = tuple(name for name in Stored.__slots__ if name not in _ASIDE)
+_PLAIN = tuple(name for name in RenderInput.__slots__ if name not in _ASIDE)
 _plain_values = attrgetter(*_PLAIN)
 _tracking_values = attrgetter(*Tracking.__slots__)
 _unsubscribe_values = attrgetter(*ListUnsubscribe.__slots__)
@@ -56,7 +56,7 @@ class FrameError(ValueError):
 class Request:
     """One message to render for these recipients (indices in the message), with the keys it needs."""
 
-    stored: Stored
+    stored: RenderInput
     recipients: Sequence[int]
     eight_bit: bool
     keys: Keys
@@ -83,7 +83,7 @@ READY = b"\0\0\0\6\0\0\0\2{}"
 """The first frame of a renderer: it has started."""
 
 
-def keys_for(stored: Stored, keys: Keys) -> Keys:
+def keys_for(stored: RenderInput, keys: Keys) -> Keys:
     """Return the keys that rendering this message needs: DKIM of its own domain, and the newest token key if any.
 
     The reverse-path needs none here, since the relay makes it itself.
@@ -125,7 +125,7 @@ def read_request(body: bytes) -> Request:
     """Read a request from a frame without its length."""
     head, (added_fields, content, *pems) = _parse(body)
     tracking, unsubscribe = head["tracking"], head["list_unsubscribe"]
-    stored = Stored(
+    stored = RenderInput(
         **dict(zip(_PLAIN, map(_frozen, head["stored"]), strict=True)),
         content=content,
         added_fields=added_fields,

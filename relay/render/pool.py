@@ -10,7 +10,7 @@ from relay.config.settings import Render as RenderSection
 from relay.domains.keys import Keys
 from relay.render.frames import Answer, Failed, Request, keys_for
 from relay.render.process import RendererProcess, StartError
-from relay.render.render import Rendering, Stored, render, reverse_path_for, untouched
+from relay.render.render import Rendering, RenderInput, render, render_unmodified, reverse_path_for
 
 OUTSTANDING = 4
 """Requests a renderer may have in its socket, so that it never waits for the next one."""
@@ -51,7 +51,7 @@ class InlineRenderer:
     async def stop(self) -> None:
         """Nothing has to be stopped."""
 
-    async def render(self, stored: Stored, recipients: Sequence[int], *, eight_bit: bool) -> Sequence[Rendering]:
+    async def render(self, stored: RenderInput, recipients: Sequence[int], *, eight_bit: bool) -> Sequence[Rendering]:
         """Render now."""
         return render(stored, recipients, self._keys, eight_bit=eight_bit)
 
@@ -99,7 +99,7 @@ class RenderPool:
         """Use these keys from the next message on."""
         self._keys = keys
 
-    async def render(self, stored: Stored, recipients: Sequence[int], *, eight_bit: bool) -> Sequence[Rendering]:
+    async def render(self, stored: RenderInput, recipients: Sequence[int], *, eight_bit: bool) -> Sequence[Rendering]:
         """Render in a process; after a failure once more without rewriting, and after that not at all."""
         keys = self._keys
         request = Request(stored, recipients, eight_bit, keys_for(stored, keys))
@@ -110,7 +110,7 @@ class RenderPool:
             reason = f"rendering failed: {answer.reason}"
             answer = await self._ask(replace(request, stored=replace(stored, tracking=None)))
             if isinstance(answer, Failed):
-                return [untouched(stored, recipient, keys, reason) for recipient in recipients]
+                return [render_unmodified(stored, recipient, keys, reason) for recipient in recipients]
 
         return [
             Rendering(

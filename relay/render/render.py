@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from relay.domains.keys import Keys
 from relay.mail.control_headers import PREFIX
 from relay.mail.headers import Field, fields, without
-from relay.mail.srs import forwarded
+from relay.mail.srs import srs_encode
 from relay.mailauth.dkim_sign import sign
-from relay.rewrite.encoding import fit
+from relay.rewrite.encoding import adapt_to_next_hop
 from relay.rewrite.header_fields import with_author_name, with_reply_address
 from relay.rewrite.message import Plan, Rewritten, analyse, apply
 from relay.rewrite.options import ListUnsubscribe, Tracking
@@ -22,7 +22,7 @@ REMOVED = (b"bcc", b"resent-bcc")
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class RenderInput:
     """What rendering needs of a stored message."""
 
     queue_id: str
@@ -57,14 +57,14 @@ class Rendering:
     """What was done, for the message's story: JSON values."""
 
 
-def is_personal(stored: Stored) -> bool:
+def is_per_recipient(stored: RenderInput) -> bool:
     """Tell whether every recipient gets bytes or a reverse-path of its own."""
     return any(
         (stored.tracking is not None, stored.return_path, stored.reply_domain, stored.list_unsubscribe is not None)
     )
 
 
-def render(stored: Stored, recipients: Sequence[int], keys: Keys, *, eight_bit: bool) -> list[Rendering]:
+def render(stored: RenderInput, recipients: Sequence[int], keys: Keys, *, eight_bit: bool) -> list[Rendering]:
     """Render the message for each of these recipients (indices in the message).
 
     The work that does not depend on the recipient is done once. Never fails a message: what cannot be rewritten
@@ -75,7 +75,7 @@ def render(stored: Stored, recipients: Sequence[int], keys: Keys, *, eight_bit: 
     return [_render_one(stored, content, plan, recipient, keys, eight_bit, notes) for recipient in recipients]
 
 
-def explain(stored: Stored, recipient: int, keys: Keys) -> tuple[Rendering, Rewritten | None]:
+def explain(stored: RenderInput, recipient: int, keys: Keys) -> tuple[Rendering, Rewritten | None]:
     """Render for one recipient and say what was decided about every link; None where tracking is off."""
     (rendering,) = render(stored, [recipient], keys, eight_bit=True)
     if stored.tracking is None:
@@ -84,12 +84,12 @@ def explain(stored: Stored, recipient: int, keys: Keys) -> tuple[Rendering, Rewr
     return rendering, apply(analyse(content, stored.tracking), content, keys.tokens, stored.queue_id, recipient)
 
 
-def untouched(stored: Stored, recipient: int, keys: Keys, reason: str) -> Rendering:
+def render_unmodified(stored: RenderInput, recipient: int, keys: Keys, reason: str) -> Rendering:
     """Return the message as it came, neither rewritten nor fitted nor signed, for when rendering itself failed."""
     return Rendering(reverse_path_for(stored, recipient, keys.tokens), outgoing(stored), {"skipped": [reason]})
 
 
-def outgoing(stored: Stored) -> bytes:
+def outgoing(stored: RenderInput) -> bytes:
     """Return the content as it leaves before rewriting: our fields in front, instructions and Bcc removed.
 
     Of mail that is passed on nothing is removed: its signatures are not ours to break. A content that begins with
@@ -101,17 +101,17 @@ def outgoing(stored: Stored) -> bytes:
     return stored.added_fields + b"\r\n" + kept if headless else stored.added_fields + kept
 
 
-def reverse_path_for(stored: Stored, recipient: int, keyring: Keyring) -> str:
+def reverse_path_for(stored: RenderInput, recipient: int, keyring: Keyring) -> str:
     """Return the reverse-path for that recipient: a signed return-path where the domain has one, or a rewritten one."""
     if stored.forward_domain:
-        return forwarded(keyring.keys[0][1], stored.reverse_path, stored.forward_domain, stored.created_at)
+        return srs_encode(keyring.keys[0][1], stored.reverse_path, stored.forward_domain, stored.created_at)
     if not (stored.return_path and stored.reverse_path):
         return stored.reverse_path
     token = sign_address_token(keyring, Token(Kind.BOUNCE, stored.queue_id, recipient))
     return f"{token}@{stored.return_path}"
 
 
-def _named(stored: Stored) -> tuple[bytes, dict[str, object]]:
+def _named(stored: RenderInput) -> tuple[bytes, dict[str, object]]:
     """Return the outgoing content with the identity's name where From has none, and what the story says of that."""
     content = outgoing(stored)
     if not stored.author_name:
@@ -121,7 +121,7 @@ def _named(stored: Stored) -> tuple[bytes, dict[str, object]]:
 
 
 def _render_one(
-    stored: Stored,
+    stored: RenderInput,
     content: bytes,
     plan: Plan | None,
     recipient: int,
@@ -138,7 +138,7 @@ def _render_one(
         notes = notes | {"reply_tracking": noted}
     if stored.list_unsubscribe is not None and not is_copy:
         text = stored.list_unsubscribe.fields(keys.tokens, stored.queue_id, recipient) + text
-    fitting = fit(text, eight_bit)
+    fitting = adapt_to_next_hop(text, eight_bit)
     signing = keys.dkim.get(stored.domain, ())
     signature = sign(fitting, signing, int(stored.created_at)) if signing else b""
     return Rendering(reverse_path_for(stored, recipient, keys.tokens), signature + fitting, _notes(rewritten) | notes)

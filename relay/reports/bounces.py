@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from relay.dsn.categories import TAXONOMY, Category
-from relay.dsn.reply_text import mask
+from relay.dsn.categories import CATEGORIES, Category
+from relay.dsn.reply_text import mask_reply
 from relay.events.event import Kind
 from relay.mail.canonical import domain_of
 from relay.mail.registrable_domain import registrable
@@ -63,7 +63,7 @@ WORST = 10
 """Kinds of replies shown."""
 
 
-_UNKNOWN = TAXONOMY["unknown"]
+_UNKNOWN = CATEGORIES["unknown"]
 
 
 @dataclass(slots=True)
@@ -93,7 +93,7 @@ class Clusters:
     def add(self, failures: Iterable[Failure]) -> None:
         """Gather more, older than those before."""
         for one in failures:
-            key = (mask(_reply(one)), category_of(one).name)
+            key = (mask_reply(_reply(one)), category_of(one).name)
             self.counts[key] += 1
             self.examples.setdefault(key, one)
 
@@ -193,7 +193,7 @@ def failure_form(one: Failure) -> Form:
 
 def category_of(one: Failure) -> Category:
     """Return the category a failure was given."""
-    return TAXONOMY.get(str(one.data.get("category", "")), _UNKNOWN)
+    return CATEGORIES.get(str(one.data.get("category", "")), _UNKNOWN)
 
 
 def _reply(one: Failure) -> str:
@@ -216,13 +216,13 @@ def _categories(bounced: Counter[str]) -> list[Form]:
     return [
         {
             "category": name,
-            "title": TAXONOMY[name].title,
-            "kind": TAXONOMY[name].kind,
+            "title": CATEGORIES[name].title,
+            "kind": CATEGORIES[name].kind,
             "bounced": count,
             "share": _share(count, bounced.total()),
-            "suppression": TAXONOMY[name].suppression,
-            "fixed_by": TAXONOMY[name].fixed_by,
-            "guidance": list(TAXONOMY[name].guidance),
+            "suppression": CATEGORIES[name].suppression,
+            "fixed_by": CATEGORIES[name].fixed_by,
+            "guidance": list(CATEGORIES[name].guidance),
         }
         for name, count in sorted(bounced.items(), key=lambda item: (-item[1], item[0]))
     ]

@@ -87,8 +87,7 @@ def _fate_form(story: Story, entry: Entry) -> Form:
     """Return one recipient; what bounced after the receiving server had taken it is bounced, its entry stays."""
     whether: Form = {"copy": entry.number in story.message.policy.copies}
     late = any(
-        event.kind is Kind.BOUNCED and event.recipient == entry.number and event.data.get("late")
-        for event in story.events
+        event.kind is Kind.BOUNCED and event.number == entry.number and event.data.get("late") for event in story.events
     )
     return entry_form(entry) | whether | ({"status": "bounced"} if late else {})
 

@@ -23,7 +23,7 @@ _ASCII_BASED = re.compile(
 _ISO_2022_JP = re.compile(r"iso-2022-jp(?:-[123])?")
 
 
-def why_message_is_left(parts: list[Part]) -> str:
+def skip_message_reason(parts: list[Part]) -> str:
     """Return why no part of the message may be touched, "" when nothing speaks against it."""
     names = {field.name for field in parts[0].fields}
     if b"dkim-signature" in names:
@@ -43,7 +43,7 @@ def why_message_is_left(parts: list[Part]) -> str:
     return ""
 
 
-def why_part_is_left(content: bytes, part: Part) -> str:
+def skip_part_reason(content: bytes, part: Part) -> str:
     """Return why a displayed text part may not be touched, "" when it may."""
     if part.is_enclosed:
         return "inside an enclosed message"

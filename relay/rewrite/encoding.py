@@ -176,7 +176,7 @@ _FIELD = b"Content-Transfer-Encoding"
 _UNTOUCHABLE = frozenset({"multipart/signed", "multipart/encrypted"})
 
 
-def fit(content: bytes, eight_bit: bool) -> bytes:
+def adapt_to_next_hop(content: bytes, eight_bit: bool) -> bytes:
     """Return the message as the next hop can take it; the same object when it can as it is.
 
     Without `eight_bit` (8BITMIME) parts with bytes over 127 are re-encoded, and always those with lines over 998

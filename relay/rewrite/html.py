@@ -161,7 +161,7 @@ def tags(lower: bytes, *, images: bool = False) -> Iterator[Tag]:
     return _tags(lower, 0, len(lower), _REACH_MAIL_AND_IMAGES if images else _REACH_MAIL)
 
 
-def office_tags(lower: bytes, comment: Tag) -> Iterator[Tag]:
+def conditional_comment_tags(lower: bytes, comment: Tag) -> Iterator[Tag]:
     """Yield the links and VML shapes inside of a downlevel-hidden conditional comment, which Outlook renders.
 
     A comment that reveals instead of hiding (`<!--[if !mso]><!-->`) has nothing inside.

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from relay.mail.canonical import canonical_domain
 from relay.mail.registrable_domain import registrable
-from relay.rewrite.html import ATTRIBUTES, CONDITIONAL, Tag, attributes, decode_attribute, office_tags
+from relay.rewrite.html import ATTRIBUTES, CONDITIONAL, Tag, attributes, conditional_comment_tags, decode_attribute
 from relay.rewrite.link_rules import is_sensitive, shown_host
 from relay.rewrite.options import Tracking
 
@@ -59,7 +59,7 @@ MAX_TARGET = 9150
 """Characters of a URL that is tracked: in base64 and with its MAC it stays within the 12 KiB the tracker reads."""
 
 
-class Found(NamedTuple):
+class FoundLink(NamedTuple):
     """One link: the range of its URL in the decoded text, where it goes, and why it is tracked or not."""
 
     start: int
@@ -128,7 +128,7 @@ def rules(tracking: Tracking, unsubscribe_urls: frozenset[str]) -> Rules:
     return Rules(tracking, unsubscribe_urls, base, "" if match is None else registrable(match["host"]))
 
 
-def links(html: bytes, lower: bytes, seen: list[Tag], rule: Rules) -> Iterator[Found]:
+def links(html: bytes, lower: bytes, seen: list[Tag], rule: Rules) -> Iterator[FoundLink]:
     """Yield the links among the tags of an HTML text, those that Outlook finds in conditional comments included."""
     anchors = [tag for tag in seen if tag.name in _LINK_TAGS]
     ends: list[int] = []
@@ -138,7 +138,7 @@ def links(html: bytes, lower: bytes, seen: list[Tag], rule: Rules) -> Iterator[F
         following = following if tag.name == CONDITIONAL else tag.start
     for tag, text_end in zip(anchors, reversed(ends), strict=True):
         if tag.name == CONDITIONAL:
-            for hidden in office_tags(lower, tag):
+            for hidden in conditional_comment_tags(lower, tag):
                 yield from _link(html, lower, hidden, 0, rule)
         elif tag.name != b"/a":
             yield from _link(html, lower, tag, text_end if tag.name == b"a" else 0, rule)
@@ -147,17 +147,17 @@ def links(html: bytes, lower: bytes, seen: list[Tag], rule: Rules) -> Iterator[F
 _LINK_TAGS = frozenset({b"a", b"/a", b"area", CONDITIONAL})
 
 
-def _link(html: bytes, lower: bytes, tag: Tag, text_end: int, rule: Rules) -> Iterator[Found]:
+def _link(html: bytes, lower: bytes, tag: Tag, text_end: int, rule: Rules) -> Iterator[FoundLink]:
     found = _HREF.match(lower, tag.attributes, tag.end)
     if found is None or found.lastindex is None:
         return
     start, end = found.span(found.lastindex)
     value = decode_attribute(html[start:end].decode("utf-8", "replace"))
     text = html[tag.end : text_end] if rule.tracking.skip_visible_urls and text_end > tag.end else b""
-    target, reason = judge(value, rule, text)
+    target, reason = classify_link(value, rule, text)
     if reason is Reason.TRACKED and lower.find(b"track", tag.attributes, tag.end) >= 0 and _opts_out(lower, tag):
         reason = Reason.OPTED_OUT
-    yield Found(start, end, target, reason)
+    yield FoundLink(start, end, target, reason)
 
 
 def _opts_out(lower: bytes, tag: Tag) -> bool:
@@ -168,7 +168,7 @@ def _opts_out(lower: bytes, tag: Tag) -> bool:
     )
 
 
-def judge(value: str, rule: Rules, text: bytes = b"") -> tuple[str, Reason]:
+def classify_link(value: str, rule: Rules, text: bytes = b"") -> tuple[str, Reason]:
     """Return where a link with this decoded value goes, and whether it may be tracked.
 
     White space around the value and line ends inside are what browsers drop, so they are no part of the target;

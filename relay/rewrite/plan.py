@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import NamedTuple
 
-from relay.rewrite.eligibility import readable, unsubscribe_values, why_message_is_left, why_part_is_left
+from relay.rewrite.eligibility import readable, skip_message_reason, skip_part_reason, unsubscribe_values
 from relay.rewrite.encoding import BASE64, QUOTED_PRINTABLE, QuotedPrintable, decode
 from relay.rewrite.html import Tag, tags
-from relay.rewrite.links import Found, Reason, Rules, header_urls, judge, links, rules
+from relay.rewrite.links import FoundLink, Reason, Rules, classify_link, header_urls, links, rules
 from relay.rewrite.mime import Part, walk
 from relay.rewrite.options import Tracking
 from relay.rewrite.pixel import pixel_position
@@ -80,7 +80,7 @@ def analyse(content: bytes, tracking: Tracking) -> Plan:
     if reason:
         return Plan(base, skipped=(reason,))
     parts = walk(content)
-    reason = why_message_is_left(parts)
+    reason = skip_message_reason(parts)
     if reason:
         return Plan(base, skipped=(f"message {reason}",))
     skipped: list[str] = []
@@ -122,7 +122,7 @@ def _texts(content: bytes, parts: list[Part], tracking: Tracking, base: str, ski
     for part in parts:
         if part.content_type not in wanted or not part.is_leaf:
             continue
-        reason = why_part_is_left(content, part)
+        reason = skip_part_reason(content, part)
         if not reason:
             text, reason = _decoded(content, part, images)
             if text is not None:
@@ -173,7 +173,7 @@ def _has_pixel(text: _Text, base: bytes) -> bool:
     )
 
 
-def _links(text: _Text, rule: Rules) -> Iterator[Found]:
+def _links(text: _Text, rule: Rules) -> Iterator[FoundLink]:
     if text.part.content_type == "text/html":
         yield from links(text.readable, text.lower, list(text.tags), rule)
         return
@@ -181,8 +181,8 @@ def _links(text: _Text, rule: Rules) -> Iterator[Found]:
         url = match[0].rstrip(b".,;:!?*_")
         if url.endswith(b")") and url.count(b"(") < url.count(b")"):
             url = url[:-1]
-        target, reason = judge(url.decode("ascii"), rule)
-        yield Found(match.start(), match.start() + len(url), target, reason)
+        target, reason = classify_link(url.decode("ascii"), rule)
+        yield FoundLink(match.start(), match.start() + len(url), target, reason)
 
 
 def _encoded(text: _Text, splices: list[Splice]) -> PartPlan:

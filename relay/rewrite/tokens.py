@@ -95,7 +95,7 @@ class Token:
 
     kind: Kind
     queue_id: str
-    recipient: int
+    number: int
     target: str = ""
 
 
@@ -170,7 +170,7 @@ def _signed(keyring: Keyring, token: Token) -> bytes:
     if token.target and token.kind is not Kind.CLICK:
         raise ValueError(f"a {token.kind.name} token has no target")
     key_id, key = keyring.keys[0]
-    protected = _key_tag(key_id) + _head(token.queue_id, token.recipient)
+    protected = _key_tag(key_id) + _head(token.queue_id, token.number)
     if token.target:
         protected += token.target.encode("utf-8", "surrogatepass")
     mac = _keyed(token.kind, key_id, key).copy()

@@ -9,7 +9,7 @@ from relay.config.settings import Settings
 from relay.mail.reply import Reply
 from relay.mail.sasl import MALFORMED, Login, Start, decode_response, encode_challenge, parse_auth, parse_plain
 from relay.smtp.connection import MAX_AUTH_LINE, Connection
-from relay.smtp.stream import Gone
+from relay.smtp.stream import ClientDisconnected
 
 MAX_WAIT = 10.0
 """Seconds an attempt is delayed at most after earlier failures; beyond that it is refused."""
@@ -37,14 +37,14 @@ _ENOUGH = Reply(421, "4.7.0", "Too many failed logins, try again later")
 
 def offers_auth(connection: Connection) -> bool:
     """Tell whether AUTH is allowed: on submission listeners, under TLS, or on loopback when the listener has no TLS."""
-    known = connection.known
+    known = connection.client_session
     local = connection.loopback and connection.service.listener.tls == "none"
     return known.kind == "submission" and bool(known.tls or local)
 
 
 async def auth(connection: Connection, argument: str) -> Reply:
     """AUTH: authenticate the client with PLAIN or LOGIN."""
-    known = connection.known
+    known = connection.client_session
     if known.kind != "submission":
         return Reply(502, "5.5.1", "AUTH is not offered here")
     if not known.extended:
@@ -74,7 +74,7 @@ async def _login(connection: Connection, start: Start) -> Login | Reply:
 
 
 async def _ask(connection: Connection, challenge: str) -> str | Reply:
-    connection.say(Reply(334, "", encode_challenge(challenge)))
+    connection.queue_reply(Reply(334, "", encode_challenge(challenge)))
     line = await connection.read_line(MAX_AUTH_LINE)
     if line is None:
         return Reply(500, "5.5.6", f"Longer than the {MAX_AUTH_LINE} octets a response may have")
@@ -85,10 +85,10 @@ async def _ask(connection: Connection, challenge: str) -> str | Reply:
 
 async def _check(connection: Connection, login: Login) -> Reply:
     """Check the secret after the delay of earlier failures. Unknown names get the same reply after the same time."""
-    service, known, username = connection.service, connection.known, login.username[:MAX_USERNAME]
+    service, known, username = connection.service, connection.client_session, login.username[:MAX_USERNAME]
     throttle = service.resources.throttle
 
-    connection.take_time()
+    connection.suspend_deadline()
     wait = throttle.reserve(known.client, username, service.clock(), MAX_WAIT)
     if wait is None:
         await service.pause(REFUSAL_DELAY)
@@ -97,12 +97,12 @@ async def _check(connection: Connection, login: Login) -> Reply:
     if wait > 0:
         await service.pause(wait)
     if connection.gone:
-        raise Gone
+        raise ClientDisconnected
 
     wrong = bool(login.acting_as) or len(login.username) > MAX_USERNAME
     if await has_credential(service.settings(), username, login.secret) and not wrong:
         throttle.succeeded(known.client, username, service.clock())
-        connection.known = replace(known, credential=username)
+        connection.client_session = replace(known, credential=username)
         return Reply(235, "2.7.0", "Authentication successful")
 
     throttle.failed(known.client, username, service.clock())

@@ -34,7 +34,7 @@ def too_large(limit: int) -> Reply:
 
 
 @dataclass(frozen=True, slots=True)
-class Bounds:
+class BodyLimits:
     """Octets: one body keeps in memory, all together keep there, all may have received, are handed over at once."""
 
     body_memory: int = 1 * MIB
@@ -46,16 +46,16 @@ class Bounds:
 class BodyPool:
     """Keeps all bodies of the process inside the bounds. `folder` holds the unnamed files."""
 
-    def __init__(self, folder: Path, bounds: Bounds | None = None) -> None:
+    def __init__(self, folder: Path, bounds: BodyLimits | None = None) -> None:
         self.folder = folder
-        self.bounds = bounds or Bounds()
+        self.bounds = bounds or BodyLimits()
         self.received = 0
         self.in_memory = 0
         self.handed_over = 0
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
 
     @asynccontextmanager
-    async def room(self, size: int) -> AsyncIterator[None]:
+    async def reserve_memory(self, size: int) -> AsyncIterator[None]:
         """Wait, first come first served, until a body of that size may be whole in memory."""
         if self._waiting or not self._fits(size):
             turn = asyncio.get_running_loop().create_future()

@@ -60,7 +60,7 @@ def _greet(connection: Connection, argument: str, *, extended: bool) -> Reply | 
     if isinstance(name, Reply):
         return name
     connection.reset()
-    connection.known = replace(connection.known, helo=name, extended=extended)
+    connection.client_session = replace(connection.client_session, helo=name, extended=extended)
     return None
 
 
@@ -68,24 +68,26 @@ async def starttls(connection: Connection, argument: str) -> Reply | None:
     """STARTTLS: start TLS and discard the state of the session (RFC 3207)."""
     if argument:
         return _NO_ARGUMENT
-    if connection.known.tls:
+    if connection.client_session.tls:
         return Reply(503, "5.5.1", "TLS is on already")
     context = connection.service.ssl_context
     if context is None or not _offers_starttls(connection):
         return _NOT_OFFERED
     connection.reset()
     await connection.start_tls(Reply(220, "2.0.0", "Ready to start TLS"), context)
-    connection.known = replace(connection.known, helo="", extended=False, credential="", tls=connection.tls)
+    connection.client_session = replace(
+        connection.client_session, helo="", extended=False, credential="", tls=connection.tls
+    )
     return None
 
 
 def _offers_starttls(connection: Connection) -> bool:
-    return connection.service.listener.tls == "starttls" and not connection.known.tls
+    return connection.service.listener.tls == "starttls" and not connection.client_session.tls
 
 
 async def mail(connection: Connection, argument: str) -> Reply:
     """MAIL: begin a transaction (RFC 5321 section 4.1.1.2)."""
-    if not connection.known.helo:
+    if not connection.client_session.helo:
         return _GREET_FIRST
     if connection.mail is not None:
         return Reply(503, "5.5.1", "A transaction is open already; RSET ends it")
@@ -95,7 +97,7 @@ async def mail(connection: Connection, argument: str) -> Reply:
         return asked
     limit = connection.service.settings().limits.max_message_size
     refusal = too_large(limit) if asked.size > limit else None
-    refusal = refusal or connection.service.handler.check_mail(connection.known, asked.envelope)
+    refusal = refusal or connection.service.handler.check_mail(connection.client_session, asked.envelope)
     if refusal is not None:
         connection.refused(refusal)
         return refusal
@@ -115,7 +117,7 @@ async def rcpt(connection: Connection, argument: str) -> Reply:
         return recipient
     if len(envelope.recipients) >= settings.limits.max_recipients:
         return Reply(452, "4.5.3", f"Too many recipients: {settings.limits.max_recipients} are allowed, send again")
-    refusal = service.handler.check_recipient(connection.known, envelope, recipient)
+    refusal = service.handler.check_recipient(connection.client_session, envelope, recipient)
     if refusal is not None:
         connection.refused(refusal, recipient.address)
         return refusal

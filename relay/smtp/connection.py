@@ -7,13 +7,13 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from ipaddress import IPv6Address, ip_address
 
-from relay.mail.command import Line, parse_line
+from relay.mail.command import CommandLine, parse_line
 from relay.mail.dot_stuffing import LineEndDecoder
 from relay.mail.reply import Reply
 from relay.mail.transaction import Envelope, Session
 from relay.smtp.body import Body
-from relay.smtp.service import Service
-from relay.smtp.stream import Gone, Wire
+from relay.smtp.service import ListenerContext
+from relay.smtp.stream import ClientDisconnected, SmtpStream
 
 MAX_AUTH_LINE = 12288
 """Octets of a line of an AUTH exchange (RFC 4954 section 4)."""
@@ -57,19 +57,21 @@ _CLOSING_CODES = (221, 421, 521)
 _NOBODY = "0.0.0.0"  # noqa: S104 - the name of a client that is gone before it could be asked for its address
 
 
-class Connection(Wire):
+class Connection(SmtpStream):
     """A connection. The commands work on its public names; `known` is what decisions are made by."""
 
-    def __init__(self, service: Service, commands: "Mapping[str, Command]", everybody: "set[Connection]") -> None:
+    def __init__(
+        self, service: ListenerContext, commands: "Mapping[str, Command]", everybody: "set[Connection]"
+    ) -> None:
         super().__init__()
         self.service = service
-        self.known = Session(service.listener.name, service.listener.kind, "")
+        self.client_session = Session(service.listener.name, service.listener.kind, "")
         self.loopback = False
         self.mail: Envelope | None = None
         self.body: Body | None = None
         self.line_ends = LineEndDecoder()
         self.auth_failures = 0
-        self.in_step = True
+        self.reading_commands = True
         """False while content is read: what follows must not be taken for commands."""
         self._commands = commands
         self._everybody = everybody
@@ -86,7 +88,7 @@ class Connection(Wire):
         if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
             address = address.ipv4_mapped
         self.loopback = address.is_loopback
-        self.known = replace(self.known, client=str(address), tls=self.tls)
+        self.client_session = replace(self.client_session, client=str(address), tls=self.tls)
         self._everybody.add(self)
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -106,34 +108,38 @@ class Connection(Wire):
         if now > self.deadline:
             if not self.closing:
                 self.refused(_IDLE)
-            self.cut(_IDLE, now)
+            self.close_with(_IDLE, now)
 
     def stop(self) -> None:
         """Close when nothing is going on; else it closes by itself after the command in hand."""
         if self._waits_for_command:
-            self.cut(_STOPPING, self.service.clock())
+            self.close_with(_STOPPING, self.service.clock())
 
     # The commands
 
     async def _handle_client(self) -> None:
         service = self.service
-        refusal = _STOPPING if service.stopping else service.resources.enter(self.known.client, service.settings().smtp)
+        refusal = (
+            _STOPPING
+            if service.stopping
+            else service.resources.enter(self.client_session.client, service.settings().smtp)
+        )
         try:
             if refusal is None:
-                service.log("smtp.connected", client=self.known.client, listener=self.known.listener)
-                self.say(Reply(220, "", f"{service.settings().server.hostname} ESMTP"))
+                service.log("smtp.connected", client=self.client_session.client, listener=self.client_session.listener)
+                self.queue_reply(Reply(220, "", f"{service.settings().server.hostname} ESMTP"))
             else:
                 self.refused(refusal)
                 self._answer(refusal)
             while not self.closing:
                 await self._next_command()
             await self.flush()
-        except Gone:
+        except ClientDisconnected:
             pass
         finally:
             self.reset()
             if refusal is None:
-                service.resources.leave(self.known.client)
+                service.resources.leave(self.client_session.client)
             self.close(service.clock())
 
     async def _next_command(self) -> None:
@@ -153,7 +159,7 @@ class Connection(Wire):
             if reply is not None:
                 self._answer(reply)
 
-    async def _obey(self, line: Line) -> Reply | None:
+    async def _obey(self, line: CommandLine) -> Reply | None:
         if line.verb in _JUNK:
             self._junk += 1
             if self._junk > self.service.settings().smtp.max_junk_commands:
@@ -163,13 +169,15 @@ class Connection(Wire):
             return _UNKNOWN
         try:
             return await command(self, line.argument)
-        except Gone:
+        except ClientDisconnected:
             raise
         except Exception as error:  # noqa: BLE001 - the SMTP edge, one of the two places where everything is caught
             trace = "".join(traceback.format_exception(error))
-            self.service.log("smtp.failed", client=self.known.client, listener=self.known.listener, error=trace)
+            self.service.log(
+                "smtp.failed", client=self.client_session.client, listener=self.client_session.listener, error=trace
+            )
             self.reset()
-            return _FAILED if self.in_step else _FAILED_CLOSING
+            return _FAILED if self.reading_commands else _FAILED_CLOSING
 
     def _answer(self, reply: Reply) -> None:
         """Say a reply, or 421 when the client has used up its errors."""
@@ -178,7 +186,7 @@ class Connection(Wire):
             if self._errors >= self.service.settings().smtp.max_errors and reply.code not in _CLOSING_CODES:
                 reply = _TOO_MANY_ERRORS
                 self.refused(reply)
-        self.say(reply if reply.text.isprintable() else _printable(reply))
+        self.queue_reply(reply if reply.text.isprintable() else _printable(reply))
         if reply.code in _CLOSING_CODES:
             self.closing = True
 
@@ -199,14 +207,14 @@ class Connection(Wire):
         """Write down that a decision went against the client."""
         self.service.log(
             "smtp.refused",
-            client=self.known.client,
-            listener=self.known.listener,
+            client=self.client_session.client,
+            listener=self.client_session.listener,
             reply=str(reply),
             reverse_path=self.mail.reverse_path if self.mail else "",
             recipient=recipient,
         )
 
-    def take_time(self) -> None:
+    def suspend_deadline(self) -> None:
         """Suspend the deadline: it is us the client waits for."""
         self.deadline = math.inf
 

@@ -8,7 +8,7 @@ from relay.mail.reply import Reply
 from relay.mail.transaction import Envelope, Transaction
 from relay.smtp.body import NO_ROOM, Body
 from relay.smtp.connection import Connection
-from relay.smtp.stream import Gone
+from relay.smtp.stream import ClientDisconnected
 
 _GO_AHEAD = Reply(354, "", "End data with <CR><LF>.<CR><LF>")
 
@@ -29,7 +29,7 @@ async def data(connection: Connection, argument: str) -> Reply:
     if refusal is not None:
         return refusal
 
-    connection.say(_GO_AHEAD)
+    connection.queue_reply(_GO_AHEAD)
     body = _new_body(connection)
     decoder = DotDecoder()
     _begin(connection)
@@ -38,8 +38,8 @@ async def data(connection: Connection, argument: str) -> Reply:
         await body.write(decoder.feed(block))
         connection.progressed(len(block))
 
-    connection.unread(decoder.rest)
-    connection.in_step = True
+    connection.push_back(decoder.rest)
+    connection.reading_commands = True
     return await _hand_over(connection, body)
 
 
@@ -85,7 +85,7 @@ def _new_body(connection: Connection) -> Body:
 
 
 def _begin(connection: Connection) -> None:
-    connection.in_step = False
+    connection.reading_commands = False
     connection.expect_content()
 
 
@@ -94,25 +94,25 @@ async def _read_chunk(connection: Connection, body: Body | None, size: int) -> N
     while size > 0:
         block = await connection.read_block()
         if len(block) > size:
-            connection.unread(block[size:])
+            connection.push_back(block[size:])
             block = block[:size]
         size -= len(block)
         if body is not None:
             await body.write(connection.line_ends.feed(block))
         connection.progressed(len(block))
-    connection.in_step = True
+    connection.reading_commands = True
 
 
 async def _hand_over(connection: Connection, body: Body) -> Reply:
     """Pass the message to the handler. A disconnect does not cancel this: acceptance is complete or did not happen."""
     envelope, service = connection.mail, connection.service
     assert envelope is not None
-    connection.take_time()
+    connection.suspend_deadline()
     try:
-        async with service.resources.bodies.room(body.size):
+        async with service.resources.bodies.reserve_memory(body.size):
             content = await body.content()
             if connection.gone:
-                raise Gone
+                raise ClientDisconnected
             reply = content if isinstance(content, Reply) else await _accept(connection, envelope, content)
         if reply.is_positive:
             connection.message_taken()
@@ -129,7 +129,7 @@ async def _accept(connection: Connection, envelope: Envelope, content: bytes) ->
     if body_start(content) > limit:
         return Reply(554, "5.6.0", f"The header of the message is larger than the {limit} octets allowed here")
     try:
-        return await service.handler.accept_message(Transaction(connection.known, envelope, content))
+        return await service.handler.accept_message(Transaction(connection.client_session, envelope, content))
     except StoreError as error:
         service.on_store_error(error)
         return store_error_reply(error)

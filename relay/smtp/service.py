@@ -12,7 +12,7 @@ from relay.events.ports import StoreError
 from relay.log import Emit
 from relay.mail.reply import Reply
 from relay.mail.transaction import Envelope, Recipient, Session, Transaction, network_of
-from relay.smtp.body import BodyPool, Bounds
+from relay.smtp.body import BodyLimits, BodyPool
 
 
 class MessageHandler(Protocol):
@@ -144,10 +144,10 @@ TOO_MANY = Reply(421, "4.3.2", "Too many connections here, try again later")
 TOO_MANY_FROM_YOU = Reply(421, "4.7.0", "Too many connections from your address, try again later")
 
 
-class Resources:
+class ServerResources:
     """What all listeners share: connection counts by client, the body pool and the AUTH throttle."""
 
-    def __init__(self, data_dir: Path, bounds: Bounds | None = None) -> None:
+    def __init__(self, data_dir: Path, bounds: BodyLimits | None = None) -> None:
         self.bodies = BodyPool(data_dir, bounds)
         self.throttle = AuthThrottle()
         self.connections = 0
@@ -174,7 +174,7 @@ class Resources:
 
 
 @dataclass(slots=True, kw_only=True)
-class Service:
+class ListenerContext:
     """What the connections of a listener share. `settings` is called for every command: a reload applies at once."""
 
     listener: Listener
@@ -184,7 +184,7 @@ class Service:
     """Called when a message could not be stored."""
     log: Emit
     ssl_context: ssl.SSLContext | None
-    resources: Resources
+    resources: ServerResources
     clock: Callable[[], float]
     """Monotonic seconds."""
     pause: Callable[[float], Awaitable[None]]

@@ -44,11 +44,11 @@ _READ_SIZE = 128 * 1024
 _END_OF_LINE = 10
 
 
-class Gone(Exception):  # noqa: N818 - no error: clients come and go
+class ClientDisconnected(Exception):  # noqa: N818 - no error: clients come and go
     """The client will send nothing more: it closed, was cut off, or the connection broke."""
 
 
-class Wire(SMTP):
+class SmtpStream(SMTP):
     """Reads and writes. Replies wait until the client has nothing more to say, so that a batch is one write."""
 
     def __init__(self) -> None:
@@ -92,9 +92,9 @@ class Wire(SMTP):
         try:
             block = await self._reader.read(_READ_SIZE)
         except OSError as error:
-            raise Gone from error
+            raise ClientDisconnected from error
         if not block:
-            raise Gone
+            raise ClientDisconnected
         return block
 
     async def read_block(self) -> bytes:
@@ -105,7 +105,7 @@ class Wire(SMTP):
         self._input.clear()
         return block
 
-    def unread(self, rest: bytes) -> None:
+    def push_back(self, rest: bytes) -> None:
         """Put back what was read too far."""
         self._input[:0] = rest
 
@@ -127,11 +127,11 @@ class Wire(SMTP):
         block = await self.read_block()
         while (end := block.find(_END_OF_LINE)) < 0:
             block = await self.receive()
-        self.unread(block[end + 1 :])
+        self.push_back(block[end + 1 :])
 
     # Writing
 
-    def say(self, reply: Reply) -> None:
+    def queue_reply(self, reply: Reply) -> None:
         """Add a reply to the batch that waits."""
         self._replies.append(reply.encode())
 
@@ -145,11 +145,11 @@ class Wire(SMTP):
             self._writer.write(batch)
             await self._writer.drain()
         except OSError as error:
-            raise Gone from error
+            raise ClientDisconnected from error
 
     # Ends
 
-    def cut(self, reply: Reply, now: float) -> None:
+    def close_with(self, reply: Reply, now: float) -> None:
         """Say a last word from outside and close; a client that does not read loses the connection at once."""
         if self.transport is None:
             return
@@ -188,7 +188,7 @@ class Wire(SMTP):
             self._writer.write(ready.encode())
             await self._writer.start_tls(context, ssl_handshake_timeout=TLS_HANDSHAKE_TIME)
         except OSError as error:
-            raise Gone from error
+            raise ClientDisconnected from error
         self.transport = self._writer.transport  # type: ignore[assignment]
         # Python 3.11 leaves the reader with the transport below, which must not be paused under TLS.
         self._reader._transport = self.transport  # type: ignore[attr-defined]

@@ -12,7 +12,7 @@ A = TypeVar("A")
 R = TypeVar("R")
 
 
-class Rounds(Generic[A, R]):
+class Batcher(Generic[A, R]):
     """Answers single calls by a function that answers many at once.
 
     When a round of several fails, each of them is tried alone, so that one bad call harms no other; but not when the

@@ -8,10 +8,10 @@ from itertools import islice
 
 from relay.mail.transaction import MAX_RECIPIENTS
 from relay.queue.entry import Entry, State
-from relay.queue.message import Claimed, Message
-from relay.queue.ports import LaneRoom
+from relay.queue.message import ClaimedBatch, Message
+from relay.queue.ports import ClaimLimits
 from relay.storage.database import Connection
-from relay.storage.due_lanes import Lanes
+from relay.storage.due_lanes import DueLanes
 from relay.storage.rows import ENTRY_COLUMNS, MESSAGE_COLUMNS, MESSAGE_WIDTH, Row, entry_of, message_of, qualified
 
 DUE = (
@@ -76,21 +76,21 @@ SHORTEN = (
 _NEXT_ATTEMPT_AT = ENTRY_COLUMNS.split(", ").index("next_attempt_at")
 
 
-class Source:
+class ClaimSource:
     """Where a claim finds its entries, and leases them. This one asks for every lane and every message by itself."""
 
     def __init__(self, raw: Connection, lease: str) -> None:
         self.raw = raw
         self.lease = lease
 
-    def look_ahead(self, wanted: Mapping[str, int], octets: int) -> None:
+    def prefetch(self, wanted: Mapping[str, int], octets: int) -> None:
         """Hear how many entries of which lanes are asked for next, and how much content there is room for."""
 
     def first(self, lane: str, most: int) -> list[Row]:
         """Return so many waiting entries of the lane at most, in order of their turn."""
         return self.raw.execute(DUE, (lane, most)).fetchall()
 
-    def companions(self, queue_id: str, lane: str, now: float) -> list[Row]:
+    def same_message(self, queue_id: str, lane: str, now: float) -> list[Row]:
         """Return the entries of a message in a lane that are due, one transaction's worth."""
         return self.raw.execute(COMPANIONS, (queue_id, lane, now, MAX_RECIPIENTS)).fetchall()
 
@@ -110,14 +110,14 @@ class Source:
 class _Claim:
     """One claim while it is made: what it has taken and the room it has left."""
 
-    def __init__(self, source: Source, now: float, room: LaneRoom) -> None:
+    def __init__(self, source: ClaimSource, now: float, room: ClaimLimits) -> None:
         self.source = source
         self.now = now
         self.entries_left = room.entries
         self.bytes_left = room.content_bytes
         self.out_of_bytes = False
         self.messages: dict[str, tuple[Message, bytes]] = {}
-        self.claimed: list[Claimed] = []
+        self.claimed: list[ClaimedBatch] = []
 
     def has_room(self) -> bool:
         """Tell whether one more entry may be taken."""
@@ -139,7 +139,7 @@ class _Claim:
                 break
             for start in range(0, len(group), MAX_RECIPIENTS):
                 entries = tuple(entry_of(row, State.ACTIVE) for row in group[start : start + MAX_RECIPIENTS])
-                self.claimed.append(Claimed(*content, entries))
+                self.claimed.append(ClaimedBatch(*content, entries))
             taken += len(group)
             self.source.take(group)
         self.entries_left -= taken
@@ -150,7 +150,7 @@ class _Claim:
         """Return the due rows with the last message's other due recipients in the lane, one transaction's worth."""
         last = due[-1][0]
         others = [row for row in due if row[0] != last]
-        return others + self.source.companions(last, lane, self.now)
+        return others + self.source.same_message(last, lane, self.now)
 
     def _content(self, queue_id: str) -> tuple[Message, bytes] | None:
         """Return a message with its content, None when there is no room for that. The first always has room."""
@@ -166,15 +166,15 @@ class _Claim:
 
 
 def claim(
-    lanes: Lanes, now: float, room: LaneRoom, source: Callable[[Connection], Source]
-) -> Callable[[Connection], Sequence[Claimed]]:
+    lanes: DueLanes, now: float, room: ClaimLimits, source: Callable[[Connection], ClaimSource]
+) -> Callable[[Connection], Sequence[ClaimedBatch]]:
     """Lease due entries of the source: fair shares of the room for the lanes that are due, then what is left."""
 
-    def operation(raw: Connection) -> Sequence[Claimed]:
+    def operation(raw: Connection) -> Sequence[ClaimedBatch]:
         lanes.refresh(raw)
         taking = _Claim(source(raw), now, room)
         places = ((lane, room.lanes.get(lane, room.per_lane)) for lane in lanes.ready(now))
-        open_lanes = ((lane, free) for lane, free in places if free > 0 and not lanes.barred(lane))
+        open_lanes = ((lane, free) for lane, free in places if free > 0 and not lanes.excluded(lane))
         # A lane may turn out to have nothing due after all; then those behind it get its share.
         while taking.has_room() and (free := dict(islice(open_lanes, taking.entries_left))):
             _share_out(taking, lanes, free)
@@ -184,11 +184,11 @@ def claim(
     return operation
 
 
-def _share_out(taking: _Claim, lanes: Lanes, free: dict[str, int]) -> None:
+def _share_out(taking: _Claim, lanes: DueLanes, free: dict[str, int]) -> None:
     """Take from these lanes, round after round, until all is taken that is due and has room."""
     while free:
         share = max(1, taking.entries_left // len(free))
-        taking.source.look_ahead({lane: min(share, most) for lane, most in free.items()}, taking.bytes_left)
+        taking.source.prefetch({lane: min(share, most) for lane, most in free.items()}, taking.bytes_left)
         for lane in list(free):
             allowed = min(share, free[lane], taking.entries_left)
             taken, next_due = taking.take(lane, allowed)
@@ -209,7 +209,7 @@ def _by_message(rows: Iterable[Row]) -> Iterable[tuple[str, list[Row]]]:
     return groups.items()
 
 
-def release(lanes: Lanes, entries: Sequence[Entry], boot: str) -> Callable[[Connection], None]:
+def release(lanes: DueLanes, entries: Sequence[Entry], boot: str) -> Callable[[Connection], None]:
     """Give leased entries back as they were: whoever claimed them is gone."""
 
     def operation(raw: Connection) -> None:
@@ -220,25 +220,25 @@ def release(lanes: Lanes, entries: Sequence[Entry], boot: str) -> Callable[[Conn
     return operation
 
 
-def left_in_hand(keys: Sequence[tuple[str, int]], boot: str) -> Callable[[Connection], Sequence[Claimed]]:
+def left_in_hand(keys: Sequence[tuple[str, int]], boot: str) -> Callable[[Connection], Sequence[ClaimedBatch]]:
     """Return those of these entries that another boot has leased, by message."""
 
-    def operation(raw: Connection) -> Sequence[Claimed]:
+    def operation(raw: Connection) -> Sequence[ClaimedBatch]:
         return claimed_of(raw, [row for key in keys for row in raw.execute(LEFT, (*key, boot))])
 
     return operation
 
 
-def claimed_of(raw: Connection, rows: Iterable[Row]) -> list[Claimed]:
+def claimed_of(raw: Connection, rows: Iterable[Row]) -> list[ClaimedBatch]:
     """Return entries by message, with their contents."""
-    claimed: list[Claimed] = []
+    claimed: list[ClaimedBatch] = []
     for queue_id, group in _by_message(rows):
         row = raw.execute(CONTENT, (queue_id,)).fetchone()
-        claimed.append(Claimed(message_of(row), row[MESSAGE_WIDTH], tuple(map(entry_of, group))))
+        claimed.append(ClaimedBatch(message_of(row), row[MESSAGE_WIDTH], tuple(map(entry_of, group))))
     return claimed
 
 
-def recover(lanes: Lanes, now: float, longest_wait: float, boot: str) -> Callable[[Connection], int]:
+def recover(lanes: DueLanes, now: float, longest_wait: float, boot: str) -> Callable[[Connection], int]:
     """Void the leases of other boots, clamp waits that are too long; return how many leases were voided."""
 
     def operation(raw: Connection) -> int:
@@ -251,7 +251,7 @@ def recover(lanes: Lanes, now: float, longest_wait: float, boot: str) -> Callabl
 
 
 def clock_set(
-    lanes: Lanes, now: float, step: float, longest_wait: float, lifetime: float
+    lanes: DueLanes, now: float, step: float, longest_wait: float, lifetime: float
 ) -> Callable[[Connection], None]:
     """Follow a clock that was set: lifetimes are as long as they were, waits no longer than the schedule's."""
 
@@ -266,7 +266,7 @@ def clock_set(
     return operation
 
 
-def next_due(lanes: Lanes, busy: Sequence[str]) -> Callable[[Connection], float | None]:
+def next_due(lanes: DueLanes, busy: Sequence[str]) -> Callable[[Connection], float | None]:
     """Return when the next waiting entry outside the busy lanes is due."""
 
     def operation(raw: Connection) -> float | None:

@@ -52,7 +52,7 @@ class Database(Protocol):
         """
 
 
-class Session(Connection, Protocol):
+class DbSession(Connection, Protocol):
     """A connection that tells whether a transaction is open on it."""
 
     @property
@@ -60,26 +60,26 @@ class Session(Connection, Protocol):
         """Whether ROLLBACK has something to roll back."""
 
 
-class Link(Protocol):
+class DriverConnection(Protocol):
     """A connection in a thread of its own, and what is particular to its driver."""
 
     begin: ClassVar[str]
     """The statement that begins a transaction that writes."""
-    look: ClassVar[str]
+    begin_read: ClassVar[str]
     """The statement that begins a transaction that reads, all of it as of one moment."""
     errors: ClassVar[type[Exception]]
     """What the driver raises."""
 
-    async def run(self, function: Callable[[Session], T]) -> T:
+    async def run(self, function: Callable[[DbSession], T]) -> T:
         """Run the function in the connection's thread, one hop however many statements it makes."""
 
-    def together(self, session: Session) -> AbstractContextManager[Connection]:
+    def together(self, session: DbSession) -> AbstractContextManager[Connection]:
         """Return what runs statements whose results nobody waits for one by one; leaving it, all have run."""
 
-    def spoils_batch(self, error: BaseException) -> bool:
+    def fails_batch(self, error: BaseException) -> bool:
         """Tell whether the error comes from the database as a whole rather than from the operation it struck."""
 
-    def make_room(self, session: Session) -> None:
+    def reclaim_space(self, session: DbSession) -> None:
         """After a failed write, do what may let the next one succeed."""
 
     def store_error(self, error: Exception) -> StoreError:
@@ -89,13 +89,13 @@ class Link(Protocol):
         """Close the connection. Closing again does nothing."""
 
 
-async def look(link: Link, operation: Operation[T]) -> T:
+async def read_transaction(link: DriverConnection, operation: Operation[T]) -> T:
     """Run an operation that only reads in a transaction of its own; raise StoreError when that fails."""
 
-    def transact(session: Session) -> T:
+    def transact(session: DbSession) -> T:
         try:
             with link.together(session) as connection:
-                connection.execute(link.look)
+                connection.execute(link.begin_read)
                 found = operation(connection)
                 connection.execute("COMMIT")
         finally:

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from relay.domains.key_rotation import KeyState
-from relay.domains.status import SetUp, Watched, set_up
+from relay.domains.status import ConfiguredDomain, DomainStatus, set_up
 from relay.storage.database import Connection, Database
 
 _COLUMNS = "domain, wanted, set_up_at, next_check_at, checked_at, health, health_since, statuses, keys, verified"
@@ -48,25 +48,25 @@ class DomainWatchTable:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def watch_domains(self, domains: Sequence[SetUp], now: float) -> Sequence[Watched]:
+    async def watch_domains(self, domains: Sequence[ConfiguredDomain], now: float) -> Sequence[DomainStatus]:
         """Take these under watch, or note what changed about them; return what is known of each."""
         return await self._database.write(_watch(domains, now))
 
-    async def watched_domains(self) -> Sequence[Watched]:
+    async def watched_domains(self) -> Sequence[DomainStatus]:
         """Return all that were ever under watch, by name."""
         return await self._database.read(lambda raw: [_of(row) for row in raw.execute(f"{_SELECT} ORDER BY domain")])
 
-    async def claim_domains(self, domains: Sequence[str], now: float, until: float) -> Sequence[Watched]:
+    async def claim_domains(self, domains: Sequence[str], now: float, until: float) -> Sequence[DomainStatus]:
         """Return those of the domains that are due, each to one caller only; nobody else gets them before `until`."""
         due = await self._database.read(_due(now))
         wanted = [domain for domain in domains if domain in due]
         return await self._database.write(_claim(wanted, now, until)) if wanted else ()
 
-    async def record_look(self, watched: Watched) -> bool:
+    async def save_check(self, watched: DomainStatus) -> bool:
         """Keep what a look found; tell whether the domain still wants the same records, else nothing is kept."""
         return await self._database.write(_record(watched))
 
-    async def look_soon(self, domain: str, now: float) -> bool:
+    async def schedule_check(self, domain: str, now: float) -> bool:
         """Make a domain due; tell whether it is under watch."""
         return await self._database.write(lambda raw: raw.execute(_SOON, (now, domain)).fetchone() is not None)
 
@@ -85,8 +85,8 @@ class DomainWatchTable:
         await self._database.write(lambda raw: raw.execute(_PUT_HOST, (base_url, now)).rowcount)
 
 
-def _watch(domains: Sequence[SetUp], now: float) -> Callable[[Connection], list[Watched]]:
-    def operation(raw: Connection) -> list[Watched]:
+def _watch(domains: Sequence[ConfiguredDomain], now: float) -> Callable[[Connection], list[DomainStatus]]:
+    def operation(raw: Connection) -> list[DomainStatus]:
         known = {one.domain: one for one in map(_of, raw.execute(_SELECT).fetchall())}
         watched = [set_up(known.get(domain.domain), domain, now) for domain in domains]
         fresh = [_row(one) for one in watched if one != known.get(one.domain)]
@@ -102,20 +102,20 @@ def _due(now: float) -> Callable[[Connection], Collection[str]]:
     return lambda raw: {row[0] for row in raw.execute(sql, (now,))}
 
 
-def _claim(domains: Sequence[str], now: float, until: float) -> Callable[[Connection], list[Watched]]:
-    def operation(raw: Connection) -> list[Watched]:
+def _claim(domains: Sequence[str], now: float, until: float) -> Callable[[Connection], list[DomainStatus]]:
+    def operation(raw: Connection) -> list[DomainStatus]:
         rows = (raw.execute(_CLAIM, (until, domain, now)).fetchone() for domain in domains)
         return [_of(row) for row in rows if row is not None]
 
     return operation
 
 
-def _record(watched: Watched) -> Callable[[Connection], bool]:
+def _record(watched: DomainStatus) -> Callable[[Connection], bool]:
     values = (*_row(watched)[2:], watched.domain, watched.wanted)
     return lambda raw: raw.execute(_RECORD, values).fetchone() is not None
 
 
-def _row(one: Watched) -> tuple[Any, ...]:
+def _row(one: DomainStatus) -> tuple[Any, ...]:
     return (
         one.domain,
         one.wanted,
@@ -130,7 +130,7 @@ def _row(one: Watched) -> tuple[Any, ...]:
     )
 
 
-def _of(row: Any) -> Watched:
+def _of(row: Any) -> DomainStatus:
     statuses: Mapping[str, Any] = json.loads(row[7])
     keys = tuple(KeyState(**key) for key in json.loads(row[8]))
-    return Watched(row[0], row[1], row[2], row[3], row[4], row[5], row[6], statuses, keys)
+    return DomainStatus(row[0], row[1], row[2], row[3], row[4], row[5], row[6], statuses, keys)

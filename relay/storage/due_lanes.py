@@ -32,12 +32,12 @@ def each_lane(raw: Connection) -> Iterator[tuple[str, float]]:
         yield lane, raw.execute(FIRST_DUE, (lane,)).fetchone()[0]
 
 
-class Lanes:
+class DueLanes:
     """The lanes with waiting entries: those whose turn has come in order of turns, the others by time."""
 
     def __init__(self, look: Callable[[Connection], Iterable[tuple[str, float]]] = each_lane) -> None:
         self._look = look
-        self.barred: Callable[[str], bool] = _open
+        self.excluded: Callable[[str], bool] = _open
         """Whether this node must leave a lane to others."""
         self.stale = True
         """Whether a rollback made the index doubtful; `refresh` reads it again."""
@@ -46,7 +46,7 @@ class Lanes:
         self._due: dict[str, float] = {}
         self._heard: deque[tuple[str, float]] = deque()
 
-    def hear(self, dues: Iterable[tuple[str, float]]) -> None:
+    def note(self, dues: Iterable[tuple[str, float]]) -> None:
         """Note what others enqueued, from any thread; the next `refresh` takes it in."""
         self._heard.extend(dues)
 
@@ -104,7 +104,7 @@ class Lanes:
         return min((found for found in (ready, later) if found is not None), default=None)
 
     def _serves(self, lane: str, busy: frozenset[str]) -> bool:
-        return lane not in busy and not self.barred(lane)
+        return lane not in busy and not self.excluded(lane)
 
     def _put(self, lane: str, due: float) -> None:
         self._drop(lane)

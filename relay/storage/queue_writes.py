@@ -6,11 +6,11 @@ from itertools import chain
 
 from relay.events.event import Event
 from relay.queue.entry import Entry, State, StateError
-from relay.queue.message import Accepted, Message, Returned, Settlement
-from relay.queue.ports import Change, EntryQuery
+from relay.queue.message import Message, NewMessage, ReturnedMail, Settlement
+from relay.queue.ports import EntryChange, EntryQuery
 from relay.storage import suppressions
 from relay.storage.database import Connection
-from relay.storage.due_lanes import Lanes
+from relay.storage.due_lanes import DueLanes
 from relay.storage.queries import EntryKey, entry_at
 from relay.storage.rows import (
     AT_ONCE,
@@ -53,7 +53,7 @@ FIND_RECIPIENT = "SELECT recipient FROM entries WHERE queue_id = ? AND number = 
 FIND_RECIPIENTS = f"SELECT {', '.join([f'({FIND_RECIPIENT})'] * AT_ONCE)}"
 
 
-def enqueue(lanes: Lanes, *accepted: Accepted) -> Callable[[Connection], None]:
+def enqueue(lanes: DueLanes, *accepted: NewMessage) -> Callable[[Connection], None]:
     """Store messages with everything that belongs to them. A content is kept while an entry needs it."""
 
     def operation(raw: Connection) -> None:
@@ -62,7 +62,7 @@ def enqueue(lanes: Lanes, *accepted: Accepted) -> Callable[[Connection], None]:
     return operation
 
 
-def insert(raw: Connection, lanes: Lanes, accepted: Sequence[Accepted]) -> None:
+def insert(raw: Connection, lanes: DueLanes, accepted: Sequence[NewMessage]) -> None:
     """Insert the rows of messages, those of one table together, and tell the lanes of their entries."""
     raw.executemany(INSERT_MESSAGE, [message_row(one.message) for one in accepted])
     contents = [(one.message.queue_id, one.content) for one in accepted if not _is_done(one)]
@@ -80,11 +80,11 @@ def insert(raw: Connection, lanes: Lanes, accepted: Sequence[Accepted]) -> None:
     _tell(lanes, entries)
 
 
-def _is_done(accepted: Accepted) -> bool:
+def _is_done(accepted: NewMessage) -> bool:
     return all(entry.is_final for entry in accepted.entries)
 
 
-def apply(lanes: Lanes, settlements: Sequence[Settlement]) -> Callable[[Connection], None]:
+def apply(lanes: DueLanes, settlements: Sequence[Settlement]) -> Callable[[Connection], None]:
     """Write what attempts came to: entries, events and DSNs. Raises StateError when an entry is final or unknown."""
     entries = [entry for settlement in settlements for entry in settlement.entries]
     events = [event for settlement in settlements for event in settlement.events]
@@ -94,15 +94,15 @@ def apply(lanes: Lanes, settlements: Sequence[Settlement]) -> Callable[[Connecti
 
     def operation(raw: Connection) -> None:
         update(raw, lanes, entries, events)
-        suppressions.refute(raw, delivered)
-        suppressions.testify(raw, evidence)
+        suppressions.clear_evidence(raw, delivered)
+        suppressions.add_evidence(raw, evidence)
         if reports:
             insert(raw, lanes, reports)
 
     return operation
 
 
-def update(raw: Connection, lanes: Lanes, entries: Sequence[Entry], events: Sequence[Event]) -> None:
+def update(raw: Connection, lanes: DueLanes, entries: Sequence[Entry], events: Sequence[Event]) -> None:
     """Write changed entries with their events, drop contents no entry needs any more, and tell the lanes."""
     if entries:
         written = raw.executemany(UPDATE_ENTRY, map(entry_update, entries)).rowcount
@@ -124,7 +124,7 @@ def record(events: Sequence[Event], unsubscribes: Unsubscribes) -> Callable[[Con
     """
 
     def operation(raw: Connection) -> Sequence[Event]:
-        named = unsubscribes.follow(raw, _named(raw, events))
+        named = unsubscribes.apply_events(raw, _named(raw, events))
         rows = event_rows(named)
         whole = len(rows) // AT_ONCE * AT_ONCE
         for start in range(0, whole, AT_ONCE):
@@ -137,7 +137,7 @@ def record(events: Sequence[Event], unsubscribes: Unsubscribes) -> Callable[[Con
 
 
 def take_back(
-    lanes: Lanes, returned: Sequence[Returned], unsubscribes: Unsubscribes
+    lanes: DueLanes, returned: Sequence[ReturnedMail], unsubscribes: Unsubscribes
 ) -> Callable[[Connection], Sequence[Event]]:
     """Store what came back, with what it says against addresses and the mail that is passed on; what is known once."""
 
@@ -146,7 +146,7 @@ def take_back(
         for one in returned:
             if _is_known(raw, one.event):
                 continue
-            suppressions.testify(raw, one.evidence)
+            suppressions.add_evidence(raw, one.evidence)
             taken += record([one.event], unsubscribes)(raw)
             insert(raw, lanes, one.forwards)
             for forward in one.forwards:
@@ -163,13 +163,13 @@ def _is_known(raw: Connection, event: Event) -> bool:
     """
     told = {key: value for key, value in event.data.items() if key not in _OURS}
     said = decode_object(encode_object(told)).items()
-    rows = raw.execute(SAME_KIND, (event.queue_id, event.recipient, event.kind.value))
+    rows = raw.execute(SAME_KIND, (event.queue_id, event.number, event.kind.value))
     return any(said <= decode_object(data).items() for (data,) in rows)
 
 
 def _named(raw: Connection, events: Sequence[Event]) -> list[Event]:
     """Return the events, those without an address with the one the database knows."""
-    keys = [(event.queue_id, event.recipient) for event in events if not event.address]
+    keys = [(event.queue_id, event.number) for event in events if not event.address]
     found = iter(_recipients(raw, keys))
     return [event if event.address else _with_address(event, next(found)) for event in events]
 
@@ -178,7 +178,7 @@ def _with_address(event: Event, address: str | None) -> Event:
     """Return the event with the address, if there is one; made anew, which costs half of what `replace` does."""
     if address is None:
         return event
-    return Event(event.kind, event.at, event.queue_id, event.recipient, address, event.data)
+    return Event(event.kind, event.at, event.queue_id, event.number, address, event.data)
 
 
 def _recipients(raw: Connection, keys: Sequence[tuple[str, int]]) -> Iterator[str | None]:
@@ -191,7 +191,7 @@ def _recipients(raw: Connection, keys: Sequence[tuple[str, int]]) -> Iterator[st
         yield None if row is None else row[0]
 
 
-def _tell(lanes: Lanes, entries: Iterable[Entry]) -> None:
+def _tell(lanes: DueLanes, entries: Iterable[Entry]) -> None:
     for entry in entries:
         if entry.state is State.WAITING:
             lanes.add(entry.lane, entry.next_attempt_at)
@@ -230,14 +230,14 @@ DELETES_BESIDE_EVENTS = DELETES[1:]
 """Where events are dropped by their time, whatever message they are of."""
 
 
-def changeable(query: EntryQuery) -> EntryQuery | None:
+def changeable_query(query: EntryQuery) -> EntryQuery | None:
     """Return the query for those of its entries that may be changed, None when it asks for others only."""
     states = tuple(state for state in _CHANGEABLE if not query.states or state in query.states)
     return replace(query, states=states) if states else None
 
 
-def change(
-    lanes: Lanes, keys: Sequence[EntryKey], query: EntryQuery, rule: Change
+def apply_change(
+    lanes: DueLanes, keys: Sequence[EntryKey], query: EntryQuery, rule: EntryChange
 ) -> Callable[[Connection], Sequence[tuple[Message, Entry]]]:
     """Apply the rule to the entries with these keys; return those it changed, as they are now.
 

@@ -11,7 +11,7 @@ from relay.mail.canonical import canonical
 from relay.mail.reply import Reply
 from relay.mail.transaction import Notify
 from relay.queue.entry import Entry, State
-from relay.queue.message import Message, Policy
+from relay.queue.message import Message, MessagePolicy
 from relay.rewrite.options import ListUnsubscribe, Tracking
 
 _encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
@@ -58,7 +58,7 @@ def decode_reply(text: str | None) -> Reply | None:
 
 
 @lru_cache(maxsize=1024)
-def encode_policy(policy: Policy) -> str:
+def encode_policy(policy: MessagePolicy) -> str:
     """Return a policy as a JSON object, without `added_fields`, which differ in every message."""
     value: dict[str, object] = {
         "domain": policy.domain,
@@ -83,11 +83,11 @@ def encode_policy(policy: Policy) -> str:
 
 
 @lru_cache(maxsize=1024)
-def decode_policy(text: str) -> Policy:
+def decode_policy(text: str) -> MessagePolicy:
     """The inverse of `encode_policy`. Switches of a newer version are ignored, missing ones get their default."""
     value = json.loads(text)
     tracking, offered = value.get("tracking"), value.get("list_unsubscribe")
-    return Policy(
+    return MessagePolicy(
         domain=value["domain"],
         identity=value["identity"],
         tracking=None if tracking is None else _tracking(tracking),
@@ -103,12 +103,12 @@ def decode_policy(text: str) -> Policy:
     )
 
 
-def split_policy(policy: Policy) -> tuple[str, bytes]:
+def split_policy(policy: MessagePolicy) -> tuple[str, bytes]:
     """Return the two columns of a policy: its JSON and its `added_fields`."""
     return encode_policy(replace(policy, added_fields=b"")), policy.added_fields
 
 
-def join_policy(text: str, added_fields: bytes) -> Policy:
+def join_policy(text: str, added_fields: bytes) -> MessagePolicy:
     """The inverse of `split_policy`."""
     return replace(decode_policy(text), added_fields=added_fields)
 
@@ -322,7 +322,7 @@ def event_rows(events: Iterable[Event]) -> list[Row]:
             event.kind.value,
             event.at,
             event.queue_id,
-            event.recipient,
+            event.number,
             text(event.address),
             encode_object(event.data),
         )

@@ -7,13 +7,13 @@ from relay.events.event import Event, Kind
 from relay.limits.ports import LimitStore, Slot, Usage
 from relay.limits.window import Window
 from relay.queue.entry import Entry, State
-from relay.queue.message import Message, Returned
-from relay.queue.nodes import NodeState, Share
-from relay.queue.ports import Change, EntryQuery, StoreError
+from relay.queue.message import Message, ReturnedMail
+from relay.queue.nodes import NodeShare, NodeState
+from relay.queue.ports import EntryChange, EntryQuery, StoreError
 from relay.reports.ports import Failure, MessageQuery, Story, Tally
 from relay.storage import claim, queries, queue_writes, report_queries, suppressions
-from relay.storage.database import Link, Operation, look
-from relay.storage.due_lanes import Lanes
+from relay.storage.database import DriverConnection, Operation, read_transaction
+from relay.storage.due_lanes import DueLanes
 from relay.storage.unsubscribes import Unsubscribes
 from relay.storage.writer import Writer
 from relay.suppression.model import Suppression
@@ -33,12 +33,12 @@ class Store:
     keeps a change waiting.
     """
 
-    def __init__(self, name: str, reading: Link) -> None:
+    def __init__(self, name: str, reading: DriverConnection) -> None:
         """Make it for reading only; whoever opens it for writing adds the rest."""
         self.name = name
         """As the operator knows it: the file, or the URL without its password."""
         self._reading = reading
-        self._lanes = Lanes()
+        self._lanes = DueLanes()
         self._writing: Writer | None = None
         self._ledgers: LimitStore | None = None
         self._nobody_suppressed = False
@@ -57,9 +57,9 @@ class Store:
         return True
 
     @property
-    def share(self) -> Share:
+    def share(self) -> NodeShare:
         """What of the lanes' connections falls to this process: all, unless it is one of several nodes."""
-        return Share()
+        return NodeShare()
 
     def part(self, lane: str, most: int) -> int:
         """Return how many of a lane's connections this process may have now."""
@@ -67,7 +67,7 @@ class Store:
 
     def leave_to_others(self, barred: Callable[[str], bool]) -> None:
         """Claim nothing from lanes for which this is true."""
-        self._lanes.barred = barred
+        self._lanes.excluded = barred
 
     # What tables need that have a module of their own (`storage.database.Database`).
 
@@ -77,11 +77,11 @@ class Store:
 
     async def read(self, operation: Operation[T]) -> T:
         """Run an operation that only reads, beside the writer."""
-        return await look(self._reading, operation)
+        return await read_transaction(self._reading, operation)
 
     # What the queue needs.
 
-    async def clock_set(self, now: float, step: float, longest_wait: float, lifetime: float) -> None:
+    async def shift_clock(self, now: float, step: float, longest_wait: float, lifetime: float) -> None:
         """Follow a wall clock that was set by `step` seconds, to `now`."""
         await self.write(claim.clock_set(self._lanes, now, step, longest_wait, lifetime))
 
@@ -95,13 +95,13 @@ class Store:
         """Return the entries that match, in order of queue id and number. `domain` is the sending domain."""
         return await self.read(queries.entries(query))
 
-    async def change(self, query: EntryQuery, change: Change) -> Sequence[tuple[Message, Entry]]:
+    async def change(self, query: EntryQuery, change: EntryChange) -> Sequence[tuple[Message, Entry]]:
         """Apply the change to every entry that matches and is neither leased nor final, in one transaction."""
-        changing = queue_writes.changeable(query)
+        changing = queue_writes.changeable_query(query)
         if changing is None:
             return ()
         keys = await self.read(queries.find(changing))
-        return await self.write(queue_writes.change(self._lanes, keys, changing, change))
+        return await self.write(queue_writes.apply_change(self._lanes, keys, changing, change))
 
     async def content(self, queue_id: str) -> bytes | None:
         """Return the stored content, None when it was dropped or never was."""
@@ -117,7 +117,7 @@ class Store:
         """Make the events durable and return them with the addresses of their recipients filled in."""
         return await self._writer.run(queue_writes.record(events, self.unsubscribe_list), ROW_COST * len(events))
 
-    async def take_back(self, returned: Sequence[Returned]) -> Sequence[Event]:
+    async def record_returned(self, returned: Sequence[ReturnedMail]) -> Sequence[Event]:
         """Make durable what came back and is not known yet, in one transaction; return the events that are new."""
         self._nobody_suppressed = self._nobody_suppressed and not any(one.evidence for one in returned)
         taking = queue_writes.take_back(self._lanes, returned, self.unsubscribe_list)
@@ -153,7 +153,7 @@ class Store:
         """Return which of the addresses a sending domain must not write to; an empty list is not even asked."""
         if self._nobody_suppressed:
             return {}
-        return await self.read(suppressions.among(addresses, domain, now))
+        return await self.read(suppressions.find_suppressed(addresses, domain, now))
 
     async def suppressions(self, query: SuppressionQuery) -> Sequence[Suppression]:
         """Return the suppressions that match, in order of address and domain."""
@@ -174,17 +174,17 @@ class Store:
         """Give each slot the earliest time, not before its `at`, that breaks none of its windows."""
         return await self._limits.reserve(slots, at)
 
-    async def depart(self, slot: Slot, now: float) -> float:
+    async def acquire(self, slot: Slot, now: float) -> float:
         """Move the slot to `now` when its windows allow that, else to the next free time; return where it is."""
-        return await self._limits.depart(slot, now)
+        return await self._limits.acquire(slot, now)
 
-    async def forget(self, queue_id: str, numbers: Sequence[int]) -> None:
+    async def release(self, queue_id: str, numbers: Sequence[int]) -> None:
         """Give the places of entries back that did not leave."""
-        await self._limits.forget(queue_id, numbers)
+        await self._limits.release(queue_id, numbers)
 
-    async def keep(self, queue_id: str, numbers: Sequence[int]) -> None:
+    async def commit(self, queue_id: str, numbers: Sequence[int]) -> None:
         """Let what left under these numbers count for good."""
-        await self._limits.keep(queue_id, numbers)
+        await self._limits.commit(queue_id, numbers)
 
     async def usage(self, windows: Mapping[str, tuple[Window, ...]], now: float) -> Mapping[str, Usage]:
         """Return how the ledgers stand, by key."""

@@ -51,7 +51,7 @@ _REFUTE = "DELETE FROM soft_bounces WHERE address = ? AND NOT late"
 _TAKE_OFF = f"DELETE FROM suppressions WHERE address = ? AND domain = ? RETURNING {_COLUMNS}"  # noqa: S608  names only
 
 
-def testify(raw: Connection, evidence: Iterable[Evidence]) -> None:
+def add_evidence(raw: Connection, evidence: Iterable[Evidence]) -> None:
     """Weigh evidence: suppress at once, or count and suppress at the threshold. What is on the list stays as it is."""
     for one in evidence:
         found = one.suppression
@@ -65,7 +65,7 @@ def testify(raw: Connection, evidence: Iterable[Evidence]) -> None:
         raw.execute(_FORGET, key)
 
 
-def refute(raw: Connection, delivered: Iterable[str]) -> None:
+def clear_evidence(raw: Connection, delivered: Iterable[str]) -> None:
     """Forget the refusals counted against addresses that took a message."""
     raw.executemany(_REFUTE, [(key,) for address in delivered for key in keys_of(address)])
 
@@ -122,7 +122,9 @@ def find(query: SuppressionQuery) -> Callable[[Connection], list[Suppression]]:
     return operation
 
 
-def among(addresses: Sequence[str], domain: str, now: float) -> Callable[[Connection], Mapping[str, Suppression]]:
+def find_suppressed(
+    addresses: Sequence[str], domain: str, now: float
+) -> Callable[[Connection], Mapping[str, Suppression]]:
     """Return which of the addresses are suppressed for that domain, by their canonical form."""
     forms = {key: canonical(address) for address in addresses for key in keys_of(address)}
     keys = list(forms)

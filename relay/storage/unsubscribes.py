@@ -58,7 +58,7 @@ class Unsubscribes:
         rows = await self._database.read(lambda raw: raw.execute(_ADDRESSES, (MOST_IN_MEMORY + 1,)).fetchall())
         self._known = {row[0] for row in rows} if len(rows) <= MOST_IN_MEMORY else None
 
-    def follow(self, connection: Connection, events: Iterable[Event]) -> list[Event]:
+    def apply_events(self, connection: Connection, events: Iterable[Event]) -> list[Event]:
         """Put the recipients of unsubscribe events on the list; return all events, with what the message row says.
 
         For the transaction that records the events. `joined` is False on an event of a message that is not known any
@@ -70,7 +70,7 @@ class Unsubscribes:
             if event.kind is not Kind.UNSUBSCRIBE:
                 followed.append(event)
                 continue
-            about = connection.execute(ABOUT, (event.queue_id, event.recipient)).fetchone()
+            about = connection.execute(ABOUT, (event.queue_id, event.number)).fetchone()
             named = _named(event, about or (event.address, event.data.get("domain"), event.data.get("campaign")))
             followed.append(named)
             if "joined" not in named.data:

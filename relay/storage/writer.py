@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from relay.queue.ports import StoreError
-from relay.storage.database import Link, Operation, Session
+from relay.storage.database import DbSession, DriverConnection, Operation
 
 T = TypeVar("T")
 
@@ -59,7 +59,7 @@ class _Waiter:
 class Writer:
     """The queue of operations in front of the writing connection."""
 
-    def __init__(self, link: Link, rolled_back: Callable[[], None]) -> None:
+    def __init__(self, link: DriverConnection, rolled_back: Callable[[], None]) -> None:
         self._link = link
         self._rolled_back = rolled_back
         self._waiting: deque[_Waiter] = deque()
@@ -165,7 +165,7 @@ class Writer:
             return self._link.store_error(error)
         return StoreError(str(error), full=error.full) if error is self.fault and self.fault else error
 
-    def _transact(self, session: Session, operations: Sequence[Operation[Any]]) -> list[Any]:
+    def _transact(self, session: DbSession, operations: Sequence[Operation[Any]]) -> list[Any]:
         """Run a batch in the connection's thread. Raises the driver's error when nothing could be made durable."""
         try:
             with self._link.together(session) as connection:
@@ -174,8 +174,8 @@ class Writer:
                 connection.execute("COMMIT")
         except Exception as error:
             self._roll_back(session)
-            if self._link.spoils_batch(error):
-                self._link.make_room(session)
+            if self._link.fails_batch(error):
+                self._link.reclaim_space(session)
                 raise
             if len(operations) == 1:
                 return [_Fault(error)]
@@ -183,7 +183,7 @@ class Writer:
             return results
         return self._transact_apart(session, operations)
 
-    def _transact_apart(self, session: Session, operations: Sequence[Operation[Any]]) -> list[Any]:
+    def _transact_apart(self, session: DbSession, operations: Sequence[Operation[Any]]) -> list[Any]:
         """Run a batch that holds a failing operation, each with a savepoint of its own."""
         results: list[Any] = []
         try:
@@ -193,7 +193,7 @@ class Writer:
                 try:
                     results.append(operation(session))
                 except Exception as error:
-                    if self._link.spoils_batch(error):
+                    if self._link.fails_batch(error):
                         raise
                     session.execute("ROLLBACK TO SAVEPOINT one")
                     self._rolled_back()
@@ -202,11 +202,11 @@ class Writer:
             session.execute("COMMIT")
         except self._link.errors:
             self._roll_back(session)
-            self._link.make_room(session)
+            self._link.reclaim_space(session)
             raise
         return results
 
-    def _roll_back(self, session: Session) -> None:
+    def _roll_back(self, session: DbSession) -> None:
         # SQLite itself rolls back after some errors (https://sqlite.org/lang_transaction.html section 3).
         if session.in_transaction:
             session.execute("ROLLBACK")

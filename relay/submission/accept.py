@@ -14,10 +14,19 @@ from relay.mail.canonical import canonical
 from relay.mail.control_headers import InstructionError
 from relay.mail.reply import Reply
 from relay.mail.transaction import Envelope, Recipient, Session, Transaction
-from relay.policy import Refuse, Route, decide, mailing_of, may_relay, may_use, must_verify, read_facts
+from relay.policy import (
+    Acceptance,
+    Rejection,
+    decide,
+    exclusion_scope,
+    parse_facts,
+    refuse_relaying,
+    refuse_sender,
+    refuse_unverified,
+)
 from relay.queue.ports import Publish, QueueStore, StoreError
-from relay.submission.build import compose
-from relay.submission.reserve import reserve
+from relay.submission.build import build_message
+from relay.submission.reserve import reserve_slots
 from relay.suppression.exclusion import Exclusion
 
 
@@ -40,7 +49,7 @@ class SubmissionHandler:
     def check_mail(self, session: Session, envelope: Envelope) -> Reply | None:
         """Refuse clients that may not relay, and reverse-paths that the credential may not use."""
         settings = self.settings()
-        return may_relay(settings, session) or may_use(settings, session, envelope.reverse_path)
+        return refuse_relaying(settings, session) or refuse_sender(settings, session, envelope.reverse_path)
 
     def check_recipient(self, session: Session, envelope: Envelope, recipient: Recipient) -> Reply | None:
         """Accept every address: only the server of its domain can say whether it exists."""
@@ -51,34 +60,34 @@ class SubmissionHandler:
         """Queue the message; 250 when it is durable, else the refusal. Raises StoreError when it cannot be stored."""
         settings, now = self.settings(), self.clock()
         try:
-            facts = read_facts(transaction.content)
+            facts = parse_facts(transaction.content)
         except (AuthorError, InstructionError) as error:
             return Reply(554, "5.6.0", str(error))
         decided = decide(settings, transaction.session, transaction.envelope, facts, now)
-        if isinstance(decided, Refuse):
+        if isinstance(decided, Rejection):
             return decided.reply
-        unverified = must_verify(settings, facts, self.is_proven)
+        unverified = refuse_unverified(settings, facts, self.is_proven)
         if unverified is not None:
             return unverified
 
         queue_id = self.new_id(now)
         recipients = transaction.envelope.recipients
-        mailing = mailing_of(settings, decided.domain, facts.instructions.campaign)
+        mailing = exclusion_scope(settings, decided.domain, facts.instructions.campaign)
         addresses = [*(one.address for one in recipients), *decided.copies]
         excluded = await self.exclusion.reasons(addresses, mailing, now)
         reserved = [n for n, one in enumerate(recipients) if canonical(one.address) not in excluded]
         earliest = max(now, decided.not_before)
 
         try:
-            ways = await reserve(self.limits, queue_id, reserved, decided.ledgers, earliest)
+            ways = await reserve_slots(self.limits, queue_id, reserved, decided.ledgers, earliest)
             last = max((way.at for way in ways.values()), default=earliest)
             if last > earliest + settings.queue.lifetime:
-                await self.limits.forget(queue_id, reserved)
+                await self.limits.release(queue_id, reserved)
                 return _over_limit(decided, last, now)
-            accepted = compose(queue_id, transaction, facts, decided, ways, excluded, settings, now)
+            accepted = build_message(queue_id, transaction, facts, decided, ways, excluded, settings, now)
             await self.store.enqueue(accepted)
         except StoreError:
-            await self.limits.forget(queue_id, reserved)
+            await self.limits.release(queue_id, reserved)
             raise
 
         self.publish(accepted.events)
@@ -86,7 +95,7 @@ class SubmissionHandler:
         return Reply(250, "2.0.0", f"Ok: queued as {queue_id}")
 
 
-def _over_limit(route: Route, release_at: float, now: float) -> Reply:
+def _over_limit(route: Acceptance, release_at: float, now: float) -> Reply:
     who = route.identity or next(key for ledgers in route.ledgers.values() for key in ledgers)
     hours = (release_at - now) / 3600
     return Reply(

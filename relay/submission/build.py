@@ -9,29 +9,29 @@ from relay.mail.canonical import canonical
 from relay.mail.lane import lane_of
 from relay.mail.received import mail_date, received
 from relay.mail.transaction import Recipient, Transaction
-from relay.policy import Facts, Route
+from relay.policy import Acceptance, MessageFacts
 from relay.queue.entry import Entry, State
-from relay.queue.message import Accepted, Message, Policy
-from relay.queue.routing import Way, way_of
+from relay.queue.message import Message, MessagePolicy, NewMessage
+from relay.queue.routing import Route, provider_of
 
 
-def compose(
+def build_message(
     queue_id: str,
     transaction: Transaction,
-    facts: Facts,
-    route: Route,
-    ways: Mapping[int, Way],
+    facts: MessageFacts,
+    route: Acceptance,
+    ways: Mapping[int, Route],
     excluded: Mapping[str, str],
     settings: Settings,
     now: float,
-) -> Accepted:
+) -> NewMessage:
     """Return what is stored.
 
     `ways` has the way of each recipient that is not excluded, by its number; `excluded` says why others are, by their
     canonical address. Copies come last, and leave with the first recipient that does.
     """
     recipients = transaction.envelope.recipients
-    none_asked = Way(route.provider, max(now, route.not_before))
+    none_asked = Route(route.provider, max(now, route.not_before))
     release = [ways.get(number, none_asked) for number in range(len(recipients))]
     copies = _copies(route, recipients) if ways else ()
     first = min(ways.values(), key=lambda way: way.at, default=none_asked)
@@ -39,10 +39,12 @@ def compose(
     message = _message(queue_id, transaction, facts, route, numbers, settings.server.hostname, now)
     leaving = zip((*recipients, *copies), (*release, *(first for _ in copies)), strict=True)
     entries = _entries(message, leaving, excluded, settings.queue.lifetime, now)
-    return Accepted(message, transaction.content, entries, _created(message, entries, facts.instructions.unknown, now))
+    return NewMessage(
+        message, transaction.content, entries, _created(message, entries, facts.instructions.unknown, now)
+    )
 
 
-def _copies(route: Route, recipients: Sequence[Recipient]) -> tuple[Recipient, ...]:
+def _copies(route: Acceptance, recipients: Sequence[Recipient]) -> tuple[Recipient, ...]:
     """Return who gets a copy beside the recipients; nobody is told when one fails."""
     addressed = {canonical(one.address) for one in recipients}
     return tuple(Recipient(one, ("NEVER",)) for one in dict.fromkeys(route.copies) if canonical(one) not in addressed)
@@ -51,8 +53,8 @@ def _copies(route: Route, recipients: Sequence[Recipient]) -> tuple[Recipient, .
 def _message(
     queue_id: str,
     transaction: Transaction,
-    facts: Facts,
-    route: Route,
+    facts: MessageFacts,
+    route: Acceptance,
     copies: tuple[int, ...],
     hostname: str,
     now: float,
@@ -80,9 +82,9 @@ def _message(
     )
 
 
-def _policy(route: Route, copies: tuple[int, ...], added: bytes) -> Policy:
+def _policy(route: Acceptance, copies: tuple[int, ...], added: bytes) -> MessagePolicy:
     """Return what is frozen of the route, for as long as the message lives."""
-    return Policy(
+    return MessagePolicy(
         domain=route.domain,
         identity=route.identity,
         tracking=route.tracking,
@@ -101,7 +103,7 @@ def _policy(route: Route, copies: tuple[int, ...], added: bytes) -> Policy:
 def added_fields(
     queue_id: str,
     transaction: Transaction,
-    facts: Facts,
+    facts: MessageFacts,
     message_id: str,
     hostname: str,
     now: float,
@@ -120,7 +122,7 @@ def added_fields(
 
 def _entries(
     message: Message,
-    leaving: Iterable[tuple[Recipient, Way]],
+    leaving: Iterable[tuple[Recipient, Route]],
     excluded: Mapping[str, str],
     lifetime: float,
     now: float,
@@ -179,9 +181,9 @@ def _created(message: Message, entries: tuple[Entry, ...], unknown: tuple[str, .
     return (*created, *dropped)
 
 
-def _route_of(entry: Entry, policy: Policy) -> dict[str, object]:
+def _route_of(entry: Entry, policy: MessagePolicy) -> dict[str, object]:
     """Return which way an entry goes, why it is not the first, and what it waits for."""
     told: dict[str, object] = {"lane": entry.lane} | ({"copy": True} if entry.number in policy.copies else {})
-    if way_of(entry.lane) != policy.provider and entry.reason:
+    if provider_of(entry.lane) != policy.provider and entry.reason:
         told["way"] = entry.reason
     return told | ({"release_at": entry.release_at} if entry.release_at else {})

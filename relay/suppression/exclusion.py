@@ -7,7 +7,7 @@ from relay.suppression.ports import SuppressionStore, UnsubscribeStore
 
 
 @dataclass(frozen=True, slots=True)
-class Mailing:
+class ExclusionScope:
     """What decides about exclusion in a message."""
 
     domain: str
@@ -25,7 +25,7 @@ class Exclusion:
     suppressions: SuppressionStore
     unsubscribes: UnsubscribeStore
 
-    async def reasons(self, addresses: Sequence[str], mailing: Mailing, now: float) -> Mapping[str, str]:
+    async def reasons(self, addresses: Sequence[str], mailing: ExclusionScope, now: float) -> Mapping[str, str]:
         """Return why each of the addresses that gets nothing gets nothing, by its canonical form. Raises StoreError.
 
         A list with nobody on it is not read. Who is on both lists is suppressed.

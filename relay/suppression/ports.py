@@ -56,7 +56,7 @@ class UnsubscribeStore(Protocol):
     """Keeps the unsubscribe list. Addresses are compared in their canonical form. All raise StoreError.
 
     Events of the kind `unsubscribe` need none of this: whoever records one has put its recipient on the list, in the
-    same transaction (`EventStore.record`, `InboundStore.take_back`).
+    same transaction (`EventStore.record`, `InboundStore.record_returned`).
     """
 
     async def unsubscribed(

@@ -30,7 +30,7 @@ class Canary:
 
 
 @dataclass(frozen=True, slots=True)
-class Host:
+class BaseUrlState:
     """A base URL and how it answers. `proven`: the tracker answered by it at least once. `why` is its last failure."""
 
     base_url: str
@@ -50,7 +50,7 @@ class Host:
         return self.proven and self.failures > 0
 
 
-class HostMemory(Protocol):
+class BaseUrlStore(Protocol):
     """Remembers by which base URLs the tracker ever answered."""
 
     async def answering_hosts(self) -> frozenset[str]:
@@ -87,17 +87,17 @@ def pixel_fault(status: int, content_type: str) -> str:
     return f"answers a pixel with {status} {content_type}".rstrip()
 
 
-def answered(host: Host) -> Host:
+def answered(host: BaseUrlState) -> BaseUrlState:
     """Return the host after the tracker answered by it."""
-    return Host(host.base_url, proven=True)
+    return BaseUrlState(host.base_url, proven=True)
 
 
-def failed(host: Host, why: str, now: float) -> Host:
+def failed(host: BaseUrlState, why: str, now: float) -> BaseUrlState:
     """Return the host after a canary did not come through."""
     since = host.failing_since if host.failures else now
     return replace(host, failures=host.failures + 1, failing_since=since, why=why)
 
 
-def all_up(hosts: Iterable[Host]) -> bool:
+def all_up(hosts: Iterable[BaseUrlState]) -> bool:
     """Tell whether none of the hosts is down."""
     return not any(host.down for host in hosts)

@@ -51,20 +51,20 @@ _PREFETCH = re.compile(r"prefetch|prerender|preview", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
-class Reader:
+class Client:
     """Who asked. `machine` is the reason to think that no person did, "" when there is none."""
 
     user_agent: str
     machine: str
 
 
-def read_reader(method: str, headers: Mapping[str, str]) -> Reader:
+def parse_client(method: str, headers: Mapping[str, str]) -> Client:
     """Return who sent a request with these headers."""
     user_agent = clean_user_agent(headers.get("User-Agent", ""))
     machine = "HEAD" if method == "HEAD" else agent_reason(user_agent)
     if not machine and any(_PREFETCH.search(headers.get(name, "")) for name in _PREFETCH_HEADERS):
         machine = "prefetch"
-    return Reader(user_agent, machine)
+    return Client(user_agent, machine)
 
 
 def clean_user_agent(value: str) -> str:

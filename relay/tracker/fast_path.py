@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Protocol
 
-from relay.tracker.client import Reader, read_reader
+from relay.tracker.client import Client, parse_client
 
 MAX_REQUEST = 2048
 """Octets of a request that is still commonplace."""
@@ -35,15 +35,15 @@ _HOST = re.compile(r"[A-Za-z0-9.-]+(?::[0-9]{1,5})?")
 
 
 @dataclass(frozen=True, slots=True)
-class Fetch:
+class PixelRequest:
     """A commonplace request: the token it asks with, who asks, and for whom a proxy does."""
 
     token: str
-    reader: Reader
+    reader: Client
     forwarded_for: str
 
 
-def commonplace(data: bytes) -> Fetch | None:
+def parse_pixel_request(data: bytes) -> PixelRequest | None:
     """Return the commonplace request that is all of `data`; None when it is anything else.
 
     What stands in place of the token may be anything: it is for `verify_token` to believe it.
@@ -52,11 +52,11 @@ def commonplace(data: bytes) -> Fetch | None:
         return None
     target, _, fields = data[len(_START) : -len(_END)].decode("ascii").partition(_MIDDLE)
     asker = _asker(fields)
-    return None if asker is None else Fetch(target, *asker)
+    return None if asker is None else PixelRequest(target, *asker)
 
 
 @lru_cache(maxsize=1024)
-def _asker(text: str) -> tuple[Reader, str] | None:
+def _asker(text: str) -> tuple[Client, str] | None:
     """Return who asks by these fields, None when one is not commonplace. Mail programs and proxies repeat theirs."""
     fields: dict[str, str] = {}
     for line in text.split("\r\n"):
@@ -67,22 +67,22 @@ def _asker(text: str) -> tuple[Reader, str] | None:
         fields[name] = value
     if _HOST.fullmatch(fields.get("Host", "")) is None or fields.get("Connection", "keep-alive") != "keep-alive":
         return None
-    return read_reader("GET", fields), fields.get("X-Forwarded-For", "")
+    return parse_client("GET", fields), fields.get("X-Forwarded-For", "")
 
 
 ROUND = 64
 """Requests answered in one turn of the loop at most: about a millisecond, in which nothing else runs."""
 
 
-Answer = Callable[[Fetch, str], bytes | None]
+Answer = Callable[[PixelRequest, str], bytes | None]
 """Answers a request of that client; None leaves it to aiohttp."""
 
 
-RightOfWay = Callable[[], float]
+Delay = Callable[[], float]
 """Returns for how many seconds the next round waits, because something else has the right of way; 0 mostly."""
 
 
-class Asking(Protocol):
+class PendingRequest(Protocol):
     """A connection whose request is in the lane."""
 
     client: str
@@ -93,18 +93,18 @@ class Asking(Protocol):
         """Send the answer; without one, have the request read by aiohttp."""
 
 
-class ExpressLane:
+class PixelFastPath:
     """Answers the commonplace requests of all connections of one server."""
 
-    def __init__(self, answer: Answer, right_of_way: RightOfWay) -> None:
+    def __init__(self, answer: Answer, right_of_way: Delay) -> None:
         self._answer = answer
         self._right_of_way = right_of_way
-        self._waiting: deque[tuple[Asking, Fetch]] = deque()
+        self._waiting: deque[tuple[PendingRequest, PixelRequest]] = deque()
         self._loop = asyncio.get_running_loop()
 
-    def take(self, asking: Asking, data: bytes) -> bool:
+    def take(self, asking: PendingRequest, data: bytes) -> bool:
         """Take octets that are one commonplace request, to be settled soon; False when they are anything else."""
-        fetch = commonplace(data)
+        fetch = parse_pixel_request(data)
         if fetch is None:
             return False
         self._waiting.append((asking, fetch))

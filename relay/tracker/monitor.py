@@ -19,10 +19,20 @@ from relay.events.ports import StoreError
 from relay.log import Emit
 from relay.metrics import Metrics
 from relay.queue.ports import Renderer
-from relay.render.render import Rendering, Stored
+from relay.render.render import Rendering, RenderInput
 from relay.resolver import Addresses, NoRecords, NoSuchDomain, Resolver, TemporaryFailure
 from relay.rewrite.tokens import Keyring
-from relay.tracker.canary import NUMBERS, Host, HostMemory, all_up, answered, canary, failed, link_fault, pixel_fault
+from relay.tracker.canary import (
+    NUMBERS,
+    BaseUrlState,
+    BaseUrlStore,
+    all_up,
+    answered,
+    canary,
+    failed,
+    link_fault,
+    pixel_fault,
+)
 
 HOSTS = Path("/etc/hosts")
 
@@ -30,7 +40,7 @@ HOSTS = Path("/etc/hosts")
 _FAMILIES = {4: AF_INET, 6: AF_INET6}
 
 
-class Names(AbstractResolver):
+class HostResolver(AbstractResolver):
     """Finds the addresses of a host for an HTTP client."""
 
     def __init__(self, resolver: Resolver, hosts: Path = HOSTS) -> None:
@@ -124,7 +134,7 @@ class GuardTools:
     keyring: Callable[[], Keyring]
     resolver: Callable[[], Resolver]
     """Makes a resolver that remembers no answers."""
-    memory: HostMemory
+    memory: BaseUrlStore
     metrics: Metrics
     log: Emit
     clock: Clock
@@ -132,12 +142,12 @@ class GuardTools:
     """Tells the operator: cause, subject, text."""
 
 
-class TrackingGuard:
+class TrackingMonitor:
     """Sends canaries by every base URL in use, and knows by which the tracker does not answer any more."""
 
     def __init__(self, tools: GuardTools) -> None:
         self._tools = tools
-        self._hosts: dict[str, Host] = {}
+        self._hosts: dict[str, BaseUrlState] = {}
         self._due: dict[str, float] = {}
         self._places = asyncio.Semaphore(AT_ONCE)
         self._running: asyncio.Task[None] | None = None
@@ -146,7 +156,7 @@ class TrackingGuard:
         """Begin to look; return after the first look, or after `FIRST_LOOK` seconds when that takes longer."""
         with suppress(StoreError):  # What it would have said is learnt again.
             proven = await self._tools.memory.answering_hosts()
-            self._hosts = {base_url: Host(base_url, proven=True) for base_url in proven}
+            self._hosts = {base_url: BaseUrlState(base_url, proven=True) for base_url in proven}
         first = asyncio.Event()
         self._running = asyncio.create_task(self._run(first), name="tracking guard")
         with suppress(TimeoutError):
@@ -170,7 +180,7 @@ class TrackingGuard:
     async def look(self, base_urls: Sequence[str] = ()) -> None:
         """Send canaries by these base URLs, by all in use when none are given, and learn from what comes of them."""
         async with aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(resolver=Names(self._tools.resolver())),
+            connector=aiohttp.TCPConnector(resolver=HostResolver(self._tools.resolver())),
             headers=_HEADERS,
             timeout=aiohttp.ClientTimeout(total=TIMEOUT),
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -200,14 +210,14 @@ class TrackingGuard:
     async def _look(self, session: aiohttp.ClientSession, base_url: str) -> None:
         async with self._places:
             why = await self._fault(session, base_url)
-        before = self._hosts.get(base_url, Host(base_url))
+        before = self._hosts.get(base_url, BaseUrlState(base_url))
         now = self._tools.clock()
         after = failed(before, why, now) if why else answered(before)
         self._hosts[base_url] = after
         self._tools.metrics.tracking_up.labels(base_url).set(not after.failures)
         await self._tell(before, after, now)
 
-    async def _tell(self, before: Host, after: Host, now: float) -> None:
+    async def _tell(self, before: BaseUrlState, after: BaseUrlState, now: float) -> None:
         base_url = after.base_url
         if after.down and not before.down:
             self._tools.log("tracking.down", base_url=base_url, why=after.why)
@@ -243,14 +253,14 @@ is lost, but opens and clicks are not seen. Look after the proxy in front of the
 If readers reach it and only this machine does not, set guard = false under [tracker]."""
 
 
-class GuardedRenderer:
+class MonitoredRenderer:
     """Renders by another renderer; mail whose links would be dead goes out unrewritten, and says so."""
 
-    def __init__(self, renderer: Renderer, guard: TrackingGuard) -> None:
+    def __init__(self, renderer: Renderer, guard: TrackingMonitor) -> None:
         self._renderer = renderer
         self._guard = guard
 
-    async def render(self, stored: Stored, recipients: Sequence[int], *, eight_bit: bool) -> Sequence[Rendering]:
+    async def render(self, stored: RenderInput, recipients: Sequence[int], *, eight_bit: bool) -> Sequence[Rendering]:
         """Render; the state of this moment decides, whenever the message was accepted."""
         why = self._guard.why_down(stored.tracking.base_url) if stored.tracking is not None else ""
         if not why:

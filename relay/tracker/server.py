@@ -19,7 +19,7 @@ from typing import Any
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 
-from relay.tracker.fast_path import ExpressLane
+from relay.tracker.fast_path import PixelFastPath
 from relay.tracker.responses import plain
 
 MAX_TARGET = 12 * 1024
@@ -53,7 +53,7 @@ class Limits:
     patience: float = 10.0
 
 
-class Book:
+class ConnectionTable:
     """The open connections, by how long ago they were opened or last answered. `trusted` clients have no own limit."""
 
     def __init__(self, limits: Limits, trusted: Callable[[str], bool]) -> None:
@@ -115,7 +115,7 @@ class Connection(web.RequestHandler):
     def __init__(self, server: "Server", **options: Any) -> None:
         super().__init__(server, **options)
         self._book = server.book
-        self._lane: ExpressLane | None = server.lane
+        self._lane: PixelFastPath | None = server.lane
         self.asked = b""
         self._patience = server.limits.patience
         self._unanswered = 0
@@ -210,7 +210,7 @@ class Connection(web.RequestHandler):
 class Server(web.Server):
     """Makes a `Connection` of every connection that comes in."""
 
-    def __init__(self, answer: Answer, lane: ExpressLane, limits: Limits, trusted: Callable[[str], bool]) -> None:
+    def __init__(self, answer: Answer, lane: PixelFastPath, limits: Limits, trusted: Callable[[str], bool]) -> None:
         super().__init__(
             answer,
             access_log=None,
@@ -223,7 +223,7 @@ class Server(web.Server):
         )
         self.lane = lane
         self.limits = limits
-        self.book = Book(limits, trusted)
+        self.book = ConnectionTable(limits, trusted)
 
     def __call__(self) -> Connection:
         """Return the protocol of a new connection."""

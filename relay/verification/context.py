@@ -70,13 +70,13 @@ class Tools:
         return stories[0] if stories else None
 
 
-def destinations(settings: Settings, identity: str) -> tuple[str, ...]:
+def readers_of(settings: Settings, identity: str) -> tuple[str, ...]:
     """Return where somebody reads for the identity: the addresses it forwards to, else its own."""
     known = settings.identity_for(identity)
     return known.forward_to if known and known.forward_to else (identity,)
 
 
-async def look_until(look: Callable[[], Awaitable[T]], done: Callable[[T], bool], patience: float = PATIENCE) -> T:
+async def poll_until(look: Callable[[], Awaitable[T]], done: Callable[[T], bool], patience: float = PATIENCE) -> T:
     """Look again and again until what is seen is enough, or the patience (seconds) is over; return the last look."""
     loop = asyncio.get_running_loop()
     end = loop.time() + patience
@@ -87,7 +87,7 @@ async def look_until(look: Callable[[], Awaitable[T]], done: Callable[[T], bool]
         await asyncio.sleep(_PAUSE)
 
 
-def submitting(handler: SubmissionHandler) -> Submit:
+def submit_as(handler: SubmissionHandler) -> Submit:
     """Return a function that queues mail under a given queue id, whether its author is verified or not."""
 
     async def submit(queue_id: str, transaction: Transaction) -> Reply:

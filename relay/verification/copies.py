@@ -15,7 +15,7 @@ from relay.verification.result import Remark, Status
 
 
 @dataclass(frozen=True, slots=True)
-class Copies:
+class ReceivedCopies:
     """Judges what comes back. `hostname` is the name Authentication-Results are given under."""
 
     store: VerificationStore

@@ -15,7 +15,7 @@ from relay.verification.challenge import (
     issue,
     try_code,
 )
-from relay.verification.context import Tools, destinations
+from relay.verification.context import Tools, readers_of
 from relay.verification.messages import code_mail
 from relay.verification.model import Decision, Verification
 from relay.verification.result import Remark, Result, failed
@@ -26,7 +26,7 @@ _SALT = 16
 async def send_code(tools: Tools, identity: str) -> Result:
     """Send a code; the step is pending until `enter_code` or `confirm_link` brings it back. Raises StoreError."""
     settings, keyring, now = tools.settings(), tools.keyring(), tools.clock()
-    readers = destinations(settings, identity)
+    readers = readers_of(settings, identity)
     queue_id = tools.new_id(now)
     code, salt = code_of(tools.random_number()), tools.random_bytes(_SALT).hex()
     fresh = Challenge(identity, ", ".join(readers), salt, digest_of(keyring.keys[0][1], salt, code), queue_id, ())

@@ -11,7 +11,7 @@ from relay.reports.ports import Story
 from relay.reports.serialize import time_form
 from relay.rewrite.tokens import Keyring, Token, sign_address_token
 from relay.rewrite.tokens import Kind as TokenKind
-from relay.verification.context import Tools, destinations, look_until
+from relay.verification.context import Tools, poll_until, readers_of
 from relay.verification.copies import remarks_of
 from relay.verification.messages import test_mail
 from relay.verification.model import Verification
@@ -32,7 +32,7 @@ class _Seen:
 async def try_sending(tools: Tools, identity: str, to: tuple[str, ...]) -> Result:
     """Send a test mail to where somebody reads for the identity, or to the addresses given, and watch it."""
     settings, keyring = tools.settings(), tools.keyring()
-    readers = to or destinations(settings, identity)
+    readers = to or readers_of(settings, identity)
     queue_id = tools.new_id(tools.clock())
     copy_to = copy_address(settings, keyring, identity, queue_id, len(readers))
     tools.forget_dns()
@@ -45,7 +45,7 @@ async def try_sending(tools: Tools, identity: str, to: tuple[str, ...]) -> Resul
         copies = await tools.store.verifications(queue_id) if copy_to else ()
         return _Seen(await tools.story(queue_id), next(iter(copies), None))
 
-    seen = await look_until(look, lambda seen: _is_over(seen, len(readers), copied=bool(copy_to)))
+    seen = await poll_until(look, lambda seen: _is_over(seen, len(readers), copied=bool(copy_to)))
     await tools.store.forget_copies(tools.clock() - _COPIES_KEPT)
     if seen.story is None:
         return failed("sending", f"the test mail {queue_id} is not in the store", "relay status")
@@ -94,7 +94,7 @@ def _fate(story: Story, entry: Entry) -> Remark:
         case State.DELIVERED:
             return Remark("ok", f"taken for <{entry.recipient}> by {entry.last_remote or 'its server'}{reply}")
         case State.BOUNCED:
-            bounced = [one for one in story.events if one.kind is Kind.BOUNCED and one.recipient == entry.number]
+            bounced = [one for one in story.events if one.kind is Kind.BOUNCED and one.number == entry.number]
             guidance = str(bounced[-1].data.get("guidance", "")) if bounced else ""
             return Remark("wrong", f"refused for <{entry.recipient}>{reply or f': {entry.reason}'}", guidance)
         case State.DROPPED:

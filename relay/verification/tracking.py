@@ -17,7 +17,7 @@ from relay.resolver import Addresses, Lookups, NoRecords, NoSuchDomain, Temporar
 from relay.rewrite.tokens import Keyring, Token, cc_address, sign_address_token, sign_token
 from relay.rewrite.tokens import Kind as TokenKind
 from relay.tracker.canary import Canary, link_fault, pixel_fault
-from relay.verification.context import PATIENCE, Tools, look_until
+from relay.verification.context import PATIENCE, Tools, poll_until
 from relay.verification.messages import response_mail
 from relay.verification.result import Remark, Result, failed, judged
 from relay.verification.sending import test_link
@@ -162,7 +162,7 @@ async def _readers_ways(tools: Tools, identity: str, story: Story) -> list[Remar
         seen = await tools.story(queue_id)
         return {event.kind for event in (seen.events if seen else ()) if _is_ours(event, started)}
 
-    missing = wanted - await look_until(look, lambda seen: wanted <= seen, RECORDED)
+    missing = wanted - await poll_until(look, lambda seen: wanted <= seen, RECORDED)
     for kind in sorted(wanted):
         if kind in missing:
             fix = f"the tracker behind {place.base_url} must be of this relay, or its spool must be carried here"
@@ -204,7 +204,7 @@ async def _response(tools: Tools, identity: str, story: Story) -> list[Remark]:
         replies = [one for one in (seen.events if seen else ()) if one.kind is Kind.REPLY]
         return any(one.at >= started and one.data.get("automatic") for one in replies)
 
-    if await look_until(look, bool, PATIENCE):
+    if await poll_until(look, bool, PATIENCE):
         return [Remark("ok", f"a test response came back by {home} and is recorded")]
     fix = (
         f"the MX record of {home} must lead to {settings.server.hostname}, and there to a listener of kind "

@@ -25,7 +25,7 @@ Source = Callable[[], Awaitable[frozenset[str]]]
 """Returns verified addresses and domains."""
 
 
-class Proven:
+class VerifiedSenders:
     """The verified addresses and domains of several sources; asked for one address, it answers at once."""
 
     def __init__(self, sources: Sequence[Source], trouble: Callable[[StoreError], None]) -> None:
@@ -57,7 +57,7 @@ class Verifier:
     """Runs steps and keeps what they came to; `proven` is told when somebody was verified, or no longer is."""
 
     tools: Tools
-    proven: Proven
+    proven: VerifiedSenders
     log: Emit
 
     async def run(self, address: str, step: TestStep, to: tuple[str, ...] = ()) -> Form:
@@ -79,7 +79,7 @@ class Verifier:
                 assert_never(step)
         return await self._kept(identity, identity, result)
 
-    async def enter(self, address: str, code: str) -> Form:
+    async def confirm_code(self, address: str, code: str) -> Form:
         """Confirm an identity by the code it was sent. Raises StoreError."""
         identity = canonical(address)
         result = await enter_code(self.tools, identity, code)
@@ -87,7 +87,7 @@ class Verifier:
             await self.proven.load()
         return await self._told(identity, result, self.tools.clock())
 
-    async def follow(self, queue_id: str) -> bool:
+    async def confirm_link(self, queue_id: str) -> bool:
         """Confirm an identity by the link of the mail with that queue id. Raises StoreError."""
         identity = await confirm_link(self.tools, queue_id)
         if identity:

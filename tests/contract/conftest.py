@@ -9,7 +9,7 @@ import pytest
 from relay.events.ports import EventStore
 from relay.inbound.ports import InboundStore
 from relay.limits.ports import LimitStore
-from relay.queue.ports import QueueOffice, QueueStore
+from relay.queue.ports import QueueAdminStore, QueueStore
 from relay.reports.ports import ReportStore
 from relay.storage.database import Database
 from relay.storage.postgres.store import PostgresStore
@@ -18,7 +18,7 @@ from relay.suppression.ports import SuppressionStore, UnsubscribeStore
 
 
 class Store(
-    QueueStore, QueueOffice, LimitStore, EventStore, InboundStore, ReportStore, SuppressionStore, Database, Protocol
+    QueueStore, QueueAdminStore, LimitStore, EventStore, InboundStore, ReportStore, SuppressionStore, Database, Protocol
 ):
     """Everything a store is."""
 

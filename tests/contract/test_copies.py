@@ -3,18 +3,18 @@
 from dataclasses import replace
 
 from relay.queue.entry import State
-from relay.queue.message import Accepted
+from relay.queue.message import NewMessage
 from relay.reports.ports import MessageQuery, Tally
 from relay.storage.report_queries import EngagementTable
 from tests.contract.conftest import Store
 from tests.contract.values import accepted
 
 
-def with_copies(queue_id: str, *recipients: str, copies: tuple[int, ...]) -> Accepted:
+def with_copies(queue_id: str, *recipients: str, copies: tuple[int, ...]) -> NewMessage:
     made = accepted(queue_id, *recipients)
     policy = replace(made.message.policy, copies=copies)
     events = tuple(
-        replace(event, data={"lane": "mx:x.test", "copy": True}) if event.recipient in copies else event
+        replace(event, data={"lane": "mx:x.test", "copy": True}) if event.number in copies else event
         for event in made.events
     )
     return replace(made, message=replace(made.message, policy=policy), events=events)

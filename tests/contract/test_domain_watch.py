@@ -5,14 +5,14 @@ from dataclasses import replace
 import pytest
 
 from relay.domains.records import DkimKey
-from relay.domains.status import SetUp, Watched
+from relay.domains.status import ConfiguredDomain, DomainStatus
 from relay.storage.domains import DomainWatchTable
 from tests.contract.conftest import NOW, Opener, Store
 
 KEY = DkimKey("s1", "v=DKIM1; k=rsa; p=AAAA")
 
 
-ACME, OTHER = SetUp("acme.test", "a", (KEY,)), SetUp("other.test", "b")
+ACME, OTHER = ConfiguredDomain("acme.test", "a", (KEY,)), ConfiguredDomain("other.test", "b")
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ async def test_what_is_watched_is_kept_over_a_restart(opener: Opener) -> None:
     watched = await DomainWatchTable(first).watch_domains([ACME], NOW)
     assert [(one.domain, one.next_check_at, one.keys[0].signing) for one in watched] == [("acme.test", NOW, True)]
     seen = replace(watched[0], health="failing", health_since=NOW + 1, statuses={"TXT x": "wrong"}, checked_at=NOW + 1)
-    assert await DomainWatchTable(first).record_look(seen)
+    assert await DomainWatchTable(first).save_check(seen)
     await first.close()
     again = DomainWatchTable(await opener(NOW + 9))
     assert await again.watched_domains() == [seen]
@@ -37,7 +37,7 @@ async def test_other_records_begin_the_watch_anew(table: DomainWatchTable) -> No
     await table.claim_domains(["acme.test"], NOW, NOW + 600)
     (after,) = await table.watch_domains([replace(ACME, wanted="c")], NOW + 60)
     assert after == replace(before, wanted="c", set_up_at=NOW + 60, next_check_at=NOW + 60)
-    assert not await table.record_look(replace(before, health="failing"))
+    assert not await table.save_check(replace(before, health="failing"))
     assert await table.watched_domains() == [after]
 
 
@@ -54,19 +54,19 @@ async def test_a_look_is_claimed_once_until_its_lease_ends(table: DomainWatchTab
 async def test_a_domain_can_be_made_due(table: DomainWatchTable) -> None:
     await table.watch_domains([ACME], NOW)
     await table.claim_domains(["acme.test"], NOW, NOW + 600)
-    assert await table.look_soon("acme.test", NOW + 5)
-    assert not await table.look_soon("unknown.test", NOW + 5)
+    assert await table.schedule_check("acme.test", NOW + 5)
+    assert not await table.schedule_check("unknown.test", NOW + 5)
     assert len(await table.claim_domains(["acme.test"], NOW + 5, NOW + 600)) == 1
 
 
 async def test_a_domain_is_verified_while_dns_shows_a_key_that_signs(table: DomainWatchTable) -> None:
-    acme: Watched
+    acme: DomainStatus
     acme, _ = await table.watch_domains([ACME, OTHER], NOW)
     assert await table.verified_domains() == frozenset()
     shown = replace(acme, keys=(replace(acme.keys[0], shown_since=NOW),))
-    await table.record_look(shown)
+    await table.save_check(shown)
     assert await table.verified_domains() == {"acme.test"}
-    await table.record_look(acme)
+    await table.save_check(acme)
     assert await table.verified_domains() == frozenset()
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from relay.events.event import Event, Kind
 from relay.queue.entry import State
-from relay.queue.message import Accepted
+from relay.queue.message import NewMessage
 from relay.reports.ports import CampaignCounts, Click, MessageQuery
 from relay.storage.report_queries import EngagementTable
 from tests.contract.conftest import Store
@@ -18,7 +18,7 @@ MACHINE: dict[str, object] = {"client": "192.0.2.1", "machine": True, "reason": 
 LIAR: dict[str, object] = {"client": "192.0.2.1", "user_agent": 'x","machine":true,"', "target": "https://acme.test/"}
 
 
-def mail(queue_id: str, campaign: str, *recipients: str) -> Accepted:
+def mail(queue_id: str, campaign: str, *recipients: str) -> NewMessage:
     plain = accepted(queue_id, *recipients)
     policy = replace(plain.message.policy, domain="acme.test")
     return replace(plain, message=replace(plain.message, campaign=campaign, policy=policy))

@@ -7,14 +7,14 @@ import pytest
 from relay.events.event import Event, Kind
 from relay.queue.actions import delete, flush, hold, release
 from relay.queue.entry import Entry, State
-from relay.queue.message import Accepted, Message, Policy
+from relay.queue.message import Message, MessagePolicy, NewMessage
 from relay.queue.ports import EntryQuery
 from relay.reports.ports import MessageQuery, Story
 from tests.contract.conftest import Opener, Store
 from tests.contract.values import CONTENT, NOW, ROOMY, accepted, entry, full_entry, full_message, settle
 
 
-def with_message(one: Accepted, **changes: object) -> Accepted:
+def with_message(one: NewMessage, **changes: object) -> NewMessage:
     return replace(one, message=replace(one.message, **changes))  # type: ignore[arg-type]
 
 
@@ -25,7 +25,7 @@ async def found(store: Store, query: MessageQuery) -> list[str]:
 async def test_a_story_is_all_there_is(store: Store) -> None:
     message, waiting = full_message(), full_entry()
     created = Event(Kind.CREATED, NOW + 0.125, message.queue_id, 3, waiting.recipient, {"size": 41})
-    await store.enqueue(Accepted(message, CONTENT, (waiting,), (created,)))
+    await store.enqueue(NewMessage(message, CONTENT, (waiting,), (created,)))
     [claimed] = await store.claim(NOW, ROOMY)
     settlement = settle(claimed, State.DELIVERED, NOW + 3)
     await store.apply([settlement])
@@ -66,8 +66,7 @@ async def test_however_many_come_at_once_each_gets_its_own_address(store: Store,
         for number in reversed(range(count))
     ]
     told = [
-        one if one.address or one.queue_id == "GONE" else replace(one, address=f"u{one.recipient}@a.test")
-        for one in did
+        one if one.address or one.queue_id == "GONE" else replace(one, address=f"u{one.number}@a.test") for one in did
     ]
     assert await store.record(did) == told
     [story] = await store.stories(MessageQuery(queue_id="A"))
@@ -99,7 +98,7 @@ async def test_however_many_come_at_once_each_gets_its_own_address(store: Store,
     ],
 )
 async def test_messages_are_found_by(store: Store, query: MessageQuery, expected: list[str]) -> None:
-    billing = Policy(domain="acme.test", identity="billing@acme.test")
+    billing = MessagePolicy(domain="acme.test", identity="billing@acme.test")
     for one in (
         with_message(accepted("A", "änne@a.test", at=NOW), policy=billing, tags=("invoice",)),
         with_message(
@@ -109,7 +108,7 @@ async def test_messages_are_found_by(store: Store, query: MessageQuery, expected
         ),
         with_message(
             accepted("C", "z@a.test", at=NOW + 2),
-            policy=Policy(domain="acme.test"),
+            policy=MessagePolicy(domain="acme.test"),
             tags=("invoice", "late"),
             metadata={"customer": "7"},
         ),
@@ -140,7 +139,7 @@ async def test_entries_are_found_by(store: Store, query: EntryQuery, expected: l
     await store.enqueue(accepted("C", "x@a.test", due=NOW - 1))
     await store.claim(NOW - 1, ROOMY)
     await store.enqueue(accepted("A", "x@a.test", "y@b.test"))
-    billing = Policy(domain="acme.test", identity="billing@acme.test")
+    billing = MessagePolicy(domain="acme.test", identity="billing@acme.test")
     await store.enqueue(with_message(accepted("B", "z@b.test"), policy=billing))
     entries = await store.entries(query)
     assert [(one.queue_id, one.number) for _, one in entries] == expected
@@ -222,7 +221,7 @@ async def test_purge_forgets_what_is_old_and_done(store: Store) -> None:
 
 async def test_what_was_purged_may_come_again(store: Store) -> None:
     dropped = replace(entry("A", at=NOW - 10), state=State.DROPPED)
-    await store.enqueue(Accepted(accepted("A", at=NOW - 10).message, CONTENT, (dropped,)))
+    await store.enqueue(NewMessage(accepted("A", at=NOW - 10).message, CONTENT, (dropped,)))
     assert await store.purge(NOW) == 1
     await store.enqueue(accepted("A"))
     assert [one.message.queue_id for one in await store.claim(NOW, ROOMY)] == ["A"]
@@ -230,7 +229,7 @@ async def test_what_was_purged_may_come_again(store: Store) -> None:
 
 async def test_history_survives_a_restart(opener: Opener) -> None:
     store = await opener(NOW)
-    await store.enqueue(Accepted(full_message(), CONTENT, (full_entry(),)))
+    await store.enqueue(NewMessage(full_message(), CONTENT, (full_entry(),)))
     before = await store.stories(MessageQuery())
     await store.close()
     later = await opener(NOW + 1)

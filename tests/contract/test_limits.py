@@ -36,17 +36,17 @@ async def test_a_wanted_time_is_a_lower_bound(store: Store) -> None:
 
 async def test_given_back_places_are_free_again(store: Store) -> None:
     await store.reserve([slot("A"), slot("A", number=1)], [NOW, NOW])
-    await store.forget("A", [1])
+    await store.release("A", [1])
     assert await store.reserve([slot("B"), slot("C")], [NOW, NOW]) == [NOW, NOW + STEP]
 
 
 async def test_departing_moves_the_place(store: Store) -> None:
     await store.reserve([slot("A"), slot("B"), slot("C")], [NOW] * 3)
     late = NOW + 1800
-    assert await store.depart(slot("A"), late) == late
-    assert await store.depart(slot("B"), late) == late
-    assert await store.depart(slot("C"), NOW + STEP) == late + STEP
-    assert await store.depart(slot("C"), late + STEP) == late + STEP
+    assert await store.acquire(slot("A"), late) == late
+    assert await store.acquire(slot("B"), late) == late
+    assert await store.acquire(slot("C"), NOW + STEP) == late + STEP
+    assert await store.acquire(slot("C"), late + STEP) == late + STEP
 
 
 async def test_places_survive_a_restart_with_their_messages(opener: Opener) -> None:
@@ -54,11 +54,11 @@ async def test_places_survive_a_restart_with_their_messages(opener: Opener) -> N
     await store.reserve([slot("A"), slot("B")], [NOW, NOW])
     for queue_id in ("A", "B"):
         await store.enqueue(accepted(queue_id))
-    assert await store.depart(slot("B"), NOW + 60) == NOW + 60
+    assert await store.acquire(slot("B"), NOW + 60) == NOW + 60
     await store.close()
     later = await opener(NOW + 120)
     assert await later.reserve([slot("C")], [NOW + 120]) == [NOW + STEP]
-    assert await later.depart(slot("B"), NOW + 120) == NOW + 120
+    assert await later.acquire(slot("B"), NOW + 120) == NOW + 120
     await later.close()
 
 
@@ -76,7 +76,7 @@ async def test_places_of_a_forgotten_entry_stay_forgotten(opener: Opener) -> Non
     store = await opener(NOW)
     await store.reserve([slot("A"), slot("B")], [NOW, NOW])
     await store.enqueue(accepted("A"))
-    await store.forget("A", [0])
+    await store.release("A", [0])
     await store.close()
     later = await opener(NOW + 1)
     assert await later.reserve([slot("C"), slot("D")], [NOW + 1, NOW + 1]) == [NOW + 1, NOW + STEP]
@@ -96,39 +96,39 @@ async def test_places_older_than_a_day_do_not_count(opener: Opener) -> None:
 
 async def test_a_day_of_departures_forgets_the_day_before(store: Store) -> None:
     daily = (Window(3, DAY),)
-    times = [await store.depart(slot(f"M{n}", *daily), NOW + n * 9 * HOUR) for n in range(12)]
+    times = [await store.acquire(slot(f"M{n}", *daily), NOW + n * 9 * HOUR) for n in range(12)]
     assert times == [NOW + n * 9 * HOUR for n in range(12)]
 
 
 async def test_what_was_given_back_after_leaving_makes_room_for_others(store: Store) -> None:
     """A message that its destination deferred did not leave: others may, and it asks again."""
     for queue_id in ("A", "B"):
-        assert await store.depart(slot(queue_id), NOW) == NOW
-    assert await store.depart(slot("C"), NOW + 1) == NOW + STEP
-    await store.forget("A", [0])
-    assert await store.depart(slot("C"), NOW + 2) == NOW + 2
-    assert await store.depart(slot("A"), NOW + 60) == NOW + STEP
+        assert await store.acquire(slot(queue_id), NOW) == NOW
+    assert await store.acquire(slot("C"), NOW + 1) == NOW + STEP
+    await store.release("A", [0])
+    assert await store.acquire(slot("C"), NOW + 2) == NOW + 2
+    assert await store.acquire(slot("A"), NOW + 60) == NOW + STEP
 
 
 async def test_what_is_kept_counts_beside_the_next_departure(opener: Opener) -> None:
     """An attempt that may have succeeded left, whatever the entry does next; so no window holds one too many."""
     store = await opener(NOW)
     await store.enqueue(accepted("A"))
-    assert await store.depart(slot("A"), NOW) == NOW
-    await store.keep("A", [0])
-    assert await store.depart(slot("A"), NOW + 300) == NOW + 300
-    assert await store.depart(slot("B"), NOW + 301) == NOW + STEP
-    await store.forget("A", [0])
+    assert await store.acquire(slot("A"), NOW) == NOW
+    await store.commit("A", [0])
+    assert await store.acquire(slot("A"), NOW + 300) == NOW + 300
+    assert await store.acquire(slot("B"), NOW + 301) == NOW + STEP
+    await store.release("A", [0])
     await store.close()
     later = await opener(NOW + 400)
-    assert await later.depart(slot("B"), NOW + 400) == NOW + 400
-    assert await later.depart(slot("C"), NOW + 401) == NOW + STEP
+    assert await later.acquire(slot("B"), NOW + 400) == NOW + 400
+    assert await later.acquire(slot("C"), NOW + 401) == NOW + STEP
     await later.close()
 
 
 async def test_what_waits_is_not_kept(store: Store) -> None:
     await store.reserve([slot("A"), slot("B")], [NOW + 10, NOW + 10])
-    await store.keep("A", [0])
+    await store.commit("A", [0])
     assert await store.reserve([slot("C"), slot("D")], [NOW + 10, NOW + 10]) == [NOW + 10, NOW + 10 + STEP]
 
 
@@ -137,18 +137,18 @@ async def test_a_place_under_another_key_is_given_up(store: Store) -> None:
     one = (Window(1, HOUR),)
     await store.reserve([slot("A", *one, key="provider:p")], [NOW])
     await store.reserve([slot("A", *one, key="provider:q")], [NOW])
-    assert await store.depart(slot("B", *one, key="provider:p"), NOW) == NOW
-    assert await store.depart(slot("A", *one, key="provider:r"), NOW) == NOW
-    assert await store.depart(slot("C", *one, key="provider:q"), NOW) == NOW
+    assert await store.acquire(slot("B", *one, key="provider:p"), NOW) == NOW
+    assert await store.acquire(slot("A", *one, key="provider:r"), NOW) == NOW
+    assert await store.acquire(slot("C", *one, key="provider:q"), NOW) == NOW
 
 
 async def test_usage_counts_what_left_and_what_waits(store: Store) -> None:
     limits = windows(2, 3)
     key = "identity:a@acme.test"
     assert await store.usage({key: limits}, NOW) == {key: Usage((0, 0), 0, NOW)}
-    await store.depart(slot("A", *limits), NOW - 2 * HOUR)
+    await store.acquire(slot("A", *limits), NOW - 2 * HOUR)
     for queue_id in ("B", "C", "D"):
-        await store.depart(slot(queue_id, *limits), NOW)
+        await store.acquire(slot(queue_id, *limits), NOW)
     found = await store.usage({key: limits, "provider:none": limits}, NOW)
     assert found[key].left == (2, 3)
     assert found[key].waiting == 1

@@ -8,25 +8,25 @@ import pytest
 from relay.events.event import Event, Kind
 from relay.queue.actions import hold
 from relay.queue.entry import State, StateError
-from relay.queue.message import Accepted, Claimed, Settlement
-from relay.queue.ports import EntryQuery, LaneRoom, StoreError
+from relay.queue.message import ClaimedBatch, NewMessage, Settlement
+from relay.queue.ports import ClaimLimits, EntryQuery, StoreError
 from relay.reports.ports import MessageQuery
 from tests.contract.conftest import Opener, Store
 from tests.contract.values import CONTENT, NOW, ROOMY, accepted, entry, full_entry, full_message, settle
 
 
-def ids(claimed: list[Claimed] | tuple[Claimed, ...]) -> list[tuple[str, int]]:
+def ids(claimed: list[ClaimedBatch] | tuple[ClaimedBatch, ...]) -> list[tuple[str, int]]:
     return [(one.queue_id, one.number) for claim in claimed for one in claim.entries]
 
 
-async def claim(store: Store, now: float = NOW, room: LaneRoom = ROOMY) -> list[Claimed]:
+async def claim(store: Store, now: float = NOW, room: ClaimLimits = ROOMY) -> list[ClaimedBatch]:
     return list(await store.claim(now, room))
 
 
 async def test_hands_out_what_was_enqueued_whole(store: Store) -> None:
     message, waiting = full_message(), full_entry()
-    await store.enqueue(Accepted(message, CONTENT, (waiting,)))
-    assert await claim(store) == [Claimed(message, CONTENT, (replace(waiting, state=State.ACTIVE),))]
+    await store.enqueue(NewMessage(message, CONTENT, (waiting,)))
+    assert await claim(store) == [ClaimedBatch(message, CONTENT, (replace(waiting, state=State.ACTIVE),))]
 
 
 async def test_a_queue_id_is_stored_once(store: Store) -> None:
@@ -49,7 +49,7 @@ async def test_a_failing_operation_fails_alone(store: Store) -> None:
 
 async def test_hands_nothing_out_twice(store: Store) -> None:
     await asyncio.gather(*(store.enqueue(accepted(f"M{n:03}")) for n in range(50)))
-    one_by_one = LaneRoom(entries=1, content_bytes=1 << 20, per_lane=1, lanes={})
+    one_by_one = ClaimLimits(entries=1, content_bytes=1 << 20, per_lane=1, lanes={})
     claims = await asyncio.gather(*(store.claim(NOW, one_by_one) for _ in range(60)))
     taken = [key for claimed in claims for key in ids(list(claimed))]
     assert sorted(taken) == [(f"M{n:03}", 0) for n in range(50)]
@@ -82,7 +82,7 @@ async def test_groups_hold_a_hundred_recipients_at_most(store: Store) -> None:
 async def test_keeps_to_the_room_of_lanes(store: Store) -> None:
     for n in range(5):
         await store.enqueue(accepted(f"M{n}", "x@a.test", "x@b.test", "x@c.test"))
-    room = LaneRoom(entries=100, content_bytes=1 << 20, per_lane=2, lanes={"mx:a.test": 0, "mx:b.test": 3})
+    room = ClaimLimits(entries=100, content_bytes=1 << 20, per_lane=2, lanes={"mx:a.test": 0, "mx:b.test": 3})
     taken = [one.lane for group in await claim(store, room=room) for one in group.entries]
     assert {lane: taken.count(lane) for lane in taken} == {"mx:b.test": 3, "mx:c.test": 2}
     assert await store.next_due(["mx:a.test", "mx:b.test", "mx:c.test"]) is None
@@ -93,7 +93,7 @@ async def test_fills_the_room_there_is(store: Store) -> None:
     for n in range(8):
         await store.enqueue(accepted(f"A{n}", "x@a.test"))
     await store.enqueue(accepted("B0", "x@b.test"))
-    room = LaneRoom(entries=7, content_bytes=1 << 20, per_lane=7, lanes={})
+    room = ClaimLimits(entries=7, content_bytes=1 << 20, per_lane=7, lanes={})
     taken = await claim(store, room=room)
     assert len(ids(taken)) == 7
     assert ("B0", 0) in ids(taken)
@@ -101,23 +101,23 @@ async def test_fills_the_room_there_is(store: Store) -> None:
 
 async def test_no_room_takes_nothing(store: Store) -> None:
     await store.enqueue(accepted("A"))
-    assert await claim(store, room=LaneRoom(0, 1 << 20, 10, {})) == []
-    assert await claim(store, room=LaneRoom(10, 1 << 20, 0, {})) == []
+    assert await claim(store, room=ClaimLimits(0, 1 << 20, 10, {})) == []
+    assert await claim(store, room=ClaimLimits(10, 1 << 20, 0, {})) == []
 
 
 async def test_keeps_to_the_bytes_but_always_takes_one(store: Store) -> None:
     for queue_id in ("A", "B", "C"):
         await store.enqueue(accepted(queue_id, content=bytes(100)))
-    narrow = LaneRoom(entries=10, content_bytes=250, per_lane=10, lanes={})
+    narrow = ClaimLimits(entries=10, content_bytes=250, per_lane=10, lanes={})
     assert ids(await claim(store, room=narrow)) == [("A", 0), ("B", 0)]
-    assert ids(await claim(store, room=LaneRoom(10, 1, 10, {}))) == [("C", 0)]
+    assert ids(await claim(store, room=ClaimLimits(10, 1, 10, {}))) == [("C", 0)]
 
 
 async def test_a_large_message_is_not_passed_over_for_ever(store: Store) -> None:
     await store.enqueue(accepted("BIG", "x@big.test", content=bytes(1000), due=NOW - 1))
     for n in range(20):
         await store.enqueue(accepted(f"S{n:02}", "x@small.test", content=bytes(10), due=NOW - 2))
-    narrow = LaneRoom(entries=5, content_bytes=100, per_lane=1, lanes={})
+    narrow = ClaimLimits(entries=5, content_bytes=100, per_lane=1, lanes={})
     taken = [key for _ in range(3) for key in ids(await claim(store, room=narrow))]
     assert ("BIG", 0) in taken
 
@@ -127,7 +127,7 @@ async def test_no_lane_starves_another(store: Store) -> None:
         await store.enqueue(accepted(f"A{n:02}", "x@a.test", due=NOW - 100))
     for queue_id, domain in (("B", "b.test"), ("C", "c.test")):
         await store.enqueue(accepted(queue_id, f"x@{domain}"))
-    single = LaneRoom(entries=1, content_bytes=1 << 20, per_lane=10, lanes={})
+    single = ClaimLimits(entries=1, content_bytes=1 << 20, per_lane=10, lanes={})
     taken = [key for _ in range(3) for key in ids(await claim(store, room=single))]
     assert sorted(queue_id[0] for queue_id, _ in taken) == ["A", "B", "C"]
 
@@ -136,13 +136,13 @@ async def test_a_lane_with_nothing_due_any_more_takes_no_place(store: Store) -> 
     await store.enqueue(accepted("A", "x@a.test", due=NOW - 1))
     await store.enqueue(accepted("B", "x@b.test"))
     await store.change(EntryQuery(queue_id="A"), hold)
-    assert ids(await claim(store, room=LaneRoom(1, 1 << 20, 1, {}))) == [("B", 0)]
+    assert ids(await claim(store, room=ClaimLimits(1, 1 << 20, 1, {}))) == [("B", 0)]
 
 
 async def test_a_backward_clock_does_not_stop_new_mail(store: Store) -> None:
     for n in range(3):
         await store.enqueue(accepted(f"A{n}"))
-    await claim(store, room=LaneRoom(1, 1 << 20, 1, {}))
+    await claim(store, room=ClaimLimits(1, 1 << 20, 1, {}))
     yesterday = NOW - 86_400
     await store.enqueue(accepted("B", due=yesterday, at=yesterday))
     assert ids(await claim(store, yesterday)) == [("B", 0)]
@@ -215,15 +215,15 @@ async def test_what_an_earlier_process_had_in_hand_can_be_settled_at_the_start(o
     [claimed] = await claim(store)
     await store.apply([settle(replace(claimed, entries=claimed.entries[2:]), State.DELIVERED, NOW)])
     asked = [("A", 1), ("A", 2), ("B", 0), ("UNKNOWN", 0)]
-    assert await store.left_in_hand(asked) == [], "what this process has leased is not left"
+    assert await store.leased_by_previous_run(asked) == [], "what this process has leased is not left"
     await store.close()
     later = await opener(NOW + 10)
-    [left] = await later.left_in_hand(asked)
+    [left] = await later.leased_by_previous_run(asked)
     assert left == replace(claimed, entries=claimed.entries[1:2])
     await later.apply([settle(left, State.DELIVERED, NOW)])
-    assert await later.left_in_hand(asked) == []
+    assert await later.leased_by_previous_run(asked) == []
     assert await later.recover(NOW + 10, 3600.0) == 1
-    assert await later.left_in_hand([("A", 0)]) == []
+    assert await later.leased_by_previous_run([("A", 0)]) == []
     await later.close()
 
 
@@ -231,7 +231,7 @@ async def test_a_restart_clamps_waits_a_backward_clock_made_too_long(opener: Ope
     store = await opener(NOW)
     await store.enqueue(accepted("A"))
     released = replace(entry("B", due=NOW + 9e5), release_at=NOW + 9e5)
-    await store.enqueue(Accepted(accepted("B").message, CONTENT, (released,)))
+    await store.enqueue(NewMessage(accepted("B").message, CONTENT, (released,)))
     [claimed] = await claim(store)
     await store.apply([settle(claimed, State.WAITING, NOW, due=NOW + 600)])
     await store.close()
@@ -246,7 +246,7 @@ async def test_a_restart_clamps_waits_a_backward_clock_made_too_long(opener: Ope
 
 async def test_an_accepted_message_with_only_final_entries_keeps_no_content(store: Store) -> None:
     dropped = replace(entry("A"), state=State.DROPPED, reason="suppressed")
-    await store.enqueue(Accepted(accepted("A").message, CONTENT, (dropped,)))
+    await store.enqueue(NewMessage(accepted("A").message, CONTENT, (dropped,)))
     assert await store.content("A") is None
     assert await claim(store) == []
     [story] = await store.stories(MessageQuery(queue_id="A"))
@@ -260,7 +260,7 @@ async def test_a_cancelled_claim_gives_its_entries_back(store: Store) -> None:
     claiming.cancel()
     with pytest.raises(asyncio.CancelledError):
         await claiming
-    taken: list[Claimed] = []
+    taken: list[ClaimedBatch] = []
     while not taken:
         taken = await claim(store)
     assert ids(taken) == [("A", 0)]
@@ -289,9 +289,9 @@ async def test_applies_nothing_gladly(store: Store) -> None:
 async def test_recipients_of_one_message_are_not_torn_apart_by_a_narrow_lane(store: Store) -> None:
     await store.enqueue(accepted("A", *(f"u{number}@x.test" for number in range(30))))
     await store.enqueue(accepted("B", "v@x.test"))
-    (claimed,) = await store.claim(NOW, LaneRoom(100, 1 << 20, 5, {}))
+    (claimed,) = await store.claim(NOW, ClaimLimits(100, 1 << 20, 5, {}))
     assert [entry.number for entry in claimed.entries] == list(range(30))
-    (rest,) = await store.claim(NOW, LaneRoom(100, 1 << 20, 5, {}))
+    (rest,) = await store.claim(NOW, ClaimLimits(100, 1 << 20, 5, {}))
     assert rest.message.queue_id == "B"
 
 
@@ -309,12 +309,12 @@ async def test_a_clock_set_forward_ages_no_mail_and_set_back_keeps_none_waiting(
     await store.apply([settle(first, State.WAITING, NOW, due=NOW + 600)])
     later = NOW + 10 + 3 * DAYS
     await store.enqueue(accepted("NEW", at=later, due=later))
-    await store.clock_set(later, 3 * DAYS, 7200.0, 3 * DAYS)
+    await store.shift_clock(later, 3 * DAYS, 7200.0, 3 * DAYS)
     assert await expiries(store) == {"A": NOW + 6 * DAYS, "B": NOW + 6 * DAYS, "NEW": later + 3 * DAYS}
 
     [again] = [one for one in await claim(store, later) if one.message.queue_id == "A"]
     await store.apply([settle(again, State.WAITING, later, due=later + 600)])
-    await store.clock_set(NOW + 20, -3 * DAYS, 7200.0, 3 * DAYS)
+    await store.shift_clock(NOW + 20, -3 * DAYS, 7200.0, 3 * DAYS)
     assert await expiries(store) == dict.fromkeys(("A", "B", "NEW"), NOW + 20 + 3 * DAYS)
     assert await store.next_due([]) == NOW + 20 + 7200
 
@@ -322,8 +322,8 @@ async def test_a_clock_set_forward_ages_no_mail_and_set_back_keeps_none_waiting(
 async def test_a_clock_that_is_set_moves_no_release_somebody_asked_for(store: Store) -> None:
     release_at = NOW + 10 * DAYS
     held_back = replace(entry("A", due=release_at), release_at=release_at, expires_at=release_at + 3 * DAYS)
-    await store.enqueue(Accepted(accepted("A").message, CONTENT, (held_back,)))
-    await store.clock_set(NOW - DAYS, -DAYS, 7200.0, 3 * DAYS)
+    await store.enqueue(NewMessage(accepted("A").message, CONTENT, (held_back,)))
+    await store.shift_clock(NOW - DAYS, -DAYS, 7200.0, 3 * DAYS)
     [(_, found)] = await store.entries(EntryQuery())
     assert found == held_back
     assert await store.next_due([]) == release_at
@@ -333,5 +333,5 @@ async def test_mail_accepted_under_a_clock_that_ran_ahead_is_not_kept_until_then
     """Not tried yet, it was due when it came; that it came years from now only the clock said."""
     ahead = NOW + 1000 * DAYS
     await store.enqueue(accepted("A", at=ahead, due=ahead))
-    await store.clock_set(NOW, -1000 * DAYS, 7200.0, 3 * DAYS)
+    await store.shift_clock(NOW, -1000 * DAYS, 7200.0, 3 * DAYS)
     assert await store.next_due([]) == NOW + 7200

@@ -19,8 +19,8 @@ from hypothesis.stateful import (
 
 from relay.queue.actions import delete, hold, release
 from relay.queue.entry import State
-from relay.queue.message import Claimed
-from relay.queue.ports import EntryQuery, LaneRoom
+from relay.queue.message import ClaimedBatch
+from relay.queue.ports import ClaimLimits, EntryQuery
 from tests.contract.conftest import Store, open_at
 from tests.contract.values import NOW, ROOMY, accepted, settle
 from tests.servers.postgres import drop_schema, fresh_schema
@@ -39,7 +39,7 @@ class Known:
 class Model:
     now: float = NOW
     entries: dict[tuple[str, int], Known] = field(default_factory=dict)
-    leased: list[Claimed] = field(default_factory=list)
+    leased: list[ClaimedBatch] = field(default_factory=list)
 
     def in_state(self, state: State) -> dict[tuple[str, int], Known]:
         return {key: known for key, known in self.entries.items() if known.state is state}
@@ -81,7 +81,7 @@ class QueueMachine(RuleBasedStateMachine):
 
     @rule(entries=st.integers(0, 6), per_lane=st.integers(0, 3), closed=st.sets(st.sampled_from(DOMAINS)))
     def claim(self, entries: int, per_lane: int, closed: set[str]) -> None:
-        room = LaneRoom(entries, 1 << 20, per_lane, {f"mx:{domain}": 0 for domain in closed})
+        room = ClaimLimits(entries, 1 << 20, per_lane, {f"mx:{domain}": 0 for domain in closed})
         claimed = self.runner.run(self.store.claim(self.model.now, room))
         waiting = self.model.in_state(State.WAITING)
         due = {key: known for key, known in waiting.items() if known.due <= self.model.now}

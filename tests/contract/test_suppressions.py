@@ -8,7 +8,7 @@ import pytest
 from relay.events.event import Event, Kind
 from relay.mail.canonical import canonical
 from relay.queue.entry import State
-from relay.queue.message import Returned, Settlement
+from relay.queue.message import ReturnedMail, Settlement
 from relay.reports.ports import Failure, MessageQuery, Tally
 from relay.storage import report_queries
 from relay.suppression.model import Evidence, Suppression
@@ -30,7 +30,7 @@ async def listed(store: Store, now: float = NOW) -> dict[str, Suppression]:
 async def weigh(store: Store, queue_id: str, *, threshold: int = 3, late: bool = False, at: float = NOW) -> None:
     found = replace(FULL, queue_id=queue_id, created_at=at)
     bounce = Event(Kind.BOUNCED, at, queue_id, 0, data={"nth": next(_NTH)})
-    await store.take_back([Returned(bounce, (Evidence(found, threshold, late),))])
+    await store.record_returned([ReturnedMail(bounce, (Evidence(found, threshold, late),))])
 
 
 async def test_evidence_suppresses_at_once_or_at_the_threshold(store: Store) -> None:
@@ -157,7 +157,7 @@ async def test_a_bounce_met_again_counts_once_whatever_the_rules_make_of_it_now(
     after = replace(before, data=told | {"category": "unknown", "rule": "", "guidance": "Read it.", "phase": "rcpt"})
     other = replace(after, data=dict(after.data) | {"reply": "550 never"})
     for event, new in ((before, True), (after, False), (other, True)):
-        assert bool(await store.take_back([Returned(event, (Evidence(FULL, 3),))])) is new
+        assert bool(await store.record_returned([ReturnedMail(event, (Evidence(FULL, 3),))])) is new
     assert await listed(store) == {}
 
 

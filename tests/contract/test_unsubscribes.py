@@ -6,7 +6,7 @@ import pytest
 
 from relay.events.event import Event, Kind
 from relay.queue.entry import State
-from relay.queue.message import Accepted, Returned
+from relay.queue.message import NewMessage, ReturnedMail
 from relay.suppression.ports import UnsubscribeQuery, UnsubscribeStore
 from relay.suppression.unsubscribes import Unsubscribe
 from tests.contract.conftest import Opener, Store
@@ -23,7 +23,7 @@ def unsubscribes(store: Store) -> UnsubscribeStore:
     return store.unsubscribe_list
 
 
-def campaign_mail(queue_id: str, *recipients: str, campaign: str = "spring") -> Accepted:
+def campaign_mail(queue_id: str, *recipients: str, campaign: str = "spring") -> NewMessage:
     plain = accepted(queue_id, *recipients)
     policy = replace(plain.message.policy, domain="acme.test")
     return replace(plain, message=replace(plain.message, campaign=campaign, policy=policy))
@@ -48,7 +48,7 @@ async def test_a_token_tells_whether_its_reader_has_left(store: Store, unsubscri
 async def test_it_does_not_matter_who_records_the_event(store: Store, unsubscribes: UnsubscribeStore) -> None:
     await store.enqueue(campaign_mail("A", "u@x.test"))
     by_mail = replace(TOKEN, address="u@x.test", data={"by": "reply"})
-    await store.take_back([Returned(by_mail)])
+    await store.record_returned([ReturnedMail(by_mail)])
     assert await unsubscribes.unsubscribes(UnsubscribeQuery()) == [replace(SPRING, source="reply")]
 
 

@@ -5,14 +5,14 @@ from dataclasses import replace
 from relay.events.event import Event, Kind
 from relay.mail.reply import Reply
 from relay.queue.entry import Entry, State
-from relay.queue.message import Accepted, Claimed, Message, Policy, Settlement
-from relay.queue.ports import LaneRoom
+from relay.queue.message import ClaimedBatch, Message, MessagePolicy, NewMessage, Settlement
+from relay.queue.ports import ClaimLimits
 from relay.rewrite.options import ListUnsubscribe, Tracking
 
 NOW = 1_800_000_000.0
 
 
-ROOMY = LaneRoom(entries=10_000, content_bytes=1 << 30, per_lane=10_000, lanes={})
+ROOMY = ClaimLimits(entries=10_000, content_bytes=1 << 30, per_lane=10_000, lanes={})
 
 
 CONTENT = b"Subject: hello\r\n\r\nHello \xff\x00 there.\r\n"
@@ -31,14 +31,16 @@ def entry(queue_id: str, number: int = 0, recipient: str = "", *, due: float = N
     )
 
 
-def accepted(queue_id: str, *recipients: str, due: float = NOW, at: float = NOW, content: bytes = CONTENT) -> Accepted:
+def accepted(
+    queue_id: str, *recipients: str, due: float = NOW, at: float = NOW, content: bytes = CONTENT
+) -> NewMessage:
     message = Message(queue_id=queue_id, created_at=at, reverse_path="app@acme.test", size=len(content))
     entries = tuple(
         entry(queue_id, number, recipient, due=due, at=at)
         for number, recipient in enumerate(recipients or ("user0@example.com",))
     )
     events = tuple(Event(Kind.CREATED, at, queue_id, one.number, one.recipient) for one in entries)
-    return Accepted(message, content, entries, events)
+    return NewMessage(message, content, entries, events)
 
 
 def full_message(queue_id: str = "Q00000000000FF") -> Message:
@@ -47,7 +49,7 @@ def full_message(queue_id: str = "Q00000000000FF") -> Message:
         queue_id=queue_id,
         created_at=NOW + 0.125,
         reverse_path="bounce+é@acme.test",
-        policy=Policy(
+        policy=MessagePolicy(
             domain="acme.test",
             identity="billing@acme.test",
             tracking=Tracking(
@@ -109,7 +111,7 @@ def full_entry(queue_id: str = "Q00000000000FF") -> Entry:
     )
 
 
-def settle(claimed: Claimed, state: State, at: float, *, due: float | None = None) -> Settlement:
+def settle(claimed: ClaimedBatch, state: State, at: float, *, due: float | None = None) -> Settlement:
     """The settlement that brings all entries of a claim into that state, with an event each."""
     kind = {State.DELIVERED: Kind.DELIVERED, State.BOUNCED: Kind.BOUNCED, State.DROPPED: Kind.DROPPED}
     entries = tuple(

@@ -54,7 +54,7 @@ async def test_nothing_promised_is_lost(tmp_path: Path, seed: int) -> None:
     assert promised <= stories.keys()
     for queue_id, story in stories.items():
         assert [entry.recipient for entry in story.entries] == ["x@a.test", "y@b.test"]
-        assert [event.recipient for event in story.events if event.kind == "created"] == [0, 1]
+        assert [event.number for event in story.events if event.kind == "created"] == [0, 1]
         assert await store.content(queue_id) == content(queue_id, SIZE)
         if queue_id in delivered:
             assert story.entries[0].state is State.DELIVERED

@@ -6,12 +6,12 @@ from typing import Any
 
 import psycopg
 
-from relay.queue.message import Claimed
-from relay.queue.ports import LaneRoom
+from relay.queue.message import ClaimedBatch
+from relay.queue.ports import ClaimLimits
 from relay.storage.postgres.store import PostgresStore
 from tests.contract.values import NOW
 
-ONE = LaneRoom(entries=1, content_bytes=1 << 20, per_lane=1, lanes={})
+ONE = ClaimLimits(entries=1, content_bytes=1 << 20, per_lane=1, lanes={})
 
 
 class Cluster:
@@ -48,5 +48,5 @@ class Cluster:
         return [fields for who, what, fields in self.logged if (who, what) == (name, line)]
 
 
-def keys(claims: Sequence[Claimed]) -> list[tuple[str, int]]:
+def keys(claims: Sequence[ClaimedBatch]) -> list[tuple[str, int]]:
     return [(entry.queue_id, entry.number) for claimed in claims for entry in claimed.entries]

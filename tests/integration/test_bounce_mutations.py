@@ -11,10 +11,10 @@ import pytest
 
 from relay.dsn.classify import classify_recipient
 from relay.dsn.parse import parse
-from relay.dsn.rules_file import read_rules
+from relay.dsn.rules_file import load_bounce_rules
 from tests.shared import shared
 
-RULES = read_rules(None)
+RULES = load_bounce_rules(None)
 SUPPRESSING = frozenset(("bad_mailbox", "bad_domain", "mailbox_disabled"))
 Mutation = Callable[[bytes], bytes]
 View = tuple[str, dict[str, tuple[str, str]]]

@@ -6,7 +6,7 @@ import ssl
 import pytest
 import trustme
 
-from relay.delivery.connect import Trust
+from relay.delivery.connect import TlsContexts
 from relay.queue.outcome import Deferred, Delivered
 from tests.servers import DnsServer, Drop, Hang, Say, Sink, raw_server
 from tests.servers.actions import Action
@@ -35,7 +35,7 @@ def server_tls(authority: trustme.CA) -> ssl.SSLContext:
 
 
 @pytest.fixture
-def trusting(authority: trustme.CA) -> Trust:
+def trusting(authority: trustme.CA) -> TlsContexts:
     """Trust in the test's own authority instead of the system's."""
 
     def verifying() -> ssl.SSLContext:
@@ -43,7 +43,7 @@ def trusting(authority: trustme.CA) -> Trust:
         authority.configure_trust(context)
         return context
 
-    return Trust(verifying)
+    return TlsContexts(verifying)
 
 
 TROUBLES: list[tuple[str, Action, str]] = [
@@ -224,7 +224,7 @@ PROVIDER = "provider.test. A 0.0.0.0\nother.test. A 0.0.0.0"
 
 
 @pytest.mark.parametrize("tls", ["starttls", "implicit"])
-async def test_a_provider_has_to_prove_its_name(tls: str, server_tls: ssl.SSLContext, trusting: Trust) -> None:
+async def test_a_provider_has_to_prove_its_name(tls: str, server_tls: ssl.SSLContext, trusting: TlsContexts) -> None:
     async with Sink(tls=server_tls, implicit=tls == "implicit") as sink, DnsServer(PROVIDER) as dns:
         of = settings(sink.port, {"host": "provider.test", "tls": tls})
         async with delivering(of, dns, trust=trusting) as delivery:
@@ -237,11 +237,11 @@ async def test_a_provider_has_to_prove_its_name(tls: str, server_tls: ssl.SSLCon
 @pytest.mark.parametrize("tls", ["starttls", "implicit"])
 @pytest.mark.parametrize(("host", "trusted"), [("other.test", True), ("provider.test", False)])
 async def test_a_provider_that_cannot_is_given_nothing(
-    tls: str, host: str, trusted: bool, server_tls: ssl.SSLContext, trusting: Trust
+    tls: str, host: str, trusted: bool, server_tls: ssl.SSLContext, trusting: TlsContexts
 ) -> None:
     async with Sink(tls=server_tls, implicit=tls == "implicit") as sink, DnsServer(PROVIDER) as dns:
         of = settings(sink.port, {"host": host, "tls": tls, "username": "u", "password": "p"})
-        async with delivering(of, dns, trust=trusting if trusted else Trust()) as delivery:
+        async with delivering(of, dns, trust=trusting if trusted else TlsContexts()) as delivery:
             (outcome,) = await delivery.deliver("provider:up", job())
             assert isinstance(outcome, Deferred)
             assert (outcome.reply.status, outcome.lane_down) == ("4.7.5", True)

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from relay.cli.imap import imap
-from relay.dsn.compose import Action, Fate, Original, compose
+from relay.dsn.compose import Action, OriginalMessage, RecipientStatus, compose
 from relay.mail.reply import Reply
 from tests.servers.dovecot import PASSWORD, USER, Dovecot, need_dovecot
 from tests.servers.relay_process import RelayProcess
@@ -54,8 +54,8 @@ class Relay(RelayProcess):
         """Send a mail, and return its queue id and the bounce another server would make of it."""
         queue_id = await asyncio.to_thread(self.send)
         got = (await sink.received(1))[0]
-        original = Original(queue_id, got.reverse_path, 1e9, got.content)
-        fate = Fate("u@rcpt.test", Reply(550, "5.1.1", "<u@rcpt.test>: user unknown"), remote="mx.rcpt.test")
+        original = OriginalMessage(queue_id, got.reverse_path, 1e9, got.content)
+        fate = RecipientStatus("u@rcpt.test", Reply(550, "5.1.1", "<u@rcpt.test>: user unknown"), remote="mx.rcpt.test")
         return queue_id, compose(Action.FAILED, original, [fate], hostname="mx.rcpt.test", report_id="r1", now=1e9)
 
     async def until(self, holds: Callable[[], bool]) -> None:

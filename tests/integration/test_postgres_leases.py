@@ -9,7 +9,7 @@ import pytest
 
 from relay.events.event import Kind
 from relay.queue.entry import State
-from relay.queue.ports import EntryQuery, LaneRoom, StoreError
+from relay.queue.ports import ClaimLimits, EntryQuery, StoreError
 from relay.reports.ports import MessageQuery
 from relay.storage.postgres.store import PostgresStore
 from tests.contract.values import NOW, ROOMY, accepted, settle
@@ -21,11 +21,11 @@ async def test_no_entry_is_handed_out_twice(cluster: Cluster) -> None:
     stores = [await cluster.node(name) for name in "abc"]
     for number in range(120):
         await stores[number % 3].enqueue(accepted(f"M{number:03}", f"x@{number % 7}.test"))
-    room = LaneRoom(entries=5, content_bytes=1 << 20, per_lane=3, lanes={})
+    room = ClaimLimits(entries=5, content_bytes=1 << 20, per_lane=3, lanes={})
     taken: list[tuple[str, int]] = []
 
     async def work(store: PostgresStore) -> None:
-        store._lanes.hear([(f"mx:{lane}.test", NOW) for lane in range(7)])
+        store._lanes.note([(f"mx:{lane}.test", NOW) for lane in range(7)])
         while claims := await store.claim(NOW, room):
             taken.extend(keys(claims))
             await store.apply([settle(claimed, State.DELIVERED, NOW) for claimed in claims])
@@ -116,7 +116,7 @@ async def test_only_what_is_lost_is_left_out_of_a_settlement(cluster: Cluster) -
     cluster.sql("UPDATE entries SET lease = 'another', state = 'delivered' WHERE number = 0")
     (written,) = await store.apply([settle(claimed, State.BOUNCED, NOW)])
     assert [entry.number for entry in written.entries] == [1]
-    assert [event.recipient for event in written.events] == [1]
+    assert [event.number for event in written.events] == [1]
     states = {entry.number: entry.state for _, entry in await store.entries(EntryQuery())}
     assert states == {0: State.DELIVERED, 1: State.BOUNCED}
 
@@ -189,7 +189,7 @@ async def test_a_restarted_node_takes_its_work_back_at_once(cluster: Cluster) ->
     assert again.node == first.node
     await asyncio.sleep(0.3)  # Beats of the other node, which must leave it alone.
     assert await second.claim(NOW, ROOMY) == []
-    (left,) = await again.left_in_hand([("A", 1)])
+    (left,) = await again.leased_by_previous_run([("A", 1)])
     await again.apply([settle(left, State.DELIVERED, NOW)])
     woken = asyncio.Event()
     second.on_work = woken.set

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from relay.app.maintenance import Housekeeping
+from relay.app.maintenance import Maintenance
 from relay.app.observer import Observer
 from relay.config.settings import Settings
 from relay.events.event import Event, Kind
@@ -60,7 +60,7 @@ async def test_an_operator_and_a_claim_do_not_meet_in_one_entry(cluster: Cluster
     first, second = await cluster.node("first"), await cluster.node("second")
     for number in range(60):
         await first.enqueue(accepted(f"M{number:02}", "x@a.test"))
-    second._lanes.hear([("mx:a.test", NOW)])
+    second._lanes.note([("mx:a.test", NOW)])
     held, claimed = await asyncio.gather(first.change(EntryQuery(), hold), second.claim(NOW, ROOMY))
     taken = {queue_id for queue_id, _ in keys(claimed)}
     assert taken.isdisjoint(entry.queue_id for _, entry in held)
@@ -81,10 +81,10 @@ async def test_limits_hold_over_all_nodes(cluster: Cluster) -> None:
     times = [at for (at,) in places]
     assert crowded(times, window) == 7
     assert crowded(times, Window(5, 60.0)) == 5
-    moved = await asyncio.gather(*(stores[(n + 1) % 3].depart(slot, NOW) for n, slot in enumerate(slots)))
+    moved = await asyncio.gather(*(stores[(n + 1) % 3].acquire(slot, NOW) for n, slot in enumerate(slots)))
     assert sum(at == NOW for at in moved) == 5
     waiting = [slot for slot, at in zip(slots, moved, strict=True) if at != NOW]
-    later = await asyncio.gather(*(stores[n % 3].depart(slot, NOW + 61) for n, slot in enumerate(waiting)))
+    later = await asyncio.gather(*(stores[n % 3].acquire(slot, NOW + 61) for n, slot in enumerate(waiting)))
     assert sum(at == NOW + 61 for at in later) == 2
     usage = await stores[0].usage({"identity:i": (window,)}, NOW + 61)
     assert usage == await stores[2].usage({"identity:i": (window,)}, NOW + 61)
@@ -97,7 +97,7 @@ async def test_what_one_node_gives_back_another_can_have(cluster: Cluster) -> No
     assert await first.reserve([Slot("A", 0, only)], [NOW]) == [NOW]
     (later,) = await second.reserve([Slot("B", 0, only)], [NOW])
     assert later > NOW
-    await second.forget("A", [0])
+    await second.release("A", [0])
     assert await first.reserve([Slot("C", 0, only)], [NOW]) == [NOW]
 
 
@@ -166,7 +166,7 @@ async def test_the_leading_node_counts_the_queue_for_all(cluster: Cluster, tmp_p
     settings = Settings.model_validate({"server": {"hostname": "relay.test", "data_dir": str(tmp_path)}})
     for store in stores:
         observer = Observer(Log(StringIO(), "json"), lambda: NOW)
-        await Housekeeping(lambda: settings, store, observer, lambda: NOW)._round()
+        await Maintenance(lambda: settings, store, observer, lambda: NOW)._round()
         said = b'relay_queue_entries{state="waiting"} 2.0' in observer.metrics.exposition()
         assert said == store.leads
 
@@ -177,7 +177,7 @@ async def test_a_clock_that_all_nodes_see_set_forward_lengthens_lifetimes_once(c
     await stores[0].enqueue(accepted("A"))
     ((_, before),) = await stores[0].entries(EntryQuery())
     for store in stores:
-        await store.clock_set(NOW + 3 * 3600, 3 * 3600.0, 7200.0, 3 * 86400.0)
+        await store.shift_clock(NOW + 3 * 3600, 3 * 3600.0, 7200.0, 3 * 86400.0)
     ((_, after),) = await stores[0].entries(EntryQuery())
     assert after.expires_at == before.expires_at + 3 * 3600
 

@@ -13,7 +13,7 @@ from relay.domains.keys import Keys
 from relay.mail.dot_stuffing import normalise
 from relay.mail.queue_id import queue_id
 from relay.mailauth.dkim_keys import SigningKey, generate_key, load_key
-from relay.render.render import Stored, render
+from relay.render.render import RenderInput, render
 from relay.rewrite.options import Tracking
 from relay.rewrite.tokens import Keyring
 from tests.dkim_verifiers import dkimpy, mail_dkim, opendkim
@@ -41,7 +41,7 @@ def rendered(path: Path, keys: tuple[SigningKey, ...], *, eight_bit: bool) -> by
     added = b"Received: from app by relay.test; Wed, 25 Nov 2026 17:20:09 +0000\r\n"
     if not DATE.search(content.partition(b"\r\n\r\n")[0]):
         added += b"Date: Wed, 25 Nov 2026 17:20:09 +0000\r\n"
-    stored = Stored(
+    stored = RenderInput(
         queue_id(1_764_000_000.0, 1),
         1_764_000_000.0,
         "news@acme.test",

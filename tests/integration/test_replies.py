@@ -15,7 +15,7 @@ from typing import Any, Self
 import pytest
 
 from relay.config import check
-from relay.domains.key_files import read_all
+from relay.domains.key_files import load_keys
 from relay.mailauth.dkim_keys import SigningKey, generate_key, load_key
 from relay.mailauth.dkim_sign import sign
 from relay.rewrite.tokens import cc_address
@@ -237,7 +237,7 @@ async def test_the_cc_tracking_address_sees_what_the_mailbox_forwards(world: Wor
     queue_id, _, address = await world.sent()
     settings, _, _ = check(world.relay.config, {})
     assert settings is not None
-    cc = cc_address(read_all(settings, lambda *_, **__: None).tokens, "news@acme.test", "reply.acme.test")
+    cc = cc_address(load_keys(settings, lambda *_, **__: None).tokens, "news@acme.test", "reply.acme.test")
     reply = reply_of_ben(ben_key, "news@acme.test")
     assert (await world.relay.give(cc, reply, "news@acme.test"))[0] == 250
     (event,) = await world.relay.events(queue_id, "reply")

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import pytest
 
 from relay.config.settings import Settings
-from relay.domains.key_files import read_all, write_key
+from relay.domains.key_files import load_keys, write_key
 from relay.domains.key_rotation import RotationError
 from relay.domains.keys import Keys
 from relay.events.ports import StoreError
@@ -73,7 +73,7 @@ def settings(folder: Path, dns: DnsServer) -> Settings:
 
 
 def keys_of(told: Settings) -> Keys:
-    return read_all(told, lambda line, **fields: None)
+    return load_keys(told, lambda line, **fields: None)
 
 
 def signs(keys: Keys) -> list[str]:

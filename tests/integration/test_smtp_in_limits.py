@@ -5,8 +5,8 @@ import socket
 import struct
 from pathlib import Path
 
-from relay.smtp.body import Bounds
-from relay.smtp.service import Resources
+from relay.smtp.body import BodyLimits
+from relay.smtp.service import ServerResources
 from tests.servers.smtp_in_side import Side, serving
 from tests.servers.waiting import until
 
@@ -35,7 +35,7 @@ async def test_junk_is_counted_until_a_message_comes_through(tmp_path: Path) -> 
 
 async def test_connections_of_a_client_and_of_all_are_limited(tmp_path: Path) -> None:
     smtp = {"max_connections_per_client": 2}
-    resources = Resources(tmp_path)
+    resources = ServerResources(tmp_path)
     async with serving(tmp_path, resources=resources, smtp=smtp) as side:
         first = await side.greeted()
         await side.greeted()
@@ -171,8 +171,8 @@ async def test_stopping_drops_what_takes_longer_but_never_half_an_acceptance(tmp
 
 
 async def test_large_messages_go_through_files_and_are_whole_a_few_at_a_time(tmp_path: Path) -> None:
-    bounds = Bounds(body_memory=10_000, memory=50_000, received=10_000_000, handed_over=250_000)
-    resources = Resources(tmp_path, bounds)
+    bounds = BodyLimits(body_memory=10_000, memory=50_000, received=10_000_000, handed_over=250_000)
+    resources = ServerResources(tmp_path, bounds)
     async with serving(tmp_path, resources=resources) as side:
         side.handler.gate = asyncio.Event()
         clients = [await side.in_data() for _ in range(6)]
@@ -192,8 +192,8 @@ async def test_large_messages_go_through_files_and_are_whole_a_few_at_a_time(tmp
 
 
 async def test_beyond_all_bounds_mail_is_put_off(tmp_path: Path) -> None:
-    bounds = Bounds(body_memory=1000, memory=1000, received=5000, handed_over=5000)
-    async with serving(tmp_path, resources=Resources(tmp_path, bounds)) as side:
+    bounds = BodyLimits(body_memory=1000, memory=1000, received=5000, handed_over=5000)
+    async with serving(tmp_path, resources=ServerResources(tmp_path, bounds)) as side:
         client, other = await side.in_data(), await side.in_data()
         client.send(b"x" * 4000)
         await until(lambda: side.resources.bodies.received == 4000)
@@ -205,7 +205,7 @@ async def test_beyond_all_bounds_mail_is_put_off(tmp_path: Path) -> None:
 
 async def test_a_folder_that_takes_no_file_puts_mail_off(tmp_path: Path) -> None:
     gone = tmp_path / "gone"
-    async with serving(tmp_path, resources=Resources(gone, Bounds(body_memory=1000))) as side:
+    async with serving(tmp_path, resources=ServerResources(gone, BodyLimits(body_memory=1000))) as side:
         client = await side.in_data()
         client.send(b"x" * 4000 + b"\r\n.\r\nNOOP\r\n")
         assert [reply[:9] for reply in await client.replies(2)] == ["452 4.3.1", "250 2.0.0"]

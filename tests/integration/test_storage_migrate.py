@@ -13,19 +13,19 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from relay.delivery.journal import JOURNAL_FILE, FileJournal
+from relay.delivery.journal import JOURNAL_FILE, DeliveryJournalFile
 from relay.events.event import Event, Kind
 from relay.limits.ports import Slot
 from relay.limits.window import HOUR, Window
 from relay.mail.queue_id import queue_id
 from relay.mail.reply import Reply
 from relay.queue.entry import State
-from relay.queue.message import Accepted
+from relay.queue.message import NewMessage
 from relay.queue.outcome import Delivered
-from relay.queue.ports import Taken
+from relay.queue.ports import JournalRecord
 from relay.storage.postgres import schema
 from relay.storage.postgres.store import PostgresStore
-from relay.storage.sqlite.export import Source
+from relay.storage.sqlite.export import SqliteExport
 from relay.storage.sqlite.store import SqliteStore
 from relay.suppression.model import Suppression
 from tests.contract.values import ROOMY, accepted, full_entry, full_message, settle
@@ -64,7 +64,7 @@ async def fill(path: Path, now: float) -> None:
     full = replace(full_message(), created_at=now)
     entry = replace(full_entry(), next_attempt_at=now + 9000, created_at=now, expires_at=now + 90_000)
     await store.enqueue(
-        Accepted(full, b"\0\xff" * 20_000, (entry,), (Event(Kind.CREATED, now - 9e6, full.queue_id, 3),))
+        NewMessage(full, b"\0\xff" * 20_000, (entry,), (Event(Kind.CREATED, now - 9e6, full.queue_id, 3),))
     )
     await store.suppress([Suppression("gone@x.test", "", "manual", "", "", "", now, 0.0)])
     await store.record([Event(Kind.OPEN, now, ids[0], 0, data={"agent": "x"})])
@@ -88,7 +88,7 @@ def content(number: int) -> bytes:
 def compare(path: Path, url: str) -> dict[str, int]:
     """Assert that all rows of all tables are there, and no others; return their numbers."""
     counts = {}
-    with closing(Source.open(path)) as source, psycopg.connect(url) as raw:
+    with closing(SqliteExport.open(path)) as source, psycopg.connect(url) as raw:
         (began,) = raw.execute("SELECT began_at FROM relay_transfer").fetchone() or (0.0,)
         for table in source.tables():
             columns = [name for name in table.columns if name not in ("lease", *(["id"] * (table.name == "events")))]
@@ -203,8 +203,8 @@ async def test_a_source_that_went_on_is_not_mixed_with_its_older_half(relay: Rel
 async def test_deliveries_that_only_the_journal_knows_of_come_first(relay: RelayProcess, postgres: str) -> None:
     with closing(sqlite3.connect(relay.folder / "data" / "relay.db")) as raw:
         one, number = raw.execute("SELECT queue_id, number FROM entries WHERE state = 'active'").fetchone()
-    journal, _ = FileJournal.open(relay.folder / "data" / JOURNAL_FILE, lambda error: None)
-    journal.note(Taken(one, (number,), Delivered(Reply(250, "2.0.0", "ok"), "sink.test", False), time.time()))
+    journal, _ = DeliveryJournalFile.open(relay.folder / "data" / JOURNAL_FILE, lambda error: None)
+    journal.record(JournalRecord(one, (number,), Delivered(Reply(250, "2.0.0", "ok"), "sink.test", False), time.time()))
     journal.close()
     done = await asyncio.to_thread(migrate, relay.config, postgres)
     assert (done.returncode, "start it once more on SQLite" in done.stderr) == (69, True)
@@ -238,7 +238,7 @@ async def test_both_databases_have_the_same_tables_and_columns(postgres: str, tm
     store = await SqliteStore.open(tmp_path / "relay.db", now=time.time())
     await store.close()
     await asyncio.to_thread(schema.prepare, postgres)
-    with closing(Source.open(tmp_path / "relay.db")) as source, psycopg.connect(postgres) as raw:
+    with closing(SqliteExport.open(tmp_path / "relay.db")) as source, psycopg.connect(postgres) as raw:
         for table in source.tables():
             rows = raw.execute(
                 "SELECT column_name FROM information_schema.columns "

@@ -8,7 +8,7 @@ import aiohttp
 import pytest
 
 from relay.app.alerts import Alert
-from relay.app.context import Frame
+from relay.app.context import AppContext
 from relay.resolver import Resolver
 from tests.integration.test_relay import HTML, send, timeline
 from tests.servers.dns_server import DnsServer
@@ -66,7 +66,7 @@ async def test_mail_goes_unrewritten_while_what_worked_does_not(tmp_path: Path) 
             assert f"http://127.0.0.1:{proxy.port}/c/".encode() in tracked
             await proxy.close()
             alerts: list[Alert] = []
-            up.app.observer.tell = alerts.append
+            up.app.observer.send_alert = alerts.append
             await up.app.outgoing.guard.look()
             _, patient = await sent(relay, sink, 2)
             assert PLAIN not in patient
@@ -133,7 +133,7 @@ async def test_guard_and_domain_watch_ask_dns_by_the_resolver_of_the_relay(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with Sink() as sink, DnsServer("t.acme.test. A 127.0.0.1") as dns:
-        monkeypatch.setattr(Frame, "new_resolver", lambda _: Resolver([dns.endpoint]))
+        monkeypatch.setattr(AppContext, "new_resolver", lambda _: Resolver([dns.endpoint]))
         relay = RelayProcess(tmp_path, sink.port, "")
         base_url = f"http://t.acme.test:{relay.tracker_port}"
         relay.config.write_text(relay.config.read_text() + f'[domains."acme.test".tracking]\nbase_url = "{base_url}"\n')

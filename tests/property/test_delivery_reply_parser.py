@@ -5,7 +5,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.delivery.reply_parser import MAX_LINE, Nonsense, ReplyReader
+from relay.delivery.reply_parser import MAX_LINE, MalformedReply, ReplyReader
 from relay.mail.reply import Reply
 
 texts = st.text(st.characters(codec="utf-8", categories=("L", "N", "P", "S")), max_size=60)
@@ -20,9 +20,9 @@ replies = st.builds(
 )
 
 
-def fed(data: bytes, cuts: list[int]) -> list[Reply | Nonsense]:
+def fed(data: bytes, cuts: list[int]) -> list[Reply | MalformedReply]:
     reader = ReplyReader()
-    found: list[Reply | Nonsense] = []
+    found: list[Reply | MalformedReply] = []
     edges = [0, *sorted(cut % (len(data) + 1) for cut in cuts), len(data)]
     for start, end in pairwise(edges):
         found += reader.feed(data[start:end])

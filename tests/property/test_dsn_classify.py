@@ -6,7 +6,7 @@ from importlib import resources
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relay.dsn.categories import TAXONOMY
+from relay.dsn.categories import CATEGORIES
 from relay.dsn.classify import classify, load_rules
 from relay.dsn.phrases import MAX_TEXT, compile_phrase, normal_form
 
@@ -33,14 +33,14 @@ WORDS = (
 @settings(max_examples=200, deadline=None)
 def test_any_reply(text: str, code: int | None, phase: str) -> None:
     found = classify(RULES, text, code, "", phase)
-    assert found.category in TAXONOMY
+    assert found.category in CATEGORIES
     assert found.wait is None or found.wait >= 0
 
 
 @given(st.lists(st.sampled_from(WORDS), max_size=60))
 @settings(max_examples=100, deadline=None)
 def test_any_mixture_of_words(words: list[str]) -> None:
-    assert classify(RULES, " ".join(words)).category in TAXONOMY
+    assert classify(RULES, " ".join(words)).category in CATEGORIES
 
 
 @given(st.text(max_size=300))

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from relay.dsn.mime_parts import MAX_PARTS, decode_words, walk
 from relay.dsn.parse import parse
-from relay.dsn.reply_text import mask
+from relay.dsn.reply_text import mask_reply
 
 PIECES = (
     b"From: MAILER-DAEMON@a.example\n",
@@ -50,7 +50,7 @@ def test_any_mixture_of_what_reports_are_made_of(pieces: list[bytes]) -> None:
 @given(st.text(max_size=300))
 def test_words_and_masks_take_any_text(text: str) -> None:
     decode_words(text)
-    mask(text)
+    mask_reply(text)
 
 
 NOTE = b"From: MAILER-DAEMON@a.example\nSubject: failure notice\n"

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.dsn.parse import parse
-from relay.inbound.correlate import MOST, answered
-from relay.inbound.replies import header_of, read_answer
+from relay.inbound.correlate import MOST, referenced_message_ids
+from relay.inbound.replies import header_of, parse_reply
 from relay.rewrite.header_fields import with_reply_address
 
 FIELDS = st.sampled_from(
@@ -34,11 +34,11 @@ MAILS = st.builds(
 @given(MAILS, st.text(max_size=40))
 def test_anything_can_be_read(content: bytes, about: str) -> None:
     report = parse(content)
-    read_answer(content, report, about)
+    parse_reply(content, report, about)
     header = header_of(content, exact=False)
     assert header["message_id"] or header["digest"]
     assert header.items() <= header_of(content, exact=True).items()
-    assert len(answered(content, report)) <= MOST
+    assert len(referenced_message_ids(content, report)) <= MOST
     spliced, _ = with_reply_address(content, "r@r.test")
     assert spliced.endswith(content.partition(b"\r\n\r\n")[2])
 
@@ -48,7 +48,7 @@ def test_hostile_fields_take_linear_time(unit: bytes) -> None:
     value = unit * (400_000 // len(unit))
     mail = b"From: " + value + b"\r\nReferences: " + value + b"\r\nSubject: " + value + b"\r\n\r\n" + value
     started = time.process_time()
-    read_answer(mail, parse(mail), value.decode())
-    answered(mail, parse(mail))
+    parse_reply(mail, parse(mail), value.decode())
+    referenced_message_ids(mail, parse(mail))
     with_reply_address(mail, "r@r.test")
     assert time.process_time() - started < 5

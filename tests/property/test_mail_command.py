@@ -2,7 +2,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.mail.address import AddressError, parse_address
-from relay.mail.command import Line, Mail, parse_bdat, parse_helo, parse_line, parse_mail, parse_rcpt
+from relay.mail.command import CommandLine, MailCommand, parse_bdat, parse_helo, parse_line, parse_mail, parse_rcpt
 from relay.mail.reply import Reply
 from relay.mail.sasl import decode_response, parse_auth, parse_plain
 from relay.mail.transaction import Recipient
@@ -58,7 +58,7 @@ def test_what_passes_as_a_line_prints(raw: bytes) -> None:
 @given(TEXT)
 def test_what_passes_as_a_path_is_an_address(text: str) -> None:
     mail, recipient = parse_mail(f"FROM:<{text}>"), parse_rcpt(f"TO:<{text}>", "relay.test", smtputf8=False)
-    if isinstance(mail, Mail) and mail.envelope.reverse_path:
+    if isinstance(mail, MailCommand) and mail.envelope.reverse_path:
         assert parse_address(mail.envelope.reverse_path)
     if isinstance(recipient, Recipient):
         assert parse_address(recipient.address)
@@ -77,9 +77,9 @@ LABEL = st.text("abcxyz019", min_size=1, max_size=20)
 @given(st.one_of(LOCAL, QUOTED), st.lists(LABEL, min_size=1, max_size=5).map(".".join))
 def test_every_legal_address_comes_through_as_it_was_sent(local: str, domain: str) -> None:
     line = parse_line(f"MAIL FROM:<{local}@{domain}> SIZE=7".encode())
-    assert isinstance(line, Line)
+    assert isinstance(line, CommandLine)
     mail = parse_mail(line.argument)
-    assert isinstance(mail, Mail)
+    assert isinstance(mail, MailCommand)
     assert mail.envelope.reverse_path == f"{local}@{domain}"
     assert mail.size == 7
 

@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from relay.mail.queue_id import RANDOM_SPACE, queue_id
-from relay.rewrite.encoding import QuotedPrintable, fit, quote
+from relay.rewrite.encoding import QuotedPrintable, adapt_to_next_hop, quote
 from relay.rewrite.message import analyse, apply, rewrite
 from relay.rewrite.mime import walk
 from relay.rewrite.options import Tracking
@@ -95,7 +95,7 @@ def test_nothing_raises_and_nothing_is_lost(content: bytes, eight_bit: bool) -> 
     result = rewrite(content, TRACKING, RING, QUEUE_ID, 0)
     if not any(link.tracked for link in result.links) and not result.pixel:
         assert result.content is content
-    fit(result.content, eight_bit)
+    adapt_to_next_hop(result.content, eight_bit)
 
 
 @given(HTML, ENCODINGS)
@@ -227,7 +227,7 @@ HOSTILE = {
 
 def seconds(content: bytes) -> float:
     started = time.process_time()
-    fit(rewrite(content, TRACKING, RING, QUEUE_ID, 0).content, eight_bit=False)
+    adapt_to_next_hop(rewrite(content, TRACKING, RING, QUEUE_ID, 0).content, eight_bit=False)
     return time.process_time() - started
 
 

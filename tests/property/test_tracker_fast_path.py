@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from relay.events.event import Event
 from relay.http_tracker import Tracker
 from relay.rewrite.tokens import Kind, Token, new_key, parse_keyring, sign_token
-from relay.tracker.fast_path import FIELDS, MAX_REQUEST, commonplace
+from relay.tracker.fast_path import FIELDS, MAX_REQUEST, parse_pixel_request
 from relay.tracker.server import MAX_FIELDS
 
 KEYS = parse_keyring([new_key(b"k" * 32, "k1")])
@@ -115,7 +115,7 @@ async def say(pieces: Sequence[Piece], trusted: Sequence[str], *, express: bool,
     await tracker.stop()
     events = [(one, {key: value for key, value in one.data.items() if key != "id"}) for one in sink.events]
     assert all(re.fullmatch("[0-9a-f]{16}", str(one.data["id"])) for one in sink.events)
-    seen = [(one.kind, one.at, one.queue_id, one.recipient, one.address, list(data.items())) for one, data in events]
+    seen = [(one.kind, one.at, one.queue_id, one.number, one.address, list(data.items())) for one, data in events]
     return re.sub(rb"\r\nDate: [^\r]{29}\r\n", b"\r\nDate\r\n", written), ended, seen
 
 
@@ -262,7 +262,7 @@ def test_what_is_one_octet_off_is_answered_alike(octets: bytes) -> None:
 @settings(max_examples=400, deadline=None)
 @given(requests())
 def test_nothing_with_a_body_another_version_or_a_second_request_is_commonplace(octets: bytes) -> None:
-    if commonplace(octets) is None:
+    if parse_pixel_request(octets) is None:
         return
     head, end, rest = octets.partition(b"\r\n\r\n")
     assert (rest, end) == (b"", b"\r\n\r\n")
@@ -276,9 +276,9 @@ def test_nothing_with_a_body_another_version_or_a_second_request_is_commonplace(
 
 def test_a_commonplace_request_is_within_every_limit_of_aiohttps_way() -> None:
     assert len(FIELDS) < MAX_FIELDS
-    assert commonplace(PLAIN) is not None
-    assert commonplace(PLAIN.replace(b"*/*", b"x" * (MAX_REQUEST - len(PLAIN) + 3))) is not None
-    assert commonplace(PLAIN.replace(b"*/*", b"x" * (MAX_REQUEST - len(PLAIN) + 4))) is None
+    assert parse_pixel_request(PLAIN) is not None
+    assert parse_pixel_request(PLAIN.replace(b"*/*", b"x" * (MAX_REQUEST - len(PLAIN) + 3))) is not None
+    assert parse_pixel_request(PLAIN.replace(b"*/*", b"x" * (MAX_REQUEST - len(PLAIN) + 4))) is None
 
 
 def test_the_lane_is_taken_and_its_date_is_that_of_the_clock() -> None:

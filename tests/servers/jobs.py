@@ -6,7 +6,7 @@ from relay.mail.transaction import Notify
 from relay.queue.entry import Entry, State
 from relay.queue.message import Message
 from relay.queue.outcome import Delivered
-from relay.queue.ports import Job, Rendered
+from relay.queue.ports import DeliveryJob, Rendered
 
 TEXT = b"From: a@acme.test\r\nTo: b@example.test\r\nSubject: hello\r\n\r\nHello,\r\n.\r\n..dots\r\nbye\r\n"
 
@@ -20,7 +20,7 @@ def job(
     orcpt: Sequence[str] = (),
     message: Message | None = None,
     took: Callable[[Sequence[Entry], Delivered], None] = lambda entries, outcome: None,
-) -> Job:
+) -> DeliveryJob:
     """Return a job to these recipients; `seven_bit` is the content for servers without 8BITMIME."""
 
     async def render(eight_bit: bool) -> Rendered:
@@ -35,4 +35,4 @@ def job(
         )
         for number, recipient in enumerate(recipients or ("b@example.test",))
     )
-    return Job(message or Message("q1", 0.0, reverse_path), entries, render, took)
+    return DeliveryJob(message or Message("q1", 0.0, reverse_path), entries, render, took)

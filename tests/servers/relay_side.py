@@ -8,7 +8,7 @@ from unittest.mock import patch
 
 from relay.config.settings import Settings
 from relay.delivery import SmtpDelivery
-from relay.delivery.connect import Trust
+from relay.delivery.connect import TlsContexts
 from relay.queue.outcome import Outcome
 from relay.resolver import Resolver
 from tests.servers.dns_server import DnsServer
@@ -35,7 +35,7 @@ def settings(port: int = 25, provider: dict[str, Any] | None = None, **delivery:
 
 @asynccontextmanager
 async def delivering(
-    of: Settings, dns: DnsServer | None = None, *, trust: Trust | None = None, **clock: Any
+    of: Settings, dns: DnsServer | None = None, *, trust: TlsContexts | None = None, **clock: Any
 ) -> AsyncIterator[SmtpDelivery]:
     """Yield a delivery with these settings; without a DNS server every name is unknown territory."""
     resolver = dns.resolver() if dns else Resolver([("127.0.0.1", 9)], timeout=0.5, lifetime=1.0)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from relay.config.settings import Settings
 from relay.domains.keys import Keys
-from relay.domains.signing_keys import Signing, SigningTools
+from relay.domains.signing_keys import SigningKeys, SigningTools
 from relay.resolver import Resolver
 from relay.rewrite.tokens import Keyring
 from relay.storage.database import Database
@@ -14,7 +14,7 @@ from relay.storage.domains import DomainWatchTable
 
 @dataclass(slots=True)
 class SigningSide:
-    """A `Signing`, the keys it had used, and what it logged and told the operator."""
+    """A `SigningKeys`, the keys it had used, and what it logged and told the operator."""
 
     database: Database
     settings: Settings
@@ -24,7 +24,7 @@ class SigningSide:
     lines: list[tuple[str, dict[str, object]]] = field(default_factory=list)
     alerts: list[tuple[str, str, str]] = field(default_factory=list)
 
-    def build(self) -> Signing:
+    def build(self) -> SigningKeys:
         """Return it; `start` it."""
         tools = SigningTools(
             settings=lambda: self.settings,
@@ -36,4 +36,4 @@ class SigningSide:
             log=lambda line, **fields: self.lines.append((line, fields)),
             alert=lambda *told: self.alerts.append(told),
         )
-        return Signing(tools, self.keys)
+        return SigningKeys(tools, self.keys)

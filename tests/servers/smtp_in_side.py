@@ -14,7 +14,7 @@ from relay.config.settings import Listener, Settings
 from relay.events.ports import StoreError
 from relay.mail.reply import Reply
 from relay.mail.transaction import Envelope, Recipient, Session, Transaction
-from relay.smtp.service import Resources
+from relay.smtp.service import ServerResources
 from relay.smtp_in import SmtpServer
 from tests.servers.waiting import PATIENCE
 
@@ -129,7 +129,7 @@ class Side:
 
     server: SmtpServer
     handler: RecordingHandler
-    resources: Resources
+    resources: ServerResources
     time: Time
     lines: list[tuple[str, dict[str, Any]]]
     store_errors: list[StoreError]
@@ -161,7 +161,7 @@ class Side:
 async def serving(
     folder: Path,
     context: ssl.SSLContext | None = None,
-    resources: Resources | None = None,
+    resources: ServerResources | None = None,
     listener: dict[str, Any] | None = None,
     **sections: Any,
 ) -> AsyncIterator[Side]:
@@ -170,7 +170,7 @@ async def serving(
     settings = Settings.model_validate({"server": server_section, "credentials": CREDENTIALS, **sections})
     handler, time, lines = RecordingHandler(), Time(), []
     store_errors: list[StoreError] = []
-    resources = resources or Resources(folder)
+    resources = resources or ServerResources(folder)
     pause: Callable[[float], Awaitable[None]] = time.pause
 
     def log(name: str, **fields: Any) -> None:

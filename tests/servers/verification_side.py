@@ -12,7 +12,7 @@ from relay.rewrite.tokens import Keyring
 from relay.storage.open import AnyStore
 from relay.storage.verifications import VerificationTable
 from relay.verification.context import Tools
-from relay.verification.verifier import Proven, Verifier
+from relay.verification.verifier import VerifiedSenders, Verifier
 
 RING = Keyring((("k1", b"k" * 32),))
 
@@ -22,7 +22,7 @@ class VerificationSide:
 
     def __init__(self, store: AnyStore, settings: Settings, clock: Callable[[], float]) -> None:
         self.table = VerificationTable(store)
-        self.proven = Proven((self.table.proven,), lambda error: None)
+        self.proven = VerifiedSenders((self.table.proven,), lambda error: None)
         self.sent: dict[str, Transaction] = {}
         self.reply = Reply(250, "2.0.0", "Ok")
         self.settings = settings

@@ -17,8 +17,8 @@ from relay.limits.ports import Slot
 from relay.limits.window import Window
 from relay.mail.queue_id import queue_id
 from relay.queue.entry import Entry
-from relay.queue.message import Accepted, Message, Policy
-from relay.queue.routing import Pause
+from relay.queue.message import Message, MessagePolicy, NewMessage
+from relay.queue.routing import LanePause
 from relay.reports.ports import MessageQuery
 from relay.storage.open import AnyStore
 from relay.storage.postgres.store import PostgresStore
@@ -55,7 +55,7 @@ class Office:
         self.store = store
         self.socket = socket
         self.published: list[Event] = []
-        self.pauses: dict[str, Pause] = {}
+        self.pauses: dict[str, LanePause] = {}
         self.wakes = 0
         self.reloaded: Mapping[str, object] = {"changed": ["domains"], "restart_needed": []}
         self.server = AdminServer(
@@ -122,7 +122,7 @@ async def fill(store: AnyStore) -> None:
             name,
             NOW + number,
             "app@acme.test",
-            Policy(domain="acme.test", identity="app@acme.test"),
+            MessagePolicy(domain="acme.test", identity="app@acme.test"),
             message_id=f"<{number}@acme.test>",
             header_from="app@acme.test",
         )
@@ -131,7 +131,7 @@ async def fill(store: AnyStore) -> None:
             for index, address in enumerate(recipients)
         )
         created = tuple(Event(Kind.CREATED, NOW, name, one.number, one.recipient) for one in entries)
-        await store.enqueue(Accepted(message, CONTENT, entries, created))
+        await store.enqueue(NewMessage(message, CONTENT, entries, created))
 
 
 @pytest.fixture
@@ -146,7 +146,7 @@ async def office(tmp_path: Path) -> AsyncIterator[Office]:
 
 
 def _place(event: Event) -> tuple[str, int]:
-    return event.queue_id, event.recipient
+    return event.queue_id, event.number
 
 
 async def listed(office: Office, path: str) -> list[tuple[str, str, str]]:

@@ -11,9 +11,9 @@ from relay.limits.ports import Slot
 from relay.limits.window import windows
 from relay.mail.queue_id import queue_id
 from relay.queue.entry import Entry
-from relay.queue.message import Accepted, Message
+from relay.queue.message import Message, NewMessage
 from relay.queue.ports import EntryQuery
-from relay.queue.routing import Pause
+from relay.queue.routing import LanePause
 from tests.unit.test_admin import CONTENT, NOW, Office, office
 
 __all__ = ["office"]
@@ -32,8 +32,11 @@ async def post(office: Office, path: str, body: Any = None) -> tuple[int, Any]:
 async def test_each_provider_says_how_it_stands(office: Office) -> None:
     limits = {"provider:newsletter": windows(2, 9)}
     for number in range(3):
-        await office.store.depart(Slot(f"S{number}", 0, limits), NOW + 5)
-    office.pauses = {"provider:backup": Pause(NOW + 900, "535 5.7.8 no"), "mx:x.test": Pause(NOW + 900, "554 blocked")}
+        await office.store.acquire(Slot(f"S{number}", 0, limits), NOW + 5)
+    office.pauses = {
+        "provider:backup": LanePause(NOW + 900, "535 5.7.8 no"),
+        "mx:x.test": LanePause(NOW + 900, "554 blocked"),
+    }
     status, answer = await office.ask("GET", "/providers")
     direct, newsletter, backup = answer["providers"]
     assert status == 200
@@ -69,8 +72,8 @@ async def test_a_pause_is_lifted_and_what_it_deferred_goes_now(office: Office) -
     )
     held_up = replace(entries[0], number=2, next_attempt_at=NOW + 900, release_at=NOW + 900)
     entries = (*entries, held_up)
-    await office.store.enqueue(Accepted(message, CONTENT, entries))
-    office.pauses = {"provider:backup": Pause(NOW + 900, "535 5.7.8 no")}
+    await office.store.enqueue(NewMessage(message, CONTENT, entries))
+    office.pauses = {"provider:backup": LanePause(NOW + 900, "535 5.7.8 no")}
     assert await post(office, "/providers/backup/resume") == (
         200,
         {"provider": "backup", "resumed": True, "entries": 2},
@@ -120,7 +123,7 @@ async def test_what_cannot_be_done_is_told(office: Office, path: str, body: Any,
 
 
 async def test_changed_settings_lift_the_pause_of_their_provider_and_of_no_other(office: Office) -> None:
-    pause = Pause(NOW + 900, "535 5.7.8 no")
+    pause = LanePause(NOW + 900, "535 5.7.8 no")
     tools = office.provider_tools(office.store)
     before = tools.settings().model_copy(update={"providers": tools.settings().providers[:1]})
     office.pauses = {"provider:newsletter": pause, "provider:backup": pause, "mx:x.test": pause}

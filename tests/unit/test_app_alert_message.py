@@ -5,12 +5,12 @@ from email.header import decode_header, make_header
 
 import pytest
 
-from relay.app.alerts import Alert, Post, alert_message, lane_paused, store_was_away, ways_around
+from relay.app.alerts import Alert, AlertRoute, alert_message, lane_paused, store_was_away, ways_around
 
 NOW = 1_800_000_000.0
 
 
-POST = Post("relay.test", "postmaster@relay.test", ("op@acme.test", "two@other.test"), ("newsletter", "backup"))
+POST = AlertRoute("relay.test", "postmaster@relay.test", ("op@acme.test", "two@other.test"), ("newsletter", "backup"))
 
 
 @pytest.mark.parametrize(

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 from relay.app import alerts as alerts_module
-from relay.app.alerts import Alert, Alerts, AlertTools
+from relay.app.alerts import Alert, AlertMailer, AlertTools
 from relay.app.observer import Observer
 from relay.config.settings import Settings
 from relay.events.event import Event
 from relay.log import Log
-from relay.queue.message import Accepted
+from relay.queue.message import NewMessage
 from relay.queue.ports import EntryQuery, StoreError
 from relay.storage.sqlite.store import SqliteStore
 from tests.servers.waiting import PATIENCE
@@ -27,7 +27,7 @@ NOW = 1_800_000_000.0
 TOLD = {"alerts": {"mail_to": ["op@acme.test"]}}
 
 
-class House:
+class Harness:
     """Alerts over a real store, which is away for the next `away` messages."""
 
     def __init__(self, store: SqliteStore, settings: Settings) -> None:
@@ -37,7 +37,7 @@ class House:
         self.published: list[Event] = []
         self.woken = 0
         serial = count()
-        self.alerts = Alerts(
+        self.alerts = AlertMailer(
             AlertTools(
                 settings=lambda: settings,
                 store=self,  # type: ignore[arg-type]  # enqueue is all it needs
@@ -52,7 +52,7 @@ class House:
     def wake(self) -> None:
         self.woken += 1
 
-    async def enqueue(self, accepted: Accepted) -> None:
+    async def enqueue(self, accepted: NewMessage) -> None:
         if self.away > 0:
             self.away -= 1
             raise StoreError("disk I/O error")
@@ -68,10 +68,10 @@ class House:
 
 
 @asynccontextmanager
-async def running(folder: Path, **sections: Any) -> AsyncIterator[House]:
+async def running(folder: Path, **sections: Any) -> AsyncIterator[Harness]:
     settings = Settings.model_validate({"server": {"hostname": "relay.test"}, **sections})
     store = await SqliteStore.open(folder / "relay.db", now=NOW)
-    house = House(store, settings)
+    house = Harness(store, settings)
     task = asyncio.create_task(house.alerts.run())
     try:
         yield house
@@ -142,12 +142,12 @@ def test_the_observer_tells_of_paused_lanes_and_of_a_store_that_was_away_once_it
     times = iter((NOW, NOW + 90))
     observer = Observer(Log(StringIO(), "json"), lambda: next(times))
     observer.alert("mx:early.test", "blocked", "554 no", "Delist.")
-    observer.tell = told.append
+    observer.send_alert = told.append
     observer.alert("provider:p", "credentials", "535 no", "Check it.")
     observer.store_trouble(StoreError("disk I/O error"))
     observer.store_trouble(StoreError("disk I/O error"))
     assert [one.cause for one in told] == ["paused provider:p"]
-    observer.store_answers()
-    observer.store_answers()
+    observer.store_recovered()
+    observer.store_recovered()
     assert [one.cause for one in told] == ["paused provider:p", "store"]
     assert "away for 90 seconds: disk I/O error" in told[1].subject

@@ -6,7 +6,7 @@ import pytest
 
 from relay.app.alerts import Alert
 from relay.app.observer import UNDER_WAY, Observer
-from relay.dsn.categories import TAXONOMY
+from relay.dsn.categories import CATEGORIES
 from relay.events.event import Event, Kind
 from relay.log import Log
 
@@ -16,7 +16,7 @@ FAILED: dict[str, object] = {"domain": "acme.test", "reply": "550 5.7.26 no DMAR
 def told(*events: Event) -> list[Alert]:
     alerts: list[Alert] = []
     observer = Observer(Log(StringIO(), "json"), lambda: 1000.0)
-    observer.tell = alerts.append
+    observer.send_alert = alerts.append
     observer.publish(events)
     return alerts
 
@@ -30,13 +30,13 @@ def failed(category: str, kind: Kind = Kind.BOUNCED, **more: object) -> Event:
 def test_what_lies_with_us_is_told(category: str, kind: Kind) -> None:
     (alert,) = told(failed(category, kind))
     assert alert.cause == f"refused: {category} acme.test"
-    assert TAXONOMY[category].title in alert.subject
-    for part in ("550 5.7.26 no DMARC", "mx.x.test", "relay trace A", TAXONOMY[category].guidance[0]):
+    assert CATEGORIES[category].title in alert.subject
+    for part in ("550 5.7.26 no DMARC", "mx.x.test", "relay trace A", CATEGORIES[category].guidance[0]):
         assert part in alert.text
 
 
 def test_what_lies_elsewhere_is_not() -> None:
-    assert not told(*(failed(name) for name, about in TAXONOMY.items() if not about.alert))
+    assert not told(*(failed(name) for name, about in CATEGORIES.items() if not about.alert))
     assert not told(failed(""), Event(Kind.DELIVERED, 1000.0, "A", 0, "u@x.test", dict(FAILED)))
 
 
@@ -45,8 +45,8 @@ def test_an_alert_that_is_refused_itself_makes_no_other() -> None:
 
 
 def test_the_categories_whose_action_is_to_alert_do() -> None:
-    assert {name for name, about in TAXONOMY.items() if about.alert} == {"auth_failed", "bad_rdns", "virus"}
-    pausing = {name for name, about in TAXONOMY.items() if about.lane in ("pause", "pause-provider")}
+    assert {name for name, about in CATEGORIES.items() if about.alert} == {"auth_failed", "bad_rdns", "virus"}
+    pausing = {name for name, about in CATEGORIES.items() if about.lane in ("pause", "pause-provider")}
     assert pausing == {"blocked", "bad_rdns", "credentials"}, "a lane that pauses is told of by itself"
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import trustme
 
-from relay.config.checks import contradictions, doubts
+from relay.config.checks import find_errors, find_warnings
 from relay.config.errors import key_text
 from relay.config.secret_files import file_findings
 from relay.config.settings import Settings
@@ -15,11 +15,11 @@ _HOST = {"host": "smtp.test"}
 
 
 def _wrong(tables: dict[str, Any]) -> list[str]:
-    return [f"{key_text(one.path)}: {one.problem}" for one in contradictions(Settings.model_validate(tables))]
+    return [f"{key_text(one.path)}: {one.problem}" for one in find_errors(Settings.model_validate(tables))]
 
 
 def _doubtful(tables: dict[str, Any]) -> list[str]:
-    return [f"{key_text(one.path)}: {one.problem}" for one in doubts(Settings.model_validate(tables))]
+    return [f"{key_text(one.path)}: {one.problem}" for one in find_warnings(Settings.model_validate(tables))]
 
 
 def _listener(**keys: Any) -> dict[str, Any]:

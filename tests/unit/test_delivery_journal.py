@@ -9,16 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.delivery.journal import SLOT, SLOTS, FileJournal, notes_of, record_of
+from relay.delivery.journal import SLOT, SLOTS, DeliveryJournalFile, notes_of, record_of
 from relay.mail.reply import Reply
 from relay.queue.outcome import Delivered
-from relay.queue.ports import Taken
+from relay.queue.ports import JournalRecord
 
 AT = 1_800_000_000.5
 
 
-def taken(queue_id: str = "A", *numbers: int, text: str = "ok") -> Taken:
-    return Taken(queue_id, numbers or (0,), Delivered(Reply(250, "2.0.0", text), "mx.x.test[192.0.2.1]:25", True), AT)
+def taken(queue_id: str = "A", *numbers: int, text: str = "ok") -> JournalRecord:
+    return JournalRecord(
+        queue_id, numbers or (0,), Delivered(Reply(250, "2.0.0", text), "mx.x.test[192.0.2.1]:25", True), AT
+    )
 
 
 @pytest.fixture
@@ -30,17 +32,17 @@ def unexpected(error: OSError) -> None:
     raise error
 
 
-def reopened(path: Path) -> list[Taken]:
-    journal, noted = FileJournal.open(path, unexpected)
+def reopened(path: Path) -> list[JournalRecord]:
+    journal, noted = DeliveryJournalFile.open(path, unexpected)
     journal.close()
     return list(noted)
 
 
 def test_what_is_noted_is_there_for_the_next_process(path: Path) -> None:
-    journal, noted = FileJournal.open(path, unexpected)
+    journal, noted = DeliveryJournalFile.open(path, unexpected)
     assert list(noted) == []
-    journal.note(taken("A", 0, 2))
-    journal.note(taken("B"))
+    journal.record(taken("A", 0, 2))
+    journal.record(taken("B"))
     # Without closing: a process that was killed did not either.
     assert reopened(path) == [taken("A", 0, 2), taken("B")]
     assert path.stat().st_mode & 0o777 == 0o600
@@ -48,11 +50,11 @@ def test_what_is_noted_is_there_for_the_next_process(path: Path) -> None:
 
 
 def test_notes_stay_until_they_are_cleared(path: Path) -> None:
-    journal, _ = FileJournal.open(path, unexpected)
-    journal.note(taken())
+    journal, _ = DeliveryJournalFile.open(path, unexpected)
+    journal.record(taken())
     journal.close()
     assert reopened(path) == reopened(path) == [taken()]
-    journal, noted = FileJournal.open(path, unexpected)
+    journal, noted = DeliveryJournalFile.open(path, unexpected)
     journal.clear()
     assert list(noted) == [taken()]
     assert reopened(path) == []
@@ -60,26 +62,26 @@ def test_notes_stay_until_they_are_cleared(path: Path) -> None:
 
 
 def test_a_slot_is_taken_again_when_all_its_entries_are_settled(path: Path) -> None:
-    journal, _ = FileJournal.open(path, unexpected)
-    journal.note(taken("A", 0, 1))
+    journal, _ = DeliveryJournalFile.open(path, unexpected)
+    journal.record(taken("A", 0, 1))
     journal.forget("A", (0,))
-    journal.note(taken("B"))
+    journal.record(taken("B"))
     assert reopened(path) == [taken("A", 0, 1), taken("B")]
     journal.forget("A", (1, 7))
     journal.forget("UNKNOWN", (0,))
-    journal.note(taken("C"))
+    journal.record(taken("C"))
     assert reopened(path) == [taken("C"), taken("B")]
     journal.close()
 
 
 def test_beyond_its_slots_deliveries_go_without_a_note(path: Path) -> None:
-    journal, _ = FileJournal.open(path, unexpected)
+    journal, _ = DeliveryJournalFile.open(path, unexpected)
     for number in range(SLOTS + 1):
-        journal.note(taken("A", number))
+        journal.record(taken("A", number))
     assert len(reopened(path)) == SLOTS
     journal.forget("A", (SLOTS,))
     journal.forget("A", (0,))
-    journal.note(taken("B"))
+    journal.record(taken("B"))
     assert reopened(path)[0] == taken("B")
     assert path.stat().st_size <= SLOT * SLOTS
     journal.close()
@@ -111,8 +113,8 @@ def test_a_note_in_another_form_is_none(record: bytes) -> None:
 
 def test_a_file_that_cannot_be_made_is_told_and_mail_goes_on(tmp_path: Path) -> None:
     told: list[OSError] = []
-    journal, noted = FileJournal.open(tmp_path / "nowhere" / "journal", told.append)
-    journal.note(taken())
+    journal, noted = DeliveryJournalFile.open(tmp_path / "nowhere" / "journal", told.append)
+    journal.record(taken())
     journal.forget("A", (0,))
     journal.clear()
     journal.close()
@@ -125,7 +127,7 @@ def test_a_write_that_fails_is_told_once(path: Path, monkeypatch: pytest.MonkeyP
     path.touch()
     descriptor = os.open(path, os.O_RDONLY)
     monkeypatch.setattr(os, "open", lambda *_: descriptor)  # Opened for reading only, it fails as a broken disk does.
-    journal, _ = FileJournal.open(path, told.append)
+    journal, _ = DeliveryJournalFile.open(path, told.append)
     for queue_id in "AB":
-        journal.note(taken(queue_id))
+        journal.record(taken(queue_id))
     assert len(told) == 1

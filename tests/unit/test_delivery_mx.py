@@ -4,7 +4,7 @@ from ipaddress import ip_address, ip_network
 
 import pytest
 
-from relay.delivery.mx import Hop, hops, hosts_to_ask, literal_hops, provider_hops, rested
+from relay.delivery.mx import Endpoint, failing_last, hops, hosts_to_ask, literal_hops, provider_hops
 from relay.queue.outcome import Deferred, Refused
 from relay.resolver import (
     AddressAnswer,
@@ -59,17 +59,17 @@ def test_hops_are_in_order_and_bounded_for_each_host() -> None:
         (C, at("2606:4700::1111")),
     ]
     assert hops("d.test", found, 25, ()) == (
-        Hop("a.test", ip_address("1.1.1.1"), 25),
-        Hop("a.test", ip_address("1.1.1.2"), 25),
-        Hop("c.test", ip_address("2606:4700::1111"), 25),
+        Endpoint("a.test", ip_address("1.1.1.1"), 25),
+        Endpoint("a.test", ip_address("1.1.1.2"), 25),
+        Endpoint("c.test", ip_address("2606:4700::1111"), 25),
     )
 
 
 def test_forbidden_addresses_are_passed_over_and_public_ones_used() -> None:
     found = [(A, at("127.0.0.1", "1.1.1.1")), (B, at("10.0.0.1"))]
-    assert hops("d.test", found, 25, ()) == (Hop("a.test", ip_address("1.1.1.1"), 25),)
+    assert hops("d.test", found, 25, ()) == (Endpoint("a.test", ip_address("1.1.1.1"), 25),)
     opened = hops("d.test", found, 25, [ip_network("10.0.0.0/8")])
-    assert opened == (Hop("a.test", ip_address("1.1.1.1"), 25), Hop("b.test", ip_address("10.0.0.1"), 25))
+    assert opened == (Endpoint("a.test", ip_address("1.1.1.1"), 25), Endpoint("b.test", ip_address("10.0.0.1"), 25))
 
 
 @pytest.mark.parametrize(
@@ -92,12 +92,14 @@ def test_no_hops(found: list[tuple[MxHost, AddressAnswer]], outcome: type, reply
 
 def test_our_own_address_behind_another_host_ends_the_list() -> None:
     found = [(A, at("1.1.1.1")), (B, at("8.8.8.8")), (C, at("1.1.1.2"))]
-    assert hops("d.test", found, 25, (), own={ip_address("8.8.8.8")}) == (Hop("a.test", ip_address("1.1.1.1"), 25),)
+    assert hops("d.test", found, 25, (), own={ip_address("8.8.8.8")}) == (
+        Endpoint("a.test", ip_address("1.1.1.1"), 25),
+    )
 
 
 def test_literals() -> None:
     public, private = ip_address("1.1.1.1"), ip_address("10.0.0.1")
-    assert literal_hops(public, 25, ()) == (Hop("", public, 25),)
+    assert literal_hops(public, 25, ()) == (Endpoint("", public, 25),)
     refused = literal_hops(private, 25, ())
     assert isinstance(refused, Refused)
     assert refused.reply.status == "5.4.4"
@@ -107,8 +109,10 @@ def test_literals() -> None:
 
 
 def test_a_provider_may_be_anywhere_and_never_fails_for_good() -> None:
-    assert provider_hops("p", "smtp.test", 587, at("127.0.0.1")) == (Hop("smtp.test", ip_address("127.0.0.1"), 587),)
-    assert provider_hops("p", "127.0.0.1", 587, at("127.0.0.1")) == (Hop("", ip_address("127.0.0.1"), 587),)
+    assert provider_hops("p", "smtp.test", 587, at("127.0.0.1")) == (
+        Endpoint("smtp.test", ip_address("127.0.0.1"), 587),
+    )
+    assert provider_hops("p", "127.0.0.1", 587, at("127.0.0.1")) == (Endpoint("", ip_address("127.0.0.1"), 587),)
     for answer in (NoSuchDomain(), NoRecords(), TemporaryFailure("silence")):
         outcome = provider_hops("p", "smtp.test", 587, answer)
         assert isinstance(outcome, Deferred)
@@ -116,9 +120,9 @@ def test_a_provider_may_be_anywhere_and_never_fails_for_good() -> None:
 
 
 def test_failing_addresses_are_tried_last_in_the_same_order() -> None:
-    ways = tuple(Hop("a.test", ip_address(f"1.1.1.{number}"), 25) for number in range(4))
-    assert rested(ways, {ways[0], ways[2]}) == (ways[1], ways[3], ways[0], ways[2])
+    ways = tuple(Endpoint("a.test", ip_address(f"1.1.1.{number}"), 25) for number in range(4))
+    assert failing_last(ways, {ways[0], ways[2]}) == (ways[1], ways[3], ways[0], ways[2])
 
 
 def test_hops_read_as_postfix_writes_them() -> None:
-    assert str(Hop("mx1.example.com", ip_address("192.0.2.1"), 25)) == "mx1.example.com[192.0.2.1]:25"
+    assert str(Endpoint("mx1.example.com", ip_address("192.0.2.1"), 25)) == "mx1.example.com[192.0.2.1]:25"

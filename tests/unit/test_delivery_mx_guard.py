@@ -4,7 +4,7 @@ from ipaddress import ip_address, ip_network
 
 import pytest
 
-from relay.delivery.mx import is_forbidden
+from relay.delivery.mx import is_blocked
 
 FORBIDDEN = [
     *("0.0.0.0", "0.1.2.3", "10.0.0.1", "100.64.0.1", "100.127.255.255", "127.0.0.1", "127.1.2.3", "169.254.169.254"),
@@ -24,12 +24,12 @@ PUBLIC = [
 
 @pytest.mark.parametrize("address", FORBIDDEN)
 def test_forbidden(address: str) -> None:
-    assert is_forbidden(ip_address(address))
+    assert is_blocked(ip_address(address))
 
 
 @pytest.mark.parametrize("address", PUBLIC)
 def test_public(address: str) -> None:
-    assert not is_forbidden(ip_address(address))
+    assert not is_blocked(ip_address(address))
 
 
 @pytest.mark.parametrize(
@@ -43,9 +43,9 @@ def test_public(address: str) -> None:
     ],
 )
 def test_allowed_by_the_operator(address: str, network: str) -> None:
-    assert is_forbidden(ip_address(address))
-    assert not is_forbidden(ip_address(address), [ip_network("192.0.2.0/24"), ip_network(network)])
+    assert is_blocked(ip_address(address))
+    assert not is_blocked(ip_address(address), [ip_network("192.0.2.0/24"), ip_network(network)])
 
 
 def test_allowing_one_network_opens_no_other() -> None:
-    assert is_forbidden(ip_address("10.1.0.1"), [ip_network("10.0.0.0/16"), ip_network("::/0")])
+    assert is_blocked(ip_address("10.1.0.1"), [ip_network("10.0.0.0/16"), ip_network("::/0")])

@@ -1,11 +1,11 @@
 """What is remembered for a while."""
 
-from relay.delivery.pool import MAX_REMEMBERED, Remembered
+from relay.delivery.pool import MAX_REMEMBERED, ExpiringSet
 
 
 def test_forgotten_after_its_time() -> None:
     now = 100.0
-    memory = Remembered(60.0, lambda: now)
+    memory = ExpiringSet(60.0, lambda: now)
     memory.add("a")
     now = 159.9
     assert "a" in memory
@@ -15,7 +15,7 @@ def test_forgotten_after_its_time() -> None:
 
 def test_adding_again_starts_the_time_anew_and_discarding_ends_it() -> None:
     now = 0.0
-    memory = Remembered(60.0, lambda: now)
+    memory = ExpiringSet(60.0, lambda: now)
     memory.add("a")
     now = 50.0
     memory.add("a")
@@ -27,7 +27,7 @@ def test_adding_again_starts_the_time_anew_and_discarding_ends_it() -> None:
 
 
 def test_the_oldest_make_room() -> None:
-    memory = Remembered(60.0, lambda: 0.0)
+    memory = ExpiringSet(60.0, lambda: 0.0)
     for number in range(MAX_REMEMBERED + 5):
         memory.add(number)
     assert 4 not in memory

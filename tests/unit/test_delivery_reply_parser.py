@@ -2,7 +2,7 @@
 
 import pytest
 
-from relay.delivery.reply_parser import MAX_LINE, MAX_LINES, Nonsense, ReplyReader
+from relay.delivery.reply_parser import MAX_LINE, MAX_LINES, MalformedReply, ReplyReader
 from relay.mail.reply import Reply
 
 
@@ -40,7 +40,7 @@ def test_a_reply(data: bytes, reply: Reply) -> None:
 def test_nonsense_ends_it(data: bytes) -> None:
     reader = ReplyReader()
     (nonsense,) = reader.feed(data)
-    assert isinstance(nonsense, Nonsense)
+    assert isinstance(nonsense, MalformedReply)
     assert reader.feed(b"250 ok\r\n") == []
     assert not reader.is_clean
 
@@ -48,7 +48,7 @@ def test_nonsense_ends_it(data: bytes) -> None:
 def test_replies_before_nonsense_count() -> None:
     found = ReplyReader().feed(b"250 ok\r\nwhat\r\n250 lost\r\n")
     assert found[0] == Reply(250, "", "ok")
-    assert isinstance(found[1], Nonsense)
+    assert isinstance(found[1], MalformedReply)
     assert len(found) == 2
 
 

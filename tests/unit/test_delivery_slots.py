@@ -6,17 +6,17 @@ from collections import Counter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relay.delivery.slots import Places
+from relay.delivery.slots import ConnectionSlots
 
 
-async def work(places: Places, lane: str, log: list[str], *, most: int = 2, total: int = 3) -> None:
+async def work(places: ConnectionSlots, lane: str, log: list[str], *, most: int = 2, total: int = 3) -> None:
     async with places.place(lane, lane_most=most, total_most=total):
         log.append(lane)
         await asyncio.sleep(0)
 
 
 async def test_a_full_lane_does_not_hold_another_up() -> None:
-    places, log = Places(), list[str]()
+    places, log = ConnectionSlots(), list[str]()
     async with (
         places.place("a", lane_most=1, total_most=9),
         asyncio.TaskGroup() as group,
@@ -30,7 +30,7 @@ async def test_a_full_lane_does_not_hold_another_up() -> None:
 
 
 async def test_the_total_goes_round_the_lanes() -> None:
-    places, log = Places(), list[str]()
+    places, log = ConnectionSlots(), list[str]()
     async with asyncio.TaskGroup() as group:
         for lane in ("a", "a", "a", "a", "a", "a", "b", "c"):
             group.create_task(work(places, lane, log, most=9, total=1))
@@ -38,7 +38,7 @@ async def test_the_total_goes_round_the_lanes() -> None:
 
 
 async def test_a_place_granted_to_a_cancelled_task_goes_on() -> None:
-    places, log = Places(), list[str]()
+    places, log = ConnectionSlots(), list[str]()
     holding = asyncio.Event()
 
     async def hold() -> None:
@@ -69,7 +69,7 @@ async def test_a_place_granted_to_a_cancelled_task_goes_on() -> None:
 )
 def test_bounds_hold_and_everybody_gets_a_turn(jobs: list[tuple[str, int, bool]], most: int, total: int) -> None:
     async def run() -> None:
-        places, inside, done = Places(), Counter[str](), Counter[str]()
+        places, inside, done = ConnectionSlots(), Counter[str](), Counter[str]()
 
         async def one(lane: str, rounds: int) -> None:
             async with places.place(lane, lane_most=most, total_most=total):

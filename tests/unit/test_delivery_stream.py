@@ -7,17 +7,17 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from relay.delivery.stream import MAX_UNREAD, Wire, WireError
+from relay.delivery.stream import MAX_UNREAD, ClientStream, WireError
 from relay.mail.reply import Reply
 
 
 @asynccontextmanager
-async def wired() -> AsyncIterator[tuple[Wire, socket.socket, socket.socket]]:
+async def wired() -> AsyncIterator[tuple[ClientStream, socket.socket, socket.socket]]:
     """Yield a wire, its own socket and the other side's, which does nothing by itself."""
     ours, theirs = socket.socketpair()
     transport, _ = await asyncio.get_running_loop().create_connection(asyncio.Protocol, sock=ours)
     try:
-        yield Wire(transport), ours, theirs
+        yield ClientStream(transport), ours, theirs
     finally:
         transport.abort()
         theirs.close()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from relay.delivery.transaction import Next, Replies, is_expected
+from relay.delivery.transaction import Next, TransactionReplies, is_expected
 from relay.mail.reply import Reply
 from relay.queue.outcome import Deferred, Delivered, Refused
 
@@ -24,31 +24,43 @@ REMOTE = "mx.test[192.0.2.1]:25"
 @pytest.mark.parametrize(
     ("replies", "outcomes"),
     [
-        (Replies(OK, [OK, OK], GO, OK), [Delivered(OK, REMOTE), Delivered(OK, REMOTE)]),
-        (Replies(OK, [OK, NO], GO, BUSY), [Deferred(BUSY, REMOTE, phase="data"), Refused(NO, REMOTE, "rcpt")]),
-        (Replies(OK, [BUSY, OK], GO, NO), [Deferred(BUSY, REMOTE, phase="rcpt"), Refused(NO, REMOTE, "data")]),
-        (Replies(NO, [NO, NO], NO), [Refused(NO, REMOTE, "mail")] * 2),
-        (Replies(BUSY, [NO, NO], NO), [Deferred(BUSY, REMOTE, phase="mail")] * 2),
-        (Replies(OK, [NO, BUSY], GO, OK), [Refused(NO, REMOTE, "rcpt"), Deferred(BUSY, REMOTE, phase="rcpt")]),
-        (Replies(OK, [OK, OK], BUSY), [Deferred(BUSY, REMOTE, phase="data")] * 2),
-        (Replies(OK, [OK, OK], NO), [Refused(NO, REMOTE, "data")] * 2),
-        (Replies(OK, [NO, BYE]), [Refused(NO, REMOTE, "rcpt"), Deferred(BYE, REMOTE, phase="rcpt")]),
-        (Replies(OK, [OK, BYE]), [Deferred(BYE, REMOTE, phase="data"), Deferred(BYE, REMOTE, phase="rcpt")]),
-        (Replies(BYE), [Deferred(BYE, REMOTE, phase="mail")] * 2),
-        (Replies(failure=BROKEN, hung_up=True), [Deferred(BROKEN, REMOTE, phase="mail")] * 2),
-        (Replies(OK, [NO], failure=BROKEN), [Refused(NO, REMOTE, "rcpt"), Deferred(BROKEN, REMOTE, phase="rcpt")]),
+        (TransactionReplies(OK, [OK, OK], GO, OK), [Delivered(OK, REMOTE), Delivered(OK, REMOTE)]),
         (
-            Replies(OK, [OK, NO], GO, failure=BROKEN, dot_sent=True),
+            TransactionReplies(OK, [OK, NO], GO, BUSY),
+            [Deferred(BUSY, REMOTE, phase="data"), Refused(NO, REMOTE, "rcpt")],
+        ),
+        (
+            TransactionReplies(OK, [BUSY, OK], GO, NO),
+            [Deferred(BUSY, REMOTE, phase="rcpt"), Refused(NO, REMOTE, "data")],
+        ),
+        (TransactionReplies(NO, [NO, NO], NO), [Refused(NO, REMOTE, "mail")] * 2),
+        (TransactionReplies(BUSY, [NO, NO], NO), [Deferred(BUSY, REMOTE, phase="mail")] * 2),
+        (
+            TransactionReplies(OK, [NO, BUSY], GO, OK),
+            [Refused(NO, REMOTE, "rcpt"), Deferred(BUSY, REMOTE, phase="rcpt")],
+        ),
+        (TransactionReplies(OK, [OK, OK], BUSY), [Deferred(BUSY, REMOTE, phase="data")] * 2),
+        (TransactionReplies(OK, [OK, OK], NO), [Refused(NO, REMOTE, "data")] * 2),
+        (TransactionReplies(OK, [NO, BYE]), [Refused(NO, REMOTE, "rcpt"), Deferred(BYE, REMOTE, phase="rcpt")]),
+        (TransactionReplies(OK, [OK, BYE]), [Deferred(BYE, REMOTE, phase="data"), Deferred(BYE, REMOTE, phase="rcpt")]),
+        (TransactionReplies(BYE), [Deferred(BYE, REMOTE, phase="mail")] * 2),
+        (TransactionReplies(failure=BROKEN, hung_up=True), [Deferred(BROKEN, REMOTE, phase="mail")] * 2),
+        (
+            TransactionReplies(OK, [NO], failure=BROKEN),
+            [Refused(NO, REMOTE, "rcpt"), Deferred(BROKEN, REMOTE, phase="rcpt")],
+        ),
+        (
+            TransactionReplies(OK, [OK, NO], GO, failure=BROKEN, dot_sent=True),
             [Deferred(BROKEN, REMOTE, uncertain=True, phase="data"), Refused(NO, REMOTE, "rcpt")],
         ),
     ],
 )
-def test_outcomes(replies: Replies, outcomes: list[object]) -> None:
+def test_outcomes(replies: TransactionReplies, outcomes: list[object]) -> None:
     assert replies.outcomes(2, REMOTE, False) == outcomes
 
 
 def test_dsn_is_passed_on_only_with_what_was_delivered() -> None:
-    assert Replies(OK, [OK, NO], GO, OK).outcomes(2, REMOTE, True) == [
+    assert TransactionReplies(OK, [OK, NO], GO, OK).outcomes(2, REMOTE, True) == [
         Delivered(OK, REMOTE, dsn_passed_on=True),
         Refused(NO, REMOTE, "rcpt"),
     ]
@@ -57,15 +69,15 @@ def test_dsn_is_passed_on_only_with_what_was_delivered() -> None:
 @pytest.mark.parametrize(
     ("replies", "following"),
     [
-        (Replies(OK, [OK, NO], GO), Next.BODY),
-        (Replies(OK, [NO, BUSY], GO), Next.LONE_DOT),
-        (Replies(NO, [NO], GO), Next.LONE_DOT),
-        (Replies(NO, [OK], GO), Next.HANG_UP),
-        (Replies(OK, [OK], NO), Next.NOTHING),
-        (Replies(OK, [NO]), Next.NOTHING),
+        (TransactionReplies(OK, [OK, NO], GO), Next.BODY),
+        (TransactionReplies(OK, [NO, BUSY], GO), Next.LONE_DOT),
+        (TransactionReplies(NO, [NO], GO), Next.LONE_DOT),
+        (TransactionReplies(NO, [OK], GO), Next.HANG_UP),
+        (TransactionReplies(OK, [OK], NO), Next.NOTHING),
+        (TransactionReplies(OK, [NO]), Next.NOTHING),
     ],
 )
-def test_what_follows_the_reply_to_data(replies: Replies, following: Next) -> None:
+def test_what_follows_the_reply_to_data(replies: TransactionReplies, following: Next) -> None:
     assert replies.after_data() is following
 
 
@@ -83,7 +95,7 @@ def test_what_follows_the_reply_to_data(replies: Replies, following: Next) -> No
     ],
 )
 def test_too_many_recipients(reply: Reply, before: Reply, too_many: bool) -> None:
-    replies = Replies(OK, [before, reply], GO, OK)
+    replies = TransactionReplies(OK, [before, reply], GO, OK)
     assert replies.too_many() == ([1] if too_many else [])
     if too_many:
         assert isinstance(replies.outcomes(2, REMOTE, False)[1], Deferred)
@@ -91,23 +103,25 @@ def test_too_many_recipients(reply: Reply, before: Reply, too_many: bool) -> Non
 
 def test_a_full_mailbox_is_permanent() -> None:
     full = Reply(552, "5.2.2", "mailbox full")
-    assert Replies(OK, [OK, full], GO, OK).outcomes(2, REMOTE, False)[1] == Refused(full, REMOTE, "rcpt")
+    assert TransactionReplies(OK, [OK, full], GO, OK).outcomes(2, REMOTE, False)[1] == Refused(full, REMOTE, "rcpt")
 
 
 @pytest.mark.parametrize(
     ("replies", "untouched", "reusable", "needs_reset"),
     [
-        (Replies(OK, [OK], GO, OK), False, True, False),
-        (Replies(OK, [NO], NO), False, True, True),
-        (Replies(NO, [NO], NO), False, True, False),
-        (Replies(failure=BROKEN, hung_up=True), True, False, False),
-        (Replies(failure=BROKEN), False, False, False),
-        (Replies(BYE), True, False, False),
-        (Replies(OK, [BYE]), False, False, True),
-        (Replies(OK, [], failure=BROKEN, hung_up=True), False, False, True),
+        (TransactionReplies(OK, [OK], GO, OK), False, True, False),
+        (TransactionReplies(OK, [NO], NO), False, True, True),
+        (TransactionReplies(NO, [NO], NO), False, True, False),
+        (TransactionReplies(failure=BROKEN, hung_up=True), True, False, False),
+        (TransactionReplies(failure=BROKEN), False, False, False),
+        (TransactionReplies(BYE), True, False, False),
+        (TransactionReplies(OK, [BYE]), False, False, True),
+        (TransactionReplies(OK, [], failure=BROKEN, hung_up=True), False, False, True),
     ],
 )
-def test_what_it_means_for_the_connection(replies: Replies, untouched: bool, reusable: bool, needs_reset: bool) -> None:
+def test_what_it_means_for_the_connection(
+    replies: TransactionReplies, untouched: bool, reusable: bool, needs_reset: bool
+) -> None:
     assert (replies.untouched, replies.reusable, replies.needs_reset) == (untouched, reusable, needs_reset)
 
 
@@ -122,15 +136,15 @@ def test_where_replies_make_sense() -> None:
 @pytest.mark.parametrize(
     ("replies", "disagrees"),
     [
-        (Replies(OK, [OK], GO, OK), False),
-        (Replies(Reply(555, "5.5.4", "SIZE?")), True),
-        (Replies(OK, [Reply(501, "5.5.4", "NOTIFY?")]), True),
-        (Replies(OK, [Reply(501, "5.1.3", "address?")]), False),
-        (Replies(NO, [Reply(503, "5.5.1", "MAIL first")], Reply(503, "5.5.1", "RCPT first")), False),
-        (Replies(OK, [NO], Reply(503, "5.5.1", "RCPT first")), False),
-        (Replies(OK, [OK], Reply(502, "5.5.1", "DATA?")), True),
-        (Replies(failure=BROKEN), False),
+        (TransactionReplies(OK, [OK], GO, OK), False),
+        (TransactionReplies(Reply(555, "5.5.4", "SIZE?")), True),
+        (TransactionReplies(OK, [Reply(501, "5.5.4", "NOTIFY?")]), True),
+        (TransactionReplies(OK, [Reply(501, "5.1.3", "address?")]), False),
+        (TransactionReplies(NO, [Reply(503, "5.5.1", "MAIL first")], Reply(503, "5.5.1", "RCPT first")), False),
+        (TransactionReplies(OK, [NO], Reply(503, "5.5.1", "RCPT first")), False),
+        (TransactionReplies(OK, [OK], Reply(502, "5.5.1", "DATA?")), True),
+        (TransactionReplies(failure=BROKEN), False),
     ],
 )
-def test_a_server_disagrees_with_commands_not_with_what_they_name(replies: Replies, disagrees: bool) -> None:
+def test_a_server_disagrees_with_commands_not_with_what_they_name(replies: TransactionReplies, disagrees: bool) -> None:
     assert replies.disagrees is disagrees

@@ -6,7 +6,7 @@ import pytest
 
 from relay.domains.finding import Finding, Status
 from relay.domains.records import DkimKey, WantedRecord
-from relay.domains.status import Change, SetUp, Watched, changes, fingerprint, looked, set_up
+from relay.domains.status import Change, ConfiguredDomain, DomainStatus, after_check, changes, fingerprint, set_up
 
 NOW = 1_800_000_000.0
 
@@ -20,8 +20,8 @@ MX = "MX bounces.acme.test"
 KEY = "TXT s1._domainkey.acme.test"
 
 
-def fresh(*keys: DkimKey, wanted: str = "a") -> Watched:
-    return set_up(None, SetUp("acme.test", wanted, keys), NOW)
+def fresh(*keys: DkimKey, wanted: str = "a") -> DomainStatus:
+    return set_up(None, ConfiguredDomain("acme.test", wanted, keys), NOW)
 
 
 def found(label: str, status: Status, text: str = "said") -> Finding:
@@ -29,9 +29,9 @@ def found(label: str, status: Status, text: str = "said") -> Finding:
     return Finding("dkim" if "_domainkey" in name else "return path", status, name, kind, "", (), text)
 
 
-def look(before: Watched, statuses: dict[str, Status], now: float, shown: str = "") -> Watched:
+def look(before: DomainStatus, statuses: dict[str, Status], now: float, shown: str = "") -> DomainStatus:
     observed = {key.selector: "shown" if key.selector in shown.split() else "absent" for key in before.keys}
-    return looked(before, [found(*one) for one in statuses.items()], observed, now, 0.0)  # type: ignore[arg-type]
+    return after_check(before, [found(*one) for one in statuses.items()], observed, now, 0.0)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -57,13 +57,13 @@ def test_a_silent_dns_is_asked_again_within_the_hour() -> None:
 
 @pytest.mark.parametrize("jitter", [-1.0, 1.0])
 def test_jitter_spreads_the_looks(jitter: float) -> None:
-    after = looked(fresh(), [found(MX, "ok")], {}, NOW, jitter)
+    after = after_check(fresh(), [found(MX, "ok")], {}, NOW, jitter)
     assert after.next_check_at == NOW + 180 * (1 + jitter / 10)
 
 
 def test_a_key_that_waits_to_be_confirmed_is_looked_at_soon_however_old_the_domain_is() -> None:
     signing = look(fresh(OLD), {KEY: "ok"}, NOW, "s1")
-    both = set_up(signing, SetUp("acme.test", "a", (OLD, NEW)), NOW + 1)
+    both = set_up(signing, ConfiguredDomain("acme.test", "a", (OLD, NEW)), NOW + 1)
     late = NOW + 90 * 86400
     assert look(both, {KEY: "ok"}, late, "s1 s2").next_check_at == late + 180
     assert look(both, {KEY: "ok"}, late, "s1").next_check_at == late + 86400
@@ -90,7 +90,7 @@ def test_later_looks_tell_every_record_that_changed() -> None:
 def test_no_answer_is_no_change() -> None:
     before = look(fresh(OLD), {MX: "ok", KEY: "ok"}, NOW, "s1")
     findings = [found(MX, "unknown"), found(KEY, "unknown")]
-    after = looked(before, findings, {"s1": "unknown"}, NOW + 180, 0.0)
+    after = after_check(before, findings, {"s1": "unknown"}, NOW + 180, 0.0)
     assert (after.health, after.statuses, after.verified) == ("passing", before.statuses, True)
     assert changes(before, after, findings) == []
 
@@ -102,7 +102,7 @@ def test_a_domain_nobody_could_ask_about_is_unchecked() -> None:
 def test_a_domain_that_is_gone_fails() -> None:
     gone = Finding("domain", "wrong", "acme.test", "", "", (), "acme.test does not exist in DNS")
     remark = Finding("return path", "warning", "acme.test", "", "", (), "set return_path")
-    after = looked(fresh(), [gone, remark], {}, NOW, 0.0)
+    after = after_check(fresh(), [gone, remark], {}, NOW, 0.0)
     assert after.health == "failing"
     (change,) = changes(fresh(), after, [gone, remark])
     assert change.text == "domain acme.test: acme.test does not exist in DNS"
@@ -110,7 +110,7 @@ def test_a_domain_that_is_gone_fails() -> None:
 
 def test_a_key_that_does_not_sign_yet_fails_nobody() -> None:
     signing = look(fresh(OLD), {KEY: "ok"}, NOW, "s1")
-    both = set_up(signing, SetUp("acme.test", "b", (OLD, NEW)), NOW + 1)
+    both = set_up(signing, ConfiguredDomain("acme.test", "b", (OLD, NEW)), NOW + 1)
     for new in ("TXT s2._domainkey.acme.test", "TXT s2._domainkey.acme.test.op.test", "CNAME s2._domainkey.acme.test"):
         assert look(both, {KEY: "ok", new: "wrong"}, NOW + 2, "s1").health == "passing"
     assert look(both, {KEY: "wrong"}, NOW + 2).health == "failing"
@@ -118,7 +118,7 @@ def test_a_key_that_does_not_sign_yet_fails_nobody() -> None:
 
 def test_a_rotation_is_told_as_a_change() -> None:
     signing = look(fresh(OLD), {KEY: "ok"}, NOW, "s1")
-    both = set_up(signing, SetUp("acme.test", "b", (OLD, NEW)), NOW + 1)
+    both = set_up(signing, ConfiguredDomain("acme.test", "b", (OLD, NEW)), NOW + 1)
     first = look(both, {KEY: "ok"}, NOW + 2, "s1 s2")
     assert changes(both, first, []) == []
     second = look(first, {KEY: "ok"}, NOW + 182, "s1 s2")
@@ -129,16 +129,18 @@ def test_a_rotation_is_told_as_a_change() -> None:
 
 def test_other_records_begin_the_time_of_settling_anew_and_keep_what_is_known() -> None:
     before = look(fresh(OLD), {MX: "ok"}, NOW, "s1")
-    same = set_up(before, SetUp("acme.test", "a", (OLD,)), NOW + 9)
+    same = set_up(before, ConfiguredDomain("acme.test", "a", (OLD,)), NOW + 9)
     assert same == before
-    other = set_up(before, SetUp("acme.test", "b", (OLD,)), NOW + 9)
+    other = set_up(before, ConfiguredDomain("acme.test", "b", (OLD,)), NOW + 9)
     assert other == replace(before, wanted="b", set_up_at=NOW + 9, next_check_at=NOW + 9)
 
 
 def test_a_key_replaced_by_hand_leaves_another_one_that_dns_shows_to_sign() -> None:
     both = look(fresh(OLD, NEW), {}, NOW, "s1 s2")
     assert [key.selector for key in both.keys if key.signing] == ["s1"]
-    replaced = set_up(both, SetUp("acme.test", "b", (replace(OLD, record="v=DKIM1; k=rsa; p=CCCC"), NEW)), NOW + 9)
+    replaced = set_up(
+        both, ConfiguredDomain("acme.test", "b", (replace(OLD, record="v=DKIM1; k=rsa; p=CCCC"), NEW)), NOW + 9
+    )
     assert [key.selector for key in replaced.keys if key.signing] == ["s2"]
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from relay.dsn.reply_text import mask
+from relay.dsn.reply_text import mask_reply
 
 
 @pytest.mark.parametrize(
@@ -17,8 +17,10 @@ from relay.dsn.reply_text import mask
     ],
 )
 def test_mask(text: str, masked: str) -> None:
-    assert mask(text) == masked
+    assert mask_reply(text) == masked
 
 
 def test_two_of_a_kind_are_one() -> None:
-    assert mask("550 box 4711 of a@b.example is odd (Xy12ab34)") == mask("550 box 9 of cc@dd.example is odd (Qq98zz76)")
+    assert mask_reply("550 box 4711 of a@b.example is odd (Xy12ab34)") == mask_reply(
+        "550 box 9 of cc@dd.example is odd (Qq98zz76)"
+    )

@@ -2,14 +2,14 @@
 
 import pytest
 
-from relay.dsn.categories import TAXONOMY, Category
+from relay.dsn.categories import CATEGORIES, Category
 
 
 def test_there_are_twenty_six() -> None:
-    assert len(TAXONOMY) == 26
+    assert len(CATEGORIES) == 26
 
 
-@pytest.mark.parametrize("category", TAXONOMY.values(), ids=lambda category: category.name)
+@pytest.mark.parametrize("category", CATEGORIES.values(), ids=lambda category: category.name)
 def test_each_tells_people_what_it_is_and_what_to_do(category: Category) -> None:
     assert category.title
     assert category.definition.endswith(".")
@@ -19,7 +19,7 @@ def test_each_tells_people_what_it_is_and_what_to_do(category: Category) -> None
 
 
 def test_only_the_address_itself_is_suppressed_at_once() -> None:
-    assert {name for name, category in TAXONOMY.items() if category.suppression in ("now", "on-permanent")} == {
+    assert {name for name, category in CATEGORIES.items() if category.suppression in ("now", "on-permanent")} == {
         "bad_mailbox",
         "bad_domain",
         "mailbox_disabled",
@@ -28,4 +28,4 @@ def test_only_the_address_itself_is_suppressed_at_once() -> None:
 
 def test_what_is_not_the_recipients_fault_is_never_counted_against_it() -> None:
     for name in ("blocked", "auth_failed", "credentials", "tls", "rate_limited", "network", "spam_content"):
-        assert TAXONOMY[name].suppression == "never"
+        assert CATEGORIES[name].suppression == "never"

@@ -8,19 +8,21 @@ from typing import cast
 
 import pytest
 
-from relay.dsn.compose import Action, Fate, Original, compose
+from relay.dsn.compose import Action, OriginalMessage, RecipientStatus, compose
 from relay.mail.reply import Reply
 
 CONTENT = b"From: app@acme.test\r\nSubject: invoice 1042\r\n\r\nHello\r\n"
 
 
-ORIGINAL = Original("0000000000000A", "app@acme.test", 1000.0, CONTENT)
+ORIGINAL = OriginalMessage("0000000000000A", "app@acme.test", 1000.0, CONTENT)
 
 
-FATE = Fate("u@x.test", Reply(550, "5.1.1", "no such user"), remote="mx.x.test[192.0.2.1]:25", attempted_at=1500.0)
+FATE = RecipientStatus(
+    "u@x.test", Reply(550, "5.1.1", "no such user"), remote="mx.x.test[192.0.2.1]:25", attempted_at=1500.0
+)
 
 
-def composed(action: Action, original: Original, *fates: Fate) -> bytes:
+def composed(action: Action, original: OriginalMessage, *fates: RecipientStatus) -> bytes:
     content = compose(action, original, fates, hostname="relay.test", report_id="R1", now=2000.0)
     assert b"\n" not in content.replace(b"\r\n", b"")
     assert max(map(len, content.split(b"\r\n"))) <= 998

@@ -75,7 +75,7 @@ EVENTS = [event(number) for number in range(1000)]
 
 
 def by_number(events: Sequence[Event]) -> list[Event]:
-    return sorted(events, key=lambda one: one.recipient)
+    return sorted(events, key=lambda one: one.number)
 
 
 async def test_events_are_written_in_batches_and_published_after(tmp_path: Path) -> None:
@@ -178,7 +178,7 @@ async def test_above_the_limit_events_pass_a_slow_store_by_the_spool(tmp_path: P
         for one in EVENTS:
             watched.sink.put(one)
             assert watched.sink.waiting <= 250
-            if one.recipient % 100 == 0:
+            if one.number % 100 == 0:
                 await until(lambda: watched.sink._spilling is None or watched.sink._spilling.done())
         store.open.set()
         await until(lambda: len(store.events) == len(EVENTS))

@@ -13,8 +13,8 @@ from relay.events.ports import StoreError
 from relay.inbound import imap_poller as room
 from relay.inbound.imap_mailbox import MailboxError
 from relay.inbound.imap_poller import TRIES, Poller
-from relay.inbound.imap_state import MOST_MISSED, Place, mailbox_name, read_place, write_place
-from relay.inbound.process import Taken
+from relay.inbound.imap_state import MOST_MISSED, MailboxPosition, mailbox_name, read_place, write_place
+from relay.inbound.process import ProcessResult
 
 ACCOUNT = Imap(host="imap.acme.test", username="b", password=SecretStr("x"))
 
@@ -61,11 +61,11 @@ class Desk:
         self.faults: dict[int, Exception] = {}
         self.lines: list[tuple[str, Any]] = []
 
-    async def take(self, content: bytes) -> Taken:
+    async def take(self, content: bytes) -> ProcessResult:
         if int(content) in self.faults:
             raise self.faults[int(content)]
         self.taken.append(int(content))
-        return Taken("other", joined=False)
+        return ProcessResult("other", joined=False)
 
     def log(self, event: str, /, **fields: object) -> None:
         self.lines.append((event, fields.get("uid")))
@@ -133,18 +133,18 @@ async def test_a_store_that_is_away_is_no_fault_of_the_mail(folder: Folder, tmp_
 async def test_a_missed_mail_that_is_gone_is_forgotten(folder: Folder, tmp_path: Path) -> None:
     desk, place = Desk(), tmp_path / "imap.json"
     name = mailbox_name(ACCOUNT)
-    write_place(place, Place(name, 7, 3, (99,)))
+    write_place(place, MailboxPosition(name, 7, 3, (99,)))
     await poller(desk, place).read(ACCOUNT)
-    assert read_place(place) == Place(name, 7, 3)
+    assert read_place(place) == MailboxPosition(name, 7, 3)
 
 
 def test_places_written_before_there_were_missed_mails_are_read(tmp_path: Path) -> None:
     (tmp_path / "imap.json").write_text('{"mailbox": "m", "uidvalidity": 7, "uid": 3}')
-    assert read_place(tmp_path / "imap.json") == Place("m", 7, 3)
+    assert read_place(tmp_path / "imap.json") == MailboxPosition("m", 7, 3)
 
 
 def test_missed_mails_are_bounded() -> None:
-    place = Place("m", 7, 0)
+    place = MailboxPosition("m", 7, 0)
     for uid in range(1, MOST_MISSED + 10):
         place = place.past(uid, missed=True)
     assert len(place.missed) == MOST_MISSED

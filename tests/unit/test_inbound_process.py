@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 from relay.config.settings import Settings
-from relay.dsn.rules_file import read_rules
+from relay.dsn.rules_file import load_bounce_rules
 from relay.events.event import Event, Kind
 from relay.inbound.addresses import token_in, token_of_address
-from relay.inbound.process import Intake
+from relay.inbound.process import InboundProcessor
 from relay.mail.queue_id import queue_id
-from relay.queue.bounce_policy import Judge
+from relay.queue.bounce_policy import BouncePolicy
 from relay.queue.entry import Entry, State
-from relay.queue.message import Accepted, Message, Policy
+from relay.queue.message import Message, MessagePolicy, NewMessage
 from relay.reports.ports import MessageQuery, Story
 from relay.rewrite.tokens import Keyring, Token, sign_address_token
 from relay.rewrite.tokens import Kind as TokenKind
@@ -31,7 +31,7 @@ KEYS = Keyring((("k1", bytes(range(32))),))
 QUEUE_ID = "06FJ3K9Q2M0A7C"
 
 
-RULES = read_rules(None)
+RULES = load_bounce_rules(None)
 
 
 SETTINGS = Settings.model_validate({"domains": {"acme.test": {"return_path": "bounces.acme.test"}}})
@@ -91,9 +91,9 @@ class Bench:
     serial: "count[int]" = field(default_factory=count)
 
     @property
-    def intake(self) -> Intake:
-        judge = Judge(RULES, threshold=3)
-        return Intake(
+    def intake(self) -> InboundProcessor:
+        judge = BouncePolicy(RULES, threshold=3)
+        return InboundProcessor(
             settings=lambda: SETTINGS,
             keyring=lambda: KEYS,
             judge=lambda: judge,
@@ -125,21 +125,21 @@ class Bench:
 @pytest.fixture
 async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
     store = await SqliteStore.open(tmp_path / "relay.db", now=NOW)
-    message = Message(QUEUE_ID, NOW, "news@acme.test", Policy(domain="acme.test"), message_id="<77@acme.test>")
+    message = Message(QUEUE_ID, NOW, "news@acme.test", MessagePolicy(domain="acme.test"), message_id="<77@acme.test>")
     entries = tuple(
         Entry(QUEUE_ID, number, who, "mx:rcpt.test", NOW, NOW + 9, NOW, state=State.DELIVERED)
         for number, who in enumerate(("ada@rcpt.test", "ben@rcpt.test"))
     )
-    await store.enqueue(Accepted(message, b"x", entries))
+    await store.enqueue(NewMessage(message, b"x", entries))
     yield Bench(store)
     await store.close()
 
 
 async def test_the_recipient_token_says_whose_bounce_it_is_whatever_address_it_reports(bench: Bench) -> None:
-    taken = await bench.intake.take(bounce(recipient="forwarded@elsewhere.test"), address())
+    taken = await bench.intake.process(bounce(recipient="forwarded@elsewhere.test"), address())
     (event,) = taken.events
     assert (taken.kind, taken.joined) == ("bounce", True)
-    assert (event.kind, event.recipient, event.address) == (Kind.BOUNCED, 1, "ben@rcpt.test")
+    assert (event.kind, event.number, event.address) == (Kind.BOUNCED, 1, "ben@rcpt.test")
     assert (event.data["category"], event.data["late"], event.data["domain"]) == ("bad_mailbox", True, "acme.test")
     assert (await bench.story()).events == (event,)
     assert (await bench.story()).entries[1].state is State.DELIVERED
@@ -148,43 +148,43 @@ async def test_the_recipient_token_says_whose_bounce_it_is_whatever_address_it_r
 
 
 async def test_the_same_mail_taken_twice_is_recorded_once(bench: Bench) -> None:
-    await bench.intake.take(bounce(), address())
+    await bench.intake.process(bounce(), address())
     bench.now += 60
-    again = await bench.intake.take(bounce(), address())
+    again = await bench.intake.process(bounce(), address())
     assert (again.joined, again.events) == (True, ())
     assert len((await bench.story()).events) == 1
 
 
 async def test_a_mailbox_has_no_recipient_the_token_in_the_mail_serves(bench: Bench) -> None:
-    taken = await bench.intake.take(bounce(to=address()))
-    assert [one.recipient for one in taken.events] == [1]
+    taken = await bench.intake.process(bounce(to=address()))
+    assert [one.number for one in taken.events] == [1]
 
 
 async def test_without_a_token_message_id_and_recipient_join(bench: Bench) -> None:
-    taken = await bench.intake.take(bounce(recipient="Ada@rcpt.test"))
-    assert [(one.recipient, one.address) for one in taken.events] == [(0, "ada@rcpt.test")]
-    stranger = await bench.intake.take(bounce(recipient="eve@rcpt.test"))
+    taken = await bench.intake.process(bounce(recipient="Ada@rcpt.test"))
+    assert [(one.number, one.address) for one in taken.events] == [(0, "ada@rcpt.test")]
+    stranger = await bench.intake.process(bounce(recipient="eve@rcpt.test"))
     assert (stranger.kind, stranger.joined, stranger.events) == ("bounce", False, ())
     assert await bench.suppressed() == [("ada@rcpt.test", "", "bad_mailbox")]
 
 
 async def test_a_token_is_believed_without_the_database(bench: Bench) -> None:
-    taken = await bench.intake.take(bounce(), address(queue_id="06FJ3K9Q2M0A7D"))
+    taken = await bench.intake.process(bounce(), address(queue_id="06FJ3K9Q2M0A7D"))
     (event,) = taken.events
-    assert (event.queue_id, event.recipient, event.kind) == ("06FJ3K9Q2M0A7D", 1, Kind.BOUNCED)
+    assert (event.queue_id, event.number, event.kind) == ("06FJ3K9Q2M0A7D", 1, Kind.BOUNCED)
     assert await bench.suppressed() == [("ben@rcpt.test", "", "bad_mailbox")]
 
 
 async def test_a_warning_is_no_bounce(bench: Bench) -> None:
     warning = bounce(action="delayed", status="4.4.1", reply="451 4.4.1 no answer")
-    (event,) = (await bench.intake.take(warning, address())).events
+    (event,) = (await bench.intake.process(warning, address())).events
     assert (event.kind, event.data["late"]) == (Kind.DEFERRED, True)
     assert await bench.suppressed() == []
 
 
 async def test_a_blocked_address_of_ours_never_suppresses(bench: Bench) -> None:
     blocked = bounce(status="5.7.1", reply="554 5.7.1 Client host [192.0.2.9] blocked using zen.spamhaus.org")
-    (event,) = (await bench.intake.take(blocked, address())).events
+    (event,) = (await bench.intake.process(blocked, address())).events
     assert event.data["category"] == "blocked"
     assert await bench.suppressed() == []
 
@@ -193,23 +193,23 @@ async def test_three_late_soft_bounces_suppress(bench: Bench) -> None:
     full = bounce(status="5.2.2", reply="552 5.2.2 mailbox full")
     for number in range(3):
         assert await bench.suppressed() == []
-        await bench.intake.take(full, address(queue_id=f"06FJ3K9Q2M0A7{number}"))
+        await bench.intake.process(full, address(queue_id=f"06FJ3K9Q2M0A7{number}"))
     assert await bench.suppressed() == [("ben@rcpt.test", "", "mailbox_full")]
 
 
 async def test_a_reply_is_recorded_ordinary_mail_to_a_return_path_only_logged(bench: Bench) -> None:
     mail = b"From: Ben <ben@rcpt.test>\r\nSubject: Re: invoice\r\n\r\nThanks.\r\n"
-    (event,) = (await bench.intake.take(mail, address(TokenKind.REPLY))).events
+    (event,) = (await bench.intake.process(mail, address(TokenKind.REPLY))).events
     assert (event.kind, event.data["subject"]) == (Kind.REPLY, "Re: invoice")
     assert "automatic" not in event.data
-    taken = await bench.intake.take(mail, address())
+    taken = await bench.intake.process(mail, address())
     assert (taken.kind, taken.events) == ("other", ())
     assert bench.lines[-1] == ("inbound.taken", {"queue_id": QUEUE_ID, "kind": "other", "to": address()})
 
 
 async def test_mail_that_concerns_nothing_of_ours_leaves_nothing(bench: Bench) -> None:
     for content in (b"", b"\xff\x00\r\n", b"Subject: hi\r\n\r\nhello", b"To: " + b"a" * 45 + b"@x.test\r\n\r\n"):
-        taken = await bench.intake.take(content)
+        taken = await bench.intake.process(content)
         assert (taken.joined, taken.events) == (False, ())
 
 
@@ -265,7 +265,7 @@ hi
     ],
 )
 async def test_only_complaints_suppress(bench: Bench, kind: str, recorded: Kind, suppressed: bool) -> None:
-    (event,) = (await bench.intake.take(feedback(kind), address())).events
+    (event,) = (await bench.intake.process(feedback(kind), address())).events
     assert (event.kind, event.data["feedback_type"]) == (recorded, kind.lower())
     found = await bench.store.suppressions(SuppressionQuery())
     assert [one.address for one in found] == (["ben@rcpt.test"] if suppressed else [])
@@ -273,6 +273,6 @@ async def test_only_complaints_suppress(bench: Bench, kind: str, recorded: Kind,
 
 async def test_vacation_notes_that_a_provider_calls_transient_bounces_suppress_nobody(bench: Bench) -> None:
     for _ in range(4):
-        await bench.intake.take(bounce(status="4.0.0", reply=""), address())
+        await bench.intake.process(bounce(status="4.0.0", reply=""), address())
         bench.now += 3600
     assert await bench.store.suppressions(SuppressionQuery()) == []

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.inbound.replies import Request, request_in
+from relay.inbound.replies import UnsubscribeRequest, find_unsubscribe_request
 
 QUOTE = "\n\nOn Monday, Acme wrote:\n> Our offer\n> Unsubscribe\n"
 
@@ -45,9 +45,9 @@ QUOTE = "\n\nOn Monday, Acme wrote:\n> Our offer\n> Unsubscribe\n"
     ],
 )
 def test_a_line_that_is_the_request(line: str) -> None:
-    assert request_in("Re: Our offer", f"\n{line}\n", "Our offer") == Request(bare=True)
-    assert request_in(f"Re: {line}", "", "Our offer") == Request(bare=True)
-    assert request_in("Re: Our offer", f"{line}{QUOTE}", "Our offer") is not None
+    assert find_unsubscribe_request("Re: Our offer", f"\n{line}\n", "Our offer") == UnsubscribeRequest(bare=True)
+    assert find_unsubscribe_request(f"Re: {line}", "", "Our offer") == UnsubscribeRequest(bare=True)
+    assert find_unsubscribe_request("Re: Our offer", f"{line}{QUOTE}", "Our offer") is not None
 
 
 @pytest.mark.parametrize(
@@ -71,33 +71,39 @@ def test_a_line_that_is_the_request(line: str) -> None:
     ],
 )
 def test_an_ordinary_reply_unsubscribes_nobody(text: str) -> None:
-    assert request_in("Re: Our offer", text, "Our offer") is None
+    assert find_unsubscribe_request("Re: Our offer", text, "Our offer") is None
 
 
 def test_a_subject_that_only_repeats_ours_asks_for_nothing() -> None:
-    assert request_in("Re: Unsubscribe", "Yes please, tell me more", "Unsubscribe") is None
-    assert request_in("AW: Unsubscribe!", "ok", "unsubscribe") is None
-    assert request_in("unsubscribe", "", "Our offer") == Request(bare=True)
+    assert find_unsubscribe_request("Re: Unsubscribe", "Yes please, tell me more", "Unsubscribe") is None
+    assert find_unsubscribe_request("AW: Unsubscribe!", "ok", "unsubscribe") is None
+    assert find_unsubscribe_request("unsubscribe", "", "Our offer") == UnsubscribeRequest(bare=True)
 
 
 def test_what_else_it_says_is_to_be_read() -> None:
-    asked = request_in("Re: Our offer", "unsubscribe\n\nThis is the third time, and delete my data.\n", "Our offer")
-    assert asked == Request(bare=False)
-    assert request_in("unsubscribe", "I am moving house, Ada", "Our offer") == Request(bare=False)
-    assert request_in("unsubscribe", "unsubscribe\n> Our offer\n", "Our offer") == Request(bare=True)
+    asked = find_unsubscribe_request(
+        "Re: Our offer", "unsubscribe\n\nThis is the third time, and delete my data.\n", "Our offer"
+    )
+    assert asked == UnsubscribeRequest(bare=False)
+    assert find_unsubscribe_request("unsubscribe", "I am moving house, Ada", "Our offer") == UnsubscribeRequest(
+        bare=False
+    )
+    assert find_unsubscribe_request("unsubscribe", "unsubscribe\n> Our offer\n", "Our offer") == UnsubscribeRequest(
+        bare=True
+    )
 
 
 def test_only_marks_in_front_of_a_subject_are_passed_over() -> None:
-    assert request_in("unsubre: scribe", "", "Our offer") is None
-    assert request_in("Re: AW: unsubscribe", "", "Our offer") == Request(bare=True)
+    assert find_unsubscribe_request("unsubre: scribe", "", "Our offer") is None
+    assert find_unsubscribe_request("Re: AW: unsubscribe", "", "Our offer") == UnsubscribeRequest(bare=True)
 
 
 def test_blanks_in_a_subject_take_no_time() -> None:
     started = time.process_time()
-    assert request_in("x" + " " * 20_000 + "y", "", "Our offer") is None
+    assert find_unsubscribe_request("x" + " " * 20_000 + "y", "", "Our offer") is None
     assert time.process_time() - started < 1.0
 
 
 @given(st.text(max_size=300), st.text(max_size=300))
 def test_it_never_raises(subject: str, text: str) -> None:
-    request_in(subject, text, "Our offer")
+    find_unsubscribe_request(subject, text, "Our offer")

@@ -1,6 +1,15 @@
 import pytest
 
-from relay.mail.command import Chunk, Line, Mail, parse_bdat, parse_helo, parse_line, parse_mail, parse_rcpt
+from relay.mail.command import (
+    BdatCommand,
+    CommandLine,
+    MailCommand,
+    parse_bdat,
+    parse_helo,
+    parse_line,
+    parse_mail,
+    parse_rcpt,
+)
 from relay.mail.reply import Reply
 from relay.mail.transaction import Envelope, Recipient
 
@@ -14,7 +23,7 @@ def refusal(parsed: object) -> tuple[int, str]:
 
 def reverse_path(argument: str) -> str:
     parsed = parse_mail(argument)
-    assert isinstance(parsed, Mail), parsed
+    assert isinstance(parsed, MailCommand), parsed
     return parsed.envelope.reverse_path
 
 
@@ -25,8 +34,8 @@ def forward_path(argument: str) -> str:
 
 
 def test_a_line_is_verb_and_argument() -> None:
-    assert parse_line(b"mail FROM:<a@b.test>  SIZE=1 ") == Line("MAIL", "FROM:<a@b.test>  SIZE=1")
-    assert parse_line(b"QUIT") == Line("QUIT", "")
+    assert parse_line(b"mail FROM:<a@b.test>  SIZE=1 ") == CommandLine("MAIL", "FROM:<a@b.test>  SIZE=1")
+    assert parse_line(b"QUIT") == CommandLine("QUIT", "")
 
 
 @pytest.mark.parametrize(
@@ -82,8 +91,8 @@ def test_reverse_paths(argument: str, path: str) -> None:
 
 def test_mail_parameters() -> None:
     parsed = parse_mail("FROM:<a@b.test> SIZE=1234 body=8bitmime SMTPUTF8 RET=hdrs ENVID=QQ+2B314 AUTH=<> ")
-    assert parsed == Mail(Envelope("a@b.test", (), "8BITMIME", True, "HDRS", "QQ+2B314"), 1234)
-    assert parse_mail("FROM:<> AUTH=e+3Dmc2@b.test") == Mail(Envelope(""), 0)
+    assert parsed == MailCommand(Envelope("a@b.test", (), "8BITMIME", True, "HDRS", "QQ+2B314"), 1234)
+    assert parse_mail("FROM:<> AUTH=e+3Dmc2@b.test") == MailCommand(Envelope(""), 0)
 
 
 @pytest.mark.parametrize(
@@ -172,7 +181,7 @@ def test_rcpt_faults(argument: str, code: int, status: str) -> None:
 
 
 def test_chunks() -> None:
-    assert parse_bdat("100") == Chunk(100, last=False)
-    assert parse_bdat("0 last") == Chunk(0, last=True)
+    assert parse_bdat("100") == BdatCommand(100, last=False)
+    assert parse_bdat("0 last") == BdatCommand(0, last=True)
     for argument in ("", "x", "-1", "1 FIRST", "1 LAST LAST", "9" * 21, "١"):
         assert refusal(parse_bdat(argument)) == (521, "5.5.4")

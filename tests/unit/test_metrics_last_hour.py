@@ -1,12 +1,12 @@
 """Counts of the last hour."""
 
-from relay.metrics import LastHour
+from relay.metrics import HourlyCounts
 
 NOW = 1_800_000_000.0
 
 
 def test_only_the_last_sixty_minutes_count() -> None:
-    hour = LastHour()
+    hour = HourlyCounts()
     hour.count("delivered", NOW, 3)
     hour.count("delivered", NOW + 59)
     hour.count("bounced", NOW + 1800)
@@ -16,14 +16,14 @@ def test_only_the_last_sixty_minutes_count() -> None:
 
 
 def test_a_clock_that_goes_back_loses_nothing() -> None:
-    hour = LastHour()
+    hour = HourlyCounts()
     hour.count("delivered", NOW)
     hour.count("delivered", NOW - 120)
     assert hour.sums(NOW) == {"delivered": 2}
 
 
 def test_a_long_life_counts_its_last_hour_only() -> None:
-    hour = LastHour()
+    hour = HourlyCounts()
     for minute in range(1000):
         hour.count("delivered", NOW + 60 * minute)
     assert hour.sums(NOW + 60 * 999) == {"delivered": 60}

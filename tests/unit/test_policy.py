@@ -8,20 +8,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.config.settings import Settings
-from relay.limits.principal import Principal, ledgers_of, principal_of
+from relay.limits.principal import Principal, limits_for, principal_of
 from relay.limits.window import DAY, HOUR, Window
 from relay.mail.authors import AuthorError
 from relay.mail.received import received
 from relay.mail.transaction import Envelope, Recipient, Session
 from relay.policy import (
-    Facts,
-    Refuse,
-    Route,
+    Acceptance,
+    MessageFacts,
+    Rejection,
     decide,
-    may_relay,
-    may_use,
-    must_verify,
-    read_facts,
+    parse_facts,
+    refuse_relaying,
+    refuse_sender,
+    refuse_unverified,
     tracking_of,
 )
 
@@ -53,29 +53,31 @@ def session(client: str = "127.0.0.1", credential: str = "") -> Session:
     return Session("submission", "submission", client, credential=credential)
 
 
-def facts(*lines: str) -> Facts:
+def facts(*lines: str) -> MessageFacts:
     """Read the facts of a message with these header fields, and a From where they have none."""
     lines = lines if any(line.lower().startswith("from:") for line in lines) else ("From: app@acme.test", *lines)
-    return read_facts("".join(f"{line}\r\n" for line in (*lines, "", "hello")).encode())
+    return parse_facts("".join(f"{line}\r\n" for line in (*lines, "", "hello")).encode())
 
 
 def principal(of: Settings, author: str) -> Principal:
     return principal_of(of, author, "", "127.0.0.1")
 
 
-def decided(of: Settings, *lines: str, reverse_path: str = "app@acme.test", credential: str = "") -> Route | Refuse:
+def decided(
+    of: Settings, *lines: str, reverse_path: str = "app@acme.test", credential: str = ""
+) -> Acceptance | Rejection:
     return decide(of, session(credential=credential), Envelope(reverse_path), facts(*lines), NOW)
 
 
-def route(of: Settings, *lines: str, **more: str) -> Route:
+def route(of: Settings, *lines: str, **more: str) -> Acceptance:
     found = decided(of, *lines, **more)
-    assert isinstance(found, Route)
+    assert isinstance(found, Acceptance)
     return found
 
 
 def refusal(of: Settings, *lines: str, **more: str) -> str:
     found = decided(of, *lines, **more)
-    assert isinstance(found, Refuse)
+    assert isinstance(found, Rejection)
     return str(found.reply)
 
 
@@ -129,63 +131,63 @@ class TestFacts:
 
     def test_a_message_without_from_is_refused(self) -> None:
         with pytest.raises(AuthorError, match="The message has no From fields; it needs exactly one"):
-            read_facts(b"Subject: x\r\n\r\n")
+            parse_facts(b"Subject: x\r\n\r\n")
 
 
 class TestMayRelay:
     def test_loopback_may(self) -> None:
-        assert may_relay(settings(), session()) is None
-        assert may_relay(settings(), session("::1")) is None
+        assert refuse_relaying(settings(), session()) is None
+        assert refuse_relaying(settings(), session("::1")) is None
 
     def test_nobody_else_may(self) -> None:
-        assert str(may_relay(settings(), session("192.0.2.1"))).startswith(
+        assert str(refuse_relaying(settings(), session("192.0.2.1"))).startswith(
             "550 5.7.1 Relaying denied: 192.0.2.1 is not"
         )
 
     def test_with_credentials_around_others_are_told_to_log_in(self) -> None:
-        assert str(may_relay(settings(credentials=CREDENTIALS), session("192.0.2.1"))).startswith("530 5.7.0")
+        assert str(refuse_relaying(settings(credentials=CREDENTIALS), session("192.0.2.1"))).startswith("530 5.7.0")
 
     def test_who_logged_in_may(self) -> None:
-        assert may_relay(settings(credentials=CREDENTIALS), session("192.0.2.1", "app1")) is None
+        assert refuse_relaying(settings(credentials=CREDENTIALS), session("192.0.2.1", "app1")) is None
 
     def test_where_auth_is_required_loopback_may_not_without(self) -> None:
         strict = settings(
             listener=[{"name": "submission", "address": "127.0.0.1:2525", "auth": "required"}], credentials=CREDENTIALS
         )
-        assert str(may_relay(strict, session())) == "530 5.7.0 Authentication required"
-        assert may_relay(strict, session(credential="app2")) is None
+        assert str(refuse_relaying(strict, session())) == "530 5.7.0 Authentication required"
+        assert refuse_relaying(strict, session(credential="app2")) is None
 
     def test_a_listener_that_a_reload_took_away(self) -> None:
         gone = settings(listener=[{"name": "other", "address": "127.0.0.1:2525"}])
-        assert str(may_relay(gone, session())).startswith("451 4.3.5")
+        assert str(refuse_relaying(gone, session())).startswith("451 4.3.5")
 
 
 class TestMayUse:
     def test_anything_goes_where_nothing_is_listed(self) -> None:
-        assert may_use(settings(), session(), "anything@acme.test") is None
+        assert refuse_sender(settings(), session(), "anything@acme.test") is None
 
     def test_the_null_reverse_path_is_nobodys(self) -> None:
-        assert may_use(settings(limits={"require_identity": True}), session(), "") is None
+        assert refuse_sender(settings(limits={"require_identity": True}), session(), "") is None
 
     @pytest.mark.parametrize("address", ["billing@acme.test", "Billing@ACME.test"])
     def test_an_identity_belongs_to_its_credentials(self, address: str) -> None:
         of = settings(**BILLING)
-        assert may_use(of, session(credential="app1"), address) is None
+        assert refuse_sender(of, session(credential="app1"), address) is None
         for credential in ("", "app2"):
-            assert "belongs to other credentials" in str(may_use(of, session(credential=credential), address))
+            assert "belongs to other credentials" in str(refuse_sender(of, session(credential=credential), address))
 
     def test_a_credential_that_identities_name_may_use_nothing_else(self) -> None:
         of = settings(**BILLING)
-        told = str(may_use(of, session(credential="app1"), "ceo@acme.test"))
+        told = str(refuse_sender(of, session(credential="app1"), "ceo@acme.test"))
         assert told == '550 5.7.1 Credential "app1" may not send as <ceo@acme.test>'
-        assert may_use(of, session(credential="app2"), "ceo@acme.test") is None
+        assert refuse_sender(of, session(credential="app2"), "ceo@acme.test") is None
 
     def test_an_identity_without_credentials_is_for_all(self) -> None:
         of = settings(identities={"info@acme.test": {}}, limits={"require_identity": True})
-        assert may_use(of, session(), "info@acme.test") is None
+        assert refuse_sender(of, session(), "info@acme.test") is None
 
     def test_unlisted_addresses_may_be_refused(self) -> None:
-        told = str(may_use(settings(limits={"require_identity": True}), session(), "New@acme.test"))
+        told = str(refuse_sender(settings(limits={"require_identity": True}), session(), "New@acme.test"))
         assert told == '550 5.7.1 <New@acme.test> is not a listed identity; add [identities."new@acme.test"]'
 
 
@@ -230,7 +232,7 @@ class TestDecide:
     def test_a_loop_is_refused(self) -> None:
         hops = ["Received: from x"] * 100
         assert refusal(settings(), *hops) == "554 5.4.6 Mail loop: 100 Received fields (RFC 5321 section 6.3)"
-        assert isinstance(decided(settings(), *hops[1:]), Route)
+        assert isinstance(decided(settings(), *hops[1:]), Acceptance)
 
     def test_what_left_this_host_and_comes_back_too_often_is_refused(self) -> None:
         envelope = Envelope("app@acme.test", (Recipient("b@x.test"),))
@@ -238,7 +240,7 @@ class TestDecide:
         other = received("0123456789ABCD", session(), envelope, "other.test", NOW)
         told = refusal(settings(), *[own, other] * 4)
         assert told == "554 5.4.6 Mail loop: this host has passed the message on 4 times already"
-        assert isinstance(decided(settings(), *[own] * 3, *[other] * 50), Route)
+        assert isinstance(decided(settings(), *[own] * 3, *[other] * 50), Acceptance)
 
     def test_a_provider_that_is_not_there_is_refused_with_those_that_are(self) -> None:
         told = refusal(settings(**PROVIDERS), "From: a@acme.test", "X-Relay-Provider: nws")
@@ -273,15 +275,15 @@ class TestDecide:
 class TestLedgers:
     def test_an_identity_and_its_provider(self) -> None:
         of = settings(**PROVIDERS, identities={"info@acme.test": {"hourly_limit": 7, "daily_limit": 70}})
-        assert ledgers_of(of, principal(of, "Info@acme.test"), "news") == {
+        assert limits_for(of, principal(of, "Info@acme.test"), "news") == {
             "identity:info@acme.test": (Window(7, HOUR), Window(70, DAY)),
             "provider:news": (Window(1000, DAY),),
         }
-        assert set(ledgers_of(of, principal(of, "info@acme.test"), "backup")) == {"identity:info@acme.test"}
+        assert set(limits_for(of, principal(of, "info@acme.test"), "backup")) == {"identity:info@acme.test"}
 
     def test_an_identity_has_the_default_limits(self) -> None:
         of = settings(identities={"info@acme.test": {}})
-        assert ledgers_of(of, principal(of, "info@acme.test"), "direct") == {
+        assert limits_for(of, principal(of, "info@acme.test"), "direct") == {
             "identity:info@acme.test": (Window(40, HOUR), Window(200, DAY))
         }
 
@@ -295,10 +297,10 @@ class TestLedgers:
         ],
     )
     def test_unlisted_addresses_count_for_whoever_uses_them(self, credential: str, client: str, ledger: str) -> None:
-        assert ledgers_of(settings(), principal_of(settings(), "a@acme.test", credential, client), "direct") == {}
+        assert limits_for(settings(), principal_of(settings(), "a@acme.test", credential, client), "direct") == {}
         of = settings(limits={"unlisted_hourly": 5})
         for author in ("a@acme.test", "b@acme.test"):
-            found = ledgers_of(of, principal_of(of, author, credential, client), "direct")
+            found = limits_for(of, principal_of(of, author, credential, client), "direct")
             assert found == {ledger: (Window(5, HOUR),)}
 
     @given(st.text(max_size=20), st.sampled_from(["", "app1"]), st.sampled_from(["", "127.0.0.1", "::1"]))
@@ -356,7 +358,7 @@ class TestAuthorName:
 class TestVerification:
     def refusal(self, *lines: str, proven: str = "", **keys: bool) -> str:
         of = settings(verification=keys)
-        found = must_verify(of, facts(*lines), lambda address: address == proven)
+        found = refuse_unverified(of, facts(*lines), lambda address: address == proven)
         return str(found) if found else ""
 
     def test_campaign_mail_needs_it_and_other_mail_does_not(self) -> None:

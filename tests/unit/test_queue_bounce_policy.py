@@ -4,18 +4,18 @@ from dataclasses import replace
 
 import pytest
 
-from relay.dsn.categories import TAXONOMY
+from relay.dsn.categories import CATEGORIES
 from relay.dsn.classify import Classification
-from relay.dsn.rules_file import read_rules
+from relay.dsn.rules_file import load_bounce_rules
 from relay.mail.reply import Reply, parse_reply
-from relay.queue.bounce_policy import ACCOUNT, LONGEST_WAIT, SLOW_WAIT, Judge
+from relay.queue.bounce_policy import ACCOUNT, LONGEST_WAIT, SLOW_WAIT, BouncePolicy
 from relay.queue.entry import State
-from relay.queue.lanes import Lanes
+from relay.queue.lanes import LaneTable
 from relay.queue.outcome import Deferred, Outcome, Phase, Refused
 from relay.suppression.model import Evidence, Suppression
 from tests.unit.test_queue_settle import MESSAGE, entry, settled
 
-JUDGE = Judge(read_rules(None), threshold=3)
+JUDGE = BouncePolicy(load_bounce_rules(None), threshold=3)
 
 
 REMOTE = "mx.x.test[192.0.2.1]:25"
@@ -50,14 +50,14 @@ def outcome(text: str) -> Deferred | Refused:
     ],
 )
 def test_the_category_decides_what_happens(text: str, attempts: int, category: str, step: str) -> None:
-    verdict = JUDGE.verdict(outcome(text), attempts, DESTINATION)
+    verdict = JUDGE.disposition(outcome(text), attempts, DESTINATION)
     assert (verdict.meaning.category, verdict.step) == (category, step)
 
 
 def test_retry_once_gives_up_the_second_time() -> None:
     rejected = outcome("450 4.7.1 Message content rejected")
-    assert JUDGE.verdict(rejected, 1, DESTINATION).meaning.about.on_temporary == "retry-once"
-    assert [JUDGE.verdict(rejected, attempts, DESTINATION).step for attempts in (1, 2)] == ["retry", "bounce"]
+    assert JUDGE.disposition(rejected, 1, DESTINATION).meaning.about.on_temporary == "retry-once"
+    assert [JUDGE.disposition(rejected, attempts, DESTINATION).step for attempts in (1, 2)] == ["retry", "bounce"]
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_retry_once_gives_up_the_second_time() -> None:
     ],
 )
 def test_waits(text: str, at_least: float) -> None:
-    assert JUDGE.verdict(outcome(text), 1, DESTINATION).at_least == at_least
+    assert JUDGE.disposition(outcome(text), 1, DESTINATION).at_least == at_least
 
 
 @pytest.mark.parametrize(
@@ -83,31 +83,31 @@ def test_waits(text: str, at_least: float) -> None:
     ],
 )
 def test_a_lane_slows_down_when_the_other_side_asks_or_distrusts_us(text: str, slows: bool) -> None:
-    assert JUDGE.slows(DESTINATION, outcome(text)) is slows
-    lanes = Lanes(widest=20)
+    assert JUDGE.asks_to_slow_down(DESTINATION, outcome(text)) is slows
+    lanes = LaneTable(max_concurrency=20)
     lanes.start("mx:x.test", 1)
     lanes.slow_down("mx:x.test")
     lanes.slow_down("mx:x.test")
-    assert lanes.room(0.0)["mx:x.test"] == 0
+    assert lanes.capacity(0.0)["mx:x.test"] == 0
     lanes.succeeded("mx:x.test", 1.0)
-    assert lanes.room(0.0)["mx:x.test"] == 1
+    assert lanes.capacity(0.0)["mx:x.test"] == 1
 
 
 def test_what_the_relay_found_out_itself_is_as_final_as_it_says() -> None:
     tls = Reply(550, "5.7.10", "STARTTLS is required but mx.x.test does not offer it")
-    assert JUDGE.verdict(Refused(tls), 1, DESTINATION).step == "bounce"
+    assert JUDGE.disposition(Refused(tls), 1, DESTINATION).step == "bounce"
     too_large = Reply(452, "4.3.4", "Message size exceeds fixed limit")
-    assert JUDGE.verdict(Deferred(too_large), 1, DESTINATION).step == "retry"
-    assert JUDGE.verdict(Deferred(too_large, REMOTE, uncertain=True), 1, DESTINATION).step == "retry"
+    assert JUDGE.disposition(Deferred(too_large), 1, DESTINATION).step == "retry"
+    assert JUDGE.disposition(Deferred(too_large, REMOTE, uncertain=True), 1, DESTINATION).step == "retry"
 
 
-@pytest.mark.parametrize("name", sorted(TAXONOMY))
+@pytest.mark.parametrize("name", sorted(CATEGORIES))
 def test_only_evidence_about_the_recipient_suppresses(name: str) -> None:
     found = Suppression("u@x.test", reason=name)
     permanent, temporary = (
         JUDGE.evidence(Classification(name, ""), found, permanent=permanent) for permanent in (True, False)
     )
-    match TAXONOMY[name].suppression:
+    match CATEGORIES[name].suppression:
         case "now":
             assert permanent == temporary == (Evidence(found, 1),)
         case "on-permanent":
@@ -162,7 +162,7 @@ def test_what_a_provider_has_suppressed_is_dropped_without_a_notification() -> N
 )
 def test_where_the_words_say_nothing_the_step_that_failed_does(phase: Phase, category: str) -> None:
     refused = Refused(Reply(550, "", "no"), REMOTE, phase)
-    assert JUDGE.verdict(refused, 1, DESTINATION).meaning.category == category
+    assert JUDGE.disposition(refused, 1, DESTINATION).meaning.category == category
 
 
 LOGIN = Deferred(Reply(454, "4.7.0", "AUTH was refused: 535 5.7.8 no"), REMOTE, lane_down=True, locked_out=True)
@@ -170,17 +170,19 @@ LOGIN = Deferred(Reply(454, "4.7.0", "AUTH was refused: 535 5.7.8 no"), REMOTE, 
 
 @pytest.mark.parametrize("refusal", [LOGIN, outcome("554 5.7.1 Relay access denied")])
 def test_a_refused_account_is_one_in_the_lane_of_a_provider_only(refusal: Deferred | Refused) -> None:
-    by_destination, by_provider = (JUDGE.verdict(refusal, 1, lane).meaning for lane in (DESTINATION, PROVIDER))
+    by_destination, by_provider = (JUDGE.disposition(refusal, 1, lane).meaning for lane in (DESTINATION, PROVIDER))
     assert by_destination.category != ACCOUNT
     assert by_provider == replace(by_destination, category=ACCOUNT)
-    assert (JUDGE.slows(DESTINATION, refusal), JUDGE.slows(PROVIDER, refusal)) == (False, True)
-    assert JUDGE.pauses(DESTINATION, refusal) is None
-    assert JUDGE.pauses(PROVIDER, refusal) == by_provider
+    assert (JUDGE.asks_to_slow_down(DESTINATION, refusal), JUDGE.asks_to_slow_down(PROVIDER, refusal)) == (False, True)
+    assert JUDGE.lane_pause(DESTINATION, refusal) is None
+    assert JUDGE.lane_pause(PROVIDER, refusal) == by_provider
 
 
 def test_account_trouble_needs_no_lane() -> None:
     refused = outcome("550 5.1.1 User unknown")
-    assert JUDGE.account_trouble(refused) == replace(JUDGE.verdict(refused, 1, PROVIDER).meaning, category=ACCOUNT)
+    assert JUDGE.as_account_failure(refused) == replace(
+        JUDGE.disposition(refused, 1, PROVIDER).meaning, category=ACCOUNT
+    )
 
 
 PHASES: tuple[Phase, ...] = ("rcpt", "")

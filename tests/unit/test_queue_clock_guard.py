@@ -6,11 +6,11 @@ from typing import cast
 
 import pytest
 
-from relay.queue.clock_guard import Timekeeper
-from relay.queue.context import Tools
+from relay.queue.clock_guard import ClockGuard
+from relay.queue.context import QueueContext
 from relay.queue.entry import Entry, State
-from relay.queue.retry import Schedule
-from tests.unit.test_queue_runner import BUSY, NOW, House, running
+from relay.queue.retry import RetrySchedule
+from tests.unit.test_queue_runner import BUSY, NOW, Harness, running
 
 HOUR = 3600.0
 
@@ -18,18 +18,18 @@ HOUR = 3600.0
 LIFETIME = 72 * HOUR
 
 
-def set_clock(house: House, step: float) -> None:
+def set_clock(house: Harness, step: float) -> None:
     house.now += step
     house.clock_set_by += step
     house.runner.wake()
 
 
-def let_pass(house: House, seconds: float) -> None:
+def let_pass(house: Harness, seconds: float) -> None:
     house.now += seconds
     house.runner.wake()
 
 
-async def until_tried(house: House, times: int) -> Entry:
+async def until_tried(house: Harness, times: int) -> Entry:
     async def tried() -> bool:
         return [one.attempts for one in await house.entries()] == [times] and all(
             one.state is not State.ACTIVE for one in await house.entries()
@@ -94,8 +94,8 @@ async def test_small_corrections_are_no_steps_even_when_they_add_up() -> None:
     walls = [NOW + 4.0 * looks for looks in range(20)]
     told: list[float] = []
     tools = SimpleNamespace(clock=lambda: walls[0], steady=lambda: 0.0, watch=SimpleNamespace(clock_set=told.append))
-    keeper = Timekeeper(cast("Tools", tools))
+    keeper = ClockGuard(cast("QueueContext", tools))
     for _ in range(19):
         del walls[0]
-        assert await keeper.look(Schedule((60.0,), LIFETIME)) == 0.0
+        assert await keeper.check(RetrySchedule((60.0,), LIFETIME)) == 0.0
     assert told == []

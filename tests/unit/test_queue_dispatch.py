@@ -11,10 +11,10 @@ from relay.events.event import Kind
 from relay.limits.window import windows
 from relay.mail.reply import Reply
 from relay.queue.entry import Entry, State
-from relay.queue.message import Accepted, Message, Policy
+from relay.queue.message import Message, MessagePolicy, NewMessage
 from relay.queue.outcome import Deferred, Outcome, Phase, Refused
-from relay.queue.ports import Job
-from tests.unit.test_queue_runner import BUSY, CONTENT, NOW, OK, House, running, settings
+from relay.queue.ports import DeliveryJob
+from tests.unit.test_queue_runner import BUSY, CONTENT, NOW, OK, Harness, running, settings
 
 PROVIDERS = {
     "provider": [
@@ -24,10 +24,10 @@ PROVIDERS = {
 }
 
 
-BOTH = Policy(provider="newsletter", fallback_providers=("backup",))
+BOTH = MessagePolicy(provider="newsletter", fallback_providers=("backup",))
 
 
-ALONE = Policy(provider="newsletter")
+ALONE = MessagePolicy(provider="newsletter")
 
 
 LOGIN = Deferred(
@@ -60,7 +60,7 @@ class ByLane:
         self.special: dict[str, Outcome] = {}
         """Answers for single recipients, whatever the lane."""
 
-    async def deliver(self, lane: str, job: Job) -> list[Outcome]:
+    async def deliver(self, lane: str, job: DeliveryJob) -> list[Outcome]:
         answer = self.special.get(job.entries[0].recipient) or self.answers.get(lane, OK)
         self.seen += [(lane, entry.recipient) for entry in job.entries]
         if gate := self.gates.get(job.entries[0].recipient):
@@ -73,15 +73,15 @@ def limited(**limits: int) -> dict[str, Any]:
     return {"provider": [{**first, **limits}, second]}
 
 
-async def enqueue(house: House, number: int, policy: Policy = BOTH, author: str = "app@acme.test") -> None:
+async def enqueue(house: Harness, number: int, policy: MessagePolicy = BOTH, author: str = "app@acme.test") -> None:
     message = Message(f"{AGAIN}{number}", NOW, author, policy, header_from=author, size=len(CONTENT))
     lane = "provider:newsletter" if policy.provider == "newsletter" else "mx:x.test"
     entry = Entry(message.queue_id, 0, f"u{number}@x.test", lane, NOW, NOW + 259200.0, house.now)
-    await house.store.enqueue(Accepted(message, CONTENT, (entry,)))
+    await house.store.enqueue(NewMessage(message, CONTENT, (entry,)))
     house.runner.wake()
 
 
-async def states(house: House, expected: dict[State, int]) -> list[Entry]:
+async def states(house: Harness, expected: dict[State, int]) -> list[Entry]:
     async def there() -> bool:
         if house.is_telling and State.ACTIVE not in expected:
             return False
@@ -94,7 +94,7 @@ async def states(house: House, expected: dict[State, int]) -> list[Entry]:
     return await house.entries()
 
 
-def use(house: House, **answers: Outcome) -> ByLane:
+def use(house: Harness, **answers: Outcome) -> ByLane:
     """Have the house deliver by lanes; the names of providers stand for their lanes."""
     delivery = ByLane({f"provider:{name}": outcome for name, outcome in answers.items()})
     house.runner._tools = replace(house.runner._tools, delivery=delivery)
@@ -273,7 +273,7 @@ async def test_what_waits_for_its_turn_keeps_its_lifetime(tmp_path: Path) -> Non
         message = Message(f"{AGAIN}2", NOW, "app@acme.test", ALONE, header_from="app@acme.test", size=len(CONTENT))
         entry = Entry(message.queue_id, 0, "u2@x.test", "provider:newsletter", NOW, NOW + 1800.0, house.now)
         await states(house, {State.DELIVERED: 1})
-        await house.store.enqueue(Accepted(message, CONTENT, (entry,)))
+        await house.store.enqueue(NewMessage(message, CONTENT, (entry,)))
         house.runner.wake()
 
         async def waits_for_its_turn() -> bool:
@@ -326,10 +326,10 @@ async def test_a_dead_destination_does_not_use_up_an_identity(tmp_path: Path) ->
     async with running(tmp_path, settings(**sections)) as house:
         house.delivery.answers = [BUSY, BUSY, OK, OK, OK]
         for number in (1, 2):
-            await enqueue(house, number, Policy())
+            await enqueue(house, number, MessagePolicy())
         await house.until_settled()
         for number in (3, 4):
-            await enqueue(house, number, Policy())
+            await enqueue(house, number, MessagePolicy())
         await states(house, {State.DELIVERED: 2, State.WAITING: 2})
         house.now += 60
         house.runner.wake()
@@ -349,7 +349,7 @@ async def test_what_was_put_off_until_it_expired_did_not_leave(tmp_path: Path, l
     async with running(tmp_path, settings(identities={"app@acme.test": {"hourly_limit": 3}})) as house:
         house.delivery.answers = [last]
         house.now += 259200.0
-        await enqueue(house, 1, Policy())
+        await enqueue(house, 1, MessagePolicy())
         (entry,) = await states(house, {State.BOUNCED: 1})
         assert entry.reason == "not delivered within 72 hours"
         assert (await house.store.usage(usage, house.now))["identity:app@acme.test"].left == (left,)
@@ -361,7 +361,7 @@ async def test_what_may_have_been_delivered_left(tmp_path: Path) -> None:
     usage = {"identity:app@acme.test": windows(3, 0)}
     async with running(tmp_path, settings(**sections)) as house:
         house.delivery.answers = [MAYBE]
-        await enqueue(house, 1, Policy())
+        await enqueue(house, 1, MessagePolicy())
         (entry,) = await house.until_settled()
         assert entry.uncertain
         assert (await house.store.usage(usage, house.now))["identity:app@acme.test"].left == (1,)
@@ -377,7 +377,7 @@ async def test_what_was_under_way_when_its_process_ended_left(tmp_path: Path) ->
     usage = {"identity:app@acme.test": windows(3, 0)}
     async with running(tmp_path, settings(**sections)) as house:
         house.delivery.gate.clear()
-        await enqueue(house, 1, Policy())
+        await enqueue(house, 1, MessagePolicy())
 
         async def under_way() -> bool:
             return len(house.delivery.jobs) == 1
@@ -436,7 +436,7 @@ async def test_a_provider_that_refuses_everything_is_paused_and_its_mail_kept(tm
             domain = "x" if phase == "mail" else f"d{number}"
             message = Message(f"{AGAIN}{number}", NOW, "", ALONE, header_from="app@acme.test", size=len(CONTENT))
             entry = Entry(message.queue_id, 0, f"u@{domain}.test", "provider:newsletter", NOW, NOW + 259200.0, NOW)
-            await house.store.enqueue(Accepted(message, CONTENT, (entry,)))
+            await house.store.enqueue(NewMessage(message, CONTENT, (entry,)))
             house.runner.wake()
             await house.until_settled()
         entries = await states(house, {State.BOUNCED: 4, State.WAITING: 2})
@@ -473,7 +473,7 @@ async def test_recipients_a_provider_does_not_know_do_not_pause_it(tmp_path: Pat
             Entry(message.queue_id, n, f"u@d{n}.test", "provider:newsletter", NOW, NOW + 259200.0, NOW)
             for n in range(30)
         )
-        await house.store.enqueue(Accepted(message, CONTENT, entries))
+        await house.store.enqueue(NewMessage(message, CONTENT, entries))
         house.runner.wake()
         await states(house, {State.BOUNCED: 30})
         assert house.raised == []

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from relay.queue.context import Surviving
+from relay.queue.context import ErrorBoundary
 
 
 class Told:
@@ -27,7 +27,7 @@ class Told:
 
 
 def _answer(told: Told, error: BaseException | None) -> str:
-    with Surviving(told, "0000000000AB"):
+    with ErrorBoundary(told, "0000000000AB"):
         if error is not None:
             raise error
         return "the step's"

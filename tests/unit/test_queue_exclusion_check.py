@@ -11,33 +11,33 @@ from relay.limits.window import Window
 from relay.mail.reply import Reply
 from relay.queue import exclusion_check as last_look_module
 from relay.queue.entry import Entry, State
-from relay.queue.message import Accepted, Message, Policy
+from relay.queue.message import Message, MessagePolicy, NewMessage
 from relay.queue.outcome import Deferred
 from relay.queue.ports import StoreError
 from relay.suppression.exclusion import Exclusion
 from relay.suppression.model import Suppression
 from relay.suppression.unsubscribes import Unsubscribe
-from tests.unit.test_queue_runner import CONTENT, NOW, House, running
+from tests.unit.test_queue_runner import CONTENT, NOW, Harness, running
 
 LATER = Deferred(Reply(450, "4.2.0", "later"))
 
 
-async def waiting(house: House, *recipients: str, reverse_path: str = "app@acme.test", **policy: Any) -> None:
+async def waiting(house: Harness, *recipients: str, reverse_path: str = "app@acme.test", **policy: Any) -> None:
     """Enqueue a mail of the campaign whose first attempt fails for now."""
     house.delivery.answers = [LATER]
-    frozen = Policy("acme.test", **policy)
+    frozen = MessagePolicy("acme.test", **policy)
     message = Message("0000000000000A", NOW, reverse_path, frozen, header_from="app@acme.test", campaign="spring")
     entries = tuple(
         Entry(message.queue_id, number, address, "mx:x.test", NOW, NOW + 86400, NOW)
         for number, address in enumerate(recipients)
     )
-    await house.store.enqueue(Accepted(message, CONTENT, entries))
+    await house.store.enqueue(NewMessage(message, CONTENT, entries))
     house.runner.wake()
     await house.until_settled()
     house.delivery.jobs.clear()
 
 
-async def later(house: House) -> dict[str, tuple[State, str]]:
+async def later(house: Harness) -> dict[str, tuple[State, str]]:
     house.now = NOW + 600
     house.runner.wake()
 

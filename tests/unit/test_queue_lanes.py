@@ -1,9 +1,9 @@
 """Lanes: how wide they are, and who answers for one that is down."""
 
 from relay.mail.reply import Reply
-from relay.queue.lanes import FIRST_WIDTH, REFUSALS, Lanes
+from relay.queue.lanes import FIRST_WIDTH, REFUSALS, LaneTable
 from relay.queue.outcome import Deferred
-from relay.queue.routing import Pause
+from relay.queue.routing import LanePause
 
 DOWN = Deferred(Reply(451, "4.4.1", "nobody answers"), lane_down=True)
 
@@ -12,61 +12,61 @@ LANE = "mx:x.test"
 
 
 def test_a_lane_not_in_use_starts_narrow() -> None:
-    lanes = Lanes(widest=20)
-    assert lanes.first_room() == FIRST_WIDTH
-    assert lanes.room(0.0) == {}
-    assert Lanes(widest=2).first_room() == 2
+    lanes = LaneTable(max_concurrency=20)
+    assert lanes.initial_capacity() == FIRST_WIDTH
+    assert lanes.capacity(0.0) == {}
+    assert LaneTable(max_concurrency=2).initial_capacity() == 2
 
 
 def test_what_is_under_way_takes_places() -> None:
-    lanes = Lanes(widest=20)
+    lanes = LaneTable(max_concurrency=20)
     lanes.start(LANE, 3)
-    assert lanes.room(0.0) == {LANE: FIRST_WIDTH - 3}
+    assert lanes.capacity(0.0) == {LANE: FIRST_WIDTH - 3}
     lanes.start(LANE, 7)
-    assert lanes.room(0.0) == {LANE: 0}
+    assert lanes.capacity(0.0) == {LANE: 0}
     lanes.finish(LANE, 7)
-    assert lanes.room(0.0) == {LANE: FIRST_WIDTH - 3}
+    assert lanes.capacity(0.0) == {LANE: FIRST_WIDTH - 3}
 
 
 def test_a_lane_that_never_did_anything_special_is_forgotten_when_it_is_done() -> None:
-    lanes = Lanes(widest=20)
+    lanes = LaneTable(max_concurrency=20)
     lanes.start(LANE, 1)
     lanes.finish(LANE, 1)
     assert lanes.lanes == {}
 
 
 def test_success_widens_up_to_the_cap() -> None:
-    lanes = Lanes(widest=8)
+    lanes = LaneTable(max_concurrency=8)
     lanes.start(LANE, 1)
     for _ in range(10):
         lanes.succeeded(LANE, 1.0)
-    assert lanes.room(0.0) == {LANE: 7}
+    assert lanes.capacity(0.0) == {LANE: 7}
     lanes.finish(LANE, 1)
-    assert lanes.room(0.0) == {LANE: 8}
+    assert lanes.capacity(0.0) == {LANE: 8}
 
 
 def test_a_lane_that_is_down_answers_by_its_failure_and_then_tries_one() -> None:
-    lanes = Lanes(widest=20)
+    lanes = LaneTable(max_concurrency=20)
     lanes.start(LANE, 2)
     lanes.failed(LANE, DOWN, 0.0, 30.0)
     assert lanes.failure(LANE, 29.9) == DOWN
-    assert lanes.room(29.9) == {LANE: 18}
+    assert lanes.capacity(29.9) == {LANE: 18}
     assert lanes.failure(LANE, 30.0) is None
-    assert lanes.room(30.0) == {LANE: 0}
+    assert lanes.capacity(30.0) == {LANE: 0}
     lanes.finish(LANE, 2)
-    assert lanes.room(30.0) == {LANE: 1}
+    assert lanes.capacity(30.0) == {LANE: 1}
 
 
 def test_success_ends_a_failure() -> None:
-    lanes = Lanes(widest=20)
+    lanes = LaneTable(max_concurrency=20)
     lanes.failed(LANE, DOWN, 0.0, 30.0)
     lanes.succeeded(LANE, 1.0)
     assert lanes.failure(LANE, 0.0) is None
-    assert lanes.room(0.0) == {LANE: 2}
+    assert lanes.capacity(0.0) == {LANE: 2}
 
 
 def test_idle_lanes_are_forgotten_once_their_failure_is_past() -> None:
-    lanes = Lanes(widest=20)
+    lanes = LaneTable(max_concurrency=20)
     lanes.failed("mx:down.test", DOWN, 0.0, 30.0)
     lanes.succeeded("mx:idle.test", 1.0)
     lanes.start("mx:busy.test", 1)
@@ -77,42 +77,42 @@ def test_idle_lanes_are_forgotten_once_their_failure_is_past() -> None:
 
 
 def test_an_unknown_lane_has_no_failure() -> None:
-    assert Lanes(widest=20).failure("mx:new.test", 0.0) is None
+    assert LaneTable(max_concurrency=20).failure("mx:new.test", 0.0) is None
 
 
 def test_a_success_that_was_under_way_when_the_lane_failed_does_not_lift_the_pause() -> None:
-    lanes = Lanes(widest=20)
+    lanes = LaneTable(max_concurrency=20)
     lanes.failed(LANE, DOWN, 10.0, 900.0, "535 no")
     lanes.succeeded(LANE, 9.0)
     lanes.succeeded(LANE, 10.0)
-    assert lanes.pause(LANE, 11.0) == Pause(900.0, "535 no")
+    assert lanes.pause(LANE, 11.0) == LanePause(900.0, "535 no")
     lanes.succeeded(LANE, 900.0)
     assert lanes.pause(LANE, 11.0) is None
 
 
 def test_a_pause_is_news_once_and_a_short_failure_does_not_end_it() -> None:
-    lanes = Lanes(widest=20)
+    lanes = LaneTable(max_concurrency=20)
     assert not lanes.is_failing(LANE)
     assert lanes.failed(LANE, DOWN, 10.0, 900.0, "535 no")
     assert not lanes.failed(LANE, DOWN, 11.0, 41.0, "nobody answers")
-    assert lanes.pauses(12.0) == {LANE: Pause(900.0, "535 no")}
+    assert lanes.pauses(12.0) == {LANE: LanePause(900.0, "535 no")}
     assert lanes.pauses(900.0) == {}
     assert lanes.is_failing(LANE)
     assert lanes.failed(LANE, DOWN, 900.0, 1800.0)
-    assert lanes.pause(LANE, 901.0) == Pause(1800.0, str(DOWN.reply))
+    assert lanes.pause(LANE, 901.0) == LanePause(1800.0, str(DOWN.reply))
 
 
 def test_a_pause_can_be_lifted_and_the_lane_tries_one() -> None:
-    lanes = Lanes(widest=20)
+    lanes = LaneTable(max_concurrency=20)
     assert not lanes.resume(LANE)
     lanes.failed(LANE, DOWN, 10.0, 900.0)
     assert lanes.resume(LANE)
     assert lanes.pause(LANE, 11.0) is None
-    assert lanes.room(11.0) == {LANE: 1}
+    assert lanes.capacity(11.0) == {LANE: 1}
 
 
 def test_refusals_of_one_kind_in_a_row_for_many_destinations_are_about_us() -> None:
-    lanes = Lanes(widest=20)
+    lanes = LaneTable(max_concurrency=20)
     for number in range(REFUSALS - 1):
         assert not lanes.refused(LANE, "550 policy", f"d{number}.test")
     assert lanes.refused(LANE, "550 policy", "last.test")
@@ -123,7 +123,7 @@ def test_refusals_of_one_kind_in_a_row_for_many_destinations_are_about_us() -> N
 
 def test_a_provider_that_failed_is_remembered_until_it_works() -> None:
     """An outage of hours is news once, however seldom it is tried."""
-    lanes = Lanes(widest=20)
+    lanes = LaneTable(max_concurrency=20)
     lanes.start("provider:p", 1)
     lanes.failed("provider:p", DOWN, 0.0, 30.0)
     lanes.finish("provider:p", 1)

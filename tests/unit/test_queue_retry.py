@@ -4,17 +4,17 @@ from itertools import count
 
 from relay.dsn.classify import Rules
 from relay.mail.reply import Reply
-from relay.queue.bounce_policy import Judge
+from relay.queue.bounce_policy import BouncePolicy
 from relay.queue.entry import Entry, State
-from relay.queue.message import Claimed, Message
+from relay.queue.message import ClaimedBatch, Message
 from relay.queue.outcome import Deferred
-from relay.queue.retry import Schedule, next_attempt
-from relay.queue.settle import Attempt, Origin, settle
+from relay.queue.retry import RetrySchedule, next_attempt
+from relay.queue.settle import AttemptInfo, DsnSender, settle
 
 MINUTE, HOUR = 60.0, 3600.0
 
 
-DEFAULT = Schedule(
+DEFAULT = RetrySchedule(
     retry=(MINUTE, 5 * MINUTE, 10 * MINUTE, 20 * MINUTE, 40 * MINUTE, HOUR, 2 * HOUR, 4 * HOUR, 6 * HOUR),
     lifetime=72 * HOUR,
     delay_notice=4 * HOUR,
@@ -44,9 +44,9 @@ def test_72_hours_of_attempts_end_in_a_bounce_at_the_last_moment() -> None:
     while not entry.is_final:
         now = entry.next_attempt_at
         attempts.append(now)
-        claimed = Claimed(message, b"Subject: x\r\n\r\nbody\r\n", (replace_active(entry),))
-        attempt, judge = Attempt(now, now, 0.0, {}), Judge(Rules(()), threshold=3)
-        settlement = settle(claimed, [Deferred(reply)], attempt, DEFAULT, Origin("mx.test"), ids, judge)
+        claimed = ClaimedBatch(message, b"Subject: x\r\n\r\nbody\r\n", (replace_active(entry),))
+        attempt, judge = AttemptInfo(now, now, 0.0, {}), BouncePolicy(Rules(()), threshold=3)
+        settlement = settle(claimed, [Deferred(reply)], attempt, DEFAULT, DsnSender("mx.test"), ids, judge)
         (entry,) = settlement.entries
     expected, at = [0.0], 0.0
     for wait in (*DEFAULT.retry, *[6 * HOUR] * 20):

@@ -11,24 +11,24 @@ from typing import Any
 import pytest
 
 from relay.config.settings import Settings
-from relay.delivery.journal import FileJournal
+from relay.delivery.journal import DeliveryJournalFile
 from relay.domains.keys import Keys
-from relay.dsn.rules_file import read_rules
+from relay.dsn.rules_file import load_bounce_rules
 from relay.events.event import Event, Kind
 from relay.limits.ports import Slot, Usage
 from relay.limits.window import Window
 from relay.mail.reply import Reply
 from relay.queue import runner as runner_module
 from relay.queue import settler as settler_module
-from relay.queue.bounce_policy import Judge
-from relay.queue.context import UNEXPECTED, Tools
+from relay.queue.bounce_policy import BouncePolicy
+from relay.queue.context import INTERNAL_ERROR, QueueContext
 from relay.queue.entry import Entry, State
-from relay.queue.message import Accepted, Claimed, Message, Policy, Settlement
+from relay.queue.message import ClaimedBatch, Message, MessagePolicy, NewMessage, Settlement
 from relay.queue.outcome import Deferred, Delivered, Outcome, Refused
-from relay.queue.ports import EntryQuery, Job, LaneRoom, StoreError
+from relay.queue.ports import ClaimLimits, DeliveryJob, EntryQuery, StoreError
 from relay.queue.runner import Runner
 from relay.render.pool import InlineRenderer
-from relay.render.render import Rendering, Stored
+from relay.render.render import Rendering, RenderInput
 from relay.reports.ports import MessageQuery
 from relay.rewrite.options import Tracking
 from relay.rewrite.tokens import new_key, parse_keyring
@@ -77,11 +77,11 @@ class ScriptedDelivery:
 
     def __init__(self) -> None:
         self.answers: list[Outcome | BaseException] = []
-        self.jobs: list[tuple[str, Job, bytes]] = []
+        self.jobs: list[tuple[str, DeliveryJob, bytes]] = []
         self.gate = asyncio.Event()
         self.gate.set()
 
-    async def deliver(self, lane: str, job: Job) -> Sequence[Outcome]:
+    async def deliver(self, lane: str, job: DeliveryJob) -> Sequence[Outcome]:
         rendered = await job.render(True)
         self.jobs.append((lane, job, rendered.content))
         await self.gate.wait()
@@ -92,7 +92,7 @@ class ScriptedDelivery:
 
 
 @dataclass
-class Troubled:
+class FlakyStore:
     """The store with troubles: the next calls of a method raise."""
 
     store: SqliteStore
@@ -103,14 +103,14 @@ class Troubled:
             self.troubles[method] -= 1
             raise StoreError(f"{method}: disk I/O error")
 
-    async def clock_set(self, now: float, step: float, longest_wait: float, lifetime: float) -> None:
+    async def shift_clock(self, now: float, step: float, longest_wait: float, lifetime: float) -> None:
         self._maybe("clock_set")
-        await self.store.clock_set(now, step, longest_wait, lifetime)
+        await self.store.shift_clock(now, step, longest_wait, lifetime)
 
-    async def left_in_hand(self, keys: Sequence[tuple[str, int]]) -> Sequence[Claimed]:
-        return await self.store.left_in_hand(keys)
+    async def leased_by_previous_run(self, keys: Sequence[tuple[str, int]]) -> Sequence[ClaimedBatch]:
+        return await self.store.leased_by_previous_run(keys)
 
-    async def claim(self, now: float, room: LaneRoom) -> Sequence[Claimed]:
+    async def claim(self, now: float, room: ClaimLimits) -> Sequence[ClaimedBatch]:
         self._maybe("claim")
         return await self.store.claim(now, room)
 
@@ -122,24 +122,24 @@ class Troubled:
         self._maybe("apply")
         return await self.store.apply(settlements)
 
-    async def enqueue(self, accepted: Accepted) -> None:
+    async def enqueue(self, accepted: NewMessage) -> None:
         await self.store.enqueue(accepted)
 
     async def recover(self, now: float, longest_wait: float) -> int:
         return await self.store.recover(now, longest_wait)
 
-    async def depart(self, slot: Slot, now: float) -> float:
+    async def acquire(self, slot: Slot, now: float) -> float:
         self._maybe("depart")
-        return await self.store.depart(slot, now)
+        return await self.store.acquire(slot, now)
 
     async def reserve(self, slots: Sequence[Slot], at: Sequence[float]) -> Sequence[float]:
         return await self.store.reserve(slots, at)
 
-    async def forget(self, queue_id: str, numbers: Sequence[int]) -> None:
-        await self.store.forget(queue_id, numbers)
+    async def release(self, queue_id: str, numbers: Sequence[int]) -> None:
+        await self.store.release(queue_id, numbers)
 
-    async def keep(self, queue_id: str, numbers: Sequence[int]) -> None:
-        await self.store.keep(queue_id, numbers)
+    async def commit(self, queue_id: str, numbers: Sequence[int]) -> None:
+        await self.store.commit(queue_id, numbers)
 
     async def usage(self, windows: Mapping[str, tuple[Window, ...]], now: float) -> Mapping[str, Usage]:
         return await self.store.usage(windows, now)
@@ -148,28 +148,30 @@ class Troubled:
 class BrokenRenderer:
     """Raises what no renderer should."""
 
-    async def render(self, stored: Stored, recipients: Sequence[int], *, eight_bit: bool) -> Sequence[Rendering]:
+    async def render(self, stored: RenderInput, recipients: Sequence[int], *, eight_bit: bool) -> Sequence[Rendering]:
         raise RuntimeError("the renderer is gone")
 
 
-class House:
+class Harness:
     """A runner with all its tools; `now` is its clock."""
 
     def __init__(self, store: SqliteStore, settings: Settings, renderer: Any = None) -> None:
         self.now = NOW
         self.clock_set_by = 0.0
         self.store = store
-        self.troubled = Troubled(store)
+        self.troubled = FlakyStore(store)
         self.delivery = ScriptedDelivery()
-        self.journal, self.noted = FileJournal.open(store.path.with_name("deliveries.journal"), self.journal_failing)
+        self.journal, self.noted = DeliveryJournalFile.open(
+            store.path.with_name("deliveries.journal"), self.journal_failing
+        )
         self.events: list[Event] = []
         self.raised: list[tuple[str, str]] = []
         self.troubles: list[str] = []
         self.steps: list[float] = []
         serial = count()
         keys = Keys(parse_keyring([new_key(bytes(range(32)))]))
-        judge = Judge(read_rules(None), 3)
-        self.tools = Tools(
+        judge = BouncePolicy(load_bounce_rules(None), 3)
+        self.tools = QueueContext(
             settings=lambda: settings,
             judge=lambda: judge,
             store=self.troubled,
@@ -205,13 +207,13 @@ class House:
     async def enqueue(self, *recipients: str, queue_id: str = "0000000000000A", **policy: Any) -> None:
         lifetime = 3 * 86400.0
         message = Message(
-            queue_id, NOW, "app@acme.test", Policy(**policy), header_from="app@acme.test", size=len(CONTENT)
+            queue_id, NOW, "app@acme.test", MessagePolicy(**policy), header_from="app@acme.test", size=len(CONTENT)
         )
         entries = tuple(
             Entry(queue_id, number, address, f"mx:{address.partition('@')[2]}", NOW, NOW + lifetime, NOW)
             for number, address in enumerate(recipients)
         )
-        await self.store.enqueue(Accepted(message, CONTENT, entries))
+        await self.store.enqueue(NewMessage(message, CONTENT, entries))
         self.runner.wake()
 
     async def entries(self) -> list[Entry]:
@@ -244,9 +246,9 @@ def settings(**sections: Any) -> Settings:
 
 
 @asynccontextmanager
-async def running(folder: Path, of: Settings | None = None, renderer: Any = None) -> AsyncIterator[House]:
+async def running(folder: Path, of: Settings | None = None, renderer: Any = None) -> AsyncIterator[Harness]:
     store = await SqliteStore.open(folder / "relay.db", now=NOW)
-    house = House(store, of or settings(), renderer)
+    house = Harness(store, of or settings(), renderer)
     task = asyncio.create_task(house.runner.run())
     try:
         yield house
@@ -309,8 +311,8 @@ async def test_what_was_taken_before_a_delivery_raises_is_delivered(
 ) -> None:
     """Recipients beyond one transaction go in the next, and that may raise."""
 
-    async def half(lane: str, job: Job) -> Sequence[Outcome]:
-        job.took(job.entries[:1], OK)
+    async def half(lane: str, job: DeliveryJob) -> Sequence[Outcome]:
+        job.on_accepted(job.entries[:1], OK)
         raise RuntimeError("the second transaction")
 
     async with running(tmp_path) as house:
@@ -331,7 +333,7 @@ async def test_an_alert_that_raises_strands_nothing(tmp_path: Path, monkeypatch:
         house.delivery.answers = [Refused(Reply(554, "5.7.1", "Client host blocked using zen.spamhaus.org"), "mx")]
         await house.enqueue("a@x.test")
         (entry,) = await house.until_settled()
-        assert (entry.state, entry.last_reply) == (State.WAITING, UNEXPECTED.reply)
+        assert (entry.state, entry.last_reply) == (State.WAITING, INTERNAL_ERROR.reply)
         assert house.raised == [("0000000000000A", "RuntimeError('nobody to tell')")]
 
 
@@ -362,10 +364,10 @@ async def test_a_departure_that_raises_strands_nothing(tmp_path: Path, monkeypat
 
     limits = {"identities": {"app@acme.test": {"hourly_limit": 2}}}
     async with running(tmp_path, settings(**limits)) as house:
-        monkeypatch.setattr(house.troubled, "depart", broken)
+        monkeypatch.setattr(house.troubled, "acquire", broken)
         await house.enqueue("a@x.test", "b@x.test")
         entries = await house.until_settled()
-        assert {(one.state, one.last_reply) for one in entries} == {(State.WAITING, UNEXPECTED.reply)}
+        assert {(one.state, one.last_reply) for one in entries} == {(State.WAITING, INTERNAL_ERROR.reply)}
         assert house.raised == [("0000000000000A", "KeyError('no such ledger')")]
         assert not house.delivery.jobs
 
@@ -376,7 +378,7 @@ async def test_places_that_cannot_be_given_back_strand_nothing(tmp_path: Path, m
 
     limits = {"identities": {"app@acme.test": {"hourly_limit": 2}}}
     async with running(tmp_path, settings(**limits)) as house:
-        monkeypatch.setattr(house.troubled, "forget", broken)
+        monkeypatch.setattr(house.troubled, "release", broken)
         house.delivery.answers = [BUSY]
         await house.enqueue("a@x.test")
         (entry,) = await house.until_settled()

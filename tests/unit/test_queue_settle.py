@@ -8,20 +8,20 @@ from itertools import count
 
 import pytest
 
-from relay.dsn.rules_file import read_rules
+from relay.dsn.rules_file import load_bounce_rules
 from relay.events.event import Kind
 from relay.mail.reply import Reply
-from relay.queue.bounce_policy import Judge
+from relay.queue.bounce_policy import BouncePolicy
 from relay.queue.entry import MOVES, Entry, State, StateError, move
-from relay.queue.message import Claimed, Message, Policy, Settlement
+from relay.queue.message import ClaimedBatch, Message, MessagePolicy, Settlement
 from relay.queue.outcome import Deferred, Delivered, Outcome, Refused
-from relay.queue.retry import Schedule
-from relay.queue.settle import LARGEST_RETURNED, Attempt, Origin, settle
+from relay.queue.retry import RetrySchedule
+from relay.queue.settle import LARGEST_RETURNED, AttemptInfo, DsnSender, settle
 
-JUDGE = Judge(read_rules(None), threshold=3)
+JUDGE = BouncePolicy(load_bounce_rules(None), threshold=3)
 
 
-SCHEDULE = Schedule(retry=(60.0, 300.0), lifetime=1000.0, delay_notice=500.0)
+SCHEDULE = RetrySchedule(retry=(60.0, 300.0), lifetime=1000.0, delay_notice=500.0)
 
 
 CONTENT = b"From: app@acme.test\r\nSubject: invoice 1042\r\nMessage-ID: <1@acme.test>\r\n\r\nHello\r\n"
@@ -49,9 +49,9 @@ def ids() -> Iterator[str]:
 
 
 def settled(entries: list[Entry], outcomes: list[Outcome], now: float = 10.0, message: Message = MESSAGE) -> Settlement:
-    claimed = Claimed(message, CONTENT, tuple(entries))
-    attempt = Attempt(now - 1, now, 0.0, {"pixel": True})
-    return settle(claimed, outcomes, attempt, SCHEDULE, Origin("mx.test"), ids(), JUDGE)
+    claimed = ClaimedBatch(message, CONTENT, tuple(entries))
+    attempt = AttemptInfo(now - 1, now, 0.0, {"pixel": True})
+    return settle(claimed, outcomes, attempt, SCHEDULE, DsnSender("mx.test"), ids(), JUDGE)
 
 
 def test_delivered() -> None:
@@ -131,7 +131,7 @@ def test_notify_is_honoured(notify: tuple[str, ...], outcome: Outcome, now: floa
     ],
 )
 def test_mail_that_is_passed_on_and_refused_as_forged_is_told_to_nobody(reply: Reply, told: int) -> None:
-    forward = replace(MESSAGE, policy=Policy(forward_domain="reply.acme.test"))
+    forward = replace(MESSAGE, policy=MessagePolicy(forward_domain="reply.acme.test"))
     assert len(settled([entry()], [Refused(reply, "mx.x.test")], message=forward).reports) == told
     assert len(settled([entry()], [Refused(reply, "mx.x.test")]).reports) == 1
 
@@ -148,9 +148,9 @@ def test_a_delay_is_told_once() -> None:
 def test_a_large_message_is_not_returned_whole(size: int, returned: bool) -> None:
     """A thousand recipients of 25 MiB who are refused one by one would make 25 GB."""
     content = CONTENT.ljust(size, b"x")
-    claimed = Claimed(replace(MESSAGE, ret="FULL"), content, (entry(),))
-    attempt = Attempt(9.0, 10.0, 0.0, {})
-    (report,) = settle(claimed, [Refused(NO)], attempt, SCHEDULE, Origin("mx.test"), ids(), JUDGE).reports
+    claimed = ClaimedBatch(replace(MESSAGE, ret="FULL"), content, (entry(),))
+    attempt = AttemptInfo(9.0, 10.0, 0.0, {})
+    (report,) = settle(claimed, [Refused(NO)], attempt, SCHEDULE, DsnSender("mx.test"), ids(), JUDGE).reports
     assert (content in report.content) is returned
     assert b"Subject: invoice 1042" in report.content
 

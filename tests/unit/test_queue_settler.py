@@ -11,20 +11,20 @@ from relay.events.event import Kind
 from relay.mail.reply import Reply
 from relay.queue.entry import State
 from relay.queue.outcome import Delivered, Outcome
-from relay.queue.ports import Job, Taken
+from relay.queue.ports import DeliveryJob, JournalRecord
 from relay.queue.settler import Recovered, Settler
 from relay.storage.sqlite.store import SqliteStore
-from tests.unit.test_queue_runner import NOW, OK, House, running, settings
+from tests.unit.test_queue_runner import NOW, OK, Harness, running, settings
 
 MESSAGE = "0000000000000A"
 
 
 @pytest.fixture
-async def restarted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[House]:
+async def restarted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Harness]:
     """A relay that died when the first of two recipients was taken, and starts again."""
 
-    async def half(lane: str, job: Job) -> Sequence[Outcome]:
-        job.took(job.entries[:1], OK)
+    async def half(lane: str, job: DeliveryJob) -> Sequence[Outcome]:
+        job.on_accepted(job.entries[:1], OK)
         await asyncio.Event().wait()
         return ()
 
@@ -39,38 +39,38 @@ async def restarted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIte
         await asyncio.sleep(0)
         await house.runner.stop(0.01)
     store = await SqliteStore.open(tmp_path / "relay.db", now=NOW)
-    again = House(store, settings())
+    again = Harness(store, settings())
     yield again
     again.journal.close()
     await store.close()
 
 
-async def states(house: House) -> list[State]:
+async def states(house: Harness) -> list[State]:
     return [one.state for one in await house.entries()]
 
 
-async def test_what_was_taken_is_delivered_and_the_rest_waits(restarted: House) -> None:
-    assert list(restarted.noted) == [Taken(MESSAGE, (0,), OK, NOW)]
+async def test_what_was_taken_is_delivered_and_the_rest_waits(restarted: Harness) -> None:
+    assert list(restarted.noted) == [JournalRecord(MESSAGE, (0,), OK, NOW)]
     assert await Settler(restarted.tools).recover(restarted.noted) == Recovered(waiting=1, delivered=1)
     assert await states(restarted) == [State.DELIVERED, State.WAITING]
     (delivered,) = [one for one in restarted.events if one.kind is Kind.DELIVERED]
     assert (delivered.at, delivered.data["reply"], delivered.data["recovered"]) == (NOW, str(OK.reply), "journal")
 
 
-async def test_recovering_again_changes_nothing(restarted: House) -> None:
+async def test_recovering_again_changes_nothing(restarted: Harness) -> None:
     await Settler(restarted.tools).recover(restarted.noted)
     assert await Settler(restarted.tools).recover(restarted.noted) == Recovered(0, 0)
     assert await states(restarted) == [State.DELIVERED, State.WAITING]
 
 
-async def test_old_and_repeated_notes_and_those_of_messages_that_are_gone_do_no_harm(restarted: House) -> None:
-    older = Taken(MESSAGE, (0,), Delivered(Reply(250, "", "older"), "mx"), NOW - 60)
+async def test_old_and_repeated_notes_and_those_of_messages_that_are_gone_do_no_harm(restarted: Harness) -> None:
+    older = JournalRecord(MESSAGE, (0,), Delivered(Reply(250, "", "older"), "mx"), NOW - 60)
     gone = replace(older, queue_id="0000000000000Z")
-    noted = [gone, older, *restarted.noted, Taken(MESSAGE, (7,), OK, NOW)]
+    noted = [gone, older, *restarted.noted, JournalRecord(MESSAGE, (7,), OK, NOW)]
     assert await Settler(restarted.tools).recover(noted) == Recovered(waiting=1, delivered=1)
     assert (await restarted.entries())[0].last_reply == OK.reply
 
 
-async def test_without_notes_all_of_it_waits(restarted: House) -> None:
+async def test_without_notes_all_of_it_waits(restarted: Harness) -> None:
     assert await Settler(restarted.tools).recover(()) == Recovered(waiting=2, delivered=0)
     assert await states(restarted) == [State.WAITING] * 2

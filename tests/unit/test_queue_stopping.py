@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from relay.queue.entry import State
-from relay.queue.message import Claimed
-from relay.queue.ports import LaneRoom
+from relay.queue.message import ClaimedBatch
+from relay.queue.ports import ClaimLimits
 from tests.servers.waiting import PATIENCE
 from tests.unit.test_queue_runner import running
 
@@ -18,7 +18,7 @@ async def test_what_is_being_claimed_is_settled_before_the_end(tmp_path: Path, m
         claimed, gate = asyncio.Event(), asyncio.Event()
         claim = house.store.claim
 
-        async def slow(now: float, room: LaneRoom) -> Sequence[Claimed]:
+        async def slow(now: float, room: ClaimLimits) -> Sequence[ClaimedBatch]:
             found = await claim(now, room)
             if found:
                 claimed.set()
@@ -46,7 +46,7 @@ async def test_a_claim_that_hangs_holds_the_end_no_longer_than_the_grace(
     async with running(tmp_path) as house:
         gate = asyncio.Event()
 
-        async def hanging(now: float, room: LaneRoom) -> Sequence[Claimed]:
+        async def hanging(now: float, room: ClaimLimits) -> Sequence[ClaimedBatch]:
             await gate.wait()
             return ()
 

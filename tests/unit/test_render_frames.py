@@ -20,13 +20,13 @@ from relay.render.frames import (
     read_request,
     request_frame,
 )
-from relay.render.render import Stored
+from relay.render.render import RenderInput
 from relay.rewrite.options import ListUnsubscribe, Tracking
 from relay.rewrite.tokens import Keyring
 
 ACME, OTHER = (load_key(generate_key("ed25519-sha256"), domain, "s1") for domain in ("acme.test", "other.test"))
 KEYS = Keys(Keyring((("k2", b"n" * 32), ("k1", b"o" * 32))), {"acme.test": (ACME,), "other.test": (OTHER,)})
-STORED = Stored(
+STORED = RenderInput(
     queue_id=queue_id(1_700_000_000.0, 1),
     created_at=1_700_000_000.25,
     reverse_path="jörg\udcff@acme.test",
@@ -49,11 +49,11 @@ def body(frame: bytes) -> bytes:
 
 
 def test_every_field_of_a_request_comes_through() -> None:
-    for field in dataclasses.fields(Stored):
+    for field in dataclasses.fields(RenderInput):
         assert getattr(STORED, field.name) != field.default, f"{field.name}: give it another value than its default"
     request = Request(STORED, [0, 3, 2**28 - 1], True, KEYS)
     assert read_request(body(request_frame(request))) == request
-    plain = Request(Stored("0" * 13, 0.0, "", b""), [], False, Keys(NO_TOKENS))
+    plain = Request(RenderInput("0" * 13, 0.0, "", b""), [], False, Keys(NO_TOKENS))
     assert read_request(body(request_frame(plain))) == plain
     assert hash(read_request(body(request_frame(request))).stored) == hash(STORED)
 
@@ -81,6 +81,6 @@ def test_a_deeply_nested_head_is_a_frame_error() -> None:
 
 
 def test_the_largest_answer_grows_with_the_message() -> None:
-    small, large = (Request(Stored("0" * 13, 0.0, "", bytes(size)), [0, 1], False, KEYS) for size in (10, 10**6))
+    small, large = (Request(RenderInput("0" * 13, 0.0, "", bytes(size)), [0, 1], False, KEYS) for size in (10, 10**6))
     assert largest_answer(small) < 2 * 1024 * 1024
     assert largest_answer(large) > 2 * 64 * 10**6

@@ -10,11 +10,11 @@ from relay.config.settings import Settings
 from relay.domains.keys import Keys
 from relay.mail.queue_id import queue_id
 from relay.mailauth.dkim_keys import dns_record, generate_key, load_key
-from relay.policy import list_unsubscribe_of, mailing_of, read_facts
-from relay.render.render import Stored, is_personal, render
+from relay.policy import exclusion_scope, list_unsubscribe_of, parse_facts
+from relay.render.render import RenderInput, is_per_recipient, render
 from relay.rewrite.options import ListUnsubscribe
 from relay.rewrite.tokens import Keyring, Kind, Token, verify_token
-from relay.suppression.exclusion import Mailing
+from relay.suppression.exclusion import ExclusionScope
 
 RING = Keyring((("k1", b"k" * 32),))
 
@@ -28,7 +28,7 @@ OFFERED = ListUnsubscribe("https://t.acme.test", "reply.acme.test")
 CONTENT = b"From: a@acme.test\r\nX-Relay-Campaign: spring\r\nSubject: hello\r\n\r\nHello\r\n"
 
 
-STORED = Stored(
+STORED = RenderInput(
     QUEUE_ID, 1_700_000_000.0, "app@acme.test", CONTENT, b"Received: from x\r\n", "acme.test", list_unsubscribe=OFFERED
 )
 
@@ -39,8 +39,8 @@ def settings(**domain: object) -> Settings:
 
 
 def test_each_recipient_gets_fields_of_its_own() -> None:
-    assert is_personal(STORED)
-    assert not is_personal(replace(STORED, list_unsubscribe=None))
+    assert is_per_recipient(STORED)
+    assert not is_per_recipient(replace(STORED, list_unsubscribe=None))
     for number, rendering in enumerate(render(STORED, [0, 1], Keys(RING), eight_bit=True)):
         (page,) = re.findall(rb"List-Unsubscribe: <https://t\.acme\.test/u/([\w-]+)>,\r\n\t<mailto:", rendering.content)
         assert verify_token(RING, Kind.UNSUBSCRIBE, page.decode()) == Token(Kind.UNSUBSCRIBE, QUEUE_ID, number)
@@ -78,12 +78,12 @@ def test_the_signature_covers_the_fields_and_one_more_of_each() -> None:
     ],
 )
 def test_only_campaign_mail_that_does_not_say_it_itself(header: bytes, offered: ListUnsubscribe | None) -> None:
-    facts = read_facts(header + b"From: a@acme.test\r\n\r\n")
+    facts = parse_facts(header + b"From: a@acme.test\r\n\r\n")
     assert list_unsubscribe_of(settings(), "a@acme.test", facts) == offered
 
 
 def test_it_needs_a_base_url_but_neither_opens_nor_clicks() -> None:
-    facts = read_facts(CONTENT)
+    facts = parse_facts(CONTENT)
     off = settings(tracking={"opens": False, "clicks": False, "base_url": "https://t.acme.test"}, reply_domain="")
     assert list_unsubscribe_of(off, "a@acme.test", facts) == ListUnsubscribe("https://t.acme.test")
     nowhere = Settings.model_validate({"server": {"hostname": "relay.test"}, "tracker": {"base_url": ""}})
@@ -91,6 +91,10 @@ def test_it_needs_a_base_url_but_neither_opens_nor_clicks() -> None:
 
 
 def test_the_scope_of_exclusion_is_the_domains() -> None:
-    assert mailing_of(settings(), "acme.test", "spring") == Mailing("acme.test", "spring")
-    assert mailing_of(settings(exclusion="global"), "acme.test", "spring") == Mailing("acme.test", "spring", True)
-    assert mailing_of(settings(exclusion="global"), "other.test", "spring") == Mailing("other.test", "spring")
+    assert exclusion_scope(settings(), "acme.test", "spring") == ExclusionScope("acme.test", "spring")
+    assert exclusion_scope(settings(exclusion="global"), "acme.test", "spring") == ExclusionScope(
+        "acme.test", "spring", True
+    )
+    assert exclusion_scope(settings(exclusion="global"), "other.test", "spring") == ExclusionScope(
+        "other.test", "spring"
+    )

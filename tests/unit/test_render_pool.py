@@ -20,7 +20,7 @@ from relay.render import frames as render_frames
 from relay.render import pool as render_pool
 from relay.render import process as render_process
 from relay.render.pool import LONGEST_WAIT, OUTSTANDING, UNAVAILABLE_AFTER, InlineRenderer, RenderPool, pause
-from relay.render.render import Rendering, Stored, render, reverse_path_for
+from relay.render.render import Rendering, RenderInput, render, reverse_path_for
 from relay.rewrite.options import Tracking
 from relay.rewrite.tokens import Keyring
 from tests.servers.waiting import PATIENCE
@@ -32,7 +32,9 @@ CONTENT = (
     b"From: a@acme.test\r\nSubject: hello\r\nContent-Type: text/html\r\n\r\n"
     b'<html><body><a href="https://shop.test/">x</a></body></html>\r\n'
 )
-STORED = Stored(queue_id(1_700_000_000.0, 1), 1_700_000_000.0, "app@acme.test", CONTENT, b"", "acme.test", TRACKING)
+STORED = RenderInput(
+    queue_id(1_700_000_000.0, 1), 1_700_000_000.0, "app@acme.test", CONTENT, b"", "acme.test", TRACKING
+)
 BLOAT = replace(STORED, content=CONTENT + b"<p>x</p>\r\n" * 7_000_000)
 
 

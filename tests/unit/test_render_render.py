@@ -8,9 +8,17 @@ import pytest
 
 from relay.domains.keys import Keys
 from relay.mail.queue_id import queue_id
-from relay.mail.srs import original
+from relay.mail.srs import srs_decode
 from relay.mailauth.dkim_keys import SigningKey, dns_record, generate_key, load_key
-from relay.render.render import Stored, explain, is_personal, outgoing, render, reverse_path_for, untouched
+from relay.render.render import (
+    RenderInput,
+    explain,
+    is_per_recipient,
+    outgoing,
+    render,
+    render_unmodified,
+    reverse_path_for,
+)
 from relay.rewrite.options import Tracking
 from relay.rewrite.tokens import Keyring, Kind, Token, verify_address_token
 
@@ -32,7 +40,7 @@ HEADER = b"From: a@acme.test\r\nSubject: hello\r\nContent-Type: text/html\r\n"
 BODY = b'\r\n<html><body><a href="https://shop.test/">x</a></body></html>\r\n'
 
 
-STORED = Stored(
+STORED = RenderInput(
     QUEUE_ID, 1_700_000_000.0, "app@acme.test", HEADER + BODY, b"Received: from x\r\n", "acme.test", TRACKING
 )
 
@@ -115,8 +123,8 @@ class TestPersonal:
         ("stored", "personal"),
         [(PLAIN, False), (STORED, True), (replace(PLAIN, return_path="bounces.acme.test"), True)],
     )
-    def test_whether_recipients_differ(self, stored: Stored, personal: bool) -> None:
-        assert is_personal(stored) is personal
+    def test_whether_recipients_differ(self, stored: RenderInput, personal: bool) -> None:
+        assert is_per_recipient(stored) is personal
 
 
 class TestSignature:
@@ -150,7 +158,7 @@ def replace_selector(selector: str) -> SigningKey:
 
 def test_untouched_is_what_came_and_says_why(signing: SigningKey) -> None:
     stored = replace(STORED, content=b"Bcc: x@y.test\r\n" + HEADER + BODY, return_path="bounces.acme.test")
-    rendering = untouched(stored, 3, Keys(RING, {"acme.test": (signing,)}), "it hung")
+    rendering = render_unmodified(stored, 3, Keys(RING, {"acme.test": (signing,)}), "it hung")
     assert rendering.notes == {"skipped": ["it hung"]}
     assert rendering.content == b"Received: from x\r\n" + HEADER + BODY
     token = rendering.reverse_path.removesuffix("@bounces.acme.test")
@@ -220,7 +228,7 @@ class TestReplies:
 
 
 class TestPassedOn:
-    FORWARD = Stored(
+    FORWARD = RenderInput(
         QUEUE_ID,
         1_700_000_000.0,
         "ben@rcpt.test",
@@ -233,8 +241,8 @@ class TestPassedOn:
         (rendering,) = render(self.FORWARD, [0], KEYS, eight_bit=True)
         assert rendering.content == b"Received: from x\r\n" + self.FORWARD.content
         assert rendering.reverse_path.endswith("=rcpt.test=ben@reply.acme.test")
-        assert original([b"k" * 32], rendering.reverse_path, 1_700_000_000.0) == "ben@rcpt.test"
-        assert not is_personal(self.FORWARD)
+        assert srs_decode([b"k" * 32], rendering.reverse_path, 1_700_000_000.0) == "ben@rcpt.test"
+        assert not is_per_recipient(self.FORWARD)
 
     def test_the_null_reverse_path_stays_null(self) -> None:
         (rendering,) = render(replace(self.FORWARD, reverse_path=""), [0], KEYS, eight_bit=True)

@@ -7,7 +7,7 @@ import email.policy
 
 import pytest
 
-from relay.rewrite.encoding import fit
+from relay.rewrite.encoding import adapt_to_next_hop
 
 LONG = b"x" * 999
 
@@ -40,32 +40,36 @@ def parts(content: bytes) -> list[tuple[str, str, object]]:
     ],
 )
 def test_what_fits_or_may_not_be_touched_comes_back_itself(content: bytes, eight_bit: bool) -> None:
-    assert fit(content, eight_bit) is content
+    assert adapt_to_next_hop(content, eight_bit) is content
 
 
 def test_text_goes_as_quoted_printable_with_a_new_field() -> None:
     body = "café = crème \r\n.\r\nFrom here\r\n".encode()
-    fitted = fit(b"Subject: x\r\n\r\n" + body, eight_bit=False)
+    fitted = adapt_to_next_hop(b"Subject: x\r\n\r\n" + body, eight_bit=False)
     assert fitted.startswith(b"Subject: x\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n")
     assert fitted.isascii()
     assert parts(fitted) == [("text/plain", "quoted-printable", body)]
 
 
 def test_the_field_that_is_there_is_set() -> None:
-    fitted = fit(b"content-transfer-ENCODING:\r\n 8bit\r\nSubject: x\r\n\r\ncaf\xc3\xa9\r\n", eight_bit=False)
+    fitted = adapt_to_next_hop(
+        b"content-transfer-ENCODING:\r\n 8bit\r\nSubject: x\r\n\r\ncaf\xc3\xa9\r\n", eight_bit=False
+    )
     assert fitted == b"content-transfer-ENCODING: quoted-printable\r\nSubject: x\r\n\r\ncaf=C3=A9\r\n"
 
 
 def test_other_than_text_goes_as_base64() -> None:
     data = bytes(range(128, 256)) * 20
-    fitted = fit(b"Content-Type: image/png\r\nContent-Transfer-Encoding: binary\r\n\r\n" + data, eight_bit=False)
+    fitted = adapt_to_next_hop(
+        b"Content-Type: image/png\r\nContent-Transfer-Encoding: binary\r\n\r\n" + data, eight_bit=False
+    )
     assert parts(fitted) == [("image/png", "base64", data)]
 
 
 @pytest.mark.parametrize("eight_bit", [True, False])
 @pytest.mark.parametrize("body", [LONG, LONG + b"\r\n", b"a\r\n" + LONG + b"\r\nb\r\n", "é".encode() * 600 + b"\r\n"])
 def test_overlong_lines_are_always_broken(body: bytes, eight_bit: bool) -> None:
-    fitted = fit(b"Content-Type: text/html; charset=utf-8\r\n\r\n" + body, eight_bit)
+    fitted = adapt_to_next_hop(b"Content-Type: text/html; charset=utf-8\r\n\r\n" + body, eight_bit)
     head, _, new = fitted.partition(b"\r\n\r\n")
     assert b"Content-Transfer-Encoding: quoted-printable" in head
     assert max(map(len, new.split(b"\r\n"))) <= 76
@@ -75,7 +79,7 @@ def test_overlong_lines_are_always_broken(body: bytes, eight_bit: bool) -> None:
 
 def test_bare_line_ends_survive_as_base64() -> None:
     body = b"caf\xc3\xa9\nbare\rends\r\n"
-    fitted = fit(b"Subject: x\r\n\r\n" + body, eight_bit=False)
+    fitted = adapt_to_next_hop(b"Subject: x\r\n\r\n" + body, eight_bit=False)
     assert base64.b64decode(fitted.partition(b"\r\n\r\n")[2]) == body
 
 
@@ -88,9 +92,11 @@ def test_only_the_parts_that_need_it_change_and_containers_are_relabelled() -> N
         )
 
     label = b"Content-Transfer-Encoding: quoted-printable\r\n"
-    assert fit(build(b"8bit", b"", b"caf\xc3\xa9"), eight_bit=False) == build(b"7bit", label, b"caf=C3=A9")
+    assert adapt_to_next_hop(build(b"8bit", b"", b"caf\xc3\xa9"), eight_bit=False) == build(
+        b"7bit", label, b"caf=C3=A9"
+    )
 
 
 def test_fitting_twice_changes_nothing_more() -> None:
-    once = fit(b"Subject: x\r\n\r\ncaf\xc3\xa9\r\n" + LONG + b"\r\n", eight_bit=False)
-    assert fit(once, eight_bit=False) is once
+    once = adapt_to_next_hop(b"Subject: x\r\n\r\ncaf\xc3\xa9\r\n" + LONG + b"\r\n", eight_bit=False)
+    assert adapt_to_next_hop(once, eight_bit=False) is once

@@ -5,7 +5,7 @@ import pytest
 from relay.mail.registrable_domain import registrable
 from relay.rewrite.html import tags
 from relay.rewrite.link_rules import is_sensitive, shown_host
-from relay.rewrite.links import MAX_TARGET, Reason, header_urls, is_excluded, judge, links, rules
+from relay.rewrite.links import MAX_TARGET, Reason, classify_link, header_urls, is_excluded, links, rules
 from relay.rewrite.options import Tracking
 
 RULES = rules(
@@ -47,7 +47,7 @@ RULES = rules(
     ],
 )
 def test_judgement(value: str, target: str, reason: Reason) -> None:
-    assert judge(value, RULES) == (target, reason)
+    assert classify_link(value, RULES) == (target, reason)
 
 
 def test_excluded_hosts_need_a_dot_before_the_pattern() -> None:
@@ -72,7 +72,7 @@ def test_excluded_hosts_need_a_dot_before_the_pattern() -> None:
 )
 def test_links_that_open_a_door_are_sensitive(url: str) -> None:
     assert is_sensitive(url)
-    assert judge(url, RULES)[1] is Reason.SENSITIVE
+    assert classify_link(url, RULES)[1] is Reason.SENSITIVE
 
 
 @pytest.mark.parametrize(
@@ -188,5 +188,5 @@ def test_registrable_domains(host: str, domain: str) -> None:
 
 def test_a_link_too_long_for_the_tracker_is_left_alone() -> None:
     rule = rules(Tracking(base_url="https://t.acme.test"), frozenset())
-    assert judge("https://x.test/" + "a" * (MAX_TARGET - 15), rule)[1] is Reason.TRACKED
-    assert judge("https://x.test/" + "a" * (MAX_TARGET - 14), rule)[1] is Reason.TOO_LONG
+    assert classify_link("https://x.test/" + "a" * (MAX_TARGET - 15), rule)[1] is Reason.TRACKED
+    assert classify_link("https://x.test/" + "a" * (MAX_TARGET - 14), rule)[1] is Reason.TOO_LONG

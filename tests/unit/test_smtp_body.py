@@ -1,9 +1,9 @@
 import asyncio
 from pathlib import Path
 
-from relay.smtp.body import HAS_NUL, NO_ROOM, Body, BodyPool, Bounds, too_large
+from relay.smtp.body import HAS_NUL, NO_ROOM, Body, BodyLimits, BodyPool, too_large
 
-BOUNDS = Bounds(body_memory=100, memory=1000, received=10_000, handed_over=500)
+BOUNDS = BodyLimits(body_memory=100, memory=1000, received=10_000, handed_over=500)
 
 
 def new_body(pool: BodyPool, limit: int = 5000) -> Body:
@@ -65,7 +65,7 @@ async def test_bodies_are_handed_over_in_turn_and_the_largest_gets_its_turn(tmp_
     gates = {size: asyncio.Event() for size in (300, 900, 100)}
 
     async def hand_over(size: int) -> None:
-        async with pool.room(size):
+        async with pool.reserve_memory(size):
             order.append(size)
             await gates[size].wait()
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from relay.storage.batcher import Rounds
+from relay.storage.batcher import Batcher
 from relay.storage.errors import AwayError
 
 
@@ -15,7 +15,7 @@ class Doubler:
     def __init__(self, *, away: bool = False) -> None:
         self.rounds: list[Sequence[int]] = []
         self.away = away
-        self.ask = Rounds[int, int](self._answer)
+        self.ask = Batcher[int, int](self._answer)
 
     async def _answer(self, calls: Sequence[int]) -> Sequence[int]:
         self.rounds.append(calls)

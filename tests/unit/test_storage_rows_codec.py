@@ -1,6 +1,6 @@
 """The JSON inside rows: what an earlier version wrote is read, and so is what it never knew."""
 
-from relay.queue.message import Policy
+from relay.queue.message import MessagePolicy
 from relay.storage.rows import decode_policy, encode_policy
 
 OLD = (
@@ -11,10 +11,10 @@ OLD = (
 
 def test_a_policy_of_the_first_version_is_read() -> None:
     policy = decode_policy(OLD)
-    assert policy == Policy("acme.test", "app@acme.test", fallback_providers=("backup",))
+    assert policy == MessagePolicy("acme.test", "app@acme.test", fallback_providers=("backup",))
     assert encode_policy(policy) == OLD
 
 
 def test_a_name_goes_with_its_policy() -> None:
-    policy = Policy("acme.test", "app@acme.test", author_name="Zo\u00eb (Acme)")
+    policy = MessagePolicy("acme.test", "app@acme.test", author_name="Zo\u00eb (Acme)")
     assert decode_policy(encode_policy(policy)) == policy

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from relay.queue.ports import StoreError
-from relay.storage.sqlite.disk_space import Space
+from relay.storage.sqlite.disk_space import DiskSpace
 
 
 @pytest.fixture
@@ -27,19 +27,19 @@ def limited() -> Iterator[int]:
 
 
 def test_a_large_disk_takes_mail(file: Path) -> None:
-    space = Space.at(file)
+    space = DiskSpace.at(file)
     assert 0 < space.reserve <= 64 << 20
     space.check(20_000)
 
 
 def test_a_message_the_disk_cannot_hold_twice_is_refused(file: Path) -> None:
     with pytest.raises(StoreError, match="too little space for new mail") as refused:
-        Space.at(file).check(1 << 50)
+        DiskSpace.at(file).check(1 << 50)
     assert refused.value.full
 
 
 def test_a_small_space_keeps_an_eighth_and_empties_its_log_early(file: Path, limited: int) -> None:
-    space = Space.at(file)
+    space = DiskSpace.at(file)
     assert space.reserve == limited // 8
     assert space.checkpoint_pages == 64
     space.check(1000)
@@ -48,7 +48,7 @@ def test_a_small_space_keeps_an_eighth_and_empties_its_log_early(file: Path, lim
 
 
 def test_a_disk_at_its_reserve_is_full_until_clearly_more_is_free(file: Path, limited: int) -> None:
-    space = Space.at(file)
+    space = DiskSpace.at(file)
     ease = space.reserve // 4
 
     def leave(free: int) -> None:

@@ -76,7 +76,7 @@ async def test_reading_only_looks_on_while_another_works(path: Path) -> None:
     await store.enqueue(accepted("A"))
     assert [entry.queue_id for _, entry in await looker.entries(EntryQuery())] == ["A"]
     await looker.check()
-    for change in (looker.enqueue(accepted("B")), looker.claim(NOW, ROOMY), looker.forget("A", [0])):
+    for change in (looker.enqueue(accepted("B")), looker.claim(NOW, ROOMY), looker.release("A", [0])):
         with pytest.raises(StoreError, match="reading only"):
             await change
     await looker.close()

@@ -16,8 +16,8 @@ from relay.limits.window import HOUR
 from relay.mail.reply import Reply
 from relay.mail.transaction import Envelope, Recipient, Session, Transaction
 from relay.queue.entry import Entry, State
-from relay.queue.message import Accepted, Claimed, Message, Settlement
-from relay.queue.ports import EntryQuery, LaneRoom, StoreError
+from relay.queue.message import ClaimedBatch, Message, NewMessage, Settlement
+from relay.queue.ports import ClaimLimits, EntryQuery, StoreError
 from relay.storage.sqlite.store import SqliteStore
 from relay.submission.accept import SubmissionHandler
 from relay.suppression.exclusion import Exclusion
@@ -45,19 +45,19 @@ class FaultyStore:
     def __init__(self, error: StoreError) -> None:
         self.error = error
 
-    async def enqueue(self, accepted: Accepted) -> None:
+    async def enqueue(self, accepted: NewMessage) -> None:
         raise self.error
 
     async def recover(self, now: float, longest_wait: float) -> int:
         raise self.error
 
-    async def clock_set(self, now: float, step: float, longest_wait: float, lifetime: float) -> None:
+    async def shift_clock(self, now: float, step: float, longest_wait: float, lifetime: float) -> None:
         raise self.error
 
-    async def left_in_hand(self, keys: Sequence[tuple[str, int]]) -> Sequence[Claimed]:
+    async def leased_by_previous_run(self, keys: Sequence[tuple[str, int]]) -> Sequence[ClaimedBatch]:
         raise self.error
 
-    async def claim(self, now: float, room: LaneRoom) -> Sequence[Claimed]:
+    async def claim(self, now: float, room: ClaimLimits) -> Sequence[ClaimedBatch]:
         raise self.error
 
     async def next_due(self, busy: Sequence[str]) -> float | None:
@@ -80,11 +80,11 @@ class FailingLimits:
             raise StoreError("the connection broke")
         return await self.limits.reserve(slots, at)
 
-    async def forget(self, queue_id: str, numbers: Sequence[int]) -> None:
-        await self.limits.forget(queue_id, numbers)
+    async def release(self, queue_id: str, numbers: Sequence[int]) -> None:
+        await self.limits.release(queue_id, numbers)
 
 
-class House:
+class Harness:
     """A submission handler with its dependencies."""
 
     def __init__(self, store: SqliteStore, **sections: Any) -> None:
@@ -135,7 +135,7 @@ async def store(tmp_path: Path) -> Any:
 
 
 async def test_what_is_answered_with_250_is_stored_as_it_came(store: SqliteStore) -> None:
-    house = House(store)
+    house = Harness(store)
     reply = await house.take("a@x.test", "B@Y.test")
     assert str(reply) == "250 2.0.0 Ok: queued as Q0000000000001"
     (message, first), (_, second) = await house.stored()
@@ -154,7 +154,7 @@ async def test_what_is_answered_with_250_is_stored_as_it_came(store: SqliteStore
 
 class TestAddedFields:
     async def test_received_date_and_message_id(self, store: SqliteStore) -> None:
-        assert await House(store).added() == (
+        assert await Harness(store).added() == (
             "Received: from app.test ([192.0.2.7])\r\n"
             "\tby relay.test (relay) with ESMTP id Q0000000000001\r\n"
             "\tfor <u@rcpt.test>;\r\n"
@@ -164,14 +164,14 @@ class TestAddedFields:
         )
 
     async def test_date_and_message_id_stay_where_there_are_any(self, store: SqliteStore) -> None:
-        house = House(store)
+        house = Harness(store)
         content = b"DATE: yesterday\r\nmessage-id: <1@x>\r\n" + CONTENT
         added = await house.added(content=content)
         assert re.findall(r"^([\w-]+):", added, re.MULTILINE) == ["Received"]
         assert (await house.stored())[0][0].message_id == "<1@x>"
 
     async def test_several_recipients_do_not_learn_of_each_other(self, store: SqliteStore) -> None:
-        house = House(store)
+        house = Harness(store)
         await house.take("a@x.test", "b@y.test")
         assert b" for " not in (await house.stored())[0][0].policy.added_fields.replace(b"\r\n\t", b" ")
 
@@ -190,12 +190,12 @@ class TestAddedFields:
     async def test_how_it_came(
         self, store: SqliteStore, changes: dict[str, Any], envelope: dict[str, Any], words: str
     ) -> None:
-        assert words in await House(store).added(session=replace(SESSION, **changes), **envelope)
+        assert words in await Harness(store).added(session=replace(SESSION, **changes), **envelope)
 
 
 class TestLimits:
     async def test_the_surplus_gets_release_times(self, store: SqliteStore) -> None:
-        house = House(store, **LIMITED)
+        house = Harness(store, **LIMITED)
         for number in range(5):
             assert (await house.take(f"u{number}@x.test")).code == 250
         entries = [entry for _, entry in await house.stored()]
@@ -206,12 +206,12 @@ class TestLimits:
         assert [event.data.get("release_at", 0.0) for event in house.events] == [one.release_at for one in entries]
 
     async def test_every_recipient_counts(self, store: SqliteStore) -> None:
-        house = House(store, **LIMITED)
+        house = Harness(store, **LIMITED)
         await house.take("a@x.test", "b@x.test", "c@x.test")
         assert [bool(entry.release_at) for _, entry in await house.stored()] == [False, False, True]
 
     async def test_what_could_not_leave_in_time_is_refused_and_takes_no_place(self, store: SqliteStore) -> None:
-        house = House(store, **LIMITED, queue={"lifetime": "2h", "delay_notice": "1h"})
+        house = Harness(store, **LIMITED, queue={"lifetime": "2h", "delay_notice": "1h"})
         assert (await house.take("a@x.test", "b@x.test")).code == 250
         refused = await house.take("c@x.test", "d@x.test")
         assert str(refused) == (
@@ -224,14 +224,14 @@ class TestLimits:
         assert (await house.stored())[-1][1].release_at == pytest.approx(NOW + HOUR, abs=1)
 
     async def test_send_at_is_a_release_time_and_moves_the_expiry(self, store: SqliteStore) -> None:
-        house = House(store)
+        house = Harness(store)
         await house.take(content=b"X-Relay-Send-At: 2099-01-01T00:00:00Z\r\n" + CONTENT)
         ((_, entry),) = await house.stored()
         assert entry.release_at == entry.next_attempt_at == 4070908800.0
         assert entry.expires_at == 4070908800.0 + 72 * HOUR
 
     async def test_send_at_within_limits(self, store: SqliteStore) -> None:
-        house = House(store, **LIMITED)
+        house = Harness(store, **LIMITED)
         later = b"X-Relay-Send-At: 2099-01-01T00:00:00Z\r\n" + CONTENT
         await house.take("a@x.test", "b@x.test", "c@x.test", content=later)
         assert (await house.take("d@x.test")).code == 250
@@ -240,7 +240,7 @@ class TestLimits:
         assert entries[3].release_at == 0.0
 
     async def test_two_providers_count_apart(self, store: SqliteStore) -> None:
-        house = House(store, provider=[{"name": name, "host": "h.test", "hourly_limit": 1} for name in ("a", "b")])
+        house = Harness(store, provider=[{"name": name, "host": "h.test", "hourly_limit": 1} for name in ("a", "b")])
         for name in "aab":
             await house.take(content=f"X-Relay-Provider: {name}\r\n".encode() + CONTENT)
         found = [(entry.lane, bool(entry.release_at)) for _, entry in await house.stored()]
@@ -249,7 +249,7 @@ class TestLimits:
 
 class TestRefusals:
     async def test_a_message_that_cannot_be_stored_keeps_no_place(self, store: SqliteStore) -> None:
-        house = House(store, **LIMITED)
+        house = Harness(store, **LIMITED)
         handler = replace(house.handler, store=FaultyStore(StoreError("disk I/O error")))
         envelope = Envelope("app@acme.test", (Recipient("u@rcpt.test"), Recipient("v@rcpt.test")))
         with pytest.raises(StoreError):
@@ -261,7 +261,7 @@ class TestRefusals:
         """The first provider has no room for the second recipient; asking the next one fails."""
         providers = [{"name": name, "host": "h.test", "hourly_limit": 1} for name in ("a", "b")]
         domains = {"acme.test": {"provider": "a", "fallback_providers": ["b"]}}
-        house = House(store, provider=providers, domains=domains)
+        house = Harness(store, provider=providers, domains=domains)
         handler = replace(house.handler, limits=cast("LimitStore", FailingLimits(store)))
         envelope = Envelope("app@acme.test", (Recipient("u@rcpt.test"), Recipient("v@rcpt.test")))
         with pytest.raises(StoreError):
@@ -271,18 +271,18 @@ class TestRefusals:
         assert found == [("provider:a", 0.0), ("provider:b", 0.0)]
 
     async def test_instructions_that_mean_nothing(self, store: SqliteStore) -> None:
-        house = House(store)
+        house = Harness(store)
         reply = await house.take(content=b"X-Relay-Track: maybe\r\n" + CONTENT)
         assert str(reply).startswith('554 5.6.0 X-Relay-Track: "maybe"')
         assert await house.stored() == []
 
     async def test_what_policy_refuses(self, store: SqliteStore) -> None:
-        house = House(store, limits={"require_identity": True})
+        house = Harness(store, limits={"require_identity": True})
         assert (await house.take()).code == 550
         assert await house.stored() == []
 
     async def test_who_may_not_send_learns_it_before_the_message(self, store: SqliteStore) -> None:
-        house = House(store)
+        house = Harness(store)
         handler = house.handler
         refused = handler.check_mail(SESSION, Envelope("app@acme.test"))
         assert refused is not None
@@ -292,7 +292,7 @@ class TestRefusals:
 
 
 async def test_campaign_mail_needs_a_verified_address_and_other_mail_does_not(store: SqliteStore) -> None:
-    house = House(store)
+    house = Harness(store)
     assert (await house.take()).code == 250
     refused = await house.take(content=b"X-Relay-Campaign: autumn\r\n" + CONTENT)
     assert str(refused) == (
@@ -304,7 +304,7 @@ async def test_campaign_mail_needs_a_verified_address_and_other_mail_does_not(st
 
 
 async def test_what_the_application_said_is_kept(store: SqliteStore) -> None:
-    house = House(store, verification={"campaign": False})
+    house = Harness(store, verification={"campaign": False})
     said = b"X-Relay-Campaign: autumn\r\nX-Relay-Tag: t\r\nX-Relay-Meta-k: v\r\nX-Relay-Odd: 1\r\n"
     to = (Recipient("u@x.test", ("SUCCESS", "DELAY"), "rfc822;u@x.test"),)
     await house.take(content=said + CONTENT, recipients=to, ret="FULL", envid="E1", smtputf8=True)
@@ -318,12 +318,12 @@ async def test_what_the_application_said_is_kept(store: SqliteStore) -> None:
 async def test_who_unsubscribed_is_dropped_from_campaign_mail_only(store: SqliteStore) -> None:
     unsubscribed = Unsubscribe("u@x.test", "acme.test", "spring", "page", "Q1", NOW)
     await store.unsubscribe_list.unsubscribe([unsubscribed])
-    house = House(store, verification={"campaign": False}, domains={"acme.test": {"exclusion": "campaign"}})
+    house = Harness(store, verification={"campaign": False}, domains={"acme.test": {"exclusion": "campaign"}})
     for said in (b"X-Relay-Campaign: spring\r\n", b"X-Relay-Campaign: autumn\r\n", b""):
         assert (await house.take("U@x.test", "v@x.test", content=said + CONTENT)).code == 250
     dropped = [(one.queue_id, one.address, one.data["reason"]) for one in house.events if one.kind is Kind.DROPPED]
     assert dropped == [("Q0000000000001", "U@x.test", 'unsubscribed from campaign "spring" of acme.test (page)')]
-    house = House(store, verification={"campaign": False}, domains={"acme.test": {"exclusion": "global"}})
+    house = Harness(store, verification={"campaign": False}, domains={"acme.test": {"exclusion": "global"}})
     house.serial = count(10)
     for said in (b"X-Relay-Campaign: autumn\r\n", b""):
         assert (await house.take("U@x.test", content=said + CONTENT)).code == 250
@@ -331,7 +331,7 @@ async def test_who_unsubscribed_is_dropped_from_campaign_mail_only(store: Sqlite
 
 
 async def test_a_suppressed_recipient_is_dropped_and_takes_no_place(store: SqliteStore) -> None:
-    house = House(store, **LIMITED)
+    house = Harness(store, **LIMITED)
     await store.suppress([Suppression("gone@x.test", "", "invalid_recipient", "", "550 no such user", "Q1", NOW)])
     assert (await house.take("Gone@x.test", "a@x.test", "b@x.test")).code == 250
     states = {entry.recipient: (entry.state, bool(entry.release_at)) for _, entry in await house.stored()}

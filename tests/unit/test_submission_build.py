@@ -6,11 +6,11 @@ import pytest
 
 from relay.config.settings import Settings
 from relay.mail.transaction import Envelope, Recipient, Session, Transaction
-from relay.policy import Refuse, decide, read_facts
+from relay.policy import Rejection, decide, parse_facts
 from relay.queue.entry import State
-from relay.queue.message import Accepted
-from relay.queue.routing import Way
-from relay.submission.build import compose
+from relay.queue.message import NewMessage
+from relay.queue.routing import Route
+from relay.submission.build import build_message
 
 NOW = 1_800_000_000.0
 
@@ -37,7 +37,7 @@ def taken(
     excluded: dict[str, str] | None = None,
     at: dict[int, float] | None = None,
     **identity: Any,
-) -> Accepted:
+) -> NewMessage:
     settings = Settings.model_validate(
         {
             "server": {"hostname": "relay.test"},
@@ -45,13 +45,13 @@ def taken(
             "identities": {"app@acme.test": identity},
         }
     )
-    facts = read_facts(content + b"\r\nHello\r\n")
+    facts = parse_facts(content + b"\r\nHello\r\n")
     envelope = Envelope(reverse_path, tuple(Recipient(one) for one in recipients))
     route = decide(settings, SESSION, envelope, facts, NOW)
-    assert not isinstance(route, Refuse)
+    assert not isinstance(route, Rejection)
     out = excluded or {}
-    ways = {n: Way("direct", (at or {}).get(n, NOW)) for n, one in enumerate(recipients) if one not in out}
-    return compose(QUEUE_ID, Transaction(SESSION, envelope, content), facts, route, ways, out, settings, NOW)
+    ways = {n: Route("direct", (at or {}).get(n, NOW)) for n, one in enumerate(recipients) if one not in out}
+    return build_message(QUEUE_ID, Transaction(SESSION, envelope, content), facts, route, ways, out, settings, NOW)
 
 
 class TestReplies:

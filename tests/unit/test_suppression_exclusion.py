@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 
 from relay.storage.sqlite.store import SqliteStore
-from relay.suppression.exclusion import Exclusion, Mailing
+from relay.suppression.exclusion import Exclusion, ExclusionScope
 from relay.suppression.model import Suppression
 from relay.suppression.unsubscribes import Unsubscribe
 
 NOW = 1_800_000_000.0
 
 
-SPRING = Mailing("acme.test", "spring")
+SPRING = ExclusionScope("acme.test", "spring")
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ async def exclusion(tmp_path: Path) -> AsyncIterator[Exclusion]:
     await store.close()
 
 
-async def excluded(exclusion: Exclusion, mailing: Mailing) -> dict[str, str]:
+async def excluded(exclusion: Exclusion, mailing: ExclusionScope) -> dict[str, str]:
     return dict(await exclusion.reasons(["U@X.test", "v@x.test", "w@x.test"], mailing, NOW))
 
 
@@ -42,17 +42,20 @@ async def test_the_same_campaign_of_the_same_domain(exclusion: Exclusion) -> Non
 
 
 async def test_another_campaign(exclusion: Exclusion) -> None:
-    assert set(await excluded(exclusion, Mailing("acme.test", "autumn"))) == {"v@x.test"}
-    assert set(await excluded(exclusion, Mailing("acme.test", "autumn", everywhere=True))) == {"u@x.test", "v@x.test"}
-    assert set(await excluded(exclusion, Mailing("else.test", "spring", everywhere=True))) == set()
+    assert set(await excluded(exclusion, ExclusionScope("acme.test", "autumn"))) == {"v@x.test"}
+    assert set(await excluded(exclusion, ExclusionScope("acme.test", "autumn", everywhere=True))) == {
+        "u@x.test",
+        "v@x.test",
+    }
+    assert set(await excluded(exclusion, ExclusionScope("else.test", "spring", everywhere=True))) == set()
 
 
 async def test_transactional_mail_is_never_excluded_by_an_unsubscribe(exclusion: Exclusion) -> None:
-    assert await excluded(exclusion, Mailing("acme.test")) == {}
-    assert await excluded(exclusion, Mailing("acme.test", everywhere=True)) == {}
+    assert await excluded(exclusion, ExclusionScope("acme.test")) == {}
+    assert await excluded(exclusion, ExclusionScope("acme.test", everywhere=True)) == {}
 
 
 async def test_who_is_on_both_lists_is_suppressed(exclusion: Exclusion) -> None:
     await exclusion.suppressions.suppress([Suppression("u@x.test")])
     assert (await excluded(exclusion, SPRING))["u@x.test"] == "suppressed: manual"
-    assert await excluded(exclusion, Mailing("acme.test")) == {"u@x.test": "suppressed: manual"}
+    assert await excluded(exclusion, ExclusionScope("acme.test")) == {"u@x.test": "suppressed: manual"}

@@ -3,7 +3,17 @@
 import pytest
 
 from relay.rewrite.tokens import Keyring, Kind, verify_token
-from relay.tracker.canary import PATIENCE, Host, all_up, answered, canary, failed, is_canary, link_fault, pixel_fault
+from relay.tracker.canary import (
+    PATIENCE,
+    BaseUrlState,
+    all_up,
+    answered,
+    canary,
+    failed,
+    is_canary,
+    link_fault,
+    pixel_fault,
+)
 
 RING = Keyring((("k1", bytes(32)),))
 
@@ -52,17 +62,17 @@ def test_the_pixel_is_a_picture() -> None:
 
 
 def test_what_worked_is_down_after_two_failures_in_a_row() -> None:
-    once = failed(Host(BASE, proven=True), "does not answer", NOW)
+    once = failed(BaseUrlState(BASE, proven=True), "does not answer", NOW)
     assert (once.broken, once.down) == (True, False)
     twice = failed(once, "answers 502", NOW + 10)
     assert (twice.broken, twice.down, twice.failing_since, twice.why) == (True, True, NOW, "answers 502")
-    assert not all_up([Host("https://other.test"), twice])
-    assert answered(twice) == Host(BASE, proven=True)
+    assert not all_up([BaseUrlState("https://other.test"), twice])
+    assert answered(twice) == BaseUrlState(BASE, proven=True)
     assert not failed(answered(once), "again", NOW).down
 
 
 def test_what_never_worked_is_never_down() -> None:
-    host = Host(BASE)
+    host = BaseUrlState(BASE)
     for _ in range(2 * PATIENCE):
         host = failed(host, "does not answer", NOW)
     assert not host.down

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.tracker.client import MAX_USER_AGENT, clean_user_agent, client_address, read_reader
+from relay.tracker.client import MAX_USER_AGENT, clean_user_agent, client_address, parse_client
 
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 
@@ -40,18 +40,18 @@ MACHINES = [
 
 @pytest.mark.parametrize("user_agent", PEOPLE)
 def test_mail_programs_and_browsers_are_people(user_agent: str) -> None:
-    assert read_reader("GET", {"User-Agent": user_agent}).machine == ""
+    assert parse_client("GET", {"User-Agent": user_agent}).machine == ""
 
 
 @pytest.mark.parametrize(("user_agent", "reason"), MACHINES)
 def test_machines_are_told_with_their_kind(user_agent: str, reason: str) -> None:
-    assert read_reader("GET", {"User-Agent": user_agent}).machine == reason
+    assert parse_client("GET", {"User-Agent": user_agent}).machine == reason
 
 
 def test_a_head_request_and_a_prefetch_are_machines_whatever_they_call_themselves() -> None:
-    assert read_reader("HEAD", {"User-Agent": FIREFOX}).machine == "HEAD"
+    assert parse_client("HEAD", {"User-Agent": FIREFOX}).machine == "HEAD"
     for name, value in {"Sec-Purpose": "prefetch;prerender", "Purpose": "prefetch", "X-Moz": "prefetch"}.items():
-        assert read_reader("GET", {"User-Agent": FIREFOX, name: value}).machine == "prefetch"
+        assert parse_client("GET", {"User-Agent": FIREFOX, name: value}).machine == "prefetch"
 
 
 @given(st.text(max_size=3000))

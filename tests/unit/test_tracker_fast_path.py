@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 
-from relay.tracker.fast_path import ROUND, ExpressLane, Fetch
+from relay.tracker.fast_path import ROUND, PixelFastPath, PixelRequest
 from tests.servers.waiting import PATIENCE
 
 
@@ -25,15 +25,15 @@ class Reader:
         self._told.append((self.number, answer))
 
 
-class House:
+class Harness:
     """A lane, who comes to it, and what they were told."""
 
     def __init__(self, right_of_way: Callable[[], float] = lambda: 0.0) -> None:
         self.told: list[tuple[int, bytes | None]] = []
         self.answered: list[str] = []
-        self.lane = ExpressLane(self._answer, right_of_way)
+        self.lane = PixelFastPath(self._answer, right_of_way)
 
-    def _answer(self, fetch: Fetch, client: str) -> bytes | None:
+    def _answer(self, fetch: PixelRequest, client: str) -> bytes | None:
         assert client == Reader.client
         self.answered.append(fetch.token)
         return None if fetch.token == "0" else fetch.token.encode()
@@ -45,7 +45,7 @@ class House:
 
 
 async def test_all_of_a_turn_are_one_round_and_nothing_is_said_before_it() -> None:
-    house = House()
+    house = Harness()
     house.come(3)
     assert house.told == []
     await asyncio.sleep(0)
@@ -53,7 +53,7 @@ async def test_all_of_a_turn_are_one_round_and_nothing_is_said_before_it() -> No
 
 
 async def test_a_round_is_bounded_and_the_next_one_goes_on() -> None:
-    house = House()
+    house = Harness()
     house.come(2 * ROUND + 1)
     counts = []
     for _ in range(4):
@@ -65,7 +65,7 @@ async def test_a_round_is_bounded_and_the_next_one_goes_on() -> None:
 
 async def test_what_has_the_right_of_way_is_waited_for_by_all_together() -> None:
     waits = iter([0.02, 0.0])
-    house = House(lambda: next(waits))
+    house = Harness(lambda: next(waits))
     house.come(1)
     await asyncio.sleep(0)
     late = Reader(9, house.told)
@@ -79,7 +79,7 @@ async def test_what_has_the_right_of_way_is_waited_for_by_all_together() -> None
 
 
 async def test_who_has_left_is_not_answered() -> None:
-    house = House()
+    house = Harness()
     first, second = house.come(2)
     first.asked = b""
     await asyncio.sleep(0)
@@ -88,14 +88,14 @@ async def test_who_has_left_is_not_answered() -> None:
 
 
 async def test_closing_answers_all_who_wait() -> None:
-    house = House(lambda: 60.0)
+    house = Harness(lambda: 60.0)
     house.come(ROUND + 1)
     house.lane.close()
     assert len(house.told) == ROUND + 1
 
 
 async def test_what_is_not_commonplace_is_not_taken() -> None:
-    house = House()
+    house = Harness()
     reader = Reader(1, house.told)
     assert not house.lane.take(reader, reader.asked + b"x")
     await asyncio.sleep(0)

@@ -6,7 +6,7 @@ from socket import AF_INET, AF_INET6
 
 import pytest
 
-from relay.tracker.monitor import Names, listed
+from relay.tracker.monitor import HostResolver, listed
 from tests.servers.dns_server import DnsServer
 
 HOSTS = """# the local names
@@ -37,7 +37,7 @@ async def test_what_the_hosts_file_lacks_is_asked_of_dns(tmp_path: Path) -> None
     file.write_text(HOSTS)
     zone = "u.acme.test. A 192.0.2.8\nu.acme.test. AAAA 2001:db8::8\nmail.acme.test. MX 10 x.test."
     async with DnsServer(zone, {"down.test": "REFUSED"}) as dns:
-        names = Names(dns.resolver(), file)
+        names = HostResolver(dns.resolver(), file)
         assert [one["host"] for one in await names.resolve("t.acme.test", 80)] == ["192.0.2.7"]
         (found,) = await names.resolve("u.acme.test", 443, AF_INET)
         assert (found["host"], found["port"], found["family"]) == ("192.0.2.8", 443, AF_INET)
@@ -47,4 +47,4 @@ async def test_what_the_hosts_file_lacks_is_asked_of_dns(tmp_path: Path) -> None
                 await names.resolve(name, 80)
         with pytest.raises(OSError, match=r"DNS gives no answer: .* REFUSED"):
             await names.resolve("down.test", 80)
-        assert await Names(dns.resolver(), tmp_path / "none").resolve("u.acme.test", 80)
+        assert await HostResolver(dns.resolver(), tmp_path / "none").resolve("u.acme.test", 80)

@@ -119,9 +119,9 @@ class TestReceiving:
         assert token is not None
         assert token.queue_id == queue_id
         assert not side.proven(JANE)
-        assert (await side.verifier.enter(JANE, "999999"))["state"] == "failed"
+        assert (await side.verifier.confirm_code(JANE, "999999"))["state"] == "failed"
         assert not side.proven(JANE)
-        assert (await side.verifier.enter(JANE, "000001"))["state"] == "passed"
+        assert (await side.verifier.confirm_code(JANE, "000001"))["state"] == "passed"
         assert side.proven(JANE)
         steps = {one.step: (one.state, one.detail) for one in await side.table.verifications(JANE)}
         assert steps == dict.fromkeys(("receiving", "sender"), ("passed", "the code sent to owner@x.test came back"))
@@ -129,19 +129,19 @@ class TestReceiving:
     async def test_the_link_confirms_once_and_its_code_is_used_then(self, side: VerificationSide) -> None:
         await side.verifier.run(JANE, "receiving")
         (queue_id,) = side.sent
-        assert not await side.verifier.follow(QUEUE_ID)
-        assert await side.verifier.follow(queue_id)
+        assert not await side.verifier.confirm_link(QUEUE_ID)
+        assert await side.verifier.confirm_link(queue_id)
         assert side.proven(JANE)
         first = await side.table.verifications(JANE)
         self.now += 60
-        assert await side.verifier.follow(queue_id)
+        assert await side.verifier.confirm_link(queue_id)
         assert await side.table.verifications(JANE) == first
-        assert (await side.verifier.enter(JANE, "000001"))["state"] == "failed"
+        assert (await side.verifier.confirm_code(JANE, "000001"))["state"] == "failed"
 
     async def test_a_late_code_confirms_nothing_and_stays_pending(self, side: VerificationSide) -> None:
         await side.verifier.run(JANE, "receiving")
         self.now += LIFETIME + 1
-        form = await side.verifier.enter(JANE, "000001")
+        form = await side.verifier.confirm_code(JANE, "000001")
         assert form["remarks"] == [
             {
                 "status": "wrong",
@@ -154,7 +154,7 @@ class TestReceiving:
     async def test_too_many_codes_change_nothing_of_what_is_known(self, side: VerificationSide) -> None:
         for _ in range(5):
             await side.verifier.run(JANE, "receiving")
-        await side.verifier.enter(JANE, "000005")
+        await side.verifier.confirm_code(JANE, "000005")
         form = await side.verifier.run(JANE, "receiving")
         assert form["state"] == "failed"
         assert len(side.sent) == 5
@@ -169,7 +169,7 @@ class TestReceiving:
 
     async def test_a_store_that_is_away_keeps_what_was_known(self, side: VerificationSide) -> None:
         await side.verifier.run(JANE, "receiving")
-        await side.verifier.enter(JANE, "000001")
+        await side.verifier.confirm_code(JANE, "000001")
 
         async def away() -> frozenset[str]:
             raise StoreError("database is locked")

@@ -12,7 +12,7 @@ from relay.admin.dashboard.access import Guard, guarded
 from relay.admin.dashboard.pages import Overview, Resting, found_page, overview_page, story_page
 from relay.events.ports import StoreError
 from relay.mail.queue_id import is_queue_id
-from relay.queue.routing import Pause
+from relay.queue.routing import LanePause
 from relay.reports import run
 from relay.reports.engagement import engagement_report
 from relay.reports.ports import MessageQuery
@@ -117,7 +117,7 @@ class _Views:
             return self._reports
 
 
-def _resting(lane: str, pause: Pause) -> Resting:
+def _resting(lane: str, pause: LanePause) -> Resting:
     return Resting(lane, pause.why, None if math.isinf(pause.until) else time_form(pause.until))
 
 

@@ -16,7 +16,7 @@ from psycopg.pq import TransactionStatus
 from psycopg.types.numeric import Int8BinaryDumper
 
 from relay.events.ports import StoreError
-from relay.storage.database import Connection, Operation, Rows, Session
+from relay.storage.database import Connection, DbSession, Operation, Rows
 from relay.storage.errors import AwayError
 
 _HINT = re.compile(r" INDEXED BY \w+")
@@ -137,7 +137,7 @@ class PostgresLink:
     """Implements `storage.database.Link`."""
 
     begin: ClassVar[str] = "BEGIN"
-    look: ClassVar[str] = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+    begin_read: ClassVar[str] = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
     errors: ClassVar[type[Exception]] = psycopg.Error
 
     def __init__(self, url: str, *, seeking: bool = False) -> None:
@@ -150,12 +150,12 @@ class PostgresLink:
         self._refused_until = 0.0
         self._refusal = ""
 
-    async def run(self, function: Callable[[Session], T]) -> T:
+    async def run(self, function: Callable[[DbSession], T]) -> T:
         """Run the function in the connection's thread, connecting first when there is no connection."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._call, function)
 
     @contextmanager
-    def together(self, session: Session) -> Iterator[Session]:
+    def together(self, session: DbSession) -> Iterator[DbSession]:
         """Send statements without waiting for the answers of those before (libpq's pipeline mode)."""
         assert isinstance(session, PostgresSession)
         with session.raw.pipeline() as pipeline:
@@ -165,11 +165,11 @@ class PostgresLink:
             finally:
                 session.pipeline = None
 
-    def spoils_batch(self, error: BaseException) -> bool:
+    def fails_batch(self, error: BaseException) -> bool:
         """Tell whether the error comes from the server or the way to it."""
         return is_away(error)
 
-    def make_room(self, session: Session) -> None:
+    def reclaim_space(self, session: DbSession) -> None:
         """Nothing: the server makes its own."""
 
     def store_error(self, error: Exception) -> StoreError:
@@ -182,7 +182,7 @@ class PostgresLink:
             await asyncio.get_running_loop().run_in_executor(self._thread, self._drop)
         self._thread.shutdown(wait=False)
 
-    def _call(self, function: Callable[[Session], T]) -> T:
+    def _call(self, function: Callable[[DbSession], T]) -> T:
         session = self._open()
         try:
             return function(session)
@@ -277,14 +277,14 @@ def store_error(error: Exception) -> StoreError:
 READERS = 3
 
 
-class Readers(PostgresLink):
+class ReaderPool(PostgresLink):
     """A link that hands each piece of work to the connection with the least to do. They connect when first needed."""
 
     def __init__(self, url: str) -> None:
         super().__init__(url)
         self._busy: dict[PostgresLink, int] = {PostgresLink(url): 0 for _ in range(READERS)}
 
-    async def run(self, function: Callable[[Session], T]) -> T:
+    async def run(self, function: Callable[[DbSession], T]) -> T:
         """Run the function in the thread of one of the connections."""
         link = min(self._busy, key=self._busy.__getitem__)
         self._busy[link] += 1

@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 from psycopg import AsyncConnection
 
-from relay.storage.database import Link, Session
+from relay.storage.database import DbSession, DriverConnection
 from relay.storage.postgres.connection import parameters, translated
 from relay.storage.postgres.leases import VOID
 from relay.storage.postgres.nodes import EXPIRE, HEARTBEAT, LEASE, LIVE, REGISTER, RENEW, Node
@@ -28,7 +28,7 @@ Due = tuple[str, float]
 
 
 @dataclass(frozen=True, slots=True)
-class Beat:
+class HeartbeatResult:
     """What a heartbeat found."""
 
     gone: Mapping[str, int]
@@ -42,18 +42,18 @@ class Beat:
 
 
 @dataclass(frozen=True, slots=True)
-class Ears:
+class HeartbeatCallbacks:
     """Who hears of what."""
 
-    beat: Callable[[Beat], None]
+    beat: Callable[[HeartbeatResult], None]
     due: Callable[[Sequence[Due]], None]
     """Another node enqueued; empty when there was too much to name, or when nobody listened for a while."""
 
 
-class Pulse:
+class Heartbeat:
     """Beats on a connection of its own, which also listens."""
 
-    def __init__(self, url: str, node: Node, ears: Ears) -> None:
+    def __init__(self, url: str, node: Node, ears: HeartbeatCallbacks) -> None:
         self._url = url
         self._node = node
         self._ears = ears
@@ -66,7 +66,7 @@ class Pulse:
         """The lease in force."""
 
     @property
-    def holds(self) -> bool:
+    def lease_valid(self) -> bool:
         """Whether the lease is certainly good: nothing may be claimed without."""
         return time.monotonic() - self._renewed_at < LEASE - 1
 
@@ -139,7 +139,7 @@ class Pulse:
         gone = dict(await self._execute(EXPIRE, LEASE))
         freed = [(row[0], row[1]) for row in await self._execute(VOID)]
         live = [row[0] for row in await self._execute(LIVE)]
-        self._ears.beat(Beat(gone, freed, live, renewed))
+        self._ears.beat(HeartbeatResult(gone, freed, live, renewed))
 
     async def _execute(self, sql: str, *values: object) -> list[Any]:
         assert self._connection is not None
@@ -171,7 +171,7 @@ _NOTIFY = "SELECT pg_notify(?, ?)"
 class Notifier:
     """Gathers lanes and names them in one notification. One that fails is made up for by the others' looks."""
 
-    def __init__(self, link: Link, node: str) -> None:
+    def __init__(self, link: DriverConnection, node: str) -> None:
         self._link = link
         self._node = node
         self._dues: dict[str, float] = {}
@@ -201,5 +201,5 @@ class Notifier:
                 return
 
 
-def _notify(said: tuple[str, str], session: Session) -> None:
+def _notify(said: tuple[str, str], session: DbSession) -> None:
     session.execute(_NOTIFY, said).fetchall()

@@ -14,7 +14,7 @@ import psycopg
 from relay.events.ports import StoreError
 from relay.storage.postgres import nodes, partitions, schema
 from relay.storage.postgres.connection import PostgresSession, Raw, connect, store_error
-from relay.storage.sqlite.export import Row, Source, Table
+from relay.storage.sqlite.export import Row, SqliteExport, Table
 
 BATCH = 5000
 """Rows of one transaction."""
@@ -71,10 +71,10 @@ class TransferError(StoreError):
     """The copy cannot begin or go on; the text says what to do."""
 
 
-class Transfer:
+class SqliteImport:
     """One copy, begun or taken up again."""
 
-    def __init__(self, source: Source, raw: Raw, batch: int) -> None:
+    def __init__(self, source: SqliteExport, raw: Raw, batch: int) -> None:
         """Use `open`."""
         self._source = source
         self._raw = raw
@@ -88,7 +88,7 @@ class Transfer:
         """Rows to be copied, by table."""
 
     @classmethod
-    def open(cls, source: Source, url: str, now: float, *, anew: bool = False, batch: int = BATCH) -> Self:
+    def open(cls, source: SqliteExport, url: str, now: float, *, anew: bool = False, batch: int = BATCH) -> Self:
         """Connect, make the tables, and find where an earlier run stopped.
 
         `anew` throws away what an unfinished copy brought. Raises StoreErrors that say what to do.

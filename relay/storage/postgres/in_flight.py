@@ -13,21 +13,21 @@ from itertools import count
 
 from relay.events.ports import StoreError
 from relay.queue.entry import StateError
-from relay.queue.message import Claimed, Settlement
-from relay.queue.ports import LaneRoom
+from relay.queue.message import ClaimedBatch, Settlement
+from relay.queue.ports import ClaimLimits
 from relay.storage import claim
-from relay.storage.batcher import Rounds
-from relay.storage.due_lanes import Lanes
+from relay.storage.batcher import Batcher
+from relay.storage.due_lanes import DueLanes
 from relay.storage.postgres import leases
-from relay.storage.postgres.heartbeat import Pulse
+from relay.storage.postgres.heartbeat import Heartbeat
 from relay.storage.queries import EntryKey
 from relay.storage.writer import Writer
 
 
-class Hand:
+class InFlight:
     """Claims and settles under the lease that the pulse keeps."""
 
-    def __init__(self, writer: Writer, lanes: Lanes, pulse: Pulse) -> None:
+    def __init__(self, writer: Writer, lanes: DueLanes, pulse: Heartbeat) -> None:
         self._writer = writer
         self._lanes = lanes
         self._pulse = pulse
@@ -38,30 +38,30 @@ class Hand:
         """Whether a claim may have taken something without our knowing."""
         self._unanswered: set[EntryKey] = set()
         """What a settlement may have been written of without our knowing."""
-        self._acknowledge = Rounds[leases.Acknowledgement, list[Settlement]](
+        self._acknowledge = Batcher[leases.Acknowledgement, list[Settlement]](
             lambda batch: writer.run(leases.acknowledge(lanes, batch))
         )
 
     def __len__(self) -> int:
         return len(self._held)
 
-    def take_up(self, left: Mapping[EntryKey, leases.Lease]) -> None:
+    def adopt(self, left: Mapping[EntryKey, leases.Lease]) -> None:
         """Hold what the start before had in hand."""
         self._held |= left
 
-    def let_go(self) -> None:
+    def drop_stale(self) -> None:
         """Hold nothing any more but what was taken under the lease in force."""
         self._held = {key: lease for key, lease in self._held.items() if lease.node == self._pulse.lease}
 
-    async def claim(self, now: float, room: LaneRoom) -> Sequence[Claimed]:
+    async def claim(self, now: float, room: ClaimLimits) -> Sequence[ClaimedBatch]:
         """Lease due entries, none without a good lease of our own. When the caller is cancelled, give them back."""
-        if not self._pulse.holds:
+        if not self._pulse.lease_valid:
             return ()
         if self._doubtful:
             await self._disown()
         lease = leases.Lease(self._pulse.lease, next(self._numbers))
         self._claiming.add(lease.number)
-        find = partial(leases.SharedSource, lease=lease, held=self._held)
+        find = partial(leases.PostgresClaimSource, lease=lease, held=self._held)
         claiming = self._writer.submit(claim.claim(self._lanes, now, room, find))
         claiming.add_done_callback(partial(self._claimed, lease))
         try:
@@ -96,7 +96,7 @@ class Hand:
         """Complete what is being settled."""
         await self._acknowledge.close()
 
-    def _claimed(self, lease: leases.Lease, claiming: asyncio.Future[Sequence[Claimed]]) -> None:
+    def _claimed(self, lease: leases.Lease, claiming: asyncio.Future[Sequence[ClaimedBatch]]) -> None:
         self._claiming.discard(lease.number)
         if claiming.cancelled() or claiming.exception() is not None:
             self._doubtful = True  # It may have been committed all the same.
@@ -104,7 +104,7 @@ class Hand:
         for claimed in claiming.result():
             self._held |= {(entry.queue_id, entry.number): lease for entry in claimed.entries}
 
-    def _give_back(self, claiming: asyncio.Future[Sequence[Claimed]]) -> None:
+    def _give_back(self, claiming: asyncio.Future[Sequence[ClaimedBatch]]) -> None:
         if claiming.cancelled() or claiming.exception() is not None:
             return
         entries = [entry for claimed in claiming.result() for entry in claimed.entries]

@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 
 from relay.mail.transaction import MAX_RECIPIENTS
 from relay.queue.entry import Entry
-from relay.queue.message import Claimed, Settlement
+from relay.queue.message import ClaimedBatch, Settlement
 from relay.storage import queue_writes
-from relay.storage.claim import CLAMP, Source, claimed_of
+from relay.storage.claim import CLAMP, ClaimSource, claimed_of
 from relay.storage.database import Connection
-from relay.storage.due_lanes import Lanes
+from relay.storage.due_lanes import DueLanes
 from relay.storage.queries import EntryKey
 from relay.storage.rows import ENTRY_COLUMNS, MESSAGE_COLUMNS, UPDATED_COLUMNS, Row, entry_update, qualified
 
@@ -122,7 +122,7 @@ class Lease:
 Held = Mapping[EntryKey, Lease]
 
 
-class SharedSource(Source):
+class PostgresClaimSource(ClaimSource):
     """Finds entries that no other node is taking, for all lanes in one statement and all messages in another."""
 
     def __init__(self, raw: Connection, lease: Lease, held: Collection[EntryKey]) -> None:
@@ -133,7 +133,7 @@ class SharedSource(Source):
         self._contents: dict[str, Row] = {}
         self._taken: list[Row] = []
 
-    def look_ahead(self, wanted: Mapping[str, int], octets: int) -> None:
+    def prefetch(self, wanted: Mapping[str, int], octets: int) -> None:
         """Lock the entries, one more of each lane than is asked for; read their messages as far as there is room."""
         self.finish()
         asked = self.raw.execute(DUE, (list(wanted), [most + 1 for most in wanted.values()])).fetchall()
@@ -153,7 +153,7 @@ class SharedSource(Source):
         """Return what was looked up ahead."""
         return self._rows[lane][:most]
 
-    def companions(self, queue_id: str, lane: str, now: float) -> list[Row]:
+    def same_message(self, queue_id: str, lane: str, now: float) -> list[Row]:
         """Return the entries of a message in a lane that are due, those already locked with them."""
         rows = self.raw.execute(COMPANIONS, (queue_id, lane, now, MAX_RECIPIENTS)).fetchall()
         return [row for row in rows if (row[0], row[1]) not in self._held]
@@ -190,7 +190,7 @@ def _fitting(sizes: Mapping[str, int], octets: int) -> Iterable[str]:
         yield queue_id
 
 
-def disown(lanes: Lanes, node: str, numbers: Collection[int]) -> Callable[[Connection], None]:
+def disown(lanes: DueLanes, node: str, numbers: Collection[int]) -> Callable[[Connection], None]:
     """Make waiting again what is leased under this lease by claims nobody knows of: their answers were lost."""
 
     def operation(raw: Connection) -> None:
@@ -199,7 +199,7 @@ def disown(lanes: Lanes, node: str, numbers: Collection[int]) -> Callable[[Conne
     return operation
 
 
-def give_back(lanes: Lanes, entries: Sequence[Entry], held: Held) -> Callable[[Connection], None]:
+def give_back(lanes: DueLanes, entries: Sequence[Entry], held: Held) -> Callable[[Connection], None]:
     """Make entries waiting again that whoever claimed them does not want any more."""
 
     def operation(raw: Connection) -> None:
@@ -210,10 +210,10 @@ def give_back(lanes: Lanes, entries: Sequence[Entry], held: Held) -> Callable[[C
     return operation
 
 
-def left_in_hand(keys: Sequence[EntryKey], node: str) -> Callable[[Connection], list[tuple[Claimed, Held]]]:
+def left_in_hand(keys: Sequence[EntryKey], node: str) -> Callable[[Connection], list[tuple[ClaimedBatch, Held]]]:
     """Return those of the entries that the start before of this node still has leased, by message, with the leases."""
 
-    def operation(raw: Connection) -> list[tuple[Claimed, Held]]:
+    def operation(raw: Connection) -> list[tuple[ClaimedBatch, Held]]:
         rows = [row for key in keys for row in raw.execute(LEFT, (node, *key))]
         leases = {(row[0], row[1]): Lease(row[_WIDTH], row[_WIDTH + 1]) for row in rows}
         return [
@@ -225,7 +225,7 @@ def left_in_hand(keys: Sequence[EntryKey], node: str) -> Callable[[Connection], 
 
 
 def recover(
-    lanes: Lanes, now: float, longest_wait: float, node: str
+    lanes: DueLanes, now: float, longest_wait: float, node: str
 ) -> Callable[[Connection], list[tuple[str, float]]]:
     """Void the leases without a living node, and that of our start before; clamp waits; return what waits again."""
 
@@ -249,7 +249,7 @@ class Acknowledgement:
     """Entries of theirs that may have been written before, by a transaction whose answer was lost."""
 
 
-def acknowledge(lanes: Lanes, batch: Sequence[Acknowledgement]) -> Callable[[Connection], list[list[Settlement]]]:
+def acknowledge(lanes: DueLanes, batch: Sequence[Acknowledgement]) -> Callable[[Connection], list[list[Settlement]]]:
     """Write what attempts came to, where the leases still hold; return what was written, for each of the batch."""
     held = {key: lease for one in batch for key, lease in one.held.items()}
     settled = {
@@ -282,7 +282,7 @@ def _kept(settlement: Settlement, ours: Collection[EntryKey]) -> Settlement:
     if len(entries) == len(settlement.entries):
         return settlement
     lost = {(entry.queue_id, entry.number) for entry in settlement.entries}.difference(ours)
-    events = tuple(event for event in settlement.events if (event.queue_id, event.recipient) not in lost)
+    events = tuple(event for event in settlement.events if (event.queue_id, event.number) not in lost)
     if not entries:
         return replace(settlement, entries=(), events=events, reports=(), evidence=())
     return replace(settlement, entries=entries, events=events)
@@ -308,7 +308,7 @@ def _columns(held: Held) -> tuple[list[str], list[int], list[str], list[int]]:
     )
 
 
-def _tell(lanes: Lanes, rows: Iterable[Row]) -> None:
+def _tell(lanes: DueLanes, rows: Iterable[Row]) -> None:
     for lane, due in rows:
         lanes.add(lane, due)
 

@@ -10,10 +10,10 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from relay.limits.ledgers import Books
+from relay.limits.ledgers import LedgerBook
 from relay.limits.ports import Slot, Usage
-from relay.limits.window import DAY, Standing, Window
-from relay.storage.batcher import Rounds
+from relay.limits.window import DAY, SlotKind, Window
+from relay.storage.batcher import Batcher
 from relay.storage.database import Connection
 from relay.storage.postgres.connection import PostgresLink
 from relay.storage.sqlite.ledgers import SWEEP
@@ -70,7 +70,7 @@ DELETE_UNUSED = "DELETE FROM ledgers WHERE NOT EXISTS (SELECT 1 FROM slots WHERE
 class _Call:
     """A question to the books, and the ledgers it needs: those named, and those the entries have places in."""
 
-    ask: Callable[[Books], Any]
+    ask: Callable[[LedgerBook], Any]
     entries: Collection[tuple[str, int]] = ()
     keys: Collection[str] = ()
 
@@ -82,10 +82,10 @@ class SharedLedgers:
         self._node = node
         self._link = PostgresLink(url, seeking=True)
         self._writer = Writer(self._link, self._distrust)
-        self._books = Books()
+        self._books = LedgerBook()
         self._seen: dict[str, int] = {}
         self._swept_at = 0.0
-        self._rounds = Rounds[_Call, Any](lambda calls: self._writer.run(self._answer(calls)))
+        self._rounds = Batcher[_Call, Any](lambda calls: self._writer.run(self._answer(calls)))
 
     async def load(self, now: float) -> None:
         """Give back the places in the future that an earlier start of this node left without an entry."""
@@ -103,21 +103,21 @@ class SharedLedgers:
         times: list[float] = await self._rounds(_for(slots, lambda books: books.reserve(slots, at)))
         return times
 
-    async def depart(self, slot: Slot, now: float) -> float:
+    async def acquire(self, slot: Slot, now: float) -> float:
         """Move the slot to `now` if its windows allow that, else to the next free time; return where it is."""
         if now - self._swept_at > SWEEP:
             self._swept_at = now
             self._writer.post(self._sweep(now - DAY))
-        moment: float = await self._rounds(_for([slot], lambda books: books.depart(slot, now)))
+        moment: float = await self._rounds(_for([slot], lambda books: books.acquire(slot, now)))
         return moment
 
-    async def forget(self, queue_id: str, numbers: Sequence[int]) -> None:
+    async def release(self, queue_id: str, numbers: Sequence[int]) -> None:
         """Give the places of entries back."""
-        await self._rounds(_of(queue_id, numbers, lambda books: books.forget(queue_id, numbers)))
+        await self._rounds(_of(queue_id, numbers, lambda books: books.release(queue_id, numbers)))
 
-    async def keep(self, queue_id: str, numbers: Sequence[int]) -> None:
+    async def commit(self, queue_id: str, numbers: Sequence[int]) -> None:
         """Let what left count for good, under a name of its own, so that the entry's next place does not replace it."""
-        await self._rounds(_of(queue_id, numbers, lambda books: books.keep(queue_id, numbers)))
+        await self._rounds(_of(queue_id, numbers, lambda books: books.commit(queue_id, numbers)))
 
     async def usage(self, windows: Mapping[str, Sequence[Window]], now: float) -> dict[str, Usage]:
         """Return how the ledgers stand."""
@@ -132,7 +132,7 @@ class SharedLedgers:
 
     def _distrust(self) -> None:
         """Read everything again: what was computed last did not become durable, or nobody knows."""
-        self._books = Books()
+        self._books = LedgerBook()
         self._seen = {}
 
     def _answer(self, calls: Sequence[_Call]) -> Callable[[Connection], list[Any]]:
@@ -156,7 +156,7 @@ class SharedLedgers:
         if stale:
             seen = [self._seen.get(key, 0) for key in stale]
             for queue_id, number, key, at, standing in raw.execute(CHANGED, (stale, seen)).fetchall():
-                self._books.enter((queue_id, number, key), None if standing is None else (at, Standing(standing)))
+                self._books.enter((queue_id, number, key), None if standing is None else (at, SlotKind(standing)))
         self._seen |= locked
 
     def _lock(self, raw: Connection, keys: Collection[str]) -> dict[str, int]:
@@ -192,15 +192,15 @@ class SharedLedgers:
         return operation
 
 
-def _for(slots: Sequence[Slot], ask: Callable[[Books], Any]) -> _Call:
+def _for(slots: Sequence[Slot], ask: Callable[[LedgerBook], Any]) -> _Call:
     keys = {key for slot in slots for key in slot.windows}
     return _Call(ask, {(slot.queue_id, slot.number) for slot in slots}, keys)
 
 
-def _of(queue_id: str, numbers: Iterable[int], ask: Callable[[Books], Any]) -> _Call:
+def _of(queue_id: str, numbers: Iterable[int], ask: Callable[[LedgerBook], Any]) -> _Call:
     return _Call(ask, {(queue_id, number) for number in numbers})
 
 
-def _forget(books: Books, entries: Iterable[tuple[str, int]]) -> None:
+def _forget(books: LedgerBook, entries: Iterable[tuple[str, int]]) -> None:
     for queue_id, number in entries:
-        books.forget(queue_id, [number])
+        books.release(queue_id, [number])

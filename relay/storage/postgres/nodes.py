@@ -96,7 +96,7 @@ class NodeFile:
             os.pwrite(self._descriptor, f"{self.id}\n".encode(), 0)
             os.fsync(self._descriptor)
 
-    def introduce(self) -> Node:
+    def node_info(self) -> Node:
         """Return this start of the node."""
         return Node(self.id, socket.gethostname(), __version__, uuid.uuid4().hex)
 

@@ -3,7 +3,7 @@
 import psycopg
 
 from relay.storage.postgres.connection import Raw, connect, store_error
-from relay.storage.sqlite.stats import Survey
+from relay.storage.sqlite.stats import StoreStats
 
 _SCHEMA = "SELECT max(version) FROM relay_schema"
 
@@ -20,12 +20,12 @@ _OCTETS = (
 )
 
 
-def survey_postgres(url: str, shown: str) -> Survey:
+def survey_postgres(url: str, shown: str) -> StoreStats:
     """Look at a database; `shown` is its name without a password. Raises StoreError when it does not answer."""
     try:
         with connect(url) as raw:
             if raw.execute("SELECT to_regclass('relay_schema')").fetchone() == (None,):
-                return Survey(f"PostgreSQL, {shown}", str(raw.info.server_version), 0, 0, {})
+                return StoreStats(f"PostgreSQL, {shown}", str(raw.info.server_version), 0, 0, {})
             (number,) = raw.execute(_SCHEMA).fetchone() or (0,)
             (octets,) = raw.execute(_OCTETS).fetchone() or (0,)
             names = [name for (name,) in raw.execute(_TABLES)]
@@ -33,7 +33,7 @@ def survey_postgres(url: str, shown: str) -> Survey:
             version = str(raw.info.parameter_status("server_version"))
     except psycopg.Error as error:
         raise store_error(error) from error
-    return Survey(f"PostgreSQL, {shown}", version, number or 0, octets, rows)
+    return StoreStats(f"PostgreSQL, {shown}", version, number or 0, octets, rows)
 
 
 def _count(raw: Raw, name: str) -> int:

@@ -15,16 +15,16 @@ from relay.clock import system_clock
 from relay.events.ports import StoreError
 from relay.log import Emit
 from relay.queue.entry import Entry, State
-from relay.queue.message import Accepted, Claimed, Message, Settlement
-from relay.queue.nodes import NodeState, Share
-from relay.queue.ports import Change, EntryQuery, LaneRoom
+from relay.queue.message import ClaimedBatch, Message, NewMessage, Settlement
+from relay.queue.nodes import NodeShare, NodeState
+from relay.queue.ports import ClaimLimits, EntryChange, EntryQuery
 from relay.storage import queries, queue_writes, suppressions
-from relay.storage.batcher import Rounds
-from relay.storage.due_lanes import Lanes
+from relay.storage.batcher import Batcher
+from relay.storage.due_lanes import DueLanes
 from relay.storage.postgres import leases, nodes, partitions, schema
-from relay.storage.postgres.connection import BusyError, PostgresLink, Readers, seeking, store_error, with_password
-from relay.storage.postgres.heartbeat import Beat, Due, Ears, Notifier, Pulse
-from relay.storage.postgres.in_flight import Hand
+from relay.storage.postgres.connection import BusyError, PostgresLink, ReaderPool, seeking, store_error, with_password
+from relay.storage.postgres.heartbeat import Due, Heartbeat, HeartbeatCallbacks, HeartbeatResult, Notifier
+from relay.storage.postgres.in_flight import InFlight
 from relay.storage.postgres.leases import all_lanes
 from relay.storage.postgres.ledgers import SharedLedgers
 from relay.storage.queries import EntryKey
@@ -32,7 +32,7 @@ from relay.storage.store import ROW_COST, Store
 from relay.storage.writer import MAX_WAITING_BYTES, Writer
 
 
-class Errands:
+class BackgroundTasks:
     """Tasks that nobody waits for."""
 
     def __init__(self) -> None:
@@ -76,21 +76,21 @@ class PostgresStore(Store):
 
     def __init__(self, url: str, file: nodes.NodeFile, log: Emit) -> None:
         """Use `open`."""
-        super().__init__("storage.url", Readers(url))
+        super().__init__("storage.url", ReaderPool(url))
         self._file = file
-        self._node = file.introduce()
+        self._node = file.node_info()
         self._log = log
-        self._lanes = Lanes(all_lanes)
+        self._lanes = DueLanes(all_lanes)
         self._link = PostgresLink(url, seeking=True)
         self._writing = Writer(self._link, self._distrust_lanes)
         self._shared = SharedLedgers(url, self._node.id)
         self._ledgers = self._shared
-        self._pulse = Pulse(url, self._node, Ears(self._on_beat, self._on_due))
+        self._pulse = Heartbeat(url, self._node, HeartbeatCallbacks(self._on_beat, self._on_due))
         self._notifier = Notifier(self._reading, self._node.id)
-        self._hand = Hand(self._writing, self._lanes, self._pulse)
-        self._enqueue = Rounds[Accepted, None](self._insert)
+        self._hand = InFlight(self._writing, self._lanes, self._pulse)
+        self._enqueue = Batcher[NewMessage, None](self._insert)
         self._bringing = 0
-        self._errands = Errands()
+        self._errands = BackgroundTasks()
         self._closed = False
         self.live: Sequence[str] = ()
         """The ids of the nodes that live, in order."""
@@ -130,11 +130,11 @@ class PostgresStore(Store):
         return self.live[:1] == [self._node.id]
 
     @property
-    def share(self) -> Share:
+    def share(self) -> NodeShare:
         """What of the lanes' connections falls to this node; nothing until all others know of it."""
         if self._node.id not in self.live or (len(self.live) > 1 and time.monotonic() < self._known_at):
-            return Share(0, 0)
-        return Share(self.live.index(self._node.id), len(self.live))
+            return NodeShare(0, 0)
+        return NodeShare(self.live.index(self._node.id), len(self.live))
 
     @property
     def node(self) -> str:
@@ -167,7 +167,7 @@ class PostgresStore(Store):
 
     # What the queue needs.
 
-    async def enqueue(self, accepted: Accepted) -> None:
+    async def enqueue(self, accepted: NewMessage) -> None:
         """Store message, content, entries and events in one transaction."""
         size = len(accepted.content) + ROW_COST * (1 + len(accepted.entries))
         if self._bringing + size > MAX_WAITING_BYTES > size:
@@ -179,30 +179,30 @@ class PostgresStore(Store):
             self._bringing -= size
         self._tell(accepted.entries)
 
-    async def _insert(self, batch: Sequence[Accepted]) -> Sequence[None]:
+    async def _insert(self, batch: Sequence[NewMessage]) -> Sequence[None]:
         await self.write(queue_writes.enqueue(self._lanes, *batch))
         return [None] * len(batch)
 
     async def recover(self, now: float, longest_wait: float) -> int:
         """Void the leases of our start before and of nodes that are gone, clamp waits; return how many were voided."""
-        self._hand.let_go()
+        self._hand.drop_stale()
         freed = await self.write(leases.recover(self._lanes, now, longest_wait, self._node.id))
         self._notifier.tell(freed)
         return len(freed)
 
-    async def clock_set(self, now: float, step: float, longest_wait: float, lifetime: float) -> None:
+    async def shift_clock(self, now: float, step: float, longest_wait: float, lifetime: float) -> None:
         """Follow a wall clock that was set. Forward, one node does it: each would lengthen all lifetimes once more."""
         if step < 0 or self.leads:
-            await super().clock_set(now, step, longest_wait, lifetime)
+            await super().shift_clock(now, step, longest_wait, lifetime)
 
-    async def left_in_hand(self, keys: Sequence[EntryKey]) -> Sequence[Claimed]:
+    async def leased_by_previous_run(self, keys: Sequence[EntryKey]) -> Sequence[ClaimedBatch]:
         """Return those of the entries that our start before still has leased, by message."""
         left = await self.read(leases.left_in_hand(keys, self._node.id))
         for _, held in left:
-            self._hand.take_up(held)
+            self._hand.adopt(held)
         return [claimed for claimed, _ in left]
 
-    async def claim(self, now: float, room: LaneRoom) -> Sequence[Claimed]:
+    async def claim(self, now: float, room: ClaimLimits) -> Sequence[ClaimedBatch]:
         """Lease due entries, none without a good lease of our own. When the caller is cancelled, give them back."""
         return await self._hand.claim(now, room)
 
@@ -222,13 +222,13 @@ class PostgresStore(Store):
 
     # What operators need.
 
-    async def change(self, query: EntryQuery, change: Change) -> Sequence[tuple[Message, Entry]]:
+    async def change(self, query: EntryQuery, change: EntryChange) -> Sequence[tuple[Message, Entry]]:
         """Apply the change to every entry that matches and is neither leased nor final, in one transaction."""
-        changing = queue_writes.changeable(query)
+        changing = queue_writes.changeable_query(query)
         if changing is None:
             return ()
         keys = await self.read(queries.find(changing))
-        changed = await self.write(leases.locking(keys, queue_writes.change(self._lanes, keys, changing, change)))
+        changed = await self.write(leases.locking(keys, queue_writes.apply_change(self._lanes, keys, changing, change)))
         self._tell(entry for _, entry in changed)
         return changed
 
@@ -257,7 +257,7 @@ class PostgresStore(Store):
         if len(self.live) > 1:
             self._notifier.tell((one.lane, one.next_attempt_at) for one in entries if one.state is State.WAITING)
 
-    def _on_beat(self, beat: Beat) -> None:
+    def _on_beat(self, beat: HeartbeatResult) -> None:
         self.live = beat.live
         if not beat.renewed:
             self._known_at = time.monotonic() + nodes.KNOWN
@@ -272,13 +272,13 @@ class PostgresStore(Store):
     def _on_due(self, dues: Sequence[Due]) -> None:
         """Note lanes with work; all are looked at when nobody can say which."""
         if dues:
-            self._lanes.hear(dues)
+            self._lanes.note(dues)
             self.on_work()
         else:
             self._errands.run(self._look)
 
     async def _look(self) -> None:
-        self._lanes.hear(await self.read(all_lanes))
+        self._lanes.note(await self.read(all_lanes))
         self.on_work()
 
     async def _look_round(self) -> None:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, TypeVar, cast
 import aiosqlite
 
 from relay.events.ports import StoreError
-from relay.storage.database import Connection, Session
+from relay.storage.database import Connection, DbSession
 from relay.storage.errors import spoils_batch, store_error
 
 T = TypeVar("T")
@@ -95,26 +95,26 @@ class SqliteLink:
     """Implements `storage.database.Link` over an aiosqlite connection."""
 
     begin: ClassVar[str] = "BEGIN IMMEDIATE"
-    look: ClassVar[str] = "BEGIN"
+    begin_read: ClassVar[str] = "BEGIN"
     errors: ClassVar[type[Exception]] = sqlite3.Error
 
     def __init__(self, connection: aiosqlite.Connection, path: Path) -> None:
         self._connection = connection
         self._path = path
 
-    async def run(self, function: Callable[[Session], T]) -> T:
+    async def run(self, function: Callable[[DbSession], T]) -> T:
         """Run the function in the connection's thread."""
         return await in_thread(self._connection, function)
 
-    def together(self, session: Session) -> AbstractContextManager[Connection]:
+    def together(self, session: DbSession) -> AbstractContextManager[Connection]:
         """Return the connection as it is: no statement has a way to go."""
         return nullcontext(session)
 
-    def spoils_batch(self, error: BaseException) -> bool:
+    def fails_batch(self, error: BaseException) -> bool:
         """Tell whether the error comes from the disk or the file."""
         return spoils_batch(error)
 
-    def make_room(self, session: Session) -> None:
+    def reclaim_space(self, session: DbSession) -> None:
         """Empty the log into the database, so that the space it has can be used again."""
         try:
             session.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()

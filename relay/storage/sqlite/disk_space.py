@@ -21,7 +21,7 @@ _LEAST_CHECKPOINT_PAGES = 64
 
 
 @dataclass(slots=True)
-class Space:
+class DiskSpace:
     """How much of a disk the database at `path` may use.
 
     New messages leave `reserve` bytes free: what was accepted must still be delivered and settled, and both write.
@@ -37,7 +37,7 @@ class Space:
     """Bytes beyond the reserve that end the trouble; 0 when there is none."""
 
     @classmethod
-    def at(cls, path: Path) -> "Space":
+    def at(cls, path: Path) -> "DiskSpace":
         """Measure the disk."""
         total, free = _disk(path)
         pages = max(_LEAST_CHECKPOINT_PAGES, min(_CHECKPOINT_PAGES, free // 16 // PAGE_SIZE))

@@ -45,7 +45,7 @@ class Table:
         return [row[self.columns.index(column)] for column in self.key]
 
 
-class Source:
+class SqliteExport:
     """The database, locked against any server until it is closed."""
 
     def __init__(self, path: Path, lock: StoreLock, raw: sqlite3.Connection) -> None:

@@ -9,9 +9,9 @@ they are given back when the store is opened.
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from relay.limits.ledgers import Books, Place, PlaceKey
+from relay.limits.ledgers import LedgerBook, Place, PlaceKey
 from relay.limits.ports import Slot, Usage
-from relay.limits.window import DAY, Standing, Window
+from relay.limits.window import DAY, SlotKind, Window
 from relay.storage.database import Connection
 from relay.storage.writer import Writer
 
@@ -45,14 +45,14 @@ class Ledgers:
 
     def __init__(self, writer: Writer) -> None:
         self._writer = writer
-        self._books = Books()
+        self._books = LedgerBook()
         self._unwritten: dict[PlaceKey, Place | None] = {}
         self._swept_at = 0.0
 
     async def load(self, now: float) -> None:
         """Read the places no older than a day; give back those in the future that belong to no entry."""
         for queue_id, number, key, at, standing in await self._writer.run(_load(now)):
-            self._books.enter((queue_id, number, key), (at, Standing(standing)))
+            self._books.enter((queue_id, number, key), (at, SlotKind(standing)))
         self._swept_at = now
 
     async def reserve(self, slots: Sequence[Slot], at: Sequence[float]) -> list[float]:
@@ -61,9 +61,9 @@ class Ledgers:
         self._write()
         return times
 
-    async def depart(self, slot: Slot, now: float) -> float:
+    async def acquire(self, slot: Slot, now: float) -> float:
         """Move the slot to `now` if its windows allow that, else to the next free time; return where it is."""
-        moment = self._books.depart(slot, now)
+        moment = self._books.acquire(slot, now)
         if now - self._swept_at > SWEEP:
             self._swept_at = now
             self._books.sweep(now - DAY)
@@ -71,14 +71,14 @@ class Ledgers:
         self._write()
         return moment
 
-    async def forget(self, queue_id: str, numbers: Iterable[int]) -> None:
+    async def release(self, queue_id: str, numbers: Iterable[int]) -> None:
         """Give the places of entries back."""
-        self._books.forget(queue_id, numbers)
+        self._books.release(queue_id, numbers)
         self._write()
 
-    async def keep(self, queue_id: str, numbers: Iterable[int]) -> None:
+    async def commit(self, queue_id: str, numbers: Iterable[int]) -> None:
         """Let what left count for good, under a name of its own, so that the entry's next place does not replace it."""
-        self._books.keep(queue_id, numbers)
+        self._books.commit(queue_id, numbers)
         self._write()
 
     async def usage(self, windows: Mapping[str, Sequence[Window]], now: float) -> dict[str, Usage]:

@@ -15,7 +15,7 @@ TABLES = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 
 
 
 @dataclass(frozen=True, slots=True)
-class Survey:
+class StoreStats:
     """What was found. The size is in octets, with the indexes and SQLite's log."""
 
     database: str
@@ -29,7 +29,7 @@ class Survey:
         return {"database": self.database, "version": self.version, "schema": self.schema, "octets": self.octets}
 
 
-def survey_sqlite(path: Path) -> Survey:
+def survey_sqlite(path: Path) -> StoreStats:
     """Look at a database file. Raises StoreErrors that say what is wrong with it."""
     if not path.exists():
         raise StoreError(f"{path}: there is no database; the first start of the server makes it")
@@ -44,4 +44,4 @@ def survey_sqlite(path: Path) -> Survey:
         raise store_error(error, path) from error
     files = (path, Path(f"{path}-wal"))
     octets = sum(file.stat().st_size for file in files if file.exists())
-    return Survey(f"SQLite, {path}", sqlite3.sqlite_version, version, octets, rows)
+    return StoreStats(f"SQLite, {path}", sqlite3.sqlite_version, version, octets, rows)

@@ -9,13 +9,13 @@ from typing import Self, TypeVar
 
 import aiosqlite
 
-from relay.queue.message import Accepted, Claimed, Settlement
-from relay.queue.ports import LaneRoom, StoreError
+from relay.queue.message import ClaimedBatch, NewMessage, Settlement
+from relay.queue.ports import ClaimLimits, StoreError
 from relay.storage import claim, queue_writes, suppressions
 from relay.storage.database import Connection, Operation
 from relay.storage.sqlite import schema
 from relay.storage.sqlite.connection import SqliteLink, connect_writer
-from relay.storage.sqlite.disk_space import Space
+from relay.storage.sqlite.disk_space import DiskSpace
 from relay.storage.sqlite.ledgers import Ledgers
 from relay.storage.sqlite.lock import StoreLock
 from relay.storage.store import ROW_COST, Store
@@ -35,7 +35,7 @@ class SqliteStore(Store):
         """Names this opening of the store in leases."""
         self._lock: StoreLock | None = None
         self._link: SqliteLink | None = None
-        self._space: Space | None = None
+        self._space: DiskSpace | None = None
 
     @classmethod
     async def open(cls, path: Path, *, now: float, read_only: bool = False) -> Self:
@@ -61,7 +61,7 @@ class SqliteStore(Store):
         return store
 
     async def _start(self, now: float) -> None:
-        self._space = await asyncio.to_thread(Space.at, self.path)
+        self._space = await asyncio.to_thread(DiskSpace.at, self.path)
         self._link = SqliteLink(await connect_writer(self.path, self._space.checkpoint_pages), self.path)
         self._writing = Writer(self._link, self._distrust_lanes)
         ledgers = Ledgers(self._writing)
@@ -94,7 +94,7 @@ class SqliteStore(Store):
 
     # What the queue needs.
 
-    async def enqueue(self, accepted: Accepted) -> None:
+    async def enqueue(self, accepted: NewMessage) -> None:
         """Store message, content, entries and events in one transaction."""
         size = len(accepted.content) + ROW_COST * (1 + len(accepted.entries))
         await self._writer.run(self._with_room(queue_writes.enqueue(self._lanes, accepted), size), size)
@@ -106,20 +106,22 @@ class SqliteStore(Store):
         """Void the leases of earlier processes and clamp waits; return how many leases were voided."""
         return await self.write(claim.recover(self._lanes, now, longest_wait, self.boot))
 
-    async def left_in_hand(self, keys: Sequence[tuple[str, int]]) -> Sequence[Claimed]:
+    async def leased_by_previous_run(self, keys: Sequence[tuple[str, int]]) -> Sequence[ClaimedBatch]:
         """Return those of the entries that an earlier process still has leased, by message."""
         return await self.read(claim.left_in_hand(keys, self.boot))
 
-    async def claim(self, now: float, room: LaneRoom) -> Sequence[Claimed]:
+    async def claim(self, now: float, room: ClaimLimits) -> Sequence[ClaimedBatch]:
         """Lease due entries. When the caller is cancelled meanwhile they are given back."""
-        claiming = self._writer.submit(claim.claim(self._lanes, now, room, lambda raw: claim.Source(raw, self.boot)))
+        claiming = self._writer.submit(
+            claim.claim(self._lanes, now, room, lambda raw: claim.ClaimSource(raw, self.boot))
+        )
         try:
             return await asyncio.shield(claiming)
         except asyncio.CancelledError:
             claiming.add_done_callback(self._give_back)
             raise
 
-    def _give_back(self, claiming: asyncio.Future[Sequence[Claimed]]) -> None:
+    def _give_back(self, claiming: asyncio.Future[Sequence[ClaimedBatch]]) -> None:
         if claiming.cancelled() or claiming.exception() is not None:
             return
         entries = [entry for claimed in claiming.result() for entry in claimed.entries]
@@ -149,11 +151,11 @@ class SqliteStore(Store):
         return purged
 
     @property
-    def _disk(self) -> Space:
+    def _disk(self) -> DiskSpace:
         return self._for_writing(self._space)
 
 
-def _checked(space: Space, size: int, operation: Operation[T]) -> Operation[T]:
+def _checked(space: DiskSpace, size: int, operation: Operation[T]) -> Operation[T]:
     """Return the operation with a look at the space left before it."""
 
     def operate(raw: Connection) -> T:
