@@ -41,11 +41,12 @@ class Postfix:
     """One instance that takes everything for `domain` into a maildir and offers STARTTLS.
 
     Its folders lie directly below the system's temporary folder: its daemons run as another user, who could not enter
-    a test's own.
+    a test's own. `canonical` are lines of a `canonical_maps` table of regular expressions.
     """
 
-    def __init__(self, domain: str) -> None:
+    def __init__(self, domain: str, canonical: str = "") -> None:
         self.domain = domain
+        self._canonical = canonical
         self.port = free_port()
 
     async def __aenter__(self) -> Self:
@@ -87,6 +88,7 @@ class Postfix:
         os.chown(folder / "mail", MAILBOX_OWNER, MAILBOX_OWNER)
         certificate = trustme.CA().issue_cert("mx.rcpt.test")
         certificate.private_key_and_cert_chain_pem.write_to_path(str(folder / "conf" / "tls.pem"))
+        (folder / "conf" / "canonical").write_text(self._canonical)
         (folder / "conf" / "main.cf").write_text(self._main(folder))
         (folder / "conf" / "master.cf").write_text(self._master())
 
@@ -117,6 +119,9 @@ virtual_mailbox_maps = static:box/
 virtual_minimum_uid = 1000
 virtual_uid_maps = static:{MAILBOX_OWNER}
 virtual_gid_maps = static:{MAILBOX_OWNER}
+canonical_maps = regexp:{folder}/conf/canonical
+canonical_classes = header_sender
+local_header_rewrite_clients = static:all
 """
 
     def _master(self) -> str:
