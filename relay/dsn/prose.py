@@ -39,7 +39,7 @@ _QUOTES = re.compile(
 
 
 _REPLY = re.compile(
-    r"\s{0,6}(?:<<<|->|Out:|Response:|Remote (?:host|server) (?:said|replied|responded)"
+    r"\s{0,6}(?:<<<|-{1,2}>?|<--|[*•]|Out:|Response:|Remote (?:host|server) (?:said|replied|responded)"
     r"|.{0,60}\b(?:said|reply|response|responded)\b.{0,20}:)?\s{0,4}[<\"']?([45]\d\d[ \-#].{0,400})",
     re.IGNORECASE,
 )

@@ -24,6 +24,14 @@ _PHASE = re.compile(
 )
 
 
+_TOLD_PHASE = re.compile(
+    r"(?P<connect>but greeting failed|failed the initial connection)|(?P<ehlo>but my name was rejected)"
+    r"|(?P<mail>but sender was rejected)|(?P<rcpt>does not like recipient)"
+    r"|(?P<data>failed on DATA command|failed after I sent the message)",
+    re.IGNORECASE,
+)
+"""What qmail and its successors write in place of the command."""
+
 _PHASE_NAMES = ("rcpt", "mail", "data", "ehlo", "connect", "connect")
 
 
@@ -50,7 +58,10 @@ def smtp_code(text: str) -> int | None:
 def phase_of(text: str) -> str:
     """Return the command the reply in a text answered: connect, ehlo, mail, rcpt, data; "" when it does not say."""
     found = _PHASE.search(text[:_SCANNED])
-    return "" if found is None else _PHASE_NAMES[next(n for n, group in enumerate(found.groups()) if group)]
+    if found is not None:
+        return _PHASE_NAMES[next(n for n, group in enumerate(found.groups()) if group)]
+    told = _TOLD_PHASE.search(text[:_SCANNED])
+    return "" if told is None or told.lastgroup is None else told.lastgroup
 
 
 _MAX_TEXT = 1000

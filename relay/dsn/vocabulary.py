@@ -12,7 +12,8 @@ def any_of(*forms: str) -> re.Pattern[str]:
 
 
 DAEMON = any_of(
-    r"mail(?:er)?[-_ ]?daemon|\bmdaemon@|post_?master@|mail deliver\w{0,2} (?:sub)?(?:system|service)",
+    r"microsoftexchange[0-9a-f]{8}|mail(?:er)?[-_ ]?daemon|\bmdaemon@|post_?master@"
+    r"|mail deliver\w{0,2} (?:sub)?(?:system|service)",
 )
 """Authors that are mail systems beyond doubt."""
 
@@ -118,6 +119,7 @@ FAILS = any_of(
     r"не ?(?:существу|найден|доставлен|удалось|может)|неизвест|переполнен|отклон|заблокирован|недоставлен",
     r"niet|onbekend|inconnu|introuvable|pleine?\b|sconosciut|pien[ao]\b|n[ãa]o (?:foi|existe)|cheia|llen[oa]\b"
     r"|nie (?:istnieje|można)",
+    r"nelze|doru[čc]|dostarcz|levere|leverans|toimit|kézbes|iletil|ulaştır|bezorg|recapit|entreg|未能|送达|送達|배달",
     r"unbekannt|existiert nicht|voll\b|abgelehnt|verweigert|okänd|ukendt|ukjent|tuntematon|neexist|nedoru|ismeretlen",
 )
 """Words of a sentence that tells of a failure, once it is known to be in a failure report."""

@@ -11,10 +11,10 @@ from relay.dsn.parse import parse
 RULES = load_rules(resources.files("relay.dsn").joinpath("bounce_rules.toml").read_text("utf-8"))
 
 
-TEXT = (Path(__file__).parents[1] / "golden" / "mails" / "known.txt").read_text("utf-8")
+FILES = sorted((Path(__file__).parents[1] / "golden" / "mails").glob("*.txt"))
 
 
-SAMPLES = [sample.partition("\n")[::2] for sample in TEXT.split("=== ")[1:]]
+SAMPLES = [sample.partition("\n")[::2] for path in FILES for sample in path.read_text("utf-8").split("=== ")[1:]]
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"], ids=["lf", "crlf"])
