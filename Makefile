@@ -4,47 +4,66 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+NATIVE := $(wildcard relay/*/_native.pyx relay/*/*.pxi)
+BUILT := build/native/.built
 
 # Tests start the program some hundred times: without this it would be compiled anew each time where this is set.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test check unit coverage install dev fidelity abuse nodes bench profile lock release clean
+.PHONY: demo test check unit coverage test-python install dev native fuzz-native fidelity abuse nodes bench profile lock release clean
 
 demo: $(VENV)/.installed
 	$(BIN)/relay demo
 
 test: check unit
 
-check: $(VENV)/.dev
+check: $(BUILT)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-unit: $(VENV)/.dev
+unit: $(BUILT)
 	$(BIN)/pytest -n 3 --dist worksteal -rs
 
 # The tests with the share of lines and branches they reach; fails below the floor in pyproject.toml.
-coverage: $(VENV)/.dev
+coverage: $(BUILT)
 	$(BIN)/pytest -n 3 --dist worksteal -rs --cov=relay
+
+# The tests of the rewriter once more, with the compiled code hidden.
+test-python: $(VENV)/.dev
+	RELAY_TEST_WITHOUT_NATIVE=1 $(BIN)/pytest -n 3 -rs $(wildcard tests/*/test_rewrite_*.py tests/unit/test_render*.py \
+		tests/unit/test_mail_*.py tests/*/test_mailauth_*.py tests/property/test_mail_*.py)
 
 fidelity: $(VENV)/.dev
 	tests/fidelity/run
 
 install: $(VENV)/.installed
-dev: $(VENV)/.dev
+dev: $(BUILT)
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit("relay needs Python 3.11 or newer, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
+$(VENV)/.installed: pyproject.toml setup.py $(NATIVE) | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
 	touch $@
 
-$(VENV)/.dev: pyproject.toml | $(VENV)/bin/python
+$(VENV)/.dev: pyproject.toml setup.py | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	touch $(VENV)/.installed $@
+
+# The compiled code beside its sources, anew when these change. Without a C compiler there is none, and nothing fails.
+native: $(BUILT)
+$(BUILT): setup.py $(NATIVE) | $(VENV)/.dev
+	rm -f relay/*/_native.*.so
+	$(BIN)/python setup.py --quiet build_ext --inplace
+	mkdir -p $(@D)
+	touch $(VENV)/.installed $@
+
+# A minute of mutated mails through the compiled code, built with sanitizers, and through its twins in Python.
+fuzz-native: $(VENV)/.dev
+	BIN=$(BIN) tests/native/run $(SECONDS)
 
 # The worst that can be done to it from outside: kills, faults, hostile servers and clients. Takes about ten minutes.
 abuse: $(VENV)/.dev

@@ -16,7 +16,7 @@ from time import time
 from typing import Any, TextIO
 
 LINES: dict[str, str] = {
-    "server.started": "All listeners are open. listeners, tracker, version.",
+    "server.started": "All listeners are open. listeners, tracker, version, rewriter (compiled or python).",
     "server.stopping": "SIGTERM or SIGINT: listeners close, transactions in progress end. signal.",
     "server.stopped": "Everything is closed.",
     "server.broken": "The queue runner stopped unexpectedly; the process exits so that the service manager restarts "

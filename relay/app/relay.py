@@ -29,6 +29,7 @@ from relay.log import open_log
 from relay.mail.queue_id import RANDOM_SPACE, queue_id
 from relay.mailauth.dkim_keys import KeyFaultError
 from relay.queue.bounce_policy import BouncePolicy
+from relay.rewrite.fast_path import IS_COMPILED
 from relay.storage.open import AnyStore, open_store
 
 DRAIN = 25.0
@@ -37,6 +38,9 @@ DRAIN = 25.0
 
 RESTART_NEEDED = ("server", "listeners", "storage", "tracker", "admin", "metrics", "render", "log", "resolver")
 """Sections a reload cannot switch; the log names those that changed."""
+
+REWRITER = "compiled" if IS_COMPILED else "python"
+"""Which rewriter is in use, for the log and `relay status`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +118,7 @@ class App:
         self.log(
             "server.started",
             version=__version__,
+            rewriter=REWRITER,
             listeners={name: server.port for name, server in self.incoming.servers.items()},
             tracker=tracker.port if tracker else None,
         )
@@ -202,7 +207,13 @@ class App:
         """Return version, health and the queue's depth."""
         depth = await depth_by_state(self.store)
         healthy = not self.observer.store_failing.is_set()
-        return {"version": __version__, "healthy": healthy, "checks": self.checks(), "queue": depth}
+        return {
+            "version": __version__,
+            "rewriter": REWRITER,
+            "healthy": healthy,
+            "checks": self.checks(),
+            "queue": depth,
+        }
 
     def _runner_ended(self, running: asyncio.Task[None]) -> None:
         """A queue without its runner is a relay that only looks alive: end, and be started again."""

@@ -3,7 +3,7 @@
 It can be repeated after a crash with the same result, shown by `relay preview`, and run in a worker process.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from relay.domains.keys import Keys
@@ -12,6 +12,7 @@ from relay.mail.headers import Field, fields, without
 from relay.mail.srs import srs_encode
 from relay.mailauth.dkim_sign import sign
 from relay.rewrite.encoding import adapt_to_next_hop
+from relay.rewrite.fast_path import FastRewritten, analyse_fast, apply_fast
 from relay.rewrite.header_fields import with_author_name, with_reply_address
 from relay.rewrite.message import Plan, Rewritten, analyse, apply
 from relay.rewrite.options import ListUnsubscribe, Tracking
@@ -71,8 +72,11 @@ def render(stored: RenderInput, recipients: Sequence[int], keys: Keys, *, eight_
     safely goes out as it came, with the reason in the notes.
     """
     content, notes = _named(stored)
-    plan = None if stored.tracking is None else analyse(content, stored.tracking)
-    return [_render_one(stored, content, plan, recipient, keys, eight_bit, notes) for recipient in recipients]
+    rewritten = _rewritten(stored, content, recipients, keys.tokens)
+    return [
+        _render_one(stored, content, of_recipient, recipient, keys, eight_bit, notes)
+        for recipient, of_recipient in zip(recipients, rewritten, strict=True)
+    ]
 
 
 def explain(stored: RenderInput, recipient: int, keys: Keys) -> tuple[Rendering, Rewritten | None]:
@@ -120,17 +124,37 @@ def _named(stored: RenderInput) -> tuple[bytes, dict[str, object]]:
     return content, {"author_name": note}
 
 
+def _rewritten(
+    stored: RenderInput, content: bytes, recipients: Sequence[int], keyring: Keyring
+) -> Iterator[Rewritten | FastRewritten | None]:
+    """Yield the message rewritten for each recipient, by the fast path where that takes it; None for a copy."""
+    tracking = stored.tracking
+    fast = None if tracking is None else analyse_fast(content, tracking)
+    plan: Plan | None = None
+    for recipient in recipients:
+        if tracking is None or recipient in stored.copies:
+            yield None
+            continue
+        if fast is not None:
+            done = apply_fast(fast, content, keyring, stored.queue_id, recipient)
+            if done is not None:
+                yield done
+                continue
+            fast = None
+        plan = plan or analyse(content, tracking)
+        yield apply(plan, content, keyring, stored.queue_id, recipient)
+
+
 def _render_one(
     stored: RenderInput,
     content: bytes,
-    plan: Plan | None,
+    rewritten: Rewritten | FastRewritten | None,
     recipient: int,
     keys: Keys,
     eight_bit: bool,
     notes: dict[str, object],
 ) -> Rendering:
     is_copy = recipient in stored.copies
-    rewritten = None if plan is None or is_copy else apply(plan, content, keys.tokens, stored.queue_id, recipient)
     text = content if rewritten is None else rewritten.content
     if stored.reply_domain and not is_copy:
         token = sign_address_token(keys.tokens, Token(Kind.REPLY, stored.queue_id, recipient))
@@ -144,11 +168,14 @@ def _render_one(
     return Rendering(reverse_path_for(stored, recipient, keys.tokens), signature + fitting, _notes(rewritten) | notes)
 
 
-def _notes(rewritten: Rewritten | None) -> dict[str, object]:
+def _notes(rewritten: Rewritten | FastRewritten | None) -> dict[str, object]:
     if rewritten is None:
         return {"tracking": "off"}
-    tracked = sum(link.tracked for link in rewritten.links)
-    notes: dict[str, object] = {"pixel": rewritten.pixel, "links": len(rewritten.links), "tracked": tracked}
+    notes: dict[str, object] = {
+        "pixel": rewritten.pixel,
+        "links": rewritten.link_count,
+        "tracked": rewritten.tracked_count,
+    }
     return notes | {"skipped": list(rewritten.skipped)} if rewritten.skipped else notes
 
 

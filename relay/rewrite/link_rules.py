@@ -12,7 +12,7 @@ _SPLIT = re.compile(r"[/?#&;]")
 _WORDS = re.compile(r"[a-z]+|2fa")
 
 
-_STEMS = (
+STEMS = (
     *("2fa", "activ", "auth", "confirm", "invit", "log", "magic", "mfa", "one", "otp", "pass", "pwd", "recover"),
     *("reset", "sign", "sso", "valid", "verif"),
 )
@@ -45,7 +45,7 @@ def is_sensitive(url: str) -> bool:
     start = _PATH_START.search(url, len("https://"))
     path = url[start.end() :] if start is not None else ""
     lower = path.lower()
-    if not any(stem in lower for stem in _STEMS):
+    if not any(stem in lower for stem in STEMS):
         return False
     has_code = _DIGITS.search(path) is not None and _CODE.search(path) is not None
     if not has_code and not any(map(_is_random, _RUN.findall(path))):

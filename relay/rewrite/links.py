@@ -139,15 +139,16 @@ def links(html: bytes, lower: bytes, seen: list[Tag], rule: Rules) -> Iterator[F
     for tag, text_end in zip(anchors, reversed(ends), strict=True):
         if tag.name == CONDITIONAL:
             for hidden in conditional_comment_tags(lower, tag):
-                yield from _link(html, lower, hidden, 0, rule)
+                yield from read_link(html, lower, hidden, 0, rule)
         elif tag.name != b"/a":
-            yield from _link(html, lower, tag, text_end if tag.name == b"a" else 0, rule)
+            yield from read_link(html, lower, tag, text_end if tag.name == b"a" else 0, rule)
 
 
 _LINK_TAGS = frozenset({b"a", b"/a", b"area", CONDITIONAL})
 
 
-def _link(html: bytes, lower: bytes, tag: Tag, text_end: int, rule: Rules) -> Iterator[FoundLink]:
+def read_link(html: bytes, lower: bytes, tag: Tag, text_end: int, rule: Rules) -> Iterator[FoundLink]:
+    """Yield the link of one tag, if it has one. Its visible text ends at `text_end`."""
     found = _HREF.match(lower, tag.attributes, tag.end)
     if found is None or found.lastindex is None:
         return

@@ -18,7 +18,7 @@ _PIXEL_STYLE = (
 )
 
 
-_PIXEL = f'<img src="{{}}" alt="" width="1" height="1" style="{_PIXEL_STYLE}">'
+PIXEL = f'<img src="{{}}" alt="" width="1" height="1" style="{_PIXEL_STYLE}">'
 """Rendered, so that it is fetched, yet taking no room: chosen by measurement, docs/decisions/0002-pixel-form.md."""
 
 
@@ -33,6 +33,16 @@ class Rewritten:
     links: tuple[LinkDecision, ...] = ()
     pixel: bool = False
     skipped: tuple[str, ...] = ()
+
+    @property
+    def link_count(self) -> int:
+        """How many links the message has."""
+        return len(self.links)
+
+    @property
+    def tracked_count(self) -> int:
+        """How many of them are tracked."""
+        return sum(link.tracked for link in self.links)
 
 
 def rewrite(content: bytes, tracking: Tracking, keyring: Keyring, queue_id: str, recipient: int) -> Rewritten:
@@ -61,7 +71,7 @@ def apply(plan: Plan, content: bytes, keyring: Keyring, queue_id: str, recipient
     pixel = b""
     if plan.pixel:
         token = sign_token(keyring, Token(Kind.OPEN, queue_id, recipient))
-        pixel = _PIXEL.format(f"{plan.base_url}/o/{token}").encode("ascii")
+        pixel = PIXEL.format(f"{plan.base_url}/o/{token}").encode("ascii")
     pieces: list[bytes] = []
     at = 0
     for part_plan in plan.parts:

@@ -5,15 +5,15 @@ from collections.abc import Sequence
 
 from relay.rewrite.html import CONDITIONAL, END, Tag, content_start, formatting_tags
 
-_SURELY_CLOSED = frozenset(
+SURELY_CLOSED = frozenset(
     b"a applet button details dialog marquee math object select svg table template".split(),
 )
 
 
-_NEVER_SURELY_CLOSED = frozenset(b"audio noscript option picture video".split())
+NEVER_SURELY_CLOSED = frozenset(b"audio noscript option picture video".split())
 
 
-_FRAGILE = _SURELY_CLOSED | _NEVER_SURELY_CLOSED
+_FRAGILE = SURELY_CLOSED | NEVER_SURELY_CLOSED
 """Elements the pixel must not be inside of: it would be moved out, hidden, or part of a link.
 
 The end tag of the second kind is ignored when some other element is open inside; it takes more than these tags to
@@ -21,7 +21,7 @@ know, so they count as open from where they begin.
 """
 
 
-_SCOPES = frozenset(b"applet marquee math object svg table template".split())
+SCOPES = frozenset(b"applet marquee math object svg table template".split())
 """Elements whose content an end tag outside cannot close (HTML standard, section 13.2.4.2)."""
 
 
@@ -55,7 +55,7 @@ class _Open:
 
     def closed(self, name: bytes) -> None:
         """Take in an end tag: close the innermost element of that name, where it is certain that it closes one."""
-        if name not in _SURELY_CLOSED:
+        if name not in SURELY_CLOSED:
             return
         innermost = len(self.elements)
         for place in range(innermost - 1, max(innermost - _LOOK_BACK, 0) - 1, -1):
@@ -65,7 +65,7 @@ class _Open:
                 return
             if other in (b"a", b"template") or name == b"a":
                 return
-            if other in _SCOPES and name not in (b"table", b"template"):
+            if other in SCOPES and name not in (b"table", b"template"):
                 return
 
 

@@ -76,7 +76,7 @@ class _Text:
 def analyse(content: bytes, tracking: Tracking) -> Plan:
     """Return the plan of a message with CRLF line ends. Total: what is not understood for certain is left alone."""
     base = tracking.base_url.rstrip("/")
-    reason = _why_not_tracked(tracking, base)
+    reason = why_not_tracked(tracking, base)
     if reason:
         return Plan(base, skipped=(reason,))
     parts = walk(content)
@@ -105,7 +105,8 @@ def analyse(content: bytes, tracking: Tracking) -> Plan:
     return Plan(base, tuple(planned), tuple(decisions), pixel is not None, tuple(skipped))
 
 
-def _why_not_tracked(tracking: Tracking, base: str) -> str:
+def why_not_tracked(tracking: Tracking, base: str) -> str:
+    """Return why nothing of a message with these switches is rewritten, "" when it may be."""
     if not (tracking.opens or tracking.clicks):
         return "tracking is off"
     if not base:

@@ -3,7 +3,7 @@
 import base64
 import binascii
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
@@ -129,6 +129,20 @@ def sign_token(keyring: Keyring, token: Token) -> str:
         raise ValueError(f"a {token.kind.name} token belongs in an address: use sign_address_token")
     signed = binascii.b2a_base64(_signed(keyring, token), newline=False)
     return signed.translate(_TO_URL).rstrip(b"=").decode("ascii")
+
+
+def url_token_signer(keyring: Keyring, kind: Kind, queue_id: str, recipient: int) -> Callable[[bytes], bytes]:
+    """Return the function that signs the URL tokens of one kind and recipient: target in, token out, both in octets."""
+    key_id, key = keyring.keys[0]
+    state, head = _keyed(kind, key_id, key), _key_tag(key_id) + _head(queue_id, recipient)
+
+    def sign(target: bytes) -> bytes:
+        protected = head + target
+        mac = state.copy()
+        mac.update(protected)
+        return binascii.b2a_base64(mac.digest() + protected, newline=False).translate(_TO_URL).rstrip(b"=")
+
+    return sign
 
 
 def verify_token(keyring: Keyring, kind: Kind, text: str) -> Token | None:

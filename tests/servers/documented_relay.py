@@ -251,7 +251,7 @@ class DocumentedRelay:
 
 def _check_out(folder: Path) -> None:
     """Make the folder look like a checkout with an installed program, as after `make demo`."""
-    for name in ("Makefile", "pyproject.toml", "README.md", "conf", "relay"):
+    for name in ("Makefile", "pyproject.toml", "setup.py", "README.md", "conf", "relay"):
         (folder / name).symlink_to(ROOT / name)
     (folder / ".venv").symlink_to(sys.prefix)
 

@@ -1,0 +1,12 @@
+"""The compiled functions; their source is `_native.pyx`."""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+def decode_dots(raw: bytes) -> bytes | None: ...
+def header_fields(
+    content: bytes, start: int, stop: int, make: Callable[[tuple[bytes, int, int, int]], T]
+) -> list[T]: ...
+def relaxed_body(content: bytes, start: int) -> bytes: ...

@@ -1,0 +1,105 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
+"""Functions that look at every octet of a header or body, with the same results as their twins in Python."""
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from cpython.ref cimport Py_DECREF, PyObject
+from libc.stdint cimport uint64_t
+from libc.string cimport memchr, memcpy
+
+cdef extern from "Python.h":
+    PyObject* PyBytes_FromStringAndSize(const char*, Py_ssize_t) except NULL
+    int _PyBytes_Resize(PyObject**, Py_ssize_t) except -1
+
+cdef extern from "<string.h>":
+    void* memmem(const void*, size_t, const void*, size_t) noexcept
+
+ctypedef const unsigned char* octets
+
+def decode_dots(bytes raw not None):
+    """Return the content with its dots removed, None when a line end is not CRLF (twin: `DotDecoder._decode`)."""
+    cdef octets s = <octets> PyBytes_AS_STRING(raw)
+    cdef Py_ssize_t size = PyBytes_GET_SIZE(raw), at = 0, end
+    cdef list pieces = []
+    cdef octets found
+    end = 0
+    while True:
+        found = <octets> memchr(s + end, c"\n", size - end)
+        if found == NULL:
+            break
+        if found == s + end or memchr(s + end, c"\r", found - s - end) != found - 1:
+            return None
+        end = found - s + 1
+        if end < size and s[end] == c".":
+            pieces.append(s[at:end])
+            end = at = end + 1
+    if memchr(s + end, c"\r", size - end) != NULL:
+        return None
+    if not pieces:
+        return raw
+    pieces.append(s[at:size])
+    return b"".join(pieces)
+
+def header_fields(bytes content not None, Py_ssize_t start, Py_ssize_t stop, make):
+    """Return the fields between these offsets, each made of (name, start, end, value_start) (twin: `fields`)."""
+    cdef octets s = <octets> PyBytes_AS_STRING(content)
+    cdef Py_ssize_t at = start, end, name_end, colon
+    cdef list found = []
+    stop = min(stop, PyBytes_GET_SIZE(content))
+    while 0 <= at < stop:
+        end = line_end(s, at, stop)
+        while end < stop and (s[end] == c" " or s[end] == c"\t"):
+            end = line_end(s, end, stop)
+        name_end = at
+        while name_end < end and 0x21 <= s[name_end] <= 0x7e and s[name_end] != c":":
+            name_end += 1
+        colon = name_end
+        while colon < end and (s[colon] == c" " or s[colon] == c"\t"):
+            colon += 1
+        if name_end > at and colon < end and s[colon] == c":":
+            found.append(make((s[at:name_end].lower(), at, end, colon + 1)))
+        at = end
+    return found
+
+cdef Py_ssize_t line_end(octets s, Py_ssize_t at, Py_ssize_t stop) noexcept:
+    cdef octets found = <octets> memmem(s + at, stop - at, b"\r\n", 2)
+    return stop if found == NULL else found - s + 2
+
+def relaxed_body(bytes content not None, Py_ssize_t start):
+    """Return the body that begins at `start` in relaxed form (twin: `dkim_sign.relaxed_body`)."""
+    cdef octets s = <octets> PyBytes_AS_STRING(content)
+    cdef Py_ssize_t size = PyBytes_GET_SIZE(content), at = min(max(start, 0), size), length = 0, run
+    cdef PyObject* body = PyBytes_FromStringAndSize(NULL, size - at + 2)
+    cdef char* out = PyBytes_AS_STRING(<object> body)
+    while at < size:
+        run = blank_at(s, at, size)
+        memcpy(out + length, s + at, run - at)
+        length += run - at
+        at = run
+        while at < size and (s[at] == c" " or s[at] == c"\t"):
+            at += 1
+        if at > run and at < size and not (s[at] == c"\r" and at + 1 < size and s[at + 1] == c"\n"):
+            out[length] = c" "
+            length += 1
+    while length >= 2 and out[length - 1] == c"\n" and out[length - 2] == c"\r":
+        length -= 2
+    if length:
+        memcpy(out + length, b"\r\n", 2)
+        length += 2
+    _PyBytes_Resize(&body, length)
+    relaxed = <object> body
+    Py_DECREF(relaxed)
+    return relaxed
+
+cdef Py_ssize_t blank_at(octets s, Py_ssize_t at, Py_ssize_t size) noexcept:
+    """Return where the next space or tab is, the end without one; eight octets are looked at together."""
+    cdef uint64_t ones = 0x0101010101010101, word, spaces, tabs
+    while at + 8 <= size:
+        memcpy(&word, s + at, 8)
+        spaces = word ^ (ones * 0x20)
+        tabs = word ^ (ones * 0x09)
+        if (((spaces - ones) & ~spaces) | ((tabs - ones) & ~tabs)) & (ones * 0x80):
+            break
+        at += 8
+    while at < size and s[at] != c" " and s[at] != c"\t":
+        at += 1
+    return at

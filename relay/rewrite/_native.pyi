@@ -1,0 +1,12 @@
+"""The compiled fast path; its sources are `_native.pyx` and the `.pxi` files beside it."""
+
+from collections.abc import Callable
+
+from relay.rewrite import links
+
+class Rules:
+    def __init__(self, rules: links.Rules, classify: Callable[[bytes, bytes, int, int, int], bytes | None]) -> None: ...
+
+def rewrite_html(
+    body: bytes, *, quoted: bool, charset: str, rules: Rules, pixel: bytes, click: Callable[[bytes], bytes]
+) -> tuple[bytes, int, int] | None: ...

@@ -1,0 +1,101 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
+"""The fast path of the rewriter: one HTML part decoded, scanned, classified and written in one pass over its octets.
+
+Twins: `html.py`, `pixel.py`, `links.py`, `encoding.py` and `message.py`; an included file has the name of its twin.
+What is not commonplace is left to the twins: None for a whole part, `classify` for a single link. Nothing here guesses.
+"""
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_Realloc
+from libc.stdint cimport INT32_MAX, int32_t
+from libc.string cimport memchr, memcmp, memcpy
+
+from relay.rewrite.eligibility import readable
+from relay.rewrite.link_rules import STEMS
+from relay.rewrite.pixel import NEVER_SURELY_CLOSED, SCOPES, SURELY_CLOSED
+
+cdef extern from "<string.h>":
+    void* memmem(const void*, size_t, const void*, size_t) noexcept
+
+ctypedef const unsigned char* octets
+
+include "html.pxi"
+include "pixel.pxi"
+include "links.pxi"
+include "encoding.pxi"
+
+cdef class Rules:
+    """What decides about the links of a message. `classify` answers for a single link (twin: `links.read_link`)."""
+
+    cdef bytes base
+    cdef bint clicks, skip_visible_urls, always_unsure, pixel_at_start
+    cdef frozenset unsubscribe
+    cdef object classify
+
+    def __init__(self, rules, classify):
+        self.base = rules.base.encode() + b"/"
+        self.clicks, self.skip_visible_urls = rules.tracking.clicks, rules.tracking.skip_visible_urls
+        self.always_unsure, self.pixel_at_start = bool(rules.tracking.exclude_hosts), rules.tracking.pixel == "start"
+        self.unsubscribe, self.classify = frozenset([url.encode("latin-1") for url in rules.unsubscribe_urls]), classify
+
+def rewrite_html(bytes body not None, *, bint quoted, str charset, Rules rules not None, bytes pixel, click):
+    """Return (body, links, tracked) of an HTML part, None when it is not commonplace."""
+    cdef Html html = Html()
+    cdef Py_ssize_t place
+    html.body = <octets> PyBytes_AS_STRING(body)
+    html.body_size = PyBytes_GET_SIZE(body)
+    if not 0 < html.body_size < INT32_MAX // 2 or not read_text(html, quoted) or rules.base in html.lower:
+        return None
+    text, reason = readable(html.text, charset)
+    if reason or text is not html.text or not scan(html, 0, html.size, False):
+        return None
+    place = pixel_position(html, rules.pixel_at_start) if pixel else -1
+    if pixel and place < 0:
+        return None
+    links, tracked = put_in(html, rules, place, pixel, click)
+    html.pieces.append(body[html.at :])
+    return b"".join(html.pieces), links, tracked
+
+cdef bint read_text(Html html, bint quoted) except -1:
+    """Decode the body; False when it is not commonplace."""
+    if quoted:
+        html.origin = <int32_t*> PyMem_Malloc(html.body_size * sizeof(int32_t))
+        if html.origin == NULL:
+            raise MemoryError
+        html.text = decode_quoted(html.body, html.body_size, html.origin)
+    else:
+        html.text = html.body[:html.body_size]
+    if html.text is None:
+        return False
+    html.lower = html.text.lower()
+    html.letters = <octets> PyBytes_AS_STRING(html.lower)
+    html.size = PyBytes_GET_SIZE(html.lower)
+    html.pieces = []
+    return True
+
+cdef tuple put_in(Html html, Rules rules, Py_ssize_t place, bytes pixel, click):
+    """Splice the tracking URLs and the pixel; return how many links there are and how many are tracked."""
+    cdef Py_ssize_t i, links = 0, tracked = 0
+    cdef Tag* tag
+    for i in range(html.count if rules.clicks else 0):
+        tag = &html.tags[i]
+        if tag.closes or tag.href < 0 or not NAMES[tag.name].flags & LINK:
+            continue
+        if 0 <= place < tag.href:
+            splice(html, place, place, pixel)
+            place = -1
+        links += 1
+        target = link_target(html, tag, following_link(html, i) if tag.name == A else 0, rules)
+        if target is not None:
+            tracked += 1
+            splice(html, tag.href, tag.href_end, click(target))
+    if place >= 0:
+        splice(html, place, place, pixel)
+    return links, tracked
+
+cdef Py_ssize_t following_link(Html html, Py_ssize_t i) noexcept:
+    """Return where the text of a link ends at the latest: at the next tag of a link, opening or closing."""
+    for i in range(i + 1, html.count):
+        if html.tags[i].name == A or html.tags[i].name == AREA:
+            return html.tags[i].start
+    return html.size

@@ -1,0 +1,96 @@
+"""The fast path: a message with one commonplace HTML part, rewritten by compiled code where that was built.
+
+It has the content and the counts of `message.rewrite`, or no answer. `docs/compiled-code.md` says how to change both.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+from relay.rewrite.eligibility import skip_message_reason, skip_part_reason, unsubscribe_values
+from relay.rewrite.encoding import BASE64, QUOTED_PRINTABLE, base64_line, decode, encode_base64, has_long_line
+from relay.rewrite.html import Tag
+from relay.rewrite.links import Reason, header_urls, read_link, rules
+from relay.rewrite.message import PIXEL
+from relay.rewrite.mime import Part, walk
+from relay.rewrite.options import Tracking
+from relay.rewrite.plan import why_not_tracked
+from relay.rewrite.tokens import Keyring, Kind, url_token_signer
+
+try:
+    from relay.rewrite import _native
+except ImportError:
+    _native = None  # type: ignore[assignment]
+
+IS_COMPILED = _native is not None
+
+
+@dataclass(frozen=True, slots=True)
+class FastRewritten:
+    """A message as the fast path rewrote it for one recipient (twin: `message.Rewritten`)."""
+
+    content: bytes
+    pixel: bool
+    link_count: int
+    tracked_count: int
+    skipped: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FastPlan:
+    """A message that may be commonplace: its HTML part, and the body of that, decoded if it is base64."""
+
+    part: Part
+    body: bytes
+    rules: "_native.Rules"
+    tracking: Tracking
+
+
+def analyse_fast(content: bytes, tracking: Tracking) -> FastPlan | None:
+    """Return the plan of a message that may be commonplace, None of all others."""
+    if not IS_COMPILED or tracking.text_links or why_not_tracked(tracking, tracking.base_url.rstrip("/")):
+        return None
+    parts = walk(content)
+    htmls = [part for part in parts if part.content_type == "text/html" and part.is_leaf]
+    if len(htmls) != 1 or skip_message_reason(parts) or skip_part_reason(content, htmls[0]):
+        return None
+    (part,) = htmls
+    body: bytes | None = content[part.body : part.end]
+    if body and part.encoding != QUOTED_PRINTABLE:
+        body = decode(part.encoding, body)
+    unsubscribe = frozenset().union(*map(header_urls, unsubscribe_values(content, parts[0])))
+    return FastPlan(part, body, _rules(tracking, unsubscribe), tracking) if body else None
+
+
+def apply_fast(plan: FastPlan, content: bytes, keyring: Keyring, queue_id: str, recipient: int) -> FastRewritten | None:
+    """Return the message rewritten for that recipient, None when it is not commonplace."""
+    part, opens, base = plan.part, plan.tracking.opens, plan.tracking.base_url.rstrip("/")
+    sign = url_token_signer(keyring, Kind.CLICK, queue_id, recipient)
+    click, token = f"{base}/c/".encode(), url_token_signer(keyring, Kind.OPEN, queue_id, recipient)(b"").decode("ascii")
+    done = _native.rewrite_html(
+        plan.body,
+        quoted=part.encoding == QUOTED_PRINTABLE,
+        charset=part.charset,
+        rules=plan.rules,
+        pixel=PIXEL.format(f"{base}/o/{token}").encode("ascii") if opens else b"",
+        click=lambda target: click + sign(target),
+    )
+    if done is None or not (done[2] or opens):
+        return None
+    body, links, tracked = done
+    if part.encoding == BASE64:
+        encoded = content[part.body : part.end]
+        body = encode_base64(body, base64_line(encoded)) + (b"\r\n" if encoded.endswith(b"\r\n") else b"")
+    elif part.encoding != QUOTED_PRINTABLE and has_long_line(body):
+        return None
+    return FastRewritten(b"".join((content[: part.body], body, content[part.end :])), opens, links, tracked)
+
+
+@lru_cache(maxsize=64)
+def _rules(tracking: Tracking, unsubscribe: frozenset[str]) -> "_native.Rules":
+    rule = rules(tracking, unsubscribe)
+
+    def classify(text: bytes, lower: bytes, attributes: int, end: int, text_end: int) -> bytes | None:
+        found = next(read_link(text, lower, Tag(b"a", attributes, attributes, end), text_end, rule), None)
+        return found.target.encode("utf-8", "surrogatepass") if found and found.reason is Reason.TRACKED else None
+
+    return _native.Rules(rule, classify)

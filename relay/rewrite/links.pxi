@@ -1,0 +1,104 @@
+# Which links may be tracked. Twins: `links.py` and `link_rules.py`.
+
+cdef enum:
+    TRACKED, NOT_HTTP, UNSURE, LONGEST_URL = 4000
+
+cdef tuple STEM_PATTERNS = tuple(stem.encode() for stem in STEMS)
+
+cdef inline bint is_digit(unsigned char octet) noexcept:
+    return c"0" <= octet <= c"9"
+
+cdef inline int hex_digit(unsigned char octet) noexcept:
+    if c"0" <= octet <= c"9":
+        return octet - c"0"
+    if c"a" <= octet | 0x20 <= c"f":
+        return (octet | 0x20) - c"a" + 10
+    return -1
+
+cdef Py_ssize_t authority_end(octets url, octets lower, Py_ssize_t size) noexcept:
+    """Return where the path of a plain URL begins, -1 when it may not be one (twins: `_PLAIN`, `is_refused`)."""
+    cdef Py_ssize_t host, at = 5 if lower[4] == c"s" else 4
+    if not begins(lower, at, size, b"://", 3):
+        return -1
+    host = at = at + 3
+    while at < size and CLASS[url[at]] & HOST:
+        if is_digit(url[at]) and (at == host or url[at - 1] == c"."):
+            return -1
+        at += 1
+    if at == host or url[host] == c"." or url[host] == c"-":
+        return -1
+    if at < size and url[at] == c":":
+        host = at = at + 1
+        while at < size and is_digit(url[at]):
+            at += 1
+        if not 1 <= at - host <= 5:
+            return -1
+    return at if at == size or url[at] == c"/" or url[at] == c"?" or url[at] == c"#" else -1
+
+cdef bint is_plain(octets url, Py_ssize_t at, Py_ssize_t size) noexcept:
+    """Tell whether a path is all characters of a URL, the only character reference in it `&amp;`."""
+    while at < size:
+        if url[at] == c"&":
+            if not begins(url, at, size, b"&amp;", 5):
+                return False
+        elif url[at] == c"%":
+            if at + 2 >= size or hex_digit(url[at + 1]) < 0 or hex_digit(url[at + 2]) < 0:
+                return False
+        elif not CLASS[url[at]] & URL:
+            return False
+        at += 1
+    return True
+
+cdef bint may_hold_a_secret(octets path, Py_ssize_t size) noexcept:
+    """Tell whether there is a code or a run in a path that nobody would write by hand (twin: `is_sensitive`)."""
+    cdef Py_ssize_t at, digits = 0, run = 0
+    cdef bint behind_sign = False
+    cdef unsigned char octet
+    for at in range(size):
+        octet = path[at]
+        digits = digits + 1 if is_digit(octet) and (digits or behind_sign) else 0
+        behind_sign = octet == c"=" or octet == c"/"
+        run = run + 1 if CLASS[octet] & HOST or octet == c"~" or octet == c"%" or octet == c"+" else 0
+        if digits >= 4 or run >= 16:
+            return True
+    return False
+
+cdef bint may_be_sensitive(octets path, octets lower, Py_ssize_t size):
+    for stem in STEM_PATTERNS:
+        if memmem(lower, size, PyBytes_AS_STRING(stem), PyBytes_GET_SIZE(stem)) != NULL:
+            return may_hold_a_secret(path, size)
+    return False
+
+cdef int classify_link(octets url, octets lower, Py_ssize_t size):
+    """Return what surely becomes of a link with this attribute value, UNSURE for the twin to say."""
+    cdef Py_ssize_t at
+    if size == 0 or size > LONGEST_URL or url[0] <= 0x20:
+        return UNSURE
+    if not begins(lower, 0, size, b"http", 4):
+        for at in range(size):
+            if url[at] == c"&" or url[at] > 126 or url[at] < 0x20:
+                return UNSURE
+        return UNSURE if memcmp(lower, b"http", min(size, 4)) == 0 else NOT_HTTP
+    at = authority_end(url, lower, size) if size > 7 else -1
+    if at < 0 or not is_plain(url, at, size) or may_be_sensitive(url + at, lower + at, size - at):
+        return UNSURE
+    return TRACKED
+
+cdef object link_target(Html html, Tag* tag, Py_ssize_t text_end, Rules rules):
+    """Return the target when the link is tracked, None when it is not; what is not sure is put to the twin."""
+    cdef Py_ssize_t size = tag.href_end - tag.href
+    cdef octets url = <octets> PyBytes_AS_STRING(html.text) + tag.href
+    cdef int verdict = classify_link(url, html.letters + tag.href, size)
+    cdef bytes target
+    if verdict == NOT_HTTP:
+        return None
+    if verdict == TRACKED and not rules.always_unsure and not (
+        memmem(html.letters + tag.attributes, tag.end - tag.attributes, b"track", 5) != NULL
+        or (rules.skip_visible_urls and text_end > tag.end and find(url - tag.href, c".", tag.end, text_end) >= 0)
+    ):
+        target = PyBytes_FromStringAndSize(<const char*> url, size)
+        if find(url, c"&", 0, size) >= 0:
+            target = target.replace(b"&amp;", b"&")
+        if target not in rules.unsubscribe:
+            return target
+    return rules.classify(html.text, html.lower, tag.attributes, tag.end, text_end)

@@ -1,0 +1,94 @@
+"""The compiled code beside its Python twins: what is given to both, and whether they agree."""
+
+import base64
+import binascii
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+
+from relay.rewrite.fast_path import analyse_fast, apply_fast
+from relay.rewrite.message import rewrite
+from relay.rewrite.options import Tracking
+from relay.rewrite.tokens import Keyring
+
+RING = Keyring((("k1", b"k" * 32),))
+QUEUE_ID = "0123456789ABCD"
+BASE = "https://t.acme.test"
+
+SWITCHES = {
+    "all": Tracking(base_url=BASE),
+    "clicks": Tracking(base_url=BASE, opens=False),
+    "opens": Tracking(base_url=BASE, clicks=False),
+    "pixel at the start": Tracking(base_url="http://T.acme.test:8080/x/", pixel="start"),
+    "excluded hosts": Tracking(base_url=BASE, exclude_hosts=("*.example.com", "x.test")),
+    "text links": Tracking(base_url=BASE, text_links=True),
+    "sensitive and visible": Tracking(base_url=BASE, skip_sensitive=False, skip_visible_urls=False),
+}
+
+ENCODINGS = ("7bit", "8bit", "quoted-printable", "base64")
+
+_FRAGMENTS = [
+    *rb"""<|>|"|'|=|/|=3D|<a href=|</a>|<!--|-->|--!>|<style>|</style>|<svg>|</svg>|<math>|<script>
+|</script>|&amp;|&|&#38;|%zz|%41|<table>|</table>|</body>|</html>|<html>|<head>|</head>|<body>
+|<body class=x>|<b>|<i>|<font size=1>|</b>|=C3=A9|=00|http://x.test/p?login=abcdef1234567890
+| href="https://a.test/"|<noscript>|</noscript>|<template>|</template>|<option>|<!--[if mso]>|<![endif]-->
+|<!--[if !mso]><!-->|<!--<![endif]-->|<v:rect href="https://v.test/x">|]|<!DOCTYPE html>|<?x?>|</|track
+|clicktracking=off|data-relay-track="off"|-----BEGIN PGP|<p>.|<textarea>|</textarea>|<br/ href=x>|</br>|0
+|=2E|@|:99999/|.|<a HREF = 'http://b.test/x y'>|<area href=https://c.test/?a=1&amp;b=2>|<pre>|<listing>
+|<frameset>|<select>|</select>|<title>|</title>|mailto:|javascript:|http:|https://|HTTPS://0x7f.1/
+|.example.com|https://t.acme.test/|www.acme.test/""".replace(b"\n|", b"|").split(b"|"),
+    *(b"\r\n", b"=\r\n", b"= \r\n", b"\t", b" \r\n", b"\n", b"\r", b"\0", b"\x0c", b"\xff", b"\xef\xbb\xbf"),
+    b"<a\r\nhref\r\n=\r\n'http://d.test'>",
+]
+
+
+def disagreement(content: bytes, tracking: Tracking) -> str | None:
+    """Return where twin and compiled code differ, "" when they agree, None when the fast path left it to the twin."""
+    plan = analyse_fast(content, tracking)
+    fast = None if plan is None else apply_fast(plan, content, RING, QUEUE_ID, 5)
+    if fast is None:
+        return None
+    slow = rewrite(content, tracking, RING, QUEUE_ID, 5)
+    wanted = (slow.pixel, len(slow.links), sum(link.tracked for link in slow.links), slow.skipped)
+    noted = (fast.pixel, fast.link_count, fast.tracked_count, ())
+    if noted != wanted:
+        return f"notes: {noted}, the twin has {wanted}"
+    return "" if fast.content == slow.content else "content"
+
+
+def message(html: bytes, encoding: str) -> bytes:
+    """Return a message with this HTML text as its only part."""
+    body = html
+    if encoding == "quoted-printable":
+        body = binascii.b2a_qp(b"\r\n" + body, istext=True)
+    if encoding == "base64":
+        body = base64.encodebytes(body).replace(b"\n", b"\r\n")
+    head = f"Content-Type: text/html; charset=utf-8\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n"
+    return head.encode() + body
+
+
+def with_crlf(content: bytes) -> bytes:
+    """Return the content with CRLF line ends only."""
+    return content.replace(b"\r\n", b"\n").replace(b"\r", b"\n").replace(b"\n", b"\r\n")
+
+
+def golden_messages() -> Iterator[bytes]:
+    """Yield the messages of the golden files."""
+    for path in sorted((Path(__file__).parents[1] / "golden" / "rewrite").glob("*.eml")):
+        yield path.read_bytes()
+
+
+def mutated(content: bytes, random: Random) -> bytes:
+    """Return the content with a few things put in, taken out and repeated."""
+    text = bytearray(content)
+    for _ in range(random.randint(1, 6)):
+        at = random.randrange(len(text) + 1)
+        match random.randrange(10):
+            case 0 | 1 | 2 | 3 | 4:
+                text[at:at] = random.choice(_FRAGMENTS)
+            case 5 | 6 | 7:
+                del text[at : at + random.choice((1, 2, 5, 40, 300))]
+            case _:
+                start = random.randrange(len(text) + 1)
+                text[at:at] = text[start : start + random.choice((3, 30, 200))]
+    return bytes(text)
