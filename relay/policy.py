@@ -1,13 +1,13 @@
 """Pure decisions about a message; the reply handling of an identity joins it."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from ipaddress import ip_address
 
 from relay.config.settings import Settings
 from relay.config.settings import Tracking as TrackingSettings
 from relay.limits.principal import limits_for, principal_of
-from relay.limits.window import Window
+from relay.limits.window import Ledgers
 from relay.mail.address import is_address
 from relay.mail.address_list import Unreadable
 from relay.mail.authors import addresses_in, read_authors
@@ -18,6 +18,7 @@ from relay.mail.lane import DIRECT
 from relay.mail.received import relay_hosts
 from relay.mail.reply import Reply
 from relay.mail.transaction import Envelope, Session
+from relay.render.message_policy import MessagePolicy
 from relay.rewrite.header_fields import author_name
 from relay.rewrite.options import ListUnsubscribe, Tracking
 from relay.suppression.exclusion import ExclusionScope
@@ -101,27 +102,20 @@ class Rejection:
 
 @dataclass(frozen=True, slots=True)
 class Acceptance:
-    """What is decided about a message that is taken."""
+    """The decisions about an accepted message: those frozen in its row, and those needed only until it is queued."""
 
     author: str
     """The mailbox of From that decides."""
-    identity: str
-    """Address of the listed identity, "" when the From is not listed."""
-    domain: str
-    provider: str
-    fallback_providers: tuple[str, ...]
-    tracking: Tracking | None
-    return_path: str
-    ledgers: dict[str, dict[str, tuple[Window, ...]]]
-    """Windows that each recipient counts in, by the provider it goes by, the preferred first, and by ledger key."""
+    policy: MessagePolicy
+    """Frozen in the row, except `copies` and `added_fields`, which follow from the queue id and the recipients."""
+    limits: Mapping[str, Ledgers]
+    """Windows in which each recipient counts, by ledger key, for each provider in order of preference."""
     not_before: float
-    """Unix seconds of X-Relay-Send-At, 0 when not asked for."""
-    author_name: str = ""
-    """The identity's name, for a From that has none."""
-    list_unsubscribe: ListUnsubscribe | None = None
-    replies: ReplyHandling = field(default_factory=ReplyHandling)
-    copies: tuple[str, ...] = ()
-    """Who gets a copy, beside its recipients."""
+    """Unix seconds of X-Relay-Send-At, 0 when absent or past."""
+    bcc: tuple[str, ...] = ()
+    """Addresses that get a copy, beside the recipients."""
+    fixed_reply_to: str = ""
+    """Reply-To to add, "" for none."""
 
 
 def parse_facts(content: bytes) -> MessageFacts:
@@ -197,7 +191,7 @@ def refuse_unverified(settings: Settings, facts: MessageFacts, is_proven: Callab
 def decide(
     settings: Settings, session: Session, envelope: Envelope, facts: MessageFacts, now: float
 ) -> Acceptance | Rejection:
-    """Decide about a whole message: refuse it, or say which way and under which limits its recipients go."""
+    """Decide about a whole message: reject it, or accept it with its policy and its limits."""
     if facts.hops >= settings.smtp.max_received_hops:
         return Rejection(Reply(554, "5.4.6", f"Mail loop: {facts.hops} Received fields (RFC 5321 section 6.3)"))
     turns = facts.relays.count(settings.server.hostname.lower())
@@ -212,27 +206,46 @@ def decide(
     if wanted and wanted != DIRECT and settings.provider(wanted) is None:
         known = ", ".join([DIRECT, *(one.name for one in settings.providers)])
         return Rejection(Reply(554, "5.6.0", f'X-Relay-Provider: there is no provider "{wanted}"; there are: {known}'))
-    provider, *fallbacks = (wanted,) if wanted else settings.providers_for(author)
+    providers = (wanted,) if wanted else settings.providers_for(author)
+    principal = principal_of(settings, author, session.credential, session.client)
+    replies = reply_handling(settings, author, facts.reply_to, signed=facts.is_signed)
+    policy = message_policy(settings, author, facts, replies, providers)
+    send_at = facts.instructions.send_at or 0.0
+    accepted = Acceptance(
+        author=author,
+        policy=policy,
+        limits={provider: limits_for(settings, principal, provider) for provider in providers},
+        not_before=send_at if send_at > now else 0.0,
+        bcc=settings.bcc_for(author),
+        fixed_reply_to=replies.fixed,
+    )
+    return accepted if envelope.reverse_path else _as_notification(accepted)
+
+
+def message_policy(
+    settings: Settings, author: str, facts: MessageFacts, replies: ReplyHandling, providers: Sequence[str] = (DIRECT,)
+) -> MessagePolicy:
+    """Return the policy of a message of this author, which these providers may carry."""
     domain = settings.domain_for(author)
     identity = settings.identity_for(author)
-    principal = principal_of(settings, author, session.credential, session.client)
-    send_at = facts.instructions.send_at or 0.0
-    replies = reply_handling(settings, author, facts.reply_to, signed=facts.is_signed)
-    return Acceptance(
-        author=author,
-        identity=canonical(author) if identity else "",
+    return MessagePolicy(
         domain=domain_of(author),
-        provider=provider,
-        fallback_providers=tuple(fallbacks),
-        tracking=tracking_of(domain.tracking, facts.instructions.track) if envelope.reverse_path else None,
+        identity=canonical(author) if identity else "",
+        tracking=tracking_of(domain.tracking, facts.instructions.track),
         return_path=domain.return_path,
-        ledgers={way: limits_for(settings, principal, way) for way in (provider, *fallbacks)},
-        not_before=send_at if send_at > now else 0.0,
+        provider=providers[0],
+        fallback_providers=tuple(providers[1:]),
         author_name=author_name(identity.display_name, identity.company) if identity else "",
-        list_unsubscribe=list_unsubscribe_of(settings, author, facts) if envelope.reverse_path else None,
-        replies=replies if envelope.reverse_path else ReplyHandling(),
-        copies=settings.bcc_for(author) if envelope.reverse_path else (),
+        reply_domain=replies.domain,
+        reply_to=replies.home,
+        list_unsubscribe=list_unsubscribe_of(settings, author, facts),
     )
+
+
+def _as_notification(accepted: Acceptance) -> Acceptance:
+    """Return the decisions for a null reverse-path: no tracking, no reply handling, no copies."""
+    policy = replace(accepted.policy, tracking=None, list_unsubscribe=None, reply_domain="", reply_to=())
+    return replace(accepted, policy=policy, bcc=(), fixed_reply_to="")
 
 
 def list_unsubscribe_of(settings: Settings, author: str, facts: MessageFacts) -> ListUnsubscribe | None:

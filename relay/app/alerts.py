@@ -14,8 +14,9 @@ from relay.mail.canonical import domain_of
 from relay.mail.lane import DIRECT, lane_of, split_lane
 from relay.mail.received import mail_date
 from relay.queue.entry import Entry
-from relay.queue.message import ALERT, Message, MessagePolicy, NewMessage
+from relay.queue.message import ALERT, Message, NewMessage
 from relay.queue.ports import Publish, QueueStore, StoreError
+from relay.render.message_policy import MessagePolicy
 from relay.reports.ports import MessageQuery, StoryStore
 
 _LONGEST_SUBJECT = 150

@@ -19,7 +19,7 @@ class AppContext:
     """The settings and rules in force, the store, the clock, the ids, and who hears of what happens."""
 
     settings: Callable[[], Settings]
-    judge: Callable[[], BouncePolicy]
+    bounce_policy: Callable[[], BouncePolicy]
     store: AnyStore
     observer: Observer
     log: Emit

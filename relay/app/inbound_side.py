@@ -69,7 +69,7 @@ class InboundSide:
         self.intake = InboundProcessor(
             settings=frame.settings,
             keyring=outgoing.keyring,
-            judge=frame.judge,
+            bounce_policy=frame.bounce_policy,
             store=frame.store,
             clock=frame.clock,
             new_id=frame.new_id,

@@ -18,7 +18,7 @@ from relay.render.pool import make_renderer
 from relay.rewrite.tokens import Keyring
 from relay.storage.domains import DomainWatchTable
 from relay.suppression.exclusion import Exclusion
-from relay.tracker.monitor import GuardTools, MonitoredRenderer, TrackingMonitor
+from relay.tracker.monitor import GuardTools, TrackingMonitor
 
 
 class OutboundSide:
@@ -62,16 +62,23 @@ class OutboundSide:
         """Open everything and run the queue; `ended` hears of the runner's end."""
         frame, settings = self._frame, self._frame.settings()
         await self.signing.start()
-        self.renderer = make_renderer(settings.render, self.signing.in_force(), frame.observer)
+        self.renderer = make_renderer(settings.render, self.signing.in_force(), frame.observer, self.guard.why_down)
         await self.renderer.start()
         frame.stack.push_async_callback(self.renderer.stop)
-        delivery = SmtpDelivery(frame.settings, self.resolver, share=frame.store.part)
-        frame.store.leave_to_others(lambda lane: not frame.store.part(lane, delivery.connections(lane)))
-        frame.stack.push_async_callback(delivery.close)
         journal, noted = DeliveryJournalFile.open(
             settings.server.data_dir / JOURNAL_FILE, frame.observer.journal_failing
         )
         frame.stack.callback(journal.close)
+        delivery = SmtpDelivery(
+            frame.settings,
+            self.resolver,
+            journal=journal,
+            observer=frame.observer,
+            clock=frame.clock,
+            share=frame.store.part,
+        )
+        frame.store.leave_to_others(lambda lane: not frame.store.part(lane, delivery.connections(lane)))
+        frame.stack.push_async_callback(delivery.close)
         tools = self._tools(delivery, journal)
         recovered = await Settler(tools).recover(noted)
         journal.clear()
@@ -93,13 +100,13 @@ class OutboundSide:
         frame = self._frame
         return QueueContext(
             settings=frame.settings,
-            judge=frame.judge,
+            bounce_policy=frame.bounce_policy,
             store=frame.store,
             limits=frame.store,
             exclusion=self.exclusion,
             journal=journal,
             delivery=delivery,
-            renderer=MonitoredRenderer(self.renderer, self.guard),
+            renderer=self.renderer,
             clock=frame.clock,
             steady=steady_clock,
             jitter=_dice(),

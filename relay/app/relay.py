@@ -95,8 +95,8 @@ class App:
         """Return the settings in force."""
         return self._settings
 
-    def judge(self) -> BouncePolicy:
-        """Return what understands replies, by the rules and the threshold in force."""
+    def bounce_policy(self) -> BouncePolicy:
+        """Return the bounce policy of the rules and the threshold in force."""
         return BouncePolicy(self._rules, self._settings.bounces.threshold)
 
     def port(self, listener: str) -> int:
@@ -149,7 +149,7 @@ class App:
         self._stack.push_async_callback(store.close)
         return AppContext(
             settings=self.settings,
-            judge=self.judge,
+            bounce_policy=self.bounce_policy,
             store=store,
             observer=self.observer,
             log=self.log,

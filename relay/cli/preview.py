@@ -20,9 +20,8 @@ from relay.mail.control_headers import InstructionError
 from relay.mail.dot_stuffing import normalise
 from relay.mail.queue_id import queue_id
 from relay.mail.transaction import Envelope, Recipient, Session, Transaction
-from relay.policy import author_of, list_unsubscribe_of, parse_facts, reply_handling, tracking_of
+from relay.policy import author_of, message_policy, parse_facts, reply_handling
 from relay.render.render import RenderInput, explain
-from relay.rewrite.header_fields import author_name
 from relay.rewrite.message import Rewritten
 from relay.rewrite.tokens import new_key, parse_keyring
 from relay.submission.build import added_fields
@@ -55,11 +54,11 @@ def preview(file: BinaryIO, path: Path | None, recipient: str, links: bool, as_j
     content = _with_line_ends(file.read())
     settings = Settings() if path is None else settings_or_exit(path)
     try:
-        stored = _stored(settings, content, recipient)
+        message = _render_input(settings, content, recipient)
     except (AuthorError, InstructionError) as error:
         click.echo(f"relay: this mail would be refused: {error}", err=True)
         sys.exit(EX_DATAERR)
-    rendering, rewritten = explain(stored, 0, _keys(settings, throw_away=path is None))
+    rendering, rewritten = explain(message, 0, _keys(settings, throw_away=path is None))
     if not links:
         sys.stdout.buffer.write(rendering.content)
         return
@@ -76,7 +75,7 @@ def _with_line_ends(content: bytes) -> bytes:
     return content
 
 
-def _stored(settings: Settings, content: bytes, recipient: str) -> RenderInput:
+def _render_input(settings: Settings, content: bytes, recipient: str) -> RenderInput:
     facts = parse_facts(content)
     now = time.time()
     message = queue_id(now, 0)
@@ -89,21 +88,8 @@ def _stored(settings: Settings, content: bytes, recipient: str) -> RenderInput:
         transaction = Transaction(session, Envelope(author, (Recipient(recipient),)), content)
         message_id = f"<{message}@{domain or hostname}>"
         added = added_fields(message, transaction, facts, message_id, hostname, now, replies.fixed)
-    tracking = tracking_of(settings.domain_for(author).tracking, facts.instructions.track)
-    identity = settings.identity_for(author)
-    name = author_name(identity.display_name, identity.company) if identity else ""
-    return RenderInput(
-        message,
-        now,
-        author,
-        content,
-        added,
-        domain,
-        tracking,
-        author_name=name,
-        reply_domain=replies.domain,
-        list_unsubscribe=list_unsubscribe_of(settings, author, facts),
-    )
+    policy = message_policy(settings, author, facts, replies)
+    return RenderInput(message, now, author, content, replace(policy, added_fields=added))
 
 
 def _keys(settings: Settings, *, throw_away: bool) -> Keys:

@@ -1,12 +1,12 @@
-"""The delivery journal: what the other side took, noted the moment its 250 is read, until our commit knows it too.
+"""The delivery journal: deliveries that were accepted but are not committed yet.
 
-A commit is milliseconds away from the 250 it records, and a process that is killed in between would deliver again.
-A note is one write to a file, without a flush: its bytes are the kernel's from then on, and outlive the process.
-A power cut may take them, and then the message is delivered twice, as without a journal. Notes never say what is not
-true: `docs/durability.md` has the reasons.
+The commit follows milliseconds after the 250, and a process killed in between would deliver again. A record is one
+write to a file, without a flush: its bytes belong to the kernel from then on, and outlive the process. A power failure
+may lose them, and then the message is delivered twice, as without a journal. A record is never untrue: see
+`docs/durability.md`.
 
-The file has one slot of `SLOT` octets for each note: CRC-32 and length of the record, then the record in JSON. A slot
-is taken again once its settlement is durable. A note that was written in part has another checksum and is none.
+The file has one slot of `SLOT` octets for each record: CRC-32 and length, then the record in JSON. A slot is free again
+once the settlement is durable. A record that was written in part fails its checksum and is ignored.
 """
 
 import json
@@ -25,11 +25,11 @@ JOURNAL_FILE = "deliveries.journal"
 
 
 SLOT = 4096
-"""Octets: one page, so that no note lies across two."""
+"""Octets: one page, so that no record crosses a page boundary."""
 
 
 SLOTS = 4096
-"""More than the runner has under way; a delivery that finds none free goes without its note."""
+"""More than the runner has in flight. A delivery that finds no free slot has no record."""
 
 
 _HEAD = struct.Struct("<II")
@@ -39,13 +39,13 @@ _LONGEST_TEXT = 300
 
 
 _LONGEST_REMOTE = 200
-"""Characters kept of what the other side said, and of its name."""
+"""Characters kept of the reply text, and of the server's name."""
 
 
 class DeliveryJournalFile:
     """Implements `relay.queue.ports.DeliveryJournal` on one file.
 
-    `failing` is told once when notes cannot be written: mail is delivered all the same.
+    `failing` is called once when the file cannot be written. Mail is delivered all the same.
     """
 
     def __init__(self, path: Path, failing: Callable[[OSError], None]) -> None:
@@ -59,9 +59,9 @@ class DeliveryJournalFile:
 
     @classmethod
     def open(cls, path: Path, failing: Callable[[OSError], None]) -> tuple[Self, Sequence[JournalRecord]]:
-        """Open the journal, creating it when needed; return it with what an earlier process had noted.
+        """Open or create the journal. Return it with the records of an earlier process.
 
-        The notes stay in the file until `clear`.
+        Those records stay in the file until `clear`.
         """
         journal = cls(path, failing)
         try:
@@ -72,7 +72,7 @@ class DeliveryJournalFile:
             return journal, ()
 
     def clear(self) -> None:
-        """Forget what an earlier process noted, once it is settled."""
+        """Drop the records of an earlier process, once they are settled."""
         if self._descriptor is not None:
             try:
                 os.ftruncate(self._descriptor, 0)
@@ -104,19 +104,19 @@ class DeliveryJournalFile:
                 self._free.append(slot)
 
     def close(self) -> None:
-        """Close the file; what is noted and not settled stays for the next start."""
+        """Close the file. Records that are not settled stay for the next start."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
 
     def _give_up(self, error: OSError) -> None:
-        """Go on without notes until the next start: a file that failed once is no place to rely on."""
+        """Write no records until the next start: a file that failed once is not reliable."""
         self.close()
         self._failing(error)
 
 
 def record_of(taken: JournalRecord) -> bytes:
-    """Return a note as it stands in its slot."""
+    """Return a record in the form of its slot."""
     reply = taken.outcome.reply
     record = json.dumps(
         [
@@ -133,7 +133,7 @@ def record_of(taken: JournalRecord) -> bytes:
 
 
 def notes_of(octets: bytes) -> Iterator[JournalRecord]:
-    """Return the notes of a journal; slots that are empty or hold anything else are passed over."""
+    """Return the records of a journal. Slots that are empty or malformed are skipped."""
     for start in range(0, len(octets), SLOT):
         slot = octets[start : start + SLOT]
         if len(slot) < _HEAD.size:
@@ -148,7 +148,7 @@ def notes_of(octets: bytes) -> Iterator[JournalRecord]:
 
 
 def _taken(record: bytes) -> JournalRecord | None:
-    """Return what a record says, None when another version of this program wrote it in another form."""
+    """Return a parsed record, None when another version of this program wrote it in another form."""
     try:
         queue_id, numbers, at, (code, status, text), remote, dsn_passed_on = json.loads(record)
         return JournalRecord(queue_id, tuple(numbers), Delivered(Reply(code, status, text), remote, dsn_passed_on), at)

@@ -1,4 +1,4 @@
-"""One SMTP session past EHLO, TLS and AUTH: transactions one after another (RFC 5321 section 3.3, RFC 2920)."""
+"""An SMTP session after EHLO, TLS and AUTH: successive transactions (RFC 5321 section 3.3, RFC 2920)."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -14,23 +14,23 @@ _LONE_DOT = b".\r\n"
 
 
 _QUIT_TIMEOUT = 5.0
-"""Seconds a server gets to answer QUIT; nothing depends on that reply."""
+"""Seconds that a server has for its reply to QUIT. Nothing depends on that reply."""
 
 
-Took = Callable[[Sequence[int], Reply], None]
-"""Told which recipients were taken, by index, and by which reply to the final dot."""
+OnAccepted = Callable[[Sequence[int], Reply], None]
+"""Called with the indexes of the accepted recipients and the 2yz to the final dot."""
 
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """Seconds: for one reply, and for the reply to the final dot, behind which the other side does its work."""
+    """Timeouts in seconds: for one reply, and for the reply to the final dot, which takes servers longest."""
 
     command: float
     final: float
 
 
 class Session:
-    """A session with one server. Not to be used again once `is_usable` is false."""
+    """A session with one server. Once `is_usable` is false, it must not be used again."""
 
     def __init__(self, wire: ClientStream, remote: str, offers: Capabilities, patience: Timeouts) -> None:
         self._wire = wire
@@ -41,28 +41,29 @@ class Session:
         self.offers = offers
         self.transactions = 0
         self.expiry: asyncio.TimerHandle | None = None
-        """Set while the session rests among the kept ones."""
+        """Set while the session is idle in the pool."""
 
     @property
     def is_usable(self) -> bool:
-        """Whether another transaction can be tried."""
+        """Whether the session can carry another transaction."""
         return not self._spent and self._wire.is_open
 
     def rest(self) -> None:
-        """Wait for the next transaction."""
+        """Mark the session as idle until the next transaction."""
         self._wire.rest()
 
-    async def transact(self, script: TransactionCommands, took: Took) -> TransactionReplies:
-        """Make one transaction and return what was answered. The content goes out only after 354.
+    async def transact(self, script: TransactionCommands, on_accepted: OnAccepted) -> TransactionReplies:
+        """Make one transaction and return its replies. The content is sent only after 354.
 
-        `took` is called before that, when the other side takes the message: a crash must find it remembered.
+        `on_accepted` is called when the octets of the final 2yz arrive, before this coroutine resumes. A crash in
+        between must find the delivery recorded.
         """
         self._wire.wake()
         self.transactions += 1
         replies = TransactionReplies()
         try:
             await self._envelope(script, replies)
-            await self._content(script.body, replies, took)
+            await self._content(script.body, replies, on_accepted)
         except WireError as broken:
             replies.failure, replies.hung_up = broken.reply, broken.hung_up
         self._open_transaction = replies.needs_reset
@@ -72,7 +73,7 @@ class Session:
         return replies
 
     async def quit(self) -> None:
-        """Say goodbye and close."""
+        """Send QUIT and close."""
         self._spent = True
         self._wire.wake()
         self._wire.write(b"QUIT\r\n")
@@ -123,12 +124,16 @@ class Session:
             self._wire.write(b"DATA\r\n")
             replies.data = await self._answer(to_data=True)
 
-    async def _content(self, body: bytes, replies: TransactionReplies, took: Took) -> None:
+    async def _content(self, body: bytes, replies: TransactionReplies, on_accepted: OnAccepted) -> None:
+        def seen(dot: Reply) -> None:
+            if dot.is_positive:
+                on_accepted(replies.accepted_recipients(), dot)
+
         match replies.after_data():
             case Next.BODY:
                 replies.dot_sent = await self._send_body(body, replies)
                 if replies.dot_sent:
-                    replies.dot = await self._final_answer(lambda reply: _tell(took, replies, reply))
+                    replies.dot = await self._final_answer(seen)
             case Next.LONE_DOT:
                 self._wire.write(_LONE_DOT)
                 replies.dot = await self._final_answer()
@@ -140,7 +145,7 @@ class Session:
                 assert_never(never)
 
     async def _send_body(self, body: bytes, replies: TransactionReplies) -> bool:
-        """Send the content; return False when it was refused on the way, which leaves the connection useless."""
+        """Send the content. Return False when it was refused before its end, which makes the connection useless."""
         if await self._wire.write_body(body, self._patience.command):
             return True
         self._spent = True
@@ -166,11 +171,6 @@ class Session:
         if not is_expected(reply):
             raise _nonsense(f'sent "{reply}" after the final dot')
         return reply
-
-
-def _tell(took: Took, replies: TransactionReplies, dot: Reply) -> None:
-    if dot.is_positive:
-        took(replies.accepted_recipients(), dot)
 
 
 def _nonsense(what: str) -> WireError:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 
+from relay.clock import Clock
 from relay.config.settings import Settings
 from relay.delivery.commands import message_fault, recipient_fault, script
 from relay.delivery.connect import TlsContexts
@@ -11,24 +12,45 @@ from relay.delivery.pool import LaneTarget, Pool
 from relay.delivery.session import Session
 from relay.mail.reply import Reply
 from relay.mail.transaction import MAX_RECIPIENTS
+from relay.queue.context import INTERNAL_ERROR, ErrorBoundary
 from relay.queue.nodes import full_share
 from relay.queue.outcome import Delivered, Outcome, Refused
-from relay.queue.ports import DeliveryJob, Rendered
+from relay.queue.ports import DeliveryJob, DeliveryJournal, JournalRecord, QueueObserver, Rendered
 from relay.resolver import Resolver
 
 
 class DeliveryAttempt:
-    """Carries a job to the servers of a line and collects the outcome of each entry."""
+    """One attempt to deliver the entries of a job by a lane."""
 
-    def __init__(self, pool: Pool, line: LaneTarget, job: DeliveryJob) -> None:
+    def __init__(
+        self,
+        pool: Pool,
+        line: LaneTarget,
+        job: DeliveryJob,
+        *,
+        journal: DeliveryJournal,
+        observer: QueueObserver,
+        clock: Clock,
+    ) -> None:
         self._pool = pool
         self._line = line
         self._job = job
+        self._journal = journal
+        self._observer = observer
+        self._clock = clock
         self._outcomes: dict[int, Outcome] = {}
         self._rendered: dict[bool, Rendered] = {}
 
     async def run(self) -> Sequence[Outcome]:
-        """Return one outcome for each entry of the job, in order."""
+        """Return one outcome for each entry of the job, in order.
+
+        An unexpected exception ends the attempt. Entries that have their outcome keep it.
+        """
+        with ErrorBoundary(self._observer, self._job.message.queue_id):
+            await self._deliver()
+        return [self._outcomes.get(index, INTERNAL_ERROR) for index in range(len(self._job.entries))]
+
+    async def _deliver(self) -> None:
         pending = list(range(len(self._job.entries)))
         while pending:
             session = await self._pool.session(self._line)
@@ -37,10 +59,9 @@ class DeliveryAttempt:
             else:
                 self._outcomes.update(dict.fromkeys(pending, session))
                 break
-        return [self._outcomes[index] for index in range(len(self._job.entries))]
 
     async def _use(self, session: Session, pending: list[int]) -> list[int]:
-        """Make one transaction; return the entries still without an outcome."""
+        """Make one transaction. Return the entries that still have no outcome."""
         finished = False
         try:
             left = await self._transact(session, pending)
@@ -65,22 +86,28 @@ class DeliveryAttempt:
             return []
         entries = tuple(self._job.entries[index] for index in batch)
 
-        def took(accepted: Sequence[int], dot: Reply) -> None:
+        def on_accepted(accepted: Sequence[int], dot: Reply) -> None:
             outcome = Delivered(dot, session.remote, session.offers.dsn)
-            self._job.on_accepted([entries[index] for index in accepted], outcome)
+            self._accept([batch[index] for index in accepted], outcome)
 
-        replies = await session.transact(script(message, entries, rendered, session.offers), took)
+        replies = await session.transact(script(message, entries, rendered, session.offers), on_accepted)
         if replies.untouched and session.transactions > 1:
             return speakable
         if replies.disagrees:
             self._pool.disable_extensions(session)
         self._outcomes.update(zip(batch, replies.outcomes(len(batch), session.remote, session.offers.dsn), strict=True))
-        took_some = replies.accepted and replies.dot is not None and replies.dot.is_positive
-        again = [batch[index] for index in replies.too_many()] if took_some else []
+        is_accepted = replies.accepted and replies.dot is not None and replies.dot.is_positive
+        again = [batch[index] for index in replies.too_many()] if is_accepted else []
         return again + rest
 
+    def _accept(self, accepted: Sequence[int], outcome: Delivered) -> None:
+        """Record a delivery in the journal, before anything else is done about it."""
+        numbers = tuple(self._job.entries[index].number for index in accepted)
+        self._journal.record(JournalRecord(self._job.message.queue_id, numbers, outcome, self._clock()))
+        self._outcomes.update(dict.fromkeys(accepted, outcome))
+
     def _speakable(self, session: Session, pending: list[int]) -> list[int]:
-        """Return the entries that can be named to this server; refuse the others."""
+        """Return the entries whose addresses this server can take, and refuse the others."""
         faults = {index: recipient_fault(self._job.entries[index], session.offers) for index in pending}
         refused = {index: Refused(fault, session.remote) for index, fault in faults.items() if fault is not None}
         self._outcomes.update(refused)
@@ -95,8 +122,8 @@ class DeliveryAttempt:
 class SmtpDelivery:
     """Delivers to mail exchangers and providers.
 
-    `settings` is asked at every delivery, so that a reload counts from the next one on. `share` says what of a lane's
-    connections falls to this node. `clock` is monotonic seconds.
+    `settings` is read at every delivery, so that a reload applies from the next one. `share` returns the part of a
+    lane's connections that this node may open. `clock` gives Unix seconds, `steady` monotonic seconds.
     """
 
     def __init__(
@@ -104,39 +131,48 @@ class SmtpDelivery:
         settings: Callable[[], Settings],
         resolver: Resolver,
         *,
+        journal: DeliveryJournal,
+        observer: QueueObserver,
+        clock: Clock,
         trust: TlsContexts | None = None,
         share: Callable[[str, int], int] = full_share,
-        clock: Callable[[], float] = time.monotonic,
+        steady: Clock = time.monotonic,
     ) -> None:
         self._settings = settings
         self._resolver = resolver
+        self._journal = journal
+        self._observer = observer
+        self._clock = clock
         self._trust = trust or TlsContexts()
         self._directory = NextHopResolver(settings(), resolver, self._trust)
-        self._pool = Pool(clock, share)
+        self._pool = Pool(steady, share)
 
     async def deliver(self, lane: str, job: DeliveryJob) -> Sequence[Outcome]:
-        """Return one outcome for each entry, in order. Raises nothing but what `job.render` raises."""
+        """Return one outcome for each entry, in order. Accepted entries are in the journal by then."""
         target = parse_lane(lane)
         if isinstance(target, Reply):
             return [Refused(target)] * len(job.entries)
         line = LaneTarget(lane, target, self._current())
+        attempt = DeliveryAttempt(
+            self._pool, line, job, journal=self._journal, observer=self._observer, clock=self._clock
+        )
         async with self._pool.place(line):
-            return await DeliveryAttempt(self._pool, line, job).run()
+            return await attempt.run()
 
     def connections(self, lane: str) -> int:
-        """Return how many connections a lane may have, over all nodes.
+        """Return the connections that a lane may have, over all nodes.
 
-        The store asks from its own thread, so nothing is switched here: after a reload the next delivery does that.
+        The store calls this from its own thread, so it changes nothing. After a reload the next delivery does.
         """
         target = parse_lane(lane)
         return 1 if isinstance(target, Reply) else self._directory.connections(target)
 
     async def close(self) -> None:
-        """End the kept sessions. Deliveries under way end by themselves and keep none."""
+        """Close the idle sessions. Deliveries in flight end by themselves and keep none."""
         await self._pool.close()
 
     def _current(self) -> NextHopResolver:
-        """Return the directory of the settings of now; after a reload no kept session of before is used."""
+        """Return the directory of the settings in force. A reload discards the idle sessions."""
         settings = self._settings()
         if settings is not self._directory.settings:
             self._directory = NextHopResolver(settings, self._resolver, self._trust)

@@ -14,7 +14,8 @@ from relay.mail.received import has_loop_field, loop_field, received
 from relay.mail.reply import Reply
 from relay.mail.transaction import Transaction
 from relay.queue.entry import Entry
-from relay.queue.message import Message, MessagePolicy, NewMessage
+from relay.queue.message import Message, NewMessage
+from relay.render.message_policy import MessagePolicy
 
 LOOP = Reply(554, "5.4.6", "Mail loop: this relay passed this mail on already (RFC 5321 section 6.3)")
 

@@ -86,7 +86,7 @@ class InboundProcessor:
 
     settings: Callable[[], Settings]
     keyring: Callable[[], Keyring]
-    judge: Callable[[], BouncePolicy]
+    bounce_policy: Callable[[], BouncePolicy]
     store: InboundStore
     clock: Clock
     new_id: Callable[[float], str]
@@ -162,7 +162,7 @@ class InboundProcessor:
         kind, data = _told_by(mail.report, about)
         forwards: tuple[NewMessage, ...] = ()
         if kind in (Kind.BOUNCED, Kind.DEFERRED) and about is not None:
-            meaning = classify_recipient(self.judge().rules, mail.report, about)
+            meaning = classify_recipient(self.bounce_policy().rules, mail.report, about)
             data |= event_fields(meaning) | ({"guidance": guidance_text(meaning.about)} if kind is Kind.BOUNCED else {})
         elif kind is None and (mail.report.kind == "auto-reply" or (mail.report.kind == "other" and mail.may_answer)):
             subject_line = subject.story.message.subject if subject.story else ""
@@ -219,9 +219,9 @@ class InboundProcessor:
             return (Evidence(replace(found, domain=domain, reason=COMPLAINT), late=True),)
         if report.kind != "bounce" or about.action != "failed":
             return ()
-        judge = self.judge()
-        meaning = classify_recipient(judge.rules, report, about)
-        return judge.evidence(
+        policy = self.bounce_policy()
+        meaning = classify_recipient(policy.rules, report, about)
+        return policy.evidence(
             meaning,
             replace(found, reason=meaning.category, rule=meaning.rule),
             permanent=about.status.startswith("5"),

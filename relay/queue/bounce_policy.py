@@ -1,29 +1,30 @@
-"""Judging: what a reply means, what happens to the entry, and whether it speaks against the address. Pure."""
+"""Bounce policy: what a reply means for its entry, its lane and its address. Pure."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import assert_never
+from typing import Literal, assert_never
 
 from relay.dsn.categories import Category
 from relay.dsn.classify import Classification, Rules, classify
 from relay.dsn.reply_text import mask_reply
 from relay.mail.lane import DIRECT, split_lane
-from relay.queue.outcome import Deferred, Outcome, Refused
+from relay.queue.outcome import Deferred, Delivered, Outcome, Refused
 from relay.suppression.model import Evidence, Suppression
 
 LONGEST_WAIT = 6 * 3600.0
-"""Seconds a reply may make us wait at most, whatever it asks for."""
+"""Seconds: the longest wait that a reply can ask for."""
 
 
 SLOW_WAIT = 900.0
-"""Seconds between two attempts at least where the other side wants to be left alone."""
+"""Seconds: the shortest wait after a refusal that asks for fewer attempts."""
 
 
 ACCOUNT = "credentials"
-"""The category of a provider that refuses us."""
+"""Category of a reply by which a provider refuses our account."""
 
 
 _MAY_BE_US = frozenset({"policy", "blocked", "bad_rdns", "unknown", "rate_limited"})
-"""Categories of refusals for good that, from a provider, may be about us rather than about one message or address."""
+"""Categories of permanent refusals that, from a provider, may concern our account rather than one recipient."""
 
 
 _ONCE_MORE = frozenset({"retry-once", "retry-plain"})
@@ -33,91 +34,56 @@ _SLOWING = frozenset({"slow-down", "pause", "pause-provider"})
 
 
 @dataclass(frozen=True, slots=True)
-class Disposition:
-    """What becomes of an entry whose attempt failed."""
+class Judged:
+    """The outcome of an attempt, with the meaning of its reply in the lane of the attempt."""
 
-    meaning: Classification
-    step: str
-    """"retry", "bounce" or "drop"."""
+    outcome: Outcome
+    meaning: Classification | None = None
+    """None for a delivery, and for a failure whose classification raised."""
+
+    @property
+    def meaning_as_account(self) -> Classification | None:
+        """The meaning once the provider refuses every message: the same rule, but the account is the cause."""
+        return replace(self.meaning, category=ACCOUNT) if self.meaning else None
+
+
+@dataclass(frozen=True, slots=True)
+class Disposition:
+    """The fate of an entry after an attempt."""
+
+    step: Literal["deliver", "retry", "bounce", "drop"]
     at_least: float = 0.0
-    """Seconds to wait before the next attempt, 0 when the schedule alone decides."""
+    """Seconds before the next attempt, 0 when the retry schedule alone decides."""
 
 
 @dataclass(frozen=True, slots=True)
 class BouncePolicy:
-    """Knows the rules and the threshold in force."""
+    """The rules in force for replies, and the number of bounces after which an address is suppressed."""
 
     rules: Rules
     threshold: int
 
-    def disposition(self, outcome: Deferred | Refused, attempts: int, lane: str) -> Disposition:
-        """Decide about an entry after its attempt number `attempts`, made in that lane.
+    def judge_all(self, outcomes: Sequence[Outcome], lane: str) -> Sequence[Judged]:
+        """Classify the outcomes of one transaction. A reply that several recipients share is classified once."""
+        judged = {outcome: self.judge(outcome, lane) for outcome in dict.fromkeys(outcomes)}
+        return [judged[outcome] for outcome in outcomes]
 
-        The category's action may keep what got a 5yz and give up on a 4yz. It does so on the word of another server
-        only; what the relay itself found out is as final as the outcome says. An uncertain outcome is tried again.
-        """
-        meaning = self._meaning(outcome, lane)
-        permanent = isinstance(outcome, Refused)
-        about = meaning.about
-        action = about.on_permanent if permanent else about.on_temporary
-        slow = action in ("retry-slowly", "hold-provider")
-        at_least = min(max(meaning.wait or 0.0, SLOW_WAIT if slow and permanent else 0.0), LONGEST_WAIT)
-        if not outcome.remote or (isinstance(outcome, Deferred) and (outcome.uncertain or outcome.lane_down)):
-            return Disposition(meaning, "bounce" if permanent else "retry", at_least)
-        if action in ("bounce", "drop"):
-            return Disposition(meaning, action)
-        once = action == "retry-once" or (permanent and action in _ONCE_MORE)
-        return Disposition(meaning, "bounce" if once and attempts > 1 else "retry", at_least)
-
-    def asks_to_slow_down(self, lane: str, outcome: Deferred | Refused) -> bool:
-        """Tell whether another server's reply asks to slow down, or distrusts the whole of what comes from here."""
-        return bool(outcome.remote) and self._meaning(outcome, lane).about.lane in _SLOWING
-
-    def lane_pause(self, lane: str, outcome: Deferred | Refused) -> Classification | None:
-        """Return the meaning of a reply after which the whole lane should rest, None when it need not.
-
-        A destination that blocks us pauses its own lane; a provider only when it is our account that it refuses, not
-        when it passes on what some destination said.
-        """
-        if not outcome.remote:
-            return None
-        meaning = self._meaning(outcome, lane)
-        if split_lane(lane)[0] == DIRECT:
-            return meaning if meaning.about.lane == "pause" and not _is_down(outcome) else None
-        is_account = _is_locked_out(outcome) if _is_down(outcome) else meaning.about.lane == "pause-provider"
-        return meaning if is_account else None
-
-    def account_refusal(self, lane: str, outcome: Outcome) -> str:
-        """Return the kind of a provider's refusal that may be about us, "" for one about the recipient or the message.
-
-        Another provider may take the mail. Repeated for whatever is sent, it is about us for sure.
-        """
-        if split_lane(lane)[0] == DIRECT or not isinstance(outcome, Refused) or not outcome.remote:
-            return ""
-        return mask_reply(str(outcome.reply)) if self._meaning(outcome, lane).category in _MAY_BE_US else ""
-
-    def as_account_failure(self, outcome: Deferred | Refused) -> Classification:
-        """Return what it means that a provider refuses all we bring: trouble with our account, whatever its words."""
-        return replace(self._literal_meaning(outcome), category=ACCOUNT)
-
-    def _meaning(self, outcome: Deferred | Refused, lane: str) -> Classification:
+    def judge(self, outcome: Outcome, lane: str) -> Judged:
         """Classify a reply in its lane: a provider that refuses relaying or login refuses our account."""
-        meaning = self._literal_meaning(outcome)
-        by_provider = split_lane(lane)[0] != DIRECT
-        if by_provider and (_is_locked_out(outcome) or meaning.category == "relay_denied"):
-            return replace(meaning, category=ACCOUNT)
-        return meaning
-
-    def _literal_meaning(self, outcome: Deferred | Refused) -> Classification:
-        """Classify a reply by its text and phase alone, whichever lane it came from."""
-        return classify(self.rules, str(outcome.reply), outcome.reply.code, outcome.reply.status, outcome.phase)
+        if isinstance(outcome, Delivered):
+            return Judged(outcome)
+        reply = outcome.reply
+        meaning = classify(self.rules, str(reply), reply.code, reply.status, outcome.phase)
+        if _is_provider(lane) and (_is_locked_out(outcome) or meaning.category == "relay_denied"):
+            meaning = replace(meaning, category=ACCOUNT)
+        return Judged(outcome, meaning)
 
     def evidence(
         self, meaning: Classification, suppression: Suppression, *, permanent: bool, late: bool = False
     ) -> tuple[Evidence, ...]:
-        """Return what a bounce says about its address: only evidence about the recipient suppresses.
+        """Return the evidence of a bounce against its address. Only faults of the recipient suppress.
 
-        A temporary failure for no known reason that comes back late says nothing: it may be a vacation note.
+        A temporary failure of unknown cause that comes back by mail is no evidence: it may be a vacation note.
         """
         if late and not permanent and meaning.category == "unknown":
             return ()
@@ -135,19 +101,77 @@ class BouncePolicy:
         return (Evidence(suppression, threshold, late),)
 
 
-def _is_down(outcome: Deferred | Refused) -> bool:
-    return isinstance(outcome, Deferred) and outcome.lane_down
+def disposition(judged: Judged, attempts: int) -> Disposition:
+    """Decide about an entry after its attempt number `attempts`.
+
+    The action of the category may keep an entry after a 5yz and give up after a 4yz. It does so for replies of other
+    servers only: a finding of the relay itself is as final as its outcome. An uncertain outcome is tried again.
+    """
+    outcome, meaning = judged.outcome, judged.meaning
+    if isinstance(outcome, Delivered):
+        return Disposition("deliver")
+    if meaning is None:
+        return Disposition("retry")
+
+    permanent = isinstance(outcome, Refused)
+    action = meaning.about.on_permanent if permanent else meaning.about.on_temporary
+    slow = action in ("retry-slowly", "hold-provider")
+    at_least = min(max(meaning.wait or 0.0, SLOW_WAIT if slow and permanent else 0.0), LONGEST_WAIT)
+
+    if not outcome.remote or (isinstance(outcome, Deferred) and (outcome.uncertain or outcome.lane_down)):
+        return Disposition("bounce" if permanent else "retry", at_least)
+    if action in ("bounce", "drop"):
+        return Disposition(action)
+    once = action == "retry-once" or (permanent and action in _ONCE_MORE)
+    return Disposition("bounce" if once and attempts > 1 else "retry", at_least)
 
 
-def _is_locked_out(outcome: Deferred | Refused) -> bool:
-    return isinstance(outcome, Deferred) and outcome.locked_out
+def asks_to_slow_down(judged: Judged) -> bool:
+    """Return whether the reply of a server asks for fewer connections, or distrusts all mail from here."""
+    meaning = judged.meaning
+    return meaning is not None and bool(judged.outcome.remote) and meaning.about.lane in _SLOWING
+
+
+def lane_pause(judged: Judged, lane: str) -> Classification | None:
+    """Return the meaning of a reply that pauses the whole lane, None for any other.
+
+    A destination that blocks us pauses its own lane. A provider pauses its lane when it refuses our account, not when
+    it passes on the reply of a destination.
+    """
+    outcome, meaning = judged.outcome, judged.meaning
+    if meaning is None or not outcome.remote:
+        return None
+    is_down = isinstance(outcome, Deferred) and outcome.lane_down
+    if not _is_provider(lane):
+        return meaning if meaning.about.lane == "pause" and not is_down else None
+    is_account = _is_locked_out(outcome) if is_down else meaning.about.lane == "pause-provider"
+    return meaning if is_account else None
+
+
+def account_refusal(judged: Judged, lane: str) -> str:
+    """Return the masked reply of a provider's refusal that may concern our account, "" for any other outcome.
+
+    Another provider may accept the message. The same refusal of whatever is sent concerns the account for certain.
+    """
+    outcome, meaning = judged.outcome, judged.meaning
+    if meaning is None or not isinstance(outcome, Refused) or not outcome.remote or not _is_provider(lane):
+        return ""
+    return mask_reply(str(outcome.reply)) if meaning.category in _MAY_BE_US else ""
 
 
 def guidance_text(about: Category) -> str:
-    """Return what a category means and what can be done, for people."""
+    """Return the meaning of a category and the remedies, as text for people."""
     return " ".join((f"{about.title}.", *about.guidance))
 
 
 def event_fields(meaning: Classification) -> dict[str, object]:
-    """Return what an event says of a reply's meaning."""
+    """Return the fields of an event that hold the meaning of a reply."""
     return {"category": meaning.category, "rule": meaning.rule}
+
+
+def _is_provider(lane: str) -> bool:
+    return split_lane(lane)[0] != DIRECT
+
+
+def _is_locked_out(outcome: Outcome) -> bool:
+    return isinstance(outcome, Deferred) and outcome.locked_out

@@ -14,15 +14,15 @@ from relay.queue.ports import Delivery, DeliveryJournal, Publish, QueueObserver,
 from relay.suppression.exclusion import Exclusion
 
 STORE_RETRY = 1.0
-"""Seconds between two tries of a store that is in trouble."""
+"""Seconds between two tries of a store that fails."""
 
 
 @dataclass(frozen=True, slots=True)
 class QueueContext:
-    """What the runner works with."""
+    """Dependencies of the queue parts."""
 
     settings: Callable[[], Settings]
-    judge: Callable[[], BouncePolicy]
+    bounce_policy: Callable[[], BouncePolicy]
     store: QueueStore
     limits: LimitStore
     exclusion: Exclusion
@@ -31,7 +31,7 @@ class QueueContext:
     renderer: Renderer
     clock: Clock
     steady: Clock
-    """A clock that nobody can set; only its differences mean anything."""
+    """Monotonic seconds: only differences have a meaning."""
     jitter: Callable[[], float]
     new_id: Callable[[float], str]
     publish: Publish
@@ -41,13 +41,13 @@ class QueueContext:
 INTERNAL_ERROR = Deferred(
     Reply(451, "4.3.0", "Internal error while delivering; it is in the log and will be tried again")
 )
-"""The outcome of a step that raised: the unknown is temporary."""
+"""The outcome of a step that raised an unexpected exception: a temporary failure."""
 
 
 class ErrorBoundary:
-    """A step for one message: `with Surviving(watch, queue_id): return answer`, and after it what holds without.
+    """Guards a step for one message: `with ErrorBoundary(watch, queue_id): return result`, then the fallback.
 
-    Whatever the step raises is told to the watch and ends there; being cancelled is passed on.
+    An exception is reported and ends the step. A cancellation is passed on.
     """
 
     __slots__ = ("_queue_id", "_watch")
@@ -60,7 +60,7 @@ class ErrorBoundary:
         """Begin the step."""
 
     def __exit__(self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None) -> bool:
-        """Tell of an exception; return whether it ends here."""
+        """Report an exception; return whether it is handled."""
         if not isinstance(error, Exception):
             return False
         self._watch.unexpected(self._queue_id, error)

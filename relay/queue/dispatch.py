@@ -1,21 +1,23 @@
-"""Departures: which claimed entries leave now, by which way, and what becomes of their places in the ledgers."""
+"""Selects which claimed entries may be sent now and by which provider, and updates their slots in the rate limits."""
 
 import asyncio
 import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from relay.limits.ports import Slot
 from relay.limits.principal import limits_for, principal_of, provider_limits
 from relay.limits.window import Ledgers
 from relay.mail.lane import DIRECT, lane_of
+from relay.queue.bounce_policy import Judged, account_refusal
 from relay.queue.context import STORE_RETRY, QueueContext
 from relay.queue.entry import Entry, State
+from relay.queue.exclusion_check import drop_excluded
 from relay.queue.lane_feedback import as_deferred
 from relay.queue.lanes import LaneTable
 from relay.queue.message import ClaimedBatch, Message, Settlement
-from relay.queue.outcome import Deferred, Outcome
+from relay.queue.outcome import Deferred
 from relay.queue.ports import StoreError
 from relay.queue.routing import (
     LanePause,
@@ -39,22 +41,33 @@ UNKNOWN = "there is no [[provider]] of that name any more"
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What leaves now, and what waits: for its turn, or in another lane. `answer` stands in for a lane that is down."""
+    """The entries to send now, and the settlement of all others."""
 
     claimed: ClaimedBatch
-    waiting: tuple[Entry, ...] = ()
+    settlement: Settlement = field(default_factory=lambda: Settlement(()))
+    """Excluded entries are dropped, and those without a free slot wait, perhaps in another lane."""
     answer: Deferred | None = None
+    """The outcome of the entries to send while their lane is paused, instead of a delivery."""
 
 
 class Dispatcher:
-    """Asks limits and lanes on behalf of claimed entries."""
+    """Selects, by exclusion lists, rate limits and lanes, which claimed entries may be sent now."""
 
     def __init__(self, tools: QueueContext, lanes: LaneTable) -> None:
         self._tools = tools
         self._lanes = lanes
 
-    async def select(self, claimed: ClaimedBatch) -> Selection:
-        """Tell what may leave now; the rest is to be put back into the queue as it stands."""
+    async def prepare(self, claimed: ClaimedBatch) -> Selection:
+        """Return the entries that may be sent now, and the settlement of all others."""
+        wanted, dropped = await drop_excluded(self._tools, claimed)
+        if not wanted.entries:
+            return Selection(wanted, dropped)
+        selection = await self._select(wanted)
+        waiting = selection.settlement.entries
+        return replace(selection, settlement=replace(dropped, entries=dropped.entries + waiting))
+
+    async def _select(self, claimed: ClaimedBatch) -> Selection:
+        """Take a slot for each entry, at its provider or at a fallback. An entry without one waits for it."""
         now, lane = self._tools.clock(), claimed.entries[0].lane
         here, policy = provider_of(lane), claimed.message.policy
         order = candidates(here, policy)
@@ -63,50 +76,53 @@ class Dispatcher:
         )
         if not any(ledgers.values()) and not self._paused((here,), claimed.entries[0].recipient, now):
             return Selection(claimed)
+
         await self._give_back(claimed.message.queue_id, [entry for entry in claimed.entries if entry.uncertain])
-        leaving: list[Entry] = []
+        sent: list[Entry] = []
         waiting: list[Entry] = []
         for entry in claimed.entries:
             limits = of_copies if entry.number in policy.copies else ledgers
             open_to_it = {way: limits[way] for way in candidates(here, policy, entry.last_reply)}
             way = await self._way(entry, here, open_to_it, now)
             if way.provider == here and way.at <= now:
-                leaving.append(entry)
+                sent.append(entry)
             else:
                 waiting.append(reschedule(entry, way, now))
-        answer = self._lanes.failure(lane, now)
-        return Selection(replace(claimed, entries=tuple(leaving)), tuple(waiting), answer)
+        return Selection(
+            replace(claimed, entries=tuple(sent)), Settlement(tuple(waiting)), self._lanes.failure(lane, now)
+        )
 
-    def defer_to_fallback(self, claimed: ClaimedBatch, outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
-        """Put off what a provider refused for reasons that need not be those of the ways behind it."""
-        lane, judge = claimed.entries[0].lane, self._tools.judge()
+    def defer_to_fallback(self, claimed: ClaimedBatch, judged: Sequence[Judged]) -> Sequence[Judged]:
+        """Defer what a provider refused for a reason that need not hold at the next provider of the policy."""
+        lane = claimed.entries[0].lane
         if not fallbacks_after(provider_of(lane), claimed.message.policy):
-            return outcomes
-        return [as_deferred(one, elsewhere=True) if judge.account_refusal(lane, one) else one for one in outcomes]
+            return judged
+        return [as_deferred(one, elsewhere=True) if account_refusal(one, lane) else one for one in judged]
 
     async def after_attempt(
-        self, claimed: ClaimedBatch, outcomes: Sequence[Outcome], settlement: Settlement
+        self, claimed: ClaimedBatch, judged: Sequence[Judged], settlement: Settlement
     ) -> Settlement:
-        """Give back the places of what did not leave, and send it on where another way is open.
+        """Release the slots of entries that were not sent, and route them to a fallback that is open.
 
-        An attempt that may have succeeded counts as one that left, and waits before it goes any way again.
+        An entry whose attempt may have succeeded keeps its slot, and its next attempt is at the same provider.
         """
         message, here = claimed.message, provider_of(claimed.entries[0].lane)
         again = [entry for entry in settlement.entries if entry.state is State.WAITING]
         given_up = [
             entry
-            for entry, outcome in zip(settlement.entries, outcomes, strict=True)
-            if entry.is_final and isinstance(outcome, Deferred) and not outcome.uncertain
+            for entry, one in zip(settlement.entries, judged, strict=True)
+            if entry.is_final and isinstance(one.outcome, Deferred) and not one.outcome.uncertain
         ]
         if (again or given_up) and self._ledgers(message, here):
             await self._give_back(message.queue_id, again + given_up)
         if not again:
             return settlement
+
         now = self._tools.clock()
         refused = {
-            entry.number: str(outcome.reply)
-            for entry, outcome in zip(claimed.entries, outcomes, strict=True)
-            if isinstance(outcome, Deferred) and outcome.elsewhere
+            entry.number: str(one.outcome.reply)
+            for entry, one in zip(claimed.entries, judged, strict=True)
+            if isinstance(one.outcome, Deferred) and one.outcome.elsewhere
         }
         ways: dict[int, Route] = {}
         for entry in again:
@@ -119,14 +135,14 @@ class Dispatcher:
         return reroute(settlement, ways, now)
 
     async def _way(self, entry: Entry, here: str, ledgers: Mapping[str, Ledgers], now: float) -> Route:
-        """Ask the open ways one after another for room now, and choose. The places of those not chosen are given up."""
+        """Ask the open providers in turn for a free slot, and choose. Slots of the others are released."""
         paused = self._paused(tuple(ledgers), entry.recipient, now)
         asked: list[tuple[str, float]] = []
         is_limited = any(ledgers.values())
         for provider in (one for one in ledgers if one not in paused):
             asked.append((provider, await self._depart(entry, ledgers[provider], now) if is_limited else now))
             if asked[-1][1] <= now or f"provider:{provider}" not in ledgers[provider]:
-                break  # Without a quota of its own it is the identity that has no room, whichever way.
+                break  # The provider has no limit of its own: the identity has no slot, whatever the provider.
         chosen = choose_route(here, asked, paused, now)
         if is_limited and (not asked or asked[-1][0] != chosen.provider):
             at = await self._depart(entry, {} if chosen.provider in paused else ledgers[chosen.provider], now)
@@ -134,7 +150,7 @@ class Dispatcher:
         return chosen
 
     def _ledgers(self, message: Message, way: str, *, is_copy: bool = False) -> Ledgers:
-        """Return the windows that hold for a message, or for copies of it, by that way; notifications have none.
+        """Return the windows of a message, or of its copies, at that provider. Notifications have none.
 
         Copies and mail that is passed on count for nobody who sends, only for the provider. The null reverse-path of an
         application makes its mail no notification.
@@ -148,7 +164,7 @@ class Dispatcher:
         return limits_for(settings, principal_of(settings, author, message.credential, message.client), way)
 
     async def _depart(self, entry: Entry, ledgers: Ledgers, now: float) -> float:
-        """Ask the ledgers; where there is none, give up the place the entry may have in others."""
+        """Acquire a slot in the ledgers. Without ledgers, release the slots that the entry has elsewhere."""
         limits = self._tools.limits
         if ledgers:
             slot = Slot(entry.queue_id, entry.number, ledgers)
@@ -157,7 +173,7 @@ class Dispatcher:
         return now
 
     async def _give_back(self, queue_id: str, entries: Sequence[Entry]) -> None:
-        """Free the places of what did not leave, so that they hold up nobody; keep those of what may have."""
+        """Release the slots of entries that were not sent, and keep those of entries that may have been."""
         limits = self._tools.limits
         left = [entry.number for entry in entries if entry.uncertain]
         stayed = [entry.number for entry in entries if not entry.uncertain]
@@ -167,7 +183,7 @@ class Dispatcher:
             await self._insist(lambda: limits.release(queue_id, stayed))
 
     def _paused(self, ways: Sequence[str], recipient: str, now: float) -> dict[str, LanePause]:
-        """Return the ways that cannot be taken now."""
+        """Return the providers that are paused, or configured no more."""
         settings = self._tools.settings()
         paused: dict[str, LanePause] = {}
         for way in ways:
@@ -178,7 +194,7 @@ class Dispatcher:
         return paused
 
     async def _insist(self, ask: Callable[[], Awaitable[T]]) -> T:
-        """Ask the limits until they answer."""
+        """Repeat the request until the limit store answers."""
         while True:
             try:
                 return await ask()

@@ -1,4 +1,4 @@
-"""The last look at the lists: who was suppressed, or unsubscribed, while a message waited gets nothing of it."""
+"""Checks the exclusion lists before sending: recipients may have been excluded while the message waited."""
 
 import asyncio
 from collections.abc import Mapping
@@ -13,13 +13,13 @@ from relay.queue.message import ClaimedBatch, Message, Settlement
 from relay.queue.ports import StoreError
 
 RECENT = 5.0
-"""Seconds after acceptance in which the look taken then still holds; mail that goes at once is not looked at twice."""
+"""Seconds after acceptance in which its check still counts. Mail that is sent at once is not checked twice."""
 
 
 async def drop_excluded(tools: QueueContext, claimed: ClaimedBatch) -> tuple[ClaimedBatch, Settlement]:
-    """Return what may still leave, and the settlement that drops the rest, whose places in the ledgers are given back.
+    """Return the entries that may be sent, and the settlement that drops the others and releases their slots.
 
-    Notifications, mail that is passed on, and copies for the sender go to nobody who could have left.
+    Notifications, forwarded mail and copies are exempt: their recipients are on no list.
     """
     message, now = claimed.message, tools.clock()
     if not message.reverse_path or message.policy.forward_domain or _just_looked(claimed, now):

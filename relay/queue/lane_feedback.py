@@ -1,11 +1,13 @@
-"""Conduct: what the outcomes of attempts say about a lane, and so whether it gets wider, narrower, rests or pauses."""
+"""Lane feedback: outcomes of attempts raise or lower the concurrency of a lane, or pause it."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
+from relay.dsn.classify import Classification
 from relay.mail.canonical import domain_of
 from relay.mail.lane import DIRECT
 from relay.mail.reply import Reply
-from relay.queue.bounce_policy import guidance_text
+from relay.queue.bounce_policy import Judged, account_refusal, asks_to_slow_down, guidance_text, lane_pause
 from relay.queue.context import QueueContext
 from relay.queue.entry import Entry
 from relay.queue.lanes import LaneTable
@@ -13,84 +15,87 @@ from relay.queue.outcome import Deferred, Delivered, Outcome, Refused
 from relay.queue.routing import provider_of
 
 PAUSE = 900.0
-"""Seconds a lane rests whose other side blocks us or refuses our account."""
+"""Seconds that a lane is paused when its server blocks us or refuses our account."""
 
 
 LONGEST_LANE_REST = 30.0
-"""Seconds a lane that could not be reached is left alone at most."""
+"""Seconds: the longest pause of a lane that could not be reached."""
 
 
 class LaneFeedback:
-    """Learns from outcomes, and tells the operator where waiting alone will not mend it."""
+    """Applies outcomes to the lanes, and alerts the operator where waiting is no remedy."""
 
     def __init__(self, tools: QueueContext, lanes: LaneTable) -> None:
         self._tools = tools
         self._lanes = lanes
 
     def record(
-        self, lane: str, entries: Sequence[Entry], outcomes: Sequence[Outcome], started_at: float
-    ) -> Sequence[Outcome]:
-        """Widen, narrow or pause the lane by what happened to these entries, one outcome each.
+        self, lane: str, entries: Sequence[Entry], judged: Sequence[Judged], started_at: float
+    ) -> Sequence[Judged]:
+        """Adjust the lane to the outcomes of one transaction, one for each entry.
 
-        Return the outcomes: what a provider refuses that refuses everything is put off, not given up.
+        Return the outcomes. Refusals by a provider that refuses every message are deferred instead of bounced.
         """
-        judge = self._tools.judge()
-        failures = [one for one in outcomes if not isinstance(one, Delivered)]
-        for failure in failures:
-            if (meaning := judge.lane_pause(lane, failure)) is not None:
-                self._pause(lane, failure, meaning.category, guidance_text(meaning.about))
-                return outcomes
-        down = next((one for one in failures if isinstance(one, Deferred) and one.lane_down), None)
-        if down is not None:
-            self._rest(lane, down)
-        elif (refusal := self._refuses_everything(lane, entries, outcomes)) is not None:
-            meaning = judge.as_account_failure(refusal)
-            self._pause(lane, refusal, meaning.category, guidance_text(meaning.about))
-            return [as_deferred(one) if judge.account_refusal(lane, one) else one for one in outcomes]
-        elif any(judge.asks_to_slow_down(lane, one) for one in failures):
-            self._lanes.slow_down(lane)
-        elif any(isinstance(one, Delivered | Refused) for one in outcomes):
-            self._lanes.succeeded(lane, started_at)
-        return outcomes
+        for one in judged:
+            if (meaning := lane_pause(one, lane)) is not None:
+                self._pause(lane, one.outcome, meaning)
+                return judged
+        for one in judged:
+            if isinstance(one.outcome, Deferred) and one.outcome.lane_down:
+                self._rest(lane, one.outcome, one.meaning)
+                return judged
 
-    def _refuses_everything(
-        self, lane: str, entries: Sequence[Entry], outcomes: Sequence[Outcome]
-    ) -> Deferred | Refused | None:
-        """Return the last refusal of a provider that refuses whatever we bring, whoever it is for."""
-        if any(isinstance(one, Delivered) for one in outcomes):
+        refusal = self._refuses_everything(lane, entries, judged)
+        if refusal is not None:
+            self._pause(lane, refusal.outcome, refusal.meaning_as_account)
+            return [as_deferred(one) if account_refusal(one, lane) else one for one in judged]
+        if any(map(asks_to_slow_down, judged)):
+            self._lanes.slow_down(lane)
+        elif any(isinstance(one.outcome, Delivered | Refused) for one in judged):
+            self._lanes.succeeded(lane, started_at)
+        return judged
+
+    def _refuses_everything(self, lane: str, entries: Sequence[Entry], judged: Sequence[Judged]) -> Judged | None:
+        """Return the last refusal of a provider that refuses every message, whatever its recipient."""
+        if any(isinstance(one.outcome, Delivered) for one in judged):
             self._lanes.accepted(lane)
             return None
-        judge = self._tools.judge()
-        found: Deferred | Refused | None = None
-        for entry, outcome in zip(entries, outcomes, strict=True):
-            kind = judge.account_refusal(lane, outcome)
-            if kind and not isinstance(outcome, Delivered):
-                whole = outcome.phase == "mail"  # Said before any recipient was named.
-                domain = "" if whole else domain_of(entry.recipient)
-                found = outcome if self._lanes.refused(lane, kind, domain) else found
-                if whole:
-                    break
+
+        found: Judged | None = None
+        for entry, one in zip(entries, judged, strict=True):
+            if not (kind := account_refusal(one, lane)):
+                continue
+            # A refused MAIL comes before any recipient: it counts once, and for no domain.
+            whole = isinstance(one.outcome, Refused) and one.outcome.phase == "mail"
+            domain = "" if whole else domain_of(entry.recipient)
+            found = one if self._lanes.refused(lane, kind, domain) else found
+            if whole:
+                break
         return found
 
-    def _rest(self, lane: str, down: Deferred) -> None:
-        """Leave a lane alone that could not be reached. A provider is something an operator can look after."""
+    def _rest(self, lane: str, down: Deferred, meaning: Classification | None) -> None:
+        """Pause a lane that could not be reached. For a provider alert the operator, who can mend that."""
         now = self._tools.clock()
         is_news = not self._lanes.is_failing(lane)
         self._lanes.failed(lane, down, now, now + min(self._tools.settings().queue.retry[0] / 2, LONGEST_LANE_REST))
         if is_news and provider_of(lane) != DIRECT:
-            meaning = self._tools.judge().disposition(down, 1, lane).meaning
-            self._tools.watch.alert(lane, meaning.category, str(down.reply), guidance_text(meaning.about))
+            self._alert(lane, down, meaning)
 
-    def _pause(self, lane: str, failure: Deferred | Refused, category: str, guidance: str) -> None:
-        """Let the lane rest, and tell the operator, once for each pause."""
-        reply = Reply(451, "4.7.1", f"delivery is paused after: {failure.reply}")
+    def _pause(self, lane: str, outcome: Outcome, meaning: Classification | None) -> None:
+        """Pause the lane, with one alert for each pause."""
+        reply = Reply(451, "4.7.1", f"delivery is paused after: {outcome.reply}")
         now = self._tools.clock()
-        if self._lanes.failed(lane, Deferred(reply), now, now + PAUSE, str(failure.reply)):
-            self._tools.watch.alert(lane, category, str(failure.reply), guidance)
+        if self._lanes.failed(lane, Deferred(reply), now, now + PAUSE, str(outcome.reply)):
+            self._alert(lane, outcome, meaning)
+
+    def _alert(self, lane: str, outcome: Outcome, meaning: Classification | None) -> None:
+        if meaning is not None:
+            self._tools.watch.alert(lane, meaning.category, str(outcome.reply), guidance_text(meaning.about))
 
 
-def as_deferred(outcome: Outcome, *, elsewhere: bool = False) -> Outcome:
-    """Return a refusal as a failure for now; anything else as it is."""
+def as_deferred(judged: Judged, *, elsewhere: bool = False) -> Judged:
+    """Return a refusal as a temporary failure of the same meaning; any other outcome as it is."""
+    outcome = judged.outcome
     if not isinstance(outcome, Refused):
-        return outcome
-    return Deferred(outcome.reply, outcome.remote, phase=outcome.phase, elsewhere=elsewhere)
+        return judged
+    return replace(judged, outcome=Deferred(outcome.reply, outcome.remote, phase=outcome.phase, elsewhere=elsewhere))

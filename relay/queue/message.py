@@ -1,49 +1,18 @@
-"""A message in the queue: what the application sent and the policy frozen when it was accepted."""
+"""A message in the queue, and the values in which it is enqueued, claimed and settled."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 from relay.events.event import Event
-from relay.mail.lane import DIRECT
 from relay.queue.entry import Entry
-from relay.rewrite.options import ListUnsubscribe, Tracking
+from relay.render.message_policy import MessagePolicy
 from relay.suppression.model import Evidence
 
 
 @dataclass(frozen=True, slots=True)
-class MessagePolicy:
-    """What was decided about a message when it was accepted; later changes of the config do not touch it."""
-
-    domain: str = ""
-    """Sending domain: its keys sign, its tracker host is used. "" signs and tracks nothing."""
-    identity: str = ""
-    """Address of the identity whose limits hold, "" when the From is not listed."""
-    tracking: Tracking | None = None
-    """None: the message is not rewritten."""
-    return_path: str = ""
-    """Domain of signed return-paths, "" to keep the application's reverse-path."""
-    provider: str = DIRECT
-    fallback_providers: tuple[str, ...] = ()
-    author_name: str = ""
-    """Name put into From when it has none, "" for none."""
-    reply_domain: str = ""
-    """Domain of signed Reply-To addresses, "" to leave Reply-To as it is."""
-    reply_to: tuple[str, ...] = ()
-    """Where the application wanted replies, when they come through `reply_domain`."""
-    copies: tuple[int, ...] = ()
-    """Numbers of the entries that are copies (`bcc`): they show nothing of tracking, and nobody hears of their end."""
-    forward_domain: str = ""
-    """Domain of the rewritten reverse-path (SRS) of mail that is passed on as it came, "" for applications' mail."""
-    list_unsubscribe: ListUnsubscribe | None = None
-    """Where readers of a campaign mail unsubscribe; None adds no such fields."""
-    added_fields: bytes = b""
-    """Header fields put in front when the message is rendered: Received, and Date and Message-ID when missing."""
-
-
-@dataclass(frozen=True, slots=True)
 class Message:
-    """One message row. The content is kept apart: it is large, and dropped when every recipient is final."""
+    """One message row. The content is stored apart: it is large, and dropped when every entry is final."""
 
     queue_id: str
     created_at: float
@@ -76,13 +45,13 @@ class NewMessage:
 
 @dataclass(frozen=True, slots=True)
 class ReturnedMail:
-    """What came back about one recipient: made durable whole, or passed over whole when the event is known already."""
+    """Returned mail about one recipient: stored as a whole, or ignored as a whole when its event is known already."""
 
     event: Event
     evidence: tuple[Evidence, ...] = ()
-    """What it says against addresses."""
+    """Evidence against addresses."""
     forwards: tuple[NewMessage, ...] = ()
-    """The mail itself, on its way to whom it is for."""
+    """The mail itself, to be forwarded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,14 +65,14 @@ class ClaimedBatch:
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """What one attempt changes: entries, events and perhaps a DSN, applied in one transaction or not at all."""
+    """The changes of one attempt: entries, events and DSNs, applied in one transaction or not at all."""
 
     entries: tuple[Entry, ...]
     events: tuple[Event, ...] = ()
     reports: tuple[NewMessage, ...] = ()
     evidence: tuple[Evidence, ...] = ()
-    """What speaks for suppressing the recipients."""
+    """Evidence for suppressing the recipients."""
 
 
 ALERT = "alert"
-"""Metadata of alerts: the cause, by which they are found again."""
+"""Metadata key of alerts. Its value is the cause."""

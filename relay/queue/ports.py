@@ -153,19 +153,17 @@ class Rendered:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryJob:
-    """One mail transaction to be made: entries of one message whose rendering is the same."""
+    """Entries of one message with the same rendering, to be delivered together."""
 
     message: Message
     entries: tuple[Entry, ...]
     render: Callable[[bool], Awaitable[Rendered]]
     """Called with True when the next hop takes 8-bit content (RFC 6152)."""
-    on_accepted: Callable[[Sequence[Entry], Delivered], None]
-    """Called with the entries the other side took, when its 2yz to the final dot is read and before anything else."""
 
 
 @dataclass(frozen=True, slots=True)
 class JournalRecord:
-    """Recipients of one message that the other side took by one reply to the final dot, at `at` (Unix seconds)."""
+    """Recipients of one message that a server accepted by one reply to the final dot, at `at` (Unix seconds)."""
 
     queue_id: str
     numbers: tuple[int, ...]
@@ -174,27 +172,30 @@ class JournalRecord:
 
 
 class DeliveryJournal(Protocol):
-    """Remembers what was taken over a sudden death of this process, until its settlement is durable. Never raises."""
+    """Keeps accepted deliveries over a crash of the process, until their settlement is durable. Never raises."""
 
     def record(self, taken: JournalRecord) -> None:
-        """Remember it, at once and without waiting for a disk."""
+        """Record a delivery, at once and without waiting for a disk."""
 
     def forget(self, queue_id: str, numbers: Sequence[int]) -> None:
-        """These entries are settled durably; what was never noted is passed over."""
+        """Drop the records of entries whose settlement is durable. Entries without a record are ignored."""
 
 
 class Delivery(Protocol):
     """Makes one mail transaction with a lane's servers."""
 
     async def deliver(self, lane: str, job: DeliveryJob) -> Sequence[Outcome]:
-        """Return one outcome for each entry of the job, in order. Does not raise for anything a server can do."""
+        """Return one outcome for each entry of the job, in order.
+
+        Accepted entries are in the delivery journal before this returns. Nothing that a server does raises.
+        """
 
 
 class Renderer(Protocol):
-    """Renders stored messages, somewhere their size and malice cannot hurt."""
+    """Renders messages where their size and malice do no harm."""
 
-    async def render(self, stored: RenderInput, recipients: Sequence[int], *, eight_bit: bool) -> Sequence[Rendering]:
-        """Return one rendering for each recipient index."""
+    async def render(self, message: RenderInput, recipients: Sequence[int], *, eight_bit: bool) -> Sequence[Rendering]:
+        """Return one rendering for each recipient (number of an entry)."""
 
 
 class QueueObserver(Protocol):

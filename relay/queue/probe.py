@@ -7,7 +7,8 @@ from relay.mail.address import is_ascii
 from relay.mail.lane import lane_of
 from relay.mail.received import mail_date
 from relay.queue.entry import Entry
-from relay.queue.message import Message, MessagePolicy, NewMessage
+from relay.queue.message import Message, NewMessage
+from relay.render.message_policy import MessagePolicy
 
 LIFETIME = 600.0
 """Seconds a test is tried at most: nobody waits longer for it."""

@@ -12,7 +12,8 @@ from relay.events.event import Kind
 from relay.mail.lane import DIRECT, lane_of, split_lane
 from relay.mail.reply import Reply
 from relay.queue.entry import Entry, State, move
-from relay.queue.message import MessagePolicy, Settlement
+from relay.queue.message import Settlement
+from relay.render.message_policy import MessagePolicy
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ def candidates(here: str, policy: MessagePolicy, last_reply: Reply | None = None
     """
     if last_reply is not None and last_reply.is_permanent:
         return here, *fallbacks_after(here, policy)
-    return tuple(dict.fromkeys((here, policy.provider, *policy.fallback_providers)))
+    return tuple(dict.fromkeys((here, *policy.providers)))
 
 
 def choose_route(here: str, asked: Sequence[tuple[str, float]], paused: Mapping[str, LanePause], now: float) -> Route:
@@ -66,7 +67,7 @@ def choose_route(here: str, asked: Sequence[tuple[str, float]], paused: Mapping[
 
 def fallbacks_after(here: str, policy: MessagePolicy) -> tuple[str, ...]:
     """Return the ways that come after one in the order of the policy."""
-    order = (policy.provider, *policy.fallback_providers)
+    order = policy.providers
     behind = order[order.index(here) + 1 :] if here in order else ()
     return tuple(way for way in behind if way != here)
 

@@ -1,60 +1,40 @@
-"""The loop; splits claims into transactions."""
+"""The queue runner: claims due entries and makes attempts: prepare, render and deliver, feedback, settle, apply."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
 
+from relay.queue.bounce_policy import Judged
 from relay.queue.clock_guard import ClockGuard
 from relay.queue.context import INTERNAL_ERROR, STORE_RETRY, ErrorBoundary, QueueContext
 from relay.queue.dispatch import Dispatcher, Selection
-from relay.queue.entry import Entry
-from relay.queue.exclusion_check import drop_excluded
 from relay.queue.lane_feedback import LaneFeedback
 from relay.queue.lanes import LaneTable
-from relay.queue.message import ClaimedBatch, Message, Settlement
+from relay.queue.message import ClaimedBatch, Settlement
 from relay.queue.outcome import Deferred, Delivered, Outcome
-from relay.queue.ports import ClaimLimits, DeliveryJob, JournalRecord, Rendered, StoreError
+from relay.queue.ports import ClaimLimits, DeliveryJob, Rendered, StoreError
 from relay.queue.routing import LanePause
 from relay.queue.settler import Settler
-from relay.render.render import RenderInput, is_per_recipient
-
-
-def stored_form(message: Message, content: bytes) -> RenderInput:
-    """Return what rendering needs of the message."""
-    policy = message.policy
-    return RenderInput(
-        queue_id=message.queue_id,
-        created_at=message.created_at,
-        reverse_path=message.reverse_path,
-        content=content,
-        added_fields=policy.added_fields,
-        domain=policy.domain,
-        tracking=policy.tracking,
-        return_path=policy.return_path,
-        author_name=policy.author_name,
-        reply_domain=policy.reply_domain,
-        copies=policy.copies,
-        forward_domain=policy.forward_domain,
-        list_unsubscribe=policy.list_unsubscribe,
-    )
+from relay.render.render import RenderInput
 
 
 def transactions(claimed: ClaimedBatch) -> list[ClaimedBatch]:
-    """Split into the transactions to make: one for each recipient where bytes differ, else one for all."""
-    if is_per_recipient(stored_form(claimed.message, b"")):
+    """Split a claim into mail transactions: one per recipient where the bytes differ, else one for all."""
+    if claimed.message.policy.is_per_recipient:
         return [replace(claimed, entries=(entry,)) for entry in claimed.entries]
     return [claimed]
 
 
 ENTRIES_UNDER_WAY = 2000
+"""Entries in flight of one process, at most."""
 
 
 CONTENT_UNDER_WAY = 64 * 1024 * 1024
-"""Bounds of what one process works on at a time: entries, and octets of their contents."""
+"""Octets: the contents in flight of one process, at most."""
 
 
 LONGEST_REST = 5.0
-"""Seconds: the longest wait between two looks at the queue."""
+"""Seconds between two claims, at most."""
 
 
 class Runner:
@@ -65,8 +45,8 @@ class Runner:
         self._settler = Settler(tools)
         self._timekeeper = ClockGuard(tools)
         self._lanes = LaneTable(max_concurrency=self._widest())
-        self._departures = Dispatcher(tools, self._lanes)
-        self._conduct = LaneFeedback(tools, self._lanes)
+        self._dispatcher = Dispatcher(tools, self._lanes)
+        self._feedback = LaneFeedback(tools, self._lanes)
         self._attempts: set[asyncio.Task[None]] = set()
         self._entries = 0
         self._content = 0
@@ -76,11 +56,11 @@ class Runner:
         self._over.set()
 
     def wake(self) -> None:
-        """Look at the queue now: something was enqueued, released or finished."""
+        """Claim now: entries were enqueued or released, or an attempt ended."""
         self._wake.set()
 
     async def run(self) -> None:
-        """Claim and attempt until `stop`; `Settler.recover` must have dealt with what earlier processes left."""
+        """Claim and attempt until `stop`. `Settler.recover` must come first."""
         self._over.clear()
         try:
             while not self._stopping:
@@ -94,11 +74,11 @@ class Runner:
             self._over.set()
 
     async def stop(self, grace: float) -> None:
-        """Claim nothing more and let the attempts in hand end; after `grace` seconds leave them to the next start."""
+        """Claim no more, and wait for the attempts in flight. After `grace` seconds leave them to the next start."""
         self._stopping = True
         self.wake()
         deadline = asyncio.get_running_loop().time() + grace
-        # What is being claimed at this moment comes under way first, and counts.
+        # A claim that is running comes first: its entries are in flight then.
         await asyncio.wait([over := asyncio.ensure_future(self._over.wait())], timeout=grace)
         over.cancel()
         if self._attempts:
@@ -174,92 +154,93 @@ class Runner:
     async def _attempt(self, claimed: ClaimedBatch) -> None:
         """Make one attempt for entries of one message in one lane, and settle it."""
         apart = self._timekeeper.offset()
-        leaving, staying = await self._look_over(claimed)
-        if staying.entries:
-            await self._apply(staying)
-        if leaving.claimed.entries:
-            await _together([self._attempt_job(job, leaving.answer, apart) for job in transactions(leaving.claimed)])
+        selection = await self._prepare(claimed)
+        if selection.settlement.entries:
+            await self._apply(selection.settlement)
+        if selection.claimed.entries:
+            made = [self._transact(one, selection.answer, apart) for one in transactions(selection.claimed)]
+            await _together(made)
 
-    async def _look_over(self, claimed: ClaimedBatch) -> tuple[Selection, Settlement]:
-        """Return what leaves now, and what becomes of the rest; whatever is raised defers all of it."""
+    async def _prepare(self, claimed: ClaimedBatch) -> Selection:
+        """Return the entries to send now. An exception defers all of them."""
         now = self._tools.clock()
         with ErrorBoundary(self._tools.watch, claimed.message.queue_id):
-            wanted, dropped = await drop_excluded(self._tools, claimed)
-            leaving = await self._departures.select(wanted) if wanted.entries else Selection(wanted)
-            return leaving, replace(dropped, entries=dropped.entries + leaving.waiting)
-        outcomes = [INTERNAL_ERROR] * len(claimed.entries)
-        return Selection(replace(claimed, entries=())), self._settler.settle(claimed, outcomes, now, now, {})
+            return await self._dispatcher.prepare(claimed)
+        judged = self._judge(claimed, [INTERNAL_ERROR] * len(claimed.entries))
+        return Selection(replace(claimed, entries=()), self._settler.settle(claimed, judged, now, now, {}))
 
-    async def _attempt_job(self, claimed: ClaimedBatch, answer: Deferred | None, apart: float) -> None:
+    async def _transact(self, claimed: ClaimedBatch, answer: Deferred | None, apart: float) -> None:
+        """Deliver the entries of one transaction, apply the outcomes to the lane, and settle them."""
         started_at = self._tools.clock()
         notes: dict[str, object] = {}
-        lane = claimed.entries[0].lane
-        failure = answer or self._lanes.failure(lane, started_at)
-        outcomes: Sequence[Outcome]
+        failure = answer or self._lanes.failure(claimed.entries[0].lane, started_at)
         if failure is not None:
-            outcomes = [failure] * len(claimed.entries)
+            judged = self._judge(claimed, [failure] * len(claimed.entries))
         else:
-            outcomes = await self._deliver(lane, claimed, started_at, notes)
-        aged = await self._aged(claimed, apart)
-        settlement = self._settler.settle(aged, outcomes, started_at, self._tools.clock(), notes)
-        await self._apply(await self._sent_on(claimed, outcomes, settlement))
+            judged = self._judge(claimed, await self._deliver(claimed, notes))
+            judged = self._give_feedback(claimed, judged, started_at)
 
-    async def _sent_on(self, claimed: ClaimedBatch, outcomes: Sequence[Outcome], settlement: Settlement) -> Settlement:
-        """Return the settlement with what goes on by another way; without, where finding that out raises."""
+        aged = await self._aged(claimed, apart)
+        settlement = self._settler.settle(aged, judged, started_at, self._tools.clock(), notes)
+        await self._apply(await self._reroute(claimed, judged, settlement))
+
+    async def _deliver(self, claimed: ClaimedBatch, notes: dict[str, object]) -> Sequence[Outcome]:
+        """Render and deliver. An exception is a temporary failure of all entries."""
+        job = DeliveryJob(claimed.message, claimed.entries, self._rendering(claimed, notes))
         with ErrorBoundary(self._tools.watch, claimed.message.queue_id):
-            return await self._departures.after_attempt(claimed, outcomes, settlement)
+            return await self._tools.delivery.deliver(claimed.entries[0].lane, job)
+        return [INTERNAL_ERROR] * len(claimed.entries)
+
+    def _judge(self, claimed: ClaimedBatch, outcomes: Sequence[Outcome]) -> Sequence[Judged]:
+        """Classify the replies, once for all that follows; without a meaning where that raises."""
+        with ErrorBoundary(self._tools.watch, claimed.message.queue_id):
+            return self._tools.bounce_policy().judge_all(outcomes, claimed.entries[0].lane)
+        return [Judged(outcome) for outcome in outcomes]
+
+    def _give_feedback(self, claimed: ClaimedBatch, judged: Sequence[Judged], started_at: float) -> Sequence[Judged]:
+        """Apply the outcomes to the lane. Return them, with refusals deferred that may concern our account."""
+        with ErrorBoundary(self._tools.watch, claimed.message.queue_id):
+            recorded = self._feedback.record(claimed.entries[0].lane, claimed.entries, judged, started_at)
+            return self._dispatcher.defer_to_fallback(claimed, recorded)
+        outcomes = [one.outcome if isinstance(one.outcome, Delivered) else INTERNAL_ERROR for one in judged]
+        return self._judge(claimed, outcomes)
+
+    async def _reroute(self, claimed: ClaimedBatch, judged: Sequence[Judged], settlement: Settlement) -> Settlement:
+        """Return the settlement with entries routed to a fallback; unchanged where that raises."""
+        with ErrorBoundary(self._tools.watch, claimed.message.queue_id):
+            return await self._dispatcher.after_attempt(claimed, judged, settlement)
         return settlement
 
-    async def _deliver(
-        self, lane: str, claimed: ClaimedBatch, started_at: float, notes: dict[str, object]
-    ) -> Sequence[Outcome]:
-        """Deliver and learn from it; whatever is raised defers what was not taken before: the unknown is temporary."""
-        taken: dict[int, Outcome] = {}
-
-        def took(entries: Sequence[Entry], outcome: Delivered) -> None:
-            self._note(entries, outcome)
-            taken.update((entry.number, outcome) for entry in entries)
-
-        job = DeliveryJob(claimed.message, claimed.entries, self._rendering(claimed, notes), took)
-        with ErrorBoundary(self._tools.watch, claimed.message.queue_id):
-            outcomes = await self._tools.delivery.deliver(lane, job)
-            outcomes = self._conduct.record(lane, claimed.entries, outcomes, started_at)
-            return self._departures.defer_to_fallback(claimed, outcomes)
-        return [taken.get(entry.number, INTERNAL_ERROR) for entry in claimed.entries]
-
     def _rendering(self, claimed: ClaimedBatch, notes: dict[str, object]) -> Callable[[bool], Awaitable[Rendered]]:
-        stored = stored_form(claimed.message, claimed.content)
+        """Return the function by which a delivery renders, once it has the extensions of the server."""
+        message = claimed.message
+        given = RenderInput(message.queue_id, message.created_at, message.reverse_path, claimed.content, message.policy)
 
         async def rendered(eight_bit: bool) -> Rendered:
-            (rendering,) = await self._tools.renderer.render(stored, [claimed.entries[0].number], eight_bit=eight_bit)
+            (rendering,) = await self._tools.renderer.render(given, [claimed.entries[0].number], eight_bit=eight_bit)
             notes.update(rendering.notes)
             return Rendered(rendering.reverse_path, rendering.content)
 
         return rendered
 
     def pauses(self) -> Mapping[str, LanePause]:
-        """Return the lanes that are down now, with the reason."""
+        """Return the lanes that are paused, with the reason."""
         return self._lanes.pauses(self._tools.clock())
 
     def resume(self, lane: str) -> bool:
-        """Lift the pause of a lane; tell whether there was one."""
+        """End the pause of a lane. Return whether there was one."""
         resumed = self._lanes.resume(lane)
         self.wake()
         return resumed
 
     async def _aged(self, claimed: ClaimedBatch, apart: float) -> ClaimedBatch:
-        """Return what was claimed with the lifetime it still has, should somebody have set the clock meanwhile."""
+        """Return the entries with the lifetime that they still have, in case the clock was stepped meanwhile."""
         while True:
             try:
                 self._lanes.clock_set(await self._timekeeper.check(self._settler.schedule()))
                 return self._timekeeper.extend_lifetime(claimed, apart)
             except StoreError as error:
                 await self._trouble(error)
-
-    def _note(self, entries: Sequence[Entry], outcome: Delivered) -> None:
-        """Remember what was just taken, for the case that this process ends before it is settled."""
-        numbers = tuple(entry.number for entry in entries)
-        self._tools.journal.record(JournalRecord(entries[0].queue_id, numbers, outcome, self._tools.clock()))
 
     async def _apply(self, settlement: Settlement) -> None:
         await self._settler.apply(settlement)
@@ -272,7 +253,7 @@ class Runner:
 
 
 async def _together(jobs: list[Coroutine[None, None, None]]) -> None:
-    """Run the jobs side by side; most messages have one, which needs no task of its own."""
+    """Run the transactions concurrently. Most messages have one, which needs no task of its own."""
     if len(jobs) == 1:
         await jobs[0]
     else:

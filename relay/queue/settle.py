@@ -1,4 +1,4 @@
-"""Settling: what an attempt's outcomes mean for entries, events and notifications. Pure."""
+"""Settling: from the outcomes of an attempt to new entries, events and notifications. Pure."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -10,28 +10,29 @@ from relay.mail.address import is_ascii
 from relay.mail.canonical import canonical
 from relay.mail.lane import DIRECT, lane_of
 from relay.mail.reply import Reply
-from relay.queue.bounce_policy import BouncePolicy, Disposition, event_fields, guidance_text
+from relay.queue.bounce_policy import BouncePolicy, Disposition, Judged, disposition, event_fields, guidance_text
 from relay.queue.entry import Entry, State, StateError, move
-from relay.queue.message import ALERT, ClaimedBatch, Message, MessagePolicy, NewMessage, Settlement
+from relay.queue.message import ALERT, ClaimedBatch, Message, NewMessage, Settlement
 from relay.queue.outcome import Deferred, Delivered, Outcome
 from relay.queue.retry import RetrySchedule, next_attempt
+from relay.render.message_policy import MessagePolicy
 from relay.suppression.model import Evidence, Suppression
 
 _FORGED = frozenset({"spam_content", "virus", "auth_failed"})
-"""Reasons to refuse mail that seldom comes from whom it names."""
+"""Categories of refused mail whose reverse-path is often forged."""
 
 
 UNCERTAIN_PATIENCE = 2
-"""An attempt that may have succeeded waits as long as two failed ones: a second copy is worse than a late one."""
+"""Attempts that one of uncertain outcome counts as in the schedule: a second copy is worse than a late one."""
 
 
 LARGEST_RETURNED = 1 << 20
-"""Octets of a message that is returned whole where RET=FULL asks for that; of a larger one the header is."""
+"""Octets: the largest message that RET=FULL returns whole. Of a larger one, the header is returned."""
 
 
 @dataclass(frozen=True, slots=True)
 class DsnSender:
-    """Who notifications come from and which way they go."""
+    """The sender of notifications, and the provider that carries them."""
 
     hostname: str
     provider: str = DIRECT
@@ -49,89 +50,84 @@ class AttemptInfo:
     jitter: float
     """In [-1, 1]."""
     notes: dict[str, object]
-    """What rendering did, for the story; empty when nothing was rendered."""
+    """Notes of rendering for the events, empty when nothing was rendered."""
 
 
 def settle(
     claimed: ClaimedBatch,
-    outcomes: Sequence[Outcome],
+    judged: Sequence[Judged],
     attempt: AttemptInfo,
     schedule: RetrySchedule,
     origin: DsnSender,
     report_ids: Iterator[str],
-    judge: BouncePolicy,
+    policy: BouncePolicy,
 ) -> Settlement:
-    """Return the new entries, their events, what speaks against addresses, and the notifications due.
+    """Return the new entries, their events, the evidence against addresses, and the notifications due.
 
-    `outcomes` has one outcome for each claimed entry, in order. A notification is never sent about mail with a null
-    reverse-path (RFC 3464 section 2), and only of the kinds the recipient's NOTIFY asks for (RFC 3461 section 4.1).
+    `judged` has one outcome for each claimed entry, in order. Mail with a null reverse-path never gets a notification
+    (RFC 3464 section 2), other mail only the kinds in the recipient's NOTIFY (RFC 3461 section 4.1).
     """
-    verdicts = [
-        None if isinstance(outcome, Delivered) else judge.disposition(outcome, entry.attempts + 1, entry.lane)
-        for entry, outcome in zip(claimed.entries, outcomes, strict=True)
-    ]
     settled = [
-        _settle_one(entry, outcome, verdict, attempt, schedule)
-        for entry, outcome, verdict in zip(claimed.entries, outcomes, verdicts, strict=True)
+        _settle_one(entry, one, disposition(one, entry.attempts + 1), attempt, schedule)
+        for entry, one in zip(claimed.entries, judged, strict=True)
     ]
-    entries, notices = _notices(claimed.message, settled, outcomes, verdicts, attempt, schedule)
+    entries, notices = _notices(claimed.message, settled, judged, attempt, schedule)
     reports = tuple(
         build_dsn(claimed, action, fates, origin, next(report_ids), attempt.now)
         for action, fates in notices
         if claimed.message.reverse_path
     )
-    events = [
-        event
-        for before, after, outcome, verdict in zip(claimed.entries, entries, outcomes, verdicts, strict=True)
-        for event in _events(before, after, outcome, verdict, attempt, _whose(claimed.message))
-    ]
-    evidence = [
-        one
-        for after, verdict in zip(entries, verdicts, strict=True)
-        if verdict is not None and after.state is State.BOUNCED and claimed.message.reverse_path
-        for one in _evidence(after, verdict, attempt, judge)
-    ]
-    return Settlement(tuple(entries), tuple(events), reports, tuple(evidence))
+    evidence = tuple(
+        found
+        for after, one in zip(entries, judged, strict=True)
+        if after.state is State.BOUNCED and claimed.message.reverse_path
+        for found in _evidence(after, one, attempt, policy)
+    )
+    return Settlement(tuple(entries), _all_events(claimed, entries, judged, attempt), reports, evidence)
 
 
 def settle_minimal(
-    claimed: ClaimedBatch, outcomes: Sequence[Outcome], attempt: AttemptInfo, schedule: RetrySchedule
+    claimed: ClaimedBatch, judged: Sequence[Judged], attempt: AttemptInfo, schedule: RetrySchedule
 ) -> Settlement:
-    """Return the least an attempt comes to, for when `settle` raises: what was taken is delivered, the rest waits.
+    """Return the least result of an attempt, for when `settle` raises: delivered entries are final, all others wait.
 
-    Nobody is notified and no address blamed: a refusal is met again at the next attempt, and told then.
+    There is no notification and no evidence: the next attempt meets the same refusal, and settles it.
     """
-    entries = tuple(
-        move(_tried(entry, outcome), State.DELIVERED)
-        if isinstance(outcome, Delivered)
-        else _put_off(_tried(entry, outcome), outcome, attempt, schedule, at_least=0.0)
-        for entry, outcome in zip(claimed.entries, outcomes, strict=True)
-    )
-    events = tuple(
-        event
-        for before, after, outcome in zip(claimed.entries, entries, outcomes, strict=True)
-        for event in _events(before, after, outcome, None, attempt, _whose(claimed.message))
-    )
-    return Settlement(entries, events)
+    unclassified = [Judged(one.outcome) for one in judged]
+    entries = [
+        move(_tried(entry, one.outcome), State.DELIVERED)
+        if isinstance(one.outcome, Delivered)
+        else _put_off(_tried(entry, one.outcome), one.outcome, attempt, schedule, at_least=0.0)
+        for entry, one in zip(claimed.entries, unclassified, strict=True)
+    ]
+    return Settlement(tuple(entries), _all_events(claimed, entries, unclassified, attempt))
 
 
 def _settle_one(
-    entry: Entry, outcome: Outcome, verdict: Disposition | None, attempt: AttemptInfo, schedule: RetrySchedule
+    entry: Entry, judged: Judged, fate: Disposition, attempt: AttemptInfo, schedule: RetrySchedule
 ) -> Entry:
-    tried = _tried(entry, outcome)
-    if verdict is None:
-        return move(tried, State.DELIVERED)
-    if verdict.step == "drop":
-        return replace(move(tried, State.DROPPED), reason=f"the other side has suppressed the address: {outcome.reply}")
-    if verdict.step == "bounce":
-        return move(tried, State.BOUNCED)
-    if attempt.now >= entry.expires_at:
-        return replace(move(tried, State.BOUNCED), reason=f"not delivered within {schedule.lifetime / 3600:g} hours")
-    return _put_off(tried, outcome, attempt, schedule, verdict.at_least)
+    outcome, tried = judged.outcome, _tried(entry, judged.outcome)
+    match fate.step:
+        case "deliver":
+            return move(tried, State.DELIVERED)
+        case "drop":
+            return replace(
+                move(tried, State.DROPPED), reason=f"the other side has suppressed the address: {outcome.reply}"
+            )
+        case "bounce":
+            return move(tried, State.BOUNCED)
+        case "retry" if attempt.now >= entry.expires_at:
+            return replace(
+                move(tried, State.BOUNCED), reason=f"not delivered within {schedule.lifetime / 3600:g} hours"
+            )
+        case "retry":
+            return _put_off(tried, outcome, attempt, schedule, fate.at_least)
+        case never:
+            assert_never(never)
 
 
 def _tried(entry: Entry, outcome: Outcome) -> Entry:
-    """Return the entry after one more attempt, its state not decided yet."""
+    """Return the entry after one more attempt, its state still undecided."""
     return replace(
         entry,
         attempts=entry.attempts + 1,
@@ -150,41 +146,43 @@ def _put_off(tried: Entry, outcome: Outcome, attempt: AttemptInfo, schedule: Ret
     return replace(move(tried, State.WAITING), next_attempt_at=due, uncertain=uncertain)
 
 
-def _evidence(entry: Entry, verdict: Disposition, attempt: AttemptInfo, judge: BouncePolicy) -> tuple[Evidence, ...]:
-    """Return what a bounced entry says against its address."""
-    reply, meaning = entry.last_reply, verdict.meaning
+def _evidence(entry: Entry, judged: Judged, attempt: AttemptInfo, policy: BouncePolicy) -> tuple[Evidence, ...]:
+    """Return the evidence of a bounced entry against its address."""
+    reply, meaning = entry.last_reply, judged.meaning
+    if meaning is None:
+        return ()
     found = Suppression(
         canonical(entry.recipient), "", meaning.category, meaning.rule, str(reply or ""), entry.queue_id, attempt.now
     )
-    return judge.evidence(meaning, found, permanent=reply is not None and reply.is_permanent)
+    return policy.evidence(meaning, found, permanent=reply is not None and reply.is_permanent)
 
 
-def _would_be_backscatter(message: Message, verdict: Disposition | None) -> bool:
-    """Tell whether the notification would go to somebody who sent nothing: what is refused as spam names anybody."""
-    return bool(message.policy.forward_domain) and verdict is not None and verdict.meaning.category in _FORGED
+def _would_be_backscatter(message: Message, judged: Judged) -> bool:
+    """Return whether a notification may reach somebody else: the reverse-path of spam is often forged."""
+    meaning = judged.meaning
+    return bool(message.policy.forward_domain) and meaning is not None and meaning.category in _FORGED
 
 
 def _notices(
     message: Message,
-    settled: list[Entry],
-    outcomes: Sequence[Outcome],
-    verdicts: Sequence[Disposition | None],
+    settled: Sequence[Entry],
+    judged: Sequence[Judged],
     attempt: AttemptInfo,
     schedule: RetrySchedule,
 ) -> tuple[list[Entry], list[tuple[Action, list[RecipientStatus]]]]:
-    """Sort the recipients who want a notification by its kind; mark those who get a delay notice."""
+    """Group the recipients that want a notification by its kind, and mark those with a delay notice."""
     fates: dict[Action, list[RecipientStatus]] = {Action.FAILED: [], Action.DELAYED: [], Action.RELAYED: []}
     entries: list[Entry] = []
-    for entry, outcome, verdict in zip(settled, outcomes, verdicts, strict=True):
+    for entry, one in zip(settled, judged, strict=True):
         marked = entry
         wants = entry.envelope_recipient.wants
-        if entry.state is State.BOUNCED and wants("FAILURE") and not _would_be_backscatter(message, verdict):
-            fates[Action.FAILED].append(_fate(entry, verdict, attempt))
-        elif isinstance(outcome, Delivered) and not outcome.dsn_passed_on and wants("SUCCESS"):
-            fates[Action.RELAYED].append(_fate(entry, verdict, attempt))
+        if entry.state is State.BOUNCED and wants("FAILURE") and not _would_be_backscatter(message, one):
+            fates[Action.FAILED].append(_fate(entry, one, attempt))
+        elif isinstance(one.outcome, Delivered) and not one.outcome.dsn_passed_on and wants("SUCCESS"):
+            fates[Action.RELAYED].append(_fate(entry, one, attempt))
         elif _delay_is_due(entry, attempt.now, schedule):
             marked = replace(entry, delay_notified=True)
-            fates[Action.DELAYED].append(replace(_fate(entry, verdict, attempt), retry_until=entry.expires_at))
+            fates[Action.DELAYED].append(replace(_fate(entry, one, attempt), retry_until=entry.expires_at))
         entries.append(marked)
     return entries, [(action, found) for action, found in fates.items() if found]
 
@@ -195,32 +193,40 @@ def _delay_is_due(entry: Entry, now: float, schedule: RetrySchedule) -> bool:
     return entry.state is State.WAITING and not entry.delay_notified and waited_long and "DELAY" in entry.notify
 
 
-def _fate(entry: Entry, verdict: Disposition | None, attempt: AttemptInfo) -> RecipientStatus:
+def _fate(entry: Entry, judged: Judged, attempt: AttemptInfo) -> RecipientStatus:
     reply = entry.last_reply or Reply(451, "4.4.7", "no attempt was answered")
     if entry.state is State.BOUNCED and entry.reason:
         reply = Reply(reply.code, "4.4.7", f"{entry.reason}; the last reply was: {reply}")
-    explanation = guidance_text(verdict.meaning.about) if verdict else ""
+    explanation = guidance_text(judged.meaning.about) if judged.meaning else ""
     return RecipientStatus(entry.recipient, reply, entry.orcpt, entry.last_remote, attempt.now, explanation=explanation)
 
 
 def _whose(message: Message) -> dict[str, object]:
-    """Return whose message it is, for every line about it."""
+    """Return the identity and sending domain, which stand in every event of a message."""
     alert = {ALERT: message.metadata[ALERT]} if ALERT in message.metadata else {}
     return {"identity": message.policy.identity, "domain": message.policy.domain, **alert}
 
 
+def _all_events(
+    claimed: ClaimedBatch, entries: Sequence[Entry], judged: Sequence[Judged], attempt: AttemptInfo
+) -> tuple[Event, ...]:
+    whose = _whose(claimed.message)
+    return tuple(
+        event
+        for before, after, one in zip(claimed.entries, entries, judged, strict=True)
+        for event in _events(before, after, one, attempt, whose)
+    )
+
+
 def _events(
-    before: Entry,
-    after: Entry,
-    outcome: Outcome,
-    verdict: Disposition | None,
-    attempt: AttemptInfo,
-    whose: dict[str, object],
+    before: Entry, after: Entry, judged: Judged, attempt: AttemptInfo, whose: dict[str, object]
 ) -> Iterator[Event]:
+    outcome, meaning = judged.outcome, judged.meaning
     lane = whose | {"lane": after.lane} | ({"way": before.reason} if before.reason else {})
     if before.attempts == 0:
         yield Event(Kind.PROCESSED, attempt.started_at, after.queue_id, after.number, after.recipient, lane)
-    kind, particular = _ending(after, verdict)
+
+    kind, particular = _ending(after, judged)
     data = lane | {
         "attempt": after.attempts,
         "remote": after.last_remote,
@@ -228,21 +234,21 @@ def _events(
         "status": outcome.reply.status,
         "delay": round(attempt.now - after.created_at, 3),
         **attempt.notes,
-        **(event_fields(verdict.meaning) if verdict else {}),
+        **(event_fields(meaning) if meaning else {}),
         **({} if isinstance(outcome, Delivered) or not outcome.phase else {"phase": outcome.phase}),
         **particular,
     }
     yield Event(kind, attempt.now, after.queue_id, after.number, after.recipient, data)
 
 
-def _ending(after: Entry, verdict: Disposition | None) -> tuple[Kind, dict[str, object]]:
-    """Return the kind of event an attempt ends in, and what only that kind says."""
+def _ending(after: Entry, judged: Judged) -> tuple[Kind, dict[str, object]]:
+    """Return the kind of the event that ends an attempt, and the fields of that kind alone."""
     match after.state:
         case State.DELIVERED:
             return Kind.DELIVERED, {}
         case State.BOUNCED:
-            guidance: dict[str, object] = {"guidance": guidance_text(verdict.meaning.about)} if verdict else {}
-            return Kind.BOUNCED, guidance | ({"status": "4.4.7", "reason": after.reason} if after.reason else {})
+            advice: dict[str, object] = {"guidance": guidance_text(judged.meaning.about)} if judged.meaning else {}
+            return Kind.BOUNCED, advice | ({"status": "4.4.7", "reason": after.reason} if after.reason else {})
         case State.DROPPED:
             return Kind.DROPPED, {"reason": after.reason}
         case State.WAITING:
@@ -262,7 +268,7 @@ def build_dsn(
     report_id: str,
     now: float,
 ) -> NewMessage:
-    """Return the notification as a message of its own, ready for the queue: null reverse-path, one recipient."""
+    """Return the notification as a new message for the queue: null reverse-path, one recipient."""
     about: Message = claimed.message
     full = about.ret == "FULL" and action is Action.FAILED and len(claimed.content) <= LARGEST_RETURNED
     original = OriginalMessage(about.queue_id, about.reverse_path, about.created_at, claimed.content, about.envid, full)

@@ -1,66 +1,61 @@
-"""The settler: makes what attempts came to durable, and at the start what an earlier process left half done."""
+"""The settler: makes the results of attempts durable, and at the start those of an earlier process."""
 
 import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from relay.queue.bounce_policy import Judged
 from relay.queue.context import STORE_RETRY, ErrorBoundary, QueueContext
 from relay.queue.message import ClaimedBatch, Message, Settlement
-from relay.queue.outcome import Outcome
 from relay.queue.ports import JournalRecord, StoreError
 from relay.queue.retry import RetrySchedule
 from relay.queue.settle import AttemptInfo, DsnSender, settle, settle_minimal
 
 FROM_JOURNAL: dict[str, object] = {"recovered": "journal"}
-"""Said in the story of a delivery whose process ended before it was settled."""
+"""Event fields of a delivery that the process ended before settling."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recovered:
-    """What an earlier process had in hand: entries that wait again, and entries the journal knew were delivered."""
+    """Entries that an earlier process left in flight: those that wait again, and those delivered by the journal."""
 
     waiting: int
     delivered: int
 
 
 class Settler:
-    """Settles attempts over the store."""
+    """Settles attempts in the store."""
 
     def __init__(self, tools: QueueContext) -> None:
         self._tools = tools
 
     def schedule(self) -> RetrySchedule:
-        """Return the schedule of retries as it is configured now."""
+        """Return the retry schedule of the settings in force."""
         queue = self._tools.settings().queue
         return RetrySchedule(queue.retry, queue.lifetime, queue.delay_notice)
 
     def settle(
-        self,
-        claimed: ClaimedBatch,
-        outcomes: Sequence[Outcome],
-        started_at: float,
-        now: float,
-        notes: dict[str, object],
+        self, claimed: ClaimedBatch, judged: Sequence[Judged], started_at: float, now: float, notes: dict[str, object]
     ) -> Settlement:
-        """Return what the outcomes mean by the settings in force (`relay.queue.settle`).
+        """Settle by the settings in force (`relay.queue.settle`).
 
-        A message whose settlement raises is settled plainly: left alone, it would stay active until the next start.
+        When that raises, settle minimally: an entry without a settlement would stay active until the next start.
         """
         attempt = AttemptInfo(started_at, now, self._tools.jitter(), notes)
         with ErrorBoundary(self._tools.watch, claimed.message.queue_id):
             return settle(
                 claimed,
-                outcomes,
+                judged,
                 attempt,
                 self.schedule(),
                 self._origin(claimed.message),
                 self._report_ids(),
-                self._tools.judge(),
+                self._tools.bounce_policy(),
             )
-        return settle_minimal(claimed, outcomes, attempt, self.schedule())
+        return settle_minimal(claimed, judged, attempt, self.schedule())
 
     async def apply(self, settlement: Settlement) -> None:
-        """Make the settlement durable, however long the store is away: what was delivered must not be sent again."""
+        """Make the settlement durable, retrying a failing store without end: a delivery must not be repeated."""
         while True:
             try:
                 (written,) = await self._tools.store.apply([settlement])
@@ -71,10 +66,10 @@ class Settler:
         self._conclude(settlement, written)
 
     async def recover(self, noted: Sequence[JournalRecord]) -> Recovered:
-        """Settle what the journal knew to be delivered, then give what else was in hand back to the queue.
+        """Settle deliveries that the journal recorded, then return all other entries in flight to the queue.
 
-        Called once, before the first claim. `noted` may be old or incomplete: only entries that are still leased to an
-        earlier process are settled by it.
+        Called once, before the first claim. `noted` may be old or incomplete: it settles only entries that are still
+        leased to an earlier process.
         """
         known = {(taken.queue_id, number): taken for taken in noted for number in taken.numbers}
         left = await self._tools.store.leased_by_previous_run(list(known)) if known else ()
@@ -89,10 +84,10 @@ class Settler:
 
     def _taken(self, claimed: ClaimedBatch, notes: Sequence[JournalRecord]) -> Settlement:
         at = max(note.at for note in notes)
-        return self.settle(claimed, [note.outcome for note in notes], at, at, dict(FROM_JOURNAL))
+        return self.settle(claimed, [Judged(note.outcome) for note in notes], at, at, dict(FROM_JOURNAL))
 
     def _conclude(self, settlement: Settlement, written: Settlement) -> None:
-        """Tell of what of a settlement is durable; its notes are needed no more."""
+        """Publish the events that are durable now, and drop the journal records of the entries."""
         for entry in settlement.entries:
             self._tools.journal.forget(entry.queue_id, (entry.number,))
         self._tools.publish(written.events)
@@ -100,7 +95,7 @@ class Settler:
             self._tools.publish(report.events)
 
     def _origin(self, message: Message) -> DsnSender:
-        """Say who notifications about this message come from and which way they go."""
+        """Return the sender and the provider of notifications about this message."""
         settings = self._tools.settings()
         hostname = settings.server.hostname
         domain = settings.domain_for(message.reverse_path)

@@ -9,13 +9,14 @@ message and no others.
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import lru_cache
 from operator import attrgetter
 from typing import Any
 
 from relay.domains.keys import Keys
 from relay.mailauth.dkim_keys import SigningKey
+from relay.render.message_policy import MessagePolicy
 from relay.render.render import Rendering, RenderInput
 from relay.rewrite.options import ListUnsubscribe, Tracking
 from relay.rewrite.tokens import Keyring
@@ -41,8 +42,8 @@ SLACK = 64 * 1024
 NO_TOKENS = Keyring((("none", bytes(16)),))
 """Stands for the token keys of a message that carries no token. No keyring verifies what it would sign."""
 
-_ASIDE = ("content", "added_fields", "tracking", "list_unsubscribe")
-_PLAIN = tuple(name for name in RenderInput.__slots__ if name not in _ASIDE)
+_ASIDE = ("added_fields", "tracking", "list_unsubscribe")
+_PLAIN = tuple(field.name for field in fields(MessagePolicy) if field.name not in _ASIDE)
 _plain_values = attrgetter(*_PLAIN)
 _tracking_values = attrgetter(*Tracking.__slots__)
 _unsubscribe_values = attrgetter(*ListUnsubscribe.__slots__)
@@ -56,7 +57,7 @@ class FrameError(ValueError):
 class Request:
     """One message to render for these recipients (indices in the message), with the keys it needs."""
 
-    stored: RenderInput
+    message: RenderInput
     recipients: Sequence[int]
     eight_bit: bool
     keys: Keys
@@ -83,15 +84,15 @@ READY = b"\0\0\0\6\0\0\0\2{}"
 """The first frame of a renderer: it has started."""
 
 
-def keys_for(stored: RenderInput, keys: Keys) -> Keys:
-    """Return the keys that rendering this message needs: DKIM of its own domain, and the newest token key if any.
+def keys_for(policy: MessagePolicy, keys: Keys) -> Keys:
+    """Return the keys that rendering needs: DKIM of the message's own domain, and the newest token key if any.
 
     The reverse-path needs none here, since the relay makes it itself.
     """
-    signing = keys.dkim.get(stored.domain, ())
-    signs_tokens = stored.tracking is not None or stored.reply_domain or stored.list_unsubscribe is not None
+    signing = keys.dkim.get(policy.domain, ())
+    signs_tokens = policy.tracking is not None or policy.reply_domain or policy.list_unsubscribe is not None
     tokens = _newest(keys.tokens) if signs_tokens else NO_TOKENS
-    return Keys(tokens, {stored.domain: signing} if signing else {})
+    return Keys(tokens, {policy.domain: signing} if signing else {})
 
 
 @lru_cache(maxsize=8)
@@ -101,43 +102,45 @@ def _newest(tokens: Keyring) -> Keyring:
 
 def largest_answer(request: Request) -> int:
     """Octets that an answer to this request may have after its length."""
-    size = len(request.stored.content) + len(request.stored.added_fields)
+    size = len(request.message.content) + len(request.message.policy.added_fields)
     return LENGTH + MAX_HEAD + len(request.recipients) * (SLACK + GROWTH * size)
 
 
 def request_frame(request: Request) -> bytes:
     """Frame a request."""
-    stored, keys = request.stored, request.keys
+    message, policy, keys = request.message, request.message.policy, request.keys
     signing = [(domain, key) for domain, of_domain in keys.dkim.items() for key in of_domain]
     head = {
-        "stored": _plain_values(stored),
-        "tracking": stored.tracking and _tracking_values(stored.tracking),
-        "list_unsubscribe": stored.list_unsubscribe and _unsubscribe_values(stored.list_unsubscribe),
+        "message": [message.queue_id, message.created_at, message.reverse_path],
+        "policy": _plain_values(policy),
+        "tracking": policy.tracking and _tracking_values(policy.tracking),
+        "list_unsubscribe": policy.list_unsubscribe and _unsubscribe_values(policy.list_unsubscribe),
         "recipients": list(request.recipients),
         "eight_bit": request.eight_bit,
         "tokens": [(key_id, key.hex()) for key_id, key in keys.tokens.keys],
         "dkim": [(domain, key.domain, key.selector, key.algorithm) for domain, key in signing],
     }
-    return _frame(head, (stored.added_fields, stored.content, *(key.pem for _, key in signing)))
+    return _frame(head, (policy.added_fields, message.content, *(key.pem for _, key in signing)))
 
 
 def read_request(body: bytes) -> Request:
     """Read a request from a frame without its length."""
     head, (added_fields, content, *pems) = _parse(body)
     tracking, unsubscribe = head["tracking"], head["list_unsubscribe"]
-    stored = RenderInput(
-        **dict(zip(_PLAIN, map(_frozen, head["stored"]), strict=True)),
-        content=content,
+    policy = MessagePolicy(
+        **dict(zip(_PLAIN, map(_frozen, head["policy"]), strict=True)),
         added_fields=added_fields,
         tracking=tracking and Tracking(*map(_frozen, tracking)),
         list_unsubscribe=unsubscribe and ListUnsubscribe(*unsubscribe),
     )
+    queue_id, created_at, reverse_path = head["message"]
+    message = RenderInput(queue_id, created_at, reverse_path, content, policy)
     tokens = Keyring(tuple((key_id, bytes.fromhex(key)) for key_id, key in head["tokens"]))
     dkim: dict[str, tuple[SigningKey, ...]] = {}
     for (domain, *about), pem in zip(head["dkim"], pems, strict=True):
         key_domain, selector, algorithm = about
         dkim[domain] = (*dkim.get(domain, ()), SigningKey(key_domain, selector, algorithm, pem))
-    return Request(stored, head["recipients"], head["eight_bit"], Keys(tokens, dkim))
+    return Request(message, head["recipients"], head["eight_bit"], Keys(tokens, dkim))
 
 
 def answer_frame(answer: Sequence[Rendering] | Failed) -> bytes:

@@ -1,8 +1,9 @@
 """The pool of renderer processes: untrusted mail is taken apart where it cannot hurt the relay."""
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -35,28 +36,62 @@ class RenderWatch(Protocol):
         """A renderer ended or did not start; another one starts after `wait` seconds."""
 
 
-class InlineRenderer:
-    """Renders in this process: for `render.workers = 0` and for commands."""
+def _never_down(_: str) -> str:
+    return ""
 
-    def __init__(self, keys: Keys) -> None:
+
+class MonitoredRenderer(ABC):
+    """The interface of the renderers. A message whose links would not reach the tracker is rendered without tracking.
+
+    `why_down` returns the reason for a base URL, "" when its links may be sent. It is asked at every rendering,
+    whenever the message was accepted.
+    """
+
+    def __init__(self, keys: Keys, why_down: Callable[[str], str] = _never_down) -> None:
         self._keys = keys
+        self._why_down = why_down
 
     def use(self, keys: Keys) -> None:
-        """Use these keys from now on."""
+        """Use these keys from the next message on."""
         self._keys = keys
 
+    async def render(self, message: RenderInput, recipients: Sequence[int], *, eight_bit: bool) -> Sequence[Rendering]:
+        """Return one rendering for each recipient (number of an entry)."""
+        tracking = message.policy.tracking
+        why = self._why_down(tracking.base_url) if tracking is not None else ""
+        if not why:
+            return await self._render(message, recipients, eight_bit=eight_bit)
+        plain = await self._render(message.without_tracking(), recipients, eight_bit=eight_bit)
+        return [replace(one, notes=_with_skipped(one.notes, why)) for one in plain]
+
+    @abstractmethod
     async def start(self) -> None:
-        """Nothing has to be started."""
+        """Start the processes, if any."""
+
+    @abstractmethod
+    async def stop(self) -> None:
+        """End the processes, if any."""
+
+    @abstractmethod
+    async def _render(
+        self, message: RenderInput, recipients: Sequence[int], *, eight_bit: bool
+    ) -> Sequence[Rendering]: ...
+
+
+class InlineRenderer(MonitoredRenderer):
+    """Renders in this process: for `render.workers = 0` and for commands."""
+
+    async def start(self) -> None:
+        """Nothing to start."""
 
     async def stop(self) -> None:
-        """Nothing has to be stopped."""
+        """Nothing to stop."""
 
-    async def render(self, stored: RenderInput, recipients: Sequence[int], *, eight_bit: bool) -> Sequence[Rendering]:
-        """Render now."""
-        return render(stored, recipients, self._keys, eight_bit=eight_bit)
+    async def _render(self, message: RenderInput, recipients: Sequence[int], *, eight_bit: bool) -> Sequence[Rendering]:
+        return render(message, recipients, self._keys, eight_bit=eight_bit)
 
 
-class RenderPool:
+class RenderPool(MonitoredRenderer):
     """Renders in processes; a message that crashes, hangs or bloats one goes out as it came.
 
     While no renderer can be started mail waits, or goes out as it came with `send_unmodified`.
@@ -71,8 +106,9 @@ class RenderPool:
         max_memory: int,
         watch: RenderWatch,
         send_unmodified: bool = False,
+        why_down: Callable[[str], str] = _never_down,
     ) -> None:
-        self._keys = keys
+        super().__init__(keys, why_down)
         self._size = workers
         self._timeout = timeout
         self._max_memory = max_memory
@@ -95,26 +131,22 @@ class RenderPool:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def use(self, keys: Keys) -> None:
-        """Use these keys from the next message on."""
-        self._keys = keys
-
-    async def render(self, stored: RenderInput, recipients: Sequence[int], *, eight_bit: bool) -> Sequence[Rendering]:
+    async def _render(self, message: RenderInput, recipients: Sequence[int], *, eight_bit: bool) -> Sequence[Rendering]:
         """Render in a process; after a failure once more without rewriting, and after that not at all."""
         keys = self._keys
-        request = Request(stored, recipients, eight_bit, keys_for(stored, keys))
+        request = Request(message, recipients, eight_bit, keys_for(message.policy, keys))
         answer = await self._ask(request)
         reason = ""
         if isinstance(answer, Failed):
-            self._watch.render_failed(stored.queue_id, answer.reason)
+            self._watch.render_failed(message.queue_id, answer.reason)
             reason = f"rendering failed: {answer.reason}"
-            answer = await self._ask(replace(request, stored=replace(stored, tracking=None)))
+            answer = await self._ask(replace(request, message=message.without_tracking()))
             if isinstance(answer, Failed):
-                return [render_unmodified(stored, recipient, keys, reason) for recipient in recipients]
+                return [render_unmodified(message, recipient, keys, reason) for recipient in recipients]
 
         return [
             Rendering(
-                reverse_path_for(stored, recipient, keys.tokens),
+                reverse_path_for(message, recipient, keys.tokens),
                 one.content,
                 {"skipped": [reason]} if reason else one.notes,
             )
@@ -204,10 +236,12 @@ def pause(failures: int) -> float:
     return min(FIRST_WAIT * 2 ** (min(failures, 32) - 1), LONGEST_WAIT) if failures else 0.0
 
 
-def make_renderer(section: RenderSection, keys: Keys, watch: RenderWatch) -> RenderPool | InlineRenderer:
+def make_renderer(
+    section: RenderSection, keys: Keys, watch: RenderWatch, why_down: Callable[[str], str]
+) -> MonitoredRenderer:
     """Return the renderer that `[render]` asks for."""
     if section.workers == 0:
-        return InlineRenderer(keys)
+        return InlineRenderer(keys, why_down)
     return RenderPool(
         keys,
         workers=section.workers,
@@ -215,4 +249,12 @@ def make_renderer(section: RenderSection, keys: Keys, watch: RenderWatch) -> Ren
         max_memory=section.max_memory,
         watch=watch,
         send_unmodified=section.when_unavailable == "send_unmodified",
+        why_down=why_down,
     )
+
+
+def _with_skipped(notes: Mapping[str, object], why: str) -> Mapping[str, object]:
+    """Return the notes of a rendering without tracking, with the reason for that in place of "off"."""
+    kept = {key: value for key, value in notes.items() if key not in ("tracking", "skipped")}
+    others = notes.get("skipped", ())
+    return kept | {"skipped": [why, *(others if isinstance(others, list) else ())]}

@@ -33,7 +33,7 @@ def serve(source: BinaryIO, sink: BinaryIO) -> None:
 def _answer(body: bytes) -> list[Rendering] | Failed:
     try:
         request = read_request(body)
-        return render(request.stored, request.recipients, request.keys, eight_bit=request.eight_bit)
+        return render(request.message, request.recipients, request.keys, eight_bit=request.eight_bit)
     except (MemoryError, RecursionError, ValueError, LookupError, TypeError, AttributeError) as error:
         return Failed(ascii(f"{type(error).__name__}: {error}")[1:-1][:200])
 

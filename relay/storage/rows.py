@@ -11,7 +11,8 @@ from relay.mail.canonical import canonical
 from relay.mail.reply import Reply
 from relay.mail.transaction import Notify
 from relay.queue.entry import Entry, State
-from relay.queue.message import Message, MessagePolicy
+from relay.queue.message import Message
+from relay.render.message_policy import MessagePolicy
 from relay.rewrite.options import ListUnsubscribe, Tracking
 
 _encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode

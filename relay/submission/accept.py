@@ -72,14 +72,14 @@ class SubmissionHandler:
 
         queue_id = self.new_id(now)
         recipients = transaction.envelope.recipients
-        mailing = exclusion_scope(settings, decided.domain, facts.instructions.campaign)
-        addresses = [*(one.address for one in recipients), *decided.copies]
+        mailing = exclusion_scope(settings, decided.policy.domain, facts.instructions.campaign)
+        addresses = [*(one.address for one in recipients), *decided.bcc]
         excluded = await self.exclusion.reasons(addresses, mailing, now)
         reserved = [n for n, one in enumerate(recipients) if canonical(one.address) not in excluded]
         earliest = max(now, decided.not_before)
 
         try:
-            ways = await reserve_slots(self.limits, queue_id, reserved, decided.ledgers, earliest)
+            ways = await reserve_slots(self.limits, queue_id, reserved, decided.limits, earliest)
             last = max((way.at for way in ways.values()), default=earliest)
             if last > earliest + settings.queue.lifetime:
                 await self.limits.release(queue_id, reserved)
@@ -95,8 +95,8 @@ class SubmissionHandler:
         return Reply(250, "2.0.0", f"Ok: queued as {queue_id}")
 
 
-def _over_limit(route: Acceptance, release_at: float, now: float) -> Reply:
-    who = route.identity or next(key for ledgers in route.ledgers.values() for key in ledgers)
+def _over_limit(accepted: Acceptance, release_at: float, now: float) -> Reply:
+    who = accepted.policy.identity or next(key for ledgers in accepted.limits.values() for key in ledgers)
     hours = (release_at - now) / 3600
     return Reply(
         451,

@@ -1,4 +1,4 @@
-"""What is stored of a message that is taken: its row with the policy frozen, an entry each, their events. Pure."""
+"""Builds an accepted message: its row with the frozen policy, an entry per recipient, and their events. Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -11,32 +11,33 @@ from relay.mail.received import mail_date, received
 from relay.mail.transaction import Recipient, Transaction
 from relay.policy import Acceptance, MessageFacts
 from relay.queue.entry import Entry, State
-from relay.queue.message import Message, MessagePolicy, NewMessage
+from relay.queue.message import Message, NewMessage
 from relay.queue.routing import Route, provider_of
+from relay.render.message_policy import MessagePolicy
 
 
 def build_message(
     queue_id: str,
     transaction: Transaction,
     facts: MessageFacts,
-    route: Acceptance,
+    accepted: Acceptance,
     ways: Mapping[int, Route],
     excluded: Mapping[str, str],
     settings: Settings,
     now: float,
 ) -> NewMessage:
-    """Return what is stored.
+    """Return the message to store.
 
-    `ways` has the way of each recipient that is not excluded, by its number; `excluded` says why others are, by their
-    canonical address. Copies come last, and leave with the first recipient that does.
+    `ways` has the provider and time of each recipient that is not excluded, by number. `excluded` has the reasons of
+    the others, by canonical address. Copies come last, and are sent with the first recipient.
     """
     recipients = transaction.envelope.recipients
-    none_asked = Route(route.provider, max(now, route.not_before))
+    none_asked = Route(accepted.policy.provider, max(now, accepted.not_before))
     release = [ways.get(number, none_asked) for number in range(len(recipients))]
-    copies = _copies(route, recipients) if ways else ()
+    copies = _copies(accepted.bcc, recipients) if ways else ()
     first = min(ways.values(), key=lambda way: way.at, default=none_asked)
     numbers = tuple(range(len(recipients), len(recipients) + len(copies)))
-    message = _message(queue_id, transaction, facts, route, numbers, settings.server.hostname, now)
+    message = _message(queue_id, transaction, facts, accepted, numbers, settings.server.hostname, now)
     leaving = zip((*recipients, *copies), (*release, *(first for _ in copies)), strict=True)
     entries = _entries(message, leaving, excluded, settings.queue.lifetime, now)
     return NewMessage(
@@ -44,59 +45,41 @@ def build_message(
     )
 
 
-def _copies(route: Acceptance, recipients: Sequence[Recipient]) -> tuple[Recipient, ...]:
-    """Return who gets a copy beside the recipients; nobody is told when one fails."""
+def _copies(bcc: Sequence[str], recipients: Sequence[Recipient]) -> tuple[Recipient, ...]:
+    """Return the recipients of copies. No notification is sent about one that fails."""
     addressed = {canonical(one.address) for one in recipients}
-    return tuple(Recipient(one, ("NEVER",)) for one in dict.fromkeys(route.copies) if canonical(one) not in addressed)
+    return tuple(Recipient(one, ("NEVER",)) for one in dict.fromkeys(bcc) if canonical(one) not in addressed)
 
 
 def _message(
     queue_id: str,
     transaction: Transaction,
     facts: MessageFacts,
-    route: Acceptance,
+    accepted: Acceptance,
     copies: tuple[int, ...],
     hostname: str,
     now: float,
 ) -> Message:
     envelope, session, asked = transaction.envelope, transaction.session, facts.instructions
-    message_id = facts.message_id or f"<{queue_id}@{route.domain or hostname}>"
-    added = added_fields(queue_id, transaction, facts, message_id, hostname, now, route.replies.fixed)
+    message_id = facts.message_id or f"<{queue_id}@{accepted.policy.domain or hostname}>"
+    added = added_fields(queue_id, transaction, facts, message_id, hostname, now, accepted.fixed_reply_to)
     return Message(
         queue_id=queue_id,
         created_at=now,
         reverse_path=envelope.reverse_path,
-        policy=_policy(route, copies, added),
+        policy=replace(accepted.policy, copies=copies, added_fields=added),
         smtputf8=envelope.smtputf8,
         ret=envelope.ret,
         envid=envelope.envid,
         size=len(transaction.content),
         message_id=message_id,
-        header_from=route.author,
+        header_from=accepted.author,
         subject=facts.subject,
         credential=session.credential,
         client=session.client,
         campaign=asked.campaign,
         tags=asked.tags,
         metadata=asked.metadata,
-    )
-
-
-def _policy(route: Acceptance, copies: tuple[int, ...], added: bytes) -> MessagePolicy:
-    """Return what is frozen of the route, for as long as the message lives."""
-    return MessagePolicy(
-        domain=route.domain,
-        identity=route.identity,
-        tracking=route.tracking,
-        return_path=route.return_path,
-        provider=route.provider,
-        fallback_providers=route.fallback_providers,
-        author_name=route.author_name,
-        list_unsubscribe=route.list_unsubscribe,
-        reply_domain=route.replies.domain,
-        reply_to=route.replies.home,
-        copies=copies,
-        added_fields=added,
     )
 
 
@@ -109,7 +92,7 @@ def added_fields(
     now: float,
     reply_to: str = "",
 ) -> bytes:
-    """Return the fields put in front: Received, Date and Message-ID when missing (RFC 6409), a Reply-To if given."""
+    """Return the fields to add: Received, Date and Message-ID when missing (RFC 6409), a Reply-To if given."""
     lines = [received(queue_id, transaction.session, transaction.envelope, hostname, now)]
     if not facts.has_date:
         lines.append(f"Date: {mail_date(now)}")

@@ -4,7 +4,7 @@ import asyncio
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 from socket import AF_INET, AF_INET6, AF_UNSPEC, AI_NUMERICHOST, AI_NUMERICSERV, IPPROTO_TCP, AddressFamily
@@ -18,8 +18,6 @@ from relay.config.settings import Settings
 from relay.events.ports import StoreError
 from relay.log import Emit
 from relay.metrics import Metrics
-from relay.queue.ports import Renderer
-from relay.render.render import Rendering, RenderInput
 from relay.resolver import Addresses, NoRecords, NoSuchDomain, Resolver, TemporaryFailure
 from relay.rewrite.tokens import Keyring
 from relay.tracker.canary import (
@@ -251,26 +249,3 @@ _ALERT = """{0.base_url} {0.why}.
 Mail with links of this base URL goes out unrewritten until it answers again, so that no reader gets dead links: nothing
 is lost, but opens and clicks are not seen. Look after the proxy in front of the tracker, its certificate and its DNS.
 If readers reach it and only this machine does not, set guard = false under [tracker]."""
-
-
-class MonitoredRenderer:
-    """Renders by another renderer; mail whose links would be dead goes out unrewritten, and says so."""
-
-    def __init__(self, renderer: Renderer, guard: TrackingMonitor) -> None:
-        self._renderer = renderer
-        self._guard = guard
-
-    async def render(self, stored: RenderInput, recipients: Sequence[int], *, eight_bit: bool) -> Sequence[Rendering]:
-        """Render; the state of this moment decides, whenever the message was accepted."""
-        why = self._guard.why_down(stored.tracking.base_url) if stored.tracking is not None else ""
-        if not why:
-            return await self._renderer.render(stored, recipients, eight_bit=eight_bit)
-        plain = await self._renderer.render(replace(stored, tracking=None), recipients, eight_bit=eight_bit)
-        return [replace(one, notes=_skipping(one.notes, why)) for one in plain]
-
-
-def _skipping(notes: Mapping[str, object], why: str) -> Mapping[str, object]:
-    """Return the notes of a rendering without rewriting, with the reason for that in place of "off"."""
-    kept = {key: value for key, value in notes.items() if key not in ("tracking", "skipped")}
-    others = notes.get("skipped", ())
-    return kept | {"skipped": [why, *(others if isinstance(others, list) else ())]}

@@ -7,8 +7,9 @@ import pytest
 from relay.events.event import Event, Kind
 from relay.queue.actions import delete, flush, hold, release
 from relay.queue.entry import Entry, State
-from relay.queue.message import Message, MessagePolicy, NewMessage
+from relay.queue.message import Message, NewMessage
 from relay.queue.ports import EntryQuery
+from relay.render.message_policy import MessagePolicy
 from relay.reports.ports import MessageQuery, Story
 from tests.contract.conftest import Opener, Store
 from tests.contract.values import CONTENT, NOW, ROOMY, accepted, entry, full_entry, full_message, settle

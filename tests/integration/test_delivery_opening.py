@@ -129,7 +129,7 @@ async def test_a_host_that_failed_is_tried_last_for_a_while() -> None:
         first.always("greeting", Say("421 4.3.2 busy", drop=True))
         of = settings(first.port, messages_per_connection=1)
         zone = DnsServer(TWO_HOSTS.format("127.0.0.1", "127.0.0.2"))
-        async with zone as dns, delivering(of, dns, clock=lambda: now) as delivery:
+        async with zone as dns, delivering(of, dns, steady=lambda: now) as delivery:
             await delivery.deliver("mx:two.test", job())
             await delivery.deliver("mx:two.test", job())
             assert (first.connections, len(second.messages)) == (1, 2)
@@ -170,7 +170,7 @@ async def test_when_tls_fails_clear_text_is_used_and_remembered(action: Action, 
         sink.once("STARTTLS", action)
         now = 0.0
         of = settings(sink.port, messages_per_connection=1)
-        async with delivering(of, dns, clock=lambda: now) as delivery:
+        async with delivering(of, dns, steady=lambda: now) as delivery:
             for later in (0, 10, 4000):
                 now += later
                 (outcome,) = await delivery.deliver("mx:example.test", job())

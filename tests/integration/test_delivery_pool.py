@@ -7,14 +7,17 @@ from typing import Any
 
 import pytest
 
-from relay.delivery import SmtpDelivery
+from relay.delivery import SmtpDelivery, smtp_delivery
+from relay.delivery.commands import TransactionCommands, script
+from relay.mail.transaction import MAX_RECIPIENTS
+from relay.queue.context import INTERNAL_ERROR
 from relay.queue.outcome import Deferred, Delivered, Outcome, Refused
 from relay.queue.ports import Rendered
 from relay.resolver import Resolver
 from tests.servers import DnsServer, Drop, Hang, Say, Sink, Wait
 from tests.servers.actions import Action
 from tests.servers.jobs import job
-from tests.servers.relay_side import delivering, settings, timing_out
+from tests.servers.relay_side import Notes, delivering, make_delivery, settings, timing_out
 from tests.servers.waiting import until
 
 
@@ -178,9 +181,7 @@ async def test_a_renderer_that_raises_gives_its_place_back() -> None:
         raise RuntimeError("no renderer")
 
     async with Sink() as sink, delivering(settings(sink.port, connections_per_lane=1)) as delivery:
-        failing = replace(job(), render=render)
-        with pytest.raises(RuntimeError, match="no renderer"):
-            await delivery.deliver("provider:up", failing)
+        assert await delivery.deliver("provider:up", replace(job(), render=render)) == [INTERNAL_ERROR]
         (outcome,) = await delivery.deliver("provider:up", job())
         assert isinstance(outcome, Delivered)
 
@@ -188,7 +189,7 @@ async def test_a_renderer_that_raises_gives_its_place_back() -> None:
 async def test_after_a_reload_no_session_of_before_is_used() -> None:
     async with Sink() as before, Sink() as after:
         now = settings(before.port)
-        delivery = SmtpDelivery(lambda: now, Resolver([("127.0.0.1", 9)]))
+        delivery = make_delivery(lambda: now, Resolver([("127.0.0.1", 9)]))
         await delivery.deliver("provider:up", job())
         now = settings(after.port)
         (outcome,) = await delivery.deliver("provider:up", job())
@@ -264,3 +265,39 @@ async def test_a_refused_address_is_no_reason_to_speak_plainly() -> None:
         await delivery.deliver("provider:up", job())
         await delivery.deliver("provider:up", job())
         assert all("SIZE=" in line for line in sink.said("MAIL"))
+
+
+async def test_a_delivery_is_in_the_journal_before_anything_else() -> None:
+    """The record is written as the octets of the 250 arrive, in no task that a busy loop may resume later."""
+    notes = Notes()
+    async with Sink() as sink, delivering(settings(sink.port), notes=notes) as delivery:
+        sink.once("RCPT", Say("550 5.1.1 no such user"))
+        refused, accepted = await delivery.deliver("provider:up", job("a@x.test", "b@x.test"))
+        assert isinstance(refused, Refused)
+        assert isinstance(accepted, Delivered)
+        (record,) = notes.records
+        assert (record.queue_id, record.numbers, record.outcome, notes.late) == ("q1", (1,), accepted, 0)
+        sink.once(".", Say("451 4.3.0 not now"))
+        await delivery.deliver("provider:up", job())
+        assert len(notes.records) == 1
+
+
+async def test_what_was_accepted_before_an_exception_is_delivered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Recipients beyond one transaction go in the next, and that may raise."""
+    notes = Notes()
+    scripts = [script]
+
+    def once(*of: Any) -> TransactionCommands:
+        if not scripts:
+            raise ZeroDivisionError("the second transaction")
+        return scripts.pop()(*of)
+
+    monkeypatch.setattr(smtp_delivery, "script", once)
+    async with Sink() as sink, delivering(settings(sink.port), notes=notes) as delivery:
+        recipients = [f"u{number}@x.test" for number in range(MAX_RECIPIENTS + 1)]
+        outcomes = await delivery.deliver("provider:up", job(*recipients))
+        assert all(isinstance(one, Delivered) for one in outcomes[:-1])
+        assert outcomes[-1] == INTERNAL_ERROR
+        assert notes.raised == ["ZeroDivisionError('the second transaction')"]
+        (record,) = notes.records
+        assert record.numbers == tuple(range(MAX_RECIPIENTS))

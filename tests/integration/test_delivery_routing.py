@@ -3,12 +3,11 @@
 import pytest
 
 from relay.config.settings import Settings
-from relay.delivery import SmtpDelivery
 from relay.queue.outcome import Deferred, Delivered, Refused
 from tests.servers import DnsServer, Sink
 from tests.servers.dns_server import Trouble
 from tests.servers.jobs import job
-from tests.servers.relay_side import delivering, settings
+from tests.servers.relay_side import delivering, make_delivery, settings
 
 
 @pytest.mark.parametrize(
@@ -142,7 +141,7 @@ async def test_mail_does_not_come_back_to_our_own_listener(lane: str, address: s
         base = settings(sink.port)
         listening = {"listener": [{"name": "mx", "kind": "inbound", "address": f"{address}:{sink.port}"}]}
         of = Settings.model_validate(base.as_toml_shape() | listening)
-        delivery = SmtpDelivery(lambda: of, dns.resolver())
+        delivery = make_delivery(lambda: of, dns.resolver())
         (outcome,) = await delivery.deliver(lane, job())
         assert isinstance(outcome, Refused)
         assert outcome.reply.status == "5.4.6"

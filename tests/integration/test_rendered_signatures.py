@@ -13,6 +13,7 @@ from relay.domains.keys import Keys
 from relay.mail.dot_stuffing import normalise
 from relay.mail.queue_id import queue_id
 from relay.mailauth.dkim_keys import SigningKey, generate_key, load_key
+from relay.render.message_policy import MessagePolicy
 from relay.render.render import RenderInput, render
 from relay.rewrite.options import Tracking
 from relay.rewrite.tokens import Keyring
@@ -41,15 +42,8 @@ def rendered(path: Path, keys: tuple[SigningKey, ...], *, eight_bit: bool) -> by
     added = b"Received: from app by relay.test; Wed, 25 Nov 2026 17:20:09 +0000\r\n"
     if not DATE.search(content.partition(b"\r\n\r\n")[0]):
         added += b"Date: Wed, 25 Nov 2026 17:20:09 +0000\r\n"
-    stored = RenderInput(
-        queue_id(1_764_000_000.0, 1),
-        1_764_000_000.0,
-        "news@acme.test",
-        content,
-        added,
-        "acme.test",
-        Tracking(base_url="https://t.acme.test"),
-    )
+    policy = MessagePolicy("acme.test", tracking=Tracking(base_url="https://t.acme.test"), added_fields=added)
+    stored = RenderInput(queue_id(1_764_000_000.0, 1), 1_764_000_000.0, "news@acme.test", content, policy)
     (rendering,) = render(stored, [0], Keys(Keyring((("k1", bytes(32)),)), {"acme.test": keys}), eight_bit=eight_bit)
     return rendering.content
 

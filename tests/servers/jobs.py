@@ -1,11 +1,10 @@
 """Jobs to deliver: a message with its entries, already rendered."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from relay.mail.transaction import Notify
 from relay.queue.entry import Entry, State
 from relay.queue.message import Message
-from relay.queue.outcome import Delivered
 from relay.queue.ports import DeliveryJob, Rendered
 
 TEXT = b"From: a@acme.test\r\nTo: b@example.test\r\nSubject: hello\r\n\r\nHello,\r\n.\r\n..dots\r\nbye\r\n"
@@ -19,7 +18,6 @@ def job(
     notify: tuple[Notify, ...] = (),
     orcpt: Sequence[str] = (),
     message: Message | None = None,
-    took: Callable[[Sequence[Entry], Delivered], None] = lambda entries, outcome: None,
 ) -> DeliveryJob:
     """Return a job to these recipients; `seven_bit` is the content for servers without 8BITMIME."""
 
@@ -35,4 +33,4 @@ def job(
         )
         for number, recipient in enumerate(recipients or ("b@example.test",))
     )
-    return DeliveryJob(message or Message("q1", 0.0, reverse_path), entries, render, took)
+    return DeliveryJob(message or Message("q1", 0.0, reverse_path), entries, render)

@@ -1,8 +1,10 @@
 """The relay's side of a delivery test: settings, resolver and delivery, put together and closed again."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Sequence
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from typing import Any
 from unittest.mock import patch
 
@@ -10,6 +12,7 @@ from relay.config.settings import Settings
 from relay.delivery import SmtpDelivery
 from relay.delivery.connect import TlsContexts
 from relay.queue.outcome import Outcome
+from relay.queue.ports import JournalRecord, StoreError
 from relay.resolver import Resolver
 from tests.servers.dns_server import DnsServer
 from tests.servers.sink import Sink
@@ -33,13 +36,56 @@ def settings(port: int = 25, provider: dict[str, Any] | None = None, **delivery:
     )
 
 
+@dataclass
+class Notes:
+    """A delivery journal and an observer in memory. `late` counts records that a task wrote."""
+
+    records: list[JournalRecord] = field(default_factory=list)
+    raised: list[str] = field(default_factory=list)
+    late: int = 0
+
+    def record(self, taken: JournalRecord) -> None:
+        """See `DeliveryJournal`. The octets of a reply arrive in no task."""
+        self.records.append(taken)
+        self.late += asyncio.current_task() is not None
+
+    def forget(self, queue_id: str, numbers: Sequence[int]) -> None:
+        """See `DeliveryJournal`."""
+
+    def unexpected(self, queue_id: str, error: BaseException) -> None:
+        """See `QueueObserver`."""
+        self.raised.append(repr(error))
+
+    def alert(self, lane: str, category: str, reply: str, guidance: str) -> None:
+        """See `QueueObserver`."""
+
+    def clock_set(self, step: float) -> None:
+        """See `QueueObserver`."""
+
+    def store_trouble(self, error: StoreError) -> None:
+        """See `QueueObserver`."""
+
+
+def make_delivery(
+    of: Callable[[], Settings], resolver: Resolver, notes: Notes | None = None, **more: Any
+) -> SmtpDelivery:
+    """Return a delivery whose journal is kept in memory."""
+    notes = notes or Notes()
+    return SmtpDelivery(of, resolver, journal=notes, observer=notes, clock=time.time, **more)
+
+
 @asynccontextmanager
 async def delivering(
-    of: Settings, dns: DnsServer | None = None, *, trust: TlsContexts | None = None, **clock: Any
+    of: Settings,
+    dns: DnsServer | None = None,
+    *,
+    notes: Notes | None = None,
+    trust: TlsContexts | None = None,
+    **steady: Any,
 ) -> AsyncIterator[SmtpDelivery]:
-    """Yield a delivery with these settings; without a DNS server every name is unknown territory."""
+    """Yield a delivery with these settings. Without a DNS server every name fails to resolve."""
     resolver = dns.resolver() if dns else Resolver([("127.0.0.1", 9)], timeout=0.5, lifetime=1.0)
-    delivery = SmtpDelivery(lambda: of, resolver, trust=trust, **clock)
+    delivery = make_delivery(lambda: of, resolver, notes, trust=trust, **steady)
     try:
         yield delivery
     finally:

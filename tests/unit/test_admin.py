@@ -17,8 +17,9 @@ from relay.limits.ports import Slot
 from relay.limits.window import Window
 from relay.mail.queue_id import queue_id
 from relay.queue.entry import Entry
-from relay.queue.message import Message, MessagePolicy, NewMessage
+from relay.queue.message import Message, NewMessage
 from relay.queue.routing import LanePause
+from relay.render.message_policy import MessagePolicy
 from relay.reports.ports import MessageQuery
 from relay.storage.open import AnyStore
 from relay.storage.postgres.store import PostgresStore

@@ -35,7 +35,7 @@ async def test_a_relay_that_is_not_started_has_no_status(tmp_path: Path) -> None
 
 
 def test_a_relay_that_is_not_started_judges_by_its_rules(tmp_path: Path) -> None:
-    assert App(_settings(tmp_path)).judge().rules.rules
+    assert App(_settings(tmp_path)).bounce_policy().rules.rules
 
 
 @pytest.mark.parametrize(

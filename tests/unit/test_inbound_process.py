@@ -15,7 +15,8 @@ from relay.inbound.process import InboundProcessor
 from relay.mail.queue_id import queue_id
 from relay.queue.bounce_policy import BouncePolicy
 from relay.queue.entry import Entry, State
-from relay.queue.message import Message, MessagePolicy, NewMessage
+from relay.queue.message import Message, NewMessage
+from relay.render.message_policy import MessagePolicy
 from relay.reports.ports import MessageQuery, Story
 from relay.rewrite.tokens import Keyring, Token, sign_address_token
 from relay.rewrite.tokens import Kind as TokenKind
@@ -92,11 +93,11 @@ class Bench:
 
     @property
     def intake(self) -> InboundProcessor:
-        judge = BouncePolicy(RULES, threshold=3)
+        policy = BouncePolicy(RULES, threshold=3)
         return InboundProcessor(
             settings=lambda: SETTINGS,
             keyring=lambda: KEYS,
-            judge=lambda: judge,
+            bounce_policy=lambda: policy,
             store=self.store,
             clock=lambda: self.now,
             new_id=lambda now: queue_id(now, next(self.serial)),

@@ -20,8 +20,9 @@ from relay.mail.srs import DAY, srs_encode
 from relay.mail.transaction import Envelope, Recipient, Session, Transaction
 from relay.queue.bounce_policy import BouncePolicy
 from relay.queue.entry import Entry, State
-from relay.queue.message import Message, MessagePolicy, NewMessage
+from relay.queue.message import Message, NewMessage
 from relay.queue.ports import EntryQuery
+from relay.render.message_policy import MessagePolicy
 from relay.reports.ports import MessageQuery
 from relay.resolver import Resolver
 from relay.rewrite.tokens import Keyring, Token, cc_address, sign_address_token
@@ -101,11 +102,11 @@ class Harness:
 
     @property
     def handler(self) -> InboundHandler:
-        judge = BouncePolicy(RULES, threshold=3)
+        policy = BouncePolicy(RULES, threshold=3)
         intake = InboundProcessor(
             settings=lambda: self.settings,
             keyring=lambda: KEYS,
-            judge=lambda: judge,
+            bounce_policy=lambda: policy,
             store=self.store,
             clock=lambda: self.now,
             new_id=lambda now: queue_id(now, next(self.serial)),

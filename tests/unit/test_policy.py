@@ -194,20 +194,20 @@ class TestMayUse:
 class TestDecide:
     def test_the_plain_case(self) -> None:
         found = route(settings(), "From: news@Acme.test")
-        assert (found.identity, found.domain, found.provider) == ("", "acme.test", "direct")
-        assert (found.fallback_providers, found.ledgers, found.not_before, found.return_path) == (
-            (),
-            {"direct": {}},
-            0.0,
-            "",
-        )
-        assert found.tracking is not None
-        assert (found.tracking.opens, found.tracking.clicks) == (True, True)
+        policy = found.policy
+        assert (policy.identity, policy.domain, policy.providers) == ("", "acme.test", ("direct",))
+        assert (found.limits, found.not_before, policy.return_path) == ({"direct": {}}, 0.0, "")
+        assert policy.tracking is not None
+        assert (policy.tracking.opens, policy.tracking.clicks) == (True, True)
 
     def test_the_author_is_the_first_listed_identity_of_from(self) -> None:
         of = settings(identities={"info@acme.test": {}})
         found = route(of, "From: a@other.test, Info@acme.test")
-        assert (found.author, found.identity, found.domain) == ("Info@acme.test", "info@acme.test", "acme.test")
+        assert (found.author, found.policy.identity, found.policy.domain) == (
+            "Info@acme.test",
+            "info@acme.test",
+            "acme.test",
+        )
         assert route(of, "From: a@other.test, b@acme.test").author == "a@other.test"
 
     @pytest.mark.parametrize("field", ["Sender", "Resent-From", "Resent-Sender"])
@@ -253,23 +253,23 @@ class TestDecide:
             domains={"acme.test": {"provider": "news", "fallback_providers": ["backup", "direct"]}},
             identities={"own@acme.test": {"provider": "direct"}},
         )
-        assert route(of, "From: a@other.test").provider == "backup"
-        by_domain = route(of, "From: a@acme.test")
-        assert (by_domain.provider, by_domain.fallback_providers) == ("news", ("backup", "direct"))
-        assert route(of, "From: own@acme.test").provider == "direct"
-        asked = route(of, "From: a@acme.test", "X-Relay-Provider: direct")
-        assert (asked.provider, asked.fallback_providers) == ("direct", ())
+        assert route(of, "From: a@other.test").policy.provider == "backup"
+        by_domain = route(of, "From: a@acme.test").policy
+        assert by_domain.providers == ("news", "backup", "direct")
+        assert route(of, "From: own@acme.test").policy.provider == "direct"
+        asked = route(of, "From: a@acme.test", "X-Relay-Provider: direct").policy
+        assert asked.providers == ("direct",)
 
     def test_send_at(self) -> None:
         assert route(settings(), "X-Relay-Send-At: 2027-01-15T08:00:01Z").not_before == NOW + 1
         assert route(settings(), "X-Relay-Send-At: 2026-01-01T00:00:00Z").not_before == 0.0
 
     def test_bounces_of_an_application_are_not_tracked(self) -> None:
-        assert route(settings(), "From: a@acme.test", reverse_path="").tracking is None
+        assert route(settings(), "From: a@acme.test", reverse_path="").policy.tracking is None
 
     def test_an_identity_is_found_whatever_its_case(self) -> None:
         of = settings(identities={"info@acme.test": {}})
-        assert route(of, "From: INFO@acme.test").identity == "info@acme.test"
+        assert route(of, "From: INFO@acme.test").policy.identity == "info@acme.test"
 
 
 class TestLedgers:
@@ -342,7 +342,7 @@ class TestTracking:
                 }
             }
         )
-        found = route(of, "From: a@acme.test").tracking
+        found = route(of, "From: a@acme.test").policy.tracking
         assert found is not None
         assert (found.base_url, found.text_links, found.pixel) == ("https://t.acme.test", True, "start")
         assert (found.skip_sensitive, found.skip_visible_urls, found.exclude_hosts) == (False, False, ("*.x.test",))
@@ -351,8 +351,8 @@ class TestTracking:
 class TestAuthorName:
     def test_it_is_the_identitys(self) -> None:
         of = settings(identities={"app@acme.test": {"display_name": " Acme App", "company": "Acme Ltd"}})
-        assert route(of, "From: App@acme.test").author_name == "Acme App (Acme Ltd)"
-        assert route(of, "From: other@acme.test").author_name == ""
+        assert route(of, "From: App@acme.test").policy.author_name == "Acme App (Acme Ltd)"
+        assert route(of, "From: other@acme.test").policy.author_name == ""
 
 
 class TestVerification:

@@ -1,4 +1,4 @@
-"""Judging replies: the category's action decides, named waits are obeyed, only the recipient's fault suppresses."""
+"""The bounce policy: the category decides, requested waits are obeyed, only a fault of the recipient suppresses."""
 
 from dataclasses import replace
 
@@ -8,14 +8,24 @@ from relay.dsn.categories import CATEGORIES
 from relay.dsn.classify import Classification
 from relay.dsn.rules_file import load_bounce_rules
 from relay.mail.reply import Reply, parse_reply
-from relay.queue.bounce_policy import ACCOUNT, LONGEST_WAIT, SLOW_WAIT, BouncePolicy
+from relay.queue.bounce_policy import (
+    ACCOUNT,
+    LONGEST_WAIT,
+    SLOW_WAIT,
+    BouncePolicy,
+    Disposition,
+    Judged,
+    asks_to_slow_down,
+    disposition,
+    lane_pause,
+)
 from relay.queue.entry import State
 from relay.queue.lanes import LaneTable
 from relay.queue.outcome import Deferred, Outcome, Phase, Refused
 from relay.suppression.model import Evidence, Suppression
 from tests.unit.test_queue_settle import MESSAGE, entry, settled
 
-JUDGE = BouncePolicy(load_bounce_rules(None), threshold=3)
+POLICY = BouncePolicy(load_bounce_rules(None), threshold=3)
 
 
 REMOTE = "mx.x.test[192.0.2.1]:25"
@@ -32,8 +42,17 @@ def outcome(text: str) -> Deferred | Refused:
     return Refused(reply, REMOTE) if reply.is_permanent else Deferred(reply, REMOTE)
 
 
+def judged(text: str) -> Judged:
+    return POLICY.judge(outcome(text), DESTINATION)
+
+
+def category(judged: Judged) -> str:
+    assert judged.meaning is not None
+    return judged.meaning.category
+
+
 @pytest.mark.parametrize(
-    ("text", "attempts", "category", "step"),
+    ("text", "attempts", "expected", "step"),
     [
         ("550 5.1.1 User unknown", 1, "bad_mailbox", "bounce"),
         ("450 4.1.1 User unknown", 1, "bad_mailbox", "retry"),
@@ -49,15 +68,14 @@ def outcome(text: str) -> Deferred | Refused:
         ("550 5.1.1 Not sent: the address is on the account suppression list", 1, "suppressed", "drop"),
     ],
 )
-def test_the_category_decides_what_happens(text: str, attempts: int, category: str, step: str) -> None:
-    verdict = JUDGE.disposition(outcome(text), attempts, DESTINATION)
-    assert (verdict.meaning.category, verdict.step) == (category, step)
+def test_the_category_decides_what_happens(text: str, attempts: int, expected: str, step: str) -> None:
+    assert (category(judged(text)), disposition(judged(text), attempts).step) == (expected, step)
 
 
 def test_retry_once_gives_up_the_second_time() -> None:
-    rejected = outcome("450 4.7.1 Message content rejected")
-    assert JUDGE.disposition(rejected, 1, DESTINATION).meaning.about.on_temporary == "retry-once"
-    assert [JUDGE.disposition(rejected, attempts, DESTINATION).step for attempts in (1, 2)] == ["retry", "bounce"]
+    rejected = judged("450 4.7.1 Message content rejected")
+    assert CATEGORIES[category(rejected)].on_temporary == "retry-once"
+    assert [disposition(rejected, attempts).step for attempts in (1, 2)] == ["retry", "bounce"]
 
 
 @pytest.mark.parametrize(
@@ -70,7 +88,7 @@ def test_retry_once_gives_up_the_second_time() -> None:
     ],
 )
 def test_waits(text: str, at_least: float) -> None:
-    assert JUDGE.disposition(outcome(text), 1, DESTINATION).at_least == at_least
+    assert disposition(judged(text), 1).at_least == at_least
 
 
 @pytest.mark.parametrize(
@@ -83,7 +101,7 @@ def test_waits(text: str, at_least: float) -> None:
     ],
 )
 def test_a_lane_slows_down_when_the_other_side_asks_or_distrusts_us(text: str, slows: bool) -> None:
-    assert JUDGE.asks_to_slow_down(DESTINATION, outcome(text)) is slows
+    assert asks_to_slow_down(judged(text)) is slows
     lanes = LaneTable(max_concurrency=20)
     lanes.start("mx:x.test", 1)
     lanes.slow_down("mx:x.test")
@@ -95,17 +113,22 @@ def test_a_lane_slows_down_when_the_other_side_asks_or_distrusts_us(text: str, s
 
 def test_what_the_relay_found_out_itself_is_as_final_as_it_says() -> None:
     tls = Reply(550, "5.7.10", "STARTTLS is required but mx.x.test does not offer it")
-    assert JUDGE.disposition(Refused(tls), 1, DESTINATION).step == "bounce"
     too_large = Reply(452, "4.3.4", "Message size exceeds fixed limit")
-    assert JUDGE.disposition(Deferred(too_large), 1, DESTINATION).step == "retry"
-    assert JUDGE.disposition(Deferred(too_large, REMOTE, uncertain=True), 1, DESTINATION).step == "retry"
+    found = (Refused(tls), Deferred(too_large), Deferred(too_large, REMOTE, uncertain=True))
+    steps = [disposition(one, 1).step for one in POLICY.judge_all(found, DESTINATION)]
+    assert steps == ["bounce", "retry", "retry"]
+
+
+@pytest.mark.parametrize("of", [outcome("550 5.1.1 User unknown"), outcome("450 4.2.2 Mailbox full")])
+def test_a_failure_without_a_meaning_is_tried_again(of: Outcome) -> None:
+    assert disposition(Judged(of), 9) == Disposition("retry")
 
 
 @pytest.mark.parametrize("name", sorted(CATEGORIES))
 def test_only_evidence_about_the_recipient_suppresses(name: str) -> None:
     found = Suppression("u@x.test", reason=name)
     permanent, temporary = (
-        JUDGE.evidence(Classification(name, ""), found, permanent=permanent) for permanent in (True, False)
+        POLICY.evidence(Classification(name, ""), found, permanent=permanent) for permanent in (True, False)
     )
     match CATEGORIES[name].suppression:
         case "now":
@@ -122,7 +145,7 @@ def test_only_evidence_about_the_recipient_suppresses(name: str) -> None:
     "name", ["blocked", "auth_failed", "bad_rdns", "sender_rejected", "spam_content", "credentials"]
 )
 def test_what_is_wrong_with_the_sending_side_never_suppresses(name: str) -> None:
-    assert JUDGE.evidence(Classification(name, ""), Suppression("u@x.test"), permanent=True) == ()
+    assert POLICY.evidence(Classification(name, ""), Suppression("u@x.test"), permanent=True) == ()
 
 
 def test_an_entry_that_bounces_leaves_evidence_one_that_waits_does_not() -> None:
@@ -158,11 +181,11 @@ def test_what_a_provider_has_suppressed_is_dropped_without_a_notification() -> N
 
 
 @pytest.mark.parametrize(
-    ("phase", "category"), [("", "unknown"), ("mail", "sender_rejected"), ("rcpt", "recipient_refused")]
+    ("phase", "expected"), [("", "unknown"), ("mail", "sender_rejected"), ("rcpt", "recipient_refused")]
 )
-def test_where_the_words_say_nothing_the_step_that_failed_does(phase: Phase, category: str) -> None:
+def test_where_the_words_say_nothing_the_step_that_failed_does(phase: Phase, expected: str) -> None:
     refused = Refused(Reply(550, "", "no"), REMOTE, phase)
-    assert JUDGE.disposition(refused, 1, DESTINATION).meaning.category == category
+    assert category(POLICY.judge(refused, DESTINATION)) == expected
 
 
 LOGIN = Deferred(Reply(454, "4.7.0", "AUTH was refused: 535 5.7.8 no"), REMOTE, lane_down=True, locked_out=True)
@@ -170,19 +193,21 @@ LOGIN = Deferred(Reply(454, "4.7.0", "AUTH was refused: 535 5.7.8 no"), REMOTE, 
 
 @pytest.mark.parametrize("refusal", [LOGIN, outcome("554 5.7.1 Relay access denied")])
 def test_a_refused_account_is_one_in_the_lane_of_a_provider_only(refusal: Deferred | Refused) -> None:
-    by_destination, by_provider = (JUDGE.disposition(refusal, 1, lane).meaning for lane in (DESTINATION, PROVIDER))
-    assert by_destination.category != ACCOUNT
-    assert by_provider == replace(by_destination, category=ACCOUNT)
-    assert (JUDGE.asks_to_slow_down(DESTINATION, refusal), JUDGE.asks_to_slow_down(PROVIDER, refusal)) == (False, True)
-    assert JUDGE.lane_pause(DESTINATION, refusal) is None
-    assert JUDGE.lane_pause(PROVIDER, refusal) == by_provider
+    by_destination, by_provider = (POLICY.judge(refusal, lane) for lane in (DESTINATION, PROVIDER))
+    assert category(by_destination) != ACCOUNT
+    assert by_provider.meaning == by_destination.meaning_as_account
+    assert (asks_to_slow_down(by_destination), asks_to_slow_down(by_provider)) == (False, True)
+    assert lane_pause(by_destination, DESTINATION) is None
+    assert lane_pause(by_provider, PROVIDER) == by_provider.meaning
 
 
-def test_account_trouble_needs_no_lane() -> None:
-    refused = outcome("550 5.1.1 User unknown")
-    assert JUDGE.as_account_failure(refused) == replace(
-        JUDGE.disposition(refused, 1, PROVIDER).meaning, category=ACCOUNT
-    )
+@pytest.mark.parametrize("lane", [DESTINATION, PROVIDER])
+def test_the_meaning_as_account_differs_in_the_category_alone(lane: str) -> None:
+    refused = POLICY.judge(outcome("550 5.1.1 User unknown"), lane)
+    assert refused.meaning is not None
+    assert category(refused) == "bad_mailbox"
+    assert refused.meaning_as_account == replace(refused.meaning, category=ACCOUNT)
+    assert Judged(refused.outcome).meaning_as_account is None
 
 
 PHASES: tuple[Phase, ...] = ("rcpt", "")

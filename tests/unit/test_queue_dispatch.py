@@ -7,13 +7,16 @@ from typing import Any
 
 import pytest
 
+from relay.dsn.classify import Classification, Rules, classify
 from relay.events.event import Kind
 from relay.limits.window import windows
 from relay.mail.reply import Reply
+from relay.queue import bounce_policy as bounce_policy_module
 from relay.queue.entry import Entry, State
-from relay.queue.message import Message, MessagePolicy, NewMessage
+from relay.queue.message import Message, NewMessage
 from relay.queue.outcome import Deferred, Outcome, Phase, Refused
 from relay.queue.ports import DeliveryJob
+from relay.render.message_policy import MessagePolicy
 from tests.unit.test_queue_runner import BUSY, CONTENT, NOW, OK, Harness, running, settings
 
 PROVIDERS = {
@@ -573,3 +576,53 @@ async def test_what_a_provider_refused_does_not_come_back_to_it_when_the_fallbac
         waiting = (await house.entries())[1]
         assert (waiting.state, waiting.lane, waiting.attempts) == (State.WAITING, "provider:backup", 1)
         assert [lane for lane, who in delivery.seen if who == "u2@x.test"] == ["provider:newsletter"]
+
+
+@pytest.mark.parametrize(
+    ("failure", "policy", "replies"),
+    [
+        (LOGIN, BOTH, 1),
+        (UNREACHABLE, BOTH, 1),
+        (SUSPENDED, BOTH, 1),
+        (REJECTED, BOTH, 1),
+        (replace(REJECTED, phase="mail"), ALONE, 1),
+        (Refused(Reply(550, "5.1.1", "no such user"), "[127.0.0.1]:587", "rcpt"), ALONE, 1),
+        (MAYBE, ALONE, 1),
+        (OK, ALONE, 0),
+    ],
+)
+async def test_each_reply_is_classified_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failure: Outcome, policy: MessagePolicy, replies: int
+) -> None:
+    """Lane feedback, dispatch and settling read one meaning; recipients of one reply share it."""
+    classified: list[str] = []
+
+    def counted(rules: Rules, text: str, *more: Any) -> Classification:
+        classified.append(text)
+        return classify(rules, text, *more)
+
+    monkeypatch.setattr(bounce_policy_module, "classify", counted)
+    async with running(tmp_path, settings(**PROVIDERS)) as house:
+        use(house, newsletter=failure)
+        message = Message(f"{AGAIN}A", NOW, "", policy, header_from="app@acme.test", size=len(CONTENT))
+        entries = tuple(
+            Entry(message.queue_id, n, f"u@d{n}.test", "provider:newsletter", NOW, NOW + 259200.0, NOW)
+            for n in range(3)
+        )
+        await house.store.enqueue(NewMessage(message, CONTENT, entries))
+        house.runner.wake()
+        await house.until_settled()
+        assert classified == [str(failure.reply)] * replies
+
+
+async def test_a_classification_that_raises_strands_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*of: object) -> Classification:
+        raise ZeroDivisionError("nobody understands it")
+
+    monkeypatch.setattr(bounce_policy_module, "classify", broken)
+    async with running(tmp_path, settings(**PROVIDERS)) as house:
+        use(house, newsletter=REJECTED)
+        await enqueue(house, 1, ALONE)
+        (entry,) = await house.until_settled()
+        assert (entry.state, entry.attempts, entry.last_reply) == (State.WAITING, 1, REJECTED.reply)
+        assert house.raised == [(f"{AGAIN}1", "ZeroDivisionError('nobody understands it')")]

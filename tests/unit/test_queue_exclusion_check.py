@@ -9,11 +9,12 @@ from relay.events.event import Kind
 from relay.limits.ports import Slot
 from relay.limits.window import Window
 from relay.mail.reply import Reply
-from relay.queue import exclusion_check as last_look_module
+from relay.queue import exclusion_check as exclusion_check_module
 from relay.queue.entry import Entry, State
-from relay.queue.message import Message, MessagePolicy, NewMessage
+from relay.queue.message import Message, NewMessage
 from relay.queue.outcome import Deferred
 from relay.queue.ports import StoreError
+from relay.render.message_policy import MessagePolicy
 from relay.suppression.exclusion import Exclusion
 from relay.suppression.model import Suppression
 from relay.suppression.unsubscribes import Unsubscribe
@@ -96,7 +97,7 @@ async def test_the_place_of_the_dropped_goes_to_somebody_else(tmp_path: Path) ->
 async def test_lists_that_cannot_be_read_are_asked_until_they_can(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(last_look_module, "STORE_RETRY", 0.01)
+    monkeypatch.setattr(exclusion_check_module, "STORE_RETRY", 0.01)
     ask = Exclusion.reasons
     failures = [StoreError("disk I/O error")] * 2
 

@@ -45,8 +45,9 @@ def test_72_hours_of_attempts_end_in_a_bounce_at_the_last_moment() -> None:
         now = entry.next_attempt_at
         attempts.append(now)
         claimed = ClaimedBatch(message, b"Subject: x\r\n\r\nbody\r\n", (replace_active(entry),))
-        attempt, judge = AttemptInfo(now, now, 0.0, {}), BouncePolicy(Rules(()), threshold=3)
-        settlement = settle(claimed, [Deferred(reply)], attempt, DEFAULT, DsnSender("mx.test"), ids, judge)
+        attempt, policy = AttemptInfo(now, now, 0.0, {}), BouncePolicy(Rules(()), threshold=3)
+        judged = [policy.judge(Deferred(reply), entry.lane)]
+        settlement = settle(claimed, judged, attempt, DEFAULT, DsnSender("mx.test"), ids, policy)
         (entry,) = settlement.entries
     expected, at = [0.0], 0.0
     for wait in (*DEFAULT.retry, *[6 * HOUR] * 20):

@@ -7,7 +7,7 @@ import pytest
 
 from relay.events.event import Event, Kind
 from relay.queue.entry import Entry, State
-from relay.queue.message import MessagePolicy, Settlement
+from relay.queue.message import Settlement
 from relay.queue.routing import (
     LanePause,
     Route,
@@ -19,6 +19,7 @@ from relay.queue.routing import (
     reroute,
     reschedule,
 )
+from relay.render.message_policy import MessagePolicy
 
 NOW = 1_800_000_000.0
 

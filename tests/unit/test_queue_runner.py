@@ -23,10 +23,12 @@ from relay.queue import settler as settler_module
 from relay.queue.bounce_policy import BouncePolicy
 from relay.queue.context import INTERNAL_ERROR, QueueContext
 from relay.queue.entry import Entry, State
-from relay.queue.message import ClaimedBatch, Message, MessagePolicy, NewMessage, Settlement
+from relay.queue.lanes import LaneTable
+from relay.queue.message import ClaimedBatch, Message, NewMessage, Settlement
 from relay.queue.outcome import Deferred, Delivered, Outcome, Refused
 from relay.queue.ports import ClaimLimits, DeliveryJob, EntryQuery, StoreError
 from relay.queue.runner import Runner
+from relay.render.message_policy import MessagePolicy
 from relay.render.pool import InlineRenderer
 from relay.render.render import Rendering, RenderInput
 from relay.reports.ports import MessageQuery
@@ -148,7 +150,7 @@ class FlakyStore:
 class BrokenRenderer:
     """Raises what no renderer should."""
 
-    async def render(self, stored: RenderInput, recipients: Sequence[int], *, eight_bit: bool) -> Sequence[Rendering]:
+    async def render(self, message: RenderInput, recipients: Sequence[int], *, eight_bit: bool) -> Sequence[Rendering]:
         raise RuntimeError("the renderer is gone")
 
 
@@ -170,10 +172,10 @@ class Harness:
         self.steps: list[float] = []
         serial = count()
         keys = Keys(parse_keyring([new_key(bytes(range(32)))]))
-        judge = BouncePolicy(load_bounce_rules(None), 3)
+        policy = BouncePolicy(load_bounce_rules(None), 3)
         self.tools = QueueContext(
             settings=lambda: settings,
-            judge=lambda: judge,
+            bounce_policy=lambda: policy,
             store=self.troubled,
             limits=self.troubled,
             exclusion=Exclusion(store, store.unsubscribe_list),
@@ -306,22 +308,23 @@ async def test_what_a_delivery_raises_defers_the_message(tmp_path: Path) -> None
         assert [one.kind for one in house.events] == [Kind.PROCESSED, Kind.DEFERRED]
 
 
-async def test_what_was_taken_before_a_delivery_raises_is_delivered(
+async def test_what_was_accepted_before_lane_feedback_raises_is_delivered(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Recipients beyond one transaction go in the next, and that may raise."""
-
     async def half(lane: str, job: DeliveryJob) -> Sequence[Outcome]:
-        job.on_accepted(job.entries[:1], OK)
-        raise RuntimeError("the second transaction")
+        return [OK, NO]
+
+    def broken(lanes: LaneTable, lane: str) -> None:
+        raise RuntimeError("no such lane")
 
     async with running(tmp_path) as house:
         monkeypatch.setattr(house.delivery, "deliver", half)
+        monkeypatch.setattr(LaneTable, "accepted", broken)
         await house.enqueue("a@x.test", "b@x.test")
         first, second = await house.until_settled()
         assert (first.state, first.last_reply) == (State.DELIVERED, OK.reply)
-        assert (second.state, second.attempts) == (State.WAITING, 1)
-        assert [name for name, _ in house.raised] == ["0000000000000A"]
+        assert (second.state, second.last_reply, second.attempts) == (State.WAITING, INTERNAL_ERROR.reply, 1)
+        assert house.raised == [("0000000000000A", "RuntimeError('no such lane')")]
 
 
 async def test_an_alert_that_raises_strands_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

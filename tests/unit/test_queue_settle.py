@@ -13,12 +13,16 @@ from relay.events.event import Kind
 from relay.mail.reply import Reply
 from relay.queue.bounce_policy import BouncePolicy
 from relay.queue.entry import MOVES, Entry, State, StateError, move
-from relay.queue.message import ClaimedBatch, Message, MessagePolicy, Settlement
+from relay.queue.message import ClaimedBatch, Message, Settlement
 from relay.queue.outcome import Deferred, Delivered, Outcome, Refused
 from relay.queue.retry import RetrySchedule
 from relay.queue.settle import LARGEST_RETURNED, AttemptInfo, DsnSender, settle
+from relay.render.message_policy import MessagePolicy
 
-JUDGE = BouncePolicy(load_bounce_rules(None), threshold=3)
+POLICY = BouncePolicy(load_bounce_rules(None), threshold=3)
+
+
+LANE = "mx:x.test"
 
 
 SCHEDULE = RetrySchedule(retry=(60.0, 300.0), lifetime=1000.0, delay_notice=500.0)
@@ -51,7 +55,7 @@ def ids() -> Iterator[str]:
 def settled(entries: list[Entry], outcomes: list[Outcome], now: float = 10.0, message: Message = MESSAGE) -> Settlement:
     claimed = ClaimedBatch(message, CONTENT, tuple(entries))
     attempt = AttemptInfo(now - 1, now, 0.0, {"pixel": True})
-    return settle(claimed, outcomes, attempt, SCHEDULE, DsnSender("mx.test"), ids(), JUDGE)
+    return settle(claimed, POLICY.judge_all(outcomes, LANE), attempt, SCHEDULE, DsnSender("mx.test"), ids(), POLICY)
 
 
 def test_delivered() -> None:
@@ -150,7 +154,9 @@ def test_a_large_message_is_not_returned_whole(size: int, returned: bool) -> Non
     content = CONTENT.ljust(size, b"x")
     claimed = ClaimedBatch(replace(MESSAGE, ret="FULL"), content, (entry(),))
     attempt = AttemptInfo(9.0, 10.0, 0.0, {})
-    (report,) = settle(claimed, [Refused(NO)], attempt, SCHEDULE, DsnSender("mx.test"), ids(), JUDGE).reports
+    (report,) = settle(
+        claimed, [POLICY.judge(Refused(NO), LANE)], attempt, SCHEDULE, DsnSender("mx.test"), ids(), POLICY
+    ).reports
     assert (content in report.content) is returned
     assert b"Subject: invoice 1042" in report.content
 

@@ -23,12 +23,13 @@ MESSAGE = "0000000000000A"
 async def restarted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Harness]:
     """A relay that died when the first of two recipients was taken, and starts again."""
 
-    async def half(lane: str, job: DeliveryJob) -> Sequence[Outcome]:
-        job.on_accepted(job.entries[:1], OK)
-        await asyncio.Event().wait()
-        return ()
-
     async with running(tmp_path) as house:
+
+        async def half(lane: str, job: DeliveryJob) -> Sequence[Outcome]:
+            house.journal.record(JournalRecord(job.message.queue_id, (0,), OK, NOW))
+            await asyncio.Event().wait()
+            return ()
+
         monkeypatch.setattr(house.delivery, "deliver", half)
         await house.enqueue("a@x.test", "b@x.test")
 

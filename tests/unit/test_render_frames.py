@@ -20,19 +20,20 @@ from relay.render.frames import (
     read_request,
     request_frame,
 )
+from relay.render.message_policy import MessagePolicy
 from relay.render.render import RenderInput
 from relay.rewrite.options import ListUnsubscribe, Tracking
 from relay.rewrite.tokens import Keyring
 
 ACME, OTHER = (load_key(generate_key("ed25519-sha256"), domain, "s1") for domain in ("acme.test", "other.test"))
 KEYS = Keys(Keyring((("k2", b"n" * 32), ("k1", b"o" * 32))), {"acme.test": (ACME,), "other.test": (OTHER,)})
-STORED = RenderInput(
-    queue_id=queue_id(1_700_000_000.0, 1),
-    created_at=1_700_000_000.25,
-    reverse_path="jörg\udcff@acme.test",
-    content=b"From: a@acme.test\r\n\r\n\x00\xff\r\n",
-    added_fields=b"Received: here\r\n",
+POLICY = MessagePolicy(
     domain="acme.test",
+    identity="a@acme.test",
+    provider="news",
+    fallback_providers=("backup", "direct"),
+    reply_to=("jörg@acme.test",),
+    added_fields=b"Received: here\r\n",
     tracking=Tracking(base_url="https://t.acme.test", exclude_hosts=("a.test", "*.b.test"), pixel="start"),
     return_path="bounce.acme.test",
     author_name="Jörg “J” Müller",
@@ -40,6 +41,13 @@ STORED = RenderInput(
     copies=(1, 3),
     forward_domain="forward.acme.test",
     list_unsubscribe=ListUnsubscribe("https://t.acme.test", "reply.acme.test"),
+)
+STORED = RenderInput(
+    queue_id=queue_id(1_700_000_000.0, 1),
+    created_at=1_700_000_000.25,
+    reverse_path="jörg\udcff@acme.test",
+    content=b"From: a@acme.test\r\n\r\n\x00\xff\r\n",
+    policy=POLICY,
 )
 
 
@@ -49,25 +57,25 @@ def body(frame: bytes) -> bytes:
 
 
 def test_every_field_of_a_request_comes_through() -> None:
-    for field in dataclasses.fields(RenderInput):
-        assert getattr(STORED, field.name) != field.default, f"{field.name}: give it another value than its default"
+    for field in dataclasses.fields(MessagePolicy):
+        assert getattr(POLICY, field.name) != field.default, f"{field.name}: give it another value than its default"
     request = Request(STORED, [0, 3, 2**28 - 1], True, KEYS)
     assert read_request(body(request_frame(request))) == request
     plain = Request(RenderInput("0" * 13, 0.0, "", b""), [], False, Keys(NO_TOKENS))
     assert read_request(body(request_frame(plain))) == plain
-    assert hash(read_request(body(request_frame(request))).stored) == hash(STORED)
+    assert hash(read_request(body(request_frame(request))).message) == hash(STORED)
 
 
 def test_a_message_brings_the_keys_of_its_domain_and_the_newest_token_key() -> None:
-    assert keys_for(STORED, KEYS) == Keys(Keyring((("k2", b"n" * 32),)), {"acme.test": (ACME,)})
-    assert keys_for(dataclasses.replace(STORED, domain="absent.test"), KEYS).dkim == {}
+    assert keys_for(POLICY, KEYS) == Keys(Keyring((("k2", b"n" * 32),)), {"acme.test": (ACME,)})
+    assert keys_for(dataclasses.replace(POLICY, domain="absent.test"), KEYS).dkim == {}
 
 
 @pytest.mark.parametrize("kept", ["tracking", "reply_domain", "list_unsubscribe"])
 def test_a_message_without_tokens_brings_no_token_key(kept: str) -> None:
-    bare = dataclasses.replace(STORED, tracking=None, reply_domain="", list_unsubscribe=None)
+    bare = dataclasses.replace(POLICY, tracking=None, reply_domain="", list_unsubscribe=None)
     assert keys_for(bare, KEYS).tokens == NO_TOKENS
-    assert keys_for(dataclasses.replace(bare, **{kept: getattr(STORED, kept)}), KEYS).tokens != NO_TOKENS
+    assert keys_for(dataclasses.replace(bare, **{kept: getattr(POLICY, kept)}), KEYS).tokens != NO_TOKENS
 
 
 def test_a_failure_comes_through() -> None:

@@ -11,7 +11,8 @@ from relay.domains.keys import Keys
 from relay.mail.queue_id import queue_id
 from relay.mailauth.dkim_keys import dns_record, generate_key, load_key
 from relay.policy import exclusion_scope, list_unsubscribe_of, parse_facts
-from relay.render.render import RenderInput, is_per_recipient, render
+from relay.render.message_policy import MessagePolicy
+from relay.render.render import RenderInput, render
 from relay.rewrite.options import ListUnsubscribe
 from relay.rewrite.tokens import Keyring, Kind, Token, verify_token
 from relay.suppression.exclusion import ExclusionScope
@@ -28,9 +29,10 @@ OFFERED = ListUnsubscribe("https://t.acme.test", "reply.acme.test")
 CONTENT = b"From: a@acme.test\r\nX-Relay-Campaign: spring\r\nSubject: hello\r\n\r\nHello\r\n"
 
 
-STORED = RenderInput(
-    QUEUE_ID, 1_700_000_000.0, "app@acme.test", CONTENT, b"Received: from x\r\n", "acme.test", list_unsubscribe=OFFERED
-)
+POLICY = MessagePolicy("acme.test", list_unsubscribe=OFFERED, added_fields=b"Received: from x\r\n")
+
+
+STORED = RenderInput(QUEUE_ID, 1_700_000_000.0, "app@acme.test", CONTENT, POLICY)
 
 
 def settings(**domain: object) -> Settings:
@@ -39,8 +41,8 @@ def settings(**domain: object) -> Settings:
 
 
 def test_each_recipient_gets_fields_of_its_own() -> None:
-    assert is_per_recipient(STORED)
-    assert not is_per_recipient(replace(STORED, list_unsubscribe=None))
+    assert POLICY.is_per_recipient
+    assert not replace(POLICY, list_unsubscribe=None).is_per_recipient
     for number, rendering in enumerate(render(STORED, [0, 1], Keys(RING), eight_bit=True)):
         (page,) = re.findall(rb"List-Unsubscribe: <https://t\.acme\.test/u/([\w-]+)>,\r\n\t<mailto:", rendering.content)
         assert verify_token(RING, Kind.UNSUBSCRIBE, page.decode()) == Token(Kind.UNSUBSCRIBE, QUEUE_ID, number)
@@ -48,7 +50,7 @@ def test_each_recipient_gets_fields_of_its_own() -> None:
 
 
 def test_a_copy_offers_nothing() -> None:
-    (rendering,) = render(replace(STORED, copies=(1,)), [1], Keys(RING), eight_bit=True)
+    (rendering,) = render(replace(STORED, policy=replace(POLICY, copies=(1,))), [1], Keys(RING), eight_bit=True)
     assert b"List-Unsubscribe" not in rendering.content
 
 

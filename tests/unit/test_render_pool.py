@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,6 +20,7 @@ from relay.mailauth.dkim_keys import generate_key, load_key
 from relay.render import frames as render_frames
 from relay.render import pool as render_pool
 from relay.render import process as render_process
+from relay.render.message_policy import MessagePolicy
 from relay.render.pool import LONGEST_WAIT, OUTSTANDING, UNAVAILABLE_AFTER, InlineRenderer, RenderPool, pause
 from relay.render.render import Rendering, RenderInput, render, reverse_path_for
 from relay.rewrite.options import Tracking
@@ -32,16 +34,17 @@ CONTENT = (
     b"From: a@acme.test\r\nSubject: hello\r\nContent-Type: text/html\r\n\r\n"
     b'<html><body><a href="https://shop.test/">x</a></body></html>\r\n'
 )
-STORED = RenderInput(
-    queue_id(1_700_000_000.0, 1), 1_700_000_000.0, "app@acme.test", CONTENT, b"", "acme.test", TRACKING
-)
+POLICY = MessagePolicy("acme.test", tracking=TRACKING)
+
+
+STORED = RenderInput(queue_id(1_700_000_000.0, 1), 1_700_000_000.0, "app@acme.test", CONTENT, POLICY)
 BLOAT = replace(STORED, content=CONTENT + b"<p>x</p>\r\n" * 7_000_000)
 
 
 class Pool(RenderPool):
     """A pool whose processes can be found, and that keeps what failed."""
 
-    def __init__(self, *, workers: int = 1, timeout: float = 10.0, max_memory: int = 64 << 20, **more: bool) -> None:
+    def __init__(self, *, workers: int = 1, timeout: float = 10.0, max_memory: int = 64 << 20, **more: Any) -> None:
         self.failures: list[tuple[str, str]] = []
         self.restarts: list[tuple[str, float]] = []
         super().__init__(KEYS, workers=workers, timeout=timeout, max_memory=max_memory, watch=self, **more)
@@ -66,8 +69,8 @@ class Pool(RenderPool):
 
 
 @asynccontextmanager
-async def pool(**options: float) -> AsyncIterator[Pool]:
-    started = Pool(**options)  # type: ignore[arg-type]
+async def pool(**options: Any) -> AsyncIterator[Pool]:
+    started = Pool(**options)
     await started.start()
     await started.until(lambda: len(started.pids) == started._size)
     try:
@@ -87,6 +90,26 @@ async def test_a_worker_renders_as_this_process_does() -> None:
         assert list(await started.render(STORED, [0, 1, 2], eight_bit=True)) == expected
         assert list(await InlineRenderer(KEYS).render(STORED, [0, 1, 2], eight_bit=True)) == expected
         assert started.failures == []
+
+
+@pytest.mark.parametrize("inline", [True, False])
+async def test_links_that_would_not_reach_the_tracker_are_not_sent(inline: bool) -> None:
+    """The state of the moment of rendering decides, and the notes say why."""
+    down = {"https://t.acme.test": "tracking: https://t.acme.test does not answer"}
+
+    def why_down(base_url: str) -> str:
+        return down.get(base_url, "")
+
+    named = replace(STORED, policy=replace(POLICY, author_name="Acme"))
+    async with pool(why_down=why_down) as started:
+        renderer = InlineRenderer(KEYS, why_down) if inline else started
+        (plain,) = await renderer.render(named, [0], eight_bit=True)
+        (expected,) = render(named.without_tracking(), [0], KEYS, eight_bit=True)
+        assert plain.content == expected.content
+        assert plain.notes == {"author_name": "added", "skipped": [down["https://t.acme.test"]]}
+        down.clear()
+        (tracked,) = await renderer.render(named, [0], eight_bit=True)
+        assert b"https://t.acme.test/c/" in tracked.content
 
 
 async def test_many_at_once_come_back_to_who_asked() -> None:
@@ -322,7 +345,7 @@ async def test_a_renderer_has_no_say_in_the_envelope(monkeypatch: pytest.MonkeyP
         monkeypatch,
         answering(good),
     )
-    bounces = replace(STORED, return_path="bounce.acme.test")
+    bounces = replace(STORED, policy=replace(POLICY, return_path="bounce.acme.test"))
     async with pool() as started:
         (rendering,) = await started.render(bounces, [7], eight_bit=True)
     assert rendering == Rendering(reverse_path_for(bounces, 7, RING), b"x", {})

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from typing import Any
 
 import dkim
 import pytest
@@ -10,15 +11,8 @@ from relay.domains.keys import Keys
 from relay.mail.queue_id import queue_id
 from relay.mail.srs import srs_decode
 from relay.mailauth.dkim_keys import SigningKey, dns_record, generate_key, load_key
-from relay.render.render import (
-    RenderInput,
-    explain,
-    is_per_recipient,
-    outgoing,
-    render,
-    render_unmodified,
-    reverse_path_for,
-)
+from relay.render.message_policy import MessagePolicy
+from relay.render.render import RenderInput, explain, outgoing, render, render_unmodified, reverse_path_for
 from relay.rewrite.options import Tracking
 from relay.rewrite.tokens import Keyring, Kind, Token, verify_address_token
 
@@ -40,12 +34,18 @@ HEADER = b"From: a@acme.test\r\nSubject: hello\r\nContent-Type: text/html\r\n"
 BODY = b'\r\n<html><body><a href="https://shop.test/">x</a></body></html>\r\n'
 
 
-STORED = RenderInput(
-    QUEUE_ID, 1_700_000_000.0, "app@acme.test", HEADER + BODY, b"Received: from x\r\n", "acme.test", TRACKING
-)
+POLICY = MessagePolicy("acme.test", tracking=TRACKING, added_fields=b"Received: from x\r\n")
 
 
-PLAIN = replace(STORED, tracking=None)
+STORED = RenderInput(QUEUE_ID, 1_700_000_000.0, "app@acme.test", HEADER + BODY, POLICY)
+
+
+PLAIN = STORED.without_tracking()
+
+
+def under(policy: MessagePolicy, **changes: Any) -> RenderInput:
+    """Return the stored message under this policy with changes."""
+    return replace(STORED, policy=replace(policy, **changes))
 
 
 @pytest.fixture(scope="module")
@@ -108,23 +108,23 @@ class TestRemovedFields:
 
 class TestReversePath:
     def test_a_return_path_is_signed_for_the_recipient(self) -> None:
-        (rendering,) = render(replace(STORED, return_path="bounces.acme.test"), [4], KEYS, eight_bit=True)
+        (rendering,) = render(under(POLICY, return_path="bounces.acme.test"), [4], KEYS, eight_bit=True)
         token, _, domain = rendering.reverse_path.partition("@")
         assert domain == "bounces.acme.test"
         assert verify_address_token(RING, Kind.BOUNCE, token) == Token(Kind.BOUNCE, QUEUE_ID, 4)
         assert len(token) <= 64
 
     def test_the_null_reverse_path_stays_null(self) -> None:
-        assert reverse_path_for(replace(STORED, reverse_path="", return_path="bounces.acme.test"), 0, RING) == ""
+        assert reverse_path_for(replace(under(POLICY, return_path="bounces.acme.test"), reverse_path=""), 0, RING) == ""
 
 
-class TestPersonal:
+class TestPerRecipient:
     @pytest.mark.parametrize(
-        ("stored", "personal"),
-        [(PLAIN, False), (STORED, True), (replace(PLAIN, return_path="bounces.acme.test"), True)],
+        ("policy", "per_recipient"),
+        [(PLAIN.policy, False), (POLICY, True), (replace(PLAIN.policy, return_path="bounces.acme.test"), True)],
     )
-    def test_whether_recipients_differ(self, stored: RenderInput, personal: bool) -> None:
-        assert is_per_recipient(stored) is personal
+    def test_whether_recipients_differ(self, policy: MessagePolicy, per_recipient: bool) -> None:
+        assert policy.is_per_recipient is per_recipient
 
 
 class TestSignature:
@@ -157,7 +157,7 @@ def replace_selector(selector: str) -> SigningKey:
 
 
 def test_untouched_is_what_came_and_says_why(signing: SigningKey) -> None:
-    stored = replace(STORED, content=b"Bcc: x@y.test\r\n" + HEADER + BODY, return_path="bounces.acme.test")
+    stored = replace(under(POLICY, return_path="bounces.acme.test"), content=b"Bcc: x@y.test\r\n" + HEADER + BODY)
     rendering = render_unmodified(stored, 3, Keys(RING, {"acme.test": (signing,)}), "it hung")
     assert rendering.notes == {"skipped": ["it hung"]}
     assert rendering.content == b"Received: from x\r\n" + HEADER + BODY
@@ -182,11 +182,11 @@ def test_anything_can_be_rendered(content: bytes) -> None:
 
 
 class TestAuthorName:
-    NAMED = replace(PLAIN, author_name="Acme Billing (Acme Ltd)")
+    NAMED = under(PLAIN.policy, author_name="Acme Billing (Acme Ltd)")
 
     def test_the_name_of_the_identity_is_put_in_signed_and_told(self, signing: SigningKey) -> None:
         keys = replace(KEYS, dkim={"acme.test": (signing,)})
-        (rendering,) = render(replace(self.NAMED, tracking=TRACKING), [0], keys, eight_bit=True)
+        (rendering,) = render(under(self.NAMED.policy, tracking=TRACKING), [0], keys, eight_bit=True)
         assert b'\r\nFrom: "Acme Billing (Acme Ltd)" <a@acme.test>\r\n' in rendering.content
         assert rendering.notes["author_name"] == "added"
         assert verifies(rendering.content, signing)
@@ -199,7 +199,7 @@ class TestAuthorName:
 
 
 class TestReplies:
-    ANSWERED = replace(STORED, reply_domain="reply.acme.test", return_path="bounces.acme.test", copies=(2,))
+    ANSWERED = under(POLICY, reply_domain="reply.acme.test", return_path="bounces.acme.test", copies=(2,))
 
     def test_each_recipient_gets_a_reply_address_of_its_own_and_the_signature_covers_it(
         self, signing: SigningKey
@@ -233,8 +233,7 @@ class TestPassedOn:
         1_700_000_000.0,
         "ben@rcpt.test",
         b"X-Relay-Tag: theirs\r\nBcc: x@rcpt.test\r\n" + HEADER + BODY,
-        b"Received: from x\r\n",
-        forward_domain="reply.acme.test",
+        MessagePolicy(forward_domain="reply.acme.test", added_fields=b"Received: from x\r\n"),
     )
 
     def test_it_leaves_as_it_came_under_a_reverse_path_of_ours(self) -> None:
@@ -242,7 +241,7 @@ class TestPassedOn:
         assert rendering.content == b"Received: from x\r\n" + self.FORWARD.content
         assert rendering.reverse_path.endswith("=rcpt.test=ben@reply.acme.test")
         assert srs_decode([b"k" * 32], rendering.reverse_path, 1_700_000_000.0) == "ben@rcpt.test"
-        assert not is_per_recipient(self.FORWARD)
+        assert not self.FORWARD.policy.is_per_recipient
 
     def test_the_null_reverse_path_stays_null(self) -> None:
         (rendering,) = render(replace(self.FORWARD, reverse_path=""), [0], KEYS, eight_bit=True)

@@ -6,6 +6,7 @@ import pytest
 
 from relay.domains.keys import Keys
 from relay.mail.queue_id import queue_id
+from relay.render.message_policy import MessagePolicy
 from relay.render.render import RenderInput, render
 from relay.rewrite import fast_path
 from relay.rewrite.fast_path import analyse_fast, apply_fast
@@ -151,8 +152,7 @@ def test_rendering_is_the_same_without_compiled_code(html: bytes, monkeypatch: p
         created_at=0.0,
         reverse_path="a@b.test",
         content=message(html, "quoted-printable"),
-        tracking=Tracking(base_url=BASE),
-        copies=(1,),
+        policy=MessagePolicy(tracking=Tracking(base_url=BASE), copies=(1,)),
     )
     compiled = render(stored, [0, 1, 2], Keys(RING), eight_bit=True)
     monkeypatch.setattr(fast_path, "IS_COMPILED", False)

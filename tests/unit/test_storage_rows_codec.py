@@ -1,6 +1,6 @@
 """The JSON inside rows: what an earlier version wrote is read, and so is what it never knew."""
 
-from relay.queue.message import MessagePolicy
+from relay.render.message_policy import MessagePolicy
 from relay.storage.rows import decode_policy, encode_policy
 
 OLD = (

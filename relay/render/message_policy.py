@@ -1,0 +1,46 @@
+"""The policy of a message: decided when it is accepted, frozen in its row, applied when it is rendered."""
+
+from dataclasses import dataclass
+
+from relay.mail.lane import DIRECT
+from relay.rewrite.options import ListUnsubscribe, Tracking
+
+
+@dataclass(frozen=True, slots=True)
+class MessagePolicy:
+    """The decisions about one message. Later changes of the configuration do not apply to it."""
+
+    domain: str = ""
+    """Sending domain, whose keys sign and whose tracker host stands in links. "" signs and tracks nothing."""
+    identity: str = ""
+    """Address of the identity whose limits apply, "" when the From is not listed."""
+    tracking: Tracking | None = None
+    """None leaves links as they are, and adds no pixel."""
+    return_path: str = ""
+    """Domain of signed return-paths, "" keeps the reverse-path of the application."""
+    provider: str = DIRECT
+    fallback_providers: tuple[str, ...] = ()
+    author_name: str = ""
+    """Display name for a From that has none, "" for none."""
+    reply_domain: str = ""
+    """Domain of signed Reply-To addresses, "" leaves Reply-To as it is."""
+    reply_to: tuple[str, ...] = ()
+    """Reply-To of the application, kept when replies come through `reply_domain`."""
+    copies: tuple[int, ...] = ()
+    """Numbers of the entries that are copies (`bcc`). Copies are not tracked, and cause no notification."""
+    forward_domain: str = ""
+    """Domain of the rewritten reverse-path (SRS) of a forwarded message, "" for mail of applications."""
+    list_unsubscribe: ListUnsubscribe | None = None
+    """Where readers of a campaign unsubscribe. None adds no such fields."""
+    added_fields: bytes = b""
+    """Header fields added in front: Received, and Date and Message-ID when missing."""
+
+    @property
+    def is_per_recipient(self) -> bool:
+        """Whether every recipient gets its own bytes or its own reverse-path."""
+        return bool(self.tracking or self.return_path or self.reply_domain or self.list_unsubscribe)
+
+    @property
+    def providers(self) -> tuple[str, ...]:
+        """The providers that may carry the message, in order of preference."""
+        return self.provider, *self.fallback_providers
