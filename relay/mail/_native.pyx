@@ -16,7 +16,7 @@ cdef extern from "<string.h>":
 ctypedef const unsigned char* octets
 
 def decode_dots(bytes raw not None):
-    """Return the content with its dots removed, None when a line end is not CRLF (twin: `DotDecoder._decode`)."""
+    """Return the content with its dots removed, None when a line end is not CRLF (twin: `DotDecoder._decode` of `dot_stuffing.py`)."""
     cdef octets s = <octets> PyBytes_AS_STRING(raw)
     cdef Py_ssize_t size = PyBytes_GET_SIZE(raw), at = 0, end
     cdef list pieces = []
@@ -40,7 +40,7 @@ def decode_dots(bytes raw not None):
     return b"".join(pieces)
 
 def header_fields(bytes content not None, Py_ssize_t start, Py_ssize_t stop, make):
-    """Return the fields between these offsets, each made of (name, start, end, value_start) (twin: `fields`)."""
+    """Return the fields between these offsets, each made of (name, start, end, value_start) (twin: `headers.read_fields`)."""
     cdef octets s = <octets> PyBytes_AS_STRING(content)
     cdef Py_ssize_t at = start, end, name_end, colon
     cdef list found = []

@@ -5,6 +5,8 @@ a bare CR or LF never ends the content and never makes a dot special. Once the e
 every bare CR and bare LF becomes CRLF, so that no server further on can read an end into the message (SMTP smuggling).
 """
 
+from relay.mail.native import IS_COMPILED, native
+
 _END = b"\r\n.\r\n"
 
 
@@ -49,7 +51,9 @@ class DotDecoder:
     def _decode(self, raw: bytes) -> bytes:
         if not raw:
             return b""
-        content = normalise(raw.replace(b"\r\n.", _CRLF))
+        content = native.decode_dots(raw) if IS_COMPILED else None
+        if content is None:
+            content = normalise(raw.replace(b"\r\n.", _CRLF))
         if self._started:
             return content
         self._started = True

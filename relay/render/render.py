@@ -17,6 +17,7 @@ from relay.rewrite.encoding import adapt_to_next_hop
 from relay.rewrite.fast_path import FastRewritten, analyse_fast, apply_fast
 from relay.rewrite.header_fields import with_author_name, with_reply_address
 from relay.rewrite.message import Plan, Rewritten, analyse, apply
+from relay.rewrite.mime import walk
 from relay.rewrite.tokens import Keyring, Kind, Token, sign_address_token
 
 REMOVED = (b"bcc", b"resent-bcc")
@@ -116,7 +117,8 @@ def _rewritten(
 ) -> Iterator[Rewritten | FastRewritten | None]:
     """Yield the rewritten message of each recipient, by the fast path where it can; None for a copy."""
     tracking = message.policy.tracking
-    fast = None if tracking is None else analyse_fast(content, tracking)
+    parts = [] if tracking is None else walk(content)
+    fast = None if tracking is None else analyse_fast(content, tracking, parts)
     plan: Plan | None = None
     for recipient in recipients:
         if tracking is None or recipient in message.policy.copies:
@@ -128,7 +130,7 @@ def _rewritten(
                 yield done
                 continue
             fast = None
-        plan = plan or analyse(content, tracking)
+        plan = plan or analyse(content, tracking, parts)
         yield apply(plan, content, keyring, message.queue_id, recipient)
 
 

@@ -11,7 +11,7 @@ from relay.rewrite.encoding import BASE64, QUOTED_PRINTABLE, base64_line, decode
 from relay.rewrite.html import Tag
 from relay.rewrite.links import Reason, header_urls, read_link, rules
 from relay.rewrite.message import PIXEL
-from relay.rewrite.mime import Part, walk
+from relay.rewrite.mime import Part
 from relay.rewrite.options import Tracking
 from relay.rewrite.plan import why_not_tracked
 from relay.rewrite.tokens import Keyring, Kind, url_token_signer
@@ -45,11 +45,10 @@ class FastPlan:
     tracking: Tracking
 
 
-def analyse_fast(content: bytes, tracking: Tracking) -> FastPlan | None:
-    """Return the plan of a message that may be commonplace, None of all others."""
+def analyse_fast(content: bytes, tracking: Tracking, parts: list[Part]) -> FastPlan | None:
+    """Return the plan of a message with these parts that may be commonplace, None of all others."""
     if not IS_COMPILED or tracking.text_links or why_not_tracked(tracking, tracking.base_url.rstrip("/")):
         return None
-    parts = walk(content)
     htmls = [part for part in parts if part.content_type == "text/html" and part.is_leaf]
     if len(htmls) != 1 or skip_message_reason(parts) or skip_part_reason(content, htmls[0]):
         return None

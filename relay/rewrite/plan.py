@@ -73,13 +73,13 @@ class _Text:
     quoted: QuotedPrintable | None
 
 
-def analyse(content: bytes, tracking: Tracking) -> Plan:
+def analyse(content: bytes, tracking: Tracking, parts: list[Part] | None = None) -> Plan:
     """Return the plan of a message with CRLF line ends. Total: what is not understood for certain is left alone."""
     base = tracking.base_url.rstrip("/")
     reason = why_not_tracked(tracking, base)
     if reason:
         return Plan(base, skipped=(reason,))
-    parts = walk(content)
+    parts = parts or walk(content)
     reason = skip_message_reason(parts)
     if reason:
         return Plan(base, skipped=(f"message {reason}",))

@@ -42,7 +42,7 @@ def main(seconds: float, seed: int) -> int:
             mail = twins.mutated(random.choice(mails), random)
         else:
             mail = twins.message(twins.mutated(random.choice(texts), random), random.choice(twins.ENCODINGS))
-        difference = twins.disagreement(mail, random.choice(switches))
+        difference = twins.mail_disagreement(mail) or twins.disagreement(mail, random.choice(switches))
         tried += 1
         taken += difference is not None
         if difference:

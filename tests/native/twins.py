@@ -6,8 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 
+from relay.mail.dot_stuffing import normalise
+from relay.mail.headers import body_start, read_fields
+from relay.mail.native import native
+from relay.mailauth.dkim_sign import relaxed_body
 from relay.rewrite.fast_path import analyse_fast, apply_fast
 from relay.rewrite.message import rewrite
+from relay.rewrite.mime import walk
 from relay.rewrite.options import Tracking
 from relay.rewrite.tokens import Keyring
 
@@ -44,7 +49,7 @@ _FRAGMENTS = [
 
 def disagreement(content: bytes, tracking: Tracking) -> str | None:
     """Return where twin and compiled code differ, "" when they agree, None when the fast path left it to the twin."""
-    plan = analyse_fast(content, tracking)
+    plan = analyse_fast(content, tracking, walk(content))
     fast = None if plan is None else apply_fast(plan, content, RING, QUEUE_ID, 5)
     if fast is None:
         return None
@@ -54,6 +59,20 @@ def disagreement(content: bytes, tracking: Tracking) -> str | None:
     if noted != wanted:
         return f"notes: {noted}, the twin has {wanted}"
     return "" if fast.content == slow.content else "content"
+
+
+def mail_disagreement(content: bytes) -> str:
+    """Return which compiled function of `relay.mail` differs from its twin, "" when none does."""
+    start = body_start(content)
+    made = native.header_fields(content, 0, start, tuple)
+    if made != [tuple(field) for field in read_fields(content, 0, start)]:
+        return "header_fields"
+    for offset in (0, start, len(content)):
+        if native.relaxed_body(content, offset) != relaxed_body(content[offset:]):
+            return "relaxed_body"
+    if native.decode_dots(content) not in (None, normalise(content.replace(b"\r\n.", b"\r\n"))):
+        return "decode_dots"
+    return ""
 
 
 def message(html: bytes, encoding: str) -> bytes:

@@ -11,6 +11,7 @@ from relay.render.render import RenderInput, render
 from relay.rewrite import fast_path
 from relay.rewrite.fast_path import analyse_fast, apply_fast
 from relay.rewrite.message import rewrite
+from relay.rewrite.mime import walk
 from relay.rewrite.options import Tracking
 from tests.native.twins import (
     BASE,
@@ -109,7 +110,7 @@ def test_lines_break_at_the_same_place(length: int) -> None:
 def test_a_list_unsubscribe_url_is_not_tracked() -> None:
     content = b"List-Unsubscribe: <https://x.test/?a=1&b=2>\r\n" + message(LINK + LINK.replace(b"x.", b"y."), "8bit")
     assert disagreement(content, TRACKING) == ""
-    plan = analyse_fast(content, TRACKING)
+    plan = analyse_fast(content, TRACKING, walk(content))
     assert plan is not None
     done = apply_fast(plan, content, RING, QUEUE_ID, 0)
     assert done is not None
