@@ -21,6 +21,9 @@ OPEN = tuple(f"app{number}.test" for number in range(4))
 IDENTITIES = "limited.test"
 """The domain whose addresses have an hourly limit each."""
 
+LIMITED_IDENTITIES = 1000
+"""Identities of that domain with a limit; more than a run uses up."""
+
 
 SCARCE = "scarce.test"
 """The domain whose provider has a daily limit."""
@@ -134,7 +137,7 @@ def limited_sender(limit: int) -> Callable[[int], str]:
 
     So there are limits that bind at every moment of a run. All applications of this kind send as the same ones.
     """
-    return lambda serial: f"id{serial // limit}@{IDENTITIES}"
+    return lambda serial: f"id{serial // limit % LIMITED_IDENTITIES}@{IDENTITIES}"
 
 
 def scarce_sender() -> Callable[[int], str]:

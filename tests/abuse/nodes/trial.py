@@ -16,7 +16,16 @@ import psycopg
 
 from relay.limits.window import DAY, HOUR
 from relay.storage.postgres.nodes import NODE_FILE
-from tests.abuse.nodes.senders import IDENTITIES, OPEN, SCARCE, Sender, limited_sender, open_sender, scarce_sender
+from tests.abuse.nodes.senders import (
+    IDENTITIES,
+    LIMITED_IDENTITIES,
+    OPEN,
+    SCARCE,
+    Sender,
+    limited_sender,
+    open_sender,
+    scarce_sender,
+)
 from tests.abuse.nodes.story import Key, Kill, Limit, Note, Restart, Story
 from tests.servers.postgres import PostgresServer, fresh_schema
 from tests.servers.relay_process import RelayProcess
@@ -87,8 +96,12 @@ class Plan:
         unlimited = "".join(
             f'[identities."news@{name}"]\nhourly_limit = 0\ndaily_limit = 0\n' for name in (*OPEN, SCARCE)
         )
-        limits = f"[limits]\nidentity_daily_ceiling = 0\nunlisted_hourly = {self.identity_hourly}\n"
-        return f'[storage]\nurl = "{url}"\n{limits}{providers}{unlimited}'
+        limited = "".join(
+            f'[identities."id{number}@{IDENTITIES}"]\nhourly_limit = {self.identity_hourly}\n'
+            for number in range(LIMITED_IDENTITIES)
+        )
+        limits = "[limits]\nidentity_daily_ceiling = 0\n"
+        return f'[storage]\nurl = "{url}"\n{limits}{providers}{unlimited}{limited}'
 
 
 class Trial:
