@@ -13,7 +13,7 @@ import click
 from relay.cli.common import EX_CONFIG, config_option, settings_or_exit
 from relay.cli.config import reload_command
 from relay.config import ConfigError, Settings
-from relay.config.conf_d import fragment_of, remove_fragment, write_fragment
+from relay.config.conf_d import fragment_path, remove_fragment, write_fragment
 from relay.config.sources import read_sources
 from relay.mail.address import AddressError, parse_address
 from relay.mail.canonical import canonical
@@ -85,7 +85,7 @@ def add_command(who: str, path: Path, force: bool, reload: bool | None, **keys: 
         raise click.UsageError(f"{who!r} is no mail address: {error}") from None
     if "@" not in who and keys["display_name"] is None:
         keys["display_name"] = who
-    fragment = fragment_of(path, "identity", address)
+    fragment = fragment_path(path, "identity", address)
     _refuse_overwriting(path, settings, address, fragment, force=force)
     values = {
         key: list(value) if isinstance(value, tuple) else value
@@ -114,7 +114,7 @@ def add_command(who: str, path: Path, force: bool, reload: bool | None, **keys: 
 def remove_command(address: str, path: Path, reload: bool | None) -> None:
     """Remove an identity that `add` made. What is known of its mail stays."""
     settings = settings_or_exit(path)
-    fragment = fragment_of(path, "identity", canonical(address))
+    fragment = fragment_path(path, "identity", canonical(address))
     if not fragment.exists():
         where = _place(path, address) if settings.identity_for(address) else ""
         hint = f"; it is in {where}: take it out there" if where else ""

@@ -1,4 +1,4 @@
-"""Configuration: TOML in, frozen settings out; every fault at once with file, line and what would be right."""
+"""Configuration: reads TOML into frozen settings, and reports all faults at once with file, line and allowed values."""
 
 from relay.config.errors import ConfigError, Fault
 from relay.config.load import check, load

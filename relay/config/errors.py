@@ -1,4 +1,4 @@
-"""What is wrong with a configuration: where, what, what would be right, and what was probably meant."""
+"""Faults of a configuration: location, problem, allowed values and a suggestion."""
 
 import json
 import re
@@ -13,13 +13,13 @@ from relay.config.schema import fields_of, keys_from_file, sections, table_at
 from relay.config.toml_positions import KeyPath
 
 ENVIRONMENT = "environment"
-"""Stands for the file of a value that came from an environment variable."""
+"""File name in the location of a value from an environment variable."""
 
 
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 
-_KINDS = {
+_EXPECTED_TYPES = {
     "bool_type": "true or false",
     "int_type": "a whole number",
     "string_type": "a string",
@@ -29,13 +29,15 @@ _KINDS = {
     "model_type": "a table",
     "model_attributes_type": "a table",
 }
+"""Type to expect, by the type of the pydantic error."""
 
 
-_MANY = 12
+_MAX_LISTED_KEYS = 12
+"""Keys of a table that an error lists, at most; for larger tables it lists none."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Place:
+class Location:
     """A line of a file, counted from 1; line 0 is the whole file or the environment."""
 
     file: str
@@ -44,7 +46,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Fault:
-    """One thing wrong. `key` is empty when it is about the whole file."""
+    """One error or warning with its location. `key` is empty if it concerns the whole file."""
 
     file: str
     line: int
@@ -54,14 +56,14 @@ class Fault:
     suggestion: str = ""
 
     def __str__(self) -> str:
-        place = f"{self.file}:{self.line}" if self.line else self.file
-        text = ": ".join(part for part in (place, self.key, self.problem) if part)
+        location = f"{self.file}:{self.line}" if self.line else self.file
+        text = ": ".join(part for part in (location, self.key, self.problem) if part)
         text += f"; allowed: {self.allowed}" if self.allowed else ""
         return f"{text} (did you mean {self.suggestion}?)" if self.suggestion else text
 
 
 class ConfigError(Exception):
-    """The configuration cannot be used; `faults` has everything that is wrong with it."""
+    """The configuration is invalid; `faults` has all errors."""
 
     def __init__(self, faults: tuple[Fault, ...]) -> None:
         self.faults = faults
@@ -70,20 +72,20 @@ class ConfigError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A fault before its place is known. `path` leads to the key it is about."""
+    """An error or warning without its location. `path` is the key it concerns."""
 
     path: KeyPath
     problem: str
     allowed: str = ""
     suggestion: str = ""
 
-    def at(self, place: Place) -> Fault:
-        """Return the fault with its place."""
-        return Fault(place.file, place.line, key_text(self.path), self.problem, self.allowed, self.suggestion)
+    def at(self, location: Location) -> Fault:
+        """Return the fault at this location."""
+        return Fault(location.file, location.line, key_text(self.path), self.problem, self.allowed, self.suggestion)
 
 
 def key_text(path: KeyPath) -> str:
-    """Write a path the way TOML writes dotted keys, indexes in brackets: `domains."acme.test".bcc[0]`."""
+    """Return the path as a dotted TOML key with indexes in brackets: `domains."acme.test".bcc[0]`."""
     text = ""
     for part in path:
         if isinstance(part, int):
@@ -96,16 +98,17 @@ def key_text(path: KeyPath) -> str:
 
 
 def closest(word: object, known: Iterable[str]) -> str:
-    """Return the known word that was probably meant, "" when none is near."""
+    """Return the most similar known word, "" if none is similar."""
     names = {name.lower(): name for name in known}
-    near = get_close_matches(str(word).lower(), names, n=1, cutoff=0.6)
-    return names[near[0]] if near else ""
+    matches = get_close_matches(str(word).lower(), names, n=1, cutoff=0.6)
+    return names[matches[0]] if matches else ""
 
 
-def finding_of(error: ErrorDetails) -> Problem:
-    """Translate a pydantic error into the words of this program. Values appear only where they are no secret."""
+def problem_of(error: ErrorDetails) -> Problem:
+    """Translate a pydantic error. Values appear only in errors of fields that hold no secret."""
     path = tuple(part for part in error["loc"] if part != "[key]")
     kind, context, value = error["type"], error.get("ctx", {}), error["input"]
+
     if kind == "setting":
         return Problem(path, context["problem"], context["allowed"], context["suggestion"])
     if kind == "extra_forbidden":
@@ -117,8 +120,8 @@ def finding_of(error: ErrorDetails) -> Problem:
         return Problem(
             path, f"{_shown(value)} is not one of the choices", _listed(words), _quote(closest(value, words))
         )
-    if kind in _KINDS:
-        return Problem(path, f"is {_kind_of(value)}", _KINDS[kind])
+    if kind in _EXPECTED_TYPES:
+        return Problem(path, f"is {_type_name(value)}", _EXPECTED_TYPES[kind])
     return _out_of_range(path, kind, context, value) or Problem(path, error["msg"])
 
 
@@ -127,7 +130,7 @@ def _unknown_key(path: KeyPath) -> Problem:
     known = [] if table is None else [*fields_of(table), *(f"{key}_file" for key in keys_from_file(table))]
     key = str(path[-1])
     elsewhere = [f"{name}.{key}" for name, section in sections() if key in fields_of(section)]
-    allowed = ", ".join(known) if len(known) <= _MANY else ""
+    allowed = ", ".join(known) if len(known) <= _MAX_LISTED_KEYS else ""
     return Problem(path, "unknown key", allowed, closest(key, known) or next(iter(elsewhere), ""))
 
 
@@ -142,7 +145,7 @@ def _out_of_range(path: KeyPath, kind: str, context: dict[str, Any], value: obje
     return None
 
 
-def _kind_of(value: object) -> str:
+def _type_name(value: object) -> str:
     match value:
         case bool():
             return str(value).lower()

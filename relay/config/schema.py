@@ -1,4 +1,4 @@
-"""Questions about the schema: which table stands at a path, which keys it knows, which may come from a file."""
+"""Looks up tables, fields and their properties in the schema of the configuration."""
 
 from collections.abc import Iterator
 from types import UnionType
@@ -12,7 +12,7 @@ from relay.config.values import FROM_FILE, Section
 
 
 def table_at(path: KeyPath) -> type[Section] | None:
-    """Return the section a path leads to, None when the path leaves the schema or ends at a value."""
+    """Return the section at a path, None if the path is not in the schema or ends at a value."""
     found: Any = Settings
     for part in path:
         if isinstance(found, type) and issubclass(found, Section):
@@ -25,28 +25,28 @@ def table_at(path: KeyPath) -> type[Section] | None:
 
 
 def fields_of(table: type[Section]) -> dict[str, FieldInfo]:
-    """Return the fields of a section by the key TOML has for them."""
+    """Return the fields of a section by their TOML keys."""
     return {field.alias or name: field for name, field in table.model_fields.items()}
 
 
 def field_at(path: KeyPath) -> FieldInfo | None:
-    """Return the field a path ends at, None when there is none."""
+    """Return the field at a path, None if there is none."""
     table = table_at(path[:-1])
     return None if table is None else fields_of(table).get(str(path[-1]))
 
 
 def keys_from_file(table: type[Section]) -> dict[str, FieldInfo]:
-    """Return the fields whose value may come from the file named by `<key>_file`."""
+    """Return the fields whose value may come from a file, named by `<key>_file`."""
     return {key: field for key, field in fields_of(table).items() if FROM_FILE in field.metadata}
 
 
 def example_of(field: FieldInfo) -> object:
-    """Return a valid value that stands in for one that is missing or wrong; None when the default will do."""
+    """Return a valid value to replace a missing or invalid one; None if the field has a default."""
     return field.examples[0] if field.examples else None
 
 
 def sections() -> Iterator[tuple[str, type[Section]]]:
-    """Yield the plain top-level tables by name."""
+    """Yield name and class of each top-level table that is no array."""
     for key, field in fields_of(Settings).items():
         if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
             yield key, field.annotation

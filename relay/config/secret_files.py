@@ -1,4 +1,4 @@
-"""The files a configuration names: secrets beside it, certificates, DKIM keys."""
+"""Files that a configuration refers to: secrets, certificates and DKIM keys."""
 
 import ssl
 import stat
@@ -18,43 +18,44 @@ from relay.config.toml_positions import KeyPath
 
 
 def read_secrets(tree: Tree, folder: Path, environ: Mapping[str, str]) -> list[Fault]:
-    """Put the content of every `<key>_file` in the place of `<key>`; return warnings about who else can read them.
+    """Replace every `<key>_file` by `<key>` with the file's content; return warnings for files that others can read.
 
-    Relative names are looked for in $CREDENTIALS_DIRECTORY (systemd's LoadCredential=), then in the folder.
+    Relative names are searched in $CREDENTIALS_DIRECTORY (systemd's LoadCredential=), then in the folder.
     """
-    handed_over = environ.get("CREDENTIALS_DIRECTORY", "")
-    folders = (Path(handed_over), folder) if handed_over else (folder,)
+    systemd_folder = environ.get("CREDENTIALS_DIRECTORY", "")
+    folders = (Path(systemd_folder), folder) if systemd_folder else (folder,)
+
     warnings: list[Fault] = []
     for path, values in list(_tables(tree.values, ())):
         table = table_at(path)
         for key, field in keys_from_file(table).items() if table else ():
             if f"{key}_file" in values:
                 file = _read_one(tree, path, key, field, folders)
-                if file and not (handed_over and file.is_relative_to(handed_over)):
-                    warnings += _readable(tree, (*path, f"{key}_file"), file, stat.S_IRWXG | stat.S_IRWXO)
+                if file and not (systemd_folder and file.is_relative_to(systemd_folder)):
+                    warnings += _mode_warnings(tree, (*path, f"{key}_file"), file, stat.S_IRWXG | stat.S_IRWXO)
             elif values.get(key) and field.annotation is not str:
-                source = tree.place((*path, key)).file
+                source = tree.location((*path, key)).file
                 if source != ENVIRONMENT:
-                    warnings += _readable(tree, (*path, key), Path(source), stat.S_IRWXO)
+                    warnings += _mode_warnings(tree, (*path, key), Path(source), stat.S_IRWXO)
     return warnings
 
 
-def file_findings(settings: Settings) -> Iterator[Problem]:
-    """Yield what is wrong with the certificates of the listeners, and what the store needs and is not installed."""
+def find_file_errors(settings: Settings) -> Iterator[Problem]:
+    """Yield certificates of listeners that cannot be used, and a database driver that is not installed."""
     if settings.sqlite_path is None and find_spec("psycopg") is None:
         yield Problem(("storage", "url"), "psycopg is not installed", 'pip install "trackrelay[postgres]"')
     for index, listener in enumerate(settings.listeners):
         if listener.tls != "none" and listener.certificate and listener.key:
-            yield from _certificate_findings(("listener", index), listener)
+            yield from _certificate_errors(("listener", index), listener)
 
 
 def missing_dkim_keys(settings: Settings) -> Iterator[Problem]:
-    """Yield the domains that have selectors, and no key file for any of them yet."""
+    """Yield the domains that have selectors but no key file for any of them."""
     for name, domain in settings.domains.items():
         files = [settings.server.data_dir / "dkim" / name / f"{selector}.pem" for selector in domain.dkim.selectors]
         if files and not any(file.exists() for file in files):
             path = ("domains", name, "dkim", "selectors", 0)
-            yield Problem(path, f"there is no key in {files[0]} yet; `relay dkim new {name}` makes one")
+            yield Problem(path, f"there is no key in {files[0]} yet; `relay dkim new {name}` creates one")
 
 
 def _tables(values: Any, path: KeyPath) -> Iterator[tuple[KeyPath, dict[str, Any]]]:
@@ -68,14 +69,18 @@ def _tables(values: Any, path: KeyPath) -> Iterator[tuple[KeyPath, dict[str, Any
 
 
 def _read_one(tree: Tree, path: KeyPath, key: str, field: FieldInfo, folders: tuple[Path, ...]) -> Path | None:
-    """Read one secret into the tree; return its file, or None after putting a stand-in there and blaming the file."""
-    named = (*path, f"{key}_file")
+    """Read one secret into the tree and return its file.
+
+    On an error add a fault and an example value, and return None.
+    """
+    key_path = (*path, f"{key}_file")
     values = tree.table(path)
-    name = values.pop(named[-1])
+    name = values.pop(key_path[-1])
     if key in values:
-        tree.blame(Problem(named, f"{key} is set too", f"either {key} or {key}_file"))
+        tree.add_fault(Problem(key_path, f"{key} is set too", f"either {key} or {key}_file"))
         return None
-    tree.found_at((*path, key), tree.place(named))
+
+    tree.set_location((*path, key), tree.location(key_path))
     if not isinstance(name, str) or not name:
         problem = "is not the name of a file"
     else:
@@ -89,25 +94,26 @@ def _read_one(tree: Tree, path: KeyPath, key: str, field: FieldInfo, folders: tu
         else:
             values[key] = text.split() if field.annotation not in (SecretStr, str) else text.rstrip("\r\n")
             return file
-    tree.blame(Problem(named, problem))
-    stand_in = example_of(field)
-    values |= {} if stand_in is None else {key: stand_in}
+
+    tree.add_fault(Problem(key_path, problem))
+    example = example_of(field)
+    values |= {} if example is None else {key: example}
     return None
 
 
-def _readable(tree: Tree, path: KeyPath, file: Path, who: int) -> list[Fault]:
+def _mode_warnings(tree: Tree, path: KeyPath, file: Path, others: int) -> list[Fault]:
     try:
         mode = stat.S_IMODE(file.stat().st_mode)
     except OSError:
         return []
-    if not mode & who & (stat.S_IRGRP | stat.S_IROTH):
+    if not mode & others & (stat.S_IRGRP | stat.S_IROTH):
         return []
-    people = "everybody" if mode & stat.S_IROTH else "its group"
-    problem = f"the secret can be read by {people}: {file} has mode {mode:04o}"
-    return [Problem(path, problem, "0600").at(tree.place(path))]
+    readers = "every user" if mode & stat.S_IROTH else "the group"
+    problem = f"{readers} can read the secret: {file} has mode {mode:04o}"
+    return [Problem(path, problem, "0600").at(tree.location(path))]
 
 
-def _certificate_findings(path: KeyPath, listener: Listener) -> Iterator[Problem]:
+def _certificate_errors(path: KeyPath, listener: Listener) -> Iterator[Problem]:
     unreadable = False
     for key, file in (("certificate", listener.certificate), ("key", listener.key)):
         try:
@@ -118,6 +124,8 @@ def _certificate_findings(path: KeyPath, listener: Listener) -> Iterator[Problem
             yield Problem((*path, key), f"{file} cannot be read: {error.strerror}")
     if unreadable or not listener.certificate:
         return
+
+    # The password callback keeps OpenSSL from asking on the terminal for the password of an encrypted key.
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(listener.certificate, listener.key, password=lambda: "")
     except (ssl.SSLError, OSError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""Hashes of credentials: what is kept of a secret, so that reading the configuration does not give it away."""
+"""Hashes of secrets. The configuration holds hashes only, so that its readers do not get the secrets."""
 
 import base64
 import binascii
@@ -8,27 +8,31 @@ from dataclasses import dataclass
 from typing import Literal
 
 _DIGEST_SIZE = 32
+"""Octets of the digest of a new hash."""
 
 
 _MIN_SALT = 8
+"""Octets of a salt, at least."""
 
 
 _BLAKE2B_MAX_SALT = hashlib.blake2b.SALT_SIZE
+"""Octets of a salt for BLAKE2b, at most."""
 
 
 _SCRYPT_MAX_MEMORY = 256 * 1024 * 1024
+"""Octets of memory for one scrypt check, at most: AUTH must not exhaust memory."""
 
 
 _FORMS = '"blake2b:<salt>:<digest>" or "scrypt:<n>:<r>:<p>:<salt>:<digest>", salt and digest in base64'
 
 
 class SecretHashError(ValueError):
-    """The text is no hash of a secret; the message says what is wrong with it."""
+    """The text is not a valid hash of a secret; the message names the error."""
 
 
 @dataclass(frozen=True, slots=True)
 class SecretHash:
-    """A parsed hash. `n`, `r` and `p` are the cost of scrypt (RFC 7914 section 2), 0 for BLAKE2b."""
+    """A parsed hash. `n`, `r` and `p` are the cost parameters of scrypt (RFC 7914 section 2), 0 for BLAKE2b."""
 
     scheme: Literal["blake2b", "scrypt"]
     salt: bytes
@@ -38,7 +42,7 @@ class SecretHash:
     p: int = 0
 
     def of(self, secret: str) -> bytes:
-        """Return the digest the secret has under this scheme, salt and cost."""
+        """Return the digest of a secret under this scheme, salt and cost."""
         if self.scheme == "blake2b":
             return hashlib.blake2b(secret.encode(), digest_size=len(self.digest), salt=self.salt).digest()
         return hashlib.scrypt(
@@ -55,8 +59,8 @@ class SecretHash:
 def hash_secret(secret: str, salt: bytes) -> str:
     """Return "blake2b:<salt>:<digest>" of a generated secret.
 
-    A fast hash suffices for secrets of 160 random bits: nobody can try them all. For passwords people think up use
-    the scrypt form. `salt` has 8 to 16 octets.
+    A fast hash is enough for a secret of 160 random bits, which cannot be found by trying. Passwords that people choose
+    need the scrypt form. `salt` has 8 to 16 octets.
     """
     if not _MIN_SALT <= len(salt) <= _BLAKE2B_MAX_SALT:
         raise ValueError(f"the salt has {len(salt)} octets, not {_MIN_SALT} to {_BLAKE2B_MAX_SALT}")
@@ -65,16 +69,16 @@ def hash_secret(secret: str, salt: bytes) -> str:
 
 
 def verify_secret(secret_hash: str, secret: str) -> bool:
-    """Tell whether the secret has this hash, in a time that does not depend on where they differ.
+    """Return True if the secret has this hash. The comparison takes constant time.
 
-    Raises SecretHashError when `secret_hash` is malformed; the configuration never lets such a hash in.
+    Raises SecretHashError if `secret_hash` is malformed; the configuration rejects such hashes.
     """
     parsed = parse_secret_hash(secret_hash)
     return hmac.compare_digest(parsed.of(secret), parsed.digest)
 
 
 def parse_secret_hash(text: str) -> SecretHash:
-    """Parse "blake2b:…" or "scrypt:…"; raise SecretHashError naming the fault."""
+    """Parse "blake2b:…" or "scrypt:…"; raise SecretHashError that names the error."""
     match text.split(":"):
         case ["blake2b", salt, digest]:
             parsed = SecretHash("blake2b", _decode("salt", salt), _decode("digest", digest))
@@ -85,6 +89,7 @@ def parse_secret_hash(text: str) -> SecretHash:
             parsed = SecretHash("scrypt", _decode("salt", salt), _decode("digest", digest), *cost)
         case _:
             raise SecretHashError(f"is not a hash of a secret: {_FORMS}")
+
     if len(parsed.salt) < _MIN_SALT:
         raise SecretHashError(f"the salt has fewer than {_MIN_SALT} octets")
     if not 16 <= len(parsed.digest) <= 64:
@@ -107,8 +112,8 @@ def _encode(octets: bytes) -> str:
     return base64.b64encode(octets).decode("ascii")
 
 
-def _decode(what: str, text: str) -> bytes:
+def _decode(name: str, text: str) -> bytes:
     try:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
-        raise SecretHashError(f"the {what} is not base64") from None
+        raise SecretHashError(f"the {name} is not base64") from None

@@ -1,4 +1,4 @@
-"""The earlier name of `relay.config.secret_hash`, for scripts that make hashes by it."""
+"""Earlier name of `relay.config.secret_hash`, kept for scripts that import it."""
 
 from relay.config.secret_hash import hash_secret, verify_secret
 

@@ -1,4 +1,4 @@
-"""Sections about who sends: sending domains, identities, credentials, and the defaults of all of them."""
+"""Sections of senders: domains, identities, credentials, and the defaults that domains and identities inherit."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ from relay.config.values import (
     OptionalName,
     PersonName,
     Section,
-    wrong,
+    setting_error,
 )
 from relay.mail.canonical import domain_of
 from relay.mail.lane import DIRECT
@@ -31,7 +31,7 @@ _EXAMPLE_HASH = "blake2b:AAAAAAAAAAAAAAAAAAAAAA==:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAA
 
 
 class Tracking(Section):
-    """What is rewritten in the mail of a domain."""
+    """`[domains."…".tracking]`: which parts of the mail of a domain are rewritten."""
 
     opens: Flag = True
     clicks: Flag = True
@@ -42,24 +42,27 @@ class Tracking(Section):
     exclude_hosts: tuple[HostPattern, ...] = ()
     pixel: Literal["end", "start"] = "end"
 
-    def with_defaults(self, below: "Tracking") -> "Tracking":
-        """Return these switches with those not set here, or an empty base URL, taken from below."""
+    def with_defaults(self, defaults: "Tracking") -> "Tracking":
+        """Return these switches, with unset ones and an empty base URL taken from the defaults."""
         update = {key: getattr(self, key) for key in self.model_fields_set}
-        return below.model_copy(update={**update, "base_url": self.base_url or below.base_url})
+        return defaults.model_copy(update={**update, "base_url": self.base_url or defaults.base_url})
 
-    def settled(self) -> "Tracking":
-        """Return what these switches come to: without a base URL nothing can be tracked."""
+    def effective(self) -> "Tracking":
+        """Return the switches in effect: without a base URL, opens and clicks are off."""
         return self if self.base_url else self.model_copy(update={"opens": False, "clicks": False})
 
 
 class Dkim(Section):
-    """Where DKIM keys are: `data_dir/dkim/<domain>/<selector>.pem` (RFC 6376). Of one algorithm one key signs."""
+    """`[domains."…".dkim]`: selectors (RFC 6376) of the keys in `data_dir/dkim/<domain>/<selector>.pem`.
+
+    One key of each algorithm signs.
+    """
 
     selectors: tuple[DomainName, ...] = ()
 
 
 class Defaults(Section):
-    """`[defaults]`: what holds for every domain that says nothing else."""
+    """`[defaults]`: values for domains that do not set their own."""
 
     provider: Name = DIRECT
     fallback_providers: tuple[Name, ...] = ()
@@ -76,14 +79,15 @@ class Domain(Defaults):
 
     dkim: Dkim = Dkim()
 
-    def with_defaults(self, below: Defaults) -> Self:
-        """Return this domain with what it does not set taken from the defaults."""
-        inherited = {key: getattr(below, key) for key in Defaults.model_fields if key not in self.model_fields_set}
-        return self.model_copy(update={**inherited, "tracking": self.tracking.with_defaults(below.tracking).settled()})
+    def with_defaults(self, defaults: Defaults) -> Self:
+        """Return this domain with unset values taken from the defaults."""
+        inherited = {key: getattr(defaults, key) for key in Defaults.model_fields if key not in self.model_fields_set}
+        tracking = self.tracking.with_defaults(defaults.tracking).effective()
+        return self.model_copy(update={**inherited, "tracking": tracking})
 
 
 class Identity(Section):
-    """`[identities."…"]`: a From address and what it may. A limit of 0 is no limit."""
+    """`[identities."…"]`: a From address with its limits, names and reply handling. A limit of 0 means no limit."""
 
     display_name: PersonName = ""
     company: PersonName = ""
@@ -98,18 +102,18 @@ class Identity(Section):
     bcc: tuple[MailAddress, ...] = ()
 
     def with_defaults(self, domain: Domain, hourly_limit: int, daily_limit: int) -> Self:
-        """Return this identity with the limits and copies it does not set taken from these."""
+        """Return this identity with unset limits taken from the arguments, and unset BCC addresses from the domain."""
         inherited = {"hourly_limit": hourly_limit, "daily_limit": daily_limit, "bcc": domain.bcc}
         return self.model_copy(update={k: v for k, v in inherited.items() if k not in self.model_fields_set})
 
 
 @dataclass(frozen=True, slots=True)
 class Senders:
-    """Defaults, domains and identities with everything they inherit, by the names they have in the settings."""
+    """Defaults, domains and identities with inherited values filled in, keyed as in the settings."""
 
     defaults: Defaults
     unlisted: Domain
-    """What holds for domains without a section of their own."""
+    """Values for domains without a section of their own."""
     domains: Mapping[str, Domain]
     identities: Mapping[str, Identity]
 
@@ -122,41 +126,41 @@ class Senders:
         base_url: str,
         limits: Limits,
     ) -> "Senders":
-        """Fill in what they leave out; `base_url` is the tracker's."""
+        """Fill in unset values; `base_url` is that of the tracker."""
         tracking = defaults.tracking.with_defaults(Tracking(base_url=base_url))
-        below = defaults.model_copy(update={"tracking": tracking})
-        whole = {name: domain.with_defaults(below) for name, domain in domains.items()}
-        settled = below.model_copy(update={"tracking": tracking.settled()})
-        unlisted = Domain().with_defaults(settled)
+        inherited = defaults.model_copy(update={"tracking": tracking})
+        full_domains = {name: domain.with_defaults(inherited) for name, domain in domains.items()}
+        effective = inherited.model_copy(update={"tracking": tracking.effective()})
+        unlisted = Domain().with_defaults(effective)
 
         hourly, daily = limits.identity_hourly, limits.identity_daily
-        known = {
-            address: identity.with_defaults(whole.get(domain_of(address), unlisted), hourly, daily)
+        full_identities = {
+            address: identity.with_defaults(full_domains.get(domain_of(address), unlisted), hourly, daily)
             for address, identity in identities.items()
         }
-        return cls(settled, unlisted, whole, known)
+        return cls(effective, unlisted, full_domains, full_identities)
 
 
 class Verification(Section):
-    """`[verification]`: which mail only verified identities, or identities of verified domains, may send."""
+    """`[verification]`: the kinds of mail for which the identity or its domain must be verified."""
 
     campaign: Flag = True
     transactional: Flag = False
 
 
-def _well_formed(value: SecretStr) -> SecretStr:
+def _valid_hash(value: SecretStr) -> SecretStr:
     try:
         parse_secret_hash(value.get_secret_value())
     except SecretHashError as error:
-        raise wrong(str(error), "what `relay credential new NAME` prints") from None
+        raise setting_error(str(error), "the output of `relay credential new NAME`") from None
     return value
 
 
 class Credential(Section):
     """`[credentials.…]`: a name and the hash of its secret."""
 
-    secret_hash: Annotated[SecretStr, FROM_FILE, AfterValidator(_well_formed)] = Field(examples=[_EXAMPLE_HASH])
+    secret_hash: Annotated[SecretStr, FROM_FILE, AfterValidator(_valid_hash)] = Field(examples=[_EXAMPLE_HASH])
 
     def verify(self, secret: str) -> bool:
-        """Tell whether this is the secret, in constant time."""
+        """Return True if this is the secret; takes constant time."""
         return verify_secret(self.secret_hash.get_secret_value(), secret)

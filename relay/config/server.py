@@ -1,4 +1,4 @@
-"""Sections about the running of the server: itself, its HTTP ports, queue, store, names, limits, log."""
+"""Sections of the server: host, HTTP ports, queue, store, DNS, limits, rendering, log and alerts."""
 
 import os
 import socket
@@ -10,7 +10,6 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
 from relay.config.values import (
     FROM_FILE,
-    Amount,
     BaseUrl,
     Count,
     DataDir,
@@ -23,21 +22,22 @@ from relay.config.values import (
     OptionalDomain,
     OptionalListenAddress,
     OptionalMailAddress,
+    PositiveCount,
+    PositiveSeconds,
     Seconds,
     Secret,
     Section,
-    SomeSeconds,
     parse_host_port,
     parse_tracker_key,
-    wrong,
+    setting_error,
 )
 
 SQLITE = "sqlite:///"
-"""How the URL of an SQLite store begins; the path follows."""
+"""Prefix of the URL of an SQLite store; the path follows."""
 
 
 def spare_cores() -> int:
-    """Return the cores this process may use less one, at least 1."""
+    """Return one less than the CPU cores this process may use, at least 1."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, cores - 1)
 
@@ -56,16 +56,16 @@ def _tracker_keys(keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
         try:
             name, _ = parse_tracker_key(key.get_secret_value())
         except ValueError as error:
-            raise wrong(str(error), 'such as "k1:<base64 of 32 random octets>"') from None
+            raise setting_error(str(error), 'such as "k1:<base64 of 32 random octets>"') from None
         if name in seen:
-            raise wrong(f'two keys have the id "{name}"', "an id for each key")
+            raise setting_error(f'two keys have the id "{name}"', "an id for each key")
         seen.add(name)
     return keys
 
 
 def _storage_url(url: str) -> str:
     if not url.startswith((SQLITE, "postgresql://", "postgres://")) or url == SQLITE:
-        raise wrong("is not the URL of a store", '"sqlite:///relay.db"')
+        raise setting_error("is not the URL of a store", '"sqlite:///relay.db" or "postgresql://user@host/name"')
     return url
 
 
@@ -78,7 +78,9 @@ def parse_nameserver(text: str) -> HostPort:
     try:
         ip_address(server.host)
     except ValueError:
-        raise wrong(f'"{text}" is not an IP address', '"address" or "address:port", such as "127.0.0.1:5353"') from None
+        raise setting_error(
+            f'"{text}" is not an IP address', '"address" or "address:port", such as "127.0.0.1:5353"'
+        ) from None
     return server
 
 
@@ -88,7 +90,7 @@ def _nameserver(text: str) -> str:
 
 
 class Server(Section):
-    """`[server]`: who we are and where we keep things."""
+    """`[server]`: host name, data directory, domain of signed identity addresses, event loop."""
 
     hostname: Annotated[OptionalDomain, AfterValidator(_this_host)] = Field(default="", validate_default=True)
     data_dir: DataDir = Path("/var/lib/relay")
@@ -97,47 +99,47 @@ class Server(Section):
 
 
 class Tracker(Listening):
-    """`[tracker]`: the HTTP server behind pixels and links. `keys`: the first signs, all verify."""
+    """`[tracker]`: the HTTP server of pixels and links. The first of `keys` signs, all of them verify."""
 
     address: OptionalListenAddress = "127.0.0.1:8025"
-    base_url: BaseUrl = Field(default_factory=lambda set_: f"http://{a}" if (a := set_.get("address")) else "")
+    base_url: BaseUrl = Field(default_factory=lambda data: f"http://{a}" if (a := data.get("address")) else "")
     keys: Annotated[tuple[SecretStr, ...], FROM_FILE, AfterValidator(_tracker_keys)] = ()
     trusted_proxies: tuple[Network, ...] = ()
     guard: Flag = True
 
 
 class Queue(Section):
-    """`[queue]`: how long and how often a message is tried, and how long its story is kept."""
+    """`[queue]`: retry schedule and lifetime of messages, and retention of their events."""
 
-    lifetime: SomeSeconds = 72 * 3600.0
-    retry: Annotated[tuple[SomeSeconds, ...], Field(min_length=1)] = (
+    lifetime: PositiveSeconds = 72 * 3600.0
+    retry: Annotated[tuple[PositiveSeconds, ...], Field(min_length=1)] = (
         *(60.0, 300.0, 600.0, 1200.0, 2400.0),
         *(3600.0, 7200.0, 14400.0, 21600.0),
     )
     delay_notice: Seconds = 4 * 3600.0
-    retention: SomeSeconds = 90 * 86400.0
+    retention: PositiveSeconds = 90 * 86400.0
 
 
 class Storage(Section):
-    """`[storage]`: where the queue and the events are kept. See `Settings.storage_url` for the resolved URL."""
+    """`[storage]`: the store of queue and events. `Settings.storage_url` has the resolved URL."""
 
     url: Annotated[str, FROM_FILE, AfterValidator(_storage_url)] = "sqlite:///relay.db"
     password: Secret = Field(default=SecretStr(""), examples=["secret"])
 
 
 class Resolver(Section):
-    """`[resolver]`: DNS servers "address" or "address:port"; none: the system's."""
+    """`[resolver]`: DNS servers as "address" or "address:port"; empty: those of the system."""
 
     nameservers: tuple[Annotated[str, AfterValidator(_nameserver)], ...] = ()
 
     @property
     def endpoints(self) -> tuple[HostPort, ...]:
-        """The name servers as IP address and port, 53 when none is written."""
+        """The name servers as IP address and port; the default port is 53."""
         return tuple(parse_nameserver(text) for text in self.nameservers)
 
 
 class Limits(Section):
-    """`[limits]`: how much may be sent. See `Identity` for the limits of one identity."""
+    """`[limits]`: default limits of identities, and limits of message size and recipients."""
 
     identity_hourly: Count = 40
     identity_daily: Count = 200
@@ -146,20 +148,20 @@ class Limits(Section):
     unlisted_daily: Count = 0
     require_identity: Flag = False
     max_message_size: Octets = 25 * 1024 * 1024
-    max_recipients: Amount = 1000
+    max_recipients: PositiveCount = 1000
 
 
 class Render(Section):
-    """`[render]`: the processes that rewrite and sign."""
+    """`[render]`: the worker processes that rewrite and sign messages."""
 
     workers: Annotated[Count, BeforeValidator(_workers)] = Field(default_factory=spare_cores)
-    timeout: SomeSeconds = 10.0
+    timeout: PositiveSeconds = 10.0
     max_memory: Octets = 512 * 1024 * 1024
     when_unavailable: Literal["wait", "send_unmodified"] = "wait"
 
 
 class Log(Section):
-    """`[log]`: `file` empty is standard error; a relative name stands in the data directory."""
+    """`[log]`: an empty `file` means standard error; a relative name is in the data directory."""
 
     format: Literal["json", "console", "postfix"] = "json"
     level: Literal["debug", "info", "warning", "error"] = "info"
@@ -167,18 +169,18 @@ class Log(Section):
 
 
 class Alerts(Section):
-    """`[alerts]`: who is told by mail of what a person has to look at. `from` empty: postmaster@ and the hostname."""
+    """`[alerts]`: recipients and From address of alert mail. `from` defaults to postmaster@ and the hostname."""
 
     mail_to: tuple[MailAddress, ...] = ()
     mail_from: OptionalMailAddress = Field(default="", alias="from")
 
 
 class Admin(Listening):
-    """`[admin]`: the HTTP API on a Unix socket, and the dashboard when it has an address."""
+    """`[admin]`: the HTTP API on a Unix socket, and the dashboard on `address`."""
 
     socket: str = "admin.sock"
     secret: Secret = Field(default=SecretStr(""), examples=["secret"])
 
 
 class Metrics(Listening):
-    """`[metrics]`: Prometheus."""
+    """`[metrics]`: the address of the Prometheus endpoint."""

@@ -1,8 +1,8 @@
 """The settings: every key of the configuration with its type and default, frozen.
 
-`relay.config.load` makes them from TOML; `Settings.model_validate({...})` from a dictionary of the same shape.
-Durations are seconds (float), sizes octets (int), secrets `SecretStr`. Fields hold what the file says;
-`Settings.senders` has the domains and identities with what they leave out taken from `[defaults]` and `[limits]`.
+`relay.config.load` reads them from TOML, `Settings.model_validate({...})` from a dictionary of the same shape.
+Durations are seconds (float), sizes octets (int), secrets `SecretStr`. Fields hold the values of the file.
+`Settings.senders` has domains and identities with unset values taken from `[defaults]` and `[limits]`.
 """
 
 from functools import cached_property
@@ -27,7 +27,7 @@ from relay.config.server import (
     Tracker,
 )
 from relay.config.transport import Bounces, Delivery, Imap, Listener, Provider, Smtp, Tls
-from relay.config.values import DomainName, MailAddress, Name, Section, wrong
+from relay.config.values import DomainName, MailAddress, Name, Section, setting_error
 from relay.mail.canonical import canonical, domain_of, keys_of
 
 __all__ = [
@@ -61,19 +61,21 @@ __all__ = [
 ]
 
 
-def _no_twins(value: object) -> object:
-    """Refuse keys that are two spellings of one domain or address."""
+def _reject_duplicates(value: object) -> object:
+    """Reject keys that are two spellings of one domain or address."""
     seen: set[str] = set()
     for key in value if isinstance(value, dict) else ():
         name = keys_of(str(key).strip())[0]
         if name in seen:
-            raise wrong(f'"{key}" is there twice, written differently', "one table for each, case does not matter")
+            raise setting_error(
+                f'"{key}" is configured twice in different spellings', "one table for each name; case does not matter"
+            )
         seen.add(name)
     return value
 
 
 class Settings(Section):
-    """Everything. TOML calls `listeners` and `providers` by their singular: `[[listener]]`, `[[provider]]`."""
+    """All settings. In TOML `listeners` and `providers` are singular: `[[listener]]`, `[[provider]]`."""
 
     server: Server = Field(default_factory=Server)
     listeners: tuple[Listener, ...] = Field(
@@ -89,9 +91,9 @@ class Settings(Section):
     render: Render = Field(default_factory=Render)
     providers: tuple[Provider, ...] = Field(default=(), alias="provider")
     defaults: Defaults = Defaults()
-    domains: Annotated[dict[DomainName, Domain], BeforeValidator(_no_twins)] = Field(default_factory=dict)
+    domains: Annotated[dict[DomainName, Domain], BeforeValidator(_reject_duplicates)] = Field(default_factory=dict)
     identities: Annotated[
-        dict[Annotated[MailAddress, AfterValidator(canonical)], Identity], BeforeValidator(_no_twins)
+        dict[Annotated[MailAddress, AfterValidator(canonical)], Identity], BeforeValidator(_reject_duplicates)
     ] = Field(default_factory=dict)
     credentials: dict[Name, Credential] = Field(default_factory=dict)
     verification: Verification = Verification()
@@ -103,77 +105,77 @@ class Settings(Section):
 
     @cached_property
     def senders(self) -> Senders:
-        """Defaults, domains and identities with everything they inherit."""
+        """Defaults, domains and identities with inherited values filled in."""
         return Senders.of(self.defaults, self.domains, self.identities, self.tracker.base_url, self.limits)
 
     def resolved(self) -> Self:
-        """Return these settings with what domains and identities inherit written out in them."""
+        """Return these settings with the inherited values of domains and identities filled in."""
         senders = self.senders
         update = {"defaults": senders.defaults, "domains": senders.domains, "identities": senders.identities}
         return self.model_copy(update=update)
 
     def domain_for(self, address: str) -> Domain:
-        """Return what holds for the domain of this address (or for this bare domain); the defaults when unlisted."""
+        """Return the settings of an address's domain or of a bare domain; the defaults if it has no section."""
         return self.senders.domains.get(domain_of(address)) or self.senders.unlisted
 
     def tracking_for(self, domain: str) -> Tracking:
-        """Return the tracking switches of a sending domain, `base_url` filled in; both off when there is none."""
+        """Return the tracking switches of a sending domain. Without a base URL opens and clicks are off."""
         return self.domain_for(domain).tracking
 
     def identity_for(self, address: str) -> Identity | None:
-        """Return the identity of a From address, None when there is no entry for it."""
+        """Return the identity of a From address, None if it has no section."""
         return self.senders.identities.get(canonical(address))
 
     def is_restricted(self, credential: str) -> bool:
-        """Tell whether identities name this credential, so that it may send as them only."""
-        return credential in self._bound
+        """Return True if identities name this credential: it may send as these identities only."""
+        return credential in self._restricted
 
     @cached_property
-    def _bound(self) -> frozenset[str]:
-        """The credentials that identities name."""
+    def _restricted(self) -> frozenset[str]:
+        """Names of the credentials that identities name."""
         return frozenset(name for identity in self.identities.values() for name in identity.credentials)
 
     def bcc_for(self, address: str) -> tuple[str, ...]:
-        """Return who gets a copy of what this From address sends."""
+        """Return the addresses that get a copy of mail from this From address."""
         identity = self.identity_for(address)
         return self.domain_for(address).bcc if identity is None else identity.bcc
 
     def providers_for(self, address: str) -> tuple[str, ...]:
-        """Return the names of the providers to try in order for this From address, the first preferred."""
+        """Return the provider of a From address and its fallbacks, in order of preference."""
         identity, domain = self.identity_for(address), self.domain_for(address)
         first = (identity.provider if identity else "") or domain.provider
         return (first, *(name for name in domain.fallback_providers if name != first))
 
     def provider(self, name: str) -> Provider | None:
-        """Return the provider of that name, None for "direct" and unknown names."""
+        """Return the provider with this name, None for "direct" and unknown names."""
         return next((provider for provider in self.providers if provider.name == name), None)
 
     @property
     def helo_name(self) -> str:
-        """The name we greet other servers with."""
+        """The name for EHLO and HELO in delivery."""
         return self.delivery.helo or self.server.hostname
 
     @property
     def sqlite_path(self) -> Path | None:
-        """The database file, relative names inside the data directory; None for PostgreSQL."""
+        """The database file; a relative name is in the data directory. None for PostgreSQL."""
         url = self.storage.url
         return self.server.data_dir / url.removeprefix(SQLITE) if url.startswith(SQLITE) else None
 
     @property
     def storage_url(self) -> str:
-        """The URL of the store with the file's path resolved."""
+        """The URL of the store with the path of the file resolved."""
         return self.storage.url if self.sqlite_path is None else f"{SQLITE}{self.sqlite_path}"
 
     @property
     def admin_socket(self) -> Path | None:
-        """The Unix socket of the admin API, None when turned off."""
+        """The Unix socket of the admin API, None if it is off."""
         return self.server.data_dir / self.admin.socket if self.admin.socket else None
 
     @property
     def log_file(self) -> Path | None:
-        """The file log lines go to, None for standard error."""
+        """The log file, None for standard error."""
         return self.server.data_dir / self.log.file if self.log.file else None
 
     def as_toml_shape(self) -> dict[str, Any]:
-        """Return the settings as a dictionary with the keys TOML has; secrets stay `SecretStr`."""
+        """Return the settings as a dictionary with TOML keys; secrets stay `SecretStr`."""
         return self.model_dump(by_alias=True)

@@ -1,4 +1,4 @@
-"""The settings in force, written as TOML, with every secret masked."""
+"""Writes settings as TOML, with secrets masked."""
 
 import json
 import re
@@ -25,41 +25,42 @@ _URL_PASSWORD = re.compile(r"(?<=://)([^/@:]*):[^/]*@|(?<=[?&]password=)[^&]*")
 _DURATIONS = (("d", 86400), ("h", 3600), ("m", 60))
 
 
-_FEWEST_DAYS = 7
+_MIN_DAYS = 7
+"""Days of a duration that is written in days, at least; a shorter one is written in hours."""
 
 
 _SIZES = (("GiB", 1024**3), ("MiB", 1024**2), ("KiB", 1024))
 
 
 def toml_of(settings: Settings) -> str:
-    """Return the settings as a TOML document: every key, durations and sizes with their units."""
+    """Return all settings as a TOML document; durations and sizes have units."""
     return "\n".join(_lines(plain(settings), ())).lstrip("\n") + "\n"
 
 
 def toml_table(path: KeyPath, values: Mapping[str, Any]) -> str:
-    """Return one table as TOML under its header."""
+    """Return one table as TOML, with its header."""
     lines = [f"{key_text((key,))} = {_value(value)}" for key, value in values.items()]
     return "\n".join((f"[{key_text(path)}]", *lines)) + "\n"
 
 
 def plain(settings: Section) -> dict[str, Any]:
-    """Return a section as the values JSON and TOML know, secrets masked, what is None left out."""
+    """Return a section as values of JSON and TOML, without those that are None; secrets are masked."""
     named = zip(fields_of(type(settings)).items(), type(settings).model_fields, strict=True)
     values = {key: _plain(getattr(settings, name), field) for (key, field), name in named}
     return {key: value for key, value in values.items() if value is not None}
 
 
 def duration_text(seconds: float) -> str:
-    """Write seconds with the largest unit that divides them: 300.0 is "5m", 259200.0 "72h", a week "7d"."""
+    """Return seconds in the largest unit that divides them: 300.0 is "5m", 259200.0 is "72h", a week is "7d"."""
     for unit, length in _DURATIONS:
         count = seconds / length
-        if count == int(count) and count >= (_FEWEST_DAYS if unit == "d" else 1):
+        if count == int(count) and count >= (_MIN_DAYS if unit == "d" else 1):
             return f"{int(count)}{unit}"
     return f"{seconds:.3f}".rstrip("0").rstrip(".") + "s"
 
 
 def size_text(octets: int) -> str:
-    """Write octets with the largest unit that divides them: 26214400 is "25MiB"."""
+    """Return octets in the largest unit that divides them: 26214400 is "25MiB"."""
     unit, length = next(((unit, length) for unit, length in _SIZES if octets % length == 0), ("B", 1))
     return f"{octets // length}{unit}"
 
@@ -92,12 +93,12 @@ def _lines(table: dict[str, Any], path: KeyPath) -> Iterator[str]:
     inner = {key: value for key, value in table.items() if isinstance(value, dict) or _is_tables(value)}
     yield from (f"{key_text((key,))} = {_value(value)}" for key, value in table.items() if key not in inner)
     for key, value in inner.items():
-        here = (*path, key)
+        inner_path = (*path, key)
         for item in value if isinstance(value, list) else [value]:
-            header = f"[[{key_text(here)}]]" if isinstance(value, list) else f"[{key_text(here)}]"
+            header = f"[[{key_text(inner_path)}]]" if isinstance(value, list) else f"[{key_text(inner_path)}]"
             if not item or any(not isinstance(one, dict) for one in item.values()):
                 yield from ("", header)
-            yield from _lines(item, here)
+            yield from _lines(item, inner_path)
 
 
 def _is_tables(value: Any) -> bool:

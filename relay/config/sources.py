@@ -1,4 +1,4 @@
-"""From files and environment to one tree of values that knows where each of them stands."""
+"""Reads files and environment into one tree of values with the location of each."""
 
 import re
 import tomllib
@@ -9,7 +9,7 @@ from typing import Any, TypeGuard
 
 from pydantic import SecretStr
 
-from relay.config.errors import ENVIRONMENT, Fault, Place, Problem, key_text
+from relay.config.errors import ENVIRONMENT, Fault, Location, Problem, key_text
 from relay.config.schema import field_at
 from relay.config.toml_positions import KeyPath, key_positions
 
@@ -24,32 +24,32 @@ _AT_LINE = re.compile(r"\s*\(at (?:line (\d+), column \d+|end of document)\)")
 
 @dataclass(slots=True)
 class Tree:
-    """The merged values, the place of each path, and what was wrong with the sources themselves."""
+    """The merged values, the location of each path, and the faults found so far."""
 
     values: dict[str, Any] = field(default_factory=dict)
-    places: dict[KeyPath, Place] = field(default_factory=dict)
+    locations: dict[KeyPath, Location] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
     complete: bool = True
-    """False when a file could not be read or is not TOML: what is missing may stand there."""
+    """False if a file could not be read or is not TOML: it may hold values that seem to be missing."""
 
-    def place(self, path: KeyPath) -> Place:
-        """Return where the path stands, or the nearest table around it."""
+    def location(self, path: KeyPath) -> Location:
+        """Return the location of the path, or of the innermost table around it that has one."""
         path = _folded(path)
         for length in range(len(path), 0, -1):
-            if path[:length] in self.places:
-                return self.places[path[:length]]
-        return self.places.get((), Place(""))
+            if path[:length] in self.locations:
+                return self.locations[path[:length]]
+        return self.locations.get((), Location(""))
 
-    def found_at(self, path: KeyPath, place: Place) -> None:
-        """Remember where the path stands."""
-        self.places[_folded(path)] = place
+    def set_location(self, path: KeyPath, location: Location) -> None:
+        """Record the location of the path."""
+        self.locations[_folded(path)] = location
 
-    def blame(self, finding: Problem) -> None:
-        """Add a fault at the place its path has."""
-        self.faults.append(finding.at(self.place(finding.path)))
+    def add_fault(self, problem: Problem) -> None:
+        """Add the problem as a fault at the location of its path."""
+        self.faults.append(problem.at(self.location(problem.path)))
 
     def table(self, path: KeyPath) -> Any:
-        """Return the value at a path, None when there is none."""
+        """Return the value at a path, None if there is none."""
         found: Any = self.values
         for part in path:
             try:
@@ -60,16 +60,16 @@ class Tree:
 
 
 def _folded(path: KeyPath) -> KeyPath:
-    """Write the names of domains and identities in lower case, as the settings do."""
+    """Return the path with the names of domains and identities in lower case, as in the settings."""
     return (path[0], str(path[1]).lower(), *path[2:]) if path[:1] in _CASELESS and len(path) > 1 else path
 
 
 def read_sources(path: Path, environ: Mapping[str, str]) -> Tree:
     """Read the file, `conf.d/*.toml` beside it in name order, and the `RELAY__SECTION__KEY` variables.
 
-    Tables merge, arrays of tables grow, every other value takes the place of an earlier one.
+    Tables are merged and arrays of tables appended; any other value replaces an earlier one.
     """
-    tree = Tree(places={(): Place(str(path))})
+    tree = Tree(locations={(): Location(str(path))})
     for source in (path, *sorted((path.parent / "conf.d").glob("*.toml"))):
         _add_file(tree, source)
     for name in sorted(environ):
@@ -85,14 +85,14 @@ def _add_file(tree: Tree, source: Path) -> None:
         values = tomllib.loads(text)
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         tree.complete = False
-        tree.faults.append(_unreadable(source, text, error))
+        tree.faults.append(_source_fault(source, text, error))
         return
     moved = _merge(tree.values, values, ())
     for path, line in key_positions(text).items():
-        tree.found_at(_move(path, moved), Place(str(source), line))
+        tree.set_location(_move(path, moved), Location(str(source), line))
 
 
-def _unreadable(source: Path, text: str, error: OSError | ValueError) -> Fault:
+def _source_fault(source: Path, text: str, error: OSError | ValueError) -> Fault:
     match error:
         case OSError():
             return Fault(str(source), 0, "", f"cannot be read: {error.strerror}")
@@ -104,14 +104,14 @@ def _unreadable(source: Path, text: str, error: OSError | ValueError) -> Fault:
 
 
 def _merge(into: dict[str, Any], values: dict[str, Any], path: KeyPath) -> dict[KeyPath, int]:
-    """Merge values in place; return how far the elements of each array of tables moved."""
+    """Merge values in place; return how many elements each appended array of tables had before."""
     moved: dict[KeyPath, int] = {}
     for key, value in values.items():
-        old, here = into.get(key), (*path, key)
+        old, key_path = into.get(key), (*path, key)
         if isinstance(old, dict) and isinstance(value, dict):
-            moved |= _merge(old, value, here)
+            moved |= _merge(old, value, key_path)
         elif _is_tables(old) and _is_tables(value):
-            moved[here] = len(old)
+            moved[key_path] = len(old)
             old.extend(value)
         else:
             into[key] = value
@@ -123,7 +123,7 @@ def _is_tables(value: Any) -> TypeGuard[list[Any]]:
 
 
 def _move(path: KeyPath, moved: dict[KeyPath, int]) -> KeyPath:
-    """Return the path its value has after merging."""
+    """Return the path of a value after merging."""
     parts = list(path)
     for at, part in enumerate(parts):
         if isinstance(part, int):
@@ -132,11 +132,12 @@ def _move(path: KeyPath, moved: dict[KeyPath, int]) -> KeyPath:
 
 
 def _override(tree: Tree, name: str, text: str) -> None:
-    """Put the value of a `RELAY__SECTION__KEY` variable in its place."""
+    """Set a value from a `RELAY__SECTION__KEY` variable."""
     path: KeyPath = tuple(
         int(part) if part.isascii() and part.isdigit() else part.lower()
         for part in name.removeprefix(_PREFIX).split("__")
     )
+
     holder: Any = tree.values
     for at, part in enumerate(path):
         last = at == len(path) - 1
@@ -147,15 +148,19 @@ def _override(tree: Tree, name: str, text: str) -> None:
                 holder.append({})
             holder[part] = _value(path, text) if last else holder[part]
         else:
-            problem = f"{name} leads nowhere: {key_text(path[:at]) or 'it'} has no {part!r}"
+            problem = f"{name} names no setting: {key_text(path[:at]) or 'the configuration'} has no {part!r}"
             tree.faults.append(Fault(ENVIRONMENT, 0, key_text(path), problem))
             return
         holder = holder[part]
-    tree.found_at(path, Place(ENVIRONMENT))
+
+    tree.set_location(path, Location(ENVIRONMENT))
 
 
 def _value(path: KeyPath, text: str) -> Any:
-    """Read a value as TOML when it is TOML, else take the text as a string: `12345` is a good password."""
+    """Parse the text as TOML.
+
+    Text that is not TOML is a string, and so is any text for a string field: `12345` may be a password.
+    """
     try:
         parsed = tomllib.loads(f"value = {text}")
     except tomllib.TOMLDecodeError:

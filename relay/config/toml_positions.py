@@ -1,11 +1,11 @@
-"""Where each key of a TOML document stands: tomllib reads values but forgets their lines."""
+"""Line numbers of the keys in a TOML document, which tomllib does not give."""
 
 import re
 import tomllib
 from bisect import bisect_right
 
 KeyPath = tuple[str | int, ...]
-"""The way to a value: table keys, and the index of an element of an array."""
+"""Path of a value: keys of tables, and indexes of array elements."""
 
 
 _BLANK = re.compile(r"(?:[ \t\r\n]|#[^\n]*)*")
@@ -25,7 +25,7 @@ _BARE = re.compile(r"[^,\]}#\n]+")
 def key_positions(text: str) -> dict[KeyPath, int]:
     """Return the line, counted from 1, of every table, key and array element.
 
-    The text must be a TOML document tomllib accepts; linear in its length.
+    The text must be valid TOML. Takes linear time.
     """
     scan = _Scan(text)
     table: KeyPath = ()
@@ -46,7 +46,7 @@ def key_positions(text: str) -> dict[KeyPath, int]:
 
 
 class _Scan:
-    """A walk over the document: the place reached, the lines noted, how many elements each array of tables has."""
+    """Scanner of a document: current offset, lines found, and last index of each array of tables."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -56,14 +56,14 @@ class _Scan:
         self._elements: dict[KeyPath, int] = {}
 
     def note(self, path: KeyPath, offset: int) -> None:
-        """Note the line of the path, and of tables it opens on the way."""
+        """Record the line of the path, and of tables it defines implicitly."""
         line = bisect_right(self._newlines, offset - 1) + 1
         for length in range(1, len(path) + 1):
             self.lines.setdefault(path[:length], line)
         self.lines[path] = line
 
     def blank(self) -> int:
-        """Pass over white space, line ends and comments; return the place reached."""
+        """Skip white space, line ends and comments; return the new offset."""
         match = _BLANK.match(self.text, self.at)
         self.at = match.end() if match else self.at
         return self.at
@@ -81,7 +81,7 @@ class _Scan:
         return parts
 
     def table(self, keys: list[str]) -> KeyPath:
-        """Return the path of `[keys]`: through an array of tables it goes by the last element."""
+        """Return the path of `[keys]`; in an array of tables it means the last element."""
         path: KeyPath = ()
         for key in keys:
             path = (*path, key)
@@ -107,7 +107,7 @@ class _Scan:
         self.value(path)
 
     def value(self, path: KeyPath) -> None:
-        """Pass over a value, noting the keys and elements inside."""
+        """Skip a value, and record the keys and elements in it."""
         self.blank()
         first = self.text[self.at]
         if first == "[":

@@ -1,4 +1,4 @@
-"""Sections about connections: listeners, SMTP sessions, delivery, providers, the bounce mailbox."""
+"""Sections of connections: listeners, SMTP sessions, delivery, providers, the bounce mailbox."""
 
 import re
 from ipaddress import ip_address
@@ -7,7 +7,6 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, field_validator
 
 from relay.config.values import (
-    Amount,
     ConfigPath,
     Count,
     Flag,
@@ -19,11 +18,12 @@ from relay.config.values import (
     Octets,
     OptionalDomain,
     Port,
+    PositiveCount,
+    PositiveSeconds,
     Secret,
     Section,
-    SomeSeconds,
     parse_network,
-    wrong,
+    setting_error,
 )
 
 Tls = Literal["none", "starttls", "implicit"]
@@ -36,7 +36,7 @@ LOOPBACK = (parse_network("127.0.0.0/8"), parse_network("::1/128"))
 
 
 class Listener(Listening):
-    """`[[listener]]`: where SMTP comes in."""
+    """`[[listener]]`: an address where the SMTP server accepts connections."""
 
     name: Name = Field(examples=["submission"])
     kind: Literal["submission", "inbound"] = "submission"
@@ -49,31 +49,31 @@ class Listener(Listening):
 
 
 class Smtp(Section):
-    """`[smtp]`: what one client may ask of the SMTP server."""
+    """`[smtp]`: limits and timeouts of SMTP sessions."""
 
-    max_connections: Amount = 1000
-    max_connections_per_client: Amount = 100
-    idle_timeout: SomeSeconds = 300.0
-    data_timeout: SomeSeconds = 180.0
-    max_errors: Amount = 20
-    max_junk_commands: Amount = 100
-    max_auth_failures: Amount = 3
+    max_connections: PositiveCount = 1000
+    max_connections_per_client: PositiveCount = 100
+    idle_timeout: PositiveSeconds = 300.0
+    data_timeout: PositiveSeconds = 180.0
+    max_errors: PositiveCount = 20
+    max_junk_commands: PositiveCount = 100
+    max_auth_failures: PositiveCount = 3
     max_command_line: Octets = Field(default=2048, ge=512)
-    max_received_hops: Amount = 100
+    max_received_hops: PositiveCount = 100
     max_header_size: Octets = 2 * 1024 * 1024
 
 
 class Delivery(Section):
-    """`[delivery]`: how mail leaves."""
+    """`[delivery]`: connections, timeouts and TLS of the SMTP client."""
 
     port: Port = 25
-    connections_per_lane: Amount = 10
-    max_connections: Amount = 200
-    messages_per_connection: Amount = 100
-    connect_timeout: SomeSeconds = 30.0
-    command_timeout: SomeSeconds = 300.0
-    data_timeout: SomeSeconds = 600.0
-    idle_timeout: SomeSeconds = 10.0
+    connections_per_lane: PositiveCount = 10
+    max_connections: PositiveCount = 200
+    messages_per_connection: PositiveCount = 100
+    connect_timeout: PositiveSeconds = 30.0
+    command_timeout: PositiveSeconds = 300.0
+    data_timeout: PositiveSeconds = 600.0
+    idle_timeout: PositiveSeconds = 10.0
     tls: Literal["opportunistic", "require", "none"] = "opportunistic"
     helo: OptionalDomain = ""
     ipv6: Flag = True
@@ -81,15 +81,17 @@ class Delivery(Section):
 
 
 def _spf_mechanisms(text: str) -> str:
-    """Take the mechanisms of an SPF record alone: the record around them is made of all providers (RFC 7208 4.6.1)."""
+    """Accept SPF mechanisms without the record, which is built from those of all providers (RFC 7208 section 4.6.1)."""
     for term in text.split():
         if not _SPF_MECHANISM.fullmatch(term):
-            raise wrong(f'"{term}" is no SPF mechanism', 'such as "include:_spf.provider.example", several with blanks')
+            raise setting_error(
+                f'"{term}" is not an SPF mechanism', 'such as "include:_spf.provider.example", separated by spaces'
+            )
     return " ".join(text.split())
 
 
 class Provider(Section):
-    """`[[provider]]`: an upstream SMTP service. Limits and connections of 0 mean none set and the default."""
+    """`[[provider]]`: an upstream SMTP service. A limit of 0 means no limit, connections of 0 the default number."""
 
     name: Name = Field(examples=["provider"])
     host: Host = Field(examples=["smtp.provider.example"])
@@ -104,7 +106,7 @@ class Provider(Section):
 
 
 class Imap(Section):
-    """`[bounces.imap]`: a mailbox bounces come back to."""
+    """`[bounces.imap]`: a mailbox that receives bounces."""
 
     host: Host = Field(examples=["imap.provider.example"])
     port: Port = 993
@@ -114,27 +116,27 @@ class Imap(Section):
     folder: str = Field(default="INBOX", min_length=1)
     handled: Literal["move", "flag", "leave"] = "move"
     handled_folder: str = Field(default="Handled", min_length=1, validate_default=True)
-    interval: SomeSeconds = 60.0
+    interval: PositiveSeconds = 60.0
 
     @field_validator("tls")
     @classmethod
-    def _password_is_safe(cls, tls: Tls, info: ValidationInfo) -> Tls:
+    def _require_tls(cls, tls: Tls, info: ValidationInfo) -> Tls:
         if tls == "none" and not _is_loopback(info.data.get("host", "localhost")):
-            raise wrong("the password would travel in the clear", '"starttls" or "implicit"')
+            raise setting_error("the password would be sent in clear text", '"starttls" or "implicit"')
         return tls
 
     @field_validator("handled_folder")
     @classmethod
-    def _empties_elsewhere(cls, folder: str, info: ValidationInfo) -> str:
+    def _require_other_folder(cls, folder: str, info: ValidationInfo) -> str:
         if info.data.get("handled") == "move" and folder == info.data.get("folder"):
-            raise wrong(f'"{folder}" is the folder that is watched', "another folder")
+            raise setting_error(f'"{folder}" is the polled folder', "another folder")
         return folder
 
 
 class Bounces(Section):
-    """`[bounces]`: when an address is given up."""
+    """`[bounces]`: when an address is suppressed."""
 
-    threshold: Amount = 3
+    threshold: PositiveCount = 3
     imap: Imap | None = None
 
 

@@ -1,4 +1,4 @@
-"""Value types, section base class."""
+"""Types of configuration values, and the base class of sections."""
 
 import base64
 import binascii
@@ -43,31 +43,31 @@ _ADDRESS_ALLOWED = '"host:port", such as "127.0.0.1:2525" or "[::1]:2525"'
 
 
 MAX_PERSON = 100
-"""Characters of a display name: mail programs show less, and a line of a header has an end."""
+"""Characters of a display name, at most: mail programs show fewer, and header lines have a limit."""
 
 
 HOST_NAME = re.compile(
     r"(?=.{1,253}\Z)[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?(?:\.[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?)*", re.I
 )
-"""A host or domain name in ASCII (RFC 1123 section 2.1, with the underscore DNS allows)."""
+"""A host or domain name in ASCII (RFC 1123 section 2.1, and the underscore, which DNS allows)."""
 
 
 class FromFile:
-    """Marks a field whose value may also come from a file named by `<key>_file`."""
+    """Marks a field whose value may come from a file, named by `<key>_file`."""
 
 
 FROM_FILE = FromFile()
 
 
 class HostPort(NamedTuple):
-    """A listening or connecting address: host name or IP address without brackets, and a TCP port."""
+    """A TCP address: host name or IP address without brackets, and port."""
 
     host: str
     port: int
 
 
-def wrong(problem: str, allowed: str = "", suggestion: str = "") -> PydanticCustomError:
-    """Return the error of a value: what is wrong, what would be right, what was probably meant."""
+def setting_error(problem: str, allowed: str = "", suggestion: str = "") -> PydanticCustomError:
+    """Return a pydantic error with problem, allowed values and suggestion, for a validator to raise."""
     context = {"problem": problem, "allowed": allowed, "suggestion": suggestion}
     return PydanticCustomError("setting", "{problem}", context)
 
@@ -78,7 +78,7 @@ def parse_duration(value: object) -> float:
     if number is not None:
         return number
     if not isinstance(value, str) or not _DURATION.fullmatch(value.strip()):
-        raise wrong(f"{_quoted(value)} is not a duration", _DURATION_ALLOWED)
+        raise setting_error(f"{_quoted(value)} is not a duration", _DURATION_ALLOWED)
     return sum(float(amount) * _SECONDS[unit] for amount, unit in _DURATION_PART.findall(value))
 
 
@@ -89,7 +89,7 @@ def parse_size(value: object) -> int:
         return int(number)
     match = _SIZE.fullmatch(value.strip()) if isinstance(value, str) else None
     if match is None:
-        raise wrong(f"{_quoted(value)} is not a size", _SIZE_ALLOWED)
+        raise setting_error(f"{_quoted(value)} is not a size", _SIZE_ALLOWED)
     return int(float(match[1]) * _OCTETS[match[2]])
 
 
@@ -97,13 +97,13 @@ def parse_host_port(text: str) -> HostPort:
     """Split "host:port", "[v6]:port"; port 0 means any free port."""
     host, colon, port = text.rpartition(":")
     if not colon or not port.isascii() or not port.isdigit():
-        raise wrong(f"{_quoted(text)} has no port", _ADDRESS_ALLOWED)
+        raise setting_error(f"{_quoted(text)} has no port", _ADDRESS_ALLOWED)
     if int(port) > 65535:
-        raise wrong(f"port {port} is too high", "0 to 65535")
+        raise setting_error(f"port {port} is too high", "0 to 65535")
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1]
     elif ":" in host:
-        raise wrong(f"{_quoted(text)}: an IPv6 address needs brackets", _ADDRESS_ALLOWED, f"[{host}]:{port}")
+        raise setting_error(f"{_quoted(text)}: an IPv6 address needs brackets", _ADDRESS_ALLOWED, f"[{host}]:{port}")
     return HostPort(_host(host), int(port))
 
 
@@ -118,9 +118,9 @@ def parse_network(value: object) -> IPv4Network | IPv6Network:
             pass
         else:
             if str(network.network_address) != str(ip_address(value.strip().partition("/")[0])):
-                raise wrong(f"{_quoted(value)} has bits set behind its prefix", suggestion=str(network))
+                raise setting_error(f"{_quoted(value)} has bits set after its prefix", suggestion=str(network))
             return network
-    raise wrong(f"{_quoted(value)} is not a network", 'an address with a prefix length, such as "10.0.0.0/8"')
+    raise setting_error(f"{_quoted(value)} is not a network", 'an address with a prefix length, such as "10.0.0.0/8"')
 
 
 def _bare_number(value: object) -> float | None:
@@ -137,7 +137,7 @@ def _quoted(value: object) -> str:
 
 def _positive(value: float) -> float:
     if value <= 0:
-        raise wrong("is zero", "more than zero")
+        raise setting_error("is zero", "more than zero")
     return value
 
 
@@ -147,14 +147,14 @@ def _host(value: str) -> str:
     except ValueError:
         pass
     if not HOST_NAME.fullmatch(value):
-        raise wrong(f"{_quoted(value)} is not a host name or IP address")
+        raise setting_error(f"{_quoted(value)} is not a host name or IP address")
     return value
 
 
 def _domain(value: str) -> str:
     name = canonical_domain(value.strip())
     if not HOST_NAME.fullmatch(name):
-        raise wrong(f"{_quoted(value)} is not a domain name", 'a name such as "acme.test"')
+        raise setting_error(f"{_quoted(value)} is not a domain name", 'a name such as "acme.test"')
     return name
 
 
@@ -162,7 +162,7 @@ def _host_pattern(value: str) -> str:
     below, star, host = value.strip().rpartition("*.")
     name = canonical_domain(host)
     if below or not HOST_NAME.fullmatch(name):
-        raise wrong(f"{_quoted(value)} is not a host or pattern of hosts", '"host.example" or "*.example"')
+        raise setting_error(f"{_quoted(value)} is not a host or pattern of hosts", '"host.example" or "*.example"')
     return star + name
 
 
@@ -170,29 +170,33 @@ def _mail_address(value: str) -> str:
     try:
         return str(parse_address(value.strip()))
     except AddressError as error:
-        raise wrong(f"{_quoted(value)} is not a mail address: {error}", '"local@domain"') from None
+        raise setting_error(f"{_quoted(value)} is not a mail address: {error}", '"local@domain"') from None
 
 
 def _base_url(value: str) -> str:
     url = value.strip().rstrip("/")
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise wrong(f"{_quoted(value)} is not an absolute URL", '"https://host" or "http://host:port"')
+        raise setting_error(f"{_quoted(value)} is not an absolute URL", '"https://host" or "http://host:port"')
     if parts.query or parts.fragment or parts.username is not None:
-        raise wrong(f"{_quoted(value)} has a query, a fragment or a user in it", "scheme, host, port and path only")
+        raise setting_error(
+            f"{_quoted(value)} has a query, a fragment or a user in it", "scheme, host, port and path only"
+        )
     return url
 
 
 def _name(value: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}", value):
-        raise wrong(f"{_quoted(value)} is not a name", "letters, digits, dot, hyphen and underscore, at most 64")
+        raise setting_error(
+            f"{_quoted(value)} is not a name", "letters, digits, dot, hyphen and underscore, at most 64"
+        )
     return value
 
 
 def _person(value: str) -> str:
     name = value.strip()
     if not name.isprintable() or len(name) > MAX_PERSON:
-        raise wrong(f"{_quoted(value)} cannot stand in From", f"at most {MAX_PERSON} characters on one line")
+        raise setting_error(f"{_quoted(value)} is not a display name", f"at most {MAX_PERSON} characters on one line")
     return name
 
 
@@ -201,8 +205,8 @@ def _listen(value: str) -> str:
     return value
 
 
-def _beside_config(value: object, info: ValidationInfo) -> object:
-    """Resolve a relative path against the folder of the configuration file; "" is no path."""
+def _relative_to_config(value: object, info: ValidationInfo) -> object:
+    """Resolve a relative path in the folder of the configuration file; "" is no path."""
     if value in ("", None):
         return None
     base = info.context.get("folder") if isinstance(info.context, dict) else None
@@ -210,7 +214,7 @@ def _beside_config(value: object, info: ValidationInfo) -> object:
 
 
 def _unless_empty(check: Callable[[str], str]) -> AfterValidator:
-    """Let the empty string pass: it means "none" or "the default"."""
+    """Skip the check for the empty string, which means "none" or "the default"."""
     return AfterValidator(lambda value: check(value) if value else "")
 
 
@@ -218,11 +222,11 @@ Flag = Annotated[bool, Strict()]
 
 
 Count = Annotated[int, Strict(), Field(ge=0)]
-"""A number from 0."""
+"""An integer from 0."""
 
 
-Amount = Annotated[int, Strict(), Field(ge=1)]
-"""A number from 1."""
+PositiveCount = Annotated[int, Strict(), Field(ge=1)]
+"""An integer from 1."""
 
 
 Port = Annotated[int, Strict(), Field(ge=1, le=65535)]
@@ -232,7 +236,7 @@ Seconds = Annotated[float, BeforeValidator(parse_duration)]
 """A duration in seconds, zero allowed."""
 
 
-SomeSeconds = Annotated[float, BeforeValidator(parse_duration), AfterValidator(_positive)]
+PositiveSeconds = Annotated[float, BeforeValidator(parse_duration), AfterValidator(_positive)]
 """A duration in seconds above zero."""
 
 
@@ -244,11 +248,11 @@ Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(parse_network)]
 
 
 Name = Annotated[str, AfterValidator(_name)]
-"""A name people give to a listener, provider, selector or credential."""
+"""Name of a listener, provider or credential."""
 
 
 PersonName = Annotated[str, AfterValidator(_person)]
-"""A name people see, of a person or a company."""
+"""Display name of a person or company."""
 
 
 OptionalName = Annotated[str, _unless_empty(_name)]
@@ -282,34 +286,30 @@ OptionalListenAddress = Annotated[str, _unless_empty(_listen)]
 BaseUrl = Annotated[str, _unless_empty(_base_url)]
 
 
-DataDir = Annotated[Path, BeforeValidator(_beside_config)]
+DataDir = Annotated[Path, BeforeValidator(_relative_to_config)]
 
 
-ConfigPath = Annotated[Path | None, BeforeValidator(_beside_config)]
-"""A file; relative names stand beside the configuration file."""
+ConfigPath = Annotated[Path | None, BeforeValidator(_relative_to_config)]
+"""A file; a relative name is in the folder of the configuration file."""
 
 
 Secret = Annotated[SecretStr, FROM_FILE]
 
 
-Secrets = Annotated[tuple[SecretStr, ...], FROM_FILE]
-"""Secrets one a line when they come from a file."""
-
-
 class Section(BaseModel):
-    """A table of the configuration: frozen, and an unknown key is a fault."""
+    """A table of the configuration: frozen, and without unknown keys."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 class Listening(Section):
-    """Something that listens on "host:port"; the empty address turns it off."""
+    """A section with a listening address "host:port"; the empty address turns the listener off."""
 
     address: OptionalListenAddress = ""
 
     @property
     def host(self) -> str:
-        """Host name or IP address to bind, without brackets; "" when off."""
+        """Host name or IP address to bind, without brackets; "" if the listener is off."""
         return self._parsed.host
 
     @property
@@ -322,22 +322,23 @@ class Listening(Section):
         return parse_host_port(self.address) if self.address else HostPort("", 0)
 
 
-_ID = re.compile(r"[A-Za-z0-9]{1,16}")
+_KEY_ID = re.compile(r"[A-Za-z0-9]{1,16}")
 
 
 MIN_OCTETS, MAX_OCTETS = 16, 64
-"""What keyed BLAKE2b takes (RFC 7693 section 2.9), and no less than 128 bits."""
+"""Octets of a key: at least 128 bits, at most what keyed BLAKE2b accepts (RFC 7693 section 2.9)."""
 
 
 def parse_tracker_key(text: str) -> tuple[str, bytes]:
-    """Return id and octets of "k1:<base64>"; raise ValueError naming the fault, never the key."""
+    """Return id and octets of "k1:<base64>"; raise ValueError that names the error but never the key."""
     name, colon, encoded = text.strip().partition(":")
-    if not colon or not _ID.fullmatch(name):
+    if not colon or not _KEY_ID.fullmatch(name):
         raise ValueError("a key has an id of 1 to 16 letters and digits, a colon, and base64")
+
     try:
         octets = base64.b64decode(encoded, validate=True)
     except (binascii.Error, ValueError):
-        raise ValueError(f'what follows "{name}:" is not base64') from None
+        raise ValueError(f'the text after "{name}:" is not base64') from None
     if not MIN_OCTETS <= len(octets) <= MAX_OCTETS:
         raise ValueError(f'key "{name}" has {len(octets)} octets, not {MIN_OCTETS} to {MAX_OCTETS}')
     return name, octets

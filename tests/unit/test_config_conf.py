@@ -47,11 +47,11 @@ def _with_secrets(values: dict[str, Any]) -> dict[str, Any]:
     return values
 
 
-def test_as_shipped_it_changes_nothing() -> None:
+def test_the_shipped_file_changes_nothing() -> None:
     assert tomllib.loads(_TEXT) == {}
 
 
-def test_what_it_says_is_the_default() -> None:
+def test_commented_values_are_the_defaults() -> None:
     values = _uncommented(_EXAMPLE.sub("", _TEXT))
     for table in _ONLY_SHOWN:
         del values[table]
@@ -59,7 +59,7 @@ def test_what_it_says_is_the_default() -> None:
     assert Settings.model_validate(values) == Settings()
 
 
-def test_no_key_is_missing_and_none_is_invented() -> None:
+def test_the_file_has_exactly_the_keys_of_the_schema() -> None:
     seen = set()
     for table, keys in _tables(_with_secrets(_uncommented(_TEXT))):
         assert set(keys) == set(fields_of(table)), table
@@ -68,7 +68,7 @@ def test_no_key_is_missing_and_none_is_invented() -> None:
     assert {part for part in parts if part.__module__.startswith("relay.config")} - {Listening} <= seen
 
 
-def test_the_entries_it_shows_are_valid_and_unmarked_keys_in_them_are_defaults() -> None:
+def test_example_tables_are_valid_and_unmarked_keys_are_defaults() -> None:
     settings = Settings.model_validate(_with_secrets(_uncommented(_TEXT)))
     unmarked = _uncommented(_EXAMPLE.sub("", _TEXT))
     compared = 0

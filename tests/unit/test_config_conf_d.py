@@ -1,13 +1,13 @@
-"""Fragments of the configuration: they stay only when nothing is wrong."""
+"""Fragments of the configuration: they are kept only if the configuration is valid."""
 
 from pathlib import Path
 
 import pytest
 
 from relay.config import ConfigError, check
-from relay.config.conf_d import fragment_of, remove_fragment, write_fragment
+from relay.config.conf_d import fragment_path, remove_fragment, write_fragment
 
-WHO = ("identities", "jane@acme.test")
+IDENTITY_PATH = ("identities", "jane@acme.test")
 
 
 @pytest.fixture
@@ -18,10 +18,10 @@ def config(tmp_path: Path) -> Path:
     return file
 
 
-def test_what_is_written_holds_and_has_the_mode_of_the_configuration(config: Path) -> None:
-    fragment = fragment_of(config, "identity", "jane@acme.test")
+def test_a_fragment_is_in_effect_and_has_the_mode_of_the_configuration(config: Path) -> None:
+    fragment = fragment_path(config, "identity", "jane@acme.test")
     values = {"display_name": 'Zo\u00eb "Q" \\', "forward_to": ["a@x.test", "b@x.test"], "reply_tracking": False}
-    write_fragment(config, fragment, WHO, values, {})
+    write_fragment(config, fragment, IDENTITY_PATH, values, {})
     settings, _, _ = check(config, {})
     assert settings is not None
     identity = settings.identities["jane@acme.test"]
@@ -30,34 +30,34 @@ def test_what_is_written_holds_and_has_the_mode_of_the_configuration(config: Pat
     assert [file.name for file in fragment.parent.iterdir()] == ["identity-jane@acme.test.toml"]
 
 
-def test_what_is_wrong_leaves_nothing_or_what_was_there(config: Path) -> None:
-    fragment = fragment_of(config, "identity", "jane@acme.test")
+def test_an_invalid_fragment_leaves_the_folder_as_it_was(config: Path) -> None:
+    fragment = fragment_path(config, "identity", "jane@acme.test")
     with pytest.raises(ConfigError, match=r"identity-jane@acme\.test\.toml:2: .*hourly_limit: 999 is over"):
-        write_fragment(config, fragment, WHO, {"hourly_limit": 999}, {})
+        write_fragment(config, fragment, IDENTITY_PATH, {"hourly_limit": 999}, {})
     assert list(fragment.parent.iterdir()) == []
-    write_fragment(config, fragment, WHO, {"hourly_limit": 9}, {})
+    write_fragment(config, fragment, IDENTITY_PATH, {"hourly_limit": 9}, {})
     before = fragment.read_bytes()
     with pytest.raises(ConfigError, match="no \\[\\[provider\\]\\]"):
-        write_fragment(config, fragment, WHO, {"provider": "gone"}, {})
+        write_fragment(config, fragment, IDENTITY_PATH, {"provider": "gone"}, {})
     assert fragment.read_bytes() == before
 
 
-def test_what_others_need_is_not_removed(config: Path) -> None:
-    fragment = fragment_of(config, "provider", "news")
+def test_a_fragment_that_others_need_is_not_removed(config: Path) -> None:
+    fragment = fragment_path(config, "provider", "news")
     fragment.parent.mkdir(exist_ok=True)
     fragment.write_text('[[provider]]\nname = "news"\nhost = "smtp.news.test"\n', encoding="utf-8")
-    write_fragment(config, fragment_of(config, "identity", "jane@acme.test"), WHO, {"provider": "news"}, {})
+    write_fragment(config, fragment_path(config, "identity", "jane@acme.test"), IDENTITY_PATH, {"provider": "news"}, {})
     with pytest.raises(ConfigError, match="no \\[\\[provider\\]\\]"):
         remove_fragment(config, fragment, {})
     assert fragment.exists()
-    remove_fragment(config, fragment_of(config, "identity", "jane@acme.test"), {})
+    remove_fragment(config, fragment_path(config, "identity", "jane@acme.test"), {})
     remove_fragment(config, fragment, {})
     assert list(fragment.parent.iterdir()) == []
 
 
-def test_a_name_too_long_for_a_file_is_written_short(config: Path) -> None:
+def test_a_name_too_long_for_a_file_is_shortened(config: Path) -> None:
     long = "\u00fc" * 31 + "@" + "b" * 60 + "." + "c" * 60 + ".test"
-    fragments = [fragment_of(config, "identity", name) for name in (long, f"x{long}")]
+    fragments = [fragment_path(config, "identity", name) for name in (long, f"x{long}")]
     assert fragments[0] != fragments[1]
     for fragment in fragments:
         assert not fragment.exists()
@@ -69,7 +69,7 @@ def test_a_name_too_long_for_a_file_is_written_short(config: Path) -> None:
     assert settings.identities[long].company == "Acme"
 
 
-def test_no_address_leads_out_of_the_folder(config: Path) -> None:
+def test_no_address_gives_a_path_outside_the_folder(config: Path) -> None:
     folder = config.parent / "conf.d"
     for address in ("a/../../b@x.test", "../x@x.test", "a\0b@x.test", ".@x.test"):
-        assert fragment_of(config, "identity", address).resolve().parent == folder.resolve()
+        assert fragment_path(config, "identity", address).resolve().parent == folder.resolve()

@@ -41,7 +41,7 @@ def test_an_empty_file_is_a_configuration(folder: Path) -> None:
     assert load(_write(folder, ""), {}).queue.lifetime == 72 * 3600
 
 
-def test_every_fault_is_told_at_once(folder: Path) -> None:
+def test_all_faults_are_reported_at_once(folder: Path) -> None:
     text = """\
 [server]
 hostnam = "mail.example.com"
@@ -85,7 +85,7 @@ secret_hash = "hunter2hunter2"
         "allowed: app1 (did you mean app1?)",
         'relay.toml:19: credentials.app1.secret_hash: is not a hash of a secret: "blake2b:<salt>:<digest>" or '
         '"scrypt:<n>:<r>:<p>:<salt>:<digest>", salt and digest in base64; '
-        "allowed: what `relay credential new NAME` prints",
+        "allowed: the output of `relay credential new NAME`",
     ]
 
 
@@ -99,10 +99,10 @@ def test_load_raises_what_check_returns(folder: Path) -> None:
 
 def test_a_wrong_secret_is_never_printed(folder: Path) -> None:
     text = '[[provider]]\nname = "p"\nhost = "h"\npassword = 123456\n[tracker]\nkeys = ["hunter2", 987654]\n'
-    told = "\n".join(_faults(folder, text))
-    assert "provider[0].password: is a number" in told
-    assert "tracker.keys" in told
-    assert not any(secret in told for secret in ("123456", "hunter2", "987654"))
+    messages = "\n".join(_faults(folder, text))
+    assert "provider[0].password: is a number" in messages
+    assert "tracker.keys" in messages
+    assert not any(secret in messages for secret in ("123456", "hunter2", "987654"))
 
 
 @pytest.mark.parametrize(
@@ -114,16 +114,16 @@ def test_a_wrong_secret_is_never_printed(folder: Path) -> None:
     ],
 )
 def test_a_file_that_is_not_toml(folder: Path, text: str, fault: str) -> None:
-    (told,) = _faults(folder, text)
-    assert told.startswith(fault)
+    (messages,) = _faults(folder, text)
+    assert messages.startswith(fault)
 
 
-def test_each_unreadable_file_is_told_and_the_others_still_checked(folder: Path) -> None:
+def test_each_unreadable_file_is_reported_and_the_others_are_checked(folder: Path) -> None:
     _write(folder, "[smtp]\nmax_eror = 1\n", "conf.d/1.toml")
     _write(folder, "x = [\n\n", "conf.d/2.toml")
     (folder / "conf.d" / "3.toml").write_bytes(b"[server]\nhostname = '\xff'\n")
-    told = _faults(folder, '[defaults]\nprovider = "from-2"\n')
-    assert [fault.split(":")[:2] for fault in told] == [
+    messages = _faults(folder, '[defaults]\nprovider = "from-2"\n')
+    assert [fault.split(":")[:2] for fault in messages] == [
         ["conf.d/1.toml", "2"],
         ["conf.d/2.toml", "1"],
         ["conf.d/3.toml", "2"],
@@ -156,8 +156,8 @@ def test_conf_d_merges_in_name_order(folder: Path) -> None:
 
 def test_faults_of_merged_tables_keep_their_own_file(folder: Path) -> None:
     _write(folder, '\n[[provider]]\nname = "b"\nhost = "b b"\n[limits]\nidentity_daily = 900\n', "conf.d/1.toml")
-    told = _faults(folder, '[[provider]]\nname = "a"\nhost = "a.test"\nport = 0\n[limits]\nidentity_hourly = 5\n')
-    assert [fault.partition(": ")[0] + " " + fault.split(": ")[1] for fault in told] == [
+    messages = _faults(folder, '[[provider]]\nname = "a"\nhost = "a.test"\nport = 0\n[limits]\nidentity_hourly = 5\n')
+    assert [fault.partition(": ")[0] + " " + fault.split(": ")[1] for fault in messages] == [
         "conf.d/1.toml:4 provider[1].host",
         "conf.d/1.toml:6 limits.identity_daily",
         "relay.toml:4 provider[0].port",
@@ -192,10 +192,10 @@ def test_the_environment_overrides(folder: Path) -> None:
 
 def test_faults_of_the_environment_name_it(folder: Path) -> None:
     environ = {"RELAY__QUEUE__LIFETIME": "-1", "RELAY__LISTENER__7__NAME": "x", "RELAY__SERVER__HOSTNAM": "x"}
-    told = _faults(folder, "", environ)
-    assert told[0].startswith("environment: listener[7].name: RELAY__LISTENER__7__NAME leads nowhere")
-    assert told[1].startswith("environment: queue.lifetime: -1 is not a duration")
-    assert told[2].endswith("(did you mean hostname?)")
+    messages = _faults(folder, "", environ)
+    assert messages[0].startswith("environment: listener[7].name: RELAY__LISTENER__7__NAME names no setting")
+    assert messages[1].startswith("environment: queue.lifetime: -1 is not a duration")
+    assert messages[2].endswith("(did you mean hostname?)")
 
 
 def test_secrets_come_from_files(folder: Path) -> None:
@@ -227,21 +227,21 @@ url_file = "url"
 
 
 def test_systemd_credentials_come_first(folder: Path) -> None:
-    handed_over = folder / "credentials"
-    handed_over.mkdir()
-    (handed_over / "a").write_text("from systemd")
+    systemd_folder = folder / "credentials"
+    systemd_folder.mkdir()
+    (systemd_folder / "a").write_text("from systemd")
     _write(folder, "beside", "a")
     _write(folder, "beside", "b")
     text = "".join(
         f'[[provider]]\nname = "{name}"\nhost = "h"\nusername = "u"\npassword_file = "{name}"\n' for name in ("a", "b")
     )
-    settings, _, warnings = check(_write(folder, text), {"CREDENTIALS_DIRECTORY": str(handed_over)})
+    settings, _, warnings = check(_write(folder, text), {"CREDENTIALS_DIRECTORY": str(systemd_folder)})
     assert settings is not None
     assert [one.password.get_secret_value() for one in settings.providers] == ["from systemd", "beside"]
     assert warnings == ()
 
 
-def test_secret_files_that_are_not_there_or_not_alone(folder: Path) -> None:
+def test_a_missing_secret_file_and_a_secret_given_twice(folder: Path) -> None:
     text = """\
 [[provider]]
 name = "p"
@@ -252,17 +252,17 @@ password_file = "none"
 secret_hash = "x"
 secret_hash_file = "none"
 """
-    told = _faults(folder, text)
-    assert told[0] == "relay.toml:5: provider[0].password_file: none cannot be read: No such file or directory"
-    assert "relay.toml:8: credentials.a.secret_hash_file: secret_hash is set too" in told[2]
-    assert len(told) == 3
+    messages = _faults(folder, text)
+    assert messages[0] == "relay.toml:5: provider[0].password_file: none cannot be read: No such file or directory"
+    assert "relay.toml:8: credentials.a.secret_hash_file: secret_hash is set too" in messages[2]
+    assert len(messages) == 3
 
 
-def test_secrets_others_can_read_are_a_warning(folder: Path) -> None:
+def test_a_secret_that_others_can_read_is_a_warning(folder: Path) -> None:
     _write(folder, "pw", "s").chmod(0o640)
     text = '[[provider]]\nname = "p"\nhost = "h"\nusername = "u"\npassword_file = "s"\n'
     assert _warnings(folder, text) == [
-        "relay.toml:5: provider[0].password_file: the secret can be read by its group: s has mode 0640; allowed: 0600"
+        "relay.toml:5: provider[0].password_file: the group can read the secret: s has mode 0640; allowed: 0600"
     ]
     file = _write(folder, f'[credentials.a]\nsecret_hash = "{_HASH}"\n')
     file.chmod(0o644)
@@ -270,15 +270,15 @@ def test_secrets_others_can_read_are_a_warning(folder: Path) -> None:
     assert [(warning.line, warning.key) for warning in warnings] == [(2, "credentials.a.secret_hash")]
 
 
-def test_paths_stand_beside_the_file(folder: Path) -> None:
+def test_paths_are_relative_to_the_file(folder: Path) -> None:
     text = '[server]\ndata_dir = "data"\n'
     assert load(_write(folder, text), {}).server.data_dir == folder / "data"
 
 
-def test_a_domain_without_any_dkim_key_is_warned_of(folder: Path) -> None:
+def test_a_domain_without_a_dkim_key_is_a_warning(folder: Path) -> None:
     text = '[server]\ndata_dir = "."\n[domains."A.test"]\ndkim = { selectors = ["s1", "s2"] }\n'
-    (told,) = _warnings(folder, text)
-    assert told.startswith('relay.toml:4: domains."a.test".dkim.selectors[0]: there is no key in')
+    (messages,) = _warnings(folder, text)
+    assert messages.startswith('relay.toml:4: domains."a.test".dkim.selectors[0]: there is no key in')
     (folder / "dkim" / "a.test").mkdir(parents=True)
     (folder / "dkim" / "a.test" / "s2.pem").touch()
     assert _warnings(folder, text) == []

@@ -10,7 +10,7 @@ from relay.config.secret_hash import SecretHashError, hash_secret, parse_secret_
 _SALT = bytes(range(16))
 
 
-def test_a_secret_has_its_hash_and_no_other_secret_has_it() -> None:
+def test_only_the_secret_matches_its_hash() -> None:
     made = hash_secret("correct horse", _SALT)
     assert made.startswith("blake2b:AAECAwQFBgcICQoLDA0ODw==:")
     assert verify_secret(made, "correct horse")
@@ -22,7 +22,7 @@ def test_the_salt_changes_the_hash() -> None:
     assert hash_secret("s", _SALT) != hash_secret("s", bytes(16))
 
 
-def test_passwords_of_people_may_have_a_slow_hash() -> None:
+def test_a_password_may_have_a_slow_hash() -> None:
     digest = hashlib.scrypt(b"pass:word", salt=_SALT, n=1024, r=8, p=1, dklen=32)
     made = "scrypt:1024:8:1:" + ":".join(base64.b64encode(part).decode() for part in (_SALT, digest))
     assert verify_secret(made, "pass:word")
@@ -50,6 +50,6 @@ def test_a_salt_has_8_to_16_octets(length: int) -> None:
         ("scrypt:16777216:64:1:AAAAAAAAAAAAAAAA:AAAA", "256 MiB"),
     ],
 )
-def test_malformed_hashes_say_what_is_wrong(text: str, problem: str) -> None:
+def test_the_error_of_a_malformed_hash_names_the_problem(text: str, problem: str) -> None:
     with pytest.raises(SecretHashError, match=problem):
         parse_secret_hash(text)

@@ -15,7 +15,7 @@ def _settings(**tables: Any) -> Settings:
     return Settings.model_validate(tables)
 
 
-def test_nothing_said_is_a_working_relay_on_loopback() -> None:
+def test_the_defaults_are_a_working_relay_on_loopback() -> None:
     settings = Settings()
     (listener,) = settings.listeners
     assert (listener.host, listener.port, listener.kind, listener.auth) == ("127.0.0.1", 2525, "submission", "optional")
@@ -27,14 +27,14 @@ def test_nothing_said_is_a_working_relay_on_loopback() -> None:
     assert settings.tracking_for("b.test").base_url == "http://127.0.0.1:8025"
 
 
-def test_names_of_domains_and_identities_have_no_case() -> None:
+def test_names_of_domains_and_identities_ignore_case() -> None:
     settings = _settings(domains={"ACME.test": {"reply_domain": "R.acme.test"}}, identities={"Ann@Acme.Test": {}})
     assert settings.domain_for("x@acme.TEST").reply_domain == "r.acme.test"
     assert settings.identity_for("ANN@acme.test") is settings.senders.identities["ann@acme.test"]
     assert settings.identity_for("bob@acme.test") is None
 
 
-def test_a_domain_inherits_what_it_does_not_say() -> None:
+def test_a_domain_inherits_unset_values() -> None:
     settings = _settings(
         provider=[{"name": "p", "host": "h.test"}, {"name": "q", "host": "h.test"}],
         defaults={
@@ -59,7 +59,7 @@ def test_a_domain_inherits_what_it_does_not_say() -> None:
     assert settings.providers_for("x@elsewhere.test") == ("p", "q", "direct")
 
 
-def test_the_fields_hold_what_the_file_says() -> None:
+def test_fields_hold_the_values_of_the_file() -> None:
     tables: dict[str, Any] = {"domains": {"a.test": {"provider": "q"}}, "identities": {"x@a.test": {}}}
     settings = _settings(defaults={"bcc": ["archive@a.test"]}, limits={"identity_hourly": 10}, **tables)
     assert settings.domains == {"a.test": Domain(provider="q")}
@@ -67,7 +67,7 @@ def test_the_fields_hold_what_the_file_says() -> None:
     assert settings.defaults.tracking == Tracking()
 
 
-def test_domains_and_identities_of_other_settings_inherit_anew() -> None:
+def test_a_copy_with_other_defaults_inherits_from_these() -> None:
     tables: dict[str, Any] = {"domains": {"a.test": {}}, "identities": {"x@a.test": {}}}
     first = _settings(limits={"identity_hourly": 10}, defaults={"provider": "p"}, **tables)
     second = _settings(
@@ -80,13 +80,13 @@ def test_domains_and_identities_of_other_settings_inherit_anew() -> None:
     assert (second.senders.identities["x@a.test"].hourly_limit, second.domain_for("a.test").provider) == (30, "q")
 
 
-def test_what_is_shown_of_resolved_settings_is_what_is_in_force() -> None:
+def test_resolved_settings_show_inherited_values() -> None:
     settings = _settings(limits={"identity_hourly": 10}, domains={"a.test": {}}, identities={"x@a.test": {}})
     assert settings.resolved().identities["x@a.test"].hourly_limit == 10
     assert settings.resolved().domains["a.test"].tracking.base_url == settings.tracker.base_url
 
 
-def test_an_identity_inherits_limits_and_copies() -> None:
+def test_an_identity_inherits_limits_and_bcc() -> None:
     settings = _settings(
         limits={"identity_hourly": 10, "identity_daily": 50},
         domains={"a.test": {"bcc": ["copy@a.test"]}},
@@ -120,7 +120,7 @@ def test_the_base_url_follows_the_address_of_the_tracker() -> None:
     assert _settings(tracker={"address": "[::1]:9000"}).tracker.base_url == "http://[::1]:9000"
 
 
-def test_paths_stand_in_the_data_directory() -> None:
+def test_relative_paths_are_in_the_data_directory() -> None:
     settings = _settings(server={"data_dir": "/srv/relay"}, log={"file": "relay.log"})
     assert settings.sqlite_path == Path("/srv/relay/relay.db")
     assert settings.storage_url == "sqlite:////srv/relay/relay.db"
@@ -128,7 +128,7 @@ def test_paths_stand_in_the_data_directory() -> None:
     assert settings.log_file == Path("/srv/relay/relay.log")
 
 
-def test_absolute_paths_and_other_stores_stay() -> None:
+def test_absolute_paths_and_other_stores_are_unchanged() -> None:
     settings = _settings(storage={"url": "postgresql://relay@db/relay"}, admin={"socket": ""})
     assert settings.sqlite_path is None
     assert settings.storage_url == "postgresql://relay@db/relay"
@@ -137,12 +137,12 @@ def test_absolute_paths_and_other_stores_stay() -> None:
     assert _settings(storage={"url": "sqlite:////tmp/x.db"}).sqlite_path == Path("/tmp/x.db")
 
 
-def test_the_name_in_ehlo_is_the_hostname_unless_said() -> None:
+def test_the_ehlo_name_defaults_to_the_hostname() -> None:
     assert _settings(server={"hostname": "mx.a.test"}).helo_name == "mx.a.test"
     assert _settings(server={"hostname": "mx.a.test"}, delivery={"helo": "out.a.test"}).helo_name == "out.a.test"
 
 
-def test_credentials_know_their_secret_and_do_not_show_it() -> None:
+def test_credentials_verify_their_secret_and_do_not_show_it() -> None:
     made = hash_secret("s3cret", bytes(16))
     settings = _settings(
         credentials={"app": {"secret_hash": made}}, provider=[{"name": "p", "host": "h", "password": "pw"}]
@@ -154,7 +154,7 @@ def test_credentials_know_their_secret_and_do_not_show_it() -> None:
     assert settings.providers[0].password == SecretStr("pw")
 
 
-def test_settings_do_not_change() -> None:
+def test_settings_are_frozen() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         Settings().queue.lifetime = 1.0
 

@@ -31,7 +31,7 @@ _SETTINGS = Settings.model_validate(
 )
 
 
-def test_what_is_shown_is_toml_with_every_secret_masked() -> None:
+def test_settings_are_shown_as_toml_with_secrets_masked() -> None:
     text = toml_of(_SETTINGS.resolved())
     assert not any(secret in text for secret in ("hunter2", _HASH, _KEY))
     shown = tomllib.loads(text)
@@ -42,7 +42,7 @@ def test_what_is_shown_is_toml_with_every_secret_masked() -> None:
     assert shown["queue"]["lifetime"] == "72h"
 
 
-def test_what_is_shown_reads_back_as_the_same_settings() -> None:
+def test_shown_settings_read_back_as_the_same_settings() -> None:
     shown = tomllib.loads(toml_of(_SETTINGS.resolved()))
     shown["tracker"]["keys"] = [_KEY]
     shown["credentials"]["app"]["secret_hash"] = _HASH
@@ -51,16 +51,16 @@ def test_what_is_shown_reads_back_as_the_same_settings() -> None:
     assert Settings.model_validate(shown).resolved() == _SETTINGS.resolved()
 
 
-def test_check_says_ok(tmp_path: Path) -> None:
+def test_check_prints_ok(tmp_path: Path) -> None:
     file = tmp_path / "relay.toml"
     file.write_text('[queue]\ndelay_notice = "100h"\n')
     result = CliRunner().invoke(config, ["check", "-c", str(file)])
     assert result.exit_code == 0
     assert result.stdout == f"{file}: ok\n"
-    assert result.stderr == f"warning: {file}:2: queue.delay_notice: never comes: the message expires before it\n"
+    assert result.stderr == f"warning: {file}:2: queue.delay_notice: is never sent: the message expires first\n"
 
 
-def test_check_says_every_fault_and_exits_78(tmp_path: Path) -> None:
+def test_check_prints_all_faults_and_exits_78(tmp_path: Path) -> None:
     file = tmp_path / "relay.toml"
     file.write_text('[server]\nhostnam = "x"\n[queue]\nretry = []\n')
     result = CliRunner().invoke(config, ["check"], env={"RELAY_CONFIG": str(file)})
@@ -78,5 +78,5 @@ def test_show_prints_toml_or_json(tmp_path: Path) -> None:
     assert json.loads(as_json.stdout)["server"]["hostname"] == "mail.test"
 
 
-def test_show_refuses_what_check_refuses(tmp_path: Path) -> None:
+def test_show_rejects_what_check_rejects(tmp_path: Path) -> None:
     assert CliRunner().invoke(config, ["show", "-c", str(tmp_path / "none")]).exit_code == 78

@@ -45,7 +45,7 @@ def _paths(values: Any, path: KeyPath = ()) -> set[KeyPath]:
     return found
 
 
-def test_every_path_has_a_line_and_no_other_path_has_one() -> None:
+def test_exactly_the_paths_of_the_document_have_lines() -> None:
     assert set(key_positions(_DOCUMENT)) == _paths(tomllib.loads(_DOCUMENT)) - {()}
 
 

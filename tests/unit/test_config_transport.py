@@ -18,8 +18,8 @@ def _faults(**keys: Any) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("host", ["imap.acme.test", "192.0.2.1", "localhost.acme.test"])
-def test_no_password_travels_in_the_clear(host: str) -> None:
-    assert _faults(host=host, tls="none") == [("bounces.imap.tls", "the password would travel in the clear")]
+def test_a_password_needs_tls(host: str) -> None:
+    assert _faults(host=host, tls="none") == [("bounces.imap.tls", "the password would be sent in clear text")]
     assert _faults(host=host, tls="starttls") == []
 
 
@@ -29,17 +29,17 @@ def test_loopback_needs_no_tls(host: str) -> None:
 
 
 @pytest.mark.parametrize("keys", [{"handled_folder": "INBOX"}, {"folder": "Handled"}])
-def test_handled_mail_is_not_moved_to_where_it_is(keys: dict[str, str]) -> None:
+def test_handled_mail_is_moved_to_another_folder(keys: dict[str, str]) -> None:
     ((path, problem),) = _faults(**keys)
     assert path == "bounces.imap.handled_folder"
-    assert "is the folder that is watched" in problem
+    assert "is the polled folder" in problem
     assert _faults(**keys, handled="flag") == []
 
 
 @pytest.mark.parametrize(
     "spf", ["", "include:_spf.provider.example", "ip4:192.0.2.0/24  a:out.provider.example mx", "a"]
 )
-def test_spf_of_a_provider_is_the_mechanisms_alone(spf: str) -> None:
+def test_spf_of_a_provider_is_mechanisms_without_the_record(spf: str) -> None:
     provider = {"name": "p", "host": "smtp.provider.example", "spf": spf}
     assert Settings.model_validate({"provider": [provider]}).providers[0].spf == " ".join(spf.split())
 
@@ -47,5 +47,5 @@ def test_spf_of_a_provider_is_the_mechanisms_alone(spf: str) -> None:
 @pytest.mark.parametrize("spf", ["v=spf1 include:a.example ~all", "_spf.provider.example", "-all", "include"])
 def test_a_whole_spf_record_or_a_bare_host_is_a_fault(spf: str) -> None:
     provider = {"name": "p", "host": "smtp.provider.example", "spf": spf}
-    with pytest.raises(ValidationError, match="is no SPF mechanism"):
+    with pytest.raises(ValidationError, match="is not an SPF mechanism"):
         Settings.model_validate({"provider": [provider]})

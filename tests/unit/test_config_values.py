@@ -34,7 +34,7 @@ def test_durations(text: object, seconds: float) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "5 minutes", "-5m", "m", "5M", "1h 30m", -1, True, float("inf"), [], None])
-def test_no_durations(text: object) -> None:
+def test_invalid_durations(text: object) -> None:
     with pytest.raises(PydanticCustomError, match="is not a duration"):
         parse_duration(text)
 
@@ -48,7 +48,7 @@ def test_sizes(text: object, octets: int) -> None:
 
 
 @pytest.mark.parametrize("text", ["10M", "10 megabytes", "-1MB", "MB", False, "10mb"])
-def test_no_sizes(text: object) -> None:
+def test_invalid_sizes(text: object) -> None:
     with pytest.raises(PydanticCustomError, match="is not a size"):
         parse_size(text)
 
@@ -88,7 +88,7 @@ def test_addresses(text: str, host: str, port: int) -> None:
         ("[x]:25\n", "has no port"),
     ],
 )
-def test_no_addresses(text: str, problem: str) -> None:
+def test_invalid_addresses(text: str, problem: str) -> None:
     with pytest.raises(PydanticCustomError, match=problem):
         parse_host_port(text)
 
@@ -99,7 +99,7 @@ def test_networks() -> None:
     assert parse_network("2001:db8::/32") == ip_network("2001:db8::/32")
 
 
-def test_a_network_with_host_bits_is_put_right() -> None:
+def test_a_network_with_host_bits_gets_a_suggestion() -> None:
     with pytest.raises(PydanticCustomError) as caught:
         parse_network("10.1.2.3/8")
     assert caught.value.context is not None
@@ -107,7 +107,7 @@ def test_a_network_with_host_bits_is_put_right() -> None:
 
 
 @pytest.mark.parametrize("text", ["10.0.0.0/33", "lan", "", 5])
-def test_no_networks(text: object) -> None:
+def test_invalid_networks(text: object) -> None:
     with pytest.raises(PydanticCustomError, match="is not a network"):
         parse_network(text)
 
