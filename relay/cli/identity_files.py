@@ -150,7 +150,7 @@ def _refuse_overwriting(path: Path, settings: Settings, address: str, fragment: 
 
 
 def _place(path: Path, address: str) -> str:
-    place = read_sources(path, os.environ).place(("identities", canonical(address)))
+    place = read_sources(path, os.environ).location(("identities", canonical(address)))
     return f"{place.file}:{place.line}"
 
 
