@@ -1,18 +1,18 @@
-"""The tracker: verify the token, answer, record. It needs the keys and nothing else.
+"""The HTTP server of pixels, links, unsubscribe and confirmation pages. Tokens are verified with the keys alone.
 
 | path         | method     | answer                                                                               |
 |--------------|------------|--------------------------------------------------------------------------------------|
 | /o/<token>   | GET HEAD   | 200 and a transparent pixel; recorded as open                                        |
 | /c/<token>   | GET HEAD   | 302 to the URL inside the token; recorded as click                                   |
 | /u/<token>   | GET HEAD   | 200 and a page with a button; nothing happens                                        |
-|              |            | 410 when the message is so old that nobody knows any more whom it went to            |
-| /u/<token>   | POST       | 200 when the unsubscribe is on disk (RFC 8058), 503 when it cannot be put there      |
-| /v/<token>   | GET HEAD   | 200 and a page with a button; nothing happens: scanners of mail fetch links          |
-| /v/<token>   | POST       | 200 when the address is confirmed, 410 when the link is too old, 503 when not kept   |
-| /healthz     | GET HEAD   | 200 or 503 and the checks as JSON                                                    |
-| /robots.txt  | GET HEAD   | 200, everything disallowed                                                           |
+|              |            | 410 if the store no longer has the message                                           |
+| /u/<token>   | POST       | 200 if the unsubscribe is on disk (RFC 8058), 503 if it cannot be written            |
+| /v/<token>   | GET HEAD   | 200 and a page with a button; nothing happens, because scanners fetch links          |
+| /v/<token>   | POST       | 200 if the address is confirmed, 410 if the link is too old, 503 on a store error    |
+| /healthz     | GET HEAD   | 200 or 503, and the checks as JSON                                                   |
+| /robots.txt  | GET HEAD   | 200, all paths disallowed                                                            |
 
-A token that is not ours, altered, or of another kind gets 404 and never a redirect; other methods get 405.
+A foreign or altered token, or one of another kind, gets 404 and never a redirect. Other methods get 405.
 """
 
 import asyncio
@@ -36,38 +36,37 @@ from relay.tracker.responses import location
 from relay.tracker.server import Connection, Limits, Server
 
 MAX_BODY = 4096
-"""Octets of the body of a POST."""
+"""Octets of the body of a POST, at most."""
 
 
 _NOTHING: Mapping[str, object] = {}
 
 
-BEHIND = 0.02
-"""Seconds pixels wait for a sink that is behind, before they look again."""
+SINK_DELAY = 0.02
+"""Seconds by which a batch of pixels is delayed while the sink is behind."""
 
 
-LONGEST_LOOK = 1.0
-"""Seconds a page waits for the store at most, when it could do without."""
+LOOKUP_TIMEOUT = 1.0
+"""Seconds for which a page waits for the unsubscribe state, at most; it can be shown without it."""
 
 
 Confirm = Callable[[str], Awaitable[bool]]
-"""Confirms an address by the queue id of the mail whose link was followed. Raises StoreError."""
+"""Confirms an address by the queue id of the message with the link; False means too late. Raises StoreError."""
 
 
-HasLeft = Callable[[str, int], Awaitable[bool | None]]
-"""Tells whether that recipient of the message with that queue id has unsubscribed; None when it is not known any more.
+IsUnsubscribed = Callable[[str, int], Awaitable[bool | None]]
+"""Returns True if a recipient, by queue id and number, has unsubscribed; None if the message is no longer stored.
 
 Raises StoreError.
 """
 
 
 class Tracker:
-    """Answers readers and records what they did.
+    """Answers readers and records opens, clicks and unsubscribes.
 
-    `keyring` is asked at every request, so new keys need no restart. `checks` tells /healthz what works. Behind
-    `trusted_proxies` the client is the one they name in X-Forwarded-For; nobody else's word is taken for it. Without
-    `confirm` (a tracker alone) the pages that confirm an address say where that is done; without `has_left` the page
-    that unsubscribes asks whoever has unsubscribed as well.
+    `keyring` is called for each request, so that new keys need no restart. `checks` gives the state for /healthz.
+    X-Forwarded-For is trusted from `trusted_proxies` only. Without `confirm`, as in a standalone tracker, the page of a
+    confirmation link asks for the code. Without `is_unsubscribed` the unsubscribe page is the same for all.
     """
 
     def __init__(
@@ -80,8 +79,8 @@ class Tracker:
         checks: Callable[[], Mapping[str, bool]] = dict,
         clock: Clock = system_clock,
         confirm: Confirm | None = None,
-        has_left: HasLeft | None = None,
-        right_of_way: Delay = lambda: 0.0,
+        is_unsubscribed: IsUnsubscribed | None = None,
+        pixel_delay: Delay = lambda: 0.0,
     ) -> None:
         self._keyring = keyring
         self._sink = sink
@@ -90,40 +89,44 @@ class Tracker:
         self._checks = checks
         self._clock = clock
         self._confirm = confirm
-        self._is_unsubscribed = has_left
-        self._pixel_delay = right_of_way
-        self._lane: PixelFastPath | None = None
+        self._is_unsubscribed = is_unsubscribed
+        self._pixel_delay = pixel_delay
+        self._fast_path: PixelFastPath | None = None
         self._server: Server | None = None
         self._listener: asyncio.Server | None = None
         self._sweeper: asyncio.Task[None] | None = None
 
     @property
     def port(self) -> int:
-        """The port it listens on; 0 before `start`."""
+        """The TCP port of the listener; 0 before `start`."""
         return self._listener.sockets[0].getsockname()[1] if self._listener is not None else 0
 
     @property
     def connections(self) -> int:
         """The number of open connections."""
-        return len(self._server.book) if self._server is not None else 0
+        return len(self._server.table) if self._server is not None else 0
 
     async def start(self, host: str, port: int) -> None:
-        """Listen; port 0 takes a free one. Raises OSError when the address cannot be had."""
-        self._lane = PixelFastPath(self._answer_fetch, self._wait)
-        self._server = Server(self._answer, self._lane, self._limits, lambda client: is_trusted(client, self._trusted))
+        """Open the listener; port 0 means any free port. Raises OSError if the address cannot be bound."""
+        self._fast_path = PixelFastPath(self._answer_pixel, self._delay)
+        self._server = Server(
+            self._answer, self._fast_path, self._limits, lambda client: is_trusted(client, self._trusted)
+        )
         loop = asyncio.get_running_loop()
         self._listener = await loop.create_server(self._server, host or None, port, backlog=1024)
         self._sweeper = asyncio.create_task(self._sweep(self._server), name="tracker sweeper")
 
     async def stop(self, timeout: float = 5.0) -> None:
-        """Take no more connections, finish the answers in progress within `timeout` seconds, and close all."""
+        """Stop accepting connections, finish answers in progress within `timeout` seconds, and close all."""
         if self._listener is None or self._server is None or self._sweeper is None:
             return
+
         self._listener.close()
-        if self._lane is not None:
-            self._lane.close()
+        if self._fast_path is not None:
+            self._fast_path.close()
         self._server.pre_shutdown()
         await self._server.shutdown(timeout)
+
         self._sweeper.cancel()
         await asyncio.wait({self._sweeper})
         await self._listener.wait_closed()
@@ -132,22 +135,22 @@ class Tracker:
     async def _sweep(self, server: Server) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            await asyncio.sleep(self._limits.patience / 10)
-            server.book.cut_overdue(loop.time())
+            await asyncio.sleep(self._limits.answer_timeout / 10)
+            server.table.abort_overdue(loop.time())
 
-    def _answer_fetch(self, fetch: PixelRequest, client: str) -> bytes | None:
-        """Return what a commonplace request for a pixel is answered with, None when its token is not ours."""
-        token = verify_token(self._keyring(), Kind.OPEN, fetch.token)
+    def _answer_pixel(self, request: PixelRequest, client: str) -> bytes | None:
+        """Return the response to a request on the fast path, None if its token is invalid."""
+        token = verify_token(self._keyring(), Kind.OPEN, request.token)
         if token is None:
             return None
         if not is_canary(token):
-            client = client_address(client, fetch.forwarded_for, self._trusted)
-            self._sink.put(self._event(EventKind.OPEN, token, client, fetch.reader))
+            client = client_address(client, request.forwarded_for, self._trusted)
+            self._sink.put(self._event(EventKind.OPEN, token, client, request.client))
         return responses.pixel_octets(int(self._clock()))
 
-    def _wait(self) -> float:
-        """Return for how many seconds pixels give way: to what has the right of way, and to a sink that is behind."""
-        return max(self._pixel_delay(), BEHIND if self._sink.behind else 0.0)
+    def _delay(self) -> float:
+        """Return the seconds by which pixels are delayed: in favour of mail, or because the sink is behind."""
+        return max(self._pixel_delay(), SINK_DELAY if self._sink.behind else 0.0)
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         path = _path(request.raw_path)
@@ -188,34 +191,38 @@ class Tracker:
     async def _unsubscribe(self, request: web.BaseRequest, text: str) -> web.Response:
         if request.method not in _READING and request.method != "POST":
             return _not_allowed("GET, HEAD, POST")
+
         token = verify_token(self._keyring(), Kind.UNSUBSCRIBE, text)
         if token is None:
             return responses.page(pages.INVALID, pages.POLICY, status=404)
         if request.method != "POST":
-            html, status = _STANDING[await self._unsubscribe_state(token)]
+            html, status = _UNSUBSCRIBE_PAGES[await self._unsubscribe_state(token)]
             return responses.page(html, pages.POLICY, status=status)
+
         body = await _body(request)
         if body is None:
             return responses.plain(413, f"The body is longer than {MAX_BODY} octets.")
+
         by = "page" if b"page=yes" in body else "one-click"
-        client, reader = self._asker(request)
-        kept = await self._sink.keep(self._event(EventKind.UNSUBSCRIBE, token, client, reader, {"by": by}))
+        address, client = self._client(request)
+        kept = await self._sink.keep(self._event(EventKind.UNSUBSCRIBE, token, address, client, {"by": by}))
         if await self._unsubscribe_state(token) is None:
             html, status, word = pages.TOO_OLD, 410, "The message is too old: nobody knows any more whom it went to."
         elif kept:
             html, status, word = pages.DONE, 200, "Unsubscribed."
         else:
             html, status, word = pages.FAILED, 503, "Not saved. Try again later."
+
         if "text/html" in request.headers.get("Accept", ""):
             return responses.page(html, pages.POLICY, status=status)
         return responses.plain(status, word)
 
     async def _unsubscribe_state(self, token: Token) -> bool | None:
-        """Tell whether the reader has left: None when nobody knows any more, False without an answer in time."""
+        """Return True if the reader has unsubscribed, None if the message is no longer stored, else False."""
         if self._is_unsubscribed is None:
             return False
         try:
-            async with asyncio.timeout(LONGEST_LOOK):
+            async with asyncio.timeout(LOOKUP_TIMEOUT):
                 return await self._is_unsubscribed(token.queue_id, token.number)
         except (StoreError, TimeoutError):
             return False
@@ -223,6 +230,7 @@ class Tracker:
     async def _verify(self, request: web.BaseRequest, text: str) -> web.Response:
         if request.method not in _READING and request.method != "POST":
             return _not_allowed("GET, HEAD, POST")
+
         token = verify_token(self._keyring(), Kind.VERIFY, text)
         if token is None:
             return responses.page(pages.INVALID, pages.POLICY, status=404)
@@ -230,6 +238,7 @@ class Tracker:
             return responses.page(pages.CONFIRM_ELSEWHERE, pages.POLICY)
         if request.method != "POST":
             return responses.page(pages.CONFIRM, pages.POLICY)
+
         if await _body(request) is None:
             return responses.plain(413, f"The body is longer than {MAX_BODY} octets.")
         try:
@@ -249,31 +258,31 @@ class Tracker:
         return responses.plain(200, "User-agent: *\nDisallow: /")
 
     def _record(self, kind: EventKind, request: web.BaseRequest, token: Token, **more: object) -> None:
-        """Hand an event to the sink; the relay's own canary is no reader."""
+        """Pass an event to the sink, unless the request is a canary."""
         if not is_canary(token):
-            self._sink.put(self._event(kind, token, *self._asker(request), more))
+            self._sink.put(self._event(kind, token, *self._client(request), more))
 
-    def _asker(self, request: web.BaseRequest) -> tuple[str, Client]:
-        """Return the address of the client, and who it is."""
+    def _client(self, request: web.BaseRequest) -> tuple[str, Client]:
+        """Return address and description of the client."""
         forwarded_for = ",".join(request.headers.getall("X-Forwarded-For", ()))
-        client = client_address(cast("Connection", request.protocol).client, forwarded_for, self._trusted)
-        return client, parse_client(request.method, request.headers)
+        address = client_address(cast("Connection", request.protocol).client, forwarded_for, self._trusted)
+        return address, parse_client(request.method, request.headers)
 
     def _event(
-        self, kind: EventKind, token: Token, client: str, reader: Client, more: Mapping[str, object] = _NOTHING
+        self, kind: EventKind, token: Token, address: str, client: Client, more: Mapping[str, object] = _NOTHING
     ) -> Event:
-        data: dict[str, object] = {"id": f"{getrandbits(64):016x}", **more, "client": client}
-        if reader.user_agent:
-            data["user_agent"] = reader.user_agent
-        if reader.machine:
-            data |= {"machine": True, "reason": reader.machine}
+        data: dict[str, object] = {"id": f"{getrandbits(64):016x}", **more, "client": address}
+        if client.user_agent:
+            data["user_agent"] = client.user_agent
+        if client.machine:
+            data |= {"machine": True, "reason": client.machine}
         return Event(kind, self._clock(), token.queue_id, token.number, data=data)
 
 
 _READING = ("GET", "HEAD")
 
 
-_STANDING = {False: (pages.ASK, 200), True: (pages.ALREADY, 200), None: (pages.TOO_OLD, 410)}
+_UNSUBSCRIBE_PAGES = {False: (pages.ASK, 200), True: (pages.ALREADY, 200), None: (pages.TOO_OLD, 410)}
 
 
 def _not_allowed(allowed: str = "GET, HEAD") -> web.Response:
@@ -281,7 +290,7 @@ def _not_allowed(allowed: str = "GET, HEAD") -> web.Response:
 
 
 def _path(target: str) -> str:
-    """Return the path of a request target as it was sent, also of the absolute form (RFC 9112 section 3.2.2)."""
+    """Return the path of a request target, in origin form or absolute form (RFC 9112 section 3.2.2), not decoded."""
     if not target.startswith("/"):
         scheme, _, rest = target.partition("://")
         target = "/" + rest.partition("/")[2] if scheme.lower() in ("http", "https") else ""
@@ -289,7 +298,7 @@ def _path(target: str) -> str:
 
 
 async def _body(request: web.BaseRequest) -> bytes | None:
-    """Return the body, None when it is too long; ask for it when the client waits for that (RFC 9110 10.1.1)."""
+    """Return the body, None if it is too long. Send 100 Continue if the client expects it (RFC 9110 section 10.1.1)."""
     if (request.content_length or 0) > MAX_BODY:
         return None
     if request.headers.get("Expect", "").lower() == "100-continue" and request.transport is not None:

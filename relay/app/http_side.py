@@ -48,8 +48,8 @@ class HttpSide:
             trusted_proxies=settings.tracker.trusted_proxies,
             checks=self.checks,
             confirm=self.incoming.verifier.confirm_link,
-            has_left=frame.store.unsubscribe_list.has_left,
-            right_of_way=lambda: MAIL_FIRST if frame.observer.mail_is_under_way() else 0.0,
+            is_unsubscribed=frame.store.unsubscribe_list.has_left,
+            pixel_delay=lambda: MAIL_FIRST if frame.observer.mail_is_under_way() else 0.0,
         )
         await tracker.start(settings.tracker.host, settings.tracker.port)
         frame.stack.push_async_callback(tracker.stop)

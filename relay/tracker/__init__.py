@@ -1,1 +1,1 @@
-"""What the HTTP server behind pixels, links and unsubscribe buttons (`relay.http_tracker`) is made of."""
+"""Parts of the HTTP server of pixels, links and unsubscribe pages (`relay.http_tracker`)."""

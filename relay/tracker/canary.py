@@ -1,4 +1,4 @@
-"""The canary: a link and a pixel of no message, fetched to see whether readers reach the tracker. Pure."""
+"""Canaries: a link and a pixel of no message, requested to test that a base URL reaches the tracker. Pure functions."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -9,20 +9,20 @@ from relay.rewrite.tokens import Keyring, Kind, Token, sign_token
 from relay.tracker.responses import location
 
 CANARY_ID = "0" * LENGTH
-"""The queue id in a canary's tokens. No message has it: it would be of 1970."""
+"""Queue id in the tokens of canaries. No message has it, because its time is 1970."""
 
 
-PATIENCE = 2
-"""Failures in a row after which a base URL counts as down."""
+MAX_FAILURES = 2
+"""Consecutive failures after which a base URL counts as down."""
 
 
-NUMBERS = 2**28
-"""Canaries are told apart by a number below this, so that no cache answers for the tracker."""
+MAX_NUMBER = 2**28
+"""Upper bound of canary numbers. Each canary has its own number, so that no cache can answer for the tracker."""
 
 
 @dataclass(frozen=True, slots=True)
 class Canary:
-    """What is fetched: a link that must lead to exactly `target`, and a pixel."""
+    """URLs to request: a link that must redirect to exactly `target`, and a pixel."""
 
     link: str
     target: str
@@ -31,7 +31,7 @@ class Canary:
 
 @dataclass(frozen=True, slots=True)
 class BaseUrlState:
-    """A base URL and how it answers. `proven`: the tracker answered by it at least once. `why` is its last failure."""
+    """State of a base URL. `proven`: the tracker answered under it at least once. `why`: its last failure."""
 
     base_url: str
     proven: bool = False
@@ -41,27 +41,30 @@ class BaseUrlState:
 
     @property
     def down(self) -> bool:
-        """Whether it worked and works no more. What never worked may be out of reach from this machine only."""
-        return self.proven and self.failures >= PATIENCE
+        """True if the base URL worked before and fails now.
+
+        One that never worked may be unreachable from this host only.
+        """
+        return self.proven and self.failures >= MAX_FAILURES
 
     @property
     def broken(self) -> bool:
-        """Whether it worked and failed just now, down or not: it is tried again soon."""
+        """True if the base URL worked before and its last canary failed: it is tested again soon."""
         return self.proven and self.failures > 0
 
 
 class BaseUrlStore(Protocol):
-    """Remembers by which base URLs the tracker ever answered."""
+    """Stores the base URLs under which the tracker has answered."""
 
     async def answering_hosts(self) -> frozenset[str]:
-        """Return them."""
+        """Return the stored base URLs."""
 
     async def host_answered(self, base_url: str, now: float) -> None:
-        """Add one."""
+        """Add a base URL; `now` is Unix seconds."""
 
 
 def canary(keyring: Keyring, base_url: str, number: int) -> Canary:
-    """Return the canary of that number (below `NUMBERS`) by that base URL."""
+    """Return the canary with a number below `MAX_NUMBER` for a base URL."""
     target = f"{base_url}/robots.txt?canary={number}"
     link = sign_token(keyring, Token(Kind.CLICK, CANARY_ID, number, target))
     pixel = sign_token(keyring, Token(Kind.OPEN, CANARY_ID, number))
@@ -69,35 +72,35 @@ def canary(keyring: Keyring, base_url: str, number: int) -> Canary:
 
 
 def is_canary(token: Token) -> bool:
-    """Tell whether a token is a canary's: it is answered as any, and not recorded."""
+    """Return True for the token of a canary. It is answered like any other, but not recorded."""
     return token.queue_id == CANARY_ID
 
 
-def link_fault(sent: Canary, status: int, led_to: str) -> str:
-    """Return what is wrong with the answer to the link, "" when nothing is. Only our tracker knows where it leads."""
+def link_fault(sent: Canary, status: int, target: str) -> str:
+    """Return the error in the answer to the link, "" if there is none. Only this tracker can read the target."""
     if status != 302:
-        return f"answers a link with {status} where this relay's tracker would with 302"
-    return "" if led_to == sent.target else "leads a link elsewhere than this relay's tracker would"
+        return f"answers a link with {status}, not with 302 as this tracker does"
+    return "" if target == sent.target else "redirects a link to another target than this tracker does"
 
 
 def pixel_fault(status: int, content_type: str) -> str:
-    """Return what is wrong with the answer to the pixel, "" when nothing is."""
+    """Return the error in the answer to the pixel, "" if there is none."""
     if status == 200 and content_type.startswith("image/"):
         return ""
     return f"answers a pixel with {status} {content_type}".rstrip()
 
 
-def answered(host: BaseUrlState) -> BaseUrlState:
-    """Return the host after the tracker answered by it."""
-    return BaseUrlState(host.base_url, proven=True)
+def answered(state: BaseUrlState) -> BaseUrlState:
+    """Return the state after a successful canary."""
+    return BaseUrlState(state.base_url, proven=True)
 
 
-def failed(host: BaseUrlState, why: str, now: float) -> BaseUrlState:
-    """Return the host after a canary did not come through."""
-    since = host.failing_since if host.failures else now
-    return replace(host, failures=host.failures + 1, failing_since=since, why=why)
+def failed(state: BaseUrlState, why: str, now: float) -> BaseUrlState:
+    """Return the state after a failed canary."""
+    since = state.failing_since if state.failures else now
+    return replace(state, failures=state.failures + 1, failing_since=since, why=why)
 
 
-def all_up(hosts: Iterable[BaseUrlState]) -> bool:
-    """Tell whether none of the hosts is down."""
-    return not any(host.down for host in hosts)
+def all_up(states: Iterable[BaseUrlState]) -> bool:
+    """Return True if no base URL is down."""
+    return not any(state.down for state in states)

@@ -1,6 +1,6 @@
-"""Who asks: the user agent, whether a machine asked rather than a person, and the address behind proxies. Pure.
+"""The client of a request: user agent, person or machine, and its address behind proxies. Pure functions.
 
-Machines are recorded, never dropped: the reason is kept with the event, and reports choose what they count.
+Requests of machines are recorded with the reason, so that reports can count them apart.
 """
 
 import re
@@ -13,7 +13,7 @@ Network = IPv4Network | IPv6Network
 
 
 MAX_USER_AGENT = 512
-"""Characters of a user agent that are kept."""
+"""Characters of a user agent that are recorded, at most."""
 
 
 _CONTROLS = re.compile(r"[^ -~\xa0-\u2027\u202a-\U0010ffff]+|[\ud800-\udfff]+")
@@ -41,7 +41,7 @@ _AGENT = re.compile("|".join(f"({pattern})" for _, pattern in _AGENTS), re.IGNOR
 
 
 _APPLE_PRIVACY = "Mozilla/5.0"
-"""The whole user agent of Apple Mail Privacy Protection, which fetches every image when a message arrives."""
+"""Complete user agent of Apple Mail Privacy Protection, which requests all images when a message arrives."""
 
 
 _PREFETCH_HEADERS = ("Sec-Purpose", "Purpose", "X-Purpose", "X-Moz")
@@ -52,14 +52,14 @@ _PREFETCH = re.compile(r"prefetch|prerender|preview", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """Who asked. `machine` is the reason to think that no person did, "" when there is none."""
+    """The client of a request. `machine` is the reason to take it for a machine, "" for a person."""
 
     user_agent: str
     machine: str
 
 
 def parse_client(method: str, headers: Mapping[str, str]) -> Client:
-    """Return who sent a request with these headers."""
+    """Return the client of a request with these header fields."""
     user_agent = clean_user_agent(headers.get("User-Agent", ""))
     machine = "HEAD" if method == "HEAD" else agent_reason(user_agent)
     if not machine and any(_PREFETCH.search(headers.get(name, "")) for name in _PREFETCH_HEADERS):
@@ -68,13 +68,13 @@ def parse_client(method: str, headers: Mapping[str, str]) -> Client:
 
 
 def clean_user_agent(value: str) -> str:
-    """Return the user agent on one line, without control characters, of bounded length."""
+    """Return the user agent without control characters, cut to `MAX_USER_AGENT`."""
     return _CONTROLS.sub("", value[: 2 * MAX_USER_AGENT]).strip()[:MAX_USER_AGENT]
 
 
 @lru_cache(maxsize=1024)
 def agent_reason(user_agent: str) -> str:
-    """Return what kind of machine calls itself so, "" for a browser or mail program."""
+    """Return the kind of machine with this user agent, "" for a browser or mail program."""
     if not user_agent:
         return "no user agent"
     if user_agent == _APPLE_PRIVACY:
@@ -84,9 +84,9 @@ def agent_reason(user_agent: str) -> str:
 
 
 def client_address(peer: str, forwarded_for: str, trusted: Sequence[Network]) -> str:
-    """Return the client's address: the last one in X-Forwarded-For that no trusted proxy has.
+    """Return the address of the client: the last one in X-Forwarded-For that is not a trusted proxy.
 
-    The header is believed only as far as trusted proxies wrote it, from the right. What is no address ends the search.
+    Entries are read from the right, as long as a trusted proxy added them. Invalid addresses end the search.
     """
     address = peer
     for hop in reversed(forwarded_for.split(",")[-32:]):
@@ -100,7 +100,7 @@ def client_address(peer: str, forwarded_for: str, trusted: Sequence[Network]) ->
 
 
 def is_trusted(address: str, trusted: Sequence[Network]) -> bool:
-    """Tell whether the address is that of a trusted proxy."""
+    """Return True if the address is in a trusted network."""
     if not trusted:
         return False
     try:

@@ -1,4 +1,4 @@
-"""Pixel requests answered without the HTTP parser."""
+"""Fast path for pixel requests: those of the usual form are answered without aiohttp's parser."""
 
 import asyncio
 import re
@@ -11,7 +11,7 @@ from typing import Protocol
 from relay.tracker.client import Client, parse_client
 
 MAX_REQUEST = 2048
-"""Octets of a request that is still commonplace."""
+"""Octets of a request on the fast path, at most."""
 
 
 _START, _MIDDLE, _END = b"GET /o/", " HTTP/1.1\r\n", b"\r\n\r\n"
@@ -28,7 +28,7 @@ _NAMES = (
 
 
 FIELDS: Mapping[str, str] = {name.lower(): name for name in _NAMES}
-"""The fields that may be there, once each: none says anything about a body or how the connection goes on."""
+"""Header fields that a request may have, each once. None of them affects the body or the connection."""
 
 
 _HOST = re.compile(r"[A-Za-z0-9.-]+(?::[0-9]{1,5})?")
@@ -36,32 +36,32 @@ _HOST = re.compile(r"[A-Za-z0-9.-]+(?::[0-9]{1,5})?")
 
 @dataclass(frozen=True, slots=True)
 class PixelRequest:
-    """A commonplace request: the token it asks with, who asks, and for whom a proxy does."""
+    """A pixel request of the usual form: token, client, and the X-Forwarded-For field."""
 
     token: str
-    reader: Client
+    client: Client
     forwarded_for: str
 
 
 def parse_pixel_request(data: bytes) -> PixelRequest | None:
-    """Return the commonplace request that is all of `data`; None when it is anything else.
+    """Parse `data` as one pixel request of the usual form; return None for anything else.
 
-    What stands in place of the token may be anything: it is for `verify_token` to believe it.
+    The token is not verified here.
     """
     if len(data) > MAX_REQUEST or not (data.startswith(_START) and data.endswith(_END) and data.isascii()):
         return None
     target, _, fields = data[len(_START) : -len(_END)].decode("ascii").partition(_MIDDLE)
-    asker = _asker(fields)
-    return None if asker is None else PixelRequest(target, *asker)
+    parsed = _parse_fields(fields)
+    return None if parsed is None else PixelRequest(target, *parsed)
 
 
 @lru_cache(maxsize=1024)
-def _asker(text: str) -> tuple[Client, str] | None:
-    """Return who asks by these fields, None when one is not commonplace. Mail programs and proxies repeat theirs."""
+def _parse_fields(text: str) -> tuple[Client, str] | None:
+    """Return client and X-Forwarded-For, None if a field is unusual. Cached: clients repeat their header fields."""
     fields: dict[str, str] = {}
     for line in text.split("\r\n"):
-        written, _, value = line.partition(": ")
-        name = FIELDS.get(written.lower())
+        field_name, _, value = line.partition(": ")
+        name = FIELDS.get(field_name.lower())
         if name is None or name in fields or not value or not value.isprintable() or value != value.strip():
             return None
         fields[name] = value
@@ -70,69 +70,69 @@ def _asker(text: str) -> tuple[Client, str] | None:
     return parse_client("GET", fields), fields.get("X-Forwarded-For", "")
 
 
-ROUND = 64
-"""Requests answered in one turn of the loop at most: about a millisecond, in which nothing else runs."""
+MAX_BATCH = 64
+"""Requests answered in one iteration of the event loop, at most. They take about a millisecond."""
 
 
 Answer = Callable[[PixelRequest, str], bytes | None]
-"""Answers a request of that client; None leaves it to aiohttp."""
+"""Returns the response to a request from a client address; None leaves the request to aiohttp."""
 
 
 Delay = Callable[[], float]
-"""Returns for how many seconds the next round waits, because something else has the right of way; 0 mostly."""
+"""Returns the seconds by which the next batch is delayed in favour of other work, usually 0."""
 
 
 class PendingRequest(Protocol):
-    """A connection whose request is in the lane."""
+    """A connection whose request is on the fast path."""
 
     client: str
-    asked: bytes
-    """The request; empty when it has left the lane meanwhile."""
+    pending: bytes
+    """The request; empty if aiohttp has taken it over meanwhile."""
 
-    def settle(self, answer: bytes | None) -> None:
-        """Send the answer; without one, have the request read by aiohttp."""
+    def respond(self, answer: bytes | None) -> None:
+        """Send the answer; None passes the request to aiohttp."""
 
 
 class PixelFastPath:
-    """Answers the commonplace requests of all connections of one server."""
+    """Answers pixel requests of the usual form for all connections of one server, in batches."""
 
-    def __init__(self, answer: Answer, right_of_way: Delay) -> None:
+    def __init__(self, answer: Answer, delay: Delay) -> None:
         self._answer = answer
-        self._right_of_way = right_of_way
+        self._delay = delay
         self._waiting: deque[tuple[PendingRequest, PixelRequest]] = deque()
         self._loop = asyncio.get_running_loop()
 
-    def take(self, asking: PendingRequest, data: bytes) -> bool:
-        """Take octets that are one commonplace request, to be settled soon; False when they are anything else."""
-        fetch = parse_pixel_request(data)
-        if fetch is None:
+    def accept(self, connection: PendingRequest, data: bytes) -> bool:
+        """Queue a pixel request of the usual form; return False for any other data."""
+        request = parse_pixel_request(data)
+        if request is None:
             return False
-        self._waiting.append((asking, fetch))
+        self._waiting.append((connection, request))
         if len(self._waiting) == 1:
-            self._next_round()
+            self._schedule()
         return True
 
     def close(self) -> None:
-        """Answer all that wait."""
+        """Answer all queued requests."""
         while self._waiting:
-            self._answer_some()
+            self._answer_batch()
 
-    def _next_round(self) -> None:
-        wait = self._right_of_way()
+    def _schedule(self) -> None:
+        wait = self._delay()
         if wait:
-            self._loop.call_later(wait, self._round)
+            self._loop.call_later(wait, self._run)
         else:
-            self._loop.call_soon(self._round)
+            self._loop.call_soon(self._run)
 
-    def _round(self) -> None:
-        self._answer_some()
+    def _run(self) -> None:
+        self._answer_batch()
         if self._waiting:
-            self._next_round()
+            self._schedule()
 
-    def _answer_some(self) -> None:
-        """Answer the first of those that wait: all of them first, then send, which wakes the other side once."""
-        taken = [self._waiting.popleft() for _ in range(min(ROUND, len(self._waiting)))]
-        some = [(asking, fetch) for asking, fetch in taken if asking.asked]
-        answers = [self._answer(fetch, asking.client) for asking, fetch in some]
-        for (asking, _), answer in zip(some, answers, strict=True):
-            asking.settle(answer)
+    def _answer_batch(self) -> None:
+        """Answer the oldest requests. All answers are made before the first is sent, so that clients wake up once."""
+        oldest = [self._waiting.popleft() for _ in range(min(MAX_BATCH, len(self._waiting)))]
+        batch = [(connection, request) for connection, request in oldest if connection.pending]
+        answers = [self._answer(request, connection.client) for connection, request in batch]
+        for (connection, _), answer in zip(batch, answers, strict=True):
+            connection.respond(answer)

@@ -21,7 +21,7 @@ from relay.metrics import Metrics
 from relay.resolver import Addresses, NoRecords, NoSuchDomain, Resolver, TemporaryFailure
 from relay.rewrite.tokens import Keyring
 from relay.tracker.canary import (
-    NUMBERS,
+    MAX_NUMBER,
     BaseUrlState,
     BaseUrlStore,
     all_up,
@@ -230,7 +230,7 @@ class TrackingMonitor:
 
     async def _fault(self, session: aiohttp.ClientSession, base_url: str) -> str:
         """Send a link and a pixel; return what is wrong with the answers, "" when nothing is."""
-        sent = canary(self._tools.keyring(), base_url, secrets.randbelow(NUMBERS))
+        sent = canary(self._tools.keyring(), base_url, secrets.randbelow(MAX_NUMBER))
         try:
             async with session.get(sent.link, allow_redirects=False) as answer:
                 fault = link_fault(sent, answer.status, answer.headers.get("Location", ""))

@@ -1,4 +1,4 @@
-"""The pages a reader sees: made once, the same for everybody, with nothing in them that comes from a request."""
+"""HTML pages for readers. They are built once at import and contain nothing from requests."""
 
 from base64 import b64encode
 from hashlib import sha256
@@ -7,7 +7,7 @@ from string import Template
 from typing import Literal
 
 Tone = Literal["plain", "good", "warn"]
-"""A question, something that worked, or something that did not."""
+"""Kind of page: a question, a success, or a failure."""
 
 
 _HERE = files("relay.tracker")
@@ -37,8 +37,8 @@ def _form(button: str, **fields: str) -> str:
     return f'<form method="post">\n{hidden}<button type="submit">{button}</button>\n</form>'
 
 
-def _unsubscribing(button: str) -> str:
-    """Return the form that does what a mail program's button does (RFC 8058), and says that it came from the page."""
+def _unsubscribe_form(button: str) -> str:
+    """Return a form that posts as a mail program does (RFC 8058), with a field that marks the page."""
     return _form(button, List_Unsubscribe="One-Click", page="yes")
 
 
@@ -46,13 +46,13 @@ POLICY = (
     f"default-src 'none'; style-src 'sha256-{b64encode(sha256(_STYLE.encode()).digest()).decode()}'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
-"""Content-Security-Policy of the pages: their one style sheet, their own form, nothing else."""
+"""Content-Security-Policy of the pages: it allows their style sheet and their form only."""
 
 
 ASK = _page(
     "Unsubscribe from these emails?",
     "<p>You will get no more of them at this address. Messages about your orders or your account still reach you.</p>\n"
-    f"{_unsubscribing('Unsubscribe')}\n"
+    f"{_unsubscribe_form('Unsubscribe')}\n"
     "<p>Opened by mistake? Close this page, and nothing changes.</p>",
 )
 
@@ -82,7 +82,7 @@ TOO_OLD = _page(
 FAILED = _page(
     "That did not work",
     '<p role="alert">We could not save this just now. Please try again in a minute.</p>\n'
-    f"{_unsubscribing('Try again')}",
+    f"{_unsubscribe_form('Try again')}",
     "warn",
 )
 

@@ -1,4 +1,4 @@
-"""HTTP responses, Location value."""
+"""HTTP responses of the tracker, and the value of the Location field."""
 
 import json
 import re
@@ -11,7 +11,7 @@ from aiohttp import web
 from yarl import URL
 
 GIF = bytes.fromhex("47494638396101000100800000000000ffffff21f90401000000002c00000000010001000002024401003b")
-"""A transparent picture of one pixel, 43 octets."""
+"""A transparent image of one pixel, 43 octets."""
 
 
 _COMMON = {
@@ -38,45 +38,45 @@ _JSON = _COMMON | {"Content-Type": "application/json"}
 
 
 def pixel() -> web.Response:
-    """Return the picture of an open."""
+    """Return the response to a pixel request."""
     return web.Response(body=GIF, headers=_PIXEL)
 
 
 @lru_cache(maxsize=2)
 def pixel_octets(second: int) -> bytes:
-    """Return the same as octets of HTTP/1.1, on a connection that is kept. `second` is the Unix time of its Date."""
+    """Return the pixel response as octets of HTTP/1.1, for a persistent connection. `second` is the Unix time."""
     length, date = {"Content-Length": str(len(GIF))}, {"Date": formatdate(second, usegmt=True)}
     fields = "".join(f"{name}: {value}\r\n" for name, value in (_PIXEL | length | date).items())
     return f"HTTP/1.1 200 OK\r\n{fields}\r\n".encode("ascii") + GIF
 
 
 def redirect(location: str) -> web.Response:
-    """Return the redirect of a click. `location` must be visible ASCII."""
+    """Return the response to a click. `location` must be visible ASCII."""
     return web.Response(status=302, headers={**_COMMON, "Location": location})
 
 
 def plain(status: int, text: str, **headers: str) -> web.Response:
-    """Return a short answer in words. Underscores in the names of headers stand for dashes."""
+    """Return a response of plain text. Underscores in the names of header fields stand for hyphens."""
     more = {name.replace("_", "-"): value for name, value in headers.items()}
     return web.Response(status=status, body=text.encode() + b"\n", headers={**_PLAIN, **more})
 
 
 def page(html: str, security_policy: str, *, status: int = 200) -> web.Response:
-    """Return a page that may load nothing but what the policy says."""
+    """Return an HTML page with a Content-Security-Policy."""
     headers = {"Content-Type": "text/html; charset=utf-8", "Content-Security-Policy": security_policy}
     return web.Response(status=status, body=html.encode(), headers=_COMMON | headers)
 
 
-OF_THE_WAY_HERE = frozenset({"tracking"})
-"""Checks that say nothing of this process: who takes it out of service for them makes matters worse."""
+EXTERNAL_CHECKS = frozenset({"tracking"})
+"""Checks that do not concern this process: taking it out of service would not help."""
 
 
 def health(checks: Mapping[str, bool]) -> web.Response:
-    """Return 200 when all checks of the process hold, 503 when one does not, with all checks as JSON."""
-    failing = {name for name, holds in checks.items() if not holds}
-    well = failing <= OF_THE_WAY_HERE
-    status = HTTPStatus.OK if well else HTTPStatus.SERVICE_UNAVAILABLE
-    word = "failing" if not well else "degraded" if failing else "ok"
+    """Return all checks as JSON, with 200 if those of this process pass, else with 503."""
+    failing = {name for name, passed in checks.items() if not passed}
+    healthy = failing <= EXTERNAL_CHECKS
+    status = HTTPStatus.OK if healthy else HTTPStatus.SERVICE_UNAVAILABLE
+    word = "failing" if not healthy else "degraded" if failing else "ok"
     body = json.dumps({"status": word, "checks": dict(checks)})
     return web.Response(status=status, body=body.encode() + b"\n", headers=_JSON)
 
@@ -94,11 +94,11 @@ _DROPPED_BY_BROWSERS = str.maketrans("", "", "\t\r\n")
 
 
 def location(target: str) -> str | None:
-    """Return the target as visible ASCII, or None when it is not an http or https URL with a host.
+    """Return the target as visible ASCII, or None if it is not an http or https URL with a host.
 
-    A target of visible ASCII comes back as it is. In others what a browser does on a click is done (WHATWG URL, basic
-    URL parser): blanks around are dropped, tabs and line ends inside, too; the host becomes A-labels; whatever else is
-    not visible ASCII is percent-encoded UTF-8. So no value can end the header line.
+    A target of visible ASCII is not changed. Others are changed as a browser does on a click (WHATWG URL, basic URL
+    parser). Blanks at the ends, and tabs and line ends anywhere, are removed. The host becomes A-labels. Other
+    characters are percent-encoded as UTF-8. So no value can end the header line.
     """
     text = target.strip("".join(map(chr, range(0x21)))).translate(_DROPPED_BY_BROWSERS)
     match = _WEB.fullmatch(text)

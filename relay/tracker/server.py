@@ -1,12 +1,11 @@
-"""Connections of the tracker: aiohttp's, with the deadlines and limits it lacks.
+"""HTTP connections of the tracker: those of aiohttp, with deadlines and limits in addition.
 
-One rule covers clients that say nothing, send a byte a second, never end a body or never read an answer: a connection
-that has not had a request answered for `patience` seconds, since it was opened or since the last answer, is cut. Where
-there are too many, the one that has waited longest makes room for the new one, so a flood from one address costs that
-address its own connections, and a reader is never turned away.
+A connection is closed if no request on it was answered for `answer_timeout` seconds. This covers clients that send
+nothing, send slowly, never end a body or never read an answer. If there are too many connections, the one that has
+waited longest is closed, so that a flood from one address closes connections of that address only.
 
-A connection begins in the express lane, and stays as long as it brings nothing but commonplace requests, one at a
-time. The first octets that are anything else go to aiohttp, and all that follow them: the two never share a request.
+A connection starts on the fast path and stays there while it sends one pixel request of the usual form at a time. All
+other data, and everything after it, goes to aiohttp. The two never share a request.
 """
 
 import asyncio
@@ -23,22 +22,23 @@ from relay.tracker.fast_path import PixelFastPath
 from relay.tracker.responses import plain
 
 MAX_TARGET = 12 * 1024
-"""Octets of a request target: the token of a URL of 8 KiB fits, and longer ones no browser and proxy agree on."""
+"""Octets of a request target, at most: the token of a URL of 8 KiB fits, and proxies reject longer ones."""
 
 
 MAX_FIELD = 8 * 1024
-"""Octets of a header field."""
+"""Octets of a header field, at most."""
 
 
 MAX_FIELDS = 64
+"""Header fields of a request, at most."""
 
 
 MAX_UNANSWERED = 64 * 1024
-"""Octets after which a client that got no answer is not read any further."""
+"""Octets a client may send without getting an answer; then its connection is closed."""
 
 
 LINGERING_TIME = 1.0
-"""Seconds a connection that is about to end still has, so that an answer on its way is not lost."""
+"""Seconds for which a closing connection stays open, so that its last answer arrives."""
 
 
 Answer = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
@@ -46,15 +46,18 @@ Answer = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How many connections there may be, in total and from one client, and how many seconds each may waste."""
+    """Maximum of connections, in all and per client, and seconds without an answer after which one is closed."""
 
     connections: int = 2000
     connections_per_client: int = 100
-    patience: float = 10.0
+    answer_timeout: float = 10.0
 
 
 class ConnectionTable:
-    """The open connections, by how long ago they were opened or last answered. `trusted` clients have no own limit."""
+    """The open connections, ordered by the time of opening or of the last answer.
+
+    Clients for which `trusted` is true have no limit of their own.
+    """
 
     def __init__(self, limits: Limits, trusted: Callable[[str], bool]) -> None:
         self._limits = limits
@@ -65,120 +68,123 @@ class ConnectionTable:
     def __len__(self) -> int:
         return len(self._all)
 
-    def enter(self, connection: "Connection", now: float) -> None:
-        """Note a new connection, and cut the one that has waited longest when that is one too many."""
+    def add(self, connection: "Connection", now: float) -> None:
+        """Add a connection; if that is one too many, close the one that has waited longest."""
         self._all[connection] = now
-        mine = self._by_client.setdefault(connection.group, OrderedDict())
-        mine[connection] = None
-        if len(mine) > self._limits.connections_per_client and not self._trusted(connection.client):
-            self._cut(next(iter(mine)))
+        same_client = self._by_client.setdefault(connection.group, OrderedDict())
+        same_client[connection] = None
+        if len(same_client) > self._limits.connections_per_client and not self._trusted(connection.client):
+            self._abort(next(iter(same_client)))
         if len(self._all) > self._limits.connections:
-            self._cut(next(iter(self._all)))
+            self._abort(next(iter(self._all)))
 
     def answered(self, connection: "Connection", now: float) -> None:
-        """Note that a request on the connection was answered."""
+        """Record that a request on the connection was answered."""
         if connection in self._all:
             self._all[connection] = now
             self._all.move_to_end(connection)
             self._by_client[connection.group].move_to_end(connection)
 
-    def leave(self, connection: "Connection") -> None:
-        """Forget a connection that is gone."""
+    def remove(self, connection: "Connection") -> None:
+        """Remove a connection, if it is in the table."""
         if self._all.pop(connection, None) is None:
             return
-        mine = self._by_client[connection.group]
-        del mine[connection]
-        if not mine:
+        same_client = self._by_client[connection.group]
+        del same_client[connection]
+        if not same_client:
             del self._by_client[connection.group]
 
-    def cut_overdue(self, now: float) -> int:
-        """Cut the connections whose time is over and return how many."""
-        cut = 0
+    def abort_overdue(self, now: float) -> int:
+        """Close the connections without an answer for too long, and return their number."""
+        aborted = 0
         while self._all:
             connection, since = next(iter(self._all.items()))
-            if since + self._limits.patience > now:
+            if since + self._limits.answer_timeout > now:
                 break
-            self._cut(connection)
-            cut += 1
-        return cut
+            self._abort(connection)
+            aborted += 1
+        return aborted
 
-    def _cut(self, connection: "Connection") -> None:
-        self.leave(connection)
-        connection.cut()
+    def _abort(self, connection: "Connection") -> None:
+        self.remove(connection)
+        connection.abort()
 
 
 class Connection(web.RequestHandler):
-    """A connection that is in the book, and whose errors are answered in the tracker's own words."""
+    """A connection in the table, with error responses of the tracker."""
 
-    __slots__ = ("_book", "_lane", "_patience", "_socket", "_unanswered", "asked", "client", "group")
+    __slots__ = ("_answer_timeout", "_fast_path", "_socket", "_table", "_unanswered", "client", "group", "pending")
 
     def __init__(self, server: "Server", **options: Any) -> None:
         super().__init__(server, **options)
-        self._book = server.book
-        self._lane: PixelFastPath | None = server.lane
-        self.asked = b""
-        self._patience = server.limits.patience
+        self._table = server.table
+        self._fast_path: PixelFastPath | None = server.fast_path
+        self.pending = b""
+        self._answer_timeout = server.limits.answer_timeout
         self._unanswered = 0
         self._socket: asyncio.Transport | None = None
         self.client = ""
         self.group = ""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Enter the connection into the book."""
+        """Add the connection to the table."""
         super().connection_made(transport)
         self._socket = self.transport
         peer = transport.get_extra_info("peername")
         self.client = str(peer[0]) if isinstance(peer, tuple) else ""
         self.group = _group(self.client)
-        self._book.enter(self, self._loop.time())
+        self._table.add(self, self._loop.time())
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """Strike the connection from the book."""
-        self._book.leave(self)
+        """Remove the connection from the table."""
+        self._table.remove(self)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Take a commonplace request; read on else, unless the client sends without end and no request comes of it."""
-        if self._lane is not None:
-            if not (self.asked or self._paused or self._close) and self._lane.take(self, data):
-                self.asked = data
+        """Pass data to the fast path or to aiohttp; close the connection if it exceeds `MAX_UNANSWERED`."""
+        if self._fast_path is not None:
+            if not (self.pending or self._paused or self._close) and self._fast_path.accept(self, data):
+                self.pending = data
                 return
-            asked, self.asked, self._lane = self.asked, b"", None
-            if asked:
-                self.data_received(asked)
+            pending, self.pending, self._fast_path = self.pending, b"", None
+            if pending:
+                self.data_received(pending)
+
         if self._unanswered > MAX_UNANSWERED:
-            self.cut()
+            self.abort()
             return
         self._unanswered += len(data)
         super().data_received(data)
 
     def eof_received(self) -> bool:  # type: ignore[override]  # aiohttp always closes at once
-        """Give a client that has ended its side time to get the answers it asked for (RFC 9112 section 9.6)."""
-        idle = not self.asked and (self._lane is not None or (self._waiter is not None and not self._waiter.done()))
+        """Keep the connection after the client has closed its side until answers are sent (RFC 9112 section 9.6)."""
+        idle = not self.pending and (
+            self._fast_path is not None or (self._waiter is not None and not self._waiter.done())
+        )
         if not idle:
             self._loop.call_later(LINGERING_TIME, self.force_close)
         return not idle
 
     def answered(self) -> None:
-        """Note that a request is answered: the client has its time again."""
+        """Record that a request was answered, and restart the deadline."""
         now = self._loop.time()
         self._unanswered = 0
-        self._next_keepalive_close_time = now + self._patience
-        self._book.answered(self, now)
+        self._next_keepalive_close_time = now + self._answer_timeout
+        self._table.answered(self, now)
 
-    def settle(self, answer: bytes | None) -> None:
-        """Send what the express lane answers to the request it took; without an answer, leave the lane with it."""
+    def respond(self, answer: bytes | None) -> None:
+        """Send the answer of the fast path; None passes the request to aiohttp."""
         if self.transport is None:
             return
         if answer is None:
             self.data_received(b"")
         else:
-            self.asked = b""
+            self.pending = b""
             self.transport.write(answer)
             self.answered()
 
-    def cut(self) -> None:
-        """End the connection at once, whatever is still to be written."""
+    def abort(self) -> None:
+        """Close the connection at once and discard unsent data."""
         self.force_close()
         if self._socket is not None:
             self._socket.abort()
@@ -188,9 +194,9 @@ class Connection(web.RequestHandler):
         request: web.BaseRequest,
         status: int = 500,
         exc: BaseException | None = None,
-        message: str | None = None,  # noqa: ARG002 (aiohttp's words may repeat the request)
+        message: str | None = None,  # noqa: ARG002 (the text of aiohttp may repeat the request)
     ) -> web.StreamResponse:
-        """Answer a request that cannot be read, or whose answer failed, without repeating anything of it."""
+        """Return the response to a request that is invalid or failed. It repeats nothing of the request."""
         match exc:
             case LineTooLong() if exc.args[1] == MAX_TARGET:
                 answer = plain(414, "The address is too long.", Connection="close")
@@ -208,22 +214,24 @@ class Connection(web.RequestHandler):
 
 
 class Server(web.Server):
-    """Makes a `Connection` of every connection that comes in."""
+    """Creates a `Connection` for each accepted connection."""
 
-    def __init__(self, answer: Answer, lane: PixelFastPath, limits: Limits, trusted: Callable[[str], bool]) -> None:
+    def __init__(
+        self, answer: Answer, fast_path: PixelFastPath, limits: Limits, trusted: Callable[[str], bool]
+    ) -> None:
         super().__init__(
             answer,
             access_log=None,
-            keepalive_timeout=limits.patience,
+            keepalive_timeout=limits.answer_timeout,
             lingering_time=LINGERING_TIME,
             max_line_size=MAX_TARGET,
             max_field_size=MAX_FIELD,
             max_headers=MAX_FIELDS,
             auto_decompress=False,
         )
-        self.lane = lane
+        self.fast_path = fast_path
         self.limits = limits
-        self.book = ConnectionTable(limits, trusted)
+        self.table = ConnectionTable(limits, trusted)
 
     def __call__(self) -> Connection:
         """Return the protocol of a new connection."""
@@ -231,7 +239,7 @@ class Server(web.Server):
 
 
 def _group(client: str) -> str:
-    """Return what counts as one client: an IPv4 address, or the /64 one subscriber has of IPv6 (RFC 6177)."""
+    """Return the key of a client: its IPv4 address, or the /64 of an IPv6 subscriber (RFC 6177)."""
     if ":" not in client:
         return client
     try:

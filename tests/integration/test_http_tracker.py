@@ -168,7 +168,7 @@ OPEN, CLICK, LEAVE = path(Kind.OPEN), path(Kind.CLICK, TARGET), path(Kind.UNSUBS
 ONE_CLICK = b"List-Unsubscribe=One-Click"
 
 
-async def test_the_pixel_is_a_gif_that_nobody_keeps_and_an_open_is_recorded(serve: Serve) -> None:
+async def test_the_pixel_is_a_gif_without_caching_and_an_open_is_recorded(serve: Serve) -> None:
     served = await serve()
     answer = await served.ask(OPEN)
     assert answer.status == 200
@@ -178,7 +178,7 @@ async def test_the_pixel_is_a_gif_that_nobody_keeps_and_an_open_is_recorded(serv
     assert answer.header("Cache-Control") == "no-store, no-cache, must-revalidate, max-age=0, private"
     assert (answer.header("Pragma"), answer.header("Expires")) == ("no-cache", "0")
     (event,) = await served.events(1)
-    assert (event.kind, event.at, event.queue_id, event.recipient) == (EventKind.OPEN, NOW, QUEUE_ID, 3)
+    assert (event.kind, event.at, event.queue_id, event.number) == (EventKind.OPEN, NOW, QUEUE_ID, 3)
     identity = event.data["id"]
     assert isinstance(identity, str)
     assert re.fullmatch(r"[0-9a-f]{16}", identity)
@@ -201,7 +201,7 @@ async def test_a_click_leads_to_exactly_the_original_url_and_is_recorded(serve: 
 @pytest.mark.parametrize(
     "target", ["https://a.example/%0d%0a", "HTTPS://UPPER.example/Q", "http://a.example?x=a%2Fb&&"]
 )
-async def test_no_url_is_normalised_on_its_way(serve: Serve, target: str) -> None:
+async def test_no_url_is_normalised(serve: Serve, target: str) -> None:
     served = await serve()
     assert (await served.ask(path(Kind.CLICK, target))).header("Location") == target
 
@@ -213,13 +213,13 @@ async def test_a_target_with_line_ends_makes_no_header(serve: Serve) -> None:
     assert answer.header("Set-Cookie") is None
 
 
-async def test_a_target_that_is_no_web_address_gets_no_redirect_though_signed(serve: Serve) -> None:
+async def test_a_signed_target_that_is_no_http_url_gets_no_redirect(serve: Serve) -> None:
     served = await serve()
     answer = await served.ask(path(Kind.CLICK, "javascript:alert(1)"))
     assert (answer.status, answer.header("Location")) == (404, None)
 
 
-async def test_the_longest_url_that_is_wrapped_fits(serve: Serve) -> None:
+async def test_the_longest_rewritten_url_fits(serve: Serve) -> None:
     served = await serve()
     target = "https://a.example/" + "p" * 8000
     assert (await served.ask(path(Kind.CLICK, target))).header("Location") == target
@@ -264,7 +264,7 @@ async def test_every_altered_token_is_404_and_nothing_is_recorded(serve: Serve) 
     assert served.sink.waiting == 0
 
 
-async def test_a_token_of_one_kind_is_nothing_to_another(serve: Serve) -> None:
+async def test_a_token_of_another_kind_is_invalid(serve: Serve) -> None:
     served = await serve()
     tokens = {whole[1]: whole[3:] for whole in (OPEN, CLICK, LEAVE)}
     for kind in tokens:
@@ -273,7 +273,7 @@ async def test_a_token_of_one_kind_is_nothing_to_another(serve: Serve) -> None:
             assert (answer.status == 404) == (kind != other)
 
 
-async def test_new_keys_hold_at_once_and_old_ones_as_long_as_they_are_in_the_ring(serve: Serve) -> None:
+async def test_new_keys_are_valid_at_once_and_old_ones_while_configured(serve: Serve) -> None:
     served = await serve()
     fresh = parse_keyring([new_key(b"n" * 32, "k2")])
     served.keys[0] = Keyring(fresh.keys + KEYS.keys)
@@ -282,19 +282,19 @@ async def test_new_keys_hold_at_once_and_old_ones_as_long_as_they_are_in_the_rin
     assert (await served.ask(CLICK)).status == 404
 
 
-async def test_a_query_added_on_the_way_changes_nothing(serve: Serve) -> None:
+async def test_an_added_query_changes_nothing(serve: Serve) -> None:
     served = await serve()
     answer = await served.ask(CLICK + "?url=https://evil.example/&fbclid=x")
     assert answer.header("Location") == TARGET
 
 
-async def test_the_absolute_form_of_a_proxy_works_and_leads_nowhere_else(serve: Serve) -> None:
+async def test_the_absolute_form_of_a_proxy_redirects_to_the_same_target(serve: Serve) -> None:
     served = await serve()
     assert (await served.ask("http://t.example" + CLICK)).header("Location") == TARGET
     assert (await served.ask("http://evil.example/")).status == 404
 
 
-async def test_get_shows_a_page_and_unsubscribes_nobody(serve: Serve) -> None:
+async def test_get_shows_a_page_and_does_not_unsubscribe(serve: Serve) -> None:
     served = await serve()
     page = await served.ask(LEAVE)
     assert page.status == 200
@@ -331,7 +331,7 @@ async def test_one_click_unsubscribes(serve: Serve, content_type: str, body: byt
     answer = await served.ask(LEAVE, "POST", body, Content_Type=content_type)
     assert (answer.status, answer.body) == (200, b"Unsubscribed.\n")
     (event,) = await served.events(1)
-    assert (event.kind, event.recipient, event.data["by"]) == (EventKind.UNSUBSCRIBE, 3, "one-click")
+    assert (event.kind, event.number, event.data["by"]) == (EventKind.UNSUBSCRIBE, 3, "one-click")
 
 
 class Form(HTMLParser):
@@ -392,7 +392,7 @@ async def test_while_the_store_is_down_links_work_and_events_arrive_later_exactl
     served.store.down = False
     await served.events(100)
     await until(lambda: list(served.spool.iterdir()) == [])
-    assert sorted(event.recipient for event in served.store.events) == list(range(100))
+    assert sorted(event.number for event in served.store.events) == list(range(100))
     assert len({event.data["id"] for event in served.store.events}) == 100
 
 
@@ -411,7 +411,7 @@ async def test_other_methods_are_405_with_what_is_allowed(serve: Serve, url: str
     assert served.sink.waiting == 0
 
 
-async def test_health_tells_what_works(serve: Serve) -> None:
+async def test_health_shows_the_checks(serve: Serve) -> None:
     served = await serve()
     answer = await served.ask("/healthz")
     assert (answer.status, json.loads(answer.body)) == (200, {"status": "ok", "checks": {"store": True}})
@@ -429,7 +429,7 @@ async def test_everything_else_is_404_and_repeats_nothing(serve: Serve, url: str
     assert url == "/" or url.encode() not in answer.body
 
 
-async def test_robots_are_sent_away(serve: Serve) -> None:
+async def test_robots_are_disallowed(serve: Serve) -> None:
     answer = await (await serve()).ask("/robots.txt")
     assert (answer.status, answer.body) == (200, b"User-agent: *\nDisallow: /\n")
 
@@ -453,7 +453,7 @@ async def test_robots_are_sent_away(serve: Serve) -> None:
     ],
 )
 @pytest.mark.parametrize("end", [False, True], ids=["open", "ended"])
-async def test_malformed_requests_are_refused_in_our_own_words(
+async def test_malformed_requests_get_the_error_texts_of_the_tracker(
     serve: Serve, request_: bytes, status: int, end: bool
 ) -> None:
     served = await serve()
@@ -465,7 +465,7 @@ async def test_malformed_requests_are_refused_in_our_own_words(
 
 
 @pytest.mark.parametrize("declared", [True, False], ids=["length", "chunked"])
-async def test_a_long_body_is_413_and_unsubscribes_nobody(serve: Serve, declared: bool) -> None:
+async def test_a_long_body_is_413_and_does_not_unsubscribe(serve: Serve, declared: bool) -> None:
     served = await serve()
     head = f"POST {LEAVE} HTTP/1.1\r\nHost: x\r\n".encode()
     if declared:
@@ -478,7 +478,7 @@ async def test_a_long_body_is_413_and_unsubscribes_nobody(serve: Serve, declared
     assert list(served.spool.iterdir()) == []
 
 
-async def test_a_client_that_waits_to_send_its_body_is_asked_for_it(serve: Serve) -> None:
+async def test_a_client_that_expects_100_continue_gets_it(serve: Serve) -> None:
     served = await serve()
     reader, writer = await served.connect()
     writer.write(f"POST {LEAVE} HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 26\r\n\r\n".encode())
@@ -488,7 +488,7 @@ async def test_a_client_that_waits_to_send_its_body_is_asked_for_it(serve: Serve
         assert (await reader.readuntil(b"\r\n")).startswith(b"HTTP/1.1 200")
 
 
-async def test_a_client_that_ends_its_side_gets_its_answers(serve: Serve) -> None:
+async def test_a_client_that_closes_its_side_gets_its_answers(serve: Serve) -> None:
     served = await serve()
     reader, writer = await served.connect()
     writer.write(f"GET {CLICK} HTTP/1.1\r\nHost: x\r\n\r\n".encode() * 3)
@@ -516,8 +516,8 @@ SLOW = {
 
 
 @pytest.mark.parametrize("begun", SLOW.values(), ids=SLOW.keys())
-async def test_a_client_that_wastes_its_time_is_cut_however_it_trickles(serve: Serve, begun: bytes) -> None:
-    served = await serve(limits=Limits(patience=0.2))
+async def test_a_slow_client_is_disconnected(serve: Serve, begun: bytes) -> None:
+    served = await serve(limits=Limits(answer_timeout=0.2))
     reader, writer = await served.connect()
     writer.write(begun)
 
@@ -538,8 +538,8 @@ async def test_a_client_that_wastes_its_time_is_cut_however_it_trickles(serve: S
     assert (await served.ask(CLICK)).status == 302
 
 
-async def test_a_client_that_never_reads_is_cut(serve: Serve) -> None:
-    served = await serve(limits=Limits(patience=0.3))
+async def test_a_client_that_never_reads_is_disconnected(serve: Serve) -> None:
+    served = await serve(limits=Limits(answer_timeout=0.3))
     reader, writer = await served.connect()
     reader._transport.pause_reading()
     try:
@@ -552,7 +552,7 @@ async def test_a_client_that_never_reads_is_cut(serve: Serve) -> None:
     await until(lambda: served.tracker.connections == 0)
 
 
-async def test_one_address_costs_itself_its_oldest_connections_and_nobody_else(serve: Serve) -> None:
+async def test_too_many_connections_of_an_address_close_its_oldest_only(serve: Serve) -> None:
     served = await serve(limits=Limits(connections_per_client=5))
     other = await served.connect("127.0.0.2")
     mine = [await served.connect() for _ in range(20)]
@@ -566,7 +566,7 @@ async def test_one_address_costs_itself_its_oldest_connections_and_nobody_else(s
             assert (await reader.readuntil(b"\r\n")).startswith(b"HTTP/1.1 302")
 
 
-async def test_in_total_the_one_that_waited_longest_makes_room(serve: Serve) -> None:
+async def test_too_many_connections_in_all_close_the_longest_waiting(serve: Serve) -> None:
     served = await serve(limits=Limits(connections=3))
     clients = [await served.connect(f"127.0.0.{number}") for number in range(2, 5)]
     await until(lambda: served.tracker.connections == 3)
@@ -583,19 +583,19 @@ async def test_in_total_the_one_that_waited_longest_makes_room(serve: Serve) -> 
         assert (await reader.readuntil(b"\r\n")).startswith(b"HTTP/1.1 302")
 
 
-async def test_behind_a_trusted_proxy_the_client_is_the_one_it_names(serve: Serve) -> None:
+async def test_behind_a_trusted_proxy_the_client_is_in_forwarded_for(serve: Serve) -> None:
     served = await serve(trusted_proxies=[ip_network("127.0.0.0/8")])
     await served.ask(OPEN, X_Forwarded_For="6.6.6.6, 203.0.113.7")
     assert [event.data["client"] for event in await served.events(1)] == ["203.0.113.7"]
 
 
-async def test_anybody_else_speaks_only_for_themselves(serve: Serve) -> None:
+async def test_forwarded_for_of_other_clients_is_ignored(serve: Serve) -> None:
     served = await serve()
     await served.ask(OPEN, X_Forwarded_For="203.0.113.7")
     assert [event.data["client"] for event in await served.events(1)] == ["127.0.0.1"]
 
 
-async def test_a_trusted_proxy_may_open_as_many_connections_as_it_likes(serve: Serve) -> None:
+async def test_a_trusted_proxy_has_no_connection_limit(serve: Serve) -> None:
     served = await serve(trusted_proxies=[ip_network("127.0.0.1")], limits=Limits(connections_per_client=2))
     for _ in range(10):
         await served.connect()

@@ -125,8 +125,8 @@ async def test_another_relays_tracker_is_not_ours(tmp_path: Path) -> None:
         domain = f'[domains."acme.test".tracking]\nbase_url = "http://127.0.0.1:{other.tracker_port}"'
         relay = RelayProcess(tmp_path, sink.port, f"{domain}")
         async with running(other), running(relay) as up:
-            (told,) = up.lines("tracking.unproven")
-            assert told["why"] == "answers a link with 404 where this relay's tracker would with 302"
+            (line,) = up.lines("tracking.unproven")
+            assert line["why"] == "answers a link with 404, not with 302 as this tracker does"
 
 
 async def test_guard_and_domain_watch_ask_dns_by_the_resolver_of_the_relay(

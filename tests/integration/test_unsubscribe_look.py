@@ -10,7 +10,7 @@ from relay import http_tracker
 from relay.events.ports import StoreError
 from relay.events.sink import EventSink
 from relay.events.spool import Spool
-from relay.http_tracker import HasLeft, Tracker
+from relay.http_tracker import IsUnsubscribed, Tracker
 from relay.mail.queue_id import queue_id
 from relay.rewrite.tokens import Keyring, Kind, Token, sign_token
 
@@ -23,10 +23,10 @@ QUEUE_ID = queue_id(1_700_000_000.0, 1)
 PAGE = f"/u/{sign_token(RING, Token(Kind.UNSUBSCRIBE, QUEUE_ID, 3))}"
 
 
-async def title(folder: Path, has_left: HasLeft | None, method: str = "GET", expected: int = 200) -> str:
+async def title(folder: Path, is_unsubscribed: IsUnsubscribed | None, method: str = "GET", expected: int = 200) -> str:
     sink = EventSink(None, Spool(folder), lambda events: None)
     await sink.start()
-    tracker = Tracker(lambda: RING, sink, has_left=has_left)
+    tracker = Tracker(lambda: RING, sink, is_unsubscribed=is_unsubscribed)
     await tracker.start("127.0.0.1", 0)
     try:
         async with (
@@ -40,27 +40,27 @@ async def title(folder: Path, has_left: HasLeft | None, method: str = "GET", exp
         await sink.close()
 
 
-async def test_who_has_left_is_told_so(tmp_path: Path) -> None:
+async def test_the_page_shows_that_the_reader_has_unsubscribed(tmp_path: Path) -> None:
     asked: list[tuple[str, int]] = []
 
-    async def has_left(message: str, number: int) -> bool:
+    async def is_unsubscribed(message: str, number: int) -> bool:
         asked.append((message, number))
         return True
 
-    assert await title(tmp_path, has_left) == "You are already unsubscribed"
+    assert await title(tmp_path, is_unsubscribed) == "You are already unsubscribed"
     assert asked == [(QUEUE_ID, 3)]
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
-async def test_nobody_is_told_to_have_left_a_message_that_is_not_known_any_more(tmp_path: Path, method: str) -> None:
-    async def has_left(message: str, number: int) -> None:
+async def test_a_message_that_is_no_longer_stored_gets_410(tmp_path: Path, method: str) -> None:
+    async def is_unsubscribed(message: str, number: int) -> None:
         return None
 
-    assert await title(tmp_path, has_left, method, 410) == "This link is too old"
+    assert await title(tmp_path, is_unsubscribed, method, 410) == "This link is too old"
 
 
 async def test_without_an_answer_the_page_asks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http_tracker, "LONGEST_LOOK", 0.01)
+    monkeypatch.setattr(http_tracker, "LOOKUP_TIMEOUT", 0.01)
 
     async def broken(message: str, number: int) -> bool:
         raise StoreError("disk I/O error")
@@ -69,6 +69,6 @@ async def test_without_an_answer_the_page_asks(tmp_path: Path, monkeypatch: pyte
         await asyncio.sleep(60)
         return True
 
-    for has_left in (None, broken, slow):
-        assert await title(tmp_path, has_left) == "Unsubscribe from these emails?"
-        assert await title(tmp_path, has_left, "POST") == "You are unsubscribed"
+    for is_unsubscribed in (None, broken, slow):
+        assert await title(tmp_path, is_unsubscribed) == "Unsubscribe from these emails?"
+        assert await title(tmp_path, is_unsubscribed, "POST") == "You are unsubscribed"

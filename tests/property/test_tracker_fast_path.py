@@ -1,4 +1,4 @@
-"""The express lane says and records exactly what aiohttp's way would, whatever octets come, in whatever pieces."""
+"""The fast path answers and records exactly as aiohttp does, for any octets in any pieces."""
 
 import asyncio
 import re
@@ -54,8 +54,8 @@ class Sink:
         return True
 
 
-class Wire(asyncio.Transport):
-    """The near end of a connection: what is written to it is kept."""
+class MemoryTransport(asyncio.Transport):
+    """The server side of a connection; written octets are kept."""
 
     def __init__(self) -> None:
         super().__init__({"peername": ("192.0.2.7", 4711)})
@@ -84,33 +84,33 @@ Piece = tuple[bytes, bool]
 """Octets that arrive together, and whether they are answered before the next ones arrive."""
 
 
-async def say(pieces: Sequence[Piece], trusted: Sequence[str], *, express: bool, right_of_way: float = 0.0) -> Any:
+async def exchange(pieces: Sequence[Piece], trusted: Sequence[str], *, fast: bool, pixel_delay: float = 0.0) -> Any:
     """Return the octets of the answers but for dates and ids, whether the connection was ended, and the events."""
-    sink, wire = Sink(), Wire()
+    sink, transport = Sink(), MemoryTransport()
     tracker = Tracker(
         lambda: KEYS,
         sink,  # type: ignore[arg-type]
         trusted_proxies=[ip_network(one) for one in trusted],
         clock=lambda: 1_764_000_000.5,
-        right_of_way=lambda: right_of_way,
+        pixel_delay=lambda: pixel_delay,
     )
     await tracker.start("127.0.0.1", 0)
     assert tracker._server is not None
     connection = tracker._server()
-    if not express:
-        connection._lane = None
-    connection.connection_made(wire)
-    await at_rest()
+    if not fast:
+        connection._fast_path = None
+    connection.connection_made(transport)
+    await run_loop()
     for data, settled in pieces:
-        if not wire.closing:
+        if not transport.closing:
             connection.data_received(data)
         if settled:
-            await at_rest()
-    await at_rest()
-    if right_of_way:
-        await asyncio.sleep(2 * right_of_way)
-        await at_rest()
-    written, ended = bytes(wire.written), wire.closing
+            await run_loop()
+    await run_loop()
+    if pixel_delay:
+        await asyncio.sleep(2 * pixel_delay)
+        await run_loop()
+    written, ended = bytes(transport.written), transport.closing
     connection.connection_lost(None)
     await tracker.stop()
     events = [(one, {key: value for key, value in one.data.items() if key != "id"}) for one in sink.events]
@@ -119,15 +119,15 @@ async def say(pieces: Sequence[Piece], trusted: Sequence[str], *, express: bool,
     return re.sub(rb"\r\nDate: [^\r]{29}\r\n", b"\r\nDate\r\n", written), ended, seen
 
 
-async def at_rest() -> None:
-    """Let the loop turn as often as the longest way of a request needs."""
+async def run_loop() -> None:
+    """Run the event loop often enough for any request to be answered."""
     for _ in range(60):
         await asyncio.sleep(0)
 
 
 def both(pieces: Sequence[Piece], trusted: Sequence[str] = ()) -> tuple[Any, Any]:
     async def run() -> tuple[Any, Any]:
-        return await say(pieces, trusted, express=True), await say(pieces, trusted, express=False)
+        return await exchange(pieces, trusted, fast=True), await exchange(pieces, trusted, fast=False)
 
     return asyncio.run(run())
 
@@ -247,21 +247,21 @@ def conversations(draw: st.DrawFn) -> list[Piece]:
 @example([(PLAIN, False), (b"rubbish\r\n\r\n", False)], ())
 @example([(PLAIN, True), (b"rubbish\r\n\r\n", False)], ())
 @example([(PLAIN[:40], True), (PLAIN[40:], True), (PLAIN, True)], ())
-def test_nobody_can_tell_the_lane_from_the_road(pieces: list[Piece], trusted: tuple[str, ...]) -> None:
-    express, slow = both(pieces, trusted)
-    assert express == slow
+def test_the_fast_path_answers_and_records_as_aiohttp_does(pieces: list[Piece], trusted: tuple[str, ...]) -> None:
+    fast, slow = both(pieces, trusted)
+    assert fast == slow
 
 
 @settings(max_examples=400, deadline=None)
 @given(st.one_of(altered(PLAIN), requests()))
-def test_what_is_one_octet_off_is_answered_alike(octets: bytes) -> None:
-    express, slow = both([(octets, True)])
-    assert express == slow
+def test_requests_that_differ_in_one_octet_are_answered_alike(octets: bytes) -> None:
+    fast, slow = both([(octets, True)])
+    assert fast == slow
 
 
 @settings(max_examples=400, deadline=None)
 @given(requests())
-def test_nothing_with_a_body_another_version_or_a_second_request_is_commonplace(octets: bytes) -> None:
+def test_a_body_another_version_or_a_second_request_leaves_the_fast_path(octets: bytes) -> None:
     if parse_pixel_request(octets) is None:
         return
     head, end, rest = octets.partition(b"\r\n\r\n")
@@ -274,28 +274,28 @@ def test_nothing_with_a_body_another_version_or_a_second_request_is_commonplace(
     assert not {"content-length", "transfer-encoding", "upgrade", "expect", "te", "trailer"} & set(names)
 
 
-def test_a_commonplace_request_is_within_every_limit_of_aiohttps_way() -> None:
+def test_a_request_on_the_fast_path_is_within_all_limits_of_aiohttp() -> None:
     assert len(FIELDS) < MAX_FIELDS
     assert parse_pixel_request(PLAIN) is not None
     assert parse_pixel_request(PLAIN.replace(b"*/*", b"x" * (MAX_REQUEST - len(PLAIN) + 3))) is not None
     assert parse_pixel_request(PLAIN.replace(b"*/*", b"x" * (MAX_REQUEST - len(PLAIN) + 4))) is None
 
 
-def test_the_lane_is_taken_and_its_date_is_that_of_the_clock() -> None:
+def test_the_fast_path_is_used_and_its_date_is_that_of_the_clock() -> None:
     sent: list[bytes] = []
 
     async def run() -> None:
         tracker = Tracker(lambda: KEYS, Sink(), clock=lambda: 1_764_000_000.5)  # type: ignore[arg-type]
         await tracker.start("127.0.0.1", 0)
         assert tracker._server is not None
-        connection, wire = tracker._server(), Wire()
-        connection.connection_made(wire)
+        connection, transport = tracker._server(), MemoryTransport()
+        connection.connection_made(transport)
         connection.data_received(PLAIN)
         await asyncio.sleep(0)
-        sent.append(bytes(wire.written))
+        sent.append(bytes(transport.written))
         (date,) = re.findall(rb"\r\nDate: ([^\r]+)\r\n", sent[0])
         assert parsedate_to_datetime(date.decode()).timestamp() == 1_764_000_000
-        assert connection._lane is not None, "the connection stays in the lane"
+        assert connection._fast_path is not None, "the connection stays on the fast path"
         await tracker.stop()
 
     asyncio.run(run())
@@ -303,10 +303,10 @@ def test_the_lane_is_taken_and_its_date_is_that_of_the_clock() -> None:
 
 
 @pytest.mark.parametrize("pieces", [[(PLAIN, False)], [(PLAIN, False), (PLAIN, False)], [(PLAIN + PLAIN, False)]])
-def test_who_gives_way_says_the_same_later(pieces: list[Piece]) -> None:
+def test_delayed_pixels_are_answered_alike(pieces: list[Piece]) -> None:
     async def run() -> tuple[Any, Any]:
-        later = await say(pieces, (), express=True, right_of_way=0.02)
-        return later, await say(pieces, (), express=False)
+        later = await exchange(pieces, (), fast=True, pixel_delay=0.02)
+        return later, await exchange(pieces, (), fast=False)
 
     later, at_once = asyncio.run(run())
     assert later == at_once

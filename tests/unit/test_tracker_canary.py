@@ -4,7 +4,7 @@ import pytest
 
 from relay.rewrite.tokens import Keyring, Kind, verify_token
 from relay.tracker.canary import (
-    PATIENCE,
+    MAX_FAILURES,
     BaseUrlState,
     all_up,
     answered,
@@ -39,29 +39,29 @@ def test_the_target_of_an_international_host_is_compared_as_it_is_sent() -> None
 
 
 @pytest.mark.parametrize(
-    ("status", "led_to", "fault"),
+    ("status", "target", "fault"),
     [
         (302, "https://t.acme.test/robots.txt?canary=7", ""),
         (301, "https://t.acme.test/robots.txt?canary=7", "answers a link with 301"),
         (200, "", "answers a link with 200"),
         (404, "", "answers a link with 404"),
-        (302, "https://www.acme.test/", "leads a link elsewhere"),
-        (302, "", "leads a link elsewhere"),
+        (302, "https://www.acme.test/", "redirects a link to another target"),
+        (302, "", "redirects a link to another target"),
     ],
 )
-def test_only_this_relays_tracker_knows_where_the_link_leads(status: int, led_to: str, fault: str) -> None:
-    told = link_fault(canary(RING, BASE, 7), status, led_to)
-    assert told.startswith(fault)
-    assert bool(told) == bool(fault)
+def test_only_this_tracker_can_read_the_target(status: int, target: str, fault: str) -> None:
+    found = link_fault(canary(RING, BASE, 7), status, target)
+    assert found.startswith(fault)
+    assert bool(found) == bool(fault)
 
 
-def test_the_pixel_is_a_picture() -> None:
+def test_the_pixel_is_an_image() -> None:
     assert pixel_fault(200, "image/gif") == ""
     assert pixel_fault(200, "text/html") == "answers a pixel with 200 text/html"
     assert pixel_fault(503, "") == "answers a pixel with 503"
 
 
-def test_what_worked_is_down_after_two_failures_in_a_row() -> None:
+def test_a_base_url_that_worked_is_down_after_two_failures() -> None:
     once = failed(BaseUrlState(BASE, proven=True), "does not answer", NOW)
     assert (once.broken, once.down) == (True, False)
     twice = failed(once, "answers 502", NOW + 10)
@@ -71,9 +71,9 @@ def test_what_worked_is_down_after_two_failures_in_a_row() -> None:
     assert not failed(answered(once), "again", NOW).down
 
 
-def test_what_never_worked_is_never_down() -> None:
+def test_a_base_url_that_never_worked_is_never_down() -> None:
     host = BaseUrlState(BASE)
-    for _ in range(2 * PATIENCE):
+    for _ in range(2 * MAX_FAILURES):
         host = failed(host, "does not answer", NOW)
     assert not host.down
     assert not host.broken

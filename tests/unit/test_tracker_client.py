@@ -44,11 +44,11 @@ def test_mail_programs_and_browsers_are_people(user_agent: str) -> None:
 
 
 @pytest.mark.parametrize(("user_agent", "reason"), MACHINES)
-def test_machines_are_told_with_their_kind(user_agent: str, reason: str) -> None:
+def test_machines_have_their_kind_as_reason(user_agent: str, reason: str) -> None:
     assert parse_client("GET", {"User-Agent": user_agent}).machine == reason
 
 
-def test_a_head_request_and_a_prefetch_are_machines_whatever_they_call_themselves() -> None:
+def test_head_requests_and_prefetches_are_machines_with_any_user_agent() -> None:
     assert parse_client("HEAD", {"User-Agent": FIREFOX}).machine == "HEAD"
     for name, value in {"Sec-Purpose": "prefetch;prerender", "Purpose": "prefetch", "X-Moz": "prefetch"}.items():
         assert parse_client("GET", {"User-Agent": FIREFOX, name: value}).machine == "prefetch"
@@ -79,5 +79,5 @@ TRUSTED = (ip_network("10.0.0.0/8"), ip_network("::1/128"))
         ("", "198.51.100.1", ""),
     ],
 )
-def test_only_trusted_proxies_may_speak_for_the_client(peer: str, forwarded_for: str, client: str) -> None:
+def test_forwarded_for_is_trusted_from_trusted_proxies_only(peer: str, forwarded_for: str, client: str) -> None:
     assert client_address(peer, forwarded_for, TRUSTED) == client

@@ -1,9 +1,9 @@
-"""The express lane: who is answered when."""
+"""The fast path: order, size and delay of the batches."""
 
 import asyncio
 from collections.abc import Callable
 
-from relay.tracker.fast_path import ROUND, PixelFastPath, PixelRequest
+from relay.tracker.fast_path import MAX_BATCH, PixelFastPath, PixelRequest
 from tests.servers.waiting import PATIENCE
 
 
@@ -11,92 +11,92 @@ def request(number: int) -> bytes:
     return f"GET /o/{number} HTTP/1.1\r\nHost: t.example\r\n\r\n".encode()
 
 
-class Reader:
-    """A connection that notes what it is answered."""
+class FakeConnection:
+    """A connection that records the answers it is given."""
 
     client = "192.0.2.1"
 
-    def __init__(self, number: int, told: list[tuple[int, bytes | None]]) -> None:
+    def __init__(self, number: int, responses: list[tuple[int, bytes | None]]) -> None:
         self.number = number
-        self.asked = request(number)
-        self._told = told
+        self.pending = request(number)
+        self._responses = responses
 
-    def settle(self, answer: bytes | None) -> None:
-        self._told.append((self.number, answer))
+    def respond(self, answer: bytes | None) -> None:
+        self._responses.append((self.number, answer))
 
 
 class Harness:
-    """A lane, who comes to it, and what they were told."""
+    """A fast path and the answers it gave. Token "0" is invalid."""
 
-    def __init__(self, right_of_way: Callable[[], float] = lambda: 0.0) -> None:
-        self.told: list[tuple[int, bytes | None]] = []
+    def __init__(self, delay: Callable[[], float] = lambda: 0.0) -> None:
+        self.responses: list[tuple[int, bytes | None]] = []
         self.answered: list[str] = []
-        self.lane = PixelFastPath(self._answer, right_of_way)
+        self.fast_path = PixelFastPath(self._answer, delay)
 
-    def _answer(self, fetch: PixelRequest, client: str) -> bytes | None:
-        assert client == Reader.client
-        self.answered.append(fetch.token)
-        return None if fetch.token == "0" else fetch.token.encode()
+    def _answer(self, request: PixelRequest, client: str) -> bytes | None:
+        assert client == FakeConnection.client
+        self.answered.append(request.token)
+        return None if request.token == "0" else request.token.encode()
 
-    def come(self, count: int) -> list[Reader]:
-        readers = [Reader(number, self.told) for number in range(count)]
-        assert all(self.lane.take(reader, reader.asked) for reader in readers)
-        return readers
+    def send(self, count: int) -> list[FakeConnection]:
+        connections = [FakeConnection(number, self.responses) for number in range(count)]
+        assert all(self.fast_path.accept(connection, connection.pending) for connection in connections)
+        return connections
 
 
-async def test_all_of_a_turn_are_one_round_and_nothing_is_said_before_it() -> None:
-    house = Harness()
-    house.come(3)
-    assert house.told == []
+async def test_requests_of_one_iteration_are_one_batch_answered_in_the_next() -> None:
+    harness = Harness()
+    harness.send(3)
+    assert harness.responses == []
     await asyncio.sleep(0)
-    assert house.told == [(0, None), (1, b"1"), (2, b"2")]
+    assert harness.responses == [(0, None), (1, b"1"), (2, b"2")]
 
 
-async def test_a_round_is_bounded_and_the_next_one_goes_on() -> None:
-    house = Harness()
-    house.come(2 * ROUND + 1)
+async def test_a_batch_is_bounded_and_the_next_one_continues() -> None:
+    harness = Harness()
+    harness.send(2 * MAX_BATCH + 1)
     counts = []
     for _ in range(4):
         await asyncio.sleep(0)
-        counts.append(len(house.told))
-    assert counts == [ROUND, 2 * ROUND, 2 * ROUND + 1, 2 * ROUND + 1]
-    assert [number for number, _ in house.told] == list(range(2 * ROUND + 1))
+        counts.append(len(harness.responses))
+    assert counts == [MAX_BATCH, 2 * MAX_BATCH, 2 * MAX_BATCH + 1, 2 * MAX_BATCH + 1]
+    assert [number for number, _ in harness.responses] == list(range(2 * MAX_BATCH + 1))
 
 
-async def test_what_has_the_right_of_way_is_waited_for_by_all_together() -> None:
-    waits = iter([0.02, 0.0])
-    house = Harness(lambda: next(waits))
-    house.come(1)
+async def test_a_delay_holds_the_whole_batch() -> None:
+    delays = iter([0.02, 0.0])
+    harness = Harness(lambda: next(delays))
+    harness.send(1)
     await asyncio.sleep(0)
-    late = Reader(9, house.told)
-    assert house.lane.take(late, late.asked)
+    late = FakeConnection(9, harness.responses)
+    assert harness.fast_path.accept(late, late.pending)
     await asyncio.sleep(0)
-    assert house.told == []
+    assert harness.responses == []
     async with asyncio.timeout(PATIENCE):
-        while not house.told:
+        while not harness.responses:
             await asyncio.sleep(0.001)
-    assert house.told == [(0, None), (9, b"9")]
+    assert harness.responses == [(0, None), (9, b"9")]
 
 
-async def test_who_has_left_is_not_answered() -> None:
-    house = Harness()
-    first, second = house.come(2)
-    first.asked = b""
+async def test_a_request_that_aiohttp_took_over_is_not_answered() -> None:
+    harness = Harness()
+    first, second = harness.send(2)
+    first.pending = b""
     await asyncio.sleep(0)
-    assert house.told == [(second.number, b"1")]
-    assert house.answered == ["1"]
+    assert harness.responses == [(second.number, b"1")]
+    assert harness.answered == ["1"]
 
 
-async def test_closing_answers_all_who_wait() -> None:
-    house = Harness(lambda: 60.0)
-    house.come(ROUND + 1)
-    house.lane.close()
-    assert len(house.told) == ROUND + 1
+async def test_closing_answers_all_queued_requests() -> None:
+    harness = Harness(lambda: 60.0)
+    harness.send(MAX_BATCH + 1)
+    harness.fast_path.close()
+    assert len(harness.responses) == MAX_BATCH + 1
 
 
-async def test_what_is_not_commonplace_is_not_taken() -> None:
-    house = Harness()
-    reader = Reader(1, house.told)
-    assert not house.lane.take(reader, reader.asked + b"x")
+async def test_other_requests_are_not_accepted() -> None:
+    harness = Harness()
+    connection = FakeConnection(1, harness.responses)
+    assert not harness.fast_path.accept(connection, connection.pending + b"x")
     await asyncio.sleep(0)
-    assert house.answered == []
+    assert harness.answered == []

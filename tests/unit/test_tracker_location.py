@@ -20,7 +20,7 @@ def test_a_url_of_visible_ascii_is_never_changed(scheme: str, host: str, rest: s
 @given(
     st.text() | st.text().map(lambda text: "http://" + text) | st.text().map(lambda text: "https://a.example/" + text)
 )
-def test_whatever_comes_out_is_visible_ascii_and_http(target: str) -> None:
+def test_a_location_is_visible_ascii_and_http(target: str) -> None:
     value = location(target)
     assert value is None or (value.lower().startswith(("http://", "https://")) and all("!" <= c <= "~" for c in value))
 
@@ -38,12 +38,12 @@ def test_whatever_comes_out_is_visible_ascii_and_http(target: str) -> None:
         ("https://" + "ü" * 300 + "/", "https://" + "%C3%BC" * 300 + "/"),
     ],
 )
-def test_other_urls_become_what_a_browser_asks_for(target: str, value: str) -> None:
+def test_other_urls_are_changed_as_by_a_browser(target: str, value: str) -> None:
     assert location(target) == value
 
 
 @pytest.mark.parametrize(
     "target", ["", "javascript:alert(1)", "//a.example/", "/x", "https:///x", "https://", "https:a.example", "ftp://a/"]
 )
-def test_what_is_no_web_address_with_a_host_goes_nowhere(target: str) -> None:
+def test_a_target_without_http_and_host_has_no_location(target: str) -> None:
     assert location(target) is None

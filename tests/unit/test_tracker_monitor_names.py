@@ -32,7 +32,7 @@ def test_a_hosts_file_is_read(host: str, addresses: list[str]) -> None:
     assert listed(HOSTS, host) == tuple(map(ip_address, addresses))
 
 
-async def test_what_the_hosts_file_lacks_is_asked_of_dns(tmp_path: Path) -> None:
+async def test_names_not_in_the_hosts_file_are_looked_up_in_dns(tmp_path: Path) -> None:
     file = tmp_path / "hosts"
     file.write_text(HOSTS)
     zone = "u.acme.test. A 192.0.2.8\nu.acme.test. AAAA 2001:db8::8\nmail.acme.test. MX 10 x.test."
