@@ -207,7 +207,7 @@ class Tracker:
         address, client = self._client(request)
         kept = await self._sink.keep(self._event(EventKind.UNSUBSCRIBE, token, address, client, {"by": by}))
         if await self._unsubscribe_state(token) is None:
-            html, status, word = pages.TOO_OLD, 410, "The message is too old: nobody knows any more whom it went to."
+            html, status, word = pages.TOO_OLD, 410, "The message is too old: its recipient is no longer stored."
         elif kept:
             html, status, word = pages.DONE, 200, "Unsubscribed."
         else:
