@@ -1,11 +1,22 @@
 """What several folders of tests share."""
 
+import logging
 import os
 from collections.abc import Iterator
 
 import pytest
 
 from tests.servers.postgres import PostgresServer, drop_schema, fresh_schema
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_before() -> Iterator[None]:
+    """A log that a test opened must not get the libraries' warnings of the next test: its stream is closed by then."""
+    root = logging.getLogger()
+    before, level = list(root.handlers), root.level
+    yield
+    root.handlers[:] = before
+    root.setLevel(level)
 
 
 @pytest.fixture(scope="session")

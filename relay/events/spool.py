@@ -77,6 +77,7 @@ class Spool:
         self._total_bytes = total_bytes
         self._lock = Lock()
         self._file: int | None = None
+        self._begun = 0
         self._path = folder
         self._size = 0
         self._closed_bytes = 0
@@ -159,7 +160,9 @@ class Spool:
 
     def _open_segment(self) -> int:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._path = self._folder / f"{int(time.time() * 1000):013d}-{secrets.token_hex(4)}{_OPEN}"
+        # Names order the files: two begun in one millisecond, or after the clock was set back, must differ in it.
+        self._begun = max(int(time.time() * 1000), self._begun + 1)
+        self._path = self._folder / f"{self._begun:013d}-{secrets.token_hex(4)}{_OPEN}"
         self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
         fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         self._names_changed()

@@ -43,6 +43,17 @@ def test_a_large_file_is_closed_and_the_next_begun(tmp_path: Path) -> None:
     assert drained(spool) == [event(number) for number in range(12)]
 
 
+def test_files_begun_in_one_moment_or_after_the_clock_was_set_back_are_read_in_their_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moments = iter([1000.0] * 20 + [900.0] * 20)
+    monkeypatch.setattr("relay.events.spool.time.time", lambda: next(moments))
+    spool = Spool(tmp_path, segment_bytes=1)
+    for number in range(40):
+        spool.append([event(number)])
+    assert drained(spool) == [event(number) for number in range(40)]
+
+
 def test_events_appended_while_a_file_is_read_are_not_lost(tmp_path: Path) -> None:
     spool = Spool(tmp_path)
     spool.append([event(1)])
