@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from relay.mail.reply import Reply, parse_reply
 
@@ -13,6 +14,10 @@ MAX_REPLY = 32 * 1024
 
 MAX_LINES = 200
 """Bounds of a reply. RFC 5321 gives a line 512 octets; servers exceed that, but not without end."""
+
+
+_SHORT = 512
+"""Octets of a line whose reply is kept for the next time it comes: the length RFC 5321 allows."""
 
 
 _LINE = re.compile(rb"([2-5][0-9]{2})(?:([ -])(.*))?", re.DOTALL)
@@ -59,6 +64,8 @@ class ReplyReader:
         return found
 
     def _line(self, line: bytes) -> Reply | MalformedReply | None:
+        if not self._lines and len(line) <= _SHORT and (reply := _whole_reply(line)) is not None:
+            return reply
         match = _LINE.fullmatch(line)
         if match is None:
             return self._nonsense(f"no SMTP reply: {line[:80]!r}")
@@ -80,6 +87,15 @@ class ReplyReader:
         self._broken = True
         self._buffer = b""
         return MalformedReply(what)
+
+
+@lru_cache(maxsize=512)
+def _whole_reply(line: bytes) -> Reply | None:
+    """Return the reply of one line, None when it is no reply or continues. Servers repeat the same few lines."""
+    match = _LINE.fullmatch(line)
+    if match is None or match[2] == b"-":
+        return None
+    return parse_reply(int(match[1]), printable((match[3] or b"").decode("utf-8", "replace").strip()))
 
 
 def printable(text: str) -> str:
