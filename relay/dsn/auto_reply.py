@@ -24,6 +24,7 @@ _MARKS = {
     "x-post-messageclass": r"\d{1,3}\s*;\s*autoresponder",
     "x-fc-machinegenerated": r"true|yes|1",
     "x-apple-action": r"vacation",
+    "x-amazon-auto-reply": _ANY,
     "x-vacation": _ANY,
     "precedence": r"auto[-_]?reply",
     "x-precedence": r"auto[-_]?reply",
@@ -41,7 +42,12 @@ _DENIES = re.compile(r"(?:no|none|false|off|0)?\s*(?:[;,].*)?$", re.IGNORECASE)
 _COMMENT = re.compile(r"\([^()]{0,200}\)")
 
 
-_WEAK_MARKS = ("x-auto-response-suppress", "x-ms-exchange-inbox-rules-loop", "x-loop")
+_WEAK_MARKS = (
+    "x-auto-response-suppress",
+    "x-ms-exchange-inbox-rules-loop",
+    "x-ms-exchange-generated-message-source",
+    "x-loop",
+)
 
 
 _FOR_MANY = ("list-id", "list-unsubscribe", "list-post")

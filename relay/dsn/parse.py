@@ -185,6 +185,7 @@ def _named_in_note(mail: Received, named: list[str]) -> tuple[Recipient, ...]:
     )
     if found:
         return found
-    addressed = dict.fromkeys(ADDRESS.findall(mail.returned.get("to")) or ADDRESS.findall(mail.subject))
+    in_subject = [address for address in ADDRESS.findall(mail.subject) if address not in people]
+    addressed = dict.fromkeys(ADDRESS.findall(mail.returned.get("to")) or in_subject)
     told = tuple(prose.about(address, action) for address in addressed if not is_machine(address))
     return told or prose.recipients([], [], action)

@@ -37,7 +37,9 @@ FAILURE_SUBJECT = any_of(
     r"return(?:ed|ing)?[ :-]{1,3}(?:mail|to sender|message|e-?mail|undeliver)",
     r"mail.{0,20}(?:fail|error|return|undeliver|reject|bounce|blocked|could not)|reject|bounced?\b",
     r"message .{0,60}(?:not delivered|blocked|rejected|refused|bounced)",
-    r"user unknown|unknown user|address .{0,20}(?:invalid|unknown|not)|over ?quota|mailbox full",
+    r"user unknown|unknown user|address .{0,20}(?:invalid|unknown|not)|over ?quota|mailbox full|not member",
+    r"verzögert|retard|retras|atras|ritard|vertraagd|försen|forsink|viivästy|opóźni|zpožd|gecik|задерж|延迟|延遲"
+    r"|遅延|지연",
     r"unsolicited bulk|virus|spam|blocked",
     r"unzustellbar|zustell|non remis|échec|non distribu|no entregad|no se (?:pudo|ha podido)|devuelto",
     r"não entregue|falha|devolvid|mancat[ao]|impossibile|onbestelbaar|niet (?:bezorgd|afgeleverd)",
@@ -63,7 +65,7 @@ REFUSAL = any_of(r"rejected mail", r"(?:was|been|is) (?:automatically )?(?:rejec
 
 ANNOUNCES = re.compile(
     r"^[^\n>]{0,40}\b(?:your (?:message|mail|e-?mail)\b.{0,60}(?:(?:could not|was not|has not been|cannot) be"
-    r"|not delivered|undeliverable|rejected)|votre message n)",
+    r"|not delivered|undeliverable|rejected)|votre message n|you are not (?:a )?member of)",
     re.IGNORECASE | re.MULTILINE,
 )
 """An opening that says that the reader's own message failed."""
@@ -106,6 +108,11 @@ FAILURE = any_of(
     r"не (?:может|удалось|был|доставлен|существует|найден)|недоставлен|невозможно",
     r"送信でき|配信でき|配送できま|届き?ません|届けられ|見つかりません|存在しません|存在しない|エラー|失敗",
     r"nie (?:udało|można|został|dostarczono)|nelze|nedoruč|(?:kunne|kan) ikke|(?:kunde|kan) inte|ei (?:voitu|voida)",
+    r"not (?:a )?member of|gick inte|gikk ikke|lykkedes ikke|(?:blev|ble) ikke|onnistunut|epäonnistu|nepodařil"
+    r"|nepavyko",
+    r"neizdevās|ebaõnnestu|nije (?:uspjel|moguće)|ni (?:bilo )?mogoče|nu a putut|nu s-a putut|не вдалося|не може да"
+    r"|δεν ήταν",
+    r"απέτυχε|αδυναμία|נכשל|לא ניתן|تعذر|فشل|ไม่สามารถ|ล้มเหลว|không thể|gagal|tidak dapat|başarısız|no hemos podido",
     r"nem (?:sikerült|lehet|kézbesít)|edilemedi|iletilemedi|失败|退信|退回|无法|未送达|拒收|전송 ?실패|배달",
 )
 """Statements that mail was not delivered."""
@@ -114,7 +121,8 @@ FAILURE = any_of(
 FAILS = any_of(
     r"deliver|undeliver|reject|refus|unknown|fail|bounc|no such|full|quota|denied|block|invalid|error|unable|disabled",
     r"not (?:exist|found|listed|accept|reach|send|sent|valid|known)|could ?n[o']t|exceed|unroutable|return",
-    r"rcpt to|[45]\d\d[ -]|inexist|desconocido|zugestellt|zustell|remis|distribu|consegnat|usuario|届|送信|配信",
+    r"not (?:a )?member|rcpt to|[45]\d\d[ -]|inexist|desconocido|zugestellt|zustell|remis|distribu|consegnat"
+    r"|usuario|届|送信|配信",
     r"不存在|存在し|見つか|无法|無法|失败|失敗|退信|退回|拒|已满|已滿|いっぱい|エラー|없|실패|거부|반송|초과",
     r"не ?(?:существу|найден|доставлен|удалось|может)|неизвест|переполнен|отклон|заблокирован|недоставлен",
     r"niet|onbekend|inconnu|introuvable|pleine?\b|sconosciut|pien[ao]\b|n[ãa]o (?:foi|existe)|cheia|llen[oa]\b"
@@ -134,6 +142,7 @@ WARNING = any_of(
     r"has not yet|not yet been|not been delivered yet|still being retried|delivery attempts will continue",
     r"will continue (?:to (?:try|attempt|retry)|trying|attempting)|継続して|再送を",
     r"weiter versucht|noch nicht zugestellt",
+    r"ännu inte|endnu ikke|ennå ikke|ei ole vielä|jeszcze nie|ještě ne|még nem|henüz|încă nu|ще не (?:було )?доставлен",
     r"n'a pas encore|nouvelles? tentatives?|todavía no|aún no|seguirá intentando|ainda não|non è ancora|nog niet"
     r"|ещё не|еще не|попытки .{0,30}продолж|尚未|仍在尝试",
 )

@@ -30,6 +30,7 @@ def header(*lines: str) -> Header:
         "X-FC-MachineGenerated: true",
         "X-Apple-Action: VACATION",
         "X-Precedence: auto_reply",
+        "X-Amazon-Auto-Reply: true",
         "Delivered-To: Autoresponder",
     ],
 )

@@ -28,4 +28,4 @@ def test_mail_is_understood(expected: str, mail: str, end: str) -> None:
     if status:
         assert report.recipients[0].status == status
     if category:
-        assert classify_recipient(RULES, report, report.recipients[0]).category == category
+        assert classify_recipient(RULES, report, report.recipients[0]).category in category.split(",")
