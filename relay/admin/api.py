@@ -6,14 +6,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from relay.admin.domains import DomainRoutes
-from relay.admin.identities import IdentityRoutes
-from relay.admin.providers import ProviderRoutes, ProviderTools
-from relay.admin.reports import ReportRoutes
-from relay.admin.suppressions import SuppressionRoutes
-from relay.admin.unsubscribes import UnsubscribeRoutes
 from relay.clock import Clock
-from relay.domains.signing_keys import SigningKeys
 from relay.limits.ports import LimitStore
 from relay.mail.queue_id import is_queue_id
 from relay.queue.actions import delete, deletion_event, flush, hold, release
@@ -21,15 +14,13 @@ from relay.queue.entry import Entry, State
 from relay.queue.message import Message
 from relay.queue.nodes import NodeState
 from relay.queue.ports import EntryChange, EntryQuery, NodeStore, Publish, QueueAdminStore
-from relay.reports.ports import EngagementStore, MessageQuery, ReportStore, Story, StoryStore
+from relay.reports.ports import MessageQuery, Story, StoryStore
 from relay.reports.serialize import listing_form, story_form, time_form
-from relay.suppression.ports import SuppressionStore, UnsubscribeStore
-from relay.verification.verifier import Verifier
 
 
 @dataclass(frozen=True, slots=True)
 class NodeRoutes:
-    """Answers who works on the queue."""
+    """The route of the nodes of the queue."""
 
     store: NodeStore
 
@@ -56,98 +47,90 @@ def node_form(node: NodeState) -> dict[str, object]:
 
 
 MOST = 10_000
-"""Entries of one answer."""
+"""Maximum entries of one response."""
 
 
 LARGEST_BODY = 16 << 20
-"""Octets of a request."""
+"""Maximum octets of a request body."""
 
 
-@dataclass(frozen=True, slots=True)
-class Desk:
-    """What the API works with."""
-
-    office: QueueAdminStore
-    stories: StoryStore
-    suppressions: SuppressionStore
-    unsubscribes: UnsubscribeStore
-    reports: ReportStore
-    engagement: EngagementStore
-    limits: LimitStore
-    nodes: NodeStore
-    providers: ProviderTools
-    signing: SigningKeys
-    verifier: Verifier
-    clock: Clock
-    publish: Publish
-    wake: Callable[[], None]
-    reload: Callable[[], Awaitable[Mapping[str, object]]]
-    status: Callable[[], Awaitable[Mapping[str, object]]]
-    metrics: Callable[[], bytes]
-
-
-def application(desk: Desk) -> web.Application:
-    """Return the application with its routes."""
+def application(*groups: Sequence[web.RouteDef]) -> web.Application:
+    """Return the application with these groups of routes."""
     app = web.Application(client_max_size=LARGEST_BODY)
-    routes = _Routes(desk)
-    app.add_routes(
-        [
-            web.get("/status", routes.status),
-            web.post("/reload", routes.reload),
-            web.get("/metrics", routes.metrics),
-            web.get("/queue", routes.queue),
-            web.get("/queue/{queue_id}", routes.message),
-            web.post("/queue/{action:flush|hold|release|delete}", routes.change),
-            web.get("/trace/{key:.+}", routes.trace),
-            *DomainRoutes(desk.signing).table(),
-            *IdentityRoutes(desk.verifier, desk.limits).table(),
-            *NodeRoutes(desk.nodes).table(),
-            *ProviderRoutes(desk.providers).table(),
-            *ReportRoutes(desk.reports, desk.engagement, desk.stories).table(),
-            *SuppressionRoutes(desk.suppressions, desk.clock).table(),
-            *UnsubscribeRoutes(desk.unsubscribes, desk.clock).table(),
-        ]
-    )
+    for group in groups:
+        app.add_routes(group)
     return app
 
 
-class _Routes:
-    """The handlers."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerRoutes:
+    """The routes of the running server: status, reload, metrics."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    status: Callable[[], Awaitable[Mapping[str, object]]]
+    reload: Callable[[], Awaitable[Mapping[str, object]]]
+    metrics: Callable[[], bytes]
 
-    async def status(self, _: web.Request) -> web.Response:
-        """GET /status: health, version, depth."""
-        return web.json_response(dict(await self._desk.status()))
+    def table(self) -> Sequence[web.RouteDef]:
+        """Return the routes."""
+        return [
+            web.get("/status", self.get_status),
+            web.post("/reload", self.post_reload),
+            web.get("/metrics", self.get_metrics),
+        ]
 
-    async def reload(self, _: web.Request) -> web.Response:
-        """POST /reload: 200 with what changed, 409 with the faults while the old settings stay."""
-        result = await self._desk.reload()
+    async def get_status(self, _: web.Request) -> web.Response:
+        """GET /status: version, health and depth of the queue."""
+        return web.json_response(dict(await self.status()))
+
+    async def post_reload(self, _: web.Request) -> web.Response:
+        """POST /reload: 200 with the changes; 409 with the faults, and the old settings stay."""
+        result = await self.reload()
         return web.json_response(dict(result), status=409 if result.get("faults") else 200)
 
-    async def metrics(self, _: web.Request) -> web.Response:
-        """GET /metrics: Prometheus' text format."""
-        return web.Response(body=self._desk.metrics(), content_type="text/plain", charset="utf-8")
+    async def get_metrics(self, _: web.Request) -> web.Response:
+        """GET /metrics: text format of Prometheus."""
+        return web.Response(body=self.metrics(), content_type="text/plain", charset="utf-8")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueRoutes:
+    """The routes of queued messages: listing, timeline, operator actions."""
+
+    store: QueueAdminStore
+    stories: StoryStore
+    limits: LimitStore
+    clock: Clock
+    publish: Publish
+    wake: Callable[[], None]
+    """Makes the runner look for due entries."""
+
+    def table(self) -> Sequence[web.RouteDef]:
+        """Return the routes."""
+        return [
+            web.get("/queue", self.queue),
+            web.get("/queue/{queue_id}", self.message),
+            web.post("/queue/{action:flush|hold|release|delete}", self.change),
+            web.get("/trace/{key:.+}", self.trace),
+        ]
 
     async def queue(self, request: web.Request) -> web.Response:
-        """GET /queue?…: the entries that match; without a state those that are not final."""
-        found = await self._desk.office.entries(_entry_query(request.query))
+        """GET /queue?…: the matching entries; without a state those that are not final."""
+        found = await self.store.entries(_entry_query(request.query))
         return web.json_response({"entries": [listing_form(message, entry) for message, entry in found]})
 
     async def message(self, request: web.Request) -> web.Response:
-        """GET /queue/ID: the message with its entries, events and the header as the application sent it."""
+        """GET /queue/ID: the message with its entries, events and the original header."""
         queue_id = request.match_info["queue_id"]
-        stories = await self._desk.stories.stories(MessageQuery(queue_id=queue_id))
+        stories = await self.stories.stories(MessageQuery(queue_id=queue_id))
         if not stories:
             raise web.HTTPNotFound(text=f"there is no message {queue_id}")
-        content = await self._desk.office.content(queue_id)
+        content = await self.store.content(queue_id)
         header = None if content is None else content.partition(b"\r\n\r\n")[0].decode("utf-8", "replace")
         return web.json_response({**story_form(stories[0]), "header": header})
 
     async def change(self, request: web.Request) -> web.Response:
-        """POST /queue/ACTION?…: change the entries that match; answers with those that changed."""
-        query, now = _entry_query(request.query), self._desk.clock()
+        """POST /queue/ACTION?…: change the matching entries, and return the changed ones."""
+        query, now = _entry_query(request.query), self.clock()
         actions: dict[str, EntryChange] = {
             "hold": hold,
             "release": release(now),
@@ -155,33 +138,32 @@ class _Routes:
             "delete": delete(now),
         }
         action = request.match_info["action"]
-        changed = await self._desk.office.change(query, actions[action])
+        changed = await self.store.change(query, actions[action])
         if action == "delete":
-            self._desk.publish([deletion_event(entry, now) for _, entry in changed])
+            self.publish([deletion_event(entry, now) for _, entry in changed])
             await self._give_back(changed)
-        self._desk.wake()
+        self.wake()
         return web.json_response({"entries": [listing_form(message, entry) for message, entry in changed]})
 
     async def trace(self, request: web.Request) -> web.Response:
         """GET /trace/KEY: the stories of a queue id, a Message-ID or a recipient, newest first."""
-        stories = await find_stories(self._desk.stories, request.match_info["key"])
+        stories = await find_stories(self.stories, request.match_info["key"])
         return web.json_response({"stories": [story_form(story) for story in stories]})
 
     async def _give_back(self, changed: Sequence[tuple[Message, Entry]]) -> None:
-        """Return the places of cancelled entries to their ledgers.
+        """Release the slots of deleted entries in the rate limits.
 
-        All messages are asked for at the same time: a store makes one transaction of what waits for it.
+        All messages at once, because a store batches concurrent calls into one transaction.
         """
         numbers: dict[str, list[int]] = {}
         for _, entry in changed:
             numbers.setdefault(entry.queue_id, []).append(entry.number)
 
-        limits = self._desk.limits
-        await asyncio.gather(*(limits.release(queue_id, cancelled) for queue_id, cancelled in numbers.items()))
+        await asyncio.gather(*(self.limits.release(queue_id, cancelled) for queue_id, cancelled in numbers.items()))
 
 
 async def find_stories(store: StoryStore, key: str) -> Sequence[Story]:
-    """Return the stories a person means by that text: a queue id, a Message-ID or a recipient's address."""
+    """Return the messages with that queue id, Message-ID or recipient."""
     if is_queue_id(key.upper()):
         return await store.stories(MessageQuery(queue_id=key.upper()))
     by_message_id = await store.stories(MessageQuery(message_id=key))

@@ -1,4 +1,4 @@
-"""The routes of providers: how each stands, lifting a pause, sending a test."""
+"""The routes of providers: list with state and usage, end a pause, send a test mail."""
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -23,36 +23,30 @@ from relay.queue.routing import LanePause, provider_of
 from relay.reports.serialize import Form, time_form
 
 _EVERY = 1_000_000
-"""Entries that a lifted pause sends on at most."""
+"""Maximum entries made due when a pause ends."""
 
 
 _NAMED = 3
-"""Destinations that are named of those at rest."""
+"""Maximum paused destinations listed by name."""
 
 
-@dataclass(frozen=True, slots=True)
-class ProviderTools:
-    """What a running relay gives these routes."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderRoutes:
+    """The routes of providers: list, end a pause, send a test mail."""
 
     settings: Callable[[], Settings]
     store: QueueStore
-    office: QueueAdminStore
+    entries: QueueAdminStore
     limits: LimitStore
     clock: Clock
     new_id: Callable[[float], str]
     publish: Publish
     pauses: Callable[[], Mapping[str, LanePause]]
-    """The lanes that are down, by name."""
-    resume: Callable[[str], bool]
-    """Lifts the pause of a lane; tells whether there was one."""
+    """The paused lanes, by name."""
+    end_pause: Callable[[str], bool]
+    """Ends the pause of a lane; tells whether it was paused."""
     wake: Callable[[], None]
-
-
-class ProviderRoutes:
-    """The handlers."""
-
-    def __init__(self, tools: ProviderTools) -> None:
-        self._tools = tools
+    """Makes the runner look for due entries."""
 
     def table(self) -> list[web.RouteDef]:
         """Return the routes."""
@@ -63,30 +57,31 @@ class ProviderRoutes:
         ]
 
     async def listing(self, _: web.Request) -> web.Response:
-        """GET /providers: the built-in one and those of the configuration."""
-        providers = self._tools.settings().providers
+        """GET /providers: the built-in provider and those of the configuration."""
+        providers = self.settings().providers
         asked = {_key(one): limits for one in providers if (limits := _windows(one))}
-        usage = await self._tools.limits.usage(asked, self._tools.clock())
-        pauses = self._tools.pauses()
+        usage = await self.limits.usage(asked, self.clock())
+        pauses = self.pauses()
         forms = [provider_form(one, pauses.get(_key(one)), usage.get(_key(one))) for one in providers]
         return web.json_response({"providers": [direct_form(pauses), *forms]})
 
     async def resume(self, request: web.Request) -> web.Response:
-        """POST /providers/NAME/resume: lift a pause and try what waits for it now."""
+        """POST /providers/NAME/resume: end a pause and retry its entries now."""
         name = self._known(request)
-        pauses = {lane: pause for lane, pause in self._tools.pauses().items() if provider_of(lane) == name}
-        entries = sum([await resume(self._tools, lane, pause) for lane, pause in pauses.items()])
+        pauses = {lane: pause for lane, pause in self.pauses().items() if provider_of(lane) == name}
+        entries = sum([await self._resume_lane(lane, pause) for lane, pause in pauses.items()])
         return web.json_response({"provider": name, "resumed": bool(pauses), "entries": entries})
 
     async def test(self, request: web.Request) -> web.Response:
-        """POST /providers/NAME/test with {"from": ADDRESS, "to": ADDRESS}, either left out: queue a test mail."""
+        """POST /providers/NAME/test with {"from": ADDRESS, "to": ADDRESS}, both optional: queue a test mail."""
         name, body = self._known(request), await _body(request)
-        settings, now = self._tools.settings(), self._tools.clock()
+        settings, now = self.settings(), self.clock()
         hostname = settings.server.hostname
         from_address = _address(body, "from") or settings.alerts.mail_from or f"postmaster@{hostname}"
         to_address = _address(body, "to") or next(iter(settings.alerts.mail_to), "")
         if not to_address:
             raise web.HTTPBadRequest(text="there is nobody to send it to: give an address, or set alerts.mail_to")
+
         domain = domain_of(from_address)
         listed = domain in settings.domains
         probe = Probe(
@@ -97,42 +92,42 @@ class ProviderRoutes:
             domain=domain if listed else "",
             return_path=settings.domain_for(from_address).return_path if listed else "",
         )
-        accepted = probe_message(probe, self._tools.new_id(now), now)
-        await self._tools.store.enqueue(accepted)
-        self._tools.publish(accepted.events)
-        self._tools.wake()
+
+        accepted = probe_message(probe, self.new_id(now), now)
+        await self.store.enqueue(accepted)
+        self.publish(accepted.events)
+        self.wake()
+
         (entry,) = accepted.entries
         form = {"queue_id": entry.queue_id, "provider": name, "from": from_address, "to": to_address}
         return web.json_response({**form, "lane": lane_of(name, to_address)})
 
+    async def resume_changed(self, before: Settings) -> None:
+        """End the pauses of providers whose settings changed since `before`: the change may be the repair."""
+        lanes = {_key(one) for one in self.settings().providers if one != before.provider(one.name)}
+        with suppress(StoreError):  # The deferred entries stay scheduled.
+            for lane, pause in tuple(self.pauses().items()):
+                if lane in lanes:
+                    await self._resume_lane(lane, pause)
+
+    async def _resume_lane(self, lane: str, pause: LanePause) -> int:
+        """End the pause of a lane and make its deferred entries due now; return their number."""
+        self.end_pause(lane)
+        query = EntryQuery(lane=lane, states=(State.WAITING,), limit=_EVERY)
+        changed = await self.entries.change(query, retry_after_pause(self.clock(), pause.until))
+        self.wake()
+        return len(changed)
+
     def _known(self, request: web.Request) -> str:
         name = request.match_info["name"]
-        known = [DIRECT, *(one.name for one in self._tools.settings().providers)]
+        known = [DIRECT, *(one.name for one in self.settings().providers)]
         if name not in known:
             raise web.HTTPNotFound(text=f'there is no provider "{name}"; there are: {", ".join(known)}')
         return name
 
 
-async def resume(tools: ProviderTools, lane: str, pause: LanePause) -> int:
-    """Lift the pause of a lane and have what it held up tried now; return how many entries that are."""
-    tools.resume(lane)
-    query = EntryQuery(lane=lane, states=(State.WAITING,), limit=_EVERY)
-    changed = await tools.office.change(query, retry_after_pause(tools.clock(), pause.until))
-    tools.wake()
-    return len(changed)
-
-
-async def resume_changed(tools: ProviderTools, before: Settings) -> None:
-    """Lift the pauses of providers whose settings are not what they were before: that is how they are mended."""
-    lanes = {_key(one) for one in tools.settings().providers if one != before.provider(one.name)}
-    with suppress(StoreError):  # What was deferred is tried as scheduled in any case.
-        for lane, pause in tuple(tools.pauses().items()):
-            if lane in lanes:
-                await resume(tools, lane, pause)
-
-
 def provider_form(provider: Provider, pause: LanePause | None, usage: Usage | None) -> Form:
-    """Return how a provider stands. Limits of 0 are none; `free_at` is null without any."""
+    """Return state and usage of a provider. A limit of 0 means none; `free_at` is null without limits."""
     left = dict(zip((window.span for window in _windows(provider)), usage.left if usage else (), strict=True))
     return {
         "name": provider.name,
@@ -150,7 +145,7 @@ def provider_form(provider: Provider, pause: LanePause | None, usage: Usage | No
 
 
 def direct_form(pauses: Mapping[str, LanePause]) -> Form:
-    """Return how MX delivery stands: single destinations may be paused, never all of it."""
+    """Return the state of MX delivery, with its paused destinations."""
     resting = {lane: pause for lane, pause in pauses.items() if provider_of(lane) == DIRECT}
     named = ", ".join(f"{lane} ({pause.why})" for lane, pause in list(resting.items())[:_NAMED])
     count = "1 destination rests" if len(resting) == 1 else f"{len(resting)} destinations rest"
@@ -175,7 +170,7 @@ def _windows(provider: Provider) -> tuple[Window, ...]:
 
 
 def _key(provider: Provider) -> str:
-    """Return the name of a provider's lane, which is the key of its ledger too."""
+    """Return the lane name of a provider, which is also the key of its ledger."""
     return f"provider:{provider.name}"
 
 

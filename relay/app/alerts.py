@@ -168,49 +168,54 @@ def _printable(text: str) -> str:
 
 
 QUIET = 3600.0
-"""Seconds in which a cause is told of once."""
+"""Seconds between two alerts of one cause."""
 
 
 STORE_RETRY = 5.0
-"""Seconds until a store that could not take an alert is asked again."""
+"""Seconds between two attempts to store an alert."""
 
 
 _MOST_WAITING = 100
 
 
-@dataclass(frozen=True, slots=True)
-class AlertTools:
-    """What alerts are sent with."""
-
-    settings: Callable[[], Settings]
-    store: QueueStore
-    stories: StoryStore
-    clock: Clock
-    new_id: Callable[[float], str]
-    publish: Publish
-    wake: Callable[[], None]
-    """Tells the runner that something is due."""
-
-
 class AlertMailer:
-    """Sends alerts through the queue, as local mail. Does nothing while `alerts.mail_to` is empty."""
+    """Sends alerts through the queue, as local mail. Does nothing while `alerts.mail_to` is empty.
 
-    def __init__(self, tools: AlertTools) -> None:
-        self._tools = tools
+    `wake` makes the runner look for due entries.
+    """
+
+    def __init__(
+        self,
+        *,
+        settings: Callable[[], Settings],
+        store: QueueStore,
+        stories: StoryStore,
+        clock: Clock,
+        new_id: Callable[[float], str],
+        publish: Publish,
+        wake: Callable[[], None],
+    ) -> None:
+        self._settings = settings
+        self._store = store
+        self._stories = stories
+        self._clock = clock
+        self._new_id = new_id
+        self._publish = publish
+        self._wake = wake
         self._told: dict[str, float] = {}
         self._waiting: asyncio.Queue[Alert] = asyncio.Queue(_MOST_WAITING)
 
     def alert(self, cause: str, subject: str, text: str) -> None:
-        """Tell the operator: what happened in one line, and in text what was said and what to do.
+        """Queue an alert mail. `subject` says what happened; `text` has the details and what to do.
 
-        Further alerts of the same cause are left out for an hour. Never blocks and never raises.
+        Further alerts of the same cause are dropped for an hour. Never blocks and never raises.
         """
         self.send(Alert(cause, subject, text))
 
     def send(self, alert: Alert) -> None:
-        """Send an alert that was composed elsewhere, by the same rule."""
-        now = self._tools.clock()
-        if not self._tools.settings().alerts.mail_to or self._waiting.full():
+        """Queue an alert, with the same throttle."""
+        now = self._clock()
+        if not self._settings().alerts.mail_to or self._waiting.full():
             return
         self._told = {cause: at for cause, at in self._told.items() if now - at < QUIET}
         if alert.cause in self._told:
@@ -219,7 +224,7 @@ class AlertMailer:
         self._waiting.put_nowait(alert)
 
     async def run(self) -> None:
-        """Put alerts into the queue until cancelled; a store that is away is waited for."""
+        """Enqueue alerts until cancelled, and retry while the store fails."""
         while True:
             alert = await self._waiting.get()
             while True:
@@ -230,19 +235,19 @@ class AlertMailer:
                     await asyncio.sleep(STORE_RETRY)
 
     async def _enqueue(self, alert: Alert) -> None:
-        """Put the alert into the queue, unless an earlier process did so within the hour."""
-        now = self._tools.clock()
+        """Enqueue the alert, unless an earlier process did so within the hour."""
+        now = self._clock()
         lately = MessageQuery(metadata={ALERT: alert.cause}, since=now - QUIET, limit=1)
-        if await self._tools.stories.stories(lately):
+        if await self._stories.stories(lately):
             return
-        accepted = alert_message(alert, post_of(self._tools.settings()), self._tools.new_id(now), now)
-        await self._tools.store.enqueue(accepted)
-        self._tools.publish(accepted.events)
-        self._tools.wake()
+        accepted = alert_message(alert, post_of(self._settings()), self._new_id(now), now)
+        await self._store.enqueue(accepted)
+        self._publish(accepted.events)
+        self._wake()
 
 
 def post_of(settings: Settings) -> AlertRoute:
-    """Return who alerts come from, who gets them, and which way they go."""
+    """Return sender, recipients and providers of alerts."""
     hostname = settings.server.hostname
     address = settings.alerts.mail_from or f"postmaster@{hostname}"
     domain = domain_of(address)

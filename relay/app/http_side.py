@@ -1,12 +1,19 @@
-"""The side of HTTP: the tracker for readers; the admin API, the dashboard and the metrics for operators."""
+"""Builds the HTTP servers: tracker, admin API, dashboard, metrics."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from relay.admin.api import Desk, application
-from relay.admin.dashboard.routes import Board, dashboard
-from relay.admin.providers import ProviderTools
+from aiohttp import web
+
+from relay.admin.api import NodeRoutes, QueueRoutes, ServerRoutes, application
+from relay.admin.dashboard.routes import DashboardRoutes, dashboard
+from relay.admin.domains import DomainRoutes
+from relay.admin.identities import IdentityRoutes
+from relay.admin.providers import ProviderRoutes
+from relay.admin.reports import ReportRoutes
 from relay.admin.server import AdminServer, metrics_application
+from relay.admin.suppressions import SuppressionRoutes
+from relay.admin.unsubscribes import UnsubscribeRoutes
 from relay.app.context import AppContext
 from relay.app.inbound_side import InboundSide
 from relay.app.outbound_side import OutboundSide
@@ -16,7 +23,7 @@ from relay.http_tracker import Tracker
 from relay.storage.report_queries import EngagementTable
 
 MAIL_FIRST = 0.005
-"""Seconds that pixels wait for one another while mail is under way, so that most of the time is the mail's."""
+"""Seconds by which pixel requests are delayed while mail is in flight: mail goes first."""
 
 
 Answer = Callable[[], Awaitable[Mapping[str, object]]]
@@ -24,7 +31,7 @@ Answer = Callable[[], Awaitable[Mapping[str, object]]]
 
 @dataclass(frozen=True, slots=True)
 class HttpSide:
-    """Builds and opens the HTTP servers. `checks` tells what works, `status` and `reload` are the app's."""
+    """Builds and opens the HTTP servers. `checks` returns the health by part."""
 
     frame: AppContext
     outgoing: OutboundSide
@@ -34,7 +41,7 @@ class HttpSide:
     reload: Answer
 
     async def start_tracker(self) -> Tracker | None:
-        """Open the sink of events, and the tracker where there is an address for it."""
+        """Open the event sink, and the tracker when it has an address."""
         frame, settings = self.frame, self.frame.settings()
         spool = Spool(settings.server.data_dir / "spool")
         sink = EventSink(frame.store, spool, frame.observer.publish, log=frame.log)
@@ -56,66 +63,70 @@ class HttpSide:
         return tracker
 
     async def start_admin(self) -> None:
-        """Open the admin API, and the dashboard and the metrics where there are addresses for them."""
+        """Open the admin API, and the configured listeners of the dashboard and the metrics."""
         settings, exposition = self.frame.settings(), self.frame.observer.metrics.exposition
-        desk = self._desk()
-        admin = self._server(AdminServer(application(desk)))
+        admin = self._server(AdminServer(application(*self._admin_routes())))
         await admin.start_unix(settings.server.data_dir / settings.admin.socket)
         if settings.admin.address:
-            board = self._server(AdminServer(dashboard(self._board(desk))))
+            app = dashboard(self._dashboard_routes(), settings.admin.secret.get_secret_value())
+            board = self._server(AdminServer(app))
             await board.start_tcp(settings.admin.host, settings.admin.port)
         if settings.metrics.address:
             exporter = self._server(AdminServer(metrics_application(exposition)))
             await exporter.start_tcp(settings.metrics.host, settings.metrics.port)
 
-    def provider_tools(self) -> ProviderTools:
-        """Return what operators' questions about providers need."""
+    def provider_routes(self) -> ProviderRoutes:
+        """Return the routes of providers."""
         frame, runner = self.frame, self.outgoing.runner
-        return ProviderTools(
+        return ProviderRoutes(
             settings=frame.settings,
             store=frame.store,
-            office=frame.store,
+            entries=frame.store,
             limits=frame.store,
             clock=frame.clock,
             new_id=frame.new_id,
             publish=frame.observer.publish,
             pauses=runner.pauses,
-            resume=runner.resume,
+            end_pause=runner.resume,
             wake=runner.wake,
         )
 
     def _server(self, server: AdminServer) -> AdminServer:
-        """Have the server stopped with the rest."""
+        """Stop the server together with the relay."""
         self.frame.stack.push_async_callback(server.stop)
         return server
 
-    def _board(self, desk: Desk) -> Board:
-        frame, settings = self.frame, self.frame.settings()
-        return Board(
-            hostname=settings.server.hostname,
-            secret=settings.admin.secret.get_secret_value(),
-            desk=desk,
-            last_hour=lambda: frame.observer.last_hour.sums(frame.clock()),
-        )
-
-    def _desk(self) -> Desk:
-        frame = self.frame
-        return Desk(
-            office=frame.store,
-            stories=frame.store,
-            suppressions=frame.store,
-            unsubscribes=frame.store.unsubscribe_list,
-            reports=frame.store,
-            engagement=EngagementTable(frame.store),
-            limits=frame.store,
-            nodes=frame.store,
-            providers=self.provider_tools(),
-            signing=self.outgoing.signing,
-            verifier=self.incoming.verifier,
+    def _admin_routes(self) -> Sequence[Sequence[web.RouteDef]]:
+        frame, store = self.frame, self.frame.store
+        queue = QueueRoutes(
+            store=store,
+            stories=store,
+            limits=store,
             clock=frame.clock,
             publish=frame.observer.publish,
             wake=self.outgoing.runner.wake,
-            reload=self.reload,
+        )
+        return [
+            ServerRoutes(status=self.status, reload=self.reload, metrics=frame.observer.metrics.exposition).table(),
+            queue.table(),
+            DomainRoutes(self.outgoing.signing).table(),
+            IdentityRoutes(self.incoming.verifier, store).table(),
+            NodeRoutes(store).table(),
+            self.provider_routes().table(),
+            ReportRoutes(store, EngagementTable(store), store).table(),
+            SuppressionRoutes(store, frame.clock).table(),
+            UnsubscribeRoutes(store.unsubscribe_list, frame.clock).table(),
+        ]
+
+    def _dashboard_routes(self) -> DashboardRoutes:
+        frame = self.frame
+        return DashboardRoutes(
+            hostname=frame.settings().server.hostname,
+            stories=frame.store,
+            reports=frame.store,
+            engagement=EngagementTable(frame.store),
+            last_hour=lambda: frame.observer.last_hour.sums(frame.clock()),
+            pauses=self.outgoing.runner.pauses,
             status=self.status,
-            metrics=frame.observer.metrics.exposition,
+            clock=frame.clock,
         )

@@ -4,13 +4,13 @@ import asyncio
 import random
 from collections.abc import Callable
 
-from relay.app.alerts import AlertMailer, AlertTools
+from relay.app.alerts import AlertMailer
 from relay.app.context import AppContext
 from relay.clock import steady_clock
 from relay.delivery.journal import JOURNAL_FILE, DeliveryJournalFile
 from relay.delivery.smtp_delivery import SmtpDelivery
 from relay.domains.keys import Keys
-from relay.domains.signing_keys import SigningKeys, SigningTools
+from relay.domains.signing_keys import SigningKeys
 from relay.queue.context import QueueContext
 from relay.queue.runner import Runner
 from relay.queue.settler import Settler
@@ -18,7 +18,7 @@ from relay.render.pool import make_renderer
 from relay.rewrite.tokens import Keyring
 from relay.storage.domains import DomainWatchTable
 from relay.suppression.exclusion import Exclusion
-from relay.tracker.monitor import GuardTools, TrackingMonitor
+from relay.tracker.monitor import TrackingMonitor
 
 
 class OutboundSide:
@@ -30,7 +30,8 @@ class OutboundSide:
         self.resolver = frame.new_resolver()
         self.exclusion = Exclusion(frame.store, frame.store.unsubscribe_list)
         table = DomainWatchTable(frame.store)
-        tools = SigningTools(
+        self.signing = SigningKeys(
+            keys,
             settings=frame.settings,
             store=table,
             resolver=frame.new_resolver,
@@ -40,18 +41,15 @@ class OutboundSide:
             log=frame.log,
             alert=frame.alert,
         )
-        self.signing = SigningKeys(tools, keys)
         self.guard = TrackingMonitor(
-            GuardTools(
-                frame.settings,
-                self.keyring,
-                frame.new_resolver,
-                table,
-                frame.observer.metrics,
-                frame.log,
-                frame.clock,
-                alert=frame.alert,
-            )
+            settings=frame.settings,
+            keyring=self.keyring,
+            resolver=frame.new_resolver,
+            memory=table,
+            metrics=frame.observer.metrics,
+            log=frame.log,
+            clock=frame.clock,
+            alert=frame.alert,
         )
 
     def keyring(self) -> Keyring:
@@ -118,15 +116,13 @@ class OutboundSide:
     def _start_alerts(self) -> None:
         frame = self._frame
         alerts = AlertMailer(
-            AlertTools(
-                settings=frame.settings,
-                store=frame.store,
-                stories=frame.store,
-                clock=frame.clock,
-                new_id=frame.new_id,
-                publish=frame.observer.publish,
-                wake=self.runner.wake,
-            )
+            settings=frame.settings,
+            store=frame.store,
+            stories=frame.store,
+            clock=frame.clock,
+            new_id=frame.new_id,
+            publish=frame.observer.publish,
+            wake=self.runner.wake,
         )
         frame.observer.send_alert = alerts.send
         frame.stack.callback(asyncio.create_task(alerts.run(), name="alerts").cancel)

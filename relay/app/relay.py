@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from relay import __version__
-from relay.admin.providers import resume_changed
 from relay.app.context import AppContext
 from relay.app.http_side import HttpSide
 from relay.app.inbound_side import InboundSide
@@ -196,7 +195,7 @@ class App:
         before, self._settings, self._rules = self._settings, new, rules
         self.outgoing.runner.wake()
         self.log("config.reloaded", changed=changed, restart_needed=restart)
-        await resume_changed(self._started().web.provider_tools(), before)
+        await self._started().web.provider_routes().resume_changed(before)
         return {"changed": changed, "restart_needed": restart}
 
     def checks(self) -> Mapping[str, bool]:

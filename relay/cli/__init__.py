@@ -1,13 +1,14 @@
 """The command `relay`. Each command lives in a module of its own and is imported only when it is called."""
 
+import os
 from importlib import import_module
 
 import click
 
 from relay import __version__
 
-click.UsageError.exit_code = 64
-"""A wrong command line ends as sysexits.h has it (EX_USAGE)."""
+click.UsageError.exit_code = os.EX_USAGE
+"""Not from `relay.cli.common`, which imports the settings: no command needs them at this point."""
 
 
 COMMANDS = {

@@ -9,18 +9,11 @@ from typing import Any
 
 import click
 
+from relay.cli.common import EX_CONFIG, EX_NOINPUT
 from relay.dsn.classify import Classification, Rules, RulesError, classify_recipient, load_rules
 from relay.dsn.classify import classify as classify_text
 from relay.dsn.parse import parse
 from relay.dsn.report import Recipient, Report
-
-EX_DATAERR = 65
-
-
-EX_NOINPUT = 66
-
-
-EX_CONFIG = 78
 
 
 @click.command("classify")

@@ -12,14 +12,7 @@ from urllib.parse import quote, urlencode
 
 import click
 
-from relay.cli.common import settings_or_exit
-
-EX_UNAVAILABLE = 69
-
-
-EX_TEMPFAIL = 75
-"""Exit codes (sysexits.h): no server answers; the server cannot do it at the moment."""
-
+from relay.cli.common import EX_TEMPFAIL, EX_UNAVAILABLE, settings_or_exit
 
 PATIENCE = 30.0
 """Seconds an answer may take."""

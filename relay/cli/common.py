@@ -14,7 +14,27 @@ from relay.clock import system_clock
 from relay.config import Settings, check
 
 EX_DATAERR = 65
-"""Exit code of input that is not what it should be (sysexits.h)."""
+"""Exit code (sysexits.h): the input is invalid."""
+
+
+EX_NOINPUT = 66
+"""Exit code (sysexits.h): the input cannot be read."""
+
+
+EX_UNAVAILABLE = 69
+"""Exit code (sysexits.h): no server answers."""
+
+
+EX_TEMPFAIL = 75
+"""Exit code (sysexits.h): it fails at the moment; try again later."""
+
+
+EX_NOPERM = 77
+"""Exit code (sysexits.h): the provider refuses the login."""
+
+
+EX_CONFIG = 78
+"""Exit code (sysexits.h): the configuration is invalid."""
 
 
 _SPAN = re.compile(r"(\d{1,6})\s?([smhdw])")
@@ -47,10 +67,6 @@ def moment(text: str) -> float:
     except ValueError:
         raise click.UsageError(f"{text!r} is no time; right would be 30d, 2030-01-31 or 2030-01-31T12:00:00Z") from None
     return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
-
-
-EX_CONFIG = 78
-"""Exit code of a configuration that cannot be used (sysexits.h)."""
 
 
 config_option = click.option(

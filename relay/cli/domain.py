@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from relay.cli.client import AdminClient
-from relay.cli.common import EX_CONFIG, config_option, json_option, settings_or_exit, show
+from relay.cli.common import EX_CONFIG, EX_TEMPFAIL, config_option, json_option, settings_or_exit, show
 from relay.config import Settings
 from relay.config.errors import closest
 from relay.domains.check import check
@@ -22,10 +22,6 @@ from relay.domains.records import DkimKey, SendingDomain, WantedRecord, records,
 from relay.mail.canonical import canonical_domain
 from relay.mailauth.dkim_keys import KeyFaultError, dns_record
 from relay.resolver import Resolver
-
-EX_TEMPFAIL = 75
-"""Exit code when nothing is known to be wrong, but DNS did not answer all (sysexits.h)."""
-
 
 _WIDTH = 110
 

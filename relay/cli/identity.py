@@ -9,8 +9,8 @@ from typing import Any
 
 import click
 
-from relay.cli.client import EX_TEMPFAIL, AdminClient
-from relay.cli.common import config_option, json_option, printable, show
+from relay.cli.client import AdminClient
+from relay.cli.common import EX_TEMPFAIL, config_option, json_option, printable, show
 from relay.cli.identity_files import add_command, remove_command
 
 STEPS = ("sending", "receiving", "tracking")

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import click
 
-from relay.cli.client import EX_UNAVAILABLE
-from relay.cli.common import EX_CONFIG, config_option, json_option, settings_or_exit, show
+from relay.cli.common import EX_CONFIG, EX_UNAVAILABLE, config_option, json_option, settings_or_exit, show
 from relay.config.errors import closest
 from relay.inbound.imap_mailbox import Mailbox, MailboxError
 

@@ -3,13 +3,15 @@
 import os
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
 import click
 
-from relay.cli.common import json_option, settings_or_exit, show
+from relay.cli.common import EX_DATAERR, json_option, settings_or_exit, show
+from relay.cli.link_text import link_texts
 from relay.config import Settings
 from relay.domains.key_files import KEY_OCTETS, TRACKER_KEY_FILE, load_keys
 from relay.domains.keys import Keys
@@ -26,11 +28,7 @@ from relay.rewrite.message import Rewritten
 from relay.rewrite.tokens import new_key, parse_keyring
 from relay.submission.build import added_fields
 
-EX_DATAERR = 65
-"""Exit code of a mail that would be refused (sysexits.h)."""
-
-
-COLUMNS = (("PART", "part"), ("TRACKED", "tracked"), ("WHY", "reason"), ("TARGET", "target"))
+COLUMNS = (("PART", "part"), ("TRACKED", "tracked"), ("WHY", "reason"), ("TEXT", "text"), ("TARGET", "target"))
 
 
 @click.command()
@@ -44,7 +42,7 @@ COLUMNS = (("PART", "part"), ("TRACKED", "tracked"), ("WHY", "reason"), ("TARGET
     help="The configuration whose domains and keys hold; without it defaults and a throw-away key.",
 )
 @click.option("--recipient", default="", help="Add the fields a transmission to this recipient would add.")
-@click.option("--links", is_flag=True, help="List each link, what was decided about it, and why.")
+@click.option("--links", is_flag=True, help="List each link with its visible text, the decision and its reason.")
 @json_option
 def preview(file: BinaryIO, path: Path | None, recipient: str, links: bool, as_json: bool) -> None:
     """Write the mail in FILE ("-" for standard input) as the relay would send it: rewritten and signed.
@@ -62,7 +60,7 @@ def preview(file: BinaryIO, path: Path | None, recipient: str, links: bool, as_j
     if not links:
         sys.stdout.buffer.write(rendering.content)
         return
-    _show_links(rewritten, as_json=as_json)
+    _show_links(rewritten, link_texts(content), as_json=as_json)
 
 
 def _with_line_ends(content: bytes) -> bytes:
@@ -103,12 +101,18 @@ def _tell(line: str, **fields: object) -> None:
     click.echo(f"{line}: {fields}", err=True)
 
 
-def _show_links(rewritten: Rewritten | None, *, as_json: bool) -> None:
+def _show_links(rewritten: Rewritten | None, texts: Mapping[str, str], *, as_json: bool) -> None:
     if rewritten is None:
         click.echo("tracking is off for this mail", err=True)
         return
     rows = [
-        {"part": link.part, "tracked": "yes" if link.tracked else "no", "reason": link.reason, "target": link.target}
+        {
+            "part": link.part,
+            "tracked": "yes" if link.tracked else "no",
+            "reason": link.reason,
+            "text": texts.get(link.target, ""),
+            "target": link.target,
+        }
         for link in rewritten.links
     ]
     show(rows, COLUMNS, as_json=as_json)

@@ -5,12 +5,13 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import click
 
 from relay.cli.client import AdminClient
 from relay.cli.common import config_option, json_option, moment, show
+from relay.cli.link_text import link_texts
 from relay.cli.status import show_story
 
 _COUNTS = (
@@ -54,6 +55,9 @@ _READERS = (
 
 
 _LINKS = (("RECIPIENTS", "recipients"), ("CLICKS", "clicks"), ("LINK", "target"))
+
+
+_NAMED_LINKS = (*_LINKS[:2], ("TEXT", "text"), _LINKS[2])
 
 
 csv_option = click.option("--csv", "as_csv", is_flag=True, help="Write CSV.")
@@ -140,14 +144,18 @@ def deliveries(path: Path, as_json: bool, as_csv: bool, **filters: Any) -> None:
 @report.command("engagement")
 @config_option
 @_filters
+@click.option("--mail", type=click.File("rb"), help="A copy of the mail, for the visible text of its links.")
 @json_option
 @csv_option
-def engagement(path: Path, as_json: bool, as_csv: bool, **filters: Any) -> None:
+def engagement(path: Path, mail: BinaryIO | None, as_json: bool, as_csv: bool, **filters: Any) -> None:
     """Who opened, clicked, answered and left, by campaign; each recipient counts once, machines apart.
 
     Opened counts people who fetched the pixel or clicked. --csv has a line for each campaign.
     """
+    texts = None if mail is None else link_texts(mail.read())
     found: dict[str, Any] = AdminClient(path).get("/reports/engagement", _query(filters))
+    if texts is not None:
+        found["links"] = [{**link, "text": texts.get(link["target"], "")} for link in found["links"]]
     if as_json:
         click.echo(json.dumps(found))
     elif as_csv:
@@ -210,7 +218,7 @@ def _show_engagement(found: dict[str, Any]) -> None:
     show([*rows, *total], _READERS, as_json=False)
     if found["links"]:
         click.echo()
-        show(found["links"], _LINKS, as_json=False)
+        show(found["links"], _NAMED_LINKS if "text" in found["links"][0] else _LINKS, as_json=False)
 
 
 def _readers(one: dict[str, Any]) -> dict[str, Any]:

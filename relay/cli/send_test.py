@@ -9,18 +9,14 @@ from typing import Any
 
 import click
 
-from relay.cli.client import EX_TEMPFAIL, EX_UNAVAILABLE, AdminClient
-from relay.cli.common import config_option, json_option, settings_or_exit
+from relay.cli.client import AdminClient
+from relay.cli.common import EX_NOPERM, EX_TEMPFAIL, EX_UNAVAILABLE, config_option, json_option, settings_or_exit
 from relay.dsn.categories import CATEGORIES
 from relay.dsn.classify import classify
 from relay.dsn.rules_file import load_bounce_rules
 from relay.mail.lane import DIRECT
 from relay.mail.reply import parse_reply
 from relay.queue.bounce_policy import guidance_text
-
-EX_NOPERM = 77
-"""Exit code when the provider does not take our login (sysexits.h)."""
-
 
 _LOOK_EVERY = 0.2
 

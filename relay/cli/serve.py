@@ -14,8 +14,7 @@ import click
 
 from relay.app.relay import App
 from relay.app.tracker import TrackerApp
-from relay.cli.client import EX_UNAVAILABLE
-from relay.cli.common import EX_CONFIG, config_option, settings_or_exit
+from relay.cli.common import EX_CONFIG, EX_UNAVAILABLE, config_option, settings_or_exit
 from relay.config import Settings
 from relay.dsn.classify import RulesError
 from relay.mailauth.dkim_keys import KeyFaultError

@@ -10,8 +10,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import click
 
-from relay.cli.client import EX_TEMPFAIL, EX_UNAVAILABLE
-from relay.cli.common import EX_CONFIG, config_option, json_option, settings_or_exit
+from relay.cli.common import EX_CONFIG, EX_TEMPFAIL, EX_UNAVAILABLE, config_option, json_option, settings_or_exit
 from relay.clock import system_clock
 from relay.config import Settings
 from relay.delivery.journal import JOURNAL_FILE, notes_of

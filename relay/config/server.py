@@ -121,7 +121,7 @@ class Queue(Section):
 
 
 class Storage(Section):
-    """`[storage]`: the store of queue and events. `Settings.storage_url` has the resolved URL."""
+    """`[storage]`: the store of queue and events."""
 
     url: Annotated[str, FROM_FILE, AfterValidator(_storage_url)] = "sqlite:///relay.db"
     password: Secret = Field(default=SecretStr(""), examples=["secret"])

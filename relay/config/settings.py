@@ -162,16 +162,6 @@ class Settings(Section):
         return self.server.data_dir / url.removeprefix(SQLITE) if url.startswith(SQLITE) else None
 
     @property
-    def storage_url(self) -> str:
-        """The URL of the store with the path of the file resolved."""
-        return self.storage.url if self.sqlite_path is None else f"{SQLITE}{self.sqlite_path}"
-
-    @property
-    def admin_socket(self) -> Path | None:
-        """The Unix socket of the admin API, None if it is off."""
-        return self.server.data_dir / self.admin.socket if self.admin.socket else None
-
-    @property
     def log_file(self) -> Path | None:
         """The log file, None for standard error."""
         return self.server.data_dir / self.log.file if self.log.file else None

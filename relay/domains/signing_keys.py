@@ -1,8 +1,8 @@
-"""The keys in use: which there are, which of them sign, and how the next one comes."""
+"""The keys in use: all keys, those that sign, and key rotation."""
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from relay.clock import Clock
 from relay.config.settings import Settings
@@ -11,49 +11,49 @@ from relay.domains.key_rotation import next_selector
 from relay.domains.keys import Keys
 from relay.domains.ports import DomainWatchStore
 from relay.domains.records import sending_domain
-from relay.domains.watcher import DomainWatcher, WatchTools
+from relay.domains.watcher import DomainWatcher
 from relay.log import Emit
 from relay.mailauth.dkim_keys import Algorithm, SigningKey, dns_record, generate_key, load_key, record_name
 from relay.resolver import Lookups
 from relay.rewrite.tokens import Keyring
 
 
-@dataclass(frozen=True, slots=True)
-class SigningTools:
-    """What the keys are kept with."""
-
-    settings: Callable[[], Settings]
-    store: DomainWatchStore
-    resolver: Callable[[], Lookups]
-    """Makes a resolver that remembers no answers."""
-    use: Callable[[Keys], None]
-    """Renders with these keys from now on."""
-    clock: Clock
-    jitter: Callable[[], float]
-    log: Emit
-    alert: Callable[[str, str, str], None] = lambda cause, subject, text: None  # noqa: ARG005
-    """Tells the operator: cause, subject, text."""
-
-
 class SigningKeys:
-    """Holds every key; the watch over the domains says which of them sign."""
+    """Holds all keys; the domain watcher decides which of them sign.
 
-    def __init__(self, tools: SigningTools, keys: Keys) -> None:
-        self._tools = tools
+    `use` makes the renderer use other keys. `resolver` makes a resolver with an empty cache. `alert` sends cause,
+    subject and text to the operator.
+    """
+
+    def __init__(
+        self,
+        keys: Keys,
+        *,
+        settings: Callable[[], Settings],
+        store: DomainWatchStore,
+        resolver: Callable[[], Lookups],
+        use: Callable[[Keys], None],
+        clock: Clock,
+        jitter: Callable[[], float],
+        log: Emit,
+        alert: Callable[[str, str, str], None] = lambda cause, subject, text: None,  # noqa: ARG005
+    ) -> None:
+        self._settings = settings
+        self._use = use
+        self._clock = clock
+        self._log = log
         self.keys = keys
-        """Every key there is."""
+        """All keys."""
         self.watch = DomainWatcher(
-            WatchTools(
-                settings=tools.settings,
-                dkim=lambda: self.keys.dkim,
-                store=tools.store,
-                resolver=tools.resolver,
-                use=lambda: tools.use(self.in_force()),
-                clock=tools.clock,
-                jitter=tools.jitter,
-                log=tools.log,
-                alert=tools.alert,
-            )
+            settings=settings,
+            dkim=lambda: self.keys.dkim,
+            store=store,
+            resolver=resolver,
+            use=lambda: use(self.in_force()),
+            clock=clock,
+            jitter=jitter,
+            log=log,
+            alert=alert,
         )
         self._rotating = asyncio.Lock()
 
@@ -62,39 +62,39 @@ class SigningKeys:
         return self.keys.tokens
 
     def in_force(self) -> Keys:
-        """Return the keys that links and signatures are made with."""
+        """Return the keys for links and signatures."""
         return replace(self.keys, dkim=self.watch.signing(self.keys.dkim))
 
     async def start(self) -> None:
-        """Learn which keys sign; none has to be asked of DNS for that."""
-        await self.watch.take(self._tools.settings(), self.keys.dkim)
+        """Load which keys sign, from the store."""
+        await self.watch.take(self._settings(), self.keys.dkim)
 
     async def switch(self, settings: Settings, keys: Keys) -> None:
-        """Use these keys from now on, as far as they sign."""
+        """Replace all keys, and use those that sign."""
         await self.watch.take(settings, keys.dkim)
         self.keys = keys
-        self._tools.use(self.in_force())
+        self._use(self.in_force())
 
     def published_at(self, domain: str, selector: str) -> str:
-        """Return the name whose TXT record publishes a key: in the domain's zone, or in the operator's it points to."""
-        about = sending_domain(self._tools.settings(), domain, ())
+        """Return the name of the TXT record of a key: in the zone of the domain, or the target of its CNAME."""
+        about = sending_domain(self._settings(), domain, ())
         name = record_name(selector, domain)
         return about.target(name) if about.delegates(name) else name
 
     async def rotate(self, domain: str, algorithm: Algorithm, bits: int) -> SigningKey:
-        """Make the next key of a configured domain; it signs once DNS shows it.
+        """Generate the next key of a configured domain; it signs after DNS has its record.
 
-        Raises RotationError when there is no selector for it, OSError when it cannot be written.
+        Raises RotationError when there is no free selector, OSError when the key file cannot be written.
         """
         async with self._rotating:
-            settings = self._tools.settings()
+            settings = self._settings()
             watched = self.watch.find(domain)
             known = watched.keys if watched else ()
             kind = algorithm.removesuffix("-sha256")
-            selector = next_selector(settings.domains[domain].dkim.selectors, known, kind, self._tools.clock())
+            selector = next_selector(settings.domains[domain].dkim.selectors, known, kind, self._clock())
             pem = await asyncio.to_thread(generate_key, algorithm, bits)
             await asyncio.to_thread(replace_key, settings.server.data_dir, domain, selector, pem)
-            await self.switch(settings, await asyncio.to_thread(load_keys, settings, self._tools.log))
+            await self.switch(settings, await asyncio.to_thread(load_keys, settings, self._log))
             made = load_key(pem, domain, selector)
-            self._tools.log("keys.rotating", domain=domain, selector=selector, record=dns_record(made))
+            self._log("keys.rotating", domain=domain, selector=selector, record=dns_record(made))
             return made

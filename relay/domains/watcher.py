@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 
 from relay.clock import Clock
 from relay.config.settings import Settings
@@ -37,30 +36,35 @@ Dkim = Mapping[str, tuple[SigningKey, ...]]
 """Signing keys by domain, in the order of its selectors."""
 
 
-@dataclass(frozen=True, slots=True)
-class WatchTools:
-    """What the watch works with."""
-
-    settings: Callable[[], Settings]
-    dkim: Callable[[], Dkim]
-    """Every key there is."""
-    store: DomainWatchStore
-    resolver: Callable[[], Lookups]
-    """Makes a resolver that remembers no answers."""
-    use: Callable[[], None]
-    """Called when other keys sign from now on."""
-    clock: Clock
-    jitter: Callable[[], float]
-    log: Emit
-    alert: Callable[[str, str, str], None] = lambda cause, subject, text: None  # noqa: ARG005
-    """Tells the operator: cause, subject, text."""
-
-
 class DomainWatcher:
-    """Knows how the configured domains stand, and which of their keys sign."""
+    """Checks the DNS of the configured domains in the background, and decides which of their keys sign.
 
-    def __init__(self, tools: WatchTools) -> None:
-        self._tools = tools
+    `dkim` returns all keys. `resolver` makes a resolver with an empty cache. `use` is called after the signing keys
+    changed. `alert` sends cause, subject and text to the operator.
+    """
+
+    def __init__(
+        self,
+        *,
+        settings: Callable[[], Settings],
+        dkim: Callable[[], Dkim],
+        store: DomainWatchStore,
+        resolver: Callable[[], Lookups],
+        use: Callable[[], None],
+        clock: Clock,
+        jitter: Callable[[], float],
+        log: Emit,
+        alert: Callable[[str, str, str], None] = lambda cause, subject, text: None,  # noqa: ARG005
+    ) -> None:
+        self._settings = settings
+        self._dkim = dkim
+        self._store = store
+        self._resolver = resolver
+        self._use = use
+        self._clock = clock
+        self._jitter = jitter
+        self._log = log
+        self._alert = alert
         self._known: dict[str, DomainStatus] = {}
         self._untold = False
         self._wake = asyncio.Event()
@@ -68,9 +72,9 @@ class DomainWatcher:
     async def take(self, settings: Settings, dkim: Dkim) -> None:
         """Take the domains of these settings under watch, with these keys. A store that is away is told later."""
         domains = [_set_up_of(settings, name, dkim) for name in settings.domains]
-        now = self._tools.clock()
+        now = self._clock()
         try:
-            watched = await self._tools.store.watch_domains(domains, now)
+            watched = await self._store.watch_domains(domains, now)
             self._untold = False
         except StoreError:
             watched = [set_up(self._known.get(one.domain), one, now) for one in domains]
@@ -92,7 +96,7 @@ class DomainWatcher:
 
     async def look_soon(self, domain: str) -> bool:
         """Look at a domain now; tell whether it is under watch. Raises StoreError."""
-        found = await self._tools.store.schedule_check(domain, self._tools.clock())
+        found = await self._store.schedule_check(domain, self._clock())
         self._wake.set()
         return found
 
@@ -108,39 +112,39 @@ class DomainWatcher:
     async def round(self) -> None:
         """Take over what others found, and look at what is due. Raises StoreError."""
         if self._untold:
-            await self.take(self._tools.settings(), self._tools.dkim())
-        before = self.signing(self._tools.dkim())
-        found = {one.domain: one for one in await self._tools.store.watched_domains()}
+            await self.take(self._settings(), self._dkim())
+        before = self.signing(self._dkim())
+        found = {one.domain: one for one in await self._store.watched_domains()}
         self._known = {name: found.get(name, one) for name, one in self._known.items()}
-        now = self._tools.clock()
-        due = await self._tools.store.claim_domains(tuple(self._known), now, now + LEASE)
+        now = self._clock()
+        due = await self._store.claim_domains(tuple(self._known), now, now + LEASE)
         places = asyncio.Semaphore(AT_ONCE)
         results = await asyncio.gather(*(self._look(one, places) for one in due), return_exceptions=True)
-        if self.signing(self._tools.dkim()) != before:
-            self._tools.use()
+        if self.signing(self._dkim()) != before:
+            self._use()
         for one, result in zip(due, results, strict=True):
             if isinstance(result, StoreError):
                 raise result
             if isinstance(result, Exception):
-                self._tools.log("domain.watch_failed", domain=one.domain, error=repr(result))
+                self._log("domain.watch_failed", domain=one.domain, error=repr(result))
 
     async def _look(self, before: DomainStatus, places: asyncio.Semaphore) -> None:
-        settings, dkim = self._tools.settings(), self._tools.dkim()
+        settings, dkim = self._settings(), self._dkim()
         if before.domain not in settings.domains:
             return
         about = _sending_domain(settings, before.domain, dkim)
-        dns = self._tools.resolver()
+        dns = self._resolver()
         async with places, asyncio.timeout(LONGEST_LOOK):
             findings = await check(about, records(about), dns)
             observed = await observe_keys(dns, about.name, about.keys)
-        after = after_check(before, findings, observed, self._tools.clock(), self._tools.jitter())
-        if await self._tools.store.save_check(after):
+        after = after_check(before, findings, observed, self._clock(), self._jitter())
+        if await self._store.save_check(after):
             self._known[after.domain] = after
             for change in changes(before, after, findings):
                 self._tell(change)
 
     def _tell(self, change: Change) -> None:
-        self._tools.log(
+        self._log(
             "domain.changed",
             domain=change.domain,
             record=change.record,
@@ -150,7 +154,7 @@ class DomainWatcher:
         )
         if not change.record and (change.was, change.now) == ("passing", "failing"):
             text = f"{change.text}\n\n`relay domain check {change.domain}` says what to do."
-            self._tools.alert(f"domain {change.domain}", f"the DNS of {change.domain} is not as it should be", text)
+            self._alert(f"domain {change.domain}", f"the DNS of {change.domain} is not as it should be", text)
 
 
 def default_signing_keys(keys: Sequence[SigningKey]) -> tuple[SigningKey, ...]:

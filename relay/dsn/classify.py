@@ -124,7 +124,7 @@ class Classification:
 
     @property
     def about(self) -> Category:
-        """The category with its definition, actions and guidance."""
+        """The category with its actions and guidance."""
         return CATEGORIES[self.category]
 
 

@@ -111,11 +111,6 @@ class Part:
     header: Header
     body: bytes
 
-    @property
-    def is_attachment(self) -> bool:
-        """Whether the part asks to be saved rather than shown (RFC 2183)."""
-        return self.header.get("content-disposition").lower().startswith("attachment")
-
     def decoded(self) -> bytes:
         """Return the body without its content transfer encoding."""
         return _without_encoding(self.body, self.header.get("content-transfer-encoding").strip().lower())

@@ -44,8 +44,6 @@ class Feedback:
 
     feedback_type: str
     """`abuse`, `fraud`, `not-spam`, `auth-failure`, `opt-out`, `virus`, `other`, or a receiver's own word."""
-    source_ip: str = ""
-    reported_domains: tuple[str, ...] = ()
 
     @property
     def is_complaint(self) -> bool:

@@ -245,10 +245,6 @@ def parse_feedback(text: str, returned: Header) -> tuple[Feedback, tuple[Recipie
     if not named:
         named = ADDRESS.findall(returned.get("to"))
     addresses = dict.fromkeys(clean_address(value) for value in named)
-    feedback = Feedback(
-        feedback_type=feedback_type((values.get("feedback-type") or ["other"])[0]),
-        source_ip=(values.get("source-ip") or [""])[0],
-        reported_domains=tuple(values.get("reported-domain", [])),
-    )
+    feedback = Feedback(feedback_type((values.get("feedback-type") or ["other"])[0]))
     action: Action = "complained" if feedback.is_complaint else "reported"
     return feedback, tuple(Recipient(address, action) for address in addresses if "@" in address)

@@ -1,7 +1,7 @@
-"""The two streams of a connection: lines and blocks in, batches of replies out, a deadline on everything.
+"""The streams of a connection: lines and blocks in, batches of replies out, with a deadline.
 
-Built on `aiosmtpd.smtp.SMTP` for the life of the connection (streams, session, handler task). Reading and replying are
-ours: the base reads content line by line, and writes every reply on its own.
+`aiosmtpd.smtp.SMTP` provides the protocol of the connection: streams, session, handler task. Reading and replying are
+replaced, because it reads content by line and flushes each reply (docs/decisions/0027-aiosmtpd-and-beautifulsoup4.md).
 """
 
 import asyncio
@@ -27,15 +27,16 @@ if _missing:
     )
 
 
-# aiosmtpd's own log repeats what clients send, control characters and secrets included.
+# The log of aiosmtpd repeats client input, with control characters and secrets.
 logging.getLogger("mail.log").setLevel(logging.CRITICAL)
 
 
 TLS_HANDSHAKE_TIME = 30.0
+"""Seconds for a TLS handshake."""
 
 
 _CLOSING_TIME = 10.0
-"""Seconds for a TLS handshake, and for a last reply to leave."""
+"""Seconds for the last reply to leave before the connection is aborted."""
 
 
 _READ_SIZE = 128 * 1024
@@ -45,15 +46,15 @@ _END_OF_LINE = 10
 
 
 class ClientDisconnected(Exception):  # noqa: N818 - no error: clients come and go
-    """The client will send nothing more: it closed, was cut off, or the connection broke."""
+    """The client sends nothing more: it disconnected, or the connection broke or was aborted."""
 
 
 class SmtpStream(SMTP):
-    """Reads and writes. Replies wait until the client has nothing more to say, so that a batch is one write."""
+    """Buffered input and output. Replies are collected until more input is needed: one write per batch."""
 
     def __init__(self) -> None:
-        # SMTP.__init__ looks through all attributes of itself and its handler, 0.2 ms for each connection; what is in
-        # use here of the base needs no more than the following.
+        # SMTP.__init__ inspects all attributes of itself and its handler: 0.2 ms for each connection. The inherited
+        # methods in use need the following only.
         self.loop = asyncio.get_running_loop()
         reader = asyncio.StreamReader(limit=_READ_SIZE, loop=self.loop)
         callback = self._cb_client_connected
@@ -68,15 +69,15 @@ class SmtpStream(SMTP):
     # The protocol's callbacks
 
     def _reset_timeout(self, duration: float | None = None) -> None:
-        """Set no timer: one sweep looks at the deadlines of all connections."""
+        """Set no timer: one sweep checks the deadlines of all connections."""
 
     def connection_lost(self, error: Exception | None) -> None:
-        """Let the handler find out by itself: the base would cancel it, and an acceptance in progress with it."""
+        """Do not cancel the handler task as the base does: an acceptance in progress must complete."""
         asyncio.StreamReaderProtocol.connection_lost(self, error)
         self.transport = None
 
     def eof_received(self) -> bool | None:
-        """Keep the connection for our replies when the client has finished sending."""
+        """Keep the connection open for replies after the client has closed its side."""
         return asyncio.StreamReaderProtocol.eof_received(self)
 
     @property
@@ -87,7 +88,7 @@ class SmtpStream(SMTP):
     # Reading
 
     async def receive(self) -> bytes:
-        """Send the replies that wait, then return what the client sends next; raise Gone when that is nothing."""
+        """Flush the replies and return the next input. Raises Gone at the end of input."""
         await self.flush()
         try:
             block = await self._reader.read(_READ_SIZE)
@@ -98,7 +99,7 @@ class SmtpStream(SMTP):
         return block
 
     async def read_block(self) -> bytes:
-        """Return all that has been sent and not read yet, or what comes next."""
+        """Return the buffered input, or the next when the buffer is empty."""
         if not self._input:
             return await self.receive()
         block = bytes(self._input)
@@ -106,13 +107,13 @@ class SmtpStream(SMTP):
         return block
 
     def push_back(self, rest: bytes) -> None:
-        """Put back what was read too far."""
+        """Put unused input back."""
         self._input[:0] = rest
 
     async def read_line(self, limit: int) -> bytes | None:
         """Return the next line without its end, None when it is longer than `limit` octets with its end.
 
-        A bare LF ends a command line as well. A longer line is passed over, and never kept.
+        A bare LF ends a command line as well. A longer line is skipped without buffering it.
         """
         while (end := self._input.find(_END_OF_LINE)) < 0:
             if len(self._input) >= limit:
@@ -132,11 +133,11 @@ class SmtpStream(SMTP):
     # Writing
 
     def queue_reply(self, reply: Reply) -> None:
-        """Add a reply to the batch that waits."""
+        """Queue a reply for the next flush."""
         self._replies.append(reply.encode())
 
     async def flush(self) -> None:
-        """Write the batch, and wait while the client does not read what it was sent."""
+        """Write the queued replies, and wait while the send buffer is full."""
         if not self._replies:
             return
         batch = b"".join(self._replies)
@@ -150,7 +151,7 @@ class SmtpStream(SMTP):
     # Ends
 
     def close_with(self, reply: Reply, now: float) -> None:
-        """Say a last word from outside and close; a client that does not read loses the connection at once."""
+        """Send a reply and close; abort at once when the client does not read."""
         if self.transport is None:
             return
         if self.closing or self.transport.get_write_buffer_size():
@@ -160,14 +161,14 @@ class SmtpStream(SMTP):
         self.close(now)
 
     def close(self, now: float) -> None:
-        """Close once everything written has left, which must be soon."""
+        """Close after the written data was sent, for which there is a deadline."""
         self.closing = True
         if self.transport is not None:
             self.transport.close()
             self.deadline = now + _CLOSING_TIME
 
     def abort(self) -> None:
-        """Drop the connection."""
+        """Abort the connection."""
         if self.transport is not None:
             self.transport.abort()
 
@@ -180,7 +181,7 @@ class SmtpStream(SMTP):
         return "" if tls is None else f"{tls.version()} {tls.cipher()[0]}"
 
     async def start_tls(self, ready: Reply, context: ssl.SSLContext) -> None:
-        """Answer STARTTLS and shake hands; what was sent in clear text before is forgotten (RFC 3207 section 4.2)."""
+        """Reply to STARTTLS and do the handshake; earlier input in clear text is discarded (RFC 3207 section 4.2)."""
         await self.flush()
         self._input.clear()
         self._reader._buffer.clear()  # type: ignore[attr-defined]

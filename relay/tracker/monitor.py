@@ -4,7 +4,6 @@ import asyncio
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 from socket import AF_INET, AF_INET6, AF_UNSPEC, AI_NUMERICHOST, AI_NUMERICSERV, IPPROTO_TCP, AddressFamily
@@ -124,27 +123,32 @@ AT_ONCE = 20
 _HEADERS = {"User-Agent": "relay (canary)"}
 
 
-@dataclass(frozen=True, slots=True)
-class GuardTools:
-    """What the guard works with."""
-
-    settings: Callable[[], Settings]
-    keyring: Callable[[], Keyring]
-    resolver: Callable[[], Resolver]
-    """Makes a resolver that remembers no answers."""
-    memory: BaseUrlStore
-    metrics: Metrics
-    log: Emit
-    clock: Clock
-    alert: Callable[[str, str, str], None] = lambda cause, subject, text: None  # noqa: ARG005
-    """Tells the operator: cause, subject, text."""
-
-
 class TrackingMonitor:
-    """Sends canaries by every base URL in use, and knows by which the tracker does not answer any more."""
+    """Sends canaries through each base URL in use, and records through which the tracker does not answer.
 
-    def __init__(self, tools: GuardTools) -> None:
-        self._tools = tools
+    `resolver` makes a resolver with an empty cache. `alert` sends cause, subject and text to the operator.
+    """
+
+    def __init__(
+        self,
+        *,
+        settings: Callable[[], Settings],
+        keyring: Callable[[], Keyring],
+        resolver: Callable[[], Resolver],
+        memory: BaseUrlStore,
+        metrics: Metrics,
+        log: Emit,
+        clock: Clock,
+        alert: Callable[[str, str, str], None] = lambda cause, subject, text: None,  # noqa: ARG005
+    ) -> None:
+        self._settings = settings
+        self._keyring = keyring
+        self._resolver = resolver
+        self._memory = memory
+        self._metrics = metrics
+        self._log = log
+        self._clock = clock
+        self._alert = alert
         self._hosts: dict[str, BaseUrlState] = {}
         self._due: dict[str, float] = {}
         self._places = asyncio.Semaphore(AT_ONCE)
@@ -153,7 +157,7 @@ class TrackingMonitor:
     async def start(self) -> None:
         """Begin to look; return after the first look, or after `FIRST_LOOK` seconds when that takes longer."""
         with suppress(StoreError):  # What it would have said is learnt again.
-            proven = await self._tools.memory.answering_hosts()
+            proven = await self._memory.answering_hosts()
             self._hosts = {base_url: BaseUrlState(base_url, proven=True) for base_url in proven}
         first = asyncio.Event()
         self._running = asyncio.create_task(self._run(first), name="tracking guard")
@@ -178,7 +182,7 @@ class TrackingMonitor:
     async def look(self, base_urls: Sequence[str] = ()) -> None:
         """Send canaries by these base URLs, by all in use when none are given, and learn from what comes of them."""
         async with aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(resolver=HostResolver(self._tools.resolver())),
+            connector=aiohttp.TCPConnector(resolver=HostResolver(self._resolver())),
             headers=_HEADERS,
             timeout=aiohttp.ClientTimeout(total=TIMEOUT),
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -201,7 +205,7 @@ class TrackingMonitor:
             await asyncio.sleep(max(soonest - now, 1.0))
 
     def _base_urls(self) -> list[str]:
-        senders = self._tools.settings().senders
+        senders = self._settings().senders
         switches = [senders.defaults.tracking, *(domain.tracking for domain in senders.domains.values())]
         return sorted({one.base_url for one in switches if one.base_url and (one.opens or one.clicks)})
 
@@ -209,28 +213,28 @@ class TrackingMonitor:
         async with self._places:
             why = await self._fault(session, base_url)
         before = self._hosts.get(base_url, BaseUrlState(base_url))
-        now = self._tools.clock()
+        now = self._clock()
         after = failed(before, why, now) if why else answered(before)
         self._hosts[base_url] = after
-        self._tools.metrics.tracking_up.labels(base_url).set(not after.failures)
+        self._metrics.tracking_up.labels(base_url).set(not after.failures)
         await self._tell(before, after, now)
 
     async def _tell(self, before: BaseUrlState, after: BaseUrlState, now: float) -> None:
         base_url = after.base_url
         if after.down and not before.down:
-            self._tools.log("tracking.down", base_url=base_url, why=after.why)
-            self._tools.alert(f"tracking {base_url}", f"{base_url} does not lead to the tracker", _ALERT.format(after))
+            self._log("tracking.down", base_url=base_url, why=after.why)
+            self._alert(f"tracking {base_url}", f"{base_url} does not lead to the tracker", _ALERT.format(after))
         elif not after.proven and not before.failures:
-            self._tools.log("tracking.unproven", base_url=base_url, why=after.why)
+            self._log("tracking.unproven", base_url=base_url, why=after.why)
         elif not after.failures and (before.down or (before.failures and not before.proven)):
-            self._tools.log("tracking.up", base_url=base_url, seconds=round(now - before.failing_since, 1))
+            self._log("tracking.up", base_url=base_url, seconds=round(now - before.failing_since, 1))
         if after.proven and not before.proven:
             with suppress(StoreError):  # It is remembered in memory, and told to the store by a later process.
-                await self._tools.memory.host_answered(base_url, now)
+                await self._memory.host_answered(base_url, now)
 
     async def _fault(self, session: aiohttp.ClientSession, base_url: str) -> str:
         """Send a link and a pixel; return what is wrong with the answers, "" when nothing is."""
-        sent = canary(self._tools.keyring(), base_url, secrets.randbelow(MAX_NUMBER))
+        sent = canary(self._keyring(), base_url, secrets.randbelow(MAX_NUMBER))
         try:
             async with session.get(sent.link, allow_redirects=False) as answer:
                 fault = link_fault(sent, answer.status, answer.headers.get("Location", ""))

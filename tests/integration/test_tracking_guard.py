@@ -15,6 +15,7 @@ from tests.servers.dns_server import DnsServer
 from tests.servers.relay_app import running
 from tests.servers.relay_process import RelayProcess, free_port
 from tests.servers.sink import Sink
+from tests.servers.waiting import until
 
 PLAIN = b"https://shop.acme.test/?a=1&amp;b=2"
 
@@ -141,8 +142,10 @@ async def test_guard_and_domain_watch_ask_dns_by_the_resolver_of_the_relay(
             await up.app.outgoing.guard.look()
             assert not up.lines("tracking.unproven")
             assert up.app.outgoing.guard.checks() == {"tracking": True}
+            # The background watch may hold the lease of the domain already: then `round` has nothing to check.
             await up.app.outgoing.signing.watch.round()
-        assert {("t.acme.test.", "A"), ("_dmarc.acme.test.", "TXT")} <= set(dns.questions)
+            await until(lambda: ("_dmarc.acme.test.", "TXT") in dns.questions)
+        assert ("t.acme.test.", "A") in dns.questions
 
 
 async def test_the_guard_can_be_left_out(tmp_path: Path) -> None:

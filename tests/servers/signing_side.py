@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from relay.config.settings import Settings
 from relay.domains.keys import Keys
-from relay.domains.signing_keys import SigningKeys, SigningTools
+from relay.domains.signing_keys import SigningKeys
 from relay.resolver import Resolver
 from relay.rewrite.tokens import Keyring
 from relay.storage.database import Database
@@ -26,7 +26,8 @@ class SigningSide:
 
     def build(self) -> SigningKeys:
         """Return it; `start` it."""
-        tools = SigningTools(
+        return SigningKeys(
+            self.keys,
             settings=lambda: self.settings,
             store=DomainWatchTable(self.database),
             resolver=lambda: Resolver(self.settings.resolver.endpoints),
@@ -36,4 +37,3 @@ class SigningSide:
             log=lambda line, **fields: self.lines.append((line, fields)),
             alert=lambda *told: self.alerts.append(told),
         )
-        return SigningKeys(tools, self.keys)

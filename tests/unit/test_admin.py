@@ -8,9 +8,14 @@ from typing import Any
 import aiohttp
 import pytest
 
-from relay.admin.api import Desk, application
-from relay.admin.providers import ProviderTools
+from relay.admin.api import NodeRoutes, QueueRoutes, ServerRoutes, application
+from relay.admin.domains import DomainRoutes
+from relay.admin.identities import IdentityRoutes
+from relay.admin.providers import ProviderRoutes
+from relay.admin.reports import ReportRoutes
 from relay.admin.server import AdminServer, metrics_application
+from relay.admin.suppressions import SuppressionRoutes
+from relay.admin.unsubscribes import UnsubscribeRoutes
 from relay.config.settings import Settings
 from relay.events.event import Event, Kind
 from relay.limits.ports import Slot
@@ -50,7 +55,7 @@ CONTENT = b"From: app@acme.test\r\nSubject: gr\xfc\xdfe\r\n\r\nsecret body\r\n"
 
 
 class Office:
-    """A desk's server and a client of it."""
+    """An admin server and a client of it."""
 
     def __init__(self, store: AnyStore, socket: Path) -> None:
         self.store = store
@@ -61,39 +66,39 @@ class Office:
         self.reloaded: Mapping[str, object] = {"changed": ["domains"], "restart_needed": []}
         self.server = AdminServer(
             application(
-                Desk(
-                    office=store,
-                    stories=store,
-                    suppressions=store,
-                    unsubscribes=store.unsubscribe_list,
-                    reports=store,
-                    engagement=EngagementTable(store),
-                    limits=store,
-                    nodes=store,
-                    providers=self.provider_tools(store),
-                    signing=SigningSide(store, Settings(), lambda: NOW).build(),
-                    verifier=VerificationSide(store, Settings(), lambda: NOW).verifier,
-                    clock=lambda: NOW + 10,
-                    publish=self.published.extend,
-                    wake=self.wake,
-                    reload=self.reload,
-                    status=self.status,
-                    metrics=lambda: b"relay_up 1\n",
-                )
+                ServerRoutes(reload=self.reload, status=self.status, metrics=lambda: b"relay_up 1\n").table(),
+                self.queue_routes(store).table(),
+                DomainRoutes(SigningSide(store, Settings(), lambda: NOW).build()).table(),
+                IdentityRoutes(VerificationSide(store, Settings(), lambda: NOW).verifier, store).table(),
+                NodeRoutes(store).table(),
+                self.provider_routes(store).table(),
+                ReportRoutes(store, EngagementTable(store), store).table(),
+                SuppressionRoutes(store, lambda: NOW + 10).table(),
+                UnsubscribeRoutes(store.unsubscribe_list, lambda: NOW + 10).table(),
             )
         )
 
-    def provider_tools(self, store: AnyStore) -> ProviderTools:
-        return ProviderTools(
+    def queue_routes(self, store: AnyStore) -> QueueRoutes:
+        return QueueRoutes(
+            store=store,
+            stories=store,
+            limits=store,
+            clock=lambda: NOW + 10,
+            publish=self.published.extend,
+            wake=self.wake,
+        )
+
+    def provider_routes(self, store: AnyStore) -> ProviderRoutes:
+        return ProviderRoutes(
             settings=lambda: PROVIDERS,
             store=store,
-            office=store,
+            entries=store,
             limits=store,
             clock=lambda: NOW + 10,
             new_id=lambda now: queue_id(now, 77),
             publish=self.published.extend,
             pauses=lambda: self.pauses,
-            resume=lambda lane: self.pauses.pop(lane, None) is not None,
+            end_pause=lambda lane: self.pauses.pop(lane, None) is not None,
             wake=self.wake,
         )
 

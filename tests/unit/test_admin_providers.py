@@ -6,7 +6,6 @@ from typing import Any
 import aiohttp
 import pytest
 
-from relay.admin.providers import resume_changed
 from relay.limits.ports import Slot
 from relay.limits.window import windows
 from relay.mail.queue_id import queue_id
@@ -124,8 +123,8 @@ async def test_what_cannot_be_done_is_told(office: Office, path: str, body: Any,
 
 async def test_changed_settings_lift_the_pause_of_their_provider_and_of_no_other(office: Office) -> None:
     pause = LanePause(NOW + 900, "535 5.7.8 no")
-    tools = office.provider_tools(office.store)
-    before = tools.settings().model_copy(update={"providers": tools.settings().providers[:1]})
+    routes = office.provider_routes(office.store)
+    before = routes.settings().model_copy(update={"providers": routes.settings().providers[:1]})
     office.pauses = {"provider:newsletter": pause, "provider:backup": pause, "mx:x.test": pause}
-    await resume_changed(tools, before)
+    await routes.resume_changed(before)
     assert set(office.pauses) == {"provider:newsletter", "mx:x.test"}

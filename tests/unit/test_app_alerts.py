@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from relay.app import alerts as alerts_module
-from relay.app.alerts import Alert, AlertMailer, AlertTools
+from relay.app.alerts import Alert, AlertMailer
 from relay.app.observer import Observer
 from relay.config.settings import Settings
 from relay.events.event import Event
@@ -38,15 +38,13 @@ class Harness:
         self.woken = 0
         serial = count()
         self.alerts = AlertMailer(
-            AlertTools(
-                settings=lambda: settings,
-                store=self,  # type: ignore[arg-type]  # enqueue is all it needs
-                stories=store,
-                clock=lambda: self.now,
-                new_id=lambda now: f"{int(now - NOW):010}A{next(serial):03}",
-                publish=self.published.extend,
-                wake=self.wake,
-            )
+            settings=lambda: settings,
+            store=self,  # type: ignore[arg-type]  # enqueue is all it needs
+            stories=store,
+            clock=lambda: self.now,
+            new_id=lambda now: f"{int(now - NOW):010}A{next(serial):03}",
+            publish=self.published.extend,
+            wake=self.wake,
         )
 
     def wake(self) -> None:

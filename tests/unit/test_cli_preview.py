@@ -8,6 +8,9 @@ from click.testing import CliRunner
 
 from relay.cli.preview import preview
 
+TEXTS = ["a", "b"]
+
+
 MAIL = (
     b"From: a@acme.test\r\nSubject: x\r\nX-Relay-Tag: t\r\nContent-Type: text/html\r\n\r\n"
     b'<p><a href="https://acme.test/a">a</a> <a href="mailto:a@acme.test">b</a></p>\r\n'
@@ -36,6 +39,7 @@ def test_each_link_with_its_reason(tmp_path: Path) -> None:
         ("https://acme.test/a", "yes"),
         ("mailto:a@acme.test", "no"),
     ]
+    assert [row["text"] for row in map(json.loads, out.splitlines())] == TEXTS
     table, _ = run(tmp_path, MAIL, "--links")
     assert b"not an http or https URL" in table
     assert b"open pixel: yes" in table

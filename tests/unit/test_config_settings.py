@@ -123,16 +123,12 @@ def test_the_base_url_follows_the_address_of_the_tracker() -> None:
 def test_relative_paths_are_in_the_data_directory() -> None:
     settings = _settings(server={"data_dir": "/srv/relay"}, log={"file": "relay.log"})
     assert settings.sqlite_path == Path("/srv/relay/relay.db")
-    assert settings.storage_url == "sqlite:////srv/relay/relay.db"
-    assert settings.admin_socket == Path("/srv/relay/admin.sock")
     assert settings.log_file == Path("/srv/relay/relay.log")
 
 
 def test_absolute_paths_and_other_stores_are_unchanged() -> None:
     settings = _settings(storage={"url": "postgresql://relay@db/relay"}, admin={"socket": ""})
     assert settings.sqlite_path is None
-    assert settings.storage_url == "postgresql://relay@db/relay"
-    assert settings.admin_socket is None
     assert settings.log_file is None
     assert _settings(storage={"url": "sqlite:////tmp/x.db"}).sqlite_path == Path("/tmp/x.db")
 

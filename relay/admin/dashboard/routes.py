@@ -1,68 +1,71 @@
-"""The routes of the dashboard: what is read for each page."""
+"""The routes of the dashboard, and the queries of each page."""
 
 import asyncio
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from aiohttp import web
 
-from relay.admin.api import Desk, find_stories
+from relay.admin.api import find_stories
 from relay.admin.dashboard.access import Guard, guarded
 from relay.admin.dashboard.pages import Overview, Resting, found_page, overview_page, story_page
+from relay.clock import Clock
 from relay.events.ports import StoreError
 from relay.mail.queue_id import is_queue_id
 from relay.queue.routing import LanePause
 from relay.reports import run
 from relay.reports.engagement import engagement_report
-from relay.reports.ports import MessageQuery
+from relay.reports.ports import EngagementStore, MessageQuery, ReportStore, StoryStore
 from relay.reports.serialize import Form, story_form, time_form
 
 RECENT = 20
-"""Messages of the first page."""
+"""Messages on the front page."""
 
 
 SPAN = 30 * 86400.0
-"""Seconds that the reports of the first page go back."""
+"""Seconds covered by the reports of the front page."""
 
 
 REPORTS_KEPT = 60.0
-"""Seconds for which the reports of the first page are shown again: they read much, and change slowly."""
+"""Seconds for which the reports of the front page are cached, because their queries are expensive."""
 
 
-@dataclass(frozen=True, slots=True)
-class Board:
-    """What the dashboard shows, and to whom."""
+class DashboardRoutes:
+    """The routes of the dashboard; they only read.
 
-    hostname: str
-    secret: str
-    """Whoever knows it may look; "" is everybody on this machine."""
-    desk: Desk
-    last_hour: Callable[[], Mapping[str, int]]
-    """Events of the last hour, by kind."""
+    `last_hour` returns the events of the last hour by kind, `pauses` the paused lanes by name.
+    """
 
-
-def dashboard(board: Board) -> web.Application:
-    """Return the application with its routes; it only reads."""
-    views = _Views(board)
-    app = web.Application(middlewares=[guarded(Guard(board.secret))])
-    app.add_routes([web.get("/", views.front), web.get("/message/{queue_id}", views.message)])
-    return app
-
-
-class _Views:
-    """The handlers."""
-
-    def __init__(self, board: Board) -> None:
-        self._hostname = board.hostname
-        self._last_hour = board.last_hour
-        self._desk = board.desk
+    def __init__(
+        self,
+        *,
+        hostname: str,
+        stories: StoryStore,
+        reports: ReportStore,
+        engagement: EngagementStore,
+        last_hour: Callable[[], Mapping[str, int]],
+        pauses: Callable[[], Mapping[str, LanePause]],
+        status: Callable[[], Awaitable[Mapping[str, object]]],
+        clock: Clock,
+    ) -> None:
+        self._hostname = hostname
+        self._story_store = stories
+        self._report_store = reports
+        self._engagement_store = engagement
+        self._last_hour = last_hour
+        self._pauses = pauses
+        self._status = status
+        self._clock = clock
         self._reports: tuple[Form, Form] = ({}, {})
         self._reports_at = -math.inf
         self._reading = asyncio.Lock()
 
+    def table(self) -> Sequence[web.RouteDef]:
+        """Return the routes."""
+        return [web.get("/", self.front), web.get("/message/{queue_id}", self.message)]
+
     async def front(self, request: web.Request) -> web.Response:
-        """GET /: the overview; with ?q= what that finds, which for a single message is its story."""
+        """GET /: the overview; with ?q= the search results, or the page of the only one."""
         query = request.query.get("q", "").strip()
         try:
             return await self._find(query) if query else _html(overview_page(await self._overview()))
@@ -70,10 +73,10 @@ class _Views:
             return _trouble(error)
 
     async def message(self, request: web.Request) -> web.Response:
-        """GET /message/ID: the story of a message."""
+        """GET /message/ID: the timeline of a message."""
         queue_id = request.match_info["queue_id"].upper()
         try:
-            found = await self._desk.stories.stories(MessageQuery(queue_id=queue_id)) if is_queue_id(queue_id) else ()
+            found = await self._story_store.stories(MessageQuery(queue_id=queue_id)) if is_queue_id(queue_id) else ()
         except StoreError as error:
             return _trouble(error)
         if not found:
@@ -81,17 +84,16 @@ class _Views:
         return _html(story_page(self._hostname, story_form(found[0])))
 
     async def _find(self, query: str) -> web.Response:
-        found = await find_stories(self._desk.stories, query)
+        found = await find_stories(self._story_store, query)
         if len(found) == 1:
             raise web.HTTPFound(f"/message/{found[0].message.queue_id}")
         return _html(found_page(self._hostname, query, [story_form(one) for one in found]))
 
     async def _overview(self) -> Overview:
-        desk = self._desk
-        status = await desk.status()
+        status = await self._status()
         queue = status["queue"]
         assert isinstance(queue, Mapping)
-        recent = await desk.stories.stories(MessageQuery(limit=RECENT))
+        recent = await self._story_store.stories(MessageQuery(limit=RECENT))
         bounces, engagement = await self._long_ones()
         return Overview(
             hostname=self._hostname,
@@ -99,22 +101,29 @@ class _Views:
             healthy=bool(status["healthy"]),
             queue=queue,
             last_hour=self._last_hour(),
-            resting=[_resting(lane, pause) for lane, pause in sorted(desk.providers.pauses().items())],
+            resting=[_resting(lane, pause) for lane, pause in sorted(self._pauses().items())],
             recent=[story_form(one) for one in recent],
             bounces=bounces,
             engagement=engagement,
         )
 
     async def _long_ones(self) -> tuple[Form, Form]:
-        """Return the reports on bounces and engagement, read anew when those at hand are old; once for all who wait."""
+        """Return the bounce and engagement reports from the cache, refreshed once for concurrent requests."""
         async with self._reading:
-            now = self._desk.clock()
+            now = self._clock()
             if not 0 <= now - self._reports_at < REPORTS_KEPT:
                 query = MessageQuery(since=now - SPAN)
-                counted = await self._desk.engagement.campaign_counts(query)
-                self._reports = await run.bounces(self._desk.reports, query), engagement_report(counted, ())
+                counted = await self._engagement_store.campaign_counts(query)
+                self._reports = await run.bounces(self._report_store, query), engagement_report(counted, ())
                 self._reports_at = now
             return self._reports
+
+
+def dashboard(routes: DashboardRoutes, secret: str) -> web.Application:
+    """Return the application. With a `secret` only browsers that give it have access; "": all of this machine."""
+    app = web.Application(middlewares=[guarded(Guard(secret))])
+    app.add_routes(routes.table())
+    return app
 
 
 def _resting(lane: str, pause: LanePause) -> Resting:
