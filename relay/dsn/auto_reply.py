@@ -90,6 +90,12 @@ _ABSENT = any_of(
 """Subjects of vacation notes and acknowledgements, which people write as well."""
 
 
+_QUOTATION = re.compile(
+    r"^(?:[>|]|-{2,}.{0,40}-{2,}\s*$|_{8,}|(?:From|Von|De|Da|Van|Från|Fra|От|发件人|差出人)\s?[:：]"
+    r"|.{5,200}(?:wrote|schrieb|a écrit|escribió|escreveu|ha scritto|schreef|skrev|пишет|写道)\s?[:：]\s*$)",
+    re.MULTILINE,
+)
+
 _SAYS_SO = any_of(
     r"this is an? auto(?:matic|mated|-)?[ -]?(?:ally )?(?:generated )?(?:reply|response|answer|message|e-?mail)",
     r"automatic(?:ally)? (?:generated )?(?:reply|response) to your|automatisch (?:generiert|erstellt|erzeugt"
@@ -145,8 +151,14 @@ def _reads_automatic(header: Header, text: str, answers: bool) -> bool:
         return False
     if _begins_automatic(base_subject(subject)) or _begins_automatic(subject.strip().lstrip("[")):
         return True
-    says_so = _SAYS_SO.search(text[:3000]) is not None
+    says_so = _SAYS_SO.search(_own_words(text)[:3000]) is not None
     return says_so and (_ABSENT.search(subject) is not None or (unattended and answers))
+
+
+def _own_words(text: str) -> str:
+    """Return what stands above the first quotation: what a mail quotes, it does not say."""
+    quotation = _QUOTATION.search(text)
+    return text if quotation is None else text[: quotation.start()]
 
 
 def _begins_automatic(subject: str) -> bool:

@@ -83,7 +83,13 @@ def _failure(told: dict[str, Any], kind: Any, recipients: tuple[Recipient, ...],
 
 
 def _complaint(told: dict[str, Any]) -> Report:
-    """Return a feedback report; SES leaves the type out where the receiver named none, which is a complaint."""
+    """Return a feedback report; SES leaves the type out where the receiver named none, which is a complaint.
+
+    Of an address on the account's suppression list nobody complained: SES did not send to it.
+    """
+    if str(told.get("complaintSubType") or "").lower() == "onaccountsuppressionlist":
+        reason = "OnAccountSuppressionList"
+        return _failure(told, "bounce", _recipients(told.get("complainedRecipients"), "failed", "5", reason), reason)
     feedback = Feedback(feedback_type(str(told.get("complaintFeedbackType") or "abuse")))
     action: Action = "complained" if feedback.is_complaint else "reported"
     return Report("complaint", _recipients(told.get("complainedRecipients"), action, "", ""), feedback=feedback)

@@ -101,3 +101,19 @@ def test_what_ses_itself_refused_to_send() -> None:
     report = notified(eventType="Reject", reject={"reason": "Bad content"})
     (one,) = report.recipients
     assert (report.kind, one.action, classify_recipient(RULES, report, one).category) == ("bounce", "failed", "virus")
+
+
+def test_an_address_on_the_suppression_list_of_the_account_is_no_complaint() -> None:
+    complained = [{"emailAddress": "jo@there.test"}]
+    told = {"complaintSubType": "OnAccountSuppressionList", "complainedRecipients": complained}
+    report = notified(notificationType="Complaint", complaint=told)
+    (one,) = report.recipients
+    assert (report.kind, classify_recipient(RULES, report, one).category) == ("bounce", "suppressed")
+
+
+def test_a_suppressed_address_is_not_suppressed_again() -> None:
+    words = (
+        "Amazon SES has suppressed sending to this address because it has a recent history of bouncing as an invalid "
+        "address. For more information see the page about the suppression list."
+    )
+    assert bounced("Permanent", "Suppressed", status="5.1.1", diagnosticCode=words)[1] == "suppressed"
