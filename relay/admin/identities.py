@@ -31,6 +31,7 @@ class IdentityRoutes:
             web.get("/identities", self.listing),
             web.get("/identities/{address}", self.one),
             web.post(f"/identities/{{address}}/test/{{step:{'|'.join(TEST_STEPS)}}}", self.test),
+            web.post("/identities/{address}/verify", self.verify),
             web.post("/identities/{address}/code", self.code),
             web.post("/identities/{address}/dns", self.dns),
         ]
@@ -61,6 +62,10 @@ class IdentityRoutes:
         step = next(one for one in TEST_STEPS if one == request.match_info["step"])
         form = await self._verifier.run(_address(request), step, tuple(_checked(one) for one in to))
         return web.json_response(form)
+
+    async def verify(self, request: web.Request) -> web.Response:
+        """POST /identities/ADDRESS/verify: send a code to that address, or check the DNS of the platform's domain."""
+        return web.json_response(await self._verifier.prove(_address(request)))
 
     async def code(self, request: web.Request) -> web.Response:
         """POST /identities/ADDRESS/code with {"code": "123456"}: confirm it by the code it was sent."""

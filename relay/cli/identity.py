@@ -95,7 +95,7 @@ def test_command(address: str, path: Path, to: tuple[str, ...], as_json: bool) -
 @identity.command("verify")
 @click.argument("address")
 @config_option
-@click.option("--step", type=click.Choice(STEPS), help="Which step; receiving, which sends a code, when not given.")
+@click.option("--step", type=click.Choice(STEPS), help="Run this step of the test instead.")
 @click.option("--otp", metavar="CODE", help="The code from the mail.")
 @click.option("--dns", "by_dns", is_flag=True, help="Verify its domain by the DKIM key that DNS shows.")
 @_to_option
@@ -103,7 +103,7 @@ def test_command(address: str, path: Path, to: tuple[str, ...], as_json: bool) -
 def verify_command(
     address: str, path: Path, step: str | None, otp: str | None, by_dns: bool, to: tuple[str, ...], as_json: bool
 ) -> None:
-    """Verify an address, so that it may send campaign mail; or run a single step of the test.
+    """Verify an address, so that it may send campaign mail: by a code sent to that address, or by DNS.
 
     Exits with 1 when that failed, with 75 while a code waits to be confirmed.
     """
@@ -115,7 +115,10 @@ def verify_command(
     if by_dns:
         answer = client.post(f"/identities/{address}/dns", seconds=STEP_SECONDS)
         _end([_tell(answer, as_json=as_json)], as_json=as_json)
-    _run(client, address, [step or "receiving"], to, as_json=as_json)
+    if step:
+        _run(client, address, [step], to, as_json=as_json)
+    answer = client.post(f"/identities/{address}/verify", seconds=STEP_SECONDS)
+    _end([_confirmed(client, address, _tell(answer, as_json=as_json), as_json=as_json)], as_json=as_json)
 
 
 def _run(client: AdminClient, address: str, steps: Sequence[str], to: tuple[str, ...], *, as_json: bool) -> None:
@@ -126,15 +129,20 @@ def _run(client: AdminClient, address: str, steps: Sequence[str], to: tuple[str,
             click.echo(click.style(f"{step.capitalize()} …", bold=True))
         body = {"to": list(to)} if to and step == "sending" else None
         answer = client.post(f"/identities/{address}/test/{step}", body=body, seconds=STEP_SECONDS)
-        result = _tell(answer, as_json=as_json)
-        if result["state"] == "pending" and sys.stdin.isatty() and not as_json:
-            result = _ask_for_code(client, address, result)
-        results.append(result)
+        results.append(_confirmed(client, address, _tell(answer, as_json=as_json), as_json=as_json))
     _end(results, as_json=as_json)
+
+
+def _confirmed(client: AdminClient, address: str, result: dict[str, Any], *, as_json: bool) -> dict[str, Any]:
+    """Return the result after the code was asked for, if one is out and a person can type it in."""
+    if result["state"] != "pending" or as_json or not sys.stdin.isatty():
+        return result
+    return _ask_for_code(client, address, result)
 
 
 def _ask_for_code(client: AdminClient, address: str, result: dict[str, Any]) -> dict[str, Any]:
     """Have the code typed in until it is right; nothing typed: look whether the link was followed."""
+    step = result["step"]
     while result["state"] != "passed":
         code = click.prompt(
             "  The code (just Enter once the link was followed, q to go on)", default="", show_default=False
@@ -145,7 +153,7 @@ def _ask_for_code(client: AdminClient, address: str, result: dict[str, Any]) -> 
             result = _tell(client.post(f"/identities/{address}/code", body={"code": code.strip()}), as_json=False)
             continue
         steps = client.get(f"/identities/{address}")["steps"]
-        if any(step["step"] == "receiving" and step["state"] == "passed" for step in steps):
+        if any(one["step"] == step and one["state"] == "passed" for one in steps):
             result = result | {"state": "passed"}
             click.echo("  ✓ the link was followed")
     return result
@@ -161,7 +169,7 @@ def _tell(result: dict[str, Any], *, as_json: bool) -> dict[str, Any]:
         click.echo(f"  {click.style(mark, fg=colour)} {printable(remark['text'])}")
         if remark["fix"]:
             click.echo(f"      → {printable(remark['fix'])}")
-    title = {"dns": "Domain"}.get(result["step"], result["step"].capitalize())
+    title = {"dns": "Domain", "sender": "Address"}.get(result["step"], result["step"].capitalize())
     if result["state"] == "passed":
         click.echo(click.style(f"{title} verified, {_time(result['at'])}", fg="green"))
     elif result["state"] == "failed":

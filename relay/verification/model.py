@@ -16,8 +16,8 @@ TEST_STEPS: tuple[TestStep, ...] = ("sending", "receiving", "tracking")
 
 
 Step = TestStep | Literal["sender", "dns", "copy"]
-"""The three steps of the test; `sender`: whose address it is has confirmed; `dns`: the domain's records speak for it;
-`copy`: a test mail came back and was judged."""
+"""The three steps of the test; `sender`: a code sent to the address itself was confirmed; `dns`: DNS shows the key of
+its domain; `copy`: a test mail came back and was judged."""
 
 
 State = Literal["passed", "failed", "pending"]

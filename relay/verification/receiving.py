@@ -1,4 +1,6 @@
-"""The receiving step: a code goes to where somebody reads for the identity; entering it, or its link, confirms that."""
+"""Codes by mail: to the readers of an identity (receiving), or to its own address, which proves it (sender)."""
+
+from typing import Literal
 
 from relay.reports.serialize import time_form
 from relay.rewrite.tokens import Kind, Token, sign_token
@@ -23,10 +25,14 @@ from relay.verification.result import Remark, Result, failed
 _SALT = 16
 
 
-async def send_code(tools: Tools, identity: str) -> Result:
-    """Send a code; the step is pending until `enter_code` or `confirm_link` brings it back. Raises StoreError."""
+CodeStep = Literal["receiving", "sender"]
+"""`receiving`: the code goes to the readers of the identity; `sender`: to its own address, and proves that one."""
+
+
+async def send_code(tools: Tools, identity: str, step: CodeStep) -> Result:
+    """Send a code; the step is pending until `enter_code` or `confirm_link` confirms it. Raises StoreError."""
     settings, keyring, now = tools.settings(), tools.keyring(), tools.clock()
-    readers = readers_of(settings, identity)
+    readers = readers_of(settings, identity) if step == "receiving" else (identity,)
     queue_id = tools.new_id(now)
     code, salt = code_of(tools.random_number()), tools.random_bytes(_SALT).hex()
     fresh = Challenge(identity, ", ".join(readers), salt, digest_of(keyring.keys[0][1], salt, code), queue_id, ())
@@ -38,16 +44,16 @@ async def send_code(tools: Tools, identity: str) -> Result:
     issued = await tools.store.decide(identity, issuing)
     if isinstance(issued, TooMany):
         again = f"again at {time_form(issued.again_at)}; the last code may still be good"
-        return failed("receiving", f"{PER_HOUR} codes were sent within an hour already", again)
+        return failed(step, f"{PER_HOUR} codes were sent within an hour already", again)
     base_url = settings.tracking_for(identity).base_url or settings.tracker.base_url
     link = f"{base_url}/v/{sign_token(keyring, Token(Kind.VERIFY, queue_id, 0))}" if base_url else ""
     reply = await tools.send(queue_id, identity, readers, code_mail(queue_id, identity, readers, code, link))
     if reply.code != 250:
-        return failed("receiving", f"the relay itself refused the mail with the code: {reply}")
+        return failed(step, f"the relay itself refused the mail with the code: {reply}")
     text = f"a code is on its way to {issued.sent_to}, good for {LIFETIME / 60:.0f} minutes"
     fix = f"relay identity verify {identity} --otp CODE, or follow the link in the mail"
     remarks = (Remark("ok", text, fix), *await _delays(tools, queue_id, now))
-    return Result("receiving", "pending", remarks, queue_id)
+    return Result(step, "pending", remarks, queue_id)
 
 
 async def _delays(tools: Tools, queue_id: str, now: float) -> tuple[Remark, ...]:
@@ -64,14 +70,19 @@ async def enter_code(tools: Tools, identity: str, code: str) -> Result:
     """Return whether the code confirms the identity. Raises StoreError."""
     key, now = tools.keyring().keys[0][1], tools.clock()
 
-    def entering(before: Challenge | None) -> Decision[Answer]:
-        return _decided(*try_code(before, key, code.strip(), now), now)
+    def entering(before: Challenge | None) -> Decision[tuple[CodeStep, Answer]]:
+        after, answer = try_code(before, key, code.strip(), now)
+        return Decision(after, _proofs(after, answer, now), (_step_of(before, identity), answer))
 
-    answer = await tools.store.decide(identity, entering)
-    if isinstance(answer, Confirmed):
-        return Result("receiving", "passed", (Remark("ok", _confirmed(answer)),))
-    fix = f"relay identity verify {identity} --step receiving sends a new one"
-    return failed("receiving", f"the code {answer.why}", fix)
+    step, answer = await tools.store.decide(identity, entering)
+    if not isinstance(answer, Confirmed):
+        again = " --step receiving" if step == "receiving" else ""
+        return failed(step, f"the code {answer.why}", f"relay identity verify {identity}{again} sends a new one")
+    confirmed = Remark("ok", _confirmed(answer))
+    if step == "sender":
+        return Result("sender", "passed", (confirmed,))
+    text = f"this proves where answers arrive, not that {identity} is yours"
+    return Result("receiving", "passed", (confirmed, Remark("warning", text, f"relay identity verify {identity}")))
 
 
 async def confirm_link(tools: Tools, queue_id: str) -> str:
@@ -83,20 +94,26 @@ async def confirm_link(tools: Tools, queue_id: str) -> str:
 
     def following(before: Challenge | None) -> Decision[Answer]:
         after, answer = follow_link(before, queue_id, now)
-        known = before is not None and before == after
-        return Decision(after, (), answer) if known else _decided(after, answer, now)
+        return Decision(after, _proofs(after, answer, now) if before != after else (), answer)
 
     answer = await tools.store.decide(challenge.identity, following)
     return challenge.identity if isinstance(answer, Confirmed) else ""
 
 
-def _decided(after: Challenge | None, answer: Answer, now: float) -> Decision[Answer]:
-    """Return the decision with what a confirmation proves: that mail arrives, and whose address it is."""
-    if after is None or not isinstance(answer, Confirmed):
-        return Decision(after, (), answer)
-    text = _confirmed(answer)
-    receiving = Verification(after.identity, "receiving", "passed", now, text, after.queue_id)
-    return Decision(after, (receiving, Verification(after.identity, "sender", "passed", now, text)), answer)
+def _step_of(challenge: Challenge | None, identity: str) -> CodeStep:
+    """Return the step that the code of a challenge belongs to."""
+    return "receiving" if challenge is not None and challenge.sent_to != identity else "sender"
+
+
+def _proofs(challenge: Challenge | None, answer: Answer, now: float) -> tuple[Verification, ...]:
+    """Return what an answer proves: that mail arrives, and the address itself if the code was sent to it alone."""
+    if challenge is None or not isinstance(answer, Confirmed):
+        return ()
+    identity, text = challenge.identity, _confirmed(answer)
+    receiving = Verification(identity, "receiving", "passed", now, text, challenge.queue_id)
+    if _step_of(challenge, identity) == "receiving":
+        return (receiving,)
+    return (receiving, Verification(identity, "sender", "passed", now, text))
 
 
 def _confirmed(answer: Confirmed) -> str:

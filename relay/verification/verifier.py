@@ -70,7 +70,7 @@ class Verifier:
             case "sending":
                 result = await try_sending(self.tools, identity, to)
             case "receiving":
-                result = await send_code(self.tools, identity)
+                result = await send_code(self.tools, identity, "receiving")
                 if not result.queue_id:  # No code was sent: what was known stays.
                     return await self._told(identity, result, self.tools.clock())
             case "tracking":
@@ -78,6 +78,19 @@ class Verifier:
             case _:
                 assert_never(step)
         return await self._kept(identity, identity, result)
+
+    async def prove(self, address: str) -> Form:
+        """Begin to verify an address: send a code to it. Addresses of the platform's domain are proven by its DNS.
+
+        An address that is verified stays so while another code is out. Raises StoreError.
+        """
+        identity = canonical(address)
+        if domain_of(identity) == self.tools.settings().server.identities_domain:
+            return await self.check(identity)
+        result = await send_code(self.tools, identity, "sender")
+        if result.queue_id and not self.proven(identity):
+            return await self._kept(identity, identity, result)
+        return await self._told(identity, result, self.tools.clock())
 
     async def confirm_code(self, address: str, code: str) -> Form:
         """Confirm an identity by the code it was sent. Raises StoreError."""

@@ -157,21 +157,43 @@ async def test_an_identity_from_nothing_to_verified(tmp_path: Path) -> None:
         code, text = await relay.ran("identity", "verify", jane, "--otp", otp)
         assert code == 0, text
         assert re.search(r"Receiving verified, \d{4}.*\n\nEmail identity seems to be correctly set up\n", text)
+        assert "this proves where answers arrive, not that jane.doe@acme.test is yours" in text
+        code, text = await relay.ran("identity", "verify", jane)
+        assert (code, "DNS shows the key that signs" in text) == (0, True), text
         assert (await relay.ran("identity", "verify", jane, "--otp", otp))[0] == 1
 
         (listed,) = await relay.json("identity", "list")
-        assert (listed["address"], listed["verified"], listed["verified_by"]) == (jane, True, "mail")
+        assert (listed["address"], listed["verified"], listed["verified_by"]) == (jane, True, "dns")
         assert {one["step"]: one["state"] for one in listed["steps"]} == dict.fromkeys(
-            ("sending", "receiving", "tracking", "sender"), "passed"
+            ("sending", "receiving", "tracking"), "passed"
         )
         assert listed["used_hour"] == 4
         assert (await relay.campaign(jane)).startswith("250 ")
-        assert "yes, by a code that came back" in await relay.run("identity", "show", jane)
-        assert [line["state"] for line in relay.log("identity.verified")].count("passed") == 3
+        assert "yes, by the DNS of its domain" in await relay.run("identity", "show", jane)
+        assert [line["state"] for line in relay.log("identity.verified")].count("passed") == 4
 
         story = (await relay.json("trace", "owner@reader.test"))[-1]
         reasons = {one["event"]: one.get("reason") for one in story["events"] if one["event"] in ("open", "click")}
         assert reasons == dict.fromkeys(("open", "click"), "test of the relay's own")
+
+
+async def test_a_code_sent_to_somebody_else_proves_no_address(tmp_path: Path) -> None:
+    ceo = "ceo@bank.test"
+    async with house(tmp_path, f"{ZONE}\nbank.test. MX 10 mx.reader.test.") as (relay, mailbox):
+        await relay.run("identity", "add", ceo, "--forward-to", "me@reader.test", "--reload")
+        await relay.ran("identity", "verify", ceo, "--step", "receiving")
+        otp, _, received = await code_in(mailbox, 1)
+        assert received.recipients == ["me@reader.test"]
+        code, text = await relay.ran("identity", "verify", ceo, "--otp", otp)
+        assert (code, f"relay identity verify {ceo}" in text) == (0, True), text
+        assert (await relay.campaign(ceo)).startswith("550 5.7.1 ")
+
+        await relay.ran("identity", "verify", ceo)
+        otp, _, received = await code_in(mailbox, 2)
+        assert received.recipients == [ceo]
+        code, text = await relay.ran("identity", "verify", ceo, "--otp", otp)
+        assert (code, "Address verified, " in text) == (0, True), text
+        assert (await relay.campaign(ceo)).startswith("250 ")
 
 
 async def test_the_page_confirms_by_its_button_dns_does_and_both_outlive_a_restart(tmp_path: Path) -> None:
@@ -270,9 +292,8 @@ async def test_files_of_identities_never_leave_a_configuration_that_is_wrong(tmp
         code, text = await relay.ran("identity", "remove", "jane2@acme.test")
         assert code == 64, text
 
-        await relay.run(
-            "identity", "add", "slow@acme.test", "--forward-to", "o@reader.test", "--hourly-limit", "1", "--reload"
-        )
+        slow = ("identity", "add", "slow@acme.test", "--forward-to", "o@reader.test", "--hourly-limit", "1", "--reload")
+        await relay.run(*slow)
         for told in (False, True):
-            code, text = await relay.ran("identity", "verify", "slow@acme.test")
+            code, text = await relay.ran("identity", "verify", "slow@acme.test", "--step", "receiving")
             assert (code, "the sending limit is used up: the mail leaves at" in text) == (75, told), text

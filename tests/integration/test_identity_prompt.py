@@ -61,7 +61,7 @@ async def test_the_code_is_asked_for_until_it_is_right(tmp_path: Path) -> None:
             terminal.type("")
             await terminal.until("The code (")
             terminal.type(code[1].decode())
-            await terminal.until("Receiving verified, ")
+            await terminal.until("Address verified, ")
             assert await terminal.process.wait() == 0
         (listed,) = await relay.json("identity", "list")
         assert (listed["address"], listed["verified_by"]) == ("owner@reader.test", "mail")

@@ -122,12 +122,47 @@ class TestReceiving:
         assert (await side.verifier.confirm_code(JANE, "999999"))["state"] == "failed"
         assert not side.proven(JANE)
         assert (await side.verifier.confirm_code(JANE, "000001"))["state"] == "passed"
-        assert side.proven(JANE)
         steps = {one.step: (one.state, one.detail) for one in await side.table.verifications(JANE)}
-        assert steps == dict.fromkeys(("receiving", "sender"), ("passed", "the code sent to owner@x.test came back"))
+        assert steps == {"receiving": ("passed", "the code sent to owner@x.test came back")}
+        assert not side.proven(JANE), "whoever reads at the forward address has proven that address, not this one"
+
+    async def test_a_code_to_the_address_itself_proves_it(self, side: VerificationSide) -> None:
+        form = await side.verifier.prove("Jane@acme.test")
+        assert (form["step"], form["state"]) == ("sender", "pending")
+        ((_, sent),) = side.sent.items()
+        assert [one.address for one in sent.envelope.recipients] == [JANE]
+        assert (await side.verifier.confirm_code(JANE, "999999"))["step"] == "sender"
+        assert not side.proven(JANE)
+        assert (await side.verifier.confirm_code(JANE, "000001"))["step"] == "sender"
+        assert side.proven(JANE)
+
+        await side.verifier.prove(JANE)
+        assert side.proven(JANE), "an address stays verified while another code is out"
+
+    @pytest.mark.parametrize("readers", [["owner@x.test"], [JANE, "owner@x.test"]])
+    async def test_nobody_else_proves_an_address(self, side: VerificationSide, readers: list[str]) -> None:
+        listed = SETTINGS.model_dump(mode="json", by_alias=True) | {"identities": {JANE: {"forward_to": readers}}}
+        side.settings = Settings.model_validate(listed)
+        await side.verifier.run(JANE, "receiving")
+        (queue_id,) = side.sent
+        assert await side.verifier.confirm_link(queue_id)
+        assert not side.proven(JANE)
+
+    async def test_the_code_of_the_readers_is_void_once_the_address_got_one(self, side: VerificationSide) -> None:
+        await side.verifier.run(JANE, "receiving")
+        await side.verifier.prove(JANE)
+        assert (await side.verifier.confirm_code(JANE, "000001"))["state"] == "failed"
+        assert not side.proven(JANE)
+
+    async def test_the_dns_of_the_operator_proves_addresses_of_its_platform(self, side: VerificationSide) -> None:
+        server = SETTINGS.server.model_copy(update={"identities_domain": "acme.test"})
+        side.settings = SETTINGS.model_copy(update={"server": server})
+        form = await side.verifier.prove(JANE)
+        assert (form["step"], form["state"]) == ("dns", "failed")
+        assert not side.sent
 
     async def test_the_link_confirms_once_and_its_code_is_used_then(self, side: VerificationSide) -> None:
-        await side.verifier.run(JANE, "receiving")
+        await side.verifier.prove(JANE)
         (queue_id,) = side.sent
         assert not await side.verifier.confirm_link(QUEUE_ID)
         assert await side.verifier.confirm_link(queue_id)
@@ -168,7 +203,7 @@ class TestReceiving:
         assert "--step sending" in str(form["remarks"])
 
     async def test_a_store_that_is_away_keeps_what_was_known(self, side: VerificationSide) -> None:
-        await side.verifier.run(JANE, "receiving")
+        await side.verifier.prove(JANE)
         await side.verifier.confirm_code(JANE, "000001")
 
         async def away() -> frozenset[str]:
