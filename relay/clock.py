@@ -1,4 +1,4 @@
-"""The clock: the one place where time is read. Everything below the edge gets `now` as a value."""
+"""Clocks. Time is read here only; pure code gets `now` as an argument."""
 
 import time
 from collections.abc import Callable
@@ -7,14 +7,14 @@ _STEADY = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 Clock = Callable[[], float]
-"""A clock answers the seconds since the Unix epoch, as a float."""
+"""Returns seconds since the Unix epoch."""
 
 
 def system_clock() -> float:
-    """Return the wall clock in Unix seconds."""
+    """Return the time of the system clock, in Unix seconds."""
     return time.time()
 
 
 def steady_clock() -> float:
-    """Return the seconds since some moment, by a clock nobody can set; it goes on while the machine sleeps."""
+    """Return monotonic seconds, including time in system suspend; the clock cannot be set."""
     return time.clock_gettime(_STEADY)

@@ -1,6 +1,6 @@
-"""The log: one structured line for each step, in JSON, for people, or in Postfix's form for its tools.
+"""Structured log lines as JSON, as text for a console, or in the form of Postfix for its tools.
 
-Every line has a name from LINES, and every line about a message carries its `queue_id`. `docs/log.md` lists them.
+Each line has a name from LINES. Lines about a message have its `queue_id`. `docs/log.md` lists all lines.
 """
 
 import json
@@ -101,7 +101,7 @@ LINES: dict[str, str] = {
     "library.message": "Log record of a third-party library. logger, message.",
     "log.lost": "The log was not writable, as on a full disk: lines are missing here, at most this number. lines.",
 }
-"""Every line there is: what it says, and the fields it has besides timestamp, level and queue_id."""
+"""All lines by name: meaning, and fields besides timestamp, level and queue_id."""
 
 
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
@@ -144,11 +144,11 @@ _LEVEL_OF = {
 
 
 Emit = Callable[..., None]
-"""`log("message.delivered", queue_id=…, …)`: writes one line."""
+"""Writes one line: `log("message.delivered", queue_id=…, …)`."""
 
 
 def level_of(line: str) -> str:
-    """Return the level the line is written at."""
+    """Return the level of a line."""
     return _LEVEL_OF.get(line, "info")
 
 
@@ -157,16 +157,16 @@ Line = tuple[str, dict[str, Any]]
 
 
 class Log:
-    """Writes lines of a form ("json", "console" or "postfix") to a stream, from that level on.
+    """Writes lines at or above a level to a stream, in the form "json", "console" or "postfix".
 
-    It never raises OSError: what is told has happened already, and whoever tells it must not fail over the telling.
+    It never raises OSError, because a failing log must not stop the work that it records.
     """
 
     def __init__(self, stream: TextIO, form: str, level: int = logging.INFO) -> None:
         self._stream = stream
-        self._written = {"json": _as_json, "console": _as_console, "postfix": _as_postfix}[form]
+        self._format = {"json": _as_json, "console": _as_console, "postfix": _as_postfix}[form]
         self._level = level
-        self._one_at_a_time = Lock()
+        self._lock = Lock()
         self._lost = 0
 
     def __call__(self, line: str, /, **fields: object) -> None:
@@ -174,25 +174,25 @@ class Log:
         self.several([(line, fields)])
 
     def several(self, lines: Sequence[Line]) -> None:
-        """Write lines together, which costs one write."""
+        """Write several lines with one system call."""
         texts = [text for line, fields in lines if (text := self._text(line, fields))]
         if texts:
-            with self._one_at_a_time:
+            with self._lock:
                 self._write(texts)
 
     def _text(self, line: str, fields: dict[str, Any]) -> str:
-        """Return the line as it is written, "" when it is below the level."""
+        """Return the formatted line, "" if it is below the level."""
         if line not in LINES:
             raise KeyError(f"no log line is called {line}")
         level = level_of(line)
-        return self._written(line, level, fields) if _LEVELS[level] >= self._level else ""
+        return self._format(line, level, fields) if _LEVELS[level] >= self._level else ""
 
     def _write(self, texts: Sequence[str]) -> None:
         try:
             if self._lost:
-                self._stream.flush()  # Raises while the stream still takes nothing, and adds nothing to what it holds.
-                told = self._written("log.lost", level_of("log.lost"), {"lines": self._lost})
-                self._stream.write(told + "\n")
+                self._stream.flush()  # Raises while the stream is not writable, before more is added to its buffer.
+                lost = self._format("log.lost", level_of("log.lost"), {"lines": self._lost})
+                self._stream.write(lost + "\n")
             self._stream.write("\n".join([*texts, ""]))
             self._stream.flush()
         except OSError:
@@ -202,30 +202,30 @@ class Log:
 
 
 def open_log(file: Path | None, form: str, level: str) -> Log:
-    """Return what writes lines of that form to the file, or to standard error.
+    """Open a log to a file or standard error, and send warnings of libraries to it.
 
-    Libraries' warnings come through it too. Raises OSError when the file cannot be opened.
+    Raises OSError if the file cannot be opened.
     """
     stream = sys.stderr if file is None else file.open("a", encoding="utf-8", buffering=1)
     return make_log(stream, form, _LEVELS[level])
 
 
 def make_log(stream: TextIO, form: str, level: int = logging.INFO) -> Log:
-    """Return what writes lines of that form to the stream, and have libraries' warnings come through it."""
+    """Return a log to a stream, and send warnings of libraries to it."""
     log = Log(stream, form, level)
-    logging.basicConfig(handlers=[_Library(log)], level=logging.WARNING, force=True)
+    logging.basicConfig(handlers=[_LibraryHandler(log)], level=logging.WARNING, force=True)
     return log
 
 
-class _Library(logging.Handler):
-    """Passes on what libraries log."""
+class _LibraryHandler(logging.Handler):
+    """Writes log records of libraries to the log."""
 
     def __init__(self, emit: Emit) -> None:
         super().__init__()
         self._emit = emit
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write the record as a line of ours."""
+        """Write the record as a line `library.message`."""
         self._emit("library.message", logger=record.name, message=record.getMessage())
 
 
@@ -245,17 +245,18 @@ def _moment(millisecond: int) -> str:
 
 
 def _as_console(name: str, level: str, fields: Fields) -> str:
-    told = " ".join(f"{key}={_safe(value)}" for key, value in fields.items() if value not in ("", None))
-    return f"{_local():%H:%M:%S} {level:<7} {name:<18} {told}"
+    text = " ".join(f"{key}={_safe(value)}" for key, value in fields.items() if value not in ("", None))
+    return f"{_local_time():%H:%M:%S} {level:<7} {name:<18} {text}"
 
 
 _POSTFIX_STATUS = {"message.delivered": "sent", "message.deferred": "deferred", "message.bounced": "bounced"}
 
 
 def _as_postfix(name: str, _: str, fields: Fields) -> str:
-    """Return the line as Postfix would have written it, so that its log tools go on working."""
+    """Return the line in the form of Postfix, so that tools for its log can read it."""
     queue_id = fields.get("queue_id", "")
-    prefix = f"{_local():%b %e %H:%M:%S} {os.uname().nodename} relay"
+    prefix = f"{_local_time():%b %e %H:%M:%S} {os.uname().nodename} relay"
+
     if name == "message.created":
         return (
             f"{prefix}/smtpd[{os.getpid()}]: {queue_id}: client=unknown[{fields.get('client', '')}]\n"
@@ -270,17 +271,17 @@ def _as_postfix(name: str, _: str, fields: Fields) -> str:
             f"dsn={fields.get('status') or _POSTFIX_DSN[name]}, status={_POSTFIX_STATUS[name]} "
             f"({_safe(fields.get('reply', ''))})"
         )
-    told = ", ".join(f"{key}={_safe(value)}" for key, value in fields.items() if key != "queue_id")
-    return f"{prefix}/server[{os.getpid()}]: {queue_id + ': ' if queue_id else ''}{name} {told}"
+    text = ", ".join(f"{key}={_safe(value)}" for key, value in fields.items() if key != "queue_id")
+    return f"{prefix}/server[{os.getpid()}]: {queue_id + ': ' if queue_id else ''}{name} {text}"
 
 
 _POSTFIX_DSN = {"message.delivered": "2.0.0", "message.deferred": "4.0.0", "message.bounced": "5.0.0"}
 
 
 def _safe(value: object) -> str:
-    """Return the value on one line, control characters escaped: what strangers wrote must not forge lines."""
+    """Return the value with control characters escaped, so that received text cannot forge log lines."""
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in str(value))
 
 
-def _local() -> datetime:
+def _local_time() -> datetime:
     return datetime.now(UTC).astimezone()

@@ -8,10 +8,11 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.core import GaugeMetricFamily
 
 _DELAYS = (0.05, 0.1, 0.5, 1, 5, 30, 60, 300, 3600, 21600, 86400, 259200)
+"""Seconds: upper bounds of the buckets of the delivery delay."""
 
 
 class Metrics:
-    """The counters of one process, in a registry of their own."""
+    """The metrics of one process, in their own registry."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -41,7 +42,7 @@ class Metrics:
         self.registry.register(self._depth)
 
     def count(self, kind: str, number: int = 1) -> None:
-        """Count events of a kind."""
+        """Increase the counter of a kind of event."""
         self.events.labels(kind).inc(number)
 
     def set_depth(self, depth: Mapping[str, int]) -> None:
@@ -49,12 +50,12 @@ class Metrics:
         self._depth.depth = depth
 
     def exposition(self) -> bytes:
-        """Return everything in Prometheus' text format."""
+        """Return all metrics in the text format of Prometheus."""
         return generate_latest(self.registry)
 
 
 class _Depth:
-    """Collects the queue's depth as it was set last, so that a state that emptied shows no stale number."""
+    """Collector of the queue depth. A state without entries has no sample, and so no stale value."""
 
     def __init__(self) -> None:
         self.depth: Mapping[str, int] = {}
@@ -68,23 +69,24 @@ class _Depth:
 
 
 MINUTES = 60
+"""Minutes that the counts cover."""
 
 
 class HourlyCounts:
-    """Counts of this process; it knows nothing of the time before its start."""
+    """Counts by name over the last hour; they begin with the process."""
 
     def __init__(self) -> None:
         self._minutes: deque[tuple[int, Tally[str]]] = deque(maxlen=MINUTES)
 
     def count(self, name: str, now: float, number: int = 1) -> None:
-        """Count more of these at that time (Unix seconds)."""
+        """Add to a count at the time `now`, in Unix seconds."""
         minute = int(now // 60)
         if not self._minutes or self._minutes[-1][0] < minute:
             self._minutes.append((minute, Tally()))
         self._minutes[-1][1][name] += number
 
     def sums(self, now: float) -> Mapping[str, int]:
-        """Return how many there were in this minute and the 59 before it."""
+        """Return the counts of this minute and the 59 before it."""
         first = int(now // 60) - MINUTES + 1
         total: Tally[str] = Tally()
         for minute, counted in self._minutes:

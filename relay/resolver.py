@@ -1,4 +1,4 @@
-"""DNS lookups and the `Lookups` protocol others depend on."""
+"""DNS lookups: their results, the resolver, and the protocol that other packages depend on."""
 
 import asyncio
 import random
@@ -36,7 +36,7 @@ class MxHost:
 
 @dataclass(frozen=True, slots=True)
 class Hosts:
-    """The mail exchangers by preference, in random order within one; `implicit`: the name itself, for want of an MX."""
+    """Mail exchangers by preference, in random order within one. `implicit`: the name itself, because it has no MX."""
 
     hosts: tuple[MxHost, ...]
     implicit: bool = False
@@ -44,14 +44,14 @@ class Hosts:
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
-    """The addresses of a host, at least one."""
+    """The addresses of a host; at least one."""
 
     addresses: tuple[IPAddress, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Texts:
-    """The TXT records of a name, at least one, the strings of each joined (RFC 7208 section 3.3)."""
+    """The TXT records of a name, at least one; the strings of each are joined (RFC 7208 section 3.3)."""
 
     texts: tuple[str, ...]
 
@@ -65,29 +65,29 @@ class Alias:
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """The names an address has in the reverse tree, at least one, without the final dot (RFC 1035 section 3.5)."""
+    """The PTR names of an address, at least one, without the final dot (RFC 1035 section 3.5)."""
 
     names: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class NullMx:
-    """The domain says that it takes no mail (RFC 7505)."""
+    """The domain accepts no mail (RFC 7505)."""
 
 
 @dataclass(frozen=True, slots=True)
 class NoSuchDomain:
-    """The name does not exist (NXDOMAIN), or is none."""
+    """The name does not exist (NXDOMAIN), or is not a domain name."""
 
 
 @dataclass(frozen=True, slots=True)
 class NoRecords:
-    """The name exists, but has no records of this kind."""
+    """The name exists, but has no records of this type."""
 
 
 @dataclass(frozen=True, slots=True)
 class TemporaryFailure:
-    """SERVFAIL, REFUSED, a timeout, nonsense: ask again later. The text says what happened."""
+    """SERVFAIL, REFUSED, a timeout or a malformed answer: retry later. `text` is the reason."""
 
     text: str
 
@@ -117,9 +117,9 @@ _Lookup = dns.resolver.Answer | Negative
 
 
 class Resolver:
-    """Asks the given name servers, or the system's when there are none.
+    """Sends queries to the given name servers, or to those of the system, and caches the answers.
 
-    `nameservers` are IP address and port; `timeout` is the seconds one server gets, `lifetime` a whole question.
+    `nameservers` are IP addresses and ports. `timeout` is the seconds for one server, `lifetime` those for a query.
     """
 
     def __init__(
@@ -138,30 +138,32 @@ class Resolver:
         self._resolver.lifetime = lifetime
         self._cache_size = cache_size
         self._resolver.cache = dns.resolver.LRUCache(cache_size)
-        # An alias whose target does not exist answers NXDOMAIN (RFC 6604); dnspython then remembers that the alias
-        # itself is not there. Questions about aliases have a memory of their own.
+        # An alias whose target does not exist gives NXDOMAIN (RFC 6604), and dnspython then caches that the alias
+        # itself does not exist. Therefore CNAME queries have a cache of their own.
         self._aliases = copy(self._resolver)
         self._aliases.cache = dns.resolver.LRUCache(cache_size)
         self._shuffle = shuffle
-        self._asking: dict[tuple[dns.name.Name, str], asyncio.Task[_Lookup]] = {}
+        self._in_flight: dict[tuple[dns.name.Name, str], asyncio.Task[_Lookup]] = {}
 
     def forget(self) -> None:
-        """Forget every answer: what was published a moment ago is found."""
+        """Clear the cache, so that records published just now are found."""
         for resolver in (self._resolver, self._aliases):
             resolver.cache = dns.resolver.LRUCache(self._cache_size)
 
     async def mx(self, domain: str) -> MxAnswer:
-        """Return who takes the mail of a domain. Without MX records that is the name itself (RFC 5321 section 5.1)."""
+        """Return the mail exchangers of a domain: the domain itself if it has no MX (RFC 5321 section 5.1)."""
         answer = await self._ask(domain, "MX")
         match answer:
             case NoRecords():
                 return Hosts((MxHost(0, _text_of(domain)),), implicit=True)
             case NoSuchDomain() | TemporaryFailure():
                 return answer
+
         records = {(data.preference, _bare(data.exchange)) for data in answer if isinstance(data, MX)}
         named = sorted(record for record in records if record[1])
         if not named:
             return NullMx()
+
         hosts: list[MxHost] = []
         for _, equals in groupby((MxHost(*record) for record in named), key=lambda host: host.preference):
             group = list(equals)
@@ -170,7 +172,7 @@ class Resolver:
         return Hosts(tuple(hosts))
 
     async def addresses(self, host: str, *, ipv6: bool = True) -> AddressAnswer:
-        """Return the addresses of a host: the kinds in turn, IPv6 first, without IPv6 when that is turned off."""
+        """Return the addresses of a host, IPv6 and IPv4 alternating; IPv4 only if `ipv6` is False."""
         kinds = ("AAAA", "A") if ipv6 else ("A",)
         answers = await asyncio.gather(*(self._ask(host, kind) for kind in kinds))
         found = [
@@ -179,7 +181,8 @@ class Resolver:
             if isinstance(answer, dns.resolver.Answer)
         ]
         if any(found):
-            return Addresses(tuple(_in_turn(found)))
+            return Addresses(tuple(_alternate(found)))
+
         failures = [answer for answer in answers if isinstance(answer, TemporaryFailure)]
         if failures:
             return failures[0]
@@ -195,33 +198,34 @@ class Resolver:
         )
 
     async def cname(self, name: str) -> AliasAnswer:
-        """Return where a name points, when it is a CNAME."""
+        """Return the target of a CNAME."""
         answer = await self._ask(name, "CNAME")
         if not isinstance(answer, dns.resolver.Answer):
             return answer
         return next((Alias(_bare(data.target)) for data in answer if isinstance(data, CNAME)), NoRecords())
 
     async def ptr(self, address: IPAddress) -> NamesAnswer:
-        """Return the names the reverse tree gives an address."""
+        """Return the PTR names of an address."""
         answer = await self._ask(dns.reversename.from_address(str(address)).to_text(), "PTR")
         if not isinstance(answer, dns.resolver.Answer):
             return answer
         return Names(tuple(_bare(data.target) for data in answer if isinstance(data, PTR)))
 
     async def _ask(self, text: str, kind: str) -> _Lookup:
-        """Ask, or join the same question on its way. A cancelled asker leaves the query to the others."""
+        """Send a query, or wait for the same query in flight. A cancelled caller does not cancel the query."""
         try:
             name = dns.name.from_text(text)
         except (dns.exception.DNSException, UnicodeError):
             return NoSuchDomain()
         if name == dns.name.root:
             return NoSuchDomain()
+
         key = (name, kind)
-        task = self._asking.get(key)
+        task = self._in_flight.get(key)
         if task is None:
             task = asyncio.create_task(self._resolve(name, kind))
-            self._asking[key] = task
-            task.add_done_callback(lambda _: self._asking.pop(key, None))
+            self._in_flight[key] = task
+            task.add_done_callback(lambda _: self._in_flight.pop(key, None))
         return await asyncio.shield(task)
 
     async def _resolve(self, name: dns.name.Name, kind: str) -> _Lookup:
@@ -236,13 +240,13 @@ class Resolver:
 
 
 def _reason(error: Exception) -> str:
-    """Return one line that says what the name servers did; dnspython lists them at length."""
+    """Return the reason as one line; the text of dnspython is long."""
     match error:
         case dns.resolver.LifetimeTimeout():
             return "no name server answered in time"
         case dns.resolver.NoNameservers():
             errors = error.kwargs.get("errors") or [("", False, 0, "no name server is configured", None)]
-            return "; ".join(dict.fromkeys(f"{server} answered {what}".strip() for server, _, _, what, _ in errors))
+            return "; ".join(dict.fromkeys(f"{server} answered {answer}".strip() for server, _, _, answer, _ in errors))
         case _:
             return str(error) or type(error).__name__
 
@@ -255,38 +259,38 @@ def _text_of(domain: str) -> str:
     return _bare(dns.name.from_text(domain))
 
 
-def _in_turn(groups: list[list[IPAddress]]) -> list[IPAddress]:
-    """Interleave: a, A, b, B, … so that a limit on their number leaves none of the kinds out."""
+def _alternate(groups: list[list[IPAddress]]) -> list[IPAddress]:
+    """Return the groups interleaved, so that the first few addresses include each kind."""
     longest = max(map(len, groups))
     return [group[index] for index in range(longest) for group in groups if index < len(group)]
 
 
 MAX_CHAIN = 10
-"""Aliases followed before a chain is called endless; resolvers give up at 8 to 16."""
+"""Aliases to follow, at most; resolvers stop after 8 to 16."""
 
 
 class Lookups(Protocol):
-    """DNS with every answer a value; aliases are followed by all but `cname`."""
+    """DNS lookups that return each result as a value. All but `cname` follow aliases."""
 
     async def mx(self, domain: str) -> MxAnswer:
-        """Return the mail exchangers; `implicit` when there is no MX record."""
+        """Return the mail exchangers; `implicit` if there is no MX record."""
 
     async def addresses(self, host: str, *, ipv6: bool = True) -> AddressAnswer:
-        """Return the addresses, without IPv6 when that is turned off."""
+        """Return the addresses; IPv4 only if `ipv6` is False."""
 
     async def txt(self, name: str) -> TextAnswer:
-        """Return the TXT records, the strings of each joined."""
+        """Return the TXT records; the strings of each are joined."""
 
     async def cname(self, name: str) -> AliasAnswer:
         """Return the direct target of a CNAME."""
 
     async def ptr(self, address: IPAddress) -> NamesAnswer:
-        """Return the names of an address."""
+        """Return the PTR names of an address."""
 
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """The names a chain of CNAMEs leads over, the first name left out; `endless` when it loops or is too long."""
+    """The names of a chain of CNAMEs without the first; `endless` if it loops or is too long."""
 
     names: tuple[str, ...] = ()
     endless: bool = False

@@ -1,4 +1,4 @@
-"""The command `relay`. Each command lives in a module of its own and is imported only when it is called."""
+"""The command `relay`. Each command has its own module, which is imported when the command is called."""
 
 import os
 from importlib import import_module
@@ -8,7 +8,7 @@ import click
 from relay import __version__
 
 click.UsageError.exit_code = os.EX_USAGE
-"""Not from `relay.cli.common`, which imports the settings: no command needs them at this point."""
+"""Exit code of a wrong command line. Not from `relay.cli.common`, which imports the settings."""
 
 
 COMMANDS = {
@@ -34,14 +34,14 @@ COMMANDS = {
     "dkim": "relay.cli.dkim:dkim",
     "credential": "relay.cli.config:credential",
 }
-"""Where each command is defined: module and name."""
+"""Module and name of each command, in the order of `relay --help`."""
 
 
 class _Commands(click.Group):
-    """A group whose commands are imported on demand: `relay trace` should not pay for the server."""
+    """A group that imports its commands on demand, so that `relay trace` does not load the server."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        """Return the names in the order a newcomer needs them."""
+        """Return the names in the order of COMMANDS."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
@@ -56,4 +56,4 @@ class _Commands(click.Group):
 @click.group(cls=_Commands)
 @click.version_option(__version__, prog_name="relay")
 def main() -> None:
-    """relay: an SMTP relay that tracks, signs, limits, retries and tells every message's story."""
+    """relay: an SMTP relay that tracks, signs, limits and retries mail, and records the timeline of each message."""

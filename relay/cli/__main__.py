@@ -1,4 +1,4 @@
-"""`python -m relay.cli` is the command `relay`."""
+"""Runs the command `relay` as `python -m relay.cli`."""
 
 from relay.cli import main
 

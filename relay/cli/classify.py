@@ -1,4 +1,4 @@
-"""`relay classify`: what a returning mail or a server's reply means, as JSON."""
+"""`relay classify`: classifies returned mail and SMTP replies, as JSON."""
 
 import json
 import sys
@@ -17,20 +17,24 @@ from relay.dsn.report import Recipient, Report
 
 
 @click.command("classify")
-@click.option("--paths", is_flag=True, help="Read a path a line on stdin; write a JSON object a line.")
-@click.option("--replies", is_flag=True, help='Read {"text", "phase"} a line on stdin; write a JSON object a line.')
-@click.option("--rules", "rules_file", type=click.Path(path_type=Path), help="Rules in place of the built-in ones.")
+@click.option("--paths", is_flag=True, help="Read one path per line from stdin; write one JSON object per line.")
+@click.option(
+    "--replies", is_flag=True, help='Read one {"text", "phase"} per line from stdin; write one JSON object per line.'
+)
+@click.option(
+    "--rules", "rules_file", type=click.Path(path_type=Path), help="File with rules that replace the built-in ones."
+)
 def classify(paths: bool, replies: bool, rules_file: Path | None) -> None:
-    """Tell what a returning mail means: a raw mail on stdin, JSON on stdout."""
+    """Classify a returned mail: reads the raw mail from stdin, writes JSON to stdout."""
     if paths and replies:
         raise click.UsageError("--paths and --replies exclude each other: give one of them")
     rules = _load(rules_file)
     if paths:
-        _answer(_of_path(rules, line) for line in _lines())
+        _print(_classify_file(rules, line) for line in _lines())
     elif replies:
-        _answer(_of_reply(rules, line) for line in _lines())
+        _print(_classify_reply(rules, line) for line in _lines())
     else:
-        click.echo(_json(_of_mail(rules, sys.stdin.buffer.read())))
+        click.echo(_json(_classify_mail(rules, sys.stdin.buffer.read())))
 
 
 def _load(rules_file: Path | None) -> Rules:
@@ -50,19 +54,19 @@ def _lines() -> Iterable[str]:
     return (text for line in sys.stdin.buffer if (text := line.decode("utf-8", "replace").strip()))
 
 
-def _answer(answers: Iterable[Mapping[str, Any]]) -> None:
+def _print(answers: Iterable[Mapping[str, Any]]) -> None:
     for answer in answers:
         click.echo(_json(answer))
 
 
-def _of_path(rules: Rules, line: str) -> dict[str, Any]:
+def _classify_file(rules: Rules, line: str) -> dict[str, Any]:
     try:
-        return _of_mail(rules, Path(line).read_bytes())
+        return _classify_mail(rules, Path(line).read_bytes())
     except OSError as fault:
         return {"error": f"cannot read {line}: {fault.strerror}"}
 
 
-def _of_mail(rules: Rules, content: bytes) -> dict[str, Any]:
+def _classify_mail(rules: Rules, content: bytes) -> dict[str, Any]:
     report = parse(content)
     return {
         "kind": report.kind,
@@ -75,7 +79,7 @@ def _of_mail(rules: Rules, content: bytes) -> dict[str, Any]:
 
 
 def _recipient(rules: Rules, report: Report, one: Recipient) -> dict[str, Any]:
-    told = {
+    fields = {
         "recipient": one.address,
         "action": one.action,
         "status": one.status,
@@ -83,11 +87,11 @@ def _recipient(rules: Rules, report: Report, one: Recipient) -> dict[str, Any]:
         "remote_mta": one.remote_mta,
     }
     if one.action in ("delivered", "complained", "reported"):
-        return told | {"category": {"complained": "complaint"}.get(one.action, one.action)}
-    return told | _meaning(classify_recipient(rules, report, one))
+        return fields | {"category": {"complained": "complaint"}.get(one.action, one.action)}
+    return fields | _meaning(classify_recipient(rules, report, one))
 
 
-def _of_reply(rules: Rules, line: str) -> dict[str, Any]:
+def _classify_reply(rules: Rules, line: str) -> dict[str, Any]:
     try:
         given = json.loads(line)
         text, phase = str(given["text"]), str(given.get("phase", ""))

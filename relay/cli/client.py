@@ -1,4 +1,4 @@
-"""Talks to the running server through its admin socket."""
+"""Client of the admin API of the running server, on its Unix socket."""
 
 import http.client
 import json
@@ -15,7 +15,7 @@ import click
 from relay.cli.common import EX_TEMPFAIL, EX_UNAVAILABLE, settings_or_exit
 
 PATIENCE = 30.0
-"""Seconds an answer may take."""
+"""Seconds to wait for a response."""
 
 
 class _UnixConnection(http.client.HTTPConnection):
@@ -33,18 +33,18 @@ class _UnixConnection(http.client.HTTPConnection):
 
 
 class AdminClient:
-    """Asks the server of one configuration."""
+    """Sends requests to the server of one configuration. Errors are printed and end the process."""
 
     def __init__(self, config: Path) -> None:
         settings = settings_or_exit(config)
         self._socket = settings.server.data_dir / settings.admin.socket
 
     def get(self, path: str, query: Mapping[str, str | Sequence[str]] | None = None) -> Any:
-        """Return the JSON answer to GET; exit with a clear word when there is none."""
+        """Return the JSON response to GET."""
         return self._ask("GET", path, query)
 
     def lines(self, path: str, query: Mapping[str, str | Sequence[str]] | None = None) -> Iterator[Any]:
-        """Yield the JSON answer to GET line by line as it comes; exit with a clear word when it breaks off."""
+        """Yield the JSON lines of the response to GET as they arrive; exit with an error if it is incomplete."""
         with self._answer("GET", path, query) as response:
             try:
                 for line in response:
@@ -53,8 +53,8 @@ class AdminClient:
                         return
                     yield value
             except (OSError, http.client.HTTPException, ValueError) as error:
-                give_up(f"the answer broke off ({error})", EX_TEMPFAIL)
-        give_up("the answer broke off: the log of the relay says why", EX_TEMPFAIL)
+                give_up(f"the response is incomplete ({error})", EX_TEMPFAIL)
+        give_up("the response is incomplete: see the log of the relay for the reason", EX_TEMPFAIL)
 
     def post(
         self,
@@ -64,7 +64,7 @@ class AdminClient:
         body: object = None,
         seconds: float = PATIENCE,
     ) -> Any:
-        """Return the JSON answer to POST with that JSON body, if any; a status in `allowed` is an answer too."""
+        """Return the JSON response to POST, with an optional JSON body. Statuses in `allowed` are no errors."""
         return self._ask("POST", path, query, allowed, None if body is None else json.dumps(body), seconds)
 
     def _ask(
@@ -80,7 +80,7 @@ class AdminClient:
             try:
                 return json.loads(response.read())
             except (OSError, http.client.HTTPException) as error:
-                give_up(f"the answer broke off ({error})", EX_TEMPFAIL)
+                give_up(f"the response is incomplete ({error})", EX_TEMPFAIL)
 
     @contextmanager
     def _answer(
@@ -92,24 +92,27 @@ class AdminClient:
         body: str | None = None,
         seconds: float = PATIENCE,
     ) -> Iterator[http.client.HTTPResponse]:
-        """Ask, and give the answer to be read; exit with what the server said when it is a refusal."""
+        """Send a request and yield the response; exit with the text of the server if it is an error."""
         connection = _UnixConnection(str(self._socket), seconds)
         target = quote(path, safe="/") + (f"?{urlencode(query, doseq=True)}" if query else "")
         with closing(connection):
             try:
                 connection.request(method, target, body, {"Content-Type": "application/json"} if body else {})
                 response = connection.getresponse()
-                refusal = response.status != 200 and response.status not in allowed and response.read()
+                error_text = response.status != 200 and response.status not in allowed and response.read()
             except PermissionError:
-                give_up(f"{self._socket}: only the relay's own user (or root) may ask the server", EX_UNAVAILABLE)
+                give_up(
+                    f"{self._socket}: permission denied; run the command as the user of the relay or as root",
+                    EX_UNAVAILABLE,
+                )
             except (OSError, http.client.HTTPException) as error:
                 give_up(f"no relay answers on {self._socket} ({error}); is `relay serve` running with this config?")
-            if refusal is not False:
-                give_up(refusal.decode("utf-8", "replace").strip(), EX_TEMPFAIL if response.status >= 500 else 1)
+            if error_text is not False:
+                give_up(error_text.decode("utf-8", "replace").strip(), EX_TEMPFAIL if response.status >= 500 else 1)
             yield response
 
 
 def give_up(message: str, code: int = EX_UNAVAILABLE) -> NoReturn:
-    """Say why and exit."""
+    """Print an error and exit."""
     click.echo(f"relay: {message}", err=True)
     sys.exit(code)

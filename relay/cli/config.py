@@ -21,9 +21,9 @@ def config() -> None:
 @config.command("check")
 @config_option
 def check_command(path: Path) -> None:
-    """Say everything that is wrong with the configuration, or that nothing is.
+    """Print all errors and warnings of the configuration, or "ok".
 
-    Exits with 78 when it cannot be used. Warnings do not change the exit code.
+    Exits with 78 if it has errors. Warnings do not change the exit code.
     """
     settings_or_exit(path)
     click.echo(f"{path}: ok")
@@ -31,9 +31,9 @@ def check_command(path: Path) -> None:
 
 @config.command("show")
 @config_option
-@click.option("--json", "as_json", is_flag=True, help="Write JSON in place of TOML.")
+@click.option("--json", "as_json", is_flag=True, help="Write JSON instead of TOML.")
 def show_command(path: Path, as_json: bool) -> None:
-    """Show the settings in force, defaults and overrides included; secrets are masked."""
+    """Show the settings in effect, with defaults and overrides; secrets are masked."""
     settings = settings_or_exit(path).resolved()
     click.echo(json.dumps(plain(settings)) if as_json else toml_of(settings), nl=as_json)
 
@@ -41,33 +41,33 @@ def show_command(path: Path, as_json: bool) -> None:
 @config.command("reload")
 @config_option
 def reload_command(path: Path) -> None:
-    """Have the running server check its configuration and switch to it; on any fault it keeps the old one."""
+    """Let the running server check its configuration and use it; if it has errors, the old one stays in effect."""
     result = AdminClient(path).post("/reload", allowed=(409,))
     if faults := result.get("faults"):
         for fault in faults:
             click.echo(fault, err=True)
-        click.echo("relay: the server keeps its old settings", err=True)
+        click.echo("relay: the old settings stay in effect", err=True)
         sys.exit(EX_CONFIG)
     click.echo("reloaded: " + (", ".join(result["changed"]) or "nothing changed"))
     if result["restart_needed"]:
-        click.echo("these hold only after a restart: " + ", ".join(result["restart_needed"]))
+        click.echo("a restart is needed for: " + ", ".join(result["restart_needed"]))
 
 
 @click.group()
 def credential() -> None:
-    """Make secrets by which applications authenticate."""
+    """Create secrets with which applications authenticate."""
 
 
 @credential.command("new")
 @click.argument("name")
 def new(name: str) -> None:
-    """Make a secret for the credential NAME, show it once, and print what belongs in the configuration."""
+    """Create a secret for the credential NAME, show it once, and print the section for the configuration."""
     if not name.replace("-", "").replace("_", "").replace(".", "").isalnum():
-        raise click.UsageError(f'"{name}" cannot be a name: letters, digits, ".", "-" and "_" can')
+        raise click.UsageError(f'"{name}" is not a name: use letters, digits, ".", "-" and "_"')
     secret = secrets.token_urlsafe(24)
     key = name if "." not in name else f'"{name}"'
     click.echo(f"User name  {name}")
-    click.echo(f"Password   {secret}   (shown this once)\n")
-    click.echo("Put this in the configuration and reload:")
+    click.echo(f"Password   {secret}   (shown only once)\n")
+    click.echo("Add this to the configuration and reload:")
     click.echo(f"  [credentials.{key}]")
     click.echo(f'  secret_hash = "{hash_secret(secret, secrets.token_bytes(16))}"')

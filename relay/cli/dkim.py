@@ -1,4 +1,4 @@
-"""`relay dkim`: make, list and change the keys a sending domain signs with."""
+"""`relay dkim`: creates, lists and rotates the DKIM keys of sending domains."""
 
 import os
 import sys
@@ -23,14 +23,14 @@ from relay.mailauth.dkim_keys import (
 
 
 class CannotCreateError(click.ClickException):
-    """The key file cannot be made (sysexits EX_CANTCREAT)."""
+    """The key file cannot be created (EX_CANTCREAT of sysexits.h)."""
 
     exit_code = 73
 
 
 @click.group()
 def dkim() -> None:
-    """Make, list and change the keys a sending domain signs with (DKIM, RFC 6376)."""
+    """Create, list and rotate the DKIM keys of sending domains (RFC 6376)."""
 
 
 @dkim.command()
@@ -42,13 +42,13 @@ def dkim() -> None:
     type=click.IntRange(1024, 4096),
     default=2048,
     show_default=True,
-    help="Length of an RSA key. Over 2048 takes several times as long to sign with, and some DNS hosts refuse it.",
+    help="Length of an RSA key. Above 2048, signing takes several times as long, and some DNS hosts refuse the record.",
 )
 @config_option
 @click.option(
     "--data-dir",
     type=click.Path(path_type=Path, file_okay=False),
-    help="The data folder of the server, instead of the configuration file that names it.",
+    help="The data directory of the server, without a configuration file.",
 )
 def new(
     domain: str,
@@ -58,19 +58,19 @@ def new(
     path: Path,
     data_dir: Path | None,
 ) -> None:
-    """Make a signing key for DOMAIN and show the DNS record to publish.
+    """Create a signing key for DOMAIN and show the DNS record to publish.
 
-    A key that is there already is never replaced: take another selector.
+    An existing key is never replaced: choose another selector.
     """
     folder = data_dir or _configured_data_dir(path)
     try:
         pem = generate_key("rsa-sha256" if algorithm == "rsa" else "ed25519-sha256", bits)
         file = write_key(folder, domain, selector, pem)
-        _hand_over(file, folder)
+        _set_owner(file, folder)
     except KeyFaultError as fault:
         raise click.UsageError(str(fault)) from None
     except OSError as fault:
-        raise CannotCreateError(f"no key was made: {fault}") from None
+        raise CannotCreateError(f"no key was created: {fault}") from None
     _show(load_key(pem, domain, selector), file)
 
 
@@ -81,10 +81,10 @@ def new(
 @config_option
 @json_option
 def rotate(domain: str, algorithm: str, bits: int, path: Path, as_json: bool) -> None:
-    """Have the running server make the next key of DOMAIN, and show what to publish.
+    """Let the running server create the next key of DOMAIN, and show the record to publish.
 
-    It is made under a selector that has no key, or one whose key nobody needs any more. The server goes on signing
-    with the old key until DNS has shown the new one for some minutes, then changes over by itself.
+    The key gets a selector without a key, or one whose key is no longer needed. The server signs with the old key until
+    DNS has shown the new one for some minutes. Then it changes to the new key.
     """
     body = {"algorithm": algorithm, "bits": bits}
     made = AdminClient(path).post(f"/dkim/{domain}/rotate", body=body)
@@ -92,14 +92,14 @@ def rotate(domain: str, algorithm: str, bits: int, path: Path, as_json: bool) ->
         show([made], (), as_json=True)
         return
     click.echo(
-        f"A new key was made for the selector {made['selector']}. Publish this TXT record, in place of any other:"
+        f"A new key was created for the selector {made['selector']}. Publish this TXT record instead of any other:"
     )
     click.echo(f"  name   {made['name']}")
     click.echo(f"  value  {made['record']}\n")
     click.echo("The same as a line of a zone file:")
     click.echo(f"  {made['zone_line']}\n")
-    click.echo("Leave the record of the old key where it is: `relay dkim list` says until when.")
-    click.echo(f"The server looks for the new one by itself; `relay domain look {domain}` makes it look now.")
+    click.echo("Keep the record of the old key published: `relay dkim list` shows until when.")
+    click.echo(f"The server checks DNS for the new one regularly; `relay domain look {domain}` starts a check now.")
 
 
 @dkim.command("list")
@@ -107,7 +107,7 @@ def rotate(domain: str, algorithm: str, bits: int, path: Path, as_json: bool) ->
 @config_option
 @json_option
 def list_command(domain: str, path: Path, as_json: bool) -> None:
-    """Show the keys of DOMAIN: which signs, which DNS shows, which record may go and when."""
+    """Show the keys of DOMAIN: which key signs, which are in DNS, and until when each record is needed."""
     keys = AdminClient(path).get(f"/dkim/{domain}")["keys"]
     show([key if as_json else _row(key) for key in keys], _COLUMNS, as_json=as_json)
 
@@ -123,7 +123,7 @@ _COLUMNS = (
 
 
 def _row(key: dict[str, Any]) -> dict[str, object]:
-    """Return what the table shows of a key."""
+    """Return the row of a key."""
     keep = "while it signs" if key["state"] == "signing" else "until " + (key["keep_published_until"] or "")
     needed = key["state"] in ("signing", "resting")
     return {**key, "published": "yes" if key["published"] else "no", "keep": keep if needed else ""}
@@ -137,20 +137,20 @@ def _show(key: SigningKey, file: Path) -> None:
     click.echo(f"  value  {value}\n")
     click.echo("The same as a line of a zone file:")
     click.echo(f"  {zone_line(name, value)}\n")
-    click.echo("Once it can be looked up, let the domain sign with it:")
+    click.echo("When it is in DNS, configure the domain to sign with it:")
     click.echo(f'  [domains."{key.domain}"]\n  dkim = {{ selectors = ["{key.selector}"] }}')
 
 
-def _hand_over(file: Path, folder: Path) -> None:
-    """Give a key made by root to the owner of the data folder: the server that signs with it runs as that user."""
+def _set_owner(file: Path, folder: Path) -> None:
+    """Give a key created by root to the owner of the data directory, because the server runs as that user."""
     if os.geteuid() == 0:
         owner = folder.stat()
-        for made in (file, file.parent, file.parent.parent):
-            os.chown(made, owner.st_uid, owner.st_gid)
+        for path in (file, file.parent, file.parent.parent):
+            os.chown(path, owner.st_uid, owner.st_gid)
 
 
 def _configured_data_dir(path: Path) -> Path:
-    """Return the data folder; say nothing of warnings, the commonest of which is that the key to be made is missing."""
+    """Return the data directory. Warnings are not shown, because the missing key is one of them."""
     try:
         return load(path, os.environ).server.data_dir
     except ConfigError as fault:

@@ -1,4 +1,4 @@
-"""`relay domain`: which DNS records a sending domain needs, and whether they are there."""
+"""`relay domain`: shows and checks the DNS records of sending domains."""
 
 import asyncio
 import sys
@@ -24,6 +24,7 @@ from relay.mailauth.dkim_keys import KeyFaultError, dns_record
 from relay.resolver import Resolver
 
 _WIDTH = 110
+"""Characters of a line of output, at most."""
 
 
 _COLUMNS = (
@@ -50,20 +51,20 @@ target_option = click.option(
     metavar="ZONE",
     envvar="RELAY_CNAME_TARGET",
     show_envvar=True,
-    help="A zone of yours: selectors and return path become aliases of names below it.",
+    help="Zone of the operator: selectors and return-path become aliases of names below it.",
 )
 
 
 @click.group()
 def domain() -> None:
-    """Show, check and watch the DNS records of the sending domains."""
+    """Show, check and monitor the DNS records of sending domains."""
 
 
 @domain.command("list")
 @config_option
 @json_option
 def list_command(path: Path, as_json: bool) -> None:
-    """Show how the running server last found the DNS of each domain, and when it looks again."""
+    """Show the result of the last DNS check of each domain, and the time of the next one."""
     rows = AdminClient(path).get("/domains")["domains"]
     show([row if as_json else _row(row) for row in rows], _COLUMNS, as_json=as_json)
 
@@ -72,26 +73,26 @@ def list_command(path: Path, as_json: bool) -> None:
 @click.argument("name", metavar="DOMAIN")
 @config_option
 def look(name: str, path: Path) -> None:
-    """Have the running server look at the DNS of DOMAIN now, not at its next time."""
+    """Let the running server check the DNS of DOMAIN now, before its next scheduled check."""
     AdminClient(path).post(f"/domains/{name}/look")
-    click.echo("the server is looking; `relay domain list` shows what it finds, its log what changed")
+    click.echo("the check is started; `relay domain list` shows its result, the log any changes")
 
 
 def _row(found: dict[str, Any]) -> dict[str, object]:
-    """Return what the table shows of a domain."""
+    """Return the row of a domain."""
     signing = ", ".join(found["signing"]) or "-"
-    shown = "" if found["verified"] or signing == "-" else " (not in DNS)"
-    return {**found, "signing": signing + shown, "wrong": "; ".join(found["wrong"])}
+    note = "" if found["verified"] or signing == "-" else " (not in DNS)"
+    return {**found, "signing": signing + note, "wrong": "; ".join(found["wrong"])}
 
 
 @domain.command("records")
 @click.argument("name", metavar="DOMAIN")
 @config_option
 @target_option
-@click.option("--zone", "as_zone", is_flag=True, help="Write lines for a zone file, nothing else.")
+@click.option("--zone", "as_zone", is_flag=True, help="Write only the lines for a zone file.")
 @json_option
 def records_command(name: str, path: Path, cname_target: str, as_zone: bool, as_json: bool) -> None:
-    """Show exactly what to publish so that mail of DOMAIN is believed and what comes back arrives."""
+    """Show the DNS records to publish so that mail of DOMAIN is authenticated and returned mail arrives."""
     about = _sending_domain(settings_or_exit(path), name, cname_target)
     wanted = records(about)
     if as_json:
@@ -108,13 +109,13 @@ def records_command(name: str, path: Path, cname_target: str, as_zone: bool, as_
 @target_option
 @json_option
 def check_command(name: str, path: Path, cname_target: str, as_json: bool) -> None:
-    """Compare what DNS shows of DOMAIN with what it should, and say what to do about each difference.
+    """Compare the DNS records of DOMAIN with the expected ones, and show how to correct each difference.
 
-    Exits with 1 when something is wrong, with 75 when DNS did not answer everything; warnings do not count.
+    Exits with 1 if a record is wrong, with 75 if a DNS lookup failed. Warnings do not change the exit code.
     """
     settings = settings_or_exit(path)
     about = _sending_domain(settings, name, cname_target)
-    findings = asyncio.run(_look(settings, about))
+    findings = asyncio.run(_check(settings, about))
     if as_json:
         show(map(asdict, findings), (), as_json=True)
     else:
@@ -123,15 +124,15 @@ def check_command(name: str, path: Path, cname_target: str, as_json: bool) -> No
     sys.exit(1 if "wrong" in statuses else EX_TEMPFAIL if "unknown" in statuses else 0)
 
 
-async def _look(settings: Settings, about: SendingDomain) -> tuple[Finding, ...]:
+async def _check(settings: Settings, about: SendingDomain) -> tuple[Finding, ...]:
     return await check(about, records(about), Resolver(settings.resolver.endpoints))
 
 
 def _sending_domain(settings: Settings, name: str, cname_target: str) -> SendingDomain:
     wanted = canonical_domain(name)
     if wanted not in settings.domains:
-        near = closest(wanted, list(settings.domains))
-        hint = f'; did you mean "{near}"?' if near else f': add [domains."{wanted}"]'
+        similar = closest(wanted, list(settings.domains))
+        hint = f'; did you mean "{similar}"?' if similar else f': add [domains."{wanted}"]'
         raise click.UsageError(f'"{wanted}" is not in the configuration{hint}')
     try:
         keys = read_keys(settings.server.data_dir, wanted, settings.domains[wanted].dkim.selectors)
@@ -143,14 +144,16 @@ def _sending_domain(settings: Settings, name: str, cname_target: str) -> Sending
 
 
 def _headings(about: SendingDomain, wanted: Sequence[WantedRecord]) -> Iterable[tuple[str, list[WantedRecord]]]:
-    """Return the records by who publishes them, under a heading each."""
+    """Return the records grouped by zone, each group with a heading."""
     own = [record for record in wanted if record.publisher == "domain"]
     ours = [record for record in wanted if record.publisher == "operator"]
     if own:
         yield f"In the zone of {about.name}", own
     if ours:
-        where = f"In the zone of {about.cname_target}" if about.cname_target else "In the zone of the relay's operator"
-        yield where, ours
+        heading = (
+            f"In the zone of {about.cname_target}" if about.cname_target else "In the zone of the relay's operator"
+        )
+        yield heading, ours
 
 
 def _zone_file(about: SendingDomain, wanted: Sequence[WantedRecord]) -> list[str]:
@@ -167,13 +170,16 @@ def _sheet(about: SendingDomain, wanted: Sequence[WantedRecord]) -> list[str]:
         for record in group:
             lines += ["", f"  {click.style(record.name, bold=True)}", f"    {record.kind:<5} {record.value}"]
             lines += _wrapped(record.purpose, "    ", dim=True)
-    remarked = list(remarks(about))
-    if remarked:
+
+    notes = list(remarks(about))
+    if notes:
         lines += ["", click.style("In the configuration", underline=True), ""]
-    for role, text in remarked:
+    for role, text in notes:
         lines += _wrapped(f"{role}: {text}", "  ")
-    again = f"relay domain check {about.name}" + (f" --cname-target {about.cname_target}" if about.cname_target else "")
-    return [*lines, "", f"Once they are published: {again}"]
+    command = f"relay domain check {about.name}" + (
+        f" --cname-target {about.cname_target}" if about.cname_target else ""
+    )
+    return [*lines, "", f"When they are published, run: {command}"]
 
 
 def _report(about: SendingDomain, findings: Sequence[Finding]) -> list[str]:
@@ -190,32 +196,32 @@ def _report(about: SendingDomain, findings: Sequence[Finding]) -> list[str]:
 def _heading(about: SendingDomain, finding: Finding) -> str:
     subject = finding.subject.upper() if finding.subject in ("dkim", "spf", "dmarc") else finding.subject.capitalize()
     delegated = about.cname_target and finding.name.endswith(f".{about.cname_target}")
-    return f"{subject}, as the operator's zone {about.cname_target} has it" if delegated else subject
+    return f"{subject}, in the operator's zone {about.cname_target}" if delegated else subject
 
 
 def _entry(finding: Finding) -> list[str]:
     mark, colour = _MARKS[finding.status]
-    place = " ".join(part for part in (_printable(finding.name), finding.kind) if part)
-    lines = [f"  {click.style(mark, fg=colour)} {click.style(place, bold=finding.status != 'ok')}"]
+    title = " ".join(part for part in (_printable(finding.name), finding.kind) if part)
+    lines = [f"  {click.style(mark, fg=colour)} {click.style(title, bold=finding.status != 'ok')}"]
     lines += _wrapped(finding.text, "    ", dim=finding.status == "ok")
     if finding.status != "ok" and (finding.wanted or finding.observed):
         lines += [f"      {'expected':<9} {_shortened(finding.wanted)}"] if finding.wanted else []
-        told = [_shortened(value) for value in finding.observed] or ["nothing"]
-        lines += [f"      {'observed' if index == 0 else '':<9} {value}" for index, value in enumerate(told)]
+        observed = [_shortened(value) for value in finding.observed] or ["nothing"]
+        lines += [f"      {'observed' if index == 0 else '':<9} {value}" for index, value in enumerate(observed)]
     return lines
 
 
 def _total(findings: Iterable[Finding]) -> str:
     counted = Counter(finding.status for finding in findings)
-    words = {"wrong": "wrong", "unknown": "unanswered", "warning": "to look at", "ok": "right"}
+    words = {"wrong": "wrong", "unknown": "not answered", "warning": "to check", "ok": "correct"}
     parts = [f"{counted[status]} {word}" for status, word in words.items() if counted[status]]  # type: ignore[index]
     if not counted["wrong"] and not counted["unknown"]:
-        return click.style(f"All is there. {', '.join(parts).capitalize()}.", bold=True)
+        return click.style(f"All records are there. {', '.join(parts).capitalize()}.", bold=True)
     return click.style(f"{', '.join(parts)}.", bold=True)
 
 
 def _wrapped(text: str, indent: str, *, dim: bool = False) -> list[str]:
-    """Return the text in lines; names, which may hold hyphens, stay whole so that they can be copied."""
+    """Return the text in lines. Names with hyphens are not broken, so that they can be copied."""
     wrapped = textwrap.wrap(
         _printable(text), _WIDTH, initial_indent=indent, subsequent_indent=indent, break_long_words=False,
         break_on_hyphens=False,
@@ -224,11 +230,11 @@ def _wrapped(text: str, indent: str, *, dim: bool = False) -> list[str]:
 
 
 def _shortened(value: str) -> str:
-    """Return a value that fits a line: of a key, the beginning and the end tell it from another."""
+    """Return a value that fits on a line, with beginning and end, which identify a key."""
     text = _printable(value)
     return text if len(text) <= _WIDTH else f"{text[:50]}…{text[-20:]} ({len(text)} characters)"
 
 
 def _printable(text: str) -> str:
-    """Return the text without control characters: what stands in DNS must not steer a terminal."""
+    """Return the text without control characters: text from DNS must not control a terminal."""
     return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)

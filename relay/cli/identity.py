@@ -1,4 +1,4 @@
-"""`relay identity`: From addresses, how they stand, and whether they work."""
+"""`relay identity`: lists, tests and verifies From addresses."""
 
 import json
 import sys
@@ -17,7 +17,7 @@ STEPS = ("sending", "receiving", "tracking")
 
 
 STEP_SECONDS = 180.0
-"""Seconds a step may take: mail has a minute for each way it goes."""
+"""Seconds to wait for a step, in which mail may take a minute in each direction."""
 
 
 COLUMNS = (
@@ -37,13 +37,13 @@ _MARKS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "wrong": ("✗", "
 
 
 _to_option = click.option(
-    "--to", multiple=True, metavar="ADDRESS", help="Send the test mail there instead; repeatable."
+    "--to", multiple=True, metavar="ADDRESS", help="Recipient of the test mail instead of the default; repeatable."
 )
 
 
 @click.group()
 def identity() -> None:
-    """Add identities, see how they stand, and find out whether they work."""
+    """Add, list, test and verify identities."""
 
 
 identity.add_command(add_command)
@@ -56,7 +56,7 @@ identity.add_command(remove_command)
 @config_option
 @json_option
 def list_command(path: Path, as_json: bool) -> None:
-    """List identities with what they sent within the hour and day, and which steps are verified since when."""
+    """List identities with their use of the limits, and the time at which each step was verified."""
     found: list[dict[str, Any]] = AdminClient(path).get("/identities")["identities"]
     show(found if as_json else map(_line, found), COLUMNS, as_json=as_json)
 
@@ -66,7 +66,7 @@ def list_command(path: Path, as_json: bool) -> None:
 @config_option
 @json_option
 def show_command(address: str, path: Path, as_json: bool) -> None:
-    """Show all there is to know of one identity, its CC tracking address among it."""
+    """Show one identity with its limits, verification steps and CC tracking address."""
     found: dict[str, Any] = AdminClient(path).get(f"/identities/{address}")
     if as_json:
         click.echo(json.dumps(found))
@@ -85,9 +85,9 @@ def show_command(address: str, path: Path, as_json: bool) -> None:
 @_to_option
 @json_option
 def test_command(address: str, path: Path, to: tuple[str, ...], as_json: bool) -> None:
-    """Find out whether an identity works: a test mail is sent and judged, a code confirmed, tracking tried.
+    """Test an identity: send and check a test mail, confirm a code, and check tracking.
 
-    Exits with 1 when a step failed, with 75 while a code waits to be confirmed.
+    Exits with 1 if a step failed, with 75 while a code is not confirmed.
     """
     _run(AdminClient(path), address, STEPS, to, as_json=as_json)
 
@@ -96,8 +96,8 @@ def test_command(address: str, path: Path, to: tuple[str, ...], as_json: bool) -
 @click.argument("address")
 @config_option
 @click.option("--step", type=click.Choice(STEPS), help="Run this step of the test instead.")
-@click.option("--otp", metavar="CODE", help="The code from the mail.")
-@click.option("--dns", "by_dns", is_flag=True, help="Verify its domain by the DKIM key that DNS shows.")
+@click.option("--otp", metavar="CODE", help="The code in the mail.")
+@click.option("--dns", "by_dns", is_flag=True, help="Verify the domain by its DKIM key in DNS.")
 @_to_option
 @json_option
 def verify_command(
@@ -105,7 +105,7 @@ def verify_command(
 ) -> None:
     """Verify an address, so that it may send campaign mail: by a code sent to that address, or by DNS.
 
-    Exits with 1 when that failed, with 75 while a code waits to be confirmed.
+    Exits with 1 if the step failed, with 75 while a code is not confirmed.
     """
     client = AdminClient(path)
     if sum(map(bool, (step, otp, by_dns))) > 1:
@@ -118,35 +118,33 @@ def verify_command(
     if step:
         _run(client, address, [step], to, as_json=as_json)
     answer = client.post(f"/identities/{address}/verify", seconds=STEP_SECONDS)
-    _end([_confirmed(client, address, _tell(answer, as_json=as_json), as_json=as_json)], as_json=as_json)
+    _end([_with_code(client, address, _tell(answer, as_json=as_json), as_json=as_json)], as_json=as_json)
 
 
 def _run(client: AdminClient, address: str, steps: Sequence[str], to: tuple[str, ...], *, as_json: bool) -> None:
-    """Run steps one after another, telling how each goes, and exit."""
+    """Run steps one after another, print the result of each, and exit."""
     results = []
     for step in steps:
         if not as_json:
             click.echo(click.style(f"{step.capitalize()} …", bold=True))
         body = {"to": list(to)} if to and step == "sending" else None
         answer = client.post(f"/identities/{address}/test/{step}", body=body, seconds=STEP_SECONDS)
-        results.append(_confirmed(client, address, _tell(answer, as_json=as_json), as_json=as_json))
+        results.append(_with_code(client, address, _tell(answer, as_json=as_json), as_json=as_json))
     _end(results, as_json=as_json)
 
 
-def _confirmed(client: AdminClient, address: str, result: dict[str, Any], *, as_json: bool) -> dict[str, Any]:
-    """Return the result after the code was asked for, if one is out and a person can type it in."""
+def _with_code(client: AdminClient, address: str, result: dict[str, Any], *, as_json: bool) -> dict[str, Any]:
+    """Return the result after prompting for the code, if one is pending and there is a terminal."""
     if result["state"] != "pending" or as_json or not sys.stdin.isatty():
         return result
     return _ask_for_code(client, address, result)
 
 
 def _ask_for_code(client: AdminClient, address: str, result: dict[str, Any]) -> dict[str, Any]:
-    """Have the code typed in until it is right; nothing typed: look whether the link was followed."""
+    """Prompt for the code until it is correct; after empty input check if the link was used."""
     step = result["step"]
     while result["state"] != "passed":
-        code = click.prompt(
-            "  The code (just Enter once the link was followed, q to go on)", default="", show_default=False
-        )
+        code = click.prompt("  The code (Enter alone if you used the link, q to skip)", default="", show_default=False)
         if code.strip().lower() == "q":
             return result
         if code.strip():
@@ -155,12 +153,12 @@ def _ask_for_code(client: AdminClient, address: str, result: dict[str, Any]) -> 
         steps = client.get(f"/identities/{address}")["steps"]
         if any(one["step"] == step and one["state"] == "passed" for one in steps):
             result = result | {"state": "passed"}
-            click.echo("  ✓ the link was followed")
+            click.echo("  ✓ the link was used")
     return result
 
 
 def _tell(result: dict[str, Any], *, as_json: bool) -> dict[str, Any]:
-    """Print what a step came to, and return it."""
+    """Print the result of a step, and return it."""
     if as_json:
         click.echo(json.dumps(result))
         return result
@@ -178,7 +176,7 @@ def _tell(result: dict[str, Any], *, as_json: bool) -> dict[str, Any]:
 
 
 def _end(results: Sequence[dict[str, Any]], *, as_json: bool) -> None:
-    """Give the final verdict, and exit."""
+    """Print the summary of the last step if all passed, and exit."""
     states = {result["state"] for result in results}
     verdict = next((result["verdict"] for result in reversed(results) if result["verdict"]), "")
     if states == {"passed"} and verdict and not as_json:
@@ -187,7 +185,7 @@ def _end(results: Sequence[dict[str, Any]], *, as_json: bool) -> None:
 
 
 def _line(found: dict[str, Any]) -> dict[str, object]:
-    """Return one identity as a line of the table."""
+    """Return the row of an identity."""
     since = {step["step"]: _time(step["at"]) if step["state"] == "passed" else step["state"] for step in found["steps"]}
     return {
         "address": found["address"],
@@ -201,8 +199,8 @@ def _line(found: dict[str, Any]) -> dict[str, object]:
 
 
 def _facts(found: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
-    """Return what is known of an identity beside its steps, as titles and texts."""
-    by = {"mail": "a code that came back", "dns": "the DNS of its domain"}.get(found["verified_by"], "")
+    """Return the properties of an identity as titles and texts."""
+    by = {"mail": "a code in a mail", "dns": "the DNS of its domain"}.get(found["verified_by"], "")
     yield "name", " ".join(filter(None, (found["display_name"], f"({found['company']})" if found["company"] else "")))
     yield "listed", "" if found["listed"] else "no: it is not in the configuration"
     yield "verified", f"yes, by {by}" if found["verified"] else f"no: relay identity verify {found['address']}"
@@ -220,5 +218,5 @@ def _used(used: int | None, limit: int) -> str:
 
 
 def _time(at: str | None) -> str:
-    """Return a time of the API as people here read it."""
+    """Return a time of the API in local time."""
     return datetime.fromisoformat(at).astimezone().strftime("%Y-%m-%d %H:%M:%S %Z") if at else ""

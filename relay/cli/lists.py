@@ -1,4 +1,4 @@
-"""What the commands of the lists of addresses share: files of addresses in and out."""
+"""Import and export of address lists, for `relay suppression` and `relay unsubscribe`."""
 
 import csv
 import io
@@ -13,13 +13,13 @@ from relay.cli.client import AdminClient, give_up
 from relay.cli.common import EX_DATAERR
 
 PAGE = 1000
-"""Addresses of one request."""
+"""Addresses in one request, at most."""
 
 
 def rows_of(text: str) -> Iterator[dict[str, Any]]:
-    """Yield the entries of a file: CSV with a column `address`, an address a line, or JSON lines.
+    """Yield the entries of a file: CSV with a column `address`, one address per line, or JSON lines.
 
-    Exits naming the line that is none.
+    Exits with an error that names the invalid line.
     """
     lines = [line for line in text.splitlines() if line.strip()]
     if not lines:
@@ -35,18 +35,18 @@ def rows_of(text: str) -> Iterator[dict[str, Any]]:
     elif "@" in lines[0]:
         yield from ({"address": line.strip()} for line in lines)
     else:
-        give_up("the first line must name the columns, `address` among them, or be an address itself", EX_DATAERR)
+        give_up("the first line must be an address, or name the columns, with `address` among them", EX_DATAERR)
 
 
 def send(client: AdminClient, name: str, rows: Sequence[dict[str, Any]], *, as_json: bool) -> None:
-    """Put the rows on that list, page by page, and say how many there were."""
+    """Add the rows to a list, page by page, and print their number."""
     for start in range(0, len(rows), PAGE):
         client.post(f"/{name}", body={name: rows[start : start + PAGE]})
     click.echo(json.dumps({"imported": len(rows)}) if as_json else f"{len(rows)} imported")
 
 
 def write_csv(rows: Iterable[dict[str, Any]], fields: Sequence[str]) -> None:
-    """Write the rows to standard output, as `rows_of` reads them."""
+    """Write the rows to standard output as CSV."""
     writer = csv.DictWriter(sys.stdout, fields, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)

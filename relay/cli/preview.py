@@ -1,4 +1,4 @@
-"""`relay preview`: what a mail would look like when it leaves, without sending it."""
+"""`relay preview`: renders a mail as the relay would send it, without sending it."""
 
 import os
 import sys
@@ -39,15 +39,15 @@ COLUMNS = (("PART", "part"), ("TRACKED", "tracked"), ("WHY", "reason"), ("TEXT",
     "path",
     type=click.Path(path_type=Path),
     envvar="RELAY_CONFIG",
-    help="The configuration whose domains and keys hold; without it defaults and a throw-away key.",
+    help="Configuration with domains and keys; default: built-in settings and a temporary key.",
 )
-@click.option("--recipient", default="", help="Add the fields a transmission to this recipient would add.")
+@click.option("--recipient", default="", help="Add the header fields of a transmission to this recipient.")
 @click.option("--links", is_flag=True, help="List each link with its visible text, the decision and its reason.")
 @json_option
 def preview(file: BinaryIO, path: Path | None, recipient: str, links: bool, as_json: bool) -> None:
     """Write the mail in FILE ("-" for standard input) as the relay would send it: rewritten and signed.
 
-    Byte for byte what the next server would get; with --recipient also the fields a transmission adds in front.
+    The output is identical to the sent mail; --recipient also adds the header fields of a transmission.
     """
     content = _with_line_ends(file.read())
     settings = Settings() if path is None else settings_or_exit(path)
@@ -56,7 +56,7 @@ def preview(file: BinaryIO, path: Path | None, recipient: str, links: bool, as_j
     except (AuthorError, InstructionError) as error:
         click.echo(f"relay: this mail would be refused: {error}", err=True)
         sys.exit(EX_DATAERR)
-    rendering, rewritten = explain(message, 0, _keys(settings, throw_away=path is None))
+    rendering, rewritten = explain(message, 0, _keys(settings, temporary=path is None))
     if not links:
         sys.stdout.buffer.write(rendering.content)
         return
@@ -64,12 +64,14 @@ def preview(file: BinaryIO, path: Path | None, recipient: str, links: bool, as_j
 
 
 def _with_line_ends(content: bytes) -> bytes:
-    """Give a file of a Unix program the line ends of mail. One that has both is shown as it stands, with a word."""
+    """Convert LF to CRLF. A file with both is not changed, and a note is printed."""
     if b"\r" not in content:
         return normalise(content)
     bare = content.count(b"\r") + content.count(b"\n") - 2 * content.count(b"\r\n")
     if bare:
-        click.echo(f"{bare} line ends are a bare CR or LF: a relay that receives this makes them CRLF", err=True)
+        click.echo(
+            f"{bare} line ends are a bare CR or LF; the relay converts them to CRLF when it receives the mail", err=True
+        )
     return content
 
 
@@ -90,14 +92,14 @@ def _render_input(settings: Settings, content: bytes, recipient: str) -> RenderI
     return RenderInput(message, now, author, content, replace(policy, added_fields=added))
 
 
-def _keys(settings: Settings, *, throw_away: bool) -> Keys:
-    if throw_away or not (settings.tracker.keys or (settings.server.data_dir / TRACKER_KEY_FILE).exists()):
+def _keys(settings: Settings, *, temporary: bool) -> Keys:
+    if temporary or not (settings.tracker.keys or (settings.server.data_dir / TRACKER_KEY_FILE).exists()):
         return Keys(parse_keyring([new_key(os.urandom(KEY_OCTETS))]))
-    keys = load_keys(settings, _tell)
+    keys = load_keys(settings, _print_line)
     return replace(keys, dkim={domain: default_signing_keys(signing) for domain, signing in keys.dkim.items()})
 
 
-def _tell(line: str, **fields: object) -> None:
+def _print_line(line: str, **fields: object) -> None:
     click.echo(f"{line}: {fields}", err=True)
 
 
@@ -119,4 +121,4 @@ def _show_links(rewritten: Rewritten | None, texts: Mapping[str, str], *, as_jso
     if not as_json:
         click.echo(f"open pixel: {'yes' if rewritten.pixel else 'no'}")
         for reason in rewritten.skipped:
-            click.echo(f"left alone: {reason}")
+            click.echo(f"not rewritten: {reason}")

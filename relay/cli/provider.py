@@ -1,4 +1,4 @@
-"""`relay provider`: how the providers stand, and lifting a pause."""
+"""`relay provider`: shows the state of providers, and ends pauses."""
 
 import json
 from pathlib import Path
@@ -23,14 +23,14 @@ COLUMNS = (
 
 @click.group()
 def provider() -> None:
-    """Look at the providers mail leaves by."""
+    """Show the providers that deliver mail."""
 
 
 @provider.command("list")
 @config_option
 @json_option
 def list_command(path: Path, as_json: bool) -> None:
-    """List the providers: whether mail goes by them, how much of their limits is used, when there is room next."""
+    """List the providers: state, use of their limits, and the next time with capacity."""
     found = AdminClient(path).get("/providers")["providers"]
     show(found if as_json else [_row(one) for one in found], COLUMNS, as_json=as_json)
 
@@ -40,15 +40,12 @@ def list_command(path: Path, as_json: bool) -> None:
 @config_option
 @json_option
 def resume_command(name: str, path: Path, as_json: bool) -> None:
-    """Lift the pause of PROVIDER: the next message tries it at once, and what waits for it goes with it.
-
-    If it still fails it is paused again.
-    """
+    """End the pause of PROVIDER. Its deferred mail is tried at once. If that fails, it is paused again."""
     answer = AdminClient(path).post(f"/providers/{name}/resume")
     if as_json:
         click.echo(json.dumps(answer))
     elif answer["resumed"]:
-        click.echo(f"{name} is tried again; {answer['entries']} waiting messages go now")
+        click.echo(f"{name} is tried again; {answer['entries']} waiting messages are sent now")
     else:
         click.echo(f"{name} is not paused")
 

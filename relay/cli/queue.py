@@ -1,4 +1,4 @@
-"""`relay queue`: look at the queue and change it."""
+"""`relay queue`: shows and changes the queue."""
 
 import json
 from collections.abc import Callable
@@ -27,7 +27,7 @@ _FILTERS = ("recipient", "lane", "domain", "identity")
 
 @click.group()
 def queue() -> None:
-    """Look at the queue and change it."""
+    """Show and change the queue."""
 
 
 def _filters(command: Callable[..., None]) -> Callable[..., None]:
@@ -37,7 +37,7 @@ def _filters(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def _query(ids: tuple[str, ...], filters: dict[str, str]) -> list[dict[str, str]]:
-    """Return one query for each id, or a single one by filters."""
+    """Return one query for each queue id, or a single one without."""
     chosen = {key: value for key, value in filters.items() if value}
     return [{**chosen, "queue_id": one} for one in ids] or [chosen]
 
@@ -62,7 +62,7 @@ def list_command(path: Path, state: str, limit: int, as_json: bool, **filters: s
 @config_option
 @json_option
 def show_command(queue_id: str, path: Path, as_json: bool) -> None:
-    """Show all of one message: recipients, events, and its header as the application sent it."""
+    """Show one message: recipients, events, and its header as received from the application."""
     message = AdminClient(path).get(f"/queue/{queue_id.upper()}")
     if as_json:
         click.echo(json.dumps(message))
@@ -72,38 +72,41 @@ def show_command(queue_id: str, path: Path, as_json: bool) -> None:
         click.echo("\n" + printable(message["header"].replace("\r\n", "\n"), kept="\n\t"))
 
 
-def _change(name: str, told: str, doc: str) -> click.Command:
+def _change_command(name: str, done: str, doc: str) -> click.Command:
+    """Return a command that changes entries; `done` is the past participle for its output."""
+
     @click.argument("queue_ids", nargs=-1)
     @config_option
     @_filters
-    @click.option("--all", "everything", is_flag=True, help="Every entry: asked for when nothing else says which.")
+    @click.option("--all", "everything", is_flag=True, help="All entries; needed if nothing else selects them.")
     @json_option
     def command(queue_ids: tuple[str, ...], path: Path, everything: bool, as_json: bool, **filters: str) -> None:
         if not (queue_ids or everything or any(filters.values())):
-            raise click.UsageError("say which entries: queue ids, a filter such as --recipient, or --all")
+            raise click.UsageError("no entries are selected: give queue ids, a filter such as --recipient, or --all")
+
         client = AdminClient(path)
         changed: list[dict[str, Any]] = []
         for query in _query(queue_ids, filters):
             changed += client.post(f"/queue/{name}", query)["entries"]
         show([{**entry, "why": _why(entry)} for entry in changed], COLUMNS, as_json=as_json)
         if not as_json:
-            click.echo(f"{len(changed)} {told}")
+            click.echo(f"{len(changed)} {done}")
 
     command.__doc__ = doc
     return click.command(name)(command)
 
 
 for _command in (
-    _change("flush", "tried now", "Try deferred entries now. Limits of identities and providers still hold."),
-    _change("hold", "held", "Keep entries back until they are released."),
-    _change("release", "released", "Let held entries go."),
-    _change("delete", "dropped", "Cancel entries: they become dropped, and nobody is told."),
+    _change_command("flush", "tried now", "Try deferred entries now. Limits of identities and providers still apply."),
+    _change_command("hold", "held", "Hold entries until they are released."),
+    _change_command("release", "released", "Release held entries."),
+    _change_command("delete", "dropped", "Delete entries: they become dropped, without a DSN."),
 ):
     queue.add_command(_command)
 
 
 def _why(entry: dict[str, Any]) -> str:
-    """Return why an entry is where it is, in a few words."""
+    """Return the reason for the state of an entry."""
     if entry["reason"]:
         return str(entry["reason"])
     if entry["reply"]:

@@ -1,4 +1,4 @@
-"""`relay report`: what became of the mail."""
+"""`relay report`: reports on deliveries, bounces and engagement."""
 
 import csv
 import json
@@ -65,7 +65,7 @@ csv_option = click.option("--csv", "as_csv", is_flag=True, help="Write CSV.")
 
 @click.group()
 def report() -> None:
-    """Tell what became of the mail, over messages accepted in a span of time."""
+    """Report on the messages accepted in a period of time."""
 
 
 def _filters(command: Callable[..., None]) -> Callable[..., None]:
@@ -73,11 +73,13 @@ def _filters(command: Callable[..., None]) -> Callable[..., None]:
         click.option("--meta", multiple=True, metavar="K=V", help="Only messages with this metadata (repeatable)."),
         click.option("--tag", multiple=True, help="Only messages with this tag (repeatable)."),
         click.option("--identity", default="", help="Only messages of this identity."),
-        click.option("--type", "kind", type=click.Choice(["transactional", "campaign"]), help="Only such mail."),
+        click.option(
+            "--type", "kind", type=click.Choice(["transactional", "campaign"]), help="Only mail of this type."
+        ),
         click.option("--domain", default="", help="Only messages of this sending domain."),
         click.option("--campaign", default="", help="Only messages of this campaign."),
-        click.option("--until", default="", help="Until when: 1d (ago), or a date."),
-        click.option("--since", default="30d", show_default=True, help="From when: 30d (ago), or a date."),
+        click.option("--until", default="", help="End of the period: 1d (ago), or a date."),
+        click.option("--since", default="30d", show_default=True, help="Start of the period: 30d (ago), or a date."),
     ):
         command = option(command)
     return command
@@ -101,11 +103,11 @@ def _query(filters: Mapping[str, Any]) -> dict[str, str | Sequence[str]]:
 @config_option
 @_filters
 @click.option("--category", default="", help="Only bounces of this category.")
-@click.option("--messages", "listed", is_flag=True, help="The messages behind the numbers, one a line.")
+@click.option("--messages", "listed", is_flag=True, help="List the bounced recipients.")
 @json_option
 @csv_option
 def bounces(path: Path, category: str, listed: bool, as_json: bool, as_csv: bool, **filters: Any) -> None:
-    """How much bounced, why, where, what the other servers said, and what to do about it.
+    """Show bounces by category, site and destination, with the replies and the action to take.
 
     --csv has a line for each category, --messages a line for each bounced recipient.
     """
@@ -129,7 +131,7 @@ def bounces(path: Path, category: str, listed: bool, as_json: bool, as_csv: bool
 @json_option
 @csv_option
 def deliveries(path: Path, as_json: bool, as_csv: bool, **filters: Any) -> None:
-    """What became of the recipients, in all and by destination. --csv has a line for each destination."""
+    """Show the outcomes of recipients, in all and by destination. --csv has a line for each destination."""
     found: dict[str, Any] = AdminClient(path).get("/reports/deliveries", _query(filters))
     if as_json:
         click.echo(json.dumps(found))
@@ -148,9 +150,9 @@ def deliveries(path: Path, as_json: bool, as_csv: bool, **filters: Any) -> None:
 @json_option
 @csv_option
 def engagement(path: Path, mail: BinaryIO | None, as_json: bool, as_csv: bool, **filters: Any) -> None:
-    """Who opened, clicked, answered and left, by campaign; each recipient counts once, machines apart.
+    """Show opens, clicks, replies and unsubscribes by campaign. Each recipient counts once, machines apart.
 
-    Opened counts people who fetched the pixel or clicked. --csv has a line for each campaign.
+    Opened includes people who clicked. --csv has a line for each campaign.
     """
     texts = None if mail is None else link_texts(mail.read())
     found: dict[str, Any] = AdminClient(path).get("/reports/engagement", _query(filters))
@@ -169,7 +171,7 @@ def engagement(path: Path, mail: BinaryIO | None, as_json: bool, as_csv: bool, *
 @_filters
 @json_option
 def messages(path: Path, as_json: bool, **filters: Any) -> None:
-    """The whole story of each message: `relay report messages --meta invoice=1042`."""
+    """Show the timeline of each message: `relay report messages --meta invoice=1042`."""
     found: dict[str, Any] = AdminClient(path).get("/reports/messages", _query(filters))
     for story in found["stories"]:
         if as_json:
@@ -178,9 +180,9 @@ def messages(path: Path, as_json: bool, **filters: Any) -> None:
             show_story(story)
             click.echo()
     if not found["stories"]:
-        click.echo("relay: no message matches; --since reaches 30 days back unless said otherwise", err=True)
+        click.echo("relay: no message matches; without --since only the last 30 days are searched", err=True)
     if found["more"]:
-        click.echo(f"relay: these are the newest {len(found['stories'])}; narrow the question for older ones", err=True)
+        click.echo(f"relay: only the newest {len(found['stories'])} are shown; use --until for older ones", err=True)
 
 
 @report.command("unclassified")
@@ -189,7 +191,7 @@ def messages(path: Path, as_json: bool, **filters: Any) -> None:
 @json_option
 @csv_option
 def unclassified(path: Path, as_json: bool, as_csv: bool, **filters: Any) -> None:
-    """Replies no rule knows, masked and gathered: what a rule in bounce_rules.toml would be worth writing for."""
+    """Show the replies that no rule matches, masked and grouped, as candidates for rules in bounce_rules.toml."""
     found = AdminClient(path).get("/reports/unclassified", _query(filters))["replies"]
     _listing(found, _UNCLASSIFIED, as_json=as_json, as_csv=as_csv)
 
@@ -197,7 +199,7 @@ def unclassified(path: Path, as_json: bool, as_csv: bool, **filters: Any) -> Non
 def _show_bounces(found: dict[str, Any]) -> None:
     show([_rated(found)], _COUNTS, as_json=False)
     click.echo(
-        f"{found['late']} came back after delivery; {found['complaints']} complaints ({found['complaint_rate']:.2%})"
+        f"{found['late']} bounced after delivery; {found['complaints']} complaints ({found['complaint_rate']:.2%})"
     )
     for one in found["categories"]:
         click.echo(f"\n{one['bounced']:>6}  {one['share']:>6.1%}  {one['title']} ({one['category']})")
@@ -222,7 +224,7 @@ def _show_engagement(found: dict[str, Any]) -> None:
 
 
 def _readers(one: dict[str, Any]) -> dict[str, Any]:
-    """Return the columns of a campaign: how many, and their share."""
+    """Return the columns of a campaign: counts and rates."""
     return {
         "delivered": one["delivered"],
         "opened": f"{one['opens']} ({one['open_rate']:.1%})",
@@ -249,7 +251,7 @@ def _listing(
 
 
 def _csv(rows: Iterable[dict[str, Any]]) -> None:
-    """Write rows with a header; lists and objects as JSON. A cell that a spreadsheet would run begins with "'"."""
+    """Write rows with a header; lists and objects are JSON. A formula of a spreadsheet gets the prefix "'"."""
     writer: Any = None
     for row in rows:
         if writer is None:

@@ -1,4 +1,4 @@
-"""`relay send-test`: sends a small mail through one provider and tells each step."""
+"""`relay send-test`: sends a test mail through one provider and prints each step."""
 
 import json
 import sys
@@ -18,76 +18,81 @@ from relay.mail.lane import DIRECT
 from relay.mail.reply import parse_reply
 from relay.queue.bounce_policy import guidance_text
 
-_LOOK_EVERY = 0.2
+_POLL_INTERVAL = 0.2
+"""Seconds between two requests for the events of the test."""
 
 
 _ADVICE = (
-    ("delivery is paused", "mend what it says, then `relay provider resume {provider}` and test again"),
-    ("AUTH was refused", "check username and password of the provider, then `relay config reload`"),
+    ("delivery is paused", "correct the cause, then run `relay provider resume {provider}` and test again"),
+    ("AUTH was refused", "check username and password of the provider, then run `relay config reload`"),
     ("no password is sent in clear text", 'set tls = "starttls" or "implicit" for the provider'),
-    ("does not offer STARTTLS", 'use its port for tls = "implicit", mostly 465; or tls = "none", on loopback only'),
-    ("TLS failed", "the host must be the one in its certificate; port 587 goes with starttls, 465 with implicit"),
-    ("no connection", "check host and port, and that a firewall lets this machine out"),
-    ("has no address", "check the name of the host: DNS knows none such"),
-    ("no provider named", "add a [[provider]] of that name, or name another"),
-    ("took longer than", "the server is slow, or its port is not one for mail: check host and port"),
+    ("does not offer STARTTLS", 'use the port for tls = "implicit", usually 465; or tls = "none", on loopback only'),
+    ("TLS failed", "the certificate must match the host; use port 587 with starttls, port 465 with implicit"),
+    ("no connection", "check host, port, and the firewall for outgoing connections"),
+    ("has no address", "check the host name: it is not in DNS"),
+    ("no provider named", "add a [[provider]] with this name, or use another name"),
+    ("took longer than", "the server is slow, or the port is not for mail: check host and port"),
 )
-"""What to do by what the reply says, for what the relay itself found out; the first that fits counts."""
+"""Action to take by a phrase of the reply, for errors that the relay itself detects. The first match counts."""
 
 
 @click.command("send-test")
 @click.option("--provider", "provider", default="", help='A [[provider]], or "direct"; default: the default provider.')
-@click.option("--from", "from_address", default="", help="Its From and reverse-path; default: alerts.from.")
-@click.option("--to", "to_address", default="", help="Who gets it; default: the first of alerts.mail_to.")
-@click.option("--timeout", default=60, show_default=True, type=click.IntRange(1, 600), help="Seconds to wait for it.")
+@click.option("--from", "from_address", default="", help="From and reverse-path; default: alerts.from.")
+@click.option("--to", "to_address", default="", help="Recipient; default: the first of alerts.mail_to.")
+@click.option(
+    "--timeout", default=60, show_default=True, type=click.IntRange(1, 600), help="Seconds to wait for the outcome."
+)
 @config_option
 @json_option
 def send_test(provider: str, from_address: str, to_address: str, timeout: int, path: Path, as_json: bool) -> None:
-    """Send a test mail the way all mail goes (queue, rendering, signature, delivery), and tell each step.
+    """Send a test mail through queue, rendering, signing and delivery like any other mail, and print each step.
 
-    Exits with 0 when the other side took it, 75 when it failed for now, 69 when it was refused for good, 77 when the
-    login was. A test that was not delivered is taken out of the queue again.
+    Exits with 0 if it was accepted, 75 if it was deferred, 69 if it was refused, 77 if the login was refused. A test
+    that was not delivered is deleted from the queue.
     """
     settings, client = settings_or_exit(path), AdminClient(path)
     name = provider or settings.defaults.provider
     if not (to_address or settings.alerts.mail_to):
-        raise click.UsageError("there is nobody to send it to: give --to ADDRESS, or set alerts.mail_to")
+        raise click.UsageError("there is no recipient: give --to ADDRESS, or set alerts.mail_to")
+
     sent = client.post(f"/providers/{name}/test", body={"from": from_address, "to": to_address})
-    _tell(as_json, {"event": "queued", **sent}, f"queued as {sent['queue_id']}: {sent['from']} to {sent['to']}")
+    _print(as_json, {"event": "queued", **sent}, f"queued as {sent['queue_id']}: {sent['from']} to {sent['to']}")
     last: dict[str, Any] = {}
     for event in _events(client, sent["queue_id"], timeout):
         last = event
-        _tell(as_json, event, _line(event))
+        _print(as_json, event, _line(event))
+
     outcome, advice, code = verdict(last, name, explanation(last, path))
     if last.get("event") not in ("delivered", "bounced", "dropped"):
         client.post("/queue/delete", {"queue_id": sent["queue_id"]})
-    _tell(as_json, {"event": "result", "outcome": outcome, "advice": advice, "exit": code}, outcome)
+    _print(as_json, {"event": "result", "outcome": outcome, "advice": advice, "exit": code}, outcome)
     if advice and not as_json:
         click.echo(f"what to do: {advice}")
     sys.exit(code)
 
 
 def verdict(last: Mapping[str, Any], provider: str, explained: str) -> tuple[str, str, int]:
-    """Return what the last event of a test comes to: in words, what to do, and the exit code."""
+    """Return the result of a test by its last event: text, action to take, and exit code."""
     reply = str(last.get("reply", ""))
     advice = next((text for phrase, text in _ADVICE if phrase in reply), explained).format(provider=provider)
     match last.get("event"):
         case "delivered":
-            return f"{_called(provider)} works", "", 0
+            return f"{_provider_name(provider)} works", "", 0
         case "bounced" | "dropped":
-            return f"{_called(provider)} refused it: {reply or last.get('reason', '')}", advice, EX_UNAVAILABLE
+            return f"{_provider_name(provider)} refused it: {reply or last.get('reason', '')}", advice, EX_UNAVAILABLE
         case "deferred":
             code = EX_NOPERM if "AUTH was refused: 5" in reply else EX_TEMPFAIL
-            return f"{_called(provider)} does not work: {reply}", advice, code
+            return f"{_provider_name(provider)} does not work: {reply}", advice, code
         case "waiting":
-            told = f"{_called(provider)} has no room before {last.get('release_at')}"
-            return told, "its limits are used up: raise them, or wait; see `relay provider list`", EX_TEMPFAIL
+            text = f"{_provider_name(provider)} has no capacity before {last.get('release_at')}"
+            return text, "its limits are used up: raise them, or wait; see `relay provider list`", EX_TEMPFAIL
         case _:
-            return "there was no outcome in time", "look at it with `relay queue list` and the log", EX_TEMPFAIL
+            return "there was no outcome in time", "check `relay queue list` and the log", EX_TEMPFAIL
 
 
 def explanation(event: Mapping[str, Any], path: Path) -> str:
-    """Return what the category of a reply means for people, "" without a reply; braces are doubled for `format`."""
+    """Return the guidance for a reply by its category, "" without a reply. Braces are doubled for `format`."""
     reply = str(event.get("reply", ""))
     if not reply:
         return ""
@@ -99,7 +104,7 @@ def explanation(event: Mapping[str, Any], path: Path) -> str:
 
 
 def _events(client: AdminClient, queue_id: str, timeout: int) -> Iterator[dict[str, Any]]:
-    """Yield the events of the test as they come, up to its outcome; a wait for room is an outcome too."""
+    """Yield the events of the test up to its outcome; waiting for capacity is an outcome too."""
     seen = 1
     end = time.monotonic() + timeout
     while time.monotonic() < end:
@@ -113,25 +118,25 @@ def _events(client: AdminClient, queue_id: str, timeout: int) -> Iterator[dict[s
         if recipient["state"] == "waiting" and recipient["release_at"]:
             yield {"event": "waiting", "release_at": recipient["release_at"]}
             return
-        time.sleep(_LOOK_EVERY)
+        time.sleep(_POLL_INTERVAL)
 
 
 def _line(event: Mapping[str, Any]) -> str:
     match event["event"]:
         case "processed":
-            return f"rendered and signed, on its way ({event['lane']})"
+            return f"rendered and signed, delivery started ({event['lane']})"
         case "delivered":
-            return f"taken by {event['remote']}: {event['reply']} (after {event['delay']:.2f} s)"
+            return f"accepted by {event['remote']}: {event['reply']} (after {event['delay']:.2f} s)"
         case "waiting":
-            return f"waits for room until {event['release_at']}"
+            return f"waits for capacity until {event['release_at']}"
         case kind:
-            who = event.get("remote") or "nobody reached"
-            return f"{kind} ({who}): {event.get('reply') or event.get('reason', '')}"
+            remote = event.get("remote") or "no server reached"
+            return f"{kind} ({remote}): {event.get('reply') or event.get('reason', '')}"
 
 
-def _called(provider: str) -> str:
+def _provider_name(provider: str) -> str:
     return "direct delivery" if provider == DIRECT else f"provider {provider}"
 
 
-def _tell(as_json: bool, form: Mapping[str, Any], line: str) -> None:
+def _print(as_json: bool, form: Mapping[str, Any], line: str) -> None:
     click.echo(json.dumps(form) if as_json else "".join(char if char.isprintable() else " " for char in line))

@@ -1,4 +1,4 @@
-"""`relay serve`, `relay tracker`; the sd_notify client it alone uses."""
+"""`relay serve` and `relay tracker`: run until a signal, with notifications to systemd."""
 
 import asyncio
 import gc
@@ -22,7 +22,7 @@ from relay.queue.ports import StoreError
 
 
 def sd_notify(state: str) -> None:
-    """Send the state, such as "READY=1" or "STOPPING=1"."""
+    """Send a state such as "READY=1" to systemd; without systemd do nothing (sd_notify(3))."""
     address = os.environ.get("NOTIFY_SOCKET")
     if not address:
         return
@@ -41,25 +41,25 @@ def sd_notify(state: str) -> None:
 def serve(path: Path) -> None:
     """Run the server until SIGTERM or SIGINT; SIGHUP reloads the configuration.
 
-    The first signal lets transactions in hand end, a second one ends at once.
+    After the first signal transactions in progress may end. A second signal exits immediately.
     """
     settings = settings_or_exit(path)
-    sys.exit(run(settings, lambda: serve_until_told(lambda: App(settings, path))))
+    sys.exit(run(settings, lambda: serve_until_signal(lambda: App(settings, path))))
 
 
 @click.command()
 @config_option
 def tracker(path: Path) -> None:
-    """Run only the tracker: it needs the keys (tracker.keys) and keeps events in its spool folder."""
+    """Run only the tracker. It needs the keys (tracker.keys), and writes events to its spool folder."""
     settings = settings_or_exit(path)
     if not settings.tracker.address:
-        click.echo("relay: tracker.address is empty: there is nothing to run", err=True)
+        click.echo("relay: tracker.address is empty; set it to run the tracker", err=True)
         sys.exit(EX_CONFIG)
-    sys.exit(run(settings, lambda: serve_until_told(lambda: TrackerApp(settings, path))))
+    sys.exit(run(settings, lambda: serve_until_signal(lambda: TrackerApp(settings, path))))
 
 
 def run(settings: Settings, main: Callable[[], Coroutine[Any, Any, int]]) -> int:
-    """Run the coroutine on uvloop where it is wanted and there, else on asyncio."""
+    """Run the coroutine on uvloop if configured and installed, else on asyncio; return its exit code."""
     if settings.server.event_loop != "asyncio":
         try:
             import uvloop
@@ -72,30 +72,33 @@ def run(settings: Settings, main: Callable[[], Coroutine[Any, Any, int]]) -> int
     return asyncio.run(main())
 
 
-async def serve_until_told(make: Callable[[], App | TrackerApp]) -> int:
+async def serve_until_signal(make: Callable[[], App | TrackerApp]) -> int:
     """Build, start, wait for a signal, stop; return the exit code."""
     os.umask(0o077)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the settings of a server that is starting are new anyway
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # A starting server has the current settings already.
     app = await _started(make)
     if isinstance(app, int):
         return app
-    # What a start made stays. Collecting over it, again and again, would hold up all mail each time.
+
+    # Objects of the start live as long as the process: examining them in each garbage collection would delay mail.
     gc.freeze()
-    told = _listen_to_signals(app)
+    stop_requested = _listen_to_signals(app)
     sd_notify("READY=1")
+
     broken = asyncio.ensure_future(app.broken.wait())
-    waiting = asyncio.ensure_future(told.wait())
-    await asyncio.wait((waiting, broken), return_when=asyncio.FIRST_COMPLETED)
+    stopping = asyncio.ensure_future(stop_requested.wait())
+    await asyncio.wait((stopping, broken), return_when=asyncio.FIRST_COMPLETED)
+
     sd_notify("STOPPING=1")
     failed = app.broken.is_set()
-    for task in (waiting, broken):
+    for task in (stopping, broken):
         task.cancel()
     await app.stop()
     return EX_UNAVAILABLE if failed else 0
 
 
 async def _started(make: Callable[[], App | TrackerApp]) -> App | TrackerApp | int:
-    """Return what runs now; or say what is in the way and return the exit code."""
+    """Return the started app; or print the error and return the exit code."""
     try:
         app = make()
         await app.start()
@@ -112,16 +115,16 @@ async def _started(make: Callable[[], App | TrackerApp]) -> App | TrackerApp | i
 
 
 def _listen_to_signals(app: App | TrackerApp) -> asyncio.Event:
-    """Reload at SIGHUP; return what SIGTERM or SIGINT sets. The second of these ends the process at once."""
-    told = asyncio.Event()
+    """Reload on SIGHUP, and return an event that SIGTERM or SIGINT sets. The second of these exits immediately."""
+    stop_requested = asyncio.Event()
     loop = asyncio.get_running_loop()
     reloads: set[asyncio.Task[Any]] = set()
 
     def on_signal(number: signal.Signals) -> None:
-        if told.is_set():
+        if stop_requested.is_set():
             os._exit(128 + number)
         app.log("server.stopping", signal=number.name)
-        told.set()
+        stop_requested.set()
 
     def on_hangup() -> None:
         reload = asyncio.ensure_future(app.reload())
@@ -131,4 +134,4 @@ def _listen_to_signals(app: App | TrackerApp) -> asyncio.Event:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal, number)
     loop.add_signal_handler(signal.SIGHUP, on_hangup)
-    return told
+    return stop_requested

@@ -1,4 +1,4 @@
-"""`relay trace`, `relay status`, `relay nodes`."""
+"""`relay trace`, `relay status` and `relay nodes`: the state of messages, server and nodes."""
 
 import json
 import sys
@@ -24,7 +24,7 @@ _SHOWN_ABOVE = {"reverse_path", "message_id", "identity", "domain", "size", "cli
 @config_option
 @json_option
 def trace(key: str, path: Path, as_json: bool) -> None:
-    """Show the timeline of a message, found by queue id, Message-ID or recipient. Exits with 1 when there is none."""
+    """Show the timelines of messages, by queue id, Message-ID or recipient. Exits with 1 if there are none."""
     stories = AdminClient(path).get(f"/trace/{key}")["stories"]
     for story in stories:
         if as_json:
@@ -33,7 +33,7 @@ def trace(key: str, path: Path, as_json: bool) -> None:
             show_story(story)
             click.echo()
     if not stories:
-        click.echo(f"relay: nothing is known of {key}", err=True)
+        click.echo(f"relay: no message found for {key}", err=True)
         sys.exit(1)
 
 
@@ -41,7 +41,7 @@ def trace(key: str, path: Path, as_json: bool) -> None:
 @config_option
 @json_option
 def status(path: Path, as_json: bool) -> None:
-    """Show how the running server is: version, health, depth of the queue. Exits with 1 when it is not well."""
+    """Show version, health and queue depth of the running server. Exits with 1 if it is not healthy."""
     state: dict[str, Any] = AdminClient(path).get("/status")
     if as_json:
         click.echo(json.dumps(state))
@@ -58,15 +58,18 @@ def show_story(story: dict[str, Any]) -> None:
     """Print a message, its recipients and its timeline."""
     click.echo(f"{story['queue_id']}  {_clean(story['subject']) or '(no subject)'}")
     click.echo(f"  from <{_clean(story['reverse_path'])}>  message-id {_clean(story['message_id'])}")
+
     extra = [f"{key} {_clean(story[key])}" for key in ("identity", "domain", "provider", "campaign") if story[key]]
     extra += [f"tag {_clean(tag)}" for tag in story["tags"]]
     extra += [f"{_clean(key)}={_clean(value)}" for key, value in story["metadata"].items()]
     click.echo("  " + "  ".join(extra))
+
     for entry in story["recipients"]:
         due = f", next attempt {entry['next_attempt_at']}" if entry["next_attempt_at"] else ""
-        whom = "copy to" if entry.get("copy") else "to"
+        preposition = "copy to" if entry.get("copy") else "to"
         why = _clean(entry["reason"] or entry["reply"]) if entry["status"] in _FAILED else ""
-        click.echo(f"  {whom} <{_clean(entry['recipient'])}>: {entry['status']}{due}{why and f': {why}'}")
+        click.echo(f"  {preposition} <{_clean(entry['recipient'])}>: {entry['status']}{due}{why and f': {why}'}")
+
     for event in story["events"]:
         known = _COMMON | _SHOWN_ABOVE if event["event"] == "created" else _COMMON
         details = "  ".join(
@@ -76,7 +79,7 @@ def show_story(story: dict[str, Any]) -> None:
 
 
 def _clean(value: object) -> str:
-    """Return the value on one line without control characters: mail must not steer a terminal."""
+    """Return the value on one line without control characters: mail must not control a terminal."""
     return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in str(value))
 
 
@@ -95,12 +98,12 @@ COLUMNS = (
 @config_option
 @json_option
 def nodes(path: Path, as_json: bool) -> None:
-    """List the relays that share this one's PostgreSQL database: version, whether they live, what they have in hand.
+    """List the nodes that share the PostgreSQL database: version, state, and entries in flight.
 
-    What one that is gone had in hand is taken over when its lease ends, 15 seconds after it was last heard of at most.
+    The entries of a node without heartbeats return to the queue after at most 15 seconds.
     """
     found = AdminClient(path).get("/nodes")["nodes"]
     if not found and not as_json:
-        click.echo("this relay shares its queue with nobody: the store is SQLite")
+        click.echo("this relay is the only node: the store is SQLite")
         return
     show(found, COLUMNS, as_json=as_json)

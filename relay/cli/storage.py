@@ -1,4 +1,4 @@
-"""`relay storage`: what lies in the store, and moving from SQLite to PostgreSQL."""
+"""`relay storage`: shows the store, and copies SQLite to PostgreSQL."""
 
 import json
 import sys
@@ -30,21 +30,21 @@ _NO_PSYCOPG = 'PostgreSQL needs psycopg: pip install "trackrelay[postgres]"'
 
 
 _LINES = 10
-"""Lines told of a copy where there is no terminal to draw a bar on, apart from the first and the last."""
+"""Progress lines of a copy without a terminal, besides the first and the last."""
 
 
 @click.group()
 def storage() -> None:
-    """Look at the store, or move it to PostgreSQL."""
+    """Show the store, or copy it to PostgreSQL."""
 
 
 @storage.command("check")
 @config_option
 @json_option
 def check_command(path: Path, as_json: bool) -> None:
-    """Say what the store is: database, version, schema, size, rows of each table. The server may be running."""
+    """Show the store: database, version, schema, size, rows of each table. The server may be running."""
     settings = settings_or_exit(path)
-    with _told():
+    with _exit_on_error():
         found = _survey(settings)
     if as_json:
         click.echo(json.dumps({**found.head(), "rows": dict(found.rows)}))
@@ -54,28 +54,32 @@ def check_command(path: Path, as_json: bool) -> None:
 
 
 @storage.command("migrate")
-@click.option("--to", "url", required=True, metavar="URL", help="postgresql://user@host/database, empty.")
-@click.option("--anew", is_flag=True, help="Throw away what an unfinished copy brought, and begin again.")
-@click.option("--batch", default=5000, show_default=True, type=click.IntRange(1, 100_000), help="Rows at a time.")
+@click.option("--to", "url", required=True, metavar="URL", help="postgresql://user@host/database; it must be empty.")
+@click.option("--anew", is_flag=True, help="Delete the rows of an unfinished copy, and start again.")
+@click.option(
+    "--batch", default=5000, show_default=True, type=click.IntRange(1, 100_000), help="Rows in one transaction."
+)
 @config_option
 def migrate_command(url: str, anew: bool, batch: int, path: Path) -> None:
     """Copy the SQLite store of a stopped relay, queue included, into an empty PostgreSQL database.
 
-    Broken off, it goes on where it was when it is run again. The SQLite file is left as it is.
+    An interrupted copy continues when the command is run again. The SQLite file is not changed.
     """
     if not url.startswith(_POSTGRES):
-        raise click.UsageError(f"--to {url}: right would be postgresql://user@host/database")
+        raise click.UsageError(f"--to {url} is not a PostgreSQL URL; use postgresql://user@host/database")
     settings = settings_or_exit(path)
     if settings.sqlite_path is None:
-        click.echo("relay: storage.url is PostgreSQL already: there is nothing to copy", err=True)
+        click.echo("relay: storage.url is PostgreSQL already; there is nothing to copy", err=True)
         sys.exit(EX_CONFIG)
-    with _told(), closing(SqliteExport.open(settings.sqlite_path)) as source:
+
+    with _exit_on_error(), closing(SqliteExport.open(settings.sqlite_path)) as source:
         _refuse_unsettled(source, settings.server.data_dir / JOURNAL_FILE)
         with closing(_transfer(source, settings, url, anew=anew, batch=batch)) as transfer:
             if transfer.done:
-                click.echo("everything was copied before")
+                click.echo("all rows were copied before")
             else:
                 _run(transfer)
+
     click.echo(_NEXT.format(url=_without_password(url), file=settings.sqlite_path.name, config=path))
 
 
@@ -85,14 +89,14 @@ Now, in {config}:
     [storage]
     url = "{url}"
 
-and start the relay. Never start one on {file} again: what was waiting there would be delivered a second time.
-Put the file away as a backup. Other machines get the same url, a data_dir of their own, and in it the keys of this one
-(dkim/, tracker.key)."""
+and start the relay. Never start a relay on {file} again: it would deliver the queued mail a second time. Keep the
+file as a backup. Other machines need the same url, and a data_dir of their own with a copy of the keys (dkim/,
+tracker.key)."""
 
 
 @contextmanager
-def _told() -> Iterator[None]:
-    """Say what is in the way of a store, and end with the exit code that fits."""
+def _exit_on_error() -> Iterator[None]:
+    """Print an error of the store, and exit with its code."""
     try:
         yield
     except StoreLockedError as error:
@@ -134,32 +138,34 @@ def _without_password(url: str) -> str:
 
 
 def _refuse_unsettled(source: SqliteExport, journal: Path) -> None:
-    """Stop when a killed server left deliveries that only its next start on this store can settle."""
+    """Raise StoreError if a killed server left deliveries that only its next start on this store can settle."""
     noted = list(notes_of(journal.read_bytes())) if journal.exists() else []
     unsettled = {(taken.queue_id, number) for taken in noted for number in taken.numbers} & source.active()
     if unsettled:
         raise StoreError(
-            f"the relay was killed, and {len(unsettled)} recipients got their mail without its being recorded: "
-            "start it once more on SQLite and stop it, so that they do not get it again; then copy"
+            f"the relay was killed, and the delivery to {len(unsettled)} recipients is not recorded yet: "
+            "start it once more on SQLite and stop it, so that they get no duplicates; then copy"
         )
 
 
 def _run(transfer: "SqliteImport") -> None:
-    """Copy with a bar on a terminal, with a few lines elsewhere."""
+    """Copy with a progress bar on a terminal, else with a few lines."""
     total, before = sum(transfer.counts.values()), sum(transfer.copied.values())
     if before:
-        click.echo(f"going on where the last run stopped: {before} of {total} rows are copied")
+        click.echo(f"continuing the last run: {before} of {total} rows are copied")
+
     if sys.stdout.isatty():
         with click.progressbar(length=total, label="copying", show_pos=True) as bar:
             bar.update(before)
             for _, rows in transfer.run():
                 bar.update(rows)
     else:
-        copied, told = before, before * _LINES // max(total, 1)
+        copied, shown = before, before * _LINES // max(total, 1)
         for table, rows in transfer.run():
             copied += rows
-            if (now := copied * _LINES // total) > told:
-                told = now
+            if (now := copied * _LINES // total) > shown:
+                shown = now
                 click.echo(f"{copied} of {total} rows, {table}")
-    told_counts = ", ".join(f"{count} {name}" for name, count in transfer.counts.items() if count)
-    click.echo(f"copied and counted: {told_counts or 'nothing, the queue is empty'}")
+
+    counts = ", ".join(f"{count} {name}" for name, count in transfer.counts.items() if count)
+    click.echo(f"copied and counted: {counts or 'nothing, the store is empty'}")

@@ -1,4 +1,4 @@
-"""`relay suppression`: the addresses that are sent nothing any more."""
+"""`relay suppression`: shows and changes the suppression list."""
 
 import io
 import sys
@@ -26,20 +26,18 @@ COLUMNS = (
 )
 
 
-_domain_option = click.option(
-    "--domain", default="", help="Only for mail of this sending domain; without it for all mail."
-)
+_domain_option = click.option("--domain", default="", help="Sending domain for which it counts; default: all mail.")
 
 
 @click.group()
 def suppression() -> None:
-    """Look at the suppression list and change it. Unsubscribes are another list."""
+    """Show and change the suppression list. Unsubscribes have their own list."""
 
 
 @suppression.command("list")
 @config_option
 @click.option("--address", default="", help="Only this address.")
-@click.option("--domain", default="", help="Only what holds for this sending domain alone.")
+@click.option("--domain", default="", help="Only entries for this sending domain.")
 @click.option("--reason", default="", help="Only this reason: manual, complaint, or a category of bounces.")
 @json_option
 def list_command(path: Path, address: str, domain: str, reason: str, as_json: bool) -> None:
@@ -52,11 +50,11 @@ def list_command(path: Path, address: str, domain: str, reason: str, as_json: bo
 @click.argument("addresses", nargs=-1, required=True)
 @config_option
 @_domain_option
-@click.option("--note", default="", help="Why, for whoever looks at the list.")
-@click.option("--expires", default="", help="For how long, such as 30d; without it for good.")
+@click.option("--note", default="", help="Reason to show in the list.")
+@click.option("--expires", default="", help="Time until it ends, such as 30d; default: never.")
 @json_option
 def add_command(addresses: tuple[str, ...], path: Path, domain: str, note: str, expires: str, as_json: bool) -> None:
-    """Put addresses on the list: the next message to them is dropped with the reason."""
+    """Add addresses to the list. Mail to them is dropped with the reason."""
     until = time_form(later(expires)) if expires else ""
     adding = [{"address": one, "domain": domain, "reply": note, "expires_at": until} for one in addresses]
     answer = AdminClient(path).post("/suppressions", body={"suppressions": adding})
@@ -69,11 +67,11 @@ def add_command(addresses: tuple[str, ...], path: Path, domain: str, note: str, 
 @_domain_option
 @json_option
 def remove_command(addresses: tuple[str, ...], path: Path, domain: str, as_json: bool) -> None:
-    """Take addresses off the list, with the soft bounces counted against them. Exits with 1 when none was on it."""
+    """Remove addresses from the list, with the count of their soft bounces. Exits with 1 if none was on it."""
     body = {"addresses": list(addresses), "domain": domain}
-    taken = AdminClient(path).post("/suppressions/remove", body=body)["suppressions"]
-    show(taken, COLUMNS, as_json=as_json)
-    if not taken:
+    removed = AdminClient(path).post("/suppressions/remove", body=body)["suppressions"]
+    show(removed, COLUMNS, as_json=as_json)
+    if not removed:
         sys.exit(1)
 
 
@@ -82,9 +80,9 @@ def remove_command(addresses: tuple[str, ...], path: Path, domain: str, as_json:
 @config_option
 @json_option
 def import_command(file: io.TextIOBase, path: Path, as_json: bool) -> None:
-    """Put the addresses of a file on the list ("-" is standard input).
+    """Add the addresses of a file to the list ("-" is standard input).
 
-    CSV with a header that has a column `address`, one address a line, or JSON lines, as `export` writes them.
+    The file is CSV with a column `address`, has one address per line, or JSON lines as from `export`.
     """
     send(AdminClient(path), "suppressions", list(rows_of(file.read())), as_json=as_json)
 
@@ -93,7 +91,7 @@ def import_command(file: io.TextIOBase, path: Path, as_json: bool) -> None:
 @config_option
 @json_option
 def export_command(path: Path, as_json: bool) -> None:
-    """Write the whole list, as CSV unless --json is given."""
+    """Write the whole list as CSV or, with --json, as JSON lines."""
     found = _pages(AdminClient(path), {})
     if as_json:
         show(found, COLUMNS, as_json=True)
@@ -102,7 +100,7 @@ def export_command(path: Path, as_json: bool) -> None:
 
 
 def _pages(client: AdminClient, query: dict[str, str]) -> Iterator[dict[str, Any]]:
-    """Yield all suppressions that match, page by page."""
+    """Yield all matching suppressions, reading them page by page."""
     wanted = {key: value for key, value in query.items() if value} | {"limit": str(PAGE)}
     while True:
         page: list[dict[str, Any]] = client.get("/suppressions", wanted)["suppressions"]

@@ -1,4 +1,4 @@
-"""`relay unsubscribe`: who wants no campaign mail any more."""
+"""`relay unsubscribe`: shows and changes the unsubscribe list."""
 
 import io
 import sys
@@ -28,18 +28,18 @@ COLUMNS = (
 
 @click.group()
 def unsubscribe() -> None:
-    """Look at the unsubscribe list and change it. It excludes from campaign mail only."""
+    """Show and change the unsubscribe list. It applies to campaign mail only."""
 
 
 @unsubscribe.command("list")
 @config_option
 @click.option("--address", default="", help="Only this address.")
-@click.option("--domain", default="", help="Only who left this sending domain.")
-@click.option("--campaign", default="", help="Only who left this campaign.")
-@click.option("--source", default="", type=click.Choice(["", *SOURCES]), help="Only who left this way.")
+@click.option("--domain", default="", help="Only entries for this sending domain.")
+@click.option("--campaign", default="", help="Only entries for this campaign.")
+@click.option("--source", default="", type=click.Choice(["", *SOURCES]), help="Only entries from this source.")
 @json_option
 def list_command(path: Path, address: str, domain: str, campaign: str, source: str, as_json: bool) -> None:
-    """List who left: which campaign of which domain, when, and how."""
+    """List unsubscribed addresses with domain, campaign, time and source."""
     query = {"address": address, "domain": domain, "campaign": campaign, "source": source}
     show(_pages(AdminClient(path), query), COLUMNS, as_json=as_json)
 
@@ -47,11 +47,11 @@ def list_command(path: Path, address: str, domain: str, campaign: str, source: s
 @unsubscribe.command("add")
 @click.argument("addresses", nargs=-1, required=True)
 @config_option
-@click.option("--domain", default="", help="They left this sending domain; without it all of them.")
-@click.option("--campaign", default="", help="They left this campaign; without it all campaign mail.")
+@click.option("--domain", default="", help="Sending domain; default: all.")
+@click.option("--campaign", default="", help="Campaign; default: all campaign mail.")
 @json_option
 def add_command(addresses: tuple[str, ...], path: Path, domain: str, campaign: str, as_json: bool) -> None:
-    """Put addresses on the list: the next campaign mail to them is dropped with the reason."""
+    """Add addresses to the list. Campaign mail to them is dropped with the reason."""
     adding = [{"address": one, "domain": domain, "campaign": campaign} for one in addresses]
     answer = AdminClient(path).post("/unsubscribes", body={"unsubscribes": adding})
     show(answer["unsubscribes"], COLUMNS, as_json=as_json)
@@ -60,33 +60,33 @@ def add_command(addresses: tuple[str, ...], path: Path, domain: str, campaign: s
 @unsubscribe.command("remove")
 @click.argument("addresses", nargs=-1, required=True)
 @config_option
-@click.option("--domain", help="Only what they left of this sending domain.")
-@click.option("--campaign", help="Only this campaign.")
+@click.option("--domain", help="Only entries for this sending domain.")
+@click.option("--campaign", help="Only entries for this campaign.")
 @json_option
 def remove_command(
     addresses: tuple[str, ...], path: Path, domain: str | None, campaign: str | None, as_json: bool
 ) -> None:
-    """Take addresses off the list, when they asked for that. Exits with 1 when none was on it."""
+    """Remove addresses from the list, at their request. Exits with 1 if none was on it."""
     body = {"addresses": list(addresses), "domain": domain, "campaign": campaign}
-    taken = AdminClient(path).post("/unsubscribes/remove", body=body)["unsubscribes"]
-    show(taken, COLUMNS, as_json=as_json)
-    if not taken:
+    removed = AdminClient(path).post("/unsubscribes/remove", body=body)["unsubscribes"]
+    show(removed, COLUMNS, as_json=as_json)
+    if not removed:
         sys.exit(1)
 
 
 @unsubscribe.command("import")
 @click.argument("file", type=click.File("r", encoding="utf-8-sig"))
 @config_option
-@click.option("--domain", default="", help="For entries that name no sending domain; without it all of them.")
-@click.option("--campaign", default="", help="For entries that name no campaign; without it all campaign mail.")
+@click.option("--domain", default="", help="Sending domain for entries without one; default: all.")
+@click.option("--campaign", default="", help="Campaign for entries without one; default: all campaign mail.")
 @json_option
 def import_command(file: io.TextIOBase, path: Path, domain: str, campaign: str, as_json: bool) -> None:
-    """Put the addresses of a file on the list ("-" is standard input).
+    """Add the addresses of a file to the list ("-" is standard input).
 
-    CSV with a header that has a column `address`, one address a line, or JSON lines, as `export` writes them.
+    The file is CSV with a column `address`, has one address per line, or JSON lines as from `export`.
     """
-    otherwise = {"source": "import", "domain": domain, "campaign": campaign}
-    rows = [otherwise | {key: value for key, value in row.items() if value} for row in rows_of(file.read())]
+    defaults = {"source": "import", "domain": domain, "campaign": campaign}
+    rows = [defaults | {key: value for key, value in row.items() if value} for row in rows_of(file.read())]
     send(AdminClient(path), "unsubscribes", rows, as_json=as_json)
 
 
@@ -94,7 +94,7 @@ def import_command(file: io.TextIOBase, path: Path, domain: str, campaign: str, 
 @config_option
 @json_option
 def export_command(path: Path, as_json: bool) -> None:
-    """Write the whole list, as CSV unless --json is given."""
+    """Write the whole list as CSV or, with --json, as JSON lines."""
     found = _pages(AdminClient(path), {})
     if as_json:
         show(found, COLUMNS, as_json=True)
@@ -103,7 +103,7 @@ def export_command(path: Path, as_json: bool) -> None:
 
 
 def _pages(client: AdminClient, query: dict[str, str]) -> Iterator[dict[str, Any]]:
-    """Yield all unsubscribes that match, page by page."""
+    """Yield all matching unsubscribes, reading them page by page."""
     wanted = {key: value for key, value in query.items() if value} | {"limit": str(PAGE)}
     after: list[str] = []
     while True:

@@ -1,1 +1,1 @@
-"""Questions over messages, entries and events."""
+"""Reports over messages, entries and events."""

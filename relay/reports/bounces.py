@@ -1,4 +1,4 @@
-"""Bounce report and destination sites."""
+"""The bounce report: categories, sites, destinations and replies. Pure functions."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -14,7 +14,7 @@ from relay.reports.ports import Failure, Tally
 from relay.reports.serialize import Form, time_form
 
 NOWHERE = "(no server reached)"
-"""The site of what never came to a server."""
+"""The site of recipients for which no server was reached."""
 
 
 _SITES = {
@@ -47,9 +47,9 @@ _OWNERS = {domain: site for site, domains in _SITES.items() for domain in domain
 
 
 def site_of(remote: str) -> str:
-    """Return the site of a server: its name for the large ones, else the domain the server's name belongs to.
+    """Return the site of a server: a name for large operators, else the registrable domain of its host name.
 
-    `remote` is a host name, perhaps with address and port behind it: `mx.example.net[192.0.2.1]:25`.
+    `remote` is a host name, optionally with address and port: `mx.example.net[192.0.2.1]:25`.
     """
     host = remote.partition("[")[0].strip().lower().rstrip(".") or remote.strip().lower()
     if not host:
@@ -60,7 +60,7 @@ def site_of(remote: str) -> str:
 
 
 WORST = 10
-"""Kinds of replies shown."""
+"""Replies in the report, at most: the most frequent."""
 
 
 _UNKNOWN = CATEGORIES["unknown"]
@@ -68,12 +68,12 @@ _UNKNOWN = CATEGORIES["unknown"]
 
 @dataclass(slots=True)
 class Newest:
-    """Lets through one failure for each recipient: the first that comes, as they come newest first."""
+    """Selects the newest failure of each recipient from failures that are read newest first."""
 
     seen: set[tuple[str, int]] = field(default_factory=set)
 
     def of(self, failures: Iterable[Failure]) -> list[Failure]:
-        """Return those whose recipient was not seen before."""
+        """Return the failures whose recipient is new."""
         new: list[Failure] = []
         for one in failures:
             key = (one.queue_id, one.number)
@@ -85,34 +85,34 @@ class Newest:
 
 @dataclass(slots=True)
 class Clusters:
-    """Replies gathered that differ only in numbers, ids, hosts and addresses; the newest of each is its example."""
+    """Groups replies that differ only in numbers, ids, hosts and addresses, with the newest of each as example."""
 
     counts: Counter[tuple[str, str]] = field(default_factory=Counter)
     examples: dict[tuple[str, str], Failure] = field(default_factory=dict)
 
     def add(self, failures: Iterable[Failure]) -> None:
-        """Gather more, older than those before."""
+        """Add failures that are older than those before."""
         for one in failures:
             key = (mask_reply(_reply(one)), category_of(one).name)
             self.counts[key] += 1
             self.examples.setdefault(key, one)
 
     def forms(self) -> list[Form]:
-        """Return them, the most frequent first."""
+        """Return the groups, most frequent first."""
         ordered = sorted(self.counts.items(), key=lambda item: (-item[1], item[0]))
         return [_cluster_form(masked, name, count, self.examples[masked, name]) for (masked, name), count in ordered]
 
 
 @dataclass(slots=True)
 class BounceCount:
-    """Counts bounces and complaints as they are read, newest first.
+    """Counts bounces and complaints that are read newest first.
 
-    With a category only its bounces are broken down; the totals are of all.
+    A category limits the breakdowns to its bounces; the totals include all.
     """
 
     category: str = ""
     late: Counter[str] = field(default_factory=Counter)
-    """Recipients that bounced after their delivery, by their domain."""
+    """Recipients that bounced after delivery, by their domain."""
     late_sites: Counter[str] = field(default_factory=Counter)
     complaints: int = 0
     categories: Counter[str] = field(default_factory=Counter)
@@ -124,33 +124,36 @@ class BounceCount:
     complained: Newest = field(default_factory=Newest)
 
     def add(self, failures: Iterable[Failure]) -> None:
-        """Count more of them, older than those before."""
-        known = tuple(failures)
-        self.complaints += len(self.complained.of(one for one in known if one.kind is Kind.COMPLAINT))
-        for one in self.bounced.of(one for one in known if one.kind is Kind.BOUNCED):
+        """Count failures that are older than those before."""
+        page = tuple(failures)
+        self.complaints += len(self.complained.of(one for one in page if one.kind is Kind.COMPLAINT))
+        for one in self.bounced.of(one for one in page if one.kind is Kind.BOUNCED):
             self._bounce(one, domain_of(one.address), site_of(str(one.data.get("remote", ""))))
 
     def _bounce(self, one: Failure, domain: str, site: str) -> None:
         if one.data.get("late"):
             self.late[domain] += 1
             self.late_sites[site] += 1
+
         name = category_of(one).name
         if self.category not in ("", name):
             return
+
         self.categories[name] += 1
         self.domains.setdefault(domain, Counter())[name] += 1
         self.sites.setdefault(site, Counter())[name] += 1
         self.clusters.add((one,))
 
     def report(self, by_domain: Iterable[Tally], by_remote: Iterable[Tally]) -> Form:
-        """Return the report over all recipients in the tallies, which are the same recipients counted in two ways.
+        """Return the report. Both tallies count the same recipients, by domain and by server.
 
-        Rates are shares of what was decided: bounced of delivered and bounced, complaints of delivered.
+        The bounce rate is bounced of delivered and bounced, the complaint rate complaints of delivered.
         """
         domains = counted(by_domain, self.late)
-        reached = (Tally(site_of(one.destination), one.state, one.count) for one in by_remote)
-        sites = counted(reached, self.late_sites)
+        by_site = (Tally(site_of(one.destination), one.state, one.count) for one in by_remote)
+        sites = counted(by_site, self.late_sites)
         total = sum(domains.values(), Counts())
+
         return {
             **counts_form(total),
             "late": self.late.total(),
@@ -164,13 +167,13 @@ class BounceCount:
 
 
 def is_unclassified(one: Failure) -> bool:
-    """Tell whether no rule knew the words of the reply; its code alone may have decided."""
+    """Return True if no rule matched the text of the reply; its code alone may have decided."""
     rule = str(one.data.get("rule", ""))
     return rule.startswith("code-") or (one.data.get("category") == "unknown" and not rule)
 
 
 def failure_form(one: Failure) -> Form:
-    """Return one bounced recipient with its message."""
+    """Return one bounced recipient with fields of its message."""
     return {
         "at": time_form(one.at),
         "queue_id": one.queue_id,
@@ -192,7 +195,7 @@ def failure_form(one: Failure) -> Form:
 
 
 def category_of(one: Failure) -> Category:
-    """Return the category a failure was given."""
+    """Return the category of a failure, `unknown` if it has none."""
     return CATEGORIES.get(str(one.data.get("category", "")), _UNKNOWN)
 
 
@@ -229,7 +232,7 @@ def _categories(bounced: Counter[str]) -> list[Form]:
 
 
 def _breakdown(key: str, counts: dict[str, Counts], seen: dict[str, Counter[str]]) -> list[Form]:
-    """Return where something bounced, the worst first, with the categories seen there."""
+    """Return the sites or destinations with bounces, most bounces first, with their categories."""
     ordered = sorted(seen, key=lambda name: (-seen[name].total(), name))
     return [{key: name, **counts_form(counts.get(name, Counts())), "categories": dict(seen[name])} for name in ordered]
 

@@ -1,4 +1,4 @@
-"""The report on deliveries: what became of the recipients, in all and by destination. Pure."""
+"""The delivery report: outcomes of recipients, in all and by destination. Pure functions."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from relay.reports.serialize import Form
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Recipients by what became of them. What bounced after its delivery counts as bounced."""
+    """Numbers of recipients by outcome. A bounce after delivery counts as bounced."""
 
     delivered: int = 0
     bounced: int = 0
@@ -27,7 +27,7 @@ class Counts:
 
 
 def counted(tallies: Iterable[Tally], late: Mapping[str, int]) -> dict[str, Counts]:
-    """Return the counts by destination; `late` are recipients that bounced after their delivery, by destination."""
+    """Return the counts by destination. `late` has the recipients that bounced after delivery, by destination."""
     found: dict[str, Counts] = {}
     for one in tallies:
         state = State(one.state)
@@ -41,7 +41,7 @@ def counted(tallies: Iterable[Tally], late: Mapping[str, int]) -> dict[str, Coun
 
 
 def counts_form(counts: Counts) -> Form:
-    """Return counts with the share that bounced of what was decided."""
+    """Return counts and the bounce rate: bounced of delivered and bounced."""
     decided = counts.delivered + counts.bounced
     return {
         "recipients": decided + counts.dropped + counts.waiting,
@@ -54,7 +54,7 @@ def counts_form(counts: Counts) -> Form:
 
 
 def delivery_report(tallies: Iterable[Tally], late: Mapping[str, int]) -> Form:
-    """Return the totals and the destinations, the largest first; `late` as for `counted`."""
+    """Return the totals and the destinations, largest first; `late` as for `counted`."""
     by_domain = counted(tallies, late)
     rows = [{"destination": name, **counts_form(counts)} for name, counts in by_domain.items()]
     rows.sort(key=lambda row: (-int(str(row["recipients"])), str(row["destination"])))

@@ -1,4 +1,4 @@
-"""The report on engagement: who opened, clicked, answered and left, by campaign, people and machines apart. Pure."""
+"""The engagement report: opens, clicks, replies and unsubscribes by campaign. Machines count apart. Pure functions."""
 
 from collections.abc import Iterable
 from dataclasses import fields
@@ -7,13 +7,13 @@ from relay.reports.ports import CampaignCounts, Click
 from relay.reports.serialize import Form
 
 MOST_LINKS = 10
-"""Links shown, the most clicked."""
+"""Links in the report, at most: those with the most recipients."""
 
 
 def engagement_report(counted: Iterable[CampaignCounts], clicks: Iterable[Click]) -> Form:
-    """Return totals, campaigns (the largest first, transactional mail last) and the most clicked links.
+    """Return totals, campaigns (largest first, transactional mail last) and the most clicked links.
 
-    Rates are shares of what was delivered and did not come back; click-to-open is clicked of opened.
+    Rates are shares of the delivered recipients that did not bounce later; click-to-open is clicked of opened.
     """
     rows = sorted(counted, key=lambda one: (not one.campaign, -one.recipients, one.campaign))
     names = [field.name for field in fields(CampaignCounts)][1:]
@@ -50,7 +50,7 @@ def _counts_form(one: CampaignCounts) -> Form:
 
 
 def _links(clicks: Iterable[Click]) -> list[Form]:
-    """Gather clicks by where they lead; the link that most recipients followed comes first."""
+    """Count clicks by target; the target with the most recipients is first."""
     readers: dict[str, set[tuple[str, int]]] = {}
     counted: dict[str, int] = {}
     for one in clicks:

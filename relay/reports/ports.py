@@ -1,4 +1,4 @@
-"""What reports need from a store."""
+"""Protocols of the store for reports, and the values they return."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from relay.queue.message import Message
 
 @dataclass(frozen=True, slots=True)
 class MessageQuery:
-    """Which messages are meant; empty fields match everything. Times are Unix seconds, `until` is exclusive."""
+    """Conditions that messages must meet. An empty field sets none. Times are Unix seconds, `until` is exclusive."""
 
     queue_id: str = ""
     message_id: str = ""
@@ -31,7 +31,7 @@ class MessageQuery:
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """All that is known of one message: its row, its entries in order, its events by time."""
+    """One message with its entries in order and its events by time."""
 
     message: Message
     entries: tuple[Entry, ...]
@@ -39,15 +39,15 @@ class Story:
 
 
 class StoryStore(Protocol):
-    """Answers what happened to a message."""
+    """Reads messages with their timelines."""
 
     async def stories(self, query: MessageQuery) -> Sequence[Story]:
-        """Return the stories of the messages that match, newest first."""
+        """Return the matching messages, newest first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """How many entries to one destination (the recipients' domain, or a server) are in one state."""
+    """Number of entries of one destination, a recipient domain or a server, in one state."""
 
     destination: str
     state: str
@@ -56,7 +56,7 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """One event that tells of a failure or a complaint, with what reports show of its message."""
+    """One event of a failure or complaint, with the fields of its message that reports show."""
 
     kind: Kind
     at: float
@@ -71,49 +71,49 @@ class Failure:
     tags: tuple[str, ...] = ()
     metadata: Mapping[str, str] = field(default_factory=dict)
     id: int = 0
-    """Tells events of the same moment apart; it means nothing outside the store."""
+    """Row id, which separates events of the same time in paging."""
 
 
 class ReportStore(Protocol):
-    """Answers questions over many messages. The limit of a query does not hold here."""
+    """Reads counts and failures over all matching messages; the limit of the query is ignored."""
 
     async def tallies(self, query: MessageQuery) -> Sequence[Tally]:
-        """Count the recipients of the messages that match, by destination and state."""
+        """Count the recipients of matching messages by recipient domain and state."""
 
     async def remotes(self, query: MessageQuery) -> Sequence[Tally]:
-        """Count the same recipients by the server that answered last ("" for none) and state."""
+        """Count the same recipients by state and the server that answered last, "" for none."""
 
     async def failures(
         self, query: MessageQuery, kinds: Sequence[Kind], category: str = "", before: Failure | None = None
     ) -> Sequence[Failure]:
-        """Return a page of the events of these kinds (bounced, deferred, complaint) of the messages that match.
+        """Return a page of events of these kinds (bounced, deferred, complaint), newest first.
 
-        They come newest first, and `before` is the last of the page before; after the last page comes an empty one.
-        With a category only those of that category, with `unknown` those as well that nothing but a code decided.
+        `before` is the last failure of the previous page. An empty page ends the list. A category selects its events;
+        `unknown` also selects those that were classified by a code alone.
         """
 
 
 @dataclass(frozen=True, slots=True)
 class CampaignCounts:
-    """Recipients of one campaign ("" is transactional mail) by what became of them; each counts once in a column."""
+    """Numbers of recipients of one campaign, "" for transactional mail. A recipient counts once in each column."""
 
     campaign: str
     recipients: int = 0
     delivered: int = 0
-    """The receiving server took it, whatever came back later."""
+    """Accepted by the receiving server, also if it bounced later."""
     clicked: int = 0
     opened: int = 0
-    """A person fetched the pixel, or clicked: who clicks has opened, whether images are shown or not."""
+    """The pixel or a link was requested by a person. A click implies an open, because images may be blocked."""
     machine_clicked: int = 0
-    """Only machines followed links: scanners, previews."""
+    """Links were requested by machines only, such as scanners and previews."""
     machine_opened: int = 0
-    """Only machines fetched: proxies that load every image, scanners."""
+    """The pixel was requested by machines only, such as image proxies and scanners."""
     replied: int = 0
-    """Automatic answers do not count."""
+    """Automatic replies do not count."""
     unsubscribed: int = 0
     complained: int = 0
     came_back: int = 0
-    """Bounced after it had been delivered."""
+    """Bounced after delivery."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,10 +127,10 @@ class Click:
 
 
 class EngagementStore(Protocol):
-    """Answers what readers did. The limit of a query does not hold here."""
+    """Reads the actions of readers over all matching messages; the limit of the query is ignored."""
 
     async def campaign_counts(self, query: MessageQuery) -> Sequence[CampaignCounts]:
-        """Count what became of the messages that match, and what their readers did, by campaign."""
+        """Count outcomes and actions of readers by campaign."""
 
     async def clicks(self, query: MessageQuery) -> Sequence[Click]:
-        """Return the clicks of people on links of the messages that match, newest first."""
+        """Return the clicks of people on links of matching messages, newest first."""

@@ -1,4 +1,7 @@
-"""Questions over many messages, answered page by page: a report counts everything, however much there is."""
+"""Reads the store page by page and builds the reports. All events are counted, without a limit.
+
+Each function raises StoreError.
+"""
 
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
@@ -12,7 +15,7 @@ from relay.reports.serialize import Form
 
 
 async def bounces(store: ReportStore, query: MessageQuery, category: str = "") -> Form:
-    """Return the report on bounces. Raises StoreError, like every question here."""
+    """Return the bounce report. A category limits its breakdowns."""
     count = BounceCount(category)
     async for page in _pages(store, query, (Kind.BOUNCED, Kind.COMPLAINT)):
         count.add(page)
@@ -22,14 +25,14 @@ async def bounces(store: ReportStore, query: MessageQuery, category: str = "") -
 async def bounced_messages(
     store: ReportStore, query: MessageQuery, category: str = ""
 ) -> AsyncIterator[Sequence[Form]]:
-    """Yield pages of the recipients behind the report's numbers, the newest first."""
+    """Yield pages of the bounced recipients that the report counts, newest first."""
     newest = Newest()
     async for page in _pages(store, query, (Kind.BOUNCED,)):
         yield [failure_form(one) for one in newest.of(page) if category in ("", category_of(one).name)]
 
 
 async def deliveries(store: ReportStore, query: MessageQuery) -> Form:
-    """Return the report on deliveries."""
+    """Return the delivery report."""
     newest, late = Newest(), Counter[str]()
     async for page in _pages(store, query, (Kind.BOUNCED,)):
         late.update(domain_of(one.address) for one in newest.of(page) if one.data.get("late"))
@@ -37,7 +40,7 @@ async def deliveries(store: ReportStore, query: MessageQuery) -> Form:
 
 
 async def unclassified(store: ReportStore, query: MessageQuery) -> list[Form]:
-    """Return the replies no rule knows, gathered by their masked form, the most frequent first."""
+    """Return the replies that no rule matches, grouped by their masked form, most frequent first."""
     clusters = Clusters()
     async for page in _pages(store, query, (Kind.BOUNCED, Kind.DEFERRED), "unknown"):
         clusters.add(one for one in page if is_unclassified(one))

@@ -1,6 +1,6 @@
-"""Messages, entries and events as JSON values: the form of the admin API and of every `--json`.
+"""JSON of messages, entries and events, for the admin API and the option `--json`.
 
-Names are kept; fields are only ever added. Times are RFC 3339 in UTC.
+Names are stable, and fields are only added. Times are RFC 3339 in UTC.
 """
 
 from datetime import UTC, datetime
@@ -16,12 +16,12 @@ Form = dict[str, object]
 
 
 def time_form(at: float) -> str | None:
-    """Return Unix seconds as RFC 3339, None for 0 (never)."""
+    """Return Unix seconds as RFC 3339, None for 0."""
     return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z") if at else None
 
 
 def message_form(message: Message) -> Form:
-    """Return what is known of a message apart from its recipients."""
+    """Return a message without its recipients."""
     return {
         "queue_id": message.queue_id,
         "created_at": time_form(message.created_at),
@@ -43,7 +43,7 @@ def message_form(message: Message) -> Form:
 
 
 def entry_form(entry: Entry) -> Form:
-    """Return one recipient's entry."""
+    """Return the entry of one recipient."""
     return {
         "queue_id": entry.queue_id,
         "number": entry.number,
@@ -63,7 +63,7 @@ def entry_form(entry: Entry) -> Form:
 
 
 def event_form(event: Event) -> Form:
-    """Return one event; what is particular to its kind stands beside the common fields."""
+    """Return one event: the common fields and those of its kind on one level."""
     data = {key: _value_form(key, value) for key, value in event.data.items()}
     return {
         "at": time_form(event.at),
@@ -78,22 +78,22 @@ def story_form(story: Story) -> Form:
     """Return a message with its entries and events."""
     return {
         **message_form(story.message),
-        "recipients": [_fate_form(story, entry) for entry in story.entries],
+        "recipients": [_recipient_form(story, entry) for entry in story.entries],
         "events": [event_form(event) for event in story.events],
     }
 
 
-def _fate_form(story: Story, entry: Entry) -> Form:
-    """Return one recipient; what bounced after the receiving server had taken it is bounced, its entry stays."""
-    whether: Form = {"copy": entry.number in story.message.policy.copies}
+def _recipient_form(story: Story, entry: Entry) -> Form:
+    """Return one recipient. After a late bounce its status is bounced, though its entry is still delivered."""
+    copy: Form = {"copy": entry.number in story.message.policy.copies}
     late = any(
         event.kind is Kind.BOUNCED and event.number == entry.number and event.data.get("late") for event in story.events
     )
-    return entry_form(entry) | whether | ({"status": "bounced"} if late else {})
+    return entry_form(entry) | copy | ({"status": "bounced"} if late else {})
 
 
 def listing_form(message: Message, entry: Entry) -> Form:
-    """Return one line of the queue's listing."""
+    """Return one row of the queue listing."""
     return {
         **entry_form(entry),
         "reverse_path": message.reverse_path,
@@ -106,7 +106,7 @@ def listing_form(message: Message, entry: Entry) -> Form:
 
 
 def suppression_form(one: Suppression) -> Form:
-    """Return one address of the suppression list."""
+    """Return one entry of the suppression list."""
     return {
         "address": one.address,
         "domain": one.domain,
@@ -120,7 +120,7 @@ def suppression_form(one: Suppression) -> Form:
 
 
 def unsubscribe_form(one: Unsubscribe) -> Form:
-    """Return one address of the unsubscribe list."""
+    """Return one entry of the unsubscribe list."""
     return {
         "address": one.address,
         "domain": one.domain,

@@ -112,7 +112,7 @@ def replaced(data: Path, name: str, *lines: str, arguments: tuple[str, ...] = ()
 def test_what_is_asked_for_is_found_right(data: Path, arguments: tuple[str, ...]) -> None:
     result = checked(data, [*zone_of(data, *arguments), *HOST.splitlines()], *arguments)
     assert result.exit_code == 0, result.stdout
-    assert "All is there." in result.stdout
+    assert "All records are there." in result.stdout
     assert "✗" not in result.stdout
     assert "DNS shows the key that signs (RSA, 2048 bits)" in result.stdout
 

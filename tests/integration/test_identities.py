@@ -279,7 +279,7 @@ async def test_files_of_identities_never_leave_a_configuration_that_is_wrong(tmp
         file = tmp_path / "conf.d" / "identity-jane@acme.test.toml"
         assert file.stat().st_mode & 0o777 == relay.config.stat().st_mode & 0o666
         code, text = await relay.ran("identity", "add", "jane@acme.test", "--company", "Acme")
-        assert (code, "--force writes over it" in text) == (64, True), text
+        assert (code, "use --force to replace it" in text) == (64, True), text
         await relay.run("identity", "add", "jane@acme.test", "--company", "Acme", "--force", "--reload")
         assert 'company = "Acme"' in file.read_text()
         found: list[dict[str, Any]] = await relay.json("identity", "list")

@@ -52,7 +52,7 @@ class Terminal:
 async def test_the_code_is_asked_for_until_it_is_right(tmp_path: Path) -> None:
     async with Sink() as mailbox, RelayProcess(tmp_path, mailbox.port) as relay:
         async with Terminal(relay, "identity", "verify", "owner@reader.test") as terminal:
-            await terminal.until("The code (just Enter once the link was followed, q to go on)")
+            await terminal.until("The code (Enter alone if you used the link, q to skip)")
             (received,) = await mailbox.received(1)
             code = re.search(rb"Subject: (\d{6}) is", received.content)
             assert code is not None

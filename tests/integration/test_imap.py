@@ -183,9 +183,9 @@ async def test_starttls_and_the_folders_to_choose_from_without_a_running_relay(
     listed = await folders(relay, "--json")
     assert [json.loads(line) for line in listed.stdout.splitlines()] == [
         {"folder": "INBOX", "messages": 0, "use": ""},
-        {"folder": "Rückläufer", "messages": 1, "use": "watched"},
+        {"folder": "Rückläufer", "messages": 1, "use": "polled"},
     ]
-    assert "Rückläufer  1         watched" in (await folders(relay)).stdout
+    assert "Rückläufer  1         polled" in (await folders(relay)).stdout
     assert dovecot.flags("Rückläufer") == {b"one": set()}
 
 

@@ -198,7 +198,7 @@ async def test_send_test_tells_each_step_and_what_to_do(tmp_path: Path) -> None:
         assert code == 0, said
         assert "queued as" in said
         assert "rendered and signed" in said
-        assert "taken by [127.0.0.1]" in said
+        assert "accepted by [127.0.0.1]" in said
         assert said.endswith("provider backup works\n")
         (got,) = await backup.received(1)
         assert (got.reverse_path, got.recipients) == ("postmaster@relay.test", ["you@rcpt.test"])

@@ -127,12 +127,12 @@ async def test_a_copy_that_was_killed_goes_on_and_all_is_there_once(relay: Relay
 
     second = await asyncio.to_thread(migrate, relay.config, postgres)
     assert second.returncode == 0, second.stderr
-    assert "going on where the last run stopped" in second.stdout
+    assert "continuing the last run" in second.stdout
     assert f'url = "{postgres}"' in second.stdout
     counts = compare(database, postgres)
     assert all(counts.values()), f"a table was empty and proves nothing: {counts}"
     again = await asyncio.to_thread(migrate, relay.config, postgres)
-    assert (again.returncode, again.stdout.splitlines()[0]) == (0, "everything was copied before")
+    assert (again.returncode, again.stdout.splitlines()[0]) == (0, "all rows were copied before")
     assert compare(database, postgres) == counts
 
     store = await PostgresStore.open(postgres, relay.folder, now=time.time())

@@ -136,6 +136,6 @@ base_url = "http://127.0.0.1:{away.port}"
 async def test_nothing_to_run_without_an_address(tmp_path: Path) -> None:
     away = TrackerProcess(tmp_path / "away", free_port())
     away.config.write_text(away.config.read_text().replace(f"127.0.0.1:{away.port}", ""))
-    with pytest.raises(AssertionError, match=r"tracker\.address is empty: there is nothing to run"):
+    with pytest.raises(AssertionError, match=r"tracker\.address is empty; set it to run the tracker"):
         await away.start()
     assert away.process.returncode == 78

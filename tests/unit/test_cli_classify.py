@@ -28,7 +28,7 @@ def test_a_mail_on_stdin() -> None:
     assert first["guidance"]
 
 
-def test_paths_answer_a_line_each_and_name_what_cannot_be_read(tmp_path: Path) -> None:
+def test_paths_give_a_line_each_and_an_error_for_unreadable_files(tmp_path: Path) -> None:
     lines = f"{GOLDEN / 'exim.eml'}\n\n{tmp_path / 'gone.eml'}\n{GOLDEN / 'feedback_report.eml'}\n"
     bounce, gone, complaint = answers("--paths", given=lines.encode())
     assert bounce["recipients"][0]["category"] == "virus"
@@ -45,7 +45,7 @@ def test_replies() -> None:
     assert all("not a JSON object" in fault["error"] for fault in faults)
 
 
-def test_rules_of_ones_own(tmp_path: Path) -> None:
+def test_rules_from_a_file(tmp_path: Path) -> None:
     rules = tmp_path / "rules.toml"
     rules.write_text('[[rule]]\nname = "a"\ncategory = "virus"\nphrases = ["odd"]\nexample = "odd"\n')
     (answer,) = answers("--replies", "--rules", str(rules), given=b'{"text": "550 how odd"}\n')
@@ -53,19 +53,19 @@ def test_rules_of_ones_own(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "told"),
+    ("arguments", "code", "text"),
     [
         (("--paths", "--replies"), 64, "exclude each other"),
         (("--rules", "/nonexistent/rules.toml"), 66, "cannot read the rules"),
     ],
 )
-def test_wrong_use(arguments: tuple[str, ...], code: int, told: str) -> None:
+def test_wrong_use(arguments: tuple[str, ...], code: int, text: str) -> None:
     result = CliRunner().invoke(classify, arguments, input=b"")
     assert result.exit_code == code
-    assert told in result.output
+    assert text in result.output
 
 
-def test_faulty_rules_are_a_fault_of_configuration(tmp_path: Path) -> None:
+def test_invalid_rules_exit_with_the_code_of_a_configuration_error(tmp_path: Path) -> None:
     rules = tmp_path / "rules.toml"
     rules.write_text("[[rule]]\n")
     result = CliRunner().invoke(classify, ["--rules", str(rules)], input=b"")

@@ -33,7 +33,7 @@ def test_algorithm_and_selector_can_be_chosen(tmp_path: Path) -> None:
     assert [key.algorithm for key in read_keys(tmp_path, "acme.test", ["e1"])] == ["ed25519-sha256"]
 
 
-def test_a_key_that_is_there_stays(tmp_path: Path) -> None:
+def test_an_existing_key_is_kept(tmp_path: Path) -> None:
     assert run("acme.test", "--bits", "1024", "--data-dir", tmp_path).exit_code == 0
     before = read_keys(tmp_path, "acme.test", ["s1"])
     again = run("acme.test", "--data-dir", tmp_path)
@@ -42,14 +42,14 @@ def test_a_key_that_is_there_stays(tmp_path: Path) -> None:
     assert read_keys(tmp_path, "acme.test", ["s1"]) == before
 
 
-def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "dkim").write_text("in the way")
     result = run("acme.test", "--algorithm", "ed25519", "--data-dir", tmp_path)
     assert result.exit_code == 73
-    assert "no key was made" in result.output
+    assert "no key was created" in result.output
 
 
-def test_a_domain_that_is_none_is_refused(tmp_path: Path) -> None:
+def test_an_invalid_domain_is_refused(tmp_path: Path) -> None:
     result = run("bücher.test", "--algorithm", "ed25519", "--data-dir", tmp_path)
     assert result.exit_code != 0
     assert "xn--" in result.output
@@ -64,7 +64,7 @@ def test_the_configuration_names_the_folder(tmp_path: Path) -> None:
     assert len(read_keys(tmp_path / "data", "acme.test", ["s1"])) == 1
 
 
-def test_a_configuration_that_cannot_be_used_is_told(tmp_path: Path) -> None:
+def test_an_invalid_configuration_is_an_error(tmp_path: Path) -> None:
     config = tmp_path / "relay.toml"
     config.write_text("[server]\nhostnam = 1\n")
     result = run("acme.test", "-c", config)

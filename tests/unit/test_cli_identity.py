@@ -49,13 +49,13 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 @pytest.mark.parametrize("words", [("show", "a@x.test"), ("verify", "a@x.test", "--dns")])
-def test_remarks_on_an_identity_steer_no_terminal(config: str, words: tuple[str, ...]) -> None:
+def test_remarks_on_an_identity_have_no_control_characters(config: str, words: tuple[str, ...]) -> None:
     output = CliRunner().invoke(identity, [*words, "-c", config], color=False).output
     assert "evil" in output
     assert all(char.isprintable() or char == "\n" for char in output)
 
 
-def test_the_header_of_a_message_steers_no_terminal_and_stays_folded(config: str) -> None:
+def test_the_shown_header_has_no_control_characters_and_stays_folded(config: str) -> None:
     output = CliRunner().invoke(queue, ["show", "X", "-c", config]).output
     assert "From: a@x.test\nSubject: " in output
     assert "\n\tfolded" in output

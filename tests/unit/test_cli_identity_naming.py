@@ -26,7 +26,7 @@ def test_names_become_words_joined_by_dots(name: str, local: str) -> None:
     assert local_part(name) == local
 
 
-def test_an_address_that_is_taken_gets_a_number() -> None:
+def test_a_used_address_gets_a_number() -> None:
     taken = {"jane.doe@acme.test", "jane.doe2@acme.test"}
     assert free_address("Jane Doe", "acme.test", set()) == "jane.doe@acme.test"
     assert free_address("Jane Doe", "acme.test", taken) == "jane.doe3@acme.test"
@@ -34,6 +34,6 @@ def test_an_address_that_is_taken_gets_a_number() -> None:
 
 
 @given(st.text(max_size=200))
-def test_what_is_made_of_any_name_is_an_address(name: str) -> None:
+def test_any_name_gives_a_valid_address(name: str) -> None:
     address = free_address(name, "acme.test", {f"{local_part(name)}@acme.test"})
     assert address == "" or parse_address(address).domain == "acme.test"

@@ -45,18 +45,18 @@ def test_each_link_with_its_reason(tmp_path: Path) -> None:
     assert b"open pixel: yes" in table
 
 
-def test_a_recipient_brings_the_fields_of_a_transmission(tmp_path: Path) -> None:
+def test_a_recipient_adds_the_fields_of_a_transmission(tmp_path: Path) -> None:
     out, _ = run(tmp_path, MAIL, "--recipient", "u@rcpt.test")
     assert out.startswith(b"Received: from localhost")
     assert b"for <u@rcpt.test>" in out
 
 
-def test_campaign_mail_offers_to_unsubscribe(tmp_path: Path) -> None:
+def test_campaign_mail_has_list_unsubscribe(tmp_path: Path) -> None:
     out, _ = run(tmp_path, MAIL.replace(b"X-Relay-Tag: t", b"X-Relay-Campaign: spring"))
     assert out.startswith(b"List-Unsubscribe: <http://127.0.0.1:8025/u/")
 
 
-def test_replies_lead_where_the_identity_has_them(tmp_path: Path) -> None:
+def test_reply_to_follows_the_identity(tmp_path: Path) -> None:
     config = tmp_path / "relay.toml"
     identity = '[identities."a@acme.test"]\n'
     server = f'[server]\nhostname = "relay.test"\ndata_dir = "{tmp_path}"\n'
@@ -69,12 +69,12 @@ def test_replies_lead_where_the_identity_has_them(tmp_path: Path) -> None:
     assert b"\r\nReply-To: <desk@acme.test>\r\n" in out
 
 
-def test_a_unix_file_gets_the_line_ends_of_mail_and_a_mixed_one_a_word(tmp_path: Path) -> None:
+def test_lf_becomes_crlf_and_mixed_line_ends_give_a_note(tmp_path: Path) -> None:
     out, _ = run(tmp_path, MAIL.replace(b"\r\n", b"\n"))
     assert b"\n" not in out.replace(b"\r\n", b"")
-    mixed, told = run(tmp_path, MAIL + b"bare\n")
+    mixed, note = run(tmp_path, MAIL + b"bare\n")
     assert mixed.count(b"\n") == mixed.count(b"\r\n") + 1
-    assert told.startswith("1 line ends are a bare CR or LF")
+    assert note.startswith("1 line ends are a bare CR or LF")
 
 
 def test_an_instruction_that_would_be_refused(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What the outcome of a test mail means: words, advice, exit code."""
+"""The result of a test mail: text, advice, exit code."""
 
 from pathlib import Path
 
@@ -32,22 +32,27 @@ from relay.cli.send_test import explanation, verdict
         ({"event": "deferred", "reply": "451 4.4.1 no connection: refused"}, "no connection", "firewall", 75),
         ({"event": "deferred", "reply": "451 4.7.5 TLS failed: verify failed"}, "TLS failed", "certificate", 75),
         ({"event": "bounced", "reply": "550 5.1.1 no such user"}, "refused it: 550 5.1.1", "as explained {x}", 69),
-        ({"event": "waiting", "release_at": "2030-01-01T00:00:00Z"}, "no room before 2030", "limits are used up", 75),
+        (
+            {"event": "waiting", "release_at": "2030-01-01T00:00:00Z"},
+            "no capacity before 2030",
+            "limits are used up",
+            75,
+        ),
         ({}, "no outcome in time", "relay queue list", 75),
     ],
 )
 def test_verdict(event: dict[str, str], outcome: str, advice: str, code: int) -> None:
-    told, do, exit_code = verdict(event, "p", "as explained {{x}}")
-    assert outcome in told
-    assert advice in do
+    text, action, exit_code = verdict(event, "p", "as explained {{x}}")
+    assert outcome in text
+    assert advice in action
     assert exit_code == code
 
 
-def test_direct_delivery_is_called_so() -> None:
+def test_direct_delivery_has_its_name() -> None:
     assert verdict({"event": "delivered"}, "direct", "")[0] == "direct delivery works"
 
 
-def test_the_category_explains_what_no_advice_is_written_for(tmp_path: Path) -> None:
+def test_without_advice_the_guidance_of_the_category_is_given(tmp_path: Path) -> None:
     known = explanation({"reply": "550 5.1.1 no such user", "category": "bad_mailbox"}, tmp_path / "relay.toml")
     found = explanation({"reply": "550 5.1.1 no such user"}, tmp_path / "relay.toml")
     assert known == found != ""

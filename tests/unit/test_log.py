@@ -77,7 +77,7 @@ def test_the_document_lists_every_line_as_the_program_has_it() -> None:
     assert rows == [(name, level_of(name), told) for name, told in LINES.items()]
 
 
-def test_an_unknown_line_is_a_defect() -> None:
+def test_an_unknown_line_raises_key_error() -> None:
     with pytest.raises(KeyError, match=r"no log line is called message\.lost"):
         written("json", "message.lost")
 
@@ -90,7 +90,7 @@ def test_json() -> None:
     assert {key: line[key] for key in DELIVERED} == DELIVERED
 
 
-def test_json_escapes_line_ends_of_strangers() -> None:
+def test_json_escapes_line_ends_in_received_text() -> None:
     told = written("json", "message.click", user_agent='x\r\n{"event":"message.delivered"}')
     assert told.count("\n") == 1
 
@@ -103,7 +103,7 @@ def test_console() -> None:
 
 
 @pytest.mark.parametrize(("event", "status"), [("delivered", "sent"), ("deferred", "deferred"), ("bounced", "bounced")])
-def test_postfix_says_it_in_the_words_its_tools_look_for(event: str, status: str) -> None:
+def test_the_postfix_form_of_delivery_lines(event: str, status: str) -> None:
     line = written("postfix", f"message.{event}", **DELIVERED)
     assert re.match(
         r"[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \S+ relay/smtp\[\d+\]: 0000000000000A: to=<u@x\.test>, ", line
@@ -112,7 +112,7 @@ def test_postfix_says_it_in_the_words_its_tools_look_for(event: str, status: str
     assert "relay=mx.x.test[192.0.2.1]:25, delay=1.2, delays=" in line
 
 
-def test_postfix_tells_where_a_message_came_from() -> None:
+def test_the_postfix_form_of_a_created_message() -> None:
     lines = written(
         "postfix",
         "message.created",
@@ -141,7 +141,7 @@ def test_levels_below_the_wanted_one_are_not_written() -> None:
     assert '"level":"debug"' in stream.getvalue()
 
 
-def test_libraries_come_through_it() -> None:
+def test_records_of_libraries_are_written() -> None:
     stream = io.StringIO()
     make_log(stream, "json")
     logging.getLogger("aiohttp.server").warning("odd %s", "thing")
@@ -169,7 +169,7 @@ class FullDisk(io.StringIO):
         return super().write(text)
 
 
-def test_a_full_disk_stops_nobody_and_the_lines_it_cost_are_counted() -> None:
+def test_a_full_disk_raises_nothing_and_lost_lines_are_counted() -> None:
     """What is told is durable: a client whose 250 is lost over a log line would send the message again."""
     stream = FullDisk()
     log = make_log(stream, "json")
@@ -184,13 +184,13 @@ def test_a_full_disk_stops_nobody_and_the_lines_it_cost_are_counted() -> None:
     assert (lines[0]["lines"], lines[0]["level"]) == (2, "error")
 
 
-def test_a_log_file_on_a_full_disk_stops_nobody() -> None:
+def test_a_log_file_on_a_full_disk_raises_nothing() -> None:
     program = "import pathlib, relay.log as l; l.open_log(pathlib.Path('/dev/full'), 'json', 'info')('server.stopped')"
     done = subprocess.run([sys.executable, "-c", program], check=False, timeout=30, capture_output=True, text=True)
     assert "Traceback" not in done.stderr
 
 
-def test_several_lines_go_in_one_write_each_at_its_level() -> None:
+def test_several_lines_are_one_write_each_at_its_level() -> None:
     writes: list[str] = []
 
     class Stream(io.StringIO):

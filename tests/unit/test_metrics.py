@@ -36,7 +36,7 @@ def test_the_delay_of_a_delivery() -> None:
     assert found["relay_delivery_delay_seconds_bucket", "259200.0"] == 2
 
 
-def test_the_depth_is_the_last_that_was_set() -> None:
+def test_the_depth_is_the_last_value_set() -> None:
     metrics = Metrics()
     metrics.set_depth({"waiting": 7, "held": 1})
     assert samples(metrics)["relay_queue_entries", "waiting"] == 7
@@ -45,7 +45,7 @@ def test_the_depth_is_the_last_that_was_set() -> None:
     assert depth == {"held": 2}
 
 
-def test_refusals_failures_and_trouble() -> None:
+def test_counters_of_refusals_failures_and_store_errors() -> None:
     metrics = Metrics()
     metrics.refused.labels("550").inc()
     metrics.render_failures.inc()
@@ -56,7 +56,7 @@ def test_refusals_failures_and_trouble() -> None:
     assert found["relay_store_trouble", ""] == 1
 
 
-def test_two_relays_in_one_process_count_apart() -> None:
+def test_two_relays_in_one_process_have_their_own_metrics() -> None:
     first, second = Metrics(), Metrics()
     first.count("created")
     assert ("relay_events_total", "created") not in samples(second)

@@ -15,14 +15,14 @@ def test_only_the_last_sixty_minutes_count() -> None:
     assert hour.sums(NOW + 1800 + 3600) == {}
 
 
-def test_a_clock_that_goes_back_loses_nothing() -> None:
+def test_a_clock_that_is_set_back_loses_no_counts() -> None:
     hour = HourlyCounts()
     hour.count("delivered", NOW)
     hour.count("delivered", NOW - 120)
     assert hour.sums(NOW) == {"delivered": 2}
 
 
-def test_a_long_life_counts_its_last_hour_only() -> None:
+def test_counts_older_than_an_hour_are_dropped() -> None:
     hour = HourlyCounts()
     for minute in range(1000):
         hour.count("delivered", NOW + 60 * minute)

@@ -104,7 +104,7 @@ async def test_breakdown() -> None:
     assert [one["count"] for one in found["replies"]] == [2, 1]
 
 
-async def test_sites_are_whoever_runs_the_servers() -> None:
+async def test_sites_are_the_operators_of_the_servers() -> None:
     found = await bounces(GONE, LATE, ODD)
     assert [(one["site"], one["delivered"], one["bounced"], one["categories"]) for one in found["sites"]] == [
         (NOWHERE, 0, 1, {"unknown": 1}),
@@ -130,13 +130,13 @@ def test_site_of(remote: str, site: str) -> None:
     assert site_of(remote) == site
 
 
-async def test_a_category_narrows_the_breakdown_not_the_totals() -> None:
+async def test_a_category_limits_the_breakdown_but_not_the_totals() -> None:
     found = await bounces(GONE, ODD, category="unknown")
     assert [one["category"] for one in found["categories"]] == ["unknown"]
     assert found["bounced"] == 2
 
 
-async def test_the_recipients_behind_the_numbers_come_page_by_page_and_once_each() -> None:
+async def test_bounced_recipients_are_listed_in_pages_and_once_each() -> None:
     store = Store(GONE, replace(GONE, id=7), LATE, COMPLAINT, ODD)
     pages = [page async for page in run.bounced_messages(store, MessageQuery())]
     assert [[one["queue_id"] for one in page] for page in pages] == [["A"], ["B", "C"]]
@@ -144,7 +144,7 @@ async def test_the_recipients_behind_the_numbers_come_page_by_page_and_once_each
     assert [one["queue_id"] for page in pages for one in page] == ["C"]
 
 
-async def test_unclassified_replies_are_gathered_by_what_they_have_in_common() -> None:
+async def test_unclassified_replies_are_grouped_by_masked_text() -> None:
     again = replace(ODD, queue_id="E", data={**ODD.data, "reply": "550 zork 78"})
     by_code = replace(ODD, queue_id="F", data={"category": "policy", "rule": "code-x", "reply": "554 zork"})
     found = await run.unclassified(Store(ODD, again, by_code, GONE), MessageQuery())
@@ -160,6 +160,6 @@ async def test_deliveries_by_destination() -> None:
     assert rows == [("y.test", 9, 1), ("x.test", 7, 2)]
 
 
-async def test_nothing_is_no_fault() -> None:
+async def test_empty_reports() -> None:
     found = await bounces()
     assert (found["recipients"], found["bounce_rate"], found["categories"], found["sites"]) == (0, 0.0, [], [])

@@ -14,7 +14,7 @@ AUTUMN = CampaignCounts("autumn", 20, 20)
 OTHER = CampaignCounts("", 100, 90, clicked=9, opened=30, complained=1)
 
 
-def test_rates_are_shares_of_what_was_delivered_and_stayed() -> None:
+def test_rates_are_shares_of_delivered_without_late_bounces() -> None:
     assert engagement_report([SPRING], [])["campaigns"] == [
         {
             "campaign": "spring",
@@ -38,14 +38,14 @@ def test_rates_are_shares_of_what_was_delivered_and_stayed() -> None:
     ]
 
 
-def test_campaigns_come_by_size_and_transactional_mail_last_and_all_of_them_are_added_up() -> None:
+def test_campaigns_are_ordered_by_size_with_totals() -> None:
     report = engagement_report([OTHER, SPRING, AUTUMN], [])
     assert [one["campaign"] for one in report["campaigns"]] == ["autumn", "spring", ""]  # type: ignore[attr-defined]
     assert (report["recipients"], report["delivered"], report["opens"], report["clicks"]) == (132, 120, 36, 12)
     assert (report["open_rate"], report["click_to_open"]) == (0.3, 0.3333)
 
 
-def test_nothing_was_sent() -> None:
+def test_a_report_without_mail() -> None:
     report = engagement_report([], [])
     assert (report["delivered"], report["open_rate"], report["campaigns"], report["links"]) == (0, 0.0, [], [])
 

@@ -14,14 +14,14 @@ async def test_aliases_are_followed_to_their_end() -> None:
         assert await follow(resolver(server), "c.test") == Chain()
 
 
-async def test_an_alias_of_nothing_is_seen_after_its_target_was_asked_for() -> None:
+async def test_an_alias_without_target_is_found_after_a_lookup_of_it() -> None:
     async with DnsServer("a.test. CNAME gone.test.") as server:
         dns = resolver(server)
         assert await dns.txt("a.test") == NoSuchDomain()
         assert await follow(dns, "a.test") == Chain(("gone.test",))
 
 
-async def test_a_circle_and_a_chain_too_long_are_endless() -> None:
+async def test_a_loop_and_a_chain_too_long_are_endless() -> None:
     circle = "a.test. CNAME b.test.\nb.test. CNAME a.test."
     long = "\n".join(f"n{i}.test. CNAME n{i + 1}.test." for i in range(MAX_CHAIN + 1))
     async with DnsServer(f"{circle}\n{long}") as server:
@@ -34,6 +34,6 @@ async def test_a_circle_and_a_chain_too_long_are_endless() -> None:
     assert near.names[-1] == f"n{MAX_CHAIN + 1}.test"
 
 
-async def test_silence_is_no_end() -> None:
+async def test_a_timeout_in_a_chain_is_a_temporary_failure() -> None:
     async with DnsServer("a.test. CNAME b.test.", {"b.test": "SERVFAIL"}) as server:
         assert isinstance(await follow(resolver(server), "a.test"), TemporaryFailure)

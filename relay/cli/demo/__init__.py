@@ -1,1 +1,1 @@
-"""`relay demo`: the main job, shown end to end on loopback."""
+"""`relay demo`: shows tracking, signing and bounces end to end on loopback."""

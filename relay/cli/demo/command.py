@@ -1,22 +1,22 @@
-"""`relay demo`: see the main job with nothing to configure."""
+"""The command `relay demo`."""
 
 import asyncio
 import sys
 
 import click
 
-from relay.cli.demo.walkthrough import tell
+from relay.cli.demo.walkthrough import run_demo
 
 
 @click.command()
-@click.option("--keep", is_flag=True, help="Leave everything running, to point an application at it.")
+@click.option("--keep", is_flag=True, help="Keep the servers running, to try an application with them.")
 def demo(keep: bool) -> None:
-    """Send a newsletter and an invoice through the relay and show what becomes of them.
+    """Send a newsletter and an invoice through the relay, and show the result.
 
-    Everything runs on loopback: the relay, a name server, the receiving server and a reader. Nothing is delivered
-    outside, and nothing stays behind.
+    Relay, name server, receiving server and reader run on loopback. No mail leaves this machine, and all files are
+    removed at the end.
     """
     try:
-        sys.exit(asyncio.run(tell(click.echo, keep=keep)))
+        sys.exit(asyncio.run(run_demo(click.echo, keep=keep)))
     except KeyboardInterrupt:
         click.echo("\nstopped")

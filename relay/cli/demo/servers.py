@@ -1,4 +1,4 @@
-"""Receiving SMTP server and DNS server of the demo."""
+"""The DNS server and the receiving mailbox of the demo."""
 
 import asyncio
 from collections.abc import Mapping
@@ -15,11 +15,11 @@ from relay.mail.reply import Reply
 from relay.mail.transaction import Envelope, Recipient, Session, Transaction
 
 Zone = Mapping[tuple[str, str], str]
-"""(name, type) → record text: {("reader.test", "MX"): "10 mx.reader.test."}."""
+"""Record text by (name, type): {("reader.test", "MX"): "10 mx.reader.test."}."""
 
 
 class NameServer(asyncio.DatagramProtocol):
-    """Answers from a zone; other names do not exist (NXDOMAIN)."""
+    """Answers queries from a zone; other names do not exist (NXDOMAIN)."""
 
     def __init__(self, zone: Zone) -> None:
         self._zone = {(name.rstrip(".").lower(), kind): text for (name, kind), text in zone.items()}
@@ -60,7 +60,7 @@ class NameServer(asyncio.DatagramProtocol):
 
 @dataclass(slots=True)
 class Mailbox:
-    """Accepts all mail except for recipients called `nobody`."""
+    """Accepts all mail, except for recipients with the local part `nobody`."""
 
     mails: list[Transaction] = field(default_factory=list)
     _arrived: asyncio.Event = field(default_factory=asyncio.Event)
@@ -72,17 +72,17 @@ class Mailbox:
     def check_recipient(self, session: Session, envelope: Envelope, recipient: Recipient) -> Reply | None:  # noqa: ARG002
         """Refuse `nobody`; accept every other recipient."""
         if recipient.address.startswith("nobody@"):
-            return Reply(550, "5.1.1", f"<{recipient.address}>: there is nobody of that name here")
+            return Reply(550, "5.1.1", f"<{recipient.address}>: there is no such mailbox here")
         return None
 
     async def accept_message(self, transaction: Transaction) -> Reply:
         """Store the mail in memory."""
         self.mails.append(transaction)
         self._arrived.set()
-        return Reply(250, "2.0.0", f"Ok: kept as number {len(self.mails)}")
+        return Reply(250, "2.0.0", f"Ok: stored as number {len(self.mails)}")
 
     async def wait_for(self, count: int, seconds: float) -> bool:
-        """Wait until `count` mails arrived; False after `seconds`."""
+        """Return True when `count` mails have arrived, False after `seconds`."""
         deadline = asyncio.get_running_loop().time() + seconds
         while len(self.mails) < count:
             self._arrived.clear()

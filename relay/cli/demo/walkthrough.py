@@ -1,4 +1,4 @@
-"""The demo's story, step by step."""
+"""The steps of the demo: start the servers, send, show the mail, read it, show the timeline."""
 
 import asyncio
 import email
@@ -37,16 +37,16 @@ READERS = "reader.test"
 SELECTOR = "s1"
 
 
-PATIENCE = 20.0
-"""Seconds each step may take before the demo has failed."""
+STEP_TIMEOUT = 20.0
+"""Seconds for each step, at most; then the demo fails."""
 
 
 class DemoFailedError(Exception):
-    """A step did not come to its end."""
+    """A step of the demo failed."""
 
 
-async def tell(say: Say, *, keep: bool) -> int:
-    """Run the demo and return the exit code; with `keep` go on until interrupted."""
+async def run_demo(say: Say, *, keep: bool) -> int:
+    """Run the demo and return the exit code; with `keep`, run until interrupted."""
     with tempfile.TemporaryDirectory(prefix="relay-demo-") as folder:
         demo = Demo(Path(folder), say)
         try:
@@ -63,12 +63,12 @@ async def tell(say: Say, *, keep: bool) -> int:
             return 1
         finally:
             await demo.stop()
-    say("\nThat was all of it. `relay demo --keep` leaves it running; README.md says how to go on.")
+    say("\nThe demo is complete. `relay demo --keep` keeps it running; README.md has the next steps.")
     return 0
 
 
 class Demo:
-    """The servers of the demo and what happens between them."""
+    """The servers of the demo, and its steps."""
 
     def __init__(self, folder: Path, say: Say) -> None:
         self._folder = folder
@@ -91,21 +91,24 @@ class Demo:
             }
         )
         dns_port = await self._names.start()
+
         self._receiver = await self._start_receiver()
         write_key(self._folder, DOMAIN, SELECTOR, self._pem)
         self._app = App(_settings(self._folder, dns_port, self._receiver.port))
         await self._app.start()
+
         self._say(f"1. The relay listens on 127.0.0.1:{self._port()}, its tracker on {self._tracker_url()}.")
         self._say(
-            f"   Mail for {READERS} goes to a server of the demo, found by its MX record. Nothing leaves this machine."
+            f"   Mail for {READERS} goes to a server of the demo, found by its MX record. No mail leaves this machine."
         )
+
         verified = await self._app.incoming.verifier.check(f"news@{DOMAIN}")
         if verified["state"] != "passed":
-            raise DemoFailedError(f"DNS does not show the key of {DOMAIN}: {verified['remarks']}")
-        self._say(f"   {DOMAIN} may send campaigns: DNS shows the key that signs (relay identity verify --dns).")
+            raise DemoFailedError(f"the key of {DOMAIN} is not in DNS: {verified['remarks']}")
+        self._say(f"   {DOMAIN} may send campaigns: its signing key is in DNS (relay identity verify --dns).")
 
     async def stop(self) -> None:
-        """Stop what was started."""
+        """Stop the servers that were started."""
         if self._app is not None:
             await self._app.stop()
         if self._receiver is not None:
@@ -115,9 +118,7 @@ class Demo:
 
     async def send(self) -> None:
         """Send the mails as an application would."""
-        self._say(
-            "\n2. An application sends a newsletter to Ada, and an invoice to Grace and to somebody who does not exist:"
-        )
+        self._say("\n2. An application sends a newsletter to Ada, and an invoice to Grace and to an unknown mailbox:")
         for name, sender, recipients in (
             ("newsletter.eml", f"news@{DOMAIN}", [f"ada@{READERS}"]),
             ("invoice.eml", f"billing@{DOMAIN}", [f"grace@{READERS}", f"nobody@{READERS}"]),
@@ -125,29 +126,32 @@ class Demo:
             content = (files("relay.cli.demo") / name).read_bytes()
             reply = await asyncio.to_thread(_send, self._port(), sender, recipients, content)
             self._say(f"   {name:<15} → {reply}")
-        # Newsletter, invoice, and the notification about nobody.
-        if not await self._mailbox.wait_for(3, PATIENCE):
-            raise DemoFailedError(f"only {len(self._mailbox.mails)} of 3 mails arrived within {PATIENCE:g} s")
+
+        # Newsletter, invoice, and the DSN for nobody.
+        if not await self._mailbox.wait_for(3, STEP_TIMEOUT):
+            raise DemoFailedError(f"only {len(self._mailbox.mails)} of 3 mails arrived within {STEP_TIMEOUT:g} s")
 
     async def show_mail(self) -> None:
-        """Show what arrived: links, pixel, signature."""
+        """Show the delivered newsletter: links, pixel, signature."""
         mail = self._newsletter()
         soup = BeautifulSoup(_html(mail.content), "html.parser")
-        self._say("\n3. The newsletter as Ada's server got it:")
+        self._say("\n3. The newsletter as Ada's server received it:")
         for link in soup.find_all("a"):
             self._say(f"   {_short(link.get_text(' ', strip=True)):<34} {_short(str(link.get('href')), 60)}")
         pixels = soup.find_all("img", src=re.compile("/o/"))
         self._say(f"   and {len(pixels)} open pixel: {_short(str(pixels[0]['src']), 60)}")
+
         verdict: bool = dkim.verify(mail.content, dnsfunc=self._dkim_record)  # type: ignore[no-untyped-call]
-        self._say(f"   DKIM by dkimpy, with the key from the demo's DNS: {'pass' if verdict else 'FAIL'}")
+        self._say(f"   DKIM verified by dkimpy, with the key from DNS: {'pass' if verdict else 'FAIL'}")
         if not verdict or len(pixels) != 1:
-            raise DemoFailedError("the newsletter is not signed as it should be, or has no pixel")
+            raise DemoFailedError("the newsletter has no valid signature, or not exactly one pixel")
 
     async def read(self) -> None:
         """Open the mail and follow a link, as Ada's mail program would."""
         soup = BeautifulSoup(_html(self._newsletter().content), "html.parser")
         pixel = str(soup.find("img", src=re.compile("/o/"))["src"])  # type: ignore[index]
         link = next(str(one["href"]) for one in soup.find_all("a") if "/c/" in str(one["href"]))
+
         self._say("\n4. Ada opens it and follows the first link:")
         headers = {"User-Agent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Thunderbird/140.0"}
         async with aiohttp.ClientSession(headers=headers) as reader:
@@ -157,8 +161,8 @@ class Demo:
                 self._say(f"   GET {_short(link, 50)} → {answer.status} {answer.headers['Location']}")
 
     async def show_timeline(self) -> None:
-        """Show what the relay knows of both messages."""
-        self._say("\n5. What happened, as `relay trace` tells it:")
+        """Show the timelines of both messages."""
+        self._say("\n5. The timeline, as `relay trace` shows it:")
         stories = await self._stories()
         for story in stories:
             self._say(f"   {story.message.queue_id}  {story.message.header_from}")
@@ -168,16 +172,16 @@ class Demo:
                 self._say(f"     {form['at']}  {form['event']:<10} {form['recipient']:<19} {_short(str(detail), 64)}")
 
     def show_settings(self) -> None:
-        """Show what to paste into an application."""
-        self._say("\n6. It goes on running. In your application:")
+        """Show the settings for an application."""
+        self._say("\n6. The demo keeps running. Settings for your application:")
         self._say(f"   host 127.0.0.1   port {self._port()}   no encryption, no user name")
-        self._say(f"   From: anything@{DOMAIN}   To: anybody@{READERS} (anything else is not delivered either)")
+        self._say(f"   From: anything@{DOMAIN}   To: anyone@{READERS} (other addresses are not delivered)")
         config = self._folder / "relay.toml"
         config.write_text(f'[server]\nhostname = "relay.test"\ndata_dir = "{self._folder}"\n', encoding="utf-8")
-        self._say("   And to ask what became of the mail:")
+        self._say("   To see the result:")
         for question in ("report messages --meta invoice=1042", f"trace nobody@{READERS}", "report bounces"):
             self._say(f"   relay {question} -c {config}")
-        self._say("   Ctrl-C ends it.")
+        self._say("   Ctrl-C stops it.")
 
     async def _start_receiver(self) -> SmtpServer:
         settings = Settings.model_validate(
@@ -193,9 +197,9 @@ class Demo:
         return server
 
     async def _stories(self) -> list[Story]:
-        """Return the stories of newsletter and invoice, waiting until the click is recorded."""
+        """Wait until open, click and bounce are recorded; return newsletter and invoice with their events."""
         assert self._app is not None
-        deadline = asyncio.get_running_loop().time() + PATIENCE
+        deadline = asyncio.get_running_loop().time() + STEP_TIMEOUT
         while True:
             stories = [one for one in await self._app.store.stories(MessageQuery()) if one.message.reverse_path]
             kinds = {event.kind.value for story in stories for event in story.events}
@@ -236,7 +240,7 @@ def _settings(folder: Path, dns_port: int, receiver_port: int) -> Settings:
 
 
 def _free_port() -> int:
-    """Return a TCP port nobody uses: the tracker's address is part of every link, so it must be known before."""
+    """Return an unused TCP port: links contain the address of the tracker, so it must be known before the start."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -244,7 +248,7 @@ def _free_port() -> int:
 
 
 def _txt(text: str) -> str:
-    """Return a text as a TXT record has it."""
+    """Return a text in the form of a TXT record."""
     return zone_line("", text).partition(" IN TXT ")[2]
 
 
@@ -270,4 +274,4 @@ def _short(text: str, width: int = 34) -> str:
 
 
 def _quiet(line: str, **fields: object) -> None:
-    """The receiving server keeps no log."""
+    """Discard a log line of the receiving server."""
