@@ -14,7 +14,7 @@ import click
 
 from relay.cli.common import EX_TEMPFAIL, EX_UNAVAILABLE, settings_or_exit
 
-PATIENCE = 30.0
+TIMEOUT = 30.0
 """Seconds to wait for a response."""
 
 
@@ -62,7 +62,7 @@ class AdminClient:
         query: Mapping[str, str | Sequence[str]] | None = None,
         allowed: tuple[int, ...] = (),
         body: object = None,
-        seconds: float = PATIENCE,
+        seconds: float = TIMEOUT,
     ) -> Any:
         """Return the JSON response to POST, with an optional JSON body. Statuses in `allowed` are no errors."""
         return self._ask("POST", path, query, allowed, None if body is None else json.dumps(body), seconds)
@@ -74,7 +74,7 @@ class AdminClient:
         query: Mapping[str, str | Sequence[str]] | None,
         allowed: tuple[int, ...] = (),
         body: str | None = None,
-        seconds: float = PATIENCE,
+        seconds: float = TIMEOUT,
     ) -> Any:
         with self._answer(method, path, query, allowed, body, seconds) as response:
             try:
@@ -90,7 +90,7 @@ class AdminClient:
         query: Mapping[str, str | Sequence[str]] | None,
         allowed: tuple[int, ...] = (),
         body: str | None = None,
-        seconds: float = PATIENCE,
+        seconds: float = TIMEOUT,
     ) -> Iterator[http.client.HTTPResponse]:
         """Send a request and yield the response; exit with the text of the server if it is an error."""
         connection = _UnixConnection(str(self._socket), seconds)

@@ -1,4 +1,4 @@
-"""Options, exit codes (all of sysexits in one place), tables, time parsing."""
+"""Parts that all commands share: exit codes, the configuration, times, and output."""
 
 import json
 import os
@@ -37,38 +37,6 @@ EX_CONFIG = 78
 """Exit code (sysexits.h): the configuration is invalid."""
 
 
-_SPAN = re.compile(r"(\d{1,6})\s?([smhdw])")
-
-
-_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
-
-
-def span(text: str) -> float | None:
-    """Return the seconds of "90s", "12h", "30d" or "4w", None for anything else."""
-    found = _SPAN.fullmatch(text.strip())
-    return float(found[1]) * _SECONDS[found[2]] if found else None
-
-
-def later(text: str) -> float:
-    """Return the moment that far in the future, in Unix seconds."""
-    seconds = span(text)
-    if seconds is None:
-        raise click.UsageError(f"{text!r} is no span of time; right would be 12h, 30d or 4w")
-    return system_clock() + seconds
-
-
-def moment(text: str) -> float:
-    """Return the moment meant: that long ago ("30d"), or a date or time ("2030-01-31", "2030-01-31T12:00:00Z")."""
-    seconds = span(text)
-    if seconds is not None:
-        return system_clock() - seconds
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        raise click.UsageError(f"{text!r} is no time; right would be 30d, 2030-01-31 or 2030-01-31T12:00:00Z") from None
-    return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
-
-
 config_option = click.option(
     "-c",
     "--config",
@@ -80,11 +48,14 @@ config_option = click.option(
     show_envvar=True,
     help="The configuration file.",
 )
-"""The option every command has that reads the configuration; the command gets a Path as `path`."""
+"""Option of all commands that read the configuration. They get a Path as `path`."""
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Write JSON lines.")
 
 
 def settings_or_exit(path: Path) -> Settings:
-    """Return the settings; print every warning and fault to standard error, and exit with 78 when there are faults."""
+    """Return the settings and print warnings; print errors and exit with 78 if there are any."""
     settings, faults, warnings = check(path, os.environ)
     for warning in warnings:
         click.echo(f"warning: {warning}", err=True)
@@ -95,19 +66,50 @@ def settings_or_exit(path: Path) -> Settings:
     return settings
 
 
-json_option = click.option("--json", "as_json", is_flag=True, help="Write JSON lines.")
+_PERIOD = re.compile(r"(\d{1,6})\s?([smhdw])")
+
+
+_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
+
+
+def parse_period(text: str) -> float | None:
+    """Return the seconds of "90s", "12h", "30d" or "4w", None for anything else."""
+    found = _PERIOD.fullmatch(text.strip())
+    return float(found[1]) * _SECONDS[found[2]] if found else None
+
+
+def future_time(text: str) -> float:
+    """Return the Unix time after a period such as "30d"."""
+    seconds = parse_period(text)
+    if seconds is None:
+        raise click.UsageError(f"{text!r} is not a period; use 12h, 30d or 4w")
+    return system_clock() + seconds
+
+
+def past_time(text: str) -> float:
+    """Return the Unix time of "2030-01-31", "2030-01-31T12:00:00Z", or of a period before now such as "30d"."""
+    seconds = parse_period(text)
+    if seconds is not None:
+        return system_clock() - seconds
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        raise click.UsageError(f"{text!r} is not a time; use 30d, 2030-01-31 or 2030-01-31T12:00:00Z") from None
+    return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
 
 
 def show(rows: Iterable[Mapping[str, object]], columns: Sequence[tuple[str, str]], *, as_json: bool) -> None:
-    """Print the rows: as JSON lines, or the named columns (title, key) aligned, with a word when there are none."""
+    """Print the rows as JSON lines, or as a table of the columns (title, key); "nothing" for no rows."""
     if as_json:
         for row in rows:
             click.echo(json.dumps(row))
         return
+
     rows = list(rows)
     if not rows:
         click.echo("nothing")
         return
+
     cells = [[title for title, _ in columns], *([_text(row.get(key)) for _, key in columns] for row in rows)]
     widths = [max(len(line[index]) for line in cells) for index in range(len(columns))]
     for line in cells:
@@ -116,7 +118,7 @@ def show(rows: Iterable[Mapping[str, object]], columns: Sequence[tuple[str, str]
 
 
 def printable(value: object, kept: str = "") -> str:
-    """Return the value without control characters, but for those `kept`: what strangers wrote steers no terminal."""
+    """Return the value without control characters other than `kept`: received text must not control a terminal."""
     return "".join(char if char.isprintable() or char in kept else " " for char in str(value))
 
 

@@ -1,4 +1,4 @@
-"""The visible text of the links of a mail, for people who read a list of URLs."""
+"""The visible texts of the links of a mail, to show beside their URLs."""
 
 from email import message_from_bytes
 from email.message import EmailMessage
@@ -10,14 +10,14 @@ from bs4.filter import SoupStrainer
 _LINKS = SoupStrainer(["a", "area"])
 
 
-_LONGEST = 60
-"""Characters of a text; the rest is cut."""
+_MAX_TEXT = 60
+"""Characters of a text, at most; a longer one is cut."""
 
 
 def link_texts(content: bytes) -> dict[str, str]:
-    """Return the visible text by URL: of the first link that has one, in any HTML part of the mail.
+    """Return the visible text of the first link with each URL, over all HTML parts of the mail.
 
-    An image counts with its alternative text. URLs without a text are left out, as are parts that cannot be decoded.
+    The text of an image is its alternative text. URLs without a text and parts that cannot be decoded are skipped.
     """
     texts: dict[str, str] = {}
     for html in _html_parts(content):
@@ -36,7 +36,7 @@ def _html_parts(content: bytes) -> list[str]:
             continue
         try:
             parts.append(str(part.get_content()))
-        except (LookupError, ValueError):  # An unknown charset; the mail itself is sent as it is.
+        except (LookupError, ValueError):  # The charset is unknown.
             continue
     return parts
 
@@ -54,4 +54,4 @@ def _text(link: Tag) -> str:
     if not words:
         images = (str(image.get("alt", "")) for image in (link, *link.find_all("img")))
         words = " ".join(" ".join(images).split())
-    return words if len(words) <= _LONGEST else f"{words[: _LONGEST - 1]}…"
+    return words if len(words) <= _MAX_TEXT else f"{words[: _MAX_TEXT - 1]}…"

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 import click
 
 from relay.cli.client import AdminClient
-from relay.cli.common import config_option, json_option, moment, show
+from relay.cli.common import config_option, json_option, past_time, show
 from relay.cli.link_text import link_texts
 from relay.cli.status import show_story
 
@@ -87,8 +87,8 @@ def _filters(command: Callable[..., None]) -> Callable[..., None]:
 
 def _query(filters: Mapping[str, Any]) -> dict[str, str | Sequence[str]]:
     given = {
-        "since": str(moment(filters["since"])),
-        "until": str(moment(filters["until"])) if filters["until"] else "",
+        "since": str(past_time(filters["since"])),
+        "until": str(past_time(filters["until"])) if filters["until"] else "",
         "domain": filters["domain"],
         "identity": filters["identity"],
         "campaign": filters["campaign"],
