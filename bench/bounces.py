@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -18,7 +19,7 @@ from relay.dsn.classify import Rule, Rules, classify, classify_recipient
 from relay.dsn.parse import parse
 from relay.dsn.phrases import Phrase, normal_form
 from relay.dsn.report import Recipient, Report
-from relay.dsn.rules_file import read_rules
+from relay.dsn.rules_file import load_bounce_rules
 
 SUPPRESSING = frozenset(("bad_mailbox", "bad_domain", "mailbox_disabled"))
 CERTAIN = frozenset(("bad_mailbox", "bad_domain"))
@@ -43,14 +44,14 @@ class Case:
         return classify(rules, self.text, phase=self.phase).category
 
 
-def lines(path: Path) -> Iterator[dict]:
+def lines(path: Path) -> Iterator[dict[str, Any]]:
     return (json.loads(line) for line in path.read_text("utf-8").splitlines())
 
 
-def source_of(label: dict, by: str) -> str:
+def source_of(label: dict[str, Any], by: str) -> str:
     """Return the source of a label; by family, the program that wrote it, as the name of its sample tells."""
     if by == "source":
-        return label["source"].split("-rhost")[0]
+        return str(label["source"]).split("-rhost")[0]
     return re.sub(r"[-_]?\d*(\.\w+)?$", "", label.get("file") or f"{label['source']}__{label['origin']}")
 
 
@@ -151,7 +152,7 @@ def measure(rules: Rules, cases: list[Case]) -> tuple[Score, Score, dict[str, Sc
 @click.option("--each", is_flag=True, help="Print each source or family as well.")
 def main(data: Path, by: str, each: bool) -> None:
     """Classify labelled bounces with the rules, and without what each source taught."""
-    rules = read_rules(None)
+    rules = load_bounce_rules(None)
     for name, cases in (("replies", list(replies(data, by))), ("mails", list(recipients(data, by)))):
         whole, without, by_source = measure(rules, cases)
         print(f"{name}: all rules      {whole}")

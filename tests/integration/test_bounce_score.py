@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from bench.bounces import Score, measure, recipients, replies
+from relay.dsn.rules_file import load_bounce_rules
 from tests.shared import shared
 
 
@@ -51,3 +53,12 @@ def test_replies() -> None:
 @pytest.mark.parametrize(("told", "percent"), [("98.1 (53/54)", 98.1), ("1 of 100 suppressions", 1.0), ("0/49", 0.0)])
 def test_share(told: str, percent: float) -> None:
     assert share(told) == percent
+
+
+@pytest.mark.parametrize(("cases", "accepted"), [(replies, 85), (recipients, 88)])
+def test_a_source_left_out_is_understood_by_the_rest(cases: Any, accepted: int) -> None:
+    _, without, _ = measure(load_bounce_rules(None), list(cases(shared("data/bounces"), "source")))
+    assert isinstance(without, Score)
+    assert 100 * without.accepted / without.cases >= accepted, str(without)
+    assert 100 * without.hit / without.needed >= 93, str(without)
+    assert 100 * without.wrong / without.suppressed <= 2, str(without)
