@@ -10,7 +10,7 @@ from relay.limits.principal import limits_for, principal_of
 from relay.limits.window import Ledgers
 from relay.mail.address import is_address
 from relay.mail.address_list import Unreadable
-from relay.mail.authors import addresses_in, read_authors
+from relay.mail.authors import AuthorError, Authors, addresses_in, read_authors
 from relay.mail.canonical import canonical, domain_of
 from relay.mail.control_headers import Instructions, read_instructions
 from relay.mail.headers import Field, fields, first_value, named
@@ -74,7 +74,7 @@ class MessageFacts:
     """What policy needs to know of a content."""
 
     senders: tuple[str, ...]
-    """Addresses of From; at least one."""
+    """Addresses of From; none when `author_fault` says why."""
     message_id: str
     subject: str
     has_date: bool
@@ -85,6 +85,8 @@ class MessageFacts:
     instructions: Instructions
     agents: tuple[str, ...] = ()
     """Addresses of Sender, Resent-From and Resent-Sender."""
+    author_fault: str = ""
+    """Why the header does not say for certain who sends the message, "" when it does."""
     reply_to: tuple[str, ...] | Unreadable | None = None
     """Addresses of the Reply-To, None when there is no such field."""
     is_signed: bool = False
@@ -105,7 +107,7 @@ class Acceptance:
     """The decisions about an accepted message: those frozen in its row, and those needed only until it is queued."""
 
     author: str
-    """The mailbox of From that decides."""
+    """The mailbox of From that decides; the reverse-path where From has none that can be read."""
     policy: MessagePolicy
     """Frozen in the row, except `copies` and `added_fields`, which follow from the queue id and the recipients."""
     limits: Mapping[str, Ledgers]
@@ -121,11 +123,14 @@ class Acceptance:
 def parse_facts(content: bytes) -> MessageFacts:
     """Read what policy needs from the header.
 
-    Raise AuthorError when it does not say for certain who sends it, InstructionError for an X-Relay-* field that means
-    nothing.
+    Raise InstructionError for an X-Relay-* field that means nothing.
     """
     found = fields(content)
-    authors = read_authors(content, found)
+    authors, author_fault = Authors((), ()), ""
+    try:
+        authors = read_authors(content, found)
+    except AuthorError as error:
+        author_fault = str(error)
     return MessageFacts(
         senders=authors.senders,
         message_id=_text(content, found, b"message-id"),
@@ -135,6 +140,7 @@ def parse_facts(content: bytes) -> MessageFacts:
         relays=relay_hosts(content, found),
         instructions=read_instructions(content, found),
         agents=authors.agents,
+        author_fault=author_fault,
         reply_to=_reply_to(content, found),
         is_signed=any(named(found, b"dkim-signature")),
         keeps_list_fields=any(one.name in _KEEPING for one in found),
@@ -176,6 +182,19 @@ def refuse_sender(settings: Settings, session: Session, address: str) -> Reply |
     return None
 
 
+def refuse_unknown_author(settings: Settings, session: Session, facts: MessageFacts) -> Reply | None:
+    """Refuse a message that does not say for certain who sends it, where anything depends on that; else None.
+
+    Nothing does for a client without credential, as long as no identity is listed, required or verified: its network
+    is accountable, and such a client may write any From that can be read.
+    """
+    verification = settings.verification
+    proven = verification.campaign if facts.instructions.campaign else verification.transactional
+    if facts.author_fault and (session.credential or settings.identities or settings.limits.require_identity or proven):
+        return Reply(554, "5.6.0", facts.author_fault)
+    return None
+
+
 def refuse_unverified(settings: Settings, facts: MessageFacts, is_proven: Callable[[str], bool]) -> Reply | None:
     """Tell which author has to be verified before this message may be sent, None when there is none."""
     campaign = facts.instructions.campaign
@@ -197,11 +216,14 @@ def decide(
     turns = facts.relays.count(settings.server.hostname.lower())
     if turns > MAX_TURNS:
         return Rejection(Reply(554, "5.4.6", f"Mail loop: this host has passed the message on {turns} times already"))
+    unknown = refuse_unknown_author(settings, session, facts)
+    if unknown is not None:
+        return Rejection(unknown)
     for address in (*facts.senders, *facts.agents):
         refusal = refuse_sender(settings, session, address)
         if refusal is not None:
             return Rejection(refusal)
-    author = author_of(settings, facts.senders)
+    author = author_of(settings, facts.senders or (envelope.reverse_path,))
     wanted = facts.instructions.provider
     if wanted and wanted != DIRECT and settings.provider(wanted) is None:
         known = ", ".join([DIRECT, *(one.name for one in settings.providers)])

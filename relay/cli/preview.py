@@ -79,7 +79,9 @@ def _render_input(settings: Settings, content: bytes, recipient: str) -> RenderI
     facts = parse_facts(content)
     now = time.time()
     message = queue_id(now, 0)
-    author, hostname = author_of(settings, facts.senders), settings.server.hostname
+    if facts.author_fault and settings.identities:
+        raise AuthorError(facts.author_fault)
+    author, hostname = author_of(settings, facts.senders or ("",)), settings.server.hostname
     domain = domain_of(author)
     replies = reply_handling(settings, author, facts.reply_to, signed=facts.is_signed)
     added = b""

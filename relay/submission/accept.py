@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from relay.clock import Clock
 from relay.config.settings import Settings
 from relay.limits.ports import LimitStore
-from relay.mail.authors import AuthorError
 from relay.mail.canonical import canonical
 from relay.mail.control_headers import InstructionError
 from relay.mail.reply import Reply
@@ -61,7 +60,7 @@ class SubmissionHandler:
         settings, now = self.settings(), self.clock()
         try:
             facts = parse_facts(transaction.content)
-        except (AuthorError, InstructionError) as error:
+        except InstructionError as error:
             return Reply(554, "5.6.0", str(error))
         decided = decide(settings, transaction.session, transaction.envelope, facts, now)
         if isinstance(decided, Rejection):

@@ -1,6 +1,5 @@
 """Policy: who may send what, and which way it goes."""
 
-import re
 from typing import Any
 
 import pytest
@@ -10,7 +9,6 @@ from hypothesis import strategies as st
 from relay.config.settings import Settings
 from relay.limits.principal import Principal, limits_for, principal_of
 from relay.limits.window import DAY, HOUR, Window
-from relay.mail.authors import AuthorError
 from relay.mail.received import received
 from relay.mail.transaction import Envelope, Recipient, Session
 from relay.policy import (
@@ -125,13 +123,48 @@ class TestFacts:
             (["From: a@acme.test", "Resent-Sender:"], "Resent-Sender has no address"),
         ],
     )
-    def test_a_message_that_does_not_say_for_certain_who_sends_it_is_refused(self, lines: list[str], why: str) -> None:
-        with pytest.raises(AuthorError, match=re.escape(why)):
-            facts(*lines)
+    def test_a_message_may_not_say_for_certain_who_sends_it(self, lines: list[str], why: str) -> None:
+        found = facts(*lines)
+        assert found.author_fault.startswith(why)
+        assert found.senders == found.agents == ()
 
-    def test_a_message_without_from_is_refused(self) -> None:
-        with pytest.raises(AuthorError, match="The message has no From fields; it needs exactly one"):
-            parse_facts(b"Subject: x\r\n\r\n")
+    def test_a_message_may_have_no_from(self) -> None:
+        found = parse_facts(b"Subject: x\r\n\r\n")
+        assert found.author_fault == "The message has no From fields; it needs exactly one"
+
+
+class TestRefuseUnknownAuthor:
+    """A message without a From that can be read is refused where anything depends on its author."""
+
+    @pytest.mark.parametrize(
+        ("changes", "credential"),
+        [
+            ({}, "app"),
+            ({"identities": {"ceo@acme.test": {}}}, ""),
+            ({"limits": {"require_identity": True}}, ""),
+            ({"verification": {"transactional": True}}, ""),
+        ],
+    )
+    def test_it_is_refused(self, changes: dict[str, Any], credential: str) -> None:
+        found = decide(
+            settings(**changes),
+            session(credential=credential),
+            Envelope("app@x.test"),
+            facts("From: a@acme.test <"),
+            0.0,
+        )
+        assert isinstance(found, Rejection)
+        assert str(found.reply).startswith("554 5.6.0 From cannot be read: ")
+
+    def test_it_is_the_network_that_answers_where_nothing_depends_on_the_author(self) -> None:
+        found = decide(settings(), session(), Envelope("app@x.test"), parse_facts(b"Subject: x\r\n\r\n"), 0.0)
+        assert isinstance(found, Acceptance)
+        assert found.author == "app@x.test"
+
+    def test_the_null_reverse_path_names_no_author_either(self) -> None:
+        found = decide(settings(), session(), Envelope(""), parse_facts(b"Subject: x\r\n\r\n"), 0.0)
+        assert isinstance(found, Acceptance)
+        assert found.author == ""
 
 
 class TestMayRelay:
