@@ -53,7 +53,7 @@ async def _fill(folder: Path, recipients: int, lanes: int) -> None:
         if recipients:
             serials = range(recipients // PER_MESSAGE)
             for start in range(0, len(serials), 16):
-                waves = (store.enqueue(_deferred(number, now, lanes)) for number in serials[start : start + 16])
+                waves = (store.queue.enqueue(_deferred(number, now, lanes)) for number in serials[start : start + 16])
                 await asyncio.gather(*waves)
     finally:
         await store.close()

@@ -20,9 +20,9 @@ from relay.limits.window import windows
 from relay.queue.entry import State
 from relay.queue.message import Claimed
 from relay.queue.ports import LaneRoom
-from relay.storage.open import AnyStore
 from relay.storage.postgres.store import PostgresStore
 from relay.storage.sqlite.store import SqliteStore
+from relay.storage.store import Store
 from tests.contract.values import accepted, settle
 from tests.servers.postgres import PostgresServer, drop_schema, fresh_schema
 
@@ -69,7 +69,7 @@ class Measure:
         return total / TICKS
 
 
-async def measure(name: str, store: AnyStore, arguments: argparse.Namespace, measured: Measure) -> None:
+async def measure(name: str, store: Store, arguments: argparse.Namespace, measured: Measure) -> None:
     print(name)
     now = time.time()
     content = (b"0123456789abcdef" * (arguments.size // 16 + 1))[: arguments.size]
@@ -77,7 +77,9 @@ async def measure(name: str, store: AnyStore, arguments: argparse.Namespace, mea
 
     async def enqueue() -> None:
         for number in numbers:
-            await store.enqueue(accepted(f"Q{number:09}", f"u@{number % LANES}.test", due=now, at=now, content=content))
+            await store.queue.enqueue(
+                accepted(f"Q{number:09}", f"u@{number % LANES}.test", due=now, at=now, content=content)
+            )
 
     async def together(work: Callable[[], Awaitable[object]]) -> None:
         await asyncio.gather(*(work() for _ in range(arguments.at_once)))
@@ -86,7 +88,7 @@ async def measure(name: str, store: AnyStore, arguments: argparse.Namespace, mea
     claims: list[Claimed] = []
 
     async def claim() -> None:
-        while taken := await store.claim(now + 1, ROOM):
+        while taken := await store.queue.claim(now + 1, ROOM):
             claims.extend(taken)
 
     await measured("claim", arguments.messages, claim)
@@ -95,7 +97,7 @@ async def measure(name: str, store: AnyStore, arguments: argparse.Namespace, mea
 
     async def apply() -> None:
         for one in settling:
-            await store.apply([settle(one, State.DELIVERED, now)])
+            await store.queue.apply([settle(one, State.DELIVERED, now)])
 
     await measured("settle", arguments.messages, lambda: together(apply))
     limits = {f"identity:{n}": windows(400, 2000) for n in range(20)} | {"provider:p": windows(0, 100_000)}
@@ -104,7 +106,7 @@ async def measure(name: str, store: AnyStore, arguments: argparse.Namespace, mea
     async def reserve() -> None:
         for number in reserving:
             keys = (f"identity:{number % 20}", "provider:p")
-            await store.reserve([Slot(f"S{number:09}", 0, {key: limits[key] for key in keys})], [now])
+            await store.limits.reserve([Slot(f"S{number:09}", 0, {key: limits[key] for key in keys})], [now])
 
     await measured("reserve a place", arguments.messages, lambda: together(reserve))
 

@@ -30,7 +30,7 @@ class NodeRoutes:
 
     async def nodes(self, _: web.Request) -> web.Response:
         """List the nodes."""
-        return web.json_response({"nodes": [node_form(one) for one in await self.store.nodes()]})
+        return web.json_response({"nodes": [node_form(one) for one in await self.store.states()]})
 
 
 def node_form(node: NodeState) -> dict[str, object]:

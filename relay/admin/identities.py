@@ -38,7 +38,7 @@ class IdentityRoutes:
 
     async def listing(self, _: web.Request) -> web.Response:
         """GET /identities: those of the configuration, and other addresses that were tested."""
-        verifications = await self._verifier.tools.store.verifications()
+        verifications = await self._verifier.tools.store.find()
         tested = {one.subject for one in verifications if "@" in one.subject}
         listed = self._verifier.tools.settings().identities
         forms = await self._forms([*listed, *sorted(tested - set(listed))], verifications)
@@ -47,7 +47,7 @@ class IdentityRoutes:
     async def one(self, request: web.Request) -> web.Response:
         """GET /identities/ADDRESS: how it stands."""
         address = canonical(_address(request))
-        verifications = await self._verifier.tools.store.verifications(address)
+        verifications = await self._verifier.tools.store.find(address)
         if address not in self._verifier.tools.settings().identities and not verifications:
             raise web.HTTPNotFound(text=f"{address} is no identity here: relay identity add {address}")
         (form,) = await self._forms([address], verifications)

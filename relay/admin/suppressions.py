@@ -35,7 +35,7 @@ class SuppressionRoutes:
         query = request.query
         refuse_unknown(query, _PARAMETERS)
         address, _, domain = query.get("after", "").rpartition("/")
-        found = await self._store.suppressions(
+        found = await self._store.find(
             SuppressionQuery(
                 query.get("address", ""),
                 canonical_domain(query.get("domain", "")),
@@ -53,7 +53,7 @@ class SuppressionRoutes:
         """
         now = self._clock()
         adding = await entries_of(request, "suppressions", lambda given: _suppression(given, now))
-        await self._store.suppress(adding)
+        await self._store.add(adding)
         return web.json_response({"suppressions": [suppression_form(one) for one in adding]})
 
     async def remove(self, request: web.Request) -> web.Response:
@@ -62,7 +62,7 @@ class SuppressionRoutes:
         addresses, domain = body.get("addresses"), body.get("domain", "")
         if not isinstance(addresses, list) or not all(isinstance(one, str) for one in [*addresses, domain]):
             raise web.HTTPBadRequest(text='a body {"addresses": ["a@example.com"], "domain": ""} is needed')
-        taken = await self._store.unsuppress(addresses, canonical_domain(domain))
+        taken = await self._store.remove(addresses, canonical_domain(domain))
         return web.json_response({"suppressions": [suppression_form(one) for one in taken]})
 
 

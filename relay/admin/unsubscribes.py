@@ -44,7 +44,7 @@ class UnsubscribeRoutes:
                 after = (address, domain, campaign)
             case _:
                 raise web.HTTPBadRequest(text="after must be given three times: address, domain and campaign")
-        found = await self._store.unsubscribes(
+        found = await self._store.find(
             UnsubscribeQuery(
                 query.get("address", ""),
                 canonical_domain(query.get("domain", "")),
@@ -63,7 +63,7 @@ class UnsubscribeRoutes:
         """
         now = self._clock()
         adding = await entries_of(request, "unsubscribes", lambda given: _unsubscribe(given, now))
-        await self._store.unsubscribe(adding)
+        await self._store.add(adding)
         return web.json_response({"unsubscribes": [unsubscribe_form(one) for one in adding]})
 
     async def remove(self, request: web.Request) -> web.Response:
@@ -76,7 +76,7 @@ class UnsubscribeRoutes:
         texts = [one for one in (domain, campaign) if one is not None]
         if not isinstance(addresses, list) or not all(isinstance(one, str) for one in [*addresses, *texts]):
             raise web.HTTPBadRequest(text='a body {"addresses": ["a@example.com"], "domain": "acme.test"} is needed')
-        taken = await self._store.resubscribe(addresses, domain and canonical_domain(domain), campaign)
+        taken = await self._store.remove(addresses, domain and canonical_domain(domain), campaign)
         return web.json_response({"unsubscribes": [unsubscribe_form(one) for one in taken]})
 
 

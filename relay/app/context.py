@@ -11,7 +11,7 @@ from relay.config import Settings
 from relay.log import Emit
 from relay.queue.bounce_policy import BouncePolicy
 from relay.resolver import Resolver
-from relay.storage.open import AnyStore
+from relay.storage.store import Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class AppContext:
 
     settings: Callable[[], Settings]
     bounce_policy: Callable[[], BouncePolicy]
-    store: AnyStore
+    store: Store
     observer: Observer
     log: Emit
     clock: Clock

@@ -20,7 +20,6 @@ from relay.app.outbound_side import OutboundSide
 from relay.events.sink import EventSink
 from relay.events.spool import Spool
 from relay.http_tracker import Tracker
-from relay.storage.report_queries import EngagementTable
 
 MAIL_FIRST = 0.005
 """Seconds by which pixel requests are delayed while mail is in flight: mail goes first."""
@@ -44,7 +43,7 @@ class HttpSide:
         """Open the event sink, and the tracker when it has an address."""
         frame, settings = self.frame, self.frame.settings()
         spool = Spool(settings.server.data_dir / "spool")
-        sink = EventSink(frame.store, spool, frame.observer.publish, log=frame.log)
+        sink = EventSink(frame.store.events, spool, frame.observer.publish, log=frame.log)
         await sink.start()
         frame.stack.push_async_callback(sink.close)
         if not settings.tracker.address:
@@ -55,7 +54,7 @@ class HttpSide:
             trusted_proxies=settings.tracker.trusted_proxies,
             checks=self.checks,
             confirm=self.incoming.verifier.confirm_link,
-            is_unsubscribed=frame.store.unsubscribe_list.has_left,
+            is_unsubscribed=frame.store.unsubscribes.has_left,
             pixel_delay=lambda: MAIL_FIRST if frame.observer.mail_is_under_way() else 0.0,
         )
         await tracker.start(settings.tracker.host, settings.tracker.port)
@@ -80,9 +79,9 @@ class HttpSide:
         frame, runner = self.frame, self.outgoing.runner
         return ProviderRoutes(
             settings=frame.settings,
-            store=frame.store,
-            entries=frame.store,
-            limits=frame.store,
+            store=frame.store.queue,
+            entries=frame.store.queue,
+            limits=frame.store.limits,
             clock=frame.clock,
             new_id=frame.new_id,
             publish=frame.observer.publish,
@@ -99,9 +98,9 @@ class HttpSide:
     def _admin_routes(self) -> Sequence[Sequence[web.RouteDef]]:
         frame, store = self.frame, self.frame.store
         queue = QueueRoutes(
-            store=store,
-            stories=store,
-            limits=store,
+            store=store.queue,
+            stories=store.reports,
+            limits=store.limits,
             clock=frame.clock,
             publish=frame.observer.publish,
             wake=self.outgoing.runner.wake,
@@ -110,21 +109,21 @@ class HttpSide:
             ServerRoutes(status=self.status, reload=self.reload, metrics=frame.observer.metrics.exposition).table(),
             queue.table(),
             DomainRoutes(self.outgoing.signing).table(),
-            IdentityRoutes(self.incoming.verifier, store).table(),
-            NodeRoutes(store).table(),
+            IdentityRoutes(self.incoming.verifier, store.limits).table(),
+            NodeRoutes(store.nodes).table(),
             self.provider_routes().table(),
-            ReportRoutes(store, EngagementTable(store), store).table(),
-            SuppressionRoutes(store, frame.clock).table(),
-            UnsubscribeRoutes(store.unsubscribe_list, frame.clock).table(),
+            ReportRoutes(store.reports, store.reports, store.reports).table(),
+            SuppressionRoutes(store.suppressions, frame.clock).table(),
+            UnsubscribeRoutes(store.unsubscribes, frame.clock).table(),
         ]
 
     def _dashboard_routes(self) -> DashboardRoutes:
         frame = self.frame
         return DashboardRoutes(
             hostname=frame.settings().server.hostname,
-            stories=frame.store,
-            reports=frame.store,
-            engagement=EngagementTable(frame.store),
+            stories=frame.store.reports,
+            reports=frame.store.reports,
+            engagement=frame.store.reports,
             last_hour=lambda: frame.observer.last_hour.sums(frame.clock()),
             pauses=self.outgoing.runner.pauses,
             status=self.status,

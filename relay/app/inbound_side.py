@@ -12,8 +12,6 @@ from relay.inbound.process import InboundProcessor
 from relay.mail.transaction import ListenerKind
 from relay.smtp.service import MessageHandler, ServerResources
 from relay.smtp_in import SmtpServer, tls_context
-from relay.storage.domains import DomainWatchTable
-from relay.storage.verifications import VerificationTable
 from relay.submission.accept import SubmissionHandler
 from relay.verification.context import Tools as VerificationTools
 from relay.verification.context import submit_as
@@ -30,8 +28,7 @@ class InboundSide:
     def __init__(self, frame: AppContext) -> None:
         self._frame = frame
         self.servers: dict[str, SmtpServer] = {}
-        self._verifications = VerificationTable(frame.store)
-        sources = (self._verifications.proven, DomainWatchTable(frame.store).verified_domains)
+        sources = (frame.store.verifications.proven, frame.store.domains.verified_domains)
         self._proven = VerifiedSenders(sources, frame.observer.store_trouble)
 
     async def start_verification(self) -> None:
@@ -45,8 +42,8 @@ class InboundSide:
         frame = self._frame
         self.submission = SubmissionHandler(
             settings=frame.settings,
-            store=frame.store,
-            limits=frame.store,
+            store=frame.store.queue,
+            limits=frame.store.limits,
             exclusion=outgoing.exclusion,
             clock=frame.clock,
             new_id=frame.new_id,
@@ -57,8 +54,8 @@ class InboundSide:
         tools = VerificationTools(
             settings=frame.settings,
             keyring=outgoing.keyring,
-            store=self._verifications,
-            stories=frame.store,
+            store=frame.store.verifications,
+            stories=frame.store.reports,
             resolver=frame.new_resolver,
             forget_dns=outgoing.resolver.forget,
             clock=frame.clock,
@@ -70,7 +67,9 @@ class InboundSide:
             settings=frame.settings,
             keyring=outgoing.keyring,
             bounce_policy=frame.bounce_policy,
-            store=frame.store,
+            queue=frame.store.queue,
+            stories=frame.store.reports,
+            returned=frame.store.events,
             clock=frame.clock,
             new_id=frame.new_id,
             publish=frame.observer.publish,
@@ -83,7 +82,7 @@ class InboundSide:
             clock=frame.clock,
             processor=self.intake,
             copies=ReceivedCopies(
-                self._verifications, frame.new_resolver, lambda: frame.settings().server.hostname, frame.clock
+                frame.store.verifications, frame.new_resolver, lambda: frame.settings().server.hostname, frame.clock
             ),
         )
 

@@ -9,6 +9,7 @@ from relay.clock import Clock
 from relay.config.settings import Settings
 from relay.events.ports import StoreError
 from relay.queue.ports import QueueAdminStore
+from relay.storage.store import Store
 
 ROUND = 60.0
 """Seconds between two rounds: depth for the metrics, stories older than the retention."""
@@ -21,9 +22,7 @@ TROUBLE_CHECK = 1.0
 class Maintenance:
     """Looks after the store: whether it works, how deep the queue is, what is old enough to forget."""
 
-    def __init__(
-        self, settings: Callable[[], Settings], store: QueueAdminStore, observer: Observer, clock: Clock
-    ) -> None:
+    def __init__(self, settings: Callable[[], Settings], store: Store, observer: Observer, clock: Clock) -> None:
         self._settings = settings
         self._store = store
         self._observer = observer
@@ -43,7 +42,7 @@ class Maintenance:
 
     async def _round(self) -> None:
         await self._store.check()
-        if self._store.leads:
+        if self._store.nodes.leads:
             await self._look_after_all()
         else:
             self._observer.metrics.set_depth({})
@@ -51,15 +50,15 @@ class Maintenance:
 
     async def _look_after_all(self) -> None:
         """Do what one of the processes that share the store does for all of them."""
-        self._observer.metrics.set_depth(await depth_by_state(self._store))
-        purged = await self._store.purge(self._clock() - self._settings().queue.retention)
+        self._observer.metrics.set_depth(await depth_by_state(self._store.queue))
+        purged = await self._store.queue.purge(self._clock() - self._settings().queue.retention)
         if purged:
             self._observer.log("queue.purged", messages=purged)
 
 
-async def depth_by_state(store: QueueAdminStore) -> Mapping[str, int]:
+async def depth_by_state(queue: QueueAdminStore) -> Mapping[str, int]:
     """Return the number of entries that are not final, by state."""
     depth: dict[str, int] = {}
-    for (_, state), count in (await store.depth()).items():
+    for (_, state), count in (await queue.depth()).items():
         depth[state.value] = depth.get(state.value, 0) + count
     return depth

@@ -16,7 +16,6 @@ from relay.queue.runner import Runner
 from relay.queue.settler import Settler
 from relay.render.pool import make_renderer
 from relay.rewrite.tokens import Keyring
-from relay.storage.domains import DomainWatchTable
 from relay.suppression.exclusion import Exclusion
 from relay.tracker.monitor import TrackingMonitor
 
@@ -28,12 +27,11 @@ class OutboundSide:
         self._frame = frame
         self._patience = patience
         self.resolver = frame.new_resolver()
-        self.exclusion = Exclusion(frame.store, frame.store.unsubscribe_list)
-        table = DomainWatchTable(frame.store)
+        self.exclusion = Exclusion(frame.store.suppressions, frame.store.unsubscribes)
         self.signing = SigningKeys(
             keys,
             settings=frame.settings,
-            store=table,
+            store=frame.store.domains,
             resolver=frame.new_resolver,
             use=self._render_with,
             clock=frame.clock,
@@ -45,7 +43,7 @@ class OutboundSide:
             settings=frame.settings,
             keyring=self.keyring,
             resolver=frame.new_resolver,
-            memory=table,
+            memory=frame.store.domains,
             metrics=frame.observer.metrics,
             log=frame.log,
             clock=frame.clock,
@@ -73,9 +71,9 @@ class OutboundSide:
             journal=journal,
             observer=frame.observer,
             clock=frame.clock,
-            share=frame.store.part,
+            share=self._share,
         )
-        frame.store.leave_to_others(lambda lane: not frame.store.part(lane, delivery.connections(lane)))
+        frame.store.queue.leave_to_others(lambda lane: not self._share(lane, delivery.connections(lane)))
         frame.stack.push_async_callback(delivery.close)
         tools = self._tools(delivery, journal)
         recovered = await Settler(tools).recover(noted)
@@ -99,8 +97,8 @@ class OutboundSide:
         return QueueContext(
             settings=frame.settings,
             bounce_policy=frame.bounce_policy,
-            store=frame.store,
-            limits=frame.store,
+            store=frame.store.queue,
+            limits=frame.store.limits,
             exclusion=self.exclusion,
             journal=journal,
             delivery=delivery,
@@ -117,8 +115,8 @@ class OutboundSide:
         frame = self._frame
         alerts = AlertMailer(
             settings=frame.settings,
-            store=frame.store,
-            stories=frame.store,
+            store=frame.store.queue,
+            stories=frame.store.reports,
             clock=frame.clock,
             new_id=frame.new_id,
             publish=frame.observer.publish,
@@ -126,6 +124,10 @@ class OutboundSide:
         )
         frame.observer.send_alert = alerts.send
         frame.stack.callback(asyncio.create_task(alerts.run(), name="alerts").cancel)
+
+    def _share(self, lane: str, most: int) -> int:
+        """Return how many of a lane's connections this node may have now."""
+        return self._frame.store.nodes.share.of(lane, most)
 
     def _render_with(self, keys: Keys) -> None:
         self.renderer.use(keys)

@@ -29,7 +29,8 @@ from relay.mail.queue_id import RANDOM_SPACE, queue_id
 from relay.mailauth.dkim_keys import KeyFaultError
 from relay.queue.bounce_policy import BouncePolicy
 from relay.rewrite.fast_path import IS_COMPILED
-from relay.storage.open import AnyStore, open_store
+from relay.storage.open import open_store
+from relay.storage.store import Store
 
 DRAIN = 25.0
 """Seconds that transactions in hand have to end after SIGTERM."""
@@ -46,7 +47,7 @@ REWRITER = "compiled" if IS_COMPILED else "python"
 class _Parts:
     """Parts of a started relay."""
 
-    store: AnyStore
+    store: Store
     incoming: InboundSide
     outgoing: OutboundSide
     web: HttpSide
@@ -71,7 +72,7 @@ class App:
         self._rules = load_bounce_rules(config)
 
     @property
-    def store(self) -> AnyStore:
+    def store(self) -> Store:
         """The open store."""
         return self._started().store
 
@@ -204,7 +205,7 @@ class App:
 
     async def status(self) -> Mapping[str, object]:
         """Return version, health and the queue's depth."""
-        depth = await depth_by_state(self.store)
+        depth = await depth_by_state(self.store.queue)
         healthy = not self.observer.store_failing.is_set()
         return {
             "version": __version__,

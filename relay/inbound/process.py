@@ -22,7 +22,7 @@ from relay.inbound.addresses import (
 )
 from relay.inbound.correlate import Match, OriginalRecipient, match_report, match_thread, match_token
 from relay.inbound.forward import ForwardTarget, forward, forward_target
-from relay.inbound.ports import InboundStore
+from relay.inbound.ports import ReturnedMailStore
 from relay.inbound.replies import ReplyInfo, header_of, parse_reply
 from relay.log import Emit
 from relay.mail.canonical import canonical, domain_of
@@ -30,6 +30,8 @@ from relay.mail.reply import Reply
 from relay.mail.transaction import Transaction
 from relay.queue.bounce_policy import BouncePolicy, event_fields, guidance_text
 from relay.queue.message import NewMessage, ReturnedMail
+from relay.queue.ports import QueueStore
+from relay.reports.ports import StoryStore
 from relay.rewrite.tokens import Keyring, Token
 from relay.rewrite.tokens import Kind as TokenKind
 from relay.suppression.model import COMPLAINT, Evidence, Suppression
@@ -87,7 +89,9 @@ class InboundProcessor:
     settings: Callable[[], Settings]
     keyring: Callable[[], Keyring]
     bounce_policy: Callable[[], BouncePolicy]
-    store: InboundStore
+    queue: QueueStore
+    stories: StoryStore
+    returned: ReturnedMailStore
     clock: Clock
     new_id: Callable[[float], str]
     publish: Publish
@@ -115,7 +119,7 @@ class InboundProcessor:
         if refusal is not None:
             return ProcessResult(mail.report.kind, bool(pairs), refusal=refusal)
         returned = [one for one in found if isinstance(one, ReturnedMail)]
-        recorded = tuple(await self.store.record_returned(returned)) if returned else ()
+        recorded = tuple(await self.returned.record_returned(returned)) if returned else ()
         self.publish(recorded)
         if any(one.forwards for one in returned):
             self.wake()
@@ -137,10 +141,10 @@ class InboundProcessor:
         """Return whom the mail is about, with what it says of each."""
         identity = mail.destination.identity if isinstance(mail.destination, IdentityAddress) else ""
         if mail.token is not None:
-            return await match_token(self.store, mail.token, mail.report, identity)
+            return await match_token(self.stories, mail.token, mail.report, identity)
         if mail.report.kind in ("other", "auto-reply"):
-            return await match_thread(self.store, mail.content, mail.report, identity)
-        return await match_report(self.store, mail.report, identity)
+            return await match_thread(self.stories, mail.content, mail.report, identity)
+        return await match_report(self.stories, mail.report, identity)
 
     async def _pass_back(self, mail: _Mail, origin: SrsAddress, transaction: Transaction) -> ProcessResult:
         """Pass a bounce of mail we passed on to whom that mail came from."""
@@ -149,7 +153,7 @@ class InboundProcessor:
         passed = forward(self.settings(), transaction, mail.recipient, home, self.new_id(now), now)
         if isinstance(passed, Reply):
             return ProcessResult(mail.report.kind, joined=False, refusal=passed)
-        await self.store.enqueue(passed)
+        await self.queue.enqueue(passed)
         self.publish(passed.events)
         self.wake()
         self.log("inbound.taken", queue_id=passed.message.queue_id, kind=mail.report.kind, to=mail.recipient)

@@ -1,4 +1,4 @@
-"""What operators do to entries: pure changes for `QueueOffice.change`."""
+"""What operators do to entries: pure changes for `QueueAdminStore.change`."""
 
 from collections.abc import Sequence
 from dataclasses import replace

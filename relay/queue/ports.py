@@ -9,7 +9,7 @@ from relay.events.ports import Publish, StoreError
 from relay.limits.ports import LimitStore, Slot, Usage
 from relay.queue.entry import Entry, State
 from relay.queue.message import ClaimedBatch, Message, NewMessage, Settlement
-from relay.queue.nodes import NodeState
+from relay.queue.nodes import NodeShare, NodeState
 from relay.queue.outcome import Delivered, Outcome
 from relay.render.render import Rendering, RenderInput
 
@@ -114,10 +114,6 @@ EntryChange = Callable[[Message, Entry], tuple[Entry, Sequence[Event]] | None]
 class QueueAdminStore(Protocol):
     """The queue as operators see and change it."""
 
-    @property
-    def leads(self) -> bool:
-        """Whether this process does what is to be done once for all that share the store."""
-
     async def entries(self, query: EntryQuery) -> Sequence[tuple[Message, Entry]]:
         """Return the entries that match, in order of queue id and number."""
 
@@ -132,9 +128,6 @@ class QueueAdminStore(Protocol):
 
     async def depth(self) -> Mapping[tuple[str, State], int]:
         """Return the number of entries that are not final, by lane and state."""
-
-    async def check(self) -> None:
-        """Return when the store can take messages; raise StoreError saying why not otherwise."""
 
     async def purge(self, before: float) -> int:
         """Forget messages created before that time whose entries are all final, with entries and events.
@@ -215,7 +208,15 @@ class QueueObserver(Protocol):
 
 
 class NodeStore(Protocol):
-    """A store that may be shared."""
+    """The nodes that share a store."""
 
-    async def nodes(self) -> Sequence[NodeState]:
+    @property
+    def leads(self) -> bool:
+        """Whether this process does the tasks that are done once for all nodes."""
+
+    @property
+    def share(self) -> NodeShare:
+        """The share of each lane's connections that falls to this process: all, unless it is one of several nodes."""
+
+    async def states(self) -> Sequence[NodeState]:
         """Return the nodes that share the store, and those that did, by host; none where nothing is shared."""

@@ -220,7 +220,7 @@ def release(lanes: DueLanes, entries: Sequence[Entry], boot: str) -> Callable[[C
     return operation
 
 
-def left_in_hand(keys: Sequence[tuple[str, int]], boot: str) -> Callable[[Connection], Sequence[ClaimedBatch]]:
+def leased_before(keys: Sequence[tuple[str, int]], boot: str) -> Callable[[Connection], Sequence[ClaimedBatch]]:
     """Return those of these entries that another boot has leased, by message."""
 
     def operation(raw: Connection) -> Sequence[ClaimedBatch]:

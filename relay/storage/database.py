@@ -87,23 +87,3 @@ class DriverConnection(Protocol):
 
     async def close(self) -> None:
         """Close the connection. Closing again does nothing."""
-
-
-async def read_transaction(link: DriverConnection, operation: Operation[T]) -> T:
-    """Run an operation that only reads in a transaction of its own; raise StoreError when that fails."""
-
-    def transact(session: DbSession) -> T:
-        try:
-            with link.together(session) as connection:
-                connection.execute(link.begin_read)
-                found = operation(connection)
-                connection.execute("COMMIT")
-        finally:
-            if session.in_transaction:
-                session.execute("ROLLBACK")
-        return found
-
-    try:
-        return await link.run(transact)
-    except link.errors as error:
-        raise link.store_error(error) from error

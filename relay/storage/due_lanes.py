@@ -46,6 +46,10 @@ class DueLanes:
         self._due: dict[str, float] = {}
         self._heard: deque[tuple[str, float]] = deque()
 
+    def distrust(self) -> None:
+        """Read the lanes again at the next refresh: a transaction was rolled back."""
+        self.stale = True
+
     def note(self, dues: Iterable[tuple[str, float]]) -> None:
         """Note what others enqueued, from any thread; the next `refresh` takes it in."""
         self._heard.extend(dues)

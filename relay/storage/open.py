@@ -1,21 +1,14 @@
-"""Which store a configuration asks for."""
-
-from typing import TYPE_CHECKING, TypeAlias, Union
+"""Opens the store that the configuration names."""
 
 from relay.config.settings import Settings
 from relay.events.ports import StoreError
 from relay.log import Emit
 from relay.storage.sqlite.store import SqliteStore
-
-if TYPE_CHECKING:
-    from relay.storage.postgres.store import PostgresStore
+from relay.storage.store import Store
 
 
-AnyStore: TypeAlias = Union[SqliteStore, "PostgresStore"]
-
-
-async def open_store(settings: Settings, now: float, log: Emit) -> AnyStore:
-    """Open the store that `storage.url` names. Raises StoreError, which says what to do."""
+async def open_store(settings: Settings, now: float, log: Emit) -> Store:
+    """Open the store of `storage.url`. Raises StoreError, which says what to do."""
     if settings.sqlite_path is not None:
         return await SqliteStore.open(settings.sqlite_path, now=now)
     try:

@@ -32,7 +32,7 @@ from relay.storage.rows import (
     label_rows,
     message_row,
 )
-from relay.storage.unsubscribes import Unsubscribes
+from relay.storage.unsubscribes import UnsubscribeTable
 
 DROP_CONTENT = (
     "DELETE FROM contents WHERE queue_id = ?1 AND NOT EXISTS (SELECT 1 FROM entries "  # noqa: S608  names only
@@ -117,7 +117,7 @@ def update(raw: Connection, lanes: DueLanes, entries: Sequence[Entry], events: S
     _tell(lanes, entries)
 
 
-def record(events: Sequence[Event], unsubscribes: Unsubscribes) -> Callable[[Connection], Sequence[Event]]:
+def record(events: Sequence[Event], unsubscribes: UnsubscribeTable) -> Callable[[Connection], Sequence[Event]]:
     """Store events that happen apart from any attempt, with the addresses the database knows.
 
     Who unsubscribes is on the unsubscribe list when the event is on disk, whoever recorded it.
@@ -137,7 +137,7 @@ def record(events: Sequence[Event], unsubscribes: Unsubscribes) -> Callable[[Con
 
 
 def take_back(
-    lanes: DueLanes, returned: Sequence[ReturnedMail], unsubscribes: Unsubscribes
+    lanes: DueLanes, returned: Sequence[ReturnedMail], unsubscribes: UnsubscribeTable
 ) -> Callable[[Connection], Sequence[Event]]:
     """Store what came back, with what it says against addresses and the mail that is passed on; what is known once."""
 

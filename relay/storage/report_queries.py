@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 
 from relay.events.event import Kind
 from relay.queue.entry import State
-from relay.reports.ports import CampaignCounts, Click, Failure, MessageQuery, Tally
-from relay.storage import rows
+from relay.reports.ports import CampaignCounts, Click, Failure, MessageQuery, Story, Tally
+from relay.storage import queries, rows
 from relay.storage.database import Connection, Database
 from relay.storage.queries import NO_COPY, NOT_PASSED_ON, Statement, message_conditions
 
@@ -45,11 +45,29 @@ _KINDS = ", ".join(
 )
 
 
-class EngagementTable:
-    """Implements EngagementStore."""
+class ReportQueries:
+    """Implements StoryStore, ReportStore and EngagementStore."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
+
+    async def stories(self, query: MessageQuery) -> Sequence[Story]:
+        """Return the stories of the messages that match, newest first. `domain` is the sending domain."""
+        return await self._database.read(queries.stories(query))
+
+    async def tallies(self, query: MessageQuery) -> Sequence[Tally]:
+        """Count the recipients of the messages that match, by destination and state."""
+        return await self._database.read(tallies(query))
+
+    async def remotes(self, query: MessageQuery) -> Sequence[Tally]:
+        """Count the recipients of the messages that match, by the server that answered last and state."""
+        return await self._database.read(remotes(query))
+
+    async def failures(
+        self, query: MessageQuery, kinds: Sequence[Kind], category: str = "", before: Failure | None = None
+    ) -> Sequence[Failure]:
+        """Return a page of the events of these kinds of the messages that match, newest first."""
+        return await self._database.read(failures(query, kinds, category, before))
 
     async def campaign_counts(self, query: MessageQuery) -> Sequence[CampaignCounts]:
         """Count what became of the messages that match, and what their readers did, by campaign."""

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from relay.mail.canonical import canonical, keys_of
-from relay.storage.database import Connection
+from relay.storage.database import Connection, Database
 from relay.storage.queries import equals
 from relay.storage.rows import Row, text
 from relay.suppression.model import Evidence, Suppression
@@ -49,6 +49,44 @@ _REFUTE = "DELETE FROM soft_bounces WHERE address = ? AND NOT late"
 
 
 _TAKE_OFF = f"DELETE FROM suppressions WHERE address = ? AND domain = ? RETURNING {_COLUMNS}"  # noqa: S608  names only
+
+
+class SuppressionTable:
+    """Implements SuppressionStore.
+
+    After `load` an empty list is not read. What is remembered may be less than "empty", never more.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._empty = False
+
+    async def load(self) -> None:
+        """Learn whether the list is empty: once, before anything is written, by the only process that writes."""
+        self._empty = await self._database.read(is_empty)
+
+    def expect(self, evidence: Iterable[Evidence]) -> None:
+        """Read the list from now on if there is any evidence, which is about to be written."""
+        self._empty = self._empty and not any(True for _ in evidence)
+
+    async def suppressed(self, addresses: Sequence[str], domain: str, now: float) -> Mapping[str, Suppression]:
+        """Return which of the addresses are suppressed for that sending domain, by their canonical form."""
+        if self._empty:
+            return {}
+        return await self._database.read(find_suppressed(addresses, domain, now))
+
+    async def find(self, query: SuppressionQuery) -> Sequence[Suppression]:
+        """Return the suppressions that match, in order of address and domain."""
+        return await self._database.read(find(query))
+
+    async def add(self, suppressing: Sequence[Suppression]) -> None:
+        """Put addresses on the list, in place of what was there about the same address and domain."""
+        self._empty = self._empty and not suppressing
+        await self._database.write(put(suppressing))
+
+    async def remove(self, addresses: Sequence[str], domain: str) -> Sequence[Suppression]:
+        """Take addresses off the list; return what was removed."""
+        return await self._database.write(take_off(addresses, domain))
 
 
 def add_evidence(raw: Connection, evidence: Iterable[Evidence]) -> None:

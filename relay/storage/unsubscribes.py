@@ -42,7 +42,7 @@ HAS_LEFT = (
 )
 
 
-class Unsubscribes:
+class UnsubscribeTable:
     """Implements UnsubscribeStore.
 
     After `load` the addresses on the list are kept in memory too, and the database is asked about no others. What is in
@@ -95,19 +95,17 @@ class Unsubscribes:
         found = await self._database.read(lambda raw: raw.execute(HAS_LEFT, (queue_id, number)).fetchone())
         return None if found is None else bool(found[0])
 
-    async def unsubscribes(self, query: UnsubscribeQuery) -> Sequence[Unsubscribe]:
+    async def find(self, query: UnsubscribeQuery) -> Sequence[Unsubscribe]:
         """Return the unsubscribes that match, in order of address, domain and campaign."""
         sql, values = listing(query)
         return await self._database.read(lambda connection: [_of(row) for row in connection.execute(sql, values)])
 
-    async def unsubscribe(self, unsubscribing: Sequence[Unsubscribe]) -> None:
+    async def add(self, unsubscribing: Sequence[Unsubscribe]) -> None:
         """Put addresses on the list; what is on it stays as it is."""
         rows = [_row(one) for one in unsubscribing]
         await self._database.write(lambda connection: self._put(connection, rows))
 
-    async def resubscribe(
-        self, addresses: Sequence[str], domain: str | None, campaign: str | None
-    ) -> Sequence[Unsubscribe]:
+    async def remove(self, addresses: Sequence[str], domain: str | None, campaign: str | None) -> Sequence[Unsubscribe]:
         """Take addresses off the list of that domain and campaign (None: of any); return what was on it."""
         scope = [(column, value) for column, value in (("domain", domain), ("campaign", campaign)) if value is not None]
         where = "".join(f" AND {column} = ?" for column, _ in scope)

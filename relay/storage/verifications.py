@@ -50,7 +50,7 @@ class VerificationTable:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def verifications(self, subject: str = "") -> Sequence[Verification]:
+    async def find(self, subject: str = "") -> Sequence[Verification]:
         """Return how the steps of that subject stand, or of all subjects, in order of subject and step."""
         where, values = (" WHERE subject = ?", (subject,)) if subject else ("", ())
         sql = f"{_SELECT}{where} ORDER BY subject, step"

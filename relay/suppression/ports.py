@@ -26,13 +26,13 @@ class SuppressionStore(Protocol):
     async def suppressed(self, addresses: Sequence[str], domain: str, now: float) -> Mapping[str, Suppression]:
         """Return which of the addresses a sending domain must not write to, by their canonical form."""
 
-    async def suppressions(self, query: SuppressionQuery) -> Sequence[Suppression]:
+    async def find(self, query: SuppressionQuery) -> Sequence[Suppression]:
         """Return the suppressions that match, in order of address and domain."""
 
-    async def suppress(self, suppressing: Sequence[Suppression]) -> None:
+    async def add(self, suppressing: Sequence[Suppression]) -> None:
         """Put addresses on the list, in place of what was there about the same address and domain."""
 
-    async def unsuppress(self, addresses: Sequence[str], domain: str) -> Sequence[Suppression]:
+    async def remove(self, addresses: Sequence[str], domain: str) -> Sequence[Suppression]:
         """Take addresses off the list of that domain ("" is the list for all), with what was counted against them.
 
         Return what was taken off.
@@ -56,7 +56,7 @@ class UnsubscribeStore(Protocol):
     """Keeps the unsubscribe list. Addresses are compared in their canonical form. All raise StoreError.
 
     Events of the kind `unsubscribe` need none of this: whoever records one has put its recipient on the list, in the
-    same transaction (`EventStore.record`, `InboundStore.record_returned`).
+    same transaction (`EventStore.record`, `ReturnedMailStore.record_returned`).
     """
 
     async def unsubscribed(
@@ -70,15 +70,13 @@ class UnsubscribeStore(Protocol):
     async def has_left(self, queue_id: str, number: int) -> bool | None:
         """Tell whether that recipient of that message wants no more of its campaign; None when it is not known."""
 
-    async def unsubscribes(self, query: UnsubscribeQuery) -> Sequence[Unsubscribe]:
+    async def find(self, query: UnsubscribeQuery) -> Sequence[Unsubscribe]:
         """Return the unsubscribes that match, in order of address, domain and campaign."""
 
-    async def unsubscribe(self, unsubscribing: Sequence[Unsubscribe]) -> None:
+    async def add(self, unsubscribing: Sequence[Unsubscribe]) -> None:
         """Put addresses on the list. What is on it already stays as it is: the first time is the one that counts."""
 
-    async def resubscribe(
-        self, addresses: Sequence[str], domain: str | None, campaign: str | None
-    ) -> Sequence[Unsubscribe]:
+    async def remove(self, addresses: Sequence[str], domain: str | None, campaign: str | None) -> Sequence[Unsubscribe]:
         """Take addresses off the list where it says that domain and campaign ("" as it stands there; None: any).
 
         Return what was taken off.

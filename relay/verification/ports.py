@@ -10,7 +10,7 @@ from relay.verification.model import Decision, T, Verification
 class VerificationStore(Protocol):
     """Keeps verifications and challenges, for all that share the store."""
 
-    async def verifications(self, subject: str = "") -> Sequence[Verification]:
+    async def find(self, subject: str = "") -> Sequence[Verification]:
         """Return how the steps of that subject stand, or of all subjects, in order of subject and step."""
 
     async def verify(self, verification: Verification) -> None:

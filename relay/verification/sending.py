@@ -42,7 +42,7 @@ async def try_sending(tools: Tools, identity: str, to: tuple[str, ...]) -> Resul
         return failed("sending", f"the relay itself refused the test mail: {reply}")
 
     async def look() -> _Seen:
-        copies = await tools.store.verifications(queue_id) if copy_to else ()
+        copies = await tools.store.find(queue_id) if copy_to else ()
         return _Seen(await tools.story(queue_id), next(iter(copies), None))
 
     seen = await poll_until(look, lambda seen: _is_over(seen, len(readers), copied=bool(copy_to)))

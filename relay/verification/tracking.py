@@ -135,7 +135,7 @@ RECORDED = 15.0
 
 async def try_tracking(tools: Tools, identity: str) -> Result:
     """Fetch what the last test mail of the identity carries, answer it, and look for that in its story."""
-    sent = next((one for one in await tools.store.verifications(identity) if one.step == "sending"), None)
+    sent = next((one for one in await tools.store.find(identity) if one.step == "sending"), None)
     story = await tools.story(sent.queue_id) if sent and sent.queue_id else None
     if story is None:
         fix = f"relay identity verify {identity} --step sending"

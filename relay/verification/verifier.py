@@ -122,5 +122,5 @@ class Verifier:
 
     async def _told(self, identity: str, result: Result, now: float) -> Form:
         self.log("identity.verified", identity=identity, step=result.step, state=result.state, queue_id=result.queue_id)
-        complete = is_complete(tuple(await self.tools.store.verifications(identity)))
+        complete = is_complete(tuple(await self.tools.store.find(identity)))
         return result_form(identity, result, now, complete=complete)

@@ -2,33 +2,12 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
-from typing import Protocol
 
 import pytest
 
-from relay.events.ports import EventStore
-from relay.inbound.ports import InboundStore
-from relay.limits.ports import LimitStore
-from relay.queue.ports import QueueAdminStore, QueueStore
-from relay.reports.ports import ReportStore
-from relay.storage.database import Database
 from relay.storage.postgres.store import PostgresStore
 from relay.storage.sqlite.store import SqliteStore
-from relay.suppression.ports import SuppressionStore, UnsubscribeStore
-
-
-class Store(
-    QueueStore, QueueAdminStore, LimitStore, EventStore, InboundStore, ReportStore, SuppressionStore, Database, Protocol
-):
-    """Everything a store is."""
-
-    @property
-    def unsubscribe_list(self) -> UnsubscribeStore: ...
-
-    async def check(self) -> None: ...
-
-    async def close(self) -> None: ...
-
+from relay.storage.store import Store
 
 Opener = Callable[[float], Awaitable[Store]]
 """Opens the same store at a time; again after `close`, as a later start of the program would."""

@@ -7,7 +7,8 @@ import pytest
 from relay.domains.records import DkimKey
 from relay.domains.status import ConfiguredDomain, DomainStatus
 from relay.storage.domains import DomainWatchTable
-from tests.contract.conftest import NOW, Opener, Store
+from relay.storage.store import Store
+from tests.contract.conftest import NOW, Opener
 
 KEY = DkimKey("s1", "v=DKIM1; k=rsa; p=AAAA")
 
@@ -17,17 +18,17 @@ ACME, OTHER = ConfiguredDomain("acme.test", "a", (KEY,)), ConfiguredDomain("othe
 
 @pytest.fixture
 def table(store: Store) -> DomainWatchTable:
-    return DomainWatchTable(store)
+    return store.domains
 
 
 async def test_what_is_watched_is_kept_over_a_restart(opener: Opener) -> None:
     first = await opener(NOW)
-    watched = await DomainWatchTable(first).watch_domains([ACME], NOW)
+    watched = await first.domains.watch_domains([ACME], NOW)
     assert [(one.domain, one.next_check_at, one.keys[0].signing) for one in watched] == [("acme.test", NOW, True)]
     seen = replace(watched[0], health="failing", health_since=NOW + 1, statuses={"TXT x": "wrong"}, checked_at=NOW + 1)
-    assert await DomainWatchTable(first).save_check(seen)
+    assert await first.domains.save_check(seen)
     await first.close()
-    again = DomainWatchTable(await opener(NOW + 9))
+    again = (await opener(NOW + 9)).domains
     assert await again.watched_domains() == [seen]
     assert await again.watch_domains([ACME], NOW + 9) == [seen]
 
@@ -72,7 +73,7 @@ async def test_a_domain_is_verified_while_dns_shows_a_key_that_signs(table: Doma
 
 async def test_hosts_that_answered_are_remembered_over_a_restart(opener: Opener) -> None:
     first = await opener(NOW)
-    await DomainWatchTable(first).host_answered("https://t.acme.test", NOW)
-    await DomainWatchTable(first).host_answered("https://t.acme.test", NOW + 1)
+    await first.domains.host_answered("https://t.acme.test", NOW)
+    await first.domains.host_answered("https://t.acme.test", NOW + 1)
     await first.close()
-    assert await DomainWatchTable(await opener(NOW + 9)).answering_hosts() == {"https://t.acme.test"}
+    assert await (await opener(NOW + 9)).domains.answering_hosts() == {"https://t.acme.test"}

@@ -7,9 +7,8 @@ import pytest
 from relay.events.event import Event, Kind
 from relay.queue.entry import State
 from relay.queue.message import NewMessage
-from relay.reports.ports import CampaignCounts, Click, MessageQuery
-from relay.storage.report_queries import EngagementTable
-from tests.contract.conftest import Store
+from relay.reports.ports import CampaignCounts, Click, EngagementStore, MessageQuery
+from relay.storage.store import Store
 from tests.contract.values import NOW, ROOMY, accepted, settle
 
 MACHINE: dict[str, object] = {"client": "192.0.2.1", "machine": True, "reason": "proxy: Gmail"}
@@ -25,15 +24,15 @@ def mail(queue_id: str, campaign: str, *recipients: str) -> NewMessage:
 
 
 @pytest.fixture
-async def engagement(store: Store) -> EngagementTable:
-    await store.enqueue(mail("A", "spring", "a@x.test", "b@x.test", "c@x.test", "d@x.test"))
-    await store.enqueue(mail("B", "", "a@x.test"))
-    for claimed in await store.claim(NOW, ROOMY):
-        await store.apply([settle(claimed, State.DELIVERED, NOW)])
-    await store.enqueue(mail("C", "spring", "e@x.test"))
+async def engagement(store: Store) -> EngagementStore:
+    await store.queue.enqueue(mail("A", "spring", "a@x.test", "b@x.test", "c@x.test", "d@x.test"))
+    await store.queue.enqueue(mail("B", "", "a@x.test"))
+    for claimed in await store.queue.claim(NOW, ROOMY):
+        await store.queue.apply([settle(claimed, State.DELIVERED, NOW)])
+    await store.queue.enqueue(mail("C", "spring", "e@x.test"))
     notification = mail("D", "", "app@acme.test")
-    await store.enqueue(replace(notification, message=replace(notification.message, reverse_path="")))
-    return EngagementTable(store)
+    await store.queue.enqueue(replace(notification, message=replace(notification.message, reverse_path="")))
+    return store.reports
 
 
 def did(kind: Kind, number: int, data: dict[str, object] | None = None, queue_id: str = "A") -> Event:
@@ -46,17 +45,17 @@ SPRING = CampaignCounts("spring", recipients=5, delivered=4)
 OTHER = CampaignCounts("", recipients=1, delivered=1)
 
 
-async def counted(engagement: EngagementTable, **query: object) -> dict[str, CampaignCounts]:
+async def counted(engagement: EngagementStore, **query: object) -> dict[str, CampaignCounts]:
     found = await engagement.campaign_counts(MessageQuery(**query))  # type: ignore[arg-type]
     return {one.campaign: one for one in found}
 
 
-async def test_recipients_are_counted_by_campaign_without_notifications(engagement: EngagementTable) -> None:
+async def test_recipients_are_counted_by_campaign_without_notifications(engagement: EngagementStore) -> None:
     assert await counted(engagement) == {"spring": SPRING, "": OTHER}
 
 
-async def test_each_recipient_counts_once_and_machines_apart(store: Store, engagement: EngagementTable) -> None:
-    await store.record(
+async def test_each_recipient_counts_once_and_machines_apart(store: Store, engagement: EngagementStore) -> None:
+    await store.events.record(
         [
             did(Kind.OPEN, 0, LIAR),
             did(Kind.OPEN, 0),
@@ -74,8 +73,8 @@ async def test_each_recipient_counts_once_and_machines_apart(store: Store, engag
     }
 
 
-async def test_answers_departures_complaints_and_late_bounces(store: Store, engagement: EngagementTable) -> None:
-    await store.record(
+async def test_answers_departures_complaints_and_late_bounces(store: Store, engagement: EngagementStore) -> None:
+    await store.events.record(
         [
             did(Kind.REPLY, 0),
             did(Kind.REPLY, 1, {"automatic": True}),
@@ -99,13 +98,13 @@ async def test_answers_departures_complaints_and_late_bounces(store: Store, enga
         ({"until": NOW}, set()),
     ],
 )
-async def test_only_messages_that_match(engagement: EngagementTable, query: dict[str, object], found: set[str]) -> None:
+async def test_only_messages_that_match(engagement: EngagementStore, query: dict[str, object], found: set[str]) -> None:
     assert set(await counted(engagement, **query)) == found
 
 
-async def test_clicks_of_people_are_read_newest_first(store: Store, engagement: EngagementTable) -> None:
+async def test_clicks_of_people_are_read_newest_first(store: Store, engagement: EngagementStore) -> None:
     first = did(Kind.CLICK, 1, {"target": "https://a.test/"})
-    await store.record([first, replace(did(Kind.CLICK, 0, LIAR), at=NOW + 1), did(Kind.CLICK, 2, MACHINE)])
+    await store.events.record([first, replace(did(Kind.CLICK, 0, LIAR), at=NOW + 1), did(Kind.CLICK, 2, MACHINE)])
     assert await engagement.clicks(MessageQuery()) == [
         Click("spring", "A", 0, "https://acme.test/"),
         Click("spring", "A", 1, "https://a.test/"),

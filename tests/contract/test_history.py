@@ -11,7 +11,8 @@ from relay.queue.message import Message, NewMessage
 from relay.queue.ports import EntryQuery
 from relay.render.message_policy import MessagePolicy
 from relay.reports.ports import MessageQuery, Story
-from tests.contract.conftest import Opener, Store
+from relay.storage.store import Store
+from tests.contract.conftest import Opener
 from tests.contract.values import CONTENT, NOW, ROOMY, accepted, entry, full_entry, full_message, settle
 
 
@@ -20,20 +21,20 @@ def with_message(one: NewMessage, **changes: object) -> NewMessage:
 
 
 async def found(store: Store, query: MessageQuery) -> list[str]:
-    return [story.message.queue_id for story in await store.stories(query)]
+    return [story.message.queue_id for story in await store.reports.stories(query)]
 
 
 async def test_a_story_is_all_there_is(store: Store) -> None:
     message, waiting = full_message(), full_entry()
     created = Event(Kind.CREATED, NOW + 0.125, message.queue_id, 3, waiting.recipient, {"size": 41})
-    await store.enqueue(NewMessage(message, CONTENT, (waiting,), (created,)))
-    [claimed] = await store.claim(NOW, ROOMY)
+    await store.queue.enqueue(NewMessage(message, CONTENT, (waiting,), (created,)))
+    [claimed] = await store.queue.claim(NOW, ROOMY)
     settlement = settle(claimed, State.DELIVERED, NOW + 3)
-    await store.apply([settlement])
+    await store.queue.apply([settlement])
     data = {"url": "https://x.test/ä", "bot": False, "n": [1, None, 2.5]}
     opened = Event(Kind.CLICK, NOW + 2, message.queue_id, 3, "", data)
-    await store.record([opened])
-    assert await store.stories(MessageQuery(queue_id=message.queue_id)) == [
+    await store.events.record([opened])
+    assert await store.reports.stories(MessageQuery(queue_id=message.queue_id)) == [
         Story(
             message,
             settlement.entries,
@@ -43,18 +44,18 @@ async def test_a_story_is_all_there_is(store: Store) -> None:
 
 
 async def test_events_get_their_addresses_and_unknown_ones_are_kept(store: Store) -> None:
-    await store.enqueue(accepted("A", "x@a.test"))
+    await store.queue.enqueue(accepted("A", "x@a.test"))
     known = Event(Kind.OPEN, NOW, "A", 0)
     unknown = Event(Kind.OPEN, NOW, "GONE", 0)
     named = Event(Kind.REPLY, NOW, "A", 0, "someone@else.test")
-    assert await store.record([known, unknown, named]) == [replace(known, address="x@a.test"), unknown, named]
-    [story] = await store.stories(MessageQuery(queue_id="A"))
+    assert await store.events.record([known, unknown, named]) == [replace(known, address="x@a.test"), unknown, named]
+    [story] = await store.reports.stories(MessageQuery(queue_id="A"))
     assert [event.kind for event in story.events] == [Kind.CREATED, Kind.OPEN, Kind.REPLY]
 
 
 @pytest.mark.parametrize("count", [99, 100, 101, 250, 400])
 async def test_however_many_come_at_once_each_gets_its_own_address(store: Store, count: int) -> None:
-    await store.enqueue(accepted("A", *(f"u{number}@a.test" for number in range(count))))
+    await store.queue.enqueue(accepted("A", *(f"u{number}@a.test" for number in range(count))))
     did = [
         Event(
             Kind.OPEN,
@@ -69,8 +70,8 @@ async def test_however_many_come_at_once_each_gets_its_own_address(store: Store,
     told = [
         one if one.address or one.queue_id == "GONE" else replace(one, address=f"u{one.number}@a.test") for one in did
     ]
-    assert await store.record(did) == told
-    [story] = await store.stories(MessageQuery(queue_id="A"))
+    assert await store.events.record(did) == told
+    [story] = await store.reports.stories(MessageQuery(queue_id="A"))
     kept = [event for event in story.events if event.kind is Kind.OPEN]
     assert kept == sorted((one for one in told if one.queue_id == "A"), key=lambda one: one.at)
 
@@ -115,7 +116,7 @@ async def test_messages_are_found_by(store: Store, query: MessageQuery, expected
         ),
         with_message(accepted("D", "z@a.test", at=NOW + 3), campaign="spring"),
     ):
-        await store.enqueue(one)
+        await store.queue.enqueue(one)
     assert await found(store, query) == expected
 
 
@@ -137,44 +138,44 @@ async def test_messages_are_found_by(store: Store, query: MessageQuery, expected
     ],
 )
 async def test_entries_are_found_by(store: Store, query: EntryQuery, expected: list[tuple[str, int]]) -> None:
-    await store.enqueue(accepted("C", "x@a.test", due=NOW - 1))
-    await store.claim(NOW - 1, ROOMY)
-    await store.enqueue(accepted("A", "x@a.test", "y@b.test"))
+    await store.queue.enqueue(accepted("C", "x@a.test", due=NOW - 1))
+    await store.queue.claim(NOW - 1, ROOMY)
+    await store.queue.enqueue(accepted("A", "x@a.test", "y@b.test"))
     billing = MessagePolicy(domain="acme.test", identity="billing@acme.test")
-    await store.enqueue(with_message(accepted("B", "z@b.test"), policy=billing))
-    entries = await store.entries(query)
+    await store.queue.enqueue(with_message(accepted("B", "z@b.test"), policy=billing))
+    entries = await store.queue.entries(query)
     assert [(one.queue_id, one.number) for _, one in entries] == expected
     assert all(message.queue_id == one.queue_id for message, one in entries)
 
 
 async def test_operators_hold_release_and_flush(store: Store) -> None:
-    await store.enqueue(accepted("A", "x@a.test"))
-    await store.enqueue(accepted("B", "x@a.test", due=NOW + 100))
-    changed = await store.change(EntryQuery(queue_id="A"), hold)
+    await store.queue.enqueue(accepted("A", "x@a.test"))
+    await store.queue.enqueue(accepted("B", "x@a.test", due=NOW + 100))
+    changed = await store.queue.change(EntryQuery(queue_id="A"), hold)
     assert [(one.state, one.reason) for _, one in changed] == [(State.HELD, "held by the operator")]
-    assert await store.claim(NOW, ROOMY) == []
-    assert await store.next_due([]) == NOW + 100
-    assert len(await store.change(EntryQuery(), release(NOW))) == 1
-    assert len(await store.change(EntryQuery(lane="mx:a.test"), flush(NOW))) == 1
-    assert await store.next_due([]) == NOW
-    assert [one.message.queue_id for one in await store.claim(NOW, ROOMY)] == ["A", "B"]
+    assert await store.queue.claim(NOW, ROOMY) == []
+    assert await store.queue.next_due([]) == NOW + 100
+    assert len(await store.queue.change(EntryQuery(), release(NOW))) == 1
+    assert len(await store.queue.change(EntryQuery(lane="mx:a.test"), flush(NOW))) == 1
+    assert await store.queue.next_due([]) == NOW
+    assert [one.message.queue_id for one in await store.queue.claim(NOW, ROOMY)] == ["A", "B"]
 
 
 async def test_operators_cancel_what_is_not_leased(store: Store) -> None:
-    await store.enqueue(accepted("A", "x@a.test", due=NOW - 1))
-    await store.claim(NOW - 1, ROOMY)
-    await store.enqueue(accepted("B", "x@a.test"))
-    changed = await store.change(EntryQuery(states=(State.WAITING, State.ACTIVE, State.HELD)), delete(NOW))
+    await store.queue.enqueue(accepted("A", "x@a.test", due=NOW - 1))
+    await store.queue.claim(NOW - 1, ROOMY)
+    await store.queue.enqueue(accepted("B", "x@a.test"))
+    changed = await store.queue.change(EntryQuery(states=(State.WAITING, State.ACTIVE, State.HELD)), delete(NOW))
     assert [one.queue_id for _, one in changed] == ["B"]
-    assert not await store.change(EntryQuery(states=(State.ACTIVE,)), delete(NOW))
-    assert await store.content("B") is None
-    assert await store.next_due([]) is None
-    [story] = await store.stories(MessageQuery(queue_id="B"))
+    assert not await store.queue.change(EntryQuery(states=(State.ACTIVE,)), delete(NOW))
+    assert await store.queue.content("B") is None
+    assert await store.queue.next_due([]) is None
+    [story] = await store.reports.stories(MessageQuery(queue_id="B"))
     assert [event.kind for event in story.events] == [Kind.CREATED, Kind.DROPPED]
 
 
 async def test_a_rule_that_raises_changes_nothing(store: Store) -> None:
-    await store.enqueue(accepted("A", "x@a.test", "y@a.test"))
+    await store.queue.enqueue(accepted("A", "x@a.test", "y@a.test"))
 
     def rule(_: Message, one: Entry) -> tuple[Entry, list[Event]]:
         if one.number:
@@ -182,17 +183,17 @@ async def test_a_rule_that_raises_changes_nothing(store: Store) -> None:
         return replace(one, state=State.HELD), []
 
     with pytest.raises(ZeroDivisionError):
-        await store.change(EntryQuery(), rule)
-    assert [one.state for _, one in await store.entries(EntryQuery())] == [State.WAITING, State.WAITING]
+        await store.queue.change(EntryQuery(), rule)
+    assert [one.state for _, one in await store.queue.entries(EntryQuery())] == [State.WAITING, State.WAITING]
 
 
 async def test_depth_counts_what_is_open(store: Store) -> None:
-    assert await store.depth() == {}
-    await store.enqueue(accepted("A", "x@a.test", due=NOW - 1))
-    await store.claim(NOW - 1, ROOMY)
-    await store.enqueue(accepted("B", "x@a.test", "y@a.test", "z@b.test"))
-    await store.change(EntryQuery(recipient="z@b.test"), hold)
-    assert await store.depth() == {
+    assert await store.queue.depth() == {}
+    await store.queue.enqueue(accepted("A", "x@a.test", due=NOW - 1))
+    await store.queue.claim(NOW - 1, ROOMY)
+    await store.queue.enqueue(accepted("B", "x@a.test", "y@a.test", "z@b.test"))
+    await store.queue.change(EntryQuery(recipient="z@b.test"), hold)
+    assert await store.queue.depth() == {
         ("mx:a.test", State.ACTIVE): 1,
         ("mx:a.test", State.WAITING): 2,
         ("mx:b.test", State.HELD): 1,
@@ -200,41 +201,41 @@ async def test_depth_counts_what_is_open(store: Store) -> None:
 
 
 async def test_content_is_there_until_all_is_final(store: Store) -> None:
-    assert await store.content("A") is None
-    await store.enqueue(accepted("A"))
-    assert await store.content("A") == CONTENT
+    assert await store.queue.content("A") is None
+    await store.queue.enqueue(accepted("A"))
+    assert await store.queue.content("A") == CONTENT
 
 
 async def test_purge_forgets_what_is_old_and_done(store: Store) -> None:
     for number in range(450):
         one = accepted(f"OLD{number:04}", "x@a.test", at=NOW - 1000, due=NOW - 1000)
-        await store.enqueue(with_message(one, tags=("t",), metadata={"k": "v"}))
-    await store.enqueue(accepted("NEW", "x@a.test", due=NOW - 1000, at=NOW - 10))
-    await store.apply([settle(one, State.DELIVERED, NOW) for one in await store.claim(NOW, ROOMY)])
-    await store.enqueue(accepted("OPEN", "x@a.test", at=NOW - 1000))
-    await store.record([Event(Kind.OPEN, at, "GONE", 0) for at in (NOW - 1000, NOW - 10)])
-    assert await store.purge(NOW - 100) == 450
+        await store.queue.enqueue(with_message(one, tags=("t",), metadata={"k": "v"}))
+    await store.queue.enqueue(accepted("NEW", "x@a.test", due=NOW - 1000, at=NOW - 10))
+    await store.queue.apply([settle(one, State.DELIVERED, NOW) for one in await store.queue.claim(NOW, ROOMY)])
+    await store.queue.enqueue(accepted("OPEN", "x@a.test", at=NOW - 1000))
+    await store.events.record([Event(Kind.OPEN, at, "GONE", 0) for at in (NOW - 1000, NOW - 10)])
+    assert await store.queue.purge(NOW - 100) == 450
     assert await found(store, MessageQuery()) == ["NEW", "OPEN"]
     assert await found(store, MessageQuery(tags=("t",))) == []
-    assert await store.purge(NOW - 100) == 0
-    assert len(await store.entries(EntryQuery())) == 2
+    assert await store.queue.purge(NOW - 100) == 0
+    assert len(await store.queue.entries(EntryQuery())) == 2
 
 
 async def test_what_was_purged_may_come_again(store: Store) -> None:
     dropped = replace(entry("A", at=NOW - 10), state=State.DROPPED)
-    await store.enqueue(NewMessage(accepted("A", at=NOW - 10).message, CONTENT, (dropped,)))
-    assert await store.purge(NOW) == 1
-    await store.enqueue(accepted("A"))
-    assert [one.message.queue_id for one in await store.claim(NOW, ROOMY)] == ["A"]
+    await store.queue.enqueue(NewMessage(accepted("A", at=NOW - 10).message, CONTENT, (dropped,)))
+    assert await store.queue.purge(NOW) == 1
+    await store.queue.enqueue(accepted("A"))
+    assert [one.message.queue_id for one in await store.queue.claim(NOW, ROOMY)] == ["A"]
 
 
 async def test_history_survives_a_restart(opener: Opener) -> None:
     store = await opener(NOW)
-    await store.enqueue(NewMessage(full_message(), CONTENT, (full_entry(),)))
-    before = await store.stories(MessageQuery())
+    await store.queue.enqueue(NewMessage(full_message(), CONTENT, (full_entry(),)))
+    before = await store.reports.stories(MessageQuery())
     await store.close()
     later = await opener(NOW + 1)
-    assert await later.stories(MessageQuery()) == before
+    assert await later.reports.stories(MessageQuery()) == before
     await later.check()
     await later.close()
 
@@ -243,15 +244,15 @@ async def test_text_that_is_no_unicode_is_stored_all_the_same(store: Store) -> N
     odd = with_message(
         accepted("A"), subject="caf\udce9", message_id="<\udcff@x>", header_from="\udc80@x", tags=("\udcaa",)
     )
-    await store.enqueue(odd)
-    [story] = await store.stories(MessageQuery(tags=("\udcaa",)))
+    await store.queue.enqueue(odd)
+    [story] = await store.reports.stories(MessageQuery(tags=("\udcaa",)))
     assert story.message.subject == "caf?"
     assert story.message.tags == ("\udcaa",)
 
 
 async def test_a_recipient_is_found_in_every_spelling(store: Store) -> None:
-    await store.enqueue(accepted("A", '"Bob"@x.test.'))
+    await store.queue.enqueue(accepted("A", '"Bob"@x.test.'))
     for spelling in ("bob@x.test", '"Bob"@x.test.', "BOB@X.test"):
-        assert len(await store.stories(MessageQuery(recipient=spelling))) == 1
-    await store.write(lambda raw: raw.execute("""UPDATE entries SET recipient_key = '"bob"@x.test.'"""))
-    assert len(await store.stories(MessageQuery(recipient='"Bob"@x.test.'))) == 1
+        assert len(await store.reports.stories(MessageQuery(recipient=spelling))) == 1
+    await store.database.write(lambda raw: raw.execute("""UPDATE entries SET recipient_key = '"bob"@x.test.'"""))
+    assert len(await store.reports.stories(MessageQuery(recipient='"Bob"@x.test.'))) == 1

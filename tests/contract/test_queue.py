@@ -11,7 +11,8 @@ from relay.queue.entry import State, StateError
 from relay.queue.message import ClaimedBatch, NewMessage, Settlement
 from relay.queue.ports import ClaimLimits, EntryQuery, StoreError
 from relay.reports.ports import MessageQuery
-from tests.contract.conftest import Opener, Store
+from relay.storage.store import Store
+from tests.contract.conftest import Opener
 from tests.contract.values import CONTENT, NOW, ROOMY, accepted, entry, full_entry, full_message, settle
 
 
@@ -20,60 +21,60 @@ def ids(claimed: list[ClaimedBatch] | tuple[ClaimedBatch, ...]) -> list[tuple[st
 
 
 async def claim(store: Store, now: float = NOW, room: ClaimLimits = ROOMY) -> list[ClaimedBatch]:
-    return list(await store.claim(now, room))
+    return list(await store.queue.claim(now, room))
 
 
 async def test_hands_out_what_was_enqueued_whole(store: Store) -> None:
     message, waiting = full_message(), full_entry()
-    await store.enqueue(NewMessage(message, CONTENT, (waiting,)))
+    await store.queue.enqueue(NewMessage(message, CONTENT, (waiting,)))
     assert await claim(store) == [ClaimedBatch(message, CONTENT, (replace(waiting, state=State.ACTIVE),))]
 
 
 async def test_a_queue_id_is_stored_once(store: Store) -> None:
-    await store.enqueue(accepted("A"))
+    await store.queue.enqueue(accepted("A"))
     with pytest.raises(StoreError):
-        await store.enqueue(accepted("A", "other@example.com", content=b"other"))
+        await store.queue.enqueue(accepted("A", "other@example.com", content=b"other"))
     [claimed] = await claim(store)
     assert claimed.content == CONTENT
     assert [one.recipient for one in claimed.entries] == ["user0@example.com"]
 
 
 async def test_a_failing_operation_fails_alone(store: Store) -> None:
-    await store.enqueue(accepted("A"))
+    await store.queue.enqueue(accepted("A"))
     results = await asyncio.gather(
-        *(store.enqueue(accepted(queue_id)) for queue_id in ("B", "A", "C")), return_exceptions=True
+        *(store.queue.enqueue(accepted(queue_id)) for queue_id in ("B", "A", "C")), return_exceptions=True
     )
     assert [type(result) for result in results] == [type(None), StoreError, type(None)]
     assert ids(await claim(store)) == [("A", 0), ("B", 0), ("C", 0)]
 
 
 async def test_hands_nothing_out_twice(store: Store) -> None:
-    await asyncio.gather(*(store.enqueue(accepted(f"M{n:03}")) for n in range(50)))
+    await asyncio.gather(*(store.queue.enqueue(accepted(f"M{n:03}")) for n in range(50)))
     one_by_one = ClaimLimits(entries=1, content_bytes=1 << 20, per_lane=1, lanes={})
-    claims = await asyncio.gather(*(store.claim(NOW, one_by_one) for _ in range(60)))
+    claims = await asyncio.gather(*(store.queue.claim(NOW, one_by_one) for _ in range(60)))
     taken = [key for claimed in claims for key in ids(list(claimed))]
     assert sorted(taken) == [(f"M{n:03}", 0) for n in range(50)]
 
 
 async def test_takes_only_what_is_due_oldest_first(store: Store) -> None:
     for queue_id, due in (("A", NOW + 5), ("B", NOW - 5), ("C", NOW - 9), ("D", NOW)):
-        await store.enqueue(accepted(queue_id, due=due))
+        await store.queue.enqueue(accepted(queue_id, due=due))
     assert ids(await claim(store)) == [("C", 0), ("B", 0), ("D", 0)]
-    assert await store.next_due([]) == NOW + 5
+    assert await store.queue.next_due([]) == NOW + 5
     assert await claim(store) == []
     assert ids(await claim(store, NOW + 5)) == [("A", 0)]
-    assert await store.next_due([]) is None
+    assert await store.queue.next_due([]) is None
 
 
 async def test_groups_entries_of_a_message_and_lane(store: Store) -> None:
     recipients = [f"u{n}@{domain}" for domain in ("a.test", "b.test") for n in range(3)]
-    await store.enqueue(accepted("A", *recipients))
+    await store.queue.enqueue(accepted("A", *recipients))
     claimed = await claim(store)
     assert sorted([one.number for one in group.entries] for group in claimed) == [[0, 1, 2], [3, 4, 5]]
 
 
 async def test_groups_hold_a_hundred_recipients_at_most(store: Store) -> None:
-    await store.enqueue(accepted("A", *(f"u{n}@a.test" for n in range(250))))
+    await store.queue.enqueue(accepted("A", *(f"u{n}@a.test" for n in range(250))))
     claimed = await claim(store)
     assert [len(group.entries) for group in claimed] == [100, 100, 50]
     assert ids(claimed) == [("A", n) for n in range(250)]
@@ -81,18 +82,18 @@ async def test_groups_hold_a_hundred_recipients_at_most(store: Store) -> None:
 
 async def test_keeps_to_the_room_of_lanes(store: Store) -> None:
     for n in range(5):
-        await store.enqueue(accepted(f"M{n}", "x@a.test", "x@b.test", "x@c.test"))
+        await store.queue.enqueue(accepted(f"M{n}", "x@a.test", "x@b.test", "x@c.test"))
     room = ClaimLimits(entries=100, content_bytes=1 << 20, per_lane=2, lanes={"mx:a.test": 0, "mx:b.test": 3})
     taken = [one.lane for group in await claim(store, room=room) for one in group.entries]
     assert {lane: taken.count(lane) for lane in taken} == {"mx:b.test": 3, "mx:c.test": 2}
-    assert await store.next_due(["mx:a.test", "mx:b.test", "mx:c.test"]) is None
-    assert await store.next_due(["mx:b.test", "mx:c.test"]) == NOW
+    assert await store.queue.next_due(["mx:a.test", "mx:b.test", "mx:c.test"]) is None
+    assert await store.queue.next_due(["mx:b.test", "mx:c.test"]) == NOW
 
 
 async def test_fills_the_room_there_is(store: Store) -> None:
     for n in range(8):
-        await store.enqueue(accepted(f"A{n}", "x@a.test"))
-    await store.enqueue(accepted("B0", "x@b.test"))
+        await store.queue.enqueue(accepted(f"A{n}", "x@a.test"))
+    await store.queue.enqueue(accepted("B0", "x@b.test"))
     room = ClaimLimits(entries=7, content_bytes=1 << 20, per_lane=7, lanes={})
     taken = await claim(store, room=room)
     assert len(ids(taken)) == 7
@@ -100,23 +101,23 @@ async def test_fills_the_room_there_is(store: Store) -> None:
 
 
 async def test_no_room_takes_nothing(store: Store) -> None:
-    await store.enqueue(accepted("A"))
+    await store.queue.enqueue(accepted("A"))
     assert await claim(store, room=ClaimLimits(0, 1 << 20, 10, {})) == []
     assert await claim(store, room=ClaimLimits(10, 1 << 20, 0, {})) == []
 
 
 async def test_keeps_to_the_bytes_but_always_takes_one(store: Store) -> None:
     for queue_id in ("A", "B", "C"):
-        await store.enqueue(accepted(queue_id, content=bytes(100)))
+        await store.queue.enqueue(accepted(queue_id, content=bytes(100)))
     narrow = ClaimLimits(entries=10, content_bytes=250, per_lane=10, lanes={})
     assert ids(await claim(store, room=narrow)) == [("A", 0), ("B", 0)]
     assert ids(await claim(store, room=ClaimLimits(10, 1, 10, {}))) == [("C", 0)]
 
 
 async def test_a_large_message_is_not_passed_over_for_ever(store: Store) -> None:
-    await store.enqueue(accepted("BIG", "x@big.test", content=bytes(1000), due=NOW - 1))
+    await store.queue.enqueue(accepted("BIG", "x@big.test", content=bytes(1000), due=NOW - 1))
     for n in range(20):
-        await store.enqueue(accepted(f"S{n:02}", "x@small.test", content=bytes(10), due=NOW - 2))
+        await store.queue.enqueue(accepted(f"S{n:02}", "x@small.test", content=bytes(10), due=NOW - 2))
     narrow = ClaimLimits(entries=5, content_bytes=100, per_lane=1, lanes={})
     taken = [key for _ in range(3) for key in ids(await claim(store, room=narrow))]
     assert ("BIG", 0) in taken
@@ -124,138 +125,140 @@ async def test_a_large_message_is_not_passed_over_for_ever(store: Store) -> None
 
 async def test_no_lane_starves_another(store: Store) -> None:
     for n in range(30):
-        await store.enqueue(accepted(f"A{n:02}", "x@a.test", due=NOW - 100))
+        await store.queue.enqueue(accepted(f"A{n:02}", "x@a.test", due=NOW - 100))
     for queue_id, domain in (("B", "b.test"), ("C", "c.test")):
-        await store.enqueue(accepted(queue_id, f"x@{domain}"))
+        await store.queue.enqueue(accepted(queue_id, f"x@{domain}"))
     single = ClaimLimits(entries=1, content_bytes=1 << 20, per_lane=10, lanes={})
     taken = [key for _ in range(3) for key in ids(await claim(store, room=single))]
     assert sorted(queue_id[0] for queue_id, _ in taken) == ["A", "B", "C"]
 
 
 async def test_a_lane_with_nothing_due_any_more_takes_no_place(store: Store) -> None:
-    await store.enqueue(accepted("A", "x@a.test", due=NOW - 1))
-    await store.enqueue(accepted("B", "x@b.test"))
-    await store.change(EntryQuery(queue_id="A"), hold)
+    await store.queue.enqueue(accepted("A", "x@a.test", due=NOW - 1))
+    await store.queue.enqueue(accepted("B", "x@b.test"))
+    await store.queue.change(EntryQuery(queue_id="A"), hold)
     assert ids(await claim(store, room=ClaimLimits(1, 1 << 20, 1, {}))) == [("B", 0)]
 
 
 async def test_a_backward_clock_does_not_stop_new_mail(store: Store) -> None:
     for n in range(3):
-        await store.enqueue(accepted(f"A{n}"))
+        await store.queue.enqueue(accepted(f"A{n}"))
     await claim(store, room=ClaimLimits(1, 1 << 20, 1, {}))
     yesterday = NOW - 86_400
-    await store.enqueue(accepted("B", due=yesterday, at=yesterday))
+    await store.queue.enqueue(accepted("B", due=yesterday, at=yesterday))
     assert ids(await claim(store, yesterday)) == [("B", 0)]
     assert ids(await claim(store)) == [("A1", 0), ("A2", 0)]
 
 
 async def test_settled_entries_stay_settled(store: Store) -> None:
-    await store.enqueue(accepted("A", "x@a.test", "y@a.test"))
+    await store.queue.enqueue(accepted("A", "x@a.test", "y@a.test"))
     [claimed] = await claim(store)
     first, second = (replace(claimed, entries=(one,)) for one in claimed.entries)
-    await store.apply([settle(first, State.DELIVERED, NOW + 1), settle(second, State.WAITING, NOW + 1, due=NOW + 60)])
-    assert await store.content("A") == CONTENT
+    await store.queue.apply(
+        [settle(first, State.DELIVERED, NOW + 1), settle(second, State.WAITING, NOW + 1, due=NOW + 60)]
+    )
+    assert await store.queue.content("A") == CONTENT
     assert await claim(store, NOW + 59) == []
-    assert await store.next_due([]) == NOW + 60
+    assert await store.queue.next_due([]) == NOW + 60
     [again] = await claim(store, NOW + 60)
     assert [(one.number, one.attempts) for one in again.entries] == [(1, 1)]
-    await store.apply([settle(again, State.BOUNCED, NOW + 61)])
+    await store.queue.apply([settle(again, State.BOUNCED, NOW + 61)])
     assert await claim(store, NOW + 1e6) == []
-    assert await store.content("A") is None
+    assert await store.queue.content("A") is None
 
 
 async def test_a_final_entry_cannot_be_settled_again(store: Store) -> None:
-    await store.enqueue(accepted("A"))
-    await store.enqueue(accepted("B"))
+    await store.queue.enqueue(accepted("A"))
+    await store.queue.enqueue(accepted("B"))
     first, second = await claim(store)
-    await store.apply([settle(first, State.DELIVERED, NOW)])
+    await store.queue.apply([settle(first, State.DELIVERED, NOW)])
     with pytest.raises(StateError, match="A/0"):
-        await store.apply([settle(second, State.DELIVERED, NOW), settle(first, State.BOUNCED, NOW)])
-    assert {one.queue_id: one.state for _, one in await store.entries(EntryQuery())} == {
+        await store.queue.apply([settle(second, State.DELIVERED, NOW), settle(first, State.BOUNCED, NOW)])
+    assert {one.queue_id: one.state for _, one in await store.queue.entries(EntryQuery())} == {
         "A": State.DELIVERED,
         "B": State.ACTIVE,
     }
 
 
 async def test_a_report_comes_with_the_settlement_or_not_at_all(store: Store) -> None:
-    await store.enqueue(accepted("A"))
-    await store.enqueue(accepted("TAKEN", due=NOW + 1e6))
+    await store.queue.enqueue(accepted("A"))
+    await store.queue.enqueue(accepted("TAKEN", due=NOW + 1e6))
     [claimed] = await claim(store)
     bounced = settle(claimed, State.BOUNCED, NOW)
     with pytest.raises(StoreError):
-        await store.apply([replace(bounced, reports=(accepted("TAKEN", "app@acme.test"),))])
-    [(_, still)] = await store.entries(EntryQuery(queue_id="A"))
+        await store.queue.apply([replace(bounced, reports=(accepted("TAKEN", "app@acme.test"),))])
+    [(_, still)] = await store.queue.entries(EntryQuery(queue_id="A"))
     assert still.state is State.ACTIVE
-    await store.apply([replace(bounced, reports=(accepted("DSN", "app@acme.test", content=b"bounced"),))])
+    await store.queue.apply([replace(bounced, reports=(accepted("DSN", "app@acme.test", content=b"bounced"),))])
     [report] = await claim(store)
     assert (report.message.queue_id, report.content) == ("DSN", b"bounced")
 
 
 async def test_a_restart_voids_leases_and_keeps_the_rest(opener: Opener) -> None:
     store = await opener(NOW)
-    await store.enqueue(accepted("A", "x@a.test", "y@b.test"))
-    await store.enqueue(accepted("B", due=NOW + 50))
+    await store.queue.enqueue(accepted("A", "x@a.test", "y@b.test"))
+    await store.queue.enqueue(accepted("B", due=NOW + 50))
     claimed = await claim(store)
-    await store.apply([settle(claimed[0], State.DELIVERED, NOW)])
+    await store.queue.apply([settle(claimed[0], State.DELIVERED, NOW)])
     await store.close()
     later = await opener(NOW + 10)
-    assert await later.recover(NOW + 10, 3600.0) == 1
+    assert await later.queue.recover(NOW + 10, 3600.0) == 1
     again = await claim(later, NOW + 10)
     assert ids(again) == ids(claimed[1:])
     assert [entry.uncertain for one in again for entry in one.entries] == [True], "nobody knows how far that one came"
-    assert await later.recover(NOW + 10, 3600.0) == 0
-    assert await later.next_due([]) == NOW + 50
+    assert await later.queue.recover(NOW + 10, 3600.0) == 0
+    assert await later.queue.next_due([]) == NOW + 50
     await later.close()
 
 
 async def test_what_an_earlier_process_had_in_hand_can_be_settled_at_the_start(opener: Opener) -> None:
     store = await opener(NOW)
-    await store.enqueue(accepted("A", "x@a.test", "y@a.test", "z@a.test"))
-    await store.enqueue(accepted("B", due=NOW + 50))
+    await store.queue.enqueue(accepted("A", "x@a.test", "y@a.test", "z@a.test"))
+    await store.queue.enqueue(accepted("B", due=NOW + 50))
     [claimed] = await claim(store)
-    await store.apply([settle(replace(claimed, entries=claimed.entries[2:]), State.DELIVERED, NOW)])
+    await store.queue.apply([settle(replace(claimed, entries=claimed.entries[2:]), State.DELIVERED, NOW)])
     asked = [("A", 1), ("A", 2), ("B", 0), ("UNKNOWN", 0)]
-    assert await store.leased_by_previous_run(asked) == [], "what this process has leased is not left"
+    assert await store.queue.leased_by_previous_run(asked) == [], "what this process has leased is not left"
     await store.close()
     later = await opener(NOW + 10)
-    [left] = await later.leased_by_previous_run(asked)
+    [left] = await later.queue.leased_by_previous_run(asked)
     assert left == replace(claimed, entries=claimed.entries[1:2])
-    await later.apply([settle(left, State.DELIVERED, NOW)])
-    assert await later.leased_by_previous_run(asked) == []
-    assert await later.recover(NOW + 10, 3600.0) == 1
-    assert await later.leased_by_previous_run([("A", 0)]) == []
+    await later.queue.apply([settle(left, State.DELIVERED, NOW)])
+    assert await later.queue.leased_by_previous_run(asked) == []
+    assert await later.queue.recover(NOW + 10, 3600.0) == 1
+    assert await later.queue.leased_by_previous_run([("A", 0)]) == []
     await later.close()
 
 
 async def test_a_restart_clamps_waits_a_backward_clock_made_too_long(opener: Opener) -> None:
     store = await opener(NOW)
-    await store.enqueue(accepted("A"))
+    await store.queue.enqueue(accepted("A"))
     released = replace(entry("B", due=NOW + 9e5), release_at=NOW + 9e5)
-    await store.enqueue(NewMessage(accepted("B").message, CONTENT, (released,)))
+    await store.queue.enqueue(NewMessage(accepted("B").message, CONTENT, (released,)))
     [claimed] = await claim(store)
-    await store.apply([settle(claimed, State.WAITING, NOW, due=NOW + 600)])
+    await store.queue.apply([settle(claimed, State.WAITING, NOW, due=NOW + 600)])
     await store.close()
     past = NOW - 86_400
     later = await opener(past)
-    await later.recover(past, 7200.0)
-    states = {one.queue_id: one.next_attempt_at for _, one in await later.entries(EntryQuery())}
+    await later.queue.recover(past, 7200.0)
+    states = {one.queue_id: one.next_attempt_at for _, one in await later.queue.entries(EntryQuery())}
     assert states == {"A": past + 7200, "B": NOW + 9e5}
-    assert await later.next_due([]) == past + 7200
+    assert await later.queue.next_due([]) == past + 7200
     await later.close()
 
 
 async def test_an_accepted_message_with_only_final_entries_keeps_no_content(store: Store) -> None:
     dropped = replace(entry("A"), state=State.DROPPED, reason="suppressed")
-    await store.enqueue(NewMessage(accepted("A").message, CONTENT, (dropped,)))
-    assert await store.content("A") is None
+    await store.queue.enqueue(NewMessage(accepted("A").message, CONTENT, (dropped,)))
+    assert await store.queue.content("A") is None
     assert await claim(store) == []
-    [story] = await store.stories(MessageQuery(queue_id="A"))
+    [story] = await store.reports.stories(MessageQuery(queue_id="A"))
     assert story.entries == (dropped,)
 
 
 async def test_a_cancelled_claim_gives_its_entries_back(store: Store) -> None:
-    await store.enqueue(accepted("A"))
-    claiming = asyncio.create_task(store.claim(NOW, ROOMY))
+    await store.queue.enqueue(accepted("A"))
+    claiming = asyncio.create_task(store.queue.claim(NOW, ROOMY))
     await asyncio.sleep(0)
     claiming.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -267,31 +270,31 @@ async def test_a_cancelled_claim_gives_its_entries_back(store: Store) -> None:
 
 
 async def test_a_cancelled_enqueue_is_whole_or_not_there(store: Store) -> None:
-    tasks = [asyncio.create_task(store.enqueue(accepted(f"M{n:03}", "x@a.test", "y@a.test"))) for n in range(100)]
+    tasks = [asyncio.create_task(store.queue.enqueue(accepted(f"M{n:03}", "x@a.test", "y@a.test"))) for n in range(100)]
     for turn, task in enumerate(tasks):
         if turn % 10 == 0:
             await asyncio.sleep(0)
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-    await store.enqueue(accepted("Z", "x@a.test", "y@a.test"))
+    await store.queue.enqueue(accepted("Z", "x@a.test", "y@a.test"))
     claimed = await claim(store)
     assert all(len(group.entries) == 2 and group.content == CONTENT for group in claimed)
     assert "Z" in [group.message.queue_id for group in claimed]
 
 
 async def test_applies_nothing_gladly(store: Store) -> None:
-    await store.apply([])
-    await store.apply([Settlement(())])
-    await store.apply([Settlement((), (Event(Kind.OPEN, NOW, "A", 0),))])
+    await store.queue.apply([])
+    await store.queue.apply([Settlement(())])
+    await store.queue.apply([Settlement((), (Event(Kind.OPEN, NOW, "A", 0),))])
     assert await claim(store) == []
 
 
 async def test_recipients_of_one_message_are_not_torn_apart_by_a_narrow_lane(store: Store) -> None:
-    await store.enqueue(accepted("A", *(f"u{number}@x.test" for number in range(30))))
-    await store.enqueue(accepted("B", "v@x.test"))
-    (claimed,) = await store.claim(NOW, ClaimLimits(100, 1 << 20, 5, {}))
+    await store.queue.enqueue(accepted("A", *(f"u{number}@x.test" for number in range(30))))
+    await store.queue.enqueue(accepted("B", "v@x.test"))
+    (claimed,) = await store.queue.claim(NOW, ClaimLimits(100, 1 << 20, 5, {}))
     assert [entry.number for entry in claimed.entries] == list(range(30))
-    (rest,) = await store.claim(NOW, ClaimLimits(100, 1 << 20, 5, {}))
+    (rest,) = await store.queue.claim(NOW, ClaimLimits(100, 1 << 20, 5, {}))
     assert rest.message.queue_id == "B"
 
 
@@ -299,39 +302,39 @@ DAYS = 86_400.0
 
 
 async def expiries(store: Store) -> dict[str, float]:
-    return {one.queue_id: one.expires_at for _, one in await store.entries(EntryQuery())}
+    return {one.queue_id: one.expires_at for _, one in await store.queue.entries(EntryQuery())}
 
 
 async def test_a_clock_set_forward_ages_no_mail_and_set_back_keeps_none_waiting(store: Store) -> None:
-    await store.enqueue(accepted("A"))
-    await store.enqueue(accepted("B"))
+    await store.queue.enqueue(accepted("A"))
+    await store.queue.enqueue(accepted("B"))
     [first, _] = await claim(store)
-    await store.apply([settle(first, State.WAITING, NOW, due=NOW + 600)])
+    await store.queue.apply([settle(first, State.WAITING, NOW, due=NOW + 600)])
     later = NOW + 10 + 3 * DAYS
-    await store.enqueue(accepted("NEW", at=later, due=later))
-    await store.shift_clock(later, 3 * DAYS, 7200.0, 3 * DAYS)
+    await store.queue.enqueue(accepted("NEW", at=later, due=later))
+    await store.queue.shift_clock(later, 3 * DAYS, 7200.0, 3 * DAYS)
     assert await expiries(store) == {"A": NOW + 6 * DAYS, "B": NOW + 6 * DAYS, "NEW": later + 3 * DAYS}
 
     [again] = [one for one in await claim(store, later) if one.message.queue_id == "A"]
-    await store.apply([settle(again, State.WAITING, later, due=later + 600)])
-    await store.shift_clock(NOW + 20, -3 * DAYS, 7200.0, 3 * DAYS)
+    await store.queue.apply([settle(again, State.WAITING, later, due=later + 600)])
+    await store.queue.shift_clock(NOW + 20, -3 * DAYS, 7200.0, 3 * DAYS)
     assert await expiries(store) == dict.fromkeys(("A", "B", "NEW"), NOW + 20 + 3 * DAYS)
-    assert await store.next_due([]) == NOW + 20 + 7200
+    assert await store.queue.next_due([]) == NOW + 20 + 7200
 
 
 async def test_a_clock_that_is_set_moves_no_release_somebody_asked_for(store: Store) -> None:
     release_at = NOW + 10 * DAYS
     held_back = replace(entry("A", due=release_at), release_at=release_at, expires_at=release_at + 3 * DAYS)
-    await store.enqueue(NewMessage(accepted("A").message, CONTENT, (held_back,)))
-    await store.shift_clock(NOW - DAYS, -DAYS, 7200.0, 3 * DAYS)
-    [(_, found)] = await store.entries(EntryQuery())
+    await store.queue.enqueue(NewMessage(accepted("A").message, CONTENT, (held_back,)))
+    await store.queue.shift_clock(NOW - DAYS, -DAYS, 7200.0, 3 * DAYS)
+    [(_, found)] = await store.queue.entries(EntryQuery())
     assert found == held_back
-    assert await store.next_due([]) == release_at
+    assert await store.queue.next_due([]) == release_at
 
 
 async def test_mail_accepted_under_a_clock_that_ran_ahead_is_not_kept_until_then(store: Store) -> None:
     """Not tried yet, it was due when it came; that it came years from now only the clock said."""
     ahead = NOW + 1000 * DAYS
-    await store.enqueue(accepted("A", at=ahead, due=ahead))
-    await store.shift_clock(NOW, -1000 * DAYS, 7200.0, 3 * DAYS)
-    assert await store.next_due([]) == NOW + 7200
+    await store.queue.enqueue(accepted("A", at=ahead, due=ahead))
+    await store.queue.shift_clock(NOW, -1000 * DAYS, 7200.0, 3 * DAYS)
+    assert await store.queue.next_due([]) == NOW + 7200

@@ -21,7 +21,8 @@ from relay.queue.actions import delete, hold, release
 from relay.queue.entry import State
 from relay.queue.message import ClaimedBatch
 from relay.queue.ports import ClaimLimits, EntryQuery
-from tests.contract.conftest import Store, open_at
+from relay.storage.store import Store
+from tests.contract.conftest import open_at
 from tests.contract.values import NOW, ROOMY, accepted, settle
 from tests.servers.postgres import drop_schema, fresh_schema
 
@@ -71,7 +72,7 @@ class QueueMachine(RuleBasedStateMachine):
         self.serial += 1
         due = self.model.now + delay
         one = accepted(f"M{self.serial:05}", *(f"u@{domain}" for domain in domains), due=due)
-        self.runner.run(self.store.enqueue(one))
+        self.runner.run(self.store.queue.enqueue(one))
         for entry in one.entries:
             self.model.entries[entry.queue_id, entry.number] = Known(entry.lane, due)
 
@@ -82,7 +83,7 @@ class QueueMachine(RuleBasedStateMachine):
     @rule(entries=st.integers(0, 6), per_lane=st.integers(0, 3), closed=st.sets(st.sampled_from(DOMAINS)))
     def claim(self, entries: int, per_lane: int, closed: set[str]) -> None:
         room = ClaimLimits(entries, 1 << 20, per_lane, {f"mx:{domain}": 0 for domain in closed})
-        claimed = self.runner.run(self.store.claim(self.model.now, room))
+        claimed = self.runner.run(self.store.queue.claim(self.model.now, room))
         waiting = self.model.in_state(State.WAITING)
         due = {key: known for key, known in waiting.items() if known.due <= self.model.now}
         by_lane: dict[str, list[list[float]]] = {}
@@ -115,7 +116,7 @@ class QueueMachine(RuleBasedStateMachine):
     def settle(self, data: st.DataObject, state: State, delay: int) -> None:
         one = self.model.leased.pop(data.draw(st.integers(0, len(self.model.leased) - 1)))
         due = self.model.now + delay
-        self.runner.run(self.store.apply([settle(one, state, self.model.now, due=due)]))
+        self.runner.run(self.store.queue.apply([settle(one, state, self.model.now, due=due)]))
         for entry in one.entries:
             known = self.model.entries[entry.queue_id, entry.number]
             known.state, known.due = state, due
@@ -123,7 +124,7 @@ class QueueMachine(RuleBasedStateMachine):
     @rule(domain=st.sampled_from(DOMAINS), action=st.sampled_from(["hold", "release", "delete"]))
     def operate(self, domain: str, action: str) -> None:
         change = {"hold": hold, "release": release(self.model.now), "delete": delete(self.model.now)}[action]
-        changed = self.runner.run(self.store.change(EntryQuery(lane=f"mx:{domain}"), change))
+        changed = self.runner.run(self.store.queue.change(EntryQuery(lane=f"mx:{domain}"), change))
         before = {
             "hold": (State.WAITING,),
             "release": (State.HELD,),
@@ -141,7 +142,7 @@ class QueueMachine(RuleBasedStateMachine):
         self.runner.run(self.store.close())
         self.store = self.runner.run(self.open())
         leased = self.model.in_state(State.ACTIVE)
-        assert self.runner.run(self.store.recover(self.model.now, 1e6)) == len(leased)
+        assert self.runner.run(self.store.queue.recover(self.model.now, 1e6)) == len(leased)
         for known in leased.values():
             known.state = State.WAITING
         self.model.leased.clear()
@@ -152,16 +153,16 @@ class QueueMachine(RuleBasedStateMachine):
             return
         for busy in ([], ["mx:a.test"]):
             waiting = [known.due for known in self.model.in_state(State.WAITING).values() if known.lane not in busy]
-            assert self.runner.run(self.store.next_due(busy)) == min(waiting, default=None)
+            assert self.runner.run(self.store.queue.next_due(busy)) == min(waiting, default=None)
 
     def teardown(self) -> None:
         try:
-            entries = self.runner.run(self.store.entries(EntryQuery(limit=10_000)))
+            entries = self.runner.run(self.store.queue.entries(EntryQuery(limit=10_000)))
             assert {(one.queue_id, one.number): one.state for _, one in entries} == {
                 key: known.state for key, known in self.model.entries.items()
             }
-            self.runner.run(self.store.recover(self.model.now, 1e6))
-            rest = self.runner.run(self.store.claim(self.model.now + 1e6, ROOMY))
+            self.runner.run(self.store.queue.recover(self.model.now, 1e6))
+            rest = self.runner.run(self.store.queue.claim(self.model.now + 1e6, ROOMY))
             waiting = self.model.in_state(State.WAITING)
             assert sorted((entry.queue_id, entry.number) for one in rest for entry in one.entries) == sorted(waiting)
         finally:

@@ -7,9 +7,10 @@ import pytest
 from relay.events.event import Event, Kind
 from relay.queue.entry import State
 from relay.queue.message import NewMessage, ReturnedMail
+from relay.storage.store import Store
 from relay.suppression.ports import UnsubscribeQuery, UnsubscribeStore
 from relay.suppression.unsubscribes import Unsubscribe
-from tests.contract.conftest import Opener, Store
+from tests.contract.conftest import Opener
 from tests.contract.values import NOW, ROOMY, accepted, settle
 
 SPRING = Unsubscribe("u@x.test", "acme.test", "spring", "page", "A", NOW)
@@ -20,7 +21,7 @@ TOKEN = Event(Kind.UNSUBSCRIBE, NOW, "A", 0, data={"id": "1", "by": "page"})
 
 @pytest.fixture
 def unsubscribes(store: Store) -> UnsubscribeStore:
-    return store.unsubscribe_list
+    return store.unsubscribes
 
 
 def campaign_mail(queue_id: str, *recipients: str, campaign: str = "spring") -> NewMessage:
@@ -30,49 +31,49 @@ def campaign_mail(queue_id: str, *recipients: str, campaign: str = "spring") -> 
 
 
 async def test_an_unsubscribe_event_and_its_list_entry_are_one(store: Store, unsubscribes: UnsubscribeStore) -> None:
-    await store.enqueue(campaign_mail("A", "U@X.test"))
-    (told,) = await store.record([TOKEN])
+    await store.queue.enqueue(campaign_mail("A", "U@X.test"))
+    (told,) = await store.events.record([TOKEN])
     assert (told.address, told.data["domain"], told.data["campaign"]) == ("U@X.test", "acme.test", "spring")
     assert await unsubscribes.unsubscribed(["u@X.test"], "acme.test", "spring") == {"u@x.test": SPRING}
-    assert await unsubscribes.unsubscribes(UnsubscribeQuery()) == [SPRING]
+    assert await unsubscribes.find(UnsubscribeQuery()) == [SPRING]
 
 
 async def test_a_token_tells_whether_its_reader_has_left(store: Store, unsubscribes: UnsubscribeStore) -> None:
-    await store.enqueue(campaign_mail("A", "U@X.test", "v@x.test"))
-    await store.enqueue(campaign_mail("B", "u@x.test", campaign="autumn"))
-    await store.record([TOKEN])
+    await store.queue.enqueue(campaign_mail("A", "U@X.test", "v@x.test"))
+    await store.queue.enqueue(campaign_mail("B", "u@x.test", campaign="autumn"))
+    await store.events.record([TOKEN])
     assert [await unsubscribes.has_left("A", number) for number in (0, 1, 2)] == [True, False, None]
     assert [await unsubscribes.has_left(queue_id, 0) for queue_id in ("B", "C")] == [False, None]
 
 
 async def test_it_does_not_matter_who_records_the_event(store: Store, unsubscribes: UnsubscribeStore) -> None:
-    await store.enqueue(campaign_mail("A", "u@x.test"))
+    await store.queue.enqueue(campaign_mail("A", "u@x.test"))
     by_mail = replace(TOKEN, address="u@x.test", data={"by": "reply"})
-    await store.record_returned([ReturnedMail(by_mail)])
-    assert await unsubscribes.unsubscribes(UnsubscribeQuery()) == [replace(SPRING, source="reply")]
+    await store.events.record_returned([ReturnedMail(by_mail)])
+    assert await unsubscribes.find(UnsubscribeQuery()) == [replace(SPRING, source="reply")]
 
 
 async def test_the_first_time_counts(store: Store, unsubscribes: UnsubscribeStore) -> None:
-    await store.enqueue(campaign_mail("A", "u@x.test"))
-    await store.record([TOKEN, replace(TOKEN, at=NOW + 1)])
-    await store.record([replace(TOKEN, at=NOW + 2, data={"by": "one-click"})])
-    assert await unsubscribes.unsubscribes(UnsubscribeQuery()) == [SPRING]
+    await store.queue.enqueue(campaign_mail("A", "u@x.test"))
+    await store.events.record([TOKEN, replace(TOKEN, at=NOW + 1)])
+    await store.events.record([replace(TOKEN, at=NOW + 2, data={"by": "one-click"})])
+    assert await unsubscribes.find(UnsubscribeQuery()) == [SPRING]
 
 
 async def test_an_event_of_an_unknown_message_is_kept_and_says_so(store: Store, unsubscribes: UnsubscribeStore) -> None:
-    (told,) = await store.record([TOKEN])
+    (told,) = await store.events.record([TOKEN])
     assert (told.address, told.data["joined"]) == ("", False)
-    assert await unsubscribes.unsubscribes(UnsubscribeQuery()) == []
+    assert await unsubscribes.find(UnsubscribeQuery()) == []
     named = replace(TOKEN, address="u@x.test", data={"by": "reply", "domain": "acme.test", "campaign": "spring"})
-    (told,) = await store.record([named])
+    (told,) = await store.events.record([named])
     assert "joined" not in told.data
-    assert await unsubscribes.unsubscribes(UnsubscribeQuery()) == [replace(SPRING, source="reply")]
+    assert await unsubscribes.find(UnsubscribeQuery()) == [replace(SPRING, source="reply")]
 
 
 async def test_other_events_put_nobody_on_the_list(store: Store, unsubscribes: UnsubscribeStore) -> None:
-    await store.enqueue(campaign_mail("A", "u@x.test"))
-    await store.record([Event(Kind.OPEN, NOW, "A", 0), Event(Kind.COMPLAINT, NOW, "A", 0)])
-    assert await unsubscribes.unsubscribes(UnsubscribeQuery()) == []
+    await store.queue.enqueue(campaign_mail("A", "u@x.test"))
+    await store.events.record([Event(Kind.OPEN, NOW, "A", 0), Event(Kind.COMPLAINT, NOW, "A", 0)])
+    assert await unsubscribes.find(UnsubscribeQuery()) == []
 
 
 @pytest.mark.parametrize(
@@ -89,7 +90,7 @@ async def test_other_events_put_nobody_on_the_list(store: Store, unsubscribes: U
 async def test_scopes_are_respected(
     unsubscribes: UnsubscribeStore, entry: Unsubscribe, spring: bool, autumn: bool, whatever: bool, elsewhere: bool
 ) -> None:
-    await unsubscribes.unsubscribe([entry])
+    await unsubscribes.add([entry])
 
     async def excluded(domain: str, campaign: str | None) -> bool:
         return bool(await unsubscribes.unsubscribed(["u@x.test", "v@x.test"], domain, campaign))
@@ -102,15 +103,15 @@ async def test_scopes_are_respected(
 
 async def test_taking_off_the_list(unsubscribes: UnsubscribeStore) -> None:
     entries = [SPRING, replace(SPRING, campaign="autumn"), replace(SPRING, domain="other.test")]
-    await unsubscribes.unsubscribe(entries)
-    assert await unsubscribes.resubscribe(["U@x.test", "v@x.test"], "acme.test", "autumn") == [entries[1]]
-    assert await unsubscribes.resubscribe(["u@x.test"], "acme.test", "autumn") == []
+    await unsubscribes.add(entries)
+    assert await unsubscribes.remove(["U@x.test", "v@x.test"], "acme.test", "autumn") == [entries[1]]
+    assert await unsubscribes.remove(["u@x.test"], "acme.test", "autumn") == []
     assert await unsubscribes.unsubscribed(["u@x.test"], "acme.test", "autumn") == {}
-    assert await unsubscribes.resubscribe(["u@x.test"], "acme.test", None) == [SPRING]
-    assert await unsubscribes.unsubscribes(UnsubscribeQuery()) == [entries[2]]
-    await unsubscribes.unsubscribe(entries)
-    assert sorted(await unsubscribes.resubscribe(["u@x.test"], None, "spring"), key=str) == [entries[0], entries[2]]
-    assert await unsubscribes.resubscribe(["u@x.test"], None, None) == [entries[1]]
+    assert await unsubscribes.remove(["u@x.test"], "acme.test", None) == [SPRING]
+    assert await unsubscribes.find(UnsubscribeQuery()) == [entries[2]]
+    await unsubscribes.add(entries)
+    assert sorted(await unsubscribes.remove(["u@x.test"], None, "spring"), key=str) == [entries[0], entries[2]]
+    assert await unsubscribes.remove(["u@x.test"], None, None) == [entries[1]]
 
 
 async def test_the_list_is_read_page_by_page(unsubscribes: UnsubscribeStore) -> None:
@@ -119,41 +120,41 @@ async def test_the_list_is_read_page_by_page(unsubscribes: UnsubscribeStore) -> 
         for number in range(3)
         for campaign in ("autumn", "spring")
     ]
-    await unsubscribes.unsubscribe(many)
-    first = await unsubscribes.unsubscribes(UnsubscribeQuery(limit=3))
+    await unsubscribes.add(many)
+    first = await unsubscribes.find(UnsubscribeQuery(limit=3))
     last = first[-1]
-    rest = await unsubscribes.unsubscribes(UnsubscribeQuery(after=(last.address, last.domain, last.campaign)))
+    rest = await unsubscribes.find(UnsubscribeQuery(after=(last.address, last.domain, last.campaign)))
     assert [*first, *rest] == many
-    assert await unsubscribes.unsubscribes(UnsubscribeQuery(address="U1@x.test", campaign="spring")) == [many[3]]
-    assert await unsubscribes.unsubscribes(UnsubscribeQuery(source="import")) == []
+    assert await unsubscribes.find(UnsubscribeQuery(address="U1@x.test", campaign="spring")) == [many[3]]
+    assert await unsubscribes.find(UnsubscribeQuery(source="import")) == []
     found = await unsubscribes.unsubscribed([f"u{number}@x.test" for number in range(2000)], "acme.test", "spring")
     assert len(found) == 3
 
 
 async def test_the_list_holds_after_a_restart_and_when_stories_are_forgotten(opener: Opener) -> None:
     store = await opener(NOW)
-    await store.enqueue(campaign_mail("A", "u@x.test"))
-    await store.record([TOKEN])
-    await store.apply([settle(one, State.DELIVERED, NOW) for one in await store.claim(NOW, ROOMY)])
-    assert await store.purge(NOW + 1) == 1
+    await store.queue.enqueue(campaign_mail("A", "u@x.test"))
+    await store.events.record([TOKEN])
+    await store.queue.apply([settle(one, State.DELIVERED, NOW) for one in await store.queue.claim(NOW, ROOMY)])
+    assert await store.queue.purge(NOW + 1) == 1
     await store.close()
     store = await opener(NOW)
-    assert await store.unsubscribe_list.unsubscribed(["u@x.test"], "acme.test", "spring") == {"u@x.test": SPRING}
+    assert await store.unsubscribes.unsubscribed(["u@x.test"], "acme.test", "spring") == {"u@x.test": SPRING}
     await store.close()
 
 
 async def test_every_spelling_of_an_address_is_the_one_on_the_list(unsubscribes: UnsubscribeStore) -> None:
-    await unsubscribes.unsubscribe([replace(SPRING, address='"U"@X.test.')])
+    await unsubscribes.add([replace(SPRING, address='"U"@X.test.')])
     found = await unsubscribes.unsubscribed(["u@x.test", '"u"@x.test', "u@X.test."], "acme.test", "spring")
     assert found == {"u@x.test": SPRING}
 
 
 async def test_a_row_of_a_version_before_is_found_by_its_spelling(opener: Opener) -> None:
     store = await opener(NOW)
-    await store.unsubscribe_list.unsubscribe([replace(SPRING, address="u@xn--bcher-kva.test")])
-    await store.write(lambda raw: raw.execute("UPDATE unsubscribes SET address = 'u@bücher.test'"))
+    await store.unsubscribes.add([replace(SPRING, address="u@xn--bcher-kva.test")])
+    await store.database.write(lambda raw: raw.execute("UPDATE unsubscribes SET address = 'u@bücher.test'"))
     await store.close()
-    unsubscribes = (await opener(NOW)).unsubscribe_list
+    unsubscribes = (await opener(NOW)).unsubscribes
     assert set(await unsubscribes.unsubscribed(["U@Bücher.test"], "acme.test", "spring")) == {"u@xn--bcher-kva.test"}
-    assert len(await unsubscribes.unsubscribes(UnsubscribeQuery(address="u@bücher.test"))) == 1
-    assert len(await unsubscribes.resubscribe(["u@bücher.test"], "acme.test", "spring")) == 1
+    assert len(await unsubscribes.find(UnsubscribeQuery(address="u@bücher.test"))) == 1
+    assert len(await unsubscribes.remove(["u@bücher.test"], "acme.test", "spring")) == 1

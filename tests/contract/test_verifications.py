@@ -3,10 +3,10 @@
 import asyncio
 from dataclasses import replace
 
-from relay.storage.verifications import VerificationTable
+from relay.storage.store import Store
 from relay.verification.challenge import Answer, Challenge, Confirmed, digest_of, try_code
 from relay.verification.model import Decision, Verification, is_proven
-from tests.contract.conftest import Opener, Store
+from tests.contract.conftest import Opener
 from tests.contract.values import NOW
 
 JANE = "jane@acme.test"
@@ -25,18 +25,18 @@ CHALLENGE = Challenge(JANE, "owner@acme.test", "5a17", digest_of(KEY, "5a17", "1
 
 
 async def test_a_step_has_one_state(store: Store) -> None:
-    table = VerificationTable(store)
-    assert await table.verifications() == []
+    table = store.verifications
+    assert await table.find() == []
     await table.verify(SENDING)
     await table.verify(Verification("acme.test", "dns", "failed", NOW))
     failed = replace(SENDING, state="failed", at=NOW + 1, detail="refused \udcff\0\u00e9", queue_id="Q2")
     await table.verify(failed)
-    assert await table.verifications(JANE) == [replace(failed, detail="refused ?\u00e9")]
-    assert [one.subject for one in await table.verifications()] == ["acme.test", JANE]
+    assert await table.find(JANE) == [replace(failed, detail="refused ?\u00e9")]
+    assert [one.subject for one in await table.find()] == ["acme.test", JANE]
 
 
 async def test_what_is_proven_are_confirmed_addresses_and_domains_with_right_dns(store: Store) -> None:
-    table = VerificationTable(store)
+    table = store.verifications
     await table.verify(SENDING)
     await table.verify(replace(SENDER, state="pending"))
     assert await table.proven() == frozenset()
@@ -52,17 +52,17 @@ async def test_what_is_proven_are_confirmed_addresses_and_domains_with_right_dns
 
 async def test_a_challenge_is_kept_whole_and_found_by_its_mail(opener: Opener) -> None:
     store = await opener(NOW)
-    table = VerificationTable(store)
+    table = store.verifications
     assert await table.challenge_by("Q1") is None
     assert await table.decide(JANE, lambda before: Decision(CHALLENGE, (), before)) is None
     await store.close()
-    table = VerificationTable(await opener(NOW))
+    table = (await opener(NOW)).verifications
     assert await table.challenge_by("Q1") == CHALLENGE
     assert await table.decide(JANE, lambda before: Decision(before, (), before)) == CHALLENGE
 
 
 async def test_a_right_code_is_taken_once_with_what_it_proves(store: Store) -> None:
-    table = VerificationTable(store)
+    table = store.verifications
     await table.decide(JANE, lambda _: Decision(CHALLENGE, (), None))
 
     def enter(before: Challenge | None) -> Decision[Answer]:
@@ -75,7 +75,7 @@ async def test_a_right_code_is_taken_once_with_what_it_proves(store: Store) -> N
 
 
 async def test_every_wrong_try_counts(store: Store) -> None:
-    table = VerificationTable(store)
+    table = store.verifications
     await table.decide(JANE, lambda _: Decision(CHALLENGE, (), None))
 
     def enter(before: Challenge | None) -> Decision[Answer]:
@@ -89,9 +89,9 @@ async def test_every_wrong_try_counts(store: Store) -> None:
 
 
 async def test_copies_of_test_mails_are_forgotten_in_time(store: Store) -> None:
-    table = VerificationTable(store)
+    table = store.verifications
     await table.verify(Verification("Q1", "copy", "passed", NOW))
     await table.verify(Verification("Q2", "copy", "passed", NOW + 10))
     await table.verify(SENDING)
     await table.forget_copies(NOW + 10)
-    assert [(one.subject, one.step) for one in await table.verifications()] == [("Q2", "copy"), (JANE, "sending")]
+    assert [(one.subject, one.step) for one in await table.find()] == [("Q2", "copy"), (JANE, "sending")]

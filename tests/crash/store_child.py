@@ -28,14 +28,14 @@ def say(*words: str) -> None:
 
 async def main(path: Path, prefix: str, size: int) -> None:
     store = await SqliteStore.open(path, now=NOW)
-    await store.recover(NOW, 3600.0)
+    await store.queue.recover(NOW, 3600.0)
     serial = count()
 
     async def client() -> None:
         for number in serial:
             queue_id = f"{prefix}{number:06}"
             try:
-                await store.enqueue(accepted(queue_id, "x@a.test", "y@b.test", content=content(queue_id, size)))
+                await store.queue.enqueue(accepted(queue_id, "x@a.test", "y@b.test", content=content(queue_id, size)))
             except StoreError as error:
                 say("full" if error.full else "failed", queue_id)
                 return
@@ -43,9 +43,9 @@ async def main(path: Path, prefix: str, size: int) -> None:
 
     async def runner() -> None:
         while True:
-            for claimed in await store.claim(NOW, ROOMY):
+            for claimed in await store.queue.claim(NOW, ROOMY):
                 if claimed.entries[0].recipient == "x@a.test":
-                    await store.apply([settle(claimed, State.DELIVERED, NOW)])
+                    await store.queue.apply([settle(claimed, State.DELIVERED, NOW)])
                     say("delivered", claimed.message.queue_id)
             await asyncio.sleep(0.001)
 

@@ -36,23 +36,23 @@ async def test_full_is_said_and_passes(tmp_path: Path) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (LIMIT, hard))
     try:
         store = await SqliteStore.open(path, now=NOW)
-        for refusing in (store.enqueue(accepted("ROOMLESS", content=bytes(SIZE))), store.check()):
+        for refusing in (store.queue.enqueue(accepted("ROOMLESS", content=bytes(SIZE))), store.check()):
             with pytest.raises(StoreError, match="too little space") as refused:
                 await refusing
             assert refused.value.full
-        await store.recover(NOW, 3600.0)
+        await store.queue.recover(NOW, 3600.0)
         settled: set[str] = set()
-        while claimed := await store.claim(NOW, ROOMY):
+        while claimed := await store.queue.claim(NOW, ROOMY):
             assert all(one.content == content(one.message.queue_id, SIZE) for one in claimed)
-            await store.apply([settle(one, State.DELIVERED, NOW) for one in claimed])
+            await store.queue.apply([settle(one, State.DELIVERED, NOW) for one in claimed])
             settled |= {one.message.queue_id for one in claimed}
         assert settled == queued
-        assert await store.depth() == {}
+        assert await store.queue.depth() == {}
         await store.close()
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
     store = await SqliteStore.open(path, now=NOW)
     await store.check()
-    await store.enqueue(accepted("ROOM"))
+    await store.queue.enqueue(accepted("ROOM"))
     await store.close()

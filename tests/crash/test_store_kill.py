@@ -49,20 +49,20 @@ async def test_nothing_promised_is_lost(tmp_path: Path, seed: int) -> None:
     assert delivered
 
     store = await SqliteStore.open(path, now=NOW)
-    assert await store.write(lambda raw: raw.execute("PRAGMA integrity_check").fetchall()) == [("ok",)]
-    stories = {story.message.queue_id: story for story in await store.stories(MessageQuery(limit=10**6))}
+    assert await store.database.write(lambda raw: raw.execute("PRAGMA integrity_check").fetchall()) == [("ok",)]
+    stories = {story.message.queue_id: story for story in await store.reports.stories(MessageQuery(limit=10**6))}
     assert promised <= stories.keys()
     for queue_id, story in stories.items():
         assert [entry.recipient for entry in story.entries] == ["x@a.test", "y@b.test"]
         assert [event.number for event in story.events if event.kind == "created"] == [0, 1]
-        assert await store.content(queue_id) == content(queue_id, SIZE)
+        assert await store.queue.content(queue_id) == content(queue_id, SIZE)
         if queue_id in delivered:
             assert story.entries[0].state is State.DELIVERED
 
-    await store.recover(NOW, 3600.0)
-    claimed = await store.claim(NOW, ROOMY)
+    await store.queue.recover(NOW, 3600.0)
+    claimed = await store.queue.claim(NOW, ROOMY)
     handed_out = [(entry.queue_id, entry.number) for one in claimed for entry in one.entries]
-    entries = await store.entries(EntryQuery(limit=10**6))
+    entries = await store.queue.entries(EntryQuery(limit=10**6))
     open_entries = [(entry.queue_id, entry.number) for _, entry in entries if entry.state is State.ACTIVE]
     assert sorted(handed_out) == open_entries
     assert {(queue_id, 1) for queue_id in stories} <= set(handed_out)

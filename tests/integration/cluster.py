@@ -41,8 +41,8 @@ class Cluster:
 
     async def die(self, store: PostgresStore) -> None:
         """Let the node's heart stop, a minute ago: nothing else of it ends."""
-        await store._pulse.stop()
-        self.sql("UPDATE nodes SET heartbeat_at = heartbeat_at - 60 WHERE node = %s", store.node)
+        await store._heartbeat.stop()
+        self.sql("UPDATE nodes SET heartbeat_at = heartbeat_at - 60 WHERE node = %s", store.nodes.id)
 
     def lines(self, name: str, line: str) -> list[dict[str, Any]]:
         return [fields for who, what, fields in self.logged if (who, what) == (name, line)]

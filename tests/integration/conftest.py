@@ -12,7 +12,7 @@ from tests.integration.cluster import Cluster
 async def cluster(postgres: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Cluster]:
     monkeypatch.setattr("relay.storage.postgres.heartbeat.HEARTBEAT", 0.1)
     # What one node is notified of, it must not find by its own look.
-    monkeypatch.setattr("relay.storage.postgres.store.LOOK_ROUND", 3600.0)
+    monkeypatch.setattr("relay.storage.postgres.store.POLL_INTERVAL", 3600.0)
     made = Cluster(postgres, tmp_path)
     yield made
     for store in made.stores:

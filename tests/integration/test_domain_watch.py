@@ -13,7 +13,6 @@ import pytest
 from relay.admin.domains import domain_form
 from relay.domains.key_files import write_key
 from relay.mailauth.dkim_keys import Algorithm, dns_record, generate_key, load_key, zone_line
-from relay.storage.domains import DomainWatchTable
 from tests.integration.test_relay import HTML, send
 from tests.servers.dns_server import DnsServer
 from tests.servers.relay_app import Running, running
@@ -105,7 +104,7 @@ async def test_a_new_key_signs_once_dns_has_shown_it_for_some_minutes(folder: Pa
             assert await relay.json("domain", "list") == [listed]
             assert "acme.test" in await relay.run("domain", "list")
             assert "looking" in await relay.run("domain", "look", "acme.test")
-            assert await DomainWatchTable(up.app.store).verified_domains() == {"acme.test"}
+            assert await up.app.store.domains.verified_domains() == {"acme.test"}
 
             (made,) = await relay.json("dkim", "rotate", "acme.test")
             assert made["selector"] == "s2"

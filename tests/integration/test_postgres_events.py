@@ -42,35 +42,35 @@ async def test_parts_are_made_ahead_and_named_by_their_first_day(store: Postgres
     weeks = [partitions.name(int(NOW // WEEK) + number) for number in range(-1, partitions.AHEAD + 1)]
     assert weeks[1] == "events_20270114"
     assert set(parts(postgres)) == {"events_default", *weeks}
-    await store.record([seen(NOW), seen(NOW + WEEK), seen(NOW + 99 * WEEK)])
+    await store.events.record([seen(NOW), seen(NOW + WEEK), seen(NOW + 99 * WEEK)])
     counts = parts(postgres)
     assert (counts[weeks[1]], counts[weeks[2]], counts["events_default"]) == (1, 1, 1)
 
 
 async def test_what_came_before_its_part_moves_into_it(store: PostgresStore, postgres: str) -> None:
     later = NOW + 10 * WEEK
-    await store.record([seen(later), seen(later + WEEK), seen(NOW)])
-    assert await store.write(partitions.make_ahead(later))
+    await store.events.record([seen(later), seen(later + WEEK), seen(NOW)])
+    assert await store.database.write(partitions.make_ahead(later))
     counts = parts(postgres)
     assert counts[partitions.name(int(later // WEEK))] == 1
     assert counts[partitions.name(int(later // WEEK) + 1)] == 1
     assert counts["events_default"] == 0
-    assert await store.write(partitions.make_ahead(later))
+    assert await store.database.write(partitions.make_ahead(later))
     assert parts(postgres) == counts
 
 
 async def test_a_purge_drops_parts_that_are_old_as_a_whole_and_strays(store: PostgresStore, postgres: str) -> None:
-    await store.enqueue(accepted("A", at=NOW))
-    await store.record([seen(NOW), seen(NOW - 99 * WEEK), seen(NOW + 3 * WEEK)])
+    await store.queue.enqueue(accepted("A", at=NOW))
+    await store.events.record([seen(NOW), seen(NOW - 99 * WEEK), seen(NOW + 3 * WEEK)])
     this = int(NOW // WEEK)
-    await store.purge(NOW)
+    await store.queue.purge(NOW)
     kept = parts(postgres)
     assert partitions.name(this - 1) not in kept
     assert kept[partitions.name(this)] == 2
     assert kept["events_default"] == 0
-    await store.purge((this + 1) * WEEK)
+    await store.queue.purge((this + 1) * WEEK)
     assert partitions.name(this) not in parts(postgres)
-    (story,) = await store.stories(MessageQuery(queue_id="A"))
+    (story,) = await store.reports.stories(MessageQuery(queue_id="A"))
     assert story.events == (), "its events are forgotten by their time; the message waits to be delivered"
-    await store.record([seen(NOW)])
+    await store.events.record([seen(NOW)])
     assert parts(postgres)["events_default"] == 1

@@ -20,15 +20,15 @@ from tests.servers.waiting import PATIENCE, until
 async def test_no_entry_is_handed_out_twice(cluster: Cluster) -> None:
     stores = [await cluster.node(name) for name in "abc"]
     for number in range(120):
-        await stores[number % 3].enqueue(accepted(f"M{number:03}", f"x@{number % 7}.test"))
+        await stores[number % 3].queue.enqueue(accepted(f"M{number:03}", f"x@{number % 7}.test"))
     room = ClaimLimits(entries=5, content_bytes=1 << 20, per_lane=3, lanes={})
     taken: list[tuple[str, int]] = []
 
     async def work(store: PostgresStore) -> None:
         store._lanes.note([(f"mx:{lane}.test", NOW) for lane in range(7)])
-        while claims := await store.claim(NOW, room):
+        while claims := await store.queue.claim(NOW, room):
             taken.extend(keys(claims))
-            await store.apply([settle(claimed, State.DELIVERED, NOW) for claimed in claims])
+            await store.queue.apply([settle(claimed, State.DELIVERED, NOW) for claimed in claims])
 
     await asyncio.gather(*(work(store) for store in stores for _ in range(2)))
     assert sorted(taken) == [(f"M{number:03}", 0) for number in range(120)]
@@ -37,24 +37,24 @@ async def test_no_entry_is_handed_out_twice(cluster: Cluster) -> None:
 async def test_the_work_of_a_dead_node_is_taken_over_and_its_late_word_changes_nothing(cluster: Cluster) -> None:
     first, second = await cluster.node("first"), await cluster.node("second")
     for queue_id in ("A", "B"):
-        await first.enqueue(accepted(queue_id, "x@a.test"))
-    claims = await first.claim(NOW, ROOMY)
-    await first.apply([settle(claims[1], State.DELIVERED, NOW)])
-    assert await second.claim(NOW, ROOMY) == []
+        await first.queue.enqueue(accepted(queue_id, "x@a.test"))
+    claims = await first.queue.claim(NOW, ROOMY)
+    await first.queue.apply([settle(claims[1], State.DELIVERED, NOW)])
+    assert await second.queue.claim(NOW, ROOMY) == []
     woken = asyncio.Event()
     second.on_work = woken.set
     await cluster.die(first)
     told = await until(lambda: cluster.lines("second", "node.gone"))
-    assert told == [{"node": first.node, "entries": 1}]
+    assert told == [{"node": first.nodes.id, "entries": 1}]
     assert woken.is_set()
-    (again,) = await second.claim(NOW, ROOMY)
+    (again,) = await second.queue.claim(NOW, ROOMY)
     assert keys([again]) == [("A", 0)]
     late = settle(claims[0], State.BOUNCED, NOW)
-    (written,) = await first.apply([late])
+    (written,) = await first.queue.apply([late])
     assert (written.entries, written.events) == ((), ())
     assert cluster.lines("first", "queue.lease_lost") == [{"queue_id": "A", "entries": 1}]
-    await second.apply([settle(again, State.DELIVERED, NOW)])
-    stories = await second.stories(MessageQuery(queue_id="A"))
+    await second.queue.apply([settle(again, State.DELIVERED, NOW)])
+    stories = await second.reports.stories(MessageQuery(queue_id="A"))
     assert [event.kind for event in stories[0].events] == [Kind.CREATED, Kind.DELIVERED]
 
 
@@ -64,75 +64,76 @@ async def test_each_node_that_is_gone_is_told_with_the_entries_of_its_own(cluste
     last = await cluster.node("last")
     for store, held in zip(nodes, (("A", "B"), ("C",), ()), strict=True):
         for queue_id in held:
-            await store.enqueue(accepted(queue_id))
+            await store.queue.enqueue(accepted(queue_id))
         if held:
-            assert len(await store.claim(NOW, ROOMY)) == len(held)
-        await store._pulse.stop()
-    cluster.sql("UPDATE nodes SET heartbeat_at = heartbeat_at - 60 WHERE node != %s", last.node)
+            assert len(await store.queue.claim(NOW, ROOMY)) == len(held)
+        await store._heartbeat.stop()
+    cluster.sql("UPDATE nodes SET heartbeat_at = heartbeat_at - 60 WHERE node != %s", last.nodes.id)
     told = await until(lambda: cluster.lines("last", "node.gone"))
     assert {one["node"]: one["entries"] for one in told} == dict(
-        zip((one.node for one in nodes), (2, 1, 0), strict=True)
+        zip((one.nodes.id for one in nodes), (2, 1, 0), strict=True)
     )
-    assert len(await last.claim(NOW, ROOMY)) == 3
+    assert len(await last.queue.claim(NOW, ROOMY)) == 3
 
 
 async def test_a_node_without_a_good_lease_claims_nothing_and_comes_back_by_itself(cluster: Cluster) -> None:
     first = await cluster.node("first")
-    await first.enqueue(accepted("A"))
-    (claimed,) = await first.claim(NOW, ROOMY)
-    await first.enqueue(accepted("B"))
+    await first.queue.enqueue(accepted("A"))
+    (claimed,) = await first.queue.claim(NOW, ROOMY)
+    await first.queue.enqueue(accepted("B"))
     await cluster.die(first)
-    first._pulse._renewed_at -= 60
-    assert await first.claim(NOW, ROOMY) == ()
+    first._heartbeat._renewed_at -= 60
+    assert await first.queue.claim(NOW, ROOMY) == ()
     second = await cluster.node("second")
     await until(lambda: cluster.lines("second", "node.gone"))
-    await first._pulse.start()
+    await first._heartbeat.start()
     assert cluster.lines("first", "node.lease_lost") == []  # It started anew and knew nothing of the time between.
-    assert keys(await first.claim(NOW, ONE)) == [("B", 0)], "A is still under way here, whoever it belongs to now"
-    assert keys(await until(lambda: second.claim(NOW, ROOMY))) == [("A", 0)]
-    (written,) = await first.apply([settle(claimed, State.DELIVERED, NOW)])
+    assert keys(await first.queue.claim(NOW, ONE)) == [("B", 0)], "A is still under way here, whoever it belongs to now"
+    assert keys(await until(lambda: second.queue.claim(NOW, ROOMY))) == [("A", 0)]
+    (written,) = await first.queue.apply([settle(claimed, State.DELIVERED, NOW)])
     assert written.entries == ()
 
 
 async def test_a_lease_that_ran_out_unnoticed_is_replaced_and_told(cluster: Cluster) -> None:
     store = await cluster.node("first")
-    await store.enqueue(accepted("A"))
-    (claimed,) = await store.claim(NOW, ROOMY)
-    before = store._pulse.lease
+    await store.queue.enqueue(accepted("A"))
+    (claimed,) = await store.queue.claim(NOW, ROOMY)
+    before = store._heartbeat.lease
     cluster.sql("UPDATE nodes SET lease = ''")
     told = await until(lambda: cluster.lines("first", "node.lease_lost"))
-    assert told == [{"node": store.node, "entries": 1}]
-    assert store._pulse.lease != before
-    (written,) = await store.apply([settle(claimed, State.DELIVERED, NOW)])
+    assert told == [{"node": store.nodes.id, "entries": 1}]
+    assert store._heartbeat.lease != before
+    (written,) = await store.queue.apply([settle(claimed, State.DELIVERED, NOW)])
     assert written.entries == ()
-    (again,) = await until(lambda: store.claim(NOW, ROOMY))
-    assert await store.apply([settle(again, State.DELIVERED, NOW)]) == [settle(again, State.DELIVERED, NOW)]
+    (again,) = await until(lambda: store.queue.claim(NOW, ROOMY))
+    assert await store.queue.apply([settle(again, State.DELIVERED, NOW)]) == [settle(again, State.DELIVERED, NOW)]
 
 
 async def test_only_what_is_lost_is_left_out_of_a_settlement(cluster: Cluster) -> None:
     store = await cluster.node("first")
-    await store.enqueue(accepted("A", "x@a.test", "y@a.test"))
-    (claimed,) = await store.claim(NOW, ROOMY)
+    await store.queue.enqueue(accepted("A", "x@a.test", "y@a.test"))
+    (claimed,) = await store.queue.claim(NOW, ROOMY)
     cluster.sql("UPDATE entries SET lease = 'another', state = 'delivered' WHERE number = 0")
-    (written,) = await store.apply([settle(claimed, State.BOUNCED, NOW)])
+    (written,) = await store.queue.apply([settle(claimed, State.BOUNCED, NOW)])
     assert [entry.number for entry in written.entries] == [1]
     assert [event.number for event in written.events] == [1]
-    states = {entry.number: entry.state for _, entry in await store.entries(EntryQuery())}
+    states = {entry.number: entry.state for _, entry in await store.queue.entries(EntryQuery())}
     assert states == {0: State.DELIVERED, 1: State.BOUNCED}
 
 
 async def test_what_a_claim_took_whose_answer_was_lost_is_found_again(cluster: Cluster) -> None:
     store = await cluster.node("first")
     for queue_id in ("A", "B"):
-        await store.enqueue(accepted(queue_id))
-    (kept,) = await store.claim(NOW, ONE)
+        await store.queue.enqueue(accepted(queue_id))
+    (kept,) = await store.queue.claim(NOW, ONE)
     cluster.sql(
-        "UPDATE entries SET state = 'active', lease = %s, lease_number = 99 WHERE queue_id = 'B'", store._pulse.lease
+        "UPDATE entries SET state = 'active', lease = %s, lease_number = 99 WHERE queue_id = 'B'",
+        store._heartbeat.lease,
     )
-    assert await store.claim(NOW, ROOMY) == []
-    store._hand._doubtful = True
-    assert keys(await store.claim(NOW, ROOMY)) == [("B", 0)]
-    assert await store.apply([settle(kept, State.DELIVERED, NOW)]) == [settle(kept, State.DELIVERED, NOW)]
+    assert await store.queue.claim(NOW, ROOMY) == []
+    store.queue.in_flight._doubtful = True
+    assert keys(await store.queue.claim(NOW, ROOMY)) == [("B", 0)]
+    assert await store.queue.apply([settle(kept, State.DELIVERED, NOW)]) == [settle(kept, State.DELIVERED, NOW)]
 
 
 async def lose_answer(store: PostgresStore, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -151,15 +152,15 @@ async def test_what_was_settled_without_an_answer_is_known_when_it_is_tried_agai
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = await cluster.node("first")
-    await store.enqueue(accepted("A", "x@a.test"))
-    (claimed,) = await store.claim(NOW, ROOMY)
+    await store.queue.enqueue(accepted("A", "x@a.test"))
+    (claimed,) = await store.queue.claim(NOW, ROOMY)
     settled = settle(claimed, State.DELIVERED, NOW)
     await lose_answer(store, monkeypatch)
     with pytest.raises(StoreError, match="the connection is lost"):
-        await store.apply([settled])
-    assert await store.apply([settled]) == [settled]
+        await store.queue.apply([settled])
+    assert await store.queue.apply([settled]) == [settled]
     assert cluster.lines("first", "queue.lease_lost") == []
-    (story,) = await store.stories(MessageQuery(queue_id="A"))
+    (story,) = await store.reports.stories(MessageQuery(queue_id="A"))
     assert [event.kind for event in story.events] == [Kind.CREATED, Kind.DELIVERED], "written once"
 
 
@@ -167,32 +168,32 @@ async def test_what_others_took_over_meanwhile_is_not_taken_for_settled_here(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = await cluster.node("first")
-    await store.enqueue(accepted("A", "x@a.test", "y@a.test"))
-    (claimed,) = await store.claim(NOW, ROOMY)
+    await store.queue.enqueue(accepted("A", "x@a.test", "y@a.test"))
+    (claimed,) = await store.queue.claim(NOW, ROOMY)
     settled = settle(claimed, State.DELIVERED, NOW)
     await lose_answer(store, monkeypatch)
     with pytest.raises(StoreError):
-        await store.apply([settled])
+        await store.queue.apply([settled])
     cluster.sql("UPDATE entries SET state = 'waiting', attempts = 0 WHERE number = 0")
     cluster.sql("UPDATE entries SET lease_number = 77 WHERE number = 1")
-    (written,) = await store.apply([settled])
+    (written,) = await store.queue.apply([settled])
     assert (written.entries, written.events) == ((), ())
     assert cluster.lines("first", "queue.lease_lost") == [{"queue_id": "A", "entries": 2}]
 
 
 async def test_a_restarted_node_takes_its_work_back_at_once(cluster: Cluster) -> None:
     first, second = await cluster.node("first"), await cluster.node("second")
-    await first.enqueue(accepted("A", "x@a.test", "y@a.test"))
-    await first.claim(NOW, ROOMY)
+    await first.queue.enqueue(accepted("A", "x@a.test", "y@a.test"))
+    await first.queue.claim(NOW, ROOMY)
     await first.close()
     again = await cluster.node("first")
-    assert again.node == first.node
+    assert again.nodes.id == first.nodes.id
     await asyncio.sleep(0.3)  # Beats of the other node, which must leave it alone.
-    assert await second.claim(NOW, ROOMY) == []
-    (left,) = await again.leased_by_previous_run([("A", 1)])
-    await again.apply([settle(left, State.DELIVERED, NOW)])
+    assert await second.queue.claim(NOW, ROOMY) == []
+    (left,) = await again.queue.leased_by_previous_run([("A", 1)])
+    await again.queue.apply([settle(left, State.DELIVERED, NOW)])
     woken = asyncio.Event()
     second.on_work = woken.set
-    assert await again.recover(NOW, 3600.0) == 1
+    assert await again.queue.recover(NOW, 3600.0) == 1
     await asyncio.wait_for(woken.wait(), PATIENCE)  # The others need not wait for their next look at all lanes.
-    assert keys(await again.claim(NOW, ROOMY)) == [("A", 0)]
+    assert keys(await again.queue.claim(NOW, ROOMY)) == [("A", 0)]

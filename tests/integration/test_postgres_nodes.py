@@ -34,37 +34,37 @@ async def store_of_one(cluster: Cluster) -> PostgresStore:
 
 async def test_nodes_hear_of_new_work_at_once(cluster: Cluster) -> None:
     first, second = await cluster.node("first"), await cluster.node("second")
-    await until(lambda: len(first.live) == 2)
+    await until(lambda: len(first.nodes.live) == 2)
     woken: list[int] = []
     second.on_work = lambda: woken.append(1)
-    assert await second.next_due([]) is None
+    assert await second.queue.next_due([]) is None
     began = time.monotonic()
     for number in range(50):
-        await first.enqueue(accepted(f"M{number:02}", f"x@{number}.test"))
+        await first.queue.enqueue(accepted(f"M{number:02}", f"x@{number}.test"))
     await until(lambda: len(second._lanes._heard) + len(second._lanes._due) >= 50)
     pauses = (time.monotonic() - began) / PAUSE
     assert len(woken) <= pauses + 2, "one notification for all that came within its pause"
-    assert await second.next_due([]) == NOW
-    assert len(keys(await second.claim(NOW, ROOMY))) == 50
+    assert await second.queue.next_due([]) == NOW
+    assert len(keys(await second.queue.claim(NOW, ROOMY))) == 50
 
 
 async def test_more_lanes_than_a_notification_holds_are_looked_up(cluster: Cluster) -> None:
     first, second = await cluster.node("first"), await cluster.node("second")
-    await until(lambda: len(first.live) == 2)
-    await first.enqueue(accepted("A", *(f"x@{'long' * 10}{number}.test" for number in range(300))))
-    await until(lambda: second.next_due([]))
-    assert len(keys(await second.claim(NOW, ROOMY))) == 300
+    await until(lambda: len(first.nodes.live) == 2)
+    await first.queue.enqueue(accepted("A", *(f"x@{'long' * 10}{number}.test" for number in range(300))))
+    await until(lambda: second.queue.next_due([]))
+    assert len(keys(await second.queue.claim(NOW, ROOMY))) == 300
 
 
 async def test_an_operator_and_a_claim_do_not_meet_in_one_entry(cluster: Cluster) -> None:
     first, second = await cluster.node("first"), await cluster.node("second")
     for number in range(60):
-        await first.enqueue(accepted(f"M{number:02}", "x@a.test"))
+        await first.queue.enqueue(accepted(f"M{number:02}", "x@a.test"))
     second._lanes.note([("mx:a.test", NOW)])
-    held, claimed = await asyncio.gather(first.change(EntryQuery(), hold), second.claim(NOW, ROOMY))
+    held, claimed = await asyncio.gather(first.queue.change(EntryQuery(), hold), second.queue.claim(NOW, ROOMY))
     taken = {queue_id for queue_id, _ in keys(claimed)}
     assert taken.isdisjoint(entry.queue_id for _, entry in held)
-    active = await first.entries(EntryQuery(states=(State.ACTIVE,)))
+    active = await first.queue.entries(EntryQuery(states=(State.ACTIVE,)))
     assert {entry.queue_id for _, entry in active} == taken
 
 
@@ -77,39 +77,39 @@ async def test_limits_hold_over_all_nodes(cluster: Cluster) -> None:
     stores = [await cluster.node(name) for name in "abc"]
     window = Window(7, HOUR)
     slots = [Slot(f"M{n:03}", 0, {"identity:i": (window,), "provider:p": (Window(5, 60.0),)}) for n in range(60)]
-    places = await asyncio.gather(*(stores[n % 3].reserve([slot], [NOW]) for n, slot in enumerate(slots)))
+    places = await asyncio.gather(*(stores[n % 3].limits.reserve([slot], [NOW]) for n, slot in enumerate(slots)))
     times = [at for (at,) in places]
     assert crowded(times, window) == 7
     assert crowded(times, Window(5, 60.0)) == 5
-    moved = await asyncio.gather(*(stores[(n + 1) % 3].acquire(slot, NOW) for n, slot in enumerate(slots)))
+    moved = await asyncio.gather(*(stores[(n + 1) % 3].limits.acquire(slot, NOW) for n, slot in enumerate(slots)))
     assert sum(at == NOW for at in moved) == 5
     waiting = [slot for slot, at in zip(slots, moved, strict=True) if at != NOW]
-    later = await asyncio.gather(*(stores[n % 3].acquire(slot, NOW + 61) for n, slot in enumerate(waiting)))
+    later = await asyncio.gather(*(stores[n % 3].limits.acquire(slot, NOW + 61) for n, slot in enumerate(waiting)))
     assert sum(at == NOW + 61 for at in later) == 2
-    usage = await stores[0].usage({"identity:i": (window,)}, NOW + 61)
-    assert usage == await stores[2].usage({"identity:i": (window,)}, NOW + 61)
+    usage = await stores[0].limits.usage({"identity:i": (window,)}, NOW + 61)
+    assert usage == await stores[2].limits.usage({"identity:i": (window,)}, NOW + 61)
     assert usage["identity:i"].left == (7,)
 
 
 async def test_what_one_node_gives_back_another_can_have(cluster: Cluster) -> None:
     first, second = await cluster.node("first"), await cluster.node("second")
     only = {"identity:i": (Window(1, HOUR),)}
-    assert await first.reserve([Slot("A", 0, only)], [NOW]) == [NOW]
-    (later,) = await second.reserve([Slot("B", 0, only)], [NOW])
+    assert await first.limits.reserve([Slot("A", 0, only)], [NOW]) == [NOW]
+    (later,) = await second.limits.reserve([Slot("B", 0, only)], [NOW])
     assert later > NOW
-    await second.release("A", [0])
-    assert await first.reserve([Slot("C", 0, only)], [NOW]) == [NOW]
+    await second.limits.release("A", [0])
+    assert await first.limits.reserve([Slot("C", 0, only)], [NOW]) == [NOW]
 
 
 async def test_places_of_a_dead_node_without_a_message_are_given_back(cluster: Cluster) -> None:
     first, second = await cluster.node("first"), await cluster.node("second")
     only = {"identity:i": (Window(1, HOUR),)}
-    await first.reserve([Slot("A", 0, only)], [NOW])
+    await first.limits.reserve([Slot("A", 0, only)], [NOW])
     await cluster.die(first)
     await until(lambda: cluster.lines("second", "node.gone"))
 
     async def free() -> bool:
-        return (await second.usage({"identity:i": (Window(1, HOUR),)}, NOW))["identity:i"].free_at == NOW
+        return (await second.limits.usage({"identity:i": (Window(1, HOUR),)}, NOW))["identity:i"].free_at == NOW
 
     await until(free)
 
@@ -118,67 +118,67 @@ async def test_connections_of_a_lane_are_shared_by_the_nodes_that_live(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = await cluster.node("first")
-    assert first.part("mx:a.test", 10) == 10, "alone it has all"
+    assert first.nodes.share.of("mx:a.test", 10) == 10, "alone it has all"
     second = await cluster.node("second")
-    assert second.part("mx:a.test", 10) == 0, "the other may not know of it yet"
-    await until(lambda: first.part("mx:a.test", 10) == 5)
-    second._known_at = 0.0
-    assert second.part("mx:a.test", 10) == 5
-    assert first.part("mx:a.test", 1) + second.part("mx:a.test", 1) == 1
+    assert second.nodes.share.of("mx:a.test", 10) == 0, "the other may not know of it yet"
+    await until(lambda: first.nodes.share.of("mx:a.test", 10) == 5)
+    second.nodes._known_at = 0.0
+    assert second.nodes.share.of("mx:a.test", 10) == 5
+    assert first.nodes.share.of("mx:a.test", 1) + second.nodes.share.of("mx:a.test", 1) == 1
     await cluster.die(second)
-    await until(lambda: first.part("mx:a.test", 10) == 10)
+    await until(lambda: first.nodes.share.of("mx:a.test", 10) == 10)
 
 
 async def test_lanes_left_to_others_are_neither_claimed_nor_waited_for(store_of_one: PostgresStore) -> None:
-    await store_of_one.enqueue(accepted("A", "x@a.test", "x@b.test"))
-    store_of_one.leave_to_others(lambda lane: lane == "mx:a.test")
-    assert keys(await store_of_one.claim(NOW, ROOMY)) == [("A", 1)]
-    assert await store_of_one.next_due([]) is None
-    store_of_one.leave_to_others(lambda lane: False)
-    assert await store_of_one.next_due([]) == NOW
-    assert keys(await store_of_one.claim(NOW, ROOMY)) == [("A", 0)]
+    await store_of_one.queue.enqueue(accepted("A", "x@a.test", "x@b.test"))
+    store_of_one.queue.leave_to_others(lambda lane: lane == "mx:a.test")
+    assert keys(await store_of_one.queue.claim(NOW, ROOMY)) == [("A", 1)]
+    assert await store_of_one.queue.next_due([]) is None
+    store_of_one.queue.leave_to_others(lambda lane: False)
+    assert await store_of_one.queue.next_due([]) == NOW
+    assert keys(await store_of_one.queue.claim(NOW, ROOMY)) == [("A", 0)]
 
 
 async def test_nodes_are_listed(cluster: Cluster) -> None:
     first, second = await cluster.node("first"), await cluster.node("second")
-    await first.enqueue(accepted("A", "x@a.test", "y@a.test"))
-    await first.claim(NOW, ROOMY)
+    await first.queue.enqueue(accepted("A", "x@a.test", "y@a.test"))
+    await first.queue.claim(NOW, ROOMY)
     await cluster.die(second)
-    states = {state.id: state for state in await first.nodes()}
-    assert (states[first.node].alive, states[first.node].entries) == (True, 2)
-    assert (states[second.node].alive, states[second.node].entries) == (False, 0)
-    assert states[first.node].heartbeat_at >= states[first.node].started_at > 1e9
+    states = {state.id: state for state in await first.nodes.states()}
+    assert (states[first.nodes.id].alive, states[first.nodes.id].entries) == (True, 2)
+    assert (states[second.nodes.id].alive, states[second.nodes.id].entries) == (False, 0)
+    assert states[first.nodes.id].heartbeat_at >= states[first.nodes.id].started_at > 1e9
 
 
 async def test_one_of_the_nodes_leads_and_another_when_it_is_gone(cluster: Cluster) -> None:
     stores = [await cluster.node(name) for name in "ab"]
-    await until(lambda: all(len(store.live) == 2 for store in stores))
-    (leading,) = (store for store in stores if store.leads)
-    (other,) = (store for store in stores if not store.leads)
+    await until(lambda: all(len(store.nodes.live) == 2 for store in stores))
+    (leading,) = (store for store in stores if store.nodes.leads)
+    (other,) = (store for store in stores if not store.nodes.leads)
     await cluster.die(leading)
-    await until(lambda: other.leads)
+    await until(lambda: other.nodes.leads)
 
 
 async def test_the_leading_node_counts_the_queue_for_all(cluster: Cluster, tmp_path: Path) -> None:
     stores = [await cluster.node(name) for name in "ab"]
-    await until(lambda: all(len(store.live) == 2 for store in stores))
-    await stores[0].enqueue(accepted("A", "x@a.test", "y@a.test"))
+    await until(lambda: all(len(store.nodes.live) == 2 for store in stores))
+    await stores[0].queue.enqueue(accepted("A", "x@a.test", "y@a.test"))
     settings = Settings.model_validate({"server": {"hostname": "relay.test", "data_dir": str(tmp_path)}})
     for store in stores:
         observer = Observer(Log(StringIO(), "json"), lambda: NOW)
         await Maintenance(lambda: settings, store, observer, lambda: NOW)._round()
         said = b'relay_queue_entries{state="waiting"} 2.0' in observer.metrics.exposition()
-        assert said == store.leads
+        assert said == store.nodes.leads
 
 
 async def test_a_clock_that_all_nodes_see_set_forward_lengthens_lifetimes_once(cluster: Cluster) -> None:
     stores = [await cluster.node(name) for name in "abc"]
-    await until(lambda: all(len(store.live) == 3 for store in stores))
-    await stores[0].enqueue(accepted("A"))
-    ((_, before),) = await stores[0].entries(EntryQuery())
+    await until(lambda: all(len(store.nodes.live) == 3 for store in stores))
+    await stores[0].queue.enqueue(accepted("A"))
+    ((_, before),) = await stores[0].queue.entries(EntryQuery())
     for store in stores:
-        await store.shift_clock(NOW + 3 * 3600, 3 * 3600.0, 7200.0, 3 * 86400.0)
-    ((_, after),) = await stores[0].entries(EntryQuery())
+        await store.queue.shift_clock(NOW + 3 * 3600, 3 * 3600.0, 7200.0, 3 * 86400.0)
+    ((_, after),) = await stores[0].queue.entries(EntryQuery())
     assert after.expires_at == before.expires_at + 3 * 3600
 
 
@@ -219,16 +219,16 @@ async def test_a_server_that_restarts_is_waited_for(tmp_path: Path, monkeypatch:
     server = PostgresServer()
     try:
         store = await PostgresStore.open(fresh_schema(server.url), tmp_path, now=NOW)
-        await store.enqueue(accepted("A"))
-        (claimed,) = await store.claim(NOW, ROOMY)
+        await store.queue.enqueue(accepted("A"))
+        (claimed,) = await store.queue.claim(NOW, ROOMY)
         await asyncio.to_thread(server.stop)
         limited = Slot("B", 0, {"identity:i": (Window(1, HOUR),)})
         for refused in (
-            store.enqueue(accepted("B")),
-            store.apply([settle(claimed, State.DELIVERED, NOW)]),
-            store.reserve([limited], [NOW]),
-            store.record([Event(Kind.OPEN, NOW, "A", 0)]),
-            store.entries(EntryQuery()),
+            store.queue.enqueue(accepted("B")),
+            store.queue.apply([settle(claimed, State.DELIVERED, NOW)]),
+            store.limits.reserve([limited], [NOW]),
+            store.events.record([Event(Kind.OPEN, NOW, "A", 0)]),
+            store.queue.entries(EntryQuery()),
             store.check(),
         ):
             with pytest.raises(StoreError, match="PostgreSQL: ") as told:
@@ -244,12 +244,14 @@ async def test_a_server_that_restarts_is_waited_for(tmp_path: Path, monkeypatch:
             return True
 
         await until(works)
-        assert await store.apply([settle(claimed, State.DELIVERED, NOW)]) == [settle(claimed, State.DELIVERED, NOW)]
-        await store.enqueue(accepted("B"))
-        assert await store.reserve([limited], [NOW]) == [NOW]
-        assert keys(await until(lambda: store.claim(NOW, ROOMY))) == [("B", 0)]
-        before = store._pulse._renewed_at
-        await until(lambda: store._pulse._renewed_at > before)
+        assert await store.queue.apply([settle(claimed, State.DELIVERED, NOW)]) == [
+            settle(claimed, State.DELIVERED, NOW)
+        ]
+        await store.queue.enqueue(accepted("B"))
+        assert await store.limits.reserve([limited], [NOW]) == [NOW]
+        assert keys(await until(lambda: store.queue.claim(NOW, ROOMY))) == [("B", 0)]
+        before = store._heartbeat._renewed_at
+        await until(lambda: store._heartbeat._renewed_at > before)
         await store.close()
     finally:
         await asyncio.to_thread(server.close)

@@ -84,7 +84,7 @@ async def test_of_nodes_that_share_a_store_one_looks_and_all_sign_alike(tmp_path
     made(tmp_path, "s1")
     async with DnsServer(ZONE + made(tmp_path, "s2")) as dns:
         told = settings(tmp_path, dns)
-        sides = [SigningSide(store, told, lambda: NOW, keys_of(told)) for _ in range(2)]
+        sides = [SigningSide(store.database, told, lambda: NOW, keys_of(told)) for _ in range(2)]
         nodes = [side.build() for side in sides]
         for node in nodes:
             await node.start()
@@ -101,7 +101,7 @@ async def test_a_store_that_is_away_changes_nothing_and_is_told_later(tmp_path: 
     line = made(tmp_path, "s1")
     async with DnsServer(ZONE + line) as dns:
         told = settings(tmp_path, dns)
-        database = Away(store)
+        database = Away(store.database)
         database.away = True
         side = SigningSide(database, told, lambda: NOW, keys_of(told))
         node = side.build()
@@ -119,7 +119,7 @@ async def test_the_operator_is_told_of_a_domain_that_fails_after_it_passed(tmp_p
     clock = [NOW]
     async with DnsServer(ZONE) as dns:
         told = settings(tmp_path, dns)
-        side = SigningSide(store, told, lambda: clock[0], keys_of(told))
+        side = SigningSide(store.database, told, lambda: clock[0], keys_of(told))
         node = side.build()
         await node.start()
         await node.watch.round()
@@ -143,7 +143,7 @@ async def test_a_rotation_under_way_is_not_overtaken_by_another(tmp_path: Path, 
     clock = [NOW]
     async with DnsServer(ZONE) as dns:
         told = settings(tmp_path, dns)
-        node = SigningSide(store, told, lambda: clock[0], keys_of(told)).build()
+        node = SigningSide(store.database, told, lambda: clock[0], keys_of(told)).build()
         await node.start()
         clock[0] += 60
         key = await node.rotate("acme.test", "rsa-sha256", 1024)

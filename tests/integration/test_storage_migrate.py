@@ -56,18 +56,18 @@ async def fill(path: Path, now: float) -> None:
     for number, one in enumerate(ids):
         made = accepted(one, f"u{number}@rcpt.test", due=now - 60, at=now - 60, content=content(number))
         entries = tuple(replace(entry, lane="provider:sink") for entry in made.entries)
-        await store.enqueue(replace(made, entries=entries))
-        await store.reserve([Slot(one, 0, LIMIT)], [now])
-    await store.claim(now, replace(ROOMY, entries=10))
-    claimed = await store.claim(now, replace(ROOMY, entries=10))
-    await store.apply([settle(one, State.DELIVERED, now) for one in claimed])
+        await store.queue.enqueue(replace(made, entries=entries))
+        await store.limits.reserve([Slot(one, 0, LIMIT)], [now])
+    await store.queue.claim(now, replace(ROOMY, entries=10))
+    claimed = await store.queue.claim(now, replace(ROOMY, entries=10))
+    await store.queue.apply([settle(one, State.DELIVERED, now) for one in claimed])
     full = replace(full_message(), created_at=now)
     entry = replace(full_entry(), next_attempt_at=now + 9000, created_at=now, expires_at=now + 90_000)
-    await store.enqueue(
+    await store.queue.enqueue(
         NewMessage(full, b"\0\xff" * 20_000, (entry,), (Event(Kind.CREATED, now - 9e6, full.queue_id, 3),))
     )
-    await store.suppress([Suppression("gone@x.test", "", "manual", "", "", "", now, 0.0)])
-    await store.record([Event(Kind.OPEN, now, ids[0], 0, data={"agent": "x"})])
+    await store.suppressions.add([Suppression("gone@x.test", "", "manual", "", "", "", now, 0.0)])
+    await store.events.record([Event(Kind.OPEN, now, ids[0], 0, data={"agent": "x"})])
     await store.close()
     with closing(sqlite3.connect(path)) as raw:  # Tables that only a longer life would fill.
         raw.execute("INSERT INTO soft_bounces VALUES ('a@x.test', 'acme.test', 'Q', ?, 1)", (now,))
@@ -136,7 +136,7 @@ async def test_a_copy_that_was_killed_goes_on_and_all_is_there_once(relay: Relay
     assert compare(database, postgres) == counts
 
     store = await PostgresStore.open(postgres, relay.folder, now=time.time())
-    limits = await store.usage(LIMIT, time.time())
+    limits = await store.limits.usage(LIMIT, time.time())
     await store.close()
     usage = limits["identity:limited@acme.test"]
     assert usage.free_at > time.time() + (MESSAGES / 3 - 2) * HOUR, "limits hold on"
@@ -176,7 +176,7 @@ async def test_a_target_in_use_is_refused(relay: RelayProcess, postgres: str, tm
     store = await PostgresStore.open(postgres, node, now=time.time())
     done = await asyncio.to_thread(migrate, relay.config, postgres)
     assert (done.returncode, "works on this PostgreSQL database already" in done.stderr) == (69, True)
-    await store.enqueue(accepted("A"))
+    await store.queue.enqueue(accepted("A"))
     await store.close()
     with psycopg.connect(postgres, autocommit=True) as raw:
         raw.execute("DELETE FROM nodes")
@@ -191,7 +191,7 @@ async def test_a_source_that_went_on_is_not_mixed_with_its_older_half(relay: Rel
     with psycopg.connect(postgres, autocommit=True) as raw:
         raw.execute("UPDATE relay_transfer SET done = false")
     store = await SqliteStore.open(database, now=time.time())
-    await store.enqueue(accepted("LATER"))
+    await store.queue.enqueue(accepted("LATER"))
     await store.close()
     refused = await asyncio.to_thread(migrate, relay.config, postgres)
     assert (refused.returncode, "--anew" in refused.stderr) == (69, True)

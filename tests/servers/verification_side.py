@@ -9,8 +9,7 @@ from relay.mail.reply import Reply
 from relay.mail.transaction import Transaction
 from relay.resolver import Resolver
 from relay.rewrite.tokens import Keyring
-from relay.storage.open import AnyStore
-from relay.storage.verifications import VerificationTable
+from relay.storage.store import Store
 from relay.verification.context import Tools
 from relay.verification.verifier import VerifiedSenders, Verifier
 
@@ -20,8 +19,8 @@ RING = Keyring((("k1", b"k" * 32),))
 class VerificationSide:
     """Makes the verifier; `sent` has what it sent, by queue id. Its codes are 000001, 000002, …"""
 
-    def __init__(self, store: AnyStore, settings: Settings, clock: Callable[[], float]) -> None:
-        self.table = VerificationTable(store)
+    def __init__(self, store: Store, settings: Settings, clock: Callable[[], float]) -> None:
+        self.table = store.verifications
         self.proven = VerifiedSenders((self.table.proven,), lambda error: None)
         self.sent: dict[str, Transaction] = {}
         self.reply = Reply(250, "2.0.0", "Ok")
@@ -32,7 +31,7 @@ class VerificationSide:
             settings=lambda: self.settings,
             keyring=lambda: RING,
             store=self.table,
-            stories=store,
+            stories=store.reports,
             resolver=Resolver,
             forget_dns=lambda: None,
             clock=clock,

@@ -26,10 +26,9 @@ from relay.queue.message import Message, NewMessage
 from relay.queue.routing import LanePause
 from relay.render.message_policy import MessagePolicy
 from relay.reports.ports import MessageQuery
-from relay.storage.open import AnyStore
 from relay.storage.postgres.store import PostgresStore
-from relay.storage.report_queries import EngagementTable
 from relay.storage.sqlite.store import SqliteStore
+from relay.storage.store import Store
 from tests.servers.signing_side import SigningSide
 from tests.servers.verification_side import VerificationSide
 
@@ -57,7 +56,7 @@ CONTENT = b"From: app@acme.test\r\nSubject: gr\xfc\xdfe\r\n\r\nsecret body\r\n"
 class Office:
     """An admin server and a client of it."""
 
-    def __init__(self, store: AnyStore, socket: Path) -> None:
+    def __init__(self, store: Store, socket: Path) -> None:
         self.store = store
         self.socket = socket
         self.published: list[Event] = []
@@ -68,32 +67,32 @@ class Office:
             application(
                 ServerRoutes(reload=self.reload, status=self.status, metrics=lambda: b"relay_up 1\n").table(),
                 self.queue_routes(store).table(),
-                DomainRoutes(SigningSide(store, Settings(), lambda: NOW).build()).table(),
-                IdentityRoutes(VerificationSide(store, Settings(), lambda: NOW).verifier, store).table(),
-                NodeRoutes(store).table(),
+                DomainRoutes(SigningSide(store.database, Settings(), lambda: NOW).build()).table(),
+                IdentityRoutes(VerificationSide(store, Settings(), lambda: NOW).verifier, store.limits).table(),
+                NodeRoutes(store.nodes).table(),
                 self.provider_routes(store).table(),
-                ReportRoutes(store, EngagementTable(store), store).table(),
-                SuppressionRoutes(store, lambda: NOW + 10).table(),
-                UnsubscribeRoutes(store.unsubscribe_list, lambda: NOW + 10).table(),
+                ReportRoutes(store.reports, store.reports, store.reports).table(),
+                SuppressionRoutes(store.suppressions, lambda: NOW + 10).table(),
+                UnsubscribeRoutes(store.unsubscribes, lambda: NOW + 10).table(),
             )
         )
 
-    def queue_routes(self, store: AnyStore) -> QueueRoutes:
+    def queue_routes(self, store: Store) -> QueueRoutes:
         return QueueRoutes(
-            store=store,
-            stories=store,
-            limits=store,
+            store=store.queue,
+            stories=store.reports,
+            limits=store.limits,
             clock=lambda: NOW + 10,
             publish=self.published.extend,
             wake=self.wake,
         )
 
-    def provider_routes(self, store: AnyStore) -> ProviderRoutes:
+    def provider_routes(self, store: Store) -> ProviderRoutes:
         return ProviderRoutes(
             settings=lambda: PROVIDERS,
-            store=store,
-            entries=store,
-            limits=store,
+            store=store.queue,
+            entries=store.queue,
+            limits=store.limits,
             clock=lambda: NOW + 10,
             new_id=lambda now: queue_id(now, 77),
             publish=self.published.extend,
@@ -121,7 +120,7 @@ class Office:
             return answer.status, await answer.json() if is_json else await answer.text()
 
 
-async def fill(store: AnyStore) -> None:
+async def fill(store: Store) -> None:
     """Enqueue two messages, the first to two recipients."""
     for number, (name, recipients) in enumerate(((FIRST, ("a@x.test", "b@y.test")), (SECOND, ("a@x.test",)))):
         message = Message(
@@ -137,7 +136,7 @@ async def fill(store: AnyStore) -> None:
             for index, address in enumerate(recipients)
         )
         created = tuple(Event(Kind.CREATED, NOW, name, one.number, one.recipient) for one in entries)
-        await store.enqueue(NewMessage(message, CONTENT, entries, created))
+        await store.queue.enqueue(NewMessage(message, CONTENT, entries, created))
 
 
 @pytest.fixture
@@ -220,10 +219,10 @@ async def test_flush(office: Office) -> None:
 
 async def test_delete_is_told_in_the_story_and_gives_the_places_back(office: Office) -> None:
     slots = [Slot(name, 0, {"identity:app@acme.test": (Window(1, 3600.0),)}) for name in (FIRST, SECOND, "later")]
-    assert list(await office.store.reserve(slots[:1], [NOW])) == [NOW]
+    assert list(await office.store.limits.reserve(slots[:1], [NOW])) == [NOW]
     _, answer = await office.ask("POST", f"/queue/delete?queue_id={FIRST}")
     assert [one["status"] for one in answer["entries"]] == ["dropped", "dropped"]
-    assert list(await office.store.reserve(slots[1:2], [NOW])) == [NOW]
+    assert list(await office.store.limits.reserve(slots[1:2], [NOW])) == [NOW]
     _, answer = await office.ask("GET", f"/trace/{FIRST}")
     (story,) = answer["stories"]
     assert [event["event"] for event in story["events"]] == ["created", "created", "dropped", "dropped"]
@@ -234,7 +233,7 @@ async def test_what_was_deleted_is_published_as_it_is_stored(office: Office) -> 
     await office.ask("POST", "/queue/hold?lane=mx:y.test")
     assert office.published == []
     await office.ask("POST", "/queue/delete")
-    stories = await office.store.stories(MessageQuery())
+    stories = await office.store.reports.stories(MessageQuery())
     stored = [event for story in stories for event in story.events if event.kind is Kind.DROPPED]
     assert len(office.published) == 3
     assert sorted(office.published, key=_place) == sorted(stored, key=_place)
@@ -249,21 +248,21 @@ async def test_a_delete_gives_all_places_back_in_one_transaction(
     await fill(store)
     limits = {"identity:app@acme.test": (Window(3, 3600.0),)}
     slots = [Slot(name, number, limits) for name, number in ((FIRST, 0), (FIRST, 1), (SECOND, 0))]
-    await store.reserve(slots, [NOW + 60] * 3)
+    await store.limits.reserve(slots, [NOW + 60] * 3)
     office = Office(store, tmp_path / "admin.sock")
     await office.server.start_unix(office.socket)
 
     transactions: list[object] = []
-    run = store._shared._link.run
+    run = store._ledgers._link.run
 
     async def counted(function: Callable[[Any], Any]) -> Any:
         transactions.append(function)
         return await run(function)
 
-    monkeypatch.setattr(store._shared._link, "run", counted)
+    monkeypatch.setattr(store._ledgers._link, "run", counted)
     _, answer = await office.ask("POST", "/queue/delete")
     assert (len(answer["entries"]), len(transactions)) == (3, 1)
-    usage = await store.usage(limits, NOW)
+    usage = await store.limits.usage(limits, NOW)
     assert usage["identity:app@acme.test"].waiting == 0
     await office.server.stop()
     await store.close()

@@ -37,7 +37,7 @@ class Desk:
         self.side = VerificationSide(store, SETTINGS, lambda: NOW)
         self.socket = socket
         app = web.Application()
-        app.add_routes(IdentityRoutes(self.side.verifier, store).table())
+        app.add_routes(IdentityRoutes(self.side.verifier, store.limits).table())
         self.server = AdminServer(app)
 
     async def ask(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
@@ -62,7 +62,7 @@ async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
 async def test_the_list_has_limits_usage_and_steps_of_all_that_are_listed_or_were_tested(desk: Desk) -> None:
     limits = {f"identity:{JANE}": windows(2, 9)}
     for number in range(2):
-        assert await desk.store.acquire(Slot("Q1", number, limits), NOW - 10) == NOW - 10
+        assert await desk.store.limits.acquire(Slot("Q1", number, limits), NOW - 10) == NOW - 10
     await desk.side.table.verify(Verification(JANE, "sending", "passed", NOW - 5, "taken", "Q1"))
     await desk.side.table.verify(Verification("x@other.test", "sender", "passed", NOW))
     await desk.side.table.verify(Verification("acme.test", "dns", "failed", NOW))

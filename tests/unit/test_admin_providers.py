@@ -31,7 +31,7 @@ async def post(office: Office, path: str, body: Any = None) -> tuple[int, Any]:
 async def test_each_provider_says_how_it_stands(office: Office) -> None:
     limits = {"provider:newsletter": windows(2, 9)}
     for number in range(3):
-        await office.store.acquire(Slot(f"S{number}", 0, limits), NOW + 5)
+        await office.store.limits.acquire(Slot(f"S{number}", 0, limits), NOW + 5)
     office.pauses = {
         "provider:backup": LanePause(NOW + 900, "535 5.7.8 no"),
         "mx:x.test": LanePause(NOW + 900, "554 blocked"),
@@ -71,13 +71,13 @@ async def test_a_pause_is_lifted_and_what_it_deferred_goes_now(office: Office) -
     )
     held_up = replace(entries[0], number=2, next_attempt_at=NOW + 900, release_at=NOW + 900)
     entries = (*entries, held_up)
-    await office.store.enqueue(NewMessage(message, CONTENT, entries))
+    await office.store.queue.enqueue(NewMessage(message, CONTENT, entries))
     office.pauses = {"provider:backup": LanePause(NOW + 900, "535 5.7.8 no")}
     assert await post(office, "/providers/backup/resume") == (
         200,
         {"provider": "backup", "resumed": True, "entries": 2},
     )
-    found = await office.store.entries(EntryQuery(lane="provider:backup"))
+    found = await office.store.queue.entries(EntryQuery(lane="provider:backup"))
     assert [entry.next_attempt_at for _, entry in found] == [NOW + 3600, NOW + 10, NOW + 10]
     assert office.wakes == 1
     assert (await post(office, "/providers/backup/resume"))[1]["resumed"] is False
@@ -95,12 +95,12 @@ async def test_a_test_mail_goes_by_its_provider_and_no_other(office: Office) -> 
         "to": "you@example.test",
         "lane": "provider:backup",
     }
-    ((message, entry),) = await office.store.entries(EntryQuery(queue_id=answer["queue_id"]))
+    ((message, entry),) = await office.store.queue.entries(EntryQuery(queue_id=answer["queue_id"]))
     assert (entry.lane, entry.notify, entry.expires_at) == ("provider:backup", ("NEVER",), NOW + 610)
     assert (message.policy.provider, message.policy.fallback_providers) == ("backup", ())
     assert (message.policy.domain, message.policy.return_path) == ("acme.test", "b.acme.test")
     assert message.metadata == {"test": "backup"}
-    content = await office.store.content(answer["queue_id"])
+    content = await office.store.queue.content(answer["queue_id"])
     assert content is not None
     assert b"Subject: relay test: backup from relay.test\r\n" in content
 

@@ -40,7 +40,7 @@ class Harness:
         self.alerts = AlertMailer(
             settings=lambda: settings,
             store=self,  # type: ignore[arg-type]  # enqueue is all it needs
-            stories=store,
+            stories=store.reports,
             clock=lambda: self.now,
             new_id=lambda now: f"{int(now - NOW):010}A{next(serial):03}",
             publish=self.published.extend,
@@ -54,12 +54,12 @@ class Harness:
         if self.away > 0:
             self.away -= 1
             raise StoreError("disk I/O error")
-        await self.store.enqueue(accepted)
+        await self.store.queue.enqueue(accepted)
 
     async def queued(self, expected: int) -> list[str]:
         """Return the subjects in the queue once there are so many, and no more after a while."""
         async with asyncio.timeout(PATIENCE):
-            while len(found := await self.store.entries(EntryQuery())) < expected:
+            while len(found := await self.store.queue.entries(EntryQuery())) < expected:
                 await asyncio.sleep(0.005)
         await asyncio.sleep(0.02)
         return [message.subject for message, _ in found]
@@ -129,7 +129,7 @@ async def test_alerts_come_from_the_configured_address_and_take_its_ways(tmp_pat
     async with running(tmp_path, **sections) as house:
         house.alerts.alert("links", "links are dead", "look")
         await house.queued(1)
-        ((message, entry),) = await house.store.entries(EntryQuery())
+        ((message, entry),) = await house.store.queue.entries(EntryQuery())
         assert message.header_from == "relay@acme.test"
         assert (message.policy.domain, entry.lane) == ("acme.test", "provider:p")
         assert message.policy.fallback_providers == ("direct",)

@@ -98,7 +98,9 @@ class Bench:
             settings=lambda: SETTINGS,
             keyring=lambda: KEYS,
             bounce_policy=lambda: policy,
-            store=self.store,
+            queue=self.store.queue,
+            stories=self.store.reports,
+            returned=self.store.events,
             clock=lambda: self.now,
             new_id=lambda now: queue_id(now, next(self.serial)),
             publish=self.publish,
@@ -116,11 +118,11 @@ class Bench:
         self.lines.append((line, fields))
 
     async def story(self) -> Story:
-        (story,) = await self.store.stories(MessageQuery(queue_id=QUEUE_ID))
+        (story,) = await self.store.reports.stories(MessageQuery(queue_id=QUEUE_ID))
         return story
 
     async def suppressed(self) -> list[tuple[str, str, str]]:
-        return [(one.address, one.domain, one.reason) for one in await self.store.suppressions(SuppressionQuery())]
+        return [(one.address, one.domain, one.reason) for one in await self.store.suppressions.find(SuppressionQuery())]
 
 
 @pytest.fixture
@@ -131,7 +133,7 @@ async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
         Entry(QUEUE_ID, number, who, "mx:rcpt.test", NOW, NOW + 9, NOW, state=State.DELIVERED)
         for number, who in enumerate(("ada@rcpt.test", "ben@rcpt.test"))
     )
-    await store.enqueue(NewMessage(message, b"x", entries))
+    await store.queue.enqueue(NewMessage(message, b"x", entries))
     yield Bench(store)
     await store.close()
 
@@ -268,7 +270,7 @@ hi
 async def test_only_complaints_suppress(bench: Bench, kind: str, recorded: Kind, suppressed: bool) -> None:
     (event,) = (await bench.intake.process(feedback(kind), address())).events
     assert (event.kind, event.data["feedback_type"]) == (recorded, kind.lower())
-    found = await bench.store.suppressions(SuppressionQuery())
+    found = await bench.store.suppressions.find(SuppressionQuery())
     assert [one.address for one in found] == (["ben@rcpt.test"] if suppressed else [])
 
 
@@ -276,4 +278,4 @@ async def test_vacation_notes_that_a_provider_calls_transient_bounces_suppress_n
     for _ in range(4):
         await bench.intake.process(bounce(status="4.0.0", reply=""), address())
         bench.now += 3600
-    assert await bench.store.suppressions(SuppressionQuery()) == []
+    assert await bench.store.suppressions.find(SuppressionQuery()) == []

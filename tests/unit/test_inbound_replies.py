@@ -28,7 +28,6 @@ from relay.resolver import Resolver
 from relay.rewrite.tokens import Keyring, Token, cc_address, sign_address_token
 from relay.rewrite.tokens import Kind as TokenKind
 from relay.storage.sqlite.store import SqliteStore
-from relay.storage.verifications import VerificationTable
 from relay.suppression.ports import UnsubscribeQuery
 from relay.verification.copies import ReceivedCopies
 from tests.servers.dns_server import DnsServer
@@ -107,7 +106,9 @@ class Harness:
             settings=lambda: self.settings,
             keyring=lambda: KEYS,
             bounce_policy=lambda: policy,
-            store=self.store,
+            queue=self.store.queue,
+            stories=self.store.reports,
+            returned=self.store.events,
             clock=lambda: self.now,
             new_id=lambda now: queue_id(now, next(self.serial)),
             publish=self.published.extend,
@@ -124,7 +125,7 @@ class Harness:
 
     @property
     def copies(self) -> ReceivedCopies:
-        verifications = VerificationTable(self.store)
+        verifications = self.store.verifications
         return ReceivedCopies(verifications, self.resolver, lambda: self.settings.server.hostname, lambda: self.now)
 
     def wake(self) -> None:
@@ -138,14 +139,14 @@ class Harness:
         return refused or await self.handler.accept_message(Transaction(SESSION, whole, content))
 
     async def events(self, message: str = SENT) -> list[Event]:
-        (story,) = await self.store.stories(MessageQuery(queue_id=message))
+        (story,) = await self.store.reports.stories(MessageQuery(queue_id=message))
         return list(story.events)
 
     async def forwards(self) -> list[tuple[Message, Entry]]:
-        return list(await self.store.entries(EntryQuery(states=(State.WAITING,))))
+        return list(await self.store.queue.entries(EntryQuery(states=(State.WAITING,))))
 
     async def unsubscribed(self) -> list[str]:
-        return [one.address for one in await self.store.unsubscribe_list.unsubscribes(UnsubscribeQuery())]
+        return [one.address for one in await self.store.unsubscribes.find(UnsubscribeQuery())]
 
 
 @pytest.fixture
@@ -153,7 +154,9 @@ async def house(tmp_path: Path) -> AsyncIterator[Harness]:
     store = await SqliteStore.open(tmp_path / "relay.db", now=NOW)
     policy = MessagePolicy(domain="acme.test", identity=NEWS, reply_domain="reply.acme.test", copies=(2,))
     message = Message(SENT, NOW, NEWS, policy, message_id="<77@acme.test>", header_from=NEWS, subject="Offer")
-    await store.enqueue(NewMessage(message, b"x", _delivered(SENT, "ada@rcpt.test", "ben@rcpt.test", "copy@acme.test")))
+    await store.queue.enqueue(
+        NewMessage(message, b"x", _delivered(SENT, "ada@rcpt.test", "ben@rcpt.test", "copy@acme.test"))
+    )
     yield Harness(store)
     await store.close()
 
@@ -177,7 +180,7 @@ class TestReplies:
         assert message.reverse_path == "ben@rcpt.test"
         assert (message.policy.forward_domain, message.policy.domain) == ("bounces.acme.test", "")
         assert message.metadata == {"forward_of": SENT}
-        assert await house.store.content(message.queue_id) == REPLY
+        assert await house.store.queue.content(message.queue_id) == REPLY
         added = message.policy.added_fields
         assert added.startswith(b"Received: from mx.rcpt.test ([192.0.2.9])\r\n\tby relay.test")
         assert loop_field("relay.test", "owner@acme.test") in added
@@ -223,7 +226,7 @@ class TestReplies:
         other = queue_id(NOW, 77)
         policy = MessagePolicy(domain="acme.test", identity=NEWS, reply_domain="reply.acme.test", reply_to=reply_to)
         message = Message(other, NOW, NEWS, policy, message_id="<78@acme.test>", header_from=NEWS)
-        await house.store.enqueue(NewMessage(message, b"x", _delivered(other, "ada@rcpt.test")))
+        await house.store.queue.enqueue(NewMessage(message, b"x", _delivered(other, "ada@rcpt.test")))
         await house.give(REPLY, reply_address(0, other))
         assert [entry.recipient for _, entry in await house.forwards()] == goes_to
 
@@ -253,7 +256,7 @@ class TestReplies:
                 queue_id(NOW, serial), NOW, NEWS, MessagePolicy(domain="acme.test", identity=NEWS), header_from=author
             )
             entries = _delivered(message.queue_id, "ben@rcpt.test")
-            await house.store.enqueue(NewMessage(message, b"x", entries))
+            await house.store.queue.enqueue(NewMessage(message, b"x", entries))
             await house.give(REPLY, reply_address(0, message.queue_id))
         assert [entry.recipient for _, entry in await house.forwards()] == [NEWS] * 4
 
@@ -284,7 +287,7 @@ class TestRobots:
         other = queue_id(NOW, 79)
         policy = MessagePolicy(domain="acme.test", identity=NEWS, reply_domain="reply.acme.test")
         message = Message(other, NOW, NEWS, policy, header_from=NEWS, subject="Automatic reply: how it works")
-        await house.store.enqueue(NewMessage(message, b"x", _delivered(other, "ben@rcpt.test")))
+        await house.store.queue.enqueue(NewMessage(message, b"x", _delivered(other, "ben@rcpt.test")))
         await house.give(REPLY.replace(b"Re: Offer", tag + b"Automatic reply: how it works"), reply_address(0, other))
         (event,) = await house.events(other)
         assert "automatic" not in event.data
@@ -293,7 +296,7 @@ class TestRobots:
         other = queue_id(NOW, 78)
         policy = MessagePolicy(domain="acme.test", identity=NEWS, reply_domain="reply.acme.test")
         message = Message(other, NOW, NEWS, policy, header_from=NEWS, subject="Out of office made easy")
-        await house.store.enqueue(NewMessage(message, b"x", _delivered(other, "ben@rcpt.test")))
+        await house.store.queue.enqueue(NewMessage(message, b"x", _delivered(other, "ben@rcpt.test")))
         await house.give(REPLY.replace(b"Re: Offer", b"Re: Out of office made easy"), reply_address(0, other))
         (event,) = await house.events(other)
         assert "automatic" not in event.data
@@ -402,7 +405,7 @@ class TestBouncesOfForwards:
         assert (await house.give(_bounce("owner@acme.test"), address, reverse_path="")).code == 250
         ((message, entry),) = await house.forwards()
         assert (message.reverse_path, entry.recipient) == ("", "ben@rcpt.test")
-        assert await house.store.content(message.queue_id) == _bounce("owner@acme.test")
+        assert await house.store.queue.content(message.queue_id) == _bounce("owner@acme.test")
         looping = loop_field("relay.test", "ben@rcpt.test") + _bounce("owner@acme.test")
         assert (await house.give(looping, address, reverse_path="")).code == 554
 
@@ -419,18 +422,18 @@ class TestBouncesOfForwards:
 
 async def test_a_test_copy_is_judged_and_other_recipients_of_its_transaction_are_processed(house: Harness) -> None:
     copy = f"{sign_address_token(KEYS, Token(TokenKind.TEST, COPY, 0))}@reply.acme.test"
-    verifications = VerificationTable(house.store)
+    verifications = house.store.verifications
     async with DnsServer() as dns:
         house.resolver = dns.resolver
         assert str(await house.give(REPLY, copy)) == "250 2.0.0 Ok: test mail judged"
-        assert [one.step for one in await verifications.verifications(COPY)] == ["copy"]
+        assert [one.step for one in await verifications.find(COPY)] == ["copy"]
         assert await house.forwards() == []
 
         await verifications.forget_copies(NOW + 1)
         envelope = Envelope("ben@rcpt.test", (Recipient(copy), Recipient(reply_address())))
         reply = await house.handler.accept_message(Transaction(SESSION, envelope, REPLY))
     assert str(reply).startswith("250 2.0.0 Ok: queued as ")
-    assert [one.step for one in await verifications.verifications(COPY)] == ["copy"]
+    assert [one.step for one in await verifications.find(COPY)] == ["copy"]
     assert "owner@acme.test" in [entry.recipient for _, entry in await house.forwards()]
 
 

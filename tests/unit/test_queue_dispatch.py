@@ -80,7 +80,7 @@ async def enqueue(house: Harness, number: int, policy: MessagePolicy = BOTH, aut
     message = Message(f"{AGAIN}{number}", NOW, author, policy, header_from=author, size=len(CONTENT))
     lane = "provider:newsletter" if policy.provider == "newsletter" else "mx:x.test"
     entry = Entry(message.queue_id, 0, f"u{number}@x.test", lane, NOW, NOW + 259200.0, house.now)
-    await house.store.enqueue(NewMessage(message, CONTENT, (entry,)))
+    await house.store.queue.enqueue(NewMessage(message, CONTENT, (entry,)))
     house.runner.wake()
 
 
@@ -276,7 +276,7 @@ async def test_what_waits_for_its_turn_keeps_its_lifetime(tmp_path: Path) -> Non
         message = Message(f"{AGAIN}2", NOW, "app@acme.test", ALONE, header_from="app@acme.test", size=len(CONTENT))
         entry = Entry(message.queue_id, 0, "u2@x.test", "provider:newsletter", NOW, NOW + 1800.0, house.now)
         await states(house, {State.DELIVERED: 1})
-        await house.store.enqueue(NewMessage(message, CONTENT, (entry,)))
+        await house.store.queue.enqueue(NewMessage(message, CONTENT, (entry,)))
         house.runner.wake()
 
         async def waits_for_its_turn() -> bool:
@@ -303,7 +303,7 @@ async def test_what_went_elsewhere_uses_nothing_of_the_first_quota(tmp_path: Pat
         for number in range(3):
             await enqueue(house, number)
         await states(house, {State.DELIVERED: 3})
-        usage = (await house.store.usage(windows_, house.now))["provider:newsletter"]
+        usage = (await house.store.limits.usage(windows_, house.now))["provider:newsletter"]
         assert (usage.left, usage.waiting, usage.free_at) == ((0,), 0, house.now)
         delivery.answers.clear()
         house.runner.resume("provider:newsletter")
@@ -355,7 +355,7 @@ async def test_what_was_put_off_until_it_expired_did_not_leave(tmp_path: Path, l
         await enqueue(house, 1, MessagePolicy())
         (entry,) = await states(house, {State.BOUNCED: 1})
         assert entry.reason == "not delivered within 72 hours"
-        assert (await house.store.usage(usage, house.now))["identity:app@acme.test"].left == (left,)
+        assert (await house.store.limits.usage(usage, house.now))["identity:app@acme.test"].left == (left,)
 
 
 async def test_what_may_have_been_delivered_left(tmp_path: Path) -> None:
@@ -367,11 +367,11 @@ async def test_what_may_have_been_delivered_left(tmp_path: Path) -> None:
         await enqueue(house, 1, MessagePolicy())
         (entry,) = await house.until_settled()
         assert entry.uncertain
-        assert (await house.store.usage(usage, house.now))["identity:app@acme.test"].left == (1,)
+        assert (await house.store.limits.usage(usage, house.now))["identity:app@acme.test"].left == (1,)
         house.now = entry.next_attempt_at
         house.runner.wake()
         await states(house, {State.DELIVERED: 1})
-        assert (await house.store.usage(usage, house.now))["identity:app@acme.test"].left == (2,)
+        assert (await house.store.limits.usage(usage, house.now))["identity:app@acme.test"].left == (2,)
 
 
 async def test_what_was_under_way_when_its_process_ended_left(tmp_path: Path) -> None:
@@ -388,10 +388,10 @@ async def test_what_was_under_way_when_its_process_ended_left(tmp_path: Path) ->
         await house.until(under_way)
         await house.runner.stop(0)
     async with running(tmp_path, settings(**sections)) as house:
-        await house.store.recover(house.now, 3600.0)
+        await house.store.queue.recover(house.now, 3600.0)
         house.runner.wake()
         await states(house, {State.DELIVERED: 1})
-        assert (await house.store.usage(usage, house.now))["identity:app@acme.test"].left == (2,)
+        assert (await house.store.limits.usage(usage, house.now))["identity:app@acme.test"].left == (2,)
 
 
 async def test_what_may_have_been_delivered_is_not_sent_on_at_once(tmp_path: Path) -> None:
@@ -439,7 +439,7 @@ async def test_a_provider_that_refuses_everything_is_paused_and_its_mail_kept(tm
             domain = "x" if phase == "mail" else f"d{number}"
             message = Message(f"{AGAIN}{number}", NOW, "", ALONE, header_from="app@acme.test", size=len(CONTENT))
             entry = Entry(message.queue_id, 0, f"u@{domain}.test", "provider:newsletter", NOW, NOW + 259200.0, NOW)
-            await house.store.enqueue(NewMessage(message, CONTENT, (entry,)))
+            await house.store.queue.enqueue(NewMessage(message, CONTENT, (entry,)))
             house.runner.wake()
             await house.until_settled()
         entries = await states(house, {State.BOUNCED: 4, State.WAITING: 2})
@@ -476,7 +476,7 @@ async def test_recipients_a_provider_does_not_know_do_not_pause_it(tmp_path: Pat
             Entry(message.queue_id, n, f"u@d{n}.test", "provider:newsletter", NOW, NOW + 259200.0, NOW)
             for n in range(30)
         )
-        await house.store.enqueue(NewMessage(message, CONTENT, entries))
+        await house.store.queue.enqueue(NewMessage(message, CONTENT, entries))
         house.runner.wake()
         await states(house, {State.BOUNCED: 30})
         assert house.raised == []
@@ -544,7 +544,7 @@ async def test_who_waits_holds_its_place_where_it_waits_and_nowhere_else(tmp_pat
         entries = await states(house, {State.DELIVERED: 2, State.WAITING: 1})
         (waiting,) = (one for one in entries if one.state is State.WAITING)
         assert waiting.lane == "provider:newsletter"
-        usage = await house.store.usage(ledgers, house.now)
+        usage = await house.store.limits.usage(ledgers, house.now)
         assert {key: one.waiting for key, one in usage.items()} == {"provider:newsletter": 1, "provider:backup": 0}
 
 
@@ -609,7 +609,7 @@ async def test_each_reply_is_classified_once(
             Entry(message.queue_id, n, f"u@d{n}.test", "provider:newsletter", NOW, NOW + 259200.0, NOW)
             for n in range(3)
         )
-        await house.store.enqueue(NewMessage(message, CONTENT, entries))
+        await house.store.queue.enqueue(NewMessage(message, CONTENT, entries))
         house.runner.wake()
         await house.until_settled()
         assert classified == [str(failure.reply)] * replies

@@ -32,7 +32,7 @@ async def waiting(house: Harness, *recipients: str, reverse_path: str = "app@acm
         Entry(message.queue_id, number, address, "mx:x.test", NOW, NOW + 86400, NOW)
         for number, address in enumerate(recipients)
     )
-    await house.store.enqueue(NewMessage(message, CONTENT, entries))
+    await house.store.queue.enqueue(NewMessage(message, CONTENT, entries))
     house.runner.wake()
     await house.until_settled()
     house.delivery.jobs.clear()
@@ -52,7 +52,7 @@ async def later(house: Harness) -> dict[str, tuple[State, str]]:
 async def test_an_unsubscribe_meanwhile_drops_the_recipient_and_only_it(tmp_path: Path) -> None:
     async with running(tmp_path) as house:
         await waiting(house, "a@x.test", "b@x.test")
-        await house.store.unsubscribe_list.unsubscribe([Unsubscribe("a@x.test", "acme.test", "spring", "one-click")])
+        await house.store.unsubscribes.add([Unsubscribe("a@x.test", "acme.test", "spring", "one-click")])
         assert await later(house) == {
             "a@x.test": (State.DROPPED, 'unsubscribed from campaign "spring" of acme.test (one-click)'),
             "b@x.test": (State.DELIVERED, ""),
@@ -66,7 +66,7 @@ async def test_an_unsubscribe_meanwhile_drops_the_recipient_and_only_it(tmp_path
 async def test_so_does_a_suppression(tmp_path: Path) -> None:
     async with running(tmp_path) as house:
         await waiting(house, "a@x.test")
-        await house.store.suppress([Suppression("a@x.test")])
+        await house.store.suppressions.add([Suppression("a@x.test")])
         assert await later(house) == {"a@x.test": (State.DROPPED, "suppressed: manual")}
         assert house.delivery.jobs == []
 
@@ -79,7 +79,7 @@ async def test_so_does_a_suppression(tmp_path: Path) -> None:
 async def test_what_no_reader_can_leave_is_not_looked_at(tmp_path: Path, policy: dict[str, Any]) -> None:
     async with running(tmp_path) as house:
         await waiting(house, "a@x.test", **policy)
-        await house.store.suppress([Suppression("a@x.test")])
+        await house.store.suppressions.add([Suppression("a@x.test")])
         assert await later(house) == {"a@x.test": (State.DELIVERED, "")}
 
 
@@ -88,10 +88,10 @@ async def test_the_place_of_the_dropped_goes_to_somebody_else(tmp_path: Path) ->
         await waiting(house, "a@x.test")
         (entry,) = await house.entries()
         one_an_hour = {"identity:app@acme.test": (Window(1, 3600.0),)}
-        await house.store.reserve([Slot(entry.queue_id, 0, one_an_hour)], [NOW + 600])
-        await house.store.unsubscribe_list.unsubscribe([Unsubscribe("a@x.test", "acme.test")])
+        await house.store.limits.reserve([Slot(entry.queue_id, 0, one_an_hour)], [NOW + 600])
+        await house.store.unsubscribes.add([Unsubscribe("a@x.test", "acme.test")])
         await later(house)
-        assert list(await house.store.reserve([Slot("other", 0, one_an_hour)], [NOW + 600])) == [NOW + 600]
+        assert list(await house.store.limits.reserve([Slot("other", 0, one_an_hour)], [NOW + 600])) == [NOW + 600]
 
 
 async def test_lists_that_cannot_be_read_are_asked_until_they_can(
@@ -108,7 +108,7 @@ async def test_lists_that_cannot_be_read_are_asked_until_they_can(
 
     async with running(tmp_path) as house:
         await waiting(house, "a@x.test")
-        await house.store.unsubscribe_list.unsubscribe([Unsubscribe("a@x.test")])
+        await house.store.unsubscribes.add([Unsubscribe("a@x.test")])
         monkeypatch.setattr(Exclusion, "reasons", reasons)
         assert (await later(house))["a@x.test"][0] is State.DROPPED
         assert house.troubles == ["disk I/O error"] * 2

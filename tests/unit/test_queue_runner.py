@@ -107,44 +107,44 @@ class FlakyStore:
 
     async def shift_clock(self, now: float, step: float, longest_wait: float, lifetime: float) -> None:
         self._maybe("clock_set")
-        await self.store.shift_clock(now, step, longest_wait, lifetime)
+        await self.store.queue.shift_clock(now, step, longest_wait, lifetime)
 
     async def leased_by_previous_run(self, keys: Sequence[tuple[str, int]]) -> Sequence[ClaimedBatch]:
-        return await self.store.leased_by_previous_run(keys)
+        return await self.store.queue.leased_by_previous_run(keys)
 
     async def claim(self, now: float, room: ClaimLimits) -> Sequence[ClaimedBatch]:
         self._maybe("claim")
-        return await self.store.claim(now, room)
+        return await self.store.queue.claim(now, room)
 
     async def next_due(self, busy: Sequence[str]) -> float | None:
         self._maybe("next_due")
-        return await self.store.next_due(busy)
+        return await self.store.queue.next_due(busy)
 
     async def apply(self, settlements: Sequence[Settlement]) -> Sequence[Settlement]:
         self._maybe("apply")
-        return await self.store.apply(settlements)
+        return await self.store.queue.apply(settlements)
 
     async def enqueue(self, accepted: NewMessage) -> None:
-        await self.store.enqueue(accepted)
+        await self.store.queue.enqueue(accepted)
 
     async def recover(self, now: float, longest_wait: float) -> int:
-        return await self.store.recover(now, longest_wait)
+        return await self.store.queue.recover(now, longest_wait)
 
     async def acquire(self, slot: Slot, now: float) -> float:
         self._maybe("depart")
-        return await self.store.acquire(slot, now)
+        return await self.store.limits.acquire(slot, now)
 
     async def reserve(self, slots: Sequence[Slot], at: Sequence[float]) -> Sequence[float]:
-        return await self.store.reserve(slots, at)
+        return await self.store.limits.reserve(slots, at)
 
     async def release(self, queue_id: str, numbers: Sequence[int]) -> None:
-        await self.store.release(queue_id, numbers)
+        await self.store.limits.release(queue_id, numbers)
 
     async def commit(self, queue_id: str, numbers: Sequence[int]) -> None:
-        await self.store.commit(queue_id, numbers)
+        await self.store.limits.commit(queue_id, numbers)
 
     async def usage(self, windows: Mapping[str, tuple[Window, ...]], now: float) -> Mapping[str, Usage]:
-        return await self.store.usage(windows, now)
+        return await self.store.limits.usage(windows, now)
 
 
 class BrokenRenderer:
@@ -157,15 +157,13 @@ class BrokenRenderer:
 class Harness:
     """A runner with all its tools; `now` is its clock."""
 
-    def __init__(self, store: SqliteStore, settings: Settings, renderer: Any = None) -> None:
+    def __init__(self, store: SqliteStore, folder: Path, settings: Settings, renderer: Any = None) -> None:
         self.now = NOW
         self.clock_set_by = 0.0
         self.store = store
         self.troubled = FlakyStore(store)
         self.delivery = ScriptedDelivery()
-        self.journal, self.noted = DeliveryJournalFile.open(
-            store.path.with_name("deliveries.journal"), self.journal_failing
-        )
+        self.journal, self.noted = DeliveryJournalFile.open(folder / "deliveries.journal", self.journal_failing)
         self.events: list[Event] = []
         self.raised: list[tuple[str, str]] = []
         self.troubles: list[str] = []
@@ -178,7 +176,7 @@ class Harness:
             bounce_policy=lambda: policy,
             store=self.troubled,
             limits=self.troubled,
-            exclusion=Exclusion(store, store.unsubscribe_list),
+            exclusion=Exclusion(store.suppressions, store.unsubscribes),
             journal=self.journal,
             delivery=self.delivery,
             renderer=renderer or InlineRenderer(keys),
@@ -215,11 +213,11 @@ class Harness:
             Entry(queue_id, number, address, f"mx:{address.partition('@')[2]}", NOW, NOW + lifetime, NOW)
             for number, address in enumerate(recipients)
         )
-        await self.store.enqueue(NewMessage(message, CONTENT, entries))
+        await self.store.queue.enqueue(NewMessage(message, CONTENT, entries))
         self.runner.wake()
 
     async def entries(self) -> list[Entry]:
-        found = await self.store.entries(EntryQuery(states=EVERY))
+        found = await self.store.queue.entries(EntryQuery(states=EVERY))
         return [entry for _, entry in found if not entry.queue_id.startswith("0000000000R")]
 
     async def until(self, ready: Callable[[], Awaitable[bool]]) -> None:
@@ -250,7 +248,7 @@ def settings(**sections: Any) -> Settings:
 @asynccontextmanager
 async def running(folder: Path, of: Settings | None = None, renderer: Any = None) -> AsyncIterator[Harness]:
     store = await SqliteStore.open(folder / "relay.db", now=NOW)
-    house = Harness(store, of or settings(), renderer)
+    house = Harness(store, folder, of or settings(), renderer)
     task = asyncio.create_task(house.runner.run())
     try:
         yield house
@@ -277,7 +275,7 @@ async def test_recipients_of_one_lane_share_a_transaction(tmp_path: Path) -> Non
             ("mx:x.test", ["a@x.test", "b@x.test"]),
             ("mx:y.test", ["c@y.test"]),
         ]
-        assert await house.store.content("0000000000000A") is None
+        assert await house.store.queue.content("0000000000000A") is None
 
 
 @pytest.mark.parametrize("policy", [{"tracking": TRACKING}, {"return_path": "bounces.acme.test"}])
@@ -563,9 +561,9 @@ async def test_an_attempt_that_does_not_end_in_time_is_left_to_the_next_start(tm
         assert [one.state for one in await house.entries()] == [State.ACTIVE]
     again = await SqliteStore.open(tmp_path / "relay.db", now=NOW)
     try:
-        assert await again.recover(NOW, 100.0) == 1
-        (found,) = await again.entries(EntryQuery())
+        assert await again.queue.recover(NOW, 100.0) == 1
+        (found,) = await again.queue.entries(EntryQuery())
         assert (found[1].state, found[1].attempts) == (State.WAITING, 0)
-        assert (await again.stories(MessageQuery(recipient="a@x.test")))[0].message.queue_id == "0000000000000A"
+        assert (await again.reports.stories(MessageQuery(recipient="a@x.test")))[0].message.queue_id == "0000000000000A"
     finally:
         await again.close()

@@ -40,7 +40,7 @@ async def restarted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIte
         await asyncio.sleep(0)
         await house.runner.stop(0.01)
     store = await SqliteStore.open(tmp_path / "relay.db", now=NOW)
-    again = Harness(store, settings())
+    again = Harness(store, tmp_path, settings())
     yield again
     again.journal.close()
     await store.close()

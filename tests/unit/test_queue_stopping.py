@@ -16,7 +16,7 @@ from tests.unit.test_queue_runner import running
 async def test_what_is_being_claimed_is_settled_before_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with running(tmp_path) as house:
         claimed, gate = asyncio.Event(), asyncio.Event()
-        claim = house.store.claim
+        claim = house.store.queue.claim
 
         async def slow(now: float, room: ClaimLimits) -> Sequence[ClaimedBatch]:
             found = await claim(now, room)
@@ -25,7 +25,7 @@ async def test_what_is_being_claimed_is_settled_before_the_end(tmp_path: Path, m
                 await gate.wait()
             return found
 
-        monkeypatch.setattr(house.store, "claim", slow)
+        monkeypatch.setattr(house.store.queue, "claim", slow)
         await house.enqueue("a@x.test")
         await claimed.wait()
         stopping = asyncio.create_task(house.runner.stop(10))
@@ -50,7 +50,7 @@ async def test_a_claim_that_hangs_holds_the_end_no_longer_than_the_grace(
             await gate.wait()
             return ()
 
-        monkeypatch.setattr(house.store, "claim", hanging)
+        monkeypatch.setattr(house.store.queue, "claim", hanging)
         house.runner.wake()
         await asyncio.sleep(0.05)
         async with asyncio.timeout(PATIENCE):

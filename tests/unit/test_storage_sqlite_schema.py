@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from relay.queue.ports import EntryQuery, StoreError
+from relay.queue.ports import StoreError
 from relay.storage.errors import DamagedError, SchemaError, StoreLockedError
 from relay.storage.sqlite import schema
 from relay.storage.sqlite.connection import PAGE_SIZE
 from relay.storage.sqlite.store import SqliteStore
-from tests.contract.values import NOW, ROOMY, accepted
+from tests.contract.values import NOW, accepted
 
 NEWEST = max(schema.migrations())
 
@@ -25,7 +25,7 @@ def path(tmp_path: Path) -> Path:
 async def fill(path: Path, messages: int = 40) -> None:
     store = await SqliteStore.open(path, now=NOW)
     for number in range(messages):
-        await store.enqueue(accepted(f"M{number:03}", content=bytes(40_000)))
+        await store.queue.enqueue(accepted(f"M{number:03}", content=bytes(40_000)))
     await store.close()
 
 
@@ -56,8 +56,8 @@ async def test_migrations_are_numbered_without_gaps() -> None:
 
 async def test_a_commit_reaches_the_disk(path: Path) -> None:
     store = await SqliteStore.open(path, now=NOW)
-    assert await store.write(lambda raw: raw.execute("PRAGMA synchronous").fetchone()) == (2,)
-    assert await store.write(lambda raw: raw.execute("PRAGMA journal_mode").fetchone()) == ("wal",)
+    assert await store.database.write(lambda raw: raw.execute("PRAGMA synchronous").fetchone()) == (2,)
+    assert await store.database.write(lambda raw: raw.execute("PRAGMA journal_mode").fetchone()) == ("wal",)
     await store.close()
 
 
@@ -70,32 +70,11 @@ async def test_a_second_process_is_refused(path: Path) -> None:
     await again.close()
 
 
-async def test_reading_only_looks_on_while_another_works(path: Path) -> None:
-    store = await SqliteStore.open(path, now=NOW)
-    looker = await SqliteStore.open(path, now=NOW, read_only=True)
-    await store.enqueue(accepted("A"))
-    assert [entry.queue_id for _, entry in await looker.entries(EntryQuery())] == ["A"]
-    await looker.check()
-    for change in (looker.enqueue(accepted("B")), looker.claim(NOW, ROOMY), looker.release("A", [0])):
-        with pytest.raises(StoreError, match="reading only"):
-            await change
-    await looker.close()
-    await store.close()
-
-
-async def test_reading_only_creates_nothing(path: Path) -> None:
-    with pytest.raises(StoreError, match=r"relay\.db"):
-        await SqliteStore.open(path, now=NOW, read_only=True)
-    assert not path.exists()
-
-
 async def test_a_newer_schema_is_refused(path: Path) -> None:
     await fill(path, 1)
     with closing(sqlite3.connect(path)) as raw:
         raw.execute(f"PRAGMA user_version = {NEWEST + 1}")
     await refused(path, SchemaError, f"schema {NEWEST + 1} is newer than this program, which knows {NEWEST}")
-    with pytest.raises(SchemaError, match="newer"):
-        await SqliteStore.open(path, now=NOW, read_only=True)
 
 
 async def test_a_database_of_another_program_is_refused(path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from relay.storage import unsubscribes
 from relay.storage.database import Connection, Database
 from relay.storage.sqlite.store import SqliteStore
-from relay.storage.unsubscribes import Unsubscribes
+from relay.storage.unsubscribes import UnsubscribeTable
 from relay.suppression.unsubscribes import Unsubscribe
 
 NOW = 1_800_000_000.0
@@ -37,7 +37,7 @@ class Asked:
 @pytest.fixture
 async def asked(tmp_path: Path) -> AsyncIterator[Asked]:
     store = await SqliteStore.open(tmp_path / "relay.db", now=NOW)
-    yield Asked(store)
+    yield Asked(store.database)
     await store.close()
 
 
@@ -46,11 +46,11 @@ def of(number: int) -> Unsubscribe:
 
 
 async def test_the_database_is_asked_about_listed_addresses_only(asked: Asked) -> None:
-    listed = Unsubscribes(asked)
+    listed = UnsubscribeTable(asked)
     await listed.load()
     asked.reads = 0
     assert await listed.unsubscribed(["u1@x.test"], "acme.test", "spring") == {}
-    await listed.unsubscribe([of(1)])
+    await listed.add([of(1)])
     assert await listed.unsubscribed(["u2@x.test"], "acme.test", "spring") == {}
     assert asked.reads == 0
     assert set(await listed.unsubscribed(["U1@x.test", "u2@x.test"], "acme.test", "spring")) == {"u1@x.test"}
@@ -58,18 +58,18 @@ async def test_the_database_is_asked_about_listed_addresses_only(asked: Asked) -
 
 
 async def test_what_is_on_the_list_at_the_start_is_known(asked: Asked) -> None:
-    await Unsubscribes(asked).unsubscribe([of(1)])
-    listed = Unsubscribes(asked)
+    await UnsubscribeTable(asked).add([of(1)])
+    listed = UnsubscribeTable(asked)
     await listed.load()
     assert set(await listed.unsubscribed(["u1@x.test"], "acme.test", "spring")) == {"u1@x.test"}
 
 
 async def test_a_list_too_long_for_memory_is_asked_each_time(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(unsubscribes, "MOST_IN_MEMORY", 3)
-    growing = Unsubscribes(asked)
+    growing = UnsubscribeTable(asked)
     await growing.load()
-    await growing.unsubscribe([of(number) for number in range(4)])
-    again = Unsubscribes(asked)
+    await growing.add([of(number) for number in range(4)])
+    again = UnsubscribeTable(asked)
     await again.load()
     for listed in (growing, again):
         asked.reads = 0

@@ -97,9 +97,9 @@ class Harness:
         self.settings = Settings.model_validate({"server": {"hostname": "relay.test"}, **sections})
         self.handler = SubmissionHandler(
             settings=lambda: self.settings,
-            store=store,
-            limits=store,
-            exclusion=Exclusion(store, store.unsubscribe_list),
+            store=store.queue,
+            limits=store.limits,
+            exclusion=Exclusion(store.suppressions, store.unsubscribes),
             clock=lambda: self.now,
             new_id=lambda now: f"Q{next(self.serial):013}",
             publish=self.events.extend,
@@ -119,7 +119,7 @@ class Harness:
         )
 
     async def stored(self) -> list[tuple[Message, Entry]]:
-        return list(await self.store.entries(EntryQuery(states=EVERY)))
+        return list(await self.store.queue.entries(EntryQuery(states=EVERY)))
 
     async def added(self, **take: Any) -> str:
         """Return the fields put in front of the message that is taken."""
@@ -139,7 +139,7 @@ async def test_what_is_answered_with_250_is_stored_as_it_came(store: SqliteStore
     reply = await house.take("a@x.test", "B@Y.test")
     assert str(reply) == "250 2.0.0 Ok: queued as Q0000000000001"
     (message, first), (_, second) = await house.stored()
-    assert await store.content("Q0000000000001") == CONTENT
+    assert await store.queue.content("Q0000000000001") == CONTENT
     assert (message.reverse_path, message.header_from, message.subject) == ("app@acme.test", "app@acme.test", "hello")
     assert (message.size, message.client, message.policy.domain) == (len(CONTENT), "192.0.2.7", "acme.test")
     assert (first.recipient, first.lane, first.state) == ("a@x.test", "mx:x.test", State.WAITING)
@@ -262,7 +262,7 @@ class TestRefusals:
         providers = [{"name": name, "host": "h.test", "hourly_limit": 1} for name in ("a", "b")]
         domains = {"acme.test": {"provider": "a", "fallback_providers": ["b"]}}
         house = Harness(store, provider=providers, domains=domains)
-        handler = replace(house.handler, limits=cast("LimitStore", FailingLimits(store)))
+        handler = replace(house.handler, limits=cast("LimitStore", FailingLimits(store.limits)))
         envelope = Envelope("app@acme.test", (Recipient("u@rcpt.test"), Recipient("v@rcpt.test")))
         with pytest.raises(StoreError):
             await handler.accept_message(Transaction(SESSION, envelope, CONTENT))
@@ -317,7 +317,7 @@ async def test_what_the_application_said_is_kept(store: SqliteStore) -> None:
 
 async def test_who_unsubscribed_is_dropped_from_campaign_mail_only(store: SqliteStore) -> None:
     unsubscribed = Unsubscribe("u@x.test", "acme.test", "spring", "page", "Q1", NOW)
-    await store.unsubscribe_list.unsubscribe([unsubscribed])
+    await store.unsubscribes.add([unsubscribed])
     house = Harness(store, verification={"campaign": False}, domains={"acme.test": {"exclusion": "campaign"}})
     for said in (b"X-Relay-Campaign: spring\r\n", b"X-Relay-Campaign: autumn\r\n", b""):
         assert (await house.take("U@x.test", "v@x.test", content=said + CONTENT)).code == 250
@@ -332,7 +332,9 @@ async def test_who_unsubscribed_is_dropped_from_campaign_mail_only(store: Sqlite
 
 async def test_a_suppressed_recipient_is_dropped_and_takes_no_place(store: SqliteStore) -> None:
     house = Harness(store, **LIMITED)
-    await store.suppress([Suppression("gone@x.test", "", "invalid_recipient", "", "550 no such user", "Q1", NOW)])
+    await store.suppressions.add(
+        [Suppression("gone@x.test", "", "invalid_recipient", "", "550 no such user", "Q1", NOW)]
+    )
     assert (await house.take("Gone@x.test", "a@x.test", "b@x.test")).code == 250
     states = {entry.recipient: (entry.state, bool(entry.release_at)) for _, entry in await house.stored()}
     assert states == {

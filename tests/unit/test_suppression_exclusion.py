@@ -19,14 +19,14 @@ SPRING = ExclusionScope("acme.test", "spring")
 @pytest.fixture
 async def exclusion(tmp_path: Path) -> AsyncIterator[Exclusion]:
     store = await SqliteStore.open(tmp_path / "relay.db", now=NOW)
-    await store.unsubscribe_list.unsubscribe(
+    await store.unsubscribes.add(
         [
             Unsubscribe("u@x.test", "acme.test", "spring", "page"),
             Unsubscribe("v@x.test", "acme.test", "", "operator"),
             Unsubscribe("w@x.test", "other.test", "spring", "reply"),
         ]
     )
-    yield Exclusion(store, store.unsubscribe_list)
+    yield Exclusion(store.suppressions, store.unsubscribes)
     await store.close()
 
 
@@ -56,6 +56,6 @@ async def test_transactional_mail_is_never_excluded_by_an_unsubscribe(exclusion:
 
 
 async def test_who_is_on_both_lists_is_suppressed(exclusion: Exclusion) -> None:
-    await exclusion.suppressions.suppress([Suppression("u@x.test")])
+    await exclusion.suppressions.add([Suppression("u@x.test")])
     assert (await excluded(exclusion, SPRING))["u@x.test"] == "suppressed: manual"
     assert await excluded(exclusion, ExclusionScope("acme.test")) == {"u@x.test": "suppressed: manual"}

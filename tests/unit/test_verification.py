@@ -122,7 +122,7 @@ class TestReceiving:
         assert (await side.verifier.confirm_code(JANE, "999999"))["state"] == "failed"
         assert not side.proven(JANE)
         assert (await side.verifier.confirm_code(JANE, "000001"))["state"] == "passed"
-        steps = {one.step: (one.state, one.detail) for one in await side.table.verifications(JANE)}
+        steps = {one.step: (one.state, one.detail) for one in await side.table.find(JANE)}
         assert steps == {"receiving": ("passed", "the code sent to owner@x.test came back")}
         assert not side.proven(JANE), "whoever reads at the forward address has proven that address, not this one"
 
@@ -167,10 +167,10 @@ class TestReceiving:
         assert not await side.verifier.confirm_link(QUEUE_ID)
         assert await side.verifier.confirm_link(queue_id)
         assert side.proven(JANE)
-        first = await side.table.verifications(JANE)
+        first = await side.table.find(JANE)
         self.now += 60
         assert await side.verifier.confirm_link(queue_id)
-        assert await side.table.verifications(JANE) == first
+        assert await side.table.find(JANE) == first
         assert (await side.verifier.confirm_code(JANE, "000001"))["state"] == "failed"
 
     async def test_a_late_code_confirms_nothing_and_stays_pending(self, side: VerificationSide) -> None:
@@ -184,7 +184,7 @@ class TestReceiving:
                 "fix": f"relay identity verify {JANE} --step receiving sends a new one",
             }
         ]
-        assert [one.state for one in await side.table.verifications(JANE)] == ["pending"]
+        assert [one.state for one in await side.table.find(JANE)] == ["pending"]
 
     async def test_too_many_codes_change_nothing_of_what_is_known(self, side: VerificationSide) -> None:
         for _ in range(5):
@@ -193,7 +193,7 @@ class TestReceiving:
         form = await side.verifier.run(JANE, "receiving")
         assert form["state"] == "failed"
         assert len(side.sent) == 5
-        assert {one.state for one in await side.table.verifications(JANE)} == {"passed"}
+        assert {one.state for one in await side.table.find(JANE)} == {"passed"}
 
     async def test_what_the_relay_itself_refuses_is_told(self, side: VerificationSide) -> None:
         side.reply = Reply(451, "4.7.1", "Sending limit is used up")

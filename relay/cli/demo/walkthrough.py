@@ -201,7 +201,7 @@ class Demo:
         assert self._app is not None
         deadline = asyncio.get_running_loop().time() + STEP_TIMEOUT
         while True:
-            stories = [one for one in await self._app.store.stories(MessageQuery()) if one.message.reverse_path]
+            stories = [one for one in await self._app.store.reports.stories(MessageQuery()) if one.message.reverse_path]
             kinds = {event.kind.value for story in stories for event in story.events}
             if {"open", "click", "bounced"} <= kinds:
                 return stories[::-1]

@@ -175,22 +175,22 @@ class Notifier:
         self._link = link
         self._node = node
         self._dues: dict[str, float] = {}
-        self._telling: asyncio.Task[None] | None = None
+        self._notifying: asyncio.Task[None] | None = None
         self.channel = ""
 
-    def tell(self, dues: Iterable[Due]) -> None:
+    def notify(self, dues: Iterable[Due]) -> None:
         """Tell soon that something in these lanes is due."""
         for lane, due in dues:
             self._dues[lane] = min(due, self._dues.get(lane, due))
-        if self._dues and (self._telling is None or self._telling.done()):
-            self._telling = asyncio.create_task(self._tell())
+        if self._dues and (self._notifying is None or self._notifying.done()):
+            self._notifying = asyncio.create_task(self._send())
 
     async def close(self) -> None:
         """Tell what is left."""
-        if self._telling is not None:
-            await self._telling
+        if self._notifying is not None:
+            await self._notifying
 
-    async def _tell(self) -> None:
+    async def _send(self) -> None:
         while self._dues:
             await asyncio.sleep(PAUSE)
             said = self.channel, payload(self._node, self._dues.items())

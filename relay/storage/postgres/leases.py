@@ -2,16 +2,20 @@
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from relay.mail.transaction import MAX_RECIPIENTS
 from relay.queue.entry import Entry
 from relay.queue.message import ClaimedBatch, Settlement
 from relay.storage import queue_writes
 from relay.storage.claim import CLAMP, ClaimSource, claimed_of
-from relay.storage.database import Connection
+from relay.storage.database import Connection, Operation
 from relay.storage.due_lanes import DueLanes
 from relay.storage.queries import EntryKey
 from relay.storage.rows import ENTRY_COLUMNS, MESSAGE_COLUMNS, UPDATED_COLUMNS, Row, entry_update, qualified
+
+T = TypeVar("T")
+
 
 DUE = (
     f"SELECT {qualified(ENTRY_COLUMNS, 'due')}, octet_length(content) "  # noqa: S608  names of the schema
@@ -210,7 +214,7 @@ def give_back(lanes: DueLanes, entries: Sequence[Entry], held: Held) -> Callable
     return operation
 
 
-def left_in_hand(keys: Sequence[EntryKey], node: str) -> Callable[[Connection], list[tuple[ClaimedBatch, Held]]]:
+def leased_before(keys: Sequence[EntryKey], node: str) -> Callable[[Connection], list[tuple[ClaimedBatch, Held]]]:
     """Return those of the entries that the start before of this node still has leased, by message, with the leases."""
 
     def operation(raw: Connection) -> list[tuple[ClaimedBatch, Held]]:
@@ -288,10 +292,10 @@ def _kept(settlement: Settlement, ours: Collection[EntryKey]) -> Settlement:
     return replace(settlement, entries=entries, events=events)
 
 
-def locking(keys: Sequence[EntryKey], operation: Callable[[Connection], Row]) -> Callable[[Connection], Row]:
+def locking(keys: Sequence[EntryKey], operation: Operation[T]) -> Operation[T]:
     """Return the operation with these entries locked before it reads them: no other node may take them meanwhile."""
 
-    def locked(raw: Connection) -> Row:
+    def locked(raw: Connection) -> T:
         raw.execute(LOCK, ([key[0] for key in keys], [key[1] for key in keys])).fetchall()
         return operation(raw)
 

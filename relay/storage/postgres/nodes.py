@@ -3,14 +3,15 @@
 import fcntl
 import os
 import socket
+import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from relay import __version__
-from relay.queue.nodes import NodeState
-from relay.storage.database import Connection
+from relay.queue.nodes import NodeShare, NodeState
+from relay.storage.database import Database
 from relay.storage.errors import StoreLockedError
 
 NODE_FILE = "node"
@@ -105,6 +106,35 @@ class NodeFile:
         os.close(self._descriptor)
 
 
-def states(raw: Connection) -> Sequence[NodeState]:
-    """Return all nodes that ever were, by host."""
-    return [NodeState(*row) for row in raw.execute(NODES, (LEASE,))]
+class NodeRegistry:
+    """Implements NodeStore: the nodes that share the database, as of the last heartbeat."""
+
+    def __init__(self, node: str, database: Database) -> None:
+        self.id = node
+        """The id of this node."""
+        self.live: Sequence[str] = ()
+        """The ids of the live nodes, in order."""
+        self._database = database
+        self._known_at = time.monotonic() + KNOWN
+
+    @property
+    def leads(self) -> bool:
+        """Whether this is the first of the live nodes, which does the tasks that are done once for all."""
+        return self.live[:1] == [self.id]
+
+    @property
+    def share(self) -> NodeShare:
+        """The share of the connections that falls to this node; none until all other nodes know of it."""
+        if self.id not in self.live or (len(self.live) > 1 and time.monotonic() < self._known_at):
+            return NodeShare(0, 0)
+        return NodeShare(self.live.index(self.id), len(self.live))
+
+    def update(self, live: Sequence[str], *, renewed: bool) -> None:
+        """Take in a heartbeat; after a lost lease the others have to learn of this node again."""
+        self.live = live
+        if not renewed:
+            self._known_at = time.monotonic() + KNOWN
+
+    async def states(self) -> Sequence[NodeState]:
+        """Return all nodes that ever shared the database, by host."""
+        return await self._database.read(lambda raw: [NodeState(*row) for row in raw.execute(NODES, (LEASE,))])

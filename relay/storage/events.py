@@ -1,0 +1,37 @@
+"""Events that happen apart from any attempt, and returned mail."""
+
+from collections.abc import Sequence
+
+from relay.events.event import Event
+from relay.queue.message import ReturnedMail
+from relay.storage import queue_writes
+from relay.storage.due_lanes import DueLanes
+from relay.storage.store_database import ROW_COST, StoreDatabase
+from relay.storage.suppressions import SuppressionTable
+from relay.storage.unsubscribes import UnsubscribeTable
+
+
+class EventTable:
+    """Implements EventStore and ReturnedMailStore."""
+
+    def __init__(
+        self,
+        database: StoreDatabase,
+        lanes: DueLanes,
+        suppressions: SuppressionTable,
+        unsubscribes: UnsubscribeTable,
+    ) -> None:
+        self._database = database
+        self._lanes = lanes
+        self._suppressions = suppressions
+        self._unsubscribes = unsubscribes
+
+    async def record(self, events: Sequence[Event]) -> Sequence[Event]:
+        """Make the events durable and return them with the addresses of their recipients filled in."""
+        return await self._database.write(queue_writes.record(events, self._unsubscribes), ROW_COST * len(events))
+
+    async def record_returned(self, returned: Sequence[ReturnedMail]) -> Sequence[Event]:
+        """Make returned mail durable that is not known yet, in one transaction; return the events that are new."""
+        self._suppressions.expect(evidence for one in returned for evidence in one.evidence)
+        size = sum(ROW_COST + sum(len(forward.content) for forward in one.forwards) for one in returned)
+        return await self._database.write_mail(queue_writes.take_back(self._lanes, returned, self._unsubscribes), size)

@@ -1,0 +1,128 @@
+"""The queue in PostgreSQL, which several nodes work on."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from typing import TypeVar
+
+from relay.events.ports import StoreError
+from relay.log import Emit
+from relay.queue.entry import Entry, State
+from relay.queue.message import ClaimedBatch, NewMessage, Settlement
+from relay.queue.ports import ClaimLimits
+from relay.storage import queries, queue_writes
+from relay.storage.batcher import Batcher
+from relay.storage.database import Operation
+from relay.storage.due_lanes import DueLanes
+from relay.storage.postgres import leases, partitions
+from relay.storage.postgres.connection import BusyError, seeking
+from relay.storage.postgres.heartbeat import Notifier
+from relay.storage.postgres.in_flight import InFlight
+from relay.storage.postgres.nodes import NodeRegistry
+from relay.storage.queries import EntryKey
+from relay.storage.queue_store import BaseQueueStore, size_of
+from relay.storage.store_database import StoreDatabase
+from relay.storage.writer import MAX_WAITING_BYTES
+
+T = TypeVar("T")
+
+
+class PostgresQueueStore(BaseQueueStore):
+    """Claims under the lease of this node, and notifies the others of new work."""
+
+    purged_tables = queue_writes.DELETES_BESIDE_EVENTS
+
+    def __init__(
+        self,
+        database: StoreDatabase,
+        lanes: DueLanes,
+        *,
+        in_flight: InFlight,
+        nodes: NodeRegistry,
+        notifier: Notifier,
+        log: Emit,
+    ) -> None:
+        super().__init__(database, lanes)
+        self.in_flight = in_flight
+        self._nodes = nodes
+        self._notifier = notifier
+        self._log = log
+        self._enqueue = Batcher[NewMessage, None](self._insert)
+        self._waiting_bytes = 0
+
+    async def close(self) -> None:
+        """Complete what is being settled and enqueued."""
+        await self.in_flight.close()
+        await self._enqueue.close()
+
+    async def enqueue(self, accepted: NewMessage) -> None:
+        """Store message, content, entries and events in one transaction."""
+        size = size_of(accepted)
+        if self._waiting_bytes + size > MAX_WAITING_BYTES > size:
+            raise StoreError(f"PostgreSQL is behind: {self._waiting_bytes} octets wait to be written; try again soon")
+        self._waiting_bytes += size
+        try:
+            await self._enqueue(accepted)
+        finally:
+            self._waiting_bytes -= size
+
+        self._announce(accepted.entries)
+
+    async def _insert(self, batch: Sequence[NewMessage]) -> Sequence[None]:
+        await self._database.write(queue_writes.enqueue(self._lanes, *batch))
+        return [None] * len(batch)
+
+    async def recover(self, now: float, longest_wait: float) -> int:
+        """Void the leases of this node's previous run and of dead nodes, clamp waits; return how many were voided."""
+        self.in_flight.drop_stale()
+        freed = await self._database.write(leases.recover(self._lanes, now, longest_wait, self._nodes.id))
+        self._notifier.notify(freed)
+        return len(freed)
+
+    async def shift_clock(self, now: float, step: float, longest_wait: float, lifetime: float) -> None:
+        """Follow a wall clock that was set. Forward, one node does it: each would lengthen all lifetimes once more."""
+        if step < 0 or self._nodes.leads:
+            await super().shift_clock(now, step, longest_wait, lifetime)
+
+    async def leased_by_previous_run(self, keys: Sequence[EntryKey]) -> Sequence[ClaimedBatch]:
+        """Return those of the entries that this node's previous run still has leased, by message."""
+        left = await self._database.read(leases.leased_before(keys, self._nodes.id))
+        for _, held in left:
+            self.in_flight.adopt(held)
+        return [claimed for claimed, _ in left]
+
+    async def claim(self, now: float, room: ClaimLimits) -> Sequence[ClaimedBatch]:
+        """Lease due entries; none without a valid lease of this node. When the caller is cancelled, give them back."""
+        return await self.in_flight.claim(now, room)
+
+    async def apply(self, settlements: Sequence[Settlement]) -> Sequence[Settlement]:
+        """Write entries, events and reports; return what was written: without entries another node took over.
+
+        Raises StateError when an entry was not claimed here, or settled before.
+        """
+        kept = await self.in_flight.settle(settlements)
+
+        for settlement, written in zip(settlements, kept, strict=True):
+            if lost := len(settlement.entries) - len(written.entries):
+                self._log("queue.lease_lost", queue_id=settlement.entries[0].queue_id, entries=lost)
+            self._announce(written.entries)
+            for report in written.reports:
+                self._announce(report.entries)
+        return kept
+
+    async def depth(self) -> Mapping[tuple[str, State], int]:
+        """Return the number of entries that are not final, by lane and state, from the index on open entries."""
+        return await self._database.read(seeking(queries.depth))
+
+    async def _purge_events(self, before: float) -> None:
+        """Delete events from before that time, whatever message they are of: whole partitions where possible."""
+        with suppress(BusyError):  # A long report holds the table; the next purge tries again.
+            await self._database.write(partitions.drop_before(before))
+
+    def _locking(self, keys: Sequence[EntryKey], operation: Operation[T]) -> Operation[T]:
+        """Return the operation with these entries locked first: another node could take them meanwhile."""
+        return leases.locking(keys, operation)
+
+    def _announce(self, entries: Iterable[Entry]) -> None:
+        """Notify the other nodes, if any live, of waiting entries."""
+        if len(self._nodes.live) > 1:
+            self._notifier.notify((one.lane, one.next_attempt_at) for one in entries if one.state is State.WAITING)

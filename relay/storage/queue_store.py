@@ -1,0 +1,121 @@
+"""The queue as both databases keep it: what operators read and change, purge, due times."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import ClassVar, TypeVar
+
+from relay.queue.entry import Entry, State
+from relay.queue.message import ClaimedBatch, Message, NewMessage, Settlement
+from relay.queue.ports import ClaimLimits, EntryChange, EntryQuery
+from relay.storage import claim, queries, queue_writes, suppressions
+from relay.storage.database import Operation
+from relay.storage.due_lanes import DueLanes
+from relay.storage.queries import EntryKey
+from relay.storage.store_database import ROW_COST, StoreDatabase
+
+T = TypeVar("T")
+
+
+class BaseQueueStore(ABC):
+    """Implements QueueStore and QueueAdminStore; claims and settlements differ by database."""
+
+    purged_tables: ClassVar[Sequence[str]]
+    """The statements that delete a message, by queue id."""
+
+    def __init__(self, database: StoreDatabase, lanes: DueLanes) -> None:
+        self._database = database
+        self._lanes = lanes
+
+    @abstractmethod
+    async def enqueue(self, accepted: NewMessage) -> None:
+        """Store message, content, entries and events in one transaction."""
+
+    @abstractmethod
+    async def recover(self, now: float, longest_wait: float) -> int:
+        """Void the leases of earlier processes and clamp waits; return how many leases were voided."""
+
+    @abstractmethod
+    async def leased_by_previous_run(self, keys: Sequence[EntryKey]) -> Sequence[ClaimedBatch]:
+        """Return those of the entries that an earlier process of this node still has leased, by message."""
+
+    @abstractmethod
+    async def claim(self, now: float, room: ClaimLimits) -> Sequence[ClaimedBatch]:
+        """Lease due entries. When the caller is cancelled meanwhile they are given back."""
+
+    @abstractmethod
+    async def apply(self, settlements: Sequence[Settlement]) -> Sequence[Settlement]:
+        """Write entries, events and reports in one transaction; return what was written.
+
+        Raises StateError when an entry is final or unknown.
+        """
+
+    async def shift_clock(self, now: float, step: float, longest_wait: float, lifetime: float) -> None:
+        """Follow a wall clock that was set by `step` seconds, to `now`."""
+        await self._database.write(claim.clock_set(self._lanes, now, step, longest_wait, lifetime))
+
+    async def next_due(self, busy: Sequence[str]) -> float | None:
+        """Return when the next waiting entry outside these lanes is due, None when there is none."""
+        return await self._database.write(claim.next_due(self._lanes, busy))
+
+    def leave_to_others(self, barred: Callable[[str], bool]) -> None:
+        """Claim nothing from lanes for which this is true."""
+        self._lanes.excluded = barred
+
+    async def entries(self, query: EntryQuery) -> Sequence[tuple[Message, Entry]]:
+        """Return the entries that match, in order of queue id and number. `domain` is the sending domain."""
+        return await self._database.read(queries.entries(query))
+
+    async def content(self, queue_id: str) -> bytes | None:
+        """Return the stored content, None when it was dropped or never was."""
+        return await self._database.read(queries.content(queue_id))
+
+    async def depth(self) -> Mapping[tuple[str, State], int]:
+        """Return the number of entries that are not final, by lane and state."""
+        return await self._database.read(queries.depth)
+
+    async def change(self, query: EntryQuery, change: EntryChange) -> Sequence[tuple[Message, Entry]]:
+        """Apply the change to every entry that matches and is neither leased nor final, in one transaction."""
+        changing = queue_writes.changeable_query(query)
+        if changing is None:
+            return ()
+
+        # Finding the keys may take long; it must not hold the writer.
+        keys = await self._database.read(queries.find(changing))
+        operation = queue_writes.apply_change(self._lanes, keys, changing, change)
+        changed = await self._database.write(self._locking(keys, operation))
+
+        self._announce(entry for _, entry in changed)
+        return changed
+
+    async def purge(self, before: float) -> int:
+        """Delete finished messages created before that time, and old events, batch by batch.
+
+        Return how many messages were deleted.
+        """
+        purged, count, place = 0, queue_writes.PURGE_BATCH, (-1.0, "")
+        while count == queue_writes.PURGE_BATCH:
+            batch = queue_writes.purge_messages(before, place, self.purged_tables)
+            count, place = await self._database.write(batch)
+            purged += count
+
+        await self._purge_events(before)
+        await self._database.write(suppressions.forget_before(before))
+        return purged
+
+    @abstractmethod
+    async def _purge_events(self, before: float) -> None:
+        """Delete the events from before that time that outlived their messages."""
+
+    def _locking(self, keys: Sequence[EntryKey], operation: Operation[T]) -> Operation[T]:
+        """Return the operation with these entries locked before it reads them, where others could take them."""
+        del keys
+        return operation
+
+    def _announce(self, entries: Iterable[Entry]) -> None:
+        """Notify other nodes of waiting entries, where there are any."""
+        del entries
+
+
+def size_of(accepted: NewMessage) -> int:
+    """Return the octets that storing a message takes."""
+    return len(accepted.content) + ROW_COST * (1 + len(accepted.entries))

@@ -1,0 +1,74 @@
+"""The queue in a database file, which one process works on."""
+
+import asyncio
+import uuid
+from collections.abc import Sequence
+from contextlib import suppress
+
+from relay.queue.message import ClaimedBatch, NewMessage, Settlement
+from relay.queue.ports import ClaimLimits, StoreError
+from relay.storage import claim, queue_writes
+from relay.storage.due_lanes import DueLanes
+from relay.storage.queries import EntryKey
+from relay.storage.queue_store import BaseQueueStore, size_of
+from relay.storage.store_database import StoreDatabase
+from relay.storage.suppressions import SuppressionTable
+from relay.storage.writer import Writer
+
+
+class SqliteQueueStore(BaseQueueStore):
+    """Claims under a lease that ends with the process."""
+
+    purged_tables = queue_writes.DELETES
+
+    def __init__(
+        self, database: StoreDatabase, lanes: DueLanes, writer: Writer, suppressions: SuppressionTable
+    ) -> None:
+        super().__init__(database, lanes)
+        self._writer = writer
+        self._suppressions = suppressions
+        self.boot = uuid.uuid4().hex
+        """The lease of all entries claimed since this opening of the store."""
+
+    async def enqueue(self, accepted: NewMessage) -> None:
+        """Store message, content, entries and events in one transaction."""
+        await self._database.write_mail(queue_writes.enqueue(self._lanes, accepted), size_of(accepted))
+
+    async def recover(self, now: float, longest_wait: float) -> int:
+        """Void the leases of earlier processes and clamp waits; return how many leases were voided."""
+        return await self._database.write(claim.recover(self._lanes, now, longest_wait, self.boot))
+
+    async def leased_by_previous_run(self, keys: Sequence[EntryKey]) -> Sequence[ClaimedBatch]:
+        """Return those of the entries that an earlier process still has leased, by message."""
+        return await self._database.read(claim.leased_before(keys, self.boot))
+
+    async def claim(self, now: float, room: ClaimLimits) -> Sequence[ClaimedBatch]:
+        """Lease due entries. When the caller is cancelled meanwhile they are given back."""
+        claiming = self._writer.submit(
+            claim.claim(self._lanes, now, room, lambda raw: claim.ClaimSource(raw, self.boot))
+        )
+        try:
+            return await asyncio.shield(claiming)
+        except asyncio.CancelledError:
+            claiming.add_done_callback(self._give_back)
+            raise
+
+    def _give_back(self, claiming: asyncio.Future[Sequence[ClaimedBatch]]) -> None:
+        if claiming.cancelled() or claiming.exception() is not None:
+            return
+        entries = [entry for claimed in claiming.result() for entry in claimed.entries]
+        if entries:
+            with suppress(StoreError):  # A closed store: the next start voids the leases.
+                self._writer.post(claim.release(self._lanes, entries, self.boot))
+
+    async def apply(self, settlements: Sequence[Settlement]) -> Sequence[Settlement]:
+        """Write entries, events and reports in one transaction; StateError when an entry is final or unknown."""
+        self._suppressions.expect(evidence for one in settlements for evidence in one.evidence)
+        await self._database.write(queue_writes.apply(self._lanes, settlements))
+        return settlements
+
+    async def _purge_events(self, before: float) -> None:
+        """Delete old events of unknown messages."""
+        event: int | None = -1
+        while event is not None:
+            event = await self._database.write(queue_writes.purge_events(before, event))

@@ -1,0 +1,72 @@
+"""Runs the operations of a store's parts: changes through one writing connection, reads beside it."""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from relay.storage.database import Connection, DbSession, DriverConnection, Operation
+from relay.storage.writer import Writer
+
+T = TypeVar("T")
+
+
+ROW_COST = 1024
+"""Octets counted for a row, beside its content."""
+
+
+def _unlimited(_: int) -> None:
+    pass
+
+
+class StoreDatabase:
+    """Implements `storage.database.Database` for all parts of one store.
+
+    Reads use connections of their own and never delay a change. All methods raise StoreError.
+    """
+
+    def __init__(
+        self, reading: DriverConnection, writer: Writer, check_space: Callable[[int], None] = _unlimited
+    ) -> None:
+        """Use these connections; `check_space` raises StoreError when so many octets of new mail do not fit."""
+        self._reading = reading
+        self._writer = writer
+        self._check_space = check_space
+
+    async def read(self, operation: Operation[T]) -> T:
+        """Run an operation that only reads, beside the writer."""
+        return await read_transaction(self._reading, operation)
+
+    async def write(self, operation: Operation[T], cost: int = 0) -> T:
+        """Run an operation in the next transaction; return its value when that is durable.
+
+        `cost` is in octets, 0 for what must never be refused (see `Writer.run`).
+        """
+        return await self._writer.run(operation, cost)
+
+    async def write_mail(self, operation: Operation[T], size: int) -> T:
+        """The same for new mail of that many octets, which needs free space beyond the reserve."""
+
+        def checked(raw: Connection) -> T:
+            self._check_space(size)
+            return operation(raw)
+
+        return await self._writer.run(checked, size)
+
+
+async def read_transaction(link: DriverConnection, operation: Operation[T]) -> T:
+    """Run an operation that only reads in a transaction of its own; raise StoreError when that fails."""
+
+    def transact(session: DbSession) -> T:
+        try:
+            with link.together(session) as connection:
+                connection.execute(link.begin_read)
+                found = operation(connection)
+                connection.execute("COMMIT")
+        finally:
+            if session.in_transaction:
+                session.execute("ROLLBACK")
+        return found
+
+    try:
+        return await link.run(transact)
+    except link.errors as error:
+        raise link.store_error(error) from error
