@@ -5,8 +5,13 @@ import os
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from tests.servers.postgres import PostgresServer, drop_schema, fresh_schema
+
+# Hypothesis fails an example that takes 200 ms, which any does on a busy machine.
+settings.register_profile("relay", deadline=None)
+settings.load_profile("relay")
 
 
 @pytest.fixture(autouse=True)
