@@ -75,7 +75,8 @@ LINES: dict[str, str] = {
     "(auth-failure, not-spam, opt-out, virus, other).",
     "unsubscribe.unknown": "An unsubscribe for a message that is no longer in the store: the list is unchanged. "
     "number.",
-    "inbound.taken": "A returned mail was processed. kind, to, queue_id (empty: it concerns no message of this relay).",
+    "inbound.taken": "A returned mail was processed. kind, to, queue_id (empty: it concerns no message of this relay), "
+    "not_forwarded (untied, spam).",
     "imap.connected": "The bounce mailbox answers, for the first time or again. host, folder, messages.",
     "imap.failed": "The bounce mailbox or the store did not answer; the rest is read at the next interval. error.",
     "imap.renumbered": "The server renumbered the folder (UIDVALIDITY): it is read from its beginning. folder, before, "

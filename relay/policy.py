@@ -45,15 +45,16 @@ def reply_handling(
     """Return how answers to a message of this author come back.
 
     `given` are the addresses of the application's own Reply-To, None when it has none. A fixed `reply_to` rules
-    tracking out; it neither replaces what was given nor breaks a signature that is there. A Reply-To with more than
-    MOST_HOMES addresses, or one that cannot be read, stays as it was given.
+    tracking out; it neither replaces what was given nor breaks a signature that is there. `forward_to` alone leaves
+    what was given too; only `reply_tracking` replaces it. A Reply-To with more than MOST_HOMES addresses, or one that
+    cannot be read, stays as it was given.
     """
     identity = settings.identity_for(author)
     if identity is None or isinstance(given, Unreadable):
         return ReplyHandling()
     if identity.reply_to:
         return ReplyHandling(fixed=identity.reply_to if given is None and not signed else "")
-    if identity.reply_tracking:
+    if identity.reply_tracking or (identity.tracks_replies and given is None and settings.takes_inbound):
         home = tuple(one for one in given or () if is_address(one))
         too_many = len(home) > MOST_HOMES
         return (

@@ -7,6 +7,7 @@ from typing import assert_never
 from relay.app.context import AppContext
 from relay.app.outbound_side import OutboundSide
 from relay.config.settings import Listener
+from relay.domains.mail_exchanger import MailExchangers
 from relay.inbound.handler import InboundHandler
 from relay.inbound.process import InboundProcessor
 from relay.mail.transaction import ListenerKind
@@ -29,6 +30,7 @@ class InboundSide:
         self._frame = frame
         self.servers: dict[str, SmtpServer] = {}
         sources = (frame.store.verifications.proven, frame.store.domains.verified_domains)
+        self.exchangers = MailExchangers(frame.settings, frame.new_resolver)
         self._proven = VerifiedSenders(sources, frame.observer.store_trouble)
 
     async def start_verification(self) -> None:
@@ -70,6 +72,9 @@ class InboundSide:
             queue=frame.store.queue,
             stories=frame.store.reports,
             returned=frame.store.events,
+            unsubscribes=frame.store.unsubscribes,
+            exchanger_of=self.exchangers,
+            resolver=lambda: outgoing.resolver,
             clock=frame.clock,
             new_id=frame.new_id,
             publish=frame.observer.publish,
@@ -91,6 +96,7 @@ class InboundSide:
         settings = self._frame.settings()
         resources = ServerResources(settings.server.data_dir)
         self._frame.stack.push_async_callback(self._stop)
+        await self.exchangers.refresh_soon()
         for listener in settings.listeners:
             self.servers[listener.name] = self._server(listener, resources)
         for server in self.servers.values():

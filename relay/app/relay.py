@@ -165,6 +165,7 @@ class App:
         place = settings.server.data_dir / PLACE_FILE
         supervisor.keep("imap", Poller(self.settings, place, self.incoming.intake.process, self.log).run)
         supervisor.keep("housekeeping", Maintenance(self.settings, self.store, self.observer, self._clock).run)
+        supervisor.keep("mail exchangers", self.incoming.exchangers.run)
         supervisor.keep("domain watch", self.outgoing.signing.watch.run)
 
     async def stop(self) -> None:
@@ -195,6 +196,7 @@ class App:
         await signing.switch(new, keys)
         before, self._settings, self._rules = self._settings, new, rules
         self.outgoing.runner.wake()
+        await self.incoming.exchangers.refresh_soon()
         self.log("config.reloaded", changed=changed, restart_needed=restart)
         await self._started().web.provider_routes().resume_changed(before)
         return {"changed": changed, "restart_needed": restart}

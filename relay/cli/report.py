@@ -35,6 +35,16 @@ _MESSAGES = (
 )
 
 
+_UNTIED = (
+    ("AT", "at"),
+    ("FROM", "from"),
+    ("IDENTITY", "identity"),
+    ("SUBJECT", "subject"),
+    ("REASON", "reason"),
+    ("QUEUE ID", "queue_id"),
+)
+
+
 _REPLIES = (("COUNT", "count"), ("CATEGORY", "category"), ("REPLY", "reply"))
 
 
@@ -185,6 +195,23 @@ def messages(path: Path, as_json: bool, **filters: Any) -> None:
         click.echo(f"relay: only the newest {len(found['stories'])} are shown; use --until for older ones", err=True)
 
 
+@report.command("untied")
+@config_option
+@click.option("--spam", is_flag=True, help="Mail that was taken for spam, in place of it.")
+@click.option("--since", default="30d", show_default=True, help="From when: 30d (ago), or a date.")
+@click.option("--until", default="", help="Until when: 1d (ago), or a date.")
+@json_option
+@csv_option
+def untied(path: Path, spam: bool, since: str, until: str, as_json: bool, as_csv: bool) -> None:
+    """Mail to identities that belongs to no message and was not forwarded, newest first."""
+    wanted = {"since": str(moment(since)), "meta": f"not_forwarded={'spam' if spam else 'untied'}"}
+    query = wanted | ({"until": str(moment(until))} if until else {})
+    found: dict[str, Any] = AdminClient(path).get("/reports/messages", query)
+    _listing(map(_untied_row, found["stories"]), _UNTIED, as_json=as_json, as_csv=as_csv)
+    if found["more"]:
+        click.echo(f"relay: these are the newest {len(found['stories'])}; narrow the question for older ones", err=True)
+
+
 @report.command("unclassified")
 @config_option
 @_filters
@@ -234,6 +261,22 @@ def _readers(one: dict[str, Any]) -> dict[str, Any]:
         "unsubscribed": f"{one['unsubscribes']} ({one['unsubscribe_rate']:.2%})",
         "complained": f"{one['complaints']} ({one['complaint_rate']:.2%})",
         "machines": f"{one['machine_opens']} opened, {one['machine_clicks']} clicked",
+    }
+
+
+def _untied_row(story: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the record of a mail that was not forwarded as a row."""
+    (recipient,) = story["recipients"]
+    return {
+        "at": story["created_at"],
+        "from": story["from"],
+        "identity": recipient["recipient"],
+        "subject": story["subject"],
+        "message_id": story["message_id"],
+        "why": story["metadata"]["not_forwarded"],
+        "reason": recipient["reason"],
+        "answers": story["metadata"].get("answers", ""),
+        "queue_id": story["queue_id"],
     }
 
 

@@ -99,7 +99,14 @@ class Identity(Section):
     reply_tracking: Flag = False
     forward_to: tuple[MailAddress, ...] = ()
     forward_auto_replies: Flag = False
+    forward_spam: Flag = False
+    cc_forward: Flag = False
     bcc: tuple[MailAddress, ...] = ()
+
+    @property
+    def tracks_replies(self) -> bool:
+        """Whether answers come back by signed addresses: asked for, or needed by `forward_to` and not ruled out."""
+        return self.reply_tracking or (bool(self.forward_to) and "reply_tracking" not in self.model_fields_set)
 
     def with_defaults(self, domain: Domain, hourly_limit: int, daily_limit: int) -> Self:
         """Return this identity with unset limits taken from the arguments, and unset BCC addresses from the domain."""

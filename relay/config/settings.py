@@ -6,6 +6,7 @@ Durations are seconds (float), sizes octets (int), secrets `SecretStr`. Fields h
 """
 
 from functools import cached_property
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -74,6 +75,13 @@ def _reject_duplicates(value: object) -> object:
     return value
 
 
+def _ip_address(host: str) -> IPv4Address | IPv6Address | None:
+    try:
+        return ip_address(host)
+    except ValueError:
+        return None
+
+
 class Settings(Section):
     """All settings. In TOML `listeners` and `providers` are singular: `[[listener]]`, `[[provider]]`."""
 
@@ -134,6 +142,38 @@ class Settings(Section):
     def _restricted(self) -> frozenset[str]:
         """Names of the credentials that identities name."""
         return frozenset(name for identity in self.identities.values() for name in identity.credentials)
+
+    @property
+    def takes_inbound(self) -> bool:
+        """Whether there is a listener of kind "inbound"."""
+        return any(listener.kind == "inbound" for listener in self.listeners)
+
+    @property
+    def inbound_addresses(self) -> frozenset[IPv4Address | IPv6Address]:
+        """The IP addresses of inbound listeners, without those that stand for all of a machine."""
+        hosts = (listener.host for listener in self.listeners if listener.kind == "inbound")
+        return frozenset(one for one in map(_ip_address, hosts) if one is not None and not one.is_unspecified)
+
+    @cached_property
+    def return_domains(self) -> frozenset[str]:
+        """The domains of signed addresses, in lower case."""
+        holders = (self.defaults, *self.domains.values())
+        named = (name.lower() for one in holders for name in (one.return_path, one.reply_domain))
+        return frozenset(name for name in named if name)
+
+    @cached_property
+    def mailbox_domains(self) -> frozenset[str]:
+        """The domains whose mail this relay takes where DNS leads it here: of identities, sending domains, the host."""
+        return frozenset((*map(domain_of, self.identities), *self.domains, self.server.hostname))
+
+    def srs_domain(self, sender: str, address: str) -> str:
+        """Return the domain of the reverse-path of mail to this sender's `address` that is forwarded.
+
+        Its `return_path`, unless a mailbox takes what comes back there; else its `reply_domain`; else the domain the
+        mail came to.
+        """
+        domain = self.domain_for(sender)
+        return ("" if self.bounces.imap else domain.return_path) or domain.reply_domain or domain_of(address)
 
     def bcc_for(self, address: str) -> tuple[str, ...]:
         """Return the addresses that get a copy of mail from this From address."""

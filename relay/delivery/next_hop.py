@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
@@ -13,7 +13,7 @@ from relay.delivery.mx import Endpoint, is_host_name
 from relay.delivery.session import Timeouts
 from relay.mail.reply import Reply
 from relay.queue.outcome import Deferred, Refused
-from relay.resolver import AddressAnswer, Addresses, MxHost, NoRecords, NoSuchDomain, Resolver
+from relay.resolver import AddressAnswer, Addresses, Hosts, MxAnswer, MxHost, NoRecords, NoSuchDomain, Resolver
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,13 +116,16 @@ class NextHopResolver:
     async def _domain_hops(self, domain: str) -> tuple[Endpoint, ...] | Deferred | Refused:
         delivery = self.settings.delivery
         answer = await self._resolver.mx(domain)
-        returns = self._returns(domain)
-        own_names = () if returns else (self.settings.server.hostname, self.settings.helo_name)
-        hosts = mx.hosts_to_ask(domain, answer, own_names)
+        names = (self.settings.server.hostname, self.settings.helo_name)
+        returns = self._returns(domain) or (self._has_mailboxes(domain) and _best_is(answer, names))
+        hosts = mx.hosts_to_ask(domain, answer, () if returns else names)
         if isinstance(hosts, Deferred | Refused):
             return hosts
         found = tuple(zip(hosts, await asyncio.gather(*map(self._host_addresses, hosts)), strict=True))
-        every = (address for _, got in found if isinstance(got, Addresses) for address in got.addresses)
+        every = [address for _, got in found if isinstance(got, Addresses) for address in got.addresses]
+        best = found[0][1]
+        if self._has_mailboxes(domain) and isinstance(best, Addresses):
+            returns = returns or bool(self._own(best.addresses) - self._own(best.addresses, returns=True))
         return mx.hops(domain, found, delivery.port, delivery.allow_networks, self._own(every, returns=returns))
 
     async def _host_addresses(self, host: MxHost) -> AddressAnswer:
@@ -143,10 +146,11 @@ class NextHopResolver:
 
     def _returns(self, domain: str) -> bool:
         """Tell whether mail of the domain is for our inbound listeners: answers and bounces go no circle, they end."""
-        if not any(listener.kind == "inbound" for listener in self.settings.listeners):
-            return False
-        holders = (self.settings.defaults, *self.settings.domains.values())
-        return any(domain in (holder.return_path, holder.reply_domain) for holder in holders)
+        return self.settings.takes_inbound and domain in self.settings.return_domains
+
+    def _has_mailboxes(self, domain: str) -> bool:
+        """Tell whether inbound listeners take mail for the domain if this server is its best mail exchanger."""
+        return self.settings.takes_inbound and domain in self.settings.mailbox_domains
 
     def _own(
         self, addresses: Iterable[IPv4Address | IPv6Address], *, returns: bool = False
@@ -161,6 +165,11 @@ class NextHopResolver:
             return set()
         anywhere = not hosts.isdisjoint({"0.0.0.0", "::"})  # noqa: S104  compared, not bound
         return {a for a in addresses if str(a) in hosts or (anywhere and is_local(str(a)))}
+
+
+def _best_is(answer: MxAnswer, names: Collection[str]) -> bool:
+    """Tell whether the mail exchanger with the lowest preference has one of the names."""
+    return isinstance(answer, Hosts) and answer.hosts[0].name in names
 
 
 async def _system_addresses(host: str) -> AddressAnswer:

@@ -1,11 +1,12 @@
-"""Parses signed return-path, reply, CC and SRS addresses."""
+"""Parses the addresses of this relay: signed ones, identities, roles and rewritten reverse-paths (SRS)."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from relay.config.settings import Settings
-from relay.mail.canonical import domain_of
+from relay.domains.mail_exchanger import MailExchanger
+from relay.mail.canonical import canonical, domain_of
 from relay.mail.headers import fields
 from relay.mail.srs import srs_decode
 from relay.rewrite.tokens import ADDRESS_KINDS, Keyring, Kind, Token, identity_of, verify_address_token
@@ -57,10 +58,24 @@ class MessageAddress:
 
 
 @dataclass(frozen=True, slots=True)
-class IdentityAddress:
+class CcAddress:
     """The CC tracking address of an identity, to which its own mailbox forwards returned mail."""
 
     identity: str
+
+
+@dataclass(frozen=True, slots=True)
+class IdentityAddress:
+    """The address of an identity itself, at a domain whose mail comes to this relay."""
+
+    identity: str
+
+
+@dataclass(frozen=True, slots=True)
+class RoleAddress:
+    """postmaster@ or abuse@ at a domain whose mail comes to this relay (RFC 5321 section 4.5.1, RFC 2142)."""
+
+    domain: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,23 +92,53 @@ class TestCopyAddress:
     queue_id: str
 
 
-Destination = MessageAddress | IdentityAddress | SrsAddress | TestCopyAddress
+@dataclass(frozen=True, slots=True)
+class UncertainAddress:
+    """An address that may be one of this relay; DNS does not say now where the mail of its domain goes."""
+
+    why: str
 
 
-def parse_own_address(settings: Settings, keyring: Keyring, address: str, now: float) -> Destination | None:
-    """Parse a signed address at one of relay's domains; else None. `now` decides whether an SRS address expired."""
-    if domain_of(address) not in return_domains(settings):
+Destination = (
+    MessageAddress | CcAddress | IdentityAddress | RoleAddress | SrsAddress | TestCopyAddress | UncertainAddress
+)
+
+
+ROLES = frozenset({"postmaster", "abuse"})
+"""Local parts, in whatever case, that a domain which takes mail must have."""
+
+
+def parse_own_address(
+    settings: Settings,
+    keyring: Keyring,
+    address: str,
+    exchanger_of: Callable[[str], MailExchanger],
+    now: float,
+) -> Destination | None:
+    """Parse an address of this relay; None for any other. `now` decides whether an SRS address expired.
+
+    Signed addresses are at the domains of the settings. Identities and roles are where DNS leads the mail here.
+    """
+    domain = domain_of(address)
+    signed = domain in settings.return_domains
+    if signed and (found := _signed_address(settings, keyring, address)) is not None:
+        return found
+    exchanger = exchanger_of(domain)
+    own = signed or exchanger.kind == "own" or domain == settings.server.hostname
+    reverse_path = srs_decode([key for _, key in keyring.keys], address, now) if own else None
+    if reverse_path is not None:
+        return SrsAddress(reverse_path)
+    is_identity = canonical(address) in settings.identities
+    if not is_identity and canonical(address).rpartition("@")[0] not in ROLES:
         return None
+    if not own:
+        maybe = exchanger.kind == "unknown" and domain in settings.mailbox_domains and settings.takes_inbound
+        return UncertainAddress(exchanger.why) if maybe else None
+    return IdentityAddress(canonical(address)) if is_identity else RoleAddress(domain)
+
+
+def _signed_address(settings: Settings, keyring: Keyring, address: str) -> Destination | None:
     if (token := token_of_address(keyring, address)) is not None:
         return TestCopyAddress(token.queue_id) if token.kind is Kind.TEST else MessageAddress(token)
-    if (identity := identity_of(keyring, address, settings.identities)) is not None:
-        return IdentityAddress(identity)
-    reverse_path = srs_decode([key for _, key in keyring.keys], address, now)
-    return None if reverse_path is None else SrsAddress(reverse_path)
-
-
-def return_domains(settings: Settings) -> frozenset[str]:
-    """Return the domains of signed addresses."""
-    holders = (settings.defaults, *settings.domains.values())
-    named = (name.lower() for one in holders for name in (one.return_path, one.reply_domain))
-    return frozenset(name for name in named if name)
+    identity = identity_of(keyring, address, settings.identities)
+    return None if identity is None else CcAddress(identity)

@@ -101,6 +101,18 @@ async def match_thread(store: StoryStore, content: bytes, report: Report, identi
     return []
 
 
+async def match_author(store: StoryStore, content: bytes, report: Report, identity: str) -> Sequence[Match]:
+    """Return the latest message of the identity to who wrote a mail; a copy (`bcc`) is none."""
+    author = author_of(content, report, identity)
+    stories = await store.stories(MessageQuery(recipient=author, identity=identity, limit=1)) if author else ()
+    return [
+        (OriginalRecipient(story.message.queue_id, entry.number, story), about(report, entry.recipient))
+        for story in stories
+        for entry in story.entries
+        if canonical(entry.recipient) == canonical(author) and entry.number not in story.message.policy.copies
+    ][:1]
+
+
 def author_of(content: bytes, report: Report, identity: str) -> str:
     """Return who wrote a mail; when the identity's own mailbox sent it on enclosed, who wrote what is inside."""
     author = authors.author_of(content)

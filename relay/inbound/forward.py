@@ -7,7 +7,7 @@ from relay.config.settings import Settings
 from relay.events.event import Event, Kind
 from relay.mail.address import is_address
 from relay.mail.authors import author_of
-from relay.mail.canonical import canonical, domain_of
+from relay.mail.canonical import canonical
 from relay.mail.headers import Field, fields, first_value, named
 from relay.mail.lane import lane_of
 from relay.mail.received import has_loop_field, loop_field, received
@@ -33,17 +33,15 @@ def forward_target(settings: Settings, message: Message, address: str) -> Forwar
     """Return where replies to a message that came to that address go: `forward_to` and `bcc` of its identity as it is.
 
     Without `forward_to` to the Reply-To the application gave, else to the author: the From, where that can be written
-    to, else the reverse-path. The reverse-path is at the domain of
-    return-paths, where SPF speaks for us, unless a mailbox takes what comes back there; then at that of the address.
+    to, else the reverse-path.
     """
     policy = message.policy
     identity = settings.identities.get(policy.identity)
     author = message.header_from if is_address(message.header_from) else message.reverse_path
     to = (identity.forward_to if identity else ()) or policy.reply_to or (author,)
     wanted = settings.bcc_for(message.header_from)
-    return_path = "" if settings.bounces.imap else settings.domain_for(message.header_from).return_path
     copies = tuple(one for one in wanted if canonical(one) not in map(canonical, to))
-    return ForwardTarget(to, return_path or domain_of(address), copies)
+    return ForwardTarget(to, settings.srs_domain(message.header_from, address), copies)
 
 
 def forward(

@@ -1,4 +1,4 @@
-"""Handles the mail of inbound listeners: accepts relay's own signed addresses, and hands the mail over."""
+"""Handles the mail of inbound listeners: accepts the addresses of this relay, and hands the mail over."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -6,7 +6,15 @@ from dataclasses import dataclass, replace
 from relay.clock import Clock
 from relay.config.settings import Settings
 from relay.events.event import Kind
-from relay.inbound.addresses import Destination, SrsAddress, TestCopyAddress, parse_own_address
+from relay.inbound.addresses import (
+    Destination,
+    IdentityAddress,
+    RoleAddress,
+    SrsAddress,
+    TestCopyAddress,
+    UncertainAddress,
+    parse_own_address,
+)
 from relay.inbound.process import InboundProcessor
 from relay.mail.canonical import canonical
 from relay.mail.reply import Reply
@@ -25,7 +33,7 @@ _NAMES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InboundHandler:
-    """Accepts mail for signed addresses only: no relaying, no backscatter (`relay.smtp.service.MessageHandler`)."""
+    """Accepts mail for addresses of this relay: no relaying, no backscatter (`relay.smtp.service.MessageHandler`)."""
 
     settings: Callable[[], Settings]
     keyring: Callable[[], Keyring]
@@ -39,16 +47,23 @@ class InboundHandler:
         return None
 
     def check_recipient(self, session: Session, envelope: Envelope, recipient: Recipient) -> Reply | None:
-        """Refuse addresses without a valid signature of this relay.
+        """Refuse what is no address of this relay, and addresses that nobody reads.
 
         An SRS address accepts bounces only: other mail through it would be relayed to its original sender.
         """
         del session
-        own = self._own_address(recipient)
-        if own is None:
-            return Reply(550, "5.1.1", f"<{recipient.address}> is no address of this relay")
-        if isinstance(own, SrsAddress) and envelope.reverse_path:
-            return Reply(550, "5.7.1", f"<{recipient.address}> takes bounces only, from the null reverse-path")
+        address, settings = recipient.address, self.settings()
+        match self._own_address(recipient):
+            case None:
+                return Reply(550, "5.1.1", f"<{address}> is no address of this relay")
+            case UncertainAddress(why):
+                return Reply(451, "4.4.3", f"<{address}> cannot be checked now: {why}")
+            case SrsAddress() if envelope.reverse_path:
+                return Reply(550, "5.7.1", f"<{address}> takes bounces only, from the null reverse-path")
+            case IdentityAddress(identity) if not settings.identities[identity].forward_to:
+                return Reply(550, "5.2.1", f"<{address}> takes no mail: nobody reads it (forward_to is not set)")
+            case RoleAddress() if not settings.alerts.mail_to:
+                return Reply(550, "5.2.1", f"<{address}> takes no mail: nobody reads it (alerts.mail_to is not set)")
         return None
 
     async def accept_message(self, transaction: Transaction) -> Reply:
@@ -59,11 +74,13 @@ class InboundHandler:
         """
         returned: list[Recipient] = []
         for recipient in transaction.envelope.recipients:
-            own = self._own_address(recipient)
-            if isinstance(own, TestCopyAddress):
-                await self.copies.take(own.queue_id, transaction)
-            else:
-                returned.append(recipient)
+            match self._own_address(recipient):
+                case TestCopyAddress(queue_id):
+                    await self.copies.take(queue_id, transaction)
+                case None | UncertainAddress():
+                    return Reply(451, "4.3.5", f"<{recipient.address}> changed: please send again")
+                case _:
+                    returned.append(recipient)
         if not returned:
             return Reply(250, "2.0.0", "Ok: test mail judged")
         envelope = replace(transaction.envelope, recipients=tuple(returned))
@@ -81,4 +98,6 @@ class InboundHandler:
         return Reply(250, "2.0.0", f"Ok: {results[0]}")
 
     def _own_address(self, recipient: Recipient) -> Destination | None:
-        return parse_own_address(self.settings(), self.keyring(), recipient.address, self.clock())
+        return parse_own_address(
+            self.settings(), self.keyring(), recipient.address, self.processor.exchanger_of, self.clock()
+        )

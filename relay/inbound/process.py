@@ -6,24 +6,29 @@ from dataclasses import dataclass, replace
 
 from relay.clock import Clock
 from relay.config.settings import Settings
+from relay.domains.mail_exchanger import MailExchanger
 from relay.dsn.classify import classify_recipient
 from relay.dsn.report import Kind as ReportKind
 from relay.dsn.report import Recipient, Report
 from relay.events.event import Event, Kind
 from relay.events.ports import Publish
-from relay.inbound.addresses import (
-    Destination,
-    IdentityAddress,
-    MessageAddress,
-    SrsAddress,
-    addressees,
-    parse_own_address,
-    token_in,
+from relay.inbound.addresses import MessageAddress, RoleAddress, SrsAddress, addressees, parse_own_address, token_in
+from relay.inbound.correlate import (
+    Match,
+    OriginalRecipient,
+    author_of,
+    match_author,
+    match_report,
+    match_thread,
+    match_token,
 )
-from relay.inbound.correlate import Match, OriginalRecipient, match_report, match_thread, match_token
-from relay.inbound.forward import ForwardTarget, forward, forward_target
+from relay.inbound.disposition import forward_answer, receive_untied, refuse_mail_to_return_path
+from relay.inbound.forward import ForwardTarget, forward
+from relay.inbound.mail import READ, InboundMail
 from relay.inbound.ports import ReturnedMailStore
 from relay.inbound.replies import ReplyInfo, header_of, parse_reply
+from relay.inbound.spam import forged_author, spam_mark
+from relay.inbound.unforwarded import NOT_FORWARDED, unforwarded
 from relay.log import Emit
 from relay.mail.canonical import canonical, domain_of
 from relay.mail.reply import Reply
@@ -32,19 +37,14 @@ from relay.queue.bounce_policy import BouncePolicy, event_fields, guidance_text
 from relay.queue.message import NewMessage, ReturnedMail
 from relay.queue.ports import QueueStore
 from relay.reports.ports import StoryStore
+from relay.resolver import Lookups
 from relay.rewrite.tokens import Keyring, Token
-from relay.rewrite.tokens import Kind as TokenKind
 from relay.suppression.model import COMPLAINT, Evidence, Suppression
-
-_READ = 2 << 20
-"""Octets that are read of a mail: notice and fields come first, what is returned last."""
-
+from relay.suppression.ports import UnsubscribeStore
+from relay.suppression.unsubscribes import Unsubscribe
 
 _LONGEST = 2000
 """Characters kept of a diagnostic."""
-
-
-UNKNOWN = Reply(550, "5.1.1", "The message this answers is not known any more: please write to its author's address")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,27 +62,6 @@ class ProcessResult:
 
 
 @dataclass(frozen=True, slots=True)
-class _Mail:
-    """A mail that came back, understood, and how it came."""
-
-    content: bytes
-    report: Report
-    recipient: str
-    destination: Destination | None
-    token: Token | None
-    transaction: Transaction | None
-
-    @property
-    def may_answer(self) -> bool:
-        """Whether it may be an answer: not what comes to a signed return-path with the null reverse-path.
-
-        Some mail programs answer the return-path; only mail from the null reverse-path cannot be a person's.
-        """
-        has_author = self.transaction is not None and self.transaction.envelope.reverse_path != ""
-        return self.token is None or self.token.kind is TokenKind.REPLY or has_author
-
-
-@dataclass(frozen=True, slots=True)
 class InboundProcessor:
     """Takes mail in, from the inbound listener and from the bounce mailbox alike. Answers nobody: no backscatter."""
 
@@ -92,6 +71,10 @@ class InboundProcessor:
     queue: QueueStore
     stories: StoryStore
     returned: ReturnedMailStore
+    unsubscribes: UnsubscribeStore
+    exchanger_of: Callable[[str], MailExchanger]
+    """Returns where the mail of a domain goes."""
+    resolver: Callable[[], Lookups]
     clock: Clock
     new_id: Callable[[float], str]
     publish: Publish
@@ -105,14 +88,28 @@ class InboundProcessor:
         """Take a mail in. `recipient` is the address it came to, "" when that is not known (a mailbox).
 
         The subject is found by the token of the recipient, then by a token the mail mentions, by the Message-ID and
-        recipient it reports, by the Message-IDs it answers. Answers are passed on only where there is a `transaction`.
-        Taking the same mail twice records it, and passes it on, once. Raises StoreError when not all of that could be
-        made durable; the mail must then be offered again.
+        recipient it reports, by the Message-IDs it answers, by its author. Answers are forwarded only where there is a
+        `transaction`. Taking the same mail twice records it, and forwards it, once. Raises StoreError when not all of
+        that could be made durable; the mail must then be offered again.
         """
         mail = await self._understood(content, recipient, transaction)
-        if isinstance(mail.destination, SrsAddress) and transaction is not None:
+        if transaction is not None and isinstance(mail.destination, SrsAddress):
             return await self._pass_back(mail, mail.destination, transaction)
+        if transaction is not None and isinstance(mail.destination, RoleAddress):
+            return await self._pass_to_operator(mail, mail.destination, transaction)
         pairs = await self._subjects(mail)
+        if transaction is not None and (reason := await self._spam_reason(mail, transaction, pairs)):
+            now, about = self.clock(), pairs[0][0].queue_id if pairs else ""
+            address = mail.identity or mail.recipient
+            return await self._add(
+                mail, (unforwarded(transaction, address, "spam", reason, self.new_id(now), now, about),)
+            )
+        if transaction is not None and mail.identity and not pairs:
+            return await self._receive(mail)
+        return await self._record(mail, pairs)
+
+    async def _record(self, mail: InboundMail, pairs: Sequence[Match]) -> ProcessResult:
+        """Record what the mail says of each of these recipients, with the forwards of an answer."""
         now = self.clock()
         found = [await self._returned(mail, subject, about, now) for subject, about in pairs]
         refusal = next((one for one in found if isinstance(one, Reply)), None)
@@ -124,43 +121,92 @@ class InboundProcessor:
         if any(one.forwards for one in returned):
             self.wake()
         queue_id = pairs[0][0].queue_id if pairs else ""
-        self.log("inbound.taken", queue_id=queue_id, kind=mail.report.kind, to=recipient)
+        self.log("inbound.taken", queue_id=queue_id, kind=mail.report.kind, to=mail.recipient)
         return ProcessResult(mail.report.kind, bool(pairs), recorded)
 
-    async def _understood(self, content: bytes, recipient: str, transaction: Transaction | None) -> _Mail:
-        report = await asyncio.to_thread(_report, content[:_READ])
-        destination = parse_own_address(self.settings(), self.keyring(), recipient, self.clock())
+    async def _understood(self, content: bytes, recipient: str, transaction: Transaction | None) -> InboundMail:
+        report = await asyncio.to_thread(_report, content[:READ])
+        destination = parse_own_address(self.settings(), self.keyring(), recipient, self.exchanger_of, self.clock())
         if isinstance(destination, MessageAddress):
             token: Token | None = destination.token
         else:
             # Ordinary mail may quote a token, or be our own with the Reply-To we gave it: only whom it is for counts.
             token = token_in(self.keyring(), addressees(content) if report.kind == "other" else content)
-        return _Mail(content, report, recipient, destination, token, transaction)
+        return InboundMail(content, report, recipient, destination, token, transaction)
 
-    async def _subjects(self, mail: _Mail) -> Sequence[Match]:
+    async def _subjects(self, mail: InboundMail) -> Sequence[Match]:
         """Return whom the mail is about, with what it says of each."""
-        identity = mail.destination.identity if isinstance(mail.destination, IdentityAddress) else ""
+        identity = mail.identity
         if mail.token is not None:
             return await match_token(self.stories, mail.token, mail.report, identity)
-        if mail.report.kind in ("other", "auto-reply"):
-            return await match_thread(self.stories, mail.content, mail.report, identity)
-        return await match_report(self.stories, mail.report, identity)
+        if not mail.is_answer:
+            return await match_report(self.stories, mail.report, identity)
+        found = await match_thread(self.stories, mail.content, mail.report, identity)
+        if found or not identity:
+            return found
+        return await match_author(self.stories, mail.content, mail.report, identity)
 
-    async def _pass_back(self, mail: _Mail, origin: SrsAddress, transaction: Transaction) -> ProcessResult:
+    async def _spam_reason(self, mail: InboundMail, transaction: Transaction, pairs: Sequence[Match]) -> str:
+        """Return why an answer is spam, "" when it is not, or when its identity wants it all the same.
+
+        A mailbox that forwards to a CC tracking address breaks SPF, so only the marks of its filter count there.
+        """
+        if not mail.is_answer:
+            return ""
+        story = pairs[0][0].story if pairs else None
+        identity = self.settings().identity_for(mail.identity or (story.message.policy.identity if story else ""))
+        if identity is not None and identity.forward_spam:
+            return ""
+        mark = spam_mark(mail.content)
+        return mark or (await forged_author(self.resolver(), transaction) if mail.is_exact else "")
+
+    async def _receive(self, mail: InboundMail) -> ProcessResult:
+        """Forward mail to an identity that belongs to no message, or record it; who asks for it is unsubscribed."""
+        answer = await asyncio.to_thread(parse_reply, mail.content[:READ], mail.report, "") if mail.is_answer else None
+        now = self.clock()
+        received = receive_untied(self.settings(), mail, answer, self.new_id, now)
+        if isinstance(received, Reply):
+            return ProcessResult(mail.report.kind, joined=False, refusal=received)
+        author = author_of(mail.content, mail.report, mail.identity)
+        if answer is not None and answer.request is not None and author:
+            left = Unsubscribe(author, domain_of(mail.identity), source="reply", created_at=now)
+            await self.unsubscribes.unsubscribe([left])
+        return await self._add(mail, received)
+
+    async def _pass_to_operator(self, mail: InboundMail, role: RoleAddress, transaction: Transaction) -> ProcessResult:
+        """Forward mail to postmaster@ or abuse@, and record what a report says; spam is what such mail is about."""
+        settings, now = self.settings(), self.clock()
+        home = ForwardTarget(settings.alerts.mail_to, settings.srs_domain(role.domain, mail.recipient))
+        passed = forward(settings, transaction, mail.recipient, home, self.new_id(now), now)
+        if isinstance(passed, Reply):
+            return ProcessResult(mail.report.kind, joined=False, refusal=passed)
+        recorded = () if mail.is_answer else (await self._record(mail, await self._subjects(mail))).events
+        added = await self._add(mail, (passed,))
+        return replace(added, joined=bool(recorded), events=(*recorded, *added.events))
+
+    async def _add(self, mail: InboundMail, messages: Sequence[NewMessage]) -> ProcessResult:
+        """Store forwards and records that belong to no event of a message."""
+        for one in messages:
+            await self.queue.enqueue(one)
+            self.publish(one.events)
+            why = one.message.metadata.get(NOT_FORWARDED, "")
+            told = {NOT_FORWARDED: why} if why else {}
+            self.log("inbound.taken", queue_id=one.message.queue_id, kind=mail.report.kind, to=mail.recipient, **told)
+        self.wake()
+        events = tuple(event for one in messages for event in one.events)
+        return ProcessResult(mail.report.kind, joined=False, events=events)
+
+    async def _pass_back(self, mail: InboundMail, origin: SrsAddress, transaction: Transaction) -> ProcessResult:
         """Pass a bounce of mail we passed on to whom that mail came from."""
         now = self.clock()
         home = ForwardTarget((origin.reverse_path,), domain_of(mail.recipient))
         passed = forward(self.settings(), transaction, mail.recipient, home, self.new_id(now), now)
         if isinstance(passed, Reply):
             return ProcessResult(mail.report.kind, joined=False, refusal=passed)
-        await self.queue.enqueue(passed)
-        self.publish(passed.events)
-        self.wake()
-        self.log("inbound.taken", queue_id=passed.message.queue_id, kind=mail.report.kind, to=mail.recipient)
-        return ProcessResult(mail.report.kind, joined=False, events=passed.events)
+        return await self._add(mail, (passed,))
 
     async def _returned(
-        self, mail: _Mail, subject: OriginalRecipient, about: Recipient | None, now: float
+        self, mail: InboundMail, subject: OriginalRecipient, about: Recipient | None, now: float
     ) -> ReturnedMail | Reply | None:
         """Return what the mail means for one recipient, why it is not taken, or None when it means nothing."""
         kind, data = _told_by(mail.report, about)
@@ -168,11 +214,13 @@ class InboundProcessor:
         if kind in (Kind.BOUNCED, Kind.DEFERRED) and about is not None:
             meaning = classify_recipient(self.bounce_policy().rules, mail.report, about)
             data |= event_fields(meaning) | ({"guidance": guidance_text(meaning.about)} if kind is Kind.BOUNCED else {})
+        elif (refusal := refuse_mail_to_return_path(mail, subject)) is not None:
+            return refusal
         elif kind is None and (mail.report.kind == "auto-reply" or (mail.report.kind == "other" and mail.may_answer)):
             subject_line = subject.story.message.subject if subject.story else ""
-            answer = await asyncio.to_thread(parse_reply, mail.content[:_READ], mail.report, subject_line)
+            answer = await asyncio.to_thread(parse_reply, mail.content[:READ], mail.report, subject_line)
             kind, data = _answered(mail, subject, answer)
-            passed = self._passed_on(mail, subject, answer, now)
+            passed = forward_answer(self.settings(), mail, subject, answer, self.new_id, now)
             if isinstance(passed, Reply):
                 return passed
             forwards = passed
@@ -184,29 +232,6 @@ class InboundProcessor:
             whose = {"identity": message.policy.identity, "domain": message.policy.domain}
         event = Event(kind, now, subject.queue_id, subject.number, subject.address, whose | data)
         return ReturnedMail(event, self._evidence(mail.report, subject, about, now), forwards)
-
-    def _passed_on(
-        self, mail: _Mail, subject: OriginalRecipient, answer: ReplyInfo, now: float
-    ) -> tuple[NewMessage, ...] | Reply:
-        """Return the answer on its way home, nothing when nobody needs to read it, or why it is refused.
-
-        Only what came to an address of the message is passed on: a mailbox has it already, and so has whoever forwards
-        to a CC tracking address. Nothing that may be a person's is kept back.
-        """
-        to_message = isinstance(mail.destination, MessageAddress) and mail.may_answer
-        if mail.transaction is None or not to_message:
-            return ()
-        if subject.story is None:  # Whose it was is not known, so nobody could be unsubscribed either.
-            return () if answer.marked else UNKNOWN
-        if answer.request is not None and answer.request.bare:
-            return ()
-        settings, message = self.settings(), subject.story.message
-        identity = settings.identities.get(message.policy.identity)
-        if answer.marked and not (identity and identity.forward_auto_replies):
-            return ()
-        home = forward_target(settings, message, mail.recipient)
-        passed = forward(settings, mail.transaction, mail.recipient, home, self.new_id(now), now, message.queue_id)
-        return passed if isinstance(passed, Reply) else (passed,)
 
     def _evidence(
         self, report: Report, subject: OriginalRecipient, about: Recipient | None, now: float
@@ -253,11 +278,9 @@ def _is_complaint(report: Report) -> bool:
     return report.feedback is None or report.feedback.is_complaint
 
 
-def _answered(mail: _Mail, subject: OriginalRecipient, answer: ReplyInfo) -> tuple[Kind, dict[str, object]]:
+def _answered(mail: InboundMail, subject: OriginalRecipient, answer: ReplyInfo) -> tuple[Kind, dict[str, object]]:
     """Return the kind of event an answer makes. Who asks to be unsubscribed must be known for certain."""
-    header = header_of(
-        mail.content, exact=mail.transaction is not None and isinstance(mail.destination, MessageAddress)
-    )
+    header = header_of(mail.content, exact=mail.is_exact)
     if answer.automatic:
         return Kind.REPLY, {"automatic": True, **header}
     if answer.request is not None and subject.certain:

@@ -222,6 +222,6 @@ def response_address(settings: Settings, keyring: Keyring, identity: str, queue_
     if not reply_domain or not any(listener.kind == "inbound" for listener in settings.listeners):
         return ""
     known = settings.identity_for(identity)
-    if known is None or known.reply_tracking:
+    if known is None or known.tracks_replies:
         return f"{sign_address_token(keyring, Token(TokenKind.REPLY, queue_id, 0))}@{reply_domain}"
     return cc_address(keyring, identity, reply_domain)

@@ -167,8 +167,11 @@ async def test_complaints_suppress_for_the_domain_and_robots_are_recorded_but_ne
         await relay.story(queue_id, "complaint")
         (suppressed,) = await relay.json("suppression", "list")
         assert (suppressed["reason"], suppressed["domain"]) == ("complaint", "acme.test")
-        await asyncio.to_thread(relay.give_back, got.reverse_path, b"From: x@y.test\r\nSubject: hi\r\n\r\nhello\r\n")
-        assert [line["kind"] for line in relay.log("inbound.taken")] == ["auto-reply", "complaint", "other"]
+        with pytest.raises(smtplib.SMTPDataError, match=r"takes bounces only: please write to <news@acme\.test>"):
+            await asyncio.to_thread(
+                relay.give_back, got.reverse_path, b"From: x@y.test\r\nSubject: hi\r\n\r\nhello\r\n"
+            )
+        assert [line["kind"] for line in relay.log("inbound.taken")] == ["auto-reply", "complaint"]
         assert len(sink.messages) == 1
         assert not await relay.json("queue", "list")
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from relay.config.settings import Settings
+from relay.domains.mail_exchanger import UNKNOWN
 from relay.dsn.rules_file import load_bounce_rules
 from relay.events.event import Event, Kind
 from relay.inbound.addresses import token_in, token_of_address
@@ -18,6 +19,7 @@ from relay.queue.entry import Entry, State
 from relay.queue.message import Message, NewMessage
 from relay.render.message_policy import MessagePolicy
 from relay.reports.ports import MessageQuery, Story
+from relay.resolver import Resolver
 from relay.rewrite.tokens import Keyring, Token, sign_address_token
 from relay.rewrite.tokens import Kind as TokenKind
 from relay.storage.sqlite.store import SqliteStore
@@ -101,6 +103,9 @@ class Bench:
             queue=self.store.queue,
             stories=self.store.reports,
             returned=self.store.events,
+            unsubscribes=self.store.unsubscribes,
+            exchanger_of=lambda _: UNKNOWN,
+            resolver=Resolver,
             clock=lambda: self.now,
             new_id=lambda now: queue_id(now, next(self.serial)),
             publish=self.publish,

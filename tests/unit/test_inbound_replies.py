@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from relay.config.settings import Settings
+from relay.domains.mail_exchanger import UNKNOWN, MailExchanger
 from relay.dsn.rules_file import load_bounce_rules
 from relay.events.event import Event, Kind
 from relay.inbound.handler import InboundHandler
@@ -87,6 +88,7 @@ class Harness:
     now: float = NOW
     wakes: int = 0
     resolver: Callable[[], Resolver] = Resolver
+    exchangers: dict[str, MailExchanger] = field(default_factory=dict)
     identity: dict[str, Any] = field(default_factory=lambda: dict(IDENTITY))
 
     @property
@@ -109,6 +111,9 @@ class Harness:
             queue=self.store.queue,
             stories=self.store.reports,
             returned=self.store.events,
+            unsubscribes=self.store.unsubscribes,
+            exchanger_of=lambda domain: self.exchangers.get(domain, UNKNOWN),
+            resolver=self.resolver,
             clock=lambda: self.now,
             new_id=lambda now: queue_id(now, next(self.serial)),
             publish=self.published.extend,
@@ -311,8 +316,14 @@ class TestReturnPath:
         assert [one.kind for one in await house.events()] == [Kind.REPLY]
         assert [entry.recipient for _, entry in await house.forwards()] == ["owner@acme.test", "archive@acme.test"]
 
-    async def test_what_no_person_can_have_sent_stays_here(self, house: Harness) -> None:
-        assert (await house.give(REPLY, self.ADDRESS, reverse_path="")).code == 250
+    async def test_without_an_author_to_ask_it_is_refused_with_the_address_to_write_to(self, house: Harness) -> None:
+        refused = await house.give(REPLY, self.ADDRESS, reverse_path="")
+        assert (refused.code, refused.status, f"<{NEWS}>" in refused.text) == (550, "5.7.1", True)
+        forgotten = f"{sign_address_token(KEYS, Token(TokenKind.BOUNCE, queue_id(NOW, 99), 0))}@bounces.acme.test"
+        assert (await house.give(REPLY, forgotten, reverse_path="")).status == "5.1.1"
+        assert await house.events() == []
+
+    async def test_automatic_answers_stay_here(self, house: Harness) -> None:
         await house.give(VACATION, self.ADDRESS, reverse_path="ben@rcpt.test")
         assert [one.data.get("automatic") for one in await house.events()] == [True]
         assert await house.forwards() == []

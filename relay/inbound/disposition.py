@@ -1,0 +1,103 @@
+"""Decides whether mail that came in is forwarded, recorded, or refused. Pure."""
+
+from collections.abc import Callable
+
+from relay.config.settings import Identity, Settings
+from relay.inbound.addresses import CcAddress, IdentityAddress, MessageAddress
+from relay.inbound.correlate import OriginalRecipient
+from relay.inbound.forward import LOOP, ForwardTarget, forward, forward_target
+from relay.inbound.mail import InboundMail
+from relay.inbound.replies import ReplyInfo
+from relay.inbound.unforwarded import unforwarded
+from relay.mail.canonical import domain_of
+from relay.mail.reply import Reply
+from relay.queue.message import NewMessage
+
+UNKNOWN = Reply(550, "5.1.1", "The message this answers is not known any more: please write to its author's address")
+
+
+NewId = Callable[[float], str]
+
+
+def refuse_mail_to_return_path(mail: InboundMail, subject: OriginalRecipient) -> Reply | None:
+    """Return the refusal of ordinary mail from the null reverse-path to a signed return-path; None for other mail.
+
+    Nobody can be asked whether it is a person's. The reply has the address to write to.
+    """
+    if mail.transaction is None or mail.report.kind != "other" or mail.may_answer:
+        return None
+    if subject.story is None:
+        return UNKNOWN
+    author = subject.story.message.header_from or subject.story.message.reverse_path
+    return Reply(550, "5.7.1", f"<{mail.recipient}> takes bounces only: please write to <{author}>")
+
+
+def forward_answer(
+    settings: Settings, mail: InboundMail, subject: OriginalRecipient, answer: ReplyInfo, new_id: NewId, now: float
+) -> tuple[NewMessage, ...] | Reply:
+    """Return an answer as a message to whom it is for, nothing if nobody needs to read it, or why it is refused.
+
+    Nothing that may be a person's is kept back, but for what came to a CC tracking address: the mailbox has it.
+    """
+    if mail.transaction is None:
+        return ()
+    if subject.story is None:  # Whose it was is not known, so nobody could be unsubscribed either.
+        return () if answer.marked or not mail.is_exact else UNKNOWN
+    message = subject.story.message
+    identity = settings.identities.get(message.policy.identity)
+    if not _is_forwarded(mail, identity, answer, unsubscribes=subject.certain):
+        return ()
+    home = forward_target(settings, message, mail.recipient)
+    return _forwarded(settings, mail, home, new_id, now, message.queue_id)
+
+
+def receive_untied(
+    settings: Settings, mail: InboundMail, answer: ReplyInfo | None, new_id: NewId, now: float
+) -> tuple[NewMessage, ...] | Reply:
+    """Return what becomes of mail to an identity that belongs to no message: a forward, or a record of it.
+
+    A request to unsubscribe is one from all campaign mail of the domain. `answer` is None for reports.
+    """
+    identity = settings.identities.get(mail.identity)
+    assert mail.transaction is not None
+    if answer is not None and identity is not None and _is_forwarded(mail, identity, answer, unsubscribes=True):
+        home = ForwardTarget(identity.forward_to, settings.srs_domain(mail.identity, mail.recipient))
+        forwards = _forwarded(settings, mail, home, new_id, now)
+        if forwards:
+            return forwards
+    reason = "belongs to no message of this relay"
+    if answer is not None and answer.request is not None:
+        reason = f"unsubscribed from all campaign mail of {domain_of(mail.identity)}"
+    elif mail.report.kind != "other":
+        reason = f"{mail.report.kind} {reason}"
+    return (unforwarded(mail.transaction, mail.identity, "untied", reason, new_id(now), now),)
+
+
+def _is_forwarded(mail: InboundMail, identity: Identity | None, answer: ReplyInfo, *, unsubscribes: bool) -> bool:
+    """Tell whether somebody has to read an answer. A bare request that is fulfilled (`unsubscribes`) is for nobody."""
+    has_reader = bool(identity and identity.forward_to)
+    match mail.destination:
+        case MessageAddress():
+            is_for_somebody = mail.may_answer
+        case IdentityAddress():
+            is_for_somebody = has_reader
+        case CcAddress():
+            is_for_somebody = has_reader and identity is not None and identity.cc_forward
+        case _:
+            is_for_somebody = False
+    if not is_for_somebody:
+        return False
+    if answer.request is not None and answer.request.bare and unsubscribes:
+        return False
+    return not answer.marked or bool(identity and identity.forward_auto_replies)
+
+
+def _forwarded(
+    settings: Settings, mail: InboundMail, home: ForwardTarget, new_id: NewId, now: float, about: str = ""
+) -> tuple[NewMessage, ...] | Reply:
+    """Return the mail on its way. The mailbox that forwards to a CC tracking address may get its own mail once."""
+    assert mail.transaction is not None
+    passed = forward(settings, mail.transaction, mail.recipient, home, new_id(now), now, about)
+    if isinstance(passed, Reply):
+        return () if passed == LOOP and isinstance(mail.destination, CcAddress) else passed
+    return (passed,)

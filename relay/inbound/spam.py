@@ -1,0 +1,37 @@
+"""Mail that is no answer of anybody: marked by a spam filter, or with a forged author."""
+
+from ipaddress import ip_address
+
+from relay.mail.headers import fields, named
+from relay.mail.transaction import Transaction
+from relay.mailauth.results import Authentication, evaluate
+from relay.resolver import Lookups
+
+_MARKS = (b"x-spam-flag", b"x-spam-status")
+
+
+def spam_mark(content: bytes) -> str:
+    """Return the header field by which a spam filter marked the mail; "" when none did."""
+    found = fields(content)
+    for name in _MARKS:
+        for one in named(found, name):
+            value = one.value(content).strip()
+            if value[:3].lower() == b"yes":
+                return f"{name.decode('ascii')}: {value.decode('utf-8', 'replace')[:200]}"
+    return ""
+
+
+async def forged_author(dns: Lookups, transaction: Transaction) -> str:
+    """Return why the author of the mail is forged; "" unless its domain's DMARC policy says so (RFC 7489).
+
+    Neither SPF nor a signature speaks for the domain, and its policy is quarantine or reject. Mail that DNS cannot
+    judge now is not forged.
+    """
+    session, envelope = transaction.session, transaction.envelope
+    seen = await evaluate(dns, transaction.content, ip_address(session.client), session.helo, envelope.reverse_path)
+    return "" if not is_forged(seen) else f"dmarc=fail policy={seen.dmarc.policy}: {seen.dmarc.why}"
+
+
+def is_forged(seen: Authentication) -> bool:
+    """Tell whether DMARC fails under a policy other than none."""
+    return seen.dmarc.result == "fail" and seen.dmarc.policy in ("quarantine", "reject")

@@ -1,0 +1,60 @@
+"""Records of mail that was taken and not forwarded: listed by `relay report untied`, kept for the retention. Pure."""
+
+from typing import Literal
+
+from relay.events.event import Event, Kind
+from relay.mail.authors import author_of
+from relay.mail.canonical import domain_of
+from relay.mail.headers import fields, first_value
+from relay.mail.lane import DIRECT, lane_of
+from relay.mail.transaction import Transaction
+from relay.queue.entry import Entry, State
+from relay.queue.message import Message, MessagePolicy, NewMessage
+
+NOT_FORWARDED = "not_forwarded"
+"""Metadata of these records, by which they are found: why the mail was not forwarded."""
+
+
+Why = Literal["untied", "spam"]
+"""It belongs to no message of this relay, or it is spam."""
+
+
+def unforwarded(
+    transaction: Transaction, address: str, why: Why, reason: str, queue_id: str, now: float, about: str = ""
+) -> NewMessage:
+    """Return a message that was dropped as it came in, to an `address` of ours, with the reason in words.
+
+    `about` is the queue id of the message it answers, "" for none. It has the mark of forwarded mail, so that no
+    report counts it as mail of the users.
+    """
+    content, found = transaction.content, fields(transaction.content)
+    labels = {NOT_FORWARDED: why, "answers": about}
+    message = Message(
+        queue_id=queue_id,
+        created_at=now,
+        reverse_path=transaction.envelope.reverse_path,
+        policy=MessagePolicy(forward_domain=domain_of(address)),
+        size=len(content),
+        message_id=_text(first_value(content, found, b"message-id")),
+        header_from=author_of(content),
+        subject=_text(first_value(content, found, b"subject"))[:200],
+        client=transaction.session.client,
+        metadata={key: value for key, value in labels.items() if value},
+    )
+    entry = Entry(
+        queue_id=queue_id,
+        number=0,
+        recipient=address,
+        lane=lane_of(DIRECT, address),
+        created_at=now,
+        expires_at=now,
+        next_attempt_at=now,
+        state=State.DROPPED,
+        reason=reason,
+    )
+    event = Event(Kind.DROPPED, now, queue_id, 0, address, {"reason": reason, NOT_FORWARDED: why})
+    return NewMessage(message, b"", (entry,), (event,))
+
+
+def _text(value: bytes | None) -> str:
+    return (value or b"").decode("utf-8", "replace")
