@@ -9,7 +9,8 @@ from relay.mail.headers import fields, first_value
 from relay.mail.lane import DIRECT, lane_of
 from relay.mail.transaction import Transaction
 from relay.queue.entry import Entry, State
-from relay.queue.message import Message, MessagePolicy, NewMessage
+from relay.queue.message import Message, NewMessage
+from relay.render.message_policy import MessagePolicy
 
 NOT_FORWARDED = "not_forwarded"
 """Metadata of these records, by which they are found: why the mail was not forwarded."""
