@@ -204,8 +204,8 @@ def messages(path: Path, as_json: bool, **filters: Any) -> None:
 @csv_option
 def untied(path: Path, spam: bool, since: str, until: str, as_json: bool, as_csv: bool) -> None:
     """Mail to identities that belongs to no message and was not forwarded, newest first."""
-    wanted = {"since": str(moment(since)), "meta": f"not_forwarded={'spam' if spam else 'untied'}"}
-    query = wanted | ({"until": str(moment(until))} if until else {})
+    wanted = {"since": str(past_time(since)), "meta": f"not_forwarded={'spam' if spam else 'untied'}"}
+    query = wanted | ({"until": str(past_time(until))} if until else {})
     found: dict[str, Any] = AdminClient(path).get("/reports/messages", query)
     _listing(map(_untied_row, found["stories"]), _UNTIED, as_json=as_json, as_csv=as_csv)
     if found["more"]:
