@@ -170,7 +170,7 @@ class InboundProcessor:
         author = author_of(mail.content, mail.report, mail.identity)
         if answer is not None and answer.request is not None and author:
             left = Unsubscribe(author, domain_of(mail.identity), source="reply", created_at=now)
-            await self.unsubscribes.unsubscribe([left])
+            await self.unsubscribes.add([left])
         return await self._add(mail, received)
 
     async def _pass_to_operator(self, mail: InboundMail, role: RoleAddress, transaction: Transaction) -> ProcessResult:
