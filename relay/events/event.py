@@ -25,7 +25,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One event. `recipient` is the index in the message; `address` may be "" where only a token is known.
+    """One event. `number` is the index in the message; `address` may be "" where only a token is known.
 
     `at` is in Unix seconds. `data` holds what is particular to the kind, JSON values only.
     """

@@ -21,7 +21,7 @@ EVENTS = st.builds(
     kind=st.sampled_from(Kind),
     at=st.floats(0, 2**40),
     queue_id=st.text(max_size=20),
-    recipient=st.integers(0, 2**28),
+    number=st.integers(0, 2**28),
     address=st.text(max_size=40),
     data=st.dictionaries(st.text(), JSON, max_size=4),
 )
