@@ -1,1 +1,1 @@
-"""The local HTTP API the commands talk to, on a Unix socket that only the relay's user can open."""
+"""The HTTP API of the commands, on a Unix socket that only the user of the relay can open; and the dashboard."""

@@ -1,4 +1,4 @@
-"""Application, queue, trace, status and node routes."""
+"""The admin API: its application, and the routes of queue, timelines, status and nodes."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -15,7 +15,7 @@ from relay.queue.message import Message
 from relay.queue.nodes import NodeState
 from relay.queue.ports import EntryChange, EntryQuery, NodeStore, Publish, QueueAdminStore
 from relay.reports.ports import MessageQuery, Story, StoryStore
-from relay.reports.serialize import listing_form, story_form, time_form
+from relay.reports.serialize import listing_json, story_json, time_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,33 +30,33 @@ class NodeRoutes:
 
     async def nodes(self, _: web.Request) -> web.Response:
         """List the nodes."""
-        return web.json_response({"nodes": [node_form(one) for one in await self.store.states()]})
+        return web.json_response({"nodes": [node_json(one) for one in await self.store.states()]})
 
 
-def node_form(node: NodeState) -> dict[str, object]:
-    """Return a node as the API shows it."""
+def node_json(node: NodeState) -> dict[str, object]:
+    """Return the JSON of a node."""
     return {
         "id": node.id,
         "hostname": node.hostname,
         "version": node.version,
         "state": "alive" if node.alive else "gone",
-        "started_at": time_form(node.started_at),
-        "heartbeat_at": time_form(node.heartbeat_at),
+        "started_at": time_json(node.started_at),
+        "heartbeat_at": time_json(node.heartbeat_at),
         "entries": node.entries,
     }
 
 
-MOST = 10_000
-"""Maximum entries of one response."""
+MAX_ENTRIES = 10_000
+"""Entries of one response, at most."""
 
 
-LARGEST_BODY = 16 << 20
-"""Maximum octets of a request body."""
+MAX_BODY = 16 << 20
+"""Octets of a request body, at most."""
 
 
 def application(*groups: Sequence[web.RouteDef]) -> web.Application:
     """Return the application with these groups of routes."""
-    app = web.Application(client_max_size=LARGEST_BODY)
+    app = web.Application(client_max_size=MAX_BODY)
     for group in groups:
         app.add_routes(group)
     return app
@@ -116,7 +116,7 @@ class QueueRoutes:
     async def queue(self, request: web.Request) -> web.Response:
         """GET /queue?…: the matching entries; without a state those that are not final."""
         found = await self.store.entries(_entry_query(request.query))
-        return web.json_response({"entries": [listing_form(message, entry) for message, entry in found]})
+        return web.json_response({"entries": [listing_json(message, entry) for message, entry in found]})
 
     async def message(self, request: web.Request) -> web.Response:
         """GET /queue/ID: the message with its entries, events and the original header."""
@@ -126,7 +126,7 @@ class QueueRoutes:
             raise web.HTTPNotFound(text=f"there is no message {queue_id}")
         content = await self.store.content(queue_id)
         header = None if content is None else content.partition(b"\r\n\r\n")[0].decode("utf-8", "replace")
-        return web.json_response({**story_form(stories[0]), "header": header})
+        return web.json_response({**story_json(stories[0]), "header": header})
 
     async def change(self, request: web.Request) -> web.Response:
         """POST /queue/ACTION?…: change the matching entries, and return the changed ones."""
@@ -141,16 +141,16 @@ class QueueRoutes:
         changed = await self.store.change(query, actions[action])
         if action == "delete":
             self.publish([deletion_event(entry, now) for _, entry in changed])
-            await self._give_back(changed)
+            await self._release_slots(changed)
         self.wake()
-        return web.json_response({"entries": [listing_form(message, entry) for message, entry in changed]})
+        return web.json_response({"entries": [listing_json(message, entry) for message, entry in changed]})
 
     async def trace(self, request: web.Request) -> web.Response:
-        """GET /trace/KEY: the stories of a queue id, a Message-ID or a recipient, newest first."""
+        """GET /trace/KEY: the timelines by queue id, Message-ID or recipient, newest first."""
         stories = await find_stories(self.stories, request.match_info["key"])
-        return web.json_response({"stories": [story_form(story) for story in stories]})
+        return web.json_response({"stories": [story_json(story) for story in stories]})
 
-    async def _give_back(self, changed: Sequence[tuple[Message, Entry]]) -> None:
+    async def _release_slots(self, changed: Sequence[tuple[Message, Entry]]) -> None:
         """Release the slots of deleted entries in the rate limits.
 
         All messages at once, because a store batches concurrent calls into one transaction.
@@ -174,21 +174,23 @@ def _entry_query(query: Mapping[str, str]) -> EntryQuery:
     unknown = set(query) - {"queue_id", "recipient", "lane", "domain", "identity", "state", "limit", "after"}
     if unknown:
         raise web.HTTPBadRequest(text=f"unknown parameter {', '.join(sorted(unknown))}")
+
     after, _, number = query.get("after", "/-1").rpartition("/")
     limit = query.get("limit", "1000")
-    if not (limit.isascii() and limit.isdigit() and 0 < int(limit) <= MOST):
-        raise web.HTTPBadRequest(text=f"limit must be a number from 1 to {MOST}")
+    if not (limit.isascii() and limit.isdigit() and 0 < int(limit) <= MAX_ENTRIES):
+        raise web.HTTPBadRequest(text=f"limit must be a number from 1 to {MAX_ENTRIES}")
     if not number.lstrip("-").isdecimal():
         raise web.HTTPBadRequest(text="after must be QUEUE-ID/NUMBER")
+
     try:
-        wanted = tuple(State(word) for word in query.get("state", "waiting,held,active").split(",") if word)
+        states = tuple(State(word) for word in query.get("state", "waiting,held,active").split(",") if word)
         return EntryQuery(
             queue_id=query.get("queue_id", "").upper(),
             recipient=query.get("recipient", ""),
             lane=query.get("lane", ""),
             domain=query.get("domain", ""),
             identity=query.get("identity", ""),
-            states=wanted,
+            states=states,
             after=(after, int(number)),
             limit=int(limit),
         )

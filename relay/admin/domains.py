@@ -1,4 +1,4 @@
-"""The routes of sending domains and their keys."""
+"""The routes of sending domains and their DKIM keys."""
 
 from typing import Any
 
@@ -9,16 +9,17 @@ from relay.domains.signing_keys import SigningKeys
 from relay.domains.status import DomainStatus
 from relay.mail.canonical import canonical_domain
 from relay.mailauth.dkim_keys import Algorithm, KeyFaultError, dns_record, zone_line
-from relay.reports.serialize import Form, time_form
+from relay.reports.serialize import JsonObject, time_json
 
 _ALGORITHMS: dict[str, Algorithm] = {"rsa": "rsa-sha256", "ed25519": "ed25519-sha256"}
 
 
 _BITS = range(1024, 4097)
+"""Bits of an RSA key."""
 
 
 class DomainRoutes:
-    """The handlers."""
+    """The routes of domains and keys: list, check now, rotate."""
 
     def __init__(self, signing: SigningKeys) -> None:
         self._signing = signing
@@ -33,27 +34,27 @@ class DomainRoutes:
         ]
 
     async def listing(self, _: web.Request) -> web.Response:
-        """GET /domains: the configured domains and how the watch last found them."""
-        return web.json_response({"domains": [domain_form(one) for one in self._signing.watch.watched()]})
+        """GET /domains: the configured domains with the result of their last check."""
+        return web.json_response({"domains": [domain_json(one) for one in self._signing.watch.watched()]})
 
     async def look(self, request: web.Request) -> web.Response:
-        """POST /domains/DOMAIN/look: have its DNS looked at now."""
+        """POST /domains/DOMAIN/look: check its DNS now."""
         watched = self._find(request)
         await self._signing.watch.look_soon(watched.domain)
-        return web.json_response(domain_form(watched))
+        return web.json_response(domain_json(watched))
 
     async def keys(self, request: web.Request) -> web.Response:
-        """GET /dkim/DOMAIN: its keys."""
+        """GET /dkim/DOMAIN: the keys of a domain."""
         watched = self._find(request)
         waiting = waiting_keys(watched.keys)
         names = [self._signing.published_at(watched.domain, key.selector) for key in watched.keys]
-        forms = [key_form(*one, waiting=one[1] in waiting) for one in zip(names, watched.keys, strict=True)]
-        return web.json_response({"keys": [{"domain": watched.domain, **form} for form in forms]})
+        rows = [key_json(*one, waiting=one[1] in waiting) for one in zip(names, watched.keys, strict=True)]
+        return web.json_response({"keys": [{"domain": watched.domain, **row} for row in rows]})
 
     async def rotate(self, request: web.Request) -> web.Response:
-        """POST /dkim/DOMAIN/rotate with {"algorithm": "rsa", "bits": 2048}: make the next key; 409 when none can be."""
+        """POST /dkim/DOMAIN/rotate with {"algorithm": "rsa", "bits": 2048}: create the next key; 409 if that fails."""
         watched = self._find(request)
-        algorithm, bits = await _asked(request)
+        algorithm, bits = await _key_parameters(request)
         try:
             key = await self._signing.rotate(watched.domain, algorithm, bits)
         except (RotationError, KeyFaultError, OSError) as error:
@@ -68,12 +69,12 @@ class DomainRoutes:
         watched = self._signing.watch.find(domain)
         if watched is None:
             known = ", ".join(one.domain for one in self._signing.watch.watched()) or "none"
-            raise web.HTTPNotFound(text=f"{domain} is not in the server's configuration; there are: {known}")
+            raise web.HTTPNotFound(text=f"{domain} is not in the configuration of the server; its domains are: {known}")
         return watched
 
 
-async def _asked(request: web.Request) -> tuple[Algorithm, int]:
-    """Return which key is asked for: algorithm, and length of an RSA key."""
+async def _key_parameters(request: web.Request) -> tuple[Algorithm, int]:
+    """Return algorithm and length of the requested key."""
     try:
         body: Any = await request.json()
     except ValueError:
@@ -85,14 +86,14 @@ async def _asked(request: web.Request) -> tuple[Algorithm, int]:
     return algorithm, bits
 
 
-def domain_form(one: DomainStatus) -> Form:
-    """Return how a domain stands."""
+def domain_json(one: DomainStatus) -> JsonObject:
+    """Return the JSON of a domain and its last check."""
     return {
         "domain": one.domain,
         "state": one.health,
-        "since": time_form(one.health_since),
-        "checked_at": time_form(one.checked_at),
-        "next_check_at": time_form(one.next_check_at),
+        "since": time_json(one.health_since),
+        "checked_at": time_json(one.checked_at),
+        "next_check_at": time_json(one.next_check_at),
         "verified": one.verified,
         "signing": [key.selector for key in one.keys if key.signing],
         "wrong": [record for record, status in one.statuses.items() if status == "wrong"],
@@ -100,18 +101,18 @@ def domain_form(one: DomainStatus) -> Form:
     }
 
 
-def key_form(name: str, key: KeyState, *, waiting: bool) -> Form:
-    """Return what is known of a key; its state: signing, waiting (for DNS), resting (it signed), or standby."""
+def key_json(name: str, key: KeyState, *, waiting: bool) -> JsonObject:
+    """Return the JSON of a key. Its state is signing, waiting (for DNS), resting (it signed before) or standby."""
     resting = "resting" if key.signed_until else "standby"
     return {
         "selector": key.selector,
         "algorithm": key.kind,
-        "created_at": time_form(key.created_at),
+        "created_at": time_json(key.created_at),
         "published": bool(key.shown_since),
-        "shown_since": time_form(key.shown_since),
+        "shown_since": time_json(key.shown_since),
         "state": "signing" if key.signing else "waiting" if waiting else resting,
-        "signed_until": time_form(key.signed_until),
-        "keep_published_until": None if key.signing else time_form(key.needed_until),
+        "signed_until": time_json(key.signed_until),
+        "keep_published_until": None if key.signing else time_json(key.needed_until),
         "name": name,
         "record": key.record,
     }

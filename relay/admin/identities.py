@@ -1,4 +1,4 @@
-"""The routes of identities: how they stand, and the steps by which they are verified."""
+"""The routes of identities: list, show, test, verify."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -10,16 +10,16 @@ from relay.limits.ports import LimitStore, Usage
 from relay.limits.window import Window, windows
 from relay.mail.address import AddressError, parse_address
 from relay.mail.canonical import canonical
-from relay.reports.serialize import Form, time_form
+from relay.reports.serialize import JsonObject, time_json
 from relay.rewrite.tokens import cc_address
 from relay.verification.challenge import DIGITS
 from relay.verification.model import TEST_STEPS, Verification
-from relay.verification.result import verification_form
+from relay.verification.result import verification_json
 from relay.verification.verifier import Verifier
 
 
 class IdentityRoutes:
-    """The handlers. An ADDRESS need not be listed in the configuration to be verified."""
+    """The routes of identities. An ADDRESS need not be in the configuration to be verified."""
 
     def __init__(self, verifier: Verifier, limits: LimitStore) -> None:
         self._verifier = verifier
@@ -37,79 +37,81 @@ class IdentityRoutes:
         ]
 
     async def listing(self, _: web.Request) -> web.Response:
-        """GET /identities: those of the configuration, and other addresses that were tested."""
+        """GET /identities: the configured identities, and other addresses that were tested."""
         verifications = await self._verifier.tools.store.find()
         tested = {one.subject for one in verifications if "@" in one.subject}
         listed = self._verifier.tools.settings().identities
-        forms = await self._forms([*listed, *sorted(tested - set(listed))], verifications)
-        return web.json_response({"identities": forms})
+        rows = await self._json_of([*listed, *sorted(tested - set(listed))], verifications)
+        return web.json_response({"identities": rows})
 
     async def one(self, request: web.Request) -> web.Response:
-        """GET /identities/ADDRESS: how it stands."""
+        """GET /identities/ADDRESS: one identity."""
         address = canonical(_address(request))
         verifications = await self._verifier.tools.store.find(address)
         if address not in self._verifier.tools.settings().identities and not verifications:
-            raise web.HTTPNotFound(text=f"{address} is no identity here: relay identity add {address}")
-        (form,) = await self._forms([address], verifications)
-        return web.json_response(form)
+            raise web.HTTPNotFound(text=f"{address} is not an identity; add it with: relay identity add {address}")
+        (row,) = await self._json_of([address], verifications)
+        return web.json_response(row)
 
     async def test(self, request: web.Request) -> web.Response:
-        """POST /identities/ADDRESS/test/STEP with {"to": [ADDRESS, …]}, or no body: run a step and tell how it went."""
+        """POST /identities/ADDRESS/test/STEP with {"to": [ADDRESS, …]} or no body: run a step, return its result."""
         body = await _body(request)
         to = body.get("to", [])
         if not isinstance(to, list) or not all(isinstance(one, str) for one in to):
             raise web.HTTPBadRequest(text='"to" must be a list of addresses')
         step = next(one for one in TEST_STEPS if one == request.match_info["step"])
-        form = await self._verifier.run(_address(request), step, tuple(_checked(one) for one in to))
-        return web.json_response(form)
+        row = await self._verifier.run(_address(request), step, tuple(_checked(one) for one in to))
+        return web.json_response(row)
 
     async def verify(self, request: web.Request) -> web.Response:
         """POST /identities/ADDRESS/verify: send a code to that address, or check the DNS of the platform's domain."""
         return web.json_response(await self._verifier.prove(_address(request)))
 
     async def code(self, request: web.Request) -> web.Response:
-        """POST /identities/ADDRESS/code with {"code": "123456"}: confirm it by the code it was sent."""
+        """POST /identities/ADDRESS/code with {"code": "123456"}: confirm the address by the code in the mail."""
         code = (await _body(request)).get("code")
         if not isinstance(code, str) or not (code.isascii() and code.isdigit() and len(code) == DIGITS):
             raise web.HTTPBadRequest(text=f"the code has {DIGITS} digits")
         return web.json_response(await self._verifier.confirm_code(_address(request), code))
 
     async def dns(self, request: web.Request) -> web.Response:
-        """POST /identities/ADDRESS/dns: verify its domain by the DKIM key DNS shows."""
+        """POST /identities/ADDRESS/dns: verify the domain by its DKIM key in DNS."""
         return web.json_response(await self._verifier.check(_address(request)))
 
-    async def _forms(self, addresses: Sequence[str], verifications: Iterable[Verification]) -> list[Form]:
+    async def _json_of(self, addresses: Sequence[str], verifications: Iterable[Verification]) -> list[JsonObject]:
         tools = self._verifier.tools
         settings, keyring, now = tools.settings(), tools.keyring(), tools.clock()
         identities = {address: settings.identity_for(address) for address in addresses}
-        asked = {f"identity:{address}": _windows(identity) for address, identity in identities.items()}
-        usage = await self._limits.usage({key: limits for key, limits in asked.items() if limits}, now)
+        limits = {f"identity:{address}": _windows(identity) for address, identity in identities.items()}
+        usage = await self._limits.usage({key: windows for key, windows in limits.items() if windows}, now)
+
         steps: dict[str, list[Verification]] = {}
         for one in verifications:
             steps.setdefault(one.subject, []).append(one)
-        forms = []
+
+        rows = []
         for address, identity in identities.items():
             reply_domain = settings.domain_for(address).reply_domain
-            forms.append(
+            rows.append(
                 {
                     "address": address,
                     "listed": identity is not None,
-                    **_settings_form(identity),
-                    **_usage_form(identity, usage.get(f"identity:{address}"), now),
+                    **_settings_json(identity),
+                    **_usage_json(identity, usage.get(f"identity:{address}"), now),
                     "verified": self._verifier.proven(address),
                     "verified_by": _proof(steps.get(address, ()), proven=self._verifier.proven(address)),
-                    "steps": [verification_form(one) for one in steps.get(address, ())],
+                    "steps": [verification_json(one) for one in steps.get(address, ())],
                     "cc_address": cc_address(keyring, address, reply_domain) if reply_domain and identity else "",
                 }
             )
-        return forms
+        return rows
 
 
 def _windows(identity: Identity | None) -> tuple[Window, ...]:
     return windows(identity.hourly_limit, identity.daily_limit) if identity else ()
 
 
-def _settings_form(identity: Identity | None) -> Form:
+def _settings_json(identity: Identity | None) -> JsonObject:
     return {
         "display_name": identity.display_name if identity else "",
         "company": identity.company if identity else "",
@@ -120,20 +122,20 @@ def _settings_form(identity: Identity | None) -> Form:
     }
 
 
-def _usage_form(identity: Identity | None, usage: Usage | None, now: float) -> Form:
-    """Return what was sent in the last hour and day, and when a message accepted now would leave if not at once."""
+def _usage_json(identity: Identity | None, usage: Usage | None, now: float) -> JsonObject:
+    """Return the use of the last hour and day, and the release time of a message accepted now if it must wait."""
     limits = _windows(identity)
-    left = dict(zip((window.span for window in limits), usage.left, strict=True)) if usage else {}
+    sent = dict(zip((window.span for window in limits), usage.left, strict=True)) if usage else {}
     spans: Mapping[str, float] = {"used_hour": 3600.0, "used_day": 86400.0}
     return {
-        **{name: left.get(span) for name, span in spans.items()},
+        **{name: sent.get(span) for name, span in spans.items()},
         "waiting": usage.waiting if usage else 0,
-        "next_release_at": time_form(usage.free_at) if usage and usage.free_at > now else None,
+        "next_release_at": time_json(usage.free_at) if usage and usage.free_at > now else None,
     }
 
 
 def _proof(steps: Iterable[Verification], *, proven: bool) -> str:
-    """Return by what the address is verified: by mail, by the DNS of its domain, or "" for not at all."""
+    """Return the proof of the address: "mail", "dns" for its domain, or "" if it is not verified."""
     if any(one.step == "sender" and one.state == "passed" for one in steps):
         return "mail"
     return "dns" if proven else ""
@@ -147,7 +149,7 @@ def _checked(text: str) -> str:
     try:
         return str(parse_address(text))
     except AddressError as error:
-        raise web.HTTPBadRequest(text=f"{text!r} is no mail address: {error}") from None
+        raise web.HTTPBadRequest(text=f"{text!r} is not a mail address: {error}") from None
 
 
 async def _body(request: web.Request) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What the routes of the lists of addresses share: reading requests, and naming every fault of them."""
+"""Parses requests of the routes: parameters, JSON bodies and list entries. An error is a 400 that names all faults."""
 
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
@@ -11,21 +11,21 @@ from relay.mail.address import AddressError, parse_address
 T = TypeVar("T")
 
 
-_MOST = 10_000
-"""Addresses of one page."""
+_MAX_PAGE = 10_000
+"""Addresses of one page, at most."""
 
 
 def refuse_unknown(query: Mapping[str, str], known: Collection[str]) -> None:
-    """Answer 400 when the query has a parameter that means nothing."""
+    """Raise 400 if the query has an unknown parameter."""
     if unknown := set(query) - set(known):
         raise web.HTTPBadRequest(text=f"unknown parameter {', '.join(sorted(unknown))}")
 
 
 def limit_of(query: Mapping[str, str]) -> int:
-    """Return how many a page shall have."""
+    """Return the size of a page."""
     limit = query.get("limit", "1000")
-    if not (limit.isascii() and limit.isdigit() and 0 < int(limit) <= _MOST):
-        raise web.HTTPBadRequest(text=f"limit must be a number from 1 to {_MOST}")
+    if not (limit.isascii() and limit.isdigit() and 0 < int(limit) <= _MAX_PAGE):
+        raise web.HTTPBadRequest(text=f"limit must be a number from 1 to {_MAX_PAGE}")
     return int(limit)
 
 
@@ -41,10 +41,11 @@ async def body_of(request: web.Request) -> dict[str, Any]:
 
 
 async def entries_of(request: web.Request, name: str, read: Callable[[object], T]) -> list[T]:
-    """Return what the entries under `name` mean; 400 names every fault, and then none of them is taken."""
+    """Parse the entries under `name`. If any is invalid, raise 400 with all faults."""
     given = (await body_of(request)).get(name)
     if not isinstance(given, list):
         raise web.HTTPBadRequest(text=f'a body {{"{name}": [{{"address": "a@example.com"}}]}} is needed')
+
     found: list[T] = []
     faults: list[str] = []
     for number, one in enumerate(given, 1):
@@ -52,15 +53,16 @@ async def entries_of(request: web.Request, name: str, read: Callable[[object], T
             found.append(read(one))
         except ValueError as error:
             faults.append(f"entry {number}: {error}")
+
     if faults:
         raise web.HTTPBadRequest(text="\n".join(faults))
     return found
 
 
 def texts_of(given: object, known: Collection[str]) -> dict[str, str]:
-    """Return the fields of one entry, those left out as ""; raise ValueError naming a fault. The address is valid."""
+    """Return the fields of one entry, "" for missing ones; raise ValueError for a fault. The address is valid."""
     if not isinstance(given, Mapping):
-        raise ValueError("must be an object with an address")  # noqa: TRY004  one kind of fault for the caller
+        raise ValueError("must be an object with an address")  # noqa: TRY004  callers catch ValueError only
     if unknown := sorted(set(given) - set(known)):
         raise ValueError(f"unknown key {unknown[0]!r}; known are {', '.join(sorted(known))}")
     texts = {key: given.get(key) or "" for key in known}
@@ -74,13 +76,13 @@ def texts_of(given: object, known: Collection[str]) -> dict[str, str]:
 
 
 def time_of(key: str, text: str) -> float:
-    """Return the Unix seconds of an RFC 3339 time, 0 for ""; raise ValueError saying what would be right."""
+    """Return the Unix seconds of an RFC 3339 time, 0 for ""; raise ValueError for a fault."""
     if not text:
         return 0.0
     try:
         at = datetime.fromisoformat(text)
     except ValueError:
-        raise ValueError(f"{key}: {text!r} is no time; right would be 2030-01-31T12:00:00Z") from None
+        raise ValueError(f"{key}: {text!r} is not a time; use 2030-01-31T12:00:00Z") from None
     if at.tzinfo is None:
-        raise ValueError(f"{key}: {text!r} has no zone; right would be {text}Z")
+        raise ValueError(f"{key}: {text!r} has no time zone; use {text}Z")
     return at.timestamp()

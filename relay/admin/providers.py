@@ -20,19 +20,19 @@ from relay.queue.entry import State
 from relay.queue.ports import EntryQuery, Publish, QueueAdminStore, QueueStore, StoreError
 from relay.queue.probe import Probe, probe_message
 from relay.queue.routing import LanePause, provider_of
-from relay.reports.serialize import Form, time_form
+from relay.reports.serialize import JsonObject, time_json
 
-_EVERY = 1_000_000
-"""Maximum entries made due when a pause ends."""
+_MAX_RETRIED = 1_000_000
+"""Entries that become due when a pause ends, at most."""
 
 
-_NAMED = 3
-"""Maximum paused destinations listed by name."""
+_MAX_LISTED = 3
+"""Paused destinations listed by name, at most."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderRoutes:
-    """The routes of providers: list, end a pause, send a test mail."""
+    """The routes of providers."""
 
     settings: Callable[[], Settings]
     store: QueueStore
@@ -44,7 +44,7 @@ class ProviderRoutes:
     pauses: Callable[[], Mapping[str, LanePause]]
     """The paused lanes, by name."""
     end_pause: Callable[[str], bool]
-    """Ends the pause of a lane; tells whether it was paused."""
+    """Ends the pause of a lane; returns True if it was paused."""
     wake: Callable[[], None]
     """Makes the runner look for due entries."""
 
@@ -59,11 +59,11 @@ class ProviderRoutes:
     async def listing(self, _: web.Request) -> web.Response:
         """GET /providers: the built-in provider and those of the configuration."""
         providers = self.settings().providers
-        asked = {_key(one): limits for one in providers if (limits := _windows(one))}
-        usage = await self.limits.usage(asked, self.clock())
+        limits = {_key(one): found for one in providers if (found := _windows(one))}
+        usage = await self.limits.usage(limits, self.clock())
         pauses = self.pauses()
-        forms = [provider_form(one, pauses.get(_key(one)), usage.get(_key(one))) for one in providers]
-        return web.json_response({"providers": [direct_form(pauses), *forms]})
+        rows = [provider_json(one, pauses.get(_key(one)), usage.get(_key(one))) for one in providers]
+        return web.json_response({"providers": [direct_json(pauses), *rows]})
 
     async def resume(self, request: web.Request) -> web.Response:
         """POST /providers/NAME/resume: end a pause and retry its entries now."""
@@ -80,7 +80,7 @@ class ProviderRoutes:
         from_address = _address(body, "from") or settings.alerts.mail_from or f"postmaster@{hostname}"
         to_address = _address(body, "to") or next(iter(settings.alerts.mail_to), "")
         if not to_address:
-            raise web.HTTPBadRequest(text="there is nobody to send it to: give an address, or set alerts.mail_to")
+            raise web.HTTPBadRequest(text="there is no recipient: give an address, or set alerts.mail_to")
 
         domain = domain_of(from_address)
         listed = domain in settings.domains
@@ -99,8 +99,8 @@ class ProviderRoutes:
         self.wake()
 
         (entry,) = accepted.entries
-        form = {"queue_id": entry.queue_id, "provider": name, "from": from_address, "to": to_address}
-        return web.json_response({**form, "lane": lane_of(name, to_address)})
+        row = {"queue_id": entry.queue_id, "provider": name, "from": from_address, "to": to_address}
+        return web.json_response({**row, "lane": lane_of(name, to_address)})
 
     async def resume_changed(self, before: Settings) -> None:
         """End the pauses of providers whose settings changed since `before`: the change may be the repair."""
@@ -113,7 +113,7 @@ class ProviderRoutes:
     async def _resume_lane(self, lane: str, pause: LanePause) -> int:
         """End the pause of a lane and make its deferred entries due now; return their number."""
         self.end_pause(lane)
-        query = EntryQuery(lane=lane, states=(State.WAITING,), limit=_EVERY)
+        query = EntryQuery(lane=lane, states=(State.WAITING,), limit=_MAX_RETRIED)
         changed = await self.entries.change(query, retry_after_pause(self.clock(), pause.until))
         self.wake()
         return len(changed)
@@ -122,40 +122,40 @@ class ProviderRoutes:
         name = request.match_info["name"]
         known = [DIRECT, *(one.name for one in self.settings().providers)]
         if name not in known:
-            raise web.HTTPNotFound(text=f'there is no provider "{name}"; there are: {", ".join(known)}')
+            raise web.HTTPNotFound(text=f'there is no provider "{name}"; the providers are: {", ".join(known)}')
         return name
 
 
-def provider_form(provider: Provider, pause: LanePause | None, usage: Usage | None) -> Form:
+def provider_json(provider: Provider, pause: LanePause | None, usage: Usage | None) -> JsonObject:
     """Return state and usage of a provider. A limit of 0 means none; `free_at` is null without limits."""
-    left = dict(zip((window.span for window in _windows(provider)), usage.left if usage else (), strict=True))
+    sent = dict(zip((window.span for window in _windows(provider)), usage.left if usage else (), strict=True))
     return {
         "name": provider.name,
         "host": f"{provider.host}:{provider.port}",
         "state": "paused" if pause else "ok",
-        "paused_until": time_form(pause.until) if pause else None,
+        "paused_until": time_json(pause.until) if pause else None,
         "why": pause.why if pause else "",
         "hourly_limit": provider.hourly_limit,
-        "hourly_used": left.get(HOUR),
+        "hourly_used": sent.get(HOUR),
         "daily_limit": provider.daily_limit,
-        "daily_used": left.get(DAY),
+        "daily_used": sent.get(DAY),
         "waiting": usage.waiting if usage else 0,
-        "free_at": time_form(usage.free_at) if usage else None,
+        "free_at": time_json(usage.free_at) if usage else None,
     }
 
 
-def direct_form(pauses: Mapping[str, LanePause]) -> Form:
+def direct_json(pauses: Mapping[str, LanePause]) -> JsonObject:
     """Return the state of MX delivery, with its paused destinations."""
-    resting = {lane: pause for lane, pause in pauses.items() if provider_of(lane) == DIRECT}
-    named = ", ".join(f"{lane} ({pause.why})" for lane, pause in list(resting.items())[:_NAMED])
-    count = "1 destination rests" if len(resting) == 1 else f"{len(resting)} destinations rest"
-    told = f"{count}: {named}{', …' if len(resting) > _NAMED else ''}" if resting else ""
+    paused = {lane: pause for lane, pause in pauses.items() if provider_of(lane) == DIRECT}
+    named = ", ".join(f"{lane} ({pause.why})" for lane, pause in list(paused.items())[:_MAX_LISTED])
+    count = "1 destination is paused" if len(paused) == 1 else f"{len(paused)} destinations are paused"
+    why = f"{count}: {named}{', …' if len(paused) > _MAX_LISTED else ''}" if paused else ""
     return {
         "name": DIRECT,
         "host": "the MX hosts of each domain",
         "state": "ok",
         "paused_until": None,
-        "why": told,
+        "why": why,
         "hourly_limit": 0,
         "hourly_used": None,
         "daily_limit": 0,

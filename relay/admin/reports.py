@@ -11,10 +11,10 @@ from relay.dsn.categories import CATEGORIES
 from relay.reports import run
 from relay.reports.engagement import engagement_report
 from relay.reports.ports import EngagementStore, MessageQuery, ReportStore, StoryStore
-from relay.reports.serialize import story_form
+from relay.reports.serialize import story_json
 
-MOST_STORIES = 1000
-"""Messages of one answer, the newest."""
+MAX_STORIES = 1000
+"""Messages of one response, at most: the newest."""
 
 
 _PARAMETERS = frozenset({"since", "until", "domain", "identity", "type", "tag", "meta", "category", "campaign"})
@@ -24,7 +24,7 @@ _TYPES: Mapping[str, bool | None] = {"": None, "campaign": True, "transactional"
 
 
 class ReportRoutes:
-    """The handlers. Each takes since, until (Unix seconds), domain, identity, type, campaign, tags and meta."""
+    """The routes of reports. Parameters: since, until (Unix seconds), domain, identity, type, campaign, tag, meta."""
 
     def __init__(self, store: ReportStore, engagement: EngagementStore, stories: StoryStore) -> None:
         self._store = store
@@ -43,13 +43,13 @@ class ReportRoutes:
         ]
 
     async def bounces(self, request: web.Request) -> web.Response:
-        """GET /reports/bounces?…&category=: totals, categories, sites, destinations, worst replies."""
+        """GET /reports/bounces?…&category=: totals, categories, sites, destinations, most frequent replies."""
         return web.json_response(await run.bounces(self._store, _query(request.query), _category(request)))
 
     async def bounced(self, request: web.Request) -> web.StreamResponse:
-        """GET /reports/bounces/messages?…&category=: the recipients behind that report, newest first.
+        """GET /reports/bounces/messages?…&category=: the bounced recipients of that report, newest first.
 
-        An object a line, however many there are; the last line is `null`: without it the answer broke off.
+        One JSON object per line, without a limit. The last line is `null`; without it the response is incomplete.
         """
         pages = run.bounced_messages(self._store, _query(request.query), _category(request))
         page = await anext(pages, None)
@@ -73,35 +73,38 @@ class ReportRoutes:
         return web.json_response(engagement_report(counted, await self._engagement.clicks(query)))
 
     async def unclassified(self, request: web.Request) -> web.Response:
-        """GET /reports/unclassified?…: masked replies no rule knows, with how often they came."""
+        """GET /reports/unclassified?…: masked replies that no rule matches, with their counts."""
         return web.json_response({"replies": await run.unclassified(self._store, _query(request.query))})
 
     async def messages(self, request: web.Request) -> web.Response:
-        """GET /reports/messages?…: the stories of the messages that match, newest first, at most MOST_STORIES.
+        """GET /reports/messages?…: the matching messages, newest first, at most MAX_STORIES.
 
-        `more` says that there are older ones.
+        `more` is true if there are older ones.
         """
-        stories = await self._stories.stories(replace(_query(request.query), limit=MOST_STORIES + 1))
-        shown = [story_form(story) for story in stories[:MOST_STORIES]]
-        return web.json_response({"stories": shown, "more": len(stories) > MOST_STORIES})
+        stories = await self._stories.stories(replace(_query(request.query), limit=MAX_STORIES + 1))
+        shown = [story_json(story) for story in stories[:MAX_STORIES]]
+        return web.json_response({"stories": shown, "more": len(stories) > MAX_STORIES})
 
 
 def _category(request: web.Request) -> str:
     category = request.query.get("category", "")
     if category and category not in CATEGORIES:
-        raise web.HTTPBadRequest(text=f"category {category!r} is none of {', '.join(CATEGORIES)}")
+        raise web.HTTPBadRequest(text=f"category {category!r} is not one of {', '.join(CATEGORIES)}")
     return category
 
 
 def _query(query: MultiMapping[str]) -> MessageQuery:
     if unknown := set(query) - _PARAMETERS:
         raise web.HTTPBadRequest(text=f"unknown parameter {', '.join(sorted(unknown))}")
+
     kind = query.get("type", "")
     if kind not in _TYPES:
         raise web.HTTPBadRequest(text=f"type {kind!r} must be transactional or campaign")
+
     pairs = [one.partition("=") for one in query.getall("meta", [])]
-    if wrong := [key for key, sign, _ in pairs if not (key and sign)]:
-        raise web.HTTPBadRequest(text=f"meta {wrong[0]!r} must be key=value, such as invoice=1042")
+    if invalid := [key for key, sign, _ in pairs if not (key and sign)]:
+        raise web.HTTPBadRequest(text=f"meta {invalid[0]!r} must be key=value, such as invoice=1042")
+
     try:
         since = float(query.get("since", "0"))
         until = float(query["until"]) if "until" in query else None

@@ -1,4 +1,4 @@
-"""Serves an aiohttp application on a Unix socket or a TCP address."""
+"""HTTP server of an aiohttp application, on a Unix socket or a TCP address."""
 
 import asyncio
 import os
@@ -15,7 +15,7 @@ class AdminServer:
         self._runner = web.AppRunner(app, access_log=None, handle_signals=False)
 
     async def start_unix(self, path: Path) -> None:
-        """Listen on a Unix socket that only this user may open; a socket left by a dead process is replaced."""
+        """Listen on a Unix socket that only this user may open. The socket of a dead process is replaced."""
         await asyncio.to_thread(path.unlink, missing_ok=True)
         await self._runner.setup()
         before = os.umask(0o177)
@@ -35,7 +35,7 @@ class AdminServer:
 
 
 def metrics_application(exposition: Callable[[], bytes]) -> web.Application:
-    """Return the application that answers /metrics, and nothing else, for Prometheus."""
+    """Return the application for Prometheus, with the route /metrics only."""
 
     async def metrics(_: web.Request) -> web.Response:
         return web.Response(body=exposition(), content_type="text/plain", charset="utf-8")

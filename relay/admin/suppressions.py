@@ -5,7 +5,7 @@ from aiohttp import web
 from relay.admin.lists import body_of, entries_of, limit_of, refuse_unknown, texts_of, time_of
 from relay.clock import Clock
 from relay.mail.canonical import canonical, canonical_domain
-from relay.reports.serialize import suppression_form
+from relay.reports.serialize import suppression_json
 from relay.suppression.model import MANUAL, Suppression
 from relay.suppression.ports import SuppressionQuery, SuppressionStore
 
@@ -16,7 +16,7 @@ _PARAMETERS = frozenset({"address", "domain", "reason", "after", "limit"})
 
 
 class SuppressionRoutes:
-    """The handlers."""
+    """The routes of the suppression list: list, add, remove."""
 
     def __init__(self, store: SuppressionStore, clock: Clock) -> None:
         self._store = store
@@ -44,30 +44,30 @@ class SuppressionRoutes:
                 limit_of(query),
             )
         )
-        return web.json_response({"suppressions": [suppression_form(one) for one in found]})
+        return web.json_response({"suppressions": [suppression_json(one) for one in found]})
 
     async def add(self, request: web.Request) -> web.Response:
         """POST /suppressions with {"suppressions": [{"address", "domain", "reason", "reply", "expires_at"}, …]}.
 
-        All of them or, on any fault, none: 400 names every fault.
+        If any entry is invalid, none is added, and 400 names all faults.
         """
         now = self._clock()
         adding = await entries_of(request, "suppressions", lambda given: _suppression(given, now))
         await self._store.add(adding)
-        return web.json_response({"suppressions": [suppression_form(one) for one in adding]})
+        return web.json_response({"suppressions": [suppression_json(one) for one in adding]})
 
     async def remove(self, request: web.Request) -> web.Response:
-        """POST /suppressions/remove with {"addresses": […], "domain": ""}: answers with what was taken off."""
+        """POST /suppressions/remove with {"addresses": […], "domain": ""}: remove, and return the removed entries."""
         body = await body_of(request)
         addresses, domain = body.get("addresses"), body.get("domain", "")
         if not isinstance(addresses, list) or not all(isinstance(one, str) for one in [*addresses, domain]):
             raise web.HTTPBadRequest(text='a body {"addresses": ["a@example.com"], "domain": ""} is needed')
-        taken = await self._store.remove(addresses, canonical_domain(domain))
-        return web.json_response({"suppressions": [suppression_form(one) for one in taken]})
+        removed = await self._store.remove(addresses, canonical_domain(domain))
+        return web.json_response({"suppressions": [suppression_json(one) for one in removed]})
 
 
 def _suppression(given: object, now: float) -> Suppression:
-    """Return what one entry means; raise ValueError naming its fault."""
+    """Parse one entry; raise ValueError for a fault."""
     texts = texts_of(given, _KEYS)
     return Suppression(
         address=canonical(texts["address"]),

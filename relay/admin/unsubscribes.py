@@ -5,7 +5,7 @@ from aiohttp import web
 from relay.admin.lists import body_of, entries_of, limit_of, refuse_unknown, texts_of, time_of
 from relay.clock import Clock
 from relay.mail.canonical import canonical, canonical_domain
-from relay.reports.serialize import unsubscribe_form
+from relay.reports.serialize import unsubscribe_json
 from relay.suppression.ports import UnsubscribeQuery, UnsubscribeStore
 from relay.suppression.unsubscribes import SOURCES, Unsubscribe
 
@@ -16,7 +16,7 @@ _PARAMETERS = frozenset({"address", "domain", "campaign", "source", "after", "li
 
 
 class UnsubscribeRoutes:
-    """The handlers."""
+    """The routes of the unsubscribe list: list, add, remove."""
 
     def __init__(self, store: UnsubscribeStore, clock: Clock) -> None:
         self._store = store
@@ -33,7 +33,7 @@ class UnsubscribeRoutes:
     async def listing(self, request: web.Request) -> web.Response:
         """GET /unsubscribes?address=&domain=&campaign=&source=&limit=: a page of the list.
 
-        A later page is asked for by `after` three times: address, domain and campaign of the last one before.
+        The next page has `after` three times: address, domain and campaign of the last entry.
         """
         query = request.query
         refuse_unknown(query, _PARAMETERS)
@@ -54,38 +54,38 @@ class UnsubscribeRoutes:
                 limit_of(query),
             )
         )
-        return web.json_response({"unsubscribes": [unsubscribe_form(one) for one in found]})
+        return web.json_response({"unsubscribes": [unsubscribe_json(one) for one in found]})
 
     async def add(self, request: web.Request) -> web.Response:
         """POST /unsubscribes with {"unsubscribes": [{"address", "domain", "campaign", "source", "created_at"}, …]}.
 
-        All of them or, on any fault, none: 400 names every fault.
+        If any entry is invalid, none is added, and 400 names all faults.
         """
         now = self._clock()
         adding = await entries_of(request, "unsubscribes", lambda given: _unsubscribe(given, now))
         await self._store.add(adding)
-        return web.json_response({"unsubscribes": [unsubscribe_form(one) for one in adding]})
+        return web.json_response({"unsubscribes": [unsubscribe_json(one) for one in adding]})
 
     async def remove(self, request: web.Request) -> web.Response:
-        """POST /unsubscribes/remove with {"addresses": […], "domain", "campaign"}: answers with what was taken off.
+        """POST /unsubscribes/remove with {"addresses": […], "domain", "campaign"}: returns the removed entries.
 
-        Without a domain off the lists of all of them, without a campaign off all of these.
+        Without a domain or campaign the entries of all of them are removed.
         """
         body = await body_of(request)
         addresses, domain, campaign = body.get("addresses"), body.get("domain"), body.get("campaign")
         texts = [one for one in (domain, campaign) if one is not None]
         if not isinstance(addresses, list) or not all(isinstance(one, str) for one in [*addresses, *texts]):
             raise web.HTTPBadRequest(text='a body {"addresses": ["a@example.com"], "domain": "acme.test"} is needed')
-        taken = await self._store.remove(addresses, domain and canonical_domain(domain), campaign)
-        return web.json_response({"unsubscribes": [unsubscribe_form(one) for one in taken]})
+        removed = await self._store.remove(addresses, domain and canonical_domain(domain), campaign)
+        return web.json_response({"unsubscribes": [unsubscribe_json(one) for one in removed]})
 
 
 def _unsubscribe(given: object, now: float) -> Unsubscribe:
-    """Return what one entry means; raise ValueError naming its fault."""
+    """Parse one entry; raise ValueError for a fault."""
     texts = texts_of(given, _KEYS)
     source = texts["source"] or "operator"
     if source not in SOURCES:
-        raise ValueError(f"source {source!r} is none of {', '.join(SOURCES)}")
+        raise ValueError(f"source {source!r} is not one of {', '.join(SOURCES)}")
     return Unsubscribe(
         address=canonical(texts["address"]),
         domain=canonical_domain(texts["domain"]),

@@ -11,7 +11,7 @@ import click
 from relay.cli.client import AdminClient
 from relay.cli.common import config_option, future_time, json_option, show
 from relay.cli.lists import PAGE, rows_of, send, write_csv
-from relay.reports.serialize import time_form
+from relay.reports.serialize import time_json
 
 FIELDS = ("address", "domain", "reason", "rule", "reply", "queue_id", "created_at", "expires_at")
 
@@ -55,7 +55,7 @@ def list_command(path: Path, address: str, domain: str, reason: str, as_json: bo
 @json_option
 def add_command(addresses: tuple[str, ...], path: Path, domain: str, note: str, expires: str, as_json: bool) -> None:
     """Add addresses to the list. Mail to them is dropped with the reason."""
-    until = time_form(future_time(expires)) if expires else ""
+    until = time_json(future_time(expires)) if expires else ""
     adding = [{"address": one, "domain": domain, "reply": note, "expires_at": until} for one in addresses]
     answer = AdminClient(path).post("/suppressions", body={"suppressions": adding})
     show(answer["suppressions"], COLUMNS, as_json=as_json)

@@ -9,9 +9,9 @@ from relay.dsn.reply_text import mask_reply
 from relay.events.event import Kind
 from relay.mail.canonical import domain_of
 from relay.mail.registrable_domain import registrable
-from relay.reports.deliveries import Counts, counted, counts_form
+from relay.reports.deliveries import Counts, counted, counts_json
 from relay.reports.ports import Failure, Tally
-from relay.reports.serialize import Form, time_form
+from relay.reports.serialize import JsonObject, time_json
 
 NOWHERE = "(no server reached)"
 """The site of recipients for which no server was reached."""
@@ -97,10 +97,10 @@ class Clusters:
             self.counts[key] += 1
             self.examples.setdefault(key, one)
 
-    def forms(self) -> list[Form]:
+    def forms(self) -> list[JsonObject]:
         """Return the groups, most frequent first."""
         ordered = sorted(self.counts.items(), key=lambda item: (-item[1], item[0]))
-        return [_cluster_form(masked, name, count, self.examples[masked, name]) for (masked, name), count in ordered]
+        return [_cluster_json(masked, name, count, self.examples[masked, name]) for (masked, name), count in ordered]
 
 
 @dataclass(slots=True)
@@ -144,7 +144,7 @@ class BounceCount:
         self.sites.setdefault(site, Counter())[name] += 1
         self.clusters.add((one,))
 
-    def report(self, by_domain: Iterable[Tally], by_remote: Iterable[Tally]) -> Form:
+    def report(self, by_domain: Iterable[Tally], by_remote: Iterable[Tally]) -> JsonObject:
         """Return the report. Both tallies count the same recipients, by domain and by server.
 
         The bounce rate is bounced of delivered and bounced, the complaint rate complaints of delivered.
@@ -155,7 +155,7 @@ class BounceCount:
         total = sum(domains.values(), Counts())
 
         return {
-            **counts_form(total),
+            **counts_json(total),
             "late": self.late.total(),
             "complaints": self.complaints,
             "complaint_rate": _share(self.complaints, total.delivered + self.complaints),
@@ -172,10 +172,10 @@ def is_unclassified(one: Failure) -> bool:
     return rule.startswith("code-") or (one.data.get("category") == "unknown" and not rule)
 
 
-def failure_form(one: Failure) -> Form:
+def failure_json(one: Failure) -> JsonObject:
     """Return one bounced recipient with fields of its message."""
     return {
-        "at": time_form(one.at),
+        "at": time_json(one.at),
         "queue_id": one.queue_id,
         "recipient": one.address,
         "category": category_of(one).name,
@@ -203,19 +203,19 @@ def _reply(one: Failure) -> str:
     return str(one.data.get("reply") or one.data.get("reason") or "")
 
 
-def _cluster_form(masked: str, category: str, count: int, newest: Failure) -> Form:
+def _cluster_json(masked: str, category: str, count: int, newest: Failure) -> JsonObject:
     return {
         "reply": masked,
         "category": category,
         "count": count,
         "example": _reply(newest),
         "remote": str(newest.data.get("remote", "")),
-        "last_at": time_form(newest.at),
+        "last_at": time_json(newest.at),
         "queue_id": newest.queue_id,
     }
 
 
-def _categories(bounced: Counter[str]) -> list[Form]:
+def _categories(bounced: Counter[str]) -> list[JsonObject]:
     return [
         {
             "category": name,
@@ -231,10 +231,10 @@ def _categories(bounced: Counter[str]) -> list[Form]:
     ]
 
 
-def _breakdown(key: str, counts: dict[str, Counts], seen: dict[str, Counter[str]]) -> list[Form]:
+def _breakdown(key: str, counts: dict[str, Counts], seen: dict[str, Counter[str]]) -> list[JsonObject]:
     """Return the sites or destinations with bounces, most bounces first, with their categories."""
     ordered = sorted(seen, key=lambda name: (-seen[name].total(), name))
-    return [{key: name, **counts_form(counts.get(name, Counts())), "categories": dict(seen[name])} for name in ordered]
+    return [{key: name, **counts_json(counts.get(name, Counts())), "categories": dict(seen[name])} for name in ordered]
 
 
 def _share(part: int, whole: int) -> float:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from relay.queue.entry import FINAL, State
 from relay.reports.ports import Tally
-from relay.reports.serialize import Form
+from relay.reports.serialize import JsonObject
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ def counted(tallies: Iterable[Tally], late: Mapping[str, int]) -> dict[str, Coun
     return found
 
 
-def counts_form(counts: Counts) -> Form:
+def counts_json(counts: Counts) -> JsonObject:
     """Return counts and the bounce rate: bounced of delivered and bounced."""
     decided = counts.delivered + counts.bounced
     return {
@@ -53,9 +53,9 @@ def counts_form(counts: Counts) -> Form:
     }
 
 
-def delivery_report(tallies: Iterable[Tally], late: Mapping[str, int]) -> Form:
+def delivery_report(tallies: Iterable[Tally], late: Mapping[str, int]) -> JsonObject:
     """Return the totals and the destinations, largest first; `late` as for `counted`."""
     by_domain = counted(tallies, late)
-    rows = [{"destination": name, **counts_form(counts)} for name, counts in by_domain.items()]
+    rows = [{"destination": name, **counts_json(counts)} for name, counts in by_domain.items()]
     rows.sort(key=lambda row: (-int(str(row["recipients"])), str(row["destination"])))
-    return {**counts_form(sum(by_domain.values(), Counts())), "destinations": rows}
+    return {**counts_json(sum(by_domain.values(), Counts())), "destinations": rows}

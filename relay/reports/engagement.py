@@ -4,13 +4,13 @@ from collections.abc import Iterable
 from dataclasses import fields
 
 from relay.reports.ports import CampaignCounts, Click
-from relay.reports.serialize import Form
+from relay.reports.serialize import JsonObject
 
 MOST_LINKS = 10
 """Links in the report, at most: those with the most recipients."""
 
 
-def engagement_report(counted: Iterable[CampaignCounts], clicks: Iterable[Click]) -> Form:
+def engagement_report(counted: Iterable[CampaignCounts], clicks: Iterable[Click]) -> JsonObject:
     """Return totals, campaigns (largest first, transactional mail last) and the most clicked links.
 
     Rates are shares of the delivered recipients that did not bounce later; click-to-open is clicked of opened.
@@ -19,16 +19,16 @@ def engagement_report(counted: Iterable[CampaignCounts], clicks: Iterable[Click]
     names = [field.name for field in fields(CampaignCounts)][1:]
     total = CampaignCounts("", *(sum(getattr(one, name) for one in rows) for name in names))
     return {
-        **_counts_form(total),
+        **_counts_json(total),
         "campaigns": [
-            {"campaign": one.campaign, "type": "campaign" if one.campaign else "transactional", **_counts_form(one)}
+            {"campaign": one.campaign, "type": "campaign" if one.campaign else "transactional", **_counts_json(one)}
             for one in rows
         ],
         "links": _links(clicks),
     }
 
 
-def _counts_form(one: CampaignCounts) -> Form:
+def _counts_json(one: CampaignCounts) -> JsonObject:
     delivered = one.delivered - one.came_back
     return {
         "recipients": one.recipients,
@@ -49,7 +49,7 @@ def _counts_form(one: CampaignCounts) -> Form:
     }
 
 
-def _links(clicks: Iterable[Click]) -> list[Form]:
+def _links(clicks: Iterable[Click]) -> list[JsonObject]:
     """Count clicks by target; the target with the most recipients is first."""
     readers: dict[str, set[tuple[str, int]]] = {}
     counted: dict[str, int] = {}

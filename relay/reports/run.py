@@ -8,13 +8,13 @@ from collections.abc import AsyncIterator, Sequence
 
 from relay.events.event import Kind
 from relay.mail.canonical import domain_of
-from relay.reports.bounces import BounceCount, Clusters, Newest, category_of, failure_form, is_unclassified
+from relay.reports.bounces import BounceCount, Clusters, Newest, category_of, failure_json, is_unclassified
 from relay.reports.deliveries import delivery_report
 from relay.reports.ports import Failure, MessageQuery, ReportStore
-from relay.reports.serialize import Form
+from relay.reports.serialize import JsonObject
 
 
-async def bounces(store: ReportStore, query: MessageQuery, category: str = "") -> Form:
+async def bounces(store: ReportStore, query: MessageQuery, category: str = "") -> JsonObject:
     """Return the bounce report. A category limits its breakdowns."""
     count = BounceCount(category)
     async for page in _pages(store, query, (Kind.BOUNCED, Kind.COMPLAINT)):
@@ -24,14 +24,14 @@ async def bounces(store: ReportStore, query: MessageQuery, category: str = "") -
 
 async def bounced_messages(
     store: ReportStore, query: MessageQuery, category: str = ""
-) -> AsyncIterator[Sequence[Form]]:
+) -> AsyncIterator[Sequence[JsonObject]]:
     """Yield pages of the bounced recipients that the report counts, newest first."""
     newest = Newest()
     async for page in _pages(store, query, (Kind.BOUNCED,)):
-        yield [failure_form(one) for one in newest.of(page) if category in ("", category_of(one).name)]
+        yield [failure_json(one) for one in newest.of(page) if category in ("", category_of(one).name)]
 
 
-async def deliveries(store: ReportStore, query: MessageQuery) -> Form:
+async def deliveries(store: ReportStore, query: MessageQuery) -> JsonObject:
     """Return the delivery report."""
     newest, late = Newest(), Counter[str]()
     async for page in _pages(store, query, (Kind.BOUNCED,)):
@@ -39,7 +39,7 @@ async def deliveries(store: ReportStore, query: MessageQuery) -> Form:
     return delivery_report(await store.tallies(query), late)
 
 
-async def unclassified(store: ReportStore, query: MessageQuery) -> list[Form]:
+async def unclassified(store: ReportStore, query: MessageQuery) -> list[JsonObject]:
     """Return the replies that no rule matches, grouped by their masked form, most frequent first."""
     clusters = Clusters()
     async for page in _pages(store, query, (Kind.BOUNCED, Kind.DEFERRED), "unknown"):

@@ -12,19 +12,20 @@ from relay.reports.ports import Story
 from relay.suppression.model import Suppression
 from relay.suppression.unsubscribes import Unsubscribe
 
-Form = dict[str, object]
+JsonObject = dict[str, object]
+"""A JSON object of the admin API."""
 
 
-def time_form(at: float) -> str | None:
+def time_json(at: float) -> str | None:
     """Return Unix seconds as RFC 3339, None for 0."""
     return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z") if at else None
 
 
-def message_form(message: Message) -> Form:
+def message_json(message: Message) -> JsonObject:
     """Return a message without its recipients."""
     return {
         "queue_id": message.queue_id,
-        "created_at": time_form(message.created_at),
+        "created_at": time_json(message.created_at),
         "reverse_path": message.reverse_path,
         "from": message.header_from,
         "subject": message.subject,
@@ -42,7 +43,7 @@ def message_form(message: Message) -> Form:
     }
 
 
-def entry_form(entry: Entry) -> Form:
+def entry_json(entry: Entry) -> JsonObject:
     """Return the entry of one recipient."""
     return {
         "queue_id": entry.queue_id,
@@ -52,9 +53,9 @@ def entry_form(entry: Entry) -> Form:
         "state": entry.state.value,
         "lane": entry.lane,
         "attempts": entry.attempts,
-        "next_attempt_at": None if entry.is_final else time_form(entry.next_attempt_at),
-        "release_at": time_form(entry.release_at),
-        "expires_at": time_form(entry.expires_at),
+        "next_attempt_at": None if entry.is_final else time_json(entry.next_attempt_at),
+        "release_at": time_json(entry.release_at),
+        "expires_at": time_json(entry.expires_at),
         "reply": str(entry.last_reply) if entry.last_reply else "",
         "remote": entry.last_remote,
         "reason": entry.reason,
@@ -62,11 +63,11 @@ def entry_form(entry: Entry) -> Form:
     }
 
 
-def event_form(event: Event) -> Form:
+def event_json(event: Event) -> JsonObject:
     """Return one event: the common fields and those of its kind on one level."""
-    data = {key: _value_form(key, value) for key, value in event.data.items()}
+    data = {key: _value_json(key, value) for key, value in event.data.items()}
     return {
-        "at": time_form(event.at),
+        "at": time_json(event.at),
         "event": event.kind.value,
         "queue_id": event.queue_id,
         "recipient": event.address,
@@ -74,38 +75,38 @@ def event_form(event: Event) -> Form:
     }
 
 
-def story_form(story: Story) -> Form:
+def story_json(story: Story) -> JsonObject:
     """Return a message with its entries and events."""
     return {
-        **message_form(story.message),
-        "recipients": [_recipient_form(story, entry) for entry in story.entries],
-        "events": [event_form(event) for event in story.events],
+        **message_json(story.message),
+        "recipients": [_recipient_json(story, entry) for entry in story.entries],
+        "events": [event_json(event) for event in story.events],
     }
 
 
-def _recipient_form(story: Story, entry: Entry) -> Form:
+def _recipient_json(story: Story, entry: Entry) -> JsonObject:
     """Return one recipient. After a late bounce its status is bounced, though its entry is still delivered."""
-    copy: Form = {"copy": entry.number in story.message.policy.copies}
+    copy: JsonObject = {"copy": entry.number in story.message.policy.copies}
     late = any(
         event.kind is Kind.BOUNCED and event.number == entry.number and event.data.get("late") for event in story.events
     )
-    return entry_form(entry) | copy | ({"status": "bounced"} if late else {})
+    return entry_json(entry) | copy | ({"status": "bounced"} if late else {})
 
 
-def listing_form(message: Message, entry: Entry) -> Form:
+def listing_json(message: Message, entry: Entry) -> JsonObject:
     """Return one row of the queue listing."""
     return {
-        **entry_form(entry),
+        **entry_json(entry),
         "reverse_path": message.reverse_path,
         "message_id": message.message_id,
         "identity": message.policy.identity,
         "domain": message.policy.domain,
         "size": message.size,
-        "created_at": time_form(message.created_at),
+        "created_at": time_json(message.created_at),
     }
 
 
-def suppression_form(one: Suppression) -> Form:
+def suppression_json(one: Suppression) -> JsonObject:
     """Return one entry of the suppression list."""
     return {
         "address": one.address,
@@ -114,12 +115,12 @@ def suppression_form(one: Suppression) -> Form:
         "rule": one.rule,
         "reply": one.reply,
         "queue_id": one.queue_id,
-        "created_at": time_form(one.created_at),
-        "expires_at": time_form(one.expires_at),
+        "created_at": time_json(one.created_at),
+        "expires_at": time_json(one.expires_at),
     }
 
 
-def unsubscribe_form(one: Unsubscribe) -> Form:
+def unsubscribe_json(one: Unsubscribe) -> JsonObject:
     """Return one entry of the unsubscribe list."""
     return {
         "address": one.address,
@@ -127,9 +128,9 @@ def unsubscribe_form(one: Unsubscribe) -> Form:
         "campaign": one.campaign,
         "source": one.source,
         "queue_id": one.queue_id,
-        "created_at": time_form(one.created_at),
+        "created_at": time_json(one.created_at),
     }
 
 
-def _value_form(key: str, value: object) -> object:
-    return time_form(value) if key.endswith("_at") and isinstance(value, int | float) else value
+def _value_json(key: str, value: object) -> object:
+    return time_json(value) if key.endswith("_at") and isinstance(value, int | float) else value

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from relay.reports.serialize import time_form
+from relay.reports.serialize import time_json
 from relay.rewrite.tokens import Kind, Token, sign_token
 from relay.verification.challenge import (
     LIFETIME,
@@ -43,7 +43,7 @@ async def send_code(tools: Tools, identity: str, step: CodeStep) -> Result:
 
     issued = await tools.store.decide(identity, issuing)
     if isinstance(issued, TooMany):
-        again = f"again at {time_form(issued.again_at)}; the last code may still be good"
+        again = f"again at {time_json(issued.again_at)}; the last code may still be good"
         return failed(step, f"{PER_HOUR} codes were sent within an hour already", again)
     base_url = settings.tracking_for(identity).base_url or settings.tracker.base_url
     link = f"{base_url}/v/{sign_token(keyring, Token(Kind.VERIFY, queue_id, 0))}" if base_url else ""
@@ -63,7 +63,7 @@ async def _delays(tools: Tools, queue_id: str, now: float) -> tuple[Remark, ...]
     if late <= now:
         return ()
     fix = "wait for that, or raise the identity's limits; then have a new code sent"
-    return (Remark("warning", f"the sending limit is used up: the mail leaves at {time_form(late)}", fix),)
+    return (Remark("warning", f"the sending limit is used up: the mail leaves at {time_json(late)}", fix),)
 
 
 async def enter_code(tools: Tools, identity: str, code: str) -> Result:

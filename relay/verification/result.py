@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass
 from typing import Literal
 
-from relay.reports.serialize import Form, time_form
+from relay.reports.serialize import JsonObject, time_json
 from relay.verification.model import TEST_STEPS, State, Step, Verification
 
 Status = Literal["ok", "warning", "wrong"]
@@ -48,24 +48,24 @@ def kept(result: Result, subject: str, at: float) -> Verification:
     return Verification(subject, result.step, result.state, at, worst.text if worst else "", result.queue_id)
 
 
-def result_form(address: str, result: Result, at: float, *, complete: bool) -> Form:
+def result_json(address: str, result: Result, at: float, *, complete: bool) -> JsonObject:
     """Return a result as the admin API gives it; `complete` tells that all three steps are passed now."""
     return {
         "address": address,
         "step": result.step,
         "state": result.state,
-        "at": time_form(at),
+        "at": time_json(at),
         "remarks": [asdict(remark) for remark in result.remarks],
         "verdict": ALL_WELL if complete else "",
     }
 
 
-def verification_form(verification: Verification) -> Form:
+def verification_json(verification: Verification) -> JsonObject:
     """Return how a step stands."""
     return {
         "step": verification.step,
         "state": verification.state,
-        "at": time_form(verification.at),
+        "at": time_json(verification.at),
         "detail": verification.detail,
     }
 

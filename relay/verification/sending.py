@@ -8,7 +8,7 @@ from relay.events.event import Kind
 from relay.mail.canonical import domain_of
 from relay.queue.entry import Entry, State
 from relay.reports.ports import Story
-from relay.reports.serialize import time_form
+from relay.reports.serialize import time_json
 from relay.rewrite.tokens import Keyring, Token, sign_address_token
 from relay.rewrite.tokens import Kind as TokenKind
 from relay.verification.context import Tools, poll_until, readers_of
@@ -107,10 +107,10 @@ def _fate(story: Story, entry: Entry) -> Remark:
         case _:
             assert_never(entry.state)
     if entry.release_at > story.message.created_at and not entry.attempts:
-        text = f"the sending limit is used up: leaves at {time_form(entry.release_at)}"
+        text = f"the sending limit is used up: leaves at {time_json(entry.release_at)}"
         return Remark("wrong", text, "wait for that, or raise the identity's limits")
     if entry.attempts:
-        again = f"it is tried again at {time_form(entry.next_attempt_at)}; then test again"
+        again = f"it is tried again at {time_json(entry.next_attempt_at)}; then test again"
         return Remark("wrong", f"not taken for <{entry.recipient}> yet{reply}", again)
     return Remark("wrong", f"not tried for <{entry.recipient}> yet", "relay queue list, relay status")
 

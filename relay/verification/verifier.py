@@ -8,12 +8,12 @@ from typing import assert_never
 from relay.events.ports import StoreError
 from relay.log import Emit
 from relay.mail.canonical import canonical, domain_of
-from relay.reports.serialize import Form
+from relay.reports.serialize import JsonObject
 from relay.verification.context import Tools
 from relay.verification.dns_check import check_records
 from relay.verification.model import TestStep, is_proven
 from relay.verification.receiving import confirm_link, enter_code, send_code
-from relay.verification.result import Result, is_complete, kept, result_form
+from relay.verification.result import Result, is_complete, kept, result_json
 from relay.verification.sending import try_sending
 from relay.verification.tracking import try_tracking
 
@@ -60,7 +60,7 @@ class Verifier:
     proven: VerifiedSenders
     log: Emit
 
-    async def run(self, address: str, step: TestStep, to: tuple[str, ...] = ()) -> Form:
+    async def run(self, address: str, step: TestStep, to: tuple[str, ...] = ()) -> JsonObject:
         """Run one step of the test; `to` takes the place of the identity's readers in the sending step.
 
         Raises StoreError.
@@ -79,7 +79,7 @@ class Verifier:
                 assert_never(step)
         return await self._kept(identity, identity, result)
 
-    async def prove(self, address: str) -> Form:
+    async def prove(self, address: str) -> JsonObject:
         """Begin to verify an address: send a code to it. Addresses of the platform's domain are proven by its DNS.
 
         An address that is verified stays so while another code is out. Raises StoreError.
@@ -92,7 +92,7 @@ class Verifier:
             return await self._kept(identity, identity, result)
         return await self._told(identity, result, self.tools.clock())
 
-    async def confirm_code(self, address: str, code: str) -> Form:
+    async def confirm_code(self, address: str, code: str) -> JsonObject:
         """Confirm an identity by the code it was sent. Raises StoreError."""
         identity = canonical(address)
         result = await enter_code(self.tools, identity, code)
@@ -108,19 +108,19 @@ class Verifier:
             self.log("identity.verified", identity=identity, step="receiving", state="passed", queue_id=queue_id)
         return bool(identity)
 
-    async def check(self, address: str) -> Form:
+    async def check(self, address: str) -> JsonObject:
         """Verify the domain of an identity by its DNS. Raises StoreError."""
         identity = canonical(address)
         form = await self._kept(identity, domain_of(identity), await check_records(self.tools, identity))
         await self.proven.load()
         return form
 
-    async def _kept(self, identity: str, subject: str, result: Result) -> Form:
+    async def _kept(self, identity: str, subject: str, result: Result) -> JsonObject:
         now = self.tools.clock()
         await self.tools.store.verify(kept(result, subject, now))
         return await self._told(identity, result, now)
 
-    async def _told(self, identity: str, result: Result, now: float) -> Form:
+    async def _told(self, identity: str, result: Result, now: float) -> JsonObject:
         self.log("identity.verified", identity=identity, step=result.step, state=result.state, queue_id=result.queue_id)
         complete = is_complete(tuple(await self.tools.store.find(identity)))
-        return result_form(identity, result, now, complete=complete)
+        return result_json(identity, result, now, complete=complete)

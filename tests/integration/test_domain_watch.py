@@ -10,7 +10,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from relay.admin.domains import domain_form
+from relay.admin.domains import domain_json
 from relay.domains.key_files import write_key
 from relay.mailauth.dkim_keys import Algorithm, dns_record, generate_key, load_key, zone_line
 from tests.integration.test_relay import HTML, send
@@ -75,7 +75,7 @@ async def looked(up: Running) -> dict[str, Any]:
     last = watch.watched()[0].checked_at
     assert await watch.look_soon("acme.test")
     await until(since_then)
-    return domain_form(watch.watched()[0])
+    return domain_json(watch.watched()[0])
 
 
 async def selectors(relay: RelayProcess, sink: Sink) -> list[str]:

@@ -53,7 +53,7 @@ PROVIDERS = Settings.model_validate(
 CONTENT = b"From: app@acme.test\r\nSubject: gr\xfc\xdfe\r\n\r\nsecret body\r\n"
 
 
-class Office:
+class AdminHarness:
     """An admin server and a client of it."""
 
     def __init__(self, store: Store, socket: Path) -> None:
@@ -140,10 +140,10 @@ async def fill(store: Store) -> None:
 
 
 @pytest.fixture
-async def office(tmp_path: Path) -> AsyncIterator[Office]:
+async def admin(tmp_path: Path) -> AsyncIterator[AdminHarness]:
     store = await SqliteStore.open(tmp_path / "relay.db", now=NOW)
     await fill(store)
-    opened = Office(store, tmp_path / "admin.sock")
+    opened = AdminHarness(store, tmp_path / "admin.sock")
     await opened.server.start_unix(opened.socket)
     yield opened
     await opened.server.stop()
@@ -154,17 +154,17 @@ def _place(event: Event) -> tuple[str, int]:
     return event.queue_id, event.number
 
 
-async def listed(office: Office, path: str) -> list[tuple[str, str, str]]:
-    status, answer = await office.ask("GET", path)
+async def listed(admin: AdminHarness, path: str) -> list[tuple[str, str, str]]:
+    status, answer = await admin.ask("GET", path)
     assert status == 200, answer
     return [(one["queue_id"], one["recipient"], one["state"]) for one in answer["entries"]]
 
 
-async def test_only_the_relays_user_may_open_the_socket(office: Office) -> None:
-    assert stat.S_IMODE(office.socket.stat().st_mode) == 0o600
+async def test_only_the_user_of_the_relay_may_open_the_socket(admin: AdminHarness) -> None:
+    assert stat.S_IMODE(admin.socket.stat().st_mode) == 0o600
 
 
-async def test_a_socket_a_dead_process_left_is_replaced(tmp_path: Path) -> None:
+async def test_the_socket_of_a_dead_process_is_replaced(tmp_path: Path) -> None:
     (tmp_path / "admin.sock").write_bytes(b"")
     server = AdminServer(metrics_application(lambda: b"relay_up 1\n"))
     await server.start_unix(tmp_path / "admin.sock")
@@ -172,20 +172,20 @@ async def test_a_socket_a_dead_process_left_is_replaced(tmp_path: Path) -> None:
     await server.stop()
 
 
-async def test_the_queue_is_listed_and_filtered(office: Office) -> None:
+async def test_the_queue_is_listed_and_filtered(admin: AdminHarness) -> None:
     everything = [(FIRST, "a@x.test", "waiting"), (FIRST, "b@y.test", "waiting"), (SECOND, "a@x.test", "waiting")]
-    assert await listed(office, "/queue") == everything
-    assert await listed(office, f"/queue?queue_id={SECOND.lower()}") == everything[2:]
-    assert await listed(office, "/queue?recipient=A@X.test") == [everything[0], everything[2]]
-    assert await listed(office, "/queue?lane=mx:y.test") == everything[1:2]
-    assert await listed(office, "/queue?domain=other.test") == []
-    assert await listed(office, "/queue?identity=app@acme.test&limit=1") == everything[:1]
-    assert await listed(office, f"/queue?after={FIRST}/0") == everything[1:]
-    assert await listed(office, "/queue?state=held,delivered") == []
+    assert await listed(admin, "/queue") == everything
+    assert await listed(admin, f"/queue?queue_id={SECOND.lower()}") == everything[2:]
+    assert await listed(admin, "/queue?recipient=A@X.test") == [everything[0], everything[2]]
+    assert await listed(admin, "/queue?lane=mx:y.test") == everything[1:2]
+    assert await listed(admin, "/queue?domain=other.test") == []
+    assert await listed(admin, "/queue?identity=app@acme.test&limit=1") == everything[:1]
+    assert await listed(admin, f"/queue?after={FIRST}/0") == everything[1:]
+    assert await listed(admin, "/queue?state=held,delivered") == []
 
 
 @pytest.mark.parametrize(
-    ("query", "told"),
+    ("query", "expected"),
     [
         ("colour=red", "unknown parameter colour"),
         ("state=lost", "'lost' is not a valid State"),
@@ -195,53 +195,53 @@ async def test_the_queue_is_listed_and_filtered(office: Office) -> None:
         (f"after={FIRST}/x", "after must be QUEUE-ID/NUMBER"),
     ],
 )
-async def test_a_query_that_means_nothing_is_told(office: Office, query: str, told: str) -> None:
-    assert await office.ask("GET", f"/queue?{query}") == (400, told)
-    assert (await office.ask("POST", f"/queue/delete?{query}"))[0] == 400
-    assert len(await listed(office, "/queue")) == 3
+async def test_invalid_queries_get_400(admin: AdminHarness, query: str, expected: str) -> None:
+    assert await admin.ask("GET", f"/queue?{query}") == (400, expected)
+    assert (await admin.ask("POST", f"/queue/delete?{query}"))[0] == 400
+    assert len(await listed(admin, "/queue")) == 3
 
 
-async def test_hold_and_release(office: Office) -> None:
-    status, answer = await office.ask("POST", f"/queue/hold?queue_id={FIRST}")
+async def test_hold_and_release(admin: AdminHarness) -> None:
+    status, answer = await admin.ask("POST", f"/queue/hold?queue_id={FIRST}")
     assert (status, [one["state"] for one in answer["entries"]]) == (200, ["held", "held"])
-    assert [state for *_, state in await listed(office, "/queue")] == ["held", "held", "waiting"]
-    _, answer = await office.ask("POST", "/queue/release?recipient=b@y.test")
+    assert [state for *_, state in await listed(admin, "/queue")] == ["held", "held", "waiting"]
+    _, answer = await admin.ask("POST", "/queue/release?recipient=b@y.test")
     assert [(one["recipient"], one["next_attempt_at"]) for one in answer["entries"]] == [
         ("b@y.test", "2023-11-14T22:13:30.000Z")
     ]
-    assert office.wakes == 2
+    assert admin.wakes == 2
 
 
-async def test_flush(office: Office) -> None:
-    _, answer = await office.ask("POST", "/queue/flush?lane=mx:x.test")
+async def test_flush(admin: AdminHarness) -> None:
+    _, answer = await admin.ask("POST", "/queue/flush?lane=mx:x.test")
     assert [one["next_attempt_at"] for one in answer["entries"]] == ["2023-11-14T22:13:30.000Z"] * 2
 
 
-async def test_delete_is_told_in_the_story_and_gives_the_places_back(office: Office) -> None:
+async def test_delete_is_in_the_timeline_and_releases_the_slots(admin: AdminHarness) -> None:
     slots = [Slot(name, 0, {"identity:app@acme.test": (Window(1, 3600.0),)}) for name in (FIRST, SECOND, "later")]
-    assert list(await office.store.limits.reserve(slots[:1], [NOW])) == [NOW]
-    _, answer = await office.ask("POST", f"/queue/delete?queue_id={FIRST}")
+    assert list(await admin.store.limits.reserve(slots[:1], [NOW])) == [NOW]
+    _, answer = await admin.ask("POST", f"/queue/delete?queue_id={FIRST}")
     assert [one["status"] for one in answer["entries"]] == ["dropped", "dropped"]
-    assert list(await office.store.limits.reserve(slots[1:2], [NOW])) == [NOW]
-    _, answer = await office.ask("GET", f"/trace/{FIRST}")
+    assert list(await admin.store.limits.reserve(slots[1:2], [NOW])) == [NOW]
+    _, answer = await admin.ask("GET", f"/trace/{FIRST}")
     (story,) = answer["stories"]
     assert [event["event"] for event in story["events"]] == ["created", "created", "dropped", "dropped"]
     assert story["recipients"][0]["reason"] == "cancelled by the operator"
 
 
-async def test_what_was_deleted_is_published_as_it_is_stored(office: Office) -> None:
-    await office.ask("POST", "/queue/hold?lane=mx:y.test")
-    assert office.published == []
-    await office.ask("POST", "/queue/delete")
-    stories = await office.store.reports.stories(MessageQuery())
+async def test_deletions_are_published_as_they_are_stored(admin: AdminHarness) -> None:
+    await admin.ask("POST", "/queue/hold?lane=mx:y.test")
+    assert admin.published == []
+    await admin.ask("POST", "/queue/delete")
+    stories = await admin.store.reports.stories(MessageQuery())
     stored = [event for story in stories for event in story.events if event.kind is Kind.DROPPED]
-    assert len(office.published) == 3
-    assert sorted(office.published, key=_place) == sorted(stored, key=_place)
-    await office.ask("POST", "/queue/delete")
-    assert len(office.published) == 3, "nothing was left to delete"
+    assert len(admin.published) == 3
+    assert sorted(admin.published, key=_place) == sorted(stored, key=_place)
+    await admin.ask("POST", "/queue/delete")
+    assert len(admin.published) == 3, "nothing was left to delete"
 
 
-async def test_a_delete_gives_all_places_back_in_one_transaction(
+async def test_a_delete_releases_all_slots_in_one_transaction(
     postgres: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = await PostgresStore.open(postgres, tmp_path, now=NOW)
@@ -249,8 +249,8 @@ async def test_a_delete_gives_all_places_back_in_one_transaction(
     limits = {"identity:app@acme.test": (Window(3, 3600.0),)}
     slots = [Slot(name, number, limits) for name, number in ((FIRST, 0), (FIRST, 1), (SECOND, 0))]
     await store.limits.reserve(slots, [NOW + 60] * 3)
-    office = Office(store, tmp_path / "admin.sock")
-    await office.server.start_unix(office.socket)
+    admin = AdminHarness(store, tmp_path / "admin.sock")
+    await admin.server.start_unix(admin.socket)
 
     transactions: list[object] = []
     run = store._ledgers._link.run
@@ -260,21 +260,21 @@ async def test_a_delete_gives_all_places_back_in_one_transaction(
         return await run(function)
 
     monkeypatch.setattr(store._ledgers._link, "run", counted)
-    _, answer = await office.ask("POST", "/queue/delete")
+    _, answer = await admin.ask("POST", "/queue/delete")
     assert (len(answer["entries"]), len(transactions)) == (3, 1)
     usage = await store.limits.usage(limits, NOW)
     assert usage["identity:app@acme.test"].waiting == 0
-    await office.server.stop()
+    await admin.server.stop()
     await store.close()
 
 
-async def test_one_message(office: Office) -> None:
-    status, answer = await office.ask("GET", f"/queue/{FIRST}")
+async def test_one_message(admin: AdminHarness) -> None:
+    status, answer = await admin.ask("GET", f"/queue/{FIRST}")
     assert status == 200
     assert answer["queue_id"] == FIRST
     assert answer["header"] == "From: app@acme.test\r\nSubject: gr\N{REPLACEMENT CHARACTER}\N{REPLACEMENT CHARACTER}e"
     assert [one["recipient"] for one in answer["recipients"]] == ["a@x.test", "b@y.test"]
-    assert await office.ask("GET", "/queue/NOTHING") == (404, "there is no message NOTHING")
+    assert await admin.ask("GET", "/queue/NOTHING") == (404, "there is no message NOTHING")
 
 
 @pytest.mark.parametrize(
@@ -289,21 +289,21 @@ async def test_one_message(office: Office) -> None:
         ("a%2Fb@x.test", []),
     ],
 )
-async def test_trace_finds_by_queue_id_message_id_or_recipient(office: Office, key: str, found: list[str]) -> None:
-    status, answer = await office.ask("GET", f"/trace/{key}")
+async def test_trace_finds_by_queue_id_message_id_or_recipient(admin: AdminHarness, key: str, found: list[str]) -> None:
+    status, answer = await admin.ask("GET", f"/trace/{key}")
     assert (status, [one["queue_id"] for one in answer["stories"]]) == (200, found)
 
 
-async def test_reload(office: Office) -> None:
-    assert await office.ask("POST", "/reload") == (200, office.reloaded)
-    office.reloaded = {"faults": ["relay.toml:1: nonsense"]}
-    assert await office.ask("POST", "/reload") == (409, office.reloaded)
-    assert (await office.ask("GET", "/reload"))[0] == 405
+async def test_reload(admin: AdminHarness) -> None:
+    assert await admin.ask("POST", "/reload") == (200, admin.reloaded)
+    admin.reloaded = {"faults": ["relay.toml:1: nonsense"]}
+    assert await admin.ask("POST", "/reload") == (409, admin.reloaded)
+    assert (await admin.ask("GET", "/reload"))[0] == 405
 
 
-async def test_status_and_metrics(office: Office) -> None:
-    assert await office.ask("GET", "/status") == (200, {"version": "1", "healthy": True, "queue": {}})
-    assert await office.ask("GET", "/metrics") == (200, "relay_up 1\n")
+async def test_status_and_metrics(admin: AdminHarness) -> None:
+    assert await admin.ask("GET", "/status") == (200, {"version": "1", "healthy": True, "queue": {}})
+    assert await admin.ask("GET", "/metrics") == (200, "relay_up 1\n")
 
 
 async def test_the_metrics_listener_answers_nothing_else(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ def read(html: str) -> Reading:
 
 
 @given(st.text(), st.text())
-def test_text_and_attributes_come_back_as_they_were_but_for_what_cannot_be_shown(text: str, value: str) -> None:
+def test_text_and_attributes_are_escaped_and_unprintable_characters_replaced(text: str, value: str) -> None:
     def shown(one: str) -> str:
         return "".join(char if char.isprintable() else " " for char in one)
 

@@ -4,7 +4,7 @@ import re
 from dataclasses import replace
 from typing import Any
 
-from relay.admin.dashboard.pages import Overview, Resting, found_page, overview_page, story_page
+from relay.admin.dashboard.pages import Overview, PausedLane, message_page, overview_page, search_page
 from relay.reports.engagement import engagement_report
 from relay.reports.ports import CampaignCounts
 
@@ -44,22 +44,22 @@ OVERVIEW = Overview(
     healthy=True,
     queue={"waiting": 12345, "held": 1},
     last_hour={"delivered": 7},
-    resting=[],
+    paused=[],
     recent=[STORY],
     bounces={"bounced": 3, "recipients": 30, "bounce_rate": 0.1, "categories": [CATEGORY]},
     engagement=engagement_report([CampaignCounts(EVIL, 10, 10, clicked=2, opened=5)], ()),
 )
 
 
-def test_what_a_stranger_wrote_is_text_on_every_page() -> None:
-    overview = replace(OVERVIEW, resting=[Resting(EVIL, EVIL, None)])
-    for html in (overview_page(overview), story_page(EVIL, STORY), found_page(EVIL, EVIL, [STORY])):
+def test_received_text_is_escaped_on_every_page() -> None:
+    overview = replace(OVERVIEW, paused=[PausedLane(EVIL, EVIL, None)])
+    for html in (overview_page(overview), message_page(EVIL, STORY), search_page(EVIL, EVIL, [STORY])):
         assert "<img" not in html
         assert "&lt;img src=x onerror=alert(1)&gt;&quot;&#x27;&amp;" in html
         assert not re.search(r"[\s\"']on\w+=\"", html)
 
 
-def test_the_first_page_tells_how_it_is() -> None:
+def test_the_overview_shows_the_state() -> None:
     html = overview_page(OVERVIEW)
     assert "<dt>Waiting</dt><dd>12,345<" in html
     assert "<dt>Delivered</dt><dd>7<" in html
@@ -71,27 +71,27 @@ def test_the_first_page_tells_how_it_is() -> None:
     assert "bounced</span>" in html
 
 
-def test_trouble_and_what_rests_stand_out() -> None:
+def test_store_errors_and_paused_lanes_are_highlighted() -> None:
     resting = [
-        Resting("provider:newsletter", "535 5.7.8 Authentication failed", "2026-11-25T20:15:00.000Z"),
-        Resting("mx:rcpt.test", "554 5.7.1 Blocked", None),
+        PausedLane("provider:newsletter", "535 5.7.8 Authentication failed", "2026-11-25T20:15:00.000Z"),
+        PausedLane("mx:rcpt.test", "554 5.7.1 Blocked", None),
     ]
-    html = overview_page(replace(OVERVIEW, healthy=False, resting=resting))
+    html = overview_page(replace(OVERVIEW, healthy=False, paused=resting))
     assert "store.trouble" in html
     assert "535 5.7.8 Authentication failed, until " in html
     assert "2026-11-25 20:15:00" in html
     assert "554 5.7.1 Blocked</li>" in html
 
 
-def test_an_empty_relay_says_so() -> None:
+def test_the_overview_without_mail() -> None:
     nothing: dict[str, Any] = {"bounced": 0, "recipients": 0, "bounce_rate": 0.0, "categories": []}
     html = overview_page(replace(OVERVIEW, recent=[], bounces=nothing, engagement=engagement_report([], ())))
     for word in ("No message was accepted yet.", "Nothing bounced.", "No mail yet."):
         assert word in html
-    assert "Nothing. A queue id" in found_page("relay.test", "x", [])
+    assert "No message found. Search for a queue id" in search_page("relay.test", "x", [])
 
 
-def test_a_story_names_recipients_of_events_where_there_are_several() -> None:
-    assert '>Recipient</th><th scope="col">Details' in story_page("relay.test", STORY)
+def test_events_name_their_recipient_if_there_are_several() -> None:
+    assert '>Recipient</th><th scope="col">Details' in message_page("relay.test", STORY)
     alone = {**STORY, "recipients": [RECIPIENT]}
-    assert '>Event</th><th scope="col">Details' in story_page("relay.test", alone)
+    assert '>Event</th><th scope="col">Details' in message_page("relay.test", alone)

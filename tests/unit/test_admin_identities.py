@@ -31,7 +31,7 @@ SETTINGS = Settings.model_validate(
 )
 
 
-class Desk:
+class IdentityApi:
     def __init__(self, store: SqliteStore, socket: Path) -> None:
         self.store = store
         self.side = VerificationSide(store, SETTINGS, lambda: NOW)
@@ -50,24 +50,24 @@ class Desk:
 
 
 @pytest.fixture
-async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
+async def api(tmp_path: Path) -> AsyncIterator[IdentityApi]:
     store = await SqliteStore.open(tmp_path / "relay.db", now=NOW)
-    desk = Desk(store, tmp_path / "admin.sock")
-    await desk.server.start_unix(desk.socket)
-    yield desk
-    await desk.server.stop()
+    api = IdentityApi(store, tmp_path / "admin.sock")
+    await api.server.start_unix(api.socket)
+    yield api
+    await api.server.stop()
     await store.close()
 
 
-async def test_the_list_has_limits_usage_and_steps_of_all_that_are_listed_or_were_tested(desk: Desk) -> None:
+async def test_the_list_has_limits_usage_and_steps_of_configured_and_tested_addresses(api: IdentityApi) -> None:
     limits = {f"identity:{JANE}": windows(2, 9)}
     for number in range(2):
-        assert await desk.store.limits.acquire(Slot("Q1", number, limits), NOW - 10) == NOW - 10
-    await desk.side.table.verify(Verification(JANE, "sending", "passed", NOW - 5, "taken", "Q1"))
-    await desk.side.table.verify(Verification("x@other.test", "sender", "passed", NOW))
-    await desk.side.table.verify(Verification("acme.test", "dns", "failed", NOW))
-    await desk.side.proven.load()
-    status, answer = await desk.ask("GET", "/identities")
+        assert await api.store.limits.acquire(Slot("Q1", number, limits), NOW - 10) == NOW - 10
+    await api.side.table.verify(Verification(JANE, "sending", "passed", NOW - 5, "taken", "Q1"))
+    await api.side.table.verify(Verification("x@other.test", "sender", "passed", NOW))
+    await api.side.table.verify(Verification("acme.test", "dns", "failed", NOW))
+    await api.side.proven.load()
+    status, answer = await api.ask("GET", "/identities")
     assert status == 200
     jane, bob, other = answer["identities"]
     assert (jane["address"], jane["used_hour"], jane["used_day"], jane["hourly_limit"]) == (JANE, 2, 2, 2)
@@ -88,37 +88,37 @@ async def test_the_list_has_limits_usage_and_steps_of_all_that_are_listed_or_wer
         True,
         "mail",
     )
-    assert (await desk.ask("GET", f"/identities/{JANE.upper()}"))[1] == jane
-    assert await desk.ask("GET", "/identities/no@acme.test") == (
+    assert (await api.ask("GET", f"/identities/{JANE.upper()}"))[1] == jane
+    assert await api.ask("GET", "/identities/no@acme.test") == (
         404,
-        "no@acme.test is no identity here: relay identity add no@acme.test",
+        "no@acme.test is not an identity; add it with: relay identity add no@acme.test",
     )
 
 
-async def test_codes_are_sent_and_entered(desk: Desk) -> None:
-    status, answer = await desk.ask("POST", f"/identities/{JANE}/test/receiving")
+async def test_codes_are_sent_and_entered(api: IdentityApi) -> None:
+    status, answer = await api.ask("POST", f"/identities/{JANE}/test/receiving")
     assert (status, answer["state"]) == (200, "pending")
-    status, answer = await desk.ask("POST", f"/identities/{JANE}/code", {"code": "000001"})
+    status, answer = await api.ask("POST", f"/identities/{JANE}/code", {"code": "000001"})
     assert (status, answer["state"], answer["verdict"]) == (200, "passed", "")
     for step in ("sending", "tracking"):
-        await desk.side.table.verify(Verification(JANE, step, "passed", NOW))
-    await desk.ask("POST", f"/identities/{JANE}/test/receiving")
-    _, answer = await desk.ask("POST", f"/identities/{JANE}/code", {"code": "000002"})
+        await api.side.table.verify(Verification(JANE, step, "passed", NOW))
+    await api.ask("POST", f"/identities/{JANE}/test/receiving")
+    _, answer = await api.ask("POST", f"/identities/{JANE}/code", {"code": "000002"})
     assert answer["verdict"] == "Email identity seems to be correctly set up"
 
 
 @pytest.mark.parametrize(
-    ("path", "body", "told"),
+    ("path", "body", "expected"),
     [
-        ("/identities/jane/test/receiving", None, "no mail address"),
+        ("/identities/jane/test/receiving", None, "not a mail address"),
         (f"/identities/{JANE}/code", {"code": "12345"}, "6 digits"),
         (f"/identities/{JANE}/code", {"code": 123456}, "6 digits"),
         (f"/identities/{JANE}/code", ["123456"], "JSON object"),
         (f"/identities/{JANE}/test/sending", {"to": "x@y.test"}, "list of addresses"),
-        (f"/identities/{JANE}/test/sending", {"to": ["x"]}, "no mail address"),
+        (f"/identities/{JANE}/test/sending", {"to": ["x"]}, "not a mail address"),
     ],
 )
-async def test_nonsense_is_told(desk: Desk, path: str, body: object, told: str) -> None:
-    status, answer = await desk.ask("POST", path, body)
-    assert (status, told in answer) == (400, True), answer
-    assert (await desk.ask("POST", f"/identities/{JANE}/test/nothing"))[0] == 404
+async def test_invalid_requests(api: IdentityApi, path: str, body: object, expected: str) -> None:
+    status, answer = await api.ask("POST", path, body)
+    assert (status, expected in answer) == (400, True), answer
+    assert (await api.ask("POST", f"/identities/{JANE}/test/nothing"))[0] == 404

@@ -13,13 +13,13 @@ from relay.queue.entry import Entry
 from relay.queue.message import Message, NewMessage
 from relay.queue.ports import EntryQuery
 from relay.queue.routing import LanePause
-from tests.unit.test_admin import CONTENT, NOW, Office, office
+from tests.unit.test_admin import CONTENT, NOW, AdminHarness, admin
 
-__all__ = ["office"]
+__all__ = ["admin"]
 
 
-async def post(office: Office, path: str, body: Any = None) -> tuple[int, Any]:
-    connector = aiohttp.UnixConnector(str(office.socket))
+async def post(admin: AdminHarness, path: str, body: Any = None) -> tuple[int, Any]:
+    connector = aiohttp.UnixConnector(str(admin.socket))
     async with (
         aiohttp.ClientSession(connector=connector) as client,
         client.post(f"http://relay{path}", json=body) as answer,
@@ -28,19 +28,19 @@ async def post(office: Office, path: str, body: Any = None) -> tuple[int, Any]:
         return answer.status, await answer.json() if is_json else await answer.text()
 
 
-async def test_each_provider_says_how_it_stands(office: Office) -> None:
+async def test_the_list_has_state_and_usage_of_each_provider(admin: AdminHarness) -> None:
     limits = {"provider:newsletter": windows(2, 9)}
     for number in range(3):
-        await office.store.limits.acquire(Slot(f"S{number}", 0, limits), NOW + 5)
-    office.pauses = {
+        await admin.store.limits.acquire(Slot(f"S{number}", 0, limits), NOW + 5)
+    admin.pauses = {
         "provider:backup": LanePause(NOW + 900, "535 5.7.8 no"),
         "mx:x.test": LanePause(NOW + 900, "554 blocked"),
     }
-    status, answer = await office.ask("GET", "/providers")
+    status, answer = await admin.ask("GET", "/providers")
     direct, newsletter, backup = answer["providers"]
     assert status == 200
     assert (direct["name"], direct["state"]) == ("direct", "ok")
-    assert direct["why"] == "1 destination rests: mx:x.test (554 blocked)"
+    assert direct["why"] == "1 destination is paused: mx:x.test (554 blocked)"
     assert newsletter == {
         "name": "newsletter",
         "host": "smtp.one.test:587",
@@ -63,7 +63,7 @@ async def test_each_provider_says_how_it_stands(office: Office) -> None:
     assert (backup["hourly_used"], backup["free_at"]) == (None, None)
 
 
-async def test_a_pause_is_lifted_and_what_it_deferred_goes_now(office: Office) -> None:
+async def test_ending_a_pause_makes_its_deferred_entries_due(admin: AdminHarness) -> None:
     message = Message(queue_id(NOW, 5), NOW, "app@acme.test")
     entries = tuple(
         Entry(message.queue_id, number, "a@x.test", "provider:backup", NOW, NOW + 1e6, NOW + 3600, attempts=attempts)
@@ -71,21 +71,21 @@ async def test_a_pause_is_lifted_and_what_it_deferred_goes_now(office: Office) -
     )
     held_up = replace(entries[0], number=2, next_attempt_at=NOW + 900, release_at=NOW + 900)
     entries = (*entries, held_up)
-    await office.store.queue.enqueue(NewMessage(message, CONTENT, entries))
-    office.pauses = {"provider:backup": LanePause(NOW + 900, "535 5.7.8 no")}
-    assert await post(office, "/providers/backup/resume") == (
+    await admin.store.queue.enqueue(NewMessage(message, CONTENT, entries))
+    admin.pauses = {"provider:backup": LanePause(NOW + 900, "535 5.7.8 no")}
+    assert await post(admin, "/providers/backup/resume") == (
         200,
         {"provider": "backup", "resumed": True, "entries": 2},
     )
-    found = await office.store.queue.entries(EntryQuery(lane="provider:backup"))
+    found = await admin.store.queue.entries(EntryQuery(lane="provider:backup"))
     assert [entry.next_attempt_at for _, entry in found] == [NOW + 3600, NOW + 10, NOW + 10]
-    assert office.wakes == 1
-    assert (await post(office, "/providers/backup/resume"))[1]["resumed"] is False
+    assert admin.wakes == 1
+    assert (await post(admin, "/providers/backup/resume"))[1]["resumed"] is False
 
 
-async def test_a_test_mail_goes_by_its_provider_and_no_other(office: Office) -> None:
+async def test_a_test_mail_uses_its_provider_without_fallback(admin: AdminHarness) -> None:
     status, answer = await post(
-        office, "/providers/backup/test", {"from": "billing@acme.test", "to": "you@example.test"}
+        admin, "/providers/backup/test", {"from": "billing@acme.test", "to": "you@example.test"}
     )
     assert status == 200
     assert answer == {
@@ -95,36 +95,36 @@ async def test_a_test_mail_goes_by_its_provider_and_no_other(office: Office) -> 
         "to": "you@example.test",
         "lane": "provider:backup",
     }
-    ((message, entry),) = await office.store.queue.entries(EntryQuery(queue_id=answer["queue_id"]))
+    ((message, entry),) = await admin.store.queue.entries(EntryQuery(queue_id=answer["queue_id"]))
     assert (entry.lane, entry.notify, entry.expires_at) == ("provider:backup", ("NEVER",), NOW + 610)
     assert (message.policy.provider, message.policy.fallback_providers) == ("backup", ())
     assert (message.policy.domain, message.policy.return_path) == ("acme.test", "b.acme.test")
     assert message.metadata == {"test": "backup"}
-    content = await office.store.queue.content(answer["queue_id"])
+    content = await admin.store.queue.content(answer["queue_id"])
     assert content is not None
     assert b"Subject: relay test: backup from relay.test\r\n" in content
 
 
 @pytest.mark.parametrize(
-    ("path", "body", "status", "told"),
+    ("path", "body", "status", "expected"),
     [
-        ("/providers/nobody/test", {}, 404, 'no provider "nobody"; there are: direct, newsletter, backup'),
+        ("/providers/nobody/test", {}, 404, 'no provider "nobody"; the providers are: direct, newsletter, backup'),
         ("/providers/nobody/resume", None, 404, 'no provider "nobody"'),
-        ("/providers/direct/test", {}, 400, "nobody to send it to"),
+        ("/providers/direct/test", {}, 400, "there is no recipient"),
         ("/providers/direct/test", {"to": "nonsense"}, 400, "nonsense"),
         ("/providers/direct/test", {"to": 5}, 400, '"to" must be an address'),
         ("/providers/direct/test", [], 400, "must be a JSON object"),
     ],
 )
-async def test_what_cannot_be_done_is_told(office: Office, path: str, body: Any, status: int, told: str) -> None:
-    answered, text = await post(office, path, body)
-    assert (answered, told in text) == (status, True), text
+async def test_invalid_requests(admin: AdminHarness, path: str, body: Any, status: int, expected: str) -> None:
+    answered, text = await post(admin, path, body)
+    assert (answered, expected in text) == (status, True), text
 
 
-async def test_changed_settings_lift_the_pause_of_their_provider_and_of_no_other(office: Office) -> None:
+async def test_changed_settings_end_the_pause_of_their_provider_only(admin: AdminHarness) -> None:
     pause = LanePause(NOW + 900, "535 5.7.8 no")
-    routes = office.provider_routes(office.store)
+    routes = admin.provider_routes(admin.store)
     before = routes.settings().model_copy(update={"providers": routes.settings().providers[:1]})
-    office.pauses = {"provider:newsletter": pause, "provider:backup": pause, "mx:x.test": pause}
+    admin.pauses = {"provider:newsletter": pause, "provider:backup": pause, "mx:x.test": pause}
     await routes.resume_changed(before)
-    assert set(office.pauses) == {"provider:newsletter", "mx:x.test"}
+    assert set(admin.pauses) == {"provider:newsletter", "mx:x.test"}

@@ -1,1 +1,1 @@
-"""The dashboard: pages that show a running relay to its operators, and change nothing."""
+"""The dashboard: read-only pages for the operators of a running relay."""

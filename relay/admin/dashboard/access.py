@@ -1,9 +1,8 @@
-"""Who may see the dashboard: nobody from elsewhere, and no web page by way of its reader's browser.
+"""Access to the dashboard: from loopback, or with the secret; not through a foreign page in the browser of a user.
 
-A page of a stranger can have a browser on this machine ask the dashboard under a name of its own that points to
-127.0.0.1 (DNS rebinding). Such a request has the stranger's name in Host, so without a secret only loopback names are
-answered. With a secret a name is as good as another: the browser gives it to the origin it was typed for, and to none
-else.
+A foreign page can request the dashboard from a browser on this machine, with a name of its own that points to
+127.0.0.1 (DNS rebinding). Such a request has the foreign name in Host, so without a secret only loopback names are
+answered. With a secret any name is safe, because a browser sends the secret only to the origin it was entered for.
 """
 
 import asyncio
@@ -19,7 +18,7 @@ from aiohttp.typedefs import Handler, Middleware
 from relay.admin.dashboard.html import POLICY
 
 WRONG_SECRET_PAUSE = 0.5
-"""Seconds that an answer to a wrong secret takes."""
+"""Seconds by which the response to a wrong secret is delayed."""
 
 
 _HOST = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[^\[\]:]+)(?::[0-9]*)?")
@@ -38,32 +37,34 @@ _HEADERS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Guard:
-    """Lets requests through, or answers for the dashboard. An empty secret asks for none."""
+class AccessCheck:
+    """Decides if a request may see the dashboard. With an empty secret only loopback names may."""
 
     secret: str = ""
 
     async def refusal(self, request: web.Request) -> web.Response | None:
-        """Return the answer to a request that may not see anything, None to go on."""
+        """Return the response to a request without access, None if it has access."""
         if not self.secret:
             if is_loopback_name(request.headers.get("Host", "")):
                 return None
-            return web.Response(status=421, text="Ask for localhost or 127.0.0.1: no other name is answered here.\n")
+            return web.Response(
+                status=421, text="Use localhost or 127.0.0.1: requests for other names are not answered.\n"
+            )
         if secret_in(request.headers.get("Authorization", "")) == "":
-            return _ask()
+            return _unauthorized()
         if compare_digest(secret_in(request.headers["Authorization"]).encode(), self.secret.encode()):
             return None
         await asyncio.sleep(WRONG_SECRET_PAUSE)
-        return _ask()
+        return _unauthorized()
 
 
-def guarded(guard: Guard) -> Middleware:
-    """Return the middleware that asks the guard first, and gives every answer the headers it must have."""
+def access_middleware(check: AccessCheck) -> Middleware:
+    """Return the middleware that checks access and adds the security headers to every response."""
 
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
-            answer = await guard.refusal(request) or await handler(request)
+            answer = await check.refusal(request) or await handler(request)
         except web.HTTPException as error:
             error.headers.update(_HEADERS)
             raise
@@ -74,7 +75,7 @@ def guarded(guard: Guard) -> Middleware:
 
 
 def is_loopback_name(host: str) -> bool:
-    """Tell whether a Host header names this machine's loopback: "localhost", "127.0.0.1:8026", "[::1]:8026"."""
+    """Return True if a Host field is a loopback name: "localhost", "127.0.0.1:8026", "[::1]:8026"."""
     found = _HOST.fullmatch(host)
     if found is None or found["name"].lower() == "localhost":
         return found is not None
@@ -85,7 +86,7 @@ def is_loopback_name(host: str) -> bool:
 
 
 def secret_in(authorization: str) -> str:
-    """Return the password of an Authorization header of the Basic scheme (RFC 7617), "" when there is none."""
+    """Return the password of a Basic Authorization field (RFC 7617), "" if there is none."""
     scheme, _, encoded = authorization.partition(" ")
     if scheme.lower() != "basic":
         return ""
@@ -95,6 +96,6 @@ def secret_in(authorization: str) -> str:
         return ""
 
 
-def _ask() -> web.Response:
+def _unauthorized() -> web.Response:
     headers = {"WWW-Authenticate": 'Basic realm="relay", charset="UTF-8"'}
     return web.Response(status=401, text="The password is admin.secret of the configuration.\n", headers=headers)

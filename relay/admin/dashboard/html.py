@@ -1,4 +1,4 @@
-"""Escaping, layout, small parts."""
+"""HTML of the dashboard: escaping, page layout, tables and other elements."""
 
 from base64 import b64encode
 from collections.abc import Iterable, Mapping, Sequence
@@ -6,42 +6,42 @@ from hashlib import sha256
 from html import escape
 from importlib.resources import files
 
-from relay.reports.serialize import Form
+from relay.reports.serialize import JsonObject
 
 _VOID = frozenset({"input", "br"})
 
 
 class Markup(str):
-    """HTML as it is to be sent."""
+    """HTML that is complete and needs no escaping."""
 
     __slots__ = ()
 
 
 def join(*children: object) -> Markup:
-    """Return the children one after the other: Markup as it is, None as nothing, everything else as escaped text."""
-    return Markup("".join(map(_written, children)))
+    """Return the children joined: Markup unchanged, None as nothing, everything else as escaped text."""
+    return Markup("".join(map(_to_html, children)))
 
 
 def tag(name: str, /, *children: object, **attributes: object) -> Markup:
     """Return an element. Attributes that are None or False are left out; `class_` is written `class`."""
-    written = "".join(
+    pairs = "".join(
         f' {key.rstrip("_").replace("_", "-")}="{escape(_clean("" if value is True else str(value)))}"'
         for key, value in attributes.items()
         if value is not None and value is not False
     )
-    return Markup(f"<{name}{written}>" if name in _VOID else f"<{name}{written}>{join(*children)}</{name}>")
+    return Markup(f"<{name}{pairs}>" if name in _VOID else f"<{name}{pairs}>{join(*children)}</{name}>")
 
 
-def _written(child: object) -> str:
+def _to_html(child: object) -> str:
     if child is None:
         return ""
     return child if isinstance(child, Markup) else escape(_clean(str(child)))
 
 
 def _clean(text: str) -> str:
-    """Show what cannot be printed as a blank, and what is no Unicode as its replacement."""
-    shown = text if text.isprintable() else "".join(char if char.isprintable() else " " for char in text)
-    return shown.encode("utf-8", "replace").decode()
+    """Replace unprintable characters by spaces, and surrogates by "?"."""
+    printable = text if text.isprintable() else "".join(char if char.isprintable() else " " for char in text)
+    return printable.encode("utf-8", "replace").decode()
 
 
 _STYLE = files("relay.admin.dashboard").joinpath("style.css").read_text("utf-8")
@@ -51,7 +51,7 @@ POLICY = (
     f"default-src 'none'; style-src 'sha256-{b64encode(sha256(_STYLE.encode()).digest()).decode()}'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
-"""Content-Security-Policy of the pages: their one style sheet, their own form, nothing else."""
+"""Content-Security-Policy of the pages: it allows their style sheet and their form only."""
 
 
 _TONES: Mapping[str, str] = {
@@ -70,17 +70,17 @@ _TONES: Mapping[str, str] = {
 
 
 def page(title: str, about: object, query: str, *content: Markup | None) -> str:
-    """Return a whole page: the head all of them share, with the search and whom it is `about`, and its content."""
+    """Return a page with the common header and search field; `about` is the text beside the name in the header."""
     head = (
         Markup('<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">')
         + Markup('<meta name="color-scheme" content="light dark"><meta name="robots" content="noindex">')
         + tag("title", title)
         + tag("style", Markup(_STYLE))
     )
-    what = "Queue id, Message-ID or recipient"
+    hint = "Queue id, Message-ID or recipient"
     search = tag(
         "form",
-        tag("input", type="search", name="q", value=query, placeholder=what, aria_label=what),
+        tag("input", type="search", name="q", value=query, placeholder=hint, aria_label=hint),
         tag("button", "Search", type="submit"),
         action="/",
         role="search",
@@ -91,12 +91,12 @@ def page(title: str, about: object, query: str, *content: Markup | None) -> str:
 
 
 def section(title: object, *content: Markup | None, note: str = "", class_: str | None = None) -> Markup:
-    """Return a part of a page with its heading; `note` stands small beside that."""
+    """Return a section with a heading, and a small note beside it."""
     return tag("section", tag("h2", title, tag("small", note) if note else None), *content, class_=class_)
 
 
 def table(columns: Sequence[tuple[str, str | None]], rows: Iterable[Sequence[object]], empty: str) -> Markup:
-    """Return a table of titled columns, each with a class or None; the word `empty` when it has no rows."""
+    """Return a table. A column has a title and a class or None. Without rows the text `empty` is shown."""
     lines = [
         tag("tr", *(tag("td", cell, class_=class_) for cell, (_, class_) in zip(row, columns, strict=True)))
         for row in rows
@@ -119,23 +119,23 @@ def numbers(*pairs: tuple[str, int, str]) -> Markup:
 
 
 def badge(word: str) -> Markup:
-    """Return a status or a kind of event, in its colour."""
+    """Return a status or kind of event in its colour."""
     return tag("span", word, class_=f"badge {_TONES.get(word, '')}".strip())
 
 
 def moment(at: object) -> Markup:
-    """Return a time of the API (RFC 3339, UTC) for people; its exact form is kept for machines."""
+    """Return a time of the API (RFC 3339, UTC) as a readable `time` element with the exact value as attribute."""
     text = str(at or "")
     return tag("time", text[:19].replace("T", " "), datetime=text)
 
 
-def message_link(message: Form) -> Markup:
-    """Return the subject of a message, or its queue id, as a link to its story."""
+def message_link(message: JsonObject) -> Markup:
+    """Return a link to the page of a message; its text is the subject, else the queue id."""
     return tag("a", message["subject"] or message["queue_id"], href=f"/message/{message['queue_id']}")
 
 
-def messages_table(stories: Iterable[Form], empty: str) -> Markup:
-    """Return messages, one a line, with what became of their recipients."""
+def messages_table(stories: Iterable[JsonObject], empty: str) -> Markup:
+    """Return a table of messages with the status of their recipients."""
     columns = (("Accepted (UTC)", "t"), ("Message", None), ("From", None), ("To", None), ("Status", "b"))
     rows = (
         (moment(one["created_at"]), message_link(one), one["from"] or one["reverse_path"], *_recipients(one))
@@ -144,7 +144,7 @@ def messages_table(stories: Iterable[Form], empty: str) -> Markup:
     return table(columns, rows, empty)
 
 
-def _recipients(message: Form) -> tuple[object, object]:
+def _recipients(message: JsonObject) -> tuple[object, object]:
     recipients = message["recipients"]
     assert isinstance(recipients, list)
     first = recipients[0]["recipient"] if recipients else ""
@@ -154,5 +154,5 @@ def _recipients(message: Form) -> tuple[object, object]:
 
 
 def percent(share: object) -> str:
-    """Return a share as percent."""
+    """Return a share as a percentage."""
     return f"{float(str(share)):.1%}"

@@ -1,4 +1,4 @@
-"""Overview and message pages."""
+"""The pages of the dashboard: overview, message, search results."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,22 +16,22 @@ from relay.admin.dashboard.html import (
     table,
     tag,
 )
-from relay.reports.serialize import Form
+from relay.reports.serialize import JsonObject
 
 
 @dataclass(frozen=True, slots=True)
-class Resting:
-    """A lane that is down: nothing leaves by it until then."""
+class PausedLane:
+    """A paused lane."""
 
     lane: str
     why: str
     until: str | None
-    """RFC 3339; None when it does not end by itself."""
+    """RFC 3339; None if the pause has no end."""
 
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """What the page shows."""
+    """Data of the overview page."""
 
     hostname: str
     version: str
@@ -40,19 +40,19 @@ class Overview:
     """Entries by state."""
     last_hour: Mapping[str, int]
     """Events by kind."""
-    resting: Sequence[Resting]
-    recent: Sequence[Form]
-    bounces: Form
-    engagement: Form
+    paused: Sequence[PausedLane]
+    recent: Sequence[JsonObject]
+    bounces: JsonObject
+    engagement: JsonObject
 
 
 def overview_page(shown: Overview) -> str:
-    """Return the page."""
+    """Return the overview page."""
     return page(
         f"relay: {shown.hostname}",
         join(f"{shown.hostname} · version {shown.version} ", _health(shown.healthy)),
         "",
-        _resting(shown.resting),
+        _paused(shown.paused),
         _numbers(shown),
         section("Recent messages", messages_table(shown.recent, "No message was accepted yet.")),
         tag("div", _bounces(shown.bounces), _engagement(shown.engagement), class_="pair"),
@@ -62,7 +62,7 @@ def overview_page(shown: Overview) -> str:
 def _health(healthy: bool) -> Markup:
     if healthy:
         return tag("span", "working", class_="badge good")
-    return tag("span", "the store is in trouble: see store.trouble in the log", class_="badge bad")
+    return tag("span", "the store does not answer: see store.trouble in the log", class_="badge bad")
 
 
 def _numbers(shown: Overview) -> Markup:
@@ -77,19 +77,19 @@ def _numbers(shown: Overview) -> Markup:
     )
 
 
-def _resting(resting: Sequence[Resting]) -> Markup | None:
-    if not resting:
+def _paused(lanes: Sequence[PausedLane]) -> Markup | None:
+    if not lanes:
         return None
     lines = (
         tag(
             "li", tag("b", one.lane), f": {one.why}", join(", until ", moment(one.until), " UTC") if one.until else None
         )
-        for one in resting
+        for one in lanes
     )
     return section("Paused", tag("ul", *lines), class_="alert")
 
 
-def _bounces(report: Form) -> Markup:
+def _bounces(report: JsonObject) -> Markup:
     note = f"30 days: {report['bounced']} of {report['recipients']} recipients ({percent(report['bounce_rate'])})"
     categories = report["categories"]
     assert isinstance(categories, list)
@@ -104,7 +104,7 @@ def _bounces(report: Form) -> Markup:
     return section("Bounces", *(found or [tag("p", "Nothing bounced.", class_="q")]), note=note)
 
 
-def _engagement(report: Form) -> Markup:
+def _engagement(report: JsonObject) -> Markup:
     campaigns = report["campaigns"]
     assert isinstance(campaigns, list)
     columns = (
@@ -144,12 +144,12 @@ _FACTS = (
 )
 
 
-_SAID = frozenset({"at", "event", "queue_id", "recipient"})
-"""What stands in a column of its own."""
+_IN_COLUMNS = frozenset({"at", "event", "queue_id", "recipient"})
+"""Keys of an event that are not shown as details."""
 
 
-def story_page(hostname: str, story: Form) -> str:
-    """Return the page of a message: what is known of it, its recipients, and what happened."""
+def message_page(hostname: str, story: JsonObject) -> str:
+    """Return the page of a message: its properties, recipients and timeline."""
     recipients, events = story["recipients"], story["events"]
     assert isinstance(recipients, list)
     assert isinstance(events, list)
@@ -165,18 +165,18 @@ def story_page(hostname: str, story: Form) -> str:
             _facts(story),
         ),
         section("Recipients", _recipients(recipients)),
-        section("What happened", _events(events, several=len(recipients) > 1)),
+        section("Timeline", _events(events, several=len(recipients) > 1)),
     )
 
 
-def found_page(hostname: str, query: str, stories: Sequence[Form]) -> str:
-    """Return what a search found, newest first."""
-    empty = "Nothing. A queue id, a Message-ID or a recipient's whole address finds a message."
+def search_page(hostname: str, query: str, stories: Sequence[JsonObject]) -> str:
+    """Return the page of search results, newest first."""
+    empty = "No message found. Search for a queue id, a Message-ID or the complete address of a recipient."
     note = f"{len(stories)} found" if stories else ""
     return page(f"{query}: relay", hostname, query, section(query, messages_table(stories, empty), note=note))
 
 
-def _facts(story: Form) -> Markup:
+def _facts(story: JsonObject) -> Markup:
     pairs = [(title, story[key]) for title, key in _FACTS]
     tags, metadata = story["tags"], story["metadata"]
     assert isinstance(tags, list)
@@ -188,14 +188,14 @@ def _facts(story: Form) -> Markup:
     )
 
 
-def _recipients(recipients: Sequence[Form]) -> Markup:
+def _recipients(recipients: Sequence[JsonObject]) -> Markup:
     columns = (
         ("Recipient", None),
         ("Status", "b"),
         ("By", None),
         ("Attempts", "n"),
         ("Next (UTC)", "t"),
-        ("Said", "m"),
+        ("Reply", "m"),
     )
     rows = (
         (
@@ -211,14 +211,16 @@ def _recipients(recipients: Sequence[Form]) -> Markup:
     return table(columns, rows, "It has no recipients.")
 
 
-def _events(events: Sequence[Form], *, several: bool) -> Markup:
+def _events(events: Sequence[JsonObject], *, several: bool) -> Markup:
     columns = (("At (UTC)", "t"), ("Event", "b"), *([("Recipient", None)] if several else []), ("Details", "m"))
     rows = (
         (
             moment(one["at"]),
             badge(str(one["event"])),
             *([one["recipient"]] if several else []),
-            " · ".join(f"{key}: {value}" for key, value in one.items() if key not in _SAID and value not in ("", None)),
+            " · ".join(
+                f"{key}: {value}" for key, value in one.items() if key not in _IN_COLUMNS and value not in ("", None)
+            ),
         )
         for one in events
     )

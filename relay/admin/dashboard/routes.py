@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from aiohttp import web
 
 from relay.admin.api import find_stories
-from relay.admin.dashboard.access import Guard, guarded
-from relay.admin.dashboard.pages import Overview, Resting, found_page, overview_page, story_page
+from relay.admin.dashboard.access import AccessCheck, access_middleware
+from relay.admin.dashboard.pages import Overview, PausedLane, message_page, overview_page, search_page
 from relay.clock import Clock
 from relay.events.ports import StoreError
 from relay.mail.queue_id import is_queue_id
@@ -16,10 +16,10 @@ from relay.queue.routing import LanePause
 from relay.reports import run
 from relay.reports.engagement import engagement_report
 from relay.reports.ports import EngagementStore, MessageQuery, ReportStore, StoryStore
-from relay.reports.serialize import Form, story_form, time_form
+from relay.reports.serialize import JsonObject, story_json, time_json
 
 RECENT = 20
-"""Messages on the front page."""
+"""Recent messages on the front page."""
 
 
 SPAN = 30 * 86400.0
@@ -56,7 +56,7 @@ class DashboardRoutes:
         self._pauses = pauses
         self._status = status
         self._clock = clock
-        self._reports: tuple[Form, Form] = ({}, {})
+        self._reports: tuple[JsonObject, JsonObject] = ({}, {})
         self._reports_at = -math.inf
         self._reading = asyncio.Lock()
 
@@ -70,7 +70,7 @@ class DashboardRoutes:
         try:
             return await self._find(query) if query else _html(overview_page(await self._overview()))
         except StoreError as error:
-            return _trouble(error)
+            return _store_error(error)
 
     async def message(self, request: web.Request) -> web.Response:
         """GET /message/ID: the timeline of a message."""
@@ -78,37 +78,37 @@ class DashboardRoutes:
         try:
             found = await self._story_store.stories(MessageQuery(queue_id=queue_id)) if is_queue_id(queue_id) else ()
         except StoreError as error:
-            return _trouble(error)
+            return _store_error(error)
         if not found:
-            return _html(found_page(self._hostname, queue_id, []), 404)
-        return _html(story_page(self._hostname, story_form(found[0])))
+            return _html(search_page(self._hostname, queue_id, []), 404)
+        return _html(message_page(self._hostname, story_json(found[0])))
 
     async def _find(self, query: str) -> web.Response:
         found = await find_stories(self._story_store, query)
         if len(found) == 1:
             raise web.HTTPFound(f"/message/{found[0].message.queue_id}")
-        return _html(found_page(self._hostname, query, [story_form(one) for one in found]))
+        return _html(search_page(self._hostname, query, [story_json(one) for one in found]))
 
     async def _overview(self) -> Overview:
         status = await self._status()
         queue = status["queue"]
         assert isinstance(queue, Mapping)
         recent = await self._story_store.stories(MessageQuery(limit=RECENT))
-        bounces, engagement = await self._long_ones()
+        bounces, engagement = await self._cached_reports()
         return Overview(
             hostname=self._hostname,
             version=str(status["version"]),
             healthy=bool(status["healthy"]),
             queue=queue,
             last_hour=self._last_hour(),
-            resting=[_resting(lane, pause) for lane, pause in sorted(self._pauses().items())],
-            recent=[story_form(one) for one in recent],
+            paused=[_paused_lane(lane, pause) for lane, pause in sorted(self._pauses().items())],
+            recent=[story_json(one) for one in recent],
             bounces=bounces,
             engagement=engagement,
         )
 
-    async def _long_ones(self) -> tuple[Form, Form]:
-        """Return the bounce and engagement reports from the cache, refreshed once for concurrent requests."""
+    async def _cached_reports(self) -> tuple[JsonObject, JsonObject]:
+        """Return bounce and engagement report from the cache. Concurrent requests refresh it once."""
         async with self._reading:
             now = self._clock()
             if not 0 <= now - self._reports_at < REPORTS_KEPT:
@@ -120,19 +120,19 @@ class DashboardRoutes:
 
 
 def dashboard(routes: DashboardRoutes, secret: str) -> web.Application:
-    """Return the application. With a `secret` only browsers that give it have access; "": all of this machine."""
-    app = web.Application(middlewares=[guarded(Guard(secret))])
+    """Return the application. Access needs the secret; without one it needs a loopback name."""
+    app = web.Application(middlewares=[access_middleware(AccessCheck(secret))])
     app.add_routes(routes.table())
     return app
 
 
-def _resting(lane: str, pause: LanePause) -> Resting:
-    return Resting(lane, pause.why, None if math.isinf(pause.until) else time_form(pause.until))
+def _paused_lane(lane: str, pause: LanePause) -> PausedLane:
+    return PausedLane(lane, pause.why, None if math.isinf(pause.until) else time_json(pause.until))
 
 
 def _html(text: str, status: int = 200) -> web.Response:
     return web.Response(status=status, text=text, content_type="text/html", charset="utf-8")
 
 
-def _trouble(error: StoreError) -> web.Response:
+def _store_error(error: StoreError) -> web.Response:
     return web.Response(status=503, text=f"The store does not answer: {error}\n")

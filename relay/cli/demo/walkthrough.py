@@ -22,7 +22,7 @@ from relay.domains.key_files import write_key
 from relay.mail.transaction import Transaction
 from relay.mailauth.dkim_keys import dns_record, generate_key, load_key, record_name, zone_line
 from relay.reports.ports import MessageQuery, Story
-from relay.reports.serialize import event_form
+from relay.reports.serialize import event_json
 from relay.smtp_in import SmtpServer
 
 Say = Callable[[str], None]
@@ -167,7 +167,7 @@ class Demo:
         for story in stories:
             self._say(f"   {story.message.queue_id}  {story.message.header_from}")
             for event in story.events:
-                form = event_form(event)
+                form = event_json(event)
                 detail = form.get("reply") or form.get("target") or form.get("lane") or ""
                 self._say(f"     {form['at']}  {form['event']:<10} {form['recipient']:<19} {_short(str(detail), 64)}")
 
