@@ -1,1 +1,1 @@
-"""One relay, put together: built, started, reloaded and stopped."""
+"""Builds, starts, reloads and stops one relay."""

@@ -1,4 +1,4 @@
-"""Alert texts, the alert message, and the hourly throttle (one file instead of two)."""
+"""Alerts to the operator: their texts, the mail, and the mailer with at most one mail per cause and hour."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -19,12 +19,16 @@ from relay.queue.ports import Publish, QueueStore, StoreError
 from relay.render.message_policy import MessagePolicy
 from relay.reports.ports import MessageQuery, StoryStore
 
-_LONGEST_SUBJECT = 150
+_MAX_SUBJECT = 150
+"""Characters of a subject, at most; a longer one is cut."""
 
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """Something a person has to look at. Alerts of one cause say the same; `avoid` is a provider they cannot go by."""
+    """A condition that needs attention.
+
+    At most one alert per `cause` and hour is sent. The provider `avoid` cannot deliver it.
+    """
 
     cause: str
     subject: str
@@ -34,88 +38,92 @@ class Alert:
 
 @dataclass(frozen=True, slots=True)
 class AlertRoute:
-    """Who alerts come from, who gets them, and which way they go."""
+    """Sender, recipients and providers of alert mail."""
 
     hostname: str
     from_address: str
     recipients: tuple[str, ...]
-    ways: tuple[str, ...]
-    """Providers, the preferred first."""
+    providers: tuple[str, ...]
+    """Providers in order of preference."""
     domain: str = ""
-    """Sending domain whose keys sign them, "" for none."""
+    """Sending domain whose keys sign the mail, "" for none."""
     lifetime: float = 3 * 86400.0
 
 
-def ways_around(ways: Sequence[str], avoid: str) -> tuple[str, ...]:
-    """Return the ways of an alert: those of its sending domain without the one to avoid, and MX delivery at the end."""
-    return tuple(dict.fromkeys(way for way in (*ways, DIRECT) if way != avoid)) or (DIRECT,)
+def providers_without(providers: Sequence[str], avoid: str) -> tuple[str, ...]:
+    """Return the providers without the one to avoid, followed by MX delivery."""
+    return tuple(dict.fromkeys(one for one in (*providers, DIRECT) if one != avoid)) or (DIRECT,)
 
 
 def lane_paused(lane: str, category: str, reply: str, guidance: str) -> Alert:
-    """Return the alert about a lane that was paused.
+    """Return the alert about a paused lane.
 
-    Destinations share a cause for each category: who is on a blocklist is refused by hundreds of them in the same hour.
+    Destinations share one cause per category: a host on a blocklist is refused by hundreds of them in the same hour.
     """
     provider, domain = split_lane(lane)
-    what = f"provider {provider}" if provider != DIRECT else f"delivery to {domain}"
-    after: tuple[str, ...]
+    subject = f"provider {provider}" if provider != DIRECT else f"delivery to {domain}"
+    footer: tuple[str, ...]
     if provider != DIRECT:
-        after = (
-            "Its mail takes the next of its fallback_providers meanwhile, or waits when there is none.",
+        footer = (
+            "Its mail is sent by the next of its fallback_providers, or waits if there is none.",
             "",
-            "  relay provider list             how the providers are",
+            "  relay provider list             shows the state of the providers",
             f"  relay send-test --provider {provider}",
-            f"  relay provider resume {provider}   when it is mended: try it at once",
+            f"  relay provider resume {provider}   ends the pause when the cause is corrected",
         )
     else:
-        after = (
-            "Mail for this destination waits and is tried again by itself. Other destinations that refuse for the same",
-            "reason within the hour are in the log (delivery.paused), not in further mails.",
+        footer = (
+            "Mail for this destination is deferred and retried automatically. Other destinations with the same reason",
+            "within the hour are logged (delivery.paused), without further alerts.",
         )
-    lines = (f"{what[0].upper()}{what[1:]} is paused.", "", f"It answered: {reply}", f"Category:    {category}")
-    text = "\n".join((*lines, f"What to do:  {guidance}", "", *after))
+
+    lines = (f"{subject[0].upper()}{subject[1:]} is paused.", "", f"Reply:       {reply}", f"Category:    {category}")
+    text = "\n".join((*lines, f"What to do:  {guidance}", "", *footer))
     cause = f"paused {lane}" if provider != DIRECT else f"paused destinations: {category}"
-    return Alert(cause, f"{what} is paused: {reply}", text, "" if provider == DIRECT else provider)
+    return Alert(cause, f"{subject} is paused: {reply}", text, "" if provider == DIRECT else provider)
 
 
 def mail_refused(about: Category, domain: str, reply: str, remote: str, queue_id: str) -> Alert:
-    """Return the alert about mail of a sending domain that is refused for a reason that lies with us."""
+    """Return the alert about refused mail of a sending domain, if the reason concerns this relay."""
     text = (
-        f"Mail of {domain or 'a sender without a domain of its own'} is refused: {about.title}.\n\n"
-        f"It answered: {reply}\n"
-        f"Where:       {remote or 'not told'}\n"
+        f"Mail of {domain or 'a sender without a configured domain'} is refused: {about.title}.\n\n"
+        f"Reply:       {reply}\n"
+        f"Server:      {remote or 'unknown'}\n"
         f"Message:     {queue_id} (relay trace {queue_id})\n"
         f"What to do:  {' '.join(about.guidance)}\n\n"
-        f"How much of it is refused: relay report bounces --since 1d --category {about.name}\n"
+        f"Number of refusals: relay report bounces --since 1d --category {about.name}\n"
     )
-    return Alert(f"refused: {about.name} {domain}", f"mail of {domain or 'ours'} is refused: {about.title}", text)
+    return Alert(
+        f"refused: {about.name} {domain}", f"mail of {domain or 'other senders'} is refused: {about.title}", text
+    )
 
 
-def store_was_away(seconds: float, error: str) -> Alert:
-    """Return the alert about a store that did not take mail, and does again."""
+def store_recovered(seconds: float, error: str) -> Alert:
+    """Return the alert about a store that failed and works again."""
     text = (
         f"The store did not answer for {seconds:.0f} seconds; it answers again.\n\n"
-        f"It said:     {error}\n"
-        "What to do:  look at the disk (space, errors in the system's log) or at the database server.\n\n"
-        "Applications were told to come again (451, or 452 when it was full), and nothing accepted was lost.\n"
+        f"Error:       {error}\n"
+        "What to do:  check the disk (space, errors in the system log) or the database server.\n\n"
+        "Applications got 451, or 452 if it was full, and will retry. No accepted mail was lost.\n"
     )
-    return Alert("store", f"the store was away for {seconds:.0f} seconds: {error}", text)
+    return Alert("store", f"the store did not answer for {seconds:.0f} seconds: {error}", text)
 
 
-def alert_message(alert: Alert, post: AlertRoute, queue_id: str, now: float) -> NewMessage:
-    """Return the alert as a message of its own: null reverse-path, Auto-Submitted (RFC 3834), an entry a recipient."""
-    subject = _one_line(f"[relay {post.hostname}] {alert.subject}")
-    content = _content(alert, post, subject, queue_id, now)
-    first, *others = ways_around(post.ways, alert.avoid)
+def alert_message(alert: Alert, route: AlertRoute, queue_id: str, now: float) -> NewMessage:
+    """Return the alert as a message with null reverse-path, Auto-Submitted (RFC 3834) and an entry per recipient."""
+    subject = _one_line(f"[relay {route.hostname}] {alert.subject}")
+    content = _content(alert, route, subject, queue_id, now)
+    first, *others = providers_without(route.providers, alert.avoid)
+
     message = Message(
         queue_id=queue_id,
         created_at=now,
         reverse_path="",
-        policy=MessagePolicy(domain=post.domain, provider=first, fallback_providers=tuple(others)),
-        smtputf8=not all(map(is_ascii, (post.from_address, *post.recipients))),
+        policy=MessagePolicy(domain=route.domain, provider=first, fallback_providers=tuple(others)),
+        smtputf8=not all(map(is_ascii, (route.from_address, *route.recipients))),
         size=len(content),
-        message_id=f"<{queue_id}@{post.hostname}>",
-        header_from=post.from_address,
+        message_id=f"<{queue_id}@{route.hostname}>",
+        header_from=route.from_address,
         subject=subject,
         metadata={ALERT: alert.cause},
     )
@@ -126,11 +134,11 @@ def alert_message(alert: Alert, post: AlertRoute, queue_id: str, now: float) -> 
             recipient=recipient,
             lane=lane_of(first, recipient),
             created_at=now,
-            expires_at=now + post.lifetime,
+            expires_at=now + route.lifetime,
             next_attempt_at=now,
             notify=("NEVER",),
         )
-        for number, recipient in enumerate(post.recipients)
+        for number, recipient in enumerate(route.recipients)
     )
     created = tuple(
         Event(Kind.CREATED, now, queue_id, one.number, one.recipient, {ALERT: alert.cause, "lane": one.lane})
@@ -139,35 +147,35 @@ def alert_message(alert: Alert, post: AlertRoute, queue_id: str, now: float) -> 
     return NewMessage(message, content, entries, created)
 
 
-def _content(alert: Alert, post: AlertRoute, subject: str, queue_id: str, now: float) -> bytes:
+def _content(alert: Alert, route: AlertRoute, subject: str, queue_id: str, now: float) -> bytes:
     encoded = subject if subject.isascii() else Header(subject, "utf-8", header_name="Subject").encode(linesep="\r\n")
     header = (
-        f"From: relay <{post.from_address}>",
-        f"To: {', '.join(f'<{one}>' for one in post.recipients)}",
+        f"From: relay <{route.from_address}>",
+        f"To: {', '.join(f'<{one}>' for one in route.recipients)}",
         f"Subject: {encoded}",
         f"Date: {mail_date(now)}",
-        f"Message-ID: <{queue_id}@{post.hostname}>",
+        f"Message-ID: <{queue_id}@{route.hostname}>",
         "Auto-Submitted: auto-generated",
         "MIME-Version: 1.0",
         "Content-Type: text/plain; charset=utf-8",
         "Content-Transfer-Encoding: 8bit",
     )
     body = [_printable(line)[:900] for line in alert.text.splitlines()]
-    body += ["", "-- ", f"relay on {post.hostname}. There is one mail an hour at most about this."]
+    body += ["", "-- ", f"relay on {route.hostname}. At most one mail per hour is sent about this."]
     return "".join(f"{line}\r\n" for line in (*header, "", *body)).encode("utf-8", "replace")
 
 
 def _one_line(text: str) -> str:
     line = " ".join(_printable(text).split())
-    return line if len(line) <= _LONGEST_SUBJECT else f"{line[: _LONGEST_SUBJECT - 1]}…"
+    return line if len(line) <= _MAX_SUBJECT else f"{line[: _MAX_SUBJECT - 1]}…"
 
 
 def _printable(text: str) -> str:
-    """Return the text without control characters: replies of strangers end up in it."""
+    """Return the text without control characters, because it contains replies of other servers."""
     return "".join(char if char.isprintable() else " " for char in text)
 
 
-QUIET = 3600.0
+INTERVAL = 3600.0
 """Seconds between two alerts of one cause."""
 
 
@@ -175,7 +183,8 @@ STORE_RETRY = 5.0
 """Seconds between two attempts to store an alert."""
 
 
-_MOST_WAITING = 100
+_MAX_WAITING = 100
+"""Alerts waiting for the store, at most; further ones are dropped."""
 
 
 class AlertMailer:
@@ -202,11 +211,11 @@ class AlertMailer:
         self._new_id = new_id
         self._publish = publish
         self._wake = wake
-        self._told: dict[str, float] = {}
-        self._waiting: asyncio.Queue[Alert] = asyncio.Queue(_MOST_WAITING)
+        self._sent_at: dict[str, float] = {}
+        self._waiting: asyncio.Queue[Alert] = asyncio.Queue(_MAX_WAITING)
 
     def alert(self, cause: str, subject: str, text: str) -> None:
-        """Queue an alert mail. `subject` says what happened; `text` has the details and what to do.
+        """Queue an alert mail. `text` has the details and the action to take.
 
         Further alerts of the same cause are dropped for an hour. Never blocks and never raises.
         """
@@ -217,10 +226,12 @@ class AlertMailer:
         now = self._clock()
         if not self._settings().alerts.mail_to or self._waiting.full():
             return
-        self._told = {cause: at for cause, at in self._told.items() if now - at < QUIET}
-        if alert.cause in self._told:
+
+        self._sent_at = {cause: at for cause, at in self._sent_at.items() if now - at < INTERVAL}
+        if alert.cause in self._sent_at:
             return
-        self._told[alert.cause] = now
+
+        self._sent_at[alert.cause] = now
         self._waiting.put_nowait(alert)
 
     async def run(self) -> None:
@@ -237,16 +248,17 @@ class AlertMailer:
     async def _enqueue(self, alert: Alert) -> None:
         """Enqueue the alert, unless an earlier process did so within the hour."""
         now = self._clock()
-        lately = MessageQuery(metadata={ALERT: alert.cause}, since=now - QUIET, limit=1)
-        if await self._stories.stories(lately):
+        recent = MessageQuery(metadata={ALERT: alert.cause}, since=now - INTERVAL, limit=1)
+        if await self._stories.stories(recent):
             return
-        accepted = alert_message(alert, post_of(self._settings()), self._new_id(now), now)
+
+        accepted = alert_message(alert, alert_route(self._settings()), self._new_id(now), now)
         await self._store.enqueue(accepted)
         self._publish(accepted.events)
         self._wake()
 
 
-def post_of(settings: Settings) -> AlertRoute:
+def alert_route(settings: Settings) -> AlertRoute:
     """Return sender, recipients and providers of alerts."""
     hostname = settings.server.hostname
     address = settings.alerts.mail_from or f"postmaster@{hostname}"

@@ -1,4 +1,4 @@
-"""What every part of a running relay is built with."""
+"""The values from which all parts of a running relay are built."""
 
 from collections.abc import Callable
 from contextlib import AsyncExitStack
@@ -16,7 +16,7 @@ from relay.storage.store import Store
 
 @dataclass(frozen=True, slots=True)
 class AppContext:
-    """The settings and rules in force, the store, the clock, the ids, and who hears of what happens."""
+    """Settings and rules in effect, store, observer, log, clock and queue ids."""
 
     settings: Callable[[], Settings]
     bounce_policy: Callable[[], BouncePolicy]
@@ -26,12 +26,12 @@ class AppContext:
     clock: Clock
     new_id: Callable[[float], str]
     stack: AsyncExitStack
-    """Closes what was opened, last first."""
+    """Closes opened parts in reverse order."""
 
     def alert(self, cause: str, subject: str, text: str) -> None:
-        """Tell the operator by mail."""
+        """Send an alert to the operator."""
         self.observer.send_alert(Alert(cause, subject, text))
 
     def new_resolver(self) -> Resolver:
-        """Return a resolver that remembers nothing yet."""
+        """Return a resolver with an empty cache."""
         return Resolver(self.settings().resolver.endpoints)

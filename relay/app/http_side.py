@@ -21,8 +21,8 @@ from relay.events.sink import EventSink
 from relay.events.spool import Spool
 from relay.http_tracker import Tracker
 
-MAIL_FIRST = 0.005
-"""Seconds by which pixel requests are delayed while mail is in flight: mail goes first."""
+PIXEL_DELAY = 0.005
+"""Seconds by which pixel requests are delayed while mail is in flight, because mail has priority."""
 
 
 Answer = Callable[[], Awaitable[Mapping[str, object]]]
@@ -40,7 +40,7 @@ class HttpSide:
     reload: Answer
 
     async def start_tracker(self) -> Tracker | None:
-        """Open the event sink, and the tracker when it has an address."""
+        """Open the event sink, and the tracker if it has an address."""
         frame, settings = self.frame, self.frame.settings()
         spool = Spool(settings.server.data_dir / "spool")
         sink = EventSink(frame.store.events, spool, frame.observer.publish, log=frame.log)
@@ -48,6 +48,7 @@ class HttpSide:
         frame.stack.push_async_callback(sink.close)
         if not settings.tracker.address:
             return None
+
         tracker = Tracker(
             self.outgoing.keyring,
             sink,
@@ -55,7 +56,7 @@ class HttpSide:
             checks=self.checks,
             confirm=self.incoming.verifier.confirm_link,
             is_unsubscribed=frame.store.unsubscribes.has_left,
-            pixel_delay=lambda: MAIL_FIRST if frame.observer.mail_is_under_way() else 0.0,
+            pixel_delay=lambda: PIXEL_DELAY if frame.observer.mail_in_flight() else 0.0,
         )
         await tracker.start(settings.tracker.host, settings.tracker.port)
         frame.stack.push_async_callback(tracker.stop)
@@ -68,8 +69,8 @@ class HttpSide:
         await admin.start_unix(settings.server.data_dir / settings.admin.socket)
         if settings.admin.address:
             app = dashboard(self._dashboard_routes(), settings.admin.secret.get_secret_value())
-            board = self._server(AdminServer(app))
-            await board.start_tcp(settings.admin.host, settings.admin.port)
+            server = self._server(AdminServer(app))
+            await server.start_tcp(settings.admin.host, settings.admin.port)
         if settings.metrics.address:
             exporter = self._server(AdminServer(metrics_application(exposition)))
             await exporter.start_tcp(settings.metrics.host, settings.metrics.port)

@@ -20,7 +20,7 @@ from relay.verification.copies import ReceivedCopies
 from relay.verification.verifier import VerifiedSenders, Verifier
 
 DRAIN = 10.0
-"""Seconds open transactions may take when the relay stops; a client whose transaction is aborted sends it again."""
+"""Seconds that open transactions have when the relay stops. A client whose transaction is aborted sends it again."""
 
 
 class InboundSide:
@@ -36,8 +36,8 @@ class InboundSide:
     async def start_verification(self) -> None:
         """Load the verified senders, and refresh them in the background."""
         await self._proven.load()
-        keeping = asyncio.create_task(self._proven.keep_fresh(), name="proven")
-        self._frame.stack.callback(keeping.cancel)
+        refresh = asyncio.create_task(self._proven.keep_fresh(), name="proven")
+        self._frame.stack.callback(refresh.cancel)
 
     def build_handlers(self, outgoing: OutboundSide) -> None:
         """Build the handlers of the listeners, and verification."""

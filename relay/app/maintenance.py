@@ -1,4 +1,4 @@
-"""Housekeeping: what a running relay does beside the mail, in rounds."""
+"""Periodic maintenance of the store: health check, queue depth for the metrics, retention."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -11,16 +11,16 @@ from relay.events.ports import StoreError
 from relay.queue.ports import QueueAdminStore
 from relay.storage.store import Store
 
-ROUND = 60.0
-"""Seconds between two rounds: depth for the metrics, stories older than the retention."""
+INTERVAL = 60.0
+"""Seconds between two runs."""
 
 
-TROUBLE_CHECK = 1.0
-"""Seconds until a store in trouble is looked at again."""
+RETRY_INTERVAL = 1.0
+"""Seconds between two runs while the store fails."""
 
 
 class Maintenance:
-    """Looks after the store: whether it works, how deep the queue is, what is old enough to forget."""
+    """Checks the store, counts the queue, and deletes timelines older than the retention."""
 
     def __init__(self, settings: Callable[[], Settings], store: Store, observer: Observer, clock: Clock) -> None:
         self._settings = settings
@@ -29,27 +29,27 @@ class Maintenance:
         self._clock = clock
 
     async def run(self) -> None:
-        """Make rounds until cancelled; while the store is in trouble, short ones."""
-        trouble = self._observer.store_failing
+        """Run until cancelled, with a shorter interval while the store fails."""
+        failing = self._observer.store_failing
         while True:
             try:
-                await self._round()
+                await self._run_once()
             except StoreError as error:
                 self._observer.store_trouble(error)
             with suppress(TimeoutError):
-                await asyncio.wait_for(trouble.wait(), ROUND)
-                await asyncio.sleep(TROUBLE_CHECK)
+                await asyncio.wait_for(failing.wait(), INTERVAL)
+                await asyncio.sleep(RETRY_INTERVAL)
 
-    async def _round(self) -> None:
+    async def _run_once(self) -> None:
         await self._store.check()
         if self._store.nodes.leads:
-            await self._look_after_all()
+            await self._run_for_all_nodes()
         else:
             self._observer.metrics.set_depth({})
         self._observer.store_recovered()
 
-    async def _look_after_all(self) -> None:
-        """Do what one of the processes that share the store does for all of them."""
+    async def _run_for_all_nodes(self) -> None:
+        """Do the work that one of the nodes with a common store does for all of them."""
         self._observer.metrics.set_depth(await depth_by_state(self._store.queue))
         purged = await self._store.queue.purge(self._clock() - self._settings().queue.retention)
         if purged:

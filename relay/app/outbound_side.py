@@ -1,4 +1,4 @@
-"""The side of mail that goes out: keys, renderers, delivery, and the runner that drives the queue."""
+"""Builds the parts that send mail: keys, renderers, delivery, queue runner, alert mailer."""
 
 import asyncio
 import random
@@ -21,11 +21,11 @@ from relay.tracker.monitor import TrackingMonitor
 
 
 class OutboundSide:
-    """What sends. `patience` gives the seconds that attempts in hand still have when the relay stops."""
+    """The parts that send mail. `time_left` returns the seconds for in-flight attempts when the relay stops."""
 
-    def __init__(self, frame: AppContext, keys: Keys, patience: Callable[[], float]) -> None:
+    def __init__(self, frame: AppContext, keys: Keys, time_left: Callable[[], float]) -> None:
         self._frame = frame
-        self._patience = patience
+        self._time_left = time_left
         self.resolver = frame.new_resolver()
         self.exclusion = Exclusion(frame.store.suppressions, frame.store.unsubscribes)
         self.signing = SigningKeys(
@@ -35,7 +35,7 @@ class OutboundSide:
             resolver=frame.new_resolver,
             use=self._render_with,
             clock=frame.clock,
-            jitter=_dice(),
+            jitter=_random_jitter(),
             log=frame.log,
             alert=frame.alert,
         )
@@ -55,16 +55,18 @@ class OutboundSide:
         return self.signing.keyring()
 
     async def start(self, ended: Callable[[asyncio.Task[None]], None]) -> None:
-        """Open everything and run the queue; `ended` hears of the runner's end."""
+        """Open all parts and run the queue; `ended` is called with the task of the runner when it ends."""
         frame, settings = self._frame, self._frame.settings()
         await self.signing.start()
         self.renderer = make_renderer(settings.render, self.signing.in_force(), frame.observer, self.guard.why_down)
         await self.renderer.start()
         frame.stack.push_async_callback(self.renderer.stop)
-        journal, noted = DeliveryJournalFile.open(
+
+        journal, recorded = DeliveryJournalFile.open(
             settings.server.data_dir / JOURNAL_FILE, frame.observer.journal_failing
         )
         frame.stack.callback(journal.close)
+
         delivery = SmtpDelivery(
             frame.settings,
             self.resolver,
@@ -75,24 +77,27 @@ class OutboundSide:
         )
         frame.store.queue.leave_to_others(lambda lane: not self._share(lane, delivery.connections(lane)))
         frame.stack.push_async_callback(delivery.close)
-        tools = self._tools(delivery, journal)
-        recovered = await Settler(tools).recover(noted)
+
+        # Recorded deliveries are settled before the runner claims entries, so that they are not sent again.
+        context = self._queue_context(delivery, journal)
+        recovered = await Settler(context).recover(recorded)
         journal.clear()
         if recovered.waiting or recovered.delivered:
             frame.log("queue.recovered", entries=recovered.waiting, delivered=recovered.delivered)
-        self.runner = Runner(tools)
+
+        self.runner = Runner(context)
         frame.store.on_work = self.runner.wake
         running = asyncio.create_task(self.runner.run(), name="runner")
         running.add_done_callback(ended)
 
         async def stop() -> None:
-            await self.runner.stop(self._patience())
+            await self.runner.stop(self._time_left())
             await running
 
         frame.stack.push_async_callback(stop)
         self._start_alerts()
 
-    def _tools(self, delivery: SmtpDelivery, journal: DeliveryJournalFile) -> QueueContext:
+    def _queue_context(self, delivery: SmtpDelivery, journal: DeliveryJournalFile) -> QueueContext:
         frame = self._frame
         return QueueContext(
             settings=frame.settings,
@@ -105,7 +110,7 @@ class OutboundSide:
             renderer=self.renderer,
             clock=frame.clock,
             steady=steady_clock,
-            jitter=_dice(),
+            jitter=_random_jitter(),
             new_id=frame.new_id,
             publish=frame.observer.publish,
             watch=frame.observer,
@@ -133,7 +138,7 @@ class OutboundSide:
         self.renderer.use(keys)
 
 
-def _dice() -> Callable[[], float]:
-    """Return what spreads retries and look-ups: numbers in [-1, 1] that keep no secret."""
-    dice = random.Random()  # noqa: S311
-    return lambda: dice.uniform(-1, 1)
+def _random_jitter() -> Callable[[], float]:
+    """Return a source of random numbers in [-1, 1], which spread retries and DNS checks."""
+    generator = random.Random()  # noqa: S311
+    return lambda: generator.uniform(-1, 1)

@@ -1,4 +1,4 @@
-"""The one place that ties everything together: one running relay, from its start to its end."""
+"""One relay: builds its parts, starts, reloads and stops them."""
 
 import asyncio
 import os
@@ -33,19 +33,19 @@ from relay.storage.open import open_store
 from relay.storage.store import Store
 
 DRAIN = 25.0
-"""Seconds that transactions in hand have to end after SIGTERM."""
+"""Seconds that in-flight transactions have after SIGTERM."""
 
 
 RESTART_NEEDED = ("server", "listeners", "storage", "tracker", "admin", "metrics", "render", "log", "resolver")
-"""Sections a reload cannot switch; the log names those that changed."""
+"""Sections that need a restart. The log names those that a reload found changed."""
 
 REWRITER = "compiled" if IS_COMPILED else "python"
-"""Which rewriter is in use, for the log and `relay status`."""
+"""The rewriter in use, for the log and `relay status`."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Parts:
-    """Parts of a started relay."""
+    """The parts of a started relay."""
 
     store: Store
     incoming: InboundSide
@@ -54,7 +54,7 @@ class _Parts:
 
 
 class App:
-    """One relay. What needs its parts raises RuntimeError before `start`."""
+    """One relay. Access to its parts before `start` raises RuntimeError."""
 
     def __init__(self, settings: Settings, config: Path | None = None, *, clock: Clock = system_clock) -> None:
         self._settings = settings
@@ -65,7 +65,7 @@ class App:
         self._stopped_by = 0.0
         self._parts: _Parts | None = None
         self.broken = asyncio.Event()
-        """Set when the queue's runner ended: the process must end and be started again."""
+        """Set if the queue runner has failed: the process must be restarted."""
         settings.server.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.log = open_log(settings.log_file, settings.log.format, settings.log.level)
         self.observer = Observer(self.log, clock)
@@ -78,12 +78,12 @@ class App:
 
     @property
     def incoming(self) -> InboundSide:
-        """The side of mail that comes in."""
+        """The listeners and handlers of received mail."""
         return self._started().incoming
 
     @property
     def outgoing(self) -> OutboundSide:
-        """The side of mail that goes out."""
+        """The parts that send mail."""
         return self._started().outgoing
 
     def _started(self) -> _Parts:
@@ -92,24 +92,24 @@ class App:
         return self._parts
 
     def settings(self) -> Settings:
-        """Return the settings in force."""
+        """Return the settings in effect."""
         return self._settings
 
     def bounce_policy(self) -> BouncePolicy:
-        """Return the bounce policy of the rules and the threshold in force."""
+        """Return the bounce policy by the rules and the threshold in effect."""
         return BouncePolicy(self._rules, self._settings.bounces.threshold)
 
     def port(self, listener: str) -> int:
-        """Return the port a listener got."""
+        """Return the TCP port of a listener."""
         return self.incoming.servers[listener].port
 
     def new_id(self, now: float) -> str:
-        """Return a queue id nobody has."""
+        """Return a new queue id."""
         self._serial += 1
         return queue_id(now, self._serial)
 
     async def start(self) -> None:
-        """Open everything; what was opened before a failure is closed again."""
+        """Open all parts. If one fails, close those that were opened, and raise."""
         try:
             tracker = await self._open(self._settings)
         except BaseException:
@@ -124,9 +124,10 @@ class App:
         )
 
     async def _open(self, settings: Settings) -> Tracker | None:
-        """Open side after side; listeners come last, when what takes their mail is there. Return the tracker."""
+        """Open the parts in order, and return the tracker. Listeners open last, when mail can be processed."""
         keys = load_keys(settings, self.log)
         frame = await self._frame(settings)
+
         incoming = InboundSide(frame)
         await incoming.start_verification()
         outgoing = OutboundSide(frame, keys, lambda: self._stopped_by - asyncio.get_running_loop().time())
@@ -134,14 +135,15 @@ class App:
         incoming.build_handlers(outgoing)
         web = HttpSide(frame, outgoing, incoming, self.checks, self.status, self.reload)
 
-        self._parts = _Parts(frame.store, incoming, outgoing, web)  # The HTTP servers ask for them at once.
+        self._parts = _Parts(frame.store, incoming, outgoing, web)  # The HTTP servers use them at once.
         tracker = await web.start_tracker()
         if settings.tracker.guard:
             await outgoing.guard.start()
             self._stack.push_async_callback(outgoing.guard.stop)
+
         await web.start_admin()
         await incoming.listen()
-        self._keep_working(settings)
+        self._start_background_tasks(settings)
         return tracker
 
     async def _frame(self, settings: Settings) -> AppContext:
@@ -158,41 +160,44 @@ class App:
             stack=self._stack,
         )
 
-    def _keep_working(self, settings: Settings) -> None:
-        """Start the parts that work by themselves."""
+    def _start_background_tasks(self, settings: Settings) -> None:
+        """Start the supervised background tasks."""
         supervisor = Supervisor(self.log)
         self._stack.push_async_callback(supervisor.stop)
-        place = settings.server.data_dir / PLACE_FILE
-        supervisor.keep("imap", Poller(self.settings, place, self.incoming.intake.process, self.log).run)
+        position = settings.server.data_dir / PLACE_FILE
+        supervisor.keep("imap", Poller(self.settings, position, self.incoming.intake.process, self.log).run)
         supervisor.keep("housekeeping", Maintenance(self.settings, self.store, self.observer, self._clock).run)
         supervisor.keep("mail exchangers", self.incoming.exchangers.run)
         supervisor.keep("domain watch", self.outgoing.signing.watch.run)
 
     async def stop(self) -> None:
-        """Take nothing more, let transactions in hand end, write what waits, close everything."""
+        """Stop accepting mail, let in-flight transactions end, write pending events, and close all parts."""
         self._stopped_by = asyncio.get_running_loop().time() + DRAIN
         await self._stack.aclose()
         self.log("server.stopped")
 
     async def reload(self) -> Mapping[str, object]:
-        """Check the configuration and switch to it; keep the old one and say why on any fault."""
+        """Check the configuration and use it. If it has faults, keep the old one and return them."""
         if self._config is None:
             return {"faults": ["this server was started without a configuration file"]}
+
         new, faults, warnings = await asyncio.to_thread(check, self._config, os.environ)
-        told = [str(fault) for fault in faults]
+        errors = [str(fault) for fault in faults]
         signing = self.outgoing.signing
         try:
             rules = await asyncio.to_thread(load_bounce_rules, self._config)
             keys = signing.keys if new is None else await asyncio.to_thread(load_keys, new, self.log)
         except (RulesError, KeyFaultError, OSError) as error:
-            told += str(error).splitlines()
-        if new is None or told:
-            self.log("config.rejected", faults=told)
-            return {"faults": told}
+            errors += str(error).splitlines()
+        if new is None or errors:
+            self.log("config.rejected", faults=errors)
+            return {"faults": errors}
+
         for warning in warnings:
             self.log("config.warning", warning=str(warning))
         changed = [name for name in type(new).model_fields if getattr(new, name) != getattr(self._settings, name)]
         restart = [name for name in changed if name in RESTART_NEEDED]
+
         await signing.switch(new, keys)
         before, self._settings, self._rules = self._settings, new, rules
         self.outgoing.runner.wake()
@@ -202,11 +207,11 @@ class App:
         return {"changed": changed, "restart_needed": restart}
 
     def checks(self) -> Mapping[str, bool]:
-        """Return what works, for /healthz and `relay status`."""
+        """Return the health of store and tracker, for /healthz and `relay status`."""
         return {**self.observer.checks(), **self.outgoing.guard.checks()}
 
     async def status(self) -> Mapping[str, object]:
-        """Return version, health and the queue's depth."""
+        """Return version, rewriter, health and queue depth."""
         depth = await depth_by_state(self.store.queue)
         healthy = not self.observer.store_failing.is_set()
         return {
@@ -218,7 +223,7 @@ class App:
         }
 
     def _runner_ended(self, running: asyncio.Task[None]) -> None:
-        """A queue without its runner is a relay that only looks alive: end, and be started again."""
+        """Log the failure of the queue runner, and request a restart: without it no mail is sent."""
         if not running.cancelled() and (error := running.exception()) is not None:
             self.log("server.broken", error=repr(error))
             self.broken.set()

@@ -1,4 +1,4 @@
-"""The supervisor: keeps parts running that work by themselves; one that ends in a fault begins again after a while."""
+"""The supervisor: restarts failed background tasks after a back-off."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -6,18 +6,19 @@ from collections.abc import Awaitable, Callable
 from relay.log import Emit
 
 FIRST_WAIT = 1.0
+"""Seconds of back-off after a first failure; each further failure doubles them."""
 
 
 LONGEST_WAIT = 300.0
-"""Seconds before a part begins again: those after one fault, twice as many after each further one, at most these."""
+"""Seconds of back-off, at most."""
 
 
-SOUND = 600.0
-"""Seconds a part has to run for its earlier faults to be forgotten."""
+RESET_AFTER = 600.0
+"""Seconds a task must run to reset the back-off."""
 
 
 class Supervisor:
-    """Runs parts until it is stopped. `first_wait` seconds pass before a part that failed begins again."""
+    """Runs background tasks until it is stopped. `first_wait` is the back-off in seconds after a first failure."""
 
     def __init__(self, log: Emit, first_wait: float = FIRST_WAIT) -> None:
         self._log = log
@@ -25,13 +26,13 @@ class Supervisor:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def keep(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
-        """Run a part from now on. It ends when it returns; after an exception, which is logged, it begins again."""
-        task = asyncio.create_task(self._keep(name, run), name=f"keeping {name}")
+        """Run a task until it returns. If it raises, log the exception and restart it."""
+        task = asyncio.create_task(self._keep(name, run), name=f"supervised {name}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     async def stop(self) -> None:
-        """Cancel all parts; return when they have ended."""
+        """Cancel all tasks, and wait until they have ended."""
         tasks = tuple(self._tasks)
         for task in tasks:
             task.cancel()
@@ -42,11 +43,11 @@ class Supervisor:
         clock = asyncio.get_running_loop().time
         wait = self._first_wait
         while True:
-            begun = clock()
+            started = clock()
             error = await _outcome(name, run)
             if error is None:
                 return
-            if clock() - begun >= SOUND:
+            if clock() - started >= RESET_AFTER:
                 wait = self._first_wait
             self._log("task.failed", task=name, error=repr(error), wait=wait)
             await asyncio.sleep(wait)
@@ -54,7 +55,7 @@ class Supervisor:
 
 
 async def _outcome(name: str, run: Callable[[], Awaitable[None]]) -> BaseException | None:
-    """Run a part to its end; return what ended it, None when it returned."""
+    """Run a task to its end; return its exception, None if it returned."""
 
     async def running() -> None:
         await run()

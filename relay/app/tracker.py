@@ -1,4 +1,4 @@
-"""The tracker alone: on another machine, with nothing but the keys and a spool folder."""
+"""The tracker without a relay, on another machine. It needs the keys and a spool folder only."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ from relay.log import open_log
 
 
 class TrackerApp:
-    """One running tracker. Its spool files are carried to the relay's own spool folder, which takes them in."""
+    """One running tracker. Its spool files must be moved to the spool folder of the relay, which reads them."""
 
     def __init__(self, settings: Settings, config: Path) -> None:
         self._settings = settings
@@ -27,7 +27,7 @@ class TrackerApp:
         self.broken = asyncio.Event()
 
     async def start(self) -> None:
-        """Open spool and listener; what was opened before a failure is closed again."""
+        """Open spool and listener. If one fails, close the other, and raise."""
         try:
             tracker = await self._open(self._settings)
         except BaseException:
@@ -47,16 +47,16 @@ class TrackerApp:
         return tracker
 
     async def stop(self) -> None:
-        """Answer what was asked, write what waits, close."""
+        """Answer pending requests, write pending events, and close."""
         await self._stack.aclose()
         self.log("server.stopped")
 
     async def reload(self) -> Mapping[str, object]:
-        """A tracker has nothing to reload but its process."""
-        told = [f"{self._config}: restart `relay tracker` to use new settings"]
-        self.log("config.rejected", faults=told)
-        return {"faults": told}
+        """Reject the reload: a tracker reads its configuration only at the start."""
+        faults = [f"{self._config}: restart `relay tracker` to use new settings"]
+        self.log("config.rejected", faults=faults)
+        return {"faults": faults}
 
     def publish(self, events: Sequence[Event]) -> None:
-        """Log events that are on disk."""
+        """Log durable events."""
         self.log.several([line_of(event) for event in events])

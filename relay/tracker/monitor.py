@@ -1,4 +1,4 @@
-"""Checks that base URLs reach the tracker; the HTTP client resolver it uses."""
+"""Tests regularly that base URLs reach the tracker, with canaries over HTTP."""
 
 import asyncio
 import secrets
@@ -38,15 +38,15 @@ _FAMILIES = {4: AF_INET, 6: AF_INET6}
 
 
 class HostResolver(AbstractResolver):
-    """Finds the addresses of a host for an HTTP client."""
+    """Resolver of the HTTP client: addresses from the hosts file, else from DNS."""
 
     def __init__(self, resolver: Resolver, hosts: Path = HOSTS) -> None:
         self._resolver = resolver
         self._hosts = hosts
 
     async def resolve(self, host: str, port: int = 0, family: AddressFamily = AF_UNSPEC) -> list[ResolveResult]:
-        """Return the addresses of that family; raise OSError saying why there are none."""
-        found = listed(_text(self._hosts), host) or await self._asked(host)
+        """Return the addresses of a family; raise OSError with the reason if there are none."""
+        found = parse_hosts(_text(self._hosts), host) or await self._lookup(host)
         results = [
             _result(host, address, port) for address in found if family in (AF_UNSPEC, _FAMILIES[address.version])
         ]
@@ -55,22 +55,22 @@ class HostResolver(AbstractResolver):
         return results
 
     async def close(self) -> None:
-        """Nothing is kept open."""
+        """Do nothing: the resolver has no open connections."""
 
-    async def _asked(self, host: str) -> tuple[IPv4Address | IPv6Address, ...]:
+    async def _lookup(self, host: str) -> tuple[IPv4Address | IPv6Address, ...]:
         match await self._resolver.addresses(host):
             case Addresses(addresses):
                 return addresses
             case TemporaryFailure(text):
-                raise OSError(f"DNS gives no answer: {text}")
+                raise OSError(f"the DNS lookup failed: {text}")
             case NoSuchDomain() | NoRecords():
                 return ()
             case never:
                 assert_never(never)
 
 
-def listed(hosts: str, host: str) -> tuple[IPv4Address | IPv6Address, ...]:
-    """Return the addresses a hosts file (hosts(5)) gives a name; lines that are none are passed over."""
+def parse_hosts(hosts: str, host: str) -> tuple[IPv4Address | IPv6Address, ...]:
+    """Return the addresses of a name in the text of a hosts file (hosts(5)); invalid lines are skipped."""
     found = []
     for line in hosts.splitlines():
         address, *names = line.partition("#")[0].split() or [""]
@@ -101,23 +101,23 @@ def _result(host: str, address: IPv4Address | IPv6Address, port: int) -> Resolve
 
 
 INTERVAL = 60.0
-"""Seconds between two canaries by one base URL."""
+"""Seconds between two canaries of one base URL."""
 
 
 RETRY = 10.0
-"""Seconds until a base URL that worked and failed is tried again."""
+"""Seconds between two canaries of a base URL that worked before and fails now."""
 
 
-FIRST_LOOK = 1.0
-"""Seconds that the first canaries may keep a starting server from taking mail."""
+START_DELAY = 1.0
+"""Seconds by which the first canaries may delay the start of the server."""
 
 
 TIMEOUT = 8.0
-"""Seconds a canary has for its way."""
+"""Seconds to wait for the answer to a canary."""
 
 
-AT_ONCE = 20
-"""Canaries under way at a time."""
+MAX_CONCURRENT = 20
+"""Canaries in flight, at most."""
 
 
 _HEADERS = {"User-Agent": "relay (canary)"}
@@ -151,43 +151,43 @@ class TrackingMonitor:
         self._alert = alert
         self._hosts: dict[str, BaseUrlState] = {}
         self._due: dict[str, float] = {}
-        self._places = asyncio.Semaphore(AT_ONCE)
+        self._slots = asyncio.Semaphore(MAX_CONCURRENT)
         self._running: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Begin to look; return after the first look, or after `FIRST_LOOK` seconds when that takes longer."""
-        with suppress(StoreError):  # What it would have said is learnt again.
+        """Start the checks; return after the first one, or after `START_DELAY` seconds."""
+        with suppress(StoreError):  # Without the store, the next successful canary gives the same information.
             proven = await self._memory.answering_hosts()
             self._hosts = {base_url: BaseUrlState(base_url, proven=True) for base_url in proven}
         first = asyncio.Event()
         self._running = asyncio.create_task(self._run(first), name="tracking guard")
         with suppress(TimeoutError):
-            await asyncio.wait_for(first.wait(), FIRST_LOOK)
+            await asyncio.wait_for(first.wait(), START_DELAY)
 
     async def stop(self) -> None:
-        """Look no more."""
+        """Stop the checks."""
         if self._running is not None:
             self._running.cancel()
             await asyncio.wait({self._running})
 
     def why_down(self, base_url: str) -> str:
-        """Return why mail must not carry links of this base URL, "" when it may."""
+        """Return the reason why mail must not have links of this base URL, "" if there is none."""
         host = self._hosts.get(base_url)
         return f"tracking: {base_url} {host.why}" if host is not None and host.down else ""
 
     def checks(self) -> Mapping[str, bool]:
-        """Return what works, for /healthz and `relay status`."""
+        """Return the health of tracking, for /healthz and `relay status`."""
         return {"tracking": all_up(self._hosts[one] for one in self._base_urls() if one in self._hosts)}
 
-    async def look(self, base_urls: Sequence[str] = ()) -> None:
-        """Send canaries by these base URLs, by all in use when none are given, and learn from what comes of them."""
+    async def check(self, base_urls: Sequence[str] = ()) -> None:
+        """Send canaries through these base URLs, or all in use, and record the results."""
         async with aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(resolver=HostResolver(self._resolver())),
             headers=_HEADERS,
             timeout=aiohttp.ClientTimeout(total=TIMEOUT),
             cookie_jar=aiohttp.DummyCookieJar(),
         ) as session:
-            await asyncio.gather(*(self._look(session, one) for one in base_urls or self._base_urls()))
+            await asyncio.gather(*(self._check(session, one) for one in base_urls or self._base_urls()))
 
     async def _run(self, first: asyncio.Event) -> None:
         loop = asyncio.get_running_loop()
@@ -196,8 +196,9 @@ class TrackingMonitor:
             now = loop.time()
             due = [one for one in in_use if self._due.get(one, now) <= now]
             if due:
-                await self.look(due)
+                await self.check(due)
             first.set()
+
             now = loop.time()
             for one in due:
                 self._due[one] = now + (RETRY if self._hosts[one].broken else INTERVAL)
@@ -209,31 +210,31 @@ class TrackingMonitor:
         switches = [senders.defaults.tracking, *(domain.tracking for domain in senders.domains.values())]
         return sorted({one.base_url for one in switches if one.base_url and (one.opens or one.clicks)})
 
-    async def _look(self, session: aiohttp.ClientSession, base_url: str) -> None:
-        async with self._places:
+    async def _check(self, session: aiohttp.ClientSession, base_url: str) -> None:
+        async with self._slots:
             why = await self._fault(session, base_url)
         before = self._hosts.get(base_url, BaseUrlState(base_url))
         now = self._clock()
         after = failed(before, why, now) if why else answered(before)
         self._hosts[base_url] = after
         self._metrics.tracking_up.labels(base_url).set(not after.failures)
-        await self._tell(before, after, now)
+        await self._report(before, after, now)
 
-    async def _tell(self, before: BaseUrlState, after: BaseUrlState, now: float) -> None:
+    async def _report(self, before: BaseUrlState, after: BaseUrlState, now: float) -> None:
         base_url = after.base_url
         if after.down and not before.down:
             self._log("tracking.down", base_url=base_url, why=after.why)
-            self._alert(f"tracking {base_url}", f"{base_url} does not lead to the tracker", _ALERT.format(after))
+            self._alert(f"tracking {base_url}", f"{base_url} does not reach the tracker", _ALERT.format(after))
         elif not after.proven and not before.failures:
             self._log("tracking.unproven", base_url=base_url, why=after.why)
         elif not after.failures and (before.down or (before.failures and not before.proven)):
             self._log("tracking.up", base_url=base_url, seconds=round(now - before.failing_since, 1))
         if after.proven and not before.proven:
-            with suppress(StoreError):  # It is remembered in memory, and told to the store by a later process.
+            with suppress(StoreError):  # The state is in memory; a later process stores it.
                 await self._memory.host_answered(base_url, now)
 
     async def _fault(self, session: aiohttp.ClientSession, base_url: str) -> str:
-        """Send a link and a pixel; return what is wrong with the answers, "" when nothing is."""
+        """Request a link and a pixel; return the error in the answers, "" if there is none."""
         sent = canary(self._keyring(), base_url, secrets.randbelow(MAX_NUMBER))
         try:
             async with session.get(sent.link, allow_redirects=False) as answer:
@@ -242,7 +243,7 @@ class TrackingMonitor:
                 async with session.get(sent.pixel, allow_redirects=False) as answer:
                     fault = pixel_fault(answer.status, answer.content_type)
         except TimeoutError:
-            return f"does not answer: nothing within {TIMEOUT:g} s"
+            return f"does not answer within {TIMEOUT:g} s"
         except (aiohttp.ClientError, OSError, ValueError) as error:
             return f"does not answer: {error or type(error).__name__}"[:300]
         return fault
@@ -250,6 +251,6 @@ class TrackingMonitor:
 
 _ALERT = """{0.base_url} {0.why}.
 
-Mail with links of this base URL goes out unrewritten until it answers again, so that no reader gets dead links: nothing
-is lost, but opens and clicks are not seen. Look after the proxy in front of the tracker, its certificate and its DNS.
-If readers reach it and only this machine does not, set guard = false under [tracker]."""
+Mail with this base URL is sent unrewritten until it answers again, so that readers get no dead links. No mail is lost,
+but opens and clicks are not recorded. Check the proxy before the tracker, its certificate and its DNS. If only this
+machine cannot reach the base URL, set guard = false under [tracker]."""

@@ -1,4 +1,4 @@
-"""The apps before their start: what needs their parts says so, and stopping them is harmless."""
+"""The apps before their start: access to parts raises, and stopping is harmless."""
 
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -24,7 +24,7 @@ NEEDS_PARTS: dict[str, Callable[[App], object]] = {
 
 
 @pytest.mark.parametrize("name", NEEDS_PARTS)
-def test_a_relay_that_is_not_started_says_so(tmp_path: Path, name: str) -> None:
+def test_access_to_parts_before_the_start_raises(tmp_path: Path, name: str) -> None:
     with pytest.raises(RuntimeError, match=r"not started: await start\(\) first"):
         NEEDS_PARTS[name](App(_settings(tmp_path)))
 
@@ -34,7 +34,7 @@ async def test_a_relay_that_is_not_started_has_no_status(tmp_path: Path) -> None
         await App(_settings(tmp_path)).status()
 
 
-def test_a_relay_that_is_not_started_judges_by_its_rules(tmp_path: Path) -> None:
+def test_the_bounce_policy_needs_no_start(tmp_path: Path) -> None:
     assert App(_settings(tmp_path)).bounce_policy().rules.rules
 
 

@@ -1,20 +1,20 @@
-"""Alerts say what happened and what to do, and go around what they are about."""
+"""Alert mails have reply, guidance and commands, and avoid the paused provider."""
 
 from email import message_from_bytes
 from email.header import decode_header, make_header
 
 import pytest
 
-from relay.app.alerts import Alert, AlertRoute, alert_message, lane_paused, store_was_away, ways_around
+from relay.app.alerts import Alert, AlertRoute, alert_message, lane_paused, providers_without, store_recovered
 
 NOW = 1_800_000_000.0
 
 
-POST = AlertRoute("relay.test", "postmaster@relay.test", ("op@acme.test", "two@other.test"), ("newsletter", "backup"))
+ROUTE = AlertRoute("relay.test", "postmaster@relay.test", ("op@acme.test", "two@other.test"), ("newsletter", "backup"))
 
 
 @pytest.mark.parametrize(
-    ("ways", "avoid", "expected"),
+    ("providers", "avoid", "expected"),
     [
         (("newsletter",), "newsletter", ("direct",)),
         (("newsletter", "backup"), "newsletter", ("backup", "direct")),
@@ -23,14 +23,12 @@ POST = AlertRoute("relay.test", "postmaster@relay.test", ("op@acme.test", "two@o
         ((), "", ("direct",)),
     ],
 )
-def test_the_provider_an_alert_is_about_is_avoided(
-    ways: tuple[str, ...], avoid: str, expected: tuple[str, ...]
-) -> None:
-    assert ways_around(ways, avoid) == expected
+def test_the_paused_provider_is_avoided(providers: tuple[str, ...], avoid: str, expected: tuple[str, ...]) -> None:
+    assert providers_without(providers, avoid) == expected
 
 
-def test_an_alert_is_local_mail_that_nobody_answers() -> None:
-    accepted = alert_message(lane_paused("provider:newsletter", "relay_auth", "535 no", "Check it."), POST, "ID", NOW)
+def test_an_alert_is_local_mail_with_a_null_reverse_path() -> None:
+    accepted = alert_message(lane_paused("provider:newsletter", "relay_auth", "535 no", "Check it."), ROUTE, "ID", NOW)
     message, entries = accepted.message, accepted.entries
     assert (message.reverse_path, message.policy.provider) == ("", "backup")
     assert message.policy.fallback_providers == ("direct",)
@@ -49,9 +47,9 @@ def test_an_alert_is_local_mail_that_nobody_answers() -> None:
     assert b"relay_auth" in text
 
 
-def test_what_strangers_wrote_adds_no_header_and_steers_no_terminal() -> None:
+def test_received_text_adds_no_header_and_no_control_characters() -> None:
     alert = Alert("c", "näh\r\nBcc: x@evil.test " + "x" * 300, "line\x1b[2J\r\n.\r\nmore")
-    accepted = alert_message(alert, POST, "ID", NOW)
+    accepted = alert_message(alert, ROUTE, "ID", NOW)
     mail = message_from_bytes(accepted.content)
     assert mail["Bcc"] is None
     subject = str(make_header(decode_header(mail["Subject"])))
@@ -62,7 +60,7 @@ def test_what_strangers_wrote_adds_no_header_and_steers_no_terminal() -> None:
     assert accepted.content.count(b"\n") == accepted.content.count(b"\r\n")
 
 
-def test_destinations_that_refuse_for_one_reason_are_one_cause() -> None:
+def test_destinations_with_the_same_category_share_a_cause() -> None:
     one, two = (lane_paused(f"mx:{name}.test", "blocked", "554 5.7.1 no", "Delist.") for name in ("a", "b"))
     assert one.cause == two.cause
     assert one.avoid == ""
@@ -70,7 +68,7 @@ def test_destinations_that_refuse_for_one_reason_are_one_cause() -> None:
     assert lane_paused("provider:x", "blocked", "", "").cause != lane_paused("provider:y", "blocked", "", "").cause
 
 
-def test_a_store_that_was_away() -> None:
-    alert = store_was_away(75.4, "disk I/O error")
+def test_a_store_that_works_again() -> None:
+    alert = store_recovered(75.4, "disk I/O error")
     assert "75 seconds: disk I/O error" in alert.subject
-    assert "nothing accepted was lost" in alert.text
+    assert "No accepted mail was lost" in alert.text

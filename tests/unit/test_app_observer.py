@@ -1,11 +1,11 @@
-"""What the observer tells the operator: failures that waiting does not mend, and none that an alert itself met with."""
+"""Alerts, counts and the mail-in-flight state of the observer."""
 
 from io import StringIO
 
 import pytest
 
 from relay.app.alerts import Alert
-from relay.app.observer import UNDER_WAY, Observer
+from relay.app.observer import IN_FLIGHT_SECONDS, Observer
 from relay.dsn.categories import CATEGORIES
 from relay.events.event import Event, Kind
 from relay.log import Log
@@ -13,7 +13,7 @@ from relay.log import Log
 FAILED: dict[str, object] = {"domain": "acme.test", "reply": "550 5.7.26 no DMARC", "remote": "mx.x.test[192.0.2.1]:25"}
 
 
-def told(*events: Event) -> list[Alert]:
+def alerts_for(*events: Event) -> list[Alert]:
     alerts: list[Alert] = []
     observer = Observer(Log(StringIO(), "json"), lambda: 1000.0)
     observer.send_alert = alerts.append
@@ -27,27 +27,27 @@ def failed(category: str, kind: Kind = Kind.BOUNCED, **more: object) -> Event:
 
 @pytest.mark.parametrize("kind", [Kind.BOUNCED, Kind.DEFERRED])
 @pytest.mark.parametrize("category", ["auth_failed", "bad_rdns", "virus"])
-def test_what_lies_with_us_is_told(category: str, kind: Kind) -> None:
-    (alert,) = told(failed(category, kind))
+def test_failures_that_concern_the_relay_give_an_alert(category: str, kind: Kind) -> None:
+    (alert,) = alerts_for(failed(category, kind))
     assert alert.cause == f"refused: {category} acme.test"
     assert CATEGORIES[category].title in alert.subject
     for part in ("550 5.7.26 no DMARC", "mx.x.test", "relay trace A", CATEGORIES[category].guidance[0]):
         assert part in alert.text
 
 
-def test_what_lies_elsewhere_is_not() -> None:
-    assert not told(*(failed(name) for name, about in CATEGORIES.items() if not about.alert))
-    assert not told(failed(""), Event(Kind.DELIVERED, 1000.0, "A", 0, "u@x.test", dict(FAILED)))
+def test_other_failures_give_no_alert() -> None:
+    assert not alerts_for(*(failed(name) for name, about in CATEGORIES.items() if not about.alert))
+    assert not alerts_for(failed(""), Event(Kind.DELIVERED, 1000.0, "A", 0, "u@x.test", dict(FAILED)))
 
 
-def test_an_alert_that_is_refused_itself_makes_no_other() -> None:
-    assert not told(failed("auth_failed", alert="refused: auth_failed acme.test"))
+def test_a_refused_alert_gives_no_alert() -> None:
+    assert not alerts_for(failed("auth_failed", alert="refused: auth_failed acme.test"))
 
 
-def test_the_categories_whose_action_is_to_alert_do() -> None:
+def test_the_categories_that_give_an_alert() -> None:
     assert {name for name, about in CATEGORIES.items() if about.alert} == {"auth_failed", "bad_rdns", "virus"}
     pausing = {name for name, about in CATEGORIES.items() if about.lane in ("pause", "pause-provider")}
-    assert pausing == {"blocked", "bad_rdns", "credentials"}, "a lane that pauses is told of by itself"
+    assert pausing == {"blocked", "bad_rdns", "credentials"}, "a pause of a lane gives its own alert"
 
 
 def test_events_are_counted_and_only_deliveries_have_a_delay() -> None:
@@ -62,13 +62,13 @@ def test_events_are_counted_and_only_deliveries_have_a_delay() -> None:
 
 
 @pytest.mark.parametrize(("kind", "mail"), [(Kind.OPEN, False), (Kind.CLICK, False), (Kind.CREATED, True)])
-def test_mail_is_under_way_for_a_moment_after_something_happened_to_a_message(kind: Kind, mail: bool) -> None:
+def test_mail_is_in_flight_shortly_after_an_event_of_a_message(kind: Kind, mail: bool) -> None:
     now = [1000.0]
     observer = Observer(Log(StringIO(), "json"), lambda: now[0])
-    assert not observer.mail_is_under_way()
+    assert not observer.mail_in_flight()
     observer.publish([Event(kind, 1000.0, "A", 0)])
-    assert observer.mail_is_under_way() is mail
-    now[0] += UNDER_WAY
-    assert not observer.mail_is_under_way()
+    assert observer.mail_in_flight() is mail
+    now[0] += IN_FLIGHT_SECONDS
+    assert not observer.mail_in_flight()
     now[0] -= 3600
-    assert not observer.mail_is_under_way(), "a clock that was set back keeps nobody waiting"
+    assert not observer.mail_in_flight(), "a clock that was set back delays no pixels"

@@ -1,4 +1,4 @@
-"""Parts that end in a fault begin again, later each time; what returns or is stopped does not."""
+"""Failed tasks restart with a growing back-off; tasks that return or are stopped do not."""
 
 import asyncio
 
@@ -14,7 +14,7 @@ class Log:
         self.lines.append((event, fields))
 
 
-async def test_a_part_that_fails_begins_again_after_twice_the_wait() -> None:
+async def test_a_failed_task_restarts_after_a_doubled_back_off() -> None:
     log, begun = Log(), 0
     done = asyncio.Event()
 
@@ -39,7 +39,7 @@ async def test_a_part_that_fails_begins_again_after_twice_the_wait() -> None:
     assert log.lines[0][1]["error"] == "RuntimeError('fault 1')"
 
 
-async def test_stopping_ends_a_part_at_once_and_waits_for_its_end() -> None:
+async def test_stopping_cancels_a_task_and_waits_for_its_end() -> None:
     log = Log()
     begun, ended = asyncio.Event(), asyncio.Event()
 
@@ -60,7 +60,7 @@ async def test_stopping_ends_a_part_at_once_and_waits_for_its_end() -> None:
     assert not log.lines
 
 
-async def test_a_part_that_waits_to_begin_again_is_stopped_too() -> None:
+async def test_a_task_in_back_off_is_stopped_too() -> None:
     log, failed = Log(), asyncio.Event()
 
     async def part() -> None:

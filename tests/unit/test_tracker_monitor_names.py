@@ -6,7 +6,7 @@ from socket import AF_INET, AF_INET6
 
 import pytest
 
-from relay.tracker.monitor import HostResolver, listed
+from relay.tracker.monitor import HostResolver, parse_hosts
 from tests.servers.dns_server import DnsServer
 
 HOSTS = """# the local names
@@ -29,7 +29,7 @@ nonsense  t.acme.test
     ],
 )
 def test_a_hosts_file_is_read(host: str, addresses: list[str]) -> None:
-    assert listed(HOSTS, host) == tuple(map(ip_address, addresses))
+    assert parse_hosts(HOSTS, host) == tuple(map(ip_address, addresses))
 
 
 async def test_names_not_in_the_hosts_file_are_looked_up_in_dns(tmp_path: Path) -> None:
@@ -45,6 +45,6 @@ async def test_names_not_in_the_hosts_file_are_looked_up_in_dns(tmp_path: Path) 
         for name in ("mail.acme.test", "none.test"):
             with pytest.raises(OSError, match=f"{name} has no address"):
                 await names.resolve(name, 80)
-        with pytest.raises(OSError, match=r"DNS gives no answer: .* REFUSED"):
+        with pytest.raises(OSError, match=r"the DNS lookup failed: .* REFUSED"):
             await names.resolve("down.test", 80)
         assert await HostResolver(dns.resolver(), tmp_path / "none").resolve("u.acme.test", 80)
