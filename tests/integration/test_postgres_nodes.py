@@ -166,7 +166,7 @@ async def test_the_leading_node_counts_the_queue_for_all(cluster: Cluster, tmp_p
     settings = Settings.model_validate({"server": {"hostname": "relay.test", "data_dir": str(tmp_path)}})
     for store in stores:
         observer = Observer(Log(StringIO(), "json"), lambda: NOW)
-        await Maintenance(lambda: settings, store, observer, lambda: NOW)._round()
+        await Maintenance(lambda: settings, store, observer, lambda: NOW)._run_once()
         said = b'relay_queue_entries{state="waiting"} 2.0' in observer.metrics.exposition()
         assert said == store.nodes.leads
 
