@@ -32,39 +32,39 @@ Answer = Callable[[], Awaitable[Mapping[str, object]]]
 class HttpSide:
     """Builds and opens the HTTP servers. `checks` returns the health by part."""
 
-    frame: AppContext
-    outgoing: OutboundSide
-    incoming: InboundSide
+    context: AppContext
+    outbound: OutboundSide
+    inbound: InboundSide
     checks: Callable[[], Mapping[str, bool]]
     status: Answer
     reload: Answer
 
     async def start_tracker(self) -> Tracker | None:
         """Open the event sink, and the tracker if it has an address."""
-        frame, settings = self.frame, self.frame.settings()
+        context, settings = self.context, self.context.settings()
         spool = Spool(settings.server.data_dir / "spool")
-        sink = EventSink(frame.store.events, spool, frame.observer.publish, log=frame.log)
+        sink = EventSink(context.store.events, spool, context.observer.publish, log=context.log)
         await sink.start()
-        frame.stack.push_async_callback(sink.close)
+        context.stack.push_async_callback(sink.close)
         if not settings.tracker.address:
             return None
 
         tracker = Tracker(
-            self.outgoing.keyring,
+            self.outbound.keyring,
             sink,
             trusted_proxies=settings.tracker.trusted_proxies,
             checks=self.checks,
-            confirm=self.incoming.verifier.confirm_link,
-            is_unsubscribed=frame.store.unsubscribes.has_left,
-            pixel_delay=lambda: PIXEL_DELAY if frame.observer.mail_in_flight() else 0.0,
+            confirm=self.inbound.verifier.confirm_link,
+            is_unsubscribed=context.store.unsubscribes.has_left,
+            pixel_delay=lambda: PIXEL_DELAY if context.observer.mail_in_flight() else 0.0,
         )
         await tracker.start(settings.tracker.host, settings.tracker.port)
-        frame.stack.push_async_callback(tracker.stop)
+        context.stack.push_async_callback(tracker.stop)
         return tracker
 
     async def start_admin(self) -> None:
         """Open the admin API, and the configured listeners of the dashboard and the metrics."""
-        settings, exposition = self.frame.settings(), self.frame.observer.metrics.exposition
+        settings, exposition = self.context.settings(), self.context.observer.metrics.exposition
         admin = self._server(AdminServer(application(*self._admin_routes())))
         await admin.start_unix(settings.server.data_dir / settings.admin.socket)
         if settings.admin.address:
@@ -77,15 +77,15 @@ class HttpSide:
 
     def provider_routes(self) -> ProviderRoutes:
         """Return the routes of providers."""
-        frame, runner = self.frame, self.outgoing.runner
+        context, runner = self.context, self.outbound.runner
         return ProviderRoutes(
-            settings=frame.settings,
-            store=frame.store.queue,
-            entries=frame.store.queue,
-            limits=frame.store.limits,
-            clock=frame.clock,
-            new_id=frame.new_id,
-            publish=frame.observer.publish,
+            settings=context.settings,
+            store=context.store.queue,
+            entries=context.store.queue,
+            limits=context.store.limits,
+            clock=context.clock,
+            new_id=context.new_id,
+            publish=context.observer.publish,
             pauses=runner.pauses,
             end_pause=runner.resume,
             wake=runner.wake,
@@ -93,40 +93,40 @@ class HttpSide:
 
     def _server(self, server: AdminServer) -> AdminServer:
         """Stop the server together with the relay."""
-        self.frame.stack.push_async_callback(server.stop)
+        self.context.stack.push_async_callback(server.stop)
         return server
 
     def _admin_routes(self) -> Sequence[Sequence[web.RouteDef]]:
-        frame, store = self.frame, self.frame.store
+        context, store = self.context, self.context.store
         queue = QueueRoutes(
             store=store.queue,
             stories=store.reports,
             limits=store.limits,
-            clock=frame.clock,
-            publish=frame.observer.publish,
-            wake=self.outgoing.runner.wake,
+            clock=context.clock,
+            publish=context.observer.publish,
+            wake=self.outbound.runner.wake,
         )
         return [
-            ServerRoutes(status=self.status, reload=self.reload, metrics=frame.observer.metrics.exposition).table(),
+            ServerRoutes(status=self.status, reload=self.reload, metrics=context.observer.metrics.exposition).table(),
             queue.table(),
-            DomainRoutes(self.outgoing.signing).table(),
-            IdentityRoutes(self.incoming.verifier, store.limits).table(),
+            DomainRoutes(self.outbound.signing).table(),
+            IdentityRoutes(self.inbound.verifier, store.limits).table(),
             NodeRoutes(store.nodes).table(),
             self.provider_routes().table(),
             ReportRoutes(store.reports, store.reports, store.reports).table(),
-            SuppressionRoutes(store.suppressions, frame.clock).table(),
-            UnsubscribeRoutes(store.unsubscribes, frame.clock).table(),
+            SuppressionRoutes(store.suppressions, context.clock).table(),
+            UnsubscribeRoutes(store.unsubscribes, context.clock).table(),
         ]
 
     def _dashboard_routes(self) -> DashboardRoutes:
-        frame = self.frame
+        context = self.context
         return DashboardRoutes(
-            hostname=frame.settings().server.hostname,
-            stories=frame.store.reports,
-            reports=frame.store.reports,
-            engagement=frame.store.reports,
-            last_hour=lambda: frame.observer.last_hour.sums(frame.clock()),
-            pauses=self.outgoing.runner.pauses,
+            hostname=context.settings().server.hostname,
+            stories=context.store.reports,
+            reports=context.store.reports,
+            engagement=context.store.reports,
+            last_hour=lambda: context.observer.last_hour.sums(context.clock()),
+            pauses=self.outbound.runner.pauses,
             status=self.status,
-            clock=frame.clock,
+            clock=context.clock,
         )

@@ -26,76 +26,79 @@ DRAIN = 10.0
 class InboundSide:
     """The listeners and the handlers of their mail."""
 
-    def __init__(self, frame: AppContext) -> None:
-        self._frame = frame
+    def __init__(self, context: AppContext) -> None:
+        self._context = context
         self.servers: dict[str, SmtpServer] = {}
-        sources = (frame.store.verifications.proven, frame.store.domains.verified_domains)
-        self.exchangers = MailExchangers(frame.settings, frame.new_resolver)
-        self._proven = VerifiedSenders(sources, frame.observer.store_trouble)
+        sources = (context.store.verifications.proven, context.store.domains.verified_domains)
+        self.exchangers = MailExchangers(context.settings, context.new_resolver)
+        self._proven = VerifiedSenders(sources, context.observer.store_trouble)
 
     async def start_verification(self) -> None:
         """Load the verified senders, and refresh them in the background."""
         await self._proven.load()
         refresh = asyncio.create_task(self._proven.keep_fresh(), name="proven")
-        self._frame.stack.callback(refresh.cancel)
+        self._context.stack.callback(refresh.cancel)
 
-    def build_handlers(self, outgoing: OutboundSide) -> None:
+    def build_handlers(self, outbound: OutboundSide) -> None:
         """Build the handlers of the listeners, and verification."""
-        frame = self._frame
+        context = self._context
         self.submission = SubmissionHandler(
-            settings=frame.settings,
-            store=frame.store.queue,
-            limits=frame.store.limits,
-            exclusion=outgoing.exclusion,
-            clock=frame.clock,
-            new_id=frame.new_id,
-            publish=frame.observer.publish,
-            wake=outgoing.runner.wake,
+            settings=context.settings,
+            store=context.store.queue,
+            limits=context.store.limits,
+            exclusion=outbound.exclusion,
+            clock=context.clock,
+            new_id=context.new_id,
+            publish=context.observer.publish,
+            wake=outbound.runner.wake,
             is_proven=self._proven,
         )
         tools = VerificationTools(
-            settings=frame.settings,
-            keyring=outgoing.keyring,
-            store=frame.store.verifications,
-            stories=frame.store.reports,
-            resolver=frame.new_resolver,
-            forget_dns=outgoing.resolver.forget,
-            clock=frame.clock,
-            new_id=frame.new_id,
+            settings=context.settings,
+            keyring=outbound.keyring,
+            store=context.store.verifications,
+            stories=context.store.reports,
+            resolver=context.new_resolver,
+            forget_dns=outbound.resolver.forget,
+            clock=context.clock,
+            new_id=context.new_id,
             submit=submit_as(self.submission),
         )
-        self.verifier = Verifier(tools, self._proven, frame.log)
-        self.intake = InboundProcessor(
-            settings=frame.settings,
-            keyring=outgoing.keyring,
-            bounce_policy=frame.bounce_policy,
-            queue=frame.store.queue,
-            stories=frame.store.reports,
-            returned=frame.store.events,
-            unsubscribes=frame.store.unsubscribes,
+        self.verifier = Verifier(tools, self._proven, context.log)
+        self.processor = InboundProcessor(
+            settings=context.settings,
+            keyring=outbound.keyring,
+            bounce_policy=context.bounce_policy,
+            queue=context.store.queue,
+            stories=context.store.reports,
+            returned=context.store.events,
+            unsubscribes=context.store.unsubscribes,
             exchanger_of=self.exchangers,
-            resolver=lambda: outgoing.resolver,
-            clock=frame.clock,
-            new_id=frame.new_id,
-            publish=frame.observer.publish,
-            wake=outgoing.runner.wake,
-            log=frame.log,
+            resolver=lambda: outbound.resolver,
+            clock=context.clock,
+            new_id=context.new_id,
+            publish=context.observer.publish,
+            wake=outbound.runner.wake,
+            log=context.log,
         )
         self.inbound = InboundHandler(
-            settings=frame.settings,
-            keyring=outgoing.keyring,
-            clock=frame.clock,
-            processor=self.intake,
+            settings=context.settings,
+            keyring=outbound.keyring,
+            clock=context.clock,
+            processor=self.processor,
             copies=ReceivedCopies(
-                frame.store.verifications, frame.new_resolver, lambda: frame.settings().server.hostname, frame.clock
+                context.store.verifications,
+                context.new_resolver,
+                lambda: context.settings().server.hostname,
+                context.clock,
             ),
         )
 
     async def listen(self) -> None:
         """Open the listeners."""
-        settings = self._frame.settings()
+        settings = self._context.settings()
         resources = ServerResources(settings.server.data_dir)
-        self._frame.stack.push_async_callback(self._stop)
+        self._context.stack.push_async_callback(self._stop)
         await self.exchangers.refresh_soon()
         for listener in settings.listeners:
             self.servers[listener.name] = self._server(listener, resources)
@@ -103,17 +106,17 @@ class InboundSide:
             await server.start()
 
     def _server(self, listener: Listener, resources: ServerResources) -> SmtpServer:
-        frame = self._frame
-        context: ssl.SSLContext | None = None
+        context = self._context
+        tls: ssl.SSLContext | None = None
         if listener.tls != "none" and listener.certificate:
-            context = tls_context(listener.certificate, listener.key)
+            tls = tls_context(listener.certificate, listener.key)
         return SmtpServer(
             listener,
-            frame.settings,
+            context.settings,
             self._handler(listener.kind),
-            ssl_context=context,
-            log=frame.observer.smtp,
-            on_store_error=frame.observer.store_trouble,
+            ssl_context=tls,
+            log=context.observer.smtp,
+            on_store_error=context.observer.store_trouble,
             resources=resources,
         )
 

@@ -23,31 +23,31 @@ from relay.tracker.monitor import TrackingMonitor
 class OutboundSide:
     """The parts that send mail. `time_left` returns the seconds for in-flight attempts when the relay stops."""
 
-    def __init__(self, frame: AppContext, keys: Keys, time_left: Callable[[], float]) -> None:
-        self._frame = frame
+    def __init__(self, context: AppContext, keys: Keys, time_left: Callable[[], float]) -> None:
+        self._context = context
         self._time_left = time_left
-        self.resolver = frame.new_resolver()
-        self.exclusion = Exclusion(frame.store.suppressions, frame.store.unsubscribes)
+        self.resolver = context.new_resolver()
+        self.exclusion = Exclusion(context.store.suppressions, context.store.unsubscribes)
         self.signing = SigningKeys(
             keys,
-            settings=frame.settings,
-            store=frame.store.domains,
-            resolver=frame.new_resolver,
+            settings=context.settings,
+            store=context.store.domains,
+            resolver=context.new_resolver,
             use=self._render_with,
-            clock=frame.clock,
+            clock=context.clock,
             jitter=_random_jitter(),
-            log=frame.log,
-            alert=frame.alert,
+            log=context.log,
+            alert=context.alert,
         )
-        self.guard = TrackingMonitor(
-            settings=frame.settings,
+        self.monitor = TrackingMonitor(
+            settings=context.settings,
             keyring=self.keyring,
-            resolver=frame.new_resolver,
-            memory=frame.store.domains,
-            metrics=frame.observer.metrics,
-            log=frame.log,
-            clock=frame.clock,
-            alert=frame.alert,
+            resolver=context.new_resolver,
+            memory=context.store.domains,
+            metrics=context.observer.metrics,
+            log=context.log,
+            clock=context.clock,
+            alert=context.alert,
         )
 
     def keyring(self) -> Keyring:
@@ -56,37 +56,37 @@ class OutboundSide:
 
     async def start(self, ended: Callable[[asyncio.Task[None]], None]) -> None:
         """Open all parts and run the queue; `ended` is called with the task of the runner when it ends."""
-        frame, settings = self._frame, self._frame.settings()
+        context, settings = self._context, self._context.settings()
         await self.signing.start()
-        self.renderer = make_renderer(settings.render, self.signing.in_force(), frame.observer, self.guard.why_down)
+        self.renderer = make_renderer(settings.render, self.signing.in_force(), context.observer, self.monitor.why_down)
         await self.renderer.start()
-        frame.stack.push_async_callback(self.renderer.stop)
+        context.stack.push_async_callback(self.renderer.stop)
 
         journal, recorded = DeliveryJournalFile.open(
-            settings.server.data_dir / JOURNAL_FILE, frame.observer.journal_failing
+            settings.server.data_dir / JOURNAL_FILE, context.observer.journal_failing
         )
-        frame.stack.callback(journal.close)
+        context.stack.callback(journal.close)
 
         delivery = SmtpDelivery(
-            frame.settings,
+            context.settings,
             self.resolver,
             journal=journal,
-            observer=frame.observer,
-            clock=frame.clock,
+            observer=context.observer,
+            clock=context.clock,
             share=self._share,
         )
-        frame.store.queue.leave_to_others(lambda lane: not self._share(lane, delivery.connections(lane)))
-        frame.stack.push_async_callback(delivery.close)
+        context.store.queue.leave_to_others(lambda lane: not self._share(lane, delivery.connections(lane)))
+        context.stack.push_async_callback(delivery.close)
 
         # Recorded deliveries are settled before the runner claims entries, so that they are not sent again.
-        context = self._queue_context(delivery, journal)
-        recovered = await Settler(context).recover(recorded)
+        queue_context = self._queue_context(delivery, journal)
+        recovered = await Settler(queue_context).recover(recorded)
         journal.clear()
         if recovered.waiting or recovered.delivered:
-            frame.log("queue.recovered", entries=recovered.waiting, delivered=recovered.delivered)
+            context.log("queue.recovered", entries=recovered.waiting, delivered=recovered.delivered)
 
-        self.runner = Runner(context)
-        frame.store.on_work = self.runner.wake
+        self.runner = Runner(queue_context)
+        context.store.on_work = self.runner.wake
         running = asyncio.create_task(self.runner.run(), name="runner")
         running.add_done_callback(ended)
 
@@ -94,45 +94,45 @@ class OutboundSide:
             await self.runner.stop(self._time_left())
             await running
 
-        frame.stack.push_async_callback(stop)
+        context.stack.push_async_callback(stop)
         self._start_alerts()
 
     def _queue_context(self, delivery: SmtpDelivery, journal: DeliveryJournalFile) -> QueueContext:
-        frame = self._frame
+        context = self._context
         return QueueContext(
-            settings=frame.settings,
-            bounce_policy=frame.bounce_policy,
-            store=frame.store.queue,
-            limits=frame.store.limits,
+            settings=context.settings,
+            bounce_policy=context.bounce_policy,
+            store=context.store.queue,
+            limits=context.store.limits,
             exclusion=self.exclusion,
             journal=journal,
             delivery=delivery,
             renderer=self.renderer,
-            clock=frame.clock,
+            clock=context.clock,
             steady=steady_clock,
             jitter=_random_jitter(),
-            new_id=frame.new_id,
-            publish=frame.observer.publish,
-            watch=frame.observer,
+            new_id=context.new_id,
+            publish=context.observer.publish,
+            watch=context.observer,
         )
 
     def _start_alerts(self) -> None:
-        frame = self._frame
+        context = self._context
         alerts = AlertMailer(
-            settings=frame.settings,
-            store=frame.store.queue,
-            stories=frame.store.reports,
-            clock=frame.clock,
-            new_id=frame.new_id,
-            publish=frame.observer.publish,
+            settings=context.settings,
+            store=context.store.queue,
+            stories=context.store.reports,
+            clock=context.clock,
+            new_id=context.new_id,
+            publish=context.observer.publish,
             wake=self.runner.wake,
         )
-        frame.observer.send_alert = alerts.send
-        frame.stack.callback(asyncio.create_task(alerts.run(), name="alerts").cancel)
+        context.observer.send_alert = alerts.send
+        context.stack.callback(asyncio.create_task(alerts.run(), name="alerts").cancel)
 
     def _share(self, lane: str, most: int) -> int:
         """Return how many of a lane's connections this node may have now."""
-        return self._frame.store.nodes.share.of(lane, most)
+        return self._context.store.nodes.share.of(lane, most)
 
     def _render_with(self, keys: Keys) -> None:
         self.renderer.use(keys)

@@ -48,9 +48,9 @@ class _Parts:
     """The parts of a started relay."""
 
     store: Store
-    incoming: InboundSide
-    outgoing: OutboundSide
-    web: HttpSide
+    inbound: InboundSide
+    outbound: OutboundSide
+    http: HttpSide
 
 
 class App:
@@ -77,14 +77,14 @@ class App:
         return self._started().store
 
     @property
-    def incoming(self) -> InboundSide:
+    def inbound(self) -> InboundSide:
         """The listeners and handlers of received mail."""
-        return self._started().incoming
+        return self._started().inbound
 
     @property
-    def outgoing(self) -> OutboundSide:
+    def outbound(self) -> OutboundSide:
         """The parts that send mail."""
-        return self._started().outgoing
+        return self._started().outbound
 
     def _started(self) -> _Parts:
         if self._parts is None:
@@ -101,7 +101,7 @@ class App:
 
     def port(self, listener: str) -> int:
         """Return the TCP port of a listener."""
-        return self.incoming.servers[listener].port
+        return self.inbound.servers[listener].port
 
     def new_id(self, now: float) -> str:
         """Return a new queue id."""
@@ -119,34 +119,34 @@ class App:
             "server.started",
             version=__version__,
             rewriter=REWRITER,
-            listeners={name: server.port for name, server in self.incoming.servers.items()},
+            listeners={name: server.port for name, server in self.inbound.servers.items()},
             tracker=tracker.port if tracker else None,
         )
 
     async def _open(self, settings: Settings) -> Tracker | None:
         """Open the parts in order, and return the tracker. Listeners open last, when mail can be processed."""
         keys = load_keys(settings, self.log)
-        frame = await self._frame(settings)
+        context = await self._context(settings)
 
-        incoming = InboundSide(frame)
-        await incoming.start_verification()
-        outgoing = OutboundSide(frame, keys, lambda: self._stopped_by - asyncio.get_running_loop().time())
-        await outgoing.start(self._runner_ended)
-        incoming.build_handlers(outgoing)
-        web = HttpSide(frame, outgoing, incoming, self.checks, self.status, self.reload)
+        inbound = InboundSide(context)
+        await inbound.start_verification()
+        outbound = OutboundSide(context, keys, lambda: self._stopped_by - asyncio.get_running_loop().time())
+        await outbound.start(self._runner_ended)
+        inbound.build_handlers(outbound)
+        http = HttpSide(context, outbound, inbound, self.checks, self.status, self.reload)
 
-        self._parts = _Parts(frame.store, incoming, outgoing, web)  # The HTTP servers use them at once.
-        tracker = await web.start_tracker()
+        self._parts = _Parts(context.store, inbound, outbound, http)  # The HTTP servers use them at once.
+        tracker = await http.start_tracker()
         if settings.tracker.guard:
-            await outgoing.guard.start()
-            self._stack.push_async_callback(outgoing.guard.stop)
+            await outbound.monitor.start()
+            self._stack.push_async_callback(outbound.monitor.stop)
 
-        await web.start_admin()
-        await incoming.listen()
+        await http.start_admin()
+        await inbound.listen()
         self._start_background_tasks(settings)
         return tracker
 
-    async def _frame(self, settings: Settings) -> AppContext:
+    async def _context(self, settings: Settings) -> AppContext:
         store = await open_store(settings, self._clock(), self.log)
         self._stack.push_async_callback(store.close)
         return AppContext(
@@ -165,10 +165,10 @@ class App:
         supervisor = Supervisor(self.log)
         self._stack.push_async_callback(supervisor.stop)
         position = settings.server.data_dir / PLACE_FILE
-        supervisor.keep("imap", Poller(self.settings, position, self.incoming.intake.process, self.log).run)
+        supervisor.keep("imap", Poller(self.settings, position, self.inbound.processor.process, self.log).run)
         supervisor.keep("housekeeping", Maintenance(self.settings, self.store, self.observer, self._clock).run)
-        supervisor.keep("mail exchangers", self.incoming.exchangers.run)
-        supervisor.keep("domain watch", self.outgoing.signing.watch.run)
+        supervisor.keep("mail exchangers", self.inbound.exchangers.run)
+        supervisor.keep("domain watch", self.outbound.signing.watch.run)
 
     async def stop(self) -> None:
         """Stop accepting mail, let in-flight transactions end, write pending events, and close all parts."""
@@ -183,7 +183,7 @@ class App:
 
         new, faults, warnings = await asyncio.to_thread(check, self._config, os.environ)
         errors = [str(fault) for fault in faults]
-        signing = self.outgoing.signing
+        signing = self.outbound.signing
         try:
             rules = await asyncio.to_thread(load_bounce_rules, self._config)
             keys = signing.keys if new is None else await asyncio.to_thread(load_keys, new, self.log)
@@ -200,15 +200,15 @@ class App:
 
         await signing.switch(new, keys)
         before, self._settings, self._rules = self._settings, new, rules
-        self.outgoing.runner.wake()
-        await self.incoming.exchangers.refresh_soon()
+        self.outbound.runner.wake()
+        await self.inbound.exchangers.refresh_soon()
         self.log("config.reloaded", changed=changed, restart_needed=restart)
-        await self._started().web.provider_routes().resume_changed(before)
+        await self._started().http.provider_routes().resume_changed(before)
         return {"changed": changed, "restart_needed": restart}
 
     def checks(self) -> Mapping[str, bool]:
         """Return the health of store and tracker, for /healthz and `relay status`."""
-        return {**self.observer.checks(), **self.outgoing.guard.checks()}
+        return {**self.observer.checks(), **self.outbound.monitor.checks()}
 
     async def status(self) -> Mapping[str, object]:
         """Return version, rewriter, health and queue depth."""

@@ -65,7 +65,7 @@ def configured(folder: Path, sink: Sink, dns: DnsServer, domain: str = DOMAIN) -
 
 async def looked(up: Running) -> dict[str, Any]:
     """Have the domain looked at, and return how it stands then."""
-    watch = up.app.outgoing.signing.watch
+    watch = up.app.outbound.signing.watch
 
     async def since_then() -> bool:
         return watch.watched()[0].checked_at > last

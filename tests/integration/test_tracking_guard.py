@@ -68,10 +68,10 @@ async def test_mail_goes_unrewritten_while_what_worked_does_not(tmp_path: Path) 
             await proxy.close()
             alerts: list[Alert] = []
             up.app.observer.send_alert = alerts.append
-            await up.app.outgoing.guard.check()
+            await up.app.outbound.monitor.check()
             _, patient = await sent(relay, sink, 2)
             assert PLAIN not in patient
-            await up.app.outgoing.guard.check()
+            await up.app.outbound.monitor.check()
             queue_id, plain = await sent(relay, sink, 3)
             assert PLAIN in plain
             assert b"/o/" not in plain
@@ -93,14 +93,14 @@ async def test_mail_goes_unrewritten_while_what_worked_does_not(tmp_path: Path) 
             ):
                 assert (answer.status, (await answer.json())["status"]) == (200, "degraded")
             await proxy.open()
-            await up.app.outgoing.guard.check()
+            await up.app.outbound.monitor.check()
             _, again = await sent(relay, sink, 4)
             assert PLAIN not in again
             assert len(up.lines("tracking.up")) == 1
             await proxy.close()
         assert not up.lines("message.click") + up.lines("message.open") + up.lines("events.spooled")
         async with running(relay) as up:
-            await up.app.outgoing.guard.check()
+            await up.app.outbound.monitor.check()
             _, remembered = await sent(relay, sink, 5)
             assert PLAIN in remembered
 
@@ -111,7 +111,7 @@ async def test_what_never_worked_is_warned_of_and_mail_is_rewritten(tmp_path: Pa
         relay = RelayProcess(tmp_path, sink.port, f"{domain}")
         async with running(relay) as up:
             for _ in range(3):
-                await up.app.outgoing.guard.check()
+                await up.app.outbound.monitor.check()
             _, content = await sent(relay, sink, 1)
             assert re.search(rb"http://127\.0\.0\.1:\d+/c/", content)
             assert up.app.checks()["tracking"]
@@ -139,11 +139,11 @@ async def test_guard_and_domain_watch_ask_dns_by_the_resolver_of_the_relay(
         base_url = f"http://t.acme.test:{relay.tracker_port}"
         relay.config.write_text(relay.config.read_text() + f'[domains."acme.test".tracking]\nbase_url = "{base_url}"\n')
         async with running(relay) as up:
-            await up.app.outgoing.guard.check()
+            await up.app.outbound.monitor.check()
             assert not up.lines("tracking.unproven")
-            assert up.app.outgoing.guard.checks() == {"tracking": True}
+            assert up.app.outbound.monitor.checks() == {"tracking": True}
             # The background watch may hold the lease of the domain already: then `round` has nothing to check.
-            await up.app.outgoing.signing.watch.round()
+            await up.app.outbound.signing.watch.round()
             await until(lambda: ("_dmarc.acme.test.", "TXT") in dns.questions)
         assert ("t.acme.test.", "A") in dns.questions
 

@@ -16,8 +16,8 @@ def _settings(folder: Path) -> Settings:
 
 NEEDS_PARTS: dict[str, Callable[[App], object]] = {
     "store": lambda app: app.store,
-    "incoming": lambda app: app.incoming,
-    "outgoing": lambda app: app.outgoing,
+    "inbound": lambda app: app.inbound,
+    "outbound": lambda app: app.outbound,
     "port": lambda app: app.port("submission"),
     "checks": lambda app: app.checks(),
 }

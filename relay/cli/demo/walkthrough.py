@@ -102,7 +102,7 @@ class Demo:
             f"   Mail for {READERS} goes to a server of the demo, found by its MX record. No mail leaves this machine."
         )
 
-        verified = await self._app.incoming.verifier.check(f"news@{DOMAIN}")
+        verified = await self._app.inbound.verifier.check(f"news@{DOMAIN}")
         if verified["state"] != "passed":
             raise DemoFailedError(f"the key of {DOMAIN} is not in DNS: {verified['remarks']}")
         self._say(f"   {DOMAIN} may send campaigns: its signing key is in DNS (relay identity verify --dns).")
