@@ -32,12 +32,9 @@ from relay.tracker import pages, responses
 from relay.tracker.canary import is_canary
 from relay.tracker.client import Client, Network, client_address, is_trusted, parse_client
 from relay.tracker.fast_path import Delay, PixelFastPath, PixelRequest
+from relay.tracker.request import MAX_BODY, path_of, read_body
 from relay.tracker.responses import location
 from relay.tracker.server import Connection, Limits, Server
-
-MAX_BODY = 4096
-"""Octets of the body of a POST, at most."""
-
 
 _NOTHING: Mapping[str, object] = {}
 
@@ -153,7 +150,7 @@ class Tracker:
         return max(self._pixel_delay(), SINK_DELAY if self._sink.behind else 0.0)
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
-        path = _path(request.raw_path)
+        path = path_of(request.raw_path)
         token = path[3:]
         match path[:3]:
             case "/o/":
@@ -199,7 +196,7 @@ class Tracker:
             html, status = _UNSUBSCRIBE_PAGES[await self._unsubscribe_state(token)]
             return responses.page(html, pages.POLICY, status=status)
 
-        body = await _body(request)
+        body = await read_body(request)
         if body is None:
             return responses.plain(413, f"The body is longer than {MAX_BODY} octets.")
 
@@ -239,7 +236,7 @@ class Tracker:
         if request.method != "POST":
             return responses.page(pages.CONFIRM, pages.POLICY)
 
-        if await _body(request) is None:
+        if await read_body(request) is None:
             return responses.plain(413, f"The body is longer than {MAX_BODY} octets.")
         try:
             confirmed = await self._confirm(token.queue_id)
@@ -287,25 +284,3 @@ _UNSUBSCRIBE_PAGES = {False: (pages.ASK, 200), True: (pages.ALREADY, 200), None:
 
 def _not_allowed(allowed: str = "GET, HEAD") -> web.Response:
     return responses.plain(405, f"Only {allowed}.", Allow=allowed)
-
-
-def _path(target: str) -> str:
-    """Return the path of a request target, in origin form or absolute form (RFC 9112 section 3.2.2), not decoded."""
-    if not target.startswith("/"):
-        scheme, _, rest = target.partition("://")
-        target = "/" + rest.partition("/")[2] if scheme.lower() in ("http", "https") else ""
-    return target.partition("?")[0]
-
-
-async def _body(request: web.BaseRequest) -> bytes | None:
-    """Return the body, None if it is too long. Send 100 Continue if the client expects it (RFC 9110 section 10.1.1)."""
-    if (request.content_length or 0) > MAX_BODY:
-        return None
-    if request.headers.get("Expect", "").lower() == "100-continue" and request.transport is not None:
-        request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-    body = bytearray()
-    while chunk := await request.content.readany():
-        body += chunk
-        if len(body) > MAX_BODY:
-            return None
-    return bytes(body)

@@ -6,8 +6,8 @@ import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+from relay.config.parsers import parse_host_port
 from relay.config.settings import Listener, Settings
-from relay.config.values import parse_host_port
 from relay.events.ports import StoreError
 from relay.log import Emit
 from relay.smtp.commands import COMMANDS

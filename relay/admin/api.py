@@ -102,7 +102,7 @@ class QueueRoutes:
     clock: Clock
     publish: Publish
     wake: Callable[[], None]
-    """Makes the runner look for due entries."""
+    """Wakes the runner to claim due entries."""
 
     def table(self) -> Sequence[web.RouteDef]:
         """Return the routes."""

@@ -46,7 +46,7 @@ class ProviderRoutes:
     end_pause: Callable[[str], bool]
     """Ends the pause of a lane; returns True if it was paused."""
     wake: Callable[[], None]
-    """Makes the runner look for due entries."""
+    """Wakes the runner to claim due entries."""
 
     def table(self) -> list[web.RouteDef]:
         """Return the routes."""

@@ -190,7 +190,7 @@ _MAX_WAITING = 100
 class AlertMailer:
     """Sends alerts through the queue, as local mail. Does nothing while `alerts.mail_to` is empty.
 
-    `wake` makes the runner look for due entries.
+    `wake` makes the runner claim due entries.
     """
 
     def __init__(

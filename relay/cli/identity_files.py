@@ -58,7 +58,7 @@ reload_option = click.option(
 
 
 @click.command("add")
-@click.argument("who", metavar="ADDRESS|NAME")
+@click.argument("target", metavar="ADDRESS|NAME")
 @config_option
 @click.option("--display-name", help="The name in From if an application gives none.")
 @click.option("--company", help="Follows the name in From: Jane Doe (Acme Ltd).")
@@ -74,19 +74,19 @@ reload_option = click.option(
 @click.option("--bcc", multiple=True, metavar="ADDRESS", help="Address that gets a copy of its mail; repeatable.")
 @click.option("--force", is_flag=True, help="Replace a file that this command wrote before.")
 @reload_option
-def add_command(who: str, path: Path, force: bool, reload: bool | None, **keys: Any) -> None:
+def add_command(target: str, path: Path, force: bool, reload: bool | None, **keys: Any) -> None:
     """Add an identity as a file in conf.d, beside the configuration. It is kept only if the configuration is valid.
 
     NAME, such as "Jane Doe", becomes an unused address at server.identities_domain.
     """
     settings = settings_or_exit(path)
-    address = canonical(who) if "@" in who else _address_of(settings, who)
+    address = canonical(target) if "@" in target else _address_of(settings, target)
     try:
         parse_address(address)
     except AddressError as error:
-        raise click.UsageError(f"{who!r} is not a mail address: {error}") from None
-    if "@" not in who and keys["display_name"] is None:
-        keys["display_name"] = who
+        raise click.UsageError(f"{target!r} is not a mail address: {error}") from None
+    if "@" not in target and keys["display_name"] is None:
+        keys["display_name"] = target
 
     fragment = fragment_path(path, "identity", address)
     _refuse_overwriting(path, settings, address, fragment, force=force)

@@ -139,8 +139,8 @@ def _without_password(url: str) -> str:
 
 def _refuse_unsettled(source: SqliteExport, journal: Path) -> None:
     """Raise StoreError if a killed server left deliveries that only its next start on this store can settle."""
-    noted = list(notes_of(journal.read_bytes())) if journal.exists() else []
-    unsettled = {(taken.queue_id, number) for taken in noted for number in taken.numbers} & source.active()
+    records = list(notes_of(journal.read_bytes())) if journal.exists() else []
+    unsettled = {(record.queue_id, number) for record in records for number in record.numbers} & source.active()
     if unsettled:
         raise StoreError(
             f"the relay was killed, and the delivery to {len(unsettled)} recipients is not recorded yet: "

@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, SecretStr
 
+from relay.config.parsers import setting_error
 from relay.config.secret_hash import SecretHashError, parse_secret_hash, verify_secret
 from relay.config.server import Limits
 from relay.config.values import (
@@ -22,7 +23,6 @@ from relay.config.values import (
     OptionalName,
     PersonName,
     Section,
-    setting_error,
 )
 from relay.mail.canonical import domain_of
 from relay.mail.lane import DIRECT

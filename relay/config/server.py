@@ -8,13 +8,13 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
+from relay.config.parsers import HostPort, parse_host_port, parse_tracker_key, setting_error
 from relay.config.values import (
     FROM_FILE,
     BaseUrl,
     Count,
     DataDir,
     Flag,
-    HostPort,
     Listening,
     MailAddress,
     Network,
@@ -27,9 +27,6 @@ from relay.config.values import (
     Seconds,
     Secret,
     Section,
-    parse_host_port,
-    parse_tracker_key,
-    setting_error,
 )
 
 SQLITE = "sqlite:///"

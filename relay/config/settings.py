@@ -12,6 +12,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from relay.config.parsers import setting_error
 from relay.config.senders import Credential, Defaults, Dkim, Domain, Identity, Senders, Tracking, Verification
 from relay.config.server import (
     SQLITE,
@@ -28,7 +29,12 @@ from relay.config.server import (
     Tracker,
 )
 from relay.config.transport import Bounces, Delivery, Imap, Listener, Provider, Smtp, Tls
-from relay.config.values import DomainName, MailAddress, Name, Section, setting_error
+from relay.config.values import (
+    DomainName,
+    MailAddress,
+    Name,
+    Section,
+)
 from relay.mail.canonical import canonical, domain_of, keys_of
 
 __all__ = [

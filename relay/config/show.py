@@ -11,10 +11,13 @@ from pydantic import BeforeValidator, SecretStr
 from pydantic.fields import FieldInfo
 
 from relay.config.errors import key_text
+from relay.config.parsers import parse_size
 from relay.config.schema import fields_of
 from relay.config.settings import Settings
 from relay.config.toml_positions import KeyPath
-from relay.config.values import Section, parse_size
+from relay.config.values import (
+    Section,
+)
 
 MASK = "***"
 

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, field_validator
 
+from relay.config.parsers import parse_network, setting_error
 from relay.config.values import (
     ConfigPath,
     Count,
@@ -22,8 +23,6 @@ from relay.config.values import (
     PositiveSeconds,
     Secret,
     Section,
-    parse_network,
-    setting_error,
 )
 
 Tls = Literal["none", "starttls", "implicit"]

@@ -9,7 +9,10 @@ from typing import Any
 from relay.config.schema import example_of, fields_of, keys_from_file, table_at
 from relay.config.settings import Settings
 from relay.config.toml_positions import KeyPath
-from relay.config.values import Listening, Section
+from relay.config.values import (
+    Listening,
+    Section,
+)
 
 _TEXT = (Path(__file__).parents[2] / "conf" / "relay.toml").read_text()
 

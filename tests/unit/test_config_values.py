@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic_core import PydanticCustomError
 
+from relay.config.parsers import parse_duration, parse_host_port, parse_network, parse_size
 from relay.config.server import parse_nameserver
 from relay.config.show import duration_text, size_text
-from relay.config.values import parse_duration, parse_host_port, parse_network, parse_size
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,151 @@
+"""Parsers of configuration values: durations, sizes, addresses, networks and keys."""
+
+import base64
+import binascii
+import re
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from typing import NamedTuple
+
+from pydantic_core import PydanticCustomError
+
+_DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)")
+
+
+_DURATION = re.compile(rf"(?:{_DURATION_PART.pattern})+")
+
+
+_SIZE = re.compile(r"(\d+(?:\.\d+)?) ?(B|KB|MB|GB|KiB|MiB|GiB)")
+
+
+_NUMBER = re.compile(r"\d+(?:\.\d+)?")
+
+
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
+
+
+_OCTETS = {"B": 1, "KB": 1000, "MB": 1000**2, "GB": 1000**3, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
+
+
+_DURATION_ALLOWED = 'a number with ms, s, m, h, d or w, such as "90s", "5m", "1.5h" or "72h"'
+
+
+_SIZE_ALLOWED = 'a number with B, KB, MB, GB, KiB, MiB or GiB, such as "10MB" or "25MiB"'
+
+
+_ADDRESS_ALLOWED = '"host:port", such as "127.0.0.1:2525" or "[::1]:2525"'
+
+
+HOST_NAME = re.compile(
+    r"(?=.{1,253}\Z)[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?(?:\.[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?)*", re.I
+)
+"""A host or domain name in ASCII (RFC 1123 section 2.1, and the underscore, which DNS allows)."""
+
+
+class HostPort(NamedTuple):
+    """A TCP address: host name or IP address without brackets, and port."""
+
+    host: str
+    port: int
+
+
+def setting_error(problem: str, allowed: str = "", suggestion: str = "") -> PydanticCustomError:
+    """Return a pydantic error with problem, allowed values and suggestion, for a validator to raise."""
+    context = {"problem": problem, "allowed": allowed, "suggestion": suggestion}
+    return PydanticCustomError("setting", "{problem}", context)
+
+
+def parse_duration(value: object) -> float:
+    """Return seconds of "90s", "1.5h", "1h30m" or a bare number of seconds."""
+    number = _bare_number(value)
+    if number is not None:
+        return number
+    if not isinstance(value, str) or not _DURATION.fullmatch(value.strip()):
+        raise setting_error(f"{quoted(value)} is not a duration", _DURATION_ALLOWED)
+    return sum(float(amount) * _SECONDS[unit] for amount, unit in _DURATION_PART.findall(value))
+
+
+def parse_size(value: object) -> int:
+    """Return octets of "25MiB", "10MB" or a bare number of octets."""
+    number = _bare_number(value)
+    if number is not None:
+        return int(number)
+    match = _SIZE.fullmatch(value.strip()) if isinstance(value, str) else None
+    if match is None:
+        raise setting_error(f"{quoted(value)} is not a size", _SIZE_ALLOWED)
+    return int(float(match[1]) * _OCTETS[match[2]])
+
+
+def parse_host_port(text: str) -> HostPort:
+    """Split "host:port", "[v6]:port"; port 0 means any free port."""
+    host, colon, port = text.rpartition(":")
+    if not colon or not port.isascii() or not port.isdigit():
+        raise setting_error(f"{quoted(text)} has no port", _ADDRESS_ALLOWED)
+    if int(port) > 65535:
+        raise setting_error(f"port {port} is too high", "0 to 65535")
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+    elif ":" in host:
+        raise setting_error(f"{quoted(text)}: an IPv6 address needs brackets", _ADDRESS_ALLOWED, f"[{host}]:{port}")
+    return HostPort(parse_host(host), int(port))
+
+
+def parse_network(value: object) -> IPv4Network | IPv6Network:
+    """Return the network of "10.0.0.0/8", "::1/128" or a single address."""
+    if isinstance(value, IPv4Network | IPv6Network):
+        return value
+    if isinstance(value, str):
+        try:
+            network = ip_network(value.strip(), strict=False)
+        except ValueError:
+            pass
+        else:
+            if str(network.network_address) != str(ip_address(value.strip().partition("/")[0])):
+                raise setting_error(f"{quoted(value)} has bits set after its prefix", suggestion=str(network))
+            return network
+    raise setting_error(f"{quoted(value)} is not a network", 'an address with a prefix length, such as "10.0.0.0/8"')
+
+
+def _bare_number(value: object) -> float | None:
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < float("inf"):
+        return float(value)
+    if isinstance(value, str) and _NUMBER.fullmatch(value.strip()):
+        return float(value)
+    return None
+
+
+def quoted(value: object) -> str:
+    """Return the value for an error text: strings in quotes, booleans as in TOML."""
+    return f'"{value}"' if isinstance(value, str) else str(value).lower() if isinstance(value, bool) else repr(value)
+
+
+def parse_host(value: str) -> str:
+    """Return a host name unchanged, or an IP address in its standard form."""
+    try:
+        return str(ip_address(value))
+    except ValueError:
+        pass
+    if not HOST_NAME.fullmatch(value):
+        raise setting_error(f"{quoted(value)} is not a host name or IP address")
+    return value
+
+
+_KEY_ID = re.compile(r"[A-Za-z0-9]{1,16}")
+
+
+MIN_OCTETS, MAX_OCTETS = 16, 64
+"""Octets of a key: at least 128 bits, at most what keyed BLAKE2b accepts (RFC 7693 section 2.9)."""
+
+
+def parse_tracker_key(text: str) -> tuple[str, bytes]:
+    """Return id and octets of "k1:<base64>"; raise ValueError that names the error but never the key."""
+    name, colon, encoded = text.strip().partition(":")
+    if not colon or not _KEY_ID.fullmatch(name):
+        raise ValueError("a key has an id of 1 to 16 letters and digits, a colon, and base64")
+
+    try:
+        octets = base64.b64decode(encoded, validate=True)
+    except (binascii.Error, ValueError):
+        raise ValueError(f'the text after "{name}:" is not base64') from None
+    if not MIN_OCTETS <= len(octets) <= MAX_OCTETS:
+        raise ValueError(f'key "{name}" has {len(octets)} octets, not {MIN_OCTETS} to {MAX_OCTETS}')
+    return name, octets
