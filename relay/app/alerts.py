@@ -187,30 +187,15 @@ _MAX_WAITING = 100
 """Alerts waiting for the store, at most; further ones are dropped."""
 
 
-class AlertMailer:
-    """Sends alerts through the queue, as local mail. Does nothing while `alerts.mail_to` is empty.
+class AlertQueue:
+    """Alerts that wait to be mailed, at most one an hour for each cause.
 
-    `wake` makes the runner claim due entries.
+    It takes none while `alerts.mail_to` is empty.
     """
 
-    def __init__(
-        self,
-        *,
-        settings: Callable[[], Settings],
-        store: QueueStore,
-        stories: StoryStore,
-        clock: Clock,
-        new_id: Callable[[float], str],
-        publish: Publish,
-        wake: Callable[[], None],
-    ) -> None:
+    def __init__(self, settings: Callable[[], Settings], clock: Clock) -> None:
         self._settings = settings
-        self._store = store
-        self._stories = stories
         self._clock = clock
-        self._new_id = new_id
-        self._publish = publish
-        self._wake = wake
         self._sent_at: dict[str, float] = {}
         self._waiting: asyncio.Queue[Alert] = asyncio.Queue(_MAX_WAITING)
 
@@ -234,10 +219,39 @@ class AlertMailer:
         self._sent_at[alert.cause] = now
         self._waiting.put_nowait(alert)
 
+    async def next(self) -> Alert:
+        """Wait for an alert and take it out."""
+        return await self._waiting.get()
+
+
+class AlertMailer:
+    """Sends the waiting alerts through the mail queue, as local mail. `wake` makes the runner claim due entries."""
+
+    def __init__(
+        self,
+        waiting: AlertQueue,
+        *,
+        settings: Callable[[], Settings],
+        store: QueueStore,
+        stories: StoryStore,
+        clock: Clock,
+        new_id: Callable[[float], str],
+        publish: Publish,
+        wake: Callable[[], None],
+    ) -> None:
+        self._waiting = waiting
+        self._settings = settings
+        self._store = store
+        self._stories = stories
+        self._clock = clock
+        self._new_id = new_id
+        self._publish = publish
+        self._wake = wake
+
     async def run(self) -> None:
         """Enqueue alerts until cancelled, and retry while the store fails."""
         while True:
-            alert = await self._waiting.get()
+            alert = await self._waiting.next()
             while True:
                 try:
                     await self._enqueue(alert)

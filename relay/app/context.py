@@ -1,10 +1,11 @@
 """The values from which all parts of a running relay are built."""
 
+import asyncio
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
-from relay.app.alerts import Alert
+from relay.app.alerts import AlertQueue
 from relay.app.observer import Observer
 from relay.clock import Clock
 from relay.config import Settings
@@ -22,15 +23,18 @@ class AppContext:
     bounce_policy: Callable[[], BouncePolicy]
     store: Store
     observer: Observer
+    alerts: AlertQueue
     log: Emit
     clock: Clock
     new_id: Callable[[float], str]
+    wake: asyncio.Event
+    """Set to make the queue runner claim."""
     stack: AsyncExitStack
     """Closes opened parts in reverse order."""
 
     def alert(self, cause: str, subject: str, text: str) -> None:
         """Send an alert to the operator."""
-        self.observer.send_alert(Alert(cause, subject, text))
+        self.alerts.alert(cause, subject, text)
 
     def new_resolver(self) -> Resolver:
         """Return a resolver with an empty cache."""

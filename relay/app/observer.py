@@ -23,7 +23,7 @@ _READER_EVENTS = frozenset({Kind.OPEN, Kind.CLICK})
 class Observer:
     """Logs, counts and alerts. `store_failing` is set while the store does not answer."""
 
-    def __init__(self, log: Log, clock: Clock) -> None:
+    def __init__(self, log: Log, clock: Clock, send_alert: Callable[[Alert], None]) -> None:
         self.log = log
         self.metrics = Metrics()
         self.last_hour = HourlyCounts()
@@ -32,7 +32,7 @@ class Observer:
         self._mail_at = 0.0
         self._failing_since = 0.0
         self._store_error = ""
-        self.send_alert: Callable[[Alert], None] = _discard
+        self.send_alert = send_alert
         """Sends an alert to the operator."""
 
     def publish(self, events: Sequence[Event]) -> None:
@@ -126,7 +126,3 @@ class Observer:
 def line_of(event: Event) -> Line:
     """Return the log line of an event."""
     return f"message.{event.kind.value}", {"queue_id": event.queue_id, "recipient": event.address, **event.data}
-
-
-def _discard(_: Alert) -> None:
-    """Discard an alert before the mailer is started."""

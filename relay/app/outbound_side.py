@@ -75,7 +75,6 @@ class OutboundSide:
             clock=context.clock,
             share=self._share,
         )
-        context.store.queue.leave_to_others(lambda lane: not self._share(lane, delivery.connections(lane)))
         context.stack.push_async_callback(delivery.close)
 
         # Recorded deliveries are settled before the runner claims entries, so that they are not sent again.
@@ -85,8 +84,7 @@ class OutboundSide:
         if recovered.waiting or recovered.delivered:
             context.log("queue.recovered", entries=recovered.waiting, delivered=recovered.delivered)
 
-        self.runner = Runner(queue_context)
-        context.store.on_work = self.runner.wake
+        self.runner = Runner(queue_context, context.wake)
         running = asyncio.create_task(self.runner.run(), name="runner")
         running.add_done_callback(ended)
 
@@ -103,6 +101,7 @@ class OutboundSide:
             settings=context.settings,
             bounce_policy=context.bounce_policy,
             store=context.store.queue,
+            nodes=context.store.nodes,
             limits=context.store.limits,
             exclusion=self.exclusion,
             journal=journal,
@@ -119,6 +118,7 @@ class OutboundSide:
     def _start_alerts(self) -> None:
         context = self._context
         alerts = AlertMailer(
+            context.alerts,
             settings=context.settings,
             store=context.store.queue,
             stories=context.store.reports,
@@ -127,7 +127,6 @@ class OutboundSide:
             publish=context.observer.publish,
             wake=self.runner.wake,
         )
-        context.observer.send_alert = alerts.send
         context.stack.callback(asyncio.create_task(alerts.run(), name="alerts").cancel)
 
     def _share(self, lane: str, most: int) -> int:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from relay import __version__
+from relay.app.alerts import AlertQueue
 from relay.app.context import AppContext
 from relay.app.http_side import HttpSide
 from relay.app.inbound_side import InboundSide
@@ -68,7 +69,8 @@ class App:
         """Set if the queue runner has failed: the process must be restarted."""
         settings.server.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.log = open_log(settings.log_file, settings.log.format, settings.log.level)
-        self.observer = Observer(self.log, clock)
+        self.alerts = AlertQueue(self.settings, clock)
+        self.observer = Observer(self.log, clock, self.alerts.send)
         self._rules = load_bounce_rules(config)
 
     @property
@@ -147,16 +149,19 @@ class App:
         return tracker
 
     async def _context(self, settings: Settings) -> AppContext:
-        store = await open_store(settings, self._clock(), self.log)
+        wake = asyncio.Event()
+        store = await open_store(settings, self._clock(), self.log, wake.set)
         self._stack.push_async_callback(store.close)
         return AppContext(
             settings=self.settings,
             bounce_policy=self.bounce_policy,
             store=store,
             observer=self.observer,
+            alerts=self.alerts,
             log=self.log,
             clock=self._clock,
             new_id=self.new_id,
+            wake=wake,
             stack=self._stack,
         )
 

@@ -159,14 +159,6 @@ class SmtpDelivery:
         async with self._pool.place(line):
             return await attempt.run()
 
-    def connections(self, lane: str) -> int:
-        """Return the connections that a lane may have, over all nodes.
-
-        The store calls this from its own thread, so it changes nothing. After a reload the next delivery does.
-        """
-        target = parse_lane(lane)
-        return 1 if isinstance(target, Reply) else self._directory.connections(target)
-
     async def close(self) -> None:
         """Close the idle sessions. Deliveries in flight end by themselves and keep none."""
         await self._pool.close()

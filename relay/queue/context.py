@@ -10,7 +10,7 @@ from relay.limits.ports import LimitStore
 from relay.mail.reply import Reply
 from relay.queue.bounce_policy import BouncePolicy
 from relay.queue.outcome import Deferred
-from relay.queue.ports import Delivery, DeliveryJournal, Publish, QueueObserver, QueueStore, Renderer
+from relay.queue.ports import Delivery, DeliveryJournal, NodeStore, Publish, QueueObserver, QueueStore, Renderer
 from relay.suppression.exclusion import Exclusion
 
 STORE_RETRY = 1.0
@@ -24,6 +24,7 @@ class QueueContext:
     settings: Callable[[], Settings]
     bounce_policy: Callable[[], BouncePolicy]
     store: QueueStore
+    nodes: NodeStore
     limits: LimitStore
     exclusion: Exclusion
     journal: DeliveryJournal

@@ -1,7 +1,10 @@
 """Nodes sharing a queue and each one's share of connections."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from zlib import crc32
+
+from relay.mail.lane import split_lane
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,26 @@ class NodeShare:
             return 0
         each, rest = divmod(most, self.nodes)
         return each + ((self.rank + crc32(lane.encode())) % self.nodes < rest)
+
+
+@dataclass(frozen=True, slots=True)
+class NodeConnections:
+    """The connections that a node may open: those of each lane, over all nodes, and the node's share of them."""
+
+    share: NodeShare = NodeShare()
+    per_lane: int = 1
+    """Connections of a lane whose provider has no number of its own."""
+    providers: Mapping[str, int] = field(default_factory=dict)
+    """Connections of the lane of each provider; 0 is `per_lane`."""
+
+    def may_open(self, lane: str) -> bool:
+        """Tell whether at least one connection of the lane is this node's."""
+        provider, _ = split_lane(lane)
+        return self.share.of(lane, self.providers.get(provider, 0) or self.per_lane) > 0
+
+
+ALL_CONNECTIONS = NodeConnections()
+"""Those of a process that is alone: it may claim from every lane."""
 
 
 def full_share(_lane: str, most: int) -> int:

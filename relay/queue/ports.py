@@ -9,7 +9,7 @@ from relay.events.ports import Publish, StoreError
 from relay.limits.ports import LimitStore, Slot, Usage
 from relay.queue.entry import Entry, State
 from relay.queue.message import ClaimedBatch, Message, NewMessage, Settlement
-from relay.queue.nodes import NodeShare, NodeState
+from relay.queue.nodes import ALL_CONNECTIONS, NodeConnections, NodeShare, NodeState
 from relay.queue.outcome import Delivered, Outcome
 from relay.render.render import Rendering, RenderInput
 
@@ -47,6 +47,8 @@ class ClaimLimits:
     """For lanes not named in `lanes`."""
     lanes: Mapping[str, int]
     """Free places of the lanes that are in use or paused; 0 takes nothing from them."""
+    connections: NodeConnections = ALL_CONNECTIONS
+    """Lanes of which this node may open no connection are left to other nodes."""
 
 
 class QueueStore(Protocol):
@@ -83,8 +85,8 @@ class QueueStore(Protocol):
         At least one entry is taken when any is due and its lane has room, whatever its size.
         """
 
-    async def next_due(self, busy: Sequence[str]) -> float | None:
-        """Return when the next waiting entry outside these lanes is due, None when there is none."""
+    async def next_due(self, busy: Sequence[str], connections: NodeConnections = ALL_CONNECTIONS) -> float | None:
+        """Return when the next waiting entry is due that this node may claim, outside the busy lanes; else None."""
 
     async def apply(self, settlements: Sequence[Settlement]) -> Sequence[Settlement]:
         """Write entries, events and reports in one transaction. Contents no entry needs any more are dropped.

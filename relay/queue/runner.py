@@ -11,6 +11,7 @@ from relay.queue.dispatch import Dispatcher, Selection
 from relay.queue.lane_feedback import LaneFeedback
 from relay.queue.lanes import LaneTable
 from relay.queue.message import ClaimedBatch, Settlement
+from relay.queue.nodes import NodeConnections
 from relay.queue.outcome import Deferred, Delivered, Outcome
 from relay.queue.ports import ClaimLimits, DeliveryJob, Rendered, StoreError
 from relay.queue.routing import LanePause
@@ -40,7 +41,8 @@ LONGEST_REST = 5.0
 class Runner:
     """Drives the queue until it is stopped."""
 
-    def __init__(self, tools: QueueContext) -> None:
+    def __init__(self, tools: QueueContext, wake: asyncio.Event) -> None:
+        """Claim when `wake` is set, besides when an entry is due."""
         self._tools = tools
         self._settler = Settler(tools)
         self._timekeeper = ClockGuard(tools)
@@ -50,7 +52,7 @@ class Runner:
         self._attempts: set[asyncio.Task[None]] = set()
         self._entries = 0
         self._content = 0
-        self._wake = asyncio.Event()
+        self._wake = wake
         self._stopping = False
         self._over = asyncio.Event()
         self._over.set()
@@ -93,6 +95,14 @@ class Runner:
         connections = [settings.delivery.connections_per_lane, *(one.connections for one in settings.providers)]
         return max(20, 2 * max(connections))
 
+    def _connections(self) -> NodeConnections:
+        settings = self._tools.settings()
+        return NodeConnections(
+            share=self._tools.nodes.share,
+            per_lane=settings.delivery.connections_per_lane,
+            providers={one.name: one.connections for one in settings.providers},
+        )
+
     async def _claim(self) -> Sequence[ClaimedBatch]:
         try:
             self._lanes.clock_set(await self._timekeeper.check(self._settler.schedule()))
@@ -106,6 +116,7 @@ class Runner:
             content_bytes=CONTENT_UNDER_WAY - self._content,
             per_lane=self._lanes.initial_capacity(),
             lanes=self._lanes.capacity(now),
+            connections=self._connections(),
         )
         if room.entries <= 0 or room.content_bytes <= 0:
             return ()
@@ -120,7 +131,7 @@ class Runner:
         self._lanes.forget_idle(now)
         full = [name for name, free in self._lanes.capacity(now).items() if not free]
         try:
-            due = await self._tools.store.next_due(full)
+            due = await self._tools.store.next_due(full, self._connections())
         except StoreError as error:
             await self._trouble(error)
             return

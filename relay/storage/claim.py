@@ -9,6 +9,7 @@ from itertools import islice
 from relay.mail.transaction import MAX_RECIPIENTS
 from relay.queue.entry import Entry, State
 from relay.queue.message import ClaimedBatch, Message
+from relay.queue.nodes import NodeConnections
 from relay.queue.ports import ClaimLimits
 from relay.storage.database import Connection
 from relay.storage.due_lanes import DueLanes
@@ -174,7 +175,7 @@ def claim(
         lanes.refresh(raw)
         taking = _Claim(source(raw), now, room)
         places = ((lane, room.lanes.get(lane, room.per_lane)) for lane in lanes.ready(now))
-        open_lanes = ((lane, free) for lane, free in places if free > 0 and not lanes.excluded(lane))
+        open_lanes = ((lane, free) for lane, free in places if free > 0 and room.connections.may_open(lane))
         # A lane may turn out to have nothing due after all; then those behind it get its share.
         while taking.has_room() and (free := dict(islice(open_lanes, taking.entries_left))):
             _share_out(taking, lanes, free)
@@ -266,11 +267,14 @@ def clock_set(
     return operation
 
 
-def next_due(lanes: DueLanes, busy: Sequence[str]) -> Callable[[Connection], float | None]:
-    """Return when the next waiting entry outside the busy lanes is due."""
+def next_due(
+    lanes: DueLanes, busy: Sequence[str], connections: NodeConnections
+) -> Callable[[Connection], float | None]:
+    """Return when the next waiting entry is due outside the busy lanes and those left to other nodes."""
+    full = frozenset(busy)
 
     def operation(raw: Connection) -> float | None:
         lanes.refresh(raw)
-        return lanes.next_due(raw, frozenset(busy))
+        return lanes.next_due(raw, lambda lane: lane not in full and connections.may_open(lane))
 
     return operation

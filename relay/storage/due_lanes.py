@@ -37,8 +37,6 @@ class DueLanes:
 
     def __init__(self, look: Callable[[Connection], Iterable[tuple[str, float]]] = each_lane) -> None:
         self._look = look
-        self.excluded: Callable[[str], bool] = _open
-        """Whether this node must leave a lane to others."""
         self.stale = True
         """Whether a rollback made the index doubtful; `refresh` reads it again."""
         self._ready: dict[str, float] = {}
@@ -90,9 +88,9 @@ class DueLanes:
         else:
             self._put(lane, due)
 
-    def next_due(self, raw: Connection, busy: frozenset[str]) -> float | None:
-        """Return when the first entry of lanes that are not busy is due. Bounds are checked and corrected."""
-        while (first := self._first(busy)) is not None:
+    def next_due(self, raw: Connection, may_claim: Callable[[str], bool]) -> float | None:
+        """Return when the first entry of these lanes is due. Lower bounds are checked and corrected."""
+        while (first := self._first(may_claim)) is not None:
             bound, lane = first
             row = raw.execute(FIRST_DUE, (lane,)).fetchone()
             if row is not None and row[0] == bound:
@@ -102,13 +100,10 @@ class DueLanes:
                 self._put(lane, row[0])
         return None
 
-    def _first(self, busy: frozenset[str]) -> tuple[float, str] | None:
-        ready = min(((due, lane) for lane, due in self._ready.items() if self._serves(lane, busy)), default=None)
-        later = next(((due, lane) for due, lane in self._later if self._serves(lane, busy)), None)
+    def _first(self, may_claim: Callable[[str], bool]) -> tuple[float, str] | None:
+        ready = min(((due, lane) for lane, due in self._ready.items() if may_claim(lane)), default=None)
+        later = next(((due, lane) for due, lane in self._later if may_claim(lane)), None)
         return min((found for found in (ready, later) if found is not None), default=None)
-
-    def _serves(self, lane: str, busy: frozenset[str]) -> bool:
-        return lane not in busy and not self.excluded(lane)
 
     def _put(self, lane: str, due: float) -> None:
         self._drop(lane)
@@ -120,7 +115,3 @@ class DueLanes:
         known = self._due.pop(lane, None)
         if known is not None:
             del self._later[bisect_left(self._later, (known, lane))]
-
-
-def _open(_: str) -> bool:
-    return False

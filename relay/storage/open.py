@@ -1,5 +1,7 @@
 """Opens the store that the configuration names."""
 
+from collections.abc import Callable
+
 from relay.config.settings import Settings
 from relay.events.ports import StoreError
 from relay.log import Emit
@@ -7,8 +9,11 @@ from relay.storage.sqlite.store import SqliteStore
 from relay.storage.store import Store
 
 
-async def open_store(settings: Settings, now: float, log: Emit) -> Store:
-    """Open the store of `storage.url`. Raises StoreError, which says what to do."""
+async def open_store(settings: Settings, now: float, log: Emit, on_work: Callable[[], None]) -> Store:
+    """Open the store of `storage.url`. Raises StoreError, which says what to do.
+
+    `on_work` is called when another node enqueued or returned work.
+    """
     if settings.sqlite_path is not None:
         return await SqliteStore.open(settings.sqlite_path, now=now)
     try:
@@ -18,4 +23,6 @@ async def open_store(settings: Settings, now: float, log: Emit) -> Store:
             raise
         raise StoreError('storage.url: PostgreSQL needs psycopg: pip install "trackrelay[postgres]"') from error
     password = settings.storage.password.get_secret_value()
-    return await PostgresStore.open(settings.storage.url, settings.server.data_dir, now=now, log=log, password=password)
+    return await PostgresStore.open(
+        settings.storage.url, settings.server.data_dir, now=now, log=log, on_work=on_work, password=password
+    )

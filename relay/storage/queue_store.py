@@ -1,11 +1,12 @@
 """The queue as both databases keep it: what operators read and change, purge, due times."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import ClassVar, TypeVar
 
 from relay.queue.entry import Entry, State
 from relay.queue.message import ClaimedBatch, Message, NewMessage, Settlement
+from relay.queue.nodes import ALL_CONNECTIONS, NodeConnections
 from relay.queue.ports import ClaimLimits, EntryChange, EntryQuery
 from relay.storage import claim, queries, queue_writes, suppressions
 from relay.storage.database import Operation
@@ -53,13 +54,9 @@ class BaseQueueStore(ABC):
         """Follow a wall clock that was set by `step` seconds, to `now`."""
         await self._database.write(claim.clock_set(self._lanes, now, step, longest_wait, lifetime))
 
-    async def next_due(self, busy: Sequence[str]) -> float | None:
-        """Return when the next waiting entry outside these lanes is due, None when there is none."""
-        return await self._database.write(claim.next_due(self._lanes, busy))
-
-    def leave_to_others(self, barred: Callable[[str], bool]) -> None:
-        """Claim nothing from lanes for which this is true."""
-        self._lanes.excluded = barred
+    async def next_due(self, busy: Sequence[str], connections: NodeConnections = ALL_CONNECTIONS) -> float | None:
+        """Return when the next waiting entry is due that this node may claim, outside the busy lanes; else None."""
+        return await self._database.write(claim.next_due(self._lanes, busy, connections))
 
     async def entries(self, query: EntryQuery) -> Sequence[tuple[Message, Entry]]:
         """Return the entries that match, in order of queue id and number. `domain` is the sending domain."""

@@ -1,7 +1,6 @@
 """What a store is on either database: it opens, closes and checks, and has parts that do the rest."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from contextlib import AsyncExitStack
 
 from relay.limits.ports import LimitStore
@@ -40,8 +39,6 @@ class Store(ABC):
         """Implements DomainWatchStore and HostMemory."""
         self.verifications = VerificationTable(database)
         """Implements VerificationStore."""
-        self.on_work: Callable[[], None] = _nothing
-        """Called when another node enqueued or returned work."""
         self._opened = AsyncExitStack()
         """Closes connections and locks, last opened first."""
 
@@ -52,7 +49,3 @@ class Store(ABC):
     async def close(self) -> None:
         """Complete what waits to be written, then close connections and locks. Closing again does nothing."""
         await self._opened.aclose()
-
-
-def _nothing() -> None:
-    pass

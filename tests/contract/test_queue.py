@@ -9,6 +9,7 @@ from relay.events.event import Event, Kind
 from relay.queue.actions import hold
 from relay.queue.entry import State, StateError
 from relay.queue.message import ClaimedBatch, NewMessage, Settlement
+from relay.queue.nodes import NodeConnections, NodeShare
 from relay.queue.ports import ClaimLimits, EntryQuery, StoreError
 from relay.reports.ports import MessageQuery
 from relay.storage.store import Store
@@ -54,6 +55,16 @@ async def test_hands_nothing_out_twice(store: Store) -> None:
     claims = await asyncio.gather(*(store.queue.claim(NOW, one_by_one) for _ in range(60)))
     taken = [key for claimed in claims for key in ids(list(claimed))]
     assert sorted(taken) == [(f"M{n:03}", 0) for n in range(50)]
+
+
+async def test_lanes_left_to_other_nodes_are_neither_claimed_nor_waited_for(store: Store) -> None:
+    await store.queue.enqueue(accepted("A", "x@a.test", "x@c.test"))
+    shared = NodeConnections(NodeShare(1, 2), per_lane=1)
+    assert [shared.may_open(lane) for lane in ("mx:a.test", "mx:c.test")] == [False, True]
+    assert ids(await claim(store, room=replace(ROOMY, connections=shared))) == [("A", 1)]
+    assert await store.queue.next_due([], shared) is None
+    assert await store.queue.next_due([]) == NOW
+    assert ids(await claim(store)) == [("A", 0)]
 
 
 async def test_takes_only_what_is_due_oldest_first(store: Store) -> None:

@@ -1,6 +1,6 @@
 """Nodes on one PostgreSQL within the test's own process, and the waiting for what they bring about."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +23,14 @@ class Cluster:
         self.stores: list[PostgresStore] = []
         self.logged: list[tuple[str, str, dict[str, Any]]] = []
 
-    async def node(self, name: str) -> PostgresStore:
+    async def node(self, name: str, on_work: Callable[[], None] = lambda: None) -> PostgresStore:
         data_dir = self.folder / name
         data_dir.mkdir(exist_ok=True)
 
         def log(line: str, **fields: Any) -> None:
             self.logged.append((name, line, fields))
 
-        store = await PostgresStore.open(self.url, data_dir, now=NOW, log=log)
+        store = await PostgresStore.open(self.url, data_dir, now=NOW, log=log, on_work=on_work)
         self.stores.append(store)
         return store
 

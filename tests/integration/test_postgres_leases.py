@@ -35,14 +35,14 @@ async def test_no_entry_is_handed_out_twice(cluster: Cluster) -> None:
 
 
 async def test_the_work_of_a_dead_node_is_taken_over_and_its_late_word_changes_nothing(cluster: Cluster) -> None:
-    first, second = await cluster.node("first"), await cluster.node("second")
+    woken = asyncio.Event()
+    first, second = await cluster.node("first"), await cluster.node("second", woken.set)
     for queue_id in ("A", "B"):
         await first.queue.enqueue(accepted(queue_id, "x@a.test"))
     claims = await first.queue.claim(NOW, ROOMY)
     await first.queue.apply([settle(claims[1], State.DELIVERED, NOW)])
     assert await second.queue.claim(NOW, ROOMY) == []
-    woken = asyncio.Event()
-    second.on_work = woken.set
+    woken.clear()
     await cluster.die(first)
     told = await until(lambda: cluster.lines("second", "node.gone"))
     assert told == [{"node": first.nodes.id, "entries": 1}]
@@ -182,7 +182,8 @@ async def test_what_others_took_over_meanwhile_is_not_taken_for_settled_here(
 
 
 async def test_a_restarted_node_takes_its_work_back_at_once(cluster: Cluster) -> None:
-    first, second = await cluster.node("first"), await cluster.node("second")
+    woken = asyncio.Event()
+    first, second = await cluster.node("first"), await cluster.node("second", woken.set)
     await first.queue.enqueue(accepted("A", "x@a.test", "y@a.test"))
     await first.queue.claim(NOW, ROOMY)
     await first.close()
@@ -192,8 +193,7 @@ async def test_a_restarted_node_takes_its_work_back_at_once(cluster: Cluster) ->
     assert await second.queue.claim(NOW, ROOMY) == []
     (left,) = await again.queue.leased_by_previous_run([("A", 1)])
     await again.queue.apply([settle(left, State.DELIVERED, NOW)])
-    woken = asyncio.Event()
-    second.on_work = woken.set
+    woken.clear()
     assert await again.queue.recover(NOW, 3600.0) == 1
     await asyncio.wait_for(woken.wait(), PATIENCE)  # The others need not wait for their next look at all lanes.
     assert keys(await again.queue.claim(NOW, ROOMY)) == [("A", 0)]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from relay.app.alerts import Alert
 from relay.app.maintenance import Maintenance
 from relay.app.observer import Observer
 from relay.config.settings import Settings
@@ -33,10 +34,10 @@ async def store_of_one(cluster: Cluster) -> PostgresStore:
 
 
 async def test_nodes_hear_of_new_work_at_once(cluster: Cluster) -> None:
-    first, second = await cluster.node("first"), await cluster.node("second")
-    await until(lambda: len(first.nodes.live) == 2)
     woken: list[int] = []
-    second.on_work = lambda: woken.append(1)
+    first, second = await cluster.node("first"), await cluster.node("second", lambda: woken.append(1))
+    await until(lambda: len(first.nodes.live) == 2)
+    woken.clear()
     assert await second.queue.next_due([]) is None
     began = time.monotonic()
     for number in range(50):
@@ -129,16 +130,6 @@ async def test_connections_of_a_lane_are_shared_by_the_nodes_that_live(
     await until(lambda: first.nodes.share.of("mx:a.test", 10) == 10)
 
 
-async def test_lanes_left_to_others_are_neither_claimed_nor_waited_for(store_of_one: PostgresStore) -> None:
-    await store_of_one.queue.enqueue(accepted("A", "x@a.test", "x@b.test"))
-    store_of_one.queue.leave_to_others(lambda lane: lane == "mx:a.test")
-    assert keys(await store_of_one.queue.claim(NOW, ROOMY)) == [("A", 1)]
-    assert await store_of_one.queue.next_due([]) is None
-    store_of_one.queue.leave_to_others(lambda lane: False)
-    assert await store_of_one.queue.next_due([]) == NOW
-    assert keys(await store_of_one.queue.claim(NOW, ROOMY)) == [("A", 0)]
-
-
 async def test_nodes_are_listed(cluster: Cluster) -> None:
     first, second = await cluster.node("first"), await cluster.node("second")
     await first.queue.enqueue(accepted("A", "x@a.test", "y@a.test"))
@@ -165,7 +156,7 @@ async def test_the_leading_node_counts_the_queue_for_all(cluster: Cluster, tmp_p
     await stores[0].queue.enqueue(accepted("A", "x@a.test", "y@a.test"))
     settings = Settings.model_validate({"server": {"hostname": "relay.test", "data_dir": str(tmp_path)}})
     for store in stores:
-        observer = Observer(Log(StringIO(), "json"), lambda: NOW)
+        observer = Observer(Log(StringIO(), "json"), lambda: NOW, list[Alert]().append)
         await Maintenance(lambda: settings, store, observer, lambda: NOW)._run_once()
         said = b'relay_queue_entries{state="waiting"} 2.0' in observer.metrics.exposition()
         assert said == store.nodes.leads

@@ -67,7 +67,7 @@ async def test_mail_goes_unrewritten_while_what_worked_does_not(tmp_path: Path) 
             assert f"http://127.0.0.1:{proxy.port}/c/".encode() in tracked
             await proxy.close()
             alerts: list[Alert] = []
-            up.app.observer.send_alert = alerts.append
+            up.app.alerts.send = alerts.append  # type: ignore[assignment]
             await up.app.outbound.monitor.check()
             _, patient = await sent(relay, sink, 2)
             assert PLAIN not in patient

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from relay.app import alerts as alerts_module
-from relay.app.alerts import Alert, AlertMailer
+from relay.app.alerts import Alert, AlertMailer, AlertQueue
 from relay.app.observer import Observer
 from relay.config.settings import Settings
 from relay.events.event import Event
@@ -37,7 +37,9 @@ class Harness:
         self.published: list[Event] = []
         self.woken = 0
         serial = count()
-        self.alerts = AlertMailer(
+        self.alerts = AlertQueue(lambda: settings, lambda: self.now)
+        self.mailer = AlertMailer(
+            self.alerts,
             settings=lambda: settings,
             store=self,  # type: ignore[arg-type]  # enqueue is all it needs
             stories=store.reports,
@@ -70,7 +72,7 @@ async def running(folder: Path, **sections: Any) -> AsyncIterator[Harness]:
     settings = Settings.model_validate({"server": {"hostname": "relay.test"}, **sections})
     store = await SqliteStore.open(folder / "relay.db", now=NOW)
     harness = Harness(store, settings)
-    task = asyncio.create_task(harness.alerts.run())
+    task = asyncio.create_task(harness.mailer.run())
     try:
         yield harness
     finally:
@@ -138,9 +140,7 @@ async def test_alerts_use_the_configured_address_and_its_providers(tmp_path: Pat
 def test_the_observer_alerts_about_paused_lanes_and_a_recovered_store() -> None:
     alerts: list[Alert] = []
     times = iter((NOW, NOW + 90))
-    observer = Observer(Log(StringIO(), "json"), lambda: next(times))
-    observer.alert("mx:early.test", "blocked", "554 no", "Delist.")
-    observer.send_alert = alerts.append
+    observer = Observer(Log(StringIO(), "json"), lambda: next(times), alerts.append)
     observer.alert("provider:p", "credentials", "535 no", "Check it.")
     observer.store_trouble(StoreError("disk I/O error"))
     observer.store_trouble(StoreError("disk I/O error"))

@@ -15,8 +15,7 @@ FAILED: dict[str, object] = {"domain": "acme.test", "reply": "550 5.7.26 no DMAR
 
 def alerts_for(*events: Event) -> list[Alert]:
     alerts: list[Alert] = []
-    observer = Observer(Log(StringIO(), "json"), lambda: 1000.0)
-    observer.send_alert = alerts.append
+    observer = Observer(Log(StringIO(), "json"), lambda: 1000.0, alerts.append)
     observer.publish(events)
     return alerts
 
@@ -51,7 +50,7 @@ def test_the_categories_that_give_an_alert() -> None:
 
 
 def test_events_are_counted_and_only_deliveries_have_a_delay() -> None:
-    observer = Observer(Log(StringIO(), "json"), lambda: 1000.0)
+    observer = Observer(Log(StringIO(), "json"), lambda: 1000.0, list[Alert]().append)
     opened = Event(Kind.OPEN, 1000.0, "A", 0, data={"client": "192.0.2.1"})
     delivered = Event(Kind.DELIVERED, 1000.0, "A", 0, "u@x.test", {"delay": 0.7})
     observer.publish([opened, delivered, opened, failed("unknown", Kind.DEFERRED, delay=3.0)])
@@ -64,7 +63,7 @@ def test_events_are_counted_and_only_deliveries_have_a_delay() -> None:
 @pytest.mark.parametrize(("kind", "mail"), [(Kind.OPEN, False), (Kind.CLICK, False), (Kind.CREATED, True)])
 def test_mail_is_in_flight_shortly_after_an_event_of_a_message(kind: Kind, mail: bool) -> None:
     now = [1000.0]
-    observer = Observer(Log(StringIO(), "json"), lambda: now[0])
+    observer = Observer(Log(StringIO(), "json"), lambda: now[0], list[Alert]().append)
     assert not observer.mail_in_flight()
     observer.publish([Event(kind, 1000.0, "A", 0)])
     assert observer.mail_in_flight() is mail

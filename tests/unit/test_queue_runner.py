@@ -25,6 +25,7 @@ from relay.queue.context import INTERNAL_ERROR, QueueContext
 from relay.queue.entry import Entry, State
 from relay.queue.lanes import LaneTable
 from relay.queue.message import ClaimedBatch, Message, NewMessage, Settlement
+from relay.queue.nodes import ALL_CONNECTIONS, NodeConnections
 from relay.queue.outcome import Deferred, Delivered, Outcome, Refused
 from relay.queue.ports import ClaimLimits, DeliveryJob, EntryQuery, StoreError
 from relay.queue.runner import Runner
@@ -116,9 +117,9 @@ class FlakyStore:
         self._maybe("claim")
         return await self.store.queue.claim(now, room)
 
-    async def next_due(self, busy: Sequence[str]) -> float | None:
+    async def next_due(self, busy: Sequence[str], connections: NodeConnections = ALL_CONNECTIONS) -> float | None:
         self._maybe("next_due")
-        return await self.store.queue.next_due(busy)
+        return await self.store.queue.next_due(busy, connections)
 
     async def apply(self, settlements: Sequence[Settlement]) -> Sequence[Settlement]:
         self._maybe("apply")
@@ -175,6 +176,7 @@ class Harness:
             settings=lambda: settings,
             bounce_policy=lambda: policy,
             store=self.troubled,
+            nodes=store.nodes,
             limits=self.troubled,
             exclusion=Exclusion(store.suppressions, store.unsubscribes),
             journal=self.journal,
@@ -187,7 +189,7 @@ class Harness:
             publish=self.events.extend,
             watch=self,
         )
-        self.runner = Runner(self.tools)
+        self.runner = Runner(self.tools, asyncio.Event())
 
     def unexpected(self, queue_id: str, error: BaseException) -> None:
         self.raised.append((queue_id, repr(error)))

@@ -17,6 +17,7 @@ from relay.mail.reply import Reply
 from relay.mail.transaction import Envelope, Recipient, Session, Transaction
 from relay.queue.entry import Entry, State
 from relay.queue.message import ClaimedBatch, Message, NewMessage, Settlement
+from relay.queue.nodes import ALL_CONNECTIONS, NodeConnections
 from relay.queue.ports import ClaimLimits, EntryQuery, StoreError
 from relay.storage.sqlite.store import SqliteStore
 from relay.submission.accept import SubmissionHandler
@@ -60,7 +61,7 @@ class FaultyStore:
     async def claim(self, now: float, room: ClaimLimits) -> Sequence[ClaimedBatch]:
         raise self.error
 
-    async def next_due(self, busy: Sequence[str]) -> float | None:
+    async def next_due(self, busy: Sequence[str], connections: NodeConnections = ALL_CONNECTIONS) -> float | None:
         raise self.error
 
     async def apply(self, settlements: Sequence[Settlement]) -> Sequence[Settlement]:

@@ -1,7 +1,7 @@
 """The store on PostgreSQL: several nodes on one database."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack, suppress
 from functools import partial
 from itertools import count
@@ -39,6 +39,10 @@ def _unlogged(_: str, /, **__: object) -> None:
     pass
 
 
+def _nothing() -> None:
+    pass
+
+
 class PostgresStore(Store):
     """One node's access to the database.
 
@@ -48,7 +52,7 @@ class PostgresStore(Store):
     queue: PostgresQueueStore
     nodes: NodeRegistry
 
-    def __init__(self, url: str, node: Node, log: Emit) -> None:
+    def __init__(self, url: str, node: Node, log: Emit, on_work: Callable[[], None]) -> None:
         """Use `open`."""
         lanes = self._lanes = DueLanes(all_lanes)
         self._link = PostgresLink(url, seeking=True)
@@ -57,6 +61,7 @@ class PostgresStore(Store):
         super().__init__(StoreDatabase(self._readers, self._writer), lanes)
 
         self._log = log
+        self._on_work = on_work
         self._heartbeat = Heartbeat(url, node, HeartbeatCallbacks(self._on_beat, self._on_due))
         self._notifier = Notifier(self._readers, node.id)
         self._background = BackgroundTasks()
@@ -73,15 +78,27 @@ class PostgresStore(Store):
         )
 
     @classmethod
-    async def open(cls, url: str, data_dir: Path, *, now: float, log: Emit = _unlogged, password: str = "") -> Self:
-        """Connect, update the schema, join the other nodes. Raises StoreErrors that say what to do."""
+    async def open(
+        cls,
+        url: str,
+        data_dir: Path,
+        *,
+        now: float,
+        log: Emit = _unlogged,
+        on_work: Callable[[], None] = _nothing,
+        password: str = "",
+    ) -> Self:
+        """Connect, update the schema, join the other nodes. Raises StoreErrors that say what to do.
+
+        `on_work` is called when another node enqueued or returned work.
+        """
         async with AsyncExitStack() as opened:
             file = await asyncio.to_thread(NodeFile, data_dir)
             opened.callback(file.release)
             target = with_password(url, password)
             await asyncio.to_thread(schema.prepare, target)
 
-            store = cls(target, file.node_info(), log)
+            store = cls(target, file.node_info(), log, on_work)
             opened.push_async_callback(store._close_connections)
             try:
                 await store._start(now)
@@ -128,13 +145,13 @@ class PostgresStore(Store):
         """Note lanes with work; read all lanes when the notification names none."""
         if dues:
             self._lanes.note(dues)
-            self.on_work()
+            self._on_work()
         else:
             self._background.run(self._read_lanes)
 
     async def _read_lanes(self) -> None:
         self._lanes.note(await self.database.read(all_lanes))
-        self.on_work()
+        self._on_work()
 
     async def _poll(self) -> None:
         for number in count(1):
