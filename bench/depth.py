@@ -16,7 +16,7 @@ from bench.mail import Figures, Load, Sink, measure
 from bench.targets import Relay, signing_key
 from relay.mail.queue_id import queue_id
 from relay.queue.entry import Entry
-from relay.queue.message import Accepted, Message
+from relay.queue.message import Message, NewMessage
 from relay.storage.sqlite.store import SqliteStore
 
 PER_MESSAGE = 1000
@@ -59,10 +59,10 @@ async def _fill(folder: Path, recipients: int, lanes: int) -> None:
         await store.close()
 
 
-def _deferred(number: int, now: float, lanes: int) -> Accepted:
+def _deferred(number: int, now: float, lanes: int) -> NewMessage:
     identity = queue_id(now - 3600, number)
     entries = tuple(_entry(identity, place, now, number * PER_MESSAGE + place, lanes) for place in range(PER_MESSAGE))
-    return Accepted(Message(identity, now - 3600, "news@dead.bench"), b"Subject: deferred\r\n\r\nHello\r\n", entries)
+    return NewMessage(Message(identity, now - 3600, "news@dead.bench"), b"Subject: deferred\r\n\r\nHello\r\n", entries)
 
 
 def _entry(identity: str, place: int, now: float, serial: int, lanes: int) -> Entry:

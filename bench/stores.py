@@ -18,8 +18,8 @@ from pathlib import Path
 from relay.limits.ports import Slot
 from relay.limits.window import windows
 from relay.queue.entry import State
-from relay.queue.message import Claimed
-from relay.queue.ports import LaneRoom
+from relay.queue.message import ClaimedBatch
+from relay.queue.ports import ClaimLimits
 from relay.storage.postgres.store import PostgresStore
 from relay.storage.sqlite.store import SqliteStore
 from relay.storage.store import Store
@@ -29,7 +29,7 @@ from tests.servers.postgres import PostgresServer, drop_schema, fresh_schema
 LANES = 200
 
 
-ROOM = LaneRoom(entries=2000, content_bytes=256 << 20, per_lane=20, lanes={})
+LIMITS = ClaimLimits(entries=2000, content_bytes=256 << 20, per_lane=20, lanes={})
 
 
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -85,10 +85,10 @@ async def measure(name: str, store: Store, arguments: argparse.Namespace, measur
         await asyncio.gather(*(work() for _ in range(arguments.at_once)))
 
     await measured("enqueue", arguments.messages, lambda: together(enqueue))
-    claims: list[Claimed] = []
+    claims: list[ClaimedBatch] = []
 
     async def claim() -> None:
-        while taken := await store.queue.claim(now + 1, ROOM):
+        while taken := await store.queue.claim(now + 1, LIMITS):
             claims.extend(taken)
 
     await measured("claim", arguments.messages, claim)

@@ -49,7 +49,7 @@ class Terminal:
         os.write(self.ours, f"{text}\n".encode())
 
 
-async def test_the_code_is_asked_for_until_it_is_right(tmp_path: Path) -> None:
+async def test_the_prompt_repeats_until_the_code_is_correct(tmp_path: Path) -> None:
     async with Sink() as mailbox, RelayProcess(tmp_path, mailbox.port) as relay:
         async with Terminal(relay, "identity", "verify", "owner@reader.test") as terminal:
             await terminal.until("The code (Enter alone if you used the link, q to skip)")
@@ -67,12 +67,12 @@ async def test_the_code_is_asked_for_until_it_is_right(tmp_path: Path) -> None:
         assert (listed["address"], listed["verified_by"]) == ("owner@reader.test", "mail")
 
 
-async def test_who_does_not_have_the_code_yet_may_go_on(tmp_path: Path) -> None:
+async def test_q_skips_the_prompt_for_the_code(tmp_path: Path) -> None:
     async with (
         Sink() as mailbox,
         RelayProcess(tmp_path, mailbox.port) as relay,
         Terminal(relay, "identity", "verify", "owner@reader.test") as terminal,
     ):
-        await terminal.until("q to go on)")
+        await terminal.until("q to skip)")
         terminal.type("q")
         assert await terminal.process.wait() == 75
