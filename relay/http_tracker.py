@@ -163,6 +163,7 @@ class Tracker:
                 answer = await self._verify(request, token)
             case _:
                 answer = self._other(request, path)
+
         cast("Connection", request.protocol).answered()
         return answer
 

@@ -138,10 +138,12 @@ class Resolver:
         self._resolver.lifetime = lifetime
         self._cache_size = cache_size
         self._resolver.cache = dns.resolver.LRUCache(cache_size)
+
         # An alias whose target does not exist gives NXDOMAIN (RFC 6604), and dnspython then caches that the alias
         # itself does not exist. Therefore CNAME queries have a cache of their own.
         self._aliases = copy(self._resolver)
         self._aliases.cache = dns.resolver.LRUCache(cache_size)
+
         self._shuffle = shuffle
         self._in_flight: dict[tuple[dns.name.Name, str], asyncio.Task[_Lookup]] = {}
 

@@ -137,11 +137,13 @@ class QueueRoutes:
             "flush": flush(now),
             "delete": delete(now),
         }
+
         action = request.match_info["action"]
         changed = await self.store.change(query, actions[action])
         if action == "delete":
             self.publish([deletion_event(entry, now) for _, entry in changed])
             await self._release_slots(changed)
+
         self.wake()
         return web.json_response({"entries": [listing_json(message, entry) for message, entry in changed]})
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from aiohttp import web
 
-from relay.admin.lists import body_of
+from relay.admin.requests import json_body
 from relay.clock import Clock
 from relay.config.settings import Provider, Settings
 from relay.limits.ports import LimitStore, Usage
@@ -150,6 +150,7 @@ def direct_json(pauses: Mapping[str, LanePause]) -> JsonObject:
     named = ", ".join(f"{lane} ({pause.why})" for lane, pause in list(paused.items())[:_MAX_LISTED])
     count = "1 destination is paused" if len(paused) == 1 else f"{len(paused)} destinations are paused"
     why = f"{count}: {named}{', …' if len(paused) > _MAX_LISTED else ''}" if paused else ""
+
     return {
         "name": DIRECT,
         "host": "the MX hosts of each domain",
@@ -175,7 +176,7 @@ def _key(provider: Provider) -> str:
 
 
 async def _body(request: web.Request) -> dict[str, Any]:
-    return await body_of(request) if request.can_read_body else {}
+    return await json_body(request) if request.can_read_body else {}
 
 
 def _address(body: Mapping[str, Any], key: str) -> str:

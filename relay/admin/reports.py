@@ -8,7 +8,7 @@ from aiohttp import web
 from multidict import MultiMapping
 
 from relay.dsn.categories import CATEGORIES
-from relay.reports import run
+from relay.reports import build
 from relay.reports.engagement import engagement_report
 from relay.reports.ports import EngagementStore, MessageQuery, ReportStore, StoryStore
 from relay.reports.serialize import story_json
@@ -44,14 +44,14 @@ class ReportRoutes:
 
     async def bounces(self, request: web.Request) -> web.Response:
         """GET /reports/bounces?…&category=: totals, categories, sites, destinations, most frequent replies."""
-        return web.json_response(await run.bounces(self._store, _query(request.query), _category(request)))
+        return web.json_response(await build.bounces(self._store, _query(request.query), _category(request)))
 
     async def bounced(self, request: web.Request) -> web.StreamResponse:
         """GET /reports/bounces/messages?…&category=: the bounced recipients of that report, newest first.
 
         One JSON object per line, without a limit. The last line is `null`; without it the response is incomplete.
         """
-        pages = run.bounced_messages(self._store, _query(request.query), _category(request))
+        pages = build.bounced_messages(self._store, _query(request.query), _category(request))
         page = await anext(pages, None)
         response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
         await response.prepare(request)
@@ -64,7 +64,7 @@ class ReportRoutes:
 
     async def deliveries(self, request: web.Request) -> web.Response:
         """GET /reports/deliveries?…: totals and destinations."""
-        return web.json_response(await run.deliveries(self._store, _query(request.query)))
+        return web.json_response(await build.deliveries(self._store, _query(request.query)))
 
     async def engagement(self, request: web.Request) -> web.Response:
         """GET /reports/engagement?…: totals, campaigns, most clicked links."""
@@ -74,7 +74,7 @@ class ReportRoutes:
 
     async def unclassified(self, request: web.Request) -> web.Response:
         """GET /reports/unclassified?…: masked replies that no rule matches, with their counts."""
-        return web.json_response({"replies": await run.unclassified(self._store, _query(request.query))})
+        return web.json_response({"replies": await build.unclassified(self._store, _query(request.query))})
 
     async def messages(self, request: web.Request) -> web.Response:
         """GET /reports/messages?…: the matching messages, newest first, at most MAX_STORIES.

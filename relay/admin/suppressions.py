@@ -2,7 +2,14 @@
 
 from aiohttp import web
 
-from relay.admin.lists import body_of, entries_of, limit_of, refuse_unknown, texts_of, time_of
+from relay.admin.requests import (
+    json_body,
+    parse_entries,
+    parse_fields,
+    parse_limit,
+    parse_time,
+    reject_unknown_parameters,
+)
 from relay.clock import Clock
 from relay.mail.canonical import canonical, canonical_domain
 from relay.reports.serialize import suppression_json
@@ -33,15 +40,16 @@ class SuppressionRoutes:
     async def listing(self, request: web.Request) -> web.Response:
         """GET /suppressions?address=&domain=&reason=&after=ADDRESS/DOMAIN&limit=: a page of the list."""
         query = request.query
-        refuse_unknown(query, _PARAMETERS)
+        reject_unknown_parameters(query, _PARAMETERS)
         address, _, domain = query.get("after", "").rpartition("/")
+
         found = await self._store.find(
             SuppressionQuery(
                 query.get("address", ""),
                 canonical_domain(query.get("domain", "")),
                 query.get("reason", ""),
                 (address, domain),
-                limit_of(query),
+                parse_limit(query),
             )
         )
         return web.json_response({"suppressions": [suppression_json(one) for one in found]})
@@ -52,13 +60,13 @@ class SuppressionRoutes:
         If any entry is invalid, none is added, and 400 names all faults.
         """
         now = self._clock()
-        adding = await entries_of(request, "suppressions", lambda given: _suppression(given, now))
+        adding = await parse_entries(request, "suppressions", lambda given: _suppression(given, now))
         await self._store.add(adding)
         return web.json_response({"suppressions": [suppression_json(one) for one in adding]})
 
     async def remove(self, request: web.Request) -> web.Response:
         """POST /suppressions/remove with {"addresses": […], "domain": ""}: remove, and return the removed entries."""
-        body = await body_of(request)
+        body = await json_body(request)
         addresses, domain = body.get("addresses"), body.get("domain", "")
         if not isinstance(addresses, list) or not all(isinstance(one, str) for one in [*addresses, domain]):
             raise web.HTTPBadRequest(text='a body {"addresses": ["a@example.com"], "domain": ""} is needed')
@@ -68,7 +76,7 @@ class SuppressionRoutes:
 
 def _suppression(given: object, now: float) -> Suppression:
     """Parse one entry; raise ValueError for a fault."""
-    texts = texts_of(given, _KEYS)
+    texts = parse_fields(given, _KEYS)
     return Suppression(
         address=canonical(texts["address"]),
         domain=canonical_domain(texts["domain"]),
@@ -76,6 +84,6 @@ def _suppression(given: object, now: float) -> Suppression:
         rule=texts["rule"],
         reply=texts["reply"],
         queue_id=texts["queue_id"],
-        created_at=time_of("created_at", texts["created_at"]) or now,
-        expires_at=time_of("expires_at", texts["expires_at"]),
+        created_at=parse_time("created_at", texts["created_at"]) or now,
+        expires_at=parse_time("expires_at", texts["expires_at"]),
     )

@@ -2,7 +2,14 @@
 
 from aiohttp import web
 
-from relay.admin.lists import body_of, entries_of, limit_of, refuse_unknown, texts_of, time_of
+from relay.admin.requests import (
+    json_body,
+    parse_entries,
+    parse_fields,
+    parse_limit,
+    parse_time,
+    reject_unknown_parameters,
+)
 from relay.clock import Clock
 from relay.mail.canonical import canonical, canonical_domain
 from relay.reports.serialize import unsubscribe_json
@@ -36,7 +43,7 @@ class UnsubscribeRoutes:
         The next page has `after` three times: address, domain and campaign of the last entry.
         """
         query = request.query
-        refuse_unknown(query, _PARAMETERS)
+        reject_unknown_parameters(query, _PARAMETERS)
         match query.getall("after", []):
             case []:
                 after = ("", "", "")
@@ -44,6 +51,7 @@ class UnsubscribeRoutes:
                 after = (address, domain, campaign)
             case _:
                 raise web.HTTPBadRequest(text="after must be given three times: address, domain and campaign")
+
         found = await self._store.find(
             UnsubscribeQuery(
                 query.get("address", ""),
@@ -51,7 +59,7 @@ class UnsubscribeRoutes:
                 query.get("campaign", ""),
                 query.get("source", ""),
                 after,
-                limit_of(query),
+                parse_limit(query),
             )
         )
         return web.json_response({"unsubscribes": [unsubscribe_json(one) for one in found]})
@@ -62,7 +70,7 @@ class UnsubscribeRoutes:
         If any entry is invalid, none is added, and 400 names all faults.
         """
         now = self._clock()
-        adding = await entries_of(request, "unsubscribes", lambda given: _unsubscribe(given, now))
+        adding = await parse_entries(request, "unsubscribes", lambda given: _unsubscribe(given, now))
         await self._store.add(adding)
         return web.json_response({"unsubscribes": [unsubscribe_json(one) for one in adding]})
 
@@ -71,7 +79,7 @@ class UnsubscribeRoutes:
 
         Without a domain or campaign the entries of all of them are removed.
         """
-        body = await body_of(request)
+        body = await json_body(request)
         addresses, domain, campaign = body.get("addresses"), body.get("domain"), body.get("campaign")
         texts = [one for one in (domain, campaign) if one is not None]
         if not isinstance(addresses, list) or not all(isinstance(one, str) for one in [*addresses, *texts]):
@@ -82,7 +90,7 @@ class UnsubscribeRoutes:
 
 def _unsubscribe(given: object, now: float) -> Unsubscribe:
     """Parse one entry; raise ValueError for a fault."""
-    texts = texts_of(given, _KEYS)
+    texts = parse_fields(given, _KEYS)
     source = texts["source"] or "operator"
     if source not in SOURCES:
         raise ValueError(f"source {source!r} is not one of {', '.join(SOURCES)}")
@@ -92,5 +100,5 @@ def _unsubscribe(given: object, now: float) -> Unsubscribe:
         campaign=texts["campaign"],
         source=source,
         queue_id=texts["queue_id"],
-        created_at=time_of("created_at", texts["created_at"]) or now,
+        created_at=parse_time("created_at", texts["created_at"]) or now,
     )

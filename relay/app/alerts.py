@@ -160,6 +160,7 @@ def _content(alert: Alert, route: AlertRoute, subject: str, queue_id: str, now: 
         "Content-Type: text/plain; charset=utf-8",
         "Content-Transfer-Encoding: 8bit",
     )
+
     body = [_printable(line)[:900] for line in alert.text.splitlines()]
     body += ["", "-- ", f"relay on {route.hostname}. At most one mail per hour is sent about this."]
     return "".join(f"{line}\r\n" for line in (*header, "", *body)).encode("utf-8", "replace")

@@ -53,6 +53,7 @@ class InboundSide:
             wake=outbound.runner.wake,
             is_proven=self._proven,
         )
+
         tools = VerificationTools(
             settings=context.settings,
             keyring=outbound.keyring,
@@ -65,6 +66,7 @@ class InboundSide:
             submit=submit_as(self.submission),
         )
         self.verifier = Verifier(tools, self._proven, context.log)
+
         self.processor = InboundProcessor(
             settings=context.settings,
             keyring=outbound.keyring,
@@ -81,6 +83,7 @@ class InboundSide:
             wake=outbound.runner.wake,
             log=context.log,
         )
+
         self.inbound = InboundHandler(
             settings=context.settings,
             keyring=outbound.keyring,
@@ -110,6 +113,7 @@ class InboundSide:
         tls: ssl.SSLContext | None = None
         if listener.tls != "none" and listener.certificate:
             tls = tls_context(listener.certificate, listener.key)
+
         return SmtpServer(
             listener,
             context.settings,

@@ -28,6 +28,7 @@ class OutboundSide:
         self._time_left = time_left
         self.resolver = context.new_resolver()
         self.exclusion = Exclusion(context.store.suppressions, context.store.unsubscribes)
+
         self.signing = SigningKeys(
             keys,
             settings=context.settings,
@@ -39,6 +40,7 @@ class OutboundSide:
             log=context.log,
             alert=context.alert,
         )
+
         self.monitor = TrackingMonitor(
             settings=context.settings,
             keyring=self.keyring,

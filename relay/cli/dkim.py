@@ -91,6 +91,7 @@ def rotate(domain: str, algorithm: str, bits: int, path: Path, as_json: bool) ->
     if as_json:
         show([made], (), as_json=True)
         return
+
     click.echo(
         f"A new key was created for the selector {made['selector']}. Publish this TXT record instead of any other:"
     )

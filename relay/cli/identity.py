@@ -162,11 +162,13 @@ def _tell(result: dict[str, Any], *, as_json: bool) -> dict[str, Any]:
     if as_json:
         click.echo(json.dumps(result))
         return result
+
     for remark in result["remarks"]:
         mark, colour = _MARKS[remark["status"]]
         click.echo(f"  {click.style(mark, fg=colour)} {printable(remark['text'])}")
         if remark["fix"]:
             click.echo(f"      → {printable(remark['fix'])}")
+
     title = {"dns": "Domain", "sender": "Address"}.get(result["step"], result["step"].capitalize())
     if result["state"] == "passed":
         click.echo(click.style(f"{title} verified, {_time(result['at'])}", fg="green"))

@@ -124,11 +124,13 @@ def remove_command(address: str, path: Path, reload: bool | None) -> None:
         location = _location(path, address) if settings.identity_for(address) else ""
         hint = f"; it is in {location}: remove it there" if location else ""
         raise click.UsageError(f"there is no {fragment}{hint}")
+
     try:
         remove_fragment(path, fragment, os.environ)
     except ConfigError as error:
         click.echo(f"{error}\nrelay: {address} was not removed", err=True)
         sys.exit(EX_CONFIG)
+
     click.echo(f"{canonical(address)} is removed")
     _reload(settings, path, reload)
 

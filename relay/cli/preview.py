@@ -81,15 +81,18 @@ def _render_input(settings: Settings, content: bytes, recipient: str) -> RenderI
     message = queue_id(now, 0)
     if facts.author_fault and settings.identities:
         raise AuthorError(facts.author_fault)
+
     author, hostname = author_of(settings, facts.senders or ("",)), settings.server.hostname
     domain = domain_of(author)
     replies = reply_handling(settings, author, facts.reply_to, signed=facts.is_signed)
+
     added = b""
     if recipient:
         session = Session("preview", "submission", "127.0.0.1", "localhost", extended=True)
         transaction = Transaction(session, Envelope(author, (Recipient(recipient),)), content)
         message_id = f"<{message}@{domain or hostname}>"
         added = added_fields(message, transaction, facts, message_id, hostname, now, replies.fixed)
+
     policy = message_policy(settings, author, facts, replies)
     return RenderInput(message, now, author, content, replace(policy, added_fields=added))
 
@@ -109,6 +112,7 @@ def _show_links(rewritten: Rewritten | None, texts: Mapping[str, str], *, as_jso
     if rewritten is None:
         click.echo("tracking is off for this mail", err=True)
         return
+
     rows = [
         {
             "part": link.part,

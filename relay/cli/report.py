@@ -228,10 +228,12 @@ def _show_bounces(found: dict[str, Any]) -> None:
     click.echo(
         f"{found['late']} bounced after delivery; {found['complaints']} complaints ({found['complaint_rate']:.2%})"
     )
+
     for one in found["categories"]:
         click.echo(f"\n{one['bounced']:>6}  {one['share']:>6.1%}  {one['title']} ({one['category']})")
         for line in one["guidance"]:
             click.echo(f"                {line}")
+
     if found["destinations"]:
         click.echo()
         show(map(_rated, found["sites"]), (("SITE", "site"), *_COUNTS), as_json=False)

@@ -8,9 +8,9 @@ from typing import Any
 
 import click
 
+from relay.cli.address_files import PAGE, import_entries, read_entries, write_csv
 from relay.cli.client import AdminClient
 from relay.cli.common import config_option, future_time, json_option, show
-from relay.cli.lists import PAGE, rows_of, send, write_csv
 from relay.reports.serialize import time_json
 
 FIELDS = ("address", "domain", "reason", "rule", "reply", "queue_id", "created_at", "expires_at")
@@ -84,7 +84,7 @@ def import_command(file: io.TextIOBase, path: Path, as_json: bool) -> None:
 
     The file is CSV with a column `address`, has one address per line, or JSON lines as from `export`.
     """
-    send(AdminClient(path), "suppressions", list(rows_of(file.read())), as_json=as_json)
+    import_entries(AdminClient(path), "suppressions", list(read_entries(file.read())), as_json=as_json)
 
 
 @suppression.command("export")

@@ -8,9 +8,9 @@ from typing import Any
 
 import click
 
+from relay.cli.address_files import PAGE, import_entries, read_entries, write_csv
 from relay.cli.client import AdminClient
 from relay.cli.common import config_option, json_option, show
-from relay.cli.lists import PAGE, rows_of, send, write_csv
 from relay.suppression.unsubscribes import SOURCES
 
 FIELDS = ("address", "domain", "campaign", "source", "queue_id", "created_at")
@@ -86,8 +86,8 @@ def import_command(file: io.TextIOBase, path: Path, domain: str, campaign: str, 
     The file is CSV with a column `address`, has one address per line, or JSON lines as from `export`.
     """
     defaults = {"source": "import", "domain": domain, "campaign": campaign}
-    rows = [defaults | {key: value for key, value in row.items() if value} for row in rows_of(file.read())]
-    send(AdminClient(path), "unsubscribes", rows, as_json=as_json)
+    rows = [defaults | {key: value for key, value in row.items() if value} for row in read_entries(file.read())]
+    import_entries(AdminClient(path), "unsubscribes", rows, as_json=as_json)
 
 
 @unsubscribe.command("export")

@@ -47,6 +47,7 @@ def find_warnings(settings: Settings) -> Iterator[Problem]:
         if provider.username and provider.tls == "none" and not _is_loopback(provider.host):
             path = ("provider", index, "tls")
             yield Problem(path, "the password is sent in clear text", '"starttls" or "implicit"')
+
     if settings.admin.address and not _is_loopback(settings.admin.host):
         yield Problem(("admin", "address"), "the secret is sent in clear text unless a proxy adds TLS")
     if settings.queue.delay_notice >= settings.queue.lifetime:
@@ -55,6 +56,7 @@ def find_warnings(settings: Settings) -> Iterator[Problem]:
         yield Problem(
             ("tracker", "base_url"), f"no reader can reach {host}", "the URL under which readers reach the tracker"
         )
+
     for address, identity in settings.identities.items():
         yield from _reply_warnings(settings, ("identities", address), identity)
     yield from _inbound_warnings(settings)

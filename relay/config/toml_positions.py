@@ -29,6 +29,7 @@ def key_positions(text: str) -> dict[KeyPath, int]:
     """
     scan = _Scan(text)
     table: KeyPath = ()
+
     while scan.blank() < len(text):
         start = scan.at
         if text.startswith("[[", start):
@@ -42,6 +43,7 @@ def key_positions(text: str) -> dict[KeyPath, int]:
             scan.at += 1
         else:
             scan.pair(table)
+
     return scan.lines
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from relay.events.event import Kind
-from relay.reports import run
+from relay.reports import build
 from relay.reports.bounces import NOWHERE, site_of
 from relay.reports.ports import Failure, MessageQuery, Tally
 
@@ -81,7 +81,7 @@ class Store:
 
 
 async def bounces(*failures: Failure, category: str = "") -> Any:
-    return await run.bounces(Store(*failures), MessageQuery(), category)
+    return await build.bounces(Store(*failures), MessageQuery(), category)
 
 
 async def test_totals_and_rates() -> None:
@@ -138,16 +138,16 @@ async def test_a_category_limits_the_breakdown_but_not_the_totals() -> None:
 
 async def test_bounced_recipients_are_listed_in_pages_and_once_each() -> None:
     store = Store(GONE, replace(GONE, id=7), LATE, COMPLAINT, ODD)
-    pages = [page async for page in run.bounced_messages(store, MessageQuery())]
+    pages = [page async for page in build.bounced_messages(store, MessageQuery())]
     assert [[one["queue_id"] for one in page] for page in pages] == [["A"], ["B", "C"]]
-    pages = [page async for page in run.bounced_messages(store, MessageQuery(), "unknown")]
+    pages = [page async for page in build.bounced_messages(store, MessageQuery(), "unknown")]
     assert [one["queue_id"] for page in pages for one in page] == ["C"]
 
 
 async def test_unclassified_replies_are_grouped_by_masked_text() -> None:
     again = replace(ODD, queue_id="E", data={**ODD.data, "reply": "550 zork 78"})
     by_code = replace(ODD, queue_id="F", data={"category": "policy", "rule": "code-x", "reply": "554 zork"})
-    found = await run.unclassified(Store(ODD, again, by_code, GONE), MessageQuery())
+    found = await build.unclassified(Store(ODD, again, by_code, GONE), MessageQuery())
     assert [(one["count"], one["reply"], one["example"]) for one in found] == [
         (2, "550 zork <n>", "550 zork 77"),
         (1, "554 zork", "554 zork"),
@@ -155,7 +155,7 @@ async def test_unclassified_replies_are_grouped_by_masked_text() -> None:
 
 
 async def test_deliveries_by_destination() -> None:
-    found: Any = await run.deliveries(Store(LATE, replace(LATE, id=7)), MessageQuery())
+    found: Any = await build.deliveries(Store(LATE, replace(LATE, id=7)), MessageQuery())
     rows = [(one["destination"], one["recipients"], one["bounced"]) for one in found["destinations"]]
     assert rows == [("y.test", 9, 1), ("x.test", 7, 2)]
 

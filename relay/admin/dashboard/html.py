@@ -77,6 +77,7 @@ def page(title: str, about: object, query: str, *content: Markup | None) -> str:
         + tag("title", title)
         + tag("style", Markup(_STYLE))
     )
+
     hint = "Queue id, Message-ID or recipient"
     search = tag(
         "form",
@@ -85,6 +86,7 @@ def page(title: str, about: object, query: str, *content: Markup | None) -> str:
         action="/",
         role="search",
     )
+
     header = tag("header", tag("strong", tag("a", "relay", href="/")), tag("span", about), search)
     body = tag("body", header, tag("main", *content))
     return f'<!doctype html>\n<html lang="en">\n<head>{head}</head>\n{body}\n</html>\n'

@@ -115,6 +115,7 @@ def _engagement(report: JsonObject) -> Markup:
         ("Replied", "n"),
         ("Unsubscribed", "n"),
     )
+
     rows = [
         (
             one["campaign"] or tag("span", "transactional", class_="q"),
@@ -154,6 +155,7 @@ def message_page(hostname: str, story: JsonObject) -> str:
     assert isinstance(recipients, list)
     assert isinstance(events, list)
     title = str(story["subject"] or story["queue_id"])
+
     return page(
         f"{title}: relay",
         hostname,

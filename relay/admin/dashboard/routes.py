@@ -13,7 +13,7 @@ from relay.clock import Clock
 from relay.events.ports import StoreError
 from relay.mail.queue_id import is_queue_id
 from relay.queue.routing import LanePause
-from relay.reports import run
+from relay.reports import build
 from relay.reports.engagement import engagement_report
 from relay.reports.ports import EngagementStore, MessageQuery, ReportStore, StoryStore
 from relay.reports.serialize import JsonObject, story_json, time_json
@@ -95,6 +95,7 @@ class DashboardRoutes:
         assert isinstance(queue, Mapping)
         recent = await self._story_store.stories(MessageQuery(limit=RECENT))
         bounces, engagement = await self._cached_reports()
+
         return Overview(
             hostname=self._hostname,
             version=str(status["version"]),
@@ -114,7 +115,7 @@ class DashboardRoutes:
             if not 0 <= now - self._reports_at < REPORTS_KEPT:
                 query = MessageQuery(since=now - SPAN)
                 counted = await self._engagement_store.campaign_counts(query)
-                self._reports = await run.bounces(self._report_store, query), engagement_report(counted, ())
+                self._reports = await build.bounces(self._report_store, query), engagement_report(counted, ())
                 self._reports_at = now
             return self._reports
 

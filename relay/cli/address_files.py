@@ -16,7 +16,7 @@ PAGE = 1000
 """Addresses in one request, at most."""
 
 
-def rows_of(text: str) -> Iterator[dict[str, Any]]:
+def read_entries(text: str) -> Iterator[dict[str, Any]]:
     """Yield the entries of a file: CSV with a column `address`, one address per line, or JSON lines.
 
     Exits with an error that names the invalid line.
@@ -38,7 +38,7 @@ def rows_of(text: str) -> Iterator[dict[str, Any]]:
         give_up("the first line must be an address, or name the columns, with `address` among them", EX_DATAERR)
 
 
-def send(client: AdminClient, name: str, rows: Sequence[dict[str, Any]], *, as_json: bool) -> None:
+def import_entries(client: AdminClient, name: str, rows: Sequence[dict[str, Any]], *, as_json: bool) -> None:
     """Add the rows to a list, page by page, and print their number."""
     for start in range(0, len(rows), PAGE):
         client.post(f"/{name}", body={name: rows[start : start + PAGE]})

@@ -15,13 +15,13 @@ _MAX_PAGE = 10_000
 """Addresses of one page, at most."""
 
 
-def refuse_unknown(query: Mapping[str, str], known: Collection[str]) -> None:
+def reject_unknown_parameters(query: Mapping[str, str], known: Collection[str]) -> None:
     """Raise 400 if the query has an unknown parameter."""
     if unknown := set(query) - set(known):
         raise web.HTTPBadRequest(text=f"unknown parameter {', '.join(sorted(unknown))}")
 
 
-def limit_of(query: Mapping[str, str]) -> int:
+def parse_limit(query: Mapping[str, str]) -> int:
     """Return the size of a page."""
     limit = query.get("limit", "1000")
     if not (limit.isascii() and limit.isdigit() and 0 < int(limit) <= _MAX_PAGE):
@@ -29,7 +29,7 @@ def limit_of(query: Mapping[str, str]) -> int:
     return int(limit)
 
 
-async def body_of(request: web.Request) -> dict[str, Any]:
+async def json_body(request: web.Request) -> dict[str, Any]:
     """Return the JSON object of a body."""
     try:
         value = await request.json()
@@ -40,9 +40,9 @@ async def body_of(request: web.Request) -> dict[str, Any]:
     return value
 
 
-async def entries_of(request: web.Request, name: str, read: Callable[[object], T]) -> list[T]:
+async def parse_entries(request: web.Request, name: str, read: Callable[[object], T]) -> list[T]:
     """Parse the entries under `name`. If any is invalid, raise 400 with all faults."""
-    given = (await body_of(request)).get(name)
+    given = (await json_body(request)).get(name)
     if not isinstance(given, list):
         raise web.HTTPBadRequest(text=f'a body {{"{name}": [{{"address": "a@example.com"}}]}} is needed')
 
@@ -59,7 +59,7 @@ async def entries_of(request: web.Request, name: str, read: Callable[[object], T
     return found
 
 
-def texts_of(given: object, known: Collection[str]) -> dict[str, str]:
+def parse_fields(given: object, known: Collection[str]) -> dict[str, str]:
     """Return the fields of one entry, "" for missing ones; raise ValueError for a fault. The address is valid."""
     if not isinstance(given, Mapping):
         raise ValueError("must be an object with an address")  # noqa: TRY004  callers catch ValueError only
@@ -75,7 +75,7 @@ def texts_of(given: object, known: Collection[str]) -> dict[str, str]:
     return texts
 
 
-def time_of(key: str, text: str) -> float:
+def parse_time(key: str, text: str) -> float:
     """Return the Unix seconds of an RFC 3339 time, 0 for ""; raise ValueError for a fault."""
     if not text:
         return 0.0
