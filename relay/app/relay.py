@@ -24,7 +24,7 @@ from relay.dsn.classify import RulesError
 from relay.dsn.rules_file import load_bounce_rules
 from relay.http_tracker import Tracker
 from relay.inbound.imap_poller import Poller
-from relay.inbound.imap_state import PLACE_FILE
+from relay.inbound.imap_state import STATE_FILE
 from relay.log import open_log
 from relay.mail.queue_id import RANDOM_SPACE, queue_id
 from relay.mailauth.dkim_keys import KeyFaultError
@@ -169,8 +169,8 @@ class App:
         """Start the supervised background tasks."""
         supervisor = Supervisor(self.log)
         self._stack.push_async_callback(supervisor.stop)
-        position = settings.server.data_dir / PLACE_FILE
-        supervisor.keep("imap", Poller(self.settings, position, self.inbound.processor.process, self.log).run)
+        state_file = settings.server.data_dir / STATE_FILE
+        supervisor.keep("imap", Poller(self.settings, state_file, self.inbound.processor.process, self.log).run)
         supervisor.keep("housekeeping", Maintenance(self.settings, self.store, self.observer, self._clock).run)
         supervisor.keep("mail exchangers", self.inbound.exchangers.run)
         supervisor.keep("domain watch", self.outbound.signing.watch.run)

@@ -1,1 +1,1 @@
-"""What comes back from the world: bounces, replies, complaints, unsubscribes."""
+"""Mail that comes back: bounces, replies, complaints, unsubscribe requests."""

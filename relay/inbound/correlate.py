@@ -1,4 +1,4 @@
-"""Finds the original message and recipient."""
+"""Finds the message and recipient that returned mail is about."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -19,16 +19,16 @@ _ID = re.compile(r"<[^<>\s]{1,900}>")
 
 
 MOST = 20
-"""Message-IDs that are looked up at most."""
+"""Maximum number of Message-IDs to look up."""
 
 
 _FIELDS = ("in-reply-to", "references")
 
 
 def referenced_message_ids(content: bytes, report: Report) -> list[str]:
-    """Return the Message-IDs a mail answers, the nearest first; those of a message enclosed in it count too.
+    """Return the Message-IDs a mail answers, the nearest first, then those of a message enclosed in it.
 
-    References name the oldest first, so they are read backwards.
+    References lists the oldest first, so it is read backwards.
     """
     header = read_header(content).pairs
     own = [found for name in _FIELDS for found in _ids(header, name)]
@@ -42,28 +42,28 @@ def _ids(pairs: Iterable[tuple[str, str]], name: str) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class OriginalRecipient:
-    """The recipient of ours a mail is about."""
+    """The recipient of one of relay's messages that a mail is about."""
 
     queue_id: str
     number: int
     story: Story | None
-    """None when the message is not known any more: the token alone vouches."""
+    """None when the message is no longer stored; the token alone identifies it."""
     certain: bool = True
-    """False where the message is known, and which of its recipients answered is a guess."""
+    """False where the message is known but the answering recipient is a guess."""
 
     @property
     def address(self) -> str:
-        """Its address, "" when it is not known."""
+        """The recipient's address, "" when it is not known."""
         entries = self.story.entries if self.story else ()
         return next((one.recipient for one in entries if one.number == self.number), "")
 
 
 Match = tuple[OriginalRecipient, Recipient | None]
-"""A recipient of ours, and what a report says of it."""
+"""A recipient, and its fields in the report."""
 
 
 async def match_token(store: StoryStore, token: Token, report: Report, identity: str) -> Sequence[Match]:
-    """Return whom a token was signed for. `identity` as in `match_report`."""
+    """Return the recipient a token was signed for. `identity` as in `match_report`."""
     stories = await store.stories(MessageQuery(queue_id=token.queue_id))
     if stories and not _is_of(stories[0], identity):
         return []
@@ -74,8 +74,8 @@ async def match_token(store: StoryStore, token: Token, report: Report, identity:
 async def match_report(store: StoryStore, report: Report, identity: str) -> Sequence[Match]:
     """Return the recipients a report names, of the message it returns.
 
-    With an `identity` only its own messages are looked at: who may write to its CC tracking address has no say about
-    anybody else's.
+    With an `identity`, only its own messages are searched. Anybody may write to its CC tracking address, so mail to
+    that address must not affect messages of other identities.
     """
     if not (report.message_id and report.recipients):
         return []
@@ -90,7 +90,7 @@ async def match_report(store: StoryStore, report: Report, identity: str) -> Sequ
 
 
 async def match_thread(store: StoryStore, content: bytes, report: Report, identity: str) -> Sequence[Match]:
-    """Return whose answer a mail is, by the Message-IDs it says it answers. `identity` as in `match_report`."""
+    """Return the recipient that answered, by the Message-IDs the mail refers to. `identity` as in `match_report`."""
     author = author_of(content, report, identity)
     for message_id in referenced_message_ids(content, report):
         for story in await store.stories(MessageQuery(message_id=message_id, identity=identity, limit=1)):
@@ -114,7 +114,7 @@ async def match_author(store: StoryStore, content: bytes, report: Report, identi
 
 
 def author_of(content: bytes, report: Report, identity: str) -> str:
-    """Return who wrote a mail; when the identity's own mailbox sent it on enclosed, who wrote what is inside."""
+    """Return the author of a mail; of the enclosed mail when the identity's own mailbox forwarded it."""
     author = authors.author_of(content)
     enclosed = parse_address_list(next((value for name, value in report.returned if name == "from"), ""))
     inside = "" if isinstance(enclosed, Unreadable) or not enclosed else enclosed[0].address
@@ -122,7 +122,7 @@ def author_of(content: bytes, report: Report, identity: str) -> str:
 
 
 def about(report: Report, address: str) -> Recipient | None:
-    """Return what the report says of our recipient: under its address, else of the first that failed."""
+    """Return the report's fields for a recipient: those of its address, else of the first that failed."""
     named = (one for one in report.recipients if address and canonical(address) == canonical(one.address))
     failed = (one for one in report.recipients if one.action in ("failed", "complained"))
     anything = Recipient("", "complained" if report.kind == "complaint" else "failed", diagnostic=report.text)
@@ -135,7 +135,7 @@ def _is_of(story: Story, identity: str) -> bool:
 
 
 def _is_own(story: Story, author: str, content: bytes) -> bool:
-    """Tell whether the author of the message goes on writing, as no recipient of it and sending nobody's answer on."""
+    """Whether the author of the message wrote again: not as its recipient, and not forwarding an answer."""
     if canonical(author) != canonical(story.message.header_from):
         return False
     subject = decode_words((first_value(content, fields(content), b"subject") or b"").decode("utf-8", "replace"))

@@ -1,4 +1,4 @@
-"""Mail that is passed on: the same bytes under a reverse-path of ours, and never twice to the same place. Pure."""
+"""Builds forwarded mail: the same bytes under relay's own reverse-path, never twice to one recipient. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ LOOP = Reply(554, "5.4.6", "Mail loop: this relay passed this mail on already (R
 
 @dataclass(frozen=True, slots=True)
 class ForwardTarget:
-    """Where mail is passed on to, under a reverse-path of which domain; nobody hears when a copy fails."""
+    """Recipients of forwarded mail, and the domain of its reverse-path. Failures of `copies` are not reported."""
 
     to: tuple[str, ...]
     domain: str
@@ -30,10 +30,10 @@ class ForwardTarget:
 
 
 def forward_target(settings: Settings, message: Message, address: str) -> ForwardTarget:
-    """Return where replies to a message that came to that address go: `forward_to` and `bcc` of its identity as it is.
+    """Return the forward target of replies that arrived at `address`: `forward_to` and `bcc` of the current identity.
 
-    Without `forward_to` to the Reply-To the application gave, else to the author: the From, where that can be written
-    to, else the reverse-path.
+    Without `forward_to`, replies go to the Reply-To of the application, else to the author. The author is the From
+    address if mail can be sent to it, else the reverse-path.
     """
     policy = message.policy
     identity = settings.identities.get(policy.identity)
@@ -48,38 +48,41 @@ def forward(
     settings: Settings,
     transaction: Transaction,
     address: str,
-    home: ForwardTarget,
+    target: ForwardTarget,
     queue_id: str,
     now: float,
     about: str = "",
 ) -> NewMessage | Reply:
-    """Return the mail as a message of its own for the queue, or why it must not be passed on.
+    """Return the mail as a new message for the queue, or the reply that refuses it.
 
-    `address` is the address of ours it came to, `about` the queue id of the message it answers. The content stays as it
-    is, so that its DKIM signatures stay good; Received and our marks stand in front. It is sent by the default provider
-    of the relay, outside the limits of identities; the reverse-path is rewritten when it is rendered.
+    `address` is relay's address it arrived at, `about` the queue id of the message it answers. The content is
+    unchanged, so that its DKIM signatures stay valid; Received and loop fields are added in front. The default provider
+    sends it, outside the limits of identities. Rendering rewrites the reverse-path.
     """
     content, hostname = transaction.content, settings.server.hostname
     found = fields(content)
     if sum(1 for _ in named(found, b"received")) >= settings.smtp.max_received_hops:
         return LOOP
+
     to, copies = (
-        [one for one in dict.fromkeys(places) if not has_loop_field(content, found, hostname, one)]
-        for places in (home.to, home.copies)
+        [one for one in dict.fromkeys(addresses) if not has_loop_field(content, found, hostname, one)]
+        for addresses in (target.to, target.copies)
     )
     if not to:
         return LOOP
+
     trace = received(queue_id, transaction.session, transaction.envelope, hostname, now) + "\r\n"
-    marks = b"".join(loop_field(hostname, one) for one in (*to, *copies))
+    loop_fields = b"".join(loop_field(hostname, one) for one in (*to, *copies))
     policy = MessagePolicy(
         provider=settings.defaults.provider,
         fallback_providers=settings.defaults.fallback_providers,
         copies=tuple(range(len(to), len(to) + len(copies))),
-        forward_domain=home.domain,
-        added_fields=trace.encode("utf-8", "replace") + marks,
+        forward_domain=target.domain,
+        added_fields=trace.encode("utf-8", "replace") + loop_fields,
     )
     message = _message(transaction, found, policy, queue_id, now, about)
     entries = _entries(settings, message, transaction, address, (*to, *copies))
+
     return NewMessage(message, content, entries, _created(message, entries, about))
 
 
@@ -107,7 +110,7 @@ def _message(
 def _entries(
     settings: Settings, message: Message, transaction: Transaction, address: str, recipients: Sequence[str]
 ) -> tuple[Entry, ...]:
-    """Return an entry for each place; what the sender asked to hear of its own recipient holds, copies are silent."""
+    """Return the entries. The first hop's NOTIFY and ORCPT apply to recipients; copies get NOTIFY=NEVER."""
     asked = next(one for one in transaction.envelope.recipients if canonical(one.address) == canonical(address))
     return tuple(
         Entry(

@@ -1,8 +1,7 @@
-"""Reads the bounce mailbox: each mail is taken once, what it told is durable before it is marked, the rest stays as is.
+"""Polls the bounce mailbox: each mail is processed, then marked, then its UID is saved.
 
-The order makes a crash harmless: take, mark, remember. A mail met again after a crash is recorded once all the same,
-because the store knows what the story has already. A mail that cannot be read does not hold up those behind it: after
-`TRIES` it is stepped over, and looked at again from time to time.
+That order makes a crash harmless. A mail that is read again is recorded only once, because the store skips events it
+has. A mail that fails TRIES times is skipped, so that it does not block those behind it, and retried later.
 """
 
 import asyncio
@@ -12,45 +11,45 @@ from pathlib import Path
 from relay.config.settings import Imap, Settings
 from relay.events.ports import StoreError
 from relay.inbound.imap_mailbox import Mailbox, MailboxError
-from relay.inbound.imap_state import MailboxPosition, mailbox_name, read_place, write_place
+from relay.inbound.imap_state import MailboxPosition, mailbox_name, read_position, write_position
 from relay.inbound.process import ProcessResult
 from relay.log import Emit
 
 IDLE = 60.0
-"""Seconds until the settings are looked at again when they name no mailbox: a reload may bring one."""
+"""Seconds until the settings are read again when they name no mailbox; a reload may add one."""
 
 
 TRIES = 3
-"""How often in a row a mail may fail before it is stepped over."""
+"""Consecutive failures after which a mail is skipped."""
 
 
 MISSED_AGAIN = 3600.0
-"""Seconds between two looks at the mails that were stepped over."""
+"""Seconds between two retries of skipped mails."""
 
 
 class Poller:
-    """Polls the mailbox of the settings in force. `place` is the file that keeps how far it was read."""
+    """Polls the mailbox of the current settings. `state_file` stores the position reached."""
 
     def __init__(
         self,
         settings: Callable[[], Settings],
-        place: Path,
-        take: Callable[[bytes], Awaitable[ProcessResult]],
+        state_file: Path,
+        process: Callable[[bytes], Awaitable[ProcessResult]],
         log: Emit,
     ) -> None:
         self._settings = settings
-        self._place = place
-        self._take = take
+        self._state_file = state_file
+        self._process = process
         self._log = log
-        self._answers = ""
-        """The mailbox whose last round went well."""
+        self._connected = ""
+        """The mailbox whose last poll succeeded."""
         self._tries: dict[int, int] = {}
-        """How often mails were begun, by UID, that were not finished. Lives as long as the process."""
+        """Failed attempts by UID, in this process."""
         self._missed_at = 0.0
-        """When the missed mails are due, by the loop's clock."""
+        """Time on the loop's clock at which skipped mails are retried."""
 
     async def run(self) -> None:
-        """Poll, at once and then every `interval`, until cancelled: a mail in hand is met again at the next start."""
+        """Poll at once and then every `interval`, until cancelled; an unfinished mail is read again later."""
         while True:
             imap = self._settings().bounces.imap
             if imap is not None:
@@ -61,82 +60,87 @@ class Poller:
         try:
             await self.read(imap)
         except (MailboxError, StoreError, OSError) as error:
-            self._answers = ""
+            self._connected = ""
             self._log("imap.failed", error=str(error))
 
     async def read(self, imap: Imap) -> None:
-        """Take all that is new in the mailbox. Raises MailboxError, StoreError or OSError; the rest waits then."""
+        """Process all new mail. Raises MailboxError, StoreError or OSError; the rest waits for the next poll."""
         mailbox = Mailbox(imap)
         try:
             await asyncio.to_thread(mailbox.open)
             uidvalidity, count = await asyncio.to_thread(mailbox.select)
-            if self._answers != mailbox_name(imap):
-                self._answers = mailbox_name(imap)
+            if self._connected != mailbox_name(imap):
+                self._connected = mailbox_name(imap)
                 self._log("imap.connected", host=imap.host, folder=imap.folder, messages=count)
-            place = await asyncio.to_thread(self._place_in, imap, uidvalidity)
-            uids = await asyncio.to_thread(mailbox.uids_after, place.uid, count)
-            missed = self._due(place)
+            position = await asyncio.to_thread(self._position_in, imap, uidvalidity)
+
+            uids = await asyncio.to_thread(mailbox.uids_after, position.uid, count)
+            missed = self._due(position)
             if uids or missed:
                 await asyncio.to_thread(mailbox.prepare)
+
             for uid in uids:
-                place = await self._next(mailbox, imap, uid, place)
+                position = await self._next(mailbox, imap, uid, position)
             for uid in missed:
-                await self._take_one(mailbox, imap, uid)
-                place = await self._keep(place.without(uid))
+                await self._process_one(mailbox, imap, uid)
+                position = await self._save(position.without(uid))
+
             await asyncio.to_thread(mailbox.close)
         finally:
             mailbox.abandon()
 
-    def _place_in(self, imap: Imap, uidvalidity: int) -> MailboxPosition:
-        """Return how far the folder was read: not at all when its UIDs do not mean any more what they meant."""
-        kept = read_place(self._place)
-        if kept is not None:
-            if kept.mailbox == mailbox_name(imap) and kept.uidvalidity == uidvalidity:
-                return kept
-            if kept.mailbox == mailbox_name(imap):
-                self._log("imap.renumbered", folder=imap.folder, before=kept.uidvalidity, now=uidvalidity)
+    def _position_in(self, imap: Imap, uidvalidity: int) -> MailboxPosition:
+        """Return the position reached, or the start when UIDVALIDITY changed."""
+        saved = read_position(self._state_file)
+        if saved is not None:
+            if saved.mailbox == mailbox_name(imap) and saved.uidvalidity == uidvalidity:
+                return saved
+            if saved.mailbox == mailbox_name(imap):
+                self._log("imap.renumbered", folder=imap.folder, before=saved.uidvalidity, now=uidvalidity)
             self._tries.clear()
         return MailboxPosition(mailbox_name(imap), uidvalidity, 0)
 
-    def _due(self, place: MailboxPosition) -> tuple[int, ...]:
-        """Return the missed mails to look at in this round, another one first each time: one may fail before others."""
+    def _due(self, position: MailboxPosition) -> tuple[int, ...]:
+        """Return the skipped mails to retry now, rotated each time, so that a failing one does not block others."""
         now = asyncio.get_running_loop().time()
-        if not place.missed or now < self._missed_at:
+        if not position.missed or now < self._missed_at:
             return ()
         self._missed_at = now + MISSED_AGAIN
-        first = int(now / MISSED_AGAIN) % len(place.missed)
-        return place.missed[first:] + place.missed[:first]
+        first = int(now / MISSED_AGAIN) % len(position.missed)
+        return position.missed[first:] + position.missed[:first]
 
-    async def _next(self, mailbox: Mailbox, imap: Imap, uid: int, place: MailboxPosition) -> MailboxPosition:
-        """Take the next mail, or step over it when it failed too often; return the place behind it.
+    async def _next(self, mailbox: Mailbox, imap: Imap, uid: int, position: MailboxPosition) -> MailboxPosition:
+        """Process the next mail, or skip it when it failed too often; return the position behind it.
 
-        The try is counted before it is made, so that whatever ends it counts; but for the store, which fails for all.
+        The attempt is counted before it begins, so that a crash counts too. A StoreError does not count: it is not the
+        mail's fault.
         """
-        tried = self._tries.get(uid, 0)
-        if tried >= TRIES:
-            self._log("imap.skipped", uid=uid, folder=imap.folder, tries=tried)
+        tries = self._tries.get(uid, 0)
+        if tries >= TRIES:
+            self._log("imap.skipped", uid=uid, folder=imap.folder, tries=tries)
             self._missed_at = max(self._missed_at, asyncio.get_running_loop().time() + MISSED_AGAIN)
         else:
-            self._tries[uid] = tried + 1
+            self._tries[uid] = tries + 1
             try:
-                await self._take_one(mailbox, imap, uid)
+                await self._process_one(mailbox, imap, uid)
             except StoreError:
-                self._tries[uid] = tried
+                self._tries[uid] = tries
                 raise
+
         self._tries.pop(uid, None)
-        return await self._keep(place.past(uid, missed=tried >= TRIES))
+        return await self._save(position.past(uid, missed=tries >= TRIES))
 
-    async def _keep(self, place: MailboxPosition) -> MailboxPosition:
-        await asyncio.to_thread(write_place, self._place, place)
-        return place
+    async def _save(self, position: MailboxPosition) -> MailboxPosition:
+        await asyncio.to_thread(write_position, self._state_file, position)
+        return position
 
-    async def _take_one(self, mailbox: Mailbox, imap: Imap, uid: int) -> None:
+    async def _process_one(self, mailbox: Mailbox, imap: Imap, uid: int) -> None:
         content = await asyncio.to_thread(mailbox.fetch, uid)
         if content is None:
             return
-        taken = await self._take(content)
-        handled = taken.joined and taken.kind != "other"
+        result = await self._process(content)
+        handled = result.joined and result.kind != "other"
         if handled:
             await asyncio.to_thread(mailbox.mark, uid)
-        done = imap.handled if handled else "leave"
-        self._log("imap.taken", uid=uid, kind=taken.kind, handled=done, events=len(taken.events))
+        action = imap.handled if handled else "leave"
+        self._log("imap.taken", uid=uid, kind=result.kind, handled=action, events=len(result.events))

@@ -8,11 +8,11 @@ from relay.queue.message import ReturnedMail
 
 
 class ReturnedMailStore(Protocol):
-    """Keeps returned mail. Raises StoreError."""
+    """Stores returned mail. Raises StoreError."""
 
     async def record_returned(self, returned: Sequence[ReturnedMail]) -> Sequence[Event]:
-        """Make returned mail durable in one transaction, each with its evidence and the mail that is passed on.
+        """Store returned mail durably in one transaction, each with its evidence and forwarded messages.
 
-        A mail that adds nothing to an event of the same kind and recipient is skipped whole. Return the new events,
-        with addresses, those of the mail that is passed on among them.
+        A mail whose event is already stored for its recipient is skipped. Return the new events, with addresses,
+        including those of the forwarded messages.
         """

@@ -1,4 +1,4 @@
-"""Human reply, auto-reply or unsubscribe request."""
+"""Classifies a reply: human, automatic, or an unsubscribe request."""
 
 import hashlib
 import re
@@ -12,7 +12,7 @@ from relay.mail.headers import body_start, fields, first_value
 from relay.mail.subject import base_subject, is_forwarded
 
 _LONGEST_REQUEST = 80
-"""Characters of a line that can be a request."""
+"""Maximum characters of a line that can be a request."""
 
 
 _PUNCTUATION = re.compile(r"[\s.,;!…\"'„“”«»()*_-]+")
@@ -21,7 +21,7 @@ _PUNCTUATION = re.compile(r"[\s.,;!…\"'„“”«»()*_-]+")
 _COURTESY = frozenset(
     {"please", "pls", "kindly", "hi", "hello", "thanks", "bitte", "danke", "merci", "svp", "aub", "graag", "proszę"}
 )
-"""Words that change nothing about a request."""
+"""Words removed before a line is compared."""
 
 
 _PHRASES = """
@@ -49,7 +49,7 @@ _PHRASES = """
 
 
 _REQUESTS = frozenset(re.split(r"\s*[|\n]\s*", _PHRASES.strip()))
-"""The whole of a line, in lower case, without punctuation and courtesy."""
+"""Whole lines, in lower case, without punctuation and courtesy words."""
 
 
 _QUOTED = re.compile(r"\s*(?:>|\|)")
@@ -57,29 +57,29 @@ _QUOTED = re.compile(r"\s*(?:>|\|)")
 
 @dataclass(frozen=True, slots=True)
 class UnsubscribeRequest:
-    """Somebody asks to be unsubscribed."""
+    """A request to be unsubscribed."""
 
     bare: bool
-    """It says nothing besides, as a mail program writes it for its button: nobody needs to read it."""
+    """The mail has no other text, like one made by a mail program's unsubscribe button: it need not be read."""
 
 
 def find_unsubscribe_request(subject: str, text: str, about: str) -> UnsubscribeRequest | None:
-    """Return the request a mail makes by its decoded subject or the first line of its text, None when it makes none.
+    """Return the request in a mail's decoded subject or the first line of its text, else None.
 
-    `about` is the subject of the message it answers: what only repeats that is no request.
+    `about` is the subject of the message it answers: repeating that subject is no request.
     """
     lines = [line for line in text.splitlines() if line.strip()]
-    written = lines[0] if lines and _QUOTED.match(lines[0]) is None else ""
-    asks = bare_subject(subject)
-    by_subject = asks in _REQUESTS and asks != bare_subject(about) and not is_forwarded(subject)
-    if not (by_subject or _asks(written)):
+    first = lines[0] if lines and _QUOTED.match(lines[0]) is None else ""
+    wanted = bare_subject(subject)
+    by_subject = wanted in _REQUESTS and wanted != bare_subject(about) and not is_forwarded(subject)
+    if not (by_subject or _asks(first)):
         return None
     rest = [line for line in lines if _QUOTED.match(line) is None and not _asks(line)]
     return UnsubscribeRequest(bare=not rest)
 
 
 def bare_subject(subject: str) -> str:
-    """Return the words of a subject as they are compared, without the marks of an answer."""
+    """Return the words of a subject for comparison, without reply prefixes."""
     return _words(base_subject(subject))
 
 
@@ -88,7 +88,7 @@ def _asks(line: str) -> bool:
 
 
 def _words(line: str) -> str:
-    """Return the words of a line as they are compared."""
+    """Return the words of a line for comparison."""
     words = _PUNCTUATION.sub(" ", line[: 4 * _LONGEST_REQUEST].lower()).replace("por favor", " ").split()
     return " ".join(word for word in words if word not in _COURTESY)
 
@@ -98,26 +98,26 @@ if TYPE_CHECKING:
 
 
 _LONGEST_FIELD = 500
-"""Characters kept of a field."""
+"""Maximum characters stored of a field."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReplyInfo:
-    """What an answer is."""
+    """Classification of a reply."""
 
     automatic: bool
     marked: bool
-    """Fields prove that it is automatic: nobody misses it. Words alone may be a person's."""
+    """Header fields prove that it is automatic. Without them its words may be a person's."""
     request: UnsubscribeRequest | None
-    """That it asks to be unsubscribed; a robot never does."""
+    """The unsubscribe request in it; always None for an automatic reply."""
 
 
 def parse_reply(content: bytes, report: Report, about: str) -> ReplyInfo:
-    """Read an answer to a message with the subject `about`; linear in the content.
+    """Classify a reply to a message with the subject `about`; linear in the content.
 
-    A person who answers a message whose own subject reads like a robot's repeats that subject: then it proves nothing.
+    A person's reply repeats the message's subject. A subject that reads like an automatic one then proves nothing.
     """
-    # Patterns that take a tenth of a second to compile, in the thread this runs in: no start waits for them.
+    # Imported here: its patterns take a tenth of a second to compile, which would delay the start.
     from relay.dsn.received import read
 
     mail, about = read(content), decode_words(about)
@@ -127,24 +127,27 @@ def parse_reply(content: bytes, report: Report, about: str) -> ReplyInfo:
 
 
 def header_of(content: bytes, *, exact: bool) -> dict[str, object]:
-    """Return what the story tells of a mail, and what tells one mail from another: its Message-ID.
+    """Return the fields of a mail that are recorded, and those that identify it: its Message-ID.
 
-    Where that is missing, or must not be relied on (`exact`: programs that use one again must not lose mail), a digest
-    of its date and body is there too. Neither changes on the way between servers.
+    Without a Message-ID, or with `exact`, a digest of its date and body is added: servers in between change neither.
+    `exact` is for mail that must not be lost where programs reuse a Message-ID.
     """
     found = fields(content)
     named = {"from": b"from", "subject": b"subject", "message_id": b"message-id"}
     values = {key: first_value(content, found, name) or b"" for key, name in named.items()}
-    told: dict[str, object] = {key: value.decode("utf-8", "replace")[:_LONGEST_FIELD] for key, value in values.items()}
-    if exact or not told["message_id"]:
+    recorded: dict[str, object] = {
+        key: value.decode("utf-8", "replace")[:_LONGEST_FIELD] for key, value in values.items()
+    }
+
+    if exact or not recorded["message_id"]:
         digest = hashlib.blake2b(first_value(content, found, b"date") or b"", digest_size=16)
         digest.update(content[body_start(content) :])
-        told["digest"] = digest.hexdigest()
-    return told
+        recorded["digest"] = digest.hexdigest()
+    return recorded
 
 
 def _only_repeats(mail: "Received", about: str) -> bool:
-    """Tell whether nothing but the subject speaks for a robot, and the subject is ours."""
+    """Whether only the subject marks the mail as automatic, and it repeats the message's subject."""
     if not about or bare_subject(mail.subject) != bare_subject(about):
         return False
     rest = Header(tuple(pair for pair in mail.header.pairs if pair[0] != "subject"))

@@ -1,1 +1,1 @@
-"""Whether identities work: test mails sent and seen, codes that confirm an address, and who may send by that."""
+"""Verifies identities: test mails, confirmation codes, DNS, and the list of verified senders."""

@@ -1,7 +1,8 @@
-"""Codes sent to an address to learn whether somebody reads there: made, answered, worn out. Pure.
+"""Confirmation codes sent to an address: issued, tried, expired. Pure.
 
-A code has six digits and is good for LIFETIME, for TRIES tries and for one use; the mail that carries it also has a
-link, which nobody can guess and which is good for longer. A new code takes the place of the one before.
+A code has six digits. It is valid for LIFETIME seconds, TRIES tries and one use.
+
+Its mail also contains a link, which cannot be guessed and is valid for longer. A new code replaces the previous one.
 """
 
 from dataclasses import dataclass, replace
@@ -9,21 +10,23 @@ from hashlib import blake2b
 from hmac import compare_digest
 
 LIFETIME = 600.0
-"""Seconds a code is good for."""
+"""Seconds for which a code is valid."""
 
 
 LINK_LIFETIME = 86400.0
-"""Seconds the link is good for: mail may be late, and a link cannot be guessed."""
+"""Seconds for which the link is valid: longer, because mail may be late and a link cannot be guessed."""
 
 
 TRIES = 5
+"""Wrong codes after which a code is void."""
 
 
 PER_HOUR = 5
-"""Codes sent for one identity in any hour."""
+"""Maximum number of codes sent for one identity in an hour."""
 
 
 DIGITS = 6
+"""Digits of a code."""
 
 
 _HOUR = 3600.0
@@ -31,9 +34,9 @@ _HOUR = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Challenge:
-    """The code last sent for an identity. Of the code only a keyed hash is kept, "" once it was used.
+    """The last code sent for an identity. Only a keyed hash of it is stored, "" after it was used.
 
-    `sent` has the times of the last hour at which codes were sent, the present one last.
+    `sent` has the times of the last hour at which codes were sent, the current one last.
     """
 
     identity: str
@@ -41,7 +44,7 @@ class Challenge:
     salt: str
     digest: str
     queue_id: str
-    """Of the mail that carries the code; its link is known by it."""
+    """Queue id of the mail that contains the code; it also identifies the link."""
     sent: tuple[float, ...]
     tries: int = 0
     confirmed_at: float = 0.0
@@ -49,21 +52,21 @@ class Challenge:
 
 @dataclass(frozen=True, slots=True)
 class TooMany:
-    """No more codes now; again at that time."""
+    """No code can be sent before `again_at`."""
 
     again_at: float
 
 
 @dataclass(frozen=True, slots=True)
 class Confirmed:
-    """The right code or link: somebody reads at `sent_to`."""
+    """The code or link was correct: mail to `sent_to` is read."""
 
     sent_to: str
 
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """Not confirmed, and why, as the end of a sentence about the code."""
+    """Not confirmed; `why` completes a sentence that begins with "the code"."""
 
     why: str
 
@@ -72,17 +75,17 @@ Answer = Confirmed | Rejected
 
 
 def code_of(number: int) -> str:
-    """Return the code of a random number."""
+    """Format a random number as a code."""
     return f"{number % 10**DIGITS:0{DIGITS}}"
 
 
 def digest_of(key: bytes, salt: str, code: str) -> str:
-    """Return what is kept of a code: a BLAKE2b hash keyed by a secret of the relay (RFC 7693), in hexadecimal."""
+    """Return the BLAKE2b hash of a code, keyed by a secret of the relay (RFC 7693), in hexadecimal."""
     return blake2b(f"{salt}:{code}".encode(), key=key, digest_size=32, person=b"relay.otp").hexdigest()
 
 
 def issue(before: Challenge | None, fresh: Challenge, now: float) -> Challenge | TooMany:
-    """Return the challenge that takes the place of the one before, unless too many were sent within the hour."""
+    """Return the challenge that replaces the previous one, or TooMany when the hour's limit is reached."""
     earlier = tuple(at for at in (before.sent if before else ()) if now - _HOUR < at <= now)
     if len(earlier) >= PER_HOUR:
         return TooMany(earlier[-PER_HOUR] + _HOUR)
@@ -90,7 +93,7 @@ def issue(before: Challenge | None, fresh: Challenge, now: float) -> Challenge |
 
 
 def try_code(challenge: Challenge | None, key: bytes, code: str, now: float) -> tuple[Challenge | None, Answer]:
-    """Return the challenge after a try with this code, and whether it was the right one."""
+    """Return the challenge after a try with this code, and the result."""
     if challenge is None:
         return None, Rejected("was never sent")
     if not challenge.digest:
@@ -101,13 +104,14 @@ def try_code(challenge: Challenge | None, key: bytes, code: str, now: float) -> 
         return challenge, Rejected(f"is void after {TRIES} wrong tries")
     if compare_digest(challenge.digest, digest_of(key, challenge.salt, code)):
         return replace(challenge, digest="", confirmed_at=now), Confirmed(challenge.sent_to)
+
     left = TRIES - challenge.tries - 1
     why = f"is another one; {left} more {'try' if left == 1 else 'tries'}" if left else "is another one, and now void"
     return replace(challenge, tries=challenge.tries + 1), Rejected(why)
 
 
 def follow_link(challenge: Challenge | None, queue_id: str, now: float) -> tuple[Challenge | None, Answer]:
-    """Return the challenge after its link was confirmed; once confirmed, doing so again changes nothing."""
+    """Return the challenge after its link was confirmed. Confirming again changes nothing."""
     if challenge is None or challenge.queue_id != queue_id:
         return challenge, Rejected("belongs to a mail that a later one replaced")
     if challenge.confirmed_at:

@@ -1,4 +1,4 @@
-"""What the steps of the verification work with, and what they share."""
+"""Dependencies of the verification steps, and helpers they share."""
 
 import asyncio
 import secrets
@@ -22,29 +22,29 @@ T = TypeVar("T")
 
 
 Submit = Callable[[str, Transaction], Awaitable[Reply]]
-"""Accepts a mail under that queue id, as from an application. Raises StoreError."""
+"""Accepts a mail under the given queue id, as if an application had sent it. Raises StoreError."""
 
 
 PATIENCE = 60.0
-"""Seconds a mail has for its way."""
+"""Seconds to wait for a mail to arrive."""
 
 
 _PAUSE = 0.2
-"""Seconds between two looks at the store."""
+"""Seconds between two polls of the store."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """What a running relay gives the steps."""
+    """Dependencies of the verification steps."""
 
     settings: Callable[[], Settings]
     keyring: Callable[[], Keyring]
     store: VerificationStore
     stories: StoryStore
     resolver: Callable[[], Lookups]
-    """Makes one that remembers no answers: what was just published must be seen."""
+    """Creates a resolver without a cache, so that records published just now are found."""
     forget_dns: Callable[[], None]
-    """Has delivery ask DNS anew: somebody who tests has just published something."""
+    """Clears the DNS cache of delivery: a test often follows a change of DNS records."""
     clock: Clock
     new_id: Callable[[float], str]
     submit: Submit
@@ -52,7 +52,7 @@ class Tools:
     random_bytes: Callable[[int], bytes] = secrets.token_bytes
 
     async def send(self, queue_id: str, identity: str, recipients: tuple[str, ...], content: bytes) -> Reply:
-        """Send a mail of the identity the way an application's goes, with a credential that may use it."""
+        """Submit a mail of the identity as an application does, with a credential that may use it."""
         settings = self.settings()
         known = settings.identity_for(identity)
         credential = known.credentials[0] if known and known.credentials else ""
@@ -65,19 +65,19 @@ class Tools:
         return await self.submit(queue_id, Transaction(session, envelope, content))
 
     async def story(self, queue_id: str) -> Story | None:
-        """Return what is known of a mail."""
+        """Return the message with its entries and events, None when it is not stored."""
         stories = await self.stories.stories(MessageQuery(queue_id=queue_id))
         return stories[0] if stories else None
 
 
 def readers_of(settings: Settings, identity: str) -> tuple[str, ...]:
-    """Return where somebody reads for the identity: the addresses it forwards to, else its own."""
+    """Return the addresses whose mail is read for the identity: `forward_to`, else its own."""
     known = settings.identity_for(identity)
     return known.forward_to if known and known.forward_to else (identity,)
 
 
 async def poll_until(look: Callable[[], Awaitable[T]], done: Callable[[T], bool], patience: float = PATIENCE) -> T:
-    """Look again and again until what is seen is enough, or the patience (seconds) is over; return the last look."""
+    """Poll until `done` or until `patience` seconds are over; return the last result."""
     loop = asyncio.get_running_loop()
     end = loop.time() + patience
     while True:
@@ -88,7 +88,7 @@ async def poll_until(look: Callable[[], Awaitable[T]], done: Callable[[T], bool]
 
 
 def submit_as(handler: SubmissionHandler) -> Submit:
-    """Return a function that queues mail under a given queue id, whether its author is verified or not."""
+    """Return a function that submits mail under a given queue id, without the check that its author is verified."""
 
     async def submit(queue_id: str, transaction: Transaction) -> Reply:
         unchecked = replace(handler, new_id=lambda _: queue_id, is_proven=lambda _: True)

@@ -1,4 +1,4 @@
-"""Test mails that come back to the inbound listener: judged as any receiver would, and what that means."""
+"""Evaluates test mails that return to the inbound listener, as a receiver would. Creates remarks."""
 
 import json
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from relay.verification.result import Remark, Status
 
 @dataclass(frozen=True, slots=True)
 class ReceivedCopies:
-    """Judges what comes back. `hostname` is the name Authentication-Results are given under."""
+    """Evaluates returned test mails. `hostname` is the authserv-id of Authentication-Results."""
 
     store: VerificationStore
     resolver: Callable[[], Lookups]
@@ -24,7 +24,7 @@ class ReceivedCopies:
     clock: Clock
 
     async def take(self, queue_id: str, transaction: Transaction) -> None:
-        """Judge the copy of that test mail and keep the judgement. Raises StoreError."""
+        """Evaluate the copy of a test mail and store the result. Raises StoreError."""
         session, envelope = transaction.session, transaction.envelope
         client = ip_address(session.client)
         seen = await evaluate(self.resolver(), transaction.content, client, session.helo, envelope.reverse_path)
@@ -35,20 +35,25 @@ class ReceivedCopies:
 
 
 def remarks_of(copy: Verification) -> tuple[Remark, ...]:
-    """Return what was remarked on a copy."""
+    """Return the stored remarks on a copy."""
     return tuple(Remark(**one) for one in json.loads(copy.detail))
 
 
 def remarks_on(seen: Authentication, client: str, authserv_id: str) -> tuple[Remark, ...]:
-    """Say what a receiver makes of the mail, and what to do where nothing speaks for its domain."""
+    """Return what a receiver concludes, and what to do where neither SPF, DKIM nor DMARC authenticates the domain."""
     domain = seen.dmarc.from_domain
-    speaks = seen.dmarc.result == "pass" or (seen.dmarc.result == "none" and _vouched(seen, domain))
+    authenticated = seen.dmarc.result == "pass" or (seen.dmarc.result == "none" and _is_authenticated(seen, domain))
     results = Remark("ok", f"Authentication-Results: {seen.results(authserv_id)}")
-    return (results, _spf(seen, client, domain, speaks), *_dkim(seen, domain, speaks), _dmarc(seen, domain, speaks))
+    return (
+        results,
+        _spf(seen, client, domain, authenticated),
+        *_dkim(seen, domain, authenticated),
+        _dmarc(seen, domain, authenticated),
+    )
 
 
-def _vouched(seen: Authentication, domain: str) -> bool:
-    """Tell whether SPF or a signature of the very domain passes, as a receiver without a policy would look."""
+def _is_authenticated(seen: Authentication, domain: str) -> bool:
+    """Whether SPF or a signature of this domain passes, as a receiver without a DMARC policy checks it."""
     by_spf = seen.spf.result == "pass" and _related(seen.spf.domain, domain)
     return by_spf or any(one.result == "pass" and _related(one.domain, domain) for one in seen.signatures)
 
@@ -57,7 +62,7 @@ def _related(name: str, domain: str) -> bool:
     return name == domain or name.endswith(f".{domain}") or domain.endswith(f".{name}")
 
 
-def _spf(seen: Authentication, client: str, domain: str, speaks: bool) -> Remark:
+def _spf(seen: Authentication, client: str, domain: str, authenticated: bool) -> Remark:
     spf = seen.spf
     if spf.result == "pass":
         return Remark("ok", f"SPF: {spf.domain} lets {client} send")
@@ -66,25 +71,25 @@ def _spf(seen: Authentication, client: str, domain: str, speaks: bool) -> Remark
         fix = f"it came by an address of the inside, which says nothing: relay domain check {domain}"
         return Remark("warning", text, fix)
     fix = f"publish the SPF record that `relay domain records {domain}` shows"
-    return Remark("warning" if speaks else "wrong", text, fix)
+    return Remark("warning" if authenticated else "wrong", text, fix)
 
 
-def _dkim(seen: Authentication, domain: str, speaks: bool) -> list[Remark]:
+def _dkim(seen: Authentication, domain: str, authenticated: bool) -> list[Remark]:
     if not seen.signatures:
         fix = f'relay dkim new {domain}, then list its selector under [domains."{domain}"] and publish its record'
-        return [Remark("warning" if speaks else "wrong", "DKIM: the mail is not signed", fix)]
+        return [Remark("warning" if authenticated else "wrong", "DKIM: the mail is not signed", fix)]
     remarks = []
     for one in seen.signatures:
         who = f"DKIM: {one.domain}, selector {one.selector}"
         if one.result == "pass":
             remarks.append(Remark("ok", f"{who}: {one.why}"))
         else:
-            status: Status = "warning" if speaks else "wrong"
+            status: Status = "warning" if authenticated else "wrong"
             remarks.append(Remark(status, f"{who}: {one.result}: {one.why}", f"relay domain check {one.domain}"))
     return remarks
 
 
-def _dmarc(seen: Authentication, domain: str, speaks: bool) -> Remark:
+def _dmarc(seen: Authentication, domain: str, authenticated: bool) -> Remark:
     dmarc = seen.dmarc
     if dmarc.result == "pass":
         return Remark("ok", f"DMARC: {dmarc.why}")
@@ -92,5 +97,5 @@ def _dmarc(seen: Authentication, domain: str, speaks: bool) -> Remark:
         fix = f"publish the _dmarc record that `relay domain records {domain}` shows"
         return Remark("warning", f"DMARC: {domain} has no policy: {dmarc.why}", fix)
     fix = f"publish what `relay domain records {domain}` shows; `relay domain check {domain}` explains what is there"
-    status: Status = "warning" if dmarc.result == "temperror" or speaks else "wrong"
+    status: Status = "warning" if dmarc.result == "temperror" or authenticated else "wrong"
     return Remark(status, f"DMARC: {dmarc.result}: {dmarc.why}", fix)

@@ -1,4 +1,4 @@
-"""The mails of the verification: a test mail, one that carries a code, and a test response. Pure."""
+"""Builds the mails of the verification: test mail, code mail, test response. Pure."""
 
 from collections.abc import Sequence
 from html import escape
@@ -18,14 +18,14 @@ _BUTTON = (
 
 
 _ROBOT = "Auto-Submitted: auto-generated\r\n"
-"""Keeps vacation notes and the like from answering (RFC 3834)."""
+"""Prevents automatic replies (RFC 3834)."""
 
 
 _BIG = '<p style="font-size:2rem;letter-spacing:.3em;font-weight:600;margin:.5rem 0">{}</p>'
 
 
 def test_mail(queue_id: str, identity: str, to: Sequence[str], hostname: str, link: str) -> bytes:
-    """Return a mail that goes the way all mail of the identity goes: an HTML part, and a link to be tracked in it."""
+    """Return the test mail of an identity, with an HTML part and a link to be tracked."""
     what = f"This is a test mail of {identity}, sent by the relay {hostname}."
     text = f"{what}\nIt arrived, so sending works. Nothing needs to be done.\n\n{link}\n"
     html = (
@@ -36,7 +36,7 @@ def test_mail(queue_id: str, identity: str, to: Sequence[str], hostname: str, li
 
 
 def code_mail(queue_id: str, identity: str, to: Sequence[str], code: str, link: str) -> bytes:
-    """Return the mail that carries a code, and a link that confirms as well when there is one."""
+    """Return the mail with a code and, if `link` is not empty, a button that confirms too."""
     asked = f"Somebody, probably you, wants to send mail as {identity}."
     minutes, hours = f"{LIFETIME / 60:.0f} minutes", f"{LINK_LIFETIME / 3600:.0f} hours"
     command = f"relay identity verify {identity} --otp {code}"
@@ -48,10 +48,11 @@ def code_mail(queue_id: str, identity: str, to: Sequence[str], code: str, link: 
     else:
         text += "Use this code"
         html += "<p>Use this code"
+
     text += f", within {minutes}:\n\n    {code}\n\n    {command}\n\n"
     html += f", within {minutes}:</p>\n{_BIG.format(code)}\n<p><code>{escape(command)}</code></p>\n"
     subject = f"{code} is the code for {identity}"
-    more = f"{_ROBOT}X-Relay-Track: none\r\n"
+    extra_fields = f"{_ROBOT}X-Relay-Track: none\r\n"
     return _mail(
         queue_id,
         identity,
@@ -59,23 +60,25 @@ def code_mail(queue_id: str, identity: str, to: Sequence[str], code: str, link: 
         subject,
         f"{text}{ignore}\n",
         f'{html}<p style="color:#576070">{escape(ignore)}</p>',
-        more,
+        extra_fields,
     )
 
 
 def response_mail(queue_id: str, identity: str, to: str, message_id: str) -> bytes:
-    """Return what stands for a reader's answer to the test mail; a robot's, so that nobody is bothered with it."""
+    """Return a test response to the test mail, marked as automatic so that it is not forwarded."""
     thread = f"In-Reply-To: {message_id}\r\nReferences: {message_id}\r\n"
-    more = f"Auto-Submitted: auto-replied\r\n{thread}X-Relay-Track: none\r\n"
+    extra_fields = f"Auto-Submitted: auto-replied\r\n{thread}X-Relay-Track: none\r\n"
     text = f"This is a test response to a test mail of {identity}. Nothing needs to be done.\n"
-    return _mail(queue_id, identity, [to], f"Re: Test mail of {identity}", text, "", more)
+    return _mail(queue_id, identity, [to], f"Re: Test mail of {identity}", text, "", extra_fields)
 
 
-def _mail(queue_id: str, identity: str, to: Sequence[str], subject: str, text: str, html: str, more: str) -> bytes:
-    """Put a mail together, in UTF-8 throughout (RFC 6532); rendering fits it to the next hop."""
+def _mail(
+    queue_id: str, identity: str, to: Sequence[str], subject: str, text: str, html: str, extra_fields: str
+) -> bytes:
+    """Build a mail in UTF-8 (RFC 6532); rendering adapts it to the next hop."""
     header = (
         f"From: <{identity}>\r\nTo: {', '.join(f'<{one}>' for one in to)}\r\nSubject: {subject}\r\n"
-        f"{more}X-Relay-Tag: relay-test\r\nMIME-Version: 1.0\r\n"
+        f"{extra_fields}X-Relay-Tag: relay-test\r\nMIME-Version: 1.0\r\n"
     )
     if not html:
         return f"{header}{_part('plain', text)}".encode()

@@ -1,4 +1,4 @@
-"""What was found out about an identity, step by step, and what a store keeps of it."""
+"""Results of verification steps as they are stored."""
 
 from dataclasses import dataclass
 from typing import Generic, Literal, TypeVar
@@ -16,8 +16,10 @@ TEST_STEPS: tuple[TestStep, ...] = ("sending", "receiving", "tracking")
 
 
 Step = TestStep | Literal["sender", "dns", "copy"]
-"""The three steps of the test; `sender`: a code sent to the address itself was confirmed; `dns`: DNS shows the key of
-its domain; `copy`: a test mail came back and was judged."""
+"""The three steps of the test, and `sender`: a code sent to the address was confirmed; `dns`: DNS has the key of its
+
+domain; `copy`: a test mail came back and was evaluated.
+"""
 
 
 State = Literal["passed", "failed", "pending"]
@@ -25,9 +27,9 @@ State = Literal["passed", "failed", "pending"]
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """How one step stands since `at` (Unix seconds), and by which mail that was found out.
+    """State of one step since `at` (Unix seconds); `queue_id` is that of the mail used.
 
-    `subject` is the address of an identity as addresses are compared, a domain (`dns`), or a queue id (`copy`).
+    `subject` is the canonical address of an identity, a domain (`dns`), or a queue id (`copy`).
     """
 
     subject: str
@@ -40,7 +42,7 @@ class Verification:
 
 @dataclass(frozen=True, slots=True)
 class Decision(Generic[T]):
-    """What becomes of a challenge: how it is now, what that proves, and what to answer."""
+    """Result of `decide`: the challenge to store, the verifications it proves, and the answer to return."""
 
     challenge: Challenge | None
     proves: tuple[Verification, ...]
@@ -48,5 +50,5 @@ class Decision(Generic[T]):
 
 
 def is_proven(proven: frozenset[str], address: str) -> bool:
-    """Tell whether mail of this address may be campaign mail: it was confirmed, or its domain speaks for it."""
+    """Whether campaign mail of this address is allowed: the address was confirmed, or its domain is verified."""
     return canonical(address) in proven or domain_of(address) in proven

@@ -1,4 +1,4 @@
-"""Codes by mail: to the readers of an identity (receiving), or to its own address, which proves it (sender)."""
+"""Sends and confirms codes: to the readers of an identity (receiving), or to its own address (sender)."""
 
 from typing import Literal
 
@@ -26,7 +26,7 @@ _SALT = 16
 
 
 CodeStep = Literal["receiving", "sender"]
-"""`receiving`: the code goes to the readers of the identity; `sender`: to its own address, and proves that one."""
+"""`receiving`: the code goes to the readers of the identity; `sender`: to its own address, which it verifies."""
 
 
 async def send_code(tools: Tools, identity: str, step: CodeStep) -> Result:
@@ -57,7 +57,7 @@ async def send_code(tools: Tools, identity: str, step: CodeStep) -> Result:
 
 
 async def _delays(tools: Tools, queue_id: str, now: float) -> tuple[Remark, ...]:
-    """Say when the mail with the code leaves, where limits hold it back."""
+    """Return a warning when rate limits delay the mail with the code."""
     story = await tools.story(queue_id)
     late = max((entry.release_at for entry in story.entries), default=0.0) if story else 0.0
     if late <= now:
@@ -67,7 +67,7 @@ async def _delays(tools: Tools, queue_id: str, now: float) -> tuple[Remark, ...]
 
 
 async def enter_code(tools: Tools, identity: str, code: str) -> Result:
-    """Return whether the code confirms the identity. Raises StoreError."""
+    """Try to confirm the identity by a code. Raises StoreError."""
     key, now = tools.keyring().keys[0][1], tools.clock()
 
     def entering(before: Challenge | None) -> Decision[tuple[CodeStep, Answer]]:
@@ -86,7 +86,7 @@ async def enter_code(tools: Tools, identity: str, code: str) -> Result:
 
 
 async def confirm_link(tools: Tools, queue_id: str) -> str:
-    """Confirm by the link of that mail; return the identity it confirms, "" when it does not. Raises StoreError."""
+    """Confirm by the link of that mail; return the identity it confirms, "" if none. Raises StoreError."""
     challenge = await tools.store.challenge_by(queue_id)
     if challenge is None:
         return ""
@@ -106,7 +106,7 @@ def _step_of(challenge: Challenge | None, identity: str) -> CodeStep:
 
 
 def _proofs(challenge: Challenge | None, answer: Answer, now: float) -> tuple[Verification, ...]:
-    """Return what an answer proves: that mail arrives, and the address itself if the code was sent to it alone."""
+    """Return what a confirmation proves: mail arrives; the address itself, if the code was sent only there."""
     if challenge is None or not isinstance(answer, Confirmed):
         return ()
     identity, text = challenge.identity, _confirmed(answer)

@@ -1,4 +1,4 @@
-"""What a step came to: remarks that say what works, what does not, and what to do about it. Pure."""
+"""Result of a verification step: remarks on what works, what does not, and how to fix it. Pure."""
 
 from dataclasses import asdict, dataclass
 from typing import Literal
@@ -14,7 +14,7 @@ ALL_WELL = "Email identity seems to be correctly set up"
 
 @dataclass(frozen=True, slots=True)
 class Remark:
-    """One thing that was seen, as a sentence, and what to do where it is not as it should be."""
+    """One observation, as a sentence, and how to fix it unless it is ok."""
 
     status: Status
     text: str
@@ -23,7 +23,7 @@ class Remark:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """How a step went, with all that was seen on the way; `queue_id` is that of the mail it was done with."""
+    """Result of a step with its remarks; `queue_id` is that of the mail used."""
 
     step: Step
     state: State
@@ -32,18 +32,18 @@ class Result:
 
 
 def failed(step: Step, text: str, fix: str = "") -> Result:
-    """Return the result of a step that failed for one reason."""
+    """Return a step that failed for one reason."""
     return Result(step, "failed", (Remark("wrong", text, fix),))
 
 
 def judged(step: Step, remarks: tuple[Remark, ...], queue_id: str = "") -> Result:
-    """Return a step that passed when nothing in the remarks is wrong."""
+    """Return a step that passed unless a remark is "wrong"."""
     wrong = any(remark.status == "wrong" for remark in remarks)
     return Result(step, "failed" if wrong else "passed", remarks, queue_id)
 
 
-def kept(result: Result, subject: str, at: float) -> Verification:
-    """Return what is kept of a result: the first thing that is wrong, else the first that was seen."""
+def as_verification(result: Result, subject: str, at: float) -> Verification:
+    """Return the result to store, with the first remark that is "wrong", else the first remark."""
     worst = next((one for one in result.remarks if one.status == "wrong"), None) or next(iter(result.remarks), None)
     return Verification(subject, result.step, result.state, at, worst.text if worst else "", result.queue_id)
 
@@ -61,7 +61,7 @@ def result_json(address: str, result: Result, at: float, *, complete: bool) -> J
 
 
 def verification_json(verification: Verification) -> JsonObject:
-    """Return how a step stands."""
+    """Return the state of a step for the admin API."""
     return {
         "step": verification.step,
         "state": verification.state,
@@ -71,5 +71,5 @@ def verification_json(verification: Verification) -> JsonObject:
 
 
 def is_complete(verifications: tuple[Verification, ...]) -> bool:
-    """Tell whether the three steps of the test are passed."""
+    """Whether the three steps of the test are passed."""
     return {one.step for one in verifications if one.state == "passed"}.issuperset(TEST_STEPS)

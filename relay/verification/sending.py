@@ -1,4 +1,4 @@
-"""The sending step: a test mail goes the real way, is seen delivered, and comes back to be judged where it can."""
+"""Sending step: submits a test mail, waits for delivery, and reports on the copy that comes back."""
 
 from dataclasses import dataclass
 from typing import assert_never
@@ -18,19 +18,19 @@ from relay.verification.model import Verification
 from relay.verification.result import Remark, Result, failed, judged
 
 _COPIES_KEPT = 86400.0
-"""Seconds for which judgements of copies are kept: longer than anybody waits for one."""
+"""Seconds for which results of copies are stored."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """How far a test mail got."""
+    """Progress of a test mail."""
 
     story: Story | None
     copy: Verification | None
 
 
 async def try_sending(tools: Tools, identity: str, to: tuple[str, ...]) -> Result:
-    """Send a test mail to where somebody reads for the identity, or to the addresses given, and watch it."""
+    """Send a test mail to the readers of the identity, or to the addresses given, and wait for its delivery."""
     settings, keyring = tools.settings(), tools.keyring()
     readers = to or readers_of(settings, identity)
     queue_id = tools.new_id(tools.clock())
@@ -49,46 +49,46 @@ async def try_sending(tools: Tools, identity: str, to: tuple[str, ...]) -> Resul
     await tools.store.forget_copies(tools.clock() - _COPIES_KEPT)
     if seen.story is None:
         return failed("sending", f"the test mail {queue_id} is not in the store", "relay status")
-    remarks = [_fate(seen.story, entry) for entry in seen.story.entries[: len(readers)]]
+    remarks = [_delivery_remark(seen.story, entry) for entry in seen.story.entries[: len(readers)]]
     if copy_to:
-        remarks += _judgement(settings, seen.story, seen.story.entries[len(readers)], seen.copy)
+        remarks += _copy_remarks(settings, seen.story, seen.story.entries[len(readers)], seen.copy)
     else:
         remarks.append(_no_copy(identity))
     return judged("sending", tuple(remarks), queue_id)
 
 
 def test_link(identity: str) -> str:
-    """Return the link in test mails: where it leads does not matter, that clicks on it are seen does."""
+    """Return the link in test mails. Its target does not matter; a click on it must be recorded."""
     return f"https://{domain_of(identity)}/"
 
 
 def copy_address(settings: Settings, keyring: Keyring, identity: str, queue_id: str, number: int) -> str:
-    """Return the address of ours a test mail comes back by, "" when nothing comes back to this relay.
+    """Return the signed address to which the copy is sent, "" when this relay receives no mail.
 
-    `number` is that of the recipient in its message.
+    `number` is the index of the recipient in its message.
     """
-    domain = settings.domain_for(identity)
-    home = domain.return_path or domain.reply_domain
-    if not home or not any(listener.kind == "inbound" for listener in settings.listeners):
+    sender = settings.domain_for(identity)
+    domain = sender.return_path or sender.reply_domain
+    if not domain or not any(listener.kind == "inbound" for listener in settings.listeners):
         return ""
-    return f"{sign_address_token(keyring, Token(TokenKind.TEST, queue_id, number))}@{home}"
+    return f"{sign_address_token(keyring, Token(TokenKind.TEST, queue_id, number))}@{domain}"
 
 
 def _is_over(seen: _Seen, readers: int, *, copied: bool) -> bool:
-    """Tell whether nothing more is to be expected soon. The copy's entry stands behind those of the readers."""
+    """Whether no further progress is expected soon. The copy's entry follows those of the readers."""
     entries = seen.story.entries[: readers + copied] if seen.story else ()
-    if seen.story is None or any(_is_under_way(seen.story, entry) for entry in entries):
+    if seen.story is None or any(_is_in_flight(seen.story, entry) for entry in entries):
         return False
     return not copied or seen.copy is not None or entries[-1].state is not State.DELIVERED
 
 
-def _is_under_way(story: Story, entry: Entry) -> bool:
+def _is_in_flight(story: Story, entry: Entry) -> bool:
     waits_for_limit = entry.release_at > story.message.created_at
     return entry.state is State.ACTIVE or (entry.state is State.WAITING and not entry.attempts and not waits_for_limit)
 
 
-def _fate(story: Story, entry: Entry) -> Remark:
-    """Say what became of one recipient of the test mail."""
+def _delivery_remark(story: Story, entry: Entry) -> Remark:
+    """Return the delivery state of one recipient of the test mail."""
     reply = f": {entry.last_reply}" if entry.last_reply else ""
     match entry.state:
         case State.DELIVERED:
@@ -106,29 +106,31 @@ def _fate(story: Story, entry: Entry) -> Remark:
             pass
         case _:
             assert_never(entry.state)
+
     if entry.release_at > story.message.created_at and not entry.attempts:
         text = f"the sending limit is used up: leaves at {time_json(entry.release_at)}"
         return Remark("wrong", text, "wait for that, or raise the identity's limits")
     if entry.attempts:
         again = f"it is tried again at {time_json(entry.next_attempt_at)}; then test again"
         return Remark("wrong", f"not taken for <{entry.recipient}> yet{reply}", again)
+
     return Remark("wrong", f"not tried for <{entry.recipient}> yet", "relay queue list, relay status")
 
 
-def _judgement(settings: Settings, story: Story, entry: Entry, copy: Verification | None) -> list[Remark]:
-    """Say what a receiver makes of the mail, by the copy that came back; or why none did."""
+def _copy_remarks(settings: Settings, story: Story, entry: Entry, copy: Verification | None) -> list[Remark]:
+    """Return the remarks on the copy that came back, or why it did not come back."""
     if copy is not None:
         return list(remarks_of(copy))
-    home = domain_of(entry.recipient)
-    fate = _fate(story, entry)
+    domain = domain_of(entry.recipient)
+    delivery = _delivery_remark(story, entry)
     fix = (
-        f"the MX record of {home} must lead to {settings.server.hostname}, and there to a listener of kind "
+        f"the MX record of {domain} must lead to {settings.server.hostname}, and there to a listener of kind "
         f'"inbound": relay domain check {story.message.policy.domain}'
     )
-    text = f"the copy to {home} did not come back"
-    if fate.status == "ok":
-        return [Remark("wrong", f"{text}, though it was {fate.text}", fix)]
-    return [Remark("wrong", f"{text}: {fate.text}", fix)]
+    text = f"the copy to {domain} did not come back"
+    if delivery.status == "ok":
+        return [Remark("wrong", f"{text}, though it was {delivery.text}", fix)]
+    return [Remark("wrong", f"{text}: {delivery.text}", fix)]
 
 
 def _no_copy(identity: str) -> Remark:

@@ -1,4 +1,4 @@
-"""The tracking step."""
+"""Tracking step: fetches pixel and link of the test mail, and sends a test response."""
 
 import socket
 from dataclasses import dataclass
@@ -23,15 +23,15 @@ from relay.verification.result import Remark, Result, failed, judged
 from relay.verification.sending import test_link
 
 TIMEOUT = 10.0
-"""Seconds one answer may take."""
+"""Seconds one response may take."""
 
 
 AGENT = f"relay-verification/{__version__}"
-"""By this name the tracker knows that no reader asked (`relay.tracker.reader`)."""
+"""User-Agent by which the tracker recognises requests of a test (`relay.tracker.reader`)."""
 
 
-class _Names(AbstractResolver):
-    """Finds addresses by the name servers of the relay: readers know no /etc/hosts."""
+class _Resolver(AbstractResolver):
+    """Resolves through relay's name servers, not /etc/hosts: readers do not have that file."""
 
     def __init__(self, dns: Lookups) -> None:
         self._dns = dns
@@ -39,9 +39,10 @@ class _Names(AbstractResolver):
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
-        """Return the addresses; raise OSError that says why there are none."""
+        """Return the addresses; the OSError names why there are none."""
         if host == "localhost":
             return [_found(host, "127.0.0.1", port, socket.AF_INET)]
+
         match await self._dns.addresses(host):
             case Addresses(addresses):
                 kinds = {4: socket.AF_INET, 6: socket.AF_INET6}
@@ -65,8 +66,8 @@ def _found(host: str, address: str, port: int, family: socket.AddressFamily) -> 
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where readers reach the tracker, and where it listens; `hostname` is the relay's."""
+class TrackerAddress:
+    """Public and local address of the tracker; `hostname` is relay's."""
 
     base_url: str
     listens_at: str
@@ -79,81 +80,85 @@ class Place:
 
     @property
     def proxy(self) -> str:
-        """What has to be set up between both."""
+        """How to configure the proxy between both."""
         at = self.listens_at or "the tracker (tracker.address is empty here)"
         return f"let what answers at {self.base_url} pass /o/, /c/, /u/ and /v/ on to {at}"
 
 
-async def fetch(dns: Lookups, place: Place, sent: Canary, *, pixel: bool, link: bool) -> list[Remark]:
-    """Fetch pixel and link, those that are wanted, as long as nothing is wrong; return what came of it."""
-    connector = aiohttp.TCPConnector(resolver=_Names(dns))
+async def fetch(dns: Lookups, tracker: TrackerAddress, sent: Canary, *, pixel: bool, link: bool) -> list[Remark]:
+    """Fetch pixel and link, as requested, until one is wrong; return the remarks."""
+    connector = aiohttp.TCPConnector(resolver=_Resolver(dns))
     limit = aiohttp.ClientTimeout(total=TIMEOUT)
     remarks: list[Remark] = []
     async with aiohttp.ClientSession(connector=connector, timeout=limit, headers={"User-Agent": AGENT}) as session:
         try:
             if pixel:
                 async with session.get(sent.pixel, allow_redirects=False) as answer:
-                    remarks.append(_seen("pixel", place, pixel_fault(answer.status, answer.content_type)))
+                    remarks.append(_seen("pixel", tracker, pixel_fault(answer.status, answer.content_type)))
             if link and not any(one.status == "wrong" for one in remarks):
                 async with session.get(sent.link, allow_redirects=False) as answer:
                     fault = link_fault(sent, answer.status, answer.headers.get("Location", ""))
-                    remarks.append(_seen("click", place, fault))
+                    remarks.append(_seen("click", tracker, fault))
         except (aiohttp.ClientError, OSError, ValueError, TimeoutError) as error:
-            remarks.append(_in_the_way(place, error))
+            remarks.append(_connection_fault(tracker, error))
+
     return remarks
 
 
-def _seen(what: str, place: Place, fault: str) -> Remark:
+def _seen(what: str, tracker: TrackerAddress, fault: str) -> Remark:
     if not fault:
-        return Remark("ok", f"the {what} was fetched by {place.base_url}")
+        return Remark("ok", f"the {what} was fetched by {tracker.base_url}")
     return Remark(
-        "wrong", f"{place.base_url} {fault}: another server answers there, or a tracker with other keys", place.proxy
+        "wrong",
+        f"{tracker.base_url} {fault}: another server answers there, or a tracker with other keys",
+        tracker.proxy,
     )
 
 
-def _in_the_way(place: Place, error: Exception) -> Remark:
-    """Explain why no answer came."""
+def _connection_fault(tracker: TrackerAddress, error: Exception) -> Remark:
+    """Explain a failed request."""
     match error:
         case aiohttp.ClientConnectorDNSError():
-            fix = f"publish a CNAME of {place.host} to {place.hostname}, or the addresses of its proxy"
+            fix = f"publish a CNAME of {tracker.host} to {tracker.hostname}, or the addresses of its proxy"
             return Remark("wrong", str(error.os_error), fix)
         case aiohttp.ClientSSLError():
-            fix = f"give the HTTPS proxy of {place.host} a certificate for that name that browsers trust"
-            return Remark("wrong", f"the certificate of {place.host} is not accepted: {error}", fix)
+            fix = f"give the HTTPS proxy of {tracker.host} a certificate for that name that browsers trust"
+            return Remark("wrong", f"the certificate of {tracker.host} is not accepted: {error}", fix)
         case TimeoutError():
-            return Remark("wrong", f"{place.base_url} gave no answer within {TIMEOUT:g} s", place.proxy)
+            return Remark("wrong", f"{tracker.base_url} gave no answer within {TIMEOUT:g} s", tracker.proxy)
         case aiohttp.ClientConnectorError():
             return Remark(
-                "wrong", f"nothing answers at {place.base_url}: {error.os_error.strerror or error}", place.proxy
+                "wrong", f"nothing answers at {tracker.base_url}: {error.os_error.strerror or error}", tracker.proxy
             )
-    return Remark("wrong", f"{place.base_url} cannot be fetched: {error or type(error).__name__}", place.proxy)
+
+    return Remark("wrong", f"{tracker.base_url} cannot be fetched: {error or type(error).__name__}", tracker.proxy)
 
 
 RECORDED = 15.0
-"""Seconds until what was fetched must be in the store: a spool is emptied within five."""
+"""Seconds until a fetch must be recorded; a spool is stored within five."""
 
 
 async def try_tracking(tools: Tools, identity: str) -> Result:
-    """Fetch what the last test mail of the identity carries, answer it, and look for that in its story."""
+    """Fetch pixel and link of the last test mail, answer it, and wait for the events."""
     sent = next((one for one in await tools.store.find(identity) if one.step == "sending"), None)
     story = await tools.story(sent.queue_id) if sent and sent.queue_id else None
     if story is None:
         fix = f"relay identity verify {identity} --step sending"
         return failed("tracking", "there is no test mail yet whose tracking could be tried", fix)
-    remarks = [*await _readers_ways(tools, identity, story), *await _response(tools, identity, story)]
+    remarks = [*await _pixel_and_link(tools, identity, story), *await _response(tools, identity, story)]
     return judged("tracking", tuple(remarks), story.message.queue_id)
 
 
-async def _readers_ways(tools: Tools, identity: str, story: Story) -> list[Remark]:
-    """Fetch pixel and link and look for the events."""
+async def _pixel_and_link(tools: Tools, identity: str, story: Story) -> list[Remark]:
+    """Fetch pixel and link and wait for their events."""
     settings, domain = tools.settings(), domain_of(identity)
     switches = settings.tracking_for(identity)
     if not (switches.opens or switches.clicks):
         return [Remark("ok", f"opens and clicks are not tracked for {domain}: the configuration says so")]
-    place = Place(switches.base_url, settings.tracker.address, settings.server.hostname)
+    tracker = TrackerAddress(switches.base_url, settings.tracker.address, settings.server.hostname)
     started, queue_id = tools.clock(), story.message.queue_id
-    carried = _carried(tools.keyring(), switches, queue_id, identity)
-    remarks = await fetch(tools.resolver(), place, carried, pixel=switches.opens, link=switches.clicks)
+    carried = _pixel_and_link_of(tools.keyring(), switches, queue_id, identity)
+    remarks = await fetch(tools.resolver(), tracker, carried, pixel=switches.opens, link=switches.clicks)
     if any(one.status == "wrong" for one in remarks):
         return remarks
     wanted = {kind for kind, on in ((Kind.OPEN, switches.opens), (Kind.CLICK, switches.clicks)) if on}
@@ -165,15 +170,15 @@ async def _readers_ways(tools: Tools, identity: str, story: Story) -> list[Remar
     missing = wanted - await poll_until(look, lambda seen: wanted <= seen, RECORDED)
     for kind in sorted(wanted):
         if kind in missing:
-            fix = f"the tracker behind {place.base_url} must be of this relay, or its spool must be carried here"
+            fix = f"the tracker behind {tracker.base_url} must be of this relay, or its spool must be carried here"
             remarks.append(Remark("wrong", f"the {kind} was answered, but not recorded", fix))
         else:
             remarks.append(Remark("ok", f"the {kind} is recorded, marked as a test"))
     return remarks
 
 
-def _carried(keyring: Keyring, switches: Tracking, queue_id: str, identity: str) -> Canary:
-    """Return pixel and link as the test mail carries them to its first recipient."""
+def _pixel_and_link_of(keyring: Keyring, switches: Tracking, queue_id: str, identity: str) -> Canary:
+    """Return the pixel and link of the test mail's first recipient."""
     target = test_link(identity)
     link = sign_token(keyring, Token(TokenKind.CLICK, queue_id, 0, target))
     pixel = sign_token(keyring, Token(TokenKind.OPEN, queue_id, 0))
@@ -181,17 +186,17 @@ def _carried(keyring: Keyring, switches: Tracking, queue_id: str, identity: str)
 
 
 def _is_ours(event: Event, started: float) -> bool:
-    """Tell whether an event came of what was just fetched, and not of a reader."""
+    """Whether the event was caused by this test, not by a reader."""
     return event.at >= started and event.data.get("user_agent") == AGENT
 
 
 async def _response(tools: Tools, identity: str, story: Story) -> list[Remark]:
-    """Answer the test mail by the address responses come in by, and look for the reply in its story."""
+    """Send a test response to the test mail and wait for the REPLY event."""
     settings = tools.settings()
     to = response_address(settings, tools.keyring(), identity, story.message.queue_id)
     if not to:
         return []
-    home, started = domain_of(to), tools.clock()
+    domain, started = domain_of(to), tools.clock()
     queue_id = tools.new_id(started)
     tools.forget_dns()
     content = response_mail(queue_id, identity, to, story.message.message_id)
@@ -205,18 +210,18 @@ async def _response(tools: Tools, identity: str, story: Story) -> list[Remark]:
         return any(one.at >= started and one.data.get("automatic") for one in replies)
 
     if await poll_until(look, bool, PATIENCE):
-        return [Remark("ok", f"a test response came back by {home} and is recorded")]
+        return [Remark("ok", f"a test response came back by {domain} and is recorded")]
     fix = (
-        f"the MX record of {home} must lead to {settings.server.hostname}, and there to a listener of kind "
+        f"the MX record of {domain} must lead to {settings.server.hostname}, and there to a listener of kind "
         f'"inbound": relay trace {queue_id} tells how far it got'
     )
-    return [Remark("wrong", f"a test response to {home} did not come back within {PATIENCE:g} s", fix)]
+    return [Remark("wrong", f"a test response to {domain} did not come back within {PATIENCE:g} s", fix)]
 
 
 def response_address(settings: Settings, keyring: Keyring, identity: str, queue_id: str) -> str:
-    """Return the address by which answers to that mail come in: its reply address, else the identity's own for copies.
+    """Return the address that receives answers to that mail: its reply address, else the CC address of the identity.
 
-    "" when answers do not come to this relay.
+    "" when this relay does not receive answers.
     """
     reply_domain = settings.domain_for(identity).reply_domain
     if not reply_domain or not any(listener.kind == "inbound" for listener in settings.listeners):

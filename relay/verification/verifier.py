@@ -1,4 +1,4 @@
-"""Runs the steps; cache of verified senders."""
+"""Runs the verification steps, and caches the verified senders."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -13,12 +13,12 @@ from relay.verification.context import Tools
 from relay.verification.dns_check import check_records
 from relay.verification.model import TestStep, is_proven
 from relay.verification.receiving import confirm_link, enter_code, send_code
-from relay.verification.result import Result, is_complete, kept, result_json
+from relay.verification.result import Result, as_verification, is_complete, result_json
 from relay.verification.sending import try_sending
 from relay.verification.tracking import try_tracking
 
 ROUND = 60.0
-"""Seconds until what other nodes found out is known here."""
+"""Seconds between two reloads of the verified senders, which other nodes may change."""
 
 
 Source = Callable[[], Awaitable[frozenset[str]]]
@@ -26,42 +26,42 @@ Source = Callable[[], Awaitable[frozenset[str]]]
 
 
 class VerifiedSenders:
-    """The verified addresses and domains of several sources; asked for one address, it answers at once."""
+    """Cache of the verified addresses and domains of several sources."""
 
-    def __init__(self, sources: Sequence[Source], trouble: Callable[[StoreError], None]) -> None:
+    def __init__(self, sources: Sequence[Source], on_error: Callable[[StoreError], None]) -> None:
         self._sources = tuple(sources)
-        self._trouble = trouble
+        self._on_error = on_error
         self._known: frozenset[str] = frozenset()
 
     def __call__(self, address: str) -> bool:
-        """Tell whether the address, or its domain, is verified."""
+        """Whether the address, or its domain, is verified."""
         return is_proven(self._known, address)
 
     async def load(self) -> None:
-        """Ask the sources. Raises StoreError; what was known stays then."""
+        """Reload from the sources. Raises StoreError; the cache is unchanged then."""
         found = [await source() for source in self._sources]
         self._known = frozenset().union(*found)
 
     async def keep_fresh(self) -> None:
-        """Ask again every ROUND seconds, until cancelled."""
+        """Reload every ROUND seconds, until cancelled."""
         while True:
             await asyncio.sleep(ROUND)
             try:
                 await self.load()
             except StoreError as error:
-                self._trouble(error)
+                self._on_error(error)
 
 
 @dataclass(frozen=True, slots=True)
 class Verifier:
-    """Runs steps and keeps what they came to; `proven` is told when somebody was verified, or no longer is."""
+    """Runs steps and stores their results; reloads `proven` when a verification changes."""
 
     tools: Tools
     proven: VerifiedSenders
     log: Emit
 
     async def run(self, address: str, step: TestStep, to: tuple[str, ...] = ()) -> JsonObject:
-        """Run one step of the test; `to` takes the place of the identity's readers in the sending step.
+        """Run one step of the test; `to` replaces the identity's readers in the sending step.
 
         Raises StoreError.
         """
@@ -71,34 +71,35 @@ class Verifier:
                 result = await try_sending(self.tools, identity, to)
             case "receiving":
                 result = await send_code(self.tools, identity, "receiving")
-                if not result.queue_id:  # No code was sent: what was known stays.
-                    return await self._told(identity, result, self.tools.clock())
+                if not result.queue_id:  # No code was sent: the previous state remains.
+                    return await self._report(identity, result, self.tools.clock())
             case "tracking":
                 result = await try_tracking(self.tools, identity)
             case _:
                 assert_never(step)
-        return await self._kept(identity, identity, result)
+
+        return await self._save(identity, identity, result)
 
     async def prove(self, address: str) -> JsonObject:
-        """Begin to verify an address: send a code to it. Addresses of the platform's domain are proven by its DNS.
+        """Send a code to verify an address. Addresses of the platform's domain are verified by DNS instead.
 
-        An address that is verified stays so while another code is out. Raises StoreError.
+        A verified address remains verified while another code is pending. Raises StoreError.
         """
         identity = canonical(address)
         if domain_of(identity) == self.tools.settings().server.identities_domain:
             return await self.check(identity)
         result = await send_code(self.tools, identity, "sender")
         if result.queue_id and not self.proven(identity):
-            return await self._kept(identity, identity, result)
-        return await self._told(identity, result, self.tools.clock())
+            return await self._save(identity, identity, result)
+        return await self._report(identity, result, self.tools.clock())
 
     async def confirm_code(self, address: str, code: str) -> JsonObject:
-        """Confirm an identity by the code it was sent. Raises StoreError."""
+        """Confirm an identity by a code. Raises StoreError."""
         identity = canonical(address)
         result = await enter_code(self.tools, identity, code)
         if result.state == "passed":
             await self.proven.load()
-        return await self._told(identity, result, self.tools.clock())
+        return await self._report(identity, result, self.tools.clock())
 
     async def confirm_link(self, queue_id: str) -> bool:
         """Confirm an identity by the link of the mail with that queue id. Raises StoreError."""
@@ -111,16 +112,16 @@ class Verifier:
     async def check(self, address: str) -> JsonObject:
         """Verify the domain of an identity by its DNS. Raises StoreError."""
         identity = canonical(address)
-        form = await self._kept(identity, domain_of(identity), await check_records(self.tools, identity))
+        form = await self._save(identity, domain_of(identity), await check_records(self.tools, identity))
         await self.proven.load()
         return form
 
-    async def _kept(self, identity: str, subject: str, result: Result) -> JsonObject:
+    async def _save(self, identity: str, subject: str, result: Result) -> JsonObject:
         now = self.tools.clock()
-        await self.tools.store.verify(kept(result, subject, now))
-        return await self._told(identity, result, now)
+        await self.tools.store.verify(as_verification(result, subject, now))
+        return await self._report(identity, result, now)
 
-    async def _told(self, identity: str, result: Result, now: float) -> JsonObject:
+    async def _report(self, identity: str, result: Result, now: float) -> JsonObject:
         self.log("identity.verified", identity=identity, step=result.step, state=result.state, queue_id=result.queue_id)
         complete = is_complete(tuple(await self.tools.store.find(identity)))
         return result_json(identity, result, now, complete=complete)

@@ -13,7 +13,7 @@ from relay.events.ports import StoreError
 from relay.inbound import imap_poller as room
 from relay.inbound.imap_mailbox import MailboxError
 from relay.inbound.imap_poller import TRIES, Poller
-from relay.inbound.imap_state import MOST_MISSED, MailboxPosition, mailbox_name, read_place, write_place
+from relay.inbound.imap_state import MAX_MISSED, MailboxPosition, mailbox_name, read_position, write_position
 from relay.inbound.process import ProcessResult
 
 ACCOUNT = Imap(host="imap.acme.test", username="b", password=SecretStr("x"))
@@ -93,7 +93,7 @@ async def test_a_mail_that_cannot_be_fetched_is_stepped_over_and_taken_later(fol
     await polling.read(ACCOUNT)
     assert desk.taken == [1, 3]
     assert ("imap.skipped", 2) in desk.lines
-    kept = read_place(place)
+    kept = read_position(place)
     assert kept is not None
     assert (kept.uid, kept.missed) == (3, (2,))
     await polling.read(ACCOUNT)
@@ -102,7 +102,7 @@ async def test_a_mail_that_cannot_be_fetched_is_stepped_over_and_taken_later(fol
     again = poller(desk, place)
     await again.read(ACCOUNT)
     assert desk.taken == [1, 3, 2]
-    kept = read_place(place)
+    kept = read_position(place)
     assert kept is not None
     assert (kept.uid, kept.missed) == (3, ())
 
@@ -133,21 +133,21 @@ async def test_a_store_that_is_away_is_no_fault_of_the_mail(folder: Folder, tmp_
 async def test_a_missed_mail_that_is_gone_is_forgotten(folder: Folder, tmp_path: Path) -> None:
     desk, place = Desk(), tmp_path / "imap.json"
     name = mailbox_name(ACCOUNT)
-    write_place(place, MailboxPosition(name, 7, 3, (99,)))
+    write_position(place, MailboxPosition(name, 7, 3, (99,)))
     await poller(desk, place).read(ACCOUNT)
-    assert read_place(place) == MailboxPosition(name, 7, 3)
+    assert read_position(place) == MailboxPosition(name, 7, 3)
 
 
 def test_places_written_before_there_were_missed_mails_are_read(tmp_path: Path) -> None:
     (tmp_path / "imap.json").write_text('{"mailbox": "m", "uidvalidity": 7, "uid": 3}')
-    assert read_place(tmp_path / "imap.json") == MailboxPosition("m", 7, 3)
+    assert read_position(tmp_path / "imap.json") == MailboxPosition("m", 7, 3)
 
 
 def test_missed_mails_are_bounded() -> None:
     place = MailboxPosition("m", 7, 0)
-    for uid in range(1, MOST_MISSED + 10):
+    for uid in range(1, MAX_MISSED + 10):
         place = place.past(uid, missed=True)
-    assert len(place.missed) == MOST_MISSED
+    assert len(place.missed) == MAX_MISSED
     assert place.missed[-1] == place.uid
 
 
