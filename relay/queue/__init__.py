@@ -1,1 +1,1 @@
-"""The durable queue: messages and their entries, states, schedule, settling, and the loop that drives it."""
+"""The durable queue: messages and entries, retry schedule, dispatch, settling, and the runner."""

@@ -1,4 +1,4 @@
-"""What operators do to entries: pure changes for `QueueAdminStore.change`."""
+"""Operator actions on entries: pure changes for `QueueAdminStore.change`."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -17,7 +17,7 @@ def hold(_: Message, entry: Entry) -> tuple[Entry, Sequence[Event]] | None:
 
 
 def release(now: float) -> EntryChange:
-    """Return the change that lets held entries go, and due ones at once."""
+    """Return the change that puts held entries back into the queue. Entries past their release time are due at once."""
 
     def change(_: Message, entry: Entry) -> tuple[Entry, Sequence[Event]] | None:
         if entry.state is not State.HELD:
@@ -28,7 +28,7 @@ def release(now: float) -> EntryChange:
 
 
 def flush(now: float) -> EntryChange:
-    """Return the change that has waiting entries tried now. Limits still hold: they are asked at departure."""
+    """Return the change that makes waiting entries due now. Rate limits still apply: they are checked at dispatch."""
 
     def change(_: Message, entry: Entry) -> tuple[Entry, Sequence[Event]] | None:
         if entry.state is not State.WAITING or entry.next_attempt_at <= now:
@@ -39,11 +39,12 @@ def flush(now: float) -> EntryChange:
 
 
 def retry_after_pause(now: float, until: float) -> EntryChange:
-    """Return the change that has entries tried now that a pause deferred, or that wait for its end at `until`."""
+    """Return the change for the end of a pause: entries that it deferred, or that wait for `until`, are due now."""
 
     def change(_: Message, entry: Entry) -> tuple[Entry, Sequence[Event]] | None:
-        held_up = (entry.attempts and not entry.uncertain) or entry.release_at == until
-        if entry.state is not State.WAITING or not held_up or entry.next_attempt_at <= now:
+        # A second copy is worse than a late one: an uncertain entry keeps its retry time.
+        is_affected = (entry.attempts and not entry.uncertain) or entry.release_at == until
+        if entry.state is not State.WAITING or not is_affected or entry.next_attempt_at <= now:
             return None
         return replace(entry, next_attempt_at=now), ()
 
@@ -51,7 +52,7 @@ def retry_after_pause(now: float, until: float) -> EntryChange:
 
 
 def delete(now: float) -> EntryChange:
-    """Return the change that cancels entries: they become dropped, and nobody is told."""
+    """Return the change that drops entries, without a notification."""
 
     def change(_: Message, entry: Entry) -> tuple[Entry, Sequence[Event]] | None:
         if entry.state not in (State.WAITING, State.HELD):

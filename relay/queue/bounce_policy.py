@@ -12,12 +12,10 @@ from relay.queue.outcome import Deferred, Delivered, Outcome, Refused
 from relay.suppression.model import Evidence, Suppression
 
 LONGEST_WAIT = 6 * 3600.0
-"""Seconds: the longest wait that a reply can ask for."""
-
+"""Seconds before the next attempt that a reply can ask for, at most."""
 
 SLOW_WAIT = 900.0
-"""Seconds: the shortest wait after a refusal that asks for fewer attempts."""
-
+"""Seconds before the next attempt, at least, after a refusal that asks for fewer attempts."""
 
 ACCOUNT = "credentials"
 """Category of a reply by which a provider refuses our account."""
@@ -26,11 +24,11 @@ ACCOUNT = "credentials"
 _MAY_BE_US = frozenset({"policy", "blocked", "bad_rdns", "unknown", "rate_limited"})
 """Categories of permanent refusals that, from a provider, may concern our account rather than one recipient."""
 
-
 _ONCE_MORE = frozenset({"retry-once", "retry-plain"})
-
+"""Actions that allow one more attempt after a permanent refusal."""
 
 _SLOWING = frozenset({"slow-down", "pause", "pause-provider"})
+"""Effects on a lane that lower its concurrency."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,19 +47,20 @@ class Judged:
 
 @dataclass(frozen=True, slots=True)
 class Disposition:
-    """The fate of an entry after an attempt."""
+    """The decision about an entry after an attempt."""
 
     step: Literal["deliver", "retry", "bounce", "drop"]
     at_least: float = 0.0
-    """Seconds before the next attempt, 0 when the retry schedule alone decides."""
+    """Seconds before the next attempt, at least; 0 when the retry schedule alone decides."""
 
 
 @dataclass(frozen=True, slots=True)
 class BouncePolicy:
-    """The rules in force for replies, and the number of bounces after which an address is suppressed."""
+    """Bounce rules, and the suppression threshold."""
 
     rules: Rules
     threshold: int
+    """Bounces after which an address is suppressed."""
 
     def judge_all(self, outcomes: Sequence[Outcome], lane: str) -> Sequence[Judged]:
         """Classify the outcomes of one transaction. A reply that several recipients share is classified once."""
@@ -83,10 +82,12 @@ class BouncePolicy:
     ) -> tuple[Evidence, ...]:
         """Return the evidence of a bounce against its address. Only faults of the recipient suppress.
 
-        A temporary failure of unknown cause that comes back by mail is no evidence: it may be a vacation note.
+        `late` marks a bounce that came back by mail.
         """
+        # A late temporary failure of unknown cause may be a vacation note.
         if late and not permanent and meaning.category == "unknown":
             return ()
+
         match meaning.about.suppression:
             case "now":
                 threshold = 1
@@ -104,8 +105,8 @@ class BouncePolicy:
 def disposition(judged: Judged, attempts: int) -> Disposition:
     """Decide about an entry after its attempt number `attempts`.
 
-    The action of the category may keep an entry after a 5yz and give up after a 4yz. It does so for replies of other
-    servers only: a finding of the relay itself is as final as its outcome. An uncertain outcome is tried again.
+    The action of a category can retry an entry after a 5yz and bounce it after a 4yz. This applies to replies of remote
+    servers only. A failure that relay itself found keeps its kind, and an uncertain outcome is retried.
     """
     outcome, meaning = judged.outcome, judged.meaning
     if isinstance(outcome, Delivered):
@@ -127,7 +128,7 @@ def disposition(judged: Judged, attempts: int) -> Disposition:
 
 
 def asks_to_slow_down(judged: Judged) -> bool:
-    """Return whether the reply of a server asks for fewer connections, or distrusts all mail from here."""
+    """Whether the reply of a server asks for fewer connections, or refuses all mail from this host."""
     meaning = judged.meaning
     return meaning is not None and bool(judged.outcome.remote) and meaning.about.lane in _SLOWING
 
@@ -135,12 +136,13 @@ def asks_to_slow_down(judged: Judged) -> bool:
 def lane_pause(judged: Judged, lane: str) -> Classification | None:
     """Return the meaning of a reply that pauses the whole lane, None for any other.
 
-    A destination that blocks us pauses its own lane. A provider pauses its lane when it refuses our account, not when
-    it passes on the reply of a destination.
+    A destination that blocks us pauses its own lane. A provider pauses its lane when it refuses our account. The reply
+    of a destination that a provider passes on pauses nothing.
     """
     outcome, meaning = judged.outcome, judged.meaning
     if meaning is None or not outcome.remote:
         return None
+
     is_down = isinstance(outcome, Deferred) and outcome.lane_down
     if not _is_provider(lane):
         return meaning if meaning.about.lane == "pause" and not is_down else None
@@ -151,7 +153,7 @@ def lane_pause(judged: Judged, lane: str) -> Classification | None:
 def account_refusal(judged: Judged, lane: str) -> str:
     """Return the masked reply of a provider's refusal that may concern our account, "" for any other outcome.
 
-    Another provider may accept the message. The same refusal of whatever is sent concerns the account for certain.
+    Another provider may accept the message. When a provider refuses every message alike, the account is the cause.
     """
     outcome, meaning = judged.outcome, judged.meaning
     if meaning is None or not isinstance(outcome, Refused) or not outcome.remote or not _is_provider(lane):
@@ -160,7 +162,7 @@ def account_refusal(judged: Judged, lane: str) -> str:
 
 
 def guidance_text(about: Category) -> str:
-    """Return the meaning of a category and the remedies, as text for people."""
+    """Return the title of a category and its remedies as one text."""
     return " ".join((f"{about.title}.", *about.guidance))
 
 

@@ -1,8 +1,8 @@
-"""The timekeeper: notices that the wall clock was set, and keeps that from ageing the mail.
+"""Detects steps of the wall clock, and moves the times of queued entries by the same step.
 
-Waits and lifetimes are kept as wall times, because they have to hold over restarts. A clock that is set while the
-relay runs (a machine that started with a wrong one, a typing error, a bad time server) would move them all. The steady
-clock cannot be set; when the two come apart, what waits is moved along.
+Retry times and lifetimes are wall times, because they must survive restarts. A step of the wall clock (a wrong clock at
+boot, a typing error, a bad time server) would expire or delay every entry. The monotonic clock cannot be stepped: a
+change of the offset between the two clocks is a step.
 """
 
 import asyncio
@@ -13,49 +13,49 @@ from relay.queue.message import ClaimedBatch
 from relay.queue.retry import RetrySchedule
 
 TOLERANCE = 5.0
-"""Seconds the clocks may come apart between two looks: time servers slew that much, and nobody's mail notices."""
+"""Seconds that the offset may change between two checks. NTP slews the clock by that much, which harms no entry."""
 
 
 class ClockGuard:
-    """Compares the clocks of the tools."""
+    """Compares the wall clock with the monotonic clock."""
 
-    def __init__(self, tools: QueueContext) -> None:
-        self._tools = tools
-        self._apart = self.offset()
-        self._looking = asyncio.Lock()
+    def __init__(self, context: QueueContext) -> None:
+        self._context = context
+        self._offset = self.offset()
+        self._lock = asyncio.Lock()
 
     def offset(self) -> float:
-        """Return how far the wall clock is ahead of the steady one, in seconds.
-
-        A process that was kept from running between the two readings reads them again.
-        """
+        """Return the seconds by which the wall clock is ahead of the monotonic clock."""
         while True:
-            before = self._tools.steady()
-            now = self._tools.clock()
-            if self._tools.steady() - before < TOLERANCE / 2:
+            before = self._context.steady()
+            now = self._context.clock()
+
+            # A process suspended between the two readings would see a step that never happened.
+            if self._context.steady() - before < TOLERANCE / 2:
                 return now - before
 
     async def check(self, schedule: RetrySchedule) -> float:
-        """Move what waits along when the clock was set since the last look; return by how many seconds it was.
+        """Shift the times in the store when the clock was stepped since the last check. Return the step in seconds.
 
-        Raises StoreError; then the next look does it.
+        Raises StoreError. The next check then repeats the shift.
         """
-        async with self._looking:
-            apart = self.offset()
-            step = apart - self._apart
+        async with self._lock:
+            offset = self.offset()
+            step = offset - self._offset
             if abs(step) > TOLERANCE:
-                await self._tools.store.shift_clock(self._tools.clock(), step, schedule.longest_wait, schedule.lifetime)
-                self._tools.watch.clock_set(step)
+                await self._context.store.shift_clock(
+                    self._context.clock(), step, schedule.longest_wait, schedule.lifetime
+                )
+                self._context.watch.clock_set(step)
             else:
                 step = 0.0
-            self._apart = apart
+            self._offset = offset
             return step
 
-    def extend_lifetime(self, claimed: ClaimedBatch, apart: float) -> ClaimedBatch:
-        """Return what was claimed when the clocks were that far apart, with the lifetime the store has since `look`."""
-        step = self.offset() - apart
+    def extend_lifetime(self, claimed: ClaimedBatch, offset: float) -> ClaimedBatch:
+        """Return a batch claimed at that offset of the clocks. Its expiry moves like that of the stored entries."""
+        step = self.offset() - offset
         if step <= TOLERANCE:
             return claimed
-        return replace(
-            claimed, entries=tuple(replace(one, expires_at=one.expires_at + step) for one in claimed.entries)
-        )
+        entries = tuple(replace(entry, expires_at=entry.expires_at + step) for entry in claimed.entries)
+        return replace(claimed, entries=entries)

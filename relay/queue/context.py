@@ -14,7 +14,7 @@ from relay.queue.ports import Delivery, DeliveryJournal, NodeStore, Publish, Que
 from relay.suppression.exclusion import Exclusion
 
 STORE_RETRY = 1.0
-"""Seconds between two tries of a store that fails."""
+"""Seconds between two requests to a store that fails."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,7 @@ class QueueContext:
     steady: Clock
     """Monotonic seconds: only differences have a meaning."""
     jitter: Callable[[], float]
+    """Random numbers in [-1, 1]."""
     new_id: Callable[[float], str]
     publish: Publish
     watch: QueueObserver
@@ -46,9 +47,9 @@ INTERNAL_ERROR = Deferred(
 
 
 class ErrorBoundary:
-    """Guards a step for one message: `with ErrorBoundary(watch, queue_id): return result`, then the fallback.
+    """Reports an exception of one step for one message, and ends the step. A cancellation is passed on.
 
-    An exception is reported and ends the step. A cancellation is passed on.
+    Use: `with ErrorBoundary(watch, queue_id): return result`, followed by the fallback.
     """
 
     __slots__ = ("_queue_id", "_watch")
@@ -61,7 +62,7 @@ class ErrorBoundary:
         """Begin the step."""
 
     def __exit__(self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None) -> bool:
-        """Report an exception; return whether it is handled."""
+        """Report an exception. Return True to suppress it."""
         if not isinstance(error, Exception):
             return False
         self._watch.unexpected(self._queue_id, error)

@@ -35,8 +35,8 @@ from relay.queue.routing import (
 
 T = TypeVar("T")
 
-
-UNKNOWN = "there is no [[provider]] of that name any more"
+NOT_CONFIGURED = "there is no [[provider]] of that name any more"
+"""Reason of the pause of a provider that was removed from the configuration."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,49 +51,55 @@ class Selection:
 
 
 class Dispatcher:
-    """Selects, by exclusion lists, rate limits and lanes, which claimed entries may be sent now."""
+    """Applies exclusion lists, rate limits and lane pauses to claimed entries."""
 
-    def __init__(self, tools: QueueContext, lanes: LaneTable) -> None:
-        self._tools = tools
+    def __init__(self, context: QueueContext, lanes: LaneTable) -> None:
+        self._context = context
         self._lanes = lanes
 
     async def prepare(self, claimed: ClaimedBatch) -> Selection:
         """Return the entries that may be sent now, and the settlement of all others."""
-        wanted, dropped = await drop_excluded(self._tools, claimed)
+        wanted, dropped = await drop_excluded(self._context, claimed)
         if not wanted.entries:
             return Selection(wanted, dropped)
+
         selection = await self._select(wanted)
-        waiting = selection.settlement.entries
-        return replace(selection, settlement=replace(dropped, entries=dropped.entries + waiting))
+        entries = dropped.entries + selection.settlement.entries
+        return replace(selection, settlement=replace(dropped, entries=entries))
 
     async def _select(self, claimed: ClaimedBatch) -> Selection:
-        """Take a slot for each entry, at its provider or at a fallback. An entry without one waits for it."""
-        now, lane = self._tools.clock(), claimed.entries[0].lane
+        """Acquire a slot for each entry, at its provider or at a fallback. An entry without one waits for it."""
+        now, lane = self._context.clock(), claimed.entries[0].lane
         here, policy = provider_of(lane), claimed.message.policy
-        order = candidates(here, policy)
-        ledgers, of_copies = (
-            {way: self._ledgers(claimed.message, way, is_copy=is_copy) for way in order} for is_copy in (False, True)
+        ledgers, copy_ledgers = (
+            {
+                provider: self._ledgers(claimed.message, provider, is_copy=is_copy)
+                for provider in candidates(here, policy)
+            }
+            for is_copy in (False, True)
         )
         if not any(ledgers.values()) and not self._paused((here,), claimed.entries[0].recipient, now):
             return Selection(claimed)
 
-        await self._give_back(claimed.message.queue_id, [entry for entry in claimed.entries if entry.uncertain])
+        # An uncertain attempt may have sent the message: it counts against the limits, and this one needs a new slot.
+        await self._release_unsent(claimed.message.queue_id, [entry for entry in claimed.entries if entry.uncertain])
         sent: list[Entry] = []
         waiting: list[Entry] = []
         for entry in claimed.entries:
-            limits = of_copies if entry.number in policy.copies else ledgers
-            open_to_it = {way: limits[way] for way in candidates(here, policy, entry.last_reply)}
-            way = await self._way(entry, here, open_to_it, now)
-            if way.provider == here and way.at <= now:
+            limits = copy_ledgers if entry.number in policy.copies else ledgers
+            allowed = {provider: limits[provider] for provider in candidates(here, policy, entry.last_reply)}
+            route = await self._route(entry, here, allowed, now)
+            if route.provider == here and route.at <= now:
                 sent.append(entry)
             else:
-                waiting.append(reschedule(entry, way, now))
+                waiting.append(reschedule(entry, route, now))
+
         return Selection(
             replace(claimed, entries=tuple(sent)), Settlement(tuple(waiting)), self._lanes.failure(lane, now)
         )
 
     def defer_to_fallback(self, claimed: ClaimedBatch, judged: Sequence[Judged]) -> Sequence[Judged]:
-        """Defer what a provider refused for a reason that need not hold at the next provider of the policy."""
+        """Defer refusals by a provider that may not apply at the next provider of the policy."""
         lane = claimed.entries[0].lane
         if not fallbacks_after(provider_of(lane), claimed.message.policy):
             return judged
@@ -107,97 +113,107 @@ class Dispatcher:
         An entry whose attempt may have succeeded keeps its slot, and its next attempt is at the same provider.
         """
         message, here = claimed.message, provider_of(claimed.entries[0].lane)
-        again = [entry for entry in settlement.entries if entry.state is State.WAITING]
-        given_up = [
+        waiting = [entry for entry in settlement.entries if entry.state is State.WAITING]
+        expired = [
             entry
             for entry, one in zip(settlement.entries, judged, strict=True)
             if entry.is_final and isinstance(one.outcome, Deferred) and not one.outcome.uncertain
         ]
-        if (again or given_up) and self._ledgers(message, here):
-            await self._give_back(message.queue_id, again + given_up)
-        if not again:
+        if (waiting or expired) and self._ledgers(message, here):
+            await self._release_unsent(message.queue_id, waiting + expired)
+        if not waiting:
             return settlement
 
-        now = self._tools.clock()
+        # Entries that were refused, or whose provider is paused, are retried at the next fallback at once.
+        now = self._context.clock()
         refused = {
             entry.number: str(one.outcome.reply)
             for entry, one in zip(claimed.entries, judged, strict=True)
             if isinstance(one.outcome, Deferred) and one.outcome.elsewhere
         }
-        ways: dict[int, Route] = {}
-        for entry in again:
+        routes: dict[int, Route] = {}
+        for entry in waiting:
             paused = self._paused(candidates(here, message.policy), entry.recipient, now)
             to = None if entry.uncertain else next_fallback(here, message.policy, paused)
             if to is not None and entry.number in refused:
-                ways[entry.number] = Route(to, now, refused_reason(here, to, refused[entry.number]))
+                routes[entry.number] = Route(to, now, refused_reason(here, to, refused[entry.number]))
             elif to is not None and here in paused:
-                ways[entry.number] = Route(to, now, paused_reason(here, to, paused[here]))
-        return reroute(settlement, ways, now)
+                routes[entry.number] = Route(to, now, paused_reason(here, to, paused[here]))
+        return reroute(settlement, routes, now)
 
-    async def _way(self, entry: Entry, here: str, ledgers: Mapping[str, Ledgers], now: float) -> Route:
-        """Ask the open providers in turn for a free slot, and choose. Slots of the others are released."""
+    async def _route(self, entry: Entry, here: str, ledgers: Mapping[str, Ledgers], now: float) -> Route:
+        """Request a slot from each provider that is not paused, until one has a slot now, and choose the route.
+
+        Slots at the other providers are released.
+        """
         paused = self._paused(tuple(ledgers), entry.recipient, now)
         asked: list[tuple[str, float]] = []
         is_limited = any(ledgers.values())
         for provider in (one for one in ledgers if one not in paused):
-            asked.append((provider, await self._depart(entry, ledgers[provider], now) if is_limited else now))
+            asked.append((provider, await self._acquire_slot(entry, ledgers[provider], now) if is_limited else now))
+            # Without a limit of the provider, the identity's limit is the cause: no other provider has a slot.
             if asked[-1][1] <= now or f"provider:{provider}" not in ledgers[provider]:
-                break  # The provider has no limit of its own: the identity has no slot, whatever the provider.
+                break
+
         chosen = choose_route(here, asked, paused, now)
+        # The entry holds the slot that it requested last: exchange it for one at the chosen provider.
         if is_limited and (not asked or asked[-1][0] != chosen.provider):
-            at = await self._depart(entry, {} if chosen.provider in paused else ledgers[chosen.provider], now)
+            at = await self._acquire_slot(entry, {} if chosen.provider in paused else ledgers[chosen.provider], now)
             return chosen if chosen.provider in paused else replace(chosen, at=at)
         return chosen
 
-    def _ledgers(self, message: Message, way: str, *, is_copy: bool = False) -> Ledgers:
+    def _ledgers(self, message: Message, provider: str, *, is_copy: bool = False) -> Ledgers:
         """Return the windows of a message, or of its copies, at that provider. Notifications have none.
 
-        Copies and mail that is passed on count for nobody who sends, only for the provider. The null reverse-path of an
-        application makes its mail no notification.
+        Copies and forwarded mail count against the provider's limits only. Mail of an application counts even with a
+        null reverse-path.
         """
         if not message.reverse_path and (not message.client or message.policy.forward_domain):
             return {}
-        settings = self._tools.settings()
+        settings = self._context.settings()
         if is_copy or message.policy.forward_domain:
-            return provider_limits(settings, way)
+            return provider_limits(settings, provider)
         author = message.header_from or message.reverse_path
-        return limits_for(settings, principal_of(settings, author, message.credential, message.client), way)
+        return limits_for(settings, principal_of(settings, author, message.credential, message.client), provider)
 
-    async def _depart(self, entry: Entry, ledgers: Ledgers, now: float) -> float:
-        """Acquire a slot in the ledgers. Without ledgers, release the slots that the entry has elsewhere."""
-        limits = self._tools.limits
+    async def _acquire_slot(self, entry: Entry, ledgers: Ledgers, now: float) -> float:
+        """Acquire a slot in the ledgers. Return the Unix time at which it is free.
+
+        Without ledgers, release the slots that the entry has elsewhere, and return `now`.
+        """
+        limits = self._context.limits
         if ledgers:
             slot = Slot(entry.queue_id, entry.number, ledgers)
-            return await self._insist(lambda: limits.acquire(slot, now))
-        await self._insist(lambda: limits.release(entry.queue_id, [entry.number]))
+            return await self._retry(lambda: limits.acquire(slot, now))
+        await self._retry(lambda: limits.release(entry.queue_id, [entry.number]))
         return now
 
-    async def _give_back(self, queue_id: str, entries: Sequence[Entry]) -> None:
-        """Release the slots of entries that were not sent, and keep those of entries that may have been."""
-        limits = self._tools.limits
-        left = [entry.number for entry in entries if entry.uncertain]
-        stayed = [entry.number for entry in entries if not entry.uncertain]
-        if left:
-            await self._insist(lambda: limits.commit(queue_id, left))
-        if stayed:
-            await self._insist(lambda: limits.release(queue_id, stayed))
+    async def _release_unsent(self, queue_id: str, entries: Sequence[Entry]) -> None:
+        """Release the slots of entries that were not sent, and commit those of entries that may have been sent."""
+        limits = self._context.limits
+        maybe_sent = [entry.number for entry in entries if entry.uncertain]
+        unsent = [entry.number for entry in entries if not entry.uncertain]
+        if maybe_sent:
+            await self._retry(lambda: limits.commit(queue_id, maybe_sent))
+        if unsent:
+            await self._retry(lambda: limits.release(queue_id, unsent))
 
-    def _paused(self, ways: Sequence[str], recipient: str, now: float) -> dict[str, LanePause]:
-        """Return the providers that are paused, or configured no more."""
-        settings = self._tools.settings()
+    def _paused(self, providers: Sequence[str], recipient: str, now: float) -> dict[str, LanePause]:
+        """Return the providers that are paused, or no longer configured."""
+        settings = self._context.settings()
         paused: dict[str, LanePause] = {}
-        for way in ways:
-            if way != DIRECT and settings.provider(way) is None:
-                paused[way] = LanePause(math.inf, UNKNOWN)
-            elif (pause := self._lanes.pause(lane_of(way, recipient), now)) is not None:
-                paused[way] = pause
+        for provider in providers:
+            if provider != DIRECT and settings.provider(provider) is None:
+                paused[provider] = LanePause(math.inf, NOT_CONFIGURED)
+            elif (pause := self._lanes.pause(lane_of(provider, recipient), now)) is not None:
+                paused[provider] = pause
         return paused
 
-    async def _insist(self, ask: Callable[[], Awaitable[T]]) -> T:
+    async def _retry(self, request: Callable[[], Awaitable[T]]) -> T:
         """Repeat the request until the limit store answers."""
         while True:
             try:
-                return await ask()
+                return await request()
             except StoreError as error:
-                self._tools.watch.store_trouble(error)
+                self._context.watch.store_trouble(error)
                 await asyncio.sleep(STORE_RETRY)

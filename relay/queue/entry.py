@@ -1,4 +1,4 @@
-"""A queue entry: one recipient of one message, its state, and the moves between states as a table."""
+"""A queue entry: one recipient of one message, its state, and the table of state transitions."""
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -9,7 +9,7 @@ from relay.mail.transaction import Notify, Recipient
 
 
 class State(StrEnum):
-    """Where an entry stands. The last three are final."""
+    """State of an entry. The last three are final."""
 
     WAITING = "waiting"
     HELD = "held"
@@ -20,7 +20,7 @@ class State(StrEnum):
 
 
 FINAL = frozenset({State.DELIVERED, State.BOUNCED, State.DROPPED})
-
+"""States that an entry never leaves."""
 
 MOVES: dict[State, frozenset[State]] = {
     State.WAITING: frozenset({State.ACTIVE, State.HELD, State.DROPPED}),
@@ -30,12 +30,15 @@ MOVES: dict[State, frozenset[State]] = {
     State.BOUNCED: frozenset(),
     State.DROPPED: frozenset(),
 }
-"""claim: waiting→active · operator: waiting↔held, →dropped · settle: active→ delivered, bounced, dropped, or
-waiting again · a crash: active→waiting, when the next start voids the leases of the dead process."""
+"""States that may follow each state.
+
+Claim: waiting → active. Operator: waiting ↔ held, either → dropped. Settle: active → delivered, bounced, dropped or
+waiting. Recovery after a crash: active → waiting.
+"""
 
 
 class StateError(RuntimeError):
-    """A move that the table does not know: a defect in the caller, never a property of a message."""
+    """A transition that is not in the table: a defect of the caller, never a property of a message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +54,7 @@ class Entry:
     expires_at: float
     next_attempt_at: float
     release_at: float = 0.0
-    """When limits or X-Relay-Send-At let it go; 0 when nothing held it back."""
+    """Earliest time that rate limits or X-Relay-Send-At allow; 0 for none."""
     state: State = State.WAITING
     attempts: int = 0
     notify: tuple[Notify, ...] = ()
@@ -60,14 +63,14 @@ class Entry:
     last_remote: str = ""
     """Host (and address) that gave the last reply."""
     reason: str = ""
-    """Why it was dropped or held back, or why it takes this lane and not the one it had, in words."""
+    """Text: why the entry was dropped or held, or why it changed its lane."""
     uncertain: bool = False
-    """The last attempt ended after the final dot without an answer, or with its process: the other side may have it."""
+    """The last attempt ended after the final dot without a reply, or with its process. The server may have accepted."""
     delay_notified: bool = False
 
     @property
     def is_final(self) -> bool:
-        """Whether nothing will happen to it any more."""
+        """Whether the state is final."""
         return self.state in FINAL
 
     @property
@@ -77,7 +80,7 @@ class Entry:
 
     @property
     def status(self) -> str:
-        """The status in users' words: created, processed, deferred, held, delivered, bounced or dropped."""
+        """The status shown to users: created, processed, deferred, held, delivered, bounced or dropped."""
         match self.state:
             case State.WAITING:
                 return "deferred" if self.attempts else "created"
@@ -90,7 +93,7 @@ class Entry:
 
 
 def move(entry: Entry, state: State) -> Entry:
-    """Return the entry in that state; raise StateError when the table has no such move."""
+    """Return the entry in that state. Raises StateError when the table has no such transition."""
     if state not in MOVES[entry.state]:
         raise StateError(f"{entry.queue_id}/{entry.number}: no move from {entry.state} to {state}")
     return replace(entry, state=state)

@@ -17,16 +17,15 @@ from relay.queue.routing import provider_of
 PAUSE = 900.0
 """Seconds that a lane is paused when its server blocks us or refuses our account."""
 
-
-LONGEST_LANE_REST = 30.0
-"""Seconds: the longest pause of a lane that could not be reached."""
+MAX_UNREACHABLE_PAUSE = 30.0
+"""Seconds that a lane without a reachable server is paused, at most."""
 
 
 class LaneFeedback:
-    """Applies outcomes to the lanes, and alerts the operator where waiting is no remedy."""
+    """Applies outcomes to the lanes, and alerts the operator about failures that need action."""
 
-    def __init__(self, tools: QueueContext, lanes: LaneTable) -> None:
-        self._tools = tools
+    def __init__(self, context: QueueContext, lanes: LaneTable) -> None:
+        self._context = context
         self._lanes = lanes
 
     def record(
@@ -34,7 +33,7 @@ class LaneFeedback:
     ) -> Sequence[Judged]:
         """Adjust the lane to the outcomes of one transaction, one for each entry.
 
-        Return the outcomes. Refusals by a provider that refuses every message are deferred instead of bounced.
+        Return the outcomes. Refusals of a provider that refuses every message become deferrals.
         """
         for one in judged:
             if (meaning := lane_pause(one, lane)) is not None:
@@ -42,13 +41,14 @@ class LaneFeedback:
                 return judged
         for one in judged:
             if isinstance(one.outcome, Deferred) and one.outcome.lane_down:
-                self._rest(lane, one.outcome, one.meaning)
+                self._pause_unreachable(lane, one.outcome, one.meaning)
                 return judged
 
         refusal = self._refuses_everything(lane, entries, judged)
         if refusal is not None:
             self._pause(lane, refusal.outcome, refusal.meaning_as_account)
             return [as_deferred(one) if account_refusal(one, lane) else one for one in judged]
+
         if any(map(asks_to_slow_down, judged)):
             self._lanes.slow_down(lane)
         elif any(isinstance(one.outcome, Delivered | Refused) for one in judged):
@@ -56,7 +56,7 @@ class LaneFeedback:
         return judged
 
     def _refuses_everything(self, lane: str, entries: Sequence[Entry], judged: Sequence[Judged]) -> Judged | None:
-        """Return the last refusal of a provider that refuses every message, whatever its recipient."""
+        """Return the last refusal when the provider refuses every message, whatever the recipient; else None."""
         if any(isinstance(one.outcome, Delivered) for one in judged):
             self._lanes.accepted(lane)
             return None
@@ -65,36 +65,37 @@ class LaneFeedback:
         for entry, one in zip(entries, judged, strict=True):
             if not (kind := account_refusal(one, lane)):
                 continue
-            # A refused MAIL comes before any recipient: it counts once, and for no domain.
-            whole = isinstance(one.outcome, Refused) and one.outcome.phase == "mail"
-            domain = "" if whole else domain_of(entry.recipient)
+            # A refusal of MAIL concerns no recipient: it counts once, and for no domain.
+            is_for_message = isinstance(one.outcome, Refused) and one.outcome.phase == "mail"
+            domain = "" if is_for_message else domain_of(entry.recipient)
             found = one if self._lanes.refused(lane, kind, domain) else found
-            if whole:
+            if is_for_message:
                 break
         return found
 
-    def _rest(self, lane: str, down: Deferred, meaning: Classification | None) -> None:
-        """Pause a lane that could not be reached. For a provider alert the operator, who can mend that."""
-        now = self._tools.clock()
-        is_news = not self._lanes.is_failing(lane)
-        self._lanes.failed(lane, down, now, now + min(self._tools.settings().queue.retry[0] / 2, LONGEST_LANE_REST))
-        if is_news and provider_of(lane) != DIRECT:
+    def _pause_unreachable(self, lane: str, down: Deferred, meaning: Classification | None) -> None:
+        """Pause a lane without a reachable server. For a provider, send an alert: its settings may be wrong."""
+        now = self._context.clock()
+        is_new = not self._lanes.is_failing(lane)
+        pause = min(self._context.settings().queue.retry[0] / 2, MAX_UNREACHABLE_PAUSE)
+        self._lanes.failed(lane, down, now, now + pause)
+        if is_new and provider_of(lane) != DIRECT:
             self._alert(lane, down, meaning)
 
     def _pause(self, lane: str, outcome: Outcome, meaning: Classification | None) -> None:
-        """Pause the lane, with one alert for each pause."""
+        """Pause the lane, and send one alert for each pause."""
         reply = Reply(451, "4.7.1", f"delivery is paused after: {outcome.reply}")
-        now = self._tools.clock()
+        now = self._context.clock()
         if self._lanes.failed(lane, Deferred(reply), now, now + PAUSE, str(outcome.reply)):
             self._alert(lane, outcome, meaning)
 
     def _alert(self, lane: str, outcome: Outcome, meaning: Classification | None) -> None:
         if meaning is not None:
-            self._tools.watch.alert(lane, meaning.category, str(outcome.reply), guidance_text(meaning.about))
+            self._context.watch.alert(lane, meaning.category, str(outcome.reply), guidance_text(meaning.about))
 
 
 def as_deferred(judged: Judged, *, elsewhere: bool = False) -> Judged:
-    """Return a refusal as a temporary failure of the same meaning; any other outcome as it is."""
+    """Return a refusal as a temporary failure of the same meaning, any other outcome unchanged."""
     outcome = judged.outcome
     if not isinstance(outcome, Refused):
         return judged

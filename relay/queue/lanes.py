@@ -1,7 +1,7 @@
-"""Lanes in memory: how many entries of a lane may be under way at once, and which lanes are down.
+"""State of the lanes in memory: the concurrency of each lane, and its pause.
 
-A lane starts narrow, widens with each success and narrows when it fails, so that a hundred silent destinations
-cannot take the places of the live ones.
+A lane starts with a low concurrency. Each success raises it, and failures lower it, so that a hundred unreachable
+destinations cannot use up the capacity of the reachable ones.
 """
 
 from collections.abc import Mapping
@@ -11,70 +11,70 @@ from relay.mail.lane import DIRECT
 from relay.queue.outcome import Deferred
 from relay.queue.routing import LanePause, provider_of
 
-FIRST_WIDTH = 5
+INITIAL_CONCURRENCY = 5
+"""Entries in flight that a new lane may have."""
 
+MIN_REFUSALS = 5
+"""Refusals of one kind in a row after which the sending account is the cause, not the messages."""
 
-REFUSALS = 5
-
-
-REFUSED_DOMAINS = 3
-"""So many refusals of one kind in a row, for so many destinations, are not about the mail any more."""
+MIN_REFUSED_DOMAINS = 3
+"""Destination domains that these refusals must concern."""
 
 
 @dataclass(slots=True)
 class LaneState:
-    """What is known of one lane that is in use."""
+    """State of one lane in use. Times are Unix seconds."""
 
-    concurrency: int = FIRST_WIDTH
+    concurrency: int = INITIAL_CONCURRENCY
     in_flight: int = 0
     down_until: float = 0.0
     failure: Deferred | None = None
-    """How it failed last; answers for the lane while it is down."""
+    """The last failure. It is the outcome of all attempts while the lane is paused."""
     failed_at: float = 0.0
     why: str = ""
-    """What the other side said when it failed."""
+    """The reply that caused the failure."""
     refusals: int = 0
+    """Refusals of one kind in a row."""
     refusal: str = ""
+    """Their kind: the masked reply."""
     refused_domains: set[str] = field(default_factory=set)
-    """The refusals of one kind in a row, and the destinations they were about."""
+    """Their destination domains; "" for a refusal that concerned no recipient."""
 
 
 @dataclass(slots=True)
 class LaneTable:
-    """The lanes in use. `widest` is the number of entries a lane may have under way at most."""
+    """The lanes in use, by name."""
 
     max_concurrency: int
+    """Entries in flight that any lane may have, at most."""
     lanes: dict[str, LaneState] = field(default_factory=dict)
 
     def start(self, name: str, entries: int) -> None:
-        """Note that so many entries of the lane are under way."""
+        """Add entries to those in flight."""
         self.lanes.setdefault(name, LaneState()).in_flight += entries
 
     def finish(self, name: str, entries: int) -> None:
-        """Note that they no longer are."""
+        """Subtract entries from those in flight. Forget a destination whose state is that of a new lane."""
         lane = self.lanes[name]
         lane.in_flight -= entries
-        if (
-            not lane.in_flight
-            and lane.failure is None
-            and lane.concurrency <= FIRST_WIDTH
-            and provider_of(name) == DIRECT
-        ):
+        is_like_new = lane.failure is None and lane.concurrency <= INITIAL_CONCURRENCY
+        if not lane.in_flight and is_like_new and provider_of(name) == DIRECT:
             del self.lanes[name]
 
     def succeeded(self, name: str, started_at: float) -> None:
-        """Widen the lane: a server took a message, or answered for a single one.
+        """Raise the concurrency: a server accepted a message, or refused a single one.
 
-        What was under way when the lane failed says nothing of how it is since.
+        `started_at` is the start of the attempt.
         """
         lane = self.lanes.setdefault(name, LaneState())
+        # An attempt that began before the last failure proves nothing about the lane now.
         if lane.failure is not None and started_at <= lane.failed_at:
             return
         lane.concurrency = min(lane.concurrency + 1, self.max_concurrency)
         lane.failure, lane.down_until = None, 0.0
 
     def resume(self, name: str) -> bool:
-        """Lift a pause; tell whether there was one. The lane stays narrow until it has shown that it works."""
+        """End a pause. Return whether there was one. The concurrency stays low until an attempt succeeds."""
         lane = self.lanes.get(name)
         if lane is None or lane.failure is None:
             return False
@@ -82,33 +82,34 @@ class LaneTable:
         return True
 
     def refused(self, name: str, kind: str, domain: str) -> bool:
-        """Count a refusal that may be about us; tell whether the lane refuses everything.
+        """Count a refusal that may concern our account. Return whether the lane refuses every message.
 
-        `domain` is the destination's, "" where it cannot have been the reason.
+        `domain` is the destination domain, "" for a refusal before any recipient.
         """
         lane = self.lanes.setdefault(name, LaneState())
         if kind != lane.refusal:
             lane.refusal, lane.refusals, lane.refused_domains = kind, 0, set()
         lane.refusals += 1
-        if len(lane.refused_domains) < REFUSED_DOMAINS:
+        if len(lane.refused_domains) < MIN_REFUSED_DOMAINS:
             lane.refused_domains.add(domain)
-        is_for_all = "" in lane.refused_domains or len(lane.refused_domains) >= REFUSED_DOMAINS
-        return lane.refusals >= REFUSALS and is_for_all
+
+        is_for_all = "" in lane.refused_domains or len(lane.refused_domains) >= MIN_REFUSED_DOMAINS
+        return lane.refusals >= MIN_REFUSALS and is_for_all
 
     def accepted(self, name: str) -> None:
-        """Forget the refusals in a row: something was taken."""
+        """Reset the refusals in a row, after an accepted message."""
         if (lane := self.lanes.get(name)) is not None:
             lane.refusal, lane.refusals, lane.refused_domains = "", 0, set()
 
     def slow_down(self, name: str) -> None:
-        """Halve the lane's width: the other side finds us too fast, or does not trust us."""
+        """Halve the concurrency: the server asks for fewer connections, or refuses mail from this host."""
         lane = self.lanes.setdefault(name, LaneState())
         lane.concurrency = max(1, lane.concurrency // 2)
 
     def failed(self, name: str, failure: Deferred, now: float, until: float, why: str = "") -> bool:
-        """Narrow the lane to one, and let its failure answer until that time; tell whether it was not down before.
+        """Set the concurrency to one, and pause the lane until that time. Return whether it was not paused before.
 
-        A shorter failure does not end a longer one. `why` is what the other side said, else the failure's own words.
+        A shorter pause does not end a longer one. `why` is the reply of the server, by default that of the failure.
         """
         lane = self.lanes.setdefault(name, LaneState())
         is_new = now >= lane.down_until
@@ -118,44 +119,45 @@ class LaneTable:
         return is_new
 
     def clock_set(self, step: float) -> None:
-        """Keep what is left of every rest when the clock was set by that many seconds."""
+        """Move all pauses by a step of the clock, in seconds, so that their remaining time is kept."""
         for lane in self.lanes.values():
             lane.down_until += step
             lane.failed_at += step
 
     def is_failing(self, name: str) -> bool:
-        """Tell whether the lane failed and has not shown since that it works."""
+        """Whether the lane failed, without a success since."""
         lane = self.lanes.get(name)
         return lane is not None and lane.failure is not None
 
     def pause(self, name: str, now: float) -> LanePause | None:
-        """Return until when and why the lane is down, None when it may be tried."""
+        """Return the pause of a lane, None for a lane that is not paused."""
         lane = self.lanes.get(name)
         return LanePause(lane.down_until, lane.why) if lane is not None and now < lane.down_until else None
 
     def pauses(self, now: float) -> Mapping[str, LanePause]:
-        """Return the lanes that are down, by name."""
+        """Return the pauses of all paused lanes, by lane name."""
         found = ((name, self.pause(name, now)) for name in self.lanes)
         return {name: pause for name, pause in found if pause is not None}
 
     def failure(self, name: str, now: float) -> Deferred | None:
-        """Return the failure that answers for a lane that is down, None when it may be tried."""
+        """Return the outcome of attempts while the lane is paused, None for a lane that is not paused."""
         lane = self.lanes.get(name)
         return lane.failure if lane is not None and now < lane.down_until else None
 
     def capacity(self, now: float) -> Mapping[str, int]:
-        """Return the free places of each lane in use. A lane that is down settles fast and may be wide."""
+        """Return the entries that may be claimed for each lane in use."""
+        # Entries of a paused lane are settled without a connection, so its concurrency does not limit them.
         return {
             name: max(0, (self.max_concurrency if now < lane.down_until else lane.concurrency) - lane.in_flight)
             for name, lane in self.lanes.items()
         }
 
     def initial_capacity(self) -> int:
-        """Return the free places of a lane not in use."""
-        return min(FIRST_WIDTH, self.max_concurrency)
+        """Return the entries that may be claimed for a lane not in use."""
+        return min(INITIAL_CONCURRENCY, self.max_concurrency)
 
     def forget_idle(self, now: float) -> None:
-        """Drop what is remembered of destinations with nothing under way whose failure is past; providers stay."""
+        """Forget destinations without entries in flight and without a pause. Providers are kept."""
         idle = [
             name
             for name, lane in self.lanes.items()

@@ -12,7 +12,7 @@ from relay.suppression.model import Evidence
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message row. The content is stored apart: it is large, and dropped when every entry is final."""
+    """One message row. The content is stored separately: it is large, and deleted when every entry is final."""
 
     queue_id: str
     created_at: float
@@ -35,7 +35,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class NewMessage:
-    """A message with its content and entries, ready to be made durable in one transaction with its events."""
+    """A new message with content, entries and events, to be stored in one transaction."""
 
     message: Message
     content: bytes
@@ -45,7 +45,7 @@ class NewMessage:
 
 @dataclass(frozen=True, slots=True)
 class ReturnedMail:
-    """Returned mail about one recipient: stored as a whole, or ignored as a whole when its event is known already."""
+    """Returned mail about one recipient. It is stored as a whole, or ignored as a whole when its event is stored."""
 
     event: Event
     evidence: tuple[Evidence, ...] = ()

@@ -9,7 +9,7 @@ from relay.mail.lane import split_lane
 
 @dataclass(frozen=True, slots=True)
 class NodeState:
-    """What is known of a node. Times are Unix seconds, by the clock of the database."""
+    """State of one node. Times are Unix seconds, by the clock of the database."""
 
     id: str
     hostname: str
@@ -17,23 +17,24 @@ class NodeState:
     started_at: float
     heartbeat_at: float
     alive: bool
-    """Whether its lease holds."""
+    """Whether its heartbeat is recent enough for its leases to be valid."""
     entries: int
-    """How many it has under way."""
+    """Entries in flight."""
 
 
 @dataclass(frozen=True, slots=True)
 class NodeShare:
-    """The place of a node among those that live. All nodes know the same order, so their shares add up to the whole."""
+    """The share of a node. All live nodes use the same order, so their shares add up to the configured number."""
 
     rank: int = 0
+    """Position of this node among the live nodes, from 0."""
     nodes: int = 1
-    """How many live; 0 as long as this one has no share, because the others may not know of it yet."""
+    """Live nodes; 0 while this node has no share, because the others may not have counted it yet."""
 
     def of(self, lane: str, most: int) -> int:
-        """Return how many of the `most` connections of a lane this node may have; 0 when there are more nodes.
+        """Return the number of the `most` connections of a lane that this node may open. It may be 0.
 
-        What does not divide evenly goes to different nodes in different lanes.
+        The remainder of the division goes to different nodes in different lanes.
         """
         if self.nodes == 1:
             return most
@@ -54,15 +55,15 @@ class NodeConnections:
     """Connections of the lane of each provider; 0 is `per_lane`."""
 
     def may_open(self, lane: str) -> bool:
-        """Tell whether at least one connection of the lane is this node's."""
+        """Whether this node may open at least one connection of the lane."""
         provider, _ = split_lane(lane)
         return self.share.of(lane, self.providers.get(provider, 0) or self.per_lane) > 0
 
 
 ALL_CONNECTIONS = NodeConnections()
-"""Those of a process that is alone: it may claim from every lane."""
+"""The connections of a single node: it may claim from every lane."""
 
 
 def full_share(_lane: str, most: int) -> int:
-    """Return all of it: the share of a node that is alone."""
+    """Return `most`: the share of a single node."""
     return most

@@ -1,4 +1,4 @@
-"""What an attempt to deliver one recipient came to."""
+"""Outcomes of an attempt to deliver to one recipient."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -6,34 +6,34 @@ from typing import Literal
 from relay.mail.reply import Reply
 
 Phase = Literal["", "connect", "ehlo", "starttls", "auth", "mail", "rcpt", "data"]
-"""The step of the session that failed: the connection and its greeting, EHLO or HELO, STARTTLS, AUTH, MAIL, RCPT, DATA
-with the content up to the reply to its final dot; "" for what never came to a session."""
+"""Step of the session that failed. "connect" includes the greeting, "data" the reply to the final dot. "" is a failure
+before any session."""
 
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """The receiving server took it: its 2yz after the final dot."""
+    """The server accepted the message: 2yz after the final dot."""
 
     reply: Reply
     remote: str
     dsn_passed_on: bool = False
-    """The other side offers DSN (RFC 3461) and got our parameters: reporting success is now its business."""
+    """The server offers DSN (RFC 3461) and got our parameters, so it reports success itself."""
 
 
 @dataclass(frozen=True, slots=True)
 class Deferred:
-    """A temporary failure: 4yz, a broken connection, a timeout, a DNS failure. The unknown is temporary."""
+    """A temporary failure: 4yz, a broken connection, a timeout, a DNS failure, or an unknown cause."""
 
     reply: Reply
     remote: str = ""
     uncertain: bool = False
-    """It broke after the final dot, before the answer."""
+    """The connection broke after the final dot, before the reply."""
     lane_down: bool = False
-    """Nothing on this lane could be reached: the whole lane should wait, not only this entry."""
+    """No server of this lane could be used: the whole lane should wait, not only this entry."""
     locked_out: bool = False
-    """The lane is down because its servers refuse us for good (5yz) before any mail: greeting, EHLO or login."""
+    """The lane is down because its servers refuse us permanently (5yz) at the greeting, EHLO or AUTH."""
     elsewhere: bool = False
-    """A provider refused it for good, and another way may take it."""
+    """A provider refused the message permanently, and another provider may accept it."""
     phase: Phase = ""
 
 

@@ -1,4 +1,4 @@
-"""Probes: the test mail of a provider: a small message of our own that goes the way all mail goes. Pure."""
+"""Probes: test messages that go to a provider through the queue like all mail. Pure."""
 
 from dataclasses import dataclass
 
@@ -11,30 +11,31 @@ from relay.queue.message import Message, NewMessage
 from relay.render.message_policy import MessagePolicy
 
 LIFETIME = 600.0
-"""Seconds a test is tried at most: nobody waits longer for it."""
-
+"""Seconds until a probe expires."""
 
 TEST = "test"
-"""Metadata of test mails: the provider that is tested."""
+"""Metadata key of probes. Its value is the name of the provider."""
 
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """What is tested: the provider, and who writes to whom. `domain` signs, "" for no signature."""
+    """The provider to test, and the addresses of the probe."""
 
     provider: str
     from_address: str
     to_address: str
     hostname: str
     domain: str = ""
+    """Sending domain whose keys sign the probe, "" for no signature."""
     return_path: str = ""
 
 
 def probe_message(probe: Probe, queue_id: str, now: float) -> NewMessage:
-    """Return the test as a message for the queue. It takes no other way than its provider, and nobody is notified."""
+    """Return the probe as a new message. It has no fallback providers, and causes no notification."""
     subject = f"relay test: {probe.provider} from {probe.hostname}"
     message_id = f"<{queue_id}@{probe.hostname}>"
     content = _content(probe, subject, message_id, queue_id, now)
+
     message = Message(
         queue_id=queue_id,
         created_at=now,

@@ -1,33 +1,33 @@
-"""When a deferred entry is tried again, and for how long."""
+"""Retry schedule and back-off of deferred entries."""
 
 from dataclasses import dataclass
 
 JITTER = 0.1
-"""Share by which a wait is varied either way, so that what failed together does not return together."""
+"""Fraction by which a wait is lengthened or shortened: entries that fail together are then not retried together."""
 
 
 @dataclass(frozen=True, slots=True)
 class RetrySchedule:
-    """The waits between attempts and the end of patience, in seconds."""
+    """Retry intervals and expiry, in seconds."""
 
     retry: tuple[float, ...]
     """Waits after the first, second … attempt; the last repeats."""
     lifetime: float
     delay_notice: float = 0.0
-    """Age at which the sender is told that delivery is delayed; 0 never."""
+    """Age of an entry at which a delay notification is sent; 0 sends none."""
 
     @property
     def longest_wait(self) -> float:
-        """The longest wait the schedule can give, jitter included."""
+        """Seconds that no wait of this schedule exceeds, jitter included."""
         return max(self.retry) * (1 + JITTER) * 2
 
 
 def next_attempt(
     schedule: RetrySchedule, attempts: int, now: float, expires_at: float, jitter: float, at_least: float
 ) -> float:
-    """Return when to try again after `attempts` attempts.
+    """Return the time of the attempt after `attempts` attempts.
 
-    `jitter` lies in [-1, 1]; `at_least` is a wait in seconds the other side asked for (0: none). The last attempt is
+    `jitter` is in [-1, 1]. `at_least` is the wait in seconds that the server asked for, 0 for none. The last attempt is
     made at `expires_at` itself, so that the whole lifetime is used.
     """
     wait = schedule.retry[min(attempts, len(schedule.retry)) - 1] * (1 + JITTER * jitter)

@@ -1,7 +1,7 @@
-"""Ways: by which provider an entry goes now, of those in its policy: the first that works and has room. Pure.
+"""Routing: chooses the provider of an entry among those of its policy. Pure.
 
-A way is the name of a provider, or "direct". Mail keeps the way it has while that is open and has room now; else it
-takes the first that does; when none has, it waits for the one that is free first.
+A provider is a name, or "direct". An entry keeps its provider while that has capacity now. Else it takes the first
+provider that has capacity. When none has, the entry waits for the provider that is free first.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -18,99 +18,103 @@ from relay.render.message_policy import MessagePolicy
 
 @dataclass(frozen=True, slots=True)
 class LanePause:
-    """Why a way cannot be taken, and until when."""
+    """The pause of a lane or provider."""
 
     until: float
+    """Unix seconds; infinite for a provider that is not configured."""
     why: str
-    """The reply after which it was paused."""
+    """The reply that caused the pause."""
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """What was chosen for an entry: it leaves by that provider, then. `why` it is another one, or paused; else ""."""
+    """The provider chosen for an entry, and the time of its next attempt."""
 
     provider: str
     at: float
+    """Unix seconds."""
     why: str = ""
+    """Text: why the entry changes its provider, or waits for a paused one; else ""."""
 
 
 def provider_of(lane: str) -> str:
-    """Return the way a lane belongs to."""
+    """Return the provider of a lane, or "direct"."""
     return split_lane(lane)[0]
 
 
 def candidates(here: str, policy: MessagePolicy, last_reply: Reply | None = None) -> tuple[str, ...]:
-    """Return the ways of an entry in the order in which they are asked: the one it has, then those of its policy.
-
-    What was refused for good on its way here does not go back to whoever refused it: it would come again at once.
-    """
+    """Return the providers of an entry in order of preference: its present one, then those of its policy."""
+    # An entry refused permanently by an earlier provider must not return to it: it would circulate without a wait.
     if last_reply is not None and last_reply.is_permanent:
         return here, *fallbacks_after(here, policy)
     return tuple(dict.fromkeys((here, *policy.providers)))
 
 
 def choose_route(here: str, asked: Sequence[tuple[str, float]], paused: Mapping[str, LanePause], now: float) -> Route:
-    """Choose among the ways that are open, `asked` with the time at which each has room, and those that are paused.
+    """Choose among the open providers, `asked` with the time at which each has a free slot, and the paused ones.
 
-    With no open way the entry stays where it is, and its pause answers for it. An open one without room waits, unless
-    a paused one comes back earlier.
+    Without an open provider the entry keeps its own, and the failure of that lane is its outcome. Without a free slot
+    the entry waits for the provider that is free first, which may be a paused one.
     """
     if not asked:
         return Route(here, now)
-    taken = next((way for way, at in asked if at <= now), None)
-    if taken is not None:
-        return Route(taken, now, _why(here, taken, asked, paused))
-    back = ((way, pause.until) for way, pause in paused.items())
-    provider, at = min((*asked, *back), key=lambda found: found[1])
+    free = next((provider for provider, at in asked if at <= now), None)
+    if free is not None:
+        return Route(free, now, _why(here, free, asked, paused))
+
+    resumed = ((provider, pause.until) for provider, pause in paused.items())
+    provider, at = min((*asked, *resumed), key=lambda found: found[1])
     return Route(provider, at, _why(here, provider, asked, paused))
 
 
 def fallbacks_after(here: str, policy: MessagePolicy) -> tuple[str, ...]:
-    """Return the ways that come after one in the order of the policy."""
+    """Return the providers after `here` in the order of the policy."""
     order = policy.providers
-    behind = order[order.index(here) + 1 :] if here in order else ()
-    return tuple(way for way in behind if way != here)
+    after = order[order.index(here) + 1 :] if here in order else ()
+    return tuple(provider for provider in after if provider != here)
 
 
 def next_fallback(here: str, policy: MessagePolicy, paused: Collection[str]) -> str | None:
-    """Return the next open way behind one that has just failed, None when there is none.
+    """Return the next provider after `here` that is not paused, None when there is none.
 
-    It never leads back: a round through all the ways is one attempt of the schedule each.
+    The order never returns to an earlier provider: one round of the policy makes one attempt at each.
     """
-    return next((way for way in fallbacks_after(here, policy) if way not in paused), None)
+    return next((provider for provider in fallbacks_after(here, policy) if provider not in paused), None)
 
 
-def reschedule(entry: Entry, way: Route, now: float) -> Entry:
-    """Return an active entry that waits for its way: at once where it changed lanes, else for its release time.
+def reschedule(entry: Entry, route: Route, now: float) -> Entry:
+    """Return an active entry as waiting for its route: due now in another lane, else at its new release time.
 
-    What nobody has tried yet keeps its lifetime, however long it waits for its turn.
+    An entry without an attempt keeps its whole lifetime, however long it waits for a slot.
     """
-    lane = lane_of(way.provider, entry.recipient)
-    waiting = replace(move(entry, State.WAITING), lane=lane, next_attempt_at=max(way.at, now))
-    waiting = replace(waiting, reason=way.why) if way.why else waiting
-    if way.at <= now:
+    lane = lane_of(route.provider, entry.recipient)
+    waiting = replace(move(entry, State.WAITING), lane=lane, next_attempt_at=max(route.at, now))
+    waiting = replace(waiting, reason=route.why) if route.why else waiting
+    if route.at <= now:
         return waiting
+
     lifetime = entry.expires_at - max(entry.created_at, entry.release_at)
-    expires_at = entry.expires_at if entry.attempts else max(entry.expires_at, way.at + lifetime)
-    return replace(waiting, release_at=way.at, expires_at=expires_at)
+    expires_at = entry.expires_at if entry.attempts else max(entry.expires_at, route.at + lifetime)
+    return replace(waiting, release_at=route.at, expires_at=expires_at)
 
 
-def reroute(settlement: Settlement, ways: Mapping[int, Route], now: float) -> Settlement:
-    """Return the settlement with entries sent on by another way at once, by number; their events say so."""
+def reroute(settlement: Settlement, routes: Mapping[int, Route], now: float) -> Settlement:
+    """Return the settlement with new routes, by entry number. Those entries are due now, and their events say why."""
     entries = tuple(
         replace(
             entry,
-            lane=lane_of(ways[entry.number].provider, entry.recipient),
+            lane=lane_of(routes[entry.number].provider, entry.recipient),
             next_attempt_at=now,
-            reason=ways[entry.number].why,
+            reason=routes[entry.number].why,
         )
-        if entry.number in ways
+        if entry.number in routes
         else entry
         for entry in settlement.entries
     )
+
     events = tuple(
-        replace(event, data={**event.data, "next_attempt_at": now, "way": ways[event.number].why})
-        if event.number in ways and event.kind is Kind.DEFERRED
+        replace(event, data={**event.data, "next_attempt_at": now, "way": routes[event.number].why})
+        if event.number in routes and event.kind is Kind.DEFERRED
         else event
         for event in settlement.events
     )
@@ -118,18 +122,18 @@ def reroute(settlement: Settlement, ways: Mapping[int, Route], now: float) -> Se
 
 
 def paused_reason(here: str, to: str, pause: LanePause) -> str:
-    """Say in words why mail leaves a way that is paused."""
+    """Return the reason of an entry that leaves a paused provider."""
     return f"{provider_label(here)} is paused: {pause.why}; sent by {to}"
 
 
 def refused_reason(here: str, to: str, reply: str) -> str:
-    """Say in words why mail leaves a way that refused it."""
+    """Return the reason of an entry that leaves a provider that refused it."""
     return f"{provider_label(here)} refused it: {reply}; sent by {to}"
 
 
-def provider_label(way: str) -> str:
-    """Return what people call a way."""
-    return "direct delivery" if way == DIRECT else f"provider {way}"
+def provider_label(provider: str) -> str:
+    """Return the provider as it is called in texts."""
+    return "direct delivery" if provider == DIRECT else f"provider {provider}"
 
 
 def _why(here: str, to: str, asked: Sequence[tuple[str, float]], paused: Mapping[str, LanePause]) -> str:
@@ -138,6 +142,7 @@ def _why(here: str, to: str, asked: Sequence[tuple[str, float]], paused: Mapping
         return waits
     if here in paused:
         return paused_reason(here, to, paused[here])
-    free_at = next((at for way, at in asked if way == here), 0.0)
+
+    free_at = next((at for provider, at in asked if provider == here), 0.0)
     moment = datetime.fromtimestamp(free_at, UTC).strftime("%Y-%m-%d %H:%M UTC")
-    return f"{provider_label(here)} has no room before {moment}; {waits or f'sent by {to}'}"
+    return f"{provider_label(here)} has no capacity before {moment}; {waits or f'sent by {to}'}"

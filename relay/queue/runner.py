@@ -1,4 +1,4 @@
-"""The queue runner: claims due entries and makes attempts: prepare, render and deliver, feedback, settle, apply."""
+"""The queue runner claims due entries and makes attempts: prepare, render and deliver, feedback, settle, apply."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
@@ -18,44 +18,34 @@ from relay.queue.routing import LanePause
 from relay.queue.settler import Settler
 from relay.render.render import RenderInput
 
+MAX_ENTRIES = 2000
+"""Entries in flight in one process, at most."""
 
-def transactions(claimed: ClaimedBatch) -> list[ClaimedBatch]:
-    """Split a claim into mail transactions: one per recipient where the bytes differ, else one for all."""
-    if claimed.message.policy.is_per_recipient:
-        return [replace(claimed, entries=(entry,)) for entry in claimed.entries]
-    return [claimed]
+MAX_CONTENT = 64 * 1024 * 1024
+"""Octets of message content in flight in one process, at most."""
 
-
-ENTRIES_UNDER_WAY = 2000
-"""Entries in flight of one process, at most."""
-
-
-CONTENT_UNDER_WAY = 64 * 1024 * 1024
-"""Octets: the contents in flight of one process, at most."""
-
-
-LONGEST_REST = 5.0
+MAX_IDLE = 5.0
 """Seconds between two claims, at most."""
 
 
 class Runner:
-    """Drives the queue until it is stopped."""
+    """Runs the queue of one process."""
 
-    def __init__(self, tools: QueueContext, wake: asyncio.Event) -> None:
-        """Claim when `wake` is set, besides when an entry is due."""
-        self._tools = tools
-        self._settler = Settler(tools)
-        self._timekeeper = ClockGuard(tools)
-        self._lanes = LaneTable(max_concurrency=self._widest())
-        self._dispatcher = Dispatcher(tools, self._lanes)
-        self._feedback = LaneFeedback(tools, self._lanes)
+    def __init__(self, context: QueueContext, wake: asyncio.Event) -> None:
+        """Claim when `wake` is set, and when an entry is due."""
+        self._context = context
+        self._settler = Settler(context)
+        self._clock_guard = ClockGuard(context)
+        self._lanes = LaneTable(max_concurrency=self._max_concurrency())
+        self._dispatcher = Dispatcher(context, self._lanes)
+        self._feedback = LaneFeedback(context, self._lanes)
         self._attempts: set[asyncio.Task[None]] = set()
         self._entries = 0
         self._content = 0
         self._wake = wake
         self._stopping = False
-        self._over = asyncio.Event()
-        self._over.set()
+        self._ended = asyncio.Event()
+        self._ended.set()
 
     def wake(self) -> None:
         """Claim now: entries were enqueued or released, or an attempt ended."""
@@ -63,7 +53,7 @@ class Runner:
 
     async def run(self) -> None:
         """Claim and attempt until `stop`. `Settler.recover` must come first."""
-        self._over.clear()
+        self._ended.clear()
         try:
             while not self._stopping:
                 self._wake.clear()
@@ -71,18 +61,20 @@ class Runner:
                 for one in claimed:
                     self._start(one)
                 if not claimed:
-                    await self._rest()
+                    await self._wait_for_work()
         finally:
-            self._over.set()
+            self._ended.set()
 
     async def stop(self, grace: float) -> None:
-        """Claim no more, and wait for the attempts in flight. After `grace` seconds leave them to the next start."""
+        """Stop claiming, and wait for the attempts in flight. After `grace` seconds cancel them for the next start."""
         self._stopping = True
         self.wake()
         deadline = asyncio.get_running_loop().time() + grace
-        # A claim that is running comes first: its entries are in flight then.
-        await asyncio.wait([over := asyncio.ensure_future(self._over.wait())], timeout=grace)
-        over.cancel()
+
+        # A claim that is running must end first: it puts further entries in flight.
+        await asyncio.wait([ended := asyncio.ensure_future(self._ended.wait())], timeout=grace)
+        ended.cancel()
+
         if self._attempts:
             left = max(deadline - asyncio.get_running_loop().time(), 0.0)
             _, late = await asyncio.wait(self._attempts, timeout=left)
@@ -90,54 +82,59 @@ class Runner:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
 
-    def _widest(self) -> int:
-        settings = self._tools.settings()
+    def _max_concurrency(self) -> int:
+        settings = self._context.settings()
         connections = [settings.delivery.connections_per_lane, *(one.connections for one in settings.providers)]
         return max(20, 2 * max(connections))
 
     def _connections(self) -> NodeConnections:
-        settings = self._tools.settings()
+        settings = self._context.settings()
         return NodeConnections(
-            share=self._tools.nodes.share,
+            share=self._context.nodes.share,
             per_lane=settings.delivery.connections_per_lane,
             providers={one.name: one.connections for one in settings.providers},
         )
 
     async def _claim(self) -> Sequence[ClaimedBatch]:
         try:
-            self._lanes.clock_set(await self._timekeeper.check(self._settler.schedule()))
+            self._lanes.clock_set(await self._clock_guard.check(self._settler.schedule()))
         except StoreError as error:
-            await self._trouble(error)
+            await self._pause_after(error)
             return ()
-        now = self._tools.clock()
-        self._lanes.max_concurrency = self._widest()
-        room = ClaimLimits(
-            entries=ENTRIES_UNDER_WAY - self._entries,
-            content_bytes=CONTENT_UNDER_WAY - self._content,
+
+        now = self._context.clock()
+        self._lanes.max_concurrency = self._max_concurrency()
+        limits = ClaimLimits(
+            entries=MAX_ENTRIES - self._entries,
+            content_bytes=MAX_CONTENT - self._content,
             per_lane=self._lanes.initial_capacity(),
             lanes=self._lanes.capacity(now),
             connections=self._connections(),
         )
-        if room.entries <= 0 or room.content_bytes <= 0:
-            return ()
-        try:
-            return await self._tools.store.claim(now, room)
-        except StoreError as error:
-            await self._trouble(error)
+        if limits.entries <= 0 or limits.content_bytes <= 0:
             return ()
 
-    async def _rest(self) -> None:
-        now = self._tools.clock()
+        try:
+            return await self._context.store.claim(now, limits)
+        except StoreError as error:
+            await self._pause_after(error)
+            return ()
+
+    async def _wait_for_work(self) -> None:
+        """Wait until an entry is due, or until `wake`."""
+        now = self._context.clock()
         self._lanes.forget_idle(now)
         full = [name for name, free in self._lanes.capacity(now).items() if not free]
         try:
-            due = await self._tools.store.next_due(full, self._connections())
+            due = await self._context.store.next_due(full, self._connections())
         except StoreError as error:
-            await self._trouble(error)
+            await self._pause_after(error)
             return
-        wait = LONGEST_REST if due is None else min(max(due - now, 0.0), LONGEST_REST)
-        if self._entries >= ENTRIES_UNDER_WAY or self._content >= CONTENT_UNDER_WAY:
-            wait = LONGEST_REST
+
+        wait = MAX_IDLE if due is None else min(max(due - now, 0.0), MAX_IDLE)
+        if self._entries >= MAX_ENTRIES or self._content >= MAX_CONTENT:
+            # Only the end of an attempt, which calls `wake`, makes a claim possible.
+            wait = MAX_IDLE
         try:
             await asyncio.wait_for(self._wake.wait(), max(wait, 0.001))
         except TimeoutError:
@@ -148,6 +145,7 @@ class Runner:
         self._lanes.start(lane, entries)
         self._entries += entries
         self._content += size
+
         task = asyncio.create_task(self._attempt(claimed))
         self._attempts.add(task)
 
@@ -157,32 +155,33 @@ class Runner:
             self._entries -= entries
             self._content -= size
             if not done.cancelled() and (error := done.exception()) is not None:
-                self._tools.watch.unexpected(claimed.message.queue_id, error)
+                self._context.watch.unexpected(claimed.message.queue_id, error)
             self.wake()
 
         task.add_done_callback(ended)
 
     async def _attempt(self, claimed: ClaimedBatch) -> None:
         """Make one attempt for entries of one message in one lane, and settle it."""
-        apart = self._timekeeper.offset()
+        offset = self._clock_guard.offset()
+
         selection = await self._prepare(claimed)
         if selection.settlement.entries:
             await self._apply(selection.settlement)
+
         if selection.claimed.entries:
-            made = [self._transact(one, selection.answer, apart) for one in transactions(selection.claimed)]
-            await _together(made)
+            await _run_all([self._transact(one, selection.answer, offset) for one in transactions(selection.claimed)])
 
     async def _prepare(self, claimed: ClaimedBatch) -> Selection:
         """Return the entries to send now. An exception defers all of them."""
-        now = self._tools.clock()
-        with ErrorBoundary(self._tools.watch, claimed.message.queue_id):
+        now = self._context.clock()
+        with ErrorBoundary(self._context.watch, claimed.message.queue_id):
             return await self._dispatcher.prepare(claimed)
         judged = self._judge(claimed, [INTERNAL_ERROR] * len(claimed.entries))
         return Selection(replace(claimed, entries=()), self._settler.settle(claimed, judged, now, now, {}))
 
-    async def _transact(self, claimed: ClaimedBatch, answer: Deferred | None, apart: float) -> None:
+    async def _transact(self, claimed: ClaimedBatch, answer: Deferred | None, offset: float) -> None:
         """Deliver the entries of one transaction, apply the outcomes to the lane, and settle them."""
-        started_at = self._tools.clock()
+        started_at = self._context.clock()
         notes: dict[str, object] = {}
         failure = answer or self._lanes.failure(claimed.entries[0].lane, started_at)
         if failure is not None:
@@ -191,26 +190,26 @@ class Runner:
             judged = self._judge(claimed, await self._deliver(claimed, notes))
             judged = self._give_feedback(claimed, judged, started_at)
 
-        aged = await self._aged(claimed, apart)
-        settlement = self._settler.settle(aged, judged, started_at, self._tools.clock(), notes)
+        current = await self._with_lifetime(claimed, offset)
+        settlement = self._settler.settle(current, judged, started_at, self._context.clock(), notes)
         await self._apply(await self._reroute(claimed, judged, settlement))
 
     async def _deliver(self, claimed: ClaimedBatch, notes: dict[str, object]) -> Sequence[Outcome]:
         """Render and deliver. An exception is a temporary failure of all entries."""
         job = DeliveryJob(claimed.message, claimed.entries, self._rendering(claimed, notes))
-        with ErrorBoundary(self._tools.watch, claimed.message.queue_id):
-            return await self._tools.delivery.deliver(claimed.entries[0].lane, job)
+        with ErrorBoundary(self._context.watch, claimed.message.queue_id):
+            return await self._context.delivery.deliver(claimed.entries[0].lane, job)
         return [INTERNAL_ERROR] * len(claimed.entries)
 
     def _judge(self, claimed: ClaimedBatch, outcomes: Sequence[Outcome]) -> Sequence[Judged]:
-        """Classify the replies, once for all that follows; without a meaning where that raises."""
-        with ErrorBoundary(self._tools.watch, claimed.message.queue_id):
-            return self._tools.bounce_policy().judge_all(outcomes, claimed.entries[0].lane)
+        """Classify the replies, once for all later steps. The meaning is None when that raises."""
+        with ErrorBoundary(self._context.watch, claimed.message.queue_id):
+            return self._context.bounce_policy().judge_all(outcomes, claimed.entries[0].lane)
         return [Judged(outcome) for outcome in outcomes]
 
     def _give_feedback(self, claimed: ClaimedBatch, judged: Sequence[Judged], started_at: float) -> Sequence[Judged]:
-        """Apply the outcomes to the lane. Return them, with refusals deferred that may concern our account."""
-        with ErrorBoundary(self._tools.watch, claimed.message.queue_id):
+        """Apply the outcomes to the lane. Return them, with refusals that may concern our account as deferrals."""
+        with ErrorBoundary(self._context.watch, claimed.message.queue_id):
             recorded = self._feedback.record(claimed.entries[0].lane, claimed.entries, judged, started_at)
             return self._dispatcher.defer_to_fallback(claimed, recorded)
         outcomes = [one.outcome if isinstance(one.outcome, Delivered) else INTERNAL_ERROR for one in judged]
@@ -218,17 +217,17 @@ class Runner:
 
     async def _reroute(self, claimed: ClaimedBatch, judged: Sequence[Judged], settlement: Settlement) -> Settlement:
         """Return the settlement with entries routed to a fallback; unchanged where that raises."""
-        with ErrorBoundary(self._tools.watch, claimed.message.queue_id):
+        with ErrorBoundary(self._context.watch, claimed.message.queue_id):
             return await self._dispatcher.after_attempt(claimed, judged, settlement)
         return settlement
 
     def _rendering(self, claimed: ClaimedBatch, notes: dict[str, object]) -> Callable[[bool], Awaitable[Rendered]]:
-        """Return the function by which a delivery renders, once it has the extensions of the server."""
+        """Return the function that renders. Delivery calls it when it has the extensions of the server."""
         message = claimed.message
         given = RenderInput(message.queue_id, message.created_at, message.reverse_path, claimed.content, message.policy)
 
         async def rendered(eight_bit: bool) -> Rendered:
-            (rendering,) = await self._tools.renderer.render(given, [claimed.entries[0].number], eight_bit=eight_bit)
+            (rendering,) = await self._context.renderer.render(given, [claimed.entries[0].number], eight_bit=eight_bit)
             notes.update(rendering.notes)
             return Rendered(rendering.reverse_path, rendering.content)
 
@@ -236,7 +235,7 @@ class Runner:
 
     def pauses(self) -> Mapping[str, LanePause]:
         """Return the lanes that are paused, with the reason."""
-        return self._lanes.pauses(self._tools.clock())
+        return self._lanes.pauses(self._context.clock())
 
     def resume(self, lane: str) -> bool:
         """End the pause of a lane. Return whether there was one."""
@@ -244,28 +243,36 @@ class Runner:
         self.wake()
         return resumed
 
-    async def _aged(self, claimed: ClaimedBatch, apart: float) -> ClaimedBatch:
-        """Return the entries with the lifetime that they still have, in case the clock was stepped meanwhile."""
+    async def _with_lifetime(self, claimed: ClaimedBatch, offset: float) -> ClaimedBatch:
+        """Return the entries with their expiry adjusted to steps of the clock since the attempt began."""
         while True:
             try:
-                self._lanes.clock_set(await self._timekeeper.check(self._settler.schedule()))
-                return self._timekeeper.extend_lifetime(claimed, apart)
+                self._lanes.clock_set(await self._clock_guard.check(self._settler.schedule()))
+                return self._clock_guard.extend_lifetime(claimed, offset)
             except StoreError as error:
-                await self._trouble(error)
+                await self._pause_after(error)
 
     async def _apply(self, settlement: Settlement) -> None:
         await self._settler.apply(settlement)
+        # Notifications are new entries in the queue.
         if settlement.reports:
             self.wake()
 
-    async def _trouble(self, error: StoreError) -> None:
-        self._tools.watch.store_trouble(error)
+    async def _pause_after(self, error: StoreError) -> None:
+        self._context.watch.store_trouble(error)
         await asyncio.sleep(STORE_RETRY)
 
 
-async def _together(jobs: list[Coroutine[None, None, None]]) -> None:
+def transactions(claimed: ClaimedBatch) -> list[ClaimedBatch]:
+    """Split a claim into mail transactions: one per recipient where the bytes differ, else one for all."""
+    if claimed.message.policy.is_per_recipient:
+        return [replace(claimed, entries=(entry,)) for entry in claimed.entries]
+    return [claimed]
+
+
+async def _run_all(attempts: list[Coroutine[None, None, None]]) -> None:
     """Run the transactions concurrently. Most messages have one, which needs no task of its own."""
-    if len(jobs) == 1:
-        await jobs[0]
+    if len(attempts) == 1:
+        await attempts[0]
     else:
-        await asyncio.gather(*jobs)
+        await asyncio.gather(*attempts)

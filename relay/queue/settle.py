@@ -1,4 +1,4 @@
-"""Settling: from the outcomes of an attempt to new entries, events and notifications. Pure."""
+"""Settling: turns the outcomes of an attempt into new entries, events, evidence and notifications. Pure."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -19,15 +19,13 @@ from relay.render.message_policy import MessagePolicy
 from relay.suppression.model import Evidence, Suppression
 
 _FORGED = frozenset({"spam_content", "virus", "auth_failed"})
-"""Categories of refused mail whose reverse-path is often forged."""
+"""Categories of refused mail. Its reverse-path is often forged."""
 
+UNCERTAIN_WEIGHT = 2
+"""Attempts that an uncertain one counts as in the retry schedule: a second copy is worse than a late one."""
 
-UNCERTAIN_PATIENCE = 2
-"""Attempts that one of uncertain outcome counts as in the schedule: a second copy is worse than a late one."""
-
-
-LARGEST_RETURNED = 1 << 20
-"""Octets: the largest message that RET=FULL returns whole. Of a larger one, the header is returned."""
+MAX_RETURNED = 1 << 20
+"""Octets of the largest message that RET=FULL returns whole. Of a larger one, the header is returned."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +46,7 @@ class AttemptInfo:
     started_at: float
     now: float
     jitter: float
-    """In [-1, 1]."""
+    """Random number in [-1, 1]."""
     notes: dict[str, object]
     """Notes of rendering for the events, empty when nothing was rendered."""
 
@@ -58,23 +56,24 @@ def settle(
     judged: Sequence[Judged],
     attempt: AttemptInfo,
     schedule: RetrySchedule,
-    origin: DsnSender,
+    sender: DsnSender,
     report_ids: Iterator[str],
     policy: BouncePolicy,
 ) -> Settlement:
     """Return the new entries, their events, the evidence against addresses, and the notifications due.
 
-    `judged` has one outcome for each claimed entry, in order. Mail with a null reverse-path never gets a notification
-    (RFC 3464 section 2), other mail only the kinds in the recipient's NOTIFY (RFC 3461 section 4.1).
+    `judged` has one outcome for each claimed entry, in order. Mail with a null reverse-path causes no notification
+    (RFC 3464 section 2). Other mail causes the kinds in the recipient's NOTIFY (RFC 3461 section 4.1).
     """
     settled = [
         _settle_one(entry, one, disposition(one, entry.attempts + 1), attempt, schedule)
         for entry, one in zip(claimed.entries, judged, strict=True)
     ]
-    entries, notices = _notices(claimed.message, settled, judged, attempt, schedule)
+
+    entries, dsns = _due_dsns(claimed.message, settled, judged, attempt, schedule)
     reports = tuple(
-        build_dsn(claimed, action, fates, origin, next(report_ids), attempt.now)
-        for action, fates in notices
+        build_dsn(claimed, action, statuses, sender, next(report_ids), attempt.now)
+        for action, statuses in dsns
         if claimed.message.reverse_path
     )
     evidence = tuple(
@@ -89,30 +88,30 @@ def settle(
 def settle_minimal(
     claimed: ClaimedBatch, judged: Sequence[Judged], attempt: AttemptInfo, schedule: RetrySchedule
 ) -> Settlement:
-    """Return the least result of an attempt, for when `settle` raises: delivered entries are final, all others wait.
+    """Return a minimal settlement, for when `settle` raises: delivered entries are final, all others are deferred.
 
-    There is no notification and no evidence: the next attempt meets the same refusal, and settles it.
+    It has no notification and no evidence. The next attempt gets the same refusal, and settles it.
     """
     unclassified = [Judged(one.outcome) for one in judged]
     entries = [
         move(_tried(entry, one.outcome), State.DELIVERED)
         if isinstance(one.outcome, Delivered)
-        else _put_off(_tried(entry, one.outcome), one.outcome, attempt, schedule, at_least=0.0)
+        else _deferred(_tried(entry, one.outcome), one.outcome, attempt, schedule, at_least=0.0)
         for entry, one in zip(claimed.entries, unclassified, strict=True)
     ]
     return Settlement(tuple(entries), _all_events(claimed, entries, unclassified, attempt))
 
 
 def _settle_one(
-    entry: Entry, judged: Judged, fate: Disposition, attempt: AttemptInfo, schedule: RetrySchedule
+    entry: Entry, judged: Judged, decision: Disposition, attempt: AttemptInfo, schedule: RetrySchedule
 ) -> Entry:
     outcome, tried = judged.outcome, _tried(entry, judged.outcome)
-    match fate.step:
+    match decision.step:
         case "deliver":
             return move(tried, State.DELIVERED)
         case "drop":
             return replace(
-                move(tried, State.DROPPED), reason=f"the other side has suppressed the address: {outcome.reply}"
+                move(tried, State.DROPPED), reason=f"the provider has suppressed the address: {outcome.reply}"
             )
         case "bounce":
             return move(tried, State.BOUNCED)
@@ -121,13 +120,13 @@ def _settle_one(
                 move(tried, State.BOUNCED), reason=f"not delivered within {schedule.lifetime / 3600:g} hours"
             )
         case "retry":
-            return _put_off(tried, outcome, attempt, schedule, fate.at_least)
+            return _deferred(tried, outcome, attempt, schedule, decision.at_least)
         case never:
             assert_never(never)
 
 
 def _tried(entry: Entry, outcome: Outcome) -> Entry:
-    """Return the entry after one more attempt, its state still undecided."""
+    """Return the entry with the result of one more attempt, without a change of state."""
     return replace(
         entry,
         attempts=entry.attempts + 1,
@@ -138,10 +137,10 @@ def _tried(entry: Entry, outcome: Outcome) -> Entry:
     )
 
 
-def _put_off(tried: Entry, outcome: Outcome, attempt: AttemptInfo, schedule: RetrySchedule, at_least: float) -> Entry:
-    """Return the entry waiting for its next attempt."""
+def _deferred(tried: Entry, outcome: Outcome, attempt: AttemptInfo, schedule: RetrySchedule, at_least: float) -> Entry:
+    """Return the entry as waiting for its next attempt."""
     uncertain = isinstance(outcome, Deferred) and outcome.uncertain
-    attempts = tried.attempts + (UNCERTAIN_PATIENCE - 1 if uncertain else 0)
+    attempts = tried.attempts + (UNCERTAIN_WEIGHT - 1 if uncertain else 0)
     due = next_attempt(schedule, attempts, attempt.now, tried.expires_at, attempt.jitter, at_least)
     return replace(move(tried, State.WAITING), next_attempt_at=due, uncertain=uncertain)
 
@@ -158,42 +157,44 @@ def _evidence(entry: Entry, judged: Judged, attempt: AttemptInfo, policy: Bounce
 
 
 def _would_be_backscatter(message: Message, judged: Judged) -> bool:
-    """Return whether a notification may reach somebody else: the reverse-path of spam is often forged."""
+    """Whether a notification may go to an address that did not send the mail: spam often has a forged reverse-path."""
     meaning = judged.meaning
     return bool(message.policy.forward_domain) and meaning is not None and meaning.category in _FORGED
 
 
-def _notices(
+def _due_dsns(
     message: Message,
     settled: Sequence[Entry],
     judged: Sequence[Judged],
     attempt: AttemptInfo,
     schedule: RetrySchedule,
 ) -> tuple[list[Entry], list[tuple[Action, list[RecipientStatus]]]]:
-    """Group the recipients that want a notification by its kind, and mark those with a delay notice."""
-    fates: dict[Action, list[RecipientStatus]] = {Action.FAILED: [], Action.DELAYED: [], Action.RELAYED: []}
+    """Group the recipients of notifications by kind. Return the entries, marked where a delay is reported, and them."""
+    statuses: dict[Action, list[RecipientStatus]] = {Action.FAILED: [], Action.DELAYED: [], Action.RELAYED: []}
     entries: list[Entry] = []
     for entry, one in zip(settled, judged, strict=True):
         marked = entry
         wants = entry.envelope_recipient.wants
         if entry.state is State.BOUNCED and wants("FAILURE") and not _would_be_backscatter(message, one):
-            fates[Action.FAILED].append(_fate(entry, one, attempt))
+            statuses[Action.FAILED].append(_recipient_status(entry, one, attempt))
         elif isinstance(one.outcome, Delivered) and not one.outcome.dsn_passed_on and wants("SUCCESS"):
-            fates[Action.RELAYED].append(_fate(entry, one, attempt))
+            statuses[Action.RELAYED].append(_recipient_status(entry, one, attempt))
         elif _delay_is_due(entry, attempt.now, schedule):
             marked = replace(entry, delay_notified=True)
-            fates[Action.DELAYED].append(replace(_fate(entry, one, attempt), retry_until=entry.expires_at))
+            statuses[Action.DELAYED].append(
+                replace(_recipient_status(entry, one, attempt), retry_until=entry.expires_at)
+            )
         entries.append(marked)
-    return entries, [(action, found) for action, found in fates.items() if found]
+    return entries, [(action, found) for action, found in statuses.items() if found]
 
 
 def _delay_is_due(entry: Entry, now: float, schedule: RetrySchedule) -> bool:
-    """A delay is reported once, after `delay_notice`, when NOTIFY=DELAY asked for it."""
+    """Whether a delay is to be reported: once, after `delay_notice`, if NOTIFY=DELAY asked for it."""
     waited_long = schedule.delay_notice > 0 and now - max(entry.created_at, entry.release_at) >= schedule.delay_notice
     return entry.state is State.WAITING and not entry.delay_notified and waited_long and "DELAY" in entry.notify
 
 
-def _fate(entry: Entry, judged: Judged, attempt: AttemptInfo) -> RecipientStatus:
+def _recipient_status(entry: Entry, judged: Judged, attempt: AttemptInfo) -> RecipientStatus:
     reply = entry.last_reply or Reply(451, "4.4.7", "no attempt was answered")
     if entry.state is State.BOUNCED and entry.reason:
         reply = Reply(reply.code, "4.4.7", f"{entry.reason}; the last reply was: {reply}")
@@ -201,8 +202,8 @@ def _fate(entry: Entry, judged: Judged, attempt: AttemptInfo) -> RecipientStatus
     return RecipientStatus(entry.recipient, reply, entry.orcpt, entry.last_remote, attempt.now, explanation=explanation)
 
 
-def _whose(message: Message) -> dict[str, object]:
-    """Return the identity and sending domain, which stand in every event of a message."""
+def _sender_fields(message: Message) -> dict[str, object]:
+    """Return the event fields common to all events of a message: identity, sending domain, and cause of an alert."""
     alert = {ALERT: message.metadata[ALERT]} if ALERT in message.metadata else {}
     return {"identity": message.policy.identity, "domain": message.policy.domain, **alert}
 
@@ -210,23 +211,23 @@ def _whose(message: Message) -> dict[str, object]:
 def _all_events(
     claimed: ClaimedBatch, entries: Sequence[Entry], judged: Sequence[Judged], attempt: AttemptInfo
 ) -> tuple[Event, ...]:
-    whose = _whose(claimed.message)
+    sender_fields = _sender_fields(claimed.message)
     return tuple(
         event
         for before, after, one in zip(claimed.entries, entries, judged, strict=True)
-        for event in _events(before, after, one, attempt, whose)
+        for event in _events(before, after, one, attempt, sender_fields)
     )
 
 
 def _events(
-    before: Entry, after: Entry, judged: Judged, attempt: AttemptInfo, whose: dict[str, object]
+    before: Entry, after: Entry, judged: Judged, attempt: AttemptInfo, sender_fields: dict[str, object]
 ) -> Iterator[Event]:
     outcome, meaning = judged.outcome, judged.meaning
-    lane = whose | {"lane": after.lane} | ({"way": before.reason} if before.reason else {})
+    lane = sender_fields | {"lane": after.lane} | ({"way": before.reason} if before.reason else {})
     if before.attempts == 0:
         yield Event(Kind.PROCESSED, attempt.started_at, after.queue_id, after.number, after.recipient, lane)
 
-    kind, particular = _ending(after, judged)
+    kind, specific = _final_event(after, judged)
     data = lane | {
         "attempt": after.attempts,
         "remote": after.last_remote,
@@ -236,13 +237,13 @@ def _events(
         **attempt.notes,
         **(event_fields(meaning) if meaning else {}),
         **({} if isinstance(outcome, Delivered) or not outcome.phase else {"phase": outcome.phase}),
-        **particular,
+        **specific,
     }
     yield Event(kind, attempt.now, after.queue_id, after.number, after.recipient, data)
 
 
-def _ending(after: Entry, judged: Judged) -> tuple[Kind, dict[str, object]]:
-    """Return the kind of the event that ends an attempt, and the fields of that kind alone."""
+def _final_event(after: Entry, judged: Judged) -> tuple[Kind, dict[str, object]]:
+    """Return the kind of the event that ends an attempt, and the fields of that kind."""
     match after.state:
         case State.DELIVERED:
             return Kind.DELIVERED, {}
@@ -263,17 +264,18 @@ def _ending(after: Entry, judged: Judged) -> tuple[Kind, dict[str, object]]:
 def build_dsn(
     claimed: ClaimedBatch,
     action: Action,
-    fates: Sequence[RecipientStatus],
-    origin: DsnSender,
+    statuses: Sequence[RecipientStatus],
+    sender: DsnSender,
     report_id: str,
     now: float,
 ) -> NewMessage:
-    """Return the notification as a new message for the queue: null reverse-path, one recipient."""
+    """Return the notification as a new message with a null reverse-path and one recipient."""
     about: Message = claimed.message
-    full = about.ret == "FULL" and action is Action.FAILED and len(claimed.content) <= LARGEST_RETURNED
+    full = about.ret == "FULL" and action is Action.FAILED and len(claimed.content) <= MAX_RETURNED
     original = OriginalMessage(about.queue_id, about.reverse_path, about.created_at, claimed.content, about.envid, full)
-    content = compose(action, original, fates, hostname=origin.hostname, report_id=report_id, now=now)
-    policy = MessagePolicy(domain=origin.domain, provider=origin.provider, fallback_providers=origin.fallback_providers)
+    content = compose(action, original, statuses, hostname=sender.hostname, report_id=report_id, now=now)
+
+    policy = MessagePolicy(domain=sender.domain, provider=sender.provider, fallback_providers=sender.fallback_providers)
     message = Message(
         queue_id=report_id,
         created_at=now,
@@ -281,8 +283,8 @@ def build_dsn(
         policy=policy,
         smtputf8=not is_ascii(about.reverse_path),
         size=len(content),
-        message_id=f"<{report_id}@{origin.hostname}>",
-        header_from=f"MAILER-DAEMON@{origin.hostname}",
+        message_id=f"<{report_id}@{sender.hostname}>",
+        header_from=f"MAILER-DAEMON@{sender.hostname}",
         subject=f"DSN {action} {about.queue_id}",
         metadata={"dsn_for": about.queue_id},
     )
@@ -290,7 +292,7 @@ def build_dsn(
         queue_id=report_id,
         number=0,
         recipient=about.reverse_path,
-        lane=lane_of(origin.provider, about.reverse_path),
+        lane=lane_of(sender.provider, about.reverse_path),
         created_at=now,
         expires_at=now + max(claimed.entries[0].expires_at - claimed.entries[0].created_at, 0.0),
         next_attempt_at=now,

@@ -157,7 +157,7 @@ async def test_a_limited_provider_overflows_to_the_fallback(tmp_path: Path) -> N
             await relay.start()
             assert not await relay.json("queue", "list")
             (story,) = await relay.json("trace", ids[-1])
-            assert "provider newsletter has no room before" in story["events"][0]["way"]
+            assert "provider newsletter has no capacity before" in story["events"][0]["way"]
             (shown,) = (one for one in await relay.json("provider", "list") if one["name"] == "newsletter")
             assert (shown["daily_used"], shown["daily_limit"], shown["waiting"]) == (3, 3, 0)
             await asyncio.to_thread(send, relay.port, HTML, ["after@rcpt.test"])

@@ -23,7 +23,7 @@ from relay.queue.entry import State
 from relay.queue.lanes import LaneTable
 from relay.queue.outcome import Deferred, Outcome, Phase, Refused
 from relay.suppression.model import Evidence, Suppression
-from tests.unit.test_queue_settle import MESSAGE, entry, settled
+from tests.unit.settle_helpers import MESSAGE, entry, settled
 
 POLICY = BouncePolicy(load_bounce_rules(None), threshold=3)
 
@@ -68,7 +68,7 @@ def category(judged: Judged) -> str:
         ("550 5.1.1 Not sent: the address is on the account suppression list", 1, "suppressed", "drop"),
     ],
 )
-def test_the_category_decides_what_happens(text: str, attempts: int, expected: str, step: str) -> None:
+def test_the_category_decides_the_disposition(text: str, attempts: int, expected: str, step: str) -> None:
     assert (category(judged(text)), disposition(judged(text), attempts).step) == (expected, step)
 
 
@@ -100,7 +100,7 @@ def test_waits(text: str, at_least: float) -> None:
         ("452 4.2.2 Mailbox full", False),
     ],
 )
-def test_a_lane_slows_down_when_the_other_side_asks_or_distrusts_us(text: str, slows: bool) -> None:
+def test_a_lane_slows_down_when_the_server_asks_or_refuses_all_mail(text: str, slows: bool) -> None:
     assert asks_to_slow_down(judged(text)) is slows
     lanes = LaneTable(max_concurrency=20)
     lanes.start("mx:x.test", 1)
@@ -111,7 +111,7 @@ def test_a_lane_slows_down_when_the_other_side_asks_or_distrusts_us(text: str, s
     assert lanes.capacity(0.0)["mx:x.test"] == 1
 
 
-def test_what_the_relay_found_out_itself_is_as_final_as_it_says() -> None:
+def test_a_failure_found_by_the_relay_itself_keeps_its_kind() -> None:
     tls = Reply(550, "5.7.10", "STARTTLS is required but mx.x.test does not offer it")
     too_large = Reply(452, "4.3.4", "Message size exceeds fixed limit")
     found = (Refused(tls), Deferred(too_large), Deferred(too_large, REMOTE, uncertain=True))
@@ -144,7 +144,7 @@ def test_only_evidence_about_the_recipient_suppresses(name: str) -> None:
 @pytest.mark.parametrize(
     "name", ["blocked", "auth_failed", "bad_rdns", "sender_rejected", "spam_content", "credentials"]
 )
-def test_what_is_wrong_with_the_sending_side_never_suppresses(name: str) -> None:
+def test_faults_of_the_sending_side_never_suppress(name: str) -> None:
     assert POLICY.evidence(Classification(name, ""), Suppression("u@x.test"), permanent=True) == ()
 
 
@@ -167,14 +167,14 @@ def test_the_event_and_the_notification_say_what_it_means() -> None:
     assert b"Look for a typing error" in result.reports[0].content
 
 
-def test_a_named_wait_puts_the_next_attempt_off_and_a_refusal_may_be_kept() -> None:
+def test_a_requested_wait_delays_the_next_attempt_and_a_refusal_may_be_retried() -> None:
     (greylisted,) = settled([entry()], [outcome("450 4.2.0 Greylisted, try again in 600 seconds")]).entries
     assert greylisted.next_attempt_at == 610.0
     (blocked,) = settled([entry()], [outcome("554 5.7.1 Client host blocked using zen.spamhaus.org")]).entries
     assert (blocked.state, blocked.next_attempt_at) == (State.WAITING, 910.0)
 
 
-def test_what_a_provider_has_suppressed_is_dropped_without_a_notification() -> None:
+def test_an_address_suppressed_by_a_provider_is_dropped_without_a_notification() -> None:
     result = settled([entry()], [outcome("550 5.1.1 Not sent: the address is on the account suppression list")])
     assert (result.entries[0].state, result.reports, result.evidence) == (State.DROPPED, (), ())
     assert result.events[-1].kind == "dropped"
@@ -183,7 +183,7 @@ def test_what_a_provider_has_suppressed_is_dropped_without_a_notification() -> N
 @pytest.mark.parametrize(
     ("phase", "expected"), [("", "unknown"), ("mail", "sender_rejected"), ("rcpt", "recipient_refused")]
 )
-def test_where_the_words_say_nothing_the_step_that_failed_does(phase: Phase, expected: str) -> None:
+def test_the_failed_step_decides_where_the_text_matches_no_rule(phase: Phase, expected: str) -> None:
     refused = Refused(Reply(550, "", "no"), REMOTE, phase)
     assert category(POLICY.judge(refused, DESTINATION)) == expected
 
@@ -213,6 +213,6 @@ def test_the_meaning_as_account_differs_in_the_category_alone(lane: str) -> None
 PHASES: tuple[Phase, ...] = ("rcpt", "")
 
 
-def test_an_event_tells_the_step_that_failed() -> None:
-    told = [settled([entry()], [Refused(Reply(550, "", "no"), REMOTE, phase)]).events[-1].data for phase in PHASES]
-    assert [data.get("phase") for data in told] == ["rcpt", None]
+def test_an_event_names_the_failed_step() -> None:
+    events = [settled([entry()], [Refused(Reply(550, "", "no"), REMOTE, phase)]).events[-1].data for phase in PHASES]
+    assert [data.get("phase") for data in events] == ["rcpt", None]

@@ -1,4 +1,4 @@
-"""What a step of the queue raises is told and ends there; being cancelled, and the end of the process, do not."""
+"""An exception of a queue step is reported and suppressed; a cancellation and the end of the process are not."""
 
 import asyncio
 
@@ -7,8 +7,8 @@ import pytest
 from relay.queue.context import ErrorBoundary
 
 
-class Told:
-    """A watch that remembers what it was told."""
+class RecordingObserver:
+    """An observer that records its calls."""
 
     def __init__(self) -> None:
         self.unexpected_errors: list[tuple[str, BaseException]] = []
@@ -26,30 +26,30 @@ class Told:
         raise AssertionError
 
 
-def _answer(told: Told, error: BaseException | None) -> str:
-    with ErrorBoundary(told, "0000000000AB"):
+def _answer(observer: RecordingObserver, error: BaseException | None) -> str:
+    with ErrorBoundary(observer, "0000000000AB"):
         if error is not None:
             raise error
         return "the step's"
     return "without it"
 
 
-def test_a_step_that_ends_well_keeps_its_answer() -> None:
-    told = Told()
-    assert _answer(told, None) == "the step's"
-    assert told.unexpected_errors == []
+def test_a_step_without_an_exception_keeps_its_result() -> None:
+    observer = RecordingObserver()
+    assert _answer(observer, None) == "the step's"
+    assert observer.unexpected_errors == []
 
 
-def test_what_a_step_raises_is_told_and_ends_there() -> None:
-    told = Told()
+def test_an_exception_of_a_step_is_reported_and_suppressed() -> None:
+    observer = RecordingObserver()
     error = RuntimeError("a fault of ours")
-    assert _answer(told, error) == "without it"
-    assert told.unexpected_errors == [("0000000000AB", error)]
+    assert _answer(observer, error) == "without it"
+    assert observer.unexpected_errors == [("0000000000AB", error)]
 
 
 @pytest.mark.parametrize("error", [asyncio.CancelledError(), SystemExit(1), KeyboardInterrupt()])
-def test_being_cancelled_is_passed_on(error: BaseException) -> None:
-    told = Told()
+def test_a_cancellation_is_passed_on(error: BaseException) -> None:
+    observer = RecordingObserver()
     with pytest.raises(type(error)):
-        _answer(told, error)
-    assert told.unexpected_errors == []
+        _answer(observer, error)
+    assert observer.unexpected_errors == []

@@ -18,57 +18,57 @@ from relay.render.message_policy import MessagePolicy
 from relay.suppression.exclusion import Exclusion
 from relay.suppression.model import Suppression
 from relay.suppression.unsubscribes import Unsubscribe
-from tests.unit.test_queue_runner import CONTENT, NOW, Harness, running
+from tests.unit.queue_harness import CONTENT, NOW, Harness, running
 
 LATER = Deferred(Reply(450, "4.2.0", "later"))
 
 
-async def waiting(house: Harness, *recipients: str, reverse_path: str = "app@acme.test", **policy: Any) -> None:
+async def waiting(harness: Harness, *recipients: str, reverse_path: str = "app@acme.test", **policy: Any) -> None:
     """Enqueue a mail of the campaign whose first attempt fails for now."""
-    house.delivery.answers = [LATER]
+    harness.delivery.answers = [LATER]
     frozen = MessagePolicy("acme.test", **policy)
     message = Message("0000000000000A", NOW, reverse_path, frozen, header_from="app@acme.test", campaign="spring")
     entries = tuple(
         Entry(message.queue_id, number, address, "mx:x.test", NOW, NOW + 86400, NOW)
         for number, address in enumerate(recipients)
     )
-    await house.store.queue.enqueue(NewMessage(message, CONTENT, entries))
-    house.runner.wake()
-    await house.until_settled()
-    house.delivery.jobs.clear()
+    await harness.store.queue.enqueue(NewMessage(message, CONTENT, entries))
+    harness.runner.wake()
+    await harness.until_settled()
+    harness.delivery.jobs.clear()
 
 
-async def later(house: Harness) -> dict[str, tuple[State, str]]:
-    house.now = NOW + 600
-    house.runner.wake()
+async def later(harness: Harness) -> dict[str, tuple[State, str]]:
+    harness.now = NOW + 600
+    harness.runner.wake()
 
     async def final() -> bool:
-        return all(entry.is_final for entry in await house.entries())
+        return all(entry.is_final for entry in await harness.entries())
 
-    await house.until(final)
-    return {entry.recipient: (entry.state, entry.reason) for entry in await house.entries()}
+    await harness.until(final)
+    return {entry.recipient: (entry.state, entry.reason) for entry in await harness.entries()}
 
 
 async def test_an_unsubscribe_meanwhile_drops_the_recipient_and_only_it(tmp_path: Path) -> None:
-    async with running(tmp_path) as house:
-        await waiting(house, "a@x.test", "b@x.test")
-        await house.store.unsubscribes.add([Unsubscribe("a@x.test", "acme.test", "spring", "one-click")])
-        assert await later(house) == {
+    async with running(tmp_path) as harness:
+        await waiting(harness, "a@x.test", "b@x.test")
+        await harness.store.unsubscribes.add([Unsubscribe("a@x.test", "acme.test", "spring", "one-click")])
+        assert await later(harness) == {
             "a@x.test": (State.DROPPED, 'unsubscribed from campaign "spring" of acme.test (one-click)'),
             "b@x.test": (State.DELIVERED, ""),
         }
-        assert [[one.recipient for one in job.entries] for _, job, _ in house.delivery.jobs] == [["b@x.test"]]
-        (told,) = [event for event in house.events if event.kind is Kind.DROPPED]
-        assert (told.address, told.data["domain"]) == ("a@x.test", "acme.test")
-        assert str(told.data["reason"]).startswith("unsubscribed")
+        assert [[one.recipient for one in job.entries] for _, job, _ in harness.delivery.jobs] == [["b@x.test"]]
+        (event,) = [event for event in harness.events if event.kind is Kind.DROPPED]
+        assert (event.address, event.data["domain"]) == ("a@x.test", "acme.test")
+        assert str(event.data["reason"]).startswith("unsubscribed")
 
 
-async def test_so_does_a_suppression(tmp_path: Path) -> None:
-    async with running(tmp_path) as house:
-        await waiting(house, "a@x.test")
-        await house.store.suppressions.add([Suppression("a@x.test")])
-        assert await later(house) == {"a@x.test": (State.DROPPED, "suppressed: manual")}
-        assert house.delivery.jobs == []
+async def test_a_suppression_meanwhile_drops_the_recipient(tmp_path: Path) -> None:
+    async with running(tmp_path) as harness:
+        await waiting(harness, "a@x.test")
+        await harness.store.suppressions.add([Suppression("a@x.test")])
+        assert await later(harness) == {"a@x.test": (State.DROPPED, "suppressed: manual")}
+        assert harness.delivery.jobs == []
 
 
 @pytest.mark.parametrize(
@@ -76,25 +76,25 @@ async def test_so_does_a_suppression(tmp_path: Path) -> None:
     [{"reverse_path": ""}, {"forward_domain": "acme.test"}, {"copies": (0,)}],
     ids=["notification", "passed on", "copy"],
 )
-async def test_what_no_reader_can_leave_is_not_looked_at(tmp_path: Path, policy: dict[str, Any]) -> None:
-    async with running(tmp_path) as house:
-        await waiting(house, "a@x.test", **policy)
-        await house.store.suppressions.add([Suppression("a@x.test")])
-        assert await later(house) == {"a@x.test": (State.DELIVERED, "")}
+async def test_mail_exempt_from_the_lists_is_not_checked(tmp_path: Path, policy: dict[str, Any]) -> None:
+    async with running(tmp_path) as harness:
+        await waiting(harness, "a@x.test", **policy)
+        await harness.store.suppressions.add([Suppression("a@x.test")])
+        assert await later(harness) == {"a@x.test": (State.DELIVERED, "")}
 
 
-async def test_the_place_of_the_dropped_goes_to_somebody_else(tmp_path: Path) -> None:
-    async with running(tmp_path) as house:
-        await waiting(house, "a@x.test")
-        (entry,) = await house.entries()
+async def test_the_slot_of_a_dropped_entry_is_released(tmp_path: Path) -> None:
+    async with running(tmp_path) as harness:
+        await waiting(harness, "a@x.test")
+        (entry,) = await harness.entries()
         one_an_hour = {"identity:app@acme.test": (Window(1, 3600.0),)}
-        await house.store.limits.reserve([Slot(entry.queue_id, 0, one_an_hour)], [NOW + 600])
-        await house.store.unsubscribes.add([Unsubscribe("a@x.test", "acme.test")])
-        await later(house)
-        assert list(await house.store.limits.reserve([Slot("other", 0, one_an_hour)], [NOW + 600])) == [NOW + 600]
+        await harness.store.limits.reserve([Slot(entry.queue_id, 0, one_an_hour)], [NOW + 600])
+        await harness.store.unsubscribes.add([Unsubscribe("a@x.test", "acme.test")])
+        await later(harness)
+        assert list(await harness.store.limits.reserve([Slot("other", 0, one_an_hour)], [NOW + 600])) == [NOW + 600]
 
 
-async def test_lists_that_cannot_be_read_are_asked_until_they_can(
+async def test_exclusion_lists_are_read_again_until_the_store_answers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(exclusion_check_module, "STORE_RETRY", 0.01)
@@ -106,9 +106,9 @@ async def test_lists_that_cannot_be_read_are_asked_until_they_can(
             raise failures.pop()
         return await ask(self, *args)
 
-    async with running(tmp_path) as house:
-        await waiting(house, "a@x.test")
-        await house.store.unsubscribes.add([Unsubscribe("a@x.test")])
+    async with running(tmp_path) as harness:
+        await waiting(harness, "a@x.test")
+        await harness.store.unsubscribes.add([Unsubscribe("a@x.test")])
         monkeypatch.setattr(Exclusion, "reasons", reasons)
-        assert (await later(house))["a@x.test"][0] is State.DROPPED
-        assert house.troubles == ["disk I/O error"] * 2
+        assert (await later(harness))["a@x.test"][0] is State.DROPPED
+        assert harness.store_errors == ["disk I/O error"] * 2

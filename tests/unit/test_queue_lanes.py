@@ -1,7 +1,7 @@
 """Lanes: how wide they are, and who answers for one that is down."""
 
 from relay.mail.reply import Reply
-from relay.queue.lanes import FIRST_WIDTH, REFUSALS, LaneTable
+from relay.queue.lanes import INITIAL_CONCURRENCY, MIN_REFUSALS, LaneTable
 from relay.queue.outcome import Deferred
 from relay.queue.routing import LanePause
 
@@ -11,31 +11,31 @@ DOWN = Deferred(Reply(451, "4.4.1", "nobody answers"), lane_down=True)
 LANE = "mx:x.test"
 
 
-def test_a_lane_not_in_use_starts_narrow() -> None:
+def test_a_lane_not_in_use_starts_with_a_low_concurrency() -> None:
     lanes = LaneTable(max_concurrency=20)
-    assert lanes.initial_capacity() == FIRST_WIDTH
+    assert lanes.initial_capacity() == INITIAL_CONCURRENCY
     assert lanes.capacity(0.0) == {}
     assert LaneTable(max_concurrency=2).initial_capacity() == 2
 
 
-def test_what_is_under_way_takes_places() -> None:
+def test_entries_in_flight_reduce_the_capacity() -> None:
     lanes = LaneTable(max_concurrency=20)
     lanes.start(LANE, 3)
-    assert lanes.capacity(0.0) == {LANE: FIRST_WIDTH - 3}
+    assert lanes.capacity(0.0) == {LANE: INITIAL_CONCURRENCY - 3}
     lanes.start(LANE, 7)
     assert lanes.capacity(0.0) == {LANE: 0}
     lanes.finish(LANE, 7)
-    assert lanes.capacity(0.0) == {LANE: FIRST_WIDTH - 3}
+    assert lanes.capacity(0.0) == {LANE: INITIAL_CONCURRENCY - 3}
 
 
-def test_a_lane_that_never_did_anything_special_is_forgotten_when_it_is_done() -> None:
+def test_a_lane_like_a_new_one_is_forgotten_when_nothing_is_in_flight() -> None:
     lanes = LaneTable(max_concurrency=20)
     lanes.start(LANE, 1)
     lanes.finish(LANE, 1)
     assert lanes.lanes == {}
 
 
-def test_success_widens_up_to_the_cap() -> None:
+def test_success_raises_the_concurrency_up_to_the_maximum() -> None:
     lanes = LaneTable(max_concurrency=8)
     lanes.start(LANE, 1)
     for _ in range(10):
@@ -45,7 +45,7 @@ def test_success_widens_up_to_the_cap() -> None:
     assert lanes.capacity(0.0) == {LANE: 8}
 
 
-def test_a_lane_that_is_down_answers_by_its_failure_and_then_tries_one() -> None:
+def test_a_paused_lane_returns_its_failure_and_then_tries_one_entry() -> None:
     lanes = LaneTable(max_concurrency=20)
     lanes.start(LANE, 2)
     lanes.failed(LANE, DOWN, 0.0, 30.0)
@@ -80,7 +80,7 @@ def test_an_unknown_lane_has_no_failure() -> None:
     assert LaneTable(max_concurrency=20).failure("mx:new.test", 0.0) is None
 
 
-def test_a_success_that_was_under_way_when_the_lane_failed_does_not_lift_the_pause() -> None:
+def test_a_success_in_flight_when_the_lane_failed_does_not_end_the_pause() -> None:
     lanes = LaneTable(max_concurrency=20)
     lanes.failed(LANE, DOWN, 10.0, 900.0, "535 no")
     lanes.succeeded(LANE, 9.0)
@@ -90,7 +90,7 @@ def test_a_success_that_was_under_way_when_the_lane_failed_does_not_lift_the_pau
     assert lanes.pause(LANE, 11.0) is None
 
 
-def test_a_pause_is_news_once_and_a_short_failure_does_not_end_it() -> None:
+def test_a_pause_is_new_once_and_a_short_failure_does_not_end_it() -> None:
     lanes = LaneTable(max_concurrency=20)
     assert not lanes.is_failing(LANE)
     assert lanes.failed(LANE, DOWN, 10.0, 900.0, "535 no")
@@ -102,7 +102,7 @@ def test_a_pause_is_news_once_and_a_short_failure_does_not_end_it() -> None:
     assert lanes.pause(LANE, 901.0) == LanePause(1800.0, str(DOWN.reply))
 
 
-def test_a_pause_can_be_lifted_and_the_lane_tries_one() -> None:
+def test_a_pause_can_be_ended_and_the_lane_tries_one_entry() -> None:
     lanes = LaneTable(max_concurrency=20)
     assert not lanes.resume(LANE)
     lanes.failed(LANE, DOWN, 10.0, 900.0)
@@ -111,18 +111,18 @@ def test_a_pause_can_be_lifted_and_the_lane_tries_one() -> None:
     assert lanes.capacity(11.0) == {LANE: 1}
 
 
-def test_refusals_of_one_kind_in_a_row_for_many_destinations_are_about_us() -> None:
+def test_refusals_of_one_kind_in_a_row_for_many_destinations_concern_our_account() -> None:
     lanes = LaneTable(max_concurrency=20)
-    for number in range(REFUSALS - 1):
+    for number in range(MIN_REFUSALS - 1):
         assert not lanes.refused(LANE, "550 policy", f"d{number}.test")
     assert lanes.refused(LANE, "550 policy", "last.test")
     assert not lanes.refused(LANE, "554 other", "last.test")
     lanes.accepted(LANE)
-    assert not any(lanes.refused(LANE, "550 policy", "one.test") for _ in range(3 * REFUSALS))
+    assert not any(lanes.refused(LANE, "550 policy", "one.test") for _ in range(3 * MIN_REFUSALS))
 
 
 def test_a_provider_that_failed_is_remembered_until_it_works() -> None:
-    """An outage of hours is news once, however seldom it is tried."""
+    """An outage of hours is new once, however seldom the provider is tried."""
     lanes = LaneTable(max_concurrency=20)
     lanes.start("provider:p", 1)
     lanes.failed("provider:p", DOWN, 0.0, 30.0)

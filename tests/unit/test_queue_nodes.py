@@ -24,6 +24,6 @@ def test_what_does_not_divide_goes_to_different_nodes_in_different_lanes() -> No
     assert min(winners.values()) > 60
 
 
-def test_a_node_that_others_may_not_know_has_none() -> None:
+def test_a_node_not_yet_counted_by_others_has_no_share() -> None:
     assert NodeShare(0, 0).of("mx:a.test", 10) == 0
     assert full_share("mx:a.test", 10) == 10

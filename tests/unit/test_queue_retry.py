@@ -31,7 +31,7 @@ def test_jitter_is_a_tenth_either_way() -> None:
     assert next_attempt(DEFAULT, 1, 0.0, 72 * HOUR, -1.0, 0.0) == 54.0
 
 
-def test_a_wait_the_other_side_names_is_kept() -> None:
+def test_a_wait_requested_by_the_server_is_kept() -> None:
     assert next_attempt(DEFAULT, 1, 0.0, 72 * HOUR, 0.0, 900.0) == 900.0
 
 
@@ -65,7 +65,7 @@ def test_72_hours_of_attempts_end_in_a_bounce_at_the_last_moment() -> None:
 
 
 def replace_active(entry: Entry) -> Entry:
-    """Return the entry as a claim leaves it."""
+    """Return the entry as claimed."""
     from dataclasses import replace
 
     return replace(entry, state=State.ACTIVE)

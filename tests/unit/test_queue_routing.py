@@ -47,11 +47,11 @@ ENTRY = Entry(
         ("removed", ("removed", "newsletter", "backup", "direct")),
     ],
 )
-def test_mail_prefers_the_way_it_has(here: str, expected: tuple[str, ...]) -> None:
+def test_mail_prefers_its_present_provider(here: str, expected: tuple[str, ...]) -> None:
     assert candidates(here, POLICY) == expected
 
 
-def test_an_explicit_provider_has_no_other_way() -> None:
+def test_an_explicit_provider_has_no_fallback() -> None:
     assert candidates("bulk", MessagePolicy(provider="bulk")) == ("bulk",)
     assert next_fallback("bulk", MessagePolicy(provider="bulk"), {"bulk"}) is None
 
@@ -63,13 +63,15 @@ def test_an_explicit_provider_has_no_other_way() -> None:
         (
             [("newsletter", LATER), ("backup", NOW)],
             {},
-            Route("backup", NOW, "provider newsletter has no room before 2027-01-15 09:00 UTC; sent by backup"),
+            Route("backup", NOW, "provider newsletter has no capacity before 2027-01-15 09:00 UTC; sent by backup"),
         ),
         ([("newsletter", LATER), ("backup", LATER)], {}, Route("newsletter", LATER)),
         (
             [("newsletter", LATER), ("backup", LATER - 1)],
             {},
-            Route("backup", LATER - 1, "provider newsletter has no room before 2027-01-15 09:00 UTC; sent by backup"),
+            Route(
+                "backup", LATER - 1, "provider newsletter has no capacity before 2027-01-15 09:00 UTC; sent by backup"
+            ),
         ),
         (
             [("backup", NOW)],
@@ -88,7 +90,7 @@ def test_an_explicit_provider_has_no_other_way() -> None:
             Route(
                 "backup",
                 NOW + 900,
-                "provider newsletter has no room before 2027-01-15 09:00 UTC; "
+                "provider newsletter has no capacity before 2027-01-15 09:00 UTC; "
                 "waits for provider backup, paused: 535 5.7.8 bad password",
             ),
         ),
@@ -100,14 +102,14 @@ def test_an_explicit_provider_has_no_other_way() -> None:
         ([("direct", LATER)], {"newsletter": LanePause(math.inf, "gone")}, None),
     ],
 )
-def test_the_first_with_room_now_else_the_earliest(
+def test_the_first_provider_with_capacity_now_else_the_earliest(
     asked: list[tuple[str, float]], paused: dict[str, LanePause], expected: Route | None
 ) -> None:
     chosen = choose_route("newsletter", asked, paused, NOW)
     assert chosen == (expected or Route("direct", LATER, "provider newsletter is paused: gone; sent by direct"))
 
 
-def test_direct_delivery_is_named_in_words() -> None:
+def test_direct_delivery_has_its_own_label() -> None:
     chosen = choose_route("direct", [("backup", NOW)], {"direct": LanePause(LATER, "451 nobody answers")}, NOW)
     assert chosen.why == "direct delivery is paused: 451 nobody answers; sent by backup"
 
@@ -123,12 +125,14 @@ def test_direct_delivery_is_named_in_words() -> None:
         ("removed", set(), None),
     ],
 )
-def test_what_failed_goes_onward_and_never_back(here: str, paused: set[str], expected: str | None) -> None:
+def test_a_failed_entry_goes_to_a_later_fallback_and_never_back(
+    here: str, paused: set[str], expected: str | None
+) -> None:
     assert next_fallback(here, POLICY, paused) == expected
 
 
-def test_onward_does_not_run_in_circles() -> None:
-    """However the ways fail, one round of the schedule takes each of them once at most."""
+def test_fallbacks_do_not_run_in_circles() -> None:
+    """However the providers fail, one round of the schedule tries each of them at most once."""
     here: str | None = "newsletter"
     taken = []
     while here is not None:
@@ -137,40 +141,40 @@ def test_onward_does_not_run_in_circles() -> None:
     assert taken == ["newsletter", "backup", "direct"]
 
 
-def test_who_changes_lanes_goes_at_once_and_carries_the_reason() -> None:
+def test_an_entry_that_changes_lanes_is_due_at_once_with_the_reason() -> None:
     moved = reschedule(ENTRY, Route("direct", NOW, "why"), NOW)
     assert (moved.state, moved.lane, moved.next_attempt_at, moved.release_at) == (State.WAITING, "mx:x.test", NOW, 0)
     assert moved.reason == "why"
 
 
-def test_who_waits_in_its_lane_keeps_what_it_has_and_gets_a_release_time() -> None:
+def test_an_entry_that_waits_in_its_lane_gets_a_release_time() -> None:
     waiting = reschedule(ENTRY, Route("newsletter", LATER), NOW)
     assert (waiting.lane, waiting.next_attempt_at, waiting.release_at) == ("provider:newsletter", LATER, LATER)
     assert waiting.reason == ENTRY.reason
 
 
-def test_a_settlement_sends_on_whom_it_names_and_says_so() -> None:
+def test_reroute_changes_the_named_entries_and_their_events() -> None:
     settled = replace(ENTRY, state=State.WAITING, attempts=1, next_attempt_at=NOW + 60, reason="")
     other = replace(settled, number=1, recipient="v@x.test")
     events = tuple(Event(Kind.DEFERRED, NOW, "ID", n, "", {"next_attempt_at": NOW + 60}) for n in (0, 1))
     processed = Event(Kind.PROCESSED, NOW, "ID", 0, "", {"lane": ENTRY.lane})
     why = paused_reason("newsletter", "backup", BAD_LOGIN)
-    told = reroute(Settlement((settled, other), (processed, *events)), {0: Route("backup", NOW, why)}, NOW)
+    rerouted = reroute(Settlement((settled, other), (processed, *events)), {0: Route("backup", NOW, why)}, NOW)
     assert why == "provider newsletter is paused: 535 5.7.8 bad password; sent by backup"
-    assert (told.entries[0].lane, told.entries[0].next_attempt_at, told.entries[0].reason) == (
+    assert (rerouted.entries[0].lane, rerouted.entries[0].next_attempt_at, rerouted.entries[0].reason) == (
         "provider:backup",
         NOW,
         why,
     )
-    assert told.entries[1] == other
-    assert told.events == (
+    assert rerouted.entries[1] == other
+    assert rerouted.events == (
         processed,
         replace(events[0], data={"next_attempt_at": NOW, "way": why}),
         events[1],
     )
 
 
-def test_lanes_and_ways() -> None:
+def test_the_provider_of_a_lane() -> None:
     assert [provider_of(lane) for lane in ("provider:newsletter", "mx:x.test", "mx:[192.0.2.1]")] == [
         "newsletter",
         "direct",

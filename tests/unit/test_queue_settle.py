@@ -1,61 +1,19 @@
 """Settling: every outcome ends in the right state, with the right events and notifications."""
 
 import email
-from collections.abc import Iterator
 from dataclasses import replace
 from email import policy
-from itertools import count
 
 import pytest
 
-from relay.dsn.rules_file import load_bounce_rules
 from relay.events.event import Kind
 from relay.mail.reply import Reply
-from relay.queue.bounce_policy import BouncePolicy
-from relay.queue.entry import MOVES, Entry, State, StateError, move
-from relay.queue.message import ClaimedBatch, Message, Settlement
+from relay.queue.entry import MOVES, State, StateError, move
+from relay.queue.message import ClaimedBatch
 from relay.queue.outcome import Deferred, Delivered, Outcome, Refused
-from relay.queue.retry import RetrySchedule
-from relay.queue.settle import LARGEST_RETURNED, AttemptInfo, DsnSender, settle
+from relay.queue.settle import MAX_RETURNED, AttemptInfo, DsnSender, settle
 from relay.render.message_policy import MessagePolicy
-
-POLICY = BouncePolicy(load_bounce_rules(None), threshold=3)
-
-
-LANE = "mx:x.test"
-
-
-SCHEDULE = RetrySchedule(retry=(60.0, 300.0), lifetime=1000.0, delay_notice=500.0)
-
-
-CONTENT = b"From: app@acme.test\r\nSubject: invoice 1042\r\nMessage-ID: <1@acme.test>\r\n\r\nHello\r\n"
-
-
-MESSAGE = Message("0000000000000A", 0.0, "app@acme.test", envid="QQ314159", message_id="<1@acme.test>")
-
-
-OK = Reply(250, "2.0.0", "Ok: queued as 77")
-
-
-NO = Reply(550, "5.1.1", "no such user")
-
-
-BUSY = Reply(451, "4.3.2", "busy")
-
-
-def entry(number: int = 0, **changes: object) -> Entry:
-    base = Entry("0000000000000A", number, f"u{number}@x.test", "mx:x.test", 0.0, 1000.0, 0.0, state=State.ACTIVE)
-    return replace(base, **changes)  # type: ignore[arg-type]
-
-
-def ids() -> Iterator[str]:
-    return (f"0000000000R{number:03}" for number in count())
-
-
-def settled(entries: list[Entry], outcomes: list[Outcome], now: float = 10.0, message: Message = MESSAGE) -> Settlement:
-    claimed = ClaimedBatch(message, CONTENT, tuple(entries))
-    attempt = AttemptInfo(now - 1, now, 0.0, {"pixel": True})
-    return settle(claimed, POLICY.judge_all(outcomes, LANE), attempt, SCHEDULE, DsnSender("mx.test"), ids(), POLICY)
+from tests.unit.settle_helpers import BUSY, CONTENT, LANE, MESSAGE, NO, OK, POLICY, SCHEDULE, entry, ids, settled
 
 
 def test_delivered() -> None:
@@ -127,20 +85,20 @@ def test_notify_is_honoured(notify: tuple[str, ...], outcome: Outcome, now: floa
 
 
 @pytest.mark.parametrize(
-    ("reply", "told"),
+    ("reply", "expected"),
     [
         (NO, 1),
         (Reply(554, "5.7.1", "message classified as spam"), 0),
         (Reply(550, "5.7.26", "unauthenticated email from x.test is not accepted due to domain's DMARC policy"), 0),
     ],
 )
-def test_mail_that_is_passed_on_and_refused_as_forged_is_told_to_nobody(reply: Reply, told: int) -> None:
+def test_forwarded_mail_refused_as_forged_causes_no_notification(reply: Reply, expected: int) -> None:
     forward = replace(MESSAGE, policy=MessagePolicy(forward_domain="reply.acme.test"))
-    assert len(settled([entry()], [Refused(reply, "mx.x.test")], message=forward).reports) == told
+    assert len(settled([entry()], [Refused(reply, "mx.x.test")], message=forward).reports) == expected
     assert len(settled([entry()], [Refused(reply, "mx.x.test")]).reports) == 1
 
 
-def test_a_delay_is_told_once() -> None:
+def test_a_delay_is_notified_once() -> None:
     first = settled([entry(notify=("DELAY",))], [Deferred(BUSY)], 600.0)
     assert b"Action: delayed" in first.reports[0].content
     assert b"Will-Retry-Until:" in first.reports[0].content
@@ -148,7 +106,7 @@ def test_a_delay_is_told_once() -> None:
     assert settled([again], [Deferred(BUSY)], 700.0).reports == ()
 
 
-@pytest.mark.parametrize(("size", "returned"), [(LARGEST_RETURNED, True), (LARGEST_RETURNED + 1, False)])
+@pytest.mark.parametrize(("size", "returned"), [(MAX_RETURNED, True), (MAX_RETURNED + 1, False)])
 def test_a_large_message_is_not_returned_whole(size: int, returned: bool) -> None:
     """A thousand recipients of 25 MiB who are refused one by one would make 25 GB."""
     content = CONTENT.ljust(size, b"x")
@@ -173,7 +131,7 @@ def test_a_notification_to_an_international_address_needs_smtputf8() -> None:
     assert settled([entry()], [Refused(NO)], message=message).reports[0].message.smtputf8
 
 
-def test_a_move_the_table_does_not_know_is_an_error() -> None:
+def test_a_transition_missing_from_the_table_is_an_error() -> None:
     for state, allowed in MOVES.items():
         for other in State:
             if other in allowed:

@@ -10,13 +10,15 @@ from relay.queue.entry import State
 from relay.queue.message import ClaimedBatch
 from relay.queue.ports import ClaimLimits
 from tests.servers.waiting import PATIENCE
-from tests.unit.test_queue_runner import running
+from tests.unit.queue_harness import running
 
 
-async def test_what_is_being_claimed_is_settled_before_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    async with running(tmp_path) as house:
+async def test_entries_being_claimed_are_settled_before_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(tmp_path) as harness:
         claimed, gate = asyncio.Event(), asyncio.Event()
-        claim = house.store.queue.claim
+        claim = harness.store.queue.claim
 
         async def slow(now: float, room: ClaimLimits) -> Sequence[ClaimedBatch]:
             found = await claim(now, room)
@@ -25,34 +27,34 @@ async def test_what_is_being_claimed_is_settled_before_the_end(tmp_path: Path, m
                 await gate.wait()
             return found
 
-        monkeypatch.setattr(house.store.queue, "claim", slow)
-        await house.enqueue("a@x.test")
+        monkeypatch.setattr(harness.store.queue, "claim", slow)
+        await harness.enqueue("a@x.test")
         await claimed.wait()
-        stopping = asyncio.create_task(house.runner.stop(10))
+        stopping = asyncio.create_task(harness.runner.stop(10))
         await asyncio.sleep(0.05)
         assert not stopping.done()
-        house.delivery.gate.clear()
+        harness.delivery.gate.clear()
         gate.set()
         await asyncio.sleep(0.05)
         assert not stopping.done(), "its delivery is under way"
-        house.delivery.gate.set()
+        harness.delivery.gate.set()
         await stopping
-        assert [one.state for one in await house.entries()] == [State.DELIVERED]
+        assert [one.state for one in await harness.entries()] == [State.DELIVERED]
 
 
-async def test_a_claim_that_hangs_holds_the_end_no_longer_than_the_grace(
+async def test_a_claim_that_hangs_delays_the_end_by_the_grace_at_most(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with running(tmp_path) as house:
+    async with running(tmp_path) as harness:
         gate = asyncio.Event()
 
         async def hanging(now: float, room: ClaimLimits) -> Sequence[ClaimedBatch]:
             await gate.wait()
             return ()
 
-        monkeypatch.setattr(house.store.queue, "claim", hanging)
-        house.runner.wake()
+        monkeypatch.setattr(harness.store.queue, "claim", hanging)
+        harness.runner.wake()
         await asyncio.sleep(0.05)
         async with asyncio.timeout(PATIENCE):
-            await house.runner.stop(0.1)
+            await harness.runner.stop(0.1)
         gate.set()

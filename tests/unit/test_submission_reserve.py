@@ -20,7 +20,7 @@ HOUR = 3600.001
 DAY = 86400.001
 
 
-OVER = "provider a has no room before {}; sent by b"
+OVER = "provider a has no capacity before {}; sent by b"
 
 
 @pytest.fixture

@@ -1,0 +1,250 @@
+"""A queue runner over a real store, with a scripted delivery and a store that fails on demand."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from relay.config.settings import Settings
+from relay.delivery.journal import DeliveryJournalFile
+from relay.domains.keys import Keys
+from relay.dsn.rules_file import load_bounce_rules
+from relay.events.event import Event
+from relay.limits.ports import Slot, Usage
+from relay.limits.window import Window
+from relay.mail.reply import Reply
+from relay.queue.bounce_policy import BouncePolicy
+from relay.queue.context import QueueContext
+from relay.queue.entry import Entry, State
+from relay.queue.message import ClaimedBatch, Message, NewMessage, Settlement
+from relay.queue.nodes import ALL_CONNECTIONS, NodeConnections
+from relay.queue.outcome import Deferred, Delivered, Outcome, Refused
+from relay.queue.ports import ClaimLimits, DeliveryJob, EntryQuery, StoreError
+from relay.queue.runner import Runner
+from relay.render.message_policy import MessagePolicy
+from relay.render.pool import InlineRenderer
+from relay.rewrite.options import Tracking
+from relay.rewrite.tokens import new_key, parse_keyring
+from relay.storage.sqlite.store import SqliteStore
+from relay.suppression.exclusion import Exclusion
+from tests.servers.waiting import PATIENCE
+
+NOW = 1_800_000_000.0
+
+
+OK = Delivered(Reply(250, "2.0.0", "ok"), "mx.x.test[192.0.2.1]:25")
+
+
+BUSY = Deferred(Reply(451, "4.3.2", "busy"), "mx.x.test[192.0.2.1]:25")
+
+
+NO = Refused(Reply(550, "5.1.1", "no such user"), "mx.x.test[192.0.2.1]:25")
+
+
+DOWN = Deferred(Reply(451, "4.4.1", "nobody answers"), lane_down=True)
+
+
+CONTENT = (
+    b"From: app@acme.test\r\nSubject: hello\r\nContent-Type: text/html\r\n\r\n"
+    b'<html><body><a href="https://shop.test/">x</a></body></html>\r\n'
+)
+
+
+TRACKING = Tracking(
+    opens=True,
+    clicks=True,
+    base_url="https://t.test",
+    text_links=False,
+    skip_sensitive=True,
+    skip_visible_urls=True,
+    exclude_hosts=(),
+    pixel="end",
+)
+
+
+EVERY = (State.WAITING, State.HELD, State.ACTIVE, State.DELIVERED, State.BOUNCED, State.DROPPED)
+
+
+class ScriptedDelivery:
+    """Renders each job as a real delivery does, keeps what it was given, and returns the scripted answers."""
+
+    def __init__(self) -> None:
+        self.answers: list[Outcome | BaseException] = []
+        self.jobs: list[tuple[str, DeliveryJob, bytes]] = []
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def deliver(self, lane: str, job: DeliveryJob) -> Sequence[Outcome]:
+        rendered = await job.render(True)
+        self.jobs.append((lane, job, rendered.content))
+        await self.gate.wait()
+        answer = self.answers.pop(0) if self.answers else OK
+        if isinstance(answer, BaseException):
+            raise answer
+        return [answer] * len(job.entries)
+
+
+@dataclass
+class FlakyStore:
+    """The store that fails on demand: the next calls of a method raise StoreError."""
+
+    store: SqliteStore
+    failures: dict[str, int] = field(default_factory=dict)
+
+    def _fail_if_due(self, method: str) -> None:
+        if self.failures.get(method, 0) > 0:
+            self.failures[method] -= 1
+            raise StoreError(f"{method}: disk I/O error")
+
+    async def shift_clock(self, now: float, step: float, longest_wait: float, lifetime: float) -> None:
+        self._fail_if_due("shift_clock")
+        await self.store.queue.shift_clock(now, step, longest_wait, lifetime)
+
+    async def leased_by_previous_run(self, keys: Sequence[tuple[str, int]]) -> Sequence[ClaimedBatch]:
+        return await self.store.queue.leased_by_previous_run(keys)
+
+    async def claim(self, now: float, room: ClaimLimits) -> Sequence[ClaimedBatch]:
+        self._fail_if_due("claim")
+        return await self.store.queue.claim(now, room)
+
+    async def next_due(self, busy: Sequence[str], connections: NodeConnections = ALL_CONNECTIONS) -> float | None:
+        self._fail_if_due("next_due")
+        return await self.store.queue.next_due(busy, connections)
+
+    async def apply(self, settlements: Sequence[Settlement]) -> Sequence[Settlement]:
+        self._fail_if_due("apply")
+        return await self.store.queue.apply(settlements)
+
+    async def enqueue(self, accepted: NewMessage) -> None:
+        await self.store.queue.enqueue(accepted)
+
+    async def recover(self, now: float, longest_wait: float) -> int:
+        return await self.store.queue.recover(now, longest_wait)
+
+    async def acquire(self, slot: Slot, now: float) -> float:
+        self._fail_if_due("acquire")
+        return await self.store.limits.acquire(slot, now)
+
+    async def reserve(self, slots: Sequence[Slot], at: Sequence[float]) -> Sequence[float]:
+        return await self.store.limits.reserve(slots, at)
+
+    async def release(self, queue_id: str, numbers: Sequence[int]) -> None:
+        await self.store.limits.release(queue_id, numbers)
+
+    async def commit(self, queue_id: str, numbers: Sequence[int]) -> None:
+        await self.store.limits.commit(queue_id, numbers)
+
+    async def usage(self, windows: Mapping[str, tuple[Window, ...]], now: float) -> Mapping[str, Usage]:
+        return await self.store.limits.usage(windows, now)
+
+
+class Harness:
+    """A runner with its context and a store. `now` is its clock."""
+
+    def __init__(self, store: SqliteStore, folder: Path, settings: Settings, renderer: Any = None) -> None:
+        self.now = NOW
+        self.clock_set_by = 0.0
+        self.store = store
+        self.flaky_store = FlakyStore(store)
+        self.delivery = ScriptedDelivery()
+        self.journal, self.journal_records = DeliveryJournalFile.open(
+            folder / "deliveries.journal", self.journal_failing
+        )
+        self.events: list[Event] = []
+        self.raised: list[tuple[str, str]] = []
+        self.store_errors: list[str] = []
+        self.steps: list[float] = []
+        serial = count()
+        keys = Keys(parse_keyring([new_key(bytes(range(32)))]))
+        policy = BouncePolicy(load_bounce_rules(None), 3)
+        self.context = QueueContext(
+            settings=lambda: settings,
+            bounce_policy=lambda: policy,
+            store=self.flaky_store,
+            nodes=store.nodes,
+            limits=self.flaky_store,
+            exclusion=Exclusion(store.suppressions, store.unsubscribes),
+            journal=self.journal,
+            delivery=self.delivery,
+            renderer=renderer or InlineRenderer(keys),
+            clock=lambda: self.now,
+            steady=lambda: self.now - self.clock_set_by,
+            jitter=lambda: 0.0,
+            new_id=lambda now: f"0000000000R{next(serial):03}",
+            publish=self.events.extend,
+            watch=self,
+        )
+        self.runner = Runner(self.context, asyncio.Event())
+
+    def unexpected(self, queue_id: str, error: BaseException) -> None:
+        self.raised.append((queue_id, repr(error)))
+
+    def alert(self, lane: str, category: str, reply: str, guidance: str) -> None:
+        self.raised.append((lane, category))
+
+    def clock_set(self, step: float) -> None:
+        self.steps.append(step)
+
+    def journal_failing(self, error: OSError) -> None:
+        self.store_errors.append(str(error))
+
+    def store_trouble(self, error: StoreError) -> None:
+        self.store_errors.append(str(error))
+
+    async def enqueue(self, *recipients: str, queue_id: str = "0000000000000A", **policy: Any) -> None:
+        lifetime = 3 * 86400.0
+        message = Message(
+            queue_id, NOW, "app@acme.test", MessagePolicy(**policy), header_from="app@acme.test", size=len(CONTENT)
+        )
+        entries = tuple(
+            Entry(queue_id, number, address, f"mx:{address.partition('@')[2]}", NOW, NOW + lifetime, NOW)
+            for number, address in enumerate(recipients)
+        )
+        await self.store.queue.enqueue(NewMessage(message, CONTENT, entries))
+        self.runner.wake()
+
+    async def entries(self) -> list[Entry]:
+        found = await self.store.queue.entries(EntryQuery(states=EVERY))
+        return [entry for _, entry in found if not entry.queue_id.startswith("0000000000R")]
+
+    async def until(self, ready: Callable[[], Awaitable[bool]]) -> None:
+        async with asyncio.timeout(PATIENCE):
+            while not await ready():
+                await asyncio.sleep(0.005)
+
+    @property
+    def is_publishing(self) -> bool:
+        """Whether an attempt is running: it publishes its events after the store shows its outcome."""
+        return bool(self.runner._attempts)
+
+    async def until_settled(self) -> list[Entry]:
+        """Return the entries once none is active and each was tried."""
+
+        async def settled() -> bool:
+            entries = await self.entries()
+            return not self.is_publishing and all(one.state is not State.ACTIVE and one.attempts for one in entries)
+
+        await self.until(settled)
+        return await self.entries()
+
+
+def settings(**sections: Any) -> Settings:
+    return Settings.model_validate({"server": {"hostname": "relay.test"}, **sections})
+
+
+@asynccontextmanager
+async def running(folder: Path, of: Settings | None = None, renderer: Any = None) -> AsyncIterator[Harness]:
+    store = await SqliteStore.open(folder / "relay.db", now=NOW)
+    harness = Harness(store, folder, of or settings(), renderer)
+    task = asyncio.create_task(harness.runner.run())
+    try:
+        yield harness
+    finally:
+        harness.delivery.gate.set()
+        await harness.runner.stop(5)
+        await task
+        harness.journal.close()
+        await store.close()
