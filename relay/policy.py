@@ -224,6 +224,9 @@ def decide(
         refusal = refuse_sender(settings, session, address)
         if refusal is not None:
             return Rejection(refusal)
+    send_at = facts.instructions.send_at or 0.0
+    if send_at > now + settings.queue.max_send_at:
+        return Rejection(_too_late(settings.queue.max_send_at))
     author = author_of(settings, facts.senders or (envelope.reverse_path,))
     wanted = facts.instructions.provider
     if wanted and wanted != DIRECT and settings.provider(wanted) is None:
@@ -233,7 +236,6 @@ def decide(
     principal = principal_of(settings, author, session.credential, session.client)
     replies = reply_handling(settings, author, facts.reply_to, signed=facts.is_signed)
     policy = message_policy(settings, author, facts, replies, providers)
-    send_at = facts.instructions.send_at or 0.0
     accepted = Acceptance(
         author=author,
         policy=policy,
@@ -305,6 +307,11 @@ def tracking_of(switches: TrackingSettings, asked: frozenset[str] | None) -> Tra
         exclude_hosts=switches.exclude_hosts,
         pixel=switches.pixel,
     )
+
+
+def _too_late(horizon: float) -> Reply:
+    """Return the refusal of a release time later than `horizon` seconds from now."""
+    return Reply(554, "5.6.0", f"X-Relay-Send-At: the time is more than {horizon / 86400:g} days ahead")
 
 
 def _reply_to(content: bytes, found: Sequence[Field]) -> tuple[str, ...] | Unreadable | None:

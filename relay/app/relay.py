@@ -11,6 +11,7 @@ from pathlib import Path
 from relay import __version__
 from relay.app.alerts import AlertQueue
 from relay.app.context import AppContext
+from relay.app.data_dir import prepare_data_dir
 from relay.app.http_side import HttpSide
 from relay.app.inbound_side import InboundSide
 from relay.app.maintenance import Maintenance, depth_by_state
@@ -67,7 +68,7 @@ class App:
         self._parts: _Parts | None = None
         self.broken = asyncio.Event()
         """Set if the queue runner has failed: the process must be restarted."""
-        settings.server.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        prepare_data_dir(settings.server)
         self.log = open_log(settings.log_file, settings.log.format, settings.log.level)
         self.alerts = AlertQueue(self.settings, clock)
         self.observer = Observer(self.log, clock, self.alerts.send)

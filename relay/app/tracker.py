@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+from relay.app.data_dir import prepare_data_dir
 from relay.app.observer import line_of
 from relay.config import Settings
 from relay.domains.key_files import read_keyring
@@ -22,7 +23,7 @@ class TrackerApp:
         self._settings = settings
         self._config = config
         self._stack = AsyncExitStack()
-        settings.server.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        prepare_data_dir(settings.server)
         self.log = open_log(settings.log_file, settings.log.format, settings.log.level)
         self.broken = asyncio.Event()
 

@@ -1,4 +1,4 @@
-"""Files that a configuration refers to: secrets, certificates and DKIM keys."""
+"""Files that a configuration refers to: secrets, certificates, DKIM keys, and the data directory."""
 
 import ssl
 import stat
@@ -12,9 +12,11 @@ from pydantic.fields import FieldInfo
 
 from relay.config.errors import ENVIRONMENT, Fault, Problem
 from relay.config.schema import example_of, keys_from_file, table_at
-from relay.config.settings import Listener, Settings
+from relay.config.settings import Listener, Server, Settings
 from relay.config.sources import Tree
 from relay.config.toml_positions import KeyPath
+
+_OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
 def read_secrets(tree: Tree, folder: Path, environ: Mapping[str, str]) -> list[Fault]:
@@ -41,12 +43,24 @@ def read_secrets(tree: Tree, folder: Path, environ: Mapping[str, str]) -> list[F
 
 
 def find_file_errors(settings: Settings) -> Iterator[Problem]:
-    """Yield certificates of listeners that cannot be used, and a database driver that is not installed."""
+    """Yield files that cannot be used as they are: certificates, the data directory, a missing database driver."""
     if settings.sqlite_path is None and find_spec("psycopg") is None:
         yield Problem(("storage", "url"), "psycopg is not installed", 'pip install "trackrelay[postgres]"')
+    yield from _open_data_dir(settings.server)
     for index, listener in enumerate(settings.listeners):
         if listener.tls != "none" and listener.certificate and listener.key:
             yield from _certificate_errors(("listener", index), listener)
+
+
+def _open_data_dir(server: Server) -> Iterator[Problem]:
+    """Yield a data directory where other users can put files of their own: a database, keys, the admin socket."""
+    try:
+        mode = stat.S_IMODE(server.data_dir.stat().st_mode)
+    except OSError:
+        return
+    if mode & _OTHERS_WRITE and not server.allow_open:
+        problem = f"other users can write to {server.data_dir}: it has mode {mode:04o}"
+        yield Problem(("server", "data_dir"), problem, "mode 0700, or allow_open = true")
 
 
 def missing_dkim_keys(settings: Settings) -> Iterator[Problem]:

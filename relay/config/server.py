@@ -91,6 +91,7 @@ class Server(Section):
 
     hostname: Annotated[OptionalDomain, AfterValidator(_this_host)] = Field(default="", validate_default=True)
     data_dir: DataDir = Path("/var/lib/relay")
+    allow_open: Flag = False
     identities_domain: OptionalDomain = ""
     event_loop: Literal["auto", "uvloop", "asyncio"] = "auto"
 
@@ -115,6 +116,7 @@ class Queue(Section):
     )
     delay_notice: Seconds = 4 * 3600.0
     retention: PositiveSeconds = 90 * 86400.0
+    max_send_at: PositiveSeconds = 30 * 86400.0
 
 
 class Storage(Section):

@@ -42,7 +42,7 @@ def write_key(data_dir: Path, domain: str, selector: str, pem: bytes) -> Path:
     """
     key = load_key(pem, domain, selector)
     path = key_path(data_dir, domain, selector)
-    data_dir.mkdir(parents=True, exist_ok=True)
+    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     for folder in (path.parent.parent, path.parent):
         folder.mkdir(mode=0o700, exist_ok=True)
     fresh = path.with_name(f".{path.name}.new")

@@ -6,6 +6,7 @@ import re
 import shutil
 import signal
 import smtplib
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import aiohttp
@@ -147,10 +148,11 @@ async def test_a_burst_over_the_limit_waits_with_release_times_over_a_restart(tm
 
 async def test_operators_hold_release_and_delete(tmp_path: Path) -> None:
     async with Sink() as sink, RelayProcess(tmp_path, sink.port) as relay:
-        later = HTML.replace(b"Subject:", b"X-Relay-Send-At: 2099-01-01T00:00:00Z\r\nSubject:")
+        release_at = f"{datetime.now(UTC) + timedelta(days=1):%Y-%m-%dT00:00:00.000Z}"
+        later = HTML.replace(b"Subject:", f"X-Relay-Send-At: {release_at}\r\nSubject:".encode())
         ids = [await asyncio.to_thread(send, relay.port, later, ["u@rcpt.test"]) for _ in range(2)]
         listed = await relay.json("queue", "list")
-        assert {entry["release_at"] for entry in listed} == {"2099-01-01T00:00:00.000Z"}
+        assert {entry["release_at"] for entry in listed} == {release_at}
         assert [entry["state"] for entry in await relay.json("queue", "hold", ids[0])] == ["held"]
         assert [entry["state"] for entry in await relay.json("queue", "release", ids[0])] == ["waiting"]
         assert [entry["status"] for entry in await relay.json("queue", "delete", ids[0])] == ["dropped"]

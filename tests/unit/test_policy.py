@@ -297,6 +297,16 @@ class TestDecide:
         assert route(settings(), "X-Relay-Send-At: 2027-01-15T08:00:01Z").not_before == NOW + 1
         assert route(settings(), "X-Relay-Send-At: 2026-01-01T00:00:00Z").not_before == 0.0
 
+    def test_send_at_beyond_the_horizon_is_refused(self) -> None:
+        shorter = settings(queue={"max_send_at": "36h"})
+        assert route(settings(), "X-Relay-Send-At: 2027-02-14T08:00:00Z").not_before == NOW + 30 * DAY
+        assert refusal(settings(), "X-Relay-Send-At: 2027-02-14T08:00:01Z") == (
+            "554 5.6.0 X-Relay-Send-At: the time is more than 30 days ahead"
+        )
+        assert route(shorter, "X-Relay-Send-At: 2027-01-16T20:00:00Z").not_before == NOW + 36 * HOUR
+        told = refusal(shorter, "X-Relay-Send-At: 2027-01-16T20:00:01Z", reverse_path="")
+        assert told == "554 5.6.0 X-Relay-Send-At: the time is more than 1.5 days ahead"
+
     def test_bounces_of_an_application_are_not_tracked(self) -> None:
         assert route(settings(), "From: a@acme.test", reverse_path="").policy.tracking is None
 

@@ -226,18 +226,18 @@ class TestLimits:
 
     async def test_send_at_is_a_release_time_and_moves_the_expiry(self, store: SqliteStore) -> None:
         house = Harness(store)
-        await house.take(content=b"X-Relay-Send-At: 2099-01-01T00:00:00Z\r\n" + CONTENT)
+        await house.take(content=b"X-Relay-Send-At: 2027-02-01T00:00:00Z\r\n" + CONTENT)
         ((_, entry),) = await house.stored()
-        assert entry.release_at == entry.next_attempt_at == 4070908800.0
-        assert entry.expires_at == 4070908800.0 + 72 * HOUR
+        assert entry.release_at == entry.next_attempt_at == 1801440000.0
+        assert entry.expires_at == 1801440000.0 + 72 * HOUR
 
     async def test_send_at_within_limits(self, store: SqliteStore) -> None:
         house = Harness(store, **LIMITED)
-        later = b"X-Relay-Send-At: 2099-01-01T00:00:00Z\r\n" + CONTENT
+        later = b"X-Relay-Send-At: 2027-02-01T00:00:00Z\r\n" + CONTENT
         await house.take("a@x.test", "b@x.test", "c@x.test", content=later)
         assert (await house.take("d@x.test")).code == 250
         entries = [entry for _, entry in await house.stored()]
-        assert [round((one.release_at - 4070908800.0) / HOUR, 3) for one in entries[:3]] == [0, 0, 1.0]
+        assert [round((one.release_at - 1801440000.0) / HOUR, 3) for one in entries[:3]] == [0, 0, 1.0]
         assert entries[3].release_at == 0.0
 
     async def test_two_providers_count_apart(self, store: SqliteStore) -> None:
