@@ -9,9 +9,10 @@ from relay.config.settings import Identity
 from relay.limits.ports import LimitStore, Usage
 from relay.limits.window import Window, windows
 from relay.mail.address import AddressError, parse_address
-from relay.mail.canonical import canonical
+from relay.mail.canonical import canonical, domain_of
 from relay.reports.serialize import JsonObject, time_json
 from relay.rewrite.tokens import cc_address
+from relay.verification.answers import answers_remark
 from relay.verification.challenge import DIGITS
 from relay.verification.model import TEST_STEPS, Verification
 from relay.verification.result import verification_json
@@ -101,6 +102,7 @@ class IdentityRoutes:
                     "verified": self._verifier.proven(address),
                     "verified_by": _proof(steps.get(address, ()), proven=self._verifier.proven(address)),
                     "steps": [verification_json(one) for one in steps.get(address, ())],
+                    "answers": answers_remark(settings, address, tools.exchangers(domain_of(address))).text,
                     "cc_address": cc_address(keyring, address, reply_domain) if reply_domain and identity else "",
                 }
             )
@@ -116,6 +118,7 @@ def _settings_json(identity: Identity | None) -> JsonObject:
         "display_name": identity.display_name if identity else "",
         "company": identity.company if identity else "",
         "forward_to": list(identity.forward_to) if identity else [],
+        "reply_to": identity.reply_to if identity else "",
         "provider": identity.provider if identity else "",
         "hourly_limit": identity.hourly_limit if identity else 0,
         "daily_limit": identity.daily_limit if identity else 0,

@@ -60,6 +60,7 @@ class InboundSide:
             store=context.store.verifications,
             stories=context.store.reports,
             resolver=context.new_resolver,
+            exchangers=self.exchangers,
             forget_dns=outbound.resolver.forget,
             clock=context.clock,
             new_id=context.new_id,

@@ -54,10 +54,10 @@ config_option = click.option(
 json_option = click.option("--json", "as_json", is_flag=True, help="Write JSON lines.")
 
 
-def settings_or_exit(path: Path) -> Settings:
-    """Return the settings and print warnings; print errors and exit with 78 if there are any."""
+def settings_or_exit(path: Path, *, warn: bool = True) -> Settings:
+    """Return the settings and print warnings (`warn`); print errors and exit with 78 if there are any."""
     settings, faults, warnings = check(path, os.environ)
-    for warning in warnings:
+    for warning in warnings if warn else ():
         click.echo(f"warning: {warning}", err=True)
     for fault in faults:
         click.echo(str(fault), err=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from relay.cli.answers import tell_lost_answers
 from relay.cli.client import AdminClient
 from relay.cli.common import EX_CONFIG, config_option, settings_or_exit
 from relay.config.secret_hash import hash_secret
@@ -23,9 +24,13 @@ def config() -> None:
 def check_command(path: Path) -> None:
     """Print all errors and warnings of the configuration, or "ok".
 
-    Exits with 78 if it has errors. Warnings do not change the exit code.
+    DNS is asked where answers to identities go, if that decides whether somebody reads them. Exits with 78 if there are
+    errors; a forward_to that gets no answers is one. Warnings do not change the exit code.
     """
-    settings_or_exit(path)
+    settings = settings_or_exit(path)
+    faults = tell_lost_answers(settings, settings.identities)
+    if faults:
+        sys.exit(EX_CONFIG)
     click.echo(f"{path}: ok")
 
 

@@ -207,6 +207,8 @@ def _facts(found: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
     yield "listed", "" if found["listed"] else "no: it is not in the configuration"
     yield "verified", f"yes, by {by}" if found["verified"] else f"no: relay identity verify {found['address']}"
     yield "forward to", ", ".join(found["forward_to"])
+    yield "reply to", f"{found['reply_to']} (fixed: replies are not tracked)" if found.get("reply_to") else ""
+    yield "answers", found.get("answers", "")
     yield "provider", found["provider"]
     yield "last hour", _used(found["used_hour"], found["hourly_limit"])
     yield "last day", _used(found["used_day"], found["daily_limit"])

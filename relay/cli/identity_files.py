@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from relay.cli.answers import tell_lost_answers
 from relay.cli.common import EX_CONFIG, config_option, settings_or_exit
 from relay.cli.config import reload_command
 from relay.config import ConfigError, Settings
@@ -108,6 +109,7 @@ def add_command(target: str, path: Path, force: bool, reload: bool | None, **key
     for warning in warnings:
         click.echo(f"warning: {warning}", err=True)
     click.echo(f"{address} is in {fragment}")
+    tell_lost_answers(settings_or_exit(path, warn=False), [address])
     _reload(settings, path, reload)
     click.echo(f"Test it with: relay identity test {address}")
 

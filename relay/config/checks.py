@@ -66,6 +66,9 @@ def _reply_warnings(settings: Settings, path: KeyPath, identity: Identity) -> It
     if identity.reply_tracking and identity.reply_to:
         problem = "is fixed, so replies are not tracked, although reply_tracking is on"
         yield Problem((*path, "reply_to"), problem, "one of them")
+    elif identity.forward_to and identity.reply_to:
+        problem = "is fixed, so replies are not tracked, and forward_to gets none"
+        yield Problem((*path, "reply_to"), problem, "one of them")
 
     sections = (settings.defaults, *settings.domains.values())
     own_domains = {name for section in sections for name in (section.reply_domain, section.return_path)}

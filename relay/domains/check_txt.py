@@ -79,9 +79,9 @@ async def _spf_verdict(
     last = record.directives[-1] if record.directives else None
     if any(directive.mechanism == "all" and directive.qualifier == "+" for directive in record.directives):
         return "wrong", "+all lets everybody send in the domain's name: write ~all"
-    lacking = [term for term in domain.spf.split()[1:-1] if term not in {one.text for one in record.directives}]
+    lacking = [term for term in wanted.value.split()[1:-1] if term not in {one.text for one in record.directives}]
     own = f"a:{domain.hostname}"
-    for address in relay if own in domain.spf.split() else ():
+    for address in relay if own in wanted.value.split() else ():
         verdict = await check_host(dns, address, wanted.name, f"postmaster@{wanted.name}", domain.hostname)
         if verdict.result == "temperror":
             return "unknown", f"DNS gives no answer now ({verdict.why}): try again"

@@ -1,12 +1,13 @@
 """The sending domain and the DNS records it needs."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Literal, assert_never
 from urllib.parse import urlsplit
 
 from relay.config.settings import Settings
+from relay.mail.canonical import domain_of
 from relay.mail.lane import DIRECT
 from relay.mailauth.dkim_record import key_name
 
@@ -26,6 +27,7 @@ class SendingDomain:
     `selectors` are those configured, `keys` those of them whose key exists. With `cname_target`, a domain whose zone
     the operator of the relay serves, selectors and return path are aliases of names below it. `spf_terms` are the
     mechanisms that cover the hosts the domain's mail leaves from; of `unknown_providers` they are not known.
+    `srs_domain` is the domain of the reverse-paths (SRS) of answers that are forwarded, `srs_terms` cover their hosts.
     """
 
     name: str
@@ -37,12 +39,21 @@ class SendingDomain:
     tracking_host: str = ""
     cname_target: str = ""
     spf_terms: tuple[str, ...] = ()
+    srs_domain: str = ""
+    srs_terms: tuple[str, ...] = ()
     unknown_providers: tuple[str, ...] = ()
 
     @property
     def spf(self) -> str:
-        """The SPF record that names these hosts and advises against others (RFC 7208 section 5.1: ~all)."""
-        return " ".join(("v=spf1", *(self.spf_terms or (f"a:{self.hostname}",)), "~all"))
+        """The SPF record of the return path, without one of the domain itself."""
+        return self.spf_at(self.return_path or self.name)
+
+    def spf_at(self, name: str) -> str:
+        """Return the SPF record of a name: its hosts, and advice against others (RFC 7208 section 5.1: ~all)."""
+        sent = self.spf_terms if name == (self.return_path or self.name) else ()
+        forwarded = self.srs_terms if name == self.srs_domain else ()
+        terms = dict.fromkeys((*sent, *forwarded)) or (f"a:{self.hostname}",)
+        return " ".join(("v=spf1", *terms, "~all"))
 
     def owns(self, name: str) -> bool:
         """Tell whether the name is the domain or lies below it."""
@@ -71,6 +82,7 @@ def sending_domain(
     domain = settings.domain_for(name)
     providers = settings.providers_for(name)
     hostname = settings.server.hostname
+    forwarding = _providers_of_forwards(settings, name)
     known = {DIRECT: f"a:{hostname}", **{one.name: one.spf for one in settings.providers if one.spf}}
     return SendingDomain(
         name=name,
@@ -81,9 +93,25 @@ def sending_domain(
         reply_domain=domain.reply_domain,
         tracking_host=urlsplit(domain.tracking.base_url).hostname or "",
         cname_target=cname_target or domain.cname_target,
-        spf_terms=tuple(dict.fromkeys(term for name in providers for term in known.get(name, "").split())),
-        unknown_providers=tuple(provider for provider in providers if provider not in known),
+        spf_terms=_terms(known, providers),
+        srs_domain=settings.srs_domain(name, name) if forwarding else "",
+        srs_terms=_terms(known, forwarding),
+        unknown_providers=tuple(one for one in dict.fromkeys((*providers, *forwarding)) if one not in known),
     )
+
+
+def _terms(known: Mapping[str, str], providers: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(term for provider in providers for term in known.get(provider, "").split()))
+
+
+def _providers_of_forwards(settings: Settings, name: str) -> tuple[str, ...]:
+    """Return the providers by which answers to mail of the domain are forwarded; none where none come back."""
+    readers = (one for address, one in settings.identities.items() if domain_of(address) == name)
+    if not settings.takes_inbound:
+        return ()
+    if not (settings.domain_for(name).reply_domain or any(one.forward_to for one in readers)):
+        return ()
+    return (settings.defaults.provider, *settings.defaults.fallback_providers)
 
 
 Role = Literal["dkim", "return path", "spf", "dmarc", "tracking", "replies"]
@@ -236,6 +264,9 @@ def _replies(domain: SendingDomain) -> Iterator[WantedRecord]:
     if name and name != domain.return_path:
         publisher: Publisher = "domain" if domain.owns(name) else "operator"
         yield WantedRecord(name, "MX", _mx(domain), "replies", "brings tracked replies to the relay", publisher)
+        if name == domain.srs_domain:
+            purpose = "says that the relay may forward replies with this reverse-path"
+            yield WantedRecord(name, "TXT", domain.spf_at(name), "spf", purpose, publisher)
 
 
 def _place(domain: SendingDomain, name: str) -> tuple[str, Publisher]:

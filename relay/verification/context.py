@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from relay.clock import Clock
 from relay.config.settings import Settings
+from relay.domains.mail_exchanger import MailExchangers
 from relay.mail.address import is_ascii
 from relay.mail.reply import Reply
 from relay.mail.transaction import Envelope, Recipient, Session, Transaction
@@ -43,6 +44,7 @@ class Tools:
     stories: StoryStore
     resolver: Callable[[], Lookups]
     """Creates a resolver without a cache, so that records published just now are found."""
+    exchangers: MailExchangers
     forget_dns: Callable[[], None]
     """Clears the DNS cache of delivery: a test often follows a change of DNS records."""
     clock: Clock

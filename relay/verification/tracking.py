@@ -17,8 +17,8 @@ from relay.resolver import Addresses, Lookups, NoRecords, NoSuchDomain, Temporar
 from relay.rewrite.tokens import Keyring, Token, cc_address, sign_address_token, sign_token
 from relay.rewrite.tokens import Kind as TokenKind
 from relay.tracker.canary import Canary, link_fault, pixel_fault
-from relay.verification.context import PATIENCE, Tools, poll_until
-from relay.verification.messages import response_mail
+from relay.verification.context import Tools, poll_until
+from relay.verification.response import send_response, test_mail_of
 from relay.verification.result import Remark, Result, failed, judged
 from relay.verification.sending import test_link
 
@@ -140,8 +140,7 @@ RECORDED = 15.0
 
 async def try_tracking(tools: Tools, identity: str) -> Result:
     """Fetch pixel and link of the last test mail, answer it, and wait for the events."""
-    sent = next((one for one in await tools.store.find(identity) if one.step == "sending"), None)
-    story = await tools.story(sent.queue_id) if sent and sent.queue_id else None
+    story = await test_mail_of(tools, identity)
     if story is None:
         fix = f"relay identity verify {identity} --step sending"
         return failed("tracking", "there is no test mail yet whose tracking could be tried", fix)
@@ -192,30 +191,11 @@ def _is_ours(event: Event, started: float) -> bool:
 
 async def _response(tools: Tools, identity: str, story: Story) -> list[Remark]:
     """Send a test response to the test mail and wait for the REPLY event."""
-    settings = tools.settings()
-    to = response_address(settings, tools.keyring(), identity, story.message.queue_id)
-    if not to:
-        return []
-    domain, started = domain_of(to), tools.clock()
-    queue_id = tools.new_id(started)
-    tools.forget_dns()
-    content = response_mail(queue_id, identity, to, story.message.message_id)
-    reply = await tools.send(queue_id, identity, (to,), content)
-    if reply.code != 250:
-        return [Remark("wrong", f"the relay itself refused the test response: {reply}")]
-
-    async def look() -> bool:
-        seen = await tools.story(story.message.queue_id)
-        replies = [one for one in (seen.events if seen else ()) if one.kind is Kind.REPLY]
-        return any(one.at >= started and one.data.get("automatic") for one in replies)
-
-    if await poll_until(look, bool, PATIENCE):
-        return [Remark("ok", f"a test response came back by {domain} and is recorded")]
-    fix = (
-        f"the MX record of {domain} must lead to {settings.server.hostname}, and there to a listener of kind "
-        f'"inbound": relay trace {queue_id} tells how far it got'
-    )
-    return [Remark("wrong", f"a test response to {domain} did not come back within {PATIENCE:g} s", fix)]
+    known = tools.settings().identity_for(identity)
+    if known is not None and known.reply_to:
+        return [Remark("warning", f"replies go to {known.reply_to}, the fixed reply_to: they are not tracked")]
+    to = response_address(tools.settings(), tools.keyring(), identity, story.message.queue_id)
+    return [await send_response(tools, identity, to, story)] if to else []
 
 
 def response_address(settings: Settings, keyring: Keyring, identity: str, queue_id: str) -> str:

@@ -13,6 +13,7 @@ from relay.verification.context import Tools
 from relay.verification.dns_check import check_records
 from relay.verification.model import TestStep, is_proven
 from relay.verification.receiving import confirm_link, enter_code, send_code
+from relay.verification.response import try_receiving
 from relay.verification.result import Result, as_verification, is_complete, result_json
 from relay.verification.sending import try_sending
 from relay.verification.tracking import try_tracking
@@ -70,7 +71,7 @@ class Verifier:
             case "sending":
                 result = await try_sending(self.tools, identity, to)
             case "receiving":
-                result = await send_code(self.tools, identity, "receiving")
+                result = await try_receiving(self.tools, identity)
                 if not result.queue_id:  # No code was sent: the previous state remains.
                     return await self._report(identity, result, self.tools.clock())
             case "tracking":

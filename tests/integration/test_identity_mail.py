@@ -5,6 +5,7 @@ app ──▶ relay ──MX──▶ rcpt.test (Ben) ──answer to rita@acme.
 
 import asyncio
 import smtplib
+import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -26,6 +27,7 @@ RELAY, BEN, OWNER = "127.0.0.2", "127.0.0.3", "127.0.0.4"
 ZONE = f"""
 acme.test. MX 10 mail.relay.test.
 bounces.acme.test. MX 10 mail.relay.test.
+bounces.acme.test. TXT "v=spf1 ip4:127.0.0.0/8 -all"
 mail.relay.test. A {RELAY}
 away.test. MX 10 mx.home.test.
 away.test. MX 20 mail.relay.test.
@@ -290,6 +292,70 @@ async def test_bounces_to_the_address_of_an_identity_are_recorded_for_their_mess
     (event,) = await until(lambda: world.relay.events(sent))
     assert (event["event"], event["recipient"]) == ("bounced", "ben@rcpt.test")
     assert world.owner.messages == []
+
+
+async def ran(relay: Relay, *arguments: str) -> tuple[int, str]:
+    """Run a command; return its exit code and all it wrote."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "relay.cli", *arguments, "-c", str(relay.config)),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    out, _ = await process.communicate()
+    return process.returncode or 0, out.decode()
+
+
+async def test_the_test_of_an_identity_has_an_answer_come_back_by_the_mx(world: World) -> None:
+    relay = world.relay
+    assert (await ran(relay, "identity", "verify", RITA, "--step", "sending"))[0] == 0
+    code, text = await ran(relay, "identity", "verify", RITA, "--step", "receiving")
+    assert code == 75, text
+    assert f"answers to {RITA} come to this relay, the MX of acme.test, and go to owner@home.test" in text
+    assert "a test response came back by acme.test and is recorded" in text
+    code, text = await ran(relay, "identity", "verify", GUS, "--step", "receiving")
+    assert (code, "nobody reads it: 550 5.2.1" in text, "set forward_to under" in text) == (1, True, True), text
+    code, text = await ran(relay, "identity", "verify", "ann@away.test", "--step", "receiving")
+    assert (code, "forward_to gets no answers" in text) == (75, True), text
+    assert "answers to ann@away.test go to mx.home.test, the MX of away.test" in text
+
+
+async def test_lost_answers_are_told_wherever_an_identity_is_set_up(world: World) -> None:
+    code, text = await ran(world.relay, "config", "check")
+    assert code == 78, text
+    assert 'identities."ann@away.test": forward_to gets no answers' in text
+    assert 'set reply_domain under [domains."away.test"]' in text
+    assert f'warning: identities."{GUS}"' in text
+    code, text = await ran(world.relay, "identity", "add", "zed@acme.test", "--no-reload")
+    assert (code, "nobody reads it: 550 5.2.1" in text) == (0, True), text
+    code, text = await ran(
+        world.relay, "identity", "add", "yan@acme.test", "--forward-to", "o@home.test", "--no-reload"
+    )
+    assert (code, "550 5.2.1" in text) == (0, False), text
+    shown = await world.relay.run("identity", "show", RITA)
+    assert "come to this relay, the MX of acme.test" in shown
+
+
+async def test_a_fixed_reply_to_is_shown_and_warned_of(tmp_path: Path) -> None:
+    config = CONFIG.replace('[identities."gus@acme.test"]', '[identities."gus@acme.test"]\nreply_to = "x@home.test"')
+    config = config.replace('[identities."ann@away.test"]\nforward_to = ["owner@home.test"]\n', "")
+    async with World(tmp_path, config.replace("reply_tracking = false\ncc_", 'reply_to = "y@home.test"\ncc_')) as world:
+        assert "x@home.test (fixed: replies are not tracked)" in await world.relay.run("identity", "show", GUS)
+        code, text = await ran(world.relay, "config", "check")
+        assert (code, "forward_to gets none" in text) == (0, True), text
+
+
+async def test_the_domain_of_forwards_has_an_spf_record_also_with_a_bounce_mailbox(tmp_path: Path) -> None:
+    imap = '[bounces.imap]\nhost = "127.0.0.1"\nport = 9\ntls = "none"\nusername = "b"\npassword = "b"\n'
+    config = CONFIG.replace('reply_domain = "bounces.acme.test"', 'reply_domain = "reply.acme.test"') + imap
+    async with World(tmp_path, config) as world:
+        zone = await world.relay.run("domain", "records", "acme.test", "--zone")
+        assert 'reply.acme.test. IN TXT "v=spf1 a:relay.test ~all"' in zone
+        _, text = await ran(world.relay, "domain", "check", "acme.test")
+        assert "reply.acme.test" in text
+        assert (await world.relay.give(RITA, answer("Two, please.")))[0] == 250
+        (home,) = await world.owner.received(1)
+        assert home.reverse_path.endswith("=ben@reply.acme.test")
 
 
 def _give(host: str, port: int, reverse_path: str, to: str, content: bytes) -> tuple[int, str]:

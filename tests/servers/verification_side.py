@@ -4,6 +4,7 @@ from collections.abc import Callable
 from itertools import count
 
 from relay.config.settings import Settings
+from relay.domains.mail_exchanger import MailExchangers
 from relay.mail.queue_id import queue_id
 from relay.mail.reply import Reply
 from relay.mail.transaction import Transaction
@@ -33,6 +34,7 @@ class VerificationSide:
             store=self.table,
             stories=store.reports,
             resolver=Resolver,
+            exchangers=MailExchangers(lambda: self.settings, Resolver),
             forget_dns=lambda: None,
             clock=clock,
             new_id=lambda now: queue_id(now, next(serial)),

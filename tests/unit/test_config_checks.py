@@ -151,6 +151,10 @@ def test_port_0_is_always_free() -> None:
             'domains."a.test".return_path: no [[listener]] of kind "inbound" receives mail for it',
         ),
         (
+            {"identities": {"x@a.test": {"reply_to": "y@a.test", "forward_to": ["z@b.test"]}}},
+            'identities."x@a.test".reply_to: is fixed, so replies are not tracked, and forward_to gets none',
+        ),
+        (
             {"identities": {"x@a.test": {"reply_to": "y@a.test", "reply_tracking": True}}},
             'identities."x@a.test".reply_to: is fixed, so replies are not tracked, although reply_tracking is on',
         ),

@@ -8,6 +8,9 @@ from relay.mailauth.dkim_keys import dns_record, generate_key, load_key, zone_li
 RECORD = dns_record(load_key(generate_key("rsa-sha256"), "acme.test", "s1"))
 
 
+IMAP = {"host": "127.0.0.1", "port": 9, "tls": "none", "username": "b", "password": "b"}
+
+
 PLAIN = SendingDomain(
     name="acme.test",
     hostname="relay.test",
@@ -139,3 +142,32 @@ def test_the_settings_say_all_this() -> None:
     terms = ("include:spf.bulk.test", "ip4:192.0.2.0/28", "a:relay.test")
     assert domain == changed(spf_terms=terms, unknown_providers=("other",))
     assert domain.spf == "v=spf1 include:spf.bulk.test ip4:192.0.2.0/28 a:relay.test ~all"
+
+
+@pytest.mark.parametrize(
+    ("more", "where", "value"),
+    [
+        ({}, "bounces.acme.test", "v=spf1 include:spf.bulk.test a:relay.test ~all"),
+        ({"bounces": {"imap": IMAP}}, "reply.acme.test", "v=spf1 a:relay.test ~all"),
+        ({"bounces": {"imap": IMAP}}, "bounces.acme.test", "v=spf1 include:spf.bulk.test ~all"),
+    ],
+)
+def test_the_hosts_that_forward_answers_may_use_the_domain_they_forward_with(
+    more: dict[str, object], where: str, value: str
+) -> None:
+    settings = Settings.model_validate(
+        {
+            "server": {"hostname": "relay.test"},
+            "listener": [{"name": "mx", "kind": "inbound", "address": "127.0.0.1:2526"}],
+            "provider": [{"name": "bulk", "host": "smtp.bulk.test", "spf": "include:spf.bulk.test"}],
+            "domains": {
+                "acme.test": {
+                    "provider": "bulk",
+                    "return_path": "bounces.acme.test",
+                    "reply_domain": "reply.acme.test",
+                }
+            },
+            **more,
+        }
+    )
+    assert ("domain", where, "TXT", value) in lines(sending_domain(settings, "acme.test", ()))

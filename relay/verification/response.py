@@ -1,0 +1,68 @@
+"""Answers to test mails: sent as a reader would send them, and looked for in the timeline of the test mail."""
+
+from dataclasses import replace
+
+from relay.events.event import Kind
+from relay.mail.canonical import domain_of
+from relay.reports.ports import Story
+from relay.verification.answers import answers_remark
+from relay.verification.context import PATIENCE, Tools, poll_until
+from relay.verification.messages import response_mail
+from relay.verification.receiving import send_code
+from relay.verification.result import Remark, Result
+
+
+async def try_receiving(tools: Tools, identity: str) -> Result:
+    """See where answers to the identity go, have one come back if that is here, then send a code to its readers.
+
+    No code is sent if this relay itself would lose the answers. Raises StoreError.
+    """
+    exchanger = await tools.exchangers.ask(domain_of(identity))
+    where = answers_remark(tools.settings(), identity, exchanger)
+    if exchanger.kind == "own" and where.status == "ok":
+        remarks = [where, await _answer(tools, identity, await test_mail_of(tools, identity))]
+    elif exchanger.kind == "own":
+        remarks = [where]
+    else:
+        remarks = [replace(where, status="warning") if where.status == "wrong" else where]
+    if any(one.status == "wrong" for one in remarks):
+        return Result("receiving", "failed", tuple(remarks))
+    result = await send_code(tools, identity, "receiving")
+    return replace(result, remarks=(*remarks, *result.remarks))
+
+
+async def test_mail_of(tools: Tools, identity: str) -> Story | None:
+    """Return the timeline of the last test mail of the identity, None before the first."""
+    sent = next((one for one in await tools.store.find(identity) if one.step == "sending"), None)
+    return await tools.story(sent.queue_id) if sent and sent.queue_id else None
+
+
+async def _answer(tools: Tools, identity: str, story: Story | None) -> Remark:
+    if story is None:
+        fix = f"relay identity verify {identity} --step sending"
+        return Remark("warning", "no answer was tried, as there is no test mail yet", fix)
+    return await send_response(tools, identity, identity, story)
+
+
+async def send_response(tools: Tools, identity: str, to: str, story: Story) -> Remark:
+    """Answer the test mail to that address, and look for the reply in its timeline."""
+    home, started = domain_of(to), tools.clock()
+    queue_id = tools.new_id(started)
+    tools.forget_dns()
+    content = response_mail(queue_id, identity, to, story.message.message_id)
+    reply = await tools.send(queue_id, identity, (to,), content)
+    if reply.code != 250:
+        return Remark("wrong", f"the relay itself refused the test response: {reply}")
+
+    async def look() -> bool:
+        seen = await tools.story(story.message.queue_id)
+        replies = [one for one in (seen.events if seen else ()) if one.kind is Kind.REPLY]
+        return any(one.at >= started and one.data.get("automatic") for one in replies)
+
+    if await poll_until(look, bool, PATIENCE):
+        return Remark("ok", f"a test response came back by {home} and is recorded")
+    fix = (
+        f"the MX record of {home} must lead to {tools.settings().server.hostname}, and there to a listener of kind "
+        f'"inbound": relay trace {queue_id} and relay report untied --spam show how far it got'
+    )
+    return Remark("wrong", f"a test response to {home} did not come back within {PATIENCE:g} s", fix)
