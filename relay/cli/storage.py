@@ -13,7 +13,7 @@ import click
 from relay.cli.common import EX_CONFIG, EX_TEMPFAIL, EX_UNAVAILABLE, config_option, json_option, settings_or_exit
 from relay.clock import system_clock
 from relay.config import Settings
-from relay.delivery.journal import JOURNAL_FILE, notes_of
+from relay.delivery.journal import JOURNAL_FILE, read_records
 from relay.events.ports import StoreError
 from relay.storage.errors import StoreLockedError
 from relay.storage.sqlite.export import SqliteExport
@@ -139,7 +139,7 @@ def _without_password(url: str) -> str:
 
 def _refuse_unsettled(source: SqliteExport, journal: Path) -> None:
     """Raise StoreError if a killed server left deliveries that only its next start on this store can settle."""
-    records = list(notes_of(journal.read_bytes())) if journal.exists() else []
+    records = list(read_records(journal.read_bytes())) if journal.exists() else []
     unsettled = {(record.queue_id, number) for record in records for number in record.numbers} & source.active()
     if unsettled:
         raise StoreError(

@@ -1,7 +1,6 @@
-"""Getting mail to other servers: route, TLS, kept connections, pipelined transactions, outcomes.
+"""Delivers mail to other servers by SMTP: MX hosts, TLS, idle connections, pipelined transactions, outcomes.
 
-`lane` and `route` say where mail goes, `guard` where it may never go, `commands`, `replies` and `transaction` what is
-said and what it means: all pure. `wire`, `session`, `dial`, `places` and `client` do the talking.
+`mx`, `commands`, `reply_parser` and `transaction` are pure. The other modules do the I/O.
 """
 
 from relay.delivery.smtp_delivery import SmtpDelivery

@@ -1,4 +1,4 @@
-"""What is said in a mail transaction: the commands with the parameters the other side offers. Pure.
+"""Commands of a mail transaction, with the parameters for extensions that the server offers. Pure.
 
 RFC 5321 section 3.3 (MAIL, RCPT, DATA, dot-stuffing 4.5.2), RFC 1870 (SIZE), RFC 6152 (8BITMIME), RFC 6531 (SMTPUTF8),
 RFC 3461 (DSN).
@@ -14,9 +14,8 @@ from relay.queue.entry import Entry
 from relay.queue.message import Message
 from relay.queue.ports import Rendered
 
-_UNSPEAKABLE = re.compile(r"[\x00-\x1f\x7f]")
-"""Characters that would end or garble a command line."""
-
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+"""Characters that would end or corrupt a command line."""
 
 _PARAMETER = re.compile(r"[!-<>-~]{1,500}")
 """A value of a MAIL or RCPT parameter (RFC 5321 section 4.1.2, esmtp-value)."""
@@ -27,7 +26,7 @@ _END_OF_HEADERS = b"\r\n\r\n"
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What the other side offered in its reply to EHLO; `max_size` 0 when it names no limit."""
+    """Extensions that the server offered in its reply to EHLO."""
 
     pipelining: bool = False
     eight_bit: bool = False
@@ -35,10 +34,11 @@ class Capabilities:
     dsn: bool = False
     size: bool = False
     max_size: int = 0
+    """Octets of the largest message, 0 for no limit."""
 
     @classmethod
     def of(cls, extensions: Mapping[str, str]) -> Self:
-        """Read the extensions by keyword in lower case; the value is the text of the parameters."""
+        """Return the capabilities. Keys are keywords in lower case, values the text of their parameters."""
         limit = extensions.get("size", "").strip()
         return cls(
             pipelining="pipelining" in extensions,
@@ -50,7 +50,7 @@ class Capabilities:
         )
 
     def minimal(self) -> Self:
-        """Return what is left for a server that trips over its own extensions: what mail cannot do without."""
+        """Return the capabilities for a server that fails with its own extensions: only those that content may need."""
         return replace(self, pipelining=False, dsn=False, size=False)
 
 
@@ -64,8 +64,8 @@ class TransactionCommands:
 
 
 def message_fault(message: Message, rendered: Rendered, offered: Capabilities) -> Reply | None:
-    """Return why this message cannot be given to such a server at all, None when it can."""
-    if _UNSPEAKABLE.search(rendered.reverse_path):
+    """Return the refusal of a message that this server cannot accept, None when it can."""
+    if _CONTROL.search(rendered.reverse_path):
         return Reply(553, "5.1.7", "the reverse-path holds control characters")
     if not offered.smtputf8 and _needs_smtputf8(message, rendered):
         return Reply(553, "5.6.7", "the message needs SMTPUTF8, which the receiving server does not offer")
@@ -76,18 +76,18 @@ def message_fault(message: Message, rendered: Rendered, offered: Capabilities) -
 
 
 def recipient_fault(entry: Entry, offered: Capabilities) -> Reply | None:
-    """Return why this recipient cannot be named to such a server, None when it can."""
-    if _UNSPEAKABLE.search(entry.recipient):
+    """Return the refusal of a recipient that this server cannot accept, None when it can."""
+    if _CONTROL.search(entry.recipient):
         return Reply(553, "5.1.3", "the address holds control characters")
     if not offered.smtputf8 and not entry.recipient.isascii():
         return Reply(553, "5.6.7", "the address needs SMTPUTF8, which the receiving server does not offer")
     return None
 
 
-def script(
+def build_commands(
     message: Message, entries: tuple[Entry, ...], rendered: Rendered, offered: Capabilities
 ) -> TransactionCommands:
-    """Return what is said to give the message to these recipients, with every parameter that is offered and needed."""
+    """Return the commands that send the message to these recipients. Parameters are used where offered and needed."""
     utf8 = offered.smtputf8 and (_needs_smtputf8(message, rendered) or not _all_ascii(entries))
     return TransactionCommands(
         _mail(message, rendered, offered, utf8),
@@ -97,7 +97,7 @@ def script(
 
 
 def stuffed(content: bytes) -> bytes:
-    """Return the content as DATA sends it: dots doubled at line starts, a final CRLF, the dot (RFC 5321 4.5.2)."""
+    """Return the content as sent after DATA: dots doubled at line starts, final CRLF and dot (RFC 5321 4.5.2)."""
     body = content.replace(b"\r\n.", b"\r\n..")
     start = b"." if body.startswith(b".") else b""
     end = b".\r\n" if body.endswith(b"\r\n") or not body else b"\r\n.\r\n"
@@ -129,7 +129,7 @@ def _rcpt(entry: Entry, offered: Capabilities) -> bytes:
 
 
 def _needs_smtputf8(message: Message, rendered: Rendered) -> bool:
-    """Tell whether the reverse-path, or a header of a message sent in under SMTPUTF8, is not ASCII."""
+    """Whether the reverse-path is not ASCII, or the header of a message that was submitted with SMTPUTF8."""
     if not rendered.reverse_path.isascii():
         return True
     if not message.smtputf8:

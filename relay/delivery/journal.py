@@ -1,9 +1,8 @@
 """The delivery journal: deliveries that were accepted but are not committed yet.
 
 The commit follows milliseconds after the 250, and a process killed in between would deliver again. A record is one
-write to a file, without a flush: its bytes belong to the kernel from then on, and outlive the process. A power failure
-may lose them, and then the message is delivered twice, as without a journal. A record is never untrue: see
-`docs/durability.md`.
+write to a file, without a flush: the kernel keeps its bytes when the process ends. A power failure may lose them; the
+message is then delivered twice, as without a journal. A record is never wrong: see `docs/durability.md`.
 
 The file has one slot of `SLOT` octets for each record: CRC-32 and length, then the record in JSON. A slot is free again
 once the settlement is durable. A record that was written in part fails its checksum and is ignored.
@@ -25,21 +24,19 @@ JOURNAL_FILE = "deliveries.journal"
 
 
 SLOT = 4096
-"""Octets: one page, so that no record crosses a page boundary."""
-
+"""Octets of a slot: one page, so that no record crosses a page boundary."""
 
 SLOTS = 4096
-"""More than the runner has in flight. A delivery that finds no free slot has no record."""
-
+"""Slots of the file: more than the runner has entries in flight. Without a free slot, a delivery has no record."""
 
 _HEAD = struct.Struct("<II")
+"""Checksum and length of a record."""
 
+_MAX_TEXT = 300
+"""Characters kept of a reply text."""
 
-_LONGEST_TEXT = 300
-
-
-_LONGEST_REMOTE = 200
-"""Characters kept of the reply text, and of the server's name."""
+_MAX_REMOTE = 200
+"""Characters kept of the name of a server."""
 
 
 class DeliveryJournalFile:
@@ -55,7 +52,7 @@ class DeliveryJournalFile:
         self._descriptor: int | None = None
         self._free = list(range(SLOTS - 1, -1, -1))
         self._slots: dict[tuple[str, int], int] = {}
-        self._open_numbers: dict[int, int] = {}
+        self._unsettled: dict[int, int] = {}
 
     @classmethod
     def open(cls, path: Path, failing: Callable[[OSError], None]) -> tuple[Self, Sequence[JournalRecord]]:
@@ -66,9 +63,9 @@ class DeliveryJournalFile:
         journal = cls(path, failing)
         try:
             journal._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            return journal, list(notes_of(path.read_bytes()))
+            return journal, list(read_records(path.read_bytes()))
         except OSError as error:
-            journal._give_up(error)
+            journal._disable(error)
             return journal, ()
 
     def clear(self) -> None:
@@ -77,20 +74,20 @@ class DeliveryJournalFile:
             try:
                 os.ftruncate(self._descriptor, 0)
             except OSError as error:
-                self._give_up(error)
+                self._disable(error)
 
-    def record(self, taken: JournalRecord) -> None:
+    def record(self, record: JournalRecord) -> None:
         """See `DeliveryJournal`."""
-        record = record_of(taken)
-        if self._descriptor is None or not self._free or len(record) > SLOT:
+        octets = encode_record(record)
+        if self._descriptor is None or not self._free or len(octets) > SLOT:
             return
         slot = self._free.pop()
-        self._open_numbers[slot] = len(taken.numbers)
-        self._slots.update(((taken.queue_id, number), slot) for number in taken.numbers)
+        self._unsettled[slot] = len(record.numbers)
+        self._slots.update(((record.queue_id, number), slot) for number in record.numbers)
         try:
-            os.pwrite(self._descriptor, record, slot * SLOT)
+            os.pwrite(self._descriptor, octets, slot * SLOT)
         except OSError as error:
-            self._give_up(error)
+            self._disable(error)
 
     def forget(self, queue_id: str, numbers: Sequence[int]) -> None:
         """See `DeliveryJournal`."""
@@ -98,9 +95,9 @@ class DeliveryJournalFile:
             slot = self._slots.pop((queue_id, number), None)
             if slot is None:
                 continue
-            self._open_numbers[slot] -= 1
-            if not self._open_numbers[slot]:
-                del self._open_numbers[slot]
+            self._unsettled[slot] -= 1
+            if not self._unsettled[slot]:
+                del self._unsettled[slot]
                 self._free.append(slot)
 
     def close(self) -> None:
@@ -109,48 +106,49 @@ class DeliveryJournalFile:
             os.close(self._descriptor)
             self._descriptor = None
 
-    def _give_up(self, error: OSError) -> None:
+    def _disable(self, error: OSError) -> None:
         """Write no records until the next start: a file that failed once is not reliable."""
         self.close()
         self._failing(error)
 
 
-def record_of(taken: JournalRecord) -> bytes:
-    """Return a record in the form of its slot."""
-    reply = taken.outcome.reply
-    record = json.dumps(
+def encode_record(record: JournalRecord) -> bytes:
+    """Return the octets of a record in its slot."""
+    reply = record.outcome.reply
+    octets = json.dumps(
         [
-            taken.queue_id,
-            taken.numbers,
-            taken.at,
-            [reply.code, reply.status, reply.text[:_LONGEST_TEXT]],
-            taken.outcome.remote[:_LONGEST_REMOTE],
-            taken.outcome.dsn_passed_on,
+            record.queue_id,
+            record.numbers,
+            record.at,
+            [reply.code, reply.status, reply.text[:_MAX_TEXT]],
+            record.outcome.remote[:_MAX_REMOTE],
+            record.outcome.dsn_passed_on,
         ],
         separators=(",", ":"),
     ).encode("ascii")
-    return _HEAD.pack(crc32(record), len(record)) + record
+    return _HEAD.pack(crc32(octets), len(octets)) + octets
 
 
-def notes_of(octets: bytes) -> Iterator[JournalRecord]:
+def read_records(octets: bytes) -> Iterator[JournalRecord]:
     """Return the records of a journal. Slots that are empty or malformed are skipped."""
     for start in range(0, len(octets), SLOT):
         slot = octets[start : start + SLOT]
         if len(slot) < _HEAD.size:
             return
         checksum, length = _HEAD.unpack_from(slot)
-        record = slot[_HEAD.size : _HEAD.size + length]
-        if not length or len(record) != length or crc32(record) != checksum:
+        octets_of_record = slot[_HEAD.size : _HEAD.size + length]
+        if not length or len(octets_of_record) != length or crc32(octets_of_record) != checksum:
             continue
-        note = _taken(record)
-        if note is not None:
-            yield note
+
+        record = _decode(octets_of_record)
+        if record is not None:
+            yield record
 
 
-def _taken(record: bytes) -> JournalRecord | None:
-    """Return a parsed record, None when another version of this program wrote it in another form."""
+def _decode(octets: bytes) -> JournalRecord | None:
+    """Return a parsed record, None for the form of another version."""
     try:
-        queue_id, numbers, at, (code, status, text), remote, dsn_passed_on = json.loads(record)
+        queue_id, numbers, at, (code, status, text), remote, dsn_passed_on = json.loads(octets)
         return JournalRecord(queue_id, tuple(numbers), Delivered(Reply(code, status, text), remote, dsn_passed_on), at)
     except (ValueError, TypeError):
         return None

@@ -20,9 +20,118 @@ from relay.resolver import (
 )
 
 IPAddress = IPv4Address | IPv6Address
-
-
 IPNetwork = IPv4Network | IPv6Network
+
+
+MAX_HOSTS = 5
+"""Hosts that one attempt tries, at most: a domain may list two hundred hosts that do not answer."""
+
+MAX_ADDRESSES_PER_HOST = 2
+"""Addresses of one host that one attempt tries, at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One address to try. `name` is the host name for TLS and the log, "" for an address literal."""
+
+    name: str
+    address: IPv4Address | IPv6Address
+    port: int
+
+    def __str__(self) -> str:
+        return f"{self.name}[{self.address}]:{self.port}"
+
+
+def usable_hosts(domain: str, answer: MxAnswer, own_names: Collection[str]) -> tuple[MxHost, ...] | Deferred | Refused:
+    """Return the hosts to look up, best preference first, or the outcome when the domain has no usable host."""
+    match answer:
+        case NullMx():
+            return Refused(Reply(556, "5.1.10", f"{domain} does not accept mail (null MX)"))
+        case NoSuchDomain():
+            return Refused(Reply(550, "5.1.2", f"domain {domain} does not exist"))
+        case TemporaryFailure(text):
+            return Deferred(Reply(451, "4.4.3", text), lane_down=True)
+        case Hosts(hosts, _):
+            own = [host.preference for host in hosts if host.name in own_names]
+            usable = tuple(host for host in hosts if not own or host.preference < min(own))
+            if not usable:
+                return Refused(Reply(550, "5.4.6", f"mail for {domain} loops back to this server"))
+            return usable[:MAX_HOSTS]
+
+
+def endpoints(
+    domain: str,
+    found: Sequence[tuple[MxHost, AddressAnswer]],
+    port: int,
+    allowed: Sequence[IPNetwork],
+    own: Collection[IPv4Address | IPv6Address] = (),
+) -> tuple[Endpoint, ...] | Deferred | Refused:
+    """Return the addresses to try, or the outcome when there is none.
+
+    `own` are the addresses at which this server itself listens on that port.
+    """
+    usable: list[Endpoint] = []
+    for host, answer in found:
+        if not isinstance(answer, Addresses) or not is_host_name(host.name):
+            continue
+        if any(address in own for address in answer.addresses):
+            if not usable:
+                return Refused(Reply(550, "5.4.6", f"mail for {domain} loops back to this server by {host.name}"))
+            break
+        allowed_ones = [address for address in answer.addresses if not is_blocked(address, allowed)]
+        usable += [Endpoint(host.name, address, port) for address in allowed_ones[:MAX_ADDRESSES_PER_HOST]]
+    return tuple(usable) or _no_endpoint(domain, found, allowed)
+
+
+def literal_endpoints(
+    address: IPv4Address | IPv6Address,
+    port: int,
+    allowed: Sequence[IPNetwork],
+    own: Collection[IPv4Address | IPv6Address] = (),
+) -> tuple[Endpoint, ...] | Refused:
+    """Return the address of an address literal, or the refusal of a blocked address or of our own."""
+    if address in own:
+        return Refused(Reply(550, "5.4.6", f"mail for [{address}] loops back to this server"))
+    if is_blocked(address, allowed):
+        return _blocked(str(address))
+    return (Endpoint("", address, port),)
+
+
+def provider_endpoints(name: str, host: str, port: int, answer: AddressAnswer) -> tuple[Endpoint, ...] | Deferred:
+    """Return the addresses of a provider. The operator chose it: no address is blocked, every failure is temporary."""
+    match answer:
+        case Addresses(addresses):
+            tried = addresses[: 2 * MAX_ADDRESSES_PER_HOST]
+            return tuple(Endpoint("" if host == str(address) else host, address, port) for address in tried)
+        case TemporaryFailure(text):
+            return Deferred(Reply(451, "4.4.3", f"provider {name}: {text}"), lane_down=True)
+        case NoSuchDomain() | NoRecords():
+            return Deferred(Reply(451, "4.4.4", f"provider {name}: host {host} has no address"), lane_down=True)
+
+
+def failing_last(endpoints: Sequence[Endpoint], failing: Container[Endpoint]) -> tuple[Endpoint, ...]:
+    """Return the endpoints with those that failed recently last."""
+    return tuple(sorted(endpoints, key=lambda endpoint: endpoint in failing))
+
+
+def _no_endpoint(
+    domain: str, found: Sequence[tuple[MxHost, AddressAnswer]], allowed: Sequence[IPNetwork]
+) -> Deferred | Refused:
+    for _, answer in found:
+        if isinstance(answer, TemporaryFailure):
+            return Deferred(Reply(451, "4.4.3", answer.text), lane_down=True)
+    for host, answer in found:
+        if isinstance(answer, Addresses):
+            bad = next((address for address in answer.addresses if is_blocked(address, allowed)), None)
+            if bad is not None:
+                return _blocked(f"{host.name}[{bad}]")
+    if [host.name for host, _ in found] == [domain]:
+        return Refused(Reply(550, "5.4.4", f"domain {domain} has neither mail exchanger nor address"))
+    return Refused(Reply(550, "5.4.4", f"no mail exchanger of {domain} has an address"))
+
+
+def _blocked(where: str) -> Refused:
+    return Refused(Reply(550, "5.4.4", f"mail is not delivered to {where}: not a public address"))
 
 
 _NAT64 = (IPv6Network("64:ff9b::/96"), IPv6Network("64:ff9b:1::/48"))
@@ -38,10 +147,10 @@ _SPECIAL = (IPv4Network("192.0.0.0/24"), IPv6Network("fec0::/10"))
 
 
 def is_blocked(address: IPAddress, allowed: Iterable[IPNetwork] = ()) -> bool:
-    """Tell whether mail must not be delivered to this address unless it lies in one of the allowed networks.
+    """Whether mail must not be delivered to this address. Addresses in the allowed networks are never blocked.
 
-    Forbidden are loopback, private, link-local, shared (RFC 6598), unspecified, reserved, documentation and multicast
-    addresses, and IPv6 addresses that only wrap an IPv4 address of such a kind.
+    Blocked are loopback, private, link-local, shared (RFC 6598), unspecified, reserved, documentation and multicast
+    addresses, and IPv6 addresses that embed an IPv4 address of such a kind.
     """
     networks = tuple(allowed)
     forms = tuple(_forms(address))
@@ -51,17 +160,18 @@ def is_blocked(address: IPAddress, allowed: Iterable[IPNetwork] = ()) -> bool:
 
 
 def _is_public(address: IPAddress) -> bool:
+    # Python versions differ about 6to4. The IPv4 address in it is checked as a form of its own.
     if isinstance(address, IPv6Address) and address.sixtofour is not None:
-        return True  # Python's mind has changed about 6to4; the IPv4 address in it is looked at as a form of its own.
+        return True
     if not address.is_global or address.is_multicast or address.is_reserved:
         return False
     return not any(address in network for network in _SPECIAL if network.version == address.version)
 
 
 def _forms(address: IPAddress) -> Iterable[IPAddress]:
-    """Yield what the address stands for: itself, or the IPv4 address a packet to it would end up at.
+    """Yield the addresses that a packet to this address may reach.
 
-    A mapped or translated address counts as its IPv4 address alone, a 6to4 or Teredo address as both.
+    A mapped or translated address reaches its IPv4 address only, a 6to4 or Teredo address both.
     """
     if isinstance(address, IPv4Address):
         yield address
@@ -77,131 +187,16 @@ def _forms(address: IPAddress) -> Iterable[IPAddress]:
             yield from address.teredo
 
 
-MAX_HOSTS = 5
-
-
-MAX_ADDRESSES_OF_HOST = 2
-"""Bounds of one attempt: a domain may list two hundred hosts that do not answer."""
-
-
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """One address to try. `name` is the host's name for TLS and the log, "" for an address literal."""
-
-    name: str
-    address: IPv4Address | IPv6Address
-    port: int
-
-    def __str__(self) -> str:
-        return f"{self.name}[{self.address}]:{self.port}"
-
-
-def hosts_to_ask(domain: str, answer: MxAnswer, own_names: Collection[str]) -> tuple[MxHost, ...] | Deferred | Refused:
-    """Return the hosts whose addresses are needed, best first, or the outcome when no host takes the domain's mail."""
-    match answer:
-        case NullMx():
-            return Refused(Reply(556, "5.1.10", f"{domain} does not accept mail (null MX)"))
-        case NoSuchDomain():
-            return Refused(Reply(550, "5.1.2", f"domain {domain} does not exist"))
-        case TemporaryFailure(text):
-            return Deferred(Reply(451, "4.4.3", text), lane_down=True)
-        case Hosts(hosts, _):
-            own = [host.preference for host in hosts if host.name in own_names]
-            left = tuple(host for host in hosts if not own or host.preference < min(own))
-            if not left:
-                return Refused(Reply(550, "5.4.6", f"mail for {domain} loops back to this server"))
-            return left[:MAX_HOSTS]
-
-
-def hops(
-    domain: str,
-    found: Sequence[tuple[MxHost, AddressAnswer]],
-    port: int,
-    allowed: Sequence[IPNetwork],
-    own: Collection[IPv4Address | IPv6Address] = (),
-) -> tuple[Endpoint, ...] | Deferred | Refused:
-    """Return the addresses to try, or the outcome when there is none to which mail may be delivered.
-
-    `own` are the addresses at which this server itself would answer on that port.
-    """
-    usable: list[Endpoint] = []
-    for host, answer in found:
-        if not isinstance(answer, Addresses) or not is_host_name(host.name):
-            continue
-        if any(address in own for address in answer.addresses):
-            if not usable:
-                return Refused(Reply(550, "5.4.6", f"mail for {domain} loops back to this server by {host.name}"))
-            break
-        allowed_ones = [address for address in answer.addresses if not is_blocked(address, allowed)]
-        usable += [Endpoint(host.name, address, port) for address in allowed_ones[:MAX_ADDRESSES_OF_HOST]]
-    return tuple(usable) or _why_none(domain, found, allowed)
-
-
-def literal_hops(
-    address: IPv4Address | IPv6Address,
-    port: int,
-    allowed: Sequence[IPNetwork],
-    own: Collection[IPv4Address | IPv6Address] = (),
-) -> tuple[Endpoint, ...] | Refused:
-    """Return the one address of an address literal, or the refusal when it is forbidden or our own."""
-    if address in own:
-        return Refused(Reply(550, "5.4.6", f"mail for [{address}] loops back to this server"))
-    if is_blocked(address, allowed):
-        return _forbidden(str(address))
-    return (Endpoint("", address, port),)
-
-
-def provider_hops(name: str, host: str, port: int, answer: AddressAnswer) -> tuple[Endpoint, ...] | Deferred:
-    """Return the addresses of a provider. The operator chose it: every address is allowed, every failure temporary."""
-    match answer:
-        case Addresses(addresses):
-            ways = addresses[: 2 * MAX_ADDRESSES_OF_HOST]
-            return tuple(Endpoint("" if host == str(address) else host, address, port) for address in ways)
-        case TemporaryFailure(text):
-            return Deferred(Reply(451, "4.4.3", f"provider {name}: {text}"), lane_down=True)
-        case NoSuchDomain() | NoRecords():
-            return Deferred(Reply(451, "4.4.4", f"provider {name}: host {host} has no address"), lane_down=True)
-
-
-def failing_last(ways: Sequence[Endpoint], failing: Container[Endpoint]) -> tuple[Endpoint, ...]:
-    """Put the addresses that failed lately behind the others, else in the same order."""
-    return tuple(sorted(ways, key=lambda hop: hop in failing))
-
-
-def _why_none(
-    domain: str, found: Sequence[tuple[MxHost, AddressAnswer]], allowed: Sequence[IPNetwork]
-) -> Deferred | Refused:
-    for _, answer in found:
-        if isinstance(answer, TemporaryFailure):
-            return Deferred(Reply(451, "4.4.3", answer.text), lane_down=True)
-    for host, answer in found:
-        if isinstance(answer, Addresses):
-            bad = next((address for address in answer.addresses if is_blocked(address, allowed)), None)
-            if bad is not None:
-                return _forbidden(f"{host.name}[{bad}]")
-    if [host.name for host, _ in found] == [domain]:
-        return Refused(Reply(550, "5.4.4", f"domain {domain} has neither mail exchanger nor address"))
-    return Refused(Reply(550, "5.4.4", f"no mail exchanger of {domain} has an address"))
-
-
-def _forbidden(where: str) -> Refused:
-    return Refused(Reply(550, "5.4.4", f"mail is not delivered to {where}: not a public address"))
-
-
 _LABEL = r"[a-zA-Z0-9_\u0080-\U0010ffff](?:[a-zA-Z0-9_\-\u0080-\U0010ffff]{0,61}[a-zA-Z0-9_\u0080-\U0010ffff])?"
-
-
 _NAME = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*")
-
-
 _NUMERIC = re.compile(r"\d+|0x[0-9a-f]*", re.IGNORECASE)
 
 
 def is_host_name(name: str) -> bool:
-    """Tell whether this can be the name of a host or domain.
+    """Whether this can be the name of a host or domain.
 
-    An IP address in any of its spellings ("127.0.0.1", "127.1", "2130706433", "0x7f000001") is none: no top-level
-    domain is a number (RFC 3696 section 2), and the C library would take it for an address.
+    An IP address in any spelling ("127.0.0.1", "127.1", "2130706433", "0x7f000001") is none. No top-level domain is a
+    number (RFC 3696 section 2), and the C library would read it as an address.
     """
     name = name.removesuffix(".")
     return bool(_NAME.fullmatch(name)) and not _NUMERIC.fullmatch(name.rpartition(".")[2])

@@ -1,4 +1,4 @@
-"""Lane name → endpoints and connect options."""
+"""Resolves a lane to the endpoints of its servers and the options of a connection."""
 
 import asyncio
 import socket
@@ -8,7 +8,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from relay.config.settings import Provider, Settings
 from relay.delivery import mx
-from relay.delivery.connect import ConnectOptions, Credentials, Security, TlsContexts, is_local
+from relay.delivery.connect import ConnectOptions, Credentials, Security, TlsContexts
 from relay.delivery.mx import Endpoint, is_host_name
 from relay.delivery.session import Timeouts
 from relay.mail.reply import Reply
@@ -38,7 +38,7 @@ class Upstream:
 
 
 def parse_lane(lane: str) -> Domain | Literal | Upstream | Reply:
-    """Return what the lane stands for, or the reply of the permanent failure when it can be nothing."""
+    """Return the target of a lane, or the reply of the permanent failure for a malformed one."""
     kind, _, name = lane.partition(":")
     if kind == "provider":
         return Upstream(name)
@@ -57,76 +57,77 @@ def parse_lane(lane: str) -> Domain | Literal | Upstream | Reply:
 
 Target = Domain | Literal | Upstream
 
-
 _LOCALHOST = (IPv4Address("127.0.0.1"), IPv6Address("::1"))
 
-
 _FOR_MX = {"opportunistic": Security.OPPORTUNISTIC, "require": Security.REQUIRED, "none": Security.NONE}
-
-
 _FOR_PROVIDER = {"starttls": Security.REQUIRED, "implicit": Security.IMPLICIT, "none": Security.NONE}
+"""Security for each value of `tls`."""
 
 
 class NextHopResolver:
-    """Answers where the mail of a lane goes and how it is handed over."""
+    """Resolves targets by the settings and by DNS."""
 
-    def __init__(self, settings: Settings, resolver: Resolver, trust: TlsContexts) -> None:
+    def __init__(self, settings: Settings, resolver: Resolver, tls_contexts: TlsContexts) -> None:
         self.settings = settings
         self._resolver = resolver
-        self._trust = trust
+        self._tls_contexts = tls_contexts
 
     def connections(self, target: Target) -> int:
-        """Return how many connections the lane may have."""
+        """Return the connections that the lane may have."""
         provider = self.settings.provider(target.name) if isinstance(target, Upstream) else None
         own = provider.connections if provider else 0
         return own or self.settings.delivery.connections_per_lane
 
-    async def hops(self, target: Target) -> tuple[Endpoint, ...] | Deferred | Refused:
+    async def endpoints(self, target: Target) -> tuple[Endpoint, ...] | Deferred | Refused:
         """Return the addresses to try in order, or the outcome when there is none."""
         match target:
             case Domain(name):
-                return await self._domain_hops(name)
+                return await self._domain_endpoints(name)
             case Literal(address):
-                own = self._own((address,))
+                own = self._own_addresses((address,))
                 delivery = self.settings.delivery
-                return mx.literal_hops(address, delivery.port, delivery.allow_networks, own)
+                return mx.literal_endpoints(address, delivery.port, delivery.allow_networks, own)
             case Upstream(name):
                 provider = self.settings.provider(name)
                 if provider is None:
                     return _unknown(name)
                 addresses = await self._provider_addresses(provider.host)
-                return mx.provider_hops(name, provider.host, provider.port, addresses)
+                return mx.provider_endpoints(name, provider.host, provider.port, addresses)
 
-    def manner(self, target: Target, hop: Endpoint) -> ConnectOptions:
-        """Return how to talk to the server at this address."""
+    def connect_options(self, target: Target, endpoint: Endpoint) -> ConnectOptions:
+        """Return the options of a connection to this endpoint."""
         delivery = self.settings.delivery
         provider = self.settings.provider(target.name) if isinstance(target, Upstream) else None
         security = _FOR_PROVIDER[provider.tls] if provider else _FOR_MX[delivery.tls]
-        verify = provider is not None and not hop.address.is_loopback
-        context = self._trust.verified if verify else self._trust.unverified
+        verify = provider is not None and not endpoint.address.is_loopback
+        context = self._tls_contexts.verified if verify else self._tls_contexts.unverified
         return ConnectOptions(
             helo=self.settings.helo_name,
             security=security,
             context=None if security is Security.NONE else context,
-            patience=Timeouts(delivery.command_timeout, delivery.data_timeout),
+            timeouts=Timeouts(delivery.command_timeout, delivery.data_timeout),
             connect_timeout=delivery.connect_timeout,
             credentials=_credentials(provider),
         )
 
-    async def _domain_hops(self, domain: str) -> tuple[Endpoint, ...] | Deferred | Refused:
+    async def _domain_endpoints(self, domain: str) -> tuple[Endpoint, ...] | Deferred | Refused:
         delivery = self.settings.delivery
         answer = await self._resolver.mx(domain)
         names = (self.settings.server.hostname, self.settings.helo_name)
-        returns = self._returns(domain) or (self._has_mailboxes(domain) and _best_is(answer, names))
-        hosts = mx.hosts_to_ask(domain, answer, () if returns else names)
+        is_inbound = self._is_inbound(domain) or (self._has_mailboxes(domain) and _best_is(answer, names))
+        hosts = mx.usable_hosts(domain, answer, () if is_inbound else names)
         if isinstance(hosts, Deferred | Refused):
             return hosts
+
         found = tuple(zip(hosts, await asyncio.gather(*map(self._host_addresses, hosts)), strict=True))
-        every = [address for _, got in found if isinstance(got, Addresses) for address in got.addresses]
         best = found[0][1]
-        if self._has_mailboxes(domain) and isinstance(best, Addresses):
-            returns = returns or bool(self._own(best.addresses) - self._own(best.addresses, returns=True))
-        return mx.hops(domain, found, delivery.port, delivery.allow_networks, self._own(every, returns=returns))
+        if not is_inbound and self._has_mailboxes(domain) and isinstance(best, Addresses):
+            not_inbound = self._own_addresses(best.addresses, is_inbound=True)
+            is_inbound = bool(self._own_addresses(best.addresses) - not_inbound)
+
+        addresses = [address for _, answer in found if isinstance(answer, Addresses) for address in answer.addresses]
+        own = self._own_addresses(addresses, is_inbound=is_inbound)
+        return mx.endpoints(domain, found, delivery.port, delivery.allow_networks, own)
 
     async def _host_addresses(self, host: MxHost) -> AddressAnswer:
         if not is_host_name(host.name):
@@ -134,7 +135,7 @@ class NextHopResolver:
         return await self._resolver.addresses(host.name, ipv6=self.settings.delivery.ipv6)
 
     async def _provider_addresses(self, host: str) -> AddressAnswer:
-        """Look a provider up: an address, localhost, DNS, and at last what the system knows (`/etc/hosts`)."""
+        """Look up a provider: an address, localhost, DNS, and last the resolver of the system (`/etc/hosts`)."""
         try:
             return Addresses((ip_address(host),))
         except ValueError:
@@ -144,31 +145,31 @@ class NextHopResolver:
         answer = await self._resolver.addresses(host, ipv6=self.settings.delivery.ipv6)
         return await _system_addresses(host) if isinstance(answer, NoSuchDomain | NoRecords) else answer
 
-    def _returns(self, domain: str) -> bool:
-        """Tell whether mail of the domain is for our inbound listeners: answers and bounces go no circle, they end."""
+    def _is_inbound(self, domain: str) -> bool:
+        """Whether mail of the domain is for our inbound listeners: replies and bounces are no mail loop."""
         return self.settings.takes_inbound and domain in self.settings.return_domains
 
     def _has_mailboxes(self, domain: str) -> bool:
-        """Tell whether inbound listeners take mail for the domain if this server is its best mail exchanger."""
+        """Whether inbound listeners accept mail for the domain when this server is its best mail exchanger."""
         return self.settings.takes_inbound and domain in self.settings.mailbox_domains
 
-    def _own(
-        self, addresses: Iterable[IPv4Address | IPv6Address], *, returns: bool = False
+    def _own_addresses(
+        self, addresses: Iterable[IPv4Address | IPv6Address], *, is_inbound: bool = False
     ) -> set[IPv4Address | IPv6Address]:
-        """Return those of the addresses at which, on the port of MX delivery, this server itself listens.
+        """Return the addresses at which this server itself listens on the port of MX delivery.
 
-        Mail that `returns` may go to the inbound listeners.
+        Inbound listeners do not count for mail that `is_inbound`.
         """
-        circling = [one for one in self.settings.listeners if not (returns and one.kind == "inbound")]
-        hosts = {listener.host for listener in circling if listener.port == self.settings.delivery.port}
+        listeners = [one for one in self.settings.listeners if not (is_inbound and one.kind == "inbound")]
+        hosts = {listener.host for listener in listeners if listener.port == self.settings.delivery.port}
         if not hosts:
             return set()
         anywhere = not hosts.isdisjoint({"0.0.0.0", "::"})  # noqa: S104  compared, not bound
-        return {a for a in addresses if str(a) in hosts or (anywhere and is_local(str(a)))}
+        return {a for a in addresses if str(a) in hosts or (anywhere and _is_local(str(a)))}
 
 
 def _best_is(answer: MxAnswer, names: Collection[str]) -> bool:
-    """Tell whether the mail exchanger with the lowest preference has one of the names."""
+    """Whether the mail exchanger with the lowest preference has one of the names."""
     return isinstance(answer, Hosts) and answer.hosts[0].name in names
 
 
@@ -188,3 +189,15 @@ def _credentials(provider: Provider | None) -> Credentials | None:
 
 def _unknown(name: str) -> Deferred:
     return Deferred(Reply(451, "4.3.5", f"no provider named {name} is configured"), lane_down=True)
+
+
+def _is_local(address: str) -> bool:
+    """Whether an IP address belongs to this machine."""
+    # Connecting a datagram socket selects the source address, and sends nothing.
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect((address, 9))
+        except OSError:
+            return False
+        return bool(probe.getsockname()[0] == address)

@@ -1,4 +1,4 @@
-"""Connection pool: idle sessions, recent failures."""
+"""The connection pool: idle sessions, connection slots, and servers with recent failures."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Hashable, Iterator
@@ -15,18 +15,18 @@ from relay.queue.outcome import Deferred, Refused
 
 
 class IdleSessions:
-    """Idle sessions. Those that are dead are passed over; those that rest too long or are too many are said goodbye."""
+    """Idle sessions by lane. Dead ones are skipped. Those idle too long or over the limit are closed with QUIT."""
 
     def __init__(self) -> None:
         self._sessions: dict[Session, Hashable] = {}
         self._lanes: dict[Hashable, list[Session]] = {}
-        self._leaving: set[asyncio.Task[None]] = set()
+        self._closing: set[asyncio.Task[None]] = set()
 
     def __len__(self) -> int:
         return len(self._sessions)
 
     def take(self, lane: Hashable) -> Session | None:
-        """Return a session of this lane that seems alive, None when there is none."""
+        """Return a usable session of this lane, None when there is none."""
         for session in self._pop(lane):
             if session.is_usable:
                 return session
@@ -34,8 +34,8 @@ class IdleSessions:
         return None
 
     def put(self, lane: Hashable, session: Session, idle_timeout: float) -> None:
-        """Keep a session for at most so many seconds."""
-        session.rest()
+        """Keep a session for `idle_timeout` seconds at most."""
+        session.mark_idle()
         if not session.is_usable:
             session.abort()
             return
@@ -43,30 +43,30 @@ class IdleSessions:
         self._sessions[session] = lane
         self._lanes.setdefault(lane, []).append(session)
 
-    def dismiss(self, session: Session) -> None:
-        """Say goodbye to a session in the background."""
+    def close(self, session: Session) -> None:
+        """Close a session with QUIT, in the background."""
         if not session.is_usable:
             session.abort()
             return
         task = asyncio.get_running_loop().create_task(session.quit())
-        self._leaving.add(task)
-        task.add_done_callback(self._leaving.discard)
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
 
-    def dismiss_oldest(self) -> None:
-        """Say goodbye to the session that has rested longest, of whichever lane."""
+    def close_oldest(self) -> None:
+        """Close the session that has been idle longest, of any lane."""
         oldest = next(iter(self._sessions), None)
         if oldest is not None:
             self._expire(oldest)
 
-    def dismiss_all(self) -> None:
-        """Say goodbye to all."""
+    def close_all(self) -> None:
+        """Close all idle sessions."""
         for session in tuple(self._sessions):
             self._expire(session)
 
-    async def drained(self) -> None:
-        """Return when all goodbyes are said."""
-        while self._leaving:
-            await asyncio.wait(self._leaving)
+    async def wait_closed(self) -> None:
+        """Wait until all sessions being closed are closed."""
+        while self._closing:
+            await asyncio.wait(self._closing)
 
     def _pop(self, lane: Hashable) -> Iterator[Session]:
         while sessions := self._lanes.get(lane):
@@ -76,7 +76,7 @@ class IdleSessions:
 
     def _expire(self, session: Session) -> None:
         self._remove(session)
-        self.dismiss(session)
+        self.close(session)
 
     def _remove(self, session: Session) -> None:
         lane = self._sessions.pop(session)
@@ -89,11 +89,12 @@ class IdleSessions:
             session.expiry = None
 
 
-MAX_REMEMBERED = 10_000
+MAX_MEMBERS = 10_000
+"""Members of an ExpiringSet, at most."""
 
 
 class ExpiringSet:
-    """A bounded set whose members are forgotten after some seconds. `clock` is monotonic seconds."""
+    """A bounded set whose members expire after some seconds. `clock` is monotonic seconds."""
 
     def __init__(self, seconds: float, clock: Callable[[], float]) -> None:
         self._seconds = seconds
@@ -101,14 +102,14 @@ class ExpiringSet:
         self._until: dict[Hashable, float] = {}
 
     def add(self, key: Hashable) -> None:
-        """Remember from now on; the oldest make room."""
+        """Add a member, or renew it. A full set drops its oldest member."""
         self._until.pop(key, None)
-        if len(self._until) >= MAX_REMEMBERED:
+        if len(self._until) >= MAX_MEMBERS:
             del self._until[next(iter(self._until))]
         self._until[key] = self._clock() + self._seconds
 
     def discard(self, key: Hashable) -> None:
-        """Forget at once."""
+        """Remove a member, if present."""
         self._until.pop(key, None)
 
     def __contains__(self, key: object) -> bool:
@@ -122,110 +123,116 @@ class ExpiringSet:
 
 
 FAILING_FOR = 60.0
-"""Seconds an address that gave no session is tried behind the others."""
-
+"""Seconds during which an endpoint without a session is tried after the others."""
 
 CLEAR_TEXT_FOR = 3600.0
-"""Seconds a server whose TLS failed, where TLS is only a wish, is spoken to in clear text at once."""
+"""Seconds during which a server with failing opportunistic TLS is contacted in clear text at once."""
 
-
-PLAIN_FOR = 6 * 3600.0
-"""Seconds a server that tripped over its extensions is spoken to without those mail can do without."""
+MINIMAL_FOR = 6 * 3600.0
+"""Seconds during which optional extensions stay unused at a server that rejected commands with them."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LaneTarget:
-    """A lane with what its name stands for, under the settings of one moment."""
+    """A lane with its target and the settings that apply to it."""
 
     lane: str
     target: Target
-    directory: NextHopResolver
+    next_hops: NextHopResolver
 
 
 class Pool:
-    """Hands out sessions and takes them back. `clock` is monotonic seconds, `share` what of a lane is this node's."""
+    """Opens sessions and keeps them for the next job.
+
+    `clock` is monotonic seconds. `share` returns the connections of a lane that this node may open.
+    """
 
     def __init__(self, clock: Callable[[], float], share: Callable[[str, int], int] = full_share) -> None:
         self._share = share
-        self._places = ConnectionSlots()
-        self._kept = IdleSessions()
+        self._slots = ConnectionSlots()
+        self._idle = IdleSessions()
         self._failing = ExpiringSet(FAILING_FOR, clock)
         self._clear_text = ExpiringSet(CLEAR_TEXT_FOR, clock)
-        self._plain = ExpiringSet(PLAIN_FOR, clock)
+        self._minimal = ExpiringSet(MINIMAL_FOR, clock)
         self._closed = False
 
     @asynccontextmanager
-    async def place(self, line: LaneTarget) -> AsyncIterator[None]:
-        """Hold a place for one session of this lane, waiting for it when the lane or all of them are full."""
-        # What was claimed before other nodes came is delivered all the same.
-        most = max(1, self._share(line.lane, line.directory.connections(line.target)))
-        total = line.directory.settings.delivery.max_connections
-        async with self._places.place(line.lane, lane_most=most, total_most=total):
+    async def slot(self, lane_target: LaneTarget) -> AsyncIterator[None]:
+        """Hold a slot for one session of this lane. Wait for it while the lane or the total is at its limit."""
+        # Entries claimed before other nodes joined are still delivered.
+        most = max(1, self._share(lane_target.lane, lane_target.next_hops.connections(lane_target.target)))
+        total = lane_target.next_hops.settings.delivery.max_connections
+        async with self._slots.slot(lane_target.lane, lane_most=most, total_most=total):
             yield
 
-    async def session(self, line: LaneTarget) -> Session | Deferred | Refused:
-        """Return a kept session, else a new one with the first address that answers, else why there is none."""
-        kept = self._kept.take((line.directory, line.lane))
-        if kept is not None:
-            return kept
-        hops = await line.directory.hops(line.target)
-        if isinstance(hops, Deferred | Refused):
-            return hops
-        if len(self._kept) + self._places.used > line.directory.settings.delivery.max_connections:
-            self._kept.dismiss_oldest()
-        return await self._first(line, failing_last(hops, self._failing))
+    async def session(self, lane_target: LaneTarget) -> Session | Deferred | Refused:
+        """Return an idle session, else a new one with the first endpoint that answers, else the outcome."""
+        idle = self._idle.take((lane_target.next_hops, lane_target.lane))
+        if idle is not None:
+            return idle
+        endpoints = await lane_target.next_hops.endpoints(lane_target.target)
+        if isinstance(endpoints, Deferred | Refused):
+            return endpoints
 
-    def give_back(self, line: LaneTarget, session: Session) -> None:
-        """Keep a session for the next job, or end it when it has done enough."""
-        delivery = line.directory.settings.delivery
+        # Idle sessions count against the limit of connections too.
+        if len(self._idle) + self._slots.used > lane_target.next_hops.settings.delivery.max_connections:
+            self._idle.close_oldest()
+        return await self._connect_first(lane_target, failing_last(endpoints, self._failing))
+
+    def release(self, lane_target: LaneTarget, session: Session) -> None:
+        """Keep a session for the next job, or close it after `messages_per_connection` transactions."""
+        delivery = lane_target.next_hops.settings.delivery
         if self._closed or session.transactions >= delivery.messages_per_connection:
-            self._kept.dismiss(session)
+            self._idle.close(session)
         else:
-            self._kept.put((line.directory, line.lane), session, delivery.idle_timeout)
+            self._idle.put((lane_target.next_hops, lane_target.lane), session, delivery.idle_timeout)
 
     def disable_extensions(self, session: Session) -> None:
-        """Use no extension of this server that mail can do without, in this session and in those to come."""
-        self._plain.add(session.remote)
+        """Stop using the optional extensions of this server, in this session and in later ones."""
+        self._minimal.add(session.remote)
         session.offers = session.offers.minimal()
 
-    def forget_kept(self) -> None:
-        """Say goodbye to all kept sessions: the settings they were opened with hold no longer."""
-        self._kept.dismiss_all()
+    def close_idle(self) -> None:
+        """Close all idle sessions, after a change of the settings they were opened with."""
+        self._idle.close_all()
 
     async def close(self) -> None:
-        """Say goodbye to all kept sessions and keep none from now on; return when that is done."""
+        """Close all idle sessions, keep none from now on, and wait until they are closed."""
         self._closed = True
-        self._kept.dismiss_all()
-        await self._kept.drained()
+        self._idle.close_all()
+        await self._idle.wait_closed()
 
-    async def _first(self, line: LaneTarget, hops: tuple[Endpoint, ...]) -> Session | Deferred:
+    async def _connect_first(self, lane_target: LaneTarget, endpoints: tuple[Endpoint, ...]) -> Session | Deferred:
         failure: ConnectFailure | None = None
-        for hop in hops:
-            opened = await self._open(line, hop)
+        for endpoint in endpoints:
+            opened = await self._connect(lane_target, endpoint)
             if isinstance(opened, Session):
-                self._failing.discard(hop)
-                if opened.remote in self._plain:
+                self._failing.discard(endpoint)
+                if opened.remote in self._minimal:
                     opened.offers = opened.offers.minimal()
                 return opened
-            self._failing.add(hop)
+            self._failing.add(endpoint)
             failure = opened
+
         assert failure is not None
         return Deferred(
-            failure.reply, str(failure.hop), lane_down=True, locked_out=failure.locked_out, phase=failure.phase
+            failure.reply, str(failure.endpoint), lane_down=True, locked_out=failure.locked_out, phase=failure.phase
         )
 
-    async def _open(self, line: LaneTarget, hop: Endpoint) -> Session | ConnectFailure:
-        """Dial; where TLS is only a wish and fails, dial once more in clear text."""
-        manner = line.directory.manner(line.target, hop)
-        if manner.security is not Security.OPPORTUNISTIC:
-            return await connect(hop, manner)
-        in_clear = replace(manner, security=Security.NONE)
-        if hop in self._clear_text:
-            return await connect(hop, in_clear)
-        opened = await connect(hop, manner)
-        if isinstance(opened, Session) or not opened.by_tls:
+    async def _connect(self, lane_target: LaneTarget, endpoint: Endpoint) -> Session | ConnectFailure:
+        """Connect. After a failure of opportunistic TLS, connect once more in clear text."""
+        options = lane_target.next_hops.connect_options(lane_target.target, endpoint)
+        if options.security is not Security.OPPORTUNISTIC:
+            return await connect(endpoint, options)
+
+        clear_text = replace(options, security=Security.NONE)
+        if endpoint in self._clear_text:
+            return await connect(endpoint, clear_text)
+
+        opened = await connect(endpoint, options)
+        if isinstance(opened, Session) or not opened.tls_failed:
             return opened
-        again = await connect(hop, in_clear)
-        if isinstance(again, Session):
-            self._clear_text.add(hop)
-        return again
+        reopened = await connect(endpoint, clear_text)
+        if isinstance(reopened, Session):
+            self._clear_text.add(endpoint)
+        return reopened

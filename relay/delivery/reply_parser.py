@@ -1,4 +1,4 @@
-"""Reading SMTP replies strictly (RFC 5321 sections 4.2 and 4.5.3.1.5): bytes in, replies or nonsense out. Pure."""
+"""Parses SMTP replies strictly (RFC 5321 sections 4.2 and 4.5.3.1.5). Pure."""
 
 import re
 from dataclasses import dataclass
@@ -7,17 +7,16 @@ from functools import lru_cache
 from relay.mail.reply import Reply, parse_reply
 
 MAX_LINE = 4096
-
+"""Octets of a line, at most. RFC 5321 allows 512, which some servers exceed."""
 
 MAX_REPLY = 32 * 1024
-
+"""Octets of all lines of a reply, at most."""
 
 MAX_LINES = 200
-"""Bounds of a reply. RFC 5321 gives a line 512 octets; servers exceed that, but not without end."""
-
+"""Lines of a reply, at most."""
 
 _SHORT = 512
-"""Octets of a line whose reply is kept for the next time it comes: the length RFC 5321 allows."""
+"""Octets of a line whose parsed reply is cached, at most: the length that RFC 5321 allows."""
 
 
 _LINE = re.compile(rb"([2-5][0-9]{2})(?:([ -])(.*))?", re.DOTALL)
@@ -25,13 +24,13 @@ _LINE = re.compile(rb"([2-5][0-9]{2})(?:([ -])(.*))?", re.DOTALL)
 
 @dataclass(frozen=True, slots=True)
 class MalformedReply:
-    """What was received is no SMTP reply; from here on nothing of this connection can be trusted."""
+    """Octets that are no SMTP reply. The connection is unusable from here on."""
 
     what: str
 
 
 class ReplyReader:
-    """Collects bytes and hands out whole replies in order. After a `MalformedReply` it stays silent."""
+    """Collects octets and returns whole replies in order. After a `MalformedReply` it returns none."""
 
     __slots__ = ("_broken", "_buffer", "_code", "_lines", "_size")
 
@@ -44,14 +43,15 @@ class ReplyReader:
 
     @property
     def is_clean(self) -> bool:
-        """Whether nothing of a further reply has arrived yet."""
+        """Whether no octet of a further reply has arrived."""
         return not self._buffer and not self._lines and not self._broken
 
     def feed(self, data: bytes) -> list[Reply | MalformedReply]:
-        """Take bytes; return the replies they complete. Lines may end in a bare LF, as some servers' do."""
+        """Return the replies that these octets complete. Lines may end in a bare LF, which some servers send."""
         found: list[Reply | MalformedReply] = []
         if self._broken:
             return found
+
         *lines, self._buffer = (self._buffer + data if self._buffer else data).split(b"\n")
         for line in lines:
             result = self._line(line.removesuffix(b"\r"))
@@ -59,8 +59,9 @@ class ReplyReader:
                 found.append(result)
             if isinstance(result, MalformedReply):
                 return found
+
         if len(self._buffer) > MAX_LINE:
-            found.append(self._nonsense(f"a line longer than {MAX_LINE} octets"))
+            found.append(self._malformed(f"a line longer than {MAX_LINE} octets"))
         return found
 
     def _line(self, line: bytes) -> Reply | MalformedReply | None:
@@ -68,13 +69,15 @@ class ReplyReader:
             return reply
         match = _LINE.fullmatch(line)
         if match is None:
-            return self._nonsense(f"no SMTP reply: {line[:80]!r}")
+            return self._malformed(f"no SMTP reply: {line[:80]!r}")
+
         code, separator, text = match.groups()
         if self._lines and code != self._code:
-            return self._nonsense(f"one reply with two codes, {self._code.decode()} and {code.decode()}")
+            return self._malformed(f"one reply with two codes, {self._code.decode()} and {code.decode()}")
         self._size += len(line)
         if len(line) > MAX_LINE or self._size > MAX_REPLY or len(self._lines) == MAX_LINES:
-            return self._nonsense("an endless reply")
+            return self._malformed("an endless reply")
+
         self._code = code
         self._lines.append(text.decode("utf-8", "replace").strip() if text else "")
         if separator == b"-":
@@ -83,7 +86,7 @@ class ReplyReader:
         self._lines, self._size = [], 0
         return reply
 
-    def _nonsense(self, what: str) -> MalformedReply:
+    def _malformed(self, what: str) -> MalformedReply:
         self._broken = True
         self._buffer = b""
         return MalformedReply(what)
@@ -91,7 +94,7 @@ class ReplyReader:
 
 @lru_cache(maxsize=512)
 def _whole_reply(line: bytes) -> Reply | None:
-    """Return the reply of one line, None when it is no reply or continues. Servers repeat the same few lines."""
+    """Return a reply of one line, None for any other line. It is cached, because servers repeat the same few lines."""
     match = _LINE.fullmatch(line)
     if match is None or match[2] == b"-":
         return None
@@ -99,7 +102,7 @@ def _whole_reply(line: bytes) -> Reply | None:
 
 
 def printable(text: str) -> str:
-    """Replace control characters: replies end up in logs, DSNs and on terminals."""
+    """Replace control characters, because replies appear in logs, DSNs and on terminals."""
     if text.isprintable():
         return text
     return "".join(character if character.isprintable() or character == "\n" else "?" for character in text)

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from relay.delivery.commands import Capabilities, TransactionCommands
-from relay.delivery.stream import ClientStream, WireError
+from relay.delivery.stream import ClientStream, StreamError
 from relay.delivery.transaction import Next, TransactionReplies, is_expected
 from relay.mail.reply import Reply
 
-_LONE_DOT = b".\r\n"
+_EMPTY_BODY = b".\r\n"
 
 
 _QUIT_TIMEOUT = 5.0
@@ -23,7 +23,7 @@ OnAccepted = Callable[[Sequence[int], Reply], None]
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """Timeouts in seconds: for one reply, and for the reply to the final dot, which takes servers longest."""
+    """Seconds for one reply, and for the reply to the final dot, which takes longest."""
 
     command: float
     final: float
@@ -32,11 +32,11 @@ class Timeouts:
 class Session:
     """A session with one server. Once `is_usable` is false, it must not be used again."""
 
-    def __init__(self, wire: ClientStream, remote: str, offers: Capabilities, patience: Timeouts) -> None:
-        self._wire = wire
-        self._patience = patience
+    def __init__(self, stream: ClientStream, remote: str, offers: Capabilities, timeouts: Timeouts) -> None:
+        self._stream = stream
+        self._timeouts = timeouts
         self._open_transaction = False
-        self._spent = False
+        self._unusable = False
         self.remote = remote
         self.offers = offers
         self.transactions = 0
@@ -46,86 +46,86 @@ class Session:
     @property
     def is_usable(self) -> bool:
         """Whether the session can carry another transaction."""
-        return not self._spent and self._wire.is_open
+        return not self._unusable and self._stream.is_open
 
-    def rest(self) -> None:
+    def mark_idle(self) -> None:
         """Mark the session as idle until the next transaction."""
-        self._wire.rest()
+        self._stream.expect_nothing()
 
-    async def transact(self, script: TransactionCommands, on_accepted: OnAccepted) -> TransactionReplies:
+    async def transact(self, commands: TransactionCommands, on_accepted: OnAccepted) -> TransactionReplies:
         """Make one transaction and return its replies. The content is sent only after 354.
 
         `on_accepted` is called when the octets of the final 2yz arrive, before this coroutine resumes. A crash in
         between must find the delivery recorded.
         """
-        self._wire.wake()
+        self._stream.expect_replies()
         self.transactions += 1
         replies = TransactionReplies()
         try:
-            await self._envelope(script, replies)
-            await self._content(script.body, replies, on_accepted)
-        except WireError as broken:
-            replies.failure, replies.hung_up = broken.reply, broken.hung_up
+            await self._envelope(commands, replies)
+            await self._content(commands.body, replies, on_accepted)
+        except StreamError as broken:
+            replies.failure, replies.closed_by_server = broken.reply, broken.closed_by_server
         self._open_transaction = replies.needs_reset
-        if self._spent or not replies.reusable:
-            self._spent = True
-            self._wire.close()
+        if self._unusable or not replies.reusable:
+            self._unusable = True
+            self._stream.close()
         return replies
 
     async def quit(self) -> None:
         """Send QUIT and close."""
-        self._spent = True
-        self._wire.wake()
-        self._wire.write(b"QUIT\r\n")
+        self._unusable = True
+        self._stream.expect_replies()
+        self._stream.write(b"QUIT\r\n")
         try:
-            await self._wire.read(_QUIT_TIMEOUT)
-        except WireError:
+            await self._stream.read(_QUIT_TIMEOUT)
+        except StreamError:
             pass
-        self._wire.close()
+        self._stream.close()
 
     def abort(self) -> None:
         """Drop the connection."""
-        self._spent = True
-        self._wire.abort()
+        self._unusable = True
+        self._stream.abort()
 
-    async def _envelope(self, script: TransactionCommands, replies: TransactionReplies) -> None:
+    async def _envelope(self, commands: TransactionCommands, replies: TransactionReplies) -> None:
         reset = (b"RSET\r\n",) if self._open_transaction else ()
         if self.offers.pipelining:
-            self._wire.write(b"".join((*reset, script.mail, *script.recipients, b"DATA\r\n")))
-            await self._pipelined(len(script.recipients), replies, reset=bool(reset))
+            self._stream.write(b"".join((*reset, commands.mail, *commands.recipients, b"DATA\r\n")))
+            await self._pipelined(len(commands.recipients), replies, reset=bool(reset))
         else:
             if reset:
-                self._wire.write(*reset)
+                self._stream.write(*reset)
                 await self._after_reset()
-            await self._step_by_step(script, replies)
+            await self._step_by_step(commands, replies)
 
     async def _pipelined(self, recipients: int, replies: TransactionReplies, *, reset: bool) -> None:
         if reset:
             await self._after_reset()
-        replies.mail = reply = await self._answer()
+        replies.mail = reply = await self._read_reply()
         while reply.code != 421 and len(replies.recipients) < recipients:
-            reply = await self._answer()
+            reply = await self._read_reply()
             replies.recipients.append(reply)
         if reply.code != 421:
-            replies.data = await self._answer(to_data=True)
+            replies.data = await self._read_reply(to_data=True)
 
-    async def _step_by_step(self, script: TransactionCommands, replies: TransactionReplies) -> None:
-        self._wire.write(script.mail)
-        replies.mail = await self._answer()
+    async def _step_by_step(self, commands: TransactionCommands, replies: TransactionReplies) -> None:
+        self._stream.write(commands.mail)
+        replies.mail = await self._read_reply()
         if not replies.mail.is_positive:
             return
-        for line in script.recipients:
-            self._wire.write(line)
-            reply = await self._answer()
+        for line in commands.recipients:
+            self._stream.write(line)
+            reply = await self._read_reply()
             replies.recipients.append(reply)
             if reply.code == 421:
                 return
         if replies.accepted:
-            self._wire.write(b"DATA\r\n")
-            replies.data = await self._answer(to_data=True)
+            self._stream.write(b"DATA\r\n")
+            replies.data = await self._read_reply(to_data=True)
 
     async def _content(self, body: bytes, replies: TransactionReplies, on_accepted: OnAccepted) -> None:
-        def seen(dot: Reply) -> None:
+        def on_reply(dot: Reply) -> None:
             if dot.is_positive:
                 on_accepted(replies.accepted_recipients(), dot)
 
@@ -133,45 +133,45 @@ class Session:
             case Next.BODY:
                 replies.dot_sent = await self._send_body(body, replies)
                 if replies.dot_sent:
-                    replies.dot = await self._final_answer(seen)
-            case Next.LONE_DOT:
-                self._wire.write(_LONE_DOT)
-                replies.dot = await self._final_answer()
-            case Next.HANG_UP:
-                raise _nonsense("accepted a recipient but not the reverse-path")
+                    replies.dot = await self._read_final_reply(on_reply)
+            case Next.EMPTY_BODY:
+                self._stream.write(_EMPTY_BODY)
+                replies.dot = await self._read_final_reply()
+            case Next.CLOSE:
+                raise _protocol_error("accepted a recipient but not the reverse-path")
             case Next.NOTHING:
                 pass
             case never:
                 assert_never(never)
 
     async def _send_body(self, body: bytes, replies: TransactionReplies) -> bool:
-        """Send the content. Return False when it was refused before its end, which makes the connection useless."""
-        if await self._wire.write_body(body, self._patience.command):
+        """Send the content. Return False for a refusal before its end, after which the connection is unusable."""
+        if await self._stream.write_body(body, self._timeouts.command):
             return True
-        self._spent = True
-        reply = await self._answer()
+        self._unusable = True
+        reply = await self._read_reply()
         if reply.is_positive:
-            raise _nonsense("took the message before its end")
+            raise _protocol_error("accepted the message before its end")
         replies.dot = reply
         return False
 
     async def _after_reset(self) -> None:
-        reply = await self._answer()
+        reply = await self._read_reply()
         if not reply.is_positive:
-            raise WireError(reply, hung_up=True)
+            raise StreamError(reply, closed_by_server=True)
 
-    async def _answer(self, *, to_data: bool = False) -> Reply:
-        reply = await self._wire.read(self._patience.command)
+    async def _read_reply(self, *, to_data: bool = False) -> Reply:
+        reply = await self._stream.read(self._timeouts.command)
         if not is_expected(reply, to_data=to_data):
-            raise _nonsense(f'sent "{reply}" where it makes no sense')
+            raise _protocol_error(f'sent the unexpected reply "{reply}"')
         return reply
 
-    async def _final_answer(self, seen: Callable[[Reply], None] | None = None) -> Reply:
-        reply = await self._wire.read(self._patience.final, seen)
+    async def _read_final_reply(self, on_reply: Callable[[Reply], None] | None = None) -> Reply:
+        reply = await self._stream.read(self._timeouts.final, on_reply)
         if not is_expected(reply):
-            raise _nonsense(f'sent "{reply}" after the final dot')
+            raise _protocol_error(f'sent "{reply}" after the final dot')
         return reply
 
 
-def _nonsense(what: str) -> WireError:
-    return WireError(Reply(451, "4.5.0", f"the receiving server {what}"))
+def _protocol_error(what: str) -> StreamError:
+    return StreamError(Reply(451, "4.5.0", f"the receiving server {what}"))

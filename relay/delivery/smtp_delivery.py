@@ -1,11 +1,11 @@
-"""`SmtpDelivery` and one delivery attempt."""
+"""Delivers the entries of a job to the servers of its lane: `SmtpDelivery`, and one attempt of it."""
 
 import time
 from collections.abc import Callable, Sequence
 
 from relay.clock import Clock
 from relay.config.settings import Settings
-from relay.delivery.commands import message_fault, recipient_fault, script
+from relay.delivery.commands import build_commands, message_fault, recipient_fault
 from relay.delivery.connect import TlsContexts
 from relay.delivery.next_hop import NextHopResolver, parse_lane
 from relay.delivery.pool import LaneTarget, Pool
@@ -25,7 +25,7 @@ class DeliveryAttempt:
     def __init__(
         self,
         pool: Pool,
-        line: LaneTarget,
+        lane_target: LaneTarget,
         job: DeliveryJob,
         *,
         journal: DeliveryJournal,
@@ -33,7 +33,7 @@ class DeliveryAttempt:
         clock: Clock,
     ) -> None:
         self._pool = pool
-        self._line = line
+        self._lane_target = lane_target
         self._job = job
         self._journal = journal
         self._observer = observer
@@ -53,7 +53,7 @@ class DeliveryAttempt:
     async def _deliver(self) -> None:
         pending = list(range(len(self._job.entries)))
         while pending:
-            session = await self._pool.session(self._line)
+            session = await self._pool.session(self._lane_target)
             if isinstance(session, Session):
                 pending = await self._use(session, pending)
             else:
@@ -64,14 +64,14 @@ class DeliveryAttempt:
         """Make one transaction. Return the entries that still have no outcome."""
         finished = False
         try:
-            left = await self._transact(session, pending)
+            remaining = await self._transact(session, pending)
             finished = True
         finally:
             if not finished:
                 session.abort()
         if session.is_usable:
-            self._pool.give_back(self._line, session)
-        return left
+            self._pool.release(self._lane_target, session)
+        return remaining
 
     async def _transact(self, session: Session, pending: list[int]) -> list[int]:
         message = self._job.message
@@ -80,8 +80,9 @@ class DeliveryAttempt:
         if fault is not None:
             self._outcomes.update(dict.fromkeys(pending, Refused(fault, session.remote)))
             return []
-        speakable = self._speakable(session, pending)
-        batch, rest = speakable[:MAX_RECIPIENTS], speakable[MAX_RECIPIENTS:]
+
+        deliverable = self._refuse_unsendable(session, pending)
+        batch, rest = deliverable[:MAX_RECIPIENTS], deliverable[MAX_RECIPIENTS:]
         if not batch:
             return []
         entries = tuple(self._job.entries[index] for index in batch)
@@ -90,24 +91,25 @@ class DeliveryAttempt:
             outcome = Delivered(dot, session.remote, session.offers.dsn)
             self._accept([batch[index] for index in accepted], outcome)
 
-        replies = await session.transact(script(message, entries, rendered, session.offers), on_accepted)
-        if replies.untouched and session.transactions > 1:
-            return speakable
-        if replies.disagrees:
+        replies = await session.transact(build_commands(message, entries, rendered, session.offers), on_accepted)
+        if replies.is_unanswered and session.transactions > 1:
+            # The server had closed the idle connection. A new one is opened for the same entries.
+            return deliverable
+        if replies.rejects_commands:
             self._pool.disable_extensions(session)
         self._outcomes.update(zip(batch, replies.outcomes(len(batch), session.remote, session.offers.dsn), strict=True))
         is_accepted = replies.accepted and replies.dot is not None and replies.dot.is_positive
-        again = [batch[index] for index in replies.too_many()] if is_accepted else []
-        return again + rest
+        next_batch = [batch[index] for index in replies.too_many_recipients()] if is_accepted else []
+        return next_batch + rest
 
     def _accept(self, accepted: Sequence[int], outcome: Delivered) -> None:
-        """Record a delivery in the journal, before anything else is done about it."""
+        """Record a delivery in the journal, before any other step."""
         numbers = tuple(self._job.entries[index].number for index in accepted)
         self._journal.record(JournalRecord(self._job.message.queue_id, numbers, outcome, self._clock()))
         self._outcomes.update(dict.fromkeys(accepted, outcome))
 
-    def _speakable(self, session: Session, pending: list[int]) -> list[int]:
-        """Return the entries whose addresses this server can take, and refuse the others."""
+    def _refuse_unsendable(self, session: Session, pending: list[int]) -> list[int]:
+        """Return the entries whose addresses this server can accept, and refuse the others."""
         faults = {index: recipient_fault(self._job.entries[index], session.offers) for index in pending}
         refused = {index: Refused(fault, session.remote) for index, fault in faults.items() if fault is not None}
         self._outcomes.update(refused)
@@ -134,7 +136,7 @@ class SmtpDelivery:
         journal: DeliveryJournal,
         observer: QueueObserver,
         clock: Clock,
-        trust: TlsContexts | None = None,
+        tls_contexts: TlsContexts | None = None,
         share: Callable[[str, int], int] = full_share,
         steady: Clock = time.monotonic,
     ) -> None:
@@ -143,8 +145,8 @@ class SmtpDelivery:
         self._journal = journal
         self._observer = observer
         self._clock = clock
-        self._trust = trust or TlsContexts()
-        self._directory = NextHopResolver(settings(), resolver, self._trust)
+        self._tls_contexts = tls_contexts or TlsContexts()
+        self._next_hops = NextHopResolver(settings(), resolver, self._tls_contexts)
         self._pool = Pool(steady, share)
 
     async def deliver(self, lane: str, job: DeliveryJob) -> Sequence[Outcome]:
@@ -152,21 +154,21 @@ class SmtpDelivery:
         target = parse_lane(lane)
         if isinstance(target, Reply):
             return [Refused(target)] * len(job.entries)
-        line = LaneTarget(lane, target, self._current())
+        lane_target = LaneTarget(lane, target, self._current_next_hops())
         attempt = DeliveryAttempt(
-            self._pool, line, job, journal=self._journal, observer=self._observer, clock=self._clock
+            self._pool, lane_target, job, journal=self._journal, observer=self._observer, clock=self._clock
         )
-        async with self._pool.place(line):
+        async with self._pool.slot(lane_target):
             return await attempt.run()
 
     async def close(self) -> None:
         """Close the idle sessions. Deliveries in flight end by themselves and keep none."""
         await self._pool.close()
 
-    def _current(self) -> NextHopResolver:
-        """Return the directory of the settings in force. A reload discards the idle sessions."""
+    def _current_next_hops(self) -> NextHopResolver:
+        """Return the resolver for the settings in force. A reload closes the idle sessions."""
         settings = self._settings()
-        if settings is not self._directory.settings:
-            self._directory = NextHopResolver(settings, self._resolver, self._trust)
-            self._pool.forget_kept()
-        return self._directory
+        if settings is not self._next_hops.settings:
+            self._next_hops = NextHopResolver(settings, self._resolver, self._tls_contexts)
+            self._pool.close_idle()
+        return self._next_hops

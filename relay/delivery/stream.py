@@ -1,4 +1,4 @@
-"""The bytes of one open connection: whole replies in, commands and content out, every wait bounded in time."""
+"""The stream of one open connection: reads whole replies, writes commands and content, each with a timeout."""
 
 import asyncio
 from collections import deque
@@ -8,124 +8,125 @@ from relay.delivery.reply_parser import MalformedReply, ReplyReader
 from relay.mail.reply import Reply
 
 BLOCK = 64 * 1024
-"""Octets written before the other side has to have taken some."""
-
+"""Octets of content written before a wait for the server to read."""
 
 MAX_UNREAD = 200
-"""Replies that may wait to be read: more than a transaction of the most recipients has commands."""
+"""Replies that may wait to be read, at most: more than the commands of the largest transaction."""
 
 
 _CLOSED = Reply(451, "4.4.2", "the receiving server closed the connection")
 
 
-_UNASKED = Reply(451, "4.5.0", "the receiving server sent what nobody asked for")
+_UNEXPECTED = Reply(451, "4.5.0", "the receiving server sent a reply without a command")
 
 
-class WireError(Exception):
-    """The connection is of no use any more; `reply` says why in our words, `hung_up` that the other side closed it."""
+class StreamError(Exception):
+    """The connection is unusable. `reply` is a reply of our own that gives the reason."""
 
-    def __init__(self, reply: Reply, *, hung_up: bool = False) -> None:
+    def __init__(self, reply: Reply, *, closed_by_server: bool = False) -> None:
         super().__init__(str(reply))
         self.reply = reply
-        self.hung_up = hung_up
+        self.closed_by_server = closed_by_server
 
 
 class ClientStream(asyncio.Protocol):
-    """Takes an open transport over. Once a method has raised WireError, the transport is closed."""
+    """Reads and writes an open transport. After a StreamError the transport is closed."""
 
     def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport
         self._loop = asyncio.get_running_loop()
         self._reader = ReplyReader()
         self._replies: deque[Reply | MalformedReply] = deque()
-        self._broken: WireError | None = None
+        self._error: StreamError | None = None
         self._paused = False
         self._idle = False
         self._waiter: asyncio.Future[None] | None = None
-        self._seen: Callable[[Reply], None] | None = None
+        self._on_reply: Callable[[Reply], None] | None = None
         transport.set_protocol(self)
         if transport.is_closing():
-            self._break(WireError(_CLOSED, hung_up=True))
+            self._fail(StreamError(_CLOSED, closed_by_server=True))
 
     @property
     def is_open(self) -> bool:
-        """Whether nothing is known to be wrong with the connection."""
-        return self._broken is None
+        """Whether the connection has not failed so far."""
+        return self._error is None
 
-    def rest(self) -> None:
-        """Expect nothing for now: whatever arrives means that the other side is about to close."""
+    def expect_nothing(self) -> None:
+        """Treat octets that arrive as an error: a server sends them before it closes an idle connection."""
         self._idle = True
         if self._replies or not self._reader.is_clean:
-            self._break(WireError(_UNASKED))
+            self._fail(StreamError(_UNEXPECTED))
 
-    def wake(self) -> None:
+    def expect_replies(self) -> None:
         """Expect replies again."""
         self._idle = False
 
     def write(self, data: bytes | memoryview) -> None:
         """Send a command or a group of commands."""
-        if self._broken is None:
+        if self._error is None:
             self._transport.write(data)
 
     async def write_body(self, body: bytes, timeout: float) -> bool:
-        """Send content block by block, each within the timeout; return False when a reply came before the end."""
+        """Send content in blocks, each within the timeout (seconds). Return False for a reply before the end."""
         view = memoryview(body)
         for start in range(0, len(body), BLOCK):
             if self._replies:
                 return False
-            if self._broken is not None:
-                raise self._broken
+            if self._error is not None:
+                raise self._error
             self.write(view[start : start + BLOCK])
             while self._paused and not self._replies:
                 await self._wait(timeout, "take the content")
         return True
 
-    async def read(self, timeout: float, seen: Callable[[Reply], None] | None = None) -> Reply:
-        """Return the next reply. `seen` is called with it as soon as its octets arrive, whenever the reader gets to it.
+    async def read(self, timeout: float, on_reply: Callable[[Reply], None] | None = None) -> Reply:
+        """Return the next reply within the timeout (seconds).
 
-        A busy process may resume whoever waits here many milliseconds later.
+        `on_reply` is called with it when its octets arrive. A busy process may resume this coroutine many milliseconds
+        later.
         """
-        self._seen = seen
-        self._show()
+        self._on_reply = on_reply
+        self._notify_reader()
         try:
             while not self._replies:
                 await self._wait(timeout, "answer")
         finally:
-            self._seen = None
+            self._on_reply = None
+
         reply = self._replies.popleft()
         if isinstance(reply, MalformedReply):
-            raise self._break(WireError(Reply(451, "4.5.0", f"the receiving server sent {reply.what}")))
+            raise self._fail(StreamError(Reply(451, "4.5.0", f"the receiving server sent {reply.what}")))
         return reply
 
     def close(self) -> None:
         """Close the connection."""
-        self._break(WireError(_CLOSED))
+        self._fail(StreamError(_CLOSED))
 
     def abort(self) -> None:
-        """Drop the connection and what was not sent yet."""
+        """Drop the connection and all octets not yet sent."""
         self._transport.abort()
         self.close()
 
     def data_received(self, data: bytes) -> None:
         """See asyncio.Protocol."""
         if self._idle:
-            self._break(WireError(_UNASKED))
+            self._fail(StreamError(_UNEXPECTED))
             return
         self._replies.extend(self._reader.feed(data))
-        self._show()
+        self._notify_reader()
         if len(self._replies) > MAX_UNREAD:
-            self._break(WireError(_UNASKED))
+            self._fail(StreamError(_UNEXPECTED))
         if self._replies:
-            self._notify()
+            self._wake_waiter()
 
     def eof_received(self) -> None:
         """See asyncio.Protocol."""
-        self._break(WireError(_CLOSED, hung_up=True))
+        self._fail(StreamError(_CLOSED, closed_by_server=True))
 
     def connection_lost(self, exc: Exception | None) -> None:
         """See asyncio.Protocol."""
         reply = Reply(451, "4.4.2", f"connection broken: {exc}") if exc else _CLOSED
-        self._break(WireError(reply, hung_up=True))
+        self._fail(StreamError(reply, closed_by_server=True))
 
     def pause_writing(self) -> None:
         """See asyncio.Protocol."""
@@ -134,19 +135,19 @@ class ClientStream(asyncio.Protocol):
     def resume_writing(self) -> None:
         """See asyncio.Protocol."""
         self._paused = False
-        self._notify()
+        self._wake_waiter()
 
-    def _show(self) -> None:
-        """Show the next reply to whoever wants to see it at once."""
-        if self._seen is not None and self._replies:
-            seen, self._seen = self._seen, None
+    def _notify_reader(self) -> None:
+        """Call `on_reply` of the current read with the next reply."""
+        if self._on_reply is not None and self._replies:
+            on_reply, self._on_reply = self._on_reply, None
             if isinstance(self._replies[0], Reply):
-                seen(self._replies[0])
+                on_reply(self._replies[0])
 
     async def _wait(self, timeout: float, what: str) -> None:
-        """Wait until anything happens."""
-        if self._broken is not None:
-            raise self._broken
+        """Wait for a reply, an error or an empty write buffer. After `timeout` seconds the connection is aborted."""
+        if self._error is not None:
+            raise self._error
         self._waiter = self._loop.create_future()
         timer = self._loop.call_later(timeout, self._time_out, what, timeout)
         try:
@@ -157,22 +158,20 @@ class ClientStream(asyncio.Protocol):
 
     def _time_out(self, what: str, timeout: float) -> None:
         self._transport.abort()
-        self._break(WireError(Reply(451, "4.4.2", f"the receiving server did not {what} within {timeout:g} s")))
+        self._fail(StreamError(Reply(451, "4.4.2", f"the receiving server did not {what} within {timeout:g} s")))
 
-    def _break(self, broken: WireError) -> WireError:
-        """Close, keeping the first reason and the replies that came before it.
-
-        A transport with something left to send would stay open for as long as the other side does not read.
-        """
-        if self._broken is None:
-            self._broken = broken
+    def _fail(self, error: StreamError) -> StreamError:
+        """Close the transport. The first error, and replies received before it, are kept."""
+        if self._error is None:
+            self._error = error
+            # A transport with unsent octets would stay open for as long as the server does not read.
             if self._paused or self._transport.get_write_buffer_size():
                 self._transport.abort()
             else:
                 self._transport.close()
-        self._notify()
-        return broken
+        self._wake_waiter()
+        return error
 
-    def _notify(self) -> None:
+    def _wake_waiter(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from relay.delivery.journal import JOURNAL_FILE, notes_of
+from relay.delivery.journal import JOURNAL_FILE, read_records
 from tests.servers.relay_process import RelayProcess
 from tests.servers.sink import Sink, Wait
 from tests.servers.waiting import PATIENCE, until
@@ -37,7 +37,7 @@ async def deliver_and_die(relay: RelayProcess, sink: Sink, transactions: int = 1
     with stalled(relay.folder):
         await sink.received(transactions)
         journal = relay.folder / "data" / JOURNAL_FILE
-        await until(lambda: len(list(notes_of(journal.read_bytes()))) == transactions)
+        await until(lambda: len(list(read_records(journal.read_bytes()))) == transactions)
         await relay.kill()
     sink.behave()
 

@@ -227,7 +227,7 @@ PROVIDER = "provider.test. A 0.0.0.0\nother.test. A 0.0.0.0"
 async def test_a_provider_has_to_prove_its_name(tls: str, server_tls: ssl.SSLContext, trusting: TlsContexts) -> None:
     async with Sink(tls=server_tls, implicit=tls == "implicit") as sink, DnsServer(PROVIDER) as dns:
         of = settings(sink.port, {"host": "provider.test", "tls": tls})
-        async with delivering(of, dns, trust=trusting) as delivery:
+        async with delivering(of, dns, tls_contexts=trusting) as delivery:
             (outcome,) = await delivery.deliver("provider:up", job())
             assert isinstance(outcome, Delivered)
             assert outcome.remote == f"provider.test[0.0.0.0]:{sink.port}"
@@ -241,7 +241,7 @@ async def test_a_provider_that_cannot_is_given_nothing(
 ) -> None:
     async with Sink(tls=server_tls, implicit=tls == "implicit") as sink, DnsServer(PROVIDER) as dns:
         of = settings(sink.port, {"host": host, "tls": tls, "username": "u", "password": "p"})
-        async with delivering(of, dns, trust=trusting if trusted else TlsContexts()) as delivery:
+        async with delivering(of, dns, tls_contexts=trusting if trusted else TlsContexts()) as delivery:
             (outcome,) = await delivery.deliver("provider:up", job())
             assert isinstance(outcome, Deferred)
             assert (outcome.reply.status, outcome.lane_down) == ("4.7.5", True)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from relay.delivery import SmtpDelivery, smtp_delivery
-from relay.delivery.commands import TransactionCommands, script
+from relay.delivery.commands import TransactionCommands, build_commands
 from relay.mail.transaction import MAX_RECIPIENTS
 from relay.queue.context import INTERNAL_ERROR
 from relay.queue.outcome import Deferred, Delivered, Outcome, Refused
@@ -285,14 +285,14 @@ async def test_a_delivery_is_in_the_journal_before_anything_else() -> None:
 async def test_what_was_accepted_before_an_exception_is_delivered(monkeypatch: pytest.MonkeyPatch) -> None:
     """Recipients beyond one transaction go in the next, and that may raise."""
     notes = Notes()
-    scripts = [script]
+    builders = [build_commands]
 
     def once(*of: Any) -> TransactionCommands:
-        if not scripts:
+        if not builders:
             raise ZeroDivisionError("the second transaction")
-        return scripts.pop()(*of)
+        return builders.pop()(*of)
 
-    monkeypatch.setattr(smtp_delivery, "script", once)
+    monkeypatch.setattr(smtp_delivery, "build_commands", once)
     async with Sink() as sink, delivering(settings(sink.port), notes=notes) as delivery:
         recipients = [f"u{number}@x.test" for number in range(MAX_RECIPIENTS + 1)]
         outcomes = await delivery.deliver("provider:up", job(*recipients))

@@ -80,12 +80,12 @@ async def delivering(
     dns: DnsServer | None = None,
     *,
     notes: Notes | None = None,
-    trust: TlsContexts | None = None,
+    tls_contexts: TlsContexts | None = None,
     **steady: Any,
 ) -> AsyncIterator[SmtpDelivery]:
     """Yield a delivery with these settings. Without a DNS server every name fails to resolve."""
     resolver = dns.resolver() if dns else Resolver([("127.0.0.1", 9)], timeout=0.5, lifetime=1.0)
-    delivery = make_delivery(lambda: of, resolver, notes, trust=trust, **steady)
+    delivery = make_delivery(lambda: of, resolver, notes, tls_contexts=tls_contexts, **steady)
     try:
         yield delivery
     finally:

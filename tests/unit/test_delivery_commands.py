@@ -1,4 +1,4 @@
-"""What is said in a transaction."""
+"""What is commands in a transaction."""
 
 from dataclasses import replace
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.delivery.commands import Capabilities, message_fault, recipient_fault, script, stuffed
+from relay.delivery.commands import Capabilities, build_commands, message_fault, recipient_fault, stuffed
 from relay.queue.entry import Entry
 from relay.queue.message import Message
 from relay.queue.ports import Rendered
@@ -39,27 +39,27 @@ def test_a_size_that_limits_nothing(limit: str) -> None:
 
 
 def test_every_parameter_that_is_offered() -> None:
-    said = script(MESSAGE, (ENTRY,), RENDERED, EVERYTHING)
-    assert said.mail == b"MAIL FROM:<a@acme.test> SIZE=17 RET=FULL ENVID=id+3D1\r\n"
-    assert said.recipients == (b"RCPT TO:<b@x.test> NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;b+40x\r\n",)
+    commands = build_commands(MESSAGE, (ENTRY,), RENDERED, EVERYTHING)
+    assert commands.mail == b"MAIL FROM:<a@acme.test> SIZE=17 RET=FULL ENVID=id+3D1\r\n"
+    assert commands.recipients == (b"RCPT TO:<b@x.test> NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;b+40x\r\n",)
 
 
 def test_none_that_is_not() -> None:
-    said = script(MESSAGE, (ENTRY,), RENDERED, NOTHING)
-    assert said.mail == b"MAIL FROM:<a@acme.test>\r\n"
-    assert said.recipients == (b"RCPT TO:<b@x.test>\r\n",)
+    commands = build_commands(MESSAGE, (ENTRY,), RENDERED, NOTHING)
+    assert commands.mail == b"MAIL FROM:<a@acme.test>\r\n"
+    assert commands.recipients == (b"RCPT TO:<b@x.test>\r\n",)
 
 
 def test_the_null_reverse_path() -> None:
-    assert script(MESSAGE, (ENTRY,), Rendered("", b""), NOTHING).mail == b"MAIL FROM:<>\r\n"
+    assert build_commands(MESSAGE, (ENTRY,), Rendered("", b""), NOTHING).mail == b"MAIL FROM:<>\r\n"
 
 
 @pytest.mark.parametrize("value", ["has space", "a=b", "a\r\nRCPT TO:<evil@x.test>", "ü", "x" * 501])
 def test_a_value_no_command_can_hold_is_left_out(value: str) -> None:
-    said = script(replace(MESSAGE, envid=value), (replace(ENTRY, orcpt=value),), RENDERED, EVERYTHING)
-    assert b"ENVID" not in said.mail
-    assert b"ORCPT" not in said.recipients[0]
-    assert said.mail.count(b"\r\n") == said.recipients[0].count(b"\r\n") == 1
+    commands = build_commands(replace(MESSAGE, envid=value), (replace(ENTRY, orcpt=value),), RENDERED, EVERYTHING)
+    assert b"ENVID" not in commands.mail
+    assert b"ORCPT" not in commands.recipients[0]
+    assert commands.mail.count(b"\r\n") == commands.recipients[0].count(b"\r\n") == 1
 
 
 @pytest.mark.parametrize("address", ["a\r\nDATA@x.test", "a\0@x.test", '"a\n"@x.test'])
@@ -94,7 +94,7 @@ def test_smtputf8_when_something_needs_it(
 ) -> None:
     message, entry = replace(MESSAGE, smtputf8=smtputf8), replace(ENTRY, recipient=recipient)
     rendered = Rendered(reverse_path, content)
-    assert (b"SMTPUTF8" in script(message, (entry,), rendered, EVERYTHING).mail) is needed
+    assert (b"SMTPUTF8" in build_commands(message, (entry,), rendered, EVERYTHING).mail) is needed
     without = message_fault(message, rendered, NOTHING) or recipient_fault(entry, NOTHING)
     assert (without is not None) is needed
     assert without is None or (without.code, without.status) == (553, "5.6.7")
@@ -102,8 +102,8 @@ def test_smtputf8_when_something_needs_it(
 
 
 def test_body_says_8bitmime_only_for_8bit_content() -> None:
-    assert b" BODY=8BITMIME" in script(MESSAGE, (ENTRY,), Rendered("a@x.test", EIGHT), EVERYTHING).mail
-    assert b" BODY" not in script(MESSAGE, (ENTRY,), RENDERED, EVERYTHING).mail
+    assert b" BODY=8BITMIME" in build_commands(MESSAGE, (ENTRY,), Rendered("a@x.test", EIGHT), EVERYTHING).mail
+    assert b" BODY" not in build_commands(MESSAGE, (ENTRY,), RENDERED, EVERYTHING).mail
 
 
 def test_too_large() -> None:

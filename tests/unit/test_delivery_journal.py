@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.delivery.journal import SLOT, SLOTS, DeliveryJournalFile, notes_of, record_of
+from relay.delivery.journal import SLOT, SLOTS, DeliveryJournalFile, encode_record, read_records
 from relay.mail.reply import Reply
 from relay.queue.outcome import Delivered
 from relay.queue.ports import JournalRecord
@@ -89,18 +89,18 @@ def test_beyond_its_slots_deliveries_go_without_a_note(path: Path) -> None:
 
 @given(st.integers(0, SLOT), st.binary(max_size=SLOT))
 def test_a_note_written_in_part_is_none(written: int, before: bytes) -> None:
-    record = record_of(taken("NEW", *range(100)))
-    old = record_of(taken("OLD")).ljust(SLOT, before[:1] or b"\0")
+    record = encode_record(taken("NEW", *range(100)))
+    old = encode_record(taken("OLD")).ljust(SLOT, before[:1] or b"\0")
     torn = record[:written] + old[written:]
-    assert list(notes_of(torn)) in ([], [taken("OLD")], [taken("NEW", *range(100))])
-    assert list(notes_of(before)) == []
+    assert list(read_records(torn)) in ([], [taken("OLD")], [taken("NEW", *range(100))])
+    assert list(read_records(before)) == []
 
 
 @given(st.text(max_size=2000), st.lists(st.integers(0, 99_999), min_size=1, max_size=100))
 def test_whatever_the_other_side_says_fits(text: str, numbers: list[int]) -> None:
-    record = record_of(taken("0123456789ABCD", *numbers, text=text))
+    record = encode_record(taken("0123456789ABCD", *numbers, text=text))
     assert len(record) <= SLOT
-    (note,) = notes_of(record)
+    (note,) = read_records(record)
     assert note.numbers == tuple(numbers)
     assert note.outcome.reply.text == text[:300]
 
@@ -108,7 +108,7 @@ def test_whatever_the_other_side_says_fits(text: str, numbers: list[int]) -> Non
 @pytest.mark.parametrize("record", [b"{}", b"[]", b'["A", 0, 1.5]', b'["A", 0, 1, [250, "", ""], "mx", true]', b"\xff"])
 def test_a_note_in_another_form_is_none(record: bytes) -> None:
     slot = struct.pack("<II", crc32(record), len(record)) + record
-    assert list(notes_of(slot.ljust(SLOT, b"\0") + record_of(taken()))) == [taken()]
+    assert list(read_records(slot.ljust(SLOT, b"\0") + encode_record(taken()))) == [taken()]
 
 
 def test_a_file_that_cannot_be_made_is_told_and_mail_goes_on(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from ipaddress import ip_address, ip_network
 
 import pytest
 
-from relay.delivery.mx import Endpoint, failing_last, hops, hosts_to_ask, literal_hops, provider_hops
+from relay.delivery.mx import Endpoint, endpoints, failing_last, literal_endpoints, provider_endpoints, usable_hosts
 from relay.queue.outcome import Deferred, Refused
 from relay.resolver import (
     AddressAnswer,
@@ -36,7 +36,7 @@ def at(*texts: str) -> Addresses:
     ],
 )
 def test_no_host_to_ask(answer: MxAnswer, outcome: type, reply: str) -> None:
-    result = hosts_to_ask("d.test", answer, {"we.test"})
+    result = usable_hosts("d.test", answer, {"we.test"})
     assert isinstance(result, outcome)
     assert isinstance(result, Deferred | Refused)
     assert str(result.reply).startswith(reply)
@@ -44,12 +44,12 @@ def test_no_host_to_ask(answer: MxAnswer, outcome: type, reply: str) -> None:
 
 def test_hosts_behind_ourselves_are_left_out() -> None:
     """RFC 5321 section 5.1."""
-    assert hosts_to_ask("d.test", Hosts((A, MxHost(20, "we.test"), B, C)), {"we.test"}) == (A,)
+    assert usable_hosts("d.test", Hosts((A, MxHost(20, "we.test"), B, C)), {"we.test"}) == (A,)
 
 
 def test_hosts_are_bounded() -> None:
     many = tuple(MxHost(number, f"h{number}.test") for number in range(200))
-    assert hosts_to_ask("d.test", Hosts(many), ()) == many[:5]
+    assert usable_hosts("d.test", Hosts(many), ()) == many[:5]
 
 
 def test_hops_are_in_order_and_bounded_for_each_host() -> None:
@@ -58,7 +58,7 @@ def test_hops_are_in_order_and_bounded_for_each_host() -> None:
         (B, NoRecords()),
         (C, at("2606:4700::1111")),
     ]
-    assert hops("d.test", found, 25, ()) == (
+    assert endpoints("d.test", found, 25, ()) == (
         Endpoint("a.test", ip_address("1.1.1.1"), 25),
         Endpoint("a.test", ip_address("1.1.1.2"), 25),
         Endpoint("c.test", ip_address("2606:4700::1111"), 25),
@@ -67,8 +67,8 @@ def test_hops_are_in_order_and_bounded_for_each_host() -> None:
 
 def test_forbidden_addresses_are_passed_over_and_public_ones_used() -> None:
     found = [(A, at("127.0.0.1", "1.1.1.1")), (B, at("10.0.0.1"))]
-    assert hops("d.test", found, 25, ()) == (Endpoint("a.test", ip_address("1.1.1.1"), 25),)
-    opened = hops("d.test", found, 25, [ip_network("10.0.0.0/8")])
+    assert endpoints("d.test", found, 25, ()) == (Endpoint("a.test", ip_address("1.1.1.1"), 25),)
+    opened = endpoints("d.test", found, 25, [ip_network("10.0.0.0/8")])
     assert opened == (Endpoint("a.test", ip_address("1.1.1.1"), 25), Endpoint("b.test", ip_address("10.0.0.1"), 25))
 
 
@@ -84,7 +84,7 @@ def test_forbidden_addresses_are_passed_over_and_public_ones_used() -> None:
     ],
 )
 def test_no_hops(found: list[tuple[MxHost, AddressAnswer]], outcome: type, reply: str) -> None:
-    result = hops("d.test", found, 25, (), own={ip_address("8.8.8.8")})
+    result = endpoints("d.test", found, 25, (), own={ip_address("8.8.8.8")})
     assert isinstance(result, outcome)
     assert isinstance(result, Deferred | Refused)
     assert str(result.reply).startswith(reply)
@@ -92,29 +92,29 @@ def test_no_hops(found: list[tuple[MxHost, AddressAnswer]], outcome: type, reply
 
 def test_our_own_address_behind_another_host_ends_the_list() -> None:
     found = [(A, at("1.1.1.1")), (B, at("8.8.8.8")), (C, at("1.1.1.2"))]
-    assert hops("d.test", found, 25, (), own={ip_address("8.8.8.8")}) == (
+    assert endpoints("d.test", found, 25, (), own={ip_address("8.8.8.8")}) == (
         Endpoint("a.test", ip_address("1.1.1.1"), 25),
     )
 
 
 def test_literals() -> None:
     public, private = ip_address("1.1.1.1"), ip_address("10.0.0.1")
-    assert literal_hops(public, 25, ()) == (Endpoint("", public, 25),)
-    refused = literal_hops(private, 25, ())
+    assert literal_endpoints(public, 25, ()) == (Endpoint("", public, 25),)
+    refused = literal_endpoints(private, 25, ())
     assert isinstance(refused, Refused)
     assert refused.reply.status == "5.4.4"
-    own = literal_hops(public, 25, (), {public})
+    own = literal_endpoints(public, 25, (), {public})
     assert isinstance(own, Refused)
     assert own.reply.status == "5.4.6"
 
 
 def test_a_provider_may_be_anywhere_and_never_fails_for_good() -> None:
-    assert provider_hops("p", "smtp.test", 587, at("127.0.0.1")) == (
+    assert provider_endpoints("p", "smtp.test", 587, at("127.0.0.1")) == (
         Endpoint("smtp.test", ip_address("127.0.0.1"), 587),
     )
-    assert provider_hops("p", "127.0.0.1", 587, at("127.0.0.1")) == (Endpoint("", ip_address("127.0.0.1"), 587),)
+    assert provider_endpoints("p", "127.0.0.1", 587, at("127.0.0.1")) == (Endpoint("", ip_address("127.0.0.1"), 587),)
     for answer in (NoSuchDomain(), NoRecords(), TemporaryFailure("silence")):
-        outcome = provider_hops("p", "smtp.test", 587, answer)
+        outcome = provider_endpoints("p", "smtp.test", 587, answer)
         assert isinstance(outcome, Deferred)
         assert outcome.lane_down
 

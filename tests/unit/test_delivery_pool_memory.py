@@ -1,6 +1,6 @@
 """What is remembered for a while."""
 
-from relay.delivery.pool import MAX_REMEMBERED, ExpiringSet
+from relay.delivery.pool import MAX_MEMBERS, ExpiringSet
 
 
 def test_forgotten_after_its_time() -> None:
@@ -28,7 +28,7 @@ def test_adding_again_starts_the_time_anew_and_discarding_ends_it() -> None:
 
 def test_the_oldest_make_room() -> None:
     memory = ExpiringSet(60.0, lambda: 0.0)
-    for number in range(MAX_REMEMBERED + 5):
+    for number in range(MAX_MEMBERS + 5):
         memory.add(number)
     assert 4 not in memory
     assert 5 in memory

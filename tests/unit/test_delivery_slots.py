@@ -9,46 +9,46 @@ from hypothesis import strategies as st
 from relay.delivery.slots import ConnectionSlots
 
 
-async def work(places: ConnectionSlots, lane: str, log: list[str], *, most: int = 2, total: int = 3) -> None:
-    async with places.place(lane, lane_most=most, total_most=total):
+async def work(slots: ConnectionSlots, lane: str, log: list[str], *, most: int = 2, total: int = 3) -> None:
+    async with slots.slot(lane, lane_most=most, total_most=total):
         log.append(lane)
         await asyncio.sleep(0)
 
 
 async def test_a_full_lane_does_not_hold_another_up() -> None:
-    places, log = ConnectionSlots(), list[str]()
+    slots, log = ConnectionSlots(), list[str]()
     async with (
-        places.place("a", lane_most=1, total_most=9),
+        slots.slot("a", lane_most=1, total_most=9),
         asyncio.TaskGroup() as group,
     ):
-        waiting = [group.create_task(work(places, "a", log, most=1, total=9)) for _ in range(3)]
-        await work(places, "b", log, most=1, total=9)
+        waiting = [group.create_task(work(slots, "a", log, most=1, total=9)) for _ in range(3)]
+        await work(slots, "b", log, most=1, total=9)
         assert log == ["b"]
         for task in waiting:
             task.cancel()
-    assert places.used == 0
+    assert slots.used == 0
 
 
 async def test_the_total_goes_round_the_lanes() -> None:
-    places, log = ConnectionSlots(), list[str]()
+    slots, log = ConnectionSlots(), list[str]()
     async with asyncio.TaskGroup() as group:
         for lane in ("a", "a", "a", "a", "a", "a", "b", "c"):
-            group.create_task(work(places, lane, log, most=9, total=1))
+            group.create_task(work(slots, lane, log, most=9, total=1))
     assert log == ["a", "a", "b", "c", "a", "a", "a", "a"]
 
 
 async def test_a_place_granted_to_a_cancelled_task_goes_on() -> None:
-    places, log = ConnectionSlots(), list[str]()
+    slots, log = ConnectionSlots(), list[str]()
     holding = asyncio.Event()
 
     async def hold() -> None:
-        async with places.place("a", lane_most=1, total_most=1):
+        async with slots.slot("a", lane_most=1, total_most=1):
             await holding.wait()
 
     holder = asyncio.create_task(hold())
     await asyncio.sleep(0)
-    first = asyncio.create_task(work(places, "a", log, most=1, total=1))
-    second = asyncio.create_task(work(places, "a", log, most=1, total=1))
+    first = asyncio.create_task(work(slots, "a", log, most=1, total=1))
+    second = asyncio.create_task(work(slots, "a", log, most=1, total=1))
     await asyncio.sleep(0)
     holding.set()
     await asyncio.sleep(0)
@@ -58,7 +58,7 @@ async def test_a_place_granted_to_a_cancelled_task_goes_on() -> None:
     await second
     assert first.cancelled()
     assert log == ["a"]
-    assert places.used == 0
+    assert slots.used == 0
 
 
 @settings(deadline=None, max_examples=50)
@@ -69,13 +69,13 @@ async def test_a_place_granted_to_a_cancelled_task_goes_on() -> None:
 )
 def test_bounds_hold_and_everybody_gets_a_turn(jobs: list[tuple[str, int, bool]], most: int, total: int) -> None:
     async def run() -> None:
-        places, inside, done = ConnectionSlots(), Counter[str](), Counter[str]()
+        slots, inside, done = ConnectionSlots(), Counter[str](), Counter[str]()
 
         async def one(lane: str, rounds: int) -> None:
-            async with places.place(lane, lane_most=most, total_most=total):
+            async with slots.slot(lane, lane_most=most, total_most=total):
                 inside[lane] += 1
                 assert inside[lane] <= most
-                assert inside.total() <= total == max(total, places.used)
+                assert inside.total() <= total == max(total, slots.used)
                 try:
                     for _ in range(rounds):
                         await asyncio.sleep(0)
@@ -93,7 +93,7 @@ def test_bounds_hold_and_everybody_gets_a_turn(jobs: list[tuple[str, int, bool]]
         assert all(result is None or isinstance(result, asyncio.CancelledError) for result in results)
         assert all(task.cancelled() <= cancel for task, (_, _, cancel) in zip(tasks, jobs, strict=True))
         assert done.total() == sum(result is None for result in results)
-        assert places.used == 0
-        assert not places._lanes
+        assert slots.used == 0
+        assert not slots._lanes
 
     asyncio.run(run())

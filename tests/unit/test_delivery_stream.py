@@ -1,4 +1,4 @@
-"""The wire over a pair of real sockets."""
+"""The stream over a pair of real sockets."""
 
 import asyncio
 import socket
@@ -7,13 +7,13 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from relay.delivery.stream import MAX_UNREAD, ClientStream, WireError
+from relay.delivery.stream import MAX_UNREAD, ClientStream, StreamError
 from relay.mail.reply import Reply
 
 
 @asynccontextmanager
 async def wired() -> AsyncIterator[tuple[ClientStream, socket.socket, socket.socket]]:
-    """Yield a wire, its own socket and the other side's, which does nothing by itself."""
+    """Yield a stream, its own socket and the other side's, which does nothing by itself."""
     ours, theirs = socket.socketpair()
     transport, _ = await asyncio.get_running_loop().create_connection(asyncio.Protocol, sock=ours)
     try:
@@ -25,73 +25,73 @@ async def wired() -> AsyncIterator[tuple[ClientStream, socket.socket, socket.soc
 
 
 async def test_replies_in_order_and_those_before_the_end_too() -> None:
-    async with wired() as (wire, _, theirs):
+    async with wired() as (stream, _, theirs):
         theirs.sendall(b"250 one\r\n550 two\r\n")
         theirs.close()
-        assert await wire.read(1) == Reply(250, "", "one")
-        assert await wire.read(1) == Reply(550, "", "two")
-        with pytest.raises(WireError) as caught:
-            await wire.read(1)
-        assert caught.value.hung_up
-        assert not wire.is_open
+        assert await stream.read(1) == Reply(250, "", "one")
+        assert await stream.read(1) == Reply(550, "", "two")
+        with pytest.raises(StreamError) as caught:
+            await stream.read(1)
+        assert caught.value.closed_by_server
+        assert not stream.is_open
 
 
 async def test_silence_is_cut_short() -> None:
-    async with wired() as (wire, ours, _):
-        with pytest.raises(WireError, match=r"did not answer within 0\.01 s") as caught:
-            await wire.read(0.01)
-        assert not caught.value.hung_up
+    async with wired() as (stream, ours, _):
+        with pytest.raises(StreamError, match=r"did not answer within 0\.01 s") as caught:
+            await stream.read(0.01)
+        assert not caught.value.closed_by_server
         await asyncio.sleep(0)
         assert ours.fileno() == -1
 
 
 @pytest.mark.parametrize("said", [b"421 4.4.2 idle too long\r\n", b"2"])
 async def test_a_word_while_resting_ends_it(said: bytes) -> None:
-    async with wired() as (wire, _, theirs):
-        wire.rest()
+    async with wired() as (stream, _, theirs):
+        stream.expect_nothing()
         theirs.sendall(said)
         await asyncio.sleep(0.01)
-        assert not wire.is_open
+        assert not stream.is_open
 
 
 async def test_what_came_too_much_before_resting_ends_it() -> None:
-    async with wired() as (wire, _, theirs):
+    async with wired() as (stream, _, theirs):
         theirs.sendall(b"250 one\r\n250 too many\r\n")
-        await wire.read(1)
-        wire.rest()
-        assert not wire.is_open
+        await stream.read(1)
+        stream.expect_nothing()
+        assert not stream.is_open
 
 
 async def test_nothing_is_sent_into_a_closed_connection() -> None:
-    async with wired() as (wire, _, theirs):
+    async with wired() as (stream, _, theirs):
         theirs.close()
         await asyncio.sleep(0.01)
-        with pytest.raises(WireError):
-            await wire.write_body(b"content", 1)
+        with pytest.raises(StreamError):
+            await stream.write_body(b"content", 1)
 
 
 async def test_closing_does_not_wait_for_a_side_that_does_not_read() -> None:
-    async with wired() as (wire, ours, _):
-        with pytest.raises(WireError, match="did not take the content"):
-            await wire.write_body(b"x" * 10_000_000, 0.05)
+    async with wired() as (stream, ours, _):
+        with pytest.raises(StreamError, match="did not take the content"):
+            await stream.write_body(b"x" * 10_000_000, 0.05)
         await asyncio.sleep(0)
         assert ours.fileno() == -1
-    async with wired() as (wire, ours, theirs):
+    async with wired() as (stream, ours, theirs):
         theirs.sendall(b"552 5.3.4 too big\r\n")
-        assert not await wire.write_body(b"x" * 10_000_000, 1)
-        assert await wire.read(1) == Reply(552, "5.3.4", "too big")
-        wire.close()
+        assert not await stream.write_body(b"x" * 10_000_000, 1)
+        assert await stream.read(1) == Reply(552, "5.3.4", "too big")
+        stream.close()
         await asyncio.sleep(0)
         assert ours.fileno() == -1
 
 
 async def test_replies_without_end_to_what_nobody_asked_end_it() -> None:
     """A server may answer as many commands as are sent ahead, and must not fill our memory with more."""
-    async with wired() as (wire, _, theirs):
+    async with wired() as (stream, _, theirs):
         theirs.sendall(b"250 ok\r\n" * MAX_UNREAD)
         await asyncio.sleep(0.01)
-        before = wire.is_open
+        before = stream.is_open
         theirs.sendall(b"250 one more\r\n")
         await asyncio.sleep(0.01)
-        assert (before, wire.is_open) == (True, False)
-        assert await wire.read(1) == Reply(250, "", "ok")
+        assert (before, stream.is_open) == (True, False)
+        assert await stream.read(1) == Reply(250, "", "ok")

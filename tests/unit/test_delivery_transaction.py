@@ -44,7 +44,7 @@ REMOTE = "mx.test[192.0.2.1]:25"
         (TransactionReplies(OK, [NO, BYE]), [Refused(NO, REMOTE, "rcpt"), Deferred(BYE, REMOTE, phase="rcpt")]),
         (TransactionReplies(OK, [OK, BYE]), [Deferred(BYE, REMOTE, phase="data"), Deferred(BYE, REMOTE, phase="rcpt")]),
         (TransactionReplies(BYE), [Deferred(BYE, REMOTE, phase="mail")] * 2),
-        (TransactionReplies(failure=BROKEN, hung_up=True), [Deferred(BROKEN, REMOTE, phase="mail")] * 2),
+        (TransactionReplies(failure=BROKEN, closed_by_server=True), [Deferred(BROKEN, REMOTE, phase="mail")] * 2),
         (
             TransactionReplies(OK, [NO], failure=BROKEN),
             [Refused(NO, REMOTE, "rcpt"), Deferred(BROKEN, REMOTE, phase="rcpt")],
@@ -70,9 +70,9 @@ def test_dsn_is_passed_on_only_with_what_was_delivered() -> None:
     ("replies", "following"),
     [
         (TransactionReplies(OK, [OK, NO], GO), Next.BODY),
-        (TransactionReplies(OK, [NO, BUSY], GO), Next.LONE_DOT),
-        (TransactionReplies(NO, [NO], GO), Next.LONE_DOT),
-        (TransactionReplies(NO, [OK], GO), Next.HANG_UP),
+        (TransactionReplies(OK, [NO, BUSY], GO), Next.EMPTY_BODY),
+        (TransactionReplies(NO, [NO], GO), Next.EMPTY_BODY),
+        (TransactionReplies(NO, [OK], GO), Next.CLOSE),
         (TransactionReplies(OK, [OK], NO), Next.NOTHING),
         (TransactionReplies(OK, [NO]), Next.NOTHING),
     ],
@@ -96,7 +96,7 @@ def test_what_follows_the_reply_to_data(replies: TransactionReplies, following: 
 )
 def test_too_many_recipients(reply: Reply, before: Reply, too_many: bool) -> None:
     replies = TransactionReplies(OK, [before, reply], GO, OK)
-    assert replies.too_many() == ([1] if too_many else [])
+    assert replies.too_many_recipients() == ([1] if too_many else [])
     if too_many:
         assert isinstance(replies.outcomes(2, REMOTE, False)[1], Deferred)
 
@@ -107,22 +107,22 @@ def test_a_full_mailbox_is_permanent() -> None:
 
 
 @pytest.mark.parametrize(
-    ("replies", "untouched", "reusable", "needs_reset"),
+    ("replies", "is_unanswered", "reusable", "needs_reset"),
     [
         (TransactionReplies(OK, [OK], GO, OK), False, True, False),
         (TransactionReplies(OK, [NO], NO), False, True, True),
         (TransactionReplies(NO, [NO], NO), False, True, False),
-        (TransactionReplies(failure=BROKEN, hung_up=True), True, False, False),
+        (TransactionReplies(failure=BROKEN, closed_by_server=True), True, False, False),
         (TransactionReplies(failure=BROKEN), False, False, False),
         (TransactionReplies(BYE), True, False, False),
         (TransactionReplies(OK, [BYE]), False, False, True),
-        (TransactionReplies(OK, [], failure=BROKEN, hung_up=True), False, False, True),
+        (TransactionReplies(OK, [], failure=BROKEN, closed_by_server=True), False, False, True),
     ],
 )
 def test_what_it_means_for_the_connection(
-    replies: TransactionReplies, untouched: bool, reusable: bool, needs_reset: bool
+    replies: TransactionReplies, is_unanswered: bool, reusable: bool, needs_reset: bool
 ) -> None:
-    assert (replies.untouched, replies.reusable, replies.needs_reset) == (untouched, reusable, needs_reset)
+    assert (replies.is_unanswered, replies.reusable, replies.needs_reset) == (is_unanswered, reusable, needs_reset)
 
 
 def test_where_replies_make_sense() -> None:
@@ -134,7 +134,7 @@ def test_where_replies_make_sense() -> None:
 
 
 @pytest.mark.parametrize(
-    ("replies", "disagrees"),
+    ("replies", "rejected"),
     [
         (TransactionReplies(OK, [OK], GO, OK), False),
         (TransactionReplies(Reply(555, "5.5.4", "SIZE?")), True),
@@ -146,5 +146,5 @@ def test_where_replies_make_sense() -> None:
         (TransactionReplies(failure=BROKEN), False),
     ],
 )
-def test_a_server_disagrees_with_commands_not_with_what_they_name(replies: TransactionReplies, disagrees: bool) -> None:
-    assert replies.disagrees is disagrees
+def test_command_errors_differ_from_refusals_of_an_address(replies: TransactionReplies, rejected: bool) -> None:
+    assert replies.rejects_commands is rejected
