@@ -53,7 +53,7 @@ class Relay(RelayProcess):
             return text.decode().rsplit(" ", 1)[1]
 
 
-async def test_it_shows_depth_messages_bounces_and_stories(tmp_path: Path) -> None:
+async def test_it_shows_depth_messages_bounces_and_timelines(tmp_path: Path) -> None:
     async with Sink() as sink, Relay(tmp_path, sink) as relay, aiohttp.ClientSession(relay.url) as client:
         good = await relay.send("good@rcpt.test", "Your invoice")
         sink.once("RCPT", Say("550 5.1.1 No such user here"))
@@ -84,7 +84,7 @@ async def test_it_shows_depth_messages_bounces_and_stories(tmp_path: Path) -> No
             assert "<script" not in found
 
 
-async def test_nobody_from_elsewhere_sees_it_and_nothing_can_be_changed(tmp_path: Path) -> None:
+async def test_other_hosts_have_no_access_and_nothing_can_be_changed(tmp_path: Path) -> None:
     async with Sink() as sink, Relay(tmp_path, sink) as relay, aiohttp.ClientSession(relay.url) as client:
         queue_id = await relay.send("u@rcpt.test")
         for path in ("/", f"/message/{queue_id}", "/?q=u@rcpt.test", "/none"):
@@ -105,7 +105,7 @@ def basic(credentials: str) -> dict[str, str]:
     return {"Authorization": f"Basic {b64encode(credentials.encode()).decode()}"}
 
 
-async def test_with_a_secret_only_who_knows_it_sees_it(tmp_path: Path) -> None:
+async def test_access_with_a_secret(tmp_path: Path) -> None:
     async with Sink() as sink, Relay(tmp_path, sink, SECRET) as relay, aiohttp.ClientSession(relay.url) as client:
         for credentials in ({}, basic("admin:wrong"), basic("admin:"), basic(SECRET)):
             async with client.get("/", headers=credentials) as answer:

@@ -109,7 +109,7 @@ def replaced(data: Path, name: str, *lines: str, arguments: tuple[str, ...] = ()
 
 
 @pytest.mark.parametrize("arguments", [(), DELEGATED])
-def test_what_is_asked_for_is_found_right(data: Path, arguments: tuple[str, ...]) -> None:
+def test_published_records_are_correct(data: Path, arguments: tuple[str, ...]) -> None:
     result = checked(data, [*zone_of(data, *arguments), *HOST.splitlines()], *arguments)
     assert result.exit_code == 0, result.stdout
     assert "All records are there." in result.stdout
@@ -170,7 +170,7 @@ DOUBTS = [
 
 
 @pytest.mark.parametrize(("name", "kind", "lines", "said"), DOUBTS)
-def test_a_doubt_is_only_warned_of(data: Path, name: str, kind: str, lines: list[str], said: str) -> None:
+def test_a_doubtful_record_is_a_warning(data: Path, name: str, kind: str, lines: list[str], said: str) -> None:
     zone = replaced(data, name, *(f"{name}. {line}" for line in lines), kind=kind)
     result = checked(data, zone, "--json")
     found = finding(result, name, kind)
@@ -178,7 +178,7 @@ def test_a_doubt_is_only_warned_of(data: Path, name: str, kind: str, lines: list
     assert said in found["text"]
 
 
-def test_a_longer_way_to_the_target_is_right(data: Path) -> None:
+def test_a_chain_of_aliases_to_the_target_is_correct(data: Path) -> None:
     name, target = "s1._domainkey.acme.test", "s1._domainkey.acme.test.mail.operator.test"
     hops = [f"{name}. CNAME hop.acme.test.", f"hop.acme.test. CNAME {target}."]
     result = checked(data, replaced(data, name, *hops, arguments=DELEGATED), "--json", *DELEGATED)
@@ -186,7 +186,7 @@ def test_a_longer_way_to_the_target_is_right(data: Path) -> None:
     assert "over hop.acme.test" in finding(result, name, "CNAME")["text"]
 
 
-def test_aliases_that_go_in_a_circle_are_told(data: Path) -> None:
+def test_a_loop_of_aliases_is_reported(data: Path) -> None:
     name = "s2._domainkey.acme.test"
     circle = [f"{name}. CNAME other.acme.test.", f"other.acme.test. CNAME {name}."]
     delegated = checked(data, replaced(data, name, *circle, arguments=DELEGATED), "--json", *DELEGATED)
@@ -197,7 +197,7 @@ def test_aliases_that_go_in_a_circle_are_told(data: Path) -> None:
     assert "circle" in found["text"]
 
 
-def test_a_panel_that_added_the_domain_is_seen_through(data: Path) -> None:
+def test_a_name_with_the_domain_added_twice_is_explained(data: Path) -> None:
     name = "s1._domainkey.acme.test"
     doubled = checked(
         data, replaced(data, name, f"{name}.acme.test. CNAME x.test.", arguments=DELEGATED), "--json", *DELEGATED
@@ -208,7 +208,7 @@ def test_a_panel_that_added_the_domain_is_seen_through(data: Path) -> None:
     assert "end the value with a dot" in finding(dotless, name, "CNAME")["text"]
 
 
-def test_the_same_is_seen_through_for_mail_exchangers(data: Path) -> None:
+def test_a_mail_exchanger_with_the_domain_added_twice_is_explained(data: Path) -> None:
     doubled = "reply.acme.test.acme.test. MX 10 relay.operator.test."
     found = finding(checked(data, replaced(data, "reply.acme.test", doubled), "--json"), "reply.acme.test", "MX")
     assert (found["status"], found["observed"]) == ("wrong", ["reply.acme.test.acme.test"])
@@ -223,7 +223,7 @@ def test_an_alias_must_stand_alone(data: Path, other: str) -> None:
     assert "an alias must stand alone" in found["text"]
 
 
-def test_a_key_in_place_of_its_alias_works_for_now(data: Path) -> None:
+def test_a_key_instead_of_its_alias_is_a_warning(data: Path) -> None:
     name = "s1._domainkey.acme.test"
     key = next(line for line in zone_of(data) if line.startswith(name))
     result = checked(data, replaced(data, name, key, arguments=DELEGATED), "--json", *DELEGATED)
@@ -231,7 +231,7 @@ def test_a_key_in_place_of_its_alias_works_for_now(data: Path) -> None:
     assert finding(result, name, "CNAME")["status"] == "warning"
 
 
-def test_a_key_cut_by_a_panel_is_told(data: Path) -> None:
+def test_a_truncated_key_is_reported(data: Path) -> None:
     name = "s1._domainkey.acme.test"
     key = next(line for line in zone_of(data) if line.startswith(name))
     cut = key[: key.index('" "') + 1]
@@ -239,14 +239,14 @@ def test_a_key_cut_by_a_panel_is_told(data: Path) -> None:
     assert "cut off after 255 characters" in finding(result, name, "TXT")["text"]
 
 
-def test_another_key_is_told(data: Path) -> None:
+def test_another_key_is_reported(data: Path) -> None:
     name = "s1._domainkey.acme.test"
     other = next(line for line in zone_of(data) if line.startswith("s2._domainkey"))
     result = checked(data, replaced(data, name, other.replace("s2.", "s1.", 1)), "--json")
     assert "another key than the one that signs" in finding(result, name, "TXT")["text"]
 
 
-def test_a_key_under_test_is_warned_of(data: Path) -> None:
+def test_a_key_in_test_mode_is_a_warning(data: Path) -> None:
     name = "s1._domainkey.acme.test"
     key = next(line for line in zone_of(data) if line.startswith(name))
     result = checked(data, replaced(data, name, key.replace("v=DKIM1;", "t=y;")), "--json")
@@ -255,7 +255,7 @@ def test_a_key_under_test_is_warned_of(data: Path) -> None:
     assert "t=y" in found["text"]
 
 
-def test_a_short_key_is_warned_of(tmp_path: Path) -> None:
+def test_a_short_key_is_a_warning(tmp_path: Path) -> None:
     write_key(tmp_path, "acme.test", "s1", generate_key("rsa-sha256", 1024))
     write_key(tmp_path, "acme.test", "s2", generate_key("rsa-sha256", 2048))
     result = checked(tmp_path, [*zone_of(tmp_path), *HOST.splitlines()], "--json")
@@ -278,7 +278,7 @@ def test_too_many_look_ups_are_counted(data: Path) -> None:
     assert "12 DNS look-ups" in found["text"]
 
 
-def test_silence_is_not_taken_for_absence(data: Path) -> None:
+def test_no_answer_does_not_mean_a_missing_record(data: Path) -> None:
     zone = [*zone_of(data), *HOST.splitlines()]
     result = checked(data, zone, "--json", trouble={"s1._domainkey.acme.test": "REFUSED"})
     found = finding(result, "s1._domainkey.acme.test", "TXT")
@@ -286,7 +286,7 @@ def test_silence_is_not_taken_for_absence(data: Path) -> None:
     assert "REFUSED" in found["text"]
 
 
-def test_a_domain_that_does_not_exist_is_said_once(data: Path) -> None:
+def test_a_domain_that_does_not_exist_is_reported_once(data: Path) -> None:
     result = checked(data, HOST.splitlines())
     assert result.exit_code == 1
     assert "acme.test does not exist in DNS: is it registered" in result.stdout
@@ -303,13 +303,13 @@ def test_a_domain_that_does_not_exist_is_said_once(data: Path) -> None:
         (HOST.replace("PTR relay.operator.test", "PTR dsl-7.isp.test"), "warning", "called dsl-7.isp.test"),
     ],
 )
-def test_the_relays_own_name_is_looked_at(data: Path, host: str, status: str, said: str) -> None:
+def test_the_host_name_of_the_relay_is_checked(data: Path, host: str, status: str, said: str) -> None:
     result = checked(data, [*zone_of(data), *host.splitlines()], "--json")
     about = [one for one in map(json.loads, result.stdout.splitlines()) if one["subject"] == "relay host"]
     assert [one["text"] for one in about if one["status"] == status and said in one["text"]]
 
 
-def test_a_foreign_return_path_is_warned_of(data: Path) -> None:
+def test_a_foreign_return_path_is_a_warning(data: Path) -> None:
     extra = 'return_path = "bounces.elsewhere.test"'
     records = run("records", configured(data, extra=extra), "--zone").stdout.splitlines()
     zone = [line.replace(" IN ", " ") for line in records if not line.startswith(";")]
@@ -320,7 +320,7 @@ def test_a_foreign_return_path_is_warned_of(data: Path) -> None:
     assert "bounces.elsewhere.test does not speak for acme.test" in found["text"]
 
 
-def test_mail_that_nothing_speaks_for_is_wrong(tmp_path: Path) -> None:
+def test_mail_without_any_authentication_is_wrong(tmp_path: Path) -> None:
     extra = 'return_path = "bounces.elsewhere.test"'
     zone = f'{HOST}\n_dmarc.acme.test. TXT "v=DMARC1; p=reject"'
     with serving(zone) as port:
@@ -332,7 +332,7 @@ def test_mail_that_nothing_speaks_for_is_wrong(tmp_path: Path) -> None:
     assert "mail passes by SPF" in finding(aligned, "_dmarc.acme.test", "TXT")["text"]
 
 
-def test_doubtful_settings_are_warned_of(data: Path) -> None:
+def test_doubtful_settings_are_warnings(data: Path) -> None:
     extra = 'provider = "bulk"\n[[provider]]\nname = "bulk"\nhost = "smtp.bulk.test"'
     with serving(HOST) as port:
         result = run("check", configured(data, port, extra), "--json")
@@ -341,7 +341,7 @@ def test_doubtful_settings_are_warned_of(data: Path) -> None:
     assert ("spf", "warning") in said
 
 
-def test_what_dns_says_cannot_steer_the_terminal(data: Path) -> None:
+def test_text_from_dns_has_no_control_characters(data: Path) -> None:
     name = "s1._domainkey.acme.test"
     result = checked(data, replaced(data, name, f'{name}. TXT "v=DKIM1\\027[31m; p=x"'))
     assert result.exit_code == 1

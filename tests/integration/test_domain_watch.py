@@ -140,7 +140,7 @@ async def test_a_new_key_signs_once_dns_has_shown_it_for_some_minutes(folder: Pa
         assert not sink.violations
 
 
-async def test_a_silent_dns_changes_nothing_and_an_absent_key_is_told_once(folder: Path) -> None:
+async def test_no_dns_answer_changes_nothing_and_a_missing_key_is_reported_once(folder: Path) -> None:
     async with Sink() as sink, DnsServer(ZONE + made_key(folder, "s1")) as dns:
         relay = configured(folder, sink, dns)
         async with running(relay) as up:
@@ -189,7 +189,7 @@ async def test_each_kind_of_key_signs_and_only_one_of_it(folder: Path) -> None:
             assert sorted(await selectors(relay, sink)) == ["e1", "s2"]
 
 
-async def test_a_zone_of_the_operator_takes_the_records(folder: Path) -> None:
+async def test_records_in_a_zone_of_the_operator(folder: Path) -> None:
     made_key(folder, "s1")
     extra = 'cname_target = "mail.operator.test"\nreturn_path = "bounces.acme.test"\n'
     inbound = '[[listener]]\nname = "mx"\nkind = "inbound"\naddress = "127.0.0.1:0"\n'

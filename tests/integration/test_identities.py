@@ -177,7 +177,7 @@ async def test_an_identity_from_nothing_to_verified(tmp_path: Path) -> None:
         assert reasons == dict.fromkeys(("open", "click"), "test of the relay's own")
 
 
-async def test_a_code_sent_to_somebody_else_proves_no_address(tmp_path: Path) -> None:
+async def test_a_code_sent_to_another_address_proves_nothing(tmp_path: Path) -> None:
     ceo = "ceo@bank.test"
     async with house(tmp_path, f"{ZONE}\nbank.test. MX 10 mx.reader.test.") as (relay, mailbox):
         await relay.run("identity", "add", ceo, "--forward-to", "me@reader.test", "--reload")
@@ -196,7 +196,7 @@ async def test_a_code_sent_to_somebody_else_proves_no_address(tmp_path: Path) ->
         assert (await relay.campaign(ceo)).startswith("250 ")
 
 
-async def test_the_page_confirms_by_its_button_dns_does_and_both_outlive_a_restart(tmp_path: Path) -> None:
+async def test_the_page_and_dns_verify_and_both_survive_a_restart(tmp_path: Path) -> None:
     async with house(tmp_path) as (relay, mailbox):
         code, text = await relay.ran("identity", "verify", "owner@reader.test")
         assert code == 75, text
@@ -220,7 +220,7 @@ async def test_the_page_confirms_by_its_button_dns_does_and_both_outlive_a_resta
         assert (await relay.campaign("somebody@acme.test")).startswith("250 ")
 
 
-async def test_what_fails_in_sending_is_told_with_what_to_do(tmp_path: Path) -> None:
+async def test_failures_of_the_sending_step_have_an_action(tmp_path: Path) -> None:
     sent = ("identity", "verify", "x@acme.test", "--step", "sending", "--to", "owner@reader.test")
     async with house(tmp_path, "\n".join((MAIL, key_line(generate_key("rsa-sha256")), DMARC))) as (relay, mailbox):
 
@@ -255,7 +255,7 @@ tracking = { base_url = "http://127.0.0.1:9" }
 """
 
 
-async def test_what_fails_in_tracking_is_told_with_what_to_do(tmp_path: Path) -> None:
+async def test_failures_of_the_tracking_step_have_an_action(tmp_path: Path) -> None:
     async with house(tmp_path, more=ELSEWHERE) as (relay, _):
         code, text = await relay.ran("identity", "verify", "x@one.test", "--step", "tracking")
         assert (code, "there is no test mail yet" in text) == (1, True), text
@@ -269,7 +269,7 @@ async def test_what_fails_in_tracking_is_told_with_what_to_do(tmp_path: Path) ->
             assert (code, told in text, fix in text) == (1, True, True), text
 
 
-async def test_files_of_identities_never_leave_a_configuration_that_is_wrong(tmp_path: Path) -> None:
+async def test_identity_files_never_make_the_configuration_invalid(tmp_path: Path) -> None:
     async with house(tmp_path) as (relay, _):
         code, text = await relay.ran("identity", "add", "big@acme.test", "--daily-limit", "9999")
         assert (code, "9999 is over limits.identity_daily_ceiling" in text) == (78, True), text

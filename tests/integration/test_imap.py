@@ -82,9 +82,7 @@ def ordinary(subject: str) -> bytes:
     return f"From: ada@reader.test\r\nTo: {USER}\r\nSubject: {subject}\r\n\r\nGood morning.\r\n".encode()
 
 
-async def test_a_bounce_joins_its_message_and_moves_away_while_other_mail_stays_unread(
-    tmp_path: Path, dovecot: Dovecot
-) -> None:
+async def test_a_bounce_is_recorded_and_moved_and_other_mail_stays_unread(tmp_path: Path, dovecot: Dovecot) -> None:
     async with Sink() as sink, Relay(tmp_path, sink.port, dovecot.port) as relay:
         dovecot.put(ordinary("lunch"))
         queue_id, bounce = await relay.bounce(sink)
@@ -127,7 +125,7 @@ async def test_servers_without_move_copy_and_delete_only_what_was_handled(
         assert dovecot.flags("Done").keys() == {BOUNCED}
 
 
-async def test_each_mail_is_taken_once_over_a_restart(tmp_path: Path, dovecot: Dovecot) -> None:
+async def test_each_mail_is_processed_once_over_a_restart(tmp_path: Path, dovecot: Dovecot) -> None:
     async with Sink() as sink, Relay(tmp_path, sink.port, dovecot.port, 'handled = "leave"') as relay:
         queue_id, bounce = await relay.bounce(sink)
         dovecot.put(bounce)
@@ -160,7 +158,7 @@ async def test_a_crash_before_the_mail_was_marked_repeats_it_and_records_it_once
         assert dovecot.flags("INBOX") == {b"lunch": set(), BOUNCED: {rb"\Seen"}}
 
 
-async def test_a_renumbered_folder_is_read_anew_and_nothing_counts_twice(tmp_path: Path, dovecot: Dovecot) -> None:
+async def test_a_renumbered_folder_is_read_again_without_duplicates(tmp_path: Path, dovecot: Dovecot) -> None:
     async with Sink() as sink, Relay(tmp_path, sink.port, dovecot.port, 'handled = "leave"') as relay:
         queue_id, bounce = await relay.bounce(sink)
         dovecot.put(bounce)
@@ -189,7 +187,7 @@ async def test_starttls_and_the_folders_to_choose_from_without_a_running_relay(
     assert dovecot.flags("Rückläufer") == {b"one": set()}
 
 
-async def test_folders_say_what_is_wrong(tmp_path: Path, dovecot: Dovecot, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_errors_of_the_folders_command(tmp_path: Path, dovecot: Dovecot, monkeypatch: pytest.MonkeyPatch) -> None:
     refused = await folders(Relay(tmp_path, 1, dovecot.port, password="guessed-wrong"))
     assert refused.exit_code == 69
     assert f"relay: localhost:{dovecot.port}: login of {USER} was refused: [AUTHENTICATIONFAILED]" in refused.stderr
@@ -203,7 +201,7 @@ async def test_folders_say_what_is_wrong(tmp_path: Path, dovecot: Dovecot, monke
     assert (untrusted.exit_code, "certificate verify failed" in untrusted.stderr) == (69, True)
 
 
-async def test_a_mailbox_that_does_not_answer_is_told_and_holds_up_nothing(tmp_path: Path) -> None:
+async def test_a_mailbox_that_does_not_answer_is_logged_and_delays_nothing(tmp_path: Path) -> None:
     async with Sink() as sink, Relay(tmp_path, sink.port, 1) as relay:
         await relay.until(lambda: len(relay.log("imap.failed")) >= 2)
         assert "localhost:1: connect failed" in relay.log("imap.failed")[0]["error"]

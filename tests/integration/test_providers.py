@@ -55,7 +55,7 @@ def sink() -> Sink:
 
 
 @pytest.mark.parametrize("refusal", list(REFUSALS))
-async def test_mail_of_a_provider_that_refuses_arrives_by_the_fallback(tmp_path: Path, refusal: str) -> None:
+async def test_mail_refused_by_a_provider_is_sent_by_the_fallback(tmp_path: Path, refusal: str) -> None:
     moment, action, said = REFUSALS[refusal]
     async with sink() as first, sink() as backup, relay_with(tmp_path, first, backup) as relay:
         first.always(moment, action)
@@ -85,7 +85,7 @@ async def test_nothing_is_lost_to_a_provider_that_refuses_everything(tmp_path: P
         assert not relay.log("message.bounced")
 
 
-async def test_a_pause_is_shown_told_by_mail_around_it_and_lifted(tmp_path: Path) -> None:
+async def test_a_pause_is_shown_alerted_by_another_provider_and_ended(tmp_path: Path) -> None:
     alerts = '[alerts]\nmail_to = ["operator@rcpt.test"]'
     async with sink() as first, sink() as backup, relay_with(tmp_path, first, backup, more=alerts) as relay:
         first.always("AUTH", Say("535 5.7.8 Authentication failed"))
@@ -192,7 +192,7 @@ async def send_test(relay: RelayProcess, *arguments: str) -> tuple[int, str]:
     return process.returncode, out.decode()
 
 
-async def test_send_test_tells_each_step_and_what_to_do(tmp_path: Path) -> None:
+async def test_send_test_prints_each_step_and_the_action(tmp_path: Path) -> None:
     async with sink() as first, sink() as backup, relay_with(tmp_path, first, backup) as relay:
         code, said = await send_test(relay, "--provider", "backup", "--to", "you@rcpt.test")
         assert code == 0, said

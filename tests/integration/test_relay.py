@@ -167,7 +167,7 @@ async def test_operators_hold_release_and_delete(tmp_path: Path) -> None:
         assert not await relay.json("queue", "list")
 
 
-async def test_reload_switches_tracking_for_the_next_message_and_keeps_the_old_settings_on_a_fault(
+async def test_reload_applies_to_the_next_message_and_keeps_old_settings_on_a_fault(
     tmp_path: Path,
 ) -> None:
     async with Sink() as sink, RelayProcess(tmp_path, sink.port) as relay:
@@ -198,7 +198,7 @@ async def test_a_second_process_on_the_same_data_is_refused(tmp_path: Path) -> N
         await sink.received(1)
 
 
-async def test_a_reload_over_an_unusable_key_keeps_the_old_settings_and_says_so(tmp_path: Path) -> None:
+async def test_a_reload_with_an_unusable_key_keeps_the_old_settings(tmp_path: Path) -> None:
     folder = tmp_path / "data" / "dkim" / "acme.test"
     folder.mkdir(parents=True)
     async with Sink() as sink, RelayProcess(tmp_path, sink.port) as relay:

@@ -19,7 +19,7 @@ async def test_data_folder_and_log_are_made_on_the_first_start(tmp_path: Path) -
         assert await relay.stop() == 0
 
 
-async def test_a_port_in_use_is_said_in_a_word(tmp_path: Path) -> None:
+async def test_a_port_in_use_is_a_clear_error(tmp_path: Path) -> None:
     async with RelayProcess(tmp_path, 9) as relay:
         other = tmp_path / "other"
         other.mkdir()

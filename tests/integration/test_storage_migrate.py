@@ -113,7 +113,7 @@ async def relay(tmp_path: Path) -> RelayProcess:
     return made
 
 
-async def test_a_copy_that_was_killed_goes_on_and_all_is_there_once(relay: RelayProcess, postgres: str) -> None:
+async def test_a_killed_copy_continues_without_duplicates(relay: RelayProcess, postgres: str) -> None:
     database = relay.folder / "data" / "relay.db"
     with subprocess.Popen(
         command(relay.config, postgres, "--batch", "7"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -163,7 +163,7 @@ async def test_what_was_queued_is_delivered_once_from_postgresql(tmp_path: Path,
         )
 
 
-async def test_a_running_server_is_told_of(relay: RelayProcess, postgres: str) -> None:
+async def test_a_running_server_is_an_error(relay: RelayProcess, postgres: str) -> None:
     store = await SqliteStore.open(relay.folder / "data" / "relay.db", now=time.time())
     done = await asyncio.to_thread(migrate, relay.config, postgres)
     await store.close()
@@ -184,7 +184,7 @@ async def test_a_target_in_use_is_refused(relay: RelayProcess, postgres: str, tm
     assert (done.returncode, "is not empty" in done.stderr) == (69, True)
 
 
-async def test_a_source_that_went_on_is_not_mixed_with_its_older_half(relay: RelayProcess, postgres: str) -> None:
+async def test_a_changed_source_is_not_mixed_with_an_older_copy(relay: RelayProcess, postgres: str) -> None:
     database = relay.folder / "data" / "relay.db"
     done = await asyncio.to_thread(migrate, relay.config, postgres)
     assert done.returncode == 0, done.stderr
@@ -200,7 +200,7 @@ async def test_a_source_that_went_on_is_not_mixed_with_its_older_half(relay: Rel
     assert compare(database, postgres)["messages"] == MESSAGES + 2
 
 
-async def test_deliveries_that_only_the_journal_knows_of_come_first(relay: RelayProcess, postgres: str) -> None:
+async def test_unsettled_deliveries_in_the_journal_are_an_error(relay: RelayProcess, postgres: str) -> None:
     with closing(sqlite3.connect(relay.folder / "data" / "relay.db")) as raw:
         one, number = raw.execute("SELECT queue_id, number FROM entries WHERE state = 'active'").fetchone()
     journal, _ = DeliveryJournalFile.open(relay.folder / "data" / JOURNAL_FILE, lambda error: None)
@@ -210,7 +210,7 @@ async def test_deliveries_that_only_the_journal_knows_of_come_first(relay: Relay
     assert (done.returncode, "start it once more on SQLite" in done.stderr) == (69, True)
 
 
-async def test_faults_end_with_their_exit_codes(relay: RelayProcess, postgres: str, tmp_path: Path) -> None:
+async def test_errors_have_their_exit_codes(relay: RelayProcess, postgres: str, tmp_path: Path) -> None:
     assert (await asyncio.to_thread(migrate, relay.config, "mysql://x")).returncode == 64
     away = await asyncio.to_thread(migrate, relay.config, f"postgresql://u:hunter2@/d?host={tmp_path}")
     assert (away.returncode, "hunter2" in away.stderr) == (69, False)
@@ -221,7 +221,7 @@ async def test_faults_end_with_their_exit_codes(relay: RelayProcess, postgres: s
     assert (await asyncio.to_thread(migrate, relay.config, postgres)).returncode == 78
 
 
-async def test_check_tells_what_is_in_both(relay: RelayProcess, postgres: str) -> None:
+async def test_check_shows_both_databases(relay: RelayProcess, postgres: str) -> None:
     (sqlite_store,) = await relay.json("storage", "check")
     assert (sqlite_store["rows"]["messages"], sqlite_store["schema"]) == (MESSAGES + 1, max(schema.migrations()))
     assert (await asyncio.to_thread(migrate, relay.config, postgres)).returncode == 0

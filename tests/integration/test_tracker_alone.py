@@ -102,7 +102,7 @@ async def kinds(relay: RelayProcess, queue_id: str, count: int) -> list[str]:
     return found
 
 
-async def test_what_a_tracker_alone_saw_joins_the_story(tmp_path: Path) -> None:
+async def test_events_of_a_standalone_tracker_are_in_the_timeline(tmp_path: Path) -> None:
     away = TrackerProcess(tmp_path / "away", free_port())
     more = f"""
 [domains."acme.test".tracking]
@@ -133,7 +133,7 @@ base_url = "http://127.0.0.1:{away.port}"
             assert not list((tmp_path / "data" / "spool").glob("*.jsonl"))
 
 
-async def test_nothing_to_run_without_an_address(tmp_path: Path) -> None:
+async def test_a_standalone_tracker_needs_an_address(tmp_path: Path) -> None:
     away = TrackerProcess(tmp_path / "away", free_port())
     away.config.write_text(away.config.read_text().replace(f"127.0.0.1:{away.port}", ""))
     with pytest.raises(AssertionError, match=r"tracker\.address is empty; set it to run the tracker"):

@@ -61,7 +61,7 @@ async def test_only_the_button_confirms(tmp_path: Path) -> None:
     assert '<form method="post">' in pages.CONFIRM
 
 
-async def test_what_is_no_token_for_this_confirms_nothing(tmp_path: Path) -> None:
+async def test_tokens_of_other_kinds_confirm_nothing(tmp_path: Path) -> None:
     async def confirm(queue_id: str) -> bool:
         raise AssertionError(queue_id)
 
@@ -73,7 +73,7 @@ async def test_what_is_no_token_for_this_confirms_nothing(tmp_path: Path) -> Non
                 assert await ask(method, f"/v/{token}") == (404, pages.INVALID)
 
 
-async def test_a_link_that_is_too_old_and_a_store_that_is_away_say_so(tmp_path: Path) -> None:
+async def test_the_pages_of_an_old_link_and_a_failing_store(tmp_path: Path) -> None:
     async def late(queue_id: str) -> bool:
         return False
 
@@ -87,6 +87,6 @@ async def test_a_link_that_is_too_old_and_a_store_that_is_away_say_so(tmp_path: 
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
-async def test_a_tracker_alone_says_where_to_confirm(tmp_path: Path, method: str) -> None:
+async def test_a_standalone_tracker_asks_for_the_code(tmp_path: Path, method: str) -> None:
     async with serving(tmp_path, None) as ask:
         assert await ask(method, f"/v/{TOKEN}") == (200, pages.CONFIRM_ELSEWHERE)

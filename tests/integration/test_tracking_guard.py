@@ -53,7 +53,7 @@ async def sent(relay: RelayProcess, sink: Sink, number: int) -> tuple[str, bytes
     return queue_id, (await sink.received(number))[-1].content
 
 
-async def test_mail_goes_unrewritten_while_what_worked_does_not(tmp_path: Path) -> None:
+async def test_mail_is_unrewritten_while_a_base_url_is_down(tmp_path: Path) -> None:
     async with Sink() as sink:
         relay = RelayProcess(tmp_path, sink.port, "")
         proxy = Proxy(relay.tracker_port)
@@ -105,7 +105,7 @@ async def test_mail_goes_unrewritten_while_what_worked_does_not(tmp_path: Path) 
             assert PLAIN in remembered
 
 
-async def test_what_never_worked_is_warned_of_and_mail_is_rewritten(tmp_path: Path) -> None:
+async def test_a_base_url_that_never_worked_is_a_warning_and_mail_is_rewritten(tmp_path: Path) -> None:
     async with Sink() as sink:
         domain = f'[domains."acme.test".tracking]\nbase_url = "http://127.0.0.1:{free_port()}"'
         relay = RelayProcess(tmp_path, sink.port, f"{domain}")
@@ -119,7 +119,7 @@ async def test_what_never_worked_is_warned_of_and_mail_is_rewritten(tmp_path: Pa
             assert not up.lines("tracking.down")
 
 
-async def test_another_relays_tracker_is_not_ours(tmp_path: Path) -> None:
+async def test_the_tracker_of_another_relay_fails_the_check(tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     async with Sink() as sink:
         other = RelayProcess(tmp_path / "other", sink.port, "")
@@ -130,7 +130,7 @@ async def test_another_relays_tracker_is_not_ours(tmp_path: Path) -> None:
             assert line["why"] == "answers a link with 404, not with 302 as this tracker does"
 
 
-async def test_guard_and_domain_watch_ask_dns_by_the_resolver_of_the_relay(
+async def test_monitor_and_domain_checks_use_the_resolver_of_the_relay(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with Sink() as sink, DnsServer("t.acme.test. A 127.0.0.1") as dns:
@@ -148,7 +148,7 @@ async def test_guard_and_domain_watch_ask_dns_by_the_resolver_of_the_relay(
         assert ("t.acme.test.", "A") in dns.questions
 
 
-async def test_the_guard_can_be_left_out(tmp_path: Path) -> None:
+async def test_the_monitor_can_be_turned_off(tmp_path: Path) -> None:
     async with Sink() as sink:
         domain = f'[domains."acme.test".tracking]\nbase_url = "http://127.0.0.1:{free_port()}"'
         more = f"{domain}"

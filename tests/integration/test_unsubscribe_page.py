@@ -39,7 +39,7 @@ async def looks_right(browser: Chromium, title: str) -> None:
 
 
 @pytest.mark.parametrize(("width", "dark"), [(360, False), (360, True), (1200, False), (1200, True)])
-async def test_the_button_unsubscribes_and_the_page_then_knows(tmp_path: Path, width: int, dark: bool) -> None:
+async def test_the_button_unsubscribes_and_the_page_shows_it(tmp_path: Path, width: int, dark: bool) -> None:
     async with Chromium(width=width, dark=dark) as browser, Sink() as sink, Relay(tmp_path, sink) as relay:
         await relay.send("spring")
         (got,) = await sink.received(1)

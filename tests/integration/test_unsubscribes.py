@@ -101,7 +101,7 @@ async def test_campaign_mail_offers_it_signed_and_only_campaign_mail(tmp_path: P
 
 
 @pytest.mark.parametrize(("exclusion", "autumn"), [("campaign", "delivered"), ("global", "dropped")])
-async def test_one_click_ends_the_campaign_and_spares_transactional_mail(
+async def test_one_click_excludes_from_the_campaign_but_not_from_transactional_mail(
     tmp_path: Path, exclusion: str, autumn: str
 ) -> None:
     async with Sink() as sink, Relay(tmp_path, sink, exclusion) as relay:
@@ -118,7 +118,7 @@ async def test_one_click_ends_the_campaign_and_spares_transactional_mail(
         await relay.fate(await relay.send(), "delivered")
 
 
-async def test_mail_that_waits_is_not_sent_to_who_left_meanwhile(tmp_path: Path) -> None:
+async def test_waiting_mail_is_not_sent_to_unsubscribed_recipients(tmp_path: Path) -> None:
     async with Sink() as sink, Relay(tmp_path, sink) as relay:
         await relay.send("spring")
         (got,) = await sink.received(1)
@@ -163,7 +163,7 @@ async def test_the_list_is_edited_exported_and_imported(tmp_path: Path) -> None:
             await relay.run("unsubscribe", "remove", "nobody@x.test")
 
 
-async def test_the_report_on_engagement_tells_people_machines_and_departures(tmp_path: Path) -> None:
+async def test_the_engagement_report_counts_people_machines_and_unsubscribes(tmp_path: Path) -> None:
     async with Sink() as sink, Relay(tmp_path, sink) as relay:
         queue_id = await relay.send("spring")
         (got,) = await sink.received(1)
