@@ -189,9 +189,9 @@ _MAX_WAITING = 100
 
 
 class AlertQueue:
-    """Alerts that wait to be mailed, at most one an hour for each cause.
+    """Alerts waiting for the mailer, at most one per cause and hour.
 
-    It takes none while `alerts.mail_to` is empty.
+    Alerts are dropped while `alerts.mail_to` is empty.
     """
 
     def __init__(self, settings: Callable[[], Settings], clock: Clock) -> None:
@@ -221,12 +221,12 @@ class AlertQueue:
         self._waiting.put_nowait(alert)
 
     async def next(self) -> Alert:
-        """Wait for an alert and take it out."""
+        """Wait for an alert, and remove it from the queue."""
         return await self._waiting.get()
 
 
 class AlertMailer:
-    """Sends the waiting alerts through the mail queue, as local mail. `wake` makes the runner claim due entries."""
+    """Sends waiting alerts through the mail queue. `wake` makes the runner claim due entries."""
 
     def __init__(
         self,

@@ -28,7 +28,7 @@ class AppContext:
     clock: Clock
     new_id: Callable[[float], str]
     wake: asyncio.Event
-    """Set to make the queue runner claim."""
+    """Set to make the queue runner claim due entries."""
     stack: AsyncExitStack
     """Closes opened parts in reverse order."""
 

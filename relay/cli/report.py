@@ -156,7 +156,7 @@ def deliveries(path: Path, as_json: bool, as_csv: bool, **filters: Any) -> None:
 @report.command("engagement")
 @config_option
 @_filters
-@click.option("--mail", type=click.File("rb"), help="A copy of the mail, for the visible text of its links.")
+@click.option("--mail", type=click.File("rb"), help="A copy of the mail, to show the texts of its links.")
 @json_option
 @csv_option
 def engagement(path: Path, mail: BinaryIO | None, as_json: bool, as_csv: bool, **filters: Any) -> None:
@@ -197,19 +197,19 @@ def messages(path: Path, as_json: bool, **filters: Any) -> None:
 
 @report.command("untied")
 @config_option
-@click.option("--spam", is_flag=True, help="Mail that was taken for spam, in place of it.")
-@click.option("--since", default="30d", show_default=True, help="From when: 30d (ago), or a date.")
-@click.option("--until", default="", help="Until when: 1d (ago), or a date.")
+@click.option("--spam", is_flag=True, help="List mail that was classified as spam instead.")
+@click.option("--since", default="30d", show_default=True, help="Start of the period: 30d (ago), or a date.")
+@click.option("--until", default="", help="End of the period: 1d (ago), or a date.")
 @json_option
 @csv_option
 def untied(path: Path, spam: bool, since: str, until: str, as_json: bool, as_csv: bool) -> None:
-    """Mail to identities that belongs to no message and was not forwarded, newest first."""
-    wanted = {"since": str(past_time(since)), "meta": f"not_forwarded={'spam' if spam else 'untied'}"}
-    query = wanted | ({"until": str(past_time(until))} if until else {})
+    """List mail to identities that belongs to no message and was not forwarded, newest first."""
+    period = {"since": str(past_time(since)), "meta": f"not_forwarded={'spam' if spam else 'untied'}"}
+    query = period | ({"until": str(past_time(until))} if until else {})
     found: dict[str, Any] = AdminClient(path).get("/reports/messages", query)
     _listing(map(_untied_row, found["stories"]), _UNTIED, as_json=as_json, as_csv=as_csv)
     if found["more"]:
-        click.echo(f"relay: these are the newest {len(found['stories'])}; narrow the question for older ones", err=True)
+        click.echo(f"relay: only the newest {len(found['stories'])} are shown; use --until for older ones", err=True)
 
 
 @report.command("unclassified")
@@ -267,7 +267,7 @@ def _readers(one: dict[str, Any]) -> dict[str, Any]:
 
 
 def _untied_row(story: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the record of a mail that was not forwarded as a row."""
+    """Return the row of a mail that was not forwarded."""
     (recipient,) = story["recipients"]
     return {
         "at": story["created_at"],

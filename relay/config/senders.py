@@ -105,7 +105,7 @@ class Identity(Section):
 
     @property
     def tracks_replies(self) -> bool:
-        """Whether answers come back by signed addresses: asked for, or needed by `forward_to` and not ruled out."""
+        """True if replies go to signed addresses: configured, or implied by `forward_to` and not turned off."""
         return self.reply_tracking or (bool(self.forward_to) and "reply_tracking" not in self.model_fields_set)
 
     def with_defaults(self, domain: Domain, hourly_limit: int, daily_limit: int) -> Self:

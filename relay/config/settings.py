@@ -151,32 +151,31 @@ class Settings(Section):
 
     @property
     def takes_inbound(self) -> bool:
-        """Whether there is a listener of kind "inbound"."""
+        """True if there is a listener of kind "inbound"."""
         return any(listener.kind == "inbound" for listener in self.listeners)
 
     @property
     def inbound_addresses(self) -> frozenset[IPv4Address | IPv6Address]:
-        """The IP addresses of inbound listeners, without those that stand for all of a machine."""
+        """The IP addresses of inbound listeners, without unspecified ones such as 0.0.0.0."""
         hosts = (listener.host for listener in self.listeners if listener.kind == "inbound")
         return frozenset(one for one in map(_ip_address, hosts) if one is not None and not one.is_unspecified)
 
     @cached_property
     def return_domains(self) -> frozenset[str]:
         """The domains of signed addresses, in lower case."""
-        holders = (self.defaults, *self.domains.values())
-        named = (name.lower() for one in holders for name in (one.return_path, one.reply_domain))
-        return frozenset(name for name in named if name)
+        sections = (self.defaults, *self.domains.values())
+        names = (name.lower() for section in sections for name in (section.return_path, section.reply_domain))
+        return frozenset(name for name in names if name)
 
     @cached_property
     def mailbox_domains(self) -> frozenset[str]:
-        """The domains whose mail this relay takes where DNS leads it here: of identities, sending domains, the host."""
+        """Domains of identities, sending domains and the host: mail to them is accepted if their MX is this relay."""
         return frozenset((*map(domain_of, self.identities), *self.domains, self.server.hostname))
 
     def srs_domain(self, sender: str, address: str) -> str:
-        """Return the domain of the reverse-path of mail to this sender's `address` that is forwarded.
+        """Return the domain of the reverse-path of forwarded mail that was sent to an address of this sender.
 
-        Its `return_path`, unless a mailbox takes what comes back there; else its `reply_domain`; else the domain the
-        mail came to.
+        It is its `return_path`, unless that is read by IMAP; else its `reply_domain`; else the domain of the address.
         """
         domain = self.domain_for(sender)
         return ("" if self.bounces.imap else domain.return_path) or domain.reply_domain or domain_of(address)
