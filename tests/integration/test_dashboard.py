@@ -80,7 +80,7 @@ async def test_it_shows_depth_messages_bounces_and_timelines(tmp_path: Path) -> 
             assert "2 found" in await answer.text()
         async with client.get("/", params={"q": f"{EVIL}@x.test"}) as answer:
             found = await answer.text()
-            assert "Nothing. A queue id" in found
+            assert "No message found. Search for a queue id" in found
             assert "<script" not in found
 
 

@@ -103,7 +103,7 @@ async def test_a_new_key_signs_once_dns_has_shown_it_for_some_minutes(folder: Pa
             assert (listed["state"], listed["verified"], listed["signing"]) == ("passing", True, ["s1"])
             assert await relay.json("domain", "list") == [listed]
             assert "acme.test" in await relay.run("domain", "list")
-            assert "looking" in await relay.run("domain", "look", "acme.test")
+            assert "the check is started" in await relay.run("domain", "look", "acme.test")
             assert await up.app.store.domains.verified_domains() == {"acme.test"}
 
             (made,) = await relay.json("dkim", "rotate", "acme.test")
@@ -170,7 +170,7 @@ async def test_no_dns_answer_changes_nothing_and_a_missing_key_is_reported_once(
                 async with client.post("http://relay/domains/other.test/look") as answer:
                     assert (answer.status, await answer.text()) == (
                         404,
-                        "other.test is not in the server's configuration; there are: acme.test",
+                        "other.test is not in the configuration of the server; its domains are: acme.test",
                     )
                 async with client.post("http://relay/dkim/acme.test/rotate", json={"algorithm": "dsa"}) as answer:
                     assert answer.status == 400

@@ -217,7 +217,7 @@ async def test_send_test_prints_each_step_and_the_action(tmp_path: Path) -> None
         assert '"event": "bounced"' in said
         code, said = await send_test(relay, "--provider", "nobody", "--to", "you@rcpt.test")
         assert code == 1
-        assert "there are: direct, sink, newsletter, backup" in said
+        assert "the providers are: direct, sink, newsletter, backup" in said
         code, said = await send_test(relay, "--provider", "backup")
         assert code == 64
         assert "--to" in said
