@@ -1,4 +1,4 @@
-"""Pure decisions about a message; the reply handling of an identity joins it."""
+"""Decides about a submitted message: refusals, policy, limits, and the handling of its replies. Pure."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,9 +10,9 @@ from relay.limits.principal import limits_for, principal_of
 from relay.limits.window import Ledgers
 from relay.mail.address import is_address
 from relay.mail.address_list import Unreadable
-from relay.mail.authors import AuthorError, Authors, addresses_in, read_authors
+from relay.mail.authors import AuthorError, Authors, addresses_in, parse_authors
 from relay.mail.canonical import canonical, domain_of
-from relay.mail.control_headers import Instructions, read_instructions
+from relay.mail.control_headers import Instructions, parse_instructions
 from relay.mail.headers import Field, fields, first_value, named
 from relay.mail.lane import DIRECT
 from relay.mail.received import relay_hosts
@@ -23,48 +23,12 @@ from relay.rewrite.header_fields import author_name
 from relay.rewrite.options import ListUnsubscribe, Tracking
 from relay.suppression.exclusion import ExclusionScope
 
-MOST_HOMES = 10
-"""Addresses of a Reply-To that answers are passed on to. More of them are a way to write to many by one mail."""
-
-
-@dataclass(frozen=True, slots=True)
-class ReplyHandling:
-    """What is frozen into a message about its answers; empty when they go wherever its own header says."""
-
-    domain: str = ""
-    """Domain of the signed Reply-To addresses through which they are tracked."""
-    home: tuple[str, ...] = ()
-    """Where the application wanted them, when they are tracked."""
-    fixed: str = ""
-    """The Reply-To that is added because there is none."""
-
-
-def reply_handling(
-    settings: Settings, author: str, given: tuple[str, ...] | Unreadable | None, *, signed: bool
-) -> ReplyHandling:
-    """Return how answers to a message of this author come back.
-
-    `given` are the addresses of the application's own Reply-To, None when it has none. A fixed `reply_to` rules
-    tracking out; it neither replaces what was given nor breaks a signature that is there. `forward_to` alone leaves
-    what was given too; only `reply_tracking` replaces it. A Reply-To with more than MOST_HOMES addresses, or one that
-    cannot be read, stays as it was given.
-    """
-    identity = settings.identity_for(author)
-    if identity is None or isinstance(given, Unreadable):
-        return ReplyHandling()
-    if identity.reply_to:
-        return ReplyHandling(fixed=identity.reply_to if given is None and not signed else "")
-    if identity.reply_tracking or (identity.tracks_replies and given is None and settings.takes_inbound):
-        home = tuple(one for one in given or () if is_address(one))
-        too_many = len(home) > MOST_HOMES
-        return (
-            ReplyHandling() if too_many else ReplyHandling(domain=settings.domain_for(author).reply_domain, home=home)
-        )
-    return ReplyHandling()
+MAX_REPLY_TO = 10
+"""Maximum addresses of a Reply-To to which answers are forwarded; one answer must not reach an unlimited number."""
 
 
 MAX_TURNS = 3
-"""How often mail of ours may come back and be sent again: by a forwarder of ours, or a list. More is a loop."""
+"""Times a message may pass this host, through forwarders or lists, before it is a loop."""
 
 
 _KEEPING = frozenset({b"list-unsubscribe", b"list-unsubscribe-post", b"dkim-signature"})
@@ -72,33 +36,33 @@ _KEEPING = frozenset({b"list-unsubscribe", b"list-unsubscribe-post", b"dkim-sign
 
 @dataclass(frozen=True, slots=True)
 class MessageFacts:
-    """What policy needs to know of a content."""
+    """Fields of the header that decisions depend on."""
 
     senders: tuple[str, ...]
-    """Addresses of From; none when `author_fault` says why."""
+    """Addresses of From, empty with `author_fault`."""
     message_id: str
     subject: str
     has_date: bool
     hops: int
     """Number of Received fields."""
     relays: tuple[str, ...]
-    """Hosts that run this program and had the message before, one for each of their Received fields."""
+    """Hosts of relay that sent the message before, one per Received field."""
     instructions: Instructions
     agents: tuple[str, ...] = ()
     """Addresses of Sender, Resent-From and Resent-Sender."""
     author_fault: str = ""
-    """Why the header does not say for certain who sends the message, "" when it does."""
+    """Why the author is not certain, "" if it is."""
     reply_to: tuple[str, ...] | Unreadable | None = None
     """Addresses of the Reply-To, None when there is no such field."""
     is_signed: bool = False
-    """It bears a DKIM-Signature."""
+    """Whether it has a DKIM-Signature."""
     keeps_list_fields: bool = False
-    """It has List-Unsubscribe fields of its own, or a signature to which ours would come too late."""
+    """Whether it has List-Unsubscribe fields, or a signature that added ones would not be part of."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """The transaction is not taken."""
+    """The transaction is refused."""
 
     reply: Reply
 
@@ -108,30 +72,43 @@ class Acceptance:
     """The decisions about an accepted message: those frozen in its row, and those needed only until it is queued."""
 
     author: str
-    """The mailbox of From that decides; the reverse-path where From has none that can be read."""
+    """The address of From that decides; the reverse-path if From has none."""
     policy: MessagePolicy
     """Frozen in the row, except `copies` and `added_fields`, which follow from the queue id and the recipients."""
     limits: Mapping[str, Ledgers]
-    """Windows in which each recipient counts, by ledger key, for each provider in order of preference."""
+    """Rate limits of each recipient, by ledger key, for each provider in order of preference."""
     not_before: float
     """Unix seconds of X-Relay-Send-At, 0 when absent or past."""
     bcc: tuple[str, ...] = ()
-    """Addresses that get a copy, beside the recipients."""
+    """Addresses that receive a copy."""
     fixed_reply_to: str = ""
     """Reply-To to add, "" for none."""
 
 
-def parse_facts(content: bytes) -> MessageFacts:
-    """Read what policy needs from the header.
+@dataclass(frozen=True, slots=True)
+class ReplyHandling:
+    """Handling of a message's answers; empty if they go where its header says."""
 
-    Raise InstructionError for an X-Relay-* field that means nothing.
+    domain: str = ""
+    """Domain of the signed Reply-To addresses, "" without reply tracking."""
+    home: tuple[str, ...] = ()
+    """The application's Reply-To addresses, when answers are tracked."""
+    fixed: str = ""
+    """The Reply-To to add, "" for none."""
+
+
+def parse_facts(content: bytes) -> MessageFacts:
+    """Parse the header fields that decisions depend on.
+
+    Raises InstructionError for an invalid X-Relay-* field.
     """
     found = fields(content)
     authors, author_fault = Authors((), ()), ""
     try:
-        authors = read_authors(content, found)
+        authors = parse_authors(content, found)
     except AuthorError as error:
         author_fault = str(error)
+
     return MessageFacts(
         senders=authors.senders,
         message_id=_text(content, found, b"message-id"),
@@ -139,7 +116,7 @@ def parse_facts(content: bytes) -> MessageFacts:
         has_date=any(named(found, b"date")),
         hops=sum(1 for _ in named(found, b"received")),
         relays=relay_hosts(content, found),
-        instructions=read_instructions(content, found),
+        instructions=parse_instructions(content, found),
         agents=authors.agents,
         author_fault=author_fault,
         reply_to=_reply_to(content, found),
@@ -149,12 +126,13 @@ def parse_facts(content: bytes) -> MessageFacts:
 
 
 def refuse_relaying(settings: Settings, session: Session) -> Reply | None:
-    """Tell why this client may not send through a submission listener, None when it may."""
+    """Refuse a client that may not send through a submission listener; None if it may."""
     listener = next((one for one in settings.listeners if one.name == session.listener), None)
     if session.credential or listener is None:
         return None if session.credential else Reply(451, "4.3.5", "This listener changed: the relay must be restarted")
     if listener.auth == "required":
         return Reply(530, "5.7.0", "Authentication required")
+
     client = ip_address(session.client)
     if any(client in network for network in listener.allow_networks if network.version == client.version):
         return None
@@ -164,16 +142,17 @@ def refuse_relaying(settings: Settings, session: Session) -> Reply | None:
 
 
 def refuse_sender(settings: Settings, session: Session, address: str) -> Reply | None:
-    """Tell why this client may not use that address as From, Sender or reverse-path, None when it may.
+    """Refuse an address this client may not use as From, Sender or reverse-path; None if it may.
 
-    An identity that names credentials belongs to them. A credential that identities name may use nothing else. The null
-    reverse-path proves nothing, and is judged by From.
+    An identity that lists credentials belongs to them. A listed credential may use no other address. The null
+    reverse-path is not checked; From decides.
     """
     if not address:
         return None
     identity = settings.identity_for(address)
     if identity is not None and identity.credentials and session.credential not in identity.credentials:
         return Reply(550, "5.7.1", f"<{address}> belongs to other credentials than yours")
+
     if settings.is_restricted(session.credential) and (
         identity is None or session.credential not in identity.credentials
     ):
@@ -184,10 +163,10 @@ def refuse_sender(settings: Settings, session: Session, address: str) -> Reply |
 
 
 def refuse_unknown_author(settings: Settings, session: Session, facts: MessageFacts) -> Reply | None:
-    """Refuse a message that does not say for certain who sends it, where anything depends on that; else None.
+    """Refuse a message whose author is not certain, if anything depends on the author; else None.
 
-    Nothing does for a client without credential, as long as no identity is listed, required or verified: its network
-    is accountable, and such a client may write any From that can be read.
+    Nothing does for a client without credential while no identity is listed, required or verified. Its network is
+    accountable, and it may write any readable From.
     """
     verification = settings.verification
     proven = verification.campaign if facts.instructions.campaign else verification.transactional
@@ -197,10 +176,11 @@ def refuse_unknown_author(settings: Settings, session: Session, facts: MessageFa
 
 
 def refuse_unverified(settings: Settings, facts: MessageFacts, is_proven: Callable[[str], bool]) -> Reply | None:
-    """Tell which author has to be verified before this message may be sent, None when there is none."""
+    """Refuse an author that must be verified first; None if all may send."""
     campaign = facts.instructions.campaign
     if not (settings.verification.campaign if campaign else settings.verification.transactional):
         return None
+
     for address in facts.senders:
         if not is_proven(address):
             kind = "campaign" if campaign else "transactional"
@@ -214,9 +194,11 @@ def decide(
     """Decide about a whole message: reject it, or accept it with its policy and its limits."""
     if facts.hops >= settings.smtp.max_received_hops:
         return Rejection(Reply(554, "5.4.6", f"Mail loop: {facts.hops} Received fields (RFC 5321 section 6.3)"))
+
     turns = facts.relays.count(settings.server.hostname.lower())
     if turns > MAX_TURNS:
         return Rejection(Reply(554, "5.4.6", f"Mail loop: this host has passed the message on {turns} times already"))
+
     unknown = refuse_unknown_author(settings, session, facts)
     if unknown is not None:
         return Rejection(unknown)
@@ -227,11 +209,13 @@ def decide(
     send_at = facts.instructions.send_at or 0.0
     if send_at > now + settings.queue.max_send_at:
         return Rejection(_too_late(settings.queue.max_send_at))
+
     author = author_of(settings, facts.senders or (envelope.reverse_path,))
     wanted = facts.instructions.provider
     if wanted and wanted != DIRECT and settings.provider(wanted) is None:
         known = ", ".join([DIRECT, *(one.name for one in settings.providers)])
         return Rejection(Reply(554, "5.6.0", f'X-Relay-Provider: there is no provider "{wanted}"; there are: {known}'))
+
     providers = (wanted,) if wanted else settings.providers_for(author)
     principal = principal_of(settings, author, session.credential, session.client)
     replies = reply_handling(settings, author, facts.reply_to, signed=facts.is_signed)
@@ -244,13 +228,14 @@ def decide(
         bcc=settings.bcc_for(author),
         fixed_reply_to=replies.fixed,
     )
+
     return accepted if envelope.reverse_path else _as_notification(accepted)
 
 
 def message_policy(
     settings: Settings, author: str, facts: MessageFacts, replies: ReplyHandling, providers: Sequence[str] = (DIRECT,)
 ) -> MessagePolicy:
-    """Return the policy of a message of this author, which these providers may carry."""
+    """Return the policy of a message of this author for these providers."""
     domain = settings.domain_for(author)
     identity = settings.identity_for(author)
     return MessagePolicy(
@@ -267,6 +252,29 @@ def message_policy(
     )
 
 
+def reply_handling(
+    settings: Settings, author: str, reply_to: tuple[str, ...] | Unreadable | None, *, signed: bool
+) -> ReplyHandling:
+    """Return the handling of answers to a message of this author.
+
+    `reply_to` are the addresses of the application's Reply-To, None when it has none. A configured `reply_to` excludes
+    tracking. It does not replace the application's Reply-To and does not break a signature. Nor does `forward_to`; only
+    `reply_tracking` replaces it. A Reply-To with more than MAX_REPLY_TO addresses, or an unreadable one, is unchanged.
+    """
+    identity = settings.identity_for(author)
+    if identity is None or isinstance(reply_to, Unreadable):
+        return ReplyHandling()
+    if identity.reply_to:
+        return ReplyHandling(fixed=identity.reply_to if reply_to is None and not signed else "")
+    if identity.reply_tracking or (identity.tracks_replies and reply_to is None and settings.takes_inbound):
+        home = tuple(one for one in reply_to or () if is_address(one))
+        too_many = len(home) > MAX_REPLY_TO
+        return (
+            ReplyHandling() if too_many else ReplyHandling(domain=settings.domain_for(author).reply_domain, home=home)
+        )
+    return ReplyHandling()
+
+
 def _as_notification(accepted: Acceptance) -> Acceptance:
     """Return the decisions for a null reverse-path: no tracking, no reply handling, no copies."""
     policy = replace(accepted.policy, tracking=None, list_unsubscribe=None, reply_domain="", reply_to=())
@@ -274,7 +282,7 @@ def _as_notification(accepted: Acceptance) -> Acceptance:
 
 
 def list_unsubscribe_of(settings: Settings, author: str, facts: MessageFacts) -> ListUnsubscribe | None:
-    """Return where readers unsubscribe, for campaign mail that does not say so itself; None for all other mail."""
+    """Return the unsubscribe settings for campaign mail without its own; None for other mail."""
     domain = settings.domain_for(author)
     if not (facts.instructions.campaign and domain.tracking.base_url) or facts.keeps_list_fields:
         return None
@@ -282,21 +290,22 @@ def list_unsubscribe_of(settings: Settings, author: str, facts: MessageFacts) ->
 
 
 def exclusion_scope(settings: Settings, domain: str, campaign: str) -> ExclusionScope:
-    """Return what decides about exclusion in a message of that sending domain, by the settings in force."""
+    """Return the scope of exclusion for a message of that domain, by the current settings."""
     return ExclusionScope(domain, campaign, settings.domain_for(domain).exclusion == "global")
 
 
 def author_of(settings: Settings, senders: Sequence[str]) -> str:
-    """Return the mailbox of From that decides: the first that is a listed identity, else the first."""
+    """Return the address of From that decides: the first that is a listed identity, else the first."""
     return next((one for one in senders if settings.identity_for(one) is not None), senders[0])
 
 
 def tracking_of(switches: TrackingSettings, asked: frozenset[str] | None) -> Tracking | None:
-    """Return what is rewritten: the domain's switches, narrowed by what the application asked for; None for nothing."""
+    """Return the domain's tracking switches, narrowed by the application; None if nothing is tracked."""
     opens = switches.opens and (asked is None or "opens" in asked)
     clicks = switches.clicks and (asked is None or "clicks" in asked)
     if not (opens or clicks):
         return None
+
     return Tracking(
         opens=opens,
         clicks=clicks,

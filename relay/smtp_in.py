@@ -63,6 +63,7 @@ class SmtpServer:
         if (listener.tls == "none") != (ssl_context is None):
             needs = "needs a TLS context" if ssl_context is None else "has tls = none and takes no TLS context"
             raise ValueError(f'listener "{listener.name}" {needs}')
+
         self._service = ListenerContext(
             listener=listener,
             settings=settings,
@@ -114,8 +115,10 @@ class SmtpServer:
         self._service.stopping = True
         if self._server is not None:
             self._server.close()
+
         for connection in tuple(self._connections):
             connection.stop()
+
         tasks = [task for connection in self._connections if (task := connection.handler) is not None]
         if tasks:
             _, pending = await asyncio.wait(tasks, timeout=grace)

@@ -9,6 +9,14 @@ from relay.domains.keys import Keys
 from relay.mailauth.dkim_keys import KeyFaultError, SigningKey, check_names, load_key
 from relay.rewrite.tokens import Keyring, new_key, parse_keyring
 
+TRACKER_KEY_FILE = "tracker.key"
+
+
+KEY_OCTETS = 32
+
+
+Tell = Callable[..., None]
+
 
 def key_path(data_dir: Path, domain: str, selector: str) -> Path:
     """Return the path of a key file; raise KeyFaultError when the names are no DNS names and might leave the folder."""
@@ -77,15 +85,6 @@ def _read(path: Path, domain: str, selector: str) -> SigningKey:
         return load_key(path.read_bytes(), domain, selector)
     except KeyFaultError as fault:
         raise KeyFaultError(f"{path}: {fault}") from None
-
-
-TRACKER_KEY_FILE = "tracker.key"
-
-
-KEY_OCTETS = 32
-
-
-Tell = Callable[..., None]
 
 
 def read_keyring(settings: Settings, log: Tell) -> Keyring:

@@ -1,4 +1,4 @@
-"""Where the mail of a domain goes: to this relay, to another server, or nowhere (RFC 5321 section 5.1)."""
+"""Finds the mail exchanger of a domain: this relay, another server, or none (RFC 5321 section 5.1)."""
 
 import asyncio
 from collections.abc import Callable
@@ -24,16 +24,16 @@ ROUND = 300.0
 
 
 START_SECONDS = 3.0
-"""Seconds that a start or a reload waits for DNS; until an answer came, mail for the domain is deferred."""
+"""Seconds that a start or reload waits for DNS. Until the first answer, mail for the domain is deferred."""
 
 
 AT_ONCE = 20
-"""Domains that are looked up at the same time."""
+"""Maximum number of concurrent look-ups."""
 
 
 @dataclass(frozen=True, slots=True)
 class MailExchanger:
-    """The best mail exchanger of a domain; `hosts` are the names of that preference, `why` says what is missing."""
+    """The best mail exchanger of a domain: hosts of the lowest preference, and `why` it is not this relay."""
 
     kind: Literal["own", "other", "none", "unknown"]
     hosts: tuple[str, ...] = ()
@@ -44,14 +44,14 @@ UNKNOWN = MailExchanger("unknown", why="DNS was not asked yet")
 
 
 async def find_mail_exchanger(dns: Lookups, settings: Settings, domain: str) -> MailExchanger:
-    """Look up whose mail exchanger has the lowest preference; a domain without MX is its own host.
+    """Look up the mail exchanger of the lowest preference; a domain without MX is its own host.
 
-    A host is this relay by its name, or by an address of the relay. Without an inbound listener none is.
+    A host is this relay by its name or one of relay's addresses, if there is an inbound listener.
     """
     match await dns.mx(domain):
         case Hosts(hosts):
             best = [one for one in hosts if one.preference == min(each.preference for each in hosts)]
-            return await _whose(dns, settings, domain, best)
+            return await _classify(dns, settings, domain, best)
         case NullMx():
             return MailExchanger("none", why=f"{domain} says that it takes no mail (null MX)")
         case NoSuchDomain():
@@ -62,7 +62,7 @@ async def find_mail_exchanger(dns: Lookups, settings: Settings, domain: str) -> 
             assert_never(never)
 
 
-async def _whose(dns: Lookups, settings: Settings, domain: str, best: list[MxHost]) -> MailExchanger:
+async def _classify(dns: Lookups, settings: Settings, domain: str, best: list[MxHost]) -> MailExchanger:
     names = tuple(one.name for one in best)
     if settings.takes_inbound and {settings.server.hostname, settings.helo_name} & set(names):
         return MailExchanger("own", names)
@@ -72,6 +72,7 @@ async def _whose(dns: Lookups, settings: Settings, domain: str, best: list[MxHos
         return MailExchanger("own", names)
     if found:
         return MailExchanger("other", names)
+
     failure = next((one for one in answers if isinstance(one, TemporaryFailure)), None)
     if failure is not None:
         return MailExchanger("unknown", names, f"DNS gives no answer for {names[0]}: {failure.text}")
@@ -81,7 +82,7 @@ async def _whose(dns: Lookups, settings: Settings, domain: str, best: list[MxHos
 
 
 async def _own_addresses(dns: Lookups, settings: Settings) -> set[IPAddress]:
-    """Return the addresses of inbound listeners, and those DNS has for the host name."""
+    """Return the addresses of inbound listeners, and those of the host name in DNS."""
     own = settings.inbound_addresses
     match await dns.addresses(settings.server.hostname):
         case Addresses(addresses):
@@ -93,9 +94,9 @@ async def _own_addresses(dns: Lookups, settings: Settings) -> set[IPAddress]:
 
 
 class MailExchangers:
-    """The mail exchangers of the domains at which this relay may have addresses, kept in memory.
+    """Cache of the mail exchangers of the domains at which this relay may have addresses.
 
-    `resolver` makes one that remembers no answers: a record that was just published counts.
+    `resolver` creates a resolver without a cache, so that new records are found.
     """
 
     def __init__(self, settings: Callable[[], Settings], resolver: Callable[[], Lookups]) -> None:
@@ -104,18 +105,18 @@ class MailExchangers:
         self._known: dict[str, MailExchanger] = {}
 
     def __call__(self, domain: str) -> MailExchanger:
-        """Return the last answer for a domain in canonical form."""
+        """Return the cached mail exchanger of a domain in canonical form."""
         return self._known.get(domain, UNKNOWN)
 
     async def ask(self, domain: str) -> MailExchanger:
-        """Look a domain up now; an answer that DNS does not give now does not replace a known one."""
+        """Look up a domain now. A temporary failure does not replace a known answer."""
         found = await find_mail_exchanger(self._resolver(), self._settings(), domain)
         if found.kind != "unknown" or self(domain).kind == "unknown":
             self._known[domain] = found
         return found
 
     async def refresh(self) -> None:
-        """Look all domains of the settings up, if there is an inbound listener."""
+        """Look up all domains of the settings, if there is an inbound listener."""
         at_once = asyncio.Semaphore(AT_ONCE)
 
         async def ask(domain: str) -> None:
@@ -128,12 +129,12 @@ class MailExchangers:
         await asyncio.gather(*map(ask, domains))
 
     async def refresh_soon(self) -> None:
-        """Look all domains up, as far as that takes no more than START_SECONDS."""
+        """Look up all domains, for at most START_SECONDS."""
         with suppress(TimeoutError):
             await asyncio.wait_for(self.refresh(), START_SECONDS)
 
     async def run(self) -> None:
-        """Look all domains up every ROUND seconds, until cancelled."""
+        """Look up all domains every ROUND seconds, until cancelled."""
         while True:
             await self.refresh()
             await asyncio.sleep(ROUND)

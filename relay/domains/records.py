@@ -11,6 +11,24 @@ from relay.mail.canonical import domain_of
 from relay.mail.lane import DIRECT
 from relay.mailauth.dkim_record import key_name
 
+Role = Literal["dkim", "return path", "spf", "dmarc", "tracking", "replies"]
+
+
+Kind = Literal["CNAME", "TXT", "MX"]
+
+
+Publisher = Literal["domain", "operator"]
+
+
+MX_PREFERENCE = 10
+
+
+DMARC = "v=DMARC1; p=none"
+"""The policy to begin with: it asks for nothing, and is what large mailbox providers want to see at least."""
+
+
+_STRING_OCTETS = 255
+
 
 @dataclass(frozen=True, slots=True)
 class DkimKey:
@@ -68,6 +86,31 @@ class SendingDomain:
         return f"{name}.{self.cname_target}"
 
 
+@dataclass(frozen=True, slots=True)
+class WantedRecord:
+    """One record. `publisher` says in whose zone it stands: the domain's or the operator's of the relay."""
+
+    name: str
+    kind: Kind
+    value: str
+    role: Role
+    purpose: str
+    publisher: Publisher = "domain"
+
+    @property
+    def zone_line(self) -> str:
+        """The record as a line of a zone file (RFC 1035 section 5.1), text in strings of at most 255 octets."""
+        match self.kind:
+            case "TXT":
+                pieces = [self.value[at : at + _STRING_OCTETS] for at in range(0, len(self.value), _STRING_OCTETS)]
+                value = " ".join('"' + piece.replace("\\", r"\\").replace('"', r"\"") + '"' for piece in pieces)
+            case "MX" | "CNAME":
+                value = f"{self.value}."
+            case _:
+                assert_never(self.kind)
+        return f"{self.name}. IN {self.kind} {value}"
+
+
 def sending_domain(
     settings: Settings,
     name: str,
@@ -112,50 +155,6 @@ def _providers_of_forwards(settings: Settings, name: str) -> tuple[str, ...]:
     if not (settings.domain_for(name).reply_domain or any(one.forward_to for one in readers)):
         return ()
     return (settings.defaults.provider, *settings.defaults.fallback_providers)
-
-
-Role = Literal["dkim", "return path", "spf", "dmarc", "tracking", "replies"]
-
-
-Kind = Literal["CNAME", "TXT", "MX"]
-
-
-Publisher = Literal["domain", "operator"]
-
-
-MX_PREFERENCE = 10
-
-
-DMARC = "v=DMARC1; p=none"
-"""The policy to begin with: it asks for nothing, and is what large mailbox providers want to see at least."""
-
-
-_STRING_OCTETS = 255
-
-
-@dataclass(frozen=True, slots=True)
-class WantedRecord:
-    """One record. `publisher` says in whose zone it stands: the domain's or the operator's of the relay."""
-
-    name: str
-    kind: Kind
-    value: str
-    role: Role
-    purpose: str
-    publisher: Publisher = "domain"
-
-    @property
-    def zone_line(self) -> str:
-        """The record as a line of a zone file (RFC 1035 section 5.1), text in strings of at most 255 octets."""
-        match self.kind:
-            case "TXT":
-                pieces = [self.value[at : at + _STRING_OCTETS] for at in range(0, len(self.value), _STRING_OCTETS)]
-                value = " ".join('"' + piece.replace("\\", r"\\").replace('"', r"\"") + '"' for piece in pieces)
-            case "MX" | "CNAME":
-                value = f"{self.value}."
-            case _:
-                assert_never(self.kind)
-        return f"{self.name}. IN {self.kind} {value}"
 
 
 def records(domain: SendingDomain) -> tuple[WantedRecord, ...]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from relay.mail.command import decode
+from relay.mail.command import decode_xtext
 from relay.mail.headers import body_start
 from relay.mail.received import mail_date
 from relay.mail.reply import Reply
@@ -135,7 +135,7 @@ def _prose(action: Action, original: OriginalMessage, fates: Sequence[RecipientS
 def _status(action: Action, original: OriginalMessage, fates: Sequence[RecipientStatus], hostname: str) -> str:
     """Return the body of the delivery-status part (RFC 3464 section 2)."""
     message = [f"Reporting-MTA: dns; {hostname}", f"X-Relay-Queue-Id: {original.queue_id}"]
-    if envid := decode(original.envid):
+    if envid := decode_xtext(original.envid):
         message.insert(0, f"Original-Envelope-Id: {envid}")
     message.append(f"Arrival-Date: {mail_date(original.arrived_at)}")
     groups = [message, *(_recipient_fields(action, fate) for fate in fates)]
@@ -146,7 +146,7 @@ def _recipient_fields(action: Action, fate: RecipientStatus) -> list[str]:
     kind = "rfc822" if fate.recipient.isascii() else "utf-8"
     lines = []
     kind_of_original, _, encoded = fate.orcpt.partition(";")
-    if address := decode(encoded):
+    if address := decode_xtext(encoded):
         lines.append(f"Original-Recipient: {kind_of_original}; {address}")
     lines += [
         f"Final-Recipient: {kind}; {fate.recipient}",

@@ -25,29 +25,8 @@ _MOST = 50
 """Maximum number of candidates to verify."""
 
 
-def token_of_address(keyring: Keyring, address: str, kinds: Iterable[Kind] = tuple(ADDRESS_KINDS)) -> Token | None:
-    """Return the token in the local part of an address, None when there is no valid one."""
-    local = address.rpartition("@")[0]
-    found = (verify_address_token(keyring, kind, local) for kind in kinds)
-    return next((token for token in found if token is not None), None)
-
-
-def token_in(keyring: Keyring, content: bytes) -> Token | None:
-    """Return the first valid token among the addresses in a mail, None when there is none."""
-    return next(_tokens(keyring, content), None)
-
-
-def addressees(content: bytes) -> bytes:
-    """Return the header fields that name recipients: those of the author and those added on delivery."""
-    return b"".join(one.raw(content) for one in fields(content) if one.name in _ADDRESSEES)
-
-
-def _tokens(keyring: Keyring, content: bytes) -> Iterator[Token]:
-    candidates = dict.fromkeys(found[1].lower() for found in _CANDIDATE.finditer(content, 0, _SEARCHED))
-    for local in list(candidates)[:_MOST]:
-        token = token_of_address(keyring, f"{local.decode('ascii')}@")
-        if token is not None:
-            yield token
+ROLES = frozenset({"postmaster", "abuse"})
+"""Local parts, in any case, that a domain which accepts mail must have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,14 +66,14 @@ class SrsAddress:
 
 @dataclass(frozen=True, slots=True)
 class TestCopyAddress:
-    """The signed address that receives the copy of a test mail, for verification to judge."""
+    """The signed address to which the copy of a test mail is sent."""
 
     queue_id: str
 
 
 @dataclass(frozen=True, slots=True)
 class UncertainAddress:
-    """An address that may be one of this relay; DNS does not say now where the mail of its domain goes."""
+    """An address that may be relay's; DNS does not answer now where the mail of its domain goes."""
 
     why: str
 
@@ -102,10 +81,6 @@ class UncertainAddress:
 Destination = (
     MessageAddress | CcAddress | IdentityAddress | RoleAddress | SrsAddress | TestCopyAddress | UncertainAddress
 )
-
-
-ROLES = frozenset({"postmaster", "abuse"})
-"""Local parts, in whatever case, that a domain which takes mail must have."""
 
 
 def parse_own_address(
@@ -117,23 +92,25 @@ def parse_own_address(
 ) -> Destination | None:
     """Parse an address of this relay; None for any other. `now` decides whether an SRS address expired.
 
-    Signed addresses are at the domains of the settings. Identities and roles are where DNS leads the mail here.
+    Signed addresses are at the domains of the settings. Identities and roles are at domains whose MX is this relay.
     """
     domain = domain_of(address)
     signed = domain in settings.return_domains
     if signed and (found := _signed_address(settings, keyring, address)) is not None:
         return found
+
     exchanger = exchanger_of(domain)
     own = signed or exchanger.kind == "own" or domain == settings.server.hostname
     reverse_path = srs_decode([key for _, key in keyring.keys], address, now) if own else None
     if reverse_path is not None:
         return SrsAddress(reverse_path)
+
     is_identity = canonical(address) in settings.identities
     if not is_identity and canonical(address).rpartition("@")[0] not in ROLES:
         return None
     if not own:
-        maybe = exchanger.kind == "unknown" and domain in settings.mailbox_domains and settings.takes_inbound
-        return UncertainAddress(exchanger.why) if maybe else None
+        is_uncertain = exchanger.kind == "unknown" and domain in settings.mailbox_domains and settings.takes_inbound
+        return UncertainAddress(exchanger.why) if is_uncertain else None
     return IdentityAddress(canonical(address)) if is_identity else RoleAddress(domain)
 
 
@@ -142,3 +119,28 @@ def _signed_address(settings: Settings, keyring: Keyring, address: str) -> Desti
         return TestCopyAddress(token.queue_id) if token.kind is Kind.TEST else MessageAddress(token)
     identity = identity_of(keyring, address, settings.identities)
     return None if identity is None else CcAddress(identity)
+
+
+def token_of_address(keyring: Keyring, address: str, kinds: Iterable[Kind] = tuple(ADDRESS_KINDS)) -> Token | None:
+    """Return the token in the local part of an address, None when there is no valid one."""
+    local = address.rpartition("@")[0]
+    found = (verify_address_token(keyring, kind, local) for kind in kinds)
+    return next((token for token in found if token is not None), None)
+
+
+def token_in(keyring: Keyring, content: bytes) -> Token | None:
+    """Return the first valid token among the addresses in a mail, None when there is none."""
+    return next(_tokens(keyring, content), None)
+
+
+def addressees(content: bytes) -> bytes:
+    """Return the header fields that name recipients: those of the author and those added on delivery."""
+    return b"".join(one.raw(content) for one in fields(content) if one.name in _ADDRESSEES)
+
+
+def _tokens(keyring: Keyring, content: bytes) -> Iterator[Token]:
+    candidates = dict.fromkeys(found[1].lower() for found in _CANDIDATE.finditer(content, 0, _SEARCHED))
+    for local in list(candidates)[:_MOST]:
+        token = token_of_address(keyring, f"{local.decode('ascii')}@")
+        if token is not None:
+            yield token

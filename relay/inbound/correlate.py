@@ -25,21 +25,6 @@ MOST = 20
 _FIELDS = ("in-reply-to", "references")
 
 
-def referenced_message_ids(content: bytes, report: Report) -> list[str]:
-    """Return the Message-IDs a mail answers, the nearest first, then those of a message enclosed in it.
-
-    References lists the oldest first, so it is read backwards.
-    """
-    header = read_header(content).pairs
-    own = [found for name in _FIELDS for found in _ids(header, name)]
-    enclosed = [found for name in ("message-id", *_FIELDS) for found in _ids(report.returned, name)]
-    return list(dict.fromkeys([*own, *enclosed]))[:MOST]
-
-
-def _ids(pairs: Iterable[tuple[str, str]], name: str) -> list[str]:
-    return [found for key, value in pairs if key == name for found in reversed(_ID.findall(value))]
-
-
 @dataclass(frozen=True, slots=True)
 class OriginalRecipient:
     """The recipient of one of relay's messages that a mail is about."""
@@ -128,6 +113,21 @@ def about(report: Report, address: str) -> Recipient | None:
     anything = Recipient("", "complained" if report.kind == "complaint" else "failed", diagnostic=report.text)
     known = next(named, None) or next(failed, None) or next(iter(report.recipients), None)
     return known or (anything if report.kind in ("bounce", "complaint") else None)
+
+
+def referenced_message_ids(content: bytes, report: Report) -> list[str]:
+    """Return the Message-IDs a mail answers, the nearest first, then those of a message enclosed in it.
+
+    References lists the oldest first, so it is read backwards.
+    """
+    header = read_header(content).pairs
+    own = [found for name in _FIELDS for found in _ids(header, name)]
+    enclosed = [found for name in ("message-id", *_FIELDS) for found in _ids(report.returned, name)]
+    return list(dict.fromkeys([*own, *enclosed]))[:MOST]
+
+
+def _ids(pairs: Iterable[tuple[str, str]], name: str) -> list[str]:
+    return [found for key, value in pairs if key == name for found in reversed(_ID.findall(value))]
 
 
 def _is_of(story: Story, identity: str) -> bool:

@@ -1,4 +1,4 @@
-"""Decides whether mail that came in is forwarded, recorded, or refused. Pure."""
+"""Decides whether inbound mail is forwarded, recorded, or refused. Pure."""
 
 from collections.abc import Callable
 
@@ -20,9 +20,9 @@ NewId = Callable[[float], str]
 
 
 def refuse_mail_to_return_path(mail: InboundMail, subject: OriginalRecipient) -> Reply | None:
-    """Return the refusal of ordinary mail from the null reverse-path to a signed return-path; None for other mail.
+    """Refuse ordinary mail from the null reverse-path to a signed return-path; return None for other mail.
 
-    Nobody can be asked whether it is a person's. The reply has the address to write to.
+    It may be a person's and cannot be answered, so the reply names the author's address.
     """
     if mail.transaction is None or mail.report.kind != "other" or mail.may_answer:
         return None
@@ -35,36 +35,38 @@ def refuse_mail_to_return_path(mail: InboundMail, subject: OriginalRecipient) ->
 def forward_answer(
     settings: Settings, mail: InboundMail, subject: OriginalRecipient, answer: ReplyInfo, new_id: NewId, now: float
 ) -> tuple[NewMessage, ...] | Reply:
-    """Return an answer as a message to whom it is for, nothing if nobody needs to read it, or why it is refused.
+    """Return the forwarded answer, () if it is not forwarded, or the reply that refuses it.
 
-    Nothing that may be a person's is kept back, but for what came to a CC tracking address: the mailbox has it.
+    Mail that may be a person's is always forwarded, except from a CC tracking address: the mailbox already has it.
     """
     if mail.transaction is None:
         return ()
-    if subject.story is None:  # Whose it was is not known, so nobody could be unsubscribed either.
+    if subject.story is None:  # Its identity is not known, so a request to unsubscribe could not be fulfilled either.
         return () if answer.marked or not mail.is_exact else UNKNOWN
+
     message = subject.story.message
     identity = settings.identities.get(message.policy.identity)
     if not _is_forwarded(mail, identity, answer, unsubscribes=subject.certain):
         return ()
-    home = forward_target(settings, message, mail.recipient)
-    return _forwarded(settings, mail, home, new_id, now, message.queue_id)
+    target = forward_target(settings, message, mail.recipient)
+    return _forwarded(settings, mail, target, new_id, now, message.queue_id)
 
 
 def receive_untied(
     settings: Settings, mail: InboundMail, answer: ReplyInfo | None, new_id: NewId, now: float
 ) -> tuple[NewMessage, ...] | Reply:
-    """Return what becomes of mail to an identity that belongs to no message: a forward, or a record of it.
+    """Return the forwards, or the record, of mail to an identity that belongs to no message; or its refusal.
 
-    A request to unsubscribe is one from all campaign mail of the domain. `answer` is None for reports.
+    A request to unsubscribe applies to all campaign mail of the domain. `answer` is None for reports.
     """
     identity = settings.identities.get(mail.identity)
     assert mail.transaction is not None
     if answer is not None and identity is not None and _is_forwarded(mail, identity, answer, unsubscribes=True):
-        home = ForwardTarget(identity.forward_to, settings.srs_domain(mail.identity, mail.recipient))
-        forwards = _forwarded(settings, mail, home, new_id, now)
+        target = ForwardTarget(identity.forward_to, settings.srs_domain(mail.identity, mail.recipient))
+        forwards = _forwarded(settings, mail, target, new_id, now)
         if forwards:
             return forwards
+
     reason = "belongs to no message of this relay"
     if answer is not None and answer.request is not None:
         reason = f"unsubscribed from all campaign mail of {domain_of(mail.identity)}"
@@ -74,18 +76,19 @@ def receive_untied(
 
 
 def _is_forwarded(mail: InboundMail, identity: Identity | None, answer: ReplyInfo, *, unsubscribes: bool) -> bool:
-    """Tell whether somebody has to read an answer. A bare request that is fulfilled (`unsubscribes`) is for nobody."""
+    """Whether an answer is forwarded. A bare request that is fulfilled (`unsubscribes`) is not."""
     has_reader = bool(identity and identity.forward_to)
+
     match mail.destination:
         case MessageAddress():
-            is_for_somebody = mail.may_answer
+            is_forwarded = mail.may_answer
         case IdentityAddress():
-            is_for_somebody = has_reader
+            is_forwarded = has_reader
         case CcAddress():
-            is_for_somebody = has_reader and identity is not None and identity.cc_forward
+            is_forwarded = has_reader and identity is not None and identity.cc_forward
         case _:
-            is_for_somebody = False
-    if not is_for_somebody:
+            is_forwarded = False
+    if not is_forwarded:
         return False
     if answer.request is not None and answer.request.bare and unsubscribes:
         return False
@@ -93,11 +96,11 @@ def _is_forwarded(mail: InboundMail, identity: Identity | None, answer: ReplyInf
 
 
 def _forwarded(
-    settings: Settings, mail: InboundMail, home: ForwardTarget, new_id: NewId, now: float, about: str = ""
+    settings: Settings, mail: InboundMail, target: ForwardTarget, new_id: NewId, now: float, about: str = ""
 ) -> tuple[NewMessage, ...] | Reply:
-    """Return the mail on its way. The mailbox that forwards to a CC tracking address may get its own mail once."""
+    """Return the forwards. A loop is no error at a CC tracking address: its mailbox forwards to relay."""
     assert mail.transaction is not None
-    passed = forward(settings, mail.transaction, mail.recipient, home, new_id(now), now, about)
-    if isinstance(passed, Reply):
-        return () if passed == LOOP and isinstance(mail.destination, CcAddress) else passed
-    return (passed,)
+    forwarded = forward(settings, mail.transaction, mail.recipient, target, new_id(now), now, about)
+    if isinstance(forwarded, Reply):
+        return () if forwarded == LOOP and isinstance(mail.destination, CcAddress) else forwarded
+    return (forwarded,)

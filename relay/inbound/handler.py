@@ -1,4 +1,4 @@
-"""Handles the mail of inbound listeners: accepts the addresses of this relay, and hands the mail over."""
+"""Handles inbound listeners: accepts mail to relay's own addresses and passes it to the processor."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -47,7 +47,7 @@ class InboundHandler:
         return None
 
     def check_recipient(self, session: Session, envelope: Envelope, recipient: Recipient) -> Reply | None:
-        """Refuse what is no address of this relay, and addresses that nobody reads.
+        """Refuse addresses that are not relay's, and addresses without a recipient.
 
         An SRS address accepts bounces only: other mail through it would be relayed to its original sender.
         """
@@ -64,13 +64,14 @@ class InboundHandler:
                 return Reply(550, "5.2.1", f"<{address}> takes no mail: nobody reads it (forward_to is not set)")
             case RoleAddress() if not settings.alerts.mail_to:
                 return Reply(550, "5.2.1", f"<{address}> takes no mail: nobody reads it (alerts.mail_to is not set)")
+
         return None
 
     async def accept_message(self, transaction: Transaction) -> Reply:
-        """Judge test copies and process other mail; 250 when all results are durable. Raises StoreError.
+        """Evaluate test copies and process other mail; 250 when all results are durable. Raises StoreError.
 
-        A refusal for one recipient refuses the whole transaction. When the mail is sent again, the parts recorded
-        before are recognised.
+        A refusal for one recipient refuses the whole transaction. When the mail is sent again, recorded parts are
+        recognised.
         """
         returned: list[Recipient] = []
         for recipient in transaction.envelope.recipients:
@@ -81,8 +82,10 @@ class InboundHandler:
                     return Reply(451, "4.3.5", f"<{recipient.address}> changed: please send again")
                 case _:
                     returned.append(recipient)
+
         if not returned:
             return Reply(250, "2.0.0", "Ok: test mail judged")
+
         envelope = replace(transaction.envelope, recipients=tuple(returned))
         return await self._process(replace(transaction, envelope=envelope))
 
@@ -90,11 +93,11 @@ class InboundHandler:
         addresses = {canonical(one.address): one.address for one in transaction.envelope.recipients}
         results = []
         for address in addresses.values():
-            taken = await self.processor.process(transaction.content, address, transaction)
-            if taken.refusal is not None:
-                return taken.refusal
-            forwarded = (event.queue_id for event in taken.events if event.kind is Kind.CREATED)
-            results += [f"queued as {queue_id}" for queue_id in forwarded] or [f"{_NAMES[taken.kind]} taken"]
+            result = await self.processor.process(transaction.content, address, transaction)
+            if result.refusal is not None:
+                return result.refusal
+            forwarded = (event.queue_id for event in result.events if event.kind is Kind.CREATED)
+            results += [f"queued as {queue_id}" for queue_id in forwarded] or [f"{_NAMES[result.kind]} taken"]
         return Reply(250, "2.0.0", f"Ok: {results[0]}")
 
     def _own_address(self, recipient: Recipient) -> Destination | None:

@@ -1,4 +1,4 @@
-"""A mail that came in: parsed, with the address it came to."""
+"""Inbound mail: parsed, with the address it was sent to."""
 
 from dataclasses import dataclass
 
@@ -8,14 +8,14 @@ from relay.mail.transaction import Transaction
 from relay.rewrite.tokens import Kind, Token
 
 READ = 2 << 20
-"""Octets that are read of a mail: notice and fields come first, what is returned last."""
+"""Octets of a mail that are parsed: header and report come first, the returned message last."""
 
 
 @dataclass(frozen=True, slots=True)
 class InboundMail:
-    """A mail that came in. `recipient` is the address it came to, "" in a bounce mailbox; there is no transaction then.
+    """Inbound mail. `recipient` is "" and `transaction` None for mail of the bounce mailbox.
 
-    `token` is that of the recipient, else one that the mail mentions.
+    `token` is that of the recipient, else one in the mail.
     """
 
     content: bytes
@@ -27,21 +27,21 @@ class InboundMail:
 
     @property
     def may_answer(self) -> bool:
-        """Whether it may be an answer: not what comes to a signed return-path with the null reverse-path.
+        """Whether it may be an answer: mail to a signed return-path from the null reverse-path is not.
 
-        Some mail programs answer the return-path; only mail from the null reverse-path cannot be a person's.
+        Some mail programs answer to the return-path, but a person's mail has a reverse-path.
         """
         has_author = self.transaction is not None and self.transaction.envelope.reverse_path != ""
         return self.token is None or self.token.kind is Kind.REPLY or has_author
 
     @property
     def is_answer(self) -> bool:
-        """Whether it is no report of a mail system: written by a person, or an automatic answer."""
+        """Whether a person or an automatic responder wrote it, not a mail system."""
         return self.report.kind in ("other", "auto-reply")
 
     @property
     def identity(self) -> str:
-        """The identity whose address it came to, by its own address or its CC tracking address; "" for others."""
+        """The identity whose own or CC tracking address it was sent to; "" for other addresses."""
         match self.destination:
             case CcAddress(identity) | IdentityAddress(identity):
                 return identity
@@ -50,5 +50,5 @@ class InboundMail:
 
     @property
     def is_exact(self) -> bool:
-        """Whether it came as it was sent, to an address that answers are forwarded from."""
+        """Whether it came directly, to an address whose answers are forwarded."""
         return self.transaction is not None and isinstance(self.destination, MessageAddress | IdentityAddress)

@@ -1,4 +1,4 @@
-"""What comes back, taken in: understood, joined to the message it is about, recorded, acted on, and passed on."""
+"""Processes inbound mail: parses, correlates, records events, and forwards."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -44,26 +44,26 @@ from relay.suppression.ports import UnsubscribeStore
 from relay.suppression.unsubscribes import Unsubscribe
 
 _LONGEST = 2000
-"""Characters kept of a diagnostic."""
+"""Maximum characters stored of a diagnostic."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessResult:
-    """What a mail turned out to be."""
+    """Result of processing one mail."""
 
     kind: ReportKind
-    """`other` is ordinary mail: no bounce, no complaint, no robot."""
+    """`other` is ordinary mail: no bounce, complaint or automatic reply."""
     joined: bool
-    """It belongs to a message of ours, by token or by Message-ID and recipient."""
+    """Whether it belongs to a message of this relay."""
     events: tuple[Event, ...] = ()
-    """What was recorded; empty for what was known already, and for mail that concerns nothing of ours."""
+    """New events; empty for mail already recorded or unrelated."""
     refusal: Reply | None = None
-    """Why it was not taken at all; nothing was recorded then."""
+    """The refusal; then nothing was recorded."""
 
 
 @dataclass(frozen=True, slots=True)
 class InboundProcessor:
-    """Takes mail in, from the inbound listener and from the bounce mailbox alike. Answers nobody: no backscatter."""
+    """Processes mail of the inbound listener and of the bounce mailbox. Sends no replies: no backscatter."""
 
     settings: Callable[[], Settings]
     keyring: Callable[[], Keyring]
@@ -73,31 +73,33 @@ class InboundProcessor:
     returned: ReturnedMailStore
     unsubscribes: UnsubscribeStore
     exchanger_of: Callable[[str], MailExchanger]
-    """Returns where the mail of a domain goes."""
+    """Returns the mail exchanger of a domain."""
     resolver: Callable[[], Lookups]
     clock: Clock
     new_id: Callable[[float], str]
     publish: Publish
     wake: Callable[[], None]
-    """Tells the runner that something may be due."""
+    """Wakes the queue runner."""
     log: Emit
 
     async def process(
         self, content: bytes, recipient: str = "", transaction: Transaction | None = None
     ) -> ProcessResult:
-        """Take a mail in. `recipient` is the address it came to, "" when that is not known (a mailbox).
+        """Process a mail. `recipient` is the address it was sent to, "" if unknown (bounce mailbox).
 
-        The subject is found by the token of the recipient, then by a token the mail mentions, by the Message-ID and
-        recipient it reports, by the Message-IDs it answers, by its author. Answers are forwarded only where there is a
-        `transaction`. Taking the same mail twice records it, and forwards it, once. Raises StoreError when not all of
-        that could be made durable; the mail must then be offered again.
+        The message is found by the token of the recipient, else by a token in the mail, the Message-ID and recipient of
+        the report, the Message-IDs it refers to, or its author.
+
+        Answers are forwarded only with a `transaction`. The same mail is recorded and forwarded only once. Raises
+        StoreError if not everything was made durable; the mail must then be processed again.
         """
-        mail = await self._understood(content, recipient, transaction)
+        mail = await self._parse(content, recipient, transaction)
         if transaction is not None and isinstance(mail.destination, SrsAddress):
-            return await self._pass_back(mail, mail.destination, transaction)
+            return await self._forward_to_origin(mail, mail.destination, transaction)
         if transaction is not None and isinstance(mail.destination, RoleAddress):
-            return await self._pass_to_operator(mail, mail.destination, transaction)
-        pairs = await self._subjects(mail)
+            return await self._forward_to_operator(mail, mail.destination, transaction)
+
+        pairs = await self._matches(mail)
         if transaction is not None and (reason := await self._spam_reason(mail, transaction, pairs)):
             now, about = self.clock(), pairs[0][0].queue_id if pairs else ""
             address = mail.identity or mail.recipient
@@ -106,36 +108,39 @@ class InboundProcessor:
             )
         if transaction is not None and mail.identity and not pairs:
             return await self._receive(mail)
+
         return await self._record(mail, pairs)
 
     async def _record(self, mail: InboundMail, pairs: Sequence[Match]) -> ProcessResult:
-        """Record what the mail says of each of these recipients, with the forwards of an answer."""
+        """Record the mail for each matched recipient, and store the forwards of an answer."""
         now = self.clock()
-        found = [await self._returned(mail, subject, about, now) for subject, about in pairs]
+        found = [await self._returned_mail(mail, subject, about, now) for subject, about in pairs]
         refusal = next((one for one in found if isinstance(one, Reply)), None)
         if refusal is not None:
             return ProcessResult(mail.report.kind, bool(pairs), refusal=refusal)
+
         returned = [one for one in found if isinstance(one, ReturnedMail)]
         recorded = tuple(await self.returned.record_returned(returned)) if returned else ()
         self.publish(recorded)
         if any(one.forwards for one in returned):
             self.wake()
+
         queue_id = pairs[0][0].queue_id if pairs else ""
         self.log("inbound.taken", queue_id=queue_id, kind=mail.report.kind, to=mail.recipient)
         return ProcessResult(mail.report.kind, bool(pairs), recorded)
 
-    async def _understood(self, content: bytes, recipient: str, transaction: Transaction | None) -> InboundMail:
+    async def _parse(self, content: bytes, recipient: str, transaction: Transaction | None) -> InboundMail:
         report = await asyncio.to_thread(_report, content[:READ])
         destination = parse_own_address(self.settings(), self.keyring(), recipient, self.exchanger_of, self.clock())
         if isinstance(destination, MessageAddress):
             token: Token | None = destination.token
         else:
-            # Ordinary mail may quote a token, or be our own with the Reply-To we gave it: only whom it is for counts.
+            # Ordinary mail may quote a token, or be relay's own with a signed Reply-To: only its addressees count.
             token = token_in(self.keyring(), addressees(content) if report.kind == "other" else content)
         return InboundMail(content, report, recipient, destination, token, transaction)
 
-    async def _subjects(self, mail: InboundMail) -> Sequence[Match]:
-        """Return whom the mail is about, with what it says of each."""
+    async def _matches(self, mail: InboundMail) -> Sequence[Match]:
+        """Return the recipients the mail is about, with their fields in the report."""
         identity = mail.identity
         if mail.token is not None:
             return await match_token(self.stories, mail.token, mail.report, identity)
@@ -147,7 +152,7 @@ class InboundProcessor:
         return await match_author(self.stories, mail.content, mail.report, identity)
 
     async def _spam_reason(self, mail: InboundMail, transaction: Transaction, pairs: Sequence[Match]) -> str:
-        """Return why an answer is spam, "" when it is not, or when its identity wants it all the same.
+        """Return why an answer is spam, "" if it is not or if its identity accepts spam.
 
         A mailbox that forwards to a CC tracking address breaks SPF, so only the marks of its filter count there.
         """
@@ -161,7 +166,7 @@ class InboundProcessor:
         return mark or (await forged_author(self.resolver(), transaction) if mail.is_exact else "")
 
     async def _receive(self, mail: InboundMail) -> ProcessResult:
-        """Forward mail to an identity that belongs to no message, or record it; who asks for it is unsubscribed."""
+        """Forward or record mail to an identity that belongs to no message; fulfil a request to unsubscribe."""
         answer = await asyncio.to_thread(parse_reply, mail.content[:READ], mail.report, "") if mail.is_answer else None
         now = self.clock()
         received = receive_untied(self.settings(), mail, answer, self.new_id, now)
@@ -173,43 +178,47 @@ class InboundProcessor:
             await self.unsubscribes.add([left])
         return await self._add(mail, received)
 
-    async def _pass_to_operator(self, mail: InboundMail, role: RoleAddress, transaction: Transaction) -> ProcessResult:
-        """Forward mail to postmaster@ or abuse@, and record what a report says; spam is what such mail is about."""
+    async def _forward_to_operator(
+        self, mail: InboundMail, role: RoleAddress, transaction: Transaction
+    ) -> ProcessResult:
+        """Forward mail to postmaster@ or abuse@, and record a report. Not filtered: such mail may be about spam."""
         settings, now = self.settings(), self.clock()
-        home = ForwardTarget(settings.alerts.mail_to, settings.srs_domain(role.domain, mail.recipient))
-        passed = forward(settings, transaction, mail.recipient, home, self.new_id(now), now)
-        if isinstance(passed, Reply):
-            return ProcessResult(mail.report.kind, joined=False, refusal=passed)
-        recorded = () if mail.is_answer else (await self._record(mail, await self._subjects(mail))).events
-        added = await self._add(mail, (passed,))
+        target = ForwardTarget(settings.alerts.mail_to, settings.srs_domain(role.domain, mail.recipient))
+        forwarded = forward(settings, transaction, mail.recipient, target, self.new_id(now), now)
+        if isinstance(forwarded, Reply):
+            return ProcessResult(mail.report.kind, joined=False, refusal=forwarded)
+        recorded = () if mail.is_answer else (await self._record(mail, await self._matches(mail))).events
+        added = await self._add(mail, (forwarded,))
         return replace(added, joined=bool(recorded), events=(*recorded, *added.events))
 
     async def _add(self, mail: InboundMail, messages: Sequence[NewMessage]) -> ProcessResult:
-        """Store forwards and records that belong to no event of a message."""
+        """Store forwards and records of mail that belongs to no message."""
         for one in messages:
             await self.queue.enqueue(one)
             self.publish(one.events)
             why = one.message.metadata.get(NOT_FORWARDED, "")
-            told = {NOT_FORWARDED: why} if why else {}
-            self.log("inbound.taken", queue_id=one.message.queue_id, kind=mail.report.kind, to=mail.recipient, **told)
+            fields = {NOT_FORWARDED: why} if why else {}
+            self.log("inbound.taken", queue_id=one.message.queue_id, kind=mail.report.kind, to=mail.recipient, **fields)
         self.wake()
         events = tuple(event for one in messages for event in one.events)
         return ProcessResult(mail.report.kind, joined=False, events=events)
 
-    async def _pass_back(self, mail: InboundMail, origin: SrsAddress, transaction: Transaction) -> ProcessResult:
-        """Pass a bounce of mail we passed on to whom that mail came from."""
+    async def _forward_to_origin(
+        self, mail: InboundMail, origin: SrsAddress, transaction: Transaction
+    ) -> ProcessResult:
+        """Forward a bounce of forwarded mail to the original sender."""
         now = self.clock()
-        home = ForwardTarget((origin.reverse_path,), domain_of(mail.recipient))
-        passed = forward(self.settings(), transaction, mail.recipient, home, self.new_id(now), now)
-        if isinstance(passed, Reply):
-            return ProcessResult(mail.report.kind, joined=False, refusal=passed)
-        return await self._add(mail, (passed,))
+        target = ForwardTarget((origin.reverse_path,), domain_of(mail.recipient))
+        forwarded = forward(self.settings(), transaction, mail.recipient, target, self.new_id(now), now)
+        if isinstance(forwarded, Reply):
+            return ProcessResult(mail.report.kind, joined=False, refusal=forwarded)
+        return await self._add(mail, (forwarded,))
 
-    async def _returned(
+    async def _returned_mail(
         self, mail: InboundMail, subject: OriginalRecipient, about: Recipient | None, now: float
     ) -> ReturnedMail | Reply | None:
-        """Return what the mail means for one recipient, why it is not taken, or None when it means nothing."""
-        kind, data = _told_by(mail.report, about)
+        """Return the event for one recipient with evidence and forwards; a refusal; or None if there is no event."""
+        kind, data = _report_event(mail.report, about)
         forwards: tuple[NewMessage, ...] = ()
         if kind in (Kind.BOUNCED, Kind.DEFERRED) and about is not None:
             meaning = classify_recipient(self.bounce_policy().rules, mail.report, about)
@@ -219,27 +228,30 @@ class InboundProcessor:
         elif kind is None and (mail.report.kind == "auto-reply" or (mail.report.kind == "other" and mail.may_answer)):
             subject_line = subject.story.message.subject if subject.story else ""
             answer = await asyncio.to_thread(parse_reply, mail.content[:READ], mail.report, subject_line)
-            kind, data = _answered(mail, subject, answer)
-            passed = forward_answer(self.settings(), mail, subject, answer, self.new_id, now)
-            if isinstance(passed, Reply):
-                return passed
-            forwards = passed
+            kind, data = _reply_event(mail, subject, answer)
+            forwarded = forward_answer(self.settings(), mail, subject, answer, self.new_id, now)
+            if isinstance(forwarded, Reply):
+                return forwarded
+            forwards = forwarded
         if kind is None:
             return None
+
         message = subject.story.message if subject.story else None
-        whose: dict[str, object] = {}
+        owner: dict[str, object] = {}
         if message is not None:
-            whose = {"identity": message.policy.identity, "domain": message.policy.domain}
-        event = Event(kind, now, subject.queue_id, subject.number, subject.address, whose | data)
+            owner = {"identity": message.policy.identity, "domain": message.policy.domain}
+
+        event = Event(kind, now, subject.queue_id, subject.number, subject.address, owner | data)
         return ReturnedMail(event, self._evidence(mail.report, subject, about, now), forwards)
 
     def _evidence(
         self, report: Report, subject: OriginalRecipient, about: Recipient | None, now: float
     ) -> tuple[Evidence, ...]:
-        """Return what the mail says against the address, as we wrote it; forwarded mail bounces under another."""
+        """Return the evidence against the recipient's address as relay sent to it; forwarding may have changed it."""
         address = subject.address or (about.address if about else "")
         if not domain_of(address) or about is None:
             return ()
+
         found = Suppression(canonical(address), "", report.kind, "", about.diagnostic[:_LONGEST], subject.queue_id, now)
         if report.kind == "complaint":
             if not _is_complaint(report):
@@ -248,6 +260,7 @@ class InboundProcessor:
             return (Evidence(replace(found, domain=domain, reason=COMPLAINT), late=True),)
         if report.kind != "bounce" or about.action != "failed":
             return ()
+
         policy = self.bounce_policy()
         meaning = classify_recipient(policy.rules, report, about)
         return policy.evidence(
@@ -258,11 +271,11 @@ class InboundProcessor:
         )
 
 
-def _told_by(report: Report, about: Recipient | None) -> tuple[Kind | None, dict[str, object]]:
-    """Return the kind of event a report makes by itself, and what it says."""
+def _report_event(report: Report, about: Recipient | None) -> tuple[Kind | None, dict[str, object]]:
+    """Return the kind and data of a report's event, (None, {}) if it makes none."""
     if report.kind == "complaint":
-        told = {"feedback_type": report.feedback.feedback_type if report.feedback else "abuse"}
-        return (Kind.COMPLAINT if _is_complaint(report) else Kind.FEEDBACK), dict(told)
+        fields = {"feedback_type": report.feedback.feedback_type if report.feedback else "abuse"}
+        return (Kind.COMPLAINT if _is_complaint(report) else Kind.FEEDBACK), dict(fields)
     if about is None or about.action not in ("failed", "delayed") or report.kind not in ("bounce", "delay"):
         return None, {}
     data: dict[str, object] = {
@@ -278,8 +291,8 @@ def _is_complaint(report: Report) -> bool:
     return report.feedback is None or report.feedback.is_complaint
 
 
-def _answered(mail: InboundMail, subject: OriginalRecipient, answer: ReplyInfo) -> tuple[Kind, dict[str, object]]:
-    """Return the kind of event an answer makes. Who asks to be unsubscribed must be known for certain."""
+def _reply_event(mail: InboundMail, subject: OriginalRecipient, answer: ReplyInfo) -> tuple[Kind, dict[str, object]]:
+    """Return the kind and data of an answer's event. Unsubscribing requires a certain recipient."""
     header = header_of(mail.content, exact=mail.is_exact)
     if answer.automatic:
         return Kind.REPLY, {"automatic": True, **header}
@@ -289,7 +302,7 @@ def _answered(mail: InboundMail, subject: OriginalRecipient, answer: ReplyInfo) 
 
 
 def _report(content: bytes) -> Report:
-    """Parse what came back. The parser's patterns take a tenth of a second to compile: no start waits for that."""
+    """Parse a report. Imported here: the patterns take a tenth of a second to compile, which would delay the start."""
     from relay.dsn.parse import parse
 
     return parse(content)

@@ -11,6 +11,10 @@ from relay.dsn.report import Report
 from relay.mail.headers import body_start, fields, first_value
 from relay.mail.subject import base_subject, is_forwarded
 
+if TYPE_CHECKING:
+    from relay.dsn.received import Received
+
+
 _LONGEST_REQUEST = 80
 """Maximum characters of a line that can be a request."""
 
@@ -55,12 +59,49 @@ _REQUESTS = frozenset(re.split(r"\s*[|\n]\s*", _PHRASES.strip()))
 _QUOTED = re.compile(r"\s*(?:>|\|)")
 
 
+_LONGEST_FIELD = 500
+"""Maximum characters stored of a field."""
+
+
 @dataclass(frozen=True, slots=True)
 class UnsubscribeRequest:
     """A request to be unsubscribed."""
 
     bare: bool
     """The mail has no other text, like one made by a mail program's unsubscribe button: it need not be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyInfo:
+    """Classification of a reply."""
+
+    automatic: bool
+    marked: bool
+    """Header fields prove that it is automatic. Without them its words may be a person's."""
+    request: UnsubscribeRequest | None
+    """The unsubscribe request in it; always None for an automatic reply."""
+
+
+def parse_reply(content: bytes, report: Report, about: str) -> ReplyInfo:
+    """Classify a reply to a message with the subject `about`; linear in the content.
+
+    A person's reply repeats the message's subject. A subject that reads like an automatic one then proves nothing.
+    """
+    # Imported here: its patterns take a tenth of a second to compile, which would delay the start.
+    from relay.dsn.received import read
+
+    mail, about = read(content), decode_words(about)
+    marked = is_marked_automatic(mail.header)
+    automatic = marked or (report.kind == "auto-reply" and not _only_repeats(mail, about))
+    return ReplyInfo(automatic, marked, None if automatic else find_unsubscribe_request(mail.subject, mail.text, about))
+
+
+def _only_repeats(mail: "Received", about: str) -> bool:
+    """Whether only the subject marks the mail as automatic, and it repeats the message's subject."""
+    if not about or bare_subject(mail.subject) != bare_subject(about):
+        return False
+    rest = Header(tuple(pair for pair in mail.header.pairs if pair[0] != "subject"))
+    return not is_auto_reply(rest, mail.text)
 
 
 def find_unsubscribe_request(subject: str, text: str, about: str) -> UnsubscribeRequest | None:
@@ -93,39 +134,6 @@ def _words(line: str) -> str:
     return " ".join(word for word in words if word not in _COURTESY)
 
 
-if TYPE_CHECKING:
-    from relay.dsn.received import Received
-
-
-_LONGEST_FIELD = 500
-"""Maximum characters stored of a field."""
-
-
-@dataclass(frozen=True, slots=True)
-class ReplyInfo:
-    """Classification of a reply."""
-
-    automatic: bool
-    marked: bool
-    """Header fields prove that it is automatic. Without them its words may be a person's."""
-    request: UnsubscribeRequest | None
-    """The unsubscribe request in it; always None for an automatic reply."""
-
-
-def parse_reply(content: bytes, report: Report, about: str) -> ReplyInfo:
-    """Classify a reply to a message with the subject `about`; linear in the content.
-
-    A person's reply repeats the message's subject. A subject that reads like an automatic one then proves nothing.
-    """
-    # Imported here: its patterns take a tenth of a second to compile, which would delay the start.
-    from relay.dsn.received import read
-
-    mail, about = read(content), decode_words(about)
-    marked = is_marked_automatic(mail.header)
-    automatic = marked or (report.kind == "auto-reply" and not _only_repeats(mail, about))
-    return ReplyInfo(automatic, marked, None if automatic else find_unsubscribe_request(mail.subject, mail.text, about))
-
-
 def header_of(content: bytes, *, exact: bool) -> dict[str, object]:
     """Return the fields of a mail that are recorded, and those that identify it: its Message-ID.
 
@@ -144,11 +152,3 @@ def header_of(content: bytes, *, exact: bool) -> dict[str, object]:
         digest.update(content[body_start(content) :])
         recorded["digest"] = digest.hexdigest()
     return recorded
-
-
-def _only_repeats(mail: "Received", about: str) -> bool:
-    """Whether only the subject marks the mail as automatic, and it repeats the message's subject."""
-    if not about or bare_subject(mail.subject) != bare_subject(about):
-        return False
-    rest = Header(tuple(pair for pair in mail.header.pairs if pair[0] != "subject"))
-    return not is_auto_reply(rest, mail.text)

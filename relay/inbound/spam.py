@@ -1,4 +1,4 @@
-"""Mail that is no answer of anybody: marked by a spam filter, or with a forged author."""
+"""Detects spam: mail marked by a spam filter, or with a forged author."""
 
 from ipaddress import ip_address
 
@@ -22,10 +22,10 @@ def spam_mark(content: bytes) -> str:
 
 
 async def forged_author(dns: Lookups, transaction: Transaction) -> str:
-    """Return why the author of the mail is forged; "" unless its domain's DMARC policy says so (RFC 7489).
+    """Return why the author is forged; "" unless DMARC fails under the domain's policy (RFC 7489).
 
-    Neither SPF nor a signature speaks for the domain, and its policy is quarantine or reject. Mail that DNS cannot
-    judge now is not forged.
+    Forged: neither SPF nor DKIM authenticates the domain, and its policy is quarantine or reject. A temporary DNS
+    failure does not count.
     """
     session, envelope = transaction.session, transaction.envelope
     seen = await evaluate(dns, transaction.content, ip_address(session.client), session.helo, envelope.reverse_path)
@@ -33,5 +33,5 @@ async def forged_author(dns: Lookups, transaction: Transaction) -> str:
 
 
 def is_forged(seen: Authentication) -> bool:
-    """Tell whether DMARC fails under a policy other than none."""
+    """Whether DMARC fails under a policy other than none."""
     return seen.dmarc.result == "fail" and seen.dmarc.policy in ("quarantine", "reject")

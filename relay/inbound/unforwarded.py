@@ -1,4 +1,4 @@
-"""Records of mail that was taken and not forwarded: listed by `relay report untied`, kept for the retention. Pure."""
+"""Builds records of mail that was accepted and not forwarded, for `relay report untied`. Pure."""
 
 from typing import Literal
 
@@ -13,20 +13,20 @@ from relay.queue.message import Message, NewMessage
 from relay.render.message_policy import MessagePolicy
 
 NOT_FORWARDED = "not_forwarded"
-"""Metadata of these records, by which they are found: why the mail was not forwarded."""
+"""Metadata key of these records; its value is the reason, "untied" or "spam"."""
 
 
 Why = Literal["untied", "spam"]
-"""It belongs to no message of this relay, or it is spam."""
+""""untied": belongs to no message of this relay; "spam": is spam."""
 
 
 def unforwarded(
     transaction: Transaction, address: str, why: Why, reason: str, queue_id: str, now: float, about: str = ""
 ) -> NewMessage:
-    """Return a message that was dropped as it came in, to an `address` of ours, with the reason in words.
+    """Return a dropped message to `address`, one of relay's, with the reason in words.
 
-    `about` is the queue id of the message it answers, "" for none. It has the mark of forwarded mail, so that no
-    report counts it as mail of the users.
+    `about` is the queue id of the message it answers, "" for none. Reports exclude it from the users' mail, because it
+    has a forward domain.
     """
     content, found = transaction.content, fields(transaction.content)
     labels = {NOT_FORWARDED: why, "answers": about}
@@ -54,6 +54,7 @@ def unforwarded(
         reason=reason,
     )
     event = Event(Kind.DROPPED, now, queue_id, 0, address, {"reason": reason, NOT_FORWARDED: why})
+
     return NewMessage(message, b"", (entry,), (event,))
 
 

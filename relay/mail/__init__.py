@@ -1,1 +1,1 @@
-"""The vocabulary of mail, pure: addresses, envelopes, replies, header fields and queue ids as values."""
+"""Mail as values: addresses, envelopes, replies, header fields, queue ids. Pure."""

@@ -36,7 +36,7 @@ DOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\.?")
 
 
 LITERAL = re.compile(r"\[[A-Za-z0-9:.\-]+\]")
-"""An address literal; whether it holds an IP address is not looked at."""
+"""An address literal. Its content is not checked for an IP address."""
 
 
 _NOT_UTF8 = re.compile(r"[\ud800-\udfff]")
@@ -70,10 +70,12 @@ def parse_address(text: str) -> Address:
         raise AddressError("the address is not UTF-8")
     if not at:
         raise AddressError("no @ in the address")
+
     if not (DOT_STRING.fullmatch(local) or _QUOTED_STRING.fullmatch(local)):
         raise AddressError("the part before the @ is not a valid local part")
     if not (DOMAIN.fullmatch(to_ascii(domain) or "") or LITERAL.fullmatch(domain)):
         raise AddressError("the part after the @ is not a domain name")
+
     if len(local.encode()) > MAX_LOCAL_PART:
         raise AddressError(f"the part before the @ is longer than {MAX_LOCAL_PART} octets")
     if len(domain.encode()) > MAX_DOMAIN:
@@ -84,7 +86,7 @@ def parse_address(text: str) -> Address:
 
 
 def is_address(text: str) -> bool:
-    """Tell whether `parse_address` takes the text."""
+    """Whether `parse_address` accepts the text."""
     try:
         parse_address(text)
     except AddressError:
@@ -93,11 +95,11 @@ def is_address(text: str) -> bool:
 
 
 def strip_route(path: str) -> str:
-    """Drop an obsolete source route: `@a,@b:user@c` is taken as `user@c` (RFC 5321 appendix C)."""
+    """Remove an obsolete source route: `@a,@b:user@c` means `user@c` (RFC 5321 appendix C)."""
     route = _SOURCE_ROUTE.match(path)
     return path[route.end() :] if route else path
 
 
 def is_ascii(address: str) -> bool:
-    """Tell whether the address can be used without SMTPUTF8 (RFC 6531)."""
+    """Whether the address can be used without SMTPUTF8 (RFC 6531)."""
     return address.isascii()

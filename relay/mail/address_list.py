@@ -1,7 +1,7 @@
 """Address lists of header fields: From, Sender, Reply-To, Resent-* (RFC 5322 sections 3.4 and 4.4, RFC 6532, RFC 6854).
 
-A list is read whole or not at all. Obsolete forms are read; what the grammar does not have is never guessed. Pure,
-linear in the value.
+A list is parsed completely or not at all. Obsolete forms are accepted; invalid input is never guessed. Pure, linear in
+the value.
 """
 
 import re
@@ -24,7 +24,7 @@ _ADDR_SPEC = rf"{_ATEXT}++(?>\.{_ATEXT}++)*+@{_LABEL}(?:\.{_LABEL})*"
 _PHRASE = rf"[{_ATOM}][{_ATOM}. \t]*+|\"[ !#-\[\]-~\u00a0-\ud7ff\ue000-\U0010ffff]*+\""
 _NAME_ADDR = rf"(?P<name>(?>{_PHRASE})?+)[ \t]*+<(?P<angle>{_ADDR_SPEC})>"
 _PLAIN = re.compile(rf"[ \t]*+(?:{_NAME_ADDR}|(?P<bare>{_ADDR_SPEC}))[ \t]*+")
-"""One mailbox as nearly all are written. What it matches, the grammar reads the same."""
+"""The usual form of one mailbox. The grammar gives the same result for every match."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Mailbox:
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """An address list that cannot be read whole."""
+    """An address list that is not valid, and its first fault."""
 
     reason: str
     position: int
@@ -64,29 +64,29 @@ def parse_address_list(value: str) -> tuple[Mailbox, ...] | Unreadable:
 
 
 def read_address_list(value: str) -> tuple[Mailbox, ...] | Unreadable:
-    """Return what `parse_address_list` returns, by the grammar alone."""
+    """Parse by the grammar alone, with the same result as `parse_address_list`."""
     try:
-        return tuple(_Reader(value, tokens(value)).address_list())
+        return tuple(_Parser(value, tokens(value)).address_list())
     except LexicalError as error:
         return Unreadable(error.reason, error.position)
 
 
-class _Reader:
-    """Reads the tokens of one value from left to right."""
+class _Parser:
+    """Parses the tokens of one value from left to right."""
 
     def __init__(self, value: str, found: Sequence[Token]) -> None:
         self._value = value
         self._tokens = found
-        self._at = 0
+        self._index = 0
 
     def address_list(self) -> list[Mailbox]:
         """address-list, with the empty elements of obs-addr-list."""
         mailboxes: list[Mailbox] = []
         while not self._ended:
-            if self._take(","):
+            if self._skip_if(","):
                 continue
             words = self._words()
-            if words and self._take(":"):
+            if words and self._skip_if(":"):
                 mailboxes += self._group(words)
             else:
                 mailboxes.append(self._mailbox(words))
@@ -98,8 +98,8 @@ class _Reader:
         """The mailboxes of a group whose name was read; none in an empty group."""
         self._check_phrase(words)
         mailboxes: list[Mailbox] = []
-        while not self._take(";"):
-            if self._take(","):
+        while not self._skip_if(";"):
+            if self._skip_if(","):
                 continue
             mailboxes.append(replace(self._mailbox(self._words()), in_group=True))
             if self._next.text != ";":
@@ -108,7 +108,7 @@ class _Reader:
 
     def _mailbox(self, words: Sequence[Token]) -> Mailbox:
         """name-addr or addr-spec, whose first words were read."""
-        if self._take("<"):
+        if self._skip_if("<"):
             self._check_phrase(words)
             name = self._value[words[0].start : words[-1].end] if words else ""
             self._skip_route()
@@ -134,17 +134,19 @@ class _Reader:
         """Domain of an addr-spec or route: obs-domain, with a dot at its end allowed, or a literal."""
         first = self._next
         if first.kind is Kind.LITERAL:
-            self._at += 1
+            self._index += 1
             literal = _BLANKS.sub("", first.text)
             if not LITERAL.fullmatch(literal):
                 raise LexicalError("an address literal that is none", first.start)
             return literal
+
         words = self._words()
         domain = "".join(word.text for word in words)
         atoms, dots = words[::2], words[1::2]
         whole = all(one.kind is Kind.ATOM for one in atoms) and all(one.text == "." for one in dots)
         if not whole or not DOMAIN.fullmatch(to_ascii(domain) or ""):
             raise LexicalError("no domain name behind the @", first.start)
+
         return domain
 
     def _skip_route(self) -> None:
@@ -152,22 +154,22 @@ class _Reader:
         if self._next.text not in ("@", ","):
             return
         while self._next.text in ("@", ","):
-            if self._take("@"):
+            if self._skip_if("@"):
                 self._domain()
             else:
-                self._at += 1
+                self._index += 1
         self._expect(":", "the : that ends the route")
 
     def _words(self) -> Sequence[Token]:
         """Atoms, quoted strings and dots up to the next other token."""
-        start = self._at
+        start = self._index
         while self._next.kind in (Kind.ATOM, Kind.QUOTED) or self._next.text == ".":
-            self._at += 1
-        return self._tokens[start : self._at]
+            self._index += 1
+        return self._tokens[start : self._index]
 
     @staticmethod
     def _check_phrase(words: Sequence[Token]) -> None:
-        """obs-phrase has dots too, behind its first word."""
+        """Refuse a phrase that starts with a dot: obs-phrase allows dots only after its first word."""
         if words and words[0].text == ".":
             raise LexicalError("a name that starts with a dot and has no quotes", words[0].start)
 
@@ -177,15 +179,15 @@ class _Reader:
 
     @property
     def _next(self) -> Token:
-        return self._tokens[self._at]
+        return self._tokens[self._index]
 
-    def _take(self, special: str) -> bool:
-        taken = self._next.text == special
-        self._at += taken
-        return taken
+    def _skip_if(self, special: str) -> bool:
+        found = self._next.text == special
+        self._index += found
+        return found
 
     def _expect(self, special: str, what: str) -> None:
-        if not self._take(special):
+        if not self._skip_if(special):
             raise self._missing(what)
 
     def _missing(self, what: str) -> LexicalError:

@@ -10,12 +10,12 @@ _AGENTS = {b"sender": "Sender", b"resent-from": "Resent-From", b"resent-sender":
 
 
 class AuthorError(ValueError):
-    """The message does not say for certain who sends it; the text says why."""
+    """The author of the message is not certain; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Authors:
-    """Addresses a message is sent in the name of."""
+    """Addresses in whose name a message is sent."""
 
     senders: tuple[str, ...]
     """Mailboxes of From; at least one."""
@@ -23,13 +23,13 @@ class Authors:
     """Mailboxes of Sender, Resent-From and Resent-Sender."""
 
 
-def read_authors(content: bytes, found: Sequence[Field]) -> Authors:
-    """Read all of them; raise AuthorError unless there is one From with an address, and every field can be read."""
-    given = list(named(found, b"from"))
-    if len(given) != 1:
-        raise AuthorError(f"The message has {len(given) or 'no'} From fields; it needs exactly one")
-    senders = _read(content, given[0], "From")
-    agents = [_read(content, one, _AGENTS[one.name]) for one in found if one.name in _AGENTS]
+def parse_authors(content: bytes, found: Sequence[Field]) -> Authors:
+    """Parse the fields; raise AuthorError unless there is exactly one From with an address and every field is valid."""
+    from_fields = list(named(found, b"from"))
+    if len(from_fields) != 1:
+        raise AuthorError(f"The message has {len(from_fields) or 'no'} From fields; it needs exactly one")
+    senders = _parse(content, from_fields[0], "From")
+    agents = [_parse(content, one, _AGENTS[one.name]) for one in found if one.name in _AGENTS]
     return Authors(senders, tuple(address for addresses in agents for address in addresses))
 
 
@@ -37,28 +37,28 @@ def addresses_in(content: bytes, found: Iterable[Field], name: bytes) -> tuple[s
     """Return the addresses of all fields of that lower-case name, in order; or the first fault."""
     addresses: list[str] = []
     for one in named(found, name):
-        read = _mailboxes(content, one)
-        if isinstance(read, Unreadable):
-            return read
-        addresses += read
+        parsed = _mailboxes(content, one)
+        if isinstance(parsed, Unreadable):
+            return parsed
+        addresses += parsed
     return tuple(addresses)
 
 
 def author_of(content: bytes) -> str:
-    """Return the first address of From; "" when there is none, or none that can be read for certain."""
+    """Return the first address of From; "" if there is none or the field is not valid."""
     addresses = addresses_in(content, fields(content), b"from")
     return "" if isinstance(addresses, Unreadable) else next(iter(addresses), "")
 
 
-def _read(content: bytes, field: Field, name: str) -> tuple[str, ...]:
-    read = _mailboxes(content, field)
-    if isinstance(read, Unreadable):
-        raise AuthorError(f"{name} cannot be read: {read} (RFC 5322 section 3.4)")
-    if not read:
+def _parse(content: bytes, field: Field, name: str) -> tuple[str, ...]:
+    parsed = _mailboxes(content, field)
+    if isinstance(parsed, Unreadable):
+        raise AuthorError(f"{name} cannot be read: {parsed} (RFC 5322 section 3.4)")
+    if not parsed:
         raise AuthorError(f"{name} has no address (RFC 5322 section 3.6.2)")
-    return read
+    return parsed
 
 
 def _mailboxes(content: bytes, field: Field) -> tuple[str, ...] | Unreadable:
-    read = parse_address_list(field.value(content).decode("utf-8", "surrogateescape"))
-    return read if isinstance(read, Unreadable) else tuple(one.address for one in read)
+    parsed = parse_address_list(field.value(content).decode("utf-8", "surrogateescape"))
+    return parsed if isinstance(parsed, Unreadable) else tuple(one.address for one in parsed)

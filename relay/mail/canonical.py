@@ -1,6 +1,6 @@
-"""The canonical form of an address: what ownership, limits, suppressions and unsubscribes compare. Pure.
+"""The canonical form of an address, by which addresses are compared. Pure.
 
-The address that was given is what is sent; its canonical form is a key.
+Mail is sent to the address as given; the canonical form is only a key.
 """
 
 import re
@@ -17,11 +17,13 @@ _NEEDS_PAIR = re.compile(r'["\\]')
 
 
 def canonical(address: str) -> str:
-    """Return the one spelling of a mailbox: every spelling of it gives the same, and the form gives itself.
+    """Return the canonical form of an address; equal for all spellings of a mailbox, and idempotent.
 
-    Lower case as a whole, the local part too: RFC 5321 lets a host distinguish `A@x` and `a@x`, lists of people do not.
-    A quoted local part that needs no quotes has none, a domain is in A-labels without a dot at its end, an address
-    literal is in its shortest form, and everything else is in NFC. Text that is no address is put in lower case.
+    It is in lower case, including the local part: RFC 5321 lets a host distinguish `A@x` and `a@x`, but lists of people
+    do not.
+
+    Needless quotes are removed. The domain is in A-labels without a final dot, an address literal in its shortest form,
+    other text in NFC. Text that is not an address is put in lower case.
     """
     if address.isascii() and '"' not in address and address[-1:] not in (".", "]"):
         return address.lower()
@@ -30,7 +32,7 @@ def canonical(address: str) -> str:
 
 
 def canonical_domain(domain: str) -> str:
-    """Return the one spelling of a domain or an address literal; one with characters no domain has in lower case."""
+    """Return the canonical form of a domain or address literal; an invalid domain in lower case."""
     if domain.startswith("[") and domain.endswith("]"):
         return _canonical_literal(domain)
     ascii_form = to_ascii(domain)
@@ -38,28 +40,28 @@ def canonical_domain(domain: str) -> str:
 
 
 def domain_of(address: str) -> str:
-    """Return the domain of an address, or of what is a domain already, in canonical form; "" for neither."""
+    """Return the canonical domain of an address or domain; "" if there is none."""
     return canonical_domain(address.rpartition("@")[2])
 
 
 def keys_of(address: str) -> tuple[str, ...]:
-    """Return the keys a store may have an address or domain under: its canonical form, and its lower case.
+    """Return the keys under which a store may have an address or domain: canonical form and lower case.
 
-    Rows of versions before had the address in lower case as it was written.
+    Rows of older versions have the address in lower case as written.
     """
     form = canonical(address) if "@" in address else canonical_domain(address)
     return tuple(dict.fromkeys((form, address.lower())))
 
 
 def canonical_local_part(local: str) -> str:
-    """Return the one spelling of a local part."""
+    """Return the canonical form of a local part."""
     if len(local) > 1 and local.startswith('"') and local.endswith('"'):
         local = quoted_if_needed(_QUOTED_PAIR.sub(r"\1", local[1:-1]))
     return _lower(local)
 
 
 def quoted_if_needed(content: str) -> str:
-    """Return the text as a local part: bare where it is a dot-string, else as a quoted string (RFC 5321 4.1.2)."""
+    """Return the text as a local part: a dot-string if possible, else a quoted string (RFC 5321 section 4.1.2)."""
     if DOT_STRING.fullmatch(content):
         return content
     return '"' + _NEEDS_PAIR.sub(r"\\\g<0>", content) + '"'

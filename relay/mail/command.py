@@ -1,4 +1,4 @@
-"""SMTP command parser, xtext."""
+"""Parses SMTP commands and their parameters, including xtext (RFC 5321, RFC 3461)."""
 
 import re
 from collections.abc import Iterable
@@ -9,24 +9,6 @@ from typing import Literal, get_args
 from relay.mail.address import AddressError, parse_address, strip_route
 from relay.mail.reply import Reply
 from relay.mail.transaction import BodyKind, Envelope, Notify, Recipient
-
-_XTEXT = re.compile(r"(?:[!-*,-<>-~]|\+[0-9A-F]{2})*")
-
-
-_ENCODED = re.compile(rb"\+([0-9A-F]{2})")
-
-
-def decode(text: str) -> str | None:
-    """Return what the xtext stands for, None when it is none or hides characters that do not print."""
-    if not _XTEXT.fullmatch(text):
-        return None
-    octets = _ENCODED.sub(lambda match: bytes([int(match[1], 16)]), text.encode("ascii"))
-    try:
-        decoded = octets.decode("utf-8")
-    except UnicodeDecodeError:
-        return None
-    return decoded if decoded.isprintable() else None
-
 
 _PATH = r'(?:<((?>(?:"(?>(?:[^"\\]|\\.)*)"|[^<>"])*))>|([^\s<>]+))(?: +(.*))?'
 
@@ -43,7 +25,13 @@ _KEYWORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*")
 _CHUNK = re.compile(r"([0-9]{1,20})(?: +(LAST))?", re.IGNORECASE)
 
 
-_NOT_A_HOST = re.compile(r'[\s()<>@,;\\"]')
+_UNSAFE_IN_RECEIVED = re.compile(r'[\s()<>@,;\\"]')
+
+
+_XTEXT = re.compile(r"(?:[!-*,-<>-~]|\+[0-9A-F]{2})*")
+
+
+_ENCODED = re.compile(rb"\+([0-9A-F]{2})")
 
 
 MAX_LABEL = 63
@@ -56,12 +44,12 @@ MAX_ENVID = 100
 
 
 MAX_ORCPT = 500
-"""RFC 1035 section 2.3.4, RFC 3461 sections 4.4 and 4.2; ours for HELO, that of a domain name."""
+"""Octets (RFC 1035 section 2.3.4, RFC 3461 sections 4.4 and 4.2). HELO has the limit of a domain name."""
 
 
 @dataclass(frozen=True, slots=True)
 class CommandLine:
-    """A command line: the verb in upper case, and what follows it without surrounding blanks."""
+    """A command line: the verb in upper case and its argument without surrounding blanks."""
 
     verb: str
     argument: str
@@ -69,7 +57,7 @@ class CommandLine:
 
 @dataclass(frozen=True, slots=True)
 class MailCommand:
-    """MAIL: an envelope without recipients yet, and the declared size in octets (0: none declared)."""
+    """MAIL: an envelope without recipients, and the declared size in octets, 0 if not declared."""
 
     envelope: Envelope
     size: int
@@ -77,14 +65,14 @@ class MailCommand:
 
 @dataclass(frozen=True, slots=True)
 class BdatCommand:
-    """BDAT: how many octets follow, and whether they are the last."""
+    """BDAT: octets of the chunk, and whether it is the last."""
 
     size: int
     last: bool
 
 
 def parse_line(raw: bytes) -> CommandLine | Reply:
-    """Take a command line without its line end apart. Control characters are allowed nowhere in it."""
+    """Parse a command line without its line end. Control characters are refused."""
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError:
@@ -96,24 +84,27 @@ def parse_line(raw: bytes) -> CommandLine | Reply:
 
 
 def parse_helo(argument: str) -> str | Reply:
-    """Return the name a client greets with: any single word that cannot break out of a Received field."""
-    if not argument or len(argument) > MAX_HELO or _NOT_A_HOST.search(argument):
+    """Parse the name of EHLO or HELO: one word that is safe in a Received field."""
+    if not argument or len(argument) > MAX_HELO or _UNSAFE_IN_RECEIVED.search(argument):
         return Reply(501, "5.5.4", "Syntax: EHLO hostname, a domain name or an address in brackets")
     return argument
 
 
 def parse_mail(argument: str) -> MailCommand | Reply:
-    """Take the argument of MAIL apart: `FROM:<reverse-path> [parameters]`."""
+    """Parse the argument of MAIL: `FROM:<reverse-path> [parameters]`."""
     match = _FROM.fullmatch(argument)
     if match is None:
         return Reply(501, "5.5.4", "Syntax: MAIL FROM:<address> [parameters]")
+
     words = _parameters(match[3], ("SIZE", "BODY", "SMTPUTF8", "RET", "ENVID", "AUTH"))
     if isinstance(words, Reply):
         return words
+
     path = strip_route(match[1] or match[2] or "")
     fault = _mail_fault(words) or (_path_fault(path, "5.1.7", "SMTPUTF8" in words) if path else None)
     if fault is not None:
         return fault
+
     body: BodyKind = "8BITMIME" if words.get("BODY", "").upper() == "8BITMIME" else "7BIT"
     ret: Literal["", "FULL", "HDRS"] = {"FULL": "FULL", "HDRS": "HDRS"}.get(words.get("RET", "").upper(), "")  # type: ignore[assignment]
     envelope = Envelope(path, (), body, "SMTPUTF8" in words, ret, words.get("ENVID", ""))
@@ -121,29 +112,33 @@ def parse_mail(argument: str) -> MailCommand | Reply:
 
 
 def parse_rcpt(argument: str, hostname: str, *, smtputf8: bool) -> Recipient | Reply:
-    """Take the argument of RCPT apart: `TO:<forward-path> [parameters]`.
+    """Parse the argument of RCPT: `TO:<forward-path> [parameters]`.
 
-    `<postmaster>` without a domain is the one of `hostname` (RFC 5321 section 4.5.1).
+    `<postmaster>` without a domain is completed with `hostname` (RFC 5321 section 4.5.1).
     """
     match = _TO.fullmatch(argument)
     if match is None:
         return Reply(501, "5.5.4", "Syntax: RCPT TO:<address> [parameters]")
+
     words = _parameters(match[3], ("NOTIFY", "ORCPT"))
     if isinstance(words, Reply):
         return words
+
     path = strip_route(match[1] or match[2] or "")
     if path.lower() == "postmaster":
         path = f"{path}@{hostname}"
+
     notify = _notify(words["NOTIFY"]) if "NOTIFY" in words else ()
     if isinstance(notify, Reply):
         return notify
+
     return _rcpt_fault(words) or _path_fault(path, "5.1.3", smtputf8) or Recipient(path, notify, words.get("ORCPT", ""))
 
 
 def parse_bdat(argument: str) -> BdatCommand | Reply:
-    """Take the argument of BDAT apart: `size [LAST]`.
+    """Parse the argument of BDAT: `size [LAST]`.
 
-    A client that gets this wrong would have its chunk read as commands: 521 ends the connection.
+    After a syntax error the chunk would be read as commands, so 521 ends the connection.
     """
     match = _CHUNK.fullmatch(argument)
     if match is None:
@@ -151,8 +146,20 @@ def parse_bdat(argument: str) -> BdatCommand | Reply:
     return BdatCommand(int(match[1]), match[2] is not None)
 
 
+def decode_xtext(text: str) -> str | None:
+    """Decode xtext; None if it is invalid or contains characters that are not printable."""
+    if not _XTEXT.fullmatch(text):
+        return None
+    octets = _ENCODED.sub(lambda match: bytes([int(match[1], 16)]), text.encode("ascii"))
+    try:
+        decoded = octets.decode("utf-8")
+    except UnicodeDecodeError:
+        return None
+    return decoded if decoded.isprintable() else None
+
+
 def _parameters(text: str | None, known: Iterable[str]) -> dict[str, str] | Reply:
-    """Return the parameters by upper-case keyword, "" for one without a value (RFC 5321 section 4.1.2)."""
+    """Parse the parameters, by upper-case keyword; "" for one without a value (RFC 5321 section 4.1.2)."""
     words: dict[str, str] = {}
     for word in text.split() if text else ():
         keyword, equals, value = word.partition("=")
@@ -179,12 +186,13 @@ def _mail_fault(words: dict[str, str]) -> Reply | None:
                 allowed = "SMTPUTF8 without a value"
             case "RET" if value.upper() not in ("FULL", "HDRS"):
                 allowed = "RET=FULL or RET=HDRS"
-            case "ENVID" if not value or len(value) > MAX_ENVID or decode(value) is None:
+            case "ENVID" if not value or len(value) > MAX_ENVID or decode_xtext(value) is None:
                 allowed = f"ENVID=xtext, at most {MAX_ENVID} octets"
-            case "AUTH" if not value or (value != "<>" and decode(value) is None):
+            case "AUTH" if not value or (value != "<>" and decode_xtext(value) is None):
                 allowed = "AUTH=<> or AUTH=xtext"
         if allowed:
             return Reply(501, "5.5.4", f"Right would be {allowed}")
+
     return None
 
 
@@ -192,27 +200,29 @@ def _rcpt_fault(words: dict[str, str]) -> Reply | None:
     if "ORCPT" not in words:
         return None
     kind, _, encoded = words["ORCPT"].partition(";")
-    if len(words["ORCPT"]) <= MAX_ORCPT and _KEYWORD.fullmatch(kind) and decode(encoded):
+    if len(words["ORCPT"]) <= MAX_ORCPT and _KEYWORD.fullmatch(kind) and decode_xtext(encoded):
         return None
     return Reply(501, "5.5.4", f"Right would be ORCPT=type;xtext, at most {MAX_ORCPT} octets")
 
 
 def _notify(value: str) -> tuple[Notify, ...] | Reply:
-    asked = dict.fromkeys(value.upper().split(","))
-    wanted = tuple(word for word in get_args(Notify) if word in asked)
-    if len(wanted) != len(asked) or ("NEVER" in asked and len(asked) > 1):
+    words = dict.fromkeys(value.upper().split(","))
+    wanted = tuple(word for word in get_args(Notify) if word in words)
+    if len(wanted) != len(words) or ("NEVER" in words and len(words) > 1):
         return Reply(501, "5.5.4", "Right would be NOTIFY=NEVER, or a list of SUCCESS, FAILURE, DELAY")
     return wanted
 
 
 def _path_fault(path: str, status: str, smtputf8: bool) -> Reply | None:
-    """Tell why a path is no mailbox; `status` is the enhanced code for bad syntax on this side of the envelope."""
+    """Return why a path is not a mailbox, None if it is. `status` is the enhanced code for bad syntax."""
     if not path:
         return Reply(501, status, "An address is needed here")
+
     try:
         domain = parse_address(path).domain
     except AddressError as error:
         return Reply(553, status, f"Not an address: {error}")
+
     if not smtputf8 and not path.isascii():
         return Reply(553, "5.6.7", "An address that is not ASCII needs the SMTPUTF8 parameter of MAIL")
     if domain.startswith("["):
@@ -221,11 +231,12 @@ def _path_fault(path: str, status: str, smtputf8: bool) -> Reply | None:
         )
     if len(domain) > MAX_LABEL and any(len(label) > MAX_LABEL for label in domain.split(".")):
         return Reply(553, status, f"Not an address: a label of the domain is longer than {MAX_LABEL} octets")
+
     return None
 
 
 def _is_literal(text: str) -> bool:
-    """Tell whether the text is what brackets may hold (RFC 5321 section 4.1.3)."""
+    """Whether the text is an IP address as written in brackets (RFC 5321 section 4.1.3)."""
     try:
         IPv6Address(text[5:]) if text[:5].lower() == "ipv6:" else IPv4Address(text)
     except AddressValueError:

@@ -1,4 +1,4 @@
-"""What an application tells the relay in X-Relay-* header fields. They are read, applied and removed before signing."""
+"""Instructions of applications in X-Relay-* header fields, which are removed before signing. Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,24 +13,24 @@ _META = b"x-relay-meta-"
 
 
 MAX_VALUE = 500
-"""Octets of a tag, a campaign name or a metadata value."""
+"""Maximum octets of a tag, a campaign name or a metadata value."""
 
 
 MAX_ITEMS = 50
-"""Tags and metadata keys of one message."""
+"""Maximum number of tags, and of metadata keys, of one message."""
 
 
 LAST_YEAR = 9000
-"""Of a time to send at: what follows from it, as when the message expires, has to have a date of four digits too."""
+"""Latest year of X-Relay-Send-At: times derived from it, such as the expiry, must have four-digit years too."""
 
 
 class InstructionError(ValueError):
-    """A field cannot be obeyed; the message says which, why, and what would be right."""
+    """An invalid field; the message names it, the reason and a correct value."""
 
 
 @dataclass(frozen=True, slots=True)
 class Instructions:
-    """What the application asks for. None: it said nothing."""
+    """Instructions of the application. None: not given."""
 
     track: frozenset[str] | None = None
     """A subset of {"opens", "clicks"}."""
@@ -41,19 +41,20 @@ class Instructions:
     send_at: float | None = None
     """Unix seconds."""
     unknown: tuple[str, ...] = ()
-    """Names of X-Relay-* fields that are no instruction: removed like the others, and told in the message's story."""
+    """Names of unknown X-Relay-* fields, which are removed and recorded in the CREATED event."""
 
 
-def read_instructions(content: bytes, found: Sequence[Field]) -> Instructions:
-    """Read the X-Relay-* fields among these; raise InstructionError for a value that means nothing.
+def parse_instructions(content: bytes, found: Sequence[Field]) -> Instructions:
+    """Parse the X-Relay-* fields; raise InstructionError for an invalid value.
 
-    Of a field given twice the last counts, except tags, which add up.
+    The last field of a name applies, except that tags are collected.
     """
     track: frozenset[str] | None = None
     campaign = provider = ""
     send_at: float | None = None
     tags: list[str] = []
     unknown: list[str] = []
+
     metadata: dict[str, str] = {}
     for one in found:
         if not one.name.startswith(PREFIX):
@@ -74,8 +75,10 @@ def read_instructions(content: bytes, found: Sequence[Field]) -> Instructions:
                 metadata[name[len(_META) :].decode()] = value
             case name:
                 unknown.append(name.decode())
+
     if len(tags) > MAX_ITEMS or len(metadata) > MAX_ITEMS:
         raise InstructionError(f"more than {MAX_ITEMS} X-Relay-Tag or X-Relay-Meta fields")
+
     return Instructions(track, campaign, tuple(dict.fromkeys(tags)), metadata, provider, send_at, tuple(unknown))
 
 

@@ -1,8 +1,10 @@
-"""The content of a message on its way in: where it ends, its dots, its line ends.
+"""Decodes the content of a message: its end, dot-stuffing, line ends.
 
-DATA ends at CRLF "." CRLF and at nothing else (RFC 5321 section 4.1.1.4). Other line ends are no line ends on the wire:
-a bare CR or LF never ends the content and never makes a dot special. Once the end is found and the dots are removed,
-every bare CR and bare LF becomes CRLF, so that no server further on can read an end into the message (SMTP smuggling).
+DATA ends only at CRLF "." CRLF (RFC 5321 section 4.1.1.4). A bare CR or LF neither ends the content nor makes a dot
+special.
+
+After decoding, every bare CR and LF becomes CRLF, so that no later server finds another end in the message (SMTP
+smuggling).
 """
 
 from relay.mail.native import IS_COMPILED, native
@@ -14,7 +16,7 @@ _CRLF = b"\r\n"
 
 
 def normalise(content: bytes) -> bytes:
-    """Return the content with every bare CR and bare LF made CRLF."""
+    """Replace every bare CR and LF by CRLF."""
     pairs = content.count(_CRLF)
     if content.count(b"\n") == pairs and content.count(b"\r") == pairs:
         return content
@@ -22,22 +24,22 @@ def normalise(content: bytes) -> bytes:
 
 
 class DotDecoder:
-    """Decodes what follows 354, in blocks cut anywhere, in time linear in their size.
+    """Decodes the data after 354, in blocks of any size, in linear time.
 
-    `finished` tells that the final dot has come; `rest` is then what was sent after it.
+    `finished` is true after the final dot; `rest` is then the data after it.
     """
 
     __slots__ = ("_held", "_started", "finished", "rest")
 
     def __init__(self) -> None:
         self._held = _CRLF
-        """What cannot be decided yet; at the start a line end, since the first line is a line like any other."""
+        """Octets that the next block decides. At the start a line end, so that a dot in the first line is decoded."""
         self._started = False
         self.finished = False
         self.rest = b""
 
     def feed(self, block: bytes) -> bytes:
-        """Take the next block off the wire and return the content known by now: dots unstuffed, line ends CRLF."""
+        """Decode the next block and return the decoded content: dots unstuffed, line ends CRLF."""
         raw = self._held + block
         end = raw.find(_END)
         if end < 0:
@@ -61,7 +63,7 @@ class DotDecoder:
 
 
 class LineEndDecoder:
-    """Normalises line ends over blocks cut anywhere, for chunks, which have no dots (RFC 3030)."""
+    """Normalises the line ends of BDAT chunks, which have no dot-stuffing (RFC 3030)."""
 
     __slots__ = ("_held", "_line_open")
 
@@ -70,7 +72,7 @@ class LineEndDecoder:
         self._line_open = False
 
     def feed(self, block: bytes) -> bytes:
-        """Take the next block and return the content known by now."""
+        """Normalise the next block and return the content decided so far."""
         raw = self._held + block
         self._held = b"\r" if raw.endswith(b"\r") else b""
         content = normalise(raw[: len(raw) - len(self._held)])
@@ -79,10 +81,10 @@ class LineEndDecoder:
         return content
 
     def finish(self) -> bytes:
-        """Return what ends the content: its last line is a whole one."""
+        """Return the line end that completes the last line, b"" if it is complete."""
         return _CRLF if self._held or self._line_open else b""
 
 
 def _undecided(raw: bytes) -> int:
-    """Return how many octets at the end may be the beginning of the end, or of a stuffed dot."""
+    """Return the number of final octets that may begin the end mark or a stuffed dot."""
     return next((length for length in range(len(_END) - 1, 0, -1) if raw.endswith(_END[:length])), 0)

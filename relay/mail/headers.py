@@ -34,16 +34,16 @@ class Field(NamedTuple):
 
 
 _field = partial(tuple.__new__, Field)
-"""Makes a field of a tuple; `Field(…)` checks names and takes three times as long."""
+"""Creates a field from a tuple; `Field(…)` checks names and takes three times as long."""
 
 
 def unfold(value: bytes) -> bytes:
-    """Undo folding (RFC 5322 section 2.2.3) and strip surrounding white space."""
+    """Remove folds (RFC 5322 section 2.2.3) and surrounding white space."""
     return _FOLD.sub(b"", value).strip()
 
 
 def body_start(content: bytes, start: int = 0, end: int | None = None) -> int:
-    """Return the offset of the body: after the first empty line, or the end when there is none."""
+    """Return the offset after the first empty line, or the end if there is none."""
     stop = len(content) if end is None else end
     if content.startswith(b"\r\n", start):
         return min(start + 2, stop)
@@ -54,7 +54,7 @@ def body_start(content: bytes, start: int = 0, end: int | None = None) -> int:
 def fields(content: bytes, start: int = 0, end: int | None = None) -> list[Field]:
     """Return the fields of the header block at `start`, in order.
 
-    A line that is neither a field nor a continuation is skipped: it belongs to nobody.
+    A line that is neither a field nor a continuation is skipped.
     """
     stop = body_start(content, start, end)
     if IS_COMPILED:
@@ -63,7 +63,7 @@ def fields(content: bytes, start: int = 0, end: int | None = None) -> list[Field
 
 
 def read_fields(content: bytes, start: int, stop: int) -> list[Field]:
-    """Return the fields between these offsets (the Python twin of `_native.header_fields`)."""
+    """Return the fields between these offsets (Python twin of `_native.header_fields`)."""
     found: list[Field] = []
     at = start
     while at < stop:
@@ -76,6 +76,7 @@ def read_fields(content: bytes, start: int, stop: int) -> list[Field]:
         if match is not None:
             found.append(Field(match[1].lower(), at, line_end, match.end()))
         at = line_end
+
     return found
 
 
@@ -91,7 +92,7 @@ def first_value(content: bytes, found: Iterable[Field], name: bytes) -> bytes | 
 
 
 def without(content: bytes, removed: Iterable[Field]) -> bytes:
-    """Return the content without these fields, every other byte as it was."""
+    """Return the content without these fields; all other bytes are unchanged."""
     kept: list[bytes] = []
     at = 0
     for field in removed:

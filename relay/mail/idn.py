@@ -7,10 +7,10 @@ PREFIX = "xn--"
 
 
 def to_ascii(domain: str) -> str | None:
-    """Return the domain in lower case with A-labels for its U-labels; None when a character has no place in a domain.
+    """Return the domain in lower case and A-labels; None if it contains a character not allowed in domains.
 
-    Labels are mapped without the transitional rules (ß stays ß), as registries and Postfix do. A label is not checked
-    against the tables of IDNA 2008: a domain that resolves is a domain.
+    Labels are mapped without the transitional rules (ß stays ß), as registries and Postfix do. They are not checked
+    against the tables of IDNA 2008, because domains outside these tables resolve too.
     """
     if domain.isascii():
         return domain.lower()

@@ -1,4 +1,4 @@
-"""Lanes: what shares connections, caps and pace. A lane is a destination site or an upstream provider."""
+"""Lanes: messages of one lane share connections and rate limits. A lane is a destination domain or a provider."""
 
 from relay.mail.canonical import domain_of
 
@@ -13,7 +13,7 @@ _PROVIDER_PREFIX = "provider:"
 
 
 def lane_of(provider: str, recipient: str) -> str:
-    """Return the lane a recipient's mail takes with that provider: `mx:<domain>` or `provider:<name>`."""
+    """Return the lane of a recipient with that provider: `mx:<domain>` or `provider:<name>`."""
     return _DIRECT_PREFIX + domain_of(recipient) if provider == DIRECT else _PROVIDER_PREFIX + provider
 
 

@@ -20,7 +20,7 @@ _TOKEN = re.compile(
 )
 _IN_COMMENT = re.compile(rf"(?P<text>(?>[^()\\\x00\r\n\ud800-\udfff]|{_PAIR}|{_FOLD})++)|[()]")
 _READABLE = re.compile(rf"(?>{_CHAR}|{_FOLD})*+")
-"""Every quantifier is possessive: what does not match costs no more than its length."""
+"""Every quantifier is possessive, so that a failing match is linear too."""
 
 _FAULTS = {
     '"': "a quoted string that does not end",
@@ -32,7 +32,7 @@ _FAULTS = {
 
 
 class Kind(Enum):
-    """Kinds of tokens. Comments and folding white space separate tokens and are none."""
+    """Kinds of tokens. Comments and folding white space only separate tokens."""
 
     ATOM = auto()
     QUOTED = auto()
@@ -45,7 +45,7 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A token as written, and the number of characters of the value before it."""
+    """A token as written, and its offset in characters."""
 
     kind: Kind
     text: str
@@ -53,12 +53,12 @@ class Token:
 
     @property
     def end(self) -> int:
-        """Number of characters of the value up to its end."""
+        """Offset after the token."""
         return self.start + len(self.text)
 
 
 class LexicalError(ValueError):
-    """The value cannot be read; `position` is the number of characters before the fault."""
+    """Syntax error; `position` is its offset in characters."""
 
     def __init__(self, reason: str, position: int) -> None:
         super().__init__(reason)
@@ -72,7 +72,7 @@ _KINDS = {"atom": Kind.ATOM, "quoted": Kind.QUOTED, "literal": Kind.LITERAL, "sp
 def tokens(value: str) -> list[Token]:
     """Return the tokens of a field value, folded or not, and an END; raise LexicalError.
 
-    Octets that are not UTF-8 come as surrogate escapes, and have no place in a header field (RFC 6532 section 3.2).
+    Octets that are not UTF-8 are surrogate escapes and not allowed (RFC 6532 section 3.2).
     """
     found: list[Token] = []
     at = 0
@@ -86,12 +86,13 @@ def tokens(value: str) -> list[Token]:
         if match.lastgroup != "blank":
             found.append(Token(_KINDS[match.lastgroup], match[0], at))
         at = match.end()
+
     found.append(Token(Kind.END, "", len(value)))
     return found
 
 
 def _end_of_comment(value: str, start: int) -> int:
-    """Return the offset behind the comment, those in it included."""
+    """Return the offset after a comment and its nested comments."""
     at, depth = start, 0
     while (match := _IN_COMMENT.match(value, at)) is not None:
         at = match.end()
@@ -108,7 +109,7 @@ def _fault(value: str, at: int) -> LexicalError:
 
 
 def _character_fault(value: str, at: int) -> LexicalError | None:
-    """Return the fault of a character that has no place anywhere in a field; None when there is none at that offset."""
+    """Return the fault of a character that is not allowed anywhere in a field; None if it is allowed."""
     if at >= len(value):
         return None
     if "\ud800" <= value[at] <= "\udfff":

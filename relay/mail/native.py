@@ -1,4 +1,4 @@
-"""The compiled functions of this package, if they were built. `docs/compiled-code.md` explains them."""
+"""The compiled functions of this package, if they were built (docs/compiled-code.md)."""
 
 try:
     from relay.mail import _native as native

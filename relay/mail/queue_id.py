@@ -1,7 +1,7 @@
 """Queue ids: short, unique and sortable by time of arrival."""
 
 _DIGITS = "0123456789ABCDFGHJKLMNPQRSTVWXYZ"
-"""32 digits in ASCII order, upper case only, with one vowel: hardly an id spells a word."""
+"""32 digits in ASCII order, upper case, with one vowel, so that ids rarely form words."""
 
 
 TIME_DIGITS = 9
@@ -19,14 +19,14 @@ RANDOM_SPACE = 32**RANDOM_DIGITS
 def queue_id(now: float, serial: int) -> str:
     """Return the id of a message that arrived at `now` (Unix seconds).
 
-    `serial` tells messages of the same millisecond apart; it is taken modulo RANDOM_SPACE (33 million).
-    Nine digits of milliseconds last until the year 3084.
+    `serial` distinguishes messages of the same millisecond; it is used modulo RANDOM_SPACE (33 million). Nine digits of
+    milliseconds last until the year 3084.
     """
     return _digits(int(now * 1000), TIME_DIGITS) + _digits(serial % RANDOM_SPACE, RANDOM_DIGITS)
 
 
 def is_queue_id(text: str) -> bool:
-    """Tell whether the text has the form of a queue id."""
+    """Whether the text has the form of a queue id."""
     return len(text) == LENGTH and all(char in _DIGITS for char in text)
 
 

@@ -1,7 +1,7 @@
-"""Registrable domains: the part of a host name that somebody owns, by a compact rule instead of the public suffix list.
+"""Registrable domains by a compact rule instead of the public suffix list.
 
-Good enough to see that `www.shop.example` and `t.shop.example` belong together; where it errs, it takes two owners
-for one below a rare suffix, or one for two, and a link is left alone or tracked that could have been the other.
+The rule recognises that `www.shop.example` and `t.shop.example` have one owner. Below rare suffixes it errs, and a link
+is then tracked or not tracked wrongly.
 """
 
 _SECOND_LEVEL = {
@@ -50,5 +50,5 @@ def registrable(host: str) -> str:
     labels = name.split(".")
     if len(labels) < 3 or labels[-1].isdigit() or name.startswith("["):
         return name
-    kept = 3 if ".".join(labels[-2:]) in _SUFFIXES else 2
-    return ".".join(labels[-kept:])
+    count = 3 if ".".join(labels[-2:]) in _SUFFIXES else 2
+    return ".".join(labels[-count:])

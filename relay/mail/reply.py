@@ -8,7 +8,7 @@ _ENHANCED = re.compile(r"([245])\.(\d{1,3})\.(\d{1,3})(?:\s+|$)")
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """One reply. `status` is the enhanced code ("4.7.1"), "" when the other side gave none."""
+    """One reply. `status` is the enhanced code ("4.7.1"), "" if there is none."""
 
     code: int
     status: str
@@ -28,17 +28,17 @@ class Reply:
         return " ".join(part for part in (str(self.code), self.status, self.text) if part)
 
     def encode(self) -> bytes:
-        """Return the reply as it goes over the wire, one line for each line of the text."""
+        """Return the reply as sent, one line per line of the text."""
         prefix = f"{self.status} " if self.status else ""
         lines = self.text.split("\n")
-        shown = [f"{self.code}-{prefix}{line}" for line in lines[:-1]] + [f"{self.code} {prefix}{lines[-1]}"]
-        return "".join(f"{line}\r\n" for line in shown).encode("utf-8", "replace")
+        encoded = [f"{self.code}-{prefix}{line}" for line in lines[:-1]] + [f"{self.code} {prefix}{lines[-1]}"]
+        return "".join(f"{line}\r\n" for line in encoded).encode("utf-8", "replace")
 
 
 def parse_reply(code: int, text: str) -> Reply:
-    """Make a Reply of a remote code and its text (lines joined by newlines), taking the enhanced status apart.
+    """Parse the text of a remote reply (lines joined by newlines), separating the enhanced status.
 
-    A status whose class contradicts the code is left in the text: the basic code wins (RFC 2034 section 4).
+    A status whose class contradicts the code remains in the text: the basic code wins (RFC 2034 section 4).
     """
     lines = text.split("\n")
     match = _ENHANCED.match(lines[0])

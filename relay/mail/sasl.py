@@ -1,4 +1,4 @@
-"""What a client says to authenticate: the AUTH command and the PLAIN and LOGIN mechanisms (RFC 4954, RFC 4616)."""
+"""Parses the AUTH command and the PLAIN and LOGIN mechanisms (RFC 4954, RFC 4616)."""
 
 import binascii
 from base64 import b64decode, b64encode
@@ -14,7 +14,7 @@ MALFORMED = Reply(501, "5.5.2", "The response is not valid base64 of what the me
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """AUTH: the mechanism in upper case, and the initial response, still encoded, None when there is none."""
+    """AUTH: the mechanism in upper case, and the initial response, still encoded, None if there is none."""
 
     mechanism: str
     initial: str | None = field(repr=False)
@@ -22,7 +22,7 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """Who a client says it is. `acting_as` is the other name it wants to act under, "" when there is none."""
+    """Credentials of a client. `acting_as` is a different authorization identity, "" for none."""
 
     username: str
     secret: str = field(repr=False)
@@ -30,7 +30,7 @@ class Login:
 
 
 def parse_auth(argument: str) -> Start | Reply:
-    """Take the argument of AUTH apart: `mechanism [initial-response]`. Mechanisms are case-insensitive."""
+    """Parse the argument of AUTH: `mechanism [initial-response]`. Mechanisms are case-insensitive."""
     words = argument.split()
     if not 1 <= len(words) <= 2:
         return Reply(501, "5.5.4", "Syntax: AUTH mechanism [initial-response]")
@@ -48,12 +48,12 @@ def decode_response(text: str) -> str | Reply:
 
 
 def encode_challenge(text: str) -> str:
-    """Return a challenge as it stands after 334."""
+    """Encode a challenge for reply 334."""
     return b64encode(text.encode()).decode("ascii")
 
 
 def parse_plain(response: str) -> Login | Reply:
-    """Take a PLAIN response apart: `[authorization identity] NUL username NUL secret` (RFC 4616 section 2)."""
+    """Parse a PLAIN response: `[authorization identity] NUL username NUL secret` (RFC 4616 section 2)."""
     parts = response.split("\0")
     if len(parts) != 3:
         return MALFORMED

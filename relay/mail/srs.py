@@ -1,11 +1,11 @@
-"""The Sender Rewriting Scheme: a forwarder's own reverse-path that still knows the original one. Pure.
+"""Sender Rewriting Scheme: a forwarder's reverse-path that encodes the original one. Pure.
 
-    SRS0=<hash>=<day>=<domain>=<local>@<ours>         what a forwarder makes of local@domain
-    SRS1=<hash>=<forwarder>=<opaque>@<ours>           what the next one makes of SRS0<opaque>@forwarder
+    SRS0=<hash>=<day>=<domain>=<local>@<ours>         a forwarder's address for local@domain
+    SRS1=<hash>=<forwarder>=<opaque>@<ours>           the next forwarder's address for SRS0<opaque>@forwarder
 
-The form is that of "The Sender Rewriting Scheme" (M. Weimer, libsrs2): the hash keeps strangers from having mail sent
-anywhere by us, the day (modulo 1024, in two letters of base32) ends an address after MAX_AGE days. The hash is eight
-letters of base32 over a keyed BLAKE2b (RFC 7693), 40 bits, because case may be lost on the way.
+The form is that of "The Sender Rewriting Scheme" (M. Weimer, libsrs2). The hash prevents others from sending mail
+through this relay to any address. The day (modulo 1024, in two letters of base32) expires an address after MAX_AGE
+days. The hash is eight letters of base32 over a keyed BLAKE2b (RFC 7693), 40 bits, because case may be lost.
 """
 
 import base64
@@ -17,7 +17,7 @@ from hmac import compare_digest
 from relay.mail.address import is_address
 
 MAX_AGE = 21
-"""Days a bounce may take to come back."""
+"""Days in which a bounce is accepted."""
 
 
 DAY = 86400.0
@@ -40,23 +40,22 @@ _SRS0 = re.compile(r"SRS0=([^=]+)=((?P<day>[A-Z2-7]{2})=(?P<domain>[^=]+)=(?P<lo
 _SRS1 = re.compile(r"SRS1[=+-]([^=]+)=((?P<domain>[^=]+)=(?P<opaque>[=+-].+))", re.IGNORECASE | re.DOTALL)
 
 
-_FOREIGN = re.compile(r"SRS0(?P<opaque>[=+-].+)", re.IGNORECASE | re.DOTALL)
+_FOREIGN_SRS0 = re.compile(r"SRS0(?P<opaque>[=+-].+)", re.IGNORECASE | re.DOTALL)
 
 
 def srs_encode(key: bytes, reverse_path: str, domain: str, now: float) -> str:
-    """Return the reverse-path at our `domain` for mail that is forwarded at `now` (Unix seconds).
+    """Return the reverse-path at our `domain` for mail forwarded at `now` (Unix seconds).
 
-    The null reverse-path stays null. What does not fit into a local part (64 octets, RFC 5321 section 4.5.3.1.1; no
-    quotes, no address literal) becomes null: a bounce that nobody gets is better than mail that is refused for its
-    reverse-path.
+    The null reverse-path remains null. A path that does not fit into a local part (64 octets, RFC 5321 section
+    4.5.3.1.1; no quotes, no address literal) becomes null: mail with a long reverse-path would be refused.
     """
     if not reverse_path:
         return ""
     local, _, host = reverse_path.rpartition("@")
-    if passed_on := _SRS1.fullmatch(local):
-        version, protected = "SRS1", passed_on[2]
-    elif foreign := _FOREIGN.fullmatch(local):
-        version, protected = "SRS1", f"{host}={foreign['opaque']}"
+    if srs1 := _SRS1.fullmatch(local):
+        version, protected = "SRS1", srs1[2]
+    elif srs0 := _FOREIGN_SRS0.fullmatch(local):
+        version, protected = "SRS1", f"{host}={srs0['opaque']}"
     else:
         version, protected = "SRS0", f"{_day(now)}={host}={local}"
     rewritten = f"{version}={_hash(key, protected)}={protected}@{domain}"
@@ -64,21 +63,21 @@ def srs_encode(key: bytes, reverse_path: str, domain: str, now: float) -> str:
 
 
 def srs_decode(keys: Sequence[bytes], address: str, now: float) -> str | None:
-    """Return the reverse-path behind an address that `forwarded` made with one of the keys; None for any other.
+    """Return the original reverse-path of an address that `srs_encode` made with one of the keys; else None.
 
-    None too when it was made more than MAX_AGE days ago.
+    None also if it is older than MAX_AGE days.
     """
     local = address.rpartition("@")[0]
     if match := _SRS0.fullmatch(local):
-        back = f"{match['local']}@{match['domain']}"
+        original = f"{match['local']}@{match['domain']}"
         fresh = (int(now // DAY) - _number(match["day"])) % _DAYS <= MAX_AGE
     elif match := _SRS1.fullmatch(local):
-        back, fresh = f"SRS0{match['opaque']}@{match['domain']}", True
+        original, fresh = f"SRS0{match['opaque']}@{match['domain']}", True
     else:
         return None
     claimed = match[1].upper().encode("utf-8", "surrogateescape")
     authentic = [compare_digest(_hash(key, match[2]).encode("ascii"), claimed) for key in keys]
-    return back if fresh and any(authentic) and is_address(back) else None
+    return original if fresh and any(authentic) and is_address(original) else None
 
 
 def _hash(key: bytes, protected: str) -> str:

@@ -1,4 +1,4 @@
-"""The subject of a mail: what answers, forwards and gateways put in front of it, and what is left. Pure."""
+"""Removes reply prefixes, forward prefixes and tags from subjects. Pure."""
 
 import re
 
@@ -30,30 +30,30 @@ _LEADING = re.compile(
 )
 
 
-_MOST = 12
-"""Prefixes and tags that are taken off at most."""
+_MAX_PREFIXES = 12
+"""Maximum number of prefixes and tags removed."""
 
 
 def base_subject(subject: str) -> str:
     """Return a decoded subject without the prefixes of answers and forwards and without tags (RFC 5256 section 2.1)."""
-    return _without(subject)[0]
+    return _split_prefixes(subject)[0]
 
 
 def is_forwarded(subject: str) -> bool:
-    """Return whether the outermost prefix of a decoded subject is one of forwarded mail."""
-    return _without(subject)[1][:1] == ["forward"]
+    """Whether the outermost prefix of a decoded subject is one of forwarded mail."""
+    return _split_prefixes(subject)[1][:1] == ["forward"]
 
 
 def is_answer(subject: str) -> bool:
-    """Return whether a decoded subject begins, behind tags, with the prefix of an answer or of forwarded mail."""
-    return bool(_without(subject)[1])
+    """Whether a decoded subject begins, after tags, with a reply or forward prefix."""
+    return bool(_split_prefixes(subject)[1])
 
 
-def _without(subject: str) -> tuple[str, list[str]]:
-    """Return the rest of a subject and the kinds of the prefixes before it, tags left out."""
+def _split_prefixes(subject: str) -> tuple[str, list[str]]:
+    """Return the rest of a subject, and the kinds of its prefixes without tags."""
     kinds: list[str] = []
     at = 0
-    for _ in range(_MOST):
+    for _ in range(_MAX_PREFIXES):
         found = _LEADING.match(subject, at)
         if found is None:
             break

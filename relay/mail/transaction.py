@@ -1,4 +1,4 @@
-"""Recipient, envelope, session, transaction."""
+"""Values of an SMTP transaction: recipient, envelope, session, content."""
 
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -11,19 +11,19 @@ Notify = Literal["NEVER", "SUCCESS", "FAILURE", "DELAY"]
 
 
 MAX_RECIPIENTS = 100
-"""Recipients that one transaction brings to other servers: each takes at least so many (RFC 5321 section 4.5.3.1.8)."""
+"""Maximum recipients of one transaction to a server; every server accepts 100 (RFC 5321 section 4.5.3.1.8)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recipient:
-    """A forward-path as the client gave it. `notify` empty: not asked, which means FAILURE (RFC 3461 section 4.1)."""
+    """A forward-path as given by the client. An empty `notify` means FAILURE (RFC 3461 section 4.1)."""
 
     address: str
     notify: tuple[Notify, ...] = ()
     orcpt: str = ""
 
     def wants(self, what: Notify) -> bool:
-        """Tell whether a DSN of this kind is wanted; without NOTIFY failures and delays are reported."""
+        """Whether a DSN of this kind is requested; without NOTIFY failures and delays are reported."""
         if not self.notify:
             return what in ("FAILURE", "DELAY")
         return what in self.notify
@@ -46,7 +46,7 @@ ListenerKind = Literal["submission", "inbound"]
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A client's connection as far as decisions need it."""
+    """Attributes of a client's connection that decisions depend on."""
 
     listener: str
     """Name of the listener in the config."""
@@ -55,7 +55,7 @@ class Session:
     """IP address, without port or brackets."""
     helo: str = ""
     extended: bool = False
-    """It greeted with EHLO."""
+    """Whether it greeted with EHLO."""
     tls: str = ""
     """Protocol and cipher, "" in clear text."""
     credential: str = ""
@@ -64,7 +64,7 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Transaction:
-    """A whole mail as it was received: content with CRLF line ends, dots unstuffed, nothing added."""
+    """A mail as received: content with CRLF line ends, dots unstuffed, nothing added."""
 
     session: Session
     envelope: Envelope
@@ -72,6 +72,6 @@ class Transaction:
 
 
 def network_of(client: str) -> str:
-    """Return what counts as one client: an IPv4 address, or the /64 a single IPv6 host can choose addresses from."""
+    """Return the key of one client: an IPv4 address, or the /64 network of an IPv6 address."""
     address = ip_address(client)
     return client if address.version == 4 else address.exploded[:19]

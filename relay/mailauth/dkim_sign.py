@@ -9,53 +9,6 @@ from relay.mail.headers import Field, body_start, fields
 from relay.mail.native import IS_COMPILED, native
 from relay.mailauth.dkim_keys import SigningKey
 
-_RUN = re.compile(rb"  +")  # `re` looks for its first two spaces as a literal; " {2,}" is four times slower
-
-
-def relaxed_header(name: bytes, value: bytes) -> bytes:
-    """Return a header field in relaxed form with its CRLF (RFC 6376 section 3.4.2).
-
-    `value` is what stands after the colon, folded or not, its line end included or not.
-    """
-    return name.lower() + b":" + _single_spaced(value.replace(b"\r\n", b"")).strip(b" ") + b"\r\n"
-
-
-def relaxed_body(body: bytes) -> bytes:
-    """Return a body in relaxed form (RFC 6376 section 3.4.4): b"" when nothing but blank lines is in it.
-
-    A last line without CRLF is read as if it had one, because it has one once SMTP has carried it: blanks at its end
-    go too.
-    """
-    text = _single_spaced(body)
-    if text.endswith(b" "):
-        text = text[:-1]
-    text = text.replace(b" \r\n", b"\r\n")
-    kept = _without_last_line_ends(text)
-    return kept + b"\r\n" if kept else b""
-
-
-def body_hash(content: bytes, start: int = 0) -> bytes:
-    """Return the SHA-256 digest of the relaxed body that begins at `start`: the `bh=` of RFC 6376 section 3.7."""
-    relaxed = native.relaxed_body(content, start) if IS_COMPILED else relaxed_body(content[start:])
-    return hashlib.sha256(relaxed).digest()
-
-
-def _single_spaced(text: bytes) -> bytes:
-    """Turn every run of spaces and tabs into one space."""
-    return _RUN.sub(b" ", text.replace(b"\t", b" "))
-
-
-def _without_last_line_ends(text: bytes) -> bytes:
-    """Strip whole CRLFs from the end.
-
-    `rstrip` alone would also take a CR or LF that stands by itself; the pairs among what it took are counted as one
-    character each, so that a body of nothing but blank lines costs no more than another.
-    """
-    kept = text.rstrip(b"\r\n")
-    lone = text[len(kept) :].replace(b"\r\n", b"\0").rstrip(b"\0")
-    return kept + lone.replace(b"\0", b"\r\n")
-
-
 SEALED = ("From", "Reply-To", "Subject", "To", "Cc")
 """Signed once more than they occur, even where they do not: whoever adds one breaks the signature."""
 
@@ -109,6 +62,9 @@ _SEALED = _ALWAYS_SEALED | frozenset(SEALED_WHEN_PRESENT)
 
 
 _LINE = 72
+
+
+_RUN = re.compile(rb"  +")  # `re` looks for its first two spaces as a literal; " {2,}" is four times slower
 
 
 def sign(content: bytes, keys: Sequence[SigningKey], now: int) -> bytes:
@@ -199,3 +155,47 @@ def _listed(names: Sequence[str]) -> str:
 
 def _folded(signature: bytes) -> bytes:
     return b"\r\n\t".join(signature[at : at + _LINE] for at in range(0, len(signature), _LINE))
+
+
+def relaxed_header(name: bytes, value: bytes) -> bytes:
+    """Return a header field in relaxed form with its CRLF (RFC 6376 section 3.4.2).
+
+    `value` is what stands after the colon, folded or not, its line end included or not.
+    """
+    return name.lower() + b":" + _single_spaced(value.replace(b"\r\n", b"")).strip(b" ") + b"\r\n"
+
+
+def relaxed_body(body: bytes) -> bytes:
+    """Return a body in relaxed form (RFC 6376 section 3.4.4): b"" when nothing but blank lines is in it.
+
+    A last line without CRLF is read as if it had one, because it has one once SMTP has carried it: blanks at its end
+    go too.
+    """
+    text = _single_spaced(body)
+    if text.endswith(b" "):
+        text = text[:-1]
+    text = text.replace(b" \r\n", b"\r\n")
+    kept = _without_last_line_ends(text)
+    return kept + b"\r\n" if kept else b""
+
+
+def body_hash(content: bytes, start: int = 0) -> bytes:
+    """Return the SHA-256 digest of the relaxed body that begins at `start`: the `bh=` of RFC 6376 section 3.7."""
+    relaxed = native.relaxed_body(content, start) if IS_COMPILED else relaxed_body(content[start:])
+    return hashlib.sha256(relaxed).digest()
+
+
+def _single_spaced(text: bytes) -> bytes:
+    """Turn every run of spaces and tabs into one space."""
+    return _RUN.sub(b" ", text.replace(b"\t", b" "))
+
+
+def _without_last_line_ends(text: bytes) -> bytes:
+    """Strip whole CRLFs from the end.
+
+    `rstrip` alone would also take a CR or LF that stands by itself; the pairs among what it took are counted as one
+    character each, so that a body of nothing but blank lines costs no more than another.
+    """
+    kept = text.rstrip(b"\r\n")
+    lone = text[len(kept) :].replace(b"\r\n", b"\0").rstrip(b"\0")
+    return kept + lone.replace(b"\0", b"\r\n")

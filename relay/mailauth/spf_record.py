@@ -54,6 +54,15 @@ _MAY_HAVE_DOMAIN = {"a", "mx", "ptr"}
 _MAY_HAVE_CIDR = {"a", "mx"}
 
 
+_EXPANSION = re.compile(r"%(?:\{([a-z])([0-9]*)(r?)([.\-+,/_=]*)\}|([%_-]))", re.IGNORECASE)
+
+
+_ESCAPES = {"%": "%", "_": " ", "-": "%20"}
+
+
+_MAX_NAME = 253
+
+
 class SpfSyntaxError(ValueError):
     """The record breaks the grammar, a permanent error; the message quotes the term."""
 
@@ -171,15 +180,6 @@ def _prefixes(term: str, cidr: str) -> tuple[int, int]:
     if match is None or int(match[1] or 0) > 32 or int(match[2] or 0) > 128:
         raise SpfSyntaxError(f'"{term}": a prefix length is 0 to 32, and //0 to //128 for IPv6')
     return int(match[1] or 32), int(match[2] or 128)
-
-
-_EXPANSION = re.compile(r"%(?:\{([a-z])([0-9]*)(r?)([.\-+,/_=]*)\}|([%_-]))", re.IGNORECASE)
-
-
-_ESCAPES = {"%": "%", "_": " ", "-": "%20"}
-
-
-_MAX_NAME = 253
 
 
 def values(ip: IPAddress, sender: str, helo: str, domain: str) -> dict[str, str]:

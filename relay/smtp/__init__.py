@@ -1,5 +1,5 @@
-"""What the SMTP server (`relay.smtp_in`) is made of.
+"""Parts of the SMTP server (`relay.smtp_in`).
 
-`wire` and `connection` hold a client's connection, `commands`, `auth` and `content` what can be said on it, `body` the
-content while it comes in, `throttle` the patience with wrong secrets, `resources` what all listeners share.
+`stream` and `connection` serve one client. `commands`, `auth` and `data` implement the commands. `body` stores content
+as it arrives. `service` has the state shared by connections.
 """

@@ -12,7 +12,7 @@ from relay.smtp.connection import MAX_AUTH_LINE, Connection
 from relay.smtp.stream import ClientDisconnected
 
 MAX_WAIT = 10.0
-"""Seconds an attempt is delayed at most after earlier failures; beyond that it is refused."""
+"""Maximum seconds an attempt is delayed after earlier failures; beyond that it is refused."""
 
 
 REFUSAL_DELAY = 3.0
@@ -23,7 +23,7 @@ MAX_USERNAME = 255
 
 
 _UNKNOWN = Credential.model_validate({"secret_hash": hash_secret("", bytes(16))})
-"""Checked when the name is unknown: an unknown name takes as long as a wrong secret."""
+"""Verified for an unknown name, so that it takes as long as a wrong secret."""
 
 
 _ENCRYPT_FIRST = Reply(538, "5.7.11", "Encryption is required first: say STARTTLS")
@@ -36,26 +36,28 @@ _ENOUGH = Reply(421, "4.7.0", "Too many failed logins, try again later")
 
 
 def offers_auth(connection: Connection) -> bool:
-    """Tell whether AUTH is allowed: on submission listeners, under TLS, or on loopback when the listener has no TLS."""
-    known = connection.client_session
+    """Whether AUTH is allowed: on submission listeners, under TLS, or on loopback when the listener has no TLS."""
+    session = connection.client_session
     local = connection.loopback and connection.service.listener.tls == "none"
-    return known.kind == "submission" and bool(known.tls or local)
+    return session.kind == "submission" and bool(session.tls or local)
 
 
 async def auth(connection: Connection, argument: str) -> Reply:
     """AUTH: authenticate the client with PLAIN or LOGIN."""
-    known = connection.client_session
-    if known.kind != "submission":
+    session = connection.client_session
+    if session.kind != "submission":
         return Reply(502, "5.5.1", "AUTH is not offered here")
-    if not known.extended:
+    if not session.extended:
         return Reply(503, "5.5.1", "Say EHLO first")
     if not offers_auth(connection):
         return _ENCRYPT_FIRST
-    if known.credential or connection.mail is not None:
-        return Reply(503, "5.5.1", "Authenticated already" if known.credential else "Not inside a transaction")
+    if session.credential or connection.mail is not None:
+        return Reply(503, "5.5.1", "Authenticated already" if session.credential else "Not inside a transaction")
+
     start = parse_auth(argument)
     if isinstance(start, Reply):
         return start
+
     login = await (_plain if start.mechanism == "PLAIN" else _login)(connection, start)
     return login if isinstance(login, Reply) else await _check(connection, login)
 
@@ -85,11 +87,11 @@ async def _ask(connection: Connection, challenge: str) -> str | Reply:
 
 async def _check(connection: Connection, login: Login) -> Reply:
     """Check the secret after the delay of earlier failures. Unknown names get the same reply after the same time."""
-    service, known, username = connection.service, connection.client_session, login.username[:MAX_USERNAME]
+    service, session, username = connection.service, connection.client_session, login.username[:MAX_USERNAME]
     throttle = service.resources.throttle
 
     connection.suspend_deadline()
-    wait = throttle.reserve(known.client, username, service.clock(), MAX_WAIT)
+    wait = throttle.reserve(session.client, username, service.clock(), MAX_WAIT)
     if wait is None:
         await service.pause(REFUSAL_DELAY)
         connection.refused(_ENOUGH)
@@ -101,18 +103,18 @@ async def _check(connection: Connection, login: Login) -> Reply:
 
     wrong = bool(login.acting_as) or len(login.username) > MAX_USERNAME
     if await has_credential(service.settings(), username, login.secret) and not wrong:
-        throttle.succeeded(known.client, username, service.clock())
-        connection.client_session = replace(known, credential=username)
+        throttle.succeeded(session.client, username, service.clock())
+        connection.client_session = replace(session, credential=username)
         return Reply(235, "2.7.0", "Authentication successful")
 
-    throttle.failed(known.client, username, service.clock())
+    throttle.failed(session.client, username, service.clock())
     connection.auth_failures += 1
-    service.log("smtp.auth_failed", client=known.client, listener=known.listener, credential=username)
+    service.log("smtp.auth_failed", client=session.client, listener=session.listener, credential=username)
     return _ENOUGH if connection.auth_failures >= service.settings().smtp.max_auth_failures else _WRONG
 
 
 async def has_credential(settings: Settings, username: str, secret: str) -> bool:
-    """Tell whether a credential of that name has that secret.
+    """Whether a credential of that name has that secret.
 
     The hash is computed in a thread, because a slow one (scrypt) would delay other clients.
     """

@@ -1,4 +1,4 @@
-"""The content of a message while it comes in: a little of it in memory, much of it in an unnamed file."""
+"""Stores the content of a message as it arrives: in memory while small, else in an unnamed file."""
 
 import asyncio
 import tempfile
@@ -14,18 +14,18 @@ from relay.mail.reply import Reply
 MIB = 1024 * 1024
 
 
-NO_ROOM = Reply(452, "4.3.1", "Insufficient system storage, try again later")
+STORAGE_FULL = Reply(452, "4.3.1", "Insufficient system storage, try again later")
 
 
 HAS_NUL = Reply(554, "5.6.0", "The message holds a NUL octet, which mail cannot carry: encode the part as base64")
 
 
 _WRITE_SIZE = 256 * 1024
-"""Octets handed to the file at a time."""
+"""Octets per write to the file."""
 
 
-_CROWDED_SIZE = 64 * 1024
-"""Octets a body may keep in memory while memory is short."""
+_SMALL_SIZE = 64 * 1024
+"""Octets a body may keep in memory while the pool exceeds its memory."""
 
 
 def too_large(limit: int) -> Reply:
@@ -35,20 +35,24 @@ def too_large(limit: int) -> Reply:
 
 @dataclass(frozen=True, slots=True)
 class BodyLimits:
-    """Octets: one body keeps in memory, all together keep there, all may have received, are handed over at once."""
+    """Limits in octets."""
 
     body_memory: int = 1 * MIB
+    """Memory of one body."""
     memory: int = 64 * MIB
+    """Memory of all bodies."""
     received: int = 8192 * MIB
+    """Received content of all bodies."""
     handed_over: int = 128 * MIB
+    """Content passed to handlers at the same time."""
 
 
 class BodyPool:
-    """Keeps all bodies of the process inside the bounds. `folder` holds the unnamed files."""
+    """Memory and disk limits of all bodies in the process. `folder` contains the unnamed files."""
 
-    def __init__(self, folder: Path, bounds: BodyLimits | None = None) -> None:
+    def __init__(self, folder: Path, limits: BodyLimits | None = None) -> None:
         self.folder = folder
-        self.bounds = bounds or BodyLimits()
+        self.limits = limits or BodyLimits()
         self.received = 0
         self.in_memory = 0
         self.handed_over = 0
@@ -56,7 +60,7 @@ class BodyPool:
 
     @asynccontextmanager
     async def reserve_memory(self, size: int) -> AsyncIterator[None]:
-        """Wait, first come first served, until a body of that size may be whole in memory."""
+        """Wait, first come first served, until a body of that size may be completely in memory."""
         if self._waiting or not self._fits(size):
             turn = asyncio.get_running_loop().create_future()
             self._waiting.append((size, turn))
@@ -67,12 +71,12 @@ class BodyPool:
             yield
         finally:
             self.handed_over -= size
-            self._admit()
+            self._resume_waiting()
 
     def _fits(self, size: int) -> bool:
-        return self.handed_over == 0 or self.handed_over + size <= self.bounds.handed_over
+        return self.handed_over == 0 or self.handed_over + size <= self.limits.handed_over
 
-    def _admit(self) -> None:
+    def _resume_waiting(self) -> None:
         while self._waiting and self._fits(self._waiting[0][0]):
             size, turn = self._waiting.popleft()
             if not turn.done():
@@ -81,7 +85,7 @@ class BodyPool:
 
 
 class Body:
-    """One content as it grows. What goes wrong is kept in `fault`; from then on everything written is dropped."""
+    """Content of one message. An error is stored in `fault`; later writes are ignored."""
 
     def __init__(self, pool: BodyPool, limit: int, *, refuse_nul: bool) -> None:
         self.size = 0
@@ -101,8 +105,8 @@ class Body:
             self._fail(too_large(self._limit))
         elif self._refuse_nul and b"\0" in block:
             self._fail(HAS_NUL)
-        elif self._pool.received + len(block) > self._pool.bounds.received:
-            self._fail(NO_ROOM)
+        elif self._pool.received + len(block) > self._pool.limits.received:
+            self._fail(STORAGE_FULL)
         else:
             self._blocks.append(block)
             self._account(len(block), len(block))
@@ -110,7 +114,7 @@ class Body:
                 await self._spool()
 
     async def content(self) -> bytes | Reply:
-        """Return the whole content, or the fault it has. A file that cannot be read raises OSError."""
+        """Return the content, or the fault. Raises OSError if the file cannot be read."""
         if self._file is not None:
             await self._spool()
         if self.fault is not None:
@@ -122,7 +126,7 @@ class Body:
         return whole
 
     def close(self) -> None:
-        """Give everything back. A closed body stays closed."""
+        """Release memory and file."""
         if self._file is not None:
             self._file.close()
             self._file = None
@@ -130,10 +134,10 @@ class Body:
         self._blocks = []
 
     def _memory_allowed(self) -> int:
-        bounds = self._pool.bounds
+        limits = self._pool.limits
         if self._file is not None:
-            return min(_WRITE_SIZE, bounds.body_memory)
-        return bounds.body_memory if self._pool.in_memory <= bounds.memory else min(_CROWDED_SIZE, bounds.body_memory)
+            return min(_WRITE_SIZE, limits.body_memory)
+        return limits.body_memory if self._pool.in_memory <= limits.memory else min(_SMALL_SIZE, limits.body_memory)
 
     async def _spool(self) -> None:
         block = b"".join(self._blocks)
@@ -142,7 +146,7 @@ class Body:
                 self._file = tempfile.TemporaryFile(dir=self._pool.folder)  # noqa: SIM115 - close() closes it
             await asyncio.to_thread(_write, self._file, block)
         except OSError:
-            self._fail(NO_ROOM)
+            self._fail(STORAGE_FULL)
         else:
             self._blocks = []
             self._account(0, -self._in_memory)

@@ -70,14 +70,17 @@ async def starttls(connection: Connection, argument: str) -> Reply | None:
         return _NO_ARGUMENT
     if connection.client_session.tls:
         return Reply(503, "5.5.1", "TLS is on already")
+
     context = connection.service.ssl_context
     if context is None or not _offers_starttls(connection):
         return _NOT_OFFERED
+
     connection.reset()
     await connection.start_tls(Reply(220, "2.0.0", "Ready to start TLS"), context)
     connection.client_session = replace(
         connection.client_session, helo="", extended=False, credential="", tls=connection.tls
     )
+
     return None
 
 
@@ -91,16 +94,19 @@ async def mail(connection: Connection, argument: str) -> Reply:
         return _GREET_FIRST
     if connection.mail is not None:
         return Reply(503, "5.5.1", "A transaction is open already; RSET ends it")
+
     asked = parse_mail(argument)
     if isinstance(asked, Reply):
         connection.refused(asked)
         return asked
+
     limit = connection.service.settings().limits.max_message_size
     refusal = too_large(limit) if asked.size > limit else None
     refusal = refusal or connection.service.handler.check_mail(connection.client_session, asked.envelope)
     if refusal is not None:
         connection.refused(refusal)
         return refusal
+
     connection.mail = asked.envelope
     return _SENDER_OK
 
@@ -110,6 +116,7 @@ async def rcpt(connection: Connection, argument: str) -> Reply:
     envelope, service = connection.mail, connection.service
     if envelope is None or connection.body is not None:
         return Reply(503, "5.5.1", "Say MAIL first" if envelope is None else "BDAT has begun")
+
     settings = service.settings()
     recipient = parse_rcpt(argument, settings.server.hostname, smtputf8=envelope.smtputf8)
     if isinstance(recipient, Reply):
@@ -117,10 +124,12 @@ async def rcpt(connection: Connection, argument: str) -> Reply:
         return recipient
     if len(envelope.recipients) >= settings.limits.max_recipients:
         return Reply(452, "4.5.3", f"Too many recipients: {settings.limits.max_recipients} are allowed, send again")
+
     refusal = service.handler.check_recipient(connection.client_session, envelope, recipient)
     if refusal is not None:
         connection.refused(refusal, recipient.address)
         return refusal
+
     connection.mail = replace(envelope, recipients=(*envelope.recipients, recipient))
     return _RECIPIENT_OK
 

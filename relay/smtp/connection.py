@@ -1,4 +1,4 @@
-"""One client's connection: who it is, the commands it gives, and the limits it is held to."""
+"""Connection of one client: session, command loop, and limits."""
 
 import asyncio
 import math
@@ -16,15 +16,15 @@ from relay.smtp.service import ListenerContext
 from relay.smtp.stream import ClientDisconnected, SmtpStream
 
 MAX_AUTH_LINE = 12288
-"""Octets of a line of an AUTH exchange (RFC 4954 section 4)."""
+"""Maximum octets of a line of an AUTH exchange (RFC 4954 section 4)."""
 
 
 _LEAST_PROGRESS = 1024
-"""Octets of content that count as a sign of life: whoever drips slower is cut by the data timeout."""
+"""Octets of content that extend the data timeout; slower clients are disconnected."""
 
 
-_JUNK = frozenset({"EHLO", "HELO", "HELP", "NOOP", "RSET", "VRFY"})
-"""Commands that lead nowhere; a client may give so many of them between two messages."""
+_JUNK_COMMANDS = frozenset({"EHLO", "HELO", "HELP", "NOOP", "RSET", "VRFY"})
+"""Commands that do not send mail; limited between two messages by max_junk_commands."""
 
 
 _IDLE = Reply(421, "4.4.2", "Nothing was sent for too long, closing")
@@ -54,14 +54,14 @@ _FAILED_CLOSING = Reply(421, "4.3.0", "Something went wrong here, try again late
 _CLOSING_CODES = (221, 421, 521)
 
 
-_NOBODY = "0.0.0.0"  # noqa: S104 - the name of a client that is gone before it could be asked for its address
+_UNKNOWN_CLIENT = "0.0.0.0"  # noqa: S104 - the address of a client that disconnected before it was read
 
 
 class Connection(SmtpStream):
-    """A connection. The commands work on its public names; `known` is what decisions are made by."""
+    """A connection. The commands use its public attributes; decisions depend on `client_session`."""
 
     def __init__(
-        self, service: ListenerContext, commands: "Mapping[str, Command]", everybody: "set[Connection]"
+        self, service: ListenerContext, commands: "Mapping[str, Command]", connections: "set[Connection]"
     ) -> None:
         super().__init__()
         self.service = service
@@ -72,46 +72,46 @@ class Connection(SmtpStream):
         self.line_ends = LineEndDecoder()
         self.auth_failures = 0
         self.reading_commands = True
-        """False while content is read: what follows must not be taken for commands."""
+        """False while content is read, which must not be executed as commands."""
         self._commands = commands
-        self._everybody = everybody
+        self._connections = connections
         self._waits_for_command = False
         self._errors = 0
-        self._junk = 0
+        self._junk_commands = 0
         self._progress = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin; over implicit TLS, after the handshake."""
+        """Start the session; with implicit TLS after the handshake."""
         super().connection_made(transport)
-        peer = transport.get_extra_info("peername") or (_NOBODY,)
+        peer = transport.get_extra_info("peername") or (_UNKNOWN_CLIENT,)
         address = ip_address(str(peer[0]).partition("%")[0])
         if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
             address = address.ipv4_mapped
         self.loopback = address.is_loopback
         self.client_session = replace(self.client_session, client=str(address), tls=self.tls)
-        self._everybody.add(self)
+        self._connections.add(self)
 
     def connection_lost(self, error: Exception | None) -> None:
-        """Forget the connection."""
+        """Remove the connection from the server's set."""
         super().connection_lost(error)
-        self._everybody.discard(self)
+        self._connections.discard(self)
 
     @property
     def gone(self) -> bool:
-        """Whether nobody is there to hear a reply."""
+        """Whether the client disconnected."""
         return self.transport is None
 
-    # What the server asks for from outside
+    # Called by the server
 
     def sweep(self, now: float) -> None:
-        """Cut the client off when its time is over."""
+        """Close the connection when its deadline has passed."""
         if now > self.deadline:
             if not self.closing:
                 self.refused(_IDLE)
             self.close_with(_IDLE, now)
 
     def stop(self) -> None:
-        """Close when nothing is going on; else it closes by itself after the command in hand."""
+        """Close an idle connection; others close after the current command."""
         if self._waits_for_command:
             self.close_with(_STOPPING, self.service.clock())
 
@@ -124,13 +124,14 @@ class Connection(SmtpStream):
             if service.stopping
             else service.resources.enter(self.client_session.client, service.settings().smtp)
         )
+
         try:
             if refusal is None:
                 service.log("smtp.connected", client=self.client_session.client, listener=self.client_session.listener)
                 self.queue_reply(Reply(220, "", f"{service.settings().server.hostname} ESMTP"))
             else:
                 self.refused(refusal)
-                self._answer(refusal)
+                self._reply(refusal)
             while not self.closing:
                 await self._next_command()
             await self.flush()
@@ -144,29 +145,32 @@ class Connection(SmtpStream):
 
     async def _next_command(self) -> None:
         if self.service.stopping:
-            self._answer(_STOPPING)
+            self._reply(_STOPPING)
             return
+
         smtp = self.service.settings().smtp
         self.deadline = self.service.clock() + smtp.idle_timeout
         self._waits_for_command = True
         raw = await self.read_line(MAX_AUTH_LINE)
         self._waits_for_command = False
         if raw is None or (len(raw) + 2 > smtp.max_command_line and raw[:5].upper() != b"AUTH "):
-            self._answer(_TOO_LONG)
+            self._reply(_TOO_LONG)
         else:
             line = parse_line(raw)
-            reply = line if isinstance(line, Reply) else await self._obey(line)
+            reply = line if isinstance(line, Reply) else await self._execute(line)
             if reply is not None:
-                self._answer(reply)
+                self._reply(reply)
 
-    async def _obey(self, line: CommandLine) -> Reply | None:
-        if line.verb in _JUNK:
-            self._junk += 1
-            if self._junk > self.service.settings().smtp.max_junk_commands:
+    async def _execute(self, line: CommandLine) -> Reply | None:
+        if line.verb in _JUNK_COMMANDS:
+            self._junk_commands += 1
+            if self._junk_commands > self.service.settings().smtp.max_junk_commands:
                 return _TOO_MUCH_JUNK
+
         command = self._commands.get(line.verb)
         if command is None:
             return _UNKNOWN
+
         try:
             return await command(self, line.argument)
         except ClientDisconnected:
@@ -179,8 +183,8 @@ class Connection(SmtpStream):
             self.reset()
             return _FAILED if self.reading_commands else _FAILED_CLOSING
 
-    def _answer(self, reply: Reply) -> None:
-        """Say a reply, or 421 when the client has used up its errors."""
+    def _reply(self, reply: Reply) -> None:
+        """Queue a reply, or 421 when the client reached max_errors."""
         if reply.is_permanent:
             self._errors += 1
             if self._errors >= self.service.settings().smtp.max_errors and reply.code not in _CLOSING_CODES:
@@ -190,21 +194,21 @@ class Connection(SmtpStream):
         if reply.code in _CLOSING_CODES:
             self.closing = True
 
-    # What the commands use
+    # Used by the commands
 
     def reset(self) -> None:
-        """Forget the transaction."""
+        """End the transaction."""
         self.mail = None
         if self.body is not None:
             self.body.close()
             self.body = None
 
-    def message_taken(self) -> None:
-        """Count from zero again: a client that gets mail through is no nuisance."""
-        self._errors = self._junk = 0
+    def message_accepted(self) -> None:
+        """Reset the counts of errors and junk commands after an accepted message."""
+        self._errors = self._junk_commands = 0
 
     def refused(self, reply: Reply, recipient: str = "") -> None:
-        """Write down that a decision went against the client."""
+        """Log a refusal."""
         self.service.log(
             "smtp.refused",
             client=self.client_session.client,
@@ -215,23 +219,23 @@ class Connection(SmtpStream):
         )
 
     def suspend_deadline(self) -> None:
-        """Suspend the deadline: it is us the client waits for."""
+        """Suspend the deadline while the client waits for the server."""
         self.deadline = math.inf
 
     def expect_content(self) -> None:
-        """Start the time of the next block of content."""
+        """Start the timeout of the next block of content."""
         self._progress = 0
         self.deadline = self.service.clock() + self.service.settings().smtp.data_timeout
 
     def progressed(self, octets: int) -> None:
-        """Give the client time for the next block, once enough of this one has come."""
+        """Restart the timeout when enough content has arrived."""
         self._progress += octets
         if self._progress >= _LEAST_PROGRESS:
             self.expect_content()
 
 
 def _printable(reply: Reply) -> Reply:
-    """Return the reply without what a client could take for its end: others may have quoted strangers in it."""
+    """Replace control characters, which could end the reply early; a reply may quote other servers."""
     lines = reply.text.split("\n")
     return replace(reply, text="\n".join("".join(c if c.isprintable() else "?" for c in line) for line in lines))
 

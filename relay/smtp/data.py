@@ -1,4 +1,4 @@
-"""The content of a message: DATA (RFC 5321 section 4.1.1.4), BDAT (RFC 3030), and handing the transaction over."""
+"""DATA (RFC 5321 section 4.1.1.4) and BDAT (RFC 3030): read the content and pass the message to the handler."""
 
 from relay.events.ports import StoreError
 from relay.mail.command import parse_bdat
@@ -6,7 +6,7 @@ from relay.mail.dot_stuffing import DotDecoder, LineEndDecoder
 from relay.mail.headers import body_start
 from relay.mail.reply import Reply
 from relay.mail.transaction import Envelope, Transaction
-from relay.smtp.body import NO_ROOM, Body
+from relay.smtp.body import STORAGE_FULL, Body
 from relay.smtp.connection import Connection
 from relay.smtp.stream import ClientDisconnected
 
@@ -20,7 +20,7 @@ _NO_RECIPIENTS = Reply(554, "5.5.1", "No recipient was accepted")
 
 
 async def data(connection: Connection, argument: str) -> Reply:
-    """DATA: read the content up to the final dot, then hand the message over."""
+    """DATA: read the content up to the final dot, then pass the message on."""
     if argument:
         return Reply(501, "5.5.4", "DATA has no argument")
     refusal = _refusal(connection)
@@ -32,7 +32,7 @@ async def data(connection: Connection, argument: str) -> Reply:
     connection.queue_reply(_GO_AHEAD)
     body = _new_body(connection)
     decoder = DotDecoder()
-    _begin(connection)
+    _begin_content(connection)
     while not decoder.finished:
         block = await connection.read_block()
         await body.write(decoder.feed(block))
@@ -44,7 +44,7 @@ async def data(connection: Connection, argument: str) -> Reply:
 
 
 async def bdat(connection: Connection, argument: str) -> Reply:
-    """BDAT: read a chunk; after the last one, hand the message over.
+    """BDAT: read a chunk; after the last one, pass the message on.
 
     A refused chunk is read as well: the client has sent it already (RFC 3030 section 2).
     """
@@ -84,13 +84,13 @@ def _new_body(connection: Connection) -> Body:
     return connection.body
 
 
-def _begin(connection: Connection) -> None:
+def _begin_content(connection: Connection) -> None:
     connection.reading_commands = False
     connection.expect_content()
 
 
 async def _read_chunk(connection: Connection, body: Body | None, size: int) -> None:
-    _begin(connection)
+    _begin_content(connection)
     while size > 0:
         block = await connection.read_block()
         if len(block) > size:
@@ -115,11 +115,12 @@ async def _hand_over(connection: Connection, body: Body) -> Reply:
                 raise ClientDisconnected
             reply = content if isinstance(content, Reply) else await _accept(connection, envelope, content)
         if reply.is_positive:
-            connection.message_taken()
+            connection.message_accepted()
         else:
             connection.refused(reply)
     finally:
         connection.reset()
+
     return reply
 
 
@@ -138,5 +139,5 @@ async def _accept(connection: Connection, envelope: Envelope, content: bytes) ->
 def store_error_reply(error: StoreError) -> Reply:
     """Return the reply while the store fails (RFC 3463: X.3.1 mail system full, X.3.0 other system status)."""
     if error.full:
-        return NO_ROOM
+        return STORAGE_FULL
     return Reply(451, "4.3.0", "The queue cannot store mail at the moment, try again later")

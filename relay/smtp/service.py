@@ -1,4 +1,4 @@
-"""What connections of a listener share; `MessageHandler` protocol; AUTH throttle."""
+"""State shared by connections: `MessageHandler` of a listener, AUTH throttle, limits of all listeners."""
 
 import ssl
 from collections import Counter, OrderedDict
@@ -14,9 +14,39 @@ from relay.mail.reply import Reply
 from relay.mail.transaction import Envelope, Recipient, Session, Transaction, network_of
 from relay.smtp.body import BodyLimits, BodyPool
 
+FIRST_DELAY = 0.25
+
+
+GROWTH = 1.6
+
+
+LONGEST_DELAY = 30.0
+"""Seconds between attempts for one name: FIRST_DELAY, times GROWTH per failure, at most LONGEST_DELAY."""
+
+
+FREE_FAILURES = 20
+
+
+DISTANCE = 1.0
+"""Seconds between attempts for any name by a client with more than FREE_FAILURES failures."""
+
+
+MEMORY = 900.0
+"""Seconds without an attempt after which an entry is removed."""
+
+
+MAX_ENTRIES = 10_000
+"""Maximum number of clients and names in the throttle."""
+
+
+TOO_MANY = Reply(421, "4.3.2", "Too many connections here, try again later")
+
+
+TOO_MANY_FROM_YOU = Reply(421, "4.7.0", "Too many connections from your address, try again later")
+
 
 class MessageHandler(Protocol):
-    """Decides about the mail of one listener: a submission handler, or the handler of returned mail."""
+    """Accepts or refuses the mail of one listener: submission or inbound."""
 
     def check_mail(self, session: Session, envelope: Envelope) -> Reply | None:
         """Return the refusal of MAIL, None to accept it. The envelope has no recipients yet."""
@@ -32,30 +62,6 @@ class MessageHandler(Protocol):
         It always runs to its end, even when the client disconnects. Raises StoreError when the store fails.
         """
         ...
-
-
-FIRST_DELAY = 0.25
-
-
-GROWTH = 1.6
-
-
-LONGEST_DELAY = 30.0
-"""Seconds between attempts at one name: FIRST_DELAY, times GROWTH with each failure, at most LONGEST_DELAY."""
-
-
-FREE_FAILURES = 20
-
-
-DISTANCE = 1.0
-"""Seconds between attempts of a client that failed more than FREE_FAILURES times, at any names."""
-
-
-MEMORY = 900.0
-"""Seconds without an attempt after which a client is forgotten."""
-
-
-MAX_ENTRIES = 10_000
 
 
 @dataclass(slots=True)
@@ -86,30 +92,32 @@ class AuthThrottle:
         Simultaneous attempts on several connections are spaced out.
         """
         name_key, client_key = _keys(client, username)
-        name, anything = self._known(name_key, now), self._known(client_key, now)
+        name, any_name = self._find(name_key, now), self._find(client_key, now)
         if name is not None and name.trusted:
-            anything = None
-        start = max(now, name.next_at if name else now, anything.next_at if anything else now)
+            any_name = None
+
+        start = max(now, name.next_at if name else now, any_name.next_at if any_name else now)
         if start - now > longest:
             return None
+
         if name is not None:
             name.next_at = start + _name_delay(name.failures)
-        if anything is not None:
-            anything.next_at = start + _client_delay(anything.failures)
+        if any_name is not None:
+            any_name.next_at = start + _client_delay(any_name.failures)
         return start - now
 
     def failed(self, client: str, username: str, now: float) -> None:
         """Record a failed attempt."""
         for key, delay in zip(_keys(client, username), (_name_delay, _client_delay), strict=True):
-            entry = self._remember(key, self._known(key, now) or _Entry(), now)
+            entry = self._store(key, self._find(key, now) or _Entry(), now)
             entry.failures += 1
             entry.next_at = max(entry.next_at, now + delay(entry.failures))
 
     def succeeded(self, client: str, username: str, now: float) -> None:
         """Clear the failures at this name, and exempt it from the delay of its network."""
-        self._remember(_keys(client, username)[0], _Entry(trusted=True), now)
+        self._store(_keys(client, username)[0], _Entry(trusted=True), now)
 
-    def _remember(self, key: _Key, entry: _Entry, now: float) -> _Entry:
+    def _store(self, key: _Key, entry: _Entry, now: float) -> _Entry:
         entry.last_at = now
         self._entries[key] = entry
         self._entries.move_to_end(key)
@@ -117,7 +125,7 @@ class AuthThrottle:
             self._entries.popitem(last=False)
         return entry
 
-    def _known(self, key: _Key, now: float) -> _Entry | None:
+    def _find(self, key: _Key, now: float) -> _Entry | None:
         entry = self._entries.get(key)
         if entry is not None and now - entry.last_at > MEMORY:
             del self._entries[key]
@@ -138,17 +146,11 @@ def _client_delay(failures: int) -> float:
     return DISTANCE if failures > FREE_FAILURES else 0.0
 
 
-TOO_MANY = Reply(421, "4.3.2", "Too many connections here, try again later")
-
-
-TOO_MANY_FROM_YOU = Reply(421, "4.7.0", "Too many connections from your address, try again later")
-
-
 class ServerResources:
-    """What all listeners share: connection counts by client, the body pool and the AUTH throttle."""
+    """Shared by all listeners: connection counts by client, the body pool and the AUTH throttle."""
 
-    def __init__(self, data_dir: Path, bounds: BodyLimits | None = None) -> None:
-        self.bodies = BodyPool(data_dir, bounds)
+    def __init__(self, data_dir: Path, limits: BodyLimits | None = None) -> None:
+        self.bodies = BodyPool(data_dir, limits)
         self.throttle = AuthThrottle()
         self.connections = 0
         self._by_client: Counter[str] = Counter()
@@ -158,8 +160,10 @@ class ServerResources:
         network = network_of(client)
         if self._by_client[network] >= smtp.max_connections_per_client:
             return TOO_MANY_FROM_YOU
+
         if self.connections >= smtp.max_connections:
             return TOO_MANY
+
         self.connections += 1
         self._by_client[network] += 1
         return None
@@ -175,7 +179,7 @@ class ServerResources:
 
 @dataclass(slots=True, kw_only=True)
 class ListenerContext:
-    """What the connections of a listener share. `settings` is called for every command: a reload applies at once."""
+    """Shared by the connections of a listener. `settings` is called per command, so that a reload applies at once."""
 
     listener: Listener
     settings: Callable[[], Settings]

@@ -1,4 +1,4 @@
-"""The streams of a connection: lines and blocks in, batches of replies out, with a deadline.
+"""Buffered streams of a connection: reads lines and blocks, batches replies, has a deadline.
 
 `aiosmtpd.smtp.SMTP` provides the protocol of the connection: streams, session, handler task. Reading and replying are
 replaced, because it reads content by line and flushes each reply (docs/decisions/0027-aiosmtpd-and-beautifulsoup4.md).
@@ -14,10 +14,10 @@ from aiosmtpd.smtp import SMTP
 
 from relay.mail.reply import Reply
 
-_BUILT_ON = ("_handle_client", "_cb_client_connected", "_create_session", "_set_rset_state", "_reset_timeout")
+_REQUIRED_METHODS = ("_handle_client", "_cb_client_connected", "_create_session", "_set_rset_state", "_reset_timeout")
 
 
-_missing = [name for name in _BUILT_ON if not hasattr(SMTP, name)]
+_missing = [name for name in _REQUIRED_METHODS if not hasattr(SMTP, name)]
 
 
 if _missing:
@@ -36,7 +36,7 @@ TLS_HANDSHAKE_TIME = 30.0
 
 
 _CLOSING_TIME = 10.0
-"""Seconds for the last reply to leave before the connection is aborted."""
+"""Seconds to send the last reply before the connection is aborted."""
 
 
 _READ_SIZE = 128 * 1024
@@ -45,7 +45,7 @@ _READ_SIZE = 128 * 1024
 _END_OF_LINE = 10
 
 
-class ClientDisconnected(Exception):  # noqa: N818 - no error: clients come and go
+class ClientDisconnected(Exception):  # noqa: N818 - not an error: clients may disconnect at any time
     """The client sends nothing more: it disconnected, or the connection broke or was aborted."""
 
 
@@ -88,7 +88,7 @@ class SmtpStream(SMTP):
     # Reading
 
     async def receive(self) -> bytes:
-        """Flush the replies and return the next input. Raises Gone at the end of input."""
+        """Flush the replies and return the next input. Raises ClientDisconnected at its end."""
         await self.flush()
         try:
             block = await self._reader.read(_READ_SIZE)
@@ -117,14 +117,14 @@ class SmtpStream(SMTP):
         """
         while (end := self._input.find(_END_OF_LINE)) < 0:
             if len(self._input) >= limit:
-                await self._pass_over_line()
+                await self._skip_line()
                 return None
             self._input += await self.receive()
         line = bytes(self._input[:end])
         del self._input[: end + 1]
         return line.removesuffix(b"\r") if end < limit else None
 
-    async def _pass_over_line(self) -> None:
+    async def _skip_line(self) -> None:
         block = await self.read_block()
         while (end := block.find(_END_OF_LINE)) < 0:
             block = await self.receive()

@@ -1,1 +1,1 @@
-"""The steps before 250 for mail that applications submit."""
+"""Accepts mail that applications submit: the steps before 250."""

@@ -41,12 +41,12 @@ class SubmissionHandler:
     new_id: Callable[[float], str]
     publish: Publish
     wake: Callable[[], None]
-    """Makes the runner look for due entries."""
+    """Wakes the queue runner."""
     is_proven: Callable[[str], bool]
-    """Whether an address, or its domain, was verified."""
+    """Whether an address, or its domain, is verified."""
 
     def check_mail(self, session: Session, envelope: Envelope) -> Reply | None:
-        """Refuse clients that may not relay, and reverse-paths that the credential may not use."""
+        """Refuse clients that may not relay, and reverse-paths the credential may not use."""
         settings = self.settings()
         return refuse_relaying(settings, session) or refuse_sender(settings, session, envelope.reverse_path)
 
@@ -62,31 +62,32 @@ class SubmissionHandler:
             facts = parse_facts(transaction.content)
         except InstructionError as error:
             return Reply(554, "5.6.0", str(error))
-        decided = decide(settings, transaction.session, transaction.envelope, facts, now)
-        if isinstance(decided, Rejection):
-            return decided.reply
+
+        decision = decide(settings, transaction.session, transaction.envelope, facts, now)
+        if isinstance(decision, Rejection):
+            return decision.reply
         unverified = refuse_unverified(settings, facts, self.is_proven)
         if unverified is not None:
             return unverified
 
         queue_id = self.new_id(now)
         recipients = transaction.envelope.recipients
-        mailing = exclusion_scope(settings, decided.policy.domain, facts.instructions.campaign)
-        addresses = [*(one.address for one in recipients), *decided.bcc]
-        excluded = await self.exclusion.reasons(addresses, mailing, now)
-        reserved = [n for n, one in enumerate(recipients) if canonical(one.address) not in excluded]
-        earliest = max(now, decided.not_before)
+        scope = exclusion_scope(settings, decision.policy.domain, facts.instructions.campaign)
+        addresses = [*(one.address for one in recipients), *decision.bcc]
+        excluded = await self.exclusion.reasons(addresses, scope, now)
+        numbers = [n for n, one in enumerate(recipients) if canonical(one.address) not in excluded]
+        earliest = max(now, decision.not_before)
 
         try:
-            ways = await reserve_slots(self.limits, queue_id, reserved, decided.limits, earliest)
-            last = max((way.at for way in ways.values()), default=earliest)
-            if last > earliest + settings.queue.lifetime:
-                await self.limits.release(queue_id, reserved)
-                return _over_limit(decided, last, now)
-            accepted = build_message(queue_id, transaction, facts, decided, ways, excluded, settings, now)
+            routes = await reserve_slots(self.limits, queue_id, numbers, decision.limits, earliest)
+            latest = max((route.at for route in routes.values()), default=earliest)
+            if latest > earliest + settings.queue.lifetime:
+                await self.limits.release(queue_id, numbers)
+                return _over_limit(decision, latest, now)
+            accepted = build_message(queue_id, transaction, facts, decision, routes, excluded, settings, now)
             await self.store.enqueue(accepted)
         except StoreError:
-            await self.limits.release(queue_id, reserved)
+            await self.limits.release(queue_id, numbers)
             raise
 
         self.publish(accepted.events)

@@ -21,25 +21,25 @@ def build_message(
     transaction: Transaction,
     facts: MessageFacts,
     accepted: Acceptance,
-    ways: Mapping[int, Route],
+    routes: Mapping[int, Route],
     excluded: Mapping[str, str],
     settings: Settings,
     now: float,
 ) -> NewMessage:
-    """Return the message to store.
+    """Build the message to store.
 
-    `ways` has the provider and time of each recipient that is not excluded, by number. `excluded` has the reasons of
-    the others, by canonical address. Copies come last, and are sent with the first recipient.
+    `routes` has the provider and time of each recipient that is not excluded, by number; `excluded` the reasons of the
+    others, by canonical address. Copies come last, and are sent with the first recipient.
     """
     recipients = transaction.envelope.recipients
-    none_asked = Route(accepted.policy.provider, max(now, accepted.not_before))
-    release = [ways.get(number, none_asked) for number in range(len(recipients))]
-    copies = _copies(accepted.bcc, recipients) if ways else ()
-    first = min(ways.values(), key=lambda way: way.at, default=none_asked)
+    default = Route(accepted.policy.provider, max(now, accepted.not_before))
+    release = [routes.get(number, default) for number in range(len(recipients))]
+    copies = _copies(accepted.bcc, recipients) if routes else ()
+    first = min(routes.values(), key=lambda route: route.at, default=default)
     numbers = tuple(range(len(recipients), len(recipients) + len(copies)))
     message = _message(queue_id, transaction, facts, accepted, numbers, settings.server.hostname, now)
-    leaving = zip((*recipients, *copies), (*release, *(first for _ in copies)), strict=True)
-    entries = _entries(message, leaving, excluded, settings.queue.lifetime, now)
+    routed = zip((*recipients, *copies), (*release, *(first for _ in copies)), strict=True)
+    entries = _entries(message, routed, excluded, settings.queue.lifetime, now)
     return NewMessage(
         message, transaction.content, entries, _created(message, entries, facts.instructions.unknown, now)
     )
@@ -60,7 +60,7 @@ def _message(
     hostname: str,
     now: float,
 ) -> Message:
-    envelope, session, asked = transaction.envelope, transaction.session, facts.instructions
+    envelope, session, instructions = transaction.envelope, transaction.session, facts.instructions
     message_id = facts.message_id or f"<{queue_id}@{accepted.policy.domain or hostname}>"
     added = added_fields(queue_id, transaction, facts, message_id, hostname, now, accepted.fixed_reply_to)
     return Message(
@@ -77,9 +77,9 @@ def _message(
         subject=facts.subject,
         credential=session.credential,
         client=session.client,
-        campaign=asked.campaign,
-        tags=asked.tags,
-        metadata=asked.metadata,
+        campaign=instructions.campaign,
+        tags=instructions.tags,
+        metadata=instructions.metadata,
     )
 
 
@@ -105,7 +105,7 @@ def added_fields(
 
 def _entries(
     message: Message,
-    leaving: Iterable[tuple[Recipient, Route]],
+    routed: Iterable[tuple[Recipient, Route]],
     excluded: Mapping[str, str],
     lifetime: float,
     now: float,
@@ -115,16 +115,16 @@ def _entries(
             queue_id=message.queue_id,
             number=number,
             recipient=recipient.address,
-            lane=lane_of(way.provider, recipient.address),
+            lane=lane_of(route.provider, recipient.address),
             created_at=now,
-            expires_at=way.at + lifetime,
-            next_attempt_at=way.at,
-            release_at=way.at if way.at > now else 0.0,
-            reason=way.why,
+            expires_at=route.at + lifetime,
+            next_attempt_at=route.at,
+            release_at=route.at if route.at > now else 0.0,
+            reason=route.why,
             notify=recipient.notify,
             orcpt=recipient.orcpt,
         )
-        for number, (recipient, way) in enumerate(leaving)
+        for number, (recipient, route) in enumerate(routed)
     )
     return tuple(
         entry if reason is None else replace(entry, state=State.DROPPED, reason=reason)
@@ -144,6 +144,7 @@ def _created(message: Message, entries: tuple[Entry, ...], unknown: tuple[str, .
     }
     if unknown:
         shared["ignored_fields"] = list(unknown)
+
     created = [
         Event(
             Kind.CREATED,
@@ -155,18 +156,19 @@ def _created(message: Message, entries: tuple[Entry, ...], unknown: tuple[str, .
         )
         for entry in entries
     ]
-    whose = {"identity": message.policy.identity, "domain": message.policy.domain}
+    owner = {"identity": message.policy.identity, "domain": message.policy.domain}
     dropped = [
-        Event(Kind.DROPPED, now, entry.queue_id, entry.number, entry.recipient, whose | {"reason": entry.reason})
+        Event(Kind.DROPPED, now, entry.queue_id, entry.number, entry.recipient, owner | {"reason": entry.reason})
         for entry in entries
         if entry.state is State.DROPPED
     ]
+
     return (*created, *dropped)
 
 
 def _route_of(entry: Entry, policy: MessagePolicy) -> dict[str, object]:
-    """Return which way an entry goes, why it is not the first, and what it waits for."""
-    told: dict[str, object] = {"lane": entry.lane} | ({"copy": True} if entry.number in policy.copies else {})
+    """Return the lane of an entry, why it is not the preferred provider's, and its release time."""
+    fields: dict[str, object] = {"lane": entry.lane} | ({"copy": True} if entry.number in policy.copies else {})
     if provider_of(entry.lane) != policy.provider and entry.reason:
-        told["way"] = entry.reason
-    return told | ({"release_at": entry.release_at} if entry.release_at else {})
+        fields["way"] = entry.reason
+    return fields | ({"release_at": entry.release_at} if entry.release_at else {})

@@ -1,4 +1,4 @@
-"""Places at acceptance: each recipient takes one with the first provider that has room, else with the earliest."""
+"""Reserves a send slot for each recipient: with the first provider that has capacity, else with the earliest."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -9,46 +9,59 @@ from relay.queue.routing import Route, choose_route
 
 
 async def reserve_slots(
-    limits: LimitStore, queue_id: str, numbers: Sequence[int], ways: Mapping[str, Ledgers], at: float
+    limits: LimitStore, queue_id: str, numbers: Sequence[int], limits_by_provider: Mapping[str, Ledgers], at: float
 ) -> Mapping[int, Route]:
-    """Return the way of each recipient, with its place taken.
+    """Return the provider and time of each recipient, with its slot reserved.
 
-    `ways` has what to ask for by provider, the preferred first; whoever finds room at `at` takes it. The others take
-    their turn one by one, so that each finds the ways as those before it left them.
+    `limits_by_provider` is in order of preference. Recipients without capacity at `at` are then reserved one by one,
+    because each reservation changes the times of the next.
     """
-    first = next(iter(ways))
-    if not any(ways.values()):
+    first = next(iter(limits_by_provider))
+    if not any(limits_by_provider.values()):
         return dict.fromkeys(numbers, Route(first, at))
+
     found: dict[int, Route] = {}
-    asked: dict[int, list[tuple[str, float]]] = {number: [] for number in numbers}
-    waiting = list(numbers)
-    order = _worth_asking(ways)
+    offers: dict[int, list[tuple[str, float]]] = {number: [] for number in numbers}
+    remaining = list(numbers)
+
+    order = _useful_providers(limits_by_provider)
     for provider in order:
-        for number, time in zip(waiting, await _ask(limits, queue_id, waiting, ways[provider], at), strict=True):
-            asked[number].append((provider, time))
-        found |= {number: choose_route(first, asked[number], {}, at) for number in waiting}
-        waiting = [number for number in waiting if found[number].at > at]
-    if len(order) > 1 and waiting:
-        await limits.release(queue_id, waiting)
-        for number in waiting:
-            found[number] = await _earliest(limits, queue_id, number, {one: ways[one] for one in order}, at)
+        for number, time in zip(
+            remaining, await _reserve(limits, queue_id, remaining, limits_by_provider[provider], at), strict=True
+        ):
+            offers[number].append((provider, time))
+        found |= {number: choose_route(first, offers[number], {}, at) for number in remaining}
+        remaining = [number for number in remaining if found[number].at > at]
+
+    if len(order) > 1 and remaining:
+        await limits.release(queue_id, remaining)
+        for number in remaining:
+            found[number] = await _reserve_earliest(
+                limits, queue_id, number, {one: limits_by_provider[one] for one in order}, at
+            )
+
     return found
 
 
-async def _earliest(limits: LimitStore, queue_id: str, number: int, ways: Mapping[str, Ledgers], at: float) -> Route:
-    """Take the earliest place there is by any way."""
-    asked = [(provider, (await _ask(limits, queue_id, [number], ways[provider], at))[0]) for provider in ways]
-    chosen = choose_route(next(iter(ways)), asked, {}, at)
-    if chosen.provider == asked[-1][0]:
+async def _reserve_earliest(
+    limits: LimitStore, queue_id: str, number: int, limits_by_provider: Mapping[str, Ledgers], at: float
+) -> Route:
+    """Reserve the earliest slot of all providers."""
+    offers = [
+        (provider, (await _reserve(limits, queue_id, [number], limits_by_provider[provider], at))[0])
+        for provider in limits_by_provider
+    ]
+    chosen = choose_route(next(iter(limits_by_provider)), offers, {}, at)
+    if chosen.provider == offers[-1][0]:
         return chosen
-    (time,) = await _ask(limits, queue_id, [number], ways[chosen.provider], at)
+    (time,) = await _reserve(limits, queue_id, [number], limits_by_provider[chosen.provider], at)
     return replace(chosen, at=time)
 
 
-async def _ask(
+async def _reserve(
     limits: LimitStore, queue_id: str, numbers: Sequence[int], ledgers: Ledgers, at: float
 ) -> Sequence[float]:
-    """Move the places of recipients into these ledgers; where there is none, they only give up those they have."""
+    """Move the slots of recipients into these ledgers, or release them if there are no ledgers."""
     if not numbers:
         return ()
     if not ledgers:
@@ -57,10 +70,10 @@ async def _ask(
     return await limits.reserve([Slot(queue_id, number, ledgers) for number in numbers], [at] * len(numbers))
 
 
-def _worth_asking(ways: Mapping[str, Ledgers]) -> list[str]:
-    """Return the ways up to the first without a quota of its own: behind it only the identity can be in the way."""
+def _useful_providers(limits_by_provider: Mapping[str, Ledgers]) -> list[str]:
+    """Return the providers up to the first without a quota: behind it only the identity's limit can delay."""
     order: list[str] = []
-    for provider, ledgers in ways.items():
+    for provider, ledgers in limits_by_provider.items():
         order.append(provider)
         if f"provider:{provider}" not in ledgers:
             break

@@ -2,13 +2,13 @@
 
 import pytest
 
-from relay.mail.control_headers import MAX_ITEMS, MAX_VALUE, InstructionError, Instructions, read_instructions
+from relay.mail.control_headers import MAX_ITEMS, MAX_VALUE, InstructionError, Instructions, parse_instructions
 from relay.mail.headers import fields
 
 
 def read(*lines: str) -> Instructions:
     content = "".join(f"{line}\r\n" for line in ("Subject: x", *lines, "", "body")).encode()
-    return read_instructions(content, fields(content))
+    return parse_instructions(content, fields(content))
 
 
 def test_nothing_said() -> None:

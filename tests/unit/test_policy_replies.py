@@ -1,7 +1,7 @@
 """Where answers come back to, and which Reply-To of an application can be a way there."""
 
 from relay.config.settings import Settings
-from relay.policy import MOST_HOMES, ReplyHandling, reply_handling
+from relay.policy import MAX_REPLY_TO, ReplyHandling, reply_handling
 
 SETTINGS = Settings.model_validate(
     {
@@ -28,6 +28,6 @@ def test_what_is_no_address_is_no_way_home() -> None:
 
 def test_a_long_list_of_them_is_left_as_it_is_and_not_mailed_to_by_us() -> None:
     """Whoever answers once would otherwise write to thousands, outside every limit."""
-    many = [f"v{number}@x.test" for number in range(MOST_HOMES + 1)]
+    many = [f"v{number}@x.test" for number in range(MAX_REPLY_TO + 1)]
     assert _replies(*many[1:]).home == tuple(many[1:])
     assert _replies(*many) == ReplyHandling()

@@ -1,7 +1,7 @@
 import asyncio
 from pathlib import Path
 
-from relay.smtp.body import HAS_NUL, NO_ROOM, Body, BodyLimits, BodyPool, too_large
+from relay.smtp.body import HAS_NUL, STORAGE_FULL, Body, BodyLimits, BodyPool, too_large
 
 BOUNDS = BodyLimits(body_memory=100, memory=1000, received=10_000, handed_over=500)
 
@@ -53,7 +53,7 @@ async def test_all_bodies_together_have_a_bound(tmp_path: Path) -> None:
     bodies = [new_body(pool) for _ in range(3)]
     for body in bodies:
         await body.write(b"x" * 4000)
-    assert [body.fault for body in bodies] == [None, None, NO_ROOM]
+    assert [body.fault for body in bodies] == [None, None, STORAGE_FULL]
     assert pool.received == 8000
     for body in bodies:
         body.close()
