@@ -8,13 +8,12 @@ from email.header import Header
 from relay.clock import Clock
 from relay.config.settings import Settings
 from relay.dsn.categories import Category
-from relay.events.event import Event, Kind
 from relay.mail.address import is_ascii
 from relay.mail.canonical import domain_of
-from relay.mail.lane import DIRECT, lane_of, split_lane
+from relay.mail.lane import DIRECT, split_lane
 from relay.mail.received import mail_date
-from relay.queue.entry import Entry
-from relay.queue.message import ALERT, Message, NewMessage
+from relay.mail.transaction import Recipient
+from relay.queue.message import ALERT, NO_DSN, Message, NewMessage, own_message
 from relay.queue.ports import Publish, QueueStore, StoreError
 from relay.render.message_policy import MessagePolicy
 from relay.reports.ports import MessageQuery, StoryStore
@@ -121,30 +120,13 @@ def alert_message(alert: Alert, route: AlertRoute, queue_id: str, now: float) ->
         reverse_path="",
         policy=MessagePolicy(domain=route.domain, provider=first, fallback_providers=tuple(others)),
         smtputf8=not all(map(is_ascii, (route.from_address, *route.recipients))),
-        size=len(content),
         message_id=f"<{queue_id}@{route.hostname}>",
         header_from=route.from_address,
         subject=subject,
         metadata={ALERT: alert.cause},
     )
-    entries = tuple(
-        Entry(
-            queue_id=queue_id,
-            number=number,
-            recipient=recipient,
-            lane=lane_of(first, recipient),
-            created_at=now,
-            expires_at=now + route.lifetime,
-            next_attempt_at=now,
-            notify=("NEVER",),
-        )
-        for number, recipient in enumerate(route.recipients)
-    )
-    created = tuple(
-        Event(Kind.CREATED, now, queue_id, one.number, one.recipient, {ALERT: alert.cause, "lane": one.lane})
-        for one in entries
-    )
-    return NewMessage(message, content, entries, created)
+    recipients = [Recipient(one, NO_DSN) for one in route.recipients]
+    return own_message(message, content, recipients, lifetime=route.lifetime, about={ALERT: alert.cause})
 
 
 def _content(alert: Alert, route: AlertRoute, subject: str, queue_id: str, now: float) -> bytes:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
+from relay.admin.address_lists import SuppressionRoutes, UnsubscribeRoutes
 from relay.admin.api import NodeRoutes, QueueRoutes, ServerRoutes, application
 from relay.admin.dashboard.routes import DashboardRoutes, dashboard
 from relay.admin.domains import DomainRoutes
@@ -12,8 +13,6 @@ from relay.admin.identities import IdentityRoutes
 from relay.admin.providers import ProviderRoutes
 from relay.admin.reports import ReportRoutes
 from relay.admin.server import AdminServer, metrics_application
-from relay.admin.suppressions import SuppressionRoutes
-from relay.admin.unsubscribes import UnsubscribeRoutes
 from relay.app.context import AppContext
 from relay.app.inbound_side import InboundSide
 from relay.app.outbound_side import OutboundSide

@@ -27,9 +27,12 @@ def read_entries(text: str) -> Iterator[dict[str, Any]]:
     if lines[0].lstrip().startswith("{"):
         for number, line in enumerate(lines, 1):
             try:
-                yield json.loads(line)
+                row = json.loads(line)
             except ValueError as error:
                 give_up(f"line {number} is not JSON: {error}", EX_DATAERR)
+            if not isinstance(row, dict):
+                give_up(f"line {number} is not a JSON object with an address", EX_DATAERR)
+            yield row
     elif "address" in next(csv.reader(lines[:1])):
         yield from csv.DictReader(io.StringIO(text))
     elif "@" in lines[0]:

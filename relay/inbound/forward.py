@@ -4,17 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from relay.config.settings import Settings
-from relay.events.event import Event, Kind
 from relay.mail.address import is_address
 from relay.mail.authors import author_of
 from relay.mail.canonical import canonical
 from relay.mail.headers import Field, fields, first_value, named
-from relay.mail.lane import lane_of
 from relay.mail.received import has_loop_field, loop_field, received
 from relay.mail.reply import Reply
-from relay.mail.transaction import Transaction
-from relay.queue.entry import Entry
-from relay.queue.message import Message, NewMessage
+from relay.mail.transaction import Recipient, Transaction
+from relay.queue.message import NO_DSN, Message, NewMessage, own_message
 from relay.render.message_policy import MessagePolicy
 
 LOOP = Reply(554, "5.4.6", "Mail loop: this relay passed this mail on already (RFC 5321 section 6.3)")
@@ -81,9 +78,19 @@ def forward(
         added_fields=trace.encode("utf-8", "replace") + loop_fields,
     )
     message = _message(transaction, found, policy, queue_id, now, about)
-    entries = _entries(settings, message, transaction, address, (*to, *copies))
-
-    return NewMessage(message, content, entries, _created(message, entries, about))
+    return own_message(
+        message,
+        content,
+        _recipients(transaction, address, to, copies),
+        lifetime=settings.queue.lifetime,
+        about={"forward_of": about},
+        details={
+            "reverse_path": message.reverse_path,
+            "message_id": message.message_id,
+            "size": len(content),
+            "client": message.client,
+        },
+    )
 
 
 def _message(
@@ -98,7 +105,6 @@ def _message(
         smtputf8=envelope.smtputf8,
         ret=envelope.ret,
         envid=envelope.envid,
-        size=len(content),
         message_id=_text(first_value(content, found, b"message-id")),
         header_from=author_of(content),
         subject=_text(first_value(content, found, b"subject"))[:200],
@@ -107,46 +113,13 @@ def _message(
     )
 
 
-def _entries(
-    settings: Settings, message: Message, transaction: Transaction, address: str, recipients: Sequence[str]
-) -> tuple[Entry, ...]:
-    """Return the entries. The first hop's NOTIFY and ORCPT apply to recipients; copies get NOTIFY=NEVER."""
+def _recipients(transaction: Transaction, address: str, to: Sequence[str], copies: Sequence[str]) -> list[Recipient]:
+    """Return the recipients. NOTIFY and ORCPT of the sender hold for them, but not for copies."""
     asked = next(one for one in transaction.envelope.recipients if canonical(one.address) == canonical(address))
-    return tuple(
-        Entry(
-            queue_id=message.queue_id,
-            number=number,
-            recipient=recipient,
-            lane=lane_of(message.policy.provider, recipient),
-            created_at=message.created_at,
-            expires_at=message.created_at + settings.queue.lifetime,
-            next_attempt_at=message.created_at,
-            notify=("NEVER",) if number in message.policy.copies else asked.notify,
-            orcpt="" if number in message.policy.copies else asked.orcpt,
-        )
-        for number, recipient in enumerate(recipients)
-    )
-
-
-def _created(message: Message, entries: Sequence[Entry], about: str) -> tuple[Event, ...]:
-    return tuple(
-        Event(
-            Kind.CREATED,
-            message.created_at,
-            message.queue_id,
-            entry.number,
-            entry.recipient,
-            {
-                "forward_of": about,
-                "lane": entry.lane,
-                "reverse_path": message.reverse_path,
-                "message_id": message.message_id,
-                "size": message.size,
-                "client": message.client,
-            },
-        )
-        for entry in entries
-    )
+    return [
+        *(Recipient(one, asked.notify, asked.orcpt) for one in to),
+        *(Recipient(one, NO_DSN) for one in copies),
+    ]
 
 
 def _text(value: bytes | None) -> str:

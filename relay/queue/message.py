@@ -1,10 +1,12 @@
 """A message in the queue, and the values in which it is enqueued, claimed and settled."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from relay.events.event import Event
+from relay.events.event import Event, Kind
+from relay.mail.lane import lane_of
+from relay.mail.transaction import Notify, Recipient
 from relay.queue.entry import Entry
 from relay.render.message_policy import MessagePolicy
 from relay.suppression.model import Evidence
@@ -76,3 +78,49 @@ class Settlement:
 
 ALERT = "alert"
 """Metadata key of alerts. Its value is the cause."""
+
+
+NO_DSN: tuple[Notify, ...] = ("NEVER",)
+"""NOTIFY of recipients whose failures are reported to no one (RFC 3461 section 4.1)."""
+
+
+def own_message(
+    message: Message,
+    content: bytes,
+    recipients: Sequence[Recipient],
+    *,
+    lifetime: float,
+    about: Mapping[str, object],
+    details: Mapping[str, object] | None = None,
+) -> NewMessage:
+    """Build a message of the relay itself (DSN, alert, provider test, forward) with its entries and events.
+
+    The entries are due at once, by the provider of the policy, and expire after `lifetime` seconds. The events
+    "created" hold `about`, the lane and the `details`.
+    """
+    entries = tuple(
+        Entry(
+            queue_id=message.queue_id,
+            number=number,
+            recipient=recipient.address,
+            lane=lane_of(message.policy.provider, recipient.address),
+            created_at=message.created_at,
+            expires_at=message.created_at + lifetime,
+            next_attempt_at=message.created_at,
+            notify=recipient.notify,
+            orcpt=recipient.orcpt,
+        )
+        for number, recipient in enumerate(recipients)
+    )
+    events = tuple(
+        Event(
+            Kind.CREATED,
+            message.created_at,
+            message.queue_id,
+            one.number,
+            one.recipient,
+            {**about, "lane": one.lane, **(details or {})},
+        )
+        for one in entries
+    )
+    return NewMessage(replace(message, size=len(content)), content, entries, events)

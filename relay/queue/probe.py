@@ -2,12 +2,10 @@
 
 from dataclasses import dataclass
 
-from relay.events.event import Event, Kind
 from relay.mail.address import is_ascii
-from relay.mail.lane import lane_of
 from relay.mail.received import mail_date
-from relay.queue.entry import Entry
-from relay.queue.message import Message, NewMessage
+from relay.mail.transaction import Recipient
+from relay.queue.message import NO_DSN, Message, NewMessage, own_message
 from relay.render.message_policy import MessagePolicy
 
 LIFETIME = 600.0
@@ -42,24 +40,13 @@ def probe_message(probe: Probe, queue_id: str, now: float) -> NewMessage:
         reverse_path=probe.from_address,
         policy=MessagePolicy(domain=probe.domain, return_path=probe.return_path, provider=probe.provider),
         smtputf8=not (is_ascii(probe.from_address) and is_ascii(probe.to_address)),
-        size=len(content),
         message_id=message_id,
         header_from=probe.from_address,
         subject=subject,
         metadata={TEST: probe.provider},
     )
-    entry = Entry(
-        queue_id=queue_id,
-        number=0,
-        recipient=probe.to_address,
-        lane=lane_of(probe.provider, probe.to_address),
-        created_at=now,
-        expires_at=now + LIFETIME,
-        next_attempt_at=now,
-        notify=("NEVER",),
-    )
-    created = Event(Kind.CREATED, now, queue_id, 0, probe.to_address, {TEST: probe.provider, "lane": entry.lane})
-    return NewMessage(message, content, (entry,), (created,))
+    recipient = Recipient(probe.to_address, NO_DSN)
+    return own_message(message, content, [recipient], lifetime=LIFETIME, about={TEST: probe.provider})
 
 
 def _content(probe: Probe, subject: str, message_id: str, queue_id: str, now: float) -> bytes:

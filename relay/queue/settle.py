@@ -8,11 +8,12 @@ from relay.dsn.compose import Action, OriginalMessage, RecipientStatus, compose
 from relay.events.event import Event, Kind
 from relay.mail.address import is_ascii
 from relay.mail.canonical import canonical
-from relay.mail.lane import DIRECT, lane_of
+from relay.mail.lane import DIRECT
 from relay.mail.reply import Reply
+from relay.mail.transaction import Recipient
 from relay.queue.bounce_policy import BouncePolicy, Disposition, Judged, disposition, event_fields, guidance_text
 from relay.queue.entry import Entry, State, StateError, move
-from relay.queue.message import ALERT, ClaimedBatch, Message, NewMessage, Settlement
+from relay.queue.message import ALERT, NO_DSN, ClaimedBatch, Message, NewMessage, Settlement, own_message
 from relay.queue.outcome import Deferred, Delivered, Outcome
 from relay.queue.retry import RetrySchedule, next_attempt
 from relay.render.message_policy import MessagePolicy
@@ -282,28 +283,18 @@ def build_dsn(
         reverse_path="",
         policy=policy,
         smtputf8=not is_ascii(about.reverse_path),
-        size=len(content),
         message_id=f"<{report_id}@{sender.hostname}>",
         header_from=f"MAILER-DAEMON@{sender.hostname}",
         subject=f"DSN {action} {about.queue_id}",
         metadata={"dsn_for": about.queue_id},
     )
-    entry = Entry(
-        queue_id=report_id,
-        number=0,
-        recipient=about.reverse_path,
-        lane=lane_of(sender.provider, about.reverse_path),
-        created_at=now,
-        expires_at=now + max(claimed.entries[0].expires_at - claimed.entries[0].created_at, 0.0),
-        next_attempt_at=now,
-        notify=("NEVER",),
+    lifetime = max(claimed.entries[0].expires_at - claimed.entries[0].created_at, 0.0)
+    recipient = Recipient(about.reverse_path, NO_DSN)
+    return own_message(
+        message,
+        content,
+        [recipient],
+        lifetime=lifetime,
+        about={"dsn_for": about.queue_id},
+        details={"action": str(action)},
     )
-    created = Event(
-        Kind.CREATED,
-        now,
-        report_id,
-        0,
-        about.reverse_path,
-        {"dsn_for": about.queue_id, "lane": entry.lane, "action": str(action)},
-    )
-    return NewMessage(message, content, (entry,), (created,))

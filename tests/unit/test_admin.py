@@ -8,14 +8,13 @@ from typing import Any
 import aiohttp
 import pytest
 
+from relay.admin.address_lists import SuppressionRoutes, UnsubscribeRoutes
 from relay.admin.api import NodeRoutes, QueueRoutes, ServerRoutes, application
 from relay.admin.domains import DomainRoutes
 from relay.admin.identities import IdentityRoutes
 from relay.admin.providers import ProviderRoutes
 from relay.admin.reports import ReportRoutes
 from relay.admin.server import AdminServer, metrics_application
-from relay.admin.suppressions import SuppressionRoutes
-from relay.admin.unsubscribes import UnsubscribeRoutes
 from relay.config.settings import Settings
 from relay.events.event import Event, Kind
 from relay.limits.ports import Slot

@@ -1,0 +1,243 @@
+"""`relay suppression` and `relay unsubscribe`: show and change the address lists."""
+
+import io
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from relay.cli.address_files import PAGE, import_entries, read_entries, write_csv
+from relay.cli.client import AdminClient
+from relay.cli.common import config_option, future_time, json_option, show
+from relay.reports.serialize import time_json
+from relay.suppression.unsubscribes import SOURCES
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class AddressList:
+    """One of the lists, as the admin API of the configuration at a path keeps it."""
+
+    name: str
+    """Name of the route, and of the entries in its JSON."""
+    fields: tuple[str, ...]
+    """Columns of the CSV export."""
+    columns: tuple[tuple[str, str], ...]
+    """Headings and fields of the table."""
+    after: Callable[[Row], str | list[str]]
+    """The parameter `after` of the page behind an entry."""
+
+    def list(self, path: Path, query: Mapping[str, str], *, as_json: bool) -> None:
+        """Show the entries that match."""
+        show(self._pages(path, query), self.columns, as_json=as_json)
+
+    def add(self, path: Path, rows: Sequence[Row], *, as_json: bool) -> None:
+        """Add entries and show them."""
+        answer = AdminClient(path).post(f"/{self.name}", body={self.name: rows})
+        show(answer[self.name], self.columns, as_json=as_json)
+
+    def remove(self, path: Path, addresses: Sequence[str], scope: Row, *, as_json: bool) -> None:
+        """Remove addresses and show their entries. Exit with 1 if none was on the list."""
+        body = {"addresses": list(addresses), **scope}
+        removed = AdminClient(path).post(f"/{self.name}/remove", body=body)[self.name]
+        show(removed, self.columns, as_json=as_json)
+        if not removed:
+            sys.exit(1)
+
+    def import_file(self, path: Path, file: io.TextIOBase, defaults: Row, *, as_json: bool) -> None:
+        """Add the entries of a file, page by page, and print their number."""
+        rows = [
+            {**defaults, **{key: value for key, value in row.items() if value}} for row in read_entries(file.read())
+        ]
+        import_entries(AdminClient(path), self.name, rows, as_json=as_json)
+
+    def export(self, path: Path, *, as_json: bool) -> None:
+        """Write the whole list as CSV, or as JSON lines."""
+        found = self._pages(path, {})
+        if as_json:
+            show(found, self.columns, as_json=True)
+            return
+        write_csv(found, self.fields)
+
+    def _pages(self, path: Path, query: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+        """Yield all matching entries, reading them page by page."""
+        client = AdminClient(path)
+        wanted: dict[str, Any] = {key: value for key, value in query.items() if value} | {"limit": str(PAGE)}
+        while True:
+            page: Sequence[dict[str, Any]] = client.get(f"/{self.name}", wanted)[self.name]
+            yield from page
+            if len(page) < PAGE:
+                return
+            wanted["after"] = self.after(page[-1])
+
+
+SUPPRESSIONS = AddressList(
+    name="suppressions",
+    fields=("address", "domain", "reason", "rule", "reply", "queue_id", "created_at", "expires_at"),
+    columns=(
+        ("ADDRESS", "address"),
+        ("FOR", "domain"),
+        ("REASON", "reason"),
+        ("SINCE", "created_at"),
+        ("UNTIL", "expires_at"),
+        ("REPLY", "reply"),
+    ),
+    after=lambda last: f"{last['address']}/{last['domain']}",
+)
+
+
+UNSUBSCRIBES = AddressList(
+    name="unsubscribes",
+    fields=("address", "domain", "campaign", "source", "queue_id", "created_at"),
+    columns=(
+        ("ADDRESS", "address"),
+        ("FROM", "domain"),
+        ("CAMPAIGN", "campaign"),
+        ("SINCE", "created_at"),
+        ("BY", "source"),
+        ("MESSAGE", "queue_id"),
+    ),
+    after=lambda last: [last["address"], last["domain"], last["campaign"]],
+)
+
+
+_addresses_argument = click.argument("addresses", nargs=-1, required=True)
+
+
+_file_argument = click.argument("file", type=click.File("r", encoding="utf-8-sig"))
+
+
+_suppression_domain = click.option(
+    "--domain", default="", help="Sending domain for which it counts; default: all mail."
+)
+
+
+@click.group()
+def suppression() -> None:
+    """Show and change the suppression list. Unsubscribes have their own list."""
+
+
+@suppression.command("list")
+@config_option
+@click.option("--address", default="", help="Only this address.")
+@click.option("--domain", default="", help="Only entries for this sending domain.")
+@click.option("--reason", default="", help="Only this reason: manual, complaint, or a category of bounces.")
+@json_option
+def list_suppressions(path: Path, as_json: bool, **query: str) -> None:
+    """List suppressed addresses with the evidence: reason, rule, reply, message, time."""
+    SUPPRESSIONS.list(path, query, as_json=as_json)
+
+
+@suppression.command("add")
+@_addresses_argument
+@config_option
+@_suppression_domain
+@click.option("--note", default="", help="Reason to show in the list.")
+@click.option("--expires", default="", help="Time until it ends, such as 30d; default: never.")
+@json_option
+def add_suppressions(
+    addresses: tuple[str, ...], path: Path, domain: str, note: str, expires: str, as_json: bool
+) -> None:
+    """Add addresses to the list. Mail to them is dropped with the reason."""
+    until = time_json(future_time(expires)) if expires else ""
+    rows = [{"address": one, "domain": domain, "reply": note, "expires_at": until} for one in addresses]
+    SUPPRESSIONS.add(path, rows, as_json=as_json)
+
+
+@suppression.command("remove")
+@_addresses_argument
+@config_option
+@_suppression_domain
+@json_option
+def remove_suppressions(addresses: tuple[str, ...], path: Path, domain: str, as_json: bool) -> None:
+    """Remove addresses from the list, with the count of their soft bounces. Exits with 1 if none was on it."""
+    SUPPRESSIONS.remove(path, addresses, {"domain": domain}, as_json=as_json)
+
+
+@suppression.command("import")
+@_file_argument
+@config_option
+@json_option
+def import_suppressions(file: io.TextIOBase, path: Path, as_json: bool) -> None:
+    """Add the addresses of a file to the list ("-" is standard input).
+
+    The file is CSV with a column `address`, has one address per line, or JSON lines as from `export`.
+    """
+    SUPPRESSIONS.import_file(path, file, {}, as_json=as_json)
+
+
+@suppression.command("export")
+@config_option
+@json_option
+def export_suppressions(path: Path, as_json: bool) -> None:
+    """Write the whole list as CSV or, with --json, as JSON lines."""
+    SUPPRESSIONS.export(path, as_json=as_json)
+
+
+@click.group()
+def unsubscribe() -> None:
+    """Show and change the unsubscribe list. It applies to campaign mail only."""
+
+
+@unsubscribe.command("list")
+@config_option
+@click.option("--address", default="", help="Only this address.")
+@click.option("--domain", default="", help="Only entries for this sending domain.")
+@click.option("--campaign", default="", help="Only entries for this campaign.")
+@click.option("--source", default="", type=click.Choice(["", *SOURCES]), help="Only entries from this source.")
+@json_option
+def list_unsubscribes(path: Path, as_json: bool, **query: str) -> None:
+    """List unsubscribed addresses with domain, campaign, time and source."""
+    UNSUBSCRIBES.list(path, query, as_json=as_json)
+
+
+@unsubscribe.command("add")
+@_addresses_argument
+@config_option
+@click.option("--domain", default="", help="Sending domain; default: all.")
+@click.option("--campaign", default="", help="Campaign; default: all campaign mail.")
+@json_option
+def add_unsubscribes(addresses: tuple[str, ...], path: Path, domain: str, campaign: str, as_json: bool) -> None:
+    """Add addresses to the list. Campaign mail to them is dropped with the reason."""
+    rows = [{"address": one, "domain": domain, "campaign": campaign} for one in addresses]
+    UNSUBSCRIBES.add(path, rows, as_json=as_json)
+
+
+@unsubscribe.command("remove")
+@_addresses_argument
+@config_option
+@click.option("--domain", help="Only entries for this sending domain.")
+@click.option("--campaign", help="Only entries for this campaign.")
+@json_option
+def remove_unsubscribes(
+    addresses: tuple[str, ...], path: Path, domain: str | None, campaign: str | None, as_json: bool
+) -> None:
+    """Remove addresses from the list, at their request. Exits with 1 if none was on it."""
+    UNSUBSCRIBES.remove(path, addresses, {"domain": domain, "campaign": campaign}, as_json=as_json)
+
+
+@unsubscribe.command("import")
+@_file_argument
+@config_option
+@click.option("--domain", default="", help="Sending domain for entries without one; default: all.")
+@click.option("--campaign", default="", help="Campaign for entries without one; default: all campaign mail.")
+@json_option
+def import_unsubscribes(file: io.TextIOBase, path: Path, domain: str, campaign: str, as_json: bool) -> None:
+    """Add the addresses of a file to the list ("-" is standard input).
+
+    The file is CSV with a column `address`, has one address per line, or JSON lines as from `export`.
+    """
+    defaults = {"source": "import", "domain": domain, "campaign": campaign}
+    UNSUBSCRIBES.import_file(path, file, defaults, as_json=as_json)
+
+
+@unsubscribe.command("export")
+@config_option
+@json_option
+def export_unsubscribes(path: Path, as_json: bool) -> None:
+    """Write the whole list as CSV or, with --json, as JSON lines."""
+    UNSUBSCRIBES.export(path, as_json=as_json)
