@@ -37,7 +37,7 @@ def _sample_renderers():
     from relay.render import process as render_process
 
     render_process.PROGRAM = f"import runpy; runpy.run_path({__file__!r})\n{render_process.PROGRAM}"
-    render_process.PASSED_ON += ("RELAY_SAMPLES",)
+    render_process.INHERITED_ENVIRONMENT += ("RELAY_SAMPLES",)
 
 
 if folder := os.environ.get("RELAY_SAMPLES"):

@@ -1,1 +1,1 @@
-"""One recipient's bytes: the stored message rewritten and signed, in worker processes."""
+"""Renders the message of one recipient: rewritten and signed, in worker processes."""

@@ -1,10 +1,10 @@
-"""Frames between the relay and its renderers: JSON and octets, of bounded size.
+"""Frames between the relay and its renderers: JSON and octets, of limited size.
 
     length 4 | head length 4 | head (JSON, UTF-8) | octets
 
-Numbers are big-endian; `length` counts everything after it. A renderer parses hostile mail, so the relay proves every
-size and type of an answer and takes no code, no key and no envelope from it. A request carries the keys of its own
-message and no others.
+Numbers are big-endian. `length` counts all octets after it. A renderer parses hostile mail, so the relay checks every
+size and type of an answer, and accepts no code, key or envelope from it. A request carries the keys of its own message
+only.
 """
 
 import json
@@ -31,26 +31,28 @@ MAX_TEXT = 1000
 """Characters of one text in the notes of a rendering."""
 
 MAX_NOTES = 10_000
-"""Texts in one list of the notes, which names at most one for each MIME part."""
+"""Texts in one list of the notes. A list has at most one text for each MIME part."""
 
 GROWTH = 64
-"""Times the size of a message that one rendering may have: a link of some 12 octets becomes one of some 400."""
+"""Factor by which a rendering may exceed the message: a link of 12 octets can become one of 400."""
 
 SLACK = 64 * 1024
 """Octets that a rendering may add to a message of any size."""
 
 NO_TOKENS = Keyring((("none", bytes(16)),))
-"""Stands for the token keys of a message that carries no token. No keyring verifies what it would sign."""
+"""Token keys for a message without tokens. No keyring accepts a token signed with them."""
 
-_ASIDE = ("added_fields", "tracking", "list_unsubscribe")
-_PLAIN = tuple(field.name for field in fields(MessagePolicy) if field.name not in _ASIDE)
+_SEPARATE = ("added_fields", "tracking", "list_unsubscribe")
+"""Fields of a policy that are not sent as one JSON value."""
+
+_PLAIN = tuple(field.name for field in fields(MessagePolicy) if field.name not in _SEPARATE)
 _plain_values = attrgetter(*_PLAIN)
 _tracking_values = attrgetter(*Tracking.__slots__)
 _unsubscribe_values = attrgetter(*ListUnsubscribe.__slots__)
 
 
 class FrameError(ValueError):
-    """A frame does not hold what it should; the message says why, without its content."""
+    """A malformed frame. The message gives the reason, without content of the frame."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """The part of a rendering that a renderer makes; the reverse-path is the relay's own."""
+    """The part of a rendering that a renderer makes. The relay adds the reverse-path itself."""
 
     content: bytes
     notes: Mapping[str, object]
@@ -73,7 +75,7 @@ class Rendered:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """Rendering raised; the renderer lives on."""
+    """Rendering raised an exception. The renderer keeps running."""
 
     reason: str
 
@@ -81,13 +83,13 @@ class Failed:
 Answer = Sequence[Rendered] | Failed
 
 READY = b"\0\0\0\6\0\0\0\2{}"
-"""The first frame of a renderer: it has started."""
+"""The first frame of a renderer, sent when it has started."""
 
 
 def keys_for(policy: MessagePolicy, keys: Keys) -> Keys:
-    """Return the keys that rendering needs: DKIM of the message's own domain, and the newest token key if any.
+    """Return the keys that rendering needs: DKIM keys of the message's domain, and the newest token key if needed.
 
-    The reverse-path needs none here, since the relay makes it itself.
+    Tokens in the reverse-path need no key here, because the relay makes the reverse-path itself.
     """
     signing = keys.dkim.get(policy.domain, ())
     signs_tokens = policy.tracking is not None or policy.reply_domain or policy.list_unsubscribe is not None
@@ -101,13 +103,13 @@ def _newest(tokens: Keyring) -> Keyring:
 
 
 def largest_answer(request: Request) -> int:
-    """Octets that an answer to this request may have after its length."""
+    """Return the octets that an answer to this request may have after its length."""
     size = len(request.message.content) + len(request.message.policy.added_fields)
     return LENGTH + MAX_HEAD + len(request.recipients) * (SLACK + GROWTH * size)
 
 
 def request_frame(request: Request) -> bytes:
-    """Frame a request."""
+    """Encode a request."""
     message, policy, keys = request.message, request.message.policy, request.keys
     signing = [(domain, key) for domain, of_domain in keys.dkim.items() for key in of_domain]
     head = {
@@ -144,7 +146,7 @@ def read_request(body: bytes) -> Request:
 
 
 def answer_frame(answer: Sequence[Rendering] | Failed) -> bytes:
-    """Frame an answer."""
+    """Encode an answer."""
     if isinstance(answer, Failed):
         return _frame({"failed": answer.reason}, ())
     return _frame({"notes": [one.notes for one in answer]}, [one.content for one in answer])
@@ -168,7 +170,7 @@ def _frame(head: Mapping[str, object], octets: Sequence[bytes]) -> bytes:
 
 
 def _parse(body: bytes) -> tuple[dict[str, Any], list[bytes]]:
-    """Return the head, and the octets cut as its `sizes` say. Raises FrameError."""
+    """Return the head, and the octets split by its `sizes`. Raises FrameError."""
     at = LENGTH + int.from_bytes(body[:LENGTH], "big")
     if not LENGTH <= at <= len(body):
         raise FrameError("the head is longer than its frame")
@@ -176,11 +178,13 @@ def _parse(body: bytes) -> tuple[dict[str, Any], list[bytes]]:
         head = _decode(body[LENGTH:at].decode("utf-8"))
     except (ValueError, RecursionError) as error:
         raise FrameError(f"the head is no JSON: {type(error).__name__}") from None
+
     sizes = head.get("sizes") if isinstance(head, dict) else None
     if not isinstance(sizes, list) or not all(type(size) is int and size >= 0 for size in sizes):
         raise FrameError("the head has no sizes")
     if at + sum(sizes) != len(body):
         raise FrameError("the sizes do not add up to the frame")
+
     octets = []
     for size in sizes:
         octets.append(body[at : at + size])
@@ -188,20 +192,20 @@ def _parse(body: bytes) -> tuple[dict[str, Any], list[bytes]]:
     return head, octets
 
 
-def _no_number(name: str) -> object:
+def _refuse_constant(name: str) -> object:
     raise ValueError(f"{name} is no number")
 
 
 _encode = json.JSONEncoder(separators=(",", ":")).encode
-_decode = json.JSONDecoder(parse_constant=_no_number).decode
+_decode = json.JSONDecoder(parse_constant=_refuse_constant).decode
 
 
 def _is_notes(value: object) -> bool:
-    """Tell whether it is what a story keeps: texts, whole numbers, and lists of texts, by name."""
-    return isinstance(value, dict) and all(_is_text(name) and _is_note(note) for name, note in value.items())
+    """Whether these are notes of an event: texts, whole numbers, and lists of texts, by name."""
+    return isinstance(value, dict) and all(_is_text(name) and _is_note_value(note) for name, note in value.items())
 
 
-def _is_note(value: object) -> bool:
+def _is_note_value(value: object) -> bool:
     if isinstance(value, list):
         return len(value) <= MAX_NOTES and all(map(_is_text, value))
     return _is_text(value) or (isinstance(value, int) and abs(value) < 2**53)
@@ -212,5 +216,5 @@ def _is_text(value: object) -> bool:
 
 
 def _frozen(value: Any) -> Any:
-    """Return the tuple that JSON made a list of."""
+    """Return a list of JSON as the tuple that it was."""
     return tuple(value) if isinstance(value, list) else value

@@ -1,4 +1,4 @@
-"""The policy of a message: decided when it is accepted, frozen in its row, applied when it is rendered."""
+"""The policy of a message: decided at acceptance, stored in its row, applied at rendering."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ class MessagePolicy:
     """The decisions about one message. Later changes of the configuration do not apply to it."""
 
     domain: str = ""
-    """Sending domain, whose keys sign and whose tracker host stands in links. "" signs and tracks nothing."""
+    """Sending domain, with the DKIM keys and the tracker host. "" neither signs nor tracks."""
     identity: str = ""
     """Address of the identity whose limits apply, "" when the From is not listed."""
     tracking: Tracking | None = None
@@ -27,11 +27,11 @@ class MessagePolicy:
     reply_to: tuple[str, ...] = ()
     """Reply-To of the application, kept when replies come through `reply_domain`."""
     copies: tuple[int, ...] = ()
-    """Numbers of the entries that are copies (`bcc`). Copies are not tracked, and cause no notification."""
+    """Numbers of the entries that are copies (`bcc`). Copies are not tracked and cause no notification."""
     forward_domain: str = ""
     """Domain of the rewritten reverse-path (SRS) of a forwarded message, "" for mail of applications."""
     list_unsubscribe: ListUnsubscribe | None = None
-    """Where readers of a campaign unsubscribe. None adds no such fields."""
+    """Options of the List-Unsubscribe fields of a campaign. None adds no such fields."""
     added_fields: bytes = b""
     """Header fields added in front: Received, and Date and Message-ID when missing."""
 

@@ -1,4 +1,4 @@
-"""The pool of renderer processes: untrusted mail is taken apart where it cannot hurt the relay."""
+"""The pool of renderer processes: untrusted mail is parsed outside the process of the relay."""
 
 import asyncio
 from abc import ABC, abstractmethod
@@ -14,23 +14,23 @@ from relay.render.process import RendererProcess, StartError
 from relay.render.render import Rendering, RenderInput, render, render_unmodified, reverse_path_for
 
 OUTSTANDING = 4
-"""Requests a renderer may have in its socket, so that it never waits for the next one."""
+"""Requests that one renderer may have, at most. More than one, so that it never waits for the next."""
 
 FIRST_WAIT = 1.0
-"""Seconds before the second restart in a row; twice as many before each further one, up to LONGEST_WAIT."""
+"""Seconds before the second restart in a row. Each further wait is twice as long, up to LONGEST_WAIT."""
 
 LONGEST_WAIT = 60.0
-"""Seconds between two restarts at most."""
+"""Seconds between two restarts, at most."""
 
 UNAVAILABLE_AFTER = 5
-"""Restarts in a row after which a pool without any renderer counts as unavailable."""
+"""Restarts in a row after which a pool without a renderer is unavailable."""
 
 
-class RenderWatch(Protocol):
-    """Learns what goes wrong with renderers."""
+class RenderObserver(Protocol):
+    """Gets reports of failures of renderers."""
 
     def render_failed(self, queue_id: str, reason: str) -> None:
-        """A message goes out as it came."""
+        """Rendering failed; the message is sent unmodified."""
 
     def renderer_ended(self, reason: str, wait: float) -> None:
         """A renderer ended or did not start; another one starts after `wait` seconds."""
@@ -41,10 +41,9 @@ def _never_down(_: str) -> str:
 
 
 class MonitoredRenderer(ABC):
-    """The interface of the renderers. A message whose links would not reach the tracker is rendered without tracking.
+    """The interface of the renderers. A message is rendered without tracking while its base URL is down.
 
-    `why_down` returns the reason for a base URL, "" when its links may be sent. It is asked at every rendering,
-    whenever the message was accepted.
+    `why_down` returns the reason for a base URL, "" when its links reach the tracker. It is called at every rendering.
     """
 
     def __init__(self, keys: Keys, why_down: Callable[[str], str] = _never_down) -> None:
@@ -52,7 +51,7 @@ class MonitoredRenderer(ABC):
         self._why_down = why_down
 
     def use(self, keys: Keys) -> None:
-        """Use these keys from the next message on."""
+        """Replace the keys, from the next message on."""
         self._keys = keys
 
     async def render(self, message: RenderInput, recipients: Sequence[int], *, eight_bit: bool) -> Sequence[Rendering]:
@@ -92,9 +91,9 @@ class InlineRenderer(MonitoredRenderer):
 
 
 class RenderPool(MonitoredRenderer):
-    """Renders in processes; a message that crashes, hangs or bloats one goes out as it came.
+    """Renders in worker processes. A message that crashes or hangs one, or fills its memory, is sent unmodified.
 
-    While no renderer can be started mail waits, or goes out as it came with `send_unmodified`.
+    While no renderer can be started, mail waits, or is sent unmodified with `send_unmodified`.
     """
 
     def __init__(
@@ -104,7 +103,7 @@ class RenderPool(MonitoredRenderer):
         workers: int,
         timeout: float,
         max_memory: int,
-        watch: RenderWatch,
+        watch: RenderObserver,
         send_unmodified: bool = False,
         why_down: Callable[[str], str] = _never_down,
     ) -> None:
@@ -117,13 +116,15 @@ class RenderPool(MonitoredRenderer):
         self._renderers: list[RendererProcess] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._failures = 0
-        """Restarts since a renderer answered last."""
-        self._turns: deque[asyncio.Future[None]] = deque()
-        """Those who wait until a renderer has room for a request."""
+        """Restarts since the last answer of a renderer."""
+        self._waiters: deque[asyncio.Future[None]] = deque()
+        """Requests waiting for a renderer with fewer than OUTSTANDING requests."""
 
     async def start(self) -> None:
-        """Have the processes started, and started again whenever one ends."""
-        self._tasks = [asyncio.create_task(self._keep(), name=f"renderer {number}") for number in range(self._size)]
+        """Start the processes, and restart each one that ends."""
+        self._tasks = [
+            asyncio.create_task(self._run_forever(), name=f"renderer {number}") for number in range(self._size)
+        ]
 
     async def stop(self) -> None:
         """End the processes."""
@@ -132,15 +133,16 @@ class RenderPool(MonitoredRenderer):
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _render(self, message: RenderInput, recipients: Sequence[int], *, eight_bit: bool) -> Sequence[Rendering]:
-        """Render in a process; after a failure once more without rewriting, and after that not at all."""
+        """Render in a process. After a failure, render once more without tracking, then send unmodified."""
         keys = self._keys
         request = Request(message, recipients, eight_bit, keys_for(message.policy, keys))
-        answer = await self._ask(request)
+
+        answer = await self._request(request)
         reason = ""
         if isinstance(answer, Failed):
             self._watch.render_failed(message.queue_id, answer.reason)
             reason = f"rendering failed: {answer.reason}"
-            answer = await self._ask(replace(request, message=message.without_tracking()))
+            answer = await self._request(replace(request, message=message.without_tracking()))
             if isinstance(answer, Failed):
                 return [render_unmodified(message, recipient, keys, reason) for recipient in recipients]
 
@@ -153,29 +155,30 @@ class RenderPool(MonitoredRenderer):
             for recipient, one in zip(recipients, answer, strict=True)
         ]
 
-    async def _ask(self, request: Request) -> Answer:
+    async def _request(self, request: Request) -> Answer:
         while True:
-            answer = await self._ask_once(request)
+            answer = await self._request_once(request)
             if answer is not None:
                 return answer
 
-    async def _ask_once(self, request: Request) -> Answer | None:
+    async def _request_once(self, request: Request) -> Answer | None:
         renderer = await self._acquire()
         if renderer is None:
             return Failed("no renderer can be started")
-        answer = renderer.ask(request)
+
+        answer = renderer.send(request)
         overdue = f"no answer within {self._timeout:g} s"
         timer = asyncio.get_running_loop().call_later(self._timeout * renderer.load, renderer.kill, overdue)
         try:
             return await answer
         finally:
             timer.cancel()
-            self._next_turn()
+            self._wake_next()
 
     async def _acquire(self) -> RendererProcess | None:
-        """Return the renderer with the fewest requests, waiting while all have as many as they may.
+        """Return the renderer with the fewest requests. Wait while all have OUTSTANDING requests.
 
-        None when there is none and mail is not to wait for it.
+        Return None when the pool is unavailable and mail is to be sent unmodified.
         """
         while True:
             best = min(self._renderers, key=lambda renderer: renderer.load, default=None)
@@ -183,44 +186,47 @@ class RenderPool(MonitoredRenderer):
                 return best
             if best is None and self._send_unmodified and self._failures >= UNAVAILABLE_AFTER:
                 return None
-            turn = asyncio.get_running_loop().create_future()
-            self._turns.append(turn)
+
+            waiter = asyncio.get_running_loop().create_future()
+            self._waiters.append(waiter)
             try:
-                await turn
+                await waiter
             except asyncio.CancelledError:
-                if turn.done() and not turn.cancelled():
-                    self._next_turn()
+                # A cancelled request must not swallow the wake-up of the next one.
+                if waiter.done() and not waiter.cancelled():
+                    self._wake_next()
                 raise
 
-    def _next_turn(self) -> None:
-        while self._turns:
-            turn = self._turns.popleft()
-            if not turn.done():
-                turn.set_result(None)
+    def _wake_next(self) -> None:
+        while self._waiters:
+            waiter = self._waiters.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
                 return
 
-    def _all_turns(self) -> None:
-        for _ in range(len(self._turns)):
-            self._next_turn()
+    def _wake_all(self) -> None:
+        for _ in range(len(self._waiters)):
+            self._wake_next()
 
-    async def _keep(self) -> None:
-        """Run one renderer after the other, with growing pauses while none of them answers."""
+    async def _run_forever(self) -> None:
+        """Run one renderer after the other. The waits grow while none of them answers."""
         while True:
             reason = await self._run_one()
             wait = pause(self._failures)
             self._failures += 1
             self._watch.renderer_ended(reason, wait)
-            self._all_turns()
+            self._wake_all()
             await asyncio.sleep(wait)
 
     async def _run_one(self) -> str:
-        """Run one renderer to its end; return why it ended."""
+        """Run one renderer until it ends. Return the reason."""
         try:
             renderer = await RendererProcess.start(self._max_memory)
         except (OSError, StartError) as error:
             return f"not started: {error}"
+
         self._renderers.append(renderer)
-        self._all_turns()
+        self._wake_all()
         try:
             await renderer.ended
         finally:
@@ -228,18 +234,18 @@ class RenderPool(MonitoredRenderer):
             await renderer.close()
         if renderer.answers:
             self._failures = 0
-        return renderer.how_it_ended()
+        return renderer.exit_reason()
 
 
 def pause(failures: int) -> float:
-    """Seconds before a restart after that many restarts in a row: none before the first."""
+    """Return the seconds before a restart, by the number of restarts in a row: 0 for the first."""
     return min(FIRST_WAIT * 2 ** (min(failures, 32) - 1), LONGEST_WAIT) if failures else 0.0
 
 
 def make_renderer(
-    section: RenderSection, keys: Keys, watch: RenderWatch, why_down: Callable[[str], str]
+    section: RenderSection, keys: Keys, watch: RenderObserver, why_down: Callable[[str], str]
 ) -> MonitoredRenderer:
-    """Return the renderer that `[render]` asks for."""
+    """Return the renderer that the section `[render]` configures."""
     if section.workers == 0:
         return InlineRenderer(keys, why_down)
     return RenderPool(
@@ -254,7 +260,7 @@ def make_renderer(
 
 
 def _with_skipped(notes: Mapping[str, object], why: str) -> Mapping[str, object]:
-    """Return the notes of a rendering without tracking, with the reason for that in place of "off"."""
+    """Return the notes of a rendering without tracking, with the reason in place of "off"."""
     kept = {key: value for key, value in notes.items() if key not in ("tracking", "skipped")}
     others = notes.get("skipped", ())
     return kept | {"skipped": [why, *(others if isinstance(others, list) else ())]}

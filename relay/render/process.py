@@ -1,4 +1,4 @@
-"""One renderer process as the relay sees it: how it is started, asked and ended."""
+"""One renderer process, as seen by the relay: starts it, sends requests, reads answers, ends it."""
 
 import asyncio
 import os
@@ -26,50 +26,50 @@ from relay.render.frames import (
 from relay.render.worker import serve
 
 BASE_MEMORY = 256 * 1024 * 1024
-"""Octets of address space a renderer needs before it has a message."""
+"""Octets of address space that a renderer needs without a message."""
 
 START_TIMEOUT = 30.0
-"""Seconds until a renderer that started must say that it is ready."""
+"""Seconds from the start of a renderer to its first frame, at most."""
 
 END_TIMEOUT = 2.0
-"""Seconds until a renderer whose socket was closed is killed."""
+"""Seconds from the close of the socket until the renderer is killed."""
 
 PROGRAM = """
 import sys
 from importlib import import_module
 from importlib.machinery import PathFinder
 from importlib.util import module_from_spec
-home, worker, *numbers = sys.argv[1:]
-if home not in sys.path:
-    sys.path.append(home)
-found = PathFinder.find_spec("relay", [home])
+root, worker, *numbers = sys.argv[1:]
+if root not in sys.path:
+    sys.path.append(root)
+found = PathFinder.find_spec("relay", [root])
 sys.modules["relay"] = module_from_spec(found)
 found.loader.exec_module(sys.modules["relay"])
 import_module(worker).main(*map(int, numbers))
 """
-"""A renderer's program. It loads the package of its parent, installed or not; `home` stands last on the module path."""
+"""Program of a renderer. It loads the package of its parent, installed or not. `root` is last on the module path."""
 
-PASSED_ON = ("LD_LIBRARY_PATH",)
-"""Environment variables a renderer inherits: what an interpreter may need to start, nothing that may hold a secret."""
+INHERITED_ENVIRONMENT = ("LD_LIBRARY_PATH",)
+"""Environment variables that a renderer inherits. An interpreter may need them to start, and none holds a secret."""
 
 
 class StartError(Exception):
-    """A renderer did not start; the message says why."""
+    """A renderer did not start. The message gives the reason."""
 
 
 @dataclass(slots=True)
-class _Question:
-    """A request that has no answer yet."""
+class _PendingRequest:
+    """A request without an answer."""
 
     answer: "asyncio.Future[Answer | None]"
-    """None asks for another try: the renderer ended over another message."""
+    """None when the renderer ended at another message: the request must be repeated."""
     recipients: int
     largest: int
-    """Octets the answer may have."""
+    """Octets of the answer, at most."""
 
 
 class RendererProcess(asyncio.Protocol):
-    """A process and the requests it has not answered, oldest first."""
+    """A process with its requests without an answer, oldest first."""
 
     def __init__(self) -> None:
         loop = asyncio.get_running_loop()
@@ -78,20 +78,20 @@ class RendererProcess(asyncio.Protocol):
         """Requests answered so far."""
         self.process: asyncio.subprocess.Process
         self._ready: asyncio.Future[None] = loop.create_future()
-        self._questions: deque[_Question] = deque()
+        self._pending: deque[_PendingRequest] = deque()
         self._transport: asyncio.WriteTransport
         self._received = bytearray()
         self._fault = ""
 
     @classmethod
     async def start(cls, max_memory: int) -> "RendererProcess":
-        """Start a process that may use that much memory (octets) for messages. Raises StartError, OSError."""
-        ours, theirs = socket.socketpair()
-        with theirs, ExitStack() as undo:
-            _, renderer = await asyncio.get_running_loop().create_connection(cls, sock=ours)
-            undo.callback(renderer._transport.abort)
-            renderer.process = await _spawn(theirs.fileno(), max_memory + BASE_MEMORY)
-            undo.pop_all()
+        """Start a process. `max_memory` is the octets it may use for messages. Raises StartError, OSError."""
+        own_socket, worker_socket = socket.socketpair()
+        with worker_socket, ExitStack() as on_failure:
+            _, renderer = await asyncio.get_running_loop().create_connection(cls, sock=own_socket)
+            on_failure.callback(renderer._transport.abort)
+            renderer.process = await _spawn(worker_socket.fileno(), max_memory + BASE_MEMORY)
+            on_failure.pop_all()
 
         try:
             await asyncio.wait((renderer._ready, renderer.ended), timeout=START_TIMEOUT, return_when="FIRST_COMPLETED")
@@ -99,32 +99,32 @@ class RendererProcess(asyncio.Protocol):
             await renderer.close()
             raise
         if not renderer._ready.done():
-            late = not renderer.ended.done()
+            is_late = not renderer.ended.done()
             await renderer.close()
-            raise StartError(f"not ready after {START_TIMEOUT:g} s" if late else renderer.how_it_ended())
+            raise StartError(f"not ready after {START_TIMEOUT:g} s" if is_late else renderer.exit_reason())
         return renderer
 
     @property
     def load(self) -> int:
         """Requests without an answer."""
-        return len(self._questions)
+        return len(self._pending)
 
-    def ask(self, request: Request) -> "asyncio.Future[Answer | None]":
-        """Send a request. The answer is None when it must be asked of another renderer."""
+    def send(self, request: Request) -> "asyncio.Future[Answer | None]":
+        """Send a request. The answer is None when the request must be repeated with another renderer."""
         answer: asyncio.Future[Answer | None] = asyncio.get_running_loop().create_future()
-        self._questions.append(_Question(answer, len(request.recipients), largest_answer(request)))
+        self._pending.append(_PendingRequest(answer, len(request.recipients), largest_answer(request)))
         self._transport.write(request_frame(request))
         return answer
 
     def kill(self, fault: str) -> None:
-        """End it at once; the request it works on fails for this reason."""
+        """Kill the process. The request in progress fails for this reason."""
         self._fault = self._fault or fault
         with suppress(ProcessLookupError):
             self.process.kill()
         self._transport.abort()
 
     async def close(self) -> None:
-        """Have the process end and wait for it, then settle its requests."""
+        """End the process, wait for its exit, and set the answers of its requests."""
         self._transport.close()
         try:
             await asyncio.wait_for(self.process.wait(), END_TIMEOUT)
@@ -132,14 +132,15 @@ class RendererProcess(asyncio.Protocol):
             with suppress(ProcessLookupError):
                 self.process.kill()
             await self.process.wait()
-        for index, question in enumerate(self._questions):
-            if not question.answer.done():
-                # Only the oldest was being worked on.
-                question.answer.set_result(Failed(self._fault or "the renderer ended") if index == 0 else None)
-        self._questions.clear()
 
-    def how_it_ended(self) -> str:
-        """Say why the process ended, once it did."""
+        for index, pending in enumerate(self._pending):
+            if not pending.answer.done():
+                # Only the oldest request was in progress.
+                pending.answer.set_result(Failed(self._fault or "the renderer ended") if index == 0 else None)
+        self._pending.clear()
+
+    def exit_reason(self) -> str:
+        """Return why the process ended."""
         code = self.process.returncode
         status = f"signal {signal.Signals(-code).name}" if code is not None and code < 0 else f"exit status {code}"
         return f"{self._fault}, {status}" if self._fault else status
@@ -155,22 +156,23 @@ class RendererProcess(asyncio.Protocol):
             self.ended.set_result(None)
 
     def data_received(self, data: bytes) -> None:
-        """Pass whole answers on to their requests; end the renderer over anything else."""
+        """Set the answers of requests from whole frames. Kill the renderer after a malformed frame."""
         self._received += data
         try:
             while (body := self._next_frame()) is not None:
-                self._take(body)
+                self._receive(body)
         except FrameError as error:
             self._received.clear()
-            self.kill(f"a wrong answer: {error}")
+            self.kill(f"a malformed answer: {error}")
 
     def _next_frame(self) -> bytes | None:
         received = self._received
         if len(received) < LENGTH:
             return None
         end = LENGTH + int.from_bytes(received[:LENGTH], "big")
-        if end > LENGTH + self._largest():
+        if end > LENGTH + self._max_frame():
             raise FrameError(f"a frame of {end} octets")
+
         if len(received) < end:
             return None
         with memoryview(received) as view:
@@ -178,25 +180,26 @@ class RendererProcess(asyncio.Protocol):
         del received[:end]
         return body
 
-    def _largest(self) -> int:
-        """Octets the next frame may have after its length."""
+    def _max_frame(self) -> int:
+        """Return the octets that the next frame may have after its length."""
         if not self._ready.done():
             return len(READY) - LENGTH
-        return self._questions[0].largest if self._questions else 0
+        return self._pending[0].largest if self._pending else 0
 
-    def _take(self, body: bytes) -> None:
+    def _receive(self, body: bytes) -> None:
         if not self._ready.done():
             if body != READY[LENGTH:]:
-                raise FrameError("the first frame does not say that it is ready")
+                raise FrameError("the first frame is not the ready frame")
             self._ready.set_result(None)
             return
-        if not self._questions:
+
+        if not self._pending:
             raise FrameError("an answer without a request")
-        answer = read_answer(body, self._questions[0].recipients)
-        question = self._questions.popleft()
+        answer = read_answer(body, self._pending[0].recipients)
+        pending = self._pending.popleft()
         self.answers += 1
-        if not question.answer.done():
-            question.answer.set_result(answer)
+        if not pending.answer.done():
+            pending.answer.set_result(answer)
 
 
 async def _spawn(fd: int, max_memory: int) -> asyncio.subprocess.Process:
@@ -205,7 +208,7 @@ async def _spawn(fd: int, max_memory: int) -> asyncio.subprocess.Process:
         pass_fds=(fd,),
         stdin=asyncio.subprocess.DEVNULL,
         cwd="/",
-        env={name: os.environ[name] for name in PASSED_ON if name in os.environ},
+        env={name: os.environ[name] for name in INHERITED_ENVIRONMENT if name in os.environ},
     )
 
 
@@ -214,5 +217,5 @@ def isolated(program: str, *arguments: str) -> list[str]:
 
     Nothing is imported from the working directory, the user's site-packages or PYTHONPATH (CWE-426, CWE-427).
     """
-    home = Path(relay.__file__).resolve().parent.parent
-    return [sys.executable, "-I", "-c", program, str(home), *arguments]
+    root = Path(relay.__file__).resolve().parent.parent
+    return [sys.executable, "-I", "-c", program, str(root), *arguments]

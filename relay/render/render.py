@@ -1,6 +1,6 @@
 """Rendering: the bytes for one recipient, as a pure function of the stored message and the keys.
 
-A repetition after a crash gives the same bytes, `relay preview` shows them, and worker processes make them.
+A repetition after a crash gives the same bytes. `relay preview` shows them, and worker processes make them.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -36,7 +36,7 @@ class RenderInput:
     policy: MessagePolicy = field(default_factory=MessagePolicy)
 
     def without_tracking(self) -> Self:
-        """Return the message with its links as they are, and no pixel."""
+        """Return the message without changed links and without a pixel."""
         return replace(self, policy=replace(self.policy, tracking=None))
 
 
@@ -53,8 +53,8 @@ class Rendering:
 def render(message: RenderInput, recipients: Sequence[int], keys: Keys, *, eight_bit: bool) -> list[Rendering]:
     """Render the message for each of these recipients (numbers of entries).
 
-    Work that does not depend on the recipient is done once. Rendering never fails a message: content that cannot be
-    rewritten safely is sent unmodified, with the reason in the notes.
+    Work that does not depend on the recipient is done once. Content that cannot be rewritten safely is sent unmodified,
+    with the reason in the notes.
     """
     content, notes = _with_author_name(message)
     rewritten = _rewritten(message, content, recipients, keys.tokens)
@@ -82,12 +82,13 @@ def render_unmodified(message: RenderInput, recipient: int, keys: Keys, reason: 
 def outgoing(message: RenderInput) -> bytes:
     """Return the content before rewriting: our fields added in front, X-Relay-* fields and Bcc removed.
 
-    Nothing is removed from a forwarded message, whose signatures must stay valid. A content that begins with white
-    space has no header, and must not become the continuation of our last field.
+    Nothing is removed from a forwarded message, because its signatures must stay valid.
     """
     policy, content = message.policy, message.content
     hidden = () if policy.forward_domain else [found for found in fields(content) if _is_hidden(found)]
     kept = without(content, hidden) if hidden else content
+
+    # Content that begins with white space has no header. It must not become a continuation of our last field.
     headless = policy.added_fields and kept.startswith((b" ", b"\t"))
     return policy.added_fields + b"\r\n" + kept if headless else policy.added_fields + kept
 
@@ -115,11 +116,12 @@ def _with_author_name(message: RenderInput) -> tuple[bytes, dict[str, object]]:
 def _rewritten(
     message: RenderInput, content: bytes, recipients: Sequence[int], keyring: Keyring
 ) -> Iterator[Rewritten | FastRewritten | None]:
-    """Yield the rewritten message of each recipient, by the fast path where it can; None for a copy."""
+    """Yield the rewritten message of each recipient, None for a copy. The fast path is used where it applies."""
     tracking = message.policy.tracking
     parts = [] if tracking is None else walk(content)
     fast = None if tracking is None else analyse_fast(content, tracking, parts)
     plan: Plan | None = None
+
     for recipient in recipients:
         if tracking is None or recipient in message.policy.copies:
             yield None

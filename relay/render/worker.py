@@ -1,6 +1,6 @@
-"""A renderer process: reads requests from a socket, renders, answers. It holds nothing that cannot be lost.
+"""The renderer process: reads requests from a socket, renders, writes answers. It keeps no state.
 
-It gets no keys at its start: each request brings those of its message. The frames are those of `relay.render.frames`.
+It has no keys of its own: each request carries those of its message. `relay.render.frames` defines the frames.
 """
 
 import gc
@@ -13,8 +13,8 @@ from relay.render.frames import LENGTH, READY, Failed, answer_frame, read_reques
 from relay.render.render import Rendering, render
 
 COLLECT_EVERY = 1000
-"""Answers after which cyclic garbage is collected. Rendering makes none to speak of, and a collector that looks through
-the hundred thousand links of a large mail again and again takes time that grows faster than the mail."""
+"""Answers between two garbage collections. Rendering makes little cyclic garbage. Automatic collections during a mail
+with a hundred thousand links take more than linear time."""
 
 
 def serve(source: BinaryIO, sink: BinaryIO) -> None:
@@ -39,7 +39,7 @@ def _answer(body: bytes) -> list[Rendering] | Failed:
 
 
 def main(fd: int, max_memory: int) -> None:
-    """Serve on the inherited socket within that much memory (octets)."""
+    """Serve on the inherited socket. `max_memory` is the limit of the address space in octets."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_AS, (max_memory, max_memory))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

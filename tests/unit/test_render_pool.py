@@ -336,7 +336,7 @@ async def test_a_wrong_answer_ends_the_renderer_and_not_the_relay(
     async with pool(timeout=20.0) as started:
         await started.render(STORED, [0], eight_bit=True)
         await started.until(lambda: bool(started.restarts))
-        assert all("a wrong answer" in reason for reason, _ in started.restarts)
+        assert all("a malformed answer" in reason for reason, _ in started.restarts)
 
 
 async def test_a_renderer_has_no_say_in_the_envelope(monkeypatch: pytest.MonkeyPatch) -> None:
