@@ -212,9 +212,9 @@ def decide(
 
     author = author_of(settings, facts.senders or (envelope.reverse_path,))
     wanted = facts.instructions.provider
-    if wanted and wanted != DIRECT and settings.provider(wanted) is None:
-        known = ", ".join([DIRECT, *(one.name for one in settings.providers)])
-        return Rejection(Reply(554, "5.6.0", f'X-Relay-Provider: there is no provider "{wanted}"; there are: {known}'))
+    allowed = settings.providers_allowed(session.credential, author)
+    if wanted and wanted not in allowed:
+        return Rejection(_not_allowed(wanted, allowed))
 
     providers = (wanted,) if wanted else settings.providers_for(author)
     principal = principal_of(settings, author, session.credential, session.client)
@@ -316,6 +316,11 @@ def tracking_of(switches: TrackingSettings, asked: frozenset[str] | None) -> Tra
         exclude_hosts=switches.exclude_hosts,
         pixel=switches.pixel,
     )
+
+
+def _not_allowed(wanted: str, allowed: Sequence[str]) -> Reply:
+    """Return the refusal of a provider. It is the same for unknown providers and for those of others."""
+    return Reply(554, "5.6.0", f'X-Relay-Provider: you have no provider "{wanted}"; you have: {", ".join(allowed)}')
 
 
 def _too_late(horizon: float) -> Reply:

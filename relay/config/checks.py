@@ -167,6 +167,8 @@ def _provider_names(settings: Settings) -> Iterator[Problem]:
         if domain.fallback_providers != defaults.fallback_providers:
             used += _fallbacks(("domains", name), domain.fallback_providers)
     used += ((("identities", key, "provider"), one.provider) for key, one in settings.identities.items())
+    for name, credential in settings.credentials.items():
+        used += ((("credentials", name, "providers", index), one) for index, one in enumerate(credential.providers))
 
     known = [DIRECT, *(provider.name for provider in settings.providers)]
     for path, name in used:

@@ -41,6 +41,11 @@ class SecretHash:
     r: int = 0
     p: int = 0
 
+    @property
+    def cost(self) -> tuple[str, int, int, int]:
+        """Scheme and cost parameters. Checks of equal cost take the same time."""
+        return self.scheme, self.n, self.r, self.p
+
     def of(self, secret: str) -> bytes:
         """Return the digest of a secret under this scheme, salt and cost."""
         if self.scheme == "blake2b":

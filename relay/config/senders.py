@@ -164,9 +164,15 @@ def _valid_hash(value: SecretStr) -> SecretStr:
 
 
 class Credential(Section):
-    """`[credentials.…]`: a name and the hash of its secret."""
+    """`[credentials.…]`: a name, the hash of its secret, and the providers it may use beside those of the sender."""
 
     secret_hash: Annotated[SecretStr, FROM_FILE, AfterValidator(_valid_hash)] = Field(examples=[_EXAMPLE_HASH])
+    providers: tuple[Name, ...] = ()
+
+    @property
+    def cost(self) -> tuple[str, int, int, int]:
+        """Scheme and cost parameters of the hash."""
+        return parse_secret_hash(self.secret_hash.get_secret_value()).cost
 
     def verify(self, secret: str) -> bool:
         """Return True if this is the secret; takes constant time."""

@@ -5,6 +5,7 @@ Durations are seconds (float), sizes octets (int), secrets `SecretStr`. Fields h
 `Settings.senders` has domains and identities with unset values taken from `[defaults]` and `[limits]`.
 """
 
+from collections.abc import Mapping
 from functools import cached_property
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
@@ -36,6 +37,7 @@ from relay.config.values import (
     Section,
 )
 from relay.mail.canonical import canonical, domain_of, keys_of
+from relay.mail.lane import DIRECT
 
 __all__ = [
     "Admin",
@@ -149,6 +151,11 @@ class Settings(Section):
         """Names of the credentials that identities name."""
         return frozenset(name for identity in self.identities.values() for name in identity.credentials)
 
+    @cached_property
+    def credential_by_cost(self) -> Mapping[tuple[str, int, int, int], Credential]:
+        """A credential for each cost of a hash. Checking one of each takes as long for every name."""
+        return {credential.cost: credential for credential in self.credentials.values()}
+
     @property
     def takes_inbound(self) -> bool:
         """True if there is a listener of kind "inbound"."""
@@ -190,6 +197,17 @@ class Settings(Section):
         identity, domain = self.identity_for(address), self.domain_for(address)
         first = (identity.provider if identity else "") or domain.provider
         return (first, *(name for name in domain.fallback_providers if name != first))
+
+    def providers_allowed(self, credential: str, address: str) -> tuple[str, ...]:
+        """Return the providers that X-Relay-Provider can select for mail from this address.
+
+        A credential may use those of the identity and domain, and its own `providers`. A client without a credential is
+        trusted by its network, and may use all.
+        """
+        if not credential:
+            return (DIRECT, *(provider.name for provider in self.providers))
+        found = self.credentials.get(credential)
+        return tuple(dict.fromkeys((*self.providers_for(address), *(found.providers if found else ()))))
 
     def provider(self, name: str) -> Provider | None:
         """Return the provider with this name, None for "direct" and unknown names."""

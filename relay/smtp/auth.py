@@ -3,7 +3,6 @@
 import asyncio
 from dataclasses import replace
 
-from relay.config.secret_hash import hash_secret
 from relay.config.senders import Credential
 from relay.config.settings import Settings
 from relay.mail.reply import Reply
@@ -20,10 +19,6 @@ REFUSAL_DELAY = 3.0
 
 
 MAX_USERNAME = 255
-
-
-_UNKNOWN = Credential.model_validate({"secret_hash": hash_secret("", bytes(16))})
-"""Verified for an unknown name, so that it takes as long as a wrong secret."""
 
 
 _ENCRYPT_FIRST = Reply(538, "5.7.11", "Encryption is required first: say STARTTLS")
@@ -116,8 +111,17 @@ async def _check(connection: Connection, login: Login) -> Reply:
 async def has_credential(settings: Settings, username: str, secret: str) -> bool:
     """Whether a credential of that name has that secret.
 
-    The hash is computed in a thread, because a slow one (scrypt) would delay other clients.
+    The hashes are computed in a thread, because slow ones (scrypt) would delay other clients.
     """
-    credential = settings.credentials.get(username)
-    matches = await asyncio.to_thread((credential or _UNKNOWN).verify, secret)
-    return matches and credential is not None
+    return await asyncio.to_thread(_verify, settings, settings.credentials.get(username), secret)
+
+
+def _verify(settings: Settings, credential: Credential | None, secret: str) -> bool:
+    """Check the secret. A refusal computes one hash of each cost in use, so its time does not depend on the name."""
+    if credential is not None and credential.verify(secret):
+        return True
+    own = None if credential is None else credential.cost
+    for cost, other in settings.credential_by_cost.items():
+        if cost != own:
+            other.verify(secret)
+    return False

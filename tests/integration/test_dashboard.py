@@ -101,6 +101,23 @@ async def test_other_hosts_have_no_access_and_nothing_can_be_changed(tmp_path: P
                 assert answer.headers["Cache-Control"] == "no-store"
 
 
+async def test_without_a_secret_nothing_forwarded_or_foreign_is_answered(tmp_path: Path) -> None:
+    async with Sink() as sink, Relay(tmp_path, sink) as relay, aiohttp.ClientSession(relay.url) as client:
+        for headers in (
+            *({"Forwarded": "for=203.0.113.9"}, {"X-Forwarded-For": "203.0.113.9"}, {"Via": "1.1 proxy"}),
+            *({"X-Real-IP": "203.0.113.9"}, {"Sec-Fetch-Site": "cross-site"}, {"Origin": "https://evil.test"}),
+        ):
+            async with client.get("/", headers=headers) as answer:
+                assert answer.status == 403, headers
+        async with client.get("/", headers={"Sec-Fetch-Site": "none"}) as answer:
+            assert answer.status == 200
+        reader, writer = await asyncio.open_connection("127.0.0.1", relay.board)
+        for request in (b"GET / HTTP/1.0\r\nHost: localhost\r\n\r\n",):
+            writer.write(request)
+            assert (await reader.readline()).split()[1] == b"403"
+        writer.close()
+
+
 def basic(credentials: str) -> dict[str, str]:
     return {"Authorization": f"Basic {b64encode(credentials.encode()).decode()}"}
 
@@ -112,7 +129,7 @@ async def test_access_with_a_secret(tmp_path: Path) -> None:
                 assert answer.status == 401
                 assert answer.headers["WWW-Authenticate"].startswith("Basic ")
                 assert "Recent messages" not in await answer.text()
-        right = basic(f"anybody:{SECRET}") | {"Host": "relay.acme.test"}
+        right = basic(f"anybody:{SECRET}") | {"Host": "relay.acme.test", "X-Forwarded-For": "203.0.113.9"}
         async with client.get("/", headers=right) as answer:
             assert answer.status == 200
         assert SECRET not in await relay.run("config", "show")

@@ -3,8 +3,9 @@
 from base64 import b64encode
 
 import pytest
+from aiohttp import HttpVersion10
 
-from relay.admin.dashboard.access import is_loopback_name, secret_in
+from relay.admin.dashboard.access import is_foreign, is_loopback_name, is_proxied, secret_in
 
 
 @pytest.mark.parametrize(
@@ -35,3 +36,47 @@ def test_the_password_of_basic_authentication() -> None:
 )
 def test_fields_without_a_password(header: str) -> None:
     assert secret_in(header) == ""
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("Forwarded", "Via", "X-Forwarded-For", "x-forwarded-host", "X-Forwarded-Proto", "X-Forwarded", "X-Real-IP"),
+        *("X-Client-IP", "Client-IP", "X-Cluster-Client-IP", "True-Client-IP", "CF-Connecting-IP", "X-Original-Host"),
+        *("X-ProxyUser-Ip", "Forwarded-For", "X-Envoy-External-Address", "CDN-Loop", "X-Forwarded-Client-Cert"),
+    ],
+)
+def test_a_proxy_is_found_by_its_fields(name: str) -> None:
+    assert is_proxied({"Host": "localhost", name: ""})
+
+
+def test_a_proxy_without_a_field_is_found_by_its_version() -> None:
+    assert is_proxied({"Host": "localhost"}, HttpVersion10)
+
+
+def test_a_browser_is_no_proxy() -> None:
+    sent = ("Host", "User-Agent", "Accept", "Accept-Language", "Accept-Encoding", "Connection", "Sec-Fetch-Site", "DNT")
+    assert not is_proxied(dict.fromkeys((*sent, "Upgrade-Insecure-Requests", "Priority", "Sec-GPC", "Cookie"), "1"))
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+        {"Sec-Fetch-Site": "cross-site", "Origin": "http://localhost:8026"},
+        {"Sec-Fetch-Site": "none", "Origin": "https://evil.test"},
+        {"Origin": "null"},
+        {"Origin": "http://localhost:3000"},
+        {"Origin": "http://127.0.0.1:8026"},
+    ],
+)
+def test_a_page_of_another_origin_is_foreign(headers: dict[str, str]) -> None:
+    assert is_foreign({"Host": "localhost:8026", **headers})
+
+
+@pytest.mark.parametrize(
+    "headers", [{}, {"Sec-Fetch-Site": "none"}, {"Sec-Fetch-Site": "same-origin", "Origin": "http://localhost:8026"}]
+)
+def test_the_user_and_the_dashboard_itself_are_not_foreign(headers: dict[str, str]) -> None:
+    assert not is_foreign({"Host": "localhost:8026", **headers})

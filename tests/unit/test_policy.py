@@ -277,7 +277,38 @@ class TestDecide:
 
     def test_a_provider_that_is_not_there_is_refused_with_those_that_are(self) -> None:
         told = refusal(settings(**PROVIDERS), "From: a@acme.test", "X-Relay-Provider: nws")
-        assert told == '554 5.6.0 X-Relay-Provider: there is no provider "nws"; there are: direct, news, backup'
+        assert told == '554 5.6.0 X-Relay-Provider: you have no provider "nws"; you have: direct, news, backup'
+
+    @pytest.mark.parametrize(
+        ("author", "credential", "allowed"),
+        [
+            ("a@acme.test", "app1", ["news"]),
+            ("own@acme.test", "app1", ["backup", "news"]),
+            ("a@other.test", "app1", ["direct"]),
+            ("a@acme.test", "app2", ["news", "direct", "backup"]),
+        ],
+    )
+    def test_a_credential_has_the_providers_of_identity_domain_and_its_own(
+        self, author: str, credential: str, allowed: list[str]
+    ) -> None:
+        of = settings(
+            provider=[*PROVIDERS["provider"], {"name": "theirs", "host": "smtp.theirs.test"}],
+            domains={
+                "acme.test": {"provider": "news", "fallback_providers": ["news"]},
+                "b.test": {"provider": "theirs"},
+            },
+            identities={"own@acme.test": {"provider": "backup"}, "b@b.test": {"provider": "theirs"}},
+            credentials={"app1": SECRET, "app2": SECRET | {"providers": ["direct", "backup", "news"]}},
+        )
+        for name in ("direct", "news", "backup", "theirs", "nosuch"):
+            found = decided(of, f"From: {author}", f"X-Relay-Provider: {name}", credential=credential)
+            if name in allowed:
+                assert isinstance(found, Acceptance)
+                assert found.policy.providers == (name,)
+            else:
+                assert isinstance(found, Rejection)
+                told = f'554 5.6.0 X-Relay-Provider: you have no provider "{name}"; you have: {", ".join(allowed)}'
+                assert str(found.reply) == told
 
     def test_the_way_is_the_applications_or_the_identitys_or_the_domains_or_the_default(self) -> None:
         of = settings(

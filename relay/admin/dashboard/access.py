@@ -1,18 +1,21 @@
-"""Access to the dashboard: from loopback, or with the secret; not through a foreign page in the browser of a user.
+"""Access to the dashboard: directly from this machine, or with the secret.
 
-A foreign page can request the dashboard from a browser on this machine, with a name of its own that points to
-127.0.0.1 (DNS rebinding). Such a request has the foreign name in Host, so without a secret only loopback names are
-answered. With a secret any name is safe, because a browser sends the secret only to the origin it was entered for.
+Without a secret the whole request must show that it comes from a user of this machine. A proxy on this machine connects
+from loopback, and adds fields, or uses HTTP/1.0. A foreign page in the browser of a user connects from loopback as
+well. Its name is in Host if it points to 127.0.0.1 (DNS rebinding), else Sec-Fetch-Site or Origin names it.
+
+With a secret any name is safe: a browser sends the secret only to the origin it was entered for.
 """
 
 import asyncio
 import re
 from base64 import b64decode
+from collections.abc import Mapping
 from dataclasses import dataclass
 from hmac import compare_digest
 from ipaddress import ip_address
 
-from aiohttp import web
+from aiohttp import HttpVersion, HttpVersion11, web
 from aiohttp.typedefs import Handler, Middleware
 
 from relay.admin.dashboard.html import POLICY
@@ -23,6 +26,14 @@ WRONG_SECRET_PAUSE = 0.5
 
 _HOST = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[^\[\]:]+)(?::[0-9]*)?")
 """uri-host [":" port] (RFC 9110 section 7.2)."""
+
+
+_PROXY_FIELD = re.compile(
+    r"(?:x-)?forwarded(?:-.*)?|(?:x-)?via|x-real-ip|x-proxy.*|x-original-.*|(?:x-)?(?:cluster-)?client-?ip|"
+    r"true-client-ip|cf-.*|cdn-loop|x-envoy-.*|x-arr-.*|x-remote-.*|proxy-.*",
+    re.IGNORECASE,
+)
+"""Fields of reverse proxies, gateways and content delivery networks."""
 
 
 _HEADERS = {
@@ -38,18 +49,14 @@ _HEADERS = {
 
 @dataclass(frozen=True, slots=True)
 class AccessCheck:
-    """Decides if a request may see the dashboard. With an empty secret only loopback names may."""
+    """Decides if a request may see the dashboard. With an empty secret only direct requests of this machine may."""
 
     secret: str = ""
 
     async def refusal(self, request: web.Request) -> web.Response | None:
         """Return the response to a request without access, None if it has access."""
         if not self.secret:
-            if is_loopback_name(request.headers.get("Host", "")):
-                return None
-            return web.Response(
-                status=421, text="Use localhost or 127.0.0.1: requests for other names are not answered.\n"
-            )
+            return _without_secret(request)
         if secret_in(request.headers.get("Authorization", "")) == "":
             return _unauthorized()
         if compare_digest(secret_in(request.headers["Authorization"]).encode(), self.secret.encode()):
@@ -72,6 +79,44 @@ def access_middleware(check: AccessCheck) -> Middleware:
         return answer
 
     return middleware
+
+
+def _without_secret(request: web.Request) -> web.Response | None:
+    """Return the response to a request while no secret is set, None if it comes directly from this machine."""
+    if [is_loopback_name(host) for host in request.headers.getall("Host", [])] != [True]:
+        return web.Response(status=421, text="Use localhost or 127.0.0.1: requests for other names are not answered.\n")
+    peer = request.transport.get_extra_info("peername") if request.transport else None
+    if not (peer and is_loopback_name(_bracketed(peer[0]))) or is_proxied(request.headers, request.version):
+        return web.Response(status=403, text="Through a proxy the dashboard needs a secret: set admin.secret.\n")
+    if is_foreign(request.headers):
+        return web.Response(status=403, text="The request comes from a page of another site.\n")
+    return None
+
+
+def is_proxied(headers: Mapping[str, str], version: HttpVersion = HttpVersion11) -> bool:
+    """Return True if a proxy or gateway forwarded the request.
+
+    It adds Forwarded (RFC 7239), Via (RFC 9110 section 7.6.3) or a field of its own. Some add none, but use HTTP/1.0,
+    which no browser does.
+    """
+    return version < HttpVersion11 or any(_PROXY_FIELD.fullmatch(name) for name in headers)
+
+
+def is_foreign(headers: Mapping[str, str]) -> bool:
+    """Return True if a page of another origin caused the request (Fetch Metadata, RFC 6454 section 7).
+
+    An address that was entered, a bookmark and a page of the dashboard itself are not foreign.
+    """
+    if headers.get("Sec-Fetch-Site", "none").lower() not in ("none", "same-origin"):
+        return True
+    return (
+        headers.get("Origin", f"http://{headers.get('Host', '')}").lower()
+        != f"http://{headers.get('Host', '')}".lower()
+    )
+
+
+def _bracketed(address: str) -> str:
+    return f"[{address}]" if ":" in address else address
 
 
 def is_loopback_name(host: str) -> bool:

@@ -121,7 +121,7 @@ class DashboardRoutes:
 
 
 def dashboard(routes: DashboardRoutes, secret: str) -> web.Application:
-    """Return the application. Access needs the secret; without one it needs a loopback name."""
+    """Return the application. Access needs the secret, or without one a direct request of this machine."""
     app = web.Application(middlewares=[access_middleware(AccessCheck(secret))])
     app.add_routes(routes.table())
     return app
