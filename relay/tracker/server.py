@@ -1,8 +1,8 @@
 """HTTP connections of the tracker: those of aiohttp, with deadlines and limits in addition.
 
 A connection is closed if no request on it was answered for `answer_timeout` seconds. This covers clients that send
-nothing, send slowly, never end a body or never read an answer. If there are too many connections, the one that has
-waited longest is closed, so that a flood from one address closes connections of that address only.
+nothing, send slowly, never end a body or never read an answer. Above the limit, the connection
+that has waited longest is closed, so that a flood from one address closes only its own connections.
 
 A connection starts on the fast path and stays there while it sends one pixel request of the usual form at a time. All
 other data, and everything after it, goes to aiohttp. The two never share a request.
