@@ -84,7 +84,7 @@ class AddressListRoutes(ABC, Generic[T]):
 
     @abstractmethod
     async def _remove(self, addresses: Sequence[str], scope: Mapping[str, str | None]) -> Sequence[T]:
-        """Remove the addresses; return what was on the list."""
+        """Remove the addresses; return the removed entries."""
 
     @abstractmethod
     def _parse(self, texts: Mapping[str, str], now: float) -> T:
@@ -92,7 +92,7 @@ class AddressListRoutes(ABC, Generic[T]):
 
     @abstractmethod
     def _json(self, entry: T) -> JsonObject:
-        """Return one entry as the API shows it."""
+        """Return the JSON of one entry."""
 
 
 class SuppressionRoutes(AddressListRoutes[Suppression]):

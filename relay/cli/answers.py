@@ -1,4 +1,4 @@
-"""Where answers to identities go, asked of DNS by commands that check the configuration."""
+"""Reports identities whose replies are not delivered, by DNS; for commands that check the configuration."""
 
 import asyncio
 from collections.abc import Iterable
@@ -12,13 +12,14 @@ from relay.resolver import Resolver
 from relay.verification.answers import answers_remark, needs_exchanger
 
 SECONDS = 10.0
-"""Seconds all answers of DNS may take."""
+"""Seconds for all DNS lookups, at most."""
 
 
 def tell_lost_answers(settings: Settings, addresses: Iterable[str]) -> int:
-    """Print whose answers nobody reads, or DNS cannot tell; return how many have a forward_to that gets none."""
+    """Print identities whose replies are lost or cannot be checked; return the number with a `forward_to` among them."""
     asked = [address for address in addresses if needs_exchanger(settings, address)]
     exchangers = asyncio.run(_exchangers(settings, {domain_of(address) for address in asked})) if asked else {}
+
     faults = 0
     for address in asked:
         remark = answers_remark(settings, address, exchangers.get(domain_of(address), UNKNOWN))
