@@ -40,7 +40,7 @@ class DomainRoutes:
     async def look(self, request: web.Request) -> web.Response:
         """POST /domains/DOMAIN/look: check its DNS now."""
         watched = self._find(request)
-        await self._signing.watch.look_soon(watched.domain)
+        await self._signing.watch.schedule_check(watched.domain)
         return web.json_response(domain_json(watched))
 
     async def keys(self, request: web.Request) -> web.Response:

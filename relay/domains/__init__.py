@@ -1,1 +1,1 @@
-"""Sending domains: DNS records, checks and keys."""
+"""Sending domains: their DNS records and checks, and the DKIM keys."""

@@ -1,4 +1,4 @@
-"""TXT records held against DNS: DKIM keys, SPF, DMARC. Each difference is explained in one sentence."""
+"""Compares TXT records with DNS: DKIM keys, SPF, DMARC. Each finding explains one difference."""
 
 from relay.domains.finding import Finding, Status, found, missing, no_answer
 from relay.domains.records import SendingDomain, WantedRecord
@@ -9,11 +9,11 @@ from relay.mailauth.spf_record import SpfRecord, SpfSyntaxError, is_spf, parse_s
 from relay.resolver import IPAddress, Lookups, NoRecords, TemporaryFailure, Texts
 
 SHORT_KEY = 2048
-"""RSA keys below this are warned of (RFC 8301 section 3.2: signers should use at least 2048 bits)."""
+"""Bits below which an RSA key gets a warning (RFC 8301 section 3.2: signers should use at least 2048)."""
 
 
 async def check_key(dns: Lookups, domain: SendingDomain, wanted: WantedRecord) -> Finding:
-    """Check that the key DNS shows is the one we sign with, and a good one."""
+    """Check that the published key is the one that signs, and strong enough."""
     answer = await dns.txt(wanted.name)
     if not isinstance(answer, Texts):
         return await missing(dns, domain.name, wanted, answer)
@@ -25,39 +25,45 @@ async def check_key(dns: Lookups, domain: SendingDomain, wanted: WantedRecord) -
     return found(wanted, status, texts, text)
 
 
-def _key_verdict(shown: str, wanted: str) -> tuple[Status, str]:
-    if is_cut(shown, wanted):
-        return "wrong", f"the key was cut off after {len(shown)} characters: enter it in strings of at most 255"
+def _key_verdict(record_text: str, wanted: str) -> tuple[Status, str]:
+    if is_cut(record_text, wanted):
+        return "wrong", f"the key was cut off after {len(record_text)} characters: enter it in strings of at most 255"
+
     try:
-        key = parse_published_key(shown)
+        key = parse_published_key(record_text)
     except PublishedKeyError as error:
         return "wrong", f"the record {error}: replace it by the wanted one"
+
     if key.revoked:
         return "wrong", "the key has been revoked (an empty p=): replace it by the wanted one"
-    if not same_key(shown, wanted):
+    if not same_key(record_text, wanted):
         return "wrong", "DNS shows another key than the one that signs, so signatures fail: publish the wanted one"
     if key.kind == "rsa" and key.bits < SHORT_KEY:
         return "warning", f"the key has {key.bits} bits: make one of {SHORT_KEY} under another selector"
     if key.testing:
         return "warning", "t=y says that signing is only being tested: take it out"
+
     return "ok", f"DNS shows the key that signs ({'RSA, ' if key.kind == 'rsa' else 'Ed25519, '}{key.bits} bits)"
 
 
 async def check_spf(dns: Lookups, domain: SendingDomain, wanted: WantedRecord, relay: tuple[IPAddress, ...]) -> Finding:
-    """Check that the SPF record lets the relay send; it may say more than what is wanted here."""
+    """Check that the SPF record allows relay to send; it may contain more than the wanted one."""
     answer = await dns.txt(wanted.name)
     if not isinstance(answer, Texts):
         return await missing(dns, domain.name, wanted, answer)
+
     texts = tuple(text for text in answer.texts if is_spf(text))
     if not texts:
         return await missing(dns, domain.name, wanted, NoRecords())
     if len(texts) > 1:
         text = f"there are {len(texts)} SPF records, so all fail: merge them into one"
         return found(wanted, "wrong", texts, text)
+
     try:
         record = parse_spf(texts[0])
     except SpfSyntaxError as error:
         return found(wanted, "wrong", texts, f"the record is malformed, so it always fails: {error}")
+
     status, text = await _spf_verdict(dns, domain, wanted, record, texts[0], relay)
     return found(wanted, status, texts, text)
 
@@ -67,7 +73,7 @@ async def _spf_verdict(
     domain: SendingDomain,
     wanted: WantedRecord,
     record: SpfRecord,
-    shown: str,
+    record_text: str,
     relay: tuple[IPAddress, ...],
 ) -> tuple[Status, str]:
     cost = await count_lookups(dns, wanted.name)
@@ -76,36 +82,43 @@ async def _spf_verdict(
             "wrong",
             f"it takes {cost} DNS look-ups, and receivers stop at {MAX_LOOKUPS}: put addresses for some of them",
         )
+
     last = record.directives[-1] if record.directives else None
     if any(directive.mechanism == "all" and directive.qualifier == "+" for directive in record.directives):
         return "wrong", "+all lets everybody send in the domain's name: write ~all"
-    lacking = [term for term in wanted.value.split()[1:-1] if term not in {one.text for one in record.directives}]
+
+    missing_terms = [term for term in wanted.value.split()[1:-1] if term not in {one.text for one in record.directives}]
     own = f"a:{domain.hostname}"
     for address in relay if own in wanted.value.split() else ():
         verdict = await check_host(dns, address, wanted.name, f"postmaster@{wanted.name}", domain.hostname)
         if verdict.result == "temperror":
             return "unknown", f"DNS gives no answer now ({verdict.why}): try again"
         if verdict.result != "pass":
-            return "wrong", f"{address} may not send ({verdict.result}: {verdict.why}): publish {_merged(shown, [own])}"
-    if relay and own in lacking:
-        lacking.remove(own)
-    if lacking:
-        return "wrong", f"it lacks {', '.join(lacking)}: publish {_merged(shown, lacking)}"
+            return (
+                "wrong",
+                f"{address} may not send ({verdict.result}: {verdict.why}): publish {_with_terms(record_text, [own])}",
+            )
+
+    if relay and own in missing_terms:
+        missing_terms.remove(own)
+    if missing_terms:
+        return "wrong", f"it lacks {', '.join(missing_terms)}: publish {_with_terms(record_text, missing_terms)}"
     if any(directive.mechanism == "ptr" for directive in record.directives):
         return "warning", "ptr is slow and not to be used any more (RFC 7208 section 5.5): replace it by addresses"
     if not record.redirect and (last is None or last.mechanism != "all"):
         return "warning", "it does not end with ~all or -all, so it says nothing against other hosts: add ~all"
+
     return "ok", f"lets the relay send ({cost} of {MAX_LOOKUPS} look-ups)"
 
 
-def _merged(shown: str, terms: list[str]) -> str:
-    """Return the record with terms put first, where nothing that stands before them can refuse."""
-    version, _, rest = shown.partition(" ")
+def _with_terms(record_text: str, terms: list[str]) -> str:
+    """Return the record with terms inserted first, so that no earlier term can refuse them."""
+    version, _, rest = record_text.partition(" ")
     return f'"{" ".join((version, *terms, rest.strip())).strip()}"'
 
 
 async def check_dmarc(dns: Lookups, domain: SendingDomain, wanted: WantedRecord) -> Finding:
-    """Check that a DMARC policy holds for the domain and that its mail can pass by it."""
+    """Check that a DMARC policy applies to the domain, and that its mail can pass."""
     policy = await discover(dns, domain.name)
     match policy:
         case TemporaryFailure():
@@ -117,6 +130,7 @@ async def check_dmarc(dns: Lookups, domain: SendingDomain, wanted: WantedRecord)
         case NoPolicy():
             answer = await dns.txt(wanted.name)
             return await missing(dns, domain.name, wanted, NoRecords() if isinstance(answer, Texts) else answer)
+
     texts = await dns.txt(f"_dmarc.{policy.publisher}")
     status, text = _dmarc_verdict(domain, policy)
     return found(wanted, status, texts.texts if isinstance(texts, Texts) else (), text)
@@ -142,4 +156,5 @@ def _dmarc_verdict(domain: SendingDomain, policy: FoundPolicy) -> tuple[Status, 
     if policy.policy == "none":
         reports = "" if record.reports else ' and have reports sent ("rua=mailto:…")'
         return "ok", f"the policy is none, which only watches: when all mail passes, go on to quarantine{reports}"
+
     return "ok", f"the policy is {policy.policy}, and mail passes by {'SPF and DKIM' if domain.keys else 'SPF'}"

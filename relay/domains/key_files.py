@@ -1,4 +1,4 @@
-"""DKIM keys and tracker keys on disk."""
+"""Reads and writes the files of DKIM keys and tracker keys."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -15,19 +15,19 @@ TRACKER_KEY_FILE = "tracker.key"
 KEY_OCTETS = 32
 
 
-Tell = Callable[..., None]
+Log = Callable[..., None]
 
 
 def key_path(data_dir: Path, domain: str, selector: str) -> Path:
-    """Return the path of a key file; raise KeyFaultError when the names are no DNS names and might leave the folder."""
+    """Return the path of a key file. Raises KeyFaultError for invalid DNS names, which could leave the folder."""
     check_names(selector, domain)
     return data_dir / "dkim" / domain.lower() / f"{selector}.pem"
 
 
 def read_keys(data_dir: Path, domain: str, selectors: Sequence[str]) -> tuple[SigningKey, ...]:
-    """Read the keys of a domain that are there, in the order of the selectors; `missing_keys` names the others.
+    """Read the existing keys of a domain, in the order of the selectors; `missing_keys` names the others.
 
-    Raises KeyFaultError naming the file when one holds no usable key, OSError when one cannot be read.
+    Raises KeyFaultError naming the file of an unusable key, OSError if a file cannot be read.
     """
     return tuple(
         _read(path, domain, selector)
@@ -37,46 +37,48 @@ def read_keys(data_dir: Path, domain: str, selectors: Sequence[str]) -> tuple[Si
 
 
 def missing_keys(data_dir: Path, domain: str, selectors: Sequence[str]) -> tuple[Path, ...]:
-    """Return the paths where keys of these selectors should lie and do not."""
+    """Return the paths of missing keys of these selectors."""
     paths = (key_path(data_dir, domain, selector) for selector in selectors)
     return tuple(path for path in paths if not path.exists())
 
 
 def write_key(data_dir: Path, domain: str, selector: str, pem: bytes) -> Path:
-    """Write a key where `read_keys` finds it, readable by its owner only, and return its path.
+    """Write a key file, readable by its owner only, and return its path.
 
-    The file appears whole or not at all. Raises FileExistsError when there is a key already: replacing it would break
-    every signature made with it; KeyFaultError when `pem` is no usable key.
+    The file is created atomically. Raises FileExistsError if it exists, because replacing a key would break its
+    signatures; KeyFaultError if `pem` is not a usable key.
     """
     key = load_key(pem, domain, selector)
     path = key_path(data_dir, domain, selector)
     data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     for folder in (path.parent.parent, path.parent):
         folder.mkdir(mode=0o700, exist_ok=True)
-    fresh = path.with_name(f".{path.name}.new")
-    fresh.unlink(missing_ok=True)
+
+    temporary = path.with_name(f".{path.name}.new")
+    temporary.unlink(missing_ok=True)
     try:
-        fresh.touch(mode=0o600, exist_ok=False)
-        fresh.write_bytes(key.pem)
-        path.hardlink_to(fresh)
+        temporary.touch(mode=0o600, exist_ok=False)
+        temporary.write_bytes(key.pem)
+        path.hardlink_to(temporary)
     except FileExistsError:
         raise FileExistsError(f"{path} is there already; make the new key under another selector") from None
     finally:
-        fresh.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
+
     return path
 
 
 def replace_key(data_dir: Path, domain: str, selector: str, pem: bytes) -> Path:
-    """Write a key as `write_key` does, in place of one that nobody needs any more when there is one."""
+    """Write a key file as `write_key` does, replacing a key that is no longer needed."""
     key = load_key(pem, domain, selector)
     path = key_path(data_dir, domain, selector)
     if not path.exists():
         return write_key(data_dir, domain, selector, pem)
-    fresh = path.with_name(f".{path.name}.new")
-    fresh.unlink(missing_ok=True)
-    fresh.touch(mode=0o600, exist_ok=False)
-    fresh.write_bytes(key.pem)
-    fresh.replace(path)
+    temporary = path.with_name(f".{path.name}.new")
+    temporary.unlink(missing_ok=True)
+    temporary.touch(mode=0o600, exist_ok=False)
+    temporary.write_bytes(key.pem)
+    temporary.replace(path)
     return path
 
 
@@ -87,8 +89,8 @@ def _read(path: Path, domain: str, selector: str) -> SigningKey:
         raise KeyFaultError(f"{path}: {fault}") from None
 
 
-def read_keyring(settings: Settings, log: Tell) -> Keyring:
-    """Return the tracker's keys: the configured ones, else those in the data folder, made when there are none."""
+def read_keyring(settings: Settings, log: Log) -> Keyring:
+    """Return the configured tracker keys, else those in the data folder, generated if there are none."""
     if settings.tracker.keys:
         return parse_keyring([key.get_secret_value() for key in settings.tracker.keys])
     path = settings.server.data_dir / TRACKER_KEY_FILE
@@ -98,10 +100,10 @@ def read_keyring(settings: Settings, log: Tell) -> Keyring:
     return parse_keyring(path.read_text(encoding="ascii").split())
 
 
-def load_keys(settings: Settings, log: Tell) -> Keys:
-    """Return every key there is. A domain with selectors and no key at all goes unsigned, which is logged.
+def load_keys(settings: Settings, log: Log) -> Keys:
+    """Load all keys. A domain whose selectors all lack a key is logged; its mail is not signed.
 
-    A selector without a key beside one that has one is where the next key will be.
+    A selector without a key beside one with a key is reserved for the next key.
     """
     data_dir = settings.server.data_dir
     dkim = {}

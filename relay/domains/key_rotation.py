@@ -1,4 +1,4 @@
-"""Which DKIM key signs while keys are changed: a new one only when DNS shows it."""
+"""Selects the DKIM keys that sign during rotation: a new key signs only after DNS has it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,24 +10,26 @@ from relay.mailauth.dkim_record import key_name, same_key, tags_of
 from relay.resolver import Lookups, NoRecords, NoSuchDomain, TemporaryFailure, Texts
 
 Observed = Literal["shown", "absent", "different", "unknown"]
-"""What DNS says of a key: it is there, nothing is, another one is, or there was no answer."""
+"""The key in DNS: published, not published, a different one, or no answer."""
 
 
 CONFIRMED_AFTER = 120.0
-"""Seconds that DNS must have shown a key before it takes over from one that still verifies: not every server of a zone
-has a new record at the same moment."""
+"""Seconds for which DNS must have a key before it replaces one that still verifies.
+
+The servers of a zone are not updated at the same time.
+"""
 
 
 RETIREMENT = 7 * 86400.0
-"""Seconds that a key stays published after it signed last: mail waits up to three days, and is checked later still."""
+"""Seconds for which a key stays published after its last signature: mail may wait three days, and is checked later."""
 
 
 @dataclass(frozen=True, slots=True)
 class KeyState:
-    """What is known of a signing key. `kind` is that of its record: "rsa" or "ed25519". Times are Unix seconds.
+    """State of a signing key. `kind` is that of its record: "rsa" or "ed25519". Times are Unix seconds.
 
-    `shown_since` is when DNS began to show it without a break, 0 when it does not. `signed_until` is when it ceased to
-    sign, 0 when it never did or still does.
+    `shown_since` is when DNS began to have it continuously, 0 if it does not. `signed_until` is when it stopped
+    signing, 0 if it never signed or still does.
     """
 
     selector: str
@@ -39,12 +41,12 @@ class KeyState:
 
     @property
     def kind(self) -> str:
-        """The kind of key, as its record has it."""
+        """The key type in its record."""
         return tags_of(self.record).get("k", "rsa")
 
     @property
     def needed_until(self) -> float:
-        """When its record may be taken out of DNS: 0 for now, infinity while it signs."""
+        """Time until which its record must stay in DNS: 0 if not needed, infinity while it signs."""
         if self.signing:
             return float("inf")
         return self.signed_until + RETIREMENT if self.signed_until else 0.0
@@ -52,7 +54,7 @@ class KeyState:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The selector to sign with, and why; `waiting` is the preferred one that DNS does not show yet, else ""."""
+    """The selector to sign with, and the reason; `waiting` is the preferred one that DNS does not have yet, else ""."""
 
     selector: str
     why: str
@@ -62,11 +64,13 @@ class Choice:
 def signing_selectors(
     configured: Sequence[DkimKey], observed: Mapping[str, Observed], current: Sequence[str]
 ) -> tuple[Choice, ...]:
-    """Return the selector that signs for each kind of key (RSA, Ed25519), in the order of the configuration.
+    """Return the selector that signs for each key type (RSA, Ed25519), in the order of the configuration.
 
-    `configured` are the keys that exist, the preferred first; `current` the selectors in use. The first key that DNS
-    shows signs. A silent DNS changes nothing. While none is shown the current one goes on, else the preferred one:
-    a signature nobody can check yet is worth no less than none (RFC 6376 section 6.1).
+    `configured` are the existing keys in order of preference; `current` the selectors in use. The first key that DNS
+    has signs. Without an answer nothing changes.
+
+    If DNS has none of the keys, the current one continues, else the preferred one signs: an unverifiable signature is
+    no worse than none (RFC 6376 section 6.1).
     """
     kinds: dict[str, list[str]] = {}
     for key in configured:
@@ -75,7 +79,7 @@ def signing_selectors(
 
 
 def known_keys(existing: Sequence[DkimKey], known: Sequence[KeyState], now: float) -> tuple[KeyState, ...]:
-    """Return the states of the keys that exist, in their order; one that was not known, or was replaced, is new."""
+    """Return the states of the existing keys, in order; an unknown or replaced key gets a new state."""
     before = {key.selector: key for key in known}
     return tuple(
         state
@@ -86,11 +90,12 @@ def known_keys(existing: Sequence[DkimKey], known: Sequence[KeyState], now: floa
 
 
 def decide(keys: Sequence[KeyState], observed: Mapping[str, Observed], now: float) -> tuple[KeyState, ...]:
-    """Return the keys with what was observed and who signs from now on: one of each kind.
+    """Return the keys with the observation and the decision which of them sign: one of each type.
 
-    The newest is preferred, of several made at the same time the first. It takes over when DNS has shown it for
-    `CONFIRMED_AFTER`; at once when DNS says that the key that signs is not there, or none signs yet. Beside a kind
-    whose key DNS shows, another kind signs only when DNS shows its key as well.
+    The newest key is preferred. It replaces the current one when DNS has had it for `CONFIRMED_AFTER`, or at once if
+    DNS does not have the current key or none signs.
+
+    If DNS has the key of one type, a key of another type signs only if DNS has it too.
     """
     seen = [replace(key, shown_since=_shown_since(key, observed, now)) for key in keys]
     verifying = {key.kind for key in seen if key.signing and observed.get(key.selector, "unknown") in _MAY_VERIFY}
@@ -107,46 +112,46 @@ def decide(keys: Sequence[KeyState], observed: Mapping[str, Observed], now: floa
         silent = observed.get(key.selector, "unknown") == "unknown"
         return key.selector in chosen and bool(key.shown_since or not verifiable or (key.signing and silent))
 
-    return tuple(replace(key, signing=True, signed_until=0.0) if signs(key) else _resting(key, now) for key in seen)
+    return tuple(replace(key, signing=True, signed_until=0.0) if signs(key) else _retired(key, now) for key in seen)
 
 
 _MAY_VERIFY = ("shown", "unknown")
 
 
 def waiting_keys(keys: Sequence[KeyState]) -> tuple[KeyState, ...]:
-    """Return the keys that are to sign, in place of an older one of their kind or as the first, and do not yet."""
+    """Return the keys that shall sign, as the first or the successor of their type, and do not sign yet."""
     since = {key.kind: key.created_at for key in keys if key.signing}
     return tuple(key for key in keys if not key.signing and key.created_at > since.get(key.kind, 0.0))
 
 
 class RotationError(ValueError):
-    """There is no selector for another key; the message says why, and what to do."""
+    """There is no selector for another key; the message names the reason and the remedy."""
 
 
 def next_selector(selectors: Sequence[str], keys: Sequence[KeyState], kind: str, now: float) -> str:
-    """Return the selector a new key of that kind is made under: one without a key, else of a key nobody needs any more.
-
-    `selectors` are those configured. Raises RotationError.
-    """
+    """Return the selector for a new key of that type: one without a key, else one whose key is no longer needed."""
     for waiting in waiting_keys(keys):
         if waiting.kind == kind:
             made = f"the key of {waiting.selector} was made on {_day(waiting.created_at)}"
             raise RotationError(f"{made} and does not sign yet: publish it, and it takes over by itself")
-    taken = {key.selector for key in keys}
-    free = next((selector for selector in selectors if selector not in taken), None)
+
+    used = {key.selector for key in keys}
+    free = next((selector for selector in selectors if selector not in used), None)
     if free is not None:
         return free
-    resting = sorted((key for key in keys if key.kind == kind and not key.signing), key=lambda key: key.needed_until)
-    if not resting:
+
+    retired = sorted((key for key in keys if key.kind == kind and not key.signing), key=lambda key: key.needed_until)
+    if not retired:
         names = ", ".join(f'"{selector}"' for selector in (*selectors, f"s{len(selectors) + 1}"))
         raise RotationError(
             f"every selector has a key that signs: add another one (dkim.selectors = [{names}]), reload"
         )
-    if resting[0].needed_until > now:
-        until = _day(resting[0].needed_until)
-        signed = f"{resting[0].selector} signed until {_day(resting[0].signed_until)}"
+    if retired[0].needed_until > now:
+        until = _day(retired[0].needed_until)
+        signed = f"{retired[0].selector} signed until {_day(retired[0].signed_until)}"
         raise RotationError(f"{signed}, and its record must stay for mail under way: rotate again from {until} on")
-    return resting[0].selector
+
+    return retired[0].selector
 
 
 def _day(at: float) -> str:
@@ -166,16 +171,16 @@ def _shown_since(key: KeyState, observed: Mapping[str, Observed], now: float) ->
 
 
 def _is_early(key: KeyState, verifying: set[str], now: float) -> bool:
-    """Tell whether a key is shown too short a time to take over from one that verifies."""
+    """Whether DNS has had a key for too short a time to replace one that verifies."""
     return not key.signing and key.kind in verifying and now - key.shown_since < CONFIRMED_AFTER
 
 
-def _resting(key: KeyState, now: float) -> KeyState:
+def _retired(key: KeyState, now: float) -> KeyState:
     return replace(key, signing=False, signed_until=now) if key.signing else key
 
 
 async def observe_keys(dns: Lookups, domain: str, keys: Sequence[DkimKey]) -> dict[str, Observed]:
-    """Look each key up: what DNS says of it by selector."""
+    """Look up each key; return the result by selector."""
     return {key.selector: await _observed(dns, key_name(key.selector, domain), key.record) for key in keys}
 
 
@@ -189,8 +194,8 @@ def _choice(selectors: Sequence[str], observed: Mapping[str, Observed], current:
             return Choice(selector, why, waiting)
         if state == "unknown" and selector in current:
             return Choice(selector, f"DNS gives no answer about {selector}, which signs until now", waiting)
-    kept = next((selector for selector in selectors if selector in current), preferred)
-    return Choice(kept, "DNS shows none of the keys", "" if kept == preferred else preferred)
+    fallback = next((selector for selector in selectors if selector in current), preferred)
+    return Choice(fallback, "DNS shows none of the keys", "" if fallback == preferred else preferred)
 
 
 async def _observed(dns: Lookups, name: str, record: str) -> Observed:

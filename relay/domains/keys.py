@@ -1,4 +1,4 @@
-"""The keys that one relay signs, rewrites and forwards with."""
+"""The keys of one relay: tokens and DKIM."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from relay.rewrite.tokens import Keyring
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """The keys of the relay: link tokens, and DKIM by sending domain."""
+    """Keys of tokens, and DKIM keys by sending domain."""
 
     tokens: Keyring
     dkim: Mapping[str, tuple[SigningKey, ...]] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""What a store of sending domains must do."""
+"""Protocol of the store of sending domains."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -7,22 +7,22 @@ from relay.domains.status import ConfiguredDomain, DomainStatus
 
 
 class DomainWatchStore(Protocol):
-    """Keeps what is known of the sending domains, for all that share the store."""
+    """Stores the status of sending domains, shared by all nodes."""
 
     async def watch_domains(self, domains: Sequence[ConfiguredDomain], now: float) -> Sequence[DomainStatus]:
-        """Take these under watch, or note what changed about them (`set_up`); return what is known of each."""
+        """Add domains, or update their configuration (`set_up`); return the status of each."""
 
     async def watched_domains(self) -> Sequence[DomainStatus]:
-        """Return all that were ever under watch, by name."""
+        """Return the status of all domains ever added, by name."""
 
     async def claim_domains(self, domains: Sequence[str], now: float, until: float) -> Sequence[DomainStatus]:
-        """Return those of the domains that are due, each to one caller only; nobody else gets them before `until`."""
+        """Lease the domains that are due, each to one caller until `until`."""
 
     async def save_check(self, watched: DomainStatus) -> bool:
-        """Keep what a look found; tell whether the domain still wants the same records, else nothing is kept."""
+        """Store the result of a check. False if the wanted records changed meanwhile; then nothing is stored."""
 
     async def schedule_check(self, domain: str, now: float) -> bool:
-        """Make a domain due; tell whether it is under watch."""
+        """Make a domain due; False if it is not watched."""
 
     async def verified_domains(self) -> frozenset[str]:
-        """Return the domains whose DNS shows a key that signs."""
+        """Return the domains whose signing key is in DNS."""

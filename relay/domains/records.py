@@ -1,4 +1,4 @@
-"""The sending domain and the DNS records it needs."""
+"""DNS records that a sending domain needs. Pure."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ MX_PREFERENCE = 10
 
 
 DMARC = "v=DMARC1; p=none"
-"""The policy to begin with: it asks for nothing, and is what large mailbox providers want to see at least."""
+"""The initial policy: it requests nothing, and large mailbox providers require at least this."""
 
 
 _STRING_OCTETS = 255
@@ -32,7 +32,7 @@ _STRING_OCTETS = 255
 
 @dataclass(frozen=True, slots=True)
 class DkimKey:
-    """A signing key by its selector and the TXT record that publishes it (`relay.sign.keys.dns_record`)."""
+    """A signing key: its selector and the TXT record that publishes it (`relay.mailauth.dkim_keys.dns_record`)."""
 
     selector: str
     record: str
@@ -40,12 +40,13 @@ class DkimKey:
 
 @dataclass(frozen=True, slots=True)
 class SendingDomain:
-    """What decides about the records of a domain. "" stands for "not set" everywhere.
+    """Settings of a domain that its records depend on. "" means "not set".
 
-    `selectors` are those configured, `keys` those of them whose key exists. With `cname_target`, a domain whose zone
-    the operator of the relay serves, selectors and return path are aliases of names below it. `spf_terms` are the
-    mechanisms that cover the hosts the domain's mail leaves from; of `unknown_providers` they are not known.
-    `srs_domain` is the domain of the reverse-paths (SRS) of answers that are forwarded, `srs_terms` cover their hosts.
+    `selectors` are the configured ones, `keys` those that exist. With `cname_target`, selectors and return path are
+    aliases of names below it, in a zone of relay's operator.
+
+    `spf_terms` are the mechanisms of all hosts that send the domain's mail; those of `unknown_providers` are not known.
+    `srs_domain` is the domain of SRS reverse-paths of forwarded answers, `srs_terms` are the mechanisms of their hosts.
     """
 
     name: str
@@ -63,32 +64,32 @@ class SendingDomain:
 
     @property
     def spf(self) -> str:
-        """The SPF record of the return path, without one of the domain itself."""
+        """The SPF record of the return path, else of the domain itself."""
         return self.spf_at(self.return_path or self.name)
 
     def spf_at(self, name: str) -> str:
-        """Return the SPF record of a name: its hosts, and advice against others (RFC 7208 section 5.1: ~all)."""
+        """Return the SPF record of a name: its hosts, with ~all for others (RFC 7208 section 5.1)."""
         sent = self.spf_terms if name == (self.return_path or self.name) else ()
         forwarded = self.srs_terms if name == self.srs_domain else ()
         terms = dict.fromkeys((*sent, *forwarded)) or (f"a:{self.hostname}",)
         return " ".join(("v=spf1", *terms, "~all"))
 
     def owns(self, name: str) -> bool:
-        """Tell whether the name is the domain or lies below it."""
+        """Whether the name is the domain or below it."""
         return name == self.name or name.endswith("." + self.name)
 
     def delegates(self, name: str) -> bool:
-        """Tell whether the name can be an alias of one below `cname_target`: it lies below the domain."""
+        """Whether the name is an alias of one below `cname_target`: it must be below the domain."""
         return bool(self.cname_target) and name != self.name and self.owns(name)
 
     def target(self, name: str) -> str:
-        """Return what a delegated name is an alias of: the same name below `cname_target`."""
+        """Return the target of a delegated name: the same name below `cname_target`."""
         return f"{name}.{self.cname_target}"
 
 
 @dataclass(frozen=True, slots=True)
 class WantedRecord:
-    """One record. `publisher` says in whose zone it stands: the domain's or the operator's of the relay."""
+    """One record. `publisher` is the owner of its zone: the domain's or relay's operator."""
 
     name: str
     kind: Kind
@@ -99,7 +100,7 @@ class WantedRecord:
 
     @property
     def zone_line(self) -> str:
-        """The record as a line of a zone file (RFC 1035 section 5.1), text in strings of at most 255 octets."""
+        """The record as a zone file line (RFC 1035 section 5.1), text in strings of at most 255 octets."""
         match self.kind:
             case "TXT":
                 pieces = [self.value[at : at + _STRING_OCTETS] for at in range(0, len(self.value), _STRING_OCTETS)]
@@ -118,9 +119,9 @@ def sending_domain(
     *,
     cname_target: str = "",
 ) -> SendingDomain:
-    """Return what the settings say of a domain, by its lower-case name.
+    """Create the SendingDomain of a lower-case name from the settings.
 
-    `cname_target`, when given, is taken in place of the configured one.
+    `cname_target`, if given, replaces the configured one.
     """
     domain = settings.domain_for(name)
     providers = settings.providers_for(name)
@@ -148,7 +149,7 @@ def _terms(known: Mapping[str, str], providers: Iterable[str]) -> tuple[str, ...
 
 
 def _providers_of_forwards(settings: Settings, name: str) -> tuple[str, ...]:
-    """Return the providers by which answers to mail of the domain are forwarded; none where none come back."""
+    """Return the providers that forward answers to mail of the domain; none if this relay receives no answers."""
     readers = (one for address, one in settings.identities.items() if domain_of(address) == name)
     if not settings.takes_inbound:
         return ()
@@ -158,13 +159,13 @@ def _providers_of_forwards(settings: Settings, name: str) -> tuple[str, ...]:
 
 
 def records(domain: SendingDomain) -> tuple[WantedRecord, ...]:
-    """Return what is to be published for a sending domain, the domain's own records before the operator's."""
+    """Return the records of a sending domain, those in its own zone before those of the operator."""
     wanted = [*_dkim(domain), *_return_path(domain), _dmarc(domain), *_tracking(domain), *_replies(domain)]
     return tuple(sorted(dict.fromkeys(wanted), key=lambda record: record.publisher != "domain"))
 
 
 def remarks(domain: SendingDomain) -> Iterator[tuple[Role, str]]:
-    """Yield what is missing or doubtful in the settings themselves, each with what to do."""
+    """Yield missing and doubtful settings, each with its remedy."""
     yield from _key_remarks(domain)
     yield from _return_path_remarks(domain)
     for provider in domain.unknown_providers:
@@ -238,11 +239,12 @@ def _return_path(domain: SendingDomain) -> Iterator[WantedRecord]:
     if domain.delegates(name):
         purpose = "lets bounces come back and SPF pass, both as the operator of the relay publishes them"
         yield WantedRecord(name, "CNAME", domain.target(name), "return path", purpose)
-    place, publisher = _place(domain, name)
+
+    published_at, publisher = _published_at(domain, name)
     purpose = "brings bounces back to the relay"
-    yield WantedRecord(place, "MX", _mx(domain), "return path", purpose, publisher)
+    yield WantedRecord(published_at, "MX", _mx(domain), "return path", purpose, publisher)
     purpose = "says that the relay may send with this return path"
-    yield WantedRecord(place, "TXT", domain.spf, "spf", purpose, publisher)
+    yield WantedRecord(published_at, "TXT", domain.spf, "spf", purpose, publisher)
 
 
 def _dmarc(domain: SendingDomain) -> WantedRecord:
@@ -268,8 +270,8 @@ def _replies(domain: SendingDomain) -> Iterator[WantedRecord]:
             yield WantedRecord(name, "TXT", domain.spf_at(name), "spf", purpose, publisher)
 
 
-def _place(domain: SendingDomain, name: str) -> tuple[str, Publisher]:
-    """Return where the records of a name stand in truth, and who publishes them."""
+def _published_at(domain: SendingDomain, name: str) -> tuple[str, Publisher]:
+    """Return the name at which the records of a name are published, and by whom."""
     if domain.delegates(name):
         return domain.target(name), "operator"
     return name, "domain" if domain.owns(name) else "operator"

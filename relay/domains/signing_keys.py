@@ -1,4 +1,4 @@
-"""The keys in use: all keys, those that sign, and key rotation."""
+"""Manages the keys in use: loading, replacing, rotation."""
 
 import asyncio
 from collections.abc import Callable
@@ -19,9 +19,9 @@ from relay.rewrite.tokens import Keyring
 
 
 class SigningKeys:
-    """Holds all keys; the domain watcher decides which of them sign.
+    """Manages all keys; the domain watcher decides which of them sign.
 
-    `use` makes the renderer use other keys. `resolver` makes a resolver with an empty cache. `alert` sends cause,
+    `use` passes other keys to the renderer. `resolver` creates a resolver with an empty cache. `alert` sends cause,
     subject and text to the operator.
     """
 
@@ -66,12 +66,12 @@ class SigningKeys:
         return replace(self.keys, dkim=self.watch.signing(self.keys.dkim))
 
     async def start(self) -> None:
-        """Load which keys sign, from the store."""
-        await self.watch.take(self._settings(), self.keys.dkim)
+        """Load the signing state of the keys from the store."""
+        await self.watch.configure(self._settings(), self.keys.dkim)
 
     async def switch(self, settings: Settings, keys: Keys) -> None:
         """Replace all keys, and use those that sign."""
-        await self.watch.take(settings, keys.dkim)
+        await self.watch.configure(settings, keys.dkim)
         self.keys = keys
         self._use(self.in_force())
 

@@ -1,4 +1,4 @@
-"""Sending domains under watch: what was found, when to look again, what changed; and what a store keeps of it. Pure."""
+"""Status of sending domains: results of checks, time of the next check, changes. Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,27 +14,27 @@ Health = Literal["unchecked", "passing", "failing"]
 
 
 SETTLING = 72 * 3600.0
-"""Seconds after set-up during which a domain is looked at often."""
+"""Seconds after a change of configuration during which a domain is checked often."""
 
 
 SOONEST, HOURLY, DAILY = 180.0, 3600.0, 86400.0
-"""Seconds between two looks: at first, at the end of that time, and after it."""
+"""Seconds between two checks: initially, at the end of SETTLING, and after it."""
 
 
 _PART = 5
-"""While a domain settles, the next look comes after this part of the time since its set-up."""
+"""While a domain settles, the next check follows after this fraction of its age."""
 
 
 _SPREAD = 0.1
-"""How far jitter moves the next look, as a part of the interval."""
+"""Jitter, as a fraction of the interval."""
 
 
 @dataclass(frozen=True, slots=True)
 class DomainStatus:
-    """A sending domain and what the last look found. Times are Unix seconds, 0 for never.
+    """A sending domain and the result of its last check. Times are Unix seconds, 0 for never.
 
-    `wanted` is the fingerprint of the records it should have, `set_up_at` when they became these. `statuses` has the
-    status of each record by "KIND name", without those DNS never answered for.
+    `wanted` is the fingerprint of its wanted records, `set_up_at` the time of their last change. `statuses` has the
+    status of each record by "KIND name", except those DNS never answered.
     """
 
     domain: str
@@ -49,13 +49,13 @@ class DomainStatus:
 
     @property
     def verified(self) -> bool:
-        """Whether DNS shows a key that signs: whoever set the domain up has a say in its zone."""
+        """Whether DNS has a key that signs, so that its owner controls the zone."""
         return any(key.signing and key.shown_since for key in self.keys)
 
 
 @dataclass(frozen=True, slots=True)
 class ConfiguredDomain:
-    """A sending domain as it is configured: the fingerprint of its records, and the keys that exist."""
+    """A configured sending domain: the fingerprint of its records, and the existing keys."""
 
     domain: str
     wanted: str
@@ -64,7 +64,7 @@ class ConfiguredDomain:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """Something about a domain that is no longer as it was. No `record`: the domain as a whole."""
+    """A change of a domain's status. Empty `record`: the domain as a whole."""
 
     domain: str
     record: str
@@ -74,15 +74,15 @@ class Change:
 
 
 def fingerprint(wanted: Sequence[WantedRecord]) -> str:
-    """Return a short name of a set of records, the same for the same set."""
+    """Return a hash of a set of records."""
     lines = sorted(f"{record.name} {record.kind} {record.value}" for record in wanted)
     return blake2b("\n".join(lines).encode(), digest_size=16).hexdigest()
 
 
 def set_up(known: DomainStatus | None, domain: ConfiguredDomain, now: float) -> DomainStatus:
-    """Return what is known of a domain as it is configured now; with other records its time of settling begins anew.
+    """Return the status of a domain with its current configuration; other records restart its settling time.
 
-    One of each kind of its keys signs, even before DNS was asked.
+    One key of each type signs, even before the first DNS check.
     """
     keys = known_keys(domain.keys, known.keys if known else (), now)
     signing = {key.kind for key in keys if key.signing}
@@ -98,9 +98,9 @@ def set_up(known: DomainStatus | None, domain: ConfiguredDomain, now: float) -> 
 def after_check(
     before: DomainStatus, findings: Sequence[Finding], observed: Mapping[str, Observed], now: float, jitter: float
 ) -> DomainStatus:
-    """Return a domain after a look at it; `jitter` from -1 to 1 spreads the next one.
+    """Return the status after a check; `jitter` from -1 to 1 spreads the next one.
 
-    What DNS did not answer stays as it was known. Missing keys that do not sign are nothing wrong.
+    Records without an answer keep their status. A missing key that does not sign is only a warning.
     """
     keys = decide(before.keys, observed, now)
     idle = tuple(key_name(key.selector, before.domain) for key in keys if not key.signing)
@@ -111,6 +111,7 @@ def after_check(
     }
     if any(finding.subject == "domain" and finding.status == "wrong" for finding in findings):
         statuses[f"domain {before.domain}"] = "wrong"
+
     health: Health = "failing" if "wrong" in statuses.values() else "passing" if statuses else "unchecked"
     return replace(
         before,
@@ -119,25 +120,26 @@ def after_check(
         health_since=before.health_since if health == before.health else now,
         statuses=statuses,
         keys=keys,
-        next_check_at=now + _wait(before.set_up_at, keys, silent, now) * (1 + _SPREAD * jitter),
+        next_check_at=now + _interval(before.set_up_at, keys, silent, now) * (1 + _SPREAD * jitter),
     )
 
 
 def changes(before: DomainStatus, after: DomainStatus, findings: Sequence[Finding]) -> list[Change]:
-    """Return what a look changed, the domain as a whole first. Of a first look only that is told."""
-    told = []
+    """Return the changes of a check, the domain as a whole first. The first check reports only the domain."""
+    found = []
     texts = {_label(finding): finding.text for finding in findings if finding.kind or finding.subject == "domain"}
     if before.health != after.health:
         wrong = [label for label, status in after.statuses.items() if status == "wrong"]
         text = "; ".join(f"{label}: {texts.get(label, '')}" for label in wrong) or "all records are as they should be"
-        told.append(Change(after.domain, "", before.health, after.health, text))
+        found.append(Change(after.domain, "", before.health, after.health, text))
     if before.statuses:
-        told += [
+        found += [
             Change(after.domain, label, before.statuses.get(label, "unchecked"), status, texts.get(label, ""))
             for label, status in after.statuses.items()
             if before.statuses.get(label) != status
         ]
-    return told + _key_changes(before, after)
+
+    return found + _key_changes(before, after)
 
 
 def _key_changes(before: DomainStatus, after: DomainStatus) -> list[Change]:
@@ -159,8 +161,8 @@ def _why(after: DomainStatus, kind: str) -> str:
     return f"DNS shows {key.selector}" if key.shown_since else f"DNS shows no key, {key.selector} signs all the same"
 
 
-def _wait(set_up_at: float, keys: Sequence[KeyState], silent: bool, now: float) -> float:
-    """Return the seconds until the next look, before jitter."""
+def _interval(set_up_at: float, keys: Sequence[KeyState], silent: bool, now: float) -> float:
+    """Return the seconds until the next check, without jitter."""
     if any(key.shown_since and not key.signing and now - key.shown_since < CONFIRMED_AFTER for key in keys):
         return SOONEST
     age = now - set_up_at

@@ -1,4 +1,4 @@
-"""The watch over the sending domains: their DNS is looked at again and again, and decides which keys sign."""
+"""Checks the DNS of sending domains periodically, and decides which keys sign."""
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
@@ -17,19 +17,19 @@ from relay.mailauth.dkim_keys import SigningKey, dns_record
 from relay.resolver import Lookups
 
 ROUND = 30.0
-"""Seconds between two rounds: what is due is looked at, and what other processes found is taken over."""
+"""Seconds between two rounds: due domains are checked, and results of other processes loaded."""
 
 
 LEASE = 600.0
-"""Seconds that a look may take before another process takes it over."""
+"""Seconds of a lease; then another process checks the domain."""
 
 
-LONGEST_LOOK = 300.0
-"""Seconds after which a look at one domain is given up, to be taken again when its lease ends."""
+CHECK_TIMEOUT = 300.0
+"""Seconds after which a check is cancelled; it is repeated when its lease ends."""
 
 
-AT_ONCE = 4
-"""Domains looked at at a time."""
+MAX_CHECKS = 4
+"""Maximum number of concurrent checks."""
 
 
 Dkim = Mapping[str, tuple[SigningKey, ...]]
@@ -66,42 +66,42 @@ class DomainWatcher:
         self._log = log
         self._alert = alert
         self._known: dict[str, DomainStatus] = {}
-        self._untold = False
+        self._is_unsaved = False
         self._wake = asyncio.Event()
 
-    async def take(self, settings: Settings, dkim: Dkim) -> None:
-        """Take the domains of these settings under watch, with these keys. A store that is away is told later."""
-        domains = [_set_up_of(settings, name, dkim) for name in settings.domains]
+    async def configure(self, settings: Settings, dkim: Dkim) -> None:
+        """Watch the domains of these settings with these keys. If the store fails, they are stored in a later round."""
+        domains = [_configured(settings, name, dkim) for name in settings.domains]
         now = self._clock()
         try:
             watched = await self._store.watch_domains(domains, now)
-            self._untold = False
+            self._is_unsaved = False
         except StoreError:
             watched = [set_up(self._known.get(one.domain), one, now) for one in domains]
-            self._untold = True
+            self._is_unsaved = True
         self._known = {one.domain: one for one in watched}
         self._wake.set()
 
     def signing(self, dkim: Dkim) -> Dkim:
-        """Return those of the keys that sign: of each kind of a domain's keys one."""
+        """Return the keys that sign: one of each type per domain."""
         return {name: _in_force(self._known.get(name), keys) for name, keys in dkim.items()}
 
     def watched(self) -> Sequence[DomainStatus]:
-        """Return how the configured domains stand, by name."""
+        """Return the status of the configured domains, by name."""
         return [self._known[name] for name in sorted(self._known)]
 
     def find(self, domain: str) -> DomainStatus | None:
-        """Return how a configured domain stands, None when it is not configured."""
+        """Return the status of a domain, None if it is not configured."""
         return self._known.get(domain)
 
-    async def look_soon(self, domain: str) -> bool:
-        """Look at a domain now; tell whether it is under watch. Raises StoreError."""
+    async def schedule_check(self, domain: str) -> bool:
+        """Check a domain now; False if it is not watched. Raises StoreError."""
         found = await self._store.schedule_check(domain, self._clock())
         self._wake.set()
         return found
 
     async def run(self) -> None:
-        """Make rounds until cancelled; a store in trouble is asked again in the next one."""
+        """Run rounds until cancelled; a StoreError ends a round, and the next one retries."""
         while True:
             self._wake.clear()
             with suppress(StoreError):
@@ -110,40 +110,44 @@ class DomainWatcher:
                 await asyncio.wait_for(self._wake.wait(), ROUND)
 
     async def round(self) -> None:
-        """Take over what others found, and look at what is due. Raises StoreError."""
-        if self._untold:
-            await self.take(self._settings(), self._dkim())
+        """Load results of other processes and check due domains. Raises StoreError."""
+        if self._is_unsaved:
+            await self.configure(self._settings(), self._dkim())
+
         before = self.signing(self._dkim())
         found = {one.domain: one for one in await self._store.watched_domains()}
         self._known = {name: found.get(name, one) for name, one in self._known.items()}
         now = self._clock()
         due = await self._store.claim_domains(tuple(self._known), now, now + LEASE)
-        places = asyncio.Semaphore(AT_ONCE)
-        results = await asyncio.gather(*(self._look(one, places) for one in due), return_exceptions=True)
+        slots = asyncio.Semaphore(MAX_CHECKS)
+        results = await asyncio.gather(*(self._check(one, slots) for one in due), return_exceptions=True)
         if self.signing(self._dkim()) != before:
             self._use()
+
         for one, result in zip(due, results, strict=True):
             if isinstance(result, StoreError):
                 raise result
             if isinstance(result, Exception):
                 self._log("domain.watch_failed", domain=one.domain, error=repr(result))
 
-    async def _look(self, before: DomainStatus, places: asyncio.Semaphore) -> None:
+    async def _check(self, before: DomainStatus, slots: asyncio.Semaphore) -> None:
         settings, dkim = self._settings(), self._dkim()
         if before.domain not in settings.domains:
             return
+
         about = _sending_domain(settings, before.domain, dkim)
         dns = self._resolver()
-        async with places, asyncio.timeout(LONGEST_LOOK):
+        async with slots, asyncio.timeout(CHECK_TIMEOUT):
             findings = await check(about, records(about), dns)
             observed = await observe_keys(dns, about.name, about.keys)
+
         after = after_check(before, findings, observed, self._clock(), self._jitter())
         if await self._store.save_check(after):
             self._known[after.domain] = after
             for change in changes(before, after, findings):
-                self._tell(change)
+                self._report(change)
 
-    def _tell(self, change: Change) -> None:
+    def _report(self, change: Change) -> None:
         self._log(
             "domain.changed",
             domain=change.domain,
@@ -158,7 +162,7 @@ class DomainWatcher:
 
 
 def default_signing_keys(keys: Sequence[SigningKey]) -> tuple[SigningKey, ...]:
-    """Return the first key of each algorithm: what signs while nothing is known of DNS."""
+    """Return the first key of each algorithm: those that sign without a DNS result."""
     first = {key.algorithm: key for key in reversed(keys)}
     return tuple(key for key in keys if first[key.algorithm] is key)
 
@@ -173,6 +177,6 @@ def _sending_domain(settings: Settings, name: str, dkim: Dkim) -> SendingDomain:
     return sending_domain(settings, name, keys)
 
 
-def _set_up_of(settings: Settings, name: str, dkim: Dkim) -> ConfiguredDomain:
+def _configured(settings: Settings, name: str, dkim: Dkim) -> ConfiguredDomain:
     about = _sending_domain(settings, name, dkim)
     return ConfiguredDomain(name, fingerprint(records(about)), about.keys)

@@ -1,1 +1,1 @@
-"""Delivery status notifications: made by us, and understood when others send them."""
+"""Delivery status notifications: composed by relay, and parsed and classified when received."""

@@ -1,6 +1,6 @@
-"""Answers of programs: vacation notes, acknowledgements, challenges (RFC 3834, and what programs did before it).
+"""Detects automatic replies: vacation notes, acknowledgements, challenges (RFC 3834 and older conventions).
 
-Fields prove that a mail is automatic. Words only suggest it, so they decide where nothing speaks for a person.
+Header fields prove that a mail is automatic. Words are only evidence, used when no field indicates a person.
 """
 
 import re
@@ -30,7 +30,7 @@ _MARKS = {
     "x-precedence": r"auto[-_]?reply",
     "delivered-to": r"autoresponder\s*$",
 }
-"""Fields of automatic answers from before RFC 3834, and the values that mark one."""
+"""Fields of automatic replies from before RFC 3834, and their values."""
 
 
 _MARK_PATTERNS = {name: re.compile(value, re.IGNORECASE) for name, value in _MARKS.items()}
@@ -50,7 +50,7 @@ _WEAK_MARKS = (
 )
 
 
-_FOR_MANY = ("list-id", "list-unsubscribe", "list-post")
+_LIST_FIELDS = ("list-id", "list-unsubscribe", "list-post")
 
 
 _PROGRAMS = ("user-agent", "x-mailer")
@@ -72,7 +72,7 @@ _AUTOMATIC = any_of(
     r"|abwesenheits(?:notiz|benachrichtigung|meldung|agent)|out of office auto-?reply|frånvaro(?:meddelande|svar)"
     r"|afwezigheids(?:bericht|melding|assistent)|fravær(?:sbesked|smelding|sassistent)|poissaolo(?:viesti|ilmoitus)",
 )
-"""What programs put before the subject they answer, in the languages of mail programs."""
+"""Prefixes of automatic replies in the languages of mail programs."""
 
 
 _ABSENT = any_of(
@@ -87,7 +87,7 @@ _ABSENT = any_of(
     r"(?:has|have) left (?:the )?(?:company|organi[sz]ation)|no longer (?:with|at|employed)\b",
     r"(?:we(?:'ve| have)? )?received your (?:message|e-?mail|request)",
 )
-"""Subjects of vacation notes and acknowledgements, which people write as well."""
+"""Subjects of vacation notes and acknowledgements; people use them too."""
 
 
 _QUOTATION = re.compile(
@@ -96,7 +96,7 @@ _QUOTATION = re.compile(
     re.MULTILINE,
 )
 
-_SAYS_SO = any_of(
+_STATEMENTS = any_of(
     r"this is an? auto(?:matic|mated|-)?[ -]?(?:ally )?(?:generated )?(?:reply|response|answer|message|e-?mail)",
     r"automatic(?:ally)? (?:generated )?(?:reply|response) to your|automatisch (?:generiert|erstellt|erzeugt"
     r"|gegenereerd)",
@@ -118,28 +118,28 @@ _SAYS_SO = any_of(
     r"|message)",
     r"(?:has been|have) received (?:your|and)|we (?:have )?received your (?:message|e-?mail|request|enquiry|inquiry)",
 )
-"""Statements of automatic answers in their bodies."""
+"""Statements of automatic replies in their bodies."""
 
 
 def is_marked_automatic(header: Header) -> bool:
-    """Return whether fields prove that no person sent a mail: Auto-Submitted (RFC 3834 section 5) or an older mark.
+    """Whether header fields mark a mail as automatic: Auto-Submitted (RFC 3834 section 5) or an older field.
 
-    A mark whose value denies it, such as "no", is none.
+    A field with a negative value, such as "no", is ignored.
     """
     return _submitted(header) not in ("", "no") or any(_is_mark(name, value) for name, value in header.pairs)
 
 
 def is_auto_reply(header: Header, text: str) -> bool:
-    """Return whether a mail is an automatic answer, by its fields or, where none speaks for a person, by its words.
+    """Whether a mail is an automatic reply, by its fields or, if none indicates a person, by its words.
 
-    Mail that was generated without being an answer, such as a list's or a calendar's, is none.
+    Generated mail that is not a reply, such as mail of a list or calendar, is not one.
     """
     submitted = _submitted(header)
-    for_many = any(name in header for name in _FOR_MANY) or header.get("precedence").strip().lower() == "list"
+    is_list_mail = any(name in header for name in _LIST_FIELDS) or header.get("precedence").strip().lower() == "list"
     answers = "in-reply-to" in header or "references" in header or _has_null_path(header)
-    if is_marked_automatic(header) and (submitted != "auto-generated" or (answers and not for_many)):
+    if is_marked_automatic(header) and (submitted != "auto-generated" or (answers and not is_list_mail)):
         return True
-    return not for_many and submitted != "no" and _reads_automatic(header, text, answers)
+    return not is_list_mail and submitted != "no" and _reads_automatic(header, text, answers)
 
 
 def _reads_automatic(header: Header, text: str, answers: bool) -> bool:
@@ -151,18 +151,18 @@ def _reads_automatic(header: Header, text: str, answers: bool) -> bool:
         return False
     if _begins_automatic(base_subject(subject)) or _begins_automatic(subject.strip().lstrip("[")):
         return True
-    says_so = _SAYS_SO.search(_own_words(text)[:3000]) is not None
-    return says_so and (_ABSENT.search(subject) is not None or (unattended and answers))
+    has_statement = _STATEMENTS.search(_unquoted(text)[:3000]) is not None
+    return has_statement and (_ABSENT.search(subject) is not None or (unattended and answers))
 
 
-def _own_words(text: str) -> str:
-    """Return what stands above the first quotation: what a mail quotes, it does not say."""
+def _unquoted(text: str) -> str:
+    """Return the text above the first quotation; quoted words are not the author's."""
     quotation = _QUOTATION.search(text)
     return text if quotation is None else text[: quotation.start()]
 
 
 def _begins_automatic(subject: str) -> bool:
-    """Return whether a program's own words stand before the subject it answers, or are the whole subject."""
+    """Whether the subject begins with, or is, the prefix of an automatic reply."""
     found = _AUTOMATIC.search(subject[:100])
     if found is None or len(subject[: found.start()].split()) > 5:
         return False
@@ -170,15 +170,15 @@ def _begins_automatic(subject: str) -> bool:
 
 
 def _submitted(header: Header) -> str:
-    """Return the keyword of Auto-Submitted in lower case, "" without the field."""
+    """Return the keyword of Auto-Submitted in lower case, "" if the field is missing."""
     words = _COMMENT.sub(" ", header.get("auto-submitted")).replace(";", " ").split()
     return words[0].lower() if words else ""
 
 
 def _is_mark(name: str, value: str) -> bool:
     pattern = _MARK_PATTERNS.get(name)
-    told = _COMMENT.sub(" ", value).strip()
-    return pattern is not None and _DENIES.match(told) is None and pattern.match(told) is not None
+    plain_value = _COMMENT.sub(" ", value).strip()
+    return pattern is not None and _DENIES.match(plain_value) is None and pattern.match(plain_value) is not None
 
 
 def _has_null_path(header: Header) -> bool:

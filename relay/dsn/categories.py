@@ -4,18 +4,27 @@ from dataclasses import dataclass
 from typing import Literal
 
 Next = Literal["retry", "retry-once", "retry-slowly", "retry-plain", "hold-provider", "bounce", "drop"]
-"""What to do with a queue entry: try again as scheduled, once more, with long waits, without extensions; keep it until
-the provider works again; give up and tell the sender; drop it silently."""
+"""Action for the queue entry.
+
+Retry as scheduled, once, with long intervals, or without extensions; hold until the provider works again; bounce; drop
+without a DSN.
+"""
 
 
 Suppression = Literal["now", "on-permanent", "count", "never", "keep"]
-"""What a failure means for the address: off the list at once; at once for 5yz and counted for 4yz; counted towards the
-threshold; nothing; it is on the list already."""
+"""Effect on the address.
+
+Suppress now; suppress for 5yz and count for 4yz; count towards the threshold; none; keep, because it is suppressed
+already.
+"""
 
 
 Lane = Literal["none", "slow-down", "pause", "pause-provider", "pause-identity", "back-off", "remember"]
-"""What a failure means for the lane: nothing; lower the rate; pause it; pause the provider or the identity; count a
-failed connection; remember a fact of the destination (its size limit, a missing extension, its need of TLS)."""
+"""Effect on the lane.
+
+None; lower the rate; pause it; pause the provider or the identity; count a failed connection; remember a limit of the
+destination (size, missing extension, required TLS).
+"""
 
 
 Kind = Literal["hard", "soft", "block", "message", "config", "rate", "admin", "undetermined"]
@@ -23,7 +32,7 @@ Kind = Literal["hard", "soft", "block", "message", "config", "rate", "admin", "u
 
 @dataclass(frozen=True, slots=True)
 class Category:
-    """One category."""
+    """A bounce category with its effects and guidance."""
 
     name: str
     title: str
@@ -35,7 +44,7 @@ class Category:
     fixed_by: str
     guidance: tuple[str, ...]
     alert: bool = False
-    """Waiting does not mend it: somebody of the sending side has to look at it."""
+    """Whether an operator is alerted, because waiting does not help."""
 
 
 _MESSAGE_CATEGORIES = (
@@ -392,4 +401,4 @@ _TRANSPORT_CATEGORIES = (
 CATEGORIES: dict[str, Category] = {
     category.name: category for category in (*_ADDRESS_CATEGORIES, *_MESSAGE_CATEGORIES, *_TRANSPORT_CATEGORIES)
 }
-"""Every category by its name."""
+"""All categories by name."""

@@ -1,7 +1,7 @@
-"""Classify the reply of a mail server: ordered rules, the first that matches decides.
+"""Classifies the reply of a mail server by ordered rules; the first match decides.
 
-Rules are data (`bounce_rules.toml`): what providers are known to say first, then phrases, then bare codes, because the
-words decide: by its codes alone a reply is understood less than half the time. Loading checks every rule.
+Rules are data (`bounce_rules.toml`): wordings of known providers first, then general phrases, then codes. Words come
+first, because codes alone identify fewer than half of the replies. Loading validates every rule.
 """
 
 import re
@@ -28,29 +28,29 @@ _CODE = re.compile(r"[245][0-9x][0-9x]")
 
 
 _MAILBOX = frozenset(("bad_mailbox", "mailbox_disabled", "recipient_refused"))
-_NEVER_ABOUT: Mapping[str, frozenset[str]] = {
+_EXCLUDED: Mapping[str, frozenset[str]] = {
     "connect": _MAILBOX,
     "ehlo": _MAILBOX | {"bad_domain"},
     "starttls": _MAILBOX | {"bad_domain"},
     "auth": _MAILBOX | {"bad_domain"},
     "mail": _MAILBOX | {"bad_domain"},
 }
-"""Categories a reply to a command cannot have: the recipient was not named yet (RFC 5321 section 3.3)."""
+"""Categories excluded for a command before RCPT, when the recipient is not known (RFC 5321 section 3.3)."""
 
 _RECIPIENT = re.compile(r"recipient|rcpt|destinat|addressee|empf[äa]nger|收件人|宛先|получател")
-"""Words that name the recipient all the same: with PIPELINING some reports name the wrong command."""
+"""Words that refer to the recipient; with PIPELINING some reports name the wrong command."""
 
 
 class RulesError(ValueError):
-    """The rules cannot be used; each line of the message names a rule and its fault."""
+    """The rules are invalid; each line of the message names a rule and its fault."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
     """One rule.
 
-    It matches when one of its `phrases` occurs, each of `all` does, wherever in the reply and in whatever order, none
-    of `unless` does, and every condition given holds.
+    It matches if the reply contains one of `phrases`, each of `all` in any order, none of `unless`, and satisfies every
+    condition given.
     """
 
     name: str
@@ -64,7 +64,7 @@ class Rule:
     example: str
 
     def matches(self, reply: "_Reply") -> bool:
-        """Tell whether the rule applies to a reply."""
+        """Whether the rule applies to a reply."""
         if self.phrases and not any(reply.has(phrase) for phrase in self.phrases):
             return False
         if self.phase and reply.phase not in self.phase:
@@ -80,27 +80,27 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class _Reply:
-    """A reply as rules see it: its normal form, its codes ("" for none), the command it answered ("" if not known)."""
+    """A reply as matched by rules: normal form, codes ("" for none), and the command it answered ("" if not known)."""
 
     normal: str
     code: str
     status: str
     phase: str
     possible: set[str]
-    """Sources of the phrases that may occur in it."""
+    """Sources of the phrases that it may contain."""
 
     def has(self, phrase: Phrase) -> bool:
-        """Tell whether a phrase occurs."""
+        """Whether the reply contains a phrase."""
         return phrase.source in self.possible and phrase.matches(self.normal)
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """Rules in the order they are tried."""
+    """Rules in order of evaluation."""
 
     rules: tuple[Rule, ...]
     index: PhraseIndex = field(init=False, repr=False, compare=False)
-    """Which of their phrases a text can hold."""
+    """Index of the phrases a text may contain."""
 
     def __post_init__(self) -> None:
         phrases = (phrase for rule in self.rules for phrase in (*rule.phrases, *rule.all, *rule.unless))
@@ -112,10 +112,10 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Classification:
-    """What a reply means.
+    """Classification of a reply.
 
-    `rule` is the rule that decided ("" for none), `wait` the seconds the reply asks to wait. What follows from the
-    category (next step, suppression, lane) is in `about`.
+    `rule` is the rule that matched ("" for none), `wait` the seconds the reply asks to wait. `about` has the effects of
+    the category (next step, suppression, lane).
     """
 
     category: str
@@ -129,7 +129,7 @@ class Classification:
 
 
 def load_rules(text: str) -> Rules:
-    """Read rules from TOML; raise RulesError naming every fault in them."""
+    """Parse rules from TOML; raise RulesError naming every fault."""
     faults: list[str] = []
     rules: dict[str, Rule] = {}
     for number, table in enumerate(_tables(text), 1):
@@ -142,40 +142,42 @@ def load_rules(text: str) -> Rules:
         if name in rules:
             faults.append(f"rule {name}: the name is taken by an earlier rule")
         rules[name] = rule
+
     if faults:
         raise RulesError("\n".join(faults))
+
     return Rules(tuple(rules.values()))
 
 
 def classify(rules: Rules, text: str, code: int | None = None, status: str = "", phase: str = "") -> Classification:
     """Classify a reply by its text, SMTP code, enhanced status and the command it answered.
 
-    A code or status that is not given is taken from the text. Nothing matching is `unknown`.
+    A missing code or status is taken from the text. Without a match the category is `unknown`.
     """
     known = code if code is not None else smtp_code(text)
     digits = "" if known is None else str(known)
     enhanced = status or status_in(text)
     normal = normal_form(text)
     reply = _Reply(normal, digits, enhanced, phase, rules.index.possible(normal))
-    never = frozenset[str]() if _RECIPIENT.search(normal) else _NEVER_ABOUT.get(phase, frozenset())
+    excluded = frozenset[str]() if _RECIPIENT.search(normal) else _EXCLUDED.get(phase, frozenset())
     for rule in rules.rules:
-        if rule.category not in never and rule.matches(reply):
+        if rule.category not in excluded and rule.matches(reply):
             return Classification(rule.category, rule.name, requested_delay(normal))
     return Classification("unknown", "", requested_delay(normal))
 
 
 def classify_recipient(rules: Rules, report: Report, recipient: Recipient) -> Classification:
-    """Classify a recipient of a report by its diagnostic, and by the report's own words where that says nothing.
+    """Classify a recipient of a report by its diagnostic, else by the report's own text.
 
-    Words that may lack their end are not classified: half a sentence can say the opposite of the whole.
+    A truncated text is not classified: its missing end may reverse the meaning.
     """
     if report.cut:
         return Classification("unknown", "")
     found = classify(rules, recipient.diagnostic, recipient.code, recipient.status, recipient.phase)
     if not _is_vague(found) or not report.text:
         return found
-    told = classify(rules, report.text, recipient.code, recipient.status, recipient.phase)
-    return found if _is_vague(told) or told.rule.startswith("words-") else told
+    from_text = classify(rules, report.text, recipient.code, recipient.status, recipient.phase)
+    return found if _is_vague(from_text) or from_text.rule.startswith("words-") else from_text
 
 
 def _is_vague(found: Classification) -> bool:
@@ -198,12 +200,15 @@ def _rule(name: str, table: Mapping[str, Any]) -> Rule:
     unknown = sorted(set(table) - _KEYS)
     if unknown:
         raise RulesError(f"unknown key {unknown[0]!r}; known are {', '.join(sorted(_KEYS))}")
+
     category = table.get("category")
     if category not in CATEGORIES:
         raise RulesError(f"category {category!r} is none of the taxonomy's: {', '.join(CATEGORIES)}")
+
     phases = frozenset(_strings(table, "phase"))
     if phases - PHASES:
         raise RulesError(f"phase {sorted(phases - PHASES)[0]!r} is none of {', '.join(sorted(PHASES))}")
+
     rule = Rule(
         name=name,
         category=str(category),
@@ -219,6 +224,7 @@ def _rule(name: str, table: Mapping[str, Any]) -> Rule:
         raise RulesError("matches every reply: give it phrases, all, a status or a code")
     if not rule.example:
         raise RulesError("has no example of a reply it matches")
+
     return rule
 
 
@@ -229,11 +235,11 @@ def _strings(table: Mapping[str, Any], key: str) -> list[str]:
     return value
 
 
-def _codes(values: list[str], form: re.Pattern[str], key: str, right: str) -> re.Pattern[str] | None:
+def _codes(values: list[str], pattern: re.Pattern[str], key: str, example: str) -> re.Pattern[str] | None:
     """Compile codes with `x` for any digit (or class) and a final `*` for any detail."""
     for value in values:
-        if form.fullmatch(value) is None:
-            raise RulesError(f"{key} {value!r} is not of the form {right}")
+        if pattern.fullmatch(value) is None:
+            raise RulesError(f"{key} {value!r} is not of the form {example}")
     if not values:
         return None
     wild = (re.escape(value).replace("x", r"\d").replace(r"\*", r"\d{1,3}") for value in values)

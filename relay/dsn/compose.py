@@ -1,4 +1,4 @@
-"""Delivery status notifications we send (RFC 3464 in the multipart/report of RFC 6522; UTF-8 addresses by RFC 6533)."""
+"""Composes DSNs (RFC 3464 in the multipart/report of RFC 6522; UTF-8 addresses by RFC 6533). Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from relay.mail.reply import Reply
 
 
 class Action(StrEnum):
-    """What happened to the recipient (RFC 3464 section 2.3.3)."""
+    """Action field of a recipient (RFC 3464 section 2.3.3)."""
 
     FAILED = "failed"
     DELAYED = "delayed"
@@ -20,33 +20,33 @@ class Action(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RecipientStatus:
-    """What became of one recipient."""
+    """Delivery status of one recipient."""
 
     recipient: str
     reply: Reply
     orcpt: str = ""
-    """Original recipient as ORCPT has it, its address in xtext: "rfc822;some+2Bone@example.com"."""
+    """Original recipient in ORCPT form, its address in xtext: "rfc822;some+2Bone@example.com"."""
     remote: str = ""
-    """Server that gave the reply, "" when the reply is our own."""
+    """Server that replied, "" for relay's own reply."""
     attempted_at: float = 0.0
     retry_until: float = 0.0
-    """Until when a delayed recipient is tried (Unix seconds)."""
+    """Unix seconds until which a delayed recipient is retried."""
     explanation: str = ""
-    """What the reply means and what can be done, in words for people."""
+    """Meaning of the reply and possible remedies, for people."""
 
 
 @dataclass(frozen=True, slots=True)
 class OriginalMessage:
-    """The message a notification is about."""
+    """The message that a DSN is about."""
 
     queue_id: str
     reverse_path: str
     arrived_at: float
     content: bytes
     envid: str = ""
-    """Envelope identifier as ENVID has it, in xtext."""
+    """Envelope identifier (ENVID) in xtext."""
     full: bool = False
-    """Return the whole content, not only its header (RET=FULL, RFC 3461 section 4.3)."""
+    """Whether the whole content is returned, not only its header (RET=FULL, RFC 3461 section 4.3)."""
 
 
 _SUBJECTS = {
@@ -69,22 +69,22 @@ _OPENINGS = {
 def compose(
     action: Action,
     original: OriginalMessage,
-    fates: Sequence[RecipientStatus],
+    statuses: Sequence[RecipientStatus],
     *,
     hostname: str,
     report_id: str,
     now: float,
 ) -> bytes:
-    """Return the whole notification, CRLF-ended, to be sent with a null reverse-path to the original's reverse-path.
+    """Return the complete DSN with CRLF line ends, to be sent from the null reverse-path to the original's.
 
-    `report_id` makes Message-ID and boundary unique. Addresses outside ASCII switch the parts to RFC 6533.
+    `report_id` makes Message-ID and boundary unique. Addresses outside ASCII require the parts of RFC 6533.
     """
     boundary = f"={report_id}="
     header = _header(action, original, hostname, report_id, boundary, now)
-    status = _status(action, original, fates, hostname)
+    status = _status(action, original, statuses, hostname)
     international = not (status.isascii() and original.reverse_path.isascii())
     parts = (
-        _part("text/plain; charset=utf-8", "8bit", _prose(action, original, fates, hostname).encode()),
+        _part("text/plain; charset=utf-8", "8bit", _text(action, original, statuses, hostname).encode()),
         _part(
             "message/global-delivery-status" if international else "message/delivery-status",
             "8bit" if international else "7bit",
@@ -94,6 +94,7 @@ def compose(
     )
     delimiter = f"--{boundary}\r\n".encode()
     body = b"".join(delimiter + part for part in parts)
+
     return header.encode() + b"\r\n" + body + f"--{boundary}--\r\n".encode()
 
 
@@ -117,60 +118,63 @@ def _part(content_type: str, encoding: str, body: bytes) -> bytes:
     return header.encode() + body + b"\r\n"
 
 
-def _prose(action: Action, original: OriginalMessage, fates: Sequence[RecipientStatus], hostname: str) -> str:
+def _text(action: Action, original: OriginalMessage, statuses: Sequence[RecipientStatus], hostname: str) -> str:
     lines = [f"This is the mail system at {hostname}.", "", _OPENINGS[action], ""]
-    for fate in fates:
-        lines.append(f"  {fate.recipient}")
-        said = f"{fate.remote} said" if fate.remote else "Reason"
-        lines.append(f"    {said}: {_one_line(str(fate.reply))}")
-        if fate.explanation:
-            lines.append(f"    {fate.explanation}")
-        if fate.retry_until:
-            lines.append(f"    It will be tried until {mail_date(fate.retry_until)}.")
+    for status in statuses:
+        lines.append(f"  {status.recipient}")
+        label = f"{status.remote} said" if status.remote else "Reason"
+        lines.append(f"    {label}: {_one_line(str(status.reply))}")
+        if status.explanation:
+            lines.append(f"    {status.explanation}")
+        if status.retry_until:
+            lines.append(f"    It will be tried until {mail_date(status.retry_until)}.")
         lines.append("")
     lines.append(f"Queue id: {original.queue_id}")
     return "".join(f"{line}\r\n" for line in lines)
 
 
-def _status(action: Action, original: OriginalMessage, fates: Sequence[RecipientStatus], hostname: str) -> str:
+def _status(action: Action, original: OriginalMessage, statuses: Sequence[RecipientStatus], hostname: str) -> str:
     """Return the body of the delivery-status part (RFC 3464 section 2)."""
     message = [f"Reporting-MTA: dns; {hostname}", f"X-Relay-Queue-Id: {original.queue_id}"]
     if envid := decode_xtext(original.envid):
         message.insert(0, f"Original-Envelope-Id: {envid}")
     message.append(f"Arrival-Date: {mail_date(original.arrived_at)}")
-    groups = [message, *(_recipient_fields(action, fate) for fate in fates)]
+    groups = [message, *(_recipient_fields(action, status) for status in statuses)]
     return "\r\n".join("".join(f"{line}\r\n" for line in group) for group in groups)
 
 
-def _recipient_fields(action: Action, fate: RecipientStatus) -> list[str]:
-    kind = "rfc822" if fate.recipient.isascii() else "utf-8"
+def _recipient_fields(action: Action, status: RecipientStatus) -> list[str]:
+    kind = "rfc822" if status.recipient.isascii() else "utf-8"
     lines = []
-    kind_of_original, _, encoded = fate.orcpt.partition(";")
+    kind_of_original, _, encoded = status.orcpt.partition(";")
     if address := decode_xtext(encoded):
         lines.append(f"Original-Recipient: {kind_of_original}; {address}")
+
     lines += [
-        f"Final-Recipient: {kind}; {fate.recipient}",
+        f"Final-Recipient: {kind}; {status.recipient}",
         f"Action: {action}",
-        f"Status: {_status_code(action, fate.reply)}",
+        f"Status: {_status_code(action, status.reply)}",
     ]
-    if fate.remote:
-        lines.append(f"Remote-MTA: dns; {_mta_name(fate.remote)}")
-    lines.append(f"Diagnostic-Code: smtp; {_one_line(_ascii(str(fate.reply)))}")
-    if fate.attempted_at:
-        lines.append(f"Last-Attempt-Date: {mail_date(fate.attempted_at)}")
-    if fate.retry_until:
-        lines.append(f"Will-Retry-Until: {mail_date(fate.retry_until)}")
+    if status.remote:
+        lines.append(f"Remote-MTA: dns; {_mta_name(status.remote)}")
+
+    lines.append(f"Diagnostic-Code: smtp; {_one_line(_ascii(str(status.reply)))}")
+    if status.attempted_at:
+        lines.append(f"Last-Attempt-Date: {mail_date(status.attempted_at)}")
+    if status.retry_until:
+        lines.append(f"Will-Retry-Until: {mail_date(status.retry_until)}")
+
     return lines
 
 
 def _mta_name(remote: str) -> str:
-    """Return the host name of `name[address]:port`, its address literal without one (RFC 3464 section 2.1.2)."""
+    """Return the host of `name[address]:port`: its name, else its address literal (RFC 3464 section 2.1.2)."""
     name, bracket, rest = remote.partition("[")
     return name or f"{bracket}{rest.partition(']')[0]}]"
 
 
 def _status_code(action: Action, reply: Reply) -> str:
-    """Return the enhanced status; a failure reports class 5 whatever the last reply was (RFC 3464 section 2.3.4)."""
+    """Return the enhanced status in the class of the action (RFC 3464 section 2.3.4)."""
     wanted = {Action.FAILED: "5", Action.DELAYED: "4", Action.RELAYED: "2"}[action]
     if not reply.status:
         return f"{wanted}.0.0"
@@ -178,17 +182,17 @@ def _status_code(action: Action, reply: Reply) -> str:
 
 
 def _returned(original: OriginalMessage) -> bytes:
-    """Return the part with the original, whole or its header only."""
+    """Return the part with the original message, or its header only."""
     content = original.content if original.full else original.content[: body_start(original.content)]
     encoding = "7bit" if content.isascii() else "8bit"
     return _part("message/rfc822" if original.full else "text/rfc822-headers", encoding, content)
 
 
 def _ascii(text: str) -> str:
-    """Return the text in ASCII: what a server says is no reason to switch to RFC 6533, as an address is."""
+    """Return the text in ASCII: a reply does not require RFC 6533, only addresses do."""
     return text.encode("ascii", "backslashreplace").decode()
 
 
 def _one_line(text: str) -> str:
-    """Join a reply's lines: field bodies must not carry line ends, and stay far below the line limit of 998 octets."""
+    """Join the lines of a reply, because a field body has no line ends; limit it to 900 of 998 octets."""
     return " ".join(text.split()).encode("utf-8", "replace")[:900].decode("utf-8", "ignore")

@@ -1,4 +1,4 @@
-"""Bounded MIME walk and encoded words."""
+"""Splits a mail into MIME parts within fixed limits, and decodes encoded words."""
 
 import base64
 import binascii
@@ -22,7 +22,7 @@ _REFUSED = ("punycode", "idna", "utf_7", "utf-7", "unicode", "raw_unicode")
 
 
 def decode_words(value: str) -> str:
-    """Return the value with its encoded words decoded; one that cannot be read stays as it is."""
+    """Decode the encoded words of a value; an invalid one is unchanged."""
     if "=?" not in value:
         return value
     return _WORD.sub(_decoded, _BETWEEN.sub(r"\1\2", value))
@@ -58,7 +58,7 @@ MAX_VALUE = 4000
 
 
 MAX_TEXT = 200_000
-"""Characters of a part's text that are read; a report says what it has to say long before."""
+"""Maximum characters read of a part's text; reports are far shorter."""
 
 
 _PARAMETER = re.compile(r';\s*([A-Za-z0-9*_-]{1,40})\s*=\s*(?:"([^"]*)"?|([^;\s]*))')
@@ -104,7 +104,7 @@ class Header:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A leaf: its media type in lower case, the parameters of the type, its header and its bytes as they came."""
+    """A leaf part: media type in lower case, its parameters, the header, and the undecoded body."""
 
     media_type: str
     parameters: Mapping[str, str]
@@ -123,11 +123,11 @@ class Part:
 
 
 def normal_lines(content: bytes) -> bytes:
-    """Return the readable beginning of a mail with CRLF line ends, whatever it used before."""
-    kept = content[:MAX_CONTENT].replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-    if kept.startswith(b"From "):
-        kept = kept.partition(b"\n")[2]
-    return kept.lstrip(b"\n").replace(b"\n", b"\r\n")
+    """Return the beginning of a mail, up to MAX_CONTENT, with CRLF line ends."""
+    pieces = content[:MAX_CONTENT].replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    if pieces.startswith(b"From "):
+        pieces = pieces.partition(b"\n")[2]
+    return pieces.lstrip(b"\n").replace(b"\n", b"\r\n")
 
 
 def read_header(content: bytes, start: int = 0, end: int | None = None) -> Header:
@@ -138,12 +138,12 @@ def read_header(content: bytes, start: int = 0, end: int | None = None) -> Heade
 
 
 def walk(content: bytes) -> list[Part]:
-    """Return the leaves of a mail with CRLF line ends, in order; a message inside is a leaf."""
+    """Return the leaves of a mail with CRLF line ends, in order; an enclosed message is a leaf."""
     return list(_walk(content, 0, len(content), 0, [MAX_PARTS]))
 
 
 def is_closed(content: bytes, header: Header) -> bool:
-    """Return whether a mail is no multipart, or ends as one must (RFC 2046 section 5.1.1)."""
+    """Whether a mail is not a multipart, or has its closing delimiter (RFC 2046 section 5.1.1)."""
     media_type, parameters = _content_type(header.get("content-type"))
     boundary = parameters.get("boundary", "")
     closing = f"--{boundary}--".encode("utf-8", "surrogateescape")
@@ -151,7 +151,7 @@ def is_closed(content: bytes, header: Header) -> bool:
 
 
 def without_markup(html: str) -> str:
-    """Return the text of HTML, a line for each block."""
+    """Return the text of HTML, one line per block."""
     for name in _INVISIBLE:
         html = _without_element(html, name)
     text = _TAG.sub("", _BREAK.sub("\n", html.replace("\n", " ")))
@@ -163,6 +163,7 @@ def without_markup(html: str) -> str:
 def _walk(content: bytes, start: int, end: int, depth: int, budget: list[int]) -> Iterator[Part]:
     if budget[0] <= 0:
         return
+
     header = read_header(content, start, end)
     body = headers.body_start(content, start, end)
     media_type, parameters = _content_type(header.get("content-type"))
@@ -173,16 +174,18 @@ def _walk(content: bytes, start: int, end: int, depth: int, budget: list[int]) -
             for section_start, section_end in sections:
                 yield from _walk(content, section_start, section_end, depth + 1, budget)
             return
+
     budget[0] -= 1
-    shown = "text/plain" if media_type.startswith("multipart/") else media_type
-    yield Part(shown, parameters, header, content[body:end])
+    type_shown = "text/plain" if media_type.startswith("multipart/") else media_type
+    yield Part(type_shown, parameters, header, content[body:end])
 
 
 def _sections(content: bytes, start: int, end: int, boundary: bytes) -> list[tuple[int, int]]:
-    """Return the ranges between the delimiter lines (RFC 2046 section 5.1.1); the last may lack its end."""
+    """Return the ranges between the delimiter lines (RFC 2046 section 5.1.1); the last may be unterminated."""
     delimiter = b"--" + boundary
     found: list[tuple[int, int]] = []
     opened = -1
+
     at = content.find(delimiter, start, end)
     while at >= 0 and len(found) < MAX_PARTS:
         line_end = content.find(b"\r\n", at, end)
@@ -195,8 +198,10 @@ def _sections(content: bytes, start: int, end: int, boundary: bytes) -> list[tup
             if rest:
                 break
         at = content.find(delimiter, after, end)
+
     if 0 <= opened < end and len(found) < MAX_PARTS:
         found.append((opened, end))
+
     return found
 
 
@@ -225,7 +230,7 @@ def _without_encoding(body: bytes, encoding: str) -> bytes:
 
 
 def _last_group(letters: bytes) -> bytes:
-    """Return the padded last group of base64 letters whose padding was taken off; one letter alone says nothing."""
+    """Pad the last group of base64 letters; a single letter is dropped, because it encodes no octet."""
     rest = letters[len(letters) // 4 * 4 :]
     return rest + b"=" * (4 - len(rest)) if len(rest) > 1 else b""
 
@@ -244,16 +249,18 @@ def _decode(data: bytes, charset: str) -> str:
 
 
 def _without_element(html: str, name: str) -> str:
-    kept: list[str] = []
+    pieces: list[str] = []
     low = html.lower()
     if len(low) != len(html):
         return html
+
     at = 0
     while (start := low.find(f"<{name}", at)) >= 0:
-        kept.append(html[at:start])
+        pieces.append(html[at:start])
         end = low.find(f"</{name}", start)
         if end < 0:
-            return "".join(kept)
+            return "".join(pieces)
         at = end
-    kept.append(html[at:])
-    return "".join(kept)
+
+    pieces.append(html[at:])
+    return "".join(pieces)

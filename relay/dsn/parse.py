@@ -1,8 +1,9 @@
-"""Understand a mail that comes back: delivery report, feedback report, failure note, robot's answer, or none of them.
+"""Parses returned mail: delivery report, feedback report, failure note, automatic reply, or ordinary mail.
 
-The forms are tried from the most certain to the least: fields for machines (RFC 5965, RFC 8098, RFC 3464), then a note
-for people from a mail system, then the marks of automatic answers (RFC 3834). What is left is ordinary mail, and
-ordinary mail is never called a bounce: a note must come from a mail system and say that something failed, for whom.
+Forms are tried from the most certain to the least: machine-readable fields (RFC 5965, RFC 8098, RFC 3464), notes of
+mail systems, automatic replies (RFC 3834).
+
+Other mail is ordinary and never a bounce: a note must come from a mail system and name a failure and its recipient.
 """
 
 from dataclasses import replace
@@ -28,12 +29,12 @@ _STATUS_PARTS = ("delivery-status", "delivery status", "deliverystatus", "delive
 
 
 def parse(content: bytes) -> Report:
-    """Understand a raw mail, whatever its bytes and line ends; never raises, and works in linear time."""
+    """Parse a raw mail with any bytes and line ends; never raises, linear time."""
     mail = read(content)
-    return _wrapped(mail) or _understood(mail)
+    return _enclosed_report(mail) or _report(mail)
 
 
-def _understood(mail: Received) -> Report:
+def _report(mail: Received) -> Report:
     report = (
         _feedback(mail)
         or _receipt(mail)
@@ -54,22 +55,22 @@ def _understood(mail: Received) -> Report:
 
 
 def _with_status(one: Recipient) -> Recipient:
-    """Give a recipient whose status nobody named the undefined one of its class (RFC 3463 section 3.1)."""
+    """Complete a missing status with the undefined one of its class (RFC 3463 section 3.1)."""
     if one.status or one.action in ("complained", "reported"):
         return one
     implied = {"failed": "5", "delayed": "4", "delivered": "2"}[one.action]
     return replace(one, status=f"{str(one.code)[0] if one.code else implied}.0.0")
 
 
-def _wrapped(mail: Received) -> Report | None:
-    """A gateway that scans a delivery report may send it on inside a report of its own; read the one inside."""
+def _enclosed_report(mail: Received) -> Report | None:
+    """Parse a report enclosed in a report, as sent by gateways that scan delivery reports."""
     inside = next((part for part in mail.parts if part.media_type == "message/rfc822"), None)
     if inside is None or not mail.from_system or mail.parts_of(*_STATUS_PARTS, "feedback-report"):
         return None
     if "delivery-status" not in mail.returned.get("content-type").lower():
         return None
     inner = read(inside.decoded())
-    report = _understood(inner) if inner.from_system else None
+    report = _report(inner) if inner.from_system else None
     return report if report is not None and report.recipients else None
 
 
@@ -81,7 +82,7 @@ def _feedback(mail: Received) -> Report | None:
 
 
 def _complaint(mail: Received) -> Report | None:
-    """Complaints from before RFC 5965, and those of programs that return the message and add no fields."""
+    """Parse complaints from before RFC 5965, and those of programs that return the message without fields."""
     if "x-hmxmroriginalrecipient" not in mail.returned and COMPLAINT_SUBJECT.match(mail.subject) is None:
         return None
     _, complained = parse_feedback("Feedback-Type: abuse", mail.returned)
@@ -89,7 +90,7 @@ def _complaint(mail: Received) -> Report | None:
 
 
 def _receipt(mail: Received) -> Report | None:
-    """A receipt (RFC 8098) is no bounce, but for the filters that refuse with one (RFC 5429, Dovecot's LDA)."""
+    """Parse a receipt (RFC 8098). It is a bounce only from filters that refuse with one (RFC 5429, Dovecot's LDA)."""
     for part in mail.parts_of("disposition-notification"):
         if REFUSAL.search(f"{mail.subject}\n{mail.text[:2000]}") is None:
             return Report("other")
@@ -110,7 +111,7 @@ def _delivery_report(mail: Received) -> Report | None:
 
 
 def _status_fields(mail: Received) -> DeliveryStatus | None:
-    """Return the fields of the part made for them, else those that stand in the text of a report."""
+    """Return the delivery-status fields of their own part, else of the text."""
     for part in mail.parts_of(*_STATUS_PARTS):
         found = parse_status(part.text(), complete=not mail.is_open)
         if found.recipients:
@@ -122,7 +123,7 @@ def _status_fields(mail: Received) -> DeliveryStatus | None:
 
 
 def _with_words(one: Recipient, mail: Received) -> Recipient:
-    """A recipient whose fields give no reason gets the words the report has for people."""
+    """Complete a recipient without a diagnostic by the words of the report's text."""
     if one.diagnostic:
         return one
     words = mail.prose.words_about(one.address) or mail.prose.words_about(one.final_address)
@@ -133,47 +134,49 @@ def _with_words(one: Recipient, mail: Received) -> Recipient:
 def _note_or_other(mail: Received) -> Report:
     named = [clean_address(word) for word in mail.header.get("x-failed-recipients").split(",") if "@" in word]
     declared = "delivery-status" in mail.header.get("content-type").lower() or bool(mail.parts_of(*_STATUS_PARTS))
-    told = mail.subject_tells_failure
+    subject_fails = mail.subject_tells_failure
     automatic = not mail.from_daemon and is_auto_reply(mail.header, mail.text)
     if mail.breaks_off and not mail.text.strip():
         return Report("other")
-    if automatic and not (mail.from_system and (told or named or declared or mail.is_nameless)):
+    if automatic and not (mail.from_system and (subject_fails or named or declared or mail.is_nameless)):
         return Report("auto-reply")
-    if named or declared or _reads_as_failure(mail, told):
+    if named or declared or _reads_as_failure(mail, subject_fails):
         recipients = _named_in_note(mail, named)
-        if recipients or declared or told:
+        if recipients or declared or subject_fails:
             delayed = recipients[0].action == "delayed" if recipients else is_delay(mail.subject, mail.text)
             if mail.breaks_off and not (delayed or named or has_given_up(mail.text)):
                 return Report("other")
             return Report("delay" if delayed else "bounce", recipients)
+
     return Report("auto-reply" if automatic else "other")
 
 
-def _reads_as_failure(mail: Received, told: bool) -> bool:
-    """A mail system's name and a subject that tells of failure speak for themselves; one of the two needs more.
+def _reads_as_failure(mail: Received, subject_fails: bool) -> bool:
+    """Whether a note is a failure report: a mail system's name and a failure subject suffice; one needs more evidence.
 
-    People answer and forward, lists and newsletters write about bounces, shops and banks refuse other things than
-    mail: a name that only may be a mail system's is not enough.
+    People answer and forward reports, lists discuss bounces, shops refuse other things than mail. A name that is only
+    possibly a mail system's is not enough.
     """
-    begins_so = ANNOUNCES.match(mail.text[:400].lstrip(_RULES)) is not None
-    if mail.is_for_many and not mail.returns_message:
+    announces_first = ANNOUNCES.match(mail.text[:400].lstrip(_RULES)) is not None
+    if mail.is_list_mail and not mail.returns_message:
         return False
-    if mail.is_answer and not (mail.prose.replies or begins_so):
+    if mail.is_answer and not (mail.prose.replies or announces_first):
         return False
-    if told and mail.from_daemon:
+    if subject_fails and mail.from_daemon:
         return True
     if not has_evidence(mail.text):
         return False
     if mail.from_daemon or mail.is_nameless or mail.has_null_path:
         return True
-    says_so = mail.from_system and (bool(mail.prose.replies) or ANNOUNCES.search(mail.text[:600]) is not None)
-    return told and (mail.returns_message or begins_so or says_so)
+
+    announces = mail.from_system and (bool(mail.prose.replies) or ANNOUNCES.search(mail.text[:600]) is not None)
+    return subject_fails and (mail.returns_message or announces_first or announces)
 
 
 def _named_in_note(mail: Received, named: list[str]) -> tuple[Recipient, ...]:
-    """Return the recipients of a note: those it names, else those the returned message went to.
+    """Return the recipients that a note names, else those of the returned message.
 
-    Its author and reader are passed over at first, and so is any postmaster; they may be the recipient all the same.
+    Author, reader and postmasters are excluded first, and included if no other recipient is found.
     """
     action: Action = "delayed" if is_delay(mail.subject, mail.text) else "failed"
     people = [clean_address(mail.header.get(name)) for name in ("from", "to", "reply-to")]
@@ -185,7 +188,8 @@ def _named_in_note(mail: Received, named: list[str]) -> tuple[Recipient, ...]:
     )
     if found:
         return found
+
     in_subject = [address for address in ADDRESS.findall(mail.subject) if address not in people]
     addressed = dict.fromkeys(ADDRESS.findall(mail.returned.get("to")) or in_subject)
-    told = tuple(prose.about(address, action) for address in addressed if not is_machine(address))
-    return told or prose.recipients([], [], action)
+    subject_fails = tuple(prose.about(address, action) for address in addressed if not is_machine(address))
+    return subject_fails or prose.recipients([], [], action)

@@ -1,4 +1,4 @@
-"""Phrase language and its index."""
+"""Phrase language of the bounce rules, and an index of phrases."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -8,7 +8,7 @@ from functools import cache
 from relay.dsn.prose_recipients import ADDRESS
 
 MAX_TEXT = 2000
-"""Characters of a reply that are read: RFC 5321 allows lines of 512 octets, and few say anything after the first."""
+"""Characters of a reply that are matched. RFC 5321 allows lines of 512 octets; the meaning is in the first."""
 
 
 _MAX_GAPS = 2
@@ -23,7 +23,7 @@ _SPECIAL = re.compile(r"\{|\||\}| \.\. |\.\.|\*|#")
 _GAP = r"(?:[^.]|\.(?! )){0,60}?"
 
 
-_MEANING = {" .. ": rf" (?:{_GAP} )?", "..": _GAP, "*": r"\w{0,20}", "#": r"\d{1,12}"}
+_PATTERNS = {" .. ": rf" (?:{_GAP} )?", "..": _GAP, "*": r"\w{0,20}", "#": r"\d{1,12}"}
 
 
 _CODE_AND_STATUS = re.compile(r"(?<![\w.])(?:[245]\d\d[ -]{1,3})?[#(\[]?[245]\.\d{1,3}\.\d{1,3}\b[)\]]?(?!\.\d)")
@@ -53,12 +53,12 @@ _SPELT_OUT = (
 
 
 class PhraseError(ValueError):
-    """The phrase is not well formed; the message says why."""
+    """The phrase is invalid; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Phrase:
-    """A compiled phrase. Every match contains one of `needles`: what an index finds phrases by."""
+    """A compiled phrase. Every match contains one of `needles`, by which the index finds phrases."""
 
     source: str
     needles: tuple[str, ...]
@@ -66,13 +66,13 @@ class Phrase:
     """The regular expression of the phrase."""
 
     def matches(self, normal: str) -> bool:
-        """Tell whether the phrase occurs in a reply's normal form."""
+        """Whether the normal form of a reply contains the phrase."""
         return _pattern(self.expression).search(normal) is not None
 
 
 @cache
 def _pattern(expression: str) -> re.Pattern[str]:
-    """Compile an expression when it is first needed: few of the two thousand that come with the program ever are."""
+    """Compile an expression on first use: few of the two thousand built-in ones are ever needed."""
     return re.compile(expression)
 
 
@@ -80,22 +80,26 @@ def compile_phrase(source: str) -> Phrase:
     """Compile a phrase; raise PhraseError for one that is empty, unbalanced or has more than two gaps."""
     if source != source.lower() or source != source.strip() or not source:
         raise PhraseError(f"phrase {source!r} must be in lower case, not empty, and without spaces around it")
+
     never = _NEVER.search(source)
     if never is not None:
         raise PhraseError(f"phrase {source!r} has {never[0]!r}, which a reply's normal form has not: write a space")
     if "|} " in source or "{|" in source:
         raise PhraseError(f"phrase {source!r}: put the empty alternative last and its space inside the braces")
+
     tokens = _tokens(source)
     if tokens.count("..") + tokens.count(" .. ") > _MAX_GAPS:
         raise PhraseError(f"phrase {source!r} has more than {_MAX_GAPS} gaps (..)")
+
     pattern, needles, end = _sequence(source, tokens, 0, 0)
     if end != len(tokens):
         raise PhraseError(f"phrase {source!r} has {tokens[end]!r} outside braces")
+
     return Phrase(source, needles, _at_words(source, pattern))
 
 
 def normal_form(text: str) -> str:
-    """Return a reply's text in the form phrases are matched against."""
+    """Return the form of a reply's text that phrases are matched against."""
     low = _ANSWERED.sub(" ", _BRACKETED.sub("<@>", text[:MAX_TEXT]).lower())
     low = _CODE.sub(" ", _CODE_AND_STATUS.sub(" ", low))
     for short, long in _SPELT_OUT:
@@ -113,7 +117,7 @@ def _tokens(source: str) -> list[str]:
 
 
 def _sequence(source: str, tokens: list[str], at: int, depth: int) -> tuple[str, tuple[str, ...], int]:
-    """Compile tokens up to an unmatched `|` or `}`: the pattern, its needles, where it ended."""
+    """Compile tokens up to an unmatched `|` or `}`; return the pattern, its needles, and the end."""
     pattern = ""
     best: tuple[str, ...] = ("",)
     while at < len(tokens) and tokens[at] not in ("|", "}"):
@@ -121,20 +125,22 @@ def _sequence(source: str, tokens: list[str], at: int, depth: int) -> tuple[str,
         needles: tuple[str, ...] = ("",)
         if piece == "{":
             piece, needles, at = _group(source, tokens, at + 1, depth + 1)
-        elif piece in _MEANING:
-            piece = _MEANING[piece]
+        elif piece in _PATTERNS:
+            piece = _PATTERNS[piece]
         else:
             piece, needles = re.escape(piece), (piece,)
         best = max(best, needles, key=_strength)
         pattern += piece
         at += 1
+
     return pattern, best, at
 
 
 def _group(source: str, tokens: list[str], at: int, depth: int) -> tuple[str, tuple[str, ...], int]:
-    """Compile the alternatives after a `{`; the end is its `}`. Any of them may match, so all their needles count."""
+    """Compile the alternatives after a `{` up to its `}`. Needles of all alternatives count, because any may match."""
     if depth > _MAX_DEPTH:
         raise PhraseError(f"phrase {source!r} nests braces deeper than {_MAX_DEPTH}")
+
     patterns: list[str] = []
     needles: list[str] = []
     while True:
@@ -149,12 +155,12 @@ def _group(source: str, tokens: list[str], at: int, depth: int) -> tuple[str, tu
 
 
 def _strength(needles: tuple[str, ...]) -> float:
-    """How well needles sort out texts that cannot match: long ones do, many do less."""
+    """Selectivity of needles: higher for long ones, lower for many."""
     return min(len(needle.strip()) for needle in needles) - len(needles) / 50
 
 
 def _at_words(source: str, pattern: str) -> str:
-    """Bind a pattern to word ends where it begins or ends with a letter; scripts without spaces have no such ends."""
+    """Add word boundaries where the phrase begins or ends with a letter, except in scripts without spaces."""
     first, last = source[0], source[-1]
     before = r"(?<![a-z0-9])" if first == "{" or (first.isascii() and first.isalnum()) else ""
     after = r"(?![a-z0-9])" if last in "}*#" or (last.isascii() and last.isalnum()) else ""
@@ -162,18 +168,18 @@ def _at_words(source: str, pattern: str) -> str:
 
 
 _START = 3
-"""Characters of a needle that are looked up; shorter needles are sought each for itself."""
+"""Characters of a needle by which it is looked up; shorter needles are searched one by one."""
 
 
 @dataclass(frozen=True, slots=True)
 class PhraseIndex:
-    """Needles by their first characters, each with the sources of the phrases it belongs to."""
+    """Needles by their first characters, with the sources of their phrases."""
 
     by_start: Mapping[str, tuple[tuple[str, tuple[str, ...]], ...]]
     short: tuple[tuple[str, tuple[str, ...]], ...]
 
     def possible(self, normal: str) -> set[str]:
-        """Return the sources of the phrases of which a needle stands in a text in its normal form."""
+        """Return the sources of the phrases that have a needle in the normal form of a text."""
         found: set[str] = set()
         starts = {normal[at : at + _START] for at in range(len(normal) - _START + 1)}
         for start in self.by_start.keys() & starts:
@@ -194,7 +200,7 @@ def index_phrases(phrases: Iterable[Phrase]) -> PhraseIndex:
             sources.setdefault(needle, {})[phrase.source] = None
     by_start: dict[str, list[tuple[str, tuple[str, ...]]]] = {}
     short: list[tuple[str, tuple[str, ...]]] = []
-    for needle, its in sources.items():
-        place = by_start.setdefault(needle[:_START], []) if len(needle) >= _START else short
-        place.append((needle, tuple(its)))
+    for needle, its_sources in sources.items():
+        bucket = by_start.setdefault(needle[:_START], []) if len(needle) >= _START else short
+        bucket.append((needle, tuple(its_sources)))
     return PhraseIndex({start: tuple(found) for start, found in by_start.items()}, tuple(short))

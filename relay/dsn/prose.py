@@ -1,7 +1,6 @@
-"""Failure reports written for people only: qmail, Exim, old Sendmail, gateways, appliances.
+"""Parses failure reports without machine-readable fields: qmail, Exim, old Sendmail, gateways, appliances.
 
-There is no grammar to parse, but there is a habit: each recipient has its position, and the reply of the other host
-stands beside it, beneath it, or in a transcript of the session.
+They follow conventions: the reply stands beside the recipient, below it, or in a transcript of the session.
 """
 
 import re
@@ -50,7 +49,7 @@ _RULE = re.compile(r"-{3,}")
 
 @dataclass(frozen=True, slots=True)
 class _Reply:
-    """A reply of failure in a transcript, and in lower case the lines it stands among."""
+    """A failure reply in a transcript, and its surrounding lines in lower case."""
 
     words: str
     around: str
@@ -58,18 +57,18 @@ class _Reply:
 
 @dataclass(frozen=True)
 class Prose:
-    """A report's own words, by lines, and the replies of failure in them."""
+    """The lines of a report, and the failure replies in them."""
 
     lines: list[str]
     replies: list[_Reply]
 
     @cached_property
-    def _where(self) -> dict[str, Position]:
-        return prose_recipients.everywhere(self.lines)
+    def _positions(self) -> dict[str, Position]:
+        return prose_recipients.positions(self.lines)
 
     @cached_property
-    def _listed(self) -> set[int]:
-        """The lines that begin with an address, as those of a list of recipients do; what goes on is indented."""
+    def _list_lines(self) -> set[int]:
+        """Lines that begin with an address, as in a list of recipients; continuation lines are indented."""
         begun = ((number, line) for number, line in enumerate(self.lines) if "@" in line and not line[:1].isspace())
         return {
             number
@@ -80,32 +79,33 @@ class Prose:
     def recipients(
         self, named: Iterable[str], excluded: Iterable[str], action: Action, machines: bool = False
     ) -> tuple[Recipient, ...]:
-        """Return the recipients the report names, each with the words about it.
+        """Return the recipients named in the report, each with its words.
 
-        `named` are recipients told by a header (X-Failed-Recipients): if the report speaks of them, only those count.
-        `excluded` are the addresses that stand in it for another reason: its author and its reader; so are those of
-        mail systems (postmaster) unless `machines` is set.
+        `named` are recipients of a header field (X-Failed-Recipients): if the report mentions them, only they count.
+
+        `excluded` are addresses mentioned for another reason, such as author and reader. Addresses of mail systems
+        (postmaster) are excluded too, unless `machines`.
         """
         found = prose_recipients.find(self.lines, {address.lower() for address in excluded if address}, machines)
         wanted = [address for address in named if "@" in address]
-        if wanted and (not found or any(address.lower() in self._where for address in wanted)):
-            found = [self._where.get(address.lower(), Position(address, -1, "")) for address in wanted]
+        if wanted and (not found or any(address.lower() in self._positions for address in wanted)):
+            found = [self._positions.get(address.lower(), Position(address, -1, "")) for address in wanted]
         starts = {one.line for one in found}
         return tuple(self._recipient(one, starts, action) for one in found[: prose_recipients.MAX_FOUND])
 
     def bare_recipients(self, domain: str, action: Action) -> tuple[Recipient, ...]:
-        """Return recipients the report lists by their local parts alone."""
+        """Return recipients that the report lists by local part only."""
         found = prose_recipients.bare(self.lines, domain) if domain else []
         return tuple(self._recipient(one, set(), action) for one in found)
 
     def about(self, address: str, action: Action) -> Recipient:
-        """Return a recipient the report does not name, with what the report says."""
+        """Return a recipient not named in the report, with the words of the whole report."""
         return self._recipient(Position(address, -1, ""), set(), action)
 
     def words_about(self, address: str) -> str:
-        """Return what the report says of this very recipient; "" when it says nothing of its own."""
-        where = self._where.get(address.lower())
-        own = "" if where is None else self._own_words(where, self._listed)
+        """Return the words about one recipient; "" if there are none."""
+        position = self._positions.get(address.lower())
+        own = "" if position is None else self._own_words(position, self._list_lines)
         transcript = self._transcript(address)
         if transcript is None or smtp_code(own) is not None:
             return own
@@ -117,27 +117,32 @@ class Prose:
         return Recipient(one.address, action, status_in(diagnostic) or status, code, diagnostic, phase_of(diagnostic))
 
     def _diagnostic(self, one: Position, starts: set[int]) -> tuple[str, str]:
-        """Return the words about a recipient and the status its own transcript names.
+        """Return the words about a recipient, and the status of its transcript.
 
-        They are its own words; with its reply where they lack a code; with the whole report where they say nothing.
+        They are its own words, with its reply if they lack a code, or with the whole report if they name no reason.
         """
         own = self._own_words(one, starts)
-        certain = self._transcript(one.address)
-        reply = certain or (self.replies[0] if self.replies else None)
-        says = bool(smtp_code(own) or FAILURE.search(own))
+        own_reply = self._transcript(one.address)
+        reply = own_reply or (self.replies[0] if self.replies else None)
+        has_reason = bool(smtp_code(own) or FAILURE.search(own))
         diagnostic = own
-        if reply is not None and not (smtp_code(own) or status_in(own)) and (certain or len(starts) < 2 or not says):
+        if (
+            reply is not None
+            and not (smtp_code(own) or status_in(own))
+            and (own_reply or len(starts) < 2 or not has_reason)
+        ):
             diagnostic = f"{own} {reply.words}".strip()
-        elif reply is None and not says:
+        elif reply is None and not has_reason:
             diagnostic = f"{own} {self._whole()}".strip()
-        return _quoted_reply(diagnostic)[:_MAX_DIAGNOSTIC], status_in(certain.words) if certain else ""
+        return _quoted_reply(diagnostic)[:_MAX_DIAGNOSTIC], status_in(own_reply.words) if own_reply else ""
 
     def _own_words(self, one: Position, starts: set[int]) -> str:
-        """Return the words beside an address and the lines beneath, up to an empty one or the next recipient."""
+        """Return the words beside an address and the lines below, up to an empty line or the next recipient."""
         if one.line < 0:
             return ""
         if prose_recipients.REPLIED.match(one.rest):
-            return " ".join([*_said_before(self.lines, one.line), one.rest])[:_MAX_DIAGNOSTIC]
+            return " ".join([*_line_above(self.lines, one.line), one.rest])[:_MAX_DIAGNOSTIC]
+
         words = [one.rest] if one.rest else []
         gap = False
         for number, line in enumerate(self.lines[one.line + 1 : one.line + 1 + _BLOCK_LINES], one.line + 1):
@@ -150,6 +155,7 @@ class Prose:
             if gap and not words and (text.endswith(":") or FAILURE.search(text) is None):
                 break
             words.append(text)
+
         return " ".join(words)[:_MAX_DIAGNOSTIC]
 
     def _transcript(self, address: str) -> _Reply | None:
@@ -162,25 +168,25 @@ class Prose:
 
 
 def read_prose(text: str) -> Prose:
-    """Take a report's own words apart."""
+    """Parse the text of a report."""
     lines = [line[:_MAX_LINE] for line in text.split("\n")[:_MAX_LINES]]
     replies: list[_Reply] = []
     for number, line in enumerate(lines):
         match = _REPLY.match(line)
         if match is not None and len(replies) < _MAX_REPLIES:
-            before = _said_before(lines, number) if prose_recipients.REPLIED.match(line) else []
+            before = _line_above(lines, number) if prose_recipients.REPLIED.match(line) else []
             words = " ".join([*before, match[1], *_continued(lines, number)])
             replies.append(_Reply(words, " ".join([*lines[max(0, number - 2) : number + 1], words]).lower()))
     return Prose(lines, replies)
 
 
 def has_evidence(text: str) -> bool:
-    """Tell whether a text says that mail was not delivered."""
+    """Whether a text states that mail was not delivered."""
     return FAILURE.search(text[:6000]) is not None
 
 
 def is_delay(subject: str, text: str) -> bool:
-    """Tell whether a report warns that delivery takes longer rather than that it failed."""
+    """Whether a report is a warning about a delay, not a failure."""
     head = f"{subject}\n{text[:4000]}"
     if DELAY.search(subject) is not None and GIVEN_UP.search(subject) is None:
         return True
@@ -188,26 +194,26 @@ def is_delay(subject: str, text: str) -> bool:
 
 
 def has_given_up(text: str) -> bool:
-    """Return whether a report says that delivery failed for good."""
+    """Whether a report states that delivery failed permanently."""
     return GIVEN_UP.search(text[:4000]) is not None
 
 
 def _quoted_reply(words: str) -> str:
-    """Return the reply a report quotes after its own explanations; all words when it quotes none."""
+    """Return the reply that a report quotes after its explanations, else all words."""
     mark = _QUOTES.search(words)
     quoted = words[mark.end() :].strip() if mark is not None else ""
     return quoted if len(quoted) > 8 else words
 
 
-def _said_before(lines: list[str], number: int) -> list[str]:
-    """Sendmail prints the other host's or program's words above its own summary for the recipient."""
-    said = lines[number - 1].strip() if number else ""
+def _line_above(lines: list[str], number: int) -> list[str]:
+    """Return the line above: Sendmail prints the other host's reply above its summary of the recipient."""
+    above = lines[number - 1].strip() if number else ""
     names_another = any(
-        form.match(said) for form in (prose_recipients.REPLIED, prose_recipients.LEADING, prose_recipients.ALONE)
+        form.match(above) for form in (prose_recipients.REPLIED, prose_recipients.LEADING, prose_recipients.ALONE)
     )
-    if not said or names_another or said.startswith((">>>", "...", "---")):
+    if not above or names_another or above.startswith((">>>", "...", "---")):
         return []
-    return [said.removeprefix("<<<").strip()]
+    return [above.removeprefix("<<<").strip()]
 
 
 def _continued(lines: list[str], number: int) -> list[str]:

@@ -1,4 +1,4 @@
-"""Recipients named in free-text reports."""
+"""Finds the recipients named in free-text reports."""
 
 import re
 from collections.abc import Callable
@@ -12,7 +12,7 @@ _MARKS = (
     r"\u06d4\u0964\u0965\u0e5a\u0e5b\u2000-\u200b\u200e-\u206f\u2190-\u2bff\u3000-\u3004\u3008-\u3020\u3030\u303d-\u303f"
     r"\u30fb\ufe10-\ufe1f\ufe30-\ufe6f\uff00-\uff0f\uff1a-\uff20\uff3b-\uff40\uff5b-\uff65\uffe0-\uffff"
 )
-"""Punctuation, blanks and symbols outside ASCII: no label of a domain holds them (RFC 5891 section 4.2.2)."""
+"""Punctuation, blanks and symbols outside ASCII, not allowed in domain labels (RFC 5891 section 4.2.2)."""
 
 
 _LETTER = rf"(?:[A-Za-z0-9]|(?![{_MARKS}])[\u0080-\uffff])"
@@ -31,11 +31,11 @@ ADDRESS = re.compile(
     rf"(?:\"[^\"\n]{{1,64}}\"|[^\s<>()\[\],;:\"'=|\\@{_MARKS}]{{1,80}})@"
     rf"(?:{_DOMAIN_LABEL}(?:\.{_DOMAIN_LABEL}){{0,10}}|\[[0-9A-Fa-f.:]{{3,45}}\])"
 )
-"""An address as reports print it; looser than RFC 5321 where real mail is."""
+"""An address as printed in reports; less strict than RFC 5321 where real mail is."""
 
 
 _RUN_ON = re.compile(rf"(?:[{_CJK}]{{1,40}})?([!-~]{{1,64}}@[!-~]{{1,250}}?\.[A-Za-z]{{2,24}})(?:[{_CJK}].{{0,80}})?$")
-"""An ASCII address that stands in a sentence of a script without blanks."""
+"""An ASCII address within text of a script without spaces."""
 
 
 _MACHINES = re.compile(
@@ -45,27 +45,30 @@ _MACHINES = re.compile(
 
 
 def clean_address(text: str) -> str:
-    """Return the address in a field value or a bracketed word, without brackets, comment, quotes or route."""
+    """Return the address in a field value or word, without brackets, comment, quotes or route."""
     value = text.strip()
     if value.lower().startswith(("mailto:", "smtp:", "rfc822:")):
         value = value.partition(":")[2].strip()
+
     opened = value.find("<")
     if opened >= 0:
         inside = value[opened + 1 :].partition(">")[0].strip()
         value = inside or value
     if value.startswith("@") and ":" in value:
         value = value.partition(":")[2]
+
     match = ADDRESS.search(value)
     if match is not None:
         found = match[0].rstrip(".")
         run_on = _RUN_ON.match(found)
         return found if run_on is None else run_on[1]
+
     word = value.split()[0] if value.split() else ""
     return word.strip("<>()\"';,")[:254]
 
 
 def is_machine(address: str) -> bool:
-    """Tell whether an address belongs to a mail system rather than to a person."""
+    """Whether an address belongs to a mail system, not a person."""
     return _MACHINES.match(address) is not None
 
 
@@ -76,7 +79,7 @@ _MAX_IN_LINE = 20
 
 
 _MAX_CANDIDATES = 200
-"""Lines with an address that are looked at: no honest report has more."""
+"""Maximum number of lines with an address that are searched."""
 
 
 _A = ADDRESS.pattern
@@ -132,7 +135,7 @@ _TOWARDS = re.compile(
 _ORIGIN = re.compile(rf"\b(?:generated|expanded|forwarded|redirected) from:? <?({_A})", re.IGNORECASE)
 
 
-_NOT_OURS = any_of(
+_NOT_RECIPIENT = any_of(
     r"\b(?:from|sent by|write to|sender|reply-to|return-path|errors-to|cc|message-id|contact|questions?|assistance"
     r"|help ?desk|support"
     r"|mailto:|administrator|forward (?:this|it)|send (?:an? )?(?:e-?mail|message) to)\b(?!.{0,20}(?:to|recipient))",
@@ -151,7 +154,7 @@ _INTRODUCES = re.compile(r"\b(?:recipients?|address(?:es|ees?)?|users?)\b.{0,160
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """An address a report names: the number of the line it stands on and what the line says after it."""
+    """An address in a report: its line number, and the text after it on that line."""
 
     address: str
     line: int
@@ -162,28 +165,28 @@ Reader = Callable[[str], list[tuple[str, str]]]
 
 
 def find(lines: list[str], skipped: set[str], machines: bool) -> list[Position]:
-    """Return the recipients a report names, without `skipped` (lower case) and, unless `machines`, mail systems."""
+    """Return the recipients in a report, without `skipped` (lower case) and, unless `machines`, mail systems."""
     for read in _READERS:
-        kept = [
+        recipients = [
             one
             for one in _collect(lines, read)
             if one.address.lower() not in skipped
             and (machines or not is_machine(one.address))
             and not _names_author(lines, one.line)
         ]
-        if kept:
-            return kept
+        if recipients:
+            return recipients
     return []
 
 
 def _names_author(lines: list[str], number: int) -> bool:
-    """Return whether the lines above introduce an author: "A message sent by", on a line of its own."""
+    """Whether the line above introduces an author, such as "A message sent by"."""
     above = next((line for line in reversed(lines[max(0, number - 2) : number]) if line.strip()), "")
     return _AUTHOR.search(above) is not None
 
 
-def everywhere(lines: list[str]) -> dict[str, Position]:
-    """Return where each address stands, by its lower-case form; the strongest position counts."""
+def positions(lines: list[str]) -> dict[str, Position]:
+    """Return the position of each address, by its lower-case form; the strongest one counts."""
     found: dict[str, Position] = {}
     for read in (*_READERS, _any):
         for one in _collect(lines, read):
@@ -192,7 +195,7 @@ def everywhere(lines: list[str]) -> dict[str, Position]:
 
 
 def bare(lines: list[str], domain: str) -> list[Position]:
-    """Return recipients listed by their local parts alone beneath a line that announces them."""
+    """Return recipients listed by local part only, below a line that announces them."""
     found: list[Position] = []
     announced = False
     for number, line in enumerate(lines):
@@ -221,12 +224,15 @@ def _alone(line: str) -> list[tuple[str, str]]:
     if match is not None:
         at = line.find("(")
         return [(match[1], line[at:].strip("() :") if at >= 0 else "")]
+
     match = REPLIED.match(line)
     if match is not None:
         return [(match[1], line.strip())]
+
     match = LEADING.match(line)
     if match is None:
         return []
+
     bracketed = match[1] or match[2]
     certain = bracketed or line.startswith((":", " :", " on "), match.end(3))
     return [(bracketed or match[3], match[4])] if certain or FAILS.search(match[4]) else []
@@ -240,13 +246,13 @@ def _labelled(line: str) -> list[tuple[str, str]]:
 def _towards(line: str) -> list[tuple[str, str]]:
     for found in islice(ADDRESS.finditer(line), _MAX_IN_LINE):
         before = line[max(0, found.start() - 160) : found.start()]
-        if _TOWARDS.search(before) is not None and _NOT_OURS.search(before) is None:
+        if _TOWARDS.search(before) is not None and _NOT_RECIPIENT.search(before) is None:
             return [(found[0], line)]
     return []
 
 
 def _in_sentence(line: str) -> list[tuple[str, str]]:
-    if FAILS.search(line) is None or _NOT_OURS.search(line) is not None:
+    if FAILS.search(line) is None or _NOT_RECIPIENT.search(line) is not None:
         return []
     return [(found[0], line) for found in islice(ADDRESS.finditer(line), _MAX_IN_LINE)]
 

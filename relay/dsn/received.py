@@ -1,4 +1,4 @@
-"""A returned mail laid out, and the message it returns."""
+"""Splits returned mail into the report's text, its parts, and the returned message."""
 
 import re
 from dataclasses import dataclass
@@ -59,7 +59,7 @@ _MAX_LINES = 4000
 
 
 def split_report(text: str) -> tuple[str, str]:
-    """Return the report's own words and what follows them: the returned message, "" when there is none."""
+    """Split a text into the report and the returned message, "" if there is none."""
     lines = text.split("\n")[:_MAX_LINES]
     for number, line in enumerate(lines):
         if number and _SEPARATOR.match(line[:300]) is not None:
@@ -68,7 +68,7 @@ def split_report(text: str) -> tuple[str, str]:
 
 
 def returned_header(parts: list[Part], trailing: str) -> Header:
-    """Return the header of the returned message: of its part, else of the text that trails the report."""
+    """Return the header of the returned message, from its part, else from the text after the report."""
     for part in parts:
         if part.media_type in RETURNED_TYPES:
             header = read_header(normal_lines(part.decoded()[:300_000]))
@@ -78,7 +78,7 @@ def returned_header(parts: list[Part], trailing: str) -> Header:
 
 
 def _header_in(text: str) -> Header:
-    """Collect the first run of header lines in a text; a line that is none ends it once it has begun."""
+    """Collect the first run of header lines in a text; another line ends it."""
     pairs: list[tuple[str, str]] = []
     for line in text.split("\n")[:400]:
         match = _HEADER_LINE.match(line)
@@ -94,13 +94,13 @@ def _header_in(text: str) -> Header:
 _LIST_FIELDS = ("list-id", "list-unsubscribe", "list-post")
 
 
-_FEW = 40
-"""Characters: a plain text shorter than that is an empty one with a signature; the HTML tells more."""
+_MIN_TEXT = 40
+"""Characters below which a plain text is treated as empty and the HTML part is used."""
 
 
 @dataclass(frozen=True)
 class Received:
-    """One mail. `text` is what it says to people; `trailing` the returned message where that follows in the text."""
+    """One returned mail. `text` is for people; `trailing` is the returned message if it follows in the text."""
 
     header: Header
     parts: list[Part]
@@ -108,13 +108,13 @@ class Received:
     trailing: str
     returned: Header
     is_open: bool = False
-    """The mail ends before its report does: its last delimiter (RFC 2046 section 5.1.1) or line end is missing."""
+    """Whether the mail ends early: its closing delimiter (RFC 2046 section 5.1.1) or last line end is missing."""
     breaks_off: bool = False
-    """It ends within a line; that line is not read."""
+    """Whether it ends within a line, which is then ignored."""
 
     @cached_property
     def prose(self) -> Prose:
-        """The words for people, taken apart."""
+        """The parsed text."""
         return read_prose(self.text)
 
     @cached_property
@@ -134,7 +134,7 @@ class Received:
 
     @property
     def from_daemon(self) -> bool:
-        """Whether the author is a mail system beyond doubt."""
+        """Whether the author is certainly a mail system."""
         return DAEMON.search(self.author) is not None
 
     @property
@@ -143,7 +143,7 @@ class Received:
         return self.header.get("return-path").strip() == "<>"
 
     @property
-    def is_for_many(self) -> bool:
+    def is_list_mail(self) -> bool:
         """Whether a list or a newsletter sent it, not a mail system (RFC 2369, RFC 2919)."""
         return not self.has_null_path and any(name in self.header for name in _LIST_FIELDS)
 
@@ -175,7 +175,7 @@ class Received:
 
 
 def read(content: bytes) -> Received:
-    """Lay a raw mail out; the work is linear in its readable beginning."""
+    """Split a raw mail; linear in its first MAX_CONTENT octets."""
     mail = normal_lines(content)
     unfinished = not mail.endswith(b"\r\n")
     mail = mail[: mail.rfind(b"\n") + 1] if unfinished else mail
@@ -190,13 +190,13 @@ def read(content: bytes) -> Received:
 
 
 def _without_signature(text: str) -> str:
-    """Return a text without what stands below a signature's delimiter (RFC 3676 section 4.3): gateways add footers."""
+    """Remove the signature of a text (RFC 3676 section 4.3), in which gateways add footers."""
     words = text.partition("\n-- \n")[0]
     return words if words.strip() else text
 
 
 def _text_for_people(parts: list[Part]) -> str:
-    """Join the text parts before the returned message; those behind it are lists' footers, unless none comes first."""
+    """Join the text parts before the returned message; later ones are footers, unless none comes first."""
     before: list[Part] = []
     for part in parts:
         if part.media_type in RETURNED_TYPES:
@@ -205,6 +205,6 @@ def _text_for_people(parts: list[Part]) -> str:
         elif part.media_type.startswith("text/"):
             before.append(part)
     plain = "\n".join(part.text() for part in before if part.media_type != "text/html")
-    if len(plain.strip()) > _FEW:
+    if len(plain.strip()) > _MIN_TEXT:
         return plain
     return "\n".join([plain, *(part.text() for part in before if part.media_type == "text/html")])

@@ -1,4 +1,4 @@
-"""Codes, requested delay and masked form of a reply text."""
+"""Extracts codes, phase and requested delay from a reply, and masks its variable parts."""
 
 import re
 
@@ -24,13 +24,13 @@ _PHASE = re.compile(
 )
 
 
-_TOLD_PHASE = re.compile(
+_QMAIL_PHASE = re.compile(
     r"(?P<connect>but greeting failed|failed the initial connection)|(?P<ehlo>but my name was rejected)"
     r"|(?P<mail>but sender was rejected)|(?P<rcpt>does not like recipient)"
     r"|(?P<data>failed on DATA command|failed after I sent the message)",
     re.IGNORECASE,
 )
-"""What qmail and its successors write in place of the command."""
+"""Wordings of qmail and its successors that replace the command."""
 
 _PHASE_NAMES = ("rcpt", "mail", "data", "ehlo", "connect", "connect")
 
@@ -39,29 +39,29 @@ _SCANNED = 4000
 
 
 def status_in(text: str) -> str:
-    """Return the enhanced status code a text carries, that beside an SMTP code before any other; "" when none."""
+    """Return the enhanced status in a text, preferably one beside an SMTP code; "" if there is none."""
     text = text[:_SCANNED]
     field = _STATUS_FIELD.match(text)
     if field is not None:
         return ".".join(field.groups())
     beside = [found[2] for found in _CODE_AND_STATUS.finditer(text) if found[1] == found[3]]
-    told = beside + [found[0] for found in _STATUS.finditer(text)]
-    return next((status for status in told if status[0] != "2"), told[0] if told else "")
+    found = beside + [found[0] for found in _STATUS.finditer(text)]
+    return next((status for status in found if status[0] != "2"), found[0] if found else "")
 
 
 def smtp_code(text: str) -> int | None:
-    """Return the first SMTP code of failure in a text."""
+    """Return the first SMTP failure code in a text, None if there is none."""
     found = _CODE.search(text[:_SCANNED])
     return int(found[1]) if found else None
 
 
 def phase_of(text: str) -> str:
-    """Return the command the reply in a text answered: connect, ehlo, mail, rcpt, data; "" when it does not say."""
+    """Return the command that the reply answered: connect, ehlo, mail, rcpt, data; "" if not stated."""
     found = _PHASE.search(text[:_SCANNED])
     if found is not None:
         return _PHASE_NAMES[next(n for n, group in enumerate(found.groups()) if group)]
-    told = _TOLD_PHASE.search(text[:_SCANNED])
-    return "" if told is None or told.lastgroup is None else told.lastgroup
+    found = _QMAIL_PHASE.search(text[:_SCANNED])
+    return "" if found is None or found.lastgroup is None else found.lastgroup
 
 
 _MAX_TEXT = 1000
@@ -98,7 +98,7 @@ _SPACE = re.compile(r"\s+")
 
 
 def mask_reply(text: str) -> str:
-    """Return a reply with addresses, links, hosts, ids and numbers masked; its code and enhanced status stay."""
+    """Mask addresses, links, hosts, ids and numbers of a reply, but not its code and enhanced status."""
     code = _LEADING_CODE.match(text)
     rest = text[code.end() if code else 0 :][:_MAX_TEXT]
     statuses = _ANY_STATUS.findall(rest)
@@ -135,7 +135,7 @@ _CLOCK = re.compile(r"\b(?:in|after|for|wait)\s(\d{1,3})[: ]([0-5]\d)[: ]([0-5]\
 
 
 def requested_delay(normal: str) -> float | None:
-    """Return the seconds a reply in its normal form asks to wait, at most a week; None when it names no time."""
+    """Return the seconds that a reply in normal form asks to wait, at most a week; None if it states no time."""
     if _CONTEXT.search(normal) is None:
         return None
     clock = _CLOCK.search(normal)

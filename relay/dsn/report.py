@@ -1,31 +1,32 @@
-"""What a returning mail says: the values the bounce reader makes of it."""
+"""Values parsed from returned mail."""
 
 from dataclasses import dataclass
 from typing import Literal
 
 Kind = Literal["bounce", "delay", "complaint", "auto-reply", "other"]
-"""A failure, a warning of a delay, a feedback report of any type, an automatic answer, or other mail."""
+"""A failure, a warning of a delay, a feedback report of any type, an automatic reply, or other mail."""
 
 
 Action = Literal["failed", "delayed", "delivered", "complained", "reported"]
-"""What happened to a recipient. `relayed` and `expanded` of RFC 3464 count as delivered.
+"""Action of a recipient. `relayed` and `expanded` of RFC 3464 count as delivered.
 
-`reported` is a recipient of a message that a feedback report is about without being a complaint.
+`reported` is for recipients in a feedback report that is not a complaint.
 """
 
 
 COMPLAINTS = frozenset({"abuse", "fraud", "complaint", "spam"})
-"""Feedback types by which a recipient complains (RFC 5965 section 7.3), and what receivers without types write."""
+"""Feedback types that are complaints (RFC 5965 section 7.3), and words of receivers that do not use these types."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recipient:
     """One recipient of a report.
 
-    `address` is the one the message was sent to as far as the report tells it; `final_address` where the reporting
-    host tried to deliver it. `status` is an enhanced status code (RFC 3463), X.0.0 of its class when the report names
-    none. `code` is the SMTP code in the diagnostic, None when there is none. `phase` is the SMTP command the reply
-    answered ("" when not told).
+    `address` is the one the message was sent to, if the report names it; `final_address` the one the reporting host
+    tried. `status` is an enhanced status code (RFC 3463), X.0.0 of its class if the report names none.
+
+    `code` is the SMTP code in the diagnostic, None if there is none. `phase` is the SMTP command that the reply
+    answered, "" if not known.
     """
 
     address: str
@@ -40,10 +41,10 @@ class Recipient:
 
 @dataclass(frozen=True, slots=True)
 class Feedback:
-    """The machine-readable half of a feedback report (RFC 5965 section 3)."""
+    """The machine-readable part of a feedback report (RFC 5965 section 3)."""
 
     feedback_type: str
-    """`abuse`, `fraud`, `not-spam`, `auth-failure`, `opt-out`, `virus`, `other`, or a receiver's own word."""
+    """`abuse`, `fraud`, `not-spam`, `auth-failure`, `opt-out`, `virus`, `other`, or another word of a receiver."""
 
     @property
     def is_complaint(self) -> bool:
@@ -53,10 +54,10 @@ class Feedback:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A returning mail, understood.
+    """A parsed returned mail.
 
-    `text` is what the report says to a human, without the returned message. `message_id` and `returned` come from
-    the header of the returned message, `envelope_id` from the report (RFC 3461 ENVID).
+    `text` is the report's text for people, without the returned message. `message_id` and `returned` are from the
+    header of the returned message, `envelope_id` (ENVID, RFC 3461) from the report.
     """
 
     kind: Kind
@@ -68,4 +69,4 @@ class Report:
     text: str = ""
     feedback: Feedback | None = None
     cut: bool = False
-    """The mail breaks off within the report: what it says about a recipient may lack its end."""
+    """Whether the report is truncated; its words about a recipient may be incomplete."""

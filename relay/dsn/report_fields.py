@@ -1,4 +1,4 @@
-"""Delivery-status and feedback-report fields."""
+"""Parses delivery-status fields (RFC 3464) and feedback-report fields (RFC 5965)."""
 
 import re
 from collections.abc import Iterator
@@ -80,15 +80,15 @@ _ACTIONS: dict[str, Action] = {
 class _Block:
     values: dict[str, str] = field(default_factory=dict)
 
-    def take(self, name: str, value: str) -> None:
-        """Keep a field's value; of several with one name the first that says anything holds."""
+    def store(self, name: str, value: str) -> None:
+        """Store a field's value; the first non-empty one of a name applies."""
         if not self.values.get(name):
             self.values[name] = value
 
 
 @dataclass(frozen=True, slots=True)
 class DeliveryStatus:
-    """What the fields of one report tell: per-message fields and the recipients in order."""
+    """Parsed delivery-status fields: per-message fields and the recipients in order."""
 
     recipients: tuple[Recipient, ...]
     reporting_mta: str
@@ -96,19 +96,19 @@ class DeliveryStatus:
 
 
 def looks_like_status(text: str) -> bool:
-    """Tell whether a text carries recipient fields of a delivery report at line starts."""
+    """Whether a text has recipient fields of a delivery report at line starts."""
     return _RECIPIENT_LINE.search(text) is not None and _ACTION_LINE.search(text) is not None
 
 
 def parse_status(text: str, *, complete: bool = True) -> DeliveryStatus:
-    """Read the fields of a delivery report; what is no field is passed over.
+    """Parse the fields of a delivery report; other lines are ignored.
 
-    Of fields that are not `complete`, the last recipient is left out where neither action nor status says that it
-    failed.
+    If the fields are not `complete`, the last recipient is omitted unless its action or status is a failure.
     """
     message: dict[str, str] = {}
     blocks: list[_Block] = []
     current = _Block()
+
     separated = False
     for name, value in _fields(text):
         if not name:
@@ -118,15 +118,17 @@ def parse_status(text: str, *, complete: bool = True) -> DeliveryStatus:
         if key is None:
             message.setdefault(name, value)
             continue
-        if _begins_another(current, key, separated):
+        if _begins_next(current, key, separated):
             blocks.append(current)
             current = _Block()
             if len(blocks) >= _MAX_RECIPIENTS:
                 break
         separated = False
-        current.take(key, value)
+        current.store(key, value)
+
     if complete or "action" in current.values or current.values.get("status", "").strip().startswith("5"):
         blocks.append(current)
+
     recipients = tuple(made for block in blocks if (made := _recipient(block.values)) is not None)
     reporting_mta = without_type(message.get("reporting-mta", ""))
     return DeliveryStatus(recipients, reporting_mta, message.get("original-envelope-id", ""))
@@ -137,8 +139,8 @@ def without_type(value: str) -> str:
     return _TYPE.sub("", value, count=1).strip()
 
 
-def _begins_another(block: _Block, key: str, separated: bool) -> bool:
-    """A field the block has already, or a recipient after a blank line, belongs to the next recipient."""
+def _begins_next(block: _Block, key: str, separated: bool) -> bool:
+    """Whether a field begins the next recipient: it is in the block already, or is a recipient after a blank line."""
     values = block.values
     has_recipient = "final" in values or "original" in values
     if key in ("final", "original"):
@@ -163,6 +165,7 @@ def _fields(text: str) -> Iterator[tuple[str, str]]:
             name, value = match[1].lower(), match[2]
         elif name and len(value) < _MAX_DIAGNOSTIC:
             value += " " + line.strip()
+
     if name:
         yield name, value.strip()
 
@@ -172,6 +175,7 @@ def _recipient(values: dict[str, str]) -> Recipient | None:
     original = _address(values.get("original", ""))
     if not final and not original:
         return None
+
     diagnostic = without_type(values.get("diagnostic", ""))[:_MAX_DIAGNOSTIC]
     status = _status(values.get("status", ""), diagnostic)
     return Recipient(
@@ -199,13 +203,13 @@ def _action(value: str, status: str) -> Action:
 
 
 def _status(value: str, diagnostic: str) -> str:
-    """Return the status the field gives, or the more specific one of the diagnostic when the field says X.0.0."""
-    given = status_in(value)
-    told = status_in(diagnostic)
-    if not given:
-        return told
-    vague = given.endswith(".0.0")
-    return told if vague and told and told[0] == given[0] else given
+    """Return the status of the field, or a more specific one in the diagnostic if the field is X.0.0."""
+    in_field = status_in(value)
+    in_diagnostic = status_in(diagnostic)
+    if not in_field:
+        return in_diagnostic
+    vague = in_field.endswith(".0.0")
+    return in_diagnostic if vague and in_diagnostic and in_diagnostic[0] == in_field[0] else in_field
 
 
 def _comment(value: str) -> str:
@@ -223,27 +227,29 @@ _TRACES = ("x-original-to", "x-hmxmroriginalrecipient", "delivered-to")
 
 
 def feedback_type(value: str) -> str:
-    """Return a type in lower case, without the comment and quotes some receivers add."""
+    """Return a feedback type in lower case, without a comment and quotes."""
     words = value.partition("(")[0].partition(";")[0].strip(" \t\"'").lower().split()
     return "-".join(words) or "other"
 
 
 def parse_feedback(text: str, returned: Header) -> tuple[Feedback, tuple[Recipient, ...]]:
-    """Read the fields of a message/feedback-report; the recipients are those who complained.
+    """Parse the fields of a message/feedback-report; its recipients are those who complained.
 
-    Large providers hide the complainer: then the address comes from the returned message's own trace, and where that
-    is hidden too there is none (the signed return-path or the Message-ID tells who it was).
+    Large providers redact the recipient. The address is then taken from trace fields of the returned message, if
+    present. The signed return-path or the Message-ID identify the recipient otherwise.
     """
     values: dict[str, list[str]] = {}
     for line in text.split("\n")[:_LINES]:
         match = _FEEDBACK_FIELD.match(line)
         if match is not None:
             values.setdefault(match[1].lower(), []).append(match[2].strip())
+
     named = values.get("original-rcpt-to", []) + values.get("removal-recipient", [])
     if not named:
         named = [value for name in _TRACES if (value := returned.get(name))]
     if not named:
         named = ADDRESS.findall(returned.get("to"))
+
     addresses = dict.fromkeys(clean_address(value) for value in named)
     feedback = Feedback(feedback_type((values.get("feedback-type") or ["other"])[0]))
     action: Action = "complained" if feedback.is_complaint else "reported"

@@ -1,4 +1,4 @@
-"""The bounce rules on disk: `bounce_rules.toml` beside the configuration, else those that come with the program."""
+"""Loads the bounce rules: `bounce_rules.toml` beside the configuration, else the built-in file."""
 
 from importlib import resources
 from pathlib import Path
@@ -9,7 +9,7 @@ NAME = "bounce_rules.toml"
 
 
 def load_bounce_rules(config: Path | None) -> Rules:
-    """Read the rules; raise RulesError naming the file and every fault in it."""
+    """Load the rules; raise RulesError naming the file and every fault."""
     own = config.parent / NAME if config is not None else None
     if own is None or not own.exists():
         return load_rules(resources.files("relay.dsn").joinpath(NAME).read_text("utf-8"))

@@ -1,7 +1,7 @@
-"""What Amazon SES reports as JSON, by SNS or event publishing (AWS SES developer guide, notification contents).
+"""Parses JSON notifications of Amazon SES by SNS or event publishing (AWS SES developer guide).
 
-The type and subtype of a bounce decide its class; SMTP code, status and diagnostic are there only when the other
-server sent a delivery report.
+Type and subtype of a bounce decide its class. SMTP code, status and diagnostic are present only if the other server
+sent a delivery report.
 """
 
 import json
@@ -34,25 +34,29 @@ _REASONS = {
     "ipfailure": ("7.1", "sending IP address blocked or throttled: rate limit exceeded"),
     "byoiphostnamelookupunavailable": ("4.3", "temporary DNS lookup failure"),
 }
-"""Bounce subtypes and types of delays: the status behind its class, and the reason in a mail server's words."""
+"""Status detail and reason for bounce subtypes and delay types."""
 
 
 def read_notice(text: str) -> Report | None:
-    """Return what an SES notification reports; None when the text is none."""
+    """Parse an SES notification; None if the text is not one."""
     start = text.find("{")
     if start < 0 or not any(mark in text for mark in _MARKS):
         return None
+
     notice = _object(text[start:])
     if isinstance(notice.get("Message"), str):
         notice = _object(notice["Message"])
+
     event = str(notice.get("notificationType") or notice.get("eventType") or "").lower()
     match event:
         case "bounce":
             return _bounce(_table(notice, "bounce"))
         case "deliverydelay":
-            told = _table(notice, "deliveryDelay")
-            reason = str(told.get("delayType", ""))
-            return _failure(told, "delay", _recipients(told.get("delayedRecipients"), "delayed", "4", reason), reason)
+            details = _table(notice, "deliveryDelay")
+            reason = str(details.get("delayType", ""))
+            return _failure(
+                details, "delay", _recipients(details.get("delayedRecipients"), "delayed", "4", reason), reason
+            )
         case "complaint":
             return _complaint(_table(notice, "complaint"))
         case "reject":
@@ -60,39 +64,43 @@ def read_notice(text: str) -> Report | None:
             reason = f"virus found: {_table(notice, 'reject').get('reason', '')}"
             return Report("bounce", _recipients(addresses, "failed", "5", ""), text=reason)
         case "delivery":
-            told = _table(notice, "delivery")
+            details = _table(notice, "delivery")
             delivered = [
-                {"emailAddress": one, "diagnosticCode": told.get("smtpResponse")}
-                for one in _list(told.get("recipients"))
+                {"emailAddress": one, "diagnosticCode": details.get("smtpResponse")}
+                for one in _list(details.get("recipients"))
             ]
-            return _failure(told, "other", _recipients(delivered, "delivered", "", ""), "")
+            return _failure(details, "other", _recipients(delivered, "delivered", "", ""), "")
         case _:
             return None
 
 
-def _bounce(told: dict[str, Any]) -> Report:
-    """Return a bounce; only `Permanent` is one for good, whatever a diagnostic says."""
-    status_class = "5" if str(told.get("bounceType", "")).lower() == "permanent" else "4"
-    reason = str(told.get("bounceSubType", ""))
-    return _failure(told, "bounce", _recipients(told.get("bouncedRecipients"), "failed", status_class, reason), reason)
+def _bounce(details: dict[str, Any]) -> Report:
+    """Return a bounce. Only `Permanent` is class 5, regardless of the diagnostic."""
+    status_class = "5" if str(details.get("bounceType", "")).lower() == "permanent" else "4"
+    reason = str(details.get("bounceSubType", ""))
+    return _failure(
+        details, "bounce", _recipients(details.get("bouncedRecipients"), "failed", status_class, reason), reason
+    )
 
 
-def _failure(told: dict[str, Any], kind: Any, recipients: tuple[Recipient, ...], reason: str) -> Report:
+def _failure(details: dict[str, Any], kind: Any, recipients: tuple[Recipient, ...], reason: str) -> Report:
     _, words = _REASONS.get(reason.lower(), ("", reason or "-"))
-    return Report(kind, recipients, without_type(str(told.get("reportingMTA", ""))), text=words)
+    return Report(kind, recipients, without_type(str(details.get("reportingMTA", ""))), text=words)
 
 
-def _complaint(told: dict[str, Any]) -> Report:
-    """Return a feedback report; SES leaves the type out where the receiver named none, which is a complaint.
+def _complaint(details: dict[str, Any]) -> Report:
+    """Return a feedback report. SES omits the type if the receiver gave none; that is a complaint.
 
-    Of an address on the account's suppression list nobody complained: SES did not send to it.
+    An address on the account's suppression list is a bounce: SES did not send to it.
     """
-    if str(told.get("complaintSubType") or "").lower() == "onaccountsuppressionlist":
+    if str(details.get("complaintSubType") or "").lower() == "onaccountsuppressionlist":
         reason = "OnAccountSuppressionList"
-        return _failure(told, "bounce", _recipients(told.get("complainedRecipients"), "failed", "5", reason), reason)
-    feedback = Feedback(feedback_type(str(told.get("complaintFeedbackType") or "abuse")))
+        return _failure(
+            details, "bounce", _recipients(details.get("complainedRecipients"), "failed", "5", reason), reason
+        )
+    feedback = Feedback(feedback_type(str(details.get("complaintFeedbackType") or "abuse")))
     action: Action = "complained" if feedback.is_complaint else "reported"
-    return Report("complaint", _recipients(told.get("complainedRecipients"), action, "", ""), feedback=feedback)
+    return Report("complaint", _recipients(details.get("complainedRecipients"), action, "", ""), feedback=feedback)
 
 
 def _object(text: str) -> dict[str, Any]:
@@ -112,13 +120,13 @@ def _recipients(listed: Any, action: Action, status_class: str, reason: str) -> 
 
 
 def _recipient(one: dict[str, Any], action: Action, status_class: str, reason: str) -> Recipient:
-    """Return a recipient; with a `status_class` its status is of that class, by the reason where nobody named one."""
+    """Return a recipient. Its status gets the class `status_class`, with the detail of the reason if there is none."""
     diagnostic = without_type(str(one.get("diagnosticCode") or ""))
     status = str(one.get("status") or "") or _any_status(diagnostic)
     if status_class:
         detail, words = _REASONS.get(reason.lower(), ("", ""))
-        told = status.partition(".")[2]
-        status = f"{status_class}.{told if told not in ('', '0.0') else detail or '0.0'}"
+        given = status.partition(".")[2]
+        status = f"{status_class}.{given if given not in ('', '0.0') else detail or '0.0'}"
         diagnostic = diagnostic or words
     return Recipient(str(one["emailAddress"]), action, status, smtp_code(diagnostic), diagnostic, phase_of(diagnostic))
 

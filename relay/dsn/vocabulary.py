@@ -1,13 +1,13 @@
-"""The words by which reports written for people are known, in the languages mail systems speak.
+"""Wordings by which reports for people are recognised, in the languages of mail systems.
 
-Each list is tried as one expression, without regard to case. Every repetition in it is bounded.
+Each list is one case-insensitive expression. Every repetition in it is bounded.
 """
 
 import re
 
 
 def any_of(*forms: str) -> re.Pattern[str]:
-    """Compile a list of forms into one expression that finds any of them."""
+    """Compile alternatives into one case-insensitive expression."""
     return re.compile("|".join(forms), re.IGNORECASE)
 
 
@@ -15,7 +15,7 @@ DAEMON = any_of(
     r"microsoftexchange[0-9a-f]{8}|mail(?:er)?[-_ ]?daemon|\bmdaemon@|post_?master@"
     r"|mail deliver\w{0,2} (?:sub)?(?:system|service)",
 )
-"""Authors that are mail systems beyond doubt."""
+"""Authors that are certainly mail systems."""
 
 
 SYSTEM = any_of(
@@ -56,11 +56,11 @@ COMPLAINT_SUBJECT = re.compile(
     r"|(?:spam|abuse|feedback|fbl) (?:complaint |feedback )?report)",
     re.IGNORECASE,
 )
-"""Subjects of complaints that providers sent before there was a format for them."""
+"""Subjects of complaints from before the feedback format."""
 
 
 REFUSAL = any_of(r"rejected mail", r"(?:was|been|is) (?:automatically )?(?:rejected|refused)")
-"""Words of a receipt that is a refusal in truth."""
+"""Wordings of a receipt that is a refusal."""
 
 
 ANNOUNCES = re.compile(
@@ -68,7 +68,7 @@ ANNOUNCES = re.compile(
     r"|not delivered|undeliverable|rejected)|votre message n|you are not (?:a )?member of)",
     re.IGNORECASE | re.MULTILINE,
 )
-"""An opening that says that the reader's own message failed."""
+"""Openings which state that the reader's message failed."""
 
 
 _NOT = r"(?:could|can|did|was|were|has|have|had|is|are|been|will|would)(?: ?not|n['’]?t)"
@@ -130,7 +130,7 @@ FAILS = any_of(
     r"nelze|doru[čc]|dostarcz|levere|leverans|toimit|kézbes|iletil|ulaştır|bezorg|recapit|entreg|未能|送达|送達|배달",
     r"unbekannt|existiert nicht|voll\b|abgelehnt|verweigert|okänd|ukendt|ukjent|tuntematon|neexist|nedoru|ismeretlen",
 )
-"""Words of a sentence that tells of a failure, once it is known to be in a failure report."""
+"""Words of failure, meaningful only in a failure report."""
 
 
 WARNING = any_of(
@@ -146,7 +146,7 @@ WARNING = any_of(
     r"n'a pas encore|nouvelles? tentatives?|todavía no|aún no|seguirá intentando|ainda não|non è ancora|nog niet"
     r"|ещё не|еще не|попытки .{0,30}продолж|尚未|仍在尝试",
 )
-"""Statements that only a warning makes."""
+"""Statements that only a warning contains."""
 
 
 DELAY = any_of(
@@ -154,7 +154,7 @@ DELAY = any_of(
     r"(?:delivery|message|mail|has been|was|is|temporarily) (?:has been |is |was |being )?"
     r"(?:delayed|deferred|postponed)\b",
 )
-"""Statements that a warning makes, but also a report that goes on to say that time is up."""
+"""Statements that a warning contains, and sometimes a final report."""
 
 
 GIVEN_UP = any_of(
@@ -162,4 +162,4 @@ GIVEN_UP = any_of(
     r"(?:could|can) ?not be delivered(?! (?:yet|for more|within|immediately|for the last))",
     r"returned to|being returned|failed (?:address|recipient|permanently)|has failed|delivery failed|未達",
 )
-"""Statements that time is up."""
+"""Statements that delivery was given up."""

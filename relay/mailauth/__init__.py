@@ -1,1 +1,1 @@
-"""DKIM, SPF and DMARC."""
+"""DKIM signing and verification, SPF, DMARC, and their results."""

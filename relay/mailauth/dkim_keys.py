@@ -20,14 +20,14 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 Algorithm = Literal["rsa-sha256", "ed25519-sha256"]
-"""The `a=` values in use: RFC 8301 took rsa-sha1 away."""
+"""The `a=` values in use. RFC 8301 forbids rsa-sha1."""
 
 
 PrivateKey = RSAPrivateKey | Ed25519PrivateKey
 
 
 MIN_RSA_BITS = 1024
-"""Verifiers must not accept shorter RSA keys (RFC 8301 section 3.2)."""
+"""Minimum bits of an RSA key; verifiers must not accept shorter ones (RFC 8301 section 3.2)."""
 
 
 _PKCS1 = padding.PKCS1v15()
@@ -46,15 +46,15 @@ _STRING_OCTETS = 255
 
 
 class KeyFaultError(ValueError):
-    """The key cannot sign, or its name is no DNS name; the message says why and what would do."""
+    """The key cannot sign, or its name is not a DNS name; the message names the reason and the remedy."""
 
 
 @dataclass(frozen=True, slots=True)
 class SigningKey:
-    """A private key and the place where its public half is published: `<selector>._domainkey.<domain>`.
+    """A private key, whose public key is published at `<selector>._domainkey.<domain>`.
 
-    Made by `load_key`, which checks it. The key is kept as unencrypted PKCS#8 PEM, so that the value can be compared
-    and sent to another process; each process opens it once.
+    Created and checked by `load_key`. The key is stored as unencrypted PKCS#8 PEM, so that the value can be compared
+    and sent to worker processes. Each process loads it once.
     """
 
     domain: str
@@ -64,26 +64,25 @@ class SigningKey:
 
     def sign(self, digest: bytes) -> bytes:
         """Sign a SHA-256 digest: RSASSA-PKCS1-v1_5, or Ed25519 over the digest itself (RFC 8463 section 3)."""
-        private = _opened(self.pem)
+        private = _load(self.pem)
         if isinstance(private, Ed25519PrivateKey):
             return private.sign(digest)
         return private.sign(digest, _PKCS1, _PREHASHED)
 
 
 def load_key(pem: bytes, domain: str, selector: str) -> SigningKey:
-    """Check a private key and bind it to its domain and selector.
+    """Check a private key and create the SigningKey of its domain and selector.
 
     `pem` is an unencrypted RSA key of at least 1024 bits (PKCS#1 or PKCS#8) or an Ed25519 key (PKCS#8), with LF or CRLF
-    line ends. The numbers of an RSA key are checked against each other, which takes some ten milliseconds. Raises
-    KeyFaultError.
+    line ends. Checking the numbers of an RSA key takes some ten milliseconds. Raises KeyFaultError.
     """
     check_names(selector, domain)
-    private = _checked(pem)
+    private = _check(pem)
     return SigningKey(domain.lower(), selector, _algorithm(private), _to_pem(private))
 
 
 def generate_key(algorithm: Algorithm, bits: int = 2048) -> bytes:
-    """Make a new private key as PKCS#8 PEM, from OpenSSL's random generator. `bits` is the length of an RSA key."""
+    """Generate a private key as PKCS#8 PEM with OpenSSL's random generator. `bits` is the length of an RSA key."""
     if algorithm == "ed25519-sha256":
         return _to_pem(Ed25519PrivateKey.generate())
     if bits < MIN_RSA_BITS:
@@ -103,7 +102,7 @@ def check_names(selector: str, domain: str) -> None:
 
 
 def record_name(selector: str, domain: str) -> str:
-    """Return the DNS name the public key is looked up under (RFC 6376 section 3.6.2.1)."""
+    """Return the DNS name of the public key (RFC 6376 section 3.6.2.1)."""
     check_names(selector, domain)
     return f"{selector}._domainkey.{domain.lower()}"
 
@@ -114,7 +113,7 @@ def dns_record(key: SigningKey) -> str:
     RSA is published as SubjectPublicKeyInfo, as `openssl rsa -pubout` writes it (RFC 6376 appendix C), Ed25519 as its
     32 bytes (RFC 8463 section 4.2).
     """
-    private = _opened(key.pem)
+    private = _load(key.pem)
     if isinstance(private, Ed25519PrivateKey):
         kind, public = "ed25519", private.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
     else:
@@ -124,22 +123,23 @@ def dns_record(key: SigningKey) -> str:
 
 
 def zone_line(name: str, text: str) -> str:
-    """Return a TXT record as a line of a zone file, its text in strings of at most 255 octets (RFC 1035 section 3.3).
+    """Format a TXT record as a zone file line, its text in strings of at most 255 octets (RFC 1035 section 3.3).
 
-    A resolver joins the strings again without anything between them (RFC 6376 section 3.6.2.2).
+    A resolver joins the strings without a separator (RFC 6376 section 3.6.2.2).
     """
     pieces = (text[at : at + _STRING_OCTETS] for at in range(0, len(text), _STRING_OCTETS))
     strings = " ".join('"' + piece.replace("\\", r"\\").replace('"', r"\"") + '"' for piece in pieces)
     return f"{name.rstrip('.')}. IN TXT {strings}"
 
 
-def _checked(pem: bytes) -> PrivateKey:
+def _check(pem: bytes) -> PrivateKey:
     try:
         private = load_pem_private_key(pem.strip(), password=None)
     except TypeError:
         raise KeyFaultError("the key is encrypted: store it without a passphrase") from None
     except (ValueError, UnsupportedAlgorithm) as fault:
-        raise KeyFaultError(_why_unreadable(pem, fault)) from None
+        raise KeyFaultError(_pem_fault(pem, fault)) from None
+
     if isinstance(private, Ed25519PrivateKey):
         return private
     if not isinstance(private, RSAPrivateKey):
@@ -148,10 +148,11 @@ def _checked(pem: bytes) -> PrivateKey:
         raise KeyFaultError(
             f"the RSA key has {private.key_size} bits; verifiers refuse less than {MIN_RSA_BITS}: use 2048"
         )
+
     return private
 
 
-def _why_unreadable(pem: bytes, fault: Exception) -> str:
+def _pem_fault(pem: bytes, fault: Exception) -> str:
     if b"-----BEGIN " not in pem:
         return "this is no PEM file: it should begin with -----BEGIN PRIVATE KEY-----"
     if b"PRIVATE KEY-----" not in pem:
@@ -160,8 +161,8 @@ def _why_unreadable(pem: bytes, fault: Exception) -> str:
 
 
 @functools.lru_cache(maxsize=256)
-def _opened(pem: bytes) -> PrivateKey:
-    """Open a key `load_key` has checked: checking its numbers again would delay the first message of every process."""
+def _load(pem: bytes) -> PrivateKey:
+    """Load a key checked by `load_key`, without checking again: that would delay the first message of each process."""
     private = load_pem_private_key(pem, password=None, unsafe_skip_rsa_key_validation=True)
     assert isinstance(private, RSAPrivateKey | Ed25519PrivateKey)
     return private

@@ -1,4 +1,4 @@
-"""A DKIM key as DNS shows it (RFC 6376 section 3.6.1), and how it compares with the one we sign with."""
+"""Published DKIM keys (RFC 6376 section 3.6.1), and their comparison with the signing key."""
 
 import base64
 import binascii
@@ -14,15 +14,12 @@ _KINDS: dict[str, KeyKind] = {"rsa": "rsa", "ed25519": "ed25519"}
 
 
 class PublishedKeyError(ValueError):
-    """The text publishes no key; the message says why, as the rest of a sentence that starts with the record."""
+    """The text publishes no valid key; the message completes a sentence that begins with the record."""
 
 
 @dataclass(frozen=True, slots=True)
 class PublishedKey:
-    """What a TXT record below `_domainkey` publishes. No `material`: the key has been revoked (an empty p=).
-
-    `bits` is the length of an RSA modulus, 256 for Ed25519.
-    """
+    """The key of a TXT record below `_domainkey`. Empty `material`: the key has been revoked (an empty p=)."""
 
     kind: KeyKind
     material: bytes
@@ -31,14 +28,14 @@ class PublishedKey:
 
     @property
     def revoked(self) -> bool:
-        """Tell whether the record only says that the key is no longer to be believed."""
+        """Whether the key has been revoked."""
         return not self.material
 
 
 def tags_of(text: str) -> dict[str, str]:
-    """Split a `name=value; …` list, white space around both taken off (RFC 6376 section 3.2); the first of a name wins.
+    """Split a `name=value; …` list and strip white space (RFC 6376 section 3.2). The first value of a name applies.
 
-    Names are compared as they are; what has no `=` is passed over.
+    Names are case-sensitive; parts without `=` are ignored.
     """
     tags: dict[str, str] = {}
     for part in text.split(";"):
@@ -49,38 +46,42 @@ def tags_of(text: str) -> dict[str, str]:
 
 
 def parse_published_key(text: str) -> PublishedKey:
-    """Read the record of a key; raise PublishedKeyError when there is none in it."""
+    """Parse the record of a key; raise PublishedKeyError."""
     tags = tags_of(text)
     if tags.get("v", "DKIM1") != "DKIM1":
         raise PublishedKeyError(f"has v={tags['v']} where v=DKIM1 belongs")
     if "p" not in tags:
         raise PublishedKeyError("has no p=, the public key")
+
     kind = _KINDS.get(tags.get("k", "rsa"))
     if kind is None:
         raise PublishedKeyError(f'has k={tags["k"]}; there is only "rsa" and "ed25519"')
+
     try:
         material = base64.b64decode("".join(tags["p"].split()), validate=True)
     except (binascii.Error, ValueError):
         raise PublishedKeyError("has a p= that is not base64: part of it was lost or mangled on the way") from None
+
     testing = "y" in tags.get("t", "").split(":")
     if not material:
         return PublishedKey(kind, b"", 0, testing)
+
     return PublishedKey(kind, material, _bits(kind, material), testing)
 
 
-def is_cut(shown: str, wanted: str) -> bool:
-    """Tell whether a record is the beginning of the wanted one: as when a DNS panel keeps 255 characters."""
-    ours, theirs = tags_of(wanted).get("p", ""), "".join(tags_of(shown).get("p", "").split())
-    return 0 < len(theirs) < len(ours) and ours.startswith(theirs)
+def is_cut(record: str, wanted: str) -> bool:
+    """Whether a record is a truncated form of the wanted one, as when a DNS panel keeps 255 characters."""
+    own, published = tags_of(wanted).get("p", ""), "".join(tags_of(record).get("p", "").split())
+    return 0 < len(published) < len(own) and own.startswith(published)
 
 
-def same_key(shown: str, wanted: str) -> bool:
-    """Tell whether both records publish the same key, however they are written; no key is the same as none."""
+def same_key(record: str, wanted: str) -> bool:
+    """Whether both records publish the same valid key, regardless of their format."""
     try:
-        theirs, ours = parse_published_key(shown), parse_published_key(wanted)
+        published, own = parse_published_key(record), parse_published_key(wanted)
     except PublishedKeyError:
         return False
-    return bool(ours.material) and (theirs.kind, theirs.material) == (ours.kind, ours.material)
+    return bool(own.material) and (published.kind, published.material) == (own.kind, own.material)
 
 
 def _bits(kind: KeyKind, material: bytes) -> int:
@@ -96,5 +97,5 @@ def _bits(kind: KeyKind, material: bytes) -> int:
 
 
 def key_name(selector: str, domain: str) -> str:
-    """Return where a key is looked up (RFC 6376 section 3.6.2.1)."""
+    """Return the DNS name of a key, without checking it (RFC 6376 section 3.6.2.1)."""
     return f"{selector}._domainkey.{domain}"

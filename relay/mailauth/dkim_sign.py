@@ -1,4 +1,4 @@
-"""Canonicalisation and signature."""
+"""Signs messages with DKIM (RFC 6376): selection of header fields, relaxed canonicalisation, DKIM-Signature fields."""
 
 import base64
 import hashlib
@@ -10,7 +10,7 @@ from relay.mail.native import IS_COMPILED, native
 from relay.mailauth.dkim_keys import SigningKey
 
 SEALED = ("From", "Reply-To", "Subject", "To", "Cc")
-"""Signed once more than they occur, even where they do not: whoever adds one breaks the signature."""
+"""Signed once more than they occur, also when absent: an added field breaks the signature."""
 
 
 SEALED_WHEN_PRESENT = (
@@ -28,7 +28,7 @@ SEALED_WHEN_PRESENT = (
     "List-Unsubscribe",
     "List-Unsubscribe-Post",
 )
-"""Signed once more than they occur where they occur: they may be added when missing, not doubled."""
+"""Signed once more than they occur, if present: they may be added when missing, but not doubled."""
 
 
 SIGNED = (
@@ -49,7 +49,7 @@ SIGNED = (
     "Resent-Cc",
     "Resent-Message-ID",
 )
-"""Signed as often as they occur; others may be added on top."""
+"""Signed as often as they occur; others may be added above them."""
 
 
 _ORDER = tuple((name, name.lower().encode()) for name in (*SEALED, *SEALED_WHEN_PRESENT, *SIGNED))
@@ -91,12 +91,15 @@ def sign(content: bytes, keys: Sequence[SigningKey], now: int) -> bytes:
     """
     if not keys:
         return b""
+
     found = _by_name(fields(content))
     if b"from" not in found:
         return b""
+
     names, signed = _signed_fields(content, found)
     digest = hashlib.sha256(signed)
     bh = base64.b64encode(body_hash(content, body_start(content))).decode()
+
     out: list[bytes] = []
     for key in keys:
         unsigned = _unsigned(key, now, names, bh)
@@ -104,6 +107,7 @@ def sign(content: bytes, keys: Sequence[SigningKey], now: int) -> bytes:
         over.update(relaxed_header(b"dkim-signature", unsigned)[:-2])
         signature = base64.b64encode(key.sign(over.digest()))
         out.append(b"DKIM-Signature:" + unsigned + _folded(signature) + b"\r\n")
+
     return b"".join(out)
 
 
@@ -160,16 +164,15 @@ def _folded(signature: bytes) -> bytes:
 def relaxed_header(name: bytes, value: bytes) -> bytes:
     """Return a header field in relaxed form with its CRLF (RFC 6376 section 3.4.2).
 
-    `value` is what stands after the colon, folded or not, its line end included or not.
+    `value` is the text after the colon, with or without folds and line end.
     """
     return name.lower() + b":" + _single_spaced(value.replace(b"\r\n", b"")).strip(b" ") + b"\r\n"
 
 
 def relaxed_body(body: bytes) -> bytes:
-    """Return a body in relaxed form (RFC 6376 section 3.4.4): b"" when nothing but blank lines is in it.
+    """Return a body in relaxed form (RFC 6376 section 3.4.4), b"" if it contains only blank lines.
 
-    A last line without CRLF is read as if it had one, because it has one once SMTP has carried it: blanks at its end
-    go too.
+    A last line without CRLF is treated as if it had one, because SMTP adds it; blanks at its end are removed too.
     """
     text = _single_spaced(body)
     if text.endswith(b" "):
@@ -186,15 +189,15 @@ def body_hash(content: bytes, start: int = 0) -> bytes:
 
 
 def _single_spaced(text: bytes) -> bytes:
-    """Turn every run of spaces and tabs into one space."""
+    """Replace every run of spaces and tabs by one space."""
     return _RUN.sub(b" ", text.replace(b"\t", b" "))
 
 
 def _without_last_line_ends(text: bytes) -> bytes:
-    """Strip whole CRLFs from the end.
+    """Strip complete CRLFs from the end.
 
-    `rstrip` alone would also take a CR or LF that stands by itself; the pairs among what it took are counted as one
-    character each, so that a body of nothing but blank lines costs no more than another.
+    `rstrip` alone would also remove a bare CR or LF. Removed pairs are counted as one character each, so that a body of
+    blank lines takes linear time too.
     """
     kept = text.rstrip(b"\r\n")
     lone = text[len(kept) :].replace(b"\r\n", b"\0").rstrip(b"\0")

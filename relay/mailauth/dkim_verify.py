@@ -1,4 +1,4 @@
-"""DKIM signatures of a message, verified by dkimpy (RFC 6376 section 6), its look-ups done beforehand."""
+"""Verifies DKIM signatures with dkimpy (RFC 6376 section 6); keys are looked up before."""
 
 import binascii
 import logging
@@ -27,12 +27,12 @@ _BLANKS = re.compile(rb"[ \t]{100,}")
 
 
 _MAX_BLANK_COST = 200_000_000
-"""dkimpy takes time with the square of the length of a run of blanks; this is about half a second."""
+"""Limit of the sum of squared lengths of runs of blanks. dkimpy takes quadratic time; this is about half a second."""
 
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """One signature: who signed with which key, the result, and the reason as a sentence."""
+    """Result of one signature, with domain, selector, and the reason as a sentence."""
 
     result: DkimResult
     domain: str
@@ -41,7 +41,7 @@ class Signature:
 
 
 async def verify_signatures(dns: Lookups, message: bytes) -> tuple[Signature, ...]:
-    """Verify the signatures of a message with CRLF line ends, from the top, at most ten."""
+    """Verify the first ten signatures of a message with CRLF line ends, from the top."""
     found = list(named(fields(message), b"dkim-signature"))[:_MAX_SIGNATURES]
     signatures = []
     for index, field in enumerate(found):
@@ -54,9 +54,10 @@ async def verify_signatures(dns: Lookups, message: bytes) -> tuple[Signature, ..
 
 
 async def _key(dns: Lookups, domain: str, selector: str) -> str | tuple[DkimResult, str]:
-    """Return the record of a key, or why there is none to verify with."""
+    """Return the record of a key, or the result of a signature without a usable key."""
     if not domain or not selector:
         return "permerror", "the signature lacks its domain (d=) or selector (s=)"
+
     name = key_name(selector, domain)
     match await dns.txt(name):
         case TemporaryFailure(text):
@@ -67,20 +68,24 @@ async def _key(dns: Lookups, domain: str, selector: str) -> str | tuple[DkimResu
             return "permerror", f"there is no key at {name}"
         case never:
             assert_never(never)
+
     try:
         key = parse_published_key(record)
     except PublishedKeyError as error:
         return "permerror", f"the record of {name} {error}"
+
     if key.revoked:
         return "permerror", f"the key at {name} has been revoked"
     if key.kind == "rsa" and key.bits < MIN_BITS:
         return "policy", f"the key at {name} has {key.bits} bits, and less than {MIN_BITS} prove nothing"
+
     return record
 
 
 def _verify(message: bytes, index: int, record: str) -> tuple[DkimResult, str]:
     if sum((end - start) ** 2 for start, end in _runs(message)) > _MAX_BLANK_COST:
         return "neutral", "the body has such long runs of blanks that verifying takes too long"
+
     lookup: Callable[..., bytes] = lambda _name, timeout=5: record.encode()  # noqa: ARG005, E731 - dkimpy's signature
     try:
         verifier = dkim.DKIM(message, logger=_silent(), minkey=MIN_BITS)  # type: ignore[no-untyped-call]
@@ -93,8 +98,10 @@ def _verify(message: bytes, index: int, record: str) -> tuple[DkimResult, str]:
         return "permerror", f"the signature cannot count: {error}"
     except (dkim.DKIMException, binascii.Error, ValueError, KeyError) as error:
         return "permerror", f"the signature is malformed: {error}"
+
     if good:
         return "pass", "the signature holds"
+
     return "fail", "the signed header fields are not those that were signed, or another key signed them"
 
 

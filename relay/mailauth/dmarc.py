@@ -1,4 +1,4 @@
-"""DMARC: the policy a domain publishes, where it is found, and whether names are aligned (RFC 7489)."""
+"""DMARC: finds and parses policies, and checks alignment (RFC 7489)."""
 
 from dataclasses import dataclass
 from typing import Literal, assert_never
@@ -20,12 +20,12 @@ _ALIGNMENTS: dict[str, Alignment] = {"r": "relaxed", "s": "strict"}
 
 
 class DmarcSyntaxError(ValueError):
-    """The record is none by RFC 7489 section 6.6.3 and receivers pass it over; the message says why."""
+    """The record is invalid by RFC 7489 section 6.6.3, so receivers ignore it; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class DmarcRecord:
-    """A policy: for the domain, for its subdomains, alignment of DKIM and SPF, the share of mail, report addresses."""
+    """A DMARC record: policies, alignment of DKIM and SPF, percentage of mail, report addresses."""
 
     policy: Policy
     subdomain_policy: Policy
@@ -37,7 +37,7 @@ class DmarcRecord:
 
 @dataclass(frozen=True, slots=True)
 class FoundPolicy:
-    """The record that holds for a domain and the domain that publishes it; `policy` is the one to apply."""
+    """The record that applies to a domain, and the domain that publishes it; `policy` is the one to apply."""
 
     record: DmarcRecord
     publisher: str
@@ -46,7 +46,7 @@ class FoundPolicy:
 
 @dataclass(frozen=True, slots=True)
 class NoPolicy:
-    """No record holds for the domain, with the reason as a sentence; `broken` when one is there but void."""
+    """No record applies to the domain, with the reason as a sentence; `broken` if a record is invalid."""
 
     why: str
     broken: bool = False
@@ -56,12 +56,10 @@ Discovery = FoundPolicy | NoPolicy | TemporaryFailure
 
 
 def parse_dmarc(text: str) -> DmarcRecord:
-    """Parse a record; unknown tags and values that have a default fall back to it (sections 6.3 and 6.6.3).
-
-    Raises DmarcSyntaxError.
-    """
+    """Parse a record; unknown tags are ignored and invalid values replaced by defaults (sections 6.3 and 6.6.3)."""
     if not is_dmarc(text):
         raise DmarcSyntaxError("it does not begin with v=DMARC1;")
+
     tags = {name.lower(): value for name, value in tags_of(text).items()}
     reports = tuple(uri.strip() for uri in tags.get("rua", "").split(",") if uri.strip())
     policy = _POLICIES.get(tags.get("p", "").lower())
@@ -71,6 +69,7 @@ def parse_dmarc(text: str) -> DmarcRecord:
             wrong = "p=" if policy is None else "sp="
             raise DmarcSyntaxError(f"its {wrong} is not one of none, quarantine and reject")
         policy = subdomains = "none"
+
     percent = tags.get("pct", "100")
     return DmarcRecord(
         policy,
@@ -83,20 +82,20 @@ def parse_dmarc(text: str) -> DmarcRecord:
 
 
 def is_dmarc(text: str) -> bool:
-    """Tell whether a TXT record is meant as a DMARC record."""
+    """Whether a TXT record is a DMARC record."""
     version, _, _ = text.partition(";")
     return "".join(version.split()) == "v=DMARC1"
 
 
 def aligned(name: str, from_domain: str, alignment: Alignment) -> bool:
-    """Tell whether a name that passed SPF or DKIM speaks for the domain of From (section 3.1)."""
+    """Whether a name that passed SPF or DKIM is aligned with the domain of From (section 3.1)."""
     if alignment == "strict":
         return name.lower() == from_domain.lower()
     return bool(name) and registrable(name) == registrable(from_domain)
 
 
 async def discover(dns: Lookups, domain: str) -> Discovery:
-    """Find the policy that holds for a From domain: its own, else that of the organisational domain (6.6.3)."""
+    """Find the policy of a From domain: its own, else that of the organisational domain (section 6.6.3)."""
     own = await _published(dns, domain)
     organisation = registrable(domain)
     if isinstance(own, DmarcRecord):
@@ -120,10 +119,12 @@ async def _published(dns: Lookups, domain: str) -> DmarcRecord | NoPolicy | Temp
             found = []
         case never:
             assert_never(never)
+
     if not found:
         return NoPolicy(f"{name} has no DMARC record")
     if len(found) > 1:
         return NoPolicy(f"{name} has {len(found)} DMARC records, so receivers use none", broken=True)
+
     try:
         return parse_dmarc(found[0])
     except DmarcSyntaxError as error:

@@ -1,4 +1,4 @@
-"""What a receiver would make of a message: SPF, DKIM and DMARC together, as Authentication-Results (RFC 8601)."""
+"""Evaluates SPF, DKIM and DMARC of a message as a receiver, for Authentication-Results (RFC 8601)."""
 
 import re
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`{|}~-]+")
 
 @dataclass(frozen=True, slots=True)
 class DmarcVerdict:
-    """The result for the domain of From, the policy that applies to it (None without one), and why."""
+    """The result for the domain of From, its policy (None without one), and the reason."""
 
     result: DmarcResult
     from_domain: str
@@ -31,7 +31,7 @@ class DmarcVerdict:
 
 @dataclass(frozen=True, slots=True)
 class Authentication:
-    """All verdicts on one message. `identity` is what SPF was asked about: the reverse-path, or HELO without one."""
+    """All results of one message. `identity` is the identity checked by SPF: the reverse-path, else HELO."""
 
     spf: SpfVerdict
     identity: Literal["mailfrom", "helo"]
@@ -48,9 +48,9 @@ class Authentication:
 
 
 async def evaluate(dns: Lookups, message: bytes, ip: IPAddress, helo: str, reverse_path: str) -> Authentication:
-    """Judge a message with CRLF line ends as a receiver that got it from `ip` would.
+    """Evaluate a message with CRLF line ends that a receiver got from `ip`.
 
-    `reverse_path` is "" for the null one; SPF then looks at the HELO name (RFC 7208 section 2.4).
+    `reverse_path` is "" for the null one; SPF then checks the HELO name (RFC 7208 section 2.4).
     """
     domain = domain_of(reverse_path) or helo.lower()
     spf = await check_host(dns, ip, domain, reverse_path, helo)
@@ -60,7 +60,7 @@ async def evaluate(dns: Lookups, message: bytes, ip: IPAddress, helo: str, rever
 
 
 def _from_domains(message: bytes) -> list[str]:
-    """Return the domains of all From addresses, without repetition; none when a From cannot be read."""
+    """Return the distinct domains of all From addresses; none if a From cannot be parsed."""
     addresses = addresses_in(message, fields(message), b"from")
     return [] if isinstance(addresses, Unreadable) else list(dict.fromkeys(map(domain_of, addresses)))
 
@@ -85,19 +85,19 @@ async def _dmarc(
 def _alignment(
     domain: str, spf: SpfVerdict, signatures: tuple[Signature, ...], by_spf: Alignment, by_dkim: Alignment
 ) -> tuple[DmarcResult, str]:
-    """Return whether SPF or a signature speaks for the domain (RFC 7489 section 3.1), and how or why not."""
+    """Return whether SPF or a signature is aligned with the domain (RFC 7489 section 3.1), and the reason."""
     signers = [one.domain for one in signatures if one.result == "pass"]
-    speaking = [signer for signer in signers if aligned(signer, domain, by_dkim)]
-    if speaking:
-        return "pass", f"the signature of {speaking[0]} speaks for {domain}"
+    aligned_signers = [signer for signer in signers if aligned(signer, domain, by_dkim)]
+    if aligned_signers:
+        return "pass", f"the signature of {aligned_signers[0]} speaks for {domain}"
     if spf.result == "pass" and aligned(spf.domain, domain, by_spf):
         return "pass", f"SPF of {spf.domain} speaks for {domain}"
     if spf.result == "temperror" or any(one.result == "temperror" for one in signatures):
         return "temperror", "SPF or DKIM could not be looked up now"
-    told = [f"SPF passes for {spf.domain}, not aligned" if spf.result == "pass" else f"SPF gives {spf.result}"]
-    told += [f"{signer} signed, not aligned" for signer in signers]
-    told += ["no signature holds"] if not signers else []
-    return "fail", f"nothing speaks for {domain}: {'; '.join(told)}"
+    reasons = [f"SPF passes for {spf.domain}, not aligned" if spf.result == "pass" else f"SPF gives {spf.result}"]
+    reasons += [f"{signer} signed, not aligned" for signer in signers]
+    reasons += ["no signature holds"] if not signers else []
+    return "fail", f"nothing speaks for {domain}: {'; '.join(reasons)}"
 
 
 def _signature_result(signature: Signature) -> str:
@@ -105,7 +105,7 @@ def _signature_result(signature: Signature) -> str:
 
 
 def _value(text: str) -> str:
-    """Return a text as it may stand in the field: a token, or a quoted string (RFC 8601 section 2.2)."""
+    """Format a text as a token or quoted string (RFC 8601 section 2.2)."""
     clean = "".join(char if char.isprintable() else "?" for char in text)
     if _TOKEN.fullmatch(clean):
         return clean

@@ -1,4 +1,4 @@
-"""SPF: may this address send for this domain (RFC 7208)? DNS is asked through a protocol, nothing else is done."""
+"""Evaluates SPF records (RFC 7208). The only I/O is DNS, through a protocol."""
 
 from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_network
@@ -12,9 +12,9 @@ from relay.mailauth.spf_record import (
     expand_domain,
     is_explanation,
     is_spf,
+    macro_values,
     parse_spf,
     uses_validated_name,
-    values,
 )
 from relay.resolver import (
     AddressAnswer,
@@ -37,7 +37,7 @@ MAX_LOOKUPS = 10
 
 
 MAX_VOID_LOOKUPS = 2
-"""Terms that ask DNS, and answers without a record, before a record is in error (section 4.6.4)."""
+"""Maximum terms that query DNS, and maximum queries without a record, before permerror (section 4.6.4)."""
 
 
 _MAX_HOSTS = 10
@@ -48,9 +48,9 @@ _RESULTS: dict[str, SpfResult] = {"+": "pass", "-": "fail", "~": "softfail", "?"
 
 @dataclass(frozen=True, slots=True)
 class SpfVerdict:
-    """The result for a domain, the term that decided ("" when none did), why, and how many terms asked DNS.
+    """The result for a domain, the term that matched ("" if none), the reason, and the number of look-ups.
 
-    `explanation` is the domain's own text for a refusal (section 6.2), "" when it gives none.
+    `explanation` is the domain's own text for a failure (section 6.2), "" if it has none.
     """
 
     result: SpfResult
@@ -72,8 +72,8 @@ async def check_host(
 ) -> SpfVerdict:
     """Evaluate the SPF record of `domain` for a client (section 4).
 
-    `sender` is the reverse-path, "" for the null one, for which postmaster at the HELO name stands. `limit` above 10
-    counts what a record would cost when it is over the limit.
+    `sender` is the reverse-path; the null one "" means postmaster at the HELO name. A `limit` above 10 counts the
+    look-ups of a record over the limit.
     """
     if isinstance(ip, IPv6Address) and ip.ipv4_mapped:
         ip = ip.ipv4_mapped
@@ -90,13 +90,13 @@ async def check_host(
 
 
 async def count_lookups(dns: Lookups, domain: str) -> int:
-    """Return how many terms ask DNS when nothing matches, the costliest way through the record; counts to 50."""
-    nobody = ip_network("0.0.0.0/32").network_address
-    return (await check_host(dns, nobody, domain, f"postmaster@{domain}", domain, limit=50)).lookups
+    """Count the terms that query DNS when nothing matches, which is the maximum of the record; up to 50."""
+    unmatched = ip_network("0.0.0.0/32").network_address
+    return (await check_host(dns, unmatched, domain, f"postmaster@{domain}", domain, limit=50)).lookups
 
 
 class _Error(Exception):
-    """Ends an evaluation from any depth, as temperror and permerror do."""
+    """Ends an evaluation with temperror or permerror."""
 
     def __init__(self, result: SpfResult, why: str, term: str = "") -> None:
         super().__init__(why)
@@ -105,7 +105,7 @@ class _Error(Exception):
 
 
 class _Evaluation:
-    """One run of check_host with its counters, which includes share."""
+    """One evaluation; its counters include those of included records."""
 
     def __init__(self, dns: Lookups, ip: IPAddress, sender: str, helo: str, limit: int) -> None:
         self._dns = dns
@@ -118,12 +118,14 @@ class _Evaluation:
         self.lookups = 0
 
     async def check(self, domain: str, *, included: bool = False) -> tuple[SpfResult, str, str]:
-        """Return result, deciding term and reason for one domain."""
+        """Return result, matching term and reason for one domain."""
         if not _may_have_record(domain):
             return "none", "", f'"{domain}" is not a domain name that can have a record'
+
         found = await self._record(domain)
         if found is None:
             return "none", "", f"{domain} has no SPF record"
+
         for directive in found.directives:
             if await self._matches(directive, domain):
                 if directive.qualifier == "-" and not included:
@@ -133,12 +135,14 @@ class _Evaluation:
                     directive.text,
                     f'"{directive.text}" of {domain} matches {self._ip}',
                 )
+
         if not found.redirect:
             return "neutral", "", f"nothing in the record of {domain} matches {self._ip}"
+
         return await self._redirected(found, domain, included=included)
 
     async def explanation(self) -> str:
-        """Return the text a domain gives for its refusals; whatever goes wrong, there is none (section 6.2)."""
+        """Return the explanation of a domain for a failure, "" on any error (section 6.2)."""
         spec, domain = self._explains
         if not spec:
             return ""
@@ -160,8 +164,10 @@ class _Evaluation:
                 records = []
             case never:
                 assert_never(never)
+
         if len(records) > 1:
             raise _Error("permerror", f"{domain} has {len(records)} SPF records; only one may be there")
+
         try:
             return parse_spf(records[0]) if records else None
         except SpfSyntaxError as error:
@@ -182,13 +188,14 @@ class _Evaluation:
             case "ip4" | "ip6":
                 assert directive.network is not None
                 return directive.network.version == self._ip.version and self._ip in directive.network
+
         self._count(directive.text)
         target = await self._target(directive.target, domain) if directive.target else domain
         match directive.mechanism:
             case "include":
                 return await self._included(directive, target)
             case "exists":
-                answer = self._seen(await self._dns.addresses(target, ipv6=False), directive)
+                answer = self._checked_answer(await self._dns.addresses(target, ipv6=False), directive)
                 return isinstance(answer, Addresses)
             case "a":
                 return self._within(directive, await self._addresses(target, directive))
@@ -208,19 +215,21 @@ class _Evaluation:
         if isinstance(answer, TemporaryFailure):
             raise _Error("temperror", f'"{directive.text}": {answer.text}', directive.text)
         if not isinstance(answer, Hosts) or answer.implicit:
-            self._void(directive.text)
+            self._count_void(directive.text)
             return False
         if len(answer.hosts) > _MAX_HOSTS:
             raise _Error(
                 "permerror", f'"{directive.text}": {target} has more than {_MAX_HOSTS} MX hosts', directive.text
             )
+
         for host in answer.hosts:
             if self._within(directive, await self._addresses(host.name, directive)):
                 return True
+
         return False
 
     async def _addresses(self, host: str, directive: Directive) -> tuple[IPAddress, ...]:
-        answer = self._seen(await self._dns.addresses(host, ipv6=self._ip.version == 6), directive)
+        answer = self._checked_answer(await self._dns.addresses(host, ipv6=self._ip.version == 6), directive)
         return answer.addresses if isinstance(answer, Addresses) else ()
 
     def _within(self, directive: Directive, addresses: tuple[IPAddress, ...]) -> bool:
@@ -229,7 +238,7 @@ class _Evaluation:
         return any(address.version == self._ip.version and address in network for address in addresses)
 
     async def _validated_names(self) -> list[str]:
-        """Return the names of the client that lead back to it (section 5.5); failures make none."""
+        """Return the validated names of the client (section 5.5); a name that cannot be resolved is not one."""
         answer = await self._dns.ptr(self._ip)
         if not isinstance(answer, Names):
             return []
@@ -244,18 +253,18 @@ class _Evaluation:
         return expand_domain(spec, await self._values(spec, domain))
 
     async def _values(self, text: str, domain: str) -> dict[str, str]:
-        known = values(self._ip, self._sender, self._helo, domain)
+        known = macro_values(self._ip, self._sender, self._helo, domain)
         if uses_validated_name(text):
             names = await self._validated_names()
             known["p"] = min(names, key=lambda name: (name != domain, not _is_below(name, domain)), default="unknown")
         return known
 
-    def _seen(self, answer: AddressAnswer | TextAnswer, directive: Directive) -> AddressAnswer | TextAnswer:
+    def _checked_answer(self, answer: AddressAnswer | TextAnswer, directive: Directive) -> AddressAnswer | TextAnswer:
         match answer:
             case TemporaryFailure(text):
                 raise _Error("temperror", f'"{directive.text}": {text}', directive.text)
             case NoSuchDomain() | NoRecords():
-                self._void(directive.text)
+                self._count_void(directive.text)
             case Addresses() | Texts():
                 pass
             case _:
@@ -267,7 +276,7 @@ class _Evaluation:
         if self.lookups > self._limit:
             raise _Error("permerror", f'more than {self._limit} terms ask DNS; "{term}" is one too many', term)
 
-    def _void(self, term: str) -> None:
+    def _count_void(self, term: str) -> None:
         self._voids += 1
         if self._voids > MAX_VOID_LOOKUPS:
             raise _Error(

@@ -1,4 +1,4 @@
-"""SPF record grammar and macros."""
+"""Parses SPF records and expands their macros (RFC 7208 sections 4.6, 5 to 7 and 12). Pure."""
 
 import re
 from collections import Counter
@@ -64,14 +64,14 @@ _MAX_NAME = 253
 
 
 class SpfSyntaxError(ValueError):
-    """The record breaks the grammar, a permanent error; the message quotes the term."""
+    """The record violates the grammar, a permanent error; the message quotes the term."""
 
 
 @dataclass(frozen=True, slots=True)
 class Directive:
-    """A mechanism with its qualifier. `target` is the domain-spec, macros unexpanded, "" for the domain itself.
+    """A mechanism with its qualifier. `target` is the domain-spec with macros unexpanded, "" for the domain itself.
 
-    `network` is what ip4 and ip6 name; the prefix lengths are those of a and mx.
+    `network` is that of ip4 and ip6; the prefix lengths are those of a and mx.
     """
 
     text: str
@@ -85,7 +85,7 @@ class Directive:
 
 @dataclass(frozen=True, slots=True)
 class SpfRecord:
-    """The directives in order and the two modifiers that mean something, "" when absent."""
+    """The directives in order and the modifiers redirect and exp, "" if absent."""
 
     directives: tuple[Directive, ...]
     redirect: str = ""
@@ -93,19 +93,20 @@ class SpfRecord:
 
 
 def is_spf(text: str) -> bool:
-    """Tell whether a TXT record is an SPF record (RFC 7208 section 4.5)."""
+    """Whether a TXT record is an SPF record (RFC 7208 section 4.5)."""
     return text[:7].lower() == "v=spf1 " or text.lower() == "v=spf1"
 
 
 def is_explanation(text: str) -> bool:
-    """Tell whether a TXT record can be an explanation: ASCII, its macros well-formed (RFC 7208 section 6.2)."""
+    """Whether a TXT record can be an explanation: ASCII with well-formed macros (RFC 7208 section 6.2)."""
     return _EXPLANATION.fullmatch(text) is not None
 
 
 def parse_spf(text: str) -> SpfRecord:
-    """Parse a record that `is_spf`; raise SpfSyntaxError at the first term that is wrong."""
+    """Parse a record for which `is_spf` is true; raise SpfSyntaxError at the first invalid term."""
     if not text.isascii():
         raise SpfSyntaxError("the record holds characters that are not ASCII")
+
     directives: list[Directive] = []
     modifiers: list[tuple[str, str]] = []
     for term in text[6:].split(" "):
@@ -114,11 +115,14 @@ def parse_spf(text: str) -> SpfRecord:
             modifiers.append((modifier[1].lower(), modifier[2]))
         elif term:
             directives.append(_directive(term))
+
     for name, value in modifiers:
         _check_modifier(name, value)
+
     twice = [name for name, count in Counter(name for name, _ in modifiers).items() if count > 1]
     if {"redirect", "exp"} & set(twice):
         raise SpfSyntaxError(f'"{twice[0]}=" is there more than once')
+
     known = dict(modifiers)
     return SpfRecord(tuple(directives), known.get("redirect", ""), known.get("exp", ""))
 
@@ -134,6 +138,7 @@ def _directive(term: str) -> Directive:
     match = _DIRECTIVE.fullmatch(term)
     if match is None:
         raise SpfSyntaxError(f'"{term}" is not a mechanism')
+
     sign, name, argument, cidr = match.groups()
     mechanism = name.lower()
     qualifier: Qualifier = sign or "+"  # type: ignore[assignment]  # the pattern allows nothing else
@@ -149,6 +154,7 @@ def _directive(term: str) -> Directive:
         _check_domain_spec(term, argument[1:])
     if cidr and mechanism not in _MAY_HAVE_CIDR:
         raise SpfSyntaxError(f'"{term}": {mechanism} takes no prefix length')
+
     prefix_v4, prefix_v6 = _prefixes(term, cidr)
     return Directive(term, qualifier, mechanism, (argument or ":")[1:], None, prefix_v4, prefix_v6)
 
@@ -182,10 +188,10 @@ def _prefixes(term: str, cidr: str) -> tuple[int, int]:
     return int(match[1] or 32), int(match[2] or 128)
 
 
-def values(ip: IPAddress, sender: str, helo: str, domain: str) -> dict[str, str]:
-    """Return what the letters stand for in the record of `domain`, but %{p}; `sender` has both its halves.
+def macro_values(ip: IPAddress, sender: str, helo: str, domain: str) -> dict[str, str]:
+    """Return the values of macro letters for the record of `domain`, without %{p}; `sender` is a complete address.
 
-    Receiver and time, which only explanations may name, are left unknown.
+    Receiver and time, allowed in explanations only, have no value.
     """
     local, _, sender_domain = sender.rpartition("@")
     return {
@@ -201,22 +207,22 @@ def values(ip: IPAddress, sender: str, helo: str, domain: str) -> dict[str, str]
 
 
 def dotted(ip: IPAddress) -> str:
-    """Return an address as %{i} shows it: dotted decimal, or the 32 nibbles of IPv6."""
+    """Format an address for %{i}: dotted decimal, or the 32 nibbles of IPv6."""
     return str(ip) if ip.version == 4 else ".".join(ip.exploded.replace(":", "").upper())
 
 
 def uses_validated_name(text: str) -> bool:
-    """Tell whether %{p} stands in the text, which costs look-ups."""
+    """Whether the text contains %{p}, which requires look-ups."""
     return any((match[1] or "").lower() == "p" for match in _EXPANSION.finditer(text))
 
 
 def expand(text: str, known: Mapping[str, str]) -> str:
-    """Expand every macro of a text that was found well-formed. An upper-case letter asks for URL escapes."""
+    """Expand all macros of a well-formed text. An upper-case letter applies URL escapes."""
     return _EXPANSION.sub(lambda match: _expanded(match, known), text)
 
 
 def expand_domain(text: str, known: Mapping[str, str]) -> str:
-    """Expand to a domain name; of one that is too long the left labels are dropped (section 7.3)."""
+    """Expand to a domain name; labels on the left of a name that is too long are dropped (section 7.3)."""
     name = expand(text, known).rstrip(".")
     while len(name) > _MAX_NAME and "." in name:
         name = name.partition(".")[2]

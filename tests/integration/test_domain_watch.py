@@ -73,7 +73,7 @@ async def looked(up: Running) -> dict[str, Any]:
     last = 0.0
     await until(since_then)
     last = watch.watched()[0].checked_at
-    assert await watch.look_soon("acme.test")
+    assert await watch.schedule_check("acme.test")
     await until(since_then)
     return domain_json(watch.watched()[0])
 

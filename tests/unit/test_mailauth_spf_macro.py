@@ -2,9 +2,9 @@ from ipaddress import ip_address
 
 import pytest
 
-from relay.mailauth.spf_record import expand, expand_domain, uses_validated_name, values
+from relay.mailauth.spf_record import expand, expand_domain, macro_values, uses_validated_name
 
-KNOWN = values(ip_address("192.0.2.3"), "strong-bad@email.example.com", "mx.example.org", "email.example.com")
+KNOWN = macro_values(ip_address("192.0.2.3"), "strong-bad@email.example.com", "mx.example.org", "email.example.com")
 
 
 @pytest.mark.parametrize(
@@ -37,13 +37,13 @@ def test_the_examples_of_rfc_7208_section_7_4(text: str, expanded: str) -> None:
 
 
 def test_an_ipv6_address_is_dotted_nibbles() -> None:
-    known = values(ip_address("2001:db8::cb01"), "strong-bad@email.example.com", "h.test", "email.example.com")
+    known = macro_values(ip_address("2001:db8::cb01"), "strong-bad@email.example.com", "h.test", "email.example.com")
     nibbles = "1.0.b.c.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2"
     assert expand("%{ir}.%{v}._spf.%{d2}", known).lower() == f"{nibbles}.ip6._spf.example.com"
 
 
 def test_left_labels_of_a_long_name_are_dropped() -> None:
-    known = values(
+    known = macro_values(
         ip_address("192.0.2.3"), f"{'x' * 60}.{'y' * 60}.{'z' * 60}.{'w' * 60}@acme.test", "h.test", "acme.test"
     )
     name = expand_domain("%{l}.%{l}.%{d}", known)
