@@ -141,7 +141,7 @@ class QueueRoutes:
         action = request.match_info["action"]
         changed = await self.store.change(query, actions[action])
         if action == "delete":
-            self.publish([deletion_event(entry, now) for _, entry in changed])
+            self.publish([deletion_event(message, entry, now) for message, entry in changed])
             await self._release_slots(changed)
 
         self.wake()

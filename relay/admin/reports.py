@@ -17,14 +17,19 @@ MAX_STORIES = 1000
 """Messages of one response, at most: the newest."""
 
 
-_PARAMETERS = frozenset({"since", "until", "domain", "identity", "type", "tag", "meta", "category", "campaign"})
+_PARAMETERS = frozenset(
+    {"since", "until", "domain", "identity", "type", "tag", "meta", "category", "campaign", "system"}
+)
 
 
 _TYPES: Mapping[str, bool | None] = {"": None, "campaign": True, "transactional": False}
 
 
 class ReportRoutes:
-    """The routes of reports. Parameters: since, until (Unix seconds), domain, identity, type, campaign, tag, meta."""
+    """The routes of reports. Parameters: since, until (Unix seconds), domain, identity, type, campaign, tag, meta.
+
+    With system=yes, mail of the relay itself and copies are counted too.
+    """
 
     def __init__(self, store: ReportStore, engagement: EngagementStore, stories: StoryStore) -> None:
         self._store = store
@@ -119,4 +124,5 @@ def _query(query: MultiMapping[str]) -> MessageQuery:
         campaign_name=query.get("campaign", ""),
         tags=tuple(query.getall("tag", [])),
         metadata={key: value for key, _, value in pairs},
+        users_only=query.get("system", "") != "yes",
     )

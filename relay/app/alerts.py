@@ -124,6 +124,7 @@ def alert_message(alert: Alert, route: AlertRoute, queue_id: str, now: float) ->
         header_from=route.from_address,
         subject=subject,
         metadata={ALERT: alert.cause},
+        origin="alert",
     )
     recipients = [Recipient(one, NO_DSN) for one in route.recipients]
     return own_message(message, content, recipients, lifetime=route.lifetime, about={ALERT: alert.cause})

@@ -17,6 +17,14 @@ IN_FLIGHT_SECONDS = 0.25
 """Seconds after the last event of a message in which mail counts as in flight."""
 
 
+MAX_LABELS = 20
+"""Tags, and metadata keys, in a log line."""
+
+
+MAX_LABEL = 200
+"""Characters of a label in a log line."""
+
+
 _READER_EVENTS = frozenset({Kind.OPEN, Kind.CLICK})
 
 
@@ -45,6 +53,7 @@ class Observer:
                 self._observe(event)
         for kind, number in Counter(event.kind.value for event in events).items():
             self.metrics.count(kind, number)
+        for kind, number in Counter(event.kind.value for event in events if not _is_own(event)).items():
             self.last_hour.count(kind, now, number)
 
     def _observe(self, event: Event) -> None:
@@ -125,4 +134,36 @@ class Observer:
 
 def line_of(event: Event) -> Line:
     """Return the log line of an event."""
-    return f"message.{event.kind.value}", {"queue_id": event.queue_id, "recipient": event.address, **event.data}
+    fields = {"queue_id": event.queue_id, "recipient": event.address, **event.data}
+    return f"message.{event.kind.value}", fields | log_labels(event.labels) if event.labels else fields
+
+
+def log_labels(labels: Mapping[str, object]) -> dict[str, object]:
+    """Return the labels of a message within bounds: applications choose their number and length.
+
+    `labels_left_out` counts tags and metadata keys over MAX_LABELS. A text over MAX_LABEL ends in "…".
+    """
+    fields = dict(labels)
+    left_out = 0
+    match labels.get("campaign"):
+        case str(campaign):
+            fields["campaign"] = _shortened(campaign)
+    match labels.get("tags"):
+        case tuple(tags):
+            fields["tags"] = [_shortened(tag) for tag in tags[:MAX_LABELS]]
+            left_out += max(len(tags) - MAX_LABELS, 0)
+    match labels.get("metadata"):
+        case dict(metadata):
+            first = list(metadata.items())[:MAX_LABELS]
+            fields["metadata"] = {_shortened(name): _shortened(value) for name, value in first}
+            left_out += max(len(metadata) - MAX_LABELS, 0)
+    return fields | ({"labels_left_out": left_out} if left_out else {})
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= MAX_LABEL else f"{text[: MAX_LABEL - 1]}…"
+
+
+def _is_own(event: Event) -> bool:
+    """Tell whether an event is about mail of the relay itself, or a copy."""
+    return "origin" in event.data or "copy" in event.data

@@ -80,6 +80,7 @@ def report() -> None:
 
 def _filters(command: Callable[..., None]) -> Callable[..., None]:
     for option in (
+        click.option("--system", is_flag=True, help="Also DSNs, alerts, tests, copies and forwards."),
         click.option("--meta", multiple=True, metavar="K=V", help="Only messages with this metadata (repeatable)."),
         click.option("--tag", multiple=True, help="Only messages with this tag (repeatable)."),
         click.option("--identity", default="", help="Only messages of this identity."),
@@ -105,6 +106,7 @@ def _query(filters: Mapping[str, Any]) -> dict[str, str | Sequence[str]]:
         "type": filters["kind"],
         "tag": filters["tag"],
         "meta": filters["meta"],
+        "system": "yes" if filters["system"] else "",
     }
     return {key: value for key, value in given.items() if value}
 
@@ -204,7 +206,7 @@ def messages(path: Path, as_json: bool, **filters: Any) -> None:
 @csv_option
 def untied(path: Path, spam: bool, since: str, until: str, as_json: bool, as_csv: bool) -> None:
     """List mail to identities that belongs to no message and was not forwarded, newest first."""
-    period = {"since": str(past_time(since)), "meta": f"not_forwarded={'spam' if spam else 'untied'}"}
+    period = {"system": "yes", "since": str(past_time(since)), "meta": f"not_forwarded={'spam' if spam else 'untied'}"}
     query = period | ({"until": str(past_time(until))} if until else {})
     found: dict[str, Any] = AdminClient(path).get("/reports/messages", query)
     _listing(map(_untied_row, found["stories"]), _UNTIED, as_json=as_json, as_csv=as_csv)

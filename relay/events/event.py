@@ -27,7 +27,8 @@ class Kind(StrEnum):
 class Event:
     """One event. `number` is the index in the message; `address` may be "" where only a token is known.
 
-    `at` is in Unix seconds. `data` holds what is particular to the kind, JSON values only.
+    `at` is in Unix seconds. `data` holds what is particular to the kind, JSON values only. `labels` are those of the
+    message, for the log; they are not stored with the event.
     """
 
     kind: Kind
@@ -36,3 +37,4 @@ class Event:
     number: int
     address: str = ""
     data: Mapping[str, object] = field(default_factory=dict)
+    labels: Mapping[str, object] = field(default_factory=dict, compare=False)

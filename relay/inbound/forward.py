@@ -110,6 +110,7 @@ def _message(
         subject=_text(first_value(content, found, b"subject"))[:200],
         client=transaction.session.client,
         metadata={"forward_of": about} if about else {},
+        origin="forward",
     )
 
 

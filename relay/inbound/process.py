@@ -34,7 +34,7 @@ from relay.mail.canonical import canonical, domain_of
 from relay.mail.reply import Reply
 from relay.mail.transaction import Transaction
 from relay.queue.bounce_policy import BouncePolicy, event_fields, guidance_text
-from relay.queue.message import NewMessage, ReturnedMail
+from relay.queue.message import NewMessage, ReturnedMail, owner_fields
 from relay.queue.ports import QueueStore
 from relay.reports.ports import StoryStore
 from relay.resolver import Lookups
@@ -237,11 +237,9 @@ class InboundProcessor:
             return None
 
         message = subject.story.message if subject.story else None
-        owner: dict[str, object] = {}
-        if message is not None:
-            owner = {"identity": message.policy.identity, "domain": message.policy.domain}
-
-        event = Event(kind, now, subject.queue_id, subject.number, subject.address, owner | data)
+        owner = owner_fields(message, subject.number) if message else {}
+        labels = message.labels if message else {}
+        event = Event(kind, now, subject.queue_id, subject.number, subject.address, owner | data, labels)
         return ReturnedMail(event, self._evidence(mail.report, subject, about, now), forwards)
 
     def _evidence(

@@ -41,6 +41,7 @@ def unforwarded(
         subject=_text(first_value(content, found, b"subject"))[:200],
         client=transaction.session.client,
         metadata={key: value for key, value in labels.items() if value},
+        origin="forward",
     )
     entry = Entry(
         queue_id=queue_id,
@@ -53,7 +54,7 @@ def unforwarded(
         state=State.DROPPED,
         reason=reason,
     )
-    event = Event(Kind.DROPPED, now, queue_id, 0, address, {"reason": reason, NOT_FORWARDED: why})
+    event = Event(Kind.DROPPED, now, queue_id, 0, address, {"reason": reason, NOT_FORWARDED: why, "origin": "forward"})
 
     return NewMessage(message, b"", (entry,), (event,))
 

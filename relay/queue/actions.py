@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from relay.events.event import Event, Kind
 from relay.queue.entry import Entry, State, move
-from relay.queue.message import Message
+from relay.queue.message import Message, owner_fields
 from relay.queue.ports import EntryChange
 
 
@@ -54,15 +54,16 @@ def retry_after_pause(now: float, until: float) -> EntryChange:
 def delete(now: float) -> EntryChange:
     """Return the change that drops entries, without a notification."""
 
-    def change(_: Message, entry: Entry) -> tuple[Entry, Sequence[Event]] | None:
+    def change(message: Message, entry: Entry) -> tuple[Entry, Sequence[Event]] | None:
         if entry.state not in (State.WAITING, State.HELD):
             return None
         dropped = replace(move(entry, State.DROPPED), reason="cancelled by the operator")
-        return dropped, (deletion_event(dropped, now),)
+        return dropped, (deletion_event(message, dropped, now),)
 
     return change
 
 
-def deletion_event(entry: Entry, now: float) -> Event:
+def deletion_event(message: Message, entry: Entry, now: float) -> Event:
     """Return the event of an entry that `delete` dropped."""
-    return Event(Kind.DROPPED, now, entry.queue_id, entry.number, entry.recipient, {"reason": entry.reason})
+    data = owner_fields(message, entry.number) | {"reason": entry.reason}
+    return Event(Kind.DROPPED, now, entry.queue_id, entry.number, entry.recipient, data, message.labels)

@@ -9,7 +9,7 @@ from relay.mail.canonical import canonical
 from relay.policy import exclusion_scope
 from relay.queue.context import STORE_RETRY, QueueContext
 from relay.queue.entry import Entry, State, move
-from relay.queue.message import ClaimedBatch, Message, Settlement
+from relay.queue.message import ClaimedBatch, Message, Settlement, owner_fields
 from relay.queue.ports import StoreError
 
 RECENT = 5.0
@@ -44,12 +44,19 @@ def _is_recent(claimed: ClaimedBatch, now: float) -> bool:
 
 def _drop(message: Message, dropped: list[Entry], reasons: Mapping[str, str], now: float) -> Settlement:
     """Return the settlement that drops these entries of the message. `reasons` has canonical addresses."""
-    fields = {"identity": message.policy.identity, "domain": message.policy.domain}
     entries = tuple(
         replace(move(entry, State.DROPPED), reason=reasons[canonical(entry.recipient)]) for entry in dropped
     )
     events = tuple(
-        Event(Kind.DROPPED, now, entry.queue_id, entry.number, entry.recipient, fields | {"reason": entry.reason})
+        Event(
+            Kind.DROPPED,
+            now,
+            entry.queue_id,
+            entry.number,
+            entry.recipient,
+            owner_fields(message, entry.number) | {"reason": entry.reason},
+            message.labels,
+        )
         for entry in entries
     )
     return Settlement(entries, events)

@@ -11,6 +11,9 @@ from relay.queue.entry import Entry
 from relay.render.message_policy import MessagePolicy
 from relay.suppression.model import Evidence
 
+Origin = Literal["", "dsn", "alert", "test", "forward"]
+"""Why this relay made a message itself; "" marks mail of applications."""
+
 
 @dataclass(frozen=True, slots=True)
 class Message:
@@ -33,6 +36,13 @@ class Message:
     """Name of the campaign; "" marks a transactional message."""
     tags: tuple[str, ...] = ()
     metadata: Mapping[str, str] = field(default_factory=dict)
+    origin: Origin = ""
+
+    @property
+    def labels(self) -> dict[str, object]:
+        """Campaign, tags and metadata, those that are set: what log lines are joined by."""
+        labels = {"campaign": self.campaign, "tags": self.tags, "metadata": self.metadata}
+        return {name: value for name, value in labels.items() if value}
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +106,7 @@ def own_message(
     """Build a message of the relay itself (DSN, alert, provider test, forward) with its entries and events.
 
     The entries are due at once, by the provider of the policy, and expire after `lifetime` seconds. The events
-    "created" hold `about`, the lane and the `details`.
+    "created" hold `about`, lane, origin and the `details`.
     """
     entries = tuple(
         Entry(
@@ -119,8 +129,20 @@ def own_message(
             message.queue_id,
             one.number,
             one.recipient,
-            {**about, "lane": one.lane, **(details or {})},
+            {**about, "lane": one.lane, "origin": message.origin, **(details or {})},
         )
         for one in entries
     )
     return NewMessage(replace(message, size=len(content)), content, entries, events)
+
+
+def owner_fields(message: Message, number: int) -> dict[str, object]:
+    """Return what stands in every event about a recipient: identity, domain, and the marks of own mail and copies."""
+    fields: dict[str, object] = {"identity": message.policy.identity, "domain": message.policy.domain}
+    if message.origin:
+        fields["origin"] = message.origin
+        if ALERT in message.metadata:
+            fields[ALERT] = message.metadata[ALERT]
+    if number in message.policy.copies:
+        fields["copy"] = True
+    return fields

@@ -44,6 +44,7 @@ def probe_message(probe: Probe, queue_id: str, now: float) -> NewMessage:
         header_from=probe.from_address,
         subject=subject,
         metadata={TEST: probe.provider},
+        origin="test",
     )
     recipient = Recipient(probe.to_address, NO_DSN)
     return own_message(message, content, [recipient], lifetime=LIFETIME, about={TEST: probe.provider})

@@ -13,7 +13,7 @@ from relay.mail.reply import Reply
 from relay.mail.transaction import Recipient
 from relay.queue.bounce_policy import BouncePolicy, Disposition, Judged, disposition, event_fields, guidance_text
 from relay.queue.entry import Entry, State, StateError, move
-from relay.queue.message import ALERT, NO_DSN, ClaimedBatch, Message, NewMessage, Settlement, own_message
+from relay.queue.message import NO_DSN, ClaimedBatch, Message, NewMessage, Settlement, own_message, owner_fields
 from relay.queue.outcome import Deferred, Delivered, Outcome
 from relay.queue.retry import RetrySchedule, next_attempt
 from relay.render.message_policy import MessagePolicy
@@ -203,30 +203,29 @@ def _recipient_status(entry: Entry, judged: Judged, attempt: AttemptInfo) -> Rec
     return RecipientStatus(entry.recipient, reply, entry.orcpt, entry.last_remote, attempt.now, explanation=explanation)
 
 
-def _sender_fields(message: Message) -> dict[str, object]:
-    """Return the event fields common to all events of a message: identity, sending domain, and cause of an alert."""
-    alert = {ALERT: message.metadata[ALERT]} if ALERT in message.metadata else {}
-    return {"identity": message.policy.identity, "domain": message.policy.domain, **alert}
-
-
 def _all_events(
     claimed: ClaimedBatch, entries: Sequence[Entry], judged: Sequence[Judged], attempt: AttemptInfo
 ) -> tuple[Event, ...]:
-    sender_fields = _sender_fields(claimed.message)
+    message, labels = claimed.message, claimed.message.labels
     return tuple(
         event
         for before, after, one in zip(claimed.entries, entries, judged, strict=True)
-        for event in _events(before, after, one, attempt, sender_fields)
+        for event in _events(before, after, one, attempt, owner_fields(message, after.number), labels)
     )
 
 
 def _events(
-    before: Entry, after: Entry, judged: Judged, attempt: AttemptInfo, sender_fields: dict[str, object]
+    before: Entry,
+    after: Entry,
+    judged: Judged,
+    attempt: AttemptInfo,
+    sender_fields: dict[str, object],
+    labels: dict[str, object],
 ) -> Iterator[Event]:
     outcome, meaning = judged.outcome, judged.meaning
     lane = sender_fields | {"lane": after.lane} | ({"way": before.reason} if before.reason else {})
     if before.attempts == 0:
-        yield Event(Kind.PROCESSED, attempt.started_at, after.queue_id, after.number, after.recipient, lane)
+        yield Event(Kind.PROCESSED, attempt.started_at, after.queue_id, after.number, after.recipient, lane, labels)
 
     kind, specific = _final_event(after, judged)
     data = lane | {
@@ -240,7 +239,7 @@ def _events(
         **({} if isinstance(outcome, Delivered) or not outcome.phase else {"phase": outcome.phase}),
         **specific,
     }
-    yield Event(kind, attempt.now, after.queue_id, after.number, after.recipient, data)
+    yield Event(kind, attempt.now, after.queue_id, after.number, after.recipient, data, labels)
 
 
 def _final_event(after: Entry, judged: Judged) -> tuple[Kind, dict[str, object]]:
@@ -287,6 +286,7 @@ def build_dsn(
         header_from=f"MAILER-DAEMON@{sender.hostname}",
         subject=f"DSN {action} {about.queue_id}",
         metadata={"dsn_for": about.queue_id},
+        origin="dsn",
     )
     lifetime = max(claimed.entries[0].expires_at - claimed.entries[0].created_at, 0.0)
     recipient = Recipient(about.reverse_path, NO_DSN)

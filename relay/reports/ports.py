@@ -26,6 +26,8 @@ class MessageQuery:
     campaign_name: str = ""
     tags: tuple[str, ...] = ()
     metadata: Mapping[str, str] = field(default_factory=dict)
+    users_only: bool = False
+    """Leaves out mail that the relay made itself, and in counts of recipients the copies (`bcc`)."""
     limit: int = 100
 
 

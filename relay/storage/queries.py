@@ -56,15 +56,16 @@ ENTRY_AT = (
 )
 
 
-NO_COPY = (
-    "(messages.policy NOT LIKE '%\"copies\":[%' OR NOT EXISTS (SELECT 1 FROM events AS made WHERE made.queue_id = "
-    "entries.queue_id AND made.number = entries.number AND made.kind = 'created' AND made.data LIKE '%\"copy\":true%'))"
-)
-"""Leaves out the entries of copies, as `codec` writes them; only messages that have some are looked at closely."""
+def is_no_copy(table: str) -> str:
+    """Return the condition that a row of `entries` or `events` is not about a copy (`bcc`).
 
-
-NOT_PASSED_ON = "messages.policy NOT LIKE '%\"forward_domain\":%'"
-"""Leaves out mail that was passed on: nobody here sent it."""
+    Only messages that have copies are looked at closely.
+    """
+    return (
+        "(messages.policy NOT LIKE '%\"copies\":[%' OR NOT EXISTS (SELECT 1 FROM events AS made "  # noqa: S608
+        f"WHERE made.queue_id = {table}.queue_id AND made.number = {table}.number AND made.kind = 'created' "
+        "AND made.data LIKE '%\"copy\":true%'))"
+    )
 
 
 EntryKey = tuple[str, int]
@@ -124,7 +125,18 @@ def message_conditions(query: MessageQuery) -> Statement:
         where.add("campaign != ''" if query.campaign else "campaign = ''")
     if query.campaign_name:
         where.add("campaign = ?", text(query.campaign_name))
+    if query.users_only:
+        where.add("messages.origin = ''")
     return str(where), where.values
+
+
+def recipients_conditions(query: MessageQuery, table: str) -> Statement:
+    """Return the condition on `messages` joined with `entries` or `events` that a query makes, and its values.
+
+    All figures of a report are over this one relation.
+    """
+    where, values = message_conditions(query)
+    return (f"{where} AND {is_no_copy(table)}" if query.users_only else where), values
 
 
 def messages_statement(query: MessageQuery) -> Statement:

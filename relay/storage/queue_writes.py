@@ -1,6 +1,6 @@
 """Enqueue, apply, record, operator changes, purge."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 
@@ -51,6 +51,12 @@ FIND_RECIPIENT = "SELECT recipient FROM entries WHERE queue_id = ? AND number = 
 
 
 FIND_RECIPIENTS = f"SELECT {', '.join([f'({FIND_RECIPIENT})'] * AT_ONCE)}"
+
+
+FIND_LABELS = (
+    "SELECT queue_id, campaign, tags, metadata FROM messages "  # noqa: S608  places only
+    f"WHERE queue_id IN ({', '.join('?' * AT_ONCE)}) AND (campaign != '' OR tags != '' OR metadata != '')"
+)
 
 
 def enqueue(lanes: DueLanes, *accepted: NewMessage) -> Callable[[Connection], None]:
@@ -168,17 +174,31 @@ def _is_known(raw: Connection, event: Event) -> bool:
 
 
 def _named(raw: Connection, events: Sequence[Event]) -> list[Event]:
-    """Return the events, those without an address with the one the database knows."""
-    keys = [(event.queue_id, event.number) for event in events if not event.address]
-    found = iter(_recipients(raw, keys))
-    return [event if event.address else _with_address(event, next(found)) for event in events]
+    """Return the events, those without an address with the one the database knows, and the labels of the message."""
+    unnamed = [event for event in events if not event.address]
+    found = iter(_recipients(raw, [(event.queue_id, event.number) for event in unnamed]))
+    labels = _labels(raw, {event.queue_id for event in unnamed})
+    return [event if event.address else _with_address(event, next(found), labels) for event in events]
 
 
-def _with_address(event: Event, address: str | None) -> Event:
-    """Return the event with the address, if there is one; made anew, which costs half of what `replace` does."""
+def _with_address(event: Event, address: str | None, labels: Mapping[str, Mapping[str, object]]) -> Event:
+    """Return the event with address and labels, if known; made anew, which costs half of what `replace` does."""
     if address is None:
         return event
-    return Event(event.kind, event.at, event.queue_id, event.number, address, event.data)
+    about = labels.get(event.queue_id, event.labels)
+    return Event(event.kind, event.at, event.queue_id, event.number, address, event.data, about)
+
+
+def _labels(raw: Connection, queue_ids: Iterable[str]) -> dict[str, Mapping[str, object]]:
+    """Return campaign, tags and metadata of the messages that have any, by queue id."""
+    wanted = sorted(queue_ids)
+    found: dict[str, Mapping[str, object]] = {}
+    for start in range(0, len(wanted), AT_ONCE):
+        some = wanted[start : start + AT_ONCE]
+        for queue_id, campaign, tags, metadata in raw.execute(FIND_LABELS, some + some[:1] * (AT_ONCE - len(some))):
+            labels = {"campaign": campaign, "tags": decode_list(tags), "metadata": decode_strings(metadata)}
+            found[queue_id] = {name: value for name, value in labels.items() if value}
+    return found
 
 
 def _recipients(raw: Connection, keys: Sequence[tuple[str, int]]) -> Iterator[str | None]:

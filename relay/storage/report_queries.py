@@ -7,7 +7,7 @@ from relay.queue.entry import State
 from relay.reports.ports import CampaignCounts, Click, Failure, MessageQuery, Story, Tally
 from relay.storage import queries, rows
 from relay.storage.database import Connection, Database
-from relay.storage.queries import NO_COPY, NOT_PASSED_ON, Statement, message_conditions
+from relay.storage.queries import Statement, recipients_conditions
 
 MOST_CLICKS = 100_000
 """Clicks read for the list of links, the newest; older ones still count, but name no link."""
@@ -94,26 +94,26 @@ class ReportQueries:
 
 
 def delivered_statement(query: MessageQuery) -> Statement:
-    """Return the statement that counts recipients, and those delivered, by campaign; notifications do not count."""
-    where, values = message_conditions(query)
+    """Return the statement that counts recipients, and those delivered, by campaign."""
+    where, values = recipients_conditions(query, "entries")
     sql = (
         "SELECT messages.campaign, count(*), "  # noqa: S608  conditions of this room, values bound
         f"sum(CASE WHEN entries.state = '{State.DELIVERED}' THEN 1 ELSE 0 END) "
         "FROM messages JOIN entries ON entries.queue_id = messages.queue_id "
-        f"WHERE messages.reverse_path != '' AND {NOT_PASSED_ON} AND {NO_COPY} AND {where} GROUP BY messages.campaign"
+        f"WHERE {where} GROUP BY messages.campaign"
     )
     return sql, values
 
 
 def engaged_statement(query: MessageQuery) -> Statement:
     """Return the statement that counts recipients by what they did at least once, by campaign."""
-    where, values = message_conditions(query)
+    where, values = recipients_conditions(query, "events")
     flags = ", ".join(f"max(CASE WHEN {test} THEN 1 ELSE 0 END) AS {name}" for name, test in _FLAGS.items())
     sums = ", ".join(f"sum({counted})" for counted in _COUNTED.values())
     sql = (
         f"SELECT campaign, {sums} FROM (SELECT messages.campaign AS campaign, {flags} "  # noqa: S608
         "FROM messages CROSS JOIN events WHERE events.queue_id = messages.queue_id "
-        f"AND messages.reverse_path != '' AND events.kind IN ({_KINDS}) AND {where} "
+        f"AND events.kind IN ({_KINDS}) AND {where} "
         "GROUP BY messages.campaign, events.queue_id, events.number) AS readers GROUP BY campaign"
     )
     return sql, values
@@ -121,11 +121,11 @@ def engaged_statement(query: MessageQuery) -> Statement:
 
 def clicks_statement(query: MessageQuery) -> Statement:
     """Return the statement that reads the clicks, newest first."""
-    where, values = message_conditions(query)
+    where, values = recipients_conditions(query, "events")
     sql = (
         "SELECT messages.campaign, events.queue_id, events.number, events.data "  # noqa: S608
         "FROM messages CROSS JOIN events WHERE events.queue_id = messages.queue_id "
-        f"AND messages.reverse_path != '' AND events.kind = 'click' AND {_BY_A_PERSON} AND {where} "
+        f"AND events.kind = 'click' AND {_BY_A_PERSON} AND {where} "
         "ORDER BY events.at DESC LIMIT ?"
     )
     return sql, [*values, MOST_CLICKS]
@@ -150,21 +150,21 @@ _FAILURE = (
 
 
 def tallies(query: MessageQuery) -> Callable[[Connection], Sequence[Tally]]:
-    """Count the entries of the messages that match by the recipient's domain and state; copies count for nobody."""
-    where, values = message_conditions(query)
+    """Count the entries of the messages that match by the recipient's domain and state."""
+    where, values = recipients_conditions(query, "entries")
     sql = (
         f"SELECT {_DOMAIN}, state, count(*) FROM messages JOIN entries ON entries.queue_id = messages.queue_id "  # noqa: S608
-        f"WHERE {NO_COPY} AND {where} GROUP BY 1, 2"
+        f"WHERE {where} GROUP BY 1, 2"
     )
     return lambda raw: [Tally(*row) for row in raw.execute(sql, values)]
 
 
 def remotes(query: MessageQuery) -> Callable[[Connection], Sequence[Tally]]:
     """Count the same entries by the server that answered last and state."""
-    where, values = message_conditions(query)
+    where, values = recipients_conditions(query, "entries")
     sql = (
         "SELECT last_remote, state, count(*) FROM messages JOIN entries ON entries.queue_id = messages.queue_id "  # noqa: S608
-        f"WHERE {NO_COPY} AND {where} GROUP BY 1, 2"
+        f"WHERE {where} GROUP BY 1, 2"
     )
     return lambda raw: [Tally(*row) for row in raw.execute(sql, values)]
 
@@ -173,7 +173,7 @@ def failures(
     query: MessageQuery, kinds: Sequence[Kind], category: str, before: Failure | None
 ) -> Callable[[Connection], Sequence[Failure]]:
     """Return a page of the events of these kinds (bounced, deferred, complaint) of the messages that match."""
-    where, values = message_conditions(query)
+    where, values = recipients_conditions(query, "events")
     places = ", ".join("?" * len(kinds))
     said = f'%"category":"{category.replace("_", "!_")}"%' if category.isidentifier() else "%"
     guessed = '%"rule":"code-%' if category == "unknown" else said

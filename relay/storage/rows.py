@@ -124,7 +124,7 @@ Row = Sequence[Any]
 
 MESSAGE_COLUMNS = (
     "queue_id, created_at, reverse_path, domain, identity, policy, added_fields, smtputf8, ret, envid, size, "
-    "message_id, header_from, subject, credential, client, campaign, tags, metadata"
+    "message_id, header_from, subject, credential, client, campaign, tags, metadata, origin"
 )
 
 
@@ -201,6 +201,7 @@ def message_row(message: Message) -> Row:
         text(message.campaign),
         encode_list(message.tags),
         encode_object(message.metadata),
+        message.origin,
     )
 
 
@@ -223,6 +224,7 @@ def message_of(row: Row) -> Message:
         campaign=row[16],
         tags=decode_list(row[17]),
         metadata=decode_strings(row[18]),
+        origin=row[19],
     )
 
 

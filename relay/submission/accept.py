@@ -23,6 +23,7 @@ from relay.policy import (
     refuse_sender,
     refuse_unverified,
 )
+from relay.queue.message import Origin
 from relay.queue.ports import Publish, QueueStore, StoreError
 from relay.submission.build import build_message
 from relay.submission.reserve import reserve_slots
@@ -44,6 +45,8 @@ class SubmissionHandler:
     """Wakes the queue runner."""
     is_proven: Callable[[str], bool]
     """Whether an address, or its domain, is verified."""
+    origin: Origin = ""
+    """What marks its messages as mail of the relay itself."""
 
     def check_mail(self, session: Session, envelope: Envelope) -> Reply | None:
         """Refuse clients that may not relay, and reverse-paths the credential may not use."""
@@ -84,7 +87,9 @@ class SubmissionHandler:
             if latest > earliest + settings.queue.lifetime:
                 await self.limits.release(queue_id, numbers)
                 return _over_limit(decision, latest, now)
-            accepted = build_message(queue_id, transaction, facts, decision, routes, excluded, settings, now)
+            accepted = build_message(
+                queue_id, transaction, facts, decision, routes, excluded, settings, now, self.origin
+            )
             await self.store.enqueue(accepted)
         except StoreError:
             await self.limits.release(queue_id, numbers)

@@ -11,7 +11,7 @@ from relay.mail.received import mail_date, received
 from relay.mail.transaction import Recipient, Transaction
 from relay.policy import Acceptance, MessageFacts
 from relay.queue.entry import Entry, State
-from relay.queue.message import Message, NewMessage
+from relay.queue.message import Message, NewMessage, Origin, owner_fields
 from relay.queue.routing import Route, provider_of
 from relay.render.message_policy import MessagePolicy
 
@@ -25,6 +25,7 @@ def build_message(
     excluded: Mapping[str, str],
     settings: Settings,
     now: float,
+    origin: Origin = "",
 ) -> NewMessage:
     """Build the message to store.
 
@@ -37,7 +38,7 @@ def build_message(
     copies = _copies(accepted.bcc, recipients) if routes else ()
     first = min(routes.values(), key=lambda route: route.at, default=default)
     numbers = tuple(range(len(recipients), len(recipients) + len(copies)))
-    message = _message(queue_id, transaction, facts, accepted, numbers, settings.server.hostname, now)
+    message = _message(queue_id, transaction, facts, accepted, numbers, settings.server.hostname, now, origin)
     routed = zip((*recipients, *copies), (*release, *(first for _ in copies)), strict=True)
     entries = _entries(message, routed, excluded, settings.queue.lifetime, now)
     return NewMessage(
@@ -59,6 +60,7 @@ def _message(
     copies: tuple[int, ...],
     hostname: str,
     now: float,
+    origin: Origin,
 ) -> Message:
     envelope, session, instructions = transaction.envelope, transaction.session, facts.instructions
     message_id = facts.message_id or f"<{queue_id}@{accepted.policy.domain or hostname}>"
@@ -80,6 +82,7 @@ def _message(
         campaign=instructions.campaign,
         tags=instructions.tags,
         metadata=instructions.metadata,
+        origin=origin,
     )
 
 
@@ -137,13 +140,12 @@ def _created(message: Message, entries: tuple[Entry, ...], unknown: tuple[str, .
     shared: dict[str, object] = {
         "reverse_path": message.reverse_path,
         "message_id": message.message_id,
-        "identity": message.policy.identity,
-        "domain": message.policy.domain,
         "size": message.size,
         "client": message.client,
     }
     if unknown:
         shared["ignored_fields"] = list(unknown)
+    labels = message.labels
 
     created = [
         Event(
@@ -152,13 +154,21 @@ def _created(message: Message, entries: tuple[Entry, ...], unknown: tuple[str, .
             entry.queue_id,
             entry.number,
             entry.recipient,
-            shared | _route_of(entry, message.policy),
+            shared | owner_fields(message, entry.number) | _route_of(entry, message.policy),
+            labels,
         )
         for entry in entries
     ]
-    owner = {"identity": message.policy.identity, "domain": message.policy.domain}
     dropped = [
-        Event(Kind.DROPPED, now, entry.queue_id, entry.number, entry.recipient, owner | {"reason": entry.reason})
+        Event(
+            Kind.DROPPED,
+            now,
+            entry.queue_id,
+            entry.number,
+            entry.recipient,
+            owner_fields(message, entry.number) | {"reason": entry.reason},
+            labels,
+        )
         for entry in entries
         if entry.state is State.DROPPED
     ]
@@ -168,7 +178,7 @@ def _created(message: Message, entries: tuple[Entry, ...], unknown: tuple[str, .
 
 def _route_of(entry: Entry, policy: MessagePolicy) -> dict[str, object]:
     """Return the lane of an entry, why it is not the preferred provider's, and its release time."""
-    fields: dict[str, object] = {"lane": entry.lane} | ({"copy": True} if entry.number in policy.copies else {})
+    fields: dict[str, object] = {"lane": entry.lane}
     if provider_of(entry.lane) != policy.provider and entry.reason:
         fields["way"] = entry.reason
     return fields | ({"release_at": entry.release_at} if entry.release_at else {})

@@ -256,3 +256,14 @@ async def test_a_recipient_is_found_in_every_spelling(store: Store) -> None:
         assert len(await store.reports.stories(MessageQuery(recipient=spelling))) == 1
     await store.database.write(lambda raw: raw.execute("""UPDATE entries SET recipient_key = '"bob"@x.test.'"""))
     assert len(await store.reports.stories(MessageQuery(recipient='"Bob"@x.test.'))) == 1
+
+
+async def test_events_of_readers_get_address_and_labels_of_their_message(store: Store) -> None:
+    labelled = accepted("A")
+    message = replace(labelled.message, campaign="spring", tags=("invoice",), metadata={"invoice": "1042"})
+    await store.queue.enqueue(replace(labelled, message=message))
+    await store.queue.enqueue(accepted("B"))
+    opens = [Event(Kind.OPEN, NOW, queue_id, 0) for queue_id in ("A", "B", "A", "UNKNOWN")]
+    first, second, third, unknown = await store.events.record(opens)
+    assert first.labels == third.labels == message.labels
+    assert (first.address, second.labels, unknown.labels) == ("user0@example.com", {}, {})

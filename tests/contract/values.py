@@ -86,6 +86,7 @@ def full_message(queue_id: str = "Q00000000000FF") -> Message:
         campaign="spring",
         tags=("invoice", "first time"),
         metadata={"invoice": "4711", "customer": "Zoë"},
+        origin="test",
     )
 
 

@@ -5,7 +5,7 @@ from io import StringIO
 import pytest
 
 from relay.app.alerts import Alert
-from relay.app.observer import IN_FLIGHT_SECONDS, Observer
+from relay.app.observer import IN_FLIGHT_SECONDS, MAX_LABEL, MAX_LABELS, Observer, line_of
 from relay.dsn.categories import CATEGORIES
 from relay.events.event import Event, Kind
 from relay.log import Log
@@ -71,3 +71,27 @@ def test_mail_is_in_flight_shortly_after_an_event_of_a_message(kind: Kind, mail:
     assert not observer.mail_in_flight()
     now[0] -= 3600
     assert not observer.mail_in_flight(), "a clock that was set back delays no pixels"
+
+
+def test_own_mail_and_copies_do_not_count_for_the_dashboard() -> None:
+    observer = Observer(Log(StringIO(), "json"), lambda: 1000.0, list[Alert]().append)
+    observer.publish([failed("unknown"), failed("unknown", origin="dsn"), failed("unknown", copy=True)])
+    assert observer.last_hour.sums(1000.0) == {"bounced": 1}
+
+
+def test_a_line_has_the_labels_of_its_message_within_bounds() -> None:
+    labels = {"campaign": "spring", "tags": ("invoice",), "metadata": {"invoice": "1042"}}
+    name, fields = line_of(Event(Kind.OPEN, 1000.0, "A", 0, "u@x.test", labels=labels))
+    assert name == "message.open"
+    assert fields == {
+        "queue_id": "A",
+        "recipient": "u@x.test",
+        "campaign": "spring",
+        "tags": ["invoice"],
+        "metadata": {"invoice": "1042"},
+    }
+    many = {str(number): "x" * 500 for number in range(50)}
+    _, fields = line_of(Event(Kind.OPEN, 1000.0, "A", 0, labels={"tags": tuple(many.values()), "metadata": many}))
+    assert len(fields["tags"]) == len(fields["metadata"]) == MAX_LABELS
+    assert set(fields["tags"]) == set(fields["metadata"].values()) == {"x" * (MAX_LABEL - 1) + "…"}
+    assert fields["labels_left_out"] == 2 * (50 - MAX_LABELS)

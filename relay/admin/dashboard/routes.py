@@ -93,7 +93,7 @@ class DashboardRoutes:
         status = await self._status()
         queue = status["queue"]
         assert isinstance(queue, Mapping)
-        recent = await self._story_store.stories(MessageQuery(limit=RECENT))
+        recent = await self._story_store.stories(MessageQuery(limit=RECENT, users_only=True))
         bounces, engagement = await self._cached_reports()
 
         return Overview(
@@ -113,7 +113,7 @@ class DashboardRoutes:
         async with self._reading:
             now = self._clock()
             if not 0 <= now - self._reports_at < REPORTS_KEPT:
-                query = MessageQuery(since=now - SPAN)
+                query = MessageQuery(since=now - SPAN, users_only=True)
                 counted = await self._engagement_store.campaign_counts(query)
                 self._reports = await build.bounces(self._report_store, query), engagement_report(counted, ())
                 self._reports_at = now
