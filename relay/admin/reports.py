@@ -1,7 +1,7 @@
 """The routes of the reports."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from aiohttp import web
@@ -10,7 +10,8 @@ from multidict import MultiMapping
 from relay.dsn.categories import CATEGORIES
 from relay.reports import build
 from relay.reports.engagement import engagement_report
-from relay.reports.ports import EngagementStore, MessageQuery, ReportStore, StoryStore
+from relay.reports.ports import EngagementStore, MessageQuery, ReportStore, Story, StoryStore
+from relay.reports.recipients import STATUSES, LabelCounts, count_labels, labels_json, recipient_rows
 from relay.reports.serialize import story_json
 
 MAX_STORIES = 1000
@@ -19,6 +20,7 @@ MAX_STORIES = 1000
 
 _PARAMETERS = frozenset(
     {"since", "until", "domain", "identity", "type", "tag", "meta", "category", "campaign", "system"}
+    | {"status", "by", "before"}
 )
 
 
@@ -45,6 +47,8 @@ class ReportRoutes:
             web.get("/reports/engagement", self.engagement),
             web.get("/reports/unclassified", self.unclassified),
             web.get("/reports/messages", self.messages),
+            web.get("/reports/recipients", self.recipients),
+            web.get("/reports/labels", self.labels),
         ]
 
     async def bounces(self, request: web.Request) -> web.Response:
@@ -82,13 +86,58 @@ class ReportRoutes:
         return web.json_response({"replies": await build.unclassified(self._store, _query(request.query))})
 
     async def messages(self, request: web.Request) -> web.Response:
-        """GET /reports/messages?…: the matching messages, newest first, at most MAX_STORIES.
+        """GET /reports/messages?…&before=: the matching messages, newest first, at most MAX_STORIES.
 
-        `more` is true if there are older ones.
+        `more` is true if there are older ones; `next` is the value of `before` for these.
         """
-        stories = await self._stories.stories(replace(_query(request.query), limit=MAX_STORIES + 1))
-        shown = [story_json(story) for story in stories[:MAX_STORIES]]
-        return web.json_response({"stories": shown, "more": len(stories) > MAX_STORIES})
+        stories, following = await self._page(_query(request.query))
+        shown = [story_json(story) for story in stories]
+        return web.json_response({"stories": shown, "more": bool(following), "next": following})
+
+    async def recipients(self, request: web.Request) -> web.Response:
+        """GET /reports/recipients?…&status=&before=: the recipients of up to MAX_STORIES messages, a row each."""
+        query = _query(request.query)
+        statuses = _statuses(request.query.get("status", ""))
+        stories, following = await self._page(query)
+        rows = [row for story in stories for row in recipient_rows(story, statuses, with_copies=not query.users_only)]
+        return web.json_response({"rows": rows, "next": following})
+
+    async def labels(self, request: web.Request) -> web.Response:
+        """GET /reports/labels?…&by=meta:KEY|tag|campaign|identity: counts of the recipients by value of a label."""
+        by, query = request.query.get("by", ""), _query(request.query)
+        if by not in ("tag", "campaign", "identity") and not (by.startswith("meta:") and by != "meta:"):
+            raise web.HTTPBadRequest(text=f"by {by!r} must be meta:KEY, tag, campaign or identity")
+        counts: dict[str, LabelCounts] = {}
+        following = " "
+        while following:
+            stories, following = await self._page(query)
+            for story in stories:
+                count_labels(recipient_rows(story, frozenset(), with_copies=not query.users_only), by, counts)
+            query = replace(query, before=_place(following)) if following else query
+        return web.json_response({"rows": labels_json(counts, by)})
+
+    async def _page(self, query: MessageQuery) -> tuple[Sequence[Story], str]:
+        """Return the next messages, and where the page after them begins, "" at the end."""
+        stories = await self._stories.stories(replace(query, limit=MAX_STORIES + 1))
+        if len(stories) <= MAX_STORIES:
+            return stories, ""
+        last = stories[MAX_STORIES - 1].message
+        return stories[:MAX_STORIES], f"{last.created_at!r}:{last.queue_id}"
+
+
+def _statuses(text: str) -> frozenset[str]:
+    statuses = frozenset(text.split(",")) if text else frozenset()
+    if unknown := statuses - set(STATUSES):
+        raise web.HTTPBadRequest(text=f"status {min(unknown)!r} is not one of {', '.join(STATUSES)}")
+    return statuses
+
+
+def _place(text: str) -> tuple[float, str] | None:
+    at, _, queue_id = text.partition(":")
+    try:
+        return (float(at), queue_id) if text else None
+    except ValueError:
+        raise web.HTTPBadRequest(text="before must be a value of next") from None
 
 
 def _category(request: web.Request) -> str:
@@ -124,5 +173,6 @@ def _query(query: MultiMapping[str]) -> MessageQuery:
         campaign_name=query.get("campaign", ""),
         tags=tuple(query.getall("tag", [])),
         metadata={key: value for key, _, value in pairs},
+        before=_place(query.get("before", "")),
         users_only=query.get("system", "") != "yes",
     )

@@ -3,7 +3,8 @@
 import csv
 import json
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -33,6 +34,21 @@ _MESSAGES = (
     ("SUBJECT", "subject"),
     ("REPLY", "reply"),
 )
+
+
+_RECIPIENTS = (
+    ("AT", "created_at"),
+    ("QUEUE ID", "queue_id"),
+    ("RECIPIENT", "recipient"),
+    ("STATUS", "status"),
+    ("CATEGORY", "category"),
+    ("SUBJECT", "subject"),
+    ("REPLY", "reply"),
+)
+
+
+MOST_ROWS = 1000
+"""Rows of a listing without --all."""
 
 
 _UNTIED = (
@@ -70,6 +86,9 @@ _LINKS = (("RECIPIENTS", "recipients"), ("CLICKS", "clicks"), ("LINK", "target")
 _NAMED_LINKS = (*_LINKS[:2], ("TEXT", "text"), _LINKS[2])
 
 
+DEFAULT_SINCE = "30d"
+
+
 csv_option = click.option("--csv", "as_csv", is_flag=True, help="Write CSV.")
 
 
@@ -89,17 +108,21 @@ def _filters(command: Callable[..., None]) -> Callable[..., None]:
         ),
         click.option("--domain", default="", help="Only messages of this sending domain."),
         click.option("--campaign", default="", help="Only messages of this campaign."),
+        click.option("--month", default="", metavar="YYYY-MM", help="Only this month, in UTC."),
         click.option("--until", default="", help="End of the period: 1d (ago), or a date."),
-        click.option("--since", default="30d", show_default=True, help="Start of the period: 30d (ago), or a date."),
+        click.option(
+            "--since", default=DEFAULT_SINCE, show_default=True, help="Start of the period: 30d (ago), or a date."
+        ),
     ):
         command = option(command)
     return command
 
 
 def _query(filters: Mapping[str, Any]) -> dict[str, str | Sequence[str]]:
+    since, until = _period(filters)
     given = {
-        "since": str(past_time(filters["since"])),
-        "until": str(past_time(filters["until"])) if filters["until"] else "",
+        "since": str(since),
+        "until": str(until) if until else "",
         "domain": filters["domain"],
         "identity": filters["identity"],
         "campaign": filters["campaign"],
@@ -109,6 +132,20 @@ def _query(filters: Mapping[str, Any]) -> dict[str, str | Sequence[str]]:
         "system": "yes" if filters["system"] else "",
     }
     return {key: value for key, value in given.items() if value}
+
+
+def _period(filters: Mapping[str, Any]) -> tuple[float, float]:
+    """Return begin and end of the period in Unix seconds; an end of 0 is now."""
+    if not filters["month"]:
+        return past_time(filters["since"]), past_time(filters["until"]) if filters["until"] else 0.0
+    if filters["until"] or filters["since"] != DEFAULT_SINCE:
+        raise click.UsageError("--month excludes --since and --until")
+    try:
+        first = datetime.strptime(filters["month"], "%Y-%m").replace(tzinfo=UTC)
+    except ValueError:
+        raise click.UsageError(f"{filters['month']!r} is not a month; use 2026-10") from None
+    following = (first + timedelta(days=31)).replace(day=1)
+    return first.timestamp(), following.timestamp()
 
 
 @report.command("bounces")
@@ -181,20 +218,77 @@ def engagement(path: Path, mail: BinaryIO | None, as_json: bool, as_csv: bool, *
 @report.command("messages")
 @config_option
 @_filters
+@click.option("--status", default="", help="Only these recipients, such as bounced,dropped,deferred,unopened.")
+@click.option("--all", "everything", is_flag=True, help="All, not only the newest 1000.")
 @json_option
-def messages(path: Path, as_json: bool, **filters: Any) -> None:
-    """Show the timeline of each message: `relay report messages --meta invoice=1042`."""
-    found: dict[str, Any] = AdminClient(path).get("/reports/messages", _query(filters))
-    for story in found["stories"]:
+@csv_option
+def messages(path: Path, status: str, everything: bool, as_json: bool, as_csv: bool, **filters: Any) -> None:
+    """Show the timeline of each message; with --status or --csv a row for each recipient.
+
+    A row has the last reply, its category and guidance. --csv has a column for each metadata key.
+    """
+    query = _query(filters) | ({"status": status} if status else {})
+    if status or as_csv:
+        rows = _newest(path, "/reports/recipients", query, "rows", everything=everything)
+        shown = map(_with_metadata, rows) if not as_json else rows
+        _csv(_filled(shown)) if as_csv else show(shown, _RECIPIENTS, as_json=as_json)
+        return
+    found = 0
+    for story in _newest(path, "/reports/messages", query, "stories", everything=everything):
+        found += 1
         if as_json:
             click.echo(json.dumps(story))
         else:
             show_story(story)
             click.echo()
-    if not found["stories"]:
+    if not found:
         click.echo("relay: no message matches; without --since only the last 30 days are searched", err=True)
-    if found["more"]:
-        click.echo(f"relay: only the newest {len(found['stories'])} are shown; use --until for older ones", err=True)
+
+
+@report.command("invoices")
+@config_option
+@_filters
+@click.option("--by", default="meta:invoice", show_default=True, help="meta:KEY, tag, campaign or identity.")
+@json_option
+@csv_option
+def invoices(path: Path, by: str, as_json: bool, as_csv: bool, **filters: Any) -> None:
+    """Count the recipients by value of a label: sent, delivered, opened, bounced, dropped, waiting."""
+    rows = AdminClient(path).get("/reports/labels", _query(filters) | {"by": by})["rows"]
+    counts = ("sent", "delivered", "opened", "bounced", "dropped", "waiting")
+    columns = ((by.removeprefix("meta:").upper(), by), *((name.upper(), name) for name in counts))
+    _listing(rows, columns, as_json=as_json, as_csv=as_csv)
+
+
+def _newest(path: Path, route: str, query: Mapping[str, Any], key: str, *, everything: bool) -> Iterator[Any]:
+    """Yield what a paged route returns, newest first; say when the listing is cut at MOST_ROWS."""
+    client, place, shown = AdminClient(path), "", 0
+    while True:
+        page = client.get(route, {**query, "before": place} if place else query)
+        for one in page[key]:
+            if shown == MOST_ROWS and not everything:
+                place = "cut"
+                break
+            shown += 1
+            yield one
+        if place == "cut" or (page["next"] and shown == MOST_ROWS and not everything):
+            click.echo(f"relay: only the newest {shown} are shown; --all shows the rest too", err=True)
+            return
+        place = page["next"]
+        if not place:
+            return
+
+
+def _with_metadata(row: dict[str, Any]) -> dict[str, Any]:
+    """Return the row with a column for each metadata key; `meta:KEY` where KEY is a column already."""
+    fixed = {key: value for key, value in row.items() if key != "metadata"}
+    return fixed | {(f"meta:{key}" if key in fixed else key): value for key, value in row["metadata"].items()}
+
+
+def _filled(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the rows with the same columns: those that one of them lacks are empty."""
+    known = list(rows)
+    columns = dict.fromkeys(key for row in known for key in row)
+    return [{key: row.get(key, "") for key in columns} for row in known]
 
 
 @report.command("untied")

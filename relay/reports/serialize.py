@@ -85,12 +85,24 @@ def story_json(story: Story) -> JsonObject:
 
 
 def _recipient_json(story: Story, entry: Entry) -> JsonObject:
-    """Return one recipient. After a late bounce its status is bounced, though its entry is still delivered."""
+    """Return one recipient. After a late bounce it has the status and reply of that, though its entry is delivered."""
     copy: JsonObject = {"copy": entry.number in story.message.policy.copies}
-    late = any(
-        event.kind is Kind.BOUNCED and event.number == entry.number and event.data.get("late") for event in story.events
+    late = late_bounce(story, entry.number)
+    return entry_json(entry) | copy | (_late_json(late) if late else {})
+
+
+def late_bounce(story: Story, number: int) -> Event | None:
+    """Return the last bounce of a recipient that came after its delivery, None if there is none."""
+    late = (
+        event
+        for event in reversed(story.events)
+        if event.kind is Kind.BOUNCED and event.number == number and event.data.get("late")
     )
-    return entry_json(entry) | copy | ({"status": "bounced"} if late else {})
+    return next(late, None)
+
+
+def _late_json(late: Event) -> JsonObject:
+    return {"status": "bounced", "reply": late.data.get("reply", ""), "remote": late.data.get("remote", "")}
 
 
 def listing_json(message: Message, entry: Entry) -> JsonObject:

@@ -125,6 +125,8 @@ def message_conditions(query: MessageQuery) -> Statement:
         where.add("campaign != ''" if query.campaign else "campaign = ''")
     if query.campaign_name:
         where.add("campaign = ?", text(query.campaign_name))
+    if query.before is not None:
+        where.add("(messages.created_at, messages.queue_id) < (?, ?)", *query.before)
     if query.users_only:
         where.add("messages.origin = ''")
     return str(where), where.values

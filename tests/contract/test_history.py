@@ -267,3 +267,14 @@ async def test_events_of_readers_get_address_and_labels_of_their_message(store: 
     first, second, third, unknown = await store.events.record(opens)
     assert first.labels == third.labels == message.labels
     assert (first.address, second.labels, unknown.labels) == ("user0@example.com", {}, {})
+
+
+async def test_pages_of_stories_go_on_where_the_last_one_ended(store: Store) -> None:
+    for place, queue_id in enumerate(("A", "B", "C", "D")):
+        await store.queue.enqueue(accepted(queue_id, at=NOW + place // 2))
+    query, seen = MessageQuery(limit=1), []
+    while page := await store.reports.stories(query):
+        (story,) = page
+        seen.append(story.message.queue_id)
+        query = replace(query, before=(story.message.created_at, story.message.queue_id))
+    assert seen == ["D", "C", "B", "A"]

@@ -323,6 +323,7 @@ async def test_reports_count_bounces_explain_them_and_show_the_messages_behind(t
             "gone@rcpt.test",
         ]
         assert {one["recipients"][0]["status"] for one in stories} == {"bounced"}
+        assert not stories[0]["recipients"][0]["reply"].startswith("250"), "a late bounce shows its own reply"
         assert not await relay.json("report", "messages", "--meta", "invoice=1043")
         (cluster,) = await relay.json("report", "unclassified")
         assert (cluster["count"], cluster["example"]) == (1, "550 5.0.0 Zork 4711 blorb")
