@@ -1,1 +1,1 @@
-"""Tracking put into a message by splicing bytes, pure: nothing but the links and the pixel changes."""
+"""Adds tracking to a message by splicing bytes: only the links change, and the pixel is inserted. Pure."""

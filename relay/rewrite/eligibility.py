@@ -1,4 +1,4 @@
-"""Which parts of a message may be touched at all, and why not the others."""
+"""Decides which parts of a message may be rewritten, with the reason for all others."""
 
 import re
 from collections.abc import Iterable
@@ -7,7 +7,6 @@ from relay.mail.headers import named
 from relay.rewrite.mime import MAX_PARTS, Part
 
 _SIGNED = frozenset({"multipart/signed", "multipart/encrypted"})
-
 
 _CRYPTOGRAPHIC = re.compile(r"application/(?:(?:x-)?pkcs7-(?:mime|signature)|pgp-(?:encrypted|signature))")
 
@@ -22,14 +21,18 @@ _ASCII_BASED = re.compile(
 
 _ISO_2022_JP = re.compile(r"iso-2022-jp(?:-[123])?")
 
+_SHIFTED = re.compile(rb"\x1b(?!\([BJ])[^\x1b]*+(?>\x1b(?!\([BJ])[^\x1b]*+)*+")
+"""A run in another character set than ASCII or JIS Roman (RFC 1468)."""
+
 
 def skip_message_reason(parts: list[Part]) -> str:
-    """Return why no part of the message may be touched, "" when nothing speaks against it."""
+    """Return why no part of the message may be rewritten, "" when there is no reason."""
     names = {field.name for field in parts[0].fields}
     if b"dkim-signature" in names:
         return "carries a DKIM signature"
     if any(name.startswith(b"arc-") for name in names):
         return "carries an ARC seal"
+
     for part in parts:
         if part.content_type in _SIGNED or _CRYPTOGRAPHIC.fullmatch(part.content_type):
             return f"contains {part.content_type}"
@@ -37,6 +40,7 @@ def skip_message_reason(parts: list[Part]) -> str:
         return "is a report"
     if len(parts) > MAX_PARTS:
         return f"has more than {MAX_PARTS} parts"
+
     fault = next((part for part in parts if part.fault and not part.is_enclosed), None)
     if fault is not None:
         return f"is malformed: {fault.fault}{f' (part {fault.path})' if fault.path else ''}"
@@ -44,7 +48,7 @@ def skip_message_reason(parts: list[Part]) -> str:
 
 
 def skip_part_reason(content: bytes, part: Part) -> str:
-    """Return why a displayed text part may not be touched, "" when it may."""
+    """Return why a displayed text part may not be rewritten, "" when it may."""
     if part.is_enclosed:
         return "inside an enclosed message"
     if any(parent in ("multipart/report", "multipart/digest") for parent in part.parents):
@@ -61,14 +65,14 @@ def skip_part_reason(content: bytes, part: Part) -> str:
 
 
 def _is_related_root(content: bytes, part: Part) -> bool:
-    """Tell whether a child of a multipart/related is what is displayed: the first, or the one named by start=."""
+    """Whether a child of a multipart/related is displayed: the first one, or the one named by start=."""
     return part.first or (bool(part.related_root) and part.value(content, b"content-id") == part.related_root.encode())
 
 
 def readable(text: bytes, charset: str) -> tuple[bytes, str]:
-    """Return the text as bytes whose ASCII is what it seems, offsets unchanged, and "" or why there are none.
+    """Return the text with every ASCII byte an ASCII character, and ""; or b"" and the reason. Offsets do not change.
 
-    In ISO-2022-JP the bytes of two-byte characters look like ASCII; they are masked.
+    Two-byte characters of ISO-2022-JP consist of ASCII bytes. They are masked.
     """
     if b"\0" in text or text.startswith((b"\xff\xfe", b"\xfe\xff")):
         return b"", "contains NUL"
@@ -76,16 +80,13 @@ def readable(text: bytes, charset: str) -> tuple[bytes, str]:
         return b"", "contains inline PGP"
     if _ASCII_BASED.fullmatch(charset):
         return text, ""
-    if _ISO_2022_JP.fullmatch(charset) and (masked := _masked(text)) is not None:
+    if _ISO_2022_JP.fullmatch(charset) and (masked := _mask_two_byte_runs(text)) is not None:
         return masked, ""
     return b"", f"charset {charset} is not read as ASCII"
 
 
-_SHIFTED = re.compile(rb"\x1b(?!\([BJ])[^\x1b]*+(?>\x1b(?!\([BJ])[^\x1b]*+)*+")
-
-
-def _masked(text: bytes) -> bytes | None:
-    """Return the text with every run in another set than ASCII or JIS Roman (RFC 1468) replaced by letters."""
+def _mask_two_byte_runs(text: bytes) -> bytes | None:
+    """Return the text with every run of two-byte characters replaced by letters."""
     runs = list(_SHIFTED.finditer(text))
     if runs and runs[-1].end() == len(text):
         return None

@@ -1,4 +1,4 @@
-"""Transfer encodings and adapting to the next hop."""
+"""Content transfer encodings, and adapting a message to the next hop."""
 
 import binascii
 import re
@@ -9,29 +9,31 @@ from relay.mail.headers import Field, named
 from relay.rewrite.mime import IDENTITY_ENCODINGS, Part, walk
 
 LINE_LIMIT = 998
-"""Octets a line may have without its CRLF (RFC 5321 section 4.5.3.1.6)."""
-
+"""Octets of a line without its CRLF, at most (RFC 5321 section 4.5.3.1.6)."""
 
 QP_LINE = 76
-
-
-_PADDED_BREAK = re.compile(rb"=[ \t]++\r\n")
-
-
-_UNSAFE = re.compile(rb"[^ -<>-~]")
-
+"""Octets of a line of quoted-printable, at most (RFC 2045 section 6.7)."""
 
 BASE64_LINE = 76
-
+"""Octets of a line of base64, at most (RFC 2045 section 6.8)."""
 
 QUOTED_PRINTABLE = "quoted-printable"
-
-
 BASE64 = "base64"
+
+_PADDED_BREAK = re.compile(rb"=[ \t]++\r\n")
+"""A soft line break with white space added in transport."""
+
+_UNSAFE = re.compile(rb"[^ -<>-~]")
+"""Octets that quoted-printable must escape."""
+
+_FIELD = b"Content-Transfer-Encoding"
+
+_UNCHANGEABLE = frozenset({"multipart/signed", "multipart/encrypted"})
+"""Content types whose parts must stay unchanged."""
 
 
 def decode(encoding: str, body: bytes) -> bytes | None:
-    """Return the decoded body; None when the encoding is unknown or the body does not keep to it."""
+    """Return the decoded body, None for an unknown encoding or a malformed body."""
     if encoding in IDENTITY_ENCODINGS:
         return body
     if encoding == QUOTED_PRINTABLE:
@@ -50,10 +52,10 @@ def _decode_base64(body: bytes) -> bytes | None:
 
 
 class QuotedPrintable:
-    """A quoted-printable body, and the way from its decoded bytes back to the encoded ones.
+    """A quoted-printable body, decoded, with the encoded offset of each decoded byte.
 
     White space at the end of a line, which transports may have added (RFC 2045 section 6.7 rule 3), is decoded like
-    any other; who inserts text must not put it behind such white space.
+    any other. Text must not be inserted after such white space.
     """
 
     __slots__ = ("_body", "_clean", "_decoded_starts", "_encoded_starts", "decoded")
@@ -69,7 +71,8 @@ class QuotedPrintable:
             self.decoded = self._decode()
 
     def _decode(self) -> bytes | None:
-        """Decode; a wrong escape makes the result longer than its escapes promise, and bare line ends are refused."""
+        """Return the decoded body, None for a wrong escape or a bare line end."""
+        # A wrong escape is copied, which makes the result longer than the escapes account for.
         clean = self._clean
         decoded = binascii.a2b_qp(clean)
         breaks = clean.count(b"=\r\n")
@@ -78,11 +81,11 @@ class QuotedPrintable:
         return None if b"=\n" in clean or clean.count(b"=\r") != breaks or b"\0" in clean else decoded
 
     def start_of(self, offset: int) -> int:
-        """Return where the encoding of the decoded byte at `offset` begins, behind any soft line break."""
+        """Return the encoded offset at which the decoded byte at `offset` begins, after any soft line break."""
         return self._locate(offset)[0]
 
     def end_of(self, offset: int) -> int:
-        """Return where the encoding of the decoded byte before `offset` ends, before any soft line break."""
+        """Return the encoded offset at which the decoded byte before `offset` ends, before any soft line break."""
         return self._locate(offset - 1)[1] if offset else 0
 
     def _locate(self, offset: int) -> tuple[int, int]:
@@ -100,16 +103,16 @@ class QuotedPrintable:
         return at + wanted, at + wanted + 1
 
     def _index_lines(self) -> None:
-        """Find where each line starts, encoded and decoded; NUL, which is never in the body, marks where they end."""
+        """Find the encoded and the decoded start of each line. NUL marks the line ends: the body never contains it."""
         marked = binascii.a2b_qp(self._clean.replace(b"\n", b"\n\0"))
         self._encoded_starts = list(accumulate((len(line) + 1 for line in self._body.split(b"\n")), initial=0))
         self._decoded_starts = list(accumulate(map(len, marked.split(b"\0")), initial=0))
 
 
 def quote(text: bytes, column: int, rest: int) -> tuple[bytes, int]:
-    """Return the text in quoted-printable, begun at `column`, and the column behind it.
+    """Return the text in quoted-printable, starting at `column`, and the column after it.
 
-    Soft breaks keep lines at 76; `rest` is what the line still holds behind the text. A "." never begins a line.
+    Soft breaks keep lines within 76 octets. `rest` is the octets of the line after the text. No line begins with ".".
     """
     text = _UNSAFE.sub(_escaped, text)
     pieces: list[bytes] = []
@@ -132,7 +135,7 @@ def _escaped(match: re.Match[bytes]) -> bytes:
 
 
 def _cut(text: bytes, at: int, end: int) -> int:
-    """Return where to break at or before `end` so that no escape is split."""
+    """Return the last offset at or before `end` that does not split an escape."""
     if end >= len(text):
         return len(text)
     escape = text.rfind(b"=", max(at, end - 2), end)
@@ -140,7 +143,7 @@ def _cut(text: bytes, at: int, end: int) -> int:
 
 
 def base64_line(body: bytes) -> int:
-    """Return the width of the lines of a base64 body, 76 when it has none to speak of."""
+    """Return the line width of a base64 body, 76 when its first line has no usable width."""
     width = body.find(b"\r\n")
     return width // 4 * 4 if 4 <= width <= LINE_LIMIT else BASE64_LINE
 
@@ -152,7 +155,7 @@ def encode_base64(data: bytes, width: int = BASE64_LINE) -> bytes:
 
 
 def encode_quoted_printable(data: bytes) -> bytes | None:
-    """Return text in quoted-printable; None when it has bare line ends, which would not come back the same."""
+    """Return text in quoted-printable, None for text with bare line ends, which decoding would change."""
     if not data.count(b"\n") == data.count(b"\r\n") == data.count(b"\r"):
         return None
     encoded = binascii.b2a_qp(data, istext=True)
@@ -160,7 +163,7 @@ def encode_quoted_printable(data: bytes) -> bytes | None:
 
 
 def has_long_line(data: bytes, start: int = 0, end: int | None = None) -> bool:
-    """Tell whether a line of the range has more than 998 octets; hops from line end to line end backwards."""
+    """Whether a line of the range has more than 998 octets."""
     stop = len(data) if end is None else end
     while stop - start > LINE_LIMIT:
         line_end = data.rfind(b"\n", start, start + LINE_LIMIT + 2)
@@ -170,29 +173,23 @@ def has_long_line(data: bytes, start: int = 0, end: int | None = None) -> bool:
     return False
 
 
-_FIELD = b"Content-Transfer-Encoding"
-
-
-_UNTOUCHABLE = frozenset({"multipart/signed", "multipart/encrypted"})
-
-
 def adapt_to_next_hop(content: bytes, eight_bit: bool) -> bytes:
-    """Return the message as the next hop can take it; the same object when it can as it is.
+    """Return the message in a form that the next hop accepts, the same object when nothing changes.
 
-    Without `eight_bit` (8BITMIME) parts with bytes over 127 are re-encoded, and always those with lines over 998
-    octets: text as quoted-printable, everything else as base64. What is signed or encrypted stays as it is, and so
-    does a message that carries a DKIM signature or whose structure is doubtful; raw 8-bit header fields too.
-    Fit before signing.
+    Parts with bytes over 127 are re-encoded without `eight_bit` (8BITMIME), parts with lines over 998 octets always:
+    text as quoted-printable, all else as base64. Signed and encrypted parts stay unchanged, and so do raw 8-bit header
+    fields. A message with a DKIM signature or a malformed structure stays unchanged too. Call this before signing.
     """
     if (eight_bit or content.isascii()) and not has_long_line(content):
         return content
     parts = walk(content)
     if any(field.name == b"dkim-signature" for field in parts[0].fields) or any(part.fault for part in parts):
         return content
+
     pieces: list[bytes] = []
     at = 0
     for part in parts:
-        changed = _fitted(content, part, eight_bit)
+        changed = _adapt_part(content, part, eight_bit)
         if changed is not None:
             header, body = changed
             pieces += (content[at : part.start], header, body)
@@ -203,14 +200,15 @@ def adapt_to_next_hop(content: bytes, eight_bit: bool) -> bytes:
     return b"".join(pieces)
 
 
-def _fitted(content: bytes, part: Part, eight_bit: bool) -> tuple[bytes, bytes] | None:
-    """Return the header block and body of a part that must change; a container changes its header block only."""
-    if part.encoding not in IDENTITY_ENCODINGS or _UNTOUCHABLE.intersection((part.content_type, *part.parents)):
+def _adapt_part(content: bytes, part: Part, eight_bit: bool) -> tuple[bytes, bytes] | None:
+    """Return the new header block and body of a part, None for no change. A container changes its header block only."""
+    if part.encoding not in IDENTITY_ENCODINGS or _UNCHANGEABLE.intersection((part.content_type, *part.parents)):
         return None
     header = content[part.start : part.body]
     if not part.is_leaf:
         relabelled = not eight_bit and part.encoding != "7bit"
-        return (_labelled(part, header, b"7bit"), b"") if relabelled else None
+        return (_with_encoding_field(part, header, b"7bit"), b"") if relabelled else None
+
     body = content[part.body : part.end]
     if (eight_bit or body.isascii()) and not has_long_line(body):
         return None
@@ -218,18 +216,18 @@ def _fitted(content: bytes, part: Part, eight_bit: bool) -> tuple[bytes, bytes] 
 
 
 def reencoded(part: Part, header: bytes, body: bytes) -> tuple[bytes, bytes]:
-    """Return header block and body with the body in quoted-printable if it is text, otherwise in base64.
+    """Return header block and body, with text in quoted-printable and all else in base64.
 
-    Text that quoted-printable cannot carry unchanged goes as base64 too.
+    Text that quoted-printable would change is encoded in base64.
     """
     encoded = encode_quoted_printable(body) if part.content_type.startswith("text/") else None
     if encoded is not None:
-        return _labelled(part, header, QUOTED_PRINTABLE.encode("ascii")), encoded
-    return _labelled(part, header, BASE64.encode("ascii")), encode_base64(body)
+        return _with_encoding_field(part, header, QUOTED_PRINTABLE.encode("ascii")), encoded
+    return _with_encoding_field(part, header, BASE64.encode("ascii")), encode_base64(body)
 
 
-def _labelled(part: Part, header: bytes, encoding: bytes) -> bytes:
-    """Return the header block with this Content-Transfer-Encoding, in the field that is there or in a new last one."""
+def _with_encoding_field(part: Part, header: bytes, encoding: bytes) -> bytes:
+    """Return the header block with this Content-Transfer-Encoding, in the existing field or in a new last one."""
     field: Field | None = next(named(part.fields, _FIELD.lower()), None)
     if field is not None:
         at = field.value_start - part.start

@@ -1,6 +1,6 @@
-"""The fast path: a message with one commonplace HTML part, rewritten by compiled code where that was built.
+"""The fast path: rewrites a message with one simple HTML part by compiled code, if that was built.
 
-It has the content and the counts of `message.rewrite`, or no answer. `docs/compiled-code.md` says how to change both.
+The result has the content and the counts of `message.rewrite`, or is None. `docs/compiled-code.md` describes changes.
 """
 
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ IS_COMPILED = _native is not None
 
 @dataclass(frozen=True, slots=True)
 class FastRewritten:
-    """A message as the fast path rewrote it for one recipient (twin: `message.Rewritten`)."""
+    """A message rewritten for one recipient by the fast path (twin: `message.Rewritten`)."""
 
     content: bytes
     pixel: bool
@@ -37,7 +37,7 @@ class FastRewritten:
 
 @dataclass(frozen=True, slots=True)
 class FastPlan:
-    """A message that may be commonplace: its HTML part, and the body of that, decoded if it is base64."""
+    """A message for the fast path: its HTML part, and the body of the part, decoded if it is base64."""
 
     part: Part
     body: bytes
@@ -46,12 +46,13 @@ class FastPlan:
 
 
 def analyse_fast(content: bytes, tracking: Tracking, parts: list[Part]) -> FastPlan | None:
-    """Return the plan of a message with these parts that may be commonplace, None of all others."""
+    """Return the plan of a message with these parts, None when the fast path does not apply."""
     if not IS_COMPILED or tracking.text_links or why_not_tracked(tracking, tracking.base_url.rstrip("/")):
         return None
     htmls = [part for part in parts if part.content_type == "text/html" and part.is_leaf]
     if len(htmls) != 1 or skip_message_reason(parts) or skip_part_reason(content, htmls[0]):
         return None
+
     (part,) = htmls
     body: bytes | None = content[part.body : part.end]
     if body and part.encoding != QUOTED_PRINTABLE:
@@ -61,10 +62,11 @@ def analyse_fast(content: bytes, tracking: Tracking, parts: list[Part]) -> FastP
 
 
 def apply_fast(plan: FastPlan, content: bytes, keyring: Keyring, queue_id: str, recipient: int) -> FastRewritten | None:
-    """Return the message rewritten for that recipient, None when it is not commonplace."""
+    """Return the message rewritten for that recipient, None when the fast path does not apply."""
     part, opens, base = plan.part, plan.tracking.opens, plan.tracking.base_url.rstrip("/")
     sign = url_token_signer(keyring, Kind.CLICK, queue_id, recipient)
     click, token = f"{base}/c/".encode(), url_token_signer(keyring, Kind.OPEN, queue_id, recipient)(b"").decode("ascii")
+
     done = _native.rewrite_html(
         plan.body,
         quoted=part.encoding == QUOTED_PRINTABLE,
@@ -75,6 +77,7 @@ def apply_fast(plan: FastPlan, content: bytes, keyring: Keyring, queue_id: str, 
     )
     if done is None or not (done[2] or opens):
         return None
+
     body, links, tracked = done
     if part.encoding == BASE64:
         encoded = content[part.body : part.end]

@@ -1,4 +1,4 @@
-"""Which links are tracked."""
+"""Finds the links of a message and decides which are tracked."""
 
 import re
 from collections.abc import Iterator
@@ -12,36 +12,53 @@ from relay.rewrite.html import ATTRIBUTES, CONDITIONAL, Tag, attributes, conditi
 from relay.rewrite.link_rules import is_sensitive, shown_host
 from relay.rewrite.options import Tracking
 
+MAX_TARGET = 9150
+"""Characters of a tracked URL, at most. In base64 with its MAC, it fits the 12 KiB that the tracker reads."""
+
+_LINK_TAGS = frozenset({b"a", b"/a", b"area", CONDITIONAL})
+
 _NUMBER = re.compile(r"0x[0-9a-f]*|[0-9]+")
 
+_WS = rb"[\t\n\f\r ]"
 
-def is_refused(host: str) -> bool:
-    """Tell whether a browser refuses a lower-case host because it ends in a number and is no IPv4 address."""
-    labels = host.removesuffix(".").split(".")
-    if not _NUMBER.fullmatch(labels[-1]):
-        return False
-    if len(labels) > 4:
-        return True
-    values = [_value(label) for label in labels]
-    if None in values:
-        return True
-    numbers = [value for value in values if value is not None]
-    return any(number > 255 for number in numbers[:-1]) or numbers[-1] >= 256 ** (5 - len(numbers))
+_OTHER_ATTRIBUTES = ATTRIBUTES.replace(rb"|[^\t", rb"|(?!href[\t\n\f\r />=])[^\t", 1)
 
+_HREF = re.compile(
+    _OTHER_ATTRIBUTES
+    + rb"href"
+    + _WS
+    + rb"*+="
+    + _WS
+    + rb"""*+(?:"([^"]*+)"|'([^']*+)'|([^\t\n\f\r >"'][^\t\n\f\r >]*+))"""
+)
 
-def _value(label: str) -> int | None:
-    """Return the number a label is in hexadecimal, octal or decimal; None when it is none."""
-    if not _NUMBER.fullmatch(label) or len(label) > 40:
-        return None
-    if label.startswith("0x"):
-        return int(label[2:] or "0", 16)
-    if len(label) > 1 and label.startswith("0"):
-        return int(label, 8) if set(label) <= set("01234567") else None
-    return int(label)
+_OFF_SWITCHES = frozenset({b"data-relay-track", b"clicktracking", b"data-msys-clicktrack"})
+"""Attributes that exclude a link by a value of `_OFF`: ours, and those of other services."""
+
+_NO_TRACK_MARKS = frozenset(
+    {b"data-pm-no-track", b"ses:no-track", b"data-no-track", b"disable-tracking", b"mc:disable-tracking"}
+)
+"""Attributes that exclude a link by any other value."""
+
+_OFF = frozenset({b"off", b"false", b"no", b"0"})
+
+_SURROUNDING = "".join(map(chr, range(0x21)))
+"""Characters that browsers remove around a URL."""
+
+_LINE_ENDS = re.compile(r"[\t\n\r]")
+"""Characters that browsers remove inside a URL."""
+
+_SCHEME = re.compile(r"https?:", re.IGNORECASE)
+
+_PLAIN = re.compile(
+    r"https?://(?:(?:[\w.~:\[\]!$&'()*+,;=-]|%[0-9a-f]{2})*@)?(?P<host>\w[\w.-]*|\[[0-9a-f:.]+\])(?::\d{1,5})?(?=[/?#]|\Z)"
+    r"(?>[\w.~:/?#\[\]@!$&'()*+,;=-]++|%[0-9a-f]{2})*+",
+    re.IGNORECASE | re.ASCII,
+)
 
 
 class Reason(StrEnum):
-    """Why a link was tracked or left as it is."""
+    """The reason for tracking a link or leaving it unchanged."""
 
     TRACKED = "tracked"
     OPTED_OUT = "opted out in the HTML"
@@ -55,12 +72,8 @@ class Reason(StrEnum):
     VISIBLE_URL = "its visible text is a URL of another domain"
 
 
-MAX_TARGET = 9150
-"""Characters of a URL that is tracked: in base64 and with its MAC it stays within the 12 KiB the tracker reads."""
-
-
 class FoundLink(NamedTuple):
-    """One link: the range of its URL in the decoded text, where it goes, and why it is tracked or not."""
+    """One link: the range of its URL in the decoded text, its target, and the reason for tracking it or not."""
 
     start: int
     end: int
@@ -70,72 +83,33 @@ class FoundLink(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What decides about the links of one message; `base` is the tracking base URL in lower case."""
+    """The rules for the links of one message."""
 
     tracking: Tracking
     unsubscribe_urls: frozenset[str] = frozenset()
     base: str = ""
+    """Tracking base URL in lower case."""
     tracker_domain: str = ""
-
-
-_WS = rb"[\t\n\f\r ]"
-
-
-_OTHER_ATTRIBUTES = ATTRIBUTES.replace(rb"|[^\t", rb"|(?!href[\t\n\f\r />=])[^\t", 1)
-
-
-_HREF = re.compile(
-    _OTHER_ATTRIBUTES
-    + rb"href"
-    + _WS
-    + rb"*+="
-    + _WS
-    + rb"""*+(?:"([^"]*+)"|'([^']*+)'|([^\t\n\f\r >"'][^\t\n\f\r >]*+))"""
-)
-
-
-_SWITCHES = frozenset({b"data-relay-track", b"clicktracking", b"data-msys-clicktrack"})
-
-
-_MARKS = frozenset(
-    {b"data-pm-no-track", b"ses:no-track", b"data-no-track", b"disable-tracking", b"mc:disable-tracking"}
-)
-
-
-_OFF = frozenset({b"off", b"false", b"no", b"0"})
-
-
-_OUTER = "".join(map(chr, range(0x21)))
-
-
-_INNER = re.compile(r"[\t\n\r]")
-
-
-_SCHEME = re.compile(r"https?:", re.IGNORECASE)
-
-
-_PLAIN = re.compile(
-    r"https?://(?:(?:[\w.~:\[\]!$&'()*+,;=-]|%[0-9a-f]{2})*@)?(?P<host>\w[\w.-]*|\[[0-9a-f:.]+\])(?::\d{1,5})?(?=[/?#]|\Z)"
-    r"(?>[\w.~:/?#\[\]@!$&'()*+,;=-]++|%[0-9a-f]{2})*+",
-    re.IGNORECASE | re.ASCII,
-)
+    """Registrable domain of the tracker."""
 
 
 def rules(tracking: Tracking, unsubscribe_urls: frozenset[str]) -> Rules:
-    """Return the rules of a message with these switches and List-Unsubscribe URLs."""
+    """Return the rules of a message with these options and List-Unsubscribe URLs."""
     base = tracking.base_url.rstrip("/").lower()
     match = _PLAIN.fullmatch(base)
     return Rules(tracking, unsubscribe_urls, base, "" if match is None else registrable(match["host"]))
 
 
 def links(html: bytes, lower: bytes, seen: list[Tag], rule: Rules) -> Iterator[FoundLink]:
-    """Yield the links among the tags of an HTML text, those that Outlook finds in conditional comments included."""
+    """Yield the links among the tags of an HTML text, including those in conditional comments, which Outlook shows."""
     anchors = [tag for tag in seen if tag.name in _LINK_TAGS]
+
     ends: list[int] = []
     following = len(html)
     for tag in reversed(anchors):
         ends.append(following)
         following = following if tag.name == CONDITIONAL else tag.start
+
     for tag, text_end in zip(anchors, reversed(ends), strict=True):
         if tag.name == CONDITIONAL:
             for hidden in conditional_comment_tags(lower, tag):
@@ -144,14 +118,12 @@ def links(html: bytes, lower: bytes, seen: list[Tag], rule: Rules) -> Iterator[F
             yield from read_link(html, lower, tag, text_end if tag.name == b"a" else 0, rule)
 
 
-_LINK_TAGS = frozenset({b"a", b"/a", b"area", CONDITIONAL})
-
-
 def read_link(html: bytes, lower: bytes, tag: Tag, text_end: int, rule: Rules) -> Iterator[FoundLink]:
     """Yield the link of one tag, if it has one. Its visible text ends at `text_end`."""
     found = _HREF.match(lower, tag.attributes, tag.end)
     if found is None or found.lastindex is None:
         return
+
     start, end = found.span(found.lastindex)
     value = decode_attribute(html[start:end].decode("utf-8", "replace"))
     text = html[tag.end : text_end] if rule.tracking.skip_visible_urls and text_end > tag.end else b""
@@ -162,35 +134,38 @@ def read_link(html: bytes, lower: bytes, tag: Tag, text_end: int, rule: Rules) -
 
 
 def _opts_out(lower: bytes, tag: Tag) -> bool:
-    """Tell whether an attribute of the tag asks not to track it: ours, or one of those other services know."""
+    """Whether an attribute of the tag excludes the link from tracking."""
     return any(
-        (name in _SWITCHES and value.strip() in _OFF) or (name in _MARKS and value.strip() not in _OFF)
+        (name in _OFF_SWITCHES and value.strip() in _OFF) or (name in _NO_TRACK_MARKS and value.strip() not in _OFF)
         for name, value in attributes(lower, tag)
     )
 
 
 def classify_link(value: str, rule: Rules, text: bytes = b"") -> tuple[str, Reason]:
-    """Return where a link with this decoded value goes, and whether it may be tracked.
+    """Return the target of a link with this decoded value, and the reason for tracking it or not.
 
-    White space around the value and line ends inside are what browsers drop, so they are no part of the target;
-    any other repair is left to the browser. `text` is the HTML the reader sees as the link.
+    Browsers remove white space around the value and line ends in it, so the target has neither. A value that needs any
+    other repair is not tracked. `text` is the HTML between the tags of the link.
     """
     target = value
     plain = _PLAIN.fullmatch(target)
     if plain is None:
-        target = _INNER.sub("", value.strip(_OUTER))
+        target = _LINE_ENDS.sub("", value.strip(_SURROUNDING))
         plain = _PLAIN.fullmatch(target)
         if plain is None:
             return value, Reason.NOT_PLAIN if _SCHEME.match(target) else Reason.NOT_HTTP
+
     if is_refused(plain["host"].lower()):
         return target, Reason.NOT_PLAIN
     if len(target) > MAX_TARGET:
         return target, Reason.TOO_LONG
+
     base = rule.base
     if target[: len(base)].lower() == base and target[len(base) : len(base) + 1] in ("", "/", "?", "#"):
         return target, Reason.ALREADY_TRACKED
     if target in rule.unsubscribe_urls:
         return target, Reason.UNSUBSCRIBE
+
     tracking = rule.tracking
     if tracking.exclude_hosts and is_excluded(canonical_domain(plain["host"]), tracking.exclude_hosts):
         return target, Reason.EXCLUDED_HOST
@@ -202,7 +177,7 @@ def classify_link(value: str, rule: Rules, text: bytes = b"") -> tuple[str, Reas
 
 
 def is_excluded(host: str, patterns: tuple[str, ...]) -> bool:
-    """Tell whether a lower-case host is one of the patterns, or below one that begins with "*."."""
+    """Whether a lower-case host equals a pattern, or is below a pattern that begins with "*."."""
     return any(
         host == pattern or (pattern.startswith("*.") and host.endswith(pattern[1:]))
         for pattern in map(str.lower, patterns)
@@ -213,3 +188,28 @@ def header_urls(value: bytes) -> frozenset[str]:
     """Return the http(s) URLs of a List-Unsubscribe value (RFC 2369: each in angle brackets, white space ignored)."""
     bare = re.sub(r"\s", "", value.decode("latin-1"))
     return frozenset(url for url in re.findall(r"<([^<>]+)>", bare) if _SCHEME.match(url))
+
+
+def is_refused(host: str) -> bool:
+    """Whether browsers refuse a lower-case host, because it ends in a number and is no IPv4 address."""
+    labels = host.removesuffix(".").split(".")
+    if not _NUMBER.fullmatch(labels[-1]):
+        return False
+    if len(labels) > 4:
+        return True
+    values = [_value(label) for label in labels]
+    if None in values:
+        return True
+    numbers = [value for value in values if value is not None]
+    return any(number > 255 for number in numbers[:-1]) or numbers[-1] >= 256 ** (5 - len(numbers))
+
+
+def _value(label: str) -> int | None:
+    """Return the number of a hexadecimal, octal or decimal label, None for any other label."""
+    if not _NUMBER.fullmatch(label) or len(label) > 40:
+        return None
+    if label.startswith("0x"):
+        return int(label[2:] or "0", 16)
+    if len(label) > 1 and label.startswith("0"):
+        return int(label, 8) if set(label) <= set("01234567") else None
+    return int(label)

@@ -1,4 +1,4 @@
-"""Tracking put into a message for one recipient: URLs and the pixel spliced in, every other byte as it came."""
+"""Adds tracking to a message for one recipient: splices URLs and the pixel, and keeps every other byte."""
 
 from dataclasses import dataclass
 
@@ -19,44 +19,42 @@ _PIXEL_STYLE = (
 
 
 PIXEL = f'<img src="{{}}" alt="" width="1" height="1" style="{_PIXEL_STYLE}">'
-"""Rendered, so that it is fetched, yet taking no room: chosen by measurement, docs/decisions/0002-pixel-form.md."""
+"""The pixel. Clients render it, so they fetch it, but it takes no space (docs/decisions/0002-pixel-form.md)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rewritten:
-    """A message for one recipient, and what was done to it.
-
-    `skipped` says why the message, or parts of it, were left as they came.
-    """
+    """A message for one recipient, with its changes."""
 
     content: bytes
     links: tuple[LinkDecision, ...] = ()
     pixel: bool = False
     skipped: tuple[str, ...] = ()
+    """Reasons why the message, or parts of it, stayed unchanged."""
 
     @property
     def link_count(self) -> int:
-        """How many links the message has."""
+        """The number of links in the message."""
         return len(self.links)
 
     @property
     def tracked_count(self) -> int:
-        """How many of them are tracked."""
+        """The number of tracked links."""
         return sum(link.tracked for link in self.links)
 
 
 def rewrite(content: bytes, tracking: Tracking, keyring: Keyring, queue_id: str, recipient: int) -> Rewritten:
-    """Return the message with its links and its pixel tracked for the recipient of that index.
+    """Return the message with tracked links and a pixel for the recipient of that index.
 
-    `content` has CRLF line ends and its headers. Total over content: what cannot be understood for certain stays as
-    it is and `skipped` says why; when nothing is touched the very same object comes back. Raises ValueError for what
-    is not a queue id.
+    `content` is the whole message with CRLF line ends. No content raises: parts that are malformed or ambiguous stay
+    unchanged, with the reason in `skipped`. Without a change, `content` is returned as the same object. Raises
+    ValueError for a malformed queue id.
     """
     return apply(analyse(content, tracking), content, keyring, queue_id, recipient)
 
 
 def apply(plan: Plan, content: bytes, keyring: Keyring, queue_id: str, recipient: int) -> Rewritten:
-    """Carry out a plan made from the same content; so the recipients of one message share its analysis."""
+    """Apply a plan made from the same content. The recipients of one message share its plan."""
     if not plan.parts:
         return Rewritten(content, plan.links, plan.pixel, plan.skipped)
 
@@ -72,6 +70,7 @@ def apply(plan: Plan, content: bytes, keyring: Keyring, queue_id: str, recipient
     if plan.pixel:
         token = sign_token(keyring, Token(Kind.OPEN, queue_id, recipient))
         pixel = PIXEL.format(f"{plan.base_url}/o/{token}").encode("ascii")
+
     pieces: list[bytes] = []
     at = 0
     for part_plan in plan.parts:
@@ -88,7 +87,7 @@ def apply(plan: Plan, content: bytes, keyring: Keyring, queue_id: str, recipient
 
 
 def _spliced(content: bytes, plan: PartPlan, texts: list[bytes]) -> bytes:
-    """Return the body of the part with its splices done, in its own transfer encoding."""
+    """Return the body of the part with the texts spliced in, in its own transfer encoding."""
     part = plan.part
     if plan.decoded is not None:
         encoded = content[part.body : part.end]
@@ -110,7 +109,7 @@ def _joined(source: bytes, start: int, end: int, splices: tuple[Splice, ...], te
 
 
 def _quoted(content: bytes, plan: PartPlan, texts: list[bytes]) -> list[bytes]:
-    """Return the texts in quoted-printable, each broken to fit the line it goes into."""
+    """Return the texts in quoted-printable, with soft breaks that fit the lines around them."""
     quoted: list[bytes] = []
     at, column = plan.part.body, 0
     for splice, text in zip(plan.splices, texts, strict=True):

@@ -1,4 +1,4 @@
-"""MIME structure and parameterised header values."""
+"""Parses the MIME structure of a message, and header values with parameters."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -9,42 +9,264 @@ from urllib.parse import unquote
 
 from relay.mail.headers import Field, body_start, fields, named
 
-_WHITE = re.compile(r"\s+")
+MAX_DEPTH = 20
+"""Levels of nested parts, at most."""
 
+MAX_PARTS = 500
+"""Parts of a message, at most."""
+
+IDENTITY_ENCODINGS = frozenset({"7bit", "8bit", "binary"})
+"""Transfer encodings that do not change the body."""
+
+_ENCLOSED = frozenset({"message/rfc822", "message/global", "message/news"})
+"""Content types of enclosed messages."""
+
+_CONTENT_TYPE = re.compile(r"[!-.0-~]+/[!-.0-~]+")
+
+_DELIMITER_TAIL = re.compile(rb"(--)?[ \t]*+(?:\r?\n|\Z)")
+
+_BARE_LINE_END = re.compile(rb"(?<!\r)\n(?![ \t])|\r(?!\n)")
+"""A line end that other parsers may read as the end of a field. All parsers agree about a folded line."""
+
+_WHITE = re.compile(r"\s+")
 
 _COMMENT_OR_STRING = re.compile(r'[()"\\]')
 
-
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 
-
 _CONTINUED = re.compile(r"([^*]+)\*(?:(\d{1,3})(\*)?)?")
-
 
 _PIECE = re.compile(r'(?>[^;"]++|"(?>[^"\\]++|\\.)*+(?:"|\Z))*+', re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
 class Parameterised:
-    """A value such as "text/html; charset=utf-8": its first word in lower case, its parameters by lower-case name.
-
-    `clear` is False when the value can be read in more than one way: a repeated name, an open string, stray text.
-    """
+    """A value such as "text/html; charset=utf-8"."""
 
     value: str
+    """The first word, in lower case."""
     parameters: Mapping[str, str]
+    """The parameters by lower-case name."""
     clear: bool = True
+    """False for an ambiguous value: a repeated name, an open string, or stray text."""
+
+
+_NO_VALUE = Parameterised("", {})
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One part of a message: its header block at `start`, its body from `body` to `end`."""
+
+    path: str
+    """Section number as in IMAP, such as "2.1"."""
+    start: int
+    body: int
+    end: int
+    fields: tuple[Field, ...]
+    content_type: str
+    parameters: Parameterised
+    encoding: str
+    disposition: Parameterised
+    parents: tuple[str, ...] = ()
+    """Content types of the enclosing parts, outermost first."""
+    first: bool = True
+    """Whether it is the first of its siblings."""
+    related_root: str = ""
+    """Content-ID of the root that a multipart/related parent names."""
+    fault: str = ""
+    """Why the structure is ambiguous, "" when it is not."""
+    is_leaf: bool = True
+
+    def value(self, content: bytes, name: bytes) -> bytes | None:
+        """Return the unfolded value of the first field of that lower-case name, None when there is none."""
+        field = next(named(self.fields, name), None)
+        return None if field is None else field.value(content)
+
+    @property
+    def charset(self) -> str:
+        """The declared charset in lower case, "us-ascii" when none is."""
+        return self.parameters.parameters.get("charset", "").strip(" \t\"'").lower() or "us-ascii"
+
+    @property
+    def is_enclosed(self) -> bool:
+        """Whether the part is inside an enclosed message."""
+        return any(parent.startswith("message/") for parent in self.parents)
+
+
+@dataclass(frozen=True, slots=True)
+class _Position:
+    """Position of a part in its message."""
+
+    path: str = ""
+    parents: tuple[str, ...] = ()
+    default_type: str = "text/plain"
+    first: bool = True
+    related_root: str = ""
+
+
+def walk(content: bytes) -> list[Part]:
+    """Return all parts of the message in order, every container before its children.
+
+    The walk ends after MAX_PARTS parts and below MAX_DEPTH levels. The last part then has the fault.
+    """
+    parts: list[Part] = []
+    for part in _walk(content, 0, len(content), _Position()):
+        parts.append(part)
+        if len(parts) > MAX_PARTS:
+            break
+    return parts
+
+
+def _walk(content: bytes, start: int, end: int, position: _Position) -> Iterator[Part]:
+    part = _read(content, start, end, position)
+    if part.is_leaf or part.fault:
+        yield part
+        return
+    if len(position.parents) >= MAX_DEPTH:
+        yield _with_fault(part, "nested too deeply")
+        return
+
+    parents = (*part.parents, part.content_type)
+    if part.content_type in _ENCLOSED:
+        yield part
+        yield from _walk(content, part.body, part.end, _Position(part.path, parents))
+        return
+
+    ranges = _children(content, part)
+    if not ranges:
+        yield _with_fault(part, "boundary never found")
+        return
+
+    yield part
+    prefix = f"{part.path}." if part.path else ""
+    default = "message/rfc822" if part.content_type == "multipart/digest" else "text/plain"
+    root = part.parameters.parameters.get("start", "") if part.content_type == "multipart/related" else ""
+    for number, (child_start, child_end) in enumerate(ranges, 1):
+        child = _Position(f"{prefix}{number}", parents, default, number == 1, root)
+        yield from _walk(content, child_start, child_end, child)
+
+
+def _read(content: bytes, start: int, end: int, position: _Position) -> Part:
+    """Return the part whose header block begins at `start`."""
+    found = fields(content, start, end)
+    body = body_start(content, start, end)
+    types = [field.value(content) for field in found if field.name == b"content-type"]
+    encodings = [field.value(content) for field in found if field.name == b"content-transfer-encoding"]
+    disposition = next((field.value(content) for field in found if field.name == b"content-disposition"), b"")
+
+    declared = parse(types[0]) if types else _NO_VALUE
+    well_formed = _CONTENT_TYPE.fullmatch(declared.value) is not None
+    content_type = declared.value if well_formed else position.default_type
+    encoding = (parse(encodings[0]).value if encodings else "") or "7bit"
+
+    fault = _header_fault(content, found, start, body)
+    if len(types) > 1:
+        fault = fault or "Content-Type given twice"
+    elif types and not (well_formed and declared.clear):
+        fault = fault or "Content-Type not understood"
+    if len(encodings) > 1:
+        fault = fault or "Content-Transfer-Encoding given twice"
+    is_container = content_type.startswith("multipart/")
+    if is_container:
+        fault = fault or _container_fault(content, found, declared, encoding)
+
+    return Part(
+        path=position.path or ("" if is_container else "1"),
+        start=start,
+        body=body,
+        end=end,
+        fields=tuple(found),
+        content_type=content_type,
+        parameters=declared,
+        encoding=encoding,
+        disposition=parse(disposition),
+        parents=position.parents,
+        first=position.first,
+        related_root=position.related_root,
+        fault=fault,
+        is_leaf=not (is_container or (content_type in _ENCLOSED and encoding in IDENTITY_ENCODINGS)),
+    )
+
+
+def _container_fault(content: bytes, found: list[Field], declared: Parameterised, encoding: str) -> str:
+    """Return the fault of the header of a multipart, "" for none."""
+    boundary = declared.parameters.get("boundary", "")
+    if not boundary:
+        return "multipart without a boundary"
+    if " " in boundary and _is_folded(content, found):
+        return "multipart with a folded boundary"
+    return "" if encoding in IDENTITY_ENCODINGS else "multipart with a transfer encoding"
+
+
+def _header_fault(content: bytes, found: list[Field], start: int, body: int) -> str:
+    """Return the fault of a header block, "" for none: a line that is no field, or a line end that is no CRLF."""
+    block = content[start:body]
+    crlf = block.count(b"\r\n")
+    if not block.count(b"\n") == crlf == block.count(b"\r") and _BARE_LINE_END.search(block):
+        return "a header with bare line ends"
+
+    at = start
+    for field in found:
+        if field.start != at:
+            return "a header line that is not a field"
+        at = field.end
+    if at == body or content[at:body] == b"\r\n":
+        return ""
+    return "a header line that is not a field"
+
+
+def _is_folded(content: bytes, found: list[Field]) -> bool:
+    """Whether the Content-Type field has several lines."""
+    field = next(named(found, b"content-type"))
+    return content.find(b"\n", field.value_start, field.end - 1) >= 0
+
+
+def _children(content: bytes, part: Part) -> list[tuple[int, int]]:
+    """Return the ranges between the delimiter lines of a multipart (RFC 2046 section 5.1.1).
+
+    Without a closing delimiter the last part reaches to the end.
+    """
+    delimiter = b"\n--" + part.parameters.parameters["boundary"].encode("latin-1", "replace").rstrip(b" \t")
+    ranges: list[tuple[int, int]] = []
+    child = -1
+    at = part.body - 1
+    while len(ranges) <= MAX_PARTS:
+        at = content.find(delimiter, at, part.end)
+        if at < 0:
+            break
+        tail = _DELIMITER_TAIL.match(content, at + len(delimiter), part.end)
+        if tail is None:
+            at += len(delimiter)
+            continue
+
+        if child >= 0:
+            stop = at - 1 if content[at - 1 : at] == b"\r" else at
+            ranges.append((child, max(stop, child)))
+        child = tail.end()
+        if tail[1]:
+            return ranges
+        at = tail.end() - 1
+
+    if child >= 0:
+        ranges.append((child, max(part.end, child)))
+    return ranges
+
+
+def _with_fault(part: Part, fault: str) -> Part:
+    return replace(part, fault=fault, is_leaf=True)
 
 
 @lru_cache(maxsize=1024)
 def parse(raw: bytes) -> Parameterised:
-    """Return the parsed value of a field (unfolded). Total: whatever stands there, the answer says if it is clear."""
+    """Parse an unfolded field value. No value raises: see `Parameterised.clear`."""
     text = raw.decode("latin-1").replace("\r", " ").replace("\n", " ")
     if "(" in text:
         text = _without_comments(text)
-    pieces = _pieces(text)
+    pieces = _split(text)
     value = _WHITE.sub("", pieces[0]).lower()
     clear = text.count('"') % 2 == 0 or "\\" in text
+
     found: dict[str, str] = {}
     for piece in pieces[1:]:
         name, equals, rest = piece.partition("=")
@@ -53,11 +275,11 @@ def parse(raw: bytes) -> Parameterised:
             clear = clear and not (name or equals)
             continue
         found[name] = _unquoted(rest.strip())
-    return Parameterised(value, MappingProxyType(_joined(found)), clear)
+    return Parameterised(value, MappingProxyType(_join_sections(found)), clear)
 
 
-def _pieces(text: str) -> list[str]:
-    """Split at the semicolons outside of strings."""
+def _split(text: str) -> list[str]:
+    """Split at the semicolons outside of quoted strings."""
     pieces: list[str] = []
     at = 0
     while at <= len(text):
@@ -76,7 +298,7 @@ def _unquoted(text: str) -> str:
 
 
 def _without_comments(text: str) -> str:
-    """Drop comments, which may be nested; parentheses inside of strings are text."""
+    """Remove comments, which may be nested. Parentheses in quoted strings are text."""
     kept: list[str] = []
     depth, quoted, at = 0, False, 0
     for match in _COMMENT_OR_STRING.finditer(text):
@@ -101,250 +323,31 @@ def _without_comments(text: str) -> str:
     return text if depth else "".join(kept) + text[at:]
 
 
-def _joined(found: Mapping[str, str]) -> dict[str, str]:
-    """Put together what RFC 2231 lets be split and percent-encoded: name*0, name*1*, name*."""
+def _join_sections(found: Mapping[str, str]) -> dict[str, str]:
+    """Join parameters that are split or percent-encoded by RFC 2231: name*0, name*1*, name*."""
     if not any("*" in name for name in found):
         return dict(found)
     joined = {name: value for name, value in found.items() if "*" not in name}
-    for name, sections in _continued(found).items():
+    for name, sections in _sections(found).items():
         joined.setdefault(name, "".join(value for _, value in sorted(sections)))
     return joined
 
 
-def _continued(found: Mapping[str, str]) -> dict[str, list[tuple[int, str]]]:
+def _sections(found: Mapping[str, str]) -> dict[str, list[tuple[int, str]]]:
     sections: dict[str, list[tuple[int, str]]] = {}
     for name, value in found.items():
-        for base, number, encoded in _section(name):
-            sections.setdefault(base, []).append((number, _decoded(value, number) if encoded else value))
+        for base, number, encoded in _parse_name(name):
+            sections.setdefault(base, []).append((number, _decode_section(value, number) if encoded else value))
     return sections
 
 
-def _decoded(value: str, number: int) -> str:
-    """Undo percent-encoding; the first section begins with charset'language'."""
+def _decode_section(value: str, number: int) -> str:
+    """Decode percent-encoding. The first section begins with charset'language'."""
     bare = value.split("'", 2)[2] if number == 0 and value.count("'") >= 2 else value
     return unquote(bare, "latin-1")
 
 
-def _section(name: str) -> Iterator[tuple[str, int, bool]]:
+def _parse_name(name: str) -> Iterator[tuple[str, int, bool]]:
     match = _CONTINUED.fullmatch(name)
     if match is not None:
         yield match[1], int(match[2] or 0), match[2] is None or match[3] is not None
-
-
-MAX_DEPTH = 20
-
-
-MAX_PARTS = 500
-
-
-IDENTITY_ENCODINGS = frozenset({"7bit", "8bit", "binary"})
-
-
-_ENCLOSED = frozenset({"message/rfc822", "message/global", "message/news"})
-
-
-_CONTENT_TYPE = re.compile(r"[!-.0-~]+/[!-.0-~]+")
-
-
-_DELIMITER_TAIL = re.compile(rb"(--)?[ \t]*+(?:\r?\n|\Z)")
-
-
-_BARE_LINE_END = re.compile(rb"(?<!\r)\n(?![ \t])|\r(?!\n)")
-"""A line end that other readers may take for the end of a field; where a line is folded all agree."""
-
-
-_NO_VALUE = Parameterised("", {})
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """One part of a message: its header block at `start`, its body from `body` to `end`.
-
-    `path` numbers it as IMAP does ("2.1"); `parents` are the content types around it, outermost first; `first` tells
-    whether it is the first of its siblings; `related_root` the Content-ID that a multipart/related parent names as
-    its root; `fault` what makes its structure doubtful, "" when nothing does.
-    """
-
-    path: str
-    start: int
-    body: int
-    end: int
-    fields: tuple[Field, ...]
-    content_type: str
-    parameters: Parameterised
-    encoding: str
-    disposition: Parameterised
-    parents: tuple[str, ...] = ()
-    first: bool = True
-    related_root: str = ""
-    fault: str = ""
-    is_leaf: bool = True
-
-    def value(self, content: bytes, name: bytes) -> bytes | None:
-        """Return the unfolded value of the first field of that lower-case name, None when there is none."""
-        field = next(named(self.fields, name), None)
-        return None if field is None else field.value(content)
-
-    @property
-    def charset(self) -> str:
-        """The declared charset in lower case, "us-ascii" when none is."""
-        return self.parameters.parameters.get("charset", "").strip(" \t\"'").lower() or "us-ascii"
-
-    @property
-    def is_enclosed(self) -> bool:
-        """Whether the part stands inside of an enclosed message."""
-        return any(parent.startswith("message/") for parent in self.parents)
-
-
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """Where a part stands in its message."""
-
-    path: str = ""
-    parents: tuple[str, ...] = ()
-    default_type: str = "text/plain"
-    first: bool = True
-    related_root: str = ""
-
-
-def walk(content: bytes) -> list[Part]:
-    """Return all parts of the message in order, every container before its children.
-
-    The walk stops after MAX_PARTS parts and below MAX_DEPTH levels; the last part then carries the fault.
-    """
-    parts: list[Part] = []
-    for part in _walk(content, 0, len(content), _Place()):
-        parts.append(part)
-        if len(parts) > MAX_PARTS:
-            break
-    return parts
-
-
-def _walk(content: bytes, start: int, end: int, place: _Place) -> Iterator[Part]:
-    part = _read(content, start, end, place)
-    if part.is_leaf or part.fault:
-        yield part
-        return
-    if len(place.parents) >= MAX_DEPTH:
-        yield _faulty(part, "nested too deeply")
-        return
-    inside = (*part.parents, part.content_type)
-    if part.content_type in _ENCLOSED:
-        yield part
-        yield from _walk(content, part.body, part.end, _Place(part.path, inside))
-        return
-    ranges = _children(content, part)
-    if not ranges:
-        yield _faulty(part, "boundary never found")
-        return
-    yield part
-    prefix = f"{part.path}." if part.path else ""
-    default = "message/rfc822" if part.content_type == "multipart/digest" else "text/plain"
-    root = part.parameters.parameters.get("start", "") if part.content_type == "multipart/related" else ""
-    for number, (child_start, child_end) in enumerate(ranges, 1):
-        child = _Place(f"{prefix}{number}", inside, default, number == 1, root)
-        yield from _walk(content, child_start, child_end, child)
-
-
-def _read(content: bytes, start: int, end: int, place: _Place) -> Part:
-    """Return the part whose header block begins at `start`."""
-    found = fields(content, start, end)
-    body = body_start(content, start, end)
-    types = [field.value(content) for field in found if field.name == b"content-type"]
-    encodings = [field.value(content) for field in found if field.name == b"content-transfer-encoding"]
-    disposition = next((field.value(content) for field in found if field.name == b"content-disposition"), b"")
-    declared = parse(types[0]) if types else _NO_VALUE
-    well_formed = _CONTENT_TYPE.fullmatch(declared.value) is not None
-    content_type = declared.value if well_formed else place.default_type
-    encoding = (parse(encodings[0]).value if encodings else "") or "7bit"
-    fault = _header_fault(content, found, start, body)
-    if len(types) > 1:
-        fault = fault or "Content-Type given twice"
-    elif types and not (well_formed and declared.clear):
-        fault = fault or "Content-Type not understood"
-    if len(encodings) > 1:
-        fault = fault or "Content-Transfer-Encoding given twice"
-    is_container = content_type.startswith("multipart/")
-    if is_container:
-        fault = fault or _container_fault(content, found, declared, encoding)
-    return Part(
-        path=place.path or ("" if is_container else "1"),
-        start=start,
-        body=body,
-        end=end,
-        fields=tuple(found),
-        content_type=content_type,
-        parameters=declared,
-        encoding=encoding,
-        disposition=parse(disposition),
-        parents=place.parents,
-        first=place.first,
-        related_root=place.related_root,
-        fault=fault,
-        is_leaf=not (is_container or (content_type in _ENCLOSED and encoding in IDENTITY_ENCODINGS)),
-    )
-
-
-def _container_fault(content: bytes, found: list[Field], declared: Parameterised, encoding: str) -> str:
-    """Return what is wrong with the header of a multipart, "" when nothing is."""
-    boundary = declared.parameters.get("boundary", "")
-    if not boundary:
-        return "multipart without a boundary"
-    if " " in boundary and _is_folded(content, found):
-        return "multipart with a folded boundary"
-    return "" if encoding in IDENTITY_ENCODINGS else "multipart with a transfer encoding"
-
-
-def _header_fault(content: bytes, found: list[Field], start: int, body: int) -> str:
-    """Return what is wrong with a header block: a line that is no field, a line end that is no CRLF."""
-    block = content[start:body]
-    crlf = block.count(b"\r\n")
-    if not block.count(b"\n") == crlf == block.count(b"\r") and _BARE_LINE_END.search(block):
-        return "a header with bare line ends"
-    at = start
-    for field in found:
-        if field.start != at:
-            return "a header line that is not a field"
-        at = field.end
-    if at == body or content[at:body] == b"\r\n":
-        return ""
-    return "a header line that is not a field"
-
-
-def _is_folded(content: bytes, found: list[Field]) -> bool:
-    """Tell whether the Content-Type field takes several lines."""
-    field = next(named(found, b"content-type"))
-    return content.find(b"\n", field.value_start, field.end - 1) >= 0
-
-
-def _children(content: bytes, part: Part) -> list[tuple[int, int]]:
-    """Return the ranges between the delimiter lines of a multipart (RFC 2046 section 5.1.1).
-
-    Without a closing delimiter the last part reaches to the end.
-    """
-    delimiter = b"\n--" + part.parameters.parameters["boundary"].encode("latin-1", "replace").rstrip(b" \t")
-    ranges: list[tuple[int, int]] = []
-    child = -1
-    at = part.body - 1
-    while len(ranges) <= MAX_PARTS:
-        at = content.find(delimiter, at, part.end)
-        if at < 0:
-            break
-        tail = _DELIMITER_TAIL.match(content, at + len(delimiter), part.end)
-        if tail is None:
-            at += len(delimiter)
-            continue
-        if child >= 0:
-            stop = at - 1 if content[at - 1 : at] == b"\r" else at
-            ranges.append((child, max(stop, child)))
-        child = tail.end()
-        if tail[1]:
-            return ranges
-        at = tail.end() - 1
-    if child >= 0:
-        ranges.append((child, max(part.end, child)))
-    return ranges
-
-
-def _faulty(part: Part, fault: str) -> Part:
-    return replace(part, fault=fault, is_leaf=True)

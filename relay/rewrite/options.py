@@ -1,4 +1,4 @@
-"""Frozen tracking and List-Unsubscribe options."""
+"""Tracking and List-Unsubscribe options, stored with the message at acceptance."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -10,17 +10,17 @@ _ONE_CLICK = "List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n"
 
 @dataclass(frozen=True, slots=True)
 class ListUnsubscribe:
-    """Where readers of one message unsubscribe, frozen with it when it is accepted."""
+    """Options of the List-Unsubscribe fields of one message."""
 
     base_url: str
-    """Where they reach the tracker, such as "https://t.acme.test"."""
+    """Base URL of the tracker, such as "https://t.acme.test"."""
     reply_domain: str = ""
-    """Domain of signed reply addresses, which take the request by mail too; "" for none."""
+    """Domain of signed reply addresses, which also accept requests by mail; "" for none."""
 
     def fields(self, keyring: Keyring, queue_id: str, recipient: int) -> bytes:
         """Return the header fields for that recipient, with their line ends.
 
-        One click needs https (RFC 8058 section 3.1): on plain http the page alone is offered.
+        One-click needs https (RFC 8058 section 3.1). With plain http, only the page is offered.
         """
         page = f"<{self.base_url}/u/{sign_token(keyring, Token(Kind.UNSUBSCRIBE, queue_id, recipient))}>"
         if self.reply_domain:
@@ -32,17 +32,15 @@ class ListUnsubscribe:
 
 @dataclass(frozen=True, slots=True)
 class Tracking:
-    """The tracking switches of one message.
-
-    `base_url` is where readers reach the tracker, such as "https://t.acme.test"; without it nothing is rewritten.
-    `exclude_hosts` are host names whose links stay as they are; "*.example.com" takes every host below example.com.
-    """
+    """The tracking options of one message."""
 
     opens: bool = True
     clicks: bool = True
     base_url: str = ""
+    """Base URL of the tracker, such as "https://t.acme.test". Without it nothing is rewritten."""
     text_links: bool = False
     skip_sensitive: bool = True
     skip_visible_urls: bool = True
     exclude_hosts: tuple[str, ...] = ()
+    """Hosts whose links stay untracked. "*.example.com" stands for every host below example.com."""
     pixel: Literal["start", "end"] = "end"

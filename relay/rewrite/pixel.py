@@ -1,4 +1,4 @@
-"""Where the pixel may stand without moving anything: a place in the body that no fragile element encloses."""
+"""Finds the position of the pixel: in the body, outside of every element that would hide or move the pixel."""
 
 import re
 from collections.abc import Sequence
@@ -8,60 +8,54 @@ from relay.rewrite.html import CONDITIONAL, END, Tag, content_start, formatting_
 SURELY_CLOSED = frozenset(
     b"a applet button details dialog marquee math object select svg table template".split(),
 )
-
+"""Fragile elements that their end tag closes."""
 
 NEVER_SURELY_CLOSED = frozenset(b"audio noscript option picture video".split())
-
+"""Fragile elements whose end tag is ignored while another element is open inside. They count as open to the end."""
 
 _FRAGILE = SURELY_CLOSED | NEVER_SURELY_CLOSED
-"""Elements the pixel must not be inside of: it would be moved out, hidden, or part of a link.
-
-The end tag of the second kind is ignored when some other element is open inside; it takes more than these tags to
-know, so they count as open from where they begin.
-"""
-
+"""Elements that must not enclose the pixel: it would be moved out, hidden, or part of a link."""
 
 SCOPES = frozenset(b"applet marquee math object svg table template".split())
 """Elements whose content an end tag outside cannot close (HTML standard, section 13.2.4.2)."""
 
+_DROPS_FIRST_NEWLINE = re.compile(rb"<(?:pre|listing)(?=[\t\n\f\r />])[^<>]*+>\Z")
+"""A start tag that drops the line end after it."""
 
-_KEEPS_FIRST_NEWLINE_OUT = re.compile(rb"<(?:pre|listing)(?=[\t\n\f\r />])[^<>]*+>\Z")
+_MAX_TAG = 400
+"""Octets before the end of the text in which such a tag is searched."""
+
+_MAX_COMPARED = 64
+"""Open elements that an end tag is compared with, at most, so that hostile nesting costs no quadratic time."""
+
+_ALLOWED_IN_HEAD = frozenset({b"noscript", b"template", b"script"})
+"""Fragile elements that the head may contain."""
 
 
-_NEAR = 400
+class _OpenElements:
+    """The fragile elements open at a position, outermost first, as (name, start of its tag).
 
-
-_LOOK_BACK = 64
-"""How many open elements an end tag is compared with, so that hostile nesting costs no more than any other."""
-
-
-_HEAD_MAY_HOLD = frozenset({b"noscript", b"template", b"script"})
-
-
-class _Open:
-    """The fragile elements open at a place, outermost first, as (name, start of its tag).
-
-    Where the standard's tree construction would need more than tags to decide, an element counts as open: the pixel
-    then goes to an earlier place, which is as good.
+    Where tags alone do not decide, an element counts as open. The pixel then gets an earlier position, which works as
+    well.
     """
 
     def __init__(self) -> None:
         self.elements: list[tuple[bytes, int]] = []
 
-    def opened(self, name: bytes, start: int) -> None:
-        """Take in a start tag; of nested `a` elements only the outermost is kept."""
-        if name != b"a" or all(other != b"a" for other, _ in self.elements[-_LOOK_BACK:]):
+    def open(self, name: bytes, start: int) -> None:
+        """Add the element of a start tag. Of nested `a` elements only the outermost is kept."""
+        if name != b"a" or all(other != b"a" for other, _ in self.elements[-_MAX_COMPARED:]):
             self.elements.append((name, start))
 
-    def closed(self, name: bytes) -> None:
-        """Take in an end tag: close the innermost element of that name, where it is certain that it closes one."""
+    def close(self, name: bytes) -> None:
+        """Remove the innermost element of that name, where its end tag surely closes it."""
         if name not in SURELY_CLOSED:
             return
         innermost = len(self.elements)
-        for place in range(innermost - 1, max(innermost - _LOOK_BACK, 0) - 1, -1):
-            other = self.elements[place][0]
+        for position in range(innermost - 1, max(innermost - _MAX_COMPARED, 0) - 1, -1):
+            other = self.elements[position][0]
             if other == name:
-                del self.elements[place:]
+                del self.elements[position:]
                 return
             if other in (b"a", b"template") or name == b"a":
                 return
@@ -70,60 +64,61 @@ class _Open:
 
 
 def pixel_position(lower: bytes, seen: Sequence[Tag], where: str) -> int | None:
-    """Return the offset for the pixel in a lower-cased HTML text with these tags; None when there is no good place.
+    """Return the offset of the pixel in a lower-cased HTML text with these tags, None when there is no safe position.
 
-    At the end: before the last `</body>`, else the last `</html>`, else the trailing white space; and when a fragile
-    element is still open there, before the outermost one. At the start: right behind `<body>`, else before the first
+    At the end: before the last `</body>`, else the last `</html>`, else the trailing white space. With a fragile
+    element still open there: before the outermost one. At the start: right after `<body>`, else before the first
     content.
     """
     start = content_start(lower)
-    is_open = _Open()
+    open_elements = _OpenElements()
     candidates: dict[bytes, int] = {}
     limit = len(lower)
     for tag in seen:
         name = tag.name
         if name in _FRAGILE:
             if name != b"noscript" or tag.start >= start:
-                is_open.opened(name, tag.start)
+                open_elements.open(name, tag.start)
         elif name == b"frameset":
             return None
         elif name in (b"/body", b"/html"):
-            candidates[name] = -1 if is_open.elements else tag.start
+            candidates[name] = -1 if open_elements.elements else tag.start
         elif name == b"body" and tag.start == start:
             start = candidates[name] = tag.end
         elif name == END:
             limit = tag.start
         elif name != CONDITIONAL and name.startswith(b"/"):
-            is_open.closed(name[1:])
+            open_elements.close(name[1:])
     if start >= limit and b"body" not in candidates:
         return None
     if where == "start":
         return start
-    candidates[END] = -1 if is_open.elements else _text_end(lower, limit)
+
+    candidates[END] = -1 if open_elements.elements else _text_end(lower, limit)
     for name in (b"/body", b"/html", END):
         if candidates.get(name, -1) >= start:
             return _before_formatting(lower, seen, candidates[name], start)
-    at = _before_fragile(is_open.elements, start, b"body" in candidates)
+    at = _before_fragile(open_elements.elements, start, b"body" in candidates)
     return None if at is None else _before_formatting(lower, seen, at, start)
 
 
 def _text_end(lower: bytes, limit: int) -> int:
-    """Return the end of the text before its trailing white space, whose line end a `<pre>` right before swallows."""
+    """Return the end of the text before its trailing white space. After `<pre>`, keep the line end that it drops."""
     end = len(lower[:limit].rstrip(b"\r\n\t "))
-    swallowed = _KEEPS_FIRST_NEWLINE_OUT.search(lower, max(0, end - _NEAR), end)
-    return end if swallowed is None else limit
+    dropped = _DROPS_FIRST_NEWLINE.search(lower, max(0, end - _MAX_TAG), end)
+    return end if dropped is None else limit
 
 
 def _before_fragile(elements: list[tuple[bytes, int]], start: int, in_body: bool) -> int | None:
-    """Return the place before the outermost open element, None when it may stand in the head or there is none."""
+    """Return the position before the outermost open element, None without one or when that may be in the head."""
     if not elements or elements[0][1] < start:
         return None
     name, at = elements[0]
-    return at if in_body or at > start or name not in _HEAD_MAY_HOLD else None
+    return at if in_body or at > start or name not in _ALLOWED_IN_HEAD else None
 
 
 def _before_formatting(lower: bytes, seen: Sequence[Tag], at: int, start: int) -> int:
-    """Return the place before formatting elements that open right at `at`, so that they do not open for the pixel."""
+    """Return the position before formatting elements that open right at `at`, so that the pixel is outside of them."""
     if at <= start or lower[at - 1] != 0x3E:
         return at
     boundary = max(start, next((tag.end for tag in reversed(seen) if tag.end <= at and tag.name != END), start))

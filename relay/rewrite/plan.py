@@ -1,4 +1,4 @@
-"""What a rewrite will do to a message, whoever the recipient is: found once, applied for each."""
+"""The plan of a rewrite: the changes to a message, found once and applied for each recipient."""
 
 import re
 from collections.abc import Iterator
@@ -16,12 +16,14 @@ from relay.rewrite.pixel import pixel_position
 
 _TEXT_URL = re.compile(rb"(?<![\w@.])https?://[^\s<>\"'\x00-\x20\x7f-\xff]+", re.IGNORECASE)
 
-
 _USABLE_BASE = re.compile(r"https?://[\w.:\[\]/~-]+", re.ASCII)
+
+_SOURCE = re.compile(rb"""[\s/"']src\s*+=\s*+["']?+\s*+([^\s"'>]*+)""", re.IGNORECASE)
+"""The `src` attribute of an image."""
 
 
 class LinkDecision(NamedTuple):
-    """What became of one link: the part it is in, where it goes, and the URL that stands there now, "" if its own."""
+    """The decision about one link: its part, its target, and the tracking URL in its place, "" for none."""
 
     part: str
     target: str
@@ -31,7 +33,7 @@ class LinkDecision(NamedTuple):
 
 
 class Splice(NamedTuple):
-    """A range to be replaced: by the tracking URL of `target`, or by the pixel when there is none."""
+    """A range to replace: by the tracking URL of `target`, or by the pixel when `target` is None."""
 
     start: int
     end: int
@@ -40,30 +42,30 @@ class Splice(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class PartPlan:
-    """The splices of one part, in order.
-
-    Their offsets are those of the content; only a base64 part has its decoded text here and offsets in that.
-    """
+    """The splices of one part, in order."""
 
     part: Part
     splices: tuple[Splice, ...]
+    """Offsets are those of the content, for a base64 part those of `decoded`."""
     decoded: bytes | None = None
+    """The decoded text of a base64 part, None for all others."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """All that will be done to a message. `links` are in order of the message; `url` is not known yet."""
+    """All changes to a message."""
 
     base_url: str
     parts: tuple[PartPlan, ...] = ()
     links: tuple[LinkDecision, ...] = ()
+    """In the order of the message, without their tracking URLs."""
     pixel: bool = False
     skipped: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class _Text:
-    """A part that may be touched, decoded: its bytes, the same readable as ASCII, and its tags if it is HTML."""
+    """A part that may be rewritten: decoded, readable as ASCII, in lower case, and with its tags if it is HTML."""
 
     part: Part
     decoded: bytes
@@ -74,21 +76,24 @@ class _Text:
 
 
 def analyse(content: bytes, tracking: Tracking, parts: list[Part] | None = None) -> Plan:
-    """Return the plan of a message with CRLF line ends. Total: what is not understood for certain is left alone."""
+    """Return the plan of a message with CRLF line ends. Parts that are malformed or ambiguous are skipped."""
     base = tracking.base_url.rstrip("/")
     reason = why_not_tracked(tracking, base)
     if reason:
         return Plan(base, skipped=(reason,))
+
     parts = parts or walk(content)
     reason = skip_message_reason(parts)
     if reason:
         return Plan(base, skipped=(f"message {reason}",))
+
     skipped: list[str] = []
     texts = list(_texts(content, parts, tracking, base, skipped))
     if not texts and not skipped:
         skipped.append("message has no HTML part")
     pixel = _place_pixel(texts, tracking, base, skipped)
     rule = rules(tracking, frozenset().union(*map(header_urls, unsubscribe_values(content, parts[0]))))
+
     planned: list[PartPlan] = []
     decisions: list[LinkDecision] = []
     for text in texts:
@@ -101,12 +106,13 @@ def analyse(content: bytes, tracking: Tracking, parts: list[Part] | None = None)
             splices.append(Splice(pixel[1], pixel[1], None))
             splices.sort(key=itemgetter(0))
         if splices:
-            planned.append(_encoded(text, splices))
+            planned.append(_part_plan(text, splices))
+
     return Plan(base, tuple(planned), tuple(decisions), pixel is not None, tuple(skipped))
 
 
 def why_not_tracked(tracking: Tracking, base: str) -> str:
-    """Return why nothing of a message with these switches is rewritten, "" when it may be."""
+    """Return why a message with these options is not rewritten, "" when it may be."""
     if not (tracking.opens or tracking.clicks):
         return "tracking is off"
     if not base:
@@ -117,7 +123,7 @@ def why_not_tracked(tracking: Tracking, base: str) -> str:
 
 
 def _texts(content: bytes, parts: list[Part], tracking: Tracking, base: str, skipped: list[str]) -> Iterator[_Text]:
-    """Yield the parts that may be touched; say of the others why not."""
+    """Yield the parts that may be rewritten. Append the reasons for the others to `skipped`."""
     wanted = ("text/html", "text/plain") if tracking.text_links and tracking.clicks else ("text/html",)
     images = f"{base}/".encode()
     for part in parts:
@@ -125,14 +131,14 @@ def _texts(content: bytes, parts: list[Part], tracking: Tracking, base: str, ski
             continue
         reason = skip_part_reason(content, part)
         if not reason:
-            text, reason = _decoded(content, part, images)
+            text, reason = _decode_part(content, part, images)
             if text is not None:
                 yield text
                 continue
         skipped.append(f"part {part.path} {reason}")
 
 
-def _decoded(content: bytes, part: Part, images: bytes) -> tuple[_Text | None, str]:
+def _decode_part(content: bytes, part: Part, images: bytes) -> tuple[_Text | None, str]:
     body = content[part.body : part.end]
     quoted = QuotedPrintable(body) if part.encoding == QUOTED_PRINTABLE else None
     decoded = quoted.decoded if quoted is not None else decode(part.encoding, body)
@@ -147,7 +153,7 @@ def _decoded(content: bytes, part: Part, images: bytes) -> tuple[_Text | None, s
 
 
 def _place_pixel(texts: list[_Text], tracking: Tracking, base: str, skipped: list[str]) -> tuple[_Text, int] | None:
-    """Return the first HTML part with a place for the pixel, and the place; None when the message has its pixel."""
+    """Return the first HTML part with a position for the pixel, and the position; None for no pixel."""
     htmls = [text for text in texts if text.part.content_type == "text/html"]
     if not tracking.opens or not htmls:
         return None
@@ -160,9 +166,6 @@ def _place_pixel(texts: list[_Text], tracking: Tracking, base: str, skipped: lis
             return text, position
     skipped.append("message has no place for a pixel")
     return None
-
-
-_SOURCE = re.compile(rb"""[\s/"']src\s*+=\s*+["']?+\s*+([^\s"'>]*+)""", re.IGNORECASE)
 
 
 def _has_pixel(text: _Text, base: bytes) -> bool:
@@ -186,8 +189,8 @@ def _links(text: _Text, rule: Rules) -> Iterator[FoundLink]:
         yield FoundLink(match.start(), match.start() + len(url), target, reason)
 
 
-def _encoded(text: _Text, splices: list[Splice]) -> PartPlan:
-    """Return the plan of a part: the splices moved from the decoded text to the content, where that is possible."""
+def _part_plan(text: _Text, splices: list[Splice]) -> PartPlan:
+    """Return the plan of a part. Except for base64, offsets are moved from the decoded text to the content."""
     part = text.part
     if part.encoding == BASE64:
         return PartPlan(part, tuple(splices), text.decoded)

@@ -14,43 +14,36 @@ from relay.mail.canonical import canonical
 from relay.mail.queue_id import LENGTH, is_queue_id
 
 _MAC = 16
-
+"""Octets of the MAC."""
 
 _TAG = 1
-
+"""Octets of the tag that finds the key."""
 
 _QUEUE_ID = 9
-
+"""Octets of the queue id."""
 
 _HEAD = _MAC + _TAG + _QUEUE_ID
 
-
 _MAX_RECIPIENT = 2**28 - 1
-
+"""Largest index of a recipient: four octets of LEB128."""
 
 _KEY_ID = re.compile(r"[A-Za-z0-9._-]{1,32}")
 
-
 _MIN_KEY, _MAX_KEY = 16, blake2b.MAX_KEY_SIZE
-
+"""Octets of a key, at least and at most."""
 
 _QUEUE_DIGITS = "0123456789ABCDFGHJKLMNPQRSTVWXYZ"
-
-
 _INT_DIGITS = "0123456789abcdefghijklmnopqrstuv"
-
-
 _TO_INT = str.maketrans(_QUEUE_DIGITS, _INT_DIGITS)
-
+"""Digits of queue ids to those that `int` parses."""
 
 _TO_URL = bytes.maketrans(b"+/", b"-_")
-
-
 _FROM_URL = bytes.maketrans(b"-_", b"+/")
+"""Base64 to base64url and back (RFC 4648 section 5)."""
 
 
 class Kind(StrEnum):
-    """What a token is for; the value is the letter before it in URLs and addresses."""
+    """Purpose of a token. The value is the letter before it in URLs and addresses."""
 
     OPEN = "o"
     CLICK = "c"
@@ -58,20 +51,18 @@ class Kind(StrEnum):
     BOUNCE = "b"
     REPLY = "r"
     VERIFY = "v"
-    """The link of a mail that carries a code: who follows it confirms an address."""
+    """Confirmation link in a mail with a code: following it confirms an address."""
     TEST = "t"
-    """The address a test mail is sent to as well, so that it comes back and can be judged."""
+    """Address of the copy of a test mail, which comes back to this relay and is checked."""
 
 
 URL_KINDS = frozenset({Kind.OPEN, Kind.CLICK, Kind.UNSUBSCRIBE, Kind.VERIFY})
-
-
 ADDRESS_KINDS = frozenset({Kind.BOUNCE, Kind.REPLY, Kind.TEST})
 
 
 @dataclass(frozen=True, slots=True)
 class Keyring:
-    """Secret keys by id, as (id, 16 to 64 bytes). The first signs, all verify. Raises ValueError on unusable keys."""
+    """Secret keys as (id, 16 to 64 bytes). The first one signs, all verify. Raises ValueError for malformed keys."""
 
     keys: tuple[tuple[str, bytes], ...] = field(repr=False)
 
@@ -91,16 +82,18 @@ class Keyring:
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """What a token says. `recipient` is the index of the recipient in its message; only clicks have a target."""
+    """The content of a token."""
 
     kind: Kind
     queue_id: str
     number: int
+    """Index of the recipient in the message."""
     target: str = ""
+    """URL of a click, "" for all other kinds."""
 
 
 def parse_keyring(texts: Sequence[str]) -> Keyring:
-    """Return the keyring of config strings "id:<base64>". Raises ValueError naming the wrong one, never its secret."""
+    """Parse configured keys "id:<base64>". Raises ValueError that names the malformed key, without its secret."""
     keys: list[tuple[str, bytes]] = []
     for number, text in enumerate(texts, 1):
         key_id, colon, encoded = text.partition(":")
@@ -114,7 +107,7 @@ def parse_keyring(texts: Sequence[str]) -> Keyring:
 
 
 def new_key(entropy: bytes, key_id: str = "k1") -> str:
-    """Return the config string of a new key made of these random bytes (16 to 64; 32 are a good choice)."""
+    """Return the configuration string of a key made of these random bytes (16 to 64, recommended 32)."""
     Keyring(((key_id, entropy),))
     return f"{key_id}:{base64.b64encode(entropy).decode('ascii')}"
 
@@ -122,17 +115,17 @@ def new_key(entropy: bytes, key_id: str = "k1") -> str:
 def sign_token(keyring: Keyring, token: Token) -> str:
     """Return the token as base64url without padding, for a URL.
 
-    Raises ValueError for a kind that lives in addresses, for what is not a queue id, and for a target on anything but
-    a click.
+    Raises ValueError for a kind used in addresses, for a malformed queue id, and for a target of a kind other than
+    CLICK.
     """
     if token.kind not in URL_KINDS:
         raise ValueError(f"a {token.kind.name} token belongs in an address: use sign_address_token")
-    signed = binascii.b2a_base64(_signed(keyring, token), newline=False)
+    signed = binascii.b2a_base64(_sign(keyring, token), newline=False)
     return signed.translate(_TO_URL).rstrip(b"=").decode("ascii")
 
 
 def url_token_signer(keyring: Keyring, kind: Kind, queue_id: str, recipient: int) -> Callable[[bytes], bytes]:
-    """Return the function that signs the URL tokens of one kind and recipient: target in, token out, both in octets."""
+    """Return the function that signs URL tokens of one kind and recipient. It maps target octets to token octets."""
     key_id, key = keyring.keys[0]
     state, head = _keyed(kind, key_id, key), _key_tag(key_id) + _head(queue_id, recipient)
 
@@ -146,7 +139,7 @@ def url_token_signer(keyring: Keyring, kind: Kind, queue_id: str, recipient: int
 
 
 def verify_token(keyring: Keyring, kind: Kind, text: str) -> Token | None:
-    """Return what the token of a URL says; None unless it was signed by a key of the ring for that very kind."""
+    """Return the token of a URL, None unless a key of the ring signed it for that kind."""
     if kind not in URL_KINDS or not text.isascii():
         return None
     encoded = text.encode("ascii")
@@ -155,21 +148,21 @@ def verify_token(keyring: Keyring, kind: Kind, text: str) -> Token | None:
     except binascii.Error:
         return None
     canonical = binascii.b2a_base64(data, newline=False).translate(_TO_URL).rstrip(b"=")
-    return _verified(keyring, kind, data) if canonical == encoded else None
+    return _verify(keyring, kind, data) if canonical == encoded else None
 
 
 def sign_address_token(keyring: Keyring, token: Token) -> str:
     """Return the token as 42 to 47 characters of lower-case base32, for the local part of an address.
 
-    Raises ValueError for a kind that lives in URLs, for a target and for what is not a queue id.
+    Raises ValueError for a kind used in URLs, for a target, and for a malformed queue id.
     """
     if token.kind not in ADDRESS_KINDS:
         raise ValueError(f"a {token.kind.name} token belongs in a URL: use sign_token")
-    return base64.b32encode(_signed(keyring, token)).rstrip(b"=").decode("ascii").lower()
+    return base64.b32encode(_sign(keyring, token)).rstrip(b"=").decode("ascii").lower()
 
 
 def verify_address_token(keyring: Keyring, kind: Kind, text: str) -> Token | None:
-    """Return what the token of an address says, in whatever case it came; None unless it was signed for that kind."""
+    """Return the token of an address in any case, None unless a key of the ring signed it for that kind."""
     if kind not in ADDRESS_KINDS or not text.isascii():
         return None
     encoded = text.upper().encode("ascii")
@@ -177,10 +170,10 @@ def verify_address_token(keyring: Keyring, kind: Kind, text: str) -> Token | Non
         data = base64.b32decode(encoded + b"=" * (-len(encoded) % 8))
     except binascii.Error:
         return None
-    return _verified(keyring, kind, data) if base64.b32encode(data).rstrip(b"=") == encoded else None
+    return _verify(keyring, kind, data) if base64.b32encode(data).rstrip(b"=") == encoded else None
 
 
-def _signed(keyring: Keyring, token: Token) -> bytes:
+def _sign(keyring: Keyring, token: Token) -> bytes:
     if token.target and token.kind is not Kind.CLICK:
         raise ValueError(f"a {token.kind.name} token has no target")
     key_id, key = keyring.keys[0]
@@ -192,7 +185,7 @@ def _signed(keyring: Keyring, token: Token) -> bytes:
     return mac.digest() + protected
 
 
-def _verified(keyring: Keyring, kind: Kind, data: bytes) -> Token | None:
+def _verify(keyring: Keyring, kind: Kind, data: bytes) -> Token | None:
     if len(data) <= _HEAD:
         return None
     mac, protected = data[:_MAC], data[_MAC:]
@@ -202,18 +195,18 @@ def _verified(keyring: Keyring, kind: Kind, data: bytes) -> Token | None:
             state = _keyed(kind, key_id, key).copy()
             state.update(protected)
             authentic |= compare_digest(state.digest(), mac)
-    return _unpacked(kind, protected) if authentic else None
+    return _decode(kind, protected) if authentic else None
 
 
 @lru_cache(maxsize=64)
 def _keyed(kind: Kind, key_id: str, key: bytes) -> "blake2b":
-    """Return the hash state that every token of this kind and key begins with; copied, never updated."""
+    """Return the initial hash state for this kind and key. Callers copy it, because it is cached."""
     return blake2b(key_id.encode("ascii"), key=key, digest_size=_MAC, person=b"relay." + kind.value.encode("ascii"))
 
 
 @lru_cache(maxsize=64)
 def _key_tag(key_id: str) -> bytes:
-    """Return the byte that finds the key again; when two ids share it, both are tried."""
+    """Return the octet by which verification finds the key. When two ids share it, both keys are tried."""
     return blake2b(key_id.encode("ascii"), digest_size=_TAG, person=b"relay.key").digest()
 
 
@@ -227,7 +220,7 @@ def _head(queue_id: str, recipient: int) -> bytes:
 
 
 def _leb128(value: int) -> bytes:
-    """Return the number seven bits a byte, lowest first, the high bit set on all bytes but the last."""
+    """Encode with seven bits an octet, lowest first. The high bit is set in all octets but the last."""
     encoded = bytearray()
     while value > 0x7F:
         encoded.append(value & 0x7F | 0x80)
@@ -236,8 +229,8 @@ def _leb128(value: int) -> bytes:
     return bytes(encoded)
 
 
-def _unpacked(kind: Kind, protected: bytes) -> Token | None:
-    """Return the token of authentic bytes; None when they are not exactly what signing makes."""
+def _decode(kind: Kind, protected: bytes) -> Token | None:
+    """Return the token of authentic octets, None for octets in another form than that of `_sign`."""
     number = int.from_bytes(protected[_TAG : _TAG + _QUEUE_ID], "big")
     recipient, width = _read_leb128(protected[_TAG + _QUEUE_ID :])
     text = protected[_TAG + _QUEUE_ID + width :]
@@ -251,7 +244,7 @@ def _unpacked(kind: Kind, protected: bytes) -> Token | None:
 
 
 def _read_leb128(octets: bytes) -> tuple[int, int]:
-    """Return the number that octets begin with and its width; width 0 when it is not what `_leb128` writes."""
+    """Return the number at the beginning and its width, 0 for another form than that of `_leb128`."""
     value = 0
     for at, byte in enumerate(octets[:4]):
         value |= (byte & 0x7F) << 7 * at
@@ -261,24 +254,22 @@ def _read_leb128(octets: bytes) -> tuple[int, int]:
 
 
 _PAIRS = tuple(high + low for high in _QUEUE_DIGITS for low in _QUEUE_DIGITS)
-
-
-_PLACES = tuple(range(5 * (LENGTH - 2), -1, -10))
+_SHIFTS = tuple(range(5 * (LENGTH - 2), -1, -10))
 
 
 def _queue_id(number: int) -> str:
-    return "".join([_PAIRS[number >> place & 1023] for place in _PLACES])
+    return "".join([_PAIRS[number >> shift & 1023] for shift in _SHIFTS])
 
 
 def cc_address(keyring: Keyring, identity: str, reply_domain: str) -> str:
-    """Return the CC tracking address of an identity: signed by the first key, at the reply domain of its domain."""
+    """Return the CC tracking address of an identity, signed with the first key."""
     return f"{_local_part(*keyring.keys[0], canonical(identity))}@{reply_domain}"
 
 
 def identity_of(keyring: Keyring, address: str, identities: Iterable[str]) -> str | None:
-    """Return which of the identities this is the CC tracking address of, by any key of the ring, in whatever case.
+    """Return the identity whose CC tracking address this is, by any key of the ring and in any case; else None.
 
-    None when it is nobody's. Only the local part is looked at.
+    Only the local part is compared.
     """
     return _by_local_part(keyring, tuple(identities)).get(address.rpartition("@")[0].lower())
 

@@ -5,7 +5,7 @@ from email.utils import parseaddr
 
 import pytest
 
-from relay.rewrite.header_fields import ADDED, NAMED, author_name, with_author_name
+from relay.rewrite.header_fields import ADDED, HAS_NAME, author_name, with_author_name
 
 REST = b"Subject: hello\r\n\r\nFrom: not me\r\n"
 
@@ -59,13 +59,13 @@ def test_readers_see_the_very_name(name: str) -> None:
 @pytest.mark.parametrize(
     ("header", "why"),
     [
-        (b"From: Jane <a@x.test>\r\n", NAMED),
-        (b'From: "" <a@x.test>\r\n', NAMED),
-        (b"From: a@x.test (Jane)\r\n", NAMED),
+        (b"From: Jane <a@x.test>\r\n", HAS_NAME),
+        (b'From: "" <a@x.test>\r\n', HAS_NAME),
+        (b"From: a@x.test (Jane)\r\n", HAS_NAME),
         (b"From: a@x.test, b@x.test\r\n", "From has several addresses, or is a group"),
         (b"From: us: a@x.test;\r\n", "From has several addresses, or is a group"),
         (b"From: a@x.test\r\nfrom: a@x.test\r\n", "there are several From fields"),
-        (b"From: a\xff@x.test\r\n", NAMED),
+        (b"From: a\xff@x.test\r\n", HAS_NAME),
         (b"To: a@x.test\r\n", "there is no From"),
         (b"From: a@x.test\r\nDKIM-Signature: v=1\r\n", "the message is signed already"),
     ],
