@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, assert_never
 
 from relay.config.settings import Settings
@@ -38,6 +38,13 @@ class MailExchanger:
     kind: Literal["own", "other", "none", "unknown"]
     hosts: tuple[str, ...] = ()
     why: str = ""
+    is_backup: bool = False
+    """The best one is another server, and this relay takes the mail while that is away."""
+
+    @property
+    def leads_here(self) -> bool:
+        """Whether other servers bring mail of the domain to this relay."""
+        return self.kind == "own" or self.is_backup
 
 
 UNKNOWN = MailExchanger("unknown", why="DNS was not asked yet")
@@ -51,7 +58,10 @@ async def find_mail_exchanger(dns: Lookups, settings: Settings, domain: str) -> 
     match await dns.mx(domain):
         case Hosts(hosts):
             best = [one for one in hosts if one.preference == min(each.preference for each in hosts)]
-            return await _classify(dns, settings, domain, best)
+            found = await _classify(dns, settings, domain, best)
+            rest = [one for one in hosts if one not in best]
+            backup = found.kind != "own" and bool(rest) and (await _classify(dns, settings, domain, rest)).kind == "own"
+            return replace(found, is_backup=backup)
         case NullMx():
             return MailExchanger("none", why=f"{domain} says that it takes no mail (null MX)")
         case NoSuchDomain():
@@ -62,8 +72,9 @@ async def find_mail_exchanger(dns: Lookups, settings: Settings, domain: str) -> 
             assert_never(never)
 
 
-async def _classify(dns: Lookups, settings: Settings, domain: str, best: list[MxHost]) -> MailExchanger:
-    names = tuple(one.name for one in best)
+async def _classify(dns: Lookups, settings: Settings, domain: str, hosts: list[MxHost]) -> MailExchanger:
+    """Return the mail exchanger that hosts of a domain are: this relay if one of them is."""
+    names = tuple(one.name for one in hosts)
     if settings.takes_inbound and {settings.server.hostname, settings.helo_name} & set(names):
         return MailExchanger("own", names)
     answers = [await dns.addresses(name) for name in names]

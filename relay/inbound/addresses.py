@@ -100,7 +100,7 @@ def parse_own_address(
         return found
 
     exchanger = exchanger_of(domain)
-    own = signed or exchanger.kind == "own" or domain == settings.server.hostname
+    own = signed or exchanger.leads_here or domain == settings.server.hostname
     reverse_path = srs_decode([key for _, key in keyring.keys], address, now) if own else None
     if reverse_path is not None:
         return SrsAddress(reverse_path)

@@ -31,6 +31,7 @@ def answers_remark(settings: Settings, address: str, exchanger: MailExchanger) -
             return Remark("wrong", text, f'set forward_to under [identities."{address}"] to who reads them')
         case "other":
             where = f"answers to {address} go to {', '.join(exchanger.hosts)}, the MX of {domain}"
+            where += ", and come to this relay while that is away" if exchanger.is_backup else ""
         case "none":
             where = f"answers to {address} reach nobody: {exchanger.why}"
         case "unknown":

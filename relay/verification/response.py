@@ -19,14 +19,15 @@ async def try_receiving(tools: Tools, identity: str) -> Result:
     """
     exchanger = await tools.exchangers.ask(domain_of(identity))
     where = answers_remark(tools.settings(), identity, exchanger)
+    story = await test_mail_of(tools, identity)
     if exchanger.kind == "own" and where.status == "ok":
-        remarks = [where, await _answer(tools, identity, await test_mail_of(tools, identity))]
+        remarks = [where, await _answer(tools, identity, story)]
     elif exchanger.kind == "own":
         remarks = [where]
     else:
         remarks = [replace(where, status="warning") if where.status == "wrong" else where]
     if any(one.status == "wrong" for one in remarks):
-        return Result("receiving", "failed", tuple(remarks))
+        return Result("receiving", "failed", tuple(remarks), story.message.queue_id if story else "")
     result = await send_code(tools, identity, "receiving")
     return replace(result, remarks=(*remarks, *result.remarks))
 

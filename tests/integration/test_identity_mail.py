@@ -181,8 +181,13 @@ async def test_who_takes_no_mail_says_so_at_rcpt(world: World) -> None:
 
     assert await refused(GUS) == (550, "5.2.1")
     assert await refused("nobody@acme.test") == (550, "5.1.1")
-    assert await refused("ann@away.test") == (550, "5.1.1")
     assert await refused("postmaster@rcpt.test") == (550, "5.1.1")
+
+
+async def test_a_backup_exchanger_takes_mail_too(world: World) -> None:
+    assert (await world.relay.give("ann@away.test", answer("Hello")))[0] == 250
+    (home,) = await world.owner.received(1)
+    assert home.recipients == ["owner@home.test"]
 
 
 async def test_while_dns_is_silent_mail_waits_at_its_sender(tmp_path: Path) -> None:

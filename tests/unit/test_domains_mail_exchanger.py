@@ -54,6 +54,7 @@ async def test_the_best_exchanger_decides(domain: str, kind: str, told: str) -> 
     async with DnsServer(ZONE, {"late.test": "SERVFAIL"}) as names:
         found = await find_mail_exchanger(names.resolver(), SETTINGS, domain)
     assert found.kind == kind
+    assert found.leads_here is (kind == "own" or domain == "second.test")
     assert told in f"{found.hosts} {found.why}"
 
 
