@@ -10,6 +10,7 @@ from aiohttp import web
 from relay.admin.requests import json_body
 from relay.clock import Clock
 from relay.config.settings import Provider, Settings
+from relay.events.ports import Publish, StoreError
 from relay.limits.ports import LimitStore, Usage
 from relay.limits.window import DAY, HOUR, Window, windows
 from relay.mail.address import AddressError, parse_address
@@ -17,7 +18,7 @@ from relay.mail.canonical import domain_of
 from relay.mail.lane import DIRECT, lane_of
 from relay.queue.actions import retry_after_pause
 from relay.queue.entry import State
-from relay.queue.ports import EntryQuery, Publish, QueueAdminStore, QueueStore, StoreError
+from relay.queue.ports import EntryQuery, QueueAdminStore, QueueStore
 from relay.queue.probe import Probe, probe_message
 from relay.queue.routing import LanePause, provider_of
 from relay.reports.serialize import JsonObject, time_json

@@ -8,13 +8,14 @@ from email.header import Header
 from relay.clock import Clock
 from relay.config.settings import Settings
 from relay.dsn.categories import Category
+from relay.events.ports import Publish, StoreError
 from relay.mail.address import is_ascii
 from relay.mail.canonical import domain_of
 from relay.mail.lane import DIRECT, split_lane
 from relay.mail.received import mail_date
 from relay.mail.transaction import Recipient
 from relay.queue.message import ALERT, NO_DSN, Message, NewMessage, own_message
-from relay.queue.ports import Publish, QueueStore, StoreError
+from relay.queue.ports import QueueStore
 from relay.render.message_policy import MessagePolicy
 from relay.reports.ports import MessageQuery, StoryStore
 

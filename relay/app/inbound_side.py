@@ -2,6 +2,8 @@
 
 import asyncio
 import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import assert_never
 
 from relay.app.context import AppContext
@@ -23,116 +25,133 @@ DRAIN = 10.0
 """Seconds that open transactions have when the relay stops. A client whose transaction is aborted sends it again."""
 
 
+@dataclass(frozen=True, slots=True)
 class InboundSide:
     """The listeners and the handlers of their mail."""
 
-    def __init__(self, context: AppContext) -> None:
-        self._context = context
-        self.servers: dict[str, SmtpServer] = {}
-        sources = (context.store.verifications.proven, context.store.domains.verified_domains)
-        self.exchangers = MailExchangers(context.settings, context.new_resolver)
-        self._proven = VerifiedSenders(sources, context.observer.store_trouble)
-
-    async def start_verification(self) -> None:
-        """Load the verified senders, and refresh them in the background."""
-        await self._proven.load()
-        refresh = asyncio.create_task(self._proven.keep_fresh(), name="proven")
-        self._context.stack.callback(refresh.cancel)
-
-    def build_handlers(self, outbound: OutboundSide) -> None:
-        """Build the handlers of the listeners, and verification."""
-        context = self._context
-        self.submission = SubmissionHandler(
-            settings=context.settings,
-            store=context.store.queue,
-            limits=context.store.limits,
-            exclusion=outbound.exclusion,
-            clock=context.clock,
-            new_id=context.new_id,
-            publish=context.observer.publish,
-            wake=outbound.runner.wake,
-            is_proven=self._proven,
-        )
-
-        tools = VerificationTools(
-            settings=context.settings,
-            keyring=outbound.keyring,
-            store=context.store.verifications,
-            stories=context.store.reports,
-            resolver=context.new_resolver,
-            exchangers=self.exchangers,
-            forget_dns=outbound.resolver.forget,
-            clock=context.clock,
-            new_id=context.new_id,
-            submit=submit_as(self.submission),
-        )
-        self.verifier = Verifier(tools, self._proven, context.log)
-
-        self.processor = InboundProcessor(
-            settings=context.settings,
-            keyring=outbound.keyring,
-            bounce_policy=context.bounce_policy,
-            queue=context.store.queue,
-            stories=context.store.reports,
-            returned=context.store.events,
-            unsubscribes=context.store.unsubscribes,
-            exchanger_of=self.exchangers,
-            resolver=lambda: outbound.resolver,
-            clock=context.clock,
-            new_id=context.new_id,
-            publish=context.observer.publish,
-            wake=outbound.runner.wake,
-            log=context.log,
-        )
-
-        self.inbound = InboundHandler(
-            settings=context.settings,
-            keyring=outbound.keyring,
-            clock=context.clock,
-            processor=self.processor,
-            copies=ReceivedCopies(
-                context.store.verifications,
-                context.new_resolver,
-                lambda: context.settings().server.hostname,
-                context.clock,
-            ),
-        )
+    servers: Mapping[str, SmtpServer]
+    exchangers: MailExchangers
+    processor: InboundProcessor
+    verifier: Verifier
 
     async def listen(self) -> None:
-        """Open the listeners."""
-        settings = self._context.settings()
-        resources = ServerResources(settings.server.data_dir)
-        self._context.stack.push_async_callback(self._stop)
+        """Open the listeners, when the mail exchangers of the domains are known."""
         await self.exchangers.refresh_soon()
-        for listener in settings.listeners:
-            self.servers[listener.name] = self._server(listener, resources)
         for server in self.servers.values():
             await server.start()
 
-    def _server(self, listener: Listener, resources: ServerResources) -> SmtpServer:
-        context = self._context
-        tls: ssl.SSLContext | None = None
-        if listener.tls != "none" and listener.certificate:
-            tls = tls_context(listener.certificate, listener.key)
+    async def stop(self) -> None:
+        """Close the listeners; open transactions have DRAIN seconds."""
+        await asyncio.gather(*(server.stop(DRAIN) for server in self.servers.values()))
 
-        return SmtpServer(
+
+async def open_inbound_side(context: AppContext, outbound: OutboundSide) -> InboundSide:
+    """Load the verified senders, and build the listeners and their handlers. `listen` opens the listeners."""
+    exchangers = MailExchangers(context.settings, context.new_resolver)
+    proven = await _open_verified_senders(context)
+    submission = SubmissionHandler(
+        settings=context.settings,
+        store=context.store.queue,
+        limits=context.store.limits,
+        exclusion=outbound.exclusion,
+        clock=context.clock,
+        new_id=context.new_id,
+        publish=context.observer.publish,
+        wake=outbound.runner.wake,
+        is_proven=proven,
+    )
+
+    tools = VerificationTools(
+        settings=context.settings,
+        keyring=outbound.keyring,
+        store=context.store.verifications,
+        stories=context.store.reports,
+        resolver=context.new_resolver,
+        exchangers=exchangers,
+        forget_dns=outbound.resolver.forget,
+        clock=context.clock,
+        new_id=context.new_id,
+        submit=submit_as(submission),
+    )
+
+    processor = _processor(context, outbound, exchangers)
+    servers = _servers(context, submission, _inbound_handler(context, outbound, processor))
+    return InboundSide(servers, exchangers, processor, Verifier(tools, proven, context.log))
+
+
+async def _open_verified_senders(context: AppContext) -> VerifiedSenders:
+    """Load the verified senders, and refresh them in the background."""
+    sources = (context.store.verifications.proven, context.store.domains.verified_domains)
+    proven = VerifiedSenders(sources, context.observer.store_trouble)
+    await proven.load()
+    refresh = asyncio.create_task(proven.keep_fresh(), name="proven")
+    context.stack.callback(refresh.cancel)
+    return proven
+
+
+def _processor(context: AppContext, outbound: OutboundSide, exchangers: MailExchangers) -> InboundProcessor:
+    return InboundProcessor(
+        settings=context.settings,
+        keyring=outbound.keyring,
+        bounce_policy=context.bounce_policy,
+        queue=context.store.queue,
+        stories=context.store.reports,
+        returned=context.store.events,
+        unsubscribes=context.store.unsubscribes,
+        exchanger_of=exchangers,
+        resolver=lambda: outbound.resolver,
+        clock=context.clock,
+        new_id=context.new_id,
+        publish=context.observer.publish,
+        wake=outbound.runner.wake,
+        log=context.log,
+    )
+
+
+def _inbound_handler(context: AppContext, outbound: OutboundSide, processor: InboundProcessor) -> InboundHandler:
+    return InboundHandler(
+        settings=context.settings,
+        keyring=outbound.keyring,
+        clock=context.clock,
+        processor=processor,
+        copies=ReceivedCopies(
+            context.store.verifications,
+            context.new_resolver,
+            lambda: context.settings().server.hostname,
+            context.clock,
+        ),
+    )
+
+
+def _servers(context: AppContext, submission: MessageHandler, inbound: MessageHandler) -> dict[str, SmtpServer]:
+    """Build the listeners, which share one set of resources."""
+    settings = context.settings()
+    resources = ServerResources(settings.server.data_dir)
+
+    def handler(kind: ListenerKind) -> MessageHandler:
+        match kind:
+            case "submission":
+                return submission
+            case "inbound":
+                return inbound
+            case _:
+                assert_never(kind)
+
+    return {
+        listener.name: SmtpServer(
             listener,
             context.settings,
-            self._handler(listener.kind),
-            ssl_context=tls,
+            handler(listener.kind),
+            ssl_context=_tls_context(listener),
             log=context.observer.smtp,
             on_store_error=context.observer.store_trouble,
             resources=resources,
         )
+        for listener in settings.listeners
+    }
 
-    def _handler(self, kind: ListenerKind) -> MessageHandler:
-        match kind:
-            case "submission":
-                return self.submission
-            case "inbound":
-                return self.inbound
-            case _:
-                assert_never(kind)
 
-    async def _stop(self) -> None:
-        await asyncio.gather(*(server.stop(DRAIN) for server in self.servers.values()))
+def _tls_context(listener: Listener) -> ssl.SSLContext | None:
+    if listener.tls == "none" or listener.certificate is None:
+        return None
+    return tls_context(listener.certificate, listener.key)

@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from relay.app.alerts import AlertMailer
 from relay.app.context import AppContext
@@ -14,129 +15,158 @@ from relay.domains.signing_keys import SigningKeys
 from relay.queue.context import QueueContext
 from relay.queue.runner import Runner
 from relay.queue.settler import Settler
-from relay.render.pool import make_renderer
+from relay.render.pool import MonitoredRenderer, make_renderer
+from relay.resolver import Resolver
 from relay.rewrite.tokens import Keyring
 from relay.suppression.exclusion import Exclusion
 from relay.tracker.monitor import TrackingMonitor
 
 
+@dataclass(frozen=True, slots=True)
 class OutboundSide:
-    """The parts that send mail. `time_left` returns the seconds for in-flight attempts when the relay stops."""
+    """The parts that send mail."""
 
-    def __init__(self, context: AppContext, keys: Keys, time_left: Callable[[], float]) -> None:
-        self._context = context
-        self._time_left = time_left
-        self.resolver = context.new_resolver()
-        self.exclusion = Exclusion(context.store.suppressions, context.store.unsubscribes)
-
-        self.signing = SigningKeys(
-            keys,
-            settings=context.settings,
-            store=context.store.domains,
-            resolver=context.new_resolver,
-            use=self._render_with,
-            clock=context.clock,
-            jitter=_random_jitter(),
-            log=context.log,
-            alert=context.alert,
-        )
-
-        self.monitor = TrackingMonitor(
-            settings=context.settings,
-            keyring=self.keyring,
-            resolver=context.new_resolver,
-            memory=context.store.domains,
-            metrics=context.observer.metrics,
-            log=context.log,
-            clock=context.clock,
-            alert=context.alert,
-        )
+    resolver: Resolver
+    exclusion: Exclusion
+    signing: SigningKeys
+    monitor: TrackingMonitor
+    runner: Runner
 
     def keyring(self) -> Keyring:
         """Return the keys of links and signed addresses."""
         return self.signing.keyring()
 
-    async def start(self, ended: Callable[[asyncio.Task[None]], None]) -> None:
-        """Open all parts and run the queue; `ended` is called with the task of the runner when it ends."""
-        context, settings = self._context, self._context.settings()
-        await self.signing.start()
-        self.renderer = make_renderer(settings.render, self.signing.in_force(), context.observer, self.monitor.why_down)
-        await self.renderer.start()
-        context.stack.push_async_callback(self.renderer.stop)
 
-        journal, recorded = DeliveryJournalFile.open(
-            settings.server.data_dir / JOURNAL_FILE, context.observer.journal_failing
-        )
-        context.stack.callback(journal.close)
+async def open_outbound_side(
+    context: AppContext,
+    keys: Keys,
+    *,
+    time_left: Callable[[], float],
+    ended: Callable[[asyncio.Task[None]], None],
+) -> OutboundSide:
+    """Open all parts and run the queue.
 
-        delivery = SmtpDelivery(
-            context.settings,
-            self.resolver,
-            journal=journal,
-            observer=context.observer,
-            clock=context.clock,
-            share=self._share,
-        )
-        context.stack.push_async_callback(delivery.close)
+    `time_left` returns the seconds for in-flight attempts when the relay stops. `ended` is called with the task of the
+    runner when it ends.
+    """
+    resolver = context.new_resolver()
+    exclusion = Exclusion(context.store.suppressions, context.store.unsubscribes)
 
-        # Recorded deliveries are settled before the runner claims entries, so that they are not sent again.
-        queue_context = self._queue_context(delivery, journal)
-        recovered = await Settler(queue_context).recover(recorded)
-        journal.clear()
-        if recovered.waiting or recovered.delivered:
-            context.log("queue.recovered", entries=recovered.waiting, delivered=recovered.delivered)
+    def keyring() -> Keyring:
+        return signing.keyring()
 
-        self.runner = Runner(queue_context, context.wake)
-        running = asyncio.create_task(self.runner.run(), name="runner")
-        running.add_done_callback(ended)
+    monitor = TrackingMonitor(
+        settings=context.settings,
+        keyring=keyring,
+        resolver=context.new_resolver,
+        memory=context.store.domains,
+        metrics=context.observer.metrics,
+        log=context.log,
+        clock=context.clock,
+        alert=context.alert,
+    )
+    renderer = make_renderer(context.settings().render, keys, context.observer, monitor.why_down)
+    signing = SigningKeys(
+        keys,
+        settings=context.settings,
+        store=context.store.domains,
+        resolver=context.new_resolver,
+        use=renderer.use,
+        clock=context.clock,
+        jitter=_random_jitter(),
+        log=context.log,
+        alert=context.alert,
+    )
 
-        async def stop() -> None:
-            await self.runner.stop(self._time_left())
-            await running
+    await signing.start()
+    renderer.use(signing.in_force())
+    await renderer.start()
+    context.stack.push_async_callback(renderer.stop)
 
-        context.stack.push_async_callback(stop)
-        self._start_alerts()
+    queue_context = await _recovered_queue(context, resolver, exclusion, renderer)
+    runner = _start_runner(context, queue_context, time_left, ended)
+    _start_alerts(context, runner)
+    return OutboundSide(resolver, exclusion, signing, monitor, runner)
 
-    def _queue_context(self, delivery: SmtpDelivery, journal: DeliveryJournalFile) -> QueueContext:
-        context = self._context
-        return QueueContext(
-            settings=context.settings,
-            bounce_policy=context.bounce_policy,
-            store=context.store.queue,
-            nodes=context.store.nodes,
-            limits=context.store.limits,
-            exclusion=self.exclusion,
-            journal=journal,
-            delivery=delivery,
-            renderer=self.renderer,
-            clock=context.clock,
-            steady=steady_clock,
-            jitter=_random_jitter(),
-            new_id=context.new_id,
-            publish=context.observer.publish,
-            watch=context.observer,
-        )
 
-    def _start_alerts(self) -> None:
-        context = self._context
-        alerts = AlertMailer(
-            context.alerts,
-            settings=context.settings,
-            store=context.store.queue,
-            stories=context.store.reports,
-            clock=context.clock,
-            new_id=context.new_id,
-            publish=context.observer.publish,
-            wake=self.runner.wake,
-        )
-        context.stack.callback(asyncio.create_task(alerts.run(), name="alerts").cancel)
+async def _recovered_queue(
+    context: AppContext, resolver: Resolver, exclusion: Exclusion, renderer: MonitoredRenderer
+) -> QueueContext:
+    """Open delivery and its journal, and settle the recorded deliveries."""
+    journal, recorded = DeliveryJournalFile.open(
+        context.settings().server.data_dir / JOURNAL_FILE, context.observer.journal_failing
+    )
+    context.stack.callback(journal.close)
 
-    def _share(self, lane: str, most: int) -> int:
-        """Return how many of a lane's connections this node may have now."""
-        return self._context.store.nodes.share.of(lane, most)
+    def share(lane: str, most: int) -> int:
+        return context.store.nodes.share.of(lane, most)
 
-    def _render_with(self, keys: Keys) -> None:
-        self.renderer.use(keys)
+    delivery = SmtpDelivery(
+        context.settings,
+        resolver,
+        journal=journal,
+        observer=context.observer,
+        clock=context.clock,
+        share=share,
+    )
+    context.stack.push_async_callback(delivery.close)
+
+    queue_context = QueueContext(
+        settings=context.settings,
+        bounce_policy=context.bounce_policy,
+        store=context.store.queue,
+        nodes=context.store.nodes,
+        limits=context.store.limits,
+        exclusion=exclusion,
+        journal=journal,
+        delivery=delivery,
+        renderer=renderer,
+        clock=context.clock,
+        steady=steady_clock,
+        jitter=_random_jitter(),
+        new_id=context.new_id,
+        publish=context.observer.publish,
+        watch=context.observer,
+    )
+
+    # Recorded deliveries are settled before the runner claims entries, so that they are not sent again.
+    recovered = await Settler(queue_context).recover(recorded)
+    journal.clear()
+    if recovered.waiting or recovered.delivered:
+        context.log("queue.recovered", entries=recovered.waiting, delivered=recovered.delivered)
+    return queue_context
+
+
+def _start_runner(
+    context: AppContext,
+    queue_context: QueueContext,
+    time_left: Callable[[], float],
+    ended: Callable[[asyncio.Task[None]], None],
+) -> Runner:
+    runner = Runner(queue_context, context.wake)
+    running = asyncio.create_task(runner.run(), name="runner")
+    running.add_done_callback(ended)
+
+    async def stop() -> None:
+        await runner.stop(time_left())
+        await running
+
+    context.stack.push_async_callback(stop)
+    return runner
+
+
+def _start_alerts(context: AppContext, runner: Runner) -> None:
+    alerts = AlertMailer(
+        context.alerts,
+        settings=context.settings,
+        store=context.store.queue,
+        stories=context.store.reports,
+        clock=context.clock,
+        new_id=context.new_id,
+        publish=context.observer.publish,
+        wake=runner.wake,
+    )
+    context.stack.callback(asyncio.create_task(alerts.run(), name="alerts").cancel)
 
 
 def _random_jitter() -> Callable[[], float]:

@@ -13,10 +13,10 @@ from relay.app.alerts import AlertQueue
 from relay.app.context import AppContext
 from relay.app.data_dir import prepare_data_dir
 from relay.app.http_side import HttpSide
-from relay.app.inbound_side import InboundSide
+from relay.app.inbound_side import InboundSide, open_inbound_side
 from relay.app.maintenance import Maintenance, depth_by_state
 from relay.app.observer import Observer
-from relay.app.outbound_side import OutboundSide
+from relay.app.outbound_side import OutboundSide, open_outbound_side
 from relay.app.supervisor import Supervisor
 from relay.clock import Clock, system_clock
 from relay.config import Settings, check
@@ -131,11 +131,13 @@ class App:
         keys = load_keys(settings, self.log)
         context = await self._context(settings)
 
-        inbound = InboundSide(context)
-        await inbound.start_verification()
-        outbound = OutboundSide(context, keys, lambda: self._stopped_by - asyncio.get_running_loop().time())
-        await outbound.start(self._runner_ended)
-        inbound.build_handlers(outbound)
+        outbound = await open_outbound_side(
+            context,
+            keys,
+            time_left=lambda: self._stopped_by - asyncio.get_running_loop().time(),
+            ended=self._runner_ended,
+        )
+        inbound = await open_inbound_side(context, outbound)
         http = HttpSide(context, outbound, inbound, self.checks, self.status, self.reload)
 
         self._parts = _Parts(context.store, inbound, outbound, http)  # The HTTP servers use them at once.
@@ -145,6 +147,7 @@ class App:
             self._stack.push_async_callback(outbound.monitor.stop)
 
         await http.start_admin()
+        self._stack.push_async_callback(inbound.stop)
         await inbound.listen()
         self._start_background_tasks(settings)
         return tracker

@@ -17,8 +17,8 @@ from relay.app.tracker import TrackerApp
 from relay.cli.common import EX_CONFIG, EX_UNAVAILABLE, config_option, settings_or_exit
 from relay.config import Settings
 from relay.dsn.classify import RulesError
+from relay.events.ports import StoreError
 from relay.mailauth.dkim_keys import KeyFaultError
-from relay.queue.ports import StoreError
 
 
 def sd_notify(state: str) -> None:

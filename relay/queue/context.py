@@ -6,11 +6,12 @@ from types import TracebackType
 
 from relay.clock import Clock
 from relay.config.settings import Settings
+from relay.events.ports import Publish
 from relay.limits.ports import LimitStore
 from relay.mail.reply import Reply
 from relay.queue.bounce_policy import BouncePolicy
 from relay.queue.outcome import Deferred
-from relay.queue.ports import Delivery, DeliveryJournal, NodeStore, Publish, QueueObserver, QueueStore, Renderer
+from relay.queue.ports import Delivery, DeliveryJournal, NodeStore, QueueObserver, QueueStore, Renderer
 from relay.suppression.exclusion import Exclusion
 
 STORE_RETRY = 1.0

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
+from relay.events.ports import StoreError
 from relay.limits.ports import Slot
 from relay.limits.principal import limits_for, principal_of, provider_limits
 from relay.limits.window import Ledgers
@@ -18,7 +19,6 @@ from relay.queue.lane_feedback import as_deferred
 from relay.queue.lanes import LaneTable
 from relay.queue.message import ClaimedBatch, Message, Settlement
 from relay.queue.outcome import Deferred
-from relay.queue.ports import StoreError
 from relay.queue.routing import (
     LanePause,
     Route,

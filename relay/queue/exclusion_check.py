@@ -5,12 +5,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from relay.events.event import Event, Kind
+from relay.events.ports import StoreError
 from relay.mail.canonical import canonical
 from relay.policy import exclusion_scope
 from relay.queue.context import STORE_RETRY, QueueContext
 from relay.queue.entry import Entry, State, move
 from relay.queue.message import ClaimedBatch, Message, Settlement, owner_fields
-from relay.queue.ports import StoreError
 
 RECENT = 5.0
 """Seconds after acceptance during which the check at acceptance still counts, so that most mail is checked once."""

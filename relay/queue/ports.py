@@ -5,33 +5,12 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from relay.events.event import Event
-from relay.events.ports import Publish, StoreError
-from relay.limits.ports import LimitStore, Slot, Usage
+from relay.events.ports import StoreError
 from relay.queue.entry import Entry, State
 from relay.queue.message import ClaimedBatch, Message, NewMessage, Settlement
 from relay.queue.nodes import ALL_CONNECTIONS, NodeConnections, NodeShare, NodeState
 from relay.queue.outcome import Delivered, Outcome
 from relay.render.render import Rendering, RenderInput
-
-__all__ = [
-    "ClaimLimits",
-    "Delivery",
-    "DeliveryJob",
-    "DeliveryJournal",
-    "EntryChange",
-    "EntryQuery",
-    "JournalRecord",
-    "LimitStore",
-    "Publish",
-    "QueueAdminStore",
-    "QueueObserver",
-    "QueueStore",
-    "Rendered",
-    "Renderer",
-    "Slot",
-    "StoreError",
-    "Usage",
-]
 
 
 @dataclass(frozen=True, slots=True)

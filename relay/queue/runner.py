@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
 
+from relay.events.ports import StoreError
 from relay.queue.bounce_policy import Judged
 from relay.queue.clock_guard import ClockGuard
 from relay.queue.context import INTERNAL_ERROR, STORE_RETRY, ErrorBoundary, QueueContext
@@ -13,7 +14,7 @@ from relay.queue.lanes import LaneTable
 from relay.queue.message import ClaimedBatch, Settlement
 from relay.queue.nodes import NodeConnections
 from relay.queue.outcome import Deferred, Delivered, Outcome
-from relay.queue.ports import ClaimLimits, DeliveryJob, Rendered, StoreError
+from relay.queue.ports import ClaimLimits, DeliveryJob, Rendered
 from relay.queue.routing import LanePause
 from relay.queue.settler import Settler
 from relay.render.render import RenderInput

@@ -4,10 +4,11 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from relay.events.ports import StoreError
 from relay.queue.bounce_policy import Judged
 from relay.queue.context import STORE_RETRY, ErrorBoundary, QueueContext
 from relay.queue.message import ClaimedBatch, Message, Settlement
-from relay.queue.ports import JournalRecord, StoreError
+from relay.queue.ports import JournalRecord
 from relay.queue.retry import RetrySchedule
 from relay.queue.settle import AttemptInfo, DsnSender, settle, settle_minimal
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from relay.queue.ports import StoreError
+from relay.events.ports import StoreError
 from relay.storage.database import DbSession, DriverConnection, Operation
 
 T = TypeVar("T")

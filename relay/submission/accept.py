@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from relay.clock import Clock
 from relay.config.settings import Settings
+from relay.events.ports import Publish, StoreError
 from relay.limits.ports import LimitStore
 from relay.mail.canonical import canonical
 from relay.mail.control_headers import InstructionError
@@ -24,7 +25,7 @@ from relay.policy import (
     refuse_unverified,
 )
 from relay.queue.message import Origin
-from relay.queue.ports import Publish, QueueStore, StoreError
+from relay.queue.ports import QueueStore
 from relay.submission.build import build_message
 from relay.submission.reserve import reserve_slots
 from relay.suppression.exclusion import Exclusion

@@ -10,8 +10,8 @@ import sys
 from itertools import count
 from pathlib import Path
 
+from relay.events.ports import StoreError
 from relay.queue.entry import State
-from relay.queue.ports import StoreError
 from relay.storage.sqlite.store import SqliteStore
 from tests.contract.values import NOW, ROOMY, accepted, settle
 

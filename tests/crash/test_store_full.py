@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from relay.events.ports import StoreError
 from relay.queue.entry import State
-from relay.queue.ports import StoreError
 from relay.storage.sqlite.store import SqliteStore
 from tests.contract.values import NOW, ROOMY, accepted, settle
 from tests.crash.store_child import content

@@ -8,8 +8,9 @@ import psycopg
 import pytest
 
 from relay.events.event import Kind
+from relay.events.ports import StoreError
 from relay.queue.entry import State
-from relay.queue.ports import ClaimLimits, EntryQuery, StoreError
+from relay.queue.ports import ClaimLimits, EntryQuery
 from relay.reports.ports import MessageQuery
 from relay.storage.postgres.store import PostgresStore
 from tests.contract.values import NOW, ROOMY, accepted, settle

@@ -12,12 +12,13 @@ from relay.app.maintenance import Maintenance
 from relay.app.observer import Observer
 from relay.config.settings import Settings
 from relay.events.event import Event, Kind
+from relay.events.ports import StoreError
 from relay.limits.ports import Slot
 from relay.limits.window import HOUR, Window
 from relay.log import Log
 from relay.queue.actions import hold
 from relay.queue.entry import State
-from relay.queue.ports import EntryQuery, StoreError
+from relay.queue.ports import EntryQuery
 from relay.storage.errors import SchemaError, StoreLockedError
 from relay.storage.postgres import nodes, schema
 from relay.storage.postgres.heartbeat import PAUSE

@@ -11,8 +11,9 @@ from unittest.mock import patch
 from relay.config.settings import Settings
 from relay.delivery import SmtpDelivery
 from relay.delivery.connect import TlsContexts
+from relay.events.ports import StoreError
 from relay.queue.outcome import Outcome
-from relay.queue.ports import JournalRecord, StoreError
+from relay.queue.ports import JournalRecord
 from relay.resolver import Resolver
 from tests.servers.dns_server import DnsServer
 from tests.servers.sink import Sink

@@ -13,6 +13,7 @@ from relay.delivery.journal import DeliveryJournalFile
 from relay.domains.keys import Keys
 from relay.dsn.rules_file import load_bounce_rules
 from relay.events.event import Event
+from relay.events.ports import StoreError
 from relay.limits.ports import Slot, Usage
 from relay.limits.window import Window
 from relay.mail.reply import Reply
@@ -22,7 +23,7 @@ from relay.queue.entry import Entry, State
 from relay.queue.message import ClaimedBatch, Message, NewMessage, Settlement
 from relay.queue.nodes import ALL_CONNECTIONS, NodeConnections
 from relay.queue.outcome import Deferred, Delivered, Outcome, Refused
-from relay.queue.ports import ClaimLimits, DeliveryJob, EntryQuery, StoreError
+from relay.queue.ports import ClaimLimits, DeliveryJob, EntryQuery
 from relay.queue.runner import Runner
 from relay.render.message_policy import MessagePolicy
 from relay.render.pool import InlineRenderer

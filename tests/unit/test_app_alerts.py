@@ -15,9 +15,10 @@ from relay.app.alerts import Alert, AlertMailer, AlertQueue
 from relay.app.observer import Observer
 from relay.config.settings import Settings
 from relay.events.event import Event
+from relay.events.ports import StoreError
 from relay.log import Log
 from relay.queue.message import NewMessage
-from relay.queue.ports import EntryQuery, StoreError
+from relay.queue.ports import EntryQuery
 from relay.storage.sqlite.store import SqliteStore
 from tests.servers.waiting import PATIENCE
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from relay.events.event import Kind
+from relay.events.ports import StoreError
 from relay.limits.ports import Slot
 from relay.limits.window import Window
 from relay.mail.reply import Reply
@@ -13,7 +14,6 @@ from relay.queue import exclusion_check as exclusion_check_module
 from relay.queue.entry import Entry, State
 from relay.queue.message import Message, NewMessage
 from relay.queue.outcome import Deferred
-from relay.queue.ports import StoreError
 from relay.render.message_policy import MessagePolicy
 from relay.suppression.exclusion import Exclusion
 from relay.suppression.model import Suppression

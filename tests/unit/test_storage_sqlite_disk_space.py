@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from relay.queue.ports import StoreError
+from relay.events.ports import StoreError
 from relay.storage.sqlite.disk_space import DiskSpace
 
 

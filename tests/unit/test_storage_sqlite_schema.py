@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from relay.queue.ports import StoreError
+from relay.events.ports import StoreError
 from relay.storage.errors import DamagedError, SchemaError, StoreLockedError
 from relay.storage.sqlite import schema
 from relay.storage.sqlite.connection import PAGE_SIZE

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from relay.queue.ports import StoreError
+from relay.events.ports import StoreError
 from relay.storage import writer as writing
 from relay.storage.database import Connection
 from relay.storage.sqlite.connection import SqliteLink, connect_writer, in_thread

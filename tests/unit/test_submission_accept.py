@@ -11,6 +11,7 @@ import pytest
 
 from relay.config.settings import Settings
 from relay.events.event import Event, Kind
+from relay.events.ports import StoreError
 from relay.limits.ports import LimitStore, Slot
 from relay.limits.window import HOUR
 from relay.mail.reply import Reply
@@ -18,7 +19,7 @@ from relay.mail.transaction import Envelope, Recipient, Session, Transaction
 from relay.queue.entry import Entry, State
 from relay.queue.message import ClaimedBatch, Message, NewMessage, Settlement
 from relay.queue.nodes import ALL_CONNECTIONS, NodeConnections
-from relay.queue.ports import ClaimLimits, EntryQuery, StoreError
+from relay.queue.ports import ClaimLimits, EntryQuery
 from relay.storage.sqlite.store import SqliteStore
 from relay.submission.accept import SubmissionHandler
 from relay.suppression.exclusion import Exclusion

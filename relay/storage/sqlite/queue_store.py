@@ -5,8 +5,9 @@ import uuid
 from collections.abc import Sequence
 from contextlib import suppress
 
+from relay.events.ports import StoreError
 from relay.queue.message import ClaimedBatch, NewMessage, Settlement
-from relay.queue.ports import ClaimLimits, StoreError
+from relay.queue.ports import ClaimLimits
 from relay.storage import claim, queue_writes
 from relay.storage.due_lanes import DueLanes
 from relay.storage.queries import EntryKey
