@@ -33,6 +33,7 @@ class IdentityRoutes:
             web.get("/identities/{address}", self.one),
             web.post(f"/identities/{{address}}/test/{{step:{'|'.join(TEST_STEPS)}}}", self.test),
             web.post("/identities/{address}/verify", self.verify),
+            web.post("/identities/{address}/unverify", self.unverify),
             web.post("/identities/{address}/code", self.code),
             web.post("/identities/{address}/dns", self.dns),
         ]
@@ -67,6 +68,11 @@ class IdentityRoutes:
     async def verify(self, request: web.Request) -> web.Response:
         """POST /identities/ADDRESS/verify: send a code to that address, or check the DNS of the platform's domain."""
         return web.json_response(await self._verifier.prove(_address(request)))
+
+    async def unverify(self, request: web.Request) -> web.Response:
+        """POST /identities/ADDRESS/unverify: withdraw its proof by code; `verified` is true if DNS still proves it."""
+        address = _address(request)
+        return web.json_response({"address": canonical(address), "verified": await self._verifier.withdraw(address)})
 
     async def code(self, request: web.Request) -> web.Response:
         """POST /identities/ADDRESS/code with {"code": "123456"}: confirm the address by the code in the mail."""

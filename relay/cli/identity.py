@@ -121,6 +121,18 @@ def verify_command(
     _end([_with_code(client, address, _tell(answer, as_json=as_json), as_json=as_json)], as_json=as_json)
 
 
+@identity.command("unverify")
+@click.argument("address")
+@config_option
+def unverify_command(address: str, path: Path) -> None:
+    """Withdraw the verification of an address. Exits with 1 if the DNS of its domain still verifies it."""
+    answer = AdminClient(path).post(f"/identities/{address}/unverify")
+    if answer["verified"]:
+        click.echo(f"{answer['address']} is still verified by DNS: remove the DKIM selectors of its domain", err=True)
+        sys.exit(1)
+    click.echo(f"{answer['address']} is not verified any more")
+
+
 def _run(client: AdminClient, address: str, steps: Sequence[str], to: tuple[str, ...], *, as_json: bool) -> None:
     """Run steps one after another, print the result of each, and exit."""
     results = []

@@ -110,6 +110,11 @@ def try_code(challenge: Challenge | None, key: bytes, code: str, now: float) -> 
     return replace(challenge, tries=challenge.tries + 1), Rejected(why)
 
 
+def withdraw(challenge: Challenge | None) -> Challenge | None:
+    """Return the challenge with its code and link void."""
+    return replace(challenge, digest="", queue_id="", confirmed_at=0.0) if challenge else None
+
+
 def follow_link(challenge: Challenge | None, queue_id: str, now: float) -> tuple[Challenge | None, Answer]:
     """Return the challenge after its link was confirmed. Confirming again changes nothing."""
     if challenge is None or challenge.queue_id != queue_id:

@@ -39,18 +39,18 @@ def code_mail(queue_id: str, identity: str, to: Sequence[str], code: str, link: 
     """Return the mail with a code and, if `link` is not empty, a button that confirms too."""
     asked = f"Somebody, probably you, wants to send mail as {identity}."
     minutes, hours = f"{LIFETIME / 60:.0f} minutes", f"{LINK_LIFETIME / 3600:.0f} hours"
-    command = f"relay identity verify {identity} --otp {code}"
+    enter = "enter this code where you were asked for it"
     ignore = "If you know nothing of this, do nothing: nothing is confirmed without you."
     text, html = f"{asked}\n\n", f"<p>{escape(asked)}</p>\n"
     if link:
-        text += f"Confirm that on this page, within {hours}:\n\n    {link}\n\nOr use this code"
-        html += f"<p>{_BUTTON.format(escape(link))}</p>\n<p>The button works for {hours}. Or use this code"
+        text += f"Confirm that on this page, within {hours}:\n\n    {link}\n\nOr {enter}"
+        html += f"<p>{_BUTTON.format(escape(link))}</p>\n<p>The button works for {hours}. Or {enter}"
     else:
-        text += "Use this code"
-        html += "<p>Use this code"
+        text += enter.capitalize()
+        html += f"<p>{enter.capitalize()}"
 
-    text += f", within {minutes}:\n\n    {code}\n\n    {command}\n\n"
-    html += f", within {minutes}:</p>\n{_BIG.format(code)}\n<p><code>{escape(command)}</code></p>\n"
+    text += f", within {minutes}:\n\n    {code}\n\n"
+    html += f", within {minutes}:</p>\n{_BIG.format(code)}\n"
     subject = f"{code} is the code for {identity}"
     extra_fields = f"{_ROBOT}X-Relay-Track: none\r\n"
     return _mail(

@@ -9,9 +9,10 @@ from relay.events.ports import StoreError
 from relay.log import Emit
 from relay.mail.canonical import canonical, domain_of
 from relay.reports.serialize import JsonObject
+from relay.verification.challenge import withdraw
 from relay.verification.context import Tools
 from relay.verification.dns_check import check_records
-from relay.verification.model import TestStep, is_proven
+from relay.verification.model import Decision, Step, TestStep, Verification, is_proven
 from relay.verification.receiving import confirm_link, enter_code, send_code
 from relay.verification.response import try_receiving
 from relay.verification.result import Result, as_verification, is_complete, result_json
@@ -109,6 +110,20 @@ class Verifier:
             await self.proven.load()
             self.log("identity.verified", identity=identity, step="receiving", state="passed", queue_id=queue_id)
         return bool(identity)
+
+    async def withdraw(self, address: str) -> bool:
+        """Withdraw the proof by code of an address, and void its code and link. Raises StoreError.
+
+        Returns whether the address is still verified, by the DNS of its domain.
+        """
+        identity, now = canonical(address), self.tools.clock()
+        text = "withdrawn by the operator"
+        steps: tuple[Step, ...] = ("sender", "receiving")
+        proofs = tuple(Verification(identity, step, "failed", now, text) for step in steps)
+        await self.tools.store.decide(identity, lambda before: Decision(withdraw(before), proofs, None))
+        await self.proven.load()
+        self.log("identity.verified", identity=identity, step="sender", state="failed")
+        return self.proven(identity)
 
     async def check(self, address: str) -> JsonObject:
         """Verify the domain of an identity by its DNS. Raises StoreError."""

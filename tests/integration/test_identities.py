@@ -195,6 +195,10 @@ async def test_a_code_sent_to_another_address_proves_nothing(tmp_path: Path) -> 
         assert (code, "Address verified, " in text) == (0, True), text
         assert (await relay.campaign(ceo)).startswith("250 ")
 
+        code, text = await relay.ran("identity", "unverify", ceo)
+        assert (code, text) == (0, f"{ceo} is not verified any more\n")
+        assert (await relay.campaign(ceo)).startswith("550 5.7.1 ")
+
 
 async def test_the_page_and_dns_verify_and_both_survive_a_restart(tmp_path: Path) -> None:
     async with house(tmp_path) as (relay, mailbox):

@@ -73,6 +73,7 @@ class TestMails:
         assert message["Subject"] == f"012345 is the code for {JANE}"
         for kind in ("plain", "html"):
             assert {"012345", link} <= set(re.findall(r"\b\d{6}\b|https:[^\s\"<]+", text_of(message, kind)))
+            assert "relay identity" not in text_of(message, kind), "outsiders have no shell"
         assert (message["X-Relay-Track"], message["Auto-Submitted"]) == ("none", "auto-generated")
         assert "Confirm" not in text_of(read(code_mail(QUEUE_ID, JANE, ["a@x.test"], "012345", "")), "html")
 
@@ -138,6 +139,16 @@ class TestReceiving:
 
         await side.verifier.prove(JANE)
         assert side.proven(JANE), "an address stays verified while another code is out"
+
+    async def test_a_withdrawn_proof_comes_back_by_no_old_code_or_link(self, side: VerificationSide) -> None:
+        await side.verifier.prove(JANE)
+        (queue_id,) = side.sent
+        assert await side.verifier.confirm_link(queue_id)
+        assert not await side.verifier.withdraw(JANE)
+        assert not side.proven(JANE)
+        assert not await side.verifier.confirm_link(queue_id)
+        assert (await side.verifier.confirm_code(JANE, "000001"))["state"] == "failed"
+        assert not side.proven(JANE)
 
     @pytest.mark.parametrize("readers", [["owner@x.test"], [JANE, "owner@x.test"]])
     async def test_nobody_else_proves_an_address(self, side: VerificationSide, readers: list[str]) -> None:
