@@ -1,9 +1,18 @@
 """Decides whether inbound mail is forwarded, recorded, or refused. Pure."""
 
 from collections.abc import Callable
+from typing import assert_never
 
 from relay.config.settings import Identity, Settings
-from relay.inbound.addresses import CcAddress, IdentityAddress, MessageAddress
+from relay.inbound.addresses import (
+    CcAddress,
+    IdentityAddress,
+    MessageAddress,
+    RoleAddress,
+    SrsAddress,
+    TestCopyAddress,
+    UncertainAddress,
+)
 from relay.inbound.correlate import OriginalRecipient
 from relay.inbound.forward import LOOP, ForwardTarget, forward, forward_target
 from relay.inbound.mail import InboundMail
@@ -86,8 +95,10 @@ def _is_forwarded(mail: InboundMail, identity: Identity | None, answer: ReplyInf
             is_forwarded = has_reader
         case CcAddress():
             is_forwarded = has_reader and identity is not None and identity.cc_forward
-        case _:
+        case RoleAddress() | SrsAddress() | TestCopyAddress() | UncertainAddress() | None:
             is_forwarded = False
+        case _:
+            assert_never(mail.destination)
     if not is_forwarded:
         return False
     if answer.request is not None and answer.request.bare and unsubscribes:

@@ -2,13 +2,16 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import assert_never
 
 from relay.clock import Clock
 from relay.config.settings import Settings
 from relay.events.event import Kind
 from relay.inbound.addresses import (
+    CcAddress,
     Destination,
     IdentityAddress,
+    MessageAddress,
     RoleAddress,
     SrsAddress,
     TestCopyAddress,
@@ -75,13 +78,15 @@ class InboundHandler:
         """
         returned: list[Recipient] = []
         for recipient in transaction.envelope.recipients:
-            match self._own_address(recipient):
+            match address := self._own_address(recipient):
                 case TestCopyAddress(queue_id):
                     await self.copies.take(queue_id, transaction)
                 case None | UncertainAddress():
                     return Reply(451, "4.3.5", f"<{recipient.address}> changed: please send again")
-                case _:
+                case MessageAddress() | CcAddress() | IdentityAddress() | RoleAddress() | SrsAddress():
                     returned.append(recipient)
+                case _:
+                    assert_never(address)
 
         if not returned:
             return Reply(250, "2.0.0", "Ok: test mail judged")

@@ -42,11 +42,7 @@ class InboundMail:
     @property
     def identity(self) -> str:
         """The identity whose own or CC tracking address it was sent to; "" for other addresses."""
-        match self.destination:
-            case CcAddress(identity) | IdentityAddress(identity):
-                return identity
-            case _:
-                return ""
+        return self.destination.identity if isinstance(self.destination, CcAddress | IdentityAddress) else ""
 
     @property
     def is_exact(self) -> bool:
