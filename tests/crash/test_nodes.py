@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from tests.abuse.nodes.trial import Plan, run
-from tests.abuse.nodes.verdict import DEFECTS, judge
+from tests.abuse.nodes.verdict import DEFECTS, evaluate
 
 SHORT = Plan(
     nodes=2,
@@ -21,7 +21,7 @@ SHORT = Plan(
 
 
 async def test_nothing_is_lost_and_limits_hold_while_nodes_and_the_server_are_killed(tmp_path: Path) -> None:
-    verdict = judge(await run(SHORT, tmp_path))
+    verdict = evaluate(await run(SHORT, tmp_path))
     assert verdict.lost == []
     assert verdict.unexplained == []
     assert [limit for limit in verdict.limits if not limit["holds"]] == []

@@ -9,7 +9,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from tests.integration.test_unsubscribe_page import CONTRAST
+from tests.integration.page_checks import CONTRAST
 from tests.servers.actions import Say
 from tests.servers.chromium import Chromium
 from tests.servers.relay_process import RelayProcess, free_port

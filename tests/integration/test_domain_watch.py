@@ -13,7 +13,7 @@ import pytest
 from relay.admin.domains import domain_json
 from relay.domains.key_files import write_key
 from relay.mailauth.dkim_keys import Algorithm, dns_record, generate_key, load_key, zone_line
-from tests.integration.test_relay import HTML, send
+from tests.integration.mail_helpers import HTML, send
 from tests.servers.dns_server import DnsServer
 from tests.servers.relay_app import Running, running
 from tests.servers.relay_process import RelayProcess

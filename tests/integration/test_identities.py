@@ -107,7 +107,7 @@ reply_domain = "reply.acme.test"
 
 
 @asynccontextmanager
-async def house(folder: Path, zone: str = ZONE, more: str = "") -> AsyncIterator[tuple[Relay, Sink]]:
+async def relay_and_mailbox(folder: Path, zone: str = ZONE, more: str = "") -> AsyncIterator[tuple[Relay, Sink]]:
     (folder / "data").mkdir()
     async with DnsServer(zone) as names, Sink() as mailbox, Relay(folder, mailbox, names, more) as relay:
         yield relay, mailbox
@@ -124,7 +124,7 @@ async def code_in(mailbox: Sink, count: int) -> tuple[str, str, Received]:
 
 
 async def test_an_identity_from_nothing_to_verified(tmp_path: Path) -> None:
-    async with house(tmp_path) as (relay, mailbox):
+    async with relay_and_mailbox(tmp_path) as (relay, mailbox):
         added = ("identity", "add", "Jane Doe", "--company", "Acme Ltd", "--forward-to", "owner@reader.test")
         assert (await relay.run(*added, "--reload")).startswith("jane.doe@acme.test is in ")
         jane = "jane.doe@acme.test"
@@ -179,7 +179,7 @@ async def test_an_identity_from_nothing_to_verified(tmp_path: Path) -> None:
 
 async def test_a_code_sent_to_another_address_proves_nothing(tmp_path: Path) -> None:
     ceo = "ceo@bank.test"
-    async with house(tmp_path, f"{ZONE}\nbank.test. MX 10 mx.reader.test.") as (relay, mailbox):
+    async with relay_and_mailbox(tmp_path, f"{ZONE}\nbank.test. MX 10 mx.reader.test.") as (relay, mailbox):
         await relay.run("identity", "add", ceo, "--forward-to", "me@reader.test", "--reload")
         await relay.ran("identity", "verify", ceo, "--step", "receiving")
         otp, _, received = await code_in(mailbox, 1)
@@ -201,7 +201,7 @@ async def test_a_code_sent_to_another_address_proves_nothing(tmp_path: Path) -> 
 
 
 async def test_the_page_and_dns_verify_and_both_survive_a_restart(tmp_path: Path) -> None:
-    async with house(tmp_path) as (relay, mailbox):
+    async with relay_and_mailbox(tmp_path) as (relay, mailbox):
         code, text = await relay.ran("identity", "verify", "owner@reader.test")
         assert code == 75, text
         otp, link, _ = await code_in(mailbox, 1)
@@ -226,7 +226,8 @@ async def test_the_page_and_dns_verify_and_both_survive_a_restart(tmp_path: Path
 
 async def test_failures_of_the_sending_step_have_an_action(tmp_path: Path) -> None:
     sent = ("identity", "verify", "x@acme.test", "--step", "sending", "--to", "owner@reader.test")
-    async with house(tmp_path, "\n".join((MAIL, key_line(generate_key("rsa-sha256")), DMARC))) as (relay, mailbox):
+    zone = "\n".join((MAIL, key_line(generate_key("rsa-sha256")), DMARC))
+    async with relay_and_mailbox(tmp_path, zone) as (relay, mailbox):
 
         async def told(*lines: str) -> None:
             code, text = await relay.ran(*sent)
@@ -260,7 +261,7 @@ tracking = { base_url = "http://127.0.0.1:9" }
 
 
 async def test_failures_of_the_tracking_step_have_an_action(tmp_path: Path) -> None:
-    async with house(tmp_path, more=ELSEWHERE) as (relay, _):
+    async with relay_and_mailbox(tmp_path, more=ELSEWHERE) as (relay, _):
         code, text = await relay.ran("identity", "verify", "x@one.test", "--step", "tracking")
         assert (code, "there is no test mail yet" in text) == (1, True), text
         for identity, told, fix in (
@@ -274,7 +275,7 @@ async def test_failures_of_the_tracking_step_have_an_action(tmp_path: Path) -> N
 
 
 async def test_identity_files_never_make_the_configuration_invalid(tmp_path: Path) -> None:
-    async with house(tmp_path) as (relay, _):
+    async with relay_and_mailbox(tmp_path) as (relay, _):
         code, text = await relay.ran("identity", "add", "big@acme.test", "--daily-limit", "9999")
         assert (code, "9999 is over limits.identity_daily_ceiling" in text) == (78, True), text
         assert list((tmp_path / "conf.d").iterdir()) == []

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.test_relay import HTML, send, timeline
+from tests.integration.mail_helpers import HTML, send, timeline
 from tests.servers.relay_process import RelayProcess
 from tests.servers.sink import Action, Drop, Say, Sink
 from tests.servers.waiting import until

@@ -5,7 +5,6 @@ import email
 import re
 import shutil
 import signal
-import smtplib
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -15,28 +14,11 @@ import pytest
 
 from relay.domains.key_files import write_key
 from relay.mailauth.dkim_keys import dns_record, generate_key, load_key
+from tests.integration.mail_helpers import HTML, send, timeline
 from tests.servers.actions import Received
 from tests.servers.relay_process import RelayProcess
 from tests.servers.sink import Sink
 from tests.servers.waiting import PATIENCE
-
-HTML = (
-    b"From: Acme <news@acme.test>\r\nTo: u@rcpt.test\r\nSubject: hello\r\n"
-    b"MIME-Version: 1.0\r\nContent-Type: text/html; charset=utf-8\r\n\r\n"
-    b'<html><body><p><a href="https://shop.acme.test/?a=1&amp;b=2">shop</a></p></body></html>\r\n'
-)
-
-
-def send(port: int, content: bytes, recipients: list[str], sender: str = "news@acme.test") -> str:
-    """Send by smtplib; return the queue id."""
-    with smtplib.SMTP("127.0.0.1", port, timeout=20) as client:
-        client.ehlo()
-        client.mail(sender)
-        for recipient in recipients:
-            client.rcpt(recipient)
-        code, text = client.data(content)
-        assert code == 250, text
-        return text.decode().rsplit(" ", 1)[1]
 
 
 async def program(*command: str) -> str:
@@ -59,18 +41,6 @@ async def assert_tracked(relay: RelayProcess, got: Received) -> None:
             assert (answer.status, answer.headers["Location"]) == (302, "https://shop.acme.test/?a=1&b=2")
         async with reader.get(pixel) as answer:
             assert (answer.status, answer.content_type) == (200, "image/gif")
-
-
-async def timeline(relay: RelayProcess, key: str, last: str) -> list[str]:
-    """Return the kinds of events of a message, once `last` is among them."""
-    kinds: list[str] = []
-    for _ in range(200):
-        (story,) = await relay.json("trace", key)
-        kinds = [event["event"] for event in story["events"]]
-        if last in kinds:
-            break
-        await asyncio.sleep(0.05)
-    return kinds
 
 
 async def test_smtplib_to_sink_and_back(tmp_path: Path) -> None:

@@ -3,16 +3,16 @@
 import asyncio
 import smtplib
 import socket
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import uvloop
 
 from relay.events.ports import StoreError
 from relay.mail.reply import Reply
 from relay.mail.transaction import Envelope, Recipient, Session
+from tests.integration.uvloop_run import run
 from tests.servers.smtp_in_side import Side, serving
 
 MAIL, RCPT = "MAIL FROM:<a@app.test>", "RCPT TO:<b@sink.test>"
@@ -274,8 +274,3 @@ def test_uvloop_serves_as_well(tmp_path: Path) -> None:
             assert await client.ended()
 
     run(session())
-
-
-def run(session: Coroutine[Any, Any, None]) -> None:
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(session)

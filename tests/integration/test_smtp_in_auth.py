@@ -9,7 +9,7 @@ import trustme
 
 from relay.config.settings import Listener, Settings
 from relay.smtp_in import SmtpServer, tls_context
-from tests.integration.test_smtp_in import run
+from tests.integration.uvloop_run import run
 from tests.servers.smtp_in_side import Client, RecordingHandler, Side, base64, serving
 from tests.servers.waiting import until
 

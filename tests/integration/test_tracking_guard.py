@@ -10,7 +10,7 @@ import pytest
 from relay.app.alerts import Alert
 from relay.app.context import AppContext
 from relay.resolver import Resolver
-from tests.integration.test_relay import HTML, send, timeline
+from tests.integration.mail_helpers import HTML, send, timeline
 from tests.servers.dns_server import DnsServer
 from tests.servers.relay_app import running
 from tests.servers.relay_process import RelayProcess, free_port

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from relay.rewrite.fast_path import IS_COMPILED
 from relay.rewrite.options import Tracking
 from tests.native.twins import ENCODINGS, SWITCHES, disagreement, message
-from tests.property.test_rewrite_properties import HTML, MIME_PIECES
+from tests.property.message_pieces import HTML, MIME_PIECES
 
 pytestmark = pytest.mark.skipif(not IS_COMPILED, reason="the compiled code is not built: make native")
 switches = st.sampled_from(list(SWITCHES.values()))

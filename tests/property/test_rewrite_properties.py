@@ -27,6 +27,7 @@ from relay.rewrite.tokens import (
     verify_address_token,
     verify_token,
 )
+from tests.property.message_pieces import HTML, MIME_PIECES
 
 RING = Keyring((("k1", b"k" * 32), ("k0", b"0" * 32)))
 
@@ -37,47 +38,7 @@ QUEUE_ID = queue_id(1_764_000_000.0, 1)
 TRACKING = Tracking(base_url="https://t.acme.test", text_links=True)
 
 
-HTML_PIECES = st.sampled_from(
-    [
-        *"""<a href="https://x.test/?a=1&amp;b=2">|<a href=https://x.test/>|</a>|<A HREF = 'https://x.test/b'>|<p>|</p>
-|<a title=">" href="https://x.test/c">|<a href='mailto:a@b.test'>|<!-- <a href=https://no.test/> -->|<!--|-->|<!-->
-|<!--[if mso]><a href="https://x.test/m"><![endif]-->|<table>|<td>|</table>|<svg>|</svg>|<math>|<select>|</select>|<b>
-|<style>|</style>|<script>|</script>|<title>|</title>|<template>|</template>|<noscript>|<pre>|<html>|<head>|</head>
-|<body>|</body>|</html>|<![CDATA[|]]>|<|</|&amp;|&|"|'|=| |.|text|\u00e9|https://x.test/plain|https://t.acme.test/o/x
-|\0|<area href="https://x.test/d">""".replace("\n|", "|").split("|"),
-        "\r\n",
-        "  \r\n",
-        '<a\r\nhref\r\n=\r\n"https://x.test/e"\r\n>',
-    ]
-)
-
-
-HTML = st.lists(HTML_PIECES, max_size=40).map("".join)
-
-
 ENCODINGS = st.sampled_from(["7bit", "8bit", "quoted-printable", "base64"])
-
-
-MIME_PIECES = st.sampled_from(
-    [
-        b"Content-Type: multipart/mixed; boundary=x\r\n",
-        b'Content-Type: multipart/related; boundary="y"; start=<a>\r\n',
-        b"Content-Type: text/html\r\n",
-        b"Content-Type: text/html; charset=iso-2022-jp\r\n",
-        b"Content-Type: message/rfc822\r\n",
-        b"Content-Transfer-Encoding: base64\r\n",
-        b"Content-Transfer-Encoding: quoted-printable\r\n",
-        b"DKIM-Signature: x\r\n",
-        b'Content-Type: text/html; a="',
-        b"<a href=https://x.test/>",
-        b"PGEgaHJlZj1odHRwczovL3gudGVzdC8+\r\n",
-        b"x" * 1100,
-        b"\x1b$B<a\x1b(B",
-        *b"--x\r\n|--x--\r\n|--y\r\n|--y--\r\n|=3D=\r\n|= \r\n|text \r\n| folded\r\n|\r\n|\n|\r|\xff\x00|(|)|;".split(
-            b"|"
-        ),
-    ]
-)
 
 
 def encoded(html: str, encoding: str) -> bytes:

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from tests.abuse.nodes.story import Key, Kill, Limit, Note, Promise, Refusal, Restart, Story
-from tests.abuse.nodes.verdict import Verdict, crowded, judge
+from tests.abuse.nodes.verdict import Verdict, crowded, evaluate
 
 HOURLY = Limit("identity", "limited.test", 2, 3600.0, each=True)
 
@@ -28,7 +28,7 @@ def told(*notes: Note, promised: str = "", **more: object) -> Verdict:
         began=0.0,
         drained=100.0,
     )
-    return judge(replace(story, **more))  # type: ignore[arg-type]
+    return evaluate(replace(story, **more))  # type: ignore[arg-type]
 
 
 def test_what_was_promised_and_never_came_is_lost() -> None:

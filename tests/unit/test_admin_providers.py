@@ -13,7 +13,7 @@ from relay.queue.entry import Entry
 from relay.queue.message import Message, NewMessage
 from relay.queue.ports import EntryQuery
 from relay.queue.routing import LanePause
-from tests.unit.test_admin import CONTENT, NOW, AdminHarness, admin
+from tests.unit.admin_harness import CONTENT, NOW, AdminHarness, admin
 
 __all__ = ["admin"]
 

@@ -53,7 +53,7 @@ class Folder:
         pass
 
 
-class Desk:
+class RecordingProcessor:
     """Takes mail, and keeps what was taken and logged. `faults`: what is raised for a mail."""
 
     def __init__(self) -> None:
@@ -78,64 +78,64 @@ def folder(monkeypatch: pytest.MonkeyPatch) -> Folder:
     return found
 
 
-def poller(desk: Desk, place: Path) -> Poller:
-    return Poller(Settings, place, desk.take, desk.log)
+def poller(processor: RecordingProcessor, position_file: Path) -> Poller:
+    return Poller(Settings, position_file, processor.take, processor.log)
 
 
 async def test_a_mail_that_cannot_be_fetched_is_stepped_over_and_taken_later(folder: Folder, tmp_path: Path) -> None:
-    desk, place = Desk(), tmp_path / "imap.json"
-    polling = poller(desk, place)
+    processor, position_file = RecordingProcessor(), tmp_path / "imap.json"
+    polling = poller(processor, position_file)
     folder.broken = {2}
     for _ in range(TRIES):
         with pytest.raises(MailboxError):
             await polling.read(ACCOUNT)
-    assert desk.taken == [1]
+    assert processor.taken == [1]
     await polling.read(ACCOUNT)
-    assert desk.taken == [1, 3]
-    assert ("imap.skipped", 2) in desk.lines
-    kept = read_position(place)
+    assert processor.taken == [1, 3]
+    assert ("imap.skipped", 2) in processor.lines
+    kept = read_position(position_file)
     assert kept is not None
     assert (kept.uid, kept.missed) == (3, (2,))
     await polling.read(ACCOUNT)
-    assert desk.taken == [1, 3], "not before an hour is over"
+    assert processor.taken == [1, 3], "not before an hour is over"
     folder.broken = set()
-    again = poller(desk, place)
+    again = poller(processor, position_file)
     await again.read(ACCOUNT)
-    assert desk.taken == [1, 3, 2]
-    kept = read_position(place)
+    assert processor.taken == [1, 3, 2]
+    kept = read_position(position_file)
     assert kept is not None
     assert (kept.uid, kept.missed) == (3, ())
 
 
 async def test_a_mail_that_raises_what_nobody_expects_is_stepped_over(folder: Folder, tmp_path: Path) -> None:
-    desk = Desk()
-    polling = poller(desk, tmp_path / "imap.json")
-    desk.faults = {1: ZeroDivisionError()}
+    processor = RecordingProcessor()
+    polling = poller(processor, tmp_path / "imap.json")
+    processor.faults = {1: ZeroDivisionError()}
     for _ in range(TRIES):
         with pytest.raises(ZeroDivisionError):
             await polling.read(ACCOUNT)
     await polling.read(ACCOUNT)
-    assert desk.taken == [2, 3]
+    assert processor.taken == [2, 3]
 
 
 async def test_a_store_that_is_away_is_no_fault_of_the_mail(folder: Folder, tmp_path: Path) -> None:
-    desk = Desk()
-    polling = poller(desk, tmp_path / "imap.json")
-    desk.faults = {1: StoreError("away")}
+    processor = RecordingProcessor()
+    polling = poller(processor, tmp_path / "imap.json")
+    processor.faults = {1: StoreError("away")}
     for _ in range(3 * TRIES):
         with pytest.raises(StoreError):
             await polling.read(ACCOUNT)
-    desk.faults = {}
+    processor.faults = {}
     await polling.read(ACCOUNT)
-    assert desk.taken == [1, 2, 3]
+    assert processor.taken == [1, 2, 3]
 
 
 async def test_a_missed_mail_that_is_gone_is_forgotten(folder: Folder, tmp_path: Path) -> None:
-    desk, place = Desk(), tmp_path / "imap.json"
+    processor, position_file = RecordingProcessor(), tmp_path / "imap.json"
     name = mailbox_name(ACCOUNT)
-    write_position(place, MailboxPosition(name, 7, 3, (99,)))
-    await poller(desk, place).read(ACCOUNT)
-    assert read_position(place) == MailboxPosition(name, 7, 3)
+    write_position(position_file, MailboxPosition(name, 7, 3, (99,)))
+    await poller(processor, position_file).read(ACCOUNT)
+    assert read_position(position_file) == MailboxPosition(name, 7, 3)
 
 
 def test_places_written_before_there_were_missed_mails_are_read(tmp_path: Path) -> None:
@@ -144,15 +144,15 @@ def test_places_written_before_there_were_missed_mails_are_read(tmp_path: Path) 
 
 
 def test_missed_mails_are_bounded() -> None:
-    place = MailboxPosition("m", 7, 0)
+    position_file = MailboxPosition("m", 7, 0)
     for uid in range(1, MAX_MISSED + 10):
-        place = place.past(uid, missed=True)
-    assert len(place.missed) == MAX_MISSED
-    assert place.missed[-1] == place.uid
+        position_file = position_file.past(uid, missed=True)
+    assert len(position_file.missed) == MAX_MISSED
+    assert position_file.missed[-1] == position_file.uid
 
 
 async def test_the_poller_ends_when_it_is_cancelled(folder: Folder, tmp_path: Path) -> None:
-    task = asyncio.create_task(poller(Desk(), tmp_path / "imap.json").run())
+    task = asyncio.create_task(poller(RecordingProcessor(), tmp_path / "imap.json").run())
     await asyncio.sleep(0)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -155,7 +155,7 @@ class Harness:
 
 
 @pytest.fixture
-async def house(tmp_path: Path) -> AsyncIterator[Harness]:
+async def harness(tmp_path: Path) -> AsyncIterator[Harness]:
     store = await SqliteStore.open(tmp_path / "relay.db", now=NOW)
     policy = MessagePolicy(domain="acme.test", identity=NEWS, reply_domain="reply.acme.test", copies=(2,))
     message = Message(SENT, NOW, NEWS, policy, message_id="<77@acme.test>", header_from=NEWS, subject="Offer")
@@ -174,47 +174,47 @@ def _delivered(message: str, *recipients: str) -> tuple[Entry, ...]:
 
 
 class TestReplies:
-    async def test_a_reply_is_an_event_and_goes_home_as_it_came(self, house: Harness) -> None:
-        assert (await house.give(REPLY)).code == 250
-        (event,) = await house.events()
+    async def test_a_reply_is_an_event_and_goes_home_as_it_came(self, harness: Harness) -> None:
+        assert (await harness.give(REPLY)).code == 250
+        (event,) = await harness.events()
         assert (event.kind, event.number, event.address) == (Kind.REPLY, 1, "ben@rcpt.test")
         assert (event.data["subject"], event.data["message_id"]) == ("Re: Offer", "<r1@rcpt.test>")
-        (message, home), (_, copy) = await house.forwards()
+        (message, home), (_, copy) = await harness.forwards()
         assert (home.recipient, home.notify) == ("owner@acme.test", ())
         assert (copy.recipient, copy.notify, message.policy.copies) == ("archive@acme.test", ("NEVER",), (1,))
         assert message.reverse_path == "ben@rcpt.test"
         assert (message.policy.forward_domain, message.policy.domain) == ("bounces.acme.test", "")
         assert message.metadata == {"forward_of": SENT}
-        assert await house.store.queue.content(message.queue_id) == REPLY
+        assert await harness.store.queue.content(message.queue_id) == REPLY
         added = message.policy.added_fields
         assert added.startswith(b"Received: from mx.rcpt.test ([192.0.2.9])\r\n\tby relay.test")
         assert loop_field("relay.test", "owner@acme.test") in added
-        assert house.wakes == 1
-        assert [one.kind for one in house.published] == [Kind.REPLY, Kind.CREATED, Kind.CREATED]
+        assert harness.wakes == 1
+        assert [one.kind for one in harness.published] == [Kind.REPLY, Kind.CREATED, Kind.CREATED]
 
-    async def test_offered_twice_it_goes_home_once(self, house: Harness) -> None:
-        await house.give(REPLY)
-        house.now += 60
-        assert (await house.give(REPLY)).code == 250
-        assert len(await house.events()) == 1
-        assert len({entry.queue_id for _, entry in await house.forwards()}) == 1
+    async def test_offered_twice_it_goes_home_once(self, harness: Harness) -> None:
+        await harness.give(REPLY)
+        harness.now += 60
+        assert (await harness.give(REPLY)).code == 250
+        assert len(await harness.events()) == 1
+        assert len({entry.queue_id for _, entry in await harness.forwards()}) == 1
 
     async def test_by_another_server_it_is_the_same_and_a_message_id_used_again_is_another(
-        self, house: Harness
+        self, harness: Harness
     ) -> None:
-        await house.give(REPLY)
-        await house.give(b"Received: from backup.rcpt.test\r\n" + REPLY)
-        assert len(await house.events()) == 1
-        await house.give(REPLY.replace(b"two", b"three"))
-        assert len(await house.events()) == 2
-        assert len({entry.queue_id for _, entry in await house.forwards()}) == 2
+        await harness.give(REPLY)
+        await harness.give(b"Received: from backup.rcpt.test\r\n" + REPLY)
+        assert len(await harness.events()) == 1
+        await harness.give(REPLY.replace(b"two", b"three"))
+        assert len(await harness.events()) == 2
+        assert len({entry.queue_id for _, entry in await harness.forwards()}) == 2
 
-    async def test_without_message_ids_the_bytes_tell_two_replies_apart(self, house: Harness) -> None:
+    async def test_without_message_ids_the_bytes_tell_two_replies_apart(self, harness: Harness) -> None:
         bare = b"From: ben@rcpt.test\r\nSubject: Re: Offer\r\n\r\n"
         for text in (b"one\r\n", b"two\r\n", b"one\r\n"):
-            await house.give(bare + text)
-        assert len(await house.events()) == 2
-        assert len({entry.queue_id for _, entry in await house.forwards()}) == 2
+            await harness.give(bare + text)
+        assert len(await harness.events()) == 2
+        assert len({entry.queue_id for _, entry in await harness.forwards()}) == 2
 
     @pytest.mark.parametrize(
         ("forward_to", "reply_to", "goes_to"),
@@ -225,242 +225,242 @@ class TestReplies:
         ],
     )
     async def test_where_home_is(
-        self, house: Harness, forward_to: list[str], reply_to: tuple[str, ...], goes_to: list[str]
+        self, harness: Harness, forward_to: list[str], reply_to: tuple[str, ...], goes_to: list[str]
     ) -> None:
-        house.identity = {"forward_to": forward_to}
+        harness.identity = {"forward_to": forward_to}
         other = queue_id(NOW, 77)
         policy = MessagePolicy(domain="acme.test", identity=NEWS, reply_domain="reply.acme.test", reply_to=reply_to)
         message = Message(other, NOW, NEWS, policy, message_id="<78@acme.test>", header_from=NEWS)
-        await house.store.queue.enqueue(NewMessage(message, b"x", _delivered(other, "ada@rcpt.test")))
-        await house.give(REPLY, reply_address(0, other))
-        assert [entry.recipient for _, entry in await house.forwards()] == goes_to
+        await harness.store.queue.enqueue(NewMessage(message, b"x", _delivered(other, "ada@rcpt.test")))
+        await harness.give(REPLY, reply_address(0, other))
+        assert [entry.recipient for _, entry in await harness.forwards()] == goes_to
 
-    async def test_what_was_asked_about_delivery_holds_for_home_only(self, house: Harness) -> None:
-        await house.give(REPLY, notify=("SUCCESS",), orcpt="rfc822;x@y.test")
-        (_, home), (_, copy) = await house.forwards()
+    async def test_what_was_asked_about_delivery_holds_for_home_only(self, harness: Harness) -> None:
+        await harness.give(REPLY, notify=("SUCCESS",), orcpt="rfc822;x@y.test")
+        (_, home), (_, copy) = await harness.forwards()
         assert (home.notify, home.orcpt) == (("SUCCESS",), "rfc822;x@y.test")
         assert (copy.notify, copy.orcpt) == (("NEVER",), "")
 
-    async def test_a_loop_ends_here_and_leaves_nothing(self, house: Harness) -> None:
+    async def test_a_loop_ends_here_and_leaves_nothing(self, harness: Harness) -> None:
         marked = loop_field("relay.test", "owner@acme.test") + loop_field("relay.test", "archive@acme.test") + REPLY
         for looping in (marked, b"Received: from x\r\n" * 100 + REPLY):
-            reply = await house.give(looping)
+            reply = await harness.give(looping)
             assert (reply.code, reply.status) == (554, "5.4.6")
-        assert await house.events() == []
-        assert await house.forwards() == []
+        assert await harness.events() == []
+        assert await harness.forwards() == []
 
-    async def test_a_reply_to_what_is_forgotten_is_refused_not_lost(self, house: Harness) -> None:
-        reply = await house.give(REPLY, reply_address(0, queue_id(NOW, 99)))
+    async def test_a_reply_to_what_is_forgotten_is_refused_not_lost(self, harness: Harness) -> None:
+        reply = await harness.give(REPLY, reply_address(0, queue_id(NOW, 99)))
         assert (reply.code, reply.status) == (550, "5.1.1")
         assert "not known any more" in reply.text
 
-    async def test_without_an_address_in_from_it_goes_to_the_reverse_path(self, house: Harness) -> None:
-        house.identity = {"reply_tracking": True}
+    async def test_without_an_address_in_from_it_goes_to_the_reverse_path(self, harness: Harness) -> None:
+        harness.identity = {"reply_tracking": True}
         for serial, author in enumerate(("", "a@b.test>\tNOTIFY=NEVER", "x@", "a@b\x1b.test"), 80):
             message = Message(
                 queue_id(NOW, serial), NOW, NEWS, MessagePolicy(domain="acme.test", identity=NEWS), header_from=author
             )
             entries = _delivered(message.queue_id, "ben@rcpt.test")
-            await house.store.queue.enqueue(NewMessage(message, b"x", entries))
-            await house.give(REPLY, reply_address(0, message.queue_id))
-        assert [entry.recipient for _, entry in await house.forwards()] == [NEWS] * 4
+            await harness.store.queue.enqueue(NewMessage(message, b"x", entries))
+            await harness.give(REPLY, reply_address(0, message.queue_id))
+        assert [entry.recipient for _, entry in await harness.forwards()] == [NEWS] * 4
 
 
 class TestRobots:
-    async def test_they_are_marked_and_stay_here(self, house: Harness) -> None:
-        assert (await house.give(VACATION, reverse_path="")).code == 250
-        (event,) = await house.events()
+    async def test_they_are_marked_and_stay_here(self, harness: Harness) -> None:
+        assert (await harness.give(VACATION, reverse_path="")).code == 250
+        (event,) = await harness.events()
         assert (event.kind, event.data["automatic"]) == (Kind.REPLY, True)
-        assert await house.forwards() == []
+        assert await harness.forwards() == []
 
-    async def test_unless_they_are_asked_for(self, house: Harness) -> None:
-        house.identity["forward_auto_replies"] = True
-        await house.give(VACATION, reverse_path="")
-        (message, _), _ = await house.forwards()
+    async def test_unless_they_are_asked_for(self, harness: Harness) -> None:
+        harness.identity["forward_auto_replies"] = True
+        await harness.give(VACATION, reverse_path="")
+        (message, _), _ = await harness.forwards()
         assert message.reverse_path == ""
 
     @pytest.mark.parametrize("subject", ["I'm on it", "Absence of invoice 4711", "Out of office"])
-    async def test_words_alone_keep_no_mail_back(self, house: Harness, subject: str) -> None:
-        await house.give(REPLY.replace(b"Re: Offer", subject.encode()))
+    async def test_words_alone_keep_no_mail_back(self, harness: Harness, subject: str) -> None:
+        await harness.give(REPLY.replace(b"Re: Offer", subject.encode()))
         note = b"From: ben@rcpt.test\r\nSubject: Automatic reply: Offer\r\n\r\nI am out of the office.\r\n"
-        await house.give(note)
-        assert ["automatic" in one.data for one in await house.events()] == [False, True]
-        assert len(await house.forwards()) == 4
+        await harness.give(note)
+        assert ["automatic" in one.data for one in await harness.events()] == [False, True]
+        assert len(await harness.forwards()) == 4
 
     @pytest.mark.parametrize("tag", [b"Re: ", b"[EXTERNAL] AW: ", b"RV: [#12] "])
-    async def test_tags_before_our_robotic_subject_prove_nothing(self, house: Harness, tag: bytes) -> None:
+    async def test_tags_before_our_robotic_subject_prove_nothing(self, harness: Harness, tag: bytes) -> None:
         other = queue_id(NOW, 79)
         policy = MessagePolicy(domain="acme.test", identity=NEWS, reply_domain="reply.acme.test")
         message = Message(other, NOW, NEWS, policy, header_from=NEWS, subject="Automatic reply: how it works")
-        await house.store.queue.enqueue(NewMessage(message, b"x", _delivered(other, "ben@rcpt.test")))
-        await house.give(REPLY.replace(b"Re: Offer", tag + b"Automatic reply: how it works"), reply_address(0, other))
-        (event,) = await house.events(other)
+        await harness.store.queue.enqueue(NewMessage(message, b"x", _delivered(other, "ben@rcpt.test")))
+        await harness.give(REPLY.replace(b"Re: Offer", tag + b"Automatic reply: how it works"), reply_address(0, other))
+        (event,) = await harness.events(other)
         assert "automatic" not in event.data
 
-    async def test_a_person_who_repeats_our_robotic_subject_is_no_robot(self, house: Harness) -> None:
+    async def test_a_person_who_repeats_our_robotic_subject_is_no_robot(self, harness: Harness) -> None:
         other = queue_id(NOW, 78)
         policy = MessagePolicy(domain="acme.test", identity=NEWS, reply_domain="reply.acme.test")
         message = Message(other, NOW, NEWS, policy, header_from=NEWS, subject="Out of office made easy")
-        await house.store.queue.enqueue(NewMessage(message, b"x", _delivered(other, "ben@rcpt.test")))
-        await house.give(REPLY.replace(b"Re: Offer", b"Re: Out of office made easy"), reply_address(0, other))
-        (event,) = await house.events(other)
+        await harness.store.queue.enqueue(NewMessage(message, b"x", _delivered(other, "ben@rcpt.test")))
+        await harness.give(REPLY.replace(b"Re: Offer", b"Re: Out of office made easy"), reply_address(0, other))
+        (event,) = await harness.events(other)
         assert "automatic" not in event.data
-        assert await house.forwards()
+        assert await harness.forwards()
 
 
 class TestReturnPath:
     ADDRESS = f"{sign_address_token(KEYS, Token(TokenKind.BOUNCE, SENT, 1))}@bounces.acme.test"
 
-    async def test_a_person_who_answers_it_is_read(self, house: Harness) -> None:
-        assert (await house.give(REPLY, self.ADDRESS)).code == 250
-        assert [one.kind for one in await house.events()] == [Kind.REPLY]
-        assert [entry.recipient for _, entry in await house.forwards()] == ["owner@acme.test", "archive@acme.test"]
+    async def test_a_person_who_answers_it_is_read(self, harness: Harness) -> None:
+        assert (await harness.give(REPLY, self.ADDRESS)).code == 250
+        assert [one.kind for one in await harness.events()] == [Kind.REPLY]
+        assert [entry.recipient for _, entry in await harness.forwards()] == ["owner@acme.test", "archive@acme.test"]
 
-    async def test_without_an_author_to_ask_it_is_refused_with_the_address_to_write_to(self, house: Harness) -> None:
-        refused = await house.give(REPLY, self.ADDRESS, reverse_path="")
+    async def test_without_an_author_to_ask_it_is_refused_with_the_address_to_write_to(self, harness: Harness) -> None:
+        refused = await harness.give(REPLY, self.ADDRESS, reverse_path="")
         assert (refused.code, refused.status, f"<{NEWS}>" in refused.text) == (550, "5.7.1", True)
         forgotten = f"{sign_address_token(KEYS, Token(TokenKind.BOUNCE, queue_id(NOW, 99), 0))}@bounces.acme.test"
-        assert (await house.give(REPLY, forgotten, reverse_path="")).status == "5.1.1"
-        assert await house.events() == []
+        assert (await harness.give(REPLY, forgotten, reverse_path="")).status == "5.1.1"
+        assert await harness.events() == []
 
-    async def test_automatic_answers_stay_here(self, house: Harness) -> None:
-        await house.give(VACATION, self.ADDRESS, reverse_path="ben@rcpt.test")
-        assert [one.data.get("automatic") for one in await house.events()] == [True]
-        assert await house.forwards() == []
+    async def test_automatic_answers_stay_here(self, harness: Harness) -> None:
+        await harness.give(VACATION, self.ADDRESS, reverse_path="ben@rcpt.test")
+        assert [one.data.get("automatic") for one in await harness.events()] == [True]
+        assert await harness.forwards() == []
 
 
 class TestUnsubscribes:
-    async def test_the_button_of_a_mail_program(self, house: Harness) -> None:
-        await house.give(b"From: ben@rcpt.test\r\nSubject: unsubscribe\r\nMessage-ID: <u@rcpt.test>\r\n\r\n")
-        (event,) = await house.events()
+    async def test_the_button_of_a_mail_program(self, harness: Harness) -> None:
+        await harness.give(b"From: ben@rcpt.test\r\nSubject: unsubscribe\r\nMessage-ID: <u@rcpt.test>\r\n\r\n")
+        (event,) = await harness.events()
         assert (event.kind, event.address, event.data["by"]) == (Kind.UNSUBSCRIBE, "ben@rcpt.test", "reply")
-        assert await house.unsubscribed() == ["ben@rcpt.test"]
-        assert await house.forwards() == []
+        assert await harness.unsubscribed() == ["ben@rcpt.test"]
+        assert await harness.forwards() == []
 
-    async def test_nobody_is_told_that_it_worked_for_what_is_forgotten(self, house: Harness) -> None:
+    async def test_nobody_is_told_that_it_worked_for_what_is_forgotten(self, harness: Harness) -> None:
         asking = b"From: ben@rcpt.test\r\nSubject: unsubscribe\r\nMessage-ID: <u@rcpt.test>\r\n\r\n"
-        reply = await house.give(asking, reply_address(0, queue_id(NOW, 99)))
+        reply = await harness.give(asking, reply_address(0, queue_id(NOW, 99)))
         assert (reply.code, reply.status) == (550, "5.1.1")
 
-    async def test_words_beside_the_request_are_read_by_somebody(self, house: Harness) -> None:
-        await house.give(REPLY.replace(b"Thanks, I take two.", b"unsubscribe\r\n\r\nAnd delete my data."))
-        assert [one.kind for one in await house.events()] == [Kind.UNSUBSCRIBE]
-        assert [entry.recipient for _, entry in await house.forwards()] == ["owner@acme.test", "archive@acme.test"]
+    async def test_words_beside_the_request_are_read_by_somebody(self, harness: Harness) -> None:
+        await harness.give(REPLY.replace(b"Thanks, I take two.", b"unsubscribe\r\n\r\nAnd delete my data."))
+        assert [one.kind for one in await harness.events()] == [Kind.UNSUBSCRIBE]
+        assert [entry.recipient for _, entry in await harness.forwards()] == ["owner@acme.test", "archive@acme.test"]
 
-    async def test_a_quoted_footer_unsubscribes_nobody(self, house: Harness) -> None:
-        await house.give(REPLY + b"\r\n> Unsubscribe\r\n> unsubscribe\r\n")
-        assert [one.kind for one in await house.events()] == [Kind.REPLY]
-        assert await house.unsubscribed() == []
+    async def test_a_quoted_footer_unsubscribes_nobody(self, harness: Harness) -> None:
+        await harness.give(REPLY + b"\r\n> Unsubscribe\r\n> unsubscribe\r\n")
+        assert [one.kind for one in await harness.events()] == [Kind.REPLY]
+        assert await harness.unsubscribed() == []
 
 
 class TestCcAddress:
     ANSWER = REPLY.replace(b"Subject", b"In-Reply-To: <77@acme.test>\r\nSubject")
 
-    async def test_what_the_mailbox_forwards_is_joined_and_goes_no_further(self, house: Harness) -> None:
-        assert (await house.give(self.ANSWER, CC)).code == 250
-        (event,) = await house.events()
+    async def test_what_the_mailbox_forwards_is_joined_and_goes_no_further(self, harness: Harness) -> None:
+        assert (await harness.give(self.ANSWER, CC)).code == 250
+        (event,) = await harness.events()
         assert (event.kind, event.address) == (Kind.REPLY, "ben@rcpt.test")
-        assert await house.forwards() == []
+        assert await harness.forwards() == []
 
-    async def test_a_forward_that_the_mailbox_sends_on_to_it_is_the_reply_that_is_known(self, house: Harness) -> None:
-        await house.give(self.ANSWER)
-        await house.give(self.ANSWER.replace(b"Thanks", b"[External] Thanks"), CC)
-        assert [one.address for one in await house.events()] == ["ben@rcpt.test"]
+    async def test_a_forward_that_the_mailbox_sends_on_to_it_is_the_reply_that_is_known(self, harness: Harness) -> None:
+        await harness.give(self.ANSWER)
+        await harness.give(self.ANSWER.replace(b"Thanks", b"[External] Thanks"), CC)
+        assert [one.address for one in await harness.events()] == ["ben@rcpt.test"]
 
-    async def test_references_and_enclosed_answers_join_too(self, house: Harness) -> None:
+    async def test_references_and_enclosed_answers_join_too(self, harness: Harness) -> None:
         references = REPLY.replace(b"Subject", b"References: <1@x.test>\r\n\t<77@acme.test> <2@x.test>\r\nSubject")
         enclosed = (
             b"From: news@acme.test\r\nSubject: Fwd\r\nMIME-Version: 1.0\r\nContent-Type: message/rfc822\r\n\r\n"
             + self.ANSWER.replace(b"ben@", b"ada@")
         )
-        await house.give(references, CC)
-        await house.give(enclosed, CC)
-        assert [one.address for one in await house.events()] == ["ben@rcpt.test", "ada@rcpt.test"]
+        await harness.give(references, CC)
+        await harness.give(enclosed, CC)
+        assert [one.address for one in await harness.events()] == ["ben@rcpt.test", "ada@rcpt.test"]
 
-    async def test_a_robot_a_bounce_and_an_unsubscribe(self, house: Harness) -> None:
-        await house.give(VACATION.replace(b"From", b"In-Reply-To: <77@acme.test>\r\nFrom"), CC, reverse_path="")
-        await house.give(self.ANSWER.replace(b"Thanks, I take two.", b"Abmelden"), CC)
-        await house.give(_bounce("ada@rcpt.test"), CC, reverse_path="")
-        robot, unsubscribe, bounce = await house.events()
+    async def test_a_robot_a_bounce_and_an_unsubscribe(self, harness: Harness) -> None:
+        await harness.give(VACATION.replace(b"From", b"In-Reply-To: <77@acme.test>\r\nFrom"), CC, reverse_path="")
+        await harness.give(self.ANSWER.replace(b"Thanks, I take two.", b"Abmelden"), CC)
+        await harness.give(_bounce("ada@rcpt.test"), CC, reverse_path="")
+        robot, unsubscribe, bounce = await harness.events()
         assert robot.data["automatic"] is True
         assert (unsubscribe.kind, unsubscribe.address) == (Kind.UNSUBSCRIBE, "ben@rcpt.test")
         assert (bounce.kind, bounce.address) == (Kind.BOUNCED, "ada@rcpt.test")
 
-    async def test_who_answered_is_not_guessed_where_it_would_unsubscribe(self, house: Harness) -> None:
+    async def test_who_answered_is_not_guessed_where_it_would_unsubscribe(self, harness: Harness) -> None:
         stranger = self.ANSWER.replace(b"ben@rcpt", b"colleague@rcpt").replace(b"Thanks, I take two.", b"Abmelden")
-        await house.give(stranger, CC)
-        assert [(one.kind, one.address) for one in await house.events()] == [(Kind.REPLY, "ada@rcpt.test")]
-        assert await house.unsubscribed() == []
+        await harness.give(stranger, CC)
+        assert [(one.kind, one.address) for one in await harness.events()] == [(Kind.REPLY, "ada@rcpt.test")]
+        assert await harness.unsubscribed() == []
 
-    async def test_another_identity_has_no_say(self, house: Harness) -> None:
+    async def test_another_identity_has_no_say(self, harness: Harness) -> None:
         other = cc_address(KEYS, "other@acme.test", "reply.acme.test")
         token = self.ANSWER.replace(b"Subject", b"To: " + reply_address().encode() + b"\r\nSubject")
         for content in (self.ANSWER, token, _bounce("ada@rcpt.test")):
-            assert (await house.give(content, other)).code == 250
-        assert await house.events() == []
+            assert (await harness.give(content, other)).code == 250
+        assert await harness.events() == []
 
-    async def test_our_own_mail_is_no_answer(self, house: Harness) -> None:
+    async def test_our_own_mail_is_no_answer(self, harness: Harness) -> None:
         own = b"From: news@acme.test\r\nReply-To: %s\r\nIn-Reply-To: <77@acme.test>\r\nSubject: More\r\n\r\nHi\r\n"
-        await house.give(own % reply_address().encode(), CC)
-        assert await house.events() == []
-        await house.give(own.replace(b"More", b"Fwd: Re: Offer") % reply_address().encode(), CC)
+        await harness.give(own % reply_address().encode(), CC)
+        assert await harness.events() == []
+        await harness.give(own.replace(b"More", b"Fwd: Re: Offer") % reply_address().encode(), CC)
         robot = own.replace(b"\r\n\r\nHi", b"\r\nAuto-Submitted: auto-replied\r\n\r\nHi")
-        await house.give(robot % reply_address().encode(), CC)
-        assert ["automatic" in one.data for one in await house.events()] == [False, True]
+        await harness.give(robot % reply_address().encode(), CC)
+        assert ["automatic" in one.data for one in await harness.events()] == [False, True]
 
 
 class TestBouncesOfForwards:
-    async def test_they_go_back_to_whom_the_reply_came_from(self, house: Harness) -> None:
+    async def test_they_go_back_to_whom_the_reply_came_from(self, harness: Harness) -> None:
         address = srs_encode(KEY, "ben@rcpt.test", "reply.acme.test", NOW)
-        house.now = NOW + 20 * DAY
-        assert (await house.give(_bounce("owner@acme.test"), address, reverse_path="")).code == 250
-        ((message, entry),) = await house.forwards()
+        harness.now = NOW + 20 * DAY
+        assert (await harness.give(_bounce("owner@acme.test"), address, reverse_path="")).code == 250
+        ((message, entry),) = await harness.forwards()
         assert (message.reverse_path, entry.recipient) == ("", "ben@rcpt.test")
-        assert await house.store.queue.content(message.queue_id) == _bounce("owner@acme.test")
+        assert await harness.store.queue.content(message.queue_id) == _bounce("owner@acme.test")
         looping = loop_field("relay.test", "ben@rcpt.test") + _bounce("owner@acme.test")
-        assert (await house.give(looping, address, reverse_path="")).code == 554
+        assert (await harness.give(looping, address, reverse_path="")).code == 554
 
-    async def test_nothing_else_comes_through_and_not_for_ever(self, house: Harness) -> None:
+    async def test_nothing_else_comes_through_and_not_for_ever(self, harness: Harness) -> None:
         address = srs_encode(KEY, "ben@rcpt.test", "reply.acme.test", NOW)
-        refused = await house.give(REPLY, address, reverse_path="eve@evil.test")
+        refused = await harness.give(REPLY, address, reverse_path="eve@evil.test")
         assert (refused.code, refused.status) == (550, "5.7.1")
         for wrong in (address.replace("=ben@", "=eve@"), address.replace("reply.", "other.")):
-            assert (await house.give(REPLY, wrong, reverse_path="")).code == 550
-        house.now = NOW + 22 * DAY
-        assert (await house.give(REPLY, address, reverse_path="")).code == 550
-        assert await house.forwards() == []
+            assert (await harness.give(REPLY, wrong, reverse_path="")).code == 550
+        harness.now = NOW + 22 * DAY
+        assert (await harness.give(REPLY, address, reverse_path="")).code == 550
+        assert await harness.forwards() == []
 
 
-async def test_a_test_copy_is_judged_and_other_recipients_of_its_transaction_are_processed(house: Harness) -> None:
+async def test_a_test_copy_is_judged_and_other_recipients_of_its_transaction_are_processed(harness: Harness) -> None:
     copy = f"{sign_address_token(KEYS, Token(TokenKind.TEST, COPY, 0))}@reply.acme.test"
-    verifications = house.store.verifications
+    verifications = harness.store.verifications
     async with DnsServer() as dns:
-        house.resolver = dns.resolver
-        assert str(await house.give(REPLY, copy)) == "250 2.0.0 Ok: test mail judged"
+        harness.resolver = dns.resolver
+        assert str(await harness.give(REPLY, copy)) == "250 2.0.0 Ok: test mail judged"
         assert [one.step for one in await verifications.find(COPY)] == ["copy"]
-        assert await house.forwards() == []
+        assert await harness.forwards() == []
 
         await verifications.forget_copies(NOW + 1)
         envelope = Envelope("ben@rcpt.test", (Recipient(copy), Recipient(reply_address())))
-        reply = await house.handler.accept_message(Transaction(SESSION, envelope, REPLY))
+        reply = await harness.handler.accept_message(Transaction(SESSION, envelope, REPLY))
     assert str(reply).startswith("250 2.0.0 Ok: queued as ")
     assert [one.step for one in await verifications.find(COPY)] == ["copy"]
-    assert "owner@acme.test" in [entry.recipient for _, entry in await house.forwards()]
+    assert "owner@acme.test" in [entry.recipient for _, entry in await harness.forwards()]
 
 
-async def test_a_test_copy_at_a_domain_that_is_not_ours_is_refused(house: Harness) -> None:
+async def test_a_test_copy_at_a_domain_that_is_not_ours_is_refused(harness: Harness) -> None:
     copy = f"{sign_address_token(KEYS, Token(TokenKind.TEST, COPY, 0))}@other.test"
-    assert (await house.give(REPLY, copy)).code == 550
+    assert (await harness.give(REPLY, copy)).code == 550
 
 
-async def test_several_of_our_addresses_in_one_transaction(house: Harness) -> None:
+async def test_several_of_our_addresses_in_one_transaction(harness: Harness) -> None:
     recipients = (Recipient(reply_address(0)), Recipient(CC), Recipient(reply_address(0).upper()))
     whole = Envelope("ben@rcpt.test", recipients)
     content = TestCcAddress.ANSWER
-    assert (await house.handler.accept_message(Transaction(SESSION, whole, content))).code == 250
-    events: Sequence[Event] = await house.events()
+    assert (await harness.handler.accept_message(Transaction(SESSION, whole, content))).code == 250
+    events: Sequence[Event] = await harness.events()
     assert [(one.kind, one.number) for one in events] == [(Kind.REPLY, 0), (Kind.REPLY, 1)]
-    assert len({entry.queue_id for _, entry in await house.forwards()}) == 1
+    assert len({entry.queue_id for _, entry in await harness.forwards()}) == 1
 
 
 def _bounce(recipient: str) -> bytes:

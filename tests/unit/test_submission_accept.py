@@ -137,21 +137,21 @@ async def store(tmp_path: Path) -> Any:
 
 
 async def test_what_is_answered_with_250_is_stored_as_it_came(store: SqliteStore) -> None:
-    house = Harness(store)
-    reply = await house.take("a@x.test", "B@Y.test")
+    harness = Harness(store)
+    reply = await harness.take("a@x.test", "B@Y.test")
     assert str(reply) == "250 2.0.0 Ok: queued as Q0000000000001"
-    (message, first), (_, second) = await house.stored()
+    (message, first), (_, second) = await harness.stored()
     assert await store.queue.content("Q0000000000001") == CONTENT
     assert (message.reverse_path, message.header_from, message.subject) == ("app@acme.test", "app@acme.test", "hello")
     assert (message.size, message.client, message.policy.domain) == (len(CONTENT), "192.0.2.7", "acme.test")
     assert (first.recipient, first.lane, first.state) == ("a@x.test", "mx:x.test", State.WAITING)
     assert (second.recipient, second.lane, second.number) == ("B@Y.test", "mx:y.test", 1)
     assert (first.next_attempt_at, first.expires_at, first.release_at) == (NOW, NOW + 72 * HOUR, 0.0)
-    assert [(one.kind, one.address, one.data["lane"]) for one in house.events] == [
+    assert [(one.kind, one.address, one.data["lane"]) for one in harness.events] == [
         (Kind.CREATED, "a@x.test", "mx:x.test"),
         (Kind.CREATED, "B@Y.test", "mx:y.test"),
     ]
-    assert house.wakes == 1
+    assert harness.wakes == 1
 
 
 class TestAddedFields:
@@ -166,16 +166,16 @@ class TestAddedFields:
         )
 
     async def test_date_and_message_id_stay_where_there_are_any(self, store: SqliteStore) -> None:
-        house = Harness(store)
+        harness = Harness(store)
         content = b"DATE: yesterday\r\nmessage-id: <1@x>\r\n" + CONTENT
-        added = await house.added(content=content)
+        added = await harness.added(content=content)
         assert re.findall(r"^([\w-]+):", added, re.MULTILINE) == ["Received"]
-        assert (await house.stored())[0][0].message_id == "<1@x>"
+        assert (await harness.stored())[0][0].message_id == "<1@x>"
 
     async def test_several_recipients_do_not_learn_of_each_other(self, store: SqliteStore) -> None:
-        house = Harness(store)
-        await house.take("a@x.test", "b@y.test")
-        assert b" for " not in (await house.stored())[0][0].policy.added_fields.replace(b"\r\n\t", b" ")
+        harness = Harness(store)
+        await harness.take("a@x.test", "b@y.test")
+        assert b" for " not in (await harness.stored())[0][0].policy.added_fields.replace(b"\r\n\t", b" ")
 
     @pytest.mark.parametrize(
         ("changes", "envelope", "words"),
@@ -197,95 +197,95 @@ class TestAddedFields:
 
 class TestLimits:
     async def test_the_surplus_gets_release_times(self, store: SqliteStore) -> None:
-        house = Harness(store, **LIMITED)
+        harness = Harness(store, **LIMITED)
         for number in range(5):
-            assert (await house.take(f"u{number}@x.test")).code == 250
-        entries = [entry for _, entry in await house.stored()]
+            assert (await harness.take(f"u{number}@x.test")).code == 250
+        entries = [entry for _, entry in await harness.stored()]
         waits = [entry.release_at and round((entry.release_at - NOW) / HOUR, 3) for entry in entries]
         assert waits == [0, 0, 1.0, 24.0, 24.0]
         assert all(one.next_attempt_at == one.release_at for one in entries[2:])
         assert all(one.expires_at == one.release_at + 72 * HOUR for one in entries[2:])
-        assert [event.data.get("release_at", 0.0) for event in house.events] == [one.release_at for one in entries]
+        assert [event.data.get("release_at", 0.0) for event in harness.events] == [one.release_at for one in entries]
 
     async def test_every_recipient_counts(self, store: SqliteStore) -> None:
-        house = Harness(store, **LIMITED)
-        await house.take("a@x.test", "b@x.test", "c@x.test")
-        assert [bool(entry.release_at) for _, entry in await house.stored()] == [False, False, True]
+        harness = Harness(store, **LIMITED)
+        await harness.take("a@x.test", "b@x.test", "c@x.test")
+        assert [bool(entry.release_at) for _, entry in await harness.stored()] == [False, False, True]
 
     async def test_what_could_not_leave_in_time_is_refused_and_takes_no_place(self, store: SqliteStore) -> None:
-        house = Harness(store, **LIMITED, queue={"lifetime": "2h", "delay_notice": "1h"})
-        assert (await house.take("a@x.test", "b@x.test")).code == 250
-        refused = await house.take("c@x.test", "d@x.test")
+        harness = Harness(store, **LIMITED, queue={"lifetime": "2h", "delay_notice": "1h"})
+        assert (await harness.take("a@x.test", "b@x.test")).code == 250
+        refused = await harness.take("c@x.test", "d@x.test")
         assert str(refused) == (
             "451 4.7.1 Sending limit of app@acme.test is used up for longer than the queue keeps mail (24 h): "
             "try again later"
         )
-        assert len(await house.stored()) == 2
-        taken = await house.take("e@x.test")
+        assert len(await harness.stored()) == 2
+        taken = await harness.take("e@x.test")
         assert taken.code == 250
-        assert (await house.stored())[-1][1].release_at == pytest.approx(NOW + HOUR, abs=1)
+        assert (await harness.stored())[-1][1].release_at == pytest.approx(NOW + HOUR, abs=1)
 
     async def test_send_at_is_a_release_time_and_moves_the_expiry(self, store: SqliteStore) -> None:
-        house = Harness(store)
-        await house.take(content=b"X-Relay-Send-At: 2027-02-01T00:00:00Z\r\n" + CONTENT)
-        ((_, entry),) = await house.stored()
+        harness = Harness(store)
+        await harness.take(content=b"X-Relay-Send-At: 2027-02-01T00:00:00Z\r\n" + CONTENT)
+        ((_, entry),) = await harness.stored()
         assert entry.release_at == entry.next_attempt_at == 1801440000.0
         assert entry.expires_at == 1801440000.0 + 72 * HOUR
 
     async def test_send_at_within_limits(self, store: SqliteStore) -> None:
-        house = Harness(store, **LIMITED)
+        harness = Harness(store, **LIMITED)
         later = b"X-Relay-Send-At: 2027-02-01T00:00:00Z\r\n" + CONTENT
-        await house.take("a@x.test", "b@x.test", "c@x.test", content=later)
-        assert (await house.take("d@x.test")).code == 250
-        entries = [entry for _, entry in await house.stored()]
+        await harness.take("a@x.test", "b@x.test", "c@x.test", content=later)
+        assert (await harness.take("d@x.test")).code == 250
+        entries = [entry for _, entry in await harness.stored()]
         assert [round((one.release_at - 1801440000.0) / HOUR, 3) for one in entries[:3]] == [0, 0, 1.0]
         assert entries[3].release_at == 0.0
 
     async def test_two_providers_count_apart(self, store: SqliteStore) -> None:
-        house = Harness(store, provider=[{"name": name, "host": "h.test", "hourly_limit": 1} for name in ("a", "b")])
+        harness = Harness(store, provider=[{"name": name, "host": "h.test", "hourly_limit": 1} for name in ("a", "b")])
         for name in "aab":
-            await house.take(content=f"X-Relay-Provider: {name}\r\n".encode() + CONTENT)
-        found = [(entry.lane, bool(entry.release_at)) for _, entry in await house.stored()]
+            await harness.take(content=f"X-Relay-Provider: {name}\r\n".encode() + CONTENT)
+        found = [(entry.lane, bool(entry.release_at)) for _, entry in await harness.stored()]
         assert found == [("provider:a", False), ("provider:a", True), ("provider:b", False)]
 
 
 class TestRefusals:
     async def test_a_message_that_cannot_be_stored_keeps_no_place(self, store: SqliteStore) -> None:
-        house = Harness(store, **LIMITED)
-        handler = replace(house.handler, store=FaultyStore(StoreError("disk I/O error")))
+        harness = Harness(store, **LIMITED)
+        handler = replace(harness.handler, store=FaultyStore(StoreError("disk I/O error")))
         envelope = Envelope("app@acme.test", (Recipient("u@rcpt.test"), Recipient("v@rcpt.test")))
         with pytest.raises(StoreError):
             await handler.accept_message(Transaction(SESSION, envelope, CONTENT))
-        await house.take("a@x.test", "b@x.test")
-        assert [entry.release_at for _, entry in await house.stored()] == [0.0, 0.0]
+        await harness.take("a@x.test", "b@x.test")
+        assert [entry.release_at for _, entry in await harness.stored()] == [0.0, 0.0]
 
     async def test_limits_that_fail_on_the_way_keep_no_place(self, store: SqliteStore) -> None:
         """The first provider has no room for the second recipient; asking the next one fails."""
         providers = [{"name": name, "host": "h.test", "hourly_limit": 1} for name in ("a", "b")]
         domains = {"acme.test": {"provider": "a", "fallback_providers": ["b"]}}
-        house = Harness(store, provider=providers, domains=domains)
-        handler = replace(house.handler, limits=cast("LimitStore", FailingLimits(store.limits)))
+        harness = Harness(store, provider=providers, domains=domains)
+        handler = replace(harness.handler, limits=cast("LimitStore", FailingLimits(store.limits)))
         envelope = Envelope("app@acme.test", (Recipient("u@rcpt.test"), Recipient("v@rcpt.test")))
         with pytest.raises(StoreError):
             await handler.accept_message(Transaction(SESSION, envelope, CONTENT))
-        await house.take("a@x.test", "b@x.test")
-        found = [(entry.lane, entry.release_at) for _, entry in await house.stored()]
+        await harness.take("a@x.test", "b@x.test")
+        found = [(entry.lane, entry.release_at) for _, entry in await harness.stored()]
         assert found == [("provider:a", 0.0), ("provider:b", 0.0)]
 
     async def test_instructions_that_mean_nothing(self, store: SqliteStore) -> None:
-        house = Harness(store)
-        reply = await house.take(content=b"X-Relay-Track: maybe\r\n" + CONTENT)
+        harness = Harness(store)
+        reply = await harness.take(content=b"X-Relay-Track: maybe\r\n" + CONTENT)
         assert str(reply).startswith('554 5.6.0 X-Relay-Track: "maybe"')
-        assert await house.stored() == []
+        assert await harness.stored() == []
 
     async def test_what_policy_refuses(self, store: SqliteStore) -> None:
-        house = Harness(store, limits={"require_identity": True})
-        assert (await house.take()).code == 550
-        assert await house.stored() == []
+        harness = Harness(store, limits={"require_identity": True})
+        assert (await harness.take()).code == 550
+        assert await harness.stored() == []
 
     async def test_who_may_not_send_learns_it_before_the_message(self, store: SqliteStore) -> None:
-        house = Harness(store)
-        handler = house.handler
+        harness = Harness(store)
+        handler = harness.handler
         refused = handler.check_mail(SESSION, Envelope("app@acme.test"))
         assert refused is not None
         assert refused.code == 550
@@ -294,54 +294,54 @@ class TestRefusals:
 
 
 async def test_campaign_mail_needs_a_verified_address_and_other_mail_does_not(store: SqliteStore) -> None:
-    house = Harness(store)
-    assert (await house.take()).code == 250
-    refused = await house.take(content=b"X-Relay-Campaign: autumn\r\n" + CONTENT)
+    harness = Harness(store)
+    assert (await harness.take()).code == 250
+    refused = await harness.take(content=b"X-Relay-Campaign: autumn\r\n" + CONTENT)
     assert str(refused) == (
         "550 5.7.1 <app@acme.test> is not verified for campaign mail: relay identity verify app@acme.test"
     )
-    house.proven.add("app@acme.test")
-    assert (await house.take(content=b"X-Relay-Campaign: autumn\r\n" + CONTENT)).code == 250
-    assert len(await house.stored()) == 2
+    harness.proven.add("app@acme.test")
+    assert (await harness.take(content=b"X-Relay-Campaign: autumn\r\n" + CONTENT)).code == 250
+    assert len(await harness.stored()) == 2
 
 
 async def test_what_the_application_said_is_kept(store: SqliteStore) -> None:
-    house = Harness(store, verification={"campaign": False})
+    harness = Harness(store, verification={"campaign": False})
     said = b"X-Relay-Campaign: autumn\r\nX-Relay-Tag: t\r\nX-Relay-Meta-k: v\r\nX-Relay-Odd: 1\r\n"
     to = (Recipient("u@x.test", ("SUCCESS", "DELAY"), "rfc822;u@x.test"),)
-    await house.take(content=said + CONTENT, recipients=to, ret="FULL", envid="E1", smtputf8=True)
-    ((message, entry),) = await house.stored()
+    await harness.take(content=said + CONTENT, recipients=to, ret="FULL", envid="E1", smtputf8=True)
+    ((message, entry),) = await harness.stored()
     assert (message.campaign, message.tags, message.metadata) == ("autumn", ("t",), {"k": "v"})
     assert (message.ret, message.envid, message.smtputf8) == ("FULL", "E1", True)
     assert (entry.notify, entry.orcpt) == (("SUCCESS", "DELAY"), "rfc822;u@x.test")
-    assert house.events[0].data["ignored_fields"] == ["x-relay-odd"]
+    assert harness.events[0].data["ignored_fields"] == ["x-relay-odd"]
 
 
 async def test_who_unsubscribed_is_dropped_from_campaign_mail_only(store: SqliteStore) -> None:
     unsubscribed = Unsubscribe("u@x.test", "acme.test", "spring", "page", "Q1", NOW)
     await store.unsubscribes.add([unsubscribed])
-    house = Harness(store, verification={"campaign": False}, domains={"acme.test": {"exclusion": "campaign"}})
+    harness = Harness(store, verification={"campaign": False}, domains={"acme.test": {"exclusion": "campaign"}})
     for said in (b"X-Relay-Campaign: spring\r\n", b"X-Relay-Campaign: autumn\r\n", b""):
-        assert (await house.take("U@x.test", "v@x.test", content=said + CONTENT)).code == 250
-    dropped = [(one.queue_id, one.address, one.data["reason"]) for one in house.events if one.kind is Kind.DROPPED]
+        assert (await harness.take("U@x.test", "v@x.test", content=said + CONTENT)).code == 250
+    dropped = [(one.queue_id, one.address, one.data["reason"]) for one in harness.events if one.kind is Kind.DROPPED]
     assert dropped == [("Q0000000000001", "U@x.test", 'unsubscribed from campaign "spring" of acme.test (page)')]
-    house = Harness(store, verification={"campaign": False}, domains={"acme.test": {"exclusion": "global"}})
-    house.serial = count(10)
+    harness = Harness(store, verification={"campaign": False}, domains={"acme.test": {"exclusion": "global"}})
+    harness.serial = count(10)
     for said in (b"X-Relay-Campaign: autumn\r\n", b""):
-        assert (await house.take("U@x.test", content=said + CONTENT)).code == 250
-    assert [one.queue_id for one in house.events if one.kind is Kind.DROPPED] == ["Q0000000000010"]
+        assert (await harness.take("U@x.test", content=said + CONTENT)).code == 250
+    assert [one.queue_id for one in harness.events if one.kind is Kind.DROPPED] == ["Q0000000000010"]
 
 
 async def test_a_suppressed_recipient_is_dropped_and_takes_no_place(store: SqliteStore) -> None:
-    house = Harness(store, **LIMITED)
+    harness = Harness(store, **LIMITED)
     await store.suppressions.add(
         [Suppression("gone@x.test", "", "invalid_recipient", "", "550 no such user", "Q1", NOW)]
     )
-    assert (await house.take("Gone@x.test", "a@x.test", "b@x.test")).code == 250
-    states = {entry.recipient: (entry.state, bool(entry.release_at)) for _, entry in await house.stored()}
+    assert (await harness.take("Gone@x.test", "a@x.test", "b@x.test")).code == 250
+    states = {entry.recipient: (entry.state, bool(entry.release_at)) for _, entry in await harness.stored()}
     assert states == {
         "Gone@x.test": (State.DROPPED, False),
         "a@x.test": (State.WAITING, False),
         "b@x.test": (State.WAITING, False),
     }
-    assert {one.address for one in house.events if one.kind is Kind.DROPPED} == {"Gone@x.test"}
+    assert {one.address for one in harness.events if one.kind is Kind.DROPPED} == {"Gone@x.test"}

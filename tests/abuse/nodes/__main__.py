@@ -17,7 +17,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from tests.abuse.nodes.trial import Plan, run
-from tests.abuse.nodes.verdict import Verdict, judge
+from tests.abuse.nodes.verdict import Verdict, evaluate
 
 
 def main() -> int:
@@ -36,7 +36,7 @@ def main() -> int:
         parser.error("restarts come between kills: --restarts may not be above --kills")
     plan = Plan(asked.nodes, asked.senders, asked.kills, asked.restarts, asked.seed)
     folder = Path(tempfile.mkdtemp(prefix="relay-nodes-"))
-    verdict = judge(asyncio.run(run(plan, folder, named)))
+    verdict = evaluate(asyncio.run(run(plan, folder, named)))
     if asked.keep or not verdict.holds:
         print(f"logs and notes are in {folder}", file=sys.stderr)
     else:

@@ -48,7 +48,7 @@ class Verdict:
         return sound and all(one["holds"] for one in self.limits)
 
 
-def judge(story: Story) -> Verdict:
+def evaluate(story: Story) -> Verdict:
     """Return what came out."""
     times = _times(story.notes)
     promised = {key for promise in story.promises for key in promise.keys}

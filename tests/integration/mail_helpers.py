@@ -1,0 +1,36 @@
+"""A tracked message, its submission, and the timeline of a message."""
+
+import asyncio
+import smtplib
+
+from tests.servers.relay_process import RelayProcess
+
+HTML = (
+    b"From: Acme <news@acme.test>\r\nTo: u@rcpt.test\r\nSubject: hello\r\n"
+    b"MIME-Version: 1.0\r\nContent-Type: text/html; charset=utf-8\r\n\r\n"
+    b'<html><body><p><a href="https://shop.acme.test/?a=1&amp;b=2">shop</a></p></body></html>\r\n'
+)
+
+
+def send(port: int, content: bytes, recipients: list[str], sender: str = "news@acme.test") -> str:
+    """Send by smtplib; return the queue id."""
+    with smtplib.SMTP("127.0.0.1", port, timeout=20) as client:
+        client.ehlo()
+        client.mail(sender)
+        for recipient in recipients:
+            client.rcpt(recipient)
+        code, text = client.data(content)
+        assert code == 250, text
+        return text.decode().rsplit(" ", 1)[1]
+
+
+async def timeline(relay: RelayProcess, key: str, last: str) -> list[str]:
+    """Return the kinds of events of a message, once `last` is among them."""
+    kinds: list[str] = []
+    for _ in range(200):
+        (story,) = await relay.json("trace", key)
+        kinds = [event["event"] for event in story["events"]]
+        if last in kinds:
+            break
+        await asyncio.sleep(0.05)
+    return kinds
