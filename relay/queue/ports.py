@@ -1,4 +1,4 @@
-"""What the queue needs from a store and from delivery. Implemented in `storage` and `delivery`, joined in `app`."""
+"""Protocols that the queue needs. `storage`, `delivery`, `render` and `app` implement them."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,68 +15,70 @@ from relay.render.render import Rendering, RenderInput
 
 @dataclass(frozen=True, slots=True)
 class ClaimLimits:
-    """How many entries a claim may take: in total, by bytes of content, and by lane.
+    """Limits of one claim: entries in total, octets of content, and entries by lane.
 
-    Recipients of one message in one lane are taken together, as many as one transaction carries, beyond the room.
+    Recipients of one message in one lane are claimed together, up to the size of one transaction, even over a limit.
     """
 
     entries: int
     content_bytes: int
     per_lane: int
-    """For lanes not named in `lanes`."""
+    """Entries of a lane that is not in `lanes`."""
     lanes: Mapping[str, int]
-    """Free places of the lanes that are in use or paused; 0 takes nothing from them."""
+    """Entries of each lane that is in use or paused; 0 claims none."""
     connections: NodeConnections = ALL_CONNECTIONS
     """Lanes of which this node may open no connection are left to other nodes."""
 
 
 class QueueStore(Protocol):
-    """A durable queue. Every method that changes something returns only when the change is on disk.
+    """A durable queue. A method that changes the queue returns when the change is on disk.
 
-    All raise StoreError when the change could not be made; then nothing of it was.
+    All methods raise StoreError. The change is then not made at all.
     """
 
     async def enqueue(self, accepted: NewMessage) -> None:
         """Store message, content, entries and events in one transaction."""
 
     async def recover(self, now: float, longest_wait: float) -> int:
-        """Void the leases of earlier processes and clamp waits a backward clock made too long; return how many.
+        """Void the leases of earlier processes. Return the number of these entries.
 
-        Called once, before the first claim. Beyond its release an entry waits at most until `now + longest_wait`.
+        Called once, before the first claim. No entry waits beyond `now + longest_wait` after its release: a backward
+        step of the clock would otherwise lengthen its wait.
         """
 
     async def leased_by_previous_run(self, keys: Sequence[tuple[str, int]]) -> Sequence[ClaimedBatch]:
-        """Return those of the entries (queue id, number) that an earlier process of this node still has leased.
+        """Return the entries (queue id, number) that are still leased to an earlier process of this node.
 
-        One for each message, in state ACTIVE. Changes nothing: `apply` may settle them before `recover` voids the rest.
+        There is one batch for each message, with entries in state ACTIVE. Nothing changes: `apply` may settle them
+        before `recover` voids the other leases.
         """
 
     async def shift_clock(self, now: float, step: float, longest_wait: float, lifetime: float) -> None:
-        """Follow a wall clock that was set by `step` seconds, to `now`, while this process runs.
+        """Adjust times after a step of the wall clock by `step` seconds, to `now`, while this process runs.
 
-        Forward: what was accepted before may live that much longer. Backward: no retry is further away than
-        `longest_wait`, and nothing lives for longer than `lifetime` from now, or from its release.
+        Forward: entries accepted before expire that much later. Backward: no retry is later than `longest_wait` from
+        now, and no entry expires later than `lifetime` from now or from its release.
         """
 
-    async def claim(self, now: float, room: ClaimLimits) -> Sequence[ClaimedBatch]:
-        """Lease due entries, oldest due first within a lane and no lane starving another.
+    async def claim(self, now: float, limits: ClaimLimits) -> Sequence[ClaimedBatch]:
+        """Lease due entries, oldest due first within a lane. No lane starves another.
 
-        At least one entry is taken when any is due and its lane has room, whatever its size.
+        At least one entry is claimed when one is due in a lane below its limit, whatever its size.
         """
 
     async def next_due(self, busy: Sequence[str], connections: NodeConnections = ALL_CONNECTIONS) -> float | None:
         """Return when the next waiting entry is due that this node may claim, outside the busy lanes; else None."""
 
     async def apply(self, settlements: Sequence[Settlement]) -> Sequence[Settlement]:
-        """Write entries, events and reports in one transaction. Contents no entry needs any more are dropped.
+        """Write entries, events and reports in one transaction. Contents that no entry needs are deleted.
 
-        Return what was written: the settlements, without entries whose lease ran out and that another node took over.
+        Return the settlements as written: without entries whose lease ended and that another node claimed.
         """
 
 
 @dataclass(frozen=True, slots=True)
 class EntryQuery:
-    """Which entries an operator means; empty fields match everything. `after` is the last one of the page before."""
+    """A query of entries by operators. Empty fields match all. `after` is the last entry of the previous page."""
 
     queue_id: str = ""
     recipient: str = ""
@@ -89,11 +91,11 @@ class EntryQuery:
 
 
 EntryChange = Callable[[Message, Entry], tuple[Entry, Sequence[Event]] | None]
-"""A pure change an operator asks for: the new entry with its events, or None to leave the entry alone."""
+"""A pure change by an operator: the new entry with its events, or None for no change."""
 
 
 class QueueAdminStore(Protocol):
-    """The queue as operators see and change it."""
+    """The queue as operators list and change it."""
 
     async def entries(self, query: EntryQuery) -> Sequence[tuple[Message, Entry]]:
         """Return the entries that match, in order of queue id and number."""
@@ -101,25 +103,25 @@ class QueueAdminStore(Protocol):
     async def change(self, query: EntryQuery, change: EntryChange) -> Sequence[tuple[Message, Entry]]:
         """Apply the change to every entry that matches and is neither leased nor final, in one transaction.
 
-        Return what was changed, as it is now.
+        Return the changed entries.
         """
 
     async def content(self, queue_id: str) -> bytes | None:
-        """Return the stored content, None when it was dropped or never was."""
+        """Return the stored content, None when it was deleted or never stored."""
 
     async def depth(self) -> Mapping[tuple[str, State], int]:
         """Return the number of entries that are not final, by lane and state."""
 
     async def purge(self, before: float) -> int:
-        """Forget messages created before that time whose entries are all final, with entries and events.
+        """Delete messages created before that time whose entries are all final, with entries and events.
 
-        Works in batches that keep no writer waiting; return how many messages went.
+        Batches are small, so that writers do not wait. Return the number of messages.
         """
 
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """What goes out to one or several recipients: the reverse-path and the bytes."""
+    """The reverse-path and the content for one or several recipients."""
 
     reverse_path: str
     content: bytes
@@ -132,7 +134,7 @@ class DeliveryJob:
     message: Message
     entries: tuple[Entry, ...]
     render: Callable[[bool], Awaitable[Rendered]]
-    """Called with True when the next hop takes 8-bit content (RFC 6152)."""
+    """Called with True when the next hop accepts 8-bit content (RFC 6152)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,8 +150,8 @@ class JournalRecord:
 class DeliveryJournal(Protocol):
     """Keeps accepted deliveries over a crash of the process, until their settlement is durable. Never raises."""
 
-    def record(self, taken: JournalRecord) -> None:
-        """Record a delivery, at once and without waiting for a disk."""
+    def record(self, record: JournalRecord) -> None:
+        """Record a delivery, without waiting for the disk."""
 
     def forget(self, queue_id: str, numbers: Sequence[int]) -> None:
         """Drop the records of entries whose settlement is durable. Entries without a record are ignored."""
@@ -161,31 +163,31 @@ class Delivery(Protocol):
     async def deliver(self, lane: str, job: DeliveryJob) -> Sequence[Outcome]:
         """Return one outcome for each entry of the job, in order.
 
-        Accepted entries are in the delivery journal before this returns. Nothing that a server does raises.
+        Accepted entries are in the delivery journal before this returns. No reply of a server raises.
         """
 
 
 class Renderer(Protocol):
-    """Renders messages where their size and malice do no harm."""
+    """Renders messages, isolated from the process of the relay where configured."""
 
     async def render(self, message: RenderInput, recipients: Sequence[int], *, eight_bit: bool) -> Sequence[Rendering]:
         """Return one rendering for each recipient (number of an entry)."""
 
 
 class QueueObserver(Protocol):
-    """Hears of what is nobody's fault but must be seen."""
+    """Gets reports of events that operators should see."""
 
     def unexpected(self, queue_id: str, error: BaseException) -> None:
-        """An attempt raised; the message is deferred."""
+        """An attempt raised an exception; the message is deferred."""
 
     def alert(self, lane: str, category: str, reply: str, guidance: str) -> None:
-        """A lane was paused: somebody has to do something."""
+        """A lane was paused, and an operator should act."""
 
     def clock_set(self, step: float) -> None:
-        """The wall clock was set by that many seconds; what waits was moved along."""
+        """The wall clock was stepped by that many seconds; the times of waiting entries were shifted."""
 
     def store_trouble(self, error: StoreError) -> None:
-        """The store did not answer; what is in hand is kept and tried again."""
+        """The store failed; entries in flight are kept, and the request is repeated."""
 
 
 class NodeStore(Protocol):
@@ -193,11 +195,11 @@ class NodeStore(Protocol):
 
     @property
     def leads(self) -> bool:
-        """Whether this process does the tasks that are done once for all nodes."""
+        """Whether this process runs the tasks that run once for all nodes."""
 
     @property
     def share(self) -> NodeShare:
-        """The share of each lane's connections that falls to this process: all, unless it is one of several nodes."""
+        """The share of each lane's connections that this process may open: all, unless there are several nodes."""
 
     async def states(self) -> Sequence[NodeState]:
-        """Return the nodes that share the store, and those that did, by host; none where nothing is shared."""
+        """Return the present and former nodes that share the store, by host; none for a store of one process."""
