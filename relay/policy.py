@@ -91,7 +91,7 @@ class ReplyHandling:
 
     domain: str = ""
     """Domain of the signed Reply-To addresses, "" without reply tracking."""
-    home: tuple[str, ...] = ()
+    reply_to: tuple[str, ...] = ()
     """The application's Reply-To addresses, when answers are tracked."""
     fixed: str = ""
     """The Reply-To to add, "" for none."""
@@ -247,7 +247,7 @@ def message_policy(
         fallback_providers=tuple(providers[1:]),
         author_name=author_name(identity.display_name, identity.company) if identity else "",
         reply_domain=replies.domain,
-        reply_to=replies.home,
+        reply_to=replies.reply_to,
         list_unsubscribe=list_unsubscribe_of(settings, author, facts),
     )
 
@@ -267,10 +267,12 @@ def reply_handling(
     if identity.reply_to:
         return ReplyHandling(fixed=identity.reply_to if reply_to is None and not signed else "")
     if identity.reply_tracking or (identity.tracks_replies and reply_to is None and settings.takes_inbound):
-        home = tuple(one for one in reply_to or () if is_address(one))
-        too_many = len(home) > MAX_REPLY_TO
+        addresses = tuple(one for one in reply_to or () if is_address(one))
+        too_many = len(addresses) > MAX_REPLY_TO
         return (
-            ReplyHandling() if too_many else ReplyHandling(domain=settings.domain_for(author).reply_domain, home=home)
+            ReplyHandling()
+            if too_many
+            else ReplyHandling(domain=settings.domain_for(author).reply_domain, reply_to=addresses)
         )
     return ReplyHandling()
 

@@ -69,7 +69,7 @@ def signing_selectors(
     `configured` are the existing keys in order of preference; `current` the selectors in use. The first key that DNS
     has signs. Without an answer nothing changes.
 
-    If DNS has none of the keys, the current one continues, else the preferred one signs: an unverifiable signature is
+    If DNS has none of the keys, the current one continues, else the preferred one signs. An unverifiable signature is
     no worse than none (RFC 6376 section 6.1).
     """
     kinds: dict[str, list[str]] = {}

@@ -39,11 +39,11 @@ class MailExchanger:
     hosts: tuple[str, ...] = ()
     why: str = ""
     is_backup: bool = False
-    """The best one is another server, and this relay takes the mail while that is away."""
+    """Whether another server is the best one, and relay accepts mail while that server is down."""
 
     @property
     def leads_here(self) -> bool:
-        """Whether other servers bring mail of the domain to this relay."""
+        """Whether other servers send mail of the domain to this relay."""
         return self.kind == "own" or self.is_backup
 
 

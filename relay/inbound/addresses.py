@@ -73,7 +73,7 @@ class TestCopyAddress:
 
 @dataclass(frozen=True, slots=True)
 class UncertainAddress:
-    """An address that may be relay's; DNS does not answer now where the mail of its domain goes."""
+    """An address that may be relay's; the mail exchanger of its domain cannot be looked up now."""
 
     why: str
 

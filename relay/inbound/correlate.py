@@ -87,7 +87,7 @@ async def match_thread(store: StoryStore, content: bytes, report: Report, identi
 
 
 async def match_author(store: StoryStore, content: bytes, report: Report, identity: str) -> Sequence[Match]:
-    """Return the latest message of the identity to who wrote a mail; a copy (`bcc`) is none."""
+    """Return the latest message of the identity to the author of a mail; copies (`bcc`) are ignored."""
     author = author_of(content, report, identity)
     stories = await store.stories(MessageQuery(recipient=author, identity=identity, limit=1)) if author else ()
     return [

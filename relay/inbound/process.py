@@ -87,8 +87,8 @@ class InboundProcessor:
     ) -> ProcessResult:
         """Process a mail. `recipient` is the address it was sent to, "" if unknown (bounce mailbox).
 
-        The message is found by the token of the recipient, else by a token in the mail, the Message-ID and recipient of
-        the report, the Message-IDs it refers to, or its author.
+        The message is found by the token of the recipient, else by a token in the mail. Else the Message-ID and
+        recipient of the report identify it, the Message-IDs it refers to, or its author.
 
         Answers are forwarded only with a `transaction`. The same mail is recorded and forwarded only once. Raises
         StoreError if not everything was made durable; the mail must then be processed again.

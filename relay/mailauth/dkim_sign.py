@@ -70,24 +70,23 @@ _RUN = re.compile(rb"  +")  # `re` looks for its first two spaces as a literal; 
 def sign(content: bytes, keys: Sequence[SigningKey], now: int) -> bytes:
     r"""Return one DKIM-Signature field a key, in the order of the keys, to be put in front of `content`.
 
-    `content` is a whole message with CRLF line ends, `now` is in seconds since 1970 and becomes `t=`. The fields are
-    folded and end in CRLF; canonical forms are relaxed/relaxed. A message without From is not signed, for a signature
-    must cover From (RFC 6376 section 5.4): the answer is then b"", as it is without keys.
+    `content` is a complete message with CRLF line ends, `now` is in seconds since 1970 and becomes `t=`. The fields are
+    folded and end in CRLF; canonical forms are relaxed/relaxed. The result is b"" without keys, and for a message
+    without From, because a signature must cover From (RFC 6376 section 5.4).
 
-    What is signed is a fixed set, every instance of each field, from the bottom up (section 5.4.2):
+    Every instance of these fields is signed, from the bottom up (section 5.4.2):
 
-    - `SEALED`: what the reader sees and answers to. One more instance is signed than there is (section 8.15), absent
-      or not, so that nobody can replay the message with another From, Subject or recipient shown above ours.
-    - `SEALED_WHEN_PRESENT`: a second one would change how the same signed body is shown (Content-Type) or what the
-      mailbox provider does by itself (List-Unsubscribe, RFC 8058), but an absent Date, Message-ID or MIME header may
-      be supplied by the next server and an absent List-Unsubscribe by a mailing list; that must not break the
-      signature.
-    - `SIGNED`: the other List- fields, the Resent- fields of a forwarding, which is prepended without harm to the
-      older ones, and fields that count only when signed: Feedback-ID, BIMI-Selector and those of RFC 9477.
+    - `SEALED`: fields the reader sees and answers to. One more instance is signed than exists (section 8.15), even when
+      absent. So the message cannot be replayed with another From, Subject or recipient above the signed ones.
+    - `SEALED_WHEN_PRESENT`: a second one would change how the signed body is shown (Content-Type), or what the mailbox
+      provider does (List-Unsubscribe, RFC 8058). When absent, they may be added: Date, Message-ID and MIME fields by
+      the next server, List-Unsubscribe by a mailing list.
+    - `SIGNED`: the other List- fields and the Resent- fields, which a forwarder adds above the older ones. Also fields
+      that have effect only when signed: Feedback-ID, BIMI-Selector and those of RFC 9477.
 
-    Trace fields (Received, Return-Path), signatures and ARC sets are changed on the way and never signed. There is no
-    `l=`, which would let anybody append to the body, no `i=`, whose default is the domain, and no `x=`: mail that
-    waited in a queue is no less ours.
+    Trace fields (Received, Return-Path), signatures and ARC sets change in transit and are never signed. There is no
+    `l=`, which would allow text to be appended to the body. There is no `i=`, whose default is the domain, and no `x=`,
+    because mail that waited in a queue is still authentic.
     """
     if not keys:
         return b""

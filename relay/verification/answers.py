@@ -1,4 +1,4 @@
-"""Where answers to an identity go, by its settings and the MX of its domain; the remedy if nobody reads them. Pure."""
+"""Determines where answers to an identity go, by its settings and the MX of its domain. Pure."""
 
 from relay.config.settings import Settings
 from relay.domains.mail_exchanger import MailExchanger
@@ -7,7 +7,7 @@ from relay.verification.result import Remark
 
 
 def needs_exchanger(settings: Settings, address: str) -> bool:
-    """Tell whether it depends on the MX of its domain that mail to this identity, or an answer to it, is read."""
+    """Whether the MX of its domain decides that mail to this identity, or an answer to it, is read."""
     identity = settings.identity_for(address)
     if identity is None or identity.reply_to:
         return False
@@ -15,7 +15,7 @@ def needs_exchanger(settings: Settings, address: str) -> bool:
 
 
 def answers_remark(settings: Settings, address: str, exchanger: MailExchanger) -> Remark:
-    """Say where answers to mail of this address go."""
+    """Return where answers to mail of this address go, and the remedy if they are not read."""
     identity, domain = settings.identity_for(address), domain_of(address)
     if identity is not None and identity.reply_to:
         lost = "forward_to gets none, and they are not tracked" if identity.forward_to else "they are not tracked"

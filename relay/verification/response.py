@@ -1,4 +1,4 @@
-"""Answers to test mails: sent as a reader would send them, and looked for in the timeline of the test mail."""
+"""Sends test responses as a reader would, and waits for them in the timeline of the test mail."""
 
 from dataclasses import replace
 
@@ -13,9 +13,9 @@ from relay.verification.result import Remark, Result
 
 
 async def try_receiving(tools: Tools, identity: str) -> Result:
-    """See where answers to the identity go, have one come back if that is here, then send a code to its readers.
+    """Check where answers to the identity go; try one if they come to this relay; then send a code to its readers.
 
-    No code is sent if this relay itself would lose the answers. Raises StoreError.
+    No code is sent if this relay would lose the answers. Raises StoreError.
     """
     exchanger = await tools.exchangers.ask(domain_of(identity))
     where = answers_remark(tools.settings(), identity, exchanger)
@@ -46,7 +46,7 @@ async def _answer(tools: Tools, identity: str, story: Story | None) -> Remark:
 
 
 async def send_response(tools: Tools, identity: str, to: str, story: Story) -> Remark:
-    """Answer the test mail to that address, and look for the reply in its timeline."""
+    """Send a test response to that address, and wait for the REPLY event in the timeline."""
     home, started = domain_of(to), tools.clock()
     queue_id = tools.new_id(started)
     tools.forget_dns()

@@ -29,5 +29,5 @@ def test_what_is_no_address_is_no_way_home() -> None:
 def test_a_long_list_of_them_is_left_as_it_is_and_not_mailed_to_by_us() -> None:
     """Whoever answers once would otherwise write to thousands, outside every limit."""
     many = [f"v{number}@x.test" for number in range(MAX_REPLY_TO + 1)]
-    assert _replies(*many[1:]).home == tuple(many[1:])
+    assert _replies(*many[1:]).reply_to == tuple(many[1:])
     assert _replies(*many) == ReplyHandling()
