@@ -50,6 +50,7 @@ def parse_lane(lane: str) -> Domain | Literal | Upstream | Reply:
             return Literal(ip_address(literal))
         except ValueError:
             return Reply(550, "5.1.2", f"{name} is not an address literal this server can deliver to")
+
     if not is_host_name(name):
         return Reply(550, "5.1.2", f"{name} is not a domain name")
     return Domain(name.rstrip("."))

@@ -66,6 +66,7 @@ class Session:
             await self._content(commands.body, replies, on_accepted)
         except StreamError as broken:
             replies.failure, replies.closed_by_server = broken.reply, broken.closed_by_server
+
         self._open_transaction = replies.needs_reset
         if self._unusable or not replies.reusable:
             self._unusable = True
@@ -114,6 +115,7 @@ class Session:
         replies.mail = await self._read_reply()
         if not replies.mail.is_positive:
             return
+
         for line in commands.recipients:
             self._stream.write(line)
             reply = await self._read_reply()

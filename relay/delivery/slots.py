@@ -53,6 +53,7 @@ class ConnectionSlots:
         lane.waiting.append(waiter)
         self._mark_ready(name, lane)
         self._grant()
+
         try:
             await waiter
         except asyncio.CancelledError:

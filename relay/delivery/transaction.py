@@ -97,6 +97,7 @@ class TransactionReplies:
     def _outcome(self, index: int, remote: str, dsn_passed_on: bool) -> Outcome:
         if self.mail is not None and not self.mail.is_positive:
             return refusal(self.mail, remote, "mail")
+
         own = self.recipients[index] if index < len(self.recipients) else None
         if own is not None and not own.is_positive:
             return Deferred(own, remote, phase="rcpt") if self._is_too_many(index) else refusal(own, remote, "rcpt")
@@ -104,6 +105,7 @@ class TransactionReplies:
             if self.dot.is_positive:
                 return Delivered(self.dot, remote, dsn_passed_on)
             return refusal(self.dot, remote, "data")
+
         if self.failure is not None:
             return Deferred(self.failure, remote, uncertain=self.dot_sent, phase=self._pending_step(own))
         if self.data is not None and self.data.code // 100 in (4, 5):

@@ -173,6 +173,7 @@ def _due_dsns(
     """Group the recipients of notifications by kind. Return the entries, marked where a delay is reported, and them."""
     statuses: dict[Action, list[RecipientStatus]] = {Action.FAILED: [], Action.DELAYED: [], Action.RELAYED: []}
     entries: list[Entry] = []
+
     for entry, one in zip(settled, judged, strict=True):
         marked = entry
         wants = entry.envelope_recipient.wants

@@ -112,6 +112,7 @@ def request_frame(request: Request) -> bytes:
     """Encode a request."""
     message, policy, keys = request.message, request.message.policy, request.keys
     signing = [(domain, key) for domain, of_domain in keys.dkim.items() for key in of_domain]
+
     head = {
         "message": [message.queue_id, message.created_at, message.reverse_path],
         "policy": _plain_values(policy),
@@ -135,8 +136,10 @@ def read_request(body: bytes) -> Request:
         tracking=tracking and Tracking(*map(_frozen, tracking)),
         list_unsubscribe=unsubscribe and ListUnsubscribe(*unsubscribe),
     )
+
     queue_id, created_at, reverse_path = head["message"]
     message = RenderInput(queue_id, created_at, reverse_path, content, policy)
+
     tokens = Keyring(tuple((key_id, bytes.fromhex(key)) for key_id, key in head["tokens"]))
     dkim: dict[str, tuple[SigningKey, ...]] = {}
     for (domain, *about), pem in zip(head["dkim"], pems, strict=True):

@@ -121,6 +121,7 @@ def quote(text: bytes, column: int, rest: int) -> tuple[bytes, int]:
         if column + len(text) - at + rest <= QP_LINE:
             pieces.append(text[at:])
             return b"".join(pieces), column + len(text) - at
+
         cut = _cut(text, at, at + max(QP_LINE - 1 - column, 0))
         pieces += (text[at:cut], b"=\r\n")
         at, column = cut, 0

@@ -301,12 +301,14 @@ def _without_comments(text: str) -> str:
     """Remove comments, which may be nested. Parentheses in quoted strings are text."""
     kept: list[str] = []
     depth, quoted, at = 0, False, 0
+
     for match in _COMMENT_OR_STRING.finditer(text):
         if match.start() < at:
             continue
         if depth == 0:
             kept.append(text[at : match.start()])
         at = match.end()
+
         match match[0]:
             case "\\":
                 at = min(at + 1, len(text))

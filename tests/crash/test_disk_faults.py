@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from relay.delivery.journal import JOURNAL_FILE
-from tests.crash.test_storage_faults import health, recovered, refused_with, send, small_disk
+from tests.crash.small_disk import health, recovered, refused_with, send, small_disk
 from tests.servers.relay_process import RelayProcess
 from tests.servers.sink import Say, Sink
 from tests.servers.waiting import until
