@@ -59,7 +59,8 @@ class Smtp(Section):
     max_auth_failures: PositiveCount = 3
     max_command_line: Octets = Field(default=2048, ge=512)
     max_received_hops: PositiveCount = 100
-    max_header_size: Octets = 2 * 1024 * 1024
+    max_header_size: Octets = 256 * 1024
+    max_header_fields: PositiveCount = 1000
 
 
 class Delivery(Section):

@@ -31,6 +31,7 @@ from relay.inbound.spam import forged_author, spam_mark
 from relay.inbound.unforwarded import NOT_FORWARDED, unforwarded
 from relay.log import Emit
 from relay.mail.canonical import canonical, domain_of
+from relay.mail.headers import header_fault
 from relay.mail.reply import Reply
 from relay.mail.transaction import Transaction
 from relay.queue.bounce_policy import BouncePolicy, event_fields, guidance_text
@@ -93,6 +94,11 @@ class InboundProcessor:
         Answers are forwarded only with a `transaction`. The same mail is recorded and forwarded only once. Raises
         StoreError if not everything was made durable; the mail must then be processed again.
         """
+        smtp = self.settings().smtp
+        if transaction is None and header_fault(content, smtp.max_header_size, smtp.max_header_fields):
+            self.log("inbound.taken", queue_id="", kind="other", to=recipient)
+            return ProcessResult("other", joined=False)
+
         mail = await self._parse(content, recipient, transaction)
         if transaction is not None and isinstance(mail.destination, SrsAddress):
             return await self._forward_to_origin(mail, mail.destination, transaction)
@@ -136,7 +142,8 @@ class InboundProcessor:
             token: Token | None = destination.token
         else:
             # Ordinary mail may quote a token, or be relay's own with a signed Reply-To: only its addressees count.
-            token = token_in(self.keyring(), addressees(content) if report.kind == "other" else content)
+            searched = addressees(content) if report.kind == "other" else content
+            token = await asyncio.to_thread(token_in, self.keyring(), searched)
         return InboundMail(content, report, recipient, destination, token, transaction)
 
     async def _matches(self, mail: InboundMail) -> Sequence[Match]:

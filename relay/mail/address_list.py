@@ -27,6 +27,10 @@ _PLAIN = re.compile(rf"[ \t]*+(?:{_NAME_ADDR}|(?P<bare>{_ADDR_SPEC}))[ \t]*+")
 """The usual form of one mailbox. The grammar gives the same result for every match."""
 
 
+MAX_LIST = 8 * 1024
+"""Characters of an address list. A longer one is unreadable, because reading it would delay other mail."""
+
+
 @dataclass(frozen=True, slots=True)
 class Mailbox:
     """A mailbox of an address list."""
@@ -65,6 +69,9 @@ def parse_address_list(value: str) -> tuple[Mailbox, ...] | Unreadable:
 
 def read_address_list(value: str) -> tuple[Mailbox, ...] | Unreadable:
     """Parse by the grammar alone, with the same result as `parse_address_list`."""
+    if len(value) > MAX_LIST:
+        return Unreadable(f"more than {MAX_LIST} characters", MAX_LIST)
+
     try:
         return tuple(_Parser(value, tokens(value)).address_list())
     except LexicalError as error:

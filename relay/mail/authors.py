@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from relay.mail.address_list import Unreadable, parse_address_list
+from relay.mail.address_list import MAX_LIST, Unreadable, parse_address_list
 from relay.mail.headers import Field, fields, named
 
 _AGENTS = {b"sender": "Sender", b"resent-from": "Resent-From", b"resent-sender": "Resent-Sender"}
@@ -28,6 +28,10 @@ def parse_authors(content: bytes, found: Sequence[Field]) -> Authors:
     from_fields = list(named(found, b"from"))
     if len(from_fields) != 1:
         raise AuthorError(f"The message has {len(from_fields) or 'no'} From fields; it needs exactly one")
+    octets = sum(one.end - one.value_start for one in found if one.name == b"from" or one.name in _AGENTS)
+    if octets > MAX_LIST:
+        raise AuthorError(f"From, Sender and Resent- fields have more than {MAX_LIST} octets")
+
     senders = _parse(content, from_fields[0], "From")
     agents = [_parse(content, one, _AGENTS[one.name]) for one in found if one.name in _AGENTS]
     return Authors(senders, tuple(address for addresses in agents for address in addresses))
@@ -35,8 +39,12 @@ def parse_authors(content: bytes, found: Sequence[Field]) -> Authors:
 
 def addresses_in(content: bytes, found: Iterable[Field], name: bytes) -> tuple[str, ...] | Unreadable:
     """Return the addresses of all fields of that lower-case name, in order; or the first fault."""
+    given = list(named(found, name))
+    if sum(one.end - one.value_start for one in given) > MAX_LIST:
+        return Unreadable(f"fields of more than {MAX_LIST} octets", 0)
+
     addresses: list[str] = []
-    for one in named(found, name):
+    for one in given:
         parsed = _mailboxes(content, one)
         if isinstance(parsed, Unreadable):
             return parsed

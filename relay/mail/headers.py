@@ -51,6 +51,29 @@ def body_start(content: bytes, start: int = 0, end: int | None = None) -> int:
     return stop if at < 0 else at + 4
 
 
+def count_fields(content: bytes, stop: int) -> int:
+    """Return the number of lines before the body at `stop` that continue no other line: at least that of the fields.
+
+    Faster than `fields`, because it makes no objects.
+    """
+    header = content[:stop].removesuffix(b"\r\n\r\n").removesuffix(b"\r\n")
+    starts = header.count(b"\r\n") - header.count(b"\r\n ") - header.count(b"\r\n\t")
+    return starts + 1 if header else 0
+
+
+def header_fault(content: bytes, max_size: int, max_fields: int) -> str:
+    """Return why the header of a message is too large, "" if it is not. `max_size` is in octets.
+
+    It bounds the time that every later step spends on the header, and takes time linear in `max_size`.
+    """
+    stop = body_start(content, 0, min(len(content), max_size + 1))
+    if stop > max_size:
+        return f"The header of the message is larger than the {max_size} octets allowed here"
+    if count_fields(content, stop) > max_fields:
+        return f"The header of the message has more than the {max_fields} fields allowed here"
+    return ""
+
+
 def fields(content: bytes, start: int = 0, end: int | None = None) -> list[Field]:
     """Return the fields of the header block at `start`, in order.
 

@@ -3,7 +3,7 @@
 from relay.events.ports import StoreError
 from relay.mail.command import parse_bdat
 from relay.mail.dot_stuffing import DotDecoder, LineEndDecoder
-from relay.mail.headers import body_start
+from relay.mail.headers import header_fault
 from relay.mail.reply import Reply
 from relay.mail.transaction import Envelope, Transaction
 from relay.smtp.body import STORAGE_FULL, Body
@@ -126,9 +126,10 @@ async def _hand_over(connection: Connection, body: Body) -> Reply:
 
 async def _accept(connection: Connection, envelope: Envelope, content: bytes) -> Reply:
     service = connection.service
-    limit = service.settings().smtp.max_header_size
-    if body_start(content) > limit:
-        return Reply(554, "5.6.0", f"The header of the message is larger than the {limit} octets allowed here")
+    limits = service.settings().smtp
+    fault = header_fault(content, limits.max_header_size, limits.max_header_fields)
+    if fault:
+        return Reply(554, "5.6.0", fault)
     try:
         return await service.handler.accept_message(Transaction(connection.client_session, envelope, content))
     except StoreError as error:

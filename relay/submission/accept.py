@@ -3,6 +3,7 @@
 A message answered with 250 is on disk. Any other reply leaves nothing stored.
 """
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -12,10 +13,12 @@ from relay.events.ports import Publish, StoreError
 from relay.limits.ports import LimitStore
 from relay.mail.canonical import canonical
 from relay.mail.control_headers import InstructionError
+from relay.mail.headers import body_start
 from relay.mail.reply import Reply
 from relay.mail.transaction import Envelope, Recipient, Session, Transaction
 from relay.policy import (
     Acceptance,
+    MessageFacts,
     Rejection,
     decide,
     exclusion_scope,
@@ -29,6 +32,9 @@ from relay.queue.ports import QueueStore
 from relay.submission.build import build_message
 from relay.submission.reserve import reserve_slots
 from relay.suppression.exclusion import Exclusion
+
+LARGE_HEADER = 4 * 1024
+"""Octets. A larger header is read in a thread."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,14 +68,11 @@ class SubmissionHandler:
     async def accept_message(self, transaction: Transaction) -> Reply:
         """Queue the message; 250 when it is durable, else the refusal. Raises StoreError when it cannot be stored."""
         settings, now = self.settings(), self.clock()
-        try:
-            facts = parse_facts(transaction.content)
-        except InstructionError as error:
-            return Reply(554, "5.6.0", str(error))
+        judged = await _judge_off_loop(settings, transaction, now)
+        if isinstance(judged, Reply):
+            return judged
 
-        decision = decide(settings, transaction.session, transaction.envelope, facts, now)
-        if isinstance(decision, Rejection):
-            return decision.reply
+        facts, decision = judged
         unverified = refuse_unverified(settings, facts, self.is_proven)
         if unverified is not None:
             return unverified
@@ -99,6 +102,26 @@ class SubmissionHandler:
         self.publish(accepted.events)
         self.wake()
         return Reply(250, "2.0.0", f"Ok: queued as {queue_id}")
+
+
+async def _judge_off_loop(
+    settings: Settings, transaction: Transaction, now: float
+) -> tuple[MessageFacts, Acceptance] | Reply:
+    """Judge the message; in a thread if its header is large, because reading it would delay other clients."""
+    content = transaction.content
+    if body_start(content, 0, min(len(content), LARGE_HEADER + 1)) <= LARGE_HEADER:
+        return _judge(settings, transaction, now)
+    return await asyncio.to_thread(_judge, settings, transaction, now)
+
+
+def _judge(settings: Settings, transaction: Transaction, now: float) -> tuple[MessageFacts, Acceptance] | Reply:
+    """Return the facts of the message and the decisions about it, or its refusal."""
+    try:
+        facts = parse_facts(transaction.content)
+    except InstructionError as error:
+        return Reply(554, "5.6.0", str(error))
+    decided = decide(settings, transaction.session, transaction.envelope, facts, now)
+    return decided.reply if isinstance(decided, Rejection) else (facts, decided)
 
 
 def _over_limit(accepted: Acceptance, release_at: float, now: float) -> Reply:

@@ -5,6 +5,8 @@ import socket
 import struct
 from pathlib import Path
 
+import pytest
+
 from relay.smtp.body import BodyLimits
 from relay.smtp.service import ServerResources
 from tests.servers.smtp_in_side import Side, serving
@@ -176,7 +178,7 @@ async def test_large_messages_go_through_files_and_are_whole_a_few_at_a_time(tmp
     async with serving(tmp_path, resources=resources) as side:
         side.handler.gate = asyncio.Event()
         clients = [await side.in_data() for _ in range(6)]
-        lines = [f"{number} {'x' * 60}\r\n".encode() for number in range(1600)]
+        lines = [b"\r\n", *(f"{number} {'x' * 60}\r\n".encode() for number in range(1600))]
         for client in clients:
             client.send(b"".join(lines) + b".\r\n")
         await side.handler.begun.wait()
@@ -209,6 +211,17 @@ async def test_a_folder_that_takes_no_file_puts_mail_off(tmp_path: Path) -> None
         client = await side.in_data()
         client.send(b"x" * 4000 + b"\r\n.\r\nNOOP\r\n")
         assert [reply[:9] for reply in await client.replies(2)] == ["452 4.3.1", "250 2.0.0"]
+
+
+@pytest.mark.parametrize("kind", ["submission", "inbound"])
+async def test_a_header_has_a_limit_of_fields(tmp_path: Path, kind: str) -> None:
+    async with serving(tmp_path, listener={"kind": kind}) as side:
+        client = await side.greeted(MAIL, RCPT, "DATA")
+        client.send(b"a:\r\n" * 1001 + b"\r\nhello\r\n.\r\n")
+        assert await client.reply() == "554 5.6.0 The header of the message has more than the 1000 fields allowed here"
+        await client.say(MAIL, RCPT, "DATA")
+        client.send(b"a:\r\n" * 1000 + b"\r\n" + b"a:\r\n" * 2000 + b".\r\n")
+        assert (await client.reply()).startswith("250 ")
 
 
 async def test_a_header_has_a_limit_of_its_own(tmp_path: Path) -> None:

@@ -221,6 +221,12 @@ async def test_mail_that_concerns_nothing_of_ours_leaves_nothing(bench: Bench) -
         assert (taken.joined, taken.events) == (False, ())
 
 
+async def test_mail_of_a_mailbox_with_too_large_a_header_is_left_alone(bench: Bench) -> None:
+    for bomb in (b"a:\r\n" * 1001, b"X-More: " + b"y" * 256 * 1024 + b"\r\n"):
+        taken = await bench.intake.process(bomb + b"To: " + address().encode() + b"\r\n" + bounce())
+        assert (taken.kind, taken.joined, taken.events) == ("other", False, ())
+
+
 def test_tokens_of_another_kind_or_key_are_none_of_ours() -> None:
     other = Keyring((("k1", bytes(32)),))
     assert token_of_address(other, address()) is None

@@ -1,6 +1,7 @@
 """Accepting into a real store: what is stored, what is added, and what is refused and leaves no trace."""
 
 import re
+import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import count
@@ -16,11 +17,13 @@ from relay.limits.ports import LimitStore, Slot
 from relay.limits.window import HOUR
 from relay.mail.reply import Reply
 from relay.mail.transaction import Envelope, Recipient, Session, Transaction
+from relay.policy import MessageFacts, parse_facts
 from relay.queue.entry import Entry, State
 from relay.queue.message import ClaimedBatch, Message, NewMessage, Settlement
 from relay.queue.nodes import ALL_CONNECTIONS, NodeConnections
 from relay.queue.ports import ClaimLimits, EntryQuery
 from relay.storage.sqlite.store import SqliteStore
+from relay.submission import accept
 from relay.submission.accept import SubmissionHandler
 from relay.suppression.exclusion import Exclusion
 from relay.suppression.model import Suppression
@@ -247,6 +250,31 @@ class TestLimits:
             await harness.take(content=f"X-Relay-Provider: {name}\r\n".encode() + CONTENT)
         found = [(entry.lane, bool(entry.release_at)) for _, entry in await harness.stored()]
         assert found == [("provider:a", False), ("provider:a", True), ("provider:b", False)]
+
+
+class TestLargeHeaders:
+    async def test_a_large_header_is_read_in_a_thread(
+        self, store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        read_in: list[threading.Thread] = []
+
+        def recorded(content: bytes) -> MessageFacts:
+            read_in.append(threading.current_thread())
+            return parse_facts(content)
+
+        monkeypatch.setattr(accept, "parse_facts", recorded)
+        house = Harness(store)
+        large = b"X-More: " + b"y" * accept.LARGE_HEADER + b"\r\n" + CONTENT
+        assert (await house.take(content=CONTENT)).code == 250
+        assert (await house.take(content=large)).code == 250
+        assert [one is threading.main_thread() for one in read_in] == [True, False]
+
+    async def test_a_refusal_comes_from_the_thread_as_well(self, store: SqliteStore) -> None:
+        house = Harness(store)
+        large = b"X-More: " + b"y" * accept.LARGE_HEADER + b"\r\nX-Relay-Send-At: soon\r\n" + CONTENT
+        refused = await house.take(content=large)
+        assert str(refused).startswith('554 5.6.0 X-Relay-Send-At: "soon" is not a time')
+        assert not await house.stored()
 
 
 class TestRefusals:
