@@ -1,1 +1,1 @@
-"""What happened to a message and what its reader did, as values; and where they go."""
+"""Events of messages and their readers, and the sink and spool that store them."""

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Kind(StrEnum):
-    """The kinds of events, in the words users know (design: the life of a message)."""
+    """Kinds of events, by the names that users see."""
 
     CREATED = "created"
     PROCESSED = "processed"
@@ -25,9 +25,9 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One event. `number` is the index in the message; `address` may be "" where only a token is known.
+    """One event. `number` is the index in the message; `address` may be "" where only a token is available.
 
-    `at` is in Unix seconds. `data` holds what is particular to the kind, JSON values only. `labels` are those of the
+    `at` is in Unix seconds. `data` holds fields particular to the kind, JSON values only. `labels` are those of the
     message, for the log; they are not stored with the event.
     """
 

@@ -1,4 +1,4 @@
-"""What the events room needs from a store."""
+"""The event store that this package requires."""
 
 from collections.abc import Callable, Sequence
 from typing import Protocol
@@ -7,7 +7,7 @@ from relay.events.event import Event
 
 
 class StoreError(Exception):
-    """The store could not make a change durable; nothing was changed. `full` when space or a quota ran out."""
+    """The store could not make a change durable; nothing was changed. `full` for a full disk or an exceeded quota."""
 
     def __init__(self, message: str, *, full: bool = False) -> None:
         super().__init__(message)
@@ -15,13 +15,13 @@ class StoreError(Exception):
 
 
 class EventStore(Protocol):
-    """Keeps events that happen apart from any attempt: opens, clicks, replies, unsubscribes, complaints."""
+    """Stores events that occur outside delivery attempts: opens, clicks, replies, unsubscribes, complaints."""
 
     async def record(self, events: Sequence[Event]) -> Sequence[Event]:
         """Make the events durable and return them with the addresses of their recipients filled in.
 
-        An event of a message that is not known (any more) is kept all the same: a token vouched for it.
-        Raises StoreError when that cannot be done now.
+        An event of an unknown or purged message is stored too: its token was valid.
+        Raises StoreError when the store cannot write now.
         """
 
 

@@ -1,13 +1,13 @@
-"""The sink: where opens, clicks and unsubscribes are put without waiting, and written in batches behind the scenes.
+"""Accepts opens, clicks and unsubscribes without waiting and writes them to the store in batches.
 
-An event leaves a place (memory, spool) only after the next one has it. So a crash repeats at most the events of one
-spool file, the same in every field with their `data["id"]`, and loses only what was still waiting in memory.
+An event leaves memory or the spool only after the next stage has stored it. A crash repeats at most the events of
+one spool file, identical in every field including `data["id"]`. It loses only events that waited in memory.
 
-| what fails          | what happens                                                                               |
-|---------------------|--------------------------------------------------------------------------------------------|
-| the store           | events go to the spool; the store is asked again every `retry` seconds and the spool emptied |
-| the store is slow   | above `limit` waiting events all go to the spool                                           |
-| the spool, too      | events wait in memory; above `limit` the oldest are dropped, counted and logged             |
+| failure             | effect                                                                                   |
+|---------------------|------------------------------------------------------------------------------------------|
+| the store fails     | events go to the spool; every `retry` seconds the store is tried and the spool emptied   |
+| the store is slow   | above `limit` waiting events all go to the spool                                         |
+| the spool fails too | events wait in memory; above `limit` the oldest are dropped, counted and logged          |
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from relay.events.spool import Segment, Spool, SpoolError
 from relay.log import Emit
 
 CLOSING_TIME = 10.0
-"""Seconds the store has when the sink is closed; what it has not taken then goes to the spool."""
+"""Seconds the store has to take waiting events at shutdown; the rest goes to the spool."""
 
 
 def _to_library_log(line: str, **fields: object) -> None:
@@ -29,11 +29,11 @@ def _to_library_log(line: str, **fields: object) -> None:
 
 
 class EventSink:
-    """Takes events at any speed and makes them durable: in the store, or in the spool while that does not answer.
+    """Makes events durable: in the store, or in the spool while the store fails.
 
-    Without a store (a tracker on a machine of its own) events stay in the spool, in files closed every `retry` seconds
-    to be carried to the relay that has the store. `publish` is called once for each event, when it is in the store;
-    without one, when it is in the spool. `gather` is how many seconds the first event of a batch waits for others.
+    Without a store (a separate tracker host) events stay in the spool, in files that are closed every `retry` seconds
+    and carried to the relay. `publish` is called once for each event: when the store has it, or without a store when
+    the spool has it. `gather` is the number of seconds that the first event of a batch waits for others.
     """
 
     def __init__(
@@ -57,14 +57,14 @@ class EventSink:
         self._gather = gather
         self._retry = retry
         self._waiting: deque[Event] = deque()
-        self._in_hand: Sequence[Event] = ()
+        self._in_flight: Sequence[Event] = ()
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._spilling: asyncio.Task[bool] | None = None
         self._closing = False
         self._store_failing = False
         self._outage = False
-        self._taken_in = 0
+        self._unspooled = 0
         self._ask_store_at = 0.0
         self._spool_failing = False
         self._ask_spool_at = 0.0
@@ -74,12 +74,12 @@ class EventSink:
 
     @property
     def waiting(self) -> int:
-        """The number of events in memory."""
-        return len(self._waiting) + len(self._in_hand)
+        """Number of events in memory."""
+        return len(self._waiting) + len(self._in_flight)
 
     @property
     def behind(self) -> bool:
-        """Whether half of what may wait in memory does: who can wait should."""
+        """Whether memory is half full. Callers that can wait should wait."""
         return len(self._waiting) > self._limit // 2
 
     @property
@@ -88,38 +88,40 @@ class EventSink:
         return self._store is not None and not self._store_failing
 
     async def start(self) -> None:
-        """Begin to write, first what an earlier process left in the spool. Raises SpoolError for an unusable folder."""
+        """Start writing, beginning with the spool of an earlier process. Raises SpoolError for an unusable folder."""
         await asyncio.to_thread(self._spool.recover)
         self._launch()
 
     def put(self, event: Event) -> None:
-        """Take an event. Neither waits nor raises."""
+        """Queue an event. Neither waits nor raises."""
         self._waiting.append(event)
         self._wake.set()
         if len(self._waiting) > self._limit:
             self._overflow()
 
     async def keep(self, event: Event) -> bool:
-        """Return True when the event is on disk. It goes by the spool, so a slow store keeps nobody waiting.
+        """Return True when the event is on disk. Writes to the spool, so that a slow store does not delay the caller.
 
-        False when the spool cannot take it; the event then waits in memory like any other.
+        False when the spool fails; the event then waits in memory.
         """
         kept = await self._to_spool([event])
         self._wake.set()
         return kept
 
     async def close(self) -> None:
-        """Write what waits, to the spool if the store does not take it in time, and stop."""
+        """Write waiting events, to the spool if the store is too slow, and stop."""
         self._closing = True
         self._wake.set()
         if self._task is not None:
             await asyncio.wait({self._task}, timeout=CLOSING_TIME)
             self._task.cancel()
             await asyncio.wait({self._task})
+
         if self._spilling is not None:
             await asyncio.wait({self._spilling})
-        self._waiting.extendleft(reversed(self._in_hand))
-        self._in_hand = ()
+
+        self._waiting.extendleft(reversed(self._in_flight))
+        self._in_flight = ()
         if self._waiting and not await self._to_spool(self._take(len(self._waiting))):
             self._drop(len(self._waiting))
         await self._rotate()
@@ -130,15 +132,15 @@ class EventSink:
 
     async def _run(self) -> None:
         while not self._closing:
-            await self._take_in()
-            await self._work_to_do()
+            await self._unspool()
+            await self._wait_for_work()
             await self._write_waiting()
             if self._store is None:
                 await self._rotate()
         await self._write_waiting()
 
-    async def _work_to_do(self) -> None:
-        """Return shortly after an event came, or when it is time to ask the store again."""
+    async def _wait_for_work(self) -> None:
+        """Return shortly after an event arrived, or when the store is due for a retry."""
         try:
             async with asyncio.timeout(self._retry):
                 await self._wake.wait()
@@ -150,14 +152,14 @@ class EventSink:
 
     async def _write_waiting(self) -> None:
         while self._waiting:
-            self._in_hand = self._take(self._batch)
-            kept = await self._record(self._in_hand) or await self._to_spool(self._in_hand)
-            self._in_hand = ()
+            self._in_flight = self._take(self._batch)
+            kept = await self._record(self._in_flight) or await self._to_spool(self._in_flight)
+            self._in_flight = ()
             if not kept:
                 return
 
     async def _record(self, events: Sequence[Event]) -> bool:
-        """Put events into the store and publish them; False when it does not answer, or did not just before."""
+        """Store events and publish them; False when the store fails or failed less than `retry` seconds ago."""
         if self._store is None or self._now() < self._ask_store_at:
             return False
         try:
@@ -167,14 +169,15 @@ class EventSink:
             self._store_failing = True
             if not self._outage:
                 self._log("events.spooled", error=str(error))
-                self._outage, self._taken_in = True, 0
+                self._outage, self._unspooled = True, 0
             return False
+
         self._store_failing = False
         self._publish(recorded)
         return True
 
     async def _to_spool(self, events: Sequence[Event]) -> bool:
-        """Put events into the spool; False when it refuses: then they wait again."""
+        """Write events to the spool; False when the spool fails: the events then wait again."""
         try:
             await asyncio.to_thread(self._spool.append, events)
         except SpoolError as error:
@@ -186,30 +189,32 @@ class EventSink:
             self._drop(len(self._waiting) - self._limit)
             self._wake.set()
             return False
+
         self._spool_failing = False
         if self._store is None:
             self._publish(events)
         return True
 
-    async def _take_in(self) -> None:
-        """Move the spool's events into the store, the oldest file first, as far as it takes them."""
+    async def _unspool(self) -> None:
+        """Move events from the spool to the store, oldest file first, until the store fails."""
         try:
-            while not self._closing and self._store is not None and await self._take_in_segment():
+            while not self._closing and self._store is not None and await self._unspool_segment():
                 pass
         except SpoolError as error:
             self._log("events.spool_failing", error=str(error))
             return
         if self._outage and self.store_answers:
-            self._log("events.unspooled", events=self._taken_in)
+            self._log("events.unspooled", events=self._unspooled)
             self._outage = False
 
-    async def _take_in_segment(self) -> bool:
-        """Move one file, new events before each batch of it; False when there is none, or the store stops taking."""
+    async def _unspool_segment(self) -> bool:
+        """Move one file, with new events before each batch; False when there is no file or the store fails."""
         if self._now() < self._ask_store_at:
             return False
         segment, done = self._progress or (await self._next_segment(), 0)
         if segment is None:
             return False
+
         while done < len(segment.events):
             await self._write_waiting()
             batch = segment.events[done : done + self._batch]
@@ -217,9 +222,10 @@ class EventSink:
                 return False
             done += len(batch)
             self._progress = segment, done
+
         await asyncio.to_thread(self._spool.remove, segment.path)
         self._progress = None
-        self._taken_in += len(segment.events)
+        self._unspooled += len(segment.events)
         return True
 
     async def _next_segment(self) -> Segment | None:
@@ -238,7 +244,7 @@ class EventSink:
             self._log("events.spool_failing", error=str(error))
 
     def _overflow(self) -> None:
-        """Send what waits to the spool, past a store that is slow; while that is busy or failing, drop the oldest."""
+        """Spool waiting events when the store is slow; drop the oldest while the spool is busy or failing."""
         busy = self._spilling is not None and not self._spilling.done()
         if not busy and self._task is not None and self._now() >= self._ask_spool_at:
             self._spilling = asyncio.create_task(self._to_spool(self._take(len(self._waiting))), name="event spill")
@@ -255,13 +261,13 @@ class EventSink:
         self.lost += len(self._take(count))
 
     def _ended(self, task: "asyncio.Task[None]") -> None:
-        """Go on without the store when it failed in a way its contract does not know."""
+        """Continue without the store after an exception other than StoreError."""
         error = None if task.cancelled() else task.exception()
         if error is None:
             return
         self._log("events.store_faulty", error=repr(error))
-        self._waiting.extendleft(reversed(self._in_hand))
-        self._in_hand = ()
+        self._waiting.extendleft(reversed(self._in_flight))
+        self._in_flight = ()
         if self._store is not None and not self._closing:
             self._store = None
             self._launch()

@@ -15,7 +15,7 @@ from relay.events.event import Event, Kind
 
 
 def encode_event(event: Event) -> bytes:
-    """Return the event as one line of ASCII JSON with its newline."""
+    """Encode as one line of ASCII JSON, newline included."""
     fields: dict[str, object] = {
         "kind": event.kind,
         "at": event.at,
@@ -28,7 +28,7 @@ def encode_event(event: Event) -> bytes:
 
 
 def decode_event(line: bytes) -> Event:
-    """Return the event of a line; raise ValueError when it is not the whole of one."""
+    """Decode a line. Raises ValueError when it is incomplete or damaged."""
     try:
         fields = json.loads(line)
     except RecursionError:
@@ -50,12 +50,12 @@ _CLOSED, _OPEN = ".jsonl", ".jsonl.open"
 
 
 class SpoolError(Exception):
-    """The folder does not take or give events now; the message names it and the cause."""
+    """The folder cannot be read or written now; the message names it and the cause."""
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """The content of one closed file: its events, whether its last line is torn, and how many others are damaged."""
+    """Content of one closed file: its events, whether its last line is torn, and the number of other damaged lines."""
 
     path: Path
     events: tuple[Event, ...]
@@ -64,9 +64,9 @@ class Segment:
 
 
 class Spool:
-    """Events on disk, first written first read. Does file I/O; may be called from any thread. Raises SpoolError.
+    """Events on disk, first in, first out. Does blocking file I/O, from any thread. Raises SpoolError.
 
-    `segment_bytes` is the size at which a file is closed, `total_bytes` is what the folder may hold.
+    `segment_bytes` is the size at which a file is closed, `total_bytes` the limit of the folder.
     """
 
     def __init__(
@@ -83,9 +83,9 @@ class Spool:
         self._closed_bytes = 0
 
     def recover(self) -> int:
-        """Make the folder, close the files an earlier process left open, and return how many there were.
+        """Make the folder, close the files that an earlier process left open, and return their number.
 
-        A file that a living process writes is locked and left alone.
+        A file that a running process writes is locked and skipped.
         """
         with self._working():
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -96,7 +96,7 @@ class Spool:
             return len(left)
 
     def append(self, events: Sequence[Event]) -> None:
-        """Put the events on disk, all or none, with one fsync. Raises SpoolError also when the folder is full."""
+        """Write the events, all or none, with one fsync. Raises SpoolError also when the folder is full."""
         lines = b"".join(map(encode_event, events))
         with self._working():
             held = self._closed_bytes + self._size
@@ -107,19 +107,19 @@ class Spool:
                 self._close_segment()
 
     def oldest(self) -> Path | None:
-        """Return the oldest closed file, closing the open one when there is no other; None when the spool is empty."""
+        """Return the oldest closed file, else close and return the open one; None when the spool is empty."""
         with self._working():
             if not self._closed():
                 self._close_segment()
             return next(iter(self._closed()), None)
 
     def rotate(self) -> None:
-        """Close the open file, so that it can be carried away."""
+        """Close the open file, so that it can be moved."""
         with self._working():
             self._close_segment()
 
     def read(self, path: Path) -> Segment:
-        """Return the content of a closed file. A line that holds no event is left out and counted."""
+        """Read a closed file. A line without a valid event is skipped and counted."""
         with self._working():
             *lines, rest = path.read_bytes().split(b"\n")
         events: list[Event] = []
@@ -132,7 +132,7 @@ class Spool:
         return Segment(path, tuple(events), torn=bool(rest), damaged=damaged)
 
     def remove(self, path: Path) -> None:
-        """Forget a file whose events are in the store."""
+        """Delete a file whose events are in the store."""
         with self._working():
             path.unlink(missing_ok=True)
             self._names_changed()
@@ -160,7 +160,7 @@ class Spool:
 
     def _open_segment(self) -> int:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # Names order the files: two begun in one millisecond, or after the clock was set back, must differ in it.
+        # Names order the files. Files of one millisecond, or of before and after a clock step, need different names.
         self._begun = max(int(time.time() * 1000), self._begun + 1)
         self._path = self._folder / f"{self._begun:013d}-{secrets.token_hex(4)}{_OPEN}"
         self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
@@ -183,7 +183,7 @@ class Spool:
         return sorted(self._folder.glob(f"*{_CLOSED}"))
 
     def _names_changed(self) -> None:
-        """Make the names survive a power loss, and count the closed files anew."""
+        """Make the names survive a power loss, and recount the closed files."""
         folder = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
         try:
             os.fsync(folder)

@@ -1,1 +1,1 @@
-"""Rolling windows: how many messages may leave in any span of time, and when the next one may."""
+"""Rolling windows: rate limits, and the next time at which one more message is allowed."""

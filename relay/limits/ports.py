@@ -1,4 +1,4 @@
-"""What a store of rate limits must do."""
+"""The store of rate limits that this package requires."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from relay.limits.window import Window
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """The place of one queue entry in the ledgers of its identity and its provider."""
+    """The slot of one queue entry in the ledgers of its identity and its provider."""
 
     queue_id: str
     number: int
@@ -19,34 +19,34 @@ class Slot:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """How one ledger stands at a moment."""
+    """Usage of one ledger at one moment."""
 
     left: tuple[int, ...]
-    """For each of its windows, in order: how many left within the span that ends now."""
+    """For each of its windows, in order: messages sent within the span that ends now."""
     waiting: int
-    """Places given for later."""
+    """Slots reserved for later."""
     free_at: float
-    """When a message accepted now could leave at the earliest."""
+    """Unix time of the earliest possible departure of a message accepted now."""
 
 
 class LimitStore(Protocol):
-    """Rolling windows that hold over restarts, and over all nodes that share the store.
+    """Rolling windows that persist over restarts and are shared by all nodes of the store.
 
-    An entry has one place in each ledger of its slot, and none in others: `reserve` and `depart` give up what it had
-    before, under whichever keys.
+    An entry has one slot in each ledger of its `Slot`, and none in others: `reserve` and `acquire` release its
+    earlier slots, whatever their keys.
     """
 
     async def reserve(self, slots: Sequence[Slot], at: Sequence[float]) -> Sequence[float]:
-        """Give each slot the earliest time, not before its `at`, that breaks none of its windows."""
+        """Give each slot the earliest time, not before its `at`, that its windows allow."""
 
     async def acquire(self, slot: Slot, now: float) -> float:
-        """Move the slot to `now` and return `now` when its windows allow that; else to the next free time, returned."""
+        """Move the slot to `now` if its windows allow that, else to the next free time; return its time."""
 
     async def release(self, queue_id: str, numbers: Sequence[int]) -> None:
-        """Give the places of entries back that did not leave: they never will, or ask again when they are due."""
+        """Release the slots of entries that were not sent. Entries sent later acquire a new slot when they are due."""
 
     async def commit(self, queue_id: str, numbers: Sequence[int]) -> None:
-        """Let what left under these numbers count for good: whoever leaves once more counts once more."""
+        """Count the messages sent under these numbers permanently. A second sending counts again."""
 
     async def usage(self, windows: Mapping[str, tuple[Window, ...]], now: float) -> Mapping[str, Usage]:
-        """Return how the ledgers stand, by key, for the windows given. Changes nothing."""
+        """Return the usage of each ledger by key, for the windows given. Changes nothing."""

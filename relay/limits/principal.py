@@ -1,4 +1,4 @@
-"""Principals: who is accountable for a message, and the ledgers that it counts in. Pure."""
+"""Principals: the party accountable for a message, and the ledgers of its limits. Pure."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from relay.mail.transaction import network_of
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """The one accountable for a message: its limits hold for all that it sends."""
+    """The accountable party of a message: its limits apply to everything it sends."""
 
     ledger: str
     """Key of its ledger; never empty."""
@@ -18,9 +18,9 @@ class Principal:
 
 
 def principal_of(settings: Settings, author: str, credential: str, client: str) -> Principal:
-    """Return who is accountable: the listed identity, else the credential, else the client's network.
+    """Return the listed identity, else the credential, else the client's network.
 
-    An address that is not listed is a word of the client's, so that it has no ledger of its own. Mail of the relay
+    A client can write any unlisted address, so that such an address has no ledger of its own. Mail of the relay
     itself has no client.
     """
     identity = settings.identity_for(author)
@@ -33,13 +33,13 @@ def principal_of(settings: Settings, author: str, credential: str, client: str) 
 
 
 def limits_for(settings: Settings, principal: Principal, provider: str) -> dict[str, tuple[Window, ...]]:
-    """Return the windows a message of this principal through this provider counts in, by ledger key."""
+    """Return the windows that count a message of this principal through this provider, by ledger key."""
     own = {principal.ledger: principal.windows} if principal.windows else {}
     return own | provider_limits(settings, provider)
 
 
 def provider_limits(settings: Settings, provider: str) -> dict[str, tuple[Window, ...]]:
-    """Return the windows of the provider alone: all that holds for copies and for mail that is passed on."""
+    """Return the windows of the provider alone, which apply to copies and forwarded mail."""
     upstream = settings.provider(provider)
     quota = windows(upstream.hourly_limit, upstream.daily_limit) if upstream else ()
     return {f"provider:{provider}": quota} if quota else {}

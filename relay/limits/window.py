@@ -1,4 +1,4 @@
-"""Rolling windows over the times at which messages leave."""
+"""Rolling windows over the times at which messages are sent. Pure."""
 
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ DAY = 86400.0
 
 
 TICK = 0.001
-"""Times are kept this far apart from a window's end, so that no closed span holds one message too many."""
+"""Seconds between a time and a window's end, so that no closed span holds one message above its limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,19 +29,19 @@ def windows(hourly: int, daily: int) -> tuple[Window, ...]:
 
 
 class SlotKind(IntEnum):
-    """What a time in a ledger stands for."""
+    """Meaning of a time in a ledger."""
 
     SENT = 0
-    """A message left then."""
+    """A message was sent."""
     OVERDUE = 1
-    """A message whose place had come found its window full, and was given this one."""
+    """A message was due, found its window full, and got this later slot."""
     RESERVED = 2
-    """A message was given this place when it was accepted."""
+    """A message reserved this slot at acceptance."""
 
 
 @dataclass(slots=True)
 class Ledger:
-    """The times of one identity's or provider's messages, sorted, by what they stand for."""
+    """Sorted times of the messages of one identity or provider, by kind."""
 
     times: dict[SlotKind, list[float]] = field(default_factory=lambda: {standing: [] for standing in SlotKind})
 
@@ -50,41 +50,41 @@ class Ledger:
         insort(self.times[standing], at)
 
     def remove(self, at: float, standing: SlotKind = SlotKind.RESERVED) -> None:
-        """Take a time out that was entered before."""
+        """Remove a time that was entered before."""
         times = self.times[standing]
         index = bisect_left(times, at)
         if index < len(times) and times[index] == at:
             del times[index]
 
     def forget_before(self, at: float) -> None:
-        """Drop times no window can see any more."""
+        """Drop times that no window covers any more."""
         for times in self.times.values():
             del times[: bisect_left(times, at)]
 
     @property
     def is_empty(self) -> bool:
-        """Whether it holds no time."""
+        """Whether the ledger holds no time."""
         return not any(self.times.values())
 
     def has_capacity(self, limits: Sequence[Window], now: float) -> bool:
-        """Tell whether one more message may leave now. Only what left decides: places are asked for in their turn."""
+        """Whether one more message may be sent now. Only sent messages count: reserved slots are checked when due."""
         return all(self.sent_within(window.span, now) < window.limit for window in limits)
 
     def sent_within(self, span: float, now: float) -> int:
-        """Return how many messages left in the last `span` seconds."""
+        """Return the number of messages sent in the last `span` seconds."""
         left = self.times[SlotKind.SENT]
         return len(left) - bisect_left(left, now - span)
 
     def waiting(self, now: float) -> int:
-        """Return how many places were given for later."""
+        """Return the number of slots reserved for later."""
         given = (self.times[standing] for standing in (SlotKind.OVERDUE, SlotKind.RESERVED))
         return sum(len(times) - bisect_right(times, now) for times in given)
 
     def next_free(self, limits: Sequence[Window], at: float, of: SlotKind = SlotKind.RESERVED) -> float:
         """Return the earliest time, not before `at`, at which one more message breaks none of the windows.
 
-        A late message waits for what left and for the late ones before it, not for places that are going to be late
-        as well: when departures lag behind their places, all shift by that much and no more.
+        An overdue message waits for sent and overdue messages only, not for reserved slots that will be overdue too.
+        When sending lags behind the slots, all of them shift by the same delay.
         """
         times = sorted(time for standing in SlotKind if standing <= of for time in self.times[standing])
         moment = at
@@ -99,7 +99,7 @@ class Ledger:
 
 
 def _earliest(times: list[float], window: Window, at: float) -> float:
-    """Return the earliest time for one window. Each step leaves one crowded span behind, so it ends."""
+    """Return the earliest time for one window. Each step passes one full span, so the loop ends."""
     moment = at
     while (crowded := _crowded(times, window, moment)) is not None:
         moment = times[crowded] + window.span + TICK
@@ -113,7 +113,7 @@ def _crowded(times: list[float], window: Window, at: float) -> int | None:
     if high - low < window.limit:
         return None
     place = bisect_right(times, at)
-    # `limit` neighbours within one span, together with `at`, are one too many.
+    # `limit` neighbours within one span, together with `at`, exceed the limit by one.
     for start in range(min(place, high - window.limit), low - 1, -1):
         last = max(times[start + window.limit - 1], at)
         first = min(times[start], at)
@@ -123,7 +123,7 @@ def _crowded(times: list[float], window: Window, at: float) -> int | None:
 
 
 def earliest(ledgers: Sequence[tuple[Ledger, Sequence[Window]]], at: float, of: SlotKind = SlotKind.RESERVED) -> float:
-    """Return the earliest time, not before `at`, that suits several ledgers at once (see Ledger.earliest)."""
+    """Return the earliest time, not before `at`, that all ledgers allow (see Ledger.next_free)."""
     moment = at
     while True:
         agreed = moment
@@ -135,4 +135,4 @@ def earliest(ledgers: Sequence[tuple[Ledger, Sequence[Window]]], at: float, of: 
 
 
 Ledgers = Mapping[str, tuple[Window, ...]]
-"""The windows of a slot by ledger key."""
+"""Windows of a slot, by ledger key."""

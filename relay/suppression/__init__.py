@@ -1,1 +1,1 @@
-"""Addresses that are sent nothing any more, each with the evidence that put it there."""
+"""Suppressed and unsubscribed addresses, each with the evidence or the source of its row."""

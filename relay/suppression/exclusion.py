@@ -1,4 +1,4 @@
-"""Exclusion: who gets nothing of a message, and why, by the suppression list and the unsubscribe list together."""
+"""Exclusion of recipients from a message, by the suppression list and the unsubscribe list."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,27 +8,27 @@ from relay.suppression.ports import SuppressionStore, UnsubscribeStore
 
 @dataclass(frozen=True, slots=True)
 class ExclusionScope:
-    """What decides about exclusion in a message."""
+    """Properties of a message that decide about exclusion."""
 
     domain: str
     """Sending domain."""
     campaign: str = ""
-    """Name of the campaign; "" marks a transactional message, which no unsubscribe excludes from."""
+    """Name of the campaign; "" marks a transactional message, to which unsubscribes do not apply."""
     everywhere: bool = False
-    """Leaving any campaign of the domain is leaving all of them (`exclusion = "global"`)."""
+    """Whether an unsubscribe from one campaign applies to all campaigns of the domain (`exclusion = "global"`)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Exclusion:
-    """Knows both lists."""
+    """Checks addresses against both lists."""
 
     suppressions: SuppressionStore
     unsubscribes: UnsubscribeStore
 
     async def reasons(self, addresses: Sequence[str], mailing: ExclusionScope, now: float) -> Mapping[str, str]:
-        """Return why each of the addresses that gets nothing gets nothing, by its canonical form. Raises StoreError.
+        """Return the reasons for the excluded addresses, by canonical form. Raises StoreError.
 
-        A list with nobody on it is not read. Who is on both lists is suppressed.
+        Suppression takes precedence for an address on both lists.
         """
         suppressed = await self.suppressions.suppressed(addresses, mailing.domain, now)
         reasons = {address: one.why for address, one in suppressed.items()}

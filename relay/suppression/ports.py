@@ -1,4 +1,4 @@
-"""What the suppression list needs from a store."""
+"""The store of suppressions and unsubscribes that this package requires."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from relay.suppression.unsubscribes import Unsubscribe
 
 @dataclass(frozen=True, slots=True)
 class SuppressionQuery:
-    """Which suppressions are meant; empty fields match everything. `after` is the last one of the page before."""
+    """A filter of suppressions; empty fields match everything. `after` is the last row of the previous page."""
 
     address: str = ""
     domain: str = ""
@@ -21,27 +21,27 @@ class SuppressionQuery:
 
 
 class SuppressionStore(Protocol):
-    """Keeps the suppression list. Addresses are compared in their canonical form. All raise StoreError."""
+    """Stores the suppression list. Addresses are compared in canonical form. All methods raise StoreError."""
 
     async def suppressed(self, addresses: Sequence[str], domain: str, now: float) -> Mapping[str, Suppression]:
-        """Return which of the addresses a sending domain must not write to, by their canonical form."""
+        """Return the suppressed addresses for a sending domain, by canonical form."""
 
     async def find(self, query: SuppressionQuery) -> Sequence[Suppression]:
         """Return the suppressions that match, in order of address and domain."""
 
     async def add(self, suppressing: Sequence[Suppression]) -> None:
-        """Put addresses on the list, in place of what was there about the same address and domain."""
+        """Add addresses to the list, replacing rows of the same address and domain."""
 
     async def remove(self, addresses: Sequence[str], domain: str) -> Sequence[Suppression]:
-        """Take addresses off the list of that domain ("" is the list for all), with what was counted against them.
+        """Remove addresses from the list of that domain ("" is the list for all), with their soft bounce counts.
 
-        Return what was taken off.
+        Return the removed rows.
         """
 
 
 @dataclass(frozen=True, slots=True)
 class UnsubscribeQuery:
-    """Which unsubscribes are meant; empty fields match everything. `after` is the last one of the page before."""
+    """A filter of unsubscribes; empty fields match everything. `after` is the last row of the previous page."""
 
     address: str = ""
     domain: str = ""
@@ -53,31 +53,31 @@ class UnsubscribeQuery:
 
 
 class UnsubscribeStore(Protocol):
-    """Keeps the unsubscribe list. Addresses are compared in their canonical form. All raise StoreError.
+    """Stores the unsubscribe list. Addresses are compared in canonical form. All methods raise StoreError.
 
-    Events of the kind `unsubscribe` need none of this: whoever records one has put its recipient on the list, in the
-    same transaction (`EventStore.record`, `ReturnedMailStore.record_returned`).
+    `unsubscribe` events need no call: the transaction that records one also adds its recipient to the list
+    (`EventStore.record`, `ReturnedMailStore.record_returned`).
     """
 
     async def unsubscribed(
         self, addresses: Sequence[str], domain: str, campaign: str | None
     ) -> Mapping[str, Unsubscribe]:
-        """Return which of the addresses want no mail of that domain's campaign, by their canonical form.
+        """Return the addresses that unsubscribed from that domain's campaign, by canonical form.
 
-        With None for the campaign, whoever left any campaign of the domain.
+        None for the campaign means any campaign of the domain.
         """
 
     async def has_left(self, queue_id: str, number: int) -> bool | None:
-        """Tell whether that recipient of that message wants no more of its campaign; None when it is not known."""
+        """Whether that recipient of that message has left its campaign; None when message or recipient is unknown."""
 
     async def find(self, query: UnsubscribeQuery) -> Sequence[Unsubscribe]:
         """Return the unsubscribes that match, in order of address, domain and campaign."""
 
     async def add(self, unsubscribing: Sequence[Unsubscribe]) -> None:
-        """Put addresses on the list. What is on it already stays as it is: the first time is the one that counts."""
+        """Add addresses to the list. Existing rows do not change: the first time counts."""
 
     async def remove(self, addresses: Sequence[str], domain: str | None, campaign: str | None) -> Sequence[Unsubscribe]:
-        """Take addresses off the list where it says that domain and campaign ("" as it stands there; None: any).
+        """Remove addresses from the list for that domain and campaign ("" matches the stored ""; None matches any).
 
-        Return what was taken off.
+        Return the removed rows.
         """

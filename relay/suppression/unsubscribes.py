@@ -1,10 +1,10 @@
-"""Unsubscribes: who wants no campaign mail any more, of which campaign, and how we know. Pure, but for the port."""
+"""Unsubscribes: addresses that left campaigns, and how each one did. Pure."""
 
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 Source = Literal["page", "one-click", "reply", "operator", "import"]
-"""How it came: the page's button, the mail program's button (RFC 8058), a mail, an operator, a file of addresses."""
+"""Source: the page's button, the mail client's button (RFC 8058), a reply, an operator, an imported file."""
 
 
 SOURCES: tuple[Source, ...] = get_args(Source)
@@ -16,17 +16,17 @@ class Unsubscribe:
 
     address: str
     domain: str = ""
-    """The sending domain whose campaign mail is meant; "" for all of them."""
+    """Sending domain whose campaign mail is meant; "" for all domains."""
     campaign: str = ""
     """The campaign's name; "" for all campaign mail of the domain."""
     source: Source = "operator"
     queue_id: str = ""
-    """The message it came from, "" when it came from none."""
+    """Queue id of the message it came from, "" for none."""
     created_at: float = 0.0
 
     @property
     def why(self) -> str:
-        """Return the reason in words, for the entry that is dropped."""
+        """Reason in words, for the dropped entry."""
         of = f" of {self.domain}" if self.domain else ""
         what = f'campaign "{self.campaign}"{of}' if self.campaign else f"all campaign mail{of}"
         return f"unsubscribed from {what} ({self.source})"

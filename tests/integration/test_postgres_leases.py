@@ -132,7 +132,7 @@ async def test_what_a_claim_took_whose_answer_was_lost_is_found_again(cluster: C
         store._heartbeat.lease,
     )
     assert await store.queue.claim(NOW, ROOMY) == []
-    store.queue.in_flight._doubtful = True
+    store.queue.in_flight._result_lost = True
     assert keys(await store.queue.claim(NOW, ROOMY)) == [("B", 0)]
     assert await store.queue.apply([settle(kept, State.DELIVERED, NOW)]) == [settle(kept, State.DELIVERED, NOW)]
 

@@ -8,13 +8,13 @@ from relay.events.ports import StoreError
 
 
 class BackgroundTasks:
-    """Tasks whose work is made up for when it fails."""
+    """Background tasks whose failure is harmless: the next run repeats the work."""
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def run(self, work: Callable[[], Awaitable[None]]) -> None:
-        """Start a task. A StoreError ends it without a trace: the next run retries."""
+        """Start a task. A StoreError ends it without a log line: the next run retries."""
 
         async def attempt() -> None:
             with suppress(StoreError):
@@ -25,7 +25,7 @@ class BackgroundTasks:
         task.add_done_callback(self._tasks.discard)
 
     async def close(self) -> None:
-        """Cancel the tasks that run."""
+        """Cancel the running tasks."""
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -52,7 +52,7 @@ _PAUSE = 0.5
 
 
 _TRUSTED = 1.0
-"""Seconds of idleness after which a connection is asked whether it still is one."""
+"""Seconds of idleness after which a connection is checked before use."""
 
 
 _BOUNDS: dict[str, Any] = {
@@ -63,26 +63,26 @@ _BOUNDS: dict[str, Any] = {
     "tcp_user_timeout": 10_000,
     "application_name": "relay",
 }
-"""What a URL does not say itself: a server that is silent is given up within ten seconds."""
+"""Defaults for parameters missing in the URL: a silent server fails within ten seconds."""
 
 
 _SETTINGS = "SET idle_in_transaction_session_timeout = '10s'; SET client_min_messages = warning; SET jit = off"
-"""A process that stops in the middle of a transaction must not keep its locks from the others."""
+"""A process that stops within a transaction must not keep its locks."""
 
 
 SEEKING = "SET enable_seqscan = off"
-"""For statements that all have an index: a plan made while a table was empty must not outlive that."""
+"""For statements with an index each: a plan made while a table was empty must not persist."""
 
 
 _SEEKING_NOW = "SET LOCAL enable_seqscan = off"
 
 
 _WHOLE = ("08", "25006", "53", "57P", "58", "XX")
-"""SQLSTATEs, or what they begin with, of troubles that are not one statement's."""
+"""SQLSTATEs, or prefixes of them, of faults that do not belong to one statement."""
 
 
 class _BoolDumper(Dumper):
-    """Truth values suit columns of type BOOLEAN and INTEGER."""
+    """Dumps booleans so that they fit BOOLEAN and INTEGER columns."""
 
     def dump(self, obj: Any) -> Buffer:
         """Return 1 or 0, of a type that the column decides."""
@@ -90,20 +90,20 @@ class _BoolDumper(Dumper):
 
 
 class _Cursor(psycopg.RawCursor[tuple[Any, ...]]):
-    """A cursor whose count of rows is right inside a pipeline too."""
+    """A cursor whose row count is correct inside a pipeline too."""
 
     pipeline: psycopg.Pipeline | None = None
 
     @property
     def rowcount(self) -> int:
-        """The number of rows the statement changed."""
+        """Number of rows that the statement changed."""
         if self.pipeline is not None:
             self.pipeline.sync()
         return super().rowcount
 
 
 class PostgresSession:
-    """Implements `storage.database.Session` over a psycopg connection."""
+    """Implements `storage.database.DbSession` over a psycopg connection."""
 
     def __init__(self, raw: Raw) -> None:
         self.raw = raw
@@ -116,7 +116,7 @@ class PostgresSession:
         return cursor
 
     def executemany(self, sql: str, parameters: Iterable[Sequence[Any]], /) -> Rows:
-        """Run one statement for each of the parameters; they go in one write."""
+        """Run one statement for each of the parameters, sent in one write."""
         cursor = self._cursor()
         cursor.executemany(translated(sql), parameters)
         return cursor
@@ -134,14 +134,14 @@ class PostgresSession:
 
 
 class PostgresLink:
-    """Implements `storage.database.Link`."""
+    """Implements `storage.database.DriverConnection`."""
 
     begin: ClassVar[str] = "BEGIN"
     begin_read: ClassVar[str] = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
     errors: ClassVar[type[Exception]] = psycopg.Error
 
     def __init__(self, url: str, *, seeking: bool = False) -> None:
-        """Connect when first needed. `seeking` is for connections whose statements all have an index."""
+        """Connect at first use. `seeking` is for connections whose statements all have an index."""
         self._url = url
         self._seeking = seeking
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="postgresql")
@@ -151,12 +151,12 @@ class PostgresLink:
         self._refusal = ""
 
     async def run(self, function: Callable[[DbSession], T]) -> T:
-        """Run the function in the connection's thread, connecting first when there is no connection."""
+        """Run the function in the connection's thread, connecting first where necessary."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._call, function)
 
     @contextmanager
     def together(self, session: DbSession) -> Iterator[DbSession]:
-        """Send statements without waiting for the answers of those before (libpq's pipeline mode)."""
+        """Send statements without waiting for earlier results (libpq's pipeline mode)."""
         assert isinstance(session, PostgresSession)
         with session.raw.pipeline() as pipeline:
             session.pipeline = pipeline
@@ -166,14 +166,14 @@ class PostgresLink:
                 session.pipeline = None
 
     def fails_batch(self, error: BaseException) -> bool:
-        """Tell whether the error comes from the server or the way to it."""
+        """Whether the error comes from the server or the network."""
         return is_away(error)
 
     def reclaim_space(self, session: DbSession) -> None:
-        """Nothing: the server makes its own."""
+        """Do nothing: the server frees its own space."""
 
     def store_error(self, error: Exception) -> StoreError:
-        """Return the error in the words the operator reads."""
+        """Convert an error of the driver into one for operators."""
         return store_error(error)
 
     async def close(self) -> None:
@@ -220,7 +220,7 @@ class PostgresLink:
 
 
 def connect(url: str) -> Raw:
-    """Connect, with bounds on how long a silent server is waited for. Raises psycopg.Error. Blocking."""
+    """Connect, with a bound on the wait for a silent server. Raises psycopg.Error. Blocking."""
     raw = psycopg.connect(**parameters(url), autocommit=True)
     raw.adapters.register_dumper(bool, _BoolDumper)
     raw.adapters.register_dumper(int, Int8BinaryDumper)
@@ -229,7 +229,7 @@ def connect(url: str) -> Raw:
 
 
 def seeking(operation: Operation[T]) -> Operation[T]:
-    """Return the operation as one whose statements all have an index, on a connection where not all have one."""
+    """Disable sequential scans for this operation, whose statements all have an index."""
 
     def sought(raw: Connection) -> T:
         raw.execute(_SEEKING_NOW)
@@ -239,12 +239,12 @@ def seeking(operation: Operation[T]) -> Operation[T]:
 
 
 def parameters(url: str) -> dict[str, Any]:
-    """Return the parameters of a connection: those of the URL, and bounds where it names none."""
+    """Return the connection parameters of the URL, with defaults for the time limits it omits."""
     return _BOUNDS | conninfo_to_dict(url)
 
 
 def with_password(url: str, password: str) -> str:
-    """Return what to connect by: the URL, with that password when it has none itself. Raises StoreError for no URL."""
+    """Add the password to a URL without one. Raises StoreError for an invalid URL."""
     try:
         silent = password and "password" not in conninfo_to_dict(url)
         return make_conninfo(url, password=password) if silent else url
@@ -253,7 +253,7 @@ def with_password(url: str, password: str) -> str:
 
 
 def is_away(error: BaseException) -> bool:
-    """Tell whether the error comes from the server as a whole, or the way to it."""
+    """Whether the error comes from the server as a whole, or from the network."""
     if not isinstance(error, psycopg.Error) or isinstance(error, psycopg.errors.PipelineAborted):
         return False
     if error.sqlstate is None:
@@ -262,11 +262,11 @@ def is_away(error: BaseException) -> bool:
 
 
 class BusyError(StoreError):
-    """Others hold a lock for longer than it was to be waited for."""
+    """A lock was not granted within its time limit."""
 
 
 def store_error(error: Exception) -> StoreError:
-    """Return the StoreError for an error of the driver; `full` for a full disk. No password is in it."""
+    """Convert an error of the driver; `full` for a full disk. The text contains no password."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
     text = f"PostgreSQL: {lines[0]}"
     if is_away(error):
@@ -278,7 +278,7 @@ READERS = 3
 
 
 class ReaderPool(PostgresLink):
-    """A link that hands each piece of work to the connection with the least to do. They connect when first needed."""
+    """Connections that share the reads: each goes to the least busy one. They connect at first use."""
 
     def __init__(self, url: str) -> None:
         super().__init__(url)

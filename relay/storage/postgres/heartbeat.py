@@ -1,4 +1,4 @@
-"""Lease renewal, LISTEN/NOTIFY."""
+"""Heartbeats, which renew the lease of this node, and notifications between nodes (LISTEN, NOTIFY)."""
 
 import asyncio
 import json
@@ -24,61 +24,61 @@ _CHANNEL = "SELECT 'relay_' || md5(current_schema())"
 
 
 Due = tuple[str, float]
-"""A lane, and when something in it is due."""
+"""A lane, and the Unix time at which its first entry is due."""
 
 
 @dataclass(frozen=True, slots=True)
 class HeartbeatResult:
-    """What a heartbeat found."""
+    """Result of one heartbeat."""
 
     gone: Mapping[str, int]
-    """Nodes whose leases ran out, each with the number of entries it held."""
+    """Nodes with an expired lease, each with the number of its entries."""
     freed: Sequence[Due]
-    """What all of them held and is waiting again."""
+    """Lanes and due times of the entries that were returned to the queue."""
     live: Sequence[str]
-    """The nodes that live, this one too, in order."""
+    """Live nodes, this one included, in order."""
     renewed: bool
-    """Whether our own lease was still good; else there is a new one, and what was held under the old one is lost."""
+    """Whether the lease was still valid; else there is a new one, and entries under the old one are lost."""
 
 
 @dataclass(frozen=True, slots=True)
 class HeartbeatCallbacks:
-    """Who hears of what."""
+    """Callbacks for heartbeat results and queue notifications."""
 
     beat: Callable[[HeartbeatResult], None]
     due: Callable[[Sequence[Due]], None]
-    """Another node enqueued; empty when there was too much to name, or when nobody listened for a while."""
+    """Another node enqueued; empty when the lanes did not fit, or when notifications may have been missed."""
 
 
 class Heartbeat:
-    """Beats on a connection of its own, which also listens."""
+    """Sends heartbeats on a connection of its own, and receives notifications on it."""
 
-    def __init__(self, url: str, node: Node, ears: HeartbeatCallbacks) -> None:
+    def __init__(self, url: str, node: Node, callbacks: HeartbeatCallbacks) -> None:
         self._url = url
         self._node = node
-        self._ears = ears
+        self._callbacks = callbacks
         self._serial = 0
         self._task: asyncio.Task[None] | None = None
         self._connection: AsyncConnection[Any] | None = None
         self._renewed_at = 0.0
         self.channel = ""
         self.lease = ""
-        """The lease in force."""
+        """The current lease."""
 
     @property
     def lease_valid(self) -> bool:
-        """Whether the lease is certainly good: nothing may be claimed without."""
+        """Whether the lease is certainly valid: claims require that."""
         return time.monotonic() - self._renewed_at < LEASE - 1
 
     async def start(self) -> None:
-        """Register the node and begin to beat. Raises psycopg.Error."""
+        """Register the node and send heartbeats. Raises psycopg.Error."""
         await self._connect()
         await self._register()
         await self._beat()
-        self._task = asyncio.create_task(self._run(), name="store pulse")
+        self._task = asyncio.create_task(self._run(), name="store heartbeat")
 
     async def stop(self) -> None:
-        """Beat no more. The lease runs out by itself, unless this node starts again before."""
+        """Stop the heartbeats. The lease expires, unless this node starts again before."""
         if self._task is not None:
             self._task.cancel()
             with suppress(asyncio.CancelledError):
@@ -91,10 +91,10 @@ class Heartbeat:
                 if self._connection is None:
                     await self._connect()
                     await self._beat()
-                    self._ears.due(())  # Whatever was said meanwhile was not heard.
+                    self._callbacks.due(())  # Notifications may have been missed.
                 await self._listen(HEARTBEAT)
                 await self._beat()
-            except (psycopg.Error, OSError):  # Whoever has work for the store tells of the trouble.
+            except (psycopg.Error, OSError):  # Calls of the store report the fault.
                 await self._drop()
                 await asyncio.sleep(_RETRY)
 
@@ -113,12 +113,12 @@ class Heartbeat:
             self._connection = None
 
     async def _listen(self, seconds: float) -> None:
-        """Hand on what other nodes say, for so long."""
+        """Pass notifications of other nodes to the callback, for that many seconds."""
         assert self._connection is not None
         async for notice in self._connection.notifies(timeout=seconds):
             sender, _, named = notice.payload.partition(" ")
             if sender != self._node.id:
-                self._ears.due(dues_of(named))
+                self._callbacks.due(dues_of(named))
 
     async def _register(self) -> None:
         """Take a new lease."""
@@ -136,10 +136,11 @@ class Heartbeat:
             self._renewed_at = began
         else:
             await self._register()
+
         gone = dict(await self._execute(EXPIRE, LEASE))
         freed = [(row[0], row[1]) for row in await self._execute(VOID)]
         live = [row[0] for row in await self._execute(LIVE)]
-        self._ears.beat(HeartbeatResult(gone, freed, live, renewed))
+        self._callbacks.beat(HeartbeatResult(gone, freed, live, renewed))
 
     async def _execute(self, sql: str, *values: object) -> list[Any]:
         assert self._connection is not None
@@ -148,13 +149,13 @@ class Heartbeat:
 
 
 def payload(node: str, dues: Iterable[Due], most: int = 7900) -> str:
-    """Return what is said to the other nodes: who speaks, and the lanes, when they fit into one notification."""
+    """Return a notification: the sending node, and the lanes where they fit into `most` octets."""
     named = json.dumps(list(dues), separators=(",", ":"))
     return f"{node} {named}" if len(named) + len(node) < most else f"{node} "
 
 
 def dues_of(named: str) -> Sequence[Due]:
-    """Return the lanes that a notification names; none, which asks for a look at all, where it is not understood."""
+    """Return the lanes of a notification; none, which means "read all lanes", for an invalid one."""
     try:
         return [(str(lane), float(due)) for lane, due in json.loads(named or "[]")]
     except (ValueError, TypeError):
@@ -162,14 +163,14 @@ def dues_of(named: str) -> Sequence[Due]:
 
 
 PAUSE = 0.1
-"""Seconds from the first thing to tell until it is told; what comes meanwhile goes with it."""
+"""Seconds from the first due lane to its notification, which also names later lanes."""
 
 
 _NOTIFY = "SELECT pg_notify(?, ?)"
 
 
 class Notifier:
-    """Gathers lanes and names them in one notification. One that fails is made up for by the others' looks."""
+    """Collects lanes and names them in one notification. A lost notification is harmless: other nodes poll."""
 
     def __init__(self, link: DriverConnection, node: str) -> None:
         self._link = link
@@ -179,27 +180,27 @@ class Notifier:
         self.channel = ""
 
     def notify(self, dues: Iterable[Due]) -> None:
-        """Tell soon that something in these lanes is due."""
+        """Send a notification of these due lanes soon."""
         for lane, due in dues:
             self._dues[lane] = min(due, self._dues.get(lane, due))
         if self._dues and (self._notifying is None or self._notifying.done()):
             self._notifying = asyncio.create_task(self._send())
 
     async def close(self) -> None:
-        """Tell what is left."""
+        """Send the remaining lanes."""
         if self._notifying is not None:
             await self._notifying
 
     async def _send(self) -> None:
         while self._dues:
             await asyncio.sleep(PAUSE)
-            said = self.channel, payload(self._node, self._dues.items())
+            notification = self.channel, payload(self._node, self._dues.items())
             self._dues = {}
             try:
-                await self._link.run(partial(_notify, said))
+                await self._link.run(partial(_notify, notification))
             except psycopg.Error:
                 return
 
 
-def _notify(said: tuple[str, str], session: DbSession) -> None:
-    session.execute(_NOTIFY, said).fetchall()
+def _notify(notification: tuple[str, str], session: DbSession) -> None:
+    session.execute(_NOTIFY, notification).fetchall()

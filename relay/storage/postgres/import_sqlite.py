@@ -1,7 +1,7 @@
-"""Copies a SQLite database into an empty PostgreSQL one, in batches; what is copied is noted with each of them.
+"""Copies a SQLite database into an empty PostgreSQL one, in batches.
 
-A copy that was broken off goes on where it was: rows and note are one transaction. Until it is complete no relay
-starts on the target (`schema.prepare`).
+Each transaction records its progress with its rows, so that an interrupted copy continues. No relay starts on the
+target until the copy is complete (`schema.prepare`).
 """
 
 import json
@@ -24,7 +24,7 @@ _BATCH_OCTETS = 16 << 20
 
 
 _OLDEST_PART = 60
-"""Weeks back from now for which events get parts of their own."""
+"""Weeks before now for which events get partitions of their own."""
 
 
 _ALONE = "SELECT pg_advisory_lock(hashtext('relay transfer ' || current_schema()))"
@@ -64,15 +64,15 @@ _LEDGERS = (
 
 
 _OF_NOBODY = {"lease"}
-"""Columns that stay at their default: leases of a process that is gone, which the first node voids."""
+"""Columns left at their default: the first node voids leases of ended processes."""
 
 
 class TransferError(StoreError):
-    """The copy cannot begin or go on; the text says what to do."""
+    """The copy cannot start or continue; the text names the remedy."""
 
 
 class SqliteImport:
-    """One copy, begun or taken up again."""
+    """One copy, new or continued."""
 
     def __init__(self, source: SqliteExport, raw: Raw, batch: int) -> None:
         """Use `open`."""
@@ -83,15 +83,15 @@ class SqliteImport:
         self._places: dict[str, tuple[list[Any], int]] = {}
         self.began_at = 0.0
         self.done = False
-        """Whether everything is copied and counted."""
+        """Whether all rows are copied and counted."""
         self.counts: Mapping[str, int] = {}
         """Rows to be copied, by table."""
 
     @classmethod
     def open(cls, source: SqliteExport, url: str, now: float, *, anew: bool = False, batch: int = BATCH) -> Self:
-        """Connect, make the tables, and find where an earlier run stopped.
+        """Connect, make the tables, and read the progress of an earlier run.
 
-        `anew` throws away what an unfinished copy brought. Raises StoreErrors that say what to do.
+        `anew` discards the rows of an unfinished copy. Raises StoreErrors that name the remedy.
         """
         try:
             schema.prepare(url, unfinished=True)
@@ -106,16 +106,16 @@ class SqliteImport:
         return transfer
 
     def close(self) -> None:
-        """Close the connection; what was copied stays."""
+        """Close the connection; copied rows stay."""
         self._raw.close()
 
     @property
     def copied(self) -> Mapping[str, int]:
-        """How many rows of each table are there already."""
+        """Number of rows already copied, by table."""
         return {name: self._places[name][1] if name in self._places else 0 for name in self.counts}
 
     def run(self) -> Iterator[tuple[str, int]]:
-        """Copy what is left; after each transaction yield the table and how many rows it brought."""
+        """Copy the remaining rows; after each transaction yield the table and its number of new rows."""
         try:
             for table in self._source.tables():
                 yield from self._copy(table)
@@ -197,7 +197,7 @@ class SqliteImport:
                 copy.write_row((*(row[place] for place in places), *more.values()))
 
     def _marks(self, table: Table) -> Mapping[str, object]:
-        """Return the columns that PostgreSQL alone has: nodes read of a ledger what is newer than they have seen."""
+        """Return the columns that only PostgreSQL has: nodes read the rows of a ledger that are newer than their copy."""
         if table.name != "slots":
             return {}
         return {"change": self._session.execute("SELECT nextval('ledger_changes')").fetchone()[0], "node": ""}
@@ -217,7 +217,7 @@ class SqliteImport:
 
 
 def _batches(rows: Iterator[Row], most: int) -> Iterator[list[Row]]:
-    """Yield the rows in batches, bounded by their number and by the octets of contents in them."""
+    """Yield the rows in batches, bounded by their number and by the octets of their contents."""
     while batch := list(_bounded(rows, most)):
         yield batch
 

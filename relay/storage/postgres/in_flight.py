@@ -1,8 +1,8 @@
-"""What a node has in hand: the entries it claimed, each with the lease it was taken under, until they are settled.
+"""In-flight entries of this node and the lease each was claimed under, until they are settled.
 
-An answer can be lost with its connection, and nobody knows whether there was a commit. What a claim took without an
-answer is found by its number and given back; what a settlement wrote without an answer is known again when it is tried
-once more.
+A result can be lost with its connection, and then it is unknown whether the transaction committed. Entries of a claim
+without a result are found by the number of the claim and returned. A settlement without a result is recognised when
+it is tried again.
 """
 
 import asyncio
@@ -25,19 +25,19 @@ from relay.storage.writer import Writer
 
 
 class InFlight:
-    """Claims and settles under the lease that the pulse keeps."""
+    """Claims and settles under the lease of the heartbeat."""
 
-    def __init__(self, writer: Writer, lanes: DueLanes, pulse: Heartbeat) -> None:
+    def __init__(self, writer: Writer, lanes: DueLanes, heartbeat: Heartbeat) -> None:
         self._writer = writer
         self._lanes = lanes
-        self._pulse = pulse
+        self._heartbeat = heartbeat
         self._held: dict[EntryKey, leases.Lease] = {}
         self._numbers = count(1)
         self._claiming: set[int] = set()
-        self._doubtful = False
-        """Whether a claim may have taken something without our knowing."""
+        self._result_lost = False
+        """Whether a claim without a result may have leased entries."""
         self._unanswered: set[EntryKey] = set()
-        """What a settlement may have been written of without our knowing."""
+        """Entries that a settlement without a result may have written."""
         self._acknowledge = Batcher[leases.Acknowledgement, list[Settlement]](
             lambda batch: writer.run(leases.acknowledge(lanes, batch))
         )
@@ -46,32 +46,34 @@ class InFlight:
         return len(self._held)
 
     def adopt(self, left: Mapping[EntryKey, leases.Lease]) -> None:
-        """Hold what the start before had in hand."""
+        """Add entries that the previous run had in flight."""
         self._held |= left
 
     def drop_stale(self) -> None:
-        """Hold nothing any more but what was taken under the lease in force."""
-        self._held = {key: lease for key, lease in self._held.items() if lease.node == self._pulse.lease}
+        """Drop all entries but those claimed under the current lease."""
+        self._held = {key: lease for key, lease in self._held.items() if lease.node == self._heartbeat.lease}
 
     async def claim(self, now: float, room: ClaimLimits) -> Sequence[ClaimedBatch]:
-        """Lease due entries, none without a good lease of our own. When the caller is cancelled, give them back."""
-        if not self._pulse.lease_valid:
+        """Lease due entries, none without a valid lease of this node. When the caller is cancelled, return them."""
+        if not self._heartbeat.lease_valid:
             return ()
-        if self._doubtful:
+        if self._result_lost:
             await self._disown()
-        lease = leases.Lease(self._pulse.lease, next(self._numbers))
+
+        lease = leases.Lease(self._heartbeat.lease, next(self._numbers))
         self._claiming.add(lease.number)
         find = partial(leases.PostgresClaimSource, lease=lease, held=self._held)
         claiming = self._writer.submit(claim.claim(self._lanes, now, room, find))
         claiming.add_done_callback(partial(self._claimed, lease))
+
         try:
             return await asyncio.shield(claiming)
         except asyncio.CancelledError:
-            claiming.add_done_callback(self._give_back)
+            claiming.add_done_callback(self._return)
             raise
 
     async def settle(self, settlements: Sequence[Settlement]) -> Sequence[Settlement]:
-        """Write settlements; return what was written, now or by an earlier call that saw no answer.
+        """Write settlements; return those written, now or by an earlier call without a result.
 
         Raises StateError when an entry was not claimed here, or settled before.
         """
@@ -79,6 +81,7 @@ class InFlight:
         if unknown := [key for key in keys if key not in self._held]:
             names = ", ".join(f"{queue_id}/{number}" for queue_id, number in unknown)
             raise StateError(f"these entries are final or unknown: {names}")
+
         held = {key: self._held[key] for key in keys}
         try:
             kept = await self._acknowledge(
@@ -87,35 +90,36 @@ class InFlight:
         except StoreError:
             self._unanswered.update(keys)
             raise
+
         self._unanswered.difference_update(keys)
         for key in keys:
             self._held.pop(key, None)
         return kept
 
     async def close(self) -> None:
-        """Complete what is being settled."""
+        """Complete the settlements that are running."""
         await self._acknowledge.close()
 
     def _claimed(self, lease: leases.Lease, claiming: asyncio.Future[Sequence[ClaimedBatch]]) -> None:
         self._claiming.discard(lease.number)
         if claiming.cancelled() or claiming.exception() is not None:
-            self._doubtful = True  # It may have been committed all the same.
+            self._result_lost = True  # The transaction may have committed.
             return
         for claimed in claiming.result():
             self._held |= {(entry.queue_id, entry.number): lease for entry in claimed.entries}
 
-    def _give_back(self, claiming: asyncio.Future[Sequence[ClaimedBatch]]) -> None:
+    def _return(self, claiming: asyncio.Future[Sequence[ClaimedBatch]]) -> None:
         if claiming.cancelled() or claiming.exception() is not None:
             return
         entries = [entry for claimed in claiming.result() for entry in claimed.entries]
         held = {key: self._held.pop(key) for key in ((entry.queue_id, entry.number) for entry in entries)}
         if entries:
-            with suppress(StoreError):  # A closed store: the lease runs out.
+            with suppress(StoreError):  # A closed store: the lease expires.
                 self._writer.post(leases.give_back(self._lanes, entries, held))
 
     async def _disown(self) -> None:
-        """Make waiting again what claims took whose answer was lost."""
-        lease = self._pulse.lease
+        """Return entries to the queue that claims without a result took."""
+        lease = self._heartbeat.lease
         known = self._claiming.union(held.number for held in self._held.values() if held.node == lease)
         await self._writer.run(leases.disown(self._lanes, lease, known))
-        self._doubtful = False
+        self._result_lost = False

@@ -30,7 +30,7 @@ COMPANIONS = (
     f"SELECT {ENTRY_COLUMNS} FROM entries WHERE queue_id = ? AND lane || '' = ? AND state || '' = 'waiting' "  # noqa: S608
     "AND next_attempt_at <= ? ORDER BY number LIMIT ? FOR UPDATE SKIP LOCKED"
 )
-"""Found by the message: written so, no planner reads through a lane for it."""
+"""Finds rows by the message: written so, no planner scans a lane for them."""
 
 
 CONTENTS = (
@@ -117,7 +117,7 @@ _LANE = ENTRY_COLUMNS.split(", ").index("lane")
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """What an entry is held by: the lease of a node, and the number of a claim made under it."""
+    """The lease of a node, and the number of a claim made under it."""
 
     node: str
     number: int
@@ -127,7 +127,7 @@ Held = Mapping[EntryKey, Lease]
 
 
 class PostgresClaimSource(ClaimSource):
-    """Finds entries that no other node is taking, for all lanes in one statement and all messages in another."""
+    """Finds entries that no other node is claiming: all lanes in one statement, all messages in another."""
 
     def __init__(self, raw: Connection, lease: Lease, held: Collection[EntryKey]) -> None:
         super().__init__(raw, lease.node)
@@ -138,14 +138,16 @@ class PostgresClaimSource(ClaimSource):
         self._taken: list[Row] = []
 
     def prefetch(self, wanted: Mapping[str, int], octets: int) -> None:
-        """Lock the entries, one more of each lane than is asked for; read their messages as far as there is room."""
+        """Lock the entries, one more of each lane than `wanted`; read their messages within `octets`."""
         self.finish()
-        asked = self.raw.execute(DUE, (list(wanted), [most + 1 for most in wanted.values()])).fetchall()
-        # What this process took before its lease ran out may still be under way: others shall have it.
+        found = self.raw.execute(DUE, (list(wanted), [most + 1 for most in wanted.values()])).fetchall()
+
+        # Claims from before this node's lease expired may still be running: their entries are left to other nodes.
         rows = sorted(
-            (row for row in asked if (row[0], row[1]) not in self._held),
+            (row for row in found if (row[0], row[1]) not in self._held),
             key=lambda row: (row[_NEXT_ATTEMPT_AT], row[0], row[1]),
         )
+
         self._rows = {lane: [] for lane in wanted}
         sizes: dict[str, int] = {}
         for row in rows:
@@ -154,11 +156,11 @@ class PostgresClaimSource(ClaimSource):
         self._read([queue_id for queue_id in _fitting(sizes, octets) if queue_id not in self._contents])
 
     def first(self, lane: str, most: int) -> list[Row]:
-        """Return what was looked up ahead."""
+        """Return prefetched entries."""
         return self._rows[lane][:most]
 
     def same_message(self, queue_id: str, lane: str, now: float) -> list[Row]:
-        """Return the entries of a message in a lane that are due, those already locked with them."""
+        """Return the due entries of a message in a lane that were locked with it."""
         rows = self.raw.execute(COMPANIONS, (queue_id, lane, now, MAX_RECIPIENTS)).fetchall()
         return [row for row in rows if (row[0], row[1]) not in self._held]
 
@@ -169,11 +171,11 @@ class PostgresClaimSource(ClaimSource):
         return self._contents[queue_id]
 
     def take(self, rows: Sequence[Row]) -> None:
-        """Remember these entries as taken: they are locked."""
+        """Note these locked entries as claimed."""
         self._taken += rows
 
     def finish(self) -> None:
-        """Lease what was taken."""
+        """Lease the claimed entries."""
         if self._taken:
             columns = [row[0] for row in self._taken], [row[1] for row in self._taken]
             self.raw.execute(TAKE, (self.lease, self._number, *columns))
@@ -185,26 +187,26 @@ class PostgresClaimSource(ClaimSource):
 
 
 def _fitting(sizes: Mapping[str, int], octets: int) -> Iterable[str]:
-    """Yield the first message, and those after it that fit beside each other."""
+    """Yield the first message, and later ones that fit together into `octets`."""
     left = octets
-    for place, (queue_id, size) in enumerate(sizes.items()):
-        if place and size > left:
+    for index, (queue_id, size) in enumerate(sizes.items()):
+        if index and size > left:
             return
         left -= size
         yield queue_id
 
 
 def disown(lanes: DueLanes, node: str, numbers: Collection[int]) -> Callable[[Connection], None]:
-    """Make waiting again what is leased under this lease by claims nobody knows of: their answers were lost."""
+    """Return entries to the queue that claims without a result leased: their results were lost."""
 
     def operation(raw: Connection) -> None:
-        _tell(lanes, raw.execute(DISOWN, (node, list(numbers))).fetchall())
+        _add_due(lanes, raw.execute(DISOWN, (node, list(numbers))).fetchall())
 
     return operation
 
 
 def give_back(lanes: DueLanes, entries: Sequence[Entry], held: Held) -> Callable[[Connection], None]:
-    """Make entries waiting again that whoever claimed them does not want any more."""
+    """Return entries to the queue that their claimant gave up."""
 
     def operation(raw: Connection) -> None:
         raw.execute(GIVE_BACK, _columns(held))
@@ -215,7 +217,7 @@ def give_back(lanes: DueLanes, entries: Sequence[Entry], held: Held) -> Callable
 
 
 def leased_before(keys: Sequence[EntryKey], node: str) -> Callable[[Connection], list[tuple[ClaimedBatch, Held]]]:
-    """Return those of the entries that the start before of this node still has leased, by message, with the leases."""
+    """Return the entries that the previous run of this node still has leased, by message, with the leases."""
 
     def operation(raw: Connection) -> list[tuple[ClaimedBatch, Held]]:
         rows = [row for key in keys for row in raw.execute(LEFT, (node, *key))]
@@ -231,7 +233,7 @@ def leased_before(keys: Sequence[EntryKey], node: str) -> Callable[[Connection],
 def recover(
     lanes: DueLanes, now: float, longest_wait: float, node: str
 ) -> Callable[[Connection], list[tuple[str, float]]]:
-    """Void the leases without a living node, and that of our start before; clamp waits; return what waits again."""
+    """Void the leases of dead nodes and of this node's previous run; clamp waits; return lanes and due times."""
 
     def operation(raw: Connection) -> list[tuple[str, float]]:
         raw.execute(FORGET_FORMER, (node,))
@@ -245,16 +247,16 @@ def recover(
 
 @dataclass(frozen=True, slots=True)
 class Acknowledgement:
-    """Settlements of one caller, with the leases their entries were taken under."""
+    """Settlements of one caller, with the leases of their entries."""
 
     settlements: Sequence[Settlement]
     held: Held
     unanswered: Collection[EntryKey] = ()
-    """Entries of theirs that may have been written before, by a transaction whose answer was lost."""
+    """Entries that an earlier transaction without a result may have written."""
 
 
 def acknowledge(lanes: DueLanes, batch: Sequence[Acknowledgement]) -> Callable[[Connection], list[list[Settlement]]]:
-    """Write what attempts came to, where the leases still hold; return what was written, for each of the batch."""
+    """Write settlements whose leases are still valid; return those written, for each of the batch."""
     held = {key: lease for one in batch for key, lease in one.held.items()}
     settled = {
         (entry.queue_id, entry.number): entry
@@ -274,14 +276,14 @@ def acknowledge(lanes: DueLanes, batch: Sequence[Acknowledgement]) -> Callable[[
 
 
 def _written(raw: Connection, held: Held, settled: Mapping[EntryKey, Entry]) -> set[EntryKey]:
-    """Return those of the entries that are exactly as they were to be written, and claimed by nobody since."""
+    """Return the entries that are stored exactly as settled, and not claimed since."""
     queue_ids, numbers, _, claims = _columns(held)
     rows = raw.execute(AS_SETTLED, (queue_ids, numbers, claims)).fetchall()
     return {(row[-2], row[-1]) for row in rows if tuple(row) == entry_update(settled[row[-2], row[-1]])}
 
 
 def _kept(settlement: Settlement, ours: Collection[EntryKey]) -> Settlement:
-    """Return what is left of a settlement without the entries that others hold now."""
+    """Return the settlement without the entries that other nodes have claimed."""
     entries = tuple(entry for entry in settlement.entries if (entry.queue_id, entry.number) in ours)
     if len(entries) == len(settlement.entries):
         return settlement
@@ -293,7 +295,7 @@ def _kept(settlement: Settlement, ours: Collection[EntryKey]) -> Settlement:
 
 
 def locking(keys: Sequence[EntryKey], operation: Operation[T]) -> Operation[T]:
-    """Return the operation with these entries locked before it reads them: no other node may take them meanwhile."""
+    """Lock these entries before the operation reads them: no other node may claim them meanwhile."""
 
     def locked(raw: Connection) -> T:
         raw.execute(LOCK, ([key[0] for key in keys], [key[1] for key in keys])).fetchall()
@@ -312,7 +314,7 @@ def _columns(held: Held) -> tuple[list[str], list[int], list[str], list[int]]:
     )
 
 
-def _tell(lanes: DueLanes, rows: Iterable[Row]) -> None:
+def _add_due(lanes: DueLanes, rows: Iterable[Row]) -> None:
     for lane, due in rows:
         lanes.add(lane, due)
 
@@ -324,9 +326,9 @@ LANES = (
     "SELECT lane, next_attempt_at FROM entries WHERE state = 'waiting' AND lane > lanes.lane "
     "ORDER BY lane, next_attempt_at LIMIT 1) AS following) SELECT lane, due FROM lanes"
 )
-"""One seek a lane: its first entry in the index on open entries, then the first of the lane behind it."""
+"""One seek a lane: its first entry in the index on open entries, then the first entry of the next lane."""
 
 
 def all_lanes(raw: Connection) -> Iterable[tuple[str, float]]:
-    """Return the lanes with waiting entries and when each is due first."""
+    """Return the lanes with waiting entries and the first due time of each."""
     return [(row[0], row[1]) for row in raw.execute(LANES)]

@@ -1,9 +1,9 @@
-"""The ledgers of identities and providers that all nodes share.
+"""Ledgers of identities and providers, shared by all nodes.
 
-What a window allows is computed by `storage.books`, as on one machine, in a transaction that holds the rows of the
-ledgers it touches: two nodes never compute from the same state. Each node keeps the books of what it has seen; a
-ledger's row says by a number whether it changed since, and then only the places that changed are read. All calls that
-wait share one transaction, so a thousand recipients cost as many round trips as one.
+`limits.ledgers` computes the slots, as on one machine, in a transaction that locks the rows of its ledgers. So two
+nodes never compute from the same state. Each node keeps a copy of the ledgers. A change number in the ledger's row
+shows whether the copy is stale; then only the changed slots are read. All waiting calls share one transaction, so
+that a thousand recipients cost as many round trips as one.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -68,99 +68,100 @@ DELETE_UNUSED = "DELETE FROM ledgers WHERE NOT EXISTS (SELECT 1 FROM slots WHERE
 
 @dataclass(frozen=True, slots=True)
 class _Call:
-    """A question to the books, and the ledgers it needs: those named, and those the entries have places in."""
+    """A function of the ledgers, and the ledgers it needs: the named ones and those with slots of the entries."""
 
-    ask: Callable[[LedgerBook], Any]
+    function: Callable[[LedgerBook], Any]
     entries: Collection[tuple[str, int]] = ()
     keys: Collection[str] = ()
 
 
 class SharedLedgers:
-    """The ledgers as one node sees them, on a connection of its own."""
+    """One node's copy of the ledgers, on a connection of its own."""
 
     def __init__(self, url: str, node: str) -> None:
         self._node = node
         self._link = PostgresLink(url, seeking=True)
         self._writer = Writer(self._link, self._distrust)
-        self._books = LedgerBook()
+        self._book = LedgerBook()
         self._seen: dict[str, int] = {}
         self._swept_at = 0.0
-        self._rounds = Batcher[_Call, Any](lambda calls: self._writer.run(self._answer(calls)))
+        self._rounds = Batcher[_Call, Any](lambda calls: self._writer.run(self._run(calls)))
 
     async def load(self, now: float) -> None:
-        """Give back the places in the future that an earlier start of this node left without an entry."""
+        """Release future slots without an entry that an earlier run of this node left."""
         self._swept_at = now
         await self.give_back(self._node, now)
 
     async def give_back(self, node: str, now: float) -> None:
-        """Give back the places in the future without an entry that a node left which is gone."""
+        """Release future slots without an entry that a dead node left."""
         orphans = await self._writer.run(lambda raw: raw.execute(ORPHANS, (now, node)).fetchall())
         if orphans:
-            await self._rounds(_Call(lambda books: _forget(books, orphans), set(orphans)))
+            await self._rounds(_Call(lambda book: _release(book, orphans), set(orphans)))
 
     async def reserve(self, slots: Sequence[Slot], at: Sequence[float]) -> list[float]:
-        """Enter each slot at the earliest time, not before its `at`, that breaks none of its windows."""
-        times: list[float] = await self._rounds(_for(slots, lambda books: books.reserve(slots, at)))
+        """Enter each slot at the earliest time, not before its `at`, that its windows allow."""
+        times: list[float] = await self._rounds(_for(slots, lambda book: book.reserve(slots, at)))
         return times
 
     async def acquire(self, slot: Slot, now: float) -> float:
-        """Move the slot to `now` if its windows allow that, else to the next free time; return where it is."""
+        """Move the slot to `now` if its windows allow that, else to the next free time; return its time."""
         if now - self._swept_at > SWEEP:
             self._swept_at = now
             self._writer.post(self._sweep(now - DAY))
-        moment: float = await self._rounds(_for([slot], lambda books: books.acquire(slot, now)))
+        moment: float = await self._rounds(_for([slot], lambda book: book.acquire(slot, now)))
         return moment
 
     async def release(self, queue_id: str, numbers: Sequence[int]) -> None:
-        """Give the places of entries back."""
-        await self._rounds(_of(queue_id, numbers, lambda books: books.release(queue_id, numbers)))
+        """Release the slots of entries."""
+        await self._rounds(_of(queue_id, numbers, lambda book: book.release(queue_id, numbers)))
 
     async def commit(self, queue_id: str, numbers: Sequence[int]) -> None:
-        """Let what left count for good, under a name of its own, so that the entry's next place does not replace it."""
-        await self._rounds(_of(queue_id, numbers, lambda books: books.commit(queue_id, numbers)))
+        """Count sent messages permanently, each under a key of its own that the entry's next slot does not replace."""
+        await self._rounds(_of(queue_id, numbers, lambda book: book.commit(queue_id, numbers)))
 
     async def usage(self, windows: Mapping[str, Sequence[Window]], now: float) -> dict[str, Usage]:
-        """Return how the ledgers stand."""
-        usage: dict[str, Usage] = await self._rounds(_Call(lambda books: books.usage(windows, now), keys=set(windows)))
+        """Return the usage of each ledger, by key."""
+        usage: dict[str, Usage] = await self._rounds(_Call(lambda book: book.usage(windows, now), keys=set(windows)))
         return usage
 
     async def close(self) -> None:
-        """Answer what waits and close the connection."""
+        """Complete waiting calls and close the connection."""
         await self._rounds.close()
         await self._writer.close()
         await self._link.close()
 
     def _distrust(self) -> None:
-        """Read everything again: what was computed last did not become durable, or nobody knows."""
-        self._books = LedgerBook()
+        """Read everything again: the last changes did not become durable, or may not have."""
+        self._book = LedgerBook()
         self._seen = {}
 
-    def _answer(self, calls: Sequence[_Call]) -> Callable[[Connection], list[Any]]:
+    def _run(self, calls: Sequence[_Call]) -> Callable[[Connection], list[Any]]:
         def operation(raw: Connection) -> list[Any]:
-            self._look(raw, calls)
-            answers = [call.ask(self._books) for call in calls]
+            self._read_changes(raw, calls)
+            results = [call.function(self._book) for call in calls]
             self._write(raw)
-            return answers
+            return results
 
         return operation
 
-    def _look(self, raw: Connection, calls: Sequence[_Call]) -> None:
-        """Lock the ledgers the calls need and learn what changed in them."""
+    def _read_changes(self, raw: Connection, calls: Sequence[_Call]) -> None:
+        """Lock the ledgers of the calls and read their changes."""
         entries = {entry for call in calls for entry in call.entries}
         keys = {key for call in calls for key in call.keys}
         if entries:
             columns = [entry[0] for entry in entries], [entry[1] for entry in entries]
             keys.update(row[0] for row in raw.execute(KEYS_OF, columns))
+
         locked = self._lock(raw, keys)
         stale = [key for key, change in locked.items() if change != self._seen.get(key, 0)]
         if stale:
             seen = [self._seen.get(key, 0) for key in stale]
             for queue_id, number, key, at, standing in raw.execute(CHANGED, (stale, seen)).fetchall():
-                self._books.enter((queue_id, number, key), None if standing is None else (at, SlotKind(standing)))
+                self._book.enter((queue_id, number, key), None if standing is None else (at, SlotKind(standing)))
         self._seen |= locked
 
     def _lock(self, raw: Connection, keys: Collection[str]) -> dict[str, int]:
-        """Lock ledgers, always in the same order, so that no two nodes wait for each other."""
+        """Lock ledgers, always in the same order, so that two nodes never wait for each other."""
         wanted = sorted(keys)
         locked = dict(raw.execute(LOCK, (wanted,)).fetchall()) if wanted else {}
         if len(locked) < len(wanted):
@@ -169,9 +170,10 @@ class SharedLedgers:
         return locked
 
     def _write(self, raw: Connection) -> None:
-        changes = self._books.changes()
+        changes = self._book.changes()
         if not changes:
             return
+
         number = raw.execute(NEXT).fetchone()[0]
         gone = [(number, *key) for key, place in changes.items() if place is None]
         if gone:
@@ -179,28 +181,29 @@ class SharedLedgers:
         placed = [(*key, *place, number, self._node) for key, place in changes.items() if place is not None]
         if placed:
             raw.executemany(WRITE, placed)
+
         keys = {key for _, _, key in changes}
         raw.execute(CHANGE, (number, list(keys)))
         self._seen |= dict.fromkeys(keys, number)
 
     def _sweep(self, old: float) -> Callable[[Connection], None]:
         def operation(raw: Connection) -> None:
-            self._books.sweep(old)
+            self._book.sweep(old)
             raw.execute(DELETE_OLD, (old,))
             raw.execute(DELETE_UNUSED)
 
         return operation
 
 
-def _for(slots: Sequence[Slot], ask: Callable[[LedgerBook], Any]) -> _Call:
+def _for(slots: Sequence[Slot], function: Callable[[LedgerBook], Any]) -> _Call:
     keys = {key for slot in slots for key in slot.windows}
-    return _Call(ask, {(slot.queue_id, slot.number) for slot in slots}, keys)
+    return _Call(function, {(slot.queue_id, slot.number) for slot in slots}, keys)
 
 
-def _of(queue_id: str, numbers: Iterable[int], ask: Callable[[LedgerBook], Any]) -> _Call:
-    return _Call(ask, {(queue_id, number) for number in numbers})
+def _of(queue_id: str, numbers: Iterable[int], function: Callable[[LedgerBook], Any]) -> _Call:
+    return _Call(function, {(queue_id, number) for number in numbers})
 
 
-def _forget(books: LedgerBook, entries: Iterable[tuple[str, int]]) -> None:
+def _release(book: LedgerBook, entries: Iterable[tuple[str, int]]) -> None:
     for queue_id, number in entries:
-        books.release(queue_id, [number])
+        book.release(queue_id, [number])

@@ -1,4 +1,4 @@
-"""The processes that share a database: what tells them apart, and what they say of themselves."""
+"""Nodes that share a database: their identity, leases and share of the connections."""
 
 import fcntl
 import os
@@ -15,23 +15,23 @@ from relay.storage.database import Database
 from relay.storage.errors import StoreLockedError
 
 NODE_FILE = "node"
-"""In the data directory: the id of the node, made at its first start."""
+"""Name of the file in the data directory with the node's id, made at its first start."""
 
 
 LEASE = 12.0
-"""Seconds a lease is good after a heartbeat."""
+"""Seconds that a lease is valid after a heartbeat."""
 
 
 HEARTBEAT = 3.0
-"""Seconds between two heartbeats. What a dead node held waits again at most LEASE + HEARTBEAT after its last one."""
+"""Seconds between two heartbeats. Entries of a dead node return to the queue within LEASE + HEARTBEAT."""
 
 
 KNOWN = 2 * HEARTBEAT
-"""Seconds after its start until every other living node knows of a node."""
+"""Seconds after the start of a node until all other live nodes have read its row."""
 
 
 NOW = "extract(epoch FROM clock_timestamp())::float8"
-"""The time leases go by: that of the database, which all nodes share."""
+"""Time for leases: the database's clock, which all nodes share."""
 
 
 REGISTER = (
@@ -51,7 +51,7 @@ EXPIRE = (
     f"AND nodes.lease != '' AND nodes.heartbeat_at < {NOW} - ? RETURNING nodes.node, (SELECT count(*) FROM entries "
     "WHERE state = 'active' AND entries.lease IN (before.lease, before.former) AND entries.lease != '')"
 )
-"""Ends the leases that ran out; the answer names each node with the number of entries it held."""
+"""Ends expired leases; returns each node with the number of its entries."""
 
 
 LIVE = "SELECT node FROM nodes WHERE lease != '' ORDER BY node"
@@ -66,7 +66,7 @@ NODES = (
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One process, as it introduces itself."""
+    """One process, as it registers itself."""
 
     id: str
     """Stays the same over restarts."""
@@ -77,10 +77,10 @@ class Node:
 
 
 class NodeFile:
-    """The file with the id of a node; it is locked as long as the node runs, so that no other takes its name."""
+    """The file with a node's id; it is locked while the node runs, so that no other process uses the id."""
 
     def __init__(self, data_dir: Path) -> None:
-        """Take the id, making one at the first start; raise StoreLockedError when another process has it. Blocking."""
+        """Read the id, or make one at the first start. Raises StoreLockedError while another process has it."""
         self.path = data_dir / NODE_FILE
         self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
@@ -98,11 +98,11 @@ class NodeFile:
             os.fsync(self._descriptor)
 
     def node_info(self) -> Node:
-        """Return this start of the node."""
+        """Describe this run of the node."""
         return Node(self.id, socket.gethostname(), __version__, uuid.uuid4().hex)
 
     def release(self) -> None:
-        """Give the name up."""
+        """Release the lock."""
         os.close(self._descriptor)
 
 
@@ -111,26 +111,26 @@ class NodeRegistry:
 
     def __init__(self, node: str, database: Database) -> None:
         self.id = node
-        """The id of this node."""
+        """Id of this node."""
         self.live: Sequence[str] = ()
-        """The ids of the live nodes, in order."""
+        """Ids of the live nodes, in order."""
         self._database = database
         self._known_at = time.monotonic() + KNOWN
 
     @property
     def leads(self) -> bool:
-        """Whether this is the first of the live nodes, which does the tasks that are done once for all."""
+        """Whether this is the first live node, which runs the tasks that are done once for all nodes."""
         return self.live[:1] == [self.id]
 
     @property
     def share(self) -> NodeShare:
-        """The share of the connections that falls to this node; none until all other nodes know of it."""
+        """Share of the connections that belongs to this node; none until all other nodes have read its row."""
         if self.id not in self.live or (len(self.live) > 1 and time.monotonic() < self._known_at):
             return NodeShare(0, 0)
         return NodeShare(self.live.index(self.id), len(self.live))
 
     def update(self, live: Sequence[str], *, renewed: bool) -> None:
-        """Take in a heartbeat; after a lost lease the others have to learn of this node again."""
+        """Apply a heartbeat; after a lost lease the other nodes have to read this node's row again."""
         self.live = live
         if not renewed:
             self._known_at = time.monotonic() + KNOWN

@@ -1,4 +1,4 @@
-"""The parts of the events table: one for each week, made ahead, dropped whole when they are old."""
+"""Partitions of the events table: one for each week, made ahead, dropped whole when they are old."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -9,7 +9,7 @@ WEEK = 7 * 86400
 
 
 AHEAD = 4
-"""Weeks beyond this one for which there is a part already."""
+"""Weeks after the current one for which partitions exist already."""
 
 
 _LOCK = "SELECT pg_try_advisory_xact_lock(hashtext('relay events ' || current_schema()))"
@@ -22,14 +22,14 @@ _PARTS = (
 
 
 _PATIENCE = "SET LOCAL lock_timeout = '1s'"
-"""While a lock on the table is waited for, because of a long report, all others wait too."""
+"""Limits the wait for a table lock, which a long report can hold: all other statements wait behind it."""
 
 
 _DELETE_OLD = "DELETE FROM events_default WHERE at < ?"
 
 
 def name(week: int) -> str:
-    """Return the name of a week's part: that of its first day (UTC). Weeks count from 1970-01-01, a Thursday."""
+    """Name a week's partition by its first day (UTC). Weeks count from 1970-01-01, a Thursday."""
     return f"events_{datetime.fromtimestamp(week * WEEK, UTC):%Y%m%d}"
 
 
@@ -38,9 +38,9 @@ def _week(part: str) -> int:
 
 
 def make_ahead(now: float, since: float | None = None) -> Callable[[Connection], bool]:
-    """Make the parts of the last week (of all `since` a time, when one is given), this one and those ahead.
+    """Make the partitions of the last week (or of all weeks since a time), this week and those ahead.
 
-    The operation returns False when another node is at it.
+    The operation returns False while another node does it.
     """
 
     def operation(raw: Connection) -> bool:
@@ -58,7 +58,7 @@ def make_ahead(now: float, since: float | None = None) -> Callable[[Connection],
 
 
 def drop_before(before: float) -> Callable[[Connection], bool]:
-    """Drop the parts that end before that time; return False when another node is at it."""
+    """Drop the partitions that end before that time; return False while another node does it."""
 
     def operation(raw: Connection) -> bool:
         if not raw.execute(_LOCK).fetchone()[0]:
@@ -75,9 +75,9 @@ def drop_before(before: float) -> Callable[[Connection], bool]:
 
 
 def _make(raw: Connection, week: int) -> None:
-    """Make a part, with the events of its time that were recorded before there was one.
+    """Make a partition and move the events of its week out of the default one.
 
-    It is attached, for that keeps nobody from recording events, where a part made in its place would.
+    It is attached: unlike a partition made in place, that does not block the recording of events.
     """
     part, start, end = name(week), week * WEEK, (week + 1) * WEEK
     raw.execute(_PATIENCE)

@@ -1,4 +1,4 @@
-"""The queue in PostgreSQL, which several nodes work on."""
+"""The queue in PostgreSQL, shared by several nodes."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 
 class PostgresQueueStore(BaseQueueStore):
-    """Claims under the lease of this node, and notifies the others of new work."""
+    """Claims under the lease of this node, and notifies other nodes of new work."""
 
     purged_tables = queue_writes.DELETES_BESIDE_EVENTS
 
@@ -50,7 +50,7 @@ class PostgresQueueStore(BaseQueueStore):
         self._waiting_bytes = 0
 
     async def close(self) -> None:
-        """Complete what is being settled and enqueued."""
+        """Complete running settlements and enqueues."""
         await self.in_flight.close()
         await self._enqueue.close()
 
@@ -72,30 +72,30 @@ class PostgresQueueStore(BaseQueueStore):
         return [None] * len(batch)
 
     async def recover(self, now: float, longest_wait: float) -> int:
-        """Void the leases of this node's previous run and of dead nodes, clamp waits; return how many were voided."""
+        """Void leases of this node's previous run and of dead nodes; clamp waits; return the number of voided leases."""
         self.in_flight.drop_stale()
         freed = await self._database.write(leases.recover(self._lanes, now, longest_wait, self._nodes.id))
         self._notifier.notify(freed)
         return len(freed)
 
     async def shift_clock(self, now: float, step: float, longest_wait: float, lifetime: float) -> None:
-        """Follow a wall clock that was set. Forward, one node does it: each would lengthen all lifetimes once more."""
+        """Adapt due times to a clock step. Forward, one node does it: each would lengthen all lifetimes again."""
         if step < 0 or self._nodes.leads:
             await super().shift_clock(now, step, longest_wait, lifetime)
 
     async def leased_by_previous_run(self, keys: Sequence[EntryKey]) -> Sequence[ClaimedBatch]:
-        """Return those of the entries that this node's previous run still has leased, by message."""
+        """Return the entries that this node's previous run still has leased, by message."""
         left = await self._database.read(leases.leased_before(keys, self._nodes.id))
         for _, held in left:
             self.in_flight.adopt(held)
         return [claimed for claimed, _ in left]
 
     async def claim(self, now: float, room: ClaimLimits) -> Sequence[ClaimedBatch]:
-        """Lease due entries; none without a valid lease of this node. When the caller is cancelled, give them back."""
+        """Lease due entries; none without a valid lease of this node. When the caller is cancelled, return them."""
         return await self.in_flight.claim(now, room)
 
     async def apply(self, settlements: Sequence[Settlement]) -> Sequence[Settlement]:
-        """Write entries, events and reports; return what was written: without entries another node took over.
+        """Write entries, events and reports; return those written, without entries that another node took over.
 
         Raises StateError when an entry was not claimed here, or settled before.
         """
@@ -114,15 +114,15 @@ class PostgresQueueStore(BaseQueueStore):
         return await self._database.read(seeking(queries.depth))
 
     async def _purge_events(self, before: float) -> None:
-        """Delete events from before that time, whatever message they are of: whole partitions where possible."""
+        """Delete events from before that time, of any message: whole partitions where possible."""
         with suppress(BusyError):  # A long report holds the table; the next purge tries again.
             await self._database.write(partitions.drop_before(before))
 
     def _locking(self, keys: Sequence[EntryKey], operation: Operation[T]) -> Operation[T]:
-        """Return the operation with these entries locked first: another node could take them meanwhile."""
+        """Lock these entries before the operation: another node could claim them meanwhile."""
         return leases.locking(keys, operation)
 
     def _announce(self, entries: Iterable[Entry]) -> None:
-        """Notify the other nodes, if any live, of waiting entries."""
+        """Notify other live nodes of waiting entries."""
         if len(self._nodes.live) > 1:
             self._notifier.notify((one.lane, one.next_attempt_at) for one in entries if one.state is State.WAITING)

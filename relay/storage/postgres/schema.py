@@ -1,4 +1,4 @@
-"""The schema of a PostgreSQL database: made, and brought up to date, by whichever node comes first. Blocking."""
+"""The schema of a PostgreSQL database, made and upgraded by the node that starts first. Blocking."""
 
 from collections.abc import Mapping
 from importlib import resources
@@ -10,7 +10,7 @@ from relay.storage.postgres.connection import Raw, connect, store_error
 from relay.storage.sqlite.schema import migrations as shared_migrations
 
 OLDEST_SERVER = 140_000
-"""PostgreSQL 14, as `server_version_num` has it."""
+"""PostgreSQL 14, in the form of `server_version_num`."""
 
 
 _LOCK = "SELECT pg_advisory_xact_lock(hashtext('relay schema ' || current_schema()))"
@@ -26,17 +26,17 @@ _MADE = "INSERT INTO relay_schema (version, made_at) VALUES ($1, now())"
 
 
 def migrations() -> dict[int, str]:
-    """Return the SQL of all migrations by their number: those both databases share, and PostgreSQL's own instead."""
+    """Return the SQL of all migrations by number; files of PostgreSQL replace shared ones with the same number."""
     folder = resources.files("relay.storage") / "migrations" / "postgres"
     own = {int(file.name.partition("_")[0]): file.read_text("utf-8") for file in folder.iterdir()}
     return dict(sorted((shared_migrations() | own).items()))
 
 
 def prepare(url: str, steps: Mapping[int, str] | None = None, *, unfinished: bool = False) -> None:
-    """Bring the schema up to date, one transaction a step; nodes that start together wait for each other.
+    """Upgrade the schema, one transaction a step; nodes that start together wait for each other.
 
-    Raises SchemaError for a database this program cannot use, StoreError when the server cannot be reached. A database
-    that a SQLite one is being copied into is of use only where it may be `unfinished`.
+    Raises SchemaError for an unusable database, StoreError when the server cannot be reached. A database with an
+    incomplete copy of a SQLite one is accepted only if it may be `unfinished`.
     """
     wanted = migrations() if steps is None else steps
     try:
@@ -74,7 +74,7 @@ def _named(raw: Raw) -> str:
 
 
 def _take_step(raw: Raw, steps: Mapping[int, str]) -> bool:
-    """Take the next step the database lacks; tell whether there was one."""
+    """Take the next missing step; return whether there was one."""
     with raw.transaction(), psycopg.RawCursor(raw) as cursor:
         cursor.execute(_LOCK)
         cursor.execute(_TABLE)

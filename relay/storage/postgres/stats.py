@@ -1,4 +1,4 @@
-"""What a PostgreSQL store is, told in figures. Blocking."""
+"""Size, schema and row counts of a PostgreSQL store. Blocking."""
 
 import psycopg
 
@@ -21,7 +21,7 @@ _OCTETS = (
 
 
 def survey_postgres(url: str, shown: str) -> StoreStats:
-    """Look at a database; `shown` is its name without a password. Raises StoreError when it does not answer."""
+    """Survey a database; `shown` is its URL without the password. Raises StoreError when it does not respond."""
     try:
         with connect(url) as raw:
             if raw.execute("SELECT to_regclass('relay_schema')").fetchone() == (None,):

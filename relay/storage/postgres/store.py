@@ -32,7 +32,7 @@ POLL_INTERVAL = 10.0
 
 
 _PARTITION_POLLS = 360
-"""Polls between two times the partitions of the events table are made ahead: one hour."""
+"""Polls between two rounds of making event partitions ahead: one hour."""
 
 
 def _unlogged(_: str, /, **__: object) -> None:
@@ -88,7 +88,7 @@ class PostgresStore(Store):
         on_work: Callable[[], None] = _nothing,
         password: str = "",
     ) -> Self:
-        """Connect, update the schema, join the other nodes. Raises StoreErrors that say what to do.
+        """Connect, update the schema, join the other nodes. Raises StoreErrors that name the remedy.
 
         `on_work` is called when another node enqueued or returned work.
         """
@@ -110,7 +110,7 @@ class PostgresStore(Store):
     async def _start(self, now: float) -> None:
         await self._heartbeat.start()
         self._notifier.channel = self._heartbeat.channel
-        # A long report may hold the table. There are partitions for weeks, and a default one.
+        # A long report may lock the table. Partitions exist for weeks ahead, and there is a default one.
         with suppress(StoreError):
             await self.database.write(partitions.make_ahead(now))
         await self._ledgers.load(now)
@@ -127,7 +127,7 @@ class PostgresStore(Store):
         await self._readers.close()
 
     async def check(self) -> None:
-        """Return when the store can take messages; else raise StoreError with the reason."""
+        """Return when the store can accept messages; else raise StoreError with the reason."""
         await self.database.write(lambda raw: raw.execute("SELECT 1").fetchone())
 
     def _on_beat(self, beat: HeartbeatResult) -> None:
