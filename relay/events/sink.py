@@ -56,18 +56,21 @@ class EventSink:
         self._batch = batch
         self._gather = gather
         self._retry = retry
+
         self._waiting: deque[Event] = deque()
         self._in_flight: Sequence[Event] = ()
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._spilling: asyncio.Task[bool] | None = None
         self._closing = False
+
         self._store_failing = False
         self._outage = False
         self._unspooled = 0
         self._ask_store_at = 0.0
         self._spool_failing = False
         self._ask_spool_at = 0.0
+
         self._progress: tuple[Segment, int] | None = None
         self.lost = 0
         """Events dropped since the start because neither store nor spool took them."""

@@ -5,11 +5,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from relay.limits.ports import Slot, Usage
 from relay.limits.window import Ledger, SlotKind, Window, earliest
 
-PlaceKey = tuple[str, int, str]
+SlotKey = tuple[str, int, str]
 """Queue id, number, ledger key."""
 
 
-Place = tuple[float, SlotKind]
+SlotTime = tuple[float, SlotKind]
 """Unix time and kind of a slot."""
 
 
@@ -18,15 +18,15 @@ class LedgerBook:
 
     def __init__(self) -> None:
         self._ledgers: dict[str, Ledger] = {}
-        self._slots: dict[tuple[str, int], dict[str, Place]] = {}
-        self._changes: dict[PlaceKey, Place | None] = {}
+        self._slots: dict[tuple[str, int], dict[str, SlotTime]] = {}
+        self._changes: dict[SlotKey, SlotTime | None] = {}
 
-    def changes(self) -> dict[PlaceKey, Place | None]:
+    def changes(self) -> dict[SlotKey, SlotTime | None]:
         """Return the slots that changed since the last call, None for released ones."""
         changes, self._changes = self._changes, {}
         return changes
 
-    def enter(self, key: PlaceKey, entered: Place | None) -> None:
+    def enter(self, key: SlotKey, entered: SlotTime | None) -> None:
         """Load a stored slot, None for a released one."""
         queue_id, number, ledger = key
         previous = self._slots.get((queue_id, number), {}).pop(ledger, None)
@@ -83,12 +83,12 @@ class LedgerBook:
     def _of(self, slot: Slot) -> list[tuple[Ledger, tuple[Window, ...]]]:
         return [(self._ledgers.setdefault(key, Ledger()), limits) for key, limits in slot.windows.items()]
 
-    def _put(self, slot: Slot, entered: Place) -> float:
+    def _put(self, slot: Slot, entered: SlotTime) -> float:
         for key in slot.windows:
             self._register((slot.queue_id, slot.number, key), entered)
         return entered[0]
 
-    def _register(self, key: PlaceKey, entered: Place) -> None:
+    def _register(self, key: SlotKey, entered: SlotTime) -> None:
         self.enter(key, entered)
         self._changes[key] = entered
 

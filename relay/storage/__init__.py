@@ -1,1 +1,1 @@
-"""The stores: they implement the ports of `queue`, `events` and `reports`. Only `app` knows which one is in use."""
+"""The stores: they implement the ports of `queue`, `events` and `reports`. `app` chooses which one is used."""

@@ -1,4 +1,4 @@
-"""Calls made while others are under way go together: what waits when a round ends makes the next round."""
+"""Combines concurrent calls into batches: calls made during one batch form the next."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -13,10 +13,10 @@ R = TypeVar("R")
 
 
 class Batcher(Generic[A, R]):
-    """Answers single calls by a function that answers many at once.
+    """Runs single calls through a function that takes many at once.
 
-    When a round of several fails, each of them is tried alone, so that one bad call harms no other; but not when the
-    database is away, for then all would wait for each.
+    When a batch fails, each of its calls is tried alone, so that one bad call does not fail the others. When the
+    database is unreachable, the whole batch fails at once: otherwise every call would wait for the timeout.
     """
 
     def __init__(self, answer: Callable[[Sequence[A]], Awaitable[Sequence[R]]]) -> None:
@@ -25,7 +25,7 @@ class Batcher(Generic[A, R]):
         self._running: asyncio.Task[None] | None = None
 
     async def __call__(self, call: A) -> R:
-        """Return the answer to one call. Cancelled, the call is answered all the same."""
+        """Return the result of one call. A cancelled call is run all the same."""
         future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
         self._waiting.append((call, future))
         if self._running is None or self._running.done():
@@ -33,7 +33,7 @@ class Batcher(Generic[A, R]):
         return await future
 
     async def close(self) -> None:
-        """Answer what waits."""
+        """Complete the waiting calls."""
         if self._running is not None:
             await self._running
 

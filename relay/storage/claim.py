@@ -1,4 +1,4 @@
-"""Leases: handing due entries out, voiding the leases of processes that are gone.
+"""Claims of due entries under a lease, and leases of ended processes.
 
 Operations for the writer: they run inside its transaction.
 """
@@ -78,21 +78,21 @@ _NEXT_ATTEMPT_AT = ENTRY_COLUMNS.split(", ").index("next_attempt_at")
 
 
 class ClaimSource:
-    """Where a claim finds its entries, and leases them. This one asks for every lane and every message by itself."""
+    """Finds and leases the entries of a claim. This class queries each lane and each message separately."""
 
     def __init__(self, raw: Connection, lease: str) -> None:
         self.raw = raw
         self.lease = lease
 
     def prefetch(self, wanted: Mapping[str, int], octets: int) -> None:
-        """Hear how many entries of which lanes are asked for next, and how much content there is room for."""
+        """Announce the next calls: the number of entries by lane, and the octets left for contents."""
 
     def first(self, lane: str, most: int) -> list[Row]:
-        """Return so many waiting entries of the lane at most, in order of their turn."""
+        """Return at most `most` waiting entries of the lane, in order of due time."""
         return self.raw.execute(DUE, (lane, most)).fetchall()
 
     def same_message(self, queue_id: str, lane: str, now: float) -> list[Row]:
-        """Return the entries of a message in a lane that are due, one transaction's worth."""
+        """Return the due entries of a message in a lane, at most one transaction's recipients."""
         return self.raw.execute(COMPANIONS, (queue_id, lane, now, MAX_RECIPIENTS)).fetchall()
 
     def content(self, queue_id: str) -> Row:
@@ -101,15 +101,15 @@ class ClaimSource:
         return row
 
     def take(self, rows: Sequence[Row]) -> None:
-        """Lease these entries, at the latest when it is told to finish."""
+        """Lease these entries, at the latest in `finish`."""
         self.raw.executemany(LEASE, [(self.lease, row[0], row[1]) for row in rows])
 
     def finish(self) -> None:
-        """Hear that nothing more is taken."""
+        """Complete the claim: nothing more is taken."""
 
 
 class _Claim:
-    """One claim while it is made: what it has taken and the room it has left."""
+    """One claim in progress: the entries taken and the remaining limits."""
 
     def __init__(self, source: ClaimSource, now: float, room: ClaimLimits) -> None:
         self.source = source
@@ -120,19 +120,20 @@ class _Claim:
         self.messages: dict[str, tuple[Message, bytes]] = {}
         self.claimed: list[ClaimedBatch] = []
 
-    def has_room(self) -> bool:
-        """Tell whether one more entry may be taken."""
+    def has_capacity(self) -> bool:
+        """Whether one more entry may be taken."""
         return self.entries_left > 0 and not self.out_of_bytes
 
     def take(self, lane: str, most: int) -> tuple[int, float | None]:
-        """Lease so many due entries of the lane; return how many, and when the next one is due at the earliest.
+        """Lease at most `most` due entries of the lane; return their number, and the earliest time of the next one.
 
-        The last message may go beyond: its recipients in one lane can share one transaction.
+        The last message may exceed `most`: its recipients in one lane can share one transaction.
         """
         rows = self.source.first(lane, most + 1)
         due = [row for row in rows[:most] if row[_NEXT_ATTEMPT_AT] <= self.now]
         if len(rows) > most and due and rows[most][0] == due[-1][0]:
             due = self._with_companions(lane, due)
+
         taken = 0
         for queue_id, group in _by_message(due):
             content = self._content(queue_id)
@@ -143,18 +144,19 @@ class _Claim:
                 self.claimed.append(ClaimedBatch(*content, entries))
             taken += len(group)
             self.source.take(group)
+
         self.entries_left -= taken
         following = min(len(due), most)
         return taken, rows[following][_NEXT_ATTEMPT_AT] if len(rows) > following else None
 
     def _with_companions(self, lane: str, due: list[Row]) -> list[Row]:
-        """Return the due rows with the last message's other due recipients in the lane, one transaction's worth."""
+        """Return the due rows and the other due recipients of the last message in the lane, one transaction's worth."""
         last = due[-1][0]
         others = [row for row in due if row[0] != last]
         return others + self.source.same_message(last, lane, self.now)
 
     def _content(self, queue_id: str) -> tuple[Message, bytes] | None:
-        """Return a message with its content, None when there is no room for that. The first always has room."""
+        """Return a message with its content, None when it does not fit. The first always fits."""
         if queue_id not in self.messages:
             row = self.source.content(queue_id)
             content: bytes = row[MESSAGE_WIDTH]
@@ -169,37 +171,39 @@ class _Claim:
 def claim(
     lanes: DueLanes, now: float, room: ClaimLimits, source: Callable[[Connection], ClaimSource]
 ) -> Callable[[Connection], Sequence[ClaimedBatch]]:
-    """Lease due entries of the source: fair shares of the room for the lanes that are due, then what is left."""
+    """Lease due entries of the source: equal shares for the due lanes, then the rest."""
 
     def operation(raw: Connection) -> Sequence[ClaimedBatch]:
         lanes.refresh(raw)
-        taking = _Claim(source(raw), now, room)
-        places = ((lane, room.lanes.get(lane, room.per_lane)) for lane in lanes.ready(now))
-        open_lanes = ((lane, free) for lane, free in places if free > 0 and room.connections.may_open(lane))
-        # A lane may turn out to have nothing due after all; then those behind it get its share.
-        while taking.has_room() and (free := dict(islice(open_lanes, taking.entries_left))):
-            _share_out(taking, lanes, free)
-        taking.source.finish()
-        return taking.claimed
+        claiming = _Claim(source(raw), now, room)
+        capacities = ((lane, room.lanes.get(lane, room.per_lane)) for lane in lanes.ready(now))
+        open_lanes = ((lane, free) for lane, free in capacities if free > 0 and room.connections.may_open(lane))
+
+        # A due lane may turn out to have no due entry; then the lanes behind it get its share.
+        while claiming.has_capacity() and (free := dict(islice(open_lanes, claiming.entries_left))):
+            _share_out(claiming, lanes, free)
+
+        claiming.source.finish()
+        return claiming.claimed
 
     return operation
 
 
-def _share_out(taking: _Claim, lanes: DueLanes, free: dict[str, int]) -> None:
-    """Take from these lanes, round after round, until all is taken that is due and has room."""
+def _share_out(claiming: _Claim, lanes: DueLanes, free: dict[str, int]) -> None:
+    """Take from these lanes, round after round, until no due entry is left that fits."""
     while free:
-        share = max(1, taking.entries_left // len(free))
-        taking.source.prefetch({lane: min(share, most) for lane, most in free.items()}, taking.bytes_left)
+        share = max(1, claiming.entries_left // len(free))
+        claiming.source.prefetch({lane: min(share, most) for lane, most in free.items()}, claiming.bytes_left)
         for lane in list(free):
-            allowed = min(share, free[lane], taking.entries_left)
-            taken, next_due = taking.take(lane, allowed)
-            if not taking.has_room() and taken < allowed:
+            allowed = min(share, free[lane], claiming.entries_left)
+            taken, next_due = claiming.take(lane, allowed)
+            if not claiming.has_capacity() and taken < allowed:
                 return  # Its next message did not fit: the lane keeps its turn.
-            lanes.served(lane, next_due, taking.now)
+            lanes.served(lane, next_due, claiming.now)
             free[lane] -= taken
             if taken < allowed or free[lane] <= 0:
                 del free[lane]
-            if not taking.has_room():
+            if not claiming.has_capacity():
                 return
 
 
@@ -211,7 +215,7 @@ def _by_message(rows: Iterable[Row]) -> Iterable[tuple[str, list[Row]]]:
 
 
 def release(lanes: DueLanes, entries: Sequence[Entry], boot: str) -> Callable[[Connection], None]:
-    """Give leased entries back as they were: whoever claimed them is gone."""
+    """Return leased entries to the queue unchanged: their claimant was cancelled."""
 
     def operation(raw: Connection) -> None:
         raw.executemany(RELEASE, [(entry.queue_id, entry.number, boot) for entry in entries])
@@ -222,7 +226,7 @@ def release(lanes: DueLanes, entries: Sequence[Entry], boot: str) -> Callable[[C
 
 
 def leased_before(keys: Sequence[tuple[str, int]], boot: str) -> Callable[[Connection], Sequence[ClaimedBatch]]:
-    """Return those of these entries that another boot has leased, by message."""
+    """Return the entries that an earlier boot still has leased, by message."""
 
     def operation(raw: Connection) -> Sequence[ClaimedBatch]:
         return claimed_of(raw, [row for key in keys for row in raw.execute(LEFT, (*key, boot))])
@@ -240,7 +244,7 @@ def claimed_of(raw: Connection, rows: Iterable[Row]) -> list[ClaimedBatch]:
 
 
 def recover(lanes: DueLanes, now: float, longest_wait: float, boot: str) -> Callable[[Connection], int]:
-    """Void the leases of other boots, clamp waits that are too long; return how many leases were voided."""
+    """Void the leases of other boots and clamp waits that are too long; return the number of voided leases."""
 
     def operation(raw: Connection) -> int:
         voided = raw.execute(VOID, (boot,)).rowcount
@@ -254,7 +258,7 @@ def recover(lanes: DueLanes, now: float, longest_wait: float, boot: str) -> Call
 def clock_set(
     lanes: DueLanes, now: float, step: float, longest_wait: float, lifetime: float
 ) -> Callable[[Connection], None]:
-    """Follow a clock that was set: lifetimes are as long as they were, waits no longer than the schedule's."""
+    """Adapt to a clock step: lifetimes keep their length, waits stay within the schedule."""
 
     def operation(raw: Connection) -> None:
         if step > 0:
@@ -270,7 +274,7 @@ def clock_set(
 def next_due(
     lanes: DueLanes, busy: Sequence[str], connections: NodeConnections
 ) -> Callable[[Connection], float | None]:
-    """Return when the next waiting entry is due outside the busy lanes and those left to other nodes."""
+    """Return the due time of the next waiting entry outside the busy lanes and those of other nodes."""
     full = frozenset(busy)
 
     def operation(raw: Connection) -> float | None:

@@ -1,4 +1,4 @@
-"""What a table needs of the database it lies in, whichever that is; and what the machinery needs of its driver."""
+"""Interfaces between tables, the database and its driver, common to SQLite and PostgreSQL."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -10,17 +10,17 @@ T = TypeVar("T")
 
 
 class Rows(Protocol):
-    """The rows a statement gives."""
+    """Result rows of a statement."""
 
     @property
     def rowcount(self) -> int:
-        """The number of rows the statement changed."""
+        """Number of rows that the statement changed."""
 
     def fetchone(self) -> Any:
         """Return the next row, None when there is none."""
 
     def fetchall(self) -> list[Any]:
-        """Return all rows that are left."""
+        """Return all remaining rows."""
 
     def __iter__(self) -> Iterator[Any]: ...
 
@@ -36,14 +36,14 @@ class Connection(Protocol):
 
 
 Operation = Callable[[Connection], T]
-"""What runs inside a transaction, in the connection's thread. It must not commit."""
+"""Runs inside a transaction, in the connection's thread. It must not commit."""
 
 
 class Database(Protocol):
-    """Runs operations on a connection. Both raise StoreError when the database does not do its work."""
+    """Runs operations on a connection. Both methods raise StoreError when the database fails."""
 
     async def read(self, operation: Operation[T]) -> T:
-        """Run an operation that only reads, all of it as of one moment; it keeps no writer waiting."""
+        """Run an operation that only reads, on one snapshot; it does not delay writers."""
 
     async def write(self, operation: Operation[T]) -> T:
         """Run an operation in the next transaction; return its value when that is durable.
@@ -53,37 +53,37 @@ class Database(Protocol):
 
 
 class DbSession(Connection, Protocol):
-    """A connection that tells whether a transaction is open on it."""
+    """A connection with its transaction state."""
 
     @property
     def in_transaction(self) -> bool:
-        """Whether ROLLBACK has something to roll back."""
+        """Whether a transaction is open, so that ROLLBACK has an effect."""
 
 
 class DriverConnection(Protocol):
-    """A connection in a thread of its own, and what is particular to its driver."""
+    """A connection in a thread of its own, with the particulars of its driver."""
 
     begin: ClassVar[str]
-    """The statement that begins a transaction that writes."""
+    """Statement that begins a transaction that writes."""
     begin_read: ClassVar[str]
-    """The statement that begins a transaction that reads, all of it as of one moment."""
+    """Statement that begins a transaction that reads one snapshot."""
     errors: ClassVar[type[Exception]]
-    """What the driver raises."""
+    """Base class of the driver's exceptions."""
 
     async def run(self, function: Callable[[DbSession], T]) -> T:
-        """Run the function in the connection's thread, one hop however many statements it makes."""
+        """Run the function in the connection's thread, one hop for all its statements."""
 
     def together(self, session: DbSession) -> AbstractContextManager[Connection]:
-        """Return what runs statements whose results nobody waits for one by one; leaving it, all have run."""
+        """Return a connection for statements whose results are not read one by one; at its exit all have run."""
 
     def fails_batch(self, error: BaseException) -> bool:
-        """Tell whether the error comes from the database as a whole rather than from the operation it struck."""
+        """Whether the error comes from the database as a whole and not from one operation."""
 
     def reclaim_space(self, session: DbSession) -> None:
-        """After a failed write, do what may let the next one succeed."""
+        """After a failed write, free space for the next one."""
 
     def store_error(self, error: Exception) -> StoreError:
-        """Return the error in the words the operator reads. May block."""
+        """Convert an error of the driver into one for operators. May block."""
 
     async def close(self) -> None:
         """Close the connection. Closing again does nothing."""

@@ -1,4 +1,4 @@
-"""Sending domains under watch, and the tracking hosts that are known to have worked: SQL, and the values it gives."""
+"""Watched sending domains, and tracking hosts that answered before: SQL and its values."""
 
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -43,45 +43,45 @@ _PUT_HOST = "INSERT INTO tracking_hosts (base_url, answered_at) VALUES (?, ?) ON
 
 
 class DomainWatchTable:
-    """Implements `relay.identities.watch.DomainWatchStore` and `relay.tracker.canary.HostMemory` over a database."""
+    """Implements `relay.domains.status.DomainWatchStore` and `relay.tracker.canary.HostMemory` over a database."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def watch_domains(self, domains: Sequence[ConfiguredDomain], now: float) -> Sequence[DomainStatus]:
-        """Take these under watch, or note what changed about them; return what is known of each."""
+        """Add these domains or update their configuration; return the status of each."""
         return await self._database.write(_watch(domains, now))
 
     async def watched_domains(self) -> Sequence[DomainStatus]:
-        """Return all that were ever under watch, by name."""
+        """Return all domains that were ever watched, by name."""
         return await self._database.read(lambda raw: [_of(row) for row in raw.execute(f"{_SELECT} ORDER BY domain")])
 
     async def claim_domains(self, domains: Sequence[str], now: float, until: float) -> Sequence[DomainStatus]:
-        """Return those of the domains that are due, each to one caller only; nobody else gets them before `until`."""
+        """Return the due domains, each to one caller only; none is due again before `until`."""
         due = await self._database.read(_due(now))
         wanted = [domain for domain in domains if domain in due]
         return await self._database.write(_claim(wanted, now, until)) if wanted else ()
 
     async def save_check(self, watched: DomainStatus) -> bool:
-        """Keep what a look found; tell whether the domain still wants the same records, else nothing is kept."""
+        """Save the result of a check; return False, without saving, when the wanted records have changed."""
         return await self._database.write(_record(watched))
 
     async def schedule_check(self, domain: str, now: float) -> bool:
-        """Make a domain due; tell whether it is under watch."""
+        """Make a domain due; return whether it is watched."""
         return await self._database.write(lambda raw: raw.execute(_SOON, (now, domain)).fetchone() is not None)
 
     async def verified_domains(self) -> frozenset[str]:
-        """Return the domains whose DNS shows a key that signs."""
+        """Return the domains whose DNS publishes a signing key."""
         sql = "SELECT domain FROM domain_watch WHERE verified = 1"
         return await self._database.read(lambda raw: frozenset(row[0] for row in raw.execute(sql)))
 
     async def answering_hosts(self) -> frozenset[str]:
-        """Return the base URLs by which the tracker ever answered."""
+        """Return the base URLs at which the tracker ever answered."""
         sql = "SELECT base_url FROM tracking_hosts"
         return await self._database.read(lambda raw: frozenset(row[0] for row in raw.execute(sql)))
 
     async def host_answered(self, base_url: str, now: float) -> None:
-        """Remember that the tracker answers by this base URL."""
+        """Record that the tracker answers at this base URL."""
         await self._database.write(lambda raw: raw.execute(_PUT_HOST, (base_url, now)).rowcount)
 
 

@@ -1,9 +1,9 @@
-"""Which lanes have entries that wait, and when each is due: an index in memory over millions of entries on disk.
+"""Lanes with waiting entries and their due times: an index in memory over millions of entries on disk.
 
-Each lane carries a lower bound of its first due time, never a later one, so a claim asks the database about lanes
-that may be due and about no others. Lanes that are due take turns: who was served goes to the end.
+Each lane has a lower bound of its first due time, never a later one. So a claim queries only lanes that may be due.
+Due lanes take turns: a served lane goes to the end.
 
-Used in the thread of the writing connection only.
+Used in the thread of the writing connection only, except for `note`.
 """
 
 from bisect import bisect_left, insort
@@ -25,7 +25,7 @@ FIRST_DUE = (
 
 
 def each_lane(raw: Connection) -> Iterator[tuple[str, float]]:
-    """Yield the lanes with waiting entries and when each is due first: one seek a lane, no scan of entries."""
+    """Yield the lanes with waiting entries and the first due time of each: one seek a lane, no scan of entries."""
     lane = ""
     while row := raw.execute(NEXT_LANE, (lane,)).fetchone():
         lane = row[0]
@@ -33,44 +33,44 @@ def each_lane(raw: Connection) -> Iterator[tuple[str, float]]:
 
 
 class DueLanes:
-    """The lanes with waiting entries: those whose turn has come in order of turns, the others by time."""
+    """The lanes with waiting entries: due ones in order of turns, the others by time."""
 
-    def __init__(self, look: Callable[[Connection], Iterable[tuple[str, float]]] = each_lane) -> None:
-        self._look = look
+    def __init__(self, read_lanes: Callable[[Connection], Iterable[tuple[str, float]]] = each_lane) -> None:
+        self._read_lanes = read_lanes
         self.stale = True
         """Whether a rollback made the index doubtful; `refresh` reads it again."""
         self._ready: dict[str, float] = {}
         self._later: list[tuple[float, str]] = []
         self._due: dict[str, float] = {}
-        self._heard: deque[tuple[str, float]] = deque()
+        self._noted: deque[tuple[str, float]] = deque()
 
     def distrust(self) -> None:
         """Read the lanes again at the next refresh: a transaction was rolled back."""
         self.stale = True
 
     def note(self, dues: Iterable[tuple[str, float]]) -> None:
-        """Note what others enqueued, from any thread; the next `refresh` takes it in."""
-        self._heard.extend(dues)
+        """Add due times from any thread; the next `refresh` applies them."""
+        self._noted.extend(dues)
 
     def refresh(self, raw: Connection) -> None:
-        """Take in what was heard; read the lanes from the database when the index is stale."""
-        while self._heard:
-            self.add(*self._heard.popleft())
+        """Apply noted due times; read the lanes from the database when the index is stale."""
+        while self._noted:
+            self.add(*self._noted.popleft())
         if not self.stale:
             return
-        self._ready, self._due = {}, dict(self._look(raw))
+        self._ready, self._due = {}, dict(self._read_lanes(raw))
         self._later = sorted((due, lane) for lane, due in self._due.items())
         self.stale = False
 
     def add(self, lane: str, due: float) -> None:
-        """Note that an entry of the lane waits until `due`."""
+        """Add a lane with an entry that waits until `due`."""
         if lane in self._ready:
             self._ready[lane] = min(due, self._ready[lane])
-        elif (known := self._due.get(lane)) is None or due < known:
+        elif (bound := self._due.get(lane)) is None or due < bound:
             self._put(lane, due)
 
     def ready(self, now: float) -> list[str]:
-        """Return the lanes that may be due, whose turn it is first."""
+        """Return the lanes that may be due, in order of turns."""
         end = bisect_left(self._later, (now, "\U0010ffff"))
         for due, lane in self._later[:end]:
             self._ready[lane] = due
@@ -79,7 +79,7 @@ class DueLanes:
         return list(self._ready)
 
     def served(self, lane: str, due: float | None, now: float) -> None:
-        """End the lane's turn. `due` is when its next entry is due, None when none waits."""
+        """End the lane's turn. `due` is the time of its next entry, None when no entry waits."""
         self._drop(lane)
         if due is None:
             return
@@ -89,7 +89,7 @@ class DueLanes:
             self._put(lane, due)
 
     def next_due(self, raw: Connection, may_claim: Callable[[str], bool]) -> float | None:
-        """Return when the first entry of these lanes is due. Lower bounds are checked and corrected."""
+        """Return the first due time of these lanes. Lower bounds are checked and corrected."""
         while (first := self._first(may_claim)) is not None:
             bound, lane = first
             row = raw.execute(FIRST_DUE, (lane,)).fetchone()
@@ -112,6 +112,6 @@ class DueLanes:
 
     def _drop(self, lane: str) -> None:
         self._ready.pop(lane, None)
-        known = self._due.pop(lane, None)
-        if known is not None:
-            del self._later[bisect_left(self._later, (known, lane))]
+        bound = self._due.pop(lane, None)
+        if bound is not None:
+            del self._later[bisect_left(self._later, (bound, lane))]

@@ -1,4 +1,4 @@
-"""What can go wrong with a store on disk, in the words the operator reads."""
+"""Errors of a store on disk, with texts for operators."""
 
 import errno
 import os
@@ -17,28 +17,28 @@ _NO_RESULT_CODE = 0
 
 
 class StoreLockedError(StoreError):
-    """Another process works on this store."""
+    """Another process uses this store."""
 
 
 class SchemaError(StoreError):
-    """The database was made by a newer version of the program, or is no database of this program."""
+    """A newer version of the program, or another program, made the database."""
 
 
 class DamagedError(StoreError):
-    """The database is damaged, cut short, or gone where one existed; it is left as it is."""
+    """The database is damaged, cut short, or missing where one existed; it is left unchanged."""
 
 
 class AwayError(StoreError):
-    """The database as a whole does not do its work; asked again for less, it would not either."""
+    """The database as a whole does not work; a smaller batch would fail too."""
 
 
 def primary_code(error: sqlite3.Error) -> int:
-    """Return SQLite's primary result code (https://sqlite.org/rescode.html), 0 when the driver raised on its own."""
+    """Return SQLite's primary result code (https://sqlite.org/rescode.html), 0 when the driver itself raised."""
     return getattr(error, "sqlite_errorcode", _NO_RESULT_CODE) & 0xFF
 
 
 def spoils_batch(error: BaseException) -> bool:
-    """Tell whether the error comes from the disk or the file rather than from the one operation it struck."""
+    """Whether the error comes from the disk or the file and not from one operation."""
     return isinstance(error, sqlite3.Error) and primary_code(error) in _OF_THE_FILE
 
 
@@ -59,13 +59,13 @@ _OF_THE_FILE = frozenset(
 
 
 def store_error(error: Exception, path: Path) -> StoreError:
-    """Return the StoreError for an error of the driver; `full` for a full disk, a quota or a file size limit."""
+    """Convert an error of the driver; `full` for a full disk, a quota or a file size limit."""
     full = isinstance(error, sqlite3.Error) and _is_full(error, path)
     return StoreError(f"{path.name}: {error}", full=full)
 
 
 def _is_full(error: sqlite3.Error, path: Path) -> bool:
-    """SQLite says SQLITE_FULL for ENOSPC only; quotas and size limits hide in I/O errors, so those are tried out."""
+    """Detect a full disk. SQLITE_FULL means ENOSPC only; quotas and size limits appear as I/O errors: try a write."""
     match primary_code(error):
         case sqlite3.SQLITE_FULL:
             return True
@@ -76,7 +76,7 @@ def _is_full(error: sqlite3.Error, path: Path) -> bool:
 
 
 def _can_grow(path: Path) -> bool:
-    """Tell whether a file as large as the write-ahead log could be written a little further beside it."""
+    """Whether a file beside the database can grow beyond the size of the write-ahead log."""
     log, probe = Path(f"{path}-wal"), Path(f"{path}-probe")
     try:
         size = max(file.stat().st_size for file in (log, path) if file.exists())

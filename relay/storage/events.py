@@ -1,4 +1,4 @@
-"""Events that happen apart from any attempt, and returned mail."""
+"""Events outside delivery attempts, and returned mail."""
 
 from collections.abc import Sequence
 
@@ -31,7 +31,7 @@ class EventTable:
         return await self._database.write(queue_writes.record(events, self._unsubscribes), ROW_COST * len(events))
 
     async def record_returned(self, returned: Sequence[ReturnedMail]) -> Sequence[Event]:
-        """Make returned mail durable that is not known yet, in one transaction; return the events that are new."""
+        """Store new returned mail in one transaction; return its events. Known returned mail is skipped."""
         self._suppressions.expect(evidence for one in returned for evidence in one.evidence)
         size = sum(ROW_COST + sum(len(forward.content) for forward in one.forwards) for one in returned)
         return await self._database.write_mail(queue_writes.take_back(self._lanes, returned, self._unsubscribes), size)

@@ -10,7 +10,7 @@ from relay.storage.store import Store
 
 
 async def open_store(settings: Settings, now: float, log: Emit, on_work: Callable[[], None]) -> Store:
-    """Open the store of `storage.url`. Raises StoreError, which says what to do.
+    """Open the store of `storage.url`. Raises StoreErrors that name the remedy.
 
     `on_work` is called when another node enqueued or returned work.
     """

@@ -1,4 +1,4 @@
-"""Reading messages and entries: the SQL of a query, and the values it gives. For reading connections."""
+"""Queries of messages and entries: SQL and its values. For reading connections."""
 
 from collections.abc import Callable, Sequence
 
@@ -23,7 +23,7 @@ from relay.storage.rows import (
 )
 
 OPEN = "state IN ('waiting', 'held', 'active')"
-"""As the index on open entries has it: SQLite uses that index only for queries that repeat its condition."""
+"""Condition of the index on open entries: SQLite uses the index only for queries that repeat it."""
 
 
 _OPEN_STATES = frozenset({State.WAITING, State.HELD, State.ACTIVE})
@@ -59,7 +59,7 @@ ENTRY_AT = (
 def is_no_copy(table: str) -> str:
     """Return the condition that a row of `entries` or `events` is not about a copy (`bcc`).
 
-    Only messages that have copies are looked at closely.
+    The first test skips messages without copies.
     """
     return (
         "(messages.policy NOT LIKE '%\"copies\":[%' OR NOT EXISTS (SELECT 1 FROM events AS made "  # noqa: S608
@@ -76,14 +76,14 @@ Statement = tuple[str, list[object]]
 
 
 class _Conditions:
-    """A WHERE clause in the making."""
+    """Builds a WHERE clause."""
 
     def __init__(self) -> None:
         self.parts: list[str] = []
         self.values: list[object] = []
 
     def add(self, part: str, *values: object) -> None:
-        """Require one more thing."""
+        """Add a condition, joined by AND."""
         self.parts.append(part)
         self.values.extend(values)
 
@@ -97,7 +97,7 @@ def equals(column: str, values: Sequence[object]) -> str:
 
 
 def message_conditions(query: MessageQuery) -> Statement:
-    """Return the condition on `messages` that a query makes, and its values."""
+    """Return the query's condition on `messages`, and its values."""
     where = _Conditions()
     if query.queue_id:
         where.add("messages.queue_id = ?", query.queue_id)
@@ -108,13 +108,16 @@ def message_conditions(query: MessageQuery) -> Statement:
         keys = keys_of(query.recipient)
         found = f"SELECT queue_id FROM entries WHERE {equals('recipient_key', keys)}"  # noqa: S608  names only
         where.add(f"messages.queue_id IN ({found})", *keys)
+
     for name, value in [*(("", tag) for tag in query.tags), *query.metadata.items()]:
         found = "SELECT queue_id FROM labels WHERE name = ? AND value = ?"
         where.add(f"messages.queue_id IN ({found})", text(name), text(value))
+
     if query.since:
         where.add("messages.created_at >= ?", query.since)
     if query.until is not None:
         where.add("messages.created_at < ?", query.until)
+
     if query.domain:
         domains = keys_of(query.domain)
         where.add(equals("domain", domains), *domains)
@@ -129,20 +132,21 @@ def message_conditions(query: MessageQuery) -> Statement:
         where.add("(messages.created_at, messages.queue_id) < (?, ?)", *query.before)
     if query.users_only:
         where.add("messages.origin = ''")
+
     return str(where), where.values
 
 
 def recipients_conditions(query: MessageQuery, table: str) -> Statement:
-    """Return the condition on `messages` joined with `entries` or `events` that a query makes, and its values.
+    """Return the query's condition on `messages` joined with `entries` or `events`, and its values.
 
-    All figures of a report are over this one relation.
+    All figures of a report use this relation.
     """
     where, values = message_conditions(query)
     return (f"{where} AND {is_no_copy(table)}" if query.users_only else where), values
 
 
 def messages_statement(query: MessageQuery) -> Statement:
-    """Return the statement that finds the messages of a query, newest first."""
+    """Return the statement for the messages of a query, newest first."""
     where, values = message_conditions(query)
     sql = f"SELECT {MESSAGE_COLUMNS} FROM messages WHERE {where} ORDER BY created_at DESC, queue_id DESC LIMIT ?"  # noqa: S608
     return sql, [*values, query.limit]
@@ -165,31 +169,35 @@ def _history(raw: Connection, queue_id: str) -> tuple[tuple[Entry, ...], tuple[E
 
 
 def keys_statement(query: EntryQuery) -> Statement:
-    """Return the statement that finds the keys of the entries of a query, by queue id and number.
+    """Return the statement for the entry keys of a query, by queue id and number.
 
-    Only keys, so that the index on open entries answers for a lane with a million of them.
+    Only keys, so that the index on open entries alone suffices for a lane with a million entries.
     """
     where = _Conditions()
     tables = "entries"
     if query.domain or query.identity:
         tables = "entries JOIN messages ON messages.queue_id = entries.queue_id"
+
     if query.queue_id:
         where.add("entries.queue_id = ?", query.queue_id)
     if query.recipient:
         keys = keys_of(query.recipient)
         where.add(equals("recipient_key", keys), *keys)
+
     if query.states:
         if _OPEN_STATES.issuperset(query.states):
             where.add(OPEN)
         where.add(f"state IN ({', '.join('?' * len(query.states))})", *(state.value for state in query.states))
     if query.lane:
         where.add("lane = ?", query.lane)
+
     if query.domain:
         domains = keys_of(query.domain)
         where.add(equals("domain", domains), *domains)
     if query.identity:
         names = keys_of(query.identity)
         where.add(equals("identity", names), *names)
+
     if query.after[0]:
         where.add("(entries.queue_id, number) > (?, ?)", *query.after)
     sql = f"SELECT entries.queue_id, number FROM {tables} WHERE {where} ORDER BY entries.queue_id, number LIMIT ?"  # noqa: S608
@@ -209,7 +217,7 @@ def entries(query: EntryQuery) -> Callable[[Connection], list[tuple[Message, Ent
 
 
 def entry_at(raw: Connection, key: EntryKey) -> tuple[Message, Entry] | None:
-    """Return the entry with that key and its message, None when it is gone."""
+    """Return the entry with that key and its message, None when it was purged."""
     row = raw.execute(ENTRY_AT, key).fetchone()
     return None if row is None else _entry_with_message(row)
 
@@ -219,12 +227,12 @@ def _entry_with_message(row: Row) -> tuple[Message, Entry]:
 
 
 def depth(raw: Connection) -> dict[tuple[str, State], int]:
-    """Return the number of open entries by lane and state; the index on open entries answers it alone."""
+    """Return the number of open entries by lane and state, from the index on open entries alone."""
     return {(lane, State(state)): count for lane, state, count in raw.execute(DEPTH)}
 
 
 def content(queue_id: str) -> Callable[[Connection], bytes | None]:
-    """Return the content of a message, None when it is not kept."""
+    """Return the content of a message, None when it is not stored."""
 
     def operation(raw: Connection) -> bytes | None:
         row = raw.execute(CONTENT_OF, (queue_id,)).fetchone()

@@ -1,4 +1,4 @@
-"""The queue as both databases keep it: what operators read and change, purge, due times."""
+"""The part of the queue common to both databases: operator queries and changes, purge, due times."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,7 +21,7 @@ class BaseQueueStore(ABC):
     """Implements QueueStore and QueueAdminStore; claims and settlements differ by database."""
 
     purged_tables: ClassVar[Sequence[str]]
-    """The statements that delete a message, by queue id."""
+    """Statements that delete a message, by queue id."""
 
     def __init__(self, database: StoreDatabase, lanes: DueLanes) -> None:
         self._database = database
@@ -37,11 +37,11 @@ class BaseQueueStore(ABC):
 
     @abstractmethod
     async def leased_by_previous_run(self, keys: Sequence[EntryKey]) -> Sequence[ClaimedBatch]:
-        """Return those of the entries that an earlier process of this node still has leased, by message."""
+        """Return the entries that an earlier process of this node still has leased, by message."""
 
     @abstractmethod
     async def claim(self, now: float, room: ClaimLimits) -> Sequence[ClaimedBatch]:
-        """Lease due entries. When the caller is cancelled meanwhile they are given back."""
+        """Lease due entries. When the caller is cancelled, they are returned to the queue."""
 
     @abstractmethod
     async def apply(self, settlements: Sequence[Settlement]) -> Sequence[Settlement]:
@@ -51,11 +51,11 @@ class BaseQueueStore(ABC):
         """
 
     async def shift_clock(self, now: float, step: float, longest_wait: float, lifetime: float) -> None:
-        """Follow a wall clock that was set by `step` seconds, to `now`."""
+        """Adapt due times to a wall clock that was stepped by `step` seconds, to `now`."""
         await self._database.write(claim.clock_set(self._lanes, now, step, longest_wait, lifetime))
 
     async def next_due(self, busy: Sequence[str], connections: NodeConnections = ALL_CONNECTIONS) -> float | None:
-        """Return when the next waiting entry is due that this node may claim, outside the busy lanes; else None."""
+        """Return the due time of the next waiting entry for this node outside the busy lanes; else None."""
         return await self._database.write(claim.next_due(self._lanes, busy, connections))
 
     async def entries(self, query: EntryQuery) -> Sequence[tuple[Message, Entry]]:
@@ -63,7 +63,7 @@ class BaseQueueStore(ABC):
         return await self._database.read(queries.entries(query))
 
     async def content(self, queue_id: str) -> bytes | None:
-        """Return the stored content, None when it was dropped or never was."""
+        """Return the stored content, None when there is none."""
         return await self._database.read(queries.content(queue_id))
 
     async def depth(self) -> Mapping[tuple[str, State], int]:
@@ -71,12 +71,12 @@ class BaseQueueStore(ABC):
         return await self._database.read(queries.depth)
 
     async def change(self, query: EntryQuery, change: EntryChange) -> Sequence[tuple[Message, Entry]]:
-        """Apply the change to every entry that matches and is neither leased nor final, in one transaction."""
+        """Apply the change to every matching entry that is neither leased nor final, in one transaction."""
         changing = queue_writes.changeable_query(query)
         if changing is None:
             return ()
 
-        # Finding the keys may take long; it must not hold the writer.
+        # Finding the keys may take long and must not block the writer.
         keys = await self._database.read(queries.find(changing))
         operation = queue_writes.apply_change(self._lanes, keys, changing, change)
         changed = await self._database.write(self._locking(keys, operation))
@@ -87,7 +87,7 @@ class BaseQueueStore(ABC):
     async def purge(self, before: float) -> int:
         """Delete finished messages created before that time, and old events, batch by batch.
 
-        Return how many messages were deleted.
+        Return the number of deleted messages.
         """
         purged, count, place = 0, queue_writes.PURGE_BATCH, (-1.0, "")
         while count == queue_writes.PURGE_BATCH:
@@ -101,10 +101,10 @@ class BaseQueueStore(ABC):
 
     @abstractmethod
     async def _purge_events(self, before: float) -> None:
-        """Delete the events from before that time that outlived their messages."""
+        """Delete events from before that time whose messages are deleted."""
 
     def _locking(self, keys: Sequence[EntryKey], operation: Operation[T]) -> Operation[T]:
-        """Return the operation with these entries locked before it reads them, where others could take them."""
+        """Lock these entries before the operation reads them, where other nodes could claim them."""
         del keys
         return operation
 

@@ -1,4 +1,4 @@
-"""Enqueue, apply, record, operator changes, purge."""
+"""Writes to the queue: enqueue, settle, record events, operator changes, purge."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -43,8 +43,8 @@ DROP_CONTENT = (
 SAME_KIND = "SELECT data FROM events WHERE queue_id = ? AND number = ? AND kind = ?"
 
 
-_OURS = frozenset({"category", "rule", "guidance", "phase"})
-"""What an event of something that came back says by our judgement alone."""
+_JUDGED = frozenset({"category", "rule", "guidance", "phase"})
+"""Fields of a returned mail's event that depend on the classification rules alone."""
 
 
 FIND_RECIPIENT = "SELECT recipient FROM entries WHERE queue_id = ? AND number = ?"
@@ -60,7 +60,7 @@ FIND_LABELS = (
 
 
 def enqueue(lanes: DueLanes, *accepted: NewMessage) -> Callable[[Connection], None]:
-    """Store messages with everything that belongs to them. A content is kept while an entry needs it."""
+    """Store messages with their contents, entries and events. A content is kept while an entry needs it."""
 
     def operation(raw: Connection) -> None:
         insert(raw, lanes, accepted)
@@ -69,21 +69,25 @@ def enqueue(lanes: DueLanes, *accepted: NewMessage) -> Callable[[Connection], No
 
 
 def insert(raw: Connection, lanes: DueLanes, accepted: Sequence[NewMessage]) -> None:
-    """Insert the rows of messages, those of one table together, and tell the lanes of their entries."""
+    """Insert the rows of messages, table by table, and add their lanes."""
     raw.executemany(INSERT_MESSAGE, [message_row(one.message) for one in accepted])
     contents = [(one.message.queue_id, one.content) for one in accepted if not _is_done(one)]
     if contents:
         raw.executemany(INSERT_CONTENT, contents)
+
     entries = [entry for one in accepted for entry in one.entries]
     raw.executemany(INSERT_ENTRY, map(entry_row, entries))
+
     messages = (one.message for one in accepted)
     labels = [row for one in messages for row in label_rows(one.queue_id, one.tags, one.metadata)]
     if labels:
         raw.executemany(INSERT_LABEL, labels)
+
     events = [event for one in accepted for event in one.events]
     if events:
         raw.executemany(INSERT_EVENT, event_rows(events))
-    _tell(lanes, entries)
+
+    _add_lanes(lanes, entries)
 
 
 def _is_done(accepted: NewMessage) -> bool:
@@ -91,7 +95,7 @@ def _is_done(accepted: NewMessage) -> bool:
 
 
 def apply(lanes: DueLanes, settlements: Sequence[Settlement]) -> Callable[[Connection], None]:
-    """Write what attempts came to: entries, events and DSNs. Raises StateError when an entry is final or unknown."""
+    """Write settlements: entries, events and DSNs. Raises StateError when an entry is final or unknown."""
     entries = [entry for settlement in settlements for entry in settlement.entries]
     events = [event for settlement in settlements for event in settlement.events]
     reports = [report for settlement in settlements for report in settlement.reports]
@@ -109,34 +113,37 @@ def apply(lanes: DueLanes, settlements: Sequence[Settlement]) -> Callable[[Conne
 
 
 def update(raw: Connection, lanes: DueLanes, entries: Sequence[Entry], events: Sequence[Event]) -> None:
-    """Write changed entries with their events, drop contents no entry needs any more, and tell the lanes."""
+    """Write changed entries with their events, drop contents that no entry needs, and add the lanes."""
     if entries:
         written = raw.executemany(UPDATE_ENTRY, map(entry_update, entries)).rowcount
         if written != len(entries):
             names = ", ".join(f"{entry.queue_id}/{entry.number}" for entry in entries)
             raise StateError(f"{len(entries) - written} of these entries are final or unknown: {names}")
+
     if events:
         raw.executemany(INSERT_EVENT, event_rows(events))
+
     finished = {entry.queue_id for entry in entries if entry.is_final}
     if finished:
         raw.executemany(DROP_CONTENT, [(queue_id,) for queue_id in finished])
-    _tell(lanes, entries)
+
+    _add_lanes(lanes, entries)
 
 
 def record(events: Sequence[Event], unsubscribes: UnsubscribeTable) -> Callable[[Connection], Sequence[Event]]:
-    """Store events that happen apart from any attempt, with the addresses the database knows.
+    """Store events outside delivery attempts, with the recipients' addresses from the database.
 
-    Who unsubscribes is on the unsubscribe list when the event is on disk, whoever recorded it.
+    The transaction of an `unsubscribe` event also adds its recipient to the unsubscribe list.
     """
 
     def operation(raw: Connection) -> Sequence[Event]:
         named = unsubscribes.apply_events(raw, _named(raw, events))
         rows = event_rows(named)
-        whole = len(rows) // AT_ONCE * AT_ONCE
-        for start in range(0, whole, AT_ONCE):
+        full = len(rows) // AT_ONCE * AT_ONCE
+        for start in range(0, full, AT_ONCE):
             raw.execute(INSERT_EVENTS, list(chain.from_iterable(rows[start : start + AT_ONCE])))
-        if rows[whole:]:
-            raw.executemany(INSERT_EVENT, rows[whole:])
+        if rows[full:]:
+            raw.executemany(INSERT_EVENT, rows[full:])
         return named
 
     return operation
@@ -145,36 +152,36 @@ def record(events: Sequence[Event], unsubscribes: UnsubscribeTable) -> Callable[
 def take_back(
     lanes: DueLanes, returned: Sequence[ReturnedMail], unsubscribes: UnsubscribeTable
 ) -> Callable[[Connection], Sequence[Event]]:
-    """Store what came back, with what it says against addresses and the mail that is passed on; what is known once."""
+    """Store returned mail with its evidence and forwarded messages; a known mail is skipped."""
 
     def operation(raw: Connection) -> Sequence[Event]:
-        taken: list[Event] = []
+        recorded: list[Event] = []
         for one in returned:
             if _is_known(raw, one.event):
                 continue
             suppressions.add_evidence(raw, one.evidence)
-            taken += record([one.event], unsubscribes)(raw)
+            recorded += record([one.event], unsubscribes)(raw)
             insert(raw, lanes, one.forwards)
             for forward in one.forwards:
-                taken += forward.events
-        return taken
+                recorded += forward.events
+        return recorded
 
     return operation
 
 
 def _is_known(raw: Connection, event: Event) -> bool:
-    """Tell whether an event of that recipient says the same, and perhaps more.
+    """Whether a stored event of that recipient has the same data, and perhaps more.
 
-    What we made of it is left out: rules may have changed between a crash and the second look at a mail.
+    Classification is ignored: the rules may change between a crash and the second reading of a mail.
     """
-    told = {key: value for key, value in event.data.items() if key not in _OURS}
-    said = decode_object(encode_object(told)).items()
+    given = {key: value for key, value in event.data.items() if key not in _JUDGED}
+    items = decode_object(encode_object(given)).items()
     rows = raw.execute(SAME_KIND, (event.queue_id, event.number, event.kind.value))
-    return any(said <= decode_object(data).items() for (data,) in rows)
+    return any(items <= decode_object(data).items() for (data,) in rows)
 
 
 def _named(raw: Connection, events: Sequence[Event]) -> list[Event]:
-    """Return the events, those without an address with the one the database knows, and the labels of the message."""
+    """Return the events; those without an address get the stored one, and the labels of their message."""
     unnamed = [event for event in events if not event.address]
     found = iter(_recipients(raw, [(event.queue_id, event.number) for event in unnamed]))
     labels = _labels(raw, {event.queue_id for event in unnamed})
@@ -182,7 +189,7 @@ def _named(raw: Connection, events: Sequence[Event]) -> list[Event]:
 
 
 def _with_address(event: Event, address: str | None, labels: Mapping[str, Mapping[str, object]]) -> Event:
-    """Return the event with address and labels, if known; made anew, which costs half of what `replace` does."""
+    """Add address and labels, if there are any. A new object costs half as much as `replace`."""
     if address is None:
         return event
     about = labels.get(event.queue_id, event.labels)
@@ -202,16 +209,16 @@ def _labels(raw: Connection, queue_ids: Iterable[str]) -> dict[str, Mapping[str,
 
 
 def _recipients(raw: Connection, keys: Sequence[tuple[str, int]]) -> Iterator[str | None]:
-    """Yield the recipients of entries in the order of their keys, None for what is not known."""
-    whole = len(keys) // AT_ONCE * AT_ONCE
-    for start in range(0, whole, AT_ONCE):
+    """Yield the recipients of entries in the order of their keys, None for unknown entries."""
+    full = len(keys) // AT_ONCE * AT_ONCE
+    for start in range(0, full, AT_ONCE):
         yield from raw.execute(FIND_RECIPIENTS, list(chain.from_iterable(keys[start : start + AT_ONCE]))).fetchone()
-    for key in keys[whole:]:
+    for key in keys[full:]:
         row = raw.execute(FIND_RECIPIENT, key).fetchone()
         yield None if row is None else row[0]
 
 
-def _tell(lanes: DueLanes, entries: Iterable[Entry]) -> None:
+def _add_lanes(lanes: DueLanes, entries: Iterable[Entry]) -> None:
     for entry in entries:
         if entry.state is State.WAITING:
             lanes.add(entry.lane, entry.next_attempt_at)
@@ -221,7 +228,7 @@ _CHANGEABLE = (State.WAITING, State.HELD)
 
 
 PURGE_BATCH = 200
-"""Messages forgotten in one transaction; others are written in between."""
+"""Messages deleted in one transaction; other writes run between two of them."""
 
 
 OLD_MESSAGES = (
@@ -247,11 +254,11 @@ DELETES = tuple(
 
 
 DELETES_BESIDE_EVENTS = DELETES[1:]
-"""Where events are dropped by their time, whatever message they are of."""
+"""For a store that drops events by their time, whatever their message."""
 
 
 def changeable_query(query: EntryQuery) -> EntryQuery | None:
-    """Return the query for those of its entries that may be changed, None when it asks for others only."""
+    """Restrict a query to entries that may be changed; None when it excludes them all."""
     states = tuple(state for state in _CHANGEABLE if not query.states or state in query.states)
     return replace(query, states=states) if states else None
 
@@ -259,9 +266,9 @@ def changeable_query(query: EntryQuery) -> EntryQuery | None:
 def apply_change(
     lanes: DueLanes, keys: Sequence[EntryKey], query: EntryQuery, rule: EntryChange
 ) -> Callable[[Connection], Sequence[tuple[Message, Entry]]]:
-    """Apply the rule to the entries with these keys; return those it changed, as they are now.
+    """Apply the rule to the entries with these keys; return the changed entries.
 
-    The keys were found before the transaction, for that may take long: what has moved since is left alone.
+    The keys were found before the transaction, because that may take long: entries changed since are skipped.
     """
 
     def operation(raw: Connection) -> Sequence[tuple[Message, Entry]]:
@@ -271,10 +278,11 @@ def apply_change(
             message, entry = found
             if entry.state not in query.states or query.lane not in ("", entry.lane):
                 continue
-            answer = rule(message, entry)
-            if answer is not None:
-                changed.append((message, answer[0]))
-                events.extend(answer[1])
+            result = rule(message, entry)
+            if result is not None:
+                changed.append((message, result[0]))
+                events.extend(result[1])
+
         update(raw, lanes, [entry for _, entry in changed], events)
         return changed
 
@@ -284,9 +292,9 @@ def apply_change(
 def purge_messages(
     before: float, after: tuple[float, str], deletes: Sequence[str] = DELETES
 ) -> Callable[[Connection], tuple[int, tuple[float, str]]]:
-    """Forget a batch of finished messages created before that time, beginning `after` a time and queue id.
+    """Delete a batch of finished messages created before that time, beginning `after` a time and queue id.
 
-    Return how many went and where the next batch begins.
+    Return their number and the start of the next batch.
     """
 
     def operation(raw: Connection) -> tuple[int, tuple[float, str]]:
@@ -302,9 +310,9 @@ def purge_messages(
 
 
 def purge_events(before: float, after: int) -> Callable[[Connection], int | None]:
-    """Forget events of unknown messages from before that time, beginning after that event id.
+    """Delete events of unknown messages from before that time, beginning after that event id.
 
-    Return where the next batch begins, None when the events reach that time. Ids follow the order of recording.
+    Return the start of the next batch, None when the events reach that time. Ids follow the order of recording.
     """
 
     def operation(raw: Connection) -> int | None:

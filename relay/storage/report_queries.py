@@ -10,14 +10,14 @@ from relay.storage.database import Connection, Database
 from relay.storage.queries import Statement, recipients_conditions
 
 MOST_CLICKS = 100_000
-"""Clicks read for the list of links, the newest; older ones still count, but name no link."""
+"""Newest clicks read for the list of links; older ones are counted without their link."""
 
 
 _BY_A_MACHINE = "events.data LIKE '%\"machine\":true%'"
 
 
 _BY_A_PERSON = "events.data NOT LIKE '%\"machine\":true%'"
-"""As `codec.encode_object` writes it; quotes inside a text are escaped there, so that no text can say it."""
+"""The encoding of `rows.encode_object`: it escapes quotes inside texts, so that no text can match."""
 
 
 _FLAGS = {
@@ -30,14 +30,14 @@ _FLAGS = {
     "complained": "events.kind = 'complaint'",
     "came_back": "events.kind = 'bounced' AND events.data LIKE '%\"late\":true%'",
 }
-"""What is known of a recipient when one of its events is so."""
+"""Property of a recipient, by a test on one of its events."""
 
 
 _COUNTED = {name: name for name in _FLAGS} | {
     "machine_clicked": "CASE WHEN clicked = 0 THEN machine_clicked ELSE 0 END",
     "machine_opened": "CASE WHEN opened = 0 THEN machine_opened ELSE 0 END",
 }
-"""What is counted of a recipient: machines only where no person did the same."""
+"""Sums over recipients: a machine's open or click counts only without one of a person."""
 
 
 _KINDS = ", ".join(
@@ -60,7 +60,7 @@ class ReportQueries:
         return await self._database.read(tallies(query))
 
     async def remotes(self, query: MessageQuery) -> Sequence[Tally]:
-        """Count the recipients of the messages that match, by the server that answered last and state."""
+        """Count the recipients of the messages that match, by state and the last server that replied."""
         return await self._database.read(remotes(query))
 
     async def failures(
@@ -70,7 +70,7 @@ class ReportQueries:
         return await self._database.read(failures(query, kinds, category, before))
 
     async def campaign_counts(self, query: MessageQuery) -> Sequence[CampaignCounts]:
-        """Count what became of the messages that match, and what their readers did, by campaign."""
+        """Count delivery states and reader actions of the messages that match, by campaign."""
 
         def operation(connection: Connection) -> list[CampaignCounts]:
             delivered = {row[0]: row[1:] for row in connection.execute(*delivered_statement(query))}
@@ -84,7 +84,7 @@ class ReportQueries:
         return await self._database.read(operation)
 
     async def clicks(self, query: MessageQuery) -> Sequence[Click]:
-        """Return the clicks on links of the messages that match, newest first, MOST_CLICKS at most."""
+        """Return the clicks on links of the messages that match, newest first, at most MOST_CLICKS."""
         sql, values = clicks_statement(query)
 
         def operation(connection: Connection) -> list[Click]:
@@ -106,7 +106,7 @@ def delivered_statement(query: MessageQuery) -> Statement:
 
 
 def engaged_statement(query: MessageQuery) -> Statement:
-    """Return the statement that counts recipients by what they did at least once, by campaign."""
+    """Return the statement that counts recipients with at least one action of each kind, by campaign."""
     where, values = recipients_conditions(query, "events")
     flags = ", ".join(f"max(CASE WHEN {test} THEN 1 ELSE 0 END) AS {name}" for name, test in _FLAGS.items())
     sums = ", ".join(f"sum({counted})" for counted in _COUNTED.values())
@@ -136,7 +136,7 @@ def _click(campaign: str, queue_id: str, number: int, data: str) -> Click:
 
 
 PAGE = 5_000
-"""Failures of one page: read at once they keep a connection some hundredths of a second."""
+"""Failures of one page: reading one occupies a connection for some hundredths of a second."""
 
 
 _DOMAIN = "substr(recipient_key, 1 + length(rtrim(recipient_key, replace(recipient_key, '@', ''))))"
@@ -160,7 +160,7 @@ def tallies(query: MessageQuery) -> Callable[[Connection], Sequence[Tally]]:
 
 
 def remotes(query: MessageQuery) -> Callable[[Connection], Sequence[Tally]]:
-    """Count the same entries by the server that answered last and state."""
+    """Count the same entries by state and the last server that replied."""
     where, values = recipients_conditions(query, "entries")
     sql = (
         "SELECT last_remote, state, count(*) FROM messages JOIN entries ON entries.queue_id = messages.queue_id "  # noqa: S608
@@ -175,8 +175,8 @@ def failures(
     """Return a page of the events of these kinds (bounced, deferred, complaint) of the messages that match."""
     where, values = recipients_conditions(query, "events")
     places = ", ".join("?" * len(kinds))
-    said = f'%"category":"{category.replace("_", "!_")}"%' if category.isidentifier() else "%"
-    guessed = '%"rule":"code-%' if category == "unknown" else said
+    filtered = f'%"category":"{category.replace("_", "!_")}"%' if category.isidentifier() else "%"
+    guessed = '%"rule":"code-%' if category == "unknown" else filtered
     older = "AND events.at <= ? AND (events.at < ? OR events.id < ?) " if before else ""
     sql = (
         f"SELECT {_FAILURE} FROM events INDEXED BY events_failed "  # noqa: S608  names and places only
@@ -185,8 +185,9 @@ def failures(
         f"{older}AND (events.data LIKE ? ESCAPE '!' OR events.data LIKE ? ESCAPE '!') AND {where} "
         "ORDER BY events.at DESC, events.id DESC LIMIT ?"
     )
-    place = (before.at, before.at, before.id) if before else ()
-    bound = [*(kind.value for kind in kinds), query.since, *place, said, guessed, *values, PAGE]
+
+    start = (before.at, before.at, before.id) if before else ()
+    bound = [*(kind.value for kind in kinds), query.since, *start, filtered, guessed, *values, PAGE]
     return lambda raw: [_failure(row) for row in raw.execute(sql, bound)]
 
 

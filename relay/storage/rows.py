@@ -1,4 +1,4 @@
-"""Rows ↔ values, JSON columns."""
+"""Conversion between rows and values, with JSON columns."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -22,7 +22,7 @@ _TRACKING_FIELDS = tuple(field.name for field in fields(Tracking))
 
 
 def encode_object(value: Mapping[str, object]) -> str:
-    """Return a mapping of JSON values as text, "" when it is empty."""
+    """Encode a mapping of JSON values, "" when it is empty."""
     return _encode(dict(value)) if value else ""
 
 
@@ -39,7 +39,7 @@ def decode_strings(text: str) -> dict[str, str]:
 
 
 def encode_list(value: Sequence[str]) -> str:
-    """Return a list of strings as text, "" when it is empty."""
+    """Encode a list of strings, "" when it is empty."""
     return _encode(list(value)) if value else ""
 
 
@@ -49,7 +49,7 @@ def decode_list(text: str) -> tuple[str, ...]:
 
 
 def encode_reply(reply: Reply | None) -> str | None:
-    """Return a reply as `[code, status, text]`."""
+    """Encode a reply as `[code, status, text]`."""
     return None if reply is None else _encode([reply.code, reply.status, reply.text])
 
 
@@ -60,7 +60,7 @@ def decode_reply(text: str | None) -> Reply | None:
 
 @lru_cache(maxsize=1024)
 def encode_policy(policy: MessagePolicy) -> str:
-    """Return a policy as a JSON object, without `added_fields`, which differ in every message."""
+    """Encode a policy as a JSON object, without `added_fields`, which differ in every message."""
     value: dict[str, object] = {
         "domain": policy.domain,
         "identity": policy.identity,
@@ -68,6 +68,7 @@ def encode_policy(policy: MessagePolicy) -> str:
         "provider": policy.provider,
         "fallback_providers": policy.fallback_providers,
     }
+
     if policy.author_name:
         value["author_name"] = policy.author_name
     if policy.reply_domain:
@@ -80,12 +81,13 @@ def encode_policy(policy: MessagePolicy) -> str:
         value["list_unsubscribe"] = [offered.base_url, offered.reply_domain]
     if policy.tracking is not None:
         value["tracking"] = {name: getattr(policy.tracking, name) for name in _TRACKING_FIELDS}
+
     return _encode(value)
 
 
 @lru_cache(maxsize=1024)
 def decode_policy(text: str) -> MessagePolicy:
-    """The inverse of `encode_policy`. Switches of a newer version are ignored, missing ones get their default."""
+    """The inverse of `encode_policy`. Options of a newer version are ignored, missing ones get their default."""
     value = json.loads(text)
     tracking, offered = value.get("tracking"), value.get("list_unsubscribe")
     return MessagePolicy(
@@ -141,7 +143,7 @@ MESSAGE_WIDTH = MESSAGE_COLUMNS.count(",") + 1
 
 
 def qualified(columns: str, table: str) -> str:
-    """Return the columns with the name of their table."""
+    """Prefix the columns with the name of their table."""
     return ", ".join(f"{table}.{column}" for column in columns.split(", "))
 
 
@@ -163,7 +165,7 @@ INSERT_EVENT = _insert("events", EVENT_COLUMNS)
 
 
 AT_ONCE = 100
-"""Events that one statement takes. One statement is one wait, for the network or for the interpreter's lock."""
+"""Events of one statement: each statement waits once for the network or the interpreter's lock."""
 
 
 INSERT_EVENTS = INSERT_EVENT + ", (?, ?, ?, ?, ?, ?)" * (AT_ONCE - 1)
@@ -173,7 +175,7 @@ INSERT_LABEL = "INSERT INTO labels (name, value, queue_id) VALUES (?, ?, ?) ON C
 
 
 def text(value: str) -> str:
-    """Return the text as it can be stored: NUL and what is no Unicode (lone surrogates of header bytes) become "?"."""
+    """Make a text storable: NUL and lone surrogates (from header bytes) become "?"."""
     unicode = value if value.isascii() else value.encode("utf-8", "replace").decode()
     return unicode.replace("\0", "?") if "\0" in unicode else unicode
 
@@ -229,7 +231,7 @@ def message_of(row: Row) -> Message:
 
 
 def label_rows(queue_id: str, tags: Iterable[str], metadata: Mapping[str, str]) -> Iterator[Row]:
-    """Yield the rows a message is found by: its tags, with the name "", and its metadata."""
+    """Yield the rows for searches of a message: its tags, with the name "", and its metadata."""
     for tag in tags:
         yield ("", text(tag), queue_id)
     for name, value in metadata.items():
@@ -237,7 +239,7 @@ def label_rows(queue_id: str, tags: Iterable[str], metadata: Mapping[str, str]) 
 
 
 def entry_row(entry: Entry) -> Row:
-    """Return the row of a new entry: ENTRY_COLUMNS and the key its recipient is found by."""
+    """Return the row of a new entry: ENTRY_COLUMNS and the search key of its recipient."""
     return (
         entry.queue_id,
         entry.number,
@@ -261,7 +263,7 @@ def entry_row(entry: Entry) -> Row:
 
 
 UNFINISHED = "state NOT IN ('delivered', 'bounced', 'dropped')"
-"""Of entries that are found by their message: said so, no planner takes the index on open entries for it."""
+"""For entries found by their message: written so, no planner uses the index on open entries."""
 
 
 UPDATED_COLUMNS = (
@@ -277,7 +279,7 @@ UPDATE_ENTRY = (
 
 
 def entry_update(entry: Entry) -> Row:
-    """Return the parameters of UPDATE_ENTRY: what can change in an entry, and its key."""
+    """Return the parameters of UPDATE_ENTRY: the changeable columns of an entry, and its key."""
     return (
         entry.lane,
         entry.expires_at,
@@ -296,7 +298,7 @@ def entry_update(entry: Entry) -> Row:
 
 
 def entry_of(row: Row, state: State | None = None) -> Entry:
-    """Return the entry of a row that begins with ENTRY_COLUMNS, in the state of the row unless another is given."""
+    """Return the entry of a row that begins with ENTRY_COLUMNS, with the row's state unless one is given."""
     return Entry(
         queue_id=row[0],
         number=row[1],

@@ -1,4 +1,4 @@
-"""What a store is on either database: it opens, closes and checks, and has parts that do the rest."""
+"""The common interface of both stores: opening, closing, checking, and the parts of a store."""
 
 from abc import ABC, abstractmethod
 from contextlib import AsyncExitStack
@@ -17,7 +17,7 @@ from relay.storage.verifications import VerificationTable
 
 
 class Store(ABC):
-    """The common part of `SqliteStore` and `PostgresStore`."""
+    """Base of `SqliteStore` and `PostgresStore`."""
 
     queue: BaseQueueStore
     """Implements QueueStore and QueueAdminStore."""
@@ -26,7 +26,7 @@ class Store(ABC):
 
     def __init__(self, database: StoreDatabase, lanes: DueLanes) -> None:
         self.database = database
-        """Runs operations of callers that bring their own SQL."""
+        """Runs operations of callers with their own SQL."""
         self.suppressions = SuppressionTable(database)
         """Implements SuppressionStore."""
         self.unsubscribes = UnsubscribeTable(database)
@@ -44,8 +44,8 @@ class Store(ABC):
 
     @abstractmethod
     async def check(self) -> None:
-        """Return when the store can take messages; else raise StoreError with the reason."""
+        """Return when the store can accept messages; else raise StoreError with the reason."""
 
     async def close(self) -> None:
-        """Complete what waits to be written, then close connections and locks. Closing again does nothing."""
+        """Complete waiting writes, then close connections and locks. Closing again does nothing."""
         await self._opened.aclose()

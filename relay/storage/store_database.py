@@ -1,4 +1,4 @@
-"""Runs the operations of a store's parts: changes through one writing connection, reads beside it."""
+"""Runs the operations of a store's parts: writes on one connection, reads on others."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 ROW_COST = 1024
-"""Octets counted for a row, beside its content."""
+"""Octets counted for a row, in addition to its content."""
 
 
 def _unlimited(_: int) -> None:
@@ -20,13 +20,13 @@ def _unlimited(_: int) -> None:
 class StoreDatabase:
     """Implements `storage.database.Database` for all parts of one store.
 
-    Reads use connections of their own and never delay a change. All methods raise StoreError.
+    Reads use connections of their own and never delay a write. All methods raise StoreError.
     """
 
     def __init__(
         self, reading: DriverConnection, writer: Writer, check_space: Callable[[int], None] = _unlimited
     ) -> None:
-        """Use these connections; `check_space` raises StoreError when so many octets of new mail do not fit."""
+        """Use these connections; `check_space` raises StoreError when new mail of a size does not fit."""
         self._reading = reading
         self._writer = writer
         self._check_space = check_space
@@ -38,12 +38,12 @@ class StoreDatabase:
     async def write(self, operation: Operation[T], cost: int = 0) -> T:
         """Run an operation in the next transaction; return its value when that is durable.
 
-        `cost` is in octets, 0 for what must never be refused (see `Writer.run`).
+        `cost` is in octets, 0 for operations that must never be refused (see `Writer.run`).
         """
         return await self._writer.run(operation, cost)
 
     async def write_mail(self, operation: Operation[T], size: int) -> T:
-        """The same for new mail of that many octets, which needs free space beyond the reserve."""
+        """Write new mail of that many octets, which requires free space beyond the reserve."""
 
         def checked(raw: Connection) -> T:
             self._check_space(size)
@@ -53,7 +53,7 @@ class StoreDatabase:
 
 
 async def read_transaction(link: DriverConnection, operation: Operation[T]) -> T:
-    """Run an operation that only reads in a transaction of its own; raise StoreError when that fails."""
+    """Run an operation in a read transaction of its own. Raises StoreError when that fails."""
 
     def transact(session: DbSession) -> T:
         try:

@@ -1,4 +1,4 @@
-"""The suppression list: SQL and the values it gives. What writes runs inside the writer's transaction."""
+"""The suppression list: SQL and its values. Writes run inside the writer's transaction."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
@@ -10,11 +10,11 @@ from relay.suppression.model import Evidence, Suppression
 from relay.suppression.ports import SuppressionQuery
 
 MEMORY = 30 * 86400.0
-"""Seconds after which a soft bounce counts no more."""
+"""Seconds for which a soft bounce counts."""
 
 
 _AT_ONCE = 500
-"""Addresses of one look-up: SQLite allows 999 parameters at least."""
+"""Addresses of one query: SQLite allows at least 999 parameters."""
 
 
 _COLUMNS = "address, domain, reason, rule, reply, queue_id, created_at, expires_at"
@@ -54,7 +54,7 @@ _TAKE_OFF = f"DELETE FROM suppressions WHERE address = ? AND domain = ? RETURNIN
 class SuppressionTable:
     """Implements SuppressionStore.
 
-    After `load` an empty list is not read. What is remembered may be less than "empty", never more.
+    After `load` an empty list is not queried. The flag may miss that the list is empty, but never claims it wrongly.
     """
 
     def __init__(self, database: Database) -> None:
@@ -62,15 +62,15 @@ class SuppressionTable:
         self._empty = False
 
     async def load(self) -> None:
-        """Learn whether the list is empty: once, before anything is written, by the only process that writes."""
+        """Check whether the list is empty: once, before any write, in the only process that writes."""
         self._empty = await self._database.read(is_empty)
 
     def expect(self, evidence: Iterable[Evidence]) -> None:
-        """Read the list from now on if there is any evidence, which is about to be written."""
+        """Query the list from now on if there is evidence, which is about to be written."""
         self._empty = self._empty and not any(True for _ in evidence)
 
     async def suppressed(self, addresses: Sequence[str], domain: str, now: float) -> Mapping[str, Suppression]:
-        """Return which of the addresses are suppressed for that sending domain, by their canonical form."""
+        """Return the suppressed addresses for that sending domain, by canonical form."""
         if self._empty:
             return {}
         return await self._database.read(find_suppressed(addresses, domain, now))
@@ -80,17 +80,17 @@ class SuppressionTable:
         return await self._database.read(find(query))
 
     async def add(self, suppressing: Sequence[Suppression]) -> None:
-        """Put addresses on the list, in place of what was there about the same address and domain."""
+        """Add addresses to the list, replacing rows of the same address and domain."""
         self._empty = self._empty and not suppressing
         await self._database.write(put(suppressing))
 
     async def remove(self, addresses: Sequence[str], domain: str) -> Sequence[Suppression]:
-        """Take addresses off the list; return what was removed."""
+        """Remove addresses from the list; return the removed rows."""
         return await self._database.write(take_off(addresses, domain))
 
 
 def add_evidence(raw: Connection, evidence: Iterable[Evidence]) -> None:
-    """Weigh evidence: suppress at once, or count and suppress at the threshold. What is on the list stays as it is."""
+    """Apply evidence: suppress at once, or count it and suppress at the threshold. Permanent rows do not change."""
     for one in evidence:
         found = one.suppression
         key = (canonical(found.address), found.domain)
@@ -104,12 +104,12 @@ def add_evidence(raw: Connection, evidence: Iterable[Evidence]) -> None:
 
 
 def clear_evidence(raw: Connection, delivered: Iterable[str]) -> None:
-    """Forget the refusals counted against addresses that took a message."""
+    """Delete the soft bounces counted against addresses that accepted a message."""
     raw.executemany(_REFUTE, [(key,) for address in delivered for key in keys_of(address)])
 
 
 def put(suppressions: Sequence[Suppression]) -> Callable[[Connection], None]:
-    """Put addresses on the list, whatever was there about them."""
+    """Add addresses to the list, replacing existing rows."""
     rows = [_row(one) for one in suppressions]
 
     def operation(raw: Connection) -> None:
@@ -119,7 +119,7 @@ def put(suppressions: Sequence[Suppression]) -> Callable[[Connection], None]:
 
 
 def take_off(addresses: Sequence[str], domain: str) -> Callable[[Connection], list[Suppression]]:
-    """Take addresses off the list, with what was counted against them; return what was on it."""
+    """Remove addresses from the list, with their soft bounce counts; return the removed rows."""
 
     def operation(raw: Connection) -> list[Suppression]:
         taken: list[Suppression] = []
@@ -132,7 +132,7 @@ def take_off(addresses: Sequence[str], domain: str) -> Callable[[Connection], li
 
 
 def forget_before(before: float) -> Callable[[Connection], None]:
-    """Forget soft bounces from before that time."""
+    """Delete soft bounces from before that time."""
 
     def operation(raw: Connection) -> None:
         raw.execute("DELETE FROM soft_bounces WHERE at < ?", (before,))
@@ -163,7 +163,7 @@ def find(query: SuppressionQuery) -> Callable[[Connection], list[Suppression]]:
 def find_suppressed(
     addresses: Sequence[str], domain: str, now: float
 ) -> Callable[[Connection], Mapping[str, Suppression]]:
-    """Return which of the addresses are suppressed for that domain, by their canonical form."""
+    """Return the suppressed addresses for that domain, by canonical form."""
     forms = {key: canonical(address) for address in addresses for key in keys_of(address)}
     keys = list(forms)
 
@@ -183,7 +183,7 @@ def find_suppressed(
 
 
 def is_empty(raw: Connection) -> bool:
-    """Tell whether nobody is on the list."""
+    """Whether the list has no rows."""
     return raw.execute("SELECT 1 FROM suppressions LIMIT 1").fetchone() is None
 
 

@@ -1,4 +1,4 @@
-"""The unsubscribe list: SQL and the values it gives."""
+"""The unsubscribe list: SQL and its values."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -12,11 +12,11 @@ from relay.suppression.ports import UnsubscribeQuery
 from relay.suppression.unsubscribes import SOURCES, Source, Unsubscribe
 
 MOST_IN_MEMORY = 200_000
-"""Addresses kept in memory; with more of them on the list the database is asked each time."""
+"""Addresses kept in memory; a longer list is queried in the database each time."""
 
 
 _AT_ONCE = 500
-"""Addresses of one look-up: SQLite allows 999 parameters at least."""
+"""Addresses of one query: SQLite allows at least 999 parameters."""
 
 
 _COLUMNS = "address, domain, campaign, source, queue_id, created_at"
@@ -45,53 +45,54 @@ HAS_LEFT = (
 class UnsubscribeTable:
     """Implements UnsubscribeStore.
 
-    After `load` the addresses on the list are kept in memory too, and the database is asked about no others. What is in
-    memory may be more than what is on the list, never less.
+    After `load` the listed addresses are in memory too, and only those are queried in the database. Memory may hold
+    more addresses than the list, never fewer.
     """
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._known: set[str] | None = None
+        self._addresses: set[str] | None = None
 
     async def load(self) -> None:
-        """Read the addresses into memory: once, before anything is recorded, by the only process that records."""
+        """Read the addresses into memory: once, before any recording, in the only process that records."""
         rows = await self._database.read(lambda raw: raw.execute(_ADDRESSES, (MOST_IN_MEMORY + 1,)).fetchall())
-        self._known = {row[0] for row in rows} if len(rows) <= MOST_IN_MEMORY else None
+        self._addresses = {row[0] for row in rows} if len(rows) <= MOST_IN_MEMORY else None
 
     def apply_events(self, connection: Connection, events: Iterable[Event]) -> list[Event]:
-        """Put the recipients of unsubscribe events on the list; return all events, with what the message row says.
+        """Add the recipients of unsubscribe events to the list; return all events, with data of their message rows.
 
-        For the transaction that records the events. `joined` is False on an event of a message that is not known any
-        more, and of which nobody else said whom it is from: it puts nobody on the list.
+        Call it in the transaction that records the events. `joined` is False for an event of an unknown message whose
+        recipient is unknown too: it adds nothing to the list.
         """
-        followed: list[Event] = []
+        completed: list[Event] = []
         rows: list[Row] = []
         for event in events:
             if event.kind is not Kind.UNSUBSCRIBE:
-                followed.append(event)
+                completed.append(event)
                 continue
             about = connection.execute(ABOUT, (event.queue_id, event.number)).fetchone()
             named = _named(event, about or (event.address, event.data.get("domain"), event.data.get("campaign")))
-            followed.append(named)
+            completed.append(named)
             if "joined" not in named.data:
-                rows.append(_row(_told_by(named)))
+                rows.append(_row(_unsubscribe_of(named)))
+
         if rows:
             self._put(connection, rows)
-        return followed
+        return completed
 
     async def unsubscribed(
         self, addresses: Sequence[str], domain: str, campaign: str | None
     ) -> Mapping[str, Unsubscribe]:
-        """Return which of the addresses want no mail of that domain's campaign (None: of any), by canonical form."""
+        """Return the addresses that unsubscribed from that campaign (None: any), by canonical form."""
         forms = {key: canonical(address) for address in addresses for key in keys_of(address)}
-        if self._known is not None:
-            forms = {key: form for key, form in forms.items() if key in self._known}
+        if self._addresses is not None:
+            forms = {key: form for key, form in forms.items() if key in self._addresses}
         if not forms:
             return {}
         return await self._database.read(lambda connection: _among(connection, forms, domain, campaign))
 
     async def has_left(self, queue_id: str, number: int) -> bool | None:
-        """Tell whether that recipient of that message wants no more of its campaign; None when it is not known."""
+        """Whether that recipient of that message has left its campaign; None when message or recipient is unknown."""
         found = await self._database.read(lambda raw: raw.execute(HAS_LEFT, (queue_id, number)).fetchone())
         return None if found is None else bool(found[0])
 
@@ -101,12 +102,12 @@ class UnsubscribeTable:
         return await self._database.read(lambda connection: [_of(row) for row in connection.execute(sql, values)])
 
     async def add(self, unsubscribing: Sequence[Unsubscribe]) -> None:
-        """Put addresses on the list; what is on it stays as it is."""
+        """Add addresses to the list; existing rows do not change."""
         rows = [_row(one) for one in unsubscribing]
         await self._database.write(lambda connection: self._put(connection, rows))
 
     async def remove(self, addresses: Sequence[str], domain: str | None, campaign: str | None) -> Sequence[Unsubscribe]:
-        """Take addresses off the list of that domain and campaign (None: of any); return what was on it."""
+        """Remove addresses from the list of that domain and campaign (None: any); return the removed rows."""
         scope = [(column, value) for column, value in (("domain", domain), ("campaign", campaign)) if value is not None]
         where = "".join(f" AND {column} = ?" for column, _ in scope)
         values = [text(value) for _, value in scope]
@@ -120,11 +121,11 @@ class UnsubscribeTable:
         return await self._database.write(operation)
 
     def _put(self, connection: Connection, rows: Sequence[Row]) -> None:
-        """Remember first, then write: whoever looks in between asks the database."""
-        if self._known is not None:
-            self._known.update(row[0] for row in rows)
-            if len(self._known) > MOST_IN_MEMORY:
-                self._known = None
+        """Add to memory first, then write: a check between the two queries the database."""
+        if self._addresses is not None:
+            self._addresses.update(row[0] for row in rows)
+            if len(self._addresses) > MOST_IN_MEMORY:
+                self._addresses = None
         connection.executemany(_PUT, rows)
 
 
@@ -136,22 +137,24 @@ def listing(query: UnsubscribeQuery) -> tuple[str, list[object]]:
         keys = keys_of(query.address)
         parts.append(equals("address", keys))
         values += keys
-    wanted = {
+
+    filters = {
         "domain": query.domain,
         "campaign": text(query.campaign),
         "source": query.source,
     }
-    for column, value in wanted.items():
+    for column, value in filters.items():
         if value:
             parts.append(f"{column} = ?")
             values.append(value)
+
     where = " AND ".join(parts)
     sql = f"SELECT {_COLUMNS} FROM unsubscribes WHERE {where} ORDER BY address, domain, campaign LIMIT ?"  # noqa: S608
     return sql, [*values, query.limit]
 
 
 def looking_up(count: int, *, campaign: bool) -> str:
-    """Return the statement that looks up so many addresses, of one campaign or of any."""
+    """Return the statement that queries `count` addresses, of one campaign or of any."""
     places = ", ".join("?" * count)
     scope = " AND campaign IN ('', ?)" if campaign else ""
     return (
@@ -163,7 +166,7 @@ def looking_up(count: int, *, campaign: bool) -> str:
 def _among(
     connection: Connection, forms: Mapping[str, str], domain: str, campaign: str | None
 ) -> Mapping[str, Unsubscribe]:
-    """Return which of the addresses are on the list, given as key and canonical form; of several the oldest counts."""
+    """Return the listed addresses among keys and canonical forms; of several rows the oldest counts."""
     scope = (domain,) if campaign is None else (domain, text(campaign))
     keys = list(forms)
     found: dict[str, Unsubscribe] = {}
@@ -175,14 +178,14 @@ def _among(
 
 
 def _named(event: Event, about: Sequence[object]) -> Event:
-    """Return the event with its recipient, domain and campaign, or saying that these are not known."""
+    """Add recipient, domain and campaign to the event, or mark them as unknown."""
     address, domain, campaign = (str(value or "") for value in about)
     if not (address and domain):
         return replace(event, data={**event.data, "joined": False})
     return replace(event, address=address, data={**event.data, "domain": domain, "campaign": campaign})
 
 
-def _told_by(event: Event) -> Unsubscribe:
+def _unsubscribe_of(event: Event) -> Unsubscribe:
     by = str(event.data.get("by", ""))
     source: Source = by if by in SOURCES else "reply"
     data = event.data

@@ -1,4 +1,4 @@
-"""Verifications and challenges: SQL, and the values it gives."""
+"""Verifications and challenges: SQL and its values."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -34,7 +34,7 @@ _BY_MAIL = f"SELECT {_CHALLENGE} FROM challenges WHERE queue_id = ?"  # noqa: S6
 
 
 _TAKE = f"UPDATE challenges SET tries = tries WHERE identity = ? RETURNING {_CHALLENGE}"  # noqa: S608  names only
-"""Reads a row and keeps it from others until the end of the transaction: no try is counted once that was two."""
+"""Reads a row and locks it until the end of the transaction, so that two concurrent tries count as two."""
 
 
 _PUT_CHALLENGE = (
@@ -45,35 +45,35 @@ _PUT_CHALLENGE = (
 
 
 class VerificationTable:
-    """Implements `relay.identities.verification.VerificationStore` over a database."""
+    """Implements `relay.verification.model.VerificationStore` over a database."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def find(self, subject: str = "") -> Sequence[Verification]:
-        """Return how the steps of that subject stand, or of all subjects, in order of subject and step."""
+        """Return the steps of a subject, or of all subjects, in order of subject and step."""
         where, values = (" WHERE subject = ?", (subject,)) if subject else ("", ())
         sql = f"{_SELECT}{where} ORDER BY subject, step"
         return await self._database.read(lambda raw: [Verification(*row) for row in raw.execute(sql, values)])
 
     async def verify(self, verification: Verification) -> None:
-        """Note how a step stands, in the place of what was there."""
+        """Record the state of a step, replacing the previous one."""
         await self._database.write(lambda raw: raw.execute(_PUT, _row(verification)) and None)
 
     async def proven(self) -> frozenset[str]:
-        """Return the identities whose address was confirmed, and the domains whose DNS speaks for them."""
+        """Return the identities with a confirmed address, and the domains verified by DNS."""
         return await self._database.read(lambda raw: frozenset(row[0] for row in raw.execute(_PROVEN)))
 
     async def challenge_by(self, queue_id: str) -> Challenge | None:
-        """Return the challenge whose code that mail carries."""
+        """Return the challenge whose code that message carries."""
         return await self._database.read(lambda raw: _of(raw.execute(_BY_MAIL, (queue_id,)).fetchone()))
 
     async def decide(self, identity: str, decide: Callable[[Challenge | None], Decision[T]]) -> T:
-        """Change the challenge of an identity and note what that proves, in one transaction; return the answer."""
+        """Change the challenge of an identity and record the verification, in one transaction; return the result."""
         return await self._database.write(_decide(identity, decide))
 
     async def forget_copies(self, before: float) -> None:
-        """Forget how test mails looked that came back before that time."""
+        """Delete the appearance of test messages that came back before that time."""
         sql = "DELETE FROM verifications WHERE step = 'copy' AND at < ?"
         await self._database.write(lambda raw: raw.execute(sql, (before,)) and None)
 

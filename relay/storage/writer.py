@@ -1,11 +1,11 @@
-"""Group commit: everything that waits goes into the next transaction, and every waiter learns of it after COMMIT.
+"""Group commit: all waiting operations share the next transaction, and their callers resume after COMMIT.
 
-One thread, one connection, one transaction at a time. A batch is first run without savepoints, which cost a copy of
-every page they touch; when an operation of it raises, the batch is rolled back and run again with a savepoint for
-each, so that the operation fails alone. Operations therefore must be repeatable after a rollback.
+One thread, one connection, one transaction at a time. A batch first runs without savepoints, which cost a copy of
+every page they touch. When an operation raises, the batch is rolled back and run again with a savepoint for each, so
+that the operation fails alone. Operations therefore must be repeatable after a rollback.
 
-What comes in while a transaction is being made durable is the next one. Only while transactions follow one another
-closely does the next one wait a moment for company: each costs a flush and two changes of thread, whatever it holds.
+Operations submitted during a transaction form the next one. When transactions follow each other closely, the next one
+waits briefly for more operations: each costs a flush and two thread switches, whatever its size.
 """
 
 import asyncio
@@ -24,27 +24,27 @@ MAX_BATCH = 1000
 
 
 MAX_BATCH_BYTES = 8 << 20
-"""Bounds of one transaction: they bound how long an operation waits for those before it."""
+"""Limits of one transaction: they bound the wait of an operation for earlier ones."""
 
 
 MAX_WAITING = 20_000
 
 
 MAX_WAITING_BYTES = 128 << 20
-"""Beyond this, operations that bring content are refused; those that settle content are always taken."""
+"""Limits of waiting operations, above which new content is refused; settlements are always accepted."""
 
 
 GATHER = 0.0015
-"""Seconds a transaction waits for more operations while the store is busy."""
+"""Seconds that a transaction waits for more operations while the store is busy."""
 
 
 _BUSY_COUNT, _BUSY_SPAN = 4, 0.01
-"""The store is busy when so many transactions ended within so many seconds."""
+"""Transactions and seconds: the store is busy when that many ended within that time."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Fault:
-    """An operation's own failure, carried back to its waiter."""
+    """Failure of one operation, returned to its caller."""
 
     error: Exception
 
@@ -57,7 +57,7 @@ class _Waiter:
 
 
 class Writer:
-    """The queue of operations in front of the writing connection."""
+    """Queue of operations for the writing connection."""
 
     def __init__(self, link: DriverConnection, rolled_back: Callable[[], None]) -> None:
         self._link = link
@@ -69,20 +69,20 @@ class Writer:
         self._ended: deque[float] = deque([0.0] * _BUSY_COUNT, _BUSY_COUNT)
         self._closed = False
         self.fault: StoreError | None = None
-        """Why the last transaction failed; None when it did not."""
+        """Error of the last transaction; None when it succeeded."""
         self._pump = asyncio.create_task(self._run(), name="store writer")
 
     async def run(self, operation: Operation[T], cost: int = 0) -> T:
         """Run the operation in the next transaction; return its value when that is on disk.
 
-        `cost` is the bytes it brings, 0 for what must never be refused. Cancelled before its transaction began, it is
-        not run; afterwards its transaction is completed all the same.
+        `cost` is the bytes it adds, 0 for an operation that must never be refused. When it is cancelled before its
+        transaction began, it does not run; afterwards the transaction completes all the same.
         """
         result: T = await self.submit(operation, cost)
         return result
 
     def submit(self, operation: Operation[T], cost: int = 0) -> asyncio.Future[T]:
-        """The same without waiting. Operations take effect in the order in which they were submitted."""
+        """Submit without waiting. Operations take effect in the order of submission."""
         if self._closed:
             raise StoreError("the store is closed")
         if cost and (len(self._waiting) >= MAX_WAITING or self._waiting_bytes + cost > MAX_WAITING_BYTES > cost):
@@ -94,11 +94,11 @@ class Writer:
         return future
 
     def post(self, operation: Operation[object]) -> None:
-        """The same for what nobody waits for, because it can be made up for when it fails."""
+        """Submit an operation that is not awaited, because a failure is harmless."""
         self.submit(operation).add_done_callback(lambda future: future.cancelled() or future.exception())
 
     async def close(self) -> None:
-        """Complete what waits and take nothing more."""
+        """Complete the waiting operations and accept no more."""
         self._closed = True
         self._wake.set()
         await self._pump
@@ -116,13 +116,13 @@ class Writer:
             self._abandon()
 
     async def _gather(self) -> None:
-        """Wait for company while the store is busy."""
+        """Wait for more operations while the store is busy."""
         now = asyncio.get_running_loop().time()
         if now - self._ended[0] < _BUSY_SPAN and not self._closed:
             await asyncio.sleep(GATHER)
 
     def _abandon(self) -> None:
-        """Leave nobody waiting when the writer ends before its time: a defect, or a loop that is torn down."""
+        """Fail all waiting operations when the writer ends early: by a defect, or because the event loop is closed."""
         self._closed = True
         for waiter in (*self._batch, *self._waiting):
             if not waiter.future.done():
@@ -143,6 +143,7 @@ class Writer:
     async def _commit(self, batch: Sequence[_Waiter]) -> None:
         if not batch:
             return
+
         operations = [waiter.operation for waiter in batch]
         try:
             results = await self._link.run(lambda session: self._transact(session, operations))
@@ -151,6 +152,7 @@ class Writer:
             results = [_Fault(self.fault)] * len(batch)
         else:
             self.fault = None
+
         self._ended.append(asyncio.get_running_loop().time())
         for waiter, result in zip(batch, results, strict=True):
             if waiter.future.done():
@@ -184,7 +186,7 @@ class Writer:
         return self._transact_apart(session, operations)
 
     def _transact_apart(self, session: DbSession, operations: Sequence[Operation[Any]]) -> list[Any]:
-        """Run a batch that holds a failing operation, each with a savepoint of its own."""
+        """Run a batch with a failing operation, each with a savepoint of its own."""
         results: list[Any] = []
         try:
             session.execute(self._link.begin)

@@ -43,7 +43,7 @@ async def test_nodes_hear_of_new_work_at_once(cluster: Cluster) -> None:
     began = time.monotonic()
     for number in range(50):
         await first.queue.enqueue(accepted(f"M{number:02}", f"x@{number}.test"))
-    await until(lambda: len(second._lanes._heard) + len(second._lanes._due) >= 50)
+    await until(lambda: len(second._lanes._noted) + len(second._lanes._due) >= 50)
     pauses = (time.monotonic() - began) / PAUSE
     assert len(woken) <= pauses + 2, "one notification for all that came within its pause"
     assert await second.queue.next_due([]) == NOW

@@ -129,6 +129,7 @@ class SqliteImport:
             self._session.execute(_ALONE)
         except psycopg.errors.LockNotAvailable:
             raise TransferError("another copy into this database is under way; let that one end") from None
+
         if living := self._session.execute(_LIVING, (nodes.LEASE,)).fetchall():
             hosts = ", ".join(sorted({row[0] for row in living}))
             raise TransferError(f"a relay works on this PostgreSQL database already (on {hosts}); stop it first")
@@ -142,6 +143,7 @@ class SqliteImport:
                 self._begin_anew(now)
             else:
                 self._take_up(begun)
+
         self.counts = self._source.counts(self.began_at)
 
     def _begin_anew(self, now: float) -> None:
@@ -197,7 +199,7 @@ class SqliteImport:
                 copy.write_row((*(row[place] for place in places), *more.values()))
 
     def _marks(self, table: Table) -> Mapping[str, object]:
-        """Return the columns that only PostgreSQL has: nodes read the rows of a ledger that are newer than their copy."""
+        """Return columns that only PostgreSQL has: nodes read rows of a ledger that are newer than their copy."""
         if table.name != "slots":
             return {}
         return {"change": self._session.execute("SELECT nextval('ledger_changes')").fetchone()[0], "node": ""}
@@ -209,6 +211,7 @@ class SqliteImport:
                 raise TransferError(
                     f"{name}: {there} rows are in PostgreSQL, and {wanted} in SQLite; --anew begins the copy again"
                 )
+
         with self._raw.transaction():
             self._session.execute(_LEDGERS)
             self._session.execute(_DONE)

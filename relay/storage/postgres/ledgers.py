@@ -175,12 +175,14 @@ class SharedLedgers:
             return
 
         number = raw.execute(NEXT).fetchone()[0]
-        gone = [(number, *key) for key, place in changes.items() if place is None]
-        if gone:
-            raw.executemany(GIVE_BACK, gone)
-        placed = [(*key, *place, number, self._node) for key, place in changes.items() if place is not None]
-        if placed:
-            raw.executemany(WRITE, placed)
+        released = [(number, *key) for key, slot_time in changes.items() if slot_time is None]
+        if released:
+            raw.executemany(GIVE_BACK, released)
+        entered = [
+            (*key, *slot_time, number, self._node) for key, slot_time in changes.items() if slot_time is not None
+        ]
+        if entered:
+            raw.executemany(WRITE, entered)
 
         keys = {key for _, _, key in changes}
         raw.execute(CHANGE, (number, list(keys)))

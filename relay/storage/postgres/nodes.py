@@ -91,9 +91,10 @@ class NodeFile:
                 f"{self.path}: another relay process works with this data directory; "
                 "stop that one, or give each its own"
             ) from None
-        known = os.pread(self._descriptor, 64, 0).decode("ascii", "replace").strip()
-        self.id = known or uuid.uuid4().hex
-        if not known:
+
+        stored = os.pread(self._descriptor, 64, 0).decode("ascii", "replace").strip()
+        self.id = stored or uuid.uuid4().hex
+        if not stored:
             os.pwrite(self._descriptor, f"{self.id}\n".encode(), 0)
             os.fsync(self._descriptor)
 

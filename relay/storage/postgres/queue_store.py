@@ -72,7 +72,7 @@ class PostgresQueueStore(BaseQueueStore):
         return [None] * len(batch)
 
     async def recover(self, now: float, longest_wait: float) -> int:
-        """Void leases of this node's previous run and of dead nodes; clamp waits; return the number of voided leases."""
+        """Void leases of this node's previous run and of dead nodes; clamp waits; return the number of voids."""
         self.in_flight.drop_stale()
         freed = await self._database.write(leases.recover(self._lanes, now, longest_wait, self._nodes.id))
         self._notifier.notify(freed)

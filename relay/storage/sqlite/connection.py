@@ -1,4 +1,4 @@
-"""Connections to the database file, and the one way work gets to the thread of a connection."""
+"""Connections to the database file, and running functions in their threads."""
 
 import sqlite3
 from collections.abc import Awaitable, Callable
@@ -29,7 +29,7 @@ _STATEMENTS = 256
 
 
 _LOG_KEPT = 4
-"""Times the size at which it is emptied: a log that grew beyond is cut."""
+"""Multiple of the checkpoint size above which an emptied log file is truncated."""
 
 
 if not callable(getattr(aiosqlite.Connection, "_execute", None)) or not hasattr(aiosqlite.Connection, "_conn"):
@@ -40,13 +40,13 @@ if not callable(getattr(aiosqlite.Connection, "_execute", None)) or not hasattr(
 
 
 async def in_thread(connection: aiosqlite.Connection, function: Callable[[sqlite3.Connection], T]) -> T:
-    """Run the function in the connection's thread, one hop however many statements it makes."""
+    """Run the function in the connection's thread, one hop for all its statements."""
     hop = cast("Callable[..., Awaitable[T]]", connection._execute)
     return await hop(function, connection._conn)
 
 
 async def connect_writer(path: Path, checkpoint_pages: int) -> aiosqlite.Connection:
-    """Open the one connection that writes. A commit returns when the log is on disk (synchronous=FULL)."""
+    """Open the only writing connection. A commit returns when the log is on disk (synchronous=FULL)."""
     connection = await _connect(path, "rw")
     await in_thread(connection, lambda raw: prepare_writer(raw, checkpoint_pages))
     return connection
@@ -60,7 +60,7 @@ async def connect_reader(path: Path) -> aiosqlite.Connection:
 
 
 def prepare_writer(raw: sqlite3.Connection, checkpoint_pages: int) -> None:
-    """Set a writing connection up. Contents are not wiped when dropped: that would double what is written."""
+    """Configure a writing connection. Dropped contents are not wiped: that would double the octets written."""
     raw.execute("PRAGMA journal_mode = WAL").fetchone()
     raw.execute("PRAGMA synchronous = FULL")
     raw.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
@@ -80,7 +80,7 @@ async def _connect(path: Path, mode: str) -> aiosqlite.Connection:
     connection = aiosqlite.connect(
         uri(path, mode), uri=True, isolation_level=None, timeout=_BUSY_TIMEOUT, cached_statements=_STATEMENTS
     )
-    # A program that fails must end and give up its lock, not wait for a thread nobody will stop any more.
+    # A failing program must end and release its lock, and not wait for a thread that is never stopped.
     thread: Any = getattr(connection, "_thread", connection)
     thread.daemon = True
     return await connection
@@ -92,7 +92,7 @@ def uri(path: Path, mode: str) -> str:
 
 
 class SqliteLink:
-    """Implements `storage.database.Link` over an aiosqlite connection."""
+    """Implements `storage.database.DriverConnection` over an aiosqlite connection."""
 
     begin: ClassVar[str] = "BEGIN IMMEDIATE"
     begin_read: ClassVar[str] = "BEGIN"
@@ -107,22 +107,22 @@ class SqliteLink:
         return await in_thread(self._connection, function)
 
     def together(self, session: DbSession) -> AbstractContextManager[Connection]:
-        """Return the connection as it is: no statement has a way to go."""
+        """Return the connection unchanged: statements cross no network."""
         return nullcontext(session)
 
     def fails_batch(self, error: BaseException) -> bool:
-        """Tell whether the error comes from the disk or the file."""
+        """Whether the error comes from the disk or the file."""
         return spoils_batch(error)
 
     def reclaim_space(self, session: DbSession) -> None:
-        """Empty the log into the database, so that the space it has can be used again."""
+        """Checkpoint the log into the database, so that its space can be reused."""
         try:
             session.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
         except sqlite3.Error:
             return  # The fault that led here is reported; the next transaction finds out whether it lasts.
 
     def store_error(self, error: Exception) -> StoreError:
-        """Return the error with the name of the file; `full` for a full disk, a quota or a file size limit."""
+        """Add the name of the file; `full` for a full disk, a quota or a file size limit."""
         return store_error(error, self._path)
 
     async def close(self) -> None:

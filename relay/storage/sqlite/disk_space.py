@@ -1,4 +1,4 @@
-"""The space a store may fill: the disk's, and what a file size limit leaves of it."""
+"""Space available to a store: that of the disk, within the file size limit."""
 
 import os
 import resource
@@ -22,19 +22,18 @@ _LEAST_CHECKPOINT_PAGES = 64
 
 @dataclass(slots=True)
 class DiskSpace:
-    """How much of a disk the database at `path` may use.
+    """Disk space for the database at `path`.
 
-    New messages leave `reserve` bytes free: what was accepted must still be delivered and settled, and both write.
-    Once one was refused, the disk counts as full until clearly more is free: one that is full to the brim would
-    otherwise be in trouble and out of it with every message.
+    New messages leave `reserve` bytes free: delivering and settling accepted messages writes too. After a refusal the
+    disk counts as full until clearly more is free. Otherwise an almost full disk would alternate with every message.
     """
 
     path: Path
     reserve: int
     checkpoint_pages: int
-    """Pages of the write-ahead log after which it is emptied into the database; fewer on a small disk."""
+    """Pages of the write-ahead log before a checkpoint; fewer on a small disk."""
     _wanted: int = 0
-    """Bytes beyond the reserve that end the trouble; 0 when there is none."""
+    """Bytes beyond the reserve at which the disk no longer counts as full; 0 when it does not."""
 
     @classmethod
     def at(cls, path: Path) -> "DiskSpace":
@@ -44,16 +43,16 @@ class DiskSpace:
         return cls(path, min(_RESERVE, total // 8), pages)
 
     def check(self, size: int) -> None:
-        """Raise StoreError when a message of that size would eat into the reserve.
+        """Raise StoreError when a message of that size would use the reserve.
 
-        It is counted twice: it is written to the log, then to the database.
+        The size counts twice: the message is written to the log, then to the database.
         """
         if self._beyond_reserve() < 2 * size:
             self._wanted = max(self._wanted, 2 * size + min(_EASE, self.reserve // 4))
             raise self._full()
 
     def check_ease(self) -> None:
-        """Raise StoreError while the disk counts as full: below the reserve, or not far enough above it again."""
+        """Raise StoreError while the disk counts as full: below the reserve, or not yet far enough above it."""
         self.check(0)
         if self._beyond_reserve() < self._wanted:
             raise self._full()
@@ -72,7 +71,7 @@ class DiskSpace:
 
 
 def _disk(path: Path) -> tuple[int, int]:
-    """Return how large the database may become, and how much it may still grow, in bytes."""
+    """Return the maximum size of the database, and its remaining growth, in bytes."""
     disk = os.statvfs(path.parent)
     total, free = disk.f_blocks * disk.f_frsize, disk.f_bavail * disk.f_frsize
     limit, _ = resource.getrlimit(resource.RLIMIT_FSIZE)

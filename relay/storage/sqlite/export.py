@@ -1,4 +1,4 @@
-"""A whole SQLite database as something to copy: its tables, in the order of their keys. Blocking."""
+"""Export of a whole SQLite database: its tables, in the order of their keys. Blocking."""
 
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,7 +23,7 @@ _LIVING_SLOTS = (
     "at >= {day_ago} AND (at <= {now} OR EXISTS (SELECT 1 FROM entries "
     "WHERE entries.queue_id = slots.queue_id AND entries.number = slots.number))"
 )
-"""The places that count: none that no window sees any more, none of a message that was never stored."""
+"""Slots to copy: those that a window still covers and whose message was stored."""
 
 
 _QUEUE = (
@@ -34,19 +34,19 @@ _QUEUE = (
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table with its columns, and the columns of its primary key in their order."""
+    """A table with its columns, and the columns of its primary key in order."""
 
     name: str
     columns: tuple[str, ...]
     key: tuple[str, ...]
 
     def key_of(self, row: Row) -> list[Any]:
-        """Return the key of one of its rows."""
+        """Return the key of a row."""
         return [row[self.columns.index(column)] for column in self.key]
 
 
 class SqliteExport:
-    """The database, locked against any server until it is closed."""
+    """The database, locked against any server until `close`."""
 
     def __init__(self, path: Path, lock: StoreLock, raw: sqlite3.Connection) -> None:
         """Use `open`."""
@@ -56,40 +56,40 @@ class SqliteExport:
 
     @classmethod
     def open(cls, path: Path) -> Self:
-        """Lock the database and bring its schema up to date. Raises StoreErrors that say what to do."""
+        """Lock the database and upgrade its schema. Raises StoreErrors that name the remedy."""
         if not path.exists():
             raise StoreError(f"{path}: there is no database; storage.url names what is to be copied")
         lock = schema.take(path)
         return cls(path, lock, sqlite3.connect(uri(path, "ro"), uri=True))
 
     def close(self) -> None:
-        """Give the database free."""
+        """Release the database."""
         self._raw.close()
         self._lock.release()
 
     def tables(self) -> list[Table]:
-        """Return all tables there are."""
+        """Return all tables."""
         return [_described(self._raw, name) for (name,) in self._raw.execute(TABLES).fetchall()]
 
     def counts(self, now: float) -> Mapping[str, int]:
-        """Return how many rows of each table are to be copied at that time."""
+        """Return the number of rows to copy at that time, by table."""
         return {table.name: self._count(table, now) for table in self.tables()}
 
     def fingerprint(self) -> str:
-        """Return what changes whenever a server has worked on the database."""
+        """Return a value that changes whenever a server writes to the database."""
         return sha256(repr(self._raw.execute(_QUEUE).fetchone()).encode()).hexdigest()
 
     def oldest_event(self) -> float | None:
-        """Return the time of the oldest event, None when there is none."""
+        """Return the Unix time of the oldest event, None when there is none."""
         oldest: float | None = self._raw.execute("SELECT min(at) FROM events").fetchone()[0]
         return oldest
 
     def active(self) -> set[tuple[str, int]]:
-        """Return the entries a server had under way when it was killed."""
+        """Return the entries that a killed server had in flight."""
         return set(self._raw.execute("SELECT queue_id, number FROM entries WHERE state = 'active'").fetchall())
 
     def rows(self, table: Table, after: Sequence[Any] | None, now: float) -> Iterator[Row]:
-        """Yield the rows of a table in the order of its key, those behind a key when one is given."""
+        """Yield the rows of a table in the order of its key, after a key where one is given."""
         conditions = [*_wanted(table, now)]
         key = ", ".join(table.key)
         if after is not None:

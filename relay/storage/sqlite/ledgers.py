@@ -1,22 +1,21 @@
-"""The ledgers of identities and providers: kept in memory, answered at once, written behind.
+"""Ledgers of identities and providers, in memory, with write-behind.
 
-A reservation need not wait for the disk. Its rows are submitted to the writer before the caller can submit the
-message they belong to, and the writer keeps the order: the message is never on disk without its places. When the
-rows cannot be written neither can the message. A crash in between leaves places in the future without a message;
-they are given back when the store is opened.
+A reservation does not wait for the disk. Its rows go to the writer before the message's rows, and the writer keeps
+the order: no message is on disk without its slots. When the slots cannot be written, the message cannot either.
+A crash between the two leaves future slots without a message; the next start releases them.
 """
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from relay.limits.ledgers import LedgerBook, Place, PlaceKey
+from relay.limits.ledgers import LedgerBook, SlotKey, SlotTime
 from relay.limits.ports import Slot, Usage
 from relay.limits.window import DAY, SlotKind, Window
 from relay.storage.database import Connection
 from relay.storage.writer import Writer
 
 SWEEP = 3600.0
-"""Seconds between two times at which places no window can see any more are dropped."""
+"""Seconds between two sweeps, which drop slots that no window covers any more."""
 
 
 _LOAD = "SELECT queue_id, number, key, at, standing FROM slots WHERE at >= ?"
@@ -41,53 +40,53 @@ _DELETE_ORPHANS = (
 
 
 class Ledgers:
-    """The books of the one process that works on a database file. Not for use from several threads."""
+    """Ledgers of the only process that uses a database file. Not thread-safe."""
 
     def __init__(self, writer: Writer) -> None:
         self._writer = writer
-        self._books = LedgerBook()
-        self._unwritten: dict[PlaceKey, Place | None] = {}
+        self._book = LedgerBook()
+        self._unwritten: dict[SlotKey, SlotTime | None] = {}
         self._swept_at = 0.0
 
     async def load(self, now: float) -> None:
-        """Read the places no older than a day; give back those in the future that belong to no entry."""
+        """Read the slots of the last day and later; release future ones without an entry."""
         for queue_id, number, key, at, standing in await self._writer.run(_load(now)):
-            self._books.enter((queue_id, number, key), (at, SlotKind(standing)))
+            self._book.enter((queue_id, number, key), (at, SlotKind(standing)))
         self._swept_at = now
 
     async def reserve(self, slots: Sequence[Slot], at: Sequence[float]) -> list[float]:
-        """Enter each slot at the earliest time, not before its `at`, that breaks none of its windows."""
-        times = self._books.reserve(slots, at)
+        """Enter each slot at the earliest time, not before its `at`, that its windows allow."""
+        times = self._book.reserve(slots, at)
         self._write()
         return times
 
     async def acquire(self, slot: Slot, now: float) -> float:
-        """Move the slot to `now` if its windows allow that, else to the next free time; return where it is."""
-        moment = self._books.acquire(slot, now)
+        """Move the slot to `now` if its windows allow that, else to the next free time; return its time."""
+        moment = self._book.acquire(slot, now)
         if now - self._swept_at > SWEEP:
             self._swept_at = now
-            self._books.sweep(now - DAY)
+            self._book.sweep(now - DAY)
             self._writer.post(_delete_old(now - DAY))
         self._write()
         return moment
 
     async def release(self, queue_id: str, numbers: Iterable[int]) -> None:
-        """Give the places of entries back."""
-        self._books.release(queue_id, numbers)
+        """Release the slots of entries."""
+        self._book.release(queue_id, numbers)
         self._write()
 
     async def commit(self, queue_id: str, numbers: Iterable[int]) -> None:
-        """Let what left count for good, under a name of its own, so that the entry's next place does not replace it."""
-        self._books.commit(queue_id, numbers)
+        """Count sent messages permanently, each under a key of its own that the entry's next slot does not replace."""
+        self._book.commit(queue_id, numbers)
         self._write()
 
     async def usage(self, windows: Mapping[str, Sequence[Window]], now: float) -> dict[str, Usage]:
-        """Return how the ledgers stand."""
-        return self._books.usage(windows, now)
+        """Return the usage of each ledger, by key."""
+        return self._book.usage(windows, now)
 
     def _write(self) -> None:
-        """Submit what changed. Rows that could not be written ride with the next ones."""
-        rows = self._unwritten | self._books.changes()
+        """Submit the changes. Rows that could not be written are written with the next ones."""
+        rows = self._unwritten | self._book.changes()
         self._unwritten = {}
         if not rows:
             return
@@ -108,15 +107,15 @@ def _load(now: float) -> Callable[[Connection], list[tuple[str, int, str, float,
     return operation
 
 
-def _write(rows: dict[PlaceKey, Place | None]) -> Callable[[Connection], None]:
-    gone = [key for key, place in rows.items() if place is None]
-    placed = [(*key, *place) for key, place in rows.items() if place is not None]
+def _write(rows: dict[SlotKey, SlotTime | None]) -> Callable[[Connection], None]:
+    released = [key for key, slot_time in rows.items() if slot_time is None]
+    entered = [(*key, *slot_time) for key, slot_time in rows.items() if slot_time is not None]
 
     def operation(raw: Connection) -> None:
-        if gone:
-            raw.executemany(DELETE, gone)
-        if placed:
-            raw.executemany(_WRITE, placed)
+        if released:
+            raw.executemany(DELETE, released)
+        if entered:
+            raw.executemany(_WRITE, entered)
 
     return operation
 

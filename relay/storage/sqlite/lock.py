@@ -1,6 +1,6 @@
-"""One process works on a store: an exclusive lock on a file beside the database.
+"""An exclusive lock on a file beside the database, so that one process uses a store.
 
-The same file is the marker that a database existed, so that a lost one is noticed and not replaced by an empty queue.
+The file also marks that a database existed, so that a lost database is not replaced by an empty queue.
 """
 
 import fcntl
@@ -13,10 +13,10 @@ _MARK = b"the database was made\n"
 
 
 class StoreLock:
-    """The lock of a database file; held until `release` or the end of the process, however that ends."""
+    """The lock of a database file; held until `release` or the end of the process."""
 
     def __init__(self, database: Path) -> None:
-        """Take the lock; raise StoreLockedError when another process has it."""
+        """Take the lock. Raises StoreLockedError when another process has it."""
         self.path = Path(f"{database}.lock")
         self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
@@ -33,13 +33,13 @@ class StoreLock:
         return os.pread(self._descriptor, len(_MARK), 0) == _MARK
 
     def mark(self) -> None:
-        """Note durably that a database exists, after it does."""
+        """Record durably that a database exists, after it was made."""
         os.pwrite(self._descriptor, _MARK, 0)
         os.fsync(self._descriptor)
         sync_folder(self.path.parent)
 
     def release(self) -> None:
-        """Give the lock up."""
+        """Release the lock."""
         os.close(self._descriptor)
 
 

@@ -1,4 +1,4 @@
-"""The queue in a database file, which one process works on."""
+"""The queue in a database file, which one process uses."""
 
 import asyncio
 import uuid
@@ -29,7 +29,7 @@ class SqliteQueueStore(BaseQueueStore):
         self._writer = writer
         self._suppressions = suppressions
         self.boot = uuid.uuid4().hex
-        """The lease of all entries claimed since this opening of the store."""
+        """Lease of all entries claimed since this store was opened."""
 
     async def enqueue(self, accepted: NewMessage) -> None:
         """Store message, content, entries and events in one transaction."""
@@ -40,21 +40,21 @@ class SqliteQueueStore(BaseQueueStore):
         return await self._database.write(claim.recover(self._lanes, now, longest_wait, self.boot))
 
     async def leased_by_previous_run(self, keys: Sequence[EntryKey]) -> Sequence[ClaimedBatch]:
-        """Return those of the entries that an earlier process still has leased, by message."""
+        """Return the entries that an earlier process still has leased, by message."""
         return await self._database.read(claim.leased_before(keys, self.boot))
 
     async def claim(self, now: float, room: ClaimLimits) -> Sequence[ClaimedBatch]:
-        """Lease due entries. When the caller is cancelled meanwhile they are given back."""
+        """Lease due entries. When the caller is cancelled, they are returned to the queue."""
         claiming = self._writer.submit(
             claim.claim(self._lanes, now, room, lambda raw: claim.ClaimSource(raw, self.boot))
         )
         try:
             return await asyncio.shield(claiming)
         except asyncio.CancelledError:
-            claiming.add_done_callback(self._give_back)
+            claiming.add_done_callback(self._return)
             raise
 
-    def _give_back(self, claiming: asyncio.Future[Sequence[ClaimedBatch]]) -> None:
+    def _return(self, claiming: asyncio.Future[Sequence[ClaimedBatch]]) -> None:
         if claiming.cancelled() or claiming.exception() is not None:
             return
         entries = [entry for claimed in claiming.result() for entry in claimed.entries]

@@ -1,4 +1,4 @@
-"""Open, check, migrate."""
+"""Opens, checks and migrates a database file."""
 
 import asyncio
 import os
@@ -16,11 +16,11 @@ from relay.storage.sqlite.connection import PAGE_SIZE, connect_reader, in_thread
 from relay.storage.sqlite.lock import StoreLock, sync_folder
 
 APPLICATION_ID = 0x72656C61
-"""Written into the file header ("rela"): marks the database as one of this program."""
+"""In the file header ("rela"): identifies the database as one of this program."""
 
 
 QUICK_CHECK_LIMIT = 64 << 20
-"""Bytes. Larger files are not read through at start: it would keep mail waiting."""
+"""Bytes. Larger files are not checked at start, because that would delay mail."""
 
 
 _HEADER = b"SQLite format 3\0"
@@ -30,16 +30,16 @@ _HEADER_SIZE = 100
 
 
 def migrations() -> dict[int, str]:
-    """Return the SQL of all migrations by their number, in order."""
+    """Return the SQL of all migrations by number, in order."""
     folder = resources.files("relay.storage") / "migrations"
     files = sorted((file for file in folder.iterdir() if file.name.endswith(".sql")), key=lambda file: file.name)
     return {int(file.name.partition("_")[0]): file.read_text("utf-8") for file in files}
 
 
 def prepare(path: Path, *, existed: bool, steps: Mapping[int, str] | None = None) -> None:
-    """Make sure the file at `path` is a sound database with the newest schema; create it when none `existed`.
+    """Check the database at `path` and upgrade its schema; create it when none `existed`.
 
-    Raises DamagedError or SchemaError, and then nothing was changed.
+    Raises DamagedError or SchemaError without having changed anything.
     """
     wanted = migrations() if steps is None else steps
     empty = not path.exists() or path.stat().st_size == 0
@@ -50,6 +50,7 @@ def prepare(path: Path, *, existed: bool, steps: Mapping[int, str] | None = None
         )
     if not empty:
         check_header(path)
+
     with closing(sqlite3.connect(uri(path, "rwc"), uri=True, isolation_level=None)) as raw:
         if empty:
             _create(raw)
@@ -60,20 +61,22 @@ def prepare(path: Path, *, existed: bool, steps: Mapping[int, str] | None = None
 
 
 def check_header(path: Path) -> None:
-    """Raise DamagedError or SchemaError unless the file begins and ends like a database of this program.
+    """Raise DamagedError or SchemaError unless the header and length are those of a database of this program.
 
     File format: https://sqlite.org/fileformat.html section 1.3.
     """
     with path.open("rb") as file:
         header = file.read(_HEADER_SIZE)
+
     if len(header) < _HEADER_SIZE or not header.startswith(_HEADER):
         raise DamagedError(f"{path}: the file does not begin like a database; restore it from a backup")
     if int.from_bytes(header[68:72], "big") != APPLICATION_ID:
         raise SchemaError(f"{path}: this is a database of another program; name another file in storage.url")
+
     page_size = int.from_bytes(header[16:18], "big")
     expected = int.from_bytes(header[28:32], "big") * (65536 if page_size == 1 else page_size)
     log = Path(f"{path}-wal")
-    # A log that was not yet emptied may hold the pages the file lacks.
+    # A log without a checkpoint may hold the missing pages of the file.
     if path.stat().st_size < expected and not (log.exists() and log.stat().st_size):
         raise DamagedError(
             f"{path}: the file is cut short ({path.stat().st_size} of {expected} bytes); restore it from a backup"
@@ -95,7 +98,7 @@ def check_database(raw: sqlite3.Connection, path: Path) -> None:
 
 
 def check_version(raw: sqlite3.Connection, path: Path, newest: int) -> int:
-    """Return the number of the schema; raise SchemaError when this program does not know it."""
+    """Return the schema version. Raises SchemaError for an unknown one."""
     version: int = raw.execute("PRAGMA user_version").fetchone()[0]
     if version > newest:
         raise SchemaError(
@@ -105,14 +108,14 @@ def check_version(raw: sqlite3.Connection, path: Path, newest: int) -> int:
 
 
 def _create(raw: sqlite3.Connection) -> None:
-    """Lay out a new file: the page size before anything else, what the header must say before there is a log."""
+    """Initialise a new file: the page size first, then the header fields, which must precede the log."""
     raw.execute(f"PRAGMA page_size = {PAGE_SIZE}")
     raw.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     raw.execute("PRAGMA journal_mode = WAL").fetchone()
 
 
 def _migrate(raw: sqlite3.Connection, path: Path, steps: Mapping[int, str]) -> None:
-    """Take the steps the database lacks, each in one transaction, after a copy of what there was."""
+    """Take the missing steps, each in one transaction, after a backup."""
     raw.execute("PRAGMA synchronous = FULL")
     version = check_version(raw, path, max(steps))
     lacking = {number: sql for number, sql in steps.items() if number > version}
@@ -128,7 +131,7 @@ def _migrate(raw: sqlite3.Connection, path: Path, steps: Mapping[int, str]) -> N
 
 
 def _back_up(raw: sqlite3.Connection, copy: Path) -> None:
-    """Copy the database, whole and durable before its name is there."""
+    """Copy the database; the copy is complete and durable before it gets its name."""
     unfinished = Path(f"{copy}.part")
     unfinished.unlink(missing_ok=True)
     with closing(sqlite3.connect(unfinished)) as target:
@@ -142,7 +145,7 @@ def _back_up(raw: sqlite3.Connection, copy: Path) -> None:
 
 
 def take(path: Path) -> StoreLock:
-    """Lock the store, make its database ready and return the lock. Blocking."""
+    """Lock the store, prepare its database and return the lock. Blocking."""
     lock = StoreLock(path)
     try:
         prepare(path, existed=lock.marked)
@@ -155,7 +158,7 @@ def take(path: Path) -> StoreLock:
 
 
 async def read(path: Path) -> aiosqlite.Connection:
-    """Open a reading connection to a database this program knows; creates nothing."""
+    """Open a reading connection to a database with a known schema; creates nothing."""
     try:
         await asyncio.to_thread(check_header, path)
         reader = await connect_reader(path)

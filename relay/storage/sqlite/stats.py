@@ -1,4 +1,4 @@
-"""What a store is, told in figures: database, schema, size, rows of each table. Blocking; a server may be running."""
+"""Figures of a store: database, schema, size, rows of each table. Blocking; a server may be running."""
 
 import sqlite3
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ TABLES = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 
 
 @dataclass(frozen=True, slots=True)
 class StoreStats:
-    """What was found. The size is in octets, with the indexes and SQLite's log."""
+    """Figures of one store. The size is in octets, with indexes and SQLite's log."""
 
     database: str
     version: str
@@ -25,12 +25,12 @@ class StoreStats:
     rows: Mapping[str, int]
 
     def head(self) -> dict[str, object]:
-        """Return everything but the rows, by name."""
+        """Return all figures but the rows, by name."""
         return {"database": self.database, "version": self.version, "schema": self.schema, "octets": self.octets}
 
 
 def survey_sqlite(path: Path) -> StoreStats:
-    """Look at a database file. Raises StoreErrors that say what is wrong with it."""
+    """Survey a database file. Raises StoreErrors that name its fault."""
     if not path.exists():
         raise StoreError(f"{path}: there is no database; the first start of the server makes it")
     schema.check_header(path)
@@ -42,6 +42,7 @@ def survey_sqlite(path: Path) -> StoreStats:
             rows = {name: raw.execute(f"SELECT count(*) FROM {name}").fetchone()[0] for name in names}  # noqa: S608
     except sqlite3.Error as error:
         raise store_error(error, path) from error
+
     files = (path, Path(f"{path}-wal"))
     octets = sum(file.stat().st_size for file in files if file.exists())
     return StoreStats(f"SQLite, {path}", sqlite3.sqlite_version, version, octets, rows)

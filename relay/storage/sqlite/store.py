@@ -38,7 +38,7 @@ class SqliteStore(Store):
     async def open(cls, path: Path, *, now: float) -> Self:
         """Open the database, creating it or upgrading its schema when needed.
 
-        Raises StoreLockedError, SchemaError or DamagedError, all StoreErrors that say what to do.
+        Raises StoreLockedError, SchemaError or DamagedError, all StoreErrors that name the remedy.
         """
         async with AsyncExitStack() as opened:
             lock = await asyncio.to_thread(schema.take, path)
@@ -49,7 +49,7 @@ class SqliteStore(Store):
             space = await asyncio.to_thread(DiskSpace.at, path)
             writing = SqliteLink(await connect_writer(path, space.checkpoint_pages), path)
             opened.push_async_callback(writing.close)
-            # Again, before the writer: only a connection that writes empties the log when it is the last to close.
+            # Again, before the writer: the last connection to close empties the log only if it can write.
             opened.push_async_callback(reading.close)
 
             store = cls(reading, writing, space)
@@ -64,7 +64,7 @@ class SqliteStore(Store):
         await self.unsubscribes.load()
 
     async def check(self) -> None:
-        """Return when the store can take messages; else raise StoreError with the reason."""
+        """Return when the store can accept messages; else raise StoreError with the reason."""
         await self.database.write(self._check)
 
     def _check(self, raw: Connection) -> None:
@@ -73,7 +73,7 @@ class SqliteStore(Store):
 
 
 class SingleNode:
-    """Implements NodeStore where the store belongs to one process."""
+    """Implements NodeStore for a store with one process."""
 
     leads = True
     share = NodeShare()
