@@ -43,7 +43,7 @@ _PUT_HOST = "INSERT INTO tracking_hosts (base_url, answered_at) VALUES (?, ?) ON
 
 
 class DomainWatchTable:
-    """Implements `relay.domains.status.DomainWatchStore` and `relay.tracker.canary.HostMemory` over a database."""
+    """Implements `relay.domains.ports.DomainWatchStore` and `relay.tracker.canary.BaseUrlStore` over a database."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -36,7 +36,7 @@ class Store(ABC):
         self.reports = ReportQueries(database)
         """Implements StoryStore, ReportStore and EngagementStore."""
         self.domains = DomainWatchTable(database)
-        """Implements DomainWatchStore and HostMemory."""
+        """Implements DomainWatchStore and BaseUrlStore."""
         self.verifications = VerificationTable(database)
         """Implements VerificationStore."""
         self._opened = AsyncExitStack()

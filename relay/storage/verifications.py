@@ -45,7 +45,7 @@ _PUT_CHALLENGE = (
 
 
 class VerificationTable:
-    """Implements `relay.verification.model.VerificationStore` over a database."""
+    """Implements `relay.verification.ports.VerificationStore` over a database."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
