@@ -67,9 +67,9 @@ class EventSink:
         self._store_failing = False
         self._outage = False
         self._unspooled = 0
-        self._ask_store_at = 0.0
+        self._retry_store_at = 0.0
         self._spool_failing = False
-        self._ask_spool_at = 0.0
+        self._retry_spool_at = 0.0
 
         self._progress: tuple[Segment, int] | None = None
         self.lost = 0
@@ -163,12 +163,12 @@ class EventSink:
 
     async def _record(self, events: Sequence[Event]) -> bool:
         """Store events and publish them; False when the store fails or failed less than `retry` seconds ago."""
-        if self._store is None or self._now() < self._ask_store_at:
+        if self._store is None or self._now() < self._retry_store_at:
             return False
         try:
             recorded = await self._store.record(events)
         except StoreError as error:
-            self._ask_store_at = self._now() + self._retry
+            self._retry_store_at = self._now() + self._retry
             self._store_failing = True
             if not self._outage:
                 self._log("events.spooled", error=str(error))
@@ -184,7 +184,7 @@ class EventSink:
         try:
             await asyncio.to_thread(self._spool.append, events)
         except SpoolError as error:
-            self._ask_spool_at = self._now() + self._retry
+            self._retry_spool_at = self._now() + self._retry
             if not self._spool_failing:
                 self._log("events.spool_failing", error=str(error))
             self._spool_failing = True
@@ -212,7 +212,7 @@ class EventSink:
 
     async def _unspool_segment(self) -> bool:
         """Move one file, with new events before each batch; False when there is no file or the store fails."""
-        if self._now() < self._ask_store_at:
+        if self._now() < self._retry_store_at:
             return False
         segment, done = self._progress or (await self._next_segment(), 0)
         if segment is None:
@@ -249,7 +249,7 @@ class EventSink:
     def _overflow(self) -> None:
         """Spool waiting events when the store is slow; drop the oldest while the spool is busy or failing."""
         busy = self._spilling is not None and not self._spilling.done()
-        if not busy and self._task is not None and self._now() >= self._ask_spool_at:
+        if not busy and self._task is not None and self._now() >= self._retry_spool_at:
             self._spilling = asyncio.create_task(self._to_spool(self._take(len(self._waiting))), name="event spill")
         self._drop(len(self._waiting) - self._limit)
 

@@ -19,8 +19,8 @@ class Batcher(Generic[A, R]):
     database is unreachable, the whole batch fails at once: otherwise every call would wait for the timeout.
     """
 
-    def __init__(self, answer: Callable[[Sequence[A]], Awaitable[Sequence[R]]]) -> None:
-        self._answer = answer
+    def __init__(self, run_batch: Callable[[Sequence[A]], Awaitable[Sequence[R]]]) -> None:
+        self._run_batch = run_batch
         self._waiting: list[tuple[A, asyncio.Future[R]]] = []
         self._running: asyncio.Task[None] | None = None
 
@@ -40,22 +40,22 @@ class Batcher(Generic[A, R]):
     async def _run(self) -> None:
         while self._waiting:
             calls, self._waiting = self._waiting, []
-            await self._round(calls)
+            await self._complete(calls)
 
-    async def _round(self, calls: Sequence[tuple[A, asyncio.Future[R]]]) -> None:
+    async def _complete(self, calls: Sequence[tuple[A, asyncio.Future[R]]]) -> None:
         try:
-            answers = await self._answer([call for call, _ in calls])
+            results = await self._run_batch([call for call, _ in calls])
         except AwayError as error:
             _fail(calls, error)
-        except Exception as error:  # noqa: BLE001  whatever it is belongs to a caller, not to this task
+        except Exception as error:  # noqa: BLE001  any error belongs to a caller, not to this task
             if len(calls) == 1:
                 _fail(calls, error)
             else:
-                await asyncio.gather(*(self._round([call]) for call in calls))
+                await asyncio.gather(*(self._complete([call]) for call in calls))
         else:
-            for (_, future), answer in zip(calls, answers, strict=True):
+            for (_, future), result in zip(calls, results, strict=True):
                 if not future.done():
-                    future.set_result(answer)
+                    future.set_result(result)
 
 
 def _fail(calls: Sequence[tuple[A, asyncio.Future[R]]], error: Exception) -> None:

@@ -44,7 +44,7 @@ class DueLanes:
         self._due: dict[str, float] = {}
         self._noted: deque[tuple[str, float]] = deque()
 
-    def distrust(self) -> None:
+    def mark_stale(self) -> None:
         """Read the lanes again at the next refresh: a transaction was rolled back."""
         self.stale = True
 

@@ -70,7 +70,7 @@ class Writer:
         self._closed = False
         self.fault: StoreError | None = None
         """Error of the last transaction; None when it succeeded."""
-        self._pump = asyncio.create_task(self._run(), name="store writer")
+        self._task = asyncio.create_task(self._run(), name="store writer")
 
     async def run(self, operation: Operation[T], cost: int = 0) -> T:
         """Run the operation in the next transaction; return its value when that is on disk.
@@ -101,7 +101,7 @@ class Writer:
         """Complete the waiting operations and accept no more."""
         self._closed = True
         self._wake.set()
-        await self._pump
+        await self._task
 
     async def _run(self) -> None:
         try:

@@ -83,7 +83,7 @@ def hot(count: int) -> dict[str, Statement]:
         "give back": (leases.GIVE_BACK, (IDS, NUMBERS, ["lease"] * len(IDS), NUMBERS)),
         "lock": (leases.LOCK, (IDS, NUMBERS)),
         "void": (leases.VOID, ()),
-        "disown": (leases.DISOWN, ("lease", [1, 2])),
+        "return_lost": (leases.RETURN_LOST, ("lease", [1, 2])),
         "left": (leases.LEFT, ("node", IDS[1], 0)),
         "lanes": (LANES, ()),
         "first due": (due_lanes.FIRST_DUE, ("mx:1.test",)),

@@ -47,11 +47,11 @@ Raw = psycopg.Connection[tuple[Any, ...]]
 CONNECT_TIMEOUT = 5
 
 
-_PAUSE = 0.5
+_RETRY_AFTER = 0.5
 """Seconds after a failed connection in which no other is tried."""
 
 
-_TRUSTED = 1.0
+_CHECK_AFTER = 1.0
 """Seconds of idleness after which a connection is checked before use."""
 
 
@@ -77,7 +77,7 @@ SEEKING = "SET enable_seqscan = off"
 _SEEKING_NOW = "SET LOCAL enable_seqscan = off"
 
 
-_WHOLE = ("08", "25006", "53", "57P", "58", "XX")
+_SERVER_FAULTS = ("08", "25006", "53", "57P", "58", "XX")
 """SQLSTATEs, or prefixes of them, of faults that do not belong to one statement."""
 
 
@@ -192,7 +192,7 @@ class PostgresLink:
                 self._drop()
 
     def _open(self) -> PostgresSession:
-        if self._session is not None and time.monotonic() - self._used_at > _TRUSTED:
+        if self._session is not None and time.monotonic() - self._used_at > _CHECK_AFTER:
             try:
                 self._session.execute("SELECT 1")
             except psycopg.Error:
@@ -209,7 +209,7 @@ class PostgresLink:
             if self._seeking:
                 raw.execute(SEEKING)
         except psycopg.Error as error:
-            self._refused_until, self._refusal = time.monotonic() + _PAUSE, str(error)
+            self._refused_until, self._refusal = time.monotonic() + _RETRY_AFTER, str(error)
             raise
         return raw
 
@@ -231,11 +231,11 @@ def connect(url: str) -> Raw:
 def seeking(operation: Operation[T]) -> Operation[T]:
     """Disable sequential scans for this operation, whose statements all have an index."""
 
-    def sought(raw: Connection) -> T:
+    def without_scans(raw: Connection) -> T:
         raw.execute(_SEEKING_NOW)
         return operation(raw)
 
-    return sought
+    return without_scans
 
 
 def parameters(url: str) -> dict[str, Any]:
@@ -258,7 +258,7 @@ def is_away(error: BaseException) -> bool:
         return False
     if error.sqlstate is None:
         return isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
-    return error.sqlstate.startswith(_WHOLE)
+    return error.sqlstate.startswith(_SERVER_FAULTS)
 
 
 class BusyError(StoreError):

@@ -27,7 +27,7 @@ _OLDEST_PART = 60
 """Weeks before now for which events get partitions of their own."""
 
 
-_ALONE = "SELECT pg_advisory_lock(hashtext('relay transfer ' || current_schema()))"
+_LOCK = "SELECT pg_advisory_lock(hashtext('relay transfer ' || current_schema()))"
 
 
 _MAKE = (
@@ -36,7 +36,7 @@ _MAKE = (
 )
 
 
-_BEGUN = "SELECT source, fingerprint, began_at, done, places FROM relay_transfer"
+_PROGRESS = "SELECT source, fingerprint, began_at, done, places FROM relay_transfer"
 
 
 _BEGIN = "INSERT INTO relay_transfer (source, fingerprint, began_at, done, places) VALUES (?, ?, ?, false, '{}')"
@@ -48,7 +48,7 @@ _NOTE = "UPDATE relay_transfer SET places = ?"
 _DONE = "UPDATE relay_transfer SET done = true"
 
 
-_LIVING = f"SELECT hostname FROM nodes WHERE lease != '' AND heartbeat_at >= {nodes.NOW} - ?"  # noqa: S608
+_LIVE_NODES = f"SELECT hostname FROM nodes WHERE lease != '' AND heartbeat_at >= {nodes.NOW} - ?"  # noqa: S608
 
 
 _COLUMNS = (
@@ -63,7 +63,7 @@ _LEDGERS = (
 )
 
 
-_OF_NOBODY = {"lease"}
+_LEFT_AT_DEFAULT = {"lease"}
 """Columns left at their default: the first node voids leases of ended processes."""
 
 
@@ -126,23 +126,23 @@ class SqliteImport:
     def _begin(self, now: float, *, anew: bool) -> None:
         self._raw.execute("SET lock_timeout = '10s'")
         try:
-            self._session.execute(_ALONE)
+            self._session.execute(_LOCK)
         except psycopg.errors.LockNotAvailable:
             raise TransferError("another copy into this database is under way; let that one end") from None
 
-        if living := self._session.execute(_LIVING, (nodes.LEASE,)).fetchall():
-            hosts = ", ".join(sorted({row[0] for row in living}))
+        if live := self._session.execute(_LIVE_NODES, (nodes.LEASE,)).fetchall():
+            hosts = ", ".join(sorted({row[0] for row in live}))
             raise TransferError(f"a relay works on this PostgreSQL database already (on {hosts}); stop it first")
         with self._raw.transaction():
             self._session.execute(_MAKE)
-            begun = self._session.execute(_BEGUN).fetchone()
-            if begun is not None and anew and not begun[3]:
-                self._empty()
-                begun = None
-            if begun is None:
+            progress = self._session.execute(_PROGRESS).fetchone()
+            if progress is not None and anew and not progress[3]:
+                self._truncate()
+                progress = None
+            if progress is None:
                 self._begin_anew(now)
             else:
-                self._take_up(begun)
+                self._resume(progress)
 
         self.counts = self._source.counts(self.began_at)
 
@@ -159,8 +159,8 @@ class SqliteImport:
             self._session
         )
 
-    def _take_up(self, begun: Row) -> None:
-        source, fingerprint, self.began_at, self.done, places = begun
+    def _resume(self, progress: Row) -> None:
+        source, fingerprint, self.began_at, self.done, places = progress
         if fingerprint != self._source.fingerprint():
             raise TransferError(
                 f"{self._source.path} is not what was copied before (from {source}), or a relay has worked on it since"
@@ -172,14 +172,14 @@ class SqliteImport:
             )
         self._places = {name: (place[0], place[1]) for name, place in json.loads(places).items()}
 
-    def _empty(self) -> None:
+    def _truncate(self) -> None:
         for table in self._source.tables():
             self._raw.execute(f"TRUNCATE {table.name}".encode())
         self._raw.execute("DELETE FROM relay_transfer")
 
     def _copy(self, table: Table) -> Iterator[tuple[str, int]]:
-        known = {row[0] for row in self._session.execute(_COLUMNS, (table.name,))} - _OF_NOBODY
-        columns = [column for column in table.columns if column in known]
+        existing = {row[0] for row in self._session.execute(_COLUMNS, (table.name,))} - _LEFT_AT_DEFAULT
+        columns = [column for column in table.columns if column in existing]
         after, copied = self._places.get(table.name, (None, 0))
         for rows in _batches(self._source.rows(table, after, self.began_at), self._batch):
             copied += len(rows)

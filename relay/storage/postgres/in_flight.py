@@ -58,7 +58,7 @@ class InFlight:
         if not self._heartbeat.lease_valid:
             return ()
         if self._result_lost:
-            await self._disown()
+            await self._return_lost()
 
         lease = leases.Lease(self._heartbeat.lease, next(self._numbers))
         self._claiming.add(lease.number)
@@ -117,9 +117,9 @@ class InFlight:
             with suppress(StoreError):  # A closed store: the lease expires.
                 self._writer.post(leases.give_back(self._lanes, entries, held))
 
-    async def _disown(self) -> None:
+    async def _return_lost(self) -> None:
         """Return entries to the queue that claims without a result took."""
         lease = self._heartbeat.lease
         known = self._claiming.union(held.number for held in self._held.values() if held.node == lease)
-        await self._writer.run(leases.disown(self._lanes, lease, known))
+        await self._writer.run(leases.return_lost(self._lanes, lease, known))
         self._result_lost = False

@@ -93,7 +93,7 @@ VOID = _VOIDED.format(
 )
 
 
-DISOWN = _VOIDED.format(more="", which="lease = ? AND lease_number != ALL(?::bigint[])")
+RETURN_LOST = _VOIDED.format(more="", which="lease = ? AND lease_number != ALL(?::bigint[])")
 
 
 LEFT = (
@@ -196,11 +196,11 @@ def _fitting(sizes: Mapping[str, int], octets: int) -> Iterable[str]:
         yield queue_id
 
 
-def disown(lanes: DueLanes, node: str, numbers: Collection[int]) -> Callable[[Connection], None]:
+def return_lost(lanes: DueLanes, node: str, numbers: Collection[int]) -> Callable[[Connection], None]:
     """Return entries to the queue that claims without a result leased: their results were lost."""
 
     def operation(raw: Connection) -> None:
-        _add_due(lanes, raw.execute(DISOWN, (node, list(numbers))).fetchall())
+        _add_due(lanes, raw.execute(RETURN_LOST, (node, list(numbers))).fetchall())
 
     return operation
 

@@ -81,7 +81,7 @@ class SharedLedgers:
     def __init__(self, url: str, node: str) -> None:
         self._node = node
         self._link = PostgresLink(url, seeking=True)
-        self._writer = Writer(self._link, self._distrust)
+        self._writer = Writer(self._link, self._reset)
         self._book = LedgerBook()
         self._seen: dict[str, int] = {}
         self._swept_at = 0.0
@@ -130,7 +130,7 @@ class SharedLedgers:
         await self._writer.close()
         await self._link.close()
 
-    def _distrust(self) -> None:
+    def _reset(self) -> None:
         """Read everything again: the last changes did not become durable, or may not have."""
         self._book = LedgerBook()
         self._seen = {}

@@ -21,7 +21,7 @@ _PARTS = (
 )
 
 
-_PATIENCE = "SET LOCAL lock_timeout = '1s'"
+_LOCK_TIMEOUT = "SET LOCAL lock_timeout = '1s'"
 """Limits the wait for a table lock, which a long report can hold: all other statements wait behind it."""
 
 
@@ -46,11 +46,11 @@ def make_ahead(now: float, since: float | None = None) -> Callable[[Connection],
     def operation(raw: Connection) -> bool:
         if not raw.execute(_LOCK).fetchone()[0]:
             return False
-        known = {row[0] for row in raw.execute(_PARTS)}
+        existing = {row[0] for row in raw.execute(_PARTS)}
         this = int(now // WEEK)
         first = this if since is None else min(this, int(since // WEEK))
         for week in range(first - 1, this + AHEAD + 1):
-            if name(week) not in known:
+            if name(week) not in existing:
                 _make(raw, week)
         return True
 
@@ -65,7 +65,7 @@ def drop_before(before: float) -> Callable[[Connection], bool]:
             return False
         old = [row[0] for row in raw.execute(_PARTS) if (_week(row[0]) + 1) * WEEK <= before]
         if old:
-            raw.execute(_PATIENCE)
+            raw.execute(_LOCK_TIMEOUT)
             for part in old:
                 raw.execute(f"DROP TABLE {part}")
         raw.execute(_DELETE_OLD, (before,))
@@ -80,7 +80,7 @@ def _make(raw: Connection, week: int) -> None:
     It is attached: unlike a partition made in place, that does not block the recording of events.
     """
     part, start, end = name(week), week * WEEK, (week + 1) * WEEK
-    raw.execute(_PATIENCE)
+    raw.execute(_LOCK_TIMEOUT)
     raw.execute("LOCK TABLE events_default IN ACCESS EXCLUSIVE MODE")
     raw.execute(f"CREATE TABLE {part} (LIKE events INCLUDING DEFAULTS)")
     moved = f"WITH moved AS (DELETE FROM events_default WHERE at >= {start} AND at < {end} RETURNING *)"  # noqa: S608

@@ -45,7 +45,7 @@ def prepare(url: str, steps: Mapping[int, str] | None = None, *, unfinished: boo
             while _take_step(raw, wanted):
                 pass
             if not unfinished:
-                _check_whole(raw)
+                _check_complete(raw)
     except psycopg.Error as error:
         raise store_error(error) from error
 
@@ -60,7 +60,7 @@ def _check_server(raw: Raw) -> None:
         raise SchemaError(f"storage.url: the encoding of the database is {encoding}; create one with encoding UTF8")
 
 
-def _check_whole(raw: Raw) -> None:
+def _check_complete(raw: Raw) -> None:
     if raw.execute("SELECT to_regclass('relay_transfer')").fetchone() == (None,):
         return
     if raw.execute("SELECT 1 FROM relay_transfer WHERE NOT done").fetchone():

@@ -57,7 +57,7 @@ class PostgresStore(Store):
         lanes = self._lanes = DueLanes(all_lanes)
         self._link = PostgresLink(url, seeking=True)
         self._readers = ReaderPool(url)
-        self._writer = Writer(self._link, lanes.distrust)
+        self._writer = Writer(self._link, lanes.mark_stale)
         super().__init__(StoreDatabase(self._readers, self._writer), lanes)
 
         self._log = log

@@ -119,7 +119,7 @@ class SqliteLink:
         try:
             session.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
         except sqlite3.Error:
-            return  # The fault that led here is reported; the next transaction finds out whether it lasts.
+            return  # The write error is reported; the next transaction shows whether it persists.
 
     def store_error(self, error: Exception) -> StoreError:
         """Add the name of the file; `full` for a full disk, a quota or a file size limit."""

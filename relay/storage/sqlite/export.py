@@ -19,7 +19,7 @@ from relay.storage.sqlite.stats import TABLES
 Row = tuple[Any, ...]
 
 
-_LIVING_SLOTS = (
+_CURRENT_SLOTS = (
     "at >= {day_ago} AND (at <= {now} OR EXISTS (SELECT 1 FROM entries "
     "WHERE entries.queue_id = slots.queue_id AND entries.number = slots.number))"
 )
@@ -114,7 +114,7 @@ def _described(raw: sqlite3.Connection, name: str) -> Table:
 
 def _wanted(table: Table, now: float) -> Iterator[str]:
     if table.name == "slots":
-        yield _LIVING_SLOTS.format(now=now, day_ago=now - DAY)
+        yield _CURRENT_SLOTS.format(now=now, day_ago=now - DAY)
 
 
 def _where(conditions: Sequence[str]) -> str:

@@ -27,7 +27,7 @@ class SqliteStore(Store):
     def __init__(self, reading: SqliteLink, writing: SqliteLink, space: DiskSpace) -> None:
         """Use `open`."""
         lanes = DueLanes()
-        self._writer = Writer(writing, lanes.distrust)
+        self._writer = Writer(writing, lanes.mark_stale)
         self._space = space
         super().__init__(StoreDatabase(reading, self._writer, space.check), lanes)
         self.queue = SqliteQueueStore(self.database, lanes, self._writer, self.suppressions)
