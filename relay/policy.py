@@ -11,7 +11,7 @@ from relay.limits.window import Ledgers
 from relay.mail.address import is_address
 from relay.mail.address_list import Unreadable
 from relay.mail.authors import AuthorError, Authors, addresses_in, parse_authors
-from relay.mail.canonical import canonical, domain_of
+from relay.mail.canonical_address import canonical, domain_of
 from relay.mail.control_headers import Instructions, parse_instructions
 from relay.mail.headers import Field, fields, first_value, named
 from relay.mail.lane import DIRECT

@@ -15,7 +15,7 @@ from relay.admin.requests import (
     reject_unknown_parameters,
 )
 from relay.clock import Clock
-from relay.mail.canonical import canonical, canonical_domain
+from relay.mail.canonical_address import canonical, canonical_domain
 from relay.reports.serialize import JsonObject, suppression_json, unsubscribe_json
 from relay.suppression.model import MANUAL, Suppression
 from relay.suppression.ports import SuppressionQuery, SuppressionStore, UnsubscribeQuery, UnsubscribeStore

@@ -10,10 +10,10 @@ from relay.clock import Clock
 from relay.events.ports import Publish
 from relay.limits.ports import LimitStore
 from relay.mail.queue_id import is_queue_id
-from relay.queue.actions import delete, deletion_event, flush, hold, release
 from relay.queue.entry import Entry, State
 from relay.queue.message import Message
 from relay.queue.nodes import NodeState
+from relay.queue.operator_actions import delete, deletion_event, flush, hold, release
 from relay.queue.ports import EntryChange, EntryQuery, NodeStore, QueueAdminStore
 from relay.reports.ports import MessageQuery, Story, StoryStore
 from relay.reports.serialize import listing_json, story_json, time_json

@@ -7,7 +7,7 @@ from aiohttp import web
 from relay.domains.key_rotation import KeyState, RotationError, waiting_keys
 from relay.domains.signing_keys import SigningKeys
 from relay.domains.status import DomainStatus
-from relay.mail.canonical import canonical_domain
+from relay.mail.canonical_address import canonical_domain
 from relay.mailauth.dkim_keys import Algorithm, KeyFaultError, dns_record, zone_line
 from relay.reports.serialize import JsonObject, time_json
 

@@ -9,12 +9,12 @@ from relay.config.settings import Identity
 from relay.limits.ports import LimitStore, Usage
 from relay.limits.window import Window, windows
 from relay.mail.address import AddressError, parse_address
-from relay.mail.canonical import canonical, domain_of
+from relay.mail.canonical_address import canonical, domain_of
 from relay.reports.serialize import JsonObject, time_json
 from relay.rewrite.tokens import cc_address
-from relay.verification.answers import answers_remark
 from relay.verification.challenge import DIGITS
 from relay.verification.model import TEST_STEPS, Verification
+from relay.verification.reply_delivery import answers_remark
 from relay.verification.result import verification_json
 from relay.verification.verifier import Verifier
 

@@ -14,10 +14,10 @@ from relay.events.ports import Publish, StoreError
 from relay.limits.ports import LimitStore, Usage
 from relay.limits.window import DAY, HOUR, Window, windows
 from relay.mail.address import AddressError, parse_address
-from relay.mail.canonical import domain_of
+from relay.mail.canonical_address import domain_of
 from relay.mail.lane import DIRECT, lane_of
-from relay.queue.actions import retry_after_pause
 from relay.queue.entry import State
+from relay.queue.operator_actions import retry_after_pause
 from relay.queue.ports import EntryQuery, QueueAdminStore, QueueStore
 from relay.queue.probe import Probe, probe_message
 from relay.queue.routing import LanePause, provider_of

@@ -10,7 +10,7 @@ from relay.config.settings import Settings
 from relay.dsn.categories import Category
 from relay.events.ports import Publish, StoreError
 from relay.mail.address import is_ascii
-from relay.mail.canonical import domain_of
+from relay.mail.canonical_address import domain_of
 from relay.mail.lane import DIRECT, split_lane
 from relay.mail.received import mail_date
 from relay.mail.transaction import Recipient

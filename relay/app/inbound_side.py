@@ -18,7 +18,7 @@ from relay.smtp_in import SmtpServer, tls_context
 from relay.submission.accept import SubmissionHandler
 from relay.verification.context import Tools as VerificationTools
 from relay.verification.context import submit_as
-from relay.verification.copies import ReceivedCopies
+from relay.verification.received_copies import ReceivedCopies
 from relay.verification.verifier import VerifiedSenders, Verifier
 
 DRAIN = 10.0

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import click
 
-from relay.cli.answers import tell_lost_answers
 from relay.cli.client import AdminClient
 from relay.cli.common import EX_CONFIG, config_option, settings_or_exit
+from relay.cli.reply_delivery import tell_lost_answers
 from relay.config.secret_hash import hash_secret
 from relay.config.show import plain, toml_of
 

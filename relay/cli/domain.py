@@ -19,7 +19,7 @@ from relay.domains.check import check
 from relay.domains.finding import Finding, Status
 from relay.domains.key_files import read_keys
 from relay.domains.records import DkimKey, SendingDomain, WantedRecord, records, remarks, sending_domain
-from relay.mail.canonical import canonical_domain
+from relay.mail.canonical_address import canonical_domain
 from relay.mailauth.dkim_keys import KeyFaultError, dns_record
 from relay.resolver import Resolver
 

@@ -10,14 +10,14 @@ from typing import Any
 
 import click
 
-from relay.cli.answers import tell_lost_answers
 from relay.cli.common import EX_CONFIG, config_option, settings_or_exit
 from relay.cli.config import reload_command
+from relay.cli.reply_delivery import tell_lost_answers
 from relay.config import ConfigError, Settings
 from relay.config.conf_d import fragment_path, remove_fragment, write_fragment
 from relay.config.sources import read_sources
 from relay.mail.address import AddressError, parse_address
-from relay.mail.canonical import canonical
+from relay.mail.canonical_address import canonical
 
 _NOT_DECOMPOSED = str.maketrans({"ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "æ": "ae", "œ": "oe", "ı": "i"})
 """Latin letters that Unicode does not decompose into a letter and a mark."""

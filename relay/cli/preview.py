@@ -17,7 +17,7 @@ from relay.domains.key_files import KEY_OCTETS, TRACKER_KEY_FILE, load_keys
 from relay.domains.keys import Keys
 from relay.domains.watcher import default_signing_keys
 from relay.mail.authors import AuthorError
-from relay.mail.canonical import domain_of
+from relay.mail.canonical_address import domain_of
 from relay.mail.control_headers import InstructionError
 from relay.mail.dot_stuffing import normalise
 from relay.mail.queue_id import queue_id

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from relay.config.errors import Problem, closest
 from relay.config.settings import Defaults, Identity, Listener, Settings
 from relay.config.toml_positions import KeyPath
-from relay.mail.canonical import domain_of
+from relay.mail.canonical_address import domain_of
 from relay.mail.lane import DIRECT
 
 _SHORTEST_PREFIX_V4, _SHORTEST_PREFIX_V6 = 8, 16

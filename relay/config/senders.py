@@ -24,7 +24,7 @@ from relay.config.values import (
     PersonName,
     Section,
 )
-from relay.mail.canonical import domain_of
+from relay.mail.canonical_address import domain_of
 from relay.mail.lane import DIRECT
 
 _EXAMPLE_HASH = "blake2b:AAAAAAAAAAAAAAAAAAAAAA==:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="

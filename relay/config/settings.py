@@ -36,7 +36,7 @@ from relay.config.values import (
     Name,
     Section,
 )
-from relay.mail.canonical import canonical, domain_of, keys_of
+from relay.mail.canonical_address import canonical, domain_of, keys_of
 from relay.mail.lane import DIRECT
 
 __all__ = [

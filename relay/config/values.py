@@ -21,7 +21,7 @@ from relay.config.parsers import (
     setting_error,
 )
 from relay.mail.address import AddressError, parse_address
-from relay.mail.canonical import canonical_domain
+from relay.mail.canonical_address import canonical_domain
 
 MAX_PERSON = 100
 """Characters of a display name, at most: mail programs show fewer, and header lines have a limit."""

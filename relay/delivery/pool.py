@@ -6,10 +6,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
 from relay.delivery.connect import ConnectFailure, Security, connect
+from relay.delivery.connection_slots import ConnectionSlots
 from relay.delivery.mx import Endpoint, failing_last
 from relay.delivery.next_hop import NextHopResolver, Target
 from relay.delivery.session import Session
-from relay.delivery.slots import ConnectionSlots
 from relay.queue.nodes import full_share
 from relay.queue.outcome import Deferred, Refused
 

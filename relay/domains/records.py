@@ -7,7 +7,7 @@ from typing import Literal, assert_never
 from urllib.parse import urlsplit
 
 from relay.config.settings import Settings
-from relay.mail.canonical import domain_of
+from relay.mail.canonical_address import domain_of
 from relay.mail.lane import DIRECT
 from relay.mailauth.dkim_record import key_name
 

@@ -6,7 +6,7 @@ Header fields prove that a mail is automatic. Words are only evidence, used when
 import re
 
 from relay.dsn.mime_parts import Header
-from relay.dsn.vocabulary import any_of
+from relay.dsn.report_wordings import any_of
 from relay.mail.subject import base_subject, is_answer
 
 _ANY = r".*"

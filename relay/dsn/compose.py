@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from relay.mail.command import decode_xtext
 from relay.mail.headers import body_start
 from relay.mail.received import mail_date
 from relay.mail.reply import Reply
+from relay.mail.smtp_command import decode_xtext
 
 
 class Action(StrEnum):

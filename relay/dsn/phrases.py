@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 
-from relay.dsn.prose_recipients import ADDRESS
+from relay.dsn.text_recipients import ADDRESS
 
 MAX_TEXT = 2000
 """Characters of a reply that are matched. RFC 5321 allows lines of 512 octets; the meaning is in the first."""

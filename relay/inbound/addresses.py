@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from relay.config.settings import Settings
 from relay.domains.mail_exchanger import MailExchanger
-from relay.mail.canonical import canonical, domain_of
+from relay.mail.canonical_address import canonical, domain_of
 from relay.mail.headers import fields
 from relay.mail.srs import srs_decode
 from relay.rewrite.tokens import ADDRESS_KINDS, Keyring, Kind, Token, identity_of, verify_address_token

@@ -8,7 +8,7 @@ from relay.dsn.mime_parts import decode_words, read_header
 from relay.dsn.report import Recipient, Report
 from relay.mail import authors
 from relay.mail.address_list import Unreadable, parse_address_list
-from relay.mail.canonical import canonical, domain_of
+from relay.mail.canonical_address import canonical, domain_of
 from relay.mail.headers import fields, first_value
 from relay.mail.subject import is_forwarded
 from relay.queue.entry import Entry

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from relay.config.settings import Settings
 from relay.mail.address import is_address
 from relay.mail.authors import author_of
-from relay.mail.canonical import canonical
+from relay.mail.canonical_address import canonical
 from relay.mail.headers import Field, fields, first_value, named
 from relay.mail.received import has_loop_field, loop_field, received
 from relay.mail.reply import Reply

@@ -19,11 +19,11 @@ from relay.inbound.addresses import (
     parse_own_address,
 )
 from relay.inbound.process import InboundProcessor
-from relay.mail.canonical import canonical
+from relay.mail.canonical_address import canonical
 from relay.mail.reply import Reply
 from relay.mail.transaction import Envelope, Recipient, Session, Transaction
 from relay.rewrite.tokens import Keyring
-from relay.verification.copies import ReceivedCopies
+from relay.verification.received_copies import ReceivedCopies
 
 _NAMES = {
     "other": "mail",

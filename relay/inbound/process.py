@@ -22,15 +22,15 @@ from relay.inbound.correlate import (
     match_thread,
     match_token,
 )
-from relay.inbound.disposition import forward_answer, receive_untied, refuse_mail_to_return_path
 from relay.inbound.forward import ForwardTarget, forward
-from relay.inbound.mail import READ, InboundMail
+from relay.inbound.forward_policy import forward_answer, receive_untied, refuse_mail_to_return_path
+from relay.inbound.inbound_mail import READ, InboundMail
 from relay.inbound.ports import ReturnedMailStore
 from relay.inbound.replies import ReplyInfo, header_of, parse_reply
 from relay.inbound.spam import forged_author, spam_mark
-from relay.inbound.unforwarded import NOT_FORWARDED, unforwarded
+from relay.inbound.unforwarded_record import NOT_FORWARDED, unforwarded
 from relay.log import Emit
-from relay.mail.canonical import canonical, domain_of
+from relay.mail.canonical_address import canonical, domain_of
 from relay.mail.headers import header_fault
 from relay.mail.reply import Reply
 from relay.mail.transaction import Transaction

@@ -12,7 +12,7 @@ from relay.mail.headers import body_start, fields, first_value
 from relay.mail.subject import base_subject, is_forwarded
 
 if TYPE_CHECKING:
-    from relay.dsn.received import Received
+    from relay.dsn.returned_mail import Received
 
 
 _LONGEST_REQUEST = 80
@@ -88,7 +88,7 @@ def parse_reply(content: bytes, report: Report, about: str) -> ReplyInfo:
     A person's reply repeats the message's subject. A subject that reads like an automatic one then proves nothing.
     """
     # Imported here: its patterns take a tenth of a second to compile, which would delay the start.
-    from relay.dsn.received import read
+    from relay.dsn.returned_mail import read
 
     mail, about = read(content), decode_words(about)
     marked = is_marked_automatic(mail.header)

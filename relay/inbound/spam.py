@@ -4,7 +4,7 @@ from ipaddress import ip_address
 
 from relay.mail.headers import fields, named
 from relay.mail.transaction import Transaction
-from relay.mailauth.results import Authentication, evaluate
+from relay.mailauth.evaluate import Authentication, evaluate
 from relay.resolver import Lookups
 
 _MARKS = (b"x-spam-flag", b"x-spam-status")

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from relay.config.settings import Settings
 from relay.limits.window import Window, windows
-from relay.mail.canonical import canonical
+from relay.mail.canonical_address import canonical
 from relay.mail.transaction import network_of
 
 

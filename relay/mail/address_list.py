@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from relay.mail.address import DOMAIN, LITERAL
-from relay.mail.canonical import quoted_if_needed
+from relay.mail.canonical_address import quoted_if_needed
+from relay.mail.header_tokens import Kind, LexicalError, Token, tokens
 from relay.mail.idn import to_ascii
-from relay.mail.lexical import Kind, LexicalError, Token, tokens
 
 _BLANKS = re.compile(r"[ \t\r\n]+")
 _PAIR_OR_FOLD = re.compile(r"\\(.)|\r\n", re.DOTALL)

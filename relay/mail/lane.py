@@ -1,6 +1,6 @@
 """Lanes: messages of one lane share connections and rate limits. A lane is a destination domain or a provider."""
 
-from relay.mail.canonical import domain_of
+from relay.mail.canonical_address import domain_of
 
 DIRECT = "direct"
 """Name of the built-in provider: delivery to the MX hosts of the recipient's domain."""

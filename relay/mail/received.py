@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from email.utils import format_datetime
 from hashlib import blake2b
 
-from relay.mail.canonical import canonical
+from relay.mail.canonical_address import canonical
 from relay.mail.headers import Field, named
 from relay.mail.transaction import Envelope, Session
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from relay.dsn.classify import Classification
-from relay.mail.canonical import domain_of
+from relay.mail.canonical_address import domain_of
 from relay.mail.lane import DIRECT
 from relay.mail.reply import Reply
 from relay.queue.bounce_policy import Judged, account_refusal, asks_to_slow_down, guidance_text, lane_pause

@@ -7,7 +7,7 @@ from typing import assert_never
 from relay.dsn.compose import Action, OriginalMessage, RecipientStatus, compose
 from relay.events.event import Event, Kind
 from relay.mail.address import is_ascii
-from relay.mail.canonical import canonical
+from relay.mail.canonical_address import canonical
 from relay.mail.lane import DIRECT
 from relay.mail.reply import Reply
 from relay.mail.transaction import Recipient

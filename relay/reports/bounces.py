@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from relay.dsn.categories import CATEGORIES, Category
 from relay.dsn.reply_text import mask_reply
 from relay.events.event import Kind
-from relay.mail.canonical import domain_of
+from relay.mail.canonical_address import domain_of
 from relay.mail.registrable_domain import registrable
 from relay.reports.deliveries import Counts, counted, counts_json
 from relay.reports.ports import Failure, Tally

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 
 from relay.events.event import Kind
-from relay.mail.canonical import domain_of
+from relay.mail.canonical_address import domain_of
 from relay.reports.bounces import BounceCount, Clusters, Newest, category_of, failure_json, is_unclassified
 from relay.reports.deliveries import delivery_report
 from relay.reports.ports import Failure, MessageQuery, ReportStore

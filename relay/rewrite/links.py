@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
-from relay.mail.canonical import canonical_domain
+from relay.mail.canonical_address import canonical_domain
 from relay.mail.registrable_domain import registrable
 from relay.rewrite.html import ATTRIBUTES, CONDITIONAL, Tag, attributes, conditional_comment_tags, decode_attribute
 from relay.rewrite.link_rules import is_sensitive, shown_host

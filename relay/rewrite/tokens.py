@@ -10,7 +10,7 @@ from functools import lru_cache
 from hashlib import blake2b
 from hmac import compare_digest
 
-from relay.mail.canonical import canonical
+from relay.mail.canonical_address import canonical
 from relay.mail.queue_id import LENGTH, is_queue_id
 
 _MAC = 16

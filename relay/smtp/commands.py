@@ -5,9 +5,9 @@ The listener's `MessageHandler` decides whether a client may send and to which r
 
 from dataclasses import replace
 
-from relay.mail.command import parse_helo, parse_mail, parse_rcpt
 from relay.mail.reply import Reply
 from relay.mail.sasl import MECHANISMS
+from relay.mail.smtp_command import parse_helo, parse_mail, parse_rcpt
 from relay.smtp.auth import auth, offers_auth
 from relay.smtp.body import too_large
 from relay.smtp.connection import Command, Connection

@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from ipaddress import IPv6Address, ip_address
 
-from relay.mail.command import CommandLine, parse_line
 from relay.mail.dot_stuffing import LineEndDecoder
 from relay.mail.reply import Reply
+from relay.mail.smtp_command import CommandLine, parse_line
 from relay.mail.transaction import Envelope, Session
 from relay.smtp.body import Body
 from relay.smtp.service import ListenerContext

@@ -1,10 +1,10 @@
 """DATA (RFC 5321 section 4.1.1.4) and BDAT (RFC 3030): read the content and pass the message to the handler."""
 
 from relay.events.ports import StoreError
-from relay.mail.command import parse_bdat
 from relay.mail.dot_stuffing import DotDecoder, LineEndDecoder
 from relay.mail.headers import header_fault
 from relay.mail.reply import Reply
+from relay.mail.smtp_command import parse_bdat
 from relay.mail.transaction import Envelope, Transaction
 from relay.smtp.body import STORAGE_FULL, Body
 from relay.smtp.connection import Connection

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from relay.events.event import Event
-from relay.mail.canonical import keys_of
+from relay.mail.canonical_address import keys_of
 from relay.queue.entry import Entry, State
 from relay.queue.message import Message
 from relay.queue.ports import EntryQuery

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any, cast
 
 from relay.events.event import Event, Kind
-from relay.mail.canonical import canonical
+from relay.mail.canonical_address import canonical
 from relay.mail.reply import Reply
 from relay.mail.transaction import Notify
 from relay.queue.entry import Entry, State

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from relay.mail.canonical import canonical, keys_of
+from relay.mail.canonical_address import canonical, keys_of
 from relay.storage.database import Connection, Database
 from relay.storage.queries import equals
 from relay.storage.rows import Row, text

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from relay.events.event import Event, Kind
-from relay.mail.canonical import canonical, keys_of
+from relay.mail.canonical_address import canonical, keys_of
 from relay.storage.database import Connection, Database
 from relay.storage.queries import equals
 from relay.storage.rows import Row, text

@@ -11,7 +11,7 @@ from relay.clock import Clock
 from relay.config.settings import Settings
 from relay.events.ports import Publish, StoreError
 from relay.limits.ports import LimitStore
-from relay.mail.canonical import canonical
+from relay.mail.canonical_address import canonical
 from relay.mail.control_headers import InstructionError
 from relay.mail.headers import body_start
 from relay.mail.reply import Reply

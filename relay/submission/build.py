@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from relay.config.settings import Settings
 from relay.events.event import Event, Kind
-from relay.mail.canonical import canonical
+from relay.mail.canonical_address import canonical
 from relay.mail.lane import lane_of
 from relay.mail.received import mail_date, received
 from relay.mail.transaction import Recipient, Transaction

@@ -6,7 +6,7 @@ from relay.domains.check import check
 from relay.domains.finding import Finding
 from relay.domains.key_files import read_keys
 from relay.domains.records import DkimKey, records, sending_domain
-from relay.mail.canonical import domain_of
+from relay.mail.canonical_address import domain_of
 from relay.mailauth.dkim_keys import KeyFaultError, dns_record
 from relay.verification.context import Tools
 from relay.verification.result import Remark, Result, Status, failed

@@ -5,16 +5,16 @@ from typing import assert_never
 
 from relay.config.settings import Settings
 from relay.events.event import Kind
-from relay.mail.canonical import domain_of
+from relay.mail.canonical_address import domain_of
 from relay.queue.entry import Entry, State
 from relay.reports.ports import Story
 from relay.reports.serialize import time_json
 from relay.rewrite.tokens import Keyring, Token, sign_address_token
 from relay.rewrite.tokens import Kind as TokenKind
 from relay.verification.context import Tools, poll_until, readers_of
-from relay.verification.copies import remarks_of
 from relay.verification.messages import test_mail
 from relay.verification.model import Verification
+from relay.verification.received_copies import remarks_of
 from relay.verification.result import Remark, Result, failed, judged
 
 _COPIES_KEPT = 86400.0

@@ -11,7 +11,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from relay import __version__
 from relay.config.settings import Settings, Tracking
 from relay.events.event import Event, Kind
-from relay.mail.canonical import domain_of
+from relay.mail.canonical_address import domain_of
 from relay.reports.ports import Story
 from relay.resolver import Addresses, Lookups, NoRecords, NoSuchDomain, TemporaryFailure
 from relay.rewrite.tokens import Keyring, Token, cc_address, sign_address_token, sign_token

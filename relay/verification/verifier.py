@@ -7,7 +7,7 @@ from typing import assert_never
 
 from relay.events.ports import StoreError
 from relay.log import Emit
-from relay.mail.canonical import canonical, domain_of
+from relay.mail.canonical_address import canonical, domain_of
 from relay.reports.serialize import JsonObject
 from relay.verification.challenge import withdraw
 from relay.verification.context import Tools

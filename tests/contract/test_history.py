@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from relay.events.event import Event, Kind
-from relay.queue.actions import delete, flush, hold, release
 from relay.queue.entry import Entry, State
 from relay.queue.message import Message, NewMessage
+from relay.queue.operator_actions import delete, flush, hold, release
 from relay.queue.ports import EntryQuery
 from relay.render.message_policy import MessagePolicy
 from relay.reports.ports import MessageQuery, Story

@@ -7,10 +7,10 @@ import pytest
 
 from relay.events.event import Event, Kind
 from relay.events.ports import StoreError
-from relay.queue.actions import hold
 from relay.queue.entry import State, StateError
 from relay.queue.message import ClaimedBatch, NewMessage, Settlement
 from relay.queue.nodes import NodeConnections, NodeShare
+from relay.queue.operator_actions import hold
 from relay.queue.ports import ClaimLimits, EntryQuery
 from relay.reports.ports import MessageQuery
 from relay.storage.store import Store

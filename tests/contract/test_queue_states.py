@@ -17,9 +17,9 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from relay.queue.actions import delete, hold, release
 from relay.queue.entry import State
 from relay.queue.message import ClaimedBatch
+from relay.queue.operator_actions import delete, hold, release
 from relay.queue.ports import ClaimLimits, EntryQuery
 from relay.storage.store import Store
 from tests.contract.conftest import open_at

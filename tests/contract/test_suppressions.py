@@ -6,7 +6,7 @@ from itertools import count
 import pytest
 
 from relay.events.event import Event, Kind
-from relay.mail.canonical import canonical
+from relay.mail.canonical_address import canonical
 from relay.queue.entry import State
 from relay.queue.message import ReturnedMail, Settlement
 from relay.reports.ports import Failure, MessageQuery, Tally

@@ -6,7 +6,7 @@ import re
 import smtplib
 
 from relay.mail.address_list import Unreadable, parse_address_list
-from relay.mail.canonical import canonical
+from relay.mail.canonical_address import canonical
 from tests.servers.postfix import Postfix, need_postfix
 
 VICTIM = "ceo@acme.test"

@@ -16,8 +16,8 @@ from relay.events.ports import StoreError
 from relay.limits.ports import Slot
 from relay.limits.window import HOUR, Window
 from relay.log import Log
-from relay.queue.actions import hold
 from relay.queue.entry import State
+from relay.queue.operator_actions import hold
 from relay.queue.ports import EntryQuery
 from relay.storage.errors import SchemaError, StoreLockedError
 from relay.storage.postgres import nodes, schema

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from relay.mail.address import MAX_LOCAL_PART, is_address
 from relay.mail.address_list import Unreadable, parse_address_list, read_address_list
-from relay.mail.canonical import canonical, quoted_if_needed
+from relay.mail.canonical_address import canonical, quoted_if_needed
 
 PIECES = [
     *"@<>,:;()\"\\ \t.[]=?'`\u200b\x0b\x80",

@@ -30,7 +30,7 @@ from relay.rewrite.tokens import Keyring, Token, cc_address, sign_address_token
 from relay.rewrite.tokens import Kind as TokenKind
 from relay.storage.sqlite.store import SqliteStore
 from relay.suppression.ports import UnsubscribeQuery
-from relay.verification.copies import ReceivedCopies
+from relay.verification.received_copies import ReceivedCopies
 from tests.servers.dns_server import DnsServer
 
 NOW = 1_800_000_000.0

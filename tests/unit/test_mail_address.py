@@ -1,7 +1,7 @@
 import pytest
 
 from relay.mail.address import Address, AddressError, is_ascii, parse_address, strip_route
-from relay.mail.canonical import canonical, domain_of
+from relay.mail.canonical_address import canonical, domain_of
 
 
 @pytest.mark.parametrize(

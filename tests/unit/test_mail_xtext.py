@@ -1,6 +1,6 @@
 import pytest
 
-from relay.mail.command import decode_xtext
+from relay.mail.smtp_command import decode_xtext
 
 
 @pytest.mark.parametrize(

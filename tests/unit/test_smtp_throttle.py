@@ -3,7 +3,7 @@ from itertools import pairwise
 import pytest
 
 from relay.mail.transaction import network_of
-from relay.smtp.service import DISTANCE, LONGEST_DELAY, MAX_ENTRIES, MEMORY, AuthThrottle
+from relay.smtp.throttle import DISTANCE, LONGEST_DELAY, MAX_ENTRIES, MEMORY, AuthThrottle
 
 HERE, THERE = "192.0.2.1", "192.0.2.2"
 

@@ -15,10 +15,10 @@ from relay.inbound.addresses import (
 )
 from relay.inbound.correlate import OriginalRecipient
 from relay.inbound.forward import LOOP, ForwardTarget, forward, forward_target
-from relay.inbound.mail import InboundMail
+from relay.inbound.inbound_mail import InboundMail
 from relay.inbound.replies import ReplyInfo
-from relay.inbound.unforwarded import unforwarded
-from relay.mail.canonical import domain_of
+from relay.inbound.unforwarded_record import unforwarded
+from relay.mail.canonical_address import domain_of
 from relay.mail.reply import Reply
 from relay.queue.message import NewMessage
 

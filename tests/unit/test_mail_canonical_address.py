@@ -1,6 +1,6 @@
 import pytest
 
-from relay.mail.canonical import canonical, canonical_domain, domain_of, keys_of
+from relay.mail.canonical_address import canonical, canonical_domain, domain_of, keys_of
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from relay.dsn.mime_parts import Header, Part, is_closed, normal_lines, read_header, walk
-from relay.dsn.prose import Prose, read_prose
-from relay.dsn.vocabulary import DAEMON, FAILURE_SUBJECT, SYSTEM, any_of
+from relay.dsn.report_wordings import DAEMON, FAILURE_SUBJECT, SYSTEM, any_of
+from relay.dsn.text_report import Prose, read_prose
 from relay.mail.subject import is_answer
 
 RETURNED_TYPES = frozenset(

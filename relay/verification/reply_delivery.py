@@ -2,7 +2,7 @@
 
 from relay.config.settings import Settings
 from relay.domains.mail_exchanger import MailExchanger
-from relay.mail.canonical import domain_of
+from relay.mail.canonical_address import domain_of
 from relay.verification.result import Remark
 
 

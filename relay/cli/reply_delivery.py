@@ -7,9 +7,9 @@ import click
 
 from relay.config.settings import Settings
 from relay.domains.mail_exchanger import UNKNOWN, MailExchanger, find_mail_exchanger
-from relay.mail.canonical import domain_of
+from relay.mail.canonical_address import domain_of
 from relay.resolver import Resolver
-from relay.verification.answers import answers_remark, needs_exchanger
+from relay.verification.reply_delivery import answers_remark, needs_exchanger
 
 SECONDS = 10.0
 """Seconds for all DNS lookups, at most."""

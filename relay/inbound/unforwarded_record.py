@@ -4,7 +4,7 @@ from typing import Literal
 
 from relay.events.event import Event, Kind
 from relay.mail.authors import author_of
-from relay.mail.canonical import domain_of
+from relay.mail.canonical_address import domain_of
 from relay.mail.headers import fields, first_value
 from relay.mail.lane import DIRECT, lane_of
 from relay.mail.transaction import Transaction

@@ -2,7 +2,7 @@ from ipaddress import ip_address
 
 from relay.mailauth.dkim_keys import dns_record, generate_key, load_key, record_name, zone_line
 from relay.mailauth.dkim_sign import sign
-from relay.mailauth.results import Authentication, evaluate
+from relay.mailauth.evaluate import Authentication, evaluate
 from tests.servers import DnsServer
 from tests.servers.dns_server import Trouble
 

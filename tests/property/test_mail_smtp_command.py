@@ -2,9 +2,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.mail.address import AddressError, parse_address
-from relay.mail.command import CommandLine, MailCommand, parse_bdat, parse_helo, parse_line, parse_mail, parse_rcpt
 from relay.mail.reply import Reply
 from relay.mail.sasl import decode_response, parse_auth, parse_plain
+from relay.mail.smtp_command import CommandLine, MailCommand, parse_bdat, parse_helo, parse_line, parse_mail, parse_rcpt
 from relay.mail.transaction import Recipient
 
 PIECES = [

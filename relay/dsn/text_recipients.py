@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import islice
 
-from relay.dsn.vocabulary import FAILS, any_of
+from relay.dsn.report_wordings import FAILS, any_of
 
 _MARKS = (
     r"\u0080-\u00a9\u00ab-\u00b4\u00b6-\u00b9\u00bb-\u00bf\u00d7\u00f7\u055a-\u055f\u0589\u060c\u060d\u061b-\u061f\u066a-\u066d"

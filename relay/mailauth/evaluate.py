@@ -6,7 +6,7 @@ from typing import Literal
 
 from relay.mail.address_list import Unreadable
 from relay.mail.authors import addresses_in
-from relay.mail.canonical import domain_of
+from relay.mail.canonical_address import domain_of
 from relay.mail.headers import fields
 from relay.mailauth.dkim_verify import Signature, verify_signatures
 from relay.mailauth.dmarc import Alignment, FoundPolicy, NoPolicy, Policy, aligned, discover

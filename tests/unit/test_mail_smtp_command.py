@@ -1,6 +1,7 @@
 import pytest
 
-from relay.mail.command import (
+from relay.mail.reply import Reply
+from relay.mail.smtp_command import (
     BdatCommand,
     CommandLine,
     MailCommand,
@@ -10,7 +11,6 @@ from relay.mail.command import (
     parse_mail,
     parse_rcpt,
 )
-from relay.mail.reply import Reply
 from relay.mail.transaction import Envelope, Recipient
 
 HOST = "relay.test"

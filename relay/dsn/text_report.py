@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 
-from relay.dsn import prose_recipients
-from relay.dsn.prose_recipients import Position
+from relay.dsn import text_recipients
 from relay.dsn.reply_text import phase_of, smtp_code, status_in
 from relay.dsn.report import Action, Recipient
-from relay.dsn.vocabulary import DELAY, FAILURE, GIVEN_UP, WARNING
+from relay.dsn.report_wordings import DELAY, FAILURE, GIVEN_UP, WARNING
+from relay.dsn.text_recipients import Position
 
 _MAX_LINES = 400
 
@@ -64,7 +64,7 @@ class Prose:
 
     @cached_property
     def _positions(self) -> dict[str, Position]:
-        return prose_recipients.positions(self.lines)
+        return text_recipients.positions(self.lines)
 
     @cached_property
     def _list_lines(self) -> set[int]:
@@ -72,8 +72,8 @@ class Prose:
         begun = ((number, line) for number, line in enumerate(self.lines) if "@" in line and not line[:1].isspace())
         return {
             number
-            for number, line in islice(begun, prose_recipients.MAX_FOUND)
-            if prose_recipients.ALONE.match(line) or prose_recipients.LEADING.match(line)
+            for number, line in islice(begun, text_recipients.MAX_FOUND)
+            if text_recipients.ALONE.match(line) or text_recipients.LEADING.match(line)
         }
 
     def recipients(
@@ -86,16 +86,16 @@ class Prose:
         `excluded` are addresses mentioned for another reason, such as author and reader. Addresses of mail systems
         (postmaster) are excluded too, unless `machines`.
         """
-        found = prose_recipients.find(self.lines, {address.lower() for address in excluded if address}, machines)
+        found = text_recipients.find(self.lines, {address.lower() for address in excluded if address}, machines)
         wanted = [address for address in named if "@" in address]
         if wanted and (not found or any(address.lower() in self._positions for address in wanted)):
             found = [self._positions.get(address.lower(), Position(address, -1, "")) for address in wanted]
         starts = {one.line for one in found}
-        return tuple(self._recipient(one, starts, action) for one in found[: prose_recipients.MAX_FOUND])
+        return tuple(self._recipient(one, starts, action) for one in found[: text_recipients.MAX_FOUND])
 
     def bare_recipients(self, domain: str, action: Action) -> tuple[Recipient, ...]:
         """Return recipients that the report lists by local part only."""
-        found = prose_recipients.bare(self.lines, domain) if domain else []
+        found = text_recipients.bare(self.lines, domain) if domain else []
         return tuple(self._recipient(one, set(), action) for one in found)
 
     def about(self, address: str, action: Action) -> Recipient:
@@ -140,7 +140,7 @@ class Prose:
         """Return the words beside an address and the lines below, up to an empty line or the next recipient."""
         if one.line < 0:
             return ""
-        if prose_recipients.REPLIED.match(one.rest):
+        if text_recipients.REPLIED.match(one.rest):
             return " ".join([*_line_above(self.lines, one.line), one.rest])[:_MAX_DIAGNOSTIC]
 
         words = [one.rest] if one.rest else []
@@ -174,7 +174,7 @@ def read_prose(text: str) -> Prose:
     for number, line in enumerate(lines):
         match = _REPLY.match(line)
         if match is not None and len(replies) < _MAX_REPLIES:
-            before = _line_above(lines, number) if prose_recipients.REPLIED.match(line) else []
+            before = _line_above(lines, number) if text_recipients.REPLIED.match(line) else []
             words = " ".join([*before, match[1], *_continued(lines, number)])
             replies.append(_Reply(words, " ".join([*lines[max(0, number - 2) : number + 1], words]).lower()))
     return Prose(lines, replies)
@@ -209,7 +209,7 @@ def _line_above(lines: list[str], number: int) -> list[str]:
     """Return the line above: Sendmail prints the other host's reply above its summary of the recipient."""
     above = lines[number - 1].strip() if number else ""
     names_another = any(
-        form.match(above) for form in (prose_recipients.REPLIED, prose_recipients.LEADING, prose_recipients.ALONE)
+        form.match(above) for form in (text_recipients.REPLIED, text_recipients.LEADING, text_recipients.ALONE)
     )
     if not above or names_another or above.startswith((">>>", "...", "---")):
         return []
@@ -219,7 +219,7 @@ def _line_above(lines: list[str], number: int) -> list[str]:
 def _continued(lines: list[str], number: int) -> list[str]:
     rest: list[str] = []
     for line in lines[number + 1 : number + 5]:
-        if not line.strip() or line.startswith(">>>") or prose_recipients.LEADING.match(line) is not None:
+        if not line.strip() or line.startswith(">>>") or text_recipients.LEADING.match(line) is not None:
             break
         rest.append(line.strip())
     return rest

@@ -7,7 +7,7 @@ from ipaddress import ip_address
 
 from relay.clock import Clock
 from relay.mail.transaction import Transaction
-from relay.mailauth.results import Authentication, evaluate
+from relay.mailauth.evaluate import Authentication, evaluate
 from relay.resolver import Lookups
 from relay.verification.model import State, Verification
 from relay.verification.ports import VerificationStore

@@ -6,7 +6,7 @@ import pytest
 
 from relay.config.settings import Settings
 from relay.domains.mail_exchanger import MailExchanger
-from relay.verification.answers import answers_remark, needs_exchanger
+from relay.verification.reply_delivery import answers_remark, needs_exchanger
 
 JANE = "jane@acme.test"
 
