@@ -192,23 +192,9 @@ def decide(
     settings: Settings, session: Session, envelope: Envelope, facts: MessageFacts, now: float
 ) -> Acceptance | Rejection:
     """Decide about a whole message: reject it, or accept it with its policy and its limits."""
-    if facts.hops >= settings.smtp.max_received_hops:
-        return Rejection(Reply(554, "5.4.6", f"Mail loop: {facts.hops} Received fields (RFC 5321 section 6.3)"))
-
-    turns = facts.relays.count(settings.server.hostname.lower())
-    if turns > MAX_TURNS:
-        return Rejection(Reply(554, "5.4.6", f"Mail loop: this host has passed the message on {turns} times already"))
-
-    unknown = refuse_unknown_author(settings, session, facts)
-    if unknown is not None:
-        return Rejection(unknown)
-    for address in (*facts.senders, *facts.agents):
-        refusal = refuse_sender(settings, session, address)
-        if refusal is not None:
-            return Rejection(refusal)
-    send_at = facts.instructions.send_at or 0.0
-    if send_at > now + settings.queue.max_send_at:
-        return Rejection(_too_late(settings.queue.max_send_at))
+    refusal = _refuse_facts(settings, session, facts, now)
+    if refusal is not None:
+        return Rejection(refusal)
 
     author = author_of(settings, facts.senders or (envelope.reverse_path,))
     wanted = facts.instructions.provider
@@ -220,6 +206,7 @@ def decide(
     principal = principal_of(settings, author, session.credential, session.client)
     replies = reply_handling(settings, author, facts.reply_to, signed=facts.is_signed)
     policy = message_policy(settings, author, facts, replies, providers)
+    send_at = facts.instructions.send_at or 0.0
     accepted = Acceptance(
         author=author,
         policy=policy,
@@ -230,6 +217,28 @@ def decide(
     )
 
     return accepted if envelope.reverse_path else _as_notification(accepted)
+
+
+def _refuse_facts(settings: Settings, session: Session, facts: MessageFacts, now: float) -> Reply | None:
+    """Return the refusal of a loop, of a sender, or of a release time; None to go on."""
+    if facts.hops >= settings.smtp.max_received_hops:
+        return Reply(554, "5.4.6", f"Mail loop: {facts.hops} Received fields (RFC 5321 section 6.3)")
+
+    turns = facts.relays.count(settings.server.hostname.lower())
+    if turns > MAX_TURNS:
+        return Reply(554, "5.4.6", f"Mail loop: this host has passed the message on {turns} times already")
+
+    unknown = refuse_unknown_author(settings, session, facts)
+    if unknown is not None:
+        return unknown
+    for address in (*facts.senders, *facts.agents):
+        refusal = refuse_sender(settings, session, address)
+        if refusal is not None:
+            return refusal
+
+    if (facts.instructions.send_at or 0.0) > now + settings.queue.max_send_at:
+        return _too_late(settings.queue.max_send_at)
+    return None
 
 
 def message_policy(

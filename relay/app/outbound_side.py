@@ -55,16 +55,7 @@ async def open_outbound_side(
     def keyring() -> Keyring:
         return signing.keyring()
 
-    monitor = TrackingMonitor(
-        settings=context.settings,
-        keyring=keyring,
-        resolver=context.new_resolver,
-        memory=context.store.domains,
-        metrics=context.observer.metrics,
-        log=context.log,
-        clock=context.clock,
-        alert=context.alert,
-    )
+    monitor = _tracking_monitor(context, keyring)
     renderer = make_renderer(context.settings().render, keys, context.observer, monitor.why_down)
     signing = SigningKeys(
         keys,
@@ -89,6 +80,19 @@ async def open_outbound_side(
     return OutboundSide(resolver, exclusion, signing, monitor, runner)
 
 
+def _tracking_monitor(context: AppContext, keyring: Callable[[], Keyring]) -> TrackingMonitor:
+    return TrackingMonitor(
+        settings=context.settings,
+        keyring=keyring,
+        resolver=context.new_resolver,
+        memory=context.store.domains,
+        metrics=context.observer.metrics,
+        log=context.log,
+        clock=context.clock,
+        alert=context.alert,
+    )
+
+
 async def _recovered_queue(
     context: AppContext, resolver: Resolver, exclusion: Exclusion, renderer: MonitoredRenderer
 ) -> QueueContext:
@@ -97,19 +101,7 @@ async def _recovered_queue(
         context.settings().server.data_dir / JOURNAL_FILE, context.observer.journal_failing
     )
     context.stack.callback(journal.close)
-
-    def share(lane: str, most: int) -> int:
-        return context.store.nodes.share.of(lane, most)
-
-    delivery = SmtpDelivery(
-        context.settings,
-        resolver,
-        journal=journal,
-        observer=context.observer,
-        clock=context.clock,
-        share=share,
-    )
-    context.stack.push_async_callback(delivery.close)
+    delivery = _open_delivery(context, resolver, journal)
 
     queue_context = QueueContext(
         settings=context.settings,
@@ -135,6 +127,17 @@ async def _recovered_queue(
     if recovered.waiting or recovered.delivered:
         context.log("queue.recovered", entries=recovered.waiting, delivered=recovered.delivered)
     return queue_context
+
+
+def _open_delivery(context: AppContext, resolver: Resolver, journal: DeliveryJournalFile) -> SmtpDelivery:
+    def share(lane: str, most: int) -> int:
+        return context.store.nodes.share.of(lane, most)
+
+    delivery = SmtpDelivery(
+        context.settings, resolver, journal=journal, observer=context.observer, clock=context.clock, share=share
+    )
+    context.stack.push_async_callback(delivery.close)
+    return delivery
 
 
 def _start_runner(

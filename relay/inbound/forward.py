@@ -69,27 +69,30 @@ def forward(
         return LOOP
 
     trace = received(queue_id, transaction.session, transaction.envelope, hostname, now) + "\r\n"
-    loop_fields = b"".join(loop_field(hostname, one) for one in (*to, *copies))
-    policy = MessagePolicy(
+    policy = _policy(settings, target, to, copies, trace.encode("utf-8", "replace"))
+    message = _message(transaction, found, policy, queue_id, now, about)
+    details = {
+        "reverse_path": message.reverse_path,
+        "message_id": message.message_id,
+        "size": len(content),
+        "client": message.client,
+    }
+    recipients = _recipients(transaction, address, to, copies)
+    return own_message(
+        message, content, recipients, lifetime=settings.queue.lifetime, about={"forward_of": about}, details=details
+    )
+
+
+def _policy(
+    settings: Settings, target: ForwardTarget, to: Sequence[str], copies: Sequence[str], trace: bytes
+) -> MessagePolicy:
+    loop_fields = b"".join(loop_field(settings.server.hostname, one) for one in (*to, *copies))
+    return MessagePolicy(
         provider=settings.defaults.provider,
         fallback_providers=settings.defaults.fallback_providers,
         copies=tuple(range(len(to), len(to) + len(copies))),
         forward_domain=target.domain,
-        added_fields=trace.encode("utf-8", "replace") + loop_fields,
-    )
-    message = _message(transaction, found, policy, queue_id, now, about)
-    return own_message(
-        message,
-        content,
-        _recipients(transaction, address, to, copies),
-        lifetime=settings.queue.lifetime,
-        about={"forward_of": about},
-        details={
-            "reverse_path": message.reverse_path,
-            "message_id": message.message_id,
-            "size": len(content),
-            "client": message.client,
-        },
+        added_fields=trace + loop_fields,
     )
 
 

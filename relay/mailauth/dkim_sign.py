@@ -106,7 +106,6 @@ def sign(content: bytes, keys: Sequence[SigningKey], now: int) -> bytes:
         over.update(relaxed_header(b"dkim-signature", unsigned)[:-2])
         signature = base64.b64encode(key.sign(over.digest()))
         out.append(b"DKIM-Signature:" + unsigned + _folded(signature) + b"\r\n")
-
     return b"".join(out)
 
 
