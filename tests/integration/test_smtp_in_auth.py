@@ -53,7 +53,7 @@ async def side(tmp_path: Path) -> AsyncIterator[Side]:
 
 async def send_one(client: Client) -> None:
     await client.say(MAIL, RCPT, "DATA")
-    client.send(b"x" * 300_000 + b"\r\n.\r\n")
+    client.send(b"\r\n" + b"x" * 300_000 + b"\r\n.\r\n")
     assert (await client.reply()).startswith("250 ")
 
 
