@@ -29,7 +29,7 @@ async def test_a_file_size_limit_is_a_full_disk_until_it_is_lifted(tmp_path: Pat
         taken: list[int] = []
         limit_files(relay, 2_000_000)
         await refused_with(relay, taken, (452, b"4.3.1"))
-        assert health(relay.tracker_port) == (503, False)
+        await until(lambda: health(relay.tracker_port) == (503, False))
         assert relay.log("store.trouble")[0]["full"] is True
         limit_files(relay, UNLIMITED)
         await recovered(relay, sink, taken)
