@@ -14,6 +14,7 @@ from typing import Self
 
 from tests.servers.actions import Action, Dribble, Drop, Hang, Received, Reset, Say, Wait
 from tests.servers.conversation import Closed, Conversation
+from tests.servers.relay_process import free_port
 from tests.servers.waiting import PATIENCE
 
 __all__ = ["Action", "Dribble", "Drop", "Hang", "Received", "Reset", "Say", "Sink", "Wait"]
@@ -56,8 +57,8 @@ class Sink:
 
     async def __aenter__(self) -> Self:
         context = self.tls if self.implicit else None
+        self.port = self.port or free_port()
         self._server = await asyncio.start_server(self._serve, self.address, self.port, ssl=context, limit=2**20)
-        self.port = self._server.sockets[0].getsockname()[1]
         return self
 
     async def __aexit__(
