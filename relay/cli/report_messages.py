@@ -1,0 +1,144 @@
+"""`relay report messages|invoices|untied`: a timeline or a row for each message."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from relay.cli.client import AdminClient
+from relay.cli.common import config_option, json_option, past_time, show
+from relay.cli.report_output import csv_option, filter_options, query_of, show_rows, write_csv
+from relay.cli.status import show_story
+
+_RECIPIENTS = (
+    ("AT", "created_at"),
+    ("QUEUE ID", "queue_id"),
+    ("RECIPIENT", "recipient"),
+    ("STATUS", "status"),
+    ("CATEGORY", "category"),
+    ("SUBJECT", "subject"),
+    ("REPLY", "reply"),
+)
+
+
+MOST_ROWS = 1000
+"""Rows of a listing without --all."""
+
+
+_UNTIED = (
+    ("AT", "at"),
+    ("FROM", "from"),
+    ("IDENTITY", "identity"),
+    ("SUBJECT", "subject"),
+    ("REASON", "reason"),
+    ("QUEUE ID", "queue_id"),
+)
+
+
+@click.command("messages")
+@config_option
+@filter_options
+@click.option("--status", default="", help="Only these recipients, such as bounced,dropped,deferred,unopened.")
+@click.option("--all", "everything", is_flag=True, help="All, not only the newest 1000.")
+@json_option
+@csv_option
+def messages(path: Path, status: str, everything: bool, as_json: bool, as_csv: bool, **filters: Any) -> None:
+    """Show the timeline of each message; with --status or --csv a row for each recipient.
+
+    A row has the last reply, its category and guidance. --csv has a column for each metadata key.
+    """
+    query = query_of(filters) | ({"status": status} if status else {})
+    if status or as_csv:
+        rows = _newest(path, "/reports/recipients", query, "rows", everything=everything)
+        shown = map(_with_metadata, rows) if not as_json else rows
+        write_csv(_filled(shown)) if as_csv else show(shown, _RECIPIENTS, as_json=as_json)
+        return
+    found = 0
+    for story in _newest(path, "/reports/messages", query, "stories", everything=everything):
+        found += 1
+        if as_json:
+            click.echo(json.dumps(story))
+        else:
+            show_story(story)
+            click.echo()
+    if not found:
+        click.echo("relay: no message matches; without --since only the last 30 days are searched", err=True)
+
+
+@click.command("invoices")
+@config_option
+@filter_options
+@click.option("--by", default="meta:invoice", show_default=True, help="meta:KEY, tag, campaign or identity.")
+@json_option
+@csv_option
+def invoices(path: Path, by: str, as_json: bool, as_csv: bool, **filters: Any) -> None:
+    """Count the recipients by value of a label: sent, delivered, opened, bounced, dropped, waiting."""
+    rows = AdminClient(path).get("/reports/labels", query_of(filters) | {"by": by})["rows"]
+    counts = ("sent", "delivered", "opened", "bounced", "dropped", "waiting")
+    columns = ((by.removeprefix("meta:").upper(), by), *((name.upper(), name) for name in counts))
+    show_rows(rows, columns, as_json=as_json, as_csv=as_csv)
+
+
+@click.command("untied")
+@config_option
+@click.option("--spam", is_flag=True, help="List mail that was classified as spam instead.")
+@click.option("--since", default="30d", show_default=True, help="Start of the period: 30d (ago), or a date.")
+@click.option("--until", default="", help="End of the period: 1d (ago), or a date.")
+@json_option
+@csv_option
+def untied(path: Path, spam: bool, since: str, until: str, as_json: bool, as_csv: bool) -> None:
+    """List mail to identities that belongs to no message and was not forwarded, newest first."""
+    period = {"system": "yes", "since": str(past_time(since)), "meta": f"not_forwarded={'spam' if spam else 'untied'}"}
+    query = period | ({"until": str(past_time(until))} if until else {})
+    found: dict[str, Any] = AdminClient(path).get("/reports/messages", query)
+    show_rows(map(_untied_row, found["stories"]), _UNTIED, as_json=as_json, as_csv=as_csv)
+    if found["more"]:
+        click.echo(f"relay: only the newest {len(found['stories'])} are shown; use --until for older ones", err=True)
+
+
+def _newest(path: Path, route: str, query: Mapping[str, Any], key: str, *, everything: bool) -> Iterator[Any]:
+    """Yield what a paged route returns, newest first; say when the listing is cut at MOST_ROWS."""
+    client, before, shown = AdminClient(path), "", 0
+    while True:
+        page = client.get(route, {**query, "before": before} if before else query)
+        for one in page[key]:
+            if shown == MOST_ROWS and not everything:
+                click.echo(f"relay: only the newest {shown} are shown; --all shows the rest too", err=True)
+                return
+            shown += 1
+            yield one
+
+        before = page["next"]
+        if not before:
+            return
+
+
+def _with_metadata(row: dict[str, Any]) -> dict[str, Any]:
+    """Return the row with a column for each metadata key; `meta:KEY` where KEY is a column already."""
+    fixed = {key: value for key, value in row.items() if key != "metadata"}
+    return fixed | {(f"meta:{key}" if key in fixed else key): value for key, value in row["metadata"].items()}
+
+
+def _filled(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the rows with the same columns: those that one of them lacks are empty."""
+    known = list(rows)
+    columns = dict.fromkeys(key for row in known for key in row)
+    return [{key: row.get(key, "") for key in columns} for row in known]
+
+
+def _untied_row(story: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the row of a mail that was not forwarded."""
+    (recipient,) = story["recipients"]
+    return {
+        "at": story["created_at"],
+        "from": story["from"],
+        "identity": recipient["recipient"],
+        "subject": story["subject"],
+        "message_id": story["message_id"],
+        "why": story["metadata"]["not_forwarded"],
+        "reason": recipient["reason"],
+        "answers": story["metadata"].get("answers", ""),
+        "queue_id": story["queue_id"],
+    }
