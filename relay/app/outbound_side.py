@@ -57,17 +57,7 @@ async def open_outbound_side(
 
     monitor = _tracking_monitor(context, keyring)
     renderer = make_renderer(context.settings().render, keys, context.observer, monitor.why_down)
-    signing = SigningKeys(
-        keys,
-        settings=context.settings,
-        store=context.store.domains,
-        resolver=context.new_resolver,
-        use=renderer.use,
-        clock=context.clock,
-        jitter=_random_jitter(),
-        log=context.log,
-        alert=context.alert,
-    )
+    signing = _signing_keys(context, keys, renderer)
 
     await signing.start()
     renderer.use(signing.in_force())
@@ -78,6 +68,20 @@ async def open_outbound_side(
     runner = _start_runner(context, queue_context, time_left, ended)
     _start_alerts(context, runner)
     return OutboundSide(resolver, exclusion, signing, monitor, runner)
+
+
+def _signing_keys(context: AppContext, keys: Keys, renderer: MonitoredRenderer) -> SigningKeys:
+    return SigningKeys(
+        keys,
+        settings=context.settings,
+        store=context.store.domains,
+        resolver=context.new_resolver,
+        use=renderer.use,
+        clock=context.clock,
+        jitter=_random_jitter(),
+        log=context.log,
+        alert=context.alert,
+    )
 
 
 def _tracking_monitor(context: AppContext, keyring: Callable[[], Keyring]) -> TrackingMonitor:

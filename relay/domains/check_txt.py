@@ -94,10 +94,8 @@ async def _spf_verdict(
         if verdict.result == "temperror":
             return "unknown", f"DNS gives no answer now ({verdict.why}): try again"
         if verdict.result != "pass":
-            return (
-                "wrong",
-                f"{address} may not send ({verdict.result}: {verdict.why}): publish {_with_terms(record_text, [own])}",
-            )
+            right = _with_terms(record_text, [own])
+            return "wrong", f"{address} may not send ({verdict.result}: {verdict.why}): publish {right}"
 
     if relay and own in missing_terms:
         missing_terms.remove(own)
