@@ -64,9 +64,9 @@ class InboundHandler:
             case SrsAddress() if envelope.reverse_path:
                 return Reply(550, "5.7.1", f"<{address}> takes bounces only, from the null reverse-path")
             case IdentityAddress(identity) if not settings.identities[identity].forward_to:
-                return Reply(550, "5.2.1", f"<{address}> takes no mail: nobody reads it (forward_to is not set)")
+                return Reply(550, "5.2.1", f"<{address}> takes no mail: it has no reader (forward_to is not set)")
             case RoleAddress() if not settings.alerts.mail_to:
-                return Reply(550, "5.2.1", f"<{address}> takes no mail: nobody reads it (alerts.mail_to is not set)")
+                return Reply(550, "5.2.1", f"<{address}> takes no mail: it has no reader (alerts.mail_to is not set)")
 
         return None
 

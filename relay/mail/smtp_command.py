@@ -142,7 +142,7 @@ def parse_bdat(argument: str) -> BdatCommand | Reply:
     """
     match = _CHUNK.fullmatch(argument)
     if match is None:
-        return Reply(521, "5.5.4", "Syntax: BDAT size [LAST]; closing, since the chunk cannot be told from commands")
+        return Reply(521, "5.5.4", "Syntax: BDAT size [LAST]; closing, since chunk and commands cannot be separated")
     return BdatCommand(int(match[1]), match[2] is not None)
 
 

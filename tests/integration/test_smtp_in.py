@@ -243,7 +243,7 @@ async def test_refused_chunks_are_read_and_never_taken_for_commands(tmp_path: Pa
         codes = [reply[:9] for reply in await client.replies(7)]
         assert codes == ["503 5.5.1", "250 2.1.0", "554 5.5.1", "250 2.1.5", "552 5.3.4", "503 5.5.1", "250 2.0.0"]
         assert await client.say("BDAT many") == (
-            "521 5.5.4 Syntax: BDAT size [LAST]; closing, since the chunk cannot be told from commands"
+            "521 5.5.4 Syntax: BDAT size [LAST]; closing, since chunk and commands cannot be separated"
         )
         assert await client.ended()
         assert side.handler.taken == []
