@@ -1,4 +1,4 @@
-"""relay: an SMTP relay that tracks, signs, limits, retries and tells every message's story."""
+"""relay: an SMTP relay that tracks, signs, limits, retries and reports on every message."""
 
 from importlib.metadata import PackageNotFoundError, version
 

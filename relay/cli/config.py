@@ -24,7 +24,7 @@ def config() -> None:
 def check_command(path: Path) -> None:
     """Print all errors and warnings of the configuration, or "ok".
 
-    DNS is asked where answers to identities go, if that decides whether somebody reads them. Exits with 78 if there are
+    DNS is asked where answers to identities go, if that decides whether they have a reader. Exits with 78 if there are
     errors; a forward_to that gets no answers is one. Warnings do not change the exit code.
     """
     settings = settings_or_exit(path)

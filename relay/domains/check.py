@@ -173,7 +173,7 @@ async def check_relay_host(dns: Lookups, domain: SendingDomain) -> tuple[Finding
 
     private = [str(address) for address in addresses if _is_private(address)]
     if private:
-        text = f"nobody outside can reach {', '.join(private)}: publish the addresses the internet sees"
+        text = f"{', '.join(private)} cannot be reached from outside: publish the addresses the internet sees"
         return (Finding("relay host", "warning", host, "A", "", observed, text),)
     if not isinstance(chain, TemporaryFailure) and chain.names:
         text = f"{host} is an alias, which an MX record must not name (RFC 2181 section 10.3): give it addresses itself"

@@ -85,7 +85,7 @@ async def _spf_verdict(
 
     last = record.directives[-1] if record.directives else None
     if any(directive.mechanism == "all" and directive.qualifier == "+" for directive in record.directives):
-        return "wrong", "+all lets everybody send in the domain's name: write ~all"
+        return "wrong", "+all lets all hosts send in the domain's name: write ~all"
 
     missing_terms = [term for term in wanted.value.split()[1:-1] if term not in {one.text for one in record.directives}]
     own = f"a:{domain.hostname}"

@@ -248,7 +248,7 @@ def _return_path(domain: SendingDomain) -> Iterator[WantedRecord]:
 
 
 def _dmarc(domain: SendingDomain) -> WantedRecord:
-    purpose = "tells receivers what to do with mail that is not proven yours; large mailbox providers want it"
+    purpose = "the policy of receivers for mail that is not proven yours; large mailbox providers want it"
     return WantedRecord(f"_dmarc.{domain.name}", "TXT", DMARC, "dmarc", purpose)
 
 

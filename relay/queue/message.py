@@ -91,7 +91,7 @@ ALERT = "alert"
 
 
 NO_DSN: tuple[Notify, ...] = ("NEVER",)
-"""NOTIFY of recipients whose failures are reported to no one (RFC 3461 section 4.1)."""
+"""NOTIFY of recipients whose failures are not reported (RFC 3461 section 4.1)."""
 
 
 def own_message(

@@ -72,7 +72,7 @@ def _last_failure(story: Story, entry: Entry) -> Event | None:
 
 
 def _activity(story: Story, entry: Entry) -> set[str]:
-    """Return what a person did with a message, and `unopened` for a delivered one that nobody opened."""
+    """Return what a person did with a message, and `unopened` for a delivered one without an open."""
     done = {
         name
         for event in story.events

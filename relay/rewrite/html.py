@@ -270,7 +270,7 @@ def _foreign_end(lower: bytes, at: int, end: int) -> Tag:
     """Pass over SVG or MathML content; return the tag that leaves it, or the end.
 
     HTML tags that may not stand in foreign content close it. Inside of an integration point they do not, and there
-    it stays open for whoever asks what is open.
+    it counts as open.
     """
     depth, integrated = 1, False
     while True:

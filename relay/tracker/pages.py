@@ -106,7 +106,7 @@ CONFIRM_TOO_LATE = _page(
 
 CONFIRM_ELSEWHERE = _page(
     "Please use the code",
-    "<p>Addresses cannot be confirmed on this page here. Give the code in the message to whoever set up your mail.</p>",
+    "<p>This page cannot confirm addresses here. Give the code in the message to the person who set up your mail.</p>",
 )
 
 

@@ -26,14 +26,14 @@ def answers_remark(settings: Settings, address: str, exchanger: MailExchanger) -
         case "own" if readers:
             return Remark("ok", f"answers to {address} come to this relay, the MX of {domain}, and go to {readers}")
         case "own":
-            why = "nobody reads it: 550 5.2.1" if identity else "it is no identity here: 550 5.1.1"
+            why = "it has no reader: 550 5.2.1" if identity else "it is no identity here: 550 5.1.1"
             text = f"answers to {address} come to this relay, the MX of {domain}, and are refused, as {why}"
             return Remark("wrong", text, f'set forward_to under [identities."{address}"] to who reads them')
         case "other":
             where = f"answers to {address} go to {', '.join(exchanger.hosts)}, the MX of {domain}"
             where += ", and come to this relay while that is away" if exchanger.is_backup else ""
         case "none":
-            where = f"answers to {address} reach nobody: {exchanger.why}"
+            where = f"answers to {address} reach no server: {exchanger.why}"
         case "unknown":
             where = f"where answers to {address} go is not known now: {exchanger.why}"
     if _has_signed_reply_to(settings, address):

@@ -49,7 +49,7 @@ def as_verification(result: Result, subject: str, at: float) -> Verification:
 
 
 def result_json(address: str, result: Result, at: float, *, complete: bool) -> JsonObject:
-    """Return a result as the admin API gives it; `complete` tells that all three steps are passed now."""
+    """Return a result as the admin API gives it; `complete`: all three steps are passed now."""
     return {
         "address": address,
         "step": result.step,

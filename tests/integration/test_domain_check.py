@@ -137,7 +137,7 @@ MISTAKES = [
     ("bounces.acme.test", "MX", ["MX 0 ."], "takes no mail"),
     ("bounces.acme.test", "MX", [], "has no MX record: add the record"),
     ("bounces.acme.test", "TXT", ['TXT "v=spf1 a:other.test -all"'], "198.51.100.7 may not send (fail"),
-    ("bounces.acme.test", "TXT", ['TXT "v=spf1 +all"'], "+all lets everybody send"),
+    ("bounces.acme.test", "TXT", ['TXT "v=spf1 +all"'], "+all lets all hosts send"),
     ("bounces.acme.test", "TXT", ['TXT "v=spf1 a:relay.operator.test/99 -all"'], "malformed"),
     ("bounces.acme.test", "TXT", ['TXT "v=spf1 -all"', 'TXT "v=spf1 mx -all"'], "2 SPF records"),
     ("bounces.acme.test", "TXT", ['TXT "google-site-verification=x"'], "has no TXT record"),
@@ -297,7 +297,7 @@ def test_a_domain_that_does_not_exist_is_reported_once(data: Path) -> None:
     ("host", "status", "said"),
     [
         ("", "wrong", "has no address"),
-        ("relay.operator.test. A 10.0.0.7", "warning", "nobody outside can reach 10.0.0.7"),
+        ("relay.operator.test. A 10.0.0.7", "warning", "10.0.0.7 cannot be reached from outside"),
         ("relay.operator.test. A 198.51.100.7", "warning", "has no name"),
         ("relay.operator.test. CNAME x.test.\nx.test. A 198.51.100.7", "warning", "is an alias"),
         (HOST.replace("PTR relay.operator.test", "PTR dsl-7.isp.test"), "warning", "called dsl-7.isp.test"),

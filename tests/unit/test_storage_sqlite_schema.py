@@ -74,7 +74,7 @@ async def test_a_newer_schema_is_refused(path: Path) -> None:
     await fill(path, 1)
     with closing(sqlite3.connect(path)) as raw:
         raw.execute(f"PRAGMA user_version = {NEWEST + 1}")
-    await refused(path, SchemaError, f"schema {NEWEST + 1} is newer than this program, which knows {NEWEST}")
+    await refused(path, SchemaError, f"schema {NEWEST + 1} is newer than this program, which supports {NEWEST}")
 
 
 async def test_a_database_of_another_program_is_refused(path: Path) -> None:

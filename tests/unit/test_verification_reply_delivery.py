@@ -42,7 +42,7 @@ def settings(identity: dict[str, Any] | None, *, reply_domain: str = "", inbound
     ("of", "exchanger", "status", "told"),
     [
         (settings(READ), OWN, "ok", "come to this relay, the MX of acme.test, and go to owner@home.test"),
-        (settings({}), OWN, "wrong", "nobody reads it: 550 5.2.1"),
+        (settings({}), OWN, "wrong", "it has no reader: 550 5.2.1"),
         (settings(None), OWN, "wrong", "it is no identity here: 550 5.1.1"),
         (settings({}), OTHER, "ok", "answers to jane@acme.test go to mx.acme.test, the MX of acme.test"),
         (settings(READ), OTHER, "wrong", "forward_to gets no answers"),
@@ -55,7 +55,7 @@ def settings(identity: dict[str, Any] | None, *, reply_domain: str = "", inbound
         (settings(READ, reply_domain="r.acme.test", inbound=False), OTHER, "wrong", "forward_to gets no answers"),
         (settings({**READ, "reply_tracking": False}, reply_domain="r.acme.test"), OTHER, "wrong", "forward_to gets no"),
         (settings({"reply_tracking": True}, reply_domain="r.acme.test"), NONE, "ok", "by a Reply-To at r.acme.test"),
-        (settings({}), NONE, "warning", "reach nobody: acme.test does not exist in DNS"),
+        (settings({}), NONE, "warning", "reach no server: acme.test does not exist in DNS"),
         (settings(READ), SILENT, "warning", "DNS gives no answer"),
         (
             settings({**READ, "reply_to": "x@acme.test"}),

@@ -83,7 +83,7 @@ def _take_step(raw: Raw, steps: Mapping[int, str]) -> bool:
         newest = max(steps)
         if version > newest:
             raise SchemaError(
-                f"storage.url: schema {version} of the database is newer than this program, which knows {newest}; "
+                f"storage.url: schema {version} of the database is newer than this program, which supports {newest}; "
                 "install the newer relay"
             )
         number = min((number for number in steps if number > version), default=None)

@@ -102,7 +102,7 @@ def check_version(raw: sqlite3.Connection, path: Path, newest: int) -> int:
     version: int = raw.execute("PRAGMA user_version").fetchone()[0]
     if version > newest:
         raise SchemaError(
-            f"{path}: its schema {version} is newer than this program, which knows {newest}; install the newer relay"
+            f"{path}: its schema {version} is newer than this program, which supports {newest}; install the newer relay"
         )
     return version
 
