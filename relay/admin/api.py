@@ -130,7 +130,10 @@ class QueueRoutes:
         return web.json_response({**story_json(stories[0]), "header": header})
 
     async def change(self, request: web.Request) -> web.Response:
-        """POST /queue/ACTION?…: change the matching entries, and return the changed ones."""
+        """POST /queue/ACTION?…: change the matching entries, and return the changed ones.
+
+        `next` is the `after` of the next page, null when no more entries match.
+        """
         query, now = _entry_query(request.query), self.clock()
         actions: dict[str, EntryChange] = {
             "hold": hold,
@@ -140,13 +143,15 @@ class QueueRoutes:
         }
 
         action = request.match_info["action"]
-        changed = await self.store.change(query, actions[action])
+        done = await self.store.change(query, actions[action])
         if action == "delete":
-            self.publish([deletion_event(message, entry, now) for message, entry in changed])
-            await self._release_slots(changed)
+            self.publish([deletion_event(message, entry, now) for message, entry in done.entries])
+            await self._release_slots(done.entries)
 
         self.wake()
-        return web.json_response({"entries": [listing_json(message, entry) for message, entry in changed]})
+        following = "{}/{}".format(*done.rest.after) if done.rest else None
+        entries = [listing_json(message, entry) for message, entry in done.entries]
+        return web.json_response({"entries": entries, "next": following})
 
     async def trace(self, request: web.Request) -> web.Response:
         """GET /trace/KEY: the timelines by queue id, Message-ID or recipient, newest first."""

@@ -23,10 +23,6 @@ from relay.queue.probe import Probe, probe_message
 from relay.queue.routing import LanePause, provider_of
 from relay.reports.serialize import JsonObject, time_json
 
-_MAX_RETRIED = 1_000_000
-"""Entries that become due when a pause ends, at most."""
-
-
 _MAX_LISTED = 3
 """Paused destinations listed by name, at most."""
 
@@ -114,10 +110,14 @@ class ProviderRoutes:
     async def _resume_lane(self, lane: str, pause: LanePause) -> int:
         """End the pause of a lane and make its deferred entries due now; return their number."""
         self.end_pause(lane)
-        query = EntryQuery(lane=lane, states=(State.WAITING,), limit=_MAX_RETRIED)
-        changed = await self.entries.change(query, retry_after_pause(self.clock(), pause.until))
-        self.wake()
-        return len(changed)
+        change = retry_after_pause(self.clock(), pause.until)
+        rest: EntryQuery | None = EntryQuery(lane=lane, states=(State.WAITING,))
+        changed = 0
+        while rest is not None:
+            done = await self.entries.change(rest, change)
+            changed, rest = changed + len(done.entries), done.rest
+            self.wake()
+        return changed
 
     def _known(self, request: web.Request) -> str:
         name = request.match_info["name"]

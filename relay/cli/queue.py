@@ -1,7 +1,7 @@
 """`relay queue`: shows and changes the queue."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -85,15 +85,22 @@ def _change_command(name: str, done: str, doc: str) -> click.Command:
             raise click.UsageError("no entries are selected: give queue ids, a filter such as --recipient, or --all")
 
         client = AdminClient(path)
-        changed: list[dict[str, Any]] = []
-        for query in _query(queue_ids, filters):
-            changed += client.post(f"/queue/{name}", query)["entries"]
+        changed = [entry for query in _query(queue_ids, filters) for entry in _changed(client, name, query)]
         show([{**entry, "why": _why(entry)} for entry in changed], COLUMNS, as_json=as_json)
         if not as_json:
             click.echo(f"{len(changed)} {done}")
 
     command.__doc__ = doc
     return click.command(name)(command)
+
+
+def _changed(client: AdminClient, name: str, query: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+    """Change all matching entries, page by page: each page is one transaction. Yield the changed entries."""
+    after: str | None = ""
+    while after is not None:
+        page = client.post(f"/queue/{name}", {**query, **({"after": after} if after else {})})
+        yield from page["entries"]
+        after = page["next"]
 
 
 for _command in (

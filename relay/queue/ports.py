@@ -94,16 +94,25 @@ EntryChange = Callable[[Message, Entry], tuple[Entry, Sequence[Event]] | None]
 """A pure change by an operator: the new entry with its events, or None for no change."""
 
 
+@dataclass(frozen=True, slots=True)
+class ChangedEntries:
+    """The entries that one call of `QueueAdminStore.change` changed."""
+
+    entries: Sequence[tuple[Message, Entry]] = ()
+    rest: EntryQuery | None = None
+    """The query of the matching entries beyond the limit, None when there are none."""
+
+
 class QueueAdminStore(Protocol):
     """The queue as operators list and change it."""
 
     async def entries(self, query: EntryQuery) -> Sequence[tuple[Message, Entry]]:
         """Return the entries that match, in order of queue id and number."""
 
-    async def change(self, query: EntryQuery, change: EntryChange) -> Sequence[tuple[Message, Entry]]:
-        """Apply the change to every entry that matches and is neither leased nor final, in one transaction.
+    async def change(self, query: EntryQuery, change: EntryChange) -> ChangedEntries:
+        """Apply the change to entries that match and are neither leased nor final, in one transaction.
 
-        Return the changed entries.
+        At most `query.limit` entries are read: the caller repeats the call with `rest` until it is None.
         """
 
     async def content(self, queue_id: str) -> bytes | None:

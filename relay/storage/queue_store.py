@@ -2,12 +2,13 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import ClassVar, TypeVar
 
 from relay.queue.entry import Entry, State
 from relay.queue.message import ClaimedBatch, Message, NewMessage, Settlement
 from relay.queue.nodes import ALL_CONNECTIONS, NodeConnections
-from relay.queue.ports import ClaimLimits, EntryChange, EntryQuery
+from relay.queue.ports import ChangedEntries, ClaimLimits, EntryChange, EntryQuery
 from relay.storage import claim, queries, queue_writes, suppressions
 from relay.storage.database import Operation
 from relay.storage.due_lanes import DueLanes
@@ -70,11 +71,11 @@ class BaseQueueStore(ABC):
         """Return the number of entries that are not final, by lane and state."""
         return await self._database.read(queries.depth)
 
-    async def change(self, query: EntryQuery, change: EntryChange) -> Sequence[tuple[Message, Entry]]:
-        """Apply the change to every matching entry that is neither leased nor final, in one transaction."""
+    async def change(self, query: EntryQuery, change: EntryChange) -> ChangedEntries:
+        """Apply the change to matching entries that are neither leased nor final, in one transaction."""
         changing = queue_writes.changeable_query(query)
         if changing is None:
-            return ()
+            return ChangedEntries()
 
         # Finding the keys may take long and must not block the writer.
         keys = await self._database.read(queries.find(changing))
@@ -82,7 +83,8 @@ class BaseQueueStore(ABC):
         changed = await self._database.write(self._locking(keys, operation))
 
         self._announce(entry for _, entry in changed)
-        return changed
+        rest = replace(query, after=keys[-1]) if len(keys) == query.limit else None
+        return ChangedEntries(changed, rest)
 
     async def purge(self, before: float) -> int:
         """Delete finished messages created before that time, and old events, batch by batch.

@@ -8,7 +8,7 @@ from relay.events.event import Event, Kind
 from relay.queue.entry import Entry, State
 from relay.queue.message import Message, NewMessage
 from relay.queue.operator_actions import delete, flush, hold, release
-from relay.queue.ports import EntryQuery
+from relay.queue.ports import ChangedEntries, EntryQuery
 from relay.render.message_policy import MessagePolicy
 from relay.reports.ports import MessageQuery, Story
 from relay.storage.store import Store
@@ -152,13 +152,29 @@ async def test_operators_hold_release_and_flush(store: Store) -> None:
     await store.queue.enqueue(accepted("A", "x@a.test"))
     await store.queue.enqueue(accepted("B", "x@a.test", due=NOW + 100))
     changed = await store.queue.change(EntryQuery(queue_id="A"), hold)
-    assert [(one.state, one.reason) for _, one in changed] == [(State.HELD, "held by the operator")]
+    assert [(one.state, one.reason) for _, one in changed.entries] == [(State.HELD, "held by the operator")]
     assert await store.queue.claim(NOW, ROOMY) == []
     assert await store.queue.next_due([]) == NOW + 100
-    assert len(await store.queue.change(EntryQuery(), release(NOW))) == 1
-    assert len(await store.queue.change(EntryQuery(lane="mx:a.test"), flush(NOW))) == 1
+    assert len((await store.queue.change(EntryQuery(), release(NOW))).entries) == 1
+    assert len((await store.queue.change(EntryQuery(lane="mx:a.test"), flush(NOW))).entries) == 1
     assert await store.queue.next_due([]) == NOW
     assert [one.message.queue_id for one in await store.queue.claim(NOW, ROOMY)] == ["A", "B"]
+
+
+async def test_a_change_of_many_entries_goes_page_by_page(store: Store) -> None:
+    for name in "ABC":
+        await store.queue.enqueue(accepted(name, "x@a.test", "y@a.test"))
+    await store.queue.change(EntryQuery(queue_id="B"), hold)
+
+    rest: EntryQuery | None = EntryQuery(limit=2)
+    pages = []
+    while rest is not None:
+        done = await store.queue.change(rest, hold)
+        pages.append([(one.queue_id, one.number) for _, one in done.entries])
+        rest = done.rest
+
+    assert pages == [[("A", 0), ("A", 1)], [], [("C", 0), ("C", 1)], []]
+    assert {one.state for _, one in await store.queue.entries(EntryQuery())} == {State.HELD}
 
 
 async def test_operators_cancel_what_is_not_leased(store: Store) -> None:
@@ -166,8 +182,8 @@ async def test_operators_cancel_what_is_not_leased(store: Store) -> None:
     await store.queue.claim(NOW - 1, ROOMY)
     await store.queue.enqueue(accepted("B", "x@a.test"))
     changed = await store.queue.change(EntryQuery(states=(State.WAITING, State.ACTIVE, State.HELD)), delete(NOW))
-    assert [one.queue_id for _, one in changed] == ["B"]
-    assert not await store.queue.change(EntryQuery(states=(State.ACTIVE,)), delete(NOW))
+    assert [one.queue_id for _, one in changed.entries] == ["B"]
+    assert await store.queue.change(EntryQuery(states=(State.ACTIVE,)), delete(NOW)) == ChangedEntries()
     assert await store.queue.content("B") is None
     assert await store.queue.next_due([]) is None
     [story] = await store.reports.stories(MessageQuery(queue_id="B"))

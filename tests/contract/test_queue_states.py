@@ -124,7 +124,7 @@ class QueueMachine(RuleBasedStateMachine):
     @rule(domain=st.sampled_from(DOMAINS), action=st.sampled_from(["hold", "release", "delete"]))
     def operate(self, domain: str, action: str) -> None:
         change = {"hold": hold, "release": release(self.model.now), "delete": delete(self.model.now)}[action]
-        changed = self.runner.run(self.store.queue.change(EntryQuery(lane=f"mx:{domain}"), change))
+        changed = self.runner.run(self.store.queue.change(EntryQuery(lane=f"mx:{domain}"), change)).entries
         before = {
             "hold": (State.WAITING,),
             "release": (State.HELD,),

@@ -65,7 +65,7 @@ async def test_an_operator_and_a_claim_do_not_meet_in_one_entry(cluster: Cluster
     second._lanes.note([("mx:a.test", NOW)])
     held, claimed = await asyncio.gather(first.queue.change(EntryQuery(), hold), second.queue.claim(NOW, ROOMY))
     taken = {queue_id for queue_id, _ in keys(claimed)}
-    assert taken.isdisjoint(entry.queue_id for _, entry in held)
+    assert taken.isdisjoint(entry.queue_id for _, entry in held.entries)
     active = await first.queue.entries(EntryQuery(states=(State.ACTIVE,)))
     assert {entry.queue_id for _, entry in active} == taken
 

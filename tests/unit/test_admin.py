@@ -81,6 +81,13 @@ async def test_hold_and_release(admin: AdminHarness) -> None:
     assert admin.wakes == 2
 
 
+async def test_a_change_beyond_the_limit_names_the_next_page(admin: AdminHarness) -> None:
+    _, answer = await admin.ask("POST", "/queue/hold?limit=2")
+    assert ([one["queue_id"] for one in answer["entries"]], answer["next"]) == ([FIRST, FIRST], f"{FIRST}/1")
+    _, answer = await admin.ask("POST", f"/queue/hold?limit=2&after={answer['next']}")
+    assert ([one["queue_id"] for one in answer["entries"]], answer["next"]) == ([SECOND], None)
+
+
 async def test_flush(admin: AdminHarness) -> None:
     _, answer = await admin.ask("POST", "/queue/flush?lane=mx:x.test")
     assert [one["next_attempt_at"] for one in answer["entries"]] == ["2023-11-14T22:13:30.000Z"] * 2
