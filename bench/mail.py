@@ -7,9 +7,11 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import click
 
@@ -60,16 +62,20 @@ class Sink:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "bench.sink", str(self.port)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._commands, self._answers = self._process.stdin, self._process.stdout
 
-    def counts(self, command: bytes = b"count") -> dict:
+    def counts(self, command: bytes = b"count") -> dict[str, Any]:
         """Return the counts; "reset" begins anew."""
-        self._process.stdin.write(command + b"\n")
-        self._process.stdin.flush()
-        return json.loads(self._process.stdout.readline())
+        self._commands.write(command + b"\n")
+        self._commands.flush()
+        counts: dict[str, Any] = json.loads(self._answers.readline())
+        return counts
 
     def close(self) -> None:
         """End it."""
-        self._process.stdin.close()
+        self._commands.close()
         self._process.wait(10)
 
 
@@ -109,7 +115,7 @@ def quantile(ordered: list[float], part: float) -> float:
     return ordered[min(len(ordered) - 1, int(len(ordered) * part))] if ordered else 0.0
 
 
-def compare(targets: list[type[Target]], loads: list[Load], rounds: int) -> list[Figures]:
+def compare(targets: Sequence[type[Target]], loads: Sequence[Load], rounds: int) -> list[Figures]:
     """Measure all targets with all loads, round by round; each target is started anew for each load."""
     sink, key = Sink(), signing_key()
     found: list[Figures] = []

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 import time
+from typing import Self
 
 import click
 
@@ -60,11 +61,11 @@ class Peak:
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch)
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         self._over.set()
         self._thread.join()
 

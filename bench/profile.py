@@ -69,9 +69,9 @@ def stage(stack: str) -> str:
     return LOOP
 
 
-def read(folder: Path) -> Counter:
+def read(folder: Path) -> Counter[str]:
     """Return the samples of all processes by stage."""
-    found: Counter = Counter()
+    found: Counter[str] = Counter()
     for file in folder.iterdir():
         for line in file.read_text().splitlines()[1:]:
             count, _, stack = line.partition("\t")

@@ -8,6 +8,7 @@ import asyncio
 import json
 import sys
 import time
+from typing import Any
 
 import uvloop
 
@@ -66,7 +67,7 @@ class Source:
         self.left = messages
         self.per_connection = per_connection
         self.number = 0
-        self.waits = []
+        self.waits: list[float] = []
         self.last = 0.0
         self._rate = rate
         self._next = 0.0
@@ -84,7 +85,7 @@ class Source:
             await asyncio.sleep(self._next - 1 / self._rate - now)
 
 
-async def run(plan: dict) -> None:
+async def run(plan: dict[str, Any]) -> None:
     """Carry the plan out."""
     source = Source(
         port=plan["port"],

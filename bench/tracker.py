@@ -33,7 +33,7 @@ from relay.rewrite.tokens import Kind, Token, parse_keyring, sign_token
 class Nginx:
     """nginx with one worker."""
 
-    def __init__(self) -> None:
+    def __init__(self, program: str) -> None:
         self.port = free_port()
         self._folder = Path(tempfile.mkdtemp(prefix="bench-nginx-"))
         config = self._folder / "nginx.conf"
@@ -45,7 +45,7 @@ proxy_temp_path {self._folder}/p; fastcgi_temp_path {self._folder}/f; uwsgi_temp
 scgi_temp_path {self._folder}/s;
 server {{ listen 127.0.0.1:{self.port}; location / {{ empty_gif; }} }} }}
 """)
-        self._process = subprocess.Popen([_nginx(), "-c", str(config), "-p", str(self._folder)])
+        self._process = subprocess.Popen([program, "-c", str(config), "-p", str(self._folder)])
         time.sleep(1)
 
     @property
@@ -58,10 +58,6 @@ server {{ listen 127.0.0.1:{self.port}; location / {{ empty_gif; }} }} }}
         self._process.terminate()
         self._process.wait(10)
         shutil.rmtree(self._folder)
-
-
-def _nginx() -> str | None:
-    return shutil.which("nginx", path="/usr/sbin:/usr/local/sbin:/usr/bin")
 
 
 AGENTS = (
@@ -132,15 +128,23 @@ class Readers:
         said = wrk.communicate()[0]
         if "Non-2xx" in said or "Socket errors" in said:
             raise SystemExit(said)
-        pixels = int(re.search(r"(\d+) requests in", said)[1])
-        value, unit = re.search(r"99%\s+([\d.]+)(us|ms|s)", said).groups()
-        p99 = float(value) * {"us": 0.001, "ms": 1.0, "s": 1000.0}[unit]
+        pixels = int(_found(r"(\d+) requests in", said)[1])
+        p99 = _found(r"99%\s+([\d.]+)(us|ms|s)", said)
+        p99_ms = float(p99[1]) * {"us": 0.001, "ms": 1.0, "s": 1000.0}[p99[2]]
         spent = _at_rest(server) - before
-        return Rate(pixels, float(re.search(r"Requests/sec:\s+([\d.]+)", said)[1]), p99, spent / pixels * 1e6)
+        return Rate(pixels, float(_found(r"Requests/sec:\s+([\d.]+)", said)[1]), p99_ms, spent / pixels * 1e6)
 
     def fetch(self, port: int, seconds: int, server: int) -> Rate:
         """Fetch for so long from a server that does nothing else."""
         return self.end(self.begin(port, seconds), server, cpu.seconds([server]))
+
+
+def _found(pattern: str, said: str) -> re.Match[str]:
+    """Return where the pattern matches what wrk printed; its output ends the program when it does not."""
+    match = re.search(pattern, said)
+    if match is None:
+        raise SystemExit(said)
+    return match
 
 
 def _lua(texts: "list[str] | tuple[str, ...]") -> str:
@@ -167,7 +171,8 @@ def main(seconds: int, rounds: int, messages: int) -> None:
         raise SystemExit("wrk is not installed (Debian package wrk)")
     sink = Sink()
     relay = Relay(sink.port, signing_key())
-    nginx = Nginx() if _nginx() else None
+    program = shutil.which("nginx", path="/usr/sbin:/usr/local/sbin:/usr/bin")
+    nginx = Nginx(program) if program else None
     try:
         relay.start()
         measure(relay, sink, Load("W1", 20, MESSAGES))
@@ -241,7 +246,8 @@ def _tokens(relay: Relay) -> list[str]:
 
 def _opens(relay: Relay) -> int:
     with closing(sqlite3.connect(relay.folder / "data" / "relay.db")) as store:
-        return store.execute("SELECT count(*) FROM events WHERE kind = 'open'").fetchone()[0]
+        opens: int = store.execute("SELECT count(*) FROM events WHERE kind = 'open'").fetchone()[0]
+        return opens
 
 
 def _check_kept(relay: Relay, fetched: int) -> None:

@@ -10,15 +10,16 @@ import signal
 import sys
 from collections import Counter
 from pathlib import Path
+from types import FrameType
 
 PERIOD = 0.002
 MOST_FRAMES = 40
 
-samples = Counter()
+samples: Counter[str] = Counter()
 
 
-def _sample(number, frame):
-    stack = []
+def _sample(number: int, frame: FrameType | None) -> None:
+    stack: list[str] = []
     while frame is not None and len(stack) < MOST_FRAMES:
         code = frame.f_code
         stack.append(f"{code.co_filename}:{code.co_name}")
@@ -26,13 +27,13 @@ def _sample(number, frame):
     samples[";".join(reversed(stack))] += 1
 
 
-def _write(folder):
+def _write(folder: str) -> None:
     signal.setitimer(signal.ITIMER_PROF, 0)
     lines = (f"{count}\t{stack}\n" for stack, count in samples.most_common())
     Path(folder, str(os.getpid())).write_text(f"# {' '.join(sys.argv)}\n" + "".join(lines))
 
 
-def _sample_renderers():
+def _sample_renderers() -> None:
     """Renderers start isolated, without PYTHONPATH: their program is made to begin with this file."""
     from relay.render import process as render_process
 

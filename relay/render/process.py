@@ -49,7 +49,7 @@ import_module(worker).main(*map(int, numbers))
 """
 """Program of a renderer. It loads the package of its parent, installed or not. `root` is last on the module path."""
 
-INHERITED_ENVIRONMENT = ("LD_LIBRARY_PATH",)
+INHERITED_ENVIRONMENT: tuple[str, ...] = ("LD_LIBRARY_PATH",)
 """Environment variables that a renderer inherits. An interpreter may need them to start, and none holds a secret."""
 
 
