@@ -17,7 +17,7 @@ from typing import Any
 from relay.domains.keys import Keys
 from relay.mailauth.dkim_keys import SigningKey
 from relay.render.message_policy import MessagePolicy
-from relay.render.render import Rendering, RenderInput
+from relay.render.render import RenderedContent, RenderInput
 from relay.rewrite.options import ListUnsubscribe, Tracking
 from relay.rewrite.tokens import Keyring
 
@@ -66,21 +66,14 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Rendered:
-    """The part of a rendering that a renderer makes. The relay adds the reverse-path itself."""
-
-    content: bytes
-    notes: Mapping[str, object]
-
-
-@dataclass(frozen=True, slots=True)
 class Failed:
     """Rendering raised an exception. The renderer keeps running."""
 
     reason: str
 
 
-Answer = Sequence[Rendered] | Failed
+Answer = Sequence[RenderedContent] | Failed
+"""A renderer makes contents only. The relay adds the reverse-path itself."""
 
 READY = b"\0\0\0\6\0\0\0\2{}"
 """The first frame of a renderer, sent when it has started."""
@@ -148,7 +141,7 @@ def read_request(body: bytes) -> Request:
     return Request(message, head["recipients"], head["eight_bit"], Keys(tokens, dkim))
 
 
-def answer_frame(answer: Sequence[Rendering] | Failed) -> bytes:
+def answer_frame(answer: Answer) -> bytes:
     """Encode an answer."""
     if isinstance(answer, Failed):
         return _frame({"failed": answer.reason}, ())
@@ -160,7 +153,7 @@ def read_answer(body: bytes, recipients: int) -> Answer:
     head, contents = _parse(body)
     notes, reason = head.get("notes"), head.get("failed")
     if isinstance(notes, list) and len(notes) == len(contents) == recipients and all(map(_is_notes, notes)):
-        return [Rendered(content, one) for content, one in zip(contents, notes, strict=True)]
+        return [RenderedContent(content, one) for content, one in zip(contents, notes, strict=True)]
     if isinstance(reason, str) and not contents and _is_text(reason):
         return Failed(reason)
     raise FrameError(f"the head is no answer for {recipients} recipients")

@@ -41,17 +41,36 @@ class RenderInput:
 
 
 @dataclass(frozen=True, slots=True)
-class Rendering:
-    """The message as sent to one recipient."""
+class RenderedContent:
+    """The content as sent to one recipient."""
 
-    reverse_path: str
     content: bytes
     notes: Mapping[str, object]
     """Notes for the events of the message: JSON values."""
 
 
+@dataclass(frozen=True, slots=True)
+class Rendering:
+    """The message as sent to one recipient: the reverse-path, and the fields of `RenderedContent`."""
+
+    reverse_path: str
+    content: bytes
+    notes: Mapping[str, object]
+
+
 def render(message: RenderInput, recipients: Sequence[int], keys: Keys, *, eight_bit: bool) -> list[Rendering]:
-    """Render the message for each of these recipients (numbers of entries).
+    """Render the message for each of these recipients (numbers of entries): reverse-path and content."""
+    contents = render_contents(message, recipients, keys, eight_bit=eight_bit)
+    return [
+        Rendering(reverse_path_for(message, recipient, keys.tokens), one.content, one.notes)
+        for recipient, one in zip(recipients, contents, strict=True)
+    ]
+
+
+def render_contents(
+    message: RenderInput, recipients: Sequence[int], keys: Keys, *, eight_bit: bool
+) -> list[RenderedContent]:
+    """Render the content for each of these recipients (numbers of entries).
 
     Work that does not depend on the recipient is done once. Content that cannot be rewritten safely is sent unmodified,
     with the reason in the notes.
@@ -144,7 +163,7 @@ def _render_one(
     keys: Keys,
     eight_bit: bool,
     notes: dict[str, object],
-) -> Rendering:
+) -> RenderedContent:
     policy = message.policy
     is_copy = recipient in policy.copies
     text = content if rewritten is None else rewritten.content
@@ -160,7 +179,7 @@ def _render_one(
     fitting = adapt_to_next_hop(text, eight_bit)
     signing = keys.dkim.get(policy.domain, ())
     signature = sign(fitting, signing, int(message.created_at)) if signing else b""
-    return Rendering(reverse_path_for(message, recipient, keys.tokens), signature + fitting, _notes(rewritten) | notes)
+    return RenderedContent(signature + fitting, _notes(rewritten) | notes)
 
 
 def _notes(rewritten: Rewritten | FastRewritten | None) -> dict[str, object]:

@@ -9,8 +9,8 @@ import resource
 import signal
 from typing import BinaryIO
 
-from relay.render.frames import LENGTH, READY, Failed, answer_frame, read_request
-from relay.render.render import Rendering, render
+from relay.render.frames import LENGTH, READY, Answer, Failed, answer_frame, read_request
+from relay.render.render import render_contents
 
 COLLECT_EVERY = 1000
 """Answers between two garbage collections. Rendering makes little cyclic garbage. Automatic collections during a mail
@@ -30,10 +30,10 @@ def serve(source: BinaryIO, sink: BinaryIO) -> None:
             gc.collect()
 
 
-def _answer(body: bytes) -> list[Rendering] | Failed:
+def _answer(body: bytes) -> Answer:
     try:
         request = read_request(body)
-        return render(request.message, request.recipients, request.keys, eight_bit=request.eight_bit)
+        return render_contents(request.message, request.recipients, request.keys, eight_bit=request.eight_bit)
     except (MemoryError, RecursionError, ValueError, LookupError, TypeError, AttributeError) as error:
         return Failed(ascii(f"{type(error).__name__}: {error}")[1:-1][:200])
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relay.render.frames import LENGTH, FrameError, Rendered, answer_frame, read_answer
-from relay.render.render import Rendering
+from relay.render.frames import LENGTH, FrameError, answer_frame, read_answer
+from relay.render.render import RenderedContent
 
 TEXTS = st.text(max_size=50).filter(str.isprintable)
 NOTES = st.dictionaries(TEXTS, st.one_of(TEXTS, st.booleans(), st.integers(0, 10**6), st.lists(TEXTS, max_size=5)))
@@ -16,8 +16,9 @@ NOTES = st.dictionaries(TEXTS, st.one_of(TEXTS, st.booleans(), st.integers(0, 10
 @settings(deadline=None)
 @given(st.lists(st.tuples(st.binary(max_size=300), NOTES), max_size=4))
 def test_an_answer_comes_through(renderings: list[tuple[bytes, dict[str, object]]]) -> None:
-    frame = answer_frame([Rendering("a@b.test", content, notes) for content, notes in renderings])
-    assert read_answer(frame[LENGTH:], len(renderings)) == [Rendered(content, notes) for content, notes in renderings]
+    rendered = [RenderedContent(content, notes) for content, notes in renderings]
+    frame = answer_frame(rendered)
+    assert read_answer(frame[LENGTH:], len(renderings)) == rendered
     with pytest.raises(FrameError):
         read_answer(frame[LENGTH:], len(renderings) + 1)
 
