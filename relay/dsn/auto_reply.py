@@ -91,7 +91,7 @@ _ABSENT = any_of(
 
 
 _QUOTATION = re.compile(
-    r"^(?:[>|]|-{2,}.{0,40}-{2,}\s*$|_{8,}|(?:From|Von|De|Da|Van|Från|Fra|От|发件人|差出人)\s?[:：]"
+    r"^(?:[>|]|-{4,}+\s*$|-{2,}+.{1,40}?-{2,}+\s*$|_{8,}|(?:From|Von|De|Da|Van|Från|Fra|От|发件人|差出人)\s?[:：]"
     r"|.{5,200}(?:wrote|schrieb|a écrit|escribió|escreveu|ha scritto|schreef|skrev|пишет|写道)\s?[:：]\s*$)",
     re.MULTILINE,
 )

@@ -73,6 +73,8 @@ BOMBS = {
     + b"Content-Type: message/delivery-status\n\n"
     + b"".join(b"Final-Recipient: rfc822; u%d@b.example\nAction: failed\n\n" % number for number in range(15_000)),
     "transcript": NOTE + b"\n" + b"<<< 550 user mailbox recipient address to a@b.example\n" * 20_000,
+    "a line of dashes": b"From: a@b\nReturn-Path: <>\nSubject: hello\n\n" + b"-" * 100_000 + b"x\n",
+    "lines of dashes": b"From: a@b\nReturn-Path: <>\nSubject: hello\n\n" + b"--a%s-x\n" % (b"-" * 60) * 10_000,
     "deep json": NOTE + b'\n{"notificationType":' + b'{"a":' * 30_000,
 }
 
