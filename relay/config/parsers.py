@@ -3,6 +3,7 @@
 import base64
 import binascii
 import re
+import sys
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import NamedTuple
 
@@ -32,6 +33,14 @@ _DURATION_ALLOWED = 'a number with ms, s, m, h, d or w, such as "90s", "5m", "1.
 _SIZE_ALLOWED = 'a number with B, KB, MB, GB, KiB, MiB or GiB, such as "10MB" or "25MiB"'
 
 
+MAX_DURATION = 36500 * 86400.0
+"""Seconds, at most: a later time than in 100 years may have no calendar date."""
+
+
+MAX_SIZE = 1 << 50
+"""Octets of a size, at most."""
+
+
 _ADDRESS_ALLOWED = '"host:port", such as "127.0.0.1:2525" or "[::1]:2525"'
 
 
@@ -56,23 +65,27 @@ def setting_error(problem: str, allowed: str = "", suggestion: str = "") -> Pyda
 
 def parse_duration(value: object) -> float:
     """Return seconds of "90s", "1.5h", "1h30m" or a bare number of seconds."""
-    number = _bare_number(value)
-    if number is not None:
-        return number
-    if not isinstance(value, str) or not _DURATION.fullmatch(value.strip()):
-        raise setting_error(f"{quoted(value)} is not a duration", _DURATION_ALLOWED)
-    return sum(float(amount) * _SECONDS[unit] for amount, unit in _DURATION_PART.findall(value))
+    seconds = _bare_number(value)
+    if seconds is None:
+        if not isinstance(value, str) or not _DURATION.fullmatch(value.strip()):
+            raise setting_error(f"{quoted(value)} is not a duration", _DURATION_ALLOWED)
+        seconds = sum(float(amount) * _SECONDS[unit] for amount, unit in _DURATION_PART.findall(value))
+    if seconds > MAX_DURATION:
+        raise setting_error("is too long", "36500d or less")
+    return seconds
 
 
 def parse_size(value: object) -> int:
     """Return octets of "25MiB", "10MB" or a bare number of octets."""
-    number = _bare_number(value)
-    if number is not None:
-        return int(number)
-    match = _SIZE.fullmatch(value.strip()) if isinstance(value, str) else None
-    if match is None:
-        raise setting_error(f"{quoted(value)} is not a size", _SIZE_ALLOWED)
-    return int(float(match[1]) * _OCTETS[match[2]])
+    octets = _bare_number(value)
+    if octets is None:
+        match = _SIZE.fullmatch(value.strip()) if isinstance(value, str) else None
+        if match is None:
+            raise setting_error(f"{quoted(value)} is not a size", _SIZE_ALLOWED)
+        octets = float(match[1]) * _OCTETS[match[2]]
+    if octets > MAX_SIZE:
+        raise setting_error("is too large", f"{MAX_SIZE // _OCTETS['GiB']}GiB or less")
+    return int(octets)
 
 
 def parse_host_port(text: str) -> HostPort:
@@ -107,7 +120,7 @@ def parse_network(value: object) -> IPv4Network | IPv6Network:
 
 def _bare_number(value: object) -> float | None:
     if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < float("inf"):
-        return float(value)
+        return float(min(value, sys.float_info.max))  # A longer integer cannot be converted.
     if isinstance(value, str) and _NUMBER.fullmatch(value.strip()):
         return float(value)
     return None

@@ -95,7 +95,7 @@ def _read_one(tree: Tree, path: KeyPath, key: str, field: FieldInfo, folders: tu
         return None
 
     tree.set_location((*path, key), tree.location(key_path))
-    if not isinstance(name, str) or not name:
+    if not isinstance(name, str) or not name or "\0" in name:
         problem = "is not the name of a file"
     else:
         file = next((at / name for at in folders if (at / name).exists()), folders[-1] / name)

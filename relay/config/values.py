@@ -64,8 +64,12 @@ def _mail_address(value: str) -> str:
 
 def _base_url(value: str) -> str:
     url = value.strip().rstrip("/")
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    try:
+        parts = urlsplit(url)
+        is_absolute = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # The port or an IPv6 address is invalid.
+        is_absolute = False
+    if not is_absolute:
         raise setting_error(f"{quoted(value)} is not an absolute URL", '"https://host" or "http://host:port"')
     if parts.query or parts.fragment or parts.username is not None:
         raise setting_error(
@@ -96,6 +100,8 @@ def _relative_to_config(value: object, info: ValidationInfo) -> object:
     """Resolve a relative path in the folder of the configuration file; "" is no path."""
     if value in ("", None):
         return None
+    if isinstance(value, str) and "\0" in value:
+        raise setting_error("has a NUL character", "the name of a file or folder")
     base = info.context.get("folder") if isinstance(info.context, dict) else None
     return base / value if isinstance(base, Path) and isinstance(value, str) else value
 

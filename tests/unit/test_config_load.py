@@ -41,6 +41,19 @@ def test_an_empty_file_is_a_configuration(folder: Path) -> None:
     assert load(_write(folder, ""), {}).queue.lifetime == 72 * 3600
 
 
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ('[server]\ndata_dir = "a\\u0000b"\n', "server.data_dir: has a NUL character"),
+        ('[storage]\npassword_file = "a\\u0000b"\n', "storage.password_file: is not the name of a file"),
+        ('[tracker]\nbase_url = "http://[::1"\n', 'tracker.base_url: "http://[::1" is not an absolute URL'),
+        ('[tracker]\nbase_url = "http://t.test:99999"\n', "is not an absolute URL"),
+    ],
+)
+def test_a_value_that_no_system_call_accepts_is_a_fault(folder: Path, text: str, fault: str) -> None:
+    assert any(fault in one for one in _faults(folder, text))
+
+
 def test_all_faults_are_reported_at_once(folder: Path) -> None:
     text = """\
 [server]

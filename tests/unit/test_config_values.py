@@ -53,6 +53,18 @@ def test_invalid_sizes(text: object) -> None:
         parse_size(text)
 
 
+@pytest.mark.parametrize("value", ["36501d", "1" + "0" * 400 + "d", 10**400, 1e300, "9" * 400])
+def test_durations_beyond_the_calendar_are_refused(value: object) -> None:
+    with pytest.raises(PydanticCustomError, match="is too long"):
+        parse_duration(value)
+
+
+@pytest.mark.parametrize("value", ["9" * 400 + "GB", 10**400, 1e300, "9" * 400, "1048577GiB"])
+def test_sizes_beyond_every_disk_are_refused(value: object) -> None:
+    with pytest.raises(PydanticCustomError, match="is too large"):
+        parse_size(value)
+
+
 @given(st.integers(0, 10**9).map(lambda milliseconds: milliseconds / 1000))
 def test_a_shown_duration_reads_back(seconds: float) -> None:
     assert parse_duration(duration_text(seconds)) == pytest.approx(seconds)
