@@ -48,7 +48,7 @@ class InboundSide:
 async def open_inbound_side(context: AppContext, outbound: OutboundSide) -> InboundSide:
     """Load the verified senders, and build the listeners and their handlers. `listen` opens the listeners."""
     exchangers = MailExchangers(context.settings, context.new_resolver)
-    proven = await _open_verified_senders(context)
+    proven = await _verified_senders(context)
     submission = SubmissionHandler(
         settings=context.settings,
         store=context.store.queue,
@@ -79,13 +79,11 @@ async def open_inbound_side(context: AppContext, outbound: OutboundSide) -> Inbo
     return InboundSide(servers, exchangers, processor, Verifier(tools, proven, context.log))
 
 
-async def _open_verified_senders(context: AppContext) -> VerifiedSenders:
-    """Load the verified senders, and refresh them in the background."""
+async def _verified_senders(context: AppContext) -> VerifiedSenders:
+    """Return the verified senders as they are in the store now."""
     sources = (context.store.verifications.proven, context.store.domains.verified_domains)
     proven = VerifiedSenders(sources, context.observer.store_trouble)
     await proven.load()
-    refresh = asyncio.create_task(proven.keep_fresh(), name="proven")
-    context.stack.callback(refresh.cancel)
     return proven
 
 

@@ -31,6 +31,7 @@ class OutboundSide:
     signing: SigningKeys
     monitor: TrackingMonitor
     runner: Runner
+    alerts: AlertMailer
 
     def keyring(self) -> Keyring:
         """Return the keys of links and signed addresses."""
@@ -66,8 +67,7 @@ async def open_outbound_side(
 
     queue_context = await _recovered_queue(context, resolver, exclusion, renderer)
     runner = _start_runner(context, queue_context, time_left, ended)
-    _start_alerts(context, runner)
-    return OutboundSide(resolver, exclusion, signing, monitor, runner)
+    return OutboundSide(resolver, exclusion, signing, monitor, runner, _alert_mailer(context, runner))
 
 
 def _signing_keys(context: AppContext, keys: Keys, renderer: MonitoredRenderer) -> SigningKeys:
@@ -162,8 +162,8 @@ def _start_runner(
     return runner
 
 
-def _start_alerts(context: AppContext, runner: Runner) -> None:
-    alerts = AlertMailer(
+def _alert_mailer(context: AppContext, runner: Runner) -> AlertMailer:
+    return AlertMailer(
         context.alerts,
         settings=context.settings,
         store=context.store.queue,
@@ -173,7 +173,6 @@ def _start_alerts(context: AppContext, runner: Runner) -> None:
         publish=context.observer.publish,
         wake=runner.wake,
     )
-    context.stack.callback(asyncio.create_task(alerts.run(), name="alerts").cancel)
 
 
 def _random_jitter() -> Callable[[], float]:

@@ -144,7 +144,6 @@ class App:
         tracker = await http.start_tracker()
         if settings.tracker.guard:
             await outbound.monitor.start()
-            self._stack.push_async_callback(outbound.monitor.stop)
 
         await http.start_admin()
         self._stack.push_async_callback(inbound.stop)
@@ -178,6 +177,10 @@ class App:
         supervisor.keep("housekeeping", Maintenance(self.settings, self.store, self.observer, self._clock).run)
         supervisor.keep("mail exchangers", self.inbound.exchangers.run)
         supervisor.keep("domain watch", self.outbound.signing.watch.run)
+        if settings.tracker.guard:
+            supervisor.keep("tracking guard", self.outbound.monitor.run)
+        supervisor.keep("alerts", self.outbound.alerts.run)
+        supervisor.keep("verified senders", self.inbound.verifier.proven.keep_fresh)
 
     async def stop(self) -> None:
         """Stop accepting mail, let in-flight transactions end, write pending events, and close all parts."""

@@ -152,23 +152,23 @@ class TrackingMonitor:
         self._hosts: dict[str, BaseUrlState] = {}
         self._due: dict[str, float] = {}
         self._slots = asyncio.Semaphore(MAX_CONCURRENT)
-        self._running: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Start the checks; return after the first one, or after `START_DELAY` seconds."""
+        """Load the base URLs that worked before, and check those in use for at most `START_DELAY` seconds."""
         with suppress(StoreError):  # Without the store, the next successful canary gives the same information.
             proven = await self._memory.answering_hosts()
             self._hosts = {base_url: BaseUrlState(base_url, proven=True) for base_url in proven}
-        first = asyncio.Event()
-        self._running = asyncio.create_task(self._run(first), name="tracking guard")
         with suppress(TimeoutError):
-            await asyncio.wait_for(first.wait(), START_DELAY)
+            await asyncio.wait_for(self._check_due(), START_DELAY)
 
-    async def stop(self) -> None:
-        """Stop the checks."""
-        if self._running is not None:
-            self._running.cancel()
-            await asyncio.wait({self._running})
+    async def run(self) -> None:
+        """Check the base URLs in use regularly, until cancelled."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await self._check_due()
+            now = loop.time()
+            soonest = min((self._due.get(one, now) for one in self._base_urls()), default=now + INTERVAL)
+            await asyncio.sleep(max(soonest - now, 1.0))
 
     def why_down(self, base_url: str) -> str:
         """Return the reason why mail must not have links of this base URL, "" if there is none."""
@@ -189,21 +189,16 @@ class TrackingMonitor:
         ) as session:
             await asyncio.gather(*(self._check(session, one) for one in base_urls or self._base_urls()))
 
-    async def _run(self, first: asyncio.Event) -> None:
+    async def _check_due(self) -> None:
         loop = asyncio.get_running_loop()
-        while True:
-            in_use = self._base_urls()
-            now = loop.time()
-            due = [one for one in in_use if self._due.get(one, now) <= now]
-            if due:
-                await self.check(due)
-            first.set()
+        now = loop.time()
+        due = [one for one in self._base_urls() if self._due.get(one, now) <= now]
+        if due:
+            await self.check(due)
 
-            now = loop.time()
-            for one in due:
-                self._due[one] = now + (RETRY if self._hosts[one].broken else INTERVAL)
-            soonest = min((self._due[one] for one in in_use), default=now + INTERVAL)
-            await asyncio.sleep(max(soonest - now, 1.0))
+        now = loop.time()
+        for one in due:
+            self._due[one] = now + (RETRY if self._hosts[one].broken else INTERVAL)
 
     def _base_urls(self) -> list[str]:
         senders = self._settings().senders
