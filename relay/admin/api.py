@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
+from relay.admin.requests import parse_after, parse_limit, reject_unknown_parameters
 from relay.clock import Clock
 from relay.events.ports import Publish
 from relay.limits.ports import LimitStore
@@ -45,10 +46,6 @@ def node_json(node: NodeState) -> dict[str, object]:
         "heartbeat_at": time_json(node.heartbeat_at),
         "entries": node.entries,
     }
-
-
-MAX_ENTRIES = 10_000
-"""Entries of one response, at most."""
 
 
 MAX_BODY = 16 << 20
@@ -178,29 +175,22 @@ async def find_stories(store: StoryStore, key: str) -> Sequence[Story]:
     return by_message_id or await store.stories(MessageQuery(recipient=key))
 
 
+_PARAMETERS = frozenset({"queue_id", "recipient", "lane", "domain", "identity", "state", "limit", "after"})
+
+
 def _entry_query(query: Mapping[str, str]) -> EntryQuery:
-    unknown = set(query) - {"queue_id", "recipient", "lane", "domain", "identity", "state", "limit", "after"}
-    if unknown:
-        raise web.HTTPBadRequest(text=f"unknown parameter {', '.join(sorted(unknown))}")
-
-    after, _, number = query.get("after", "/-1").rpartition("/")
-    limit = query.get("limit", "1000")
-    if not (limit.isascii() and limit.isdigit() and 0 < int(limit) <= MAX_ENTRIES):
-        raise web.HTTPBadRequest(text=f"limit must be a number from 1 to {MAX_ENTRIES}")
-    if not number.lstrip("-").isdecimal():
-        raise web.HTTPBadRequest(text="after must be QUEUE-ID/NUMBER")
-
+    reject_unknown_parameters(query, _PARAMETERS)
     try:
         states = tuple(State(word) for word in query.get("state", "waiting,held,active").split(",") if word)
-        return EntryQuery(
-            queue_id=query.get("queue_id", "").upper(),
-            recipient=query.get("recipient", ""),
-            lane=query.get("lane", ""),
-            domain=query.get("domain", ""),
-            identity=query.get("identity", ""),
-            states=states,
-            after=(after, int(number)),
-            limit=int(limit),
-        )
     except ValueError as error:
         raise web.HTTPBadRequest(text=str(error)) from None
+    return EntryQuery(
+        queue_id=query.get("queue_id", "").upper(),
+        recipient=query.get("recipient", ""),
+        lane=query.get("lane", ""),
+        domain=query.get("domain", ""),
+        identity=query.get("identity", ""),
+        states=states,
+        after=parse_after(query),
+        limit=parse_limit(query),
+    )

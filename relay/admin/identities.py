@@ -1,14 +1,13 @@
 """The routes of identities: list, show, test, verify."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 from aiohttp import web
 
+from relay.admin.requests import address_or_400, optional_json_body
 from relay.config.settings import Identity
 from relay.limits.ports import LimitStore, Usage
 from relay.limits.window import Window, windows
-from relay.mail.address import AddressError, parse_address
 from relay.mail.canonical_address import canonical, domain_of
 from relay.reports.serialize import JsonObject, time_json
 from relay.rewrite.tokens import cc_address
@@ -57,12 +56,12 @@ class IdentityRoutes:
 
     async def test(self, request: web.Request) -> web.Response:
         """POST /identities/ADDRESS/test/STEP with {"to": [ADDRESS, …]} or no body: run a step, return its result."""
-        body = await _body(request)
+        body = await optional_json_body(request)
         to = body.get("to", [])
         if not isinstance(to, list) or not all(isinstance(one, str) for one in to):
             raise web.HTTPBadRequest(text='"to" must be a list of addresses')
         step = next(one for one in TEST_STEPS if one == request.match_info["step"])
-        row = await self._verifier.run(_address(request), step, tuple(_checked(one) for one in to))
+        row = await self._verifier.run(_address(request), step, tuple(map(address_or_400, to)))
         return web.json_response(row)
 
     async def verify(self, request: web.Request) -> web.Response:
@@ -76,7 +75,7 @@ class IdentityRoutes:
 
     async def code(self, request: web.Request) -> web.Response:
         """POST /identities/ADDRESS/code with {"code": "123456"}: confirm the address by the code in the mail."""
-        code = (await _body(request)).get("code")
+        code = (await optional_json_body(request)).get("code")
         if not isinstance(code, str) or not (code.isascii() and code.isdigit() and len(code) == DIGITS):
             raise web.HTTPBadRequest(text=f"the code has {DIGITS} digits")
         return web.json_response(await self._verifier.confirm_code(_address(request), code))
@@ -151,23 +150,4 @@ def _proof(steps: Iterable[Verification], *, proven: bool) -> str:
 
 
 def _address(request: web.Request) -> str:
-    return _checked(request.match_info["address"])
-
-
-def _checked(text: str) -> str:
-    try:
-        return str(parse_address(text))
-    except AddressError as error:
-        raise web.HTTPBadRequest(text=f"{text!r} is not a mail address: {error}") from None
-
-
-async def _body(request: web.Request) -> dict[str, Any]:
-    if not request.can_read_body:
-        return {}
-    try:
-        body = await request.json()
-    except ValueError:
-        body = None
-    if not isinstance(body, dict):
-        raise web.HTTPBadRequest(text="the body must be a JSON object")
-    return body
+    return address_or_400(request.match_info["address"])

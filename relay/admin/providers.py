@@ -7,13 +7,12 @@ from typing import Any
 
 from aiohttp import web
 
-from relay.admin.requests import json_body
+from relay.admin.requests import address_or_400, optional_json_body
 from relay.clock import Clock
 from relay.config.settings import Provider, Settings
 from relay.events.ports import Publish, StoreError
 from relay.limits.ports import LimitStore, Usage
 from relay.limits.window import DAY, HOUR, Window, windows
-from relay.mail.address import AddressError, parse_address
 from relay.mail.canonical_address import domain_of
 from relay.mail.lane import DIRECT, lane_of
 from relay.queue.entry import State
@@ -71,7 +70,7 @@ class ProviderRoutes:
 
     async def test(self, request: web.Request) -> web.Response:
         """POST /providers/NAME/test with {"from": ADDRESS, "to": ADDRESS}, both optional: queue a test mail."""
-        name, body = self._known(request), await _body(request)
+        name, body = self._known(request), await optional_json_body(request)
         settings, now = self.settings(), self.clock()
         hostname = settings.server.hostname
         from_address = _address(body, "from") or settings.alerts.mail_from or f"postmaster@{hostname}"
@@ -176,15 +175,8 @@ def _key(provider: Provider) -> str:
     return f"provider:{provider.name}"
 
 
-async def _body(request: web.Request) -> dict[str, Any]:
-    return await json_body(request) if request.can_read_body else {}
-
-
 def _address(body: Mapping[str, Any], key: str) -> str:
     given = body.get(key, "")
     if not isinstance(given, str):
         raise web.HTTPBadRequest(text=f'"{key}" must be an address')
-    try:
-        return str(parse_address(given)) if given else ""
-    except AddressError as error:
-        raise web.HTTPBadRequest(text=f"{given}: {error}") from None
+    return address_or_400(given) if given else ""

@@ -7,6 +7,7 @@ from dataclasses import replace
 from aiohttp import web
 from multidict import MultiMapping
 
+from relay.admin.requests import reject_unknown_parameters
 from relay.dsn.categories import CATEGORIES
 from relay.reports import build
 from relay.reports.engagement import engagement_report
@@ -25,6 +26,10 @@ _PARAMETERS = frozenset(
 
 
 _TYPES: Mapping[str, bool | None] = {"": None, "campaign": True, "transactional": False}
+
+
+Before = tuple[float, str]
+"""Creation time and queue id of the last message of a page: `MessageQuery.before` of the next one."""
 
 
 class ReportRoutes:
@@ -92,7 +97,7 @@ class ReportRoutes:
         """
         stories, following = await self._page(_query(request.query))
         shown = [story_json(story) for story in stories]
-        return web.json_response({"stories": shown, "more": bool(following), "next": following})
+        return web.json_response({"stories": shown, "more": following is not None, "next": _before_text(following)})
 
     async def recipients(self, request: web.Request) -> web.Response:
         """GET /reports/recipients?…&status=&before=: the recipients of up to MAX_STORIES messages, a row each."""
@@ -100,7 +105,7 @@ class ReportRoutes:
         statuses = _statuses(request.query.get("status", ""))
         stories, following = await self._page(query)
         rows = [row for story in stories for row in recipient_rows(story, statuses, with_copies=not query.users_only)]
-        return web.json_response({"rows": rows, "next": following})
+        return web.json_response({"rows": rows, "next": _before_text(following)})
 
     async def labels(self, request: web.Request) -> web.Response:
         """GET /reports/labels?…&by=meta:KEY|tag|campaign|identity: counts of the recipients by value of a label."""
@@ -108,21 +113,21 @@ class ReportRoutes:
         if by not in ("tag", "campaign", "identity") and not (by.startswith("meta:") and by != "meta:"):
             raise web.HTTPBadRequest(text=f"by {by!r} must be meta:KEY, tag, campaign or identity")
         counts: dict[str, LabelCounts] = {}
-        following = " "
-        while following:
+        while True:
             stories, following = await self._page(query)
             for story in stories:
                 count_labels(recipient_rows(story, frozenset(), with_copies=not query.users_only), by, counts)
-            query = replace(query, before=_place(following)) if following else query
-        return web.json_response({"rows": labels_json(counts, by)})
+            if following is None:
+                return web.json_response({"rows": labels_json(counts, by)})
+            query = replace(query, before=following)
 
-    async def _page(self, query: MessageQuery) -> tuple[Sequence[Story], str]:
-        """Return the next messages, and where the page after them begins, "" at the end."""
+    async def _page(self, query: MessageQuery) -> tuple[Sequence[Story], Before | None]:
+        """Return the next messages, and `before` of the page after them, None at the end."""
         stories = await self._stories.stories(replace(query, limit=MAX_STORIES + 1))
         if len(stories) <= MAX_STORIES:
-            return stories, ""
+            return stories, None
         last = stories[MAX_STORIES - 1].message
-        return stories[:MAX_STORIES], f"{last.created_at!r}:{last.queue_id}"
+        return stories[:MAX_STORIES], (last.created_at, last.queue_id)
 
 
 def _statuses(text: str) -> frozenset[str]:
@@ -132,7 +137,12 @@ def _statuses(text: str) -> frozenset[str]:
     return statuses
 
 
-def _place(text: str) -> tuple[float, str] | None:
+def _before_text(before: Before | None) -> str:
+    """Return the parameter `before`, "" at the end."""
+    return f"{before[0]!r}:{before[1]}" if before else ""
+
+
+def _parse_before(text: str) -> Before | None:
     at, _, queue_id = text.partition(":")
     try:
         return (float(at), queue_id) if text else None
@@ -148,9 +158,7 @@ def _category(request: web.Request) -> str:
 
 
 def _query(query: MultiMapping[str]) -> MessageQuery:
-    if unknown := set(query) - _PARAMETERS:
-        raise web.HTTPBadRequest(text=f"unknown parameter {', '.join(sorted(unknown))}")
-
+    reject_unknown_parameters(query, _PARAMETERS)
     kind = query.get("type", "")
     if kind not in _TYPES:
         raise web.HTTPBadRequest(text=f"type {kind!r} must be transactional or campaign")
@@ -173,6 +181,6 @@ def _query(query: MultiMapping[str]) -> MessageQuery:
         campaign_name=query.get("campaign", ""),
         tags=tuple(query.getall("tag", [])),
         metadata={key: value for key, _, value in pairs},
-        before=_place(query.get("before", "")),
+        before=_parse_before(query.get("before", "")),
         users_only=query.get("system", "") != "yes",
     )

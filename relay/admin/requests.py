@@ -1,5 +1,6 @@
 """Parses requests of the routes: parameters, JSON bodies and list entries. An error is a 400 that names all faults."""
 
+import re
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from typing import Any, TypeVar
@@ -12,7 +13,10 @@ T = TypeVar("T")
 
 
 _MAX_PAGE = 10_000
-"""Addresses of one page, at most."""
+"""Rows of one page, at most."""
+
+
+_NUMBER = re.compile(r"[0-9]{1,9}")
 
 
 def reject_unknown_parameters(query: Mapping[str, str], known: Collection[str]) -> None:
@@ -24,7 +28,7 @@ def reject_unknown_parameters(query: Mapping[str, str], known: Collection[str]) 
 def parse_limit(query: Mapping[str, str]) -> int:
     """Return the size of a page."""
     limit = query.get("limit", "1000")
-    if not (limit.isascii() and limit.isdigit() and 0 < int(limit) <= _MAX_PAGE):
+    if not (_NUMBER.fullmatch(limit) and 0 < int(limit) <= _MAX_PAGE):
         raise web.HTTPBadRequest(text=f"limit must be a number from 1 to {_MAX_PAGE}")
     return int(limit)
 
@@ -38,6 +42,29 @@ async def json_body(request: web.Request) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise web.HTTPBadRequest(text="the body must be a JSON object")
     return value
+
+
+async def optional_json_body(request: web.Request) -> dict[str, Any]:
+    """Return the JSON object of a body, an empty one without a body."""
+    return await json_body(request) if request.can_read_body else {}
+
+
+def address_or_400(text: str) -> str:
+    """Return the mail address in standard form; raise 400 for any other text."""
+    try:
+        return str(parse_address(text))
+    except AddressError as error:
+        raise web.HTTPBadRequest(text=f"{text!r} is not a mail address: {error}") from None
+
+
+def parse_after(query: Mapping[str, str]) -> tuple[str, int]:
+    """Return queue id and number of the last entry of the page before."""
+    if "after" not in query:
+        return "", -1
+    queue_id, _, number = query["after"].rpartition("/")
+    if not _NUMBER.fullmatch(number):
+        raise web.HTTPBadRequest(text="after must be QUEUE-ID/NUMBER")
+    return queue_id, int(number)
 
 
 async def parse_entries(request: web.Request, name: str, read: Callable[[object], T]) -> list[T]:

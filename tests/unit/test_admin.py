@@ -61,7 +61,9 @@ async def test_the_queue_is_listed_and_filtered(admin: AdminHarness) -> None:
         ("limit=many", "limit must be a number from 1 to 10000"),
         ("limit=-1", "limit must be a number from 1 to 10000"),
         ("limit=0", "limit must be a number from 1 to 10000"),
+        (f"limit={'9' * 5000}", "limit must be a number from 1 to 10000"),
         (f"after={FIRST}/x", "after must be QUEUE-ID/NUMBER"),
+        (f"after={FIRST}/{2**63}", "after must be QUEUE-ID/NUMBER"),
     ],
 )
 async def test_invalid_queries_get_400(admin: AdminHarness, query: str, expected: str) -> None:
