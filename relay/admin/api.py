@@ -52,7 +52,7 @@ MAX_BODY = 16 << 20
 """Octets of a request body, at most."""
 
 
-def application(*groups: Sequence[web.RouteDef]) -> web.Application:
+def admin_application(*groups: Sequence[web.RouteDef]) -> web.Application:
     """Return the application with these groups of routes."""
     app = web.Application(client_max_size=MAX_BODY)
     for group in groups:

@@ -59,7 +59,7 @@ class ProviderRoutes:
         usage = await self.limits.usage(limits, self.clock())
         pauses = self.pauses()
         rows = [provider_json(one, pauses.get(_key(one)), usage.get(_key(one))) for one in providers]
-        return web.json_response({"providers": [direct_json(pauses), *rows]})
+        return web.json_response({"providers": [direct_provider_json(pauses), *rows]})
 
     async def resume(self, request: web.Request) -> web.Response:
         """POST /providers/NAME/resume: end a pause and retry its entries now."""
@@ -144,7 +144,7 @@ def provider_json(provider: Provider, pause: LanePause | None, usage: Usage | No
     }
 
 
-def direct_json(pauses: Mapping[str, LanePause]) -> JsonObject:
+def direct_provider_json(pauses: Mapping[str, LanePause]) -> JsonObject:
     """Return the state of MX delivery, with its paused destinations."""
     paused = {lane: pause for lane, pause in pauses.items() if provider_of(lane) == DIRECT}
     named = ", ".join(f"{lane} ({pause.why})" for lane, pause in list(paused.items())[:_MAX_LISTED])

@@ -50,7 +50,7 @@ class AlertRoute:
     lifetime: float = 3 * 86400.0
 
 
-def providers_without(providers: Sequence[str], avoid: str) -> tuple[str, ...]:
+def alert_providers(providers: Sequence[str], avoid: str) -> tuple[str, ...]:
     """Return the providers without the one to avoid, followed by MX delivery."""
     return tuple(dict.fromkeys(one for one in (*providers, DIRECT) if one != avoid)) or (DIRECT,)
 
@@ -113,7 +113,7 @@ def alert_message(alert: Alert, route: AlertRoute, queue_id: str, now: float) ->
     """Return the alert as a message with null reverse-path, Auto-Submitted (RFC 3834) and an entry per recipient."""
     subject = _one_line(f"[relay {route.hostname}] {alert.subject}")
     content = _content(alert, route, subject, queue_id, now)
-    first, *others = providers_without(route.providers, alert.avoid)
+    first, *others = alert_providers(route.providers, alert.avoid)
 
     message = Message(
         queue_id=queue_id,

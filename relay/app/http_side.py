@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from relay.admin.address_lists import SuppressionRoutes, UnsubscribeRoutes
-from relay.admin.api import NodeRoutes, QueueRoutes, ServerRoutes, application
-from relay.admin.dashboard.routes import DashboardRoutes, dashboard
+from relay.admin.api import NodeRoutes, QueueRoutes, ServerRoutes, admin_application
+from relay.admin.dashboard.routes import DashboardRoutes, dashboard_application
 from relay.admin.domains import DomainRoutes
 from relay.admin.identities import IdentityRoutes
 from relay.admin.providers import ProviderRoutes
@@ -64,10 +64,10 @@ class HttpSide:
     async def start_admin(self) -> None:
         """Open the admin API, and the configured listeners of the dashboard and the metrics."""
         settings, exposition = self.context.settings(), self.context.observer.metrics.exposition
-        admin = self._server(AdminServer(application(*self._admin_routes())))
+        admin = self._server(AdminServer(admin_application(*self._admin_routes())))
         await admin.start_unix(settings.server.data_dir / settings.admin.socket)
         if settings.admin.address:
-            app = dashboard(self._dashboard_routes(), settings.admin.secret.get_secret_value())
+            app = dashboard_application(self._dashboard_routes(), settings.admin.secret.get_secret_value())
             server = self._server(AdminServer(app))
             await server.start_tcp(settings.admin.host, settings.admin.port)
         if settings.metrics.address:

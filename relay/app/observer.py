@@ -46,7 +46,7 @@ class Observer:
     def publish(self, events: Sequence[Event]) -> None:
         """Log and count durable events."""
         now = self._clock()
-        self.log.several([line_of(event) for event in events])
+        self.log.several([log_line(event) for event in events])
         for event in events:
             if event.kind not in _READER_EVENTS:
                 self._mail_at = now
@@ -132,13 +132,13 @@ class Observer:
         return {"store": not self.store_failing.is_set()}
 
 
-def line_of(event: Event) -> Line:
+def log_line(event: Event) -> Line:
     """Return the log line of an event."""
     fields = {"queue_id": event.queue_id, "recipient": event.address, **event.data}
-    return f"message.{event.kind.value}", fields | log_labels(event.labels) if event.labels else fields
+    return f"message.{event.kind.value}", fields | bounded_labels(event.labels) if event.labels else fields
 
 
-def log_labels(labels: Mapping[str, object]) -> dict[str, object]:
+def bounded_labels(labels: Mapping[str, object]) -> dict[str, object]:
     """Return the labels of a message within bounds: applications choose their number and length.
 
     `labels_left_out` counts tags and metadata keys over MAX_LABELS. A text over MAX_LABEL ends in "…".

@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 from relay.app.data_dir import prepare_data_dir
-from relay.app.observer import line_of
+from relay.app.observer import log_line
 from relay.config import Settings
 from relay.domains.key_files import read_keyring
 from relay.events.event import Event
@@ -60,4 +60,4 @@ class TrackerApp:
 
     def publish(self, events: Sequence[Event]) -> None:
         """Log durable events."""
-        self.log.several([line_of(event) for event in events])
+        self.log.several([log_line(event) for event in events])

@@ -8,7 +8,7 @@ import aiohttp
 import pytest
 
 from relay.admin.address_lists import SuppressionRoutes, UnsubscribeRoutes
-from relay.admin.api import NodeRoutes, QueueRoutes, ServerRoutes, application
+from relay.admin.api import NodeRoutes, QueueRoutes, ServerRoutes, admin_application
 from relay.admin.domains import DomainRoutes
 from relay.admin.identities import IdentityRoutes
 from relay.admin.providers import ProviderRoutes
@@ -58,7 +58,7 @@ class AdminHarness:
         self.wakes = 0
         self.reloaded: Mapping[str, object] = {"changed": ["domains"], "restart_needed": []}
         self.server = AdminServer(
-            application(
+            admin_application(
                 ServerRoutes(reload=self.reload, status=self.status, metrics=lambda: b"relay_up 1\n").table(),
                 self.queue_routes(store).table(),
                 DomainRoutes(SigningSide(store.database, Settings(), lambda: NOW).build()).table(),

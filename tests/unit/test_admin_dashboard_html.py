@@ -5,7 +5,7 @@ from html.parser import HTMLParser
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.admin.dashboard.html import Markup, join, tag
+from relay.admin.dashboard.html import Markup, fragment, tag
 
 
 class Reading(HTMLParser):
@@ -43,7 +43,7 @@ def test_text_and_attributes_are_escaped_and_unprintable_characters_replaced(tex
 def test_elements() -> None:
     assert tag("input", type="search", name="q", value='a"b') == '<input type="search" name="q" value="a&quot;b">'
     assert tag("td", 5, None, tag("b", "<"), class_="n", hidden=False, title=None) == '<td class="n">5<b>&lt;</b></td>'
-    assert join("a<", Markup("<br>"), 1) == "a&lt;<br>1"
+    assert fragment("a<", Markup("<br>"), 1) == "a&lt;<br>1"
 
 
 def test_lone_surrogates_of_raw_header_bytes_can_be_sent() -> None:

@@ -5,7 +5,7 @@ from email.header import decode_header, make_header
 
 import pytest
 
-from relay.app.alerts import Alert, AlertRoute, alert_message, lane_paused, providers_without, store_recovered
+from relay.app.alerts import Alert, AlertRoute, alert_message, alert_providers, lane_paused, store_recovered
 
 NOW = 1_800_000_000.0
 
@@ -24,7 +24,7 @@ ROUTE = AlertRoute("relay.test", "postmaster@relay.test", ("op@acme.test", "two@
     ],
 )
 def test_the_paused_provider_is_avoided(providers: tuple[str, ...], avoid: str, expected: tuple[str, ...]) -> None:
-    assert providers_without(providers, avoid) == expected
+    assert alert_providers(providers, avoid) == expected
 
 
 def test_an_alert_is_local_mail_with_a_null_reverse_path() -> None:

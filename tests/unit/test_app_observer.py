@@ -5,7 +5,7 @@ from io import StringIO
 import pytest
 
 from relay.app.alerts import Alert
-from relay.app.observer import IN_FLIGHT_SECONDS, MAX_LABEL, MAX_LABELS, Observer, line_of
+from relay.app.observer import IN_FLIGHT_SECONDS, MAX_LABEL, MAX_LABELS, Observer, log_line
 from relay.dsn.categories import CATEGORIES
 from relay.events.event import Event, Kind
 from relay.log import Log
@@ -81,7 +81,7 @@ def test_own_mail_and_copies_do_not_count_for_the_dashboard() -> None:
 
 def test_a_line_has_the_labels_of_its_message_within_bounds() -> None:
     labels = {"campaign": "spring", "tags": ("invoice",), "metadata": {"invoice": "1042"}}
-    name, fields = line_of(Event(Kind.OPEN, 1000.0, "A", 0, "u@x.test", labels=labels))
+    name, fields = log_line(Event(Kind.OPEN, 1000.0, "A", 0, "u@x.test", labels=labels))
     assert name == "message.open"
     assert fields == {
         "queue_id": "A",
@@ -91,7 +91,7 @@ def test_a_line_has_the_labels_of_its_message_within_bounds() -> None:
         "metadata": {"invoice": "1042"},
     }
     many = {str(number): "x" * 500 for number in range(50)}
-    _, fields = line_of(Event(Kind.OPEN, 1000.0, "A", 0, labels={"tags": tuple(many.values()), "metadata": many}))
+    _, fields = log_line(Event(Kind.OPEN, 1000.0, "A", 0, labels={"tags": tuple(many.values()), "metadata": many}))
     assert len(fields["tags"]) == len(fields["metadata"]) == MAX_LABELS
     assert set(fields["tags"]) == set(fields["metadata"].values()) == {"x" * (MAX_LABEL - 1) + "…"}
     assert fields["labels_left_out"] == 2 * (50 - MAX_LABELS)

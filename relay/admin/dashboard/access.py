@@ -57,11 +57,11 @@ class AccessCheck:
         """Return the response to a request without access, None if it has access."""
         if not self.secret:
             return _without_secret(request)
-        if secret_in(request.headers.get("Authorization", "")) == "":
-            return _unauthorized()
-        if compare_digest(secret_in(request.headers["Authorization"]).encode(), self.secret.encode()):
+        password = basic_password(request.headers.get("Authorization", ""))
+        if compare_digest(password.encode(), self.secret.encode()):
             return None
-        await asyncio.sleep(WRONG_SECRET_PAUSE)
+        if password:
+            await asyncio.sleep(WRONG_SECRET_PAUSE)
         return _unauthorized()
 
 
@@ -88,7 +88,7 @@ def _without_secret(request: web.Request) -> web.Response | None:
     peer = request.transport.get_extra_info("peername") if request.transport else None
     if not (peer and is_loopback_name(_bracketed(peer[0]))) or is_proxied(request.headers, request.version):
         return web.Response(status=403, text="Through a proxy the dashboard needs a secret: set admin.secret.\n")
-    if is_foreign(request.headers):
+    if is_cross_origin(request.headers):
         return web.Response(status=403, text="The request comes from a page of another site.\n")
     return None
 
@@ -102,17 +102,15 @@ def is_proxied(headers: Mapping[str, str], version: HttpVersion = HttpVersion11)
     return version < HttpVersion11 or any(_PROXY_FIELD.fullmatch(name) for name in headers)
 
 
-def is_foreign(headers: Mapping[str, str]) -> bool:
+def is_cross_origin(headers: Mapping[str, str]) -> bool:
     """Return True if a page of another origin caused the request (Fetch Metadata, RFC 6454 section 7).
 
     An address that was entered, a bookmark and a page of the dashboard itself are not foreign.
     """
     if headers.get("Sec-Fetch-Site", "none").lower() not in ("none", "same-origin"):
         return True
-    return (
-        headers.get("Origin", f"http://{headers.get('Host', '')}").lower()
-        != f"http://{headers.get('Host', '')}".lower()
-    )
+    own_origin = f"http://{headers.get('Host', '')}"
+    return headers.get("Origin", own_origin).lower() != own_origin.lower()
 
 
 def _bracketed(address: str) -> str:
@@ -130,7 +128,7 @@ def is_loopback_name(host: str) -> bool:
         return False
 
 
-def secret_in(authorization: str) -> str:
+def basic_password(authorization: str) -> str:
     """Return the password of a Basic Authorization field (RFC 7617), "" if there is none."""
     scheme, _, encoded = authorization.partition(" ")
     if scheme.lower() != "basic":

@@ -17,7 +17,7 @@ class Markup(str):
     __slots__ = ()
 
 
-def join(*children: object) -> Markup:
+def fragment(*children: object) -> Markup:
     """Return the children joined: Markup unchanged, None as nothing, everything else as escaped text."""
     return Markup("".join(map(_to_html, children)))
 
@@ -29,7 +29,7 @@ def tag(name: str, /, *children: object, **attributes: object) -> Markup:
         for key, value in attributes.items()
         if value is not None and value is not False
     )
-    return Markup(f"<{name}{pairs}>" if name in _VOID else f"<{name}{pairs}>{join(*children)}</{name}>")
+    return Markup(f"<{name}{pairs}>" if name in _VOID else f"<{name}{pairs}>{fragment(*children)}</{name}>")
 
 
 def _to_html(child: object) -> str:
@@ -152,7 +152,7 @@ def _recipients(message: JsonObject) -> tuple[object, object]:
     first = recipients[0]["recipient"] if recipients else ""
     others = f" and {len(recipients) - 1} more" if len(recipients) > 1 else ""
     statuses = sorted({str(one["status"]) for one in recipients})
-    return f"{first}{others}", join(*(join(badge(status), " ") for status in statuses))
+    return f"{first}{others}", fragment(*(fragment(badge(status), " ") for status in statuses))
 
 
 def percent(share: object) -> str:

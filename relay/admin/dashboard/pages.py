@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from relay.admin.dashboard.html import (
     Markup,
     badge,
-    join,
+    fragment,
     messages_table,
     moment,
     numbers,
@@ -16,17 +16,8 @@ from relay.admin.dashboard.html import (
     table,
     tag,
 )
-from relay.reports.serialize import JsonObject
-
-
-@dataclass(frozen=True, slots=True)
-class PausedLane:
-    """A paused lane."""
-
-    lane: str
-    why: str
-    until: str | None
-    """RFC 3339; None if the pause has no end."""
+from relay.queue.routing import LanePause
+from relay.reports.serialize import JsonObject, time_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +31,8 @@ class Overview:
     """Entries by state."""
     last_hour: Mapping[str, int]
     """Events by kind."""
-    paused: Sequence[PausedLane]
+    paused: Mapping[str, LanePause]
+    """Pauses by lane."""
     recent: Sequence[JsonObject]
     bounces: JsonObject
     engagement: JsonObject
@@ -50,7 +42,7 @@ def overview_page(shown: Overview) -> str:
     """Return the overview page."""
     return page(
         f"relay: {shown.hostname}",
-        join(f"{shown.hostname} · version {shown.version} ", _health(shown.healthy)),
+        fragment(f"{shown.hostname} · version {shown.version} ", _health(shown.healthy)),
         "",
         _paused(shown.paused),
         _numbers(shown),
@@ -77,14 +69,12 @@ def _numbers(shown: Overview) -> Markup:
     )
 
 
-def _paused(lanes: Sequence[PausedLane]) -> Markup | None:
-    if not lanes:
+def _paused(pauses: Mapping[str, LanePause]) -> Markup | None:
+    if not pauses:
         return None
     lines = (
-        tag(
-            "li", tag("b", one.lane), f": {one.why}", join(", until ", moment(one.until), " UTC") if one.until else None
-        )
-        for one in lanes
+        tag("li", tag("b", lane), f": {pause.why}, until ", moment(time_json(pause.until)), " UTC")
+        for lane, pause in sorted(pauses.items())
     )
     return section("Paused", tag("ul", *lines), class_="alert")
 
@@ -186,7 +176,9 @@ def _facts(story: JsonObject) -> Markup:
     pairs.append(("Tags", ", ".join(tags)))
     pairs += [(f"Metadata {key}", value) for key, value in metadata.items()]
     return tag(
-        "dl", *(tag("div", tag("dt", title), tag("dd", value)) for title, value in pairs if value), class_="facts"
+        "dl",
+        *(tag("div", tag("dt", title), tag("dd", value)) for title, value in pairs if value),
+        class_="facts",
     )
 
 

@@ -8,7 +8,7 @@ from aiohttp import web
 
 from relay.admin.api import find_stories
 from relay.admin.dashboard.access import AccessCheck, access_middleware
-from relay.admin.dashboard.pages import Overview, PausedLane, message_page, overview_page, search_page
+from relay.admin.dashboard.pages import Overview, message_page, overview_page, search_page
 from relay.clock import Clock
 from relay.events.ports import StoreError
 from relay.mail.queue_id import is_queue_id
@@ -16,7 +16,7 @@ from relay.queue.routing import LanePause
 from relay.reports import build
 from relay.reports.engagement import engagement_report
 from relay.reports.ports import EngagementStore, MessageQuery, ReportStore, StoryStore
-from relay.reports.serialize import JsonObject, story_json, time_json
+from relay.reports.serialize import JsonObject, story_json
 
 RECENT = 20
 """Recent messages on the front page."""
@@ -102,7 +102,7 @@ class DashboardRoutes:
             healthy=bool(status["healthy"]),
             queue=queue,
             last_hour=self._last_hour(),
-            paused=[_paused_lane(lane, pause) for lane, pause in sorted(self._pauses().items())],
+            paused=self._pauses(),
             recent=[story_json(one) for one in recent],
             bounces=bounces,
             engagement=engagement,
@@ -120,15 +120,11 @@ class DashboardRoutes:
             return self._reports
 
 
-def dashboard(routes: DashboardRoutes, secret: str) -> web.Application:
+def dashboard_application(routes: DashboardRoutes, secret: str) -> web.Application:
     """Return the application. Access needs the secret, or without one a direct request of this machine."""
     app = web.Application(middlewares=[access_middleware(AccessCheck(secret))])
     app.add_routes(routes.table())
     return app
-
-
-def _paused_lane(lane: str, pause: LanePause) -> PausedLane:
-    return PausedLane(lane, pause.why, None if math.isinf(pause.until) else time_json(pause.until))
 
 
 def _html(text: str, status: int = 200) -> web.Response:
