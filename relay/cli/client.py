@@ -99,7 +99,7 @@ class AdminClient:
             try:
                 connection.request(method, target, body, {"Content-Type": "application/json"} if body else {})
                 response = connection.getresponse()
-                error_text = response.status != 200 and response.status not in allowed and response.read()
+                error_text = None if response.status in (200, *allowed) else response.read()
             except PermissionError:
                 give_up(
                     f"{self._socket}: permission denied; run the command as the user of the relay or as root",
@@ -107,7 +107,7 @@ class AdminClient:
                 )
             except (OSError, http.client.HTTPException) as error:
                 give_up(f"no relay answers on {self._socket} ({error}); is `relay serve` running with this config?")
-            if error_text is not False:
+            if error_text is not None:
                 give_up(error_text.decode("utf-8", "replace").strip(), EX_TEMPFAIL if response.status >= 500 else 1)
             yield response
 

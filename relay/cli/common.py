@@ -118,8 +118,15 @@ def show(rows: Iterable[Mapping[str, object]], columns: Sequence[tuple[str, str]
 
 
 def printable(value: object, kept: str = "") -> str:
-    """Return the value without control characters other than `kept`: received text must not control a terminal."""
-    return "".join(char if char.isprintable() or char in kept else " " for char in str(value))
+    """Return the value without control characters other than `kept`: received text must not control a terminal.
+
+    White space becomes a space, every other control character U+FFFD.
+    """
+    return "".join(char if char.isprintable() or char in kept else _replacement(char) for char in str(value))
+
+
+def _replacement(char: str) -> str:
+    return " " if char.isspace() else "\N{REPLACEMENT CHARACTER}"
 
 
 def _text(value: object) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from relay.cli.client import AdminClient
-from relay.cli.common import EX_CONFIG, EX_TEMPFAIL, config_option, json_option, settings_or_exit, show
+from relay.cli.common import EX_CONFIG, EX_TEMPFAIL, config_option, json_option, printable, settings_or_exit, show
 from relay.config import Settings
 from relay.config.errors import closest
 from relay.domains.check import check
@@ -201,7 +201,7 @@ def _heading(about: SendingDomain, finding: Finding) -> str:
 
 def _entry(finding: Finding) -> list[str]:
     mark, colour = _MARKS[finding.status]
-    title = " ".join(part for part in (_printable(finding.name), finding.kind) if part)
+    title = " ".join(part for part in (printable(finding.name), finding.kind) if part)
     lines = [f"  {click.style(mark, fg=colour)} {click.style(title, bold=finding.status != 'ok')}"]
     lines += _wrapped(finding.text, "    ", dim=finding.status == "ok")
     if finding.status != "ok" and (finding.wanted or finding.observed):
@@ -223,7 +223,7 @@ def _total(findings: Iterable[Finding]) -> str:
 def _wrapped(text: str, indent: str, *, dim: bool = False) -> list[str]:
     """Return the text in lines. Names with hyphens are not broken, so that they can be copied."""
     wrapped = textwrap.wrap(
-        _printable(text), _WIDTH, initial_indent=indent, subsequent_indent=indent, break_long_words=False,
+        printable(text), _WIDTH, initial_indent=indent, subsequent_indent=indent, break_long_words=False,
         break_on_hyphens=False,
     )  # fmt: skip
     return [click.style(line, dim=True) for line in wrapped] if dim else wrapped
@@ -231,10 +231,5 @@ def _wrapped(text: str, indent: str, *, dim: bool = False) -> list[str]:
 
 def _shortened(value: str) -> str:
     """Return a value that fits on a line, with beginning and end, which identify a key."""
-    text = _printable(value)
+    text = printable(value)
     return text if len(text) <= _WIDTH else f"{text[:50]}…{text[-20:]} ({len(text)} characters)"
-
-
-def _printable(text: str) -> str:
-    """Return the text without control characters: text from DNS must not control a terminal."""
-    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)

@@ -10,7 +10,15 @@ from typing import Any
 import click
 
 from relay.cli.client import AdminClient
-from relay.cli.common import EX_NOPERM, EX_TEMPFAIL, EX_UNAVAILABLE, config_option, json_option, settings_or_exit
+from relay.cli.common import (
+    EX_NOPERM,
+    EX_TEMPFAIL,
+    EX_UNAVAILABLE,
+    config_option,
+    json_option,
+    printable,
+    settings_or_exit,
+)
 from relay.dsn.categories import CATEGORIES
 from relay.dsn.classify import classify
 from relay.dsn.rules_file import load_bounce_rules
@@ -139,4 +147,4 @@ def _provider_name(provider: str) -> str:
 
 
 def _print(as_json: bool, form: Mapping[str, Any], line: str) -> None:
-    click.echo(json.dumps(form) if as_json else "".join(char if char.isprintable() else " " for char in line))
+    click.echo(json.dumps(form) if as_json else printable(line))

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from relay.cli.client import AdminClient
-from relay.cli.common import config_option, json_option, show
+from relay.cli.common import config_option, json_option, printable, show
 
 _COMMON = {"at", "event", "queue_id", "recipient"}
 
@@ -56,31 +56,26 @@ def status(path: Path, as_json: bool) -> None:
 
 def show_story(story: dict[str, Any]) -> None:
     """Print a message, its recipients and its timeline."""
-    click.echo(f"{story['queue_id']}  {_clean(story['subject']) or '(no subject)'}")
-    click.echo(f"  from <{_clean(story['reverse_path'])}>  message-id {_clean(story['message_id'])}")
+    click.echo(f"{story['queue_id']}  {printable(story['subject']) or '(no subject)'}")
+    click.echo(f"  from <{printable(story['reverse_path'])}>  message-id {printable(story['message_id'])}")
 
-    extra = [f"{key} {_clean(story[key])}" for key in ("identity", "domain", "provider", "campaign") if story[key]]
-    extra += [f"tag {_clean(tag)}" for tag in story["tags"]]
-    extra += [f"{_clean(key)}={_clean(value)}" for key, value in story["metadata"].items()]
+    extra = [f"{key} {printable(story[key])}" for key in ("identity", "domain", "provider", "campaign") if story[key]]
+    extra += [f"tag {printable(tag)}" for tag in story["tags"]]
+    extra += [f"{printable(key)}={printable(value)}" for key, value in story["metadata"].items()]
     click.echo("  " + "  ".join(extra))
 
     for entry in story["recipients"]:
         due = f", next attempt {entry['next_attempt_at']}" if entry["next_attempt_at"] else ""
         preposition = "copy to" if entry.get("copy") else "to"
-        why = _clean(entry["reason"] or entry["reply"]) if entry["status"] in _FAILED else ""
-        click.echo(f"  {preposition} <{_clean(entry['recipient'])}>: {entry['status']}{due}{why and f': {why}'}")
+        why = printable(entry["reason"] or entry["reply"]) if entry["status"] in _FAILED else ""
+        click.echo(f"  {preposition} <{printable(entry['recipient'])}>: {entry['status']}{due}{why and f': {why}'}")
 
     for event in story["events"]:
         known = _COMMON | _SHOWN_ABOVE if event["event"] == "created" else _COMMON
         details = "  ".join(
-            f"{key}={_clean(value)}" for key, value in event.items() if key not in known and value != ""
+            f"{key}={printable(value)}" for key, value in event.items() if key not in known and value != ""
         )
-        click.echo(f"    {event['at']}  {event['event']:<11} {_clean(event['recipient'])}  {details}".rstrip())
-
-
-def _clean(value: object) -> str:
-    """Return the value on one line without control characters: mail must not control a terminal."""
-    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in str(value))
+        click.echo(f"    {event['at']}  {event['event']:<11} {printable(event['recipient'])}  {details}".rstrip())
 
 
 COLUMNS = (

@@ -8,10 +8,7 @@ from pydantic.fields import FieldInfo
 
 from relay.config.settings import Settings
 from relay.config.toml_positions import KeyPath
-from relay.config.values import (
-    FROM_FILE,
-    Section,
-)
+from relay.config.values import FROM_FILE, Section
 
 
 def table_at(path: KeyPath) -> type[Section] | None:

@@ -30,12 +30,7 @@ from relay.config.server import (
     Tracker,
 )
 from relay.config.transport import Bounces, Delivery, Imap, Listener, Provider, Smtp, Tls
-from relay.config.values import (
-    DomainName,
-    MailAddress,
-    Name,
-    Section,
-)
+from relay.config.values import DomainName, MailAddress, Name, Section
 from relay.mail.canonical_address import canonical, domain_of, keys_of
 from relay.mail.lane import DIRECT
 

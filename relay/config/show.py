@@ -15,9 +15,7 @@ from relay.config.parsers import parse_size
 from relay.config.schema import fields_of
 from relay.config.settings import Settings
 from relay.config.toml_positions import KeyPath
-from relay.config.values import (
-    Section,
-)
+from relay.config.values import Section
 
 MASK = "***"
 
