@@ -87,8 +87,13 @@ async def match_thread(store: StoryStore, content: bytes, report: Report, identi
 
 
 async def match_author(store: StoryStore, content: bytes, report: Report, identity: str) -> Sequence[Match]:
-    """Return the latest message of the identity to the author of a mail; copies (`bcc`) are ignored."""
+    """Return the latest message of the identity to the author of a mail; copies (`bcc`) are ignored.
+
+    None for mail of the identity itself: that is a copy of a message, not an answer to one.
+    """
     author = author_of(content, report, identity)
+    if canonical(author) == canonical(identity):
+        return []
     stories = await store.stories(MessageQuery(recipient=author, identity=identity, limit=1)) if author else ()
     return [
         (OriginalRecipient(story.message.queue_id, entry.number, story), about(report, entry.recipient))

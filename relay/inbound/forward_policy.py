@@ -103,7 +103,16 @@ def _is_forwarded(mail: InboundMail, identity: Identity | None, answer: ReplyInf
         return False
     if answer.request is not None and answer.request.bare and unsubscribes:
         return False
-    return not answer.marked or bool(identity and identity.forward_auto_replies)
+    return not _is_automatic_answer(mail, answer) or bool(identity and identity.forward_auto_replies)
+
+
+def _is_automatic_answer(mail: InboundMail, answer: ReplyInfo) -> bool:
+    """Whether fields mark the mail as automatic and it is an answer: generated mail may be new mail, such as a code.
+
+    Mail to a signed address always is an answer.
+    """
+    is_answer = mail.report.kind == "auto-reply" or isinstance(mail.destination, MessageAddress)
+    return answer.marked and is_answer
 
 
 def _forwarded(

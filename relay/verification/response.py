@@ -1,4 +1,4 @@
-"""Sends test responses as a reader would, and waits for them in the timeline of the test mail."""
+"""Steps that send codes: first they check that mail to the identity arrives, the receiving step by a test response."""
 
 from dataclasses import replace
 
@@ -30,6 +30,15 @@ async def try_receiving(tools: Tools, identity: str) -> Result:
         return Result("receiving", "failed", tuple(remarks), story.message.queue_id if story else "")
     result = await send_code(tools, identity, "receiving")
     return replace(result, remarks=(*remarks, *result.remarks))
+
+
+async def try_sender(tools: Tools, identity: str) -> Result:
+    """Send a code to the address itself, unless this relay, as its MX, would refuse the mail. Raises StoreError."""
+    exchanger = await tools.exchangers.ask(domain_of(identity))
+    where = answers_remark(tools.settings(), identity, exchanger)
+    if exchanger.kind == "own" and where.status == "wrong":
+        return Result("sender", "failed", (where,))
+    return await send_code(tools, identity, "sender")
 
 
 async def test_mail_of(tools: Tools, identity: str) -> Story | None:

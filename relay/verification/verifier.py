@@ -13,8 +13,8 @@ from relay.verification.challenge import withdraw
 from relay.verification.context import Tools
 from relay.verification.dns_check import check_records
 from relay.verification.model import Decision, Step, TestStep, Verification, is_proven
-from relay.verification.receiving import confirm_link, enter_code, send_code
-from relay.verification.response import try_receiving
+from relay.verification.receiving import confirm_link, enter_code
+from relay.verification.response import try_receiving, try_sender
 from relay.verification.result import Result, as_verification, is_complete, result_json
 from relay.verification.sending import try_sending
 from relay.verification.tracking import try_tracking
@@ -90,7 +90,7 @@ class Verifier:
         identity = canonical(address)
         if domain_of(identity) == self.tools.settings().server.identities_domain:
             return await self.check(identity)
-        result = await send_code(self.tools, identity, "sender")
+        result = await try_sender(self.tools, identity)
         if result.queue_id and not self.proven(identity):
             return await self._save(identity, identity, result)
         return await self._report(identity, result, self.tools.clock())

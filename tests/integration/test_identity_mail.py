@@ -4,6 +4,7 @@ app ──▶ relay ──MX──▶ rcpt.test (Ben) ──answer to rita@acme.
 """
 
 import asyncio
+import re
 import smtplib
 import sys
 from collections.abc import AsyncIterator
@@ -172,6 +173,38 @@ async def test_new_mail_to_an_identity_comes_home_and_an_application_can_write_t
     assert (await world.relay.give(RITA, robot, ""))[0] == 250
     assert [one["subject"] for one in await world.relay.json("report", "untied")] == ["Re: Offer"]
     assert len(world.owner.messages) == 2
+
+
+async def test_generated_mail_that_answers_nothing_comes_home(world: World) -> None:
+    await world.relay.send()
+    generated = "Auto-Submitted: auto-generated\n"
+    for number, author in enumerate(("bank@rcpt.test", "ben@rcpt.test"), 1):
+        invoice = answer("Your invoice.", author=author, more=generated, name=f"i{number}")
+        assert (await world.relay.give(RITA, invoice, author))[0] == 250
+        assert (await world.owner.received(number))[-1].recipients == ["owner@home.test"]
+    ticket = answer("Ticket 4711.", more=f"{generated}In-Reply-To: <offer@acme.test>\n", name="t")
+    assert (await world.relay.give(RITA, ticket))[0] == 250
+    await asyncio.sleep(0.3)
+    assert len(world.owner.messages) == 2
+
+
+async def test_the_code_to_an_identity_at_this_relay_comes_home(world: World) -> None:
+    code, text = await ran(world.relay, "identity", "verify", RITA)
+    assert code == 75, text
+    (home,) = await world.owner.received(1)
+    found = re.search(rb"Subject: (\d{6}) is the code", home.content)
+    assert found is not None
+    code, text = await ran(world.relay, "identity", "verify", RITA, "--otp", found[1].decode())
+    assert (code, "Address verified, " in text) == (0, True), text
+    for address, why in ((GUS, "550 5.2.1"), ("nobody@acme.test", "550 5.1.1")):
+        code, text = await ran(world.relay, "identity", "verify", address)
+        assert (code, why in text, "set forward_to under" in text) == (1, True, True), text
+
+
+async def test_a_copy_of_its_own_mail_is_no_answer(world: World) -> None:
+    sent = await world.relay.send(to=RITA)
+    assert len(await world.owner.received(1)) == 1
+    assert await world.relay.events(sent) == []
 
 
 async def test_who_takes_no_mail_says_so_at_rcpt(world: World) -> None:
