@@ -219,7 +219,10 @@ def _identity(settings: Settings, address: str, identity: Identity) -> Iterator[
 
 
 def _inbound_warnings(settings: Settings) -> Iterator[Problem]:
-    if any(listener.kind == "inbound" for listener in settings.listeners):
+    if settings.takes_inbound:
+        if not settings.alerts.mail_to:
+            problem = "is empty, so mail to postmaster@ and abuse@ is refused (RFC 5321 section 4.5.1)"
+            yield Problem(("alerts", "mail_to"), problem, "the address of the operator")
         return
     tables: list[tuple[KeyPath, Defaults]] = [(("defaults",), settings.defaults)]
     tables += ((("domains", name), domain) for name, domain in settings.domains.items())

@@ -248,6 +248,8 @@ async def test_without_an_operator_they_say_so(tmp_path: Path) -> None:
     async with World(tmp_path, CONFIG.replace('mail_to = ["owner@home.test"]', "")) as world:
         code, text = await world.relay.give("postmaster@acme.test", answer("Hello"))
         assert (code, text.split()[0]) == (550, "5.2.1")
+        _, text = await ran(world.relay, "config", "check")
+        assert "alerts.mail_to: is empty, so mail to postmaster@ and abuse@ is refused" in text
 
 
 async def test_mail_to_a_return_path_is_read_or_refused_with_the_address_to_write_to(world: World) -> None:

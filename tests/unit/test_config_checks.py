@@ -151,6 +151,10 @@ def test_port_0_is_always_free() -> None:
             'domains."a.test".return_path: no [[listener]] of kind "inbound" receives mail for it',
         ),
         (
+            {"listener": [_listener(kind="inbound")]},
+            "alerts.mail_to: is empty, so mail to postmaster@ and abuse@ is refused (RFC 5321 section 4.5.1)",
+        ),
+        (
             {"identities": {"x@a.test": {"reply_to": "y@a.test", "forward_to": ["z@b.test"]}}},
             'identities."x@a.test".reply_to: is fixed, so replies are not tracked, and forward_to gets none',
         ),
@@ -161,6 +165,7 @@ def test_port_0_is_always_free() -> None:
         (
             {
                 "listener": [_listener(kind="inbound")],
+                "alerts": {"mail_to": ["me@b.test"]},
                 "domains": {"a.test": {"reply_domain": "r.a.test"}},
                 "identities": {"x@a.test": {"forward_to": ["me@a.test", "me@R.a.test"]}},
             },
