@@ -22,7 +22,9 @@ from relay.mail.control_headers import InstructionError
 from relay.mail.dot_stuffing import normalise
 from relay.mail.queue_id import queue_id
 from relay.mail.transaction import Envelope, Recipient, Session, Transaction
-from relay.policy import author_of, message_policy, parse_facts, reply_handling
+from relay.policy.decide import author_of, message_policy
+from relay.policy.facts import parse_facts
+from relay.policy.reply_handling import reply_handling
 from relay.render.render import RenderInput, explain
 from relay.rewrite.message import Rewritten
 from relay.rewrite.tokens import new_key, parse_keyring

@@ -9,7 +9,7 @@ from relay.dsn.report import Recipient, Report
 from relay.mail import authors
 from relay.mail.address_list import Unreadable, parse_address_list
 from relay.mail.canonical_address import canonical, domain_of
-from relay.mail.headers import fields, first_value
+from relay.mail.headers import fields, first_text
 from relay.mail.subject import is_forwarded
 from relay.queue.entry import Entry
 from relay.reports.ports import MessageQuery, Story, StoryStore
@@ -143,7 +143,7 @@ def _is_own(story: Story, author: str, content: bytes) -> bool:
     """Whether the author of the message wrote again: not as its recipient, and not forwarding an answer."""
     if canonical(author) != canonical(story.message.header_from):
         return False
-    subject = decode_words((first_value(content, fields(content), b"subject") or b"").decode("utf-8", "replace"))
+    subject = decode_words(first_text(content, fields(content), b"subject"))
     return not is_forwarded(subject) and all(canonical(one.recipient) != canonical(author) for one in story.entries)
 
 

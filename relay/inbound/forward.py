@@ -7,7 +7,7 @@ from relay.config.settings import Settings
 from relay.mail.address import is_address
 from relay.mail.authors import author_of
 from relay.mail.canonical_address import canonical
-from relay.mail.headers import Field, fields, first_value, named
+from relay.mail.headers import Field, fields, first_text, named
 from relay.mail.received import has_loop_field, loop_field, received
 from relay.mail.reply import Reply
 from relay.mail.transaction import Recipient, Transaction
@@ -108,9 +108,9 @@ def _message(
         smtputf8=envelope.smtputf8,
         ret=envelope.ret,
         envid=envelope.envid,
-        message_id=_text(first_value(content, found, b"message-id")),
+        message_id=first_text(content, found, b"message-id"),
         header_from=author_of(content),
-        subject=_text(first_value(content, found, b"subject"))[:200],
+        subject=first_text(content, found, b"subject")[:200],
         client=transaction.session.client,
         metadata={"forward_of": about} if about else {},
         origin="forward",
@@ -124,7 +124,3 @@ def _recipients(transaction: Transaction, address: str, to: Sequence[str], copie
         *(Recipient(one, asked.notify, asked.orcpt) for one in to),
         *(Recipient(one, NO_DSN) for one in copies),
     ]
-
-
-def _text(value: bytes | None) -> str:
-    return (value or b"").decode("utf-8", "replace")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from relay.dsn.auto_reply import is_auto_reply, is_marked_automatic
 from relay.dsn.mime_parts import Header, decode_words
 from relay.dsn.report import Report
-from relay.mail.headers import body_start, fields, first_value
+from relay.mail.headers import body_start, fields, first_text, first_value
 from relay.mail.subject import base_subject, is_forwarded
 
 if TYPE_CHECKING:
@@ -142,9 +142,8 @@ def header_of(content: bytes, *, exact: bool) -> dict[str, object]:
     """
     found = fields(content)
     named = {"from": b"from", "subject": b"subject", "message_id": b"message-id"}
-    values = {key: first_value(content, found, name) or b"" for key, name in named.items()}
     recorded: dict[str, object] = {
-        key: value.decode("utf-8", "replace")[:_LONGEST_FIELD] for key, value in values.items()
+        key: first_text(content, found, name)[:_LONGEST_FIELD] for key, name in named.items()
     }
 
     if exact or not recorded["message_id"]:

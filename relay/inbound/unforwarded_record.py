@@ -5,7 +5,7 @@ from typing import Literal
 from relay.events.event import Event, Kind
 from relay.mail.authors import author_of
 from relay.mail.canonical_address import domain_of
-from relay.mail.headers import fields, first_value
+from relay.mail.headers import fields, first_text
 from relay.mail.lane import DIRECT, lane_of
 from relay.mail.transaction import Transaction
 from relay.queue.entry import Entry, State
@@ -36,9 +36,9 @@ def unforwarded(
         reverse_path=transaction.envelope.reverse_path,
         policy=MessagePolicy(forward_domain=domain_of(address)),
         size=len(content),
-        message_id=_text(first_value(content, found, b"message-id")),
+        message_id=first_text(content, found, b"message-id"),
         header_from=author_of(content),
-        subject=_text(first_value(content, found, b"subject"))[:200],
+        subject=first_text(content, found, b"subject")[:200],
         client=transaction.session.client,
         metadata={key: value for key, value in labels.items() if value},
         origin="forward",
@@ -57,7 +57,3 @@ def unforwarded(
     event = Event(Kind.DROPPED, now, queue_id, 0, address, {"reason": reason, NOT_FORWARDED: why, "origin": "forward"})
 
     return NewMessage(message, b"", (entry,), (event,))
-
-
-def _text(value: bytes | None) -> str:
-    return (value or b"").decode("utf-8", "replace")

@@ -114,6 +114,11 @@ def first_value(content: bytes, found: Iterable[Field], name: bytes) -> bytes | 
     return None if field is None else field.value(content)
 
 
+def first_text(content: bytes, found: Iterable[Field], name: bytes) -> str:
+    """Return the unfolded value of the first field of that name as text, "" when there is none."""
+    return (first_value(content, found, name) or b"").decode("utf-8", "replace")
+
+
 def without(content: bytes, removed: Iterable[Field]) -> bytes:
     """Return the content without these fields; all other bytes are unchanged."""
     kept: list[bytes] = []

@@ -7,7 +7,7 @@ from dataclasses import replace
 from relay.events.event import Event, Kind
 from relay.events.ports import StoreError
 from relay.mail.canonical_address import canonical
-from relay.policy import exclusion_scope
+from relay.policy.decide import exclusion_scope
 from relay.queue.context import STORE_RETRY, QueueContext
 from relay.queue.entry import Entry, State, move
 from relay.queue.message import ClaimedBatch, Message, Settlement, owner_fields

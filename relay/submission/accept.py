@@ -16,17 +16,9 @@ from relay.mail.control_headers import InstructionError
 from relay.mail.headers import body_start
 from relay.mail.reply import Reply
 from relay.mail.transaction import Envelope, Recipient, Session, Transaction
-from relay.policy import (
-    Acceptance,
-    MessageFacts,
-    Rejection,
-    decide,
-    exclusion_scope,
-    parse_facts,
-    refuse_relaying,
-    refuse_sender,
-    refuse_unverified,
-)
+from relay.policy.decide import Acceptance, Rejection, decide, exclusion_scope
+from relay.policy.facts import MessageFacts, parse_facts
+from relay.policy.refusals import refuse_relaying, refuse_sender, refuse_unverified
 from relay.queue.message import Origin
 from relay.queue.ports import QueueStore
 from relay.submission.build import build_message

@@ -11,17 +11,9 @@ from relay.limits.principal import Principal, limits_for, principal_of
 from relay.limits.window import DAY, HOUR, Window
 from relay.mail.received import received
 from relay.mail.transaction import Envelope, Recipient, Session
-from relay.policy import (
-    Acceptance,
-    MessageFacts,
-    Rejection,
-    decide,
-    parse_facts,
-    refuse_relaying,
-    refuse_sender,
-    refuse_unverified,
-    tracking_of,
-)
+from relay.policy.decide import Acceptance, Rejection, decide, tracking_of
+from relay.policy.facts import MessageFacts, parse_facts
+from relay.policy.refusals import refuse_relaying, refuse_sender, refuse_unverified
 
 NOW = 1_800_000_000.0
 

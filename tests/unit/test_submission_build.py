@@ -6,7 +6,8 @@ import pytest
 
 from relay.config.settings import Settings
 from relay.mail.transaction import Envelope, Recipient, Session, Transaction
-from relay.policy import Rejection, decide, parse_facts
+from relay.policy.decide import Rejection, decide
+from relay.policy.facts import parse_facts
 from relay.queue.entry import State
 from relay.queue.message import NewMessage
 from relay.queue.routing import Route

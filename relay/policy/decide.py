@@ -1,0 +1,137 @@
+"""Decides about a submitted message: its refusal, or its policy, limits and earliest time. Pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from relay.config.settings import Settings
+from relay.config.settings import Tracking as TrackingSettings
+from relay.limits.principal import limits_for, principal_of
+from relay.limits.window import Ledgers
+from relay.mail.canonical_address import canonical, domain_of
+from relay.mail.lane import DIRECT
+from relay.mail.reply import Reply
+from relay.mail.transaction import Envelope, Session
+from relay.policy.facts import MessageFacts
+from relay.policy.refusals import refuse_facts, refuse_provider
+from relay.policy.reply_handling import ReplyHandling, reply_handling
+from relay.render.message_policy import MessagePolicy
+from relay.rewrite.header_fields import author_name
+from relay.rewrite.options import ListUnsubscribe, Tracking
+from relay.suppression.exclusion import ExclusionScope
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """The transaction is refused."""
+
+    reply: Reply
+
+
+@dataclass(frozen=True, slots=True)
+class Acceptance:
+    """The decisions about an accepted message: those frozen in its row, and those needed only until it is queued."""
+
+    author: str
+    """The address of From that decides; the reverse-path if From has none."""
+    policy: MessagePolicy
+    """Frozen in the row, except `copies` and `added_fields`, which follow from the queue id and the recipients."""
+    limits: Mapping[str, Ledgers]
+    """Rate limits of each recipient, by ledger key, for each provider in order of preference."""
+    not_before: float
+    """Unix seconds of X-Relay-Send-At, 0 when absent or past."""
+    bcc: tuple[str, ...] = ()
+    """Addresses that receive a copy."""
+    fixed_reply_to: str = ""
+    """Reply-To to add, "" for none."""
+
+
+def decide(
+    settings: Settings, session: Session, envelope: Envelope, facts: MessageFacts, now: float
+) -> Acceptance | Rejection:
+    """Decide about a whole message: reject it, or accept it with its policy and its limits."""
+    author = author_of(settings, facts.senders or (envelope.reverse_path,))
+    wanted = facts.instructions.provider
+    refusal = refuse_facts(settings, session, facts, now) or refuse_provider(
+        wanted, settings.providers_allowed(session.credential, author)
+    )
+    if refusal is not None:
+        return Rejection(refusal)
+
+    providers = (wanted,) if wanted else settings.providers_for(author)
+    principal = principal_of(settings, author, session.credential, session.client)
+    replies = reply_handling(settings, author, facts.reply_to, signed=facts.is_signed)
+    policy = message_policy(settings, author, facts, replies, providers)
+    send_at = facts.instructions.send_at or 0.0
+    accepted = Acceptance(
+        author=author,
+        policy=policy,
+        limits={provider: limits_for(settings, principal, provider) for provider in providers},
+        not_before=send_at if send_at > now else 0.0,
+        bcc=settings.bcc_for(author),
+        fixed_reply_to=replies.fixed,
+    )
+
+    return accepted if envelope.reverse_path else _as_notification(accepted)
+
+
+def _as_notification(accepted: Acceptance) -> Acceptance:
+    """Return the decisions for a null reverse-path: no tracking, no reply handling, no copies."""
+    policy = replace(accepted.policy, tracking=None, list_unsubscribe=None, reply_domain="", reply_to=())
+    return replace(accepted, policy=policy, bcc=(), fixed_reply_to="")
+
+
+def message_policy(
+    settings: Settings, author: str, facts: MessageFacts, replies: ReplyHandling, providers: Sequence[str] = (DIRECT,)
+) -> MessagePolicy:
+    """Return the policy of a message of this author for these providers."""
+    domain = settings.domain_for(author)
+    identity = settings.identity_for(author)
+    return MessagePolicy(
+        domain=domain_of(author),
+        identity=canonical(author) if identity else "",
+        tracking=tracking_of(domain.tracking, facts.instructions.track),
+        return_path=domain.return_path,
+        provider=providers[0],
+        fallback_providers=tuple(providers[1:]),
+        author_name=author_name(identity.display_name, identity.company) if identity else "",
+        reply_domain=replies.domain,
+        reply_to=replies.reply_to,
+        list_unsubscribe=list_unsubscribe_of(settings, author, facts),
+    )
+
+
+def author_of(settings: Settings, senders: Sequence[str]) -> str:
+    """Return the address of From that decides: the first that is a listed identity, else the first."""
+    return next((one for one in senders if settings.identity_for(one) is not None), senders[0])
+
+
+def tracking_of(switches: TrackingSettings, asked: frozenset[str] | None) -> Tracking | None:
+    """Return the domain's tracking switches, narrowed by the application; None if nothing is tracked."""
+    opens = switches.opens and (asked is None or "opens" in asked)
+    clicks = switches.clicks and (asked is None or "clicks" in asked)
+    if not (opens or clicks):
+        return None
+
+    return Tracking(
+        opens=opens,
+        clicks=clicks,
+        base_url=switches.base_url,
+        text_links=switches.text_links,
+        skip_sensitive=switches.skip_sensitive,
+        skip_visible_urls=switches.skip_visible_urls,
+        exclude_hosts=switches.exclude_hosts,
+        pixel=switches.pixel,
+    )
+
+
+def list_unsubscribe_of(settings: Settings, author: str, facts: MessageFacts) -> ListUnsubscribe | None:
+    """Return the unsubscribe settings for campaign mail without its own; None for other mail."""
+    domain = settings.domain_for(author)
+    if not (facts.instructions.campaign and domain.tracking.base_url) or facts.keeps_list_fields:
+        return None
+    return ListUnsubscribe(domain.tracking.base_url, domain.reply_domain)
+
+
+def exclusion_scope(settings: Settings, domain: str, campaign: str) -> ExclusionScope:
+    """Return the scope of exclusion for a message of that domain, by the current settings."""
+    return ExclusionScope(domain, campaign, settings.domain_for(domain).exclusion == "global")

@@ -1,0 +1,70 @@
+"""Parses the fields of a header that decisions depend on. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from relay.mail.address_list import Unreadable
+from relay.mail.authors import AuthorError, Authors, addresses_in, parse_authors
+from relay.mail.control_headers import Instructions, parse_instructions
+from relay.mail.headers import Field, fields, first_text, named
+from relay.mail.received import relay_hosts
+
+_KEEPING = frozenset({b"list-unsubscribe", b"list-unsubscribe-post", b"dkim-signature"})
+
+
+@dataclass(frozen=True, slots=True)
+class MessageFacts:
+    """Fields of the header that decisions depend on."""
+
+    senders: tuple[str, ...]
+    """Addresses of From, empty with `author_fault`."""
+    message_id: str
+    subject: str
+    has_date: bool
+    hops: int
+    """Number of Received fields."""
+    relays: tuple[str, ...]
+    """Hosts of relay that sent the message before, one per Received field."""
+    instructions: Instructions
+    agents: tuple[str, ...] = ()
+    """Addresses of Sender, Resent-From and Resent-Sender."""
+    author_fault: str = ""
+    """Why the author is not certain, "" if it is."""
+    reply_to: tuple[str, ...] | Unreadable | None = None
+    """Addresses of the Reply-To, None when there is no such field."""
+    is_signed: bool = False
+    """Whether it has a DKIM-Signature."""
+    keeps_list_fields: bool = False
+    """Whether it has List-Unsubscribe fields, or a signature that added ones would not be part of."""
+
+
+def parse_facts(content: bytes) -> MessageFacts:
+    """Parse the header fields that decisions depend on.
+
+    Raises InstructionError for an invalid X-Relay-* field.
+    """
+    found = fields(content)
+    authors, author_fault = Authors((), ()), ""
+    try:
+        authors = parse_authors(content, found)
+    except AuthorError as error:
+        author_fault = str(error)
+
+    return MessageFacts(
+        senders=authors.senders,
+        message_id=first_text(content, found, b"message-id"),
+        subject=first_text(content, found, b"subject")[:200],
+        has_date=any(named(found, b"date")),
+        hops=sum(1 for _ in named(found, b"received")),
+        relays=relay_hosts(content, found),
+        instructions=parse_instructions(content, found),
+        agents=authors.agents,
+        author_fault=author_fault,
+        reply_to=_reply_to(content, found),
+        is_signed=any(named(found, b"dkim-signature")),
+        keeps_list_fields=any(one.name in _KEEPING for one in found),
+    )
+
+
+def _reply_to(content: bytes, found: Sequence[Field]) -> tuple[str, ...] | Unreadable | None:
+    return addresses_in(content, found, b"reply-to") if any(named(found, b"reply-to")) else None

@@ -1,0 +1,110 @@
+"""Refuses clients, senders and messages. Each function returns None if it refuses nothing. Pure."""
+
+from collections.abc import Callable, Sequence
+from ipaddress import ip_address
+
+from relay.config.settings import Settings
+from relay.mail.canonical_address import canonical
+from relay.mail.reply import Reply
+from relay.mail.transaction import Session
+from relay.policy.facts import MessageFacts
+
+MAX_TURNS = 3
+"""Times a message may pass this host, through forwarders or lists, before it is a loop."""
+
+
+def refuse_relaying(settings: Settings, session: Session) -> Reply | None:
+    """Refuse a client that may not send through a submission listener; None if it may."""
+    listener = next((one for one in settings.listeners if one.name == session.listener), None)
+    if session.credential or listener is None:
+        return None if session.credential else Reply(451, "4.3.5", "This listener changed: the relay must be restarted")
+    if listener.auth == "required":
+        return Reply(530, "5.7.0", "Authentication required")
+
+    client = ip_address(session.client)
+    if any(client in network for network in listener.allow_networks if network.version == client.version):
+        return None
+    if settings.credentials:
+        return Reply(530, "5.7.0", "Authentication required: this address may not relay without it")
+    return Reply(550, "5.7.1", f"Relaying denied: {session.client} is not in allow_networks of this listener")
+
+
+def refuse_sender(settings: Settings, session: Session, address: str) -> Reply | None:
+    """Refuse an address this client may not use as From, Sender or reverse-path; None if it may.
+
+    An identity that lists credentials belongs to them. A listed credential may use no other address. The null
+    reverse-path is not checked; From decides.
+    """
+    if not address:
+        return None
+    identity = settings.identity_for(address)
+    if identity is not None and identity.credentials and session.credential not in identity.credentials:
+        return Reply(550, "5.7.1", f"<{address}> belongs to other credentials than yours")
+
+    if settings.is_restricted(session.credential) and (
+        identity is None or session.credential not in identity.credentials
+    ):
+        return Reply(550, "5.7.1", f'Credential "{session.credential}" may not send as <{address}>')
+    if identity is None and settings.limits.require_identity:
+        return Reply(550, "5.7.1", f'<{address}> is not a listed identity; add [identities."{canonical(address)}"]')
+    return None
+
+
+def refuse_unknown_author(settings: Settings, session: Session, facts: MessageFacts) -> Reply | None:
+    """Refuse a message whose author is not certain, if anything depends on the author; else None.
+
+    Nothing does for a client without credential while no identity is listed, required or verified. Its network is
+    accountable, and it may write any readable From.
+    """
+    verification = settings.verification
+    proven = verification.campaign if facts.instructions.campaign else verification.transactional
+    if facts.author_fault and (session.credential or settings.identities or settings.limits.require_identity or proven):
+        return Reply(554, "5.6.0", facts.author_fault)
+    return None
+
+
+def refuse_unverified(settings: Settings, facts: MessageFacts, is_proven: Callable[[str], bool]) -> Reply | None:
+    """Refuse an author that must be verified first; None if all may send."""
+    campaign = facts.instructions.campaign
+    if not (settings.verification.campaign if campaign else settings.verification.transactional):
+        return None
+
+    for address in facts.senders:
+        if not is_proven(address):
+            kind = "campaign" if campaign else "transactional"
+            return Reply(550, "5.7.1", f"<{address}> is not verified for {kind} mail: relay identity verify {address}")
+    return None
+
+
+def refuse_facts(settings: Settings, session: Session, facts: MessageFacts, now: float) -> Reply | None:
+    """Return the refusal of a loop, of a sender, or of a release time; None to go on."""
+    if facts.hops >= settings.smtp.max_received_hops:
+        return Reply(554, "5.4.6", f"Mail loop: {facts.hops} Received fields (RFC 5321 section 6.3)")
+
+    turns = facts.relays.count(settings.server.hostname.lower())
+    if turns > MAX_TURNS:
+        return Reply(554, "5.4.6", f"Mail loop: this host has passed the message on {turns} times already")
+
+    unknown = refuse_unknown_author(settings, session, facts)
+    if unknown is not None:
+        return unknown
+    for address in (*facts.senders, *facts.agents):
+        refusal = refuse_sender(settings, session, address)
+        if refusal is not None:
+            return refusal
+
+    if (facts.instructions.send_at or 0.0) > now + settings.queue.max_send_at:
+        return _too_late(settings.queue.max_send_at)
+    return None
+
+
+def refuse_provider(wanted: str, allowed: Sequence[str]) -> Reply | None:
+    """Refuse a provider that is not allowed. The reply is the same for unknown providers and for those of others."""
+    if not wanted or wanted in allowed:
+        return None
+    return Reply(554, "5.6.0", f'X-Relay-Provider: you have no provider "{wanted}"; you have: {", ".join(allowed)}')
+
+
+def _too_late(horizon: float) -> Reply:
+    """Return the refusal of a release time later than `horizon` seconds from now."""
+    return Reply(554, "5.6.0", f"X-Relay-Send-At: the time is more than {horizon / 86400:g} days ahead")
