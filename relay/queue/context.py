@@ -1,18 +1,22 @@
-"""Dependencies of the queue parts, and the error boundary."""
+"""Dependencies of the queue parts, the error boundary, and the repetition of requests to the store."""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from types import TracebackType
+from typing import TypeVar
 
 from relay.clock import Clock
 from relay.config.settings import Settings
-from relay.events.ports import Publish
+from relay.events.ports import Publish, StoreError
 from relay.limits.ports import LimitStore
 from relay.mail.reply import Reply
 from relay.queue.bounce_policy import BouncePolicy
 from relay.queue.outcome import Deferred
 from relay.queue.ports import Delivery, DeliveryJournal, NodeStore, QueueObserver, QueueStore, Renderer
 from relay.suppression.exclusion import Exclusion
+
+T = TypeVar("T")
 
 STORE_RETRY = 1.0
 """Seconds between two requests to a store that fails."""
@@ -39,6 +43,21 @@ class QueueContext:
     new_id: Callable[[float], str]
     publish: Publish
     watch: QueueObserver
+
+
+async def retry_store(context: QueueContext, request: Callable[[], Awaitable[T]]) -> T:
+    """Return the result of a request to the store. A request that fails is repeated without limit."""
+    while True:
+        try:
+            return await request()
+        except StoreError as error:
+            await pause_after(context, error)
+
+
+async def pause_after(context: QueueContext, error: StoreError) -> None:
+    """Report the failure of a request to the store, and wait before the next request."""
+    context.watch.store_trouble(error)
+    await asyncio.sleep(STORE_RETRY)
 
 
 INTERNAL_ERROR = Deferred(

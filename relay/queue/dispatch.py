@@ -1,18 +1,15 @@
 """Selects which claimed entries may be sent now and by which provider, and updates their slots in the rate limits."""
 
-import asyncio
 import math
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
 
-from relay.events.ports import StoreError
 from relay.limits.ports import Slot
 from relay.limits.principal import limits_for, principal_of, provider_limits
 from relay.limits.window import Ledgers
 from relay.mail.lane import DIRECT, lane_of
 from relay.queue.bounce_policy import Judged, account_refusal
-from relay.queue.context import STORE_RETRY, QueueContext
+from relay.queue.context import QueueContext, retry_store
 from relay.queue.entry import Entry, State
 from relay.queue.exclusion_check import drop_excluded
 from relay.queue.lane_feedback import as_deferred
@@ -32,8 +29,6 @@ from relay.queue.routing import (
     reroute,
     reschedule,
 )
-
-T = TypeVar("T")
 
 NOT_CONFIGURED = "there is no [[provider]] of that name any more"
 """Reason of the pause of a provider that was removed from the configuration."""
@@ -184,8 +179,8 @@ class Dispatcher:
         limits = self._context.limits
         if ledgers:
             slot = Slot(entry.queue_id, entry.number, ledgers)
-            return await self._retry(lambda: limits.acquire(slot, now))
-        await self._retry(lambda: limits.release(entry.queue_id, [entry.number]))
+            return await retry_store(self._context, lambda: limits.acquire(slot, now))
+        await retry_store(self._context, lambda: limits.release(entry.queue_id, [entry.number]))
         return now
 
     async def _release_unsent(self, queue_id: str, entries: Sequence[Entry]) -> None:
@@ -194,9 +189,9 @@ class Dispatcher:
         maybe_sent = [entry.number for entry in entries if entry.uncertain]
         unsent = [entry.number for entry in entries if not entry.uncertain]
         if maybe_sent:
-            await self._retry(lambda: limits.commit(queue_id, maybe_sent))
+            await retry_store(self._context, lambda: limits.commit(queue_id, maybe_sent))
         if unsent:
-            await self._retry(lambda: limits.release(queue_id, unsent))
+            await retry_store(self._context, lambda: limits.release(queue_id, unsent))
 
     def _paused(self, providers: Sequence[str], recipient: str, now: float) -> dict[str, LanePause]:
         """Return the providers that are paused, or no longer configured."""
@@ -208,12 +203,3 @@ class Dispatcher:
             elif (pause := self._lanes.pause(lane_of(provider, recipient), now)) is not None:
                 paused[provider] = pause
         return paused
-
-    async def _retry(self, request: Callable[[], Awaitable[T]]) -> T:
-        """Repeat the request until the limit store answers."""
-        while True:
-            try:
-                return await request()
-            except StoreError as error:
-                self._context.watch.store_trouble(error)
-                await asyncio.sleep(STORE_RETRY)

@@ -1,14 +1,12 @@
 """Checks the exclusion lists before sending: a recipient may have been excluded while the message waited."""
 
-import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
 
 from relay.events.event import Event, Kind
-from relay.events.ports import StoreError
 from relay.mail.canonical_address import canonical
 from relay.policy.decide import exclusion_scope
-from relay.queue.context import STORE_RETRY, QueueContext
+from relay.queue.context import QueueContext, retry_store
 from relay.queue.entry import Entry, State, move
 from relay.queue.message import ClaimedBatch, Message, Settlement, owner_fields
 
@@ -26,13 +24,15 @@ async def drop_excluded(context: QueueContext, claimed: ClaimedBatch) -> tuple[C
         return claimed, Settlement(())
 
     checked = [entry for entry in claimed.entries if entry.number not in message.policy.copies]
-    reasons = await _reasons(context, message, checked, now)
+    scope = exclusion_scope(context.settings(), message.policy.domain, message.campaign)
+    recipients = [entry.recipient for entry in checked]
+    reasons = await retry_store(context, lambda: context.exclusion.reasons(recipients, scope, now))
     dropped = [entry for entry in checked if canonical(entry.recipient) in reasons]
     if not dropped:
         return claimed, Settlement(())
 
-    await _release_slots(context, message.queue_id, dropped)
-    numbers = {entry.number for entry in dropped}
+    numbers = [entry.number for entry in dropped]
+    await retry_store(context, lambda: context.limits.release(message.queue_id, numbers))
     kept = tuple(entry for entry in claimed.entries if entry.number not in numbers)
     return replace(claimed, entries=kept), _drop(message, dropped, reasons, now)
 
@@ -60,27 +60,3 @@ def _drop(message: Message, dropped: list[Entry], reasons: Mapping[str, str], no
         for entry in entries
     )
     return Settlement(entries, events)
-
-
-async def _reasons(context: QueueContext, message: Message, entries: list[Entry], now: float) -> Mapping[str, str]:
-    scope = exclusion_scope(context.settings(), message.policy.domain, message.campaign)
-    while True:
-        try:
-            return await context.exclusion.reasons([entry.recipient for entry in entries], scope, now)
-        except StoreError as error:
-            await _pause_after(context, error)
-
-
-async def _release_slots(context: QueueContext, queue_id: str, entries: list[Entry]) -> None:
-    while True:
-        try:
-            await context.limits.release(queue_id, [entry.number for entry in entries])
-        except StoreError as error:
-            await _pause_after(context, error)
-        else:
-            return
-
-
-async def _pause_after(context: QueueContext, error: StoreError) -> None:
-    context.watch.store_trouble(error)
-    await asyncio.sleep(STORE_RETRY)

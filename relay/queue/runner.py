@@ -7,7 +7,7 @@ from dataclasses import replace
 from relay.events.ports import StoreError
 from relay.queue.bounce_policy import Judged
 from relay.queue.clock_guard import ClockGuard
-from relay.queue.context import INTERNAL_ERROR, STORE_RETRY, ErrorBoundary, QueueContext
+from relay.queue.context import INTERNAL_ERROR, ErrorBoundary, QueueContext, pause_after, retry_store
 from relay.queue.dispatch import Dispatcher, Selection
 from relay.queue.lane_feedback import LaneFeedback
 from relay.queue.lanes import LaneTable
@@ -100,7 +100,7 @@ class Runner:
         try:
             self._lanes.clock_set(await self._clock_guard.check(self._settler.schedule()))
         except StoreError as error:
-            await self._pause_after(error)
+            await pause_after(self._context, error)
             return ()
 
         now = self._context.clock()
@@ -118,7 +118,7 @@ class Runner:
         try:
             return await self._context.store.claim(now, limits)
         except StoreError as error:
-            await self._pause_after(error)
+            await pause_after(self._context, error)
             return ()
 
     async def _wait_for_work(self) -> None:
@@ -129,7 +129,7 @@ class Runner:
         try:
             due = await self._context.store.next_due(full, self._connections())
         except StoreError as error:
-            await self._pause_after(error)
+            await pause_after(self._context, error)
             return
 
         wait = MAX_IDLE if due is None else min(max(due - now, 0.0), MAX_IDLE)
@@ -246,22 +246,15 @@ class Runner:
 
     async def _with_lifetime(self, claimed: ClaimedBatch, offset: float) -> ClaimedBatch:
         """Return the entries with their expiry adjusted to steps of the clock since the attempt began."""
-        while True:
-            try:
-                self._lanes.clock_set(await self._clock_guard.check(self._settler.schedule()))
-                return self._clock_guard.extend_lifetime(claimed, offset)
-            except StoreError as error:
-                await self._pause_after(error)
+        step = await retry_store(self._context, lambda: self._clock_guard.check(self._settler.schedule()))
+        self._lanes.clock_set(step)
+        return self._clock_guard.extend_lifetime(claimed, offset)
 
     async def _apply(self, settlement: Settlement) -> None:
         await self._settler.apply(settlement)
         # Notifications are new entries in the queue.
         if settlement.reports:
             self.wake()
-
-    async def _pause_after(self, error: StoreError) -> None:
-        self._context.watch.store_trouble(error)
-        await asyncio.sleep(STORE_RETRY)
 
 
 def transactions(claimed: ClaimedBatch) -> list[ClaimedBatch]:

@@ -1,12 +1,10 @@
 """Makes the results of attempts durable. At the start, also the deliveries that an earlier process did not settle."""
 
-import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from relay.events.ports import StoreError
 from relay.queue.bounce_policy import Judged
-from relay.queue.context import STORE_RETRY, ErrorBoundary, QueueContext
+from relay.queue.context import ErrorBoundary, QueueContext, retry_store
 from relay.queue.message import ClaimedBatch, Message, Settlement
 from relay.queue.ports import JournalRecord
 from relay.queue.retry import RetrySchedule
@@ -58,13 +56,7 @@ class Settler:
 
     async def apply(self, settlement: Settlement) -> None:
         """Make the settlement durable. A failing store is retried without limit: a delivery must not be repeated."""
-        while True:
-            try:
-                (written,) = await self._context.store.apply([settlement])
-                break
-            except StoreError as error:
-                self._context.watch.store_trouble(error)
-                await asyncio.sleep(STORE_RETRY)
+        (written,) = await retry_store(self._context, lambda: self._context.store.apply([settlement]))
         self._publish(settlement, written)
 
     async def recover(self, records: Sequence[JournalRecord]) -> Recovered:

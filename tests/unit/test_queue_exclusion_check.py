@@ -10,7 +10,7 @@ from relay.events.ports import StoreError
 from relay.limits.ports import Slot
 from relay.limits.window import Window
 from relay.mail.reply import Reply
-from relay.queue import exclusion_check as exclusion_check_module
+from relay.queue import context as context_module
 from relay.queue.entry import Entry, State
 from relay.queue.message import Message, NewMessage
 from relay.queue.outcome import Deferred
@@ -97,7 +97,7 @@ async def test_the_slot_of_a_dropped_entry_is_released(tmp_path: Path) -> None:
 async def test_exclusion_lists_are_read_again_until_the_store_answers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(exclusion_check_module, "STORE_RETRY", 0.01)
+    monkeypatch.setattr(context_module, "STORE_RETRY", 0.01)
     ask = Exclusion.reasons
     failures = [StoreError("disk I/O error")] * 2
 

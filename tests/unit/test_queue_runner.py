@@ -10,7 +10,7 @@ import pytest
 from relay.events.event import Kind
 from relay.limits.ports import Slot
 from relay.mail.reply import Reply
-from relay.queue import runner as runner_module
+from relay.queue import context as context_module
 from relay.queue import settler as settler_module
 from relay.queue.context import INTERNAL_ERROR
 from relay.queue.entry import State
@@ -42,8 +42,7 @@ class BrokenRenderer:
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (runner_module, settler_module):
-        monkeypatch.setattr(module, "STORE_RETRY", 0.01)
+    monkeypatch.setattr(context_module, "STORE_RETRY", 0.01)
 
 
 async def test_recipients_of_one_lane_share_a_transaction(tmp_path: Path) -> None:
