@@ -1,43 +1,21 @@
-"""Settling: turns the outcomes of an attempt into new entries, events, evidence and notifications. Pure."""
+"""Settling: turns the outcomes of an attempt into new entries, events and evidence. Pure."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import assert_never
 
-from relay.dsn.compose import Action, OriginalMessage, RecipientStatus, compose
 from relay.events.event import Event, Kind
-from relay.mail.address import is_ascii
 from relay.mail.canonical_address import canonical
-from relay.mail.lane import DIRECT
-from relay.mail.reply import Reply
-from relay.mail.transaction import Recipient
 from relay.queue.bounce_policy import BouncePolicy, Disposition, Judged, disposition, event_fields, guidance_text
+from relay.queue.due_dsns import DsnSender, build_dsn, due_dsns
 from relay.queue.entry import Entry, State, StateError, move
-from relay.queue.message import NO_DSN, ClaimedBatch, Message, NewMessage, Settlement, own_message, owner_fields
+from relay.queue.message import ClaimedBatch, Settlement, owner_fields
 from relay.queue.outcome import Deferred, Delivered, Outcome
 from relay.queue.retry import RetrySchedule, next_attempt
-from relay.render.message_policy import MessagePolicy
 from relay.suppression.model import Evidence, Suppression
-
-_FORGED = frozenset({"spam_content", "virus", "auth_failed"})
-"""Categories of refused mail. Its reverse-path is often forged."""
 
 UNCERTAIN_WEIGHT = 2
 """Attempts that an uncertain one counts as in the retry schedule: a second copy is worse than a late one."""
-
-MAX_RETURNED = 1 << 20
-"""Octets of the largest message that RET=FULL returns whole. Of a larger one, the header is returned."""
-
-
-@dataclass(frozen=True, slots=True)
-class DsnSender:
-    """The sender of notifications, and the provider that carries them."""
-
-    hostname: str
-    provider: str = DIRECT
-    domain: str = ""
-    """Sending domain whose keys sign notifications, "" for none."""
-    fallback_providers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +49,7 @@ def settle(
         for entry, one in zip(claimed.entries, judged, strict=True)
     ]
 
-    entries, dsns = _due_dsns(claimed.message, settled, judged, attempt, schedule)
+    entries, dsns = due_dsns(claimed.message, settled, judged, attempt.now, schedule)
     reports = tuple(
         build_dsn(claimed, action, statuses, sender, next(report_ids), attempt.now)
         for action, statuses in dsns
@@ -157,53 +135,6 @@ def _evidence(entry: Entry, judged: Judged, attempt: AttemptInfo, policy: Bounce
     return policy.evidence(meaning, found, permanent=reply is not None and reply.is_permanent)
 
 
-def _would_be_backscatter(message: Message, judged: Judged) -> bool:
-    """Whether a notification may go to an address that did not send the mail: spam often has a forged reverse-path."""
-    meaning = judged.meaning
-    return bool(message.policy.forward_domain) and meaning is not None and meaning.category in _FORGED
-
-
-def _due_dsns(
-    message: Message,
-    settled: Sequence[Entry],
-    judged: Sequence[Judged],
-    attempt: AttemptInfo,
-    schedule: RetrySchedule,
-) -> tuple[list[Entry], list[tuple[Action, list[RecipientStatus]]]]:
-    """Group the recipients of notifications by kind. Return the entries, marked where a delay is reported, and them."""
-    statuses: dict[Action, list[RecipientStatus]] = {Action.FAILED: [], Action.DELAYED: [], Action.RELAYED: []}
-    entries: list[Entry] = []
-
-    for entry, one in zip(settled, judged, strict=True):
-        marked = entry
-        wants = entry.envelope_recipient.wants
-        if entry.state is State.BOUNCED and wants("FAILURE") and not _would_be_backscatter(message, one):
-            statuses[Action.FAILED].append(_recipient_status(entry, one, attempt))
-        elif isinstance(one.outcome, Delivered) and not one.outcome.dsn_passed_on and wants("SUCCESS"):
-            statuses[Action.RELAYED].append(_recipient_status(entry, one, attempt))
-        elif _delay_is_due(entry, attempt.now, schedule):
-            marked = replace(entry, delay_notified=True)
-            statuses[Action.DELAYED].append(
-                replace(_recipient_status(entry, one, attempt), retry_until=entry.expires_at)
-            )
-        entries.append(marked)
-    return entries, [(action, found) for action, found in statuses.items() if found]
-
-
-def _delay_is_due(entry: Entry, now: float, schedule: RetrySchedule) -> bool:
-    """Whether a delay is to be reported: once, after `delay_notice`, if NOTIFY=DELAY asked for it."""
-    waited_long = schedule.delay_notice > 0 and now - max(entry.created_at, entry.release_at) >= schedule.delay_notice
-    return entry.state is State.WAITING and not entry.delay_notified and waited_long and "DELAY" in entry.notify
-
-
-def _recipient_status(entry: Entry, judged: Judged, attempt: AttemptInfo) -> RecipientStatus:
-    reply = entry.last_reply or Reply(451, "4.4.7", "no attempt was answered")
-    if entry.state is State.BOUNCED and entry.reason:
-        reply = Reply(reply.code, "4.4.7", f"{entry.reason}; the last reply was: {reply}")
-    explanation = guidance_text(judged.meaning.about) if judged.meaning else ""
-    return RecipientStatus(entry.recipient, reply, entry.orcpt, entry.last_remote, attempt.now, explanation=explanation)
-
-
 def _all_events(
     claimed: ClaimedBatch, entries: Sequence[Entry], judged: Sequence[Judged], attempt: AttemptInfo
 ) -> tuple[Event, ...]:
@@ -260,42 +191,3 @@ def _final_event(after: Entry, judged: Judged) -> tuple[Kind, dict[str, object]]
             raise StateError(f"{after.queue_id}: an attempt cannot end in {after.state}")
         case _:
             assert_never(after.state)
-
-
-def build_dsn(
-    claimed: ClaimedBatch,
-    action: Action,
-    statuses: Sequence[RecipientStatus],
-    sender: DsnSender,
-    report_id: str,
-    now: float,
-) -> NewMessage:
-    """Return the notification as a new message with a null reverse-path and one recipient."""
-    about: Message = claimed.message
-    full = about.ret == "FULL" and action is Action.FAILED and len(claimed.content) <= MAX_RETURNED
-    original = OriginalMessage(about.queue_id, about.reverse_path, about.created_at, claimed.content, about.envid, full)
-    content = compose(action, original, statuses, hostname=sender.hostname, report_id=report_id, now=now)
-
-    policy = MessagePolicy(domain=sender.domain, provider=sender.provider, fallback_providers=sender.fallback_providers)
-    message = Message(
-        queue_id=report_id,
-        created_at=now,
-        reverse_path="",
-        policy=policy,
-        smtputf8=not is_ascii(about.reverse_path),
-        message_id=f"<{report_id}@{sender.hostname}>",
-        header_from=f"MAILER-DAEMON@{sender.hostname}",
-        subject=f"DSN {action} {about.queue_id}",
-        metadata={"dsn_for": about.queue_id},
-        origin="dsn",
-    )
-    lifetime = max(claimed.entries[0].expires_at - claimed.entries[0].created_at, 0.0)
-    recipient = Recipient(about.reverse_path, NO_DSN)
-    return own_message(
-        message,
-        content,
-        [recipient],
-        lifetime=lifetime,
-        about={"dsn_for": about.queue_id},
-        details={"action": str(action)},
-    )

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 
 from relay.queue.bounce_policy import Judged
 from relay.queue.context import ErrorBoundary, QueueContext, retry_store
+from relay.queue.due_dsns import DsnSender
 from relay.queue.message import ClaimedBatch, Message, Settlement
 from relay.queue.ports import JournalRecord
 from relay.queue.retry import RetrySchedule
-from relay.queue.settle import AttemptInfo, DsnSender, settle, settle_minimal
+from relay.queue.settle import AttemptInfo, settle, settle_minimal
 
 FROM_JOURNAL: dict[str, object] = {"recovered": "journal"}
 """Event fields of a delivery that an earlier process made and did not settle."""

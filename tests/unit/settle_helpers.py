@@ -7,11 +7,12 @@ from itertools import count
 from relay.dsn.rules_file import load_bounce_rules
 from relay.mail.reply import Reply
 from relay.queue.bounce_policy import BouncePolicy
+from relay.queue.due_dsns import DsnSender
 from relay.queue.entry import Entry, State
 from relay.queue.message import ClaimedBatch, Message, Settlement
 from relay.queue.outcome import Outcome
 from relay.queue.retry import RetrySchedule
-from relay.queue.settle import AttemptInfo, DsnSender, settle
+from relay.queue.settle import AttemptInfo, settle
 
 POLICY = BouncePolicy(load_bounce_rules(None), threshold=3)
 

@@ -5,11 +5,12 @@ from itertools import count
 from relay.dsn.classify import Rules
 from relay.mail.reply import Reply
 from relay.queue.bounce_policy import BouncePolicy
+from relay.queue.due_dsns import DsnSender
 from relay.queue.entry import Entry, State
 from relay.queue.message import ClaimedBatch, Message
 from relay.queue.outcome import Deferred
 from relay.queue.retry import RetrySchedule, next_attempt
-from relay.queue.settle import AttemptInfo, DsnSender, settle
+from relay.queue.settle import AttemptInfo, settle
 
 MINUTE, HOUR = 60.0, 3600.0
 

@@ -8,10 +8,11 @@ import pytest
 
 from relay.events.event import Kind
 from relay.mail.reply import Reply
+from relay.queue.due_dsns import MAX_RETURNED, DsnSender
 from relay.queue.entry import MOVES, State, StateError, move
 from relay.queue.message import ClaimedBatch
 from relay.queue.outcome import Deferred, Delivered, Outcome, Refused
-from relay.queue.settle import MAX_RETURNED, AttemptInfo, DsnSender, settle
+from relay.queue.settle import AttemptInfo, settle
 from relay.render.message_policy import MessagePolicy
 from tests.unit.settle_helpers import BUSY, CONTENT, LANE, MESSAGE, NO, OK, POLICY, SCHEDULE, entry, ids, settled
 

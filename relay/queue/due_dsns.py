@@ -1,0 +1,117 @@
+"""Notifications (DSNs) that an attempt makes due: to which senders, of which kind, and as new messages. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from relay.dsn.compose import Action, OriginalMessage, RecipientStatus, compose
+from relay.mail.address import is_ascii
+from relay.mail.lane import DIRECT
+from relay.mail.reply import Reply
+from relay.mail.transaction import Recipient
+from relay.queue.bounce_policy import Judged, guidance_text
+from relay.queue.entry import Entry, State
+from relay.queue.message import NO_DSN, ClaimedBatch, Message, NewMessage, own_message
+from relay.queue.outcome import Delivered
+from relay.queue.retry import RetrySchedule
+from relay.render.message_policy import MessagePolicy
+
+_FORGED = frozenset({"spam_content", "virus", "auth_failed"})
+"""Categories of refused mail. Its reverse-path is often forged."""
+
+MAX_RETURNED = 1 << 20
+"""Octets of the largest message that RET=FULL returns whole. Of a larger one, the header is returned."""
+
+
+@dataclass(frozen=True, slots=True)
+class DsnSender:
+    """The sender of notifications, and the provider that carries them."""
+
+    hostname: str
+    provider: str = DIRECT
+    domain: str = ""
+    """Sending domain whose keys sign notifications, "" for none."""
+    fallback_providers: tuple[str, ...] = ()
+
+
+def due_dsns(
+    message: Message,
+    settled: Sequence[Entry],
+    judged: Sequence[Judged],
+    now: float,
+    schedule: RetrySchedule,
+) -> tuple[list[Entry], list[tuple[Action, list[RecipientStatus]]]]:
+    """Return the entries, marked where a delay is reported, and the recipients of notifications by kind."""
+    statuses: dict[Action, list[RecipientStatus]] = {Action.FAILED: [], Action.DELAYED: [], Action.RELAYED: []}
+    entries: list[Entry] = []
+
+    for entry, one in zip(settled, judged, strict=True):
+        marked = entry
+        wants = entry.envelope_recipient.wants
+        if entry.state is State.BOUNCED and wants("FAILURE") and not _would_be_backscatter(message, one):
+            statuses[Action.FAILED].append(_recipient_status(entry, one, now))
+        elif isinstance(one.outcome, Delivered) and not one.outcome.dsn_passed_on and wants("SUCCESS"):
+            statuses[Action.RELAYED].append(_recipient_status(entry, one, now))
+        elif _delay_is_due(entry, now, schedule):
+            marked = replace(entry, delay_notified=True)
+            statuses[Action.DELAYED].append(replace(_recipient_status(entry, one, now), retry_until=entry.expires_at))
+        entries.append(marked)
+    return entries, [(action, found) for action, found in statuses.items() if found]
+
+
+def build_dsn(
+    claimed: ClaimedBatch,
+    action: Action,
+    statuses: Sequence[RecipientStatus],
+    sender: DsnSender,
+    report_id: str,
+    now: float,
+) -> NewMessage:
+    """Return the notification as a new message with a null reverse-path and one recipient."""
+    about: Message = claimed.message
+    full = about.ret == "FULL" and action is Action.FAILED and len(claimed.content) <= MAX_RETURNED
+    original = OriginalMessage(about.queue_id, about.reverse_path, about.created_at, claimed.content, about.envid, full)
+    content = compose(action, original, statuses, hostname=sender.hostname, report_id=report_id, now=now)
+
+    policy = MessagePolicy(domain=sender.domain, provider=sender.provider, fallback_providers=sender.fallback_providers)
+    message = Message(
+        queue_id=report_id,
+        created_at=now,
+        reverse_path="",
+        policy=policy,
+        smtputf8=not is_ascii(about.reverse_path),
+        message_id=f"<{report_id}@{sender.hostname}>",
+        header_from=f"MAILER-DAEMON@{sender.hostname}",
+        subject=f"DSN {action} {about.queue_id}",
+        metadata={"dsn_for": about.queue_id},
+        origin="dsn",
+    )
+    lifetime = max(claimed.entries[0].expires_at - claimed.entries[0].created_at, 0.0)
+    recipient = Recipient(about.reverse_path, NO_DSN)
+    return own_message(
+        message,
+        content,
+        [recipient],
+        lifetime=lifetime,
+        about={"dsn_for": about.queue_id},
+        details={"action": str(action)},
+    )
+
+
+def _delay_is_due(entry: Entry, now: float, schedule: RetrySchedule) -> bool:
+    """Whether a delay is to be reported: once, after `delay_notice`, if NOTIFY=DELAY asked for it."""
+    waited_long = schedule.delay_notice > 0 and now - max(entry.created_at, entry.release_at) >= schedule.delay_notice
+    return entry.state is State.WAITING and not entry.delay_notified and waited_long and "DELAY" in entry.notify
+
+
+def _would_be_backscatter(message: Message, judged: Judged) -> bool:
+    """Whether a notification may go to an address that did not send the mail: spam often has a forged reverse-path."""
+    meaning = judged.meaning
+    return bool(message.policy.forward_domain) and meaning is not None and meaning.category in _FORGED
+
+
+def _recipient_status(entry: Entry, judged: Judged, now: float) -> RecipientStatus:
+    reply = entry.last_reply or Reply(451, "4.4.7", "no attempt was answered")
+    if entry.state is State.BOUNCED and entry.reason:
+        reply = Reply(reply.code, "4.4.7", f"{entry.reason}; the last reply was: {reply}")
+    explanation = guidance_text(judged.meaning.about) if judged.meaning else ""
+    return RecipientStatus(entry.recipient, reply, entry.orcpt, entry.last_remote, now, explanation=explanation)
