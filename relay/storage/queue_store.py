@@ -9,7 +9,7 @@ from relay.queue.entry import Entry, State
 from relay.queue.message import ClaimedBatch, Message, NewMessage, Settlement
 from relay.queue.nodes import ALL_CONNECTIONS, NodeConnections
 from relay.queue.ports import ChangedEntries, ClaimLimits, EntryChange, EntryQuery
-from relay.storage import claim, queries, queue_writes, suppressions
+from relay.storage import claim, purge, queries, queue_writes, suppressions
 from relay.storage.database import Operation
 from relay.storage.due_lanes import DueLanes
 from relay.storage.queries import EntryKey
@@ -91,9 +91,9 @@ class BaseQueueStore(ABC):
 
         Return the number of deleted messages.
         """
-        purged, count, place = 0, queue_writes.PURGE_BATCH, (-1.0, "")
-        while count == queue_writes.PURGE_BATCH:
-            batch = queue_writes.purge_messages(before, place, self.purged_tables)
+        purged, count, place = 0, purge.BATCH, (-1.0, "")
+        while count == purge.BATCH:
+            batch = purge.purge_messages(before, place, self.purged_tables)
             count, place = await self._database.write(batch)
             purged += count
 

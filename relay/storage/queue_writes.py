@@ -1,4 +1,4 @@
-"""Writes to the queue: enqueue, settle, record events, operator changes, purge."""
+"""Writes to the queue: enqueue, settle, record events, operator changes."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -227,36 +227,6 @@ def _add_lanes(lanes: DueLanes, entries: Iterable[Entry]) -> None:
 _CHANGEABLE = (State.WAITING, State.HELD)
 
 
-PURGE_BATCH = 200
-"""Messages deleted in one transaction; other writes run between two of them."""
-
-
-OLD_MESSAGES = (
-    "SELECT queue_id, created_at, tags, metadata FROM messages WHERE (created_at, queue_id) > (?, ?) "  # noqa: S608
-    "AND created_at < ? AND NOT EXISTS (SELECT 1 FROM entries "
-    f"WHERE entries.queue_id = messages.queue_id AND {UNFINISHED}) ORDER BY created_at, queue_id LIMIT {PURGE_BATCH}"
-)
-
-
-OLD_EVENTS = f"SELECT id, at, queue_id FROM events WHERE id > ? ORDER BY id LIMIT {5 * PURGE_BATCH}"  # noqa: S608
-
-
-_DELETE_LABEL = "DELETE FROM labels WHERE name = ? AND value = ? AND queue_id = ?"
-
-
-_DELETE_ORPHAN = "DELETE FROM events WHERE id = ? AND NOT EXISTS (SELECT 1 FROM messages WHERE queue_id = ?)"
-
-
-DELETES = tuple(
-    f"DELETE FROM {table} WHERE queue_id = ?"  # noqa: S608  names of the schema
-    for table in ("events", "entries", "contents", "messages")
-)
-
-
-DELETES_BESIDE_EVENTS = DELETES[1:]
-"""For a store that drops events by their time, whatever their message."""
-
-
 def changeable_query(query: EntryQuery) -> EntryQuery | None:
     """Restrict a query to entries that may be changed; None when it excludes them all."""
     states = tuple(state for state in _CHANGEABLE if not query.states or state in query.states)
@@ -285,40 +255,5 @@ def apply_change(
 
         update(raw, lanes, [entry for _, entry in changed], events)
         return changed
-
-    return operation
-
-
-def purge_messages(
-    before: float, after: tuple[float, str], deletes: Sequence[str] = DELETES
-) -> Callable[[Connection], tuple[int, tuple[float, str]]]:
-    """Delete a batch of finished messages created before that time, beginning `after` a time and queue id.
-
-    Return their number and the start of the next batch.
-    """
-
-    def operation(raw: Connection) -> tuple[int, tuple[float, str]]:
-        rows = raw.execute(OLD_MESSAGES, (*after, before)).fetchall()
-        for queue_id, _, tags, metadata in rows:
-            labels = label_rows(queue_id, decode_list(tags), decode_strings(metadata))
-            raw.executemany(_DELETE_LABEL, labels)
-            for statement in deletes:
-                raw.execute(statement, (queue_id,))
-        return len(rows), (rows[-1][1], rows[-1][0]) if rows else after
-
-    return operation
-
-
-def purge_events(before: float, after: int) -> Callable[[Connection], int | None]:
-    """Delete events of unknown messages from before that time, beginning after that event id.
-
-    Return the start of the next batch, None when the events reach that time. Ids follow the order of recording.
-    """
-
-    def operation(raw: Connection) -> int | None:
-        rows = raw.execute(OLD_EVENTS, (after,)).fetchall()
-        old = [(event, queue_id) for event, at, queue_id in rows if at < before]
-        raw.executemany(_DELETE_ORPHAN, old)
-        return rows[-1][0] if rows and len(old) == len(rows) else None
 
     return operation

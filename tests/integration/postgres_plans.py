@@ -10,7 +10,7 @@ from relay.events.event import Kind
 from relay.queue.entry import State
 from relay.queue.ports import EntryQuery
 from relay.reports.ports import MessageQuery
-from relay.storage import due_lanes, queries, queue_writes, report_queries, rows
+from relay.storage import due_lanes, purge, queries, queue_writes, report_queries, rows
 from relay.storage.database import Connection, Rows
 from relay.storage.postgres import leases, ledgers, partitions, schema
 from relay.storage.postgres.connection import SEEKING, PostgresSession, connect
@@ -101,7 +101,7 @@ def hot(count: int) -> dict[str, Statement]:
         "entry": (queries.ENTRY_AT, (IDS[1], 0)),
         "entries of": (queries.ENTRIES_OF, (IDS[1],)),
         "events of": (queries.EVENTS_OF, (IDS[1],)),
-        "old messages": (queue_writes.OLD_MESSAGES, (0.0, "", NOW + 100)),
+        "old messages": (purge.OLD_MESSAGES, (0.0, "", NOW + 100)),
         "depth": (queries.DEPTH, ()),
     }
 

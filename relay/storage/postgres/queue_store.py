@@ -9,7 +9,7 @@ from relay.log import Emit
 from relay.queue.entry import Entry, State
 from relay.queue.message import ClaimedBatch, NewMessage, Settlement
 from relay.queue.ports import ClaimLimits
-from relay.storage import queries, queue_writes
+from relay.storage import purge, queries, queue_writes
 from relay.storage.batcher import Batcher
 from relay.storage.database import Operation
 from relay.storage.due_lanes import DueLanes
@@ -29,7 +29,7 @@ T = TypeVar("T")
 class PostgresQueueStore(BaseQueueStore):
     """Claims under the lease of this node, and notifies other nodes of new work."""
 
-    purged_tables = queue_writes.DELETES_BESIDE_EVENTS
+    purged_tables = purge.DELETES_BESIDE_EVENTS
 
     def __init__(
         self,

@@ -8,7 +8,7 @@ from contextlib import suppress
 from relay.events.ports import StoreError
 from relay.queue.message import ClaimedBatch, NewMessage, Settlement
 from relay.queue.ports import ClaimLimits
-from relay.storage import claim, queue_writes
+from relay.storage import claim, purge, queue_writes
 from relay.storage.due_lanes import DueLanes
 from relay.storage.queries import EntryKey
 from relay.storage.queue_store import BaseQueueStore, size_of
@@ -20,7 +20,7 @@ from relay.storage.writer import Writer
 class SqliteQueueStore(BaseQueueStore):
     """Claims under a lease that ends with the process."""
 
-    purged_tables = queue_writes.DELETES
+    purged_tables = purge.DELETES
 
     def __init__(
         self, database: StoreDatabase, lanes: DueLanes, writer: Writer, suppressions: SuppressionTable
@@ -72,4 +72,4 @@ class SqliteQueueStore(BaseQueueStore):
         """Delete old events of unknown messages."""
         event: int | None = -1
         while event is not None:
-            event = await self._database.write(queue_writes.purge_events(before, event))
+            event = await self._database.write(purge.purge_events(before, event))
