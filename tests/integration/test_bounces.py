@@ -92,6 +92,8 @@ class Relay(RelayProcess):
             folder,
             sink_port,
             f"""
+[alerts]
+mail_to = ["ops@acme.test"]
 [domains."acme.test"]
 return_path = "bounces.acme.test"
 [[listener]]

@@ -56,6 +56,8 @@ class Relay(RelayProcess):
             folder,
             mailbox.port,
             f"""
+[alerts]
+mail_to = ["ops@reader.test"]
 [verification]
 campaign = true
 [resolver]

@@ -155,7 +155,11 @@ async def test_a_limited_provider_overflows_to_the_fallback(tmp_path: Path) -> N
             assert len(await backup.received(5)) == 5
             await relay.kill()
             await relay.start()
-            assert not await relay.json("queue", "list")
+
+            async def is_empty() -> bool:
+                return not await relay.json("queue", "list")
+
+            await until(is_empty)
             (story,) = await relay.json("trace", ids[-1])
             assert "provider newsletter has no capacity before" in story["events"][0]["way"]
             (shown,) = (one for one in await relay.json("provider", "list") if one["name"] == "newsletter")

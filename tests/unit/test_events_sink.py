@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,13 @@ class Watched:
     @property
     def line_names(self) -> list[str]:
         return [line for line, _ in self.lines]
+
+
+def spooled(folder: Path) -> bytes:
+    """Return what lies in the files of a spool; a file is renamed when it is closed, perhaps between list and read."""
+    while True:
+        with suppress(FileNotFoundError):
+            return b"".join(path.read_bytes() for path in folder.iterdir())
 
 
 @asynccontextmanager
@@ -210,7 +217,7 @@ async def test_an_event_to_keep_is_on_disk_when_that_returns_though_the_store_ha
         watched.sink.put(event(1))
         await until(lambda: watched.sink.waiting == 1)
         assert await watched.sink.keep(event(2))
-        assert b'"recipient":2,' in b"".join(path.read_bytes() for path in tmp_path.iterdir())
+        assert b'"recipient":2,' in spooled(tmp_path)
         store.open.set()
         await until(lambda: len(store.events) == 2)
     assert by_number(store.events) == [event(1), event(2)]
