@@ -2,7 +2,7 @@
 """The fast path of the rewriter: one HTML part decoded, scanned, classified and written in one pass over its octets.
 
 Twins: `html.py`, `pixel.py`, `links.py`, `encoding.py` and `message.py`; an included file has the name of its twin.
-What is not commonplace is left to the twins: None for a whole part, `classify` for a single link. Nothing here guesses.
+What is not plain is left to the twins: None for a whole part, `classify` for a single link. Nothing here guesses.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
@@ -39,7 +39,7 @@ cdef class Rules:
         self.unsubscribe, self.classify = frozenset([url.encode("latin-1") for url in rules.unsubscribe_urls]), classify
 
 def rewrite_html(bytes body not None, *, bint quoted, str charset, Rules rules not None, bytes pixel, click):
-    """Return (body, links, tracked) of an HTML part, None when it is not commonplace."""
+    """Return (body, links, tracked) of an HTML part, None when it is not plain."""
     cdef Html html = Html()
     cdef Py_ssize_t place
     html.body = <octets> PyBytes_AS_STRING(body)
@@ -57,7 +57,7 @@ def rewrite_html(bytes body not None, *, bint quoted, str charset, Rules rules n
     return b"".join(html.pieces), links, tracked
 
 cdef bint read_text(Html html, bint quoted) except -1:
-    """Decode the body; False when it is not commonplace."""
+    """Decode the body; False when it is not plain."""
     if quoted:
         html.origin = <int32_t*> PyMem_Malloc(html.body_size * sizeof(int32_t))
         if html.origin == NULL:

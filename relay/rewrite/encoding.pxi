@@ -4,7 +4,7 @@ cdef const char* HEX_DIGITS = b"0123456789ABCDEF"
 cdef enum: QP_LINE = 76
 
 cdef bytes decode_quoted(octets body, Py_ssize_t size, int32_t* origin):
-    """Return the text of a quoted-printable body, with the origin of each octet; None when it is not commonplace."""
+    """Return the text of a quoted-printable body, with the origin of each octet; None when it is not plain."""
     cdef bytes text = PyBytes_FromStringAndSize(NULL, size)
     cdef char* out = PyBytes_AS_STRING(text)
     cdef Py_ssize_t at = 0, length = 0, high, low

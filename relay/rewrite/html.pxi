@@ -1,4 +1,4 @@
-# Where the tags of an HTML text, given in lower case, are. Twin: `html.py`. Not commonplace are tags and comments that
+# Where the tags of an HTML text, given in lower case, are. Twin: `html.py`. Not plain are tags and comments that
 # are never completed, which the twin calls the end, and scripts, SVG and MathML.
 
 cdef enum:  # what an octet is
@@ -200,7 +200,7 @@ cdef int read_markup(octets s, Py_ssize_t at, Py_ssize_t end, Tag* tag) noexcept
     return PASSED
 
 cdef bint scan(Html html, Py_ssize_t at, Py_ssize_t end, bint hidden) except -1:
-    """Collect the tags of a range; False when it is not commonplace. Hidden in a comment, only links matter."""
+    """Collect the tags of a range; False when it is not plain. Hidden in a comment, only links matter."""
     cdef octets s = html.letters
     cdef Tag tag
     cdef int kind, flags
@@ -249,7 +249,7 @@ cdef bint scan_conditional(Html html, Tag* comment) except -1:
     return True
 
 cdef Py_ssize_t content_start(octets s, Py_ssize_t end) noexcept:
-    """Return where the first content of the body begins, or its `<body>`; -1 when that is not commonplace."""
+    """Return where the first content of the body begins, or its `<body>`; -1 when that is not plain."""
     cdef Py_ssize_t at = 0
     cdef Tag tag
     cdef int kind, flags

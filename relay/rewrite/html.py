@@ -1,40 +1,29 @@
-"""Tag scanner and attribute decoding."""
+"""Tag scanner."""
 
 import re
 from collections.abc import Iterator
-from html.entities import html5
 from typing import NamedTuple
 
 _WS = rb"[\t\n\f\r ]"
 
-
 _NAME = rb"[a-z][^\t\n\f\r />]*+"
-
 
 _NAME_ENDS = rb"(?=[\t\n\f\r />])"
 
-
 _VALUE = rb"""(?:"[^"]*+"|'[^']*+'|[^\t\n\f\r >"'][^\t\n\f\r >]*+|(?=>))"""
-
 
 _ATTRIBUTE_NAME = rb"[^\t\n\f\r />][^\t\n\f\r />=]*+"
 
-
 _ATTRIBUTE = _ATTRIBUTE_NAME + rb"(?:" + _WS + rb"*+=" + _WS + rb"*+" + _VALUE + rb"|(?!" + _WS + rb"*+=))"
-
 
 ATTRIBUTES = rb"(?>[\t\n\f\r /]++|" + _ATTRIBUTE + rb")*+"
 """Everything between the name of a tag and its ">"."""
 
-
 COMMENT = rb"<!--(?>-?>|(?>[^-]++|-(?!-!?>))*+--!?>)"
-
 
 _BOGUS_COMMENT = rb"<(?:!(?!--)|\?|/(?![a-z]))[^>]*+>"
 
-
 _STRAY = rb"<(?![a-z/!?])"
-
 
 _NAME_AND_VALUE = re.compile(
     rb"[\t\n\f\r /]*+("
@@ -46,51 +35,37 @@ _NAME_AND_VALUE = re.compile(
     + rb"""*+(?:"([^"]*+)"|'([^']*+)'|([^\t\n\f\r >"'][^\t\n\f\r >]*+))?)?"""
 )
 
-
 _TAG = re.compile(rb"<(/?" + _NAME + rb")" + ATTRIBUTES + rb">")
-
 
 _COMMENT = re.compile(COMMENT)
 
-
 _HIDING_END = re.compile(rb"<!\[endif\][\t\n\f\r ]*+--!?>")
-
 
 _CDATA = b"<![cdata["
 
-
 _RAW_TEXT = (b"style", b"script", b"title", b"textarea", b"xmp", b"iframe", b"noembed", b"noframes", b"plaintext")
-
 
 _RAW_END = {name: re.compile(rb"</" + name + _NAME_ENDS) for name in _RAW_TEXT}
 
-
 _FOREIGN = frozenset({b"svg", b"math"})
 
-
 _SCRIPT = re.compile(rb"<!--|-->|</?script" + _NAME_ENDS)
-
 
 _BREAKS_OUT = frozenset(
     b"b big blockquote body br center code dd div dl dt em embed h1 h2 h3 h4 h5 h6 head hr i img li listing menu meta"
     b" nobr ol p pre ruby s small span strong strike sub sup table tt u ul var".split()
 )
 
-
 _BREAKING_FONT = re.compile(rb"[\t\n\f\r /](?:color|face|size)(?=[\t\n\f\r />=])")
-
 
 _INTEGRATION_POINTS = frozenset(b"foreignobject desc title annotation-xml mi mo mn ms mtext".split())
 
-
 _LINKS = rb"a(?:rea)?"
-
 
 _STRUCTURE = (
     rb"/?(?:a|a(?:pplet|udio)|b(?:ody|utton)|d(?:etails|ialog)|marquee|noscript|o(?:bject|ption)|picture|"
     rb"s(?:elect|vg)|t(?:able|emplate)|video|math|html)|frameset"
 )
-
 
 _RAW = rb"|".join(_RAW_TEXT)
 
@@ -110,7 +85,6 @@ class Tag(NamedTuple):
 
 
 END = b""
-
 
 CONDITIONAL = b"!--"
 
@@ -143,15 +117,11 @@ _HEAD = re.compile(
     + rb">)*+"
 )
 
-
 _REACH_MAIL = _reaching(_LINKS + rb"|" + _STRUCTURE + rb"|" + _RAW)
-
 
 _REACH_MAIL_AND_IMAGES = _reaching(_LINKS + rb"|ima?ge?|" + _STRUCTURE + rb"|" + _RAW)
 
-
 _REACH_FORMATTING = _reaching(rb"a|b|big|code|em|font|i|nobr|s|small|strike|strong|tt|u|" + _RAW)
-
 
 _REACH_OFFICE = _reaching(_LINKS + rb"|v:[^\t\n\f\r />]*+|svg|math|" + _RAW)
 
@@ -294,7 +264,6 @@ def _foreign_end(lower: bytes, at: int, end: int) -> Tag:
 
 _UNQUOTED_SLASH = re.compile(rb"=[\t\n\f\r ]*+[^\t\n\f\r >\"']*/>\Z")
 
-
 _FOREIGN_TEXT = re.compile(rb"(?>[^<]++|" + COMMENT + rb"|(?!<!\[cdata\[)" + _BOGUS_COMMENT + rb"|" + _STRAY + rb")*+")
 
 
@@ -317,57 +286,3 @@ def _closes_itself(tag: bytes) -> bool:
 
 def _breaks_out(name: bytes, tag: bytes) -> bool:
     return name in _BREAKS_OUT or (name == b"font" and _BREAKING_FONT.search(tag) is not None)
-
-
-_REFERENCE = re.compile(r"&(#[0-9]+;?|#[xX][0-9a-fA-F]+;?|[A-Za-z0-9]+;?)")
-
-
-_LONGEST_LEGACY = max(len(name) for name in html5 if not name.endswith(";"))
-
-
-_REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
-
-
-_WINDOWS_1252 = {
-    code: bytes([code]).decode("windows-1252")
-    for code in range(0x80, 0xA0)
-    if code not in (0x81, 0x8D, 0x8F, 0x90, 0x9D)
-}
-
-
-def decode_attribute(value: str) -> str:
-    """Return the attribute value with its character references decoded, once."""
-    if "&" not in value:
-        return value
-    if value.count("&") == value.count("&amp;"):
-        return value.replace("&amp;", "&")
-    return _REFERENCE.sub(_character, value)
-
-
-def _character(match: re.Match[str]) -> str:
-    name = match[1]
-    if name.startswith("#"):
-        return _numbered(name[1:].rstrip(";"))
-    if name.endswith(";") and name in html5:
-        return html5[name]
-    letters = name.rstrip(";")
-    for length in range(min(len(letters), _LONGEST_LEGACY), 1, -1):
-        if letters[:length] in html5:
-            following = match.string[match.start(1) + length : match.start(1) + length + 1]
-            if following == "=" or (following.isascii() and following.isalnum()):
-                return match[0]
-            return html5[letters[:length]] + name[length:]
-    return match[0]
-
-
-def _numbered(digits: str) -> str:
-    base = 16 if digits[0] in "xX" else 10
-    significant = digits.lstrip("xX").lstrip("0")
-    if len(significant) > 7:
-        return _REPLACEMENT
-    code = int(significant or "0", base)
-    if code in _WINDOWS_1252:
-        return _WINDOWS_1252[code]
-    if code == 0 or code > 0x10FFFF or 0xD800 <= code <= 0xDFFF:
-        return _REPLACEMENT
-    return chr(code)

@@ -46,7 +46,7 @@ cdef class OpenElements:
             place -= 1
 
 cdef Py_ssize_t pixel_position(Html html, bint at_start):
-    """Return the offset for the pixel, -1 where there is none or the place is not commonplace."""
+    """Return the offset for the pixel, -1 where there is none or the place is not plain."""
     cdef Py_ssize_t start = content_start(html.letters, html.size), at_body = -1, at_html = -1, at_end = -1, at, i
     cdef bint in_body = False
     cdef OpenElements is_open = OpenElements(html.count)
@@ -98,7 +98,7 @@ cdef Py_ssize_t before_fragile(OpenElements is_open, Py_ssize_t start, bint in_b
     return outermost.start if in_body or outermost.start > start or not NAMES[outermost.name].flags & HEAD else -1
 
 cdef Py_ssize_t before_formatting(Html html, Py_ssize_t at, Py_ssize_t start):
-    """Return the place before formatting elements that open right at `at`, -1 when that is not commonplace."""
+    """Return the place before formatting elements that open right at `at`, -1 when that is not plain."""
     cdef octets s = html.letters
     cdef Py_ssize_t boundary = start, run_start, run_end, i, p
     cdef Tag tag

@@ -3,7 +3,8 @@
 from collections.abc import Callable, Sequence
 
 from relay.storage.database import Connection
-from relay.storage.rows import UNFINISHED, decode_list, decode_strings, label_rows
+from relay.storage.json_columns import decode_list, decode_strings
+from relay.storage.rows import UNFINISHED, label_rows
 
 BATCH = 200
 """Messages deleted in one transaction; other writes run between two of them."""

@@ -11,6 +11,7 @@ from relay.queue.ports import EntryChange, EntryQuery
 from relay.storage import suppressions
 from relay.storage.database import Connection
 from relay.storage.due_lanes import DueLanes
+from relay.storage.json_columns import decode_list, decode_object, decode_strings, encode_object
 from relay.storage.queries import EntryKey, entry_at
 from relay.storage.rows import (
     AT_ONCE,
@@ -22,10 +23,6 @@ from relay.storage.rows import (
     INSERT_MESSAGE,
     UNFINISHED,
     UPDATE_ENTRY,
-    decode_list,
-    decode_object,
-    decode_strings,
-    encode_object,
     entry_row,
     entry_update,
     event_rows,

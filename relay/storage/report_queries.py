@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from relay.events.event import Kind
 from relay.queue.entry import State
 from relay.reports.ports import CampaignCounts, Click, Failure, MessageQuery, Story, Tally
-from relay.storage import queries, rows
+from relay.storage import json_columns, queries
 from relay.storage.database import Connection, Database
 from relay.storage.queries import Statement, recipients_conditions
 
@@ -132,7 +132,7 @@ def clicks_statement(query: MessageQuery) -> Statement:
 
 
 def _click(campaign: str, queue_id: str, number: int, data: str) -> Click:
-    return Click(campaign, queue_id, number, str(rows.decode_object(data).get("target", "")))
+    return Click(campaign, queue_id, number, str(json_columns.decode_object(data).get("target", "")))
 
 
 PAGE = 5_000
@@ -199,12 +199,12 @@ def _failure(row: Sequence[object]) -> Failure:
         queue_id=str(queue_id),
         number=int(str(number)),
         address=str(address),
-        data=rows.decode_object(str(data)),
+        data=json_columns.decode_object(str(data)),
         identity=str(identity),
         domain=str(domain),
         campaign=str(campaign),
         subject=str(subject),
-        tags=rows.decode_list(str(tags)),
-        metadata=rows.decode_strings(str(metadata)),
+        tags=json_columns.decode_list(str(tags)),
+        metadata=json_columns.decode_strings(str(metadata)),
         id=int(str(nth)),
     )

@@ -1,143 +1,38 @@
-"""Conversion between rows and values, with JSON columns."""
+"""Conversion between rows and values."""
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import fields, replace
-from functools import lru_cache
 from typing import Any, cast
 
 from relay.events.event import Event, Kind
 from relay.mail.canonical_address import canonical
-from relay.mail.reply import Reply
 from relay.mail.transaction import Notify
 from relay.queue.entry import Entry, State
 from relay.queue.message import Message
-from relay.render.message_policy import MessagePolicy
-from relay.rewrite.options import ListUnsubscribe, Tracking
-
-_encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
-
-
-_TRACKING_FIELDS = tuple(field.name for field in fields(Tracking))
-
-
-def encode_object(value: Mapping[str, object]) -> str:
-    """Encode a mapping of JSON values, "" when it is empty."""
-    return _encode(dict(value)) if value else ""
-
-
-def decode_object(text: str) -> dict[str, object]:
-    """The inverse of `encode_object`."""
-    value: dict[str, object] = json.loads(text) if text else {}
-    return value
-
-
-def decode_strings(text: str) -> dict[str, str]:
-    """The inverse of `encode_object` for an object that holds strings only."""
-    value: dict[str, str] = json.loads(text) if text else {}
-    return value
-
-
-def encode_list(value: Sequence[str]) -> str:
-    """Encode a list of strings, "" when it is empty."""
-    return _encode(list(value)) if value else ""
-
-
-def decode_list(text: str) -> tuple[str, ...]:
-    """The inverse of `encode_list`."""
-    return tuple(json.loads(text)) if text else ()
-
-
-def encode_reply(reply: Reply | None) -> str | None:
-    """Encode a reply as `[code, status, text]`."""
-    return None if reply is None else _encode([reply.code, reply.status, reply.text])
-
-
-def decode_reply(text: str | None) -> Reply | None:
-    """The inverse of `encode_reply`."""
-    return None if text is None else Reply(*json.loads(text))
-
-
-@lru_cache(maxsize=1024)
-def encode_policy(policy: MessagePolicy) -> str:
-    """Encode a policy as a JSON object, without `added_fields`, which differ in every message."""
-    value: dict[str, object] = {
-        "domain": policy.domain,
-        "identity": policy.identity,
-        "return_path": policy.return_path,
-        "provider": policy.provider,
-        "fallback_providers": policy.fallback_providers,
-    }
-
-    if policy.author_name:
-        value["author_name"] = policy.author_name
-    if policy.reply_domain:
-        value |= {"reply_domain": policy.reply_domain, "reply_to": policy.reply_to}
-    if policy.copies:
-        value["copies"] = policy.copies
-    if policy.forward_domain:
-        value["forward_domain"] = policy.forward_domain
-    if (offered := policy.list_unsubscribe) is not None:
-        value["list_unsubscribe"] = [offered.base_url, offered.reply_domain]
-    if policy.tracking is not None:
-        value["tracking"] = {name: getattr(policy.tracking, name) for name in _TRACKING_FIELDS}
-
-    return _encode(value)
-
-
-@lru_cache(maxsize=1024)
-def decode_policy(text: str) -> MessagePolicy:
-    """The inverse of `encode_policy`. Options of a newer version are ignored, missing ones get their default."""
-    value = json.loads(text)
-    tracking, offered = value.get("tracking"), value.get("list_unsubscribe")
-    return MessagePolicy(
-        domain=value["domain"],
-        identity=value["identity"],
-        tracking=None if tracking is None else _tracking(tracking),
-        return_path=value["return_path"],
-        provider=value["provider"],
-        fallback_providers=tuple(value["fallback_providers"]),
-        author_name=value.get("author_name", ""),
-        reply_domain=value.get("reply_domain", ""),
-        reply_to=tuple(value.get("reply_to", ())),
-        copies=tuple(value.get("copies", ())),
-        forward_domain=value.get("forward_domain", ""),
-        list_unsubscribe=None if offered is None else ListUnsubscribe(*offered),
-    )
-
-
-def split_policy(policy: MessagePolicy) -> tuple[str, bytes]:
-    """Return the two columns of a policy: its JSON and its `added_fields`."""
-    return encode_policy(replace(policy, added_fields=b"")), policy.added_fields
-
-
-def join_policy(text: str, added_fields: bytes) -> MessagePolicy:
-    """The inverse of `split_policy`."""
-    return replace(decode_policy(text), added_fields=added_fields)
-
-
-def _tracking(value: Mapping[str, object]) -> Tracking:
-    known = {name: tuple(kept) if isinstance(kept, list) else kept for name, kept in value.items()}
-    return Tracking(**{name: known[name] for name in _TRACKING_FIELDS if name in known})  # type: ignore[arg-type]
-
+from relay.storage.json_columns import (
+    decode_list,
+    decode_object,
+    decode_reply,
+    decode_strings,
+    encode_list,
+    encode_object,
+    encode_reply,
+    join_policy,
+    split_policy,
+)
 
 Row = Sequence[Any]
-
 
 MESSAGE_COLUMNS = (
     "queue_id, created_at, reverse_path, domain, identity, policy, added_fields, smtputf8, ret, envid, size, "
     "message_id, header_from, subject, credential, client, campaign, tags, metadata, origin"
 )
 
-
 ENTRY_COLUMNS = (
     "queue_id, number, recipient, lane, created_at, expires_at, next_attempt_at, release_at, state, attempts, "
     "notify, orcpt, last_reply, last_remote, reason, uncertain, delay_notified"
 )
 
-
 EVENT_COLUMNS = "kind, at, queue_id, number, address, data"
-
 
 MESSAGE_WIDTH = MESSAGE_COLUMNS.count(",") + 1
 
@@ -154,22 +49,16 @@ def _insert(table: str, columns: str) -> str:
 
 INSERT_MESSAGE = _insert("messages", MESSAGE_COLUMNS)
 
-
 INSERT_CONTENT = _insert("contents", "queue_id, content")
-
 
 INSERT_ENTRY = _insert("entries", f"{ENTRY_COLUMNS}, recipient_key")
 
-
 INSERT_EVENT = _insert("events", EVENT_COLUMNS)
-
 
 AT_ONCE = 100
 """Events of one statement: each statement waits once for the network or the interpreter's lock."""
 
-
 INSERT_EVENTS = INSERT_EVENT + ", (?, ?, ?, ?, ?, ?)" * (AT_ONCE - 1)
-
 
 INSERT_LABEL = "INSERT INTO labels (name, value, queue_id) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
 
@@ -265,12 +154,10 @@ def entry_row(entry: Entry) -> Row:
 UNFINISHED = "state NOT IN ('delivered', 'bounced', 'dropped')"
 """For entries found by their message: written so, no planner uses the index on open entries."""
 
-
 UPDATED_COLUMNS = (
     "lane, expires_at, next_attempt_at, release_at, state, attempts, last_reply, last_remote, reason, uncertain, "
     "delay_notified"
 )
-
 
 UPDATE_ENTRY = (
     f"UPDATE entries SET {UPDATED_COLUMNS.replace(',', ' = ?,')} = ?, lease = '' "  # noqa: S608  names only

@@ -2,7 +2,8 @@
 
 import pytest
 
-from relay.rewrite.html import END, attributes, decode_attribute, tags
+from relay.rewrite.character_references import decode_attribute
+from relay.rewrite.html import END, attributes, tags
 from relay.rewrite.links import links, rules
 from relay.rewrite.options import Tracking
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from relay.rewrite.mime import MAX_PARTS, parse, walk
+from relay.rewrite.mime import MAX_PARTS, walk
+from relay.rewrite.parameters import parse
 
 NESTED = (
     b'Content-Type: multipart/mixed; boundary="a b"\r\n\r\npreamble\r\n--a b\r\n'

@@ -1,7 +1,7 @@
 """The JSON inside rows: what an earlier version wrote is read, and so is what it never knew."""
 
 from relay.render.message_policy import MessagePolicy
-from relay.storage.rows import decode_policy, encode_policy
+from relay.storage.json_columns import decode_policy, encode_policy
 
 OLD = (
     '{"domain":"acme.test","identity":"app@acme.test","return_path":"","provider":"direct",'

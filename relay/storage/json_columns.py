@@ -1,0 +1,114 @@
+"""Conversion between values and columns with JSON."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
+from functools import lru_cache
+
+from relay.mail.reply import Reply
+from relay.render.message_policy import MessagePolicy
+from relay.rewrite.options import ListUnsubscribe, Tracking
+
+_encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
+
+_TRACKING_FIELDS = tuple(field.name for field in fields(Tracking))
+
+
+def encode_object(value: Mapping[str, object]) -> str:
+    """Encode a mapping of JSON values, "" when it is empty."""
+    return _encode(dict(value)) if value else ""
+
+
+def decode_object(text: str) -> dict[str, object]:
+    """The inverse of `encode_object`."""
+    value: dict[str, object] = json.loads(text) if text else {}
+    return value
+
+
+def decode_strings(text: str) -> dict[str, str]:
+    """The inverse of `encode_object` for an object that holds strings only."""
+    value: dict[str, str] = json.loads(text) if text else {}
+    return value
+
+
+def encode_list(value: Sequence[str]) -> str:
+    """Encode a list of strings, "" when it is empty."""
+    return _encode(list(value)) if value else ""
+
+
+def decode_list(text: str) -> tuple[str, ...]:
+    """The inverse of `encode_list`."""
+    return tuple(json.loads(text)) if text else ()
+
+
+def encode_reply(reply: Reply | None) -> str | None:
+    """Encode a reply as `[code, status, text]`."""
+    return None if reply is None else _encode([reply.code, reply.status, reply.text])
+
+
+def decode_reply(text: str | None) -> Reply | None:
+    """The inverse of `encode_reply`."""
+    return None if text is None else Reply(*json.loads(text))
+
+
+@lru_cache(maxsize=1024)
+def encode_policy(policy: MessagePolicy) -> str:
+    """Encode a policy as a JSON object, without `added_fields`, which differ in every message."""
+    value: dict[str, object] = {
+        "domain": policy.domain,
+        "identity": policy.identity,
+        "return_path": policy.return_path,
+        "provider": policy.provider,
+        "fallback_providers": policy.fallback_providers,
+    }
+
+    if policy.author_name:
+        value["author_name"] = policy.author_name
+    if policy.reply_domain:
+        value |= {"reply_domain": policy.reply_domain, "reply_to": policy.reply_to}
+    if policy.copies:
+        value["copies"] = policy.copies
+    if policy.forward_domain:
+        value["forward_domain"] = policy.forward_domain
+    if (offered := policy.list_unsubscribe) is not None:
+        value["list_unsubscribe"] = [offered.base_url, offered.reply_domain]
+    if policy.tracking is not None:
+        value["tracking"] = {name: getattr(policy.tracking, name) for name in _TRACKING_FIELDS}
+
+    return _encode(value)
+
+
+@lru_cache(maxsize=1024)
+def decode_policy(text: str) -> MessagePolicy:
+    """The inverse of `encode_policy`. Options of a newer version are ignored, missing ones get their default."""
+    value = json.loads(text)
+    tracking, offered = value.get("tracking"), value.get("list_unsubscribe")
+    return MessagePolicy(
+        domain=value["domain"],
+        identity=value["identity"],
+        tracking=None if tracking is None else _tracking(tracking),
+        return_path=value["return_path"],
+        provider=value["provider"],
+        fallback_providers=tuple(value["fallback_providers"]),
+        author_name=value.get("author_name", ""),
+        reply_domain=value.get("reply_domain", ""),
+        reply_to=tuple(value.get("reply_to", ())),
+        copies=tuple(value.get("copies", ())),
+        forward_domain=value.get("forward_domain", ""),
+        list_unsubscribe=None if offered is None else ListUnsubscribe(*offered),
+    )
+
+
+def split_policy(policy: MessagePolicy) -> tuple[str, bytes]:
+    """Return the two columns of a policy: its JSON and its `added_fields`."""
+    return encode_policy(replace(policy, added_fields=b"")), policy.added_fields
+
+
+def join_policy(text: str, added_fields: bytes) -> MessagePolicy:
+    """The inverse of `split_policy`."""
+    return replace(decode_policy(text), added_fields=added_fields)
+
+
+def _tracking(value: Mapping[str, object]) -> Tracking:
+    known = {name: tuple(kept) if isinstance(kept, list) else kept for name, kept in value.items()}
+    return Tracking(**{name: known[name] for name in _TRACKING_FIELDS if name in known})  # type: ignore[arg-type]
