@@ -7,7 +7,7 @@ from copy import copy
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from itertools import groupby
-from typing import Protocol, assert_never
+from typing import Protocol
 
 import dns.asyncresolver
 import dns.exception
@@ -267,10 +267,6 @@ def _alternate(groups: list[list[IPAddress]]) -> list[IPAddress]:
     return [group[index] for index in range(longest) for group in groups if index < len(group)]
 
 
-MAX_CHAIN = 10
-"""Aliases to follow, at most; resolvers stop after 8 to 16."""
-
-
 class Lookups(Protocol):
     """DNS lookups that return each result as a value. All but `cname` follow aliases."""
 
@@ -288,34 +284,3 @@ class Lookups(Protocol):
 
     async def ptr(self, address: IPAddress) -> NamesAnswer:
         """Return the PTR names of an address."""
-
-
-@dataclass(frozen=True, slots=True)
-class Chain:
-    """The names of a chain of CNAMEs without the first; `endless` if it loops or is too long."""
-
-    names: tuple[str, ...] = ()
-    endless: bool = False
-
-    def __str__(self) -> str:
-        return " → ".join(self.names)
-
-
-async def follow(dns: Lookups, name: str) -> Chain | TemporaryFailure:
-    """Follow the aliases of a name, at most `MAX_CHAIN`."""
-    names: list[str] = []
-    seen = {name.lower()}
-    while True:
-        answer = await dns.cname(names[-1] if names else name)
-        match answer:
-            case TemporaryFailure():
-                return answer
-            case Alias(target):
-                names.append(target)
-                if target in seen or len(names) > MAX_CHAIN:
-                    return Chain(tuple(names), endless=True)
-                seen.add(target)
-            case NoSuchDomain() | NoRecords():
-                return Chain(tuple(names))
-            case _:
-                assert_never(answer)

@@ -6,6 +6,7 @@ from ipaddress import ip_network
 from typing import assert_never
 
 from relay.domains.check_txt import check_dmarc, check_key, check_spf
+from relay.domains.cname_chain import follow
 from relay.domains.finding import Finding, found, missing, no_answer
 from relay.domains.records import SendingDomain, WantedRecord, remarks
 from relay.mailauth.dkim_record import same_key
@@ -21,7 +22,6 @@ from relay.resolver import (
     NullMx,
     TemporaryFailure,
     Texts,
-    follow,
 )
 
 _PRIVATE_NETWORKS = tuple(

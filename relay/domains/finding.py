@@ -3,19 +3,9 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from relay.domains.cname_chain import Chain, follow
 from relay.domains.records import Role, WantedRecord
-from relay.resolver import (
-    Addresses,
-    Alias,
-    Chain,
-    Hosts,
-    Lookups,
-    Negative,
-    NoSuchDomain,
-    TemporaryFailure,
-    Texts,
-    follow,
-)
+from relay.resolver import Addresses, Alias, Hosts, Lookups, Negative, NoSuchDomain, TemporaryFailure, Texts
 
 Status = Literal["ok", "warning", "wrong", "unknown"]
 """"ok": as wanted; "warning": works with a flaw; "wrong": does not work; "unknown": DNS did not answer."""

@@ -1,4 +1,5 @@
-from relay.resolver import MAX_CHAIN, Chain, NoSuchDomain, Resolver, TemporaryFailure, follow
+from relay.domains.cname_chain import MAX_CHAIN, Chain, follow
+from relay.resolver import NoSuchDomain, Resolver, TemporaryFailure
 from tests.servers import DnsServer
 
 
