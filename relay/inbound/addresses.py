@@ -8,6 +8,7 @@ from relay.config.settings import Settings
 from relay.domains.mail_exchanger import MailExchanger
 from relay.mail.canonical_address import canonical, domain_of
 from relay.mail.headers import fields
+from relay.mail.queue_id import time_of
 from relay.mail.srs import srs_decode
 from relay.rewrite.tokens import ADDRESS_KINDS, Keyring, Kind, Token, identity_of, verify_address_token
 
@@ -23,6 +24,10 @@ _SEARCHED = 256 * 1024
 
 _MOST = 50
 """Maximum number of candidates to verify."""
+
+
+TEST_LIFETIME = 86400.0
+"""Seconds for which the address of a test mail is valid."""
 
 
 ROLES = frozenset({"postmaster", "abuse"})
@@ -72,6 +77,13 @@ class TestCopyAddress:
 
 
 @dataclass(frozen=True, slots=True)
+class ExpiredAddress:
+    """A signed address after its end, `ended_at` in Unix seconds."""
+
+    ended_at: float
+
+
+@dataclass(frozen=True, slots=True)
 class UncertainAddress:
     """An address that may be relay's; the mail exchanger of its domain cannot be looked up now."""
 
@@ -79,7 +91,14 @@ class UncertainAddress:
 
 
 Destination = (
-    MessageAddress | CcAddress | IdentityAddress | RoleAddress | SrsAddress | TestCopyAddress | UncertainAddress
+    MessageAddress
+    | CcAddress
+    | IdentityAddress
+    | RoleAddress
+    | SrsAddress
+    | TestCopyAddress
+    | ExpiredAddress
+    | UncertainAddress
 )
 
 
@@ -90,13 +109,13 @@ def parse_own_address(
     exchanger_of: Callable[[str], MailExchanger],
     now: float,
 ) -> Destination | None:
-    """Parse an address of this relay; None for any other. `now` decides whether an SRS address expired.
+    """Parse an address of this relay; None for any other. `now` decides whether a signed address has ended.
 
     Signed addresses are at the domains of the settings. Identities and roles are at domains whose MX is this relay.
     """
     domain = domain_of(address)
     signed = domain in settings.return_domains
-    if signed and (found := _signed_address(settings, keyring, address)) is not None:
+    if signed and (found := _signed_address(settings, keyring, address, now)) is not None:
         return found
 
     exchanger = exchanger_of(domain)
@@ -114,11 +133,24 @@ def parse_own_address(
     return IdentityAddress(canonical(address)) if is_identity else RoleAddress(domain)
 
 
-def _signed_address(settings: Settings, keyring: Keyring, address: str) -> Destination | None:
+def _signed_address(settings: Settings, keyring: Keyring, address: str, now: float) -> Destination | None:
     if (token := token_of_address(keyring, address)) is not None:
+        if (ended_at := end_of(settings, token)) < now:
+            return ExpiredAddress(ended_at)
         return TestCopyAddress(token.queue_id) if token.kind is Kind.TEST else MessageAddress(token)
     identity = identity_of(keyring, address, settings.identities)
     return None if identity is None else CcAddress(identity)
+
+
+def end_of(settings: Settings, token: Token) -> float:
+    """Return the Unix time at which the address with this token ends; its date is that of the queue id.
+
+    A message is known for the retention time, and while it is in the queue. Whether it still is known is decided by
+    the store; this end needs no look-up.
+    """
+    queue = settings.queue
+    lifetime = TEST_LIFETIME if token.kind is Kind.TEST else queue.retention + queue.max_send_at + queue.lifetime
+    return time_of(token.queue_id) + lifetime
 
 
 def token_of_address(keyring: Keyring, address: str, kinds: Iterable[Kind] = tuple(ADDRESS_KINDS)) -> Token | None:

@@ -31,16 +31,19 @@ class OriginalRecipient:
 
     queue_id: str
     number: int
-    story: Story | None
-    """None when the message is no longer stored; the token alone identifies it."""
+    story: Story
     certain: bool = True
     """False where the message is known but the answering recipient is a guess."""
 
     @property
     def address(self) -> str:
-        """The recipient's address, "" when it is not known."""
-        entries = self.story.entries if self.story else ()
-        return next((one.recipient for one in entries if one.number == self.number), "")
+        """The recipient's address, "" when no recipient answered for certain."""
+        return self.entry.recipient if self.entry else ""
+
+    @property
+    def entry(self) -> Entry | None:
+        """The entry of the recipient, None for a message without recipients."""
+        return next((one for one in self.story.entries if one.number == self.number), None)
 
 
 Match = tuple[OriginalRecipient, Recipient | None]
@@ -48,12 +51,10 @@ Match = tuple[OriginalRecipient, Recipient | None]
 
 
 async def match_token(store: StoryStore, token: Token, report: Report, identity: str) -> Sequence[Match]:
-    """Return the recipient a token was signed for. `identity` as in `match_report`."""
+    """Return the recipient a token was signed for, none when the message is forgotten. `identity`: `match_report`."""
     stories = await store.stories(MessageQuery(queue_id=token.queue_id))
-    if stories and not _is_of(stories[0], identity):
-        return []
-    subject = OriginalRecipient(token.queue_id, token.number, stories[0] if stories else None)
-    return [(subject, about(report, subject.address))]
+    subjects = [OriginalRecipient(token.queue_id, token.number, story) for story in stories if _is_of(story, identity)]
+    return [(subject, about(report, subject.address)) for subject in subjects if subject.entry is not None]
 
 
 async def match_report(store: StoryStore, report: Report, identity: str) -> Sequence[Match]:

@@ -6,6 +6,7 @@ from typing import assert_never
 from relay.config.settings import Identity, Settings
 from relay.inbound.addresses import (
     CcAddress,
+    ExpiredAddress,
     IdentityAddress,
     MessageAddress,
     RoleAddress,
@@ -35,8 +36,6 @@ def refuse_mail_to_return_path(mail: InboundMail, subject: OriginalRecipient) ->
     """
     if mail.transaction is None or mail.report.kind != "other" or mail.may_answer:
         return None
-    if subject.story is None:
-        return UNKNOWN
     author = subject.story.message.header_from or subject.story.message.reverse_path
     return Reply(550, "5.7.1", f"<{mail.recipient}> takes bounces only: please write to <{author}>")
 
@@ -50,9 +49,6 @@ def forward_answer(
     """
     if mail.transaction is None:
         return ()
-    if subject.story is None:  # Its identity is not known, so a request to unsubscribe could not be fulfilled either.
-        return () if answer.marked or not mail.is_exact else UNKNOWN
-
     message = subject.story.message
     identity = settings.identities.get(message.policy.identity)
     if not _is_forwarded(mail, identity, answer, unsubscribes=subject.certain):
@@ -95,7 +91,7 @@ def _is_forwarded(mail: InboundMail, identity: Identity | None, answer: ReplyInf
             is_forwarded = has_reader
         case CcAddress():
             is_forwarded = has_reader and identity is not None and identity.cc_forward
-        case RoleAddress() | SrsAddress() | TestCopyAddress() | UncertainAddress() | None:
+        case RoleAddress() | SrsAddress() | TestCopyAddress() | ExpiredAddress() | UncertainAddress() | None:
             is_forwarded = False
         case _:
             assert_never(mail.destination)

@@ -10,6 +10,7 @@ from relay.events.event import Kind
 from relay.inbound.addresses import (
     CcAddress,
     Destination,
+    ExpiredAddress,
     IdentityAddress,
     MessageAddress,
     RoleAddress,
@@ -22,6 +23,7 @@ from relay.inbound.process import InboundProcessor
 from relay.mail.canonical_address import canonical
 from relay.mail.reply import Reply
 from relay.mail.transaction import Envelope, Recipient, Session, Transaction
+from relay.reports.serialize import time_json
 from relay.rewrite.tokens import Keyring
 from relay.verification.received_copies import ReceivedCopies
 
@@ -59,6 +61,8 @@ class InboundHandler:
         match self._own_address(recipient):
             case None:
                 return Reply(550, "5.1.1", f"<{address}> is no address of this relay")
+            case ExpiredAddress(ended_at):
+                return Reply(550, "5.1.1", f"<{address}> ended on {time_json(ended_at)}: its message is forgotten")
             case UncertainAddress(why):
                 return Reply(451, "4.4.3", f"<{address}> cannot be checked now: {why}")
             case SrsAddress() if envelope.reverse_path:
@@ -81,7 +85,7 @@ class InboundHandler:
             match address := self._own_address(recipient):
                 case TestCopyAddress(queue_id):
                     await self.copies.take(queue_id, transaction)
-                case None | UncertainAddress():
+                case None | ExpiredAddress() | UncertainAddress():
                     return Reply(451, "4.3.5", f"<{recipient.address}> changed: please send again")
                 case MessageAddress() | CcAddress() | IdentityAddress() | RoleAddress() | SrsAddress():
                     returned.append(recipient)

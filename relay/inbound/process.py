@@ -23,7 +23,7 @@ from relay.inbound.correlate import (
     match_token,
 )
 from relay.inbound.forward import ForwardTarget, forward
-from relay.inbound.forward_policy import forward_answer, receive_untied, refuse_mail_to_return_path
+from relay.inbound.forward_policy import UNKNOWN, forward_answer, receive_untied, refuse_mail_to_return_path
 from relay.inbound.inbound_mail import READ, InboundMail
 from relay.inbound.ports import ReturnedMailStore
 from relay.inbound.replies import ReplyInfo, header_of, parse_reply
@@ -106,6 +106,8 @@ class InboundProcessor:
             return await self._forward_to_operator(mail, mail.destination, transaction)
 
         pairs = await self._matches(mail)
+        if transaction is not None and isinstance(mail.destination, MessageAddress) and not pairs:
+            return ProcessResult(mail.report.kind, joined=False, refusal=UNKNOWN)
         if transaction is not None and (reason := await self._spam_reason(mail, transaction, pairs)):
             now, about = self.clock(), pairs[0][0].queue_id if pairs else ""
             address = mail.identity or mail.recipient
@@ -233,7 +235,7 @@ class InboundProcessor:
         elif (refusal := refuse_mail_to_return_path(mail, subject)) is not None:
             return refusal
         elif kind is None and (mail.report.kind == "auto-reply" or (mail.report.kind == "other" and mail.may_answer)):
-            subject_line = subject.story.message.subject if subject.story else ""
+            subject_line = subject.story.message.subject
             answer = await asyncio.to_thread(parse_reply, mail.content[:READ], mail.report, subject_line)
             kind, data = _reply_event(mail, subject, answer)
             forwarded = forward_answer(self.settings(), mail, subject, answer, self.new_id, now)
@@ -243,25 +245,28 @@ class InboundProcessor:
         if kind is None:
             return None
 
-        message = subject.story.message if subject.story else None
-        owner = owner_fields(message, subject.number) if message else {}
-        labels = message.labels if message else {}
-        event = Event(kind, now, subject.queue_id, subject.number, subject.address, owner | data, labels)
+        message = subject.story.message
+        data = owner_fields(message, subject.number) | data
+        event = Event(kind, now, subject.queue_id, subject.number, subject.address, data, message.labels)
         return ReturnedMail(event, self._evidence(mail.report, subject, about, now), forwards)
 
     def _evidence(
         self, report: Report, subject: OriginalRecipient, about: Recipient | None, now: float
     ) -> tuple[Evidence, ...]:
-        """Return the evidence against the recipient's address as relay sent to it; forwarding may have changed it."""
-        address = subject.address or (about.address if about else "")
-        if not domain_of(address) or about is None:
+        """Return the evidence against the recipient's address as relay wrote to it.
+
+        The address in the report does not count: forwarding may have changed it, and anybody can write one.
+        """
+        entry = subject.entry
+        if entry is None or about is None or not subject.certain or not entry.may_have_arrived:
             return ()
 
-        found = Suppression(canonical(address), "", report.kind, "", about.diagnostic[:_LONGEST], subject.queue_id, now)
+        reply = about.diagnostic[:_LONGEST]
+        found = Suppression(canonical(entry.recipient), "", report.kind, "", reply, subject.queue_id, now)
         if report.kind == "complaint":
             if not _is_complaint(report):
                 return ()
-            domain = subject.story.message.policy.domain if subject.story else ""
+            domain = subject.story.message.policy.domain
             return (Evidence(replace(found, domain=domain, reason=COMPLAINT), late=True),)
         if report.kind != "bounce" or about.action != "failed":
             return ()

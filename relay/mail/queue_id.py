@@ -25,6 +25,16 @@ def queue_id(now: float, serial: int) -> str:
     return _digits(int(now * 1000), TIME_DIGITS) + _digits(serial % RANDOM_SPACE, RANDOM_DIGITS)
 
 
+def time_of(queue_id: str) -> float:
+    """Return the time at which the message with that queue id arrived, in Unix seconds. Raises ValueError."""
+    if not is_queue_id(queue_id):
+        raise ValueError(f"{queue_id!r} is not a queue id")
+    value = 0
+    for char in queue_id[:TIME_DIGITS]:
+        value = 32 * value + _DIGITS.index(char)
+    return value / 1000
+
+
 def is_queue_id(text: str) -> bool:
     """Whether the text has the form of a queue id."""
     return len(text) == LENGTH and all(char in _DIGITS for char in text)

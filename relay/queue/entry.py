@@ -74,6 +74,11 @@ class Entry:
         return self.state in FINAL
 
     @property
+    def may_have_arrived(self) -> bool:
+        """Whether a server accepted the message for this recipient, or may have done so."""
+        return self.uncertain or self.state in (State.ACTIVE, State.DELIVERED, State.BOUNCED)
+
+    @property
     def envelope_recipient(self) -> Recipient:
         """The recipient with its DSN parameters."""
         return Recipient(self.recipient, self.notify, self.orcpt)

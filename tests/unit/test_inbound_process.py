@@ -11,9 +11,17 @@ from relay.config.settings import Settings
 from relay.domains.mail_exchanger import UNKNOWN
 from relay.dsn.rules_file import load_bounce_rules
 from relay.events.event import Event, Kind
-from relay.inbound.addresses import token_in, token_of_address
+from relay.inbound import addresses
+from relay.inbound.addresses import (
+    ExpiredAddress,
+    MessageAddress,
+    parse_own_address,
+    token_in,
+    token_of_address,
+)
 from relay.inbound.process import InboundProcessor
 from relay.mail.queue_id import queue_id
+from relay.mail.transaction import Envelope, Recipient, Session, Transaction
 from relay.queue.bounce_policy import BouncePolicy
 from relay.queue.entry import Entry, State
 from relay.queue.message import Message, NewMessage
@@ -31,7 +39,7 @@ NOW = 1_800_000_000.0
 KEYS = Keyring((("k1", bytes(range(32))),))
 
 
-QUEUE_ID = "06FJ3K9Q2M0A7C"
+QUEUE_ID = queue_id(NOW, 7)
 
 
 RULES = load_bounce_rules(None)
@@ -84,6 +92,11 @@ Subject: invoice
 """.replace("\n", "\r\n").encode()
 
 
+def via(to: str, content: bytes, reverse_path: str = "") -> Transaction:
+    session = Session("mx", "inbound", "192.0.2.9", "mx.rcpt.test", extended=True)
+    return Transaction(session, Envelope(reverse_path, (Recipient(to),)), content)
+
+
 @dataclass
 class Bench:
     store: SqliteStore
@@ -113,6 +126,14 @@ class Bench:
             log=self.log,
         )
 
+    async def enqueue(self, of: str, state: State = State.DELIVERED) -> None:
+        message = Message(of, NOW, "news@acme.test", MessagePolicy(domain="acme.test"), message_id="<77@acme.test>")
+        entries = tuple(
+            Entry(of, number, who, "mx:rcpt.test", NOW, NOW + 9, NOW, state=state)
+            for number, who in enumerate(("ada@rcpt.test", "ben@rcpt.test"))
+        )
+        await self.store.queue.enqueue(NewMessage(message, b"x", entries))
+
     def wake(self) -> None:
         self.wakes += 1
 
@@ -133,13 +154,9 @@ class Bench:
 @pytest.fixture
 async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
     store = await SqliteStore.open(tmp_path / "relay.db", now=NOW)
-    message = Message(QUEUE_ID, NOW, "news@acme.test", MessagePolicy(domain="acme.test"), message_id="<77@acme.test>")
-    entries = tuple(
-        Entry(QUEUE_ID, number, who, "mx:rcpt.test", NOW, NOW + 9, NOW, state=State.DELIVERED)
-        for number, who in enumerate(("ada@rcpt.test", "ben@rcpt.test"))
-    )
-    await store.queue.enqueue(NewMessage(message, b"x", entries))
-    yield Bench(store)
+    bench = Bench(store)
+    await bench.enqueue(QUEUE_ID)
+    yield bench
     await store.close()
 
 
@@ -176,11 +193,36 @@ async def test_without_a_token_message_id_and_recipient_join(bench: Bench) -> No
     assert await bench.suppressed() == [("ada@rcpt.test", "", "bad_mailbox")]
 
 
-async def test_a_token_is_believed_without_the_database(bench: Bench) -> None:
-    taken = await bench.intake.process(bounce(), address(queue_id="06FJ3K9Q2M0A7D"))
-    (event,) = taken.events
-    assert (event.queue_id, event.number, event.kind) == ("06FJ3K9Q2M0A7D", 1, Kind.BOUNCED)
-    assert await bench.suppressed() == [("ben@rcpt.test", "", "bad_mailbox")]
+@pytest.mark.parametrize("kind", [TokenKind.BOUNCE, TokenKind.REPLY])
+async def test_mail_about_a_forgotten_message_is_refused_and_proves_nothing(bench: Bench, kind: TokenKind) -> None:
+    forgotten = address(kind, queue_id(NOW, 99))
+    reply = b"From: Ben <ben@rcpt.test>\r\nAuto-Submitted: auto-replied\r\n\r\nAway.\r\n"
+    for content in (bounce(recipient="victim@bank.test"), feedback("abuse"), reply):
+        taken = await bench.intake.process(content, forgotten, via(forgotten, content))
+        assert (taken.joined, taken.events, taken.refusal and taken.refusal.code) == (False, (), 550)
+        assert (await bench.intake.process(content + b"To: " + forgotten.encode())).events == ()
+    assert await bench.suppressed() == []
+
+
+async def test_a_signed_address_ends_with_the_time_in_which_its_message_can_be_known(bench: Bench) -> None:
+    def parsed(now: float, kind: TokenKind) -> object:
+        return parse_own_address(SETTINGS, KEYS, address(kind), lambda _: UNKNOWN, now)
+
+    queue = SETTINGS.queue
+    end = NOW + queue.retention + queue.max_send_at + queue.lifetime
+    for kind in (TokenKind.BOUNCE, TokenKind.REPLY):
+        assert isinstance(parsed(end - 1, kind), MessageAddress)
+        assert parsed(end + 1, kind) == ExpiredAddress(end)
+    assert parsed(NOW + 86399, TokenKind.TEST) == addresses.TestCopyAddress(QUEUE_ID)
+    assert parsed(NOW + 86401, TokenKind.TEST) == ExpiredAddress(NOW + 86400)
+
+
+@pytest.mark.parametrize("state", [State.WAITING, State.HELD, State.DROPPED])
+async def test_no_evidence_counts_against_an_address_that_nothing_was_sent_to(bench: Bench, state: State) -> None:
+    await bench.enqueue(queue_id(NOW, 8), state)
+    (event,) = (await bench.intake.process(bounce(), address(queue_id=queue_id(NOW, 8)))).events
+    assert event.kind is Kind.BOUNCED
+    assert await bench.suppressed() == []
 
 
 async def test_a_warning_is_no_bounce(bench: Bench) -> None:
@@ -201,7 +243,8 @@ async def test_three_late_soft_bounces_suppress(bench: Bench) -> None:
     full = bounce(status="5.2.2", reply="552 5.2.2 mailbox full")
     for number in range(3):
         assert await bench.suppressed() == []
-        await bench.intake.process(full, address(queue_id=f"06FJ3K9Q2M0A7{number}"))
+        await bench.enqueue(queue_id(NOW, number))
+        await bench.intake.process(full, address(queue_id=queue_id(NOW, number)))
     assert await bench.suppressed() == [("ben@rcpt.test", "", "mailbox_full")]
 
 

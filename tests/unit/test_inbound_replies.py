@@ -42,10 +42,10 @@ KEY = bytes(range(32))
 KEYS = Keyring((("k1", KEY),))
 
 
-SENT = "06FJ3K9Q2M0A7C"
+SENT = queue_id(NOW, 7)
 
 
-COPY = "06FJ3K9Q2M0B7C"
+COPY = queue_id(NOW, 8)
 
 
 RULES = load_bounce_rules(None)

@@ -1,4 +1,4 @@
-from relay.mail.queue_id import LENGTH, RANDOM_SPACE, is_queue_id, queue_id
+from relay.mail.queue_id import LENGTH, RANDOM_SPACE, is_queue_id, queue_id, time_of
 
 
 def test_ids_sort_by_time_of_arrival() -> None:
@@ -11,6 +11,11 @@ def test_ids_sort_by_time_of_arrival() -> None:
 def test_ids_of_one_millisecond_differ_by_serial() -> None:
     assert queue_id(5.0, 1) != queue_id(5.0, 2)
     assert queue_id(5.0, 1) == queue_id(5.0, 1 + RANDOM_SPACE)
+
+
+def test_an_id_has_the_time_of_arrival() -> None:
+    for now in (0.0, 1_790_000_000.001, 32_000_000_000.5):
+        assert abs(time_of(queue_id(now, 7)) - now) < 0.002
 
 
 def test_an_id_is_told_by_its_form() -> None:
