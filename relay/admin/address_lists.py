@@ -95,12 +95,18 @@ class AddressListRoutes(ABC, Generic[T]):
         """Return the JSON of one entry."""
 
 
+_DERIVED = frozenset({"state", "probation"})
+"""Fields of an exported suppression that an import ignores: they follow from the others and from the queue."""
+
+
 class SuppressionRoutes(AddressListRoutes[Suppression]):
     """The suppression list. The next page has `after=ADDRESS/DOMAIN` of the last entry."""
 
     name = "suppressions"
     parameters = frozenset({"address", "domain", "reason", "after", "limit"})
-    keys = frozenset({"address", "domain", "reason", "rule", "reply", "queue_id", "created_at", "expires_at"})
+    keys = frozenset(
+        {"address", "domain", "reason", "rule", "reply", "queue_id", "created_at", "expires_at"} | _DERIVED
+    )
     scope: ClassVar[Mapping[str, str | None]] = {"domain": ""}
 
     def __init__(self, store: SuppressionStore, clock: Clock) -> None:
@@ -139,7 +145,7 @@ class SuppressionRoutes(AddressListRoutes[Suppression]):
         )
 
     def _json(self, entry: Suppression) -> JsonObject:
-        return suppression_json(entry)
+        return suppression_json(entry, self._clock())
 
 
 class UnsubscribeRoutes(AddressListRoutes[Unsubscribe]):

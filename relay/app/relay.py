@@ -45,6 +45,11 @@ REWRITER = "compiled" if IS_COMPILED else "python"
 """The rewriter in use, for the log and `relay status`."""
 
 
+def suppression_lengths(settings: Settings) -> Mapping[str, float]:
+    """Return the seconds of suppressions that end, by category."""
+    return {category: seconds for category, seconds in settings.bounces.expire.items()}  # noqa: C416  a wider type
+
+
 @dataclass(frozen=True, slots=True)
 class _Parts:
     """The parts of a started relay."""
@@ -99,8 +104,8 @@ class App:
         return self._settings
 
     def bounce_policy(self) -> BouncePolicy:
-        """Return the bounce policy by the rules and the threshold in effect."""
-        return BouncePolicy(self._rules, self._settings.bounces.threshold)
+        """Return the bounce policy by the rules and settings in effect."""
+        return BouncePolicy(self._rules, self._settings.bounces.threshold, suppression_lengths(self._settings))
 
     def port(self, listener: str) -> int:
         """Return the TCP port of a listener."""
@@ -130,6 +135,7 @@ class App:
         """Open the parts in order, and return the tracker. Listeners open last, when mail can be processed."""
         keys = load_keys(settings, self.log)
         context = await self._context(settings)
+        await context.store.suppressions.limit(suppression_lengths(settings))
 
         outbound = await open_outbound_side(
             context,
@@ -212,6 +218,7 @@ class App:
 
         await signing.switch(new, keys)
         before, self._settings, self._rules = self._settings, new, rules
+        await self.store.suppressions.limit(suppression_lengths(new))
         self.outbound.runner.wake()
         await self.inbound.exchangers.refresh_soon()
         self.log("config.reloaded", changed=changed, restart_needed=restart)

@@ -77,13 +77,26 @@ class AddressList:
 
 SUPPRESSIONS = AddressList(
     name="suppressions",
-    fields=("address", "domain", "reason", "rule", "reply", "queue_id", "created_at", "expires_at"),
+    fields=(
+        "address",
+        "domain",
+        "reason",
+        "rule",
+        "reply",
+        "queue_id",
+        "created_at",
+        "expires_at",
+        "state",
+        "probation",
+    ),
     columns=(
         ("ADDRESS", "address"),
         ("FOR", "domain"),
         ("REASON", "reason"),
         ("SINCE", "created_at"),
         ("UNTIL", "expires_at"),
+        ("STATE", "state"),
+        ("TESTED BY", "probation"),
         ("REPLY", "reply"),
     ),
     after=lambda last: f"{last['address']}/{last['domain']}",
@@ -128,7 +141,10 @@ def suppression() -> None:
 @click.option("--reason", default="", help="Only this reason: manual, complaint, or a category of bounces.")
 @json_option
 def list_suppressions(path: Path, as_json: bool, **query: str) -> None:
-    """List suppressed addresses with the evidence: reason, rule, reply, message, time."""
+    """List suppressed addresses with the evidence (reason, rule, reply, message, time), end and state.
+
+    State `probation`: the suppression ended, and one message at a time is sent, whose result lifts or renews it.
+    """
     SUPPRESSIONS.list(path, query, as_json=as_json)
 
 

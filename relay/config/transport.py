@@ -133,10 +133,26 @@ class Imap(Section):
         return folder
 
 
+Suppressing = Literal[
+    "bad_mailbox",
+    "bad_domain",
+    "mailbox_disabled",
+    "mailbox_full",
+    "recipient_refused",
+    "relay_denied",
+    "unknown",
+    "server_error",
+    "expired",
+]
+"""Bounce categories that suppress an address, at once or after several bounces."""
+
+
 class Bounces(Section):
-    """`[bounces]`: when an address is suppressed."""
+    """`[bounces]`: when an address is suppressed, and for how long."""
 
     threshold: PositiveCount = 3
+    expire: dict[Suppressing, PositiveSeconds] = Field(default_factory=dict)
+    """Seconds by category."""
     imap: Imap | None = None
 
 

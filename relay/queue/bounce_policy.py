@@ -1,7 +1,7 @@
 """Bounce policy: what a reply means for its entry, its lane and its address. Pure."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal, assert_never
 
 from relay.dsn.categories import Category
@@ -56,11 +56,13 @@ class Disposition:
 
 @dataclass(frozen=True, slots=True)
 class BouncePolicy:
-    """Bounce rules, and the suppression threshold."""
+    """Bounce rules, the suppression threshold, and the ends of suppressions."""
 
     rules: Rules
     threshold: int
     """Bounces after which an address is suppressed."""
+    expire: Mapping[str, float] = field(default_factory=dict)
+    """Seconds of a suppression by category; those of other categories do not end."""
 
     def judge_all(self, outcomes: Sequence[Outcome], lane: str) -> Sequence[Judged]:
         """Classify the outcomes of one transaction. A reply that several recipients share is classified once."""
@@ -99,7 +101,9 @@ class BouncePolicy:
                 return ()
             case never:
                 assert_never(never)
-        return (Evidence(suppression, threshold, late),)
+        length = self.expire.get(meaning.category)
+        ends = replace(suppression, expires_at=suppression.created_at + length) if length else suppression
+        return (Evidence(ends, threshold, late),)
 
 
 def disposition(judged: Judged, attempts: int) -> Disposition:

@@ -1,4 +1,7 @@
-"""Checks the exclusion lists before sending: a recipient may have been excluded while the message waited."""
+"""Checks the exclusion lists before sending: a recipient may have been excluded while the message waited.
+
+An address whose suppression ended is on probation: one message tests it, all others wait for its result.
+"""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -9,13 +12,21 @@ from relay.policy.decide import exclusion_scope
 from relay.queue.context import QueueContext, retry_store
 from relay.queue.entry import Entry, State, move
 from relay.queue.message import ClaimedBatch, Message, Settlement, owner_fields
+from relay.queue.routing import Route, provider_of, reschedule
+from relay.suppression.exclusion import Excluded
 
 RECENT = 5.0
 """Seconds after acceptance during which the check at acceptance still counts, so that most mail is checked once."""
 
 
+PROBATION_WAIT = 60.0
+"""Seconds between two checks of a message that waits for the result of another one."""
+
+
 async def drop_excluded(context: QueueContext, claimed: ClaimedBatch) -> tuple[ClaimedBatch, Settlement]:
-    """Return the entries that may be sent, and the settlement that drops the others and releases their slots.
+    """Return the entries that may be sent, and the settlement of the others, whose slots are released.
+
+    It drops those that are excluded; those that wait for a probation are waiting again.
 
     Notifications, forwarded mail and copies are exempt: their recipients are on no list.
     """
@@ -26,20 +37,34 @@ async def drop_excluded(context: QueueContext, claimed: ClaimedBatch) -> tuple[C
     checked = [entry for entry in claimed.entries if entry.number not in message.policy.copies]
     scope = exclusion_scope(context.settings(), message.policy.domain, message.campaign)
     recipients = [entry.recipient for entry in checked]
-    reasons = await retry_store(context, lambda: context.exclusion.reasons(recipients, scope, now))
-    dropped = [entry for entry in checked if canonical(entry.recipient) in reasons]
-    if not dropped:
+    found = await retry_store(context, lambda: context.exclusion.check(recipients, scope, message.queue_id, now))
+    dropped = [entry for entry in checked if canonical(entry.recipient) in found.reasons]
+    waiting = [entry for entry in checked if canonical(entry.recipient) in found.testers]
+    if not dropped and not waiting:
         return claimed, Settlement(())
 
-    numbers = [entry.number for entry in dropped]
+    numbers = [entry.number for entry in (*dropped, *waiting)]
     await retry_store(context, lambda: context.limits.release(message.queue_id, numbers))
     kept = tuple(entry for entry in claimed.entries if entry.number not in numbers)
-    return replace(claimed, entries=kept), _drop(message, dropped, reasons, now)
+    settlement = _drop(message, dropped, found.reasons, now)
+    return replace(claimed, entries=kept), replace(settlement, entries=settlement.entries + _wait(waiting, found, now))
 
 
 def _is_recent(claimed: ClaimedBatch, now: float) -> bool:
     recent = now - claimed.message.created_at < RECENT
     return recent and not any(entry.attempts or entry.release_at for entry in claimed.entries)
+
+
+def _wait(waiting: list[Entry], found: Excluded, now: float) -> tuple[Entry, ...]:
+    """Return the entries as waiting until the next check. They keep their lifetime."""
+    return tuple(
+        reschedule(
+            entry,
+            Route(provider_of(entry.lane), now + PROBATION_WAIT, found.waits_for(canonical(entry.recipient))),
+            now,
+        )
+        for entry in waiting
+    )
 
 
 def _drop(message: Message, dropped: list[Entry], reasons: Mapping[str, str], now: float) -> Settlement:

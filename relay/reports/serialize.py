@@ -118,8 +118,8 @@ def listing_json(message: Message, entry: Entry) -> JsonObject:
     }
 
 
-def suppression_json(one: Suppression) -> JsonObject:
-    """Return one entry of the suppression list."""
+def suppression_json(one: Suppression, now: float) -> JsonObject:
+    """Return one entry of the suppression list, with its state and the message that tests it."""
     return {
         "address": one.address,
         "domain": one.domain,
@@ -129,6 +129,8 @@ def suppression_json(one: Suppression) -> JsonObject:
         "queue_id": one.queue_id,
         "created_at": time_json(one.created_at),
         "expires_at": time_json(one.expires_at),
+        "state": one.state(now),
+        "probation": one.probation,
     }
 
 

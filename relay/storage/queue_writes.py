@@ -97,7 +97,7 @@ def apply(lanes: DueLanes, settlements: Sequence[Settlement]) -> Callable[[Conne
     events = [event for settlement in settlements for event in settlement.events]
     reports = [report for settlement in settlements for report in settlement.reports]
     evidence = [one for settlement in settlements for one in settlement.evidence]
-    delivered = [entry.recipient for entry in entries if entry.state is State.DELIVERED]
+    delivered = [entry for entry in entries if entry.state is State.DELIVERED]
 
     def operation(raw: Connection) -> None:
         update(raw, lanes, entries, events)

@@ -3,10 +3,12 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from relay.mail.canonical_address import canonical, keys_of
+from relay.queue.entry import Entry
+from relay.storage import probations
 from relay.storage.database import Connection, Database
 from relay.storage.queries import equals
 from relay.storage.rows import Row, text
-from relay.suppression.model import Evidence, Suppression
+from relay.suppression.model import MANUAL, Evidence, Suppression, after_bounce
 from relay.suppression.ports import SuppressionQuery
 
 MEMORY = 30 * 86400.0
@@ -17,18 +19,18 @@ _AT_ONCE = 500
 """Addresses of one query: SQLite allows at least 999 parameters."""
 
 
-_COLUMNS = "address, domain, reason, rule, reply, queue_id, created_at, expires_at"
+_COLUMNS = "address, domain, reason, rule, reply, queue_id, created_at, expires_at, probation"
 
 
 _PUT = (
-    f"INSERT INTO suppressions ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?) "  # noqa: S608  names only
+    f"INSERT INTO suppressions ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, '') "  # noqa: S608  names only
     "ON CONFLICT (address, domain) DO UPDATE SET reason = excluded.reason, rule = excluded.rule, "
     "reply = excluded.reply, queue_id = excluded.queue_id, created_at = excluded.created_at, "
-    "expires_at = excluded.expires_at"
+    "expires_at = excluded.expires_at, probation = '', probation_at = 0, lifted = 0"
 )
 
 
-_PUT_EVIDENCE = f"{_PUT} WHERE suppressions.expires_at > 0"
+_LISTED = f"SELECT {_COLUMNS} FROM suppressions WHERE address = ? AND domain = ?"  # noqa: S608  names only
 
 
 _COUNT_UP = (
@@ -48,7 +50,7 @@ _FORGET = "DELETE FROM soft_bounces WHERE address = ? AND domain = ?"
 _REFUTE = "DELETE FROM soft_bounces WHERE address = ? AND NOT late"
 
 
-_TAKE_OFF = f"DELETE FROM suppressions WHERE address = ? AND domain = ? RETURNING {_COLUMNS}"  # noqa: S608  names only
+_TAKE_OFF = f"DELETE FROM suppressions WHERE address = ? AND domain = ? RETURNING {_COLUMNS}, lifted"  # noqa: S608  names only
 
 
 class SuppressionTable:
@@ -70,10 +72,17 @@ class SuppressionTable:
         self._empty = self._empty and not any(True for _ in evidence)
 
     async def suppressed(self, addresses: Sequence[str], domain: str, now: float) -> Mapping[str, Suppression]:
-        """Return the suppressed addresses for that sending domain, by canonical form."""
+        """Return the suppressions of addresses for that sending domain, in force or on probation."""
         if self._empty:
             return {}
         return await self._database.read(find_suppressed(addresses, domain, now))
+
+    async def begin_probation(
+        self, addresses: Sequence[str], domain: str, queue_id: str, now: float
+    ) -> Mapping[str, str]:
+        """Make the message the one that tests these addresses; return those that another message tests."""
+        stored = {key: canonical(address) for address in addresses for key in keys_of(address)}
+        return await self._database.write(probations.begin(stored, domain, queue_id, now))
 
     async def find(self, query: SuppressionQuery) -> Sequence[Suppression]:
         """Return the suppressions that match, in order of address and domain."""
@@ -88,24 +97,37 @@ class SuppressionTable:
         """Remove addresses from the list; return the removed rows."""
         return await self._database.write(take_off(addresses, domain))
 
+    async def limit(self, lengths: Mapping[str, float]) -> None:
+        """Give rows without an end one, by their reason."""
+        if lengths:
+            await self._database.write(probations.limit(lengths))
+
 
 def add_evidence(raw: Connection, evidence: Iterable[Evidence]) -> None:
-    """Apply evidence: suppress at once, or count it and suppress at the threshold. Permanent rows do not change."""
+    """Apply evidence: suppress at once, or count it and suppress at the threshold. Permanent rows do not change.
+
+    A bounce of the message that tests the address renews its suppression, whatever the threshold.
+    """
     for one in evidence:
         found = one.suppression
         key = (canonical(found.address), found.domain)
-        if one.threshold > 1:
+        row = raw.execute(_LISTED, key).fetchone()
+        listed = _of(row) if row else None
+        if one.threshold > 1 and not (listed and listed.probation and listed.probation == found.queue_id):
             raw.execute(_FORGET_OLD, (*key, found.created_at - MEMORY))
             raw.execute(_COUNT_UP, (*key, found.queue_id, found.created_at, one.late))
             if raw.execute(_COUNT, key).fetchone()[0] < one.threshold:
                 continue
-        raw.execute(_PUT_EVIDENCE, _row(found))
+        kept = after_bounce(listed, found) if listed else found
+        if kept is not None:
+            raw.execute(_PUT, _row(kept))
         raw.execute(_FORGET, key)
 
 
-def clear_evidence(raw: Connection, delivered: Iterable[str]) -> None:
-    """Delete the soft bounces counted against addresses that accepted a message."""
-    raw.executemany(_REFUTE, [(key,) for address in delivered for key in keys_of(address)])
+def clear_evidence(raw: Connection, delivered: Sequence[Entry]) -> None:
+    """Delete the soft bounces counted against addresses that accepted a message, and lift what that tested."""
+    raw.executemany(_REFUTE, [(key,) for one in delivered for key in keys_of(one.recipient)])
+    probations.lift(raw, delivered)
 
 
 def put(suppressions: Sequence[Suppression]) -> Callable[[Connection], None]:
@@ -124,7 +146,7 @@ def take_off(addresses: Sequence[str], domain: str) -> Callable[[Connection], li
     def operation(raw: Connection) -> list[Suppression]:
         taken: list[Suppression] = []
         for key in ((name, domain) for address in addresses for name in keys_of(address)):
-            taken += [_of(row) for row in raw.execute(_TAKE_OFF, key).fetchall()]
+            taken += [_of(row[:-1]) for row in raw.execute(_TAKE_OFF, key).fetchall() if not row[-1]]
             raw.execute(_FORGET, key)
         return taken
 
@@ -132,17 +154,18 @@ def take_off(addresses: Sequence[str], domain: str) -> Callable[[Connection], li
 
 
 def forget_before(before: float) -> Callable[[Connection], None]:
-    """Delete soft bounces from before that time."""
+    """Delete soft bounces and lifted suppressions from before that time."""
 
     def operation(raw: Connection) -> None:
         raw.execute("DELETE FROM soft_bounces WHERE at < ?", (before,))
+        raw.execute(probations.FORGET, (before,))
 
     return operation
 
 
 def find(query: SuppressionQuery) -> Callable[[Connection], list[Suppression]]:
     """Return the suppressions that match, in order of address and domain."""
-    parts, values = ["(address, domain) > (?, ?)"], [*query.after]
+    parts, values = ["lifted = 0", "(address, domain) > (?, ?)"], [*query.after]
     if query.address:
         keys = keys_of(query.address)
         parts.append(equals("address", keys))
@@ -163,21 +186,22 @@ def find(query: SuppressionQuery) -> Callable[[Connection], list[Suppression]]:
 def find_suppressed(
     addresses: Sequence[str], domain: str, now: float
 ) -> Callable[[Connection], Mapping[str, Suppression]]:
-    """Return the suppressed addresses for that domain, by canonical form."""
+    """Return the suppressions for that domain, by canonical form; of several that in force, else one on probation."""
     forms = {key: canonical(address) for address in addresses for key in keys_of(address)}
     keys = list(forms)
 
     def operation(raw: Connection) -> Mapping[str, Suppression]:
-        found: dict[str, Suppression] = {}
+        rows: list[Suppression] = []
         for start in range(0, len(keys), _AT_ONCE):
             some = keys[start : start + _AT_ONCE]
             places = ", ".join("?" * len(some))
             sql = (
                 f"SELECT {_COLUMNS} FROM suppressions WHERE address IN ({places}) "  # noqa: S608  places only
-                "AND domain IN ('', ?) AND (expires_at = 0 OR expires_at > ?)"
+                f"AND domain IN ('', ?) AND lifted = 0 AND (expires_at = 0 OR expires_at > ? OR reason != '{MANUAL}')"
             )
-            found |= {forms[row[0]]: _of(row) for row in raw.execute(sql, (*some, domain, now))}
-        return found
+            rows += [_of(row) for row in raw.execute(sql, (*some, domain, now))]
+        rows.sort(key=lambda one: one.state(now) == "suppressed")
+        return {forms[one.address]: one for one in rows}
 
     return operation
 

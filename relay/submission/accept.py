@@ -4,7 +4,7 @@ A message answered with 250 is on disk. Any other reply leaves nothing stored.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from relay.clock import Clock
@@ -19,11 +19,11 @@ from relay.mail.transaction import Envelope, Recipient, Session, Transaction
 from relay.policy.decide import Acceptance, Rejection, decide, exclusion_scope
 from relay.policy.facts import MessageFacts, parse_facts
 from relay.policy.refusals import refuse_relaying, refuse_sender, refuse_unverified
-from relay.queue.message import Origin
+from relay.queue.message import NewMessage, Origin
 from relay.queue.ports import QueueStore
 from relay.submission.build import build_message
-from relay.submission.reserve import reserve_slots
-from relay.suppression.exclusion import Exclusion
+from relay.submission.reserve import reserve_slots, waiting_for_probation
+from relay.suppression.exclusion import Excluded, Exclusion
 
 LARGE_HEADER = 4 * 1024
 """Octets. A larger header is read in a thread."""
@@ -69,11 +69,22 @@ class SubmissionHandler:
         if unverified is not None:
             return unverified
 
-        queue_id = self.new_id(now)
-        recipients = transaction.envelope.recipients
+        accepted = await self._enqueue(transaction, facts, decision, now)
+        if isinstance(accepted, Reply):
+            return accepted
+        self.publish(accepted.events)
+        self.wake()
+        return Reply(250, "2.0.0", f"Ok: queued as {accepted.message.queue_id}")
+
+    async def _enqueue(
+        self, transaction: Transaction, facts: MessageFacts, decision: Acceptance, now: float
+    ) -> NewMessage | Reply:
+        """Reserve slots for the recipients that are not excluded, and store the message; return it, or its refusal."""
+        settings, queue_id, recipients = self.settings(), self.new_id(now), transaction.envelope.recipients
         scope = exclusion_scope(settings, decision.policy.domain, facts.instructions.campaign)
         addresses = [*(one.address for one in recipients), *decision.bcc]
-        excluded = await self.exclusion.reasons(addresses, scope, now)
+        found = await self.exclusion.check(addresses, scope, queue_id, now, due=not decision.not_before)
+        excluded = {**found.reasons, **_copies_on_probation(found, decision.bcc)}
         numbers = [n for n, one in enumerate(recipients) if canonical(one.address) not in excluded]
         earliest = max(now, decision.not_before)
 
@@ -83,6 +94,7 @@ class SubmissionHandler:
             if latest > earliest + settings.queue.lifetime:
                 await self.limits.release(queue_id, numbers)
                 return _over_limit(decision, latest, now)
+            routes = waiting_for_probation(routes, recipients, found, now)
             accepted = build_message(
                 queue_id, transaction, facts, decision, routes, excluded, settings, now, self.origin
             )
@@ -90,10 +102,7 @@ class SubmissionHandler:
         except StoreError:
             await self.limits.release(queue_id, numbers)
             raise
-
-        self.publish(accepted.events)
-        self.wake()
-        return Reply(250, "2.0.0", f"Ok: queued as {queue_id}")
+        return accepted
 
 
 async def _judge_off_loop(
@@ -114,6 +123,12 @@ def _judge(settings: Settings, transaction: Transaction, now: float) -> tuple[Me
         return Reply(554, "5.6.0", str(error))
     decided = decide(settings, transaction.session, transaction.envelope, facts, now)
     return decided.reply if isinstance(decided, Rejection) else (facts, decided)
+
+
+def _copies_on_probation(found: Excluded, bcc: Sequence[str]) -> dict[str, str]:
+    """Return why copies to addresses that another message tests are dropped, by canonical address."""
+    tested = (one for one in map(canonical, bcc) if one in found.testers)
+    return {one: f"suppressed: {found.testers[one]} tests the address" for one in tested}
 
 
 def _over_limit(accepted: Acceptance, release_at: float, now: float) -> Reply:

@@ -5,7 +5,11 @@ from dataclasses import replace
 
 from relay.limits.ports import LimitStore, Slot
 from relay.limits.window import Ledgers
+from relay.mail.canonical_address import canonical
+from relay.mail.transaction import Recipient
+from relay.queue.exclusion_check import PROBATION_WAIT
 from relay.queue.routing import Route, choose_route
+from relay.suppression.exclusion import Excluded
 
 
 async def reserve_slots(
@@ -41,6 +45,19 @@ async def reserve_slots(
             )
 
     return found
+
+
+def waiting_for_probation(
+    routes: Mapping[int, Route], recipients: Sequence[Recipient], found: Excluded, now: float
+) -> Mapping[int, Route]:
+    """Return the routes; recipients that have to wait for the result of another message are checked again later."""
+    if not found.testers:
+        return routes
+    waits = {number: found.waits_for(canonical(recipients[number].address)) for number in routes}
+    return {
+        number: replace(route, at=max(route.at, now + PROBATION_WAIT), why=waits[number]) if waits[number] else route
+        for number, route in routes.items()
+    }
 
 
 async def _reserve_earliest(

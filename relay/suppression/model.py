@@ -1,6 +1,7 @@
 """A suppression: an address excluded from sending, and the evidence for it. Pure."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 MANUAL = "manual"
 """Reason of a row that an operator added or imported; other reasons are bounce categories or a complaint."""
@@ -26,6 +27,14 @@ class Suppression:
     """Queue id of the message that bounced or was complained about."""
     created_at: float = 0.0
     expires_at: float = 0.0
+    probation: str = ""
+    """Queue id of the message that tests the address after the end of the suppression, "" for none."""
+
+    def state(self, now: float) -> Literal["suppressed", "probation", "ended"]:
+        """Return whether mail is dropped, one message at a time is sent, or all of it is. Manual rows simply end."""
+        if not self.expires_at or now < self.expires_at:
+            return "suppressed"
+        return "ended" if self.reason == MANUAL else "probation"
 
     @property
     def why(self) -> str:
@@ -42,3 +51,18 @@ class Evidence:
     threshold: int = 1
     late: bool = False
     """The bounce came after the receiving server accepted the message: a later 250 does not clear it."""
+
+
+def after_bounce(listed: Suppression, found: Suppression) -> Suppression | None:
+    """Return the row that replaces a listed one after a further bounce, None if the listed one stays.
+
+    The later end counts. After its end a suppression is renewed for at least twice its length.
+    """
+    if not listed.expires_at:
+        return None
+    if not found.expires_at or listed.state(found.created_at) == "ended":
+        return found
+    if listed.state(found.created_at) == "suppressed":
+        return found if found.expires_at > listed.expires_at else None
+    length = max(found.expires_at - found.created_at, 2 * (listed.expires_at - listed.created_at))
+    return replace(found, expires_at=found.created_at + length)

@@ -24,7 +24,19 @@ class SuppressionStore(Protocol):
     """Stores the suppression list. Addresses are compared in canonical form. All methods raise StoreError."""
 
     async def suppressed(self, addresses: Sequence[str], domain: str, now: float) -> Mapping[str, Suppression]:
-        """Return the suppressed addresses for a sending domain, by canonical form."""
+        """Return the suppressions of addresses for a sending domain, by canonical form.
+
+        They are in force or on probation (`Suppression.state`).
+        """
+
+    async def begin_probation(
+        self, addresses: Sequence[str], domain: str, queue_id: str, now: float
+    ) -> Mapping[str, str]:
+        """Make this message the one that tests these addresses on probation.
+
+        Return the queue id of another message that tests an address already, by canonical form. The delivery of the
+        testing message lifts the suppression, its bounce renews it. If it ends otherwise, the next message tests.
+        """
 
     async def find(self, query: SuppressionQuery) -> Sequence[Suppression]:
         """Return the suppressions that match, in order of address and domain."""
@@ -37,6 +49,9 @@ class SuppressionStore(Protocol):
 
         Return the removed rows.
         """
+
+    async def limit(self, lengths: Mapping[str, float]) -> None:
+        """Give rows without an end one, that many seconds after they were added, by their reason."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,12 +86,14 @@ VACATION = b"From: u@rcpt.test\r\nTo: %(to)s\r\nSubject: Out of office\r\nAuto-S
 class Relay(RelayProcess):
     """A relay with an inbound listener and a domain of signed return-paths."""
 
-    def __init__(self, folder: Path, sink_port: int) -> None:
+    def __init__(self, folder: Path, sink_port: int, bounces: str = "") -> None:
         self.inbound = free_port()
         super().__init__(
             folder,
             sink_port,
             f"""
+[bounces]
+{bounces}
 [alerts]
 mail_to = ["ops@acme.test"]
 [domains."acme.test"]
@@ -117,6 +119,12 @@ address = "127.0.0.1:{self.inbound}"
         with smtplib.SMTP("127.0.0.1", self.inbound, timeout=20) as client:
             client.sendmail("", [recipient], content.replace(b"%(to)s", recipient.encode()))
         return content
+
+    async def probation(self) -> None:
+        """Return once the only suppression has ended."""
+        async with asyncio.timeout(PATIENCE):
+            while [one["state"] for one in await self.json("suppression", "list")] != ["probation"]:
+                await asyncio.sleep(0.05)
 
     async def story(self, queue_id: str, last: str) -> dict[str, Any]:
         """Return the story, once it has an event of that kind."""
@@ -209,14 +217,28 @@ async def test_live_replies_are_classified_explained_and_suppress_only_on_eviden
         assert [one["address"] for one in await relay.json("suppression", "list")] == ["gone@rcpt.test"]
 
 
-async def test_soft_bounces_count_to_the_threshold(tmp_path: Path) -> None:
-    async with Sink() as sink, Relay(tmp_path, sink.port) as relay:
+async def test_soft_bounces_count_to_the_threshold_and_the_suppression_ends_by_a_test(tmp_path: Path) -> None:
+    async with Sink() as sink, Relay(tmp_path, sink.port, 'expire = { mailbox_full = "200ms" }') as relay:
         for number in range(3):
             assert not await relay.json("suppression", "list")
             sink.once("RCPT", Say("552 5.2.2 Mailbox full"))
             queue_id = await asyncio.to_thread(relay.send, "full@rcpt.test")
             assert (await relay.story(queue_id, "bounced"))["events"][-1]["category"] == "mailbox_full", number
         assert [one["reason"] for one in await relay.json("suppression", "list")] == ["mailbox_full"]
+
+        for number, seconds in enumerate((0.4, 0.8)):
+            await relay.probation()
+            sink.once("RCPT", Say("552 5.2.2 Mailbox full"))
+            tester = await asyncio.to_thread(relay.send, "full@rcpt.test")
+            await relay.story(tester, "bounced")
+            (renewed,) = await relay.json("suppression", "list")
+            assert renewed["queue_id"] == tester, number
+            length = _seconds(renewed["expires_at"]) - _seconds(renewed["created_at"])
+            assert length == pytest.approx(seconds, abs=0.002)
+
+        await relay.probation()
+        await relay.story(await asyncio.to_thread(relay.send, "full@rcpt.test"), "delivered")
+        assert not await relay.json("suppression", "list")
 
 
 async def test_a_named_wait_is_obeyed(tmp_path: Path) -> None:

@@ -1,9 +1,11 @@
 """The bounce policy: the category decides, requested waits are obeyed, only a fault of the recipient suppresses."""
 
 from dataclasses import replace
+from typing import get_args
 
 import pytest
 
+from relay.config.transport import Suppressing
 from relay.dsn.categories import CATEGORIES
 from relay.dsn.classify import Classification
 from relay.dsn.rules_file import load_bounce_rules
@@ -216,3 +218,17 @@ PHASES: tuple[Phase, ...] = ("rcpt", "")
 def test_an_event_names_the_failed_step() -> None:
     events = [settled([entry()], [Refused(Reply(550, "", "no"), REMOTE, phase)]).events[-1].data for phase in PHASES]
     assert [data.get("phase") for data in events] == ["rcpt", None]
+
+
+def test_evidence_has_the_end_that_its_category_is_given() -> None:
+    policy = replace(POLICY, expire={"mailbox_full": 14 * 86400.0})
+    for text, expires_at in (("552 5.2.2 mailbox full", 100 + 14 * 86400.0), ("550 5.1.1 User unknown", 0.0)):
+        meaning = judged(text).meaning
+        assert meaning is not None
+        (evidence,) = policy.evidence(meaning, Suppression("a@x.test", created_at=100.0), permanent=True)
+        assert evidence.suppression.expires_at == expires_at
+
+
+def test_an_end_can_be_given_to_each_category_that_suppresses() -> None:
+    suppressing = {name for name, one in CATEGORIES.items() if one.suppression in ("now", "on-permanent", "count")}
+    assert set(get_args(Suppressing)) == suppressing

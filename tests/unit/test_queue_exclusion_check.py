@@ -13,14 +13,17 @@ from relay.mail.reply import Reply
 from relay.queue import context as context_module
 from relay.queue.entry import Entry, State
 from relay.queue.message import Message, NewMessage
-from relay.queue.outcome import Deferred
+from relay.queue.outcome import Deferred, Delivered, Outcome, Refused
 from relay.render.message_policy import MessagePolicy
 from relay.suppression.exclusion import Exclusion
 from relay.suppression.model import Suppression
 from relay.suppression.unsubscribes import Unsubscribe
-from tests.unit.queue_harness import CONTENT, NOW, Harness, running
+from tests.unit.queue_harness import CONTENT, NOW, OK, Harness, running
 
 LATER = Deferred(Reply(450, "4.2.0", "later"))
+
+
+FULL = Refused(Reply(552, "5.2.2", "mailbox full"), "mx.x.test")
 
 
 async def waiting(harness: Harness, *recipients: str, reverse_path: str = "app@acme.test", **policy: Any) -> None:
@@ -98,10 +101,10 @@ async def test_exclusion_lists_are_read_again_until_the_store_answers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(context_module, "STORE_RETRY", 0.01)
-    ask = Exclusion.reasons
+    ask = Exclusion.check
     failures = [StoreError("disk I/O error")] * 2
 
-    async def reasons(self: Exclusion, *args: Any) -> Any:
+    async def check(self: Exclusion, *args: Any) -> Any:
         if failures:
             raise failures.pop()
         return await ask(self, *args)
@@ -109,6 +112,43 @@ async def test_exclusion_lists_are_read_again_until_the_store_answers(
     async with running(tmp_path) as harness:
         await waiting(harness, "a@x.test")
         await harness.store.unsubscribes.add([Unsubscribe("a@x.test")])
-        monkeypatch.setattr(Exclusion, "reasons", reasons)
+        monkeypatch.setattr(Exclusion, "check", check)
         assert (await later(harness))["a@x.test"][0] is State.DROPPED
         assert harness.store_errors == ["disk I/O error"] * 2
+
+
+@pytest.mark.parametrize("answer", [OK, FULL], ids=["delivered", "bounced"])
+async def test_a_message_waits_for_the_one_that_tests_the_address(tmp_path: Path, answer: Outcome) -> None:
+    async with running(tmp_path) as harness:
+        await waiting(harness, "a@x.test")
+        ended = Suppression("a@x.test", reason="mailbox_full", created_at=NOW - 10, expires_at=NOW - 1)
+        await harness.store.suppressions.add([ended])
+        await harness.store.suppressions.begin_probation(["a@x.test"], "acme.test", "0000000000000B", NOW)
+        await harness.enqueue("a@x.test", queue_id="0000000000000B", domain="acme.test")
+        harness.delivery.gate.clear()
+        harness.delivery.answers = [answer]
+        harness.now = NOW + 600
+        harness.runner.wake()
+
+        async def waits() -> bool:
+            first = (await harness.entries())[0]
+            return first.state is State.WAITING and "waits for the result of 0000000000000B" in first.reason
+
+        await harness.until(waits)
+        (first, _) = await harness.entries()
+        assert (first.next_attempt_at, first.expires_at, first.attempts) == (NOW + 660, NOW + 86400, 1)
+        harness.delivery.gate.set()
+
+        async def tested() -> bool:
+            return (await harness.entries())[1].is_final
+
+        await harness.until(tested)
+        harness.now = NOW + 661
+        harness.runner.wake()
+
+        async def final() -> bool:
+            return all(entry.is_final for entry in await harness.entries())
+
+        await harness.until(final)
+        after = State.DELIVERED if isinstance(answer, Delivered) else State.DROPPED
+        assert (await harness.entries())[0].state is after

@@ -373,3 +373,28 @@ async def test_a_suppressed_recipient_is_dropped_and_takes_no_place(store: Sqlit
         "b@x.test": (State.WAITING, False),
     }
     assert {one.address for one in harness.events if one.kind is Kind.DROPPED} == {"Gone@x.test"}
+
+
+async def test_a_recipient_that_another_message_tests_waits_and_its_copy_is_dropped(store: SqliteStore) -> None:
+    harness = Harness(store, domains={"acme.test": {"bcc": ["archive@x.test"]}})
+    await store.suppressions.add(
+        [Suppression(name, reason="mailbox_full", expires_at=NOW - 1) for name in ("u@x.test", "archive@x.test")]
+    )
+    for _ in range(2):
+        assert (await harness.take("U@x.test", "a@x.test")).code == 250
+    stored = [(entry.recipient, entry.state, entry.next_attempt_at - NOW) for _, entry in await harness.stored()]
+    assert stored == [
+        ("U@x.test", State.WAITING, 0),
+        ("a@x.test", State.WAITING, 0),
+        ("archive@x.test", State.WAITING, 0),
+        ("U@x.test", State.WAITING, 60),
+        ("a@x.test", State.WAITING, 0),
+        ("archive@x.test", State.DROPPED, 0),
+    ]
+    waits = "the suppression of the address ended: waits for the result of Q0000000000001"
+    reasons = {entry.recipient: entry.reason for _, entry in (await harness.stored())[3:]}
+    assert reasons == {
+        "U@x.test": waits,
+        "a@x.test": "",
+        "archive@x.test": "suppressed: Q0000000000001 tests the address",
+    }

@@ -31,7 +31,9 @@ async def exclusion(tmp_path: Path) -> AsyncIterator[Exclusion]:
 
 
 async def excluded(exclusion: Exclusion, mailing: ExclusionScope) -> dict[str, str]:
-    return dict(await exclusion.reasons(["U@X.test", "v@x.test", "w@x.test"], mailing, NOW))
+    found = await exclusion.check(["U@X.test", "v@x.test", "w@x.test"], mailing, "A", NOW)
+    assert not found.testers
+    return dict(found.reasons)
 
 
 async def test_the_same_campaign_of_the_same_domain(exclusion: Exclusion) -> None:
@@ -59,3 +61,27 @@ async def test_who_is_on_both_lists_is_suppressed(exclusion: Exclusion) -> None:
     await exclusion.suppressions.add([Suppression("u@x.test")])
     assert (await excluded(exclusion, SPRING))["u@x.test"] == "suppressed: manual"
     assert await excluded(exclusion, ExclusionScope("acme.test")) == {"u@x.test": "suppressed: manual"}
+
+
+async def test_one_due_message_tests_an_address_whose_suppression_ended_and_the_others_wait(
+    exclusion: Exclusion,
+) -> None:
+    await exclusion.suppressions.add([Suppression("w@x.test", reason="mailbox_full", expires_at=NOW - 1)])
+
+    async def testers(queue_id: str, *, due: bool = True) -> dict[str, str]:
+        found = await exclusion.check(["W@x.test"], SPRING, queue_id, NOW, due=due)
+        assert not found.reasons
+        return dict(found.testers)
+
+    assert await testers("A", due=False) == {}
+    assert await testers("B") == {}
+    assert await testers("C") == {"w@x.test": "B"}
+    found = await exclusion.check(["W@x.test"], SPRING, "C", NOW)
+    assert found.waits_for("w@x.test") == "the suppression of the address ended: waits for the result of B"
+    assert found.waits_for("u@x.test") == ""
+
+
+async def test_who_unsubscribed_tests_nothing(exclusion: Exclusion) -> None:
+    await exclusion.suppressions.add([Suppression("u@x.test", reason="mailbox_full", expires_at=NOW - 1)])
+    assert set(await excluded(exclusion, SPRING)) == {"u@x.test", "v@x.test"}
+    assert (await exclusion.check(["u@x.test"], ExclusionScope("acme.test"), "B", NOW)).testers == {}
