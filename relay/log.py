@@ -45,6 +45,7 @@ LINES: dict[str, str] = {
     "backward below 0).",
     "queue.journal_failing": "The delivery journal cannot be written until the next start; a crash may repeat "
     "deliveries. error.",
+    "queue.advanced": "Waiting mail got earlier release times: limits were raised, or slots became free. entries.",
     "queue.purged": "Timelines older than the retention were deleted. messages.",
     "queue.lease_lost": "Leases of entries ended before they were settled; another node settles them. entries.",
     "node.gone": "A node missed its heartbeats; its leased entries were returned to the queue. node, entries.",

@@ -101,6 +101,8 @@ class QueueRoutes:
     publish: Publish
     wake: Callable[[], None]
     """Wakes the runner to claim due entries."""
+    slots_released: Callable[[], None]
+    """Called after slots were released: waiting entries may take them."""
 
     def table(self) -> Sequence[web.RouteDef]:
         """Return the routes."""
@@ -144,6 +146,7 @@ class QueueRoutes:
         if action == "delete":
             self.publish([deletion_event(message, entry, now) for message, entry in done.entries])
             await self._release_slots(done.entries)
+            self.slots_released()
 
         self.wake()
         following = "{}/{}".format(*done.rest.after) if done.rest else None

@@ -104,6 +104,7 @@ class HttpSide:
             clock=context.clock,
             publish=context.observer.publish,
             wake=self.outbound.runner.wake,
+            slots_released=self.outbound.advancer.request,
         )
         return [
             ServerRoutes(status=self.status, reload=self.reload, metrics=context.observer.metrics.exposition).table(),

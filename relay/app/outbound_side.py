@@ -15,6 +15,7 @@ from relay.domains.signing_keys import SigningKeys
 from relay.queue.context import QueueContext
 from relay.queue.runner import Runner
 from relay.queue.settler import Settler
+from relay.queue.slot_advance import SlotAdvancer
 from relay.render.pool import MonitoredRenderer, make_renderer
 from relay.resolver import Resolver
 from relay.rewrite.tokens import Keyring
@@ -31,6 +32,7 @@ class OutboundSide:
     signing: SigningKeys
     monitor: TrackingMonitor
     runner: Runner
+    advancer: SlotAdvancer
     alerts: AlertMailer
 
     def keyring(self) -> Keyring:
@@ -67,7 +69,8 @@ async def open_outbound_side(
 
     queue_context = await _recovered_queue(context, resolver, exclusion, renderer)
     runner = _start_runner(context, queue_context, time_left, ended)
-    return OutboundSide(resolver, exclusion, signing, monitor, runner, _alert_mailer(context, runner))
+    advancer = SlotAdvancer(queue_context, context.store.queue, pauses=runner.pauses, wake=runner.wake, log=context.log)
+    return OutboundSide(resolver, exclusion, signing, monitor, runner, advancer, _alert_mailer(context, runner))
 
 
 def _signing_keys(context: AppContext, keys: Keys, renderer: MonitoredRenderer) -> SigningKeys:

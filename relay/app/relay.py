@@ -185,6 +185,7 @@ class App:
         supervisor.keep("domain watch", self.outbound.signing.watch.run)
         if settings.tracker.guard:
             supervisor.keep("tracking guard", self.outbound.monitor.run)
+        supervisor.keep("earlier slots", self.outbound.advancer.run)
         supervisor.keep("alerts", self.outbound.alerts.run)
         supervisor.keep("verified senders", self.inbound.verifier.proven.keep_fresh)
 
@@ -220,6 +221,7 @@ class App:
         before, self._settings, self._rules = self._settings, new, rules
         await self.store.suppressions.limit(suppression_lengths(new))
         self.outbound.runner.wake()
+        self.outbound.advancer.request()
         await self.inbound.exchangers.refresh_soon()
         self.log("config.reloaded", changed=changed, restart_needed=restart)
         await self._started().http.provider_routes().resume_changed(before)

@@ -23,6 +23,9 @@ SHORTEST_SECRET = 16
 """Characters of the dashboard's secret, at least."""
 
 
+_WITHOUT_CAMPAIGN_PROVIDER = ("has no effect: there is no campaign_provider", "campaign_provider as well")
+
+
 def find_errors(settings: Settings) -> Iterator[Problem]:
     """Yield the problems that make these settings unusable."""
     yield from _listeners(settings)
@@ -57,6 +60,11 @@ def find_warnings(settings: Settings) -> Iterator[Problem]:
             ("tracker", "base_url"), f"no reader can reach {host}", "the URL under which readers reach the tracker"
         )
 
+    if settings.defaults.campaign_fallback_providers and not settings.defaults.campaign_provider:
+        yield Problem(("defaults", "campaign_fallback_providers"), *_WITHOUT_CAMPAIGN_PROVIDER)
+    for name, domain in settings.domains.items():
+        if domain.campaign_fallback_providers and not settings.domain_for(name).campaign_provider:
+            yield Problem(("domains", name, "campaign_fallback_providers"), *_WITHOUT_CAMPAIGN_PROVIDER)
     for address, identity in settings.identities.items():
         yield from _reply_warnings(settings, ("identities", address), identity)
     yield from _inbound_warnings(settings)
@@ -158,14 +166,9 @@ def _providers(settings: Settings) -> Iterator[Problem]:
 
 def _provider_names(settings: Settings) -> Iterator[Problem]:
     """Yield names of providers that do not exist. An inherited name is reported once, for [defaults]."""
-    defaults = settings.defaults
-    used: list[tuple[KeyPath, str]] = [(("defaults", "provider"), defaults.provider)]
-    used += _fallbacks(("defaults",), defaults.fallback_providers)
+    used = [*_used_providers(("defaults",), settings.defaults, Defaults())]
     for name, domain in settings.domains.items():
-        if domain.provider != defaults.provider:
-            used.append((("domains", name, "provider"), domain.provider))
-        if domain.fallback_providers != defaults.fallback_providers:
-            used += _fallbacks(("domains", name), domain.fallback_providers)
+        used += _used_providers(("domains", name), domain, settings.defaults)
     used += ((("identities", key, "provider"), one.provider) for key, one in settings.identities.items())
     for name, credential in settings.credentials.items():
         used += ((("credentials", name, "providers", index), one) for index, one in enumerate(credential.providers))
@@ -176,8 +179,14 @@ def _provider_names(settings: Settings) -> Iterator[Problem]:
             yield Problem(path, f'there is no [[provider]] "{name}"', ", ".join(known), closest(name, known))
 
 
-def _fallbacks(path: KeyPath, names: tuple[str, ...]) -> list[tuple[KeyPath, str]]:
-    return [((*path, "fallback_providers", index), name) for index, name in enumerate(names)]
+def _used_providers(path: KeyPath, table: Defaults, inherited: Defaults) -> Iterator[tuple[KeyPath, str]]:
+    """Yield the providers that a table names, without inherited values."""
+    for key in ("provider", "campaign_provider"):
+        if getattr(table, key) != getattr(inherited, key):
+            yield (*path, key), getattr(table, key)
+    for key in ("fallback_providers", "campaign_fallback_providers"):
+        if getattr(table, key) != getattr(inherited, key):
+            yield from (((*path, key, index), name) for index, name in enumerate(getattr(table, key)))
 
 
 def _limits(settings: Settings) -> Iterator[Problem]:

@@ -66,6 +66,8 @@ class Defaults(Section):
 
     provider: Name = DIRECT
     fallback_providers: tuple[Name, ...] = ()
+    campaign_provider: OptionalName = ""
+    campaign_fallback_providers: tuple[Name, ...] = ()
     tracking: Tracking = Tracking()
     return_path: OptionalDomain = ""
     reply_domain: OptionalDomain = ""

@@ -187,22 +187,33 @@ class Settings(Section):
         identity = self.identity_for(address)
         return self.domain_for(address).bcc if identity is None else identity.bcc
 
-    def providers_for(self, address: str) -> tuple[str, ...]:
-        """Return the provider of a From address and its fallbacks, in order of preference."""
+    def providers_for(self, address: str, *, campaign: bool = False) -> tuple[str, ...]:
+        """Return the provider of a From address and its fallbacks, in order of preference.
+
+        Campaign mail has those of its own where the domain has a `campaign_provider`, also for an identity with a
+        provider. They share no fallbacks: the other providers are kept for transactional mail.
+        """
         identity, domain = self.identity_for(address), self.domain_for(address)
         first = (identity.provider if identity else "") or domain.provider
-        return (first, *(name for name in domain.fallback_providers if name != first))
+        fallbacks = domain.fallback_providers
+        if campaign and domain.campaign_provider:
+            first, fallbacks = domain.campaign_provider, domain.campaign_fallback_providers
+        return (first, *(name for name in fallbacks if name != first))
+
+    def all_providers_for(self, address: str) -> tuple[str, ...]:
+        """Return the providers of a From address for transactional and for campaign mail."""
+        return tuple(dict.fromkeys((*self.providers_for(address), *self.providers_for(address, campaign=True))))
 
     def providers_allowed(self, credential: str, address: str) -> tuple[str, ...]:
         """Return the providers that X-Relay-Provider can select for mail from this address.
 
-        A credential may use those of the identity and domain, and its own `providers`. A client without a credential is
-        trusted by its network, and may use all.
+        A credential may use those of the identity and domain for either kind of mail, and its own `providers`. A client
+        without a credential is trusted by its network, and may use all.
         """
         if not credential:
             return (DIRECT, *(provider.name for provider in self.providers))
         found = self.credentials.get(credential)
-        return tuple(dict.fromkeys((*self.providers_for(address), *(found.providers if found else ()))))
+        return tuple(dict.fromkeys((*self.all_providers_for(address), *(found.providers if found else ()))))
 
     def provider(self, name: str) -> Provider | None:
         """Return the provider with this name, None for "direct" and unknown names."""

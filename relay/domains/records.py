@@ -124,7 +124,7 @@ def sending_domain(
     `cname_target`, if given, replaces the configured one.
     """
     domain = settings.domain_for(name)
-    providers = settings.providers_for(name)
+    providers = settings.all_providers_for(name)
     hostname = settings.server.hostname
     forwarding = _providers_of_forwards(settings, name)
     known = {DIRECT: f"a:{hostname}", **{one.name: one.spf for one in settings.providers if one.spf}}

@@ -44,6 +44,20 @@ class LedgerBook:
             times.append(self._put(slot, (earliest(self._of(slot), wanted), SlotKind.RESERVED)))
         return times
 
+    def advance(self, slots: Sequence[Slot], at: Sequence[float], before: Sequence[float]) -> list[float]:
+        """Move each slot to the earliest time from its `at` that its windows allow, if that is before `before`.
+
+        Else nothing changes, and the time returned is `before`.
+        """
+        times = []
+        for slot, wanted, latest in zip(slots, at, before, strict=True):
+            moment = min(self._earliest_without(slot, wanted), latest)
+            if moment < latest:
+                self._remove(slot.queue_id, slot.number)
+                self._put(slot, (moment, SlotKind.RESERVED))
+            times.append(moment)
+        return times
+
     def acquire(self, slot: Slot, now: float) -> float:
         """Move the slot to `now` if its windows allow that, else to the next free time; return its time."""
         self._remove(slot.queue_id, slot.number)
@@ -79,6 +93,16 @@ class LedgerBook:
             for entry, slots in self._slots.items()
             if (kept := {key: entered for key, entered in slots.items() if entered[0] >= old})
         }
+
+    def _earliest_without(self, slot: Slot, at: float) -> float:
+        """Return the earliest time for a slot as if the entry had none yet."""
+        present = self._slots.get((slot.queue_id, slot.number), {})
+        for key, entered in present.items():
+            self._ledgers[key].remove(*entered)
+        moment = earliest(self._of(slot), at)
+        for key, entered in present.items():
+            self._ledgers[key].add(*entered)
+        return moment
 
     def _of(self, slot: Slot) -> list[tuple[Ledger, tuple[Window, ...]]]:
         return [(self._ledgers.setdefault(key, Ledger()), limits) for key, limits in slot.windows.items()]

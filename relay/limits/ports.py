@@ -39,6 +39,12 @@ class LimitStore(Protocol):
     async def reserve(self, slots: Sequence[Slot], at: Sequence[float]) -> Sequence[float]:
         """Give each slot the earliest time, not before its `at`, that its windows allow."""
 
+    async def advance(self, slots: Sequence[Slot], at: Sequence[float], before: Sequence[float]) -> Sequence[float]:
+        """Give each slot the earliest time, not before its `at`, that its windows allow, if it is before `before`.
+
+        Else nothing changes, and the time returned is `before`.
+        """
+
     async def acquire(self, slot: Slot, now: float) -> float:
         """Move the slot to `now` if its windows allow that, else to the next free time; return its time."""
 

@@ -44,10 +44,13 @@ class Ledger:
     """Sorted times of the messages of one identity or provider, by kind."""
 
     times: dict[SlotKind, list[float]] = field(default_factory=lambda: {standing: [] for standing in SlotKind})
+    _all: list[float] = field(default_factory=list)
+    """The times of all kinds: sorting them for each of many slots would take too long."""
 
     def add(self, at: float, standing: SlotKind = SlotKind.RESERVED) -> None:
         """Enter a time."""
         insort(self.times[standing], at)
+        insort(self._all, at)
 
     def remove(self, at: float, standing: SlotKind = SlotKind.RESERVED) -> None:
         """Remove a time that was entered before."""
@@ -55,10 +58,11 @@ class Ledger:
         index = bisect_left(times, at)
         if index < len(times) and times[index] == at:
             del times[index]
+            del self._all[bisect_left(self._all, at)]
 
     def forget_before(self, at: float) -> None:
         """Drop times that no window covers any more."""
-        for times in self.times.values():
+        for times in (*self.times.values(), self._all):
             del times[: bisect_left(times, at)]
 
     @property
@@ -86,7 +90,9 @@ class Ledger:
         An overdue message waits for sent and overdue messages only, not for reserved slots that will be overdue too.
         When sending lags behind the slots, all of them shift by the same delay.
         """
-        times = sorted(time for standing in SlotKind if standing <= of for time in self.times[standing])
+        times = self._all
+        if of is not SlotKind.RESERVED:
+            times = sorted(time for standing in SlotKind if standing <= of for time in self.times[standing])
         moment = at
         moved = True
         while moved:

@@ -57,11 +57,11 @@ def decide(
     if refusal is not None:
         return Rejection(refusal)
 
-    providers = (wanted,) if wanted else settings.providers_for(author)
+    providers = (wanted,) if wanted else settings.providers_for(author, campaign=bool(facts.instructions.campaign))
     principal = principal_of(settings, author, session.credential, session.client)
     replies = reply_handling(settings, author, facts.reply_to, signed=facts.is_signed)
     policy = message_policy(settings, author, facts, replies, providers)
-    send_at = facts.instructions.send_at or 0.0
+    send_at = policy.send_at or 0.0
     accepted = Acceptance(
         author=author,
         policy=policy,
@@ -97,6 +97,7 @@ def message_policy(
         reply_domain=replies.domain,
         reply_to=replies.reply_to,
         list_unsubscribe=list_unsubscribe_of(settings, author, facts),
+        send_at=facts.instructions.send_at or 0.0,
     )
 
 

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from relay.limits.ports import Slot
-from relay.limits.principal import limits_for, principal_of, provider_limits
 from relay.limits.window import Ledgers
 from relay.mail.lane import DIRECT, lane_of
 from relay.queue.bounce_policy import Judged, account_refusal
@@ -14,7 +13,8 @@ from relay.queue.entry import Entry, State
 from relay.queue.exclusion_check import drop_excluded
 from relay.queue.lane_feedback import as_deferred
 from relay.queue.lanes import LaneTable
-from relay.queue.message import ClaimedBatch, Message, Settlement
+from relay.queue.message import ClaimedBatch, Settlement
+from relay.queue.message_limits import ledgers_of
 from relay.queue.outcome import Deferred
 from relay.queue.routing import (
     LanePause,
@@ -65,10 +65,10 @@ class Dispatcher:
     async def _select(self, claimed: ClaimedBatch) -> Selection:
         """Acquire a slot for each entry, at its provider or at a fallback. An entry without one waits for it."""
         now, lane = self._context.clock(), claimed.entries[0].lane
-        here, policy = provider_of(lane), claimed.message.policy
+        here, policy, settings = provider_of(lane), claimed.message.policy, self._context.settings()
         ledgers, copy_ledgers = (
             {
-                provider: self._ledgers(claimed.message, provider, is_copy=is_copy)
+                provider: ledgers_of(settings, claimed.message, provider, is_copy=is_copy)
                 for provider in candidates(here, policy)
             }
             for is_copy in (False, True)
@@ -114,7 +114,7 @@ class Dispatcher:
             for entry, one in zip(settlement.entries, judged, strict=True)
             if entry.is_final and isinstance(one.outcome, Deferred) and not one.outcome.uncertain
         ]
-        if (waiting or expired) and self._ledgers(message, here):
+        if (waiting or expired) and ledgers_of(self._context.settings(), message, here):
             await self._release_unsent(message.queue_id, waiting + expired)
         if not waiting:
             return settlement
@@ -156,20 +156,6 @@ class Dispatcher:
             at = await self._acquire_slot(entry, {} if chosen.provider in paused else ledgers[chosen.provider], now)
             return chosen if chosen.provider in paused else replace(chosen, at=at)
         return chosen
-
-    def _ledgers(self, message: Message, provider: str, *, is_copy: bool = False) -> Ledgers:
-        """Return the windows of a message, or of its copies, at that provider. Notifications have none.
-
-        Copies and forwarded mail count against the provider's limits only. Mail of an application counts even with a
-        null reverse-path.
-        """
-        if not message.reverse_path and (not message.client or message.policy.forward_domain):
-            return {}
-        settings = self._context.settings()
-        if is_copy or message.policy.forward_domain:
-            return provider_limits(settings, provider)
-        author = message.header_from or message.reverse_path
-        return limits_for(settings, principal_of(settings, author, message.credential, message.client), provider)
 
     async def _acquire_slot(self, entry: Entry, ledgers: Ledgers, now: float) -> float:
         """Acquire a slot in the ledgers. Return the Unix time at which it is free.

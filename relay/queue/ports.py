@@ -86,6 +86,8 @@ class EntryQuery:
     domain: str = ""
     identity: str = ""
     states: tuple[State, ...] = ()
+    released_after: float = 0.0
+    """Unix seconds: entries with a later release time."""
     after: tuple[str, int] = ("", -1)
     limit: int = 1000
 

@@ -34,6 +34,8 @@ class MessagePolicy:
     """Options of the List-Unsubscribe fields of a campaign. None adds no such fields."""
     added_fields: bytes = b""
     """Header fields added in front: Received, and Date and Message-ID when missing."""
+    send_at: float | None = 0.0
+    """Unix seconds before which no limit lets it leave (X-Relay-Send-At), 0 for any time. None: not recorded."""
 
     @property
     def is_per_recipient(self) -> bool:

@@ -62,6 +62,8 @@ def encode_policy(policy: MessagePolicy) -> str:
         "fallback_providers": policy.fallback_providers,
     }
 
+    if policy.send_at is not None:
+        value["send_at"] = policy.send_at
     if policy.author_name:
         value["author_name"] = policy.author_name
     if policy.reply_domain:
@@ -80,7 +82,10 @@ def encode_policy(policy: MessagePolicy) -> str:
 
 @lru_cache(maxsize=1024)
 def decode_policy(text: str) -> MessagePolicy:
-    """The inverse of `encode_policy`. Options of a newer version are ignored, missing ones get their default."""
+    """The inverse of `encode_policy`. Options of a newer version are ignored, missing ones get their default.
+
+    Earlier versions did not record `send_at`.
+    """
     value = json.loads(text)
     tracking, offered = value.get("tracking"), value.get("list_unsubscribe")
     return MessagePolicy(
@@ -96,6 +101,7 @@ def decode_policy(text: str) -> MessagePolicy:
         copies=tuple(value.get("copies", ())),
         forward_domain=value.get("forward_domain", ""),
         list_unsubscribe=None if offered is None else ListUnsubscribe(*offered),
+        send_at=value.get("send_at"),
     )
 
 

@@ -190,6 +190,8 @@ def keys_statement(query: EntryQuery) -> Statement:
         where.add(f"state IN ({', '.join('?' * len(query.states))})", *(state.value for state in query.states))
     if query.lane:
         where.add("lane = ?", query.lane)
+    if query.released_after:
+        where.add("release_at > ?", query.released_after)
 
     if query.domain:
         domains = keys_of(query.domain)

@@ -41,6 +41,35 @@ async def test_given_back_places_are_free_again(store: Store) -> None:
     assert await store.limits.reserve([slot("B"), slot("C")], [NOW, NOW]) == [NOW, NOW + STEP]
 
 
+async def test_a_place_advances_to_what_the_windows_allow_now(store: Store) -> None:
+    """The limit was 1 an hour and is 2: each place moves to the earliest one, in order; the last one stays."""
+    one, two = windows(1, 0), windows(2, 0)
+    old = await store.limits.reserve([slot(f"M{n}", *one) for n in range(4)], [NOW] * 4)
+    slots = [slot(f"M{n}", *two) for n in range(1, 4)]
+    places = await store.limits.advance(slots, [NOW + 1] * 3, old[1:])
+    assert places == pytest.approx([NOW + 1, NOW + STEP, NOW + 1 + STEP], rel=0, abs=1e-5)
+    again = await store.limits.advance(slots, [NOW + 1] * 3, places)
+    assert again == places
+    usage = (await store.limits.usage({"identity:a@acme.test": two}, NOW + 1))["identity:a@acme.test"]
+    assert usage.waiting == 2
+
+
+async def test_a_place_does_not_advance_to_a_later_time(store: Store) -> None:
+    places = await store.limits.reserve([slot(f"M{n}") for n in range(4)], [NOW] * 4)
+    fewer = [slot(f"M{n}", *windows(1, 0)) for n in range(4)]
+    assert await store.limits.advance(fewer, [NOW] * 4, places) == places
+    assert await store.limits.reserve([slot("N")], [NOW]) == pytest.approx([NOW + 2 * STEP], rel=0, abs=1e-5)
+
+
+async def test_a_place_advances_to_another_ledger_or_out_of_all(store: Store) -> None:
+    await store.limits.reserve([slot("A", Window(1, HOUR)), slot("B", Window(1, HOUR))], [NOW] * 2)
+    other = slot("B", Window(1, HOUR), key="provider:p")
+    assert await store.limits.advance([other], [NOW], [NOW + STEP]) == [NOW]
+    assert await store.limits.reserve([slot("C", Window(1, HOUR))], [NOW]) == [NOW + STEP]
+    assert await store.limits.advance([Slot("C", 0, {})], [NOW + 5], [NOW + STEP]) == [NOW + 5]
+    assert await store.limits.reserve([slot("D", Window(1, HOUR))], [NOW]) == [NOW + STEP]
+
+
 async def test_departing_moves_the_place(store: Store) -> None:
     await store.limits.reserve([slot("A"), slot("B"), slot("C")], [NOW] * 3)
     late = NOW + 1800

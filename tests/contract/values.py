@@ -73,6 +73,7 @@ def full_message(queue_id: str = "Q00000000000FF") -> Message:
             forward_domain="bounces.acme.test",
             list_unsubscribe=ListUnsubscribe("https://t.acme.test", "reply.acme.test"),
             added_fields=b"Received: from x\r\n\tby y\xff\r\n",
+            send_at=1_800_000_000.5,
         ),
         smtputf8=True,
         ret="HDRS",

@@ -184,6 +184,48 @@ async def test_a_limited_provider_without_a_fallback_gives_a_release_time(tmp_pa
             assert not backup.messages
 
 
+async def test_campaign_mail_leaves_by_its_own_provider_at_its_rate_and_a_raised_limit_releases_it(
+    tmp_path: Path,
+) -> None:
+    """Receipts leave by the other provider at once. Neither the reload nor the start needs `queue flush`."""
+    campaign = HTML.replace(b"Subject:", b"X-Relay-Campaign: autumn\r\nSubject:")
+    by_hand = campaign.replace(b"Subject:", b"X-Relay-Provider: backup\r\nSubject:")
+    async with sink() as first, sink() as backup:
+        relay = relay_with(tmp_path, first, backup, login=False, fallback=False)
+        text = relay.config.read_text().replace('name = "newsletter"', 'name = "newsletter"\ndaily_limit = 1')
+        relay.config.write_text(
+            text.replace('provider = "newsletter"\n', 'provider = "backup"\ncampaign_provider = "newsletter"\n')
+        )
+        async with relay:
+            for number in range(4):
+                await asyncio.to_thread(send, relay.port, campaign, [f"u{number}@rcpt.test"])
+            await asyncio.to_thread(send, relay.port, HTML, ["receipt@rcpt.test"])
+            await asyncio.to_thread(send, relay.port, by_hand, ["by-hand@rcpt.test"])
+            assert {one.recipients[0] for one in await backup.received(2)} == {"receipt@rcpt.test", "by-hand@rcpt.test"}
+            assert [one.recipients for one in await first.received(1)] == [["u0@rcpt.test"]]
+            waiting = await relay.json("queue", "list")
+            assert [bool(one["release_at"]) for one in waiting] == [True] * 3
+            assert {one["lane"] for one in waiting} == {"provider:newsletter"}
+
+            relay.config.write_text(relay.config.read_text().replace("daily_limit = 1", "daily_limit = 2"))
+            await relay.run("config", "reload")
+            assert [one.recipients for one in await first.received(2)][1:] == [["u1@rcpt.test"]]
+
+            async def moved() -> bool:
+                return [line["entries"] for line in relay.log("queue.advanced")] == [3]
+
+            await until(moved)
+            later = await relay.json("queue", "list")
+            assert [one["recipient"] for one in later] == ["u2@rcpt.test", "u3@rcpt.test"]
+            assert all(now["release_at"] < then["release_at"] for now, then in zip(later, waiting[1:], strict=True))
+
+            await relay.kill()
+            relay.config.write_text(relay.config.read_text().replace("daily_limit = 2", "daily_limit = 0"))
+            await relay.start()
+            assert len(await first.received(4)) == 4
+            assert len(backup.messages) == 2
+
+
 async def send_test(relay: RelayProcess, *arguments: str) -> tuple[int, str]:
     """Run `relay send-test`; return its exit code and what it said."""
 

@@ -79,6 +79,7 @@ class AdminHarness:
             clock=lambda: NOW + 10,
             publish=self.published.extend,
             wake=self.wake,
+            slots_released=lambda: None,
         )
 
     def provider_routes(self, store: Store) -> ProviderRoutes:

@@ -132,6 +132,10 @@ class FlakyStore:
     async def reserve(self, slots: Sequence[Slot], at: Sequence[float]) -> Sequence[float]:
         return await self.store.limits.reserve(slots, at)
 
+    async def advance(self, slots: Sequence[Slot], at: Sequence[float], before: Sequence[float]) -> Sequence[float]:
+        self._fail_if_due("advance")
+        return await self.store.limits.advance(slots, at, before)
+
     async def release(self, queue_id: str, numbers: Sequence[int]) -> None:
         await self.store.limits.release(queue_id, numbers)
 

@@ -79,6 +79,17 @@ def test_the_defaults_have_no_errors_and_no_warnings() -> None:
             ],
         ),
         (
+            {
+                "defaults": {"campaign_provider": "p", "campaign_fallback_providers": ["q"]},
+                "domains": {"a.test": {"campaign_provider": "r"}, "b.test": {}},
+            },
+            [
+                'defaults.campaign_provider: there is no [[provider]] "p"',
+                'defaults.campaign_fallback_providers[0]: there is no [[provider]] "q"',
+                'domains."a.test".campaign_provider: there is no [[provider]] "r"',
+            ],
+        ),
+        (
             {"queue": {"lifetime": "30s"}},
             ["queue.lifetime: ends before the first retry"],
         ),
@@ -220,6 +231,17 @@ def test_postgresql_without_its_driver_is_an_error(
     assert [(found.problem, found.allowed) for found in find_file_errors(settings)] == [
         ("psycopg is not installed", 'pip install "trackrelay[postgres]"')
     ]
+
+
+def test_fallbacks_of_campaign_mail_need_its_provider() -> None:
+    useless = "campaign_fallback_providers: has no effect: there is no campaign_provider"
+    tables = {"defaults": {"campaign_fallback_providers": ["direct"]}, "domains": {"a.test": {}}}
+    assert _warnings(tables) == [f"defaults.{useless}"]
+    assert _warnings({"domains": {"a.test": {"campaign_fallback_providers": ["direct"]}}}) == [
+        f'domains."a.test".{useless}'
+    ]
+    both = {"campaign_provider": "direct", "campaign_fallback_providers": ["direct"]}
+    assert _warnings({"defaults": both, "domains": {"a.test": {"campaign_fallback_providers": ["direct"]}}}) == []
 
 
 def test_the_dashboard_needs_loopback_or_a_long_secret() -> None:

@@ -144,6 +144,22 @@ def test_the_settings_say_all_this() -> None:
     assert domain.spf == "v=spf1 include:spf.bulk.test ip4:192.0.2.0/28 a:relay.test ~all"
 
 
+def test_the_provider_of_campaign_mail_is_in_the_spf_record() -> None:
+    settings = Settings.model_validate(
+        {
+            "server": {"hostname": "relay.test"},
+            "provider": [
+                {"name": "bulk", "host": "smtp.bulk.test", "spf": "include:spf.bulk.test"},
+                {"name": "other", "host": "smtp.other.test"},
+            ],
+            "defaults": {"campaign_provider": "bulk", "campaign_fallback_providers": ["other"]},
+        }
+    )
+    domain = sending_domain(settings, "acme.test", ())
+    assert domain.spf == "v=spf1 a:relay.test include:spf.bulk.test ~all"
+    assert domain.unknown_providers == ("other",)
+
+
 @pytest.mark.parametrize(
     ("more", "where", "value"),
     [

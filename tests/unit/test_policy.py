@@ -316,6 +316,32 @@ class TestDecide:
         asked = route(of, "From: a@acme.test", "X-Relay-Provider: direct").policy
         assert asked.providers == ("direct",)
 
+    def test_campaign_mail_has_a_provider_of_its_own(self) -> None:
+        of = settings(
+            **PROVIDERS,
+            defaults={"campaign_provider": "news"},
+            domains={
+                "acme.test": {"campaign_provider": "news", "campaign_fallback_providers": ["backup", "news"]},
+                "b.test": {"provider": "backup", "fallback_providers": ["direct"]},
+            },
+            identities={"own@acme.test": {"provider": "direct"}},
+        )
+        campaign = "X-Relay-Campaign: autumn"
+        assert route(of, "From: a@acme.test").policy.providers == ("direct",)
+        assert route(of, "From: a@acme.test", campaign).policy.providers == ("news", "backup")
+        assert route(of, "From: own@acme.test", campaign).policy.providers == ("news", "backup")
+        assert route(of, "From: a@b.test").policy.providers == ("backup", "direct")
+        assert route(of, "From: a@b.test", campaign).policy.providers == ("news",)
+        assert "provider:news" in route(of, "From: a@b.test", campaign).limits["news"]
+        asked = route(of, "From: a@acme.test", campaign, "X-Relay-Provider: direct")
+        assert asked.policy.providers == ("direct",)
+
+    def test_a_credential_can_select_the_providers_of_either_kind_of_mail(self) -> None:
+        of = settings(**PROVIDERS, domains={"acme.test": {"campaign_provider": "news"}}, credentials={"app1": SECRET})
+        for name, is_allowed in (("news", True), ("direct", True), ("backup", False)):
+            found = decided(of, "From: a@acme.test", f"X-Relay-Provider: {name}", credential="app1")
+            assert isinstance(found, Acceptance) is is_allowed
+
     def test_send_at(self) -> None:
         assert route(settings(), "X-Relay-Send-At: 2027-01-15T08:00:01Z").not_before == NOW + 1
         assert route(settings(), "X-Relay-Send-At: 2026-01-01T00:00:00Z").not_before == 0.0

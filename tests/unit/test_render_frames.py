@@ -34,6 +34,7 @@ POLICY = MessagePolicy(
     fallback_providers=("backup", "direct"),
     reply_to=("jörg@acme.test",),
     added_fields=b"Received: here\r\n",
+    send_at=1_800_000_000.5,
     tracking=Tracking(base_url="https://t.acme.test", exclude_hosts=("a.test", "*.b.test"), pixel="start"),
     return_path="bounce.acme.test",
     author_name="Jörg “J” Müller",

@@ -11,7 +11,7 @@ OLD = (
 
 def test_a_policy_of_the_first_version_is_read() -> None:
     policy = decode_policy(OLD)
-    assert policy == MessagePolicy("acme.test", "app@acme.test", fallback_providers=("backup",))
+    assert policy == MessagePolicy("acme.test", "app@acme.test", fallback_providers=("backup",), send_at=None)
     assert encode_policy(policy) == OLD
 
 

@@ -103,6 +103,11 @@ class SharedLedgers:
         times: list[float] = await self._rounds(_for(slots, lambda book: book.reserve(slots, at)))
         return times
 
+    async def advance(self, slots: Sequence[Slot], at: Sequence[float], before: Sequence[float]) -> list[float]:
+        """Move each slot to the earliest time from its `at` that its windows allow, if that is before `before`."""
+        times: list[float] = await self._rounds(_for(slots, lambda book: book.advance(slots, at, before)))
+        return times
+
     async def acquire(self, slot: Slot, now: float) -> float:
         """Move the slot to `now` if its windows allow that, else to the next free time; return its time."""
         if now - self._swept_at > SWEEP:

@@ -60,6 +60,12 @@ class Ledgers:
         self._write()
         return times
 
+    async def advance(self, slots: Sequence[Slot], at: Sequence[float], before: Sequence[float]) -> list[float]:
+        """Move each slot to the earliest time from its `at` that its windows allow, if that is before `before`."""
+        times = self._book.advance(slots, at, before)
+        self._write()
+        return times
+
     async def acquire(self, slot: Slot, now: float) -> float:
         """Move the slot to `now` if its windows allow that, else to the next free time; return its time."""
         moment = self._book.acquire(slot, now)
