@@ -46,6 +46,10 @@ LINES: dict[str, str] = {
     "queue.journal_failing": "The delivery journal cannot be written until the next start; a crash may repeat "
     "deliveries. error.",
     "queue.advanced": "Waiting mail got earlier release times: limits were raised, or slots became free. entries.",
+    "audit.done": "The nightly audit ended. accepted, delivered, bounced, dropped, waiting, held, active, leaks, "
+    "seconds.",
+    "audit.leak": "Entry and events of a recipient differ, or rows are missing; `relay audit` lists all. queue_id, "
+    "number (null: the whole message), identity, fault.",
     "queue.purged": "Timelines older than the retention were deleted. messages.",
     "queue.lease_lost": "Leases of entries ended before they were settled; another node settles them. entries.",
     "node.gone": "A node missed its heartbeats; its leased entries were returned to the queue. node, entries.",
@@ -132,6 +136,7 @@ _LEVEL_OF = {
     "delivery.paused": "error",
     "render.failed": "warning",
     "render.restarting": "warning",
+    "audit.leak": "error",
     "queue.lease_lost": "warning",
     "node.gone": "warning",
     "node.lease_lost": "warning",

@@ -34,6 +34,7 @@ class Metrics:
         self.alerts = Counter(
             "relay_lane_pauses_total", "Lanes paused, by category of the reply", ["category"], registry=self.registry
         )
+        self.audit_leaks = Gauge("relay_audit_leaks", "Leaks that the last audit found", registry=self.registry)
         self.tracking_up = Gauge(
             "relay_tracking_up", "1 while the tracker answers by this base URL", ["base_url"], registry=self.registry
         )

@@ -12,6 +12,7 @@ from relay.events.ports import StoreError
 from relay.log import Line, Log
 from relay.metrics import HourlyCounts, Metrics
 from relay.queue.message import ALERT
+from relay.reports.audit import Audit
 
 IN_FLIGHT_SECONDS = 0.25
 """Seconds after the last event of a message in which mail counts as in flight."""
@@ -23,6 +24,10 @@ MAX_LABELS = 20
 
 MAX_LABEL = 200
 """Characters of a label in a log line."""
+
+
+MAX_LEAKS = 20
+"""Leaks of one audit that are logged, at most."""
 
 
 _READER_EVENTS = frozenset({Kind.OPEN, Kind.CLICK})
@@ -99,6 +104,15 @@ class Observer:
     def journal_failing(self, error: OSError) -> None:
         """Log that the delivery journal cannot be written."""
         self.log("queue.journal_failing", error=str(error))
+
+    def audited(self, found: Audit, seconds: float) -> None:
+        """Log and count the result of an audit, with its first leaks."""
+        self.metrics.audit_leaks.set(len(found.leaks))
+        for leak in found.leaks[:MAX_LEAKS]:
+            number = leak.number if leak.number >= 0 else None
+            self.log("audit.leak", queue_id=leak.queue_id, number=number, identity=leak.identity, fault=leak.fault)
+        total = found.total()
+        self.log("audit.done", **total, leaks=len(found.leaks), seconds=round(seconds, 1))
 
     def render_failed(self, queue_id: str, reason: str) -> None:
         """Log and count a message that could not be rendered."""

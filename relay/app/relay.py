@@ -15,6 +15,7 @@ from relay.app.data_dir import prepare_data_dir
 from relay.app.http_side import HttpSide
 from relay.app.inbound_side import InboundSide, open_inbound_side
 from relay.app.maintenance import Maintenance, depth_by_state
+from relay.app.nightly_audit import NightlyAudit
 from relay.app.observer import Observer
 from relay.app.outbound_side import OutboundSide, open_outbound_side
 from relay.app.supervisor import Supervisor
@@ -181,6 +182,8 @@ class App:
         state_file = settings.server.data_dir / STATE_FILE
         supervisor.keep("imap", Poller(self.settings, state_file, self.inbound.processor.process, self.log).run)
         supervisor.keep("housekeeping", Maintenance(self.settings, self.store, self.observer, self._clock).run)
+        audit = NightlyAudit(self.settings, self.store.audits, self.store.nodes, self.observer, self._clock)
+        supervisor.keep("audit", audit.run)
         supervisor.keep("mail exchangers", self.inbound.exchangers.run)
         supervisor.keep("domain watch", self.outbound.signing.watch.run)
         if settings.tracker.guard:

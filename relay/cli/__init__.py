@@ -25,6 +25,7 @@ COMMANDS = {
     "report": "relay.cli.report:report",
     "status": "relay.cli.status:status",
     "nodes": "relay.cli.status:nodes",
+    "audit": "relay.cli.audit:audit",
     "storage": "relay.cli.storage:storage",
     "preview": "relay.cli.preview:preview",
     "classify": "relay.cli.classify:classify",

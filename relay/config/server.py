@@ -117,6 +117,7 @@ class Queue(Section):
     delay_notice: Seconds = 4 * 3600.0
     retention: PositiveSeconds = 90 * 86400.0
     max_send_at: PositiveSeconds = 30 * 86400.0
+    nightly_audit: Flag = True
 
 
 class Storage(Section):

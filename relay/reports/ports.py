@@ -7,6 +7,7 @@ from typing import Protocol
 from relay.events.event import Event, Kind
 from relay.queue.entry import Entry
 from relay.queue.message import Message
+from relay.reports.audit import AuditedMessage
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,3 +139,19 @@ class EngagementStore(Protocol):
 
     async def clicks(self, query: MessageQuery) -> Sequence[Click]:
         """Return the clicks of people on links of matching messages, newest first."""
+
+
+class AuditStore(Protocol):
+    """Reads what an audit compares, without delay for writers."""
+
+    async def complete_since(self, retained_since: float) -> float:
+        """Return the time since which no event of a stored message is deleted. Events before may be.
+
+        `retained_since` is the time until which the retention deletes.
+        """
+
+    async def step(self, after: str) -> tuple[Sequence[AuditedMessage], str | None]:
+        """Return the messages of a step of about 1000 entries that begins behind that queue id, in order.
+
+        The second value is where the next step begins, None after the last one.
+        """

@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack
 
 from relay.limits.ports import LimitStore
 from relay.queue.ports import NodeStore
+from relay.storage.audit import AuditReader, kept_with_messages
 from relay.storage.domains import DomainWatchTable
 from relay.storage.due_lanes import DueLanes
 from relay.storage.events import EventTable
@@ -39,6 +40,8 @@ class Store(ABC):
         """Implements DomainWatchStore and BaseUrlStore."""
         self.verifications = VerificationTable(database)
         """Implements VerificationStore."""
+        self.audits = AuditReader(database, kept_with_messages)
+        """Implements AuditStore."""
         self._opened = AsyncExitStack()
         """Closes connections and locks, last opened first."""
 

@@ -9,6 +9,7 @@ data (RELAY_SHARED, or ../shared beside the checkout); says so and ends with 0 w
 import argparse
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -210,7 +211,18 @@ def suite(name: str, relay: str, python: str, more: list[str]) -> int:
             code = subprocess.run(
                 command, cwd=copy, env=environment, stdout=output, stderr=output, timeout=LONGEST, check=False
             ).returncode
-    return summary(name, report, code)
+        leaks = audit(folder / "relay.toml", relay)
+    return summary(name, report, code) + leaks
+
+
+def audit(config: Path, relay: str) -> int:
+    """Audit the store that the run left behind; return 1, and print the leaks, if there are any."""
+    done = subprocess.run(
+        [*shlex.split(relay), "audit", "-c", str(config)], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    if done.returncode == 1:
+        print("  failed: relay audit:\n" + "\n".join(done.stdout.splitlines()[-20:]))
+    return int(done.returncode == 1)
 
 
 def found(copy: Path, pattern: str) -> list[Path]:

@@ -24,6 +24,7 @@ async def test_nothing_is_lost_and_limits_hold_while_nodes_and_the_server_are_ki
     verdict = evaluate(await run(SHORT, tmp_path))
     assert verdict.lost == []
     assert verdict.unexplained == []
+    assert verdict.leaks == []
     assert [limit for limit in verdict.limits if not limit["holds"]] == []
     assert int(str(verdict.limits[0]["full"])) > 0, "no limit was ever full: they prove nothing"
     assert DEFECTS.isdisjoint(verdict.said), verdict.said

@@ -13,6 +13,7 @@ from relay.storage.sqlite.store import SqliteStore
 from tests.contract.values import NOW, ROOMY, accepted, settle
 from tests.crash.store_child import content
 from tests.crash.test_store_kill import ROOT, SIZE
+from tests.servers.audit import assert_balanced
 
 LIMIT = 16 << 20
 
@@ -48,6 +49,7 @@ async def test_full_is_said_and_passes(tmp_path: Path) -> None:
             settled |= {one.message.queue_id for one in claimed}
         assert settled == queued
         assert await store.queue.depth() == {}
+        await assert_balanced(store.audits)
         await store.close()
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)

@@ -16,6 +16,7 @@ from relay.reports.ports import MessageQuery
 from relay.storage.sqlite.store import SqliteStore
 from tests.contract.values import NOW, ROOMY
 from tests.crash.store_child import content
+from tests.servers.audit import assert_balanced
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -59,6 +60,7 @@ async def test_nothing_promised_is_lost(tmp_path: Path, seed: int) -> None:
         if queue_id in delivered:
             assert story.entries[0].state is State.DELIVERED
 
+    await assert_balanced(store.audits)
     await store.queue.recover(NOW, 3600.0)
     claimed = await store.queue.claim(NOW, ROOMY)
     handed_out = [(entry.queue_id, entry.number) for one in claimed for entry in one.entries]

@@ -10,7 +10,7 @@ from relay.events.event import Kind
 from relay.queue.entry import State
 from relay.queue.ports import EntryQuery
 from relay.reports.ports import MessageQuery
-from relay.storage import due_lanes, purge, queries, queue_writes, report_queries, rows
+from relay.storage import audit, due_lanes, purge, queries, queue_writes, report_queries, rows
 from relay.storage.database import Connection, Rows
 from relay.storage.postgres import leases, ledgers, partitions, schema
 from relay.storage.postgres.connection import SEEKING, PostgresSession, connect
@@ -110,7 +110,13 @@ def asked(count: int) -> dict[str, Statement]:
     """What operators and reports ask, on the connections where the planner has its own way."""
     lately = MessageQuery(since=NOW + count - 100, domain="acme.test")
     failed = (Kind.BOUNCED, Kind.DEFERRED)
+    step = (IDS[1], IDS[50])
     return {
+        **{f"audit, bounds {number}": (sql, (IDS[1],)) for number, sql in enumerate(audit.BOUNDS)},
+        "audit, messages": (audit.MESSAGES, step),
+        "audit, entries": (audit.ENTRIES, step),
+        "audit, contents": (audit.CONTENTS, step),
+        "audit, events": (audit.EVENTS, step),
         "trace, queue id": queries.messages_statement(MessageQuery(queue_id=IDS[1])),
         "trace, Message-ID": queries.messages_statement(MessageQuery(message_id="<5@x>")),
         "trace, address": queries.messages_statement(MessageQuery(recipient="u5@x.test")),

@@ -6,6 +6,7 @@ import pytest
 
 from relay.app.alerts import AlertMailer
 from relay.app.maintenance import Maintenance
+from relay.app.nightly_audit import NightlyAudit
 from relay.domains.mail_exchanger import MailExchangers
 from relay.domains.watcher import DomainWatcher
 from relay.inbound.imap_poller import Poller
@@ -19,6 +20,7 @@ from tests.servers.waiting import until
 TASKS = {
     "imap": (Poller, "run"),
     "housekeeping": (Maintenance, "run"),
+    "audit": (NightlyAudit, "run"),
     "mail exchangers": (MailExchangers, "run"),
     "domain watch": (DomainWatcher, "run"),
     "tracking guard": (TrackingMonitor, "run"),

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from tests.servers.audit import assert_no_leaks
 from tests.servers.waiting import PATIENCE
 
 VERIFYING_NOBODY = "[verification]\ncampaign = false"
@@ -102,6 +103,8 @@ provider = "sink"
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.kill()
+        if error is None:
+            await assert_no_leaks(self.config)
 
     async def start(self) -> None:
         """Start it and wait until all its listeners are open."""

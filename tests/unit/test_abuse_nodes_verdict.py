@@ -25,6 +25,7 @@ def told(*notes: Note, promised: str = "", **more: object) -> Verdict:
         held_back=frozenset(),
         limits=[],
         said={},
+        leaks=[],
         began=0.0,
         drained=100.0,
     )
@@ -87,6 +88,10 @@ def test_second_deliveries_count_in_the_limit() -> None:
 def test_what_raised_in_a_node_is_a_defect() -> None:
     assert told(said={"store.trouble": 2}).holds
     assert not told(said={"delivery.failed": 1}).holds
+
+
+def test_a_leak_is_a_failure() -> None:
+    assert not told(leaks=["a message has no entries"]).holds
 
 
 def test_the_fullest_window_is_closed() -> None:

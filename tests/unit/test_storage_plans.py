@@ -8,7 +8,7 @@ import pytest
 from relay.queue.entry import State
 from relay.queue.ports import EntryQuery
 from relay.reports.ports import MessageQuery
-from relay.storage import claim, due_lanes, purge, queries, queue_writes, report_queries, rows, unsubscribes
+from relay.storage import audit, claim, due_lanes, purge, queries, queue_writes, report_queries, rows, unsubscribes
 from relay.storage.sqlite import ledgers, schema
 from relay.suppression.ports import UnsubscribeQuery
 
@@ -49,6 +49,11 @@ def plan(raw: sqlite3.Connection, sql: str) -> list[str]:
         purge.OLD_MESSAGES,
         purge.OLD_EVENTS,
         *purge.DELETES,
+        *audit.BOUNDS,
+        audit.MESSAGES,
+        audit.ENTRIES,
+        audit.CONTENTS,
+        audit.EVENTS,
         ledgers.DELETE,
         ledgers.DELETE_OLD,
         unsubscribes.ABOUT,
@@ -65,7 +70,8 @@ def test_seeks_and_does_not_scan(database: sqlite3.Connection, sql: str) -> None
 
 
 @pytest.mark.parametrize(
-    "sql", [claim.DUE, due_lanes.FIRST_DUE, due_lanes.NEXT_LANE, purge.OLD_MESSAGES, purge.OLD_EVENTS]
+    "sql",
+    [claim.DUE, due_lanes.FIRST_DUE, due_lanes.NEXT_LANE, purge.OLD_MESSAGES, purge.OLD_EVENTS, *audit.BOUNDS],
 )
 def test_comes_in_order_without_sorting(database: sqlite3.Connection, sql: str) -> None:
     assert not [step for step in plan(database, sql) if "TEMP B-TREE" in step]

@@ -74,6 +74,19 @@ def drop_before(before: float) -> Callable[[Connection], bool]:
     return operation
 
 
+def kept_since(retained_since: float) -> Callable[[Connection], float]:
+    """Return from when on no event is deleted: since the retention, or since the first day of the oldest partition.
+
+    A partition may have been dropped by a shorter retention of before.
+    """
+
+    def operation(raw: Connection) -> float:
+        weeks = [_week(row[0]) for row in raw.execute(_PARTS)]
+        return max(retained_since, min(weeks) * float(WEEK)) if weeks else retained_since
+
+    return operation
+
+
 def _make(raw: Connection, week: int) -> None:
     """Make a partition and move the events of its week out of the default one.
 

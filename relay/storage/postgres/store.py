@@ -13,6 +13,7 @@ import psycopg
 from relay.clock import system_clock
 from relay.events.ports import StoreError
 from relay.log import Emit
+from relay.storage.audit import AuditReader
 from relay.storage.due_lanes import DueLanes
 from relay.storage.postgres import partitions, schema
 from relay.storage.postgres.background import BackgroundTasks
@@ -59,6 +60,7 @@ class PostgresStore(Store):
         self._readers = ReaderPool(url)
         self._writer = Writer(self._link, lanes.mark_stale)
         super().__init__(StoreDatabase(self._readers, self._writer), lanes)
+        self.audits = AuditReader(self.database, partitions.kept_since)
 
         self._log = log
         self._on_work = on_work

@@ -53,6 +53,7 @@ def table(verdict: Verdict) -> str:
         f"delivered      {verdict.delivered}, held back by limits {verdict.held_back}",
         f"lost           {len(verdict.lost)} {verdict.lost[:5] or ''}".rstrip(),
         f"duplicates     {verdict.duplicates}, unexplained {len(verdict.unexplained)} {verdict.unexplained[:5] or ''}",
+        f"leaks          {len(verdict.leaks)} {verdict.leaks[:5] or ''}".rstrip(),
         f"sent again     {verdict.resent} messages by clients that saw no reply to what had been taken",
         f"takeover       {verdict.takeover_seconds} s",
     ]

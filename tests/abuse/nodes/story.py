@@ -103,3 +103,5 @@ class Story:
     began: float
     drained: float
     """When nothing was left in the queue but what limits hold back."""
+    leaks: list[str]
+    """What the audit of the store found then."""

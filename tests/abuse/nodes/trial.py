@@ -14,6 +14,7 @@ from typing import Any
 
 import psycopg
 
+from relay.config import check
 from relay.limits.window import DAY, HOUR
 from relay.storage.postgres.nodes import NODE_FILE
 from tests.abuse.nodes.senders import (
@@ -27,6 +28,7 @@ from tests.abuse.nodes.senders import (
     scarce_sender,
 )
 from tests.abuse.nodes.story import Key, Kill, Limit, Note, Restart, Story
+from tests.servers.audit import leaks_of
 from tests.servers.postgres import PostgresServer, fresh_schema
 from tests.servers.relay_process import RelayProcess
 
@@ -146,7 +148,14 @@ class Trial:
             said=Counter(name for node in self._nodes for name in troubles(node.log_file)),
             began=began,
             drained=drained,
+            leaks=await self._leaks(),
         )
+
+    async def _leaks(self) -> list[str]:
+        """Return the leaks that an audit of the store finds; nodes still run."""
+        settings, faults, _ = check(self._nodes[0].config, {})
+        assert settings is not None, faults
+        return await leaks_of(settings)
 
     def _senders(self) -> list[Sender]:
         ports = [node.port for node in self._nodes]

@@ -40,11 +40,13 @@ class Verdict:
     refusals: Mapping[str, int]
     said: Mapping[str, int]
     """Warnings and errors in the logs of the nodes, by line."""
+    leaks: list[str]
+    """What the audit of the store found."""
 
     @property
     def holds(self) -> bool:
         """Whether nothing was lost, came twice without a reason or went over a limit, and nothing raised."""
-        sound = not self.lost and not self.unexplained and DEFECTS.isdisjoint(self.said)
+        sound = not self.lost and not self.unexplained and not self.leaks and DEFECTS.isdisjoint(self.said)
         return sound and all(one["holds"] for one in self.limits)
 
 
@@ -86,6 +88,7 @@ def evaluate(story: Story) -> Verdict:
         takeover_seconds=sorted(one for one in takeovers if one is not None),
         refusals=_refusals(story),
         said=story.said,
+        leaks=story.leaks,
     )
 
 
