@@ -97,6 +97,8 @@ class ConnectFailure:
     """STARTTLS failed, so that a session in clear text may succeed."""
     locked_out: bool = False
     """The server refuses us permanently (5yz)."""
+    refused_connection: bool = False
+    """No server listens there, as the network reported at once."""
     phase: Phase = "connect"
 
 
@@ -107,7 +109,8 @@ async def connect(endpoint: Endpoint, options: ConnectOptions) -> Session | Conn
     except TimeoutError:
         return ConnectFailure(Reply(451, "4.4.1", f"no connection within {options.connect_timeout:g} s"), endpoint)
     except OSError as error:
-        return ConnectFailure(Reply(451, "4.4.1", f"no connection: {error.strerror or error}"), endpoint)
+        reply = Reply(451, "4.4.1", f"no connection: {error.strerror or error}")
+        return ConnectFailure(reply, endpoint, refused_connection=isinstance(error, ConnectionRefusedError))
     return await _Handshake(endpoint, options, connected).session()
 
 
@@ -130,6 +133,7 @@ class _Handshake:
         self._endpoint = endpoint
         self._options = options
         self._step = "the greeting"
+        self._is_encrypted = False
         self._client = aiosmtplib.SMTP(
             hostname=endpoint.name or str(endpoint.address),
             sock=connected,
@@ -150,8 +154,9 @@ class _Handshake:
                 refusal = await self._encrypt() or await self._authenticate()
             except (aiosmtplib.SMTPException, OSError) as error:
                 locked_out = isinstance(error, aiosmtplib.SMTPResponseException) and 500 <= error.code <= 599
-                tls_failed = self._step == "STARTTLS"
-                return ConnectFailure(self._reply(error), self._endpoint, tls_failed, locked_out, _PHASES[self._step])
+                tls_failed = self._tls_failed(error)
+                phase = "starttls" if tls_failed else _PHASES[self._step]
+                return ConnectFailure(self._reply(error), self._endpoint, tls_failed, locked_out, phase=phase)
 
             if refusal is not None:
                 return ConnectFailure(refusal, self._endpoint, self._step == "STARTTLS", phase=_PHASES[self._step])
@@ -181,6 +186,7 @@ class _Handshake:
 
         self._step = "STARTTLS"
         await self._client.starttls()
+        self._is_encrypted = True
         await self._hello()
         return None
 
@@ -201,6 +207,13 @@ class _Handshake:
         stream = ClientStream(cast(asyncio.Transport, self._client.transport))
         return Session(stream, str(self._endpoint), offers, self._options.timeouts)
 
+    def _tls_failed(self, error: Exception) -> bool:
+        """Whether STARTTLS failed, or the connection after it: TLS 1.3 reports some failures after the handshake."""
+        if self._step == "STARTTLS":
+            return True
+        has_reply = isinstance(error, aiosmtplib.SMTPResponseException)
+        return self._is_encrypted and self._step in ("EHLO", "HELO") and not has_reply
+
     def _reply(self, error: aiosmtplib.SMTPException | OSError) -> Reply:
         """Return the reply of the server, or a reply of our own when there is none."""
         match error:
@@ -209,7 +222,7 @@ class _Handshake:
                 return reply if self._step != "AUTH" else Reply(454, "4.7.0", f"AUTH was refused: {reply}")
             case aiosmtplib.SMTPResponseException(message=text):
                 return Reply(451, "4.5.0", f"unexpected reply to {self._step}: {_clean(text)[:200]}")
-            case _ if self._step == "STARTTLS" or isinstance(error.__cause__, ssl.SSLError):
+            case _ if self._tls_failed(error) or isinstance(error.__cause__, ssl.SSLError):
                 return Reply(451, "4.7.5", f"TLS failed: {_clean(str(error.__cause__ or error))}")
             case TimeoutError():
                 seconds = self._options.timeouts.command

@@ -24,7 +24,10 @@ IPNetwork = IPv4Network | IPv6Network
 
 
 MAX_HOSTS = 5
-"""Hosts that one attempt tries, at most: a domain may list two hundred hosts that do not answer."""
+"""Hosts that one attempt asks, at most. Hosts without a usable address and refused connections do not count."""
+
+MAX_LOOKUPS = 20
+"""Hosts whose addresses one attempt looks up, at most: a domain may list two hundred hosts."""
 
 MAX_ADDRESSES_PER_HOST = 2
 """Addresses of one host that one attempt tries, at most."""
@@ -56,7 +59,7 @@ def usable_hosts(domain: str, answer: MxAnswer, own_names: Collection[str]) -> t
             usable = tuple(host for host in hosts if not own or host.preference < min(own))
             if not usable:
                 return Refused(Reply(550, "5.4.6", f"mail for {domain} loops back to this server"))
-            return usable[:MAX_HOSTS]
+            return usable[:MAX_LOOKUPS]
 
 
 def endpoints(
@@ -109,9 +112,9 @@ def provider_endpoints(name: str, host: str, port: int, answer: AddressAnswer) -
             return Deferred(Reply(451, "4.4.4", f"provider {name}: host {host} has no address"), lane_down=True)
 
 
-def failing_last(endpoints: Sequence[Endpoint], failing: Container[Endpoint]) -> tuple[Endpoint, ...]:
+def failing_last(endpoints: Sequence[Endpoint], failing: Container[str]) -> tuple[Endpoint, ...]:
     """Return the endpoints with those that failed recently last."""
-    return tuple(sorted(endpoints, key=lambda endpoint: endpoint in failing))
+    return tuple(sorted(endpoints, key=lambda endpoint: str(endpoint) in failing))
 
 
 def _no_endpoint(

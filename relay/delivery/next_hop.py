@@ -95,11 +95,16 @@ class NextHopResolver:
                 addresses = await self._provider_addresses(provider.host)
                 return mx.provider_endpoints(name, provider.host, provider.port, addresses)
 
+    def security(self, target: Target) -> Security:
+        """Return when a connection to the target is encrypted."""
+        provider = self.settings.provider(target.name) if isinstance(target, Upstream) else None
+        return _FOR_PROVIDER[provider.tls] if provider else _FOR_MX[self.settings.delivery.tls]
+
     def connect_options(self, target: Target, endpoint: Endpoint) -> ConnectOptions:
         """Return the options of a connection to this endpoint."""
         delivery = self.settings.delivery
         provider = self.settings.provider(target.name) if isinstance(target, Upstream) else None
-        security = _FOR_PROVIDER[provider.tls] if provider else _FOR_MX[delivery.tls]
+        security = self.security(target)
         verify = provider is not None and not endpoint.address.is_loopback
         context = self._tls_contexts.verified if verify else self._tls_contexts.unverified
         return ConnectOptions(

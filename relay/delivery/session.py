@@ -66,6 +66,7 @@ class Session:
             await self._content(commands.body, replies, on_accepted)
         except StreamError as broken:
             replies.failure, replies.closed_by_server = broken.reply, broken.closed_by_server
+            replies.tls_failed = broken.tls_failed
 
         self._open_transaction = replies.needs_reset
         if self._unusable or not replies.reusable:

@@ -1,22 +1,26 @@
 """Delivers the entries of a job to the servers of its lane: `SmtpDelivery`, and one attempt of it."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from relay.clock import Clock
 from relay.config.settings import Settings
 from relay.delivery.commands import build_commands, message_fault, recipient_fault
 from relay.delivery.connect import TlsContexts
-from relay.delivery.next_hop import NextHopResolver, parse_lane
+from relay.delivery.mx import MAX_HOSTS
+from relay.delivery.next_hop import Domain, NextHopResolver, parse_lane
 from relay.delivery.pool import LaneTarget, Pool
 from relay.delivery.session import Session
 from relay.mail.reply import Reply
 from relay.mail.transaction import MAX_RECIPIENTS
 from relay.queue.context import INTERNAL_ERROR, ErrorBoundary
 from relay.queue.nodes import full_share
-from relay.queue.outcome import Delivered, Outcome, Refused
+from relay.queue.outcome import Deferred, Delivered, Outcome, Phase, Refused
 from relay.queue.ports import DeliveryJob, DeliveryJournal, JournalRecord, QueueObserver, Rendered
 from relay.resolver import Resolver
+
+_ASK_NEXT_AFTER: Collection[Phase] = ("mail", "rcpt", "data")
+"""Phases of a temporary failure after which the next host is asked. Failures before them concern the connection."""
 
 
 class DeliveryAttempt:
@@ -40,6 +44,10 @@ class DeliveryAttempt:
         self._clock = clock
         self._outcomes: dict[int, Outcome] = {}
         self._rendered: dict[bool, Rendered] = {}
+        self._asked: set[str] = set()
+        """Servers that deferred recipients in this attempt."""
+        self._most_recipients: dict[str, int] = {}
+        """Recipients of one transaction that a server accepts, as it showed in this attempt."""
 
     async def run(self) -> Sequence[Outcome]:
         """Return one outcome for each entry of the job, in order.
@@ -51,17 +59,39 @@ class DeliveryAttempt:
         return [self._outcomes.get(index, INTERNAL_ERROR) for index in range(len(self._job.entries))]
 
     async def _deliver(self) -> None:
+        """Make transactions until each entry has its outcome from one of the servers (RFC 5321 section 5.1)."""
         pending = list(range(len(self._job.entries)))
         while pending:
-            session = await self._pool.session(self._lane_target)
-            if isinstance(session, Session):
-                pending = await self._use(session, pending)
-            else:
-                self._outcomes.update(dict.fromkeys(pending, session))
+            session = await self._pool.session(self._lane_target, self._asked)
+            if not isinstance(session, Session):
+                self._no_session(pending, session)
                 break
 
+            remaining = await self._use(session, pending)
+            if not remaining and (remaining := self._deferred_by_server()):
+                if len(self._asked | {session.remote}) >= MAX_HOSTS:
+                    break
+                self._asked.add(session.remote)
+            pending = remaining
+
+    def _no_session(self, pending: list[int], outcome: Deferred | Refused | None) -> None:
+        """Set the outcome of entries without one. A server's own reply counts more than another that is not there."""
+        if outcome is not None:
+            for index in pending:
+                self._outcomes.setdefault(index, outcome)
+
+    def _deferred_by_server(self) -> list[int]:
+        """Return the entries that another host of the domain may accept: those deferred without doubt."""
+        if not isinstance(self._lane_target.target, Domain):
+            return []
+        return [
+            index
+            for index, outcome in self._outcomes.items()
+            if isinstance(outcome, Deferred) and outcome.phase in _ASK_NEXT_AFTER and not outcome.uncertain
+        ]
+
     async def _use(self, session: Session, pending: list[int]) -> list[int]:
-        """Make one transaction. Return the entries that still have no outcome."""
+        """Make one transaction. Return the entries for another one at the same server."""
         finished = False
         try:
             remaining = await self._transact(session, pending)
@@ -82,7 +112,8 @@ class DeliveryAttempt:
             return []
 
         deliverable = self._refuse_unsendable(session, pending)
-        batch, rest = deliverable[:MAX_RECIPIENTS], deliverable[MAX_RECIPIENTS:]
+        most = self._most_recipients.get(session.remote) or self._pool.memory.recipients.get(session.remote)
+        batch, rest = deliverable[: most or MAX_RECIPIENTS], deliverable[most or MAX_RECIPIENTS :]
         if not batch:
             return []
         entries = tuple(self._job.entries[index] for index in batch)
@@ -95,12 +126,16 @@ class DeliveryAttempt:
         if replies.is_unanswered and session.transactions > 1:
             # The server had closed the idle connection. A new one is opened for the same entries.
             return deliverable
-        if replies.rejects_commands:
-            self._pool.disable_extensions(session)
+        if not replies.dot_sent and self._pool.falls_back(self._lane_target, session, replies):
+            return deliverable
+
+        self._pool.learn(session, replies)
         self._outcomes.update(zip(batch, replies.outcomes(len(batch), session.remote, session.offers.dsn), strict=True))
-        is_accepted = replies.accepted and replies.dot is not None and replies.dot.is_positive
-        next_batch = [batch[index] for index in replies.too_many_recipients()] if is_accepted else []
-        return next_batch + rest
+        if replies.most_recipients:
+            self._most_recipients[session.remote] = replies.most_recipients
+        elif most and replies.is_delivered:
+            self._pool.memory.recipients.set(session.remote, most)
+        return [batch[index] for index in replies.next_transaction(len(batch))] + rest
 
     def _accept(self, accepted: Sequence[int], outcome: Delivered) -> None:
         """Record a delivery in the journal, before any other step."""

@@ -1,6 +1,7 @@
 """The stream of one open connection: reads whole replies, writes commands and content, each with a timeout."""
 
 import asyncio
+import ssl
 from collections import deque
 from collections.abc import Callable
 
@@ -23,10 +24,11 @@ _UNEXPECTED = Reply(451, "4.5.0", "the receiving server sent a reply without a c
 class StreamError(Exception):
     """The connection is unusable. `reply` is a reply of our own that gives the reason."""
 
-    def __init__(self, reply: Reply, *, closed_by_server: bool = False) -> None:
+    def __init__(self, reply: Reply, *, closed_by_server: bool = False, tls_failed: bool = False) -> None:
         super().__init__(str(reply))
         self.reply = reply
         self.closed_by_server = closed_by_server
+        self.tls_failed = tls_failed
 
 
 class ClientStream(asyncio.Protocol):
@@ -126,7 +128,7 @@ class ClientStream(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """See asyncio.Protocol."""
         reply = Reply(451, "4.4.2", f"connection broken: {exc}") if exc else _CLOSED
-        self._fail(StreamError(reply, closed_by_server=True))
+        self._fail(StreamError(reply, closed_by_server=True, tls_failed=isinstance(exc, ssl.SSLError)))
 
     def pause_writing(self) -> None:
         """See asyncio.Protocol."""

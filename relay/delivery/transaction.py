@@ -39,6 +39,8 @@ class TransactionReplies:
     """A reply of our own for a connection that broke, timed out, or sent a malformed reply."""
     closed_by_server: bool = False
     """The server closed the connection."""
+    tls_failed: bool = False
+    """TLS failed after the handshake."""
     dot_sent: bool = False
 
     @property
@@ -123,14 +125,37 @@ class TransactionReplies:
         """Return the indexes of accepted recipients, to which the reply to the final dot applies."""
         return [index for index, reply in enumerate(self.recipients) if reply.is_positive]
 
-    def too_many_recipients(self) -> list[int]:
-        """Return the indexes of recipients over the server's limit, which the next transaction may carry."""
+    @property
+    def most_recipients(self) -> int:
+        """Recipients that the server accepts in one transaction, 0 if it showed no limit."""
+        over = next((index for index in range(len(self.recipients)) if self._is_too_many(index)), None)
+        return 0 if over is None else sum(reply.is_positive for reply in self.recipients[:over])
+
+    def next_transaction(self, count: int) -> list[int]:
+        """Return the indexes, of `count`, of recipients over the server's limit, which the next transaction may carry.
+
+        After 421 these are all recipients: the server closed the connection, and accepted nothing.
+        """
+        if not self.most_recipients or not (self.is_delivered or self._closing_reply):
+            return []
+        if self._closing_reply is not None:
+            refused = {index for index, reply in enumerate(self.recipients) if reply.is_permanent}
+            return [index for index in range(count) if index not in refused or self._is_too_many(index)]
         return [index for index in range(len(self.recipients)) if self._is_too_many(index)]
 
+    @property
+    def is_delivered(self) -> bool:
+        """Whether the server accepted the message for at least one recipient."""
+        return self.accepted and self.dot is not None and self.dot.is_positive
+
     def _is_too_many(self, index: int) -> bool:
-        """Whether the reply is 452, or 552 of RFC 821, after an accepted recipient (RFC 5321 section 4.5.3.1.10)."""
+        """Whether a reply to RCPT means a limit of recipients (RFC 5321 section 4.5.3.1.10).
+
+        It follows an accepted recipient, and is 452, 421, 552 of RFC 821, or any reply with the status 4.5.3 or 5.5.3.
+        """
         reply = self.recipients[index]
-        if reply.code not in (452, 552) or reply.status not in ("", "4.5.3", "5.5.3"):
+        by_status = reply.status in ("4.5.3", "5.5.3") and not reply.is_positive
+        if not by_status and not (reply.code in (452, 552) and not reply.status) and reply.code != 421:
             return False
         return any(before.is_positive for before in self.recipients[:index])
 

@@ -91,12 +91,17 @@ def test_what_follows_the_reply_to_data(replies: TransactionReplies, following: 
         (Reply(552, "5.2.2", "mailbox full"), OK, False),
         (Reply(452, "4.2.2", "mailbox full"), OK, False),
         (Reply(452, "4.5.3", ""), NO, False),
-        (Reply(450, "4.5.3", ""), OK, False),
+        (Reply(450, "4.5.3", ""), OK, True),
+        (Reply(550, "5.5.3", "too many"), OK, True),
+        (Reply(554, "5.5.3", "too many"), OK, True),
+        (Reply(554, "5.5.3", "too many"), NO, False),
+        (Reply(550, "5.1.1", "unknown"), OK, False),
     ],
 )
 def test_too_many_recipients(reply: Reply, before: Reply, too_many: bool) -> None:
     replies = TransactionReplies(OK, [before, reply], GO, OK)
-    assert replies.too_many_recipients() == ([1] if too_many else [])
+    assert replies.next_transaction(2) == ([1] if too_many else [])
+    assert replies.most_recipients == too_many
     if too_many:
         assert isinstance(replies.outcomes(2, REMOTE, False)[1], Deferred)
 
