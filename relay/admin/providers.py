@@ -80,13 +80,15 @@ class ProviderRoutes:
 
         domain = domain_of(from_address)
         listed = domain in settings.domains
+        return_path = settings.domain_for(from_address).return_path if listed else ""
         probe = Probe(
             provider=name,
             from_address=from_address,
             to_address=to_address,
             hostname=hostname,
             domain=domain if listed else "",
-            return_path=settings.domain_for(from_address).return_path if listed else "",
+            return_path=return_path,
+            bounce_address="" if return_path else settings.bounces.address,
         )
 
         accepted = probe_message(probe, self.new_id(now), now)

@@ -1,15 +1,21 @@
 """`relay imap`: lists the folders of the bounce mailbox."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
+from pydantic import ValidationError
 
 from relay.cli.common import EX_CONFIG, EX_UNAVAILABLE, config_option, json_option, settings_or_exit, show
-from relay.config.errors import closest
-from relay.inbound.imap_mailbox import Mailbox, MailboxError
+from relay.config.errors import closest, problem_of
+from relay.config.settings import Imap
+from relay.inbound.imap_mailbox import Folder, Mailbox, MailboxError
 
 _COLUMNS = (("FOLDER", "folder"), ("MESSAGES", "messages"), ("USE", "use"))
+
+
+_PORTS = {"implicit": 993, "starttls": 143, "none": 143}
 
 
 @click.group()
@@ -19,18 +25,60 @@ def imap() -> None:
 
 @imap.command("folders")
 @config_option
+@click.option("--host", default="", help="Server to ask; default: that of [bounces.imap].")
+@click.option("--port", type=click.IntRange(1, 65535), help="Default: 993, or 143 without implicit TLS.")
+@click.option("--tls", type=click.Choice(list(_PORTS)), help="Default: implicit.")
+@click.option("--username", default="", help="Login; the password is asked for, or read from standard input.")
 @json_option
-def folders_command(path: Path, as_json: bool) -> None:
-    """List the folders on the server of [bounces.imap]. The relay need not be running.
+def folders_command(path: Path, host: str, port: int | None, tls: str | None, username: str, as_json: bool) -> None:
+    """List the folders of the bounce mailbox. The relay need not be running.
 
-    Exits with 78 if no mailbox is configured, with 69 if the server does not answer or refuses the login.
+    With --host and --username no configuration is needed. Exits with 78 if no mailbox is configured, with 69 if the
+    server does not answer or refuses the login.
     """
-    settings = settings_or_exit(path).bounces.imap
-    if settings is None:
-        click.echo(f"relay: {path} has no [bounces.imap]: add host, username and password_file", err=True)
-        sys.exit(EX_CONFIG)
+    if bool(host) != bool(username) or ((port or tls) and not host):
+        raise click.UsageError("--host and --username belong together; --port and --tls need them")
+    account = _account(host, port, tls or "implicit", username) if host else _configured(path)
+    folders = _folders(account)
+    uses = {} if host else _uses(account)
+    rows = [{"folder": one.name, "messages": one.messages, "use": uses.get(one.name, "")} for one in folders]
+    show(rows, _COLUMNS, as_json=as_json)
+    if not host:
+        _warn_of_missing(account, [one.name for one in folders])
 
-    mailbox = Mailbox(settings)
+
+def _configured(path: Path) -> Imap:
+    account = settings_or_exit(path).bounces.imap
+    if account is None:
+        click.echo(
+            f"relay: {path} has no [bounces.imap]: add host, username and password_file, or use --host and --username",
+            err=True,
+        )
+        sys.exit(EX_CONFIG)
+    return account
+
+
+def _account(host: str, port: int | None, tls: str, username: str) -> Imap:
+    """Return an account that is in no configuration, with its password."""
+    values = {"host": host, "port": port or _PORTS[tls], "tls": tls, "username": username, "handled": "leave"}
+    try:
+        Imap.model_validate({**values, "password": ""})
+        return Imap.model_validate({**values, "password": _password(f"Password of {username} on {host}")})
+    except ValidationError as error:
+        problem = problem_of(error.errors()[0])
+        option = f"--{problem.path[-1]}" if problem.path else "the account"
+        raise click.UsageError(f"{option} {problem.problem}; allowed: {problem.allowed}") from None
+
+
+def _password(question: str) -> str:
+    """Ask for the password without showing it; read the first line of a standard input that is no terminal."""
+    if sys.stdin.isatty():
+        return str(click.prompt(question, hide_input=True, err=True))
+    return sys.stdin.readline().rstrip("\r\n")
+
+
+def _folders(account: Imap) -> Sequence[Folder]:
+    mailbox = Mailbox(account)
     try:
         mailbox.open()
         folders = mailbox.folders()
@@ -40,14 +88,16 @@ def folders_command(path: Path, as_json: bool) -> None:
         sys.exit(EX_UNAVAILABLE)
     finally:
         mailbox.abandon()
+    return folders
 
-    uses = {settings.folder: "polled"}
-    if settings.handled == "move":
-        uses[settings.handled_folder] = "handled mail"
-    rows = [{"folder": one.name, "messages": one.messages, "use": uses.get(one.name, "")} for one in folders]
-    show(rows, _COLUMNS, as_json=as_json)
-    names = [one.name for one in folders]
-    if settings.folder not in names:
-        similar = closest(settings.folder, names)
+
+def _uses(account: Imap) -> dict[str, str]:
+    handled = {account.handled_folder: "handled mail"} if account.handled == "move" else {}
+    return {**handled, account.folder: "polled"}
+
+
+def _warn_of_missing(account: Imap, names: Sequence[str]) -> None:
+    if account.folder not in names:
+        similar = closest(account.folder, names)
         hint = f'; did you mean "{similar}"?' if similar else ""
-        click.echo(f'relay: there is no folder "{settings.folder}" (bounces.imap.folder){hint}', err=True)
+        click.echo(f'relay: there is no folder "{account.folder}" (bounces.imap.folder){hint}', err=True)

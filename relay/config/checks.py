@@ -68,6 +68,8 @@ def find_warnings(settings: Settings) -> Iterator[Problem]:
     for address, identity in settings.identities.items():
         yield from _reply_warnings(settings, ("identities", address), identity)
     yield from _inbound_warnings(settings)
+    if settings.bounces.address:
+        yield from _bounce_address_warnings(settings)
 
 
 def _reply_warnings(settings: Settings, path: KeyPath, identity: Identity) -> Iterator[Problem]:
@@ -242,6 +244,19 @@ def _inbound_warnings(settings: Settings) -> Iterator[Problem]:
             inherited = len(path) > 1 and getattr(table, key) == getattr(settings.defaults, key)
             if getattr(table, key) and not inherited:
                 yield Problem((*path, key), 'no [[listener]] of kind "inbound" receives mail for it')
+
+
+def _bounce_address_warnings(settings: Settings) -> Iterator[Problem]:
+    path: KeyPath = ("bounces", "address")
+    if settings.bounces.imap is None:
+        yield Problem(
+            path, "is set, but no bounces are read from that mailbox", "[bounces.imap] with its server and login"
+        )
+    if domain_of(settings.bounces.address) in settings.return_domains:
+        problem = f"mail to {domain_of(settings.bounces.address)} is received by this relay, which has no mailboxes"
+        yield Problem(path, problem, "an address of a mailbox")
+    if all(one.return_path for one in (settings.defaults, *settings.senders.domains.values())):
+        yield Problem(path, "is not used: all mail has a signed address at its return_path", "one of them")
 
 
 def _is_loopback(host: str) -> bool:

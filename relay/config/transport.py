@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, field_validator
 
-from relay.config.parsers import parse_network, setting_error
+from relay.config.parsers import parse_network, quoted, setting_error
 from relay.config.values import (
     ConfigPath,
     Count,
@@ -18,6 +18,7 @@ from relay.config.values import (
     Network,
     Octets,
     OptionalDomain,
+    OptionalMailAddress,
     Port,
     PositiveCount,
     PositiveSeconds,
@@ -105,6 +106,13 @@ class Provider(Section):
     spf: Annotated[str, AfterValidator(_spf_mechanisms)] = ""
 
 
+def _ascii_address(value: str) -> str:
+    """Refuse a reverse-path that needs SMTPUTF8: many servers do not offer it (RFC 6531 section 3.2)."""
+    if not value.isascii():
+        raise setting_error(f"{quoted(value)} is not ASCII, so many servers refuse mail from it", "an ASCII address")
+    return value
+
+
 class Imap(Section):
     """`[bounces.imap]`: a mailbox that receives bounces."""
 
@@ -148,8 +156,9 @@ Suppressing = Literal[
 
 
 class Bounces(Section):
-    """`[bounces]`: when an address is suppressed, and for how long."""
+    """`[bounces]`: where bounces go, when an address is suppressed, and for how long."""
 
+    address: Annotated[OptionalMailAddress, AfterValidator(_ascii_address)] = ""
     threshold: PositiveCount = 3
     expire: dict[Suppressing, PositiveSeconds] = Field(default_factory=dict)
     """Seconds by category."""

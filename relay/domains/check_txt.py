@@ -136,7 +136,7 @@ async def check_dmarc(dns: Lookups, domain: SendingDomain, wanted: WantedRecord)
 
 def _dmarc_verdict(domain: SendingDomain, policy: FoundPolicy) -> tuple[Status, str]:
     record = policy.record
-    by_path = aligned(domain.return_path or domain.name, domain.name, record.spf_alignment)
+    by_path = aligned(domain.path_domain, domain.name, record.spf_alignment)
     if not by_path and not domain.keys:
         consequence = {"none": "", "quarantine": " and is taken for spam", "reject": " and is refused"}[policy.policy]
         return (
@@ -144,10 +144,10 @@ def _dmarc_verdict(domain: SendingDomain, policy: FoundPolicy) -> tuple[Status, 
             f"neither SPF nor DKIM speaks for {domain.name}, so its mail fails{consequence}: sign it with DKIM",
         )
     if not by_path and record.spf_alignment == "strict":
-        text = f"aspf=s lets only the return path {domain.name} count, not {domain.return_path}: take it out"
+        text = f"aspf=s lets only the return path {domain.name} count, not {domain.path_domain}: take it out"
         return "warning", f"{text}; until then all hangs on DKIM"
     if not by_path:
-        text = f"the return path {domain.return_path} does not speak for {domain.name}: take one below {domain.name}"
+        text = f"the return path {domain.path_domain} does not speak for {domain.name}: take one below {domain.name}"
         return "warning", f"{text}; until then all hangs on DKIM"
     if policy.publisher != domain.name:
         return "ok", f"the policy of {policy.publisher} holds here: {policy.policy}"

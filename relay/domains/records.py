@@ -42,6 +42,8 @@ class DkimKey:
 class SendingDomain:
     """Settings of a domain that its records depend on. "" means "not set".
 
+    `bounce_domain` is that of `bounces.address`, the reverse-path where there is no return path.
+
     `selectors` are the configured ones, `keys` those that exist. With `cname_target`, selectors and return path are
     aliases of names below it, in a zone of relay's operator.
 
@@ -61,15 +63,21 @@ class SendingDomain:
     srs_domain: str = ""
     srs_terms: tuple[str, ...] = ()
     unknown_providers: tuple[str, ...] = ()
+    bounce_domain: str = ""
+
+    @property
+    def path_domain(self) -> str:
+        """The domain of the reverse-path: return path, bounce mailbox, or the domain itself."""
+        return self.return_path or self.bounce_domain or self.name
 
     @property
     def spf(self) -> str:
-        """The SPF record of the return path, else of the domain itself."""
-        return self.spf_at(self.return_path or self.name)
+        """The SPF record of the domain of the reverse-path."""
+        return self.spf_at(self.path_domain)
 
     def spf_at(self, name: str) -> str:
         """Return the SPF record of a name: its hosts, with ~all for others (RFC 7208 section 5.1)."""
-        sent = self.spf_terms if name == (self.return_path or self.name) else ()
+        sent = self.spf_terms if name == self.path_domain else ()
         forwarded = self.srs_terms if name == self.srs_domain else ()
         terms = dict.fromkeys((*sent, *forwarded)) or (f"a:{self.hostname}",)
         return " ".join(("v=spf1", *terms, "~all"))
@@ -140,6 +148,7 @@ def sending_domain(
         spf_terms=_terms(known, providers),
         srs_domain=settings.srs_domain(name, name) if forwarding else "",
         srs_terms=_terms(known, forwarding),
+        bounce_domain=domain_of(settings.bounces.address),
         unknown_providers=tuple(one for one in dict.fromkeys((*providers, *forwarding)) if one not in known),
     )
 
@@ -191,7 +200,7 @@ def _key_remarks(domain: SendingDomain) -> Iterator[tuple[Role, str]]:
 
 
 def _return_path_remarks(domain: SendingDomain) -> Iterator[tuple[Role, str]]:
-    if not domain.return_path:
+    if not domain.return_path and not domain.bounce_domain:
         text = f'bounces do not come back to the relay: set return_path = "bounces.{domain.name}"'
         yield "return path", text
     elif domain.return_path == domain.name:
@@ -234,7 +243,8 @@ def _return_path(domain: SendingDomain) -> Iterator[WantedRecord]:
     name = domain.return_path
     if not name:
         purpose = "says which servers may send for the domain; merge it with the SPF record that is there"
-        yield WantedRecord(domain.name, "TXT", domain.spf, "spf", purpose)
+        publisher: Publisher = "domain" if domain.owns(domain.path_domain) else "operator"
+        yield WantedRecord(domain.path_domain, "TXT", domain.spf, "spf", purpose, publisher)
         return
     if domain.delegates(name):
         purpose = "lets bounces come back and SPF pass, both as the operator of the relay publishes them"

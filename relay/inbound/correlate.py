@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from relay.dsn.mime_parts import decode_words, read_header
 from relay.dsn.report import Recipient, Report
 from relay.mail import authors
-from relay.mail.address_list import Unreadable, parse_address_list
+from relay.mail.address_list import Mailbox, Unreadable, parse_address_list
 from relay.mail.canonical_address import canonical, domain_of
 from relay.mail.headers import fields, first_text
+from relay.mail.received import queue_id_in
 from relay.mail.subject import is_forwarded
 from relay.queue.entry import Entry
 from relay.reports.ports import MessageQuery, Story, StoryStore
@@ -23,6 +24,9 @@ MOST = 20
 
 
 _FIELDS = ("in-reply-to", "references")
+
+
+_RECIPIENT_FIELDS = ("to", "cc", "delivered-to", "x-original-to", "envelope-to")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,22 +61,56 @@ async def match_token(store: StoryStore, token: Token, report: Report, identity:
     return [(subject, about(report, subject.address)) for subject in subjects if subject.entry is not None]
 
 
-async def match_report(store: StoryStore, report: Report, identity: str) -> Sequence[Match]:
-    """Return the recipients a report names, of the message it returns.
+async def match_report(store: StoryStore, report: Report, identity: str, hostname: str) -> Sequence[Match]:
+    """Return the recipients a report names, of the message it returns: none that the message was not sent to.
 
-    With an `identity`, only its own messages are searched. Anybody may write to its CC tracking address, so mail to
-    that address must not affect messages of other identities.
+    The message is found by its Message-ID, else by the Received field that this host added. With an `identity`, only
+    its own messages are searched. Anybody may write to its CC tracking address, so mail to that address must not affect
+    messages of other identities.
     """
-    if not (report.message_id and report.recipients):
+    if not report.recipients:
         return []
-    stories = await store.stories(MessageQuery(message_id=report.message_id, identity=identity))
+    queries = [MessageQuery(message_id=report.message_id, identity=identity)] if report.message_id else []
+    queries += (MessageQuery(queue_id=one, identity=identity) for one in _queue_ids(report, hostname))
+    for query in queries:
+        for story in await store.stories(query):
+            if found := _named_recipients(story, report) or _redirected_recipient(story, report):
+                return found
+    return []
+
+
+def _queue_ids(report: Report, hostname: str) -> list[str]:
+    traces = (queue_id_in(value, hostname) for name, value in report.returned if name == "received")
+    return list(dict.fromkeys(filter(None, traces)))[:MOST]
+
+
+def _named_recipients(story: Story, report: Report) -> list[Match]:
     return [
         (OriginalRecipient(story.message.queue_id, entry.number, story), one)
-        for story in stories[:1]
         for entry in story.entries
         for one in report.recipients
         if canonical(entry.recipient) in (canonical(one.address), canonical(one.final_address))
     ]
+
+
+def _redirected_recipient(story: Story, report: Report) -> list[Match]:
+    """Return the only recipient of a message, if the returned header names it and the report only a further address.
+
+    The receiving host forwards mail to that address.
+    """
+    entries = [one for one in story.entries if one.number not in story.message.policy.copies]
+    if len(entries) != 1 or len(report.recipients) != 1:
+        return []
+    named = {
+        canonical(one.address) for name, value in report.returned if name in _RECIPIENT_FIELDS for one in _listed(value)
+    }
+    subject = OriginalRecipient(story.message.queue_id, entries[0].number, story)
+    return [(subject, report.recipients[0])] if canonical(entries[0].recipient) in named else []
+
+
+def _listed(value: str) -> Sequence[Mailbox]:
+    found = parse_address_list(value)
+    return () if isinstance(found, Unreadable) else found
 
 
 async def match_thread(store: StoryStore, content: bytes, report: Report, identity: str) -> Sequence[Match]:

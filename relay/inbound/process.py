@@ -154,7 +154,7 @@ class InboundProcessor:
         if mail.token is not None:
             return await match_token(self.stories, mail.token, mail.report, identity)
         if not mail.is_answer:
-            return await match_report(self.stories, mail.report, identity)
+            return await match_report(self.stories, mail.report, identity, self.settings().server.hostname)
         found = await match_thread(self.stories, mail.content, mail.report, identity)
         if found or not identity:
             return found

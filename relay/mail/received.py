@@ -8,6 +8,7 @@ from hashlib import blake2b
 
 from relay.mail.canonical_address import canonical
 from relay.mail.headers import Field, named
+from relay.mail.queue_id import is_queue_id
 from relay.mail.transaction import Envelope, Session
 
 NAME = b"Relay-Loop"
@@ -19,6 +20,10 @@ _DIGEST = 12
 
 _BY_RELAY = re.compile(rb"\bby ([^\s()]{1,255}) \(relay\) with ")
 """Matches a Received field of `received`."""
+
+
+_TRACE = re.compile(r"\bby ([^\s()]{1,255}) \(relay\) with \w{1,20} id (\w{1,40})")
+"""Matches it in the header of a returned message, with its host and queue id."""
 
 
 def received(queue_id: str, session: Session, envelope: Envelope, hostname: str, now: float) -> str:
@@ -62,6 +67,13 @@ def relay_hosts(content: bytes, found: Iterable[Field]) -> tuple[str, ...]:
     """Return the hosts, in lower case, whose relay wrote a Received field; one per field."""
     traces = (_BY_RELAY.search(one.value(content)) for one in named(found, b"received"))
     return tuple(trace[1].decode("utf-8", "replace").lower() for trace in traces if trace is not None)
+
+
+def queue_id_in(trace: str, hostname: str) -> str:
+    """Return the queue id that a Received field of this host names, "" for the field of another host."""
+    found = _TRACE.search(trace)
+    own = found is not None and found[1].lower() == hostname.lower()
+    return found[2] if found is not None and own and is_queue_id(found[2]) else ""
 
 
 def _digest(hostname: str, address: str) -> bytes:

@@ -91,6 +91,7 @@ def message_policy(
         identity=canonical(author) if identity else "",
         tracking=tracking_of(domain.tracking, facts.instructions.track),
         return_path=domain.return_path,
+        bounce_address="" if domain.return_path else settings.bounces.address,
         provider=providers[0],
         fallback_providers=tuple(providers[1:]),
         author_name=author_name(identity.display_name, identity.company) if identity else "",

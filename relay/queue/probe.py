@@ -26,6 +26,7 @@ class Probe:
     domain: str = ""
     """Sending domain whose keys sign the probe, "" for no signature."""
     return_path: str = ""
+    bounce_address: str = ""
 
 
 def probe_message(probe: Probe, queue_id: str, now: float) -> NewMessage:
@@ -38,7 +39,12 @@ def probe_message(probe: Probe, queue_id: str, now: float) -> NewMessage:
         queue_id=queue_id,
         created_at=now,
         reverse_path=probe.from_address,
-        policy=MessagePolicy(domain=probe.domain, return_path=probe.return_path, provider=probe.provider),
+        policy=MessagePolicy(
+            domain=probe.domain,
+            return_path=probe.return_path,
+            bounce_address=probe.bounce_address,
+            provider=probe.provider,
+        ),
         smtputf8=not (is_ascii(probe.from_address) and is_ascii(probe.to_address)),
         message_id=message_id,
         header_from=probe.from_address,

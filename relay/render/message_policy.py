@@ -18,6 +18,8 @@ class MessagePolicy:
     """None leaves links as they are, and adds no pixel."""
     return_path: str = ""
     """Domain of signed return-paths, "" keeps the reverse-path of the application."""
+    bounce_address: str = ""
+    """Reverse-path for all recipients where there is no `return_path`, "" keeps that of the application."""
     provider: str = DIRECT
     fallback_providers: tuple[str, ...] = ()
     author_name: str = ""

@@ -113,12 +113,16 @@ def outgoing(message: RenderInput) -> bytes:
 
 
 def reverse_path_for(message: RenderInput, recipient: int, keyring: Keyring) -> str:
-    """Return the reverse-path for that recipient: SRS if forwarded, a signed return-path if the domain has one."""
+    """Return the reverse-path for that recipient.
+
+    It is rewritten (SRS) for forwarded mail, and null for a null one. Else it is a signed return-path if the domain has
+    one, the address of the bounce mailbox, or that of the application.
+    """
     policy = message.policy
     if policy.forward_domain:
         return srs_encode(keyring.keys[0][1], message.reverse_path, policy.forward_domain, message.created_at)
     if not (policy.return_path and message.reverse_path):
-        return message.reverse_path
+        return message.reverse_path and (policy.bounce_address or message.reverse_path)
     token = sign_address_token(keyring, Token(Kind.BOUNCE, message.queue_id, recipient))
     return f"{token}@{policy.return_path}"
 

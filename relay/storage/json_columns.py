@@ -64,6 +64,8 @@ def encode_policy(policy: MessagePolicy) -> str:
 
     if policy.send_at is not None:
         value["send_at"] = policy.send_at
+    if policy.bounce_address:
+        value["bounce_address"] = policy.bounce_address
     if policy.author_name:
         value["author_name"] = policy.author_name
     if policy.reply_domain:
@@ -93,6 +95,7 @@ def decode_policy(text: str) -> MessagePolicy:
         identity=value["identity"],
         tracking=None if tracking is None else _tracking(tracking),
         return_path=value["return_path"],
+        bounce_address=value.get("bounce_address", ""),
         provider=value["provider"],
         fallback_providers=tuple(value["fallback_providers"]),
         author_name=value.get("author_name", ""),

@@ -64,6 +64,7 @@ def full_message(queue_id: str = "Q00000000000FF") -> Message:
                 pixel="start",
             ),
             return_path="bounces.acme.test",
+            bounce_address="bounces@acme.test",
             provider="newsletter",
             fallback_providers=("other", "direct"),
             author_name="Zo\u00eb (Acme Ltd)",

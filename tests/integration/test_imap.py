@@ -16,6 +16,7 @@ from relay.mail.reply import Reply
 from tests.servers.dovecot import PASSWORD, USER, Dovecot, need_dovecot
 from tests.servers.relay_process import RelayProcess
 from tests.servers.sink import Sink
+from tests.servers.terminal import Terminal
 from tests.servers.waiting import PATIENCE
 
 MAIL = b"From: Acme <news@acme.test>\r\nTo: u@rcpt.test\r\nSubject: invoice\r\n\r\nhello\r\n"
@@ -36,10 +37,17 @@ async def dovecot(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Dovecot]:
 class Relay(RelayProcess):
     """A relay that reads the mailbox of a Dovecot every second."""
 
-    def __init__(self, folder: Path, sink_port: int, port: int, more: str = "", password: str = PASSWORD) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        sink_port: int,
+        port: int,
+        more: str = "",
+        password: str = PASSWORD,
+        paths: str = '[domains."acme.test"]\nreturn_path = "bounces.acme.test"',
+    ) -> None:
         account = f'host = "localhost"\nport = {port}\nusername = "{USER}"\npassword = "{password}"\ninterval = "1s"\n'
-        domain = '[domains."acme.test"]\nreturn_path = "bounces.acme.test"\n'
-        super().__init__(folder, sink_port, f"{domain}[bounces.imap]\n{account}{more}")
+        super().__init__(folder, sink_port, f"{paths}\n[bounces.imap]\n{account}{more}")
 
     def send(self) -> str:
         with smtplib.SMTP("127.0.0.1", self.port, timeout=20) as client:
@@ -125,9 +133,11 @@ async def test_servers_without_move_copy_and_delete_only_what_was_handled(
         assert dovecot.flags("Done").keys() == {BOUNCED}
 
 
-async def test_each_mail_is_processed_once_over_a_restart(tmp_path: Path, dovecot: Dovecot) -> None:
-    async with Sink() as sink, Relay(tmp_path, sink.port, dovecot.port, 'handled = "leave"') as relay:
+async def test_each_mail_to_a_plain_address_is_processed_once_over_a_restart(tmp_path: Path, dovecot: Dovecot) -> None:
+    paths = f'[bounces]\naddress = "{USER}"'
+    async with Sink() as sink, Relay(tmp_path, sink.port, dovecot.port, 'handled = "leave"', paths=paths) as relay:
         queue_id, bounce = await relay.bounce(sink)
+        assert sink.messages[0].reverse_path == USER
         dovecot.put(bounce)
         await relay.taken(1)
         assert await relay.stop() == 0
@@ -185,6 +195,30 @@ async def test_starttls_and_the_folders_to_choose_from_without_a_running_relay(
     ]
     assert "Rückläufer  1         polled" in (await folders(relay)).stdout
     assert dovecot.flags("Rückläufer") == {b"one": set()}
+
+
+async def test_the_folders_before_the_mailbox_is_configured(tmp_path: Path, dovecot: Dovecot) -> None:
+    unconfigured = RelayProcess(tmp_path, 1)
+    tmp_path.mkdir(exist_ok=True)
+    account = ("--host", "localhost", "--port", str(dovecot.port), "--username", USER)
+    listed = await asyncio.to_thread(CliRunner().invoke, imap, ["folders", *account, "--json"], f"{PASSWORD}\n")
+    assert (listed.exit_code, listed.stdout) == (0, '{"folder": "INBOX", "messages": 0, "use": ""}\n')
+    async with Terminal(unconfigured, "imap", "folders", *account) as terminal:
+        await terminal.until(f"Password of {USER} on localhost: ")
+        terminal.type(PASSWORD)
+        assert "INBOX   0" in await terminal.until("INBOX")
+        assert await terminal.process.wait() == 0
+    assert PASSWORD not in terminal.said
+
+    wrong = await asyncio.to_thread(CliRunner().invoke, imap, ["folders", *account], "guessed-wrong\n")
+    assert (wrong.exit_code, "login of bounces@acme.test was refused" in wrong.stderr) == (69, True)
+    for options, text in (
+        (["--host", "localhost"], "--host and --username belong together"),
+        (["--host", "imap.acme.test", "--username", "u", "--tls", "none"], "the password would be sent in clear text"),
+        (["--host", "a b", "--username", "u"], '--host "a b" is not a host name'),
+    ):
+        usage = CliRunner().invoke(imap, ["folders", *options])
+        assert (usage.exit_code, text in usage.stderr) == (64, True), usage.stderr
 
 
 async def test_errors_of_the_folders_command(tmp_path: Path, dovecot: Dovecot, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,6 +22,9 @@ def _warnings(tables: dict[str, Any]) -> list[str]:
     return [f"{key_text(one.path)}: {one.problem}" for one in find_warnings(Settings.model_validate(tables))]
 
 
+_IMAP = {"host": "h", "username": "u", "password": "p"}
+
+
 def _listener(**keys: Any) -> dict[str, Any]:
     return {"name": "a", "address": "127.0.0.1:2525", **keys}
 
@@ -182,6 +185,18 @@ def test_port_0_is_always_free() -> None:
             },
             'identities."x@a.test".forward_to[1]: mail to r.a.test is received by this relay, which has no mailboxes',
         ),
+        (
+            {"bounces": {"address": "b@a.test"}},
+            "bounces.address: is set, but no bounces are read from that mailbox",
+        ),
+        (
+            {"bounces": {"address": "b@a.test", "imap": _IMAP}, "defaults": {"return_path": "r.a.test"}},
+            "bounces.address: is not used: all mail has a signed address at its return_path",
+        ),
+        (
+            {"bounces": {"address": "b@r.a.test", "imap": _IMAP}, "domains": {"a.test": {"return_path": "r.a.test"}}},
+            "bounces.address: mail to r.a.test is received by this relay, which has no mailboxes",
+        ),
     ],
 )
 def test_warnings(tables: dict[str, Any], messages: str) -> None:
@@ -190,8 +205,8 @@ def test_warnings(tables: dict[str, Any], messages: str) -> None:
 
 
 def test_bounces_may_come_back_by_imap() -> None:
-    imap = {"host": "h", "username": "u", "password": "p"}
-    assert _warnings({"defaults": {"return_path": "b.a.test"}, "bounces": {"imap": imap}}) == []
+    assert _warnings({"defaults": {"return_path": "b.a.test"}, "bounces": {"imap": _IMAP}}) == []
+    assert _warnings({"bounces": {"address": "b@a.test", "imap": _IMAP}}) == []
 
 
 def test_a_certificate_must_match_its_key(tmp_path: Path) -> None:

@@ -81,6 +81,15 @@ def test_without_a_return_path_the_domain_itself_has_the_spf_record() -> None:
     assert [role for role, _ in remarks(domain)] == ["return path"]
 
 
+def test_without_a_return_path_the_domain_of_the_bounce_mailbox_has_the_spf_record() -> None:
+    for name, publisher in (("acme.test", "domain"), ("mail.acme.test", "domain"), ("operator.test", "operator")):
+        domain = changed(return_path="", bounce_domain=name)
+        assert [line for line in lines(domain) if "spf1" in line[3]] == [
+            (publisher, name, "TXT", "v=spf1 a:relay.test ~all")
+        ]
+        assert [role for role, _ in remarks(domain)] == []
+
+
 @pytest.mark.parametrize("line", [one.zone_line for one in records(PLAIN)])
 def test_zone_lines_are_read_by_dnspython_as_they_were_meant(line: str) -> None:
     name, _, kind, value = line.split(" ", 3)

@@ -115,7 +115,14 @@ class TestReversePath:
         assert len(token) <= 64
 
     def test_the_null_reverse_path_stays_null(self) -> None:
-        assert reverse_path_for(replace(under(POLICY, return_path="bounces.acme.test"), reverse_path=""), 0, RING) == ""
+        for policy in ({"return_path": "bounces.acme.test"}, {"bounce_address": "bounces@acme.test"}):
+            assert reverse_path_for(replace(under(POLICY, **policy), reverse_path=""), 0, RING) == ""
+
+    def test_the_bounce_mailbox_is_the_reverse_path_of_all_recipients(self) -> None:
+        message = under(POLICY, bounce_address="bounces@acme.test")
+        assert {reverse_path_for(message, number, RING) for number in (0, 1)} == {"bounces@acme.test"}
+        forwarded = under(POLICY, bounce_address="bounces@acme.test", forward_domain="reply.acme.test")
+        assert reverse_path_for(forwarded, 0, RING).startswith("SRS0=")
 
 
 class TestPerRecipient:
