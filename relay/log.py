@@ -25,6 +25,8 @@ LINES: dict[str, str] = {
     "config.reloaded": "New settings are in force. restart_needed lists sections that need a restart. changed, "
     "restart_needed.",
     "config.rejected": "A reload found faults; the old settings stay in force. Correct the faults and reload. faults.",
+    "server.few_files": "The process may open fewer files than the configured connections need. Raise its limit of "
+    "open files (ulimit -n, LimitNOFILE). limit, needed.",
     "config.warning": "The settings are usable, but need attention. warning.",
     "keys.created": "A tracker key was created because none was configured. Include it in the backup. file.",
     "keys.missing": "A domain has DKIM selectors and no key; its mail is not signed. Run `relay dkim new`. domain, "
@@ -60,6 +62,9 @@ LINES: dict[str, str] = {
     "store.recovered": "The store answers again. seconds.",
     "smtp.connected": "A client connected (level debug). client, listener.",
     "smtp.refused": "A client or transaction was refused. client, listener, reply, reverse_path, recipient.",
+    "smtp.stressed": "A listener is nearly out of connections: strangers are closed after smtp.stress_timeout, or for "
+    "a new client. listener, connections.",
+    "smtp.unstressed": "A listener has enough free connections again. listener, connections.",
     "smtp.auth_failed": "A login failed. client, listener, credential.",
     "smtp.failed": "Unexpected error while accepting a message; the client got 451 4.3.0 and keeps it. client, error.",
     "message.created": "The entry of a recipient is on disk. lane, reverse_path, message_id, identity, domain, size, …",
@@ -115,6 +120,7 @@ _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARN
 
 _LEVEL_OF = {
     "smtp.connected": "debug",
+    "server.few_files": "warning",
     "config.warning": "warning",
     "config.rejected": "error",
     "server.broken": "error",
@@ -126,6 +132,7 @@ _LEVEL_OF = {
     "store.trouble": "error",
     "queue.journal_failing": "warning",
     "clock.set": "warning",
+    "smtp.stressed": "warning",
     "smtp.auth_failed": "warning",
     "smtp.failed": "error",
     "unsubscribe.unknown": "warning",

@@ -23,6 +23,9 @@ class Metrics:
         self.refused = Counter(
             "relay_refused_total", "SMTP transactions refused, by reply code", ["code"], registry=self.registry
         )
+        self.smtp_connections = Gauge(
+            "relay_smtp_connections", "Open connections to a listener", ["listener"], registry=self.registry
+        )
         self.render_failures = Counter(
             "relay_render_failures_total",
             "Messages sent as they came because a renderer failed",

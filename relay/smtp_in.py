@@ -13,7 +13,7 @@ from relay.log import Emit
 from relay.smtp.commands import COMMANDS
 from relay.smtp.connection import Connection
 from relay.smtp.service import ListenerContext, MessageHandler, ServerResources
-from relay.smtp.stream import TLS_HANDSHAKE_TIME
+from relay.smtp.tls_listener import TlsListener
 
 _SWEEP_INTERVAL = 1.0
 """Seconds between two checks of the deadlines."""
@@ -75,8 +75,9 @@ class SmtpServer:
             clock=clock,
             pause=pause,
         )
+        self._service.resources.connections.add_listener(listener)
         self._connections: set[Connection] = set()
-        self._server: asyncio.Server | None = None
+        self._server: asyncio.Server | TlsListener | None = None
         self._sweeper: asyncio.Task[None] | None = None
 
     @property
@@ -94,17 +95,16 @@ class SmtpServer:
     async def start(self) -> None:
         """Listen. Raises OSError when the address is not available."""
         listener, context = self._service.listener, self._service.ssl_context
-        address = parse_host_port(listener.address)
-        implicit = listener.tls == "implicit"
-        self._server = await asyncio.get_running_loop().create_server(
-            lambda: Connection(self._service, COMMANDS, self._connections),
-            address.host,
-            address.port,
-            ssl=context if implicit else None,
-            ssl_handshake_timeout=TLS_HANDSHAKE_TIME if implicit else None,
-            backlog=_BACKLOG,
-            reuse_address=True,
-        )
+        host, port = parse_host_port(listener.address)
+
+        def make() -> Connection:
+            return Connection(self._service, COMMANDS, self._connections)
+
+        if listener.tls == "implicit" and context is not None:
+            self._server = await TlsListener.open(host, port, _BACKLOG, context, make)
+        else:
+            loop = asyncio.get_running_loop()
+            self._server = await loop.create_server(make, host, port, backlog=_BACKLOG, reuse_address=True)
         self._sweeper = asyncio.create_task(self._sweep_on())
 
     async def stop(self, grace: float) -> None:
@@ -113,7 +113,9 @@ class SmtpServer:
         The remaining connections are then aborted; an acceptance in progress still completes.
         """
         self._service.stopping = True
-        if self._server is not None:
+        if isinstance(self._server, TlsListener):
+            await self._server.close()
+        elif self._server is not None:
             self._server.close()
 
         for connection in tuple(self._connections):
@@ -130,9 +132,19 @@ class SmtpServer:
             self._sweeper.cancel()
 
     def sweep(self, now: float) -> None:
-        """Close the connections whose deadline has passed at `now`."""
+        """Close the connections whose deadline has passed at `now`. Under stress strangers have shorter ones."""
+        self._observe_stress()
         for connection in tuple(self._connections):
             connection.sweep(now)
+
+    def _observe_stress(self) -> None:
+        """Log when the listener runs out of connections, and when that ends."""
+        service, name = self._service, self._service.listener.name
+        stressed = service.resources.connections.is_stressed(name, service.settings().smtp, before=service.stressed)
+        if stressed != service.stressed:
+            service.stressed = stressed
+            line = "smtp.stressed" if stressed else "smtp.unstressed"
+            service.log(line, listener=name, connections=service.resources.connections.count(name))
 
     async def _sweep_on(self) -> None:
         while True:

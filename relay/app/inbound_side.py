@@ -4,6 +4,7 @@ import asyncio
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import assert_never
 
 from relay.app.context import AppContext
@@ -125,6 +126,9 @@ def _servers(context: AppContext, submission: MessageHandler, inbound: MessageHa
     """Build the listeners, which share one set of resources."""
     settings = context.settings()
     resources = ServerResources(settings.server.data_dir)
+    connections = context.observer.metrics.smtp_connections
+    for listener in settings.listeners:
+        connections.labels(listener.name).set_function(partial(resources.connections.count, listener.name))
 
     def handler(kind: ListenerKind) -> MessageHandler:
         match kind:

@@ -17,6 +17,7 @@ from relay.app.inbound_side import InboundSide, open_inbound_side
 from relay.app.maintenance import Maintenance, depth_by_state
 from relay.app.nightly_audit import NightlyAudit
 from relay.app.observer import Observer
+from relay.app.open_files import raise_file_limit
 from relay.app.outbound_side import OutboundSide, open_outbound_side
 from relay.app.supervisor import Supervisor
 from relay.clock import Clock, system_clock
@@ -134,6 +135,7 @@ class App:
 
     async def _open(self, settings: Settings) -> Tracker | None:
         """Open the parts in order, and return the tracker. Listeners open last, when mail can be processed."""
+        raise_file_limit(settings, self.log)
         keys = load_keys(settings, self.log)
         context = await self._context(settings)
         await context.store.suppressions.limit(suppression_lengths(settings))

@@ -100,11 +100,22 @@ def _listeners(settings: Settings) -> Iterator[Problem]:
         if listener.kind == "submission":
             yield from _open_relay(path, listener)
         yield from _address_conflict(in_use, (*path, "address"), listener.host, listener.port)
+    yield from _reserved_connections(settings)
 
     for section in ("tracker", "admin", "metrics"):
         listening = getattr(settings, section)
         if listening.address:
             yield from _address_conflict(in_use, (section, "address"), listening.host, listening.port)
+
+
+def _reserved_connections(settings: Settings) -> Iterator[Problem]:
+    most, left = settings.smtp.max_connections, settings.smtp.max_connections
+    for index, listener in enumerate(settings.listeners):
+        if listener.reserved_connections > left:
+            problem = f"{listener.reserved_connections} are more than the {left} that remain of smtp.max_connections"
+            allowed = f"0 to {left}, or a larger smtp.max_connections than {most}"
+            yield Problem(("listener", index, "reserved_connections"), problem, allowed)
+        left = max(left - listener.reserved_connections, 0)
 
 
 def _dashboard(settings: Settings) -> Iterator[Problem]:

@@ -46,6 +46,13 @@ class Listener(Listening):
     key: ConfigPath = None
     auth: Literal["optional", "required"] = "optional"
     allow_networks: tuple[Network, ...] = LOOPBACK
+    reserved_connections: Count = 0
+
+    def allows(self, client: str) -> bool:
+        """Whether a client, by its IP address, may send without AUTH."""
+        address = ip_address(client)
+        networks = self.allow_networks if self.kind == "submission" and self.auth == "optional" else ()
+        return any(address in network for network in networks if network.version == address.version)
 
 
 class Smtp(Section):
@@ -55,6 +62,7 @@ class Smtp(Section):
     max_connections_per_client: PositiveCount = 100
     idle_timeout: PositiveSeconds = 300.0
     data_timeout: PositiveSeconds = 180.0
+    stress_timeout: PositiveSeconds = 10.0
     max_errors: PositiveCount = 20
     max_junk_commands: PositiveCount = 100
     max_auth_failures: PositiveCount = 3

@@ -1,7 +1,6 @@
 """Refuses clients, senders and messages. Each function returns None if it refuses nothing. Pure."""
 
 from collections.abc import Callable, Sequence
-from ipaddress import ip_address
 
 from relay.config.settings import Settings
 from relay.mail.canonical_address import canonical
@@ -21,8 +20,7 @@ def refuse_relaying(settings: Settings, session: Session) -> Reply | None:
     if listener.auth == "required":
         return Reply(530, "5.7.0", "Authentication required")
 
-    client = ip_address(session.client)
-    if any(client in network for network in listener.allow_networks if network.version == client.version):
+    if listener.allows(session.client):
         return None
     if settings.credentials:
         return Reply(530, "5.7.0", "Authentication required: this address may not relay without it")

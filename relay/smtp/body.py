@@ -5,9 +5,9 @@ import tempfile
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Self
 
 from relay.mail.reply import Reply
 
@@ -46,9 +46,13 @@ class BodyLimits:
     handed_over: int = 128 * MIB
     """Content passed to handlers at the same time."""
 
+    def half(self) -> Self:
+        """Return limits half as large for all bodies together."""
+        return replace(self, memory=self.memory // 2, received=self.received // 2, handed_over=self.handed_over // 2)
+
 
 class BodyPool:
-    """Memory and disk limits of all bodies in the process. `folder` contains the unnamed files."""
+    """Memory and disk limits of the bodies of one kind of listener. `folder` contains the unnamed files."""
 
     def __init__(self, folder: Path, limits: BodyLimits | None = None) -> None:
         self.folder = folder

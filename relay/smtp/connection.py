@@ -10,7 +10,7 @@ from ipaddress import IPv6Address, ip_address
 from relay.mail.dot_stuffing import LineEndDecoder
 from relay.mail.reply import Reply
 from relay.mail.smtp_command import CommandLine, parse_line
-from relay.mail.transaction import Envelope, Session
+from relay.mail.transaction import Envelope, Session, network_of
 from relay.smtp.body import Body
 from relay.smtp.service import ListenerContext
 from relay.smtp.stream import ClientDisconnected, SmtpStream
@@ -25,6 +25,10 @@ _LEAST_PROGRESS = 1024
 
 _JUNK_COMMANDS = frozenset({"EHLO", "HELO", "HELP", "NOOP", "RSET", "VRFY"})
 """Commands that do not send mail; limited between two messages by max_junk_commands."""
+
+
+_JUNK_UNDER_STRESS = 3
+"""Junk commands of a stranger under stress, at most: EHLO before and after STARTTLS, and one more."""
 
 
 _IDLE = Reply(421, "4.4.2", "Nothing was sent for too long, closing")
@@ -79,6 +83,8 @@ class Connection(SmtpStream):
         self._errors = 0
         self._junk_commands = 0
         self._progress = 0
+        self._is_allowed = False
+        self.waits_since = math.inf
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start the session; with implicit TLS after the handshake."""
@@ -89,6 +95,7 @@ class Connection(SmtpStream):
             address = address.ipv4_mapped
         self.loopback = address.is_loopback
         self.client_session = replace(self.client_session, client=str(address), tls=self.tls)
+        self._is_allowed = self.service.listener.allows(str(address))
         self._connections.add(self)
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -101,11 +108,19 @@ class Connection(SmtpStream):
         """Whether the client disconnected."""
         return self.transport is None
 
+    @property
+    def is_stranger(self) -> bool:
+        """Whether the client has neither authenticated nor may send by its address."""
+        return not (self._is_allowed or self.client_session.credential)
+
     # Called by the server
 
     def sweep(self, now: float) -> None:
-        """Close the connection when its deadline has passed."""
-        if now > self.deadline:
+        """Close the connection when its deadline has passed. It is shorter for a stranger under stress."""
+        deadline = self.deadline
+        if self._is_curbed:
+            deadline = min(deadline, self.waits_since + self.service.settings().smtp.stress_timeout)
+        if now > deadline:
             if not self.closing:
                 self.refused(_IDLE)
             self.close_with(_IDLE, now)
@@ -115,15 +130,22 @@ class Connection(SmtpStream):
         if self._waits_for_command:
             self.close_with(_STOPPING, self.service.clock())
 
+    def displace(self, reply: Reply) -> None:
+        """Close the connection, because another one takes its place."""
+        self.refused(reply)
+        self.close_with(reply, self.service.clock())
+
+    @property
+    def _is_curbed(self) -> bool:
+        return self.service.stressed and self.is_stranger
+
     # The commands
 
     async def _handle_client(self) -> None:
         service = self.service
-        refusal = (
-            _STOPPING
-            if service.stopping
-            else service.resources.enter(self.client_session.client, service.settings().smtp)
-        )
+        table, network = service.resources.connections, network_of(self.client_session.client)
+        smtp = service.settings().smtp
+        refusal = _STOPPING if service.stopping else table.enter(self, service.listener.name, network, smtp)
 
         try:
             if refusal is None:
@@ -139,8 +161,7 @@ class Connection(SmtpStream):
             pass
         finally:
             self.reset()
-            if refusal is None:
-                service.resources.leave(self.client_session.client)
+            table.leave(self)
             self.close(service.clock())
 
     async def _next_command(self) -> None:
@@ -149,7 +170,7 @@ class Connection(SmtpStream):
             return
 
         smtp = self.service.settings().smtp
-        self.deadline = self.service.clock() + smtp.idle_timeout
+        self._wait(smtp.idle_timeout)
         self._waits_for_command = True
         raw = await self.read_line(MAX_AUTH_LINE)
         self._waits_for_command = False
@@ -164,7 +185,8 @@ class Connection(SmtpStream):
     async def _execute(self, line: CommandLine) -> Reply | None:
         if line.verb in _JUNK_COMMANDS:
             self._junk_commands += 1
-            if self._junk_commands > self.service.settings().smtp.max_junk_commands:
+            most = _JUNK_UNDER_STRESS if self._is_curbed else self.service.settings().smtp.max_junk_commands
+            if self._junk_commands > most:
                 return _TOO_MUCH_JUNK
 
         command = self._commands.get(line.verb)
@@ -220,18 +242,23 @@ class Connection(SmtpStream):
 
     def suspend_deadline(self) -> None:
         """Suspend the deadline while the client waits for the server."""
-        self.deadline = math.inf
+        self.deadline = self.waits_since = math.inf
 
     def expect_content(self) -> None:
         """Start the timeout of the next block of content."""
         self._progress = 0
-        self.deadline = self.service.clock() + self.service.settings().smtp.data_timeout
+        self._wait(self.service.settings().smtp.data_timeout)
 
     def progressed(self, octets: int) -> None:
         """Restart the timeout when enough content has arrived."""
         self._progress += octets
         if self._progress >= _LEAST_PROGRESS:
             self.expect_content()
+
+    def _wait(self, timeout: float) -> None:
+        """Start a wait for the client of at most `timeout` seconds."""
+        self.waits_since = self.service.clock()
+        self.deadline = self.waits_since + timeout
 
 
 def _printable(reply: Reply) -> Reply:

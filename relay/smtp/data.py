@@ -80,7 +80,8 @@ def _refusal(connection: Connection) -> Reply | None:
 def _new_body(connection: Connection) -> Body:
     service = connection.service
     limit = service.settings().limits.max_message_size
-    connection.body = Body(service.resources.bodies, limit, refuse_nul=service.listener.kind == "submission")
+    kind = service.listener.kind
+    connection.body = Body(service.resources.body_pool(kind), limit, refuse_nul=kind == "submission")
     return connection.body
 
 
@@ -105,15 +106,11 @@ async def _read_chunk(connection: Connection, body: Body | None, size: int) -> N
 
 async def _hand_over(connection: Connection, body: Body) -> Reply:
     """Pass the message to the handler. A disconnect does not cancel this: acceptance is complete or did not happen."""
-    envelope, service = connection.mail, connection.service
+    envelope = connection.mail
     assert envelope is not None
     connection.suspend_deadline()
     try:
-        async with service.resources.bodies.reserve_memory(body.size):
-            content = await body.content()
-            if connection.gone:
-                raise ClientDisconnected
-            reply = content if isinstance(content, Reply) else await _accept(connection, envelope, content)
+        reply = body.fault or await _whole(connection, envelope, body)
         if reply.is_positive:
             connection.message_accepted()
         else:
@@ -122,6 +119,15 @@ async def _hand_over(connection: Connection, body: Body) -> Reply:
         connection.reset()
 
     return reply
+
+
+async def _whole(connection: Connection, envelope: Envelope, body: Body) -> Reply:
+    """Pass the whole content to the handler, once it fits into memory."""
+    async with connection.service.resources.body_pool(connection.service.listener.kind).reserve_memory(body.size):
+        content = await body.content()
+        if connection.gone:
+            raise ClientDisconnected
+        return content if isinstance(content, Reply) else await _accept(connection, envelope, content)
 
 
 async def _accept(connection: Connection, envelope: Envelope, content: bytes) -> Reply:

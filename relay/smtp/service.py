@@ -1,24 +1,19 @@
 """State that connections share: the handler of a listener, and the limits of all listeners."""
 
 import ssl
-from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from relay.config.settings import Listener, Settings, Smtp
+from relay.config.settings import Listener, Settings
 from relay.events.ports import StoreError
 from relay.log import Emit
 from relay.mail.reply import Reply
-from relay.mail.transaction import Envelope, Recipient, Session, Transaction, network_of
+from relay.mail.transaction import Envelope, ListenerKind, Recipient, Session, Transaction
 from relay.smtp.body import BodyLimits, BodyPool
+from relay.smtp.connection_table import ConnectionTable
 from relay.smtp.throttle import AuthThrottle
-
-TOO_MANY = Reply(421, "4.3.2", "Too many connections here, try again later")
-
-
-TOO_MANY_FROM_YOU = Reply(421, "4.7.0", "Too many connections from your address, try again later")
 
 
 class MessageHandler(Protocol):
@@ -41,34 +36,20 @@ class MessageHandler(Protocol):
 
 
 class ServerResources:
-    """Shared by all listeners: connection counts by client, the body pool and the AUTH throttle."""
+    """Shared by all listeners: the connection table, the body pools and the AUTH throttle.
+
+    Inbound mail has a pool of its own, half as large: mail of strangers uses up no space of submission.
+    """
 
     def __init__(self, data_dir: Path, limits: BodyLimits | None = None) -> None:
         self.bodies = BodyPool(data_dir, limits)
+        self.inbound_bodies = BodyPool(data_dir, self.bodies.limits.half())
         self.throttle = AuthThrottle()
-        self.connections = 0
-        self._by_client: Counter[str] = Counter()
+        self.connections = ConnectionTable()
 
-    def enter(self, client: str, smtp: Smtp) -> Reply | None:
-        """Count a new connection, or return its refusal. `leave` is for counted connections only."""
-        network = network_of(client)
-        if self._by_client[network] >= smtp.max_connections_per_client:
-            return TOO_MANY_FROM_YOU
-
-        if self.connections >= smtp.max_connections:
-            return TOO_MANY
-
-        self.connections += 1
-        self._by_client[network] += 1
-        return None
-
-    def leave(self, client: str) -> None:
-        """Uncount a connection."""
-        network = network_of(client)
-        self.connections -= 1
-        self._by_client[network] -= 1
-        if not self._by_client[network]:
-            del self._by_client[network]
+    def body_pool(self, kind: ListenerKind) -> BodyPool:
+        """Return the pool of a kind of listener."""
+        return self.inbound_bodies if kind == "inbound" else self.bodies
 
 
 @dataclass(slots=True, kw_only=True)
@@ -87,3 +68,5 @@ class ListenerContext:
     """Monotonic seconds."""
     pause: Callable[[float], Awaitable[None]]
     stopping: bool = False
+    stressed: bool = False
+    """Nearly all connections are in use: strangers have shorter time-outs and few junk commands."""

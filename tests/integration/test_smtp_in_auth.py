@@ -8,6 +8,7 @@ import pytest
 import trustme
 
 from relay.config.settings import Listener, Settings
+from relay.smtp import tls_listener
 from relay.smtp_in import SmtpServer, tls_context
 from tests.integration.uvloop_run import run
 from tests.servers.smtp_in_side import Client, RecordingHandler, Side, base64, serving
@@ -94,6 +95,38 @@ async def test_implicit_tls(tmp_path: Path, server_context: ssl.SSLContext, clie
         assert side.handler.taken[0].session.tls
 
 
+async def over_implicit_tls_beside_silent_clients(
+    folder: Path, server: ssl.SSLContext, context: ssl.SSLContext
+) -> None:
+    async with serving(folder, server, listener={"tls": "implicit"}) as side:
+        silent = [await side.connect() for _ in range(3)]
+        assert await silent[0].ended()
+        no_tls = await side.connect()
+        no_tls.send(b"EHLO client.test\r\n")
+        assert await no_tls.ended() or await no_tls.ended()
+
+        client = await side.connect(context)
+        assert await client.reply() == "220 relay.test ESMTP"
+        await client.say("EHLO client.test")
+        await send_one(client)
+        assert await client.say("QUIT") == "221 2.0.0 Bye"
+        assert len(side.resources.connections) <= 1
+
+
+async def test_clients_without_a_handshake_give_way_to_others(
+    tmp_path: Path, server_context: ssl.SSLContext, client_context: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tls_listener, "MAX_HANDSHAKES", 2)
+    await over_implicit_tls_beside_silent_clients(tmp_path, server_context, client_context)
+
+
+def test_implicit_tls_under_uvloop(
+    tmp_path: Path, server_context: ssl.SSLContext, client_context: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tls_listener, "MAX_HANDSHAKES", 2)
+    run(over_implicit_tls_beside_silent_clients(tmp_path, server_context, client_context))
+
+
 @pytest.mark.parametrize("injected", [b"NOOP\r\n", b"EHLO x.test\r\n", b"MAIL FROM:<evil@x.test>\r\n", b"RSET"])
 async def test_what_is_sent_before_the_handshake_is_never_obeyed(
     tmp_path: Path, server_context: ssl.SSLContext, client_context: ssl.SSLContext, injected: bytes
@@ -113,7 +146,7 @@ async def test_a_failed_handshake_ends_one_session_only(tmp_path: Path, server_c
         client.send(b"STARTTLS\r\n")
         await client.reply()
         client.send(b"GET / HTTP/1.0\r\n\r\n")
-        await until(lambda: side.resources.connections == 0)
+        await until(lambda: len(side.resources.connections) == 0)
         assert await (await side.greeted()).say("NOOP") == "250 2.0.0 Ok"
 
 

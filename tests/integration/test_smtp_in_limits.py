@@ -9,7 +9,7 @@ import pytest
 
 from relay.smtp.body import BodyLimits
 from relay.smtp.service import ServerResources
-from tests.servers.smtp_in_side import Side, serving
+from tests.servers.smtp_in_side import Side, base64, serving
 from tests.servers.waiting import until
 
 MAIL, RCPT = "MAIL FROM:<a@app.test>", "RCPT TO:<b@sink.test>"
@@ -48,9 +48,9 @@ async def test_connections_of_a_client_and_of_all_are_limited(tmp_path: Path) ->
             fourth = await other.connect()
             assert (await fourth.reply()).startswith("421 4.3.2 ")
         await first.say("QUIT")
-        await until(lambda: resources.connections == 1)
+        await until(lambda: len(resources.connections) == 1)
         assert (await side.greeted()).reader
-    assert resources.connections == 0
+    assert len(resources.connections) == 0
 
 
 async def test_an_idle_client_is_told_and_cut_off(tmp_path: Path) -> None:
@@ -63,6 +63,76 @@ async def test_an_idle_client_is_told_and_cut_off(tmp_path: Path) -> None:
         assert (await idle.reply()).startswith("421 4.4.2 ")
         assert await idle.ended()
         assert await busy.say("NOOP") == "250 2.0.0 Ok"
+
+
+INBOUND = {"kind": "inbound"}
+
+
+async def test_idle_strangers_give_way_to_new_clients(tmp_path: Path) -> None:
+    async with serving(tmp_path, listener=INBOUND, smtp={"max_connections": 2}) as side:
+        first = await side.greeted()
+        side.time.now += 1
+        second = await side.greeted()
+        side.time.now += 1
+        third = await side.greeted()
+        assert await first.reply() == "421 4.3.2 Too many connections here, try again later"
+        assert await first.ended()
+        assert [await one.say("NOOP") for one in (second, third)] == ["250 2.0.0 Ok"] * 2
+        assert len(side.resources.connections) == 2
+
+
+async def test_strangers_have_less_time_while_connections_are_short(tmp_path: Path) -> None:
+    smtp = {"max_connections": 4, "idle_timeout": "300s", "data_timeout": "60s", "stress_timeout": "10s"}
+    async with serving(tmp_path, listener=INBOUND, smtp=smtp) as side:
+        idle, sending, junk = await side.greeted(), await side.in_data(), await side.greeted()
+        side.server.sweep(side.time.now + 20)
+        assert side.logged("smtp.stressed") == []
+        await side.greeted()
+        side.server.sweep(side.time.now + 9)
+        assert side.logged("smtp.stressed") == [{"listener": "in", "connections": 4}]
+        assert (await junk.say("NOOP", "NOOP", "NOOP")).startswith("421 4.7.0 ")
+
+        side.server.sweep(side.time.now + 11)
+        assert (await idle.reply()).startswith("421 4.4.2 ")
+        assert (await sending.reply()).startswith("421 4.4.2 ")
+        await until(lambda: len(side.resources.connections) == 0)
+        side.server.sweep(side.time.now)
+        assert side.logged("smtp.unstressed") == [{"listener": "in", "connections": 0}]
+
+
+async def test_clients_that_may_send_keep_their_time_and_place(tmp_path: Path) -> None:
+    """By address or by AUTH."""
+    credential = f"AUTH PLAIN {base64(chr(0) + 'ann' + chr(0) + 'secret')}"
+    smtp = {"max_connections": 2, "idle_timeout": "300s", "stress_timeout": "10s"}
+    for listener, commands in (({}, ()), ({"auth": "required"}, (credential,))):
+        async with serving(tmp_path, listener=listener, smtp=smtp) as side:
+            clients = [await side.greeted(*commands) for _ in range(2)]
+            refused = await side.connect()
+            assert (await refused.reply()).startswith("421 4.3.2 ")
+            side.server.sweep(side.time.now + 200)
+            assert [await one.say("NOOP") for one in clients] == ["250 2.0.0 Ok"] * 2
+
+
+async def test_inbound_mail_takes_no_space_of_submission(tmp_path: Path) -> None:
+    resources = ServerResources(tmp_path, BodyLimits(body_memory=1000, memory=1000, received=10_000, handed_over=4000))
+    async with (
+        serving(tmp_path, resources=resources, listener={**INBOUND, "name": "mx"}) as inbound,
+        serving(tmp_path, resources=resources) as submission,
+    ):
+        inbound.handler.gate = asyncio.Event()
+        slow, waiting, refused = await inbound.in_data(), await inbound.in_data(), await inbound.in_data()
+        slow.send(b"x" * 2000 + b"\r\n.\r\n")
+        await inbound.handler.begun.wait()
+        waiting.send(b"x" * 2000 + b"\r\n.\r\n")
+        await until(lambda: resources.inbound_bodies.received == 4004)
+        refused.send(b"x" * 2000 + b"\r\n.\r\n")
+        assert (await refused.reply()).startswith("452 4.3.1 ")
+
+        client = await submission.in_data()
+        client.send(b"x" * 3000 + b"\r\n.\r\n")
+        assert (await client.reply()).startswith("250 ")
+        inbound.handler.gate.set()
+        assert [(await one.reply())[:3] for one in (slow, waiting)] == ["250", "250"]
 
 
 async def test_each_block_of_content_has_its_time_and_dripping_is_no_progress(tmp_path: Path) -> None:
@@ -135,7 +205,7 @@ async def test_acceptance_runs_to_its_end_when_the_client_vanishes(tmp_path: Pat
         await until(lambda: side.server.connections == 0)
         side.handler.gate.set()
         await until(lambda: len(side.handler.taken) == 1)
-        await until(lambda: side.resources.connections == 0)
+        await until(lambda: len(side.resources.connections) == 0)
 
 
 async def _stopping(side: Side, grace: float) -> asyncio.Task[None]:

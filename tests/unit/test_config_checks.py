@@ -93,6 +93,15 @@ def test_the_defaults_have_no_errors_and_no_warnings() -> None:
             ],
         ),
         (
+            {
+                "listener": [
+                    _listener(reserved_connections=600),
+                    _listener(name="b", address="127.0.0.1:2526", reserved_connections=401),
+                ]
+            },
+            ["listener[1].reserved_connections: 401 are more than the 400 that remain of smtp.max_connections"],
+        ),
+        (
             {"queue": {"lifetime": "30s"}},
             ["queue.lifetime: ends before the first retry"],
         ),

@@ -1,0 +1,36 @@
+"""The limit of open files of the process (RLIMIT_NOFILE), which connections use up."""
+
+import resource
+
+from relay.config import Settings
+from relay.log import Emit
+from relay.smtp.tls_listener import MAX_HANDSHAKES
+from relay.tracker.server import Limits
+
+OTHERS = 256
+"""Files beside connections: store, spool, log, renderers, admin API, temporary files of large messages."""
+
+
+def needed_files(settings: Settings) -> int:
+    """Return the files that are open when all limits of connections are reached."""
+    handshakes = MAX_HANDSHAKES * sum(listener.tls == "implicit" for listener in settings.listeners)
+    tracker = Limits().connections if settings.tracker.address else 0
+    return settings.smtp.max_connections + handshakes + tracker + settings.delivery.max_connections + OTHERS
+
+
+def raise_file_limit(settings: Settings, log: Emit) -> None:
+    """Raise the soft limit to what the connections need. Log when the hard limit is lower.
+
+    At the limit no listener accepts and no delivery connects: the usual soft limit of 1024 is reached before the limits
+    of connections are.
+    """
+    needed = needed_files(settings)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= needed:
+        return
+
+    possible = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+    if possible > soft:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (possible, hard))
+    if possible < needed:
+        log("server.few_files", limit=possible, needed=needed)
