@@ -22,12 +22,17 @@ LINES: dict[str, str] = {
     "server.broken": "The queue runner stopped unexpectedly; the process exits so that the service manager restarts "
     "it. error.",
     "task.failed": "A background task failed; it restarts after wait seconds. task, error, wait.",
-    "config.reloaded": "New settings are in force. restart_needed lists sections that need a restart. changed, "
-    "restart_needed.",
+    "config.reloaded": "New settings are in force. restart_needed lists keys that need a restart, certificates the "
+    "listeners with a renewed one. changed, restart_needed, certificates.",
     "config.rejected": "A reload found faults; the old settings stay in force. Correct the faults and reload. faults.",
     "server.few_files": "The process may open fewer files than the configured connections need. Raise its limit of "
     "open files (ulimit -n, LimitNOFILE). limit, needed.",
     "config.warning": "The settings are usable, but need attention. warning.",
+    "tls.certificate_renewed": "A listener uses a renewed certificate. listener, file, expires_at.",
+    "tls.certificate_failed": "A certificate cannot be used; the listener keeps the one it has. Correct the files. "
+    "listener, error.",
+    "tls.certificate_warning": "A certificate expires soon or has expired, or does not name the host; reported once a "
+    "day. listener, file, text.",
     "keys.created": "A tracker key was created because none was configured. Include it in the backup. file.",
     "keys.missing": "A domain has DKIM selectors and no key; its mail is not signed. Run `relay dkim new`. domain, "
     "selector, file.",
@@ -123,6 +128,8 @@ _LEVEL_OF = {
     "server.few_files": "warning",
     "config.warning": "warning",
     "config.rejected": "error",
+    "tls.certificate_failed": "error",
+    "tls.certificate_warning": "warning",
     "server.broken": "error",
     "task.failed": "error",
     "keys.missing": "warning",

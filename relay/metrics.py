@@ -41,6 +41,12 @@ class Metrics:
         self.tracking_up = Gauge(
             "relay_tracking_up", "1 while the tracker answers by this base URL", ["base_url"], registry=self.registry
         )
+        self.certificate_expires = Gauge(
+            "relay_certificate_expires",
+            "End of the validity of a listener's certificate, in Unix seconds",
+            ["listener"],
+            registry=self.registry,
+        )
         self.store_trouble = Gauge("relay_store_trouble", "1 while the store does not answer", registry=self.registry)
         self._depth = _Depth()
         self.registry.register(self._depth)

@@ -6,6 +6,7 @@ import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+from relay.config.certificates import Certificate, load_certificate, read_certificate
 from relay.config.parsers import parse_host_port
 from relay.config.settings import Listener, Settings
 from relay.events.ports import StoreError
@@ -25,17 +26,12 @@ _BACKLOG = 1024
 def tls_context(certificate: Path, key: Path | None = None) -> ssl.SSLContext:
     """Return a server's TLS context, TLS 1.2 and later (RFC 8996). Without `key` the certificate's file holds the key.
 
-    Calling its `load_cert_chain` again renews the certificate for later handshakes. Raises OSError with the file's
-    name when it holds no certificate with its key.
+    Raises CertificateError.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    try:
-        context.load_cert_chain(certificate, key)
-    except OSError as error:
-        raise OSError(
-            f"{certificate}: no certificate in PEM with its key in {key or 'the same file'}: {error}"
-        ) from error
+    found = read_certificate(certificate, key)
+    load_certificate(context, certificate, key, found.chain, found.key)
     return context
 
 
@@ -130,6 +126,12 @@ class SmtpServer:
                 await asyncio.wait(pending)
         if self._sweeper is not None:
             self._sweeper.cancel()
+
+    def use_certificate(self, certificate: Path, key: Path | None, found: Certificate) -> None:
+        """Load the files, which were read as `found`, for later handshakes. Raises CertificateError."""
+        context = self._service.ssl_context
+        if context is not None:
+            load_certificate(context, certificate, key, found.chain, found.key)
 
     def sweep(self, now: float) -> None:
         """Close the connections whose deadline has passed at `now`. Under stress strangers have shorter ones."""

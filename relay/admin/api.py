@@ -62,16 +62,18 @@ def admin_application(*groups: Sequence[web.RouteDef]) -> web.Application:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerRoutes:
-    """The routes of the running server: status, reload, metrics."""
+    """The routes of the running server: status, settings in force, reload, metrics."""
 
     status: Callable[[], Awaitable[Mapping[str, object]]]
     reload: Callable[[], Awaitable[Mapping[str, object]]]
+    configuration: Callable[[], Awaitable[Mapping[str, object]]]
     metrics: Callable[[], bytes]
 
     def table(self) -> Sequence[web.RouteDef]:
         """Return the routes."""
         return [
             web.get("/status", self.get_status),
+            web.get("/configuration", self.get_configuration),
             web.post("/reload", self.post_reload),
             web.get("/metrics", self.get_metrics),
         ]
@@ -79,6 +81,10 @@ class ServerRoutes:
     async def get_status(self, _: web.Request) -> web.Response:
         """GET /status: version, health and depth of the queue."""
         return web.json_response(dict(await self.status()))
+
+    async def get_configuration(self, _: web.Request) -> web.Response:
+        """GET /configuration: the settings in force, secrets masked, and the differences of the file."""
+        return web.json_response(dict(await self.configuration()))
 
     async def post_reload(self, _: web.Request) -> web.Response:
         """POST /reload: 200 with the changes; 409 with the faults, and the old settings stay."""

@@ -37,6 +37,7 @@ class HttpSide:
     checks: Callable[[], Mapping[str, bool]]
     status: Answer
     reload: Answer
+    configuration: Answer
 
     async def start_tracker(self) -> Tracker | None:
         """Open the event sink, and the tracker if it has an address."""
@@ -64,8 +65,9 @@ class HttpSide:
     async def start_admin(self) -> None:
         """Open the admin API, and the configured listeners of the dashboard and the metrics."""
         settings, exposition = self.context.settings(), self.context.observer.metrics.exposition
-        admin = self._server(AdminServer(admin_application(*self._admin_routes())))
-        await admin.start_unix(settings.server.data_dir / settings.admin.socket)
+        if settings.admin.socket:
+            admin = self._server(AdminServer(admin_application(*self._admin_routes())))
+            await admin.start_unix(settings.server.data_dir / settings.admin.socket)
         if settings.admin.address:
             app = dashboard_application(self._dashboard_routes(), settings.admin.secret.get_secret_value())
             server = self._server(AdminServer(app))
@@ -107,7 +109,12 @@ class HttpSide:
             slots_released=self.outbound.advancer.request,
         )
         return [
-            ServerRoutes(status=self.status, reload=self.reload, metrics=context.observer.metrics.exposition).table(),
+            ServerRoutes(
+                status=self.status,
+                reload=self.reload,
+                configuration=self.configuration,
+                metrics=context.observer.metrics.exposition,
+            ).table(),
             queue.table(),
             DomainRoutes(self.outbound.signing).table(),
             IdentityRoutes(self.inbound.verifier, store.limits).table(),
@@ -121,7 +128,7 @@ class HttpSide:
     def _dashboard_routes(self) -> DashboardRoutes:
         context = self.context
         return DashboardRoutes(
-            hostname=context.settings().server.hostname,
+            hostname=lambda: context.settings().server.hostname,
             stories=context.store.reports,
             reports=context.store.reports,
             engagement=context.store.reports,

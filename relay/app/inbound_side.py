@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import assert_never
 
+from relay.app.certificates import CertificateWatch
 from relay.app.context import AppContext
 from relay.app.outbound_side import OutboundSide
 from relay.config.settings import Listener
@@ -34,6 +35,7 @@ class InboundSide:
     exchangers: MailExchangers
     processor: InboundProcessor
     verifier: Verifier
+    certificates: CertificateWatch
 
     async def listen(self) -> None:
         """Open the listeners, when the mail exchangers of the domains are known."""
@@ -77,7 +79,15 @@ async def open_inbound_side(context: AppContext, outbound: OutboundSide) -> Inbo
 
     processor = _processor(context, outbound, exchangers)
     servers = _servers(context, submission, _inbound_handler(context, outbound, processor))
-    return InboundSide(servers, exchangers, processor, Verifier(tools, proven, context.log))
+    certificates = CertificateWatch(
+        servers,
+        context.settings,
+        metrics=context.observer.metrics,
+        log=context.log,
+        clock=context.clock,
+        alert=context.alert,
+    )
+    return InboundSide(servers, exchangers, processor, Verifier(tools, proven, context.log), certificates)
 
 
 async def _verified_senders(context: AppContext) -> VerifiedSenders:

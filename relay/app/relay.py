@@ -10,6 +10,7 @@ from pathlib import Path
 
 from relay import __version__
 from relay.app.alerts import AlertQueue
+from relay.app.configuration import Configuration
 from relay.app.context import AppContext
 from relay.app.data_dir import prepare_data_dir
 from relay.app.http_side import HttpSide
@@ -21,10 +22,8 @@ from relay.app.open_files import raise_file_limit
 from relay.app.outbound_side import OutboundSide, open_outbound_side
 from relay.app.supervisor import Supervisor
 from relay.clock import Clock, system_clock
-from relay.config import Settings, check
+from relay.config import Settings
 from relay.domains.key_files import load_keys
-from relay.dsn.classify import RulesError
-from relay.dsn.rules_file import load_bounce_rules
 from relay.http_tracker import Tracker
 from relay.inbound.imap_poller import Poller
 from relay.inbound.imap_state import STATE_FILE
@@ -39,9 +38,6 @@ from relay.storage.store import Store
 DRAIN = 25.0
 """Seconds that in-flight transactions have after SIGTERM."""
 
-
-RESTART_NEEDED = ("server", "listeners", "storage", "tracker", "admin", "metrics", "render", "log", "resolver")
-"""Sections that need a restart. The log names those that a reload found changed."""
 
 REWRITER = "compiled" if IS_COMPILED else "python"
 """The rewriter in use, for the log and `relay status`."""
@@ -66,8 +62,7 @@ class App:
     """One relay. Access to its parts before `start` raises RuntimeError."""
 
     def __init__(self, settings: Settings, config: Path | None = None, *, clock: Clock = system_clock) -> None:
-        self._settings = settings
-        self._config = config
+        self.configuration = Configuration(settings, config, os.environ)
         self._clock = clock
         self._serial = random.SystemRandom().randrange(RANDOM_SPACE)
         self._stack = AsyncExitStack()
@@ -79,7 +74,6 @@ class App:
         self.log = open_log(settings.log_file, settings.log.format, settings.log.level)
         self.alerts = AlertQueue(self.settings, clock)
         self.observer = Observer(self.log, clock, self.alerts.send)
-        self._rules = load_bounce_rules(config)
 
     @property
     def store(self) -> Store:
@@ -103,11 +97,12 @@ class App:
 
     def settings(self) -> Settings:
         """Return the settings in effect."""
-        return self._settings
+        return self.configuration.in_force
 
     def bounce_policy(self) -> BouncePolicy:
         """Return the bounce policy by the rules and settings in effect."""
-        return BouncePolicy(self._rules, self._settings.bounces.threshold, suppression_lengths(self._settings))
+        settings = self.settings()
+        return BouncePolicy(self.configuration.rules, settings.bounces.threshold, suppression_lengths(settings))
 
     def port(self, listener: str) -> int:
         """Return the TCP port of a listener."""
@@ -121,7 +116,7 @@ class App:
     async def start(self) -> None:
         """Open all parts. If one fails, close those that were opened, and raise."""
         try:
-            tracker = await self._open(self._settings)
+            tracker = await self._open(self.settings())
         except BaseException:
             await self._stack.aclose()
             raise
@@ -147,7 +142,7 @@ class App:
             ended=self._runner_ended,
         )
         inbound = await open_inbound_side(context, outbound)
-        http = HttpSide(context, outbound, inbound, self.checks, self.status, self.reload)
+        http = HttpSide(context, outbound, inbound, self.checks, self.status, self.reload, self.shown_configuration)
 
         self._parts = _Parts(context.store, inbound, outbound, http)  # The HTTP servers use them at once.
         tracker = await http.start_tracker()
@@ -188,6 +183,7 @@ class App:
         supervisor.keep("audit", audit.run)
         supervisor.keep("mail exchangers", self.inbound.exchangers.run)
         supervisor.keep("domain watch", self.outbound.signing.watch.run)
+        supervisor.keep("certificates", self.inbound.certificates.run)
         if settings.tracker.guard:
             supervisor.keep("tracking guard", self.outbound.monitor.run)
         supervisor.keep("earlier slots", self.outbound.advancer.run)
@@ -202,43 +198,42 @@ class App:
 
     async def reload(self) -> Mapping[str, object]:
         """Check the configuration and use it. If it has faults, keep the old one and return them."""
-        if self._config is None:
-            return {"faults": ["this server was started without a configuration file"]}
-
-        new, faults, warnings = await asyncio.to_thread(check, self._config, os.environ)
-        errors = [str(fault) for fault in faults]
-        signing = self.outbound.signing
-        try:
-            rules = await asyncio.to_thread(load_bounce_rules, self._config)
-            keys = signing.keys if new is None else await asyncio.to_thread(load_keys, new, self.log)
-        except (RulesError, KeyFaultError, OSError) as error:
-            errors += str(error).splitlines()
-        if new is None or errors:
+        found = await asyncio.to_thread(self.configuration.read)
+        signing, errors = self.outbound.signing, list(found.faults)
+        keys = signing.keys
+        if found.settings is not None:
+            try:
+                keys = await asyncio.to_thread(load_keys, self.configuration.after_reload(found.settings), self.log)
+            except (KeyFaultError, OSError) as error:
+                errors += str(error).splitlines()
+        if found.settings is None or found.rules is None or errors:
             self.log("config.rejected", faults=errors)
             return {"faults": errors}
 
-        for warning in warnings:
-            self.log("config.warning", warning=str(warning))
-        changed = [name for name in type(new).model_fields if getattr(new, name) != getattr(self._settings, name)]
-        restart = [name for name in changed if name in RESTART_NEEDED]
-
-        await signing.switch(new, keys)
-        before, self._settings, self._rules = self._settings, new, rules
-        await self.store.suppressions.limit(suppression_lengths(new))
+        for warning in found.warnings:
+            self.log("config.warning", warning=warning)
+        before = self.settings()
+        changed = self.configuration.use(found.settings, found.rules)
+        await signing.switch(self.settings(), keys)
+        await self.store.suppressions.limit(suppression_lengths(self.settings()))
         self.outbound.runner.wake()
         self.outbound.advancer.request()
         await self.inbound.exchangers.refresh_soon()
-        self.log("config.reloaded", changed=changed, restart_needed=restart)
+        renewed = await self.inbound.certificates.renew()
+
+        restart = self.configuration.restart_needed
+        self.log("config.reloaded", changed=changed, restart_needed=restart, certificates=renewed)
         await self._started().http.provider_routes().resume_changed(before)
-        return {"changed": changed, "restart_needed": restart}
+        return {"changed": changed, "restart_needed": restart, "certificates": renewed}
 
     def checks(self) -> Mapping[str, bool]:
         """Return the health of store and tracker, for /healthz and `relay status`."""
         return {**self.observer.checks(), **self.outbound.monitor.checks()}
 
     async def status(self) -> Mapping[str, object]:
-        """Return version, rewriter, health and queue depth."""
+        """Return version, rewriter, health, queue depth, and how the configuration file differs from the settings."""
         depth = await depth_by_state(self.store.queue)
+        file = await asyncio.to_thread(self.configuration.compare)
         healthy = not self.observer.store_failing.is_set()
         return {
             "version": __version__,
@@ -246,7 +241,14 @@ class App:
             "healthy": healthy,
             "checks": self.checks(),
             "queue": depth,
+            "configuration": {"state": file.state, "changed": file.changed, "faults": file.faults},
+            "restart_needed": self.configuration.restart_needed,
+            "certificates": self.inbound.certificates.states(self._clock()),
         }
+
+    async def shown_configuration(self) -> Mapping[str, object]:
+        """Return the settings in force, secrets masked, and the differences of the file, for `relay config show`."""
+        return await asyncio.to_thread(self.configuration.shown)
 
     def _runner_ended(self, running: asyncio.Task[None]) -> None:
         """Log the failure of the queue runner, and request a restart: without it no mail is sent."""

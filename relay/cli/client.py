@@ -39,6 +39,23 @@ class AdminClient:
         settings = settings_or_exit(config)
         self._socket = settings.server.data_dir / settings.admin.socket
 
+    @property
+    def socket(self) -> Path:
+        """The Unix socket of the server."""
+        return self._socket
+
+    def answers(self) -> bool:
+        """Tell whether a server accepts connections on the socket. Exits with an error if this user may not ask."""
+        with closing(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)) as probe:
+            probe.settimeout(TIMEOUT)
+            try:
+                probe.connect(str(self._socket))
+            except PermissionError:
+                give_up(_denied(self._socket), EX_UNAVAILABLE)
+            except OSError:
+                return False
+        return True
+
     def get(self, path: str, query: Mapping[str, str | Sequence[str]] | None = None) -> Any:
         """Return the JSON response to GET."""
         return self._ask("GET", path, query)
@@ -101,15 +118,16 @@ class AdminClient:
                 response = connection.getresponse()
                 error_text = None if response.status in (200, *allowed) else response.read()
             except PermissionError:
-                give_up(
-                    f"{self._socket}: permission denied; run the command as the user of the relay or as root",
-                    EX_UNAVAILABLE,
-                )
+                give_up(_denied(self._socket), EX_UNAVAILABLE)
             except (OSError, http.client.HTTPException) as error:
                 give_up(f"no relay answers on {self._socket} ({error}); is `relay serve` running with this config?")
             if error_text is not None:
                 give_up(error_text.decode("utf-8", "replace").strip(), EX_TEMPFAIL if response.status >= 500 else 1)
             yield response
+
+
+def _denied(path: Path) -> str:
+    return f"{path}: permission denied; run the command as the user of the relay or as root"
 
 
 def give_up(message: str, code: int = EX_UNAVAILABLE) -> NoReturn:

@@ -3,15 +3,19 @@
 import json
 import secrets
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
 from relay.cli.client import AdminClient
 from relay.cli.common import EX_CONFIG, config_option, settings_or_exit
 from relay.cli.reply_delivery import tell_lost_answers
+from relay.config.errors import key_text
 from relay.config.secret_hash import hash_secret
-from relay.config.show import plain, toml_of
+from relay.config.show import MASK, plain, toml_document, toml_value
+from relay.config.toml_positions import KeyPath
 
 
 @click.group()
@@ -38,9 +42,24 @@ def check_command(path: Path) -> None:
 @config_option
 @click.option("--json", "as_json", is_flag=True, help="Write JSON instead of TOML.")
 def show_command(path: Path, as_json: bool) -> None:
-    """Show the settings in effect, with defaults and overrides; secrets are masked."""
-    settings = settings_or_exit(path).resolved()
-    click.echo(json.dumps(plain(settings)) if as_json else toml_of(settings), nl=as_json)
+    """Show the settings in force in the running server, with defaults and overrides; secrets are masked.
+
+    A comment marks each value that differs from the file, and whether it needs a reload or a restart. Without a running
+    server the settings of the file are shown.
+    """
+    client = AdminClient(path)
+    if client.answers():
+        shown = client.get("/configuration")
+        for fault in shown["faults"]:
+            click.echo(fault, err=True)
+        settings, differences = shown["settings"], shown["differences"]
+    else:
+        click.echo(f"relay: no relay answers on {client.socket}; these are the settings of the file", err=True)
+        settings, differences = plain(settings_or_exit(path, warn=False).resolved()), []
+    if as_json:
+        click.echo(json.dumps(settings | ({"differences": differences} if differences else {})))
+    else:
+        click.echo(marked_toml(settings, differences), nl=False)
 
 
 @config.command("reload")
@@ -54,8 +73,31 @@ def reload_command(path: Path) -> None:
         click.echo("relay: the old settings stay in effect", err=True)
         sys.exit(EX_CONFIG)
     click.echo("reloaded: " + (", ".join(result["changed"]) or "nothing changed"))
+    if result["certificates"]:
+        click.echo("renewed certificates of: " + ", ".join(result["certificates"]))
     if result["restart_needed"]:
         click.echo("a restart is needed for: " + ", ".join(result["restart_needed"]))
+
+
+def marked_toml(settings: dict[str, Any], differences: Sequence[Mapping[str, Any]]) -> str:
+    """Return settings as TOML, with a comment behind each value that differs from the file.
+
+    What only the file has follows as comments.
+    """
+    notes: dict[KeyPath, str] = {}
+    missing: list[str] = []
+    for one in differences:
+        path: KeyPath = tuple(one["path"])
+        if one["added"]:
+            tables = f"[{key_text(path[:-1])}]" if isinstance(path[-1], int) else key_text(path)
+            missing.append(f"#   {tables} {toml_value(one['file'])}  ({one['needs']})")
+        elif "file" not in one:
+            notes[path] = f"not in the file: {one['needs']}"
+        else:
+            value = toml_value(one["file"])
+            notes[path] = f"the file has {'another' if MASK in value else value}: {one['needs']}"
+    end = ["", "# Only in the file:", *missing, ""] if missing else []
+    return toml_document(settings, notes) + "\n".join(end)
 
 
 @click.group()

@@ -16,6 +16,7 @@ from relay.app.relay import App
 from relay.app.tracker import TrackerApp
 from relay.cli.common import EX_CONFIG, EX_UNAVAILABLE, config_option, settings_or_exit
 from relay.config import Settings
+from relay.config.certificates import CertificateError
 from relay.dsn.classify import RulesError
 from relay.events.ports import StoreError
 from relay.mailauth.dkim_keys import KeyFaultError
@@ -102,7 +103,7 @@ async def _started(make: Callable[[], App | TrackerApp]) -> App | TrackerApp | i
     try:
         app = make()
         await app.start()
-    except RulesError as error:
+    except (RulesError, CertificateError) as error:
         click.echo(f"relay: {error}", err=True)
         return EX_CONFIG
     except (StoreError, KeyFaultError) as error:

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import click
 
 from relay.cli.client import AdminClient
 from relay.cli.common import config_option, json_option, printable, show
+from relay.config.certificates import WARNING_DAYS
 
 _COMMON = {"at", "event", "queue_id", "recipient"}
 
@@ -47,11 +49,41 @@ def status(path: Path, as_json: bool) -> None:
         click.echo(json.dumps(state))
     else:
         for key, value in state.items():
-            click.echo(
-                f"{key:<12} {value if not isinstance(value, dict) else ', '.join(f'{k} {v}' for k, v in value.items())}"
-            )
+            if text := _STATUS_TEXTS.get(key, _joined)(value):
+                click.echo(f"{key.replace('_', ' '):<14} {text}")
     if not state.get("healthy"):
         sys.exit(1)
+
+
+def _joined(value: Any) -> str:
+    return ", ".join(f"{key} {one}" for key, one in value.items()) if isinstance(value, dict) else str(value)
+
+
+def _configuration_text(file: Mapping[str, Any]) -> str:
+    match file["state"]:
+        case "changed":
+            changed = ", ".join(file["changed"])
+            return f"configuration changed since it was read ({changed}): reload, with `relay config reload`"
+        case "faulty":
+            return "the file has faults: see `relay config check`; the settings read before stay in force"
+    return "as in the file"
+
+
+def _certificates_text(certificates: Sequence[Mapping[str, Any]]) -> str:
+    """Return the certificates that expire soon."""
+    return ", ".join(
+        f"{one['listener']} " + (f"expires in {one['days_left']} days" if one["days_left"] >= 0 else "has expired")
+        for one in certificates
+        if one["days_left"] < WARNING_DAYS
+    )
+
+
+_STATUS_TEXTS: Mapping[str, Callable[[Any], str]] = {
+    "configuration": _configuration_text,
+    "restart_needed": ", ".join,
+    "certificates": _certificates_text,
+}
+"""Texts of the values of the status that are not plain; an empty one is not shown."""
 
 
 def show_story(story: dict[str, Any]) -> None:

@@ -7,12 +7,14 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from relay.clock import Clock, system_clock
 from relay.config.checks import find_errors, find_warnings
 from relay.config.errors import ConfigError, Fault, Problem, problem_of
 from relay.config.schema import example_of, field_at
-from relay.config.secret_files import find_file_errors, missing_dkim_keys, read_secrets
+from relay.config.secret_files import read_secrets
 from relay.config.settings import Settings
 from relay.config.sources import read_sources
+from relay.config.start_files import find_file_errors, find_file_warnings
 from relay.config.toml_positions import KeyPath
 
 _MAX_REPAIRS = 3
@@ -27,8 +29,13 @@ def load(path: Path, environ: Mapping[str, str]) -> Settings:
     return settings
 
 
-def check(path: Path, environ: Mapping[str, str]) -> tuple[Settings | None, tuple[Fault, ...], tuple[Fault, ...]]:
-    """Return the settings (None if there are faults), the faults and the warnings, both ordered by location."""
+def check(
+    path: Path, environ: Mapping[str, str], clock: Clock = system_clock
+) -> tuple[Settings | None, tuple[Fault, ...], tuple[Fault, ...]]:
+    """Return the settings (None if there are faults), the faults and the warnings, both ordered by location.
+
+    The clock decides which certificates expire soon.
+    """
     tree = read_sources(path, environ)
     warnings = read_secrets(tree, path.parent, environ)
     settings, invalid = _validate(tree.values, path.parent)
@@ -40,11 +47,18 @@ def check(path: Path, environ: Mapping[str, str]) -> tuple[Settings | None, tupl
     if valid is not None and tree.complete:
         for problem in _unrelated(invalid, [*find_errors(valid), *find_file_errors(valid)]):
             tree.add_fault(problem)
-        found = _unrelated(invalid, [*find_warnings(valid), *missing_dkim_keys(valid)])
+        found = _unrelated(invalid, [*find_warnings(valid), *find_file_warnings(valid, clock())])
         warnings += [problem.at(tree.location(problem.path)) for problem in found]
 
     faults = tuple(sorted(set(tree.faults)))
     return None if faults else settings, faults, tuple(sorted(set(warnings)))
+
+
+def source_files(path: Path, environ: Mapping[str, str]) -> tuple[Path, ...]:
+    """Return the files that these settings are read from, and the folder `conf.d`."""
+    tree = read_sources(path, environ)
+    read_secrets(tree, path.parent, environ)
+    return (path.parent / "conf.d", *tree.files)
 
 
 def _validate(values: dict[str, Any], folder: Path) -> tuple[Settings | None, list[Problem]]:

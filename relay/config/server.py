@@ -27,6 +27,7 @@ from relay.config.values import (
     Seconds,
     Secret,
     Section,
+    Text,
 )
 
 SQLITE = "sqlite:///"
@@ -123,7 +124,7 @@ class Queue(Section):
 class Storage(Section):
     """`[storage]`: the store of queue and events."""
 
-    url: Annotated[str, FROM_FILE, AfterValidator(_storage_url)] = "sqlite:///relay.db"
+    url: Annotated[Text, FROM_FILE, AfterValidator(_storage_url)] = "sqlite:///relay.db"
     password: Secret = Field(default=SecretStr(""), examples=["secret"])
 
 
@@ -165,7 +166,7 @@ class Log(Section):
 
     format: Literal["json", "console", "postfix"] = "json"
     level: Literal["debug", "info", "warning", "error"] = "info"
-    file: str = ""
+    file: Text = ""
 
 
 class Alerts(Section):
@@ -178,7 +179,7 @@ class Alerts(Section):
 class Admin(Listening):
     """`[admin]`: the HTTP API on a Unix socket, and the dashboard on `address`."""
 
-    socket: str = "admin.sock"
+    socket: Text = "admin.sock"
     secret: Secret = Field(default=SecretStr(""), examples=["secret"])
 
 

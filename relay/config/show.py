@@ -35,19 +35,34 @@ _SIZES = (("GiB", 1024**3), ("MiB", 1024**2), ("KiB", 1024))
 
 def toml_of(settings: Settings) -> str:
     """Return all settings as a TOML document; durations and sizes have units."""
-    return "\n".join(_lines(plain(settings), ())).lstrip("\n") + "\n"
+    return toml_document(plain(settings), {})
+
+
+def toml_document(values: dict[str, Any], notes: Mapping[KeyPath, str]) -> str:
+    """Return plain values as a TOML document, with notes as comments behind their keys and tables."""
+    return "\n".join(_lines(values, (), notes)).lstrip("\n") + "\n"
+
+
+def toml_value(value: Any) -> str:
+    """Return one plain value as TOML on one line; a table is an inline table."""
+    match value:
+        case dict():
+            return "{ " + ", ".join(f"{key_text((key,))} = {toml_value(item)}" for key, item in value.items()) + " }"
+        case list():
+            return "[" + ", ".join(map(toml_value, value)) + "]"
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def toml_table(path: KeyPath, values: Mapping[str, Any]) -> str:
     """Return one table as TOML, with its header."""
-    lines = [f"{key_text((key,))} = {_value(value)}" for key, value in values.items()]
+    lines = [f"{key_text((key,))} = {toml_value(value)}" for key, value in values.items()]
     return "\n".join((f"[{key_text(path)}]", *lines)) + "\n"
 
 
 def plain(settings: Section) -> dict[str, Any]:
     """Return a section as values of JSON and TOML, without those that are None; secrets are masked."""
     named = zip(fields_of(type(settings)).items(), type(settings).model_fields, strict=True)
-    values = {key: _plain(getattr(settings, name), field) for (key, field), name in named}
+    values = {key: plain_value(getattr(settings, name), field) for (key, field), name in named}
     return {key: value for key, value in values.items() if value is not None}
 
 
@@ -66,14 +81,15 @@ def size_text(octets: int) -> str:
     return f"{octets // length}{unit}"
 
 
-def _plain(value: Any, field: FieldInfo) -> Any:
+def plain_value(value: Any, field: FieldInfo) -> Any:
+    """Return the value of a field as one of JSON and TOML; secrets are masked."""
     match value:
         case Section():
             return plain(value)
         case dict():
-            return {key: _plain(item, field) for key, item in value.items()}
+            return {key: plain_value(item, field) for key, item in value.items()}
         case tuple():
-            return [_plain(item, field) for item in value]
+            return [plain_value(item, field) for item in value]
         case SecretStr():
             return MASK if value.get_secret_value() else ""
         case float():
@@ -89,24 +105,25 @@ def _plain(value: Any, field: FieldInfo) -> Any:
     return value
 
 
-def _lines(table: dict[str, Any], path: KeyPath) -> Iterator[str]:
+def _lines(table: dict[str, Any], path: KeyPath, notes: Mapping[KeyPath, str]) -> Iterator[str]:
     """Yield the plain keys of a table, then its tables under their headers."""
+
+    def noted(line: str, at: KeyPath) -> str:
+        return f"{line}  # {notes[at]}" if at in notes else line
+
     inner = {key: value for key, value in table.items() if isinstance(value, dict) or _is_tables(value)}
-    yield from (f"{key_text((key,))} = {_value(value)}" for key, value in table.items() if key not in inner)
+    for key, value in table.items():
+        if key not in inner:
+            yield noted(f"{key_text((key,))} = {toml_value(value)}", (*path, key))
     for key, value in inner.items():
         inner_path = (*path, key)
-        for item in value if isinstance(value, list) else [value]:
+        for index, item in enumerate(value if isinstance(value, list) else [value]):
             header = f"[[{key_text(inner_path)}]]" if isinstance(value, list) else f"[{key_text(inner_path)}]"
-            if not item or any(not isinstance(one, dict) for one in item.values()):
-                yield from ("", header)
-            yield from _lines(item, inner_path)
+            item_path = (*inner_path, index) if isinstance(value, list) else inner_path
+            if not item or item_path in notes or any(not isinstance(one, dict) for one in item.values()):
+                yield from ("", noted(header, item_path))
+            yield from _lines(item, item_path, notes)
 
 
 def _is_tables(value: Any) -> bool:
     return isinstance(value, list) and bool(value) and isinstance(value[0], dict)
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, list):
-        return "[" + ", ".join(map(_value, value)) + "]"
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

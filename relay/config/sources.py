@@ -31,6 +31,8 @@ class Tree:
     faults: list[Fault] = field(default_factory=list)
     complete: bool = True
     """False if a file could not be read or is not TOML: it may hold values that seem to be missing."""
+    files: list[Path] = field(default_factory=list)
+    """The files read, and those of secrets."""
 
     def location(self, path: KeyPath) -> Location:
         """Return the location of the path, or of the innermost table around it that has one."""
@@ -79,6 +81,7 @@ def read_sources(path: Path, environ: Mapping[str, str]) -> Tree:
 
 
 def _add_file(tree: Tree, source: Path) -> None:
+    tree.files.append(source)
     text = ""
     try:
         text = source.read_bytes().decode("utf-8-sig").replace("\r\n", "\n")

@@ -24,6 +24,7 @@ from relay.config.values import (
     PositiveSeconds,
     Secret,
     Section,
+    Text,
 )
 
 Tls = Literal["none", "starttls", "implicit"]
@@ -106,7 +107,7 @@ class Provider(Section):
     host: Host = Field(examples=["smtp.provider.example"])
     port: Port = 587
     tls: Tls = "starttls"
-    username: str = ""
+    username: Text = ""
     password: Secret = Field(default=SecretStr(""), examples=["secret"])
     hourly_limit: Count = 0
     daily_limit: Count = 0
@@ -127,11 +128,11 @@ class Imap(Section):
     host: Host = Field(examples=["imap.provider.example"])
     port: Port = 993
     tls: Tls = "implicit"
-    username: str = Field(min_length=1, examples=["bounces@acme.test"])
+    username: Text = Field(min_length=1, examples=["bounces@acme.test"])
     password: Secret = Field(examples=["secret"])
-    folder: str = Field(default="INBOX", min_length=1)
+    folder: Text = Field(default="INBOX", min_length=1)
     handled: Literal["move", "flag", "leave"] = "move"
-    handled_folder: str = Field(default="Handled", min_length=1, validate_default=True)
+    handled_folder: Text = Field(default="Handled", min_length=1, validate_default=True)
     interval: PositiveSeconds = 60.0
 
     @field_validator("tls")

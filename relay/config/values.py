@@ -91,6 +91,12 @@ def _person(value: str) -> str:
     return name
 
 
+def _text(value: str) -> str:
+    if "\0" in value:
+        raise setting_error("has a NUL character", "text without it")
+    return value
+
+
 def _listen(value: str) -> str:
     parse_host_port(value)
     return value
@@ -109,6 +115,10 @@ def _relative_to_config(value: object, info: ValidationInfo) -> object:
 def _unless_empty(check: Callable[[str], str]) -> AfterValidator:
     """Skip the check for the empty string, which means "none" or "the default"."""
     return AfterValidator(lambda value: check(value) if value else "")
+
+
+Text = Annotated[str, AfterValidator(_text)]
+"""A string that system calls and protocols accept: without NUL."""
 
 
 Flag = Annotated[bool, Strict()]

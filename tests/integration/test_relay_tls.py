@@ -71,6 +71,6 @@ async def test_a_certificate_without_a_key_is_told_at_start(tmp_path: Path) -> N
     trustme.CA().issue_cert("localhost").cert_chain_pems[0].write_to_path(str(pem))
     relay = RelayProcess(tmp_path, 9, listener("starttls", free_port(), pem))
     (tmp_path / "data").mkdir()
-    with pytest.raises(AssertionError, match=r"ended with 69"):
+    with pytest.raises(AssertionError, match=r"ended with 78"):
         await relay.start()
     assert str(pem) in relay.log_file.read_text()

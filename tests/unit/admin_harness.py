@@ -59,7 +59,12 @@ class AdminHarness:
         self.reloaded: Mapping[str, object] = {"changed": ["domains"], "restart_needed": []}
         self.server = AdminServer(
             admin_application(
-                ServerRoutes(reload=self.reload, status=self.status, metrics=lambda: b"relay_up 1\n").table(),
+                ServerRoutes(
+                    reload=self.reload,
+                    status=self.status,
+                    configuration=self.configuration,
+                    metrics=lambda: b"relay_up 1\n",
+                ).table(),
                 self.queue_routes(store).table(),
                 DomainRoutes(SigningSide(store.database, Settings(), lambda: NOW).build()).table(),
                 IdentityRoutes(VerificationSide(store, Settings(), lambda: NOW).verifier, store.limits).table(),
@@ -104,6 +109,9 @@ class AdminHarness:
 
     async def status(self) -> Mapping[str, object]:
         return {"version": "1", "healthy": True, "queue": {}}
+
+    async def configuration(self) -> Mapping[str, object]:
+        return {"settings": {}, "differences": [], "faults": []}
 
     async def ask(self, method: str, path: str) -> tuple[int, Any]:
         connector = aiohttp.UnixConnector(str(self.socket))

@@ -8,8 +8,8 @@ import trustme
 
 from relay.config.checks import find_errors, find_warnings
 from relay.config.errors import key_text
-from relay.config.secret_files import find_file_errors
 from relay.config.settings import Settings
+from relay.config.start_files import find_file_errors
 
 _HOST = {"host": "smtp.test"}
 
@@ -232,7 +232,7 @@ def test_a_certificate_must_match_its_key(tmp_path: Path) -> None:
 
     assert messages("one.pem", "one.key") == []
     assert messages("one.pem", "two.key") == [
-        "listener[0].certificate: certificate and key cannot be used together: KEY_VALUES_MISMATCH"
+        f"listener[0].key: the key in {tmp_path}/two.key does not belong to the first certificate in {tmp_path}/one.pem"
     ]
     assert messages("one.pem", "none") == [
         f"listener[0].key: {tmp_path}/none cannot be read: No such file or directory"
@@ -251,7 +251,7 @@ def test_postgresql_without_its_driver_is_an_error(
         {"server": {"hostname": "mx.acme.test"}, "storage": {"url": "postgresql://db/relay"}}
     )
     assert list(find_file_errors(settings)) == []
-    monkeypatch.setattr("relay.config.secret_files.find_spec", lambda _: None)
+    monkeypatch.setattr("relay.config.start_files.find_spec", lambda _: None)
     assert [(found.problem, found.allowed) for found in find_file_errors(settings)] == [
         ("psycopg is not installed", 'pip install "trackrelay[postgres]"')
     ]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 import pytest
+import trustme
 
 from relay.cli import COMMANDS, main
 from relay.config import check
@@ -80,6 +81,8 @@ def faults_of(page: str, configuration: str, folder: Path) -> list[str]:
         if name := block.markers.get("file"):
             (folder / name).write_text(block.text, encoding="utf-8")
             (folder / name).chmod(0o600)
+    for name in re.findall(r'^certificate = "([^"]+)"', configuration, re.MULTILINE):
+        trustme.CA().issue_cert("mail.test").private_key_and_cert_chain_pem.write_to_path(str(folder / name))
     file = folder / "relay.toml"
     file.write_text(configuration.replace("blake2b:…", hash_secret("s", bytes(16))), encoding="utf-8")
     file.chmod(0o600)

@@ -39,7 +39,7 @@ class DashboardRoutes:
     def __init__(
         self,
         *,
-        hostname: str,
+        hostname: Callable[[], str],
         stories: StoryStore,
         reports: ReportStore,
         engagement: EngagementStore,
@@ -80,14 +80,14 @@ class DashboardRoutes:
         except StoreError as error:
             return _store_error(error)
         if not found:
-            return _html(search_page(self._hostname, queue_id, []), 404)
-        return _html(message_page(self._hostname, story_json(found[0])))
+            return _html(search_page(self._hostname(), queue_id, []), 404)
+        return _html(message_page(self._hostname(), story_json(found[0])))
 
     async def _find(self, query: str) -> web.Response:
         found = await find_stories(self._story_store, query)
         if len(found) == 1:
             raise web.HTTPFound(f"/message/{found[0].message.queue_id}")
-        return _html(search_page(self._hostname, query, [story_json(one) for one in found]))
+        return _html(search_page(self._hostname(), query, [story_json(one) for one in found]))
 
     async def _overview(self) -> Overview:
         status = await self._status()
@@ -97,7 +97,7 @@ class DashboardRoutes:
         bounces, engagement = await self._cached_reports()
 
         return Overview(
-            hostname=self._hostname,
+            hostname=self._hostname(),
             version=str(status["version"]),
             healthy=bool(status["healthy"]),
             queue=queue,

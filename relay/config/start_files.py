@@ -1,0 +1,121 @@
+"""Files and folders that the start of a relay needs: what would make it fail, and what needs attention."""
+
+import stat
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+from relay.config.certificates import CertificateError, find_certificate_warnings, read_certificate
+from relay.config.errors import Problem
+from relay.config.settings import Listener, Server, Settings
+from relay.config.toml_positions import KeyPath
+
+LONGEST_SOCKET_PATH = 107
+"""Octets of the path of a Unix socket, at most (unix(7): `sun_path` has 108 with the final NUL)."""
+
+
+_OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
+
+
+_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+
+
+def find_file_errors(settings: Settings) -> Iterator[Problem]:
+    """Yield what would make the start fail: certificates, keys, folders, the socket, a missing database driver."""
+    if settings.sqlite_path is None and find_spec("psycopg") is None:
+        yield Problem(("storage", "url"), "psycopg is not installed", 'pip install "trackrelay[postgres]"')
+    yield from _data_dir_errors(settings.server)
+    yield from _socket_errors(settings)
+    if settings.log_file:
+        yield from _file_errors(("log", "file"), settings.log_file, settings)
+    if settings.sqlite_path:
+        yield from _file_errors(("storage", "url"), settings.sqlite_path, settings)
+    for index, listener in enumerate(settings.listeners):
+        if listener.tls != "none" and listener.certificate:
+            try:
+                read_certificate(listener.certificate, listener.key)
+            except CertificateError as error:
+                yield Problem(("listener", index, error.key), error.problem, error.allowed)
+
+
+def find_file_warnings(settings: Settings, now: float) -> Iterator[Problem]:
+    """Yield files that need attention at this time: certificates, missing DKIM keys, an open data directory."""
+    for index, listener in enumerate(settings.listeners):
+        for warning in certificate_warnings(listener, settings.server.hostname, now):
+            yield Problem(("listener", index, "certificate"), warning)
+    yield from _open_data_dir(settings.server)
+    for name, domain in settings.domains.items():
+        files = [settings.server.data_dir / "dkim" / name / f"{selector}.pem" for selector in domain.dkim.selectors]
+        if files and not any(file.exists() for file in files):
+            path = ("domains", name, "dkim", "selectors", 0)
+            yield Problem(path, f"there is no key in {files[0]} yet; `relay dkim new {name}` creates one")
+
+
+def certificate_warnings(listener: Listener, hostname: str, now: float) -> Iterator[str]:
+    """Yield what is wrong with the usable certificate of a listener. Names matter to applications only."""
+    if listener.tls == "none" or listener.certificate is None:
+        return
+    try:
+        found = read_certificate(listener.certificate, listener.key)
+    except CertificateError:
+        return
+    yield from find_certificate_warnings(found, hostname if listener.kind == "submission" else "", now)
+
+
+def _data_dir_errors(server: Server) -> Iterator[Problem]:
+    """Yield a data directory that cannot be created, or where other users can put files of their own."""
+    path: KeyPath = ("server", "data_dir")
+    existing = next((one for one in (server.data_dir, *server.data_dir.parents) if one.exists()), None)
+    if existing is not None and not existing.is_dir():
+        yield Problem(path, f"{existing} is not a folder", "a folder")
+        return
+    mode = _mode(server.data_dir)
+    if mode & _OTHERS_WRITE and not server.allow_open:
+        problem = f"other users can write to {server.data_dir}: it has mode {mode:04o}"
+        yield Problem(path, problem, "mode 0700, or allow_open = true")
+
+
+def _open_data_dir(server: Server) -> Iterator[Problem]:
+    """Yield a data directory in use that is open to other users."""
+    mode = _mode(server.data_dir)
+    if not mode & _OTHERS or not _has_files(server.data_dir):
+        return
+    can = "can write to" if mode & _OTHERS_WRITE else "can read"
+    problem = f"other users {can} {server.data_dir}, which has the queue and the keys: it has mode {mode:04o}"
+    key = "allow_open" if server.allow_open else "data_dir"
+    yield Problem(("server", key), problem, "mode 0700" + ("" if server.allow_open else ", which the next start sets"))
+
+
+def _socket_errors(settings: Settings) -> Iterator[Problem]:
+    if not settings.admin.socket:
+        return
+    path: KeyPath = ("admin", "socket")
+    socket = settings.server.data_dir / settings.admin.socket
+    if (length := len(str(socket).encode("utf-8", "surrogateescape"))) > LONGEST_SOCKET_PATH:
+        problem = f"{socket} has {length} octets, and the path of a socket at most {LONGEST_SOCKET_PATH}"
+        yield Problem(path, problem, "a shorter path, such as /run/relay/admin.sock")
+        return
+    yield from _file_errors(path, socket, settings)
+
+
+def _file_errors(path: KeyPath, file: Path, settings: Settings) -> Iterator[Problem]:
+    """Yield a file that is a folder, or whose folder does not exist. The start creates `data_dir` only."""
+    if file.is_dir():
+        yield Problem(path, f"{file} is a folder", "the name of a file")
+    elif file.parent != settings.server.data_dir and not file.parent.is_dir():
+        yield Problem(path, f"the folder {file.parent} does not exist", "a file in a folder that exists")
+
+
+def _mode(folder: Path) -> int:
+    """Return the permissions of a folder, 0 if they cannot be read."""
+    try:
+        return stat.S_IMODE(folder.stat().st_mode)
+    except OSError:
+        return 0
+
+
+def _has_files(folder: Path) -> bool:
+    try:
+        return any(folder.iterdir())
+    except OSError:
+        return False

@@ -1,0 +1,76 @@
+"""Files and folders of the start: what would make it fail is a fault, what only needs a look a warning."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from relay.config.errors import key_text
+from relay.config.settings import Settings
+from relay.config.start_files import find_file_errors, find_file_warnings
+
+
+def _settings(tmp_path: Path, tables: dict[str, Any]) -> Settings:
+    server = {"data_dir": str(tmp_path / "data")} | tables.get("server", {})
+    return Settings.model_validate({**tables, "server": server})
+
+
+def _errors(tmp_path: Path, **tables: Any) -> list[str]:
+    found = find_file_errors(_settings(tmp_path, tables))
+    return [f"{key_text(one.path)}: {one.problem}".replace(str(tmp_path), "HERE") for one in found]
+
+
+def _warnings(tmp_path: Path, **tables: Any) -> list[str]:
+    found = find_file_warnings(_settings(tmp_path, tables), 0.0)
+    return [f"{key_text(one.path)}: {one.problem}".replace(str(tmp_path), "HERE") for one in found]
+
+
+def test_a_data_dir_that_does_not_exist_yet_is_fine(tmp_path: Path) -> None:
+    assert _errors(tmp_path, log={"file": "relay.log"}, storage={"url": "sqlite:///x.db"}) == []
+
+
+@pytest.mark.parametrize(
+    ("tables", "fault"),
+    [
+        ({"log": {"file": "logs/relay.log"}}, "log.file: the folder HERE/data/logs does not exist"),
+        ({"log": {"file": "/"}}, "log.file: / is a folder"),
+        ({"storage": {"url": "sqlite:///db/relay.db"}}, "storage.url: the folder HERE/data/db does not exist"),
+        ({"admin": {"socket": "run/admin.sock"}}, "admin.socket: the folder HERE/data/run does not exist"),
+        ({"admin": {"socket": "."}}, "admin.socket: HERE/data is a folder"),
+    ],
+)
+def test_folders_that_are_missing_or_in_the_way(tmp_path: Path, tables: dict[str, Any], fault: str) -> None:
+    (tmp_path / "data").mkdir()
+    assert _errors(tmp_path, **tables) == [fault]
+
+
+def test_a_data_dir_below_a_file(tmp_path: Path) -> None:
+    (tmp_path / "data").touch()
+    assert _errors(tmp_path) == ["server.data_dir: HERE/data is not a folder"]
+    assert _errors(tmp_path, server={"data_dir": str(tmp_path / "data" / "relay")}) == [
+        "server.data_dir: HERE/data is not a folder"
+    ]
+
+
+def test_a_socket_whose_path_is_too_long_for_the_system(tmp_path: Path) -> None:
+    name = "/run/" + "a" * 103
+    assert _errors(tmp_path, admin={"socket": name}) == [
+        f"admin.socket: {name} has 108 octets, and the path of a socket at most 107"
+    ]
+    assert _errors(tmp_path, admin={"socket": name[:-1]}) == []
+    assert _errors(tmp_path, admin={"socket": ""}) == []
+
+
+def test_an_open_data_dir_in_use_is_a_warning(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir(mode=0o755)
+    assert _warnings(tmp_path) == []
+    (data / "relay.db").touch()
+    can_read = "other users can read HERE/data, which has the queue and the keys: it has mode 0755"
+    assert _warnings(tmp_path) == [f"server.data_dir: {can_read}"]
+    assert _warnings(tmp_path, server={"allow_open": True}) == [f"server.allow_open: {can_read}"]
+    data.chmod(0o777)
+    assert _errors(tmp_path) == ["server.data_dir: other users can write to HERE/data: it has mode 0777"]
+    assert "can write to" in _warnings(tmp_path, server={"allow_open": True})[0]
+    data.chmod(0o700)
+    assert _warnings(tmp_path) == []
