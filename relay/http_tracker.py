@@ -28,6 +28,7 @@ from relay.events.event import Kind as EventKind
 from relay.events.ports import StoreError
 from relay.events.sink import EventSink
 from relay.rewrite.tokens import Keyring, Kind, Token, verify_token
+from relay.suppression.unsubscribes import Subscription
 from relay.tracker import pages, responses
 from relay.tracker.canary import is_canary
 from relay.tracker.client import Client, Network, client_address, is_trusted, parse_client
@@ -51,8 +52,8 @@ Confirm = Callable[[str], Awaitable[bool]]
 """Confirms an address by the queue id of the message with the link; False means too late. Raises StoreError."""
 
 
-IsUnsubscribed = Callable[[str, int], Awaitable[bool | None]]
-"""Returns True if a recipient, by queue id and number, has unsubscribed; None if the message is no longer stored.
+FindSubscription = Callable[[str, int], Awaitable[Subscription | None]]
+"""Returns what a recipient, by queue id and number, can unsubscribe from; None if the message is no longer stored.
 
 Raises StoreError.
 """
@@ -63,7 +64,7 @@ class Tracker:
 
     `keyring` is called for each request, so that new keys need no restart. `checks` gives the state for /healthz.
     X-Forwarded-For is trusted from `trusted_proxies` only. Without `confirm`, as in a standalone tracker, the page of a
-    confirmation link asks for the code. Without `is_unsubscribed` the unsubscribe page is the same for all.
+    confirmation link asks for the code. Without `subscription` the unsubscribe page is the same for all.
     """
 
     def __init__(
@@ -76,7 +77,7 @@ class Tracker:
         checks: Callable[[], Mapping[str, bool]] = dict,
         clock: Clock = system_clock,
         confirm: Confirm | None = None,
-        is_unsubscribed: IsUnsubscribed | None = None,
+        subscription: FindSubscription | None = None,
         pixel_delay: Delay = lambda: 0.0,
     ) -> None:
         self._keyring = keyring
@@ -86,7 +87,7 @@ class Tracker:
         self._checks = checks
         self._clock = clock
         self._confirm = confirm
-        self._is_unsubscribed = is_unsubscribed
+        self._subscription = subscription
         self._pixel_delay = pixel_delay
         self._fast_path: PixelFastPath | None = None
         self._server: Server | None = None
@@ -194,7 +195,8 @@ class Tracker:
         if token is None:
             return responses.page(pages.INVALID, pages.POLICY, status=404)
         if request.method != "POST":
-            html, status = _UNSUBSCRIBE_PAGES[await self._unsubscribe_state(token)]
+            state = await self._unsubscribe_state(token)
+            html, status = _unsubscribe_page(state), 200 if state is not None else 410
             return responses.page(html, pages.POLICY, status=status)
 
         body = await read_body(request)
@@ -204,10 +206,11 @@ class Tracker:
         by = "page" if b"page=yes" in body else "one-click"
         address, client = self._client(request)
         kept = await self._sink.keep(self._event(EventKind.UNSUBSCRIBE, token, address, client, {"by": by}))
-        if await self._unsubscribe_state(token) is None:
+        state = await self._unsubscribe_state(token)
+        if state is None:
             html, status, word = pages.TOO_OLD, 410, "The message is too old: its recipient is no longer stored."
         elif kept:
-            html, status, word = pages.DONE, 200, "Unsubscribed."
+            html, status, word = pages.DONE[state.reach], 200, "Unsubscribed."
         else:
             html, status, word = pages.FAILED, 503, "Not saved. Try again later."
 
@@ -215,15 +218,15 @@ class Tracker:
             return responses.page(html, pages.POLICY, status=status)
         return responses.plain(status, word)
 
-    async def _unsubscribe_state(self, token: Token) -> bool | None:
-        """Return True if the reader has unsubscribed, None if the message is no longer stored, else False."""
-        if self._is_unsubscribed is None:
-            return False
+    async def _unsubscribe_state(self, token: Token) -> Subscription | None:
+        """Return what the reader can unsubscribe from, None if the message is no longer stored."""
+        if self._subscription is None:
+            return Subscription()
         try:
             async with asyncio.timeout(LOOKUP_TIMEOUT):
-                return await self._is_unsubscribed(token.queue_id, token.number)
+                return await self._subscription(token.queue_id, token.number)
         except (StoreError, TimeoutError):
-            return False
+            return Subscription()
 
     async def _verify(self, request: web.BaseRequest, text: str) -> web.Response:
         if request.method not in _READING and request.method != "POST":
@@ -280,7 +283,10 @@ class Tracker:
 _READING = ("GET", "HEAD")
 
 
-_UNSUBSCRIBE_PAGES = {False: (pages.ASK, 200), True: (pages.ALREADY, 200), None: (pages.TOO_OLD, 410)}
+def _unsubscribe_page(state: Subscription | None) -> str:
+    if state is None:
+        return pages.TOO_OLD
+    return (pages.ALREADY if state.has_left else pages.ASK)[state.reach]
 
 
 def _not_allowed(allowed: str = "GET, HEAD") -> web.Response:

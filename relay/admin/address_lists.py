@@ -1,7 +1,7 @@
 """The routes of the address lists: the suppression list and the unsubscribe list."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar, Generic, TypeVar
 
 from aiohttp import web
@@ -15,6 +15,7 @@ from relay.admin.requests import (
     reject_unknown_parameters,
 )
 from relay.clock import Clock
+from relay.config.settings import Settings
 from relay.mail.canonical_address import canonical, canonical_domain
 from relay.reports.serialize import JsonObject, suppression_json, unsubscribe_json
 from relay.suppression.model import MANUAL, Suppression
@@ -151,17 +152,19 @@ class SuppressionRoutes(AddressListRoutes[Suppression]):
 class UnsubscribeRoutes(AddressListRoutes[Unsubscribe]):
     """The unsubscribe list. The next page has `after` three times: address, domain and campaign of the last entry.
 
-    A removal without a domain or campaign is from the lists of all of them.
+    A removal without a domain or campaign is from the lists of all of them. `excludes_from` follows from the settings:
+    an import ignores it.
     """
 
     name = "unsubscribes"
     parameters = frozenset({"address", "domain", "campaign", "source", "after", "limit"})
-    keys = frozenset({"address", "domain", "campaign", "source", "queue_id", "created_at"})
+    keys = frozenset({"address", "domain", "campaign", "source", "queue_id", "created_at", "excludes_from"})
     scope: ClassVar[Mapping[str, str | None]] = {"domain": None, "campaign": None}
 
-    def __init__(self, store: UnsubscribeStore, clock: Clock) -> None:
+    def __init__(self, store: UnsubscribeStore, settings: Callable[[], Settings], clock: Clock) -> None:
         super().__init__(clock)
         self._store = store
+        self._settings = settings
 
     async def _find(self, request: web.Request) -> Sequence[Unsubscribe]:
         query = request.query
@@ -204,4 +207,4 @@ class UnsubscribeRoutes(AddressListRoutes[Unsubscribe]):
         )
 
     def _json(self, entry: Unsubscribe) -> JsonObject:
-        return unsubscribe_json(entry)
+        return unsubscribe_json(entry, self._settings().exclusions)

@@ -55,7 +55,9 @@ class HttpSide:
             trusted_proxies=settings.tracker.trusted_proxies,
             checks=self.checks,
             confirm=self.inbound.verifier.confirm_link,
-            is_unsubscribed=context.store.unsubscribes.has_left,
+            subscription=lambda queue_id, number: self.outbound.exclusion.subscription(
+                queue_id, number, context.settings().exclusions
+            ),
             pixel_delay=lambda: PIXEL_DELAY if context.observer.mail_in_flight() else 0.0,
         )
         await tracker.start(settings.tracker.host, settings.tracker.port)
@@ -122,7 +124,7 @@ class HttpSide:
             self.provider_routes().table(),
             ReportRoutes(store.reports, store.reports, store.reports).table(),
             SuppressionRoutes(store.suppressions, context.clock).table(),
-            UnsubscribeRoutes(store.unsubscribes, context.clock).table(),
+            UnsubscribeRoutes(store.unsubscribes, context.settings, context.clock).table(),
         ]
 
     def _dashboard_routes(self) -> DashboardRoutes:

@@ -105,11 +105,12 @@ SUPPRESSIONS = AddressList(
 
 UNSUBSCRIBES = AddressList(
     name="unsubscribes",
-    fields=("address", "domain", "campaign", "source", "queue_id", "created_at"),
+    fields=("address", "domain", "campaign", "source", "queue_id", "created_at", "excludes_from"),
     columns=(
         ("ADDRESS", "address"),
         ("FROM", "domain"),
         ("CAMPAIGN", "campaign"),
+        ("EXCLUDES FROM", "excludes_from"),
         ("SINCE", "created_at"),
         ("BY", "source"),
         ("MESSAGE", "queue_id"),
@@ -207,7 +208,10 @@ def unsubscribe() -> None:
 @click.option("--source", default="", type=click.Choice(["", *SOURCES]), help="Only entries from this source.")
 @json_option
 def list_unsubscribes(path: Path, as_json: bool, **query: str) -> None:
-    """List unsubscribed addresses with domain, campaign, time and source."""
+    """List unsubscribed addresses with domain, campaign, time and source.
+
+    EXCLUDES FROM: the campaign, all campaigns of the domain, or all of this relay (global), as `exclusion` is set now.
+    """
     UNSUBSCRIBES.list(path, query, as_json=as_json)
 
 

@@ -23,6 +23,13 @@ SHORTEST_SECRET = 16
 """Characters of the dashboard's secret, at least."""
 
 
+_GLOBAL = (
+    'is "global": an unsubscribe excludes from every campaign of this relay, of all sending domains; until version 0.1 '
+    "it excluded from those of its own domain",
+    '"domain" for the campaigns of one domain, else "global"',
+)
+
+
 _WITHOUT_CAMPAIGN_PROVIDER = ("has no effect: there is no campaign_provider", "campaign_provider as well")
 
 
@@ -60,16 +67,28 @@ def find_warnings(settings: Settings) -> Iterator[Problem]:
             ("tracker", "base_url"), f"no reader can reach {host}", "the URL under which readers reach the tracker"
         )
 
-    if settings.defaults.campaign_fallback_providers and not settings.defaults.campaign_provider:
-        yield Problem(("defaults", "campaign_fallback_providers"), *_WITHOUT_CAMPAIGN_PROVIDER)
-    for name, domain in settings.domains.items():
-        if domain.campaign_fallback_providers and not settings.domain_for(name).campaign_provider:
-            yield Problem(("domains", name, "campaign_fallback_providers"), *_WITHOUT_CAMPAIGN_PROVIDER)
+    yield from _campaign_warnings(settings)
     for address, identity in settings.identities.items():
         yield from _reply_warnings(settings, ("identities", address), identity)
     yield from _inbound_warnings(settings)
     if settings.bounces.address:
         yield from _bounce_address_warnings(settings)
+
+
+def _campaign_warnings(settings: Settings) -> Iterator[Problem]:
+    for path, table in _sender_tables(settings):
+        if table.exclusion == "global":
+            yield Problem((*path, "exclusion"), *_GLOBAL)
+        inherited = settings.defaults.campaign_provider
+        if table.campaign_fallback_providers and not (table.campaign_provider or inherited):
+            yield Problem((*path, "campaign_fallback_providers"), *_WITHOUT_CAMPAIGN_PROVIDER)
+
+
+def _sender_tables(settings: Settings) -> Iterator[tuple[KeyPath, Defaults]]:
+    """Yield [defaults] and the tables of the sending domains."""
+    yield ("defaults",), settings.defaults
+    for name, domain in settings.domains.items():
+        yield ("domains", name), domain
 
 
 def _reply_warnings(settings: Settings, path: KeyPath, identity: Identity) -> Iterator[Problem]:
@@ -246,10 +265,7 @@ def _inbound_warnings(settings: Settings) -> Iterator[Problem]:
             problem = "is empty, so mail to postmaster@ and abuse@ is refused (RFC 5321 section 4.5.1)"
             yield Problem(("alerts", "mail_to"), problem, "the address of the operator")
         return
-    tables: list[tuple[KeyPath, Defaults]] = [(("defaults",), settings.defaults)]
-    tables += ((("domains", name), domain) for name, domain in settings.domains.items())
-
-    for path, table in tables:
+    for path, table in _sender_tables(settings):
         for key in ("reply_domain",) if settings.bounces.imap else ("return_path", "reply_domain"):
             # An inherited domain is reported once, for [defaults].
             inherited = len(path) > 1 and getattr(table, key) == getattr(settings.defaults, key)

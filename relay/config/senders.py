@@ -1,7 +1,7 @@
 """Sections of senders: domains, identities, credentials, and the defaults that domains and identities inherit."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, SecretStr
@@ -28,6 +28,23 @@ from relay.mail.canonical_address import domain_of
 from relay.mail.lane import DIRECT
 
 _EXAMPLE_HASH = "blake2b:AAAAAAAAAAAAAAAAAAAAAA==:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
+
+
+Reach = Literal["campaign", "domain", "global"]
+"""What an unsubscribe excludes from: its campaign, all campaigns of its sending domain, or all of this relay."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exclusions:
+    """The reach of unsubscribes by sending domain (`exclusion`)."""
+
+    by_domain: Mapping[str, Reach] = field(default_factory=dict)
+    unlisted: Reach = "campaign"
+    """Reach for domains without a section of their own."""
+
+    def of(self, domain: str) -> Reach:
+        """Return the reach of unsubscribes from that domain."""
+        return self.by_domain.get(domain, self.unlisted)
 
 
 class Tracking(Section):
@@ -72,7 +89,7 @@ class Defaults(Section):
     return_path: OptionalDomain = ""
     reply_domain: OptionalDomain = ""
     cname_target: OptionalDomain = ""
-    exclusion: Literal["campaign", "global"] = "campaign"
+    exclusion: Reach = "campaign"
     bcc: tuple[MailAddress, ...] = ()
 
 

@@ -14,7 +14,17 @@ from typing import Annotated, Any, Self
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from relay.config.parsers import setting_error
-from relay.config.senders import Credential, Defaults, Dkim, Domain, Identity, Senders, Tracking, Verification
+from relay.config.senders import (
+    Credential,
+    Defaults,
+    Dkim,
+    Domain,
+    Exclusions,
+    Identity,
+    Senders,
+    Tracking,
+    Verification,
+)
 from relay.config.server import (
     SQLITE,
     Admin,
@@ -118,6 +128,12 @@ class Settings(Section):
     def senders(self) -> Senders:
         """Defaults, domains and identities with inherited values filled in."""
         return Senders.of(self.defaults, self.domains, self.identities, self.tracker.base_url, self.limits)
+
+    @cached_property
+    def exclusions(self) -> Exclusions:
+        """The reach of unsubscribes by sending domain."""
+        senders = self.senders
+        return Exclusions({name: one.exclusion for name, one in senders.domains.items()}, senders.unlisted.exclusion)
 
     def resolved(self) -> Self:
         """Return these settings with the inherited values of domains and identities filled in."""

@@ -62,7 +62,7 @@ def receive_untied(
 ) -> tuple[NewMessage, ...] | Reply:
     """Return the forwards, or the record, of mail to an identity that belongs to no message; or its refusal.
 
-    A request to unsubscribe applies to all campaign mail of the domain. `answer` is None for reports.
+    A request to unsubscribe applies to all campaign mail of the domain, or of this relay. `answer` is None for reports.
     """
     identity = settings.identities.get(mail.identity)
     assert mail.transaction is not None
@@ -74,7 +74,9 @@ def receive_untied(
 
     reason = "belongs to no message of this relay"
     if answer is not None and answer.request is not None:
-        reason = f"unsubscribed from all campaign mail of {domain_of(mail.identity)}"
+        domain = domain_of(mail.identity)
+        everywhere = settings.exclusions.of(domain) == "global"
+        reason = f"unsubscribed from all campaign mail of {'this relay' if everywhere else domain}"
     elif mail.report.kind != "other":
         reason = f"{mail.report.kind} {reason}"
     return (unforwarded(mail.transaction, mail.identity, "untied", reason, new_id(now), now),)

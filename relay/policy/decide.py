@@ -135,5 +135,5 @@ def list_unsubscribe_of(settings: Settings, author: str, facts: MessageFacts) ->
 
 
 def exclusion_scope(settings: Settings, domain: str, campaign: str) -> ExclusionScope:
-    """Return the scope of exclusion for a message of that domain, by the current settings."""
-    return ExclusionScope(domain, campaign, settings.domain_for(domain).exclusion == "global")
+    """Return what decides about exclusion from a message of that domain, by the current settings."""
+    return ExclusionScope(domain, campaign, settings.exclusions)

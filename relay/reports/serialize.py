@@ -5,12 +5,13 @@ Names are stable, and fields are only added. Times are RFC 3339 in UTC.
 
 from datetime import UTC, datetime
 
+from relay.config.senders import Exclusions
 from relay.events.event import Event, Kind
 from relay.queue.entry import Entry
 from relay.queue.message import Message
 from relay.reports.ports import Story
 from relay.suppression.model import Suppression
-from relay.suppression.unsubscribes import Unsubscribe
+from relay.suppression.unsubscribes import Unsubscribe, reach_of
 
 JsonObject = dict[str, object]
 """A JSON object of the admin API."""
@@ -134,8 +135,8 @@ def suppression_json(one: Suppression, now: float) -> JsonObject:
     }
 
 
-def unsubscribe_json(one: Unsubscribe) -> JsonObject:
-    """Return one entry of the unsubscribe list."""
+def unsubscribe_json(one: Unsubscribe, exclusions: Exclusions) -> JsonObject:
+    """Return one entry of the unsubscribe list, with what it excludes from."""
     return {
         "address": one.address,
         "domain": one.domain,
@@ -143,6 +144,7 @@ def unsubscribe_json(one: Unsubscribe) -> JsonObject:
         "source": one.source,
         "queue_id": one.queue_id,
         "created_at": time_json(one.created_at),
+        "excludes_from": reach_of(one, exclusions),
     }
 
 

@@ -9,7 +9,7 @@ from relay.storage.database import Connection, Database
 from relay.storage.queries import equals
 from relay.storage.rows import Row, text
 from relay.suppression.ports import UnsubscribeQuery
-from relay.suppression.unsubscribes import SOURCES, Source, Unsubscribe
+from relay.suppression.unsubscribes import SOURCES, CampaignRecipient, Source, Unsubscribe
 
 MOST_IN_MEMORY = 200_000
 """Addresses kept in memory; a longer list is queried in the database each time."""
@@ -31,14 +31,6 @@ _ADDRESSES = "SELECT DISTINCT address FROM unsubscribes LIMIT ?"
 ABOUT = (
     "SELECT entries.recipient, messages.domain, messages.campaign FROM messages "
     "JOIN entries ON entries.queue_id = messages.queue_id WHERE messages.queue_id = ? AND entries.number = ?"
-)
-
-
-HAS_LEFT = (
-    "SELECT CASE WHEN EXISTS (SELECT 1 FROM unsubscribes WHERE unsubscribes.address = entries.recipient_key "
-    "AND unsubscribes.domain IN ('', messages.domain) AND unsubscribes.campaign IN ('', messages.campaign)) "
-    "THEN 1 ELSE 0 END FROM messages JOIN entries ON entries.queue_id = messages.queue_id "
-    "WHERE messages.queue_id = ? AND entries.number = ?"
 )
 
 
@@ -80,21 +72,19 @@ class UnsubscribeTable:
             self._put(connection, rows)
         return completed
 
-    async def unsubscribed(
-        self, addresses: Sequence[str], domain: str, campaign: str | None
-    ) -> Mapping[str, Unsubscribe]:
-        """Return the addresses that unsubscribed from that campaign (None: any), by canonical form."""
+    async def listed(self, addresses: Sequence[str]) -> Mapping[str, Sequence[Unsubscribe]]:
+        """Return the unsubscribes of the listed ones of these addresses, the oldest first, by canonical form."""
         forms = {key: canonical(address) for address in addresses for key in keys_of(address)}
         if self._addresses is not None:
             forms = {key: form for key, form in forms.items() if key in self._addresses}
         if not forms:
             return {}
-        return await self._database.read(lambda connection: _among(connection, forms, domain, campaign))
+        return await self._database.read(lambda connection: _among(connection, forms))
 
-    async def has_left(self, queue_id: str, number: int) -> bool | None:
-        """Whether that recipient of that message has left its campaign; None when message or recipient is unknown."""
-        found = await self._database.read(lambda raw: raw.execute(HAS_LEFT, (queue_id, number)).fetchone())
-        return None if found is None else bool(found[0])
+    async def recipient(self, queue_id: str, number: int) -> CampaignRecipient | None:
+        """Return that recipient of that message; None when message or recipient is unknown."""
+        found = await self._database.read(lambda raw: raw.execute(ABOUT, (queue_id, number)).fetchone())
+        return None if found is None else CampaignRecipient(*found)
 
     async def find(self, query: UnsubscribeQuery) -> Sequence[Unsubscribe]:
         """Return the unsubscribes that match, in order of address, domain and campaign."""
@@ -153,27 +143,20 @@ def listing(query: UnsubscribeQuery) -> tuple[str, list[object]]:
     return sql, [*values, query.limit]
 
 
-def looking_up(count: int, *, campaign: bool) -> str:
-    """Return the statement that queries `count` addresses, of one campaign or of any."""
+def looking_up(count: int) -> str:
+    """Return the statement that queries `count` addresses."""
     places = ", ".join("?" * count)
-    scope = " AND campaign IN ('', ?)" if campaign else ""
-    return (
-        f"SELECT {_COLUMNS} FROM unsubscribes WHERE address IN ({places}) "  # noqa: S608  places only
-        f"AND domain IN ('', ?){scope} ORDER BY created_at DESC"
-    )
+    return f"SELECT {_COLUMNS} FROM unsubscribes WHERE address IN ({places}) ORDER BY created_at"  # noqa: S608  places only
 
 
-def _among(
-    connection: Connection, forms: Mapping[str, str], domain: str, campaign: str | None
-) -> Mapping[str, Unsubscribe]:
-    """Return the listed addresses among keys and canonical forms; of several rows the oldest counts."""
-    scope = (domain,) if campaign is None else (domain, text(campaign))
+def _among(connection: Connection, forms: Mapping[str, str]) -> Mapping[str, Sequence[Unsubscribe]]:
+    """Return the rows of these keys by canonical form, the oldest first."""
     keys = list(forms)
-    found: dict[str, Unsubscribe] = {}
+    found: dict[str, list[Unsubscribe]] = {}
     for start in range(0, len(keys), _AT_ONCE):
         some = keys[start : start + _AT_ONCE]
-        sql = looking_up(len(some), campaign=campaign is not None)
-        found |= {forms[row[0]]: _of(row) for row in connection.execute(sql, (*some, *scope))}
+        for row in connection.execute(looking_up(len(some)), some):
+            found.setdefault(forms[row[0]], []).append(_of(row))
     return found
 
 

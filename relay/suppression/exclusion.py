@@ -3,7 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from relay.config.senders import Exclusions
 from relay.suppression.ports import SuppressionStore, UnsubscribeStore
+from relay.suppression.unsubscribes import Subscription, Unsubscribe, excludes
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,8 +16,8 @@ class ExclusionScope:
     """Sending domain."""
     campaign: str = ""
     """Name of the campaign; "" marks a transactional message, to which unsubscribes do not apply."""
-    everywhere: bool = False
-    """Whether an unsubscribe from one campaign applies to all campaigns of the domain (`exclusion = "global"`)."""
+    exclusions: Exclusions = field(default_factory=Exclusions)
+    """The reach of unsubscribes by sending domain."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +54,40 @@ class Exclusion:
         suppressed = {address: one for address, one in listed.items() if one.state(now) == "suppressed"}
         reasons = {address: one.why for address, one in suppressed.items()}
         if mailing.campaign:
-            campaign = None if mailing.everywhere else mailing.campaign
-            unsubscribed = await self.unsubscribes.unsubscribed(addresses, mailing.domain, campaign)
-            reasons = {address: one.why for address, one in unsubscribed.items()} | reasons
+            reasons = {**await self.unsubscribed(addresses, mailing), **reasons}
 
         on_probation = [address for address in listed if address not in reasons]
         if not on_probation or not due:
             return Excluded(reasons)
         return Excluded(reasons, await self.suppressions.begin_probation(on_probation, mailing.domain, queue_id, now))
+
+    async def unsubscribed(self, addresses: Sequence[str], mailing: ExclusionScope) -> Mapping[str, str]:
+        """Return the reasons of the addresses that unsubscribed from this mailing, by canonical form.
+
+        Of several unsubscribes that exclude an address the oldest is the reason. Raises StoreError.
+        """
+        listed = await self.unsubscribes.listed(addresses)
+        excluding = (
+            (address, _reason(one, mailing))
+            for address, found in listed.items()
+            for one in reversed(found)
+            if excludes(one, mailing.domain, mailing.campaign, mailing.exclusions)
+        )
+        return dict(excluding)
+
+    async def subscription(self, queue_id: str, number: int, exclusions: Exclusions) -> Subscription | None:
+        """Return what a recipient of a stored message can unsubscribe from; None when the message is unknown."""
+        about = await self.unsubscribes.recipient(queue_id, number)
+        if about is None:
+            return None
+        mailing = ExclusionScope(about.domain, about.campaign, exclusions)
+        return Subscription(bool(await self.unsubscribed([about.address], mailing)), exclusions.of(about.domain))
+
+
+def _reason(one: Unsubscribe, mailing: ExclusionScope) -> str:
+    """Return why an unsubscribe excludes, with the setting where its own row does not say so."""
+    if excludes(one, mailing.domain, mailing.campaign, Exclusions()):
+        return one.why
+    reaches = {domain: mailing.exclusions.of(domain) for domain in (mailing.domain, one.domain)}
+    decisive = one.domain if one.domain and reaches[one.domain] == "global" else mailing.domain
+    return f'{one.why}; exclusion of {decisive} is "{reaches[decisive]}"'

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from relay.suppression.model import Suppression
-from relay.suppression.unsubscribes import Unsubscribe
+from relay.suppression.unsubscribes import CampaignRecipient, Unsubscribe
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,16 +74,11 @@ class UnsubscribeStore(Protocol):
     (`EventStore.record`, `ReturnedMailStore.record_returned`).
     """
 
-    async def unsubscribed(
-        self, addresses: Sequence[str], domain: str, campaign: str | None
-    ) -> Mapping[str, Unsubscribe]:
-        """Return the addresses that unsubscribed from that domain's campaign, by canonical form.
+    async def listed(self, addresses: Sequence[str]) -> Mapping[str, Sequence[Unsubscribe]]:
+        """Return the unsubscribes of the listed ones of these addresses, the oldest first, by canonical form."""
 
-        None for the campaign means any campaign of the domain.
-        """
-
-    async def has_left(self, queue_id: str, number: int) -> bool | None:
-        """Whether that recipient of that message has left its campaign; None when message or recipient is unknown."""
+    async def recipient(self, queue_id: str, number: int) -> CampaignRecipient | None:
+        """Return that recipient of that message; None when message or recipient is unknown."""
 
     async def find(self, query: UnsubscribeQuery) -> Sequence[Unsubscribe]:
         """Return the unsubscribes that match, in order of address, domain and campaign."""

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from relay.config.senders import Exclusions, Reach
+
 Source = Literal["page", "one-click", "reply", "operator", "import"]
 """Source: the page's button, the mail client's button (RFC 8058), a reply, an operator, an imported file."""
 
@@ -30,3 +32,41 @@ class Unsubscribe:
         of = f" of {self.domain}" if self.domain else ""
         what = f'campaign "{self.campaign}"{of}' if self.campaign else f"all campaign mail{of}"
         return f"unsubscribed from {what} ({self.source})"
+
+
+@dataclass(frozen=True, slots=True)
+class CampaignRecipient:
+    """A recipient of a stored message, by address, sending domain and campaign."""
+
+    address: str
+    domain: str
+    campaign: str
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """What the reader of a message can unsubscribe from, and whether it has."""
+
+    has_left: bool = False
+    reach: Reach = "campaign"
+
+
+def reach_of(one: Unsubscribe, exclusions: Exclusions) -> Reach:
+    """Return what an unsubscribe excludes from: as its row says, or wider where its domain is set so."""
+    if not one.domain:
+        return "campaign" if one.campaign else "global"
+    configured = exclusions.of(one.domain)
+    return configured if one.campaign or configured == "global" else "domain"
+
+
+def excludes(one: Unsubscribe, domain: str, campaign: str, exclusions: Exclusions) -> bool:
+    """Whether an unsubscribe excludes its address from that campaign of that sending domain.
+
+    The wider of both domains' settings counts: that of the mail, and that of the mail from which the address left.
+    """
+    reach = exclusions.of(domain)
+    if reach == "global" or reach_of(one, exclusions) == "global":
+        return True
+    if one.domain not in ("", domain):
+        return False
+    return reach == "domain" or one.campaign in ("", campaign)

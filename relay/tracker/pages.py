@@ -6,6 +6,8 @@ from importlib.resources import files
 from string import Template
 from typing import Literal
 
+from relay.config.senders import Reach
+
 Tone = Literal["plain", "good", "warn"]
 """Kind of page: a question, a success, or a failure."""
 
@@ -49,26 +51,45 @@ POLICY = (
 """Content-Security-Policy of the pages: it allows their style sheet and their form only."""
 
 
-ASK = _page(
-    "Unsubscribe from these emails?",
-    "<p>You will get no more of them at this address. Messages about your orders or your account still reach you.</p>\n"
-    f"{_unsubscribe_form('Unsubscribe')}\n"
-    "<p>Opened by mistake? Close this page, and nothing changes.</p>",
-)
+_MAIL: dict[Reach, tuple[str, str]] = {
+    "campaign": ("these emails", "them"),
+    "domain": ("newsletters of this sender", "its newsletters, whichever this one was"),
+    "global": ("our newsletters", "our newsletters, whoever of us sends them"),
+}
+"""What an unsubscribe ends: in a heading, and in a sentence about it."""
 
 
-DONE = _page(
-    "You are unsubscribed",
-    '<p role="status">We will send you no more of these emails. One that is already on its way may still arrive.</p>',
-    "good",
-)
+ASK = {
+    reach: _page(
+        f"Unsubscribe from {mail}?",
+        f"<p>You will get no more of {them} at this address. "
+        "Messages about your orders or your account still reach you.</p>\n"
+        f"{_unsubscribe_form('Unsubscribe')}\n"
+        "<p>Opened by mistake? Close this page, and nothing changes.</p>",
+    )
+    for reach, (mail, them) in _MAIL.items()
+}
+"""The question, by what an unsubscribe ends."""
 
 
-ALREADY = _page(
-    "You are already unsubscribed",
-    '<p role="status">These emails are not sent to you any more. There is nothing left to do.</p>',
-    "good",
-)
+DONE = {
+    reach: _page(
+        "You are unsubscribed",
+        f'<p role="status">We will send you no more of {mail}. One that is already on its way may still arrive.</p>',
+        "good",
+    )
+    for reach, (mail, _) in _MAIL.items()
+}
+
+
+ALREADY = {
+    reach: _page(
+        "You are already unsubscribed",
+        f'<p role="status">{mail[0].upper()}{mail[1:]} are not sent to you any more. There is nothing left to do.</p>',
+        "good",
+    )
+    for reach, (mail, _) in _MAIL.items()
+}
 
 
 TOO_OLD = _page(

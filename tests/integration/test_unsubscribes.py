@@ -26,7 +26,9 @@ async def test_campaign_mail_offers_it_signed_and_only_campaign_mail(tmp_path: P
         assert not dkim.verify(broken, dnsfunc=lambda name, timeout=5: record)  # type: ignore[no-untyped-call]
 
 
-@pytest.mark.parametrize(("exclusion", "autumn"), [("campaign", "delivered"), ("global", "dropped")])
+@pytest.mark.parametrize(
+    ("exclusion", "autumn"), [("campaign", "delivered"), ("domain", "dropped"), ("global", "dropped")]
+)
 async def test_one_click_excludes_from_the_campaign_but_not_from_transactional_mail(
     tmp_path: Path, exclusion: str, autumn: str
 ) -> None:
@@ -41,6 +43,9 @@ async def test_one_click_excludes_from_the_campaign_but_not_from_transactional_m
         assert dropped["reason"] == 'unsubscribed from campaign "spring" of acme.test (one-click)'
         await relay.fate(await relay.send("spring", "other@rcpt.test"), "delivered")
         await relay.fate(await relay.send("autumn"), autumn)
+        elsewhere = "dropped" if exclusion == "global" else "delivered"
+        await relay.fate(await relay.send("winter", sender="news@other.test"), elsewhere)
+        assert entry["excludes_from"] == exclusion
         await relay.fate(await relay.send(), "delivered")
 
 

@@ -36,11 +36,13 @@ class Relay(RelayProcess):
         write_key(folder / "data", "acme.test", "s1", pem)
         self.dns_record = dns_record(load_key(pem, "acme.test", "s1")).encode()
 
-    async def send(self, campaign: str = "", to: str = "u@rcpt.test", at: str = "") -> str:
+    async def send(
+        self, campaign: str = "", to: str = "u@rcpt.test", at: str = "", sender: str = "news@acme.test"
+    ) -> str:
         """Send a mail and return its queue id."""
         marked = f"X-Relay-Campaign: {campaign}\r\n" if campaign else ""
         marked += f"X-Relay-Send-At: {at}\r\n" if at else ""
-        mail = f"From: Acme <news@acme.test>\r\nTo: {to}\r\nSubject: hello\r\n{marked}\r\nHello\r\n".encode()
+        mail = f"From: Acme <{sender}>\r\nTo: {to}\r\nSubject: hello\r\n{marked}\r\nHello\r\n".encode()
         return await asyncio.to_thread(self._transaction, to, mail)
 
     def _transaction(self, to: str, mail: bytes) -> str:

@@ -72,7 +72,7 @@ class AdminHarness:
                 self.provider_routes(store).table(),
                 ReportRoutes(store.reports, store.reports, store.reports).table(),
                 SuppressionRoutes(store.suppressions, lambda: NOW + 10).table(),
-                UnsubscribeRoutes(store.unsubscribes, lambda: NOW + 10).table(),
+                UnsubscribeRoutes(store.unsubscribes, Settings, lambda: NOW + 10).table(),
             )
         )
 

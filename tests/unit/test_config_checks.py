@@ -257,6 +257,16 @@ def test_postgresql_without_its_driver_is_an_error(
     ]
 
 
+def test_a_global_exclusion_is_explained_where_it_is_set() -> None:
+    tables = {"defaults": {"exclusion": "global"}, "domains": {"a.test": {}, "b.test": {"exclusion": "domain"}}}
+    (warning,) = find_warnings(Settings.model_validate(tables))
+    assert key_text(warning.path) == "defaults.exclusion"
+    assert "every campaign of this relay" in warning.problem
+    assert '"domain" for the campaigns of one domain' in warning.allowed
+    (warned,) = _warnings({"domains": {"a.test": {"exclusion": "global"}, "b.test": {}}})
+    assert warned.startswith('domains."a.test".exclusion: is "global": ')
+
+
 def test_fallbacks_of_campaign_mail_need_its_provider() -> None:
     useless = "campaign_fallback_providers: has no effect: there is no campaign_provider"
     tables = {"defaults": {"campaign_fallback_providers": ["direct"]}, "domains": {"a.test": {}}}

@@ -94,10 +94,8 @@ def test_it_needs_a_base_url_but_neither_opens_nor_clicks() -> None:
 
 
 def test_the_scope_of_exclusion_is_the_domains() -> None:
-    assert exclusion_scope(settings(), "acme.test", "spring") == ExclusionScope("acme.test", "spring")
-    assert exclusion_scope(settings(exclusion="global"), "acme.test", "spring") == ExclusionScope(
-        "acme.test", "spring", True
-    )
-    assert exclusion_scope(settings(exclusion="global"), "other.test", "spring") == ExclusionScope(
-        "other.test", "spring"
-    )
+    of = settings(exclusion="global")
+    assert exclusion_scope(of, "acme.test", "spring") == ExclusionScope("acme.test", "spring", of.exclusions)
+    assert (of.exclusions.of("acme.test"), of.exclusions.of("other.test")) == ("global", "campaign")
+    inherited = Settings.model_validate({"defaults": {"exclusion": "domain"}, "domains": {"acme.test": {}}}).exclusions
+    assert (inherited.of("acme.test"), inherited.of("other.test")) == ("domain", "domain")

@@ -57,9 +57,7 @@ def plan(raw: sqlite3.Connection, sql: str) -> list[str]:
         ledgers.DELETE,
         ledgers.DELETE_OLD,
         unsubscribes.ABOUT,
-        unsubscribes.HAS_LEFT,
-        unsubscribes.looking_up(3, campaign=True),
-        unsubscribes.looking_up(3, campaign=False),
+        unsubscribes.looking_up(3),
         unsubscribes.listing(UnsubscribeQuery(after=("a", "b", "c")))[0],
     ],
 )

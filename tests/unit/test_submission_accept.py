@@ -353,11 +353,13 @@ async def test_who_unsubscribed_is_dropped_from_campaign_mail_only(store: Sqlite
         assert (await harness.take("U@x.test", "v@x.test", content=said + CONTENT)).code == 250
     dropped = [(one.queue_id, one.address, one.data["reason"]) for one in harness.events if one.kind is Kind.DROPPED]
     assert dropped == [("Q0000000000001", "U@x.test", 'unsubscribed from campaign "spring" of acme.test (page)')]
-    harness = Harness(store, verification={"campaign": False}, domains={"acme.test": {"exclusion": "global"}})
-    harness.serial = count(10)
-    for said in (b"X-Relay-Campaign: autumn\r\n", b""):
-        assert (await harness.take("U@x.test", content=said + CONTENT)).code == 250
-    assert [one.queue_id for one in harness.events if one.kind is Kind.DROPPED] == ["Q0000000000010"]
+    for start, (left, reach) in enumerate([("acme.test", "domain"), ("other.test", "global")], 1):
+        harness = Harness(store, verification={"campaign": False}, domains={left: {"exclusion": reach}})
+        harness.serial = count(10 * start)
+        await store.unsubscribes.add([replace(unsubscribed, domain=left)])
+        for said in (b"X-Relay-Campaign: autumn\r\n", b""):
+            assert (await harness.take("U@x.test", content=said + CONTENT)).code == 250
+        assert [one.queue_id for one in harness.events if one.kind is Kind.DROPPED] == [f"Q00000000000{start}0"]
 
 
 async def test_a_suppressed_recipient_is_dropped_and_takes_no_place(store: SqliteStore) -> None:

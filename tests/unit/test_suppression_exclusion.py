@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from relay.config.senders import Exclusions, Reach
 from relay.storage.sqlite.store import SqliteStore
 from relay.suppression.exclusion import Exclusion, ExclusionScope
 from relay.suppression.model import Suppression
-from relay.suppression.unsubscribes import Unsubscribe
+from relay.suppression.unsubscribes import Unsubscribe, reach_of
 
 NOW = 1_800_000_000.0
 
@@ -43,18 +44,67 @@ async def test_the_same_campaign_of_the_same_domain(exclusion: Exclusion) -> Non
     }
 
 
-async def test_another_campaign(exclusion: Exclusion) -> None:
-    assert set(await excluded(exclusion, ExclusionScope("acme.test", "autumn"))) == {"v@x.test"}
-    assert set(await excluded(exclusion, ExclusionScope("acme.test", "autumn", everywhere=True))) == {
+@pytest.mark.parametrize(
+    ("reaches", "domain", "campaign", "whom"),
+    [
+        ({}, "acme.test", "autumn", "v"),
+        ({"acme.test": "domain"}, "acme.test", "autumn", "uv"),
+        ({"acme.test": "domain"}, "other.test", "spring", "w"),
+        ({"acme.test": "domain"}, "else.test", "spring", ""),
+        ({"acme.test": "global"}, "acme.test", "autumn", "uvw"),
+        ({"acme.test": "global"}, "else.test", "winter", "uv"),
+        ({"acme.test": "global"}, "other.test", "spring", "uvw"),
+        ({"else.test": "global"}, "else.test", "winter", "uvw"),
+        ({"else.test": "global"}, "acme.test", "autumn", "v"),
+    ],
+)
+async def test_the_reach_of_an_unsubscribe(
+    exclusion: Exclusion, reaches: dict[str, Reach], domain: str, campaign: str, whom: str
+) -> None:
+    """It is the wider one of the mail's domain and of the domain that the address left."""
+    mailing = ExclusionScope(domain, campaign, Exclusions(reaches))
+    assert set(await excluded(exclusion, mailing)) == {f"{name}@x.test" for name in whom}
+
+
+async def test_without_a_section_a_domain_has_the_reach_of_the_defaults(exclusion: Exclusion) -> None:
+    narrow = Exclusions({"acme.test": "campaign"}, "global")
+    assert set(await excluded(exclusion, ExclusionScope("acme.test", "autumn", narrow))) == {"v@x.test", "w@x.test"}
+    assert set(await excluded(exclusion, ExclusionScope("else.test", "autumn", narrow))) == {
         "u@x.test",
         "v@x.test",
+        "w@x.test",
     }
-    assert set(await excluded(exclusion, ExclusionScope("else.test", "spring", everywhere=True))) == set()
+
+
+async def test_the_reason_names_the_setting_that_reaches_further(exclusion: Exclusion) -> None:
+    mailing = ExclusionScope("acme.test", "autumn", Exclusions({"acme.test": "domain", "other.test": "global"}))
+    assert await excluded(exclusion, mailing) == {
+        "u@x.test": 'unsubscribed from campaign "spring" of acme.test (page); exclusion of acme.test is "domain"',
+        "v@x.test": "unsubscribed from all campaign mail of acme.test (operator)",
+        "w@x.test": 'unsubscribed from campaign "spring" of other.test (reply); exclusion of other.test is "global"',
+    }
+
+
+@pytest.mark.parametrize(
+    ("domain", "campaign", "reach"),
+    [
+        ("acme.test", "spring", "domain"),
+        ("acme.test", "", "domain"),
+        ("other.test", "spring", "global"),
+        ("else.test", "spring", "campaign"),
+        ("else.test", "", "domain"),
+        ("", "spring", "campaign"),
+        ("", "", "global"),
+    ],
+)
+def test_what_a_row_excludes_from(domain: str, campaign: str, reach: Reach) -> None:
+    exclusions = Exclusions({"acme.test": "domain", "other.test": "global"})
+    assert reach_of(Unsubscribe("u@x.test", domain, campaign), exclusions) == reach
 
 
 async def test_transactional_mail_is_never_excluded_by_an_unsubscribe(exclusion: Exclusion) -> None:
     assert await excluded(exclusion, ExclusionScope("acme.test")) == {}
-    assert await excluded(exclusion, ExclusionScope("acme.test", everywhere=True)) == {}
+    assert await excluded(exclusion, ExclusionScope("acme.test", exclusions=Exclusions(unlisted="global"))) == {}
 
 
 async def test_who_is_on_both_lists_is_suppressed(exclusion: Exclusion) -> None:
