@@ -1,6 +1,6 @@
 """The routes of providers: list with state and usage, end a pause, send a test mail."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -15,9 +15,7 @@ from relay.limits.ports import LimitStore, Usage
 from relay.limits.window import DAY, HOUR, Window, windows
 from relay.mail.canonical_address import domain_of
 from relay.mail.lane import DIRECT, lane_of
-from relay.queue.entry import State
-from relay.queue.operator_actions import retry_after_pause
-from relay.queue.ports import EntryQuery, QueueAdminStore, QueueStore
+from relay.queue.ports import QueueStore
 from relay.queue.probe import Probe, probe_message
 from relay.queue.routing import LanePause, provider_of
 from relay.reports.serialize import JsonObject, time_json
@@ -32,15 +30,14 @@ class ProviderRoutes:
 
     settings: Callable[[], Settings]
     store: QueueStore
-    entries: QueueAdminStore
     limits: LimitStore
     clock: Clock
     new_id: Callable[[float], str]
     publish: Publish
     pauses: Callable[[], Mapping[str, LanePause]]
     """The paused lanes, by name."""
-    end_pause: Callable[[str], bool]
-    """Ends the pause of a lane; returns True if it was paused."""
+    end_pause: Callable[[str], Awaitable[int | None]]
+    """Ends the pause of a lane, and makes its deferred entries due now; returns their number, None without a pause."""
     wake: Callable[[], None]
     """Wakes the runner to claim due entries."""
 
@@ -64,9 +61,9 @@ class ProviderRoutes:
     async def resume(self, request: web.Request) -> web.Response:
         """POST /providers/NAME/resume: end a pause and retry its entries now."""
         name = self._known(request)
-        pauses = {lane: pause for lane, pause in self.pauses().items() if provider_of(lane) == name}
-        entries = sum([await self._resume_lane(lane, pause) for lane, pause in pauses.items()])
-        return web.json_response({"provider": name, "resumed": bool(pauses), "entries": entries})
+        lanes = [lane for lane in self.pauses() if provider_of(lane) == name]
+        entries = sum([await self.end_pause(lane) or 0 for lane in lanes])
+        return web.json_response({"provider": name, "resumed": bool(lanes), "entries": entries})
 
     async def test(self, request: web.Request) -> web.Response:
         """POST /providers/NAME/test with {"from": ADDRESS, "to": ADDRESS}, both optional: queue a test mail."""
@@ -104,21 +101,8 @@ class ProviderRoutes:
         """End the pauses of providers whose settings changed since `before`: the change may be the repair."""
         lanes = {_key(one) for one in self.settings().providers if one != before.provider(one.name)}
         with suppress(StoreError):  # The deferred entries stay scheduled.
-            for lane, pause in tuple(self.pauses().items()):
-                if lane in lanes:
-                    await self._resume_lane(lane, pause)
-
-    async def _resume_lane(self, lane: str, pause: LanePause) -> int:
-        """End the pause of a lane and make its deferred entries due now; return their number."""
-        self.end_pause(lane)
-        change = retry_after_pause(self.clock(), pause.until)
-        rest: EntryQuery | None = EntryQuery(lane=lane, states=(State.WAITING,))
-        changed = 0
-        while rest is not None:
-            done = await self.entries.change(rest, change)
-            changed, rest = changed + len(done.entries), done.rest
-            self.wake()
-        return changed
+            for lane in lanes:
+                await self.end_pause(lane)
 
     def _known(self, request: web.Request) -> str:
         name = request.match_info["name"]

@@ -84,13 +84,12 @@ class HttpSide:
         return ProviderRoutes(
             settings=context.settings,
             store=context.store.queue,
-            entries=context.store.queue,
             limits=context.store.limits,
             clock=context.clock,
             new_id=context.new_id,
             publish=context.observer.publish,
-            pauses=runner.pauses,
-            end_pause=runner.resume,
+            pauses=runner.shared_pauses.lanes,
+            end_pause=runner.shared_pauses.resume,
             wake=runner.wake,
         )
 
@@ -135,7 +134,7 @@ class HttpSide:
             reports=context.store.reports,
             engagement=context.store.reports,
             last_hour=lambda: context.observer.last_hour.sums(context.clock()),
-            pauses=self.outbound.runner.pauses,
+            pauses=self.outbound.runner.shared_pauses.lanes,
             status=self.status,
             clock=context.clock,
         )

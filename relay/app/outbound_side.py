@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from relay.app.alerts import AlertMailer
 from relay.app.context import AppContext
 from relay.clock import steady_clock
+from relay.config.digest import settings_digest
 from relay.delivery.journal import JOURNAL_FILE, DeliveryJournalFile
 from relay.delivery.smtp_delivery import SmtpDelivery
 from relay.domains.keys import Keys
@@ -67,9 +68,11 @@ async def open_outbound_side(
     await renderer.start()
     context.stack.push_async_callback(renderer.stop)
 
-    queue_context = await _recovered_queue(context, resolver, exclusion, renderer)
-    runner = _start_runner(context, queue_context, time_left, ended)
-    advancer = SlotAdvancer(queue_context, context.store.queue, pauses=runner.pauses, wake=runner.wake, log=context.log)
+    queue_context = await _recovered_queue(context, resolver, exclusion, renderer, keyring)
+    runner = await _start_runner(context, queue_context, time_left, ended)
+    advancer = SlotAdvancer(
+        queue_context, context.store.queue, pauses=runner.shared_pauses.lanes, wake=runner.wake, log=context.log
+    )
     return OutboundSide(resolver, exclusion, signing, monitor, runner, advancer, _alert_mailer(context, runner))
 
 
@@ -101,7 +104,11 @@ def _tracking_monitor(context: AppContext, keyring: Callable[[], Keyring]) -> Tr
 
 
 async def _recovered_queue(
-    context: AppContext, resolver: Resolver, exclusion: Exclusion, renderer: MonitoredRenderer
+    context: AppContext,
+    resolver: Resolver,
+    exclusion: Exclusion,
+    renderer: MonitoredRenderer,
+    keyring: Callable[[], Keyring],
 ) -> QueueContext:
     """Open delivery and its journal, and settle the recorded deliveries."""
     journal, recorded = DeliveryJournalFile.open(
@@ -114,6 +121,9 @@ async def _recovered_queue(
         settings=context.settings,
         bounce_policy=context.bounce_policy,
         store=context.store.queue,
+        entries=context.store.queue,
+        pauses=context.store.pauses,
+        provider_digest=lambda name: settings_digest(context.settings().provider(name), keyring().keys[0][1]),
         nodes=context.store.nodes,
         limits=context.store.limits,
         exclusion=exclusion,
@@ -147,13 +157,15 @@ def _open_delivery(context: AppContext, resolver: Resolver, journal: DeliveryJou
     return delivery
 
 
-def _start_runner(
+async def _start_runner(
     context: AppContext,
     queue_context: QueueContext,
     time_left: Callable[[], float],
     ended: Callable[[asyncio.Task[None]], None],
 ) -> Runner:
     runner = Runner(queue_context, context.wake)
+    # A provider that refused the account before the restart is not asked again before its pause ends.
+    await runner.shared_pauses.load()
     running = asyncio.create_task(runner.run(), name="runner")
     running.add_done_callback(ended)
 

@@ -181,6 +181,7 @@ class App:
         supervisor.keep("housekeeping", Maintenance(self.settings, self.store, self.observer, self._clock).run)
         audit = NightlyAudit(self.settings, self.store.audits, self.store.nodes, self.observer, self._clock)
         supervisor.keep("audit", audit.run)
+        supervisor.keep("pauses", self.outbound.runner.shared_pauses.keep_fresh)
         supervisor.keep("mail exchangers", self.inbound.exchangers.run)
         supervisor.keep("domain watch", self.outbound.signing.watch.run)
         supervisor.keep("certificates", self.inbound.certificates.run)

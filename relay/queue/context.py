@@ -13,7 +13,16 @@ from relay.limits.ports import LimitStore
 from relay.mail.reply import Reply
 from relay.queue.bounce_policy import BouncePolicy
 from relay.queue.outcome import Deferred
-from relay.queue.ports import Delivery, DeliveryJournal, NodeStore, QueueObserver, QueueStore, Renderer
+from relay.queue.ports import (
+    Delivery,
+    DeliveryJournal,
+    NodeStore,
+    PauseStore,
+    QueueAdminStore,
+    QueueObserver,
+    QueueStore,
+    Renderer,
+)
 from relay.suppression.exclusion import Exclusion
 
 T = TypeVar("T")
@@ -29,6 +38,10 @@ class QueueContext:
     settings: Callable[[], Settings]
     bounce_policy: Callable[[], BouncePolicy]
     store: QueueStore
+    entries: QueueAdminStore
+    pauses: PauseStore
+    provider_digest: Callable[[str], str]
+    """Returns a keyed digest of the settings of a provider."""
     nodes: NodeStore
     limits: LimitStore
     exclusion: Exclusion

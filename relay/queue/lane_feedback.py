@@ -6,13 +6,14 @@ from dataclasses import replace
 from relay.dsn.classify import Classification
 from relay.mail.canonical_address import domain_of
 from relay.mail.lane import DIRECT
-from relay.mail.reply import Reply
 from relay.queue.bounce_policy import Judged, account_refusal, asks_to_slow_down, guidance_text, lane_pause
 from relay.queue.context import QueueContext
 from relay.queue.entry import Entry
 from relay.queue.lanes import LaneTable
 from relay.queue.outcome import Deferred, Delivered, Outcome, Refused
+from relay.queue.pause import paused_outcome
 from relay.queue.routing import provider_of
+from relay.queue.shared_pauses import SharedPauses
 
 PAUSE = 900.0
 """Seconds that a lane is paused when its server blocks us or refuses our account."""
@@ -24,9 +25,10 @@ MAX_UNREACHABLE_PAUSE = 30.0
 class LaneFeedback:
     """Applies outcomes to the lanes, and alerts the operator about failures that need action."""
 
-    def __init__(self, context: QueueContext, lanes: LaneTable) -> None:
+    def __init__(self, context: QueueContext, lanes: LaneTable, pauses: SharedPauses) -> None:
         self._context = context
         self._lanes = lanes
+        self._pauses = pauses
 
     def record(
         self, lane: str, entries: Sequence[Entry], judged: Sequence[Judged], started_at: float
@@ -84,9 +86,9 @@ class LaneFeedback:
 
     def _pause(self, lane: str, outcome: Outcome, meaning: Classification | None) -> None:
         """Pause the lane, and send one alert for each pause."""
-        reply = Reply(451, "4.7.1", f"delivery is paused after: {outcome.reply}")
-        now = self._context.clock()
-        if self._lanes.failed(lane, Deferred(reply), now, now + PAUSE, str(outcome.reply)):
+        now, why = self._context.clock(), str(outcome.reply)
+        self._pauses.note(lane, now + PAUSE, why, meaning.category if meaning else "")
+        if self._lanes.failed(lane, paused_outcome(why), now, now + PAUSE, why):
             self._alert(lane, outcome, meaning)
 
     def _alert(self, lane: str, outcome: Outcome, meaning: Classification | None) -> None:

@@ -10,6 +10,7 @@ from relay.queue.entry import Entry, State
 from relay.queue.message import ClaimedBatch, Message, NewMessage, Settlement
 from relay.queue.nodes import ALL_CONNECTIONS, NodeConnections, NodeShare, NodeState
 from relay.queue.outcome import Delivered, Outcome
+from relay.queue.pause import Pause
 from relay.render.render import Rendering, RenderInput
 
 
@@ -128,6 +129,22 @@ class QueueAdminStore(Protocol):
 
         Batches are small, so that writers do not wait. Return the number of messages.
         """
+
+
+class PauseStore(Protocol):
+    """The pauses of lanes and identities. They outlast restarts, and all nodes of the store share them.
+
+    A step of the clock moves them like the times of entries. All methods raise StoreError.
+    """
+
+    async def pauses(self, now: float) -> Sequence[Pause]:
+        """Return the pauses in force, by subject."""
+
+    async def add(self, pauses: Sequence[Pause]) -> Sequence[Pause]:
+        """Add pauses; a shorter one does not end a longer one. Return those whose subject was not paused before."""
+
+    async def end(self, subject: str) -> Pause | None:
+        """Delete the pause of a subject, and return it; None if there was none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """The queue runner claims due entries and makes attempts: prepare, render and deliver, feedback, settle, apply."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import replace
 
 from relay.events.ports import StoreError
@@ -15,8 +15,8 @@ from relay.queue.message import ClaimedBatch, Settlement
 from relay.queue.nodes import NodeConnections
 from relay.queue.outcome import Deferred, Delivered, Outcome
 from relay.queue.ports import ClaimLimits, DeliveryJob, Rendered
-from relay.queue.routing import LanePause
 from relay.queue.settler import Settler
+from relay.queue.shared_pauses import SharedPauses
 from relay.render.render import RenderInput
 
 MAX_ENTRIES = 2000
@@ -37,13 +37,14 @@ class Runner:
         self._context = context
         self._settler = Settler(context)
         self._clock_guard = ClockGuard(context)
+        self._wake = wake
         self._lanes = LaneTable(max_concurrency=self._max_concurrency())
         self._dispatcher = Dispatcher(context, self._lanes)
-        self._feedback = LaneFeedback(context, self._lanes)
+        self.shared_pauses = SharedPauses(context, self._lanes, self.wake)
+        self._feedback = LaneFeedback(context, self._lanes, self.shared_pauses)
         self._attempts: set[asyncio.Task[None]] = set()
         self._entries = 0
         self._content = 0
-        self._wake = wake
         self._stopping = False
         self._ended = asyncio.Event()
         self._ended.set()
@@ -190,6 +191,7 @@ class Runner:
         else:
             judged = self._judge(claimed, await self._deliver(claimed, notes))
             judged = self._give_feedback(claimed, judged, started_at)
+            await self.shared_pauses.save()
 
         current = await self._with_lifetime(claimed, offset)
         settlement = self._settler.settle(current, judged, started_at, self._context.clock(), notes)
@@ -233,16 +235,6 @@ class Runner:
             return Rendered(rendering.reverse_path, rendering.content)
 
         return rendered
-
-    def pauses(self) -> Mapping[str, LanePause]:
-        """Return the lanes that are paused, with the reason."""
-        return self._lanes.pauses(self._context.clock())
-
-    def resume(self, lane: str) -> bool:
-        """End the pause of a lane. Return whether there was one."""
-        resumed = self._lanes.resume(lane)
-        self.wake()
-        return resumed
 
     async def _with_lifetime(self, claimed: ClaimedBatch, offset: float) -> ClaimedBatch:
         """Return the entries with their expiry adjusted to steps of the clock since the attempt began."""

@@ -11,6 +11,7 @@ from relay.queue.entry import Entry, State
 from relay.queue.message import ClaimedBatch, Message
 from relay.queue.nodes import NodeConnections
 from relay.queue.ports import ClaimLimits
+from relay.storage import pauses
 from relay.storage.database import Connection
 from relay.storage.due_lanes import DueLanes
 from relay.storage.rows import ENTRY_COLUMNS, MESSAGE_COLUMNS, MESSAGE_WIDTH, Row, entry_of, message_of, qualified
@@ -249,6 +250,7 @@ def recover(lanes: DueLanes, now: float, longest_wait: float, boot: str) -> Call
     def operation(raw: Connection) -> int:
         voided = raw.execute(VOID, (boot,)).rowcount
         raw.execute(CLAMP, (now + longest_wait,))
+        pauses.clock_set(raw, now, 0.0)
         lanes.stale = True
         return voided
 
@@ -261,6 +263,7 @@ def clock_set(
     """Adapt to a clock step: lifetimes keep their length, waits stay within the schedule."""
 
     def operation(raw: Connection) -> None:
+        pauses.clock_set(raw, now, step)
         if step > 0:
             raw.execute(LENGTHEN, (step, now - step))
         else:

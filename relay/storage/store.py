@@ -9,6 +9,7 @@ from relay.storage.audit import AuditReader, kept_with_messages
 from relay.storage.domains import DomainWatchTable
 from relay.storage.due_lanes import DueLanes
 from relay.storage.events import EventTable
+from relay.storage.pauses import PauseTable
 from relay.storage.queue_store import BaseQueueStore
 from relay.storage.report_queries import ReportQueries
 from relay.storage.store_database import StoreDatabase
@@ -34,6 +35,8 @@ class Store(ABC):
         """Implements UnsubscribeStore."""
         self.events = EventTable(database, lanes, self.suppressions, self.unsubscribes)
         """Implements EventStore and ReturnedMailStore."""
+        self.pauses = PauseTable(database)
+        """Implements PauseStore."""
         self.reports = ReportQueries(database)
         """Implements StoryStore, ReportStore and EngagementStore."""
         self.domains = DomainWatchTable(database)

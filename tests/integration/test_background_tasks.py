@@ -10,6 +10,7 @@ from relay.app.nightly_audit import NightlyAudit
 from relay.domains.mail_exchanger import MailExchangers
 from relay.domains.watcher import DomainWatcher
 from relay.inbound.imap_poller import Poller
+from relay.queue.shared_pauses import SharedPauses
 from relay.tracker.monitor import TrackingMonitor
 from relay.verification.verifier import VerifiedSenders
 from tests.servers.relay_app import running
@@ -21,6 +22,7 @@ TASKS = {
     "imap": (Poller, "run"),
     "housekeeping": (Maintenance, "run"),
     "audit": (NightlyAudit, "run"),
+    "pauses": (SharedPauses, "keep_fresh"),
     "mail exchangers": (MailExchangers, "run"),
     "domain watch": (DomainWatcher, "run"),
     "tracking guard": (TrackingMonitor, "run"),

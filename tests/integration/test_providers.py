@@ -267,3 +267,27 @@ async def test_send_test_prints_each_step_and_the_action(tmp_path: Path) -> None
         code, said = await send_test(relay, "--provider", "backup")
         assert code == 64
         assert "--to" in said
+
+
+async def test_a_restart_does_not_try_a_refused_account_before_its_pause_ends(tmp_path: Path) -> None:
+    async with sink() as first, sink() as backup, relay_with(tmp_path, first, backup, fallback=False) as relay:
+        first.always("AUTH", Say("535 5.7.8 Authentication failed"))
+        await asyncio.to_thread(send, relay.port, HTML, ["u@rcpt.test"])
+        await until(lambda: len(relay.log("message.deferred")) == 1)
+        before = {row["name"]: row["paused_until"] for row in await relay.json("provider", "list")}
+        logins = len(first.said("AUTH"))
+
+        await relay.kill()
+        await relay.start()
+        await until(lambda: len(relay.log("message.deferred")) >= 2)
+        after = {row["name"]: row["paused_until"] for row in await relay.json("provider", "list")}
+        assert after == before
+        assert after["newsletter"] is not None
+        assert len(first.said("AUTH")) == logins
+        assert len(relay.log("delivery.paused")) == 1
+
+        first.behave()
+        await relay.kill()
+        relay.config.write_text(relay.config.read_text().replace('password = "p"', 'password = "q"'))
+        await relay.start()
+        await first.received(1)

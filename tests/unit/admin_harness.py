@@ -91,15 +91,17 @@ class AdminHarness:
         return ProviderRoutes(
             settings=lambda: PROVIDERS,
             store=store.queue,
-            entries=store.queue,
             limits=store.limits,
             clock=lambda: NOW + 10,
             new_id=lambda now: queue_id(now, 77),
             publish=self.published.extend,
             pauses=lambda: self.pauses,
-            end_pause=lambda lane: self.pauses.pop(lane, None) is not None,
+            end_pause=self.end_pause,
             wake=self.wake,
         )
+
+    async def end_pause(self, lane: str) -> int | None:
+        return None if self.pauses.pop(lane, None) is None else 3
 
     def wake(self) -> None:
         self.wakes += 1

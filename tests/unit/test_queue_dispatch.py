@@ -190,7 +190,7 @@ async def test_a_success_already_in_flight_does_not_end_the_pause(tmp_path: Path
         await states(harness, {State.DELIVERED: 1, State.ACTIVE: 1})
         slow.set()
         await states(harness, {State.DELIVERED: 2})
-        assert "provider:newsletter" in harness.runner.pauses()
+        assert "provider:newsletter" in harness.runner.shared_pauses.lanes()
         harness.now += 1
         await enqueue(harness, 3)
         await states(harness, {State.DELIVERED: 3})
@@ -202,10 +202,10 @@ async def test_a_resumed_provider_is_tried_at_once(tmp_path: Path) -> None:
         delivery = use(harness, newsletter=LOGIN)
         await enqueue(harness, 1)
         await states(harness, {State.DELIVERED: 1})
-        assert set(harness.runner.pauses()) == {"provider:newsletter"}
+        assert set(harness.runner.shared_pauses.lanes()) == {"provider:newsletter"}
         delivery.answers.clear()
-        assert harness.runner.resume("provider:newsletter")
-        assert not harness.runner.resume("provider:newsletter")
+        assert await harness.runner.shared_pauses.resume("provider:newsletter") is not None
+        assert await harness.runner.shared_pauses.resume("provider:newsletter") is None
         await enqueue(harness, 2)
         await states(harness, {State.DELIVERED: 2})
         assert delivery.seen[-1] == ("provider:newsletter", "u2@x.test")
@@ -306,7 +306,7 @@ async def test_mail_sent_by_the_fallback_uses_no_slot_of_the_first_provider(tmp_
         usage = (await harness.store.limits.usage(windows_, harness.now))["provider:newsletter"]
         assert (usage.left, usage.waiting, usage.free_at) == ((0,), 0, harness.now)
         delivery.answers.clear()
-        harness.runner.resume("provider:newsletter")
+        await harness.runner.shared_pauses.resume("provider:newsletter")
         for number in (3, 4):
             await enqueue(harness, number)
         await states(harness, {State.DELIVERED: 5})
@@ -422,7 +422,7 @@ async def test_a_refusal_that_may_concern_our_account_is_deferred_to_the_fallbac
         assert [lane for lane, _ in delivery.seen] == ["provider:newsletter", "provider:backup"]
         (delivered,) = (event for event in harness.events if event.kind is Kind.DELIVERED)
         assert delivered.data["way"] == "provider newsletter refused it: 550 5.7.1 rejected; sent by backup"
-        assert not harness.runner.pauses()
+        assert not harness.runner.shared_pauses.lanes()
         delivery.answers["provider:backup"] = REJECTED
         await enqueue(harness, 2)
         entries = await states(harness, {State.DELIVERED: 1, State.BOUNCED: 1})

@@ -7,7 +7,7 @@ from typing import TypeVar
 from relay.mail.transaction import MAX_RECIPIENTS
 from relay.queue.entry import Entry
 from relay.queue.message import ClaimedBatch, Settlement
-from relay.storage import queue_writes
+from relay.storage import pauses, queue_writes
 from relay.storage.claim import CLAMP, ClaimSource, claimed_of
 from relay.storage.database import Connection, Operation
 from relay.storage.due_lanes import DueLanes
@@ -239,6 +239,7 @@ def recover(
         raw.execute(FORGET_FORMER, (node,))
         voided = [(row[0], row[1]) for row in raw.execute(VOID)]
         raw.execute(CLAMP, (now + longest_wait,))
+        pauses.clock_set(raw, now, 0.0)
         lanes.stale = True
         return voided
 

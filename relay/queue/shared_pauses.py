@@ -1,0 +1,133 @@
+"""The pauses in force: kept in the store, so that a restart does not end them, and shared by all nodes.
+
+A lane that cannot be reached is not kept there: it is a finding of one node about its own network, for half a minute.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+
+from relay.events.ports import StoreError
+from relay.mail.lane import DIRECT
+from relay.queue.context import QueueContext, retry_store
+from relay.queue.entry import State
+from relay.queue.lanes import LaneTable
+from relay.queue.operator_actions import release_identity, retry_after_pause
+from relay.queue.pause import Pause, paused_outcome
+from relay.queue.ports import EntryChange, EntryQuery
+from relay.queue.routing import LanePause, provider_of
+
+REFRESH = 3.0
+"""Seconds between two reads of the pauses, which find those of other nodes."""
+
+
+class SharedPauses:
+    """Applies the pauses of the store to the lanes of this process, and adds those that this process finds."""
+
+    def __init__(self, context: QueueContext, lanes: LaneTable, wake: Callable[[], None]) -> None:
+        self._context = context
+        self._lanes = lanes
+        self._wake = wake
+        self._known: dict[str, Pause] = {}
+        self._noted: list[Pause] = []
+        # A read must not miss a pause that is being added: it would end it.
+        self._lock = asyncio.Lock()
+
+    async def load(self) -> None:
+        """Read the pauses at the start. One of a provider whose settings changed since is ended: that is the repair."""
+        await self.refresh()
+        for pause in await self._context.pauses.pauses(self._context.clock()):
+            if not self._is_current(pause):
+                await self.resume(pause.subject)
+
+    async def keep_fresh(self) -> None:
+        """Read the pauses again and again, until cancelled."""
+        while True:
+            await asyncio.sleep(REFRESH)
+            try:
+                await self.refresh()
+            except StoreError as error:
+                self._context.watch.store_trouble(error)
+
+    async def refresh(self) -> None:
+        """Apply the pauses of the store: new ones hold, and those that were deleted are over. Raises StoreError."""
+        async with self._lock:
+            now = self._context.clock()
+            found = {one.subject: one for one in await self._context.pauses.pauses(now) if self._is_current(one)}
+            for subject, pause in found.items():
+                if pause != self._known.get(subject) and not pause.identity:
+                    self._lanes.failed(subject, paused_outcome(pause.why), pause.at, pause.until, pause.why)
+            ended = [one for one in self._known.values() if one.subject not in found and one.holds(now)]
+            self._known = found
+
+        for pause in ended:
+            self._lanes.resume(pause.subject)
+        if ended:
+            self._wake()
+
+    def note(self, lane: str, until: float, why: str, category: str) -> None:
+        """Note the pause of a lane, which `save` writes."""
+        settings = "" if provider_of(lane) == DIRECT else self._context.provider_digest(provider_of(lane))
+        self._noted.append(Pause(lane, self._context.clock(), until, why, category, settings))
+
+    async def save(self) -> None:
+        """Write the noted pauses. A failing store is retried without limit."""
+        noted, self._noted = self._noted, []
+        for pause in noted:
+            await self.add(pause)
+
+    async def add(self, pause: Pause) -> bool:
+        """Write a pause; return whether its subject was not paused before."""
+
+        async def write() -> bool:
+            async with self._lock:
+                new = await self._context.pauses.add([pause])
+                if new or not pause.identity:
+                    self._known[pause.subject] = pause
+                return bool(new)
+
+        return await retry_store(self._context, write)
+
+    async def resume(self, subject: str) -> int | None:
+        """End a pause, and make the entries due now that it deferred; return their number.
+
+        None if there is no pause. Raises StoreError.
+        """
+        now = self._context.clock()
+        lane_pause = self._lanes.pause(subject, now)
+        async with self._lock:
+            stored = await self._context.pauses.end(subject)
+            self._known.pop(subject, None)
+        self._lanes.resume(subject)
+
+        if stored is not None and stored.identity:
+            return await self._make_due(EntryQuery(identity=stored.identity), release_identity(now))
+        until = lane_pause.until if lane_pause else stored.until if stored else None
+        return None if until is None else await self._make_due(EntryQuery(lane=subject), retry_after_pause(now, until))
+
+    def identity(self, address: str) -> Pause | None:
+        """Return the pause of an identity, by its canonical address; None without one."""
+        pause = self._known.get(f"identity:{address}") if address else None
+        return pause if pause is not None and pause.holds(self._context.clock()) else None
+
+    def identities(self) -> Mapping[str, Pause]:
+        """Return the pauses of identities, by address."""
+        now = self._context.clock()
+        return {one.identity: one for one in self._known.values() if one.identity and one.holds(now)}
+
+    def lanes(self) -> Mapping[str, LanePause]:
+        """Return the paused lanes, by name."""
+        return self._lanes.pauses(self._context.clock())
+
+    def _is_current(self, pause: Pause) -> bool:
+        """Whether the settings of the provider are those that were paused."""
+        return not pause.settings or pause.settings == self._context.provider_digest(provider_of(pause.subject))
+
+    async def _make_due(self, query: EntryQuery, change: EntryChange) -> int:
+        """Change the waiting entries of a query, batch by batch; return the number of changed ones."""
+        rest: EntryQuery | None = EntryQuery(lane=query.lane, identity=query.identity, states=(State.WAITING,))
+        changed = 0
+        while rest is not None:
+            done = await self._context.entries.change(rest, change)
+            changed, rest = changed + len(done.entries), done.rest
+            self._wake()
+        return changed

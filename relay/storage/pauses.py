@@ -1,0 +1,78 @@
+"""Pauses of lanes and identities: SQL and its values."""
+
+from collections.abc import Callable, Sequence
+
+from relay.queue.pause import Pause
+from relay.storage.database import Connection, Database
+from relay.storage.rows import text
+
+_COLUMNS = "subject, at, until, why, category, settings"
+
+_SELECT = f"SELECT {_COLUMNS} FROM pauses"  # noqa: S608  names only
+
+_OF = f"{_SELECT} WHERE subject = ?"
+
+_HELD = f"{_SELECT} WHERE until = 0 OR until > ? ORDER BY subject"
+
+_PUT = (
+    f"INSERT INTO pauses ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?) "  # noqa: S608  names only
+    "ON CONFLICT (subject) DO UPDATE SET at = excluded.at, until = excluded.until, why = excluded.why, "
+    "category = excluded.category, settings = excluded.settings "
+    "WHERE pauses.until > 0 AND (excluded.until = 0 OR excluded.until >= pauses.until)"
+)
+
+_FORGET = "DELETE FROM pauses WHERE until > 0 AND until <= ?"
+
+_END = f"DELETE FROM pauses WHERE subject = ? RETURNING {_COLUMNS}"  # noqa: S608  names only
+
+_LENGTHEN = "UPDATE pauses SET at = at + ?, until = until + ? WHERE until > 0 AND at <= ?"
+
+_SHORTEN = "UPDATE pauses SET at = ?1, until = until - at + ?1 WHERE until > 0 AND at > ?1"
+
+
+class PauseTable:
+    """Implements PauseStore."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def pauses(self, now: float) -> Sequence[Pause]:
+        """Return the pauses in force, by subject."""
+        return await self._database.read(lambda raw: [Pause(*row) for row in raw.execute(_HELD, (now,))])
+
+    async def add(self, pauses: Sequence[Pause]) -> Sequence[Pause]:
+        """Add pauses; return those whose subject was not paused before."""
+        return await self._database.write(_add(pauses))
+
+    async def end(self, subject: str) -> Pause | None:
+        """Delete the pause of a subject, and return it; None if there was none."""
+
+        def operation(raw: Connection) -> Pause | None:
+            row = raw.execute(_END, (subject,)).fetchone()
+            return None if row is None else Pause(*row)
+
+        return await self._database.write(operation)
+
+
+def _add(pauses: Sequence[Pause]) -> Callable[[Connection], list[Pause]]:
+    def operation(raw: Connection) -> list[Pause]:
+        new: list[Pause] = []
+        for one in pauses:
+            raw.execute(_FORGET, (one.at,))
+            if raw.execute(_OF, (one.subject,)).fetchone() is None:
+                new.append(one)
+            raw.execute(_PUT, (one.subject, one.at, one.until, text(one.why), one.category, one.settings))
+        return new
+
+    return operation
+
+
+def clock_set(raw: Connection, now: float, step: float) -> None:
+    """Adapt pauses to a wall clock that was stepped by `step` seconds, to `now`: their remaining time is kept.
+
+    Backward, a pause that seems to begin later begins now. So several nodes may do this for one step.
+    """
+    if step > 0:
+        raw.execute(_LENGTHEN, (step, step, now - step))
+    else:
+        raw.execute(_SHORTEN, (now,))

@@ -1,0 +1,86 @@
+"""What every store must do with pauses: keep them over a restart, share them, end them, move them with the clock."""
+
+from dataclasses import replace
+
+from relay.queue.pause import Pause, identity_subject
+from relay.storage.store import Store
+from tests.contract.conftest import Opener
+from tests.contract.values import NOW
+
+PROVIDER = Pause("provider:newsletter", NOW, NOW + 900, "535 5.7.8 no \udcff", "credentials", "digest")
+
+STORED = replace(PROVIDER, why="535 5.7.8 no ?")
+
+IDENTITY = Pause(identity_subject("sales@acme.test"), NOW, 0.0, "12 of 100 recipients bounced", "bounces")
+
+
+async def test_pauses_outlast_a_restart(opener: Opener) -> None:
+    store = await opener(NOW)
+    assert await store.pauses.add([PROVIDER, IDENTITY]) == [PROVIDER, IDENTITY]
+    await store.close()
+    store = await opener(NOW + 1)
+    assert await store.pauses.pauses(NOW + 1) == [IDENTITY, STORED]
+
+
+async def test_a_pause_ends_by_its_time_unless_an_operator_must_end_it(store: Store) -> None:
+    await store.pauses.add([PROVIDER, IDENTITY])
+    assert await store.pauses.pauses(NOW + 899) == [IDENTITY, STORED]
+    assert await store.pauses.pauses(NOW + 900) == [IDENTITY]
+    assert await store.pauses.pauses(NOW + 900 * 86400) == [IDENTITY]
+
+
+async def test_a_shorter_pause_does_not_end_a_longer_one(store: Store) -> None:
+    await store.pauses.add([STORED])
+    assert await store.pauses.add([replace(STORED, at=NOW + 1, until=NOW + 30, why="less")]) == []
+    assert await store.pauses.pauses(NOW + 2) == [STORED]
+    longer = replace(STORED, at=NOW + 2, until=NOW + 902, why="still no")
+    assert await store.pauses.add([longer]) == []
+    assert await store.pauses.pauses(NOW + 2) == [longer]
+
+
+async def test_a_pause_without_an_end_stays_the_first_one(store: Store) -> None:
+    await store.pauses.add([IDENTITY])
+    assert await store.pauses.add([replace(IDENTITY, at=NOW + 5, why="again")]) == []
+    assert await store.pauses.add([replace(IDENTITY, at=NOW + 6, until=NOW + 60, why="for a minute")]) == []
+    assert await store.pauses.pauses(NOW + 9) == [IDENTITY]
+
+
+async def test_a_pause_after_its_end_is_a_new_one(store: Store) -> None:
+    await store.pauses.add([STORED])
+    again = replace(STORED, at=NOW + 901, until=NOW + 1801)
+    assert await store.pauses.add([again]) == [again]
+
+
+async def test_an_ended_pause_is_gone(store: Store) -> None:
+    await store.pauses.add([STORED, IDENTITY])
+    assert await store.pauses.end(STORED.subject) == STORED
+    assert await store.pauses.end(STORED.subject) is None
+    assert await store.pauses.pauses(NOW) == [IDENTITY]
+
+
+async def test_a_clock_set_forward_moves_pauses(store: Store) -> None:
+    await store.pauses.add([STORED, IDENTITY])
+    await store.queue.shift_clock(NOW + 3700, 3600.0, 21600.0, 259200.0)
+    (_, moved) = await store.pauses.pauses(NOW + 3700)
+    assert (moved.at, moved.until) == (NOW + 3600, NOW + 4500)
+
+
+async def test_a_clock_set_backward_leaves_no_pause_longer_than_it_was(store: Store) -> None:
+    """Two nodes do so for one step."""
+    await store.pauses.add([STORED, IDENTITY])
+    for _ in range(2):
+        await store.queue.shift_clock(NOW - 86400, -86400.0, 21600.0, 259200.0)
+    found = {one.subject: one for one in await store.pauses.pauses(NOW - 86400)}
+    moved = found[STORED.subject]
+    assert (moved.at, moved.until) == (NOW - 86400, NOW - 86400 + 900)
+    assert found[IDENTITY.subject].until == 0
+
+
+async def test_a_clock_set_backward_while_the_relay_was_down_is_found_at_the_start(opener: Opener) -> None:
+    store = await opener(NOW)
+    await store.pauses.add([STORED])
+    await store.close()
+    store = await opener(NOW - 86400)
+    await store.queue.recover(NOW - 86400, 21600.0)
+    (moved,) = await store.pauses.pauses(NOW - 86400)
+    assert (moved.at, moved.until) == (NOW - 86400, NOW - 86400 + 900)
