@@ -23,6 +23,9 @@ BASE64 = "base64"
 _PADDED_BREAK = re.compile(rb"=[ \t]++\r\n")
 """A soft line break with white space added in transport."""
 
+_LAST_BREAK = re.compile(rb"=[ \t]*+\Z")
+"""A soft line break at the end of a body: its line end belongs to the delimiter."""
+
 _UNSAFE = re.compile(rb"[^ -<>-~]")
 """Octets that quoted-printable must escape."""
 
@@ -62,7 +65,7 @@ class QuotedPrintable:
 
     def __init__(self, body: bytes) -> None:
         self._body = body
-        self._clean = body.removesuffix(b"=")
+        self._clean = _LAST_BREAK.sub(b"", body)
         self._encoded_starts: list[int] = []
         self._decoded_starts: list[int] = []
         self.decoded = self._decode()

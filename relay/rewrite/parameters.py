@@ -15,6 +15,9 @@ _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 
 _CONTINUED = re.compile(r"([^*]+)\*(?:(\d{1,3})(\*)?)?")
 
+_DECISIVE = frozenset({"boundary", "charset"})
+"""Parameters that decide how a part is read."""
+
 _PIECE = re.compile(r'(?>[^;"]++|"(?>[^"\\]++|\\.)*+(?:"|\Z))*+', re.DOTALL)
 
 
@@ -27,7 +30,8 @@ class Parameterised:
     parameters: Mapping[str, str]
     """The parameters by lower-case name."""
     clear: bool = True
-    """False for an ambiguous value: a repeated name, an open string, or stray text."""
+    """False for an ambiguous value: a repeated name, an open string, stray text, or a boundary or charset given in two
+    ways."""
 
 
 @lru_cache(maxsize=1024)
@@ -48,7 +52,8 @@ def parse(raw: bytes) -> Parameterised:
             clear = clear and not (name or equals)
             continue
         found[name] = _unquoted(rest.strip())
-    return Parameterised(value, MappingProxyType(_join_sections(found)), clear)
+    joined = _join_sections(found)
+    return Parameterised(value, MappingProxyType(joined), clear and not _contradicts(found, joined))
 
 
 def _split(text: str) -> list[str]:
@@ -106,6 +111,23 @@ def _join_sections(found: Mapping[str, str]) -> dict[str, str]:
     for name, sections in _sections(found).items():
         joined.setdefault(name, "".join(value for _, value in sorted(sections)))
     return joined
+
+
+def _contradicts(found: Mapping[str, str], joined: Mapping[str, str]) -> bool:
+    """Whether a boundary or charset reads differently with RFC 2231 and without, or lacks a section.
+
+    A file name may be given both ways: the plain one is for clients without RFC 2231.
+    """
+    if not any("*" in name for name in found):
+        return False
+    for name, sections in _sections(found).items():
+        if name not in _DECISIVE:
+            continue
+        numbers = sorted(number for number, _ in sections)
+        whole = "".join(value for _, value in sorted(sections))
+        if numbers != list(range(len(numbers))) or joined[name] != whole:
+            return True
+    return False
 
 
 def _sections(found: Mapping[str, str]) -> dict[str, list[tuple[int, str]]]:

@@ -168,6 +168,18 @@ def test_untouched_quoted_printable_lines_stay_as_they_are() -> None:
     assert max(map(len, new.split(b"\r\n"))) <= 76
 
 
+def test_quoted_printable_may_end_in_a_padded_soft_break() -> None:
+    head = b"Content-Type: text/html\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"
+    new = run(head + b'<a href=3D"https://shop.test/">x</a>= \t').content
+    assert new.startswith(head + b'<a href=3D"https://t.acme.test/c/')
+    assert new.endswith(b'">= \t')
+
+
+@pytest.mark.parametrize("charset", ["ISO_8859-1:1987", "iso_8859-15", "l1", "csISOLatin1", "IBM850", "windows_1252"])
+def test_other_names_of_charsets_that_contain_ascii(charset: str) -> None:
+    assert run(message().replace(b"utf-8", charset.encode())).links
+
+
 def test_base64_keeps_its_width_and_its_ending() -> None:
     encoded = base64.b64encode(HTML * 5)
     lines = b"\r\n".join(encoded[at : at + 60] for at in range(0, len(encoded), 60))

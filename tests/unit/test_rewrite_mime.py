@@ -50,11 +50,19 @@ def test_adjacent_delimiters_enclose_nothing() -> None:
             "multipart with a transfer encoding",
         ),
         (b'Content-Type: multipart/mixed; boundary="x\r\n y"\r\n', "folded boundary"),
+        (b'Content-Type: multipart/mixed; boundary="x\r\n\ty"\r\n', "folded boundary"),
+        (b"Content-Type: multipart/mixed; boundary=x; boundary*=us-ascii''y\r\n", "Content-Type not understood"),
+        (b"Content-Type: multipart/mixed; boundary*0=x; boundary*2=y\r\n", "Content-Type not understood"),
         (b"From me\r\n", "not a field"),
     ],
 )
 def test_faults(header: bytes, fault: str) -> None:
     assert fault in walk(header + b"\r\n--x\r\n\r\nbody\r\n--x--\r\n")[-1].fault
+
+
+def test_a_field_may_be_folded_beside_a_boundary_with_blanks() -> None:
+    header = b'Content-Type: multipart/mixed; charset="a\r\n b";\r\n\tBoundary=\r\n "x y" (c)\r\n'
+    assert not any(part.fault for part in walk(header + b"\r\n--x y\r\n\r\nbody\r\n--x y--\r\n"))
 
 
 def test_depth_and_number_are_capped() -> None:
@@ -74,6 +82,9 @@ def test_depth_and_number_are_capped() -> None:
         (b"a/b; boundary=----=_Part_1", "a/b", {"boundary": "----=_Part_1"}, True),
         (b"a/b; n*0=x; n*1*=%20y; n*2=z", "a/b", {"n": "x yz"}, True),
         (b"a/b; n*=utf-8'en'a%20b", "a/b", {"n": "a b"}, True),
+        (b"a/b; name=x; name*=utf-8'en'%20", "a/b", {"name": "x"}, True),
+        (b"a/b; charset=x; charset*=us-ascii''x", "a/b", {"charset": "x"}, True),
+        (b"a/b; charset=x; charset*=us-ascii''y", "a/b", {"charset": "x"}, False),
         (b"a/b; c=1; c=2", "a/b", {"c": "1"}, False),
         (b'a/b; c="1', "a/b", {"c": "1"}, False),
         (b"", "", {}, True),
