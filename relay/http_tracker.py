@@ -1,4 +1,4 @@
-"""The HTTP server of pixels, links, unsubscribe and confirmation pages. Tokens are verified with the keys alone.
+"""The HTTP server of pixels, links, unsubscribe and verification pages. Tokens are verified with the keys alone.
 
 | path         | method     | answer                                                                               |
 |--------------|------------|--------------------------------------------------------------------------------------|
@@ -7,8 +7,11 @@
 | /u/<token>   | GET HEAD   | 200 and a page with a button; nothing happens                                        |
 |              |            | 410 if the store no longer has the message                                           |
 | /u/<token>   | POST       | 200 if the unsubscribe is on disk (RFC 8058), 503 if it cannot be written            |
-| /v/<token>   | GET HEAD   | 200 and a page with a button; nothing happens, because scanners fetch links          |
+| /v/<token>   | GET HEAD   | 200 and a page with the address and a button; 410 if the link is too old             |
 | /v/<token>   | POST       | 200 if the address is confirmed, 410 if the link is too old, 503 on a store error    |
+| /verify      | GET HEAD   | 200 and a page that asks for an address; 404 if it is switched off                   |
+| /verify      | POST       | 200 and the page that asks for the code, or that confirms; 422 for a wrong code,     |
+|              |            | 429 after too many requests, 503 on a store error                                    |
 | /healthz     | GET HEAD   | 200 or 503, and the checks as JSON                                                   |
 | /robots.txt  | GET HEAD   | 200, all paths disallowed                                                            |
 
@@ -31,11 +34,13 @@ from relay.rewrite.tokens import Keyring, Kind, Token, verify_token
 from relay.suppression.unsubscribes import Subscription
 from relay.tracker import pages, responses
 from relay.tracker.canary import is_canary
-from relay.tracker.client import Client, Network, client_address, is_trusted, parse_client
+from relay.tracker.client import Client, Network, client_address, client_group, is_trusted, parse_client
 from relay.tracker.fast_path import Delay, PixelFastPath, PixelRequest
+from relay.tracker.ports import AddressVerification
 from relay.tracker.request import MAX_BODY, path_of, read_body
 from relay.tracker.responses import location
 from relay.tracker.server import Connection, Limits, Server
+from relay.tracker.verification_routes import VerificationRoutes
 
 _NOTHING: Mapping[str, object] = {}
 
@@ -46,10 +51,6 @@ SINK_DELAY = 0.02
 
 LOOKUP_TIMEOUT = 1.0
 """Seconds for which a page waits for the unsubscribe state, at most; it can be shown without it."""
-
-
-Confirm = Callable[[str], Awaitable[bool]]
-"""Confirms an address by the queue id of the message with the link; False means too late. Raises StoreError."""
 
 
 FindSubscription = Callable[[str, int], Awaitable[Subscription | None]]
@@ -63,8 +64,8 @@ class Tracker:
     """Answers readers and records opens, clicks and unsubscribes.
 
     `keyring` is called for each request, so that new keys need no restart. `checks` gives the state for /healthz.
-    X-Forwarded-For is trusted from `trusted_proxies` only. Without `confirm`, as in a standalone tracker, the page of a
-    confirmation link asks for the code. Without `subscription` the unsubscribe page is the same for all.
+    X-Forwarded-For is trusted from `trusted_proxies` only. Without `verification`, as in a standalone tracker, the
+    pages that verify addresses ask for the code. Without `subscription` the unsubscribe page is the same for all.
     """
 
     def __init__(
@@ -76,7 +77,7 @@ class Tracker:
         limits: Limits | None = None,
         checks: Callable[[], Mapping[str, bool]] = dict,
         clock: Clock = system_clock,
-        confirm: Confirm | None = None,
+        verification: AddressVerification | None = None,
         subscription: FindSubscription | None = None,
         pixel_delay: Delay = lambda: 0.0,
     ) -> None:
@@ -86,7 +87,7 @@ class Tracker:
         self._limits = limits or Limits()
         self._checks = checks
         self._clock = clock
-        self._confirm = confirm
+        self._verification = VerificationRoutes(verification, clock)
         self._subscription = subscription
         self._pixel_delay = pixel_delay
         self._fast_path: PixelFastPath | None = None
@@ -161,7 +162,9 @@ class Tracker:
             case "/u/":
                 answer = await self._unsubscribe(request, token)
             case "/v/":
-                answer = await self._verify(request, token)
+                answer = await self._confirm(request, token)
+            case _ if path == "/verify":
+                answer = await self._verify(request)
             case _:
                 answer = self._other(request, path)
 
@@ -228,26 +231,19 @@ class Tracker:
         except (StoreError, TimeoutError):
             return Subscription()
 
-    async def _verify(self, request: web.BaseRequest, text: str) -> web.Response:
+    async def _confirm(self, request: web.BaseRequest, text: str) -> web.Response:
         if request.method not in _READING and request.method != "POST":
             return _not_allowed("GET, HEAD, POST")
-
         token = verify_token(self._keyring(), Kind.VERIFY, text)
         if token is None:
             return responses.page(pages.INVALID, pages.POLICY, status=404)
-        if self._confirm is None:
-            return responses.page(pages.CONFIRM_ELSEWHERE, pages.POLICY)
-        if request.method != "POST":
-            return responses.page(pages.CONFIRM, pages.POLICY)
+        return await self._verification.link(request, token.queue_id)
 
-        if await read_body(request) is None:
-            return responses.plain(413, f"The body is longer than {MAX_BODY} octets.")
-        try:
-            confirmed = await self._confirm(token.queue_id)
-        except StoreError:
-            return responses.page(pages.FAILED, pages.POLICY, status=503)
-        html, status = (pages.CONFIRMED, 200) if confirmed else (pages.CONFIRM_TOO_LATE, 410)
-        return responses.page(html, pages.POLICY, status=status)
+    async def _verify(self, request: web.BaseRequest) -> web.Response:
+        if request.method not in _READING and request.method != "POST":
+            return _not_allowed("GET, HEAD, POST")
+        address, _ = self._client(request)
+        return await self._verification.code(request, client_group(address))
 
     def _other(self, request: web.BaseRequest, path: str) -> web.Response:
         if path not in ("/healthz", "/robots.txt"):

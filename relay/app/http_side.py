@@ -54,7 +54,7 @@ class HttpSide:
             sink,
             trusted_proxies=settings.tracker.trusted_proxies,
             checks=self.checks,
-            confirm=self.inbound.verifier.confirm_link,
+            verification=self.inbound.owner_verification,
             subscription=lambda queue_id, number: self.outbound.exclusion.subscription(
                 queue_id, number, context.settings().exclusions
             ),

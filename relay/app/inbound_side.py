@@ -20,6 +20,7 @@ from relay.smtp_in import SmtpServer, tls_context
 from relay.submission.accept import SubmissionHandler
 from relay.verification.context import Tools as VerificationTools
 from relay.verification.context import submit_as
+from relay.verification.owner import OwnerVerification
 from relay.verification.received_copies import ReceivedCopies
 from relay.verification.verifier import VerifiedSenders, Verifier
 
@@ -36,6 +37,7 @@ class InboundSide:
     processor: InboundProcessor
     verifier: Verifier
     certificates: CertificateWatch
+    owner_verification: OwnerVerification
 
     async def listen(self) -> None:
         """Open the listeners, when the mail exchangers of the domains are known."""
@@ -87,7 +89,9 @@ async def open_inbound_side(context: AppContext, outbound: OutboundSide) -> Inbo
         clock=context.clock,
         alert=context.alert,
     )
-    return InboundSide(servers, exchangers, processor, Verifier(tools, proven, context.log), certificates)
+    verifier = Verifier(tools, proven, context.log)
+    owner_verification = OwnerVerification(verifier, context.observer.store_trouble)
+    return InboundSide(servers, exchangers, processor, verifier, certificates, owner_verification)
 
 
 async def _verified_senders(context: AppContext) -> VerifiedSenders:

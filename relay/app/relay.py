@@ -189,6 +189,7 @@ class App:
             supervisor.keep("tracking guard", self.outbound.monitor.run)
         supervisor.keep("earlier slots", self.outbound.advancer.run)
         supervisor.keep("alerts", self.outbound.alerts.run)
+        supervisor.keep("codes of the page", self.inbound.owner_verification.run)
         supervisor.keep("verified senders", self.inbound.verifier.proven.keep_fresh)
 
     async def stop(self) -> None:

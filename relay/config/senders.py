@@ -168,10 +168,11 @@ class Senders:
 
 
 class Verification(Section):
-    """`[verification]`: the kinds of mail for which the identity or its domain must be verified."""
+    """`[verification]`: the kinds of mail for which the identity or its domain must be verified; the page for it."""
 
     campaign: Flag = True
     transactional: Flag = False
+    page: Flag = True
 
 
 def _valid_hash(value: SecretStr) -> SecretStr:

@@ -154,6 +154,15 @@ class Settings(Section):
         """Return the tracking switches of a sending domain. Without a base URL opens and clicks are off."""
         return self.domain_for(domain).tracking
 
+    def base_url_for(self, address: str) -> str:
+        """Return the URL prefix of the pages for this address, "" if there is none; links need not be tracked."""
+        return self.tracking_for(address).base_url or self.tracker.base_url
+
+    def verification_page(self, address: str) -> str:
+        """Return the URL of the page that verifies this address, "" if there is none."""
+        base_url = self.base_url_for(address) if self.verification.page else ""
+        return f"{base_url}/verify" if base_url else ""
+
     def identity_for(self, address: str) -> Identity | None:
         """Return the identity of a From address, None if it has no section."""
         return self.senders.identities.get(canonical(address))

@@ -21,5 +21,21 @@ def to_ascii(domain: str) -> str | None:
         return None
 
 
+def to_unicode(address: str) -> str:
+    """Return an address or domain with its A-labels as U-labels, to be shown; labels that are no valid ones stay."""
+    local, at, domain = address.rpartition("@")
+    return f"{local}{at}{'.'.join(map(_shown_label, domain.split('.')))}"
+
+
+def _shown_label(label: str) -> str:
+    if not label.lower().startswith(PREFIX):
+        return label
+    try:
+        shown = label[len(PREFIX) :].encode("ascii").decode("punycode")
+    except UnicodeError:
+        return label
+    return shown if shown.isprintable() and to_ascii(shown) == label.lower() else label
+
+
 def _label(label: str) -> str:
     return label if label.isascii() else PREFIX + label.encode("punycode").decode("ascii")

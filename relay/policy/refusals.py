@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from relay.config.settings import Settings
-from relay.mail.canonical_address import canonical
+from relay.mail.canonical_address import canonical, domain_of
 from relay.mail.reply import Reply
 from relay.mail.transaction import Session
 from relay.policy.facts import MessageFacts
@@ -70,8 +70,15 @@ def refuse_unverified(settings: Settings, facts: MessageFacts, is_proven: Callab
     for address in facts.senders:
         if not is_proven(address):
             kind = "campaign" if campaign else "transactional"
-            return Reply(550, "5.7.1", f"<{address}> is not verified for {kind} mail: relay identity verify {address}")
+            fix = f"relay identity verify {address}{_page(settings, address)}"
+            return Reply(550, "5.7.1", f"<{address}> is not verified for {kind} mail: {fix}")
     return None
+
+
+def _page(settings: Settings, address: str) -> str:
+    """Return the page on which the owner of a listed identity can verify it; "" for other addresses."""
+    page = settings.verification_page(address) if settings.identity_for(address) else ""
+    return f", or {page}" if page and domain_of(address) != settings.server.identities_domain else ""
 
 
 def refuse_facts(settings: Settings, session: Session, facts: MessageFacts, now: float) -> Reply | None:

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from relay.storage.database import Connection, Database
 from relay.verification.challenge import Challenge
 from relay.verification.model import Decision, Verification
+from relay.verification.quota import HOUR, Quota, TooMany, spend
 
 T = TypeVar("T")
 
@@ -44,6 +45,19 @@ _PUT_CHALLENGE = (
 )
 
 
+_COUNT = (
+    "INSERT INTO verification_requests (subject, times, last_at) VALUES (?, '[]', ?) "
+    "ON CONFLICT (subject) DO UPDATE SET times = verification_requests.times RETURNING times"
+)
+"""Reads a row, creates it if missing, and locks it until the end of the transaction."""
+
+
+_PUT_COUNT = "UPDATE verification_requests SET times = ?, last_at = ? WHERE subject = ?"
+
+
+_FORGET_COUNTS = "DELETE FROM verification_requests WHERE last_at < ?"
+
+
 class VerificationTable:
     """Implements `relay.verification.ports.VerificationStore` over a database."""
 
@@ -72,6 +86,17 @@ class VerificationTable:
         """Change the challenge of an identity and record the verification, in one transaction; return the result."""
         return await self._database.write(_decide(identity, decide))
 
+    async def decide_within(
+        self, quotas: Sequence[Quota], now: float, identity: str, decide: Callable[[Challenge | None], Decision[T]]
+    ) -> T | TooMany:
+        """Count a request in all quotas, then decide, in one transaction; TooMany if one of them is used up."""
+        deciding = _decide(identity, decide)
+        return await self._database.write(lambda raw: _spend(raw, quotas, now) or deciding(raw))
+
+    async def spend(self, quotas: Sequence[Quota], now: float) -> TooMany | None:
+        """Count a request in all quotas; TooMany, and nothing counted, if one of them is used up."""
+        return await self._database.write(lambda raw: _spend(raw, quotas, now))
+
     async def forget_copies(self, before: float) -> None:
         """Delete the appearance of test messages that came back before that time."""
         sql = "DELETE FROM verifications WHERE step = 'copy' AND at < ?"
@@ -89,6 +114,21 @@ def _decide(identity: str, decide: Callable[[Challenge | None], Decision[T]]) ->
         return decided.answer
 
     return operation
+
+
+def _spend(raw: Connection, quotas: Sequence[Quota], now: float) -> TooMany | None:
+    """Count a request. Rows are locked in one order, so that requests of other nodes wait and do not deadlock."""
+    raw.execute(_FORGET_COUNTS, (now - HOUR,))
+    counted: list[tuple[str, float, str]] = []
+    for quota in sorted(quotas, key=lambda one: one.subject):
+        times = json.loads(raw.execute(_COUNT, (quota.subject, now)).fetchone()[0])
+        spent = spend(times, quota.limit, now)
+        if isinstance(spent, TooMany):
+            return spent
+        counted.append((json.dumps(spent), now, quota.subject))
+
+    raw.executemany(_PUT_COUNT, counted)
+    return None
 
 
 def _row(one: Verification) -> tuple[Any, ...]:

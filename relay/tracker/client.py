@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from ipaddress import IPv4Network, IPv6Network, ip_address
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
 
 Network = IPv4Network | IPv6Network
 
@@ -109,3 +109,16 @@ def is_trusted(address: str, trusted: Sequence[Network]) -> bool:
         return False
     client = getattr(client, "ipv4_mapped", None) or client
     return any(client.version == network.version and client in network for network in trusted)
+
+
+def client_group(client: str) -> str:
+    """Return the key of a client: its IPv4 address, or the /64 of an IPv6 subscriber (RFC 6177)."""
+    if ":" not in client:
+        return client
+    try:
+        address = ip_address(client.partition("%")[0])
+    except ValueError:
+        return client
+    if not isinstance(address, IPv6Address):
+        return client
+    return str(address.ipv4_mapped or IPv6Address(int(address) >> 64 << 64))

@@ -1,4 +1,4 @@
-"""HTML pages for readers. They are built once at import and contain nothing from requests."""
+"""HTML pages for readers: their frame, and those that are built once at import and contain nothing from requests."""
 
 from base64 import b64encode
 from hashlib import sha256
@@ -28,11 +28,13 @@ _MARKS: dict[Tone, str] = {
 }
 
 
-def _page(title: str, content: str, tone: Tone = "plain") -> str:
+def page(title: str, content: str, tone: Tone = "plain") -> str:
+    """Return a page with this title and HTML content."""
     return _PAGE.substitute(title=title, style=_STYLE, tone=tone, mark=_MARKS[tone], content=content)
 
 
-def _form(button: str, **fields: str) -> str:
+def form(button: str, **fields: str) -> str:
+    """Return a form of one button that posts to its own page, with hidden fields."""
     hidden = "".join(
         f'<input type="hidden" name="{name.replace("_", "-")}" value="{value}">\n' for name, value in fields.items()
     )
@@ -41,7 +43,7 @@ def _form(button: str, **fields: str) -> str:
 
 def _unsubscribe_form(button: str) -> str:
     """Return a form that posts as a mail program does (RFC 8058), with a field that marks the page."""
-    return _form(button, List_Unsubscribe="One-Click", page="yes")
+    return form(button, List_Unsubscribe="One-Click", page="yes")
 
 
 POLICY = (
@@ -60,7 +62,7 @@ _MAIL: dict[Reach, tuple[str, str]] = {
 
 
 ASK = {
-    reach: _page(
+    reach: page(
         f"Unsubscribe from {mail}?",
         f"<p>You will get no more of {them} at this address. "
         "Messages about your orders or your account still reach you.</p>\n"
@@ -73,7 +75,7 @@ ASK = {
 
 
 DONE = {
-    reach: _page(
+    reach: page(
         "You are unsubscribed",
         f'<p role="status">We will send you no more of {mail}. One that is already on its way may still arrive.</p>',
         "good",
@@ -83,7 +85,7 @@ DONE = {
 
 
 ALREADY = {
-    reach: _page(
+    reach: page(
         "You are already unsubscribed",
         f'<p role="status">{mail[0].upper()}{mail[1:]} are not sent to you any more. There is nothing left to do.</p>',
         "good",
@@ -92,7 +94,7 @@ ALREADY = {
 }
 
 
-TOO_OLD = _page(
+TOO_OLD = page(
     "This link is too old",
     '<p role="alert">The message it came with is not on record here any more. '
     "Please use the link in a newer message, or write to its sender.</p>",
@@ -100,7 +102,7 @@ TOO_OLD = _page(
 )
 
 
-FAILED = _page(
+FAILED = page(
     "That did not work",
     '<p role="alert">We could not save this just now. Please try again in a minute.</p>\n'
     f"{_unsubscribe_form('Try again')}",
@@ -108,30 +110,7 @@ FAILED = _page(
 )
 
 
-CONFIRM = _page(
-    "Confirm your address",
-    "<p>Do you confirm that you received the message with this link, and that mail may be sent in your name?</p>\n"
-    f"{_form('Confirm')}",
-)
-
-
-CONFIRMED = _page("Your address is confirmed", '<p role="status">You can close this page now.</p>', "good")
-
-
-CONFIRM_TOO_LATE = _page(
-    "This link is too old",
-    '<p role="alert">A newer message took its place, or it was not used in time. Ask for another.</p>',
-    "warn",
-)
-
-
-CONFIRM_ELSEWHERE = _page(
-    "Please use the code",
-    "<p>This page cannot confirm addresses here. Give the code in the message to the person who set up your mail.</p>",
-)
-
-
-INVALID = _page(
+INVALID = page(
     "This link does not work",
     "<p>It may have been cut or changed on its way. Please use the one in the message itself.</p>",
     "warn",

@@ -12,12 +12,12 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from ipaddress import IPv6Address, ip_address
 from typing import Any
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 
+from relay.tracker.client import client_group
 from relay.tracker.fast_path import PixelFastPath
 from relay.tracker.responses import plain
 
@@ -132,7 +132,7 @@ class Connection(web.RequestHandler):
         self._socket = self.transport
         peer = transport.get_extra_info("peername")
         self.client = str(peer[0]) if isinstance(peer, tuple) else ""
-        self.group = _group(self.client)
+        self.group = client_group(self.client)
         self._table.add(self, self._loop.time())
 
     def connection_lost(self, exc: BaseException | None) -> None:
@@ -236,16 +236,3 @@ class Server(web.Server):
     def __call__(self) -> Connection:
         """Return the protocol of a new connection."""
         return Connection(self, loop=self._loop, **self._kwargs)
-
-
-def _group(client: str) -> str:
-    """Return the key of a client: its IPv4 address, or the /64 of an IPv6 subscriber (RFC 6177)."""
-    if ":" not in client:
-        return client
-    try:
-        address = ip_address(client.partition("%")[0])
-    except ValueError:
-        return client
-    if not isinstance(address, IPv6Address):
-        return client
-    return str(address.ipv4_mapped or IPv6Address(int(address) >> 64 << 64))

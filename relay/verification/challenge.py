@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from hashlib import blake2b
 from hmac import compare_digest
 
+from relay.verification.quota import TooMany, spend
+
 LIFETIME = 600.0
 """Seconds for which a code is valid."""
 
@@ -22,14 +24,15 @@ TRIES = 5
 
 
 PER_HOUR = 5
-"""Maximum number of codes sent for one identity in an hour."""
+"""Maximum number of codes that the operator can send for one identity in an hour."""
+
+
+PAGE_PER_HOUR = 3
+"""Maximum number of codes sent for one identity in an hour if the page is asked: it leaves some to the operator."""
 
 
 DIGITS = 6
 """Digits of a code."""
-
-
-_HOUR = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +51,6 @@ class Challenge:
     sent: tuple[float, ...]
     tries: int = 0
     confirmed_at: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class TooMany:
-    """No code can be sent before `again_at`."""
-
-    again_at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +80,10 @@ def digest_of(key: bytes, salt: str, code: str) -> str:
     return blake2b(f"{salt}:{code}".encode(), key=key, digest_size=32, person=b"relay.otp").hexdigest()
 
 
-def issue(before: Challenge | None, fresh: Challenge, now: float) -> Challenge | TooMany:
-    """Return the challenge that replaces the previous one, or TooMany when the hour's limit is reached."""
-    earlier = tuple(at for at in (before.sent if before else ()) if now - _HOUR < at <= now)
-    if len(earlier) >= PER_HOUR:
-        return TooMany(earlier[-PER_HOUR] + _HOUR)
-    return replace(fresh, sent=(*earlier, now))
+def issue(before: Challenge | None, fresh: Challenge, limit: int, now: float) -> Challenge | TooMany:
+    """Return the challenge that replaces the previous one, or TooMany when `limit` codes were sent within an hour."""
+    sent = spend(before.sent if before else (), limit, now)
+    return sent if isinstance(sent, TooMany) else replace(fresh, sent=sent)
 
 
 def try_code(challenge: Challenge | None, key: bytes, code: str, now: float) -> tuple[Challenge | None, Answer]:

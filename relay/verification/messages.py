@@ -35,22 +35,28 @@ def test_mail(queue_id: str, identity: str, to: Sequence[str], hostname: str, li
     return _mail(queue_id, identity, to, f"Test mail of {identity}", text, html, _ROBOT)
 
 
-def code_mail(queue_id: str, identity: str, to: Sequence[str], code: str, link: str) -> bytes:
-    """Return the mail with a code and, if `link` is not empty, a button that confirms too."""
-    asked = f"Somebody, probably you, wants to send mail as {identity}."
+def code_mail(queue_id: str, identity: str, to: Sequence[str], code: str, link: str, page: str) -> bytes:
+    """Return the mail with a code. It has no command, because its readers need not have a shell.
+
+    `link` opens the page with a button that confirms, `page` the one that takes the code; each may be "".
+    """
+    asked = _asked(identity, to)
     minutes, hours = f"{LIFETIME / 60:.0f} minutes", f"{LINK_LIFETIME / 3600:.0f} hours"
-    enter = "enter this code where you were asked for it"
     ignore = "If you know nothing of this, do nothing: nothing is confirmed without you."
     text, html = f"{asked}\n\n", f"<p>{escape(asked)}</p>\n"
+    enter = "type in this code"
     if link:
-        text += f"Confirm that on this page, within {hours}:\n\n    {link}\n\nOr {enter}"
-        html += f"<p>{_BUTTON.format(escape(link))}</p>\n<p>The button works for {hours}. Or {enter}"
+        text += f"Confirm that on this page, within {hours}:\n\n    {link}\n\n"
+        html += f"<p>{_BUTTON.format(escape(link))}</p>\n<p>The button works for {hours}. "
+        enter = f"Or {enter}"
     else:
-        text += enter.capitalize()
-        html += f"<p>{enter.capitalize()}"
+        html += "<p>"
+        enter = enter.capitalize()
 
-    text += f", within {minutes}:\n\n    {code}\n\n"
-    html += f", within {minutes}:</p>\n{_BIG.format(code)}\n"
+    where = f"at {page}" if page else "where you were asked for it"
+    text += f"{enter} {where}, within {minutes}:\n\n    {code}\n\n"
+    anchor = f'at <a href="{escape(page)}">{escape(page)}</a>' if page else where
+    html += f"{enter} {anchor}, within {minutes}:</p>\n{_BIG.format(code)}\n"
     subject = f"{code} is the code for {identity}"
     extra_fields = f"{_ROBOT}X-Relay-Track: none\r\n"
     return _mail(
@@ -62,6 +68,13 @@ def code_mail(queue_id: str, identity: str, to: Sequence[str], code: str, link: 
         f'{html}<p style="color:#576070">{escape(ignore)}</p>',
         extra_fields,
     )
+
+
+def _asked(identity: str, to: Sequence[str]) -> str:
+    """Return what the reader confirms: the address itself, or that answers to it arrive."""
+    if tuple(to) == (identity,):
+        return f"Somebody, probably you, wants to send mail as {identity}."
+    return f"Answers to mail of {identity} are to arrive in this mailbox."
 
 
 def response_mail(queue_id: str, identity: str, to: str, message_id: str) -> bytes:

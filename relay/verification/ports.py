@@ -5,6 +5,7 @@ from typing import Protocol
 
 from relay.verification.challenge import Challenge
 from relay.verification.model import Decision, T, Verification
+from relay.verification.quota import Quota, TooMany
 
 
 class VerificationStore(Protocol):
@@ -24,6 +25,17 @@ class VerificationStore(Protocol):
 
     async def decide(self, identity: str, decide: "Callable[[Challenge | None], Decision[T]]") -> T:
         """Change the challenge of an identity and store what that proves, in one transaction; return the answer."""
+
+    async def decide_within(
+        self, quotas: Sequence[Quota], now: float, identity: str, decide: "Callable[[Challenge | None], Decision[T]]"
+    ) -> T | TooMany:
+        """Count a request in all quotas, then decide, in one transaction; TooMany if one of them is used up.
+
+        Then nothing is counted and nothing decided. The same is written whether or not the identity has a challenge.
+        """
+
+    async def spend(self, quotas: Sequence[Quota], now: float) -> TooMany | None:
+        """Count a request in all quotas; TooMany, and nothing counted, if one of them is used up."""
 
     async def forget_copies(self, before: float) -> None:
         """Delete the results of test mails that came back before that time."""

@@ -1,5 +1,6 @@
 """Sends and confirms codes: to the readers of an identity (receiving), or to its own address (sender)."""
 
+from collections.abc import Callable
 from typing import Literal
 
 from relay.reports.serialize import time_json
@@ -10,7 +11,6 @@ from relay.verification.challenge import (
     Answer,
     Challenge,
     Confirmed,
-    TooMany,
     code_of,
     digest_of,
     follow_link,
@@ -20,6 +20,7 @@ from relay.verification.challenge import (
 from relay.verification.context import Tools, readers_of
 from relay.verification.messages import code_mail
 from relay.verification.model import Decision, Verification
+from relay.verification.quota import TooMany
 from relay.verification.result import Remark, Result, failed
 
 _SALT = 16
@@ -29,8 +30,11 @@ CodeStep = Literal["receiving", "sender"]
 """`receiving`: the code goes to the readers of the identity; `sender`: to its own address, which it verifies."""
 
 
-async def send_code(tools: Tools, identity: str, step: CodeStep) -> Result:
-    """Send a code; the step is pending until `enter_code` or `confirm_link` confirms it. Raises StoreError."""
+async def send_code(tools: Tools, identity: str, step: CodeStep, limit: int = PER_HOUR) -> Result:
+    """Send a code, unless `limit` were sent within an hour; `enter_code` or `confirm_link` confirm it.
+
+    The step is pending until then. Raises StoreError.
+    """
     settings, keyring, now = tools.settings(), tools.keyring(), tools.clock()
     readers = readers_of(settings, identity) if step == "receiving" else (identity,)
     queue_id = tools.new_id(now)
@@ -38,20 +42,22 @@ async def send_code(tools: Tools, identity: str, step: CodeStep) -> Result:
     fresh = Challenge(identity, ", ".join(readers), salt, digest_of(keyring.keys[0][1], salt, code), queue_id, ())
 
     def issuing(before: Challenge | None) -> Decision[Challenge | TooMany]:
-        issued = issue(before, fresh, now)
+        issued = issue(before, fresh, limit, now)
         return Decision(issued if isinstance(issued, Challenge) else before, (), issued)
 
     issued = await tools.store.decide(identity, issuing)
     if isinstance(issued, TooMany):
         again = f"again at {time_json(issued.again_at)}; the last code may still be good"
-        return failed(step, f"{PER_HOUR} codes were sent within an hour already", again)
-    base_url = settings.tracking_for(identity).base_url or settings.tracker.base_url
+        return failed(step, f"{limit} codes were sent within an hour already", again)
+    base_url, page = settings.base_url_for(identity), settings.verification_page(identity)
     link = f"{base_url}/v/{sign_token(keyring, Token(Kind.VERIFY, queue_id, 0))}" if base_url else ""
-    reply = await tools.send(queue_id, identity, readers, code_mail(queue_id, identity, readers, code, link))
+    mail = code_mail(queue_id, identity, readers, code, link, page)
+    reply = await tools.send(queue_id, identity, readers, mail)
     if reply.code != 250:
         return failed(step, f"the relay itself refused the mail with the code: {reply}")
     text = f"a code is on its way to {issued.sent_to}, good for {LIFETIME / 60:.0f} minutes"
-    fix = f"relay identity verify {identity} --otp CODE, or follow the link in the mail"
+    at_page = f", or type it in at {page}" if page else ""
+    fix = f"relay identity verify {identity} --otp CODE{at_page}, or follow the link in the mail"
     remarks = (Remark("ok", text, fix), *await _delays(tools, queue_id, now))
     return Result(step, "pending", remarks, queue_id)
 
@@ -68,13 +74,7 @@ async def _delays(tools: Tools, queue_id: str, now: float) -> tuple[Remark, ...]
 
 async def enter_code(tools: Tools, identity: str, code: str) -> Result:
     """Try to confirm the identity by a code. Raises StoreError."""
-    key, now = tools.keyring().keys[0][1], tools.clock()
-
-    def entering(before: Challenge | None) -> Decision[tuple[CodeStep, Answer]]:
-        after, answer = try_code(before, key, code.strip(), now)
-        return Decision(after, _proofs(after, answer, now), (_step_of(before, identity), answer))
-
-    step, answer = await tools.store.decide(identity, entering)
+    step, answer = await tools.store.decide(identity, entering(tools, identity, code))
     if not isinstance(answer, Confirmed):
         again = " --step receiving" if step == "receiving" else ""
         return failed(step, f"the code {answer.why}", f"relay identity verify {identity}{again} sends a new one")
@@ -85,19 +85,37 @@ async def enter_code(tools: Tools, identity: str, code: str) -> Result:
     return Result("receiving", "passed", (confirmed, Remark("warning", text, f"relay identity verify {identity}")))
 
 
-async def confirm_link(tools: Tools, queue_id: str) -> str:
-    """Confirm by the link of that mail; return the identity it confirms, "" if none. Raises StoreError."""
+def entering(tools: Tools, identity: str, code: str) -> Callable[[Challenge | None], Decision[tuple[CodeStep, Answer]]]:
+    """Return the decision about a code that was entered now for an identity."""
+    key, now = tools.keyring().keys[0][1], tools.clock()
+
+    def decide(before: Challenge | None) -> Decision[tuple[CodeStep, Answer]]:
+        after, answer = try_code(before, key, code.strip(), now)
+        return Decision(after, _proofs(after, answer, now), (_step_of(before, identity), answer))
+
+    return decide
+
+
+async def pending_link(tools: Tools, queue_id: str) -> Challenge | None:
+    """Return the challenge that the link of that mail confirms or has confirmed, None if none. Raises StoreError."""
+    challenge = await tools.store.challenge_by(queue_id)
+    _, answer = follow_link(challenge, queue_id, tools.clock())
+    return challenge if isinstance(answer, Confirmed) else None
+
+
+async def confirm_link(tools: Tools, queue_id: str) -> Challenge | None:
+    """Confirm by the link of that mail; return the challenge it confirms, None if none. Raises StoreError."""
     challenge = await tools.store.challenge_by(queue_id)
     if challenge is None:
-        return ""
+        return None
     now = tools.clock()
 
-    def following(before: Challenge | None) -> Decision[Answer]:
+    def following(before: Challenge | None) -> Decision[Challenge | None]:
         after, answer = follow_link(before, queue_id, now)
-        return Decision(after, _proofs(after, answer, now) if before != after else (), answer)
+        proofs = _proofs(after, answer, now) if before != after else ()
+        return Decision(after, proofs, after if isinstance(answer, Confirmed) else None)
 
-    answer = await tools.store.decide(challenge.identity, following)
-    return challenge.identity if isinstance(answer, Confirmed) else ""
+    return await tools.store.decide(challenge.identity, following)
 
 
 def _step_of(challenge: Challenge | None, identity: str) -> CodeStep:

@@ -32,13 +32,16 @@ async def try_receiving(tools: Tools, identity: str) -> Result:
     return replace(result, remarks=(*remarks, *result.remarks))
 
 
-async def try_sender(tools: Tools, identity: str) -> Result:
-    """Send a code to the address itself, unless this relay, as its MX, would refuse the mail. Raises StoreError."""
+async def try_sender(tools: Tools, identity: str, limit: int) -> Result:
+    """Send a code to the address itself, unless this relay, as its MX, would refuse the mail.
+
+    `limit` as in `send_code`. Raises StoreError.
+    """
     exchanger = await tools.exchangers.ask(domain_of(identity))
     where = answers_remark(tools.settings(), identity, exchanger)
     if exchanger.kind == "own" and where.status == "wrong":
         return Result("sender", "failed", (where,))
-    return await send_code(tools, identity, "sender")
+    return await send_code(tools, identity, "sender", limit)
 
 
 async def test_mail_of(tools: Tools, identity: str) -> Story | None:

@@ -82,7 +82,7 @@ class TrackerAddress:
     def proxy(self) -> str:
         """How to configure the proxy between both."""
         at = self.listens_at or "the tracker (tracker.address is empty here)"
-        return f"let what answers at {self.base_url} pass /o/, /c/, /u/ and /v/ on to {at}"
+        return f"let what answers at {self.base_url} pass /o/, /c/, /u/, /v/ and /verify on to {at}"
 
 
 async def fetch(dns: Lookups, tracker: TrackerAddress, sent: Canary, *, pixel: bool, link: bool) -> list[Remark]:

@@ -9,11 +9,11 @@ from relay.events.ports import StoreError
 from relay.log import Emit
 from relay.mail.canonical_address import canonical, domain_of
 from relay.reports.serialize import JsonObject
-from relay.verification.challenge import withdraw
+from relay.verification.challenge import PER_HOUR, withdraw
 from relay.verification.context import Tools
 from relay.verification.dns_check import check_records
 from relay.verification.model import Decision, Step, TestStep, Verification, is_proven
-from relay.verification.receiving import confirm_link, enter_code
+from relay.verification.receiving import enter_code
 from relay.verification.response import try_receiving, try_sender
 from relay.verification.result import Result, as_verification, is_complete, result_json
 from relay.verification.sending import try_sending
@@ -82,15 +82,16 @@ class Verifier:
 
         return await self._save(identity, identity, result)
 
-    async def prove(self, address: str) -> JsonObject:
-        """Send a code to verify an address. Addresses of the platform's domain are verified by DNS instead.
+    async def prove(self, address: str, limit: int = PER_HOUR) -> JsonObject:
+        """Send a code to verify an address, unless `limit` were sent within an hour.
 
-        A verified address remains verified while another code is pending. Raises StoreError.
+        Addresses of the platform's domain are verified by DNS instead. A verified address remains verified while
+        another code is pending. Raises StoreError.
         """
         identity = canonical(address)
         if domain_of(identity) == self.tools.settings().server.identities_domain:
             return await self.check(identity)
-        result = await try_sender(self.tools, identity)
+        result = await try_sender(self.tools, identity, limit)
         if result.queue_id and not self.proven(identity):
             return await self._save(identity, identity, result)
         return await self._report(identity, result, self.tools.clock())
@@ -102,14 +103,6 @@ class Verifier:
         if result.state == "passed":
             await self.proven.load()
         return await self._report(identity, result, self.tools.clock())
-
-    async def confirm_link(self, queue_id: str) -> bool:
-        """Confirm an identity by the link of the mail with that queue id. Raises StoreError."""
-        identity = await confirm_link(self.tools, queue_id)
-        if identity:
-            await self.proven.load()
-            self.log("identity.verified", identity=identity, step="receiving", state="passed", queue_id=queue_id)
-        return bool(identity)
 
     async def withdraw(self, address: str) -> bool:
         """Withdraw the proof by code of an address, and void its code and link. Raises StoreError.

@@ -6,6 +6,7 @@ from dataclasses import replace
 from relay.storage.store import Store
 from relay.verification.challenge import Answer, Challenge, Confirmed, digest_of, try_code
 from relay.verification.model import Decision, Verification, is_proven
+from relay.verification.quota import Quota, TooMany
 from tests.contract.conftest import Opener
 from tests.contract.values import NOW
 
@@ -95,3 +96,54 @@ async def test_copies_of_test_mails_are_forgotten_in_time(store: Store) -> None:
     await table.verify(SENDING)
     await table.forget_copies(NOW + 10)
     assert [(one.subject, one.step) for one in await table.find()] == [("Q2", "copy"), (JANE, "sending")]
+
+
+CLIENT, ADDRESS = Quota("client", 4), Quota("address", 2)
+
+
+async def test_a_quota_holds_for_requests_at_once(store: Store) -> None:
+    table = store.verifications
+    answers = await asyncio.gather(*(table.spend([CLIENT], NOW) for _ in range(7)))
+    assert sorted(map(str, answers)) == ["None"] * 4 + [str(TooMany(NOW + 3600))] * 3
+    assert await table.spend([CLIENT], NOW + 3599) == TooMany(NOW + 3600)
+    assert await table.spend([CLIENT], NOW + 3600) is None
+
+
+async def test_a_request_counts_in_all_quotas_or_in_none(store: Store) -> None:
+    table = store.verifications
+    for seconds in range(2):
+        assert await table.spend([CLIENT, ADDRESS], NOW + seconds) is None
+    assert await table.spend([CLIENT, ADDRESS], NOW + 2) == TooMany(NOW + 3600)
+    assert await table.spend([ADDRESS, CLIENT], NOW + 2) == TooMany(NOW + 3600)
+    for _ in range(2):
+        assert await table.spend([CLIENT], NOW + 2) is None
+    assert await table.spend([CLIENT], NOW + 2) == TooMany(NOW + 3600)
+
+
+async def test_quotas_outlive_a_restart_and_are_forgotten_after_an_hour(opener: Opener) -> None:
+    store = await opener(NOW)
+    assert await store.verifications.spend([Quota("client", 1)], NOW) is None
+    await store.close()
+    store = await opener(NOW)
+    assert await store.verifications.spend([Quota("client", 1)], NOW + 1) == TooMany(NOW + 3600)
+    assert await store.verifications.spend([Quota("other", 1)], NOW + 7200) is None
+    sql = "SELECT subject FROM verification_requests"
+    assert await store.database.read(lambda raw: [row[0] for row in raw.execute(sql)]) == ["other"]
+
+
+async def test_nothing_is_decided_when_a_quota_is_used_up(store: Store) -> None:
+    table = store.verifications
+    await table.decide(JANE, lambda _: Decision(CHALLENGE, (), None))
+
+    def enter(before: Challenge | None) -> Decision[Answer]:
+        after, answer = try_code(before, KEY, "000000", NOW + 1)
+        return Decision(after, (), answer)
+
+    async def request() -> Answer | TooMany:
+        return await table.decide_within([ADDRESS], NOW, JANE, enter)
+
+    answers = await asyncio.gather(*(request() for _ in range(4)))
+    assert [isinstance(one, TooMany) for one in answers].count(True) == 2
+    left = await table.challenge_by("Q1")
+    assert left is not None
+    assert left.tries == 2

@@ -117,6 +117,10 @@ class Chromium:
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
 
+    async def type(self, text: str) -> None:
+        """Type a text into the field that has the focus."""
+        await self.call("Input.insertText", text=text)
+
     async def press(self, key: str, *, loads: bool = False) -> None:
         """Press a key; with `loads` wait for the page it leads to."""
         text = {"Enter": "\r", "Tab": ""}[key]

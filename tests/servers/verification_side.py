@@ -12,6 +12,7 @@ from relay.resolver import Resolver
 from relay.rewrite.tokens import Keyring
 from relay.storage.store import Store
 from relay.verification.context import Tools
+from relay.verification.owner import OwnerVerification
 from relay.verification.verifier import VerifiedSenders, Verifier
 
 RING = Keyring((("k1", b"k" * 32),))
@@ -43,6 +44,7 @@ class VerificationSide:
             random_bytes=bytes,
         )
         self.verifier = Verifier(tools, self.proven, self.log)
+        self.owner = OwnerVerification(self.verifier, lambda error: None)
 
     async def submit(self, queue_id: str, transaction: Transaction) -> Reply:
         if self.reply.code == 250:

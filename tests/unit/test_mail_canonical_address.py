@@ -1,6 +1,7 @@
 import pytest
 
 from relay.mail.canonical_address import canonical, canonical_domain, domain_of, keys_of
+from relay.mail.idn import to_unicode
 
 
 @pytest.mark.parametrize(
@@ -53,3 +54,21 @@ def test_a_store_is_asked_for_the_keys_of_before_too() -> None:
     assert keys_of("Bob@x.test") == ("bob@x.test",)
     assert keys_of('"Bob"@x.test.') == ("bob@x.test", '"bob"@x.test.')
     assert keys_of("Bücher.test") == ("xn--bcher-kva.test", "bücher.test")
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("ann@xn--bcher-kva.test", "ann@b\u00fccher.test"),
+        ("xn--strae-oqa.test", "stra\u00dfe.test"),
+        ("xn--a@xn--bcher-kva.test", "xn--a@b\u00fccher.test"),
+        ("ann@xn--.test", "ann@xn--.test"),
+        ("ann@xn--\u00e9.test", "ann@xn--\u00e9.test"),
+        ("ann@xn--a-.test", "ann@xn--a-.test"),
+        ("ann@xn--99999999.test", "ann@xn--99999999.test"),
+        ("ann@acme.test", "ann@acme.test"),
+        ("ann", "ann"),
+    ],
+)
+def test_a_labels_are_shown_as_u_labels_if_they_are_valid(address: str, shown: str) -> None:
+    assert to_unicode(address) == shown

@@ -68,14 +68,23 @@ class TestMails:
         assert message["X-Relay-Track"] is None
 
     def test_the_code_stands_in_subject_text_and_html_and_is_not_tracked(self) -> None:
-        link = "https://t.acme.test/v/x"
-        message = read(code_mail(QUEUE_ID, JANE, ["a@x.test"], "012345", link))
+        link, page = "https://t.acme.test/v/x", "https://t.acme.test/verify"
+        message = read(code_mail(QUEUE_ID, JANE, ["a@x.test"], "012345", link, page))
         assert message["Subject"] == f"012345 is the code for {JANE}"
         for kind in ("plain", "html"):
-            assert {"012345", link} <= set(re.findall(r"\b\d{6}\b|https:[^\s\"<]+", text_of(message, kind)))
+            assert {"012345", link, page} <= set(re.findall(r"\b\d{6}\b|https:[^\s\"<,]+", text_of(message, kind)))
             assert "relay identity" not in text_of(message, kind), "outsiders have no shell"
         assert (message["X-Relay-Track"], message["Auto-Submitted"]) == ("none", "auto-generated")
-        assert "Confirm" not in text_of(read(code_mail(QUEUE_ID, JANE, ["a@x.test"], "012345", "")), "html")
+        bare = read(code_mail(QUEUE_ID, JANE, ["a@x.test"], "012345", "", ""))
+        assert "Confirm" not in text_of(bare, "html")
+        for kind in ("plain", "html"):
+            assert "where you were asked for it, within 10 minutes" in text_of(bare, kind)
+
+    def test_the_mail_names_what_its_code_confirms(self) -> None:
+        own = text_of(read(code_mail(QUEUE_ID, JANE, [JANE], "012345", "", "")), "plain")
+        assert own.startswith(f"Somebody, probably you, wants to send mail as {JANE}.")
+        readers = text_of(read(code_mail(QUEUE_ID, JANE, ["a@x.test"], "012345", "", "")), "plain")
+        assert readers.startswith(f"Answers to mail of {JANE} are to arrive in this mailbox.")
 
     def test_the_response_is_a_robots_answer_to_the_test_mail(self) -> None:
         message = read(response_mail(QUEUE_ID, JANE, "r@x.test", "<1@acme.test>"))
@@ -143,10 +152,10 @@ class TestReceiving:
     async def test_a_withdrawn_proof_comes_back_by_no_old_code_or_link(self, side: VerificationSide) -> None:
         await side.verifier.prove(JANE)
         (queue_id,) = side.sent
-        assert await side.verifier.confirm_link(queue_id)
+        assert await side.owner.confirm_link(queue_id)
         assert not await side.verifier.withdraw(JANE)
         assert not side.proven(JANE)
-        assert not await side.verifier.confirm_link(queue_id)
+        assert not await side.owner.confirm_link(queue_id)
         assert (await side.verifier.confirm_code(JANE, "000001"))["state"] == "failed"
         assert not side.proven(JANE)
 
@@ -156,7 +165,7 @@ class TestReceiving:
         side.settings = Settings.model_validate(listed)
         await side.verifier.run(JANE, "receiving")
         (queue_id,) = side.sent
-        assert await side.verifier.confirm_link(queue_id)
+        assert await side.owner.confirm_link(queue_id)
         assert not side.proven(JANE)
 
     async def test_the_code_of_the_readers_is_void_once_the_address_got_one(self, side: VerificationSide) -> None:
@@ -175,12 +184,12 @@ class TestReceiving:
     async def test_the_link_confirms_once_and_its_code_is_used_then(self, side: VerificationSide) -> None:
         await side.verifier.prove(JANE)
         (queue_id,) = side.sent
-        assert not await side.verifier.confirm_link(QUEUE_ID)
-        assert await side.verifier.confirm_link(queue_id)
+        assert not await side.owner.confirm_link(QUEUE_ID)
+        assert await side.owner.confirm_link(queue_id)
         assert side.proven(JANE)
         first = await side.table.find(JANE)
         self.now += 60
-        assert await side.verifier.confirm_link(queue_id)
+        assert await side.owner.confirm_link(queue_id)
         assert await side.table.find(JANE) == first
         assert (await side.verifier.confirm_code(JANE, "000001"))["state"] == "failed"
 

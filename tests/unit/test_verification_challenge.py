@@ -5,18 +5,19 @@ from dataclasses import replace
 from relay.verification.challenge import (
     LIFETIME,
     LINK_LIFETIME,
+    PAGE_PER_HOUR,
     PER_HOUR,
     TRIES,
     Challenge,
     Confirmed,
     Rejected,
-    TooMany,
     code_of,
     digest_of,
     follow_link,
     issue,
     try_code,
 )
+from relay.verification.quota import TooMany
 
 NOW = 1_800_000_000.0
 
@@ -74,7 +75,7 @@ def test_after_five_wrong_tries_the_right_code_is_void_too() -> None:
 def test_a_new_code_takes_the_place_of_the_old_one_and_its_tries() -> None:
     worn, _ = tried(SENT, "999999")
     fresh = Challenge("jane@acme.test", "new@acme.test", "5a18", digest_of(KEY, "5a18", "777777"), "Q2", ())
-    issued = issue(worn, fresh, NOW + 60)
+    issued = issue(worn, fresh, PER_HOUR, NOW + 60)
     assert isinstance(issued, Challenge)
     assert issued == replace(fresh, sent=(NOW, NOW + 60))
     assert tried(issued, CODE, NOW + 61)[1].startswith("is another one")
@@ -84,14 +85,20 @@ def test_a_new_code_takes_the_place_of_the_old_one_and_its_tries() -> None:
 def test_codes_are_sent_five_times_an_hour_at_most() -> None:
     challenge: Challenge | None = None
     for number in range(PER_HOUR):
-        issued = issue(challenge, SENT, NOW + number)
+        issued = issue(challenge, SENT, PER_HOUR, NOW + number)
         assert isinstance(issued, Challenge)
         challenge = issued
-    assert issue(challenge, SENT, NOW + 100) == TooMany(NOW + 3600)
-    later = issue(challenge, SENT, NOW + 3600)
+    assert issue(challenge, SENT, PER_HOUR, NOW + 100) == TooMany(NOW + 3600)
+    later = issue(challenge, SENT, PER_HOUR, NOW + 3600)
     assert isinstance(later, Challenge)
     assert later.sent == (NOW + 1, NOW + 2, NOW + 3, NOW + 4, NOW + 3600)
-    assert isinstance(issue(challenge, SENT, NOW - 10_000), Challenge)
+    assert isinstance(issue(challenge, SENT, PER_HOUR, NOW - 10_000), Challenge)
+
+
+def test_the_page_leaves_codes_to_the_operator() -> None:
+    three = replace(SENT, sent=(NOW, NOW + 1, NOW + 2))
+    assert issue(three, SENT, PAGE_PER_HOUR, NOW + 3) == TooMany(NOW + 3600)
+    assert isinstance(issue(three, SENT, PER_HOUR, NOW + 3), Challenge)
 
 
 def test_the_link_outlives_the_code_and_may_be_followed_twice() -> None:
