@@ -98,6 +98,8 @@ LINES: dict[str, str] = {
     "now.",
     "imap.skipped": "A mail of the bounce mailbox failed too often and is skipped; it is retried each hour and after a "
     "restart. uid, folder, tries.",
+    "imap.unmarked": "Processed bounces cannot be moved or flagged. They count, and stay where they are; the next "
+    'interval tries again. Check rights and quota of the mailbox, or set handled = "leave". folder, error.',
     "imap.taken": "A mail of the bounce mailbox was processed. uid, kind, handled (move, flag, leave), events (number "
     "of new ones).",
     "identity.verified": "A verification step of an identity ended. identity, step, state (passed, failed, pending).",
@@ -146,6 +148,7 @@ _LEVEL_OF = {
     "imap.failed": "warning",
     "imap.renumbered": "warning",
     "imap.skipped": "warning",
+    "imap.unmarked": "warning",
     "delivery.failed": "error",
     "delivery.paused": "error",
     "render.failed": "warning",

@@ -10,7 +10,8 @@ from pydantic import ValidationError
 from relay.cli.common import EX_CONFIG, EX_UNAVAILABLE, config_option, json_option, settings_or_exit, show
 from relay.config.errors import closest, problem_of
 from relay.config.settings import Imap
-from relay.inbound.imap_mailbox import Folder, Mailbox, MailboxError
+from relay.inbound.imap_connection import MailboxError
+from relay.inbound.imap_mailbox import Folder, Mailbox, with_prefix
 
 _COLUMNS = (("FOLDER", "folder"), ("MESSAGES", "messages"), ("USE", "use"))
 
@@ -39,12 +40,13 @@ def folders_command(path: Path, host: str, port: int | None, tls: str | None, us
     if bool(host) != bool(username) or ((port or tls) and not host):
         raise click.UsageError("--host and --username belong together; --port and --tls need them")
     account = _account(host, port, tls or "implicit", username) if host else _configured(path)
-    folders = _folders(account)
-    uses = {} if host else _uses(account)
+    folders, prefix = _folders(account)
+    names = [one.name for one in folders]
+    uses = {} if host else _uses(account, names, prefix)
     rows = [{"folder": one.name, "messages": one.messages, "use": uses.get(one.name, "")} for one in folders]
     show(rows, _COLUMNS, as_json=as_json)
     if not host:
-        _warn_of_missing(account, [one.name for one in folders])
+        _warn_of_missing(account, names, prefix)
 
 
 def _configured(path: Path) -> Imap:
@@ -77,27 +79,33 @@ def _password(question: str) -> str:
     return sys.stdin.readline().rstrip("\r\n")
 
 
-def _folders(account: Imap) -> Sequence[Folder]:
+def _folders(account: Imap) -> tuple[Sequence[Folder], str]:
+    """Return the folders of the account, and the prefix of their names."""
     mailbox = Mailbox(account)
     try:
         mailbox.open()
-        folders = mailbox.folders()
+        folders, prefix = mailbox.folders(), mailbox.prefix()
         mailbox.close()
     except MailboxError as error:
         click.echo(f"relay: {error}", err=True)
         sys.exit(EX_UNAVAILABLE)
     finally:
         mailbox.abandon()
-    return folders
+    return folders, prefix
 
 
-def _uses(account: Imap) -> dict[str, str]:
-    handled = {account.handled_folder: "handled mail"} if account.handled == "move" else {}
-    return {**handled, account.folder: "polled"}
+def _uses(account: Imap, names: Sequence[str], prefix: str) -> dict[str, str]:
+    """Return the uses of folders by name: a folder of the configuration may stand behind the prefix."""
+
+    def found(name: str) -> str:
+        return name if name in names else with_prefix(name, prefix)
+
+    handled = {found(account.handled_folder): "handled mail"} if account.handled == "move" else {}
+    return {**handled, found(account.folder): "polled"}
 
 
-def _warn_of_missing(account: Imap, names: Sequence[str]) -> None:
-    if account.folder not in names:
+def _warn_of_missing(account: Imap, names: Sequence[str], prefix: str) -> None:
+    if account.folder not in names and with_prefix(account.folder, prefix) not in names:
         similar = closest(account.folder, names)
         hint = f'; did you mean "{similar}"?' if similar else ""
         click.echo(f'relay: there is no folder "{account.folder}" (bounces.imap.folder){hint}', err=True)

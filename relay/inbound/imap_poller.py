@@ -1,7 +1,8 @@
-"""Polls the bounce mailbox: each mail is processed, then marked, then its UID is saved.
+"""Polls the bounce mailbox: each mail is processed, then its UID is saved, then it is marked.
 
 That order makes a crash harmless. A mail that is read again is recorded only once, because the store skips events it
-has. A mail that fails TRIES times is skipped, so that it does not block those behind it, and retried later.
+has. A mail that fails TRIES times is skipped, so that it does not block those behind it, and retried later. A mark that
+fails delays nothing: it is tried again in the next round.
 """
 
 import asyncio
@@ -10,7 +11,9 @@ from pathlib import Path
 
 from relay.config.settings import Imap, Settings
 from relay.events.ports import StoreError
-from relay.inbound.imap_mailbox import Mailbox, MailboxError
+from relay.inbound.imap_connection import MailboxError
+from relay.inbound.imap_mailbox import Mailbox
+from relay.inbound.imap_marks import Marks
 from relay.inbound.imap_state import MailboxPosition, mailbox_name, read_position, write_position
 from relay.inbound.process import ProcessResult
 from relay.log import Emit
@@ -41,6 +44,7 @@ class Poller:
         self._state_file = state_file
         self._process = process
         self._log = log
+        self._marks = Marks(log)
         self._connected = ""
         """The mailbox whose last poll succeeded."""
         self._tries: dict[int, int] = {}
@@ -76,15 +80,19 @@ class Poller:
 
             uids = await asyncio.to_thread(mailbox.uids_after, position.uid, count)
             missed = self._due(position)
-            if uids or missed:
-                await asyncio.to_thread(mailbox.prepare)
+            left = position.unmarked
+            self._marks.begin_round()
 
             for uid in uids:
                 position = await self._next(mailbox, imap, uid, position)
             for uid in missed:
-                await self._process_one(mailbox, imap, uid)
-                position = await self._save(position.without(uid))
+                position = await self._process_one(mailbox, imap, uid, position)
+            for uid in left:
+                if await self._marks.mark(mailbox, imap, uid):
+                    position = position.marked(uid)
 
+            if position.unmarked or left or missed or uids:
+                await self._save(position)
             await asyncio.to_thread(mailbox.close)
         finally:
             mailbox.abandon()
@@ -119,28 +127,33 @@ class Poller:
         if tries >= TRIES:
             self._log("imap.skipped", uid=uid, folder=imap.folder, tries=tries)
             self._missed_at = max(self._missed_at, asyncio.get_running_loop().time() + MISSED_AGAIN)
+            position = await self._save(position.skipped(uid))
         else:
             self._tries[uid] = tries + 1
             try:
-                await self._process_one(mailbox, imap, uid)
+                position = await self._process_one(mailbox, imap, uid, position)
             except StoreError:
                 self._tries[uid] = tries
                 raise
 
         self._tries.pop(uid, None)
-        return await self._save(position.past(uid, missed=tries >= TRIES))
+        return position
 
     async def _save(self, position: MailboxPosition) -> MailboxPosition:
         await asyncio.to_thread(write_position, self._state_file, position)
         return position
 
-    async def _process_one(self, mailbox: Mailbox, imap: Imap, uid: int) -> None:
+    async def _process_one(self, mailbox: Mailbox, imap: Imap, uid: int, position: MailboxPosition) -> MailboxPosition:
+        """Process a mail, save the position behind it, and mark it; return the position."""
         content = await asyncio.to_thread(mailbox.fetch, uid)
         if content is None:
-            return
+            return await self._save(position.taken(uid, mark=False))
         result = await self._process(content)
-        handled = result.joined and result.kind != "other"
-        if handled:
-            await asyncio.to_thread(mailbox.mark, uid)
-        action = imap.handled if handled else "leave"
+        to_mark = result.joined and result.kind != "other" and imap.handled != "leave"
+        position = await self._save(position.taken(uid, mark=to_mark))
+
+        is_marked = to_mark and await self._marks.mark(mailbox, imap, uid)
+        action = imap.handled if is_marked else "leave"
         self._log("imap.taken", uid=uid, kind=result.kind, handled=action, events=len(result.events))
+        # Saved with the next mail: after a crash the mark is repeated, which changes nothing.
+        return position.marked(uid) if is_marked else position

@@ -12,7 +12,7 @@ STATE_FILE = "imap.json"
 
 
 MAX_MISSED = 1000
-"""Maximum number of skipped mails that are retried."""
+"""Maximum number of skipped mails that are retried, and of mails whose mark is tried again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,14 +24,29 @@ class MailboxPosition:
     uid: int
     missed: tuple[int, ...] = ()
     """UIDs up to `uid` that were skipped and are retried; the newest `MAX_MISSED`."""
+    unmarked: tuple[int, ...] = ()
+    """UIDs of processed mail that is not marked yet; the newest `MAX_MISSED`."""
 
-    def without(self, uid: int) -> "MailboxPosition":
-        """Return the position without a skipped mail that was processed."""
-        return replace(self, missed=tuple(one for one in self.missed if one != uid))
+    def taken(self, uid: int, *, mark: bool) -> "MailboxPosition":
+        """Return the position after a mail was processed, which may have been skipped before, and has to be marked."""
+        return replace(
+            self,
+            uid=max(self.uid, uid),
+            missed=_without(self.missed, uid),
+            unmarked=(*self.unmarked, uid)[-MAX_MISSED:] if mark else self.unmarked,
+        )
 
-    def past(self, uid: int, *, missed: bool = False) -> "MailboxPosition":
-        """Return the position behind a mail."""
-        return replace(self, uid=uid, missed=(*self.missed, uid)[-MAX_MISSED:] if missed else self.missed)
+    def skipped(self, uid: int) -> "MailboxPosition":
+        """Return the position behind a mail that was skipped."""
+        return replace(self, uid=uid, missed=(*self.missed, uid)[-MAX_MISSED:])
+
+    def marked(self, uid: int) -> "MailboxPosition":
+        """Return the position after a mail was marked."""
+        return replace(self, unmarked=_without(self.unmarked, uid))
+
+
+def _without(uids: tuple[int, ...], uid: int) -> tuple[int, ...]:
+    return tuple(one for one in uids if one != uid) if uid in uids else uids
 
 
 def mailbox_name(imap: Imap) -> str:
@@ -43,8 +58,8 @@ def read_position(path: Path) -> MailboxPosition | None:
     """Return the saved position; None when the file is missing or malformed. Raises OSError."""
     try:
         saved = json.loads(path.read_bytes())
-        missed = tuple(int(uid) for uid in saved.get("missed", ()))
-        return MailboxPosition(str(saved["mailbox"]), int(saved["uidvalidity"]), int(saved["uid"]), missed)
+        missed, unmarked = (tuple(int(uid) for uid in saved.get(name, ())) for name in ("missed", "unmarked"))
+        return MailboxPosition(str(saved["mailbox"]), int(saved["uidvalidity"]), int(saved["uid"]), missed, unmarked)
     except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
         return None
 

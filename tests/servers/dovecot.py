@@ -43,9 +43,10 @@ class Dovecot:
     a test's own.
     """
 
-    def __init__(self, capability: str = "") -> None:
-        """`capability`: what it says it can do, in place of all."""
+    def __init__(self, capability: str = "", more: str = "") -> None:
+        """`capability`: what it says it can do, in place of all. `more`: settings, with {mail} for the mail folder."""
         self.capability = capability
+        self.more = more
         self.port = free_port()
         self.plain_port = free_port()
 
@@ -93,6 +94,10 @@ class Dovecot:
             mail[field].strip().removeprefix(b"Subject: "): set(mail[b"FLAGS"]) - {rb"\Recent"}
             for mail in found.values()
         }
+
+    def rights(self, line: str) -> None:
+        """Set the rights of all folders, for the plugin acl."""
+        (self._folder / "mail" / "acl-global").write_text(f"{line}\n")
 
     async def renumber(self, uidvalidity: int) -> None:
         """Give INBOX another UIDVALIDITY."""
@@ -143,7 +148,9 @@ service imap-login {{
 service stats {{
   chroot =
 }}
+{self.more.replace("{mail}", str(mail))}
 """)
+        self.rights("INBOX owner lrwstipekxa")
 
     async def _listening(self) -> None:
         async with asyncio.timeout(PATIENCE):

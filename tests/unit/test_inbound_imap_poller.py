@@ -11,7 +11,8 @@ from pydantic import SecretStr
 from relay.config.settings import Imap, Settings
 from relay.events.ports import StoreError
 from relay.inbound import imap_poller as room
-from relay.inbound.imap_mailbox import MailboxError
+from relay.inbound.imap_connection import MailboxError
+from relay.inbound.imap_mailbox import HalfMovedError
 from relay.inbound.imap_poller import TRIES, Poller
 from relay.inbound.imap_state import MAX_MISSED, MailboxPosition, mailbox_name, read_position, write_position
 from relay.inbound.process import ProcessResult
@@ -20,11 +21,14 @@ ACCOUNT = Imap(host="imap.acme.test", username="b", password=SecretStr("x"))
 
 
 class Folder:
-    """A mailbox in memory. `broken`: UIDs the server cannot hand out."""
+    """A mailbox in memory. `broken`: UIDs the server cannot hand out. `refusals`: what marks raise, by UID."""
 
     def __init__(self, *uids: int) -> None:
         self.uids = list(uids)
         self.broken: set[int] = set()
+        self.refusals: dict[int, BaseException] = {}
+        self.marked: list[int] = []
+        self.read_only = False
 
     def __call__(self, imap: Imap) -> "Folder":
         return self
@@ -46,6 +50,11 @@ class Folder:
             raise MailboxError(f"fetch of UID {uid} failed")
         return b"%d" % uid if uid in self.uids else None
 
+    def mark(self, uid: int) -> None:
+        if uid in self.refusals:
+            raise self.refusals[uid]
+        self.marked.append(uid)
+
     def close(self) -> None:
         pass
 
@@ -56,7 +65,8 @@ class Folder:
 class RecordingProcessor:
     """Takes mail, and keeps what was taken and logged. `faults`: what is raised for a mail."""
 
-    def __init__(self) -> None:
+    def __init__(self, result: ProcessResult | None = None) -> None:
+        self.result = result or ProcessResult("other", joined=False)
         self.taken: list[int] = []
         self.faults: dict[int, Exception] = {}
         self.lines: list[tuple[str, Any]] = []
@@ -65,7 +75,7 @@ class RecordingProcessor:
         if int(content) in self.faults:
             raise self.faults[int(content)]
         self.taken.append(int(content))
-        return ProcessResult("other", joined=False)
+        return self.result
 
     def log(self, event: str, /, **fields: object) -> None:
         self.lines.append((event, fields.get("uid")))
@@ -133,7 +143,8 @@ async def test_a_store_that_is_away_is_no_fault_of_the_mail(folder: Folder, tmp_
 async def test_a_missed_mail_that_is_gone_is_forgotten(folder: Folder, tmp_path: Path) -> None:
     processor, position_file = RecordingProcessor(), tmp_path / "imap.json"
     name = mailbox_name(ACCOUNT)
-    write_position(position_file, MailboxPosition(name, 7, 3, (99,)))
+    folder.uids = [1, 3]
+    write_position(position_file, MailboxPosition(name, 7, 3, (2,)))
     await poller(processor, position_file).read(ACCOUNT)
     assert read_position(position_file) == MailboxPosition(name, 7, 3)
 
@@ -146,9 +157,66 @@ def test_places_written_before_there_were_missed_mails_are_read(tmp_path: Path) 
 def test_missed_mails_are_bounded() -> None:
     position_file = MailboxPosition("m", 7, 0)
     for uid in range(1, MAX_MISSED + 10):
-        position_file = position_file.past(uid, missed=True)
+        position_file = position_file.skipped(uid)
     assert len(position_file.missed) == MAX_MISSED
     assert position_file.missed[-1] == position_file.uid
+    for uid in range(1, MAX_MISSED + 10):
+        position_file = position_file.taken(uid, mark=True)
+    assert len(position_file.unmarked) == MAX_MISSED
+
+
+def unmarked(file: Path) -> tuple[int, ...]:
+    position = read_position(file)
+    assert position is not None
+    return position.unmarked
+
+
+async def test_a_mark_that_fails_delays_no_mail_and_is_tried_again_in_the_next_round(
+    folder: Folder, tmp_path: Path
+) -> None:
+    processor, file = RecordingProcessor(ProcessResult("bounce", joined=True)), tmp_path / "imap.json"
+    polling = poller(processor, file)
+    folder.refusals = {2: MailboxError("quota")}
+    await polling.read(ACCOUNT)
+    assert (processor.taken, folder.marked, unmarked(file)) == ([1, 2, 3], [1], (2, 3))
+    folder.uids.append(4)
+    await polling.read(ACCOUNT)
+    assert (processor.taken, folder.marked, unmarked(file)) == ([1, 2, 3, 4], [1, 4], (2, 3))
+    folder.refusals = {}
+    await poller(processor, file).read(ACCOUNT)
+    assert (processor.taken, folder.marked, unmarked(file)) == ([1, 2, 3, 4], [1, 4, 2, 3], ())
+
+
+async def test_marks_that_fail_are_logged_once_until_one_succeeds(folder: Folder, tmp_path: Path) -> None:
+    processor = RecordingProcessor(ProcessResult("bounce", joined=True))
+    polling = poller(processor, tmp_path / "imap.json")
+    folder.read_only = True
+    for _ in range(3):
+        await polling.read(ACCOUNT)
+    assert [line for line, _ in processor.lines].count("imap.unmarked") == 1
+    folder.read_only = False
+    await polling.read(ACCOUNT)
+    folder.uids, folder.refusals = [4], {4: MailboxError("no")}
+    await polling.read(ACCOUNT)
+    assert [line for line, _ in processor.lines].count("imap.unmarked") == 2
+
+
+async def test_a_mail_that_was_copied_and_not_deleted_is_not_copied_again(folder: Folder, tmp_path: Path) -> None:
+    processor, file = RecordingProcessor(ProcessResult("bounce", joined=True)), tmp_path / "imap.json"
+    folder.uids, folder.refusals = [1], {1: HalfMovedError("no right to delete")}
+    await poller(processor, file).read(ACCOUNT)
+    assert ("imap.unmarked", None) in processor.lines
+    assert unmarked(file) == ()
+
+
+async def test_a_crash_before_the_mark_leaves_it_for_the_next_start(folder: Folder, tmp_path: Path) -> None:
+    processor, file = RecordingProcessor(ProcessResult("bounce", joined=True)), tmp_path / "imap.json"
+    folder.uids, folder.refusals = [1], {1: ZeroDivisionError()}
+    with pytest.raises(ZeroDivisionError):
+        await poller(processor, file).read(ACCOUNT)
+    folder.refusals = {}
+    await poller(processor, file).read(ACCOUNT)
+    assert (processor.taken, folder.marked, unmarked(file)) == ([1], [1], ())
 
 
 async def test_the_poller_ends_when_it_is_cancelled(folder: Folder, tmp_path: Path) -> None:
