@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -50,8 +51,12 @@ async def test_a_new_database_says_what_it_is(path: Path) -> None:
     assert pragma(path, "page_size") == PAGE_SIZE
 
 
-async def test_migrations_are_numbered_without_gaps() -> None:
+async def test_migrations_are_numbered_without_gaps_or_twins() -> None:
     assert list(schema.migrations()) == list(range(1, NEWEST + 1))
+    for folder in ("migrations", "migrations/postgres"):
+        files = (resources.files("relay.storage") / folder).iterdir()
+        numbers = [file.name.partition("_")[0] for file in files if file.name.endswith(".sql")]
+        assert len(numbers) == len(set(numbers)), f"two of {folder} have one number: one of them never runs"
 
 
 async def test_a_commit_reaches_the_disk(path: Path) -> None:
