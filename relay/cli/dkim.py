@@ -1,25 +1,18 @@
 """`relay dkim`: creates, lists and rotates the DKIM keys of sending domains."""
 
 import os
-import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
 import click
 
 from relay.cli.client import AdminClient
-from relay.cli.common import EX_CONFIG, config_option, json_option, show
-from relay.config import ConfigError, load
+from relay.cli.common import config_option, json_option, settings_or_exit, show
+from relay.config import Settings
 from relay.domains.key_files import write_key
-from relay.mailauth.dkim_keys import (
-    KeyFaultError,
-    SigningKey,
-    dns_record,
-    generate_key,
-    load_key,
-    record_name,
-    zone_line,
-)
+from relay.domains.records import DkimKey, records, sending_domain
+from relay.mailauth.dkim_keys import KeyFaultError, SigningKey, dns_record, generate_key, load_key
 
 
 class CannotCreateError(click.ClickException):
@@ -62,7 +55,9 @@ def new(
 
     An existing key is never replaced: choose another selector.
     """
-    folder = data_dir or _configured_data_dir(path)
+    # No warnings: the missing key is one of them.
+    settings = Settings() if data_dir else settings_or_exit(path, warn=False)
+    folder = data_dir or settings.server.data_dir
     try:
         pem = generate_key("rsa-sha256" if algorithm == "rsa" else "ed25519-sha256", bits)
         file = write_key(folder, domain, selector, pem)
@@ -71,7 +66,7 @@ def new(
         raise click.UsageError(str(fault)) from None
     except OSError as fault:
         raise CannotCreateError(f"no key was created: {fault}") from None
-    _show(load_key(pem, domain, selector), file)
+    _show(load_key(pem, domain, selector), file, settings)
 
 
 @dkim.command()
@@ -130,14 +125,19 @@ def _row(key: dict[str, Any]) -> dict[str, object]:
     return {**key, "published": "yes" if key["published"] else "no", "keep": keep if needed else ""}
 
 
-def _show(key: SigningKey, file: Path) -> None:
-    name, value = record_name(key.selector, key.domain), dns_record(key)
+def _show(key: SigningKey, file: Path, settings: Settings) -> None:
+    """Print the records of the key as `relay domain records` asks for them."""
+    about = sending_domain(settings, key.domain, [DkimKey(key.selector, dns_record(key))])
+    wanted = [one for one in records(replace(about, selectors=(key.selector,))) if one.role == "dkim"]
+
     click.echo(f"The key is in {file}\n")
-    click.echo("Publish this TXT record:")
-    click.echo(f"  name   {name}")
-    click.echo(f"  value  {value}\n")
-    click.echo("The same as a line of a zone file:")
-    click.echo(f"  {zone_line(name, value)}\n")
+    for one in sorted(wanted, key=lambda record: record.kind != "TXT"):
+        zone = about.name if one.publisher == "domain" else about.cname_target
+        click.echo(f"Publish this {one.kind} record" + (f" in the zone of {zone}:" if len(wanted) > 1 else ":"))
+        click.echo(f"  name   {one.name}")
+        click.echo(f"  value  {one.value}\n")
+    click.echo("The same as a line of a zone file:" if len(wanted) == 1 else "The same as lines of zone files:")
+    click.echo("".join(f"  {one.zone_line}\n" for one in wanted))
     click.echo("When it is in DNS, configure the domain to sign with it:")
     click.echo(f'  [domains."{key.domain}"]\n  dkim = {{ selectors = ["{key.selector}"] }}')
 
@@ -148,12 +148,3 @@ def _set_owner(file: Path, folder: Path) -> None:
         owner = folder.stat()
         for path in (file, file.parent, file.parent.parent):
             os.chown(path, owner.st_uid, owner.st_gid)
-
-
-def _configured_data_dir(path: Path) -> Path:
-    """Return the data directory. Warnings are not shown, because the missing key is one of them."""
-    try:
-        return load(path, os.environ).server.data_dir
-    except ConfigError as fault:
-        click.echo(str(fault), err=True)
-        sys.exit(EX_CONFIG)

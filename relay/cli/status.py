@@ -56,7 +56,7 @@ def status(path: Path, as_json: bool) -> None:
 
 
 def _joined(value: Any) -> str:
-    return ", ".join(f"{key} {one}" for key, one in value.items()) if isinstance(value, dict) else str(value)
+    return ", ".join(f"{key} {one}" for key, one in value.items()) or "empty" if isinstance(value, dict) else str(value)
 
 
 def _configuration_text(file: Mapping[str, Any]) -> str:

@@ -16,7 +16,7 @@ MAX_RECIPIENTS = 100
 
 @dataclass(frozen=True, slots=True)
 class Recipient:
-    """A forward-path as given by the client. An empty `notify` means FAILURE (RFC 3461 section 4.1)."""
+    """A forward-path as given by the client. An empty `notify` means FAILURE and DELAY (RFC 3461 section 4.1)."""
 
     address: str
     notify: tuple[Notify, ...] = ()

@@ -51,7 +51,7 @@ def due_dsns(
             statuses[Action.FAILED].append(_recipient_status(entry, one, now))
         elif isinstance(one.outcome, Delivered) and not one.outcome.dsn_passed_on and wants("SUCCESS"):
             statuses[Action.RELAYED].append(_recipient_status(entry, one, now))
-        elif _delay_is_due(entry, now, schedule):
+        elif _delay_is_due(message, entry, now, schedule):
             marked = replace(entry, delay_notified=True)
             statuses[Action.DELAYED].append(replace(_recipient_status(entry, one, now), retry_until=entry.expires_at))
         entries.append(marked)
@@ -97,10 +97,18 @@ def build_dsn(
     )
 
 
-def _delay_is_due(entry: Entry, now: float, schedule: RetrySchedule) -> bool:
-    """Whether a delay is to be reported: once, after `delay_notice`, if NOTIFY=DELAY asked for it."""
+def _delay_is_due(message: Message, entry: Entry, now: float, schedule: RetrySchedule) -> bool:
+    """Whether a delay is to be reported: once, after `delay_notice`.
+
+    Without NOTIFY the sender of campaign mail gets none, which could be one for each of many recipients. The sender of
+    forwarded mail gets none either, because it may be forged.
+    """
     waited_long = schedule.delay_notice > 0 and now - max(entry.created_at, entry.release_at) >= schedule.delay_notice
-    return entry.state is State.WAITING and not entry.delay_notified and waited_long and "DELAY" in entry.notify
+    if entry.state is not State.WAITING or entry.delay_notified or not waited_long:
+        return False
+    if entry.notify:
+        return "DELAY" in entry.notify
+    return not (message.campaign or message.policy.forward_domain)
 
 
 def _would_be_backscatter(message: Message, judged: Judged) -> bool:

@@ -3,6 +3,7 @@ from pathlib import Path
 from click.testing import CliRunner, Result
 
 from relay.cli.dkim import dkim
+from relay.cli.domain import domain as domain_command
 from relay.domains.key_files import read_keys
 from relay.mailauth.dkim_keys import dns_record, record_name, zone_line
 from relay.mailauth.dkim_sign import sign
@@ -62,6 +63,22 @@ def test_the_configuration_names_the_folder(tmp_path: Path) -> None:
     result = run("acme.test", "--algorithm", "ed25519", "-c", config)
     assert result.exit_code == 0, result.output
     assert len(read_keys(tmp_path / "data", "acme.test", ["s1"])) == 1
+
+
+def test_the_record_is_at_the_name_that_domain_records_asks_for(tmp_path: Path) -> None:
+    config = tmp_path / "relay.toml"
+    server = f'[server]\nhostname = "mail.acme.test"\ndata_dir = "{tmp_path / "data"}"\n'
+    domain = '[domains."acme.test"]\ncname_target = "relay.op.test"\ndkim = { selectors = ["s1"] }\n'
+    config.write_text(server + domain)
+    shown = run("acme.test", "--algorithm", "ed25519", "-c", config).output
+    (key,) = read_keys(tmp_path / "data", "acme.test", ["s1"])
+    name = "s1._domainkey.acme.test"
+    assert f"TXT record in the zone of relay.op.test:\n  name   {name}.relay.op.test\n" in shown
+    assert f"CNAME record in the zone of acme.test:\n  name   {name}\n  value  {name}.relay.op.test\n" in shown
+    asked = CliRunner().invoke(domain_command, ["records", "acme.test", "--zone", "-c", str(config)]).output
+    assert zone_line(f"{name}.relay.op.test", dns_record(key)) in asked
+    for line in (line for line in asked.splitlines() if "_domainkey" in line):
+        assert f"  {line}\n" in shown
 
 
 def test_an_invalid_configuration_is_an_error(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from relay.events.event import Kind
 from relay.mail.reply import Reply
 from relay.queue.due_dsns import MAX_RETURNED, DsnSender
 from relay.queue.entry import MOVES, State, StateError, move
-from relay.queue.message import ClaimedBatch
+from relay.queue.message import ClaimedBatch, Message
 from relay.queue.outcome import Deferred, Delivered, Outcome, Refused
 from relay.queue.settle import AttemptInfo, settle
 from relay.render.message_policy import MessagePolicy
@@ -77,7 +77,9 @@ def test_a_null_reverse_path_is_never_notified() -> None:
         (("FAILURE",), Delivered(OK, ""), 10.0, 0),
         (("DELAY",), Deferred(BUSY), 600.0, 1),
         (("DELAY",), Deferred(BUSY), 400.0, 0),
-        ((), Deferred(BUSY), 600.0, 0),
+        (("FAILURE",), Deferred(BUSY), 600.0, 0),
+        ((), Deferred(BUSY), 600.0, 1),
+        ((), Deferred(BUSY), 400.0, 0),
         ((), Deferred(BUSY), 1000.0, 1),
     ],
 )
@@ -99,8 +101,23 @@ def test_forwarded_mail_refused_as_forged_causes_no_notification(reply: Reply, e
     assert len(settled([entry()], [Refused(reply, "mx.x.test")]).reports) == 1
 
 
-def test_a_delay_is_notified_once() -> None:
-    first = settled([entry(notify=("DELAY",))], [Deferred(BUSY)], 600.0)
+@pytest.mark.parametrize(
+    "message",
+    [
+        replace(MESSAGE, campaign="spring"),
+        replace(MESSAGE, policy=MessagePolicy(forward_domain="reply.acme.test")),
+        replace(MESSAGE, reverse_path=""),
+    ],
+)
+def test_a_delay_of_campaign_mail_and_forwards_is_notified_on_request_only(message: Message) -> None:
+    assert settled([entry()], [Deferred(BUSY)], 600.0, message).reports == ()
+    asked = settled([entry(notify=("DELAY",))], [Deferred(BUSY)], 600.0, message)
+    assert len(asked.reports) == bool(message.reverse_path)
+
+
+@pytest.mark.parametrize("notify", [(), ("DELAY",)])
+def test_a_delay_is_notified_once(notify: tuple[str, ...]) -> None:
+    first = settled([entry(notify=notify)], [Deferred(BUSY)], 600.0)
     assert b"Action: delayed" in first.reports[0].content
     assert b"Will-Retry-Until:" in first.reports[0].content
     again = replace(first.entries[0], state=State.ACTIVE)
