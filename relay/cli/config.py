@@ -13,8 +13,9 @@ from relay.cli.client import AdminClient
 from relay.cli.common import EX_CONFIG, config_option, settings_or_exit
 from relay.cli.reply_delivery import tell_lost_answers
 from relay.config.errors import key_text
+from relay.config.masking import MASK
 from relay.config.secret_hash import hash_secret
-from relay.config.show import MASK, plain, toml_document, toml_value
+from relay.config.show import plain, toml_document, toml_value
 from relay.config.toml_positions import KeyPath
 
 

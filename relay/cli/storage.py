@@ -6,13 +6,14 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit, urlunsplit
 
 import click
 
 from relay.cli.common import EX_CONFIG, EX_TEMPFAIL, EX_UNAVAILABLE, config_option, json_option, settings_or_exit
 from relay.clock import system_clock
 from relay.config import Settings
+from relay.config.masking import mask_url
+from relay.config.parsers import postgres_url_fault
 from relay.delivery.journal import JOURNAL_FILE, read_records
 from relay.events.ports import StoreError
 from relay.storage.errors import StoreLockedError
@@ -66,7 +67,9 @@ def migrate_command(url: str, anew: bool, batch: int, path: Path) -> None:
     An interrupted copy continues when the command is run again. The SQLite file is not changed.
     """
     if not url.startswith(_POSTGRES):
-        raise click.UsageError(f"--to {url} is not a PostgreSQL URL; use postgresql://user@host/database")
+        raise click.UsageError("--to is not the URL of a PostgreSQL database; use postgresql://user@host/database")
+    if fault := postgres_url_fault(url):
+        raise click.UsageError(f"--to {fault}")
     settings = settings_or_exit(path)
     if settings.sqlite_path is None:
         click.echo("relay: storage.url is PostgreSQL already; there is nothing to copy", err=True)
@@ -80,7 +83,7 @@ def migrate_command(url: str, anew: bool, batch: int, path: Path) -> None:
             else:
                 _run(transfer)
 
-    click.echo(_NEXT.format(url=_without_password(url), file=settings.sqlite_path.name, config=path))
+    click.echo(_NEXT.format(url=mask_url(url), file=settings.sqlite_path.name, config=path))
 
 
 _NEXT = """\
@@ -114,7 +117,7 @@ def _survey(settings: Settings) -> StoreStats:
         from relay.storage.postgres.stats import survey_postgres
     except ModuleNotFoundError:
         raise StoreError(_NO_PSYCOPG) from None
-    return survey_postgres(_with_password(settings.storage.url, settings), _without_password(settings.storage.url))
+    return survey_postgres(_with_password(settings.storage.url, settings), mask_url(settings.storage.url))
 
 
 def _transfer(source: SqliteExport, settings: Settings, url: str, *, anew: bool, batch: int) -> "SqliteImport":
@@ -129,12 +132,6 @@ def _with_password(url: str, settings: Settings) -> str:
     from relay.storage.postgres.connection import with_password
 
     return with_password(url, settings.storage.password.get_secret_value())
-
-
-def _without_password(url: str) -> str:
-    parts = urlsplit(url)
-    user, _, host = parts.netloc.rpartition("@")
-    return urlunsplit(parts._replace(netloc=f"{user.partition(':')[0]}@{host}" if user else host))
 
 
 def _refuse_unsettled(source: SqliteExport, journal: Path) -> None:

@@ -4,8 +4,7 @@ Pure functions of the settings. `find_errors` yields problems that make a config
 those that do not.
 """
 
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
@@ -108,12 +107,10 @@ def _reply_warnings(settings: Settings, path: KeyPath, identity: Identity) -> It
 
 
 def _listeners(settings: Settings) -> Iterator[Problem]:
-    names = Counter(listener.name for listener in settings.listeners)
+    yield from _duplicate_names("listener", [listener.name for listener in settings.listeners])
     in_use: dict[tuple[str, int], str] = {}
     for index, listener in enumerate(settings.listeners):
         path: KeyPath = ("listener", index)
-        if names[listener.name] > 1:
-            yield Problem((*path, "name"), f'"{listener.name}" is the name of two listeners', "a name for each")
         if listener.tls != "none" and listener.certificate is None:
             yield Problem((*path, "certificate"), f'is missing: tls = "{listener.tls}" needs it', "a PEM file")
         if listener.kind == "submission":
@@ -125,6 +122,13 @@ def _listeners(settings: Settings) -> Iterator[Problem]:
         listening = getattr(settings, section)
         if listening.address:
             yield from _address_conflict(in_use, (section, "address"), listening.host, listening.port)
+
+
+def _duplicate_names(table: str, names: Sequence[str]) -> Iterator[Problem]:
+    """Yield the tables of an array whose name an earlier one has."""
+    for index, name in enumerate(names):
+        if (first := names.index(name)) < index:
+            yield Problem((table, index, "name"), f'"{name}" is the name of {table} {first + 1} too', "a name for each")
 
 
 def _reserved_connections(settings: Settings) -> Iterator[Problem]:
@@ -181,13 +185,12 @@ def _listener_warnings(settings: Settings, path: KeyPath, listener: Listener) ->
 
 
 def _providers(settings: Settings) -> Iterator[Problem]:
-    names = Counter(provider.name for provider in settings.providers)
+    names = [provider.name for provider in settings.providers]
+    yield from _duplicate_names("provider", names)
     for index, provider in enumerate(settings.providers):
         path: KeyPath = ("provider", index)
         if provider.name == DIRECT:
             yield Problem((*path, "name"), f'"{DIRECT}" is built in: delivery to the MX hosts', "another name")
-        elif names[provider.name] > 1:
-            yield Problem((*path, "name"), f'"{provider.name}" is the name of two providers', "a name for each")
 
         password = provider.password.get_secret_value()
         if provider.username and not password:
@@ -208,7 +211,8 @@ def _provider_names(settings: Settings) -> Iterator[Problem]:
     known = [DIRECT, *(provider.name for provider in settings.providers)]
     for path, name in used:
         if name and name not in known:
-            yield Problem(path, f'there is no [[provider]] "{name}"', ", ".join(known), closest(name, known))
+            problem = f'there is no [[provider]] "{name}"'
+            yield Problem(path, problem, ", ".join(known), closest(name, known), ("provider",))
 
 
 def _used_providers(path: KeyPath, table: Defaults, inherited: Defaults) -> Iterator[tuple[KeyPath, str]]:
@@ -254,7 +258,8 @@ def _identity(settings: Settings, address: str, identity: Identity) -> Iterator[
             known = list(settings.credentials)
             allowed = ", ".join(known) or "a name under [credentials]"
             problem = f"there is no [credentials.{name}]"
-            yield Problem((*path, "credentials", index), problem, allowed, closest(name, known))
+            suggestion = closest(name, known)
+            yield Problem((*path, "credentials", index), problem, allowed, suggestion, ("credentials",))
     if identity.reply_tracking and not identity.reply_to and not settings.domain_for(address).reply_domain:
         yield Problem((*path, "reply_tracking"), "needs the reply_domain of the domain", "reply_domain, or false")
 

@@ -4,11 +4,13 @@ import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import date, datetime, time
 from difflib import get_close_matches
 from typing import Any
 
 from pydantic_core import ErrorDetails
 
+from relay.config.parsers import quoted
 from relay.config.schema import fields_of, keys_from_file, sections, table_at
 from relay.config.toml_positions import KeyPath
 
@@ -16,16 +18,28 @@ ENVIRONMENT = "environment"
 """File name in the location of a value from an environment variable."""
 
 
+UNKNOWN_KEY, MISSING = "unknown key", "is missing"
+
+
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 
 _EXPECTED_TYPES = {
     "bool_type": "true or false",
+    "bool_parsing": "true or false",
     "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "int_parsing": "a whole number",
+    "int_parsing_size": "a smaller number",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "finite_number": "a finite number",
     "string_type": "a string",
     "path_type": "a path in a string",
     "tuple_type": "an array",
+    "list_type": "an array",
     "dict_type": "a table",
+    "mapping_type": "a table",
     "model_type": "a table",
     "model_attributes_type": "a table",
 }
@@ -34,6 +48,14 @@ _EXPECTED_TYPES = {
 
 _MAX_LISTED_KEYS = 12
 """Keys of a table that an error lists, at most; for larger tables it lists none."""
+
+
+_LONGEST_TEXT = 400
+"""Characters of each part of a fault."""
+
+
+_LONGEST_WORD = 100
+"""Characters of a word that are compared with the known ones."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -72,16 +94,27 @@ class ConfigError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """An error or warning without its location. `path` is the key it concerns."""
+    """An error or warning without its location. `path` is the key it concerns.
+
+    It may follow from a fault in the names of the tables at `depends`: then it is not reported beside that one.
+    """
 
     path: KeyPath
     problem: str
     allowed: str = ""
     suggestion: str = ""
+    depends: KeyPath = ()
 
     def at(self, location: Location) -> Fault:
         """Return the fault at this location."""
-        return Fault(location.file, location.line, key_text(self.path), self.problem, self.allowed, self.suggestion)
+        texts = (key_text(self.path), self.problem, self.allowed, self.suggestion)
+        return Fault(location.file, location.line, *map(_bounded, texts))
+
+
+def _bounded(text: str) -> str:
+    """Return a text for a terminal: control characters are escaped, and a long text is shortened."""
+    text = text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]}…"
+    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
 
 
 def key_text(path: KeyPath) -> str:
@@ -100,7 +133,7 @@ def key_text(path: KeyPath) -> str:
 def closest(word: object, known: Iterable[str]) -> str:
     """Return the most similar known word, "" if none is similar."""
     names = {name.lower(): name for name in known}
-    matches = get_close_matches(str(word).lower(), names, n=1, cutoff=0.6)
+    matches = get_close_matches(str(word)[:_LONGEST_WORD].lower(), names, n=1, cutoff=0.6)
     return names[matches[0]] if matches else ""
 
 
@@ -114,15 +147,14 @@ def problem_of(error: ErrorDetails) -> Problem:
     if kind == "extra_forbidden":
         return _unknown_key(path)
     if kind == "missing":
-        return Problem(path, "is missing")
+        return Problem(path, MISSING)
     if kind == "literal_error":
         words = re.findall(r"'([^']*)'", context["expected"])
-        return Problem(
-            path, f"{_shown(value)} is not one of the choices", _listed(words), _quote(closest(value, words))
-        )
+        suggestion = _quote(closest(value, words)) if isinstance(value, str) else ""
+        return Problem(path, f"{_shown(value)} is not one of the choices", _listed(words), suggestion)
     if kind in _EXPECTED_TYPES:
         return Problem(path, f"is {_type_name(value)}", _EXPECTED_TYPES[kind])
-    return _out_of_range(path, kind, context, value) or Problem(path, error["msg"])
+    return _out_of_range(path, kind, context, value) or Problem(path, f"{_type_name(value)} is not possible here")
 
 
 def _unknown_key(path: KeyPath) -> Problem:
@@ -131,7 +163,7 @@ def _unknown_key(path: KeyPath) -> Problem:
     key = str(path[-1])
     elsewhere = [f"{name}.{key}" for name, section in sections() if key in fields_of(section)]
     allowed = ", ".join(known) if len(known) <= _MAX_LISTED_KEYS else ""
-    return Problem(path, "unknown key", allowed, closest(key, known) or next(iter(elsewhere), ""))
+    return Problem(path, UNKNOWN_KEY, allowed, closest(key, known) or next(iter(elsewhere), ""))
 
 
 def _out_of_range(path: KeyPath, kind: str, context: dict[str, Any], value: object) -> Problem | None:
@@ -141,7 +173,9 @@ def _out_of_range(path: KeyPath, kind: str, context: dict[str, Any], value: obje
         case "less_than_equal":
             return Problem(path, f"{_shown(value)} is too high", f"{context['le']} or less")
         case "too_short" | "string_too_short":
-            return Problem(path, "is empty", "at least one")
+            return Problem(path, "is empty", "at least one" if kind == "too_short" else "some text")
+        case "string_unicode":
+            return Problem(path, "is not UTF-8", "UTF-8")
     return None
 
 
@@ -157,7 +191,13 @@ def _type_name(value: object) -> str:
             return "an array"
         case dict():
             return "a table"
-    return f"a {type(value).__name__}"
+        case datetime():
+            return "a date with a time"
+        case date():
+            return "a date"
+        case time():
+            return "a time of day"
+    return "missing"
 
 
 def _listed(words: list[str]) -> str:
@@ -169,4 +209,4 @@ def _quote(word: str) -> str:
 
 
 def _shown(value: object) -> str:
-    return _quote(value) if isinstance(value, str) and value else "the empty string" if value == "" else str(value)
+    return "the empty string" if value == "" else quoted(value)

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from relay.clock import Clock, system_clock
 from relay.config.checks import find_errors, find_warnings
-from relay.config.errors import ConfigError, Fault, Problem, problem_of
+from relay.config.errors import MISSING, UNKNOWN_KEY, ConfigError, Fault, Problem, problem_of
 from relay.config.schema import example_of, field_at
 from relay.config.secret_files import read_secrets
 from relay.config.settings import Settings
@@ -65,7 +65,22 @@ def _validate(values: dict[str, Any], folder: Path) -> tuple[Settings | None, li
     try:
         return Settings.model_validate(values, context={"folder": folder.absolute()}), []
     except ValidationError as error:
-        return None, [problem_of(details) for details in error.errors(include_url=False)]
+        found = error.errors(include_url=False)
+        return None, list(_without_effects([problem_of(one) for one in found if one["type"] not in _EFFECTS]))
+
+
+_EFFECTS = frozenset({"default_factory_not_called"})
+"""Types of pydantic errors that follow from another error."""
+
+
+def _without_effects(problems: list[Problem]) -> Iterator[Problem]:
+    """Yield one problem for each path, and no key as missing that is there, but misspelt."""
+    misspelt = {(*one.path[:-1], one.suggestion) for one in problems if one.problem == UNKNOWN_KEY}
+    seen: set[KeyPath] = set()
+    for one in problems:
+        if one.path not in seen and not (one.problem == MISSING and one.path in misspelt):
+            seen.add(one.path)
+            yield one
 
 
 def _repaired(values: dict[str, Any], invalid: list[Problem], folder: Path) -> Settings | None:
@@ -73,15 +88,16 @@ def _repaired(values: dict[str, Any], invalid: list[Problem], folder: Path) -> S
     values = copy.deepcopy(values)
     for _ in range(_MAX_REPAIRS):
         for problem in reversed(invalid):
-            _repair(values, problem.path)
+            _repair(values, problem)
         settings, invalid = _validate(values, folder)
         if settings is not None:
             return settings
     return None
 
 
-def _repair(values: dict[str, Any], path: KeyPath) -> None:
-    """Replace an invalid value by the example of the schema, or remove it if the field has a default."""
+def _repair(values: dict[str, Any], problem: Problem) -> None:
+    """Rename a misspelt key; replace an invalid value by the example of the schema, or remove it."""
+    path = problem.path
     holder: Any = values
     for part in path[:-1]:
         try:
@@ -92,6 +108,10 @@ def _repair(values: dict[str, Any], path: KeyPath) -> None:
     match holder, path[-1]:
         case list(), int(index) if index < len(holder):
             del holder[index]
+        case dict(), str(key) if problem.problem == UNKNOWN_KEY:
+            value = holder.pop(key, None)
+            if field_at((*path[:-1], problem.suggestion)) is not None:
+                holder.setdefault(problem.suggestion, value)
         case dict(), str(key):
             holder.pop(key, None)
             field = field_at(path)
@@ -100,6 +120,15 @@ def _repair(values: dict[str, Any], path: KeyPath) -> None:
 
 
 def _unrelated(invalid: list[Problem], found: Iterable[Problem]) -> Iterator[Problem]:
-    """Yield the problems that do not concern a value reported as invalid already."""
+    """Yield the problems that do not concern or follow from a value reported as invalid already."""
     reported = [problem.path for problem in invalid]
-    return (problem for problem in found if not any(problem.path[: len(path)] == path for path in reported))
+    for problem in found:
+        concerned = any(problem.path[: len(path)] == path for path in reported)
+        if not concerned and not (problem.depends and any(_is_name(path, problem.depends) for path in reported)):
+            yield problem
+
+
+def _is_name(path: KeyPath, tables: KeyPath) -> bool:
+    """Tell whether a path is one of these tables as a whole, or the name of one."""
+    inside = path[len(tables) :]
+    return path[: len(tables)] == tables and (len(inside) < 2 or inside[-1] == "name")

@@ -6,8 +6,11 @@ import re
 import sys
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 from pydantic_core import PydanticCustomError
+
+from relay.config.masking import mask_url
 
 _DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)")
 
@@ -48,6 +51,10 @@ HOST_NAME = re.compile(
     r"(?=.{1,253}\Z)[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?(?:\.[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?)*", re.I
 )
 """A host or domain name in ASCII (RFC 1123 section 2.1, and the underscore, which DNS allows)."""
+
+
+_LONGEST_SHOWN = 200
+"""Characters of a value in an error text."""
 
 
 class HostPort(NamedTuple):
@@ -102,6 +109,21 @@ def parse_host_port(text: str) -> HostPort:
     return HostPort(parse_host(host), int(port))
 
 
+def postgres_url_fault(url: str) -> str:
+    """Return what is wrong with the form of a PostgreSQL URL, "" for nothing; never a part of the URL."""
+    escapes = "special characters of user and password are escaped: %40 for @, %2F for /, %3A for :, %3F for ?"
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return f"has brackets that are no IPv6 address; {escapes}"
+    hosts = parts.netloc.rpartition("@")[2]
+    ports = [host.rpartition("]")[2].partition(":") for host in hosts.split(",")]
+    unescaped = "@" in parts.path or parts.netloc.count("@") > 1 or parts.netloc.rpartition("@")[0].count(":") > 1
+    if unescaped or any(colon and not (port.isascii() and port.isdigit()) for _, colon, port in ports):
+        return f"has a special character in a place where it means something else; {escapes}"
+    return ""
+
+
 def parse_network(value: object) -> IPv4Network | IPv6Network:
     """Return the network of "10.0.0.0/8", "::1/128" or a single address."""
     if isinstance(value, IPv4Network | IPv6Network):
@@ -127,8 +149,28 @@ def _bare_number(value: object) -> float | None:
 
 
 def quoted(value: object) -> str:
-    """Return the value for an error text: strings in quotes, booleans as in TOML."""
-    return f'"{value}"' if isinstance(value, str) else str(value).lower() if isinstance(value, bool) else repr(value)
+    """Return the value for an error text: strings in quotes, booleans as in TOML; secrets of URLs masked.
+
+    Long texts are shortened.
+    """
+    match value:
+        case str():
+            text = mask_url(value)
+            return f'"{text[:_LONGEST_SHOWN]}…"' if len(text) > _LONGEST_SHOWN else f'"{text}"'
+        case bool():
+            return str(value).lower()
+        case int() | float():
+            return number_text(value)
+        case list():
+            return "an array"
+        case dict():
+            return "a table"
+    return str(value)
+
+
+def number_text(value: float) -> str:
+    """Return a number; one with very many digits in words, because Python refuses to write it."""
+    return "a number with very many digits" if isinstance(value, int) and value.bit_length() > 1024 else str(value)
 
 
 def parse_host(value: str) -> str:

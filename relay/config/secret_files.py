@@ -63,9 +63,10 @@ def _read_one(tree: Tree, path: KeyPath, key: str, field: FieldInfo, folders: tu
     if not isinstance(name, str) or not name or "\0" in name:
         problem = "is not the name of a file"
     else:
-        file = next((at / name for at in folders if (at / name).exists()), folders[-1] / name)
+        file = folders[-1] / name
         tree.files.append(file)
         try:
+            file = tree.files[-1] = next((at / name for at in folders if (at / name).exists()), file)
             text = file.read_text(encoding="utf-8")
         except OSError as error:
             problem = f"{file} cannot be read: {error.strerror}"

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
-from relay.config.parsers import HostPort, parse_host_port, parse_tracker_key, setting_error
+from relay.config.parsers import HostPort, parse_host_port, parse_tracker_key, postgres_url_fault, setting_error
 from relay.config.values import (
     FROM_FILE,
     BaseUrl,
@@ -64,6 +64,8 @@ def _tracker_keys(keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
 def _storage_url(url: str) -> str:
     if not url.startswith((SQLITE, "postgresql://", "postgres://")) or url == SQLITE:
         raise setting_error("is not the URL of a store", '"sqlite:///relay.db" or "postgresql://user@host/name"')
+    if not url.startswith(SQLITE) and (fault := postgres_url_fault(url)):
+        raise setting_error(fault, "postgresql://user@host/name, and the password in storage.password")
     return url
 
 

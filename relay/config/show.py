@@ -1,7 +1,6 @@
 """Writes settings as TOML, with secrets masked."""
 
 import json
-import re
 from collections.abc import Iterator, Mapping
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
@@ -11,17 +10,12 @@ from pydantic import BeforeValidator, SecretStr
 from pydantic.fields import FieldInfo
 
 from relay.config.errors import key_text
+from relay.config.masking import MASK, mask_url
 from relay.config.parsers import parse_size
 from relay.config.schema import fields_of
 from relay.config.settings import Settings
 from relay.config.toml_positions import KeyPath
 from relay.config.values import Section
-
-MASK = "***"
-
-
-_URL_PASSWORD = re.compile(r"(?<=://)([^/@:]*):[^/]*@|(?<=[?&]password=)[^&]*")
-
 
 _DURATIONS = (("d", 86400), ("h", 3600), ("m", 60))
 
@@ -101,7 +95,7 @@ def plain_value(value: Any, field: FieldInfo) -> Any:
         case IPv4Network() | IPv6Network() | Path():
             return str(value)
         case str():
-            return _URL_PASSWORD.sub(lambda found: f"{found[1]}:{MASK}@" if found[1] is not None else MASK, value)
+            return mask_url(value)
     return value
 
 

@@ -1,7 +1,5 @@
 """Reads files and environment into one tree of values with the location of each."""
 
-import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,15 +9,13 @@ from pydantic import SecretStr
 
 from relay.config.errors import ENVIRONMENT, Fault, Location, Problem, key_text
 from relay.config.schema import field_at
+from relay.config.toml_faults import TomlFault, parse_toml
 from relay.config.toml_positions import KeyPath, key_positions
 
 _PREFIX = "RELAY__"
 
 
 _CASELESS: tuple[KeyPath, ...] = (("domains",), ("identities",))
-
-
-_AT_LINE = re.compile(r"\s*\(at (?:line (\d+), column \d+|end of document)\)")
 
 
 @dataclass(slots=True)
@@ -85,25 +81,26 @@ def _add_file(tree: Tree, source: Path) -> None:
     text = ""
     try:
         text = source.read_bytes().decode("utf-8-sig").replace("\r\n", "\n")
-        values = tomllib.loads(text)
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        values = parse_toml(text)
+    except (OSError, UnicodeDecodeError, TomlFault) as error:
         tree.complete = False
-        tree.faults.append(_source_fault(source, text, error))
+        tree.faults.append(_source_fault(source, error))
         return
     moved = _merge(tree.values, values, ())
     for path, line in key_positions(text).items():
         tree.set_location(_move(path, moved), Location(str(source), line))
 
 
-def _source_fault(source: Path, text: str, error: OSError | ValueError) -> Fault:
+def _source_fault(source: Path, error: OSError | UnicodeDecodeError | TomlFault) -> Fault:
     match error:
         case OSError():
             return Fault(str(source), 0, "", f"cannot be read: {error.strerror}")
         case UnicodeDecodeError():
-            return Fault(str(source), error.object.count(b"\n", 0, error.start) + 1, "", "is not UTF-8")
-    at = _AT_LINE.search(str(error))
-    line = int(at[1]) if at and at[1] else text.rstrip("\n").count("\n") + 1
-    return Fault(str(source), line, "", f"not TOML: {_AT_LINE.sub('', str(error))}")
+            line = error.object.count(b"\n", 0, error.start) + 1
+            return Fault(str(source), line, "", "is not UTF-8", "UTF-8; `iconv -t UTF-8` converts it")
+        case TomlFault():
+            at = f" at column {error.column}" if error.column else ""
+            return Fault(str(source), error.line, "", f"not TOML{at}: {error.problem}", error.allowed)
 
 
 def _merge(into: dict[str, Any], values: dict[str, Any], path: KeyPath) -> dict[KeyPath, int]:
@@ -141,6 +138,11 @@ def _override(tree: Tree, name: str, text: str) -> None:
         for part in name.removeprefix(_PREFIX).split("__")
     )
 
+    if not _is_utf8(name + text):
+        shown = name.encode("ascii", "backslashreplace").decode()
+        tree.faults.append(Fault(ENVIRONMENT, 0, shown, "is not UTF-8", "UTF-8"))
+        return
+
     holder: Any = tree.values
     for at, part in enumerate(path):
         last = at == len(path) - 1
@@ -165,10 +167,19 @@ def _value(path: KeyPath, text: str) -> Any:
     Text that is not TOML is a string, and so is any text for a string field: `12345` may be a password.
     """
     try:
-        parsed = tomllib.loads(f"value = {text}")
-    except tomllib.TOMLDecodeError:
+        parsed = parse_toml(f"value = {text}")
+    except TomlFault:
         return text
     value = parsed["value"]
     field = field_at(path)
     wants_text = field is not None and field.annotation in (str, SecretStr)
     return text if len(parsed) > 1 or (wants_text and not isinstance(value, str)) else value
+
+
+def _is_utf8(text: str) -> bool:
+    """Tell whether a variable was UTF-8. Python keeps other octets as surrogates."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

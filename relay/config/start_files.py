@@ -46,7 +46,7 @@ def find_file_warnings(settings: Settings, now: float) -> Iterator[Problem]:
     yield from _open_data_dir(settings.server)
     for name, domain in settings.domains.items():
         files = [settings.server.data_dir / "dkim" / name / f"{selector}.pem" for selector in domain.dkim.selectors]
-        if files and not any(file.exists() for file in files):
+        if files and not any(map(_exists, files)):
             path = ("domains", name, "dkim", "selectors", 0)
             yield Problem(path, f"there is no key in {files[0]} yet; `relay dkim new {name}` creates one")
 
@@ -65,8 +65,12 @@ def certificate_warnings(listener: Listener, hostname: str, now: float) -> Itera
 def _data_dir_errors(server: Server) -> Iterator[Problem]:
     """Yield a data directory that cannot be created, or where other users can put files of their own."""
     path: KeyPath = ("server", "data_dir")
-    existing = next((one for one in (server.data_dir, *server.data_dir.parents) if one.exists()), None)
-    if existing is not None and not existing.is_dir():
+    try:
+        existing = next(one for one in (server.data_dir, *server.data_dir.parents) if one.exists())
+    except OSError as error:
+        yield Problem(path, f"{server.data_dir} cannot be used: {error.strerror}", "a folder")
+        return
+    if not existing.is_dir():
         yield Problem(path, f"{existing} is not a folder", "a folder")
         return
     mode = _mode(server.data_dir)
@@ -100,10 +104,13 @@ def _socket_errors(settings: Settings) -> Iterator[Problem]:
 
 def _file_errors(path: KeyPath, file: Path, settings: Settings) -> Iterator[Problem]:
     """Yield a file that is a folder, or whose folder does not exist. The start creates `data_dir` only."""
-    if file.is_dir():
-        yield Problem(path, f"{file} is a folder", "the name of a file")
-    elif file.parent != settings.server.data_dir and not file.parent.is_dir():
-        yield Problem(path, f"the folder {file.parent} does not exist", "a file in a folder that exists")
+    try:
+        if file.is_dir():
+            yield Problem(path, f"{file} is a folder", "the name of a file")
+        elif file.parent != settings.server.data_dir and not file.parent.is_dir():
+            yield Problem(path, f"the folder {file.parent} does not exist", "a file in a folder that exists")
+    except OSError as error:
+        yield Problem(path, f"{file} cannot be used: {error.strerror}", "the name of a file")
 
 
 def _mode(folder: Path) -> int:
@@ -112,6 +119,13 @@ def _mode(folder: Path) -> int:
         return stat.S_IMODE(folder.stat().st_mode)
     except OSError:
         return 0
+
+
+def _exists(file: Path) -> bool:
+    try:
+        return file.exists()
+    except OSError:
+        return False
 
 
 def _has_files(folder: Path) -> bool:

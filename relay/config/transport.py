@@ -39,9 +39,9 @@ LOOPBACK = (parse_network("127.0.0.0/8"), parse_network("::1/128"))
 class Listener(Listening):
     """`[[listener]]`: an address where the SMTP server accepts connections."""
 
-    name: Name = Field(examples=["submission"])
+    name: Name = Field(examples=["example"])
     kind: Literal["submission", "inbound"] = "submission"
-    address: ListenAddress = Field(examples=["127.0.0.1:2525"])
+    address: ListenAddress = Field(examples=["127.0.0.1:0"])
     tls: Tls = "none"
     certificate: ConfigPath = None
     key: ConfigPath = None
@@ -103,7 +103,7 @@ def _spf_mechanisms(text: str) -> str:
 class Provider(Section):
     """`[[provider]]`: an upstream SMTP service. A limit of 0 means no limit, connections of 0 the default number."""
 
-    name: Name = Field(examples=["provider"])
+    name: Name = Field(examples=["example"])
     host: Host = Field(examples=["smtp.provider.example"])
     port: Port = 587
     tls: Tls = "starttls"

@@ -5,11 +5,11 @@ first, because codes alone identify fewer than half of the replies. Loading vali
 """
 
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from relay.config.toml_faults import TomlFault, parse_toml
 from relay.dsn.categories import CATEGORIES, Category
 from relay.dsn.phrases import Phrase, PhraseError, PhraseIndex, compile_phrase, index_phrases, normal_form
 from relay.dsn.reply_text import requested_delay, smtp_code, status_in
@@ -186,9 +186,9 @@ def _is_vague(found: Classification) -> bool:
 
 def _tables(text: str) -> list[dict[str, Any]]:
     try:
-        tables = tomllib.loads(text).get("rule", [])
-    except tomllib.TOMLDecodeError as fault:
-        raise RulesError(f"not valid TOML: {fault}") from fault
+        tables = parse_toml(text).get("rule", [])
+    except TomlFault as fault:
+        raise RulesError(f"line {fault.line}: not TOML: {fault}") from None
     if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
         raise RulesError("rule must be a list of tables: write each as [[rule]]")
     if not tables:

@@ -39,10 +39,7 @@ def test_the_defaults_have_no_errors_and_no_warnings() -> None:
     [
         (
             {"listener": [_listener(), _listener(address="127.0.0.1:2526")]},
-            [
-                'listener[0].name: "a" is the name of two listeners',
-                'listener[1].name: "a" is the name of two listeners',
-            ],
+            ['listener[1].name: "a" is the name of listener 1 too'],
         ),
         (
             {"listener": [_listener(), _listener(name="b")]},

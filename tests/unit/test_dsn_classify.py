@@ -128,7 +128,7 @@ RULE = '[[rule]]\nname = "a"\ncategory = "policy"\nexample = "x"\n'
     ("text", "fault"),
     [
         ("", "no [[rule]] in the file"),
-        ("[[rule", "not valid TOML"),
+        ("[[rule", "line 1: not TOML: the name of the table has no ]] behind it"),
         (RULE, "rule a: matches every reply: give it phrases, all, a status or a code"),
         (RULE.replace("policy", "polcy") + 'phrases = ["x"]', "rule a: category 'polcy' is none of the taxonomy's"),
         (RULE + 'phrase = ["x"]', "rule a: unknown key 'phrase'"),

@@ -15,6 +15,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.pq import TransactionStatus
 from psycopg.types.numeric import Int8BinaryDumper
 
+from relay.config.masking import mask_url
 from relay.events.ports import StoreError
 from relay.storage.database import Connection, DbSession, Operation, Rows
 from relay.storage.errors import AwayError
@@ -249,7 +250,8 @@ def with_password(url: str, password: str) -> str:
         silent = password and "password" not in conninfo_to_dict(url)
         return make_conninfo(url, password=password) if silent else url
     except psycopg.Error as error:
-        raise StoreError(f"storage.url: {error}") from error
+        text = "is not a URL that PostgreSQL accepts" if mask_url(url) != url else str(error).strip()
+        raise StoreError(f"storage.url: {text}") from None  # The error of psycopg repeats parts of the URL.
 
 
 def is_away(error: BaseException) -> bool:
