@@ -1,42 +1,67 @@
-"""Idle sessions, kept for the next job of their lane."""
+"""Idle sessions, kept for the next job of their lane or site."""
 
 import asyncio
 from collections.abc import Container, Hashable
+from typing import NamedTuple
 
 from relay.delivery.session import Session
 
 
+class IdleKey(NamedTuple):
+    """What a kept session may be used for."""
+
+    options: Hashable
+    """The settings it was opened with."""
+    site: str
+    lane: str
+
+
 class IdleSessions:
-    """Idle sessions by lane. Dead ones are skipped. Those idle too long or over the limit are closed with QUIT."""
+    """Idle sessions by site. Dead ones are skipped. Those idle too long or over the limit are closed with QUIT."""
 
     def __init__(self) -> None:
-        self._sessions: dict[Session, Hashable] = {}
-        self._lanes: dict[Hashable, list[Session]] = {}
+        self._sessions: dict[Session, IdleKey] = {}
+        self._sites: dict[tuple[Hashable, str], list[Session]] = {}
         self._closing: set[asyncio.Task[None]] = set()
 
     def __len__(self) -> int:
         return len(self._sessions)
 
-    def take(self, lane: Hashable, besides: Container[str] = ()) -> Session | None:
-        """Return a usable session of this lane with another server than `besides`, None when there is none."""
-        for session in self._lanes.get(lane, [])[::-1]:
-            if session.remote in besides:
-                continue
-            self._remove(session)
-            if session.is_usable:
-                return session
-            session.abort()
-        return None
+    def count(self, key: IdleKey) -> int:
+        """Return the number of idle sessions of a site."""
+        return len(self._sites.get(key[:2], ()))
 
-    def put(self, lane: Hashable, session: Session, idle_timeout: float) -> None:
+    def take(self, key: IdleKey, besides: Container[str]) -> Session | None:
+        """Return a usable session of this lane with another server than `besides`, None if there is none."""
+        return self._take(
+            [
+                session
+                for session in self._sites.get(key[:2], ())
+                if session.remote not in besides and self._sessions[session].lane == key.lane
+            ]
+        )
+
+    def take_of_site(self, key: IdleKey, servers: Container[str]) -> Session | None:
+        """Return a usable session of any lane of the site with one of these servers, None if there is none."""
+        return self._take([session for session in self._sites.get(key[:2], ()) if session.remote in servers])
+
+    def put(self, key: IdleKey, session: Session, idle_timeout: float) -> None:
         """Keep a session for `idle_timeout` seconds at most."""
         session.mark_idle()
         if not session.is_usable:
             session.abort()
             return
         session.expiry = asyncio.get_running_loop().call_later(idle_timeout, self._expire, session)
-        self._sessions[session] = lane
-        self._lanes.setdefault(lane, []).append(session)
+        self._sessions[session] = key
+        self._sites.setdefault(key[:2], []).append(session)
+
+    async def close_oldest_of(self, key: IdleKey) -> None:
+        """Close the session of a site that has been idle longest, and wait until it is closed."""
+        sessions = self._sites.get(key[:2])
+        if sessions:
+            session = sessions[0]
+            self._remove(session)
+            await session.quit()
 
     def close(self, session: Session) -> None:
         """Close a session with QUIT, in the background."""
@@ -63,16 +88,25 @@ class IdleSessions:
         while self._closing:
             await asyncio.wait(self._closing)
 
+    def _take(self, candidates: list[Session]) -> Session | None:
+        """Remove and return the last candidate that is usable."""
+        for session in reversed(candidates):
+            self._remove(session)
+            if session.is_usable:
+                return session
+            session.abort()
+        return None
+
     def _expire(self, session: Session) -> None:
         self._remove(session)
         self.close(session)
 
     def _remove(self, session: Session) -> None:
-        lane = self._sessions.pop(session)
-        sessions = self._lanes[lane]
+        key = self._sessions.pop(session)
+        sessions = self._sites[key[:2]]
         sessions.remove(session)
         if not sessions:
-            del self._lanes[lane]
+            del self._sites[key[:2]]
         if session.expiry is not None:
             session.expiry.cancel()
             session.expiry = None

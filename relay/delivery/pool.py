@@ -1,19 +1,23 @@
 """The connection pool: opens sessions within the limits of connections, and keeps them for the next job."""
 
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
 from relay.delivery.connect import ConnectFailure, Security, connect
 from relay.delivery.connection_slots import ConnectionSlots
-from relay.delivery.idle_sessions import IdleSessions
+from relay.delivery.idle_sessions import IdleKey, IdleSessions
 from relay.delivery.mx import MAX_HOSTS, Endpoint, failing_last
-from relay.delivery.next_hop import NextHopResolver, Target
+from relay.delivery.next_hop import NextHopResolver, Target, Upstream
 from relay.delivery.server_memory import ServerMemory
 from relay.delivery.session import Session
+from relay.delivery.sites import Site, SiteTable
 from relay.delivery.transaction import TransactionReplies
 from relay.queue.nodes import full_share
 from relay.queue.outcome import Deferred, Refused
+
+UNPROVEN = "unproven"
+"""Limit of all sites without an accepted message lately: together at most half of the connections."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,23 +32,27 @@ class LaneTarget:
 class Pool:
     """Opens sessions and keeps them for the next job.
 
-    `clock` is monotonic seconds. `share` returns the connections of a lane that this node may open.
+    `clock` is monotonic seconds. `share` returns the connections of a lane or site that this node may open.
     """
 
     def __init__(self, clock: Callable[[], float], share: Callable[[str, int], int] = full_share) -> None:
         self._share = share
         self._slots = ConnectionSlots()
         self._idle = IdleSessions()
+        self._sites = SiteTable(clock)
         self.memory = ServerMemory(clock)
         self._closed = False
 
     @asynccontextmanager
     async def slot(self, lane_target: LaneTarget) -> AsyncIterator[None]:
-        """Hold a slot for one session of this lane. Wait for it while the lane or the total is at its limit."""
-        # Entries claimed before other nodes joined are still delivered.
-        most = max(1, self._share(lane_target.lane, lane_target.next_hops.connections(lane_target.target)))
+        """Hold a slot for one session of this lane. Wait for it while the lane, its site or the total is at its limit.
+
+        Hanging servers of many domains hold no more than the connections of one site, and all sites that have accepted
+        nothing lately no more than half of the total.
+        """
         total = lane_target.next_hops.settings.delivery.max_connections
-        async with self._slots.slot(lane_target.lane, lane_most=most, total_most=total):
+        limits = self._limits(lane_target, await self._site(lane_target), total)
+        async with self._slots.slot(lane_target.lane, limits, total):
             yield
 
     async def session(
@@ -55,20 +63,24 @@ class Pool:
         `asked` are the servers that deferred the message in this attempt. They are passed over; None if no other is
         left.
         """
-        idle = self._idle.take((lane_target.next_hops, lane_target.lane), asked)
+        key = self._idle_key(lane_target)
+        idle = self._idle.take(key, asked)
         if idle is not None:
             return idle
         endpoints = await lane_target.next_hops.endpoints(lane_target.target)
         if isinstance(endpoints, Deferred | Refused):
             return endpoints
 
-        others = [endpoint for endpoint in endpoints if str(endpoint) not in asked]
+        others = {str(endpoint): endpoint for endpoint in endpoints if str(endpoint) not in asked}
         if not others:
             return None
-        # Idle sessions count against the limit of connections too.
-        if len(self._idle) + self._slots.used > lane_target.next_hops.settings.delivery.max_connections:
-            self._idle.close_oldest()
-        return await self._connect_first(lane_target, failing_last(others, self.memory.failing), MAX_HOSTS - len(asked))
+        idle = self._idle.take_of_site(key, others)
+        if idle is not None:
+            return idle
+
+        await self._make_room(lane_target, key)
+        in_order = failing_last(tuple(others.values()), self.memory.failing)
+        return await self._connect_first(lane_target, in_order, MAX_HOSTS - len(asked))
 
     def release(self, lane_target: LaneTarget, session: Session) -> None:
         """Keep a session for the next job, or close it after `messages_per_connection` transactions."""
@@ -76,7 +88,50 @@ class Pool:
         if self._closed or session.transactions >= delivery.messages_per_connection:
             self._idle.close(session)
         else:
-            self._idle.put((lane_target.next_hops, lane_target.lane), session, delivery.idle_timeout)
+            self._idle.put(self._idle_key(lane_target), session, delivery.idle_timeout)
+
+    def accepted(self, lane_target: LaneTarget) -> None:
+        """Note that a server of the lane accepted a message."""
+        site = self._sites.of(lane_target.lane)
+        if site is not None:
+            self._sites.accepted(site)
+
+    async def _site(self, lane_target: LaneTarget) -> Site:
+        """Return the site of a lane. It is the lane itself for a provider, and for a domain without a usable host."""
+        lane = lane_target.lane
+        if isinstance(lane_target.target, Upstream):
+            return Site(lane)
+        if (known := self._sites.of(lane)) is not None:
+            return known
+        endpoints = await lane_target.next_hops.endpoints(lane_target.target)
+        if isinstance(endpoints, Deferred | Refused):
+            return Site(lane)
+        return self._sites.add(lane, failing_last(endpoints, self.memory.failing))
+
+    def _limits(self, lane_target: LaneTarget, site: Site, total: int) -> Mapping[str, int]:
+        """Return the limits of a connection, by key."""
+        configured = lane_target.next_hops.connections(lane_target.target)
+        # Entries claimed before other nodes joined are still delivered.
+        limits = {lane_target.lane: max(1, self._share(lane_target.lane, configured))}
+        if site.address:
+            most = max(1, self._share(site.name, configured))
+            limits |= {_site_key(site.name): most, f"address {site.address}": most}
+            if not self._sites.is_proven(site):
+                limits[UNPROVEN] = max(1, total // 2)
+        return limits
+
+    async def _make_room(self, lane_target: LaneTarget, key: IdleKey) -> None:
+        """Close an idle session where it, with those in use, takes the site or the total over the limit."""
+        most = max(1, self._share(key.site, lane_target.next_hops.connections(lane_target.target)))
+        used = self._slots.used_of(_site_key(key.site)) or self._slots.used_of(lane_target.lane)
+        if used + self._idle.count(key) > most:
+            await self._idle.close_oldest_of(key)
+        if len(self._idle) + self._slots.used > lane_target.next_hops.settings.delivery.max_connections:
+            self._idle.close_oldest()
+
+    def _idle_key(self, lane_target: LaneTarget) -> IdleKey:
+        site = self._sites.of(lane_target.lane)
+        return IdleKey(lane_target.next_hops, site.name if site else lane_target.lane, lane_target.lane)
 
     def learn(self, session: Session, replies: TransactionReplies) -> None:
         """Remember failures of a server, and extensions that it does not support."""
@@ -146,3 +201,7 @@ class Pool:
         if isinstance(reopened, Session):
             self.memory.clear_text.set(str(endpoint), True)
         return reopened
+
+
+def _site_key(name: str) -> str:
+    return f"site {name}"

@@ -142,6 +142,7 @@ class DeliveryAttempt:
         numbers = tuple(self._job.entries[index].number for index in accepted)
         self._journal.record(JournalRecord(self._job.message.queue_id, numbers, outcome, self._clock()))
         self._outcomes.update(dict.fromkeys(accepted, outcome))
+        self._pool.accepted(self._lane_target)
 
     def _refuse_unsendable(self, session: Session, pending: list[int]) -> list[int]:
         """Return the entries whose addresses this server can accept, and refuse the others."""

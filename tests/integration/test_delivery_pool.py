@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import Any
 
@@ -301,3 +302,44 @@ async def test_what_was_accepted_before_an_exception_is_delivered(monkeypatch: p
         assert notes.raised == ["ZeroDivisionError('the second transaction')"]
         (record,) = notes.records
         assert record.numbers == tuple(range(MAX_RECIPIENTS))
+
+
+async def test_domains_on_one_server_share_its_connections_and_sessions() -> None:
+    """Twenty domains, by one name or by a name for each customer: one site."""
+    lines = [
+        f"d{n}.test. MX 10 mx.site.test.\nv{n}.test. MX 10 mx.v{n}.test.\nmx.v{n}.test. A 127.0.0.1" for n in range(10)
+    ]
+    async with Sink() as sink, DnsServer("\n".join(("mx.site.test. A 127.0.0.1", *lines))) as dns:
+        of = settings(sink.port, connections_per_lane=2)
+        async with delivering(of, dns) as delivery:
+            lanes = [f"mx:{kind}{n}.test" for n in range(10) for kind in "dv"] * 2
+            outcomes = await asyncio.gather(*(delivery.deliver(lane, job()) for lane in lanes))
+            assert all(isinstance(one, Delivered) for (one,) in outcomes)
+            assert sink.most_open <= 2
+            # A session of another domain is used again if it is with a host of this one.
+            before = sink.connections
+            await delivery.deliver("mx:d0.test", job())
+            await delivery.deliver("mx:d9.test", job())
+            assert sink.connections <= before + 1
+
+
+async def test_sites_that_have_accepted_nothing_hold_half_of_the_connections() -> None:
+    """Three silent hosts do not hold up a host that works."""
+    async with AsyncExitStack() as stack:
+        good = await stack.enter_async_context(Sink())
+        silent = [await stack.enter_async_context(Sink(address=f"127.0.1.{n}", port=good.port)) for n in range(3)]
+        for sink in silent:
+            sink.always("greeting", Hang())
+        zone = "\n".join(f"s{n}.test. MX 10 m{n}.test.\nm{n}.test. A 127.0.1.{n}" for n in range(3))
+        dns = await stack.enter_async_context(DnsServer(f"{zone}\ngood.test. MX 10 mg.test.\nmg.test. A 127.0.0.1"))
+        of = settings(good.port, connections_per_lane=4, max_connections=4)
+        delivery = await stack.enter_async_context(delivering(of, dns))
+        await delivery.deliver("mx:good.test", job())
+        hanging = [asyncio.ensure_future(delivery.deliver(f"mx:s{n}.test", job())) for n in range(3) for _ in range(4)]
+        await until(lambda: sum(sink.open for sink in silent) == 2)
+        (outcome,) = await delivery.deliver("mx:good.test", job())
+        assert isinstance(outcome, Delivered)
+        assert sum(sink.open for sink in silent) == 2
+        for task in hanging:
+            task.cancel()
+        await asyncio.gather(*hanging, return_exceptions=True)

@@ -10,7 +10,7 @@ from relay.delivery.connection_slots import ConnectionSlots
 
 
 async def work(slots: ConnectionSlots, lane: str, log: list[str], *, most: int = 2, total: int = 3) -> None:
-    async with slots.slot(lane, lane_most=most, total_most=total):
+    async with slots.slot(lane, {lane: most}, total):
         log.append(lane)
         await asyncio.sleep(0)
 
@@ -18,7 +18,7 @@ async def work(slots: ConnectionSlots, lane: str, log: list[str], *, most: int =
 async def test_a_full_lane_does_not_hold_another_up() -> None:
     slots, log = ConnectionSlots(), list[str]()
     async with (
-        slots.slot("a", lane_most=1, total_most=9),
+        slots.slot("a", {"a": 1}, 9),
         asyncio.TaskGroup() as group,
     ):
         waiting = [group.create_task(work(slots, "a", log, most=1, total=9)) for _ in range(3)]
@@ -42,7 +42,7 @@ async def test_a_place_granted_to_a_cancelled_task_goes_on() -> None:
     holding = asyncio.Event()
 
     async def hold() -> None:
-        async with slots.slot("a", lane_most=1, total_most=1):
+        async with slots.slot("a", {"a": 1}, 1):
             await holding.wait()
 
     holder = asyncio.create_task(hold())
@@ -61,6 +61,28 @@ async def test_a_place_granted_to_a_cancelled_task_goes_on() -> None:
     assert slots.used == 0
 
 
+async def test_a_site_limits_its_lanes_together_and_holds_no_other_up() -> None:
+    slots, inside, most_inside = ConnectionSlots(), 0, 0
+
+    async def one(lane: str) -> None:
+        nonlocal inside, most_inside
+        async with slots.slot(lane, {lane: 2, "site s": 3}, 100):
+            inside += 1
+            most_inside = max(inside, most_inside)
+            await asyncio.sleep(0)
+            inside -= 1
+
+    async with asyncio.TaskGroup() as group:
+        for number in range(60):
+            group.create_task(one(f"mx:d{number % 20}.test"))
+        await asyncio.sleep(0)
+        assert inside == 3
+        log: list[str] = []
+        await work(slots, "other", log, total=100)
+        assert log == ["other"]
+    assert most_inside == 3
+
+
 @settings(deadline=None, max_examples=50)
 @given(
     st.lists(st.tuples(st.sampled_from("abcd"), st.integers(0, 3), st.booleans()), max_size=40),
@@ -72,9 +94,12 @@ def test_bounds_hold_and_everybody_gets_a_turn(jobs: list[tuple[str, int, bool]]
         slots, inside, done = ConnectionSlots(), Counter[str](), Counter[str]()
 
         async def one(lane: str, rounds: int) -> None:
-            async with slots.slot(lane, lane_most=most, total_most=total):
+            site = f"site {lane in 'ab'}"
+            async with slots.slot(lane, {lane: most, site: most + 1, "all": 4}, total):
                 inside[lane] += 1
                 assert inside[lane] <= most
+                assert max(inside["a"] + inside["b"], inside["c"] + inside["d"]) <= most + 1
+                assert inside.total() <= 4
                 assert inside.total() <= total == max(total, slots.used)
                 try:
                     for _ in range(rounds):
@@ -94,6 +119,6 @@ def test_bounds_hold_and_everybody_gets_a_turn(jobs: list[tuple[str, int, bool]]
         assert all(task.cancelled() <= cancel for task, (_, _, cancel) in zip(tasks, jobs, strict=True))
         assert done.total() == sum(result is None for result in results)
         assert slots.used == 0
-        assert not slots._lanes
+        assert not any((slots._waiting, slots._ready, slots._blocked, slots._used))
 
     asyncio.run(run())
