@@ -151,11 +151,11 @@ def _reads_automatic(header: Header, text: str, answers: bool) -> bool:
         return False
     if _begins_automatic(base_subject(subject)) or _begins_automatic(subject.strip().lstrip("[")):
         return True
-    has_statement = _STATEMENTS.search(_unquoted(text)[:3000]) is not None
+    has_statement = _STATEMENTS.search(unquoted(text)[:3000]) is not None
     return has_statement and (_ABSENT.search(subject) is not None or (unattended and answers))
 
 
-def _unquoted(text: str) -> str:
+def unquoted(text: str) -> str:
     """Return the text above the first quotation; quoted words are not the author's."""
     quotation = _QUOTATION.search(text)
     return text if quotation is None else text[: quotation.start()]

@@ -42,6 +42,13 @@ class MessageAddress:
 
 
 @dataclass(frozen=True, slots=True)
+class UnsubscribeAddress:
+    """The signed address of one recipient in List-Unsubscribe: any mail to it unsubscribes."""
+
+    token: Token
+
+
+@dataclass(frozen=True, slots=True)
 class CcAddress:
     """The CC tracking address of an identity, to which its own mailbox forwards returned mail."""
 
@@ -92,6 +99,7 @@ class UncertainAddress:
 
 Destination = (
     MessageAddress
+    | UnsubscribeAddress
     | CcAddress
     | IdentityAddress
     | RoleAddress
@@ -137,7 +145,9 @@ def _signed_address(settings: Settings, keyring: Keyring, address: str, now: flo
     if (token := token_of_address(keyring, address)) is not None:
         if (ended_at := end_of(settings, token)) < now:
             return ExpiredAddress(ended_at)
-        return TestCopyAddress(token.queue_id) if token.kind is Kind.TEST else MessageAddress(token)
+        if token.kind is Kind.TEST:
+            return TestCopyAddress(token.queue_id)
+        return UnsubscribeAddress(token) if token.kind is Kind.LIST_UNSUBSCRIBE else MessageAddress(token)
     identity = identity_of(keyring, address, settings.identities)
     return None if identity is None else CcAddress(identity)
 
@@ -160,9 +170,9 @@ def token_of_address(keyring: Keyring, address: str, kinds: Iterable[Kind] = tup
     return next((token for token in found if token is not None), None)
 
 
-def token_in(keyring: Keyring, content: bytes) -> Token | None:
+def token_in(keyring: Keyring, content: bytes, kinds: Iterable[Kind] = tuple(ADDRESS_KINDS)) -> Token | None:
     """Return the first valid token among the addresses in a mail, None when there is none."""
-    return next(_tokens(keyring, content), None)
+    return next(_tokens(keyring, content, tuple(kinds)), None)
 
 
 def addressees(content: bytes) -> bytes:
@@ -170,9 +180,9 @@ def addressees(content: bytes) -> bytes:
     return b"".join(one.raw(content) for one in fields(content) if one.name in _ADDRESSEES)
 
 
-def _tokens(keyring: Keyring, content: bytes) -> Iterator[Token]:
+def _tokens(keyring: Keyring, content: bytes, kinds: tuple[Kind, ...]) -> Iterator[Token]:
     candidates = dict.fromkeys(found[1].lower() for found in _CANDIDATE.finditer(content, 0, _SEARCHED))
     for local in list(candidates)[:_MOST]:
-        token = token_of_address(keyring, f"{local.decode('ascii')}@")
+        token = token_of_address(keyring, f"{local.decode('ascii')}@", kinds)
         if token is not None:
             yield token

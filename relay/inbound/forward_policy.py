@@ -13,6 +13,7 @@ from relay.inbound.addresses import (
     SrsAddress,
     TestCopyAddress,
     UncertainAddress,
+    UnsubscribeAddress,
 )
 from relay.inbound.correlate import OriginalRecipient
 from relay.inbound.forward import LOOP, ForwardTarget, forward, forward_target
@@ -93,7 +94,15 @@ def _is_forwarded(mail: InboundMail, identity: Identity | None, answer: ReplyInf
             is_forwarded = has_reader
         case CcAddress():
             is_forwarded = has_reader and identity is not None and identity.cc_forward
-        case RoleAddress() | SrsAddress() | TestCopyAddress() | ExpiredAddress() | UncertainAddress() | None:
+        case (
+            UnsubscribeAddress()
+            | RoleAddress()
+            | SrsAddress()
+            | TestCopyAddress()
+            | ExpiredAddress()
+            | UncertainAddress()
+            | None
+        ):
             is_forwarded = False
         case _:
             assert_never(mail.destination)

@@ -17,6 +17,7 @@ from relay.inbound.addresses import (
     SrsAddress,
     TestCopyAddress,
     UncertainAddress,
+    UnsubscribeAddress,
     parse_own_address,
 )
 from relay.inbound.process import InboundProcessor
@@ -87,7 +88,14 @@ class InboundHandler:
                     await self.copies.take(queue_id, transaction)
                 case None | ExpiredAddress() | UncertainAddress():
                     return Reply(451, "4.3.5", f"<{recipient.address}> changed: please send again")
-                case MessageAddress() | CcAddress() | IdentityAddress() | RoleAddress() | SrsAddress():
+                case (
+                    MessageAddress()
+                    | UnsubscribeAddress()
+                    | CcAddress()
+                    | IdentityAddress()
+                    | RoleAddress()
+                    | SrsAddress()
+                ):
                     returned.append(recipient)
                 case _:
                     assert_never(address)
@@ -105,8 +113,9 @@ class InboundHandler:
             result = await self.processor.process(transaction.content, address, transaction)
             if result.refusal is not None:
                 return result.refusal
-            forwarded = (event.queue_id for event in result.events if event.kind is Kind.CREATED)
-            results += [f"queued as {queue_id}" for queue_id in forwarded] or [f"{_NAMES[result.kind]} taken"]
+            forwarded = [f"queued as {event.queue_id}" for event in result.events if event.kind is Kind.CREATED]
+            left = ["unsubscribed" for event in result.events if event.kind is Kind.UNSUBSCRIBE]
+            results += forwarded or left or [f"{_NAMES[result.kind]} taken"]
         return Reply(250, "2.0.0", f"Ok: {results[0]}")
 
     def _own_address(self, recipient: Recipient) -> Destination | None:

@@ -12,7 +12,15 @@ from relay.dsn.report import Kind as ReportKind
 from relay.dsn.report import Recipient, Report
 from relay.events.event import Event, Kind
 from relay.events.ports import Publish
-from relay.inbound.addresses import MessageAddress, RoleAddress, SrsAddress, addressees, parse_own_address, token_in
+from relay.inbound.addresses import (
+    MessageAddress,
+    RoleAddress,
+    SrsAddress,
+    UnsubscribeAddress,
+    addressees,
+    parse_own_address,
+    token_in,
+)
 from relay.inbound.correlate import (
     Match,
     OriginalRecipient,
@@ -26,26 +34,25 @@ from relay.inbound.forward import ForwardTarget, forward
 from relay.inbound.forward_policy import UNKNOWN, forward_answer, receive_untied, refuse_mail_to_return_path
 from relay.inbound.inbound_mail import READ, InboundMail
 from relay.inbound.ports import ReturnedMailStore
-from relay.inbound.replies import ReplyInfo, header_of, parse_reply
+from relay.inbound.replies import parse_reply
+from relay.inbound.returned_events import event_of, evidence, reply_event, report_event, unsubscribe_event
 from relay.inbound.spam import forged_author, spam_mark
 from relay.inbound.unforwarded_record import NOT_FORWARDED, unforwarded
+from relay.inbound.unsubscribe_request import Answered
 from relay.log import Emit
-from relay.mail.canonical_address import canonical, domain_of
+from relay.mail.canonical_address import domain_of
 from relay.mail.headers import header_fault
 from relay.mail.reply import Reply
 from relay.mail.transaction import Transaction
 from relay.queue.bounce_policy import BouncePolicy, event_fields, guidance_text
-from relay.queue.message import NewMessage, ReturnedMail, owner_fields
+from relay.queue.message import NewMessage, ReturnedMail
 from relay.queue.ports import QueueStore
 from relay.reports.ports import StoryStore
 from relay.resolver import Lookups
 from relay.rewrite.tokens import Keyring, Token
-from relay.suppression.model import COMPLAINT, Evidence, Suppression
+from relay.rewrite.tokens import Kind as TokenKind
 from relay.suppression.ports import UnsubscribeStore
 from relay.suppression.unsubscribes import Unsubscribe
-
-_LONGEST = 2000
-"""Maximum characters stored of a diagnostic."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +113,7 @@ class InboundProcessor:
             return await self._forward_to_operator(mail, mail.destination, transaction)
 
         pairs = await self._matches(mail)
-        if transaction is not None and isinstance(mail.destination, MessageAddress) and not pairs:
+        if transaction is not None and isinstance(mail.destination, MessageAddress | UnsubscribeAddress) and not pairs:
             return ProcessResult(mail.report.kind, joined=False, refusal=UNKNOWN)
         if transaction is not None and (reason := await self._spam_reason(mail, transaction, pairs)):
             now, about = self.clock(), pairs[0][0].queue_id if pairs else ""
@@ -140,7 +147,9 @@ class InboundProcessor:
     async def _parse(self, content: bytes, recipient: str, transaction: Transaction | None) -> InboundMail:
         report = await asyncio.to_thread(_report, content[:READ])
         destination = parse_own_address(self.settings(), self.keyring(), recipient, self.exchanger_of, self.clock())
-        if isinstance(destination, MessageAddress):
+        if not recipient and (leaving := token_in(self.keyring(), addressees(content), (TokenKind.LIST_UNSUBSCRIBE,))):
+            destination = UnsubscribeAddress(leaving)
+        if isinstance(destination, MessageAddress | UnsubscribeAddress):
             token: Token | None = destination.token
         else:
             # Ordinary mail may quote a token, or be relay's own with a signed Reply-To: only its addressees count.
@@ -165,7 +174,7 @@ class InboundProcessor:
 
         A mailbox that forwards to a CC tracking address breaks SPF, so only the marks of its filter count there.
         """
-        if not mail.is_answer:
+        if not mail.is_answer or isinstance(mail.destination, UnsubscribeAddress):
             return ""
         story = pairs[0][0].story if pairs else None
         identity = self.settings().identity_for(mail.identity or (story.message.policy.identity if story else ""))
@@ -176,7 +185,11 @@ class InboundProcessor:
 
     async def _receive(self, mail: InboundMail) -> ProcessResult:
         """Forward or record mail to an identity that belongs to no message; fulfil a request to unsubscribe."""
-        answer = await asyncio.to_thread(parse_reply, mail.content[:READ], mail.report, "") if mail.is_answer else None
+        answer = (
+            await asyncio.to_thread(parse_reply, mail.content[:READ], mail.report, Answered())
+            if mail.is_answer
+            else None
+        )
         now = self.clock()
         received = receive_untied(self.settings(), mail, answer, self.new_id, now)
         if isinstance(received, Reply):
@@ -227,7 +240,10 @@ class InboundProcessor:
         self, mail: InboundMail, subject: OriginalRecipient, about: Recipient | None, now: float
     ) -> ReturnedMail | Reply | None:
         """Return the event for one recipient with evidence and forwards; a refusal; or None if there is no event."""
-        kind, data = _report_event(mail.report, about)
+        if isinstance(mail.destination, UnsubscribeAddress):
+            return ReturnedMail(event_of(subject, *unsubscribe_event(mail), now))
+
+        kind, data = report_event(mail.report, about)
         forwards: tuple[NewMessage, ...] = ()
         if kind in (Kind.BOUNCED, Kind.DEFERRED) and about is not None:
             meaning = classify_recipient(self.bounce_policy().rules, mail.report, about)
@@ -235,9 +251,10 @@ class InboundProcessor:
         elif (refusal := refuse_mail_to_return_path(mail, subject)) is not None:
             return refusal
         elif kind is None and (mail.report.kind == "auto-reply" or (mail.report.kind == "other" and mail.may_answer)):
-            subject_line = subject.story.message.subject
-            answer = await asyncio.to_thread(parse_reply, mail.content[:READ], mail.report, subject_line)
-            kind, data = _reply_event(mail, subject, answer)
+            original = subject.story.message
+            answered = Answered(original.subject, bool(original.campaign))
+            answer = await asyncio.to_thread(parse_reply, mail.content[:READ], mail.report, answered)
+            kind, data = reply_event(mail, subject, answer)
             forwarded = forward_answer(self.settings(), mail, subject, answer, self.new_id, now)
             if isinstance(forwarded, Reply):
                 return forwarded
@@ -245,70 +262,8 @@ class InboundProcessor:
         if kind is None:
             return None
 
-        message = subject.story.message
-        data = owner_fields(message, subject.number) | data
-        event = Event(kind, now, subject.queue_id, subject.number, subject.address, data, message.labels)
-        return ReturnedMail(event, self._evidence(mail.report, subject, about, now), forwards)
-
-    def _evidence(
-        self, report: Report, subject: OriginalRecipient, about: Recipient | None, now: float
-    ) -> tuple[Evidence, ...]:
-        """Return the evidence against the recipient's address as relay wrote to it.
-
-        The address in the report does not count: forwarding may have changed it, and anybody can write one.
-        """
-        entry = subject.entry
-        if entry is None or about is None or not subject.certain or not entry.may_have_arrived:
-            return ()
-
-        reply = about.diagnostic[:_LONGEST]
-        found = Suppression(canonical(entry.recipient), "", report.kind, "", reply, subject.queue_id, now)
-        if report.kind == "complaint":
-            if not _is_complaint(report):
-                return ()
-            domain = subject.story.message.policy.domain
-            return (Evidence(replace(found, domain=domain, reason=COMPLAINT), late=True),)
-        if report.kind != "bounce" or about.action != "failed":
-            return ()
-
-        policy = self.bounce_policy()
-        meaning = classify_recipient(policy.rules, report, about)
-        return policy.evidence(
-            meaning,
-            replace(found, reason=meaning.category, rule=meaning.rule),
-            permanent=about.status.startswith("5"),
-            late=True,
-        )
-
-
-def _report_event(report: Report, about: Recipient | None) -> tuple[Kind | None, dict[str, object]]:
-    """Return the kind and data of a report's event, (None, {}) if it makes none."""
-    if report.kind == "complaint":
-        fields = {"feedback_type": report.feedback.feedback_type if report.feedback else "abuse"}
-        return (Kind.COMPLAINT if _is_complaint(report) else Kind.FEEDBACK), dict(fields)
-    if about is None or about.action not in ("failed", "delayed") or report.kind not in ("bounce", "delay"):
-        return None, {}
-    data: dict[str, object] = {
-        "late": True,
-        "reply": about.diagnostic[:_LONGEST],
-        "status": about.status,
-        "remote": about.remote_mta or report.reporting_mta,
-    } | ({"phase": about.phase} if about.phase else {})
-    return (Kind.BOUNCED if about.action == "failed" else Kind.DEFERRED), data
-
-
-def _is_complaint(report: Report) -> bool:
-    return report.feedback is None or report.feedback.is_complaint
-
-
-def _reply_event(mail: InboundMail, subject: OriginalRecipient, answer: ReplyInfo) -> tuple[Kind, dict[str, object]]:
-    """Return the kind and data of an answer's event. Unsubscribing requires a certain recipient."""
-    header = header_of(mail.content, exact=mail.is_exact)
-    if answer.automatic:
-        return Kind.REPLY, {"automatic": True, **header}
-    if answer.request is not None and subject.certain:
-        return Kind.UNSUBSCRIBE, {"by": "reply", **header}
-    return Kind.REPLY, header
+        event = event_of(subject, kind, data, now)
+        return ReturnedMail(event, evidence(self.bounce_policy(), mail.report, subject, about, now), forwards)
 
 
 def _report(content: bytes) -> Report:

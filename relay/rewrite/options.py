@@ -15,7 +15,7 @@ class ListUnsubscribe:
     base_url: str
     """Base URL of the tracker, such as "https://t.acme.test"."""
     reply_domain: str = ""
-    """Domain of signed reply addresses, which also accept requests by mail; "" for none."""
+    """Domain of signed addresses, which also accept requests by mail; "" for none."""
 
     def fields(self, keyring: Keyring, queue_id: str, recipient: int) -> bytes:
         """Return the header fields for that recipient, with their line ends.
@@ -24,7 +24,7 @@ class ListUnsubscribe:
         """
         page = f"<{self.base_url}/u/{sign_token(keyring, Token(Kind.UNSUBSCRIBE, queue_id, recipient))}>"
         if self.reply_domain:
-            mailbox = sign_address_token(keyring, Token(Kind.REPLY, queue_id, recipient))
+            mailbox = sign_address_token(keyring, Token(Kind.LIST_UNSUBSCRIBE, queue_id, recipient))
             page += f",\r\n\t<mailto:{mailbox}@{self.reply_domain}?subject=unsubscribe>"
         one_click = _ONE_CLICK if self.base_url.startswith("https://") else ""
         return f"List-Unsubscribe: {page}\r\n{one_click}".encode("ascii")

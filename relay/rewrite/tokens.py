@@ -50,6 +50,8 @@ class Kind(StrEnum):
     UNSUBSCRIBE = "u"
     BOUNCE = "b"
     REPLY = "r"
+    LIST_UNSUBSCRIBE = "l"
+    """Address of List-Unsubscribe (RFC 2369): any mail to it unsubscribes."""
     VERIFY = "v"
     """Confirmation link in a mail with a code: following it confirms an address."""
     TEST = "t"
@@ -57,7 +59,7 @@ class Kind(StrEnum):
 
 
 URL_KINDS = frozenset({Kind.OPEN, Kind.CLICK, Kind.UNSUBSCRIBE, Kind.VERIFY})
-ADDRESS_KINDS = frozenset({Kind.BOUNCE, Kind.REPLY, Kind.TEST})
+ADDRESS_KINDS = frozenset({Kind.BOUNCE, Kind.REPLY, Kind.LIST_UNSUBSCRIBE, Kind.TEST})
 
 
 @dataclass(frozen=True, slots=True)

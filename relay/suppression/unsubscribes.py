@@ -5,8 +5,9 @@ from typing import Literal, get_args
 
 from relay.config.senders import Exclusions, Reach
 
-Source = Literal["page", "one-click", "reply", "operator", "import"]
-"""Source: the page's button, the mail client's button (RFC 8058), a reply, an operator, an imported file."""
+Source = Literal["page", "one-click", "mail", "reply", "operator", "import"]
+"""The page's button, the mail program's button (RFC 8058), mail to the address of List-Unsubscribe, a reply, the
+operator, an imported file."""
 
 
 SOURCES: tuple[Source, ...] = get_args(Source)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from relay.dsn.parse import parse
 from relay.inbound.correlate import MOST, referenced_message_ids
 from relay.inbound.replies import header_of, parse_reply
+from relay.inbound.unsubscribe_request import Answered
 from relay.rewrite.header_fields import with_reply_address
 
 FIELDS = st.sampled_from(
@@ -34,7 +35,7 @@ MAILS = st.builds(
 @given(MAILS, st.text(max_size=40))
 def test_anything_can_be_read(content: bytes, about: str) -> None:
     report = parse(content)
-    parse_reply(content, report, about)
+    parse_reply(content, report, Answered(about, is_campaign=True))
     header = header_of(content, exact=False)
     assert header["message_id"] or header["digest"]
     assert header.items() <= header_of(content, exact=True).items()
@@ -48,7 +49,7 @@ def test_hostile_fields_take_linear_time(unit: bytes) -> None:
     value = unit * (400_000 // len(unit))
     mail = b"From: " + value + b"\r\nReferences: " + value + b"\r\nSubject: " + value + b"\r\n\r\n" + value
     started = time.process_time()
-    parse_reply(mail, parse(mail), value.decode())
+    parse_reply(mail, parse(mail), Answered(value.decode(), is_campaign=True))
     referenced_message_ids(mail, parse(mail))
     with_reply_address(mail, "r@r.test")
     assert time.process_time() - started < 5

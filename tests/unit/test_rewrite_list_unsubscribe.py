@@ -32,7 +32,8 @@ def test_a_reply_domain_takes_the_request_by_mail() -> None:
         r"<(https:[^>]+)>,\s*<mailto:([^@]+)@reply\.acme\.test\?subject=unsubscribe>", mail["List-Unsubscribe"]
     )
     assert found is not None
-    assert verify_address_token(RING, Kind.REPLY, found[2]) == Token(Kind.REPLY, QUEUE_ID, 7)
+    assert verify_address_token(RING, Kind.LIST_UNSUBSCRIBE, found[2]) == Token(Kind.LIST_UNSUBSCRIBE, QUEUE_ID, 7)
+    assert verify_address_token(RING, Kind.REPLY, found[2]) is None
     assert all(len(line) < 100 for line in written.split(b"\r\n"))
 
 

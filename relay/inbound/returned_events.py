@@ -1,0 +1,90 @@
+"""Events and evidence of returned mail. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from relay.dsn.classify import classify_recipient
+from relay.dsn.report import Recipient, Report
+from relay.events.event import Event, Kind
+from relay.inbound.correlate import OriginalRecipient
+from relay.inbound.inbound_mail import InboundMail
+from relay.inbound.replies import ReplyInfo, header_of
+from relay.mail.canonical_address import canonical
+from relay.queue.bounce_policy import BouncePolicy
+from relay.queue.message import owner_fields
+from relay.suppression.model import COMPLAINT, Evidence, Suppression
+
+_LONGEST = 2000
+"""Maximum characters stored of a diagnostic."""
+
+
+def report_event(report: Report, about: Recipient | None) -> tuple[Kind | None, dict[str, object]]:
+    """Return the kind and data of a report's event, (None, {}) if it makes none."""
+    if report.kind == "complaint":
+        fields = {"feedback_type": report.feedback.feedback_type if report.feedback else "abuse"}
+        return (Kind.COMPLAINT if _is_complaint(report) else Kind.FEEDBACK), dict(fields)
+    if about is None or about.action not in ("failed", "delayed") or report.kind not in ("bounce", "delay"):
+        return None, {}
+    data: dict[str, object] = {
+        "late": True,
+        "reply": about.diagnostic[:_LONGEST],
+        "status": about.status,
+        "remote": about.remote_mta or report.reporting_mta,
+    } | ({"phase": about.phase} if about.phase else {})
+    return (Kind.BOUNCED if about.action == "failed" else Kind.DEFERRED), data
+
+
+def _is_complaint(report: Report) -> bool:
+    return report.feedback is None or report.feedback.is_complaint
+
+
+def unsubscribe_event(mail: InboundMail) -> tuple[Kind, dict[str, object]]:
+    """Return the kind and data of the event of a mail to an address of List-Unsubscribe, whatever it says."""
+    return Kind.UNSUBSCRIBE, {"by": "mail", **header_of(mail.content, exact=True)}
+
+
+def event_of(subject: OriginalRecipient, kind: Kind, data: Mapping[str, object], now: float) -> Event:
+    """Return an event about a recipient of a stored message."""
+    message = subject.story.message
+    about = {**owner_fields(message, subject.number), **data}
+    return Event(kind, now, subject.queue_id, subject.number, subject.address, about, message.labels)
+
+
+def reply_event(mail: InboundMail, subject: OriginalRecipient, answer: ReplyInfo) -> tuple[Kind, dict[str, object]]:
+    """Return the kind and data of an answer's event. Unsubscribing requires a certain recipient."""
+    header = header_of(mail.content, exact=mail.is_exact)
+    if answer.automatic:
+        return Kind.REPLY, {"automatic": True, **header}
+    if answer.request is not None and subject.certain:
+        return Kind.UNSUBSCRIBE, {"by": "reply", **header}
+    return Kind.REPLY, header
+
+
+def evidence(
+    policy: BouncePolicy, report: Report, subject: OriginalRecipient, about: Recipient | None, now: float
+) -> tuple[Evidence, ...]:
+    """Return the evidence against the recipient's address as relay wrote to it.
+
+    The address in the report does not count: forwarding may have changed it, and anybody can write one.
+    """
+    entry = subject.entry
+    if entry is None or about is None or not subject.certain or not entry.may_have_arrived:
+        return ()
+
+    reply = about.diagnostic[:_LONGEST]
+    found = Suppression(canonical(entry.recipient), "", report.kind, "", reply, subject.queue_id, now)
+    if report.kind == "complaint":
+        if not _is_complaint(report):
+            return ()
+        domain = subject.story.message.policy.domain
+        return (Evidence(replace(found, domain=domain, reason=COMPLAINT), late=True),)
+    if report.kind != "bounce" or about.action != "failed":
+        return ()
+
+    meaning = classify_recipient(policy.rules, report, about)
+    return policy.evidence(
+        meaning,
+        replace(found, reason=meaning.category, rule=meaning.rule),
+        permanent=about.status.startswith("5"),
+        late=True,
+    )
