@@ -61,7 +61,7 @@ async def fill(path: Path, now: float) -> None:
     await store.queue.claim(now, replace(ROOMY, entries=10))
     claimed = await store.queue.claim(now, replace(ROOMY, entries=10))
     await store.queue.apply([settle(one, State.DELIVERED, now) for one in claimed])
-    full = replace(full_message(), created_at=now)
+    full = replace(full_message(), created_at=now - 9e6)
     entry = replace(full_entry(), next_attempt_at=now + 9000, created_at=now, expires_at=now + 90_000)
     await store.queue.enqueue(
         NewMessage(full, b"\0\xff" * 20_000, (entry,), (Event(Kind.CREATED, now - 9e6, full.queue_id, 3),))
