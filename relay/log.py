@@ -103,6 +103,9 @@ LINES: dict[str, str] = {
     "imap.taken": "A mail of the bounce mailbox was processed. uid, kind, handled (move, flag, leave), events (number "
     "of new ones).",
     "identity.verified": "A verification step of an identity ended. identity, step, state (passed, failed, pending).",
+    "identity.paused": "An identity is paused until `relay identity resume`: its mail gets 451, its queued mail waits. "
+    "identity, cause (bounces, complaints, operator), why.",
+    "identity.resumed": "An operator ended the pause of an identity. identity, entries (held back, due now).",
     "delivery.failed": "Unexpected error in an attempt; the message is deferred. error.",
     "delivery.paused": "A provider or destination refuses the relay, or a provider cannot be reached: its lane is "
     "paused. lane, category, reply, guidance.",
@@ -149,6 +152,7 @@ _LEVEL_OF = {
     "imap.renumbered": "warning",
     "imap.skipped": "warning",
     "imap.unmarked": "warning",
+    "identity.paused": "error",
     "delivery.failed": "error",
     "delivery.paused": "error",
     "render.failed": "warning",

@@ -37,6 +37,10 @@ class Metrics:
         self.alerts = Counter(
             "relay_lane_pauses_total", "Lanes paused, by category of the reply", ["category"], registry=self.registry
         )
+        self.identity_pauses = Counter(
+            "relay_identity_pauses_total", "Identities paused, by cause", ["cause"], registry=self.registry
+        )
+        self.identities_paused = Gauge("relay_identities_paused", "Identities that are paused", registry=self.registry)
         self.audit_leaks = Gauge("relay_audit_leaks", "Leaks that the last audit found", registry=self.registry)
         self.tracking_up = Gauge(
             "relay_tracking_up", "1 while the tracker answers by this base URL", ["base_url"], registry=self.registry

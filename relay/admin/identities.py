@@ -1,6 +1,6 @@
 """The routes of identities: list, show, test, verify."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from aiohttp import web
 
@@ -9,6 +9,7 @@ from relay.config.settings import Identity
 from relay.limits.ports import LimitStore, Usage
 from relay.limits.window import Window, windows
 from relay.mail.canonical_address import canonical, domain_of
+from relay.queue.pause import Pause
 from relay.reports.serialize import JsonObject, time_json
 from relay.rewrite.tokens import cc_address
 from relay.verification.challenge import DIGITS
@@ -21,9 +22,11 @@ from relay.verification.verifier import Verifier
 class IdentityRoutes:
     """The routes of identities. An ADDRESS need not be in the configuration to be verified."""
 
-    def __init__(self, verifier: Verifier, limits: LimitStore) -> None:
+    def __init__(self, verifier: Verifier, limits: LimitStore, pauses: Callable[[], Mapping[str, Pause]]) -> None:
+        """Use these; `pauses` returns the pauses of identities, by address."""
         self._verifier = verifier
         self._limits = limits
+        self._pauses = pauses
 
     def table(self) -> list[web.RouteDef]:
         """Return the routes."""
@@ -95,7 +98,7 @@ class IdentityRoutes:
         for one in verifications:
             steps.setdefault(one.subject, []).append(one)
 
-        rows = []
+        pauses, rows = self._pauses(), []
         for address, identity in identities.items():
             reply_domain = settings.domain_for(address).reply_domain
             rows.append(
@@ -104,6 +107,7 @@ class IdentityRoutes:
                     "listed": identity is not None,
                     **_settings_json(identity),
                     **_usage_json(identity, usage.get(f"identity:{address}"), now),
+                    **_pause_json(pauses.get(address)),
                     "verified": self._verifier.proven(address),
                     "verified_by": _proof(steps.get(address, ()), proven=self._verifier.proven(address)),
                     "steps": [verification_json(one) for one in steps.get(address, ())],
@@ -127,6 +131,14 @@ def _settings_json(identity: Identity | None) -> JsonObject:
         "provider": identity.provider if identity else "",
         "hourly_limit": identity.hourly_limit if identity else 0,
         "daily_limit": identity.daily_limit if identity else 0,
+    }
+
+
+def _pause_json(pause: Pause | None) -> JsonObject:
+    """Return when and why the identity was paused, None and "" for one that is not paused."""
+    return {
+        "paused_since": time_json(pause.at) if pause else None,
+        "paused_because": pause.why if pause else "",
     }
 
 

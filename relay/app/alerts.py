@@ -83,6 +83,20 @@ def lane_paused(lane: str, category: str, reply: str, guidance: str) -> Alert:
     return Alert(cause, f"{subject} is paused: {reply}", text, "" if provider == DIRECT else provider)
 
 
+def identity_paused(address: str, why: str) -> Alert:
+    """Return the alert about a paused identity."""
+    text = (
+        f"The identity {address} is paused.\n\n"
+        f"Reason:      {why}\n"
+        "What to do:  find the mail that was not wanted or went to wrong addresses, and correct its list:\n\n"
+        f"  relay report bounces --identity {address} --since 1d\n"
+        f"  relay queue list --identity {address}\n"
+        f"  relay identity resume {address}   ends the pause\n\n"
+        "Until then its mail is refused with 451 4.7.1, and the application keeps it. What is queued waits.\n"
+    )
+    return Alert(f"identity paused {address}", f"identity {address} is paused: {why}", text)
+
+
 def mail_refused(about: Category, domain: str, reply: str, remote: str, queue_id: str) -> Alert:
     """Return the alert about refused mail of a sending domain, if the reason concerns this relay."""
     text = (

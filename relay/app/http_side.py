@@ -10,6 +10,7 @@ from relay.admin.api import NodeRoutes, QueueRoutes, ServerRoutes, admin_applica
 from relay.admin.dashboard.routes import DashboardRoutes, dashboard_application
 from relay.admin.domains import DomainRoutes
 from relay.admin.identities import IdentityRoutes
+from relay.admin.identity_pauses import IdentityPauseRoutes
 from relay.admin.providers import ProviderRoutes
 from relay.admin.reports import ReportRoutes
 from relay.admin.server import AdminServer, metrics_application
@@ -99,7 +100,7 @@ class HttpSide:
         return server
 
     def _admin_routes(self) -> Sequence[Sequence[web.RouteDef]]:
-        context, store = self.context, self.context.store
+        context, store, pauses = self.context, self.context.store, self.outbound.runner.shared_pauses
         queue = QueueRoutes(
             store=store.queue,
             stories=store.reports,
@@ -118,7 +119,12 @@ class HttpSide:
             ).table(),
             queue.table(),
             DomainRoutes(self.outbound.signing).table(),
-            IdentityRoutes(self.inbound.verifier, store.limits).table(),
+            IdentityRoutes(self.inbound.verifier, store.limits, pauses.identities).table(),
+            IdentityPauseRoutes(
+                settings=context.settings,
+                pause=self.outbound.identity_pauses.pause,
+                resume=self.outbound.identity_pauses.resume,
+            ).table(),
             NodeRoutes(store.nodes).table(),
             self.provider_routes().table(),
             ReportRoutes(store.reports, store.reports, store.reports).table(),
@@ -135,6 +141,7 @@ class HttpSide:
             engagement=context.store.reports,
             last_hour=lambda: context.observer.last_hour.sums(context.clock()),
             pauses=self.outbound.runner.shared_pauses.lanes,
+            paused_identities=self.outbound.runner.shared_pauses.identities,
             status=self.status,
             clock=context.clock,
         )

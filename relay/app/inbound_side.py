@@ -64,6 +64,7 @@ async def open_inbound_side(context: AppContext, outbound: OutboundSide) -> Inbo
         publish=context.observer.publish,
         wake=outbound.runner.wake,
         is_proven=proven,
+        identity_pause=outbound.runner.shared_pauses.identity,
     )
 
     tools = VerificationTools(

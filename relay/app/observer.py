@@ -4,7 +4,8 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
-from relay.app.alerts import Alert, lane_paused, mail_refused, store_recovered
+from relay.app.alerts import Alert, identity_paused, lane_paused, mail_refused, store_recovered
+from relay.app.outcome_tally import OutcomeTally
 from relay.clock import Clock
 from relay.dsn.categories import CATEGORIES
 from relay.events.event import Event, Kind
@@ -40,6 +41,7 @@ class Observer:
         self.log = log
         self.metrics = Metrics()
         self.last_hour = HourlyCounts()
+        self.outcomes = OutcomeTally()
         self.store_failing = asyncio.Event()
         self._clock = clock
         self._mail_at = 0.0
@@ -52,6 +54,7 @@ class Observer:
         """Log and count durable events."""
         now = self._clock()
         self.log.several([log_line(event) for event in events])
+        self.outcomes.count(events)
         for event in events:
             if event.kind not in _READER_EVENTS:
                 self._mail_at = now
@@ -96,6 +99,16 @@ class Observer:
         self.metrics.alerts.labels(category).inc()
         self.log("delivery.paused", lane=lane, category=category, reply=reply, guidance=guidance)
         self.send_alert(lane_paused(lane, category, reply, guidance))
+
+    def identity_paused(self, address: str, cause: str, why: str) -> None:
+        """Log, count and report the pause of an identity."""
+        self.metrics.identity_pauses.labels(cause).inc()
+        self.log("identity.paused", identity=address, cause=cause, why=why)
+        self.send_alert(identity_paused(address, why))
+
+    def identity_resumed(self, address: str, entries: int) -> None:
+        """Log the end of the pause of an identity."""
+        self.log("identity.resumed", identity=address, entries=entries)
 
     def clock_set(self, step: float) -> None:
         """Log a step of the system clock, in seconds."""

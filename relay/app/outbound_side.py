@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from relay.app.alerts import AlertMailer
 from relay.app.context import AppContext
+from relay.app.reputation import IdentityPauses
 from relay.clock import steady_clock
 from relay.config.digest import settings_digest
 from relay.delivery.journal import JOURNAL_FILE, DeliveryJournalFile
@@ -35,6 +36,7 @@ class OutboundSide:
     runner: Runner
     advancer: SlotAdvancer
     alerts: AlertMailer
+    identity_pauses: IdentityPauses
 
     def keyring(self) -> Keyring:
         """Return the keys of links and signed addresses."""
@@ -73,7 +75,12 @@ async def open_outbound_side(
     advancer = SlotAdvancer(
         queue_context, context.store.queue, pauses=runner.shared_pauses.lanes, wake=runner.wake, log=context.log
     )
-    return OutboundSide(resolver, exclusion, signing, monitor, runner, advancer, _alert_mailer(context, runner))
+    shared, observer = runner.shared_pauses, context.observer
+    identity_pauses = IdentityPauses(shared, context.store.outcomes, observer, context.clock)
+    observer.metrics.identities_paused.set_function(lambda: len(shared.identities()))
+    return OutboundSide(
+        resolver, exclusion, signing, monitor, runner, advancer, _alert_mailer(context, runner), identity_pauses
+    )
 
 
 def _signing_keys(context: AppContext, keys: Keys, renderer: MonitoredRenderer) -> SigningKeys:

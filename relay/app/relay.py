@@ -20,6 +20,7 @@ from relay.app.nightly_audit import NightlyAudit
 from relay.app.observer import Observer
 from relay.app.open_files import raise_file_limit
 from relay.app.outbound_side import OutboundSide, open_outbound_side
+from relay.app.reputation import ReputationWatch
 from relay.app.supervisor import Supervisor
 from relay.clock import Clock, system_clock
 from relay.config import Settings
@@ -181,6 +182,7 @@ class App:
         supervisor.keep("housekeeping", Maintenance(self.settings, self.store, self.observer, self._clock).run)
         audit = NightlyAudit(self.settings, self.store.audits, self.store.nodes, self.observer, self._clock)
         supervisor.keep("audit", audit.run)
+        supervisor.keep("reputation", self._reputation().run)
         supervisor.keep("pauses", self.outbound.runner.shared_pauses.keep_fresh)
         supervisor.keep("mail exchangers", self.inbound.exchangers.run)
         supervisor.keep("domain watch", self.outbound.signing.watch.run)
@@ -191,6 +193,16 @@ class App:
         supervisor.keep("alerts", self.outbound.alerts.run)
         supervisor.keep("codes of the page", self.inbound.owner_verification.run)
         supervisor.keep("verified senders", self.inbound.verifier.proven.keep_fresh)
+
+    def _reputation(self) -> ReputationWatch:
+        return ReputationWatch(
+            self.settings,
+            self.observer.outcomes,
+            self.store.outcomes,
+            self.outbound.identity_pauses,
+            self.observer,
+            self._clock,
+        )
 
     async def stop(self) -> None:
         """Stop accepting mail, let in-flight transactions end, write pending events, and close all parts."""
@@ -237,12 +249,14 @@ class App:
         depth = await depth_by_state(self.store.queue)
         file = await asyncio.to_thread(self.configuration.compare)
         healthy = not self.observer.store_failing.is_set()
+        pauses = self.outbound.runner.shared_pauses
         return {
             "version": __version__,
             "rewriter": REWRITER,
             "healthy": healthy,
             "checks": self.checks(),
             "queue": depth,
+            "paused": sorted([*pauses.lanes(), *(one.subject for one in pauses.identities().values())]),
             "configuration": {"state": file.state, "changed": file.changed, "faults": file.faults},
             "restart_needed": self.configuration.restart_needed,
             "certificates": self.inbound.certificates.states(self._clock()),

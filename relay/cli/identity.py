@@ -30,6 +30,7 @@ COLUMNS = (
     ("RECEIVING", "receiving"),
     ("TRACKING", "tracking"),
     ("VERIFIED", "verified"),
+    ("STATE", "state"),
 )
 
 
@@ -133,6 +134,31 @@ def unverify_command(address: str, path: Path) -> None:
     click.echo(f"{answer['address']} is not verified any more")
 
 
+@identity.command("pause")
+@click.argument("address")
+@click.option("--reason", default="", metavar="TEXT", help="Stands in replies, in the log and in lists.")
+@config_option
+def pause_command(address: str, reason: str, path: Path) -> None:
+    """Pause an identity: its mail is refused with 451, and its queued mail waits, until it is resumed."""
+    answer = AdminClient(path).post(f"/identities/{address}/pause", body={"reason": reason})
+    click.echo(f"{answer['address']} is paused" if answer["paused"] else f"{answer['address']} is paused already")
+
+
+@identity.command("resume")
+@click.argument("address")
+@config_option
+@json_option
+def resume_command(address: str, path: Path, as_json: bool) -> None:
+    """End the pause of an identity. Its mail is accepted again, and what waited is sent now."""
+    answer = AdminClient(path).post(f"/identities/{address}/resume")
+    if as_json:
+        click.echo(json.dumps(answer))
+    elif answer["resumed"]:
+        click.echo(f"{answer['address']} sends again; {answer['entries']} waiting recipients are due now")
+    else:
+        click.echo(f"{answer['address']} is not paused")
+
+
 def _run(client: AdminClient, address: str, steps: Sequence[str], to: tuple[str, ...], *, as_json: bool) -> None:
     """Run steps one after another, print the result of each, and exit."""
     results = []
@@ -209,6 +235,7 @@ def _line(found: dict[str, Any]) -> dict[str, object]:
         "next_release_at": _time(found["next_release_at"]),
         **{step: since.get(step, "-") for step in STEPS},
         "verified": "yes" if found["verified"] else "no",
+        "state": "paused" if found["paused_since"] else "ok",
     }
 
 
@@ -218,6 +245,8 @@ def _facts(found: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
     yield "name", " ".join(filter(None, (found["display_name"], f"({found['company']})" if found["company"] else "")))
     yield "listed", "" if found["listed"] else "no: it is not in the configuration"
     yield "verified", f"yes, by {by}" if found["verified"] else f"no: relay identity verify {found['address']}"
+    if found["paused_since"]:
+        yield "paused", f"since {_time(found['paused_since'])}: {found['paused_because']}"
     yield "forward to", ", ".join(found["forward_to"])
     yield "reply to", f"{found['reply_to']} (fixed: replies are not tracked)" if found.get("reply_to") else ""
     yield "answers", found.get("answers", "")

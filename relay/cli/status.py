@@ -82,6 +82,7 @@ _STATUS_TEXTS: Mapping[str, Callable[[Any], str]] = {
     "configuration": _configuration_text,
     "restart_needed": ", ".join,
     "certificates": _certificates_text,
+    "paused": lambda subjects: ", ".join(map(printable, subjects)),
 }
 """Texts of the values of the status that are not plain; an empty one is not shown."""
 

@@ -27,6 +27,7 @@ from relay.config.values import (
     Seconds,
     Secret,
     Section,
+    Share,
     Text,
 )
 
@@ -152,6 +153,16 @@ class Limits(Section):
     require_identity: Flag = False
     max_message_size: Octets = 25 * 1024 * 1024
     max_recipients: PositiveCount = 1000
+
+
+class Reputation(Section):
+    """`[reputation]`: rates of bounces and complaints at which an identity is paused. A rate of 0 pauses none."""
+
+    window: PositiveSeconds = 86400.0
+    bounce_rate: Share = 0.1
+    min_bounces: PositiveCount = 10
+    complaint_rate: Share = 0.003
+    min_complaints: PositiveCount = 3
 
 
 class Render(Section):

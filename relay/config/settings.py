@@ -34,6 +34,7 @@ from relay.config.server import (
     Metrics,
     Queue,
     Render,
+    Reputation,
     Resolver,
     Server,
     Storage,
@@ -62,6 +63,7 @@ __all__ = [
     "Provider",
     "Queue",
     "Render",
+    "Reputation",
     "Resolver",
     "Section",
     "Server",
@@ -109,6 +111,7 @@ class Settings(Section):
     resolver: Resolver = Resolver()
     delivery: Delivery = Delivery()
     limits: Limits = Limits()
+    reputation: Reputation = Reputation()
     render: Render = Field(default_factory=Render)
     providers: tuple[Provider, ...] = Field(default=(), alias="provider")
     defaults: Defaults = Defaults()

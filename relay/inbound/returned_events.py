@@ -44,10 +44,17 @@ def unsubscribe_event(mail: InboundMail) -> tuple[Kind, dict[str, object]]:
 
 
 def event_of(subject: OriginalRecipient, kind: Kind, data: Mapping[str, object], now: float) -> Event:
-    """Return an event about a recipient of a stored message."""
+    """Return an event about a recipient of a stored message. A report that nothing proves is marked as `unproven`."""
     message = subject.story.message
     about = {**owner_fields(message, subject.number), **data}
+    if kind in (Kind.BOUNCED, Kind.COMPLAINT) and not _is_proven(subject):
+        about["unproven"] = True
     return Event(kind, now, subject.queue_id, subject.number, subject.address, about, message.labels)
+
+
+def _is_proven(subject: OriginalRecipient) -> bool:
+    """Whether a report about this recipient counts: the recipient is certain, and may have got the message."""
+    return subject.entry is not None and subject.certain and subject.entry.may_have_arrived
 
 
 def reply_event(mail: InboundMail, subject: OriginalRecipient, answer: ReplyInfo) -> tuple[Kind, dict[str, object]]:
@@ -68,7 +75,7 @@ def evidence(
     The address in the report does not count: forwarding may have changed it, and anybody can write one.
     """
     entry = subject.entry
-    if entry is None or about is None or not subject.certain or not entry.may_have_arrived:
+    if entry is None or about is None or not _is_proven(subject):
         return ()
 
     reply = about.diagnostic[:_LONGEST]

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from relay.limits.outcome_rates import OutcomeCounts
 from relay.limits.window import Window
 
 
@@ -27,6 +28,16 @@ class Usage:
     """Slots reserved for later."""
     free_at: float
     """Unix time of the earliest possible departure of a message accepted now."""
+
+
+class OutcomeStore(Protocol):
+    """The outcomes of the mail of identities, by hour; all nodes of the store add to them. Raises StoreError."""
+
+    async def add(self, counts: Mapping[str, OutcomeCounts], now: float, window: float) -> Mapping[str, OutcomeCounts]:
+        """Add the counts of identities; return the sums of each of them over the window, in seconds before `now`."""
+
+    async def forget(self, identity: str) -> None:
+        """Delete the counts of an identity: its rates begin anew."""
 
 
 class LimitStore(Protocol):

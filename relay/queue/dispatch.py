@@ -11,6 +11,7 @@ from relay.queue.bounce_policy import Judged, account_refusal
 from relay.queue.context import QueueContext, retry_store
 from relay.queue.entry import Entry, State
 from relay.queue.exclusion_check import drop_excluded
+from relay.queue.identity_hold import held_back, is_held_back
 from relay.queue.lane_feedback import as_deferred
 from relay.queue.lanes import LaneTable
 from relay.queue.message import ClaimedBatch, Settlement
@@ -29,6 +30,7 @@ from relay.queue.routing import (
     reroute,
     reschedule,
 )
+from relay.queue.shared_pauses import SharedPauses
 
 NOT_CONFIGURED = "there is no [[provider]] of that name any more"
 """Reason of the pause of a provider that was removed from the configuration."""
@@ -48,12 +50,18 @@ class Selection:
 class Dispatcher:
     """Applies exclusion lists, rate limits and lane pauses to claimed entries."""
 
-    def __init__(self, context: QueueContext, lanes: LaneTable) -> None:
+    def __init__(self, context: QueueContext, lanes: LaneTable, pauses: SharedPauses) -> None:
         self._context = context
         self._lanes = lanes
+        self._pauses = pauses
 
     async def prepare(self, claimed: ClaimedBatch) -> Selection:
         """Return the entries that may be sent now, and the settlement of all others."""
+        pause = self._pauses.identity(claimed.message.policy.identity)
+        if pause is not None and is_held_back(claimed.message):
+            await self._release_unsent(claimed.message.queue_id, claimed.entries)
+            return Selection(replace(claimed, entries=()), held_back(claimed, pause, self._context.clock()))
+
         wanted, dropped = await drop_excluded(self._context, claimed)
         if not wanted.entries:
             return Selection(wanted, dropped)

@@ -39,8 +39,8 @@ class Runner:
         self._clock_guard = ClockGuard(context)
         self._wake = wake
         self._lanes = LaneTable(max_concurrency=self._max_concurrency())
-        self._dispatcher = Dispatcher(context, self._lanes)
         self.shared_pauses = SharedPauses(context, self._lanes, self.wake)
+        self._dispatcher = Dispatcher(context, self._lanes, self.shared_pauses)
         self._feedback = LaneFeedback(context, self._lanes, self.shared_pauses)
         self._attempts: set[asyncio.Task[None]] = set()
         self._entries = 0

@@ -9,6 +9,7 @@ from relay.storage.audit import AuditReader, kept_with_messages
 from relay.storage.domains import DomainWatchTable
 from relay.storage.due_lanes import DueLanes
 from relay.storage.events import EventTable
+from relay.storage.identity_outcomes import OutcomeTable
 from relay.storage.pauses import PauseTable
 from relay.storage.queue_store import BaseQueueStore
 from relay.storage.report_queries import ReportQueries
@@ -35,6 +36,8 @@ class Store(ABC):
         """Implements UnsubscribeStore."""
         self.events = EventTable(database, lanes, self.suppressions, self.unsubscribes)
         """Implements EventStore and ReturnedMailStore."""
+        self.outcomes = OutcomeTable(database)
+        """Implements OutcomeStore."""
         self.pauses = PauseTable(database)
         """Implements PauseStore."""
         self.reports = ReportQueries(database)

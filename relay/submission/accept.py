@@ -20,6 +20,7 @@ from relay.policy.decide import Acceptance, Rejection, decide, exclusion_scope
 from relay.policy.facts import MessageFacts, parse_facts
 from relay.policy.refusals import refuse_relaying, refuse_sender, refuse_unverified
 from relay.queue.message import NewMessage, Origin
+from relay.queue.pause import Pause
 from relay.queue.ports import QueueStore
 from relay.submission.build import build_message
 from relay.submission.reserve import reserve_slots, waiting_for_probation
@@ -44,6 +45,8 @@ class SubmissionHandler:
     """Wakes the queue runner."""
     is_proven: Callable[[str], bool]
     """Whether an address, or its domain, is verified."""
+    identity_pause: Callable[[str], Pause | None]
+    """Returns the pause of an identity, by its canonical address."""
     origin: Origin = ""
     """What marks its messages as mail of the relay itself."""
 
@@ -69,12 +72,23 @@ class SubmissionHandler:
         if unverified is not None:
             return unverified
 
+        paused = refuse_paused(self._pause(facts, decision))
+        if paused is not None:
+            return paused
+
         accepted = await self._enqueue(transaction, facts, decision, now)
         if isinstance(accepted, Reply):
             return accepted
         self.publish(accepted.events)
         self.wake()
         return Reply(250, "2.0.0", f"Ok: queued as {accepted.message.queue_id}")
+
+    def _pause(self, facts: MessageFacts, decision: Acceptance) -> Pause | None:
+        """Return the pause of an identity that the message names as author or sender; None for tests of the relay."""
+        if self.origin:
+            return None
+        named = (decision.policy.identity, *map(canonical, (*facts.senders, *facts.agents)))
+        return next(filter(None, map(self.identity_pause, named)), None)
 
     async def _enqueue(
         self, transaction: Transaction, facts: MessageFacts, decision: Acceptance, now: float
@@ -103,6 +117,14 @@ class SubmissionHandler:
             await self.limits.release(queue_id, numbers)
             raise
         return accepted
+
+
+def refuse_paused(pause: Pause | None) -> Reply | None:
+    """Refuse mail of a paused identity for now; None without a pause."""
+    if pause is None:
+        return None
+    what = f"<{pause.identity}> is paused: {pause.why}"
+    return Reply(451, "4.7.1", f"{what}; an operator must resume it: relay identity resume {pause.identity}")
 
 
 async def _judge_off_loop(

@@ -7,6 +7,7 @@ import pytest
 from relay.app.alerts import AlertMailer
 from relay.app.maintenance import Maintenance
 from relay.app.nightly_audit import NightlyAudit
+from relay.app.reputation import ReputationWatch
 from relay.domains.mail_exchanger import MailExchangers
 from relay.domains.watcher import DomainWatcher
 from relay.inbound.imap_poller import Poller
@@ -22,6 +23,7 @@ TASKS = {
     "imap": (Poller, "run"),
     "housekeeping": (Maintenance, "run"),
     "audit": (NightlyAudit, "run"),
+    "reputation": (ReputationWatch, "run"),
     "pauses": (SharedPauses, "keep_fresh"),
     "mail exchangers": (MailExchangers, "run"),
     "domain watch": (DomainWatcher, "run"),

@@ -67,7 +67,7 @@ class AdminHarness:
                 ).table(),
                 self.queue_routes(store).table(),
                 DomainRoutes(SigningSide(store.database, Settings(), lambda: NOW).build()).table(),
-                IdentityRoutes(VerificationSide(store, Settings(), lambda: NOW).verifier, store.limits).table(),
+                IdentityRoutes(VerificationSide(store, Settings(), lambda: NOW).verifier, store.limits, dict).table(),
                 NodeRoutes(store.nodes).table(),
                 self.provider_routes(store).table(),
                 ReportRoutes(store.reports, store.reports, store.reports).table(),

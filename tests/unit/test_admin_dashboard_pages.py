@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from relay.admin.dashboard.pages import Overview, message_page, overview_page, search_page
+from relay.queue.pause import Pause
 from relay.queue.routing import LanePause
 from relay.reports.engagement import engagement_report
 from relay.reports.ports import CampaignCounts
@@ -46,6 +47,7 @@ OVERVIEW = Overview(
     queue={"waiting": 12345, "held": 1},
     last_hour={"delivered": 7},
     paused={},
+    paused_identities={},
     recent=[STORY],
     bounces={"bounced": 3, "recipients": 30, "bounce_rate": 0.1, "categories": [CATEGORY]},
     engagement=engagement_report([CampaignCounts(EVIL, 10, 10, clicked=2, opened=5)], ()),
@@ -53,7 +55,9 @@ OVERVIEW = Overview(
 
 
 def test_received_text_is_escaped_on_every_page() -> None:
-    overview = replace(OVERVIEW, paused={EVIL: LanePause(1e9, EVIL)})
+    overview = replace(
+        OVERVIEW, paused={EVIL: LanePause(1e9, EVIL)}, paused_identities={EVIL: Pause(EVIL, 1e9, 0, EVIL)}
+    )
     for html in (overview_page(overview), message_page(EVIL, STORY), search_page(EVIL, EVIL, [STORY])):
         assert "<img" not in html
         assert "&lt;img src=x onerror=alert(1)&gt;&quot;&#x27;&amp;" in html

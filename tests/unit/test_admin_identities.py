@@ -9,10 +9,12 @@ import pytest
 from aiohttp import web
 
 from relay.admin.identities import IdentityRoutes
+from relay.admin.identity_pauses import IdentityPauseRoutes
 from relay.admin.server import AdminServer
 from relay.config.settings import Settings
 from relay.limits.ports import Slot
 from relay.limits.window import windows
+from relay.queue.pause import Pause, identity_subject
 from relay.storage.sqlite.store import SqliteStore
 from relay.verification.model import Verification
 from tests.servers.verification_side import VerificationSide
@@ -36,9 +38,20 @@ class IdentityApi:
         self.store = store
         self.side = VerificationSide(store, SETTINGS, lambda: NOW)
         self.socket = socket
+        self.pauses: dict[str, Pause] = {}
         app = web.Application()
-        app.add_routes(IdentityRoutes(self.side.verifier, store.limits).table())
+        app.add_routes(IdentityRoutes(self.side.verifier, store.limits, lambda: self.pauses).table())
+        pausing = IdentityPauseRoutes(settings=lambda: SETTINGS, pause=self.pause, resume=self.resume)
+        app.add_routes(pausing.table())
         self.server = AdminServer(app)
+
+    async def pause(self, address: str, cause: str, why: str) -> bool:
+        is_new = address not in self.pauses
+        self.pauses.setdefault(address, Pause(identity_subject(address), NOW, 0.0, why, cause))
+        return is_new
+
+    async def resume(self, address: str) -> int | None:
+        return None if self.pauses.pop(address, None) is None else 7
 
     async def ask(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
         async with (
@@ -122,3 +135,38 @@ async def test_invalid_requests(api: IdentityApi, path: str, body: object, expec
     status, answer = await api.ask("POST", path, body)
     assert (status, expected in answer) == (400, True), answer
     assert (await api.ask("POST", f"/identities/{JANE}/test/nothing"))[0] == 404
+
+
+async def test_an_operator_pauses_and_resumes_an_identity(api: IdentityApi) -> None:
+    path = f"/identities/{JANE.upper()}"
+    assert await api.ask("POST", f"{path}/pause", {"reason": "a leak"}) == (200, {"address": JANE, "paused": True})
+    assert await api.ask("POST", f"{path}/pause") == (200, {"address": JANE, "paused": False})
+    _, shown = await api.ask("GET", path)
+    assert (shown["paused_since"], shown["paused_because"]) == (
+        "2027-01-15T08:00:00.000Z",
+        "an operator paused it: a leak",
+    )
+    assert api.pauses[JANE].category == "operator"
+    resumed = {"address": JANE, "resumed": True, "entries": 7}
+    assert await api.ask("POST", f"{path}/resume") == (200, resumed)
+    assert (await api.ask("POST", f"{path}/resume"))[1] == {"address": JANE, "resumed": False, "entries": 0}
+    _, shown = await api.ask("GET", path)
+    assert (shown["paused_since"], shown["paused_because"]) == (None, "")
+
+
+@pytest.mark.parametrize(
+    ("address", "body", "status", "expected"),
+    [
+        ("no@acme.test", {}, 404, "no@acme.test is not an identity"),
+        ("nonsense", {}, 400, "nonsense"),
+        (JANE, {"reason": 5}, 400, '"reason" must be one line'),
+        (JANE, {"reason": "two\nlines"}, 400, '"reason" must be one line'),
+        (JANE, {"reason": "x" * 201}, 400, "at most 200 characters"),
+    ],
+)
+async def test_invalid_pauses_are_refused(
+    api: IdentityApi, address: str, body: object, status: int, expected: str
+) -> None:
+    answered, text = await api.ask("POST", f"/identities/{address}/pause", body)
+    assert (answered, expected in text) == (status, True), text
+    assert not api.pauses

@@ -19,7 +19,7 @@ STEP = {"step": "dns", "state": "failed", "at": "2026-01-01T00:00:00Z", "detail"
 SHOWN = {
     "address": "a@x.test", "listed": True, "display_name": "", "company": "", "forward_to": [], "provider": "",
     "used_hour": None, "used_day": None, "hourly_limit": 0, "daily_limit": 0, "waiting": 0, "next_release_at": None,
-    "verified": False, "verified_by": "", "cc_address": "", "steps": [STEP],
+    "paused_since": None, "paused_because": "", "verified": False, "verified_by": "", "cc_address": "", "steps": [STEP],
 }  # fmt: skip
 
 

@@ -21,6 +21,7 @@ from relay.policy.facts import MessageFacts, parse_facts
 from relay.queue.entry import Entry, State
 from relay.queue.message import ClaimedBatch, Message, NewMessage, Settlement
 from relay.queue.nodes import ALL_CONNECTIONS, NodeConnections
+from relay.queue.pause import Pause, identity_subject
 from relay.queue.ports import ClaimLimits, EntryQuery
 from relay.storage.sqlite.store import SqliteStore
 from relay.submission import accept
@@ -98,6 +99,7 @@ class Harness:
         self.events: list[Event] = []
         self.wakes = 0
         self.proven: set[str] = set()
+        self.pauses: dict[str, Pause] = {}
         self.serial = count(1)
         self.settings = Settings.model_validate({"server": {"hostname": "relay.test"}, **sections})
         self.handler = SubmissionHandler(
@@ -110,6 +112,7 @@ class Harness:
             publish=self.events.extend,
             wake=self.wake,
             is_proven=lambda address: address in self.proven,
+            identity_pause=self.pauses.get,
         )
 
     def wake(self) -> None:
@@ -400,3 +403,24 @@ async def test_a_recipient_that_another_message_tests_waits_and_its_copy_is_drop
         "a@x.test": "",
         "archive@x.test": "suppressed: Q0000000000001 tests the address",
     }
+
+
+async def test_mail_of_a_paused_identity_is_refused_for_now(store: SqliteStore) -> None:
+    side = Harness(store, identities={"app@acme.test": {}, "boss@acme.test": {}})
+    why = "24 of 200 recipients bounced within 24 hours (12 %, the limit is 10 %)"
+    side.pauses["boss@acme.test"] = Pause(identity_subject("boss@acme.test"), NOW, 0.0, why, "bounces")
+    assert (await side.take()).code == 250
+    for header in (
+        "From: boss@acme.test",
+        "From: app@acme.test, Boss@ACME.test",
+        "From: app@acme.test\r\nSender: boss@acme.test",
+    ):
+        content = f"{header}\r\nSubject: x\r\n\r\nx\r\n".encode()
+        reply = await side.take(content=content)
+        assert str(reply) == (
+            f"451 4.7.1 <boss@acme.test> is paused: {why}; an operator must resume it: "
+            "relay identity resume boss@acme.test"
+        )
+    assert (await side.take(reverse_path="", content=b"From: boss@acme.test\r\n\r\nx\r\n")).code == 451
+    side.pauses.clear()
+    assert (await side.take(content=b"From: boss@acme.test\r\n\r\nx\r\n")).code == 250

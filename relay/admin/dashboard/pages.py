@@ -16,6 +16,7 @@ from relay.admin.dashboard.html import (
     table,
     tag,
 )
+from relay.queue.pause import Pause
 from relay.queue.routing import LanePause
 from relay.reports.serialize import JsonObject, time_json
 
@@ -33,6 +34,8 @@ class Overview:
     """Events by kind."""
     paused: Mapping[str, LanePause]
     """Pauses by lane."""
+    paused_identities: Mapping[str, Pause]
+    """Pauses by address."""
     recent: Sequence[JsonObject]
     bounces: JsonObject
     engagement: JsonObject
@@ -44,7 +47,7 @@ def overview_page(shown: Overview) -> str:
         f"relay: {shown.hostname}",
         fragment(f"{shown.hostname} · version {shown.version} ", _health(shown.healthy)),
         "",
-        _paused(shown.paused),
+        _paused(shown.paused, shown.paused_identities),
         _numbers(shown),
         section("Recent messages", messages_table(shown.recent, "No message was accepted yet.")),
         tag("div", _bounces(shown.bounces), _engagement(shown.engagement), class_="pair"),
@@ -69,14 +72,18 @@ def _numbers(shown: Overview) -> Markup:
     )
 
 
-def _paused(pauses: Mapping[str, LanePause]) -> Markup | None:
-    if not pauses:
+def _paused(pauses: Mapping[str, LanePause], identities: Mapping[str, Pause]) -> Markup | None:
+    if not pauses and not identities:
         return None
     lines = (
         tag("li", tag("b", lane), f": {pause.why}, until ", moment(time_json(pause.until)), " UTC")
         for lane, pause in sorted(pauses.items())
     )
-    return section("Paused", tag("ul", *lines), class_="alert")
+    held = (
+        tag("li", tag("b", address), f": {pause.why}, until an operator resumes it")
+        for address, pause in sorted(identities.items())
+    )
+    return section("Paused", tag("ul", *lines, *held), class_="alert")
 
 
 def _bounces(report: JsonObject) -> Markup:

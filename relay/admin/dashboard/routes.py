@@ -12,6 +12,7 @@ from relay.admin.dashboard.pages import Overview, message_page, overview_page, s
 from relay.clock import Clock
 from relay.events.ports import StoreError
 from relay.mail.queue_id import is_queue_id
+from relay.queue.pause import Pause
 from relay.queue.routing import LanePause
 from relay.reports import build
 from relay.reports.engagement import engagement_report
@@ -33,7 +34,8 @@ REPORTS_KEPT = 60.0
 class DashboardRoutes:
     """The routes of the dashboard; they only read.
 
-    `last_hour` returns the events of the last hour by kind, `pauses` the paused lanes by name.
+    `last_hour` returns the events of the last hour by kind, `pauses` the paused lanes by name,
+    `paused_identities` the pauses of identities by address.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class DashboardRoutes:
         engagement: EngagementStore,
         last_hour: Callable[[], Mapping[str, int]],
         pauses: Callable[[], Mapping[str, LanePause]],
+        paused_identities: Callable[[], Mapping[str, Pause]],
         status: Callable[[], Awaitable[Mapping[str, object]]],
         clock: Clock,
     ) -> None:
@@ -54,6 +57,7 @@ class DashboardRoutes:
         self._engagement_store = engagement
         self._last_hour = last_hour
         self._pauses = pauses
+        self._paused_identities = paused_identities
         self._status = status
         self._clock = clock
         self._reports: tuple[JsonObject, JsonObject] = ({}, {})
@@ -103,6 +107,7 @@ class DashboardRoutes:
             queue=queue,
             last_hour=self._last_hour(),
             paused=self._pauses(),
+            paused_identities=self._paused_identities(),
             recent=[story_json(one) for one in recent],
             bounces=bounces,
             engagement=engagement,

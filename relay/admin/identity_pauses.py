@@ -1,0 +1,51 @@
+"""The routes of the pauses of identities."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from relay.admin.requests import address_or_400, optional_json_body
+from relay.config.settings import Settings
+from relay.mail.canonical_address import canonical
+
+MAX_REASON = 200
+"""Characters of the reason of an operator, at most: it stands in replies."""
+
+BY_OPERATOR = "operator"
+"""Cause of a pause that an operator made."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IdentityPauseRoutes:
+    """Pauses and resumes identities."""
+
+    settings: Callable[[], Settings]
+    pause: Callable[[str, str, str], Awaitable[bool]]
+    """Pauses a canonical address, with cause and reason; False if it is paused already."""
+    resume: Callable[[str], Awaitable[int | None]]
+    """Ends the pause of a canonical address; returns the entries it held back, None without a pause."""
+
+    def table(self) -> list[web.RouteDef]:
+        """Return the routes."""
+        return [
+            web.post("/identities/{address}/pause", self.post_pause),
+            web.post("/identities/{address}/resume", self.post_resume),
+        ]
+
+    async def post_pause(self, request: web.Request) -> web.Response:
+        """POST /identities/ADDRESS/pause with {"reason": TEXT} or no body: refuse its mail until it is resumed."""
+        address = canonical(address_or_400(request.match_info["address"]))
+        reason = (await optional_json_body(request)).get("reason", "")
+        if not isinstance(reason, str) or len(reason) > MAX_REASON or not reason.isprintable():
+            raise web.HTTPBadRequest(text=f'"reason" must be one line of at most {MAX_REASON} characters')
+        if self.settings().identity_for(address) is None:
+            raise web.HTTPNotFound(text=f"{address} is not an identity; add it with: relay identity add {address}")
+        why = f"an operator paused it{f': {reason}' if reason else ''}"
+        return web.json_response({"address": address, "paused": await self.pause(address, BY_OPERATOR, why)})
+
+    async def post_resume(self, request: web.Request) -> web.Response:
+        """POST /identities/ADDRESS/resume: accept its mail again, and send now what the pause held back."""
+        address = canonical(address_or_400(request.match_info["address"]))
+        entries = await self.resume(address)
+        return web.json_response({"address": address, "resumed": entries is not None, "entries": entries or 0})
