@@ -65,6 +65,8 @@ LINES: dict[str, str] = {
     "store.trouble": "The store does not answer; mail is refused with 451 or 452 until it does. Check disk or "
     "database. error, full.",
     "store.recovered": "The store answers again. seconds.",
+    "store.salvaged": "The stored contents were damaged. The table contents_damaged keeps them; messages whose content "
+    "was unreadable are held. Check the disk. readable, unreadable.",
     "smtp.connected": "A client connected (level debug). client, listener.",
     "smtp.refused": "A client or transaction was refused. client, listener, reply, reverse_path, recipient.",
     "smtp.stressed": "A listener is nearly out of connections: strangers are closed after smtp.stress_timeout, or for "
@@ -81,6 +83,7 @@ LINES: dict[str, str] = {
     "message.bounced": "The message was refused permanently, or expired. lane, remote, reply, status, attempt, delay, "
     "reason, category, rule, phase, guidance, late.",
     "message.dropped": "The message is not sent, by decision. reason.",
+    "message.held": "The stored message is damaged: it is not sent, and held. Check disk and memory. reason.",
     "message.open": "The pixel was fetched. client, user_agent, machine.",
     "message.click": "A link was followed. target, client, user_agent, machine.",
     "message.reply": "A reply arrived. from, subject, message_id, automatic.",
@@ -115,7 +118,10 @@ LINES: dict[str, str] = {
     "events.spooled": "The store does not accept events; they are spooled until it does. error.",
     "events.unspooled": "The events of the spool are in the store. events.",
     "events.spool_failing": "The spool file cannot be written; events wait in memory. Check the disk. error.",
-    "events.spool_damaged": "A spool file had lines that are not events; they were skipped. file, torn, damaged.",
+    "events.spool_damaged": "A spool file had lines that are not events; they were skipped. It is kept as *.damaged, "
+    "unless its last line was torn only. file, torn, damaged.",
+    "events.spool_unreadable": "A spool file cannot be read; it is kept as *.damaged, and the files behind it are "
+    "read. file, error.",
     "events.lost": "Neither store nor spool accepted events, and memory is full: the oldest were dropped. limit.",
     "events.store_faulty": "Unexpected error in the event store; events are spooled until the process is restarted. "
     "error.",
@@ -144,9 +150,11 @@ _LEVEL_OF = {
     "store.trouble": "error",
     "queue.journal_failing": "warning",
     "clock.set": "warning",
+    "store.salvaged": "error",
     "smtp.stressed": "warning",
     "smtp.auth_failed": "warning",
     "smtp.failed": "error",
+    "message.held": "error",
     "unsubscribe.unknown": "warning",
     "imap.failed": "warning",
     "imap.renumbered": "warning",
@@ -164,6 +172,7 @@ _LEVEL_OF = {
     "events.spooled": "warning",
     "events.spool_failing": "error",
     "events.spool_damaged": "error",
+    "events.spool_unreadable": "error",
     "events.lost": "error",
     "events.store_faulty": "error",
     "library.message": "warning",
@@ -173,6 +182,10 @@ _LEVEL_OF = {
 
 Emit = Callable[..., None]
 """Writes one line: `log("message.delivered", queue_id=…, …)`."""
+
+
+def unlogged(_: str, /, **__: object) -> None:
+    """Write nothing: an `Emit` for callers without a log."""
 
 
 def level_of(line: str) -> str:

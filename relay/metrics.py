@@ -51,6 +51,9 @@ class Metrics:
             ["listener"],
             registry=self.registry,
         )
+        self.damaged = Counter(
+            "relay_damaged_total", "Queue entries held because the stored message is damaged", registry=self.registry
+        )
         self.store_trouble = Gauge("relay_store_trouble", "1 while the store does not answer", registry=self.registry)
         self._depth = _Depth()
         self.registry.register(self._depth)

@@ -123,6 +123,18 @@ def store_recovered(seconds: float, error: str) -> Alert:
     return Alert("store", f"the store did not answer for {seconds:.0f} seconds: {error}", text)
 
 
+def message_damaged(queue_id: str, damage: str) -> Alert:
+    """Return the alert about a message that is held because its stored form is damaged."""
+    text = (
+        f"A message in the queue is damaged and is not sent: {damage}. Other mail is sent as before.\n\n"
+        f"Message:     {queue_id} (relay trace {queue_id})\n"
+        "What to do:  check the disk and the memory of this machine or of the database server.\n"
+        f"             Ask the sender to send the message again, and delete it: relay queue delete {queue_id}\n\n"
+        "All of them: relay queue list --state held\n"
+    )
+    return Alert("damaged", f"message {queue_id} is damaged and held: {damage}", text)
+
+
 def alert_message(alert: Alert, route: AlertRoute, queue_id: str, now: float) -> NewMessage:
     """Return the alert as a message with null reverse-path, Auto-Submitted (RFC 3834) and an entry per recipient."""
     subject = _one_line(f"[relay {route.hostname}] {alert.subject}")

@@ -4,7 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
-from relay.app.alerts import Alert, identity_paused, lane_paused, mail_refused, store_recovered
+from relay.app.alerts import Alert, identity_paused, lane_paused, mail_refused, message_damaged, store_recovered
 from relay.app.outcome_tally import OutcomeTally
 from relay.clock import Clock
 from relay.dsn.categories import CATEGORIES
@@ -71,6 +71,9 @@ class Observer:
         delay = event.data.get("delay")
         if event.kind is Kind.DELIVERED and isinstance(delay, float):
             self.metrics.delay.observe(delay)
+        if event.kind is Kind.HELD:
+            self.metrics.damaged.inc()
+            self.send_alert(message_damaged(event.queue_id, str(event.data.get("reason", ""))))
         self._alert_for(event)
 
     def _alert_for(self, event: Event) -> None:

@@ -260,6 +260,7 @@ class App:
             "configuration": {"state": file.state, "changed": file.changed, "faults": file.faults},
             "restart_needed": self.configuration.restart_needed,
             "certificates": self.inbound.certificates.states(self._clock()),
+            "damaged": await self.store.queue.damaged(),
         }
 
     async def shown_configuration(self) -> Mapping[str, object]:

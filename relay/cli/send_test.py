@@ -72,7 +72,7 @@ def send_test(provider: str, from_address: str, to_address: str, timeout: int, p
         _print(as_json, event, _line(event))
 
     outcome, advice, code = verdict(last, name, explanation(last, path))
-    if last.get("event") not in ("delivered", "bounced", "dropped"):
+    if last.get("event") not in ("delivered", "bounced", "dropped", "held"):
         client.post("/queue/delete", {"queue_id": sent["queue_id"]})
     _print(as_json, {"event": "result", "outcome": outcome, "advice": advice, "exit": code}, outcome)
     if advice and not as_json:
@@ -87,7 +87,7 @@ def verdict(last: Mapping[str, Any], provider: str, explained: str) -> tuple[str
     match last.get("event"):
         case "delivered":
             return f"{_provider_name(provider)} works", "", 0
-        case "bounced" | "dropped":
+        case "bounced" | "dropped" | "held":
             return f"{_provider_name(provider)} refused it: {reply or last.get('reason', '')}", advice, EX_UNAVAILABLE
         case "deferred":
             code = EX_NOPERM if "AUTH was refused: 5" in reply else EX_TEMPFAIL
@@ -119,7 +119,7 @@ def _events(client: AdminClient, queue_id: str, timeout: int) -> Iterator[dict[s
         story = client.get(f"/queue/{queue_id}")
         for event in story["events"][seen:]:
             yield event
-            if event["event"] in ("delivered", "bounced", "dropped", "deferred"):
+            if event["event"] in ("delivered", "bounced", "dropped", "held", "deferred"):
                 return
         seen = max(seen, len(story["events"]))
         (recipient,) = story["recipients"]

@@ -15,7 +15,7 @@ from relay.config.certificates import WARNING_DAYS
 _COMMON = {"at", "event", "queue_id", "recipient"}
 
 
-_FAILED = {"bounced", "deferred", "dropped"}
+_FAILED = {"bounced", "deferred", "dropped", "held"}
 
 
 _SHOWN_ABOVE = {"reverse_path", "message_id", "identity", "domain", "size", "client", "lane"}

@@ -14,6 +14,8 @@ class Kind(StrEnum):
     DEFERRED = "deferred"
     BOUNCED = "bounced"
     DROPPED = "dropped"
+    HELD = "held"
+    """Held because the stored message is damaged. An operator who holds an entry causes no event."""
     OPEN = "open"
     CLICK = "click"
     REPLY = "reply"

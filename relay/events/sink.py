@@ -7,6 +7,7 @@ one spool file, identical in every field including `data["id"]`. It loses only e
 |---------------------|------------------------------------------------------------------------------------------|
 | the store fails     | events go to the spool; every `retry` seconds the store is tried and the spool emptied   |
 | the store is slow   | above `limit` waiting events all go to the spool                                         |
+| a file is damaged   | its whole lines are stored, and it is kept as `*.damaged`; the files behind it are read  |
 | the spool fails too | events wait in memory; above `limit` the oldest are dropped, counted and logged          |
 """
 
@@ -14,6 +15,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Sequence
+from pathlib import Path
 
 from relay.events.event import Event
 from relay.events.ports import EventStore, Publish, StoreError
@@ -226,19 +228,31 @@ class EventSink:
             done += len(batch)
             self._progress = segment, done
 
-        await asyncio.to_thread(self._spool.remove, segment.path)
+        done_with = self._spool.set_aside if segment.damaged else self._spool.remove
+        await asyncio.to_thread(done_with, segment.path)
         self._progress = None
         self._unspooled += len(segment.events)
         return True
 
     async def _next_segment(self) -> Segment | None:
-        path = await asyncio.to_thread(self._spool.oldest)
-        if path is None:
-            return None
-        segment = await asyncio.to_thread(self._spool.read, path)
+        segment: Segment | None = None
+        while segment is None:
+            path = await asyncio.to_thread(self._spool.oldest)
+            if path is None:
+                return None
+            segment = await self._read(path)
         if segment.torn or segment.damaged:
-            self._log("events.spool_damaged", file=path.name, torn=segment.torn, damaged=segment.damaged)
+            self._log("events.spool_damaged", file=segment.path.name, torn=segment.torn, damaged=segment.damaged)
         return segment
+
+    async def _read(self, path: Path) -> Segment | None:
+        """Read a file; set one that cannot be read aside, because the events behind it must not wait for it."""
+        try:
+            return await asyncio.to_thread(self._spool.read, path)
+        except SpoolError as error:
+            await asyncio.to_thread(self._spool.set_aside, path)
+            self._log("events.spool_unreadable", file=path.name, error=str(error))
+            return None
 
     async def _rotate(self) -> None:
         try:

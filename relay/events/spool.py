@@ -46,7 +46,7 @@ def decode_event(line: bytes) -> Event:
     raise ValueError("the line lacks a field of an event: kind, at, queue_id, recipient, address, data")
 
 
-_CLOSED, _OPEN = ".jsonl", ".jsonl.open"
+_CLOSED, _OPEN, _DAMAGED = ".jsonl", ".jsonl.open", ".jsonl.damaged"
 
 
 class SpoolError(Exception):
@@ -81,6 +81,8 @@ class Spool:
         self._path = folder
         self._size = 0
         self._closed_bytes = 0
+        self._skipped: set[Path] = set()
+        """Files that could be neither read nor renamed."""
 
     def recover(self) -> int:
         """Make the folder, close the files that an earlier process left open, and return their number.
@@ -137,6 +139,15 @@ class Spool:
             path.unlink(missing_ok=True)
             self._names_changed()
 
+    def set_aside(self, path: Path) -> None:
+        """Rename a damaged file, which is kept for the operator and read no more."""
+        with self._working():
+            try:
+                path.rename(path.with_name(path.name.removesuffix(_CLOSED) + _DAMAGED))
+            except OSError:
+                self._skipped.add(path)
+            self._names_changed()
+
     @contextmanager
     def _working(self) -> Iterator[None]:
         with self._lock:
@@ -180,7 +191,7 @@ class Spool:
         self._names_changed()
 
     def _closed(self) -> list[Path]:
-        return sorted(self._folder.glob(f"*{_CLOSED}"))
+        return sorted(path for path in self._folder.glob(f"*{_CLOSED}") if path not in self._skipped)
 
     def _names_changed(self) -> None:
         """Make the names survive a power loss, and recount the closed files."""

@@ -25,7 +25,7 @@ FINAL = frozenset({State.DELIVERED, State.BOUNCED, State.DROPPED})
 MOVES: dict[State, frozenset[State]] = {
     State.WAITING: frozenset({State.ACTIVE, State.HELD, State.DROPPED}),
     State.HELD: frozenset({State.WAITING, State.DROPPED}),
-    State.ACTIVE: frozenset({State.WAITING, State.DELIVERED, State.BOUNCED, State.DROPPED}),
+    State.ACTIVE: frozenset({State.WAITING, State.HELD, State.DELIVERED, State.BOUNCED, State.DROPPED}),
     State.DELIVERED: frozenset(),
     State.BOUNCED: frozenset(),
     State.DROPPED: frozenset(),
@@ -33,7 +33,7 @@ MOVES: dict[State, frozenset[State]] = {
 """States that may follow each state.
 
 Claim: waiting → active. Operator: waiting ↔ held, either → dropped. Settle: active → delivered, bounced, dropped or
-waiting. Recovery after a crash: active → waiting.
+waiting; held if the stored message is damaged. Recovery after a crash: active → waiting.
 """
 
 

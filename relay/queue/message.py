@@ -73,6 +73,8 @@ class ClaimedBatch:
     message: Message
     content: bytes
     entries: tuple[Entry, ...]
+    damage: str = ""
+    """Why the stored message must not be sent, "" if it is what was accepted. The content is empty with a damage."""
 
 
 @dataclass(frozen=True, slots=True)

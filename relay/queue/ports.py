@@ -64,7 +64,8 @@ class QueueStore(Protocol):
     async def claim(self, now: float, limits: ClaimLimits) -> Sequence[ClaimedBatch]:
         """Lease due entries, oldest due first within a lane. No lane starves another.
 
-        At least one entry is claimed when one is due in a lane below its limit, whatever its size.
+        At least one entry is claimed when one is due in a lane below its limit, whatever its size. A message that is
+        not stored as it was accepted is claimed with its damage, and without content.
         """
 
     async def next_due(self, busy: Sequence[str], connections: NodeConnections = ALL_CONNECTIONS) -> float | None:
@@ -119,10 +120,13 @@ class QueueAdminStore(Protocol):
         """
 
     async def content(self, queue_id: str) -> bytes | None:
-        """Return the stored content, None when it was deleted or never stored."""
+        """Return the stored content, None when it was deleted, never stored, or is damaged."""
 
     async def depth(self) -> Mapping[tuple[str, State], int]:
         """Return the number of entries that are not final, by lane and state."""
+
+    async def damaged(self) -> int:
+        """Return the number of entries that are held because their stored message is damaged."""
 
     async def purge(self, before: float) -> int:
         """Delete messages created before that time whose entries are all final, with entries and events.

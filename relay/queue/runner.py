@@ -8,6 +8,7 @@ from relay.events.ports import StoreError
 from relay.queue.bounce_policy import Judged
 from relay.queue.clock_guard import ClockGuard
 from relay.queue.context import INTERNAL_ERROR, ErrorBoundary, QueueContext, pause_after, retry_store
+from relay.queue.damage import hold_damaged
 from relay.queue.dispatch import Dispatcher, Selection
 from relay.queue.lane_feedback import LaneFeedback
 from relay.queue.lanes import LaneTable
@@ -165,6 +166,9 @@ class Runner:
     async def _attempt(self, claimed: ClaimedBatch) -> None:
         """Make one attempt for entries of one message in one lane, and settle it."""
         offset = self._clock_guard.offset()
+        if claimed.damage:
+            await self._apply(hold_damaged(claimed, self._context.clock()))
+            return
 
         selection = await self._prepare(claimed)
         if selection.settlement.entries:

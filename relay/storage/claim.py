@@ -7,14 +7,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
 
 from relay.mail.transaction import MAX_RECIPIENTS
-from relay.queue.entry import Entry, State
+from relay.queue.entry import Entry
 from relay.queue.message import ClaimedBatch, Message
 from relay.queue.nodes import NodeConnections
 from relay.queue.ports import ClaimLimits
 from relay.storage import pauses
 from relay.storage.database import Connection
 from relay.storage.due_lanes import DueLanes
-from relay.storage.rows import ENTRY_COLUMNS, MESSAGE_COLUMNS, MESSAGE_WIDTH, Row, entry_of, message_of, qualified
+from relay.storage.rows import ENTRY_COLUMNS, MESSAGE_WIDTH, Row
+from relay.storage.stored import Unreadable, batches, intact_message, read_stored
 
 DUE = (
     f"SELECT {ENTRY_COLUMNS} FROM entries INDEXED BY entries_open "  # noqa: S608  names of the schema
@@ -26,12 +27,6 @@ DUE = (
 COMPANIONS = (
     f"SELECT {ENTRY_COLUMNS} FROM entries WHERE queue_id = ? AND lane = ? AND state = 'waiting' "  # noqa: S608
     "AND next_attempt_at <= ? ORDER BY number LIMIT ?"
-)
-
-
-CONTENT = (
-    f"SELECT {qualified(MESSAGE_COLUMNS, 'messages')}, content FROM messages "  # noqa: S608  names of the schema
-    "JOIN contents ON contents.queue_id = messages.queue_id WHERE messages.queue_id = ?"
 )
 
 
@@ -81,9 +76,10 @@ _NEXT_ATTEMPT_AT = ENTRY_COLUMNS.split(", ").index("next_attempt_at")
 class ClaimSource:
     """Finds and leases the entries of a claim. This class queries each lane and each message separately."""
 
-    def __init__(self, raw: Connection, lease: str) -> None:
+    def __init__(self, raw: Connection, lease: str, unreadable: Unreadable) -> None:
         self.raw = raw
         self.lease = lease
+        self._unreadable = unreadable
 
     def prefetch(self, wanted: Mapping[str, int], octets: int) -> None:
         """Announce the next calls: the number of entries by lane, and the octets left for contents."""
@@ -96,10 +92,9 @@ class ClaimSource:
         """Return the due entries of a message in a lane, at most one transaction's recipients."""
         return self.raw.execute(COMPANIONS, (queue_id, lane, now, MAX_RECIPIENTS)).fetchall()
 
-    def content(self, queue_id: str) -> Row:
-        """Return the row of a message, with its content."""
-        row: Row = self.raw.execute(CONTENT, (queue_id,)).fetchone()
-        return row
+    def content(self, queue_id: str) -> Row | None:
+        """Return the row of a message, with its content; None if there is none."""
+        return read_stored(self.raw, queue_id, self._unreadable)
 
     def take(self, rows: Sequence[Row]) -> None:
         """Lease these entries, at the latest in `finish`."""
@@ -118,7 +113,8 @@ class _Claim:
         self.entries_left = room.entries
         self.bytes_left = room.content_bytes
         self.out_of_bytes = False
-        self.messages: dict[str, tuple[Message, bytes]] = {}
+        self.messages: dict[str, tuple[Message, bytes, str]] = {}
+        """By queue id: message, content, and damage."""
         self.claimed: list[ClaimedBatch] = []
 
     def has_capacity(self) -> bool:
@@ -140,9 +136,7 @@ class _Claim:
             content = self._content(queue_id)
             if content is None:
                 break
-            for start in range(0, len(group), MAX_RECIPIENTS):
-                entries = tuple(entry_of(row, State.ACTIVE) for row in group[start : start + MAX_RECIPIENTS])
-                self.claimed.append(ClaimedBatch(*content, entries))
+            self.claimed += batches(content, group)
             taken += len(group)
             self.source.take(group)
 
@@ -156,16 +150,16 @@ class _Claim:
         others = [row for row in due if row[0] != last]
         return others + self.source.same_message(last, lane, self.now)
 
-    def _content(self, queue_id: str) -> tuple[Message, bytes] | None:
+    def _content(self, queue_id: str) -> tuple[Message, bytes, str] | None:
         """Return a message with its content, None when it does not fit. The first always fits."""
         if queue_id not in self.messages:
             row = self.source.content(queue_id)
-            content: bytes = row[MESSAGE_WIDTH]
-            if self.messages and len(content) > self.bytes_left:
+            size = len((row[MESSAGE_WIDTH] if row else None) or b"")
+            if self.messages and size > self.bytes_left:
                 self.out_of_bytes = True
                 return None
-            self.bytes_left -= len(content)
-            self.messages[queue_id] = message_of(row), content
+            self.bytes_left -= size
+            self.messages[queue_id] = intact_message(queue_id, row)
         return self.messages[queue_id]
 
 
@@ -226,22 +220,24 @@ def release(lanes: DueLanes, entries: Sequence[Entry], boot: str) -> Callable[[C
     return operation
 
 
-def leased_before(keys: Sequence[tuple[str, int]], boot: str) -> Callable[[Connection], Sequence[ClaimedBatch]]:
+def leased_before(
+    keys: Sequence[tuple[str, int]], boot: str, unreadable: Unreadable
+) -> Callable[[Connection], Sequence[ClaimedBatch]]:
     """Return the entries that an earlier boot still has leased, by message."""
 
     def operation(raw: Connection) -> Sequence[ClaimedBatch]:
-        return claimed_of(raw, [row for key in keys for row in raw.execute(LEFT, (*key, boot))])
+        return claimed_of(raw, [row for key in keys for row in raw.execute(LEFT, (*key, boot))], unreadable)
 
     return operation
 
 
-def claimed_of(raw: Connection, rows: Iterable[Row]) -> list[ClaimedBatch]:
+def claimed_of(raw: Connection, rows: Iterable[Row], unreadable: Unreadable) -> list[ClaimedBatch]:
     """Return entries by message, with their contents."""
-    claimed: list[ClaimedBatch] = []
-    for queue_id, group in _by_message(rows):
-        row = raw.execute(CONTENT, (queue_id,)).fetchone()
-        claimed.append(ClaimedBatch(message_of(row), row[MESSAGE_WIDTH], tuple(map(entry_of, group))))
-    return claimed
+    return [
+        batch
+        for queue_id, group in _by_message(rows)
+        for batch in batches(intact_message(queue_id, read_stored(raw, queue_id, unreadable)), group)
+    ]
 
 
 def recover(lanes: DueLanes, now: float, longest_wait: float, boot: str) -> Callable[[Connection], int]:

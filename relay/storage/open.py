@@ -26,7 +26,7 @@ async def open_store(settings: Settings, now: float, log: Emit, on_work: Callabl
     `on_work` is called when another node enqueued or returned work.
     """
     if settings.sqlite_path is not None:
-        return await SqliteStore.open(settings.sqlite_path, now=now)
+        return await SqliteStore.open(settings.sqlite_path, now=now, log=log)
     try:
         from relay.storage.postgres.store import PostgresStore
     except ModuleNotFoundError as error:

@@ -15,11 +15,17 @@ from relay.storage.rows import (
     MESSAGE_COLUMNS,
     MESSAGE_WIDTH,
     Row,
-    entry_of,
-    event_of,
-    message_of,
     qualified,
     text,
+)
+from relay.storage.stored import (
+    DAMAGES,
+    Unreadable,
+    intact_message,
+    read_stored,
+    readable_entry,
+    readable_events,
+    readable_message,
 )
 
 OPEN = "state IN ('waiting', 'held', 'active')"
@@ -35,10 +41,13 @@ ENTRIES_OF = f"SELECT {ENTRY_COLUMNS} FROM entries WHERE queue_id = ? ORDER BY n
 EVENTS_OF = f"SELECT {EVENT_COLUMNS} FROM events WHERE queue_id = ? ORDER BY at, id"  # noqa: S608  names only
 
 
-CONTENT_OF = "SELECT content FROM contents WHERE queue_id = ?"
-
-
 DEPTH = f"SELECT lane, state, count(*) FROM entries INDEXED BY entries_open WHERE {OPEN} GROUP BY state, lane"  # noqa: S608
+
+
+DAMAGED = (
+    f"SELECT count(*) FROM entries WHERE {OPEN} AND state = 'held' "  # noqa: S608  names only
+    f"AND reason IN ({', '.join('?' * len(DAMAGES))})"
+)
 
 
 _ENTRY_WITH_MESSAGE = f"{qualified(MESSAGE_COLUMNS, 'messages')}, {qualified(ENTRY_COLUMNS, 'entries')}"
@@ -156,15 +165,15 @@ def stories(query: MessageQuery) -> Callable[[Connection], Sequence[Story]]:
     """Return the stories of the messages that match."""
 
     def operation(raw: Connection) -> Sequence[Story]:
-        messages = [message_of(row) for row in raw.execute(*messages_statement(query)).fetchall()]
+        messages = [readable_message(row)[0] for row in raw.execute(*messages_statement(query)).fetchall()]
         return [Story(message, *_history(raw, message.queue_id)) for message in messages]
 
     return operation
 
 
 def _history(raw: Connection, queue_id: str) -> tuple[tuple[Entry, ...], tuple[Event, ...]]:
-    entries = tuple(entry_of(row) for row in raw.execute(ENTRIES_OF, (queue_id,)))
-    events = tuple(event_of(row) for row in raw.execute(EVENTS_OF, (queue_id,)))
+    entries = tuple(readable_entry(row)[0] for row in raw.execute(ENTRIES_OF, (queue_id,)))
+    events = tuple(readable_events(raw.execute(EVENTS_OF, (queue_id,))))
     return entries, events
 
 
@@ -225,7 +234,7 @@ def entry_at(raw: Connection, key: EntryKey) -> tuple[Message, Entry] | None:
 
 
 def _entry_with_message(row: Row) -> tuple[Message, Entry]:
-    return message_of(row), entry_of(row[MESSAGE_WIDTH:])
+    return readable_message(row)[0], readable_entry(row[MESSAGE_WIDTH:])[0]
 
 
 def depth(raw: Connection) -> dict[tuple[str, State], int]:
@@ -233,11 +242,17 @@ def depth(raw: Connection) -> dict[tuple[str, State], int]:
     return {(lane, State(state)): count for lane, state, count in raw.execute(DEPTH)}
 
 
-def content(queue_id: str) -> Callable[[Connection], bytes | None]:
-    """Return the content of a message, None when it is not stored."""
+def damaged(raw: Connection) -> int:
+    """Return the number of entries that are held because of damage."""
+    count: int = raw.execute(DAMAGED, DAMAGES).fetchone()[0]
+    return count
+
+
+def content(queue_id: str, unreadable: Unreadable) -> Callable[[Connection], bytes | None]:
+    """Return the content of a message, None when it is not stored or damaged."""
 
     def operation(raw: Connection) -> bytes | None:
-        row = raw.execute(CONTENT_OF, (queue_id,)).fetchone()
-        return None if row is None else row[0]
+        _, found, damage = intact_message(queue_id, read_stored(raw, queue_id, unreadable))
+        return None if damage else found
 
     return operation

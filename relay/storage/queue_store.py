@@ -14,6 +14,7 @@ from relay.storage.database import Operation
 from relay.storage.due_lanes import DueLanes
 from relay.storage.queries import EntryKey
 from relay.storage.store_database import ROW_COST, StoreDatabase
+from relay.storage.stored import Unreadable, leaving_out
 
 T = TypeVar("T")
 
@@ -27,6 +28,7 @@ class BaseQueueStore(ABC):
     def __init__(self, database: StoreDatabase, lanes: DueLanes) -> None:
         self._database = database
         self._lanes = lanes
+        self._unreadable = Unreadable()
 
     @abstractmethod
     async def enqueue(self, accepted: NewMessage) -> None:
@@ -65,11 +67,16 @@ class BaseQueueStore(ABC):
 
     async def content(self, queue_id: str) -> bytes | None:
         """Return the stored content, None when there is none."""
-        return await self._database.read(queries.content(queue_id))
+        operation = queries.content(queue_id, self._unreadable)
+        return await leaving_out(lambda: self._database.read(operation))
 
     async def depth(self) -> Mapping[tuple[str, State], int]:
         """Return the number of entries that are not final, by lane and state."""
         return await self._database.read(queries.depth)
+
+    async def damaged(self) -> int:
+        """Return the number of entries that are held because their stored message is damaged."""
+        return await self._database.read(queries.damaged)
 
     async def change(self, query: EntryQuery, change: EntryChange) -> ChangedEntries:
         """Apply the change to matching entries that are neither leased nor final, in one transaction."""

@@ -29,6 +29,7 @@ from relay.storage.rows import (
     label_rows,
     message_row,
 )
+from relay.storage.stored import content_row
 from relay.storage.unsubscribes import UnsubscribeTable
 
 DROP_CONTENT = (
@@ -67,16 +68,17 @@ def enqueue(lanes: DueLanes, *accepted: NewMessage) -> Callable[[Connection], No
 
 def insert(raw: Connection, lanes: DueLanes, accepted: Sequence[NewMessage]) -> None:
     """Insert the rows of messages, table by table, and add their lanes."""
-    raw.executemany(INSERT_MESSAGE, [message_row(one.message) for one in accepted])
-    contents = [(one.message.queue_id, one.content) for one in accepted if not _is_done(one)]
+    messages = [message_row(one.message) for one in accepted]
+    raw.executemany(INSERT_MESSAGE, messages)
+    contents = [content_row(row, one.content) for row, one in zip(messages, accepted, strict=True) if not _is_done(one)]
     if contents:
         raw.executemany(INSERT_CONTENT, contents)
 
     entries = [entry for one in accepted for entry in one.entries]
     raw.executemany(INSERT_ENTRY, map(entry_row, entries))
 
-    messages = (one.message for one in accepted)
-    labels = [row for one in messages for row in label_rows(one.queue_id, one.tags, one.metadata)]
+    labelled = (one.message for one in accepted)
+    labels = [row for one in labelled for row in label_rows(one.queue_id, one.tags, one.metadata)]
     if labels:
         raw.executemany(INSERT_LABEL, labels)
 

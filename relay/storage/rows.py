@@ -49,7 +49,7 @@ def _insert(table: str, columns: str) -> str:
 
 INSERT_MESSAGE = _insert("messages", MESSAGE_COLUMNS)
 
-INSERT_CONTENT = _insert("contents", "queue_id, content")
+INSERT_CONTENT = _insert("contents", "queue_id, content, digest")
 
 INSERT_ENTRY = _insert("entries", f"{ENTRY_COLUMNS}, recipient_key")
 

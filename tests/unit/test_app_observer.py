@@ -39,6 +39,21 @@ def test_other_failures_give_no_alert() -> None:
     assert not alerts_for(failed(""), Event(Kind.DELIVERED, 1000.0, "A", 0, "u@x.test", dict(FAILED)))
 
 
+def test_a_damaged_message_gives_an_alert_and_is_counted() -> None:
+    alerts: list[Alert] = []
+    log = StringIO()
+    observer = Observer(Log(log, "json"), lambda: 1000.0, alerts.append)
+    observer.publish(
+        [Event(Kind.HELD, 1000.0, "A", 0, "u@x.test", {"reason": "the stored message is not what it was"})]
+    )
+    assert [(one.cause, one.subject) for one in alerts] == [
+        ("damaged", "message A is damaged and held: the stored message is not what it was")
+    ]
+    assert b"relay_damaged_total 1.0" in observer.metrics.exposition()
+    assert '"event":"message.held"' in log.getvalue()
+    assert '"level":"error"' in log.getvalue()
+
+
 def test_a_refused_alert_gives_no_alert() -> None:
     assert not alerts_for(failed("auth_failed", alert="refused: auth_failed acme.test"))
 

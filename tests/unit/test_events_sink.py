@@ -11,7 +11,7 @@ import pytest
 from relay.events.event import Event, Kind
 from relay.events.ports import StoreError
 from relay.events.sink import EventSink
-from relay.events.spool import Spool, SpoolError
+from relay.events.spool import Spool, SpoolError, encode_event
 from tests.servers.waiting import until
 
 
@@ -281,6 +281,41 @@ async def test_damage_in_the_spool_is_told_and_the_rest_arrives(tmp_path: Path) 
     async with running(tmp_path, store, spool=spool) as watched:
         await until(lambda: store.events == [event(1)])
     assert watched.lines == [("events.spool_damaged", {"file": path.name, "torn": True, "damaged": 0})]
+
+
+async def test_a_damaged_file_is_kept_and_the_files_behind_it_are_read(tmp_path: Path) -> None:
+    spool = Spool(tmp_path)
+    (tmp_path / "0000000000001-unreadable.jsonl").mkdir()
+    (tmp_path / "0000000000002-damaged.jsonl").write_bytes(encode_event(event(1)) + b"no event\n")
+    (tmp_path / "0000000000003-whole.jsonl").write_bytes(encode_event(event(2)))
+    store = Store()
+    async with running(tmp_path, store, spool=spool) as watched:
+        await until(lambda: store.events == [event(1), event(2)])
+    assert [(line, fields["file"]) for line, fields in watched.lines] == [
+        ("events.spool_unreadable", "0000000000001-unreadable.jsonl"),
+        ("events.spool_damaged", "0000000000002-damaged.jsonl"),
+    ]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "0000000000001-unreadable.jsonl.damaged",
+        "0000000000002-damaged.jsonl.damaged",
+    ]
+
+
+async def test_a_file_that_can_be_neither_read_nor_renamed_is_skipped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    stuck = tmp_path / "0000000000001-stuck.jsonl"
+    stuck.mkdir()
+    (tmp_path / "0000000000002-whole.jsonl").write_bytes(encode_event(event(2)))
+    monkeypatch.setattr(Path, "rename", refused)
+    store = Store()
+    async with running(tmp_path, store) as watched:
+        await until(lambda: store.events == [event(2)])
+    assert watched.line_names == ["events.spool_unreadable"]
+    assert stuck.exists()
 
 
 async def test_a_spool_that_cannot_be_used_stops_the_start(tmp_path: Path) -> None:

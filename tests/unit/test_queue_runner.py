@@ -21,6 +21,7 @@ from relay.queue.ports import DeliveryJob, EntryQuery
 from relay.render.render import Rendering, RenderInput
 from relay.reports.ports import MessageQuery
 from relay.storage.sqlite.store import SqliteStore
+from relay.storage.stored import CHANGED
 from tests.unit.queue_harness import (
     BUSY,
     DOWN,
@@ -348,3 +349,29 @@ async def test_an_attempt_that_does_not_end_in_time_is_left_to_the_next_start(tm
         assert (await again.reports.stories(MessageQuery(recipient="a@x.test")))[0].message.queue_id == "0000000000000A"
     finally:
         await again.close()
+
+
+async def test_a_damaged_message_is_held_and_the_rest_is_sent(tmp_path: Path) -> None:
+    async with running(tmp_path) as harness:
+        harness.delivery.answers = [DOWN]
+        await harness.enqueue("a@x.test", "b@y.test", tracking=TRACKING, queue_id="0000000000000A")
+        await harness.until_settled()
+        await harness.store.database.write(lambda raw: raw.execute("UPDATE contents SET content = x'00'"))
+        await harness.enqueue("c@x.test", queue_id="0000000000000B")
+        harness.now += 86400
+
+        async def done() -> bool:
+            harness.runner.wake()
+            entries = await harness.entries()
+            return not harness.is_publishing and all(one.state in (State.HELD, State.DELIVERED) for one in entries)
+
+        await harness.until(done)
+        states = {one.recipient: (one.state, one.reason) for one in await harness.entries()}
+        assert states["c@x.test"] == (State.DELIVERED, "")
+        held = [address for address, found in states.items() if found == (State.HELD, CHANGED)]
+        assert [(event.address, event.data["reason"]) for event in harness.events if event.kind is Kind.HELD] == [
+            (address, CHANGED) for address in held
+        ]
+        assert len(held) == 1, "one of both was deferred"
+        assert len(harness.delivery.jobs) == 3
+        assert not harness.raised

@@ -8,7 +8,18 @@ import pytest
 from relay.queue.entry import State
 from relay.queue.ports import EntryQuery
 from relay.reports.ports import MessageQuery
-from relay.storage import audit, claim, due_lanes, purge, queries, queue_writes, report_queries, rows, unsubscribes
+from relay.storage import (
+    audit,
+    claim,
+    due_lanes,
+    purge,
+    queries,
+    queue_writes,
+    report_queries,
+    rows,
+    stored,
+    unsubscribes,
+)
 from relay.storage.sqlite import ledgers, schema
 from relay.suppression.ports import UnsubscribeQuery
 
@@ -32,7 +43,7 @@ def plan(raw: sqlite3.Connection, sql: str) -> list[str]:
     "sql",
     [
         claim.DUE,
-        claim.CONTENT,
+        stored.CONTENT,
         claim.LEASE,
         claim.RELEASE,
         claim.VOID,
@@ -43,9 +54,9 @@ def plan(raw: sqlite3.Connection, sql: str) -> list[str]:
         queue_writes.FIND_RECIPIENT,
         queue_writes.FIND_RECIPIENTS,
         queries.ENTRY_AT,
+        queries.DAMAGED,
         queries.ENTRIES_OF,
         queries.EVENTS_OF,
-        queries.CONTENT_OF,
         purge.OLD_MESSAGES,
         purge.OLD_EVENTS,
         *purge.DELETES,

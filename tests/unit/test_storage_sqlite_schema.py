@@ -9,11 +9,15 @@ from pathlib import Path
 import pytest
 
 from relay.events.ports import StoreError
+from relay.queue.damage import hold_damaged
+from relay.queue.entry import State
+from relay.storage import stored
 from relay.storage.errors import DamagedError, SchemaError, StoreLockedError
 from relay.storage.sqlite import schema
 from relay.storage.sqlite.connection import PAGE_SIZE
+from relay.storage.sqlite.stats import survey_sqlite
 from relay.storage.sqlite.store import SqliteStore
-from tests.contract.values import NOW, accepted
+from tests.contract.values import NOW, ROOMY, accepted, settle
 
 NEWEST = max(schema.migrations())
 
@@ -113,6 +117,63 @@ async def test_a_damaged_database_is_refused(path: Path, damage: Callable[[bytes
     await fill(path)
     path.write_bytes(damage(path.read_bytes()))
     await refused(path, DamagedError, match)
+
+
+def zero_page_of(path: Path, content: bytes) -> None:
+    """Zero the page of the file in which this content begins to fill whole pages."""
+    data = bytearray(path.read_bytes())
+    page = data.index(content * (PAGE_SIZE // len(content) - 2)) // PAGE_SIZE
+    data[page * PAGE_SIZE : (page + 1) * PAGE_SIZE] = bytes(PAGE_SIZE)
+    path.write_bytes(data)
+
+
+async def fill_with_three(path: Path) -> None:
+    store = await SqliteStore.open(path, now=NOW)
+    for number in range(3):
+        await store.queue.enqueue(accepted(f"M{number}", content=f"content {number} ".encode() * 6000))
+    await store.close()
+
+
+async def damages(store: SqliteStore) -> dict[str, str]:
+    return {one.message.queue_id: one.damage for one in await store.queue.claim(NOW, ROOMY)}
+
+
+async def test_an_unreadable_content_is_set_aside_at_the_start(path: Path) -> None:
+    await fill_with_three(path)
+    zero_page_of(path, b"content 1 ")
+    lines: list[tuple[str, dict[str, object]]] = []
+    store = await SqliteStore.open(path, now=NOW, log=lambda line, **fields: lines.append((line, fields)))
+    assert lines == [("store.salvaged", {"readable": 2, "unreadable": 1})]
+    assert await damages(store) == {"M0": "", "M1": stored.MISSING, "M2": ""}
+    await store.queue.enqueue(accepted("M3", content=b"content 3 " * 6000))
+    await store.close()
+
+    zero_page_of(path, b"content 3 ")
+    again = await SqliteStore.open(path, now=NOW, log=lambda line, **fields: lines.append((line, fields)))
+    assert lines[1:] == [("store.salvaged", {"readable": 2, "unreadable": 2})]
+    await again.queue.recover(NOW, 3600.0)
+    assert await damages(again) == {"M0": "", "M1": stored.MISSING, "M2": "", "M3": stored.MISSING}
+    await again.close()
+
+    with closing(sqlite3.connect(path)) as raw:
+        names = [name for (name,) in raw.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
+        assert {"contents", "contents_damaged", "contents_damaged_2"} <= set(names)
+    assert survey_sqlite(path).rows["contents"] == 2
+
+
+async def test_an_unreadable_content_is_left_out_while_running(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(schema, "QUICK_CHECK_LIMIT", 0)
+    await fill_with_three(path)
+    zero_page_of(path, b"content 1 ")
+    store = await SqliteStore.open(path, now=NOW)
+    claimed = {one.message.queue_id: one for one in await store.queue.claim(NOW, ROOMY)}
+    assert {queue_id: one.damage for queue_id, one in claimed.items()} == {"M0": "", "M1": stored.UNREADABLE, "M2": ""}
+    assert claimed["M2"].content == b"content 2 " * 6000
+    assert await store.queue.content("M1") is None
+    await store.queue.apply([hold_damaged(claimed["M1"], NOW), settle(claimed["M2"], State.DELIVERED, NOW)])
+    await store.queue.enqueue(accepted("M3"))
+    assert await damages(store) == {"M3": ""}
+    await store.close()
 
 
 async def test_a_refused_database_leaves_the_lock_free(path: Path) -> None:

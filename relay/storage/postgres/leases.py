@@ -12,17 +12,18 @@ from relay.storage.claim import CLAMP, ClaimSource, claimed_of
 from relay.storage.database import Connection, Operation
 from relay.storage.due_lanes import DueLanes
 from relay.storage.queries import EntryKey
-from relay.storage.rows import ENTRY_COLUMNS, MESSAGE_COLUMNS, UPDATED_COLUMNS, Row, entry_update, qualified
+from relay.storage.rows import ENTRY_COLUMNS, UPDATED_COLUMNS, Row, entry_update, qualified
+from relay.storage.stored import STORED, Unreadable
 
 T = TypeVar("T")
 
 
 DUE = (
-    f"SELECT {qualified(ENTRY_COLUMNS, 'due')}, octet_length(content) "  # noqa: S608  names of the schema
+    f"SELECT {qualified(ENTRY_COLUMNS, 'due')}, coalesce(octet_length(content), 0) "  # noqa: S608  names of the schema
     "FROM unnest(?::text[], ?::bigint[]) AS wanted (lane, most) CROSS JOIN LATERAL ("
     f"SELECT {ENTRY_COLUMNS} FROM entries WHERE state = 'waiting' AND entries.lane = wanted.lane "
     "ORDER BY next_attempt_at, queue_id, number LIMIT wanted.most FOR UPDATE SKIP LOCKED) AS due "
-    "JOIN contents ON contents.queue_id = due.queue_id"
+    "LEFT JOIN contents ON contents.queue_id = due.queue_id"
 )
 
 
@@ -34,8 +35,8 @@ COMPANIONS = (
 
 
 CONTENTS = (
-    f"SELECT {qualified(MESSAGE_COLUMNS, 'messages')}, content FROM messages "  # noqa: S608  names of the schema
-    "JOIN contents ON contents.queue_id = messages.queue_id WHERE messages.queue_id = ANY(?::text[])"
+    f"SELECT {STORED} FROM messages LEFT JOIN contents ON contents.queue_id = messages.queue_id "  # noqa: S608
+    "WHERE messages.queue_id = ANY(?::text[])"
 )
 
 
@@ -130,7 +131,7 @@ class PostgresClaimSource(ClaimSource):
     """Finds entries that no other node is claiming: all lanes in one statement, all messages in another."""
 
     def __init__(self, raw: Connection, lease: Lease, held: Collection[EntryKey]) -> None:
-        super().__init__(raw, lease.node)
+        super().__init__(raw, lease.node, Unreadable())
         self._number = lease.number
         self._held = held
         self._rows: dict[str, list[Row]] = {}
@@ -164,11 +165,11 @@ class PostgresClaimSource(ClaimSource):
         rows = self.raw.execute(COMPANIONS, (queue_id, lane, now, MAX_RECIPIENTS)).fetchall()
         return [row for row in rows if (row[0], row[1]) not in self._held]
 
-    def content(self, queue_id: str) -> Row:
-        """Return the row of a message, with its content."""
+    def content(self, queue_id: str) -> Row | None:
+        """Return the row of a message, with its content; None if there is none."""
         if queue_id not in self._contents:
             self._read([queue_id])
-        return self._contents[queue_id]
+        return self._contents.get(queue_id)
 
     def take(self, rows: Sequence[Row]) -> None:
         """Note these locked entries as claimed."""
@@ -224,7 +225,7 @@ def leased_before(keys: Sequence[EntryKey], node: str) -> Callable[[Connection],
         leases = {(row[0], row[1]): Lease(row[_WIDTH], row[_WIDTH + 1]) for row in rows}
         return [
             (claimed, {(one.queue_id, one.number): leases[one.queue_id, one.number] for one in claimed.entries})
-            for claimed in claimed_of(raw, rows)
+            for claimed in claimed_of(raw, rows, Unreadable())
         ]
 
     return operation

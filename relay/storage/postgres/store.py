@@ -12,7 +12,7 @@ import psycopg
 
 from relay.clock import system_clock
 from relay.events.ports import StoreError
-from relay.log import Emit
+from relay.log import Emit, unlogged
 from relay.storage.audit import AuditReader
 from relay.storage.due_lanes import DueLanes
 from relay.storage.postgres import partitions, schema
@@ -34,10 +34,6 @@ POLL_INTERVAL = 10.0
 
 _PARTITION_POLLS = 360
 """Polls between two rounds of making event partitions ahead: one hour."""
-
-
-def _unlogged(_: str, /, **__: object) -> None:
-    pass
 
 
 def _nothing() -> None:
@@ -86,7 +82,7 @@ class PostgresStore(Store):
         data_dir: Path,
         *,
         now: float,
-        log: Emit = _unlogged,
+        log: Emit = unlogged,
         on_work: Callable[[], None] = _nothing,
         password: str = "",
     ) -> Self:

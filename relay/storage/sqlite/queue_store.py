@@ -13,6 +13,7 @@ from relay.storage.due_lanes import DueLanes
 from relay.storage.queries import EntryKey
 from relay.storage.queue_store import BaseQueueStore, size_of
 from relay.storage.store_database import StoreDatabase
+from relay.storage.stored import leaving_out
 from relay.storage.suppressions import SuppressionTable
 from relay.storage.writer import Writer
 
@@ -41,12 +42,16 @@ class SqliteQueueStore(BaseQueueStore):
 
     async def leased_by_previous_run(self, keys: Sequence[EntryKey]) -> Sequence[ClaimedBatch]:
         """Return the entries that an earlier process still has leased, by message."""
-        return await self._database.read(claim.leased_before(keys, self.boot))
+        operation = claim.leased_before(keys, self.boot, self._unreadable)
+        return await leaving_out(lambda: self._database.read(operation))
 
     async def claim(self, now: float, room: ClaimLimits) -> Sequence[ClaimedBatch]:
         """Lease due entries. When the caller is cancelled, they are returned to the queue."""
+        return await leaving_out(lambda: self._claim(now, room))
+
+    async def _claim(self, now: float, room: ClaimLimits) -> Sequence[ClaimedBatch]:
         claiming = self._writer.submit(
-            claim.claim(self._lanes, now, room, lambda raw: claim.ClaimSource(raw, self.boot))
+            claim.claim(self._lanes, now, room, lambda raw: claim.ClaimSource(raw, self.boot, self._unreadable))
         )
         try:
             return await asyncio.shield(claiming)

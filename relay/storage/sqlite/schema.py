@@ -11,9 +11,11 @@ from pathlib import Path
 import aiosqlite
 
 from relay.events.ports import StoreError
+from relay.log import Emit, unlogged
 from relay.storage.errors import DamagedError, SchemaError
 from relay.storage.sqlite.connection import PAGE_SIZE, connect_reader, in_thread, uri
 from relay.storage.sqlite.lock import StoreLock, sync_folder
+from relay.storage.sqlite.salvage import faults, set_contents_aside
 
 APPLICATION_ID = 0x72656C61
 """In the file header ("rela"): identifies the database as one of this program."""
@@ -21,6 +23,9 @@ APPLICATION_ID = 0x72656C61
 
 QUICK_CHECK_LIMIT = 64 << 20
 """Bytes. Larger files are not checked at start, because that would delay mail."""
+
+
+_SHOWN_FAULTS = 3
 
 
 _HEADER = b"SQLite format 3\0"
@@ -36,10 +41,10 @@ def migrations() -> dict[int, str]:
     return {int(file.name.partition("_")[0]): file.read_text("utf-8") for file in files}
 
 
-def prepare(path: Path, *, existed: bool, steps: Mapping[int, str] | None = None) -> None:
+def prepare(path: Path, *, existed: bool, steps: Mapping[int, str] | None = None, log: Emit = unlogged) -> None:
     """Check the database at `path` and upgrade its schema; create it when none `existed`.
 
-    Raises DamagedError or SchemaError without having changed anything.
+    A damaged table of contents is set aside. Raises DamagedError or SchemaError without having changed anything.
     """
     wanted = migrations() if steps is None else steps
     empty = not path.exists() or path.stat().st_size == 0
@@ -55,7 +60,7 @@ def prepare(path: Path, *, existed: bool, steps: Mapping[int, str] | None = None
         if empty:
             _create(raw)
         else:
-            check_database(raw, path)
+            _check_or_salvage(raw, path, log)
         _migrate(raw, path, wanted)
     sync_folder(path.parent)
 
@@ -83,18 +88,32 @@ def check_header(path: Path) -> None:
         )
 
 
+def _check_or_salvage(raw: sqlite3.Connection, path: Path, log: Emit) -> None:
+    """Check the database; set the contents aside when only they are damaged."""
+    try:
+        check_database(raw, path)
+    except DamagedError:
+        try:
+            salvaged = set_contents_aside(raw)
+        except sqlite3.Error:
+            salvaged = None
+        if salvaged is None:
+            raise
+        log("store.salvaged", readable=salvaged.readable, unreadable=salvaged.unreadable)
+
+
 def check_database(raw: sqlite3.Connection, path: Path) -> None:
     """Raise DamagedError when SQLite finds the database damaged; large files are only opened."""
     try:
         raw.execute("SELECT count(*) FROM sqlite_schema").fetchone()
         if path.stat().st_size > QUICK_CHECK_LIMIT:
             return
-        found = raw.execute("PRAGMA quick_check(3)").fetchall()
+        found = faults(raw)
     except sqlite3.DatabaseError as error:
         raise DamagedError(f"{path}: {error}; restore it from a backup") from error
-    if found != [("ok",)]:
-        faults = "; ".join(row[0].replace("\n", " ") for row in found)
-        raise DamagedError(f"{path}: the database is damaged: {faults}; restore it from a backup")
+    if found:
+        shown = "; ".join(fault.replace("\n", " ") for fault in found[:_SHOWN_FAULTS])
+        raise DamagedError(f"{path}: the database is damaged: {shown}; restore it from a backup")
 
 
 def check_version(raw: sqlite3.Connection, path: Path, newest: int) -> int:
@@ -144,11 +163,11 @@ def _back_up(raw: sqlite3.Connection, copy: Path) -> None:
     unfinished.replace(copy)
 
 
-def take(path: Path) -> StoreLock:
+def take(path: Path, log: Emit = unlogged) -> StoreLock:
     """Lock the store, prepare its database and return the lock. Blocking."""
     lock = StoreLock(path)
     try:
-        prepare(path, existed=lock.marked)
+        prepare(path, existed=lock.marked, log=log)
         if not lock.marked:
             lock.mark()
     except BaseException:

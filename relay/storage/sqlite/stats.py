@@ -11,7 +11,11 @@ from relay.storage.errors import store_error
 from relay.storage.sqlite import schema
 from relay.storage.sqlite.connection import uri
 
-TABLES = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%' ORDER BY name"
+TABLES = (
+    "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%' "
+    "AND name NOT LIKE 'contents_damaged%' ORDER BY name"
+)
+"""All tables but those that were set aside because they are damaged."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Self
 
+from relay.log import Emit, unlogged
 from relay.queue.nodes import NodeShare, NodeState
 from relay.storage.database import Connection
 from relay.storage.due_lanes import DueLanes
@@ -35,13 +36,13 @@ class SqliteStore(Store):
         self.nodes = SingleNode()
 
     @classmethod
-    async def open(cls, path: Path, *, now: float) -> Self:
+    async def open(cls, path: Path, *, now: float, log: Emit = unlogged) -> Self:
         """Open the database, creating it or upgrading its schema when needed.
 
         Raises StoreLockedError, SchemaError or DamagedError, all StoreErrors that name the remedy.
         """
         async with AsyncExitStack() as opened:
-            lock = await asyncio.to_thread(schema.take, path)
+            lock = await asyncio.to_thread(schema.take, path, log)
             opened.callback(lock.release)
             reading = SqliteLink(await schema.read(path), path)
             opened.push_async_callback(reading.close)

@@ -1,0 +1,125 @@
+"""What is not stored as it was accepted is handed out with its damage, never with its content; the rest goes on."""
+
+from dataclasses import replace
+
+import pytest
+
+from relay.events.event import Kind
+from relay.queue.damage import hold_damaged
+from relay.queue.entry import State
+from relay.queue.message import NewMessage
+from relay.queue.operator_actions import release
+from relay.queue.ports import EntryQuery
+from relay.reports.ports import MessageQuery
+from relay.storage import stored
+from relay.storage.database import Connection
+from relay.storage.store import Store
+from tests.contract.conftest import Opener
+from tests.contract.values import CONTENT, NOW, ROOMY, accepted, full_entry, full_message, settle
+
+CHANGES = {
+    "one octet": ("UPDATE contents SET content = ? WHERE queue_id = 'B'", CONTENT[:-1] + b"x", stored.CHANGED),
+    "cut short": ("UPDATE contents SET content = ? WHERE queue_id = 'B'", CONTENT[:-1], stored.CHANGED),
+    "zeroes": ("UPDATE contents SET content = ? WHERE queue_id = 'B'", bytes(len(CONTENT)), stored.CHANGED),
+    "empty": ("UPDATE contents SET content = ? WHERE queue_id = 'B'", b"", stored.CHANGED),
+    "digest": ("UPDATE contents SET digest = ? WHERE queue_id = 'B'", bytes(32), stored.CHANGED),
+    "reverse-path": ("UPDATE messages SET reverse_path = ? WHERE queue_id = 'B'", "x@acme.test", stored.CHANGED),
+    "added fields": ("UPDATE messages SET added_fields = ? WHERE queue_id = 'B'", b"X: y\r\n", stored.CHANGED),
+    "policy": (
+        "UPDATE messages SET policy = replace(policy, ?, 'provider') WHERE queue_id = 'B'",
+        "direct",
+        stored.CHANGED,
+    ),
+    "unreadable policy": ("UPDATE messages SET policy = ? WHERE queue_id = 'B'", "{", stored.UNREADABLE_MESSAGE),
+    "unreadable labels": ("UPDATE messages SET tags = ? WHERE queue_id = 'B'", "\0[", stored.UNREADABLE_MESSAGE),
+    "no message": ("DELETE FROM messages WHERE queue_id = ?", "B", stored.UNREADABLE_MESSAGE),
+    "no content": ("DELETE FROM contents WHERE queue_id = ?", "B", stored.MISSING),
+    "unreadable entry": ("UPDATE entries SET last_reply = ? WHERE queue_id = 'B'", "[1,", stored.UNREADABLE_ENTRY),
+}
+
+
+async def change(store: Store, sql: str, *values: object) -> None:
+    def operation(raw: Connection) -> None:
+        raw.execute(sql, values)
+
+    await store.database.write(operation)
+
+
+@pytest.mark.parametrize("case", CHANGES)
+async def test_damage_concerns_its_message_only(store: Store, case: str) -> None:
+    sql, value, damage = CHANGES[case]
+    for queue_id in "ABC":
+        await store.queue.enqueue(accepted(queue_id))
+    await change(store, sql, value.replace("\0", "") if isinstance(value, str) else value)
+
+    claimed = {one.message.queue_id: one for one in await store.queue.claim(NOW, ROOMY)}
+    assert {queue_id: (one.content, one.damage) for queue_id, one in claimed.items()} == {
+        "A": (CONTENT, ""),
+        "B": (b"", damage),
+        "C": (CONTENT, ""),
+    }
+    assert [one.recipient for one in claimed["B"].entries] == ["user0@example.com"]
+
+    assert await store.queue.damaged() == 0
+    await store.queue.apply([hold_damaged(claimed["B"], NOW)])
+    assert await store.queue.damaged() == 1
+    if case != "no message":
+        [(_, held)] = await store.queue.entries(EntryQuery(states=(State.HELD,)))
+        assert held.reason == damage
+        [story] = await store.reports.stories(MessageQuery(queue_id="B"))
+        assert [event.kind for event in story.events] == [Kind.CREATED, Kind.HELD]
+        assert (await store.queue.content("B") is None) is (case != "unreadable entry")
+
+
+async def test_a_release_is_checked_again(store: Store) -> None:
+    await store.queue.enqueue(accepted("B"))
+    await change(store, "UPDATE contents SET content = ?", b"LIES")
+    for _ in range(2):
+        [claimed] = await store.queue.claim(NOW, ROOMY)
+        assert claimed.damage == stored.CHANGED
+        await store.queue.apply([hold_damaged(claimed, NOW)])
+        await store.queue.change(EntryQuery(queue_id="B"), release(NOW))
+
+    await change(store, "UPDATE contents SET content = ?", CONTENT)
+    [claimed] = await store.queue.claim(NOW, ROOMY)
+    assert (claimed.content, claimed.damage) == (CONTENT, "")
+
+
+async def test_every_field_of_a_message_leaves_its_digest_as_it_was(store: Store) -> None:
+    await store.queue.enqueue(NewMessage(full_message(), CONTENT, (full_entry(),)))
+    [claimed] = await store.queue.claim(NOW, ROOMY)
+    assert (claimed.message, claimed.content, claimed.damage) == (full_message(), CONTENT, "")
+
+
+async def test_contents_from_before_there_were_digests_are_sent(store: Store) -> None:
+    await store.queue.enqueue(accepted("A"))
+    await change(store, "UPDATE contents SET digest = ?", b"")
+    [claimed] = await store.queue.claim(NOW, ROOMY)
+    assert (claimed.content, claimed.damage) == (CONTENT, "")
+
+
+async def test_unreadable_rows_do_not_hide_the_others_from_operators(store: Store) -> None:
+    for queue_id in "AB":
+        await store.queue.enqueue(accepted(queue_id))
+    await change(store, "UPDATE messages SET policy = '{' WHERE queue_id = 'B'")
+    await change(store, "UPDATE events SET data = '{' WHERE queue_id = 'B'")
+
+    stories = await store.reports.stories(MessageQuery())
+    assert sorted((one.message.queue_id, one.message.subject, len(one.events)) for one in stories) == [
+        ("A", "", 1),
+        ("B", f"({stored.UNREADABLE_MESSAGE})", 0),
+    ]
+    assert [message.queue_id for message, _ in await store.queue.entries(EntryQuery())] == ["A", "B"]
+
+
+async def test_a_delivery_of_an_earlier_run_is_settled_without_a_damaged_content(opener: Opener) -> None:
+    store = await opener(NOW)
+    await store.queue.enqueue(accepted("A", "a@one.test"))
+    [claimed] = await store.queue.claim(NOW, ROOMY)
+    await change(store, "UPDATE contents SET content = ?", b"LIES")
+    await store.close()
+
+    later = await opener(NOW + 10)
+    [left] = await later.queue.leased_by_previous_run([("A", 0)])
+    assert left == replace(claimed, content=b"", damage=stored.CHANGED)
+    await later.queue.apply([settle(left, State.DELIVERED, NOW)])
