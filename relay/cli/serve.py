@@ -40,7 +40,7 @@ def sd_notify(state: str) -> None:
 @click.command()
 @config_option
 def serve(path: Path) -> None:
-    """Run the server until SIGTERM or SIGINT; SIGHUP reloads the configuration.
+    """Run the server until SIGTERM or SIGINT; SIGHUP reloads the configuration, SIGUSR1 reopens the log.
 
     After the first signal transactions in progress may end. A second signal exits immediately.
     """
@@ -76,7 +76,9 @@ def run(settings: Settings, main: Callable[[], Coroutine[Any, Any, int]]) -> int
 async def serve_until_signal(make: Callable[[], App | TrackerApp]) -> int:
     """Build, start, wait for a signal, stop; return the exit code."""
     os.umask(0o077)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # A starting server has the current settings already.
+    # A starting server has the current settings and an open log already. SIGUSR2 has no meaning, and must not end it.
+    for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
+        signal.signal(number, signal.SIG_IGN)
     app = await _started(make)
     if isinstance(app, int):
         return app
@@ -116,7 +118,10 @@ async def _started(make: Callable[[], App | TrackerApp]) -> App | TrackerApp | i
 
 
 def _listen_to_signals(app: App | TrackerApp) -> asyncio.Event:
-    """Reload on SIGHUP, and return an event that SIGTERM or SIGINT sets. The second of these exits immediately."""
+    """Reload on SIGHUP, reopen the log on SIGHUP and SIGUSR1; return an event that SIGTERM or SIGINT sets.
+
+    The second of these exits immediately.
+    """
     stop_requested = asyncio.Event()
     loop = asyncio.get_running_loop()
     reloads: set[asyncio.Task[Any]] = set()
@@ -128,6 +133,7 @@ def _listen_to_signals(app: App | TrackerApp) -> asyncio.Event:
         stop_requested.set()
 
     def on_hangup() -> None:
+        app.log.reopen()
         reload = asyncio.ensure_future(app.reload())
         reloads.add(reload)
         reload.add_done_callback(reloads.discard)
@@ -135,4 +141,5 @@ def _listen_to_signals(app: App | TrackerApp) -> asyncio.Event:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal, number)
     loop.add_signal_handler(signal.SIGHUP, on_hangup)
+    loop.add_signal_handler(signal.SIGUSR1, app.log.reopen)
     return stop_requested

@@ -3,17 +3,14 @@
 Each line has a name from LINES. Lines about a message have its `queue_id`. `docs/log.md` lists all lines.
 """
 
-import json
 import logging
-import os
-import sys
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
-from functools import lru_cache
 from pathlib import Path
 from threading import Lock
-from time import time
 from typing import Any, TextIO
+
+from relay.log.formats import FORMS
+from relay.log.stream import LogStream
 
 LINES: dict[str, str] = {
     "server.started": "All listeners are open. listeners, tracker, version, rewriter (compiled or python).",
@@ -126,7 +123,11 @@ LINES: dict[str, str] = {
     "events.store_faulty": "Unexpected error in the event store; events are spooled until the process is restarted. "
     "error.",
     "library.message": "Log record of a third-party library. logger, message.",
-    "log.lost": "The log was not writable, as on a full disk: lines are missing here, at most this number. lines.",
+    "log.reopened": "The log file was opened anew, after SIGHUP or SIGUSR1. file.",
+    "log.reopen_failed": "The log file cannot be opened anew; lines go to the one that is open. Correct its path or "
+    "rights, then send SIGUSR1. file, error.",
+    "log.lost": "The log was not writable, as on a full disk or a pipe without a reader: lines are missing here, at "
+    "most this number. lines.",
 }
 """All lines by name: meaning, and fields besides timestamp, level and queue_id."""
 
@@ -176,6 +177,7 @@ _LEVEL_OF = {
     "events.lost": "error",
     "events.store_faulty": "error",
     "library.message": "warning",
+    "log.reopen_failed": "error",
     "log.lost": "error",
 }
 
@@ -200,12 +202,12 @@ Line = tuple[str, dict[str, Any]]
 class Log:
     """Writes lines at or above a level to a stream, in the form "json", "console" or "postfix".
 
-    It never raises OSError, because a failing log must not stop the work that it records.
+    It never raises OSError and never waits for a reader, because a failing log must not stop the work that it records.
     """
 
-    def __init__(self, stream: TextIO, form: str, level: int = logging.INFO) -> None:
+    def __init__(self, stream: TextIO | LogStream, form: str, level: int = logging.INFO) -> None:
         self._stream = stream
-        self._format = {"json": _as_json, "console": _as_console, "postfix": _as_postfix}[form]
+        self._format = FORMS[form]
         self._level = level
         self._lock = Lock()
         self._lost = 0
@@ -235,11 +237,23 @@ class Log:
                 lost = self._format("log.lost", level_of("log.lost"), {"lines": self._lost})
                 self._stream.write(lost + "\n")
             self._stream.write("\n".join([*texts, ""]))
-            self._stream.flush()
         except OSError:
             self._lost += len(texts)
         else:
             self._lost = 0
+
+    def reopen(self) -> None:
+        """Open the file anew, after it was renamed. A stream that is no file stays open."""
+        if not isinstance(self._stream, LogStream) or self._stream.path is None:
+            return
+        file = str(self._stream.path)
+        try:
+            with self._lock:
+                self._stream.reopen()
+        except OSError as error:
+            self("log.reopen_failed", file=file, error=str(error))
+        else:
+            self("log.reopened", file=file)
 
 
 def open_log(file: Path | None, form: str, level: str) -> Log:
@@ -247,11 +261,10 @@ def open_log(file: Path | None, form: str, level: str) -> Log:
 
     Raises OSError if the file cannot be opened.
     """
-    stream = sys.stderr if file is None else file.open("a", encoding="utf-8", buffering=1)
-    return make_log(stream, form, _LEVELS[level])
+    return make_log(LogStream(file), form, _LEVELS[level])
 
 
-def make_log(stream: TextIO, form: str, level: int = logging.INFO) -> Log:
+def make_log(stream: TextIO | LogStream, form: str, level: int = logging.INFO) -> Log:
     """Return a log to a stream, and send warnings of libraries to it."""
     log = Log(stream, form, level)
     logging.basicConfig(handlers=[_LibraryHandler(log)], level=logging.WARNING, force=True)
@@ -268,61 +281,3 @@ class _LibraryHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Write the record as a line `library.message`."""
         self._emit("library.message", logger=record.name, message=record.getMessage())
-
-
-Fields = dict[str, Any]
-
-
-_encode = json.JSONEncoder(ensure_ascii=True, default=str, separators=(",", ":")).encode
-
-
-def _as_json(name: str, level: str, fields: Fields) -> str:
-    return _encode({"timestamp": _moment(int(time() * 1000)), "event": name, "level": level, **fields})
-
-
-@lru_cache(maxsize=2)
-def _moment(millisecond: int) -> str:
-    return datetime.fromtimestamp(millisecond / 1000, UTC).isoformat(timespec="milliseconds")
-
-
-def _as_console(name: str, level: str, fields: Fields) -> str:
-    text = " ".join(f"{key}={_safe(value)}" for key, value in fields.items() if value not in ("", None))
-    return f"{_local_time():%H:%M:%S} {level:<7} {name:<18} {text}"
-
-
-_POSTFIX_STATUS = {"message.delivered": "sent", "message.deferred": "deferred", "message.bounced": "bounced"}
-
-
-def _as_postfix(name: str, _: str, fields: Fields) -> str:
-    """Return the line in the form of Postfix, so that tools for its log can read it."""
-    queue_id = fields.get("queue_id", "")
-    prefix = f"{_local_time():%b %e %H:%M:%S} {os.uname().nodename} relay"
-
-    if name == "message.created":
-        return (
-            f"{prefix}/smtpd[{os.getpid()}]: {queue_id}: client=unknown[{fields.get('client', '')}]\n"
-            f"{prefix}/cleanup[{os.getpid()}]: {queue_id}: message-id={_safe(fields.get('message_id', ''))}\n"
-            f"{prefix}/qmgr[{os.getpid()}]: {queue_id}: from=<{_safe(fields.get('reverse_path', ''))}>, "
-            f"size={fields.get('size', 0)}, nrcpt=1 (queue active)"
-        )
-    if name in _POSTFIX_STATUS:
-        return (
-            f"{prefix}/smtp[{os.getpid()}]: {queue_id}: to=<{_safe(fields.get('recipient', ''))}>, "
-            f"relay={fields.get('remote') or 'none'}, delay={fields.get('delay', 0):.2g}, delays=0/0/0/0, "
-            f"dsn={fields.get('status') or _POSTFIX_DSN[name]}, status={_POSTFIX_STATUS[name]} "
-            f"({_safe(fields.get('reply', ''))})"
-        )
-    text = ", ".join(f"{key}={_safe(value)}" for key, value in fields.items() if key != "queue_id")
-    return f"{prefix}/server[{os.getpid()}]: {queue_id + ': ' if queue_id else ''}{name} {text}"
-
-
-_POSTFIX_DSN = {"message.delivered": "2.0.0", "message.deferred": "4.0.0", "message.bounced": "5.0.0"}
-
-
-def _safe(value: object) -> str:
-    """Return the value with control characters escaped, so that received text cannot forge log lines."""
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in str(value))
-
-
-def _local_time() -> datetime:
-    return datetime.now(UTC).astimezone()
