@@ -13,6 +13,7 @@ from urllib.parse import quote, urlencode
 import click
 
 from relay.cli.common import EX_TEMPFAIL, EX_UNAVAILABLE, settings_or_exit
+from relay.config import Settings
 
 TIMEOUT = 30.0
 """Seconds to wait for a response."""
@@ -35,8 +36,8 @@ class _UnixConnection(http.client.HTTPConnection):
 class AdminClient:
     """Sends requests to the server of one configuration. Errors are printed and end the process."""
 
-    def __init__(self, config: Path) -> None:
-        settings = settings_or_exit(config)
+    def __init__(self, config: Path, settings: Settings | None = None) -> None:
+        settings = settings or settings_or_exit(config)
         self._socket = settings.server.data_dir / settings.admin.socket
 
     @property
@@ -59,6 +60,11 @@ class AdminClient:
     def get(self, path: str, query: Mapping[str, str | Sequence[str]] | None = None) -> Any:
         """Return the JSON response to GET."""
         return self._ask("GET", path, query)
+
+    def find(self, path: str) -> Any | None:
+        """Return the JSON response to GET, None for 404: a server may be older than this command."""
+        with self._answer("GET", path, None, (404,)) as response:
+            return json.loads(response.read()) if response.status != 404 else None
 
     def lines(self, path: str, query: Mapping[str, str | Sequence[str]] | None = None) -> Iterator[Any]:
         """Yield the JSON lines of the response to GET as they arrive; exit with an error if it is incomplete."""

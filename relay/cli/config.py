@@ -1,6 +1,8 @@
 """`relay config`, `relay credential`."""
 
+import errno
 import json
+import os
 import secrets
 import sys
 from collections.abc import Mapping, Sequence
@@ -12,11 +14,16 @@ import click
 from relay.cli.client import AdminClient
 from relay.cli.common import EX_CONFIG, config_option, settings_or_exit
 from relay.cli.reply_delivery import tell_lost_answers
+from relay.config import Settings
 from relay.config.errors import key_text
 from relay.config.masking import MASK
+from relay.config.parsers import parse_host_port
 from relay.config.secret_hash import hash_secret
 from relay.config.show import plain, toml_document, toml_value
+from relay.config.sources import read_sources
 from relay.config.toml_positions import KeyPath
+
+_DENIED = os.strerror(errno.EACCES)
 
 
 @click.group()
@@ -29,14 +36,41 @@ def config() -> None:
 def check_command(path: Path) -> None:
     """Print all errors and warnings of the configuration, or "ok".
 
-    DNS is asked where answers to identities go, if that decides whether they have a reader. Exits with 78 if there are
-    errors; a forward_to that gets no answers is one. Warnings do not change the exit code.
+    What the start does is tried: certificates and keys are read, addresses are bound for a moment. DNS is asked where
+    answers to identities go, if that decides whether they have a reader. Exits with 78 if there are errors; a
+    forward_to that gets no answers is one. Warnings do not change the exit code.
     """
     settings = settings_or_exit(path)
-    faults = tell_lost_answers(settings, settings.identities)
+    faults = _print_start_faults(settings, path) + tell_lost_answers(settings, settings.identities)
     if faults:
         sys.exit(EX_CONFIG)
     click.echo(f"{path}: ok")
+
+
+def _print_start_faults(settings: Settings, path: Path) -> int:
+    """Print what would make the start fail; return the number of faults. What this user may not try is a warning."""
+    # Imported for this command only: it loads much of the server.
+    from relay.app.start_check import NEEDS_RIGHT, find_address_faults, find_key_faults
+
+    tree = read_sources(path, os.environ)
+    own_ports = _ports_in_use(AdminClient(path, settings))
+    faults = 0
+    for problem in (*find_key_faults(settings, path), *find_address_faults(settings, own_ports)):
+        only_here = os.geteuid() != 0 and (problem.allowed == NEEDS_RIGHT or problem.problem.endswith(_DENIED))
+        click.echo(f"{'warning: ' if only_here else ''}{problem.at(tree.location(problem.path))}", err=True)
+        faults += not only_here
+    return faults
+
+
+def _ports_in_use(client: AdminClient) -> set[int] | None:
+    """Return the ports of the running server, none if there is none, and None if it is too old to give them."""
+    if not client.answers():
+        return set()
+    shown = client.find("/configuration")
+    if shown is None:
+        return None
+    tables = [*shown["settings"]["listener"], *(shown["settings"][name] for name in ("tracker", "admin", "metrics"))]
+    return {parse_host_port(table["address"]).port for table in tables if table["address"]}
 
 
 @config.command("show")
@@ -48,15 +82,15 @@ def show_command(path: Path, as_json: bool) -> None:
     A comment marks each value that differs from the file, and whether it needs a reload or a restart. Without a running
     server the settings of the file are shown.
     """
-    client = AdminClient(path)
-    if client.answers():
-        shown = client.get("/configuration")
-        for fault in shown["faults"]:
-            click.echo(fault, err=True)
-        settings, differences = shown["settings"], shown["differences"]
-    else:
+    of_file = settings_or_exit(path)
+    client = AdminClient(path, of_file)
+    shown = client.find("/configuration") if client.answers() else None
+    if shown is None:
         click.echo(f"relay: no relay answers on {client.socket}; these are the settings of the file", err=True)
-        settings, differences = plain(settings_or_exit(path, warn=False).resolved()), []
+        shown = {"settings": plain(of_file.resolved()), "differences": [], "faults": []}
+    for fault in shown["faults"]:
+        click.echo(fault, err=True)
+    settings, differences = shown["settings"], shown["differences"]
     if as_json:
         click.echo(json.dumps(settings | ({"differences": differences} if differences else {})))
     else:

@@ -105,10 +105,10 @@ async def _started(make: Callable[[], App | TrackerApp]) -> App | TrackerApp | i
     try:
         app = make()
         await app.start()
-    except (RulesError, CertificateError) as error:
+    except (RulesError, CertificateError, KeyFaultError) as error:
         click.echo(f"relay: {error}", err=True)
         return EX_CONFIG
-    except (StoreError, KeyFaultError) as error:
+    except StoreError as error:
         click.echo(f"relay: {error}", err=True)
         return EX_UNAVAILABLE
     except OSError as error:

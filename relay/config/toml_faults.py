@@ -36,6 +36,7 @@ _WORDS: tuple[tuple[str, str, str], ...] = (
     ("Invalid hex value", "an escape has not enough hexadecimal digits", r"\u and four digits, \U and eight"),
     ("Escaped character is not", "an escape is no Unicode character", r"\u0000 to \uD7FF, \uE000 to \U0010FFFF"),
     ("Invalid date or datetime", "the date or time does not exist", "such as 2030-01-31T12:00:00Z"),
+    (r"Invalid value \(at end", "the last value is missing or not closed", "the value, with ], } or quotes at its end"),
     ("Invalid value", "the value is missing or of no known form", 'true, 5, "text" in quotes, [array], { table }'),
     ("Exceeds the limit .* digits|.*integer string conversion", "a number has too many digits", "a shorter number"),
     (".*nested|.*recursion", "arrays and tables are nested too deeply", "fewer levels"),

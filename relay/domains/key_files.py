@@ -97,7 +97,18 @@ def read_keyring(settings: Settings, log: Log) -> Keyring:
     if not path.exists():
         _write_private(path, new_key(os.urandom(KEY_OCTETS)) + "\n")
         log("keys.created", file=str(path))
-    return parse_keyring(path.read_text(encoding="ascii").split())
+    return read_tracker_key_file(path)
+
+
+def read_tracker_key_file(path: Path) -> Keyring:
+    """Read the tracker keys of a file. Raises KeyFaultError for malformed ones, OSError if it cannot be read."""
+    try:
+        return parse_keyring(path.read_text(encoding="ascii").split())
+    except ValueError as error:
+        problem = "is not ASCII" if isinstance(error, UnicodeDecodeError) else str(error)
+        raise KeyFaultError(
+            f"{path}: {problem}; restore it from the backup, or links sent before lead nowhere"
+        ) from None
 
 
 def load_keys(settings: Settings, log: Log) -> Keys:
