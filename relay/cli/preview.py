@@ -10,27 +10,31 @@ from typing import BinaryIO
 
 import click
 
-from relay.cli.common import EX_DATAERR, json_option, settings_or_exit, show
+from relay.cli.common import EX_CONFIG, EX_DATAERR, json_option, settings_or_exit, show
 from relay.cli.link_text import link_texts
 from relay.config import Settings
-from relay.domains.key_files import KEY_OCTETS, TRACKER_KEY_FILE, load_keys
+from relay.domains.key_files import KEY_OCTETS, TRACKER_KEY_FILE, load_signing_keys, read_keyring
 from relay.domains.keys import Keys
 from relay.domains.watcher import default_signing_keys
-from relay.mail.authors import AuthorError
 from relay.mail.canonical_address import domain_of
 from relay.mail.control_headers import InstructionError
 from relay.mail.dot_stuffing import normalise
+from relay.mail.header_lines import without_mbox_lines
 from relay.mail.queue_id import queue_id
 from relay.mail.transaction import Envelope, Recipient, Session, Transaction
 from relay.policy.decide import author_of, message_policy
-from relay.policy.facts import parse_facts
+from relay.policy.facts import MessageFacts, parse_facts
 from relay.policy.reply_handling import reply_handling
 from relay.render.render import RenderInput, explain
 from relay.rewrite.message import Rewritten
-from relay.rewrite.tokens import new_key, parse_keyring
+from relay.rewrite.tokens import Keyring, new_key, parse_keyring
 from relay.submission.build import added_fields
 
 COLUMNS = (("PART", "part"), ("TRACKED", "tracked"), ("WHY", "reason"), ("TEXT", "text"), ("TARGET", "target"))
+
+
+class RefusedError(ValueError):
+    """The relay would refuse this mail; the text says why."""
 
 
 @click.command()
@@ -51,11 +55,11 @@ def preview(file: BinaryIO, path: Path | None, recipient: str, links: bool, as_j
 
     The output is identical to the sent mail; --recipient also adds the header fields of a transmission.
     """
-    content = _with_line_ends(file.read())
+    content = without_mbox_lines(_with_line_ends(file.read()))
     settings = Settings() if path is None else settings_or_exit(path)
     try:
         message = _render_input(settings, content, recipient)
-    except (AuthorError, InstructionError) as error:
+    except RefusedError as error:
         click.echo(f"relay: this mail would be refused: {error}", err=True)
         sys.exit(EX_DATAERR)
     rendering, rewritten = explain(message, 0, _keys(settings, temporary=path is None))
@@ -78,11 +82,10 @@ def _with_line_ends(content: bytes) -> bytes:
 
 
 def _render_input(settings: Settings, content: bytes, recipient: str) -> RenderInput:
-    facts = parse_facts(content)
+    """Return the mail as it would be stored. Raises RefusedError for one that would be refused whoever sends it."""
+    facts = _facts(settings, content)
     now = time.time()
     message = queue_id(now, 0)
-    if facts.author_fault and settings.identities:
-        raise AuthorError(facts.author_fault)
 
     author, hostname = author_of(settings, facts.senders or ("",)), settings.server.hostname
     domain = domain_of(author)
@@ -99,11 +102,33 @@ def _render_input(settings: Settings, content: bytes, recipient: str) -> RenderI
     return RenderInput(message, now, author, content, replace(policy, added_fields=added))
 
 
+def _facts(settings: Settings, content: bytes) -> MessageFacts:
+    try:
+        facts = parse_facts(content)
+    except InstructionError as error:
+        raise RefusedError(str(error)) from None
+    fault = facts.header_fault or (facts.author_fault if settings.identities else "")
+    if fault:
+        raise RefusedError(fault)
+    return facts
+
+
 def _keys(settings: Settings, *, temporary: bool) -> Keys:
-    if temporary or not (settings.tracker.keys or (settings.server.data_dir / TRACKER_KEY_FILE).exists()):
-        return Keys(parse_keyring([new_key(os.urandom(KEY_OCTETS))]))
-    keys = load_keys(settings, _print_line)
-    return replace(keys, dkim={domain: default_signing_keys(signing) for domain, signing in keys.dkim.items()})
+    """Return the DKIM keys of the configuration, and its tracker keys, or a temporary one if there are none yet."""
+    if temporary:
+        return Keys(_temporary_keyring())
+    try:
+        signing = load_signing_keys(settings, _print_line)
+        exists = settings.tracker.keys or (settings.server.data_dir / TRACKER_KEY_FILE).exists()
+        tokens = read_keyring(settings, _print_line) if exists else _temporary_keyring()
+    except (ValueError, OSError) as error:
+        click.echo(f"relay: a key cannot be read: {error}", err=True)
+        sys.exit(EX_CONFIG)
+    return Keys(tokens, {domain: default_signing_keys(keys) for domain, keys in signing.items()})
+
+
+def _temporary_keyring() -> Keyring:
+    return parse_keyring([new_key(os.urandom(KEY_OCTETS))])
 
 
 def _print_line(line: str, **fields: object) -> None:

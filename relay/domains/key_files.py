@@ -112,7 +112,13 @@ def read_tracker_key_file(path: Path) -> Keyring:
 
 
 def load_keys(settings: Settings, log: Log) -> Keys:
-    """Load all keys. A domain whose selectors all lack a key is logged; its mail is not signed.
+    """Load all keys. Tracker keys are generated if there are none."""
+    dkim = load_signing_keys(settings, log)
+    return Keys(read_keyring(settings, log), dkim)
+
+
+def load_signing_keys(settings: Settings, log: Log) -> dict[str, tuple[SigningKey, ...]]:
+    """Load the DKIM keys, by domain. A domain whose selectors all lack a key is logged; its mail is not signed.
 
     A selector without a key beside one with a key is reserved for the next key.
     """
@@ -123,7 +129,7 @@ def load_keys(settings: Settings, log: Log) -> Keys:
         for missing in missing_keys(data_dir, name, domain.dkim.selectors)[:1]:
             if not dkim[name]:
                 log("keys.missing", domain=name, selector=missing.stem, file=str(missing))
-    return Keys(read_keyring(settings, log), dkim)
+    return dkim
 
 
 def _write_private(path: Path, text: str) -> None:

@@ -9,6 +9,10 @@ from relay.mail.headers import Field
 PREFIX = b"x-relay-"
 
 
+HIDDEN_RECIPIENTS = (b"bcc", b"resent-bcc")
+"""Fields that name hidden recipients (RFC 5322 section 3.6.3)."""
+
+
 _META = b"x-relay-meta-"
 
 
@@ -80,6 +84,11 @@ def parse_instructions(content: bytes, found: Sequence[Field]) -> Instructions:
         raise InstructionError(f"more than {MAX_ITEMS} X-Relay-Tag or X-Relay-Meta fields")
 
     return Instructions(track, campaign, tuple(dict.fromkeys(tags)), metadata, provider, send_at, tuple(unknown))
+
+
+def is_removed(found: Field) -> bool:
+    """Whether the field is for the relay only, and is removed before the message leaves."""
+    return found.name in HIDDEN_RECIPIENTS or found.name.startswith(PREFIX)
 
 
 def _text(one: Field, content: bytes) -> str:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from relay.mail.address_list import Unreadable
 from relay.mail.authors import AuthorError, Authors, addresses_in, parse_authors
-from relay.mail.control_headers import Instructions, parse_instructions
+from relay.mail.control_headers import Instructions, is_removed, parse_instructions
+from relay.mail.header_lines import line_fault
 from relay.mail.headers import Field, fields, first_text, named
 from relay.mail.received import relay_hosts
 
@@ -28,6 +29,8 @@ class MessageFacts:
     instructions: Instructions
     agents: tuple[str, ...] = ()
     """Addresses of Sender, Resent-From and Resent-Sender."""
+    header_fault: str = ""
+    """What is wrong with the lines of the header, "" for nothing."""
     author_fault: str = ""
     """Why the author is not certain, "" if it is."""
     reply_to: tuple[str, ...] | Unreadable | None = None
@@ -59,6 +62,7 @@ def parse_facts(content: bytes) -> MessageFacts:
         relays=relay_hosts(content, found),
         instructions=parse_instructions(content, found),
         agents=authors.agents,
+        header_fault=line_fault(content, found, [one for one in found if not is_removed(one)]),
         author_fault=author_fault,
         reply_to=_reply_to(content, found),
         is_signed=any(named(found, b"dkim-signature")),

@@ -82,7 +82,9 @@ def _page(settings: Settings, address: str) -> str:
 
 
 def refuse_facts(settings: Settings, session: Session, facts: MessageFacts, now: float) -> Reply | None:
-    """Return the refusal of a loop, of a sender, or of a release time; None to go on."""
+    """Return the refusal of a malformed header, a loop, a sender, or a release time; None to go on."""
+    if facts.header_fault:
+        return Reply(554, "5.6.0", facts.header_fault)
     if facts.hops >= settings.smtp.max_received_hops:
         return Reply(554, "5.4.6", f"Mail loop: {facts.hops} Received fields (RFC 5321 section 6.3)")
 

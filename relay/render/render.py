@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 from typing import Self
 
 from relay.domains.keys import Keys
-from relay.mail.control_headers import PREFIX
-from relay.mail.headers import Field, fields, without
+from relay.mail.control_headers import is_removed
+from relay.mail.headers import fields, without
 from relay.mail.srs import srs_encode
 from relay.mailauth.dkim_sign import sign
 from relay.render.message_policy import MessagePolicy
@@ -19,9 +19,6 @@ from relay.rewrite.header_fields import with_author_name, with_reply_address
 from relay.rewrite.message import Plan, Rewritten, analyse, apply
 from relay.rewrite.mime import walk
 from relay.rewrite.tokens import Keyring, Kind, Token, sign_address_token
-
-REMOVED = (b"bcc", b"resent-bcc")
-"""Fields that name hidden recipients (RFC 5322 section 3.6.3)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +101,7 @@ def outgoing(message: RenderInput) -> bytes:
     Nothing is removed from a forwarded message, because its signatures must stay valid.
     """
     policy, content = message.policy, message.content
-    hidden = () if policy.forward_domain else [found for found in fields(content) if _is_hidden(found)]
+    hidden = () if policy.forward_domain else [found for found in fields(content) if is_removed(found)]
     kept = without(content, hidden) if hidden else content
 
     # Content that begins with white space has no header. It must not become a continuation of our last field.
@@ -195,7 +192,3 @@ def _notes(rewritten: Rewritten | FastRewritten | None) -> dict[str, object]:
         "tracked": rewritten.tracked_count,
     }
     return notes | {"skipped": list(rewritten.skipped)} if rewritten.skipped else notes
-
-
-def _is_hidden(found: Field) -> bool:
-    return found.name in REMOVED or found.name.startswith(PREFIX)

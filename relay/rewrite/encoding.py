@@ -5,11 +5,9 @@ import re
 from bisect import bisect_right
 from itertools import accumulate
 
-from relay.mail.headers import Field, named
+from relay.mail.header_lines import LINE_LIMIT, fold_fields
+from relay.mail.headers import Field, fields, named
 from relay.rewrite.mime import IDENTITY_ENCODINGS, Part, walk
-
-LINE_LIMIT = 998
-"""Octets of a line without its CRLF, at most (RFC 5321 section 4.5.3.1.6)."""
 
 QP_LINE = 76
 """Octets of a line of quoted-printable, at most (RFC 2045 section 6.7)."""
@@ -28,6 +26,9 @@ _LAST_BREAK = re.compile(rb"=[ \t]*+\Z")
 
 _UNSAFE = re.compile(rb"[^ -<>-~]")
 """Octets that quoted-printable must escape."""
+
+_RELAXED_HEADER = re.compile(rb"(?:\A|;)[ \t]*c[ \t]*=[ \t]*relaxed\b")
+"""A tag of a DKIM-Signature: folds do not change what it covers."""
 
 _FIELD = b"Content-Transfer-Encoding"
 
@@ -181,11 +182,13 @@ def adapt_to_next_hop(content: bytes, eight_bit: bool) -> bytes:
     """Return the message in a form that the next hop accepts, the same object when nothing changes.
 
     Parts with bytes over 127 are re-encoded without `eight_bit` (8BITMIME), parts with lines over 998 octets always:
-    text as quoted-printable, all else as base64. Signed and encrypted parts stay unchanged, and so do raw 8-bit header
-    fields. A message with a DKIM signature or a malformed structure stays unchanged too. Call this before signing.
+    text as quoted-printable, all else as base64. Header lines over 998 octets are folded, unless a DKIM signature
+    covers them octet by octet. Signed and encrypted parts stay unchanged, and so do raw 8-bit header fields. The parts
+    of a message with a DKIM signature or a malformed structure stay unchanged too. Call this before signing.
     """
     if (eight_bit or content.isascii()) and not has_long_line(content):
         return content
+    content = _folded_header(content)
     parts = walk(content)
     if any(field.name == b"dkim-signature" for field in parts[0].fields) or any(part.fault for part in parts):
         return content
@@ -204,19 +207,28 @@ def adapt_to_next_hop(content: bytes, eight_bit: bool) -> bytes:
     return b"".join(pieces)
 
 
+def _folded_header(content: bytes) -> bytes:
+    """Return the content with folded header lines, unchanged if a signature would break (RFC 6376 section 3.4.1)."""
+    found = fields(content)
+    signatures = (one.value(content) for one in named(found, b"dkim-signature"))
+    return fold_fields(content, found) if all(map(_RELAXED_HEADER.search, signatures)) else content
+
+
 def _adapt_part(content: bytes, part: Part, eight_bit: bool) -> tuple[bytes, bytes] | None:
     """Return the new header block and body of a part, None for no change. A container changes its header block only."""
-    if part.encoding not in IDENTITY_ENCODINGS or _UNCHANGEABLE.intersection((part.content_type, *part.parents)):
+    if _UNCHANGEABLE.intersection((part.content_type, *part.parents)):
         return None
     header = content[part.start : part.body]
-    if not part.is_leaf:
-        relabelled = not eight_bit and part.encoding != "7bit"
-        return (_with_encoding_field(part, header, b"7bit"), b"") if relabelled else None
-
-    body = content[part.body : part.end]
-    if (eight_bit or body.isascii()) and not has_long_line(body):
-        return None
-    return reencoded(part, header, body)
+    body = content[part.body : part.end] if part.is_leaf else b""
+    new_header, new_body = header, body
+    if part.encoding in IDENTITY_ENCODINGS:
+        if part.is_leaf and (has_long_line(body) or not (eight_bit or body.isascii())):
+            new_header, new_body = reencoded(part, header, body)
+        elif not (part.is_leaf or eight_bit or part.encoding == "7bit"):
+            new_header = _with_encoding_field(part, header, b"7bit")
+    if has_long_line(new_header):
+        new_header = _folded_header(new_header)
+    return None if new_header == header and new_body is body else (new_header, new_body)
 
 
 def reencoded(part: Part, header: bytes, body: bytes) -> tuple[bytes, bytes]:

@@ -2,6 +2,7 @@
 
 from relay.events.ports import StoreError
 from relay.mail.dot_stuffing import DotDecoder, LineEndDecoder
+from relay.mail.header_lines import without_mbox_lines
 from relay.mail.headers import header_fault
 from relay.mail.reply import Reply
 from relay.mail.smtp_command import parse_bdat
@@ -136,8 +137,9 @@ async def _accept(connection: Connection, envelope: Envelope, content: bytes) ->
     fault = header_fault(content, limits.max_header_size, limits.max_header_fields)
     if fault:
         return Reply(554, "5.6.0", fault)
+    transaction = Transaction(connection.client_session, envelope, without_mbox_lines(content))
     try:
-        return await service.handler.accept_message(Transaction(connection.client_session, envelope, content))
+        return await service.handler.accept_message(transaction)
     except StoreError as error:
         service.on_store_error(error)
         return store_error_reply(error)

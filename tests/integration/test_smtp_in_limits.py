@@ -303,3 +303,11 @@ async def test_a_header_has_a_limit_of_its_own(tmp_path: Path) -> None:
         client.send(b"Subject: x\r\n\r\n" + b"hello\r\n" * 500 + b".\r\n")
         assert (await client.reply()).startswith("250 ")
         assert len(side.handler.taken) == 1
+
+
+async def test_lines_of_an_mbox_in_front_are_dropped(tmp_path: Path) -> None:
+    async with serving(tmp_path) as side:
+        client = await side.greeted(MAIL, RCPT, "DATA")
+        client.send(b"From a@app.test Mon Nov 30 10:00:00 2026\r\nFrom: a@app.test\r\n\r\nFrom here\r\n.\r\n")
+        assert (await client.reply()).startswith("250 ")
+        assert side.handler.taken[0].content == b"From: a@app.test\r\n\r\nFrom here\r\n"

@@ -7,6 +7,8 @@ from pathlib import Path
 from click.testing import CliRunner
 
 from relay.cli.preview import preview
+from relay.domains.key_files import write_key
+from relay.mailauth.dkim_keys import generate_key
 
 TEXTS = ["a", "b"]
 
@@ -83,3 +85,34 @@ def test_an_instruction_that_would_be_refused(tmp_path: Path) -> None:
     result = CliRunner().invoke(preview, [str(file)])
     assert result.exit_code == 65
     assert "X-Relay-Track" in result.stderr
+
+
+def test_a_header_that_would_be_refused(tmp_path: Path) -> None:
+    file = tmp_path / "mail.eml"
+    file.write_bytes(b"From a@acme.test Mon\r\n" + MAIL.replace(b"Subject", b"no field\r\nSubject"))
+    result = CliRunner().invoke(preview, [str(file)])
+    assert result.exit_code == 65
+    assert 'would be refused: The header has a line that is no field: "no field"' in result.stderr
+
+
+def test_dkim_keys_sign_before_there_are_tracker_keys(tmp_path: Path) -> None:
+    config = tmp_path / "relay.toml"
+    config.write_text(
+        f'[server]\nhostname = "relay.test"\ndata_dir = "{tmp_path}"\n'
+        '[domains."acme.test"]\ndkim = { selectors = ["s1"] }\n'
+    )
+    pem = write_key(tmp_path, "acme.test", "s1", generate_key("ed25519-sha256"))
+    mail = b"From a@acme.test Mon\r\n" + MAIL
+    out, _ = run(tmp_path, mail, "-c", str(config))
+    assert out.startswith(b"DKIM-Signature: ")
+    assert b"/o/" in out
+    assert not (tmp_path / "tracker.key").exists()
+
+    pem.write_bytes(b"no key")
+    result = CliRunner().invoke(preview, [str(tmp_path / "mail.eml"), "-c", str(config)])
+    assert result.exit_code == 78
+    assert f"a key cannot be read: {pem}" in result.stderr
+    pem.unlink()
+    out, note = run(tmp_path, mail, "-c", str(config))
+    assert b"DKIM" not in out
+    assert "keys.missing" in note

@@ -267,6 +267,11 @@ class TestDecide:
         assert told == "554 5.4.6 Mail loop: this host has passed the message on 4 times already"
         assert isinstance(decided(settings(), *[own] * 3, *[other] * 50), Acceptance)
 
+    def test_a_header_with_a_line_that_may_not_leave(self) -> None:
+        assert refusal(settings(), "no field").startswith("554 5.6.0 The header has a line that is no field: ")
+        assert refusal(settings(), "X: " + "a" * 999).startswith("554 5.6.0 The field x has a line of more than 998 ")
+        assert isinstance(decided(settings(), "Bcc: " + "a" * 999), Acceptance)
+
     def test_a_provider_that_is_not_there_is_refused_with_those_that_are(self) -> None:
         told = refusal(settings(**PROVIDERS), "From: a@acme.test", "X-Relay-Provider: nws")
         assert told == '554 5.6.0 X-Relay-Provider: you have no provider "nws"; you have: direct, news, backup'

@@ -51,6 +51,37 @@ def test_text_goes_as_quoted_printable_with_a_new_field() -> None:
     assert parts(fitted) == [("text/plain", "quoted-printable", body)]
 
 
+REFERENCES = b"References: " + b" ".join(b"<%0100d@x.test>" % number for number in range(12)) + b"\r\n"
+
+
+@pytest.mark.parametrize("signature", [b"", b"DKIM-Signature: v=1; a=rsa-sha256;\r\n c=relaxed/simple; b=\r\n"])
+@pytest.mark.parametrize("structure", [b"", b"Content-Type: text/plain\r\n" * 2])
+def test_long_lines_of_the_header_are_folded_though_the_parts_may_not_be_touched(
+    signature: bytes, structure: bytes
+) -> None:
+    content = signature + REFERENCES + structure + b"\r\nplain\r\n"
+    folded = adapt_to_next_hop(content, eight_bit=True)
+    assert max(map(len, folded.split(b"\r\n"))) <= 998
+    assert folded.replace(b"\r\n <", b" <") == content
+
+
+@pytest.mark.parametrize("signature", [b"DKIM-Signature: v=1; a=rsa-sha256; b=\r\n", b"DKIM-Signature: c=simple\r\n"])
+def test_a_signature_over_the_octets_of_the_header_is_not_broken(signature: bytes) -> None:
+    content = signature + REFERENCES + b"\r\nplain\r\n"
+    assert adapt_to_next_hop(content, eight_bit=True) is content
+
+
+def test_long_lines_in_headers_of_parts_are_folded_beside_every_encoding() -> None:
+    long = b"Content-Description: " + b"word " * 300 + b"\r\n"
+    part = b"--x\r\n" + long + b"Content-Transfer-Encoding: base64\r\n\r\nYWJj\r\n"
+    signed = b"--x\r\nContent-Type: multipart/signed; boundary=y\r\n\r\n--y\r\n" + long + b"\r\nabc\r\n--y--\r\n"
+    content = b"Content-Type: multipart/mixed; boundary=x\r\n\r\n" + part + signed + b"--x--\r\n"
+    folded = adapt_to_next_hop(content, eight_bit=True)
+    assert folded.endswith(signed + b"--x--\r\n")
+    assert max(map(len, folded.removesuffix(signed + b"--x--\r\n").split(b"\r\n"))) <= 998
+    assert folded.replace(b"\r\n word", b" word") == content
+
+
 def test_the_field_that_is_there_is_set() -> None:
     fitted = adapt_to_next_hop(
         b"content-transfer-ENCODING:\r\n 8bit\r\nSubject: x\r\n\r\ncaf\xc3\xa9\r\n", eight_bit=False

@@ -267,14 +267,14 @@ class TestLargeHeaders:
 
         monkeypatch.setattr(accept, "parse_facts", recorded)
         house = Harness(store)
-        large = b"X-More: " + b"y" * accept.LARGE_HEADER + b"\r\n" + CONTENT
+        large = b"X-More: " + b"y " * accept.LARGE_HEADER + b"\r\n" + CONTENT
         assert (await house.take(content=CONTENT)).code == 250
         assert (await house.take(content=large)).code == 250
         assert [one is threading.main_thread() for one in read_in] == [True, False]
 
     async def test_a_refusal_comes_from_the_thread_as_well(self, store: SqliteStore) -> None:
         house = Harness(store)
-        large = b"X-More: " + b"y" * accept.LARGE_HEADER + b"\r\nX-Relay-Send-At: soon\r\n" + CONTENT
+        large = b"X-More: " + b"y " * accept.LARGE_HEADER + b"\r\nX-Relay-Send-At: soon\r\n" + CONTENT
         refused = await house.take(content=large)
         assert str(refused).startswith('554 5.6.0 X-Relay-Send-At: "soon" is not a time')
         assert not await house.stored()

@@ -1,0 +1,137 @@
+"""Lines of a header: folds those over 998 octets, finds those that are no field (RFC 5322 sections 2.1.1, 2.2). Pure.
+
+Content has CRLF line ends.
+"""
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+
+from relay.mail.headers import Field, body_start
+
+LINE_LIMIT = 998
+"""Octets of a line without its CRLF, at most (RFC 5321 section 4.5.3.1.6)."""
+
+_MBOX_LINES = re.compile(rb"(?:>?From (?![ \t]*:)[^\r\n]*+\r\n)++")
+"""Lines that mbox files have between two messages (RFC 4155)."""
+
+_BLANK = re.compile(rb"[ \t]")
+
+_NAME = re.compile(rb"[!-9;-~]+[ \t]*:[ \t]*")
+
+_QUOTED = re.compile(rb'"(?>[^"\\]++|\\.)*+"?', re.DOTALL)
+
+_SHOWN = 60
+"""Octets of a faulty line that a reply shows."""
+
+
+def without_mbox_lines(content: bytes) -> bytes:
+    """Return the message without the "From " lines of an mbox in front of it, the same object when there are none."""
+    if not content.startswith((b"From ", b">From ")):
+        return content
+    found = _MBOX_LINES.match(content)
+    return content if found is None else content[found.end() :]
+
+
+def line_fault(content: bytes, found: Sequence[Field], kept: Iterable[Field]) -> str:
+    """Return what is wrong with the lines of the header, "" for nothing.
+
+    `found` are all fields, `kept` those that leave: a line of these over 998 octets must have a blank to be folded at.
+    """
+    stop = body_start(content)
+    at = 0
+    for field in found:
+        if field.start != at:
+            return _no_field(content, at)
+        at = field.end
+    if at < stop and content[at:stop] != b"\r\n":
+        return _no_field(content, at)
+
+    for field in kept:
+        if field.end - field.start > LINE_LIMIT and fold(content[field.start : field.end]) is None:
+            name = field.name.decode("ascii")
+            return (
+                f"The field {name} has a line of more than {LINE_LIMIT} octets without a blank to fold it at "
+                "(RFC 5322 section 2.1.1)"
+            )
+    return ""
+
+
+def fold_fields(content: bytes, found: Iterable[Field]) -> bytes:
+    """Return the message with the lines over 998 octets of these fields folded at blanks that are there.
+
+    A line that cannot be folded stays. Without a change, the same object is returned.
+    """
+    pieces: list[bytes] = []
+    at = 0
+    for field in found:
+        if field.end - field.start <= LINE_LIMIT:
+            continue
+        raw = content[field.start : field.end]
+        folded = fold(raw)
+        if folded is not None and folded != raw:
+            pieces += (content[at : field.start], folded)
+            at = field.end
+    return b"".join((*pieces, content[at:])) if pieces else content
+
+
+def fold(field: bytes) -> bytes | None:
+    """Return a field with no line over 998 octets, None when a line has no blank to fold it at.
+
+    Only CRLFs are inserted. Blanks outside quoted strings are preferred, and none right behind the name is used unless
+    there is no other.
+    """
+    lines = field.split(b"\r\n")
+    if all(len(line) <= LINE_LIMIT for line in lines):
+        return field
+
+    quoted = [found.span() for found in _QUOTED.finditer(field)]
+    folded: list[bytes] = []
+    start = 0
+    for line in lines:
+        pieces = list(_folded(line, [(a - start, b - start) for a, b in quoted])) if len(line) > LINE_LIMIT else [line]
+        if max(map(len, pieces)) > LINE_LIMIT:
+            return None
+        folded += pieces
+        start += len(line) + 2
+    return b"\r\n".join(folded)
+
+
+def _folded(line: bytes, quoted: Sequence[tuple[int, int]]) -> Iterator[bytes]:
+    """Yield the pieces of a line. The last one is longer than the limit when there is no blank."""
+    blanks = [found.start() for found in _BLANK.finditer(line, 0, len(line.rstrip(b" \t")))]
+    name = _NAME.match(line)
+    inside = blanks[bisect_right(blanks, name.end()) :] if name else blanks
+    choices = list(_outside(inside, quoted)), inside, blanks
+    start = 0
+    while len(line) - start > LINE_LIMIT:
+        cut = next(filter(None, (_last_cut(line, start, one) for one in choices)), 0)
+        if not cut:
+            break
+        yield line[start:cut]
+        start = cut
+    yield line[start:]
+
+
+def _outside(offsets: Iterable[int], ranges: Iterable[tuple[int, int]]) -> Iterator[int]:
+    """Yield the offsets outside of all ranges; both are in order."""
+    following = iter(ranges)
+    first, end = next(following, (0, 0))
+    for at in offsets:
+        while end <= at and (found := next(following, None)) is not None:
+            first, end = found
+        if not first <= at < end:
+            yield at
+
+
+def _last_cut(line: bytes, start: int, offsets: Sequence[int]) -> int:
+    """Return the last of these offsets within the limit, 0 unless it is behind a character that is no blank."""
+    number = bisect_right(offsets, start + LINE_LIMIT)
+    at = offsets[number - 1] if number else 0
+    return at if line[start:at].strip(b" \t") else 0
+
+
+def _no_field(content: bytes, at: int) -> str:
+    line = content[at : at + _SHOWN].partition(b"\r\n")[0]
+    shown = ascii(line.decode("utf-8", "replace"))[1:-1]
+    return f'The header has a line that is no field: "{shown}"; an empty line ends the header (RFC 5322 section 2.2)'
