@@ -18,8 +18,9 @@ from relay.clock import Clock
 from relay.config.settings import Settings
 from relay.mail.canonical_address import canonical, canonical_domain
 from relay.reports.serialize import JsonObject, suppression_json, unsubscribe_json
-from relay.suppression.model import MANUAL, Suppression
+from relay.suppression.model import MANUAL, PROVENANCES, Suppression
 from relay.suppression.ports import SuppressionQuery, SuppressionStore, UnsubscribeQuery, UnsubscribeStore
+from relay.suppression.scope import canonical_scope
 from relay.suppression.unsubscribes import SOURCES, Unsubscribe
 
 T = TypeVar("T")
@@ -106,7 +107,8 @@ class SuppressionRoutes(AddressListRoutes[Suppression]):
     name = "suppressions"
     parameters = frozenset({"address", "domain", "reason", "after", "limit"})
     keys = frozenset(
-        {"address", "domain", "reason", "rule", "reply", "queue_id", "created_at", "expires_at"} | _DERIVED
+        {"address", "domain", "reason", "rule", "reply", "queue_id", "created_at", "expires_at", "provenance", "proof"}
+        | _DERIVED
     )
     scope: ClassVar[Mapping[str, str | None]] = {"domain": ""}
 
@@ -120,7 +122,7 @@ class SuppressionRoutes(AddressListRoutes[Suppression]):
         return await self._store.find(
             SuppressionQuery(
                 query.get("address", ""),
-                canonical_domain(query.get("domain", "")),
+                canonical_scope(query.get("domain", "")),
                 query.get("reason", ""),
                 (address, domain),
                 parse_limit(query),
@@ -131,18 +133,24 @@ class SuppressionRoutes(AddressListRoutes[Suppression]):
         await self._store.add(entries)
 
     async def _remove(self, addresses: Sequence[str], scope: Mapping[str, str | None]) -> Sequence[Suppression]:
-        return await self._store.remove(addresses, canonical_domain(scope["domain"] or ""))
+        return await self._store.remove(addresses, canonical_scope(scope["domain"] or ""))
 
     def _parse(self, texts: Mapping[str, str], now: float) -> Suppression:
+        given = texts["provenance"] or "operator"
+        provenance = next((one for one in PROVENANCES if one == given), None)
+        if provenance is None:
+            raise ValueError(f"provenance {given!r} is not one of {', '.join(filter(None, PROVENANCES))}")
         return Suppression(
             address=canonical(texts["address"]),
-            domain=canonical_domain(texts["domain"]),
+            domain=canonical_scope(texts["domain"]),
             reason=texts["reason"] or MANUAL,
             rule=texts["rule"],
             reply=texts["reply"],
             queue_id=texts["queue_id"],
             created_at=parse_time("created_at", texts["created_at"]) or now,
             expires_at=parse_time("expires_at", texts["expires_at"]),
+            provenance=provenance,
+            proof=texts["proof"],
         )
 
     def _json(self, entry: Suppression) -> JsonObject:

@@ -14,6 +14,7 @@ from relay.admin.identity_pauses import IdentityPauseRoutes
 from relay.admin.providers import ProviderRoutes
 from relay.admin.reports import ReportRoutes
 from relay.admin.server import AdminServer, metrics_application
+from relay.admin.suppression_evidence import EvidenceRoutes
 from relay.app.context import AppContext
 from relay.app.inbound_side import InboundSide
 from relay.app.outbound_side import OutboundSide
@@ -129,6 +130,9 @@ class HttpSide:
             self.provider_routes().table(),
             ReportRoutes(store.reports, store.reports, store.reports).table(),
             SuppressionRoutes(store.suppressions, context.clock).table(),
+            EvidenceRoutes(
+                context.settings, context.bounce_policy, store.suppressions, store.reports, context.clock
+            ).table(),
             UnsubscribeRoutes(store.unsubscribes, context.settings, context.clock).table(),
         ]
 

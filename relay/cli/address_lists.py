@@ -30,6 +30,8 @@ class AddressList:
     """Headings and fields of the table."""
     after: Callable[[Row], str | list[str]]
     """The parameter `after` of the page behind an entry."""
+    route: str = ""
+    """Path of the route, "" for the name."""
 
     def list(self, path: Path, query: Mapping[str, str], *, as_json: bool) -> None:
         """Show the entries that match."""
@@ -68,7 +70,7 @@ class AddressList:
         client = AdminClient(path)
         wanted: dict[str, Any] = {key: value for key, value in query.items() if value} | {"limit": str(PAGE)}
         while True:
-            page: Sequence[dict[str, Any]] = client.get(f"/{self.name}", wanted)[self.name]
+            page: Sequence[dict[str, Any]] = client.get(f"/{self.route or self.name}", wanted)[self.name]
             yield from page
             if len(page) < PAGE:
                 return
@@ -86,6 +88,8 @@ SUPPRESSIONS = AddressList(
         "queue_id",
         "created_at",
         "expires_at",
+        "provenance",
+        "proof",
         "state",
         "probation",
     ),
@@ -97,9 +101,38 @@ SUPPRESSIONS = AddressList(
         ("UNTIL", "expires_at"),
         ("STATE", "state"),
         ("TESTED BY", "probation"),
+        ("VIA", "provenance"),
         ("REPLY", "reply"),
     ),
     after=lambda last: f"{last['address']}/{last['domain']}",
+)
+
+
+UNPROVEN = AddressList(
+    name="unproven",
+    fields=("address", "domain", "reason", "rule", "reply", "queue_id", "created_at", "provenance", "why", "times"),
+    columns=(
+        ("ADDRESS", "address"),
+        ("FOR", "domain"),
+        ("REASON", "reason"),
+        ("LAST", "created_at"),
+        ("TIMES", "times"),
+        ("VIA", "provenance"),
+        ("WHY IT PROVES NOTHING", "why"),
+    ),
+    after=lambda last: f"{last['address']}/{last['domain']}",
+    route="suppressions/unproven",
+)
+
+
+_REPLAYED = (
+    ("ADDRESS", "address"),
+    ("FOR", "domain"),
+    ("REASON", "reason"),
+    ("SINCE", "created_at"),
+    ("STEP", "step"),
+    ("ONLY FOR", "scope"),
+    ("WHY", "why"),
 )
 
 
@@ -126,7 +159,7 @@ _file_argument = click.argument("file", type=click.File("r", encoding="utf-8-sig
 
 
 _suppression_domain = click.option(
-    "--domain", default="", help="Sending domain for which it counts; default: all mail."
+    "--domain", default="", help="Sending domain or identity for which it counts; default: all mail."
 )
 
 
@@ -140,13 +173,34 @@ def suppression() -> None:
 @click.option("--address", default="", help="Only this address.")
 @click.option("--domain", default="", help="Only entries for this sending domain.")
 @click.option("--reason", default="", help="Only this reason: manual, complaint, or a category of bounces.")
+@click.option("--unproven", is_flag=True, help="Evidence that proves nothing, and therefore suppresses nobody.")
 @json_option
-def list_suppressions(path: Path, as_json: bool, **query: str) -> None:
-    """List suppressed addresses with the evidence (reason, rule, reply, message, time), end and state.
+def list_suppressions(path: Path, as_json: bool, unproven: bool, **query: str) -> None:
+    """List suppressed addresses with the evidence (reason, rule, reply, message, time, how it came), end and state.
 
     State `probation`: the suppression ended, and one message at a time is sent, whose result lifts or renews it.
     """
-    SUPPRESSIONS.list(path, query, as_json=as_json)
+    (UNPROVEN if unproven else SUPPRESSIONS).list(path, query, as_json=as_json)
+
+
+@suppression.command("replay")
+@config_option
+@click.option("--lift", is_flag=True, help="Change the list; otherwise the changes are only shown.")
+@json_option
+def replay_suppressions(path: Path, lift: bool, as_json: bool) -> None:
+    """Judge the list by today's rules, and show which suppressions they would lift or narrow, and why."""
+    client = AdminClient(path)
+
+    def pages() -> Iterator[dict[str, Any]]:
+        after: str | None = ""
+        while after is not None:
+            place = {"after": after} if after else {}
+            route = "/suppressions/replay"
+            page = client.post(route, body=place) if lift else client.get(route, place)
+            yield from page["replayed"]
+            after = page["after"]
+
+    show(pages(), _REPLAYED, as_json=as_json)
 
 
 @suppression.command("add")
@@ -184,7 +238,7 @@ def import_suppressions(file: io.TextIOBase, path: Path, as_json: bool) -> None:
 
     The file is CSV with a column `address`, has one address per line, or JSON lines as from `export`.
     """
-    SUPPRESSIONS.import_file(path, file, {}, as_json=as_json)
+    SUPPRESSIONS.import_file(path, file, {"provenance": "import"}, as_json=as_json)
 
 
 @suppression.command("export")

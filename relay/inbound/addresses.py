@@ -175,6 +175,11 @@ def token_in(keyring: Keyring, content: bytes, kinds: Iterable[Kind] = tuple(ADD
     return next(_tokens(keyring, content, tuple(kinds)), None)
 
 
+def return_paths_in(keyring: Keyring, content: bytes) -> frozenset[Token]:
+    """Return the tokens of all signed return-paths in a mail."""
+    return frozenset(_tokens(keyring, content, (Kind.BOUNCE,)))
+
+
 def addressees(content: bytes) -> bytes:
     """Return the header fields that name recipients: those of the author and those added on delivery."""
     return b"".join(one.raw(content) for one in fields(content) if one.name in _ADDRESSEES)

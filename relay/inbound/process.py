@@ -1,7 +1,7 @@
 """Processes inbound mail: parses, correlates, records events, and forwards."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
 from relay.clock import Clock
@@ -13,12 +13,14 @@ from relay.dsn.report import Recipient, Report
 from relay.events.event import Event, Kind
 from relay.events.ports import Publish
 from relay.inbound.addresses import (
+    CcAddress,
     MessageAddress,
     RoleAddress,
     SrsAddress,
     UnsubscribeAddress,
     addressees,
     parse_own_address,
+    return_paths_in,
     token_in,
 )
 from relay.inbound.correlate import (
@@ -34,6 +36,7 @@ from relay.inbound.forward import ForwardTarget, forward
 from relay.inbound.forward_policy import UNKNOWN, forward_answer, receive_untied, refuse_mail_to_return_path
 from relay.inbound.inbound_mail import READ, InboundMail
 from relay.inbound.ports import ReturnedMailStore
+from relay.inbound.proof import Proof, prove, vouchers_of
 from relay.inbound.replies import parse_reply
 from relay.inbound.returned_events import event_of, evidence, reply_event, report_event, unsubscribe_event
 from relay.inbound.spam import forged_author, spam_mark
@@ -129,7 +132,11 @@ class InboundProcessor:
     async def _record(self, mail: InboundMail, pairs: Sequence[Match]) -> ProcessResult:
         """Record the mail for each matched recipient, and store the forwards of an answer."""
         now = self.clock()
-        found = [await self._returned_mail(mail, subject, about, now) for subject, about in pairs]
+        proofs = await self._proofs(mail, pairs)
+        found = [
+            await self._returned_mail(mail, subject, about, proof, now)
+            for (subject, about), proof in zip(pairs, proofs, strict=True)
+        ]
         refusal = next((one for one in found if isinstance(one, Reply)), None)
         if refusal is not None:
             return ProcessResult(mail.report.kind, bool(pairs), refusal=refusal)
@@ -237,7 +244,7 @@ class InboundProcessor:
         return await self._add(mail, (forwarded,))
 
     async def _returned_mail(
-        self, mail: InboundMail, subject: OriginalRecipient, about: Recipient | None, now: float
+        self, mail: InboundMail, subject: OriginalRecipient, about: Recipient | None, proof: Proof | None, now: float
     ) -> ReturnedMail | Reply | None:
         """Return the event for one recipient with evidence and forwards; a refusal; or None if there is no event."""
         if isinstance(mail.destination, UnsubscribeAddress):
@@ -262,8 +269,19 @@ class InboundProcessor:
         if kind is None:
             return None
 
-        event = event_of(subject, kind, data, now)
-        return ReturnedMail(event, evidence(self.bounce_policy(), mail.report, subject, about, now), forwards)
+        event = event_of(subject, kind, data, now, proof)
+        return ReturnedMail(event, evidence(self.bounce_policy(), mail.report, subject, about, proof, now), forwards)
+
+    async def _proofs(self, mail: InboundMail, pairs: Sequence[Match]) -> Sequence[Proof | None]:
+        """Return what a bounce or complaint proves about each recipient, None for other mail."""
+        if mail.report.kind not in ("bounce", "complaint") or not pairs:
+            return [None] * len(pairs)
+        if isinstance(mail.destination, MessageAddress):
+            tokens: Collection[Token] = (mail.destination.token,)
+        else:
+            tokens = await asyncio.to_thread(return_paths_in, self.keyring(), mail.content)
+        vouchers = () if isinstance(mail.destination, CcAddress) else await vouchers_of(self.resolver(), mail)
+        return [prove(self.settings(), mail, subject, vouchers, tokens) for subject, _ in pairs]
 
 
 def _report(content: bytes) -> Report:

@@ -8,6 +8,7 @@ from relay.dsn.report import Recipient, Report
 from relay.events.event import Event, Kind
 from relay.inbound.correlate import OriginalRecipient
 from relay.inbound.inbound_mail import InboundMail
+from relay.inbound.proof import Proof
 from relay.inbound.replies import ReplyInfo, header_of
 from relay.mail.canonical_address import canonical
 from relay.queue.bounce_policy import BouncePolicy
@@ -43,18 +44,24 @@ def unsubscribe_event(mail: InboundMail) -> tuple[Kind, dict[str, object]]:
     return Kind.UNSUBSCRIBE, {"by": "mail", **header_of(mail.content, exact=True)}
 
 
-def event_of(subject: OriginalRecipient, kind: Kind, data: Mapping[str, object], now: float) -> Event:
-    """Return an event about a recipient of a stored message. A report that nothing proves is marked as `unproven`."""
+def event_of(
+    subject: OriginalRecipient, kind: Kind, data: Mapping[str, object], now: float, proof: Proof | None = None
+) -> Event:
+    """Return an event about a recipient of a stored message. A report that proves nothing has the reason."""
     message = subject.story.message
     about = {**owner_fields(message, subject.number), **data}
-    if kind in (Kind.BOUNCED, Kind.COMPLAINT) and not _is_proven(subject):
-        about["unproven"] = True
+    if kind in (Kind.BOUNCED, Kind.COMPLAINT) and (fault := _fault(subject, proof)):
+        about["unproven"] = fault
     return Event(kind, now, subject.queue_id, subject.number, subject.address, about, message.labels)
 
 
-def _is_proven(subject: OriginalRecipient) -> bool:
-    """Whether a report about this recipient counts: the recipient is certain, and may have got the message."""
-    return subject.entry is not None and subject.certain and subject.entry.may_have_arrived
+def _fault(subject: OriginalRecipient, proof: Proof | None) -> str:
+    """Return why a report about this recipient proves nothing, "" if it does: who got the message, and who says so."""
+    if subject.entry is None or not subject.certain:
+        return "the recipient is not certain"
+    if not subject.entry.may_have_arrived:
+        return "the message was not sent to the recipient"
+    return proof.fault if proof else ""
 
 
 def reply_event(mail: InboundMail, subject: OriginalRecipient, answer: ReplyInfo) -> tuple[Kind, dict[str, object]]:
@@ -68,30 +75,42 @@ def reply_event(mail: InboundMail, subject: OriginalRecipient, answer: ReplyInfo
 
 
 def evidence(
-    policy: BouncePolicy, report: Report, subject: OriginalRecipient, about: Recipient | None, now: float
+    policy: BouncePolicy,
+    report: Report,
+    subject: OriginalRecipient,
+    about: Recipient | None,
+    proof: Proof | None,
+    now: float,
 ) -> tuple[Evidence, ...]:
     """Return the evidence against the recipient's address as relay wrote to it.
 
-    The address in the report does not count: forwarding may have changed it, and anybody can write one.
+    The address in the report does not count: forwarding may have changed it, and anybody can write one. `proof` is None
+    for mail that is no report.
     """
     entry = subject.entry
-    if entry is None or about is None or not _is_proven(subject):
+    if entry is None or about is None or proof is None or not subject.certain or not entry.may_have_arrived:
         return ()
 
-    reply = about.diagnostic[:_LONGEST]
-    found = Suppression(canonical(entry.recipient), "", report.kind, "", reply, subject.queue_id, now)
+    found = Suppression(
+        canonical(entry.recipient),
+        proof.scope,
+        COMPLAINT,
+        reply=about.diagnostic[:_LONGEST],
+        queue_id=subject.queue_id,
+        created_at=now,
+        provenance=proof.provenance,
+        proof=proof.by,
+    )
     if report.kind == "complaint":
-        if not _is_complaint(report):
-            return ()
-        domain = subject.story.message.policy.domain
-        return (Evidence(replace(found, domain=domain, reason=COMPLAINT), late=True),)
+        return (Evidence(found, late=True, unproven=proof.fault),) if _is_complaint(report) else ()
     if report.kind != "bounce" or about.action != "failed":
         return ()
 
     meaning = classify_recipient(policy.rules, report, about)
-    return policy.evidence(
+    weighed = policy.evidence(
         meaning,
         replace(found, reason=meaning.category, rule=meaning.rule),
         permanent=about.status.startswith("5"),
         late=True,
     )
+    return tuple(replace(one, unproven=proof.fault) for one in weighed)

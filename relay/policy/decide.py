@@ -134,6 +134,6 @@ def list_unsubscribe_of(settings: Settings, author: str, facts: MessageFacts) ->
     return ListUnsubscribe(domain.tracking.base_url, domain.reply_domain)
 
 
-def exclusion_scope(settings: Settings, domain: str, campaign: str) -> ExclusionScope:
-    """Return what decides about exclusion from a message of that domain, by the current settings."""
-    return ExclusionScope(domain, campaign, settings.exclusions)
+def exclusion_scope(settings: Settings, policy: MessagePolicy, campaign: str) -> ExclusionScope:
+    """Return what decides about exclusion from a message of that sender, by the current settings."""
+    return ExclusionScope(policy.domain, campaign, settings.exclusions, policy.identity)

@@ -35,7 +35,7 @@ async def drop_excluded(context: QueueContext, claimed: ClaimedBatch) -> tuple[C
         return claimed, Settlement(())
 
     checked = [entry for entry in claimed.entries if entry.number not in message.policy.copies]
-    scope = exclusion_scope(context.settings(), message.policy.domain, message.campaign)
+    scope = exclusion_scope(context.settings(), message.policy, message.campaign)
     recipients = [entry.recipient for entry in checked]
     found = await retry_store(context, lambda: context.exclusion.check(recipients, scope, message.queue_id, now))
     dropped = [entry for entry in checked if canonical(entry.recipient) in found.reasons]

@@ -38,11 +38,13 @@ def settle(
     sender: DsnSender,
     report_ids: Iterator[str],
     policy: BouncePolicy,
+    scope: str | None,
 ) -> Settlement:
     """Return the new entries, their events, the evidence against addresses, and the notifications due.
 
-    `judged` has one outcome for each claimed entry, in order. Mail with a null reverse-path causes no notification
-    (RFC 3464 section 2). Other mail causes the kinds in the recipient's NOTIFY (RFC 3461 section 4.1).
+    `judged` has one outcome for each claimed entry, in order. Evidence counts for the sending domain or identity
+    `scope`, "" for all mail; for None there is none. Mail with a null reverse-path causes no notification (RFC 3464
+    section 2). Other mail causes the kinds in the recipient's NOTIFY (RFC 3461 section 4.1).
     """
     settled = [
         _settle_one(entry, one, disposition(one, entry.attempts + 1), attempt, schedule)
@@ -59,7 +61,7 @@ def settle(
         found
         for after, one in zip(entries, judged, strict=True)
         if after.state is State.BOUNCED and claimed.message.reverse_path
-        for found in _evidence(after, one, attempt, policy)
+        for found in _evidence(after, one, attempt, policy, scope)
     )
     return Settlement(tuple(entries), _all_events(claimed, entries, judged, attempt), reports, evidence)
 
@@ -124,13 +126,23 @@ def _deferred(tried: Entry, outcome: Outcome, attempt: AttemptInfo, schedule: Re
     return replace(move(tried, State.WAITING), next_attempt_at=due, uncertain=uncertain)
 
 
-def _evidence(entry: Entry, judged: Judged, attempt: AttemptInfo, policy: BouncePolicy) -> tuple[Evidence, ...]:
+def _evidence(
+    entry: Entry, judged: Judged, attempt: AttemptInfo, policy: BouncePolicy, scope: str | None
+) -> tuple[Evidence, ...]:
     """Return the evidence of a bounced entry against its address."""
     reply, meaning = entry.last_reply, judged.meaning
-    if meaning is None:
+    if meaning is None or scope is None:
         return ()
     found = Suppression(
-        canonical(entry.recipient), "", meaning.category, meaning.rule, str(reply or ""), entry.queue_id, attempt.now
+        canonical(entry.recipient),
+        scope,
+        meaning.category,
+        meaning.rule,
+        str(reply or ""),
+        entry.queue_id,
+        attempt.now,
+        provenance="session",
+        proof=entry.last_remote or "found by this relay",
     )
     return policy.evidence(meaning, found, permanent=reply is not None and reply.is_permanent)
 

@@ -10,6 +10,7 @@ from relay.queue.message import ClaimedBatch, Message, Settlement
 from relay.queue.ports import JournalRecord
 from relay.queue.retry import RetrySchedule
 from relay.queue.settle import AttemptInfo, settle, settle_minimal
+from relay.suppression.scope import session_scope
 
 FROM_JOURNAL: dict[str, object] = {"recovered": "journal"}
 """Event fields of a delivery that an earlier process made and did not settle."""
@@ -50,6 +51,7 @@ class Settler:
                 self._dsn_sender(claimed.message),
                 self._report_ids(),
                 self._context.bounce_policy(),
+                self._scope(claimed),
             )
 
         # An entry without a settlement would stay active until the next start.
@@ -99,6 +101,11 @@ class Settler:
         domain = settings.domain_for(message.reverse_path)
         keys = hostname if hostname in settings.domains else ""
         return DsnSender(hostname, domain.provider, keys, domain.fallback_providers)
+
+    def _scope(self, claimed: ClaimedBatch) -> str | None:
+        """Return for whose mail the replies count against the recipients, None for nobody's."""
+        policy = claimed.message.policy
+        return session_scope(self._context.settings(), claimed.entries[0].lane, policy.domain, policy.identity)
 
     def _report_ids(self) -> Iterator[str]:
         while True:

@@ -10,7 +10,7 @@ from relay.events.event import Event, Kind
 from relay.queue.entry import Entry
 from relay.queue.message import Message
 from relay.reports.ports import Story
-from relay.suppression.model import Suppression
+from relay.suppression.model import Suppression, Unproven
 from relay.suppression.unsubscribes import Unsubscribe, reach_of
 
 JsonObject = dict[str, object]
@@ -93,11 +93,14 @@ def _recipient_json(story: Story, entry: Entry) -> JsonObject:
 
 
 def late_bounce(story: Story, number: int) -> Event | None:
-    """Return the last bounce of a recipient that came after its delivery, None if there is none."""
+    """Return the last proven bounce of a recipient that came after its delivery, None if there is none."""
     late = (
         event
         for event in reversed(story.events)
-        if event.kind is Kind.BOUNCED and event.number == number and event.data.get("late")
+        if event.kind is Kind.BOUNCED
+        and event.number == number
+        and event.data.get("late")
+        and not event.data.get("unproven")
     )
     return next(late, None)
 
@@ -132,6 +135,25 @@ def suppression_json(one: Suppression, now: float) -> JsonObject:
         "expires_at": time_json(one.expires_at),
         "state": one.state(now),
         "probation": one.probation,
+        "provenance": one.provenance,
+        "proof": one.proof,
+    }
+
+
+def unproven_json(one: Unproven) -> JsonObject:
+    """Return one piece of evidence that suppresses nobody."""
+    found = one.suppression
+    return {
+        "address": found.address,
+        "domain": found.domain,
+        "reason": found.reason,
+        "rule": found.rule,
+        "reply": found.reply,
+        "queue_id": found.queue_id,
+        "created_at": time_json(found.created_at),
+        "provenance": found.provenance,
+        "why": one.why,
+        "times": one.times,
     }
 
 

@@ -19,7 +19,7 @@ _ON_PROBATION = f"lifted = 0 AND expires_at > 0 AND expires_at <= ? AND reason !
 
 TAKE = (
     "UPDATE suppressions SET probation = ?, probation_at = ? "  # noqa: S608  names only
-    f"WHERE address = ? AND domain IN ('', ?) AND {_ON_PROBATION} AND probation != ? AND probation_at < ? "
+    f"WHERE address = ? AND domain IN ('', ?, ?) AND {_ON_PROBATION} AND probation != ? AND probation_at < ? "
     "AND NOT EXISTS (SELECT 1 FROM entries WHERE entries.queue_id = suppressions.probation "
     "AND recipient_key = ? AND state IN ('waiting', 'active'))"
 )
@@ -27,7 +27,7 @@ TAKE = (
 
 TAKEN = (
     "SELECT probation FROM suppressions "  # noqa: S608  names only
-    f"WHERE address = ? AND domain IN ('', ?) AND {_ON_PROBATION} AND probation != ?"
+    f"WHERE address = ? AND domain IN ('', ?, ?) AND {_ON_PROBATION} AND probation != ?"
 )
 
 
@@ -41,9 +41,10 @@ LIMIT = "UPDATE suppressions SET expires_at = created_at + ? WHERE reason = ? AN
 
 
 def begin(
-    addresses: Mapping[str, str], domain: str, queue_id: str, now: float
+    addresses: Mapping[str, str], sender: tuple[str, str], queue_id: str, now: float
 ) -> Callable[[Connection], Mapping[str, str]]:
-    """Make the message the one that tests these addresses (as stored, with their canonical form).
+    """Make the message the one that tests these addresses (as stored, with their canonical form), for its
+    sender: domain and identity.
 
     Return the queue ids of other messages that test one of them, by canonical form.
     """
@@ -51,7 +52,7 @@ def begin(
     def operation(raw: Connection) -> Mapping[str, str]:
         others: dict[str, str] = {}
         for address, form in addresses.items():
-            place = (address, domain, now)
+            place = (address, *sender, now)
             raw.execute(TAKE, (queue_id, now, *place, queue_id, now - NOT_ENQUEUED, form))
             for row in raw.execute(TAKEN, (*place, queue_id)).fetchall():
                 others[form] = row[0]

@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from relay.mail.canonical_address import canonical, keys_of
 from relay.queue.entry import Entry
-from relay.storage import probations
+from relay.storage import probations, unproven_evidence
 from relay.storage.database import Connection, Database
 from relay.storage.queries import equals
 from relay.storage.rows import Row, text
-from relay.suppression.model import MANUAL, Evidence, Suppression, after_bounce
+from relay.suppression.model import MANUAL, Evidence, Suppression, Unproven, after_bounce
 from relay.suppression.ports import SuppressionQuery
 
 MEMORY = 30 * 86400.0
@@ -19,14 +19,15 @@ _AT_ONCE = 500
 """Addresses of one query: SQLite allows at least 999 parameters."""
 
 
-_COLUMNS = "address, domain, reason, rule, reply, queue_id, created_at, expires_at, probation"
+_COLUMNS = "address, domain, reason, rule, reply, queue_id, created_at, expires_at, probation, provenance, proof"
 
 
 _PUT = (
-    f"INSERT INTO suppressions ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, '') "  # noqa: S608  names only
+    f"INSERT INTO suppressions ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, '', ?, ?) "  # noqa: S608  names only
     "ON CONFLICT (address, domain) DO UPDATE SET reason = excluded.reason, rule = excluded.rule, "
     "reply = excluded.reply, queue_id = excluded.queue_id, created_at = excluded.created_at, "
-    "expires_at = excluded.expires_at, probation = '', probation_at = 0, lifted = 0"
+    "expires_at = excluded.expires_at, probation = '', probation_at = 0, lifted = 0, "
+    "provenance = excluded.provenance, proof = excluded.proof"
 )
 
 
@@ -71,18 +72,24 @@ class SuppressionTable:
         """Query the list from now on if there is evidence, which is about to be written."""
         self._empty = self._empty and not any(True for _ in evidence)
 
-    async def suppressed(self, addresses: Sequence[str], domain: str, now: float) -> Mapping[str, Suppression]:
-        """Return the suppressions of addresses for that sending domain, in force or on probation."""
+    async def suppressed(
+        self, addresses: Sequence[str], domain: str, now: float, identity: str = ""
+    ) -> Mapping[str, Suppression]:
+        """Return the suppressions of addresses for that sending domain and identity, in force or on probation."""
         if self._empty:
             return {}
-        return await self._database.read(find_suppressed(addresses, domain, now))
+        return await self._database.read(find_suppressed(addresses, (domain, identity), now))
+
+    async def unproven(self, query: SuppressionQuery) -> Sequence[Unproven]:
+        """Return recorded evidence that suppresses nobody, in order of address and domain."""
+        return await self._database.read(unproven_evidence.find(query))
 
     async def begin_probation(
-        self, addresses: Sequence[str], domain: str, queue_id: str, now: float
+        self, addresses: Sequence[str], domain: str, queue_id: str, now: float, identity: str = ""
     ) -> Mapping[str, str]:
         """Make the message the one that tests these addresses; return those that another message tests."""
         stored = {key: canonical(address) for address in addresses for key in keys_of(address)}
-        return await self._database.write(probations.begin(stored, domain, queue_id, now))
+        return await self._database.write(probations.begin(stored, (domain, identity), queue_id, now))
 
     async def find(self, query: SuppressionQuery) -> Sequence[Suppression]:
         """Return the suppressions that match, in order of address and domain."""
@@ -109,6 +116,9 @@ def add_evidence(raw: Connection, evidence: Iterable[Evidence]) -> None:
     A bounce of the message that tests the address renews its suppression, whatever the threshold.
     """
     for one in evidence:
+        if one.unproven:
+            unproven_evidence.record(raw, one)
+            continue
         found = one.suppression
         key = (canonical(found.address), found.domain)
         row = raw.execute(_LISTED, key).fetchone()
@@ -154,11 +164,12 @@ def take_off(addresses: Sequence[str], domain: str) -> Callable[[Connection], li
 
 
 def forget_before(before: float) -> Callable[[Connection], None]:
-    """Delete soft bounces and lifted suppressions from before that time."""
+    """Delete soft bounces, lifted suppressions and unproven evidence from before that time."""
 
     def operation(raw: Connection) -> None:
         raw.execute("DELETE FROM soft_bounces WHERE at < ?", (before,))
         raw.execute(probations.FORGET, (before,))
+        unproven_evidence.forget_before(raw, before)
 
     return operation
 
@@ -184,9 +195,12 @@ def find(query: SuppressionQuery) -> Callable[[Connection], list[Suppression]]:
 
 
 def find_suppressed(
-    addresses: Sequence[str], domain: str, now: float
+    addresses: Sequence[str], sender: tuple[str, str], now: float
 ) -> Callable[[Connection], Mapping[str, Suppression]]:
-    """Return the suppressions for that domain, by canonical form; of several that in force, else one on probation."""
+    """Return the suppressions for that sender (domain and identity), by canonical form.
+
+    Of several that in force, else one on probation.
+    """
     forms = {key: canonical(address) for address in addresses for key in keys_of(address)}
     keys = list(forms)
 
@@ -197,9 +211,10 @@ def find_suppressed(
             places = ", ".join("?" * len(some))
             sql = (
                 f"SELECT {_COLUMNS} FROM suppressions WHERE address IN ({places}) "  # noqa: S608  places only
-                f"AND domain IN ('', ?) AND lifted = 0 AND (expires_at = 0 OR expires_at > ? OR reason != '{MANUAL}')"
+                f"AND domain IN ('', ?, ?) AND lifted = 0 "
+                f"AND (expires_at = 0 OR expires_at > ? OR reason != '{MANUAL}')"
             )
-            rows += [_of(row) for row in raw.execute(sql, (*some, domain, now))]
+            rows += [_of(row) for row in raw.execute(sql, (*some, *sender, now))]
         rows.sort(key=lambda one: one.state(now) == "suppressed")
         return {forms[one.address]: one for one in rows}
 
@@ -221,6 +236,8 @@ def _row(one: Suppression) -> Row:
         one.queue_id,
         one.created_at,
         one.expires_at,
+        one.provenance,
+        text(one.proof),
     )
 
 

@@ -95,7 +95,7 @@ class SubmissionHandler:
     ) -> NewMessage | Reply:
         """Reserve slots for the recipients that are not excluded, and store the message; return it, or its refusal."""
         settings, queue_id, recipients = self.settings(), self.new_id(now), transaction.envelope.recipients
-        scope = exclusion_scope(settings, decision.policy.domain, facts.instructions.campaign)
+        scope = exclusion_scope(settings, decision.policy, facts.instructions.campaign)
         addresses = [*(one.address for one in recipients), *decision.bcc]
         found = await self.exclusion.check(addresses, scope, queue_id, now, due=not decision.not_before)
         excluded = {**found.reasons, **_copies_on_probation(found, decision.bcc)}

@@ -18,6 +18,8 @@ class ExclusionScope:
     """Name of the campaign; "" marks a transactional message, to which unsubscribes do not apply."""
     exclusions: Exclusions = field(default_factory=Exclusions)
     """The reach of unsubscribes by sending domain."""
+    identity: str = ""
+    """Identity of the author, "" for none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,7 @@ class Exclusion:
         A message that is `due` tests the addresses on probation that no other message tests. Suppression takes
         precedence for an address on both lists.
         """
-        listed = await self.suppressions.suppressed(addresses, mailing.domain, now)
+        listed = await self.suppressions.suppressed(addresses, mailing.domain, now, mailing.identity)
         suppressed = {address: one for address, one in listed.items() if one.state(now) == "suppressed"}
         reasons = {address: one.why for address, one in suppressed.items()}
         if mailing.campaign:
@@ -59,7 +61,8 @@ class Exclusion:
         on_probation = [address for address in listed if address not in reasons]
         if not on_probation or not due:
             return Excluded(reasons)
-        return Excluded(reasons, await self.suppressions.begin_probation(on_probation, mailing.domain, queue_id, now))
+        testers = await self.suppressions.begin_probation(on_probation, mailing.domain, queue_id, now, mailing.identity)
+        return Excluded(reasons, testers)
 
     async def unsubscribed(self, addresses: Sequence[str], mailing: ExclusionScope) -> Mapping[str, str]:
         """Return the reasons of the addresses that unsubscribed from this mailing, by canonical form.

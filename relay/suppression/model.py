@@ -1,7 +1,7 @@
 """A suppression: an address excluded from sending, and the evidence for it. Pure."""
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, get_args
 
 MANUAL = "manual"
 """Reason of a row that an operator added or imported; other reasons are bounce categories or a complaint."""
@@ -10,13 +10,21 @@ MANUAL = "manual"
 COMPLAINT = "complaint"
 
 
+Provenance = Literal["", "operator", "import", "session", "signed-address", "report", "mailbox", "cc"]
+"""How evidence came: a reply in a session of this relay, a report to a signed address, an authenticated report, the
+bounce mailbox, or the CC tracking address of an identity; "" for rows of a version that did not record it."""
+
+
+PROVENANCES: tuple[Provenance, ...] = get_args(Provenance)
+
+
 @dataclass(frozen=True, slots=True)
 class Suppression:
     """One suppressed address. Times are Unix seconds; `expires_at` 0 means never."""
 
     address: str
     domain: str = ""
-    """Sending domain that must not write to the address; "" for all domains."""
+    """Sending domain or identity that must not write to the address; "" for all mail."""
     reason: str = MANUAL
     """`manual`, `complaint`, or the category of the bounce."""
     rule: str = ""
@@ -29,6 +37,9 @@ class Suppression:
     expires_at: float = 0.0
     probation: str = ""
     """Queue id of the message that tests the address after the end of the suppression, "" for none."""
+    provenance: Provenance = ""
+    proof: str = ""
+    """What authenticates the evidence, in words."""
 
     def state(self, now: float) -> Literal["suppressed", "probation", "ended"]:
         """Return whether mail is dropped, one message at a time is sent, or all of it is. Manual rows simply end."""
@@ -51,6 +62,18 @@ class Evidence:
     threshold: int = 1
     late: bool = False
     """The bounce came after the receiving server accepted the message: a later 250 does not clear it."""
+    unproven: str = ""
+    """Why it proves nothing, "" if it does. Unproven evidence is recorded and shown, and suppresses nobody."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unproven:
+    """Recorded evidence that suppresses nobody, and why."""
+
+    suppression: Suppression
+    why: str
+    times: int = 1
+    """How often such evidence came; the other fields are of the last time."""
 
 
 def after_bounce(listed: Suppression, found: Suppression) -> Suppression | None:

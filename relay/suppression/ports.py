@@ -4,13 +4,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from relay.suppression.model import Suppression
+from relay.suppression.model import Suppression, Unproven
 from relay.suppression.unsubscribes import CampaignRecipient, Unsubscribe
 
 
 @dataclass(frozen=True, slots=True)
 class SuppressionQuery:
-    """A filter of suppressions; empty fields match everything. `after` is the last row of the previous page."""
+    """A filter of suppressions or unproven evidence; empty fields match everything.
+
+    `after` is the last row of the previous page.
+    """
 
     address: str = ""
     domain: str = ""
@@ -23,14 +26,22 @@ class SuppressionQuery:
 class SuppressionStore(Protocol):
     """Stores the suppression list. Addresses are compared in canonical form. All methods raise StoreError."""
 
-    async def suppressed(self, addresses: Sequence[str], domain: str, now: float) -> Mapping[str, Suppression]:
-        """Return the suppressions of addresses for a sending domain, by canonical form.
+    async def unproven(self, query: SuppressionQuery) -> Sequence[Unproven]:
+        """Return recorded evidence that suppresses nobody, in order of address and domain.
+
+        There is one row for each reason: a page may end between the reasons of one address.
+        """
+
+    async def suppressed(
+        self, addresses: Sequence[str], domain: str, now: float, identity: str = ""
+    ) -> Mapping[str, Suppression]:
+        """Return the suppressions of addresses for a sending domain and identity, by canonical form.
 
         They are in force or on probation (`Suppression.state`).
         """
 
     async def begin_probation(
-        self, addresses: Sequence[str], domain: str, queue_id: str, now: float
+        self, addresses: Sequence[str], domain: str, queue_id: str, now: float, identity: str = ""
     ) -> Mapping[str, str]:
         """Make this message the one that tests these addresses on probation.
 

@@ -88,6 +88,29 @@ async def test_scope_and_end_are_respected(store: Store) -> None:
     assert [one.domain for one in await store.suppressions.find(SuppressionQuery())] == ["other.test"]
 
 
+async def test_a_row_of_an_identity_holds_for_its_mail_alone(store: Store) -> None:
+    await store.suppressions.add([replace(FULL, domain="news@acme.test", provenance="cc", proof="its mailbox")])
+    assert await listed(store) == {}
+    own = await store.suppressions.suppressed(["u@x.test"], "acme.test", NOW, "news@acme.test")
+    assert (own["u@x.test"].provenance, own["u@x.test"].proof) == ("cc", "its mailbox")
+    assert not await store.suppressions.suppressed(["u@x.test"], "acme.test", NOW, "other@acme.test")
+
+
+async def test_unproven_evidence_is_recorded_and_suppresses_nobody(store: Store) -> None:
+    unproven = Evidence(replace(FULL, provenance="report"), unproven="nobody vouches")
+    for nth in range(2):
+        event = Event(Kind.BOUNCED, NOW, "A", 0, data={"nth": nth})
+        await store.events.record_returned([ReturnedMail(event, (unproven,))])
+    assert await listed(store) == {}
+    assert await store.suppressions.find(SuppressionQuery()) == []
+    query = SuppressionQuery(address="U@x.test", reason="mailbox_full")
+    (found,) = await store.suppressions.unproven(query)
+    assert (found.why, found.times, found.suppression.queue_id) == ("nobody vouches", 2, "A")
+    assert await store.suppressions.unproven(SuppressionQuery(reason="other")) == []
+    await store.queue.purge(NOW + 1)
+    assert await store.suppressions.unproven(SuppressionQuery()) == []
+
+
 async def test_taking_off_forgets_what_was_counted(store: Store) -> None:
     await weigh(store, "A")
     await weigh(store, "B")

@@ -3,6 +3,7 @@
 import asyncio
 import csv
 import io
+import json
 import signal
 import smtplib
 from datetime import datetime
@@ -152,14 +153,23 @@ async def test_a_late_bounce_joins_its_message_suppresses_the_address_and_drops_
         assert (story["recipients"][0]["state"], story["recipients"][0]["status"]) == ("delivered", "bounced")
         (suppressed,) = await relay.json("suppression", "list")
         assert suppressed["address"] == "u@rcpt.test"
-        assert (suppressed["reason"], suppressed["queue_id"], suppressed["domain"]) == ("bad_mailbox", queue_id, "")
+        assert (suppressed["reason"], suppressed["queue_id"], suppressed["domain"]) == (
+            "bad_mailbox",
+            queue_id,
+            "acme.test",
+        )
+        assert (suppressed["provenance"], suppressed["proof"]) == (
+            "signed-address",
+            "the signed return-path of the message",
+        )
+        assert not await relay.json("suppression", "replay")
         again = await asyncio.to_thread(relay.send, "U@rcpt.test", "other@rcpt.test")
         story = await relay.story(again, "delivered")
         assert [one["status"] for one in story["recipients"]] == ["dropped", "delivered"]
         assert "bad_mailbox" in story["recipients"][0]["reason"]
         assert len(relay.log("inbound.taken")) == 2
         assert len(sink.messages) == 2
-        await relay.json("suppression", "remove", "u@rcpt.test")
+        await relay.json("suppression", "remove", "u@rcpt.test", "--domain", "acme.test")
         third = await asyncio.to_thread(relay.send, "u@rcpt.test")
         assert (await relay.story(third, "delivered"))["recipients"][0]["status"] == "delivered"
 
@@ -255,6 +265,19 @@ def _seconds(text: str) -> float:
     return datetime.fromisoformat(text).timestamp()
 
 
+async def _lift_what_counts_no_more(relay: Relay, file: Path) -> None:
+    """Give the list a row that a former version made of a reply about the sender, and replay it."""
+    row = {"address": "z@x.test", "reason": "blocked", "reply": "554 blocked", "provenance": "session"}
+    file.write_text(json.dumps(row))
+    await relay.run("suppression", "import", str(file))
+    for options in ((), ("--lift",)):
+        (lifted,) = await relay.json("suppression", "replay", *options)
+        assert (lifted["address"], lifted["step"]) == ("z@x.test", "lift")
+        assert "suppress nobody" in lifted["why"]
+    assert not await relay.json("suppression", "replay")
+    assert not await relay.json("suppression", "list", "--unproven")
+
+
 async def test_the_suppression_list_is_edited_exported_and_imported(tmp_path: Path) -> None:
     async with Sink() as sink, Relay(tmp_path, sink.port) as relay:
         await relay.json("suppression", "add", "A@x.test", "b@x.test", "--note", "asked by phone", "--expires", "30d")
@@ -276,6 +299,8 @@ async def test_the_suppression_list_is_edited_exported_and_imported(tmp_path: Pa
             (tmp_path / name).write_text(text)
             assert await relay.json("suppression", "import", str(tmp_path / name)) == [{"imported": 3}]
             assert await relay.json("suppression", "list") == listed
+        await _lift_what_counts_no_more(relay, tmp_path / "old.jsonl")
+        assert await relay.json("suppression", "list") == listed
         (tmp_path / "bad.csv").write_text("address\nno-address\n")
         with pytest.raises(AssertionError, match="no @ in the address"):
             await relay.run("suppression", "import", str(tmp_path / "bad.csv"))

@@ -71,6 +71,10 @@ async def fill(path: Path, now: float) -> None:
     await store.close()
     with closing(sqlite3.connect(path)) as raw:  # Tables that only a longer life would fill.
         raw.execute("INSERT INTO soft_bounces VALUES ('a@x.test', 'acme.test', 'Q', ?, 1)", (now,))
+        raw.execute(
+            "INSERT INTO unproven_evidence VALUES ('a@x.test', 'acme.test', 'complaint', '', '', 'Q', ?, '', 'w', 1)",
+            (now,),
+        )
         raw.execute("INSERT INTO unsubscribes VALUES ('a@x.test', 'acme.test', 'spring', 'page', '', ?)", (now,))
         raw.execute("INSERT INTO verifications VALUES ('acme.test', 'dns', 'passed', ?, '', '')", (now,))
         raw.execute("INSERT INTO verification_requests VALUES ('ff', '[1.5]', ?)", (now,))

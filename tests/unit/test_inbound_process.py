@@ -168,7 +168,7 @@ async def test_the_recipient_token_says_whose_bounce_it_is_whatever_address_it_r
     assert (event.data["category"], event.data["late"], event.data["domain"]) == ("bad_mailbox", True, "acme.test")
     assert (await bench.story()).events == (event,)
     assert (await bench.story()).entries[1].state is State.DELIVERED
-    assert await bench.suppressed() == [("ben@rcpt.test", "", "bad_mailbox")]
+    assert await bench.suppressed() == [("ben@rcpt.test", "acme.test", "bad_mailbox")]
     assert bench.published == [event]
 
 
@@ -190,7 +190,14 @@ async def test_without_a_token_message_id_and_recipient_join(bench: Bench) -> No
     assert [(one.number, one.address) for one in taken.events] == [(0, "ada@rcpt.test")]
     stranger = await bench.intake.process(bounce(recipient="eve@rcpt.test"))
     assert (stranger.kind, stranger.joined, stranger.events) == ("bounce", False, ())
-    assert await bench.suppressed() == [("ada@rcpt.test", "", "bad_mailbox")]
+    assert "neither DKIM nor SPF" in str(taken.events[0].data["unproven"])
+    assert await bench.suppressed() == []
+    (recorded,) = await bench.store.suppressions.unproven(SuppressionQuery(address="Ada@rcpt.test"))
+    assert (recorded.suppression.reason, recorded.suppression.provenance, recorded.times) == (
+        "bad_mailbox",
+        "mailbox",
+        1,
+    )
 
 
 @pytest.mark.parametrize("kind", [TokenKind.BOUNCE, TokenKind.REPLY])
@@ -245,7 +252,7 @@ async def test_three_late_soft_bounces_suppress(bench: Bench) -> None:
         assert await bench.suppressed() == []
         await bench.enqueue(queue_id(NOW, number))
         await bench.intake.process(full, address(queue_id=queue_id(NOW, number)))
-    assert await bench.suppressed() == [("ben@rcpt.test", "", "mailbox_full")]
+    assert await bench.suppressed() == [("ben@rcpt.test", "acme.test", "mailbox_full")]
 
 
 async def test_a_reply_is_recorded_ordinary_mail_to_a_return_path_only_logged(bench: Bench) -> None:

@@ -131,7 +131,7 @@ def test_a_large_message_is_not_returned_whole(size: int, returned: bool) -> Non
     claimed = ClaimedBatch(replace(MESSAGE, ret="FULL"), content, (entry(),))
     attempt = AttemptInfo(9.0, 10.0, 0.0, {})
     (report,) = settle(
-        claimed, [POLICY.judge(Refused(NO), LANE)], attempt, SCHEDULE, DsnSender("mx.test"), ids(), POLICY
+        claimed, [POLICY.judge(Refused(NO), LANE)], attempt, SCHEDULE, DsnSender("mx.test"), ids(), POLICY, ""
     ).reports
     assert (content in report.content) is returned
     assert b"Subject: invoice 1042" in report.content

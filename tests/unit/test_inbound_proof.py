@@ -1,0 +1,149 @@
+"""Who may speak against an address: DKIM, SPF, the return-path and the Received field; and for whose mail it counts."""
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from relay.config.settings import Settings
+from relay.dsn.report import Report
+from relay.inbound.addresses import CcAddress, Destination, IdentityAddress, MessageAddress
+from relay.inbound.correlate import OriginalRecipient
+from relay.inbound.inbound_mail import InboundMail
+from relay.inbound.proof import Proof, Voucher, prove, vouchers_of
+from relay.mail.transaction import Envelope, Recipient, Session, Transaction
+from relay.mailauth.dkim_keys import dns_record, generate_key, load_key
+from relay.mailauth.dkim_sign import sign
+from relay.queue.entry import Entry, State
+from relay.queue.message import Message
+from relay.render.message_policy import MessagePolicy
+from relay.reports.ports import Story
+from relay.rewrite.tokens import Kind, Token
+from tests.servers.dns_server import DnsServer
+
+QUEUE_ID = "0ABCDFGHJKLMNP"
+
+
+NEWS = "news@acme.test"
+
+
+SETTINGS = Settings.model_validate(
+    {
+        "server": {"identities_domain": "mail.test"},
+        "identities": {NEWS: {}, "rita@mail.test": {}},
+        "provider": [{"name": "common", "host": "out.sender.test"}, {"name": "own", "host": "mx.evil.test"}],
+        "defaults": {"provider": "common"},
+    }
+)
+
+
+TOKEN = Token(Kind.BOUNCE, QUEUE_ID, 0)
+
+
+def subject(
+    author: str = NEWS, lane: str = "mx:rcpt.test", others: int = 0, remote: str = "mx.host.test[192.0.2.1]:25"
+) -> OriginalRecipient:
+    policy = MessagePolicy(domain=author.partition("@")[2], identity=author)
+    entries = tuple(
+        Entry(QUEUE_ID, number, f"u{number}@rcpt.test", lane, 0, 9, 0, state=State.DELIVERED, last_remote=remote)
+        for number in range(1 + others)
+    )
+    return OriginalRecipient(QUEUE_ID, 0, Story(Message(QUEUE_ID, 0, author, policy), entries, ()))
+
+
+def mail(
+    destination: Destination | None = None, kind: Any = "bounce", content: bytes = b"", path: str = "", **report: Any
+) -> InboundMail:
+    session = Session("mx", "inbound", "192.0.2.9", "mx.rcpt.test", extended=True)
+    transaction = Transaction(session, Envelope(path, (Recipient("x@acme.test"),)), content)
+    return InboundMail(content, Report(kind, **report), "x@acme.test", destination, None, transaction)
+
+
+def proved(given: InboundMail, about: OriginalRecipient, *vouchers: Voucher, token: Token | None = None) -> Proof:
+    return prove(SETTINGS, given, about, vouchers, (token,) if token else ())
+
+
+def test_a_stranger_proves_nothing() -> None:
+    strangers = (
+        Voucher("mailer-daemon@mx.evil.test", "mx.evil.test", "SPF"),
+        Voucher("eve@rcpt.test", "rcpt.test", "DKIM"),
+        Voucher("u1@rcpt.test", "rcpt.test", "DKIM"),
+    )
+    for destination in (None, IdentityAddress(NEWS), MessageAddress(replace(TOKEN, kind=Kind.REPLY))):
+        for kind in ("bounce", "complaint"):
+            assert proved(mail(destination, kind), subject(others=1), *strangers, token=replace(TOKEN, number=1)).fault
+            assert proved(mail(destination, kind), subject(), token=replace(TOKEN, kind=Kind.REPLY)).fault
+
+
+@pytest.mark.parametrize(
+    "voucher",
+    [
+        Voucher("mailer-daemon@mx.rcpt.test", "mx.rcpt.test", "SPF"),
+        Voucher("postmaster@rcpt.test", "rcpt.test", "DKIM"),
+        Voucher("MAILER-DAEMON@host.test", "host.test", "DKIM"),
+        Voucher("u0@rcpt.test", "rcpt.test", "DKIM"),
+    ],
+)
+def test_the_server_of_the_recipient_speaks_for_all_mail_and_a_complaint_is_about_one_sender(voucher: Voucher) -> None:
+    assert proved(mail(), subject(), voucher) == Proof("report", "", f"{voucher.method} of {voucher.domain}")
+    assert proved(mail(kind="complaint"), subject(), voucher).scope == "acme.test"
+
+
+def test_a_provider_that_all_mail_uses_speaks_too_and_one_of_a_single_sender_does_not() -> None:
+    common, own = Voucher("bounce@sender.test", "sender.test", "DKIM"), Voucher("bounce@evil.test", "evil.test", "DKIM")
+    assert proved(mail(), subject(lane="provider:common", remote="out.sender.test:25"), common).fault == ""
+    assert proved(mail(), subject(lane="provider:own", remote="mx.evil.test:25"), own).fault
+
+
+@pytest.mark.parametrize(("author", "scope"), [(NEWS, "acme.test"), ("rita@mail.test", "rita@mail.test")])
+def test_a_signed_return_path_counts_for_its_sender_alone(author: str, scope: str) -> None:
+    proof = proved(mail(MessageAddress(TOKEN)), subject(author), token=TOKEN)
+    assert (proof.provenance, proof.scope, proof.fault) == ("signed-address", scope, "")
+    in_mailbox = proved(replace(mail(), transaction=None), subject(author), token=TOKEN)
+    assert (in_mailbox.provenance, in_mailbox.scope, in_mailbox.fault) == ("mailbox", scope, "")
+
+
+def test_our_received_field_identifies_the_only_recipient() -> None:
+    returned = (("received", f"from app\r\n\tby relay.test (relay) with ESMTP id {QUEUE_ID};\r\n\ttoday"),)
+    assert proved(mail(returned=returned), subject()).scope == "acme.test"
+    assert proved(mail(returned=returned), subject(others=1)).fault
+    other = (("received", "by relay.test (relay) with ESMTP id 0ABCDFGHJKLMNQ; today"),)
+    assert proved(mail(returned=other), subject()).fault
+
+
+def test_the_mailbox_of_an_identity_speaks_for_that_identity_alone() -> None:
+    proof = proved(mail(CcAddress(NEWS)), subject())
+    assert (proof.provenance, proof.scope, proof.fault) == ("cc", NEWS, "")
+
+
+def test_a_sender_without_a_domain_has_no_scope_of_its_own() -> None:
+    assert proved(mail(MessageAddress(TOKEN)), subject("nobody"), token=TOKEN).fault
+
+
+@pytest.fixture
+async def dns() -> AsyncIterator[DnsServer]:
+    key = load_key(generate_key("ed25519-sha256"), "rcpt.test", "s1")
+    zone = f"""mx.rcpt.test. TXT "v=spf1 ip4:192.0.2.9 -all"
+rcpt.test. TXT "v=spf1 ip4:198.51.100.1 -all"
+s1._domainkey.rcpt.test. TXT "{dns_record(key)}"
+"""
+    async with DnsServer(zone) as server:
+        server.key = key  # type: ignore[attr-defined]
+        yield server
+
+
+async def test_dkim_authenticates_an_author_of_its_domain_and_spf_the_reverse_path(dns: DnsServer) -> None:
+    key = dns.key  # type: ignore[attr-defined]
+    header = b"From: MAILER-DAEMON@rcpt.test\r\nTo: x@acme.test\r\nSubject: Undelivered\r\n\r\nSorry.\r\n"
+    signed = sign(header, (key,), 1_700_000_000) + header
+    daemon = Voucher("MAILER-DAEMON@rcpt.test", "rcpt.test", "DKIM")
+    system = Voucher("mailer-daemon@mx.rcpt.test", "mx.rcpt.test", "SPF")
+    assert await vouchers_of(dns.resolver(), mail(content=signed)) == (daemon, system)
+    assert await vouchers_of(dns.resolver(), mail(content=header)) == (system,)
+    assert await vouchers_of(dns.resolver(), mail(content=header, path="eve@rcpt.test")) == ()
+    assert await vouchers_of(dns.resolver(), replace(mail(content=signed), transaction=None)) == (daemon,)
+
+    other = header.replace(b"@rcpt.test", b"@bank.test")
+    forged = sign(other, (key,), 1_700_000_000) + other
+    assert await vouchers_of(dns.resolver(), mail(content=forged)) == (system,)
