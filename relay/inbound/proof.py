@@ -15,6 +15,7 @@ from relay.inbound.correlate import OriginalRecipient
 from relay.inbound.inbound_mail import InboundMail
 from relay.mail import authors
 from relay.mail.canonical_address import canonical, domain_of
+from relay.mail.received import queue_id_in
 from relay.mail.registrable_domain import registrable
 from relay.mailauth.dkim_verify import verify_signatures
 from relay.mailauth.dmarc import aligned
@@ -99,7 +100,7 @@ def prove(
     elif Token(Kind.BOUNCE, subject.queue_id, subject.number) in tokens:
         direct = mail.transaction is not None
         proof = Proof("signed-address" if direct else provenance, own, "the signed return-path of the message")
-    elif _returns_our_field(mail, subject):
+    elif _returns_our_field(settings.server.hostname, mail, subject):
         proof = Proof(provenance, own, "the returned Received field of the message")
     else:
         recipient = subject.address
@@ -138,10 +139,10 @@ def _remote_host(entry: Entry) -> tuple[str, ...]:
     return (name,) if "." in name else ()
 
 
-def _returns_our_field(mail: InboundMail, subject: OriginalRecipient) -> bool:
+def _returns_our_field(hostname: str, mail: InboundMail, subject: OriginalRecipient) -> bool:
     """Whether the report returns our Received field, which nobody can guess, of a message that one recipient got."""
     message, entries = subject.story.message, subject.story.entries
     if sum(1 for one in entries if one.number not in message.policy.copies) != 1:
         return False
-    mark = f" id {subject.queue_id}"
-    return any(name == "received" and mark in " ".join(value.split()) for name, value in mail.report.returned)
+    traces = (queue_id_in(value, hostname) for name, value in mail.report.returned if name == "received")
+    return subject.queue_id in traces

@@ -30,7 +30,7 @@ NEWS = "news@acme.test"
 
 SETTINGS = Settings.model_validate(
     {
-        "server": {"identities_domain": "mail.test"},
+        "server": {"hostname": "relay.test", "identities_domain": "mail.test"},
         "identities": {NEWS: {}, "rita@mail.test": {}},
         "provider": [{"name": "common", "host": "out.sender.test"}, {"name": "own", "host": "mx.evil.test"}],
         "defaults": {"provider": "common"},
