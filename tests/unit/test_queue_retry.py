@@ -48,7 +48,7 @@ def test_72_hours_of_attempts_end_in_a_bounce_at_the_last_moment() -> None:
         claimed = ClaimedBatch(message, b"Subject: x\r\n\r\nbody\r\n", (replace_active(entry),))
         attempt, policy = AttemptInfo(now, now, 0.0, {}), BouncePolicy(Rules(()), threshold=3)
         judged = [policy.judge(Deferred(reply), entry.lane)]
-        settlement = settle(claimed, judged, attempt, DEFAULT, DsnSender("mx.test"), ids, policy)
+        settlement = settle(claimed, judged, attempt, DEFAULT, DsnSender("mx.test"), ids, policy, "")
         (entry,) = settlement.entries
     expected, at = [0.0], 0.0
     for wait in (*DEFAULT.retry, *[6 * HOUR] * 20):

@@ -95,7 +95,9 @@ def test_it_needs_a_base_url_but_neither_opens_nor_clicks() -> None:
 
 def test_the_scope_of_exclusion_is_the_domains() -> None:
     of = settings(exclusion="global")
-    assert exclusion_scope(of, "acme.test", "spring") == ExclusionScope("acme.test", "spring", of.exclusions)
+    policy = MessagePolicy(domain="acme.test", identity="a@acme.test")
+    expected = ExclusionScope("acme.test", "spring", of.exclusions, "a@acme.test")
+    assert exclusion_scope(of, policy, "spring") == expected
     assert (of.exclusions.of("acme.test"), of.exclusions.of("other.test")) == ("global", "campaign")
     inherited = Settings.model_validate({"defaults": {"exclusion": "domain"}, "domains": {"acme.test": {}}}).exclusions
     assert (inherited.of("acme.test"), inherited.of("other.test")) == ("domain", "domain")
