@@ -26,6 +26,12 @@ class Metrics:
         self.smtp_connections = Gauge(
             "relay_smtp_connections", "Open connections to a listener", ["listener"], registry=self.registry
         )
+        self.spam_checks = Counter(
+            "relay_spam_checks_total",
+            "Messages given to the spam filter, by result: ham, spam, later, unchecked",
+            ["result"],
+            registry=self.registry,
+        )
         self.render_failures = Counter(
             "relay_render_failures_total",
             "Messages sent as they came because a renderer failed",

@@ -112,6 +112,20 @@ def mail_refused(about: Category, domain: str, reply: str, remote: str, queue_id
     )
 
 
+def spam_dropped(sender: str, reverse_path: str, reason: str, queue_id: str) -> Alert:
+    """Return the alert about a sender (credential or client) whose mail the spam filter takes for spam."""
+    text = (
+        f"A message of {sender} is spam by the filter. It was accepted and dropped.\n\n"
+        f"Result:      {reason}\n"
+        f"From:        {reverse_path or '<>'}\n"
+        f"Message:     {queue_id} (relay trace {queue_id})\n"
+        "What to do:  if somebody else uses the login or the application, change its secret\n"
+        "             (relay credential new), or take its network out of allow_networks.\n\n"
+        "Further messages within the hour are logged (spam.dropped), without further alerts.\n"
+    )
+    return Alert(f"spam {sender}", f"mail of {sender} is dropped as spam", text)
+
+
 def store_recovered(seconds: float, error: str) -> Alert:
     """Return the alert about a store that failed and works again."""
     text = (

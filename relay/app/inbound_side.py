@@ -17,6 +17,7 @@ from relay.inbound.process import InboundProcessor
 from relay.mail.transaction import ListenerKind
 from relay.smtp.service import MessageHandler, ServerResources
 from relay.smtp_in import SmtpServer, tls_context
+from relay.spam.filter import ConfiguredFilter
 from relay.submission.accept import SubmissionHandler
 from relay.verification.context import Tools as VerificationTools
 from relay.verification.context import submit_as
@@ -65,6 +66,7 @@ async def open_inbound_side(context: AppContext, outbound: OutboundSide) -> Inbo
         wake=outbound.runner.wake,
         is_proven=proven,
         identity_pause=outbound.runner.shared_pauses.identity,
+        spam=ConfiguredFilter(context.settings, context.observer),
     )
 
     tools = VerificationTools(

@@ -4,7 +4,15 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
-from relay.app.alerts import Alert, identity_paused, lane_paused, mail_refused, message_damaged, store_recovered
+from relay.app.alerts import (
+    Alert,
+    identity_paused,
+    lane_paused,
+    mail_refused,
+    message_damaged,
+    spam_dropped,
+    store_recovered,
+)
 from relay.app.outcome_tally import OutcomeTally
 from relay.clock import Clock
 from relay.dsn.categories import CATEGORIES
@@ -14,6 +22,7 @@ from relay.log import Line, Log
 from relay.metrics import HourlyCounts, Metrics
 from relay.queue.message import ALERT
 from relay.reports.audit import Audit
+from relay.submission.spam import SpamRequest, SpamResult
 
 IN_FLIGHT_SECONDS = 0.25
 """Seconds after the last event of a message in which mail counts as in flight."""
@@ -46,6 +55,7 @@ class Observer:
         self._clock = clock
         self._mail_at = 0.0
         self._failing_since = 0.0
+        self._spam_failing = False
         self._store_error = ""
         self.send_alert = send_alert
         """Sends an alert to the operator."""
@@ -139,6 +149,25 @@ class Observer:
         """Log and count the end of a renderer, which restarts after `wait` seconds."""
         self.metrics.render_restarts.inc()
         self.log("render.restarting", reason=reason, wait=wait)
+
+    def spam_checked(self, request: SpamRequest, result: SpamResult) -> None:
+        """Count a checked message; log spam and send an alert. Log once that the filter works again."""
+        self.metrics.spam_checks.labels(result.verdict).inc()
+        if self._spam_failing:
+            self._spam_failing = False
+            self.log("spam.recovered")
+        if result.verdict == "spam":
+            sender = request.credential or request.client
+            about = {"queue_id": request.queue_id, "sender": sender, "reverse_path": request.reverse_path}
+            self.log("spam.dropped", **about, **result.event_fields)
+            self.send_alert(spam_dropped(sender, request.reverse_path, result.reason, request.queue_id))
+
+    def spam_unchecked(self, why: str) -> None:
+        """Count a message that could not be checked; log once that the filter fails."""
+        self.metrics.spam_checks.labels("unchecked").inc()
+        if not self._spam_failing:
+            self._spam_failing = True
+            self.log("spam.failed", error=why)
 
     def store_trouble(self, error: StoreError) -> None:
         """Log once that the store fails."""

@@ -40,6 +40,8 @@ def find_errors(settings: Settings) -> Iterator[Problem]:
     yield from _limits(settings)
     yield from _dashboard(settings)
     yield from _queue(settings)
+    if settings.spam.rspamd and settings.spam.spamd:
+        yield Problem(("spam", "spamd"), "is set, and rspamd too", "one of them")
     if settings.storage.password.get_secret_value() and settings.sqlite_path is not None:
         yield Problem(
             ("storage", "password"), "is set, but SQLite has no password", "no password, or a postgresql:// URL"

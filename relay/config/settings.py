@@ -40,7 +40,7 @@ from relay.config.server import (
     Storage,
     Tracker,
 )
-from relay.config.transport import Bounces, Delivery, Imap, Listener, Provider, Smtp, Tls
+from relay.config.transport import Bounces, Delivery, Imap, Listener, Provider, Smtp, Spam, Tls
 from relay.config.values import DomainName, MailAddress, Name, Section
 from relay.mail.canonical_address import canonical, domain_of, keys_of
 from relay.mail.lane import DIRECT
@@ -69,6 +69,7 @@ __all__ = [
     "Server",
     "Settings",
     "Smtp",
+    "Spam",
     "Storage",
     "Tls",
     "Tracker",
@@ -122,6 +123,7 @@ class Settings(Section):
     credentials: dict[Name, Credential] = Field(default_factory=dict)
     verification: Verification = Verification()
     bounces: Bounces = Bounces()
+    spam: Spam = Spam()
     log: Log = Log()
     alerts: Alerts = Alerts()
     admin: Admin = Admin()

@@ -6,8 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, field_validator
 
-from relay.config.parsers import parse_network, quoted, setting_error
+from relay.config.parsers import parse_host_port, parse_network, quoted, setting_error
 from relay.config.values import (
+    BaseUrl,
     ConfigPath,
     Count,
     Flag,
@@ -115,6 +116,13 @@ class Provider(Section):
     spf: Annotated[str, AfterValidator(_spf_mechanisms)] = ""
 
 
+def _server_address(value: str) -> str:
+    """Accept "host:port" of a server, or nothing."""
+    if value and parse_host_port(value).port == 0:
+        raise setting_error("port 0 is no port of a server", "1 to 65535")
+    return value
+
+
 def _ascii_address(value: str) -> str:
     """Refuse a reverse-path that needs SMTPUTF8: many servers do not offer it (RFC 6531 section 3.2)."""
     if not value.isascii():
@@ -172,6 +180,26 @@ class Bounces(Section):
     expire: dict[Suppressing, PositiveSeconds] = Field(default_factory=dict)
     """Seconds by category."""
     imap: Imap | None = None
+
+
+class Spam(Section):
+    """`[spam]`: the spam filter that checks mail of applications before it is queued."""
+
+    rspamd: BaseUrl = ""
+    spamd: Annotated[str, AfterValidator(_server_address)] = ""
+    senders: Literal["all", "unlisted"] = "all"
+    score: Count = 0
+    """Score from which mail is spam; 0 for that of the filter."""
+    fail: Literal["open", "closed"] = "open"
+    timeout: PositiveSeconds = 10.0
+    max_size: Octets = 2 * 1024 * 1024
+    """Octets that are checked; the rest of a larger message is not."""
+    connections: PositiveCount = 10
+
+    @property
+    def is_on(self) -> bool:
+        """Whether there is a filter."""
+        return bool(self.rspamd or self.spamd)
 
 
 def _is_loopback(host: str) -> bool:

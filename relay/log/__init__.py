@@ -70,6 +70,11 @@ LINES: dict[str, str] = {
     "a new client. listener, connections.",
     "smtp.unstressed": "A listener has enough free connections again. listener, connections.",
     "smtp.auth_failed": "A login failed. client, listener, credential.",
+    "spam.dropped": "A message is spam by the filter: accepted, and dropped. queue_id, sender (credential or client), "
+    "reverse_path, spam_score, spam_required, spam_symbols.",
+    "spam.failed": "The spam filter gives no results; mail is accepted unchecked, or refused with 451 by spam.fail. "
+    "error.",
+    "spam.recovered": "The spam filter gives results again.",
     "smtp.failed": "Unexpected error while accepting a message; the client got 451 4.3.0 and keeps it. client, error.",
     "message.created": "The entry of a recipient is on disk. lane, reverse_path, message_id, identity, domain, size, …",
     "message.processed": "The first attempt began. lane, identity, domain.",
@@ -162,6 +167,8 @@ _LEVEL_OF = {
     "imap.skipped": "warning",
     "imap.unmarked": "warning",
     "identity.paused": "error",
+    "spam.dropped": "warning",
+    "spam.failed": "warning",
     "delivery.failed": "error",
     "delivery.paused": "error",
     "render.failed": "warning",

@@ -66,7 +66,7 @@ def _last_failure(story: Story, entry: Entry) -> Event | None:
     failed = (
         event
         for event in reversed(story.events)
-        if event.kind in (Kind.BOUNCED, Kind.DEFERRED) and event.number == entry.number
+        if event.kind in (Kind.BOUNCED, Kind.DEFERRED, Kind.DROPPED) and event.number == entry.number
     )
     return next(failed, None)
 

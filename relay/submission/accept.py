@@ -22,8 +22,9 @@ from relay.policy.refusals import refuse_relaying, refuse_sender, refuse_unverif
 from relay.queue.message import NewMessage, Origin
 from relay.queue.pause import Pause
 from relay.queue.ports import QueueStore
-from relay.submission.build import build_message
+from relay.submission.build import build_message, fields_to_add
 from relay.submission.reserve import reserve_slots, waiting_for_probation
+from relay.submission.spam import SpamFilter, SpamResult, Unchecked, refuse_for_now, spam_request
 from relay.suppression.exclusion import Excluded, Exclusion
 
 LARGE_HEADER = 4 * 1024
@@ -49,6 +50,7 @@ class SubmissionHandler:
     """Returns the pause of an identity, by its canonical address."""
     origin: Origin = ""
     """What marks its messages as mail of the relay itself."""
+    spam: SpamFilter | None = None
 
     def check_mail(self, session: Session, envelope: Envelope) -> Reply | None:
         """Refuse clients that may not relay, and reverse-paths the credential may not use."""
@@ -68,15 +70,17 @@ class SubmissionHandler:
             return judged
 
         facts, decision = judged
-        unverified = refuse_unverified(settings, facts, self.is_proven)
-        if unverified is not None:
-            return unverified
+        refused = refuse_unverified(settings, facts, self.is_proven) or refuse_paused(self._pause(facts, decision))
+        if refused is not None:
+            return refused
 
-        paused = refuse_paused(self._pause(facts, decision))
-        if paused is not None:
-            return paused
+        queue_id = self.new_id(now)
+        checked = await self._check_spam(queue_id, transaction, facts, decision, now)
+        delayed = refuse_for_now(checked, fail_closed=settings.spam.fail == "closed")
+        if delayed is not None:
+            return delayed
 
-        accepted = await self._enqueue(transaction, facts, decision, now)
+        accepted = await self._enqueue(queue_id, transaction, facts, decision, checked, now)
         if isinstance(accepted, Reply):
             return accepted
         self.publish(accepted.events)
@@ -90,14 +94,40 @@ class SubmissionHandler:
         named = (decision.policy.identity, *map(canonical, (*facts.senders, *facts.agents)))
         return next(filter(None, map(self.identity_pause, named)), None)
 
+    async def _check_spam(
+        self, queue_id: str, transaction: Transaction, facts: MessageFacts, decision: Acceptance, now: float
+    ) -> SpamResult | Unchecked | None:
+        """Have the spam filter check the message; None without a filter, and for mail it does not apply to."""
+        settings = self.settings()
+        spam = settings.spam
+        if (
+            self.spam is None
+            or not spam.is_on
+            or self.origin
+            or (spam.senders == "unlisted" and decision.policy.identity)
+        ):
+            return None
+        added = fields_to_add(queue_id, transaction, facts, decision, settings.server.hostname, now)
+        return await self.spam.check(
+            spam_request(queue_id, transaction, added, settings.server.hostname, now, spam.max_size)
+        )
+
     async def _enqueue(
-        self, transaction: Transaction, facts: MessageFacts, decision: Acceptance, now: float
+        self,
+        queue_id: str,
+        transaction: Transaction,
+        facts: MessageFacts,
+        decision: Acceptance,
+        checked: SpamResult | Unchecked | None,
+        now: float,
     ) -> NewMessage | Reply:
         """Reserve slots for the recipients that are not excluded, and store the message; return it, or its refusal."""
-        settings, queue_id, recipients = self.settings(), self.new_id(now), transaction.envelope.recipients
+        settings, recipients = self.settings(), transaction.envelope.recipients
         scope = exclusion_scope(settings, decision.policy, facts.instructions.campaign)
         addresses = [*(one.address for one in recipients), *decision.bcc]
-        found = await self.exclusion.check(addresses, scope, queue_id, now, due=not decision.not_before)
+        found = _excluded_as_spam(checked, addresses) or await self.exclusion.check(
+            addresses, scope, queue_id, now, due=not decision.not_before
+        )
         excluded = {**found.reasons, **_copies_on_probation(found, decision.bcc)}
         numbers = [n for n, one in enumerate(recipients) if canonical(one.address) not in excluded]
         earliest = max(now, decision.not_before)
@@ -110,7 +140,7 @@ class SubmissionHandler:
                 return _over_limit(decision, latest, now)
             routes = waiting_for_probation(routes, recipients, found, now)
             accepted = build_message(
-                queue_id, transaction, facts, decision, routes, excluded, settings, now, self.origin
+                queue_id, transaction, facts, decision, routes, excluded, settings, now, self.origin, checked
             )
             await self.store.enqueue(accepted)
         except StoreError:
@@ -145,6 +175,13 @@ def _judge(settings: Settings, transaction: Transaction, now: float) -> tuple[Me
         return Reply(554, "5.6.0", str(error))
     decided = decide(settings, transaction.session, transaction.envelope, facts, now)
     return decided.reply if isinstance(decided, Rejection) else (facts, decided)
+
+
+def _excluded_as_spam(checked: SpamResult | Unchecked | None, addresses: Sequence[str]) -> Excluded | None:
+    """Return all addresses as excluded if the message is spam, else None."""
+    if not isinstance(checked, SpamResult) or checked.verdict != "spam":
+        return None
+    return Excluded({canonical(one): checked.reason for one in addresses})
 
 
 def _copies_on_probation(found: Excluded, bcc: Sequence[str]) -> dict[str, str]:

@@ -15,6 +15,10 @@ from relay.queue.entry import Entry, State
 from relay.queue.message import Message, NewMessage, Origin, owner_fields
 from relay.queue.routing import Route, provider_of
 from relay.render.message_policy import MessagePolicy
+from relay.submission.spam import SpamResult, Unchecked
+
+SPAM = "spam_content"
+"""Category of recipients that are dropped because a filter took the message for spam."""
 
 
 def build_message(
@@ -27,8 +31,9 @@ def build_message(
     settings: Settings,
     now: float,
     origin: Origin = "",
+    checked: SpamResult | Unchecked | None = None,
 ) -> NewMessage:
-    """Build the message to store.
+    """Build the message to store. `checked` is the result of the spam check, None if there was none.
 
     `routes` has the provider and time of each recipient that is not excluded, by number; `excluded` the reasons of the
     others, by canonical address. Copies come last, and are sent with the first recipient.
@@ -42,9 +47,8 @@ def build_message(
     message = _message(queue_id, transaction, facts, accepted, numbers, settings.server.hostname, now, origin)
     routed = zip((*recipients, *copies), (*release, *(first for _ in copies)), strict=True)
     entries = _entries(message, routed, excluded, settings.queue.lifetime, now)
-    return NewMessage(
-        message, transaction.content, entries, _created(message, entries, facts.instructions.unknown, now)
-    )
+    events = _created(message, entries, facts.instructions.unknown, checked, now)
+    return NewMessage(message, transaction.content, entries, events)
 
 
 def _copies(bcc: Sequence[str], recipients: Sequence[Recipient]) -> tuple[Recipient, ...]:
@@ -64,8 +68,8 @@ def _message(
     origin: Origin,
 ) -> Message:
     envelope, session, instructions = transaction.envelope, transaction.session, facts.instructions
-    message_id = facts.message_id or f"<{queue_id}@{accepted.policy.domain or hostname}>"
-    added = added_fields(queue_id, transaction, facts, message_id, hostname, now, accepted.fixed_reply_to)
+    message_id = _message_id(queue_id, facts, accepted, hostname)
+    added = fields_to_add(queue_id, transaction, facts, accepted, hostname, now)
     return Message(
         queue_id=queue_id,
         created_at=now,
@@ -85,6 +89,18 @@ def _message(
         metadata=instructions.metadata,
         origin=origin,
     )
+
+
+def _message_id(queue_id: str, facts: MessageFacts, accepted: Acceptance, hostname: str) -> str:
+    return facts.message_id or f"<{queue_id}@{accepted.policy.domain or hostname}>"
+
+
+def fields_to_add(
+    queue_id: str, transaction: Transaction, facts: MessageFacts, accepted: Acceptance, hostname: str, now: float
+) -> bytes:
+    """Return the fields that an accepted message gets (`added_fields`)."""
+    message_id = _message_id(queue_id, facts, accepted, hostname)
+    return added_fields(queue_id, transaction, facts, message_id, hostname, now, accepted.fixed_reply_to)
 
 
 def added_fields(
@@ -137,7 +153,13 @@ def _entries(
     )
 
 
-def _created(message: Message, entries: tuple[Entry, ...], unknown: tuple[str, ...], now: float) -> tuple[Event, ...]:
+def _created(
+    message: Message,
+    entries: tuple[Entry, ...],
+    unknown: tuple[str, ...],
+    checked: SpamResult | Unchecked | None,
+    now: float,
+) -> tuple[Event, ...]:
     shared: dict[str, object] = {
         "reverse_path": message.reverse_path,
         "message_id": message.message_id,
@@ -146,6 +168,10 @@ def _created(message: Message, entries: tuple[Entry, ...], unknown: tuple[str, .
     }
     if unknown:
         shared["ignored_fields"] = list(unknown)
+    if checked is not None:
+        shared |= checked.event_fields
+    is_spam = isinstance(checked, SpamResult) and checked.verdict == "spam"
+    why: dict[str, object] = {"category": SPAM} if is_spam else {}
     labels = message.labels
 
     created = [
@@ -167,7 +193,7 @@ def _created(message: Message, entries: tuple[Entry, ...], unknown: tuple[str, .
             entry.queue_id,
             entry.number,
             entry.recipient,
-            owner_fields(message, entry.number) | {"reason": entry.reason},
+            owner_fields(message, entry.number) | {"reason": entry.reason} | why,
             labels,
         )
         for entry in entries

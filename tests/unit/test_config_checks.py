@@ -106,6 +106,10 @@ def test_the_defaults_have_no_errors_and_no_warnings() -> None:
             {"identities": {"x@a.test": {"reply_tracking": True}}},
             ['identities."x@a.test".reply_tracking: needs the reply_domain of the domain'],
         ),
+        (
+            {"spam": {"rspamd": "http://r.test:11333", "spamd": "s.test:783"}},
+            ["spam.spamd: is set, and rspamd too"],
+        ),
     ],
 )
 def test_errors(tables: dict[str, Any], messages: list[str]) -> None:

@@ -101,6 +101,33 @@ secret_hash = "hunter2hunter2"
     ]
 
 
+def test_faults_of_the_spam_filter_and_of_bounces(folder: Path) -> None:
+    text = """\
+[spam]
+rspamd = "127.0.0.1:11333"
+spamd = "127.0.0.1:0"
+fail = "close"
+score = "7"
+[bounces]
+address = "zoë@acme.test"
+expire = { mailbox_ful = "14d", mailbox_disabled = "0d" }
+"""
+    assert _faults(folder, text) == [
+        'relay.toml:2: spam.rspamd: "127.0.0.1:11333" is not an absolute URL; '
+        'allowed: "https://host" or "http://host:port"',
+        "relay.toml:3: spam.spamd: port 0 is no port of a server; allowed: 1 to 65535",
+        'relay.toml:4: spam.fail: "close" is not one of the choices; allowed: "open", "closed" '
+        '(did you mean "closed"?)',
+        "relay.toml:5: spam.score: is a string; allowed: a whole number",
+        'relay.toml:7: bounces.address: "zoë@acme.test" is not ASCII, so many servers refuse mail from it; '
+        "allowed: an ASCII address",
+        "relay.toml:8: bounces.expire.mailbox_disabled: is zero; allowed: more than zero",
+        'relay.toml:8: bounces.expire.mailbox_ful: "mailbox_ful" is not one of the choices; allowed: "bad_mailbox", '
+        '"bad_domain", "mailbox_disabled", "mailbox_full", "recipient_refused", "relay_denied", "unknown", '
+        '"server_error", "expired" (did you mean "mailbox_full"?)',
+    ]
+
+
 def test_load_raises_what_check_returns(folder: Path) -> None:
     with pytest.raises(
         ConfigError, match=r"relay\.toml:2: smtp\.port: unknown key.*\(did you mean delivery\.port\?\)"

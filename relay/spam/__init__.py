@@ -1,0 +1,1 @@
+"""Spam filters that check mail before it is queued: rspamd and spamd."""

@@ -1,0 +1,5 @@
+"""The fault of a spam filter."""
+
+
+class FilterError(Exception):
+    """The filter gave no result; the text says why."""
