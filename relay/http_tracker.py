@@ -37,7 +37,7 @@ from relay.tracker.canary import is_canary
 from relay.tracker.client import Client, Network, client_address, client_group, is_trusted, parse_client
 from relay.tracker.fast_path import Delay, PixelFastPath, PixelRequest
 from relay.tracker.ports import AddressVerification
-from relay.tracker.request import MAX_BODY, path_of, read_body
+from relay.tracker.request import MAX_BODY, path_of, read_body, tokens_in
 from relay.tracker.responses import location
 from relay.tracker.server import Connection, Limits, Server
 from relay.tracker.verification_routes import VerificationRoutes
@@ -171,10 +171,15 @@ class Tracker:
         cast("Connection", request.protocol).answered()
         return answer
 
+    def _token(self, kind: Kind, text: str) -> Token | None:
+        """Return the authentic token at the end of a path, None if there is none."""
+        keyring = self._keyring()
+        return next(filter(None, (verify_token(keyring, kind, one) for one in tokens_in(text))), None)
+
     def _open(self, request: web.BaseRequest, text: str) -> web.Response:
         if request.method not in _READING:
             return _not_allowed()
-        token = verify_token(self._keyring(), Kind.OPEN, text)
+        token = self._token(Kind.OPEN, text)
         if token is None:
             return responses.plain(404, "Not found.")
         self._record(EventKind.OPEN, request, token)
@@ -183,7 +188,7 @@ class Tracker:
     def _click(self, request: web.BaseRequest, text: str) -> web.Response:
         if request.method not in _READING:
             return _not_allowed()
-        token = verify_token(self._keyring(), Kind.CLICK, text)
+        token = self._token(Kind.CLICK, text)
         target = location(token.target) if token is not None else None
         if token is None or target is None:
             return responses.page(pages.INVALID, pages.POLICY, status=404)
@@ -194,7 +199,7 @@ class Tracker:
         if request.method not in _READING and request.method != "POST":
             return _not_allowed("GET, HEAD, POST")
 
-        token = verify_token(self._keyring(), Kind.UNSUBSCRIBE, text)
+        token = self._token(Kind.UNSUBSCRIBE, text)
         if token is None:
             return responses.page(pages.INVALID, pages.POLICY, status=404)
         if request.method != "POST":
@@ -234,7 +239,7 @@ class Tracker:
     async def _confirm(self, request: web.BaseRequest, text: str) -> web.Response:
         if request.method not in _READING and request.method != "POST":
             return _not_allowed("GET, HEAD, POST")
-        token = verify_token(self._keyring(), Kind.VERIFY, text)
+        token = self._token(Kind.VERIFY, text)
         if token is None:
             return responses.page(pages.INVALID, pages.POLICY, status=404)
         return await self._verification.link(request, token.queue_id)

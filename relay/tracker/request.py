@@ -1,17 +1,59 @@
 """Path and body of an HTTP request to the tracker."""
 
+import re
+from collections.abc import Iterator
+
 from aiohttp import web
+
+_UNRESERVED = re.compile(r"%(?:25)*(2[de]|3[0-9]|4[1-9a-f]|5[0-9af]|6[1-9a-f]|7[0-9ae])", re.IGNORECASE)
+"""An escape of an unreserved character (RFC 3986 section 2.3), made once or several times."""
+
+_SOFT_BREAK = re.compile(r"=?(?:%0D|%0A|%09|%20|\s)+", re.IGNORECASE)
+"""A soft line break or other white space that a program kept inside a link."""
+
+_QUOTED = re.compile(r"=(2D|3[0-9]|4[1-9A-F]|5[0-9AF]|6[1-9A-F]|7[0-9A])")
+"""An escape of quoted-printable that a program kept inside a link."""
+
+_SLASHES = re.compile(r"/{2,}")
+
+_TOKEN = re.compile(r"[A-Za-z0-9_-]+")
+
+_MOST_TRAILING = 3
+"""Characters that belong to the text around a link, such as the "_" of Markdown, and also occur in tokens; at most."""
 
 MAX_BODY = 4096
 """Octets of the body of a POST, at most."""
 
 
 def path_of(target: str) -> str:
-    """Return the path of a request target, in origin form or absolute form (RFC 9112 section 3.2.2), not decoded."""
+    """Return the path of a request target, in origin form or absolute form (RFC 9112 section 3.2.2).
+
+    Escapes of unreserved characters are decoded, because they make no other path (RFC 3986 section 6.2.2.2). Slashes in
+    a row are one.
+    """
     if not target.startswith("/"):
         scheme, _, rest = target.partition("://")
         target = "/" + rest.partition("/")[2] if scheme.lower() in ("http", "https") else ""
-    return target.partition("?")[0]
+    path = target.partition("?")[0]
+    if "%" in path:
+        path = _UNRESERVED.sub(lambda found: chr(int(found[1], 16)), path)
+    return _SLASHES.sub("/", path) if "//" in path else path
+
+
+def tokens_in(text: str) -> Iterator[str]:
+    """Yield the tokens that the end of a path may be, the likeliest first.
+
+    Programs on the way add punctuation, words, parameters and soft line breaks to links. None of these begins with a
+    character of tokens, except "-" and "_". The MAC decides which token is authentic.
+    """
+    unbroken = _QUOTED.sub(lambda escape: chr(int(escape[1], 16)), _SOFT_BREAK.sub("", text))
+    for one in dict.fromkeys((text, unbroken)):
+        found = _TOKEN.match(one)
+        if found is not None:
+            token = found[0]
+            yield token
+            extra = len(token) - len(token.rstrip("-_"))
+            yield from (token[:-length] for length in range(1, min(extra, _MOST_TRAILING) + 1))
 
 
 async def read_body(request: web.BaseRequest) -> bytes | None:

@@ -253,10 +253,9 @@ async def test_every_altered_token_is_404_and_nothing_is_recorded(serve: Serve) 
                 for altered in (
                     whole[:at] + other + whole[at + 1 :],
                     whole[:at] + whole[at + 1 :],
-                    whole[:at] + whole[at] + whole[at:],
-                    f"{whole[:at]}%{ord(whole[at]):02x}{whole[at + 1 :]}",
+                    whole[:at] + (whole[at] if at > 2 else "x") + whole[at:],
                 ):
-                    if altered == whole:
+                    if altered.rstrip("-_") == whole.rstrip("-_"):
                         continue
                     async with client.get(URL(base + altered, encoded=True), allow_redirects=False) as answer:
                         assert (answer.status, "Location" in answer.headers) == (404, False), altered
@@ -286,6 +285,16 @@ async def test_an_added_query_changes_nothing(serve: Serve) -> None:
     served = await serve()
     answer = await served.ask(CLICK + "?url=https://evil.example/&fbclid=x")
     assert answer.header("Location") == TARGET
+
+
+async def test_what_programs_do_to_links_on_the_way_changes_nothing(serve: Serve) -> None:
+    served = await serve()
+    token = "".join(f"%{ord(one):02X}" if one in "-_Aa" else one for one in CLICK[3:])
+    for changed in (f"/%63/{token}", f"//c//{CLICK[3:]}", f"{CLICK}%3E.", f"{CLICK}&utm_source=x", f"{CLICK}_%29"):
+        answer = await served.ask(changed)
+        assert (answer.status, answer.header("Location")) == (302, TARGET), changed
+    assert (await served.ask(OPEN + ".gif")).status == 200
+    assert (await served.ask(LEAVE + "%2C", "POST")).status == 200
 
 
 async def test_the_absolute_form_of_a_proxy_redirects_to_the_same_target(serve: Serve) -> None:

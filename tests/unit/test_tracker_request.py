@@ -1,0 +1,53 @@
+"""The path of a request, and the tokens that it may end in."""
+
+import pytest
+
+from relay.tracker.request import path_of, tokens_in
+
+
+@pytest.mark.parametrize(
+    ("target", "path"),
+    [
+        ("/c/a-b_c?x=1", "/c/a-b_c"),
+        ("/%63/a%2Db%5fc", "/c/a-b_c"),
+        ("/c/a%252Db%25255Fc", "/c/a-b_c"),
+        ("/c/a%20%3F%2F%25", "/c/a%20%3F%2F%25"),
+        ("//c///a", "/c/a"),
+        ("HTTPS://t.example/c/a%41", "/c/aA"),
+        ("ftp://t.example/c/a", ""),
+        ("*", ""),
+    ],
+)
+def test_equivalent_paths_are_one(target: str, path: str) -> None:
+    assert path_of(target) == path
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "tok-en_1",
+        *(
+            f"tok-en_1{after}"
+            for after in (".", ",", ")", "%29", "]", ">", "%3E", "&gt;", '"', "'", "%22", "*", "=", "%")
+        ),
+        *(
+            f"tok-en_1{after}"
+            for after in ("&utm_source=x", "&amp;a=b", ";jsessionid=1", "/", "/index.html", "%3Fa=b", ".gif")
+        ),
+        *(f"tok-en_1{after}" for after in ("%20see", " see", "%0D%0AMore", "%E2%80%8B", "_", "__", "-_", "_%2A")),
+        *("tok=0D=0A-en_1"[:3] + broken + "-en_1" for broken in ("=%0D%0A", "%0D%0A%20", "=%0A", "=\r\n", "%20")),
+        "tok=2Den=5F1",
+    ],
+)
+def test_the_token_is_found_behind_what_programs_add(text: str) -> None:
+    assert "tok-en_1" in list(tokens_in(text))
+
+
+@pytest.mark.parametrize("text", ["", ".", "%20", "=", "é"])
+def test_no_token(text: str) -> None:
+    assert list(tokens_in(text)) == []
+
+
+@pytest.mark.parametrize("text", ["a" + "_" * 5000, "%20" * 5000, "=2D" * 5000, "a%20" * 5000])
+def test_few_tokens_are_tried(text: str) -> None:
+    assert len(list(tokens_in(text))) <= 8
