@@ -37,6 +37,7 @@ class ImapConnection:
         self._imap = imap
         self._wire: socket | None = None
         """The TCP connection. TLS uses a duplicate, so that it can be shut down during a handshake too."""
+        self._abandoned = False
         self.client: Any = None
 
     def open(self) -> None:
@@ -49,9 +50,9 @@ class ImapConnection:
         try:
             self._start(self._wire.dup())
         except MailboxError as error:
-            self.abandon()
-            is_certificate = isinstance(error.__cause__, ssl.SSLCertVerificationError)
-            if not is_certificate and (found := wrong_port(self._imap)):
+            self._close()
+            is_known = self._abandoned or isinstance(error.__cause__, ssl.SSLCertVerificationError)
+            if not is_known and (found := wrong_port(self._imap)):
                 raise MailboxError(f"{error}; {found}") from error.__cause__
             raise
 
@@ -71,6 +72,10 @@ class ImapConnection:
 
     def abandon(self) -> None:
         """Close the connection at once; a call that waits in another thread fails."""
+        self._abandoned = True
+        self._close()
+
+    def _close(self) -> None:
         # The socket first: closing the library's file would wait for the thread that reads it.
         self._cut()
         if self.client is not None:

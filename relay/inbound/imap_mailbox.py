@@ -78,9 +78,10 @@ class Mailbox:
 
     def prefix(self) -> str:
         """Return the prefix of the account's folders, "" if there is none or the server does not name it (RFC 2342)."""
-        with self._connection.step("namespaces"):
+        with suppress(MailboxError), self._connection.step("namespaces"):
             spaces = self._client.namespace().personal if self._client.has_capability("NAMESPACE") else None
-        return str(spaces[0][0]) if spaces else ""
+            return str(spaces[0][0]) if spaces else ""
+        return ""
 
     def select(self) -> tuple[int, int]:
         """Open the folder; return UIDVALIDITY and mail count.
@@ -139,6 +140,7 @@ class Mailbox:
         self._handled_folder = with_prefix(name, self.prefix())
         with self._connection.step(f'folder "{self._handled_folder}"'):
             self._client.create_folder(self._handled_folder)
+        with suppress(MailboxError), self._connection.step(f'subscription of "{self._handled_folder}"'):
             self._client.subscribe_folder(self._handled_folder)
 
     def mark(self, uid: int) -> None:

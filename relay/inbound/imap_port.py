@@ -6,7 +6,7 @@ from contextlib import suppress
 
 from relay.config.settings import Imap
 
-PROBE_SECONDS = 5.0
+PROBE_SECONDS = 3.0
 """Seconds for the connection, the handshake and the greeting of a probe, each."""
 
 

@@ -16,6 +16,7 @@ from relay.config.settings import Imap
 from relay.inbound import imap_connection, imap_port
 from relay.inbound.imap_connection import MailboxError
 from relay.inbound.imap_mailbox import Mailbox, with_prefix
+from tests.servers.waiting import PATIENCE
 
 Tls = Literal["none", "starttls", "implicit"]
 
@@ -145,6 +146,35 @@ def test_a_certificate_that_is_not_trusted_is_no_wrong_port(authority: trustme.C
         error = failure(port, "implicit")
     assert "TLS failed: [SSL: CERTIFICATE_VERIFY_FAILED]" in error
     assert "; port" not in error
+
+
+def test_a_connection_that_is_abandoned_ends_at_once_and_nothing_is_probed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(imap_connection, "SILENCE", 30.0)
+    monkeypatch.setattr(imap_connection, "RESPONSE_SECONDS", 30.0)
+    asked = Event()
+
+    def talk(connection: socket, ended: Event) -> None:
+        asked.set()
+        dripping(b"* OK ")(connection, ended)
+
+    with served(talk) as port:
+        mailbox = Mailbox(Imap(host="localhost", port=port, tls="none", username="u", password=SecretStr("x")))
+        failures: list[str] = []
+
+        def open_mailbox() -> None:
+            try:
+                mailbox.open()
+            except MailboxError as error:
+                failures.append(str(error))
+
+        opening = Thread(target=open_mailbox)
+        opening.start()
+        assert asked.wait(PATIENCE)
+        asked.clear()
+        mailbox.abandon()
+        opening.join(PATIENCE)
+    assert len(failures) == 1
+    assert not asked.is_set()
 
 
 @pytest.mark.parametrize(
