@@ -2,11 +2,11 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from aiohttp import web
 
-from relay.admin.requests import parse_after, parse_limit, reject_unknown_parameters
+from relay.admin.requests import Before, before_text, parse_after, parse_before, parse_limit, reject_unknown_parameters
 from relay.clock import Clock
 from relay.events.ports import Publish
 from relay.limits.ports import LimitStore
@@ -120,9 +120,16 @@ class QueueRoutes:
         ]
 
     async def queue(self, request: web.Request) -> web.Response:
-        """GET /queue?…: the matching entries; without a state those that are not final."""
-        found = await self.store.entries(_entry_query(request.query))
-        return web.json_response({"entries": [listing_json(message, entry) for message, entry in found]})
+        """GET /queue?…: the matching entries; without a state those that are not final.
+
+        `next` is the `after` of the next page, null when no more entries match.
+        """
+        query = _entry_query(request.query)
+        found = await self.store.entries(query)
+        last = found[-1][1] if len(found) == query.limit else None
+        following = f"{last.queue_id}/{last.number}" if last else None
+        entries = [listing_json(message, entry) for message, entry in found]
+        return web.json_response({"entries": entries, "next": following})
 
     async def message(self, request: web.Request) -> web.Response:
         """GET /queue/ID: the message with its entries, events and the original header."""
@@ -160,9 +167,16 @@ class QueueRoutes:
         return web.json_response({"entries": entries, "next": following})
 
     async def trace(self, request: web.Request) -> web.Response:
-        """GET /trace/KEY: the timelines by queue id, Message-ID or recipient, newest first."""
-        stories = await find_stories(self.stories, request.match_info["key"])
-        return web.json_response({"stories": [story_json(story) for story in stories]})
+        """GET /trace/KEY?before=: the timelines by queue id, Message-ID or recipient, newest first.
+
+        `next` is the `before` of the next page, null when there are no older ones.
+        """
+        reject_unknown_parameters(request.query, {"before"})
+        before = parse_before(request.query.get("before", ""))
+        stories = await find_stories(self.stories, request.match_info["key"], before)
+        last = stories[-1].message if len(stories) == MOST_STORIES else None
+        following = before_text((last.created_at, last.queue_id)) if last else None
+        return web.json_response({"stories": [story_json(story) for story in stories], "next": following})
 
     async def _release_slots(self, changed: Sequence[tuple[Message, Entry]]) -> None:
         """Release the slots of deleted entries in the rate limits.
@@ -176,12 +190,17 @@ class QueueRoutes:
         await asyncio.gather(*(self.limits.release(queue_id, cancelled) for queue_id, cancelled in numbers.items()))
 
 
-async def find_stories(store: StoryStore, key: str) -> Sequence[Story]:
-    """Return the messages with that queue id, Message-ID or recipient."""
+MOST_STORIES = 100
+"""Timelines of one response, at most: the newest."""
+
+
+async def find_stories(store: StoryStore, key: str, before: Before | None = None) -> Sequence[Story]:
+    """Return the newest messages with that queue id, Message-ID or recipient, at most MOST_STORIES."""
     if is_queue_id(key.upper()):
-        return await store.stories(MessageQuery(queue_id=key.upper()))
-    by_message_id = await store.stories(MessageQuery(message_id=key))
-    return by_message_id or await store.stories(MessageQuery(recipient=key))
+        return await store.stories(MessageQuery(queue_id=key.upper(), before=before))
+    page = MessageQuery(before=before, limit=MOST_STORIES)
+    by_message_id = await store.stories(replace(page, message_id=key))
+    return by_message_id or await store.stories(replace(page, recipient=key))
 
 
 _PARAMETERS = frozenset({"queue_id", "recipient", "lane", "domain", "identity", "state", "limit", "after"})

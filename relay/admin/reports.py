@@ -7,11 +7,12 @@ from dataclasses import replace
 from aiohttp import web
 from multidict import MultiMapping
 
-from relay.admin.requests import reject_unknown_parameters
+from relay.admin.requests import Before, before_text, parse_before, reject_unknown_parameters
 from relay.dsn.categories import CATEGORIES
 from relay.reports import build
-from relay.reports.engagement import engagement_report
-from relay.reports.ports import EngagementStore, MessageQuery, ReportStore, Story, StoryStore
+from relay.reports.bounces import WORST
+from relay.reports.engagement import MOST_LINKS, engagement_report
+from relay.reports.ports import MOST_CLICKS, EngagementStore, MessageQuery, ReportStore, Story, StoryStore
 from relay.reports.recipients import STATUSES, LabelCounts, count_labels, labels_json, recipient_rows
 from relay.reports.serialize import story_json
 
@@ -21,15 +22,11 @@ MAX_STORIES = 1000
 
 _PARAMETERS = frozenset(
     {"since", "until", "domain", "identity", "type", "tag", "meta", "category", "campaign", "system"}
-    | {"status", "by", "before"}
+    | {"status", "by", "before", "all"}
 )
 
 
 _TYPES: Mapping[str, bool | None] = {"": None, "campaign": True, "transactional": False}
-
-
-Before = tuple[float, str]
-"""Creation time and queue id of the last message of a page: `MessageQuery.before` of the next one."""
 
 
 class ReportRoutes:
@@ -57,8 +54,12 @@ class ReportRoutes:
         ]
 
     async def bounces(self, request: web.Request) -> web.Response:
-        """GET /reports/bounces?…&category=: totals, categories, sites, destinations, most frequent replies."""
-        return web.json_response(await build.bounces(self._store, _query(request.query), _category(request)))
+        """GET /reports/bounces?…&category=&all=: totals, categories, sites, destinations, most frequent replies.
+
+        With all=yes, all replies.
+        """
+        found = await build.bounces(self._store, _query(request.query), _category(request), _most(request.query, WORST))
+        return web.json_response(found)
 
     async def bounced(self, request: web.Request) -> web.StreamResponse:
         """GET /reports/bounces/messages?…&category=: the bounced recipients of that report, newest first.
@@ -81,10 +82,12 @@ class ReportRoutes:
         return web.json_response(await build.deliveries(self._store, _query(request.query)))
 
     async def engagement(self, request: web.Request) -> web.Response:
-        """GET /reports/engagement?…: totals, campaigns, most clicked links."""
+        """GET /reports/engagement?…&all=: totals, campaigns, most clicked links; with all=yes, all links."""
         query = _query(request.query)
         counted = await self._engagement.campaign_counts(query)
-        return web.json_response(engagement_report(counted, await self._engagement.clicks(query)))
+        clicks = await self._engagement.clicks(query)
+        report = engagement_report(counted, clicks, _most(request.query, MOST_LINKS))
+        return web.json_response({**report, "clicks_cut": len(clicks) == MOST_CLICKS})
 
     async def unclassified(self, request: web.Request) -> web.Response:
         """GET /reports/unclassified?…: masked replies that no rule matches, with their counts."""
@@ -97,7 +100,7 @@ class ReportRoutes:
         """
         stories, following = await self._page(_query(request.query))
         shown = [story_json(story) for story in stories]
-        return web.json_response({"stories": shown, "more": following is not None, "next": _before_text(following)})
+        return web.json_response({"stories": shown, "more": following is not None, "next": before_text(following)})
 
     async def recipients(self, request: web.Request) -> web.Response:
         """GET /reports/recipients?…&status=&before=: the recipients of up to MAX_STORIES messages, a row each."""
@@ -105,7 +108,7 @@ class ReportRoutes:
         statuses = _statuses(request.query.get("status", ""))
         stories, following = await self._page(query)
         rows = [row for story in stories for row in recipient_rows(story, statuses, with_copies=not query.users_only)]
-        return web.json_response({"rows": rows, "next": _before_text(following)})
+        return web.json_response({"rows": rows, "next": before_text(following)})
 
     async def labels(self, request: web.Request) -> web.Response:
         """GET /reports/labels?…&by=meta:KEY|tag|campaign|identity: counts of the recipients by value of a label."""
@@ -137,17 +140,9 @@ def _statuses(text: str) -> frozenset[str]:
     return statuses
 
 
-def _before_text(before: Before | None) -> str:
-    """Return the parameter `before`, "" at the end."""
-    return f"{before[0]!r}:{before[1]}" if before else ""
-
-
-def _parse_before(text: str) -> Before | None:
-    at, _, queue_id = text.partition(":")
-    try:
-        return (float(at), queue_id) if text else None
-    except ValueError:
-        raise web.HTTPBadRequest(text="before must be a value of next") from None
+def _most(query: MultiMapping[str], most: int) -> int | None:
+    """Return the length of a list of the most frequent; None, without an end, with all=yes."""
+    return None if query.get("all", "") == "yes" else most
 
 
 def _category(request: web.Request) -> str:
@@ -181,6 +176,6 @@ def _query(query: MultiMapping[str]) -> MessageQuery:
         campaign_name=query.get("campaign", ""),
         tags=tuple(query.getall("tag", [])),
         metadata={key: value for key, _, value in pairs},
-        before=_parse_before(query.get("before", "")),
+        before=parse_before(query.get("before", "")),
         users_only=query.get("system", "") != "yes",
     )

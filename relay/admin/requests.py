@@ -67,6 +67,24 @@ def parse_after(query: Mapping[str, str]) -> tuple[str, int]:
     return queue_id, int(number)
 
 
+Before = tuple[float, str]
+"""Creation time and queue id of the last message of a page: `MessageQuery.before` of the next one."""
+
+
+def before_text(before: Before | None) -> str:
+    """Return the parameter `before`, "" at the end."""
+    return f"{before[0]!r}:{before[1]}" if before else ""
+
+
+def parse_before(text: str) -> Before | None:
+    """Return the value of a parameter `before`, None for ""."""
+    at, _, queue_id = text.partition(":")
+    try:
+        return (float(at), queue_id) if text else None
+    except ValueError:
+        raise web.HTTPBadRequest(text="before must be a value of next") from None
+
+
 async def parse_entries(request: web.Request, name: str, read: Callable[[object], T]) -> list[T]:
     """Parse the entries under `name`. If any is invalid, raise 400 with all faults."""
     given = (await json_body(request)).get(name)

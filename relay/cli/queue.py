@@ -9,6 +9,7 @@ import click
 
 from relay.cli.client import AdminClient
 from relay.cli.common import config_option, json_option, printable, show
+from relay.cli.listings import MOST_ROWS, Listing
 from relay.cli.status import show_story
 
 COLUMNS = (
@@ -48,13 +49,18 @@ def _query(ids: tuple[str, ...], filters: dict[str, str]) -> list[dict[str, str]
 @click.option(
     "--state", default="", help="Only entries in these states (waiting,held,active,delivered,bounced,dropped)."
 )
-@click.option("--limit", default=1000, show_default=True)
+@click.option("--limit", default=MOST_ROWS, show_default=True, type=click.IntRange(1), help="Entries, at most.")
+@click.option("--all", "everything", is_flag=True, help="All entries.")
 @json_option
-def list_command(path: Path, state: str, limit: int, as_json: bool, **filters: str) -> None:
+def list_command(path: Path, state: str, limit: int, everything: bool, as_json: bool, **filters: str) -> None:
     """List entries that are not final, with the time of their next attempt or release."""
-    query = {**_query((), filters)[0], "limit": str(limit)} | ({"state": state} if state else {})
-    entries = AdminClient(path).get("/queue", query)["entries"]
-    show([{**entry, "why": _why(entry)} for entry in entries], COLUMNS, as_json=as_json)
+    query = {**_query((), filters)[0], "limit": str(MOST_ROWS if everything else min(limit, MOST_ROWS))} | (
+        {"state": state} if state else {}
+    )
+    entries = Listing("/queue", "entries", "after", "first").rows(
+        AdminClient(path), query, None if everything else limit
+    )
+    show(({**entry, "why": _why(entry)} for entry in entries), COLUMNS, as_json=as_json)
 
 
 @queue.command("show")

@@ -9,8 +9,10 @@ import click
 from relay.cli.client import AdminClient
 from relay.cli.common import config_option, json_option, show
 from relay.cli.link_text import link_texts
+from relay.cli.listings import say_cut
 from relay.cli.report_messages import invoices, messages, untied
 from relay.cli.report_output import csv_option, filter_options, query_of, show_rows, write_csv
+from relay.reports.ports import MOST_CLICKS
 
 _COUNTS = (
     ("RECIPIENTS", "recipients"),
@@ -68,9 +70,12 @@ def report() -> None:
 @filter_options
 @click.option("--category", default="", help="Only bounces of this category.")
 @click.option("--messages", "listed", is_flag=True, help="List the bounced recipients.")
+@click.option("--all", "everything", is_flag=True, help="All replies, not only the most frequent ones.")
 @json_option
 @csv_option
-def bounces(path: Path, category: str, listed: bool, as_json: bool, as_csv: bool, **filters: Any) -> None:
+def bounces(
+    path: Path, category: str, listed: bool, everything: bool, as_json: bool, as_csv: bool, **filters: Any
+) -> None:
     """Show bounces by category, site and destination, with the replies and the action to take.
 
     --csv has a line for each category, --messages a line for each bounced recipient.
@@ -80,11 +85,12 @@ def bounces(path: Path, category: str, listed: bool, as_json: bool, as_csv: bool
         rows = AdminClient(path).lines("/reports/bounces/messages", query)
         show_rows(rows, _MESSAGES, as_json=as_json, as_csv=as_csv)
         return
-    found: dict[str, Any] = AdminClient(path).get("/reports/bounces", query)
+    found: dict[str, Any] = AdminClient(path).get("/reports/bounces", query | _all(everything))
     if as_csv:
         write_csv({**one, "guidance": " ".join(one["guidance"])} for one in found["categories"])
     elif as_json:
         click.echo(json.dumps(found))
+        say_cut(len(found["replies"]), found["replies_total"], "replies")
     else:
         _show_bounces(found)
 
@@ -111,19 +117,25 @@ def deliveries(path: Path, as_json: bool, as_csv: bool, **filters: Any) -> None:
 @config_option
 @filter_options
 @click.option("--mail", type=click.File("rb"), help="A copy of the mail, to show the texts of its links.")
+@click.option("--all", "everything", is_flag=True, help="All links, not only those with the most readers.")
 @json_option
 @csv_option
-def engagement(path: Path, mail: BinaryIO | None, as_json: bool, as_csv: bool, **filters: Any) -> None:
+def engagement(
+    path: Path, mail: BinaryIO | None, everything: bool, as_json: bool, as_csv: bool, **filters: Any
+) -> None:
     """Show opens, clicks, replies and unsubscribes by campaign. Each recipient counts once, machines apart.
 
     Opened includes people who clicked. --csv has a line for each campaign.
     """
     texts = None if mail is None else link_texts(mail.read())
-    found: dict[str, Any] = AdminClient(path).get("/reports/engagement", query_of(filters))
+    found: dict[str, Any] = AdminClient(path).get("/reports/engagement", query_of(filters) | _all(everything))
     if texts is not None:
         found["links"] = [{**link, "text": texts.get(link["target"], "")} for link in found["links"]]
+    if found["clicks_cut"]:
+        click.echo(f"relay: the links are those of the newest {MOST_CLICKS} clicks; use a shorter period", err=True)
     if as_json:
         click.echo(json.dumps(found))
+        say_cut(len(found["links"]), found["links_total"], "links")
     elif as_csv:
         write_csv(found["campaigns"])
     else:
@@ -159,6 +171,7 @@ def _show_bounces(found: dict[str, Any]) -> None:
         show(map(_rated, found["destinations"]), (("DESTINATION", "destination"), *_COUNTS), as_json=False)
         click.echo()
         show(found["replies"], _REPLIES, as_json=False)
+        say_cut(len(found["replies"]), found["replies_total"], "replies")
 
 
 def _show_engagement(found: dict[str, Any]) -> None:
@@ -168,6 +181,12 @@ def _show_engagement(found: dict[str, Any]) -> None:
     if found["links"]:
         click.echo()
         show(found["links"], _NAMED_LINKS if "text" in found["links"][0] else _LINKS, as_json=False)
+        say_cut(len(found["links"]), found["links_total"], "links")
+
+
+def _all(everything: bool) -> dict[str, str]:
+    """Return the parameter that turns a list of the most frequent into one of all."""
+    return {"all": "yes"} if everything else {}
 
 
 def _readers(one: dict[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """`relay report messages|invoices|untied`: a timeline or a row for each message."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,7 @@ import click
 
 from relay.cli.client import AdminClient
 from relay.cli.common import config_option, json_option, past_time, show
+from relay.cli.listings import MOST_ROWS, Listing, all_option
 from relay.cli.report_output import csv_option, filter_options, query_of, show_rows, write_csv
 from relay.cli.status import show_story
 
@@ -21,10 +22,6 @@ _RECIPIENTS = (
     ("SUBJECT", "subject"),
     ("REPLY", "reply"),
 )
-
-
-MOST_ROWS = 1000
-"""Rows of a listing without --all."""
 
 
 _UNTIED = (
@@ -41,7 +38,7 @@ _UNTIED = (
 @config_option
 @filter_options
 @click.option("--status", default="", help="Only these recipients, such as bounced,dropped,deferred,unopened.")
-@click.option("--all", "everything", is_flag=True, help="All, not only the newest 1000.")
+@all_option
 @json_option
 @csv_option
 def messages(path: Path, status: str, everything: bool, as_json: bool, as_csv: bool, **filters: Any) -> None:
@@ -51,12 +48,13 @@ def messages(path: Path, status: str, everything: bool, as_json: bool, as_csv: b
     """
     query = query_of(filters) | ({"status": status} if status else {})
     if status or as_csv:
-        rows = _newest(path, "/reports/recipients", query, "rows", everything=everything)
+        rows = Listing("/reports/recipients", "rows").rows(AdminClient(path), query, None if everything else MOST_ROWS)
         shown = map(_with_metadata, rows) if not as_json else rows
         write_csv(_filled(shown)) if as_csv else show(shown, _RECIPIENTS, as_json=as_json)
         return
     found = 0
-    for story in _newest(path, "/reports/messages", query, "stories", everything=everything):
+    stories = Listing("/reports/messages", "stories")
+    for story in stories.rows(AdminClient(path), query, None if everything else MOST_ROWS):
         found += 1
         if as_json:
             click.echo(json.dumps(story))
@@ -86,33 +84,16 @@ def invoices(path: Path, by: str, as_json: bool, as_csv: bool, **filters: Any) -
 @click.option("--spam", is_flag=True, help="List mail that was classified as spam instead.")
 @click.option("--since", default="30d", show_default=True, help="Start of the period: 30d (ago), or a date.")
 @click.option("--until", default="", help="End of the period: 1d (ago), or a date.")
+@all_option
 @json_option
 @csv_option
-def untied(path: Path, spam: bool, since: str, until: str, as_json: bool, as_csv: bool) -> None:
+def untied(path: Path, spam: bool, since: str, until: str, everything: bool, as_json: bool, as_csv: bool) -> None:
     """List mail to identities that belongs to no message and was not forwarded, newest first."""
     period = {"system": "yes", "since": str(past_time(since)), "meta": f"not_forwarded={'spam' if spam else 'untied'}"}
     query = period | ({"until": str(past_time(until))} if until else {})
-    found: dict[str, Any] = AdminClient(path).get("/reports/messages", query)
-    show_rows(map(_untied_row, found["stories"]), _UNTIED, as_json=as_json, as_csv=as_csv)
-    if found["more"]:
-        click.echo(f"relay: only the newest {len(found['stories'])} are shown; use --until for older ones", err=True)
-
-
-def _newest(path: Path, route: str, query: Mapping[str, Any], key: str, *, everything: bool) -> Iterator[Any]:
-    """Yield what a paged route returns, newest first; say when the listing is cut at MOST_ROWS."""
-    client, before, shown = AdminClient(path), "", 0
-    while True:
-        page = client.get(route, {**query, "before": before} if before else query)
-        for one in page[key]:
-            if shown == MOST_ROWS and not everything:
-                click.echo(f"relay: only the newest {shown} are shown; --all shows the rest too", err=True)
-                return
-            shown += 1
-            yield one
-
-        before = page["next"]
-        if not before:
-            return
+    stories = Listing("/reports/messages", "stories")
+    found = stories.rows(AdminClient(path), query, None if everything else MOST_ROWS)
+    show_rows(map(_untied_row, found), _UNTIED, as_json=as_json, as_csv=as_csv)
 
 
 def _with_metadata(row: dict[str, Any]) -> dict[str, Any]:

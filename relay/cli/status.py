@@ -10,7 +10,12 @@ import click
 
 from relay.cli.client import AdminClient
 from relay.cli.common import config_option, json_option, printable, show
+from relay.cli.listings import Listing
 from relay.config.certificates import WARNING_DAYS
+
+MOST_TIMELINES = 100
+"""Timelines that `relay trace` shows without --all."""
+
 
 _COMMON = {"at", "event", "queue_id", "recipient"}
 
@@ -24,17 +29,20 @@ _SHOWN_ABOVE = {"reverse_path", "message_id", "identity", "domain", "size", "cli
 @click.command()
 @click.argument("key")
 @config_option
+@click.option("--all", "everything", is_flag=True, help=f"All, not only the newest {MOST_TIMELINES}.")
 @json_option
-def trace(key: str, path: Path, as_json: bool) -> None:
+def trace(key: str, path: Path, everything: bool, as_json: bool) -> None:
     """Show the timelines of messages, by queue id, Message-ID or recipient. Exits with 1 if there are none."""
-    stories = AdminClient(path).get(f"/trace/{key}")["stories"]
-    for story in stories:
+    found = 0
+    stories = Listing(f"/trace/{key}", "stories")
+    for story in stories.rows(AdminClient(path), {}, None if everything else MOST_TIMELINES):
+        found += 1
         if as_json:
             click.echo(json.dumps(story))
         else:
             show_story(story)
             click.echo()
-    if not stories:
+    if not found:
         click.echo(f"relay: no message found for {key}", err=True)
         sys.exit(1)
 

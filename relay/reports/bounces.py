@@ -144,8 +144,12 @@ class BounceCount:
         self.sites.setdefault(site, Counter())[name] += 1
         self.clusters.add((one,))
 
-    def report(self, by_domain: Iterable[Tally], by_remote: Iterable[Tally]) -> JsonObject:
+    def report(
+        self, by_domain: Iterable[Tally], by_remote: Iterable[Tally], most_replies: int | None = WORST
+    ) -> JsonObject:
         """Return the report. Both tallies count the same recipients, by domain and by server.
+
+        At most `most_replies` replies are listed; `replies_total` is the number of all.
 
         The bounce rate is bounced of delivered and bounced, the complaint rate complaints of delivered.
         """
@@ -153,6 +157,7 @@ class BounceCount:
         by_site = (Tally(site_of(one.destination), one.state, one.count) for one in by_remote)
         sites = counted(by_site, self.late_sites)
         total = sum(domains.values(), Counts())
+        replies = self.clusters.forms()
 
         return {
             **counts_json(total),
@@ -162,7 +167,8 @@ class BounceCount:
             "categories": _categories(self.categories),
             "sites": _breakdown("site", sites, self.sites),
             "destinations": _breakdown("destination", domains, self.domains),
-            "replies": self.clusters.forms()[:WORST],
+            "replies": replies[:most_replies],
+            "replies_total": len(replies),
         }
 
 

@@ -8,18 +8,20 @@ from collections.abc import AsyncIterator, Sequence
 
 from relay.events.event import Kind
 from relay.mail.canonical_address import domain_of
-from relay.reports.bounces import BounceCount, Clusters, Newest, category_of, failure_json, is_unclassified
+from relay.reports.bounces import WORST, BounceCount, Clusters, Newest, category_of, failure_json, is_unclassified
 from relay.reports.deliveries import delivery_report
 from relay.reports.ports import Failure, MessageQuery, ReportStore
 from relay.reports.serialize import JsonObject
 
 
-async def bounces(store: ReportStore, query: MessageQuery, category: str = "") -> JsonObject:
-    """Return the bounce report. A category limits its breakdowns."""
+async def bounces(
+    store: ReportStore, query: MessageQuery, category: str = "", most_replies: int | None = WORST
+) -> JsonObject:
+    """Return the bounce report. A category limits its breakdowns; at most `most_replies` replies are listed."""
     count = BounceCount(category)
     async for page in _pages(store, query, (Kind.BOUNCED, Kind.COMPLAINT)):
         count.add(page)
-    return count.report(await store.tallies(query), await store.remotes(query))
+    return count.report(await store.tallies(query), await store.remotes(query), most_replies)
 
 
 async def bounced_messages(

@@ -10,13 +10,17 @@ MOST_LINKS = 10
 """Links in the report, at most: those with the most recipients."""
 
 
-def engagement_report(counted: Iterable[CampaignCounts], clicks: Iterable[Click]) -> JsonObject:
+def engagement_report(
+    counted: Iterable[CampaignCounts], clicks: Iterable[Click], most_links: int | None = MOST_LINKS
+) -> JsonObject:
     """Return totals, campaigns (largest first, transactional mail last) and the most clicked links.
 
+    At most `most_links` links are listed; `links_total` is the number of all.
     Rates are shares of the delivered recipients that did not bounce later; click-to-open is clicked of opened.
     """
     rows = sorted(counted, key=lambda one: (not one.campaign, -one.recipients, one.campaign))
     names = [field.name for field in fields(CampaignCounts)][1:]
+    links = _links(clicks)
     total = CampaignCounts("", *(sum(getattr(one, name) for one in rows) for name in names))
     return {
         **_counts_json(total),
@@ -24,7 +28,8 @@ def engagement_report(counted: Iterable[CampaignCounts], clicks: Iterable[Click]
             {"campaign": one.campaign, "type": "campaign" if one.campaign else "transactional", **_counts_json(one)}
             for one in rows
         ],
-        "links": _links(clicks),
+        "links": links[:most_links],
+        "links_total": len(links),
     }
 
 
@@ -57,10 +62,7 @@ def _links(clicks: Iterable[Click]) -> list[JsonObject]:
         readers.setdefault(one.target, set()).add((one.queue_id, one.number))
         counted[one.target] = counted.get(one.target, 0) + 1
     ordered = sorted(readers, key=lambda target: (-len(readers[target]), -counted[target], target))
-    return [
-        {"target": target, "recipients": len(readers[target]), "clicks": counted[target]}
-        for target in ordered[:MOST_LINKS]
-    ]
+    return [{"target": target, "recipients": len(readers[target]), "clicks": counted[target]} for target in ordered]
 
 
 def _share(part: int, whole: int) -> float:

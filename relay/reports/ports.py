@@ -131,6 +131,10 @@ class Click:
     target: str
 
 
+MOST_CLICKS = 100_000
+"""Newest clicks read for the list of links; older ones are counted without their link."""
+
+
 class EngagementStore(Protocol):
     """Reads the actions of readers over all matching messages; the limit of the query is ignored."""
 
@@ -138,7 +142,7 @@ class EngagementStore(Protocol):
         """Count outcomes and actions of readers by campaign."""
 
     async def clicks(self, query: MessageQuery) -> Sequence[Click]:
-        """Return the clicks of people on links of matching messages, newest first."""
+        """Return the clicks of people on links of matching messages, newest first, at most MOST_CLICKS."""
 
 
 class AuditStore(Protocol):

@@ -4,14 +4,10 @@ from collections.abc import Callable, Sequence
 
 from relay.events.event import Kind
 from relay.queue.entry import State
-from relay.reports.ports import CampaignCounts, Click, Failure, MessageQuery, Story, Tally
+from relay.reports.ports import MOST_CLICKS, CampaignCounts, Click, Failure, MessageQuery, Story, Tally
 from relay.storage import json_columns, queries
 from relay.storage.database import Connection, Database
 from relay.storage.queries import Statement, recipients_conditions
-
-MOST_CLICKS = 100_000
-"""Newest clicks read for the list of links; older ones are counted without their link."""
-
 
 _BY_A_MACHINE = "events.data LIKE '%\"machine\":true%'"
 
@@ -84,7 +80,7 @@ class ReportQueries:
         return await self._database.read(operation)
 
     async def clicks(self, query: MessageQuery) -> Sequence[Click]:
-        """Return the clicks on links of the messages that match, newest first, at most MOST_CLICKS."""
+        """Return the clicks on links of the messages that match, newest first, at most `MOST_CLICKS`."""
         sql, values = clicks_statement(query)
 
         def operation(connection: Connection) -> list[Click]:

@@ -23,7 +23,7 @@ CLICKS = [Click("spring", "A", 0, "https://a.test/"), Click("spring", "A", 1, "h
 def answers(monkeypatch: pytest.MonkeyPatch) -> None:
     def get(client: AdminClient, path: str, query: Mapping[str, Any]) -> dict[str, Any]:
         assert path == "/reports/engagement"
-        return dict(engagement_report([CampaignCounts("spring", 2, 2)], CLICKS))
+        return {**engagement_report([CampaignCounts("spring", 2, 2)], CLICKS), "clicks_cut": False}
 
     monkeypatch.setattr(AdminClient, "__init__", lambda client, path: None)
     monkeypatch.setattr(AdminClient, "get", get)

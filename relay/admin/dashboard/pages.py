@@ -168,10 +168,11 @@ def message_page(hostname: str, story: JsonObject) -> str:
     )
 
 
-def search_page(hostname: str, query: str, stories: Sequence[JsonObject]) -> str:
-    """Return the page of search results, newest first."""
+def search_page(hostname: str, query: str, stories: Sequence[JsonObject], most: int = 0) -> str:
+    """Return the page of search results, newest first; there may be more if there are `most`."""
     empty = "No message found. Search for a queue id, a Message-ID or the complete address of a recipient."
-    note = f"{len(stories)} found" if stories else ""
+    found = f"the newest {most}; `relay trace --all` shows all" if len(stories) == most else f"{len(stories)} found"
+    note = found if stories else ""
     return page(f"{query}: relay", hostname, query, section(query, messages_table(stories, empty), note=note))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from aiohttp import web
 
-from relay.admin.api import find_stories
+from relay.admin.api import MOST_STORIES, find_stories
 from relay.admin.dashboard.access import AccessCheck, access_middleware
 from relay.admin.dashboard.pages import Overview, message_page, overview_page, search_page
 from relay.clock import Clock
@@ -91,7 +91,7 @@ class DashboardRoutes:
         found = await find_stories(self._story_store, query)
         if len(found) == 1:
             raise web.HTTPFound(f"/message/{found[0].message.queue_id}")
-        return _html(search_page(self._hostname(), query, [story_json(one) for one in found]))
+        return _html(search_page(self._hostname(), query, [story_json(one) for one in found], MOST_STORIES))
 
     async def _overview(self) -> Overview:
         status = await self._status()
