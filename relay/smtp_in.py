@@ -96,8 +96,11 @@ class SmtpServer:
         def make() -> Connection:
             return Connection(self._service, COMMANDS, self._connections)
 
+        def failed(client: str, error: ssl.SSLError) -> None:
+            self._service.log("smtp.tls_failed", client=client, listener=listener.name, error=str(error))
+
         if listener.tls == "implicit" and context is not None:
-            self._server = await TlsListener.open(host, port, _BACKLOG, context, make)
+            self._server = await TlsListener.open(host, port, _BACKLOG, context, make, failed)
         else:
             loop = asyncio.get_running_loop()
             self._server = await loop.create_server(make, host, port, backlog=_BACKLOG, reuse_address=True)

@@ -72,6 +72,7 @@ class Smtp(Section):
     max_received_hops: PositiveCount = 100
     max_header_size: Octets = 256 * 1024
     max_header_fields: PositiveCount = 1000
+    lenient_local_parts: Flag = True
 
 
 class Delivery(Section):

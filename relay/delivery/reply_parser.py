@@ -15,6 +15,9 @@ MAX_REPLY = 32 * 1024
 MAX_LINES = 200
 """Lines of a reply, at most."""
 
+MAX_EMPTY_LINES = 20
+"""Empty lines between the replies of a connection, at most."""
+
 _SHORT = 512
 """Octets of a line whose parsed reply is cached, at most: the length that RFC 5321 allows."""
 
@@ -32,13 +35,14 @@ class MalformedReply:
 class ReplyReader:
     """Collects octets and returns whole replies in order. After a `MalformedReply` it returns none."""
 
-    __slots__ = ("_broken", "_buffer", "_code", "_lines", "_size")
+    __slots__ = ("_broken", "_buffer", "_code", "_empty_lines", "_lines", "_size")
 
     def __init__(self) -> None:
         self._buffer = b""
         self._lines: list[str] = []
         self._code = b""
         self._size = 0
+        self._empty_lines = 0
         self._broken = False
 
     @property
@@ -65,6 +69,10 @@ class ReplyReader:
         return found
 
     def _line(self, line: bytes) -> Reply | MalformedReply | None:
+        # Some servers send an empty line before a reply. It has no code, so it cannot be taken for one.
+        if not line and not self._lines and self._empty_lines < MAX_EMPTY_LINES:
+            self._empty_lines += 1
+            return None
         if not self._lines and len(line) <= _SHORT and (reply := _whole_reply(line)) is not None:
             return reply
         match = _LINE.fullmatch(line)

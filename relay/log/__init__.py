@@ -65,7 +65,12 @@ LINES: dict[str, str] = {
     "store.salvaged": "The stored contents were damaged. The table contents_damaged keeps them; messages whose content "
     "was unreadable are held. Check the disk. readable, unreadable.",
     "smtp.connected": "A client connected (level debug). client, listener.",
-    "smtp.refused": "A client or transaction was refused. client, listener, reply, reverse_path, recipient.",
+    "smtp.refused": "A client, a command or a transaction was refused. client, listener, command, reply, "
+    "reverse_path, recipient.",
+    "smtp.tls_failed": "The TLS handshake of a client failed: an old protocol, a certificate that it does not trust, "
+    "or no TLS. client, listener, error.",
+    "smtp.lost": "A client disconnected within a transaction; nothing of it was accepted. client, listener, command, "
+    "reverse_path.",
     "smtp.stressed": "A listener is nearly out of connections: strangers are closed after smtp.stress_timeout, or for "
     "a new client. listener, connections.",
     "smtp.unstressed": "A listener has enough free connections again. listener, connections.",

@@ -25,6 +25,10 @@ DOT_STRING = re.compile(rf"{_ATEXT}+(?:\.{_ATEXT}+)*")
 """A local part that needs no quotes."""
 
 
+ATOMS_AND_DOTS = re.compile(rf"(?:{_ATEXT}|\.)+")
+"""A local part such as "a..b", which needs quotes, and which some hosts give to people without them."""
+
+
 _QUOTED_STRING = re.compile(r'"(?:[ !#-\[\]-~\u0080-\U0010ffff]|\\[ -~])*"')
 
 
@@ -83,6 +87,17 @@ def parse_address(text: str) -> Address:
     if len(text.encode()) > MAX_PATH - 2:
         raise AddressError(f"the address is longer than {MAX_PATH} octets")
     return Address(local, domain.lower())
+
+
+def quote_dots(text: str) -> str:
+    """Return the address with a quoted local part if its dots need quotes, else unchanged.
+
+    `a..b@x` and `"a..b"@x` are the same mailbox (RFC 5321 section 4.1.2).
+    """
+    local, at, domain = text.rpartition("@")
+    if not at or DOT_STRING.fullmatch(local) or not ATOMS_AND_DOTS.fullmatch(local):
+        return text
+    return f'"{local}"@{domain}'
 
 
 def is_address(text: str) -> bool:

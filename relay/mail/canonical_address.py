@@ -7,10 +7,14 @@ import re
 import unicodedata
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 
-from relay.mail.address import DOT_STRING
+from relay.mail.address import DOT_STRING, quote_dots
 from relay.mail.idn import to_ascii
 
 _QUOTED_PAIR = re.compile(r"\\(.)", re.DOTALL)
+
+
+_NOT_PLAIN = re.compile(r'"|\.\.|^\.|\.@|[.\]]$')
+"""Quotes, dots that need quotes, a final dot, an address literal."""
 
 
 _NEEDS_PAIR = re.compile(r'["\\]')
@@ -22,12 +26,12 @@ def canonical(address: str) -> str:
     It is in lower case, including the local part: RFC 5321 lets a host distinguish `A@x` and `a@x`, but lists of people
     do not.
 
-    Needless quotes are removed. The domain is in A-labels without a final dot, an address literal in its shortest form,
-    other text in NFC. Text that is not an address is put in lower case.
+    Needless quotes are removed, and dots that need quotes get them. The domain is in A-labels without a final dot, an
+    address literal in its shortest form, other text in NFC. Text that is not an address is put in lower case.
     """
-    if address.isascii() and '"' not in address and address[-1:] not in (".", "]"):
+    if address.isascii() and not _NOT_PLAIN.search(address):
         return address.lower()
-    local, at, domain = address.rpartition("@")
+    local, at, domain = quote_dots(address).rpartition("@")
     return f"{canonical_local_part(local)}@{canonical_domain(domain)}" if at else _lower(address)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from typing import Literal, get_args
 
-from relay.mail.address import AddressError, parse_address, strip_route
+from relay.mail.address import AddressError, parse_address, quote_dots, strip_route
 from relay.mail.reply import Reply
 from relay.mail.transaction import BodyKind, Envelope, Notify, Recipient
 
@@ -22,10 +22,13 @@ _TO = re.compile(rf"TO: ?{_PATH}", re.IGNORECASE)
 _KEYWORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*")
 
 
+_GREETINGS = (b"EHLO ", b"HELO ")
+
+
 _CHUNK = re.compile(r"([0-9]{1,20})(?: +(LAST))?", re.IGNORECASE)
 
 
-_UNSAFE_IN_RECEIVED = re.compile(r'[\s()<>@,;\\"]')
+_UNSAFE_IN_RECEIVED = re.compile(r'[\s()<>@,;\\"\x7f-\U0010ffff]+')
 
 
 _XTEXT = re.compile(r"(?:[!-*,-<>-~]|\+[0-9A-F]{2})*")
@@ -74,7 +77,8 @@ class BdatCommand:
 def parse_line(raw: bytes) -> CommandLine | Reply:
     """Parse a command line without its line end. Control characters are refused."""
     try:
-        text = raw.decode("utf-8")
+        # The name of a client is masked whatever its encoding is: it is no reason to refuse mail.
+        text = raw.decode("ascii", "replace") if raw[:5].upper() in _GREETINGS else raw.decode("utf-8")
     except UnicodeDecodeError:
         return Reply(501, "5.5.2", "Commands are ASCII, or UTF-8 where SMTPUTF8 allows it")
     if not text.isprintable():
@@ -84,14 +88,17 @@ def parse_line(raw: bytes) -> CommandLine | Reply:
 
 
 def parse_helo(argument: str) -> str | Reply:
-    """Parse the name of EHLO or HELO: one word that is safe in a Received field."""
-    if not argument or len(argument) > MAX_HELO or _UNSAFE_IN_RECEIVED.search(argument):
+    """Return the name of EHLO or HELO as one word that is safe in a Received field.
+
+    A client is not refused for the name of its machine (RFC 5321 section 4.1.4): unsafe characters become "_".
+    """
+    if not argument or len(argument) > MAX_HELO:
         return Reply(501, "5.5.4", "Syntax: EHLO hostname, a domain name or an address in brackets")
-    return argument
+    return _UNSAFE_IN_RECEIVED.sub("_", argument)
 
 
-def parse_mail(argument: str) -> MailCommand | Reply:
-    """Parse the argument of MAIL: `FROM:<reverse-path> [parameters]`."""
+def parse_mail(argument: str, *, lenient: bool = False) -> MailCommand | Reply:
+    """Parse the argument of MAIL: `FROM:<reverse-path> [parameters]`. `lenient`: see `quote_dots`."""
     match = _FROM.fullmatch(argument)
     if match is None:
         return Reply(501, "5.5.4", "Syntax: MAIL FROM:<address> [parameters]")
@@ -100,7 +107,7 @@ def parse_mail(argument: str) -> MailCommand | Reply:
     if isinstance(words, Reply):
         return words
 
-    path = strip_route(match[1] or match[2] or "")
+    path = _path(match, lenient=lenient)
     fault = _mail_fault(words) or (_path_fault(path, "5.1.7", "SMTPUTF8" in words) if path else None)
     if fault is not None:
         return fault
@@ -111,10 +118,10 @@ def parse_mail(argument: str) -> MailCommand | Reply:
     return MailCommand(envelope, int(words.get("SIZE", 0)))
 
 
-def parse_rcpt(argument: str, hostname: str, *, smtputf8: bool) -> Recipient | Reply:
+def parse_rcpt(argument: str, hostname: str, *, smtputf8: bool, lenient: bool = False) -> Recipient | Reply:
     """Parse the argument of RCPT: `TO:<forward-path> [parameters]`.
 
-    `<postmaster>` without a domain is completed with `hostname` (RFC 5321 section 4.5.1).
+    `<postmaster>` without a domain is completed with `hostname` (RFC 5321 section 4.5.1). `lenient`: see `quote_dots`.
     """
     match = _TO.fullmatch(argument)
     if match is None:
@@ -124,7 +131,7 @@ def parse_rcpt(argument: str, hostname: str, *, smtputf8: bool) -> Recipient | R
     if isinstance(words, Reply):
         return words
 
-    path = strip_route(match[1] or match[2] or "")
+    path = _path(match, lenient=lenient)
     if path.lower() == "postmaster":
         path = f"{path}@{hostname}"
 
@@ -133,6 +140,11 @@ def parse_rcpt(argument: str, hostname: str, *, smtputf8: bool) -> Recipient | R
         return notify
 
     return _rcpt_fault(words) or _path_fault(path, "5.1.3", smtputf8) or Recipient(path, notify, words.get("ORCPT", ""))
+
+
+def _path(match: re.Match[str], *, lenient: bool) -> str:
+    path = strip_route(match[1] or match[2] or "")
+    return quote_dots(path) if lenient else path
 
 
 def parse_bdat(argument: str) -> BdatCommand | Reply:

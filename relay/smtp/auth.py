@@ -89,7 +89,6 @@ async def _check(connection: Connection, login: Login) -> Reply:
     wait = throttle.reserve(session.client, username, service.clock(), MAX_WAIT)
     if wait is None:
         await service.pause(REFUSAL_DELAY)
-        connection.refused(_ENOUGH)
         return _ENOUGH
     if wait > 0:
         await service.pause(wait)
@@ -103,8 +102,7 @@ async def _check(connection: Connection, login: Login) -> Reply:
         return Reply(235, "2.7.0", "Authentication successful")
 
     throttle.failed(session.client, username, service.clock())
-    connection.auth_failures += 1
-    service.log("smtp.auth_failed", client=session.client, listener=session.listener, credential=username)
+    connection.login_failed(username, _WRONG)
     return _ENOUGH if connection.auth_failures >= service.settings().smtp.max_auth_failures else _WRONG
 
 

@@ -95,7 +95,7 @@ async def mail(connection: Connection, argument: str) -> Reply:
     if connection.mail is not None:
         return Reply(503, "5.5.1", "A transaction is open already; RSET ends it")
 
-    asked = parse_mail(argument)
+    asked = parse_mail(argument, lenient=connection.service.settings().smtp.lenient_local_parts)
     if isinstance(asked, Reply):
         connection.refused(asked)
         return asked
@@ -118,7 +118,12 @@ async def rcpt(connection: Connection, argument: str) -> Reply:
         return Reply(503, "5.5.1", "Say MAIL first" if envelope is None else "BDAT has begun")
 
     settings = service.settings()
-    recipient = parse_rcpt(argument, settings.server.hostname, smtputf8=envelope.smtputf8)
+    recipient = parse_rcpt(
+        argument,
+        settings.server.hostname,
+        smtputf8=envelope.smtputf8,
+        lenient=settings.smtp.lenient_local_parts,
+    )
     if isinstance(recipient, Reply):
         connection.refused(recipient)
         return recipient

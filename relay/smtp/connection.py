@@ -13,7 +13,7 @@ from relay.mail.smtp_command import CommandLine, parse_line
 from relay.mail.transaction import Envelope, Session, network_of
 from relay.smtp.body import Body
 from relay.smtp.service import ListenerContext
-from relay.smtp.stream import ClientDisconnected, SmtpStream
+from relay.smtp.stream import ClientDisconnected, SmtpStream, TlsHandshakeError
 
 MAX_AUTH_LINE = 12288
 """Maximum octets of a line of an AUTH exchange (RFC 4954 section 4)."""
@@ -80,6 +80,8 @@ class Connection(SmtpStream):
         self._commands = commands
         self._connections = connections
         self._waits_for_command = False
+        self._verb = ""
+        self._logged: Reply | None = None
         self._errors = 0
         self._junk_commands = 0
         self._progress = 0
@@ -149,7 +151,7 @@ class Connection(SmtpStream):
 
         try:
             if refusal is None:
-                service.log("smtp.connected", client=self.client_session.client, listener=self.client_session.listener)
+                self._log("smtp.connected")
                 self.queue_reply(Reply(220, "", f"{service.settings().server.hostname} ESMTP"))
             else:
                 self.refused(refusal)
@@ -157,8 +159,11 @@ class Connection(SmtpStream):
             while not self.closing:
                 await self._next_command()
             await self.flush()
+        except TlsHandshakeError as error:
+            self._log("smtp.tls_failed", error=str(error))
         except ClientDisconnected:
-            pass
+            if self.mail is not None:
+                self._log("smtp.lost", command=self._verb, reverse_path=self.mail.reverse_path)
         finally:
             self.reset()
             table.leave(self)
@@ -183,6 +188,8 @@ class Connection(SmtpStream):
                 self._reply(reply)
 
     async def _execute(self, line: CommandLine) -> Reply | None:
+        # The argument and an unknown verb may be parts of a secret.
+        self._verb = line.verb if line.verb in self._commands else ""
         if line.verb in _JUNK_COMMANDS:
             self._junk_commands += 1
             most = _JUNK_UNDER_STRESS if self._is_curbed else self.service.settings().smtp.max_junk_commands
@@ -199,14 +206,15 @@ class Connection(SmtpStream):
             raise
         except Exception as error:  # noqa: BLE001 - the SMTP edge, one of the two places where everything is caught
             trace = "".join(traceback.format_exception(error))
-            self.service.log(
-                "smtp.failed", client=self.client_session.client, listener=self.client_session.listener, error=trace
-            )
+            self._log("smtp.failed", error=trace)
             self.reset()
             return _FAILED if self.reading_commands else _FAILED_CLOSING
 
     def _reply(self, reply: Reply) -> None:
-        """Queue a reply, or 421 when the client reached max_errors."""
+        """Queue a reply, or 421 when the client reached max_errors. Each refusal is logged once."""
+        if reply.code >= 400 and reply is not self._logged:
+            self.refused(reply)
+        self._logged = None
         if reply.is_permanent:
             self._errors += 1
             if self._errors >= self.service.settings().smtp.max_errors and reply.code not in _CLOSING_CODES:
@@ -231,14 +239,18 @@ class Connection(SmtpStream):
 
     def refused(self, reply: Reply, recipient: str = "") -> None:
         """Log a refusal."""
-        self.service.log(
-            "smtp.refused",
-            client=self.client_session.client,
-            listener=self.client_session.listener,
-            reply=str(reply),
-            reverse_path=self.mail.reverse_path if self.mail else "",
-            recipient=recipient,
-        )
+        reverse_path = self.mail.reverse_path if self.mail else ""
+        self._log("smtp.refused", command=self._verb, reply=str(reply), reverse_path=reverse_path, recipient=recipient)
+        self._logged = reply
+
+    def login_failed(self, credential: str, reply: Reply) -> None:
+        """Log a failed login, and count it."""
+        self.auth_failures += 1
+        self._log("smtp.auth_failed", credential=credential)
+        self._logged = reply
+
+    def _log(self, line: str, /, **fields: object) -> None:
+        self.service.log(line, client=self.client_session.client, listener=self.client_session.listener, **fields)
 
     def suspend_deadline(self) -> None:
         """Suspend the deadline while the client waits for the server."""

@@ -49,6 +49,10 @@ class ClientDisconnected(Exception):  # noqa: N818 - not an error: clients may d
     """The client sends nothing more: it disconnected, or the connection broke or was aborted."""
 
 
+class TlsHandshakeError(ClientDisconnected):
+    """The TLS handshake failed, for the given reason; the connection is closed."""
+
+
 class SmtpStream(SMTP):
     """Buffered input and output. Replies are collected until more input is needed: one write per batch."""
 
@@ -188,6 +192,8 @@ class SmtpStream(SMTP):
         try:
             self._writer.write(ready.encode())
             await self._writer.start_tls(context, ssl_handshake_timeout=TLS_HANDSHAKE_TIME)
+        except ssl.SSLError as error:
+            raise TlsHandshakeError(str(error)) from error
         except OSError as error:
             raise ClientDisconnected from error
         self.transport = self._writer.transport  # type: ignore[assignment]

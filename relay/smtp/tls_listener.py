@@ -25,20 +25,34 @@ class TlsListener:
     """Does the handshakes of the connections to listening sockets, then makes their protocols."""
 
     def __init__(
-        self, listening: Sequence[socket.socket], context: ssl.SSLContext, make: Callable[[], asyncio.BaseProtocol]
+        self,
+        listening: Sequence[socket.socket],
+        context: ssl.SSLContext,
+        make: Callable[[], asyncio.BaseProtocol],
+        failed: Callable[[str, ssl.SSLError], None],
     ) -> None:
         """Use `open`."""
         self.sockets = listening
         self._context = context
         self._make = make
+        self._failed = failed
         self._handshakes: dict[asyncio.Task[None], None] = {}
         self._accepting = [asyncio.create_task(self._accept(one), name="tls accept") for one in listening]
 
     @classmethod
     async def open(
-        cls, host: str, port: int, backlog: int, context: ssl.SSLContext, make: Callable[[], asyncio.BaseProtocol]
+        cls,
+        host: str,
+        port: int,
+        backlog: int,
+        context: ssl.SSLContext,
+        make: Callable[[], asyncio.BaseProtocol],
+        failed: Callable[[str, ssl.SSLError], None],
     ) -> Self:
-        """Listen at all addresses of the host. Raises OSError if one is not available."""
+        """Listen at all addresses of the host. Raises OSError if one is not available.
+
+        `failed` is called with the address of a client whose handshake failed.
+        """
         loop = asyncio.get_running_loop()
         found = await loop.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         with ExitStack() as on_failure:
@@ -46,7 +60,7 @@ class TlsListener:
                 on_failure.enter_context(_listen(family, address, backlog)) for family, _, _, _, address in found
             ]
             on_failure.pop_all()
-        return cls(listening, context, make)
+        return cls(listening, context, make, failed)
 
     @property
     def handshakes(self) -> int:
@@ -66,30 +80,32 @@ class TlsListener:
         loop = asyncio.get_running_loop()
         while True:
             try:
-                client, _ = await loop.sock_accept(listening)
+                client, address = await loop.sock_accept(listening)
             except ConnectionError:
                 continue
             except OSError:
                 await asyncio.sleep(_ACCEPT_RETRY)
                 continue
-            self._begin(client)
+            self._begin(client, str(address[0]))
 
-    def _begin(self, client: socket.socket) -> None:
+    def _begin(self, client: socket.socket, address: str) -> None:
         if len(self._handshakes) >= MAX_HANDSHAKES:
             oldest = next(iter(self._handshakes))
             self._handshakes.pop(oldest)
             oldest.cancel()
-        task = asyncio.create_task(self._handshake(client), name="tls handshake")
+        task = asyncio.create_task(self._handshake(client, address), name="tls handshake")
         self._handshakes[task] = None
         task.add_done_callback(self._ended)
 
-    async def _handshake(self, client: socket.socket) -> None:
+    async def _handshake(self, client: socket.socket, address: str) -> None:
         try:
             await asyncio.get_running_loop().connect_accepted_socket(
                 self._make, client, ssl=self._context, ssl_handshake_timeout=TLS_HANDSHAKE_TIME
             )
+        except ssl.SSLError as error:
+            self._failed(address, error)
         except OSError:
-            return  # The client is no TLS client, or is too slow; the transport has closed the socket.
+            return  # The client is gone, or is too slow; the transport has closed the socket.
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._handshakes.pop(task, None)

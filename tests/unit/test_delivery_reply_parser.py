@@ -2,7 +2,7 @@
 
 import pytest
 
-from relay.delivery.reply_parser import MAX_LINE, MAX_LINES, MalformedReply, ReplyReader
+from relay.delivery.reply_parser import MAX_EMPTY_LINES, MAX_LINE, MAX_LINES, MalformedReply, ReplyReader
 from relay.mail.reply import Reply
 
 
@@ -29,7 +29,7 @@ def test_a_reply(data: bytes, reply: Reply) -> None:
 @pytest.mark.parametrize(
     "data",
     [
-        *(b"\r\n", b"ok\r\n", b"25 ok\r\n", b"2500 ok\r\n", b"150 ok\r\n", b"650 ok\r\n", b"099 ok\r\n"),
+        *(b"  \r\n", b"ok\r\n", b"25 ok\r\n", b"2500 ok\r\n", b"150 ok\r\n", b"650 ok\r\n", b"099 ok\r\n"),
         *(b"\x00\xff\xfe HTTP/1.1 400 Bad\r\n", b"250_ok\r\n", b"+OK\r\n", "２５０ ok\r\n".encode()),
         *(b"250-ok\r\n550 no\r\n", b"250-ok\r\nok\r\n"),
         *(b"250 " + b"x" * MAX_LINE + b"\r\n", b"250 " + b"x" * MAX_LINE, b"250-x\r\n" * (MAX_LINES + 1)),
@@ -60,3 +60,17 @@ def test_clean_only_between_replies() -> None:
         assert not reader.is_clean
     assert reader.feed(b"\r\n") == [Reply(250, "", "one\ntwo")]
     assert reader.is_clean
+
+
+def test_empty_lines_before_a_reply_are_skipped() -> None:
+    """Servers behind filters send them. RFC 5321 section 4.2 knows no empty reply."""
+    reader = ReplyReader()
+    assert reader.feed(b"\r\n250 2.0.0 ok\r\n\n") == [Reply(250, "2.0.0", "ok")]
+    assert reader.is_clean
+    assert reader.feed(b"\r\n250-a\r\n") == []
+    assert isinstance(reader.feed(b"\r\n250 b\r\n")[0], MalformedReply)
+
+
+def test_empty_lines_without_end_are_no_replies() -> None:
+    found = ReplyReader().feed(b"\r\n" * (MAX_EMPTY_LINES + 1))
+    assert [type(one) for one in found] == [MalformedReply]

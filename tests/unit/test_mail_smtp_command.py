@@ -1,5 +1,6 @@
 import pytest
 
+from relay.mail.canonical_address import canonical
 from relay.mail.reply import Reply
 from relay.mail.smtp_command import (
     BdatCommand,
@@ -57,16 +58,47 @@ def test_a_line_holds_only_what_prints(raw: bytes, code: int) -> None:
     assert refusal(parse_line(raw)) == (code, "5.5.2")
 
 
-@pytest.mark.parametrize(
-    "name", ["a.test", "[127.0.0.1]", "[IPv6:::1]", "my_pc", "höst", "${jndi:ldap://x}", "x" * 255]
-)
+@pytest.mark.parametrize("name", ["a.test", "[127.0.0.1]", "[IPv6:::1]", "my_pc", "${jndi:ldap://x}", "x" * 255])
 def test_any_word_greets(name: str) -> None:
     assert parse_helo(name) == name
 
 
-@pytest.mark.parametrize("name", ["", "a b", "<script>", 'x"', "a;b", "(c)", "x" * 256, "a\\b"])
-def test_no_name_can_break_out_of_a_received_field(name: str) -> None:
+@pytest.mark.parametrize(
+    ("line", "name"),
+    [
+        (b"EHLO My PC", "My_PC"),
+        (b"HELO PhpStorm  9.0.3", "PhpStorm_9.0.3"),
+        (b"EHLO (none)", "_none_"),
+        (b"ehlo <script>", "_script_"),
+        (b'EHLO x" (evil) by z;', "x_evil_by_z_"),
+        (b"EHLO a\\b", "a_b"),
+        ("EHLO Büro-PC".encode("latin-1"), "B_ro-PC"),
+        ("HELO Дмитрий".encode("cp1251"), "_"),
+        ("EHLO höst".encode(), "h_st"),
+    ],
+)
+def test_no_client_is_refused_for_its_name_which_is_safe_in_a_received_field(line: bytes, name: str) -> None:
+    """RFC 5321 section 4.1.4."""
+    parsed = parse_line(line)
+    assert isinstance(parsed, CommandLine)
+    assert parse_helo(parsed.argument) == name
+
+
+@pytest.mark.parametrize("name", ["", "x" * 256])
+def test_no_name_and_an_endless_name_are_refused(name: str) -> None:
     assert refusal(parse_helo(name)) == (501, "5.5.4")
+
+
+@pytest.mark.parametrize("local", ["a..b", "a.", ".a", "try..this...0511"])
+def test_dots_that_need_quotes_get_them_if_that_is_allowed(local: str) -> None:
+    """RFC 5321 section 4.1.2: with quotes it is the same mailbox."""
+    path = f"<{local}@docomo.test>"
+    quoted = f'"{local}"@docomo.test'
+    assert parse_rcpt(f"TO:{path}", HOST, smtputf8=False, lenient=True) == Recipient(quoted)
+    assert parse_mail(f"FROM:{path}", lenient=True) == MailCommand(Envelope(quoted), 0)
+    assert refusal(parse_rcpt(f"TO:{path}", HOST, smtputf8=False)) == (553, "5.1.3")
+    assert refusal(parse_mail(f"FROM:{path}")) == (553, "5.1.7")
+    assert canonical(quoted) == canonical(f"{local}@docomo.test")
 
 
 @pytest.mark.parametrize(

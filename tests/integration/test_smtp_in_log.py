@@ -1,0 +1,126 @@
+"""Every refusal, failed handshake and lost transaction leaves one line that names the client and the reason."""
+
+import asyncio
+import socket
+import ssl
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import trustme
+
+from relay.smtp_in import tls_context
+from tests.servers.smtp_in_side import Client, Side, base64, serving
+from tests.servers.waiting import until
+
+
+@pytest.fixture
+async def side(tmp_path: Path) -> AsyncIterator[Side]:
+    async with serving(tmp_path, smtp={"max_errors": 100}) as running:
+        yield running
+
+
+async def connected(side: Side) -> Client:
+    """Return a client that has read its greeting."""
+    client = await side.connect()
+    assert (await client.reply()).startswith("220 ")
+    return client
+
+
+WRONG = base64("\0ann\0guess")
+
+
+@pytest.mark.parametrize(
+    ("commands", "line", "command"),
+    [
+        (("EHLO",), "smtp.refused", "EHLO"),
+        (("MAIL FROM:<a@b.test>",), "smtp.refused", "MAIL"),
+        (("EHLO x", "AUTH CRAM-MD5"), "smtp.refused", "AUTH"),
+        (("EHLO x", "AUTH LOGIN", "!!!"), "smtp.refused", "AUTH"),
+        (("EHLO x", "RCPT TO:<a@b.test>"), "smtp.refused", "RCPT"),
+        (("EHLO x", "MAIL FROM:<a@b.test>", "RCPT TO:<nonsense>"), "smtp.refused", "RCPT"),
+        (("EHLO x", "MAIL FROM:<a@b.test>", "DATA"), "smtp.refused", "DATA"),
+        (("EHLO x", "STARTTLS"), "smtp.refused", "STARTTLS"),
+        ((base64("a secret in the wrong place"),), "smtp.refused", ""),
+        (("NOOP \x07",), "smtp.refused", ""),
+        (("EHLO x", f"AUTH PLAIN {WRONG}"), "smtp.auth_failed", None),
+    ],
+)
+async def test_a_refused_command_leaves_one_line(
+    side: Side, commands: tuple[str, ...], line: str, command: str | None
+) -> None:
+    client = await connected(side)
+    reply = await client.say(*commands)
+    assert reply[0] in "45"
+    ((name, fields),) = [one for one in side.lines if one[0] in ("smtp.refused", "smtp.auth_failed")]
+    assert name == line
+    assert fields["client"] == "127.0.0.1"
+    assert fields.get("command") == command
+    assert "secret" not in str(fields)
+    if line == "smtp.refused":
+        assert fields["reply"] == reply
+
+
+async def test_the_same_refusal_twice_leaves_two_lines(side: Side) -> None:
+    client = await connected(side)
+    await client.say("DATA", "DATA")
+    assert [fields["command"] for fields in side.logged("smtp.refused")] == ["DATA", "DATA"]
+
+
+@pytest.mark.parametrize("content", [b"", b"Subject: x\r\n\r\nhalf of"])
+async def test_a_client_lost_within_a_transaction_leaves_a_line(side: Side, content: bytes) -> None:
+    client = await connected(side)
+    await client.say("EHLO x", "MAIL FROM:<a@b.test>", "RCPT TO:<c@d.test>", "DATA")
+    client.send(content)
+    await client.close()
+    await until(lambda: side.logged("smtp.lost"))
+    ((fields),) = side.logged("smtp.lost")
+    assert (fields["client"], fields["command"], fields["reverse_path"]) == ("127.0.0.1", "DATA", "a@b.test")
+    assert not side.handler.taken
+
+
+async def test_a_client_that_leaves_between_transactions_leaves_none(side: Side) -> None:
+    client = await connected(side)
+    await client.say("EHLO x", "MAIL FROM:<a@b.test>", "RSET")
+    await client.close()
+    await until(lambda: not side.server.connections)
+    assert not side.logged("smtp.lost")
+
+
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion.TLSv1 is deprecated")
+@pytest.mark.parametrize("tls", ["starttls", "implicit"])
+@pytest.mark.parametrize("fault", ["old protocol", "untrusted", "no TLS"])
+async def test_a_failed_handshake_leaves_a_line_with_its_reason(tmp_path: Path, tls: str, fault: str) -> None:
+    file = tmp_path / "relay.pem"
+    trustme.CA().issue_cert("relay.test").private_key_and_cert_chain_pem.write_to_path(str(file))
+    listener = {"tls": tls, "certificate": str(file)}
+    async with serving(tmp_path, tls_context(file), listener=listener) as side:
+        await asyncio.to_thread(handshake, side.server.port, fault, starttls=tls == "starttls")
+        await until(lambda: side.logged("smtp.tls_failed"))
+        (fields,) = side.logged("smtp.tls_failed")
+        assert fields["client"] == "127.0.0.1"
+        assert "SSL" in fields["error"]
+
+
+def handshake(port: int, fault: str, *, starttls: bool) -> None:
+    """Fail in a handshake, by a client of the standard library."""
+    context = ssl.create_default_context()
+    if fault == "old protocol":
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        context.set_ciphers("ALL:@SECLEVEL=0")
+        context.maximum_version = context.minimum_version = ssl.TLSVersion.TLSv1
+    with socket.create_connection(("127.0.0.1", port), 20) as client:
+        if starttls:
+            client.recv(999)
+            client.sendall(b"EHLO x\r\n")
+            client.recv(999)
+            client.sendall(b"STARTTLS\r\n")
+            client.recv(999)
+        try:
+            if fault == "no TLS":
+                client.sendall(b"EHLO this is no TLS at all\r\n" * 10)
+                client.recv(999)
+            else:
+                context.wrap_socket(client, server_hostname="relay.test")
+        except OSError:
+            return
