@@ -171,7 +171,7 @@ def token_of_address(keyring: Keyring, address: str, kinds: Iterable[Kind] = tup
 
 
 def token_in(keyring: Keyring, content: bytes, kinds: Iterable[Kind] = tuple(ADDRESS_KINDS)) -> Token | None:
-    """Return the first valid token among the addresses in a mail, None when there is none."""
+    """Return the first valid token of these kinds among the addresses in a mail, None when there is none."""
     return next(_tokens(keyring, content, tuple(kinds)), None)
 
 

@@ -1,12 +1,13 @@
 """Handles inbound listeners: accepts mail to relay's own addresses and passes it to the processor."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import assert_never
 
 from relay.clock import Clock
 from relay.config.settings import Settings
-from relay.events.event import Kind
+from relay.events.event import Kind as EventKind
 from relay.inbound.addresses import (
     CcAddress,
     Destination,
@@ -19,13 +20,14 @@ from relay.inbound.addresses import (
     UncertainAddress,
     UnsubscribeAddress,
     parse_own_address,
+    token_in,
 )
 from relay.inbound.process import InboundProcessor
 from relay.mail.canonical_address import canonical
 from relay.mail.reply import Reply
 from relay.mail.transaction import Envelope, Recipient, Session, Transaction
 from relay.reports.serialize import time_json
-from relay.rewrite.tokens import Keyring
+from relay.rewrite.tokens import Keyring, Kind
 from relay.verification.received_copies import ReceivedCopies
 
 _NAMES = {
@@ -86,6 +88,8 @@ class InboundHandler:
             match address := self._own_address(recipient):
                 case TestCopyAddress(queue_id):
                     await self.copies.take(queue_id, transaction)
+                case CcAddress(identity) if queue_id := await self._forwarder_test(transaction.content):
+                    await self.copies.take_forwarded(queue_id, identity)
                 case None | ExpiredAddress() | UncertainAddress():
                     return Reply(451, "4.3.5", f"<{recipient.address}> changed: please send again")
                 case (
@@ -106,6 +110,11 @@ class InboundHandler:
         envelope = replace(transaction.envelope, recipients=tuple(returned))
         return await self._process(replace(transaction, envelope=envelope))
 
+    async def _forwarder_test(self, content: bytes) -> str:
+        """Return the queue id of the test of a mailbox's forwarder that this mail is or encloses, "" for other mail."""
+        token = await asyncio.to_thread(token_in, self.keyring(), content, (Kind.TEST,))
+        return token.queue_id if token else ""
+
     async def _process(self, transaction: Transaction) -> Reply:
         addresses = {canonical(one.address): one.address for one in transaction.envelope.recipients}
         results = []
@@ -113,8 +122,8 @@ class InboundHandler:
             result = await self.processor.process(transaction.content, address, transaction)
             if result.refusal is not None:
                 return result.refusal
-            forwarded = [f"queued as {event.queue_id}" for event in result.events if event.kind is Kind.CREATED]
-            left = ["unsubscribed" for event in result.events if event.kind is Kind.UNSUBSCRIBE]
+            forwarded = [f"queued as {event.queue_id}" for event in result.events if event.kind is EventKind.CREATED]
+            left = ["unsubscribed" for event in result.events if event.kind is EventKind.UNSUBSCRIBE]
             results += forwarded or left or [f"{_NAMES[result.kind]} taken"]
         return Reply(250, "2.0.0", f"Ok: {results[0]}")
 

@@ -35,6 +35,19 @@ def test_mail(queue_id: str, identity: str, to: Sequence[str], hostname: str, li
     return _mail(queue_id, identity, to, f"Test mail of {identity}", text, html, _ROBOT)
 
 
+def forwarder_mail(queue_id: str, identity: str, token_address: str, hostname: str) -> bytes:
+    """Return the mail to an identity by which its mailbox's forwarder is tested.
+
+    Its copy is recognised by `token_address`, in the header and in the text: a forwarder may keep only one of them.
+    """
+    text = (
+        f"This mail tests whether the mailbox of {identity} forwards to the relay {hostname}.\n"
+        f"Nothing needs to be done.\n\nReference: {token_address}\n"
+    )
+    extra_fields = f"{_ROBOT}References: <{token_address}>\r\nX-Relay-Track: none\r\n"
+    return _mail(queue_id, identity, [identity], f"Test of the forwarder of {identity}", text, "", extra_fields)
+
+
 def code_mail(queue_id: str, identity: str, to: Sequence[str], code: str, link: str, page: str) -> bytes:
     """Return the mail with a code. It has no command, because its readers need not have a shell.
 

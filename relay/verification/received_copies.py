@@ -33,6 +33,10 @@ class ReceivedCopies:
         detail = json.dumps([asdict(one) for one in remarks])
         await self.store.verify(Verification(queue_id, "copy", state, self.clock(), detail, queue_id))
 
+    async def take_forwarded(self, queue_id: str, identity: str) -> None:
+        """Store that a test mail came back by the CC tracking address of this identity. Raises StoreError."""
+        await self.store.verify(Verification(queue_id, "copy", "passed", self.clock(), identity, queue_id))
+
 
 def remarks_of(copy: Verification) -> tuple[Remark, ...]:
     """Return the stored remarks on a copy."""

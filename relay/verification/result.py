@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 from typing import Literal
 
 from relay.reports.serialize import JsonObject, time_json
-from relay.verification.model import TEST_STEPS, State, Step, Verification
+from relay.verification.model import NEEDED_STEPS, State, Step, Verification
 
 Status = Literal["ok", "warning", "wrong"]
 
@@ -49,7 +49,7 @@ def as_verification(result: Result, subject: str, at: float) -> Verification:
 
 
 def result_json(address: str, result: Result, at: float, *, complete: bool) -> JsonObject:
-    """Return a result as the admin API gives it; `complete`: all three steps are passed now."""
+    """Return a result as the admin API gives it; `complete`: all needed steps are passed now."""
     return {
         "address": address,
         "step": result.step,
@@ -71,5 +71,5 @@ def verification_json(verification: Verification) -> JsonObject:
 
 
 def is_complete(verifications: tuple[Verification, ...]) -> bool:
-    """Whether the three steps of the test are passed."""
-    return {one.step for one in verifications if one.state == "passed"}.issuperset(TEST_STEPS)
+    """Whether the needed steps of the test are passed."""
+    return {one.step for one in verifications if one.state == "passed"}.issuperset(NEEDED_STEPS)

@@ -17,7 +17,7 @@ from relay.verification.model import Verification
 from relay.verification.received_copies import remarks_of
 from relay.verification.result import Remark, Result, failed, judged
 
-_COPIES_KEPT = 86400.0
+COPIES_KEPT = 86400.0
 """Seconds for which results of copies are stored."""
 
 
@@ -46,10 +46,10 @@ async def try_sending(tools: Tools, identity: str, to: tuple[str, ...]) -> Resul
         return _Seen(await tools.story(queue_id), next(iter(copies), None))
 
     seen = await poll_until(look, lambda seen: _is_over(seen, len(readers), copied=bool(copy_to)))
-    await tools.store.forget_copies(tools.clock() - _COPIES_KEPT)
+    await tools.store.forget_copies(tools.clock() - COPIES_KEPT)
     if seen.story is None:
         return failed("sending", f"the test mail {queue_id} is not in the store", "relay status")
-    remarks = [_delivery_remark(seen.story, entry) for entry in seen.story.entries[: len(readers)]]
+    remarks = [delivery_remark(seen.story, entry) for entry in seen.story.entries[: len(readers)]]
     if copy_to:
         remarks += _copy_remarks(settings, seen.story, seen.story.entries[len(readers)], seen.copy)
     else:
@@ -77,17 +77,18 @@ def copy_address(settings: Settings, keyring: Keyring, identity: str, queue_id: 
 def _is_over(seen: _Seen, readers: int, *, copied: bool) -> bool:
     """Whether no further progress is expected soon. The copy's entry follows those of the readers."""
     entries = seen.story.entries[: readers + copied] if seen.story else ()
-    if seen.story is None or any(_is_in_flight(seen.story, entry) for entry in entries):
+    if seen.story is None or any(is_in_flight(seen.story, entry) for entry in entries):
         return False
     return not copied or seen.copy is not None or entries[-1].state is not State.DELIVERED
 
 
-def _is_in_flight(story: Story, entry: Entry) -> bool:
+def is_in_flight(story: Story, entry: Entry) -> bool:
+    """Whether the first attempt is to come or in progress, and no limit delays it."""
     waits_for_limit = entry.release_at > story.message.created_at
     return entry.state is State.ACTIVE or (entry.state is State.WAITING and not entry.attempts and not waits_for_limit)
 
 
-def _delivery_remark(story: Story, entry: Entry) -> Remark:
+def delivery_remark(story: Story, entry: Entry) -> Remark:
     """Return the delivery state of one recipient of the test mail."""
     reply = f": {entry.last_reply}" if entry.last_reply else ""
     match entry.state:
@@ -122,7 +123,7 @@ def _copy_remarks(settings: Settings, story: Story, entry: Entry, copy: Verifica
     if copy is not None:
         return list(remarks_of(copy))
     domain = domain_of(entry.recipient)
-    delivery = _delivery_remark(story, entry)
+    delivery = delivery_remark(story, entry)
     fix = (
         f"the MX record of {domain} must lead to {settings.server.hostname}, and there to a listener of kind "
         f'"inbound": relay domain check {story.message.policy.domain}'

@@ -12,6 +12,7 @@ from relay.reports.serialize import JsonObject
 from relay.verification.challenge import PER_HOUR, withdraw
 from relay.verification.context import Tools
 from relay.verification.dns_check import check_records
+from relay.verification.forwarder import try_forwarder
 from relay.verification.model import Decision, Step, TestStep, Verification, is_proven
 from relay.verification.receiving import enter_code
 from relay.verification.response import try_receiving, try_sender
@@ -77,6 +78,8 @@ class Verifier:
                     return await self._report(identity, result, self.tools.clock())
             case "tracking":
                 result = await try_tracking(self.tools, identity)
+            case "cc":
+                result = await try_forwarder(self.tools, identity)
             case _:
                 assert_never(step)
 
