@@ -95,6 +95,13 @@ def parse_size(value: object) -> int:
     return int(octets)
 
 
+def parse_share(value: object) -> float:
+    """Return a number from 0 to 1."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise setting_error(f"{value!r} is not a share", "a number from 0 to 1, such as 0.05")
+    return float(value)
+
+
 def parse_host_port(text: str) -> HostPort:
     """Split "host:port", "[v6]:port"; port 0 means any free port."""
     host, colon, port = text.rpartition(":")

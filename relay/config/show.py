@@ -1,7 +1,7 @@
 """Writes settings as TOML, with secrets masked."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from pydantic.fields import FieldInfo
 
 from relay.config.errors import key_text
 from relay.config.masking import MASK, mask_url
-from relay.config.parsers import parse_size
+from relay.config.parsers import parse_share, parse_size
 from relay.config.schema import fields_of
 from relay.config.settings import Settings
 from relay.config.toml_positions import KeyPath
@@ -87,16 +87,20 @@ def plain_value(value: Any, field: FieldInfo) -> Any:
         case SecretStr():
             return MASK if value.get_secret_value() else ""
         case float():
-            return duration_text(value)
+            return value if _is_parsed_by(field, parse_share) else duration_text(value)
         case bool():
             return value
-        case int() if any(isinstance(one, BeforeValidator) and one.func is parse_size for one in field.metadata):
+        case int() if _is_parsed_by(field, parse_size):
             return size_text(value)
         case IPv4Network() | IPv6Network() | Path():
             return str(value)
         case str():
             return mask_url(value)
     return value
+
+
+def _is_parsed_by(field: FieldInfo, parser: Callable[[object], float]) -> bool:
+    return any(isinstance(one, BeforeValidator) and one.func is parser for one in field.metadata)
 
 
 def _lines(table: dict[str, Any], path: KeyPath, notes: Mapping[KeyPath, str]) -> Iterator[str]:

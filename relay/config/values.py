@@ -16,6 +16,7 @@ from relay.config.parsers import (
     parse_host,
     parse_host_port,
     parse_network,
+    parse_share,
     parse_size,
     quoted,
     setting_error,
@@ -135,13 +136,7 @@ PositiveCount = Annotated[int, Strict(), Field(ge=1)]
 Port = Annotated[int, Strict(), Field(ge=1, le=65535)]
 
 
-def _share(value: object) -> object:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
-        raise setting_error(f"{value!r} is not a share", "a number from 0 to 1, such as 0.05")
-    return value
-
-
-Share = Annotated[float, BeforeValidator(_share)]
+Share = Annotated[float, BeforeValidator(parse_share)]
 """A part of a whole: a number from 0 to 1."""
 
 

@@ -25,7 +25,10 @@ _SETTINGS = Settings.model_validate(
         "domains": {"a.test": {"dkim": {"selectors": ["s1"]}, "tracking": {"opens": False}}},
         "identities": {"x@a.test": {"display_name": "Zoë ✉"}},
         "credentials": {"app": {"secret_hash": _HASH}},
-        "bounces": {"imap": {"host": "h", "username": "u", "password": "hunter2"}},
+        "bounces": {
+            "expire": {"mailbox_full": "14d"},
+            "imap": {"host": "h", "username": "u", "password": "hunter2"},
+        },
         "delivery": {"allow_networks": ["10.0.0.0/8"]},
     }
 )
