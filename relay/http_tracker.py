@@ -20,30 +20,25 @@ A foreign or altered token, or one of another kind, gets 404 and never a redirec
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from random import getrandbits
 from typing import cast
 
 from aiohttp import web
 
 from relay.clock import Clock, system_clock
-from relay.events.event import Event
 from relay.events.event import Kind as EventKind
 from relay.events.ports import StoreError
 from relay.events.sink import EventSink
 from relay.rewrite.tokens import Keyring, Kind, Token, verify_token
 from relay.suppression.unsubscribes import Subscription
 from relay.tracker import pages, responses
-from relay.tracker.canary import is_canary
 from relay.tracker.client import Client, Network, client_address, client_group, is_trusted, parse_client
 from relay.tracker.fast_path import Delay, PixelFastPath, PixelRequest
 from relay.tracker.ports import AddressVerification
+from relay.tracker.recorder import Recorder
 from relay.tracker.request import MAX_BODY, path_of, read_body, tokens_in
 from relay.tracker.responses import location
 from relay.tracker.server import Connection, Limits, Server
 from relay.tracker.verification_routes import VerificationRoutes
-
-_NOTHING: Mapping[str, object] = {}
-
 
 SINK_DELAY = 0.02
 """Seconds by which a batch of pixels is delayed while the sink is behind."""
@@ -66,6 +61,7 @@ class Tracker:
     `keyring` is called for each request, so that new keys need no restart. `checks` gives the state for /healthz.
     X-Forwarded-For is trusted from `trusted_proxies` only. Without `verification`, as in a standalone tracker, the
     pages that verify addresses ask for the code. Without `subscription` the unsubscribe page is the same for all.
+    `on_folded` is called with the number of events that were counted in another one (`relay.tracker.repeats`).
     """
 
     def __init__(
@@ -80,6 +76,7 @@ class Tracker:
         verification: AddressVerification | None = None,
         subscription: FindSubscription | None = None,
         pixel_delay: Delay = lambda: 0.0,
+        on_folded: Callable[[int], None] = lambda _: None,
     ) -> None:
         self._keyring = keyring
         self._sink = sink
@@ -90,6 +87,7 @@ class Tracker:
         self._verification = VerificationRoutes(verification, clock)
         self._subscription = subscription
         self._pixel_delay = pixel_delay
+        self._recorder = Recorder(sink, clock, on_folded)
         self._fast_path: PixelFastPath | None = None
         self._server: Server | None = None
         self._listener: asyncio.Server | None = None
@@ -128,6 +126,7 @@ class Tracker:
 
         self._sweeper.cancel()
         await asyncio.wait({self._sweeper})
+        self._recorder.close()
         await self._listener.wait_closed()
         self._listener = self._server = self._sweeper = None
 
@@ -136,15 +135,15 @@ class Tracker:
         while True:
             await asyncio.sleep(self._limits.answer_timeout / 10)
             server.table.abort_overdue(loop.time())
+            self._recorder.flush()
 
     def _answer_pixel(self, request: PixelRequest, client: str) -> bytes | None:
         """Return the response to a request on the fast path, None if its token is invalid."""
         token = verify_token(self._keyring(), Kind.OPEN, request.token)
         if token is None:
             return None
-        if not is_canary(token):
-            client = client_address(client, request.forwarded_for, self._trusted)
-            self._sink.put(self._event(EventKind.OPEN, token, client, request.client))
+        address = client_address(client, request.forwarded_for, self._trusted)
+        self._recorder.record(EventKind.OPEN, token, address, request.client)
         return responses.pixel_octets(int(self._clock()))
 
     def _delay(self) -> float:
@@ -182,7 +181,7 @@ class Tracker:
         token = self._token(Kind.OPEN, text)
         if token is None:
             return responses.plain(404, "Not found.")
-        self._record(EventKind.OPEN, request, token)
+        self._recorder.record(EventKind.OPEN, token, *self._client(request))
         return responses.pixel()
 
     def _click(self, request: web.BaseRequest, text: str) -> web.Response:
@@ -192,7 +191,7 @@ class Tracker:
         target = location(token.target) if token is not None else None
         if token is None or target is None:
             return responses.page(pages.INVALID, pages.POLICY, status=404)
-        self._record(EventKind.CLICK, request, token, target=token.target)
+        self._recorder.record(EventKind.CLICK, token, *self._client(request), {"target": token.target})
         return responses.redirect(target)
 
     async def _unsubscribe(self, request: web.BaseRequest, text: str) -> web.Response:
@@ -212,8 +211,7 @@ class Tracker:
             return responses.plain(413, f"The body is longer than {MAX_BODY} octets.")
 
         by = "page" if b"page=yes" in body else "one-click"
-        address, client = self._client(request)
-        kept = await self._sink.keep(self._event(EventKind.UNSUBSCRIBE, token, address, client, {"by": by}))
+        kept = await self._recorder.keep_unsubscribe(token, *self._client(request), by)
         state = await self._unsubscribe_state(token)
         if state is None:
             html, status, word = pages.TOO_OLD, 410, "The message is too old: its recipient is no longer stored."
@@ -259,26 +257,11 @@ class Tracker:
             return responses.health(self._checks())
         return responses.plain(200, "User-agent: *\nDisallow: /")
 
-    def _record(self, kind: EventKind, request: web.BaseRequest, token: Token, **more: object) -> None:
-        """Pass an event to the sink, unless the request is a canary."""
-        if not is_canary(token):
-            self._sink.put(self._event(kind, token, *self._client(request), more))
-
     def _client(self, request: web.BaseRequest) -> tuple[str, Client]:
         """Return address and description of the client."""
         forwarded_for = ",".join(request.headers.getall("X-Forwarded-For", ()))
         address = client_address(cast("Connection", request.protocol).client, forwarded_for, self._trusted)
         return address, parse_client(request.method, request.headers)
-
-    def _event(
-        self, kind: EventKind, token: Token, address: str, client: Client, more: Mapping[str, object] = _NOTHING
-    ) -> Event:
-        data: dict[str, object] = {"id": f"{getrandbits(64):016x}", **more, "client": address}
-        if client.user_agent:
-            data["user_agent"] = client.user_agent
-        if client.machine:
-            data |= {"machine": True, "reason": client.machine}
-        return Event(kind, self._clock(), token.queue_id, token.number, data=data)
 
 
 _READING = ("GET", "HEAD")

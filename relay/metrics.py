@@ -23,6 +23,14 @@ class Metrics:
         self.refused = Counter(
             "relay_refused_total", "SMTP transactions refused, by reply code", ["code"], registry=self.registry
         )
+        self.events_folded = Counter(
+            "relay_events_folded_total", "Opens and clicks that were counted in another event", registry=self.registry
+        )
+        self.events_shed = Counter(
+            "relay_events_shed_total",
+            "Opens and clicks that were not kept because disk space is short",
+            registry=self.registry,
+        )
         self.smtp_connections = Gauge(
             "relay_smtp_connections", "Open connections to a listener", ["listener"], registry=self.registry
         )

@@ -6,7 +6,15 @@ from dataclasses import dataclass, replace
 
 from aiohttp import web
 
-from relay.admin.requests import Before, before_text, parse_after, parse_before, parse_limit, reject_unknown_parameters
+from relay.admin.requests import (
+    Before,
+    before_text,
+    parse_after,
+    parse_before,
+    parse_limit,
+    parse_place,
+    reject_unknown_parameters,
+)
 from relay.clock import Clock
 from relay.events.ports import Publish
 from relay.limits.ports import LimitStore
@@ -46,6 +54,10 @@ def node_json(node: NodeState) -> dict[str, object]:
         "heartbeat_at": time_json(node.heartbeat_at),
         "entries": node.entries,
     }
+
+
+EVENTS = 1000
+"""Events of a message in one answer."""
 
 
 MAX_BODY = 16 << 20
@@ -137,9 +149,10 @@ class QueueRoutes:
         stories = await self.stories.stories(MessageQuery(queue_id=queue_id))
         if not stories:
             raise web.HTTPNotFound(text=f"there is no message {queue_id}")
+        page = await self.stories.events(stories[0].message.queue_id, None, EVENTS)
         content = await self.store.content(queue_id)
         header = None if content is None else content.partition(b"\r\n\r\n")[0].decode("utf-8", "replace")
-        return web.json_response({**story_json(stories[0]), "header": header})
+        return web.json_response({**story_json(stories[0], page), "header": header})
 
     async def change(self, request: web.Request) -> web.Response:
         """POST /queue/ACTION?…: change the matching entries, and return the changed ones.
@@ -167,13 +180,18 @@ class QueueRoutes:
         return web.json_response({"entries": entries, "next": following})
 
     async def trace(self, request: web.Request) -> web.Response:
-        """GET /trace/KEY?before=: the timelines by queue id, Message-ID or recipient, newest first.
+        """GET /trace/KEY?before=&after=: the timelines by queue id, Message-ID or recipient, newest first.
 
-        `next` is the `before` of the next page, null when there are no older ones.
+        `next` is the `before` of the next page, null when there are no older ones. The events of a single message come
+        in pages: `after` is the `next_events` of the page before. Of several messages the first and last events of each
+        recipient and kind are returned.
         """
-        reject_unknown_parameters(request.query, {"before"})
-        before = parse_before(request.query.get("before", ""))
+        reject_unknown_parameters(request.query, {"before", "after"})
+        before, after = parse_before(request.query.get("before", "")), parse_place(request.query)
         stories = await find_stories(self.stories, request.match_info["key"], before)
+        if len(stories) == 1 and before is None:
+            page = await self.stories.events(stories[0].message.queue_id, after, EVENTS)
+            return web.json_response({"stories": [story_json(stories[0], page)], "next": None})
         last = stories[-1].message if len(stories) == MOST_STORIES else None
         following = before_text((last.created_at, last.queue_id)) if last else None
         return web.json_response({"stories": [story_json(story) for story in stories], "next": following})

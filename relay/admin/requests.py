@@ -1,5 +1,6 @@
 """Parses requests of the routes: parameters, JSON bodies and list entries. An error is a 400 that names all faults."""
 
+import math
 import re
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
@@ -8,12 +9,16 @@ from typing import Any, TypeVar
 from aiohttp import web
 
 from relay.mail.address import AddressError, parse_address
+from relay.reports.ports import EventPlace
 
 T = TypeVar("T")
 
 
 _MAX_PAGE = 10_000
 """Rows of one page, at most."""
+
+
+_ROW = re.compile(r"[0-9]{1,18}")
 
 
 _NUMBER = re.compile(r"[0-9]{1,9}")
@@ -83,6 +88,20 @@ def parse_before(text: str) -> Before | None:
         return (float(at), queue_id) if text else None
     except ValueError:
         raise web.HTTPBadRequest(text="before must be a value of next") from None
+
+
+def parse_place(query: Mapping[str, str]) -> EventPlace | None:
+    """Return the place of the last event of the page before, None without one."""
+    if not query.get("after"):
+        return None
+    at, _, row = query["after"].partition("/")
+    try:
+        place = float(at), int(row) if _ROW.fullmatch(row) else -1
+    except ValueError:
+        place = 0.0, -1
+    if place[1] < 0 or not math.isfinite(place[0]):
+        raise web.HTTPBadRequest(text="after must be a value of next_events")
+    return place
 
 
 async def parse_entries(request: web.Request, name: str, read: Callable[[object], T]) -> list[T]:

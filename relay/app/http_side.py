@@ -18,6 +18,8 @@ from relay.admin.suppression_evidence import EvidenceRoutes
 from relay.app.context import AppContext
 from relay.app.inbound_side import InboundSide
 from relay.app.outbound_side import OutboundSide
+from relay.disk_space import EventSpace
+from relay.events.shedding import Shedding
 from relay.events.sink import EventSink
 from relay.events.spool import Spool
 from relay.http_tracker import Tracker
@@ -45,7 +47,15 @@ class HttpSide:
         """Open the event sink, and the tracker if it has an address."""
         context, settings = self.context, self.context.settings()
         spool = Spool(settings.server.data_dir / "spool")
-        sink = EventSink(context.store.events, spool, context.observer.publish, log=context.log)
+        files = [settings.server.data_dir / "spool", *([settings.sqlite_path] if settings.sqlite_path else [])]
+        metrics = context.observer.metrics
+        sink = EventSink(
+            context.store.events,
+            spool,
+            context.observer.publish,
+            log=context.log,
+            shedding=Shedding(EventSpace(files), context.log, metrics.events_shed.inc),
+        )
         await sink.start()
         context.stack.push_async_callback(sink.close)
         if not settings.tracker.address:
@@ -61,6 +71,7 @@ class HttpSide:
                 queue_id, number, context.settings().exclusions
             ),
             pixel_delay=lambda: PIXEL_DELAY if context.observer.mail_in_flight() else 0.0,
+            on_folded=metrics.events_folded.inc,
         )
         await tracker.start(settings.tracker.host, settings.tracker.port)
         context.stack.push_async_callback(tracker.stop)

@@ -8,8 +8,10 @@ from pathlib import Path
 from relay.app.data_dir import prepare_data_dir
 from relay.app.observer import log_line
 from relay.config import Settings
+from relay.disk_space import EventSpace
 from relay.domains.key_files import read_keyring
 from relay.events.event import Event
+from relay.events.shedding import Shedding
 from relay.events.sink import EventSink
 from relay.events.spool import Spool
 from relay.http_tracker import Tracker
@@ -38,7 +40,9 @@ class TrackerApp:
 
     async def _open(self, settings: Settings) -> Tracker:
         keyring = read_keyring(settings, self.log)
-        sink = EventSink(None, Spool(settings.server.data_dir / "spool"), self.publish, log=self.log, retry=60.0)
+        folder = settings.server.data_dir / "spool"
+        shedding = Shedding(EventSpace([folder]), self.log)
+        sink = EventSink(None, Spool(folder), self.publish, log=self.log, retry=60.0, shedding=shedding)
         await sink.start()
         self._stack.push_async_callback(sink.close)
 

@@ -28,14 +28,19 @@ _SHOWN_ABOVE = {"reverse_path", "message_id", "identity", "domain", "size", "cli
 
 @click.command()
 @click.argument("key")
+@click.option("--after", default="", help="Begin after this event: the place that the page before names.")
 @config_option
 @click.option("--all", "everything", is_flag=True, help=f"All, not only the newest {MOST_TIMELINES}.")
 @json_option
-def trace(key: str, path: Path, everything: bool, as_json: bool) -> None:
-    """Show the timelines of messages, by queue id, Message-ID or recipient. Exits with 1 if there are none."""
+def trace(key: str, after: str, path: Path, everything: bool, as_json: bool) -> None:
+    """Show the timelines of messages, by queue id, Message-ID or recipient. Exits with 1 if there are none.
+
+    A timeline of more than 1000 events comes in pages.
+    """
     found = 0
     stories = Listing(f"/trace/{key}", "stories")
-    for story in stories.rows(AdminClient(path), {}, None if everything else MOST_TIMELINES):
+    query = {"after": after} if after else {}
+    for story in stories.rows(AdminClient(path), query, None if everything else MOST_TIMELINES):
         found += 1
         if as_json:
             click.echo(json.dumps(story))
@@ -90,6 +95,7 @@ _STATUS_TEXTS: Mapping[str, Callable[[Any], str]] = {
     "configuration": _configuration_text,
     "restart_needed": ", ".join,
     "certificates": _certificates_text,
+    "damaged": lambda count: f"{count} entries are held: see `relay queue list --state held`" if count else "",
     "paused": lambda subjects: ", ".join(map(printable, subjects)),
 }
 """Texts of the values of the status that are not plain; an empty one is not shown."""
@@ -117,6 +123,9 @@ def show_story(story: dict[str, Any]) -> None:
             f"{key}={printable(value)}" for key, value in event.items() if key not in known and value != ""
         )
         click.echo(f"    {event['at']}  {event['event']:<11} {printable(event['recipient'])}  {details}".rstrip())
+
+    if story.get("next_events"):
+        click.echo(f"    more events: relay trace {story['queue_id']} --after {story['next_events']}")
 
 
 COLUMNS = (

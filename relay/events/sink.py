@@ -7,6 +7,7 @@ one spool file, identical in every field including `data["id"]`. It loses only e
 |---------------------|------------------------------------------------------------------------------------------|
 | the store fails     | events go to the spool; every `retry` seconds the store is tried and the spool emptied   |
 | the store is slow   | above `limit` waiting events all go to the spool                                         |
+| disk space is short | opens and clicks are not kept (docs/tracking.md)                                           |
 | a file is damaged   | its whole lines are stored, and it is kept as `*.damaged`; the files behind it are read  |
 | the spool fails too | events wait in memory; above `limit` the oldest are dropped, counted and logged          |
 """
@@ -19,6 +20,7 @@ from pathlib import Path
 
 from relay.events.event import Event
 from relay.events.ports import EventStore, Publish, StoreError
+from relay.events.shedding import Shedding
 from relay.events.spool import Segment, Spool, SpoolError
 from relay.log import Emit
 
@@ -35,7 +37,8 @@ class EventSink:
 
     Without a store (a separate tracker host) events stay in the spool, in files that are closed every `retry` seconds
     and carried to the relay. `publish` is called once for each event: when the store has it, or without a store when
-    the spool has it. `gather` is the number of seconds that the first event of a batch waits for others.
+    the spool has it. `shedding` leaves out events while disk space is short.
+    `gather` is the number of seconds that the first event of a batch waits for others.
     """
 
     def __init__(
@@ -49,6 +52,7 @@ class EventSink:
         batch: int = 500,
         gather: float = 0.05,
         retry: float = 5.0,
+        shedding: Shedding | None = None,
     ) -> None:
         self._store = store
         self._spool = spool
@@ -58,6 +62,7 @@ class EventSink:
         self._batch = batch
         self._gather = gather
         self._retry = retry
+        self._shedding = shedding
 
         self._waiting: deque[Event] = deque()
         self._in_flight: Sequence[Event] = ()
@@ -158,6 +163,9 @@ class EventSink:
     async def _write_waiting(self) -> None:
         while self._waiting:
             self._in_flight = self._take(self._batch)
+            self._in_flight = await self._affordable(self._in_flight)
+            if not self._in_flight:
+                continue
             kept = await self._record(self._in_flight) or await self._to_spool(self._in_flight)
             self._in_flight = ()
             if not kept:
@@ -264,8 +272,14 @@ class EventSink:
         """Spool waiting events when the store is slow; drop the oldest while the spool is busy or failing."""
         busy = self._spilling is not None and not self._spilling.done()
         if not busy and self._task is not None and self._now() >= self._retry_spool_at:
-            self._spilling = asyncio.create_task(self._to_spool(self._take(len(self._waiting))), name="event spill")
+            self._spilling = asyncio.create_task(self._spill(self._take(len(self._waiting))), name="event spill")
         self._drop(len(self._waiting) - self._limit)
+
+    async def _spill(self, events: Sequence[Event]) -> bool:
+        return await self._to_spool(await self._affordable(events))
+
+    async def _affordable(self, events: Sequence[Event]) -> Sequence[Event]:
+        return events if self._shedding is None else await self._shedding.affordable(events)
 
     def _take(self, count: int) -> Sequence[Event]:
         return [self._waiting.popleft() for _ in range(min(count, len(self._waiting)))]

@@ -129,6 +129,9 @@ LINES: dict[str, str] = {
     "unless its last line was torn only. file, torn, damaged.",
     "events.spool_unreadable": "A spool file cannot be read; it is kept as *.damaged, and the files behind it are "
     "read. file, error.",
+    "events.shed": "Disk space is short: opens and clicks are not kept, readers are redirected as before. Free space, "
+    "or mail will be refused. free.",
+    "events.shed_ended": "There is enough disk space again; opens and clicks are kept. events (not kept), free.",
     "events.lost": "Neither store nor spool accepted events, and memory is full: the oldest were dropped. limit.",
     "events.store_faulty": "Unexpected error in the event store; events are spooled until the process is restarted. "
     "error.",
@@ -184,6 +187,7 @@ _LEVEL_OF = {
     "node.lease_lost": "warning",
     "events.spooled": "warning",
     "events.spool_failing": "error",
+    "events.shed": "error",
     "events.spool_damaged": "error",
     "events.spool_unreadable": "error",
     "events.lost": "error",

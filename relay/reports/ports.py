@@ -41,6 +41,19 @@ class Story:
     message: Message
     entries: tuple[Entry, ...]
     events: tuple[Event, ...]
+    """The first and last events of each recipient and kind: anybody can request a pixel without end."""
+
+
+EventPlace = tuple[float, int]
+"""Time and row id of an event, which order the events of a message."""
+
+
+@dataclass(frozen=True, slots=True)
+class EventPage:
+    """Some events of a message, by time. `next` is the `after` of the following page, None at the end."""
+
+    events: tuple[Event, ...]
+    next: EventPlace | None
 
 
 class StoryStore(Protocol):
@@ -48,6 +61,9 @@ class StoryStore(Protocol):
 
     async def stories(self, query: MessageQuery) -> Sequence[Story]:
         """Return the matching messages, newest first."""
+
+    async def events(self, queue_id: str, after: EventPlace | None, limit: int) -> EventPage:
+        """Return at most `limit` events of a message that follow the place; None begins with the first."""
 
 
 @dataclass(frozen=True, slots=True)

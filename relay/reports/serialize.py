@@ -9,7 +9,7 @@ from relay.config.senders import Exclusions
 from relay.events.event import Event, Kind
 from relay.queue.entry import Entry
 from relay.queue.message import Message
-from relay.reports.ports import Story
+from relay.reports.ports import EventPage, EventPlace, Story
 from relay.suppression.model import Suppression, Unproven
 from relay.suppression.unsubscribes import Unsubscribe, reach_of
 
@@ -76,13 +76,22 @@ def event_json(event: Event) -> JsonObject:
     }
 
 
-def story_json(story: Story) -> JsonObject:
-    """Return a message with its entries and events."""
+def story_json(story: Story, page: EventPage | None = None) -> JsonObject:
+    """Return a message with its entries and events: those of the page, else those of the story.
+
+    `next_events` is the place of the following page, null at the end.
+    """
     return {
         **message_json(story.message),
         "recipients": [_recipient_json(story, entry) for entry in story.entries],
-        "events": [event_json(event) for event in story.events],
+        "events": [event_json(event) for event in (page or story).events],
+        "next_events": place_text(page.next) if page is not None and page.next else None,
     }
+
+
+def place_text(place: EventPlace) -> str:
+    """Return the place of an event as a parameter."""
+    return f"{place[0]!r}/{place[1]}"
 
 
 def _recipient_json(story: Story, entry: Entry) -> JsonObject:

@@ -2,16 +2,14 @@
 
 from collections.abc import Callable, Sequence
 
-from relay.events.event import Event
 from relay.mail.canonical_address import keys_of
 from relay.queue.entry import Entry, State
 from relay.queue.message import Message
 from relay.queue.ports import EntryQuery
-from relay.reports.ports import MessageQuery, Story
+from relay.reports.ports import MessageQuery
 from relay.storage.database import Connection
 from relay.storage.rows import (
     ENTRY_COLUMNS,
-    EVENT_COLUMNS,
     MESSAGE_COLUMNS,
     MESSAGE_WIDTH,
     Row,
@@ -24,7 +22,6 @@ from relay.storage.stored import (
     intact_message,
     read_stored,
     readable_entry,
-    readable_events,
     readable_message,
 )
 
@@ -36,9 +33,6 @@ _OPEN_STATES = frozenset({State.WAITING, State.HELD, State.ACTIVE})
 
 
 ENTRIES_OF = f"SELECT {ENTRY_COLUMNS} FROM entries WHERE queue_id = ? ORDER BY number"  # noqa: S608  names only
-
-
-EVENTS_OF = f"SELECT {EVENT_COLUMNS} FROM events WHERE queue_id = ? ORDER BY at, id"  # noqa: S608  names only
 
 
 DEPTH = f"SELECT lane, state, count(*) FROM entries INDEXED BY entries_open WHERE {OPEN} GROUP BY state, lane"  # noqa: S608
@@ -159,22 +153,6 @@ def messages_statement(query: MessageQuery) -> Statement:
     where, values = message_conditions(query)
     sql = f"SELECT {MESSAGE_COLUMNS} FROM messages WHERE {where} ORDER BY created_at DESC, queue_id DESC LIMIT ?"  # noqa: S608
     return sql, [*values, query.limit]
-
-
-def stories(query: MessageQuery) -> Callable[[Connection], Sequence[Story]]:
-    """Return the stories of the messages that match."""
-
-    def operation(raw: Connection) -> Sequence[Story]:
-        messages = [readable_message(row)[0] for row in raw.execute(*messages_statement(query)).fetchall()]
-        return [Story(message, *_history(raw, message.queue_id)) for message in messages]
-
-    return operation
-
-
-def _history(raw: Connection, queue_id: str) -> tuple[tuple[Entry, ...], tuple[Event, ...]]:
-    entries = tuple(readable_entry(row)[0] for row in raw.execute(ENTRIES_OF, (queue_id,)))
-    events = tuple(readable_events(raw.execute(EVENTS_OF, (queue_id,))))
-    return entries, events
 
 
 def keys_statement(query: EntryQuery) -> Statement:

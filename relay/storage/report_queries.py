@@ -4,8 +4,18 @@ from collections.abc import Callable, Sequence
 
 from relay.events.event import Kind
 from relay.queue.entry import State
-from relay.reports.ports import MOST_CLICKS, CampaignCounts, Click, Failure, MessageQuery, Story, Tally
-from relay.storage import json_columns, queries
+from relay.reports.ports import (
+    MOST_CLICKS,
+    CampaignCounts,
+    Click,
+    EventPage,
+    EventPlace,
+    Failure,
+    MessageQuery,
+    Story,
+    Tally,
+)
+from relay.storage import json_columns, stories
 from relay.storage.database import Connection, Database
 from relay.storage.queries import Statement, recipients_conditions
 
@@ -49,7 +59,11 @@ class ReportQueries:
 
     async def stories(self, query: MessageQuery) -> Sequence[Story]:
         """Return the stories of the messages that match, newest first. `domain` is the sending domain."""
-        return await self._database.read(queries.stories(query))
+        return await self._database.read(stories.stories(query))
+
+    async def events(self, queue_id: str, after: EventPlace | None, limit: int) -> EventPage:
+        """Return a page of the events of a message, by time."""
+        return await self._database.read(stories.event_page(queue_id, after, limit))
 
     async def tallies(self, query: MessageQuery) -> Sequence[Tally]:
         """Count the recipients of the messages that match, by destination and state."""

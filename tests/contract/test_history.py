@@ -10,8 +10,9 @@ from relay.queue.message import Message, NewMessage
 from relay.queue.operator_actions import delete, flush, hold, release
 from relay.queue.ports import ChangedEntries, EntryQuery
 from relay.render.message_policy import MessagePolicy
-from relay.reports.ports import MessageQuery, Story
+from relay.reports.ports import EventPage, EventPlace, MessageQuery, Story
 from relay.storage.store import Store
+from relay.storage.stories import SHOWN
 from tests.contract.conftest import Opener
 from tests.contract.values import CONTENT, NOW, ROOMY, accepted, entry, full_entry, full_message, settle
 
@@ -51,6 +52,37 @@ async def test_events_get_their_addresses_and_unknown_ones_are_kept(store: Store
     assert await store.events.record([known, unknown, named]) == [replace(known, address="x@a.test"), unknown, named]
     [story] = await store.reports.stories(MessageQuery(queue_id="A"))
     assert [event.kind for event in story.events] == [Kind.CREATED, Kind.OPEN, Kind.REPLY]
+
+
+async def test_a_story_has_the_first_and_last_events_of_each_recipient_and_kind(store: Store) -> None:
+    await store.queue.enqueue(accepted("A", "x@a.test", "y@a.test"))
+    for number in (0, 1):
+        await store.events.record([Event(Kind.OPEN, NOW + at, "A", number) for at in range(100)])
+    await store.events.record([Event(Kind.CLICK, NOW + 50.5, "A", 0)])
+    [story] = await store.reports.stories(MessageQuery(queue_id="A"))
+    opens = [event for event in story.events if event.kind is Kind.OPEN]
+    shown = [*range(SHOWN), *range(100 - SHOWN, 100)]
+    assert [event.at - NOW for event in opens if event.number == 1] == shown
+    assert len(opens) == 2 * len(shown)
+    assert [event.kind for event in story.events].count(Kind.CLICK) == 1
+    assert list(story.events) == sorted(story.events, key=lambda event: event.at)
+
+
+async def test_events_come_page_by_page_in_order_of_time(store: Store) -> None:
+    await store.queue.enqueue(accepted("A", "x@a.test"))
+    await store.queue.enqueue(accepted("B", "x@a.test"))
+    await store.events.record([Event(Kind.OPEN, NOW + at // 2, "A", 0, data={"n": at}) for at in range(21)])
+    seen: list[Event] = []
+    after: EventPlace | None = None
+    while True:
+        page = await store.reports.events("A", after, 5)
+        seen += page.events
+        assert len(page.events) == 5 or page.next is None
+        after = page.next
+        if after is None:
+            break
+    assert [event.data.get("n") for event in seen] == [None, *range(21)]
+    assert await store.reports.events("NONE", None, 5) == EventPage((), None)
 
 
 @pytest.mark.parametrize("count", [99, 100, 101, 250, 400])

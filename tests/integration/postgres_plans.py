@@ -10,7 +10,7 @@ from relay.events.event import Kind
 from relay.queue.entry import State
 from relay.queue.ports import EntryQuery
 from relay.reports.ports import MessageQuery
-from relay.storage import audit, due_lanes, purge, queries, queue_writes, report_queries, rows
+from relay.storage import audit, due_lanes, purge, queries, queue_writes, report_queries, rows, stories
 from relay.storage.database import Connection, Rows
 from relay.storage.postgres import leases, ledgers, partitions, schema
 from relay.storage.postgres.connection import SEEKING, PostgresSession, connect
@@ -100,7 +100,8 @@ def hot(count: int) -> dict[str, Statement]:
         "old places": (ledgers.DELETE_OLD, (NOW + 100,)),
         "entry": (queries.ENTRY_AT, (IDS[1], 0)),
         "entries of": (queries.ENTRIES_OF, (IDS[1],)),
-        "events of": (queries.EVENTS_OF, (IDS[1],)),
+        "events of": (stories.EVENTS_OF, (IDS[1],)),
+        "page of events": (stories.EVENT_PAGE, (IDS[1], NOW, 0, 1000)),
         "old messages": (purge.OLD_MESSAGES, (0.0, "", NOW + 100)),
         "depth": (queries.DEPTH, ()),
     }

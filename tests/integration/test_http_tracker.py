@@ -24,6 +24,7 @@ from relay.events.sink import EventSink
 from relay.events.spool import Spool, decode_event
 from relay.http_tracker import Tracker
 from relay.rewrite.tokens import Keyring, Kind, Token, new_key, parse_keyring, sign_token
+from relay.tracker.repeats import KEPT
 from relay.tracker.server import Limits
 from tests.servers.waiting import PATIENCE, until
 
@@ -609,6 +610,40 @@ async def test_a_trusted_proxy_has_no_connection_limit(serve: Serve) -> None:
     for _ in range(10):
         await served.connect()
     await until(lambda: served.tracker.connections == 10)
+
+
+async def test_a_flood_of_requests_makes_few_events(serve: Serve) -> None:
+    """On the fast path and beside it: all readers get their answers."""
+    folded: list[int] = []
+    served = await serve(on_folded=folded.append)
+    for url, fields in ((OPEN, {}), (OPEN, {"Connection": "close"}), (CLICK, {})):
+        answers = await asyncio.gather(*(served.ask(url, **fields) for _ in range(30)))
+        assert {answer.status for answer in answers} == {302 if url is CLICK else 200}
+    await served.events(2 * KEPT)
+    await served.tracker.stop()
+    await served.sink.close()
+    assert len(folded) == 90 - 2 * KEPT
+    kinds = [(event.kind, event.data.get("count")) for event in served.store.events]
+    assert kinds.count((EventKind.OPEN, None)) == kinds.count((EventKind.CLICK, None)) == KEPT
+    assert sorted(count for _, count in kinds if count) == [30 - KEPT, 60 - KEPT]
+    assert all(event.data["machine"] for event in served.store.events if "count" in event.data)
+
+
+async def test_an_unsubscribe_is_written_a_few_times_and_always_confirmed(serve: Serve) -> None:
+    served = await serve()
+    for _ in range(KEPT + 10):
+        assert (await served.ask(LEAVE, "POST", ONE_CLICK)).status == 200
+    assert (await served.ask(path(Kind.UNSUBSCRIBE, recipient=4), "POST", ONE_CLICK)).status == 200
+    await served.events(KEPT + 1)
+    await served.tracker.stop()
+    await served.sink.close()
+    assert [event.number for event in served.store.events] == [3] * KEPT + [4]
+
+
+async def test_an_unsubscribe_that_was_not_saved_does_not_count(serve: Serve, tmp_path: Path) -> None:
+    served = await serve(spool=Spool(tmp_path / "spool", total_bytes=10))
+    for _ in range(KEPT + 2):
+        assert (await served.ask(LEAVE, "POST", ONE_CLICK)).status == 503
 
 
 async def test_stopping_ends_idle_connections_and_frees_the_port(serve: Serve) -> None:

@@ -172,6 +172,30 @@ async def test_trace_finds_by_queue_id_message_id_or_recipient(admin: AdminHarne
     assert (status, [one["queue_id"] for one in answer["stories"]]) == (200, found)
 
 
+async def test_a_long_timeline_comes_in_pages(admin: AdminHarness, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("relay.admin.api.EVENTS", 10)
+    opened = [Event(Kind.OPEN, NOW + number // 3, FIRST, 0) for number in range(25)]
+    await admin.store.events.record(opened)
+    _, answer = await admin.ask("GET", f"/trace/{FIRST}")
+    total, pages, places = [*answer["stories"][0]["events"]], 1, [answer["stories"][0]["next_events"]]
+    while places[-1]:
+        _, answer = await admin.ask("GET", f"/trace/{FIRST}?after={places[-1]}")
+        (story,) = answer["stories"]
+        assert story["queue_id"] == FIRST
+        total += story["events"]
+        places.append(story["next_events"])
+        pages += 1
+    kinds = [event["event"] for event in total]
+    assert kinds.count("open") == 25
+    assert pages == (len(total) + 9) // 10
+    assert total == sorted(total, key=lambda event: event["at"])
+
+    (status, shown) = await admin.ask("GET", f"/queue/{FIRST}")
+    assert (status, len(shown["events"]), shown["next_events"]) == (200, 10, places[0])
+    for wrong in ("x", "1/x", "nan/1", "1e999/1", "1/-1", "/"):
+        assert (await admin.ask("GET", f"/trace/{FIRST}?after={wrong}"))[0] == 400
+
+
 async def test_reload(admin: AdminHarness) -> None:
     assert await admin.ask("POST", "/reload") == (200, admin.reloaded)
     admin.reloaded = {"faults": ["relay.toml:1: nonsense"]}

@@ -31,6 +31,7 @@ STORY: dict[str, Any] = {
     "tags": [EVIL],
     "metadata": {EVIL: EVIL},
     "recipients": [RECIPIENT, RECIPIENT],
+    "next_events": None,
     "events": [{"at": "2026-11-25T20:00:01.000Z", "event": "bounced", "recipient": EVIL, EVIL: EVIL}],
     **dict.fromkeys(("message_id", "from", "reverse_path", "identity", "domain", "provider", "campaign"), EVIL),
     **dict.fromkeys(("size", "credential", "client"), EVIL),
@@ -94,6 +95,12 @@ def test_the_overview_without_mail() -> None:
     for word in ("No message was accepted yet.", "Nothing bounced.", "No mail yet."):
         assert word in html
     assert "No message found. Search for a queue id" in search_page("relay.test", "x", [])
+
+
+def test_a_long_timeline_has_a_link_to_its_next_page() -> None:
+    assert "Later events" not in message_page("relay.test", STORY)
+    page = message_page("relay.test", STORY | {"next_events": "1764000000.5/12"})
+    assert '<a href="/message/0000000000000A?after=1764000000.5/12">Later events</a>' in page
 
 
 def test_events_name_their_recipient_if_there_are_several() -> None:

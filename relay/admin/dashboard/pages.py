@@ -164,8 +164,15 @@ def message_page(hostname: str, story: JsonObject) -> str:
             _facts(story),
         ),
         section("Recipients", _recipients(recipients)),
-        section("Timeline", _events(events, several=len(recipients) > 1)),
+        section("Timeline", _events(events, several=len(recipients) > 1), _next_page(story)),
     )
+
+
+def _next_page(story: JsonObject) -> Markup | None:
+    """Return the link to the following events, if there are any."""
+    if story["next_events"] is None:
+        return None
+    return tag("p", tag("a", "Later events", href=f"/message/{story['queue_id']}?after={story['next_events']}"))
 
 
 def search_page(hostname: str, query: str, stories: Sequence[JsonObject], most: int = 0) -> str:

@@ -9,6 +9,7 @@ from aiohttp import web
 from relay.admin.api import MOST_STORIES, find_stories
 from relay.admin.dashboard.access import AccessCheck, access_middleware
 from relay.admin.dashboard.pages import Overview, message_page, overview_page, search_page
+from relay.admin.requests import parse_place
 from relay.clock import Clock
 from relay.events.ports import StoreError
 from relay.mail.queue_id import is_queue_id
@@ -21,6 +22,10 @@ from relay.reports.serialize import JsonObject, story_json
 
 RECENT = 20
 """Recent messages on the front page."""
+
+
+EVENTS = 200
+"""Events on one page of a message."""
 
 
 SPAN = 30 * 86400.0
@@ -77,15 +82,17 @@ class DashboardRoutes:
             return _store_error(error)
 
     async def message(self, request: web.Request) -> web.Response:
-        """GET /message/ID: the timeline of a message."""
+        """GET /message/ID?after=: the timeline of a message, page by page."""
         queue_id = request.match_info["queue_id"].upper()
+        after = parse_place(request.query)
         try:
             found = await self._story_store.stories(MessageQuery(queue_id=queue_id)) if is_queue_id(queue_id) else ()
+            page = await self._story_store.events(queue_id, after, EVENTS) if found else None
         except StoreError as error:
             return _store_error(error)
         if not found:
             return _html(search_page(self._hostname(), queue_id, []), 404)
-        return _html(message_page(self._hostname(), story_json(found[0])))
+        return _html(message_page(self._hostname(), story_json(found[0], page)))
 
     async def _find(self, query: str) -> web.Response:
         found = await find_stories(self._story_store, query)

@@ -1,15 +1,11 @@
 """Space available to a store: that of the disk, within the file size limit."""
 
-import os
-import resource
 from dataclasses import dataclass
 from pathlib import Path
 
+from relay.disk_space import reserve_of, space_of
 from relay.events.ports import StoreError
 from relay.storage.sqlite.connection import PAGE_SIZE
-
-_RESERVE = 64 << 20
-
 
 _EASE = 16 << 20
 
@@ -38,9 +34,9 @@ class DiskSpace:
     @classmethod
     def at(cls, path: Path) -> "DiskSpace":
         """Measure the disk."""
-        total, free = _disk(path)
+        total, free = space_of(path)
         pages = max(_LEAST_CHECKPOINT_PAGES, min(_CHECKPOINT_PAGES, free // 16 // PAGE_SIZE))
-        return cls(path, min(_RESERVE, total // 8), pages)
+        return cls(path, reserve_of(total), pages)
 
     def check(self, size: int) -> None:
         """Raise StoreError when a message of that size would use the reserve.
@@ -59,7 +55,7 @@ class DiskSpace:
         self._wanted = 0
 
     def _beyond_reserve(self) -> int:
-        _, free = _disk(self.path)
+        _, free = space_of(self.path)
         return free - self.reserve
 
     def _full(self) -> StoreError:
@@ -68,13 +64,3 @@ class DiskSpace:
             f"still be written, {self.reserve} of them are kept for mail already accepted",
             full=True,
         )
-
-
-def _disk(path: Path) -> tuple[int, int]:
-    """Return the maximum size of the database, and its remaining growth, in bytes."""
-    disk = os.statvfs(path.parent)
-    total, free = disk.f_blocks * disk.f_frsize, disk.f_bavail * disk.f_frsize
-    limit, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
-    if limit == resource.RLIM_INFINITY:
-        return total, free
-    return min(total, limit), min(free, limit - path.stat().st_size)

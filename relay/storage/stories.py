@@ -1,0 +1,63 @@
+"""Queries of messages with their timelines: bounded stories, and events page by page."""
+
+from collections.abc import Callable, Sequence
+
+from relay.events.event import Event
+from relay.queue.entry import Entry
+from relay.reports.ports import EventPage, EventPlace, MessageQuery, Story
+from relay.storage.database import Connection
+from relay.storage.queries import ENTRIES_OF, messages_statement
+from relay.storage.rows import EVENT_COLUMNS
+from relay.storage.stored import readable_entry, readable_events, readable_message
+
+SHOWN = 20
+"""Events of a recipient and kind that a story has: so many of the first, and so many of the last."""
+
+
+_RANKS = ", ".join(
+    f"row_number() OVER (PARTITION BY number, kind ORDER BY at {order}, id {order}) AS {name}"
+    for name, order in (("from_first", "ASC"), ("from_last", "DESC"))
+)
+
+
+EVENTS_OF = (
+    f"SELECT {EVENT_COLUMNS} FROM (SELECT {EVENT_COLUMNS}, id, {_RANKS} FROM events WHERE queue_id = ?) AS ranked "  # noqa: S608
+    f"WHERE from_first <= {SHOWN} OR from_last <= {SHOWN} ORDER BY at, id"
+)
+
+
+EVENT_PAGE = f"SELECT {EVENT_COLUMNS}, id FROM events WHERE queue_id = ? AND (at, id) > (?, ?) ORDER BY at, id LIMIT ?"  # noqa: S608
+
+
+_AT, _ID = EVENT_COLUMNS.split(", ").index("at"), EVENT_COLUMNS.count(",") + 1
+
+
+_BEFORE_ALL: EventPlace = (-1.0, -1)
+
+
+def stories(query: MessageQuery) -> Callable[[Connection], Sequence[Story]]:
+    """Return the stories of the messages that match."""
+
+    def operation(raw: Connection) -> Sequence[Story]:
+        messages = [readable_message(row)[0] for row in raw.execute(*messages_statement(query)).fetchall()]
+        return [Story(message, *_history(raw, message.queue_id)) for message in messages]
+
+    return operation
+
+
+def _history(raw: Connection, queue_id: str) -> tuple[tuple[Entry, ...], tuple[Event, ...]]:
+    entries = tuple(readable_entry(row)[0] for row in raw.execute(ENTRIES_OF, (queue_id,)))
+    events = tuple(readable_events(raw.execute(EVENTS_OF, (queue_id,))))
+    return entries, events
+
+
+def event_page(queue_id: str, after: EventPlace | None, limit: int) -> Callable[[Connection], EventPage]:
+    """Return the next events of a message, in order of their time."""
+
+    def operation(raw: Connection) -> EventPage:
+        rows = raw.execute(EVENT_PAGE, (queue_id, *(after or _BEFORE_ALL), limit + 1)).fetchall()
+        shown = rows[:limit]
+        following = (shown[-1][_AT], shown[-1][_ID]) if len(rows) > limit else None
+        return EventPage(tuple(readable_events(shown)), following)
+
+    return operation

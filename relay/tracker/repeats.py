@@ -1,0 +1,165 @@
+"""Limits the events that one link or pixel can make: what exceeds the limits is counted, and kept as one event.
+
+Anybody who holds a token can request it without end, from any number of addresses. Counters are in memory, and end with
+the process: each process and node has its own.
+
+| limit                                                    | beyond it                                                |
+|----------------------------------------------------------|----------------------------------------------------------|
+| `KEPT` events of a token from a client network, an hour  | one event for the rest of the hour                       |
+| `PER_RECIPIENT` events of a recipient a day (UTC)        | one event of each kind for the rest of the day           |
+| `PER_MESSAGE` events of a message a day                  | the same, for each recipient                             |
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from hashlib import blake2b
+
+from relay.events.event import Event
+
+KEPT = 20
+"""Events of a token, kind and client network that are kept as they are, an hour."""
+
+
+PER_RECIPIENT = 1_000
+"""Events of one recipient of a message that are kept as they are, a day."""
+
+
+PER_MESSAGE = 10_000
+"""Events of one message that are kept as they are, a day."""
+
+
+MAX_WINDOWS = 50_000
+"""Counted tokens and networks, at most. The oldest one is forgotten for a new one, and its count is kept."""
+
+
+MAX_COUNTERS = 100_000
+"""Messages and recipients that are counted for a day, at most. The one without an event for longest is forgotten."""
+
+
+_HOUR, _DAY = 3600.0, 86400.0
+
+
+_SCAN = 60.0
+"""Seconds between two searches for windows that have ended."""
+
+
+_Key = tuple[str, int, str, bytes, str]
+"""Queue id, number, kind, digest of the target, network; without the last two, all events of a kind and recipient."""
+
+
+@dataclass(slots=True)
+class _Window:
+    """Counted events of one key."""
+
+    ends_at: float
+    kept: int = 0
+    folded: int = 0
+    first_at: float = 0.0
+    last: Event | None = None
+    """The last folded event."""
+
+
+class RepeatedEvents:
+    """Decides which events of readers are kept, and folds the others. `folded` is their number so far."""
+
+    def __init__(self) -> None:
+        self._windows: OrderedDict[_Key, _Window] = OrderedDict()
+        self._counters: OrderedDict[tuple[str, int], int] = OrderedDict()
+        """Kept events of the day by queue id and number, -1 for the whole message."""
+        self._day = 0
+        self._forgotten: list[Event] = []
+        self._scan_at = 0.0
+        self.folded = 0
+
+    def __len__(self) -> int:
+        return len(self._windows)
+
+    def admits(self, event: Event, network: str) -> bool:
+        """Return True if the event is to be kept as it is. Otherwise it is counted."""
+        now = event.at
+        window = self._window(_key(event, network), now, now + _HOUR)
+        if window.kept < KEPT:
+            if self._is_within_day(event):
+                window.kept += 1
+                return True
+            window = self._window(_key(event), now, (self._day + 1) * _DAY)
+
+        self._fold(window, event)
+        return False
+
+    def is_full(self, event: Event, network: str = "") -> bool:
+        """Whether the next event like this one would only be counted."""
+        window = self._windows.get(_key(event, network))
+        return window is not None and window.kept >= KEPT and event.at < window.ends_at
+
+    def ended(self, now: float) -> list[Event]:
+        """Return the folded events of the windows that have ended, and of those that were forgotten."""
+        ended = self._forgotten
+        self._forgotten = []
+        if 0 < self._scan_at - now <= _SCAN:
+            return ended
+
+        self._scan_at = now + _SCAN
+        for key in [key for key, window in self._windows.items() if window.ends_at <= now]:
+            ended += _folded(self._windows.pop(key))
+        return ended
+
+    def close(self) -> list[Event]:
+        """Return all folded events."""
+        self._scan_at = 0.0
+        return self.ended(float("inf"))
+
+    def _window(self, key: _Key, now: float, ends_at: float) -> _Window:
+        window = self._windows.get(key)
+        # A window that is longer than it can be is from before the clock was set back.
+        if window is not None and now < window.ends_at <= max(ends_at, now + _HOUR):
+            return window
+        if window is not None:
+            self._forget(key)
+        elif len(self._windows) >= MAX_WINDOWS:
+            self._forget(next(iter(self._windows)))
+        self._windows[key] = window = _Window(ends_at)
+        return window
+
+    def _forget(self, key: _Key) -> None:
+        self._forgotten += _folded(self._windows.pop(key))
+
+    def _is_within_day(self, event: Event) -> bool:
+        """Count the event for its recipient and its message, unless one of both has had its number today."""
+        day = int(event.at // _DAY)
+        if day != self._day:
+            self._day = day
+            self._counters.clear()
+        recipient, message = (event.queue_id, event.number), (event.queue_id, -1)
+        counted = self._counters.get(recipient, 0), self._counters.get(message, 0)
+        if counted[0] >= PER_RECIPIENT or counted[1] >= PER_MESSAGE:
+            return False
+
+        for key, count in zip((recipient, message), counted, strict=True):
+            self._counters[key] = count + 1
+            self._counters.move_to_end(key)
+        while len(self._counters) > MAX_COUNTERS:
+            self._counters.popitem(last=False)
+        return True
+
+    def _fold(self, window: _Window, event: Event) -> None:
+        self.folded += 1
+        if not window.folded:
+            window.first_at = event.at
+        window.folded += 1
+        window.last = event
+
+
+def _key(event: Event, network: str | None = None) -> _Key:
+    target = "" if network is None else str(event.data.get("target", ""))
+    digest = blake2b(target.encode("utf-8", "surrogatepass"), digest_size=8).digest() if target else b""
+    return event.queue_id, event.number, event.kind.value, digest, network or ""
+
+
+def _folded(window: _Window) -> Iterator[Event]:
+    """Yield the event that stands for the counted ones. So many requests are those of a machine."""
+    if window.last is not None:
+        counted = {"count": window.folded, "first_at": window.first_at, "last_at": window.last.at}
+        data = {**window.last.data, **counted, "machine": True, "reason": "repeated"}
+        yield replace(window.last, data=data)
