@@ -22,8 +22,11 @@ _ASCII_BASED = re.compile(
 
 _ISO_2022_JP = re.compile(r"iso-2022-jp(?:-[123])?")
 
-_SHIFTED = re.compile(rb"\x1b(?!\([BJ])[^\x1b]*+(?>\x1b(?!\([BJ])[^\x1b]*+)*+")
-"""A run in another character set than ASCII or JIS Roman (RFC 1468)."""
+_SHIFTED = re.compile(rb"\x1b(?:\([BJ]|[^\x1b]*+(?>\x1b(?!\([BJ])[^\x1b]*+)*+(?:\x1b\([BJ]|\Z))")
+"""A run in another character set than ASCII or JIS Roman, with its shifts (RFC 1468)."""
+
+_MASK = b"\xff"
+"""An octet that no URL, host or tag contains."""
 
 
 def skip_message_reason(parts: list[Part]) -> str:
@@ -87,11 +90,11 @@ def readable(text: bytes, charset: str) -> tuple[bytes, str]:
 
 
 def _mask_two_byte_runs(text: bytes) -> bytes | None:
-    """Return the text with every run of two-byte characters replaced by letters."""
+    """Return the text with every run of two-byte characters replaced, None if the last one does not end."""
     runs = list(_SHIFTED.finditer(text))
-    if runs and runs[-1].end() == len(text):
+    if runs and not runs[-1][0].endswith((b"\x1b(B", b"\x1b(J")):
         return None
-    return _SHIFTED.sub(lambda run: b"x" * len(run[0]), text)
+    return _SHIFTED.sub(lambda run: _MASK * len(run[0]), text)
 
 
 def unsubscribe_values(content: bytes, root: Part) -> Iterable[bytes]:

@@ -13,8 +13,7 @@ from relay.rewrite.links import FoundLink, Reason, Rules, classify_link, header_
 from relay.rewrite.mime import Part, walk
 from relay.rewrite.options import Tracking
 from relay.rewrite.pixel import pixel_position
-
-_TEXT_URL = re.compile(rb"(?<![\w@.])https?://[^\s<>\"'\x00-\x20\x7f-\xff]+", re.IGNORECASE)
+from relay.rewrite.text_links import text_urls
 
 _USABLE_BASE = re.compile(r"https?://[\w.:\[\]/~-]+", re.ASCII)
 
@@ -181,12 +180,12 @@ def _links(text: _Text, rule: Rules) -> Iterator[FoundLink]:
     if text.part.content_type == "text/html":
         yield from links(text.readable, text.lower, list(text.tags), rule)
         return
-    for match in _TEXT_URL.finditer(text.readable):
-        url = match[0].rstrip(b".,;:!?*_")
-        if url.endswith(b")") and url.count(b"(") < url.count(b")"):
-            url = url[:-1]
-        target, reason = classify_link(url.decode("ascii"), rule)
-        yield FoundLink(match.start(), match.start() + len(url), target, reason)
+    given = text.part.parameters.parameters
+    joins_lines = given.get("format", "").lower() == "flowed" and given.get("delsp", "").lower() == "yes"
+    for start, end, is_certain in text_urls(text.readable, text.decoded, text.part.charset, joins_lines=joins_lines):
+        url = text.readable[start:end].decode("utf-8", "replace")
+        target, reason = classify_link(url, rule) if is_certain else (url, Reason.NOT_PLAIN)
+        yield FoundLink(start, end, target, reason)
 
 
 def _part_plan(text: _Text, splices: list[Splice]) -> PartPlan:

@@ -195,6 +195,8 @@ def test_iso_2022_jp_is_read_through_its_shifts() -> None:
     result = run(head + text + b"\r\n")
     assert [d.tracked for d in result.links] == [True]
     assert "\u305f\u3060" in result.content.decode("iso-2022-jp")
+    shifted = "<a href='https://shop.test/\u3042'>a</a><a href='https://shop.test/'>b</a>".encode("iso-2022-jp")
+    assert [d.tracked for d in run(head + shifted + b"\r\n").links] == [False, True]
 
 
 def test_the_pixel_can_stand_first() -> None:
