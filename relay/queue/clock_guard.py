@@ -9,6 +9,7 @@ import asyncio
 from dataclasses import replace
 
 from relay.queue.context import QueueContext
+from relay.queue.entry import Entry
 from relay.queue.message import ClaimedBatch
 from relay.queue.retry import RetrySchedule
 
@@ -52,10 +53,18 @@ class ClockGuard:
             self._offset = offset
             return step
 
-    def extend_lifetime(self, claimed: ClaimedBatch, offset: float) -> ClaimedBatch:
-        """Return a batch claimed at that offset of the clocks. Its expiry moves like that of the stored entries."""
-        step = self.offset() - offset
-        if step <= TOLERANCE:
+    def adjust_lifetime(self, claimed: ClaimedBatch, offset: float, schedule: RetrySchedule) -> ClaimedBatch:
+        """Return a batch claimed at that offset of the clocks. Its expiry moves like that of the stored entries.
+
+        After a step backward no entry lives longer than its lifetime from now, or from its release.
+        """
+        step, now = self.offset() - offset, self._context.clock()
+        if abs(step) <= TOLERANCE:
             return claimed
-        entries = tuple(replace(entry, expires_at=entry.expires_at + step) for entry in claimed.entries)
-        return replace(claimed, entries=entries)
+
+        def moved(entry: Entry) -> float:
+            if step > 0:
+                return entry.expires_at + step
+            return min(entry.expires_at, max(now, entry.release_at) + schedule.lifetime)
+
+        return replace(claimed, entries=tuple(replace(entry, expires_at=moved(entry)) for entry in claimed.entries))

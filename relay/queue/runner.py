@@ -242,9 +242,10 @@ class Runner:
 
     async def _with_lifetime(self, claimed: ClaimedBatch, offset: float) -> ClaimedBatch:
         """Return the entries with their expiry adjusted to steps of the clock since the attempt began."""
-        step = await retry_store(self._context, lambda: self._clock_guard.check(self._settler.schedule()))
+        schedule = self._settler.schedule()
+        step = await retry_store(self._context, lambda: self._clock_guard.check(schedule))
         self._lanes.clock_set(step)
-        return self._clock_guard.extend_lifetime(claimed, offset)
+        return self._clock_guard.adjust_lifetime(claimed, offset, schedule)
 
     async def _apply(self, settlement: Settlement) -> None:
         await self._settler.apply(settlement)

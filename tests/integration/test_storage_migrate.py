@@ -38,7 +38,7 @@ MESSAGES = 150
 LIMIT = {"identity:limited@acme.test": (Window(3, HOUR),)}
 
 
-ONLY_THERE = {"ledgers", "nodes", "relay_schema", "relay_transfer"}
+ONLY_THERE = {"clock_steps", "ledgers", "nodes", "relay_schema", "relay_transfer"}
 
 
 def migrate(config: Path, url: str, *more: str) -> subprocess.CompletedProcess[str]:

@@ -79,6 +79,22 @@ async def test_a_clock_step_keeps_the_lifetime_of_mail_in_flight(tmp_path: Path)
         assert (found.state, found.expires_at) == (State.WAITING, found.created_at + 2 * LIFETIME + HOUR)
 
 
+async def test_mail_in_flight_lives_no_longer_when_the_clock_is_set_back(tmp_path: Path) -> None:
+    async with running(tmp_path) as harness:
+        harness.delivery.answers = [BUSY] * 9
+        harness.delivery.gate.clear()
+        await harness.enqueue("a@x.test")
+
+        async def under_way() -> bool:
+            return bool(harness.delivery.jobs)
+
+        await harness.until(under_way)
+        set_clock(harness, -100 * HOUR)
+        harness.delivery.gate.set()
+        found = await until_tried(harness, 1)
+        assert (found.state, found.expires_at) == (State.WAITING, harness.now + LIFETIME)
+
+
 async def test_a_failing_store_is_shifted_once_it_answers(tmp_path: Path) -> None:
     async with running(tmp_path) as harness:
         harness.delivery.answers = [BUSY] * 9

@@ -9,11 +9,11 @@ from relay.log import Emit
 from relay.queue.entry import Entry, State
 from relay.queue.message import ClaimedBatch, NewMessage, Settlement
 from relay.queue.ports import ClaimLimits
-from relay.storage import purge, queries, queue_writes
+from relay.storage import claim, purge, queries, queue_writes
 from relay.storage.batcher import Batcher
-from relay.storage.database import Operation
+from relay.storage.database import Connection, Operation
 from relay.storage.due_lanes import DueLanes
-from relay.storage.postgres import leases, partitions
+from relay.storage.postgres import clock_steps, leases, partitions
 from relay.storage.postgres.connection import BusyError, seeking
 from relay.storage.postgres.heartbeat import Notifier
 from relay.storage.postgres.in_flight import InFlight
@@ -79,9 +79,16 @@ class PostgresQueueStore(BaseQueueStore):
         return len(freed)
 
     async def shift_clock(self, now: float, step: float, longest_wait: float, lifetime: float) -> None:
-        """Adapt due times to a clock step. Forward, one node does it: each would lengthen all lifetimes again."""
-        if step < 0 or self._nodes.leads:
-            await super().shift_clock(now, step, longest_wait, lifetime)
+        """Adapt due times to a clock step. Forward, the first node does it: each would lengthen all lifetimes again."""
+        shift = claim.clock_set(self._lanes, now, step, longest_wait, lifetime)
+        is_first = clock_steps.is_first_to_see(self._nodes.id, now, step)
+
+        def operation(raw: Connection) -> None:
+            if step < 0 or is_first(raw):
+                shift(raw)
+            self._lanes.stale = True
+
+        await self._database.write(operation)
 
     async def leased_by_previous_run(self, keys: Sequence[EntryKey]) -> Sequence[ClaimedBatch]:
         """Return the entries that this node's previous run still has leased, by message."""

@@ -1,0 +1,1 @@
+-- Nothing: the steps of clocks concern several nodes, which share a PostgreSQL database.

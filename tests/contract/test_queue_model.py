@@ -1,0 +1,352 @@
+"""Queue, leases and nodes against a plain model: accept, claim, deliver, die at any point, come back, clock steps.
+
+It holds at any time, in any order: an accepted recipient is in exactly one state; none is in the hands of two live
+nodes; a final state stays; the audit balances. A server gets a second copy only where nobody could know of the first.
+Nothing expires before its lifetime has truly passed. RELAY_MODEL_EXAMPLES sets how many stories are tried.
+"""
+
+import asyncio
+import os
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from relay.queue.entry import Entry, State
+from relay.queue.operator_actions import delete, flush, hold, release
+from relay.queue.ports import ClaimLimits, EntryQuery
+from tests.contract.queue_world import LIFETIME, OUTCOMES, Batch, Key, Moment, Node, Tracked, World, live
+from tests.contract.values import accepted
+from tests.servers.audit import audited
+from tests.servers.postgres import drop_schema, fresh_schema
+
+DOMAINS = ("a.test", "b.test", "c.test")
+
+EVERY = EntryQuery(states=tuple(State), limit=100_000)
+
+ROOM = ClaimLimits(entries=4, content_bytes=1 << 20, per_lane=2, lanes={})
+
+DEATHS = st.sampled_from(["never", "never", "never", "before", "after"])
+
+PICK = st.integers(0, 10**6)
+
+
+class QueueModel(RuleBasedStateMachine):
+    """One node on SQLite, or several on PostgreSQL."""
+
+    server = ""
+    """The URL of a PostgreSQL server; empty for SQLite."""
+    size = 1
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.url = fresh_schema(self.server) if self.server else ""
+        self.runner = asyncio.Runner()
+        self.folder = tempfile.TemporaryDirectory()
+        self.world = World()
+        self.nodes = [Node(self.world, Path(self.folder.name, str(one)), self.url) for one in range(self.size)]
+
+    def run(self, work: Any) -> Any:
+        return self.runner.run(work)
+
+    @initialize()
+    def start(self) -> None:
+        for node in self.nodes:
+            self.run(node.start())
+
+    @property
+    def is_any_up(self) -> bool:
+        return bool(live(self.nodes))
+
+    def pick(self, place: int) -> Node:
+        up = live(self.nodes)
+        return up[place % len(up)]
+
+    def tracked(self, batch: Batch) -> list[Tracked]:
+        return [self.world.entries[key] for key in batch.keys]
+
+    # What applications, time and operators do
+
+    @precondition(lambda self: self.is_any_up)
+    @rule(node=PICK, domains=st.lists(st.sampled_from(DOMAINS), min_size=1, max_size=3), dies=DEATHS)
+    def accept(self, node: int, domains: list[str], dies: Moment) -> None:
+        taking, now = self.pick(node), self.world.now
+        if dies != "before":
+            new = accepted(self.world.new_id(now), *(f"u@{domain}" for domain in domains), due=now, at=now)
+            entries = tuple(replace(one, expires_at=now + LIFETIME) for one in new.entries)
+            self.run(taking.store.queue.enqueue(replace(new, entries=entries)))
+            for one in entries:
+                self.world.entries[one.queue_id, one.number] = Tracked(one.lane, self.world.steady)
+        if dies != "never":
+            self._die(taking)
+
+    @rule(seconds=st.sampled_from([1.0, 30.0, 600.0, 7200.0, 100_000.0]))
+    def pass_time(self, seconds: float) -> None:
+        self.world.steady += seconds
+
+    @precondition(lambda self: self.is_any_up)
+    @rule(seconds=st.sampled_from([-400_000.0, -7200.0, -60.0, 60.0, 7200.0, 400_000.0]))
+    def step_clock(self, seconds: float) -> None:
+        """All clocks are set, and each node sees it at its next check."""
+        self.world.offset += seconds
+        for node in live(self.nodes):
+            self.run(node.check_clock())
+
+    @precondition(lambda self: self.is_any_up)
+    @rule(node=PICK, domain=st.sampled_from(DOMAINS), action=st.sampled_from(["hold", "release", "flush", "delete"]))
+    def operate(self, node: int, domain: str, action: str) -> None:
+        now = self.world.now
+        change = {"hold": hold, "release": release(now), "flush": flush(now), "delete": delete(now)}[action]
+        changed = self.run(self.pick(node).store.queue.change(EntryQuery(lane=f"mx:{domain}"), change)).entries
+        for _, entry in changed:
+            tracked = self._known((entry.queue_id, entry.number), entry.lane)
+            assert tracked.final is None
+            assert tracked.held_by is None or tracked.held_by.is_void
+            tracked.held_by = None
+            tracked.final = State.DROPPED if action == "delete" else None
+
+    # What a node does
+
+    @precondition(lambda self: self.is_any_up)
+    @rule(node=PICK, dies=DEATHS)
+    def claim(self, node: int, dies: Moment) -> None:
+        claiming = self.pick(node)
+        if dies == "before":
+            self._die(claiming)
+            return
+        self.run(claiming.beat())
+        self.run(claiming.check_clock())
+        claimed = self.run(claiming.store.queue.claim(self.world.now, ROOM))
+        for one in claimed:
+            batch = Batch(one, claiming.guard.offset())
+            for entry in one.entries:
+                tracked = self._known((entry.queue_id, entry.number), entry.lane)
+                assert tracked.final is None, "an entry in a final state was claimed"
+                assert tracked.held_by is None or tracked.held_by.is_void, "a live node has it in hand"
+                assert entry.next_attempt_at <= self.world.now
+                tracked.held_by = batch
+            claiming.hands.append(batch)
+        if dies == "after":
+            self._die(claiming)
+
+    def _known(self, key: Key, lane: str) -> Tracked:
+        """Return the entry in the model. Notifications enter it when they are seen first."""
+        if key not in self.world.entries:
+            assert lane == "mx:acme.test", f"{key} was never accepted"
+            self.world.entries[key] = Tracked(lane, self.world.steady)
+        return self.world.entries[key]
+
+    @precondition(lambda self: any(not batch.answer for node in live(self.nodes) for batch in node.hands))
+    @rule(place=PICK, answer=st.sampled_from(["taken", "taken", *OUTCOMES]), dies=DEATHS, noted=st.booleans())
+    def deliver(self, place: int, answer: str, dies: Moment, noted: bool) -> None:
+        """The server answers. The node may die before, or after it; then the journal has its record, or has it not."""
+        found = [(node, batch) for node in live(self.nodes) for batch in node.hands if not batch.answer]
+        node, batch = found[place % len(found)]
+        if dies == "before":
+            self._die(node)
+            return
+        if answer in ("taken", "lost"):
+            for tracked in self.tracked(batch):
+                tracked.copies += 1
+                tracked.excused += answer == "lost"
+        batch.answer = answer
+        if answer == "taken" and (noted or dies == "never"):
+            node.record(batch)
+        elif answer == "taken":
+            self._excuse(batch)
+        if dies == "after":
+            self._die(node)
+
+    @precondition(lambda self: any(batch.answer for node in live(self.nodes) for batch in node.hands))
+    @rule(place=PICK, dies=DEATHS)
+    def settle(self, place: int, dies: Moment) -> None:
+        found = [(node, batch) for node in live(self.nodes) for batch in node.hands if batch.answer]
+        node, batch = found[place % len(found)]
+        if dies == "before":
+            self._die(node)
+            return
+        self.run(node.check_clock())
+        current, outcome, now = (
+            node.guard.adjust_lifetime(batch.claimed, batch.offset, node.settler.schedule()),
+            OUTCOMES[batch.answer],
+            self.world.now,
+        )
+        judged = node.context.bounce_policy().judge_all([outcome] * len(batch.keys), batch.claimed.entries[0].lane)
+        settlement = node.settler.settle(current, judged, now, now, {})
+        (written,) = self.run(node.store.queue.apply([settlement]))
+        if dies == "never":
+            for queue_id, number in batch.keys:
+                node.journal.forget(queue_id, [number])
+        node.hands.remove(batch)
+        kept = {(one.queue_id, one.number): one for one in written.entries}
+        assert batch.is_void or len(kept) == len(batch.keys), "a settlement under a valid lease was not written"
+        for key in batch.keys:
+            self._settled(key, batch, kept.get(key))
+        if dies == "after":
+            self._die(node)
+
+    def _settled(self, key: Key, batch: Batch, entry: Entry | None) -> None:
+        tracked = self.world.entries[key]
+        if entry is None:
+            return
+        assert tracked.held_by is batch, "a settlement was written for an entry that somebody else has"
+        tracked.held_by = None
+        if entry.is_final:
+            self._ended(tracked, entry)
+        assert entry.is_final or batch.answer not in ("taken", "refused")
+
+    def _ended(self, tracked: Tracked, entry: Entry) -> None:
+        assert tracked.final is None, "a final state changed"
+        tracked.final = entry.state
+        if entry.state is State.DELIVERED:
+            assert tracked.copies, "delivered, and no server took it"
+        if entry.reason.startswith("not delivered within"):
+            assert self.world.steady - tracked.accepted_at >= LIFETIME - 1, "expired before its lifetime passed"
+
+    def _excuse(self, batch: Batch) -> None:
+        for tracked in self.tracked(batch):
+            tracked.excused += 1
+
+    # Death, return, take-over
+
+    def _die(self, node: Node) -> None:
+        self.run(node.die())
+
+    @precondition(lambda self: self.is_any_up)
+    @rule(node=PICK)
+    def die(self, node: int) -> None:
+        self._die(self.pick(node))
+
+    @precondition(lambda self: len(live(self.nodes)) < len(self.nodes))
+    @rule(place=PICK)
+    def come_back(self, place: int) -> None:
+        down = [node for node in self.nodes if not node.is_up]
+        node = down[place % len(down)]
+        records = self.run(node.start())
+        known = {(record.queue_id, number) for record in records for number in record.numbers}
+        left, node.left = node.left, []
+        states = {key: (entry, state) for key, entry, state in self._stored(node)}
+        for batch in left:
+            for key in batch.keys:
+                self._recovered(key, batch, states.get(key), noted=key in known)
+
+    def _recovered(self, key: Key, batch: Batch, found: tuple[Entry, State] | None, *, noted: bool) -> None:
+        """Compare what a node had in hand with its state after the return: delivered if noted, else it waits."""
+        tracked = self.world.entries[key]
+        if tracked.held_by is not batch:
+            return
+        assert found is not None
+        entry, state = found
+        tracked.held_by = None
+        if batch.is_void:
+            assert state in (State.WAITING, State.HELD)
+        elif noted:
+            assert state is State.DELIVERED, "the journal had the delivery"
+            self._ended(tracked, entry)
+        else:
+            assert (state, entry.uncertain) == (State.WAITING, True)
+
+    def _stored(self, node: Node) -> list[tuple[Key, Entry, State]]:
+        found = self.run(node.store.queue.entries(EVERY))
+        return [((entry.queue_id, entry.number), entry, entry.state) for _, entry in found]
+
+    @precondition(lambda self: self.size > 1 and self.is_any_up)
+    @rule(lost=PICK, by=PICK)
+    def take_over(self, lost: int, by: int) -> None:
+        """The lease of a node ends, dead or only slow; another one returns its entries to the queue."""
+        node, other = self.nodes[lost % self.size], self.pick(by)
+        if node is other:
+            return
+        self.run(node.lose_lease())
+        self.run(other.beat())
+        for batch in (*node.hands, *node.left):
+            if not batch.is_void:
+                batch.is_void = True
+                # A server that took it, or takes it yet from a node that only seems dead, gets another copy.
+                self._excuse(batch)
+
+    # What holds at any time
+
+    @invariant()
+    def every_recipient_is_in_one_state(self) -> None:
+        if not live(self.nodes):
+            return
+        for key, entry, state in self._stored(self.pick(0)):
+            tracked = self._known(key, entry.lane)
+            assert (state if entry.is_final else None) is tracked.final, (key, state, tracked)
+            if tracked.held_by is not None and not tracked.held_by.is_void:
+                assert state is State.ACTIVE, (key, state)
+            if state is State.WAITING:
+                assert entry.expires_at <= max(self.world.now, entry.release_at) + LIFETIME + 1
+            assert tracked.copies <= 1 + tracked.excused, (key, tracked)
+
+    def teardown(self) -> None:
+        try:
+            self._drain()
+        finally:
+            for node in live(self.nodes):
+                self._die(node)
+            self.runner.close()
+            self.folder.cleanup()
+            if self.url:
+                drop_schema(self.url)
+
+    def _drain(self) -> None:
+        """Bring all nodes back, deliver the rest, and balance the books."""
+        if not hasattr(self.nodes[0], "store"):
+            return
+        while len(live(self.nodes)) < len(self.nodes):
+            self.come_back(0)
+        self.world.steady += 10.0 * 86400
+        for domain in (*DOMAINS, "acme.test"):
+            self.operate(0, domain, "release")
+        for _ in range(1000):
+            for node in range(self.size):
+                self.claim(node, "never")
+            if not any(node.hands for node in self.nodes):
+                break
+            while any(not batch.answer for node in self.nodes for batch in node.hands):
+                self.deliver(0, "taken", "never", noted=True)
+            while any(node.hands for node in self.nodes):
+                self.settle(0, "never")
+
+        self.every_recipient_is_in_one_state()
+        stored = {key: state for key, _, state in self._stored(self.nodes[0])}
+        assert stored.keys() == self.world.entries.keys(), "an accepted recipient is gone"
+        assert set(stored.values()) <= {State.DELIVERED, State.BOUNCED, State.DROPPED}
+        books = self.run(audited(self.nodes[0].store.audits))
+        assert books.is_balanced, books.leaks
+        assert [node.troubles for node in self.nodes if node.troubles] == []
+
+
+EXAMPLES = int(os.environ.get("RELAY_MODEL_EXAMPLES", "0"))
+
+
+@pytest.mark.parametrize(("kind", "examples", "steps"), [("sqlite", 12, 40), ("postgres", 6, 40)])
+def test_queue_model(kind: str, examples: int, steps: int, request: pytest.FixtureRequest) -> None:
+    class Model(QueueModel):
+        server = request.getfixturevalue("postgres_server") if kind == "postgres" else ""
+        size = 3 if kind == "postgres" else 1
+
+    run_state_machine_as_test(
+        Model,
+        settings=settings(
+            max_examples=EXAMPLES or examples,
+            stateful_step_count=steps,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+            phases=[Phase.generate],  # Each step waits for the disk: making a failure smaller would take minutes.
+        ),
+    )
