@@ -16,7 +16,7 @@ from relay.admin.requests import (
     reject_unknown_parameters,
 )
 from relay.clock import Clock
-from relay.events.ports import Publish
+from relay.events.ports import Publish, StoreError
 from relay.limits.ports import LimitStore
 from relay.mail.queue_id import is_queue_id
 from relay.queue.entry import Entry, State
@@ -66,10 +66,23 @@ MAX_BODY = 16 << 20
 
 def admin_application(*groups: Sequence[web.RouteDef]) -> web.Application:
     """Return the application with these groups of routes."""
-    app = web.Application(client_max_size=MAX_BODY)
+    app = web.Application(client_max_size=MAX_BODY, middlewares=[_store_errors])
     for group in groups:
         app.add_routes(group)
     return app
+
+
+@web.middleware
+async def _store_errors(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    """Answer 503 with the reason if the store does not answer."""
+    try:
+        return await handler(request)
+    except StoreError as error:
+        raise web.HTTPServiceUnavailable(
+            text=f"the store does not answer: {error}; try again, or see `relay status`"
+        ) from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

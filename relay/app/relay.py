@@ -25,6 +25,7 @@ from relay.app.supervisor import Supervisor
 from relay.clock import Clock, system_clock
 from relay.config import Settings
 from relay.domains.key_files import load_keys
+from relay.events.ports import StoreError
 from relay.http_tracker import Tracker
 from relay.inbound.imap_poller import Poller
 from relay.inbound.imap_state import STATE_FILE
@@ -246,22 +247,31 @@ class App:
 
     async def status(self) -> Mapping[str, object]:
         """Return version, rewriter, health, queue depth, and how the configuration file differs from the settings."""
-        depth = await depth_by_state(self.store.queue)
+        store = await self._store_status()
         file = await asyncio.to_thread(self.configuration.compare)
-        healthy = not self.observer.store_failing.is_set()
+        healthy = not self.observer.store_failing.is_set() and "store" not in store
         pauses = self.outbound.runner.shared_pauses
         return {
             "version": __version__,
             "rewriter": REWRITER,
             "healthy": healthy,
             "checks": self.checks(),
-            "queue": depth,
+            **store,
             "paused": sorted([*pauses.lanes(), *(one.subject for one in pauses.identities().values())]),
             "configuration": {"state": file.state, "changed": file.changed, "faults": file.faults},
             "restart_needed": self.configuration.restart_needed,
             "certificates": self.inbound.certificates.states(self._clock()),
-            "damaged": await self.store.queue.damaged(),
         }
+
+    async def _store_status(self) -> Mapping[str, object]:
+        """Return the depth of the queue and the damaged entries, or why the store does not answer."""
+        try:
+            return {
+                "queue": await depth_by_state(self.store.queue),
+                "damaged": await self.store.queue.damaged(),
+            }
+        except StoreError as error:
+            return {"queue": None, "store": f"does not answer: {error}"}
 
     async def shown_configuration(self) -> Mapping[str, object]:
         """Return the settings in force, secrets masked, and the differences of the file, for `relay config show`."""

@@ -68,6 +68,10 @@ def status(path: Path, as_json: bool) -> None:
         sys.exit(1)
 
 
+def _depth_text(depth: Mapping[str, int] | None) -> str:
+    return "not known" if depth is None else _joined(depth)
+
+
 def _joined(value: Any) -> str:
     return ", ".join(f"{key} {one}" for key, one in value.items()) or "empty" if isinstance(value, dict) else str(value)
 
@@ -92,6 +96,7 @@ def _certificates_text(certificates: Sequence[Mapping[str, Any]]) -> str:
 
 
 _STATUS_TEXTS: Mapping[str, Callable[[Any], str]] = {
+    "queue": _depth_text,
     "configuration": _configuration_text,
     "restart_needed": ", ".join,
     "certificates": _certificates_text,

@@ -1,6 +1,7 @@
 """Whole relays on one PostgreSQL: equal nodes, one of which dies; a server that is away, and a start without one."""
 
 import asyncio
+import re
 import smtplib
 from pathlib import Path
 
@@ -74,6 +75,13 @@ async def test_a_server_that_goes_away_is_answered_for_and_waited_for(tmp_path: 
             await asyncio.to_thread(server.stop)
             code, text = await asyncio.to_thread(send, relay.port, 1)
             assert (code, text[:5]) == (451, b"4.3.0")
+            status = await relay.run("status", check=False)
+            assert "store          does not answer: PostgreSQL: " in status
+            assert re.search(r"^healthy +False$", status, re.MULTILINE)
+            with pytest.raises(
+                AssertionError, match="relay queue list ended with 75: relay: the store does not answer: "
+            ):
+                await relay.run("queue", "list")
             await asyncio.to_thread(server.start)
             async with asyncio.timeout(PATIENCE):
                 while (await asyncio.to_thread(send, relay.port, 2))[0] != 250:
