@@ -142,6 +142,15 @@ async def match_author(store: StoryStore, content: bytes, report: Report, identi
     ][:1]
 
 
+async def match_own(store: StoryStore, content: bytes, report: Report, identity: str) -> str:
+    """Return the queue id of the message of the identity that a mail is a copy of, "" if it is none."""
+    message_id = first_text(content, fields(content), b"message-id")
+    if not message_id or canonical(author_of(content, report, identity)) != canonical(identity):
+        return ""
+    stories = await store.stories(MessageQuery(message_id=message_id, identity=identity, limit=1))
+    return stories[0].message.queue_id if stories else ""
+
+
 def author_of(content: bytes, report: Report, identity: str) -> str:
     """Return the author of a mail; of the enclosed mail when the identity's own mailbox forwarded it."""
     author = authors.author_of(content)

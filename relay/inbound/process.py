@@ -28,6 +28,7 @@ from relay.inbound.correlate import (
     OriginalRecipient,
     author_of,
     match_author,
+    match_own,
     match_report,
     match_thread,
     match_token,
@@ -201,6 +202,10 @@ class InboundProcessor:
         received = receive_untied(self.settings(), mail, answer, self.new_id, now)
         if isinstance(received, Reply):
             return ProcessResult(mail.report.kind, joined=False, refusal=received)
+        is_kept = any(NOT_FORWARDED in one.message.metadata for one in received)
+        if is_kept and (own := await match_own(self.stories, mail.content, mail.report, mail.identity)):
+            self.log("inbound.taken", queue_id=own, kind=mail.report.kind, to=mail.recipient)
+            return ProcessResult(mail.report.kind, joined=True)
         author = author_of(mail.content, mail.report, mail.identity)
         if answer is not None and answer.request is not None and author:
             left = Unsubscribe(author, domain_of(mail.identity), source="reply", created_at=now)

@@ -14,6 +14,7 @@ from relay.dsn.rules_file import load_bounce_rules
 from relay.events.event import Event, Kind
 from relay.inbound.handler import InboundHandler
 from relay.inbound.process import InboundProcessor
+from relay.inbound.unforwarded_record import NOT_FORWARDED
 from relay.mail.queue_id import queue_id
 from relay.mail.received import loop_field
 from relay.mail.reply import Reply
@@ -439,6 +440,15 @@ class TestCcAddress:
         await harness.give(stranger, CC)
         assert [(one.kind, one.address) for one in await harness.events()] == [(Kind.REPLY, "ada@rcpt.test")]
         assert await harness.unsubscribed() == []
+
+    async def test_a_copy_of_its_own_mail_is_tied_to_its_message(self, harness: Harness) -> None:
+        own = b"From: News <NEWS@acme.test>\r\nMessage-ID: <77@acme.test>\r\nSubject: Offer\r\n\r\nTea\r\n"
+        assert str(await harness.give(own, CC)) == "250 2.0.0 Ok: mail taken"
+        assert await harness.store.reports.stories(MessageQuery(metadata={NOT_FORWARDED: "untied"})) == []
+        for unknown in (own.replace(b"<77@", b"<78@"), own.replace(b"NEWS@", b"eve@")):
+            await harness.give(unknown, CC)
+        assert len(await harness.store.reports.stories(MessageQuery(metadata={NOT_FORWARDED: "untied"}))) == 2
+        assert await harness.events() == []
 
     async def test_another_identity_has_no_say(self, harness: Harness) -> None:
         other = cc_address(KEYS, "other@acme.test", "reply.acme.test")
