@@ -1,6 +1,7 @@
 """DNS lookups: their results, the resolver, and the protocol that other packages depend on."""
 
 import asyncio
+import errno
 import random
 from collections.abc import Callable, Sequence
 from copy import copy
@@ -249,8 +250,20 @@ def _reason(error: Exception) -> str:
         case dns.resolver.NoNameservers():
             errors = error.kwargs.get("errors") or [("", False, 0, "no name server is configured", None)]
             return "; ".join(dict.fromkeys(f"{server} answered {answer}".strip() for server, _, _, answer, _ in errors))
+        case OSError():
+            return os_error_text(error)
         case _:
             return str(error) or type(error).__name__
+
+
+_NO_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+
+
+def os_error_text(error: OSError) -> str:
+    """Return the reason of an error of the system, in words that no reply of another server has."""
+    if error.errno in _NO_RESOURCES:
+        return "this host has no free file descriptor or memory for a connection"
+    return error.strerror or str(error) or type(error).__name__
 
 
 def _bare(name: dns.name.Name) -> str:

@@ -17,12 +17,14 @@ from relay.admin.server import AdminServer, metrics_application
 from relay.admin.suppression_evidence import EvidenceRoutes
 from relay.app.context import AppContext
 from relay.app.inbound_side import InboundSide
+from relay.app.open_files import possible_connections
 from relay.app.outbound_side import OutboundSide
 from relay.disk_space import EventSpace
 from relay.events.shedding import Shedding
 from relay.events.sink import EventSink
 from relay.events.spool import Spool
 from relay.http_tracker import Tracker
+from relay.tracker.server import Limits
 
 PIXEL_DELAY = 0.005
 """Seconds by which pixel requests are delayed while mail is in flight, because mail has priority."""
@@ -65,6 +67,7 @@ class HttpSide:
             self.outbound.keyring,
             sink,
             trusted_proxies=settings.tracker.trusted_proxies,
+            limits=Limits(connections=possible_connections(Limits().connections, settings)),
             checks=self.checks,
             verification=self.inbound.owner_verification,
             subscription=lambda queue_id, number: self.outbound.exclusion.subscription(

@@ -9,6 +9,7 @@ from typing import assert_never
 
 from relay.app.certificates import CertificateWatch
 from relay.app.context import AppContext
+from relay.app.open_files import possible_connections
 from relay.app.outbound_side import OutboundSide
 from relay.config.settings import Listener
 from relay.domains.mail_exchanger import MailExchangers
@@ -142,7 +143,8 @@ def _inbound_handler(context: AppContext, outbound: OutboundSide, processor: Inb
 def _servers(context: AppContext, submission: MessageHandler, inbound: MessageHandler) -> dict[str, SmtpServer]:
     """Build the listeners, which share one set of resources."""
     settings = context.settings()
-    resources = ServerResources(settings.server.data_dir)
+    possible = possible_connections(settings.smtp.max_connections, settings)
+    resources = ServerResources(settings.server.data_dir, most_connections=possible)
     connections = context.observer.metrics.smtp_connections
     for listener in settings.listeners:
         connections.labels(listener.name).set_function(partial(resources.connections.count, listener.name))

@@ -18,11 +18,24 @@ def needed_files(settings: Settings) -> int:
     return settings.smtp.max_connections + handshakes + tracker + settings.delivery.max_connections + OTHERS
 
 
+def possible_connections(wanted: int, settings: Settings) -> int:
+    """Return how many of the `wanted` connections of one kind the process may open within its limit of open files.
+
+    Half of a low limit, at most OTHERS, is kept for files beside connections. Each kind gets an equal part of the rest.
+    """
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = needed_files(settings)
+    if limit == resource.RLIM_INFINITY or limit >= needed:
+        return wanted
+    usable = limit - min(OTHERS, limit // 2)
+    return max(1, wanted * usable // (needed - OTHERS))
+
+
 def raise_file_limit(settings: Settings, log: Emit) -> None:
     """Raise the soft limit to what the connections need. Log when the hard limit is lower.
 
     At the limit no listener accepts and no delivery connects: the usual soft limit of 1024 is reached before the limits
-    of connections are.
+    of connections are. Under a lower hard limit there are fewer connections, by `possible_connections`.
     """
     needed = needed_files(settings)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -19,6 +19,7 @@ from relay.delivery.session import Session, Timeouts
 from relay.delivery.stream import ClientStream
 from relay.mail.reply import Reply, parse_reply
 from relay.queue.outcome import Phase
+from relay.resolver import os_error_text
 
 
 class Security(Enum):
@@ -109,7 +110,7 @@ async def connect(endpoint: Endpoint, options: ConnectOptions) -> Session | Conn
     except TimeoutError:
         return ConnectFailure(Reply(451, "4.4.1", f"no connection within {options.connect_timeout:g} s"), endpoint)
     except OSError as error:
-        reply = Reply(451, "4.4.1", f"no connection: {error.strerror or error}")
+        reply = Reply(451, "4.4.1", f"no connection: {os_error_text(error)}")
         return ConnectFailure(reply, endpoint, refused_connection=isinstance(error, ConnectionRefusedError))
     return await _Handshake(endpoint, options, connected).session()
 

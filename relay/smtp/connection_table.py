@@ -49,7 +49,9 @@ def guaranteed_parts(listeners: Sequence[Listener], most: int) -> dict[str, int]
 class ConnectionTable:
     """Counts connections by listener and by client of a listener."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int | None = None) -> None:
+        """`most` is the number of connections that the process can open, None for no such limit."""
+        self._most = most
         self._listeners: dict[str, Listener] = {}
         self._all: dict[str, dict[Waiting, str]] = {}
         """By listener, the connections with the network of their client."""
@@ -99,15 +101,21 @@ class ConnectionTable:
 
     def _free(self, listener: str, smtp: Smtp) -> tuple[int, int]:
         """Return the free connections of a listener, and how many it has when nothing is in use."""
-        parts = guaranteed_parts(tuple(self._listeners.values()), smtp.max_connections)
-        common = smtp.max_connections - sum(parts.values())
+        parts = self._parts(smtp)
+        common = max(self._limit(smtp) - sum(parts.values()), 0)
         borrowed = sum(max(len(self._all[name]) - part, 0) for name, part in parts.items())
         own = max(parts[listener] - len(self._all[listener]), 0)
         return own + max(common - borrowed, 0), parts[listener] + common
 
+    def _limit(self, smtp: Smtp) -> int:
+        return smtp.max_connections if self._most is None else min(smtp.max_connections, self._most)
+
+    def _parts(self, smtp: Smtp) -> Mapping[str, int]:
+        return guaranteed_parts(tuple(self._listeners.values()), self._limit(smtp))
+
     def _longest_waiting(self, listener: str, smtp: Smtp) -> Waiting | None:
         """Return the stranger that has waited longest, here or at a listener that uses more than its part."""
-        parts = guaranteed_parts(tuple(self._listeners.values()), smtp.max_connections)
+        parts = self._parts(smtp)
         strangers = [one for one in self._displaceable(listener, parts) if one.is_stranger]
         waiting = min(strangers, key=lambda one: one.waits_since, default=None)
         return None if waiting is None or waiting.waits_since == float("inf") else waiting

@@ -41,11 +41,11 @@ class ServerResources:
     Inbound mail has a pool of its own, half as large: mail of strangers uses up no space of submission.
     """
 
-    def __init__(self, data_dir: Path, limits: BodyLimits | None = None) -> None:
+    def __init__(self, data_dir: Path, limits: BodyLimits | None = None, most_connections: int | None = None) -> None:
         self.bodies = BodyPool(data_dir, limits)
         self.inbound_bodies = BodyPool(data_dir, self.bodies.limits.half())
         self.throttle = AuthThrottle()
-        self.connections = ConnectionTable()
+        self.connections = ConnectionTable(most_connections)
 
     def body_pool(self, kind: ListenerKind) -> BodyPool:
         """Return the pool of a kind of listener."""

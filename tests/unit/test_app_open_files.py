@@ -4,7 +4,7 @@ import resource
 
 import pytest
 
-from relay.app.open_files import OTHERS, needed_files, raise_file_limit
+from relay.app.open_files import OTHERS, needed_files, possible_connections, raise_file_limit
 from relay.config.settings import Settings
 from relay.smtp.tls_listener import MAX_HANDSHAKES
 from relay.tracker.server import Limits
@@ -46,3 +46,15 @@ def test_the_soft_limit_is_raised_as_far_as_needed_and_possible(
     raise_file_limit(SETTINGS, lambda line, **fields: logged.append((line, fields)))
     assert limits == ([] if raised is None else [raised])
     assert logged == lines
+
+
+@pytest.mark.parametrize(
+    ("limit", "smtp", "tracker"),
+    [(resource.RLIM_INFINITY, 300, 2000), (2576, 300, 2000), (1024, 99, 662), (256, 16, 110), (20, 1, 8)],
+)
+def test_under_a_low_limit_there_are_fewer_connections(
+    monkeypatch: pytest.MonkeyPatch, limit: int, smtp: int, tracker: int
+) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (limit, limit))
+    assert possible_connections(300, SETTINGS) == smtp
+    assert possible_connections(2000, SETTINGS) == tracker

@@ -1,0 +1,24 @@
+"""A lack of resources of this host is never taken for a reply of the destination."""
+
+import errno
+import os
+
+import pytest
+
+from relay.dsn.classify import classify
+from relay.dsn.rules_file import load_bounce_rules
+from relay.resolver import os_error_text
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM])
+def test_no_free_descriptor_is_no_rate_limit(number: int) -> None:
+    text = os_error_text(OSError(number, os.strerror(number), "/a/local/path.py"))
+    assert "/a/local" not in text
+    for status, before in (("4.4.3", "MX of there.test: "), ("4.4.1", "no connection: ")):
+        meaning = classify(load_bounce_rules(None), f"451 {status} {before}{text}", 451, status, "connect")
+        assert meaning.category in ("network", "dns_failure", "unknown"), meaning
+
+
+def test_other_errors_have_the_words_of_the_system() -> None:
+    assert os_error_text(OSError(errno.ECONNREFUSED, "Connection refused")) == "Connection refused"
+    assert os_error_text(TimeoutError()) == "TimeoutError"
