@@ -153,5 +153,7 @@ def _show_links(rewritten: Rewritten | None, texts: Mapping[str, str], *, as_jso
     show(rows, COLUMNS, as_json=as_json)
     if not as_json:
         click.echo(f"open pixel: {'yes' if rewritten.pixel else 'no'}")
+        if rewritten.size:
+            click.echo(rewritten.size)
         for reason in rewritten.skipped:
             click.echo(f"not rewritten: {reason}")

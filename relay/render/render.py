@@ -191,4 +191,6 @@ def _notes(rewritten: Rewritten | FastRewritten | None) -> dict[str, object]:
         "links": rewritten.link_count,
         "tracked": rewritten.tracked_count,
     }
+    if isinstance(rewritten, Rewritten) and rewritten.size:
+        notes["size"] = rewritten.size
     return notes | {"skipped": list(rewritten.skipped)} if rewritten.skipped else notes

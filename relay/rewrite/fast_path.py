@@ -6,6 +6,7 @@ The result has the content and the counts of `message.rewrite`, or is None. `doc
 from dataclasses import dataclass
 from functools import lru_cache
 
+from relay.rewrite.clipping import pushes_over
 from relay.rewrite.eligibility import skip_message_reason, skip_part_reason, unsubscribe_values
 from relay.rewrite.encoding import BASE64, QUOTED_PRINTABLE, base64_line, decode, encode_base64, has_long_line
 from relay.rewrite.html import Tag
@@ -79,6 +80,8 @@ def apply_fast(plan: FastPlan, content: bytes, keyring: Keyring, queue_id: str, 
         return None
 
     body, links, tracked = done
+    if pushes_over(plan.body, body, quoted=part.encoding == QUOTED_PRINTABLE):
+        return None
     if part.encoding == BASE64:
         encoded = content[part.body : part.end]
         body = encode_base64(body, base64_line(encoded)) + (b"\r\n" if encoded.endswith(b"\r\n") else b"")

@@ -70,6 +70,7 @@ class Reason(StrEnum):
     UNSUBSCRIBE = "same as a List-Unsubscribe URL"
     EXCLUDED_HOST = "host is excluded"
     SENSITIVE = "looks like a password, login, code or verification link"
+    CLIPPED = "Gmail would cut the mail off, because its HTML would become too large"
     VISIBLE_URL = "its visible text is a URL of another domain"
 
 

@@ -1,8 +1,11 @@
 """Adds tracking to a message for one recipient: splices URLs and the pixel, and keeps every other byte."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
+from relay.rewrite.clipping import Fitted, fit, is_pushed_over
 from relay.rewrite.encoding import BASE64, QUOTED_PRINTABLE, base64_line, encode_base64, has_long_line, quote, reencoded
+from relay.rewrite.links import Reason
 from relay.rewrite.options import Tracking
 from relay.rewrite.plan import LinkDecision, PartPlan, Plan, Splice, analyse
 from relay.rewrite.tokens import Keyring, Kind, Token, sign_token
@@ -31,6 +34,8 @@ class Rewritten:
     pixel: bool = False
     skipped: tuple[str, ...] = ()
     """Reasons why the message, or parts of it, stayed unchanged."""
+    size: str = ""
+    """What was done to keep the HTML below the size at which Gmail cuts it off, "" for nothing."""
 
     @property
     def link_count(self) -> int:
@@ -58,32 +63,77 @@ def apply(plan: Plan, content: bytes, keyring: Keyring, queue_id: str, recipient
     if not plan.parts:
         return Rewritten(content, plan.links, plan.pixel, plan.skipped)
 
-    def click(target: str) -> str:
-        return f"{plan.base_url}/c/{sign_token(keyring, Token(Kind.CLICK, queue_id, recipient, target))}"
-
-    links = tuple(
-        LinkDecision(link.part, link.target, True, link.reason, click(link.target)) if link.tracked else link
-        for link in plan.links
-    )
-    urls = iter([link.url.encode("ascii") for link in links if link.tracked])
     pixel = b""
     if plan.pixel:
         token = sign_token(keyring, Token(Kind.OPEN, queue_id, recipient))
         pixel = PIXEL.format(f"{plan.base_url}/o/{token}").encode("ascii")
+    tokens = _Tokens(plan.base_url, keyring, queue_id, recipient, pixel)
+    fitted = [_fit(part_plan, tokens) for part_plan in plan.parts]
 
     pieces: list[bytes] = []
     at = 0
-    for part_plan in plan.parts:
+    for part_plan, one in zip(plan.parts, fitted, strict=True):
         part = part_plan.part
-        texts = [pixel if splice.target is None else next(urls) for splice in part_plan.splices]
-        header = content[part.start : part.body]
-        body = _spliced(content, part_plan, texts)
-        if has_long_line(body) and part.encoding not in (BASE64, QUOTED_PRINTABLE):
-            header, body = reencoded(part, header, body)
+        header, body = _rewritten(content, part_plan, one.texts)
         pieces += (content[at : part.start], header, body)
         at = part.end
     pieces.append(content[at:])
-    return Rewritten(b"".join(pieces), links, plan.pixel, plan.skipped)
+
+    put_in = [
+        pair for part, one in zip(plan.parts, fitted, strict=True) for pair in zip(part.splices, one.texts, strict=True)
+    ]
+    urls = iter([text for splice, text in put_in if splice.target is not None])
+    links = tuple(_decided(link, next(urls)) if link.tracked else link for link in plan.links)
+    has_pixel = any(splice.target is None and text is not None for splice, text in put_in)
+    notes = [f"part {part.part.path}: {one.note}" for part, one in zip(plan.parts, fitted, strict=True) if one.note]
+    return Rewritten(b"".join(pieces), links, has_pixel, plan.skipped, "; ".join(notes))
+
+
+@dataclass(frozen=True, slots=True)
+class _Tokens:
+    """What the texts for one recipient are made from."""
+
+    base_url: str
+    keyring: Keyring
+    queue_id: str
+    recipient: int
+    pixel: bytes
+
+    def texts(self, part: PartPlan, *, short: bool) -> tuple[bytes, ...]:
+        """Return the text of each splice."""
+        return tuple(self.pixel if one.target is None else self._url(one.target, short=short) for one in part.splices)
+
+    def _url(self, target: str, *, short: bool) -> bytes:
+        token = Token(Kind.CLICK, self.queue_id, self.recipient, target)
+        return f"{self.base_url}/c/{sign_token(self.keyring, token, short=short)}".encode("ascii")
+
+
+def _fit(plan: PartPlan, tokens: _Tokens) -> Fitted:
+    """Return the texts of the part, as short as it takes to keep its HTML below the limit."""
+    texts = tokens.texts(plan, short=False)
+    if plan.part.content_type != "text/html" or not is_pushed_over(plan.size, plan.widths, texts):
+        return Fitted(texts)
+    is_link = [splice.target is not None for splice in plan.splices]
+    return fit(plan.size, plan.widths, tokens.texts(plan, short=True), is_link)
+
+
+def _decided(link: LinkDecision, url: bytes | None) -> LinkDecision:
+    if url is None:
+        return link._replace(tracked=False, reason=Reason.CLIPPED)
+    return link._replace(url=url.decode("ascii"))
+
+
+def _rewritten(content: bytes, plan: PartPlan, texts: Sequence[bytes | None]) -> tuple[bytes, bytes]:
+    """Return header block and body of the part with the texts that are not None."""
+    part = plan.part
+    header, body = content[part.start : part.body], content[part.body : part.end]
+    kept = [(splice, text) for splice, text in zip(plan.splices, texts, strict=True) if text is not None]
+    if not kept:
+        return header, body
+    body = _spliced(content, replace(plan, splices=tuple(splice for splice, _ in kept)), [text for _, text in kept])
+    if has_long_line(body) and part.encoding not in (BASE64, QUOTED_PRINTABLE):
+        return reencoded(part, header, body)
+    return header, body
 
 
 def _spliced(content: bytes, plan: PartPlan, texts: list[bytes]) -> bytes:

@@ -37,6 +37,8 @@ class Splice(NamedTuple):
     start: int
     end: int
     target: str | None
+    width: int
+    """Octets of the range in the decoded text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,13 @@ class PartPlan:
     """Offsets are those of the content, for a base64 part those of `decoded`."""
     decoded: bytes | None = None
     """The decoded text of a base64 part, None for all others."""
+    size: int = 0
+    """Octets of the decoded text."""
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """The octets that each splice replaces in the decoded text."""
+        return tuple(splice.width for splice in self.splices)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,9 +109,13 @@ def analyse(content: bytes, tracking: Tracking, parts: list[Part] | None = None)
         decisions += (
             LinkDecision(text.part.path, link.target, link.reason is Reason.TRACKED, link.reason) for link in found
         )
-        splices = [Splice(link.start, link.end, link.target) for link in found if link.reason is Reason.TRACKED]
+        splices = [
+            Splice(link.start, link.end, link.target, link.end - link.start)
+            for link in found
+            if link.reason is Reason.TRACKED
+        ]
         if pixel is not None and pixel[0] is text:
-            splices.append(Splice(pixel[1], pixel[1], None))
+            splices.append(Splice(pixel[1], pixel[1], None, 0))
             splices.sort(key=itemgetter(0))
         if splices:
             planned.append(_part_plan(text, splices))
@@ -190,14 +203,15 @@ def _links(text: _Text, rule: Rules) -> Iterator[FoundLink]:
 
 def _part_plan(text: _Text, splices: list[Splice]) -> PartPlan:
     """Return the plan of a part. Except for base64, offsets are moved from the decoded text to the content."""
-    part = text.part
+    part, size = text.part, len(text.decoded)
     if part.encoding == BASE64:
-        return PartPlan(part, tuple(splices), text.decoded)
+        return PartPlan(part, tuple(splices), text.decoded, size)
     if text.quoted is None:
-        return PartPlan(part, tuple(Splice(s.start + part.body, s.end + part.body, s.target) for s in splices))
+        moved = [splice._replace(start=splice.start + part.body, end=splice.end + part.body) for splice in splices]
+        return PartPlan(part, tuple(moved), size=size)
     moved = []
     for splice in splices:
         end = part.body + text.quoted.end_of(splice.end)
         start = end if splice.start == splice.end else part.body + text.quoted.start_of(splice.start)
-        moved.append(Splice(start, end, splice.target))
-    return PartPlan(part, tuple(moved))
+        moved.append(splice._replace(start=start, end=end))
+    return PartPlan(part, tuple(moved), size=size)

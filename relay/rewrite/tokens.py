@@ -12,6 +12,7 @@ from hmac import compare_digest
 
 from relay.mail.canonical_address import canonical
 from relay.mail.queue_id import LENGTH, is_queue_id
+from relay.rewrite.url_compression import compress, decompress
 
 _MAC = 16
 """Octets of the MAC."""
@@ -23,6 +24,9 @@ _QUEUE_ID = 9
 """Octets of the queue id."""
 
 _HEAD = _MAC + _TAG + _QUEUE_ID
+
+_COMPRESSED = 1 << 70
+"""Bit beside the queue id: the target is compressed. LENGTH digits need 70 of the 72 bits."""
 
 _MAX_RECIPIENT = 2**28 - 1
 """Largest index of a recipient: four octets of LEB128."""
@@ -114,15 +118,15 @@ def new_key(entropy: bytes, key_id: str = "k1") -> str:
     return f"{key_id}:{base64.b64encode(entropy).decode('ascii')}"
 
 
-def sign_token(keyring: Keyring, token: Token) -> str:
-    """Return the token as base64url without padding, for a URL.
+def sign_token(keyring: Keyring, token: Token, *, short: bool = False) -> str:
+    """Return the token as base64url without padding, for a URL. With `short`, the target is compressed if that helps.
 
     Raises ValueError for a kind used in addresses, for a malformed queue id, and for a target of a kind other than
     CLICK.
     """
     if token.kind not in URL_KINDS:
         raise ValueError(f"a {token.kind.name} token belongs in an address: use sign_address_token")
-    signed = binascii.b2a_base64(_sign(keyring, token), newline=False)
+    signed = binascii.b2a_base64(_sign(keyring, token, short=short), newline=False)
     return signed.translate(_TO_URL).rstrip(b"=").decode("ascii")
 
 
@@ -175,13 +179,14 @@ def verify_address_token(keyring: Keyring, kind: Kind, text: str) -> Token | Non
     return _verify(keyring, kind, data) if base64.b32encode(data).rstrip(b"=") == encoded else None
 
 
-def _sign(keyring: Keyring, token: Token) -> bytes:
+def _sign(keyring: Keyring, token: Token, *, short: bool = False) -> bytes:
     if token.target and token.kind is not Kind.CLICK:
         raise ValueError(f"a {token.kind.name} token has no target")
     key_id, key = keyring.keys[0]
-    protected = _key_tag(key_id) + _head(token.queue_id, token.number)
-    if token.target:
-        protected += token.target.encode("utf-8", "surrogatepass")
+    target, flag = token.target.encode("utf-8", "surrogatepass"), 0
+    if short and target and len(compressed := compress(target)) < len(target):
+        target, flag = compressed, _COMPRESSED
+    protected = _key_tag(key_id) + _head(token.queue_id, token.number, flag) + target
     mac = _keyed(token.kind, key_id, key).copy()
     mac.update(protected)
     return mac.digest() + protected
@@ -213,12 +218,12 @@ def _key_tag(key_id: str) -> bytes:
 
 
 @lru_cache(maxsize=4096)
-def _head(queue_id: str, recipient: int) -> bytes:
+def _head(queue_id: str, recipient: int, flag: int = 0) -> bytes:
     if not is_queue_id(queue_id):
         raise ValueError(f"{queue_id!r} is not a queue id: {LENGTH} digits of {_QUEUE_DIGITS}")
     if not 0 <= recipient <= _MAX_RECIPIENT:
         raise ValueError(f"recipient {recipient} is out of range: 0 to {_MAX_RECIPIENT}")
-    return int(queue_id.translate(_TO_INT), 32).to_bytes(_QUEUE_ID, "big") + _leb128(recipient)
+    return (int(queue_id.translate(_TO_INT), 32) | flag).to_bytes(_QUEUE_ID, "big") + _leb128(recipient)
 
 
 def _leb128(value: int) -> bytes:
@@ -235,14 +240,15 @@ def _decode(kind: Kind, protected: bytes) -> Token | None:
     """Return the token of authentic octets, None for octets in another form than that of `_sign`."""
     number = int.from_bytes(protected[_TAG : _TAG + _QUEUE_ID], "big")
     recipient, width = _read_leb128(protected[_TAG + _QUEUE_ID :])
-    text = protected[_TAG + _QUEUE_ID + width :]
+    octets: bytes | None = protected[_TAG + _QUEUE_ID + width :]
+    if number & _COMPRESSED and octets:
+        number, octets = number ^ _COMPRESSED, decompress(octets)
+    if octets is None or not width or number >= 32**LENGTH or (octets and kind is not Kind.CLICK):
+        return None
     try:
-        target = text.decode("utf-8", "surrogatepass") if text else ""
+        return Token(kind, _queue_id(number), recipient, octets.decode("utf-8", "surrogatepass"))
     except UnicodeDecodeError:
         return None
-    if not width or number >= 32**LENGTH or (target and kind is not Kind.CLICK):
-        return None
-    return Token(kind, _queue_id(number), recipient, target)
 
 
 def _read_leb128(octets: bytes) -> tuple[int, int]:

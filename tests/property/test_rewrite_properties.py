@@ -86,7 +86,7 @@ def link_splices(body: bytes) -> list[Splice]:
     """The splices of the links in this HTML, by their offsets in it."""
     head = b"Content-Type: text/html; charset=utf-8\r\n\r\n"
     splices = [splice for part in analyse(head + body, TRACKING).parts for splice in part.splices]
-    return [Splice(s.start - len(head), s.end - len(head), s.target) for s in splices if s.target is not None]
+    return [s._replace(start=s.start - len(head), end=s.end - len(head)) for s in splices if s.target is not None]
 
 
 @given(HTML, ENCODINGS)

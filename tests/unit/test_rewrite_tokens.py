@@ -165,3 +165,26 @@ def test_two_key_ids_with_the_same_tag_are_both_tried() -> None:
     second = Keyring((ring.keys[1],))
     token = Token(Kind.OPEN, QUEUE_ID, 0)
     assert verify_token(ring, Kind.OPEN, sign_token(second, token)) == token
+
+
+@pytest.mark.parametrize(
+    "target", ["https://e.test/", "https://shop.acme.test/?utm_source=newsletter&uid=8f14", "x", "\udc80" * 9]
+)
+def test_short_tokens_have_the_same_content(target: str) -> None:
+    token = Token(Kind.CLICK, QUEUE_ID, 300, target)
+    short, long = sign_token(RING, token, short=True), sign_token(RING, token)
+    assert verify_token(RING, Kind.CLICK, short) == verify_token(RING, Kind.CLICK, long) == token
+    assert len(short) <= len(long)
+    assert verify_token(RING, Kind.OPEN, short) is None
+
+
+def test_a_short_token_saves_a_third_of_a_usual_newsletter_url() -> None:
+    token = Token(
+        Kind.CLICK, QUEUE_ID, 0, "https://shop.acme.test/item-1?utm_source=newsletter&utm_medium=email&utm_campaign=a"
+    )
+    assert len(sign_token(RING, token, short=True)) * 3 < len(sign_token(RING, token)) * 2
+
+
+def test_other_kinds_are_never_compressed() -> None:
+    token = Token(Kind.OPEN, QUEUE_ID, 0)
+    assert sign_token(RING, token, short=True) == sign_token(RING, token)
