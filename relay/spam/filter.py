@@ -57,9 +57,11 @@ class ConfiguredFilter:
 
 
 async def _ask(spam: Spam, request: SpamRequest) -> SpamResult:
+    # Copied only now: messages that wait for a connection need no further memory.
+    content = request.beginning(spam.max_size)
     if spam.rspamd:
-        return await check_with_rspamd(spam.rspamd, request)
-    return await check_with_spamd(parse_host_port(spam.spamd), request)
+        return await check_with_rspamd(spam.rspamd, request, content)
+    return await check_with_spamd(parse_host_port(spam.spamd), content)
 
 
 def _with_own_score(result: SpamResult, score: int) -> SpamResult:

@@ -22,14 +22,14 @@ _VERDICTS: Mapping[str, Verdict] = {"reject": "spam", "discard": "spam", "quaran
 """Verdicts by action; all other actions let a message pass."""
 
 
-async def check_with_rspamd(url: str, request: SpamRequest) -> SpamResult:
+async def check_with_rspamd(url: str, request: SpamRequest, content: bytes) -> SpamResult:
     """Return the result of rspamd at a URL. Raises FilterError or OSError; the caller limits the time."""
     connector = aiohttp.TCPConnector(force_close=True)
     try:
         async with (
             aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar()) as session,
             session.post(
-                f"{url}/checkv2", data=BytesIO(request.content), headers=_headers(request), allow_redirects=False
+                f"{url}/checkv2", data=BytesIO(content), headers=_headers(request), allow_redirects=False
             ) as response,
         ):
             body = await _read(response.content)

@@ -6,7 +6,7 @@ from contextlib import suppress
 
 from relay.config.parsers import HostPort
 from relay.spam.errors import FilterError
-from relay.submission.spam import SpamRequest, SpamResult
+from relay.submission.spam import SpamResult
 
 MAX_RESPONSE = 64 * 1024
 """Octets of a response that are read."""
@@ -18,11 +18,10 @@ _STATUS = re.compile(r"SPAMD/[\d.]+ (\d+) (.*)")
 _SPAM = re.compile(r"(?mi)^Spam: *(\w+) *; *(-?[\d.]+) */ *(-?[\d.]+) *$")
 
 
-async def check_with_spamd(server: HostPort, request: SpamRequest) -> SpamResult:
-    """Return the result of spamd. Raises FilterError or OSError; the caller limits the time."""
+async def check_with_spamd(server: HostPort, content: bytes) -> SpamResult:
+    """Return the result of spamd for this content. Raises FilterError or OSError; the caller limits the time."""
     reader, writer = await asyncio.open_connection(server.host, server.port, limit=MAX_RESPONSE)
     try:
-        content = request.content
         writer.write(b"SYMBOLS SPAMC/1.5\r\nContent-length: %d\r\n\r\n" % len(content))
         writer.write(content)
         await writer.drain()

@@ -107,10 +107,9 @@ class SubmissionHandler:
             or (spam.senders == "unlisted" and decision.policy.identity)
         ):
             return None
-        added = fields_to_add(queue_id, transaction, facts, decision, settings.server.hostname, now)
-        return await self.spam.check(
-            spam_request(queue_id, transaction, added, settings.server.hostname, now, spam.max_size)
-        )
+        hostname = settings.server.hostname
+        added = fields_to_add(queue_id, transaction, facts, decision, hostname, now)
+        return await self.spam.check(spam_request(queue_id, transaction, added, hostname))
 
     async def _enqueue(
         self,

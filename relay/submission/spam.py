@@ -19,10 +19,12 @@ Verdict = Literal["ham", "spam", "later"]
 
 @dataclass(frozen=True, slots=True)
 class SpamRequest:
-    """A message to check, with its envelope and its client. `content` is its beginning, as it would be sent."""
+    """A message to check, with its envelope and its client."""
 
     queue_id: str
     content: bytes
+    """The content as the application sent it."""
+    added_fields: bytes
     reverse_path: str
     recipients: Sequence[str]
     client: str
@@ -30,6 +32,11 @@ class SpamRequest:
     credential: str
     hostname: str
     """Name of this host."""
+
+    def beginning(self, size: int) -> bytes:
+        """Return the message as it would be sent, up to the first `size` octets of its content."""
+        policy = MessagePolicy(added_fields=self.added_fields)
+        return outgoing(RenderInput(self.queue_id, 0.0, self.reverse_path, self.content[:size], policy))
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,16 +84,13 @@ class SpamFilter(Protocol):
         """Return the result, or why there is none."""
 
 
-def spam_request(
-    queue_id: str, transaction: Transaction, added: bytes, hostname: str, now: float, max_size: int
-) -> SpamRequest:
-    """Return the request for a message with these added fields, for its first `max_size` octets."""
+def spam_request(queue_id: str, transaction: Transaction, added_fields: bytes, hostname: str) -> SpamRequest:
+    """Return the request for a message with these added fields."""
     envelope, session = transaction.envelope, transaction.session
-    policy = MessagePolicy(added_fields=added)
-    beginning = RenderInput(queue_id, now, envelope.reverse_path, transaction.content[:max_size], policy)
     return SpamRequest(
         queue_id=queue_id,
-        content=outgoing(beginning),
+        content=transaction.content,
+        added_fields=added_fields,
         reverse_path=envelope.reverse_path,
         recipients=tuple(one.address for one in envelope.recipients),
         client=session.client,

@@ -18,6 +18,7 @@ from relay.submission.spam import SpamRequest, SpamResult, Unchecked
 REQUEST = SpamRequest(
     "Q1",
     b"Subject: x\r\n\r\nhello\r\n",
+    b"",
     "a@acme.test",
     ("u@rcpt.test", "v@rcpt.test"),
     "192.0.2.7",

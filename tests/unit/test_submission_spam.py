@@ -92,15 +92,17 @@ async def test_mail_that_was_not_checked(
 
 
 async def test_the_filter_gets_the_beginning_of_the_mail_as_it_would_be_sent(store: SqliteStore) -> None:
-    made, spam_filter = harness(store, HAM, spam={"max_size": 200})
+    made, spam_filter = harness(store, HAM)
     content = b"X-Relay-Tag: secret\r\n" + CONTENT + b"x" * 1000
     await made.take("a@x.test", content=content, session=replace(SESSION, credential="app", helo="app.test"))
     (request,) = spam_filter.requests
-    assert request.content.startswith(b"Received: from app.test ([192.0.2.7])\r\n\tby relay.test (relay)")
-    assert b"\r\nDate: " in request.content
-    assert b"\r\nMessage-ID: <Q0000000000001@acme.test>\r\n" in request.content
-    assert b"secret" not in request.content
-    assert len(request.content) < 600
+    sent = request.beginning(200)
+    assert sent.startswith(b"Received: from app.test ([192.0.2.7])\r\n\tby relay.test (relay)")
+    assert b"\r\nDate: " in sent
+    assert b"\r\nMessage-ID: <Q0000000000001@acme.test>\r\n" in sent
+    assert b"secret" not in sent
+    assert sent.endswith(b"xxx")
+    assert len(sent) < 600
     assert (request.queue_id, request.reverse_path, request.recipients) == (
         "Q0000000000001",
         "app@acme.test",
