@@ -8,6 +8,7 @@ from aiohttp import web
 
 from relay.admin.requests import (
     json_body,
+    parse_each,
     parse_entries,
     parse_fields,
     parse_limit,
@@ -30,7 +31,8 @@ class AddressListRoutes(ABC, Generic[T]):
     """List, add and remove: GET /NAME, POST /NAME and POST /NAME/remove.
 
     A page of GET has the parameters of `parameters`. POST has {NAME: [{"address": …}, …]} with the keys of `keys`;
-    if any entry is invalid, none is added, and 400 names all faults. Removal has {"addresses": […]} and the `scope`;
+    if any entry is invalid, none is added, and 400 names all faults. POST /NAME/check adds none, and answers 200 with
+    the entries and the faults, each with the index of its entry. Removal has {"addresses": […]} and the `scope`;
     the answer has the removed entries.
     """
 
@@ -48,6 +50,7 @@ class AddressListRoutes(ABC, Generic[T]):
         return [
             web.get(f"/{self.name}", self.listing),
             web.post(f"/{self.name}", self.add),
+            web.post(f"/{self.name}/check", self.check),
             web.post(f"/{self.name}/remove", self.remove),
         ]
 
@@ -62,6 +65,15 @@ class AddressListRoutes(ABC, Generic[T]):
         adding = await parse_entries(request, self.name, lambda given: self._parse(parse_fields(given, self.keys), now))
         await self._add(adding)
         return self._response(adding)
+
+    async def check(self, request: web.Request) -> web.Response:
+        """Return what `add` would add, and the faults, without adding anything."""
+        now = self._clock()
+        found, faults = await parse_each(
+            request, self.name, lambda given: self._parse(parse_fields(given, self.keys), now)
+        )
+        shown = [{"entry": number, "fault": fault} for number, fault in faults]
+        return web.json_response({self.name: [self._json(one) for one in found], "faults": shown})
 
     async def remove(self, request: web.Request) -> web.Response:
         """Remove addresses and return their entries."""

@@ -106,21 +106,28 @@ def parse_place(query: Mapping[str, str]) -> EventPlace | None:
 
 async def parse_entries(request: web.Request, name: str, read: Callable[[object], T]) -> list[T]:
     """Parse the entries under `name`. If any is invalid, raise 400 with all faults."""
+    found, faults = await parse_each(request, name, read)
+    if faults:
+        raise web.HTTPBadRequest(text="\n".join(f"entry {number + 1}: {fault}" for number, fault in faults))
+    return found
+
+
+async def parse_each(
+    request: web.Request, name: str, read: Callable[[object], T]
+) -> tuple[list[T], list[tuple[int, str]]]:
+    """Parse the entries under `name`; return the valid ones, and the faults with the index of their entry."""
     given = (await json_body(request)).get(name)
     if not isinstance(given, list):
         raise web.HTTPBadRequest(text=f'a body {{"{name}": [{{"address": "a@example.com"}}]}} is needed')
 
     found: list[T] = []
-    faults: list[str] = []
-    for number, one in enumerate(given, 1):
+    faults: list[tuple[int, str]] = []
+    for number, one in enumerate(given):
         try:
             found.append(read(one))
         except ValueError as error:
-            faults.append(f"entry {number}: {error}")
-
-    if faults:
-        raise web.HTTPBadRequest(text="\n".join(faults))
-    return found
+            faults.append((number, str(error)))
+    return found, faults
 
 
 def parse_fields(given: object, known: Collection[str]) -> dict[str, str]:

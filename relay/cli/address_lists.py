@@ -1,15 +1,15 @@
 """`relay suppression` and `relay unsubscribe`: show and change the address lists."""
 
-import io
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import click
 
-from relay.cli.address_files import PAGE, import_entries, read_entries, write_csv
+from relay.cli.address_files import read_address_file
+from relay.cli.address_import import PAGE, Import, write_csv
 from relay.cli.client import AdminClient
 from relay.cli.common import config_option, future_time, json_option, show
 from relay.reports.serialize import time_json
@@ -26,6 +26,8 @@ class AddressList:
     """Name of the route, and of the entries in its JSON."""
     fields: tuple[str, ...]
     """Columns of the CSV export."""
+    keys: tuple[str, ...]
+    """Fields that two entries do not share."""
     columns: tuple[tuple[str, str], ...]
     """Headings and fields of the table."""
     after: Callable[[Row], str | list[str]]
@@ -50,12 +52,18 @@ class AddressList:
         if not removed:
             sys.exit(1)
 
-    def import_file(self, path: Path, file: io.TextIOBase, defaults: Row, *, as_json: bool) -> None:
-        """Add the entries of a file, page by page, and print their number."""
-        rows = [
-            {**defaults, **{key: value for key, value in row.items() if value}} for row in read_entries(file.read())
-        ]
-        import_entries(AdminClient(path), self.name, rows, as_json=as_json)
+    def import_file(
+        self, path: Path, file: BinaryIO, defaults: Row, *, as_json: bool, dry_run: bool, partial: bool
+    ) -> None:
+        """Add the entries of a file: all of them, or with faults none; print their number. Exit with 65 for faults.
+
+        With `partial` the valid entries are added beside faults. With `dry_run` none is added.
+        """
+        imported = Import(
+            AdminClient(path), self.name, self.keys, read_address_file(file.read(), self.fields), defaults
+        )
+        known = self._pages(path, {}) if dry_run else ()
+        imported.run(known, as_json=as_json, dry_run=dry_run, partial=partial)
 
     def export(self, path: Path, *, as_json: bool) -> None:
         """Write the whole list as CSV, or as JSON lines."""
@@ -93,6 +101,7 @@ SUPPRESSIONS = AddressList(
         "state",
         "probation",
     ),
+    keys=("address", "domain"),
     columns=(
         ("ADDRESS", "address"),
         ("FOR", "domain"),
@@ -111,6 +120,7 @@ SUPPRESSIONS = AddressList(
 UNPROVEN = AddressList(
     name="unproven",
     fields=("address", "domain", "reason", "rule", "reply", "queue_id", "created_at", "provenance", "why", "times"),
+    keys=("address", "domain"),
     columns=(
         ("ADDRESS", "address"),
         ("FOR", "domain"),
@@ -139,6 +149,7 @@ _REPLAYED = (
 UNSUBSCRIBES = AddressList(
     name="unsubscribes",
     fields=("address", "domain", "campaign", "source", "queue_id", "created_at", "excludes_from"),
+    keys=("address", "domain", "campaign"),
     columns=(
         ("ADDRESS", "address"),
         ("FROM", "domain"),
@@ -155,7 +166,15 @@ UNSUBSCRIBES = AddressList(
 _addresses_argument = click.argument("addresses", nargs=-1, required=True)
 
 
-_file_argument = click.argument("file", type=click.File("r", encoding="utf-8-sig"))
+def _import_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the file, and the options of an import."""
+    for option in (
+        click.argument("file", type=click.File("rb")),
+        click.option("--dry-run", is_flag=True, help="Import nothing: check the file and count its entries."),
+        click.option("--partial", is_flag=True, help="Import the valid entries if others have faults."),
+    ):
+        command = option(command)
+    return command
 
 
 _suppression_domain = click.option(
@@ -230,15 +249,17 @@ def remove_suppressions(addresses: tuple[str, ...], path: Path, domain: str, as_
 
 
 @suppression.command("import")
-@_file_argument
+@_import_options
 @config_option
 @json_option
-def import_suppressions(file: io.TextIOBase, path: Path, as_json: bool) -> None:
+def import_suppressions(file: BinaryIO, path: Path, as_json: bool, dry_run: bool, partial: bool) -> None:
     """Add the addresses of a file to the list ("-" is standard input).
 
-    The file is CSV with a column `address`, has one address per line, or JSON lines as from `export`.
+    The file is CSV with a column `address`, has one address per line, or JSON lines as from `export`. If a line has a
+    fault, nothing is imported, and the exit code is 65.
     """
-    SUPPRESSIONS.import_file(path, file, {"provenance": "import"}, as_json=as_json)
+    defaults = {"provenance": "import"}
+    SUPPRESSIONS.import_file(path, file, defaults, as_json=as_json, dry_run=dry_run, partial=partial)
 
 
 @suppression.command("export")
@@ -295,18 +316,21 @@ def remove_unsubscribes(
 
 
 @unsubscribe.command("import")
-@_file_argument
+@_import_options
 @config_option
 @click.option("--domain", default="", help="Sending domain for entries without one; default: all.")
 @click.option("--campaign", default="", help="Campaign for entries without one; default: all campaign mail.")
 @json_option
-def import_unsubscribes(file: io.TextIOBase, path: Path, domain: str, campaign: str, as_json: bool) -> None:
+def import_unsubscribes(
+    file: BinaryIO, path: Path, domain: str, campaign: str, as_json: bool, dry_run: bool, partial: bool
+) -> None:
     """Add the addresses of a file to the list ("-" is standard input).
 
-    The file is CSV with a column `address`, has one address per line, or JSON lines as from `export`.
+    The file is CSV with a column `address`, has one address per line, or JSON lines as from `export`. If a line has a
+    fault, nothing is imported, and the exit code is 65.
     """
     defaults = {"source": "import", "domain": domain, "campaign": campaign}
-    UNSUBSCRIBES.import_file(path, file, defaults, as_json=as_json)
+    UNSUBSCRIBES.import_file(path, file, defaults, as_json=as_json, dry_run=dry_run, partial=partial)
 
 
 @unsubscribe.command("export")

@@ -297,7 +297,8 @@ async def test_the_suppression_list_is_edited_exported_and_imported(tmp_path: Pa
             await relay.run("suppression", "remove", "c@x.test", "--domain", "acme.test")
             assert not await relay.json("suppression", "list")
             (tmp_path / name).write_text(text)
-            assert await relay.json("suppression", "import", str(tmp_path / name)) == [{"imported": 3}]
+            (answer,) = await relay.json("suppression", "import", str(tmp_path / name))
+            assert (answer["imported"], answer["faults"]) == (3, 0)
             assert await relay.json("suppression", "list") == listed
         await _lift_what_counts_no_more(relay, tmp_path / "old.jsonl")
         assert await relay.json("suppression", "list") == listed

@@ -78,7 +78,8 @@ async def test_the_list_is_edited_exported_and_imported(tmp_path: Path) -> None:
             assert [one["address"] for one in taken] == ["a@x.test", "b@x.test"]
             assert not await relay.json("unsubscribe", "list")
             (tmp_path / name).write_text(text)
-            assert await relay.json("unsubscribe", "import", str(tmp_path / name)) == [{"imported": 2}]
+            (answer,) = await relay.json("unsubscribe", "import", str(tmp_path / name))
+            assert (answer["imported"], answer["faults"]) == (2, 0)
             assert await relay.json("unsubscribe", "list") == listed
         (tmp_path / "plain.txt").write_text("c@x.test\nd@x.test\n")
         await relay.run("unsubscribe", "import", str(tmp_path / "plain.txt"), "--domain", "acme.test")
@@ -88,7 +89,7 @@ async def test_the_list_is_edited_exported_and_imported(tmp_path: Path) -> None:
             ("d@x.test", "acme.test"),
         ]
         (tmp_path / "bad.csv").write_text("address,source\nno-address,\nb@x.test,nowhere\n")
-        with pytest.raises(AssertionError, match=r"(?s)entry 1: .*no @ in the address.*entry 2: source 'nowhere'"):
+        with pytest.raises(AssertionError, match=r"(?s)line 2: .*no @ in the address.*line 3: source 'nowhere'"):
             await relay.run("unsubscribe", "import", str(tmp_path / "bad.csv"))
         with pytest.raises(AssertionError, match="ended with 1"):
             await relay.run("unsubscribe", "remove", "nobody@x.test")

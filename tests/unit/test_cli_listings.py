@@ -51,7 +51,16 @@ WHOLE: dict[str, tuple[list[str], int]] = {
 
 
 BOUNDED = {
-    *("report deliveries", "provider list", "identity list", "domain list", "nodes", "dkim list", "imap folders"),
+    *(
+        "suppression replay",
+        "report deliveries",
+        "provider list",
+        "identity list",
+        "domain list",
+        "nodes",
+        "dkim list",
+        "imap folders",
+    ),
     *("domain records", "domain check", "preview", "audit"),
 }
 """Listings of what the configuration, DNS or one message has; nothing cuts them."""
