@@ -262,7 +262,7 @@ _NO_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOM
 def os_error_text(error: OSError) -> str:
     """Return the reason of an error of the system, in words that no reply of another server has."""
     if error.errno in _NO_RESOURCES:
-        return "this host has no free file descriptor or memory for a connection"
+        return "the relay has no free file descriptors for a connection"
     return error.strerror or str(error) or type(error).__name__
 
 
