@@ -23,6 +23,7 @@ from relay.storage.errors import SchemaError, StoreLockedError
 from relay.storage.postgres import nodes, schema
 from relay.storage.postgres.heartbeat import PAUSE
 from relay.storage.postgres.store import PostgresStore
+from relay.verification.quota import Quota, TooMany
 from tests.contract.values import NOW, ROOMY, accepted, settle
 from tests.integration.cluster import Cluster, keys
 from tests.servers.postgres import PostgresServer, fresh_schema
@@ -48,6 +49,16 @@ async def test_nodes_hear_of_new_work_at_once(cluster: Cluster) -> None:
     assert len(woken) <= pauses + 2, "one notification for all that came within its pause"
     assert await second.queue.next_due([]) == NOW
     assert len(keys(await second.queue.claim(NOW, ROOMY))) == 50
+
+
+async def test_nodes_share_the_quotas_of_the_verification_page(cluster: Cluster) -> None:
+    stores = [await cluster.node(name) for name in ("first", "second")]
+    client, address = Quota("client", 15), Quota("address", 10)
+    orders = ([client, address], [address, client])
+    answers = await asyncio.gather(*(stores[n % 2].verifications.spend(orders[n % 3 % 2], NOW) for n in range(40)))
+    assert [one for one in answers if one is not None] == [TooMany(NOW + HOUR)] * 30
+    answers = await asyncio.gather(*(stores[n % 2].verifications.spend([client], NOW + 1) for n in range(10)))
+    assert answers.count(None) == 5
 
 
 async def test_more_lanes_than_a_notification_holds_are_looked_up(cluster: Cluster) -> None:
