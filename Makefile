@@ -10,7 +10,7 @@ BUILT := build/native/.built
 # Tests start the program some hundred times: without this it would be compiled anew each time where this is set.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test check unit coverage test-python install dev native fuzz-native fidelity abuse nodes bench profile lock release clean
+.PHONY: demo test check unit coverage test-python install dev native fuzz fuzz-native fidelity abuse nodes bench profile lock release clean
 
 demo: $(VENV)/.installed
 	$(BIN)/relay demo
@@ -64,6 +64,11 @@ $(BUILT): setup.py $(NATIVE) | $(VENV)/.dev
 # A minute of mutated mails through the compiled code, built with sanitizers, and through its twins in Python.
 fuzz-native: $(VENV)/.dev
 	BIN=$(BIN) tests/native/run $(SECONDS)
+
+# Ten minutes of octets by chance through the parsers that meet strangers, guided by the code they reach (atheris), of
+# address lists through a Postfix where one is installed, and of stories through the model of the queue.
+fuzz: $(BUILT)
+	$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),600)
 
 # The worst that can be done to it from outside: kills, faults, hostile servers and clients. Takes about ten minutes.
 abuse: $(VENV)/.dev

@@ -37,8 +37,9 @@ def canonical(address: str) -> str:
 
 def canonical_domain(domain: str) -> str:
     """Return the canonical form of a domain or address literal; an invalid domain in lower case."""
-    if domain.startswith("[") and domain.endswith("]"):
-        return _canonical_literal(domain)
+    bare = domain.rstrip(".")
+    if bare.startswith("[") and bare.endswith("]"):
+        return _canonical_literal(bare)
     ascii_form = to_ascii(domain)
     return (_lower(domain) if ascii_form is None else ascii_form).rstrip(".")
 
@@ -58,10 +59,13 @@ def keys_of(address: str) -> tuple[str, ...]:
 
 
 def canonical_local_part(local: str) -> str:
-    """Return the canonical form of a local part."""
+    """Return the canonical form of a local part.
+
+    Quotes are decided on last: NFC makes characters that need them of some that do not, such as U+037E.
+    """
     if len(local) > 1 and local.startswith('"') and local.endswith('"'):
-        local = quoted_if_needed(_QUOTED_PAIR.sub(r"\1", local[1:-1]))
-    return _lower(local)
+        return quoted_if_needed(_lower(_QUOTED_PAIR.sub(r"\1", local[1:-1])))
+    return quoted_if_needed(_lower(local)) if DOT_STRING.fullmatch(local) else _lower(local)
 
 
 def quoted_if_needed(content: str) -> str:

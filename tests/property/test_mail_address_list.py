@@ -1,13 +1,12 @@
 """Address lists and canonical forms, whatever is written, and compared with Python's own reader of address fields."""
 
-from email.headerregistry import HeaderRegistry
-
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from relay.mail.address import MAX_LOCAL_PART, is_address
 from relay.mail.address_list import Unreadable, parse_address_list, read_address_list
 from relay.mail.canonical_address import canonical, quoted_if_needed
+from tests.fuzz.python_reading import seen_by_python
 
 PIECES = [
     *"@<>,:;()\"\\ \t.[]=?'`\u200b\x0b\x80",
@@ -87,12 +86,6 @@ def test_every_spelling_of_a_list_gives_its_addresses(case: tuple[str, list[str]
     read = parse_address_list(written)
     assert not isinstance(read, Unreadable), read
     assert [one.address for one in read] == found
-
-
-def seen_by_python(value: str) -> set[str]:
-    """Return the addresses that `email.headerregistry` sees in a From field, in canonical form."""
-    addresses = getattr(HeaderRegistry()("From", value.replace("\r\n", "")), "addresses")  # noqa: B009
-    return {canonical(f"{quoted_if_needed(one.username)}@{one.domain}") for one in addresses if one.domain}
 
 
 @given(st.one_of(values, lists().map(lambda case: case[0])))

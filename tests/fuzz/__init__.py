@@ -1,0 +1,1 @@
+"""Coverage-guided fuzzing of the parsers that meet strangers' octets: `make fuzz`."""
