@@ -34,6 +34,9 @@ _PUT = (
 _LISTED = f"SELECT {_COLUMNS} FROM suppressions WHERE address = ? AND domain = ?"  # noqa: S608  names only
 
 
+_TESTED = f"SELECT {_COLUMNS} FROM suppressions WHERE address = ? AND probation = ? LIMIT 1"  # noqa: S608  names only
+
+
 _COUNT_UP = (
     "INSERT INTO soft_bounces (address, domain, queue_id, at, late) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
 )
@@ -113,7 +116,8 @@ class SuppressionTable:
 def add_evidence(raw: Connection, evidence: Iterable[Evidence]) -> None:
     """Apply evidence: suppress at once, or count it and suppress at the threshold. Permanent rows do not change.
 
-    A bounce of the message that tests the address renews its suppression, whatever the threshold.
+    A bounce of the message that tests the address renews its suppression, whatever the threshold, in the scope that the
+    bounce proves.
     """
     for one in evidence:
         if one.unproven:
@@ -121,9 +125,10 @@ def add_evidence(raw: Connection, evidence: Iterable[Evidence]) -> None:
             continue
         found = one.suppression
         key = (canonical(found.address), found.domain)
-        row = raw.execute(_LISTED, key).fetchone()
+        tested = raw.execute(_TESTED, (key[0], found.queue_id)).fetchone() if found.queue_id else None
+        row = raw.execute(_LISTED, key).fetchone() or tested
         listed = _of(row) if row else None
-        if one.threshold > 1 and not (listed and listed.probation and listed.probation == found.queue_id):
+        if one.threshold > 1 and tested is None:
             raw.execute(_FORGET_OLD, (*key, found.created_at - MEMORY))
             raw.execute(_COUNT_UP, (*key, found.queue_id, found.created_at, one.late))
             if raw.execute(_COUNT, key).fetchone()[0] < one.threshold:

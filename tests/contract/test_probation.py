@@ -88,6 +88,17 @@ async def test_a_bounce_renews_the_suppression_for_twice_its_length(store: Store
     assert renewed == replace(found, expires_at=NOW + 28 * DAY)
 
 
+async def test_a_bounce_that_proves_less_renews_it_in_its_own_scope(store: Store) -> None:
+    await store.suppressions.add([FULL])
+    await begin(store, "B")
+    await attempt(store, "B", State.DELIVERED)
+    found = replace(FULL, domain="acme.test", queue_id="B", created_at=NOW, expires_at=NOW + 14 * DAY)
+    bounce = ReturnedMail(Event(Kind.BOUNCED, NOW, "B", 0), (Evidence(found, threshold=3, late=True),))
+    await store.events.record_returned([bounce])
+    (renewed,) = await store.suppressions.find(SuppressionQuery())
+    assert (renewed.domain, renewed.expires_at) == ("acme.test", NOW + 28 * DAY)
+
+
 async def test_a_bounce_by_mail_after_the_delivery_renews_it_too(store: Store) -> None:
     await store.suppressions.add([FULL])
     await begin(store, "B")
