@@ -4,6 +4,7 @@
 |--------------|------------|--------------------------------------------------------------------------------------|
 | /o/<token>   | GET HEAD   | 200 and a transparent pixel; recorded as open                                        |
 | /c/<token>   | GET HEAD   | 302 to the URL inside the token; recorded as click                                   |
+|              |            | 410 and a page if an operator blocked the link                                       |
 | /u/<token>   | GET HEAD   | 200 and a page with a button; nothing happens                                        |
 |              |            | 410 if the store no longer has the message                                           |
 | /u/<token>   | POST       | 200 if the unsubscribe is on disk (RFC 8058), 503 if it cannot be written            |
@@ -31,8 +32,10 @@ from relay.events.sink import EventSink
 from relay.rewrite.tokens import Keyring, Kind, Token, verify_token
 from relay.suppression.unsubscribes import Subscription
 from relay.tracker import pages, responses
+from relay.tracker.canary import is_canary
 from relay.tracker.client import Client, Network, client_address, client_group, is_trusted, parse_client
 from relay.tracker.fast_path import Delay, PixelFastPath, PixelRequest
+from relay.tracker.link_blocks import LinkBlocks
 from relay.tracker.ports import AddressVerification
 from relay.tracker.recorder import Recorder
 from relay.tracker.request import MAX_BODY, path_of, read_body, tokens_in
@@ -61,7 +64,8 @@ class Tracker:
     `keyring` is called for each request, so that new keys need no restart. `checks` gives the state for /healthz.
     X-Forwarded-For is trusted from `trusted_proxies` only. Without `verification`, as in a standalone tracker, the
     pages that verify addresses ask for the code. Without `subscription` the unsubscribe page is the same for all.
-    `on_folded` is called with the number of events that were counted in another one (`relay.tracker.repeats`).
+    `blocks` returns the blocked links. `on_folded` is called with the number of events that were counted in another one
+    (`relay.tracker.repeats`).
     """
 
     def __init__(
@@ -77,6 +81,7 @@ class Tracker:
         subscription: FindSubscription | None = None,
         pixel_delay: Delay = lambda: 0.0,
         on_folded: Callable[[int], None] = lambda _: None,
+        blocks: Callable[[], LinkBlocks] = LinkBlocks,
     ) -> None:
         self._keyring = keyring
         self._sink = sink
@@ -87,6 +92,7 @@ class Tracker:
         self._verification = VerificationRoutes(verification, clock)
         self._subscription = subscription
         self._pixel_delay = pixel_delay
+        self._blocks = blocks
         self._recorder = Recorder(sink, clock, on_folded)
         self._fast_path: PixelFastPath | None = None
         self._server: Server | None = None
@@ -191,7 +197,11 @@ class Tracker:
         target = location(token.target) if token is not None else None
         if token is None or target is None:
             return responses.page(pages.INVALID, pages.POLICY, status=404)
-        self._recorder.record(EventKind.CLICK, token, *self._client(request), {"target": token.target})
+        block = None if is_canary(token) else self._blocks().find(token)
+        blocked: dict[str, object] = {} if block is None else {"blocked": str(block)}
+        self._recorder.record(EventKind.CLICK, token, *self._client(request), {"target": token.target, **blocked})
+        if block is not None:
+            return responses.page(pages.BLOCKED, pages.POLICY, status=410)
         return responses.redirect(target)
 
     async def _unsubscribe(self, request: web.BaseRequest, text: str) -> web.Response:

@@ -11,6 +11,7 @@ from relay.admin.dashboard.routes import DashboardRoutes, dashboard_application
 from relay.admin.domains import DomainRoutes
 from relay.admin.identities import IdentityRoutes
 from relay.admin.identity_pauses import IdentityPauseRoutes
+from relay.admin.link_blocks import LinkBlockRoutes
 from relay.admin.providers import ProviderRoutes
 from relay.admin.reports import ReportRoutes
 from relay.admin.server import AdminServer, metrics_application
@@ -24,6 +25,7 @@ from relay.events.shedding import Shedding
 from relay.events.sink import EventSink
 from relay.events.spool import Spool
 from relay.http_tracker import Tracker
+from relay.tracker.link_blocks import BlockParser
 from relay.tracker.server import Limits
 
 PIXEL_DELAY = 0.005
@@ -75,6 +77,7 @@ class HttpSide:
             ),
             pixel_delay=lambda: PIXEL_DELAY if context.observer.mail_in_flight() else 0.0,
             on_folded=metrics.events_folded.inc,
+            blocks=lambda: context.store.link_blocks.blocks,
         )
         await tracker.start(settings.tracker.host, settings.tracker.port)
         context.stack.push_async_callback(tracker.stop)
@@ -146,6 +149,12 @@ class HttpSide:
             SuppressionRoutes(store.suppressions, context.clock).table(),
             EvidenceRoutes(
                 context.settings, context.bounce_policy, store.suppressions, store.reports, context.clock
+            ).table(),
+            LinkBlockRoutes(
+                store.link_blocks,
+                parser=lambda: BlockParser(self.outbound.keyring()),
+                clock=context.clock,
+                log=context.log,
             ).table(),
             UnsubscribeRoutes(store.unsubscribes, context.settings, context.clock).table(),
         ]

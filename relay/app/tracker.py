@@ -7,6 +7,7 @@ from pathlib import Path
 
 from relay.app.data_dir import prepare_data_dir
 from relay.app.observer import log_line
+from relay.app.supervisor import Supervisor
 from relay.config import Settings
 from relay.disk_space import EventSpace
 from relay.domains.key_files import read_keyring
@@ -16,6 +17,8 @@ from relay.events.sink import EventSink
 from relay.events.spool import Spool
 from relay.http_tracker import Tracker
 from relay.log import open_log
+from relay.tracker.block_file import BLOCK_FILE, INTERVAL, BlockFile
+from relay.tracker.link_blocks import BlockParser
 
 
 class TrackerApp:
@@ -46,7 +49,15 @@ class TrackerApp:
         await sink.start()
         self._stack.push_async_callback(sink.close)
 
-        tracker = Tracker(lambda: keyring, sink, trusted_proxies=settings.tracker.trusted_proxies)
+        file = BlockFile(settings.server.data_dir / BLOCK_FILE, lambda: BlockParser(keyring), self.log)
+        file.read()
+        supervisor = Supervisor(self.log)
+        supervisor.keep("blocked links", lambda: _follow(file))
+        self._stack.push_async_callback(supervisor.stop)
+
+        tracker = Tracker(
+            lambda: keyring, sink, trusted_proxies=settings.tracker.trusted_proxies, blocks=lambda: file.blocks
+        )
         await tracker.start(settings.tracker.host, settings.tracker.port)
         self._stack.push_async_callback(tracker.stop)
         return tracker
@@ -65,3 +76,10 @@ class TrackerApp:
     def publish(self, events: Sequence[Event]) -> None:
         """Log durable events."""
         self.log.several([log_line(event) for event in events])
+
+
+async def _follow(file: BlockFile) -> None:
+    """Read the file whenever it changes."""
+    while True:
+        await asyncio.sleep(INTERVAL)
+        await asyncio.to_thread(file.read)

@@ -13,7 +13,7 @@ click.UsageError.exit_code = os.EX_USAGE
 
 COMMANDS = {
     "serve": "relay.cli.serve:serve",
-    "tracker": "relay.cli.serve:tracker",
+    "tracker": "relay.cli.tracker:tracker",
     "demo": "relay.cli.demo.command:demo",
     "config": "relay.cli.config:config",
     "queue": "relay.cli.queue:queue",

@@ -8,7 +8,7 @@ import socket
 import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
@@ -48,10 +48,8 @@ def serve(path: Path) -> None:
     sys.exit(run(settings, lambda: serve_until_signal(lambda: App(settings, path))))
 
 
-@click.command()
-@config_option
-def tracker(path: Path) -> None:
-    """Run only the tracker. It needs the keys (tracker.keys), and writes events to its spool folder."""
+def run_tracker(path: Path) -> NoReturn:
+    """Run only the tracker until a signal, and exit."""
     settings = settings_or_exit(path)
     if not settings.tracker.address:
         click.echo("relay: tracker.address is empty; set it to run the tracker", err=True)

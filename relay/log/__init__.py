@@ -129,6 +129,11 @@ LINES: dict[str, str] = {
     "unless its last line was torn only. file, torn, damaged.",
     "events.spool_unreadable": "A spool file cannot be read; it is kept as *.damaged, and the files behind it are "
     "read. file, error.",
+    "links.blocked": "An operator blocked a link, a URL or a host: clicks on it answer 410. block, note.",
+    "links.unblocked": "An operator ended a block of links. block.",
+    "links.read": "The blocked links of a tracker were read from its file; lines with a fault are left out. file, "
+    "blocks, faults.",
+    "links.file_unreadable": "The file of blocked links cannot be read; those read before stay in force. file, error.",
     "events.shed": "Disk space is short: opens and clicks are not kept, readers are redirected as before. Free space, "
     "or mail will be refused. free.",
     "events.shed_ended": "There is enough disk space again; opens and clicks are kept. events (not kept), free.",
@@ -187,6 +192,7 @@ _LEVEL_OF = {
     "node.lease_lost": "warning",
     "events.spooled": "warning",
     "events.spool_failing": "error",
+    "links.file_unreadable": "error",
     "events.shed": "error",
     "events.spool_damaged": "error",
     "events.spool_unreadable": "error",

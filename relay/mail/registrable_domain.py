@@ -52,3 +52,10 @@ def registrable(host: str) -> str:
         return name
     count = 3 if ".".join(labels[-2:]) in _SUFFIXES else 2
     return ".".join(labels[-count:])
+
+
+def is_suffix(host: str) -> bool:
+    """Whether registrations are made below a host in lower case, by the same rule: "com", "co.uk"."""
+    if host.startswith("[") or host.rpartition(".")[2].isdigit() or host == "localhost":
+        return False
+    return "." not in host or host in _SUFFIXES

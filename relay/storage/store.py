@@ -10,6 +10,7 @@ from relay.storage.domains import DomainWatchTable
 from relay.storage.due_lanes import DueLanes
 from relay.storage.events import EventTable
 from relay.storage.identity_outcomes import OutcomeTable
+from relay.storage.link_blocks import LinkBlockTable
 from relay.storage.pauses import PauseTable
 from relay.storage.queue_store import BaseQueueStore
 from relay.storage.report_queries import ReportQueries
@@ -46,6 +47,8 @@ class Store(ABC):
         """Implements DomainWatchStore and BaseUrlStore."""
         self.verifications = VerificationTable(database)
         """Implements VerificationStore."""
+        self.link_blocks = LinkBlockTable(database)
+        """Implements LinkBlockStore."""
         self.audits = AuditReader(database, kept_with_messages)
         """Implements AuditStore."""
         self._opened = AsyncExitStack()

@@ -102,6 +102,15 @@ TOO_OLD = page(
 )
 
 
+BLOCKED = page(
+    "This link was disabled",
+    '<p role="alert">The page it led to was reported as harmful, so it is not opened. '
+    "There is nothing you need to do.</p>\n"
+    "<p>If you expected something there, please ask the sender of the message.</p>",
+    "warn",
+)
+
+
 FAILED = page(
     "That did not work",
     '<p role="alert">We could not save this just now. Please try again in a minute.</p>\n'

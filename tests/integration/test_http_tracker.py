@@ -24,6 +24,8 @@ from relay.events.sink import EventSink
 from relay.events.spool import Spool, decode_event
 from relay.http_tracker import Tracker
 from relay.rewrite.tokens import Keyring, Kind, Token, new_key, parse_keyring, sign_token
+from relay.tracker.canary import canary
+from relay.tracker.link_blocks import Block, LinkBlocks
 from relay.tracker.repeats import KEPT
 from relay.tracker.server import Limits
 from tests.servers.waiting import PATIENCE, until
@@ -610,6 +612,37 @@ async def test_a_trusted_proxy_has_no_connection_limit(serve: Serve) -> None:
     for _ in range(10):
         await served.connect()
     await until(lambda: served.tracker.connections == 10)
+
+
+async def test_a_blocked_link_answers_410_with_a_page_and_its_story_says_so(serve: Serve) -> None:
+    blocks = [LinkBlocks()]
+    served = await serve(blocks=lambda: blocks[0])
+    assert (await served.ask(CLICK)).status == 302
+    blocks[0] = LinkBlocks([Block("host", "shop.example")])
+    answer = await served.ask(CLICK)
+    assert (answer.status, answer.header("Location"), answer.header("Cache-Control")) == (410, None, "no-store")
+    assert b"This link was disabled" in answer.body
+    assert b"shop.example" not in answer.body
+    assert (await served.ask(CLICK, "HEAD")).status == 410
+    assert (await served.ask(path(Kind.CLICK, "https://other.example/"))).status == 302
+    blocks[0] = LinkBlocks()
+    assert (await served.ask(CLICK)).status == 302
+
+    events = await served.events(5)
+    assert [event.data.get("blocked") for event in events] == [
+        None,
+        "host shop.example",
+        "host shop.example",
+        None,
+        None,
+    ]
+    assert events[1].data["target"] == TARGET
+
+
+async def test_a_canary_is_never_blocked(serve: Serve) -> None:
+    served = await serve(blocks=lambda: LinkBlocks([Block("host", "t.example")]))
+    sent = canary(KEYS, "https://t.example", 7)
+    assert (await served.ask(URL(sent.link).path)).status == 302
 
 
 async def test_a_flood_of_requests_makes_few_events(serve: Serve) -> None:

@@ -19,10 +19,13 @@ from relay.log import Log
 from relay.queue.entry import State
 from relay.queue.operator_actions import hold
 from relay.queue.ports import EntryQuery
+from relay.rewrite.tokens import Kind as TokenKind
+from relay.rewrite.tokens import Token
 from relay.storage.errors import SchemaError, StoreLockedError
 from relay.storage.postgres import nodes, schema
 from relay.storage.postgres.heartbeat import PAUSE
-from relay.storage.postgres.store import PostgresStore
+from relay.storage.postgres.store import POLL_INTERVAL, PostgresStore
+from relay.tracker.link_blocks import Block
 from relay.verification.quota import Quota, TooMany
 from tests.contract.values import NOW, ROOMY, accepted, settle
 from tests.integration.cluster import Cluster, keys
@@ -59,6 +62,18 @@ async def test_nodes_share_the_quotas_of_the_verification_page(cluster: Cluster)
     assert [one for one in answers if one is not None] == [TooMany(NOW + HOUR)] * 30
     answers = await asyncio.gather(*(stores[n % 2].verifications.spend([client], NOW + 1) for n in range(10)))
     assert answers.count(None) == 5
+
+
+async def test_nodes_hear_of_blocked_links_at_once(cluster: Cluster) -> None:
+    first, second = await cluster.node("first"), await cluster.node("second")
+    await until(lambda: len(first.nodes.live) == 2)
+    began = time.monotonic()
+    block = await first.link_blocks.block(Block("host", "evil.test", NOW))
+    link = Token(TokenKind.CLICK, "0ABCDFGHJKLMNP", 0, "https://evil.test/")
+    assert await until(lambda: second.link_blocks.blocks.find(link)) == block
+    await second.link_blocks.unblock(block)
+    await until(lambda: first.link_blocks.blocks.find(link) is None)
+    assert time.monotonic() - began < POLL_INTERVAL / 2, "by notification, not by the next poll"
 
 
 async def test_more_lanes_than_a_notification_holds_are_looked_up(cluster: Cluster) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from relay.rewrite.tokens import Kind, Token, parse_keyring, sign_token
 from tests.servers.relay_process import RelayProcess, free_port
 from tests.servers.sink import Sink
 from tests.servers.waiting import PATIENCE
@@ -131,6 +132,33 @@ base_url = "http://127.0.0.1:{away.port}"
                 part.rename(part.with_suffix(""))
             assert sorted((await kinds(relay, queue_id, 5))[3:]) == ["click", "open"]
             assert not list((tmp_path / "data" / "spool").glob("*.jsonl"))
+
+
+async def test_a_standalone_tracker_follows_its_file_of_blocked_links(tmp_path: Path) -> None:
+    away = TrackerProcess(tmp_path / "away", free_port())
+    link = sign_token(parse_keyring([KEY]), Token(Kind.CLICK, "0ABCDFGHJKLMNP", 0, "https://shop.acme.test/"))
+    file = away.data / "blocked-links"
+    await away.start()
+    try:
+        async with aiohttp.ClientSession(f"http://127.0.0.1:{away.port}") as reader:
+
+            async def status() -> int:
+                async with reader.get(f"/c/{link}", allow_redirects=False) as answer:
+                    return answer.status
+
+            assert await status() == 302
+            file.write_text("# from the relay\nacme.test\n\nnothing at all\n")
+            async with asyncio.timeout(PATIENCE):
+                while await status() != 410:
+                    await asyncio.sleep(0.1)
+            (line,) = away.logged("links.read")
+            assert (line["blocks"], [fault[:7] for fault in line["faults"]]) == (1, ["line 4:"])
+            file.unlink()
+            async with asyncio.timeout(PATIENCE):
+                while await status() != 302:
+                    await asyncio.sleep(0.1)
+    finally:
+        assert await away.stop() == 0
 
 
 async def test_a_standalone_tracker_needs_an_address(tmp_path: Path) -> None:

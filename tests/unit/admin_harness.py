@@ -11,6 +11,7 @@ from relay.admin.address_lists import SuppressionRoutes, UnsubscribeRoutes
 from relay.admin.api import NodeRoutes, QueueRoutes, ServerRoutes, admin_application
 from relay.admin.domains import DomainRoutes
 from relay.admin.identities import IdentityRoutes
+from relay.admin.link_blocks import LinkBlockRoutes
 from relay.admin.providers import ProviderRoutes
 from relay.admin.reports import ReportRoutes
 from relay.admin.server import AdminServer
@@ -21,8 +22,10 @@ from relay.queue.entry import Entry
 from relay.queue.message import Message, NewMessage
 from relay.queue.routing import LanePause
 from relay.render.message_policy import MessagePolicy
+from relay.rewrite.tokens import new_key, parse_keyring
 from relay.storage.sqlite.store import SqliteStore
 from relay.storage.store import Store
+from relay.tracker.link_blocks import BlockParser
 from tests.servers.signing_side import SigningSide
 from tests.servers.verification_side import VerificationSide
 
@@ -44,6 +47,9 @@ PROVIDERS = Settings.model_validate(
 )
 
 
+KEYRING = parse_keyring([new_key(b"k" * 32)])
+
+
 CONTENT = b"From: app@acme.test\r\nSubject: gr\xfc\xdfe\r\n\r\nsecret body\r\n"
 
 
@@ -56,6 +62,7 @@ class AdminHarness:
         self.published: list[Event] = []
         self.pauses: dict[str, LanePause] = {}
         self.wakes = 0
+        self.lines: list[tuple[str, dict[str, object]]] = []
         self.reloaded: Mapping[str, object] = {"changed": ["domains"], "restart_needed": []}
         self.server = AdminServer(
             admin_application(
@@ -72,6 +79,12 @@ class AdminHarness:
                 self.provider_routes(store).table(),
                 ReportRoutes(store.reports, store.reports, store.reports).table(),
                 SuppressionRoutes(store.suppressions, lambda: NOW + 10).table(),
+                LinkBlockRoutes(
+                    store.link_blocks,
+                    parser=lambda: BlockParser(KEYRING),
+                    clock=lambda: NOW + 10,
+                    log=lambda line, **fields: self.lines.append((line, fields)),
+                ).table(),
                 UnsubscribeRoutes(store.unsubscribes, Settings, lambda: NOW + 10).table(),
             )
         )

@@ -61,6 +61,7 @@ BOUNDED = {
         "dkim list",
         "imap folders",
     ),
+    "tracker list",
     *("domain records", "domain check", "preview", "audit"),
 }
 """Listings of what the configuration, DNS or one message has; nothing cuts them."""
@@ -70,6 +71,7 @@ NO_LISTING = {
     *("config show", "status", "queue show", "provider resume", "send-test", "storage check", "dkim rotate"),
     *("identity resume", "identity show", "identity test", "identity verify", "suppression add", "suppression remove"),
     *("suppression import", "unsubscribe add", "unsubscribe remove", "unsubscribe import"),
+    *("tracker block", "tracker unblock"),
     *("queue flush", "queue release", "queue delete"),
 }
 

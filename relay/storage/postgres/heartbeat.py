@@ -48,6 +48,8 @@ class HeartbeatCallbacks:
     beat: Callable[[HeartbeatResult], None]
     due: Callable[[Sequence[Due]], None]
     """Another node enqueued; empty when the lanes did not fit, or when notifications may have been missed."""
+    links: Callable[[], None]
+    """Another node changed the blocked links, or may have done so."""
 
 
 class Heartbeat:
@@ -64,6 +66,11 @@ class Heartbeat:
         self.channel = ""
         self.lease = ""
         """The current lease."""
+
+    @property
+    def link_channel(self) -> str:
+        """Channel of changes of the blocked links."""
+        return f"{self.channel}_links"
 
     @property
     def lease_valid(self) -> bool:
@@ -92,6 +99,7 @@ class Heartbeat:
                     await self._connect()
                     await self._beat()
                     self._callbacks.due(())  # Notifications may have been missed.
+                    self._callbacks.links()
                 await self._listen(HEARTBEAT)
                 await self._beat()
             except (psycopg.Error, OSError):  # Calls of the store report the fault.
@@ -106,6 +114,7 @@ class Heartbeat:
         row = await (await connection.execute(_CHANNEL)).fetchone()
         self.channel = row[0] if row else ""
         await connection.execute(f"LISTEN {self.channel}")
+        await connection.execute(f"LISTEN {self.link_channel}")
 
     async def _drop(self) -> None:
         if self._connection is not None:
@@ -117,7 +126,11 @@ class Heartbeat:
         assert self._connection is not None
         async for notice in self._connection.notifies(timeout=seconds):
             sender, _, named = notice.payload.partition(" ")
-            if sender != self._node.id:
+            if sender == self._node.id:
+                continue
+            if notice.channel == self.link_channel:
+                self._callbacks.links()
+            else:
                 self._callbacks.due(dues_of(named))
 
     async def _register(self) -> None:

@@ -14,6 +14,7 @@ from relay.clock import system_clock
 from relay.events.ports import StoreError
 from relay.log import Emit, unlogged
 from relay.storage.audit import AuditReader
+from relay.storage.database import Connection
 from relay.storage.due_lanes import DueLanes
 from relay.storage.postgres import partitions, schema
 from relay.storage.postgres.background import BackgroundTasks
@@ -60,7 +61,7 @@ class PostgresStore(Store):
 
         self._log = log
         self._on_work = on_work
-        self._heartbeat = Heartbeat(url, node, HeartbeatCallbacks(self._on_beat, self._on_due))
+        self._heartbeat = Heartbeat(url, node, HeartbeatCallbacks(self._on_beat, self._on_due, self._on_links))
         self._notifier = Notifier(self._readers, node.id)
         self._background = BackgroundTasks()
 
@@ -112,6 +113,8 @@ class PostgresStore(Store):
         with suppress(StoreError):
             await self.database.write(partitions.make_ahead(now))
         await self._ledgers.load(now)
+        await self.link_blocks.load()
+        self.link_blocks.announce = partial(_notify_links, self._heartbeat.link_channel, self.nodes.id)
         self._background.run(self._poll)
 
     async def _close_connections(self) -> None:
@@ -147,6 +150,14 @@ class PostgresStore(Store):
         else:
             self._background.run(self._read_lanes)
 
+    def _on_links(self) -> None:
+        """Read the blocked links: another node changed them."""
+        self._background.run(self._read_links)
+
+    async def _read_links(self) -> None:
+        with suppress(StoreError):
+            await self.link_blocks.load()
+
     async def _read_lanes(self) -> None:
         self._lanes.note(await self.database.read(all_lanes))
         self._on_work()
@@ -156,5 +167,11 @@ class PostgresStore(Store):
             await asyncio.sleep(POLL_INTERVAL)
             with suppress(StoreError):
                 await self._read_lanes()
+                await self.link_blocks.load()
                 if number % _PARTITION_POLLS == 0:
                     await self.database.write(partitions.make_ahead(system_clock()))
+
+
+def _notify_links(channel: str, node: str, raw: Connection) -> None:
+    """Notify other nodes of a change of the blocked links, when the transaction is committed."""
+    raw.execute("SELECT pg_notify(?, ?)", (channel, f"{node} ")).fetchall()

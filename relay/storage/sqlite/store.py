@@ -63,6 +63,7 @@ class SqliteStore(Store):
         await self._ledgers.load(now)
         await self.suppressions.load()
         await self.unsubscribes.load()
+        await self.link_blocks.load()
 
     async def check(self) -> None:
         """Return when the store can accept messages; else raise StoreError with the reason."""
