@@ -140,6 +140,8 @@ async def test_each_mail_to_a_plain_address_is_processed_once_over_a_restart(tmp
         assert sink.messages[0].reverse_path == USER
         dovecot.put(bounce)
         await relay.taken(1)
+        (listed,) = await relay.json("suppression", "list")
+        assert (listed["address"], listed["domain"], listed["provenance"]) == ("u@rcpt.test", "acme.test", "mailbox")
         assert await relay.stop() == 0
         await relay.start()
         dovecot.put(ordinary("after"))
