@@ -28,6 +28,10 @@ _CACHE_KIB = 65536
 _STATEMENTS = 256
 
 
+_VACUUM_PAGES = 32
+"""Pages that one step of a vacuum gives back: half a megabyte."""
+
+
 _LOG_KEPT = 4
 """Multiple of the checkpoint size above which an emptied log file is truncated."""
 
@@ -114,6 +118,22 @@ class SqliteLink:
         """Whether the error comes from the disk or the file."""
         return spoils_batch(error)
 
+    def give_back_space(self, session: DbSession) -> int:
+        """Give free pages of the database back to the disk; return the octets of those that stay in the file.
+
+        A database of an older version keeps its free pages (auto_vacuum 0). Each step writes pages to the log, so steps
+        are small and the log is emptied after each.
+        """
+        try:
+            before = _free_pages(session) + 1
+            while 0 < _free_pages(session) < before:
+                before = _free_pages(session)
+                session.execute(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})").fetchall()
+                session.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            return _free_pages(session) * PAGE_SIZE
+        except sqlite3.Error:
+            return 0  # The disk has no room for the step; the next check tries again.
+
     def reclaim_space(self, session: DbSession) -> None:
         """Checkpoint the log into the database, so that its space can be reused."""
         try:
@@ -128,3 +148,8 @@ class SqliteLink:
     async def close(self) -> None:
         """Close the connection."""
         await self._connection.close()
+
+
+def _free_pages(session: DbSession) -> int:
+    (pages,) = session.execute("PRAGMA freelist_count").fetchone()
+    return int(pages)

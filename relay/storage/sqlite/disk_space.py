@@ -28,6 +28,8 @@ class DiskSpace:
     reserve: int
     checkpoint_pages: int
     """Pages of the write-ahead log before a checkpoint; fewer on a small disk."""
+    reusable: int = 0
+    """Bytes of free pages in the database, as measured while the disk was full, less those of mail since."""
     _wanted: int = 0
     """Bytes beyond the reserve at which the disk no longer counts as full; 0 when it does not."""
 
@@ -46,6 +48,7 @@ class DiskSpace:
         if self._beyond_reserve() < 2 * size:
             self._wanted = max(self._wanted, 2 * size + min(_EASE, self.reserve // 4))
             raise self._full()
+        self.reusable = max(self.reusable - size, 0)
 
     def check_ease(self) -> None:
         """Raise StoreError while the disk counts as full: below the reserve, or not yet far enough above it."""
@@ -54,9 +57,17 @@ class DiskSpace:
             raise self._full()
         self._wanted = 0
 
+    @property
+    def is_full(self) -> bool:
+        """Whether mail was refused, and not clearly more is free since."""
+        return bool(self._wanted)
+
     def _beyond_reserve(self) -> int:
+        """Return the bytes that new mail may use. The log always needs room on the disk itself."""
         _, free = space_of(self.path)
-        return free - self.reserve
+        if free < self.checkpoint_pages * PAGE_SIZE:
+            return free - self.reserve
+        return free + self.reusable - self.reserve
 
     def _full(self) -> StoreError:
         return StoreError(

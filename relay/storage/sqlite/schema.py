@@ -127,8 +127,12 @@ def check_version(raw: sqlite3.Connection, path: Path, newest: int) -> int:
 
 
 def _create(raw: sqlite3.Connection) -> None:
-    """Initialise a new file: the page size first, then the header fields, which must precede the log."""
+    """Initialise a new file: the page size first, then the header fields, which must precede the log.
+
+    Free pages are given back to the disk when it is full, and only then.
+    """
     raw.execute(f"PRAGMA page_size = {PAGE_SIZE}")
+    raw.execute("PRAGMA auto_vacuum = INCREMENTAL")
     raw.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     raw.execute("PRAGMA journal_mode = WAL").fetchone()
 

@@ -29,6 +29,7 @@ class SqliteStore(Store):
         """Use `open`."""
         lanes = DueLanes()
         self._writer = Writer(writing, lanes.mark_stale)
+        self._writing = writing
         self._space = space
         super().__init__(StoreDatabase(reading, self._writer, space.check), lanes)
         self.queue = SqliteQueueStore(self.database, lanes, self._writer, self.suppressions)
@@ -66,7 +67,12 @@ class SqliteStore(Store):
         await self.link_blocks.load()
 
     async def check(self) -> None:
-        """Return when the store can accept messages; else raise StoreError with the reason."""
+        """Return when the store can accept messages; else raise StoreError with the reason.
+
+        While the disk is full, free pages are given back to it. Those that stay in the file count as space.
+        """
+        if self._space.is_full:
+            self._space.reusable = await self._writing.run(self._writing.give_back_space)
         await self.database.write(self._check)
 
     def _check(self, raw: Connection) -> None:
