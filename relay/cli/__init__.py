@@ -1,11 +1,14 @@
 """The command `relay`. Each command has its own module, which is imported when the command is called."""
 
 import os
+import sys
 from importlib import import_module
+from typing import Any
 
 import click
 
 from relay import __version__
+from relay.cli.output import handled_output, prepare_streams, report_unexpected
 
 click.UsageError.exit_code = os.EX_USAGE
 """Exit code of a wrong command line. Not from `relay.cli.common`, which imports the settings."""
@@ -40,6 +43,29 @@ COMMANDS = {
 
 class _Commands(click.Group):
     """A group that imports its commands on demand, so that `relay trace` does not load the server."""
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        """Run a command with usable standard streams. What it does not expect is one line and an exit code."""
+        embedded, stderr = sys.stdout is not sys.__stdout__, sys.stderr
+        if not embedded:
+            sys.excepthook = report_unexpected
+        prepare_streams()
+        try:
+            with handled_output():
+                return super().main(*args, **extra)
+        finally:
+            if embedded:
+                sys.stderr = stderr
+
+    def make_context(self, *args: Any, **extra: Any) -> click.Context:
+        """Parse the arguments. Help is written here, and click would end with 1 if its reader ends."""
+        with handled_output():
+            return super().make_context(*args, **extra)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        with handled_output():
+            return super().invoke(ctx)
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """Return the names in the order of COMMANDS."""

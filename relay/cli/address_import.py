@@ -12,6 +12,7 @@ import click
 from relay.cli.address_files import AddressFile, LineFault, Row
 from relay.cli.client import AdminClient
 from relay.cli.common import EX_DATAERR, printable
+from relay.cli.output import use_utf_8
 
 PAGE = 1000
 """Addresses in one request, at most."""
@@ -121,6 +122,7 @@ def _print_faults(faults: Sequence[LineFault]) -> None:
 
 def write_csv(rows: Iterable[dict[str, Any]], fields: Sequence[str]) -> None:
     """Write the rows to standard output as CSV. A line end within a value is a space: an import refuses others."""
+    use_utf_8()
     writer = csv.DictWriter(sys.stdout, fields, lineterminator="\n")
     writer.writeheader()
     for row in rows:

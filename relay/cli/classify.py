@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from relay.cli.common import EX_CONFIG, EX_NOINPUT
+from relay.cli.output import use_utf_8
 from relay.dsn.classify import Classification, Rules, RulesError, classify_recipient, load_rules
 from relay.dsn.classify import classify as classify_text
 from relay.dsn.parse import parse
@@ -29,6 +30,7 @@ def classify(paths: bool, replies: bool, rules_file: Path | None) -> None:
     if paths and replies:
         raise click.UsageError("--paths and --replies exclude each other: give one of them")
     rules = _load(rules_file)
+    use_utf_8()
     if paths:
         _print(_classify_file(rules, line) for line in _lines())
     elif replies:

@@ -13,6 +13,7 @@ import click
 
 from relay.cli.client import AdminClient
 from relay.cli.common import EX_CONFIG, config_option, settings_or_exit
+from relay.cli.output import use_utf_8
 from relay.cli.reply_delivery import tell_lost_answers
 from relay.config import Settings
 from relay.config.errors import key_text
@@ -94,6 +95,7 @@ def show_command(path: Path, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(settings | ({"differences": differences} if differences else {})))
     else:
+        use_utf_8()
         click.echo(marked_toml(settings, differences), nl=False)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from relay.cli.common import past_time, show
+from relay.cli.output import use_utf_8
 
 DEFAULT_SINCE = "30d"
 
@@ -82,6 +83,7 @@ def show_rows(
 
 def write_csv(rows: Iterable[dict[str, Any]]) -> None:
     """Write rows with a header; lists and objects are JSON. A formula of a spreadsheet gets the prefix "'"."""
+    use_utf_8()
     writer: Any = None
     for row in rows:
         if writer is None:
