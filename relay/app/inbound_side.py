@@ -66,6 +66,7 @@ async def open_inbound_side(context: AppContext, outbound: OutboundSide) -> Inbo
         publish=context.observer.publish,
         wake=outbound.runner.wake,
         is_proven=proven,
+        resolver=lambda: outbound.resolver,
         identity_pause=outbound.runner.shared_pauses.identity,
         spam=ConfiguredFilter(context.settings, context.observer),
     )
@@ -112,6 +113,7 @@ def _processor(context: AppContext, outbound: OutboundSide, exchangers: MailExch
         keyring=outbound.keyring,
         bounce_policy=context.bounce_policy,
         queue=context.store.queue,
+        quotas=context.store.quotas,
         stories=context.store.reports,
         returned=context.store.events,
         unsubscribes=context.store.unsubscribes,

@@ -123,7 +123,8 @@ def parse_own_address(
     """
     domain = domain_of(address)
     signed = domain in settings.return_domains
-    if signed and (found := _signed_address(settings, keyring, address, now)) is not None:
+    routed_here = signed or domain in settings.mailbox_domains
+    if routed_here and (found := _signed_address(settings, keyring, address, now)) is not None:
         return found
 
     exchanger = exchanger_of(domain)

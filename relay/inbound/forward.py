@@ -1,7 +1,7 @@
 """Builds forwarded mail: the same bytes under relay's own reverse-path, never twice to one recipient. Pure."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from relay.config.settings import Settings
 from relay.mail.address import is_address
@@ -29,13 +29,14 @@ class ForwardTarget:
 def forward_target(settings: Settings, message: Message, address: str) -> ForwardTarget:
     """Return the forward target of replies that arrived at `address`: `forward_to` and `bcc` of the current identity.
 
-    Without `forward_to`, replies go to the Reply-To of the application, else to the author. The author is the From
-    address if mail can be sent to it, else the reverse-path.
+    Without `forward_to`, replies go to the first Reply-To of the application, else to the author: one reply must not
+    reach any number of addresses that nobody configured. The author is the From address if mail can be sent to it,
+    else the reverse-path.
     """
     policy = message.policy
     identity = settings.identities.get(policy.identity)
     author = message.header_from if is_address(message.header_from) else message.reverse_path
-    to = (identity.forward_to if identity else ()) or policy.reply_to or (author,)
+    to = (identity.forward_to if identity else ()) or policy.reply_to[:1] or (author,)
     wanted = settings.bcc_for(message.header_from)
     copies = tuple(one for one in wanted if canonical(one) not in map(canonical, to))
     return ForwardTarget(to, settings.srs_domain(message.header_from, address), copies)
@@ -49,12 +50,16 @@ def forward(
     queue_id: str,
     now: float,
     about: str = "",
+    *,
+    proven: bool = False,
 ) -> NewMessage | Reply:
     """Return the mail as a new message for the queue, or the reply that refuses it.
 
     `address` is relay's address it arrived at, `about` the queue id of the message it answers. The content is
     unchanged, so that its DKIM signatures stay valid; Received and loop fields are added in front. The default provider
     sends it, outside the limits of identities. Rendering rewrites the reverse-path.
+
+    Unless the reverse-path is `proven` to be the sender's, nobody is notified: bounces come to a signed return-path.
     """
     content, hostname = transaction.content, settings.server.hostname
     found = fields(content)
@@ -70,6 +75,7 @@ def forward(
 
     trace = received(queue_id, transaction.session, transaction.envelope, hostname, now) + "\r\n"
     policy = _policy(settings, target, to, copies, trace.encode("utf-8", "replace"))
+    policy = replace(policy, unproven_sender=bool(transaction.envelope.reverse_path) and not proven)
     message = _message(transaction, found, policy, queue_id, now, about)
     details = {
         "reverse_path": message.reverse_path,

@@ -1,6 +1,6 @@
 """Decides whether inbound mail is forwarded, recorded, or refused. Pure."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import assert_never
 
 from relay.config.settings import Identity, Settings
@@ -20,7 +20,7 @@ from relay.inbound.forward import LOOP, ForwardTarget, forward, forward_target
 from relay.inbound.inbound_mail import InboundMail
 from relay.inbound.replies import ReplyInfo
 from relay.inbound.unforwarded_record import unforwarded
-from relay.mail.canonical_address import domain_of
+from relay.mail.canonical_address import canonical, domain_of
 from relay.mail.reply import Reply
 from relay.queue.message import NewMessage
 
@@ -35,7 +35,11 @@ def refuse_mail_to_return_path(mail: InboundMail, subject: OriginalRecipient) ->
 
     It may be a person's and cannot be answered, so the reply names the author's address.
     """
-    if mail.transaction is None or mail.report.kind != "other" or mail.may_answer:
+    if mail.transaction is None or mail.report.kind != "other":
+        return None
+    if subject.story.message.origin == "forward":
+        return Reply(550, "5.7.1", f"<{mail.recipient}> takes bounces only")
+    if mail.may_answer:
         return None
     author = subject.story.message.header_from or subject.story.message.reverse_path
     return Reply(550, "5.7.1", f"<{mail.recipient}> takes bounces only: please write to <{author}>")
@@ -47,10 +51,11 @@ def forward_answer(
     """Return the forwarded answer, () if it is not forwarded, or the reply that refuses it.
 
     Mail that may be a person's is always forwarded, except from a CC tracking address: the mailbox already has it.
+    Nothing is forwarded to the author of mail that this relay forwarded itself: nobody proved who that is.
     """
-    if mail.transaction is None:
-        return ()
     message = subject.story.message
+    if mail.transaction is None or message.origin == "forward":
+        return ()
     identity = settings.identities.get(message.policy.identity)
     if not _is_forwarded(mail, identity, answer, unsubscribes=subject.certain):
         return ()
@@ -113,6 +118,20 @@ def _is_forwarded(mail: InboundMail, identity: Identity | None, answer: ReplyInf
     return not _is_automatic_answer(mail, answer) or bool(identity and identity.forward_auto_replies)
 
 
+def chosen_by_application(
+    settings: Settings, mail: InboundMail, forwards: Sequence[NewMessage], identity: str
+) -> tuple[str, ...]:
+    """Return the recipients of forwards that an application chose: not configured, and of no domain of this relay."""
+    if not isinstance(mail.destination, MessageAddress):
+        return ()
+    known = settings.identity_for(identity)
+    configured = {canonical(one) for one in (*(known.forward_to if known else ()), *settings.bcc_for(identity))}
+    recipients = [entry.recipient for one in forwards for entry in one.entries]
+    return tuple(
+        one for one in recipients if canonical(one) not in configured and domain_of(one) not in settings.mailbox_domains
+    )
+
+
 def _is_automatic_answer(mail: InboundMail, answer: ReplyInfo) -> bool:
     """Whether fields mark the mail as automatic and it is an answer: generated mail may be new mail, such as a code.
 
@@ -127,7 +146,8 @@ def _forwarded(
 ) -> tuple[NewMessage, ...] | Reply:
     """Return the forwards. A loop is no error at a CC tracking address: its mailbox forwards to relay."""
     assert mail.transaction is not None
-    forwarded = forward(settings, mail.transaction, mail.recipient, target, new_id(now), now, about)
+    transaction, proven = mail.transaction, mail.sender_proven
+    forwarded = forward(settings, transaction, mail.recipient, target, new_id(now), now, about, proven=proven)
     if isinstance(forwarded, Reply):
         return () if forwarded == LOOP and isinstance(mail.destination, CcAddress) else forwarded
     return (forwarded,)

@@ -19,6 +19,7 @@ from relay.inbound.addresses import (
     TestCopyAddress,
     UncertainAddress,
     UnsubscribeAddress,
+    end_of,
     parse_own_address,
     token_in,
 )
@@ -87,7 +88,8 @@ class InboundHandler:
         for recipient in transaction.envelope.recipients:
             match address := self._own_address(recipient):
                 case TestCopyAddress(queue_id):
-                    await self.copies.take(queue_id, transaction)
+                    if not await self.copies.take(queue_id, transaction):
+                        return Reply(550, "5.1.1", f"<{recipient.address}> was used: it takes one copy of a test mail")
                 case CcAddress(identity) if queue_id := await self._forwarder_test(transaction.content):
                     await self.copies.take_forwarded(queue_id, identity)
                 case None | ExpiredAddress() | UncertainAddress():
@@ -113,7 +115,8 @@ class InboundHandler:
     async def _forwarder_test(self, content: bytes) -> str:
         """Return the queue id of the test of a mailbox's forwarder that this mail is or encloses, "" for other mail."""
         token = await asyncio.to_thread(token_in, self.keyring(), content, (Kind.TEST,))
-        return token.queue_id if token else ""
+        is_valid = token is not None and end_of(self.settings(), token) >= self.clock()
+        return token.queue_id if token and is_valid else ""
 
     async def _process(self, transaction: Transaction) -> Reply:
         addresses = {canonical(one.address): one.address for one in transaction.envelope.recipients}

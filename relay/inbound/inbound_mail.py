@@ -24,6 +24,8 @@ class InboundMail:
     destination: Destination | None
     token: Token | None
     transaction: Transaction | None
+    sender_proven: bool = False
+    """Whether SPF or DKIM proves that the reverse-path is the sender's."""
 
     @property
     def may_answer(self) -> bool:

@@ -9,7 +9,7 @@ from relay.config.settings import Settings
 from relay.domains.mail_exchanger import MailExchanger
 from relay.dsn.classify import classify_recipient
 from relay.dsn.report import Kind as ReportKind
-from relay.dsn.report import Recipient, Report
+from relay.dsn.report import Recipient
 from relay.events.event import Event, Kind
 from relay.events.ports import Publish
 from relay.inbound.addresses import (
@@ -18,43 +18,46 @@ from relay.inbound.addresses import (
     RoleAddress,
     SrsAddress,
     UnsubscribeAddress,
-    addressees,
-    parse_own_address,
     return_paths_in,
-    token_in,
 )
 from relay.inbound.correlate import (
     Match,
     OriginalRecipient,
     author_of,
-    match_author,
     match_own,
-    match_report,
-    match_thread,
-    match_token,
 )
 from relay.inbound.forward import ForwardTarget, forward
-from relay.inbound.forward_policy import UNKNOWN, forward_answer, receive_untied, refuse_mail_to_return_path
+from relay.inbound.forward_policy import (
+    UNKNOWN,
+    chosen_by_application,
+    forward_answer,
+    receive_untied,
+    refuse_mail_to_return_path,
+)
 from relay.inbound.inbound_mail import READ, InboundMail
+from relay.inbound.join import find_matches, parse_mail
 from relay.inbound.ports import ReturnedMailStore
 from relay.inbound.proof import Proof, prove, vouchers_of
+from relay.inbound.quotas import forward_quotas, over_quota, record_quotas
 from relay.inbound.replies import parse_reply
 from relay.inbound.returned_events import event_of, evidence, reply_event, report_event, unsubscribe_event
 from relay.inbound.spam import forged_author, spam_mark
 from relay.inbound.unforwarded_record import NOT_FORWARDED, unforwarded
 from relay.inbound.unsubscribe_request import Answered
+from relay.limits.ports import QuotaStore
 from relay.log import Emit
 from relay.mail.canonical_address import domain_of
 from relay.mail.headers import header_fault
 from relay.mail.reply import Reply
 from relay.mail.transaction import Transaction
+from relay.mailauth.evaluate import Authentication
+from relay.mailauth.sender import authenticate, is_sender_proven
 from relay.queue.bounce_policy import BouncePolicy, event_fields, guidance_text
 from relay.queue.message import NewMessage, ReturnedMail
 from relay.queue.ports import QueueStore
 from relay.reports.ports import StoryStore
 from relay.resolver import Lookups
 from relay.rewrite.tokens import Keyring, Token
-from relay.rewrite.tokens import Kind as TokenKind
 from relay.suppression.ports import UnsubscribeStore
 from relay.suppression.unsubscribes import Unsubscribe
 
@@ -81,6 +84,7 @@ class InboundProcessor:
     keyring: Callable[[], Keyring]
     bounce_policy: Callable[[], BouncePolicy]
     queue: QueueStore
+    quotas: QuotaStore
     stories: StoryStore
     returned: ReturnedMailStore
     unsubscribes: UnsubscribeStore
@@ -110,28 +114,34 @@ class InboundProcessor:
             self.log("inbound.taken", queue_id="", kind="other", to=recipient)
             return ProcessResult("other", joined=False)
 
-        mail = await self._parse(content, recipient, transaction)
+        settings, now = self.settings(), self.clock()
+        keyring, exchanger_of = self.keyring(), self.exchanger_of
+        mail = await parse_mail(settings, keyring, exchanger_of, now, content, recipient, transaction)
         if transaction is not None and isinstance(mail.destination, SrsAddress):
             return await self._forward_to_origin(mail, mail.destination, transaction)
         if transaction is not None and isinstance(mail.destination, RoleAddress):
             return await self._forward_to_operator(mail, mail.destination, transaction)
 
-        pairs = await self._matches(mail)
+        pairs = await find_matches(self.stories, mail, settings.server.hostname)
         if transaction is not None and isinstance(mail.destination, MessageAddress | UnsubscribeAddress) and not pairs:
             return ProcessResult(mail.report.kind, joined=False, refusal=UNKNOWN)
-        if transaction is not None and (reason := await self._spam_reason(mail, transaction, pairs)):
-            now, about = self.clock(), pairs[0][0].queue_id if pairs else ""
-            address = mail.identity or mail.recipient
-            return await self._add(
-                mail, (unforwarded(transaction, address, "spam", reason, self.new_id(now), now, about),)
-            )
+        if transaction is not None and mail.is_answer and not isinstance(mail.destination, UnsubscribeAddress):
+            seen = await authenticate(self.resolver(), transaction)
+            mail = replace(mail, sender_proven=is_sender_proven(seen, transaction))
+            if reason := self._spam_reason(mail, seen, pairs):
+                about, address = pairs[0][0].queue_id if pairs else "", mail.identity or mail.recipient
+                record = unforwarded(transaction, address, "spam", reason, self.new_id(now), now, about)
+                return await self._add(mail, (record,), _identity_of(mail, pairs))
         if transaction is not None and mail.identity and not pairs:
             return await self._receive(mail)
 
         return await self._record(mail, pairs)
 
-    async def _record(self, mail: InboundMail, pairs: Sequence[Match]) -> ProcessResult:
-        """Record the mail for each matched recipient, and store the forwards of an answer."""
+    async def _record(self, mail: InboundMail, pairs: Sequence[Match], *, counted: bool = False) -> ProcessResult:
+        """Record the mail for each matched recipient, and store the forwards of an answer.
+
+        It is counted in the quotas, unless it was already.
+        """
         now = self.clock()
         proofs = await self._proofs(mail, pairs)
         found = [
@@ -143,53 +153,43 @@ class InboundProcessor:
             return ProcessResult(mail.report.kind, bool(pairs), refusal=refusal)
 
         returned = [one for one in found if isinstance(one, ReturnedMail)]
+        forwards = [forward for one in returned for forward in one.forwards]
+        over = await self._refuse(mail, forwards, _identity_of(mail, pairs)) if returned and not counted else None
+        if over is not None:
+            return ProcessResult(mail.report.kind, bool(pairs), refusal=over)
+
         recorded = tuple(await self.returned.record_returned(returned)) if returned else ()
         self.publish(recorded)
-        if any(one.forwards for one in returned):
+        if forwards:
             self.wake()
 
         queue_id = pairs[0][0].queue_id if pairs else ""
         self.log("inbound.taken", queue_id=queue_id, kind=mail.report.kind, to=mail.recipient)
         return ProcessResult(mail.report.kind, bool(pairs), recorded)
 
-    async def _parse(self, content: bytes, recipient: str, transaction: Transaction | None) -> InboundMail:
-        report = await asyncio.to_thread(_report, content[:READ])
-        destination = parse_own_address(self.settings(), self.keyring(), recipient, self.exchanger_of, self.clock())
-        if not recipient and (leaving := token_in(self.keyring(), addressees(content), (TokenKind.LIST_UNSUBSCRIBE,))):
-            destination = UnsubscribeAddress(leaving)
-        if isinstance(destination, MessageAddress | UnsubscribeAddress):
-            token: Token | None = destination.token
-        else:
-            # Ordinary mail may quote a token, or be relay's own with a signed Reply-To: only its addressees count.
-            searched = addressees(content) if report.kind == "other" else content
-            token = await asyncio.to_thread(token_in, self.keyring(), searched)
-        return InboundMail(content, report, recipient, destination, token, transaction)
-
-    async def _matches(self, mail: InboundMail) -> Sequence[Match]:
-        """Return the recipients the mail is about, with their fields in the report."""
-        identity = mail.identity
-        if mail.token is not None:
-            return await match_token(self.stories, mail.token, mail.report, identity)
-        if not mail.is_answer:
-            return await match_report(self.stories, mail.report, identity, self.settings().server.hostname)
-        found = await match_thread(self.stories, mail.content, mail.report, identity)
-        if found or not identity:
-            return found
-        return await match_author(self.stories, mail.content, mail.report, identity)
-
-    async def _spam_reason(self, mail: InboundMail, transaction: Transaction, pairs: Sequence[Match]) -> str:
+    def _spam_reason(self, mail: InboundMail, seen: Authentication, pairs: Sequence[Match]) -> str:
         """Return why an answer is spam, "" if it is not or if its identity accepts spam.
 
         A mailbox that forwards to a CC tracking address breaks SPF, so only the marks of its filter count there.
         """
-        if not mail.is_answer or isinstance(mail.destination, UnsubscribeAddress):
-            return ""
-        story = pairs[0][0].story if pairs else None
-        identity = self.settings().identity_for(mail.identity or (story.message.policy.identity if story else ""))
+        identity = self.settings().identity_for(_identity_of(mail, pairs))
         if identity is not None and identity.forward_spam:
             return ""
-        mark = spam_mark(mail.content)
-        return mark or (await forged_author(self.resolver(), transaction) if mail.is_exact else "")
+        return spam_mark(mail.content) or (forged_author(seen) if mail.is_exact else "")
+
+    async def _refuse(self, mail: InboundMail, messages: Sequence[NewMessage], identity: str) -> Reply | None:
+        """Count the mail in the quotas of its addresses and sender; refuse it when one of them is used up."""
+        if mail.transaction is None:
+            return None
+        settings, key = self.settings(), self.keyring().keys[0][1]
+        forwards = [one for one in messages if NOT_FORWARDED not in one.message.metadata]
+        if forwards:
+            strangers = chosen_by_application(settings, mail, forwards, identity)
+            quotas = forward_quotas(settings, key, mail, identity, strangers)
+        else:
+            quotas = record_quotas(key, mail, identity)
+        spent = await self.quotas.spend(quotas, self.clock()) if quotas else None
+        return over_quota(mail, spent) if spent else None
 
     async def _receive(self, mail: InboundMail) -> ProcessResult:
         """Forward or record mail to an identity that belongs to no message; fulfil a request to unsubscribe."""
@@ -206,11 +206,12 @@ class InboundProcessor:
         if is_kept and (own := await match_own(self.stories, mail.content, mail.report, mail.identity)):
             self.log("inbound.taken", queue_id=own, kind=mail.report.kind, to=mail.recipient)
             return ProcessResult(mail.report.kind, joined=True)
+        added = await self._add(mail, received, mail.identity)
         author = author_of(mail.content, mail.report, mail.identity)
-        if answer is not None and answer.request is not None and author:
+        if added.refusal is None and answer is not None and answer.request is not None and author:
             left = Unsubscribe(author, domain_of(mail.identity), source="reply", created_at=now)
             await self.unsubscribes.add([left])
-        return await self._add(mail, received)
+        return added
 
     async def _forward_to_operator(
         self, mail: InboundMail, role: RoleAddress, transaction: Transaction
@@ -218,15 +219,22 @@ class InboundProcessor:
         """Forward mail to postmaster@ or abuse@, and record a report. Not filtered: such mail may be about spam."""
         settings, now = self.settings(), self.clock()
         target = ForwardTarget(settings.alerts.mail_to, settings.srs_domain(role.domain, mail.recipient))
-        forwarded = forward(settings, transaction, mail.recipient, target, self.new_id(now), now)
+        proven = is_sender_proven(await authenticate(self.resolver(), transaction), transaction)
+        forwarded = forward(settings, transaction, mail.recipient, target, self.new_id(now), now, proven=proven)
         if isinstance(forwarded, Reply):
             return ProcessResult(mail.report.kind, joined=False, refusal=forwarded)
-        recorded = () if mail.is_answer else (await self._record(mail, await self._matches(mail))).events
-        added = await self._add(mail, (forwarded,))
+        added = await self._add(mail, (forwarded,), "")
+        if added.refusal is not None or mail.is_answer:
+            return added
+        pairs = await find_matches(self.stories, mail, settings.server.hostname)
+        recorded = (await self._record(mail, pairs, counted=True)).events
         return replace(added, joined=bool(recorded), events=(*recorded, *added.events))
 
-    async def _add(self, mail: InboundMail, messages: Sequence[NewMessage]) -> ProcessResult:
-        """Store forwards and records of mail that belongs to no message."""
+    async def _add(self, mail: InboundMail, messages: Sequence[NewMessage], identity: str) -> ProcessResult:
+        """Store forwards and records of mail that belongs to no message. `identity` is the one it is for."""
+        over = await self._refuse(mail, messages, identity)
+        if over is not None:
+            return ProcessResult(mail.report.kind, joined=False, refusal=over)
         for one in messages:
             await self.queue.enqueue(one)
             self.publish(one.events)
@@ -240,13 +248,16 @@ class InboundProcessor:
     async def _forward_to_origin(
         self, mail: InboundMail, origin: SrsAddress, transaction: Transaction
     ) -> ProcessResult:
-        """Forward a bounce of forwarded mail to the original sender."""
+        """Forward a bounce of forwarded mail to the original sender. Other mail would be anybody's mail to it."""
+        if mail.report.kind == "other":
+            refusal = Reply(550, "5.7.1", f"<{mail.recipient}> takes bounces only")
+            return ProcessResult(mail.report.kind, joined=False, refusal=refusal)
         now = self.clock()
         target = ForwardTarget((origin.reverse_path,), domain_of(mail.recipient))
         forwarded = forward(self.settings(), transaction, mail.recipient, target, self.new_id(now), now)
         if isinstance(forwarded, Reply):
             return ProcessResult(mail.report.kind, joined=False, refusal=forwarded)
-        return await self._add(mail, (forwarded,))
+        return await self._add(mail, (forwarded,), "")
 
     async def _returned_mail(
         self, mail: InboundMail, subject: OriginalRecipient, about: Recipient | None, proof: Proof | None, now: float
@@ -289,8 +300,6 @@ class InboundProcessor:
         return [prove(self.settings(), mail, subject, vouchers, tokens) for subject, _ in pairs]
 
 
-def _report(content: bytes) -> Report:
-    """Parse a report. Imported here: the patterns take a tenth of a second to compile, which would delay the start."""
-    from relay.dsn.parse import parse
-
-    return parse(content)
+def _identity_of(mail: InboundMail, pairs: Sequence[Match]) -> str:
+    """Return the identity that a mail is for, "" for none."""
+    return mail.identity or (pairs[0][0].story.message.policy.identity if pairs else "")

@@ -90,6 +90,8 @@ def evidence(
     entry = subject.entry
     if entry is None or about is None or proof is None or not subject.certain or not entry.may_have_arrived:
         return ()
+    if subject.story.message.origin == "forward":
+        return ()  # Its recipient is the reader of an identity: without mail to it, answers would be lost.
 
     found = Suppression(
         canonical(entry.recipient),

@@ -1,11 +1,7 @@
-"""Detects spam: mail marked by a spam filter, or with a forged author."""
-
-from ipaddress import ip_address
+"""Detects spam: mail marked by a spam filter, or with a forged author. Pure."""
 
 from relay.mail.headers import fields, named
-from relay.mail.transaction import Transaction
-from relay.mailauth.evaluate import Authentication, evaluate
-from relay.resolver import Lookups
+from relay.mailauth.evaluate import Authentication
 
 _MARKS = (b"x-spam-flag", b"x-spam-status")
 
@@ -21,14 +17,12 @@ def spam_mark(content: bytes) -> str:
     return ""
 
 
-async def forged_author(dns: Lookups, transaction: Transaction) -> str:
+def forged_author(seen: Authentication) -> str:
     """Return why the author is forged; "" unless DMARC fails under the domain's policy (RFC 7489).
 
     Forged: neither SPF nor DKIM authenticates the domain, and its policy is quarantine or reject. A temporary DNS
     failure does not count.
     """
-    session, envelope = transaction.session, transaction.envelope
-    seen = await evaluate(dns, transaction.content, ip_address(session.client), session.helo, envelope.reverse_path)
     return "" if not is_forged(seen) else f"dmarc=fail policy={seen.dmarc.policy}: {seen.dmarc.why}"
 
 

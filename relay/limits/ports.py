@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from relay.limits.outcome_rates import OutcomeCounts
+from relay.limits.quota import Quota, TooMany
 from relay.limits.window import Window
 
 
@@ -67,3 +68,10 @@ class LimitStore(Protocol):
 
     async def usage(self, windows: Mapping[str, tuple[Window, ...]], now: float) -> Mapping[str, Usage]:
         """Return the usage of each ledger by key, for the windows given. Changes nothing."""
+
+
+class QuotaStore(Protocol):
+    """Uses of quotas, which persist over restarts and are shared by all nodes of the store."""
+
+    async def spend(self, quotas: Sequence[Quota], now: float) -> TooMany | None:
+        """Count a use in all quotas; TooMany, and nothing counted, if one of them is used up. Raises StoreError."""

@@ -40,7 +40,12 @@ def due_dsns(
     now: float,
     schedule: RetrySchedule,
 ) -> tuple[list[Entry], list[tuple[Action, list[RecipientStatus]]]]:
-    """Return the entries, marked where a delay is reported, and the recipients of notifications by kind."""
+    """Return the entries, marked where a delay is reported, and the recipients of notifications by kind.
+
+    A sender that nothing proves gets none: its address may be anybody's.
+    """
+    if message.policy.unproven_sender:
+        return list(settled), []
     statuses: dict[Action, list[RecipientStatus]] = {Action.FAILED: [], Action.DELAYED: [], Action.RELAYED: []}
     entries: list[Entry] = []
 

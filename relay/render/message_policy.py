@@ -32,6 +32,8 @@ class MessagePolicy:
     """Numbers of the entries that are copies (`bcc`). Copies are not tracked and cause no notification."""
     forward_domain: str = ""
     """Domain of the rewritten reverse-path (SRS) of a forwarded message, "" for mail of applications."""
+    unproven_sender: bool = False
+    """Nothing proves that the reverse-path is the sender's: no notification goes there, nor a bounce of a forward."""
     list_unsubscribe: ListUnsubscribe | None = None
     """Options of the List-Unsubscribe fields of a campaign. None adds no such fields."""
     added_fields: bytes = b""
@@ -42,7 +44,8 @@ class MessagePolicy:
     @property
     def is_per_recipient(self) -> bool:
         """Whether every recipient gets its own bytes or its own reverse-path."""
-        return bool(self.tracking or self.return_path or self.reply_domain or self.list_unsubscribe)
+        signed_return_path = self.return_path or (self.forward_domain and self.unproven_sender)
+        return bool(self.tracking or signed_return_path or self.reply_domain or self.list_unsubscribe)
 
     @property
     def providers(self) -> tuple[str, ...]:

@@ -112,16 +112,20 @@ def outgoing(message: RenderInput) -> bytes:
 def reverse_path_for(message: RenderInput, recipient: int, keyring: Keyring) -> str:
     """Return the reverse-path for that recipient.
 
-    It is rewritten (SRS) for forwarded mail, and null for a null one. Else it is a signed return-path if the domain has
-    one, the address of the bounce mailbox, or that of the application.
+    It is rewritten (SRS) for forwarded mail whose sender is proven, and null for a null one. Else it is a signed
+    return-path if the domain has one or the mail is forwarded, the address of the bounce mailbox, or that of the
+    application.
     """
     policy = message.policy
-    if policy.forward_domain:
+    return_path = policy.return_path
+    if policy.forward_domain and policy.unproven_sender:
+        return_path = policy.forward_domain
+    elif policy.forward_domain:
         return srs_encode(keyring.keys[0][1], message.reverse_path, policy.forward_domain, message.created_at)
-    if not (policy.return_path and message.reverse_path):
+    if not (return_path and message.reverse_path):
         return message.reverse_path and (policy.bounce_address or message.reverse_path)
     token = sign_address_token(keyring, Token(Kind.BOUNCE, message.queue_id, recipient))
-    return f"{token}@{policy.return_path}"
+    return f"{token}@{return_path}"
 
 
 def _with_author_name(message: RenderInput) -> tuple[bytes, dict[str, object]]:

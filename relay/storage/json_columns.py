@@ -74,6 +74,8 @@ def encode_policy(policy: MessagePolicy) -> str:
         value["copies"] = policy.copies
     if policy.forward_domain:
         value["forward_domain"] = policy.forward_domain
+    if policy.unproven_sender:
+        value["unproven_sender"] = True
     if (offered := policy.list_unsubscribe) is not None:
         value["list_unsubscribe"] = [offered.base_url, offered.reply_domain]
     if policy.tracking is not None:
@@ -103,6 +105,7 @@ def decode_policy(text: str) -> MessagePolicy:
         reply_to=tuple(value.get("reply_to", ())),
         copies=tuple(value.get("copies", ())),
         forward_domain=value.get("forward_domain", ""),
+        unproven_sender=value.get("unproven_sender", False),
         list_unsubscribe=None if offered is None else ListUnsubscribe(*offered),
         send_at=value.get("send_at"),
     )

@@ -13,6 +13,7 @@ from relay.storage.identity_outcomes import OutcomeTable
 from relay.storage.link_blocks import LinkBlockTable
 from relay.storage.pauses import PauseTable
 from relay.storage.queue_store import BaseQueueStore
+from relay.storage.quotas import QuotaTable
 from relay.storage.report_queries import ReportQueries
 from relay.storage.store_database import StoreDatabase
 from relay.storage.suppressions import SuppressionTable
@@ -49,6 +50,8 @@ class Store(ABC):
         """Implements VerificationStore."""
         self.link_blocks = LinkBlockTable(database)
         """Implements LinkBlockStore."""
+        self.quotas = QuotaTable(database)
+        """Implements QuotaStore."""
         self.audits = AuditReader(database, kept_with_messages)
         """Implements AuditStore."""
         self._opened = AsyncExitStack()

@@ -4,10 +4,11 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
+from relay.limits.quota import Quota, TooMany
 from relay.storage.database import Connection, Database
+from relay.storage.quotas import spend_all
 from relay.verification.challenge import Challenge
 from relay.verification.model import Decision, Verification
-from relay.verification.quota import HOUR, Quota, TooMany, spend
 
 T = TypeVar("T")
 
@@ -23,6 +24,9 @@ _PUT = (
     "ON CONFLICT (subject, step) DO UPDATE SET state = excluded.state, at = excluded.at, detail = excluded.detail, "
     "queue_id = excluded.queue_id"
 )
+
+
+_ADD = f"INSERT INTO verifications ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"  # noqa: S608
 
 
 _PROVEN = "SELECT subject FROM verifications WHERE step IN ('sender', 'dns') AND state = 'passed'"
@@ -43,19 +47,6 @@ _PUT_CHALLENGE = (
     "ON CONFLICT (identity) DO UPDATE SET sent_to = excluded.sent_to, salt = excluded.salt, digest = excluded.digest, "
     "queue_id = excluded.queue_id, tries = excluded.tries, sent = excluded.sent, confirmed_at = excluded.confirmed_at"
 )
-
-
-_COUNT = (
-    "INSERT INTO verification_requests (subject, times, last_at) VALUES (?, '[]', ?) "
-    "ON CONFLICT (subject) DO UPDATE SET times = verification_requests.times RETURNING times"
-)
-"""Reads a row, creates it if missing, and locks it until the end of the transaction."""
-
-
-_PUT_COUNT = "UPDATE verification_requests SET times = ?, last_at = ? WHERE subject = ?"
-
-
-_FORGET_COUNTS = "DELETE FROM verification_requests WHERE last_at < ?"
 
 
 class VerificationTable:
@@ -91,11 +82,15 @@ class VerificationTable:
     ) -> T | TooMany:
         """Count a request in all quotas, then decide, in one transaction; TooMany if one of them is used up."""
         deciding = _decide(identity, decide)
-        return await self._database.write(lambda raw: _spend(raw, quotas, now) or deciding(raw))
+        return await self._database.write(lambda raw: spend_all(raw, quotas, now) or deciding(raw))
 
     async def spend(self, quotas: Sequence[Quota], now: float) -> TooMany | None:
         """Count a request in all quotas; TooMany, and nothing counted, if one of them is used up."""
-        return await self._database.write(lambda raw: _spend(raw, quotas, now))
+        return await self._database.write(lambda raw: spend_all(raw, quotas, now))
+
+    async def add_copy(self, copy: Verification) -> bool:
+        """Record the appearance of a test message, unless it is recorded already; return whether it was recorded."""
+        return await self._database.write(lambda raw: bool(raw.execute(_ADD, _row(copy)).rowcount))
 
     async def forget_copies(self, before: float) -> None:
         """Delete the appearance of test messages that came back before that time."""
@@ -114,21 +109,6 @@ def _decide(identity: str, decide: Callable[[Challenge | None], Decision[T]]) ->
         return decided.answer
 
     return operation
-
-
-def _spend(raw: Connection, quotas: Sequence[Quota], now: float) -> TooMany | None:
-    """Count a request. Rows are locked in one order, so that requests of other nodes wait and do not deadlock."""
-    raw.execute(_FORGET_COUNTS, (now - HOUR,))
-    counted: list[tuple[str, float, str]] = []
-    for quota in sorted(quotas, key=lambda one: one.subject):
-        times = json.loads(raw.execute(_COUNT, (quota.subject, now)).fetchone()[0])
-        spent = spend(times, quota.limit, now)
-        if isinstance(spent, TooMany):
-            return spent
-        counted.append((json.dumps(spent), now, quota.subject))
-
-    raw.executemany(_PUT_COUNT, counted)
-    return None
 
 
 def _row(one: Verification) -> tuple[Any, ...]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from hashlib import blake2b
 from hmac import compare_digest
 
-from relay.verification.quota import TooMany, spend
+from relay.limits.quota import Quota, TooMany, spend
 
 LIFETIME = 600.0
 """Seconds for which a code is valid."""
@@ -82,7 +82,7 @@ def digest_of(key: bytes, salt: str, code: str) -> str:
 
 def issue(before: Challenge | None, fresh: Challenge, limit: int, now: float) -> Challenge | TooMany:
     """Return the challenge that replaces the previous one, or TooMany when `limit` codes were sent within an hour."""
-    sent = spend(before.sent if before else (), limit, now)
+    sent = spend(before.sent if before else (), Quota(fresh.identity, limit), now)
     return sent if isinstance(sent, TooMany) else replace(fresh, sent=sent)
 
 

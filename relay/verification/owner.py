@@ -9,10 +9,10 @@ import asyncio
 from collections.abc import Callable
 
 from relay.events.ports import StoreError
+from relay.limits.quota import Quota, TooMany, subject_of
 from relay.mail.canonical_address import domain_of
 from relay.tracker.ports import CodeTerms, Confirmation, TooManyRequests, WrongCode
 from relay.verification.challenge import DIGITS, LIFETIME, PAGE_PER_HOUR, TRIES, Challenge, Confirmed
-from relay.verification.quota import Quota, TooMany, subject_of
 from relay.verification.receiving import CodeStep, confirm_link, entering, pending_link
 from relay.verification.verifier import Verifier
 

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from relay.limits.quota import Quota, TooMany
 from relay.verification.challenge import Challenge
 from relay.verification.model import Decision, T, Verification
-from relay.verification.quota import Quota, TooMany
 
 
 class VerificationStore(Protocol):
@@ -36,6 +36,9 @@ class VerificationStore(Protocol):
 
     async def spend(self, quotas: Sequence[Quota], now: float) -> TooMany | None:
         """Count a request in all quotas; TooMany, and nothing counted, if one of them is used up."""
+
+    async def add_copy(self, copy: Verification) -> bool:
+        """Store the result of a test mail that came back, unless there is one; return whether it was stored."""
 
     async def forget_copies(self, before: float) -> None:
         """Delete the results of test mails that came back before that time."""

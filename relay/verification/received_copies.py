@@ -23,15 +23,17 @@ class ReceivedCopies:
     hostname: Callable[[], str]
     clock: Clock
 
-    async def take(self, queue_id: str, transaction: Transaction) -> None:
-        """Evaluate the copy of a test mail and store the result. Raises StoreError."""
+    async def take(self, queue_id: str, transaction: Transaction) -> bool:
+        """Evaluate the copy of a test mail and store the result; False if one came before. Raises StoreError."""
+        if any(one.step == "copy" for one in await self.store.find(queue_id)):
+            return False
         session, envelope = transaction.session, transaction.envelope
         client = ip_address(session.client)
         seen = await evaluate(self.resolver(), transaction.content, client, session.helo, envelope.reverse_path)
         remarks = remarks_on(seen, session.client, self.hostname())
         state: State = "failed" if any(one.status == "wrong" for one in remarks) else "passed"
         detail = json.dumps([asdict(one) for one in remarks])
-        await self.store.verify(Verification(queue_id, "copy", state, self.clock(), detail, queue_id))
+        return await self.store.add_copy(Verification(queue_id, "copy", state, self.clock(), detail, queue_id))
 
     async def take_forwarded(self, queue_id: str, identity: str) -> None:
         """Store that a test mail came back by the CC tracking address of this identity. Raises StoreError."""

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Literal
 
+from relay.limits.quota import Quota, TooMany, subject_of
+from relay.mail.canonical_address import canonical
 from relay.reports.serialize import time_json
 from relay.rewrite.tokens import Kind, Token, sign_token
 from relay.verification.challenge import (
@@ -20,7 +22,6 @@ from relay.verification.challenge import (
 from relay.verification.context import Tools, readers_of
 from relay.verification.messages import code_mail
 from relay.verification.model import Decision, Verification
-from relay.verification.quota import TooMany
 from relay.verification.result import Remark, Result, failed
 
 _SALT = 16
@@ -28,6 +29,10 @@ _SALT = 16
 
 CodeStep = Literal["receiving", "sender"]
 """`receiving`: the code goes to the readers of the identity; `sender`: to its own address, which it verifies."""
+
+
+PER_ADDRESS = 10
+"""Codes that are sent to one address within an hour, at most: several identities may have the same readers."""
 
 
 async def send_code(tools: Tools, identity: str, step: CodeStep, limit: int = PER_HOUR) -> Result:
@@ -45,7 +50,9 @@ async def send_code(tools: Tools, identity: str, step: CodeStep, limit: int = PE
         issued = issue(before, fresh, limit, now)
         return Decision(issued if isinstance(issued, Challenge) else before, (), issued)
 
-    issued = await tools.store.decide(identity, issuing)
+    key = keyring.keys[0][1]
+    quotas = [Quota(subject_of(key, "codes sent to", canonical(one)), PER_ADDRESS) for one in readers]
+    issued = await tools.store.decide_within(quotas, now, identity, issuing)
     if isinstance(issued, TooMany):
         again = f"again at {time_json(issued.again_at)}; the last code may still be good"
         return failed(step, f"{limit} codes were sent within an hour already", again)

@@ -3,10 +3,10 @@
 import asyncio
 from dataclasses import replace
 
+from relay.limits.quota import Quota, TooMany
 from relay.storage.store import Store
 from relay.verification.challenge import Answer, Challenge, Confirmed, digest_of, try_code
 from relay.verification.model import Decision, Verification, is_proven
-from relay.verification.quota import Quota, TooMany
 from tests.contract.conftest import Opener
 from tests.contract.values import NOW
 
@@ -120,14 +120,14 @@ async def test_a_request_counts_in_all_quotas_or_in_none(store: Store) -> None:
     assert await table.spend([CLIENT], NOW + 2) == TooMany(NOW + 3600)
 
 
-async def test_quotas_outlive_a_restart_and_are_forgotten_after_an_hour(opener: Opener) -> None:
+async def test_quotas_outlive_a_restart_and_are_forgotten_after_a_day(opener: Opener) -> None:
     store = await opener(NOW)
     assert await store.verifications.spend([Quota("client", 1)], NOW) is None
     await store.close()
     store = await opener(NOW)
     assert await store.verifications.spend([Quota("client", 1)], NOW + 1) == TooMany(NOW + 3600)
-    assert await store.verifications.spend([Quota("other", 1)], NOW + 7200) is None
-    sql = "SELECT subject FROM verification_requests"
+    assert await store.verifications.spend([Quota("other", 1)], NOW + 86401) is None
+    sql = "SELECT subject FROM quotas"
     assert await store.database.read(lambda raw: [row[0] for row in raw.execute(sql)]) == ["other"]
 
 

@@ -34,6 +34,7 @@ reply.acme.test. MX 10 mail.relay.test.
 bounces.acme.test. MX 10 mail.relay.test.
 mail.relay.test. A {RELAY}
 rcpt.test. MX 10 mx.rcpt.test.
+rcpt.test. TXT "v=spf1 ip4:127.0.0.0/8 -all"
 mx.rcpt.test. A {BEN}
 acme.test. MX 10 mx.acme.test.
 mx.acme.test. A {OWNER}

@@ -77,7 +77,7 @@ async def fill(path: Path, now: float) -> None:
         )
         raw.execute("INSERT INTO unsubscribes VALUES ('a@x.test', 'acme.test', 'spring', 'page', '', ?)", (now,))
         raw.execute("INSERT INTO verifications VALUES ('acme.test', 'dns', 'passed', ?, '', '')", (now,))
-        raw.execute("INSERT INTO verification_requests VALUES ('ff', '[1.5]', ?)", (now,))
+        raw.execute("INSERT INTO quotas VALUES ('ff', '[1.5]', ?)", (now,))
         raw.execute("INSERT INTO challenges VALUES ('a@acme.test', 'b@x.test', '00', 'ff', 'Q', 1, '[1.5]', ?)", (now,))
         raw.execute(
             "INSERT INTO domain_watch VALUES ('acme.test', 'w', ?, ?, ?, 'passing', ?, '{}', '[]', 1)", (now,) * 4

@@ -249,7 +249,7 @@ class TestPage:
         assert (await site.post(JANE)).status == 200
         await site.sent_to(JANE)
         stored = b"".join(file.read_bytes() for file in tmp_path.glob("relay.db*"))
-        assert b"verification_requests" in stored
+        assert b"quotas" in stored
         assert other.encode() not in stored, "client addresses are personal data"
 
     async def test_a_code_has_five_tries_and_ten_minutes(self, site: Site) -> None:

@@ -114,6 +114,7 @@ class Bench:
             keyring=lambda: KEYS,
             bounce_policy=lambda: policy,
             queue=self.store.queue,
+            quotas=self.store.quotas,
             stories=self.store.reports,
             returned=self.store.events,
             unsubscribes=self.store.unsubscribes,

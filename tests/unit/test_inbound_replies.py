@@ -25,6 +25,7 @@ from relay.queue.entry import Entry, State
 from relay.queue.message import Message, NewMessage
 from relay.queue.ports import EntryQuery
 from relay.render.message_policy import MessagePolicy
+from relay.render.render import RenderInput, reverse_path_for
 from relay.reports.ports import MessageQuery
 from relay.resolver import Resolver
 from relay.rewrite.tokens import Keyring, Token, cc_address, sign_address_token
@@ -110,6 +111,7 @@ class Harness:
             keyring=lambda: KEYS,
             bounce_policy=lambda: policy,
             queue=self.store.queue,
+            quotas=self.store.quotas,
             stories=self.store.reports,
             returned=self.store.events,
             unsubscribes=self.store.unsubscribes,
@@ -529,3 +531,93 @@ def _bounce(recipient: str) -> bytes:
         f"Final-Recipient: rfc822; {recipient}\r\nAction: failed\r\nStatus: 5.1.1\r\n\r\n--b\r\n"
         "Content-Type: text/rfc822-headers\r\n\r\nMessage-ID: <77@acme.test>\r\n\r\n--b--\r\n"
     ).encode()
+
+
+class TestQuotas:
+    """What one address, network or author can cause is bounded, and what is refused leaves nothing."""
+
+    @staticmethod
+    def reply(number: int) -> bytes:
+        return REPLY.replace(b"<r1@", f"<r{number}@".encode())
+
+    async def test_a_reply_address_has_five_mails_forwarded_an_hour_and_twenty_a_day(self, harness: Harness) -> None:
+        codes: list[int] = []
+        for number in range(30):
+            codes.append((await harness.give(self.reply(number), reverse_path=f"u{number}@x.test")).code)
+            harness.now += 720.1
+        assert codes == [250] * 20 + [450] * 10
+        assert len({entry.queue_id for _, entry in await harness.forwards()}) == len(await harness.events()) == 20
+        assert (await harness.give(self.reply(99), reply_address(0))).code == 250
+
+        harness.now = NOW + 2 * DAY
+        answers = [await harness.give(self.reply(100 + number), reverse_path="x@y.test") for number in range(6)]
+        assert [one.code for one in answers] == [250] * 5 + [450]
+        assert (answers[-1].status, "try again after 2027-01-17" in answers[-1].text) == ("4.7.1", True)
+
+    async def test_forwards_to_an_identity_have_its_daily_limit(self, harness: Harness) -> None:
+        harness.identity |= {"hourly_limit": 2, "daily_limit": 3}
+        answers = [await harness.give(self.reply(n), reply_address(n % 2)) for n in range(4)]
+        assert [one.code for one in answers] == [250, 250, 250, 450]
+
+    async def test_an_address_that_an_application_chose_is_bounded_over_all_messages(self, harness: Harness) -> None:
+        harness.identity = {}
+        codes = []
+        for number in range(7):
+            message = queue_id(NOW, 80 + number)
+            chosen = ("victim@bank.test", "other@bank.test")
+            policy = MessagePolicy(domain="acme.test", identity=NEWS, reply_domain="reply.acme.test", reply_to=chosen)
+            new = Message(message, NOW, NEWS, policy, message_id=f"<{number}@acme.test>", header_from=NEWS)
+            await harness.store.queue.enqueue(NewMessage(new, b"x", _delivered(message, "ada@rcpt.test")))
+            codes.append((await harness.give(self.reply(number), reply_address(0, message))).code)
+        assert codes == [250] * 5 + [450] * 2
+        assert {entry.recipient for _, entry in await harness.forwards()} == {"victim@bank.test"}
+
+    async def test_what_is_only_recorded_is_bounded_too(self, harness: Harness) -> None:
+        answers = [
+            await harness.give(VACATION.replace(b"<v@", f"<v{number}@".encode()), reverse_path="")
+            for number in range(21)
+        ]
+        assert [one.code for one in answers] == [250] * 20 + [450]
+        assert len(await harness.events()) == 20
+
+    async def test_a_test_address_takes_one_copy(self, harness: Harness) -> None:
+        copy = f"{sign_address_token(KEYS, Token(TokenKind.TEST, COPY, 0))}@reply.acme.test"
+        async with DnsServer() as dns:
+            harness.resolver = dns.resolver
+            assert [(await harness.give(REPLY, copy)).code for _ in range(2)] == [250, 550]
+
+
+class TestSenders:
+    """Nobody is told of a forward that fails unless SPF or DKIM proves that the reverse-path is the sender's."""
+
+    async def test_a_proven_sender_has_an_srs_address_and_another_one_gets_nothing(self, harness: Harness) -> None:
+        async with DnsServer('rcpt.test. TXT "v=spf1 ip4:192.0.2.9 -all"') as dns:
+            harness.resolver = dns.resolver
+            for sender, unproven in (("ben@rcpt.test", False), ("victim@bank.test", True)):
+                await harness.give(REPLY.replace(b"<r1@", f"<{sender[:3]}@".encode()), reverse_path=sender)
+                message = (await harness.forwards())[-1][0]
+                assert (message.reverse_path, message.policy.unproven_sender) == (sender, unproven)
+                given = RenderInput(message.queue_id, NOW, sender, b"", message.policy)
+                path = reverse_path_for(given, 0, KEYS)
+                assert path.startswith("SRS0=") is not unproven
+                assert path.endswith("@bounces.acme.test")
+
+        # The bounce of the unproven one comes back to the relay, is recorded, and goes no further.
+        assert (await harness.give(BOUNCE_OF_NOTHING, path, "")).code == 250
+        assert (await harness.give(REPLY, path, "eve@x.test")).code == 550
+        assert len({entry.queue_id for _, entry in await harness.forwards()}) == 2
+
+    async def test_ordinary_mail_from_the_null_reverse_path_does_not_pass_an_srs_address(
+        self, harness: Harness
+    ) -> None:
+        srs = srs_encode(KEY, "ben@rcpt.test", "bounces.acme.test", NOW)
+        assert (await harness.give(REPLY, srs, "")).code == 550
+        assert await harness.forwards() == []
+
+
+BOUNCE_OF_NOTHING = (
+    b"From: MAILER-DAEMON@mx.acme.test\r\nSubject: Undelivered Mail Returned to Sender\r\nMIME-Version: 1.0\r\n"
+    b'Content-Type: multipart/report; report-type=delivery-status; boundary="b"\r\n\r\n--b\r\n\r\nSorry.\r\n'
+    b"--b\r\nContent-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; mx.acme.test\r\n\r\n"
+    b"Final-Recipient: rfc822; owner@acme.test\r\nAction: failed\r\nStatus: 5.1.1\r\n\r\n--b--\r\n"
+)

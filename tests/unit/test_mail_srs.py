@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from relay.mail import srs
 from relay.mail.address import parse_address
-from relay.mail.srs import DAY, MAX_AGE, srs_decode, srs_encode
+from relay.mail.srs import DAY, MAX_AGE, UNDATED_UNTIL, srs_decode, srs_encode
 
 KEY = bytes(range(32))
 
@@ -72,6 +73,22 @@ def test_what_another_forwarder_rewrote_goes_back_to_that_one() -> None:
     assert srs_decode([KEY], there, NOW) == theirs
     again = srs_encode(OTHER, there, "third.test", NOW)
     assert srs_decode([OTHER], again, NOW) == theirs
+
+
+def test_an_address_of_another_forwarder_has_a_date_of_its_own() -> None:
+    theirs = "SRS0=HHHH=TT=origin.test=ben@forwarder.test"
+    there = rewritten(theirs)
+    first, claimed, domain, *_ = there.split("=")
+    assert (first, len(claimed), domain) == ("SRS1", 10, "forwarder.test")
+    assert srs_decode([KEY], there, NOW + MAX_AGE * DAY) == theirs
+    assert srs_decode([KEY], there, NOW + (MAX_AGE + 1) * DAY) is None
+    other_day = there.replace(claimed, claimed[:8] + ("AB" if claimed[8:] != "AB" else "AC"))
+    assert srs_decode([KEY], other_day, NOW) is None
+    undated = (
+        f"SRS1={srs._hash(KEY, 'forwarder.test==HHHH=TT=origin.test=ben')}=forwarder.test==HHHH=TT=origin.test=ben@x"
+    )
+    assert srs_decode([KEY], undated, UNDATED_UNTIL - 1) == theirs
+    assert srs_decode([KEY], undated, UNDATED_UNTIL) is None
 
 
 def test_null_stays_null_and_what_does_not_fit_becomes_null() -> None:

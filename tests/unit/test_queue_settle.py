@@ -157,3 +157,11 @@ def test_a_transition_missing_from_the_table_is_an_error() -> None:
             else:
                 with pytest.raises(StateError):
                     move(entry(state=state), other)
+
+
+def test_a_sender_that_nothing_proves_is_never_notified() -> None:
+    unproven = replace(MESSAGE, policy=replace(MESSAGE.policy, unproven_sender=True))
+    asking = replace(entry(), notify=("SUCCESS", "FAILURE", "DELAY"))
+    for outcome in (Refused(NO), Delivered(OK, "mx.x.test"), Deferred(BUSY)):
+        assert settled([asking], [outcome], 600.0, unproven).reports == ()
+        assert len(settled([asking], [outcome], 600.0).reports) == 1

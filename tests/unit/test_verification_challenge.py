@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from relay.limits.quota import TooMany
 from relay.verification.challenge import (
     LIFETIME,
     LINK_LIFETIME,
@@ -17,7 +18,6 @@ from relay.verification.challenge import (
     issue,
     try_code,
 )
-from relay.verification.quota import TooMany
 
 NOW = 1_800_000_000.0
 

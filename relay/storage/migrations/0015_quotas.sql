@@ -1,0 +1,3 @@
+-- Uses of all quotas of the last day: pages, replies, copies, codes. The index of the table stays.
+
+ALTER TABLE verification_requests RENAME TO quotas;
