@@ -14,6 +14,7 @@ from relay.config.settings import Settings
 from relay.events.event import Event, Kind
 from relay.events.ports import StoreError
 from relay.limits.ports import Slot
+from relay.limits.quota import Quota, TooMany
 from relay.limits.window import HOUR, Window
 from relay.log import Log
 from relay.queue.entry import State
@@ -26,7 +27,6 @@ from relay.storage.postgres import nodes, schema
 from relay.storage.postgres.heartbeat import PAUSE
 from relay.storage.postgres.store import POLL_INTERVAL, PostgresStore
 from relay.tracker.link_blocks import Block
-from relay.verification.quota import Quota, TooMany
 from tests.contract.values import NOW, ROOMY, accepted, settle
 from tests.integration.cluster import Cluster, keys
 from tests.servers.postgres import PostgresServer, fresh_schema
