@@ -6,9 +6,20 @@ its own owner can be written at by everybody has no quota of its own, apart from
 """
 
 from collections.abc import Sequence
+from typing import assert_never
 
 from relay.config.settings import Settings
-from relay.inbound.addresses import CcAddress, IdentityAddress, MessageAddress, RoleAddress, SrsAddress
+from relay.inbound.addresses import (
+    CcAddress,
+    ExpiredAddress,
+    IdentityAddress,
+    MessageAddress,
+    RoleAddress,
+    SrsAddress,
+    TestCopyAddress,
+    UncertainAddress,
+    UnsubscribeAddress,
+)
 from relay.inbound.inbound_mail import InboundMail
 from relay.limits.quota import Quota, TooMany, bucket_of, hourly_and_daily, subject_of
 from relay.mail.canonical_address import canonical
@@ -78,7 +89,7 @@ def _address_quotas(
     role: tuple[int, int],
 ) -> tuple[Quota, ...]:
     match mail.destination:
-        case MessageAddress(token):
+        case MessageAddress(token) | UnsubscribeAddress(token):
             return hourly_and_daily(subject_of(key, f"{purpose} by", f"{token.queue_id}/{token.number}"), *signed)
         case SrsAddress():
             return hourly_and_daily(subject_of(key, f"{purpose} by", canonical(mail.recipient)), *signed)
@@ -86,8 +97,10 @@ def _address_quotas(
             return hourly_and_daily(subject_of(key, f"{purpose} by cc", identity), *cc)
         case RoleAddress():
             return hourly_and_daily(subject_of(key, f"{purpose} by", canonical(mail.recipient)), *role)
-        case _:
+        case IdentityAddress() | TestCopyAddress() | ExpiredAddress() | UncertainAddress() | None:
             return ()
+        case _:
+            assert_never(mail.destination)
 
 
 def _sender_quotas(
