@@ -5,7 +5,7 @@ from base64 import b64encode
 import pytest
 from aiohttp import HttpVersion10
 
-from relay.admin.dashboard.access import basic_password, is_cross_origin, is_loopback_name, is_proxied
+from relay.admin.dashboard.access import basic_password, is_cross_origin, is_loopback_name, proxy_sign
 
 
 @pytest.mark.parametrize(
@@ -43,20 +43,37 @@ def test_fields_without_a_password(header: str) -> None:
     [
         *("Forwarded", "Via", "X-Forwarded-For", "x-forwarded-host", "X-Forwarded-Proto", "X-Forwarded", "X-Real-IP"),
         *("X-Client-IP", "Client-IP", "X-Cluster-Client-IP", "True-Client-IP", "CF-Connecting-IP", "X-Original-Host"),
+        *("X-Amzn-Trace-Id", "Fly-Client-IP", "X-Azure-ClientIP", "X-Request-ID", "X-Scheme", "Traceparent"),
+        *("Tailscale-User-Login", "Front-End-Https", "X-SSL-Client-Verify", "Remote-User", "X-Auth-Request-Email"),
         *("X-ProxyUser-Ip", "Forwarded-For", "X-Envoy-External-Address", "CDN-Loop", "X-Forwarded-Client-Cert"),
     ],
 )
 def test_a_proxy_is_found_by_its_fields(name: str) -> None:
-    assert is_proxied({"Host": "localhost", name: ""})
+    assert proxy_sign({"Host": "localhost", name: ""}) == f"field {name}"
 
 
 def test_a_proxy_without_a_field_is_found_by_its_version() -> None:
-    assert is_proxied({"Host": "localhost"}, HttpVersion10)
+    assert proxy_sign({"Host": "localhost"}, HttpVersion10) == "HTTP/1.0"
+
+
+def test_a_whole_url_as_target_is_a_request_to_a_proxy() -> None:
+    assert proxy_sign({"Host": "localhost"}, target="http://evil.test/") == "a whole URL as target"
 
 
 def test_a_browser_is_no_proxy() -> None:
     sent = ("Host", "User-Agent", "Accept", "Accept-Language", "Accept-Encoding", "Connection", "Sec-Fetch-Site", "DNT")
-    assert not is_proxied(dict.fromkeys((*sent, "Upgrade-Insecure-Requests", "Priority", "Sec-GPC", "Cookie"), "1"))
+    more = (
+        "Upgrade-Insecure-Requests",
+        "Priority",
+        "Sec-GPC",
+        "Cookie",
+        "Referer",
+        "Origin",
+        "Authorization",
+        "Pragma",
+    )
+    client_hints = ("Sec-CH-UA", "Sec-CH-UA-Mobile", "Save-Data", "Device-Memory", "If-None-Match", "Range", "TE")
+    assert not proxy_sign(dict.fromkeys((*sent, *more, *client_hints), "1"))
 
 
 @pytest.mark.parametrize(

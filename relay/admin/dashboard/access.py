@@ -28,12 +28,14 @@ _HOST = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[^\[\]:]+)(?::[0-9]*)?")
 """uri-host [":" port] (RFC 9110 section 7.2)."""
 
 
-_PROXY_FIELD = re.compile(
-    r"(?:x-)?forwarded(?:-.*)?|(?:x-)?via|x-real-ip|x-proxy.*|x-original-.*|(?:x-)?(?:cluster-)?client-?ip|"
-    r"true-client-ip|cf-.*|cdn-loop|x-envoy-.*|x-arr-.*|x-remote-.*|proxy-.*",
+_DIRECT_FIELD = re.compile(
+    r"host|connection|keep-alive|user-agent|accept(?:-.*)?|cache-control|pragma|cookie|authorization|origin|referer|"
+    r"if-.*|range|te|trailer|upgrade|upgrade-insecure-requests|http2-settings|priority|dnt|sec-.*|save-data|purpose|"
+    r"x-purpose|x-moz|x-requested-with|content-(?:length|type|encoding)|transfer-encoding|expect|date|from|"
+    r"device-memory|dpr|width|viewport-width|rtt|ect|downlink",
     re.IGNORECASE,
 )
-"""Fields of reverse proxies, gateways and content delivery networks."""
+"""Fields of browsers and command-line clients. Proxies, gateways and content delivery networks add others."""
 
 
 _HEADERS = {
@@ -86,20 +88,27 @@ def _without_secret(request: web.Request) -> web.Response | None:
     if [is_loopback_name(host) for host in request.headers.getall("Host", [])] != [True]:
         return web.Response(status=421, text="Use localhost or 127.0.0.1: requests for other names are not answered.\n")
     peer = request.transport.get_extra_info("peername") if request.transport else None
-    if not (peer and is_loopback_name(_bracketed(peer[0]))) or is_proxied(request.headers, request.version):
-        return web.Response(status=403, text="Through a proxy the dashboard needs a secret: set admin.secret.\n")
+    sign = proxy_sign(request.headers, request.version, request.raw_path)
+    if sign or not (peer and is_loopback_name(_bracketed(peer[0]))):
+        why = f" ({sign})" if sign else ""
+        text = f"Through a proxy the dashboard needs a secret: set admin.secret.{why}\n"
+        return web.Response(status=403, text=text)
     if is_cross_origin(request.headers):
         return web.Response(status=403, text="The request comes from a page of another site.\n")
     return None
 
 
-def is_proxied(headers: Mapping[str, str], version: HttpVersion = HttpVersion11) -> bool:
-    """Return True if a proxy or gateway forwarded the request.
+def proxy_sign(headers: Mapping[str, str], version: HttpVersion = HttpVersion11, target: str = "/") -> str:
+    """Return why a request seems to come through a proxy or gateway, "" if it does not.
 
-    It adds Forwarded (RFC 7239), Via (RFC 9110 section 7.6.3) or a field of its own. Some add none, but use HTTP/1.0,
-    which no browser does.
+    A proxy adds Forwarded (RFC 7239), Via (RFC 9110 section 7.6.3) or a field of its own, so that a field of no browser
+    is a sign. Some add none, but use HTTP/1.0 or a whole URL as target (RFC 9112 section 3.2.2).
     """
-    return version < HttpVersion11 or any(_PROXY_FIELD.fullmatch(name) for name in headers)
+    if version < HttpVersion11:
+        return "HTTP/1.0"
+    if not target.startswith("/"):
+        return "a whole URL as target"
+    return next((f"field {name}" for name in headers if not _DIRECT_FIELD.fullmatch(name)), "")
 
 
 def is_cross_origin(headers: Mapping[str, str]) -> bool:
