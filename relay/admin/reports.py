@@ -1,20 +1,22 @@
 """The routes of the reports."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from aiohttp import web
 from multidict import MultiMapping
 
 from relay.admin.requests import Before, before_text, parse_before, reject_unknown_parameters
+from relay.config.server import Proxies
+from relay.config.settings import Settings
 from relay.dsn.categories import CATEGORIES
 from relay.reports import build
 from relay.reports.bounces import WORST
 from relay.reports.engagement import MOST_LINKS, engagement_report
 from relay.reports.ports import MOST_CLICKS, EngagementStore, MessageQuery, ReportStore, Story, StoryStore
 from relay.reports.recipients import STATUSES, LabelCounts, count_labels, labels_json, recipient_rows
-from relay.reports.serialize import story_json
+from relay.reports.serialize import JsonObject, story_json
 
 MAX_STORIES = 1000
 """Messages of one response, at most: the newest."""
@@ -35,7 +37,10 @@ class ReportRoutes:
     With system=yes, mail of the relay itself and copies are counted too.
     """
 
-    def __init__(self, store: ReportStore, engagement: EngagementStore, stories: StoryStore) -> None:
+    def __init__(
+        self, settings: Callable[[], Settings], store: ReportStore, engagement: EngagementStore, stories: StoryStore
+    ) -> None:
+        self._settings = settings
         self._store = store
         self._engagement = engagement
         self._stories = stories
@@ -86,7 +91,7 @@ class ReportRoutes:
         query = _query(request.query)
         counted = await self._engagement.campaign_counts(query)
         clicks = await self._engagement.clicks(query)
-        report = engagement_report(counted, clicks, _most(request.query, MOST_LINKS))
+        report = engagement_report(counted, clicks, _most(request.query, MOST_LINKS), proxies=self._proxies)
         return web.json_response({**report, "clicks_cut": len(clicks) == MOST_CLICKS})
 
     async def unclassified(self, request: web.Request) -> web.Response:
@@ -107,7 +112,7 @@ class ReportRoutes:
         query = _query(request.query)
         statuses = _statuses(request.query.get("status", ""))
         stories, following = await self._page(query)
-        rows = [row for story in stories for row in recipient_rows(story, statuses, with_copies=not query.users_only)]
+        rows = [row for story in stories for row in self._rows(story, statuses, query)]
         return web.json_response({"rows": rows, "next": before_text(following)})
 
     async def labels(self, request: web.Request) -> web.Response:
@@ -119,10 +124,17 @@ class ReportRoutes:
         while True:
             stories, following = await self._page(query)
             for story in stories:
-                count_labels(recipient_rows(story, frozenset(), with_copies=not query.users_only), by, counts)
+                count_labels(self._rows(story, frozenset(), query), by, counts)
             if following is None:
                 return web.json_response({"rows": labels_json(counts, by)})
             query = replace(query, before=following)
+
+    @property
+    def _proxies(self) -> Proxies:
+        return self._settings().engagement.proxies
+
+    def _rows(self, story: Story, statuses: frozenset[str], query: MessageQuery) -> Iterator[JsonObject]:
+        return recipient_rows(story, statuses, with_copies=not query.users_only, proxies=self._proxies)
 
     async def _page(self, query: MessageQuery) -> tuple[Sequence[Story], Before | None]:
         """Return the next messages, and `before` of the page after them, None at the end."""

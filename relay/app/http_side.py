@@ -145,7 +145,7 @@ class HttpSide:
             ).table(),
             NodeRoutes(store.nodes).table(),
             self.provider_routes().table(),
-            ReportRoutes(store.reports, store.reports, store.reports).table(),
+            ReportRoutes(context.settings, store.reports, store.reports, store.reports).table(),
             SuppressionRoutes(store.suppressions, context.clock).table(),
             EvidenceRoutes(
                 context.settings, context.bounce_policy, store.suppressions, store.reports, context.clock
@@ -163,6 +163,7 @@ class HttpSide:
         context = self.context
         return DashboardRoutes(
             hostname=lambda: context.settings().server.hostname,
+            proxies=lambda: context.settings().engagement.proxies,
             stories=context.store.reports,
             reports=context.store.reports,
             engagement=context.store.reports,

@@ -50,6 +50,7 @@ _READERS = (
     ("REPLIED", "replied"),
     ("UNSUBSCRIBED", "unsubscribed"),
     ("COMPLAINED", "complained"),
+    ("BY PROXY", "proxied"),
     ("MACHINES ONLY", "machines"),
 )
 
@@ -125,7 +126,8 @@ def engagement(
 ) -> None:
     """Show opens, clicks, replies and unsubscribes by campaign. Each recipient counts once, machines apart.
 
-    Opened includes people who clicked. --csv has a line for each campaign.
+    Opened includes people who clicked, and opens by the proxy of a mailbox provider unless engagement.proxies says
+    otherwise; BY PROXY is the number of those. --csv has a line for each campaign.
     """
     texts = None if mail is None else link_texts(mail.read())
     found: dict[str, Any] = AdminClient(path).get("/reports/engagement", query_of(filters) | _all(everything))
@@ -199,6 +201,7 @@ def _readers(one: dict[str, Any]) -> dict[str, Any]:
         "replied": one["replies"],
         "unsubscribed": f"{one['unsubscribes']} ({one['unsubscribe_rate']:.2%})",
         "complained": f"{one['complaints']} ({one['complaint_rate']:.2%})",
+        "proxied": one["proxied_opens"],
         "machines": f"{one['machine_opens']} opened, {one['machine_clicks']} clicked",
     }
 

@@ -35,6 +35,10 @@ SQLITE = "sqlite:///"
 """Prefix of the URL of an SQLite store; the path follows."""
 
 
+Proxies = Literal["opened", "machine", "apart"]
+"""What an open through a proxy counts as: an open, a request of a machine, or neither."""
+
+
 def spare_cores() -> int:
     """Return one less than the CPU cores this process may use, at least 1."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -108,6 +112,12 @@ class Tracker(Listening):
     keys: Annotated[tuple[SecretStr, ...], FROM_FILE, AfterValidator(_tracker_keys)] = ()
     trusted_proxies: tuple[Network, ...] = ()
     guard: Flag = True
+
+
+class Engagement(Section):
+    """`[engagement]`: how reports count opens through the proxy of a mailbox provider."""
+
+    proxies: Proxies = "opened"
 
 
 class Queue(Section):

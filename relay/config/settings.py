@@ -29,6 +29,7 @@ from relay.config.server import (
     SQLITE,
     Admin,
     Alerts,
+    Engagement,
     Limits,
     Log,
     Metrics,
@@ -54,6 +55,7 @@ __all__ = [
     "Delivery",
     "Dkim",
     "Domain",
+    "Engagement",
     "Identity",
     "Imap",
     "Limits",
@@ -107,6 +109,7 @@ class Settings(Section):
     )
     smtp: Smtp = Smtp()
     tracker: Tracker = Field(default_factory=Tracker)
+    engagement: Engagement = Engagement()
     queue: Queue = Queue()
     storage: Storage = Storage()
     resolver: Resolver = Resolver()

@@ -1,8 +1,9 @@
 """The engagement report: opens, clicks, replies and unsubscribes by campaign. Machines count apart. Pure functions."""
 
 from collections.abc import Iterable
-from dataclasses import fields
+from dataclasses import fields, replace
 
+from relay.config.server import Proxies
 from relay.reports.ports import CampaignCounts, Click
 from relay.reports.serialize import JsonObject
 
@@ -11,14 +12,22 @@ MOST_LINKS = 10
 
 
 def engagement_report(
-    counted: Iterable[CampaignCounts], clicks: Iterable[Click], most_links: int | None = MOST_LINKS
+    counted: Iterable[CampaignCounts],
+    clicks: Iterable[Click],
+    most_links: int | None = MOST_LINKS,
+    *,
+    proxies: Proxies = "opened",
 ) -> JsonObject:
     """Return totals, campaigns (largest first, transactional mail last) and the most clicked links.
 
-    At most `most_links` links are listed; `links_total` is the number of all.
+    At most `most_links` links are listed; `links_total` is the number of all. `proxied_opens` are the recipients whose
+    open came by a proxy only; `proxies` says what else they count as.
     Rates are shares of the delivered recipients that did not bounce later; click-to-open is clicked of opened.
     """
-    rows = sorted(counted, key=lambda one: (not one.campaign, -one.recipients, one.campaign))
+    rows = sorted(
+        (_with_proxies(one, proxies) for one in counted),
+        key=lambda one: (not one.campaign, -one.recipients, one.campaign),
+    )
     names = [field.name for field in fields(CampaignCounts)][1:]
     links = _links(clicks)
     total = CampaignCounts("", *(sum(getattr(one, name) for one in rows) for name in names))
@@ -33,6 +42,17 @@ def engagement_report(
     }
 
 
+def _with_proxies(one: CampaignCounts, proxies: Proxies) -> CampaignCounts:
+    """Return the counts with the opens by a proxy added to what they count as."""
+    match proxies:
+        case "opened":
+            return replace(one, opened=one.opened + one.proxy_opened)
+        case "machine":
+            return replace(one, machine_opened=one.machine_opened + one.proxy_opened)
+        case "apart":
+            return one
+
+
 def _counts_json(one: CampaignCounts) -> JsonObject:
     delivered = one.delivered - one.came_back
     return {
@@ -43,6 +63,7 @@ def _counts_json(one: CampaignCounts) -> JsonObject:
         "open_rate": _share(one.opened, delivered),
         "click_rate": _share(one.clicked, delivered),
         "click_to_open": _share(one.clicked, one.opened),
+        "proxied_opens": one.proxy_opened,
         "machine_opens": one.machine_opened,
         "machine_clicks": one.machine_clicked,
         "replies": one.replied,

@@ -128,7 +128,9 @@ class CampaignCounts:
     machine_clicked: int = 0
     """Links were requested by machines only, such as scanners and previews."""
     machine_opened: int = 0
-    """The pixel was requested by machines only, such as image proxies and scanners."""
+    """The pixel was requested by machines only, such as scanners and prefetching programs."""
+    proxy_opened: int = 0
+    """The pixel was requested by the proxy of a mailbox provider, for a reader it does not name, and by no person."""
     replied: int = 0
     """Automatic replies do not count."""
     unsubscribed: int = 0

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 
+from relay.config.server import Proxies
 from relay.dsn.categories import CATEGORIES
 from relay.events.event import Event, Kind
 from relay.queue.entry import Entry, State
@@ -25,20 +26,25 @@ _DONE = {
 }
 
 
-def recipient_rows(story: Story, statuses: frozenset[str], *, with_copies: bool = False) -> Iterator[JsonObject]:
-    """Yield the recipients of a message that have one of the statuses; no statuses select all."""
+def recipient_rows(
+    story: Story, statuses: frozenset[str], *, with_copies: bool = False, proxies: Proxies = "opened"
+) -> Iterator[JsonObject]:
+    """Yield the recipients of a message that have one of the statuses; no statuses select all.
+
+    `proxies` says what an open by a proxy counts as. With "apart" it makes a recipient neither opened nor unopened.
+    """
     for entry in story.entries:
         if with_copies or entry.number not in story.message.policy.copies:
-            row = _row(story, entry)
-            if not statuses or statuses & {row["status"], *_activity(story, entry)}:
+            activity = _activity(story, entry, proxies)
+            row = _row(story, entry, activity)
+            if not statuses or statuses & {row["status"], *activity}:
                 yield row
 
 
-def _row(story: Story, entry: Entry) -> JsonObject:
+def _row(story: Story, entry: Entry, activity: set[str]) -> JsonObject:
     message, late = story.message, late_bounce(story, entry.number)
     failure = late or _last_failure(story, entry)
     about = CATEGORIES.get(str(failure.data.get("category", ""))) if failure else None
-    activity = _activity(story, entry)
     return {
         "created_at": time_json(message.created_at),
         "queue_id": message.queue_id,
@@ -71,16 +77,18 @@ def _last_failure(story: Story, entry: Entry) -> Event | None:
     return next(failed, None)
 
 
-def _activity(story: Story, entry: Entry) -> set[str]:
+def _activity(story: Story, entry: Entry, proxies: Proxies) -> set[str]:
     """Return what a person did with a message, and `unopened` for a delivered one without an open."""
-    done = {
-        name
-        for event in story.events
-        if event.number == entry.number and not event.data.get("machine") and not event.data.get("automatic")
-        for name in _DONE.get(event.kind, ())
-    }
+    events = [event for event in story.events if event.number == entry.number and not event.data.get("automatic")]
+    by_readers = [event for event in events if not event.data.get("machine")]
+    by_proxies = [event for event in by_readers if event.data.get("proxied")]
+    counted = by_readers if proxies == "opened" else [event for event in by_readers if not event.data.get("proxied")]
+
+    done = {name for event in counted for name in _DONE.get(event.kind, ())}
+    is_unknown = proxies == "apart" and bool(by_proxies)
     came_back = late_bounce(story, entry.number) is not None
-    return done | ({"unopened"} if entry.state is State.DELIVERED and not came_back and "opened" not in done else set())
+    is_unopened = entry.state is State.DELIVERED and not came_back and "opened" not in done and not is_unknown
+    return done | ({"unopened"} if is_unopened else set())
 
 
 @dataclass(slots=True)

@@ -22,7 +22,10 @@ from relay.storage.queries import Statement, recipients_conditions
 _BY_A_MACHINE = "events.data LIKE '%\"machine\":true%'"
 
 
-_BY_A_PERSON = "events.data NOT LIKE '%\"machine\":true%'"
+_BY_A_PROXY = "events.data LIKE '%\"proxied\":true%' AND events.data NOT LIKE '%\"machine\":true%'"
+
+
+_BY_A_PERSON = "events.data NOT LIKE '%\"machine\":true%' AND events.data NOT LIKE '%\"proxied\":true%'"
 """The encoding of `rows.encode_object`: it escapes quotes inside texts, so that no text can match."""
 
 
@@ -31,6 +34,7 @@ _FLAGS = {
     "opened": f"(events.kind = 'open' OR events.kind = 'click') AND {_BY_A_PERSON}",
     "machine_clicked": f"events.kind = 'click' AND {_BY_A_MACHINE}",
     "machine_opened": f"(events.kind = 'open' OR events.kind = 'click') AND {_BY_A_MACHINE}",
+    "proxy_opened": f"events.kind = 'open' AND {_BY_A_PROXY}",
     "replied": "events.kind = 'reply' AND events.data NOT LIKE '%\"automatic\":true%'",
     "unsubscribed": "events.kind = 'unsubscribe'",
     "complained": "events.kind = 'complaint'",
@@ -41,9 +45,10 @@ _FLAGS = {
 
 _COUNTED = {name: name for name in _FLAGS} | {
     "machine_clicked": "CASE WHEN clicked = 0 THEN machine_clicked ELSE 0 END",
-    "machine_opened": "CASE WHEN opened = 0 THEN machine_opened ELSE 0 END",
+    "machine_opened": "CASE WHEN opened = 0 AND proxy_opened = 0 THEN machine_opened ELSE 0 END",
+    "proxy_opened": "CASE WHEN opened = 0 THEN proxy_opened ELSE 0 END",
 }
-"""Sums over recipients: a machine's open or click counts only without one of a person."""
+"""Sums over recipients: an open by a proxy counts only without one of a person, one of a machine only without both."""
 
 
 _KINDS = ", ".join(

@@ -62,6 +62,9 @@ class Recorder:
         data: dict[str, object] = {"id": f"{getrandbits(64):016x}", **more, "client": address}
         if client.user_agent:
             data["user_agent"] = client.user_agent
-        if client.machine:
-            data |= {"machine": True, "reason": client.machine}
+        match client.requester(kind):
+            case "machine":
+                data |= {"machine": True, "reason": client.reason}
+            case "proxy":
+                data |= {"proxied": True, "reason": client.reason}
         return Event(kind, self._clock(), token.queue_id, token.number, data=data)

@@ -11,7 +11,10 @@ from relay.reports.ports import CampaignCounts, Click, EngagementStore, MessageQ
 from relay.storage.store import Store
 from tests.contract.values import NOW, ROOMY, accepted, settle
 
-MACHINE: dict[str, object] = {"client": "192.0.2.1", "machine": True, "reason": "proxy: Gmail"}
+MACHINE: dict[str, object] = {"client": "192.0.2.1", "machine": True, "reason": "bot"}
+
+
+PROXY: dict[str, object] = {"client": "192.0.2.1", "proxied": True, "reason": "proxy: Gmail"}
 
 
 LIAR: dict[str, object] = {"client": "192.0.2.1", "user_agent": 'x","machine":true,"', "target": "https://acme.test/"}
@@ -71,6 +74,20 @@ async def test_each_recipient_counts_once_and_machines_apart(store: Store, engag
         "spring": replace(SPRING, opened=2, clicked=1, machine_opened=2, machine_clicked=1),
         "": replace(OTHER, opened=1),
     }
+
+
+async def test_opens_by_a_proxy_count_only_without_one_of_a_person(store: Store, engagement: EngagementStore) -> None:
+    await store.events.record(
+        [
+            did(Kind.OPEN, 0, PROXY),
+            did(Kind.OPEN, 0, LIAR),
+            did(Kind.OPEN, 1, PROXY),
+            did(Kind.OPEN, 1, MACHINE),
+            did(Kind.OPEN, 2, {**PROXY, "machine": True, "reason": "repeated"}),
+            did(Kind.OPEN, 3, {"user_agent": 'x","proxied":true,"'}),
+        ]
+    )
+    assert (await counted(engagement))["spring"] == replace(SPRING, opened=2, proxy_opened=1, machine_opened=1)
 
 
 async def test_answers_departures_complaints_and_late_bounces(store: Store, engagement: EngagementStore) -> None:

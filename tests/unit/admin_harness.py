@@ -77,7 +77,7 @@ class AdminHarness:
                 IdentityRoutes(VerificationSide(store, Settings(), lambda: NOW).verifier, store.limits, dict).table(),
                 NodeRoutes(store.nodes).table(),
                 self.provider_routes(store).table(),
-                ReportRoutes(store.reports, store.reports, store.reports).table(),
+                ReportRoutes(Settings, store.reports, store.reports, store.reports).table(),
                 SuppressionRoutes(store.suppressions, lambda: NOW + 10).table(),
                 LinkBlockRoutes(
                     store.link_blocks,

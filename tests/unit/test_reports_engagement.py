@@ -1,5 +1,10 @@
 """The report on engagement: sums, rates, order, and the links that were followed."""
 
+from dataclasses import replace
+
+import pytest
+
+from relay.config.server import Proxies
 from relay.reports.engagement import engagement_report
 from relay.reports.ports import CampaignCounts, Click
 
@@ -26,6 +31,7 @@ def test_rates_are_shares_of_delivered_without_late_bounces() -> None:
             "open_rate": 0.6,
             "click_rate": 0.3,
             "click_to_open": 0.5,
+            "proxied_opens": 0,
             "machine_opens": 4,
             "machine_clicks": 2,
             "replies": 1,
@@ -36,6 +42,13 @@ def test_rates_are_shares_of_delivered_without_late_bounces() -> None:
             "complaint_rate": 0.0,
         }
     ]
+
+
+@pytest.mark.parametrize(("proxies", "opens", "machines"), [("opened", 8, 4), ("machine", 6, 6), ("apart", 6, 4)])
+def test_the_operator_decides_what_opens_by_a_proxy_count_as(proxies: Proxies, opens: int, machines: int) -> None:
+    report = engagement_report([replace(SPRING, proxy_opened=2)], [], proxies=proxies)
+    assert (report["opens"], report["machine_opens"], report["proxied_opens"]) == (opens, machines, 2)
+    assert (report["open_rate"], report["click_to_open"]) == (opens / 10, round(3 / opens, 4))
 
 
 def test_campaigns_are_ordered_by_size_with_totals() -> None:

@@ -1,5 +1,8 @@
 """The report on recipients: what each row says, and how rows are counted by a label."""
 
+from dataclasses import replace
+
+from relay.config.server import Proxies
 from relay.events.event import Event, Kind
 from relay.mail.reply import Reply
 from relay.queue.entry import Entry, State
@@ -45,6 +48,17 @@ def test_statuses_select_by_fate_and_by_what_people_did() -> None:
     assert selected("unopened") == ["2@x.test"], "a machine opens nothing, and what came back is not unopened"
     assert selected("delivered", "bounced") == ["0@x.test", "1@x.test", "2@x.test"]
     assert len(list(recipient_rows(STORY, frozenset(), with_copies=True))) == 4
+
+
+def test_the_operator_decides_what_an_open_by_a_proxy_makes_of_a_recipient() -> None:
+    story = replace(STORY, events=(*STORY.events, Event(Kind.OPEN, NOW, "A", 2, data={"proxied": True})))
+
+    def found(status: str, proxies: Proxies) -> list[str]:
+        return [str(row["recipient"]) for row in recipient_rows(story, frozenset({status}), proxies=proxies)]
+
+    assert (found("opened", "opened"), found("unopened", "opened")) == (["0@x.test", "2@x.test"], [])
+    assert (found("opened", "machine"), found("unopened", "machine")) == (["0@x.test"], ["2@x.test"])
+    assert (found("opened", "apart"), found("unopened", "apart")) == (["0@x.test"], [])
 
 
 def test_a_late_bounce_shows_its_own_reply() -> None:

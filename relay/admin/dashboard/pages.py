@@ -124,7 +124,7 @@ def _engagement(report: JsonObject) -> Markup:
         )
         for one in campaigns
     ]
-    return section("Engagement", table(columns, rows, "No mail yet."), note="30 days, people only")
+    return section("Engagement", table(columns, rows, "No mail yet."), note="30 days, machines left out")
 
 
 _FACTS = (

@@ -11,6 +11,7 @@ from relay.admin.dashboard.access import AccessCheck, access_middleware
 from relay.admin.dashboard.pages import Overview, message_page, overview_page, search_page
 from relay.admin.requests import parse_place
 from relay.clock import Clock
+from relay.config.server import Proxies
 from relay.events.ports import StoreError
 from relay.mail.queue_id import is_queue_id
 from relay.queue.pause import Pause
@@ -40,13 +41,14 @@ class DashboardRoutes:
     """The routes of the dashboard; they only read.
 
     `last_hour` returns the events of the last hour by kind, `pauses` the paused lanes by name,
-    `paused_identities` the pauses of identities by address.
+    `paused_identities` the pauses of identities by address. `proxies` says what opens by a proxy count as.
     """
 
     def __init__(
         self,
         *,
         hostname: Callable[[], str],
+        proxies: Callable[[], Proxies],
         stories: StoryStore,
         reports: ReportStore,
         engagement: EngagementStore,
@@ -57,6 +59,7 @@ class DashboardRoutes:
         clock: Clock,
     ) -> None:
         self._hostname = hostname
+        self._proxies = proxies
         self._story_store = stories
         self._report_store = reports
         self._engagement_store = engagement
@@ -127,7 +130,8 @@ class DashboardRoutes:
             if not 0 <= now - self._reports_at < REPORTS_KEPT:
                 query = MessageQuery(since=now - SPAN, users_only=True)
                 counted = await self._engagement_store.campaign_counts(query)
-                self._reports = await build.bounces(self._report_store, query), engagement_report(counted, ())
+                engagement = engagement_report(counted, (), proxies=self._proxies())
+                self._reports = await build.bounces(self._report_store, query), engagement
                 self._reports_at = now
             return self._reports
 
