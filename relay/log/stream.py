@@ -3,11 +3,12 @@
 import os
 import select
 import stat
-import sys
 from pathlib import Path
 
 MAX_WAITING = 1024 * 1024
 """Octets that wait for a reader, at most."""
+
+_STANDARD_ERROR = 2
 
 _MODE = 0o666
 """Rights of a new file, before the umask."""
@@ -18,7 +19,7 @@ class LogStream:
 
     def __init__(self, path: Path | None) -> None:
         self.path = path
-        self._descriptor = sys.stderr.fileno() if path is None else _open(path)
+        self._descriptor = _STANDARD_ERROR if path is None else _open(path)
         self._is_file = stat.S_ISREG(os.fstat(self._descriptor).st_mode)
         self._waiting = b""
 
