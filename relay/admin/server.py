@@ -15,12 +15,17 @@ class AdminServer:
         self._runner = web.AppRunner(app, access_log=None, handle_signals=False)
 
     async def start_unix(self, path: Path) -> None:
-        """Listen on a Unix socket that only this user may open. The socket of a dead process is replaced."""
-        await asyncio.to_thread(path.unlink, missing_ok=True)
+        """Listen on a Unix socket that only this user may open. The socket of a dead process is replaced.
+
+        Raises OSError that names the socket.
+        """
         await self._runner.setup()
         before = os.umask(0o177)
         try:
+            await asyncio.to_thread(path.unlink, missing_ok=True)
             await web.UnixSite(self._runner, str(path)).start()
+        except OSError as error:
+            raise OSError(f"admin.socket: {path}: {error.strerror or error}") from error
         finally:
             os.umask(before)
 

@@ -19,6 +19,9 @@ TIMEOUT = 30.0
 """Seconds to wait for a response."""
 
 
+NO_SERVER = "no relay answers on"
+
+
 class _UnixConnection(http.client.HTTPConnection):
     """HTTP over a Unix socket."""
 
@@ -40,22 +43,17 @@ class AdminClient:
         settings = settings or settings_or_exit(config)
         self._socket = settings.server.data_dir / settings.admin.socket
 
-    @property
-    def socket(self) -> Path:
-        """The Unix socket of the server."""
-        return self._socket
-
-    def answers(self) -> bool:
-        """Tell whether a server accepts connections on the socket. Exits with an error if this user may not ask."""
+    def silence(self) -> str:
+        """Return why no server can be asked, "" if one accepts connections on the socket."""
         with closing(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)) as probe:
             probe.settimeout(TIMEOUT)
             try:
                 probe.connect(str(self._socket))
             except PermissionError:
-                give_up(_denied(self._socket), EX_UNAVAILABLE)
+                return _denied(self._socket)
             except OSError:
-                return False
-        return True
+                return f"{NO_SERVER} {self._socket}"
+        return ""
 
     def get(self, path: str, query: Mapping[str, str | Sequence[str]] | None = None) -> Any:
         """Return the JSON response to GET."""
@@ -126,7 +124,7 @@ class AdminClient:
             except PermissionError:
                 give_up(_denied(self._socket), EX_UNAVAILABLE)
             except (OSError, http.client.HTTPException) as error:
-                give_up(f"no relay answers on {self._socket} ({error}); is `relay serve` running with this config?")
+                give_up(f"{NO_SERVER} {self._socket} ({error}); is `relay serve` running with this config?")
             if error_text is not None:
                 give_up(error_text.decode("utf-8", "replace").strip(), EX_TEMPFAIL if response.status >= 500 else 1)
             yield response

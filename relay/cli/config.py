@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from relay.cli.client import AdminClient
+from relay.cli.client import NO_SERVER, AdminClient
 from relay.cli.common import EX_CONFIG, config_option, settings_or_exit
 from relay.cli.output import use_utf_8
 from relay.cli.reply_delivery import tell_lost_answers
@@ -64,9 +64,9 @@ def _print_start_faults(settings: Settings, path: Path) -> int:
 
 
 def _ports_in_use(client: AdminClient) -> set[int] | None:
-    """Return the ports of the running server, none if there is none, and None if it is too old to give them."""
-    if not client.answers():
-        return set()
+    """Return the ports of the running server, none if there is none, and None if they are not known."""
+    if silence := client.silence():
+        return set() if silence.startswith(NO_SERVER) else None
     shown = client.find("/configuration")
     if shown is None:
         return None
@@ -85,9 +85,10 @@ def show_command(path: Path, as_json: bool) -> None:
     """
     of_file = settings_or_exit(path)
     client = AdminClient(path, of_file)
-    shown = client.find("/configuration") if client.answers() else None
+    silence = client.silence()
+    shown = None if silence else client.find("/configuration")
     if shown is None:
-        click.echo(f"relay: no relay answers on {client.socket}; these are the settings of the file", err=True)
+        click.echo(f"relay: {silence or 'the relay is too old'}; these are the settings of the file", err=True)
         shown = {"settings": plain(of_file.resolved()), "differences": [], "faults": []}
     for fault in shown["faults"]:
         click.echo(fault, err=True)

@@ -67,6 +67,8 @@ def _data_dir_errors(server: Server) -> Iterator[Problem]:
     path: KeyPath = ("server", "data_dir")
     try:
         existing = next(one for one in (server.data_dir, *server.data_dir.parents) if one.exists())
+    except PermissionError:
+        return
     except OSError as error:
         yield Problem(path, f"{server.data_dir} cannot be used: {error.strerror}", "a folder")
         return
@@ -109,6 +111,8 @@ def _file_errors(path: KeyPath, file: Path, settings: Settings) -> Iterator[Prob
             yield Problem(path, f"{file} is a folder", "the name of a file")
         elif file.parent != settings.server.data_dir and not file.parent.is_dir():
             yield Problem(path, f"the folder {file.parent} does not exist", "a file in a folder that exists")
+    except PermissionError:
+        return  # Another user than that of the server runs the command.
     except OSError as error:
         yield Problem(path, f"{file} cannot be used: {error.strerror}", "the name of a file")
 

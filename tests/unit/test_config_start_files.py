@@ -61,6 +61,18 @@ def test_a_socket_whose_path_is_too_long_for_the_system(tmp_path: Path) -> None:
     assert _errors(tmp_path, admin={"socket": ""}) == []
 
 
+def test_files_of_the_server_are_no_fault_for_another_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who may not look into data_dir gets the error of the socket from the command."""
+
+    def refuse(path: Path, **_: object) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    settings = _settings(tmp_path, {"log": {"file": "relay.log"}})
+    monkeypatch.setattr(Path, "stat", refuse)
+    assert list(find_file_errors(settings)) == []
+    assert list(find_file_warnings(settings, 0.0)) == []
+
+
 def test_an_open_data_dir_in_use_is_a_warning(tmp_path: Path) -> None:
     data = tmp_path / "data"
     data.mkdir(mode=0o755)
