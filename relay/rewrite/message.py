@@ -1,13 +1,12 @@
 """Adds tracking to a message for one recipient: splices URLs and the pixel, and keeps every other byte."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from relay.rewrite.clipping import Fitted, fit, is_pushed_over
-from relay.rewrite.encoding import BASE64, QUOTED_PRINTABLE, base64_line, encode_base64, has_long_line, quote, reencoded
 from relay.rewrite.links import Reason
 from relay.rewrite.options import Tracking
-from relay.rewrite.plan import LinkDecision, PartPlan, Plan, Splice, analyse
+from relay.rewrite.plan import LinkDecision, Plan, analyse
+from relay.rewrite.text_parts import PartPlan, splice_part
 from relay.rewrite.tokens import Keyring, Kind, Token, sign_token
 
 __all__ = ["LinkDecision", "Plan", "Rewritten", "analyse", "apply", "rewrite"]
@@ -74,7 +73,7 @@ def apply(plan: Plan, content: bytes, keyring: Keyring, queue_id: str, recipient
     at = 0
     for part_plan, one in zip(plan.parts, fitted, strict=True):
         part = part_plan.part
-        header, body = _rewritten(content, part_plan, one.texts)
+        header, body = splice_part(content, part_plan, one.texts)
         pieces += (content[at : part.start], header, body)
         at = part.end
     pieces.append(content[at:])
@@ -121,53 +120,3 @@ def _decided(link: LinkDecision, url: bytes | None) -> LinkDecision:
     if url is None:
         return link._replace(tracked=False, reason=Reason.CLIPPED)
     return link._replace(url=url.decode("ascii"))
-
-
-def _rewritten(content: bytes, plan: PartPlan, texts: Sequence[bytes | None]) -> tuple[bytes, bytes]:
-    """Return header block and body of the part with the texts that are not None."""
-    part = plan.part
-    header, body = content[part.start : part.body], content[part.body : part.end]
-    kept = [(splice, text) for splice, text in zip(plan.splices, texts, strict=True) if text is not None]
-    if not kept:
-        return header, body
-    body = _spliced(content, replace(plan, splices=tuple(splice for splice, _ in kept)), [text for _, text in kept])
-    if has_long_line(body) and part.encoding not in (BASE64, QUOTED_PRINTABLE):
-        return reencoded(part, header, body)
-    return header, body
-
-
-def _spliced(content: bytes, plan: PartPlan, texts: list[bytes]) -> bytes:
-    """Return the body of the part with the texts spliced in, in its own transfer encoding."""
-    part = plan.part
-    if plan.decoded is not None:
-        encoded = content[part.body : part.end]
-        ending = b"\r\n" if encoded.endswith(b"\r\n") else b""
-        decoded = _joined(plan.decoded, 0, len(plan.decoded), plan.splices, texts)
-        return encode_base64(decoded, base64_line(encoded)) + ending
-    if part.encoding == QUOTED_PRINTABLE:
-        texts = _quoted(content, plan, texts)
-    return _joined(content, part.body, part.end, plan.splices, texts)
-
-
-def _joined(source: bytes, start: int, end: int, splices: tuple[Splice, ...], texts: list[bytes]) -> bytes:
-    pieces: list[bytes] = []
-    for splice, text in zip(splices, texts, strict=True):
-        pieces += (source[start : splice.start], text)
-        start = splice.end
-    pieces.append(source[start:end])
-    return b"".join(pieces)
-
-
-def _quoted(content: bytes, plan: PartPlan, texts: list[bytes]) -> list[bytes]:
-    """Return the texts in quoted-printable, with soft breaks that fit the lines around them."""
-    quoted: list[bytes] = []
-    at, column = plan.part.body, 0
-    for splice, text in zip(plan.splices, texts, strict=True):
-        line_start = content.rfind(b"\n", at, splice.start) + 1
-        column = splice.start - line_start if line_start else column + splice.start - at
-        line_end = content.find(b"\r\n", splice.end, plan.part.end)
-        rest = (plan.part.end if line_end < 0 else line_end) - splice.end
-        encoded, column = quote(text, column, rest)
-        quoted.append(encoded)
-        at = splice.end
-    return quoted

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import NamedTuple
 
-from relay.rewrite.eligibility import readable, skip_message_reason, skip_part_reason, unsubscribe_values
-from relay.rewrite.encoding import BASE64, QUOTED_PRINTABLE, QuotedPrintable, decode
+from relay.rewrite.eligibility import skip_message_reason, skip_part_reason, unsubscribe_values
 from relay.rewrite.html import Tag, tags
 from relay.rewrite.links import FoundLink, Reason, Rules, classify_link, header_urls, links, rules
 from relay.rewrite.mime import Part, walk
 from relay.rewrite.options import Tracking
 from relay.rewrite.pixel import pixel_position
 from relay.rewrite.text_links import text_urls
+from relay.rewrite.text_parts import PartPlan, Splice, TextPart, decode_text_part, plan_part
 
 _USABLE_BASE = re.compile(r"https?://[\w.:\[\]/~-]+", re.ASCII)
 
@@ -31,34 +31,6 @@ class LinkDecision(NamedTuple):
     url: str = ""
 
 
-class Splice(NamedTuple):
-    """A range to replace: by the tracking URL of `target`, or by the pixel when `target` is None."""
-
-    start: int
-    end: int
-    target: str | None
-    width: int
-    """Octets of the range in the decoded text."""
-
-
-@dataclass(frozen=True, slots=True)
-class PartPlan:
-    """The splices of one part, in order."""
-
-    part: Part
-    splices: tuple[Splice, ...]
-    """Offsets are those of the content, for a base64 part those of `decoded`."""
-    decoded: bytes | None = None
-    """The decoded text of a base64 part, None for all others."""
-    size: int = 0
-    """Octets of the decoded text."""
-
-    @property
-    def widths(self) -> tuple[int, ...]:
-        """The octets that each splice replaces in the decoded text."""
-        return tuple(splice.width for splice in self.splices)
-
-
 @dataclass(frozen=True, slots=True)
 class Plan:
     """All changes to a message."""
@@ -73,14 +45,16 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class _Text:
-    """A part that may be rewritten: decoded, readable as ASCII, in lower case, and with its tags if it is HTML."""
+    """A part that may be rewritten, in lower case, and with its tags if it is HTML."""
 
-    part: Part
-    decoded: bytes
-    readable: bytes
+    text: TextPart
     lower: bytes
     tags: tuple[Tag, ...]
-    quoted: QuotedPrintable | None
+
+    @property
+    def part(self) -> Part:
+        """The MIME part."""
+        return self.text.part
 
 
 def analyse(content: bytes, tracking: Tracking, parts: list[Part] | None = None) -> Plan:
@@ -118,7 +92,7 @@ def analyse(content: bytes, tracking: Tracking, parts: list[Part] | None = None)
             splices.append(Splice(pixel[1], pixel[1], None, 0))
             splices.sort(key=itemgetter(0))
         if splices:
-            planned.append(_part_plan(text, splices))
+            planned.append(plan_part(text.text, splices))
 
     return Plan(base, tuple(planned), tuple(decisions), pixel is not None, tuple(skipped))
 
@@ -151,17 +125,12 @@ def _texts(content: bytes, parts: list[Part], tracking: Tracking, base: str, ski
 
 
 def _decode_part(content: bytes, part: Part, images: bytes) -> tuple[_Text | None, str]:
-    body = content[part.body : part.end]
-    quoted = QuotedPrintable(body) if part.encoding == QUOTED_PRINTABLE else None
-    decoded = quoted.decoded if quoted is not None else decode(part.encoding, body)
-    if decoded is None:
-        return None, f"is not clean {part.encoding}"
-    text, reason = readable(decoded, part.charset)
-    if reason:
+    text, reason = decode_text_part(content, part)
+    if text is None:
         return None, reason
-    lower = text.lower()
+    lower = text.readable.lower()
     seen = tuple(tags(lower, images=images.lower() in lower)) if part.content_type == "text/html" else ()
-    return _Text(part, decoded, text, lower, seen, quoted), ""
+    return _Text(text, lower, seen), ""
 
 
 def _place_pixel(texts: list[_Text], tracking: Tracking, base: str, skipped: list[str]) -> tuple[_Text, int] | None:
@@ -183,7 +152,7 @@ def _place_pixel(texts: list[_Text], tracking: Tracking, base: str, skipped: lis
 def _has_pixel(text: _Text, base: bytes) -> bool:
     return any(
         tag.name in (b"img", b"image")
-        and (source := _SOURCE.search(text.readable, tag.attributes - 1, tag.end)) is not None
+        and (source := _SOURCE.search(text.text.readable, tag.attributes - 1, tag.end)) is not None
         and source[1].lower().startswith(base.lower())
         for tag in text.tags
     )
@@ -191,27 +160,13 @@ def _has_pixel(text: _Text, base: bytes) -> bool:
 
 def _links(text: _Text, rule: Rules) -> Iterator[FoundLink]:
     if text.part.content_type == "text/html":
-        yield from links(text.readable, text.lower, list(text.tags), rule)
+        yield from links(text.text.readable, text.lower, list(text.tags), rule)
         return
     given = text.part.parameters.parameters
     joins_lines = given.get("format", "").lower() == "flowed" and given.get("delsp", "").lower() == "yes"
-    for start, end, is_certain in text_urls(text.readable, text.decoded, text.part.charset, joins_lines=joins_lines):
-        url = text.readable[start:end].decode("utf-8", "replace")
+    for start, end, is_certain in text_urls(
+        text.text.readable, text.text.decoded, text.part.charset, joins_lines=joins_lines
+    ):
+        url = text.text.readable[start:end].decode("utf-8", "replace")
         target, reason = classify_link(url, rule) if is_certain else (url, Reason.NOT_PLAIN)
         yield FoundLink(start, end, target, reason)
-
-
-def _part_plan(text: _Text, splices: list[Splice]) -> PartPlan:
-    """Return the plan of a part. Except for base64, offsets are moved from the decoded text to the content."""
-    part, size = text.part, len(text.decoded)
-    if part.encoding == BASE64:
-        return PartPlan(part, tuple(splices), text.decoded, size)
-    if text.quoted is None:
-        moved = [splice._replace(start=splice.start + part.body, end=splice.end + part.body) for splice in splices]
-        return PartPlan(part, tuple(moved), size=size)
-    moved = []
-    for splice in splices:
-        end = part.body + text.quoted.end_of(splice.end)
-        start = end if splice.start == splice.end else part.body + text.quoted.start_of(splice.start)
-        moved.append(splice._replace(start=start, end=end))
-    return PartPlan(part, tuple(moved), size=size)

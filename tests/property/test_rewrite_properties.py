@@ -15,7 +15,7 @@ from relay.rewrite.encoding import QuotedPrintable, adapt_to_next_hop, quote
 from relay.rewrite.message import analyse, apply, rewrite
 from relay.rewrite.mime import walk
 from relay.rewrite.options import Tracking
-from relay.rewrite.plan import Splice
+from relay.rewrite.text_parts import Splice
 from relay.rewrite.tokens import (
     ADDRESS_KINDS,
     URL_KINDS,
