@@ -56,6 +56,7 @@ class Tracking(Section):
     text_links: Flag = False
     skip_sensitive: Flag = True
     skip_visible_urls: Flag = True
+    skip_unsubscribe: Flag = True
     exclude_hosts: tuple[HostPattern, ...] = ()
     pixel: Literal["end", "start"] = "end"
 

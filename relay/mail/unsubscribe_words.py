@@ -39,7 +39,7 @@ UNSUBSCRIBE = (
     # Polish
     r"\bwypis(?:z|a[ćc]|uj[ęe]|anie)\b|\b(?:z?rezygn(?:uj|owa)\S*)|\brezygnacja\b|\banuluj\S* (?:\S+ )?subskrypcj\S+",
     # Turkish
-    r"\b[üa](?:yelik|bonelik)\S* (?:\S+ )?(?:çık|iptal|ayrıl|sonlandır)\S*",
+    r"\b(?:üyeli|aboneli)[kğ]\S* (?:\S+ )?(?:çık|iptal|ayrıl|sonlandır)\S*",
     # Korean
     r"수신 ?거부|구독 ?(?:취소|해지|해제)",
     # Indonesian, Vietnamese, Thai

@@ -76,7 +76,9 @@ def decide(
 
 def _as_notification(accepted: Acceptance) -> Acceptance:
     """Return the decisions for a null reverse-path: no tracking, no reply handling, no copies."""
-    policy = replace(accepted.policy, tracking=None, list_unsubscribe=None, reply_domain="", reply_to=())
+    policy = replace(
+        accepted.policy, tracking=None, list_unsubscribe=None, reply_domain="", reply_to=(), unsubscribe_url=""
+    )
     return replace(accepted, policy=policy, bcc=(), fixed_reply_to="")
 
 
@@ -98,6 +100,7 @@ def message_policy(
         reply_domain=replies.domain,
         reply_to=replies.reply_to,
         list_unsubscribe=list_unsubscribe_of(settings, author, facts),
+        unsubscribe_url=domain.tracking.base_url if facts.instructions.campaign else "",
         send_at=facts.instructions.send_at or 0.0,
     )
 
@@ -121,6 +124,7 @@ def tracking_of(switches: TrackingSettings, asked: frozenset[str] | None) -> Tra
         text_links=switches.text_links,
         skip_sensitive=switches.skip_sensitive,
         skip_visible_urls=switches.skip_visible_urls,
+        skip_unsubscribe=switches.skip_unsubscribe,
         exclude_hosts=switches.exclude_hosts,
         pixel=switches.pixel,
     )

@@ -85,7 +85,8 @@ def keys_for(policy: MessagePolicy, keys: Keys) -> Keys:
     Tokens in the reverse-path need no key here, because the relay makes the reverse-path itself.
     """
     signing = keys.dkim.get(policy.domain, ())
-    signs_tokens = policy.tracking is not None or policy.reply_domain or policy.list_unsubscribe is not None
+    options = (policy.tracking, policy.reply_domain, policy.list_unsubscribe, policy.unsubscribe_url)
+    signs_tokens = any(options)
     tokens = _newest(keys.tokens) if signs_tokens else NO_TOKENS
     return Keys(tokens, {policy.domain: signing} if signing else {})
 

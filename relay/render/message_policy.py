@@ -36,6 +36,8 @@ class MessagePolicy:
     """Nothing proves that the reverse-path is the sender's: no notification goes there, nor a bounce of a forward."""
     list_unsubscribe: ListUnsubscribe | None = None
     """Options of the List-Unsubscribe fields of a campaign. None adds no such fields."""
+    unsubscribe_url: str = ""
+    """Base URL of the links that replace unsubscribe placeholders in campaign mail, "" leaves placeholders."""
     added_fields: bytes = b""
     """Header fields added in front: Received, and Date and Message-ID when missing."""
     send_at: float | None = 0.0
@@ -45,7 +47,8 @@ class MessagePolicy:
     def is_per_recipient(self) -> bool:
         """Whether every recipient gets its own bytes or its own reverse-path."""
         signed_return_path = self.return_path or (self.forward_domain and self.unproven_sender)
-        return bool(self.tracking or signed_return_path or self.reply_domain or self.list_unsubscribe)
+        has_url = self.tracking or self.list_unsubscribe or self.unsubscribe_url
+        return bool(has_url or signed_return_path or self.reply_domain)
 
     @property
     def providers(self) -> tuple[str, ...]:

@@ -14,11 +14,17 @@ from relay.mail.srs import srs_encode
 from relay.mailauth.dkim_sign import sign
 from relay.render.message_policy import MessagePolicy
 from relay.rewrite.encoding import adapt_to_next_hop
-from relay.rewrite.fast_path import FastRewritten, analyse_fast, apply_fast
+from relay.rewrite.fast_path import FastRewritten, analyse_fast, apply_fast, holds_name
 from relay.rewrite.header_fields import with_author_name, with_reply_address
 from relay.rewrite.message import Plan, Rewritten, analyse, apply
-from relay.rewrite.mime import walk
-from relay.rewrite.tokens import Keyring, Kind, Token, sign_address_token
+from relay.rewrite.mime import Part, walk
+from relay.rewrite.placeholders import Placeholders, find_placeholders, replace_placeholders
+from relay.rewrite.tokens import Keyring, Kind, Token, sign_address_token, sign_token
+
+_SEARCHED = 1 << 20
+"""Octets that are searched for unsubscribe placeholders in mail that is not tracked."""
+
+_NO_LINK = "only campaign mail (X-Relay-Campaign) of a domain with a tracking base_url gets a link there"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +79,12 @@ def render_contents(
     with the reason in the notes.
     """
     content, notes = _with_author_name(message)
-    rewritten = _rewritten(message, content, recipients, keys.tokens)
+    parts = walk(content) if _is_parsed(message) else []
+    found = find_placeholders(content, parts) if parts else Placeholders()
+    notes |= _placeholder_notes(found, message.policy.unsubscribe_url)
+    rewritten = _rewritten(message, content, parts, recipients, keys.tokens)
     return [
-        _render_one(message, content, of_recipient, recipient, keys, eight_bit, notes)
+        _render_one(message, content, of_recipient, recipient, keys, eight_bit, notes, found.found)
         for recipient, of_recipient in zip(recipients, rewritten, strict=True)
     ]
 
@@ -137,12 +146,28 @@ def _with_author_name(message: RenderInput) -> tuple[bytes, dict[str, object]]:
     return content, {"author_name": note}
 
 
+def _is_parsed(message: RenderInput) -> bool:
+    """Whether the MIME structure is needed: for tracking, and where there may be unsubscribe placeholders."""
+    policy = message.policy
+    if policy.tracking is not None or policy.unsubscribe_url:
+        return True
+    start = message.content[:_SEARCHED]
+    return holds_name(start) or b"base64" in start
+
+
+def _placeholder_notes(found: Placeholders, base_url: str) -> dict[str, object]:
+    """Return the notes about placeholders that stay."""
+    kept = [f"unsubscribe placeholder: {reason}" for reason in found.kept]
+    if found.found and not base_url:
+        kept.append(f"unsubscribe placeholder: {_NO_LINK}")
+    return {"skipped": kept} if kept else {}
+
+
 def _rewritten(
-    message: RenderInput, content: bytes, recipients: Sequence[int], keyring: Keyring
+    message: RenderInput, content: bytes, parts: list[Part], recipients: Sequence[int], keyring: Keyring
 ) -> Iterator[Rewritten | FastRewritten | None]:
     """Yield the rewritten message of each recipient, None for a copy. The fast path is used where it applies."""
     tracking = message.policy.tracking
-    parts = [] if tracking is None else walk(content)
     fast = None if tracking is None else analyse_fast(content, tracking, parts)
     plan: Plan | None = None
 
@@ -168,10 +193,17 @@ def _render_one(
     keys: Keys,
     eight_bit: bool,
     notes: dict[str, object],
+    has_placeholders: bool,
 ) -> RenderedContent:
     policy = message.policy
     is_copy = recipient in policy.copies
     text = content if rewritten is None else rewritten.content
+
+    if has_placeholders and policy.unsubscribe_url and not is_copy:
+        token = sign_token(keys.tokens, Token(Kind.UNSUBSCRIBE, message.queue_id, recipient))
+        link = f"{policy.unsubscribe_url.rstrip('/')}/u/{token}".encode("ascii", "replace")
+        text, count = replace_placeholders(text, walk(text), link)
+        notes = notes | {"unsubscribe_links": count}
 
     if policy.reply_domain and not is_copy:
         token = sign_address_token(keys.tokens, Token(Kind.REPLY, message.queue_id, recipient))
@@ -184,7 +216,7 @@ def _render_one(
     fitting = adapt_to_next_hop(text, eight_bit)
     signing = keys.dkim.get(policy.domain, ())
     signature = sign(fitting, signing, int(message.created_at)) if signing else b""
-    return RenderedContent(signature + fitting, _notes(rewritten) | notes)
+    return RenderedContent(signature + fitting, _joined(_notes(rewritten), notes))
 
 
 def _notes(rewritten: Rewritten | FastRewritten | None) -> dict[str, object]:
@@ -198,3 +230,12 @@ def _notes(rewritten: Rewritten | FastRewritten | None) -> dict[str, object]:
     if isinstance(rewritten, Rewritten) and rewritten.size:
         notes["size"] = rewritten.size
     return notes | {"skipped": list(rewritten.skipped)} if rewritten.skipped else notes
+
+
+def _joined(notes: Mapping[str, object], others: Mapping[str, object]) -> dict[str, object]:
+    """Return both notes together; lists of skipped parts are joined."""
+    skipped: list[object] = []
+    for one in (notes, others):
+        found = one.get("skipped")
+        skipped += found if isinstance(found, list) else []
+    return {**notes, **others} | ({"skipped": skipped} if skipped else {})

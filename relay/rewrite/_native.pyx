@@ -12,6 +12,7 @@ from libc.string cimport memchr, memcmp, memcpy
 
 from relay.rewrite.eligibility import readable
 from relay.rewrite.link_rules import STEMS
+from relay.rewrite.unsubscribe_rule import ASCII_HINTS, ESCAPE, PERCENT_HINTS, REFERENCE, UTF8, UTF8_HINTS
 from relay.rewrite.pixel import NEVER_SURELY_CLOSED, SCOPES, SURELY_CLOSED
 
 cdef extern from "<string.h>":
@@ -28,7 +29,7 @@ cdef class Rules:
     """What decides about the links of a message. `classify` answers for a single link (twin: `links.read_link`)."""
 
     cdef bytes base
-    cdef bint clicks, skip_visible_urls, always_unsure, pixel_at_start
+    cdef bint clicks, skip_visible_urls, always_unsure, pixel_at_start, legacy
     cdef frozenset unsubscribe
     cdef object classify
 
@@ -36,6 +37,7 @@ cdef class Rules:
         self.base = rules.base.encode() + b"/"
         self.clicks, self.skip_visible_urls = rules.tracking.clicks, rules.tracking.skip_visible_urls
         self.always_unsure, self.pixel_at_start = bool(rules.tracking.exclude_hosts), rules.tracking.pixel == "start"
+        self.legacy = rules.charset not in UTF8
         self.unsubscribe, self.classify = frozenset([url.encode("latin-1") for url in rules.unsubscribe_urls]), classify
 
 def rewrite_html(bytes body not None, *, bint quoted, str charset, Rules rules not None, bytes pixel, click):
@@ -99,3 +101,38 @@ cdef Py_ssize_t following_link(Html html, Py_ssize_t i) noexcept:
         if html.tags[i].name == A or html.tags[i].name == AREA:
             return html.tags[i].start
     return html.size
+
+def holds_name(bytes body not None):
+    """Tell whether the name of a placeholder is in an encoded body (`holds_name_twin`)."""
+    cdef octets s = <octets> PyBytes_AS_STRING(body)
+    cdef Py_ssize_t size = PyBytes_GET_SIZE(body), at, place
+    for at in range(size):
+        if s[at] | 0x20 != c"n":
+            continue
+        place = behind(s, at + 1, size, b"sub", 3)
+        if place < 0:
+            continue
+        place = after_breaks(s, place, size)
+        if place < size and memchr(b"|%&=+ \t\r\n\xc2", s[place], 10) != NULL:
+            return True
+        place = behind(s, place, size, b"scribe", 6)
+        if place >= 0:
+            place = after_breaks(s, place, size)
+            if place < size and memchr(b"_%&=", s[place], 4) != NULL:
+                return True
+    return False
+
+cdef Py_ssize_t behind(octets s, Py_ssize_t at, Py_ssize_t size, const char* word, Py_ssize_t length) noexcept:
+    """Return the offset behind a word in any case, perhaps with soft line breaks inside, -1 for another one."""
+    cdef Py_ssize_t letter
+    for letter in range(length):
+        at = after_breaks(s, at, size)
+        if at >= size or s[at] | 0x20 != <unsigned char> word[letter]:
+            return -1
+        at += 1
+    return at
+
+cdef Py_ssize_t after_breaks(octets s, Py_ssize_t at, Py_ssize_t size) noexcept:
+    while begins(s, at, size, b"=\r\n", 3):
+        at += 3
+    return at

@@ -3,7 +3,7 @@
 The result has the content and the counts of `message.rewrite`, or is None. `docs/compiled-code.md` describes changes.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from relay.rewrite.clipping import pushes_over
@@ -14,6 +14,7 @@ from relay.rewrite.links import Reason, header_urls, read_link, rules
 from relay.rewrite.message import PIXEL
 from relay.rewrite.mime import Part
 from relay.rewrite.options import Tracking
+from relay.rewrite.placeholder_spellings import holds_name_twin
 from relay.rewrite.plan import why_not_tracked
 from relay.rewrite.tokens import Keyring, Kind, url_token_signer
 
@@ -59,7 +60,7 @@ def analyse_fast(content: bytes, tracking: Tracking, parts: list[Part]) -> FastP
     if body and part.encoding != QUOTED_PRINTABLE:
         body = decode(part.encoding, body)
     unsubscribe = frozenset().union(*map(header_urls, unsubscribe_values(content, parts[0])))
-    return FastPlan(part, body, _rules(tracking, unsubscribe), tracking) if body else None
+    return FastPlan(part, body, _rules(tracking, unsubscribe, part.charset), tracking) if body else None
 
 
 def apply_fast(plan: FastPlan, content: bytes, keyring: Keyring, queue_id: str, recipient: int) -> FastRewritten | None:
@@ -90,9 +91,14 @@ def apply_fast(plan: FastPlan, content: bytes, keyring: Keyring, queue_id: str, 
     return FastRewritten(b"".join((content[: part.body], body, content[part.end :])), opens, links, tracked)
 
 
+def holds_name(body: bytes) -> bool:
+    """Whether an encoded body has the name of a placeholder, perhaps with soft line breaks inside."""
+    return _native.holds_name(body) if IS_COMPILED else holds_name_twin(body)
+
+
 @lru_cache(maxsize=64)
-def _rules(tracking: Tracking, unsubscribe: frozenset[str]) -> "_native.Rules":
-    rule = rules(tracking, unsubscribe)
+def _rules(tracking: Tracking, unsubscribe: frozenset[str], charset: str) -> "_native.Rules":
+    rule = replace(rules(tracking, unsubscribe), charset=charset)
 
     def classify(text: bytes, lower: bytes, attributes: int, end: int, text_end: int) -> bytes | None:
         found = next(read_link(text, lower, Tag(b"a", attributes, attributes, end), text_end, rule), None)

@@ -5,6 +5,56 @@ cdef enum:
 
 cdef tuple STEM_PATTERNS = tuple(stem.encode() for stem in STEMS)
 
+cdef enum: MAX_TEXT = 512
+
+cdef struct Hint:
+    const char* text
+    Py_ssize_t length
+    unsigned char second
+    int next  # the next one with the same first octet, -1 for none
+
+cdef Hint HINTS[512]
+cdef int FIRST_HINT[2][256]  # of texts and of URLs, by first octet
+cdef list KEPT = []  # the texts of HINTS
+
+cdef fill_hints():
+    cdef int count = 0, kind, octet
+    for kind, hints in enumerate(((*ASCII_HINTS, *UTF8_HINTS, REFERENCE, ESCAPE), (*ASCII_HINTS, *PERCENT_HINTS))):
+        for octet in range(256):
+            FIRST_HINT[kind][octet] = -1
+        for hint in hints:
+            KEPT.append(hint)
+            octet = hint[0]
+            HINTS[count] = Hint(PyBytes_AS_STRING(hint), len(hint), hint[1], FIRST_HINT[kind][octet])
+            FIRST_HINT[kind][octet] = count
+            count += 1
+
+fill_hints()
+
+cdef bint has_hint(int kind, octets lower, Py_ssize_t at, Py_ssize_t end) noexcept:
+    """Tell whether a text or URL in lower case has one of the hints (twin: `_has`)."""
+    cdef int number
+    while at + 1 < end:
+        number = FIRST_HINT[kind][lower[at]]
+        while number >= 0:
+            if HINTS[number].second == lower[at + 1] and begins(lower, at, end, HINTS[number].text, HINTS[number].length):
+                return True
+            number = HINTS[number].next
+        at += 1
+    return False
+
+cdef bint may_say_unsubscribe(octets lower, Py_ssize_t at, Py_ssize_t end, bint legacy) noexcept:
+    """Tell whether the text of a link is to be examined by the twin (twins: `text_says_unsubscribe`, `MAX_TEXT`)."""
+    if at >= end or end - at > MAX_TEXT:
+        return False
+    if has_hint(0, lower, at, end):
+        return True
+    while legacy and at < end:
+        if lower[at] > 127:
+            return True
+        at += 1
+    return False
+
 cdef inline bint is_digit(unsigned char octet) noexcept:
     return c"0" <= octet <= c"9"
 
@@ -80,7 +130,7 @@ cdef int classify_link(octets url, octets lower, Py_ssize_t size):
                 return UNSURE
         return UNSURE if memcmp(lower, b"http", min(size, 4)) == 0 else NOT_HTTP
     at = authority_end(url, lower, size) if size > 7 else -1
-    if at < 0 or not is_plain(url, at, size) or may_be_sensitive(url + at, lower + at, size - at):
+    if at < 0 or not is_plain(url, at, size) or has_hint(1, lower, 0, size) or may_be_sensitive(url + at, lower + at, size - at):
         return UNSURE
     return TRACKED
 
@@ -94,6 +144,7 @@ cdef object link_target(Html html, Tag* tag, Py_ssize_t text_end, Rules rules):
         return None
     if verdict == TRACKED and not rules.always_unsure and not (
         memmem(html.letters + tag.attributes, tag.end - tag.attributes, b"track", 5) != NULL
+        or may_say_unsubscribe(html.letters, tag.end, text_end, rules.legacy)
         or (rules.skip_visible_urls and text_end > tag.end and find(url - tag.href, c".", tag.end, text_end) >= 0)
     ):
         target = PyBytes_FromStringAndSize(<const char*> url, size)

@@ -12,6 +12,8 @@ from relay.rewrite.character_references import decode_attribute
 from relay.rewrite.html import ATTRIBUTES, CONDITIONAL, Tag, attributes, conditional_comment_tags
 from relay.rewrite.link_rules import is_sensitive, shown_host
 from relay.rewrite.options import Tracking
+from relay.rewrite.placeholder_spellings import placeholder_ranges
+from relay.rewrite.unsubscribe_rule import text_says_unsubscribe, url_says_unsubscribe
 
 MAX_TARGET = 9150
 """Characters of a tracked URL, at most. In base64 with its MAC, it fits the 12 KiB that the tracker reads."""
@@ -68,6 +70,8 @@ class Reason(StrEnum):
     NOT_PLAIN = "not a plain URL: a browser would have to repair it"
     ALREADY_TRACKED = "already a tracking URL"
     UNSUBSCRIBE = "same as a List-Unsubscribe URL"
+    SAYS_UNSUBSCRIBE = "its URL or visible text says unsubscribe"
+    PLACEHOLDER = "an unsubscribe placeholder"
     EXCLUDED_HOST = "host is excluded"
     SENSITIVE = "looks like a password, login, code or verification link"
     CLIPPED = "Gmail would cut the mail off, because its HTML would become too large"
@@ -93,6 +97,8 @@ class Rules:
     """Tracking base URL in lower case."""
     tracker_domain: str = ""
     """Registrable domain of the tracker."""
+    charset: str = "utf-8"
+    """Charset of the part, in lower case."""
 
 
 def rules(tracking: Tracking, unsubscribe_urls: frozenset[str]) -> Rules:
@@ -102,8 +108,11 @@ def rules(tracking: Tracking, unsubscribe_urls: frozenset[str]) -> Rules:
     return Rules(tracking, unsubscribe_urls, base, "" if match is None else registrable(match["host"]))
 
 
-def links(html: bytes, lower: bytes, seen: list[Tag], rule: Rules) -> Iterator[FoundLink]:
-    """Yield the links among the tags of an HTML text, including those in conditional comments, which Outlook shows."""
+def links(html: bytes, lower: bytes, seen: list[Tag], rule: Rules, shown: bytes | None = None) -> Iterator[FoundLink]:
+    """Yield the links among the tags of an HTML text, including those in conditional comments, which Outlook shows.
+
+    `shown` is the text before it was made readable as ASCII, None when that changed nothing.
+    """
     anchors = [tag for tag in seen if tag.name in _LINK_TAGS]
 
     ends: list[int] = []
@@ -117,10 +126,12 @@ def links(html: bytes, lower: bytes, seen: list[Tag], rule: Rules) -> Iterator[F
             for hidden in conditional_comment_tags(lower, tag):
                 yield from read_link(html, lower, hidden, 0, rule)
         elif tag.name != b"/a":
-            yield from read_link(html, lower, tag, text_end if tag.name == b"a" else 0, rule)
+            yield from read_link(html, lower, tag, text_end if tag.name == b"a" else 0, rule, shown)
 
 
-def read_link(html: bytes, lower: bytes, tag: Tag, text_end: int, rule: Rules) -> Iterator[FoundLink]:
+def read_link(
+    html: bytes, lower: bytes, tag: Tag, text_end: int, rule: Rules, shown: bytes | None = None
+) -> Iterator[FoundLink]:
     """Yield the link of one tag, if it has one. Its visible text ends at `text_end`."""
     found = _HREF.match(lower, tag.attributes, tag.end)
     if found is None or found.lastindex is None:
@@ -132,7 +143,19 @@ def read_link(html: bytes, lower: bytes, tag: Tag, text_end: int, rule: Rules) -
     target, reason = classify_link(value, rule, text)
     if reason is Reason.TRACKED and lower.find(b"track", tag.attributes, tag.end) >= 0 and _opts_out(lower, tag):
         reason = Reason.OPTED_OUT
+    if reason is Reason.TRACKED and _shows_unsubscribe(html, lower, tag, text_end, rule, shown):
+        reason = Reason.SAYS_UNSUBSCRIBE
     yield FoundLink(start, end, target, reason)
+
+
+def _shows_unsubscribe(html: bytes, lower: bytes, tag: Tag, text_end: int, rule: Rules, shown: bytes | None) -> bool:
+    """Whether the visible text of a link, from the end of its tag to `text_end`, says unsubscribe."""
+    if not rule.tracking.skip_unsubscribe or text_end <= tag.end:
+        return False
+    if shown is None:
+        return text_says_unsubscribe(html[tag.end : text_end], lower[tag.end : text_end], rule.charset)
+    text = shown[tag.end : text_end]
+    return text_says_unsubscribe(text, text.lower(), rule.charset)
 
 
 def _opts_out(lower: bytes, tag: Tag) -> bool:
@@ -155,6 +178,8 @@ def classify_link(value: str, rule: Rules, text: bytes = b"") -> tuple[str, Reas
         target = _LINE_ENDS.sub("", value.strip(_SURROUNDING))
         plain = _PLAIN.fullmatch(target)
         if plain is None:
+            if _has_placeholder(value):
+                return value, Reason.PLACEHOLDER
             return value, Reason.NOT_PLAIN if _SCHEME.match(target) else Reason.NOT_HTTP
 
     if is_refused(plain["host"].lower()):
@@ -167,8 +192,12 @@ def classify_link(value: str, rule: Rules, text: bytes = b"") -> tuple[str, Reas
         return target, Reason.ALREADY_TRACKED
     if target in rule.unsubscribe_urls:
         return target, Reason.UNSUBSCRIBE
+    if _has_placeholder(target):
+        return target, Reason.PLACEHOLDER
 
     tracking = rule.tracking
+    if tracking.skip_unsubscribe and url_says_unsubscribe(target):
+        return target, Reason.SAYS_UNSUBSCRIBE
     if tracking.exclude_hosts and is_excluded(canonical_domain(plain["host"]), tracking.exclude_hosts):
         return target, Reason.EXCLUDED_HOST
     if tracking.skip_sensitive and is_sensitive(target):
@@ -176,6 +205,13 @@ def classify_link(value: str, rule: Rules, text: bytes = b"") -> tuple[str, Reas
     if text and (shown := shown_host(text)) and registrable(shown) != rule.tracker_domain:
         return target, Reason.VISIBLE_URL
     return target, Reason.TRACKED
+
+
+def _has_placeholder(value: str) -> bool:
+    """Whether an attribute value has a placeholder, which the relay replaces by an unsubscribe link."""
+    if "nsub" not in value and "nsub" not in value.lower():
+        return False
+    return bool(placeholder_ranges(value.encode("utf-8", "replace")))
 
 
 def is_excluded(host: str, patterns: tuple[str, ...]) -> bool:

@@ -44,3 +44,4 @@ class Tracking:
     exclude_hosts: tuple[str, ...] = ()
     """Hosts whose links stay untracked. "*.example.com" stands for every host below example.com."""
     pixel: Literal["start", "end"] = "end"
+    skip_unsubscribe: bool = True

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import itemgetter
 from typing import NamedTuple
 
@@ -79,7 +79,7 @@ def analyse(content: bytes, tracking: Tracking, parts: list[Part] | None = None)
     planned: list[PartPlan] = []
     decisions: list[LinkDecision] = []
     for text in texts:
-        found = list(_links(text, rule)) if tracking.clicks else []
+        found = list(_links(text, replace(rule, charset=text.part.charset))) if tracking.clicks else []
         decisions += (
             LinkDecision(text.part.path, link.target, link.reason is Reason.TRACKED, link.reason) for link in found
         )
@@ -160,7 +160,8 @@ def _has_pixel(text: _Text, base: bytes) -> bool:
 
 def _links(text: _Text, rule: Rules) -> Iterator[FoundLink]:
     if text.part.content_type == "text/html":
-        yield from links(text.text.readable, text.lower, list(text.tags), rule)
+        shown = None if text.text.readable is text.text.decoded else text.text.decoded
+        yield from links(text.text.readable, text.lower, list(text.tags), rule, shown)
         return
     given = text.part.parameters.parameters
     joins_lines = given.get("format", "").lower() == "flowed" and given.get("delsp", "").lower() == "yes"

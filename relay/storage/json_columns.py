@@ -78,6 +78,8 @@ def encode_policy(policy: MessagePolicy) -> str:
         value["unproven_sender"] = True
     if (offered := policy.list_unsubscribe) is not None:
         value["list_unsubscribe"] = [offered.base_url, offered.reply_domain]
+    if policy.unsubscribe_url:
+        value["unsubscribe_url"] = policy.unsubscribe_url
     if policy.tracking is not None:
         value["tracking"] = {name: getattr(policy.tracking, name) for name in _TRACKING_FIELDS}
 
@@ -107,6 +109,7 @@ def decode_policy(text: str) -> MessagePolicy:
         forward_domain=value.get("forward_domain", ""),
         unproven_sender=value.get("unproven_sender", False),
         list_unsubscribe=None if offered is None else ListUnsubscribe(*offered),
+        unsubscribe_url=value.get("unsubscribe_url", ""),
         send_at=value.get("send_at"),
     )
 

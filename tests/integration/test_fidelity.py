@@ -61,7 +61,9 @@ def resolve(url: str, pixel: bool = False) -> tuple[int, str | None]:
 
 @pytest.mark.parametrize("pixel", ["end", "start"])
 def test_every_check_passes(checks: Any, pixel: Any) -> None:
-    tracking = Tracking(base_url=BASE, skip_sensitive=False, skip_visible_urls=False, pixel=pixel)
+    tracking = Tracking(
+        base_url=BASE, skip_sensitive=False, skip_visible_urls=False, skip_unsubscribe=False, pixel=pixel
+    )
     failures: list[str] = []
     for number, path in enumerate(messages()):
         content = path.read_bytes()

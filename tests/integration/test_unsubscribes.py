@@ -49,6 +49,23 @@ async def test_one_click_excludes_from_the_campaign_but_not_from_transactional_m
         await relay.fate(await relay.send(), "delivered")
 
 
+async def test_the_link_in_the_body_unsubscribes_and_transactional_mail_reports_the_placeholder(tmp_path: Path) -> None:
+    html = b"Content-Type: text/html\r\n\r\n<a href='https://shop.test/'>Shop</a> <a href='*|UNSUB|*'>Leave</a>\r\n"
+    async with Sink() as sink, Relay(tmp_path, sink) as relay:
+        first = await relay.send("spring", body=html)
+        (got,) = await sink.received(1)
+        assert got.content.count(b"/c/") == 1
+        await relay.click(got, rb"href='https://t\.acme\.test(/u/[\w-]+)'")
+        (entry,) = await relay.listed(1)
+        assert (entry["address"], entry["campaign"], entry["queue_id"]) == ("u@rcpt.test", "spring", first)
+
+        receipt = await relay.send(body=html)
+        await relay.fate(receipt, "delivered")
+        (story,) = await relay.json("trace", receipt)
+        assert any("unsubscribe placeholder" in str(event.get("skipped", "")) for event in story["events"])
+        assert b"*|UNSUB|*" in (await sink.received(2))[1].content
+
+
 async def test_waiting_mail_is_not_sent_to_unsubscribed_recipients(tmp_path: Path) -> None:
     async with Sink() as sink, Relay(tmp_path, sink) as relay:
         await relay.send("spring")

@@ -37,13 +37,18 @@ class Relay(RelayProcess):
         self.dns_record = dns_record(load_key(pem, "acme.test", "s1")).encode()
 
     async def send(
-        self, campaign: str = "", to: str = "u@rcpt.test", at: str = "", sender: str = "news@acme.test"
+        self,
+        campaign: str = "",
+        to: str = "u@rcpt.test",
+        at: str = "",
+        sender: str = "news@acme.test",
+        body: bytes = b"\r\nHello\r\n",
     ) -> str:
         """Send a mail and return its queue id."""
         marked = f"X-Relay-Campaign: {campaign}\r\n" if campaign else ""
         marked += f"X-Relay-Send-At: {at}\r\n" if at else ""
-        mail = f"From: Acme <{sender}>\r\nTo: {to}\r\nSubject: hello\r\n{marked}\r\nHello\r\n".encode()
-        return await asyncio.to_thread(self._transaction, to, mail)
+        mail = f"From: Acme <{sender}>\r\nTo: {to}\r\nSubject: hello\r\n{marked}".encode()
+        return await asyncio.to_thread(self._transaction, to, mail + body)
 
     def _transaction(self, to: str, mail: bytes) -> str:
         with smtplib.SMTP("127.0.0.1", self.port, timeout=20) as client:
@@ -64,9 +69,11 @@ class Relay(RelayProcess):
                     return recipient
                 await asyncio.sleep(0.05)
 
-    async def click(self, got: Received) -> None:
-        """Press the mail program's button: what RFC 8058 has it send, to the path the header names."""
-        match = re.search(rb"List-Unsubscribe: <https://t\.acme\.test(/u/[\w-]+)>", got.content)
+    async def click(
+        self, got: Received, link: bytes = rb"List-Unsubscribe: <https://t\.acme\.test(/u/[\w-]+)>"
+    ) -> None:
+        """Press the mail program's button: what RFC 8058 has it send, to the path the header or a link names."""
+        match = re.search(link, got.content)
         assert match is not None
         url = f"http://127.0.0.1:{self.tracker_port}{match[1].decode()}"
         async with aiohttp.ClientSession() as client:

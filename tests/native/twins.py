@@ -10,10 +10,11 @@ from relay.mail.dot_stuffing import normalise
 from relay.mail.headers import body_start, read_fields
 from relay.mail.native import native
 from relay.mailauth.dkim_sign import relaxed_body
-from relay.rewrite.fast_path import analyse_fast, apply_fast
+from relay.rewrite.fast_path import analyse_fast, apply_fast, holds_name
 from relay.rewrite.message import rewrite
 from relay.rewrite.mime import walk
 from relay.rewrite.options import Tracking
+from relay.rewrite.placeholder_spellings import holds_name_twin
 from relay.rewrite.tokens import Keyring
 
 RING = Keyring((("k1", b"k" * 32),))
@@ -28,6 +29,7 @@ SWITCHES = {
     "excluded hosts": Tracking(base_url=BASE, exclude_hosts=("*.example.com", "x.test")),
     "text links": Tracking(base_url=BASE, text_links=True),
     "sensitive and visible": Tracking(base_url=BASE, skip_sensitive=False, skip_visible_urls=False),
+    "unsubscribe": Tracking(base_url=BASE, skip_unsubscribe=False),
 }
 
 ENCODINGS = ("7bit", "8bit", "quoted-printable", "base64")
@@ -41,14 +43,18 @@ _FRAGMENTS = [
 |clicktracking=off|data-relay-track="off"|-----BEGIN PGP|<p>.|<textarea>|</textarea>|<br/ href=x>|</br>|0
 |=2E|@|:99999/|.|<a HREF = 'http://b.test/x y'>|<area href=https://c.test/?a=1&amp;b=2>|<pre>|<listing>
 |<frameset>|<select>|</select>|<title>|</title>|mailto:|javascript:|http:|https://|HTTPS://0x7f.1/
-|.example.com|https://t.acme.test/|www.acme.test/""".replace(b"\n|", b"|").split(b"|"),
+|.example.com|https://t.acme.test/|www.acme.test/|unsubscribe|Opt-Out|abmelden|&#117;nsub|unsub/|%7Bunsub
+|{{unsubscribe_url}}|*|UNSUB|""".replace(b"\n|", b"|").split(b"|"),
     *(b"\r\n", b"=\r\n", b"= \r\n", b"\t", b" \r\n", b"\n", b"\r", b"\0", b"\x0c", b"\xff", b"\xef\xbb\xbf"),
     b"<a\r\nhref\r\n=\r\n'http://d.test'>",
+    *(text.encode() for text in ("Отписаться", "ПОДПИСКА", "退订", "désabonner", "%D0%BE%D1%82%D0%BF%D0%B8")),
 ]
 
 
 def disagreement(content: bytes, tracking: Tracking) -> str | None:
     """Return where twin and compiled code differ, "" when they agree, None when the fast path left it to the twin."""
+    if holds_name(content) != holds_name_twin(content):
+        return "holds_name"
     plan = analyse_fast(content, tracking, walk(content))
     fast = None if plan is None else apply_fast(plan, content, RING, QUEUE_ID, 5)
     if fast is None:

@@ -90,7 +90,7 @@ secret_hash = "hunter2hunter2"
         'relay.toml:13: domains."acme.test".provider: there is no [[provider]] "newsleter"; '
         "allowed: direct, newsletter (did you mean newsletter?)",
         'relay.toml:14: domains."ACME.test".tracking.open: unknown key; allowed: opens, clicks, base_url, text_links, '
-        "skip_sensitive, skip_visible_urls, exclude_hosts, pixel (did you mean opens?)",
+        "skip_sensitive, skip_visible_urls, skip_unsubscribe, exclude_hosts, pixel (did you mean opens?)",
         'relay.toml:16: identities."billing@acme.test".daily_limit: 300 is over limits.identity_daily_ceiling; '
         "allowed: 1 to 250",
         'relay.toml:17: identities."billing@acme.test".credentials[0]: there is no [credentials.ap1]; '

@@ -34,6 +34,8 @@ POLICY = MessagePolicy(
     fallback_providers=("backup", "direct"),
     reply_to=("jörg@acme.test",),
     added_fields=b"Received: here\r\n",
+    unsubscribe_url="https://t.acme.test",
+    bounce_address="bounces@acme.test",
     send_at=1_800_000_000.5,
     tracking=Tracking(base_url="https://t.acme.test", exclude_hosts=("a.test", "*.b.test"), pixel="start"),
     return_path="bounce.acme.test",
@@ -72,9 +74,9 @@ def test_a_message_brings_the_keys_of_its_domain_and_the_newest_token_key() -> N
     assert keys_for(dataclasses.replace(POLICY, domain="absent.test"), KEYS).dkim == {}
 
 
-@pytest.mark.parametrize("kept", ["tracking", "reply_domain", "list_unsubscribe"])
+@pytest.mark.parametrize("kept", ["tracking", "reply_domain", "list_unsubscribe", "unsubscribe_url"])
 def test_a_message_without_tokens_brings_no_token_key(kept: str) -> None:
-    bare = dataclasses.replace(POLICY, tracking=None, reply_domain="", list_unsubscribe=None)
+    bare = dataclasses.replace(POLICY, tracking=None, reply_domain="", list_unsubscribe=None, unsubscribe_url="")
     assert keys_for(bare, KEYS).tokens == NO_TOKENS
     assert keys_for(dataclasses.replace(bare, **{kept: getattr(POLICY, kept)}), KEYS).tokens != NO_TOKENS
 

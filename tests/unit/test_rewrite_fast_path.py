@@ -47,6 +47,13 @@ TAKEN = {
     "a link the twin classifies": b'<a href=" https://x.test/&#63;a=%zz">x</a><a href="https://u@x.test/">x</a>' + LINK,
     "a visible URL": b'<a href="https://x.test/">https://y.test/</a>' + LINK,
     "a secret": b'<a href="https://x.test/reset?t=0123456789abcdefABCDEF">x</a>' + LINK,
+    "a link that says unsubscribe": b'<a href="https://x.test/1">Unsubscribe</a><a href="https://x.test/optout">x</a>'
+    + LINK,
+    "a link that says it in another language": '<a href="https://x.test/1">Отписаться</a>'.encode() + LINK,
+    "a link that says it in references": b'<a href="https://x.test/1">un&#115;ubscribe</a>' + LINK,
+    "a text like that": b'<a href="https://x.test/options">Subscribe to our options</a>' + LINK,
+    "a placeholder": b'<a href="{{unsubscribe_url}}">x</a><a href="http://*|UNSUB|*">x</a>' + LINK,
+    "a placeholder in a URL": b'<a href="https://x.test/?u=%7B%7Bunsubscribe_url%7D%7D">x</a>' + LINK,
     "an opt-out": b'<a clicktracking=off href="https://x.test/">x</a>' + LINK,
 }
 LEFT = {
