@@ -264,7 +264,7 @@ class Tracker:
         if request.method not in _READING:
             return _not_allowed()
         if path == "/healthz":
-            return responses.health(self._checks())
+            return responses.health(self._checks(), self._sink.backlog.shown(self._clock()))
         return responses.plain(200, "User-agent: *\nDisallow: /")
 
     def _client(self, request: web.BaseRequest) -> tuple[str, Client]:

@@ -47,8 +47,8 @@ class HttpSide:
     reload: Answer
     configuration: Answer
 
-    async def start_tracker(self) -> Tracker | None:
-        """Open the event sink, and the tracker if it has an address."""
+    async def open_sink(self) -> EventSink:
+        """Open the event sink."""
         context, settings = self.context, self.context.settings()
         spool = Spool(settings.server.data_dir / "spool")
         files = [settings.server.data_dir / "spool", *([settings.sqlite_path] if settings.sqlite_path else [])]
@@ -62,6 +62,11 @@ class HttpSide:
         )
         await sink.start()
         context.stack.push_async_callback(sink.close)
+        return sink
+
+    async def start_tracker(self, sink: EventSink) -> Tracker | None:
+        """Open the tracker if it has an address."""
+        context, settings, metrics = self.context, self.context.settings(), self.context.observer.metrics
         if not settings.tracker.address:
             return None
 

@@ -26,6 +26,7 @@ from relay.clock import Clock, system_clock
 from relay.config import Settings
 from relay.domains.key_files import load_keys
 from relay.events.ports import StoreError
+from relay.events.sink import EventSink
 from relay.http_tracker import Tracker
 from relay.inbound.imap_poller import Poller
 from relay.inbound.imap_state import STATE_FILE
@@ -58,6 +59,7 @@ class _Parts:
     inbound: InboundSide
     outbound: OutboundSide
     http: HttpSide
+    sink: EventSink
 
 
 class App:
@@ -146,8 +148,9 @@ class App:
         inbound = await open_inbound_side(context, outbound)
         http = HttpSide(context, outbound, inbound, self.checks, self.status, self.reload, self.shown_configuration)
 
-        self._parts = _Parts(context.store, inbound, outbound, http)  # The HTTP servers use them at once.
-        tracker = await http.start_tracker()
+        sink = await http.open_sink()
+        self._parts = _Parts(context.store, inbound, outbound, http, sink)  # The HTTP servers use them at once.
+        tracker = await http.start_tracker(sink)
         if settings.tracker.guard:
             await outbound.monitor.start()
 
@@ -257,6 +260,7 @@ class App:
             "healthy": healthy,
             "checks": self.checks(),
             **store,
+            "spool": self._started().sink.backlog.shown(self._clock()),
             "paused": sorted([*pauses.lanes(), *(one.subject for one in pauses.identities().values())]),
             "configuration": {"state": file.state, "changed": file.changed, "faults": file.faults},
             "restart_needed": self.configuration.restart_needed,

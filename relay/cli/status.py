@@ -95,11 +95,17 @@ def _certificates_text(certificates: Sequence[Mapping[str, Any]]) -> str:
     )
 
 
+def _spool_text(spool: Mapping[str, Any]) -> str:
+    """Return what waits in the spool; an age of minutes means that the store does not take it."""
+    return f"{spool['files']} files of events wait, the oldest for {spool['age']:.0f} seconds" if spool["files"] else ""
+
+
 _STATUS_TEXTS: Mapping[str, Callable[[Any], str]] = {
     "queue": _depth_text,
     "configuration": _configuration_text,
     "restart_needed": ", ".join,
     "certificates": _certificates_text,
+    "spool": _spool_text,
     "damaged": lambda count: f"{count} entries are held: see `relay queue list --state held`" if count else "",
     "paused": lambda subjects: ", ".join(map(printable, subjects)),
 }

@@ -25,6 +25,10 @@ class Kind(StrEnum):
     """A feedback report that is no complaint: auth-failure (RFC 6591), not-spam (RFC 6430), opt-out, virus, other."""
 
 
+READER_KINDS = frozenset({Kind.OPEN, Kind.CLICK, Kind.UNSUBSCRIBE})
+"""Kinds of events that readers cause at the tracker."""
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
     """One event. `number` is the index in the message; `address` may be "" where only a token is available.

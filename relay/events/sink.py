@@ -1,7 +1,7 @@
 """Accepts opens, clicks and unsubscribes without waiting and writes them to the store in batches.
 
-An event leaves memory or the spool only after the next stage has stored it. A crash repeats at most the events of
-one spool file, identical in every field including `data["id"]`. It loses only events that waited in memory.
+An event leaves memory or the spool only after the next stage has stored it. After a crash the events of at most one
+spool file are read again; the store recognises them by `data["id"]`. It loses only events that waited in memory.
 
 | failure             | effect                                                                                   |
 |---------------------|------------------------------------------------------------------------------------------|
@@ -9,6 +9,7 @@ one spool file, identical in every field including `data["id"]`. It loses only e
 | the store is slow   | above `limit` waiting events all go to the spool                                         |
 | disk space is short | opens and clicks are not kept (docs/tracking.md)                                           |
 | a file is damaged   | its whole lines are stored, and it is kept as `*.damaged`; the files behind it are read  |
+| an event is refused | the batch is split down to it; it is kept in `rejected.jsonl.damaged`, the others stored |
 | the spool fails too | events wait in memory; above `limit` the oldest are dropped, counted and logged          |
 """
 
@@ -16,16 +17,20 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Sequence
-from pathlib import Path
 
 from relay.events.event import Event
-from relay.events.ports import EventStore, Publish, StoreError
+from relay.events.ports import EventStore, Publish, RejectedError, StoreError
 from relay.events.shedding import Shedding
-from relay.events.spool import Segment, Spool, SpoolError
+from relay.events.spool import Backlog, Spool, SpoolError
+from relay.events.spool_reader import SpoolReader
 from relay.log import Emit
 
 CLOSING_TIME = 10.0
 """Seconds the store has to take waiting events at shutdown; the rest goes to the spool."""
+
+
+_OF_AN_EVENT = (RejectedError, ValueError, TypeError, ArithmeticError, LookupError)
+"""Errors that a value of one event can cause. The other events of a batch can be stored without it."""
 
 
 def _to_library_log(line: str, **fields: object) -> None:
@@ -78,7 +83,7 @@ class EventSink:
         self._spool_failing = False
         self._retry_spool_at = 0.0
 
-        self._progress: tuple[Segment, int] | None = None
+        self._reader = SpoolReader(spool, log)
         self.lost = 0
         """Events dropped since the start because neither store nor spool took them."""
 
@@ -91,6 +96,11 @@ class EventSink:
     def behind(self) -> bool:
         """Whether memory is half full. Callers that can wait should wait."""
         return len(self._waiting) > self._limit // 2
+
+    @property
+    def backlog(self) -> Backlog:
+        """What the spool holds."""
+        return self._spool.backlog
 
     @property
     def store_answers(self) -> bool:
@@ -171,12 +181,22 @@ class EventSink:
             if not kept:
                 return
 
-    async def _record(self, events: Sequence[Event]) -> bool:
-        """Store events and publish them; False when the store fails or failed less than `retry` seconds ago."""
+    async def _record(self, events: Sequence[Event], *, again: bool = False) -> bool:
+        """Store events and publish them; False when the store fails or failed less than `retry` seconds ago.
+
+        A batch with an event that the store cannot hold is split, until that one is alone.
+        """
         if self._store is None or self._now() < self._retry_store_at:
             return False
         try:
-            recorded = await self._store.record(events)
+            recorded = await self._store.record(events, again=again)
+        except _OF_AN_EVENT as error:
+            if len(events) == 1:
+                await self._set_aside(events[0], error)
+                return True
+            half = len(events) // 2
+            # What the first half stored is recognised when the whole batch comes again.
+            return await self._record(events[:half], again=again) and await self._record(events[half:], again=again)
         except StoreError as error:
             self._retry_store_at = self._now() + self._retry
             self._store_failing = True
@@ -188,6 +208,15 @@ class EventSink:
         self._store_failing = False
         self._publish(recorded)
         return True
+
+    async def _set_aside(self, event: Event, error: Exception) -> None:
+        """Keep an event that the store cannot hold in a file of its own."""
+        try:
+            file = await asyncio.to_thread(self._spool.reject, event)
+        except SpoolError:
+            self.lost += 1
+            file = ""
+        self._log("events.rejected", queue_id=event.queue_id, kind=event.kind.value, file=file, error=str(error))
 
     async def _to_spool(self, events: Sequence[Event]) -> bool:
         """Write events to the spool; False when the spool fails: the events then wait again."""
@@ -222,45 +251,17 @@ class EventSink:
 
     async def _unspool_segment(self) -> bool:
         """Move one file, with new events before each batch; False when there is no file or the store fails."""
-        if self._now() < self._retry_store_at:
-            return False
-        segment, done = self._progress or (await self._next_segment(), 0)
-        if segment is None:
+        if self._now() < self._retry_store_at or not await self._reader.open_next():
             return False
 
-        while done < len(segment.events):
+        while batch := self._reader.batch(self._batch):
             await self._write_waiting()
-            batch = segment.events[done : done + self._batch]
-            if self._closing or not await self._record(batch):
+            if self._closing or not await self._record(batch, again=True):
                 return False
-            done += len(batch)
-            self._progress = segment, done
+            self._reader.advance(len(batch))
 
-        done_with = self._spool.set_aside if segment.damaged else self._spool.remove
-        await asyncio.to_thread(done_with, segment.path)
-        self._progress = None
-        self._unspooled += len(segment.events)
+        self._unspooled += await self._reader.finish()
         return True
-
-    async def _next_segment(self) -> Segment | None:
-        segment: Segment | None = None
-        while segment is None:
-            path = await asyncio.to_thread(self._spool.oldest)
-            if path is None:
-                return None
-            segment = await self._read(path)
-        if segment.torn or segment.damaged:
-            self._log("events.spool_damaged", file=segment.path.name, torn=segment.torn, damaged=segment.damaged)
-        return segment
-
-    async def _read(self, path: Path) -> Segment | None:
-        """Read a file; set one that cannot be read aside, because the events behind it must not wait for it."""
-        try:
-            return await asyncio.to_thread(self._spool.read, path)
-        except SpoolError as error:
-            await asyncio.to_thread(self._spool.set_aside, path)
-            self._log("events.spool_unreadable", file=path.name, error=str(error))
-            return None
 
     async def _rotate(self) -> None:
         try:

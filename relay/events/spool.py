@@ -1,52 +1,28 @@
-"""Event spool and its line format."""
+"""Event spool: files of events that wait for the store."""
 
 import fcntl
-import json
 import os
 import secrets
+import stat
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 
-from relay.events.event import Event, Kind
-
-
-def encode_event(event: Event) -> bytes:
-    """Encode as one line of ASCII JSON, newline included."""
-    fields: dict[str, object] = {
-        "kind": event.kind,
-        "at": event.at,
-        "queue_id": event.queue_id,
-        "recipient": event.number,
-        "address": event.address,
-        "data": dict(event.data),
-    }
-    return json.dumps(fields, separators=(",", ":")).encode("ascii") + b"\n"
-
-
-def decode_event(line: bytes) -> Event:
-    """Decode a line. Raises ValueError when it is incomplete or damaged."""
-    try:
-        fields = json.loads(line)
-    except RecursionError:
-        raise ValueError("the line is nested too deeply for an event") from None
-    match fields:
-        case {
-            "kind": str(kind),
-            "at": int() | float() as at,
-            "queue_id": str(queue_id),
-            "recipient": int(recipient),
-            "address": str(address),
-            "data": Mapping() as data,
-        }:
-            return Event(Kind(kind), float(at), queue_id, recipient, address, data)
-    raise ValueError("the line lacks a field of an event: kind, at, queue_id, recipient, address, data")
-
+from relay.events.event import Event
+from relay.events.event_line import decode_event, encode_event
+from relay.events.spool_files import TIME_DIGITS, begun_at, content_of, is_left, unused
 
 _CLOSED, _OPEN, _DAMAGED = ".jsonl", ".jsonl.open", ".jsonl.damaged"
+
+
+_REJECTED = f"rejected{_DAMAGED}"
+"""File of the events that the store cannot hold."""
+
+
+_APPENDING = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class SpoolError(Exception):
@@ -61,6 +37,22 @@ class Segment:
     events: tuple[Event, ...]
     torn: bool = False
     damaged: int = 0
+    fault: str = ""
+    """What is wrong with the first damaged line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What waits in a spool: files, their octets, and since when, in Unix seconds; None when nothing waits."""
+
+    files: int = 0
+    octets: int = 0
+    since: float | None = None
+
+    def shown(self, now: float) -> dict[str, object]:
+        """Return it for health reports, with the age in seconds."""
+        age = 0.0 if self.since is None else round(max(0.0, now - self.since), 1)
+        return {"files": self.files, "octets": self.octets, "age": age}
 
 
 class Spool:
@@ -81,8 +73,19 @@ class Spool:
         self._path = folder
         self._size = 0
         self._closed_bytes = 0
+        self._closed_files = 0
+        self._since: float | None = None
+        self.irregular: frozenset[str] = frozenset()
+        """Names of spool files that are no regular files, and are left alone."""
         self._skipped: set[Path] = set()
         """Files that could be neither read nor renamed."""
+
+    @property
+    def backlog(self) -> Backlog:
+        """What waited when the folder was last listed, at most some seconds ago."""
+        begun = [self._begun / 1000] if self._file is not None and self._size else []
+        times = [*begun, *([] if self._since is None else [self._since])]
+        return Backlog(self._closed_files + len(begun), self._closed_bytes + self._size, min(times, default=None))
 
     def recover(self) -> int:
         """Make the folder, close the files that an earlier process left open, and return their number.
@@ -91,9 +94,9 @@ class Spool:
         """
         with self._working():
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            left = [path for path in self._folder.glob(f"*{_OPEN}") if not _is_locked(path)]
+            left = [path for path in self._folder.glob(f"*{_OPEN}") if is_left(path)]
             for path in left:
-                path.rename(_closed_name(path))
+                path.rename(unused(_closed_name(path)))
             self._names_changed()
             return len(left)
 
@@ -119,19 +122,43 @@ class Spool:
         """Close the open file, so that it can be moved."""
         with self._working():
             self._close_segment()
+            self._closed()
 
     def read(self, path: Path) -> Segment:
-        """Read a closed file. A line without a valid event is skipped and counted."""
+        """Read a closed file. A line without a valid event is skipped and counted.
+
+        A last line without its newline counts if it is whole: nobody wrote behind it.
+        """
         with self._working():
-            *lines, rest = path.read_bytes().split(b"\n")
+            *lines, rest = content_of(path).split(b"\n")
         events: list[Event] = []
-        damaged = 0
-        for line in lines:
+        faults: list[str] = []
+        for number, line in enumerate(lines, 1):
             try:
-                events.append(decode_event(line))
-            except ValueError:
-                damaged += 1
-        return Segment(path, tuple(events), torn=bool(rest), damaged=damaged)
+                if line.strip():
+                    events.append(decode_event(line))
+            except ValueError as error:
+                faults.append(f"line {number}: {error}")
+
+        torn = bool(rest.strip())
+        if torn:
+            with suppress(ValueError):
+                events.append(decode_event(rest))
+                torn = False
+        return Segment(path, tuple(events), torn=torn, damaged=len(faults), fault="".join(faults[:1]))
+
+    def reject(self, event: Event) -> str:
+        """Keep an event that the store cannot hold, for the operator; return the name of its file."""
+        with self._working():
+            file = os.open(self._folder / _REJECTED, _APPENDING, 0o600)
+            try:
+                if os.fstat(file).st_size > self._total_bytes:
+                    raise SpoolError(f"{self._folder / _REJECTED}: full; move it away")
+                os.write(file, encode_event(event))
+                os.fsync(file)
+            finally:
+                os.close(file)
+        return _REJECTED
 
     def remove(self, path: Path) -> None:
         """Delete a file whose events are in the store."""
@@ -143,7 +170,7 @@ class Spool:
         """Rename a damaged file, which is kept for the operator and read no more."""
         with self._working():
             try:
-                path.rename(path.with_name(path.name.removesuffix(_CLOSED) + _DAMAGED))
+                path.rename(unused(path.with_name(path.name.removesuffix(_CLOSED) + _DAMAGED)))
             except OSError:
                 self._skipped.add(path)
             self._names_changed()
@@ -173,7 +200,7 @@ class Spool:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         # Names order the files. Files of one millisecond, or of before and after a clock step, need different names.
         self._begun = max(int(time.time() * 1000), self._begun + 1)
-        self._path = self._folder / f"{self._begun:013d}-{secrets.token_hex(4)}{_OPEN}"
+        self._path = self._folder / f"{self._begun:0{TIME_DIGITS}d}-{secrets.token_hex(4)}{_OPEN}"
         self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
         fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         self._names_changed()
@@ -183,7 +210,7 @@ class Spool:
         if self._file is None:
             return
         if self._size:
-            self._path.rename(_closed_name(self._path))
+            self._path.rename(unused(_closed_name(self._path)))
         else:
             self._path.unlink(missing_ok=True)
         os.close(self._file)
@@ -191,7 +218,22 @@ class Spool:
         self._names_changed()
 
     def _closed(self) -> list[Path]:
-        return sorted(path for path in self._folder.glob(f"*{_CLOSED}") if path not in self._skipped)
+        """List the closed files, oldest first, and measure them."""
+        found: dict[Path, os.stat_result] = {}
+        irregular: set[str] = set()
+        for path in self._folder.glob(f"*{_CLOSED}"):
+            with suppress(FileNotFoundError):
+                status = path.lstat()
+                if not stat.S_ISREG(status.st_mode):
+                    irregular.add(path.name)
+                elif path not in self._skipped:
+                    found[path] = status
+
+        self.irregular = frozenset(irregular)
+        self._closed_files = len(found)
+        self._closed_bytes = sum(status.st_size for status in found.values())
+        self._since = min((begun_at(path, status) for path, status in found.items()), default=None)
+        return sorted(found)
 
     def _names_changed(self) -> None:
         """Make the names survive a power loss, and recount the closed files."""
@@ -200,17 +242,8 @@ class Spool:
             os.fsync(folder)
         finally:
             os.close(folder)
-        self._closed_bytes = sum(path.stat().st_size for path in self._closed())
+        self._closed()
 
 
 def _closed_name(path: Path) -> Path:
     return path.with_name(path.name.removesuffix(_OPEN) + _CLOSED)
-
-
-def _is_locked(path: Path) -> bool:
-    with path.open("rb") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        return False

@@ -126,7 +126,7 @@ LINES: dict[str, str] = {
     "events.unspooled": "The events of the spool are in the store. events.",
     "events.spool_failing": "The spool file cannot be written; events wait in memory. Check the disk. error.",
     "events.spool_damaged": "A spool file had lines that are not events; they were skipped. It is kept as *.damaged, "
-    "unless its last line was torn only. file, torn, damaged.",
+    "unless its last line was torn only. file, torn, damaged, error (of the first of them).",
     "events.spool_unreadable": "A spool file cannot be read; it is kept as *.damaged, and the files behind it are "
     "read. file, error.",
     "links.blocked": "An operator blocked a link, a URL or a host: clicks on it answer 410. block, note.",
@@ -134,6 +134,10 @@ LINES: dict[str, str] = {
     "links.read": "The blocked links of a tracker were read from its file; lines with a fault are left out. file, "
     "blocks, faults.",
     "links.file_unreadable": "The file of blocked links cannot be read; those read before stay in force. file, error.",
+    "events.spool_irregular": "A name in the spool folder is a link, folder or pipe; it is left alone. Copy spool "
+    "files there themselves. file.",
+    "events.rejected": "The store cannot hold an event. It is kept in this file of the spool folder, lost if there is "
+    "no file; all others are stored. queue_id, kind, file, error.",
     "events.shed": "Disk space is short: opens and clicks are not kept, readers are redirected as before. Free space, "
     "or mail will be refused. free.",
     "events.shed_ended": "There is enough disk space again; opens and clicks are kept. events (not kept), free.",
@@ -196,6 +200,8 @@ _LEVEL_OF = {
     "events.shed": "error",
     "events.spool_damaged": "error",
     "events.spool_unreadable": "error",
+    "events.spool_irregular": "warning",
+    "events.rejected": "error",
     "events.lost": "error",
     "events.store_faulty": "error",
     "library.message": "warning",

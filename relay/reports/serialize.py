@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from relay.config.senders import Exclusions
 from relay.events.event import Event, Kind
+from relay.events.event_line import MAX_TIME
 from relay.queue.entry import Entry
 from relay.queue.message import Message
 from relay.reports.ports import EventPage, EventPlace, Story
@@ -18,7 +19,12 @@ JsonObject = dict[str, object]
 
 
 def time_json(at: float) -> str | None:
-    """Return Unix seconds as RFC 3339, None for 0."""
+    """Return Unix seconds as RFC 3339, None for 0 and for what RFC 3339 cannot write.
+
+    A store of an earlier version may hold such times. None of them makes a report fail.
+    """
+    if not 0 <= at <= MAX_TIME:  # True for NaN too.
+        return None
     return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z") if at else None
 
 

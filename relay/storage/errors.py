@@ -5,7 +5,7 @@ import os
 import sqlite3
 from pathlib import Path
 
-from relay.events.ports import StoreError
+from relay.events.ports import RejectedError, StoreError
 
 _FULL_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
@@ -58,8 +58,18 @@ _OF_THE_FILE = frozenset(
 )
 
 
+_OF_THE_VALUES = frozenset(
+    {sqlite3.SQLITE_TOOBIG, sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH, sqlite3.SQLITE_RANGE}
+)
+
+
 def store_error(error: Exception, path: Path) -> StoreError:
-    """Convert an error of the driver; `full` for a full disk, a quota or a file size limit."""
+    """Convert an error of the driver; `full` for a full disk, a quota or a file size limit.
+
+    Values that SQLite or its driver cannot hold become a RejectedError.
+    """
+    if not isinstance(error, sqlite3.Error) or primary_code(error) in _OF_THE_VALUES:
+        return RejectedError(f"{path.name}: {error}")
     full = isinstance(error, sqlite3.Error) and _is_full(error, path)
     return StoreError(f"{path.name}: {error}", full=full)
 

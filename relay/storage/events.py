@@ -26,9 +26,13 @@ class EventTable:
         self._suppressions = suppressions
         self._unsubscribes = unsubscribes
 
-    async def record(self, events: Sequence[Event]) -> Sequence[Event]:
-        """Make the events durable and return them with the addresses of their recipients filled in."""
-        return await self._database.write(queue_writes.record(events, self._unsubscribes), ROW_COST * len(events))
+    async def record(self, events: Sequence[Event], *, again: bool = False) -> Sequence[Event]:
+        """Make the events durable and return them with the addresses of their recipients filled in.
+
+        `again` leaves out events that are stored already.
+        """
+        operation = queue_writes.record_new if again else queue_writes.record
+        return await self._database.write(operation(events, self._unsubscribes), ROW_COST * len(events))
 
     async def record_returned(self, returned: Sequence[ReturnedMail]) -> Sequence[Event]:
         """Store new returned mail in one transaction; return its events. Known returned mail is skipped."""

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 
-from relay.events.event import Event
+from relay.events.event import READER_KINDS, Event
 from relay.queue.entry import Entry, State, StateError
 from relay.queue.message import Message, NewMessage, ReturnedMail, Settlement
 from relay.queue.ports import EntryChange, EntryQuery
@@ -35,6 +35,12 @@ from relay.storage.unsubscribes import UnsubscribeTable
 DROP_CONTENT = (
     "DELETE FROM contents WHERE queue_id = ?1 AND NOT EXISTS (SELECT 1 FROM entries "  # noqa: S608  names only
     f"WHERE queue_id = ?1 AND {UNFINISHED})"
+)
+
+
+OF_READERS = (
+    "SELECT number, kind, at, data FROM events WHERE queue_id = ? "  # noqa: S608  names only
+    f"AND kind IN ({', '.join(repr(kind.value) for kind in sorted(READER_KINDS))})"
 )
 
 
@@ -146,6 +152,32 @@ def record(events: Sequence[Event], unsubscribes: UnsubscribeTable) -> Callable[
         return named
 
     return operation
+
+
+def record_new(events: Sequence[Event], unsubscribes: UnsubscribeTable) -> Callable[[Connection], Sequence[Event]]:
+    """Do the same for events of readers that may have come before: those that did are left out."""
+
+    def operation(raw: Connection) -> Sequence[Event]:
+        known: dict[str, set[tuple[object, ...]]] = {}
+        fresh: list[Event] = []
+        for event in events:
+            if event.queue_id not in known:
+                rows = raw.execute(OF_READERS, (event.queue_id,))
+                known[event.queue_id] = {_reader_key(row[0], row[1], row[2], decode_object(row[3])) for row in rows}
+
+            key = _reader_key(event.number, event.kind.value, event.at, event.data)
+            if key not in known[event.queue_id]:
+                known[event.queue_id].add(key)
+                fresh.append(event)
+        return record(fresh, unsubscribes)(raw)
+
+    return operation
+
+
+def _reader_key(number: int, kind: str, at: float, data: Mapping[str, object]) -> tuple[object, ...]:
+    """Return what is unique to an event of a message: its id, else all of it."""
+    own = data.get("id")
+    return (number, kind, own) if isinstance(own, str) and own else (number, kind, at, encode_object(data))
 
 
 def take_back(

@@ -163,7 +163,7 @@ class Writer:
                 waiter.future.set_result(result)
 
     def _for_waiter(self, error: Exception) -> Exception:
-        if isinstance(error, self._link.errors | UnicodeError):
+        if isinstance(error, self._link.errors | UnicodeError | OverflowError):
             return self._link.store_error(error)
         return StoreError(str(error), full=error.full) if error is self.fault and self.fault else error
 

@@ -71,13 +71,13 @@ EXTERNAL_CHECKS = frozenset({"tracking"})
 """Checks that do not concern this process: taking it out of service would not help."""
 
 
-def health(checks: Mapping[str, bool]) -> web.Response:
-    """Return all checks as JSON, with 200 if those of this process pass, else with 503."""
+def health(checks: Mapping[str, bool], spool: Mapping[str, object]) -> web.Response:
+    """Return all checks and the spool as JSON, with 200 if the checks of this process pass, else with 503."""
     failing = {name for name, passed in checks.items() if not passed}
     healthy = failing <= EXTERNAL_CHECKS
     status = HTTPStatus.OK if healthy else HTTPStatus.SERVICE_UNAVAILABLE
     word = "failing" if not healthy else "degraded" if failing else "ok"
-    body = json.dumps({"status": word, "checks": dict(checks)})
+    body = json.dumps({"status": word, "checks": dict(checks), "spool": dict(spool)})
     return web.Response(status=status, body=body.encode() + b"\n", headers=_JSON)
 
 

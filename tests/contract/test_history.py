@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from relay.events.event import Event, Kind
+from relay.events.ports import RejectedError
 from relay.queue.entry import Entry, State
 from relay.queue.message import Message, NewMessage
 from relay.queue.operator_actions import delete, flush, hold, release
@@ -106,6 +107,32 @@ async def test_however_many_come_at_once_each_gets_its_own_address(store: Store,
     [story] = await store.reports.stories(MessageQuery(queue_id="A"))
     kept = [event for event in story.events if event.kind is Kind.OPEN]
     assert kept == sorted((one for one in told if one.queue_id == "A"), key=lambda one: one.at)
+
+
+async def test_an_event_that_comes_again_counts_once(store: Store) -> None:
+    await store.queue.enqueue(accepted("A", "x@a.test", "y@a.test"))
+    first, second = (Event(Kind.OPEN, NOW + at, "A", 0, data={"id": f"{at:016x}"}) for at in (1, 2))
+    left = Event(Kind.UNSUBSCRIBE, NOW + 3, "A", 1, data={"id": "3", "by": "page"})
+    await store.events.record([first, left])
+
+    again = [first, second, left, second, replace(first, number=1), replace(first, kind=Kind.CLICK)]
+    recorded = await store.events.record(again, again=True)
+    assert [(event.kind, event.at, event.number) for event in recorded] == [
+        (Kind.OPEN, NOW + 2, 0),
+        (Kind.OPEN, NOW + 1, 1),
+        (Kind.CLICK, NOW + 1, 0),
+    ]
+    assert await store.events.record(again, again=True) == []
+    [story] = await store.reports.stories(MessageQuery(queue_id="A"))
+    assert len([event for event in story.events if event.kind is not Kind.CREATED]) == 5
+
+
+async def test_an_event_the_store_cannot_hold_is_refused_as_such(store: Store) -> None:
+    whole = Event(Kind.OPEN, NOW, "A", 0)
+    for event in (replace(whole, queue_id="\ud800"), replace(whole, number=2**70)):
+        with pytest.raises((RejectedError, ValueError, ArithmeticError)):
+            await store.events.record([whole, event])
+    assert await store.events.record([whole]) == [whole]
 
 
 @pytest.mark.parametrize(

@@ -19,9 +19,10 @@ from yarl import URL
 
 from relay.events.event import Event
 from relay.events.event import Kind as EventKind
+from relay.events.event_line import decode_event
 from relay.events.ports import StoreError
 from relay.events.sink import EventSink
-from relay.events.spool import Spool, decode_event
+from relay.events.spool import Spool
 from relay.http_tracker import Tracker
 from relay.rewrite.tokens import Keyring, Kind, Token, new_key, parse_keyring, sign_token
 from relay.tracker.canary import canary
@@ -52,7 +53,7 @@ class Store:
         self.events: list[Event] = []
         self.down = False
 
-    async def record(self, events: Sequence[Event]) -> Sequence[Event]:
+    async def record(self, events: Sequence[Event], *, again: bool = False) -> Sequence[Event]:
         if self.down:
             raise StoreError("database is locked")
         self.events.extend(events)
@@ -426,10 +427,15 @@ async def test_other_methods_are_405_with_what_is_allowed(serve: Serve, url: str
 async def test_health_shows_the_checks(serve: Serve) -> None:
     served = await serve()
     answer = await served.ask("/healthz")
-    assert (answer.status, json.loads(answer.body)) == (200, {"status": "ok", "checks": {"store": True}})
+    spool = {"files": 0, "octets": 0, "age": 0.0}
+    assert (answer.status, json.loads(answer.body)) == (
+        200,
+        {"status": "ok", "checks": {"store": True}, "spool": spool},
+    )
     served.checks["store"] = False
     answer = await served.ask("/healthz")
-    assert (answer.status, json.loads(answer.body)) == (503, {"status": "failing", "checks": {"store": False}})
+    failing = {"status": "failing", "checks": {"store": False}, "spool": spool}
+    assert (answer.status, json.loads(answer.body)) == (503, failing)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The sink never makes anybody wait, and every event arrives once, whatever fails meanwhile."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -9,9 +10,10 @@ from typing import Any
 import pytest
 
 from relay.events.event import Event, Kind
-from relay.events.ports import StoreError
+from relay.events.event_line import decode_event, encode_event
+from relay.events.ports import RejectedError, StoreError
 from relay.events.sink import EventSink
-from relay.events.spool import Spool, SpoolError, encode_event
+from relay.events.spool import Spool, SpoolError
 from tests.servers.waiting import until
 
 
@@ -23,11 +25,16 @@ class Store:
         self.batches = 0
         self.down = False
         self.faulty = False
+        self.poison: set[int] = set()
+        self.again: list[bool] = []
         self.open = asyncio.Event()
         self.open.set()
 
-    async def record(self, events: Sequence[Event]) -> Sequence[Event]:
+    async def record(self, events: Sequence[Event], *, again: bool = False) -> Sequence[Event]:
         await self.open.wait()
+        self.again.append(again)
+        if any(event.number in self.poison for event in events):
+            raise RejectedError("out of range")
         if self.faulty:
             raise RuntimeError("a fault nobody foresaw")
         if self.down:
@@ -152,9 +159,9 @@ async def test_a_store_that_fails_in_the_middle_of_a_file_gets_only_the_rest(tmp
     spool.append(EVENTS)
     record = store.record
 
-    async def three_batches_then_down(events: Sequence[Event]) -> Sequence[Event]:
+    async def three_batches_then_down(events: Sequence[Event], *, again: bool = False) -> Sequence[Event]:
         store.down = store.batches == 3
-        return await record(events)
+        return await record(events, again=again)
 
     store.record = three_batches_then_down  # type: ignore[method-assign]
     async with running(tmp_path, store, batch=100, spool=spool) as watched:
@@ -280,25 +287,75 @@ async def test_damage_in_the_spool_is_told_and_the_rest_arrives(tmp_path: Path) 
     store = Store()
     async with running(tmp_path, store, spool=spool) as watched:
         await until(lambda: store.events == [event(1)])
-    assert watched.lines == [("events.spool_damaged", {"file": path.name, "torn": True, "damaged": 0})]
+    assert watched.lines == [("events.spool_damaged", {"file": path.name, "torn": True, "damaged": 0, "error": ""})]
 
 
 async def test_a_damaged_file_is_kept_and_the_files_behind_it_are_read(tmp_path: Path) -> None:
     spool = Spool(tmp_path)
-    (tmp_path / "0000000000001-unreadable.jsonl").mkdir()
+    with (tmp_path / "0000000000001-huge.jsonl").open("wb") as huge:
+        huge.truncate(2**40)
     (tmp_path / "0000000000002-damaged.jsonl").write_bytes(encode_event(event(1)) + b"no event\n")
     (tmp_path / "0000000000003-whole.jsonl").write_bytes(encode_event(event(2)))
+    (tmp_path / "0000000000002-damaged.jsonl.damaged").write_bytes(b"of an earlier day")
     store = Store()
     async with running(tmp_path, store, spool=spool) as watched:
         await until(lambda: store.events == [event(1), event(2)])
     assert [(line, fields["file"]) for line, fields in watched.lines] == [
-        ("events.spool_unreadable", "0000000000001-unreadable.jsonl"),
+        ("events.spool_unreadable", "0000000000001-huge.jsonl"),
         ("events.spool_damaged", "0000000000002-damaged.jsonl"),
     ]
-    assert sorted(path.name for path in tmp_path.iterdir()) == [
-        "0000000000001-unreadable.jsonl.damaged",
-        "0000000000002-damaged.jsonl.damaged",
+    assert str(watched.lines[1][1]["error"]).startswith("line 2: ")
+    kept = sorted(path.name for path in tmp_path.iterdir())
+    assert kept[0] == "0000000000001-huge.jsonl.damaged"
+    assert len(kept) == 3
+    assert (tmp_path / "0000000000002-damaged.jsonl.damaged").read_bytes() == b"of an earlier day"
+
+
+async def test_names_that_are_no_files_are_left_alone_and_told_once(tmp_path: Path) -> None:
+    (tmp_path / "1.jsonl").mkdir()
+    (tmp_path / "2.jsonl").symlink_to("/nonexistent")
+    (tmp_path / "3.jsonl.open").symlink_to("/nonexistent")
+    os.mkfifo(tmp_path / "4.jsonl")
+    os.mkfifo(tmp_path / "5.jsonl.open")
+    (tmp_path / "6.jsonl").write_bytes(encode_event(event(2)))
+    store = Store()
+    async with running(tmp_path, store) as watched:
+        await until(lambda: store.events == [event(2)] and len(watched.lines) >= 3)
+        await until(lambda: not (tmp_path / "6.jsonl").exists())
+    assert sorted(watched.lines, key=str) == [
+        ("events.spool_irregular", {"file": name}) for name in ("1.jsonl", "2.jsonl", "4.jsonl")
     ]
+    assert len(list(tmp_path.iterdir())) == 5
+
+
+async def test_an_event_the_store_cannot_hold_is_set_aside_and_all_others_arrive(tmp_path: Path) -> None:
+    store = Store()
+    store.poison = {7, 501}
+    spool = Spool(tmp_path)
+    spool.append(EVENTS[500:])
+    async with running(tmp_path, store, spool=spool) as watched:
+        for one in EVENTS[:500]:
+            watched.sink.put(one)
+        await until(lambda: len(store.events) == len(EVENTS) - 2)
+        await until(lambda: len(watched.lines) == 2)
+        assert watched.sink.store_answers
+    assert by_number(store.events) == [one for one in EVENTS if one.number not in store.poison]
+    assert by_number(watched.published) == by_number(store.events)
+    fields = {"queue_id": "0ABCDFGHJKLMNP", "kind": "open", "file": "rejected.jsonl.damaged", "error": "out of range"}
+    assert watched.lines == [("events.rejected", fields)] * 2
+    kept = (tmp_path / "rejected.jsonl.damaged").read_bytes().splitlines()
+    assert {decode_event(line).number for line in kept} == store.poison
+
+
+async def test_only_events_of_the_spool_may_be_known_to_the_store(tmp_path: Path) -> None:
+    store = Store()
+    spool = Spool(tmp_path)
+    spool.append([event(1)])
+    async with running(tmp_path, store, spool=spool) as watched:
+        await until(lambda: store.events == [event(1)])
+        watched.sink.put(event(2))
+        await until(lambda: store.events == [event(1), event(2)])
+    assert store.again == [True, False]
 
 
 async def test_a_file_that_can_be_neither_read_nor_renamed_is_skipped(
@@ -308,7 +365,8 @@ async def test_a_file_that_can_be_neither_read_nor_renamed_is_skipped(
         raise PermissionError(13, "Permission denied")
 
     stuck = tmp_path / "0000000000001-stuck.jsonl"
-    stuck.mkdir()
+    with stuck.open("wb") as huge:
+        huge.truncate(2**40)
     (tmp_path / "0000000000002-whole.jsonl").write_bytes(encode_event(event(2)))
     monkeypatch.setattr(Path, "rename", refused)
     store = Store()

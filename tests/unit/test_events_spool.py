@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from relay.events.event import Event, Kind
+from relay.events.event_line import encode_event
 from relay.events.spool import Spool, SpoolError
 
 
@@ -145,6 +146,39 @@ def test_an_unusable_folder_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(SpoolError, match=r"file/spool: Not a directory"):
         Spool(tmp_path / "file" / "spool").recover()
+
+
+def test_a_last_line_without_its_newline_counts_if_it_is_whole(tmp_path: Path) -> None:
+    spool = Spool(tmp_path)
+    path = tmp_path / "carried.jsonl"
+    path.write_bytes(encode_event(event(1)).rstrip() + b"\r\n\n" + encode_event(event(2)).rstrip())
+    segment = spool.read(path)
+    assert (segment.events, segment.torn, segment.damaged) == ((event(1), event(2)), False, 0)
+
+
+def test_no_rename_replaces_a_file(tmp_path: Path) -> None:
+    (tmp_path / "1.jsonl").write_bytes(encode_event(event(1)))
+    (tmp_path / "1.jsonl.open").write_bytes(encode_event(event(2)))
+    spool = Spool(tmp_path)
+    assert spool.recover() == 1
+    assert sorted(drained(spool), key=lambda one: one.number) == [event(1), event(2)]
+
+
+def test_what_waits_is_counted_with_its_age(tmp_path: Path) -> None:
+    spool = Spool(tmp_path)
+    assert spool.backlog.shown(1000.0) == {"files": 0, "octets": 0, "age": 0.0}
+    line = encode_event(event(1))
+    (tmp_path / "0000001000000-0.jsonl").write_bytes(line)
+    carried = tmp_path / "carried.jsonl"
+    carried.write_bytes(line)
+    os.utime(carried, (900, 900))
+    spool.append([event(2)])
+    assert spool.backlog.shown(1060.0) == {"files": 3, "octets": 3 * len(line), "age": 160.0}
+    carried.unlink()
+    spool.rotate()
+    assert spool.backlog.shown(1060.0) == {"files": 2, "octets": 2 * len(line), "age": 60.0}
+    drained(spool)
+    assert spool.backlog.since is None
 
 
 @contextmanager

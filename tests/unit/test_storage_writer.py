@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from relay.events.ports import StoreError
+from relay.events.ports import RejectedError, StoreError
 from relay.storage import writer as writing
 from relay.storage.database import Connection
 from relay.storage.sqlite.connection import SqliteLink, connect_writer, in_thread
@@ -116,7 +116,7 @@ async def test_a_failing_operation_fails_alone(bench: Bench) -> None:
         *(bench.writer.run(operation) for operation in (put("a"), defect, put("a"), put("\udcff"), put("b"))),
         return_exceptions=True,
     )
-    assert [type(result) for result in results] == [str, KeyError, StoreError, StoreError, str]
+    assert [type(result) for result in results] == [str, KeyError, RejectedError, RejectedError, str]
     assert await bench.values() == ["a", "b"]
     assert bench.rollbacks
 

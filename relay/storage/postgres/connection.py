@@ -16,7 +16,7 @@ from psycopg.pq import TransactionStatus
 from psycopg.types.numeric import Int8BinaryDumper
 
 from relay.config.masking import mask_url
-from relay.events.ports import StoreError
+from relay.events.ports import RejectedError, StoreError
 from relay.storage.database import Connection, DbSession, Operation, Rows
 from relay.storage.errors import AwayError
 
@@ -80,6 +80,10 @@ _SEEKING_NOW = "SET LOCAL enable_seqscan = off"
 
 _SERVER_FAULTS = ("08", "25006", "53", "57P", "58", "XX")
 """SQLSTATEs, or prefixes of them, of faults that do not belong to one statement."""
+
+
+_VALUE_FAULTS = ("21", "22", "23", "54")
+"""Classes of SQLSTATE of values that the database cannot hold."""
 
 
 class _BoolDumper(Dumper):
@@ -273,7 +277,18 @@ def store_error(error: Exception) -> StoreError:
     text = f"PostgreSQL: {lines[0]}"
     if is_away(error):
         return AwayError(text, full=isinstance(error, psycopg.errors.DiskFull))
-    return BusyError(text) if isinstance(error, psycopg.errors.LockNotAvailable) else StoreError(text)
+    if isinstance(error, psycopg.errors.LockNotAvailable):
+        return BusyError(text)
+    return RejectedError(text) if _is_of_the_values(error) else StoreError(text)
+
+
+def _is_of_the_values(error: Exception) -> bool:
+    """Whether the server or the driver cannot hold the values of a statement."""
+    if not isinstance(error, psycopg.Error):
+        return True
+    if error.sqlstate is None:
+        return isinstance(error, psycopg.DataError)
+    return error.sqlstate.startswith(_VALUE_FAULTS)
 
 
 READERS = 3
