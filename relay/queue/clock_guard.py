@@ -56,15 +56,16 @@ class ClockGuard:
     def adjust_lifetime(self, claimed: ClaimedBatch, offset: float, schedule: RetrySchedule) -> ClaimedBatch:
         """Return a batch claimed at that offset of the clocks. Its expiry moves like that of the stored entries.
 
-        After a step backward no entry lives longer than its lifetime from now, or from its release.
+        After a step no entry lives longer than its lifetime from now, or from its release.
         """
         step, now = self.offset() - offset, self._context.clock()
         if abs(step) <= TOLERANCE:
             return claimed
 
         def moved(entry: Entry) -> float:
+            latest = max(now, entry.release_at) + schedule.lifetime
             if step > 0:
-                return entry.expires_at + step
-            return min(entry.expires_at, max(now, entry.release_at) + schedule.lifetime)
+                return max(entry.expires_at, min(entry.expires_at + step, latest))
+            return min(entry.expires_at, latest)
 
         return replace(claimed, entries=tuple(replace(entry, expires_at=moved(entry)) for entry in claimed.entries))

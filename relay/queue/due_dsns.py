@@ -70,8 +70,12 @@ def build_dsn(
     sender: DsnSender,
     report_id: str,
     now: float,
+    lifetime: float,
 ) -> NewMessage:
-    """Return the notification as a new message with a null reverse-path and one recipient."""
+    """Return the notification as a new message with a null reverse-path and one recipient.
+
+    Its lifetime is that of the settings: the entry's own has grown with the wait for its release and with clock steps.
+    """
     about: Message = claimed.message
     full = about.ret == "FULL" and action is Action.FAILED and len(claimed.content) <= MAX_RETURNED
     original = OriginalMessage(about.queue_id, about.reverse_path, about.created_at, claimed.content, about.envid, full)
@@ -90,7 +94,6 @@ def build_dsn(
         metadata={"dsn_for": about.queue_id},
         origin="dsn",
     )
-    lifetime = max(claimed.entries[0].expires_at - claimed.entries[0].created_at, 0.0)
     recipient = Recipient(about.reverse_path, NO_DSN)
     return own_message(
         message,

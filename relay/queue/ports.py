@@ -57,8 +57,8 @@ class QueueStore(Protocol):
     async def shift_clock(self, now: float, step: float, longest_wait: float, lifetime: float) -> None:
         """Adjust times after a step of the wall clock by `step` seconds, to `now`, while this process runs.
 
-        Forward: entries accepted before expire that much later. Backward: no retry is later than `longest_wait` from
-        now, and no entry expires later than `lifetime` from now or from its release.
+        Forward: entries expire that much later, but not later than `lifetime` from now or from their release. Backward:
+        no entry expires later than that, and no retry is later than `longest_wait` from now.
         """
 
     async def claim(self, now: float, limits: ClaimLimits) -> Sequence[ClaimedBatch]:

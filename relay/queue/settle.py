@@ -53,7 +53,7 @@ def settle(
 
     entries, dsns = due_dsns(claimed.message, settled, judged, attempt.now, schedule)
     reports = tuple(
-        build_dsn(claimed, action, statuses, sender, next(report_ids), attempt.now)
+        build_dsn(claimed, action, statuses, sender, next(report_ids), attempt.now, schedule.lifetime)
         for action, statuses in dsns
         if claimed.message.reverse_path
     )

@@ -58,15 +58,20 @@ CLAMP = (
 )
 
 
+_LATEST = "CASE WHEN release_at > ?1 THEN release_at ELSE ?1 END + ?2"
+"""The latest expiry of an entry: its lifetime from now, or from its release."""
+
+
 LENGTHEN = (
-    "UPDATE entries SET expires_at = expires_at + ? WHERE state IN ('waiting', 'held', 'active') AND created_at <= ?"
+    f"UPDATE entries SET expires_at = CASE WHEN expires_at + ?3 < {_LATEST} THEN expires_at + ?3 ELSE {_LATEST} END "  # noqa: S608
+    f"WHERE state IN ('waiting', 'held', 'active') AND expires_at < {_LATEST}"
 )
+"""The limit spares entries that were accepted since the step: their own times do not show it after other steps."""
 
 
 SHORTEN = (
-    "UPDATE entries SET expires_at = CASE WHEN release_at > ?1 THEN release_at ELSE ?1 END + ?2 "
-    "WHERE state IN ('waiting', 'held', 'active') "
-    "AND expires_at > CASE WHEN release_at > ?1 THEN release_at ELSE ?1 END + ?2"
+    f"UPDATE entries SET expires_at = {_LATEST} "  # noqa: S608
+    f"WHERE state IN ('waiting', 'held', 'active') AND expires_at > {_LATEST}"
 )
 
 
@@ -261,7 +266,7 @@ def clock_set(
     def operation(raw: Connection) -> None:
         pauses.clock_set(raw, now, step)
         if step > 0:
-            raw.execute(LENGTHEN, (step, now - step))
+            raw.execute(LENGTHEN, (now, lifetime, step))
         else:
             raw.execute(SHORTEN, (now, lifetime))
             raw.execute(CLAMP, (now + longest_wait,))

@@ -334,6 +334,17 @@ async def test_a_clock_set_forward_ages_no_mail_and_set_back_keeps_none_waiting(
     assert await store.queue.next_due([]) == NOW + 20 + 7200
 
 
+async def test_a_clock_set_back_by_mistake_and_forward_again_ages_no_mail(store: Store) -> None:
+    """For a while the times of acceptance lie in the future."""
+    await store.queue.enqueue(accepted("A"))
+    await store.queue.shift_clock(NOW - 9 * DAYS, -9 * DAYS, 7200.0, 3 * DAYS)
+    assert await expiries(store) == {"A": NOW - 6 * DAYS}
+    await store.queue.shift_clock(NOW - 4 * DAYS, 5 * DAYS, 7200.0, 3 * DAYS)
+    assert await expiries(store) == {"A": NOW - 1 * DAYS}
+    await store.queue.shift_clock(NOW + 60, 4 * DAYS, 7200.0, 3 * DAYS)
+    assert await expiries(store) == {"A": NOW + 3 * DAYS}
+
+
 async def test_a_clock_that_is_set_moves_no_release_somebody_asked_for(store: Store) -> None:
     release_at = NOW + 10 * DAYS
     held_back = replace(entry("A", due=release_at), release_at=release_at, expires_at=release_at + 3 * DAYS)
