@@ -95,7 +95,13 @@ class ConnectionTable:
                     del self._by_client[listener, network]
 
     def is_stressed(self, listener: str, smtp: Smtp, *, before: bool) -> bool:
-        """Whether a listener is nearly out of connections; `before` is the answer of the last call."""
+        """Whether a listener is nearly out of connections; `before` is the answer of the last call.
+
+        One that has half of its own part free is not, whatever the others use.
+        """
+        parts = guaranteed_parts(tuple(self._listeners.values()), smtp.max_connections)
+        if self.count(listener) < parts[listener] / 2:
+            return False
         free, most = self._free(listener, smtp)
         return free < most * (STRESS_ENDS if before else STRESS_BEGINS)
 

@@ -14,24 +14,24 @@ from relay.queue.ports import ClaimLimits
 from relay.storage import pauses
 from relay.storage.database import Connection
 from relay.storage.due_lanes import DueLanes
-from relay.storage.rows import ENTRY_COLUMNS, MESSAGE_WIDTH, Row
+from relay.storage.rows import CLAIM_COLUMNS, MESSAGE_WIDTH, Row
 from relay.storage.stored import Unreadable, batches, intact_message, read_stored
 
 DUE = (
-    f"SELECT {ENTRY_COLUMNS} FROM entries INDEXED BY entries_open "  # noqa: S608  names of the schema
+    f"SELECT {CLAIM_COLUMNS} FROM entries INDEXED BY entries_open "  # noqa: S608  names of the schema
     "WHERE state IN ('waiting', 'held', 'active') AND state = 'waiting' AND lane = ? "
     "ORDER BY next_attempt_at, queue_id, number LIMIT ?"
 )
 
 
 COMPANIONS = (
-    f"SELECT {ENTRY_COLUMNS} FROM entries WHERE queue_id = ? AND lane = ? AND state = 'waiting' "  # noqa: S608
+    f"SELECT {CLAIM_COLUMNS} FROM entries WHERE queue_id = ? AND lane = ? AND state = 'waiting' "  # noqa: S608
     "AND next_attempt_at <= ? ORDER BY number LIMIT ?"
 )
 
 
 LEFT = (
-    f"SELECT {ENTRY_COLUMNS} FROM entries "  # noqa: S608  names of the schema
+    f"SELECT {CLAIM_COLUMNS} FROM entries "  # noqa: S608  names of the schema
     "WHERE queue_id = ? AND number = ? AND state = 'active' AND lease != ?"
 )
 
@@ -75,7 +75,7 @@ SHORTEN = (
 )
 
 
-_NEXT_ATTEMPT_AT = ENTRY_COLUMNS.split(", ").index("next_attempt_at")
+_NEXT_ATTEMPT_AT = CLAIM_COLUMNS.split(", ").index("next_attempt_at")
 
 
 class ClaimSource:

@@ -34,7 +34,10 @@ ENTRY_COLUMNS = (
 
 EVENT_COLUMNS = "kind, at, queue_id, number, address, data"
 
-MESSAGE_WIDTH = MESSAGE_COLUMNS.count(",") + 1
+CLAIM_COLUMNS = f"{ENTRY_COLUMNS}, recipient_key"
+"""Columns of an entry to be sent: the search key tells whether the recipient is still what was accepted."""
+
+MESSAGE_WIDTH, ENTRY_WIDTH = MESSAGE_COLUMNS.count(",") + 1, ENTRY_COLUMNS.count(",") + 1
 
 
 def qualified(columns: str, table: str) -> str:
@@ -51,7 +54,7 @@ INSERT_MESSAGE = _insert("messages", MESSAGE_COLUMNS)
 
 INSERT_CONTENT = _insert("contents", "queue_id, content, digest")
 
-INSERT_ENTRY = _insert("entries", f"{ENTRY_COLUMNS}, recipient_key")
+INSERT_ENTRY = _insert("entries", CLAIM_COLUMNS)
 
 INSERT_EVENT = _insert("events", EVENT_COLUMNS)
 
@@ -128,7 +131,7 @@ def label_rows(queue_id: str, tags: Iterable[str], metadata: Mapping[str, str]) 
 
 
 def entry_row(entry: Entry) -> Row:
-    """Return the row of a new entry: ENTRY_COLUMNS and the search key of its recipient."""
+    """Return the row of a new entry, in the order of CLAIM_COLUMNS."""
     return (
         entry.queue_id,
         entry.number,

@@ -6,17 +6,28 @@ unreadable row concerns its own message: the entries are handed out with the dam
 """
 
 import sqlite3
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from relay.events.event import Event
+from relay.mail.canonical_address import keys_of
 from relay.mail.transaction import MAX_RECIPIENTS
 from relay.queue.entry import Entry, State
 from relay.queue.message import ClaimedBatch, Message
 from relay.storage.database import Connection
 from relay.storage.errors import primary_code
-from relay.storage.rows import MESSAGE_COLUMNS, MESSAGE_WIDTH, Row, entry_of, event_of, message_of, qualified
+from relay.storage.rows import (
+    ENTRY_COLUMNS,
+    ENTRY_WIDTH,
+    MESSAGE_COLUMNS,
+    MESSAGE_WIDTH,
+    Row,
+    entry_of,
+    event_of,
+    message_of,
+    qualified,
+)
 
 T = TypeVar("T")
 
@@ -36,7 +47,10 @@ UNREADABLE_MESSAGE = "the stored message cannot be read"
 UNREADABLE_ENTRY = "the stored entry cannot be read"
 
 
-DAMAGES = (CHANGED, MISSING, UNREADABLE, UNREADABLE_MESSAGE, UNREADABLE_ENTRY)
+CHANGED_RECIPIENT = "the stored recipient is not the one that was accepted"
+
+
+DAMAGES = (CHANGED, MISSING, UNREADABLE, UNREADABLE_MESSAGE, UNREADABLE_ENTRY, CHANGED_RECIPIENT)
 """Reasons of entries that are held because of damage."""
 
 
@@ -63,6 +77,31 @@ _ADDED_FIELDS = MESSAGE_COLUMNS.split(", ").index("added_fields")
 
 _FAULTS = (ValueError, TypeError, LookupError, AttributeError)
 """Exceptions that a damaged row raises in its conversion."""
+
+
+def _types(columns: str, numbers: str, others: Mapping[str, object]) -> tuple[Any, ...]:
+    """Return the type of each column: numbers, texts, or those of `others`."""
+    return tuple(
+        (int, float) if column in numbers.split() else others.get(column, str) for column in columns.split(", ")
+    )
+
+
+_MESSAGE_TYPES = _types(MESSAGE_COLUMNS, "created_at size smtputf8", {"added_fields": bytes})
+
+
+_ENTRY_TYPES = _types(
+    ENTRY_COLUMNS,
+    "number created_at expires_at next_attempt_at release_at attempts uncertain delay_notified",
+    {"last_reply": (str, type(None))},
+)
+
+
+def _typed(row: Row, types: tuple[Any, ...]) -> Row:
+    """Return the row. Raises TypeError for a value of another type: SQLite enforces no types."""
+    for value, kind in zip(row, types, strict=False):
+        if not isinstance(value, kind):
+            raise TypeError(f"a value of type {type(value).__name__}")
+    return row
 
 
 def digest(row: Row, content: bytes) -> bytes:
@@ -138,7 +177,7 @@ def intact_message(queue_id: str, row: Row | None) -> tuple[Message, bytes, str]
         return message, b"", damage
     if content is None:
         return message, b"", MISSING if stored is None else UNREADABLE
-    if stored and digest(row, content) != stored:
+    if not isinstance(content, bytes) or (stored and digest(row, content) != stored):
         return message, b"", CHANGED
     return message, content, ""
 
@@ -146,7 +185,7 @@ def intact_message(queue_id: str, row: Row | None) -> tuple[Message, bytes, str]
 def readable_message(row: Row) -> tuple[Message, str]:
     """Return the message of a row and its damage; only the queue id of an unreadable row is known."""
     try:
-        return message_of(row), ""
+        return message_of(_typed(row, _MESSAGE_TYPES)), ""
     except _FAULTS:
         return Message(str(row[0]), 0.0, "", subject=f"({UNREADABLE_MESSAGE})"), UNREADABLE_MESSAGE
 
@@ -154,7 +193,7 @@ def readable_message(row: Row) -> tuple[Message, str]:
 def readable_entry(row: Row, state: State | None = None) -> tuple[Entry, str]:
     """Return the entry of a row and its damage; an unreadable one keeps its key, recipient and lane."""
     try:
-        return entry_of(row, state), ""
+        return entry_of(_typed(row, _ENTRY_TYPES), state), ""
     except _FAULTS:
         queue_id, number, recipient, lane = row[:4]
         key = str(queue_id), int(number), str(recipient), str(lane)
@@ -172,11 +211,16 @@ def readable_events(rows: Iterable[Row]) -> Iterator[Event]:
 
 
 def batches(stored: tuple[Message, bytes, str], rows: Sequence[Row]) -> Iterator[ClaimedBatch]:
-    """Yield the entries of one message and lane: whole transactions, and each unreadable entry by itself."""
+    """Yield the entries of one message and lane: whole transactions, and each damaged entry by itself.
+
+    The rows begin with CLAIM_COLUMNS.
+    """
     message, content, damage = stored
     entries: list[Entry] = []
     for row in rows:
         entry, fault = readable_entry(row, State.ACTIVE)
+        if not fault and row[ENTRY_WIDTH] not in keys_of(entry.recipient):
+            fault = CHANGED_RECIPIENT
         if fault:
             yield ClaimedBatch(message, b"", (entry,), fault)
         else:

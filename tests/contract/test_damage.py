@@ -34,6 +34,11 @@ CHANGES = {
     "unreadable labels": ("UPDATE messages SET tags = ? WHERE queue_id = 'B'", "\0[", stored.UNREADABLE_MESSAGE),
     "no message": ("DELETE FROM messages WHERE queue_id = ?", "B", stored.UNREADABLE_MESSAGE),
     "no content": ("DELETE FROM contents WHERE queue_id = ?", "B", stored.MISSING),
+    "recipient": (
+        "UPDATE entries SET recipient = ? WHERE queue_id = 'B'",
+        "user0@example.com\0".replace("0@", "1@"),
+        stored.CHANGED_RECIPIENT,
+    ),
     "unreadable entry": ("UPDATE entries SET last_reply = ? WHERE queue_id = 'B'", "[1,", stored.UNREADABLE_ENTRY),
 }
 
@@ -58,7 +63,8 @@ async def test_damage_concerns_its_message_only(store: Store, case: str) -> None
         "B": (b"", damage),
         "C": (CONTENT, ""),
     }
-    assert [one.recipient for one in claimed["B"].entries] == ["user0@example.com"]
+    recipient = "user1@example.com" if case == "recipient" else "user0@example.com"
+    assert [one.recipient for one in claimed["B"].entries] == [recipient]
 
     assert await store.queue.damaged() == 0
     await store.queue.apply([hold_damaged(claimed["B"], NOW)])
@@ -68,7 +74,7 @@ async def test_damage_concerns_its_message_only(store: Store, case: str) -> None
         assert held.reason == damage
         [story] = await store.reports.stories(MessageQuery(queue_id="B"))
         assert [event.kind for event in story.events] == [Kind.CREATED, Kind.HELD]
-        assert (await store.queue.content("B") is None) is (case != "unreadable entry")
+        assert (await store.queue.content("B") is None) is (case not in ("unreadable entry", "recipient"))
 
 
 async def test_a_release_is_checked_again(store: Store) -> None:

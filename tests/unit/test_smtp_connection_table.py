@@ -123,6 +123,7 @@ def test_stress_begins_near_the_limit_and_ends_far_from_it() -> None:
 
     assert lab.enter("mx", Peer()) is None
     assert lab.table.is_stressed("mx", lab.smtp, before=False)
+    assert not lab.table.is_stressed("app", lab.smtp, before=True), "its own part is free"
     for peer in peers[:4]:
         lab.table.leave(peer)
     assert not lab.table.is_stressed("mx", lab.smtp, before=True)

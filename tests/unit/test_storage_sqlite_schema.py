@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from importlib import resources
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import pytest
 from relay.events.ports import StoreError
 from relay.queue.damage import hold_damaged
 from relay.queue.entry import State
+from relay.reports.ports import MessageQuery
 from relay.storage import stored
 from relay.storage.errors import DamagedError, SchemaError, StoreLockedError
 from relay.storage.sqlite import schema
@@ -173,6 +174,38 @@ async def test_an_unreadable_content_is_left_out_while_running(path: Path, monke
     await store.queue.apply([hold_damaged(claimed["M1"], NOW), settle(claimed["M2"], State.DELIVERED, NOW)])
     await store.queue.enqueue(accepted("M3"))
     assert await damages(store) == {"M3": ""}
+    await store.close()
+
+
+@pytest.mark.parametrize(
+    ("change", "damage"),
+    [
+        ("UPDATE contents SET content = 'text'", stored.CHANGED),
+        ("UPDATE contents SET digest = 'text'", stored.CHANGED),
+        ("UPDATE entries SET attempts = 'many'", stored.UNREADABLE_ENTRY),
+        ("UPDATE entries SET expires_at = x'00'", stored.UNREADABLE_ENTRY),
+        ("UPDATE messages SET created_at = 'never'", stored.UNREADABLE_MESSAGE),
+        ("UPDATE messages SET added_fields = 'text'", stored.UNREADABLE_MESSAGE),
+        ("UPDATE messages SET reverse_path = CAST(x'ff41' AS TEXT)", stored.CHANGED),
+        ("UPDATE entries SET recipient = CAST(x'ff41' AS TEXT)", stored.CHANGED_RECIPIENT),
+        ("UPDATE messages SET subject = CAST(x'ff41' AS TEXT)", ""),
+    ],
+)
+async def test_values_of_other_types_and_texts_that_are_no_text_concern_their_message(
+    path: Path, change: str, damage: str
+) -> None:
+    store = await SqliteStore.open(path, now=NOW)
+    for number in range(2):
+        await store.queue.enqueue(accepted(f"M{number}"))
+    await store.database.write(lambda raw: raw.execute(f"{change} WHERE queue_id = 'M1'"))
+    try:
+        found = await damages(store)
+    except StoreError:  # The first query that meets the row.
+        found = await damages(store)
+    assert found == {"M0": "", "M1": damage}
+    with suppress(StoreError):
+        await store.reports.stories(MessageQuery())
+    assert len(await store.reports.stories(MessageQuery())) == 2
     await store.close()
 
 

@@ -12,23 +12,23 @@ from relay.storage.claim import CLAMP, ClaimSource, claimed_of
 from relay.storage.database import Connection, Operation
 from relay.storage.due_lanes import DueLanes
 from relay.storage.queries import EntryKey
-from relay.storage.rows import ENTRY_COLUMNS, UPDATED_COLUMNS, Row, entry_update, qualified
+from relay.storage.rows import CLAIM_COLUMNS, UPDATED_COLUMNS, Row, entry_update, qualified
 from relay.storage.stored import STORED, Unreadable
 
 T = TypeVar("T")
 
 
 DUE = (
-    f"SELECT {qualified(ENTRY_COLUMNS, 'due')}, coalesce(octet_length(content), 0) "  # noqa: S608  names of the schema
+    f"SELECT {qualified(CLAIM_COLUMNS, 'due')}, coalesce(octet_length(content), 0) "  # noqa: S608  names of the schema
     "FROM unnest(?::text[], ?::bigint[]) AS wanted (lane, most) CROSS JOIN LATERAL ("
-    f"SELECT {ENTRY_COLUMNS} FROM entries WHERE state = 'waiting' AND entries.lane = wanted.lane "
+    f"SELECT {CLAIM_COLUMNS} FROM entries WHERE state = 'waiting' AND entries.lane = wanted.lane "
     "ORDER BY next_attempt_at, queue_id, number LIMIT wanted.most FOR UPDATE SKIP LOCKED) AS due "
     "LEFT JOIN contents ON contents.queue_id = due.queue_id"
 )
 
 
 COMPANIONS = (
-    f"SELECT {ENTRY_COLUMNS} FROM entries WHERE queue_id = ? AND lane || '' = ? AND state || '' = 'waiting' "  # noqa: S608
+    f"SELECT {CLAIM_COLUMNS} FROM entries WHERE queue_id = ? AND lane || '' = ? AND state || '' = 'waiting' "  # noqa: S608
     "AND next_attempt_at <= ? ORDER BY number LIMIT ? FOR UPDATE SKIP LOCKED"
 )
 """Finds rows by the message: written so, no planner scans a lane for them."""
@@ -98,7 +98,7 @@ RETURN_LOST = _VOIDED.format(more="", which="lease = ? AND lease_number != ALL(?
 
 
 LEFT = (
-    f"SELECT {qualified(ENTRY_COLUMNS, 'entries')}, entries.lease, lease_number "  # noqa: S608
+    f"SELECT {qualified(CLAIM_COLUMNS, 'entries')}, entries.lease, lease_number "  # noqa: S608
     "FROM entries JOIN nodes ON nodes.former = entries.lease "
     "WHERE node = ? AND former != '' AND queue_id = ? AND number = ? AND state = 'active'"
 )
@@ -107,13 +107,13 @@ LEFT = (
 FORGET_FORMER = "UPDATE nodes SET former = '' WHERE node = ?"
 
 
-_WIDTH = ENTRY_COLUMNS.count(",") + 1
+_WIDTH = CLAIM_COLUMNS.count(",") + 1
 
 
-_NEXT_ATTEMPT_AT = ENTRY_COLUMNS.split(", ").index("next_attempt_at")
+_NEXT_ATTEMPT_AT = CLAIM_COLUMNS.split(", ").index("next_attempt_at")
 
 
-_LANE = ENTRY_COLUMNS.split(", ").index("lane")
+_LANE = CLAIM_COLUMNS.split(", ").index("lane")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
 """Connections to the database file, and running functions in their threads."""
 
 import sqlite3
-from collections.abc import Awaitable, Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar, cast
 
@@ -95,6 +95,14 @@ def uri(path: Path, mode: str) -> str:
     return f"{path.resolve().as_uri()}?mode={mode}"
 
 
+_UNDECODABLE = "decode to UTF-8"
+"""Part of the driver's message about a text that is no UTF-8."""
+
+
+def _decode_damaged(octets: bytes) -> str:
+    return octets.decode("utf-8", "replace")
+
+
 class SqliteLink:
     """Implements `storage.database.DriverConnection` over an aiosqlite connection."""
 
@@ -110,9 +118,19 @@ class SqliteLink:
         """Run the function in the connection's thread."""
         return await in_thread(self._connection, function)
 
-    def together(self, session: DbSession) -> AbstractContextManager[Connection]:
-        """Return the connection unchanged: statements cross no network."""
-        return nullcontext(session)
+    @contextmanager
+    def together(self, session: DbSession) -> Iterator[Connection]:
+        """Return the connection unchanged: statements cross no network.
+
+        After a text that is no UTF-8, which only damage can store, further texts are decoded with replacements. One
+        octet would otherwise make every query fail that meets its row.
+        """
+        try:
+            yield session
+        except sqlite3.OperationalError as error:
+            if _UNDECODABLE in str(error):
+                cast("sqlite3.Connection", session).text_factory = _decode_damaged
+            raise
 
     def fails_batch(self, error: BaseException) -> bool:
         """Whether the error comes from the disk or the file."""
