@@ -44,7 +44,7 @@ def test_the_bounce_policy_needs_no_start(tmp_path: Path) -> None:
     ids=["relay", "tracker"],
 )
 async def test_what_is_not_started_can_be_stopped(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], stop: Callable[[Settings, Path], Awaitable[None]]
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], stop: Callable[[Settings, Path], Awaitable[None]]
 ) -> None:
     await stop(_settings(tmp_path), tmp_path / "relay.toml")
-    assert "server.stopped" in capsys.readouterr().err
+    assert "server.stopped" in capfd.readouterr().err
