@@ -25,6 +25,10 @@ _RULES = "*-=_# \t\n"
 _MAX_REPORT_TEXT = 8000
 
 
+_PEOPLE = ("from", "to", "reply-to", "delivered-to", "x-original-to")
+"""Fields with the author and the reader of a note."""
+
+
 _STATUS_PARTS = ("delivery-status", "delivery status", "deliverystatus", "delivery-report")
 
 
@@ -176,10 +180,11 @@ def _reads_as_failure(mail: Received, subject_fails: bool) -> bool:
 def _named_in_note(mail: Received, named: list[str]) -> tuple[Recipient, ...]:
     """Return the recipients that a note names, else those of the returned message.
 
-    Author, reader and postmasters are excluded first, and included if no other recipient is found.
+    Author, reader and postmasters are excluded first, and included if no other recipient is found: not in a note that
+    ends early, because its recipient may be missing.
     """
     action: Action = "delayed" if is_delay(mail.subject, mail.text) else "failed"
-    people = [clean_address(mail.header.get(name)) for name in ("from", "to", "reply-to")]
+    people = [clean_address(mail.header.get(name)) for name in _PEOPLE]
     prose = mail.prose
     found = (
         prose.recipients(named, people, action)
@@ -190,6 +195,8 @@ def _named_in_note(mail: Received, named: list[str]) -> tuple[Recipient, ...]:
         return found
 
     in_subject = [address for address in ADDRESS.findall(mail.subject) if address not in people]
-    addressed = dict.fromkeys(ADDRESS.findall(mail.returned.get("to")) or in_subject)
-    subject_fails = tuple(prose.about(address, action) for address in addressed if not is_machine(address))
-    return subject_fails or prose.recipients([], [], action)
+    returned_to = [] if mail.returns_report else ADDRESS.findall(mail.returned.get("to"))
+    addressed = [one for one in dict.fromkeys(returned_to or in_subject) if not is_machine(one)]
+    if mail.is_open:
+        return tuple(prose.about(one, action) for one in addressed if one not in people)
+    return tuple(prose.about(one, action) for one in addressed) or prose.recipients([], [], action)

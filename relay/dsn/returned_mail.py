@@ -169,6 +169,12 @@ class Received:
         """Whether a message is returned with it."""
         return bool(self.trailing.strip()) or any(part.media_type in RETURNED_TYPES for part in self.parts)
 
+    @property
+    def returns_report(self) -> bool:
+        """Whether the returned message is a report itself: its reader is no recipient that failed."""
+        of_report = "delivery-status" in self.returned.get("content-type").lower()
+        return of_report or DAEMON.search(self.returned.text("from")) is not None
+
     def parts_of(self, *names: str) -> list[Part]:
         """Return the parts whose media type contains one of the names."""
         return [part for part in self.parts if any(name in part.media_type for name in names)]

@@ -221,7 +221,7 @@ def _collect(lines: list[str], read: Reader) -> list[Position]:
 
 def _alone(line: str) -> list[tuple[str, str]]:
     match = ALONE.match(line)
-    if match is not None:
+    if match is not None and _is_whole(line, match):
         at = line.find("(")
         return [(match[1], line[at:].strip("() :") if at >= 0 else "")]
 
@@ -236,6 +236,11 @@ def _alone(line: str) -> list[tuple[str, str]]:
     bracketed = match[1] or match[2]
     certain = bracketed or line.startswith((":", " :", " on "), match.end(3))
     return [(bracketed or match[3], match[4])] if certain or FAILS.search(match[4]) else []
+
+
+def _is_whole(line: str, found: re.Match[str]) -> bool:
+    """Whether the address begins on this line: the end of one that was wrapped has its closing bracket only."""
+    return not line.startswith(">", found.end(1)) or "<" in line[: found.start(1)]
 
 
 def _labelled(line: str) -> list[tuple[str, str]]:

@@ -78,12 +78,24 @@ MUTATIONS: dict[str, Mutation] = {
     "body cut at 20 %": cut_body(0.2),
     "body cut at 40 %": cut_body(0.4),
     "body cut at 60 %": cut_body(0.6),
+    "body cut at 30 %": cut_body(0.3),
+    "body cut at 95 %": cut_body(0.95),
     "spam tag": tagged(b"***SPAM***"),
+    "spam question": tagged(b"{Spam?}"),
     "gateway tag": tagged(b"[EXTERNAL]"),
     "footer": footer,
     "wrapped": wrapped,
     "base64": in_base64,
 }
+
+
+TWO_ADDRESSES = {
+    "sisimai__lhost-exim-03.eml",
+    "sisimai__lhost-sendmail-02.eml",
+    "sisimai__rfc3464-04.eml",
+    "bouncehammer__17-messages-34.eml",
+}
+"""Mails whose text or header names another address for a recipient than their fields, which are cut off."""
 
 
 def view(mail: bytes) -> View:
@@ -128,5 +140,5 @@ def test_less_certain_never_wrong(name: str) -> None:
         mail = (data / "eml" / label["file"]).read_bytes()
         found = faults(label, view(mail), view(MUTATIONS[name](mail)))
         wrong += [(label["file"], found)] if found else []
-    assert len(wrong) <= (6 if "cut" in name else 0), wrong
+    assert {file for file, _ in wrong} <= (TWO_ADDRESSES if "cut" in name else set()), wrong
     assert not [one for one in wrong if any("suppressed" in fault for fault in one[1])], wrong

@@ -2,7 +2,11 @@
 
 import pytest
 
+from relay.dsn.classify import classify_recipient
 from relay.dsn.parse import parse
+from relay.dsn.rules_file import load_bounce_rules
+
+RULES = load_bounce_rules(None)
 
 REPORT = """\
 Return-Path: <>
@@ -105,3 +109,53 @@ def test_a_footer_below_a_signature_delimiter_says_nothing() -> None:
     )
     footer = "\n-- \nScanned by the gateway of example.net. For help write to help@example.net\n"
     assert parse((note + footer).encode()).recipients == parse(note.encode()).recipients
+
+
+NOTE = """\
+Return-Path: <>
+From: Mail Delivery System <MAILER-DAEMON@mx.example>
+To: <news@acme.example>
+Delivered-To: bounces+7@acme.example
+Subject: Undelivered Mail Returned to Sender
+
+Sorry news@acme.example. Your mail could not be delivered. I have given up.
+bounces+7@acme.example was refused for:
+"""
+
+
+def test_the_reader_of_a_note_that_ends_early_is_no_recipient() -> None:
+    assert parse((NOTE + "    benj").encode()).recipients == ()
+    whole = parse((NOTE + "    benjamin@rcpt.example\n").encode())
+    assert [one.address for one in whole.recipients] == ["benjamin@rcpt.example"]
+
+
+def test_the_reader_of_a_report_that_was_returned_is_no_recipient() -> None:
+    head = (
+        NOTE.partition("\n\n")[0]
+        + "\nMIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=o\n\n--o\n\nundeliverable\n"
+    )
+    inner = (
+        "--o\nContent-Type: message/rfc822\n\nFrom: MAILER-DAEMON@other.example\nTo: ada@rcpt.example\n"
+        "Subject: User unknown\nContent-Type: multipart/report; report-type=delivery-status; boundary=i\n\n"
+        "--i\n\nThe original message was received from 192.0.2.4\n"
+    )
+    assert parse((head + inner).encode()).recipients == ()
+    ordinary = inner.replace("MAILER-DAEMON@other.example", "news@acme.example").replace("report;", "mixed;")
+    ordinary = ordinary.replace(" report-type=delivery-status;", "")
+    assert [one.address for one in parse((head + ordinary).encode()).recipients] == ["ada@rcpt.example"]
+
+
+def test_the_end_of_a_wrapped_address_is_no_address() -> None:
+    note = NOTE.replace("bounces+7@acme.example was refused for:", "benjamin@rcpt.example<mailto:benjami=")
+    report = parse((note + "n@rcpt.example>\n").encode())
+    assert "n@rcpt.example" not in [one.address for one in report.recipients]
+
+
+def test_that_qmail_has_given_up_is_no_expiry() -> None:
+    note = NOTE.partition("\n\n")[0] + (
+        "\n\nHi. This is the qmail-send program at mx.example.\n"
+        "I'm afraid I wasn't able to deliver your message to the following addresses.\n"
+        "This is a permanent error; I've given up. Sorry it didn't work out.\n\n<ada@rcpt.example>:\n"
+    )
+    report = parse(note.encode())
+    assert classify_recipient(RULES, report, report.recipients[0]).category == "unknown"
