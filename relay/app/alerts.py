@@ -126,6 +126,18 @@ def spam_dropped(sender: str, reverse_path: str, reason: str, queue_id: str) -> 
     return Alert(f"spam {sender}", f"mail of {sender} is dropped as spam", text)
 
 
+def settled_plainly(queue_id: str) -> Alert:
+    """Return the alert about a result of an attempt that the store did not take as it was."""
+    text = (
+        "The result of an attempt could not be stored. Its recipients have their final state or their next attempt;\n"
+        "replies, evidence and perhaps the notification to the sender are missing.\n\n"
+        f"Message:     {queue_id} (relay trace {queue_id})\n"
+        "What to do:  report the error that the log has for this message (internal.error): it is a defect.\n\n"
+        "Further messages within the hour are logged (queue.settled_plainly), without further alerts.\n"
+    )
+    return Alert("settlement", f"the result of an attempt for {queue_id} could not be stored", text)
+
+
 def store_recovered(seconds: float, error: str) -> Alert:
     """Return the alert about a store that failed and works again."""
     text = (

@@ -10,6 +10,7 @@ from relay.app.alerts import (
     lane_paused,
     mail_refused,
     message_damaged,
+    settled_plainly,
     spam_dropped,
     store_recovered,
 )
@@ -168,6 +169,11 @@ class Observer:
         if not self._spam_failing:
             self._spam_failing = True
             self.log("spam.failed", error=why)
+
+    def settled_plainly(self, queue_id: str, entries: int) -> None:
+        """Log and report a settlement that could not be written as it was."""
+        self.log("queue.settled_plainly", queue_id=queue_id, entries=entries)
+        self.send_alert(settled_plainly(queue_id))
 
     def store_trouble(self, error: StoreError) -> None:
         """Log once that the store fails."""

@@ -55,8 +55,11 @@ LINES: dict[str, str] = {
     "audit.leak": "Entry and events of a recipient differ, or rows are missing; `relay audit` lists all. queue_id, "
     "number (null: the whole message), identity, fault.",
     "queue.purged": "Timelines older than the retention were deleted. messages.",
+    "queue.settled_plainly": "The result of an attempt could not be stored as it was, for a reason of its own: the "
+    "states of its entries are, without replies and evidence. queue_id, entries.",
     "queue.lease_lost": "Leases of entries ended before they were settled; another node settles them. entries.",
-    "node.gone": "A node missed its heartbeats; its leased entries were returned to the queue. node, entries.",
+    "node.gone": "A node missed its heartbeats; others take its leased entries over a minute after the last one. node, "
+    "entries.",
     "node.lease_lost": "This node renewed its lease too late; its in-flight entries may be delivered twice. node, "
     "entries.",
     "store.trouble": "The store does not answer; mail is refused with 451 or 452 until it does. Check disk or "
@@ -191,6 +194,7 @@ _LEVEL_OF = {
     "render.failed": "warning",
     "render.restarting": "warning",
     "audit.leak": "error",
+    "queue.settled_plainly": "error",
     "queue.lease_lost": "warning",
     "node.gone": "warning",
     "node.lease_lost": "warning",

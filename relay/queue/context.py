@@ -70,6 +70,11 @@ async def retry_store(context: QueueContext, request: Callable[[], Awaitable[T]]
 async def pause_after(context: QueueContext, error: StoreError) -> None:
     """Report the failure of a request to the store, and wait before the next request."""
     context.watch.store_trouble(error)
+    await pause()
+
+
+async def pause() -> None:
+    """Wait between two requests to the store."""
     await asyncio.sleep(STORE_RETRY)
 
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import assert_never
 
 from relay.limits.ports import Slot
 from relay.limits.window import Ledgers
@@ -16,7 +17,7 @@ from relay.queue.lane_feedback import as_deferred
 from relay.queue.lanes import LaneTable
 from relay.queue.message import ClaimedBatch, Settlement
 from relay.queue.message_limits import ledgers_of
-from relay.queue.outcome import Deferred
+from relay.queue.outcome import Deferred, Delivered, Outcome, Refused
 from relay.queue.routing import (
     LanePause,
     Route,
@@ -117,13 +118,13 @@ class Dispatcher:
         """
         message, here = claimed.message, provider_of(claimed.entries[0].lane)
         waiting = [entry for entry in settlement.entries if entry.state is State.WAITING]
-        expired = [
+        unsent = [
             entry
             for entry, one in zip(settlement.entries, judged, strict=True)
-            if entry.is_final and isinstance(one.outcome, Deferred) and not one.outcome.uncertain
+            if entry.is_final and _is_unsent(one.outcome)
         ]
-        if (waiting or expired) and ledgers_of(self._context.settings(), message, here):
-            await self._release_unsent(message.queue_id, waiting + expired)
+        if (waiting or unsent) and ledgers_of(self._context.settings(), message, here):
+            await self._release_unsent(message.queue_id, waiting + unsent)
         if not waiting:
             return settlement
 
@@ -197,3 +198,16 @@ class Dispatcher:
             elif (pause := self._lanes.pause(lane_of(provider, recipient), now)) is not None:
                 paused[provider] = pause
         return paused
+
+
+def _is_unsent(outcome: Outcome) -> bool:
+    """Whether the content certainly was not sent: refused before DATA, or deferred and not uncertain."""
+    match outcome:
+        case Delivered():
+            return False
+        case Refused():
+            return outcome.phase != "data"
+        case Deferred():
+            return not outcome.uncertain
+        case _:
+            assert_never(outcome)

@@ -1,6 +1,6 @@
 """Notifications (DSNs) that an attempt makes due: to which senders, of which kind, and as new messages. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from relay.dsn.compose import Action, OriginalMessage, RecipientStatus, compose
@@ -33,32 +33,58 @@ class DsnSender:
     fallback_providers: tuple[str, ...] = ()
 
 
+NumberedStatus = tuple[int, RecipientStatus]
+"""The number of an entry, and its status in a notification."""
+
+
+@dataclass(frozen=True, slots=True)
+class PendingDsn:
+    """Implements `DueDsn`: a notification about one attempt, under a queue id that is fixed."""
+
+    claimed: ClaimedBatch
+    action: Action
+    statuses: tuple[NumberedStatus, ...]
+    sender: DsnSender
+    report_id: str
+    now: float
+    lifetime: float
+    """Seconds that the notification is tried."""
+
+    def build(self, numbers: Collection[int]) -> NewMessage | None:
+        """Return the notification about those of its recipients that have these numbers, None if it has none."""
+        found = [status for number, status in self.statuses if number in numbers]
+        if not found:
+            return None
+        return build_dsn(self.claimed, self.action, found, self.sender, self.report_id, self.now, self.lifetime)
+
+
 def due_dsns(
     message: Message,
     settled: Sequence[Entry],
     judged: Sequence[Judged],
     now: float,
     schedule: RetrySchedule,
-) -> tuple[list[Entry], list[tuple[Action, list[RecipientStatus]]]]:
+) -> tuple[list[Entry], list[tuple[Action, list[NumberedStatus]]]]:
     """Return the entries, marked where a delay is reported, and the recipients of notifications by kind.
 
     A sender that nothing proves gets none: its address may be anybody's.
     """
     if message.policy.unproven_sender:
         return list(settled), []
-    statuses: dict[Action, list[RecipientStatus]] = {Action.FAILED: [], Action.DELAYED: [], Action.RELAYED: []}
+    statuses: dict[Action, list[NumberedStatus]] = {Action.FAILED: [], Action.DELAYED: [], Action.RELAYED: []}
     entries: list[Entry] = []
 
     for entry, one in zip(settled, judged, strict=True):
         marked = entry
         wants = entry.envelope_recipient.wants
         if entry.state is State.BOUNCED and wants("FAILURE") and not _would_be_backscatter(message, one):
-            statuses[Action.FAILED].append(_recipient_status(entry, one, now))
+            statuses[Action.FAILED].append((entry.number, _recipient_status(entry, one, now)))
         elif isinstance(one.outcome, Delivered) and not one.outcome.dsn_passed_on and wants("SUCCESS"):
-            statuses[Action.RELAYED].append(_recipient_status(entry, one, now))
+            statuses[Action.RELAYED].append((entry.number, _recipient_status(entry, one, now)))
         elif _delay_is_due(message, entry, now, schedule):
             marked = replace(entry, delay_notified=True)
-            statuses[Action.DELAYED].append(replace(_recipient_status(entry, one, now), retry_until=entry.expires_at))
+            delayed = replace(_recipient_status(entry, one, now), retry_until=entry.expires_at)
+            statuses[Action.DELAYED].append((entry.number, delayed))
         entries.append(marked)
     return entries, [(action, found) for action, found in statuses.items() if found]
 

@@ -1,10 +1,11 @@
 """A message in the queue, and the values in which it is enqueued, claimed and settled."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Literal, Protocol
 
 from relay.events.event import Event, Kind
+from relay.mail.canonical_address import canonical
 from relay.mail.lane import lane_of
 from relay.mail.transaction import Notify, Recipient
 from relay.queue.entry import Entry
@@ -77,6 +78,13 @@ class ClaimedBatch:
     """Why the stored message must not be sent, "" if it is what was accepted. The content is empty with a damage."""
 
 
+class DueDsn(Protocol):
+    """A notification that is due, to be composed from the entries that were really updated."""
+
+    def build(self, numbers: Collection[int]) -> NewMessage | None:
+        """Return the notification about those of its recipients that have these numbers, None if it has none."""
+
+
 @dataclass(frozen=True, slots=True)
 class Settlement:
     """The changes of one attempt: entries, events and DSNs, applied in one transaction or not at all."""
@@ -84,8 +92,34 @@ class Settlement:
     entries: tuple[Entry, ...]
     events: tuple[Event, ...] = ()
     reports: tuple[NewMessage, ...] = ()
+    """Composed notifications."""
     evidence: tuple[Evidence, ...] = ()
     """Evidence for suppressing the recipients."""
+    dsns: tuple[DueDsn, ...] = ()
+    """Notifications that the transaction composes."""
+
+    def composed(self) -> "Settlement":
+        """Return the settlement with its notifications composed from its entries."""
+        numbers = {entry.number for entry in self.entries}
+        built = (one.build(numbers) for one in self.dsns)
+        return replace(self, reports=(*self.reports, *(one for one in built if one is not None)), dsns=())
+
+    def only(self, kept: Collection[tuple[str, int]]) -> "Settlement":
+        """Return the settlement of those entries (queue id, number): the others were not updated."""
+        entries = tuple(entry for entry in self.entries if (entry.queue_id, entry.number) in kept)
+        if len(entries) == len(self.entries):
+            return self
+        lost = [entry for entry in self.entries if (entry.queue_id, entry.number) not in kept]
+        keys = {(entry.queue_id, entry.number) for entry in lost}
+        addresses = {canonical(entry.recipient) for entry in lost} - {canonical(entry.recipient) for entry in entries}
+        return replace(
+            self,
+            entries=entries,
+            events=tuple(event for event in self.events if (event.queue_id, event.number) not in keys),
+            reports=self.reports if entries else (),
+            evidence=tuple(one for one in self.evidence if one.suppression.address not in addresses),
+            dsns=self.dsns if entries else (),
+        )
 
 
 ALERT = "alert"

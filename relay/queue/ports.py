@@ -218,6 +218,9 @@ class QueueObserver(Protocol):
     def clock_set(self, step: float) -> None:
         """The wall clock was stepped by that many seconds; the times of waiting entries were shifted."""
 
+    def settled_plainly(self, queue_id: str, entries: int) -> None:
+        """A settlement could not be written as it was; the states of its entries alone are."""
+
     def store_trouble(self, error: StoreError) -> None:
         """The store failed; entries in flight are kept, and the request is repeated."""
 

@@ -47,6 +47,7 @@ class Runner:
         self._entries = 0
         self._content = 0
         self._stopping = False
+        self._claiming: asyncio.Future[Sequence[ClaimedBatch]] | None = None
         self._ended = asyncio.Event()
         self._ended.set()
 
@@ -60,7 +61,7 @@ class Runner:
         try:
             while not self._stopping:
                 self._wake.clear()
-                claimed = await self._claim()
+                claimed = await self._claim_unless_stopped()
                 for one in claimed:
                     self._start(one)
                 if not claimed:
@@ -74,8 +75,11 @@ class Runner:
         self.wake()
         deadline = asyncio.get_running_loop().time() + grace
 
-        # A claim that is running must end first: it puts further entries in flight.
-        await asyncio.wait([ended := asyncio.ensure_future(self._ended.wait())], timeout=grace)
+        # A claim that is running must end first: it puts further entries in flight. A cancelled one gives them back.
+        ended = asyncio.ensure_future(self._ended.wait())
+        await asyncio.wait([ended], timeout=grace)
+        if self._claiming is not None:
+            self._claiming.cancel()
         ended.cancel()
 
         if self._attempts:
@@ -97,6 +101,19 @@ class Runner:
             per_lane=settings.delivery.connections_per_lane,
             providers={one.name: one.connections for one in settings.providers},
         )
+
+    async def _claim_unless_stopped(self) -> Sequence[ClaimedBatch]:
+        """Claim; nothing if `stop` gives the claim up: the store returns what it leased to the queue."""
+        self._claiming = asyncio.ensure_future(self._claim())
+        try:
+            return await self._claiming
+        except asyncio.CancelledError:
+            if not (self._stopping and self._claiming.cancelled()):
+                self._claiming.cancel()
+                raise
+            return ()
+        finally:
+            self._claiming = None
 
     async def _claim(self) -> Sequence[ClaimedBatch]:
         try:
@@ -250,7 +267,7 @@ class Runner:
     async def _apply(self, settlement: Settlement) -> None:
         await self._settler.apply(settlement)
         # Notifications are new entries in the queue.
-        if settlement.reports:
+        if settlement.dsns:
             self.wake()
 
 

@@ -7,7 +7,7 @@ from typing import assert_never
 from relay.events.event import Event, Kind
 from relay.mail.canonical_address import canonical
 from relay.queue.bounce_policy import BouncePolicy, Disposition, Judged, disposition, event_fields, guidance_text
-from relay.queue.due_dsns import DsnSender, build_dsn, due_dsns
+from relay.queue.due_dsns import DsnSender, PendingDsn, due_dsns
 from relay.queue.entry import Entry, State, StateError, move
 from relay.queue.message import ClaimedBatch, Settlement, owner_fields
 from relay.queue.outcome import Deferred, Delivered, Outcome
@@ -52,8 +52,8 @@ def settle(
     ]
 
     entries, dsns = due_dsns(claimed.message, settled, judged, attempt.now, schedule)
-    reports = tuple(
-        build_dsn(claimed, action, statuses, sender, next(report_ids), attempt.now, schedule.lifetime)
+    pending = tuple(
+        PendingDsn(claimed, action, tuple(statuses), sender, next(report_ids), attempt.now, schedule.lifetime)
         for action, statuses in dsns
         if claimed.message.reverse_path
     )
@@ -63,7 +63,7 @@ def settle(
         if after.state is State.BOUNCED and claimed.message.reverse_path
         for found in _evidence(after, one, attempt, policy, scope)
     )
-    return Settlement(tuple(entries), _all_events(claimed, entries, judged, attempt), reports, evidence)
+    return Settlement(tuple(entries), _all_events(claimed, entries, judged, attempt), (), evidence, pending)
 
 
 def settle_minimal(
@@ -81,6 +81,19 @@ def settle_minimal(
         for entry, one in zip(claimed.entries, unclassified, strict=True)
     ]
     return Settlement(tuple(entries), _all_events(claimed, entries, unclassified, attempt))
+
+
+def plain(settlement: Settlement) -> Settlement:
+    """Return the settlement without evidence and without the data of its events, for when it cannot be written.
+
+    The states of its entries and the notifications are unchanged; texts that came from outside are removed.
+    """
+    entries = tuple(replace(entry, last_reply=None, last_remote="") for entry in settlement.entries)
+    events = tuple(
+        Event(event.kind, event.at, event.queue_id, event.number, event.address, {"plain": True})
+        for event in settlement.events
+    )
+    return Settlement(entries, events, settlement.reports, (), settlement.dsns)
 
 
 def _settle_one(

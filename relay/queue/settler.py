@@ -1,16 +1,21 @@
 """Makes the results of attempts durable. At the start, also the deliveries that an earlier process did not settle."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from relay.events.ports import RejectedError, StoreError
 from relay.queue.bounce_policy import Judged
-from relay.queue.context import ErrorBoundary, QueueContext, retry_store
+from relay.queue.context import ErrorBoundary, QueueContext, pause, pause_after
 from relay.queue.due_dsns import DsnSender
 from relay.queue.message import ClaimedBatch, Message, Settlement
 from relay.queue.ports import JournalRecord
 from relay.queue.retry import RetrySchedule
-from relay.queue.settle import AttemptInfo, settle, settle_minimal
+from relay.queue.settle import AttemptInfo, plain, settle, settle_minimal
 from relay.suppression.scope import session_scope
+
+TRIES = 5
+"""Times that a settlement is tried that fails for a reason of its own."""
+
 
 FROM_JOURNAL: dict[str, object] = {"recovered": "journal"}
 """Event fields of a delivery that an earlier process made and did not settle."""
@@ -58,9 +63,41 @@ class Settler:
         return settle_minimal(claimed, judged, attempt, self.schedule())
 
     async def apply(self, settlement: Settlement) -> None:
-        """Make the settlement durable. A failing store is retried without limit: a delivery must not be repeated."""
-        (written,) = await retry_store(self._context, lambda: self._context.store.apply([settlement]))
-        self._publish(settlement, written)
+        """Make the settlement durable. A failing store is retried without limit: a delivery must not be repeated.
+
+        A settlement that fails for a reason of its own is tried TRIES times. Then it is made without what only
+        accompanies it: its events are bare, and there is no evidence; if that fails too, no notification.
+        """
+        for attempt in range(TRIES):
+            if await self._try(settlement, settlement):
+                return
+            if attempt + 1 < TRIES:
+                await pause()
+
+        queue_id = settlement.entries[0].queue_id if settlement.entries else ""
+        self._context.watch.settled_plainly(queue_id, len(settlement.entries))
+        bare = plain(settlement)
+        if not await self._try(settlement, bare):
+            await self._try(settlement, replace(bare, reports=(), dsns=()))
+
+    async def _try(self, settlement: Settlement, given: Settlement) -> bool:
+        """Apply a form of the settlement; False when it fails for a reason of its own, which is reported."""
+        queue_id = settlement.entries[0].queue_id if settlement.entries else ""
+        with ErrorBoundary(self._context.watch, queue_id):
+            (written,) = await self._write(given)
+            self._publish(settlement, written)
+            return True
+        return False
+
+    async def _write(self, settlement: Settlement) -> Sequence[Settlement]:
+        """Apply a settlement, again and again while the store itself fails. Raises the settlement's own failure."""
+        while True:
+            try:
+                return await self._context.store.apply([settlement])
+            except RejectedError:
+                raise
+            except StoreError as error:
+                await pause_after(self._context, error)
 
     async def recover(self, records: Sequence[JournalRecord]) -> Recovered:
         """Settle deliveries that the journal recorded, then return all other entries in flight to the queue.
@@ -75,9 +112,8 @@ class Settler:
             for claimed in unsettled
         ]
 
-        written = await self._context.store.apply(settlements) if settlements else ()
-        for settlement, one in zip(settlements, written, strict=True):
-            self._publish(settlement, one)
+        for settlement in settlements:
+            await self.apply(settlement)
 
         waiting = await self._context.store.recover(self._context.clock(), self.schedule().longest_wait)
         return Recovered(waiting, sum(len(settlement.entries) for settlement in settlements))

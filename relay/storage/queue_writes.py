@@ -99,20 +99,25 @@ def _is_done(accepted: NewMessage) -> bool:
     return all(entry.is_final for entry in accepted.entries)
 
 
-def apply(lanes: DueLanes, settlements: Sequence[Settlement]) -> Callable[[Connection], None]:
-    """Write settlements: entries, events and DSNs. Raises StateError when an entry is final or unknown."""
+def apply(lanes: DueLanes, settlements: Sequence[Settlement]) -> Callable[[Connection], list[Settlement]]:
+    """Write settlements: entries, events, and DSNs, which are composed here. Return the settlements as written.
+
+    Raises StateError when an entry is final or unknown.
+    """
     entries = [entry for settlement in settlements for entry in settlement.entries]
     events = [event for settlement in settlements for event in settlement.events]
-    reports = [report for settlement in settlements for report in settlement.reports]
     evidence = [one for settlement in settlements for one in settlement.evidence]
     delivered = [entry for entry in entries if entry.state is State.DELIVERED]
 
-    def operation(raw: Connection) -> None:
+    def operation(raw: Connection) -> list[Settlement]:
         update(raw, lanes, entries, events)
         suppressions.clear_evidence(raw, delivered)
         suppressions.add_evidence(raw, evidence)
+        written = [settlement.composed() for settlement in settlements]
+        reports = [report for settlement in written for report in settlement.reports]
         if reports:
             insert(raw, lanes, reports)
+        return written
 
     return operation
 

@@ -208,6 +208,9 @@ class Node:
 
     def clock_set(self, step: float) -> None: ...
 
+    def settled_plainly(self, queue_id: str, entries: int) -> None:
+        """Nothing to do."""
+
     def store_trouble(self, error: StoreError) -> None:
         self.troubles.append(str(error))
 

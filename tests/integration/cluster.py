@@ -39,10 +39,10 @@ class Cluster:
             cursor = raw.execute(sql, values)
             return cursor.fetchall() if cursor.description else []
 
-    async def die(self, store: PostgresStore) -> None:
-        """Let the node's heart stop, a minute ago: nothing else of it ends."""
+    async def die(self, store: PostgresStore, ago: float = 600) -> None:
+        """Let the node's heart stop, that many seconds ago: nothing else of it ends."""
         await store._heartbeat.stop()
-        self.sql("UPDATE nodes SET heartbeat_at = heartbeat_at - 60 WHERE node = %s", store.nodes.id)
+        self.sql("UPDATE nodes SET heartbeat_at = heartbeat_at - %s WHERE node = %s", ago, store.nodes.id)
 
     def lines(self, name: str, line: str) -> list[dict[str, Any]]:
         return [fields for who, what, fields in self.logged if (who, what) == (name, line)]

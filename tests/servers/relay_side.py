@@ -63,6 +63,9 @@ class Notes:
     def clock_set(self, step: float) -> None:
         """See `QueueObserver`."""
 
+    def settled_plainly(self, queue_id: str, entries: int) -> None:
+        """Nothing to do."""
+
     def store_trouble(self, error: StoreError) -> None:
         """See `QueueObserver`."""
 

@@ -160,6 +160,7 @@ class Harness:
         )
         self.events: list[Event] = []
         self.raised: list[tuple[str, str]] = []
+        self.plain: list[tuple[str, int]] = []
         self.store_errors: list[str] = []
         self.steps: list[float] = []
         serial = count()
@@ -198,6 +199,9 @@ class Harness:
 
     def journal_failing(self, error: OSError) -> None:
         self.store_errors.append(str(error))
+
+    def settled_plainly(self, queue_id: str, entries: int) -> None:
+        self.plain.append((queue_id, entries))
 
     def store_trouble(self, error: StoreError) -> None:
         self.store_errors.append(str(error))

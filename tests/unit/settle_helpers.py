@@ -50,4 +50,5 @@ def ids() -> Iterator[str]:
 def settled(entries: list[Entry], outcomes: list[Outcome], now: float = 10.0, message: Message = MESSAGE) -> Settlement:
     claimed = ClaimedBatch(message, CONTENT, tuple(entries))
     attempt = AttemptInfo(now - 1, now, 0.0, {"pixel": True})
-    return settle(claimed, POLICY.judge_all(outcomes, LANE), attempt, SCHEDULE, DsnSender("mx.test"), ids(), POLICY, "")
+    judged = POLICY.judge_all(outcomes, LANE)
+    return settle(claimed, judged, attempt, SCHEDULE, DsnSender("mx.test"), ids(), POLICY, "").composed()

@@ -628,3 +628,13 @@ async def test_a_classification_that_raises_leaves_no_entry_active(
         (entry,) = await harness.until_settled()
         assert (entry.state, entry.attempts, entry.last_reply) == (State.WAITING, 1, REJECTED.reply)
         assert harness.raised == [(f"{AGAIN}1", "ZeroDivisionError('nobody understands it')")]
+
+
+@pytest.mark.parametrize(("phase", "left"), [("", 0), ("connect", 0), ("mail", 0), ("rcpt", 0), ("data", 1)])
+async def test_a_refusal_before_data_frees_the_slot(tmp_path: Path, phase: Phase, left: int) -> None:
+    usage = {"identity:app@acme.test": windows(3, 0)}
+    async with running(tmp_path, settings(identities={"app@acme.test": {"hourly_limit": 3}})) as harness:
+        harness.delivery.answers = [Refused(Reply(550, "5.1.1", "no such user"), "mx.x.test", phase)]
+        await enqueue(harness, 1, MessagePolicy())
+        await states(harness, {State.BOUNCED: 1})
+        assert (await harness.store.limits.usage(usage, harness.now))["identity:app@acme.test"].left == (left,)

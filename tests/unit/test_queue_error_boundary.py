@@ -22,6 +22,9 @@ class RecordingObserver:
     def clock_set(self, step: float) -> None:
         raise AssertionError
 
+    def settled_plainly(self, queue_id: str, entries: int) -> None:
+        """Nothing to do."""
+
     def store_trouble(self, error: Exception) -> None:
         raise AssertionError
 

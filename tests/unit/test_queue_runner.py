@@ -1,13 +1,15 @@
 """The runner over a real store: whatever happens to an attempt, its entries end in the right state."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from relay.events.event import Kind
+from relay.events.ports import RejectedError
 from relay.limits.ports import Slot
 from relay.mail.reply import Reply
 from relay.queue import context as context_module
@@ -375,3 +377,47 @@ async def test_a_damaged_message_is_held_and_the_rest_is_sent(tmp_path: Path) ->
         assert len(held) == 1, "one of both was deferred"
         assert len(harness.delivery.jobs) == 3
         assert not harness.raised
+
+
+class PickyStore:
+    """A store that does not take some settlements: each fails for a reason of its own."""
+
+    def __init__(self, store: Any, refused: Callable[[Settlement], bool]) -> None:
+        self.store = store
+        self.refused = refused
+        self.given: list[Settlement] = []
+
+    async def apply(self, settlements: Sequence[Settlement]) -> Sequence[Settlement]:
+        self.given += settlements
+        if any(map(self.refused, settlements)):
+            raise RejectedError("invalid byte sequence")
+        written: Sequence[Settlement] = await self.store.apply(settlements)
+        return written
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.store, name)
+
+
+@pytest.mark.parametrize(
+    ("refused", "notified"),
+    [
+        (lambda one: bool(one.entries[0].last_reply), True),
+        (lambda one: bool(one.dsns), False),
+    ],
+)
+async def test_a_settlement_that_cannot_be_stored_is_made_plainly_and_reported(
+    tmp_path: Path, refused: Callable[[Settlement], bool], notified: bool
+) -> None:
+    async with running(tmp_path) as harness:
+        picky = PickyStore(harness.flaky_store, refused)
+        harness.runner._settler._context = replace(harness.context, store=picky)
+        harness.delivery.answers = [NO]
+        await harness.enqueue("a@x.test")
+        (entry,) = await harness.until_settled()
+        assert (entry.state, entry.last_reply) == (State.BOUNCED, None)
+        assert harness.plain == [("0000000000000A", 1)]
+        assert all("invalid byte sequence" in error for _, error in harness.raised)
+        (bounced,) = [one for one in harness.events if one.kind is Kind.BOUNCED]
+        assert bounced.data == {"plain": True}
+        created = [one for one in harness.events if one.kind is Kind.CREATED]
+        assert bool(created) is notified

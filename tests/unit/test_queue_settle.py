@@ -130,9 +130,11 @@ def test_a_large_message_is_not_returned_whole(size: int, returned: bool) -> Non
     content = CONTENT.ljust(size, b"x")
     claimed = ClaimedBatch(replace(MESSAGE, ret="FULL"), content, (entry(),))
     attempt = AttemptInfo(9.0, 10.0, 0.0, {})
-    (report,) = settle(
-        claimed, [POLICY.judge(Refused(NO), LANE)], attempt, SCHEDULE, DsnSender("mx.test"), ids(), POLICY, ""
-    ).reports
+    (report,) = (
+        settle(claimed, [POLICY.judge(Refused(NO), LANE)], attempt, SCHEDULE, DsnSender("mx.test"), ids(), POLICY, "")
+        .composed()
+        .reports
+    )
     assert (content in report.content) is returned
     assert b"Subject: invoice 1042" in report.content
 
@@ -165,3 +167,23 @@ def test_a_sender_that_nothing_proves_is_never_notified() -> None:
     for outcome in (Refused(NO), Delivered(OK, "mx.x.test"), Deferred(BUSY)):
         assert settled([asking], [outcome], 600.0, unproven).reports == ()
         assert len(settled([asking], [outcome], 600.0).reports) == 1
+
+
+def test_a_notification_is_about_the_entries_that_were_updated() -> None:
+    claimed = ClaimedBatch(MESSAGE, CONTENT, (entry(0), entry(1)))
+    attempt = AttemptInfo(9.0, 10.0, 0.0, {})
+    judged = POLICY.judge_all([Refused(NO, "mx.x.test"), Refused(NO, "mx.x.test")], LANE)
+    both = settle(claimed, judged, attempt, SCHEDULE, DsnSender("mx.test"), ids(), POLICY, "")
+    (whole,) = both.composed().reports
+    assert whole.content.count(b"Final-Recipient") == 2
+
+    second = both.only({(MESSAGE.queue_id, 1)}).composed()
+    (report,) = second.reports
+    assert (report.message.queue_id, report.content.count(b"Final-Recipient")) == (whole.message.queue_id, 1)
+    assert b"u1@x.test" in report.content
+    assert b"u0@x.test" not in report.content
+    assert {one.number for one in second.entries} == {one.number for one in second.events} == {1}
+    assert [one.suppression.address for one in second.evidence] == ["u1@x.test"]
+
+    nothing = both.only(set()).composed()
+    assert (nothing.entries, nothing.events, nothing.reports, nothing.evidence) == ((), (), (), ())

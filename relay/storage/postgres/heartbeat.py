@@ -15,7 +15,17 @@ from psycopg import AsyncConnection
 from relay.storage.database import DbSession, DriverConnection
 from relay.storage.postgres.connection import parameters, translated
 from relay.storage.postgres.leases import VOID
-from relay.storage.postgres.nodes import EXPIRE, HEARTBEAT, LEASE, LIVE, REGISTER, RENEW, Node
+from relay.storage.postgres.nodes import (
+    EXPIRE,
+    FORGET_EXPIRED,
+    HEARTBEAT,
+    LEASE,
+    LIVE,
+    REGISTER,
+    RENEW,
+    TAKEOVER,
+    Node,
+)
 
 _RETRY = 1.0
 
@@ -32,7 +42,7 @@ class HeartbeatResult:
     """Result of one heartbeat."""
 
     gone: Mapping[str, int]
-    """Nodes with an expired lease, each with the number of its entries."""
+    """Nodes with an expired lease, each with the number of its entries, which others take over later."""
     freed: Sequence[Due]
     """Lanes and due times of the entries that were returned to the queue."""
     live: Sequence[str]
@@ -150,7 +160,8 @@ class Heartbeat:
         else:
             await self._register()
 
-        gone = dict(await self._execute(EXPIRE, LEASE))
+        gone = dict(await self._execute(EXPIRE, TAKEOVER, LEASE))
+        await self._execute(FORGET_EXPIRED)
         freed = [(row[0], row[1]) for row in await self._execute(VOID)]
         live = [row[0] for row in await self._execute(LIVE)]
         self._callbacks.beat(HeartbeatResult(gone, freed, live, renewed))

@@ -1,7 +1,7 @@
 """Claims and settlements under leases."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeVar
 
 from relay.mail.transaction import MAX_RECIPIENTS
@@ -269,10 +269,10 @@ def acknowledge(lanes: DueLanes, batch: Sequence[Acknowledgement]) -> Callable[[
 
     def operation(raw: Connection) -> list[list[Settlement]]:
         ours = {(row[0], row[1]) for row in raw.execute(HELD, _columns(held))}
-        queue_writes.apply(lanes, [_kept(settlement, ours) for one in batch for settlement in one.settlements])(raw)
+        queue_writes.apply(lanes, [settlement.only(ours) for one in batch for settlement in one.settlements])(raw)
         doubtful = {key for one in batch for key in one.unanswered}.difference(ours)
         kept = ours | _written(raw, {key: held[key] for key in doubtful}, settled) if doubtful else ours
-        return [[_kept(settlement, kept) for settlement in one.settlements] for one in batch]
+        return [[settlement.only(kept).composed() for settlement in one.settlements] for one in batch]
 
     return operation
 
@@ -282,18 +282,6 @@ def _written(raw: Connection, held: Held, settled: Mapping[EntryKey, Entry]) -> 
     queue_ids, numbers, _, claims = _columns(held)
     rows = raw.execute(AS_SETTLED, (queue_ids, numbers, claims)).fetchall()
     return {(row[-2], row[-1]) for row in rows if tuple(row) == entry_update(settled[row[-2], row[-1]])}
-
-
-def _kept(settlement: Settlement, ours: Collection[EntryKey]) -> Settlement:
-    """Return the settlement without the entries that other nodes have claimed."""
-    entries = tuple(entry for entry in settlement.entries if (entry.queue_id, entry.number) in ours)
-    if len(entries) == len(settlement.entries):
-        return settlement
-    lost = {(entry.queue_id, entry.number) for entry in settlement.entries}.difference(ours)
-    events = tuple(event for event in settlement.events if (event.queue_id, event.number) not in lost)
-    if not entries:
-        return replace(settlement, entries=(), events=events, reports=(), evidence=())
-    return replace(settlement, entries=entries, events=events)
 
 
 def locking(keys: Sequence[EntryKey], operation: Operation[T]) -> Operation[T]:

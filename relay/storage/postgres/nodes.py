@@ -23,7 +23,15 @@ LEASE = 12.0
 
 
 HEARTBEAT = 3.0
-"""Seconds between two heartbeats. Entries of a dead node return to the queue within LEASE + HEARTBEAT."""
+"""Seconds between two heartbeats."""
+
+
+TAKEOVER = 60.0
+"""Seconds after the last heartbeat of a node until others take its entries over.
+
+A server may have accepted some of them. Only the node has the record of that, in its delivery journal: it has this time
+to start again and settle them. Afterwards they are sent again.
+"""
 
 
 KNOWN = 2 * HEARTBEAT
@@ -39,7 +47,8 @@ REGISTER = (
     f"VALUES (?, ?, ?, ?, ?, '', {NOW}, {NOW}) ON CONFLICT (node) DO UPDATE SET hostname = excluded.hostname, "
     "version = excluded.version, boot = excluded.boot, lease = excluded.lease, heartbeat_at = excluded.heartbeat_at, "
     "started_at = CASE WHEN nodes.boot = excluded.boot THEN nodes.started_at ELSE excluded.started_at END, "
-    "former = CASE WHEN nodes.boot = excluded.boot THEN nodes.former ELSE nodes.lease END"
+    "former = CASE WHEN nodes.boot = excluded.boot OR nodes.lease = '' THEN nodes.former ELSE nodes.lease END, "
+    "former_until = CASE WHEN nodes.boot = excluded.boot THEN nodes.former_until ELSE 0 END"
 )
 
 
@@ -47,11 +56,16 @@ RENEW = f"UPDATE nodes SET heartbeat_at = {NOW} WHERE node = ? AND lease = ? RET
 
 
 EXPIRE = (
-    "UPDATE nodes SET lease = '', former = '' FROM nodes AS before WHERE before.node = nodes.node "  # noqa: S608
+    "UPDATE nodes SET lease = '', former = before.lease, former_until = before.heartbeat_at + ? "  # noqa: S608
+    "FROM nodes AS before WHERE before.node = nodes.node "
     f"AND nodes.lease != '' AND nodes.heartbeat_at < {NOW} - ? RETURNING nodes.node, (SELECT count(*) FROM entries "
     "WHERE state = 'active' AND entries.lease IN (before.lease, before.former) AND entries.lease != '')"
 )
-"""Ends expired leases; returns each node with the number of its entries."""
+"""Ends expired leases, which stay former ones for a while; returns each node with the number of its entries."""
+
+
+FORGET_EXPIRED = f"UPDATE nodes SET former = '' WHERE former != '' AND former_until > 0 AND former_until < {NOW}"  # noqa: S608
+"""Ends former leases whose time is over: their entries are taken over."""
 
 
 LIVE = "SELECT node FROM nodes WHERE lease != '' ORDER BY node"

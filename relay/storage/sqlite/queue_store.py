@@ -70,8 +70,7 @@ class SqliteQueueStore(BaseQueueStore):
     async def apply(self, settlements: Sequence[Settlement]) -> Sequence[Settlement]:
         """Write entries, events and reports in one transaction; StateError when an entry is final or unknown."""
         self._suppressions.expect(evidence for one in settlements for evidence in one.evidence)
-        await self._database.write(queue_writes.apply(self._lanes, settlements))
-        return settlements
+        return await self._database.write(queue_writes.apply(self._lanes, settlements))
 
     async def _purge_events(self, before: float) -> None:
         """Delete old events of unknown messages."""

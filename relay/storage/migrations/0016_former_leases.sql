@@ -1,0 +1,1 @@
+-- Nothing: leases that outlast their node concern nodes that share a PostgreSQL database.
