@@ -132,7 +132,7 @@ async def test_a_greeting_that_refuses_relaying_alerts_with_the_category_of_its_
     async with running(tmp_path, settings(**PROVIDERS)) as harness:
         use(harness, newsletter=denied)
         await enqueue(harness, 1, ALONE)
-        await states(harness, {State.WAITING: 1})
+        await harness.until_settled()
         categories = [event.data["category"] for event in harness.events if event.kind == Kind.DEFERRED]
         assert harness.raised == [("provider:newsletter", category) for category in categories] != []
         assert categories == ["credentials"]
