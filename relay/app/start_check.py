@@ -13,18 +13,29 @@ from relay.config.toml_positions import KeyPath
 from relay.domains.key_files import TRACKER_KEY_FILE, read_keys, read_tracker_key_file
 from relay.dsn.classify import RulesError
 from relay.dsn.rules_file import load_bounce_rules
+from relay.events.ports import StoreError
 from relay.mailauth.dkim_keys import KeyFaultError
+from relay.storage.sqlite.schema import check_header
 
 Address = tuple[str, int]
 """Host and port as configured."""
 
 
-def find_key_faults(settings: Settings, config: Path) -> Iterator[Problem]:
-    """Yield DKIM keys, tracker keys and bounce rules with which the relay does not start."""
+def find_data_faults(settings: Settings, config: Path) -> Iterator[Problem]:
+    """Yield keys, bounce rules and a database file with which the relay does not start."""
     try:
         load_bounce_rules(config)
     except RulesError as error:
         yield Problem((), str(error))
+
+    path = settings.sqlite_path
+    try:
+        if path is not None and path.exists() and path.stat().st_size:
+            check_header(path)
+    except StoreError as error:
+        yield Problem(("storage", "url"), str(error))
+    except OSError as error:
+        yield Problem(("storage", "url"), f"{error.filename}: {error.strerror}")
 
     data_dir = settings.server.data_dir
     for name, domain in settings.domains.items():

@@ -51,12 +51,12 @@ def check_command(path: Path) -> None:
 def _print_start_faults(settings: Settings, path: Path) -> int:
     """Print what would make the start fail; return the number of faults. What this user may not try is a warning."""
     # Imported for this command only: it loads much of the server.
-    from relay.app.start_check import NEEDS_RIGHT, find_address_faults, find_key_faults
+    from relay.app.start_check import NEEDS_RIGHT, find_address_faults, find_data_faults
 
     tree = read_sources(path, os.environ)
     own_ports = _ports_in_use(AdminClient(path, settings))
     faults = 0
-    for problem in (*find_key_faults(settings, path), *find_address_faults(settings, own_ports)):
+    for problem in (*find_data_faults(settings, path), *find_address_faults(settings, own_ports)):
         only_here = os.geteuid() != 0 and (problem.allowed == NEEDS_RIGHT or problem.problem.endswith(_DENIED))
         click.echo(f"{'warning: ' if only_here else ''}{problem.at(tree.location(problem.path))}", err=True)
         faults += not only_here

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from relay.app.start_check import find_address_faults, find_key_faults
+from relay.app.start_check import find_address_faults, find_data_faults
 from relay.cli.config import config
 from relay.config.errors import key_text
 from relay.config.settings import Settings
+from relay.storage.sqlite.schema import APPLICATION_ID
 
 
 def _settings(tmp_path: Path, **tables: Any) -> Settings:
@@ -21,8 +22,18 @@ def _settings(tmp_path: Path, **tables: Any) -> Settings:
     )
 
 
+def _header(version: int) -> bytes:
+    """A database file of one page, by its header."""
+    header = bytearray(b"SQLite format 3\0".ljust(4096, b"\0"))
+    header[16:18] = (4096).to_bytes(2, "big")
+    header[28:32] = (1).to_bytes(4, "big")
+    header[60:64] = version.to_bytes(4, "big")
+    header[68:72] = APPLICATION_ID.to_bytes(4, "big")
+    return bytes(header)
+
+
 def _key_faults(tmp_path: Path, **tables: Any) -> list[str]:
-    found = find_key_faults(_settings(tmp_path, **tables), tmp_path / "relay.toml")
+    found = find_data_faults(_settings(tmp_path, **tables), tmp_path / "relay.toml")
     return [f"{key_text(one.path)}: {one.problem}".replace(str(tmp_path), "HERE") for one in found]
 
 
@@ -60,6 +71,21 @@ def test_bounce_rules_that_cannot_be_used(tmp_path: Path) -> None:
     (tmp_path / "bounce_rules.toml").write_text("x = [")
     (found,) = _key_faults(tmp_path)
     assert "HERE/bounce_rules.toml: line 1: not TOML: the last value is missing or not closed" in found
+
+
+@pytest.mark.parametrize(
+    ("octets", "fault"),
+    [
+        (b"junk", "the file does not begin like a database"),
+        (b"SQLite format 3\0".ljust(4096, b"\0"), "this is a database of another program"),
+        (_header(version=9999), "its schema 9999 is newer than this program"),
+        (_header(version=1), ""),
+        (b"", ""),
+    ],
+)
+def test_a_database_that_cannot_be_opened(tmp_path: Path, octets: bytes, fault: str) -> None:
+    (tmp_path / "relay.db").write_bytes(octets)
+    assert [fault in one for one in _key_faults(tmp_path)] == ([True] if fault else [])
 
 
 def test_addresses_on_which_nobody_can_listen(tmp_path: Path, taken: int) -> None:

@@ -78,6 +78,7 @@ def check_header(path: Path) -> None:
     if int.from_bytes(header[68:72], "big") != APPLICATION_ID:
         raise SchemaError(f"{path}: this is a database of another program; name another file in storage.url")
 
+    _refuse_newer(int.from_bytes(header[60:64], "big"), path, max(migrations()))
     page_size = int.from_bytes(header[16:18], "big")
     expected = int.from_bytes(header[28:32], "big") * (65536 if page_size == 1 else page_size)
     log = Path(f"{path}-wal")
@@ -119,11 +120,15 @@ def check_database(raw: sqlite3.Connection, path: Path) -> None:
 def check_version(raw: sqlite3.Connection, path: Path, newest: int) -> int:
     """Return the schema version. Raises SchemaError for an unknown one."""
     version: int = raw.execute("PRAGMA user_version").fetchone()[0]
+    _refuse_newer(version, path, newest)
+    return version
+
+
+def _refuse_newer(version: int, path: Path, newest: int) -> None:
     if version > newest:
         raise SchemaError(
             f"{path}: its schema {version} is newer than this program, which supports {newest}; install the newer relay"
         )
-    return version
 
 
 def _create(raw: sqlite3.Connection) -> None:
