@@ -133,6 +133,7 @@ class QueueModel(RuleBasedStateMachine):
         self.run(claiming.check_clock())
         claimed = self.run(claiming.store.queue.claim(self.world.now, ROOM))
         for one in claimed:
+            assert not one.damage, one.damage
             batch = Batch(one, claiming.guard.offset())
             for entry in one.entries:
                 tracked = self._known((entry.queue_id, entry.number), entry.lane)
