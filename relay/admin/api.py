@@ -53,6 +53,7 @@ def node_json(node: NodeState) -> dict[str, object]:
         "started_at": time_json(node.started_at),
         "heartbeat_at": time_json(node.heartbeat_at),
         "entries": node.entries,
+        "clock_ahead": round(node.clock_ahead, 1),
     }
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+from urllib.parse import unquote, urlsplit
 
 from relay.app.fixed_settings import keep_fixed, restart_needed
 from relay.config import Settings, check
@@ -62,6 +63,13 @@ class Configuration:
         except RulesError as error:
             found += str(error).splitlines()
         return FileContent(settings, rules, tuple(found), tuple(map(str, warnings)))
+
+    def storage_password(self) -> str:
+        """Return the password of the database as the file has it now, "" if it has none or has faults. Blocks."""
+        settings = self.read().settings
+        if settings is None:
+            return ""
+        return unquote(urlsplit(settings.storage.url).password or "") or settings.storage.password.get_secret_value()
 
     def after_reload(self, settings: Settings) -> Settings:
         """Return what is in force after a reload of these settings of the file."""

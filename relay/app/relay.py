@@ -162,7 +162,7 @@ class App:
 
     async def _context(self, settings: Settings) -> AppContext:
         wake = asyncio.Event()
-        store = await open_store(settings, self._clock(), self.log, wake.set)
+        store = await open_store(settings, self._clock(), self.log, wake.set, self.configuration.storage_password)
         self._stack.push_async_callback(store.close)
         return AppContext(
             settings=self.settings,

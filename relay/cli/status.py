@@ -146,6 +146,7 @@ COLUMNS = (
     ("STARTED", "started_at"),
     ("LAST HEARD OF", "heartbeat_at"),
     ("UNDER WAY", "entries"),
+    ("CLOCK AHEAD", "clock_ahead"),
     ("NODE", "id"),
 )
 
@@ -156,7 +157,8 @@ COLUMNS = (
 def nodes(path: Path, as_json: bool) -> None:
     """List the nodes that share the PostgreSQL database: version, state, and entries in flight.
 
-    The entries of a node without heartbeats return to the queue after at most 15 seconds.
+    The entries of a node without heartbeats return to the queue after at most 15 seconds. A node whose clock is more
+    than 30 seconds ahead of the database (or behind: negative) takes no part in deliveries while another is right.
     """
     found = AdminClient(path).get("/nodes")["nodes"]
     if not found and not as_json:

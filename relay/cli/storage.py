@@ -21,6 +21,7 @@ from relay.storage.sqlite.export import SqliteExport
 from relay.storage.sqlite.stats import StoreStats, survey_sqlite
 
 if TYPE_CHECKING:
+    from relay.storage.postgres.connection import Target
     from relay.storage.postgres.import_sqlite import SqliteImport
 
 
@@ -117,7 +118,7 @@ def _survey(settings: Settings) -> StoreStats:
         from relay.storage.postgres.stats import survey_postgres
     except ModuleNotFoundError:
         raise StoreError(_NO_PSYCOPG) from None
-    return survey_postgres(_with_password(settings.storage.url, settings), mask_url(settings.storage.url))
+    return survey_postgres(_target(settings.storage.url, settings), mask_url(settings.storage.url))
 
 
 def _transfer(source: SqliteExport, settings: Settings, url: str, *, anew: bool, batch: int) -> "SqliteImport":
@@ -125,13 +126,13 @@ def _transfer(source: SqliteExport, settings: Settings, url: str, *, anew: bool,
         from relay.storage.postgres.import_sqlite import SqliteImport
     except ModuleNotFoundError:
         raise StoreError(_NO_PSYCOPG) from None
-    return SqliteImport.open(source, _with_password(url, settings), system_clock(), anew=anew, batch=batch)
+    return SqliteImport.open(source, _target(url, settings), system_clock(), anew=anew, batch=batch)
 
 
-def _with_password(url: str, settings: Settings) -> str:
-    from relay.storage.postgres.connection import with_password
+def _target(url: str, settings: Settings) -> "Target":
+    from relay.storage.postgres.connection import Target
 
-    return with_password(url, settings.storage.password.get_secret_value())
+    return Target(url, settings.storage.password.get_secret_value())
 
 
 def _refuse_unsettled(source: SqliteExport, journal: Path) -> None:

@@ -58,6 +58,10 @@ LINES: dict[str, str] = {
     "queue.settled_plainly": "The result of an attempt could not be stored as it was, for a reason of its own: the "
     "states of its entries are, without replies and evidence. queue_id, entries.",
     "queue.lease_lost": "Leases of entries ended before they were settled; another node settles them. entries.",
+    "node.clock": "The clock of this node differs from that of the database by more than a second. Above 30 seconds it "
+    "takes no part in deliveries while another node's clock is right. Correct it (NTP). node, ahead (seconds), "
+    "delivers.",
+    "node.clock_corrected": "The clock of this node agrees with that of the database again. node, ahead, delivers.",
     "node.gone": "A node missed its heartbeats; others take its leased entries over a minute after the last one. node, "
     "entries.",
     "node.lease_lost": "This node renewed its lease too late; its in-flight entries may be delivered twice. node, "
@@ -196,6 +200,7 @@ _LEVEL_OF = {
     "audit.leak": "error",
     "queue.settled_plainly": "error",
     "queue.lease_lost": "warning",
+    "node.clock": "warning",
     "node.gone": "warning",
     "node.lease_lost": "warning",
     "events.spooled": "warning",

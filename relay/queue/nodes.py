@@ -20,6 +20,8 @@ class NodeState:
     """Whether its heartbeat is recent enough for its leases to be valid."""
     entries: int
     """Entries in flight."""
+    clock_ahead: float = 0.0
+    """Seconds that its clock is ahead of the database's."""
 
 
 @dataclass(frozen=True, slots=True)

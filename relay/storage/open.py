@@ -20,10 +20,13 @@ T = TypeVar("T")
 NO_PSYCOPG = 'storage.url: PostgreSQL needs psycopg: pip install "trackrelay[postgres]"'
 
 
-async def open_store(settings: Settings, now: float, log: Emit, on_work: Callable[[], None]) -> Store:
+async def open_store(
+    settings: Settings, now: float, log: Emit, on_work: Callable[[], None], read_password: Callable[[], str] = str
+) -> Store:
     """Open the store of `storage.url`. Raises StoreErrors that name the remedy.
 
-    `on_work` is called when another node enqueued or returned work.
+    `on_work` is called when another node enqueued or returned work. `read_password` returns the password of the
+    database that is configured now.
     """
     if settings.sqlite_path is not None:
         return await SqliteStore.open(settings.sqlite_path, now=now, log=log)
@@ -35,7 +38,13 @@ async def open_store(settings: Settings, now: float, log: Emit, on_work: Callabl
         raise StoreError(NO_PSYCOPG) from error
     password = settings.storage.password.get_secret_value()
     return await PostgresStore.open(
-        settings.storage.url, settings.server.data_dir, now=now, log=log, on_work=on_work, password=password
+        settings.storage.url,
+        settings.server.data_dir,
+        now=now,
+        log=log,
+        on_work=on_work,
+        password=password,
+        read_password=read_password,
     )
 
 
@@ -62,10 +71,10 @@ async def open_audit(settings: Settings) -> AsyncIterator[AuditReader]:
     else:
         try:
             from relay.storage.postgres import partitions
-            from relay.storage.postgres.connection import PostgresLink, with_password
+            from relay.storage.postgres.connection import PostgresLink, Target
         except ModuleNotFoundError as error:
             raise StoreError(NO_PSYCOPG) from error
-        link = PostgresLink(with_password(settings.storage.url, settings.storage.password.get_secret_value()))
+        link = PostgresLink(Target(settings.storage.url, settings.storage.password.get_secret_value()))
         kept_since = partitions.kept_since
 
     try:

@@ -13,7 +13,7 @@ from relay.reports.ports import MessageQuery
 from relay.storage import audit, due_lanes, purge, queries, queue_writes, report_queries, rows, stories
 from relay.storage.database import Connection, Rows
 from relay.storage.postgres import leases, ledgers, partitions, schema
-from relay.storage.postgres.connection import SEEKING, PostgresSession, connect
+from relay.storage.postgres.connection import SEEKING, PostgresSession, Target, connect
 from relay.storage.postgres.leases import LANES
 from tests.contract.values import NOW
 from tests.servers.postgres import drop_schema, fresh_schema
@@ -57,8 +57,8 @@ def filling(count: int, of_lanes: int) -> Iterator[str]:
 def filled(server: str, count: int, of_lanes: int) -> Iterator[PostgresSession]:
     """Give a connection to a schema with so many rows."""
     url = fresh_schema(server)
-    schema.prepare(url)
-    raw = connect(url)
+    schema.prepare(Target(url))
+    raw = connect(Target(url))
     try:
         made = PostgresSession(raw)
         with raw.transaction():

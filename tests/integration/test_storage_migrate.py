@@ -24,6 +24,7 @@ from relay.queue.message import NewMessage
 from relay.queue.outcome import Delivered
 from relay.queue.ports import JournalRecord
 from relay.storage.postgres import schema
+from relay.storage.postgres.connection import Target
 from relay.storage.postgres.store import PostgresStore
 from relay.storage.sqlite.export import SqliteExport
 from relay.storage.sqlite.store import SqliteStore
@@ -245,7 +246,7 @@ async def test_check_shows_both_databases(relay: RelayProcess, postgres: str) ->
 async def test_both_databases_have_the_same_tables_and_columns(postgres: str, tmp_path: Path) -> None:
     store = await SqliteStore.open(tmp_path / "relay.db", now=time.time())
     await store.close()
-    await asyncio.to_thread(schema.prepare, postgres)
+    await asyncio.to_thread(schema.prepare, Target(postgres))
     with closing(SqliteExport.open(tmp_path / "relay.db")) as source, psycopg.connect(postgres) as raw:
         for table in source.tables():
             rows = raw.execute(

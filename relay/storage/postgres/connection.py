@@ -67,6 +67,26 @@ _BOUNDS: dict[str, Any] = {
 """Defaults for parameters missing in the URL: a silent server fails within ten seconds."""
 
 
+class Target:
+    """Where to connect, shared by all connections of a store."""
+
+    def __init__(self, url: str, password: str = "", read_password: Callable[[], str] = str) -> None:
+        """Use this URL, with the password unless it has one. Raises StoreError for an invalid URL.
+
+        `read_password` blocks, and returns the password that is configured now, "" for none.
+        """
+        self.url = with_password(url, password)
+        self._read_password = read_password
+
+    def renew(self) -> bool:
+        """Read the password anew; return whether it changed. Blocking."""
+        password = self._read_password()
+        if not password or password == conninfo_to_dict(self.url).get("password"):
+            return False
+        self.url = make_conninfo(self.url, password=password)
+        return True
+
+
 _SETTINGS = "SET idle_in_transaction_session_timeout = '10s'; SET client_min_messages = warning; SET jit = off"
 """A process that stops within a transaction must not keep its locks."""
 
@@ -145,9 +165,9 @@ class PostgresLink:
     begin_read: ClassVar[str] = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
     errors: ClassVar[type[Exception]] = psycopg.Error
 
-    def __init__(self, url: str, *, seeking: bool = False) -> None:
+    def __init__(self, target: Target, *, seeking: bool = False) -> None:
         """Connect at first use. `seeking` is for connections whose statements all have an index."""
-        self._url = url
+        self._target = target
         self._seeking = seeking
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="postgresql")
         self._session: PostgresSession | None = None
@@ -210,7 +230,7 @@ class PostgresLink:
         if time.monotonic() < self._refused_until:
             raise psycopg.OperationalError(self._refusal)
         try:
-            raw = connect(self._url)
+            raw = connect(self._target)
             if self._seeking:
                 raw.execute(SEEKING)
         except psycopg.Error as error:
@@ -224,9 +244,17 @@ class PostgresLink:
             self._session = None
 
 
-def connect(url: str) -> Raw:
-    """Connect, with a bound on the wait for a silent server. Raises psycopg.Error. Blocking."""
-    raw = psycopg.connect(**parameters(url), autocommit=True)
+def connect(target: Target) -> Raw:
+    """Connect, with a bound on the wait for a silent server. Raises psycopg.Error. Blocking.
+
+    After a failure the password is read anew. Refused connections have no SQLSTATE, and their texts are translated.
+    """
+    try:
+        raw: Raw = psycopg.connect(**parameters(target.url), autocommit=True)
+    except psycopg.OperationalError:
+        if not target.renew():
+            raise
+        raw = psycopg.connect(**parameters(target.url), autocommit=True)
     raw.adapters.register_dumper(bool, _BoolDumper)
     raw.adapters.register_dumper(int, Int8BinaryDumper)
     raw.execute(_SETTINGS)
@@ -297,9 +325,9 @@ READERS = 3
 class ReaderPool(PostgresLink):
     """Connections that share the reads: each goes to the least busy one. They connect at first use."""
 
-    def __init__(self, url: str) -> None:
-        super().__init__(url)
-        self._busy: dict[PostgresLink, int] = {PostgresLink(url): 0 for _ in range(READERS)}
+    def __init__(self, target: Target) -> None:
+        super().__init__(target)
+        self._busy: dict[PostgresLink, int] = {PostgresLink(target): 0 for _ in range(READERS)}
 
     async def run(self, function: Callable[[DbSession], T]) -> T:
         """Run the function in the thread of one of the connections."""

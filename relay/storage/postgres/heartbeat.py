@@ -12,8 +12,9 @@ from typing import Any
 import psycopg
 from psycopg import AsyncConnection
 
+from relay.clock import Clock
 from relay.storage.database import DbSession, DriverConnection
-from relay.storage.postgres.connection import parameters, translated
+from relay.storage.postgres.connection import Target, parameters, translated
 from relay.storage.postgres.leases import VOID
 from relay.storage.postgres.nodes import (
     EXPIRE,
@@ -21,10 +22,12 @@ from relay.storage.postgres.nodes import (
     HEARTBEAT,
     LEASE,
     LIVE,
+    NOW,
     REGISTER,
     RENEW,
     TAKEOVER,
     Node,
+    clock_ahead,
 )
 
 _RETRY = 1.0
@@ -45,8 +48,8 @@ class HeartbeatResult:
     """Nodes with an expired lease, each with the number of its entries, which others take over later."""
     freed: Sequence[Due]
     """Lanes and due times of the entries that were returned to the queue."""
-    live: Sequence[str]
-    """Live nodes, this one included, in order."""
+    clocks: Mapping[str, float]
+    """Live nodes, this one included, in order: each with the seconds that its clock is ahead of the database's."""
     renewed: bool
     """Whether the lease was still valid; else there is a new one, and entries under the old one are lost."""
 
@@ -65,10 +68,11 @@ class HeartbeatCallbacks:
 class Heartbeat:
     """Sends heartbeats on a connection of its own, and receives notifications on it."""
 
-    def __init__(self, url: str, node: Node, callbacks: HeartbeatCallbacks) -> None:
-        self._url = url
+    def __init__(self, target: Target, node: Node, callbacks: HeartbeatCallbacks, clock: Clock) -> None:
+        self._target = target
         self._node = node
         self._callbacks = callbacks
+        self._clock = clock
         self._serial = 0
         self._task: asyncio.Task[None] | None = None
         self._connection: AsyncConnection[Any] | None = None
@@ -117,14 +121,22 @@ class Heartbeat:
                 await asyncio.sleep(_RETRY)
 
     async def _connect(self) -> None:
-        connection = await AsyncConnection.connect(
-            **parameters(self._url), autocommit=True, cursor_factory=psycopg.AsyncRawCursor
-        )
+        try:
+            connection = await self._open()
+        except psycopg.OperationalError:
+            if not await asyncio.to_thread(self._target.renew):
+                raise
+            connection = await self._open()
         self._connection = connection
         row = await (await connection.execute(_CHANNEL)).fetchone()
         self.channel = row[0] if row else ""
         await connection.execute(f"LISTEN {self.channel}")
         await connection.execute(f"LISTEN {self.link_channel}")
+
+    async def _open(self) -> AsyncConnection[Any]:
+        return await AsyncConnection.connect(
+            **parameters(self._target.url), autocommit=True, cursor_factory=psycopg.AsyncRawCursor
+        )
 
     async def _drop(self) -> None:
         if self._connection is not None:
@@ -153,8 +165,9 @@ class Heartbeat:
         self.lease, self._renewed_at = lease, began
 
     async def _beat(self) -> None:
+        ahead = await self._clock_ahead()
         began = time.monotonic()
-        renewed = bool(await self._execute(RENEW, self._node.id, self.lease))
+        renewed = bool(await self._execute(RENEW, ahead, self._node.id, self.lease))
         if renewed:
             self._renewed_at = began
         else:
@@ -163,8 +176,15 @@ class Heartbeat:
         gone = dict(await self._execute(EXPIRE, TAKEOVER, LEASE))
         await self._execute(FORGET_EXPIRED)
         freed = [(row[0], row[1]) for row in await self._execute(VOID)]
-        live = [row[0] for row in await self._execute(LIVE)]
-        self._callbacks.beat(HeartbeatResult(gone, freed, live, renewed))
+        clocks = {row[0]: row[1] for row in await self._execute(LIVE)}
+        self._callbacks.beat(HeartbeatResult(gone, freed, clocks, renewed))
+
+    async def _clock_ahead(self) -> float:
+        """Return the seconds that the clock of this node is certainly ahead of the database's; negative: behind."""
+        began, here = time.monotonic(), self._clock()
+        [(there,)] = await self._execute(f"SELECT {NOW}")
+        half = (time.monotonic() - began) / 2
+        return clock_ahead(here + half, there, uncertain=half)
 
     async def _execute(self, sql: str, *values: object) -> list[Any]:
         assert self._connection is not None

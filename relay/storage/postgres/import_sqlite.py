@@ -13,7 +13,7 @@ import psycopg
 
 from relay.events.ports import StoreError
 from relay.storage.postgres import nodes, partitions, schema
-from relay.storage.postgres.connection import PostgresSession, Raw, connect, store_error
+from relay.storage.postgres.connection import PostgresSession, Raw, Target, connect, store_error
 from relay.storage.sqlite.export import Row, SqliteExport, Table
 
 BATCH = 5000
@@ -88,14 +88,14 @@ class SqliteImport:
         """Rows to be copied, by table."""
 
     @classmethod
-    def open(cls, source: SqliteExport, url: str, now: float, *, anew: bool = False, batch: int = BATCH) -> Self:
+    def open(cls, source: SqliteExport, target: Target, now: float, *, anew: bool = False, batch: int = BATCH) -> Self:
         """Connect, make the tables, and read the progress of an earlier run.
 
         `anew` discards the rows of an unfinished copy. Raises StoreErrors that name the remedy.
         """
         try:
-            schema.prepare(url, unfinished=True)
-            transfer = cls(source, connect(url), batch)
+            schema.prepare(target, unfinished=True)
+            transfer = cls(source, connect(target), batch)
             try:
                 transfer._begin(now, anew=anew)
             except BaseException:

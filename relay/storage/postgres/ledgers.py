@@ -15,7 +15,7 @@ from relay.limits.ports import Slot, Usage
 from relay.limits.window import DAY, SlotKind, Window
 from relay.storage.batcher import Batcher
 from relay.storage.database import Connection
-from relay.storage.postgres.connection import PostgresLink
+from relay.storage.postgres.connection import PostgresLink, Target
 from relay.storage.sqlite.ledgers import SWEEP
 from relay.storage.writer import Writer
 
@@ -78,9 +78,9 @@ class _Call:
 class SharedLedgers:
     """One node's copy of the ledgers, on a connection of its own."""
 
-    def __init__(self, url: str, node: str) -> None:
+    def __init__(self, target: Target, node: str) -> None:
         self._node = node
-        self._link = PostgresLink(url, seeking=True)
+        self._link = PostgresLink(target, seeking=True)
         self._writer = Writer(self._link, self._reset)
         self._book = LedgerBook()
         self._seen: dict[str, int] = {}

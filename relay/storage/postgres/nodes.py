@@ -5,7 +5,7 @@ import os
 import socket
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,6 +38,14 @@ KNOWN = 2 * HEARTBEAT
 """Seconds after the start of a node until all other live nodes have read its row."""
 
 
+CLOCK_TOLERANCE = 1.0
+"""Seconds by which the clock of a node may differ from the database's without a warning."""
+
+
+CLOCK_BOUND = 30.0
+"""Seconds of difference above which a node takes no part in deliveries: it would retry too early, and exceed limits."""
+
+
 NOW = "extract(epoch FROM clock_timestamp())::float8"
 """Time for leases: the database's clock, which all nodes share."""
 
@@ -52,7 +60,7 @@ REGISTER = (
 )
 
 
-RENEW = f"UPDATE nodes SET heartbeat_at = {NOW} WHERE node = ? AND lease = ? RETURNING node"  # noqa: S608
+RENEW = f"UPDATE nodes SET heartbeat_at = {NOW}, clock = ? WHERE node = ? AND lease = ? RETURNING node"  # noqa: S608
 
 
 EXPIRE = (
@@ -68,14 +76,34 @@ FORGET_EXPIRED = f"UPDATE nodes SET former = '' WHERE former != '' AND former_un
 """Ends former leases whose time is over: their entries are taken over."""
 
 
-LIVE = "SELECT node FROM nodes WHERE lease != '' ORDER BY node"
+LIVE = "SELECT node, clock FROM nodes WHERE lease != '' ORDER BY node"
 
 
 NODES = (
     "SELECT node, hostname, version, started_at, heartbeat_at, lease != '' AND heartbeat_at >= "  # noqa: S608
     f"{NOW} - ?, (SELECT count(*) FROM entries WHERE state = 'active' AND entries.lease = nodes.lease "
-    "AND entries.lease != '') FROM nodes ORDER BY hostname, node"
+    "AND entries.lease != ''), clock FROM nodes ORDER BY hostname, node"
 )
+
+
+def clock_ahead(here: float, there: float, *, uncertain: float) -> float:
+    """Return the seconds by which `here` is ahead of `there`, 0 within the uncertainty of the measurement."""
+    ahead = here - there
+    return 0.0 if abs(ahead) <= uncertain else ahead - uncertain if ahead > 0 else ahead + uncertain
+
+
+def working(clocks: Mapping[str, float]) -> Sequence[str]:
+    """Return the nodes that take part in deliveries: those whose clock is not wrong beyond CLOCK_BOUND.
+
+    A clock is wrong if another node's differs from it by more, and is nearer to the database's. If the clock of the
+    database is wrong itself, or there is one node only, all go on.
+    """
+    return [
+        node
+        for node, own in clocks.items()
+        if abs(own) <= CLOCK_BOUND
+        or not any(abs(one) < abs(own) and abs(own - one) > CLOCK_BOUND for one in clocks.values())
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +116,15 @@ class Node:
     version: str
     boot: str
     """Different for every start."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClockChange:
+    """A change of the clock of this node against that of the database: seconds ahead, whether it is off, and works."""
+
+    ahead: float
+    off: bool
+    works: bool
 
 
 class NodeFile:
@@ -128,7 +165,8 @@ class NodeRegistry:
         self.id = node
         """Id of this node."""
         self.live: Sequence[str] = ()
-        """Ids of the live nodes, in order."""
+        """Ids of the live nodes that take part in deliveries, in order."""
+        self._off = False
         self._database = database
         self._known_at = time.monotonic() + KNOWN
 
@@ -144,11 +182,21 @@ class NodeRegistry:
             return NodeShare(0, 0)
         return NodeShare(self.live.index(self.id), len(self.live))
 
-    def update(self, live: Sequence[str], *, renewed: bool) -> None:
-        """Apply a heartbeat; after a lost lease the other nodes have to read this node's row again."""
-        self.live = live
-        if not renewed:
+    def update(self, clocks: Mapping[str, float], *, renewed: bool) -> ClockChange | None:
+        """Apply a heartbeat; return what to report about the clock of this node, None if nothing changed.
+
+        After a lost lease, or a clock that was wrong, the other nodes have to read this node's row again.
+        """
+        was_working, self.live = self.id in self.live, working(clocks)
+        works = self.id in self.live
+        if not renewed or (works and not was_working):
             self._known_at = time.monotonic() + KNOWN
+
+        was_off, ahead = self._off, clocks.get(self.id, 0.0)
+        self._off = abs(ahead) > (CLOCK_TOLERANCE / 2 if was_off else CLOCK_TOLERANCE)
+        if self._off == was_off and (works == was_working or not self._off):
+            return None
+        return ClockChange(ahead, off=self._off, works=works)
 
     async def states(self) -> Sequence[NodeState]:
         """Return all nodes that ever shared the database, by host."""

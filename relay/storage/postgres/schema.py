@@ -6,7 +6,7 @@ from importlib import resources
 import psycopg
 
 from relay.storage.errors import SchemaError
-from relay.storage.postgres.connection import Raw, connect, store_error
+from relay.storage.postgres.connection import Raw, Target, connect, store_error
 from relay.storage.sqlite.schema import migrations as shared_migrations
 
 OLDEST_SERVER = 140_000
@@ -32,7 +32,7 @@ def migrations() -> dict[int, str]:
     return dict(sorted((shared_migrations() | own).items()))
 
 
-def prepare(url: str, steps: Mapping[int, str] | None = None, *, unfinished: bool = False) -> None:
+def prepare(target: Target, steps: Mapping[int, str] | None = None, *, unfinished: bool = False) -> None:
     """Upgrade the schema, one transaction a step; nodes that start together wait for each other.
 
     Raises SchemaError for an unusable database, StoreError when the server cannot be reached. A database with an
@@ -40,7 +40,7 @@ def prepare(url: str, steps: Mapping[int, str] | None = None, *, unfinished: boo
     """
     wanted = migrations() if steps is None else steps
     try:
-        with connect(url) as raw:
+        with connect(target) as raw:
             _check_server(raw)
             while _take_step(raw, wanted):
                 pass

@@ -2,7 +2,7 @@
 
 import psycopg
 
-from relay.storage.postgres.connection import Raw, connect, store_error
+from relay.storage.postgres.connection import Raw, Target, connect, store_error
 from relay.storage.sqlite.stats import StoreStats
 
 _SCHEMA = "SELECT max(version) FROM relay_schema"
@@ -20,10 +20,10 @@ _OCTETS = (
 )
 
 
-def survey_postgres(url: str, shown: str) -> StoreStats:
+def survey_postgres(target: Target, shown: str) -> StoreStats:
     """Survey a database; `shown` is its URL without the password. Raises StoreError when it does not respond."""
     try:
-        with connect(url) as raw:
+        with connect(target) as raw:
             if raw.execute("SELECT to_regclass('relay_schema')").fetchone() == (None,):
                 return StoreStats(f"PostgreSQL, {shown}", str(raw.info.server_version), 0, 0, {})
             (number,) = raw.execute(_SCHEMA).fetchone() or (0,)

@@ -10,7 +10,7 @@ from typing import Self
 
 import psycopg
 
-from relay.clock import system_clock
+from relay.clock import Clock, system_clock
 from relay.events.ports import StoreError
 from relay.log import Emit, unlogged
 from relay.storage.audit import AuditReader
@@ -18,12 +18,13 @@ from relay.storage.database import Connection
 from relay.storage.due_lanes import DueLanes
 from relay.storage.postgres import partitions, schema
 from relay.storage.postgres.background import BackgroundTasks
-from relay.storage.postgres.connection import PostgresLink, ReaderPool, store_error, with_password
+from relay.storage.postgres.connection import PostgresLink, ReaderPool, Target, store_error
 from relay.storage.postgres.heartbeat import Due, Heartbeat, HeartbeatCallbacks, HeartbeatResult, Notifier
 from relay.storage.postgres.in_flight import InFlight
 from relay.storage.postgres.leases import all_lanes
 from relay.storage.postgres.ledgers import SharedLedgers
 from relay.storage.postgres.nodes import Node, NodeFile, NodeRegistry
+from relay.storage.postgres.pooler import refuse_transaction_pooler
 from relay.storage.postgres.queue_store import PostgresQueueStore
 from relay.storage.store import Store
 from relay.storage.store_database import StoreDatabase
@@ -50,23 +51,26 @@ class PostgresStore(Store):
     queue: PostgresQueueStore
     nodes: NodeRegistry
 
-    def __init__(self, url: str, node: Node, log: Emit, on_work: Callable[[], None]) -> None:
+    def __init__(self, target: Target, node: Node, log: Emit, clock: Clock, on_work: Callable[[], None]) -> None:
         """Use `open`."""
         lanes = self._lanes = DueLanes(all_lanes)
-        self._link = PostgresLink(url, seeking=True)
-        self._readers = ReaderPool(url)
+        self._link = PostgresLink(target, seeking=True)
+        self._readers = ReaderPool(target)
         self._writer = Writer(self._link, lanes.mark_stale)
         super().__init__(StoreDatabase(self._readers, self._writer), lanes)
         self.audits = AuditReader(self.database, partitions.kept_since)
 
         self._log = log
+        self._clock = clock
         self._on_work = on_work
-        self._heartbeat = Heartbeat(url, node, HeartbeatCallbacks(self._on_beat, self._on_due, self._on_links))
+        self._heartbeat = Heartbeat(
+            target, node, HeartbeatCallbacks(self._on_beat, self._on_due, self._on_links), clock
+        )
         self._notifier = Notifier(self._readers, node.id)
         self._background = BackgroundTasks()
 
         self.nodes = NodeRegistry(node.id, self.database)
-        self.limits = self._ledgers = SharedLedgers(url, node.id)
+        self.limits = self._ledgers = SharedLedgers(target, node.id)
         self.queue = PostgresQueueStore(
             self.database,
             lanes,
@@ -84,20 +88,24 @@ class PostgresStore(Store):
         *,
         now: float,
         log: Emit = unlogged,
+        clock: Clock = system_clock,
         on_work: Callable[[], None] = _nothing,
         password: str = "",
+        read_password: Callable[[], str] = str,
     ) -> Self:
         """Connect, update the schema, join the other nodes. Raises StoreErrors that name the remedy.
 
-        `on_work` is called when another node enqueued or returned work.
+        `on_work` is called when another node enqueued or returned work. `read_password` returns the password that
+        is configured now: it is called when a connection fails, as after a change of the password.
         """
         async with AsyncExitStack() as opened:
             file = await asyncio.to_thread(NodeFile, data_dir)
             opened.callback(file.release)
-            target = with_password(url, password)
+            target = Target(url, password, read_password)
+            await refuse_transaction_pooler(target)
             await asyncio.to_thread(schema.prepare, target)
 
-            store = cls(target, file.node_info(), log, on_work)
+            store = cls(target, file.node_info(), log, clock, on_work)
             opened.push_async_callback(store._close_connections)
             try:
                 await store._start(now)
@@ -132,12 +140,15 @@ class PostgresStore(Store):
         await self.database.write(lambda raw: raw.execute("SELECT 1").fetchone())
 
     def _on_beat(self, beat: HeartbeatResult) -> None:
-        self.nodes.update(beat.live, renewed=beat.renewed)
+        clock = self.nodes.update(beat.clocks, renewed=beat.renewed)
+        if clock is not None:
+            line = "node.clock" if clock.off else "node.clock_corrected"
+            self._log(line, node=self.nodes.id, ahead=round(clock.ahead, 1), delivers=clock.works)
         if not beat.renewed:
             self._log("node.lease_lost", node=self.nodes.id, entries=len(self.queue.in_flight))
         for gone, entries in beat.gone.items():
             self._log("node.gone", node=gone, entries=entries)
-            self._background.run(partial(self._ledgers.give_back, gone, system_clock()))
+            self._background.run(partial(self._ledgers.give_back, gone, self._clock()))
         if beat.freed:
             self._on_due(beat.freed)
             self._notifier.notify(beat.freed)
@@ -169,7 +180,7 @@ class PostgresStore(Store):
                 await self._read_lanes()
                 await self.link_blocks.load()
                 if number % _PARTITION_POLLS == 0:
-                    await self.database.write(partitions.make_ahead(system_clock()))
+                    await self.database.write(partitions.make_ahead(self._clock()))
 
 
 def _notify_links(channel: str, node: str, raw: Connection) -> None:

@@ -1,0 +1,1 @@
+-- Nothing: the clocks of nodes concern several nodes, which share a PostgreSQL database.

@@ -1,0 +1,77 @@
+"""Refuses a pooler that does not keep one server connection for each of ours.
+
+A node uses prepared statements, settings of the session, LISTEN and locks. Behind a pooler in transaction or statement
+mode they reach the sessions of others, and fail when mail is already accepted. PgBouncer itself cannot be asked on such
+a connection, and other poolers have no common question: so the server processes of transactions are compared.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from typing import Any
+
+import psycopg
+from psycopg import AsyncConnection
+
+from relay.storage.errors import SchemaError
+from relay.storage.postgres.connection import Target, parameters, store_error
+
+PATIENCE = 10.0
+"""Seconds for the whole check: a pooler with one connection keeps the second one waiting."""
+
+
+_REMEDY = "name the server itself, or use pool_mode = session"
+
+
+_PROCESS = "SELECT pg_backend_pid()"
+
+
+async def refuse_transaction_pooler(target: Target) -> None:
+    """Raise SchemaError if transactions of one connection have different server processes.
+
+    Raises StoreError when the server cannot be reached.
+    """
+    try:
+        async with asyncio.timeout(PATIENCE), AsyncExitStack() as opened:
+            first = await _connect(target, opened)
+            if await _process(first) == first.info.backend_pid:
+                return  # The server answers itself: a pooler gives process numbers of its own.
+            found = await _processes(first, await _connect(target, opened))
+    except TimeoutError:
+        raise SchemaError(
+            f"storage.url: two connections at a time did not answer within {PATIENCE:.0f} seconds; a pooler must have "
+            "at least six for each node"
+        ) from None
+    except psycopg.Error as error:
+        if "statement pooling" in str(error):
+            raise SchemaError(f"storage.url: a pooler in statement mode; {_REMEDY}") from error
+        raise store_error(error) from error
+    if any(len(set(processes)) > 1 for processes in found):
+        raise SchemaError(f"storage.url: a pooler in transaction mode; {_REMEDY}")
+
+
+async def _connect(target: Target, opened: AsyncExitStack) -> AsyncConnection[Any]:
+    connection = await AsyncConnection.connect(**parameters(target.url), autocommit=True, prepare_threshold=None)
+    opened.push_async_callback(connection.close)
+    return connection
+
+
+async def _processes(first: AsyncConnection[Any], second: AsyncConnection[Any]) -> Sequence[Sequence[int]]:
+    """Return the server processes of three transactions of each connection, which run at the same time.
+
+    They end in both orders: whether a pooler next uses the connection freed first or last, one of both swaps them.
+    """
+    found: tuple[list[int], list[int]] = ([], [])
+    for ending in ((first, second), (second, first), (first, second)):
+        for connection, processes in zip((first, second), found, strict=True):
+            await connection.execute("BEGIN")
+            processes.append(await _process(connection))
+        for connection in ending:
+            await connection.execute("COMMIT")
+    return found
+
+
+async def _process(connection: AsyncConnection[Any]) -> int:
+    row = await (await connection.execute(_PROCESS)).fetchone()
+    assert row is not None
+    return int(row[0])

@@ -1,0 +1,122 @@
+"""What lies between a relay and its PostgreSQL: poolers, passwords that change, and clocks that disagree."""
+
+import asyncio
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from relay.storage.errors import SchemaError
+from relay.storage.postgres.connection import Target, connect
+from relay.storage.postgres.pooler import refuse_transaction_pooler
+from relay.storage.postgres.store import PostgresStore
+from tests.contract.values import NOW
+from tests.servers.pgbouncer import PROGRAM, PgBouncer
+from tests.servers.postgres import PostgresServer
+from tests.servers.waiting import until
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[PostgresServer]:
+    one = PostgresServer()
+    yield one
+    one.close()
+
+
+@pytest.mark.skipif(PROGRAM is None, reason="pgbouncer is not installed")
+@pytest.mark.parametrize(
+    ("mode", "options", "refusal"),
+    [
+        ("session", {}, ""),
+        ("transaction", {}, "a pooler in transaction mode; name the server itself"),
+        ("transaction", {"server_round_robin": "1"}, "a pooler in transaction mode"),
+        ("transaction", {"default_pool_size": "1"}, "did not answer within 2 seconds"),
+        ("statement", {}, "a pooler in statement mode"),
+    ],
+)
+async def test_a_pooler_that_shares_its_connections_is_refused(
+    server: PostgresServer, mode: str, options: dict[str, str], refusal: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("relay.storage.postgres.pooler.PATIENCE", 2.0)
+    with PgBouncer(server, mode, **options) as pooler:
+        await until(pooler.answers)
+        if not refusal:
+            await refuse_transaction_pooler(Target(pooler.url))
+            return
+        with pytest.raises(SchemaError, match=rf"^storage\.url: .*{refusal}"):
+            await refuse_transaction_pooler(Target(pooler.url))
+
+
+async def test_a_password_that_changed_is_read_anew(server: PostgresServer, tmp_path: Path) -> None:
+    hba = server.folder / "data" / "pg_hba.conf"
+    before = hba.read_text()
+    with psycopg.connect(server.url, autocommit=True) as raw:
+        raw.execute("CREATE ROLE owner SUPERUSER LOGIN PASSWORD 'first'")
+        hba.write_text(f"local all owner scram-sha-256\n{before}")
+        raw.execute("SELECT pg_reload_conf()")
+
+        passwords = ["first"]
+        url = server.url.replace("relay@", "owner@")
+        store = await PostgresStore.open(url, tmp_path, now=NOW, password="first", read_password=lambda: passwords[0])
+        try:
+            passwords[0] = "second"
+            raw.execute("ALTER ROLE owner PASSWORD 'second'")
+            await asyncio.to_thread(server.stop)
+            await asyncio.to_thread(server.start)
+
+            async def works() -> bool:
+                try:
+                    await store.check()
+                except Exception:
+                    return False
+                return store._heartbeat.lease_valid
+
+            deadline = time.monotonic() + 20
+            while not await works():
+                assert time.monotonic() < deadline
+                await asyncio.sleep(0.1)
+            with connect(Target(url, "wrong", lambda: "second")) as again:
+                assert again.execute("SELECT current_user").fetchone() == ("owner",)
+            with pytest.raises(psycopg.OperationalError, match="password"):
+                connect(Target(url, "wrong", lambda: "wrong"))
+        finally:
+            await store.close()
+
+
+async def test_a_node_whose_clock_is_wrong_is_reported_and_delivers_nothing(
+    server: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("relay.storage.postgres.heartbeat.HEARTBEAT", 0.1)
+    monkeypatch.setattr("relay.storage.postgres.nodes.KNOWN", 0.0)
+    offset = 300.0
+    lines: list[tuple[str, dict[str, object]]] = []
+    right, wrong = tmp_path / "right", tmp_path / "wrong"
+    right.mkdir()
+    wrong.mkdir()
+    first = await PostgresStore.open(server.url, right, now=NOW)
+    second = await PostgresStore.open(
+        server.url,
+        wrong,
+        now=NOW,
+        clock=lambda: time.time() + offset,
+        log=lambda line, **fields: lines.append((line, fields)),
+    )
+    try:
+        await until(lambda: list(first.nodes.live) == [first.nodes.id])
+        await until(lambda: first.nodes.share.nodes == 1)
+        assert second.nodes.share.of("mx:x.test", 4) == 0
+        assert [(line, fields["delivers"]) for line, fields in lines] == [("node.clock", False)]
+        assert lines[0][1]["ahead"] == pytest.approx(300, abs=1)
+        ahead = {one.id: one.clock_ahead for one in await first.nodes.states()}
+        assert ahead[second.nodes.id] == pytest.approx(300, abs=1)
+        assert abs(ahead[first.nodes.id]) < 1
+
+        offset = 0.0
+        await until(lambda: len(first.nodes.live) == 2)
+        await until(lambda: second.nodes.share.nodes == 2)
+        assert lines[-1][0] == "node.clock_corrected"
+    finally:
+        await second.close()
+        await first.close()
