@@ -107,8 +107,11 @@ class Connection(SmtpStream):
 
     @property
     def gone(self) -> bool:
-        """Whether the client disconnected."""
-        return self.transport is None
+        """Whether no reply can reach the client: it disconnected, or closed its side under TLS.
+
+        The TLS of asyncio closes both sides at the first close_notify or end of the stream.
+        """
+        return self.transport is None or (self.has_ended and bool(self.client_session.tls))
 
     @property
     def is_stranger(self) -> bool:

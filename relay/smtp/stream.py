@@ -67,6 +67,8 @@ class SmtpStream(SMTP):
         self._original_transport = None
         self.deadline = math.inf
         self.closing = False
+        self.has_ended = False
+        """Whether the client has closed its side."""
         self._input = bytearray()
         self._replies: list[bytes] = []
 
@@ -81,7 +83,8 @@ class SmtpStream(SMTP):
         self.transport = None
 
     def eof_received(self) -> bool | None:
-        """Keep the connection open for replies after the client has closed its side."""
+        """Keep the connection open for replies after the client has closed its side; under TLS both sides close."""
+        self.has_ended = True
         return asyncio.StreamReaderProtocol.eof_received(self)
 
     @property

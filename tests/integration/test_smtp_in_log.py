@@ -4,6 +4,7 @@ import asyncio
 import socket
 import ssl
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -124,3 +125,64 @@ def handshake(port: int, fault: str, *, starttls: bool) -> None:
                 context.wrap_socket(client, server_hostname="relay.test")
         except OSError:
             return
+
+
+@pytest.mark.parametrize("farewell", ["close_notify", "end of the stream"])
+@pytest.mark.parametrize("tls", ["implicit", "starttls"])
+async def test_a_client_that_can_get_no_reply_under_tls_keeps_its_message(
+    tmp_path: Path, tls: str, farewell: str
+) -> None:
+    authority = trustme.CA()
+    certificate = tmp_path / "server.pem"
+    authority.issue_cert("relay.test").private_key_and_cert_chain_pem.write_to_path(certificate)
+    trusting = ssl.create_default_context()
+    authority.configure_trust(trusting)
+    content = b"EHLO x\r\nMAIL FROM:<a@b.test>\r\nRCPT TO:<c@d.test>\r\nDATA\r\nSubject: x\r\n\r\nhi\r\n.\r\n"
+
+    async with serving(tmp_path, context=tls_context(certificate), listener={"tls": tls}) as side:
+        for whole in (False, True):
+            with socket.create_connection(("127.0.0.1", side.server.port)) as raw:
+                said = await asyncio.to_thread(_send_and_close, raw, trusting, content, tls, farewell, whole)
+            await until(lambda: side.server.connections == 0)
+            assert len(side.handler.taken) == whole
+            assert ("queued as" in said) == whole
+        assert "smtp.lost" in [line for line, _ in side.lines]
+
+
+def _send_and_close(
+    raw: socket.socket, context: ssl.SSLContext, content: bytes, tls: str, farewell: str, read_first: bool
+) -> str:
+    """Send the content in one write, with the end of the connection behind it, or after its reply was read."""
+    raw.settimeout(10)
+    if tls == "starttls":
+        raw.recv(4096)
+        raw.sendall(b"STARTTLS\r\n")
+        raw.recv(4096)
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    session = context.wrap_bio(incoming, outgoing, server_hostname="relay.test")
+    while True:
+        try:
+            session.do_handshake()
+            break
+        except ssl.SSLWantReadError:
+            raw.sendall(outgoing.read())
+            incoming.write(raw.recv(65536))
+
+    session.write(content)
+    said = b""
+    if read_first:
+        raw.sendall(outgoing.read())
+        while b"queued as" not in said:
+            incoming.write(raw.recv(65536))
+            with suppress(ssl.SSLWantReadError):
+                while True:
+                    said += session.read(65536)
+    if farewell == "close_notify":
+        with suppress(ssl.SSLWantReadError):
+            session.unwrap()
+    raw.sendall(outgoing.read())
+    raw.shutdown(socket.SHUT_WR)
+    with suppress(OSError):
+        while raw.recv(65536):
+            pass
+    return said.decode()
