@@ -62,8 +62,8 @@ LINES: dict[str, str] = {
     "takes no part in deliveries while another node's clock is right. Correct it (NTP). node, ahead (seconds), "
     "delivers.",
     "node.clock_corrected": "The clock of this node agrees with that of the database again. node, ahead, delivers.",
-    "node.gone": "A node missed its heartbeats; others take its leased entries over a minute after the last one. node, "
-    "entries.",
+    "node.gone": "A node missed its heartbeats; others take its leased entries over 30 seconds after the last one. "
+    "node, entries.",
     "node.lease_lost": "This node renewed its lease too late; its in-flight entries may be delivered twice. node, "
     "entries.",
     "store.trouble": "The store does not answer; mail is refused with 451 or 452 until it does. Check disk or "

@@ -47,8 +47,8 @@ OF_READERS = (
 SAME_KIND = "SELECT data FROM events WHERE queue_id = ? AND number = ? AND kind = ?"
 
 
-_JUDGED = frozenset({"category", "rule", "guidance", "phase"})
-"""Fields of a returned mail's event that depend on the classification rules alone."""
+_JUDGED = frozenset({"category", "rule", "guidance", "phase", "unproven"})
+"""Fields of a returned mail's event that depend on the rules of classification and proof alone."""
 
 
 FIND_RECIPIENT = "SELECT recipient FROM entries WHERE queue_id = ? AND number = ?"
@@ -213,7 +213,11 @@ def _is_known(raw: Connection, event: Event) -> bool:
     given = {key: value for key, value in event.data.items() if key not in _JUDGED}
     items = decode_object(encode_object(given)).items()
     rows = raw.execute(SAME_KIND, (event.queue_id, event.number, event.kind.value))
-    return any(items <= decode_object(data).items() for (data,) in rows)
+    stored = [decode_object(data) for (data,) in rows]
+    if "unproven" not in event.data:
+        # Else a stranger could write the report first, and the proven one would count no more.
+        stored = [data for data in stored if "unproven" not in data]
+    return any(items <= data.items() for data in stored)
 
 
 def _named(raw: Connection, events: Sequence[Event]) -> list[Event]:

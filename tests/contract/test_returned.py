@@ -64,3 +64,12 @@ async def test_an_unsubscribe_that_says_more_once_recorded_is_known_again(store:
     leave = replace(REPLY, kind=Kind.UNSUBSCRIBE, data={**REPLY.data, "by": "reply"})
     assert len(await store.events.record_returned([ReturnedMail(leave)])) == 1
     assert list(await store.events.record_returned([ReturnedMail(leave)])) == []
+
+
+async def test_a_proven_report_is_new_after_the_same_one_of_a_stranger(store: Store) -> None:
+    await store.queue.enqueue(accepted("A", "u@x.test"))
+    unproven = replace(BOUNCE, data={**BOUNCE.data, "unproven": "nobody vouches for it"})
+    for event, is_new in ((unproven, True), (unproven, False), (BOUNCE, True), (BOUNCE, False), (unproven, False)):
+        evidence = replace(GONE, unproven=str(event.data.get("unproven", "")))
+        assert bool(await store.events.record_returned([ReturnedMail(event, (evidence,))])) is is_new
+    assert "u@x.test" in await store.suppressions.suppressed(["u@x.test"], "acme.test", NOW)

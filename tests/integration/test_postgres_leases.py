@@ -203,12 +203,12 @@ async def test_a_restarted_node_takes_its_work_back_at_once(cluster: Cluster) ->
     assert keys(await again.queue.claim(NOW, ROOMY)) == [("A", 0)]
 
 
-async def test_what_a_dead_node_has_in_flight_is_left_to_its_next_start_for_a_minute(cluster: Cluster) -> None:
+async def test_what_a_dead_node_has_in_flight_is_left_to_its_next_start_for_a_while(cluster: Cluster) -> None:
     """It may have delivered that, and only its journal knows."""
     first, second = await cluster.node("first"), await cluster.node("second")
     await first.queue.enqueue(accepted("A", "x@a.test", "y@a.test"))
     await first.queue.claim(NOW, ROOMY)
-    await cluster.die(first, ago=30)
+    await cluster.die(first, ago=15)
     await until(lambda: cluster.lines("second", "node.gone"))
     assert await second.queue.claim(NOW, ROOMY) == []
     await first.close()
@@ -224,7 +224,7 @@ async def test_a_node_that_lost_its_lease_settles_until_others_take_over(cluster
     first, _ = await cluster.node("first"), await cluster.node("second")
     await first.queue.enqueue(accepted("A", "x@a.test"))
     (claimed,) = await first.queue.claim(NOW, ROOMY)
-    await cluster.die(first, ago=30)
+    await cluster.die(first, ago=15)
     await until(lambda: cluster.lines("second", "node.gone"))
     (written,) = await first.queue.apply([settle(claimed, State.DELIVERED, NOW)])
     assert [entry.state for entry in written.entries] == [State.DELIVERED]

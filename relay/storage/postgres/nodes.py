@@ -26,7 +26,7 @@ HEARTBEAT = 3.0
 """Seconds between two heartbeats."""
 
 
-TAKEOVER = 60.0
+TAKEOVER = 30.0
 """Seconds after the last heartbeat of a node until others take its entries over.
 
 A server may have accepted some of them. Only the node has the record of that, in its delivery journal: it has this time
