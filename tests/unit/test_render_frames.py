@@ -36,6 +36,7 @@ POLICY = MessagePolicy(
     added_fields=b"Received: here\r\n",
     unsubscribe_url="https://t.acme.test",
     bounce_address="bounces@acme.test",
+    unproven_sender=True,
     send_at=1_800_000_000.5,
     tracking=Tracking(base_url="https://t.acme.test", exclude_hosts=("a.test", "*.b.test"), pixel="start"),
     return_path="bounce.acme.test",
