@@ -16,61 +16,41 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self.events = Counter("relay_events_total", "Events by kind", ["kind"], registry=self.registry)
         self.delay = Histogram(
             "relay_delivery_delay_seconds", "From acceptance to delivery", buckets=_DELAYS, registry=self.registry
         )
-        self.refused = Counter(
-            "relay_refused_total", "SMTP transactions refused, by reply code", ["code"], registry=self.registry
+        self.events = self._counter("events_total", "Events by kind", "kind")
+        self.events_folded = self._counter("events_folded_total", "Opens and clicks that were counted in another event")
+        self.events_shed = self._counter(
+            "events_shed_total", "Opens and clicks that were not kept because disk space is short"
         )
-        self.events_folded = Counter(
-            "relay_events_folded_total", "Opens and clicks that were counted in another event", registry=self.registry
+        self.refused = self._counter("refused_total", "SMTP transactions refused, by reply code", "code")
+        self.smtp_connections = self._gauge("smtp_connections", "Open connections to a listener", "listener")
+        self.spam_checks = self._counter(
+            "spam_checks_total", "Messages given to the spam filter, by result: ham, spam, later, unchecked", "result"
         )
-        self.events_shed = Counter(
-            "relay_events_shed_total",
-            "Opens and clicks that were not kept because disk space is short",
-            registry=self.registry,
+        self.render_failures = self._counter(
+            "render_failures_total", "Messages sent as they came because a renderer failed"
         )
-        self.smtp_connections = Gauge(
-            "relay_smtp_connections", "Open connections to a listener", ["listener"], registry=self.registry
+        self.render_restarts = self._counter("render_restarts_total", "Renderers that ended or did not start")
+        self.alerts = self._counter("lane_pauses_total", "Lanes paused, by category of the reply", "category")
+        self.identity_pauses = self._counter("identity_pauses_total", "Identities paused, by cause", "cause")
+        self.identities_paused = self._gauge("identities_paused", "Identities that are paused")
+        self.audit_leaks = self._gauge("audit_leaks", "Leaks that the last audit found")
+        self.tracking_up = self._gauge("tracking_up", "1 while the tracker answers by this base URL", "base_url")
+        self.certificate_expires = self._gauge(
+            "certificate_expires", "End of the validity of a listener's certificate, in Unix seconds", "listener"
         )
-        self.spam_checks = Counter(
-            "relay_spam_checks_total",
-            "Messages given to the spam filter, by result: ham, spam, later, unchecked",
-            ["result"],
-            registry=self.registry,
-        )
-        self.render_failures = Counter(
-            "relay_render_failures_total",
-            "Messages sent as they came because a renderer failed",
-            registry=self.registry,
-        )
-        self.render_restarts = Counter(
-            "relay_render_restarts_total", "Renderers that ended or did not start", registry=self.registry
-        )
-        self.alerts = Counter(
-            "relay_lane_pauses_total", "Lanes paused, by category of the reply", ["category"], registry=self.registry
-        )
-        self.identity_pauses = Counter(
-            "relay_identity_pauses_total", "Identities paused, by cause", ["cause"], registry=self.registry
-        )
-        self.identities_paused = Gauge("relay_identities_paused", "Identities that are paused", registry=self.registry)
-        self.audit_leaks = Gauge("relay_audit_leaks", "Leaks that the last audit found", registry=self.registry)
-        self.tracking_up = Gauge(
-            "relay_tracking_up", "1 while the tracker answers by this base URL", ["base_url"], registry=self.registry
-        )
-        self.certificate_expires = Gauge(
-            "relay_certificate_expires",
-            "End of the validity of a listener's certificate, in Unix seconds",
-            ["listener"],
-            registry=self.registry,
-        )
-        self.damaged = Counter(
-            "relay_damaged_total", "Queue entries held because the stored message is damaged", registry=self.registry
-        )
-        self.store_trouble = Gauge("relay_store_trouble", "1 while the store does not answer", registry=self.registry)
+        self.damaged = self._counter("damaged_total", "Queue entries held because the stored message is damaged")
+        self.store_trouble = self._gauge("store_trouble", "1 while the store does not answer")
         self._depth = _Depth()
         self.registry.register(self._depth)
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(f"relay_{name}", text, labels, registry=self.registry)
+
+    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        return Gauge(f"relay_{name}", text, labels, registry=self.registry)
 
     def count(self, kind: str, number: int = 1) -> None:
         """Increase the counter of a kind of event."""

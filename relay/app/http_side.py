@@ -124,15 +124,6 @@ class HttpSide:
 
     def _admin_routes(self) -> Sequence[Sequence[web.RouteDef]]:
         context, store, pauses = self.context, self.context.store, self.outbound.runner.shared_pauses
-        queue = QueueRoutes(
-            store=store.queue,
-            stories=store.reports,
-            limits=store.limits,
-            clock=context.clock,
-            publish=context.observer.publish,
-            wake=self.outbound.runner.wake,
-            slots_released=self.outbound.advancer.request,
-        )
         return [
             ServerRoutes(
                 status=self.status,
@@ -140,7 +131,7 @@ class HttpSide:
                 configuration=self.configuration,
                 metrics=context.observer.metrics.exposition,
             ).table(),
-            queue.table(),
+            self._queue_routes().table(),
             DomainRoutes(self.outbound.signing).table(),
             IdentityRoutes(self.inbound.verifier, store.limits, pauses.identities).table(),
             IdentityPauseRoutes(
@@ -163,6 +154,18 @@ class HttpSide:
             ).table(),
             UnsubscribeRoutes(store.unsubscribes, context.settings, context.clock).table(),
         ]
+
+    def _queue_routes(self) -> QueueRoutes:
+        context, store = self.context, self.context.store
+        return QueueRoutes(
+            store=store.queue,
+            stories=store.reports,
+            limits=store.limits,
+            clock=context.clock,
+            publish=context.observer.publish,
+            wake=self.outbound.runner.wake,
+            slots_released=self.outbound.advancer.request,
+        )
 
     def _dashboard_routes(self) -> DashboardRoutes:
         context = self.context

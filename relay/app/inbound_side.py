@@ -56,7 +56,24 @@ async def open_inbound_side(context: AppContext, outbound: OutboundSide) -> Inbo
     """Load the verified senders, and build the listeners and their handlers. `listen` opens the listeners."""
     exchangers = MailExchangers(context.settings, context.new_resolver)
     proven = await _verified_senders(context)
-    submission = SubmissionHandler(
+    submission = _submission(context, outbound, proven)
+    processor = _processor(context, outbound, exchangers)
+    servers = _servers(context, submission, _inbound_handler(context, outbound, processor))
+    certificates = CertificateWatch(
+        servers,
+        context.settings,
+        metrics=context.observer.metrics,
+        log=context.log,
+        clock=context.clock,
+        alert=context.alert,
+    )
+    verifier = Verifier(_verification_tools(context, outbound, exchangers, submission), proven, context.log)
+    owner_verification = OwnerVerification(verifier, context.observer.store_trouble)
+    return InboundSide(servers, exchangers, processor, verifier, certificates, owner_verification)
+
+
+def _submission(context: AppContext, outbound: OutboundSide, proven: VerifiedSenders) -> SubmissionHandler:
+    return SubmissionHandler(
         settings=context.settings,
         store=context.store.queue,
         limits=context.store.limits,
@@ -71,7 +88,11 @@ async def open_inbound_side(context: AppContext, outbound: OutboundSide) -> Inbo
         spam=ConfiguredFilter(context.settings, context.observer),
     )
 
-    tools = VerificationTools(
+
+def _verification_tools(
+    context: AppContext, outbound: OutboundSide, exchangers: MailExchangers, submission: SubmissionHandler
+) -> VerificationTools:
+    return VerificationTools(
         settings=context.settings,
         keyring=outbound.keyring,
         store=context.store.verifications,
@@ -83,20 +104,6 @@ async def open_inbound_side(context: AppContext, outbound: OutboundSide) -> Inbo
         new_id=context.new_id,
         submit=submit_as(submission),
     )
-
-    processor = _processor(context, outbound, exchangers)
-    servers = _servers(context, submission, _inbound_handler(context, outbound, processor))
-    certificates = CertificateWatch(
-        servers,
-        context.settings,
-        metrics=context.observer.metrics,
-        log=context.log,
-        clock=context.clock,
-        alert=context.alert,
-    )
-    verifier = Verifier(tools, proven, context.log)
-    owner_verification = OwnerVerification(verifier, context.observer.store_trouble)
-    return InboundSide(servers, exchangers, processor, verifier, certificates, owner_verification)
 
 
 async def _verified_senders(context: AppContext) -> VerifiedSenders:

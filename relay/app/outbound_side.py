@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from relay.app.alerts import AlertMailer
@@ -15,6 +15,7 @@ from relay.delivery.smtp_delivery import SmtpDelivery
 from relay.domains.keys import Keys
 from relay.domains.signing_keys import SigningKeys
 from relay.queue.context import QueueContext
+from relay.queue.ports import JournalRecord
 from relay.queue.runner import Runner
 from relay.queue.settler import Settler
 from relay.queue.slot_advance import SlotAdvancer
@@ -145,12 +146,21 @@ async def _recovered_queue(
         watch=context.observer,
     )
 
-    # Recorded deliveries are settled before the runner claims entries, so that they are not sent again.
+    await _recover(context, queue_context, journal, recorded)
+    return queue_context
+
+
+async def _recover(
+    context: AppContext,
+    queue_context: QueueContext,
+    journal: DeliveryJournalFile,
+    recorded: Sequence[JournalRecord],
+) -> None:
+    """Settle the recorded deliveries before the runner claims entries, so that they are not sent again."""
     recovered = await Settler(queue_context).recover(recorded)
     journal.clear()
     if recovered.waiting or recovered.delivered:
         context.log("queue.recovered", entries=recovered.waiting, delivered=recovered.delivered)
-    return queue_context
 
 
 def _open_delivery(context: AppContext, resolver: Resolver, journal: DeliveryJournalFile) -> SmtpDelivery:

@@ -77,16 +77,18 @@ def forward(
     policy = _policy(settings, target, to, copies, trace.encode("utf-8", "replace"))
     policy = replace(policy, unproven_sender=bool(transaction.envelope.reverse_path) and not proven)
     message = _message(transaction, found, policy, queue_id, now, about)
-    details = {
+    recipients, details = _recipients(transaction, address, to, copies), _details(message, len(content))
+    lifetime = settings.queue.lifetime
+    return own_message(message, content, recipients, lifetime=lifetime, about={"forward_of": about}, details=details)
+
+
+def _details(message: Message, size: int) -> dict[str, object]:
+    return {
         "reverse_path": message.reverse_path,
         "message_id": message.message_id,
-        "size": len(content),
+        "size": size,
         "client": message.client,
     }
-    recipients = _recipients(transaction, address, to, copies)
-    return own_message(
-        message, content, recipients, lifetime=settings.queue.lifetime, about={"forward_of": about}, details=details
-    )
 
 
 def _policy(

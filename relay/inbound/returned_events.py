@@ -93,13 +93,9 @@ def evidence(
     if subject.story.message.origin == "forward":
         return ()  # Its recipient is the reader of an identity: without mail to it, answers would be lost.
 
-    found = Suppression(
-        canonical(entry.recipient),
-        proof.scope,
-        COMPLAINT,
+    found = replace(
+        Suppression(canonical(entry.recipient), proof.scope, COMPLAINT, queue_id=subject.queue_id, created_at=now),
         reply=about.diagnostic[:_LONGEST],
-        queue_id=subject.queue_id,
-        created_at=now,
         provenance=proof.provenance,
         proof=proof.by,
     )

@@ -160,16 +160,7 @@ def _created(
     checked: SpamResult | Unchecked | None,
     now: float,
 ) -> tuple[Event, ...]:
-    shared: dict[str, object] = {
-        "reverse_path": message.reverse_path,
-        "message_id": message.message_id,
-        "size": message.size,
-        "client": message.client,
-    }
-    if unknown:
-        shared["ignored_fields"] = list(unknown)
-    if checked is not None:
-        shared |= checked.event_fields
+    shared = _message_fields(message, unknown, checked)
     is_spam = isinstance(checked, SpamResult) and checked.verdict == "spam"
     why: dict[str, object] = {"category": SPAM} if is_spam else {}
     labels = message.labels
@@ -201,6 +192,23 @@ def _created(
     ]
 
     return (*created, *dropped)
+
+
+def _message_fields(
+    message: Message, unknown: tuple[str, ...], checked: SpamResult | Unchecked | None
+) -> dict[str, object]:
+    """Return the fields of the events that all recipients share."""
+    shared: dict[str, object] = {
+        "reverse_path": message.reverse_path,
+        "message_id": message.message_id,
+        "size": message.size,
+        "client": message.client,
+    }
+    if unknown:
+        shared["ignored_fields"] = list(unknown)
+    if checked is not None:
+        shared |= checked.event_fields
+    return shared
 
 
 def _route_of(entry: Entry, policy: MessagePolicy) -> dict[str, object]:
