@@ -179,7 +179,7 @@ def _recipient(values: dict[str, str]) -> Recipient | None:
     diagnostic = without_type(values.get("diagnostic", ""))[:_MAX_DIAGNOSTIC]
     status = _status(values.get("status", ""), diagnostic)
     return Recipient(
-        address=original if "@" in original else final,
+        address=original if "@" in original or not final else final,
         action=_action(values.get("action", ""), status),
         status=status,
         code=smtp_code(diagnostic),

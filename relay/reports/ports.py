@@ -173,7 +173,7 @@ class AuditStore(Protocol):
         """
 
     async def step(self, after: str) -> tuple[Sequence[AuditedMessage], str | None]:
-        """Return the messages of a step of about 1000 entries that begins behind that queue id, in order.
+        """Return the messages of a step of about 500 entries that begins behind that queue id, in order.
 
         The second value is where the next step begins, None after the last one.
         """

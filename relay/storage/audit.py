@@ -13,7 +13,7 @@ from relay.storage.database import Connection, Operation
 
 T = TypeVar("T")
 
-STEP = 1000
+STEP = 500
 """Entries in a step, at most, besides those of its last message."""
 
 BOUNDS = tuple(

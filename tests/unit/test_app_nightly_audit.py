@@ -62,7 +62,7 @@ class Night:
 
 @pytest.fixture(autouse=True)
 def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(nightly_audit, "STEP_PAUSE", 0.0)
+    monkeypatch.setattr(nightly_audit, "PAUSE_FACTOR", 0.0)
 
 
 def test_it_is_due_at_three_in_the_night() -> None:
