@@ -45,6 +45,7 @@ from relay.config.transport import Bounces, Delivery, Imap, Listener, Provider, 
 from relay.config.values import DomainName, MailAddress, Name, Section
 from relay.mail.canonical_address import canonical, domain_of, keys_of
 from relay.mail.lane import DIRECT
+from relay.mail.registrable_domain import registrable
 
 __all__ = [
     "Admin",
@@ -211,6 +212,11 @@ class Settings(Section):
     def mailbox_domains(self) -> frozenset[str]:
         """Domains of identities, sending domains and the host: mail to them is accepted if their MX is this relay."""
         return frozenset((*map(domain_of, self.identities), *self.domains, self.server.hostname))
+
+    @cached_property
+    def organisations(self) -> frozenset[str]:
+        """The registrable domains of all domains of this relay."""
+        return frozenset(map(registrable, self.mailbox_domains | self.return_domains)) - {""}
 
     def srs_domain(self, sender: str, address: str) -> str:
         """Return the domain of the reverse-path of forwarded mail that was sent to an address of this sender.

@@ -13,5 +13,7 @@ def is_own_sender(settings: Settings, reverse_path: str, authors: Sequence[str])
     The client was accepted as that author, by its credential or its network. `refuse_sender` refuses addresses of
     identities of others. Any other address is an outsider's: nothing but SPF or DKIM proves it.
     """
-    domains = (*map(domain_of, authors), *settings.mailbox_domains, *settings.return_domains)
-    return registrable(domain_of(reverse_path)) in {registrable(one) for one in domains if one}
+    organisation = registrable(domain_of(reverse_path))
+    if organisation in {registrable(domain_of(one)) for one in authors}:
+        return True
+    return organisation in settings.organisations

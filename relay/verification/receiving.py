@@ -55,7 +55,9 @@ async def send_code(tools: Tools, identity: str, step: CodeStep, limit: int = PE
     issued = await tools.store.decide_within(quotas, now, identity, issuing)
     if isinstance(issued, TooMany):
         again = f"again at {time_json(issued.again_at)}; the last code may still be good"
-        return failed(step, f"{limit} codes were sent within an hour already", again)
+        return failed(
+            step, f"{limit} codes for {identity}, or {PER_ADDRESS} to its readers, were sent within an hour", again
+        )
     base_url, page = settings.base_url_for(identity), settings.verification_page(identity)
     link = f"{base_url}/v/{sign_token(keyring, Token(Kind.VERIFY, queue_id, 0))}" if base_url else ""
     mail = code_mail(queue_id, identity, readers, code, link, page)
