@@ -21,6 +21,7 @@ from relay.verification.challenge import LIFETIME
 from relay.verification.messages import code_mail, response_mail
 from relay.verification.messages import test_mail as mail_of_test
 from relay.verification.received_copies import remarks_on
+from relay.verification.receiving import PER_ADDRESS
 from relay.verification.sending import copy_address
 from relay.verification.tracking import response_address
 from tests.servers.verification_side import RING, VerificationSide
@@ -276,3 +277,15 @@ class TestRemarks:
         assert [one.status for one in remarks] == statuses
         assert remarks[0].text.startswith("Authentication-Results: relay.test; spf=")
         assert all(one.fix for one in remarks if one.status != "ok")
+
+
+async def test_one_mailbox_gets_a_bounded_number_of_codes_whatever_number_of_identities_it_reads(
+    tmp_path: Path,
+) -> None:
+    identities = {f"i{number}@acme.test": {"forward_to": ["Victim@bank.test"]} for number in range(PER_ADDRESS + 1)}
+    store = await SqliteStore.open(tmp_path / "relay.db", now=NOW)
+    side = VerificationSide(store, Settings.model_validate({"identities": identities}), lambda: NOW)
+    states = [(await side.verifier.run(identity, "receiving"))["state"] for identity in identities]
+    assert states == ["pending"] * PER_ADDRESS + ["failed"]
+    assert len(side.sent) == PER_ADDRESS
+    await store.close()
