@@ -35,6 +35,7 @@ from relay.tracker import pages, responses
 from relay.tracker.canary import is_canary
 from relay.tracker.client import Client, Network, client_address, client_group, is_trusted, parse_client
 from relay.tracker.fast_path import Delay, PixelFastPath, PixelRequest
+from relay.tracker.forwarded import forwarded_for
 from relay.tracker.link_blocks import LinkBlocks
 from relay.tracker.ports import AddressVerification
 from relay.tracker.recorder import Recorder
@@ -62,10 +63,10 @@ class Tracker:
     """Answers readers and records opens, clicks and unsubscribes.
 
     `keyring` is called for each request, so that new keys need no restart. `checks` gives the state for /healthz.
-    X-Forwarded-For is trusted from `trusted_proxies` only. Without `verification`, as in a standalone tracker, the
-    pages that verify addresses ask for the code. Without `subscription` the unsubscribe page is the same for all.
-    `blocks` returns the blocked links. `on_folded` is called with the number of events that were counted in another one
-    (`relay.tracker.repeats`).
+    X-Forwarded-For and Forwarded are trusted from `trusted_proxies` only. Without `verification`, as in a standalone
+    tracker, the pages that verify addresses ask for the code. Without `subscription` the unsubscribe page is the same
+    for all. `blocks` returns the blocked links. `on_folded` is called with the number of events that were counted in
+    another one (`relay.tracker.repeats`).
     """
 
     def __init__(
@@ -269,8 +270,9 @@ class Tracker:
 
     def _client(self, request: web.BaseRequest) -> tuple[str, Client]:
         """Return address and description of the client."""
-        forwarded_for = ",".join(request.headers.getall("X-Forwarded-For", ()))
-        address = client_address(cast("Connection", request.protocol).client, forwarded_for, self._trusted)
+        hops = ",".join(request.headers.getall("X-Forwarded-For", ()))
+        hops = hops or forwarded_for(",".join(request.headers.getall("Forwarded", ())))
+        address = client_address(cast("Connection", request.protocol).client, hops, self._trusted)
         return address, parse_client(request.method, request.headers)
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
 
 from relay.events.event import Kind
+from relay.tracker.forwarded import hop_address, hops_of, plain_address
 from relay.tracker.user_agents import Requester, known_client
 
 Network = IPv4Network | IPv6Network
@@ -63,14 +64,14 @@ def client_address(peer: str, forwarded_for: str, trusted: Sequence[Network]) ->
 
     Entries are read from the right, as long as a trusted proxy added them. Invalid addresses end the search.
     """
-    address = peer
-    for hop in reversed(forwarded_for.split(",")[-32:]):
+    address = plain_address(peer) or peer
+    for hop in reversed(hops_of(forwarded_for)):
         if not is_trusted(address, trusted):
             return address
-        try:
-            address = str(ip_address(hop.strip().strip("[]")))
-        except ValueError:
+        found = hop_address(hop)
+        if found is None:
             return address
+        address = found
     return address
 
 

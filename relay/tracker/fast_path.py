@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import Protocol
 
 from relay.tracker.client import Client, parse_client
+from relay.tracker.forwarded import forwarded_for
 
 MAX_REQUEST = 2048
 """Octets of a request on the fast path, at most."""
@@ -36,7 +37,7 @@ _HOST = re.compile(r"[A-Za-z0-9.-]+(?::[0-9]{1,5})?")
 
 @dataclass(frozen=True, slots=True)
 class PixelRequest:
-    """A pixel request of the usual form: token, client, and the X-Forwarded-For field."""
+    """A pixel request of the usual form: token, client, and the addresses of X-Forwarded-For or Forwarded."""
 
     token: str
     client: Client
@@ -57,7 +58,10 @@ def parse_pixel_request(data: bytes) -> PixelRequest | None:
 
 @lru_cache(maxsize=1024)
 def _parse_fields(text: str) -> tuple[Client, str] | None:
-    """Return client and X-Forwarded-For, None if a field is unusual. Cached: clients repeat their header fields."""
+    """Return client and X-Forwarded-For, or what Forwarded has in its place; None if a field is unusual.
+
+    Cached: clients repeat their header fields.
+    """
     fields: dict[str, str] = {}
     for line in text.split("\r\n"):
         field_name, _, value = line.partition(": ")
@@ -67,7 +71,7 @@ def _parse_fields(text: str) -> tuple[Client, str] | None:
         fields[name] = value
     if _HOST.fullmatch(fields.get("Host", "")) is None or fields.get("Connection", "keep-alive") != "keep-alive":
         return None
-    return parse_client("GET", fields), fields.get("X-Forwarded-For", "")
+    return parse_client("GET", fields), fields.get("X-Forwarded-For") or forwarded_for(fields.get("Forwarded", ""))
 
 
 MAX_BATCH = 64
