@@ -33,19 +33,38 @@ def without_mbox_lines(content: bytes) -> bytes:
     return content if found is None else content[found.end() :]
 
 
+def stray_line(content: bytes, found: Sequence[Field]) -> int | None:
+    """Return the offset of the first line of the header that is no field, None when there is none."""
+    at = 0
+    for field in found:
+        if field.start != at:
+            return at
+        at = field.end
+    stop = body_start(content)
+    return at if at < stop and content[at:stop] != b"\r\n" else None
+
+
+def with_header_end(content: bytes, found: Sequence[Field]) -> bytes:
+    """Return the message with an empty line before its first line that is no field, where other servers see its body.
+
+    Content that begins with such a line stays, and so does content without one.
+    """
+    at = stray_line(content, found)
+    return content[:at] + b"\r\n" + content[at:] if at else content
+
+
 def line_fault(content: bytes, found: Sequence[Field], kept: Iterable[Field]) -> str:
     """Return what is wrong with the lines of the header, "" for nothing.
 
     `found` are all fields, `kept` those that leave: a line of these over 998 octets must have a blank to be folded at.
+    A line that is no field begins the body if no field follows, or a delimiter of MIME parts before one. Content that
+    begins with a blank has no header.
     """
-    stop = body_start(content)
-    at = 0
-    for field in found:
-        if field.start != at:
+    at = stray_line(content, found)
+    if at is not None and not content.startswith((b" ", b"\t")):
+        following = next((field.start for field in found if field.start > at), None)
+        if at == 0 or (following is not None and b"\n--" not in content[max(at - 1, 0) : following]):
             return _no_field(content, at)
-        at = field.end
-    if at < stop and content[at:stop] != b"\r\n":
-        return _no_field(content, at)
 
     for field in kept:
         if field.end - field.start > LINE_LIMIT and fold(content[field.start : field.end]) is None:

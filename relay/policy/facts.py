@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from relay.mail.address_list import Unreadable
 from relay.mail.authors import AuthorError, Authors, addresses_in, parse_authors
 from relay.mail.control_headers import Instructions, is_removed, parse_instructions
-from relay.mail.header_lines import line_fault
+from relay.mail.header_lines import line_fault, stray_line
 from relay.mail.headers import Field, fields, first_text, named
 from relay.mail.received import relay_hosts
 
@@ -47,6 +47,11 @@ def parse_facts(content: bytes) -> MessageFacts:
     Raises InstructionError for an invalid X-Relay-* field.
     """
     found = fields(content)
+    header_fault = line_fault(content, found, [one for one in found if not is_removed(one)])
+    body_at = stray_line(content, found)
+    if body_at:
+        found = [one for one in found if one.start < body_at]
+
     authors, author_fault = Authors((), ()), ""
     try:
         authors = parse_authors(content, found)
@@ -62,7 +67,7 @@ def parse_facts(content: bytes) -> MessageFacts:
         relays=relay_hosts(content, found),
         instructions=parse_instructions(content, found),
         agents=authors.agents,
-        header_fault=line_fault(content, found, [one for one in found if not is_removed(one)]),
+        header_fault=header_fault,
         author_fault=author_fault,
         reply_to=_reply_to(content, found),
         is_signed=any(named(found, b"dkim-signature")),

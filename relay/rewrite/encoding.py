@@ -5,7 +5,7 @@ import re
 from bisect import bisect_right
 from itertools import accumulate
 
-from relay.mail.header_lines import LINE_LIMIT, fold_fields
+from relay.mail.header_lines import LINE_LIMIT, fold_fields, with_header_end
 from relay.mail.headers import Field, fields, named
 from relay.rewrite.mime import IDENTITY_ENCODINGS, Part, walk
 
@@ -183,9 +183,11 @@ def adapt_to_next_hop(content: bytes, eight_bit: bool) -> bytes:
 
     Parts with bytes over 127 are re-encoded without `eight_bit` (8BITMIME), parts with lines over 998 octets always:
     text as quoted-printable, all else as base64. Header lines over 998 octets are folded, unless a DKIM signature
-    covers them octet by octet. Signed and encrypted parts stay unchanged, and so do raw 8-bit header fields. The parts
-    of a message with a DKIM signature or a malformed structure stay unchanged too. Call this before signing.
+    covers them octet by octet. A header ends before its first line that is no field. Signed and encrypted parts stay
+    unchanged, and so do raw 8-bit header fields. The parts of a message with a DKIM signature or a malformed structure
+    stay unchanged too. Call this before signing.
     """
+    content = _conforming_header(content)
     if (eight_bit or content.isascii()) and not has_long_line(content):
         return content
     content = _folded_header(content)
@@ -205,6 +207,13 @@ def adapt_to_next_hop(content: bytes, eight_bit: bool) -> bytes:
         return content
     pieces.append(content[at:])
     return b"".join(pieces)
+
+
+def _conforming_header(content: bytes) -> bytes:
+    """Return the content with the empty line that its header lacks, unchanged if it has a signature."""
+    found = fields(content)
+    is_signed = any(True for _ in named(found, b"dkim-signature"))
+    return content if is_signed else with_header_end(content, found)
 
 
 def _folded_header(content: bytes) -> bytes:

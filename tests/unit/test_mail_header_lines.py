@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.mail.header_lines import LINE_LIMIT, fold, fold_fields, line_fault, without_mbox_lines
+from relay.mail.header_lines import LINE_LIMIT, fold, fold_fields, line_fault, with_header_end, without_mbox_lines
 from relay.mail.headers import fields
 from relay.mailauth.dkim_sign import relaxed_header
 
@@ -86,11 +86,10 @@ def test_other_fields_stay_the_same_bytes() -> None:
     ("content", "line"),
     [
         (b"A: b\r\nFrom me Mon Nov 30 10:00:00 2026\r\nC: d\r\n\r\nbody\r\n", "From me Mon Nov 30 10:00:00 2026"),
-        (b"A: b\r\nno field\r\n\r\nbody\r\n", "no field"),
-        (b"A: b\r\nbody without an empty line", "body without an empty line"),
-        (b" folded: nothing\r\nA: b\r\n\r\n", " folded: nothing"),
+        (b"A: b\r\nno field\r\nC: d\r\n\r\nbody\r\n", "no field"),
         (b"f\xc3\xbcr: x\r\n\r\n", r"f\xfcr: x"),
         (b": x\r\n\r\n", ": x"),
+        (b"hello\r\nworld\r\n", "hello"),
         (b"x" * 500 + b"\r\n\r\n", "x" * 60),
     ],
 )
@@ -105,6 +104,30 @@ def test_a_line_that_is_no_field_is_named(content: bytes, line: str) -> None:
 )
 def test_a_header_of_fields_has_no_fault(content: bytes) -> None:
     assert line_fault(content, fields(content), fields(content)) == ""
+
+
+@pytest.mark.parametrize(
+    ("header", "body"),
+    [
+        (b"A: b\r\n", b"body without an empty line"),
+        (b"A: b\r\n", b"<p>no field</p>\r\n\r\nC: d\r\n"),
+        (b"A: b\r\n c\r\n", b"This is MIME\r\n--x\r\nContent-Type: text/html\r\n\r\nhello\r\n--x--\r\n"),
+        (b"A: b\r\n", b"--x\r\nContent-Type: text/html\r\n\r\nhello\r\n--x--\r\n"),
+    ],
+)
+def test_a_line_that_no_field_follows_begins_the_body(header: bytes, body: bytes) -> None:
+    content = header + body
+    found = fields(content)
+    assert line_fault(content, found, found) == ""
+    ended = with_header_end(content, found)
+    assert ended == header + b"\r\n" + body
+    assert with_header_end(ended, fields(ended)) is ended
+
+
+def test_content_that_begins_with_a_blank_has_no_header() -> None:
+    content = b"   \r\nA: b\r\n\r\nbody\r\n"
+    assert line_fault(content, fields(content), fields(content)) == ""
+    assert with_header_end(content, fields(content)) is content
 
 
 @pytest.mark.parametrize(

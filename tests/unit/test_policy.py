@@ -268,9 +268,15 @@ class TestDecide:
         assert isinstance(decided(settings(), *[own] * 3, *[other] * 50), Acceptance)
 
     def test_a_header_with_a_line_that_may_not_leave(self) -> None:
-        assert refusal(settings(), "no field").startswith("554 5.6.0 The header has a line that is no field: ")
+        assert refusal(settings(), "From: app@acme.test", "no field", "Subject: x").startswith(
+            "554 5.6.0 The header has a line that is no field: "
+        )
         assert refusal(settings(), "X: " + "a" * 999).startswith("554 5.6.0 The field x has a line of more than 998 ")
         assert isinstance(decided(settings(), "Bcc: " + "a" * 999), Acceptance)
+
+    def test_fields_behind_the_end_of_a_header_are_body(self) -> None:
+        found = facts("From: app@acme.test", "Subject: x", "no field", "--x", "Subject: y", "From: other@acme.test")
+        assert (found.senders, found.subject, found.header_fault) == (("app@acme.test",), "x", "")
 
     def test_a_provider_that_is_not_there_is_refused_with_those_that_are(self) -> None:
         told = refusal(settings(**PROVIDERS), "From: a@acme.test", "X-Relay-Provider: nws")

@@ -71,6 +71,13 @@ def test_a_signature_over_the_octets_of_the_header_is_not_broken(signature: byte
     assert adapt_to_next_hop(content, eight_bit=True) is content
 
 
+def test_a_header_ends_before_a_line_that_is_no_field_unless_it_is_signed() -> None:
+    content = b"Subject: x\r\nno field\r\nTo: a@x.test\r\n\r\nbody\r\n"
+    assert adapt_to_next_hop(content, eight_bit=True) == content.replace(b"no field", b"\r\nno field")
+    signed = b"DKIM-Signature: c=relaxed/relaxed\r\n" + content
+    assert adapt_to_next_hop(signed, eight_bit=True) is signed
+
+
 def test_long_lines_in_headers_of_parts_are_folded_beside_every_encoding() -> None:
     long = b"Content-Description: " + b"word " * 300 + b"\r\n"
     part = b"--x\r\n" + long + b"Content-Transfer-Encoding: base64\r\n\r\nYWJj\r\n"
