@@ -84,6 +84,7 @@ async def fill(path: Path, now: float) -> None:
             "INSERT INTO domain_watch VALUES ('acme.test', 'w', ?, ?, ?, 'passing', ?, '{}', '[]', 1)", (now,) * 4
         )
         raw.execute("INSERT INTO tracking_hosts VALUES ('https://t.acme.test', ?)", (now,))
+        raw.execute("INSERT INTO link_blocks VALUES ('key', 'host', 'evil.test', ?, '')", (now,))
         raw.execute("INSERT INTO pauses VALUES ('mx:x.test', ?, ?, '554 no', 'blocked', '')", (now, now + 900))
         raw.execute("INSERT INTO link_blocks VALUES ('k', 'host', 'evil.test', ?, 'phishing')", (now,))
         raw.execute("INSERT INTO identity_outcomes VALUES ('a@acme.test', 500000, 9, 2, 1)")
