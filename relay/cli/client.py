@@ -2,21 +2,61 @@
 
 import http.client
 import json
+import os
 import socket
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, NoReturn
 from urllib.parse import quote, urlencode
 
 import click
 
-from relay.cli.common import EX_TEMPFAIL, EX_UNAVAILABLE, settings_or_exit
-from relay.config import Settings
+from relay.cli.common import EX_CONFIG, EX_TEMPFAIL, EX_UNAVAILABLE
+from relay.config import Settings, check
+from relay.config.server import Admin, Server
+from relay.config.sources import read_sources
 
 TIMEOUT = 30.0
 """Seconds to wait for a response."""
+
+
+def _socket_of(config: Path) -> Path:
+    """Return the socket of a configuration. Its warnings are printed, and its faults too.
+
+    Faults end the command with 78, unless a server answers: it runs by what it read before.
+    """
+    settings, faults, warnings = check(config, os.environ)
+    for one in (*warnings, *faults):
+        click.echo(f"warning: {one}" if one in warnings else str(one), err=True)
+    if settings is not None:
+        return settings.server.data_dir / settings.admin.socket
+
+    tree = read_sources(config, os.environ)
+    names = [
+        default if (value := tree.table(path)) is None else value
+        for path, default in ((("server", "data_dir"), str(Server().data_dir)), (("admin", "socket"), Admin().socket))
+    ]
+    if all(isinstance(name, str) and name and "\0" not in name for name in names):
+        path = config.parent.joinpath(*names)
+        with suppress(PermissionError):
+            if accepts_connections(path):
+                return path
+    sys.exit(EX_CONFIG)
+
+
+def accepts_connections(path: Path) -> bool:
+    """Tell whether a server listens on a Unix socket. Raises PermissionError if this user may not ask."""
+    with closing(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)) as probe:
+        probe.settimeout(TIMEOUT)
+        try:
+            probe.connect(str(path))
+        except PermissionError:
+            raise
+        except OSError:
+            return False
+    return True
 
 
 NO_SERVER = "no relay answers on"
@@ -40,20 +80,14 @@ class AdminClient:
     """Sends requests to the server of one configuration. Errors are printed and end the process."""
 
     def __init__(self, config: Path, settings: Settings | None = None) -> None:
-        settings = settings or settings_or_exit(config)
-        self._socket = settings.server.data_dir / settings.admin.socket
+        self._socket = settings.server.data_dir / settings.admin.socket if settings else _socket_of(config)
 
     def silence(self) -> str:
         """Return why no server can be asked, "" if one accepts connections on the socket."""
-        with closing(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)) as probe:
-            probe.settimeout(TIMEOUT)
-            try:
-                probe.connect(str(self._socket))
-            except PermissionError:
-                return _denied(self._socket)
-            except OSError:
-                return f"{NO_SERVER} {self._socket}"
-        return ""
+        try:
+            return "" if accepts_connections(self._socket) else f"{NO_SERVER} {self._socket}"
+        except PermissionError:
+            return _denied(self._socket)
 
     def get(self, path: str, query: Mapping[str, str | Sequence[str]] | None = None) -> Any:
         """Return the JSON response to GET."""

@@ -80,9 +80,9 @@ def _configuration_text(file: Mapping[str, Any]) -> str:
     match file["state"]:
         case "changed":
             changed = ", ".join(file["changed"])
-            return f"configuration changed since it was read ({changed}): reload, with `relay config reload`"
+            return f"configuration changed since it was read: reload ({changed})"
         case "faulty":
-            return "the file has faults: see `relay config check`; the settings read before stay in force"
+            return "configuration changed since it was read, and has faults: see `relay config check`"
     return "as in the file"
 
 

@@ -154,10 +154,18 @@ async def test_status_and_show_say_what_the_file_has_in_addition(tmp_path: Path)
 
         relay.config.write_text(relay.config.read_text() + '[log]\nlevel = "debug"\n[smtp]\nmax_errors = 7\n')
         status = await command(relay, "status")
-        assert "configuration changed since it was read (smtp, log): reload" in status.stdout
+        assert "configuration changed since it was read: reload (smtp, log)" in status.stdout
         shown = (await command(relay, "config", "show")).stdout
         assert "max_errors = 20  # the file has 7: reload" in shown
         assert 'level = "info"  # the file has "debug": restart' in shown
+
+        good = relay.config.read_text()
+        relay.config.write_text(good + "nonsense = 1\n")
+        status = await command(relay, "status")
+        assert status.exit_code == 0
+        assert "smtp.nonsense: unknown key" in status.stderr
+        assert "configuration changed since it was read, and has faults" in status.stdout
+        relay.config.write_text(good)
 
         for _ in range(2):
             reloaded = await command(relay, "config", "reload")
@@ -169,6 +177,9 @@ async def test_status_and_show_say_what_the_file_has_in_addition(tmp_path: Path)
         assert "max_errors = 7\n" in shown
         assert 'level = "info"  # the file has "debug": restart' in shown
     (tmp_path / "data").chmod(0o700)
+    relay.config.write_text(good + "nonsense = 1\n")
+    assert (await command(relay, "status")).exit_code == 78
+    relay.config.write_text(good)
     alone = await command(relay, "config", "show")
     assert "no relay answers on" in alone.stderr
     assert 'level = "debug"\n' in alone.stdout
