@@ -8,8 +8,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from relay.events.ports import StoreError
 from relay.storage.errors import SchemaError
-from relay.storage.postgres.connection import Target, connect
+from relay.storage.postgres.connection import Target, connect, parameters
 from relay.storage.postgres.pooler import refuse_transaction_pooler
 from relay.storage.postgres.store import PostgresStore
 from tests.contract.values import NOW
@@ -101,7 +102,7 @@ async def test_a_node_whose_clock_is_wrong_is_reported_and_delivers_nothing(
         wrong,
         now=NOW,
         clock=lambda: time.time() + offset,
-        log=lambda line, **fields: lines.append((line, fields)),
+        log=lambda line, **fields: lines.append((line, fields)) if line.startswith("node.clock") else None,
     )
     try:
         await until(lambda: list(first.nodes.live) == [first.nodes.id])
@@ -120,3 +121,21 @@ async def test_a_node_whose_clock_is_wrong_is_reported_and_delivers_nothing(
     finally:
         await second.close()
         await first.close()
+
+
+async def test_a_connection_to_a_server_that_became_read_only_is_left(server: PostgresServer, tmp_path: Path) -> None:
+    store = await PostgresStore.open(server.url, tmp_path, now=NOW)
+    try:
+        read_only = "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY"
+        await store._link.run(lambda session: session.execute(read_only))
+        with pytest.raises(StoreError, match="read-only transaction"):
+            await store.database.write(lambda raw: raw.execute("UPDATE nodes SET hostname = hostname"))
+        await store.database.write(lambda raw: raw.execute("UPDATE nodes SET hostname = hostname"))
+    finally:
+        await store.close()
+
+
+def test_of_several_hosts_the_one_that_can_write_is_used() -> None:
+    assert parameters("postgresql://u@a,b/d")["target_session_attrs"] == "read-write"
+    assert parameters("postgresql://u@a,b/d?target_session_attrs=any")["target_session_attrs"] == "any"
+    assert "target_session_attrs" not in parameters("postgresql://u@a/d")

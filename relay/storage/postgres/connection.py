@@ -211,6 +211,11 @@ class PostgresLink:
         session = self._open()
         try:
             return function(session)
+        except psycopg.Error as error:
+            # A server that became read-only or goes down may have a successor behind the same address.
+            if is_away(error):
+                self._drop()
+            raise
         finally:
             self._used_at = time.monotonic()
             if session.raw.broken:
@@ -272,8 +277,13 @@ def seeking(operation: Operation[T]) -> Operation[T]:
 
 
 def parameters(url: str) -> dict[str, Any]:
-    """Return the connection parameters of the URL, with defaults for the time limits it omits."""
-    return _BOUNDS | conninfo_to_dict(url)
+    """Return the connection parameters of the URL, with defaults for the time limits it omits.
+
+    Of several hosts the one that can write is used: after a failover that is another one.
+    """
+    given = conninfo_to_dict(url)
+    several = {"target_session_attrs": "read-write"} if "," in str(given.get("host", "")) else {}
+    return _BOUNDS | several | given
 
 
 def with_password(url: str, password: str) -> str:
