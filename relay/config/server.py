@@ -160,8 +160,8 @@ class Limits(Section):
     identity_daily_ceiling: Count = 250
     unlisted_hourly: Count = 0
     unlisted_daily: Count = 0
-    replies_hourly: Count = 5
-    replies_daily: Count = 20
+    replies_hourly: Count = 20
+    replies_daily: Count = 100
     require_identity: Flag = False
     max_message_size: Octets = 25 * 1024 * 1024
     max_recipients: PositiveCount = 1000

@@ -33,7 +33,7 @@ NETWORK_FORWARDS, NETWORK_RECORDS = (60, 300), (300, 3000)
 AUTHOR_FORWARDS, AUTHOR_RECORDS = (20, 60), (100, 300)
 """Mails of one author to one owner within an hour and a day."""
 
-ADDRESS_RECORDS = (20, 100)
+ADDRESS_RECORDS = (60, 300)
 """Mails recorded for one signed address within an hour and a day."""
 
 CC_FORWARDS, CC_RECORDS = (60, 500), (300, 3000)

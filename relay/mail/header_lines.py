@@ -12,7 +12,7 @@ from relay.mail.headers import Field, body_start
 LINE_LIMIT = 998
 """Octets of a line without its CRLF, at most (RFC 5321 section 4.5.3.1.6)."""
 
-_MBOX_LINES = re.compile(rb"(?:>?From (?![ \t]*:)[^\r\n]*+\r\n)++")
+_MBOX_LINES = re.compile(rb"(?>(?:>?From (?![ \t]*:)[^\r\n]*+\r\n)+)")
 """Lines that mbox files have between two messages (RFC 4155)."""
 
 _BLANK = re.compile(rb"[ \t]")
