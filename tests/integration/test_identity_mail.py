@@ -33,6 +33,7 @@ mail.relay.test. A {RELAY}
 away.test. MX 10 mx.home.test.
 away.test. MX 20 mail.relay.test.
 rcpt.test. MX 10 mx.rcpt.test.
+rcpt.test. TXT "v=spf1 ip4:127.0.0.0/8 -all"
 mx.rcpt.test. A {BEN}
 home.test. MX 10 mx.home.test.
 mx.home.test. A {OWNER}
