@@ -39,8 +39,10 @@ def fit(size: int, widths: Sequence[int], texts: Sequence[bytes], is_link: Seque
     grown = [len(text) - width for text, width in zip(texts, widths, strict=True)]
     kept: list[bytes | None] = list(texts)
     for number in sorted(range(len(texts)), key=lambda number: (not is_link[number], -grown[number], number)):
-        if excess <= 0 or grown[number] <= 0:
+        if excess <= 0:
             break
+        if grown[number] <= 0:
+            continue
         kept[number] = None
         excess -= grown[number]
 

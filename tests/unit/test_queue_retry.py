@@ -60,7 +60,7 @@ def test_72_hours_of_attempts_end_in_a_bounce_at_the_last_moment() -> None:
     assert entry.state is State.BOUNCED
     assert entry.last_reply == reply
     assert entry.reason == "not delivered within 72 hours"
-    (report,) = settlement.reports
+    (report,) = settlement.composed().reports
     assert report.entries[0].recipient == "app@acme.test"
     assert settlement.events[-1].data["status"] == "4.4.7"
 
