@@ -415,9 +415,10 @@ async def test_a_settlement_that_cannot_be_stored_is_made_plainly_and_reported(
         await harness.enqueue("a@x.test")
         (entry,) = await harness.until_settled()
         assert (entry.state, entry.last_reply) == (State.BOUNCED, None)
-        assert harness.plain == [("0000000000000A", 1)]
+        # The notification may be attempted already, and fare the same.
+        assert harness.plain[0] == ("0000000000000A", 1)
         assert all("invalid byte sequence" in error for _, error in harness.raised)
-        (bounced,) = [one for one in harness.events if one.kind is Kind.BOUNCED]
+        (bounced,) = [one for one in harness.events if one.kind is Kind.BOUNCED and one.queue_id == entry.queue_id]
         assert bounced.data == {"plain": True}
         created = [one for one in harness.events if one.kind is Kind.CREATED]
         assert bool(created) is notified
