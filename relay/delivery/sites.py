@@ -39,7 +39,7 @@ class SiteTable:
         """Set and return the site of a lane.
 
         Host sets with other names are one site if all their addresses belong to it: hosting companies give each
-        customer a name. One foreign address makes it another site, so that nobody can occupy a site of others.
+        customer a name. One foreign address makes it another site, so that a site of others cannot be occupied.
         """
         name = ",".join(sorted({endpoint.name or str(endpoint.address) for endpoint in endpoints}))
         known = {self._by_address.get(str(endpoint.address)) for endpoint in endpoints}
@@ -52,10 +52,6 @@ class SiteTable:
         site = Site(name, str(endpoints[0].address))
         self._by_lane.set(lane, site)
         return site
-
-    def forget(self, lane: str) -> None:
-        """Look at DNS for this lane again."""
-        self._by_lane.discard(lane)
 
     def accepted(self, site: Site) -> None:
         """Note that a server of the site accepted a message."""
