@@ -13,7 +13,7 @@ _BOUNCED = OutcomeCounts(bounced=1)
 _COMPLAINT = OutcomeCounts(complaints=1)
 
 
-def counted(event: Event) -> OutcomeCounts:
+def outcome_counts(event: Event) -> OutcomeCounts:
     """Return what an event adds to the outcomes of its identity.
 
     A report that nothing proves counts as nothing, like mail of the relay itself and copies. A bounce counts if the
@@ -45,7 +45,7 @@ class OutcomeTally:
         """Count events. Only mail of listed identities has an identity."""
         for event in events:
             identity = str(event.data.get("identity", ""))
-            if identity and (found := counted(event)) != OutcomeCounts():
+            if identity and (found := outcome_counts(event)) != OutcomeCounts():
                 self.add(identity, found)
 
     def add(self, identity: str, counts: OutcomeCounts) -> None:

@@ -30,7 +30,7 @@ class Listing:
     def rows(
         self, client: AdminClient, query: Mapping[str, str | Sequence[str]], most: int | None = MOST_ROWS
     ) -> Iterator[Any]:
-        """Yield the rows. After `most` of them say that there are more, and end; None has no end."""
+        """Yield the rows. After `most` of them warn that there are more, and end; None has no end."""
         following, shown = "", 0
         while True:
             page = client.get(self.route, {**query, self.cursor: following} if following else query)
@@ -48,7 +48,7 @@ class Listing:
                 return
 
 
-def say_cut(shown: int, total: int, what: str) -> None:
-    """Say that a list of a report is cut, if it is."""
+def warn_if_cut(shown: int, total: int, what: str) -> None:
+    """Print a warning if a list of a report is cut."""
     if shown < total:
         click.echo(f"relay: only {shown} of {total} {what} are shown; --all shows all", err=True)

@@ -9,7 +9,7 @@ import click
 from relay.cli.client import AdminClient
 from relay.cli.common import config_option, json_option, show
 from relay.cli.link_text import link_texts
-from relay.cli.listings import say_cut
+from relay.cli.listings import warn_if_cut
 from relay.cli.report_messages import invoices, messages, untied
 from relay.cli.report_output import csv_option, filter_options, query_of, show_rows, write_csv
 from relay.reports.ports import MOST_CLICKS
@@ -91,7 +91,7 @@ def bounces(
         write_csv({**one, "guidance": " ".join(one["guidance"])} for one in found["categories"])
     elif as_json:
         click.echo(json.dumps(found))
-        say_cut(len(found["replies"]), found["replies_total"], "replies")
+        warn_if_cut(len(found["replies"]), found["replies_total"], "replies")
     else:
         _show_bounces(found)
 
@@ -137,7 +137,7 @@ def engagement(
         click.echo(f"relay: the links are those of the newest {MOST_CLICKS} clicks; use a shorter period", err=True)
     if as_json:
         click.echo(json.dumps(found))
-        say_cut(len(found["links"]), found["links_total"], "links")
+        warn_if_cut(len(found["links"]), found["links_total"], "links")
     elif as_csv:
         write_csv(found["campaigns"])
     else:
@@ -173,7 +173,7 @@ def _show_bounces(found: dict[str, Any]) -> None:
         show(map(_rated, found["destinations"]), (("DESTINATION", "destination"), *_COUNTS), as_json=False)
         click.echo()
         show(found["replies"], _REPLIES, as_json=False)
-        say_cut(len(found["replies"]), found["replies_total"], "replies")
+        warn_if_cut(len(found["replies"]), found["replies_total"], "replies")
 
 
 def _show_engagement(found: dict[str, Any]) -> None:
@@ -183,7 +183,7 @@ def _show_engagement(found: dict[str, Any]) -> None:
     if found["links"]:
         click.echo()
         show(found["links"], _NAMED_LINKS if "text" in found["links"][0] else _LINKS, as_json=False)
-        say_cut(len(found["links"]), found["links_total"], "links")
+        warn_if_cut(len(found["links"]), found["links_total"], "links")
 
 
 def _all(everything: bool) -> dict[str, str]:

@@ -173,7 +173,7 @@ class Audit:
         return sum(self.rows.values(), Counter())
 
     def difference(self, row: Mapping[str, int]) -> int:
-        """Return the recipients accepted and in no state; negative for entries that nobody accepted."""
+        """Return the accepted recipients without a state; negative for entries that were never accepted."""
         return row[ACCEPTED] - sum(count for name, count in row.items() if name != ACCEPTED)
 
     @property

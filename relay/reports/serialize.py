@@ -156,7 +156,7 @@ def suppression_json(one: Suppression, now: float) -> JsonObject:
 
 
 def unproven_json(one: Unproven) -> JsonObject:
-    """Return one piece of evidence that suppresses nobody."""
+    """Return one piece of unproven evidence as JSON."""
     found = one.suppression
     return {
         "address": found.address,

@@ -39,15 +39,15 @@ def replay(settings: Settings, policy: BouncePolicy, row: Suppression, story: St
 
 
 def _by_reason(policy: BouncePolicy, row: Suppression) -> Verdict | None:
-    """Lift a row whose category, or whose reply as today's rules classify it, suppresses nobody."""
+    """Lift a row whose category, or whose reply as today's rules classify it, does not suppress."""
     if row.reason == COMPLAINT:
         return None
     category = CATEGORIES.get(row.reason)
     if category is None or category.suppression in _HARMLESS:
-        return Verdict("lift", f"replies of the category {row.reason} suppress nobody")
+        return Verdict("lift", f"replies of the category {row.reason} do not suppress")
     meaning = classify(policy.rules, row.reply) if row.reply else None
     if meaning is not None and meaning.category != "unknown" and meaning.about.suppression in _HARMLESS:
-        return Verdict("lift", f"its reply is of the category {meaning.category}, which suppresses nobody")
+        return Verdict("lift", f"its reply is of the category {meaning.category}, which does not suppress")
     return None
 
 

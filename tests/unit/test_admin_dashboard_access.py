@@ -5,7 +5,7 @@ from base64 import b64encode
 import pytest
 from aiohttp import HttpVersion10
 
-from relay.admin.dashboard.access import basic_password, is_cross_origin, is_loopback_name, proxy_sign
+from relay.admin.dashboard.access import basic_password, is_cross_origin, is_loopback_name, proxy_reason
 
 
 @pytest.mark.parametrize(
@@ -49,15 +49,15 @@ def test_fields_without_a_password(header: str) -> None:
     ],
 )
 def test_a_proxy_is_found_by_its_fields(name: str) -> None:
-    assert proxy_sign({"Host": "localhost", name: ""}) == f"field {name}"
+    assert proxy_reason({"Host": "localhost", name: ""}) == f"field {name}"
 
 
 def test_a_proxy_without_a_field_is_found_by_its_version() -> None:
-    assert proxy_sign({"Host": "localhost"}, HttpVersion10) == "HTTP/1.0"
+    assert proxy_reason({"Host": "localhost"}, HttpVersion10) == "HTTP/1.0"
 
 
 def test_a_whole_url_as_target_is_a_request_to_a_proxy() -> None:
-    assert proxy_sign({"Host": "localhost"}, target="http://evil.test/") == "a whole URL as target"
+    assert proxy_reason({"Host": "localhost"}, target="http://evil.test/") == "a whole URL as target"
 
 
 def test_a_browser_is_no_proxy() -> None:
@@ -73,7 +73,7 @@ def test_a_browser_is_no_proxy() -> None:
         "Pragma",
     )
     client_hints = ("Sec-CH-UA", "Sec-CH-UA-Mobile", "Save-Data", "Device-Memory", "If-None-Match", "Range", "TE")
-    assert not proxy_sign(dict.fromkeys((*sent, *more, *client_hints), "1"))
+    assert not proxy_reason(dict.fromkeys((*sent, *more, *client_hints), "1"))
 
 
 @pytest.mark.parametrize(

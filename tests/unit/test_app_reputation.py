@@ -9,7 +9,7 @@ import pytest
 
 from relay.app.alerts import Alert
 from relay.app.observer import Observer
-from relay.app.outcome_tally import OutcomeTally, counted
+from relay.app.outcome_tally import OutcomeTally, outcome_counts
 from relay.app.reputation import IdentityPauses, ReputationWatch
 from relay.config.settings import Settings
 from relay.events.event import Event, Kind
@@ -52,7 +52,7 @@ def event(kind: Kind, **data: Any) -> Event:
     ],
 )
 def test_what_counts(event: Event, expected: OutcomeCounts) -> None:
-    assert counted(event) == expected
+    assert outcome_counts(event) == expected
 
 
 def test_mail_without_an_identity_counts_for_nobody() -> None:

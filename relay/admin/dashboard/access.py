@@ -88,7 +88,7 @@ def _without_secret(request: web.Request) -> web.Response | None:
     if [is_loopback_name(host) for host in request.headers.getall("Host", [])] != [True]:
         return web.Response(status=421, text="Use localhost or 127.0.0.1: requests for other names are not answered.\n")
     peer = request.transport.get_extra_info("peername") if request.transport else None
-    sign = proxy_sign(request.headers, request.version, request.raw_path)
+    sign = proxy_reason(request.headers, request.version, request.raw_path)
     if sign or not (peer and is_loopback_name(_bracketed(peer[0]))):
         why = f" ({sign})" if sign else ""
         text = f"Through a proxy the dashboard needs a secret: set admin.secret.{why}\n"
@@ -98,7 +98,7 @@ def _without_secret(request: web.Request) -> web.Response | None:
     return None
 
 
-def proxy_sign(headers: Mapping[str, str], version: HttpVersion = HttpVersion11, target: str = "/") -> str:
+def proxy_reason(headers: Mapping[str, str], version: HttpVersion = HttpVersion11, target: str = "/") -> str:
     """Return why a request seems to come through a proxy or gateway, "" if it does not.
 
     A proxy adds Forwarded (RFC 7239), Via (RFC 9110 section 7.6.3) or a field of its own, so that a field of no browser
