@@ -43,7 +43,7 @@ class EvidenceRoutes:
         ]
 
     async def unproven(self, request: web.Request) -> web.Response:
-        """Return a page of evidence that suppresses nobody."""
+        """Return a page of unproven evidence, which suppresses no address."""
         query = request.query
         reject_unknown_parameters(query, {"address", "domain", "reason", "after", "limit"})
         found = await self.suppressions.unproven(

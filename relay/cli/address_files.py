@@ -142,7 +142,7 @@ def _column_names(header: str, delimiter: str) -> list[str]:
 def _csv_rows(lines: Sequence[str], first: int, delimiter: str, columns: Sequence[str]) -> Iterator[Row | LineFault]:
     """Yield the rows of CSV (RFC 4180), with as many fields as the first line has.
 
-    A field ends on its line: a line end within quotes is nearly always a quote that nobody closed, and swallows rows.
+    A field ends on its line: a line end within quotes is nearly always an open quote, and would swallow rows.
     """
     names = _column_names(lines[first - 1], delimiter)
     if fault := _header_fault(names, columns):

@@ -192,7 +192,7 @@ def suppression() -> None:
 @click.option("--address", default="", help="Only this address.")
 @click.option("--domain", default="", help="Only entries for this sending domain.")
 @click.option("--reason", default="", help="Only this reason: manual, complaint, or a category of bounces.")
-@click.option("--unproven", is_flag=True, help="Evidence that proves nothing, and therefore suppresses nobody.")
+@click.option("--unproven", is_flag=True, help="Unproven evidence, which suppresses no address.")
 @json_option
 def list_suppressions(path: Path, as_json: bool, unproven: bool, **query: str) -> None:
     """List suppressed addresses with the evidence (reason, rule, reply, message, time, how it came), end and state.

@@ -127,7 +127,7 @@ class Spool:
     def read(self, path: Path) -> Segment:
         """Read a closed file. A line without a valid event is skipped and counted.
 
-        A last line without its newline counts if it is whole: nobody wrote behind it.
+        A last line without its newline counts if it is whole: nothing follows it.
         """
         with self._working():
             *lines, rest = content_of(path).split(b"\n")

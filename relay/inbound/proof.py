@@ -43,7 +43,7 @@ class Voucher:
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """How a report came and the scope it proves. `fault` says why it proves nothing, "" if it does."""
+    """How a report came and the scope it proves. `fault` is the reason why it proves nothing, "" if it does."""
 
     provenance: Provenance
     scope: str
@@ -140,7 +140,7 @@ def _remote_host(entry: Entry) -> tuple[str, ...]:
 
 
 def _returns_our_field(hostname: str, mail: InboundMail, subject: OriginalRecipient) -> bool:
-    """Whether the report returns our Received field, which nobody can guess, of a message that one recipient got."""
+    """Whether the report returns our Received field, which cannot be guessed, of a message with one recipient."""
     message, entries = subject.story.message, subject.story.entries
     if sum(1 for one in entries if one.number not in message.policy.copies) != 1:
         return False

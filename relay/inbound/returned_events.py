@@ -56,7 +56,7 @@ def event_of(
 
 
 def _fault(subject: OriginalRecipient, proof: Proof | None) -> str:
-    """Return why a report about this recipient proves nothing, "" if it does: who got the message, and who says so."""
+    """Return why a report about this recipient proves nothing, "" if it does: the entry and the proof decide."""
     if subject.entry is None or not subject.certain:
         return "the recipient is not certain"
     if not subject.entry.may_have_arrived:

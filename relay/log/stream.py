@@ -31,7 +31,7 @@ class LogStream:
         data = text.encode("utf-8", "backslashreplace")
         self._send()
         if self._waiting and len(self._waiting) + len(data) > MAX_WAITING:
-            raise BlockingIOError("nobody reads the log")
+            raise BlockingIOError("the log has no reader")
         self._waiting += data
         before = len(self._waiting)
         try:
@@ -47,7 +47,7 @@ class LogStream:
         """Write what waits. Raises OSError if some of it must still wait."""
         self._send()
         if self._waiting:
-            raise BlockingIOError("nobody reads the log")
+            raise BlockingIOError("the log has no reader")
 
     def reopen(self) -> None:
         """Open the file at the path anew and close the one that is open. Raises OSError if it cannot be opened."""

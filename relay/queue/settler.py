@@ -139,7 +139,7 @@ class Settler:
         return DsnSender(hostname, domain.provider, keys, domain.fallback_providers)
 
     def _scope(self, claimed: ClaimedBatch) -> str | None:
-        """Return for whose mail the replies count against the recipients, None for nobody's."""
+        """Return the scope in which replies count against the recipients, None if they do not count."""
         policy = claimed.message.policy
         return session_scope(self._context.settings(), claimed.entries[0].lane, policy.domain, policy.identity)
 

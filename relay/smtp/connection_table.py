@@ -2,7 +2,7 @@
 
 A listener may use its guaranteed part at any time, and beside it what is left of the common part. When both are used
 up, the client without permission to send that has waited longest is closed for the new one, so that idle connections of
-strangers keep nobody out.
+strangers exclude no other client.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

@@ -2,4 +2,4 @@
 
 
 class FilterError(Exception):
-    """The filter gave no result; the text says why."""
+    """The filter gave no result; the text is the reason."""

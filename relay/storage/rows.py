@@ -35,7 +35,7 @@ ENTRY_COLUMNS = (
 EVENT_COLUMNS = "kind, at, queue_id, number, address, data"
 
 CLAIM_COLUMNS = f"{ENTRY_COLUMNS}, recipient_key"
-"""Columns of an entry to be sent: the search key tells whether the recipient is still what was accepted."""
+"""Columns of an entry to be sent. The search key shows whether the recipient is still what was accepted."""
 
 MESSAGE_WIDTH, ENTRY_WIDTH = MESSAGE_COLUMNS.count(",") + 1, ENTRY_COLUMNS.count(",") + 1
 

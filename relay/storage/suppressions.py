@@ -84,7 +84,7 @@ class SuppressionTable:
         return await self._database.read(find_suppressed(addresses, (domain, identity), now))
 
     async def unproven(self, query: SuppressionQuery) -> Sequence[Unproven]:
-        """Return recorded evidence that suppresses nobody, in order of address and domain."""
+        """Return unproven evidence, in order of address and domain."""
         return await self._database.read(unproven_evidence.find(query))
 
     async def begin_probation(

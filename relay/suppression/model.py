@@ -63,12 +63,12 @@ class Evidence:
     late: bool = False
     """The bounce came after the receiving server accepted the message: a later 250 does not clear it."""
     unproven: str = ""
-    """Why it proves nothing, "" if it does. Unproven evidence is recorded and shown, and suppresses nobody."""
+    """Why it proves nothing, "" if it does. Unproven evidence is recorded and shown, and suppresses no address."""
 
 
 @dataclass(frozen=True, slots=True)
 class Unproven:
-    """Recorded evidence that suppresses nobody, and why."""
+    """Unproven evidence, which suppresses no address, and why it is unproven."""
 
     suppression: Suppression
     why: str

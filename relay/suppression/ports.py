@@ -27,7 +27,7 @@ class SuppressionStore(Protocol):
     """Stores the suppression list. Addresses are compared in canonical form. All methods raise StoreError."""
 
     async def unproven(self, query: SuppressionQuery) -> Sequence[Unproven]:
-        """Return recorded evidence that suppresses nobody, in order of address and domain.
+        """Return unproven evidence, in order of address and domain.
 
         There is one row for each reason: a page may end between the reasons of one address.
         """

@@ -82,7 +82,7 @@ class LinkBlocks:
 
 
 class LinkBlockStore(Protocol):
-    """Keeps blocks, and tells all nodes of a store about changes."""
+    """Keeps blocks, and notifies all nodes of a store of changes."""
 
     @property
     def blocks(self) -> LinkBlocks:
