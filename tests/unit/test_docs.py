@@ -16,7 +16,7 @@ from relay.config import check
 from relay.config.schema import fields_of, table_at
 from relay.config.secret_hash import hash_secret
 from relay.config.settings import Settings
-from relay.log import LINES
+from relay.log.lines import LINES
 from relay.metrics import Metrics
 from tests.documentation import PAGES, ROOT, Block, blocks_of, commands_in_prose, shows, steps_of, text_of
 

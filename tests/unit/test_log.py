@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from relay.events.event import Kind
-from relay.log import LINES, Log, level_of, make_log, open_log
+from relay.log import Log, make_log, open_log
+from relay.log.lines import LINES, level_of
 
 ROOT = Path(__file__).parents[2]
 
