@@ -6,7 +6,6 @@ from pathlib import Path
 _OWN, _ENDED_CHILDREN = (11, 12), (13, 14)
 """Places in /proc/<pid>/stat behind the name: user and system time (proc(5))."""
 
-
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 

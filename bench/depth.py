@@ -21,7 +21,6 @@ from relay.storage.sqlite.store import SqliteStore
 
 PER_MESSAGE = 1000
 
-
 LATER = 3 * 3600.0
 """Seconds until the deferred recipients are due."""
 

@@ -13,7 +13,6 @@ from bench.targets import Relay, signing_key
 
 _HEADER = b"From: a@sender.bench\r\nTo: b@rcpt.bench\r\nX-Bench: %032d\r\nSubject: large\r\n\r\n"
 
-
 _LINE = b"0123456789" * 7 + b"\r\n"
 
 

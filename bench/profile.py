@@ -20,9 +20,7 @@ from bench.targets import Relay, signing_key
 
 ROOT = Path(package.__file__).parent
 
-
 SAMPLER = Path(__file__).parent / "sampler"
-
 
 STAGES = {
     "smtp": "SMTP in",
@@ -48,9 +46,7 @@ STAGES = {
 }
 """The stage of each package, or of one module of it. The time of `mail` and `config` counts for their caller."""
 
-
 LOOP = "event loop and system calls"
-
 
 START = "start"
 

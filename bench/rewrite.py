@@ -13,15 +13,11 @@ from relay.rewrite.tokens import new_key, parse_keyring
 
 _TRACKING = Tracking(base_url="https://t.sender.bench")
 
-
 _KEYS = parse_keyring([new_key(b"k" * 32)])
-
 
 _ID = queue_id(1_764_000_000.0, 1)
 
-
 _HEADER = b"From: a@sender.bench\r\nMIME-Version: 1.0\r\nContent-Type: text/html; charset=utf-8\r\n\r\n"
-
 
 _ROW = (
     b'<tr><td style="padding:10px 20px;font-family:Arial;color:#333333"><p>Some words about product %d and '

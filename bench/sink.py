@@ -16,7 +16,6 @@ from bench.workloads import TRACKER
 
 _ID = re.compile(rb"^X-Bench: (\d{32})\r$", re.MULTILINE)
 
-
 _TRACKER_HOST = TRACKER.partition("//")[2].encode()
 
 

@@ -28,9 +28,7 @@ from tests.servers.postgres import PostgresServer, drop_schema, fresh_schema
 
 LANES = 200
 
-
 LIMITS = ClaimLimits(entries=2000, content_bytes=256 << 20, per_lane=20, lanes={})
-
 
 TICKS = os.sysconf("SC_CLK_TCK")
 

@@ -13,9 +13,7 @@ from relay.mailauth.dkim_keys import generate_key
 
 SBIN = Path("/usr/sbin")
 
-
 POSTFIX_DAEMONS = Path("/usr/lib/postfix/sbin")
-
 
 DOMAIN = "sender.bench"
 

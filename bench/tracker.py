@@ -68,20 +68,15 @@ AGENTS = (
     "Mozilla/5.0 (Windows NT 10.0; WOW64; Trident/7.0; Microsoft Outlook 16.0.17928; Microsoft Outlook 16.0)",
 )
 
-
 MESSAGES = 2000
-
 
 CONNECTIONS = 32
 """Readers that fetch at full rate."""
 
-
 FEW = 2
-
 
 LONG = 600
 """Seconds that wrk is told to go on for when it is stopped before."""
-
 
 _SCRIPT = """
 local paths, agents, requests, at = {paths}, {agents}, {{}}, 0

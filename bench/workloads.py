@@ -11,12 +11,9 @@ import random
 ID = b"@@BENCH-ID-32-characters-long!@@"
 """Stands where each message has its own id: in the X-Bench field, the Message-ID and some links."""
 
-
 TRACKER = "http://track.bench"
 
-
 FROM = "news@sender.bench"
-
 
 _WORDS = [
     "account",

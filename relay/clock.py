@@ -5,7 +5,6 @@ from collections.abc import Callable
 
 _STEADY = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
-
 Clock = Callable[[], float]
 """Returns seconds since the Unix epoch."""
 

@@ -8,7 +8,6 @@ from pathlib import Path
 RESERVE = 64 << 20
 """Octets that are kept for mail already accepted; an eighth of a smaller disk."""
 
-
 EVENT_RESERVES = 3
 """Reserves below which events of readers are not kept: mail is accepted down to one."""
 

@@ -47,10 +47,8 @@ from relay.tracker.verification_routes import VerificationRoutes
 SINK_DELAY = 0.02
 """Seconds by which a batch of pixels is delayed while the sink is behind."""
 
-
 LOOKUP_TIMEOUT = 1.0
 """Seconds for which a page waits for the unsubscribe state, at most; it can be shown without it."""
-
 
 FindSubscription = Callable[[str, int], Awaitable[Subscription | None]]
 """Returns what a recipient, by queue id and number, can unsubscribe from; None if the message is no longer stored.

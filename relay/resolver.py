@@ -95,24 +95,17 @@ class TemporaryFailure:
 
 Negative = NoSuchDomain | NoRecords | TemporaryFailure
 
-
 MxAnswer = Hosts | NullMx | NoSuchDomain | TemporaryFailure
-
 
 AddressAnswer = Addresses | Negative
 
-
 TextAnswer = Texts | Negative
-
 
 AliasAnswer = Alias | Negative
 
-
 NamesAnswer = Names | Negative
 
-
 Shuffle = Callable[[list[MxHost]], None]
-
 
 _Lookup = dns.resolver.Answer | Negative
 

@@ -19,7 +19,6 @@ from relay.smtp.tls_listener import TlsListener
 _SWEEP_INTERVAL = 1.0
 """Seconds between two checks of the deadlines."""
 
-
 _BACKLOG = 1024
 
 

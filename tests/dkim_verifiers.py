@@ -13,7 +13,6 @@ from relay.mailauth.dkim_keys import SigningKey, dns_record, record_name
 
 _PERL_VERIFIER = Path(__file__).parent / "golden" / "sign" / "verify.pl"
 
-
 _OPENDKIM_VERDICT = re.compile(r"dkim=(\w+)[^;]*header\.s=(\S+)")
 
 

@@ -17,7 +17,6 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 
-
 PAGES = tuple(
     str(page.relative_to(ROOT))
     for page in sorted((*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")))
@@ -25,12 +24,9 @@ PAGES = tuple(
 )
 """The pages whose examples are run, relative to the root of the repository."""
 
-
 _BLOCK = re.compile(r"((?:<!-- (?:(?!-->).)* -->\n+)*)^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
-
 _MARKER = re.compile(r"<!-- (not run|setup|file|serve|exit|needs)(?:: ((?:(?!-->).)*?))? -->", re.DOTALL)
-
 
 _CODE = re.compile(r"`([^`\n]+)`")
 
@@ -99,7 +95,6 @@ def commands_in_prose(text: str) -> list[str]:
 
 
 _ID = re.compile(r"\b[0-9A-Z]{14}\b")
-
 
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:?\d\d)?")
 

@@ -60,7 +60,6 @@ def node_json(node: NodeState) -> dict[str, object]:
 EVENTS = 1000
 """Events of a message in one answer."""
 
-
 MAX_BODY = 16 << 20
 """Octets of a request body, at most."""
 

@@ -13,7 +13,6 @@ from relay.reports.serialize import JsonObject, time_json
 
 _ALGORITHMS: dict[str, Algorithm] = {"rsa": "rsa-sha256", "ed25519": "ed25519-sha256"}
 
-
 _BITS = range(1024, 4097)
 """Bits of an RSA key."""
 

@@ -21,12 +21,10 @@ from relay.reports.serialize import JsonObject, story_json
 MAX_STORIES = 1000
 """Messages of one response, at most: the newest."""
 
-
 _PARAMETERS = frozenset(
     {"since", "until", "domain", "identity", "type", "tag", "meta", "category", "campaign", "system"}
     | {"status", "by", "before", "all"}
 )
-
 
 _TYPES: Mapping[str, bool | None] = {"": None, "campaign": True, "transactional": False}
 

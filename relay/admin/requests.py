@@ -13,13 +13,10 @@ from relay.reports.ports import EventPlace
 
 T = TypeVar("T")
 
-
 _MAX_PAGE = 10_000
 """Rows of one page, at most."""
 
-
 _ROW = re.compile(r"[0-9]{1,18}")
-
 
 _NUMBER = re.compile(r"[0-9]{1,9}")
 

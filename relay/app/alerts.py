@@ -215,10 +215,8 @@ def _printable(text: str) -> str:
 INTERVAL = 3600.0
 """Seconds between two alerts of one cause."""
 
-
 STORE_RETRY = 5.0
 """Seconds between two attempts to store an alert."""
-
 
 _MAX_WAITING = 100
 """Alerts waiting for the store, at most; further ones are dropped."""

@@ -15,10 +15,8 @@ from relay.smtp_in import SmtpServer
 INTERVAL = 3600.0
 """Seconds between two checks of the files."""
 
-
 RETRY_INTERVAL = 60.0
 """Seconds to the next check while files cannot be used: a renewal may have written one of two."""
-
 
 REPORT_INTERVAL = 86400.0
 """Seconds between two reports about one certificate."""

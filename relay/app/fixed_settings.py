@@ -9,7 +9,6 @@ from relay.config.settings import Listener, Section, Settings
 FIXED_SECTIONS = ("storage", "admin", "metrics", "render", "log", "resolver")
 """Sections of which a reload changes nothing."""
 
-
 FIXED_KEYS: Mapping[str, tuple[str, ...]] = {
     "server": ("data_dir", "allow_open", "event_loop"),
     "tracker": ("address", "trusted_proxies", "guard"),

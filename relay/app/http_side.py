@@ -31,7 +31,6 @@ from relay.tracker.server import Limits
 PIXEL_DELAY = 0.005
 """Seconds by which pixel requests are delayed while mail is in flight, because mail has priority."""
 
-
 Answer = Callable[[], Awaitable[Mapping[str, object]]]
 
 

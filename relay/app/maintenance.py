@@ -14,7 +14,6 @@ from relay.storage.store import Store
 INTERVAL = 60.0
 """Seconds between two runs."""
 
-
 RETRY_INTERVAL = 1.0
 """Seconds between two runs while the store fails."""
 

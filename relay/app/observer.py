@@ -28,18 +28,14 @@ from relay.submission.spam import SpamRequest, SpamResult
 IN_FLIGHT_SECONDS = 0.25
 """Seconds after the last event of a message in which mail counts as in flight."""
 
-
 MAX_LABELS = 20
 """Tags, and metadata keys, in a log line."""
-
 
 MAX_LABEL = 200
 """Characters of a label in a log line."""
 
-
 MAX_LEAKS = 20
 """Leaks of one audit that are logged, at most."""
-
 
 _READER_EVENTS = frozenset({Kind.OPEN, Kind.CLICK})
 

@@ -41,7 +41,6 @@ from relay.storage.store import Store
 DRAIN = 25.0
 """Seconds that in-flight transactions have after SIGTERM."""
 
-
 REWRITER = "compiled" if IS_COMPILED else "python"
 """The rewriter in use, for the log and `relay status`."""
 

@@ -8,10 +8,8 @@ from relay.log import Emit
 FIRST_WAIT = 1.0
 """Seconds of back-off after a first failure; each further failure doubles them."""
 
-
 LONGEST_WAIT = 300.0
 """Seconds of back-off, at most."""
-
 
 RESET_AFTER = 600.0
 """Seconds a task must run to reset the back-off."""

@@ -13,7 +13,6 @@ from relay.cli.output import handled_output, prepare_streams, report_unexpected
 click.UsageError.exit_code = os.EX_USAGE
 """Exit code of a wrong command line. Not from `relay.cli.common`, which imports the settings."""
 
-
 COMMANDS = {
     "serve": "relay.cli.serve:serve",
     "tracker": "relay.cli.tracker:tracker",

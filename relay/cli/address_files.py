@@ -10,10 +10,8 @@ from typing import Any
 MAX_FIELD = 1 << 20
 """Characters of a field, at most."""
 
-
 _DELIMITERS = (",", ";", "\t")
 """Between the fields of CSV; spreadsheets write semicolons where the comma is the decimal sign."""
-
 
 _MARKS = (  # The mark of UTF-32 begins with that of UTF-16.
     (BOM_UTF32_LE, "utf-32"),
@@ -23,7 +21,6 @@ _MARKS = (  # The mark of UTF-32 begins with that of UTF-16.
     (BOM_UTF16_BE, "utf-16"),
 )
 """Byte order marks and the encodings that they tell."""
-
 
 _NOT_TEXT = ((b"PK\x03\x04", "a spreadsheet or archive"), (b"\x1f\x8b", "a compressed file"), (b"%PDF", "a PDF"))
 

@@ -17,7 +17,6 @@ from relay.cli.output import use_utf_8
 PAGE = 1000
 """Addresses in one request, at most."""
 
-
 _MOST_FAULTS = 20
 """Faults that are printed; the others are counted."""
 

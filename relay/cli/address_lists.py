@@ -116,7 +116,6 @@ SUPPRESSIONS = AddressList(
     after=lambda last: f"{last['address']}/{last['domain']}",
 )
 
-
 UNPROVEN = AddressList(
     name="unproven",
     fields=("address", "domain", "reason", "rule", "reply", "queue_id", "created_at", "provenance", "why", "times"),
@@ -134,7 +133,6 @@ UNPROVEN = AddressList(
     route="suppressions/unproven",
 )
 
-
 _REPLAYED = (
     ("ADDRESS", "address"),
     ("FOR", "domain"),
@@ -144,7 +142,6 @@ _REPLAYED = (
     ("ONLY FOR", "scope"),
     ("WHY", "why"),
 )
-
 
 UNSUBSCRIBES = AddressList(
     name="unsubscribes",
@@ -161,7 +158,6 @@ UNSUBSCRIBES = AddressList(
     ),
     after=lambda last: [last["address"], last["domain"], last["campaign"]],
 )
-
 
 _addresses_argument = click.argument("addresses", nargs=-1, required=True)
 

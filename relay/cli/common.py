@@ -16,26 +16,20 @@ from relay.config import Settings, check
 EX_DATAERR = 65
 """Exit code (sysexits.h): the input is invalid."""
 
-
 EX_NOINPUT = 66
 """Exit code (sysexits.h): the input cannot be read."""
-
 
 EX_UNAVAILABLE = 69
 """Exit code (sysexits.h): no server answers."""
 
-
 EX_TEMPFAIL = 75
 """Exit code (sysexits.h): it fails at the moment; try again later."""
-
 
 EX_NOPERM = 77
 """Exit code (sysexits.h): the provider refuses the login."""
 
-
 EX_CONFIG = 78
 """Exit code (sysexits.h): the configuration is invalid."""
-
 
 config_option = click.option(
     "-c",
@@ -49,7 +43,6 @@ config_option = click.option(
     help="The configuration file.",
 )
 """Option of all commands that read the configuration. They get a Path as `path`."""
-
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Write JSON lines.")
 
@@ -67,7 +60,6 @@ def settings_or_exit(path: Path, *, warn: bool = True) -> Settings:
 
 
 _PERIOD = re.compile(r"(\d{1,6})\s?([smhdw])")
-
 
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 

@@ -26,7 +26,6 @@ from relay.resolver import Resolver
 _WIDTH = 110
 """Characters of a line of output, at most."""
 
-
 _COLUMNS = (
     ("DOMAIN", "domain"),
     ("STATE", "state"),
@@ -36,14 +35,12 @@ _COLUMNS = (
     ("WRONG", "wrong"),
 )
 
-
 _MARKS: dict[Status, tuple[str, str]] = {
     "ok": ("✓", "green"),
     "warning": ("!", "yellow"),
     "wrong": ("✗", "red"),
     "unknown": ("?", "magenta"),
 }
-
 
 target_option = click.option(
     "--cname-target",

@@ -16,13 +16,10 @@ from relay.cli.identity_files import add_command, remove_command
 NEEDED = ("sending", "receiving", "tracking")
 """Steps that every identity must pass."""
 
-
 STEPS = (*NEEDED, "cc")
-
 
 STEP_SECONDS = 180.0
 """Seconds to wait for a step, in which mail may take a minute in each direction."""
-
 
 COLUMNS = (
     ("ADDRESS", "address"),
@@ -37,9 +34,7 @@ COLUMNS = (
     ("STATE", "state"),
 )
 
-
 _MARKS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "wrong": ("✗", "red")}
-
 
 _to_option = click.option(
     "--to", multiple=True, metavar="ADDRESS", help="Recipient of the test mail instead of the default; repeatable."
@@ -52,7 +47,6 @@ def identity() -> None:
 
 
 identity.add_command(add_command)
-
 
 identity.add_command(remove_command)
 

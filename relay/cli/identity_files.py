@@ -22,12 +22,9 @@ from relay.mail.canonical_address import canonical
 _NOT_DECOMPOSED = str.maketrans({"ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "æ": "ae", "œ": "oe", "ı": "i"})
 """Latin letters that Unicode does not decompose into a letter and a mark."""
 
-
 _SEPARATORS = re.compile(r"[^a-z0-9]+")
 
-
 _REMOVED = re.compile(r"['’`.]")
-
 
 _MAX_LENGTH = 60
 """Characters, at most, so that a number still fits into the local part (RFC 5321 section 4.5.3.1.1)."""

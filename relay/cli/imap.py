@@ -15,7 +15,6 @@ from relay.inbound.imap_mailbox import Folder, Mailbox, with_prefix
 
 _COLUMNS = (("FOLDER", "folder"), ("MESSAGES", "messages"), ("USE", "use"))
 
-
 _PORTS = {"implicit": 993, "starttls": 143, "none": 143}
 
 

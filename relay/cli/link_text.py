@@ -9,7 +9,6 @@ from bs4.filter import SoupStrainer
 
 _LINKS = SoupStrainer(["a", "area"])
 
-
 _MAX_TEXT = 60
 """Characters of a text, at most; a longer one is cut."""
 

@@ -11,7 +11,6 @@ from relay.cli.client import AdminClient
 MOST_ROWS = 1000
 """Rows of a listing without --all."""
 
-
 all_option = click.option("--all", "everything", is_flag=True, help=f"All, not only {MOST_ROWS}.")
 
 

@@ -13,14 +13,11 @@ from typing import Any, TextIO, cast
 EX_SOFTWARE = 70
 """Exit code (sysexits.h): an unexpected error."""
 
-
 EX_IOERR = 74
 """Exit code (sysexits.h): an error while reading or writing."""
 
-
 EX_PIPE = 141
 """Exit code of a command whose reader ended, as of one that SIGPIPE ends."""
-
 
 _OUTPUT_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF, errno.ENXIO})
 """Errors of writing. Without the name of a file they are about standard output."""

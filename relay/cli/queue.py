@@ -22,7 +22,6 @@ COLUMNS = (
     ("WHY", "why"),
 )
 
-
 _FILTERS = ("recipient", "lane", "domain", "identity")
 
 

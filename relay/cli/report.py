@@ -23,7 +23,6 @@ _COUNTS = (
     ("BOUNCE RATE", "rate"),
 )
 
-
 _MESSAGES = (
     ("AT", "at"),
     ("QUEUE ID", "queue_id"),
@@ -34,12 +33,9 @@ _MESSAGES = (
     ("REPLY", "reply"),
 )
 
-
 _REPLIES = (("COUNT", "count"), ("CATEGORY", "category"), ("REPLY", "reply"))
 
-
 _UNCLASSIFIED = (("COUNT", "count"), ("REPLY", "reply"), ("LAST", "last_at"), ("QUEUE ID", "queue_id"))
-
 
 _READERS = (
     ("CAMPAIGN", "campaign"),
@@ -54,9 +50,7 @@ _READERS = (
     ("MACHINES ONLY", "machines"),
 )
 
-
 _LINKS = (("RECIPIENTS", "recipients"), ("CLICKS", "clicks"), ("LINK", "target"))
-
 
 _NAMED_LINKS = (*_LINKS[:2], ("TEXT", "text"), _LINKS[2])
 

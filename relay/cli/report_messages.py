@@ -23,7 +23,6 @@ _RECIPIENTS = (
     ("REPLY", "reply"),
 )
 
-
 _UNTIED = (
     ("AT", "at"),
     ("FROM", "from"),

@@ -14,7 +14,6 @@ from relay.cli.output import use_utf_8
 
 DEFAULT_SINCE = "30d"
 
-
 csv_option = click.option("--csv", "as_csv", is_flag=True, help="Write CSV.")
 
 

@@ -29,7 +29,6 @@ from relay.queue.bounce_policy import guidance_text
 _POLL_INTERVAL = 0.2
 """Seconds between two requests for the events of the test."""
 
-
 _ADVICE = (
     ("delivery is paused", "correct the cause, then run `relay provider resume {provider}` and test again"),
     ("AUTH was refused", "check username and password of the provider, then run `relay config reload`"),

@@ -16,12 +16,9 @@ from relay.config.certificates import WARNING_DAYS
 MOST_TIMELINES = 100
 """Timelines that `relay trace` shows without --all."""
 
-
 _COMMON = {"at", "event", "queue_id", "recipient"}
 
-
 _FAILED = {"bounced", "deferred", "dropped", "held"}
-
 
 _SHOWN_ABOVE = {"reverse_path", "message_id", "identity", "domain", "size", "client", "lane"}
 

@@ -27,9 +27,7 @@ if TYPE_CHECKING:
 
 _POSTGRES = ("postgresql://", "postgres://")
 
-
 _NO_PSYCOPG = 'PostgreSQL needs psycopg: pip install "trackrelay[postgres]"'
-
 
 _LINES = 10
 """Progress lines of a copy without a terminal, besides the first and the last."""

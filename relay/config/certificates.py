@@ -13,10 +13,8 @@ if TYPE_CHECKING:
 WARNING_DAYS = 14
 """Days before the end of a certificate from which on it is reported."""
 
-
 ALERT_DAYS = 3
 """Days before the end of a certificate from which on an alert is sent."""
-
 
 _DAY = 86400.0
 

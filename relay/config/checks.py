@@ -17,17 +17,14 @@ from relay.mail.lane import DIRECT
 _SHORTEST_PREFIX_V4, _SHORTEST_PREFIX_V6 = 8, 16
 """Bits. A shorter prefix covers so much of the internet that relaying for it is an open relay."""
 
-
 SHORTEST_SECRET = 16
 """Characters of the dashboard's secret, at least."""
-
 
 _GLOBAL = (
     'is "global": an unsubscribe excludes from every campaign of this relay, of all sending domains; until version 0.1 '
     "it excluded from those of its own domain",
     '"domain" for the campaigns of one domain, else "global"',
 )
-
 
 _WITHOUT_CAMPAIGN_PROVIDER = ("has no effect: there is no campaign_provider", "campaign_provider as well")
 

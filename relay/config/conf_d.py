@@ -19,7 +19,6 @@ from relay.config.toml_positions import KeyPath
 _FILE_CHARACTERS = "@+=!#$&'^{}~ "
 """Characters of an address that a file name may hold unquoted, besides letters and digits."""
 
-
 _MAX_NAME = 160
 """Characters of a name within a file name, which has at most 255 octets. A longer name is cut and ends in a digest."""
 

@@ -17,12 +17,9 @@ from relay.config.toml_positions import KeyPath
 ENVIRONMENT = "environment"
 """File name in the location of a value from an environment variable."""
 
-
 UNKNOWN_KEY, MISSING = "unknown key", "is missing"
 
-
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
-
 
 _EXPECTED_TYPES = {
     "bool_type": "true or false",
@@ -45,14 +42,11 @@ _EXPECTED_TYPES = {
 }
 """Type to expect, by the type of the pydantic error."""
 
-
 _MAX_LISTED_KEYS = 12
 """Keys of a table that an error lists, at most; for larger tables it lists none."""
 
-
 _LONGEST_TEXT = 400
 """Characters of each part of a fault."""
-
 
 _LONGEST_WORD = 100
 """Characters of a word that are compared with the known ones."""

@@ -5,20 +5,15 @@ from urllib.parse import unquote
 
 MASK = "***"
 
-
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)(.*)", re.DOTALL)
-
 
 _PARAMETER = re.compile(r"(?<=[?&#;])([^=&#;]+)=(.*?)(?=[&#;][^=&#;]+=|$)", re.DOTALL)
 """A parameter; its value ends before the next one, because a secret may have unescaped "&" and "#"."""
 
-
 _SECRET_NAME = re.compile(r"pass|secret|token|pwd|credential|api_?key|signature", re.IGNORECASE)
 """Names of parameters with a secret value, such as `password` and `sslpassword`."""
 
-
 _HOST_AND_PORT = re.compile(r"[^:]*(?::\d*)?|\[[^]]*\](?::\d*)?")
-
 
 _NOT_SECRET = frozenset({"passfile"})
 

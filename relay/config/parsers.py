@@ -14,44 +14,32 @@ from relay.config.masking import mask_url
 
 _DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)")
 
-
 _DURATION = re.compile(rf"(?:{_DURATION_PART.pattern})+")
-
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?) ?(B|KB|MB|GB|KiB|MiB|GiB)")
 
-
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
-
 
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 
-
 _OCTETS = {"B": 1, "KB": 1000, "MB": 1000**2, "GB": 1000**3, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
-
 
 _DURATION_ALLOWED = 'a number with ms, s, m, h, d or w, such as "90s", "5m", "1.5h" or "72h"'
 
-
 _SIZE_ALLOWED = 'a number with B, KB, MB, GB, KiB, MiB or GiB, such as "10MB" or "25MiB"'
-
 
 MAX_DURATION = 36500 * 86400.0
 """Seconds, at most: a later time than in 100 years may have no calendar date."""
 
-
 MAX_SIZE = 1 << 50
 """Octets of a size, at most."""
 
-
 _ADDRESS_ALLOWED = '"host:port", such as "127.0.0.1:2525" or "[::1]:2525"'
-
 
 HOST_NAME = re.compile(
     r"(?=.{1,253}\Z)[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?(?:\.[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?)*", re.I
 )
 """A host or domain name in ASCII (RFC 1123 section 2.1, and the underscore, which DNS allows)."""
-
 
 _LONGEST_SHOWN = 200
 """Characters of a value in an error text."""
@@ -192,7 +180,6 @@ def parse_host(value: str) -> str:
 
 
 _KEY_ID = re.compile(r"[A-Za-z0-9]{1,16}")
-
 
 MIN_OCTETS, MAX_OCTETS = 16, 64
 """Octets of a key: at least 128 bits, at most what keyed BLAKE2b accepts (RFC 7693 section 2.9)."""

@@ -10,18 +10,14 @@ from typing import Literal
 _DIGEST_SIZE = 32
 """Octets of the digest of a new hash."""
 
-
 _MIN_SALT = 8
 """Octets of a salt, at least."""
-
 
 _BLAKE2B_MAX_SALT = hashlib.blake2b.SALT_SIZE
 """Octets of a salt for BLAKE2b, at most."""
 
-
 _SCRYPT_MAX_MEMORY = 256 * 1024 * 1024
 """Octets of memory for one scrypt check, at most: AUTH must not exhaust memory."""
-
 
 _FORMS = '"blake2b:<salt>:<digest>" or "scrypt:<n>:<r>:<p>:<salt>:<digest>", salt and digest in base64'
 

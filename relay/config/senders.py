@@ -29,7 +29,6 @@ from relay.mail.lane import DIRECT
 
 _EXAMPLE_HASH = "blake2b:AAAAAAAAAAAAAAAAAAAAAA==:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
 
-
 Reach = Literal["campaign", "domain", "global"]
 """What an unsubscribe excludes from: its campaign, all campaigns of its sending domain, or all of this relay."""
 

@@ -34,7 +34,6 @@ from relay.config.values import (
 SQLITE = "sqlite:///"
 """Prefix of the URL of an SQLite store; the path follows."""
 
-
 Proxies = Literal["opened", "machine", "apart"]
 """What an open through a proxy counts as: an open, a request of a machine, or neither."""
 

@@ -19,10 +19,8 @@ from relay.config.values import Section
 
 _DURATIONS = (("d", 86400), ("h", 3600), ("m", 60))
 
-
 _MIN_DAYS = 7
 """Days of a duration that is written in days, at least; a shorter one is written in hours."""
-
 
 _SIZES = (("GiB", 1024**3), ("MiB", 1024**2), ("KiB", 1024))
 

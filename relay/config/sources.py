@@ -14,7 +14,6 @@ from relay.config.toml_positions import KeyPath, key_positions
 
 _PREFIX = "RELAY__"
 
-
 _CASELESS: tuple[KeyPath, ...] = (("domains",), ("identities",))
 
 

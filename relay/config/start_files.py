@@ -13,9 +13,7 @@ from relay.config.toml_positions import KeyPath
 LONGEST_SOCKET_PATH = 107
 """Octets of the path of a Unix socket, at most (unix(7): `sun_path` has 108 with the final NUL)."""
 
-
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
-
 
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 

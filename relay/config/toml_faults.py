@@ -6,7 +6,6 @@ from typing import Any
 
 _POSITION = re.compile(r"\s*\(at (?:line (\d+), column (\d+)|end of document)\)")
 
-
 _WORDS: tuple[tuple[str, str, str], ...] = (
     ("Invalid statement", "the line is no key, table or comment", "key = value, [table], or # and a comment"),
     ("Expected newline or end of document", "there is text behind the value", "a line end, or # and a comment"),
@@ -42,7 +41,6 @@ _WORDS: tuple[tuple[str, str, str], ...] = (
     (".*nested|.*recursion", "arrays and tables are nested too deeply", "fewer levels"),
 )
 """Beginning of the text of tomllib, what is wrong, and what would be right."""
-
 
 MAX_DEPTH = 50
 """Levels of tables and arrays, at most: code that follows them recursively must not fail."""

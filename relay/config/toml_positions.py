@@ -7,17 +7,13 @@ from bisect import bisect_right
 KeyPath = tuple[str | int, ...]
 """Path of a value: keys of tables, and indexes of array elements."""
 
-
 _BLANK = re.compile(r"(?:[ \t\r\n]|#[^\n]*)*")
 
-
 _KEY = re.compile(r"""[ \t]*([A-Za-z0-9_-]+|"(?:[^"\\]|\\.)*"|'[^']*')[ \t]*""")
-
 
 _STRING = re.compile(
     r'''"""(?:\\.|[^\\])*?"{3,5}(?!")|"(?:[^"\\\n]|\\.)*"''' r"""|'''.*?'{3,5}(?!')|'[^'\n]*'""", re.DOTALL
 )
-
 
 _BARE = re.compile(r"[^,\]}#\n]+")
 

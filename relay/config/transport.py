@@ -30,9 +30,7 @@ from relay.config.values import (
 
 Tls = Literal["none", "starttls", "implicit"]
 
-
 _SPF_MECHANISM = re.compile(r"(?:(?:include|exists|ip4|ip6):|(?:a|mx)(?:[:/]|$))[!-~]*", re.IGNORECASE)
-
 
 LOOPBACK = (parse_network("127.0.0.0/8"), parse_network("::1/128"))
 

@@ -121,85 +121,61 @@ def _unless_empty(check: Callable[[str], str]) -> AfterValidator:
 Text = Annotated[str, AfterValidator(_text)]
 """A string that system calls and protocols accept: without NUL."""
 
-
 Flag = Annotated[bool, Strict()]
-
 
 Count = Annotated[int, Strict(), Field(ge=0)]
 """An integer from 0."""
 
-
 PositiveCount = Annotated[int, Strict(), Field(ge=1)]
 """An integer from 1."""
 
-
 Port = Annotated[int, Strict(), Field(ge=1, le=65535)]
-
 
 Share = Annotated[float, BeforeValidator(parse_share)]
 """A part of a whole: a number from 0 to 1."""
 
-
 Seconds = Annotated[float, BeforeValidator(parse_duration)]
 """A duration in seconds, zero allowed."""
-
 
 PositiveSeconds = Annotated[float, BeforeValidator(parse_duration), AfterValidator(_positive)]
 """A duration in seconds above zero."""
 
-
 Octets = Annotated[int, BeforeValidator(parse_size), AfterValidator(_positive)]
 """A size in octets above zero."""
 
-
 Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(parse_network)]
-
 
 Name = Annotated[str, AfterValidator(_name)]
 """Name of a listener, provider or credential."""
 
-
 PersonName = Annotated[str, AfterValidator(_person)]
 """Display name of a person or company."""
 
-
 OptionalName = Annotated[str, _unless_empty(_name)]
 
-
 Host = Annotated[str, AfterValidator(parse_host)]
-
 
 HostPattern = Annotated[str, AfterValidator(_host_pattern)]
 """A host name, or "*." and a domain for every host below it."""
 
-
 DomainName = Annotated[str, AfterValidator(_domain)]
-
 
 OptionalDomain = Annotated[str, _unless_empty(_domain)]
 
-
 MailAddress = Annotated[str, AfterValidator(_mail_address)]
-
 
 OptionalMailAddress = Annotated[str, _unless_empty(_mail_address)]
 
-
 ListenAddress = Annotated[str, AfterValidator(_listen)]
-
 
 OptionalListenAddress = Annotated[str, _unless_empty(_listen)]
 
-
 BaseUrl = Annotated[str, _unless_empty(_base_url)]
-
 
 DataDir = Annotated[Path, BeforeValidator(_relative_to_config)]
 
-
 ConfigPath = Annotated[Path | None, BeforeValidator(_relative_to_config)]
 """A file; a relative name is in the folder of the configuration file."""
-
 
 Secret = Annotated[SecretStr, FROM_FILE]
 

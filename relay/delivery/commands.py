@@ -20,7 +20,6 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _PARAMETER = re.compile(r"[!-<>-~]{1,500}")
 """A value of a MAIL or RCPT parameter (RFC 5321 section 4.1.2, esmtp-value)."""
 
-
 _END_OF_HEADERS = b"\r\n\r\n"
 
 

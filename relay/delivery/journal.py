@@ -22,7 +22,6 @@ from relay.queue.ports import JournalRecord
 
 JOURNAL_FILE = "deliveries.journal"
 
-
 SLOT = 4096
 """Octets of a slot: one page, so that no record crosses a page boundary."""
 

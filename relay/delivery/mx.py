@@ -22,7 +22,6 @@ from relay.resolver import (
 IPAddress = IPv4Address | IPv6Address
 IPNetwork = IPv4Network | IPv6Network
 
-
 MAX_HOSTS = 5
 """Hosts that one attempt asks, at most. Hosts without a usable address and refused connections do not count."""
 
@@ -140,10 +139,8 @@ def _blocked(where: str) -> Refused:
 _NAT64 = (IPv6Network("64:ff9b::/96"), IPv6Network("64:ff9b:1::/48"))
 """Well-known prefix (RFC 6052) and local-use prefix (RFC 8215): the IPv4 address is in the last 32 bits."""
 
-
 _COMPATIBLE = IPv6Network("::/96")
 """IPv4-compatible addresses (RFC 4291 section 2.5.5.1), long deprecated."""
-
 
 _SPECIAL = (IPv4Network("192.0.0.0/24"), IPv6Network("fec0::/10"))
 """IETF protocol assignments (RFC 6890) and the old site-local addresses (RFC 3879), which Python calls global."""

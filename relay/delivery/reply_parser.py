@@ -21,7 +21,6 @@ MAX_EMPTY_LINES = 20
 _SHORT = 512
 """Octets of a line whose parsed reply is cached, at most: the length that RFC 5321 allows."""
 
-
 _LINE = re.compile(rb"([2-5][0-9]{2})(?:([ -])(.*))?", re.DOTALL)
 
 

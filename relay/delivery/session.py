@@ -12,10 +12,8 @@ from relay.mail.reply import Reply
 
 _EMPTY_BODY = b".\r\n"
 
-
 _QUIT_TIMEOUT = 5.0
 """Seconds that a server has for its reply to QUIT. Nothing depends on that reply."""
-
 
 OnAccepted = Callable[[Sequence[int], Reply], None]
 """Called with the indexes of the accepted recipients and the 2yz to the final dot."""

@@ -14,9 +14,7 @@ BLOCK = 64 * 1024
 MAX_UNREAD = 200
 """Replies that may wait to be read, at most: more than the commands of the largest transaction."""
 
-
 _CLOSED = Reply(451, "4.4.2", "the receiving server closed the connection")
-
 
 _UNEXPECTED = Reply(451, "4.5.0", "the receiving server sent a reply without a command")
 

@@ -10,7 +10,6 @@ from relay.resolver import Addresses, Alias, Hosts, Lookups, Negative, NoSuchDom
 Status = Literal["ok", "warning", "wrong", "unknown"]
 """"ok": as wanted; "warning": works with a flaw; "wrong": does not work; "unknown": DNS did not answer."""
 
-
 Subject = Role | Literal["domain", "relay host"]
 
 

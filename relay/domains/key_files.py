@@ -11,9 +11,7 @@ from relay.rewrite.tokens import Keyring, new_key, parse_keyring
 
 TRACKER_KEY_FILE = "tracker.key"
 
-
 KEY_OCTETS = 32
-
 
 Log = Callable[..., None]
 

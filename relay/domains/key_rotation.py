@@ -12,13 +12,11 @@ from relay.resolver import Lookups, NoRecords, NoSuchDomain, TemporaryFailure, T
 Observed = Literal["shown", "absent", "different", "unknown"]
 """The key in DNS: published, not published, a different one, or no answer."""
 
-
 CONFIRMED_AFTER = 120.0
 """Seconds for which DNS must have a key before it replaces one that still verifies.
 
 The servers of a zone are not updated at the same time.
 """
-
 
 RETIREMENT = 7 * 86400.0
 """Seconds for which a key stays published after its last signature: mail may wait three days, and is checked later."""

@@ -22,10 +22,8 @@ from relay.resolver import (
 ROUND = 300.0
 """Seconds between two look-ups of all domains."""
 
-
 START_SECONDS = 3.0
 """Seconds that a start or reload waits for DNS. Until the first answer, mail for the domain is deferred."""
-
 
 AT_ONCE = 20
 """Maximum number of concurrent look-ups."""

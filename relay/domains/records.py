@@ -13,19 +13,14 @@ from relay.mailauth.dkim_record import key_name
 
 Role = Literal["dkim", "return path", "spf", "dmarc", "tracking", "replies"]
 
-
 Kind = Literal["CNAME", "TXT", "MX"]
-
 
 Publisher = Literal["domain", "operator"]
 
-
 MX_PREFERENCE = 10
-
 
 DMARC = "v=DMARC1; p=none"
 """The initial policy: it requests nothing, and large mailbox providers require at least this."""
-
 
 _STRING_OCTETS = 255
 

@@ -12,18 +12,14 @@ from relay.mailauth.dkim_record import key_name
 
 Health = Literal["unchecked", "passing", "failing"]
 
-
 SETTLING = 72 * 3600.0
 """Seconds after a change of configuration during which a domain is checked often."""
-
 
 SOONEST, HOURLY, DAILY = 180.0, 3600.0, 86400.0
 """Seconds between two checks: initially, at the end of SETTLING, and after it."""
 
-
 _PART = 5
 """While a domain settles, the next check follows after this fraction of its age."""
-
 
 _SPREAD = 0.1
 """Jitter, as a fraction of the interval."""

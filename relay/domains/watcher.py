@@ -19,18 +19,14 @@ from relay.resolver import Lookups
 ROUND = 30.0
 """Seconds between two rounds: due domains are checked, and results of other processes loaded."""
 
-
 LEASE = 600.0
 """Seconds of a lease; then another process checks the domain."""
-
 
 CHECK_TIMEOUT = 300.0
 """Seconds after which a check is cancelled; it is repeated when its lease ends."""
 
-
 MAX_CHECKS = 4
 """Maximum number of concurrent checks."""
-
 
 Dkim = Mapping[str, tuple[SigningKey, ...]]
 """Signing keys by domain, in the order of its selectors."""

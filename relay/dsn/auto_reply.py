@@ -11,7 +11,6 @@ from relay.mail.subject import base_subject, is_answer
 
 _ANY = r".*"
 
-
 _MARKS = {
     "x-autoreply": _ANY,
     "x-auto-reply": _ANY,
@@ -32,15 +31,11 @@ _MARKS = {
 }
 """Fields of automatic replies from before RFC 3834, and their values."""
 
-
 _MARK_PATTERNS = {name: re.compile(value, re.IGNORECASE) for name, value in _MARKS.items()}
-
 
 _DENIES = re.compile(r"(?:no|none|false|off|0)?\s*(?:[;,].*)?$", re.IGNORECASE)
 
-
 _COMMENT = re.compile(r"\([^()]{0,200}\)")
-
 
 _WEAK_MARKS = (
     "x-auto-response-suppress",
@@ -49,12 +44,9 @@ _WEAK_MARKS = (
     "x-loop",
 )
 
-
 _LIST_FIELDS = ("list-id", "list-unsubscribe", "list-post")
 
-
 _PROGRAMS = ("user-agent", "x-mailer")
-
 
 _AUTOMATIC = any_of(
     r"auto(?:mat\w{0,10})?[- _]?(?:repl\w{1,5}|respons?\w{0,6}|answer|acknowledge?ment|antwort|antwoord|svar"
@@ -74,7 +66,6 @@ _AUTOMATIC = any_of(
 )
 """Prefixes of automatic replies in the languages of mail programs."""
 
-
 _ABSENT = any_of(
     r"out[- ]of[- ](?:the[- ])?office|\booo\b|\baway (?:from|until|till?|on)\b|\bon (?:\w{1,12} )?(?:vacation"
     r"|holiday|leave)\b",
@@ -88,7 +79,6 @@ _ABSENT = any_of(
     r"(?:we(?:'ve| have)? )?received your (?:message|e-?mail|request)",
 )
 """Subjects of vacation notes and acknowledgements; people use them too."""
-
 
 _QUOTATION = re.compile(
     r"^(?:[>|]|-{4,}+\s*$|-{2,}+.{1,40}?-{2,}+\s*$|_{8,}|(?:From|Von|De|Da|Van|Från|Fra|От|发件人|差出人)\s?[:：]"

@@ -10,7 +10,6 @@ Retry as scheduled, once, with long intervals, or without extensions; hold until
 without a DSN.
 """
 
-
 Suppression = Literal["now", "on-permanent", "count", "never", "keep"]
 """Effect on the address.
 
@@ -18,14 +17,12 @@ Suppress now; suppress for 5yz and count for 4yz; count towards the threshold; n
 already.
 """
 
-
 Lane = Literal["none", "slow-down", "pause", "pause-provider", "pause-identity", "back-off", "remember"]
 """Effect on the lane.
 
 None; lower the rate; pause it; pause the provider or the identity; count a failed connection; remember a limit of the
 destination (size, missing extension, required TLS).
 """
-
 
 Kind = Literal["hard", "soft", "block", "message", "config", "rate", "admin", "undetermined"]
 
@@ -172,7 +169,6 @@ _MESSAGE_CATEGORIES = (
     ),
 )
 
-
 _ADDRESS_CATEGORIES = (
     Category(
         name="bad_mailbox",
@@ -285,7 +281,6 @@ _ADDRESS_CATEGORIES = (
     ),
 )
 
-
 _TRANSPORT_CATEGORIES = (
     Category(
         name="credentials",
@@ -396,7 +391,6 @@ _TRANSPORT_CATEGORIES = (
         guidance=("Look at the last reply and its guidance.",),
     ),
 )
-
 
 CATEGORIES: dict[str, Category] = {
     category.name: category for category in (*_ADDRESS_CATEGORIES, *_MESSAGE_CATEGORIES, *_TRANSPORT_CATEGORIES)

@@ -17,15 +17,11 @@ from relay.dsn.report import Recipient, Report
 
 PHASES = frozenset(("connect", "ehlo", "starttls", "auth", "mail", "rcpt", "data"))
 
-
 _KEYS = frozenset(("name", "category", "phrases", "all", "unless", "status", "code", "phase", "example"))
-
 
 _STATUS = re.compile(r"[245x]\.[0-9x]{1,3}\.[0-9x]{1,3}|[245x]\.[0-9x]{1,3}\.\*")
 
-
 _CODE = re.compile(r"[245][0-9x][0-9x]")
-
 
 _MAILBOX = frozenset(("bad_mailbox", "mailbox_disabled", "recipient_refused"))
 _EXCLUDED: Mapping[str, frozenset[str]] = {

@@ -55,7 +55,6 @@ _SUBJECTS = {
     Action.RELAYED: "Your message was handed on",
 }
 
-
 _OPENINGS = {
     Action.FAILED: "Your message could not be delivered to:",
     Action.DELAYED: (

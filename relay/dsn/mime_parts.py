@@ -11,12 +11,9 @@ from relay.mail import headers
 
 _WORD = re.compile(r"=\?([A-Za-z0-9_-]{1,30})(?:\*[A-Za-z-]{1,10})?\?([bBqQ])\?([^?\s]{0,400})\?=")
 
-
 _BETWEEN = re.compile(r"(\?=)\s{1,20}(=\?)")
 
-
 _HEX = re.compile(rb"=([0-9A-Fa-f]{2})")
-
 
 _REFUSED = ("punycode", "idna", "utf_7", "utf-7", "unicode", "raw_unicode")
 
@@ -44,39 +41,28 @@ def _decoded(match: re.Match[str]) -> str:
 
 MAX_CONTENT = 2 * 1024 * 1024
 
-
 MAX_DEPTH = 6
-
 
 MAX_PARTS = 60
 
-
 MAX_FIELDS = 300
 
-
 MAX_VALUE = 4000
-
 
 MAX_TEXT = 200_000
 """Maximum characters read of a part's text; reports are far shorter."""
 
-
 _PARAMETER = re.compile(r';\s*([A-Za-z0-9*_-]{1,40})\s*=\s*(?:"([^"]*)"?|([^;\s]*))')
-
 
 _CHARSET = re.compile(
     r"(?:x-)?(?:utf-?(?:8|16)|us-ascii|ascii|(?:iso|windows|cp|koi8|gb|big5|euc|shift|sjis|ms|ks_c|tis|mac|latin|hz).*)"
 )
 
-
 _TAG = re.compile(r"<(?![^<>\s]*@[^<>\s]*>)[A-Za-z/!?][^<>]*>")
-
 
 _BREAK = re.compile(r"<(?:br|/?p|/?div|/?tr|/?li|/?h[1-6]|/?table|/?pre|/?blockquote)\b[^<>]*>", re.IGNORECASE)
 
-
 _ENTITY = {"&lt;": "<", "&gt;": ">", "&nbsp;": " ", "&quot;": '"', "&#39;": "'", "&#64;": "@", "&amp;": "&"}
-
 
 _INVISIBLE = ("style", "script", "title")
 

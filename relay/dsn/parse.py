@@ -21,13 +21,10 @@ from relay.mail.canonical_address import canonical
 
 _RULES = "*-=_# \t\n"
 
-
 _MAX_REPORT_TEXT = 8000
-
 
 _PEOPLE = ("from", "to", "reply-to", "delivered-to", "x-original-to")
 """Fields with the author and the reader of a note."""
-
 
 _STATUS_PARTS = ("delivery-status", "delivery status", "deliverystatus", "delivery-report")
 

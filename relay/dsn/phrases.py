@@ -10,37 +10,26 @@ from relay.dsn.text_recipients import ADDRESS
 MAX_TEXT = 2000
 """Characters of a reply that are matched. RFC 5321 allows lines of 512 octets; the meaning is in the first."""
 
-
 _MAX_GAPS = 2
-
 
 _MAX_DEPTH = 4
 
-
 _SPECIAL = re.compile(r"\{|\||\}| \.\. |\.\.|\*|#")
-
 
 _GAP = r"(?:[^.]|\.(?! )){0,60}?"
 
-
 _PATTERNS = {" .. ": rf" (?:{_GAP} )?", "..": _GAP, "*": r"\w{0,20}", "#": r"\d{1,12}"}
-
 
 _CODE_AND_STATUS = re.compile(r"(?<![\w.])(?:[245]\d\d[ -]{1,3})?[#(\[]?[245]\.\d{1,3}\.\d{1,3}\b[)\]]?(?!\.\d)")
 
-
 _CODE = re.compile(r"(?:(?<=^)|(?<=[\s'\"(:]))[45]\d\d(?:[ -]|$)")
-
 
 _ANSWERED = re.compile(r"\(in reply to [a-z ]{3,40}command\)")
 _BRACKETED = re.compile(rf"<?{ADDRESS.pattern}>?")
 
-
 _SPACE = re.compile(r"[\s_\-\u2010-\u2015,;:!?\"()\[\]]+")
 
-
 _NEVER = re.compile(r"[\s_\-,;:!?\"()\[\]]{2,}|[_\-,;:!?\"()\[\]]|n't\b|cannot")
-
 
 _SPELT_OUT = (
     ("\u2019", "'"),

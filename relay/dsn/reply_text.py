@@ -6,15 +6,11 @@ from relay.dsn.text_recipients import ADDRESS
 
 _STATUS = re.compile(r"(?<![\d.])([245])\.(\d{1,3})\.(\d{1,3})(?![\d.]|\.\d)")
 
-
 _CODE_AND_STATUS = re.compile(r"(?<![\d.])([245])\d\d[- ]{1,3}[#(\[]{0,2}(([245])\.\d{1,3}\.\d{1,3})(?!\d|\.\d)")
-
 
 _CODE = re.compile(r"(?<![\d.:/-])([45]\d\d)(?=[ \-:;,#\])]|$)(?!-\d{3}[-\d])")
 
-
 _STATUS_FIELD = re.compile(r"\s{0,10}([245])[.,](\d{1,3})[.,](\d{1,3})")
-
 
 _PHASE = re.compile(
     r"(?:in reply to|in response to|\bafter|did not like our|reply to the|sending|issuing|\[|>>>)\s{0,3}(?:the )?"
@@ -22,7 +18,6 @@ _PHASE = re.compile(
     r"|((?:ehlo|helo|lhlo)\b)|(initial connection|connect\b|banner))|(refused to talk to me)",
     re.IGNORECASE,
 )
-
 
 _QMAIL_PHASE = re.compile(
     r"(?P<connect>but greeting failed|failed the initial connection)|(?P<ehlo>but my name was rejected)"
@@ -33,7 +28,6 @@ _QMAIL_PHASE = re.compile(
 """Wordings of qmail and its successors that replace the command."""
 
 _PHASE_NAMES = ("rcpt", "mail", "data", "ehlo", "connect", "connect")
-
 
 _SCANNED = 4000
 
@@ -66,33 +60,23 @@ def phase_of(text: str) -> str:
 
 _MAX_TEXT = 1000
 
-
 _ADDRESS = re.compile(rf"<?{ADDRESS.pattern}>?")
-
 
 _LINK = re.compile(r"\bhttps?://[^\s<>\"']{1,500}", re.IGNORECASE)
 
-
 _IPV4 = re.compile(r"(?<![\w.])\d{1,3}(?:[.\-]\d{1,3}){3}(?![\w.]\d)")
-
 
 _IPV6 = re.compile(r"(?<![\w:])(?:[0-9a-f]{0,4}:){2,7}[0-9a-f]{1,4}(?![\w:])", re.IGNORECASE)
 
-
 _HOST = re.compile(r"(?<![\w.@-])(?:[a-z0-9_-]{1,63}\.){1,8}[a-z]{2,24}(?![\w-])", re.IGNORECASE)
-
 
 _ANY_STATUS = re.compile(r"(?<![\d.])[245]\.\d{1,3}\.\d{1,3}(?![\d.]\d)")
 
-
 _ID = re.compile(r"(?<![\w<])(?=[\w+/-]{6,200}(?![\w+/-]))(?=[\w+/-]{0,200}\d)[\w+/-]{6,200}")
-
 
 _NUMBER = re.compile(r"(?<![\w.<])\d{1,20}(?![\w.]?\d)")
 
-
 _LEADING_CODE = re.compile(r"\s{0,9}([245]\d\d)\b[ -]?")
-
 
 _SPACE = re.compile(r"\s+")
 
@@ -112,24 +96,19 @@ def mask_reply(text: str) -> str:
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
-
 _MAX_WAIT = 7 * 86400.0
-
 
 _CONTEXT = re.compile(
     r"\b(?:try|retry\w{0,3}|tried|again|wait|gr[ae]y ?list\w{0,4}|resend|re ?attempt|come back"
     r"|defer\w{0,3}|delay\w{0,2})\b"
 )
 
-
 _UNIT = r"(s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?|d|days?)"
-
 
 _AMOUNT = re.compile(
     r"\b(?:in|after|for|wait|within|least|about|next|delay|another)\s?"
     rf"(?:about |approximately |at least |another |the next )?(\d{{1,6}})\s?{_UNIT}\b"
 )
-
 
 _CLOCK = re.compile(r"\b(?:in|after|for|wait)\s(\d{1,3})[: ]([0-5]\d)[: ]([0-5]\d)\b")
 

@@ -6,13 +6,11 @@ from typing import Literal
 Kind = Literal["bounce", "delay", "complaint", "auto-reply", "other"]
 """A failure, a warning of a delay, a feedback report of any type, an automatic reply, or other mail."""
 
-
 Action = Literal["failed", "delayed", "delivered", "complained", "reported"]
 """Action of a recipient. `relayed` and `expanded` of RFC 3464 count as delivered.
 
 `reported` is for recipients in a feedback report that is not a complaint.
 """
-
 
 COMPLAINTS = frozenset({"abuse", "fraud", "complaint", "spam"})
 """Feedback types that are complaints (RFC 5965 section 7.3), and words of receivers that do not use these types."""

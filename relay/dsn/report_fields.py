@@ -11,29 +11,22 @@ from relay.dsn.text_recipients import ADDRESS, clean_address
 
 _MAX_LINES = 4000
 
-
 _MAX_RECIPIENTS = 200
-
 
 _MAX_DIAGNOSTIC = 2000
 
-
 _FIELD = re.compile(r"[ >]{0,4}([A-Za-z][A-Za-z0-9-]{2,40})[ \t]{0,4}:[ \t]{0,40}(.{0,4000})")
-
 
 _RECIPIENT_LINE = re.compile(
     r"^[ ]{0,4}(?:final|original)[- ]?rec[ei]p[ei]*nt[ \t]{0,4}:", re.IGNORECASE | re.MULTILINE
 )
 
-
 _ACTION_LINE = re.compile(r"^[ ]{0,4}(?:action|status)[ \t]{0,4}:", re.IGNORECASE | re.MULTILINE)
-
 
 _TYPE = re.compile(
     r"\s{0,20}(?:rfc[-/]?822|smtp|x\.?400|dns|dsn|unix|utf-8|unknown|local|x-[\w-]{1,30}|x_[\w-]{1,30}|822|international)\s{0,5};\s{0,20}",
     re.IGNORECASE,
 )
-
 
 _NAMES = {
     "final-recipient": "final",
@@ -52,7 +45,6 @@ _NAMES = {
     "x-smtp-diagnostic": "diagnostic",
     "x-supplementary-info": "supplement",
 }
-
 
 _ACTIONS: dict[str, Action] = {
     "fail": "failed",
@@ -219,9 +211,7 @@ def _comment(value: str) -> str:
 
 _FEEDBACK_FIELD = re.compile(r"([A-Za-z][A-Za-z0-9-]{2,40})[ \t]{0,4}:[ \t]{0,20}(.{0,2000})")
 
-
 _LINES = 1000
-
 
 _TRACES = ("x-original-to", "x-hmxmroriginalrecipient", "delivered-to")
 

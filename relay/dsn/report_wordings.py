@@ -17,7 +17,6 @@ DAEMON = any_of(
 )
 """Authors that are certainly mail systems."""
 
-
 SYSTEM = any_of(
     DAEMON.pattern,
     r"mail-daemon|maildaemon|mdaemon|daemon@|post_?master",
@@ -27,7 +26,6 @@ SYSTEM = any_of(
     r"bounce|undeliver|failure|nobody@|root@|no-?reply",
 )
 """Authors that may be mail systems."""
-
 
 FAILURE_SUBJECT = any_of(
     r"undeliver|non.?deliver|not (?:be )?delivered|ndn\b|ndr\b",
@@ -50,7 +48,6 @@ FAILURE_SUBJECT = any_of(
 )
 """Subjects of failure reports and of warnings."""
 
-
 COMPLAINT_SUBJECT = re.compile(
     r"\s{0,5}(?:complaint about message|e-?mail feedback report|(?:spam )?complaint (?:from|report)"
     r"|(?:spam|abuse|feedback|fbl) (?:complaint |feedback )?report)",
@@ -58,10 +55,8 @@ COMPLAINT_SUBJECT = re.compile(
 )
 """Subjects of complaints from before the feedback format."""
 
-
 REFUSAL = any_of(r"rejected mail", r"(?:was|been|is) (?:automatically )?(?:rejected|refused)")
 """Wordings of a receipt that is a refusal."""
-
 
 ANNOUNCES = re.compile(
     r"^[^\n>]{0,40}\b(?:your (?:message|mail|e-?mail)\b.{0,60}(?:(?:could not|was not|has not been|cannot) be"
@@ -70,15 +65,11 @@ ANNOUNCES = re.compile(
 )
 """Openings which state that the reader's message failed."""
 
-
 _NOT = r"(?:could|can|did|was|were|has|have|had|is|are|been|will|would)(?: ?not|n['’]?t)"
-
 
 _WHAT = r"(?:message|mail|e-?mail|attachment|file|recipient|address)"
 
-
 _WHO = r"(?:user|mailbox|recipient|address|account|addressee|domain|host)"
-
 
 FAILURE = any_of(
     rf"{_NOT}(?: yet)? (?:be|been|get|reach)? ?(?:deliver|sen[dt]|reach|accept|process|forward|transmit|transfer"
@@ -117,7 +108,6 @@ FAILURE = any_of(
 )
 """Statements that mail was not delivered."""
 
-
 FAILS = any_of(
     r"deliver|undeliver|reject|refus|unknown|fail|bounc|no such|full|quota|denied|block|invalid|error|unable|disabled",
     r"not (?:exist|found|listed|accept|reach|send|sent|valid|known)|could ?n[o']t|exceed|unroutable|return",
@@ -131,7 +121,6 @@ FAILS = any_of(
     r"unbekannt|existiert nicht|voll\b|abgelehnt|verweigert|okänd|ukendt|ukjent|tuntematon|neexist|nedoru|ismeretlen",
 )
 """Words of failure, meaningful only in a failure report."""
-
 
 WARNING = any_of(
     r"(?:could not|unable to) send (?:your )?(?:mail|message) for (?:the )?past",
@@ -148,14 +137,12 @@ WARNING = any_of(
 )
 """Statements that only a warning contains."""
 
-
 DELAY = any_of(
     r"still (?:trying|undelivered|awaiting)|will (?:be retried|keep trying|try again|retry)|\(delay\)|delivery delay",
     r"(?:delivery|message|mail|has been|was|is|temporarily) (?:has been |is |was |being )?"
     r"(?:delayed|deferred|postponed)\b",
 )
 """Statements that a warning contains, and sometimes a final report."""
-
 
 GIVEN_UP = any_of(
     r"giving up|gave up|given up|will not (?:be retried|retry|try)|no further|permanent|fatal|undeliverable|expired",

@@ -22,7 +22,6 @@ RETURNED_TYPES = frozenset(
     )
 )
 
-
 _RULED = (
     r"(?:this is |below(?: this line)? is |here is |the following is )?(?:a |the )?(?:copy of |headers? (?:of|from) )?"
     r"(?:(?:the|your|original|returned) ){0,3}(?:message|mail|e-?mail|headers?)(?: ?(?:copy|headers?|text|body|follows?"
@@ -35,7 +34,6 @@ _RULED = (
     r"urspr.{1,2}ngliche nachricht.{0,40}|mensaje original.{0,40}|message d'origine.{0,40}",
 )
 
-
 _PLAIN = (
     r"(?:the |your )?(?:original|returned|undelivered|unsent|failed) message(?: (?:headers?|text))?(?: (?:is|was))? ?"
     r"(?:follows|attached below|included below|headers follow|begins here)[ .:]{0,4}",
@@ -45,15 +43,12 @@ _PLAIN = (
     r"received:? from .{0,200}|received:from .{0,200}|return-path:.{0,200}|mime-version: 1\.0.{0,60}",
 )
 
-
 _SEPARATOR = any_of(
     rf"[ \t>*#]{{0,8}}[-=_*]{{2,80}}[ \t]{{0,8}}(?:{'|'.join(_RULED)})[.: ]{{0,3}}[-=_*]{{0,80}}[ \t]{{0,8}}$",
     rf"[ \t]{{0,8}}(?:{'|'.join(_PLAIN)})[ \t]{{0,8}}$",
 )
 
-
 _HEADER_LINE = re.compile(r"[>| \t]{0,4}([A-Za-z][A-Za-z0-9-]{1,60}):(?: |\t|$)(.{0,2000})")
-
 
 _MAX_LINES = 4000
 
@@ -92,7 +87,6 @@ def _header_in(text: str) -> Header:
 
 
 _LIST_FIELDS = ("list-id", "list-unsubscribe", "list-post")
-
 
 _MIN_TEXT = 40
 """Characters below which a plain text is treated as empty and the HTML part is used."""

@@ -13,9 +13,7 @@ from relay.dsn.report_fields import feedback_type, without_type
 
 _MARKS = ("notificationType", "eventType")
 
-
 _MAX_RECIPIENTS = 100
-
 
 _REASONS = {
     "noemail": ("1.1", "mailbox does not exist"),

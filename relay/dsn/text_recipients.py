@@ -14,18 +14,13 @@ _MARKS = (
 )
 """Punctuation, blanks and symbols outside ASCII, not allowed in domain labels (RFC 5891 section 4.2.2)."""
 
-
 _LETTER = rf"(?:[A-Za-z0-9]|(?![{_MARKS}])[\u0080-\uffff])"
-
 
 _INNER = rf"(?:[A-Za-z0-9_-]|(?![{_MARKS}])[\u0080-\uffff])"
 
-
 _DOMAIN_LABEL = rf"{_LETTER}{_INNER}{{0,62}}"
 
-
 _CJK = r"\u3041-\u30ff\u3400-\u9fff\uac00-\ud7a3"
-
 
 ADDRESS = re.compile(
     rf"(?:\"[^\"\n]{{1,64}}\"|[^\s<>()\[\],;:\"'=|\\@{_MARKS}]{{1,80}})@"
@@ -33,10 +28,8 @@ ADDRESS = re.compile(
 )
 """An address as printed in reports; less strict than RFC 5321 where real mail is."""
 
-
 _RUN_ON = re.compile(rf"(?:[{_CJK}]{{1,40}})?([!-~]{{1,64}}@[!-~]{{1,250}}?\.[A-Za-z]{{2,24}})(?:[{_CJK}].{{0,80}})?$")
 """An ASCII address within text of a script without spaces."""
-
 
 _MACHINES = re.compile(
     r"(?:mailer-?daemon|mail-?daemon|postmaster|double-bounce|abuse|hostmaster|mdaemon|listserv|majordomo)@",
@@ -74,41 +67,31 @@ def is_machine(address: str) -> bool:
 
 MAX_FOUND = 100
 
-
 _MAX_IN_LINE = 20
-
 
 _MAX_CANDIDATES = 200
 """Maximum number of lines with an address that are searched."""
 
-
 _A = ADDRESS.pattern
-
 
 _BULLET = r"[\s>*\-•.|#\[]{0,12}(?:\d{1,3}[.)] )?"
 
-
 _COMMENT = r"\s{0,4}(?:\([^)]{0,200}\)?\s{0,3})?"
-
 
 _AFTER = (
     r"(?:\s?: |\s?:$|\.\.\. ?|\.\.|, | - |-- |\s{2,}|; |\t| on (?=\w{3},? \d|\d)"
     r"| (?=\[|(?:Invalid|Error|Unknown|User|Failed|Mailbox|Undeliver|[45]\d\d[ -])))"
 )
 
-
 ALONE = re.compile(
     rf"{_BULLET}[<\"'\[(]{{0,2}}({_A})[>\"'\])]{{0,2}}{_COMMENT}(?:[:;,.]|\.\.\.|[ -]{{1,9}})?\s{{0,5}}$"
 )
-
 
 LEADING = re.compile(
     rf"{_BULLET}(?:[^<>@:]{{0,60}}<({_A})>(?={_COMMENT}(?::|\.\.\.))|<({_A})>|({_A})){_COMMENT}{_AFTER}(.{{0,500}})"
 )
 
-
 REPLIED = re.compile(rf"\s{{0,6}}[45]\d\d[ -](?:[45]\.\d{{1,3}}\.\d{{1,3}} )?<?({_A})>?\.\.\. ?(.{{0,500}})")
-
 
 _LABEL = re.compile(
     rf"(?:{_BULLET}(?:(?:final|original|failed|intended|invalid|unknown|bad|envelope|e-?mail|the)[ -])?"
@@ -122,7 +105,6 @@ _LABEL = re.compile(
     re.IGNORECASE,
 )
 
-
 _TOWARDS = re.compile(
     r"\b(?:bericht|nachricht\w{0,2}|messaggio|mensaje|mensagem|message|e-?mail|mail|courriel|wiadomo\w{1,4}|zpr[aá]v\w|meddelan\w{1,3}"
     r"|besked|письмо|сообщение)\b.{0,80}\b(?:a|à|al|aan|an|au|para|do|til|till|для|на|адрес\w{0,2})\b:? {1,2}[<\"']?$"
@@ -131,9 +113,7 @@ _TOWARDS = re.compile(
     re.IGNORECASE,
 )
 
-
 _ORIGIN = re.compile(rf"\b(?:generated|expanded|forwarded|redirected) from:? <?({_A})", re.IGNORECASE)
-
 
 _NOT_RECIPIENT = any_of(
     r"\b(?:from|sent by|write to|sender|reply-to|return-path|errors-to|cc|message-id|contact|questions?|assistance"
@@ -142,12 +122,10 @@ _NOT_RECIPIENT = any_of(
     r"(?:^|\s)id[:= ]",
 )
 
-
 _AUTHOR = re.compile(
     r"\b(?:sent by|message from|mail from|received(?: at .{1,60})? from)\s{0,4}:?\s{0,4}$", re.IGNORECASE
 )
 _BARE = re.compile(r"[\s*\->]{1,12}([A-Za-z0-9][\w.+-]{0,63})\s{0,4}$")
-
 
 _INTRODUCES = re.compile(r"\b(?:recipients?|address(?:es|ees?)?|users?)\b.{0,160}:\s{0,4}$", re.IGNORECASE)
 

@@ -17,18 +17,13 @@ from relay.dsn.text_recipients import Position
 
 _MAX_LINES = 400
 
-
 _MAX_LINE = 600
-
 
 _MAX_DIAGNOSTIC = 1500
 
-
 _MAX_REPLIES = 60
 
-
 _BLOCK_LINES = 14
-
 
 _QUOTES = re.compile(
     r"\b(?:error|response|reply|message)(?: that| from)?(?: the)?(?: other| remote| destination| recipient){0,2}"
@@ -36,13 +31,11 @@ _QUOTES = re.compile(
     re.IGNORECASE,
 )
 
-
 _REPLY = re.compile(
     r"\s{0,6}(?:<<<|-{1,2}>?|<--|[*•]|Out:|Response:|Remote (?:host|server) (?:said|replied|responded)"
     r"|.{0,60}\b(?:said|reply|response|responded)\b.{0,20}:)?\s{0,4}[<\"']?([45]\d\d[ \-#].{0,400})",
     re.IGNORECASE,
 )
-
 
 _RULE = re.compile(r"-{3,}")
 

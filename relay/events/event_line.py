@@ -13,14 +13,11 @@ from relay.events.event import READER_KINDS, Event, Kind
 MAX_TIME = 253_402_300_799.0
 """Unix seconds of the last moment with a year of four digits, which RFC 3339 can write."""
 
-
 MAX_NUMBER = 2**31 - 1
 """Highest number of a recipient that both stores hold."""
 
-
 _MAX_QUEUE_ID, _MAX_ADDRESS = 64, 512
 """Characters of a queue id, and of an address, at most."""
-
 
 _MAX_DEPTH = 16
 """Objects and lists inside each other, at most."""

@@ -28,7 +28,6 @@ from relay.log import Emit
 CLOSING_TIME = 10.0
 """Seconds the store has to take waiting events at shutdown; the rest goes to the spool."""
 
-
 _OF_AN_EVENT = (RejectedError, ValueError, TypeError, ArithmeticError, LookupError)
 """Errors that a value of one event can cause. The other events of a batch can be stored without it."""
 

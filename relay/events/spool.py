@@ -17,10 +17,8 @@ from relay.events.spool_files import TIME_DIGITS, begun_at, content_of, is_left,
 
 _CLOSED, _OPEN, _DAMAGED = ".jsonl", ".jsonl.open", ".jsonl.damaged"
 
-
 _REJECTED = f"rejected{_DAMAGED}"
 """File of the events that the store cannot hold."""
-
 
 _APPENDING = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 

@@ -10,10 +10,8 @@ from pathlib import Path
 TIME_DIGITS = 13
 """Digits of the milliseconds with which the name of a file begins."""
 
-
 _MAX_FILE = 256 * 1024 * 1024
 """Octets of a file, at most: it is read into memory."""
-
 
 _READING = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 """A name in the folder may be a link or a pipe, which is not followed or waited for."""

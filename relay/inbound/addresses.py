@@ -14,21 +14,16 @@ from relay.rewrite.tokens import ADDRESS_KINDS, Keyring, Kind, Token, identity_o
 
 _CANDIDATE = re.compile(rb"(?<![A-Za-z0-9._+-])([A-Za-z2-7]{42,47})@")
 
-
 _ADDRESSEES = frozenset({b"to", b"cc", b"resent-to", b"delivered-to", b"x-original-to", b"envelope-to"})
-
 
 _SEARCHED = 256 * 1024
 """Octets of a mail that are searched; header, report and returned header come first."""
 
-
 _MOST = 50
 """Maximum number of candidates to verify."""
 
-
 TEST_LIFETIME = 86400.0
 """Seconds for which the address of a test mail is valid."""
-
 
 ROLES = frozenset({"postmaster", "abuse"})
 """Local parts, in any case, that a domain which accepts mail must have."""

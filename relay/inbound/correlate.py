@@ -18,13 +18,10 @@ from relay.rewrite.tokens import Token
 
 _ID = re.compile(r"<[^<>\s]{1,900}>")
 
-
 MOST = 20
 """Maximum number of Message-IDs to look up."""
 
-
 _FIELDS = ("in-reply-to", "references")
-
 
 _RECIPIENT_FIELDS = ("to", "cc", "delivered-to", "x-original-to", "envelope-to")
 

@@ -26,7 +26,6 @@ from relay.queue.message import NewMessage
 
 UNKNOWN = Reply(550, "5.1.1", "The message this answers is not known any more: please write to its author's address")
 
-
 NewId = Callable[[float], str]
 
 

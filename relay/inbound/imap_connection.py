@@ -17,10 +17,8 @@ from relay.inbound.imap_port import wrong_port
 SILENCE = 15.0
 """Seconds without an octet after which a step fails."""
 
-
 RESPONSE_SECONDS = 60.0
 """Seconds after which a step fails though octets arrive, in SILENCE at most."""
-
 
 ReadOnly = imaplib.IMAP4.readonly
 """Raised where a folder that was opened for writing can only be read."""

@@ -14,7 +14,6 @@ from relay.inbound.imap_connection import ImapConnection, MailboxError, ReadOnly
 LARGEST = 2 << 20
 """Octets fetched of each mail; the report of a bounce stands at its beginning."""
 
-
 _WINDOW = 10_000
 """Mails per SEARCH: the response is one line, and the length of a line is limited."""
 

@@ -21,10 +21,8 @@ from relay.log import Emit
 IDLE = 60.0
 """Seconds until the settings are read again when they name no mailbox; a reload may add one."""
 
-
 TRIES = 3
 """Consecutive failures after which a mail is skipped."""
-
 
 MISSED_AGAIN = 3600.0
 """Seconds between two retries of skipped mails."""

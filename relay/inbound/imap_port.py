@@ -9,10 +9,8 @@ from relay.config.settings import Imap
 PROBE_SECONDS = 3.0
 """Seconds for the connection, the handshake and the greeting of a probe, each."""
 
-
 _LONGEST = 200
 """Octets of a greeting that are read."""
-
 
 _SERVERS = (
     (b"* ", "IMAP"),

@@ -10,7 +10,6 @@ from relay.config.settings import Imap
 STATE_FILE = "imap.json"
 """File name in data_dir."""
 
-
 MAX_MISSED = 1000
 """Maximum number of skipped mails that are retried, and of mails whose mark is tried again."""
 

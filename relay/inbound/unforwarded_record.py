@@ -15,7 +15,6 @@ from relay.render.message_policy import MessagePolicy
 NOT_FORWARDED = "not_forwarded"
 """Metadata key of these records; its value is the reason, "untied" or "spam"."""
 
-
 Why = Literal["untied", "spam"]
 """"untied": belongs to no message of this relay; "spam": is spam."""
 

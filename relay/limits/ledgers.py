@@ -8,7 +8,6 @@ from relay.limits.window import Ledger, SlotKind, Window, earliest
 SlotKey = tuple[str, int, str]
 """Queue id, number, ledger key."""
 
-
 SlotTime = tuple[float, SlotKind]
 """Unix time and kind of a slot."""
 

@@ -7,9 +7,7 @@ from enum import IntEnum
 
 HOUR = 3600.0
 
-
 DAY = 86400.0
-
 
 TICK = 0.001
 """Seconds between a time and a window's end, so that no closed span holds one message above its limit."""

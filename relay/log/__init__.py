@@ -15,7 +15,6 @@ from relay.log.stream import LogStream
 
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
-
 Emit = Callable[..., None]
 """Writes one line: `log("message.delivered", queue_id=…, …)`."""
 

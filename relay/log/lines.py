@@ -148,7 +148,6 @@ LINES: dict[str, str] = {
 }
 """All lines by name: meaning, and fields besides timestamp, level and queue_id."""
 
-
 _LEVEL_OF = {
     "smtp.connected": "debug",
     "server.few_files": "warning",

@@ -10,41 +10,30 @@ from relay.mail.idn import to_ascii
 
 MAX_LOCAL_PART = 64
 
-
 MAX_DOMAIN = 255
-
 
 MAX_PATH = 256
 """Octets of a local part, a domain and a path with its brackets (RFC 5321 section 4.5.3.1)."""
 
-
 _ATEXT = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\-\u0080-\U0010ffff]"
-
 
 DOT_STRING = re.compile(rf"{_ATEXT}+(?:\.{_ATEXT}+)*")
 """A local part that needs no quotes."""
 
-
 ATOMS_AND_DOTS = re.compile(rf"(?:{_ATEXT}|\.)+")
 """A local part such as "a..b", which needs quotes, and which some hosts give to people without them."""
 
-
 _QUOTED_STRING = re.compile(r'"(?:[ !#-\[\]-~\u0080-\U0010ffff]|\\[ -~])*"')
 
-
 _LABEL = r"[A-Za-z0-9_\u0080-\U0010ffff](?:[A-Za-z0-9_\-\u0080-\U0010ffff]*[A-Za-z0-9_\u0080-\U0010ffff])?"
-
 
 DOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\.?")
 """A domain name, with or without a dot at its end."""
 
-
 LITERAL = re.compile(r"\[[A-Za-z0-9:.\-]+\]")
 """An address literal. Its content is not checked for an IP address."""
 
-
 _NOT_UTF8 = re.compile(r"[\ud800-\udfff]")
-
 
 _SOURCE_ROUTE = re.compile(r"@[^:@]+(?:,@[^:@]+)*:")
 

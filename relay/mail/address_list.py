@@ -26,7 +26,6 @@ _NAME_ADDR = rf"(?P<name>(?>{_PHRASE})?+)[ \t]*+<(?P<angle>{_ADDR_SPEC})>"
 _PLAIN = re.compile(rf"[ \t]*+(?:{_NAME_ADDR}|(?P<bare>{_ADDR_SPEC}))[ \t]*+")
 """The usual form of one mailbox. The grammar gives the same result for every match."""
 
-
 MAX_LIST = 8 * 1024
 """Characters of an address list. A longer one is unreadable, because reading it would delay other mail."""
 

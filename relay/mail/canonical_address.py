@@ -12,10 +12,8 @@ from relay.mail.idn import to_ascii
 
 _QUOTED_PAIR = re.compile(r"\\(.)", re.DOTALL)
 
-
 _NOT_PLAIN = re.compile(r'"|\.\.|^\.|\.@|[.\]]$')
 """Quotes, dots that need quotes, a final dot, an address literal."""
-
 
 _NEEDS_PAIR = re.compile(r'["\\]')
 

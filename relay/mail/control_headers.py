@@ -8,21 +8,16 @@ from relay.mail.headers import Field
 
 PREFIX = b"x-relay-"
 
-
 HIDDEN_RECIPIENTS = (b"bcc", b"resent-bcc")
 """Fields that name hidden recipients (RFC 5322 section 3.6.3)."""
 
-
 _META = b"x-relay-meta-"
-
 
 MAX_VALUE = 500
 """Maximum octets of a tag, a campaign name or a metadata value."""
 
-
 MAX_ITEMS = 50
 """Maximum number of tags, and of metadata keys, of one message."""
-
 
 LAST_YEAR = 9000
 """Latest year of X-Relay-Send-At: times derived from it, such as the expiry, must have four-digit years too."""

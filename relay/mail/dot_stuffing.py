@@ -11,7 +11,6 @@ from relay.mail.native import IS_COMPILED, native
 
 _END = b"\r\n.\r\n"
 
-
 _CRLF = b"\r\n"
 
 

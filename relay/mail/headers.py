@@ -12,7 +12,6 @@ from relay.mail.native import IS_COMPILED, native
 
 _FIELD = re.compile(rb"([!-9;-~]+)[ \t]*:")
 
-
 _FOLD = re.compile(rb"\r?\n(?=[ \t])")
 
 

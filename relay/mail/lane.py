@@ -5,9 +5,7 @@ from relay.mail.canonical_address import domain_of
 DIRECT = "direct"
 """Name of the built-in provider: delivery to the MX hosts of the recipient's domain."""
 
-
 _DIRECT_PREFIX = "mx:"
-
 
 _PROVIDER_PREFIX = "provider:"
 

@@ -3,15 +3,11 @@
 _DIGITS = "0123456789ABCDFGHJKLMNPQRSTVWXYZ"
 """32 digits in ASCII order, upper case, with one vowel, so that ids rarely form words."""
 
-
 TIME_DIGITS = 9
-
 
 RANDOM_DIGITS = 5
 
-
 LENGTH = TIME_DIGITS + RANDOM_DIGITS
-
 
 RANDOM_SPACE = 32**RANDOM_DIGITS
 

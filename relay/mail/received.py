@@ -14,13 +14,10 @@ from relay.mail.transaction import Envelope, Session
 NAME = b"Relay-Loop"
 """Name of the loop field. Its value is a digest, so that it discloses no address."""
 
-
 _DIGEST = 12
-
 
 _BY_RELAY = re.compile(rb"\bby ([^\s()]{1,255}) \(relay\) with ")
 """Matches a Received field of `received`."""
-
 
 _TRACE = re.compile(r"\bby ([^\s()]{1,255}) \(relay\) with \w{1,20} id (\w{1,40})")
 """Matches it in the header of a returned message, with its host and queue id."""

@@ -40,7 +40,6 @@ _SECOND_LEVEL = {
     "za": "ac co gov law net nom org web",
 }
 
-
 _SUFFIXES = frozenset(f"{second}.{top}" for top, seconds in _SECOND_LEVEL.items() for second in seconds.split())
 
 

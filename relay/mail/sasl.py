@@ -8,7 +8,6 @@ from relay.mail.reply import Reply
 
 MECHANISMS = ("PLAIN", "LOGIN")
 
-
 MALFORMED = Reply(501, "5.5.2", "The response is not valid base64 of what the mechanism asks for")
 
 

@@ -12,39 +12,27 @@ from relay.mail.transaction import BodyKind, Envelope, Notify, Recipient
 
 _PATH = r'(?:<((?>(?:"(?>(?:[^"\\]|\\.)*)"|[^<>"])*))>|([^\s<>]+))(?: +(.*))?'
 
-
 _FROM = re.compile(rf"FROM: ?{_PATH}", re.IGNORECASE)
-
 
 _TO = re.compile(rf"TO: ?{_PATH}", re.IGNORECASE)
 
-
 _KEYWORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*")
-
 
 _GREETINGS = (b"EHLO ", b"HELO ")
 
-
 _CHUNK = re.compile(r"([0-9]{1,20})(?: +(LAST))?", re.IGNORECASE)
-
 
 _UNSAFE_IN_RECEIVED = re.compile(r'[\s()<>@,;\\"\x7f-\U0010ffff]+')
 
-
 _XTEXT = re.compile(r"(?:[!-*,-<>-~]|\+[0-9A-F]{2})*")
-
 
 _ENCODED = re.compile(rb"\+([0-9A-F]{2})")
 
-
 MAX_LABEL = 63
-
 
 MAX_HELO = 255
 
-
 MAX_ENVID = 100
-
 
 MAX_ORCPT = 500
 """Octets (RFC 1035 section 2.3.4, RFC 3461 sections 4.4 and 4.2). HELO has the limit of a domain name."""

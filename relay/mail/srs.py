@@ -22,34 +22,25 @@ from relay.mail.address import is_address
 MAX_AGE = 21
 """Days in which a bounce is accepted."""
 
-
 DAY = 86400.0
 """Seconds."""
-
 
 UNDATED_UNTIL = 1_801_440_000.0
 """Unix time until which SRS1 addresses without a day are accepted: 2027-02-01. Former versions made them."""
 
-
 _HASH_LETTERS = 8
 """Letters of a hash."""
 
-
 _DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
 
-
 _DAYS = len(_DIGITS) ** 2
-
 
 _HASH = 5
 """Octets."""
 
-
 _SRS0 = re.compile(r"SRS0=([^=]+)=((?P<day>[A-Z2-7]{2})=(?P<domain>[^=]+)=(?P<local>.+))", re.IGNORECASE | re.DOTALL)
 
-
 _SRS1 = re.compile(r"SRS1[=+-]([^=]+)=((?P<domain>[^=]+)=(?P<opaque>[=+-].+))", re.IGNORECASE | re.DOTALL)
-
 
 _FOREIGN_SRS0 = re.compile(r"SRS0(?P<opaque>[=+-].+)", re.IGNORECASE | re.DOTALL)
 

@@ -8,27 +8,22 @@ _TAG = (
 )
 """Tags of lists, ticket systems and gateways: "[#12]", "[EXTERNAL]", "***SPAM***", "EXT:"."""
 
-
 _ANSWER = (
     r"re|aw|antw(?:ort|oord)?|sv|svar|odp|odpověď|odg|r|rif|ref|res|resp|réf|rép|ynt|yan|cevap|vá|válasz|atb|ats|bls|tl"
     r"|απ|απάντηση|σχετ|отв|ответ|на|відп|відповідь|תשובה|השב|رد|پاسخ|ตอบ(?:กลับ)?|trả lời|回复|回覆|答复|答覆|返信|返"
     r"|답장|회신|vast"
 )
 
-
 _FORWARD = (
     r"fwd?|frw|wg|tr|rv|enc|i|vb|doorst|vl|vs|fs|pd|trs|trans|továbbítás|ilt|i̇lt|πρθ|προώθηση|пер|пересл|переслано"
     r"|הועבר|إعادة توجيه|ส่งต่อ|chuyển tiếp|转发|轉寄|轉發|転送|전달"
 )
 
-
 _COUNT = r"(?:\s?(?:\[\d{1,3}\]|\(\d{1,3}\)|\^\d{1,3}|-\d{1,3}))?\s{0,2}[:：]"
-
 
 _LEADING = re.compile(
     rf"\s{{0,20}}(?:(?:(?P<answer>{_ANSWER})|(?P<forward>{_FORWARD})){_COUNT}|(?P<tag>{_TAG}))", re.IGNORECASE
 )
-
 
 _MAX_PREFIXES = 12
 """Maximum number of prefixes and tags removed."""

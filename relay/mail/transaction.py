@@ -6,9 +6,7 @@ from typing import Literal
 
 BodyKind = Literal["7BIT", "8BITMIME"]
 
-
 Notify = Literal["NEVER", "SUCCESS", "FAILURE", "DELAY"]
-
 
 MAX_RECIPIENTS = 100
 """Maximum recipients of one transaction to a server; every server accepts 100 (RFC 5321 section 4.5.3.1.8)."""

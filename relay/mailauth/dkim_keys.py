@@ -22,25 +22,18 @@ from cryptography.hazmat.primitives.serialization import (
 Algorithm = Literal["rsa-sha256", "ed25519-sha256"]
 """The `a=` values in use. RFC 8301 forbids rsa-sha1."""
 
-
 PrivateKey = RSAPrivateKey | Ed25519PrivateKey
-
 
 MIN_RSA_BITS = 1024
 """Minimum bits of an RSA key; verifiers must not accept shorter ones (RFC 8301 section 3.2)."""
 
-
 _PKCS1 = padding.PKCS1v15()
-
 
 _PREHASHED = utils.Prehashed(SHA256())
 
-
 _LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
 
-
 _NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
-
 
 _STRING_OCTETS = 255
 

@@ -9,7 +9,6 @@ import dkim.crypto
 
 KeyKind = Literal["rsa", "ed25519"]
 
-
 _KINDS: dict[str, KeyKind] = {"rsa": "rsa", "ed25519": "ed25519"}
 
 

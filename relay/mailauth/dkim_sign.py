@@ -12,7 +12,6 @@ from relay.mailauth.dkim_keys import SigningKey
 SEALED = ("From", "Reply-To", "Subject", "To", "Cc")
 """Signed once more than they occur, also when absent: an added field breaks the signature."""
 
-
 SEALED_WHEN_PRESENT = (
     "Sender",
     "Date",
@@ -29,7 +28,6 @@ SEALED_WHEN_PRESENT = (
     "List-Unsubscribe-Post",
 )
 """Signed once more than they occur, if present: they may be added when missing, but not doubled."""
-
 
 SIGNED = (
     "List-Id",
@@ -51,18 +49,13 @@ SIGNED = (
 )
 """Signed as often as they occur; others may be added above them."""
 
-
 _ORDER = tuple((name, name.lower().encode()) for name in (*SEALED, *SEALED_WHEN_PRESENT, *SIGNED))
-
 
 _ALWAYS_SEALED = frozenset(SEALED)
 
-
 _SEALED = _ALWAYS_SEALED | frozenset(SEALED_WHEN_PRESENT)
 
-
 _LINE = 72
-
 
 _RUN = re.compile(rb"  +")  # `re` looks for its first two spaces as a literal; " {2,}" is four times slower
 

@@ -16,15 +16,11 @@ from relay.resolver import Lookups, NoRecords, NoSuchDomain, TemporaryFailure, T
 DkimResult = Literal["pass", "fail", "policy", "neutral", "temperror", "permerror"]
 """The results of RFC 8601 section 2.7.1; "none" is the absence of signatures."""
 
-
 MIN_BITS = 1024
-
 
 _MAX_SIGNATURES = 10
 
-
 _BLANKS = re.compile(rb"[ \t]{100,}")
-
 
 _MAX_BLANK_COST = 200_000_000
 """Limit of the sum of squared lengths of runs of blanks. dkimpy takes quadratic time; this is about half a second."""

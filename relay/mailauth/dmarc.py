@@ -9,12 +9,9 @@ from relay.resolver import Lookups, NoRecords, NoSuchDomain, TemporaryFailure, T
 
 Policy = Literal["none", "quarantine", "reject"]
 
-
 Alignment = Literal["relaxed", "strict"]
 
-
 _POLICIES: dict[str, Policy] = {"none": "none", "quarantine": "quarantine", "reject": "reject"}
-
 
 _ALIGNMENTS: dict[str, Alignment] = {"r": "relaxed", "s": "strict"}
 

@@ -15,7 +15,6 @@ from relay.resolver import IPAddress, Lookups, TemporaryFailure
 
 DmarcResult = Literal["pass", "fail", "none", "temperror", "permerror"]
 
-
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`{|}~-]+")
 
 

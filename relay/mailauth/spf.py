@@ -32,16 +32,12 @@ from relay.resolver import (
 
 SpfResult = Literal["pass", "fail", "softfail", "neutral", "none", "temperror", "permerror"]
 
-
 MAX_LOOKUPS = 10
-
 
 MAX_VOID_LOOKUPS = 2
 """Maximum terms that query DNS, and maximum queries without a record, before permerror (section 4.6.4)."""
 
-
 _MAX_HOSTS = 10
-
 
 _RESULTS: dict[str, SpfResult] = {"+": "pass", "-": "fail", "~": "softfail", "?": "neutral"}
 

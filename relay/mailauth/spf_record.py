@@ -12,53 +12,37 @@ from relay.resolver import IPAddress
 
 Qualifier = Literal["+", "-", "~", "?"]
 
-
 _TRANSFORMED = r"(?:[1-9][0-9]*)?r?[.\-+,/_=]*\}"
-
 
 _MACRO = rf"%(?:\{{[slodiphv]{_TRANSFORMED}|[%_-])"
 
-
 _LITERAL = r"[!-$&-~]"
-
 
 _TOP_LABEL = r"(?:[a-z0-9-]*[a-z][a-z0-9-]*|[0-9]+-[a-z0-9-]*)(?<!-)"
 
-
 _MACRO_STRING = re.compile(rf"(?:{_MACRO}|{_LITERAL})*", re.IGNORECASE)
-
 
 _EXPLANATION = re.compile(rf"(?:%(?:\{{[slodiphvcrt]{_TRANSFORMED}|[%_-])|[ -$&-~])*", re.IGNORECASE)
 
-
 _DOMAIN_END = re.compile(rf"(?:\.(?!-){_TOP_LABEL}\.?|%\{{[^}}]*\}})\Z", re.IGNORECASE)
 
-
 _MODIFIER = re.compile(r"([a-z][a-z0-9_.-]*)=(.*)", re.IGNORECASE)
-
 
 _DIRECTIVE = re.compile(
     r"([+\-~?]?)([a-z][a-z0-9]*)(:[^/]*(?:/[^0-9/][^/]*)*)?((?:/[0-9]+)?(?://[0-9]+)?)", re.IGNORECASE
 )
 
-
 _CIDR = re.compile(r"(?:/(0|[1-9][0-9]?))?(?://(0|[1-9][0-9]{0,2}))?")
-
 
 _NEEDS_DOMAIN = {"include", "exists"}
 
-
 _MAY_HAVE_DOMAIN = {"a", "mx", "ptr"}
-
 
 _MAY_HAVE_CIDR = {"a", "mx"}
 
-
 _EXPANSION = re.compile(r"%(?:\{([a-z])([0-9]*)(r?)([.\-+,/_=]*)\}|([%_-]))", re.IGNORECASE)
 
-
 _ESCAPES = {"%": "%", "_": " ", "-": "%20"}
-
 
 _MAX_NAME = 253
 

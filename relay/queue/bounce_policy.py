@@ -20,7 +20,6 @@ SLOW_WAIT = 900.0
 ACCOUNT = "credentials"
 """Category of a reply by which a provider refuses our account."""
 
-
 _MAY_BE_US = frozenset({"policy", "blocked", "bad_rdns", "unknown", "rate_limited"})
 """Categories of permanent refusals that, from a provider, may concern our account rather than one recipient."""
 

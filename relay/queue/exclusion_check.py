@@ -18,7 +18,6 @@ from relay.suppression.exclusion import Excluded
 RECENT = 5.0
 """Seconds after acceptance during which the check at acceptance still counts, so that most mail is checked once."""
 
-
 PROBATION_WAIT = 60.0
 """Seconds between two checks of a message that waits for the result of another one."""
 

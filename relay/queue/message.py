@@ -125,7 +125,6 @@ class Settlement:
 ALERT = "alert"
 """Metadata key of alerts. Its value is the cause."""
 
-
 NO_DSN: tuple[Notify, ...] = ("NEVER",)
 """NOTIFY of recipients whose failures are not reported (RFC 3461 section 4.1)."""
 

@@ -16,7 +16,6 @@ from relay.suppression.scope import session_scope
 TRIES = 5
 """Times that a settlement is tried that fails for a reason of its own."""
 
-
 FROM_JOURNAL: dict[str, object] = {"recovered": "journal"}
 """Event fields of a delivery that an earlier process made and did not settle."""
 

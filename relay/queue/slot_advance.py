@@ -17,7 +17,6 @@ from relay.queue.routing import LanePause, Route, candidates, provider_of
 BATCH = 200
 """Entries whose slots are computed together, at most: computing blocks the event loop."""
 
-
 GAIN = 1.0
 """Seconds by which a slot must be earlier: less is not worth a write."""
 

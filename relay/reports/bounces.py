@@ -16,7 +16,6 @@ from relay.reports.serialize import JsonObject, time_json
 NOWHERE = "(no server reached)"
 """The site of recipients for which no server was reached."""
 
-
 _SITES = {
     "google": ("google.com", "googlemail.com", "gmail.com"),
     "microsoft": ("outlook.com", "hotmail.com", "office365.us", "microsoft.com", "outlook.cn", "mx.microsoft"),
@@ -42,7 +41,6 @@ _SITES = {
     "ovh": ("ovh.net", "ovh.ca"),
 }
 
-
 _OWNERS = {domain: site for site, domains in _SITES.items() for domain in domains}
 
 
@@ -61,7 +59,6 @@ def site_of(remote: str) -> str:
 
 WORST = 10
 """Replies in the report, at most: the most frequent."""
-
 
 _UNKNOWN = CATEGORIES["unknown"]
 

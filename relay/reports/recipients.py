@@ -16,7 +16,6 @@ STATUSES = (
 )
 """What `--status` selects: the status of a recipient, and what it did. `unopened` is delivered and not opened."""
 
-
 _DONE = {
     Kind.CLICK: ("opened", "clicked"),
     Kind.OPEN: ("opened",),

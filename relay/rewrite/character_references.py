@@ -9,7 +9,6 @@ _LONGEST_LEGACY = max(len(name) for name in html5 if not name.endswith(";"))
 
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
-
 _WINDOWS_1252 = {
     code: bytes([code]).decode("windows-1252")
     for code in range(0x80, 0xA0)

@@ -10,7 +10,6 @@ _SIGNED = frozenset({"multipart/signed", "multipart/encrypted"})
 
 _CRYPTOGRAPHIC = re.compile(r"application/(?:(?:x-)?pkcs7-(?:mime|signature)|pgp-(?:encrypted|signature))")
 
-
 _ASCII_BASED = re.compile(
     r"(?:us-)?ascii|ansi.*|utf-?8|iso[-_]?8859(?:[-_]?\d+)?(?::\d{4})?(?:-[ie])?|latin-?\d+|l(?:[1-9]|10)|"
     r"(?:windows|cp)[-_]?(?:125\d|874)|(?:cp|ibm)-?(?:367|437|775|819|85\d|86[0-35-9])|cs(?:ascii|isolatin\w+|utf8|koi8r)|"
@@ -18,7 +17,6 @@ _ASCII_BASED = re.compile(
     r"ks_c_5601-1987|cp949|cp936|cp950|cp932|windows-31j|windows-949|windows-936|shift[_-]?jis|x?-?s-?jis|viscii|"
     r"unknown-8bit|x-unknown|x-user-defined|default(?:_charset)?"
 )
-
 
 _ISO_2022_JP = re.compile(r"iso-2022-jp(?:-[123])?")
 

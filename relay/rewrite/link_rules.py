@@ -23,7 +23,6 @@ _SENSITIVE_NAME = re.compile(
     r"(?:e-?mail|account)-?(?:verification|confirmation|activation|verify|confirm))(?![a-z])"
 )
 
-
 _DIGITS = re.compile(r"[=/]\d{4,10}(?!\w)")
 
 _CODE = re.compile(r"\b(?:(?:verification|one_?time_?)?code|otp|pin|passcode)[=/]\d{4,10}\b", re.IGNORECASE)

@@ -11,14 +11,12 @@ from relay.rewrite.tokens import Keyring, Kind, Token, sign_token
 
 __all__ = ["LinkDecision", "Plan", "Rewritten", "analyse", "apply", "rewrite"]
 
-
 _PIXEL_STYLE = (
     "position:absolute!important;float:left!important;display:block!important;width:1px!important;"
     "height:1px!important;min-width:0!important;min-height:0!important;max-width:none!important;"
     "max-height:none!important;margin:-1px 0 0 -1px!important;padding:0!important;border:0!important;"
     "opacity:0!important"
 )
-
 
 PIXEL = f'<img src="{{}}" alt="" width="1" height="1" style="{_PIXEL_STYLE}">'
 """The pixel. Clients render it, so they fetch it, but it takes no space (docs/decisions/0002-pixel-form.md)."""

@@ -13,19 +13,14 @@ from relay.smtp.stream import ClientDisconnected
 MAX_WAIT = 10.0
 """Maximum seconds an attempt is delayed after earlier failures; beyond that it is refused."""
 
-
 REFUSAL_DELAY = 3.0
 """Seconds before that refusal is sent, so that an immediate retry gains nothing."""
 
-
 MAX_USERNAME = 255
-
 
 _ENCRYPT_FIRST = Reply(538, "5.7.11", "Encryption is required first: say STARTTLS")
 
-
 _WRONG = Reply(535, "5.7.8", "Name or secret is wrong")
-
 
 _ENOUGH = Reply(421, "4.7.0", "Too many failed logins, try again later")
 

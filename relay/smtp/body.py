@@ -13,16 +13,12 @@ from relay.mail.reply import Reply
 
 MIB = 1024 * 1024
 
-
 STORAGE_FULL = Reply(452, "4.3.1", "Insufficient system storage, try again later")
-
 
 HAS_NUL = Reply(554, "5.6.0", "The message holds a NUL octet, which mail cannot carry: encode the part as base64")
 
-
 _WRITE_SIZE = 256 * 1024
 """Octets per write to the file."""
-
 
 _SMALL_SIZE = 64 * 1024
 """Octets a body may keep in memory while the pool exceeds its memory."""

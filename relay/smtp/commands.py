@@ -15,21 +15,15 @@ from relay.smtp.data import bdat, data
 
 _OK = Reply(250, "2.0.0", "Ok")
 
-
 _SENDER_OK = Reply(250, "2.1.0", "Ok")
-
 
 _RECIPIENT_OK = Reply(250, "2.1.5", "Ok")
 
-
 _GREET_FIRST = Reply(503, "5.5.1", "Say EHLO first")
-
 
 _NO_ARGUMENT = Reply(501, "5.5.4", "This command has no argument")
 
-
 _NOT_OFFERED = Reply(502, "5.5.1", "Command not offered here")
-
 
 _HTTP = Reply(421, "4.7.0", "This is SMTP, not HTTP")
 
@@ -192,7 +186,6 @@ OFFERED: dict[str, Command] = {
     "HELP": show_help,
     "QUIT": quit_,
 }
-
 
 COMMANDS: dict[str, Command] = (
     OFFERED

@@ -18,45 +18,32 @@ from relay.smtp.stream import ClientDisconnected, SmtpStream, TlsHandshakeError
 MAX_AUTH_LINE = 12288
 """Maximum octets of a line of an AUTH exchange (RFC 4954 section 4)."""
 
-
 _LEAST_PROGRESS = 1024
 """Octets of content that extend the data timeout; slower clients are disconnected."""
-
 
 _JUNK_COMMANDS = frozenset({"EHLO", "HELO", "HELP", "NOOP", "RSET", "VRFY"})
 """Commands that do not send mail; limited between two messages by max_junk_commands."""
 
-
 _JUNK_UNDER_STRESS = 3
 """Junk commands of a stranger under stress, at most: EHLO before and after STARTTLS, and one more."""
 
-
 _IDLE = Reply(421, "4.4.2", "Nothing was sent for too long, closing")
-
 
 _STOPPING = Reply(421, "4.3.2", "The server is going down, try again in a moment")
 
-
 _TOO_MANY_ERRORS = Reply(421, "4.7.0", "Too many errors, closing")
-
 
 _TOO_MUCH_JUNK = Reply(421, "4.7.0", "Too many commands without a message, closing")
 
-
 _TOO_LONG = Reply(500, "5.5.2", "Command line too long")
-
 
 _UNKNOWN = Reply(500, "5.5.1", "Command not known here")
 
-
 _FAILED = Reply(451, "4.3.0", "Something went wrong here, try again later")
-
 
 _FAILED_CLOSING = Reply(421, "4.3.0", "Something went wrong here, try again later")
 
-
 _CLOSING_CODES = (221, 421, 521)
-
 
 _UNKNOWN_CLIENT = "0.0.0.0"  # noqa: S104 - the address of a client that disconnected before it was read
 

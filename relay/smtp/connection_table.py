@@ -13,9 +13,7 @@ from relay.mail.reply import Reply
 
 TOO_MANY = Reply(421, "4.3.2", "Too many connections here, try again later")
 
-
 TOO_MANY_FROM_YOU = Reply(421, "4.7.0", "Too many connections from your address, try again later")
-
 
 STRESS_BEGINS, STRESS_ENDS = 0.25, 0.5
 """Free part of the connections that a listener can have, below which stress begins and above which it ends."""

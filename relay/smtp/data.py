@@ -16,12 +16,9 @@ from relay.smtp.stream import ClientDisconnected
 _TURNS = 3
 """Turns of the event loop in which the end of a connection arrives that was received with the content."""
 
-
 _GO_AHEAD = Reply(354, "", "End data with <CR><LF>.<CR><LF>")
 
-
 _NO_TRANSACTION = Reply(503, "5.5.1", "Say MAIL first")
-
 
 _NO_RECIPIENTS = Reply(554, "5.5.1", "No recipient was accepted")
 

@@ -16,7 +16,6 @@ from relay.mail.reply import Reply
 
 _REQUIRED_METHODS = ("_handle_client", "_cb_client_connected", "_create_session", "_set_rset_state", "_reset_timeout")
 
-
 _missing = [name for name in _REQUIRED_METHODS if not hasattr(SMTP, name)]
 
 
@@ -30,17 +29,13 @@ if _missing:
 # The log of aiosmtpd repeats client input, with control characters and secrets.
 logging.getLogger("mail.log").setLevel(logging.CRITICAL)
 
-
 TLS_HANDSHAKE_TIME = 30.0
 """Seconds for a TLS handshake."""
-
 
 _CLOSING_TIME = 10.0
 """Seconds to send the last reply before the connection is aborted."""
 
-
 _READ_SIZE = 128 * 1024
-
 
 _END_OF_LINE = 10
 

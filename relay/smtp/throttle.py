@@ -7,24 +7,18 @@ from relay.mail.transaction import network_of
 
 FIRST_DELAY = 0.25
 
-
 GROWTH = 1.6
-
 
 LONGEST_DELAY = 30.0
 """Seconds between attempts for one name: FIRST_DELAY, times GROWTH per failure, at most LONGEST_DELAY."""
 
-
 FREE_FAILURES = 20
-
 
 DISTANCE = 1.0
 """Seconds between attempts for any name by a client with more than FREE_FAILURES failures."""
 
-
 MEMORY = 900.0
 """Seconds without an attempt after which an entry is removed."""
-
 
 MAX_ENTRIES = 10_000
 """Maximum number of clients and names in the throttle."""

@@ -16,7 +16,6 @@ from relay.smtp.stream import TLS_HANDSHAKE_TIME
 MAX_HANDSHAKES = 200
 """TLS handshakes of one listener in progress, at most. For a new one the oldest is ended."""
 
-
 _ACCEPT_RETRY = 1.0
 """Seconds until the next attempt after the system had no resources for a connection."""
 

@@ -13,10 +13,8 @@ from relay.submission.spam import SpamRequest, SpamResult, Verdict
 MAX_RESPONSE = 1 << 20
 """Octets of a response that are read."""
 
-
 MAX_RECIPIENTS = 100
 """Recipients in a request, at most: each is a header field, and their number is limited."""
-
 
 _VERDICTS: Mapping[str, Verdict] = {"reject": "spam", "discard": "spam", "quarantine": "spam", "soft reject": "later"}
 """Verdicts by action; all other actions let a message pass."""

@@ -11,9 +11,7 @@ from relay.submission.spam import SpamResult
 MAX_RESPONSE = 64 * 1024
 """Octets of a response that are read."""
 
-
 _STATUS = re.compile(r"SPAMD/[\d.]+ (\d+) (.*)")
-
 
 _SPAM = re.compile(r"(?mi)^Spam: *(\w+) *; *(-?[\d.]+) */ *(-?[\d.]+) *$")
 

@@ -8,7 +8,6 @@ from relay.storage.errors import AwayError
 
 A = TypeVar("A")
 
-
 R = TypeVar("R")
 
 

@@ -23,33 +23,27 @@ DUE = (
     "ORDER BY next_attempt_at, queue_id, number LIMIT ?"
 )
 
-
 COMPANIONS = (
     f"SELECT {CLAIM_COLUMNS} FROM entries WHERE queue_id = ? AND lane = ? AND state = 'waiting' "  # noqa: S608
     "AND next_attempt_at <= ? ORDER BY number LIMIT ?"
 )
-
 
 LEFT = (
     f"SELECT {CLAIM_COLUMNS} FROM entries "  # noqa: S608  names of the schema
     "WHERE queue_id = ? AND number = ? AND state = 'active' AND lease != ?"
 )
 
-
 LEASE = "UPDATE entries SET state = 'active', lease = ? WHERE queue_id = ? AND number = ?"
-
 
 RELEASE = (
     "UPDATE entries SET state = 'waiting', lease = '' "
     "WHERE queue_id = ? AND number = ? AND state = 'active' AND lease = ?"
 )
 
-
 VOID = (
     "UPDATE entries SET state = 'waiting', lease = '', uncertain = true "
     "WHERE state IN ('waiting', 'held', 'active') AND state = 'active' AND lease != ?"
 )
-
 
 CLAMP = (
     "UPDATE entries SET next_attempt_at = CASE WHEN release_at > ?1 THEN release_at ELSE ?1 END "
@@ -57,10 +51,8 @@ CLAMP = (
     "AND next_attempt_at > ?1 AND next_attempt_at > release_at"
 )
 
-
 _LATEST = "CASE WHEN release_at > ?1 THEN release_at ELSE ?1 END + ?2"
 """The latest expiry of an entry: its lifetime from now, or from its release."""
-
 
 LENGTHEN = (
     f"UPDATE entries SET expires_at = CASE WHEN expires_at + ?3 < {_LATEST} THEN expires_at + ?3 ELSE {_LATEST} END "  # noqa: S608
@@ -68,12 +60,10 @@ LENGTHEN = (
 )
 """The limit spares entries that were accepted since the step: their own times do not show it after other steps."""
 
-
 SHORTEN = (
     f"UPDATE entries SET expires_at = {_LATEST} "  # noqa: S608
     f"WHERE state IN ('waiting', 'held', 'active') AND expires_at > {_LATEST}"
 )
-
 
 _NEXT_ATTEMPT_AT = CLAIM_COLUMNS.split(", ").index("next_attempt_at")
 

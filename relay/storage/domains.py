@@ -11,9 +11,7 @@ from relay.storage.database import Connection, Database
 
 _COLUMNS = "domain, wanted, set_up_at, next_check_at, checked_at, health, health_since, statuses, keys, verified"
 
-
 _SELECT = f"SELECT {_COLUMNS} FROM domain_watch"  # noqa: S608  names only
-
 
 _PUT = (
     f"INSERT INTO domain_watch ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "  # noqa: S608  names only
@@ -23,21 +21,17 @@ _PUT = (
     "verified = excluded.verified"
 )
 
-
 _RECORD = (
     "UPDATE domain_watch SET set_up_at = ?, next_check_at = ?, checked_at = ?, health = ?, health_since = ?, "
     "statuses = ?, keys = ?, verified = ? WHERE domain = ? AND wanted = ? RETURNING domain"
 )
-
 
 _CLAIM = (
     "UPDATE domain_watch SET next_check_at = ? WHERE domain = ? AND next_check_at <= ? "  # noqa: S608  names only
     f"RETURNING {_COLUMNS}"
 )
 
-
 _SOON = "UPDATE domain_watch SET next_check_at = ? WHERE domain = ? RETURNING domain"
-
 
 _PUT_HOST = "INSERT INTO tracking_hosts (base_url, answered_at) VALUES (?, ?) ON CONFLICT (base_url) DO NOTHING"
 

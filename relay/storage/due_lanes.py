@@ -17,7 +17,6 @@ NEXT_LANE = (
     "AND state = 'waiting' AND lane > ? ORDER BY lane LIMIT 1"
 )
 
-
 FIRST_DUE = (
     "SELECT next_attempt_at FROM entries INDEXED BY entries_open WHERE state IN ('waiting', 'held', 'active') "
     "AND state = 'waiting' AND lane = ? ORDER BY next_attempt_at LIMIT 1"

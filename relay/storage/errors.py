@@ -9,9 +9,7 @@ from relay.events.ports import RejectedError, StoreError
 
 _FULL_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
-
 _PROBE = bytes(1 << 16)
-
 
 _NO_RESULT_CODE = 0
 
@@ -56,7 +54,6 @@ _OF_THE_FILE = frozenset(
         sqlite3.SQLITE_NOTADB,
     }
 )
-
 
 _OF_THE_VALUES = frozenset(
     {sqlite3.SQLITE_TOOBIG, sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH, sqlite3.SQLITE_RANGE}

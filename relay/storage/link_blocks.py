@@ -9,16 +9,13 @@ from relay.tracker.link_blocks import Block, BlockKind, LinkBlocks
 
 _COLUMNS = "kind, value, created_at, note"
 
-
 _ALL = f"SELECT {_COLUMNS} FROM link_blocks ORDER BY created_at DESC, key"  # noqa: S608  names only
-
 
 _PUT = (
     f"INSERT INTO link_blocks (key, {_COLUMNS}) VALUES (?, ?, ?, ?, ?) ON CONFLICT (key) "  # noqa: S608  names only
     "DO UPDATE SET note = CASE WHEN excluded.note = '' THEN link_blocks.note ELSE excluded.note END "
     f"RETURNING {_COLUMNS}"
 )
-
 
 _DELETE = f"DELETE FROM link_blocks WHERE key = ? RETURNING {_COLUMNS}"  # noqa: S608  names only
 

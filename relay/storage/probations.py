@@ -13,9 +13,7 @@ from relay.suppression.model import MANUAL
 NOT_ENQUEUED = 60.0
 """Seconds that a message without an entry in the queue keeps its place as the testing one: it is being accepted."""
 
-
 _ON_PROBATION = f"lifted = 0 AND expires_at > 0 AND expires_at <= ? AND reason != '{MANUAL}'"
-
 
 TAKE = (
     "UPDATE suppressions SET probation = ?, probation_at = ? "  # noqa: S608  names only
@@ -24,18 +22,14 @@ TAKE = (
     "AND recipient_key = ? AND state IN ('waiting', 'active'))"
 )
 
-
 TAKEN = (
     "SELECT probation FROM suppressions "  # noqa: S608  names only
     f"WHERE address = ? AND domain IN ('', ?, ?) AND {_ON_PROBATION} AND probation != ?"
 )
 
-
 LIFT = "UPDATE suppressions SET lifted = 1 WHERE address = ? AND probation = ?"
 
-
 FORGET = "DELETE FROM suppressions WHERE lifted = 1 AND probation_at < ?"
-
 
 LIMIT = "UPDATE suppressions SET expires_at = created_at + ? WHERE reason = ? AND expires_at = 0"
 

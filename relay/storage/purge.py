@@ -9,28 +9,22 @@ from relay.storage.rows import UNFINISHED, label_rows
 BATCH = 200
 """Messages deleted in one transaction; other writes run between two of them."""
 
-
 OLD_MESSAGES = (
     "SELECT queue_id, created_at, tags, metadata FROM messages WHERE (created_at, queue_id) > (?, ?) "  # noqa: S608
     "AND created_at < ? AND NOT EXISTS (SELECT 1 FROM entries "
     f"WHERE entries.queue_id = messages.queue_id AND {UNFINISHED}) ORDER BY created_at, queue_id LIMIT {BATCH}"
 )
 
-
 OLD_EVENTS = f"SELECT id, at, queue_id FROM events WHERE id > ? ORDER BY id LIMIT {5 * BATCH}"  # noqa: S608
-
 
 _DELETE_LABEL = "DELETE FROM labels WHERE name = ? AND value = ? AND queue_id = ?"
 
-
 _DELETE_ORPHAN = "DELETE FROM events WHERE id = ? AND NOT EXISTS (SELECT 1 FROM messages WHERE queue_id = ?)"
-
 
 DELETES = tuple(
     f"DELETE FROM {table} WHERE queue_id = ?"  # noqa: S608  names of the schema
     for table in ("events", "entries", "contents", "messages")
 )
-
 
 DELETES_BESIDE_EVENTS = DELETES[1:]
 """For a store that drops events by their time, whatever their message."""

@@ -28,30 +28,23 @@ from relay.storage.stored import (
 OPEN = "state IN ('waiting', 'held', 'active')"
 """Condition of the index on open entries: SQLite uses the index only for queries that repeat it."""
 
-
 _OPEN_STATES = frozenset({State.WAITING, State.HELD, State.ACTIVE})
-
 
 ENTRIES_OF = f"SELECT {ENTRY_COLUMNS} FROM entries WHERE queue_id = ? ORDER BY number"  # noqa: S608  names only
 
-
 DEPTH = f"SELECT lane, state, count(*) FROM entries INDEXED BY entries_open WHERE {OPEN} GROUP BY state, lane"  # noqa: S608
-
 
 DAMAGED = (
     f"SELECT count(*) FROM entries WHERE {OPEN} AND state = 'held' "  # noqa: S608  names only
     f"AND reason IN ({', '.join('?' * len(DAMAGES))})"
 )
 
-
 _ENTRY_WITH_MESSAGE = f"{qualified(MESSAGE_COLUMNS, 'messages')}, {qualified(ENTRY_COLUMNS, 'entries')}"
-
 
 _FOUND = (
     "JOIN entries ON entries.queue_id = found.queue_id AND entries.number = found.number "
     "JOIN messages ON messages.queue_id = found.queue_id"
 )
-
 
 ENTRY_AT = (
     f"SELECT {_ENTRY_WITH_MESSAGE} FROM entries JOIN messages ON messages.queue_id = entries.queue_id "  # noqa: S608
@@ -73,7 +66,6 @@ def is_no_copy(table: str) -> str:
 
 EntryKey = tuple[str, int]
 """Queue id and number."""
-
 
 Statement = tuple[str, list[object]]
 

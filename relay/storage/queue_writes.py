@@ -37,25 +37,19 @@ DROP_CONTENT = (
     f"WHERE queue_id = ?1 AND {UNFINISHED})"
 )
 
-
 OF_READERS = (
     "SELECT number, kind, at, data FROM events WHERE queue_id = ? "  # noqa: S608  names only
     f"AND kind IN ({', '.join(repr(kind.value) for kind in sorted(READER_KINDS))})"
 )
 
-
 SAME_KIND = "SELECT data FROM events WHERE queue_id = ? AND number = ? AND kind = ?"
-
 
 _JUDGED = frozenset({"category", "rule", "guidance", "phase", "unproven"})
 """Fields of a returned mail's event that depend on the rules of classification and proof alone."""
 
-
 FIND_RECIPIENT = "SELECT recipient FROM entries WHERE queue_id = ? AND number = ?"
 
-
 FIND_RECIPIENTS = f"SELECT {', '.join([f'({FIND_RECIPIENT})'] * AT_ONCE)}"
-
 
 FIND_LABELS = (
     "SELECT queue_id, campaign, tags, metadata FROM messages "  # noqa: S608  places only

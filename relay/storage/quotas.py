@@ -9,16 +9,13 @@ from relay.storage.database import Connection, Database
 
 _READ = "SELECT times FROM quotas WHERE subject = ?"
 
-
 _TAKE = (
     "INSERT INTO quotas (subject, times, last_at) VALUES (?, '[]', ?) "
     "ON CONFLICT (subject) DO UPDATE SET times = quotas.times RETURNING times"
 )
 """Reads a row, creates it if missing, and locks it until the end of the transaction."""
 
-
 _PUT = "UPDATE quotas SET times = ?, last_at = ? WHERE subject = ?"
-
 
 _FORGET = "DELETE FROM quotas WHERE last_at < ?"
 

@@ -21,13 +21,10 @@ from relay.storage.queries import Statement, recipients_conditions
 
 _BY_A_MACHINE = "events.data LIKE '%\"machine\":true%'"
 
-
 _BY_A_PROXY = "events.data LIKE '%\"proxied\":true%' AND events.data NOT LIKE '%\"machine\":true%'"
-
 
 _BY_A_PERSON = "events.data NOT LIKE '%\"machine\":true%' AND events.data NOT LIKE '%\"proxied\":true%'"
 """The encoding of `rows.encode_object`: it escapes quotes inside texts, so that no text can match."""
-
 
 _FLAGS = {
     "clicked": f"events.kind = 'click' AND {_BY_A_PERSON}",
@@ -42,14 +39,12 @@ _FLAGS = {
 }
 """Property of a recipient, by a test on one of its events."""
 
-
 _COUNTED = {name: name for name in _FLAGS} | {
     "machine_clicked": "CASE WHEN clicked = 0 THEN machine_clicked ELSE 0 END",
     "machine_opened": "CASE WHEN opened = 0 AND proxy_opened = 0 THEN machine_opened ELSE 0 END",
     "proxy_opened": "CASE WHEN opened = 0 THEN proxy_opened ELSE 0 END",
 }
 """Sums over recipients: an open by a proxy counts only without one of a person, one of a machine only without both."""
-
 
 _KINDS = ", ".join(
     f"'{kind}'" for kind in (Kind.OPEN, Kind.CLICK, Kind.REPLY, Kind.UNSUBSCRIBE, Kind.COMPLAINT, Kind.BOUNCED)
@@ -153,9 +148,7 @@ def _click(campaign: str, queue_id: str, number: int, data: str) -> Click:
 PAGE = 5_000
 """Failures of one page: reading one occupies a connection for some hundredths of a second."""
 
-
 _DOMAIN = "substr(recipient_key, 1 + length(rtrim(recipient_key, replace(recipient_key, '@', ''))))"
-
 
 _FAILURE = (
     "events.kind, events.at, events.queue_id, events.number, events.address, events.data, "

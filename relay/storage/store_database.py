@@ -8,7 +8,6 @@ from relay.storage.writer import Writer
 
 T = TypeVar("T")
 
-
 ROW_COST = 1024
 """Octets counted for a row, in addition to its content."""
 

@@ -31,49 +31,36 @@ from relay.storage.rows import (
 
 T = TypeVar("T")
 
-
 CHANGED = "the stored message is not what was accepted"
-
 
 MISSING = "the stored content is missing"
 
-
 UNREADABLE = "the stored content cannot be read"
-
 
 UNREADABLE_MESSAGE = "the stored message cannot be read"
 
-
 UNREADABLE_ENTRY = "the stored entry cannot be read"
 
-
 CHANGED_RECIPIENT = "the stored recipient is not the one that was accepted"
-
 
 DAMAGES = (CHANGED, MISSING, UNREADABLE, UNREADABLE_MESSAGE, UNREADABLE_ENTRY, CHANGED_RECIPIENT)
 """Reasons of entries that are held because of damage."""
 
-
 STORED = f"{qualified(MESSAGE_COLUMNS, 'messages')}, content, digest"
 """Columns of a message with its content; the content of an unfinished message is missing only by damage."""
-
 
 CONTENT = (
     f"SELECT {STORED} FROM messages LEFT JOIN contents ON contents.queue_id = messages.queue_id "  # noqa: S608
     "WHERE messages.queue_id = ?"
 )
 
-
 _WITHOUT_CONTENT = f"SELECT {MESSAGE_COLUMNS} FROM messages WHERE queue_id = ?"  # noqa: S608  names only
-
 
 _UNCHANGED = tuple(
     MESSAGE_COLUMNS.split(", ").index(column) for column in ("queue_id", "reverse_path", "envid", "policy")
 )
 
-
 _ADDED_FIELDS = MESSAGE_COLUMNS.split(", ").index("added_fields")
-
 
 _FAULTS = (ValueError, TypeError, LookupError, AttributeError)
 """Exceptions that a damaged row raises in its conversion."""
@@ -87,7 +74,6 @@ def _types(columns: str, numbers: str, others: Mapping[str, object]) -> tuple[An
 
 
 _MESSAGE_TYPES = _types(MESSAGE_COLUMNS, "created_at size smtputf8", {"added_fields": bytes})
-
 
 _ENTRY_TYPES = _types(
     ENTRY_COLUMNS,

@@ -13,24 +13,19 @@ from relay.storage.stored import readable_entry, readable_events, readable_messa
 SHOWN = 20
 """Events of a recipient and kind that a story has: so many of the first, and so many of the last."""
 
-
 _RANKS = ", ".join(
     f"row_number() OVER (PARTITION BY number, kind ORDER BY at {order}, id {order}) AS {name}"
     for name, order in (("from_first", "ASC"), ("from_last", "DESC"))
 )
-
 
 EVENTS_OF = (
     f"SELECT {EVENT_COLUMNS} FROM (SELECT {EVENT_COLUMNS}, id, {_RANKS} FROM events WHERE queue_id = ?) AS ranked "  # noqa: S608
     f"WHERE from_first <= {SHOWN} OR from_last <= {SHOWN} ORDER BY at, id"
 )
 
-
 EVENT_PAGE = f"SELECT {EVENT_COLUMNS}, id FROM events WHERE queue_id = ? AND (at, id) > (?, ?) ORDER BY at, id LIMIT ?"  # noqa: S608
 
-
 _AT, _ID = EVENT_COLUMNS.split(", ").index("at"), EVENT_COLUMNS.count(",") + 1
-
 
 _BEFORE_ALL: EventPlace = (-1.0, -1)
 

@@ -14,13 +14,10 @@ from relay.suppression.ports import SuppressionQuery
 MEMORY = 30 * 86400.0
 """Seconds for which a soft bounce counts."""
 
-
 _AT_ONCE = 500
 """Addresses of one query: SQLite allows at least 999 parameters."""
 
-
 _COLUMNS = "address, domain, reason, rule, reply, queue_id, created_at, expires_at, probation, provenance, proof"
-
 
 _PUT = (
     f"INSERT INTO suppressions ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, '', ?, ?) "  # noqa: S608  names only
@@ -30,29 +27,21 @@ _PUT = (
     "provenance = excluded.provenance, proof = excluded.proof"
 )
 
-
 _LISTED = f"SELECT {_COLUMNS} FROM suppressions WHERE address = ? AND domain = ?"  # noqa: S608  names only
 
-
 _TESTED = f"SELECT {_COLUMNS} FROM suppressions WHERE address = ? AND probation = ? LIMIT 1"  # noqa: S608  names only
-
 
 _COUNT_UP = (
     "INSERT INTO soft_bounces (address, domain, queue_id, at, late) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
 )
 
-
 _FORGET_OLD = "DELETE FROM soft_bounces WHERE address = ? AND domain = ? AND at < ?"
-
 
 _COUNT = "SELECT count(*) FROM soft_bounces WHERE address = ? AND domain = ?"
 
-
 _FORGET = "DELETE FROM soft_bounces WHERE address = ? AND domain = ?"
 
-
 _REFUTE = "DELETE FROM soft_bounces WHERE address = ? AND NOT late"
-
 
 _TAKE_OFF = f"DELETE FROM suppressions WHERE address = ? AND domain = ? RETURNING {_COLUMNS}, lifted"  # noqa: S608  names only
 

@@ -12,7 +12,6 @@ from relay.suppression.ports import SuppressionQuery
 
 _COLUMNS = "address, domain, reason, rule, reply, queue_id, created_at, provenance, why, times"
 
-
 _RECORD = (
     f"INSERT INTO unproven_evidence ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 1) "  # noqa: S608  names only
     "ON CONFLICT (address, domain, reason) DO UPDATE SET rule = excluded.rule, reply = excluded.reply, "

@@ -14,19 +14,14 @@ from relay.suppression.unsubscribes import SOURCES, CampaignRecipient, Source, U
 MOST_IN_MEMORY = 200_000
 """Addresses kept in memory; a longer list is queried in the database each time."""
 
-
 _AT_ONCE = 500
 """Addresses of one query: SQLite allows at least 999 parameters."""
 
-
 _COLUMNS = "address, domain, campaign, source, queue_id, created_at"
-
 
 _PUT = f"INSERT INTO unsubscribes ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"  # noqa: S608  names only
 
-
 _ADDRESSES = "SELECT DISTINCT address FROM unsubscribes LIMIT ?"
-
 
 ABOUT = (
     "SELECT entries.recipient, messages.domain, messages.campaign FROM messages "

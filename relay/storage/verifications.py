@@ -12,12 +12,9 @@ from relay.verification.model import Decision, Verification
 
 T = TypeVar("T")
 
-
 _COLUMNS = "subject, step, state, at, detail, queue_id"
 
-
 _SELECT = f"SELECT {_COLUMNS} FROM verifications"  # noqa: S608  names only
-
 
 _PUT = (
     f"INSERT INTO verifications ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?) "  # noqa: S608  names only
@@ -25,22 +22,16 @@ _PUT = (
     "queue_id = excluded.queue_id"
 )
 
-
 _ADD = f"INSERT INTO verifications ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"  # noqa: S608
-
 
 _PROVEN = "SELECT subject FROM verifications WHERE step IN ('sender', 'dns') AND state = 'passed'"
 
-
 _CHALLENGE = "identity, sent_to, salt, digest, queue_id, tries, sent, confirmed_at"
-
 
 _BY_MAIL = f"SELECT {_CHALLENGE} FROM challenges WHERE queue_id = ?"  # noqa: S608  names only
 
-
 _TAKE = f"UPDATE challenges SET tries = tries WHERE identity = ? RETURNING {_CHALLENGE}"  # noqa: S608  names only
 """Reads a row and locks it until the end of the transaction, so that two concurrent tries count as two."""
-
 
 _PUT_CHALLENGE = (
     f"INSERT INTO challenges ({_CHALLENGE}) VALUES (?, ?, ?, ?, ?, ?, ?, ?) "  # noqa: S608  names only

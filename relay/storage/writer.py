@@ -19,24 +19,18 @@ from relay.storage.database import DbSession, DriverConnection, Operation
 
 T = TypeVar("T")
 
-
 MAX_BATCH = 1000
-
 
 MAX_BATCH_BYTES = 8 << 20
 """Limits of one transaction: they bound the wait of an operation for earlier ones."""
 
-
 MAX_WAITING = 20_000
-
 
 MAX_WAITING_BYTES = 128 << 20
 """Limits of waiting operations, above which new content is refused; settlements are always accepted."""
 
-
 GATHER = 0.0015
 """Seconds that a transaction waits for more operations while the store is busy."""
-
 
 _BUSY_COUNT, _BUSY_SPAN = 4, 0.01
 """Transactions and seconds: the store is busy when that many ended within that time."""

@@ -12,7 +12,6 @@ from relay.render.render import RenderInput, outgoing
 _IN_REASON, _IN_EVENT = 5, 20
 """Symbols in the reason of a dropped entry, and in events, at most: those with the highest scores."""
 
-
 Verdict = Literal["ham", "spam", "later"]
 """`later`: the filter asks for a temporary refusal."""
 

@@ -6,14 +6,11 @@ from typing import Literal, get_args
 MANUAL = "manual"
 """Reason of a row that an operator added or imported; other reasons are bounce categories or a complaint."""
 
-
 COMPLAINT = "complaint"
-
 
 Provenance = Literal["", "operator", "import", "session", "signed-address", "report", "mailbox", "cc"]
 """How evidence came: a reply in a session of this relay, a report to a signed address, an authenticated report, the
 bounce mailbox, or the CC tracking address of an identity; "" for rows of a version that did not record it."""
-
 
 PROVENANCES: tuple[Provenance, ...] = get_args(Provenance)
 

@@ -9,7 +9,6 @@ Source = Literal["page", "one-click", "mail", "reply", "operator", "import"]
 """The page's button, the mail program's button (RFC 8058), mail to the address of List-Unsubscribe, a reply, the
 operator, an imported file."""
 
-
 SOURCES: tuple[Source, ...] = get_args(Source)
 
 

@@ -12,10 +12,8 @@ from relay.tracker.link_blocks import Block, BlockError, BlockParser, LinkBlocks
 BLOCK_FILE = "blocked-links"
 """Name of the file in data_dir."""
 
-
 INTERVAL = 1.0
 """Seconds between two looks at the file."""
-
 
 _UNREADABLE = (-1, -1, -1)
 

@@ -11,10 +11,8 @@ from relay.tracker.responses import location
 CANARY_ID = "0" * LENGTH
 """Queue id in the tokens of canaries. No message has it, because its time is 1970."""
 
-
 MAX_FAILURES = 2
 """Consecutive failures after which a base URL counts as down."""
-
 
 MAX_NUMBER = 2**28
 """Upper bound of canary numbers. Each canary has its own number, so that no cache can answer for the tracker."""

@@ -14,16 +14,12 @@ from relay.tracker.user_agents import Requester, known_client
 
 Network = IPv4Network | IPv6Network
 
-
 MAX_USER_AGENT = 512
 """Characters of a user agent that are recorded, at most."""
 
-
 _CONTROLS = re.compile(r"[^ -~\xa0-\u2027\u202a-\U0010ffff]+|[\ud800-\udfff]+")
 
-
 _PREFETCH_HEADERS = ("Sec-Purpose", "Purpose", "X-Purpose", "X-Moz")
-
 
 _PREFETCH = re.compile(r"prefetch|prerender|preview", re.IGNORECASE)
 

@@ -14,9 +14,7 @@ from relay.tracker.forwarded import forwarded_for
 MAX_REQUEST = 2048
 """Octets of a request on the fast path, at most."""
 
-
 _START, _MIDDLE, _END = b"GET /o/", " HTTP/1.1\r\n", b"\r\n\r\n"
-
 
 _NAMES = (
     "Accept", "Accept-Charset", "Accept-Encoding", "Accept-Language", "Cache-Control", "Connection", "Cookie", "DNT",
@@ -27,10 +25,8 @@ _NAMES = (
     "X-Request-ID", "X-Requested-With",
 )  # fmt: skip
 
-
 FIELDS: Mapping[str, str] = {name.lower(): name for name in _NAMES}
 """Header fields that a request may have, each once. None of them affects the body or the connection."""
-
 
 _HOST = re.compile(r"[A-Za-z0-9.-]+(?::[0-9]{1,5})?")
 
@@ -77,10 +73,8 @@ def _parse_fields(text: str) -> tuple[Client, str] | None:
 MAX_BATCH = 64
 """Requests answered in one iteration of the event loop, at most. They take about a millisecond."""
 
-
 Answer = Callable[[PixelRequest, str], bytes | None]
 """Returns the response to a request from a client address; None leaves the request to aiohttp."""
-
 
 Delay = Callable[[], float]
 """Returns the seconds by which the next batch is delayed in favour of other work, usually 0."""

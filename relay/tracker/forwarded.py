@@ -6,17 +6,13 @@ from ipaddress import ip_address
 _ELEMENT = re.compile(r'((?:"(?:[^"\\]|\\.)*"|[^",])*)(?:,|$)')
 """An element of Forwarded up to its comma. A comma in a quoted string is none."""
 
-
 _PARAMETER = re.compile(r'\s*([^\s=;",]+)\s*=\s*("(?:[^"\\]|\\.)*"|[^";,\s]*)\s*(?:;|$)')
 """A parameter of an element, up to its semicolon."""
-
 
 _BRACKETS = re.compile(r"\[([^\[\]]*)\](?::[A-Za-z0-9._-]*)?")
 """An IPv6 address in brackets, with or without a port (RFC 7239 section 6)."""
 
-
 _IPV4_PORT = re.compile(r"([0-9.]+):[A-Za-z0-9._-]*")
-
 
 MAX_HOPS = 32
 """Proxies that are read, at most: the last ones."""

@@ -12,21 +12,16 @@ from relay.tracker.link_target import canonical_host, canonical_url, host_of
 
 BlockKind = Literal["host", "url", "token"]
 
-
 MAX_NOTE = 500
 """Characters of a note, at most."""
 
-
 _TOKEN_IN_URL = re.compile(r"/c/([A-Za-z0-9_-]+)/?(?:[?#].*)?")
-
 
 _SIGNED = re.compile(r"[A-Za-z0-9_-]{36,}")
 """Form of a token, which has at least 27 octets."""
 
-
 _LINK = re.compile(r"([0-9A-Z]{14})/([0-9]{1,9}) (\S.*)", re.DOTALL)
 """Value of a blocked token: queue id, number of the recipient, target."""
-
 
 _HOST = re.compile(r"(?:[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?\.)*[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?|\[[0-9a-f:.]+\]")
 

@@ -12,18 +12,13 @@ from relay.tracker.responses import location
 
 _URL = re.compile(r"(https?)://([^/?#\\]*)([^?#]*)(\?[^#]*)?", re.IGNORECASE)
 
-
 _PORT = re.compile(r":([0-9]*)$")
-
 
 _DEFAULT_PORTS = {"http": "80", "https": "443"}
 
-
 _ESCAPE = re.compile(r"%([0-9a-fA-F]{2})")
 
-
 _UNRESERVED = re.compile(r"[A-Za-z0-9._~-]")
-
 
 _IPV4_PART = re.compile(r"0[xX][0-9a-fA-F]*|[0-9]+")
 

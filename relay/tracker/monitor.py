@@ -33,7 +33,6 @@ from relay.tracker.canary import (
 
 HOSTS = Path("/etc/hosts")
 
-
 _FAMILIES = {4: AF_INET, 6: AF_INET6}
 
 
@@ -103,22 +102,17 @@ def _result(host: str, address: IPv4Address | IPv6Address, port: int) -> Resolve
 INTERVAL = 60.0
 """Seconds between two canaries of one base URL."""
 
-
 RETRY = 10.0
 """Seconds between two canaries of a base URL that worked before and fails now."""
-
 
 START_DELAY = 1.0
 """Seconds by which the first canaries may delay the start of the server."""
 
-
 TIMEOUT = 8.0
 """Seconds to wait for the answer to a canary."""
 
-
 MAX_CONCURRENT = 20
 """Canaries in flight, at most."""
-
 
 _HEADERS = {"User-Agent": "relay (canary)"}
 

@@ -11,15 +11,11 @@ from relay.config.senders import Reach
 Tone = Literal["plain", "good", "warn"]
 """Kind of page: a question, a success, or a failure."""
 
-
 _HERE = files("relay.tracker")
-
 
 _STYLE = _HERE.joinpath("style.css").read_text("utf-8")
 
-
 _PAGE = Template(_HERE.joinpath("page.html").read_text("utf-8"))
-
 
 _MARKS: dict[Tone, str] = {
     "plain": '<rect x="3" y="5.5" width="18" height="13" rx="2"/><path d="m3.5 7 8.5 6 8.5-6"/>',
@@ -52,14 +48,12 @@ POLICY = (
 )
 """Content-Security-Policy of the pages: it allows their style sheet and their form only."""
 
-
 _MAIL: dict[Reach, tuple[str, str]] = {
     "campaign": ("these emails", "them"),
     "domain": ("newsletters of this sender", "its newsletters, whichever this one was"),
     "global": ("our newsletters", "our newsletters, whoever of us sends them"),
 }
 """What an unsubscribe ends: in a heading, and in a sentence about it."""
-
 
 ASK = {
     reach: page(
@@ -73,7 +67,6 @@ ASK = {
 }
 """The question, by what an unsubscribe ends."""
 
-
 DONE = {
     reach: page(
         "You are unsubscribed",
@@ -82,7 +75,6 @@ DONE = {
     )
     for reach, (mail, _) in _MAIL.items()
 }
-
 
 ALREADY = {
     reach: page(
@@ -93,14 +85,12 @@ ALREADY = {
     for reach, (mail, _) in _MAIL.items()
 }
 
-
 TOO_OLD = page(
     "This link is too old",
     '<p role="alert">The message it came with is not on record here any more. '
     "Please use the link in a newer message, or write to its sender.</p>",
     "warn",
 )
-
 
 BLOCKED = page(
     "This link was disabled",
@@ -110,14 +100,12 @@ BLOCKED = page(
     "warn",
 )
 
-
 FAILED = page(
     "That did not work",
     '<p role="alert">We could not save this just now. Please try again in a minute.</p>\n'
     f"{_unsubscribe_form('Try again')}",
     "warn",
 )
-
 
 INVALID = page(
     "This link does not work",

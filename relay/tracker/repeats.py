@@ -20,29 +20,22 @@ from relay.events.event import Event
 KEPT = 20
 """Events of a token, kind and client network that are kept as they are, an hour."""
 
-
 PER_RECIPIENT = 1_000
 """Events of one recipient of a message that are kept as they are, a day."""
-
 
 PER_MESSAGE = 10_000
 """Events of one message that are kept as they are, a day."""
 
-
 MAX_WINDOWS = 50_000
 """Counted tokens and networks, at most. The oldest one is forgotten for a new one, and its count is kept."""
-
 
 MAX_COUNTERS = 100_000
 """Messages and recipients that are counted for a day, at most. The one without an event for longest is forgotten."""
 
-
 _HOUR, _DAY = 3600.0, 86400.0
-
 
 _SCAN = 60.0
 """Seconds between two searches for windows that have ended."""
-
 
 _Key = tuple[str, int, str, bytes, str]
 """Queue id, number, kind, digest of the target, network; without the last two, all events of a kind and recipient."""

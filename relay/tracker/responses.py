@@ -13,7 +13,6 @@ from yarl import URL
 GIF = bytes.fromhex("47494638396101000100800000000000ffffff21f90401000000002c00000000010001000002024401003b")
 """A transparent image of one pixel, 43 octets."""
 
-
 _COMMON = {
     "Server": "relay",
     "Cache-Control": "no-store",
@@ -22,7 +21,6 @@ _COMMON = {
     "X-Content-Type-Options": "nosniff",
 }
 
-
 _PIXEL = _COMMON | {
     "Content-Type": "image/gif",
     "Cache-Control": "no-store, no-cache, must-revalidate, max-age=0, private",
@@ -30,9 +28,7 @@ _PIXEL = _COMMON | {
     "Expires": "0",
 }
 
-
 _PLAIN = _COMMON | {"Content-Type": "text/plain; charset=utf-8"}
-
 
 _JSON = _COMMON | {"Content-Type": "application/json"}
 
@@ -83,12 +79,9 @@ def health(checks: Mapping[str, bool], spool: Mapping[str, object]) -> web.Respo
 
 _WEB = re.compile(r"(https?://)([^/?#\\]*)(.*)", re.IGNORECASE | re.DOTALL)
 
-
 _AUTHORITY = re.compile(r"((?:.*@)?)(.*?)((?::[0-9]*)?)", re.DOTALL)
 
-
 _NOT_VISIBLE = re.compile(r"[^!-~]")
-
 
 _DROPPED_BY_BROWSERS = str.maketrans("", "", "\t\r\n")
 

@@ -24,22 +24,17 @@ from relay.tracker.responses import plain
 MAX_TARGET = 12 * 1024
 """Octets of a request target, at most: the token of a URL of 8 KiB fits, and proxies reject longer ones."""
 
-
 MAX_FIELD = 8 * 1024
 """Octets of a header field, at most."""
-
 
 MAX_FIELDS = 64
 """Header fields of a request, at most."""
 
-
 MAX_UNANSWERED = 64 * 1024
 """Octets a client may send without getting an answer; then its connection is closed."""
 
-
 LINGERING_TIME = 1.0
 """Seconds for which a closing connection stays open, so that its last answer arrives."""
-
 
 Answer = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 

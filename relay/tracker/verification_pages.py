@@ -9,13 +9,11 @@ from relay.tracker.ports import CodeTerms, Confirmation
 
 _TIME = "%Y-%m-%d %H:%M:%S UTC"
 
-
 _ADDRESS_FIELD = (
     '<label for="address">Your address</label>\n'
     '<input id="address" name="address" value="{value}" inputmode="email" autocomplete="email" autocapitalize="none" '
     'spellcheck="false" placeholder="you@example.com" required autofocus{invalid}>\n'
 )
-
 
 _CODE_FIELD = (
     '<label for="code">The code</label>\n'
@@ -23,25 +21,19 @@ _CODE_FIELD = (
     "required autofocus{invalid}>\n"
 )
 
-
 _HIDDEN = '<input type="hidden" name="address" value="{}">\n'
-
 
 _INVALID = ' aria-invalid="true" aria-describedby="fault"'
 
-
 _OTHER = '<p class="more"><a href="verify">Use another address</a></p>'
 
-
 TRY_LATER = page("That did not work", '<p role="alert">Please try again in a minute.</p>', "warn")
-
 
 FOREIGN = page(
     "Please open this page yourself",
     '<p role="alert">The request came from a page of another site, so nothing was done.</p>',
     "warn",
 )
-
 
 ELSEWHERE = page(
     "Please use the code",

@@ -25,9 +25,7 @@ from relay.tracker.request import MAX_BODY, read_body
 LOOKUP_TIMEOUT = 5.0
 """Seconds for which the page of a link waits for the store."""
 
-
 _MAX_FIELDS = 8
-
 
 _BETWEEN_DIGITS = re.compile(r"[\s\-\u2010-\u2015]+")
 

@@ -14,22 +14,17 @@ from relay.limits.quota import Quota, TooMany, spend
 LIFETIME = 600.0
 """Seconds for which a code is valid."""
 
-
 LINK_LIFETIME = 86400.0
 """Seconds for which the link is valid: longer, because mail may be late and a link cannot be guessed."""
-
 
 TRIES = 5
 """Wrong codes after which a code is void."""
 
-
 PER_HOUR = 5
 """Maximum number of codes that the operator can send for one identity in an hour."""
 
-
 PAGE_PER_HOUR = 3
 """Maximum number of codes sent for one identity in an hour if the page is asked: it leaves some to the operator."""
-
 
 DIGITS = 6
 """Digits of a code."""

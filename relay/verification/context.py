@@ -21,14 +21,11 @@ from relay.verification.ports import VerificationStore
 
 T = TypeVar("T")
 
-
 Submit = Callable[[str, Transaction], Awaitable[Reply]]
 """Accepts a mail under the given queue id, as if an application had sent it. Raises StoreError."""
 
-
 PATIENCE = 60.0
 """Seconds to wait for a mail to arrive."""
-
 
 _PAUSE = 0.2
 """Seconds between two polls of the store."""

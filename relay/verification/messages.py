@@ -10,16 +10,13 @@ _HTML = (
     '<div style="max-width:32rem;margin:0 auto;padding:1.5rem">\n{}\n</div>\n</body></html>\n'
 )
 
-
 _BUTTON = (
     '<a href="{}" style="display:inline-block;padding:.7rem 1.6rem;border-radius:8px;background:#1f5fbf;'
     'color:#ffffff;font-weight:600;text-decoration:none">Confirm</a>'
 )
 
-
 _ROBOT = "Auto-Submitted: auto-generated\r\n"
 """Prevents automatic replies (RFC 3834)."""
-
 
 _BIG = '<p style="font-size:2rem;letter-spacing:.3em;font-weight:600;margin:.5rem 0">{}</p>'
 

@@ -8,22 +8,17 @@ from relay.verification.challenge import Challenge
 
 T = TypeVar("T")
 
-
 TestStep = Literal["sending", "receiving", "tracking", "cc"]
-
 
 TEST_STEPS: tuple[TestStep, ...] = ("sending", "receiving", "tracking", "cc")
 
-
 NEEDED_STEPS = frozenset[TestStep]({"sending", "receiving", "tracking"})
 """Steps that every identity must pass. `cc` is for those whose mailbox forwards to their CC tracking address."""
-
 
 Step = TestStep | Literal["sender", "dns", "copy"]
 """The steps of the test, and `sender`: a code sent to the address was confirmed; `dns`: DNS has the key of its domain;
 `copy`: a test mail came back.
 """
-
 
 State = Literal["passed", "failed", "pending"]
 

@@ -19,14 +19,11 @@ from relay.verification.verifier import Verifier
 CLIENT_PER_HOUR = 10
 """Codes that a client may ask for within an hour."""
 
-
 CLIENT_TRIES = CLIENT_PER_HOUR * TRIES
 """Codes that a client may try within an hour."""
 
-
 MAX_PENDING = 100
 """Codes asked for and not sent yet, at most."""
-
 
 FULL_PAUSE = 60.0
 """Seconds after which one may ask again while MAX_PENDING codes are not sent yet."""

@@ -26,10 +26,8 @@ from relay.verification.result import Remark, Result, failed
 
 _SALT = 16
 
-
 CodeStep = Literal["receiving", "sender"]
 """`receiving`: the code goes to the readers of the identity; `sender`: to its own address, which it verifies."""
-
 
 PER_ADDRESS = 10
 """Codes that are sent to one address within an hour, at most: several identities may have the same readers."""

@@ -8,7 +8,6 @@ from relay.verification.model import NEEDED_STEPS, State, Step, Verification
 
 Status = Literal["ok", "warning", "wrong"]
 
-
 ALL_WELL = "Email identity seems to be correctly set up"
 
 

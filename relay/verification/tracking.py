@@ -25,7 +25,6 @@ from relay.verification.sending import test_link
 TIMEOUT = 10.0
 """Seconds one response may take."""
 
-
 AGENT = f"relay-verification/{__version__}"
 """User-Agent by which the tracker recognises requests of a test (`relay.tracker.reader`)."""
 

@@ -23,7 +23,6 @@ from relay.verification.tracking import try_tracking
 ROUND = 60.0
 """Seconds between two reloads of the verified senders, which other nodes may change."""
 
-
 Source = Callable[[], Awaitable[frozenset[str]]]
 """Returns verified addresses and domains."""
 

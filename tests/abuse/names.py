@@ -13,9 +13,7 @@ import dns.rrset
 
 NOTICES_DOMAIN = "app.test."
 
-
 NOTICES_ADDRESS = "127.0.0.77"
-
 
 _BIGGEST = 65535
 

@@ -28,19 +28,14 @@ from tests.servers.relay_process import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 
-
 SHARED = Path(os.environ.get("RELAY_SHARED", ROOT.parent / "shared")) / "security"
-
 
 ARTIFACTS = ROOT / "tests" / ".artifacts" / "abuse"
 
-
 FAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1")
-
 
 LONGEST = 1800
 """Seconds one run may take."""
-
 
 BASE = """
 [server]
@@ -63,7 +58,6 @@ max_message_size = "25MiB"
 max_recipients = 1000
 """
 
-
 OPEN = """
 [[listener]]
 name = "submission"
@@ -76,7 +70,6 @@ auth = "required"
 allow_networks = []
 """
 
-
 UPSTREAM = """
 [delivery]
 command_timeout = "12s"
@@ -88,7 +81,6 @@ tls = "none"
 [defaults]
 provider = "sink"
 """
-
 
 SECURE = """
 [[listener]]
@@ -105,7 +97,6 @@ credentials = ["app1"]
 [identities."postmaster@app.test"]
 credentials = ["app1"]
 """
-
 
 BY_MX = """
 [resolver]
@@ -132,7 +123,6 @@ class Run:
 
 LITERALS = "test_05_auth_relay.py::test_private_destinations"
 """Wants delivery by MX, and nothing at all to reach the sink: it has a run of its own."""
-
 
 RUNS = {
     "plain": Run(
@@ -169,7 +159,6 @@ RUNS = {
         {"BB_DNS_GUARD": "0", "BB_DNS_PORT": "{nameserver}", "allowed": "127.0.0.0/8"},
     ),
 }
-
 
 NEW_PORTS = ("smtp", "guarded", "tracker", "sink", "control", "dns", "nameserver", "smtp2", "guarded2", "tracker2")
 

@@ -12,7 +12,6 @@ from relay.storage.store import Store
 Opener = Callable[[float], Awaitable[Store]]
 """Opens the same store at a time; again after `close`, as a later start of the program would."""
 
-
 NOW = 1_800_000_000.0
 
 

@@ -12,7 +12,6 @@ from tests.contract.conftest import NOW, Opener
 
 KEY = DkimKey("s1", "v=DKIM1; k=rsa; p=AAAA")
 
-
 ACME, OTHER = ConfiguredDomain("acme.test", "a", (KEY,)), ConfiguredDomain("other.test", "b")
 
 

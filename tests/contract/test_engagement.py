@@ -13,9 +13,7 @@ from tests.contract.values import NOW, ROOMY, accepted, settle
 
 MACHINE: dict[str, object] = {"client": "192.0.2.1", "machine": True, "reason": "bot"}
 
-
 PROXY: dict[str, object] = {"client": "192.0.2.1", "proxied": True, "reason": "proxy: Gmail"}
-
 
 LIAR: dict[str, object] = {"client": "192.0.2.1", "user_agent": 'x","machine":true,"', "target": "https://acme.test/"}
 
@@ -43,7 +41,6 @@ def did(kind: Kind, number: int, data: dict[str, object] | None = None, queue_id
 
 
 SPRING = CampaignCounts("spring", recipients=5, delivered=4)
-
 
 OTHER = CampaignCounts("", recipients=1, delivered=1)
 

@@ -10,7 +10,6 @@ from tests.contract.values import NOW, accepted
 
 TWO_AN_HOUR = windows(2, 0)
 
-
 STEP = HOUR + 0.001
 
 

@@ -15,7 +15,6 @@ from tests.contract.values import NOW, ROOMY, accepted, settle
 
 DAY = 86400.0
 
-
 FULL = Suppression("u@x.test", "", "mailbox_full", "full", "552 5.2.2 full", "A", NOW - 14 * DAY, NOW)
 """Ends at NOW."""
 

@@ -11,9 +11,7 @@ from tests.contract.values import NOW, ROOMY, accepted
 
 REPLY = Event(Kind.REPLY, NOW, "A", 0, data={"from": "Zoë <u@x.test>", "message_id": "<r@x.test>"})
 
-
 BOUNCE = Event(Kind.BOUNCED, NOW, "A", 0, data={"status": "5.1.1", "late": True})
-
 
 GONE = Evidence(Suppression("u@x.test", reason="bad_mailbox", created_at=NOW))
 

@@ -19,7 +19,6 @@ from tests.contract.values import NOW, ROOMY, accepted, settle
 
 FULL = Suppression("u@x.test", "", "mailbox_full", "full", "552 5.2.2 full \udcff", "A", NOW)
 
-
 _NTH = count()
 """What tells one bounce from the next."""
 

@@ -15,7 +15,6 @@ from tests.contract.values import NOW, ROOMY, accepted, settle
 
 SPRING = Unsubscribe("u@x.test", "acme.test", "spring", "page", "A", NOW)
 
-
 TOKEN = Event(Kind.UNSUBSCRIBE, NOW, "A", 0, data={"id": "1", "by": "page"})
 
 

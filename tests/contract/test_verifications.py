@@ -12,15 +12,11 @@ from tests.contract.values import NOW
 
 JANE = "jane@acme.test"
 
-
 SENDING = Verification(JANE, "sending", "passed", NOW, "taken by mx.test", "Q1")
-
 
 SENDER = Verification(JANE, "sender", "passed", NOW, "by mail")
 
-
 KEY = b"k" * 32
-
 
 CHALLENGE = Challenge(JANE, "owner@acme.test", "5a17", digest_of(KEY, "5a17", "123456"), "Q1", (NOW - 60, NOW))
 

@@ -12,9 +12,7 @@ from relay.rewrite.options import ListUnsubscribe, Tracking
 
 NOW = 1_800_000_000.0
 
-
 ROOMY = ClaimLimits(entries=10_000, content_bytes=1 << 30, per_lane=10_000, lanes={})
-
 
 CONTENT = b"Subject: hello\r\n\r\nHello \xff\x00 there.\r\n"
 

@@ -15,9 +15,7 @@ from tests.servers.waiting import PATIENCE
 
 MESSAGES = 5
 
-
 _CALL = re.compile(r"^(?P<thread>\d+)\s+(?P<name>\w+)\((?P<rest>.*)$")
-
 
 _RESUMED = re.compile(r"^(?P<thread>\d+)\s+<\.\.\. (?P<name>\w+) resumed>(?P<rest>.*)$")
 

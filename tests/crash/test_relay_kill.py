@@ -10,9 +10,7 @@ from tests.servers.sink import Sink
 
 MESSAGES = 500
 
-
 SENDERS = 10
-
 
 KILLS = 5
 

@@ -20,7 +20,6 @@ from tests.servers.audit import assert_balanced
 
 ROOT = Path(__file__).resolve().parents[2]
 
-
 SIZE = 20_000
 
 

@@ -20,15 +20,11 @@ from tests.servers.postgres import drop_schema, fresh_schema
 
 Statement = tuple[str, Sequence[Any]]
 
-
 IDS = [f"Q{number:09}" for number in range(100)]
-
 
 NUMBERS = [0] * len(IDS)
 
-
 SOME_LANES = [f"mx:{number}.test" for number in range(100)]
-
 
 BIG = {"messages", "contents", "entries", "slots", "labels", "ledgers", partitions.name(int(NOW // partitions.WEEK))}
 """The tables with many rows; the parts of events without rows and the few nodes are read as a whole by right."""

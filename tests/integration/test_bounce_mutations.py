@@ -88,7 +88,6 @@ MUTATIONS: dict[str, Mutation] = {
     "base64": in_base64,
 }
 
-
 TWO_ADDRESSES = {
     "sisimai__lhost-exim-03.eml",
     "sisimai__lhost-sendmail-02.eml",

@@ -22,7 +22,6 @@ MAIL = (
     b"X-Relay-Meta-invoice: 1042\r\nContent-Type: text/plain\r\n\r\nhello\r\n"
 )
 
-
 BOUNCE = b"""\
 From: MAILER-DAEMON@mx.rcpt.test
 To: %(to)s
@@ -47,7 +46,6 @@ Diagnostic-Code: smtp; 550 5.1.1 <u@rcpt.test>: user unknown
 
 --b--
 """.replace(b"\n", b"\r\n")
-
 
 COMPLAINT = b"""\
 From: fbl@rcpt.test
@@ -79,7 +77,6 @@ hello
 
 --b--
 """.replace(b"\n", b"\r\n")
-
 
 VACATION = b"From: u@rcpt.test\r\nTo: %(to)s\r\nSubject: Out of office\r\nAuto-Submitted: auto-replied\r\n\r\nAway.\r\n"
 

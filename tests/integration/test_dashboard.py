@@ -18,7 +18,6 @@ from tests.servers.waiting import PATIENCE
 
 SECRET = "correct horse battery"
 
-
 EVIL = "<script>document.title='owned'</script>\"'&"
 
 

@@ -16,7 +16,6 @@ from tests.servers.waiting import PATIENCE
 
 ZONE = "example.test. MX 10 mx.example.test.\nmx.example.test. A 127.0.0.1"
 
-
 TWO_HOSTS = (
     "two.test. MX 10 first.two.test.\ntwo.test. MX 20 second.two.test.\nfirst.two.test. A {}\nsecond.two.test. A {}"
 )
@@ -159,7 +158,6 @@ async def test_opportunistic_tls_takes_any_certificate() -> None:
 
 
 GARBLED = Say(b"220 2.0.0 go\r\n\x15\x03\x01\x00\x02\x02\x28", drop=True)
-
 
 TLS_TROUBLES = [Say("454 4.7.0 TLS not available"), GARBLED, Say("220 2.0.0 go", drop=True)]
 

@@ -13,12 +13,9 @@ from tests.servers.relay_side import delivering, settings, timing_out
 
 WITHOUT_PIPELINING = ("8BITMIME", "SIZE 50000000")
 
-
 WITH_PIPELINING = (*WITHOUT_PIPELINING, "PIPELINING")
 
-
 both_ways = pytest.mark.parametrize("extensions", [WITH_PIPELINING, WITHOUT_PIPELINING], ids=["pipelined", "stepwise"])
-
 
 TEMPORARY: list[tuple[str, Action, str]] = [
     ("MAIL", Say("451 4.3.0 not now"), "451 4.3.0 not now"),

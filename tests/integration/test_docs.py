@@ -10,7 +10,6 @@ from tests.servers.documented_relay import documented_relay
 
 RUN = ("sh", "console", "python")
 
-
 RUNNING = [page for page in PAGES if any(block.language in RUN and block.runs for block in blocks_of(text_of(page)))]
 
 

@@ -19,7 +19,6 @@ from tests.servers.dns_server import Trouble
 
 HOST = "relay.operator.test. A 198.51.100.7\n7.100.51.198.in-addr.arpa. PTR relay.operator.test."
 
-
 DELEGATED = ("--cname-target", "mail.operator.test")
 
 

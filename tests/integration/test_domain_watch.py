@@ -22,14 +22,12 @@ from tests.servers.waiting import until
 
 MINUTES = 60.0
 
-
 ZONE = """relay.test. A 198.51.100.7
 7.100.51.198.in-addr.arpa. PTR relay.test.
 acme.test. TXT "v=spf1 a:relay.test ~all"
 _dmarc.acme.test. TXT "v=DMARC1; p=none"
 t.acme.test. CNAME relay.test.
 """
-
 
 DOMAIN = """[domains."acme.test"]
 dkim = { selectors = ["s1", "s2"] }

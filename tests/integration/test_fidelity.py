@@ -21,15 +21,11 @@ from tests.shared import shared
 
 RING = Keyring((("k1", b"k" * 32),))
 
-
 QUEUE_ID = queue_id(1_764_000_000.0, 1)
-
 
 BASE = "https://trk.test"
 
-
 EVERY = 1 if os.environ.get("RELAY_FIDELITY") == "all" else 10
-
 
 ALSO_JUDGED_TWICE = 4
 

@@ -33,15 +33,11 @@ from tests.servers.waiting import PATIENCE, until
 
 KEYS = parse_keyring([new_key(b"k" * 32, "k1")])
 
-
 NOW = 1_764_000_000.5
-
 
 QUEUE_ID = "0ABCDFGHJKLMNP"
 
-
 TARGET = "https://shop.example/p?a=1&b=two%20words&c=%C3%BC&d=<>\"'{}|#frag"
-
 
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 
@@ -167,7 +163,6 @@ def path(kind: Kind, target: str = "", recipient: int = 3) -> str:
 
 
 OPEN, CLICK, LEAVE = path(Kind.OPEN), path(Kind.CLICK, TARGET), path(Kind.UNSUBSCRIBE)
-
 
 ONE_CLICK = b"List-Unsubscribe=One-Click"
 

@@ -29,21 +29,15 @@ def key_line(pem: bytes) -> str:
 
 KEY = key_line(PEM)
 
-
 MAIL = "reader.test. MX 10 mx.reader.test.\nmx.reader.test. A 127.0.0.1\nrelay.test. A 127.0.0.2"
-
 
 HOMES = "bounces.acme.test. MX 10 relay.test.\nreply.acme.test. MX 10 relay.test."
 
-
 SPF = 'acme.test. TXT "v=spf1 ip4:127.0.0.0/8 -all"\nbounces.acme.test. TXT "v=spf1 ip4:127.0.0.0/8 -all"'
-
 
 DMARC = '_dmarc.acme.test. TXT "v=DMARC1; p=reject"'
 
-
 ZONE = "\n".join((MAIL, HOMES, KEY, SPF, DMARC))
-
 
 CAMPAIGN = b"From: %s\r\nTo: u@reader.test\r\nX-Relay-Campaign: autumn\r\n\r\nhello\r\n"
 

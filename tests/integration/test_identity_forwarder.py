@@ -24,7 +24,6 @@ from tests.servers.sink import Sink
 
 RELAY, MAILBOX = "127.0.0.2", "127.0.0.4"
 
-
 ZONE = f"""
 acme.test. MX 10 mx.home.test.
 own.test. MX 10 mail.relay.test.
@@ -36,7 +35,6 @@ bare.test. MX 10 mx.home.test.
 mail.relay.test. A {RELAY}
 mx.home.test. A {MAILBOX}
 """
-
 
 CONFIG = """
 [resolver]
@@ -64,10 +62,8 @@ reply_domain = "reply.lost.test"
 [identities."bo@bare.test"]
 """
 
-
 Change = Callable[[bytes], bytes]
 """Returns what a forwarder makes of a mail."""
-
 
 JANE, JOHN = "jane@acme.test", "john@acme.test"
 

@@ -24,7 +24,6 @@ from tests.servers.waiting import until
 
 RELAY, BEN, OWNER = "127.0.0.2", "127.0.0.3", "127.0.0.4"
 
-
 ZONE = f"""
 acme.test. MX 10 mail.relay.test.
 bounces.acme.test. MX 10 mail.relay.test.
@@ -43,9 +42,7 @@ loose.test. TXT "v=spf1 -all"
 _dmarc.loose.test. TXT "v=DMARC1; p=none"
 """
 
-
 RITA, CARL, GUS = "rita@acme.test", "carl@acme.test", "gus@acme.test"
-
 
 CONFIG = """
 [server]

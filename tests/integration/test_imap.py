@@ -21,7 +21,6 @@ from tests.servers.waiting import PATIENCE
 
 MAIL = b"From: Acme <news@acme.test>\r\nTo: u@rcpt.test\r\nSubject: invoice\r\n\r\nhello\r\n"
 
-
 BOUNCED = b"Your message could not be delivered"
 
 

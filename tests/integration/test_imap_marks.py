@@ -30,7 +30,6 @@ plugin {
 }
 """
 
-
 WITHOUT_MOVE = "IMAP4rev1 UIDPLUS NAMESPACE ACL QUOTA"
 
 

@@ -10,9 +10,7 @@ from tests.integration.postgres_plans import asked, filled, hot, plan
 ROWS = 30_000
 """`make nodes` asks the same over a million."""
 
-
 HOT = hot(ROWS)
-
 
 ASKED = asked(ROWS)
 

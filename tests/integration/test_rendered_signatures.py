@@ -22,9 +22,7 @@ from tests.shared import shared
 
 WHOLE = os.environ.get("RELAY_FIDELITY") == "all"
 
-
 DATE = re.compile(rb"(?im)^date[ \t]*:")
-
 
 AUTHOR = re.compile(rb"(?im)^from[ \t]*:")
 

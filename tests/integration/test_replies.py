@@ -28,7 +28,6 @@ from tests.servers.waiting import PATIENCE
 
 RELAY, BEN, OWNER = "127.0.0.2", "127.0.0.3", "127.0.0.4"
 
-
 ZONE = f"""
 reply.acme.test. MX 10 mail.relay.test.
 bounces.acme.test. MX 10 mail.relay.test.
@@ -40,12 +39,10 @@ acme.test. MX 10 mx.acme.test.
 mx.acme.test. A {OWNER}
 """
 
-
 MAIL = (
     b"From: Acme News <news@acme.test>\r\nTo: ben@rcpt.test\r\nSubject: Offer\r\nMessage-ID: <offer@acme.test>\r\n"
     b"Content-Type: text/html\r\n\r\n<html><body><a href='https://shop.test/'>Buy</a></body></html>\r\n"
 )
-
 
 VACATION = b"From: ben@rcpt.test\r\nSubject: Away\r\nAuto-Submitted: auto-replied\r\nMessage-ID: <v@x>\r\n\r\nAway.\r\n"
 

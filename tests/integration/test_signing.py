@@ -19,9 +19,7 @@ from tests.servers.signing_side import SigningSide
 
 T = TypeVar("T")
 
-
 NOW = 1_800_000_000.0
-
 
 ZONE = """relay.test. A 198.51.100.7
 7.100.51.198.in-addr.arpa. PTR relay.test.

@@ -16,12 +16,9 @@ from tests.servers.waiting import until
 
 MAIL, RCPT = "MAIL FROM:<a@app.test>", "RCPT TO:<b@sink.test>"
 
-
 RIGHT = f"AUTH PLAIN {base64(chr(0) + 'ann' + chr(0) + 'secret')}"
 
-
 WRONG = f"AUTH PLAIN {base64(chr(0) + 'ann' + chr(0) + 'guess')}"
-
 
 DENIED = "535 5.7.8 Name or secret is wrong"
 

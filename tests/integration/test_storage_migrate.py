@@ -35,9 +35,7 @@ from tests.servers.sink import Sink
 
 MESSAGES = 150
 
-
 LIMIT = {"identity:limited@acme.test": (Window(3, HOUR),)}
-
 
 ONLY_THERE = {"clock_steps", "ledgers", "nodes", "relay_schema", "relay_transfer"}
 

@@ -19,9 +19,7 @@ from relay.tracker import pages
 
 RING = Keyring((("k1", b"k" * 32),))
 
-
 QUEUE_ID = queue_id(1_700_000_000.0, 1)
-
 
 PAGE = f"/u/{sign_token(RING, Token(Kind.UNSUBSCRIBE, QUEUE_ID, 3))}"
 

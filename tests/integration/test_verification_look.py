@@ -12,7 +12,6 @@ from tests.servers.sink import Received, Sink
 
 JANE = "jane@acme.test"
 
-
 IDENTITY = f"""
 [identities."{JANE}"]
 """

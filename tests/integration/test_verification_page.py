@@ -28,9 +28,7 @@ from tests.servers.waiting import until
 
 NOW = 1_800_000_000.0
 
-
 JANE, OTHER = "jane@acme.test", "nobody@acme.test"
-
 
 SETTINGS = Settings.model_validate(
     {
@@ -42,7 +40,6 @@ SETTINGS = Settings.model_validate(
         },
     }
 )
-
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 

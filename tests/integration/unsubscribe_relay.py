@@ -21,7 +21,6 @@ tracking = { base_url = "https://t.acme.test" }
 exclusion = "%s"
 """
 
-
 ONE_CLICK = {"List-Unsubscribe": "One-Click"}
 
 

@@ -16,9 +16,7 @@ HTML_PIECES = st.sampled_from(
     ]
 )
 
-
 HTML = st.lists(HTML_PIECES, max_size=40).map("".join)
-
 
 MIME_PIECES = st.sampled_from(
     [

@@ -10,7 +10,6 @@ from relay.mail.reply import Reply
 
 texts = st.text(st.characters(codec="utf-8", categories=("L", "N", "P", "S")), max_size=60)
 
-
 replies = st.builds(
     lambda code, lines: b"".join(
         f"{code}{'-' if index < len(lines) - 1 else ' '}{line}\r\n".encode() for index, line in enumerate(lines)

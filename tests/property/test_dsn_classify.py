@@ -12,7 +12,6 @@ from relay.dsn.phrases import MAX_TEXT, compile_phrase, normal_form
 
 RULES = load_rules(resources.files("relay.dsn").joinpath("bounce_rules.toml").read_text("utf-8"))
 
-
 WORDS = (
     "user",
     "unknown",

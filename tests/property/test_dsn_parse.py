@@ -55,7 +55,6 @@ def test_words_and_masks_take_any_text(text: str) -> None:
 
 NOTE = b"From: MAILER-DAEMON@a.example\nSubject: failure notice\n"
 
-
 BOMBS = {
     "nested multiparts": b"".join(
         b"Content-Type: multipart/mixed; boundary=b%d\n\n--b%d\n" % (level, level) for level in range(20_000)

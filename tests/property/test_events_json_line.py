@@ -11,13 +11,11 @@ from relay.events.event_line import MAX_NUMBER, MAX_TIME, decode_event, encode_e
 
 NAME = st.text().filter(lambda name: not name.endswith("_at"))
 
-
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(-(2.0**62), 2.0**62) | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAME, inner, max_size=3),
     max_leaves=8,
 )
-
 
 EVENTS = st.builds(
     Event,

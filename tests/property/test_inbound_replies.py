@@ -16,14 +16,12 @@ FIELDS = st.sampled_from(
     [b"From", b"Reply-To", b"Subject", b"In-Reply-To", b"References", b"Auto-Submitted", b"Content-Type", b"X"]
 )
 
-
 VALUES = st.one_of(
     st.binary(max_size=60),
     st.sampled_from(
         [b"<1@a.test> <2@a.test>", b"multipart/mixed; boundary=b", b"message/rfc822", b"unsubscribe", b'"', b"<", b"("]
     ),
 )
-
 
 MAILS = st.builds(
     lambda pairs, body: b"".join(name + b": " + value + b"\r\n" for name, value in pairs) + b"\r\n" + body,

@@ -21,7 +21,6 @@ PIECES = [
     "@ｂ.test",
 ]
 
-
 PIECES += [
     "[127.0.0.1]",
     "=?utf-8?q?x=40y.test?=",
@@ -33,25 +32,19 @@ PIECES += [
     "xn--",
 ]
 
-
 values = st.lists(st.sampled_from(PIECES), max_size=12).map("".join)
 
-
 atoms = st.text("abcXYZ019!#$%&'*+-/^_`{|}~é", min_size=1, max_size=6)
-
 
 contents = st.one_of(
     st.lists(atoms, min_size=1, max_size=3).map(".".join), st.text('ab "\\@<>(),;:.[]é', max_size=8)
 ).filter(lambda text: text == "" or text.isprintable())
 
-
 domains = st.sampled_from(
     ["acme.test", "Acme.Test.", "b-c.d_e.test", "bücher.test", "[192.0.2.1]", "[IPv6:2001:DB8::1]"]
 )
 
-
 blanks = st.sampled_from(["", " ", "\t", "\r\n ", "(c)", " (a (b) \\) c) ", "\r\n\t(x@y.test,)"])
-
 
 names = st.sampled_from(["", "Name", "John Q. Public", '"Lee, Ann <x@y.test>"', "=?utf-8?q?x=40y.test?=", "Jörg"])
 

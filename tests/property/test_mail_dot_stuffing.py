@@ -11,7 +11,6 @@ NASTY = st.lists(st.sampled_from([b"\r", b"\n", b".", b"\r\n", b"\r\n.", b"\r\n.
     b"".join
 )
 
-
 CUTS = st.lists(st.integers(0, 80))
 
 

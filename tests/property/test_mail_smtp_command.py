@@ -28,7 +28,6 @@ PIECES = [
     "=",
 ]
 
-
 TEXT = st.one_of(st.text(max_size=60), st.lists(st.sampled_from(PIECES), max_size=30).map("".join))
 
 
@@ -67,9 +66,7 @@ def test_what_passes_as_a_path_is_an_address(text: str) -> None:
 
 LOCAL = st.text("abcXYZ019!#$%&'*+/=?^_`{|}~-", min_size=1, max_size=30)
 
-
 QUOTED = st.text(" !#$%abc@<>():;,.[]", max_size=30).map(lambda text: f'"{text}"')
-
 
 LABEL = st.text("abcxyz019", min_size=1, max_size=20)
 

@@ -8,12 +8,10 @@ _PIECES = st.sampled_from(
     [b" ", b"\t", b"  ", b" \t ", b"a", b"word", b".", b"\r", b"\x0b", b"\x00", b"\xff", b" " * 70]
 )
 
-
 _LINE = st.one_of(
     st.lists(_PIECES, max_size=8).map(b"".join),
     st.binary(max_size=30).map(lambda text: text.replace(b"\n", b"")),
 )
-
 
 _BODY = st.lists(_LINE, max_size=12).map(lambda lines: b"".join(line + b"\r\n" for line in lines))
 

@@ -10,24 +10,18 @@ KEYS = (
     load_key(generate_key("ed25519-sha256"), "acme.test", "ed25519"),
 )
 
-
 _TEXT = st.binary(max_size=40).map(lambda text: text.replace(b"\r", b"").replace(b"\n", b""))
-
 
 _NAME = st.sampled_from([*SEALED, *SEALED_WHEN_PRESENT, *SIGNED, "Received", "X-Other"]).flatmap(
     lambda name: st.sampled_from([name, name.lower(), name.upper()])
 )
 
-
 # dkimpy strips a vertical tab or form feed from a value's ends, which RFC 6376 does not: there are none in these.
 _VALUE = st.lists(_TEXT, min_size=1, max_size=3).map(lambda lines: b"\r\n ".join(lines).translate(None, b"\x0b\x0c"))
 
-
 _FIELD = st.tuples(_NAME, _VALUE).map(lambda pair: pair[0].encode() + b":" + pair[1] + b"\r\n")
 
-
 _BODY = st.lists(st.one_of(_TEXT, st.sampled_from([b"", b" ", b"\t", b".", b"a  b "])), max_size=8).map(b"\r\n".join)
-
 
 _CONTENT = st.builds(
     lambda fields, body: b"".join([b"From: a@acme.test\r\n", *fields]) + b"\r\n" + body + b"\r\n",

@@ -31,12 +31,9 @@ from tests.property.message_pieces import HTML, MIME_PIECES
 
 RING = Keyring((("k1", b"k" * 32), ("k0", b"0" * 32)))
 
-
 QUEUE_ID = queue_id(1_764_000_000.0, 1)
 
-
 TRACKING = Tracking(base_url="https://t.acme.test", text_links=True)
-
 
 ENCODINGS = st.sampled_from(["7bit", "8bit", "quoted-printable", "base64"])
 
@@ -161,7 +158,6 @@ def test_quoted_text_decodes_to_itself_in_short_lines(text: bytes, column: int, 
 
 
 LINK = b'<a href="https://x.test/?a=1&amp;b=2">x</a>\r\n'
-
 
 HOSTILE = {
     "links": LINK,

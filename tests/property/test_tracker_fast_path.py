@@ -19,21 +19,16 @@ from relay.tracker.server import MAX_FIELDS
 
 KEYS = parse_keyring([new_key(b"k" * 32, "k1")])
 
-
 QUEUE_ID = "0ABCDFGHJKLMNP"
-
 
 OPEN, CLICK, LEAVE = (
     sign_token(KEYS, Token(kind, QUEUE_ID, 3, "https://shop.test/?a=1" if kind is Kind.CLICK else "")).encode()
     for kind in (Kind.OPEN, Kind.CLICK, Kind.UNSUBSCRIBE)
 )
 
-
 CANARY = sign_token(KEYS, Token(Kind.OPEN, "0" * 14, 7)).encode()
 
-
 FIREFOX = b"Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
-
 
 PLAIN = b"GET /o/" + OPEN + b" HTTP/1.1\r\nHost: t.example\r\nUser-Agent: " + FIREFOX + b"\r\nAccept: */*\r\n\r\n"
 
@@ -149,7 +144,6 @@ TARGETS = (
     b"/healthz",
     b"*",
 )
-
 
 FIELD_LINES = (
     *[b"User-Agent: " + FIREFOX, b"Accept: image/*", b"accept-encoding: gzip, br", b"Connection: keep-alive"] * 3,

@@ -17,7 +17,6 @@ import pytest
 PATIENCE = 90.0
 """Seconds that a busy machine has for a step of the browser: its start, the load of a page."""
 
-
 FLAGS = (
     "--headless",
     "--no-sandbox",

@@ -18,7 +18,6 @@ from tests.servers.sink import Sink
 BLOCK_SECONDS = 120.0
 """Seconds a block may run, and a server may take to start."""
 
-
 ZONE = """
 example.net. MX 10 mx.example.net.
 mx.example.net. A 127.0.0.1
@@ -28,7 +27,6 @@ example.com. MX 10 mx.example.net.
 smtp.provider.example. A 127.0.0.1
 _spf.provider.example. TXT "v=spf1 ip4:127.0.0.1 -all"
 """
-
 
 CONFIGURATION = """
 [server]
@@ -78,7 +76,6 @@ forward_to = ["owner@example.net"]
 [verification]
 campaign = false
 """
-
 
 PRELUDE = """
 set -eo pipefail

@@ -21,9 +21,7 @@ from tests.servers.waiting import PATIENCE
 
 PROGRAM = Path("/usr/sbin/dovecot")
 
-
 DOVEADM = Path("/usr/bin/doveadm")
-
 
 USER, PASSWORD = "bounces@acme.test", "correct-horse"
 

@@ -21,9 +21,7 @@ from tests.servers.waiting import PATIENCE
 
 SBIN = Path("/usr/sbin")
 
-
 DAEMONS = Path("/usr/lib/postfix/sbin")
-
 
 MAILBOX_OWNER = 65534
 """User and group id of "nobody", who gets the mail."""

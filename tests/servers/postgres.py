@@ -25,7 +25,6 @@ FAST = {
     "log_min_messages": "fatal",
 }
 
-
 _serial = itertools.count(1)
 
 

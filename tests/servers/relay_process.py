@@ -17,10 +17,8 @@ from tests.servers.waiting import PATIENCE
 
 VERIFYING_NOBODY = "[verification]\ncampaign = false"
 
-
 _ports = count(11_000 + 2_000 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")))
 """Below the ports the system gives to clients, and for each test process its own."""
-
 
 _reserved: list[socket.socket] = []
 """Names in Linux's abstract namespace: they go with the process."""

@@ -20,7 +20,6 @@ from tests.servers.sink import Sink
 
 LOOPBACK = ["127.0.0.0/8", "::1/128"]
 
-
 LONGEST_TIMEOUT = 3600.0
 """Seconds, more than any timeout of a delivery."""
 

@@ -20,7 +20,6 @@ from tests.servers.waiting import PATIENCE
 
 ACCEPTED = Reply(250, "2.0.0", "Ok: queued as X")
 
-
 CREDENTIALS = {"ann": {"secret_hash": hash_secret("secret", bytes(16))}}
 """One credential: name `ann`, secret `secret`."""
 

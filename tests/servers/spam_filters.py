@@ -16,10 +16,8 @@ from tests.servers.waiting import PATIENCE
 
 RSPAMD, SPAMD = Path("/usr/bin/rspamd"), Path("/usr/sbin/spamd")
 
-
 SPAM_SUBJECT = "cheap pills"
 """A subject that both take for spam."""
-
 
 _RSPAMD = """
 options {{
@@ -36,7 +34,6 @@ group "test" {{ symbols = {{ "PILLS" {{ score = 20.0; }} "LOGIN" {{ score = 0.5;
 lua = "{folder}/rules.lua";
 """
 
-
 _RULES = """
 rspamd_config:register_symbol{name='PILLS', callback=function(task)
   return (task:get_subject() or ''):find('cheap pills') ~= nil, 1.0
@@ -45,7 +42,6 @@ rspamd_config:register_symbol{name='LOGIN', callback=function(task)
   return task:get_user() ~= nil and task:get_rcpts(1)[1].addr:find('rcpt.test') ~= nil, 1.0
 end}
 """
-
 
 _SPAMASSASSIN = """
 loadplugin Mail::SpamAssassin::Plugin::Check

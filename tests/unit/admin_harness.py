@@ -31,9 +31,7 @@ from tests.servers.verification_side import VerificationSide
 
 NOW = 1_700_000_000.0
 
-
 FIRST, SECOND = queue_id(NOW, 1), queue_id(NOW, 2)
-
 
 PROVIDERS = Settings.model_validate(
     {
@@ -46,9 +44,7 @@ PROVIDERS = Settings.model_validate(
     }
 )
 
-
 KEYRING = parse_keyring([new_key(b"k" * 32)])
-
 
 CONTENT = b"From: app@acme.test\r\nSubject: gr\xfc\xdfe\r\n\r\nsecret body\r\n"
 

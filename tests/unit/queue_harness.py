@@ -35,24 +35,18 @@ from tests.servers.waiting import PATIENCE
 
 NOW = 1_800_000_000.0
 
-
 OK = Delivered(Reply(250, "2.0.0", "ok"), "mx.x.test[192.0.2.1]:25")
-
 
 BUSY = Deferred(Reply(451, "4.3.2", "busy"), "mx.x.test[192.0.2.1]:25")
 
-
 NO = Refused(Reply(550, "5.1.1", "no such user"), "mx.x.test[192.0.2.1]:25")
 
-
 DOWN = Deferred(Reply(451, "4.4.1", "nobody answers"), lane_down=True)
-
 
 CONTENT = (
     b"From: app@acme.test\r\nSubject: hello\r\nContent-Type: text/html\r\n\r\n"
     b'<html><body><a href="https://shop.test/">x</a></body></html>\r\n'
 )
-
 
 TRACKING = Tracking(
     opens=True,
@@ -64,7 +58,6 @@ TRACKING = Tracking(
     exclude_hosts=(),
     pixel="end",
 )
-
 
 EVERY = (State.WAITING, State.HELD, State.ACTIVE, State.DELIVERED, State.BOUNCED, State.DROPPED)
 

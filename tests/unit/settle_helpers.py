@@ -16,24 +16,17 @@ from relay.queue.settle import AttemptInfo, settle
 
 POLICY = BouncePolicy(load_bounce_rules(None), threshold=3)
 
-
 LANE = "mx:x.test"
-
 
 SCHEDULE = RetrySchedule(retry=(60.0, 300.0), lifetime=1000.0, delay_notice=500.0)
 
-
 CONTENT = b"From: app@acme.test\r\nSubject: invoice 1042\r\nMessage-ID: <1@acme.test>\r\n\r\nHello\r\n"
-
 
 MESSAGE = Message("0000000000000A", 0.0, "app@acme.test", envid="QQ314159", message_id="<1@acme.test>")
 
-
 OK = Reply(250, "2.0.0", "Ok: queued as 77")
 
-
 NO = Reply(550, "5.1.1", "no such user")
-
 
 BUSY = Reply(451, "4.3.2", "busy")
 

@@ -7,7 +7,6 @@ from tests.abuse.nodes.verdict import Verdict, crowded, evaluate
 
 HOURLY = Limit("identity", "limited.test", 2, 3600.0, each=True)
 
-
 DAILY = Limit("provider", "limited.test", 3, 86400.0, each=False)
 
 

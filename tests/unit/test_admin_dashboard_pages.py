@@ -12,7 +12,6 @@ from relay.reports.ports import CampaignCounts
 
 EVIL = "<img src=x onerror=alert(1)>\"'&"
 
-
 RECIPIENT = {
     "recipient": EVIL,
     "status": "bounced",
@@ -22,7 +21,6 @@ RECIPIENT = {
     "reason": "",
     "reply": EVIL,
 }
-
 
 STORY: dict[str, Any] = {
     "queue_id": "0000000000000A",
@@ -37,9 +35,7 @@ STORY: dict[str, Any] = {
     **dict.fromkeys(("size", "credential", "client"), EVIL),
 }
 
-
 CATEGORY = {"category": "bad_mailbox", "title": "No such address", "bounced": 3, "guidance": ["Remove the address."]}
-
 
 OVERVIEW = Overview(
     hostname="relay.test",

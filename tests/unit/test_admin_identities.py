@@ -21,9 +21,7 @@ from tests.servers.verification_side import VerificationSide
 
 NOW = 1_800_000_000.0
 
-
 JANE = "jane@acme.test"
-
 
 SETTINGS = Settings.model_validate(
     {

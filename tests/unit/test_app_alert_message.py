@@ -9,7 +9,6 @@ from relay.app.alerts import Alert, AlertRoute, alert_message, alert_providers, 
 
 NOW = 1_800_000_000.0
 
-
 ROUTE = AlertRoute("relay.test", "postmaster@relay.test", ("op@acme.test", "two@other.test"), ("newsletter", "backup"))
 
 

@@ -24,7 +24,6 @@ from tests.servers.waiting import PATIENCE
 
 NOW = 1_800_000_000.0
 
-
 WITH_RECIPIENT = {"alerts": {"mail_to": ["op@acme.test"]}}
 
 

@@ -9,7 +9,6 @@ from relay.config.settings import Settings
 
 LISTENER = {"name": "submission", "address": "127.0.0.1:25"}
 
-
 STARTED = Settings.model_validate({"listener": [LISTENER]})
 
 

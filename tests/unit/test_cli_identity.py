@@ -12,9 +12,7 @@ from relay.cli.queue import queue
 
 EVIL = "\x1b]0;owned\x07\x1b[2J\u202eevil"
 
-
 STEP = {"step": "dns", "state": "failed", "at": "2026-01-01T00:00:00Z", "detail": EVIL}
-
 
 SHOWN = {
     "address": "a@x.test", "listed": True, "display_name": "", "company": "", "forward_to": [], "provider": "",
@@ -22,12 +20,10 @@ SHOWN = {
     "paused_since": None, "paused_because": "", "verified": False, "verified_by": "", "cc_address": "", "steps": [STEP],
 }  # fmt: skip
 
-
 RESULT = {
     "step": "dns", "state": "failed", "at": "2026-01-01T00:00:00Z", "verdict": "",
     "remarks": [{"status": "wrong", "text": EVIL, "fix": EVIL}],
 }  # fmt: skip
-
 
 STORY = {
     "queue_id": "X", "subject": "s", "reverse_path": "", "message_id": "", "identity": "", "domain": "", "provider": "",

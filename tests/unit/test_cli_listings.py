@@ -25,7 +25,6 @@ __all__ = ["admin"]
 MANY = 5
 """Rows of each listing, more than one page and one screen of these tests."""
 
-
 CUT: dict[str, tuple[list[str], int]] = {
     "queue list": (["--recipient", "many@x.test"], MANY),
     "trace": (["many@x.test"], MANY),
@@ -35,7 +34,6 @@ CUT: dict[str, tuple[list[str], int]] = {
     "report engagement": (["--since", "2023-01-01"], MANY),
 }
 """Listings that are cut: arguments, and the number of all rows."""
-
 
 WHOLE: dict[str, tuple[list[str], int]] = {
     "suppression list": ([], MANY),
@@ -48,7 +46,6 @@ WHOLE: dict[str, tuple[list[str], int]] = {
     "queue hold": (["--recipient", "many@x.test"], MANY),
 }
 """Listings without an end: arguments, and the number of rows."""
-
 
 BOUNDED = {
     *(
@@ -65,7 +62,6 @@ BOUNDED = {
     *("domain records", "domain check", "preview", "audit"),
 }
 """Listings of what the configuration, DNS or one message has; nothing cuts them."""
-
 
 NO_LISTING = {
     *("config show", "status", "queue show", "provider resume", "send-test", "storage check", "dkim rotate"),

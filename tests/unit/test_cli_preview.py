@@ -12,7 +12,6 @@ from relay.mailauth.dkim_keys import generate_key
 
 TEXTS = ["a", "b"]
 
-
 MAIL = (
     b"From: a@acme.test\r\nSubject: x\r\nX-Relay-Tag: t\r\nContent-Type: text/html\r\n\r\n"
     b'<p><a href="https://acme.test/a">a</a> <a href="mailto:a@acme.test">b</a></p>\r\n'

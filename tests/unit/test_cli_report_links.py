@@ -15,7 +15,6 @@ from relay.reports.ports import CampaignCounts, Click
 
 MAIL = b'Content-Type: text/html\r\n\r\n<a href="https://a.test/"><b>Buy</b> now</a>\r\n'
 
-
 CLICKS = [Click("spring", "A", 0, "https://a.test/"), Click("spring", "A", 1, "https://b.test/")]
 
 

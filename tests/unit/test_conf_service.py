@@ -12,7 +12,6 @@ from relay.app.relay import DRAIN
 
 UNIT = Path(__file__).resolve().parents[2] / "conf" / "relay.service"
 
-
 MOST_EXPOSED = 2.0
 """The scale of `systemd-analyze security` goes from 0, shut, to 10; an unhardened service has 9.6."""
 

@@ -16,12 +16,9 @@ from relay.config.values import (
 
 _TEXT = (Path(__file__).parents[2] / "conf" / "relay.toml").read_text()
 
-
 _SETTING = re.compile(r"^#(?=\S)", re.MULTILINE)
 
-
 _EXAMPLE = re.compile(r"^#\w+ = .*# example$", re.MULTILINE)
-
 
 _ONLY_SHOWN = ("provider", "domains", "identities", "credentials")
 """Tables that show an entry where the default has none; [bounces.imap] is another."""

@@ -26,9 +26,7 @@ VALUES: tuple[Any, ...] = (
 )
 """Values of every type of TOML."""
 
-
 RAW = ("Input should", "Value error", "validation", "ctx", "greater than", "less than", "function-", "pydantic")
-
 
 NAMES = {"domains": "acme.test", "identities": "a@acme.test", "credentials": "app"}
 

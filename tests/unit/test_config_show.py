@@ -13,9 +13,7 @@ from relay.config.show import toml_of
 
 _HASH = hash_secret("hunter2", bytes(16))
 
-
 _KEY = "k1:" + "A" * 43 + "="
-
 
 _SETTINGS = Settings.model_validate(
     {

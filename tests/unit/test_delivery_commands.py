@@ -15,15 +15,11 @@ EVERYTHING = Capabilities.of(
     {"pipelining": "", "8bitmime": "", "smtputf8": "", "dsn": "", "size": "1000", "enhancedstatuscodes": ""}
 )
 
-
 NOTHING = Capabilities()
-
 
 MESSAGE = Message("q1", 0.0, "a@acme.test", ret="FULL", envid="id+3D1")
 
-
 ENTRY = Entry("q1", 0, "b@x.test", "mx:x.test", 0.0, 1.0, 0.0, notify=("SUCCESS", "FAILURE"), orcpt="rfc822;b+40x")
-
 
 RENDERED = Rendered("a@acme.test", b"Subject: x\r\n\r\nx\r\n")
 
@@ -73,7 +69,6 @@ def test_control_characters_are_never_said(address: str) -> None:
 
 
 EIGHT = "Subject: x\r\n\r\nü\r\n".encode()
-
 
 EIGHT_IN_HEADERS = "Subject: ü\r\n\r\nx\r\n".encode()
 

@@ -8,15 +8,11 @@ from relay.queue.outcome import Deferred, Delivered, Refused
 
 OK, GO = Reply(250, "2.0.0", "ok"), Reply(354, "", "go")
 
-
 BUSY, NO = Reply(450, "4.2.1", "busy"), Reply(550, "5.1.1", "no")
-
 
 BYE = Reply(421, "4.3.2", "bye")
 
-
 BROKEN = Reply(451, "4.4.2", "closed")
-
 
 REMOTE = "mx.test[192.0.2.1]:25"
 

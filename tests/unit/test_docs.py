@@ -23,12 +23,9 @@ from tests.documentation import PAGES, ROOT, Block, blocks_of, commands_in_prose
 LANGUAGES = {"sh", "console", "python", "toml", "json", "text"}
 """Languages of blocks. `text` is for diagrams and prose that nothing runs."""
 
-
 BLOCKS = [pytest.param(page, block, id=f"{page}:{block.line}") for page in PAGES for block in blocks_of(text_of(page))]
 
-
 COMMAND = re.compile(r"(?:^|[;|&(]\s*|\bdo )relay((?: [^\n;|&)#]+)?)", re.MULTILINE)
-
 
 README_LINES = 150
 TEST_FOLDERS = {"unit", "integration", "contract", "crash", "property"}

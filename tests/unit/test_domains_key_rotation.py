@@ -22,7 +22,6 @@ from tests.servers import DnsServer
 
 OLD, NEW = DkimKey("s1", "v=DKIM1; k=rsa; p=AAAA"), DkimKey("s2", "v=DKIM1; k=rsa; p=BBBB")
 
-
 EDWARDS = DkimKey("e1", "v=DKIM1; k=ed25519; p=CCCC")
 
 

@@ -24,7 +24,6 @@ txt.test. TXT "nothing else"
 dead.test. MX 10 nowhere.test.
 """
 
-
 SETTINGS = Settings.model_validate(
     {
         "server": {"hostname": "relay.test"},

@@ -7,9 +7,7 @@ from relay.mailauth.dkim_keys import dns_record, generate_key, load_key, zone_li
 
 RECORD = dns_record(load_key(generate_key("rsa-sha256"), "acme.test", "s1"))
 
-
 IMAP = {"host": "127.0.0.1", "port": 9, "tls": "none", "username": "b", "password": "b"}
-
 
 PLAIN = SendingDomain(
     name="acme.test",

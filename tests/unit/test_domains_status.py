@@ -10,12 +10,9 @@ from relay.domains.status import Change, ConfiguredDomain, DomainStatus, after_c
 
 NOW = 1_800_000_000.0
 
-
 OLD, NEW = DkimKey("s1", "v=DKIM1; k=rsa; p=AAAA"), DkimKey("s2", "v=DKIM1; k=rsa; p=BBBB")
 
-
 MX = "MX bounces.acme.test"
-
 
 KEY = "TXT s1._domainkey.acme.test"
 

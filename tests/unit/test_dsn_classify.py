@@ -13,7 +13,6 @@ from relay.dsn.report import Recipient, Report
 
 TEXT = resources.files("relay.dsn").joinpath("bounce_rules.toml").read_text("utf-8")
 
-
 RULES = load_rules(TEXT)
 
 

@@ -9,9 +9,7 @@ from relay.dsn.classify import classify, load_rules
 
 RULES = load_rules(resources.files("relay.dsn").joinpath("bounce_rules.toml").read_text("utf-8"))
 
-
 SUPPRESSING = frozenset(("bad_mailbox", "bad_domain", "mailbox_disabled"))
-
 
 SAMPLES = Path(__file__).parents[1] / "golden" / "replies"
 

@@ -13,9 +13,7 @@ from relay.mail.reply import Reply
 
 CONTENT = b"From: app@acme.test\r\nSubject: invoice 1042\r\n\r\nHello\r\n"
 
-
 ORIGINAL = OriginalMessage("0000000000000A", "app@acme.test", 1000.0, CONTENT)
-
 
 FATE = RecipientStatus(
     "u@x.test", Reply(550, "5.1.1", "no such user"), remote="mx.x.test[192.0.2.1]:25", attempted_at=1500.0

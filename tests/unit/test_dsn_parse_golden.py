@@ -12,7 +12,6 @@ from relay.dsn.parse import parse
 
 SAMPLES = sorted((Path(__file__).parents[1] / "golden" / "dsn").glob("*.eml"))
 
-
 RULES = load_rules(resources.files("relay.dsn").joinpath("bounce_rules.toml").read_text("utf-8"))
 
 

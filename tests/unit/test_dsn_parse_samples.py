@@ -10,9 +10,7 @@ from relay.dsn.parse import parse
 
 RULES = load_rules(resources.files("relay.dsn").joinpath("bounce_rules.toml").read_text("utf-8"))
 
-
 FILES = sorted((Path(__file__).parents[1] / "golden" / "mails").glob("*.txt"))
-
 
 SAMPLES = [sample.partition("\n")[::2] for path in FILES for sample in path.read_text("utf-8").split("=== ")[1:]]
 

@@ -12,7 +12,6 @@ from relay.dsn.report import Report
 
 RULES = load_rules(resources.files("relay.dsn").joinpath("bounce_rules.toml").read_text("utf-8"))
 
-
 MAIL = {"messageId": "m", "source": "app@acme.test", "destination": ["jo@there.test"]}
 
 

@@ -13,14 +13,12 @@ TREES = {
     for path in sorted(Path(relay.__path__[0]).rglob("*.py"))
 }
 
-
 ENUMS = {
     node.name
     for tree in TREES.values()
     for node in ast.walk(tree)
     if isinstance(node, ast.ClassDef) and any("Enum" in ast.unparse(base) for base in node.bases)
 }
-
 
 OWN_CLASSES = {node.name for tree in TREES.values() for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
 

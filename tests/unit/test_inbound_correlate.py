@@ -15,9 +15,7 @@ from relay.storage.sqlite.store import SqliteStore
 
 NOW = 1_800_000_000.0
 
-
 HOST = "relay.test"
-
 
 FIRST, SECOND = queue_id(NOW, 1), queue_id(NOW, 2)
 

@@ -20,7 +20,6 @@ from tests.servers.waiting import PATIENCE
 
 Tls = Literal["none", "starttls", "implicit"]
 
-
 Talk = Callable[[socket, Event], None]
 
 

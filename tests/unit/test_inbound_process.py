@@ -35,15 +35,11 @@ from relay.suppression.ports import SuppressionQuery
 
 NOW = 1_800_000_000.0
 
-
 KEYS = Keyring((("k1", bytes(range(32))),))
-
 
 QUEUE_ID = queue_id(NOW, 7)
 
-
 RULES = load_bounce_rules(None)
-
 
 SETTINGS = Settings.model_validate({"domains": {"acme.test": {"return_path": "bounces.acme.test"}}})
 

@@ -24,9 +24,7 @@ from tests.servers.dns_server import DnsServer
 
 QUEUE_ID = "0ABCDFGHJKLMNP"
 
-
 NEWS = "news@acme.test"
-
 
 SETTINGS = Settings.model_validate(
     {
@@ -36,7 +34,6 @@ SETTINGS = Settings.model_validate(
         "defaults": {"provider": "common"},
     }
 )
-
 
 TOKEN = Token(Kind.BOUNCE, QUEUE_ID, 0)
 

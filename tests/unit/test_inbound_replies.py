@@ -37,36 +37,26 @@ from tests.servers.dns_server import DnsServer
 
 NOW = 1_800_000_000.0
 
-
 KEY = bytes(range(32))
-
 
 KEYS = Keyring((("k1", KEY),))
 
-
 SENT = queue_id(NOW, 7)
-
 
 COPY = queue_id(NOW, 8)
 
-
 RULES = load_bounce_rules(None)
-
 
 NEWS = "news@acme.test"
 
-
 IDENTITY: dict[str, Any] = {"reply_tracking": True, "forward_to": ["owner@acme.test"], "bcc": ["archive@acme.test"]}
 
-
 SESSION = Session("mx", "inbound", "192.0.2.9", "mx.rcpt.test", extended=True)
-
 
 REPLY = (
     b"DKIM-Signature: v=1; theirs\r\nFrom: Ben <ben@rcpt.test>\r\nSubject: Re: Offer\r\nMessage-ID: <r1@rcpt.test>\r\n"
     b"X-Relay-Tag: theirs\r\n\r\nThanks, I take two.\r\n"
 )
-
 
 VACATION = (
     b"From: ben@rcpt.test\r\nAuto-Submitted: auto-replied\r\nMessage-ID: <v@rcpt.test>\r\n\r\nAway until May.\r\n"

@@ -19,14 +19,11 @@ from relay.log.lines import LINES, level_of
 
 ROOT = Path(__file__).parents[2]
 
-
 CALL = re.compile(
     r"\blog\(\s*(f?)\"([a-z_]+\.[^\"]+)\"|\b_log\(\s*(f?)\"([a-z_]+\.[^\"]+)\"|_emit\(\s*(f?)\"([^\"]+)\""
 )
 
-
 NAME = re.compile(r"\"([a-z]+\.[a-z_]+)\"")
-
 
 DELIVERED = {
     "queue_id": "0000000000000A",

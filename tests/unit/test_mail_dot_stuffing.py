@@ -26,7 +26,6 @@ def test_only_a_lone_dot_between_line_ends_ends_the_content(wire: bytes, content
 
 NO_ENDS = [b"\n.\n", b"\n.\r\n", b"\r\n.\n", b"\r.\r", b"\r\n.\r", b"\r.\r\n", b"\n.\r", b"\r\n.\r\r\n", b"\r\n\0.\r\n"]
 
-
 NO_ENDS += [
     b"\r\n.\0\r\n",
     b"\r\n. \r\n",

@@ -12,18 +12,13 @@ from relay.mail.srs import DAY, MAX_AGE, UNDATED_UNTIL, srs_decode, srs_encode
 
 KEY = bytes(range(32))
 
-
 OTHER = bytes(32)
-
 
 NOW = 1_800_000_000.0
 
-
 OURS = "reply.acme.test"
 
-
 LOCALS = st.text(string.ascii_letters + string.digits + "+-_=", min_size=1, max_size=24)
-
 
 DOMAINS = st.from_regex(r"[a-z0-9]{1,10}\.test", fullmatch=True)
 

@@ -9,12 +9,9 @@ from relay.mailauth.dkim_sign import body_hash, relaxed_body, relaxed_header
 
 RFC_6376_BODY = b" C \r\nD \t E\r\n\r\n\r\n"
 
-
 RFC_8463_SECRET = "nWGxne/9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A="
 
-
 RFC_8463_BODY = b"Hi.\r\n\r\nWe lost the game.  Are you hungry yet?\r\n\r\nJoe.\r\n"
-
 
 RFC_8463_FIELDS = {
     b"From": b" Joe SixPack <joe@football.example.com>\r\n",
@@ -24,13 +21,11 @@ RFC_8463_FIELDS = {
     b"Message-ID": b" <20030712040037.46341.5F8J@football.example.com>\r\n",
 }
 
-
 RFC_8463_UNSIGNED = (
     b" v=1; a=ed25519-sha256; c=relaxed/relaxed;\r\n d=football.example.com; i=@football.example.com;\r\n"
     b" q=dns/txt; s=brisbane; t=1528637909; h=from : to :\r\n subject : date : message-id : from : subject : date;\r\n"
     b" bh=2jUSOH9NhtVGCQWNr9BrIAPreKQjO6Sn7XIkfJVOzv8=;\r\n b="
 )
-
 
 RFC_8463_SIGNATURE = "/gCrinpcQOoIfuHNQIbq4pgh9kyIK3AQUdt9OdqQehSwhEIug4D11BusFa3bT3FY5OsU7ZbnKELq+eXdp1Q1Dw=="
 

@@ -27,9 +27,7 @@ from relay.mailauth.dkim_keys import (
 
 PLAIN = NoEncryption()
 
-
 RSA = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-
 
 SHORT_RSA = b"""
 -----BEGIN PRIVATE KEY-----

@@ -10,7 +10,6 @@ from relay.mailauth.dkim_record import PublishedKeyError, is_cut, parse_publishe
 
 SHORT, LONG = (dns_record(load_key(generate_key("rsa-sha256", bits), "acme.test", "s1")) for bits in (1024, 2048))
 
-
 EDWARDS = dns_record(load_key(generate_key("ed25519-sha256"), "acme.test", "e1"))
 
 

@@ -13,12 +13,9 @@ from tests.shared import shared
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "sign"
 
-
 NOW = 1_736_156_000
 
-
 MESSAGES = sorted(path.stem for path in GOLDEN.glob("*.eml"))
-
 
 SIGNED = [name for name in MESSAGES if name != "without-from"]
 

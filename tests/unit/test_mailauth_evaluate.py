@@ -8,21 +8,15 @@ from tests.servers.dns_server import Trouble
 
 KEY = load_key(generate_key("rsa-sha256"), "acme.test", "s1")
 
-
 WEAK = load_key(generate_key("rsa-sha256", 1024), "acme.test", "s1")
-
 
 CONTENT = b"From: Billing <billing@acme.test>\r\nTo: joe@example.test\r\nSubject: Hello\r\n\r\nText.\r\n"
 
-
 SIGNED = sign(CONTENT, [KEY], 1_736_156_000) + CONTENT
-
 
 POLICY = '_dmarc.acme.test. TXT "v=DMARC1; p=reject"'
 
-
 ALLOWED = 'bounces.acme.test. TXT "v=spf1 ip4:192.0.2.1 -all"'
-
 
 PUBLISHED = zone_line(record_name("s1", "acme.test"), dns_record(KEY)).replace(" IN ", " ")
 

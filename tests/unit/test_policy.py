@@ -17,15 +17,11 @@ from relay.policy.refusals import refuse_relaying, refuse_sender, refuse_unverif
 
 NOW = 1_800_000_000.0
 
-
 SECRET = {"secret_hash": "blake2b:AAAAAAAAAAAAAAAAAAAAAA==:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="}
-
 
 CREDENTIALS = {"app1": SECRET, "app2": SECRET}
 
-
 BILLING = {"identities": {"billing@acme.test": {"credentials": ["app1"]}}, "credentials": CREDENTIALS}
-
 
 PROVIDERS = {
     "provider": [

@@ -29,12 +29,9 @@ from tests.unit.settle_helpers import MESSAGE, entry, settled
 
 POLICY = BouncePolicy(load_bounce_rules(None), threshold=3)
 
-
 REMOTE = "mx.x.test[192.0.2.1]:25"
 
-
 DESTINATION = "mx:x.test"
-
 
 PROVIDER = "provider:p"
 

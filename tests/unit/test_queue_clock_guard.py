@@ -14,7 +14,6 @@ from tests.unit.queue_harness import BUSY, NOW, Harness, running
 
 HOUR = 3600.0
 
-
 LIFETIME = 72 * HOUR
 
 

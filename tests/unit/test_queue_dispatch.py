@@ -26,26 +26,19 @@ PROVIDERS = {
     ]
 }
 
-
 BOTH = MessagePolicy(provider="newsletter", fallback_providers=("backup",))
 
-
 ALONE = MessagePolicy(provider="newsletter")
-
 
 LOGIN = Deferred(
     Reply(454, "4.7.0", "AUTH was refused: 535 5.7.8 no"), "[127.0.0.1]:587", lane_down=True, locked_out=True
 )
 
-
 UNREACHABLE = Deferred(Reply(451, "4.4.1", "no connection: refused"), "[127.0.0.1]:587", lane_down=True)
-
 
 SUSPENDED = Refused(Reply(550, "5.7.1", "Your account has been suspended for sending"), "[127.0.0.1]:587")
 
-
 MAYBE = Deferred(Reply(451, "4.4.2", "no answer to the final dot"), "[127.0.0.1]:587", uncertain=True)
-
 
 AGAIN = "M000000000000"
 """The first thirteen characters of the tests' queue ids."""

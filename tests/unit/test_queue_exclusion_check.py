@@ -22,7 +22,6 @@ from tests.unit.queue_harness import CONTENT, NOW, OK, Harness, running
 
 LATER = Deferred(Reply(450, "4.2.0", "later"))
 
-
 FULL = Refused(Reply(552, "5.2.2", "mailbox full"), "mx.x.test")
 
 

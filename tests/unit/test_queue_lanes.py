@@ -7,7 +7,6 @@ from relay.queue.routing import LanePause
 
 DOWN = Deferred(Reply(451, "4.4.1", "nobody answers"), lane_down=True)
 
-
 LANE = "mx:x.test"
 
 

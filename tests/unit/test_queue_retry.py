@@ -14,7 +14,6 @@ from relay.queue.settle import AttemptInfo, settle
 
 MINUTE, HOUR = 60.0, 3600.0
 
-
 DEFAULT = RetrySchedule(
     retry=(MINUTE, 5 * MINUTE, 10 * MINUTE, 20 * MINUTE, 40 * MINUTE, HOUR, 2 * HOUR, 4 * HOUR, 6 * HOUR),
     lifetime=72 * HOUR,

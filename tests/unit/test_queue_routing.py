@@ -23,15 +23,11 @@ from relay.render.message_policy import MessagePolicy
 
 NOW = 1_800_000_000.0
 
-
 LATER = NOW + 3600
-
 
 POLICY = MessagePolicy(provider="newsletter", fallback_providers=("backup", "direct"))
 
-
 BAD_LOGIN = LanePause(NOW + 900, "535 5.7.8 bad password")
-
 
 ENTRY = Entry(
     "ID", 0, "u@x.test", "provider:newsletter", NOW, NOW + 259200, NOW, state=State.ACTIVE, reason="an older one"

@@ -16,18 +16,13 @@ from release.files import normalised
 
 ROOT = Path(__file__).parents[2]
 
-
 LOCKS = ROOT / "requirements"
-
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
-
 PINNED = re.compile(r"^([\w.-]+)==(\S+)(.*(?:\\\n {4}--hash=sha256:[0-9a-f]{64} ?)+)$", re.MULTILINE)
 
-
 INSTALLED = PROJECT["project"]["dependencies"]
-
 
 ASKED = {
     "build.lock": PROJECT["build-system"]["requires"],

@@ -20,18 +20,13 @@ from relay.suppression.exclusion import ExclusionScope
 
 RING = Keyring((("k1", b"k" * 32),))
 
-
 QUEUE_ID = queue_id(1_700_000_000.0, 1)
-
 
 OFFERED = ListUnsubscribe("https://t.acme.test", "reply.acme.test")
 
-
 CONTENT = b"From: a@acme.test\r\nX-Relay-Campaign: spring\r\nSubject: hello\r\n\r\nHello\r\n"
 
-
 POLICY = MessagePolicy("acme.test", list_unsubscribe=OFFERED, added_fields=b"Received: from x\r\n")
-
 
 STORED = RenderInput(QUEUE_ID, 1_700_000_000.0, "app@acme.test", CONTENT, POLICY)
 

@@ -36,7 +36,6 @@ CONTENT = (
 )
 POLICY = MessagePolicy("acme.test", tracking=TRACKING)
 
-
 STORED = RenderInput(queue_id(1_700_000_000.0, 1), 1_700_000_000.0, "app@acme.test", CONTENT, POLICY)
 BLOAT = replace(STORED, content=CONTENT + b"<p>x</p>\r\n" * 7_000_000)
 

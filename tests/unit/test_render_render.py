@@ -18,27 +18,19 @@ from relay.rewrite.tokens import Keyring, Kind, Token, verify_address_token
 
 RING = Keyring((("k1", b"k" * 32),))
 
-
 KEYS = Keys(RING)
-
 
 TRACKING = Tracking(base_url="https://t.acme.test")
 
-
 QUEUE_ID = queue_id(1_700_000_000.0, 1)
-
 
 HEADER = b"From: a@acme.test\r\nSubject: hello\r\nContent-Type: text/html\r\n"
 
-
 BODY = b'\r\n<html><body><a href="https://shop.test/">x</a></body></html>\r\n'
-
 
 POLICY = MessagePolicy("acme.test", tracking=TRACKING, added_fields=b"Received: from x\r\n")
 
-
 STORED = RenderInput(QUEUE_ID, 1_700_000_000.0, "app@acme.test", HEADER + BODY, POLICY)
-
 
 PLAIN = STORED.without_tracking()
 

@@ -13,7 +13,6 @@ from relay.reports.ports import Failure, MessageQuery, Tally
 
 MX = "mx1.google.com[192.0.2.1]:25"
 
-
 GONE = Failure(
     Kind.BOUNCED,
     2000.0,
@@ -28,15 +27,11 @@ GONE = Failure(
     },
 )
 
-
 LATE = replace(GONE, queue_id="B", address="v@y.test", data={**GONE.data, "late": True, "remote": "mx.y.test"})
-
 
 ODD = replace(GONE, queue_id="C", address="w@x.test", data={"category": "unknown", "rule": "", "reply": "550 zork 77"})
 
-
 COMPLAINT = replace(GONE, kind=Kind.COMPLAINT, queue_id="D", data={"feedback_type": "abuse"})
-
 
 TALLIES = [
     Tally("x.test", "bounced", 2),
@@ -46,7 +41,6 @@ TALLIES = [
     Tally("y.test", "held", 1),
     Tally("y.test", "dropped", 4),
 ]
-
 
 REMOTES = [
     Tally(MX, "bounced", 1),

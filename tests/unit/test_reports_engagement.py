@@ -12,9 +12,7 @@ SPRING = CampaignCounts(
     "spring", 12, 11, clicked=3, opened=6, machine_clicked=2, machine_opened=4, replied=1, unsubscribed=1, came_back=1
 )
 
-
 AUTUMN = CampaignCounts("autumn", 20, 20)
-
 
 OTHER = CampaignCounts("", 100, 90, clicked=9, opened=30, complained=1)
 

@@ -18,15 +18,11 @@ from relay.suppression.model import COMPLAINT, Suppression
 
 NOW = 1_800_000_000.0
 
-
 ID = queue_id(NOW, 1)
-
 
 SETTINGS = Settings.model_validate({"provider": [{"name": "own", "host": "mx.own.test"}]})
 
-
 POLICY = BouncePolicy(load_bounce_rules(None), threshold=3)
-
 
 GONE = Suppression("u@x.test", "", "bad_mailbox", "", "550 5.1.1 user unknown", ID, NOW + 60)
 

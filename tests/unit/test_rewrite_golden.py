@@ -15,12 +15,9 @@ from relay.rewrite.tokens import Keyring, Kind, verify_token
 
 SAMPLES = sorted((Path(__file__).parents[1] / "golden" / "rewrite").glob("*.eml"))
 
-
 RING = Keyring((("k1", b"k" * 32),))
 
-
 QUEUE_ID = queue_id(1_764_000_000.0, 1)
-
 
 TRACKING = Tracking(base_url="https://t.acme.test", exclude_hosts=("*.garden.test",))
 

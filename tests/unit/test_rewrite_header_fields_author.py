@@ -9,7 +9,6 @@ from relay.rewrite.header_fields import ADDED, HAS_NAME, author_name, with_autho
 
 REST = b"Subject: hello\r\n\r\nFrom: not me\r\n"
 
-
 ACME = "Acme Billing (Acme Ltd)"
 
 

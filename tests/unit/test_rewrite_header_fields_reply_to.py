@@ -10,12 +10,9 @@ from relay.rewrite.header_fields import ADDED, with_reply_address
 
 TOKEN = "abcdefghijklmnopqrstuvwxyz234567abcdefghijk"
 
-
 ADDRESS = f"{TOKEN}@reply.acme.test"
 
-
 LONG = f" <{ADDRESS}>"
-
 
 BODY = b"\r\nhello\r\nReply-To: in the body\r\n"
 

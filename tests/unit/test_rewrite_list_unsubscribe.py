@@ -10,7 +10,6 @@ from relay.rewrite.tokens import Keyring, Kind, Token, verify_address_token, ver
 
 RING = Keyring((("k1", b"k" * 32),))
 
-
 QUEUE_ID = queue_id(1_700_000_000.0, 1)
 
 

@@ -13,12 +13,9 @@ from relay.rewrite.tokens import Keyring, Kind, Token, verify_token
 
 RING = Keyring((("k1", b"k" * 32),))
 
-
 QUEUE_ID = queue_id(1_764_000_000.0, 1)
 
-
 TRACKING = Tracking(base_url="https://t.acme.test")
-
 
 HTML = b'<html><body><p>Hi</p><a href="https://shop.test/a?b=1&amp;c=2">Shop</a></body></html>\r\n'
 

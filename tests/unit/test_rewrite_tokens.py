@@ -19,7 +19,6 @@ from relay.rewrite.tokens import (
 
 QUEUE_ID = queue_id(1_764_000_000.0, 12345)
 
-
 RING = parse_keyring([new_key(b"a" * 32, "k1")])
 
 

@@ -17,12 +17,9 @@ from relay.rewrite.tokens import (
 
 OLD = ("k1", bytes(range(32)))
 
-
 NEW = ("k2", bytes(range(32, 64)))
 
-
 RING = Keyring((OLD,))
-
 
 IDENTITIES = ["billing@acme.test", "news@acme.test", "Ada@other.test"]
 

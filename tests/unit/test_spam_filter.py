@@ -27,7 +27,6 @@ REQUEST = SpamRequest(
     "r.test",
 )
 
-
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 

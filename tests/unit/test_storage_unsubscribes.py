@@ -15,7 +15,6 @@ from relay.suppression.unsubscribes import Unsubscribe
 
 NOW = 1_800_000_000.0
 
-
 T = TypeVar("T")
 
 

@@ -33,15 +33,11 @@ from tests.servers.dns_server import DnsServer
 
 NOW = 1_800_000_000.0
 
-
 SESSION = Session("submission", "submission", "192.0.2.7", "app.test", extended=True)
-
 
 CONTENT = b"From: App <app@acme.test>\r\nSubject: hello\r\n\r\nHello \xff\r\n"
 
-
 LIMITED = {"identities": {"app@acme.test": {"hourly_limit": 2, "daily_limit": 3}}}
-
 
 EVERY = (State.WAITING, State.HELD, State.ACTIVE, State.DELIVERED, State.BOUNCED, State.DROPPED)
 

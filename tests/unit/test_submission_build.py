@@ -15,18 +15,13 @@ from relay.submission.build import build_message
 
 NOW = 1_800_000_000.0
 
-
 QUEUE_ID = "06FJ3K9Q2M0A7C"
-
 
 SESSION = Session("submission", "submission", "192.0.2.7", "app.test", extended=True)
 
-
 FROM = b"From: App <app@acme.test>\r\n"
 
-
 TRACKED: dict[str, Any] = {"reply_tracking": True}
-
 
 BCC: dict[str, Any] = {"bcc": ["archive@acme.test", "boss@acme.test"]}
 

@@ -13,12 +13,9 @@ from relay.submission.reserve import reserve_slots
 
 NOW = 1_800_000_000.0
 
-
 HOUR = 3600.001
 
-
 DAY = 86400.001
-
 
 OVER = "provider a has no capacity before {}; sent by b"
 

@@ -16,9 +16,7 @@ from tests.unit.test_submission_accept import CONTENT, LIMITED, NOW, SESSION, Ha
 
 SPAM = SpamResult("spam", 20.0, 15.0, (("PILLS", 20.0),))
 
-
 HAM = SpamResult("ham", 1.5, 15.0, (("HTML", 1.5),))
-
 
 LATER = SpamResult("later", 5.0, 15.0)
 

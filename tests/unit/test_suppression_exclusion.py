@@ -13,7 +13,6 @@ from relay.suppression.unsubscribes import Unsubscribe, reach_of
 
 NOW = 1_800_000_000.0
 
-
 SPRING = ExclusionScope("acme.test", "spring")
 
 

@@ -17,9 +17,7 @@ from relay.tracker.canary import (
 
 RING = Keyring((("k1", bytes(32)),))
 
-
 BASE = "https://t.acme.test"
-
 
 NOW = 1_800_000_000.0
 

@@ -12,11 +12,9 @@ from relay.tracker.user_agents import CLIENTS, KnownClient, known_client, load_c
 
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 
-
 GMAIL = "Mozilla/5.0 (Windows NT 5.1; rv:11.0) Gecko Firefox/11.0 (via ggpht.com GoogleImageProxy)"
 YAHOO = "YahooMailProxy; https://help.yahoo.com/kb/yahoo-mail-proxy-SLN28749.html"
 SEZNAM = "Mozilla/5.0 SeznamEmailProxy/2.0.174"
-
 
 PEOPLE = [
     FIREFOX,
@@ -27,7 +25,6 @@ PEOPLE = [
     "Mozilla/5.0 (Linux; Android 15; CUBOT KINGKONG) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0 Mobile",
 ]
 
-
 PHONES = [
     "Mozilla/5.0 (Linux; Android 7.0; M bot 60 Build/NRD90M) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/58.0 Mobile",
     "Mozilla/5.0 (Linux; Android 7.1.1; M_bot_tab_1150 Build/N9F27F) Chrome/67.0.3396.87 Safari/537.36",
@@ -36,14 +33,12 @@ PHONES = [
     "Dalvik/2.1.0 (Linux; U; Android 9; Scan Spider Monitor Build/PPR1)",
 ]
 
-
 OUTLOOK = [
     "Mozilla/4.0 (compatible; ms-office; MSOffice 16)",
     "Mozilla/4.0 (compatible; ms-office; MSOffice rmj)",
     "Mozilla/4.0 (compatible; MSIE 7.0; Windows NT 6.1; Microsoft Outlook 15.0.4719; ms-office; MSOffice 15)",
     "Microsoft Office/16.0 (Windows NT 10.0; Microsoft Outlook 16.0.12026; Pro)",
 ]
-
 
 MACHINES = [
     ("Mozilla/5.0", "prefetch: Apple Mail Privacy Protection"),

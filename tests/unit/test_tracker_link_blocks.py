@@ -8,9 +8,7 @@ from relay.tracker.link_target import canonical_url, host_of
 
 KEYS = parse_keyring([new_key(b"k" * 32, "k1")])
 
-
 PARSER = BlockParser(KEYS)
-
 
 QUEUE_ID = "0ABCDFGHJKLMNP"
 

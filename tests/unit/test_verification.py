@@ -28,12 +28,9 @@ from tests.servers.verification_side import RING, VerificationSide
 
 NOW = 1_800_000_000.0
 
-
 JANE = "jane@acme.test"
 
-
 QUEUE_ID = "0ABCDFGHJKLMNP"
-
 
 SETTINGS = Settings.model_validate(
     {
@@ -247,9 +244,7 @@ def seen(spf: str, signatures: tuple[Signature, ...], dmarc: str) -> Authenticat
 
 GOOD = Signature("pass", "acme.test", "s1", "the signature holds")
 
-
 BAD = Signature("fail", "acme.test", "s1", "the body is not the one that was signed")
-
 
 FOREIGN = Signature("pass", "provider.test", "s1", "the signature holds")
 

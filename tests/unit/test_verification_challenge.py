@@ -21,12 +21,9 @@ from relay.verification.challenge import (
 
 NOW = 1_800_000_000.0
 
-
 KEY = b"k" * 32
 
-
 CODE = "012345"
-
 
 SENT = Challenge("jane@acme.test", "owner@acme.test", "5a17", digest_of(KEY, "5a17", CODE), "Q1", (NOW,))
 

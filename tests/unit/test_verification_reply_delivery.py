@@ -10,18 +10,13 @@ from relay.verification.reply_delivery import answers_remark, needs_exchanger
 
 JANE = "jane@acme.test"
 
-
 OWN = MailExchanger("own", ("relay.test",))
-
 
 OTHER = MailExchanger("other", ("mx.acme.test",))
 
-
 NONE = MailExchanger("none", why="acme.test does not exist in DNS")
 
-
 SILENT = MailExchanger("unknown", why="DNS gives no answer for acme.test: timeout")
-
 
 READ: dict[str, Any] = {"forward_to": ["owner@home.test"]}
 

@@ -23,10 +23,8 @@ from relay.admin.dashboard.html import POLICY
 WRONG_SECRET_PAUSE = 0.5
 """Seconds by which the response to a wrong secret is delayed."""
 
-
 _HOST = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[^\[\]:]+)(?::[0-9]*)?")
 """uri-host [":" port] (RFC 9110 section 7.2)."""
-
 
 _DIRECT_FIELD = re.compile(
     r"host|connection|keep-alive|user-agent|accept(?:-.*)?|cache-control|pragma|cookie|authorization|origin|referer|"
@@ -36,7 +34,6 @@ _DIRECT_FIELD = re.compile(
     re.IGNORECASE,
 )
 """Fields of browsers and command-line clients. Proxies, gateways and content delivery networks add others."""
-
 
 _HEADERS = {
     "Server": "relay",

@@ -46,13 +46,11 @@ def _clean(text: str) -> str:
 
 _STYLE = files("relay.admin.dashboard").joinpath("style.css").read_text("utf-8")
 
-
 POLICY = (
     f"default-src 'none'; style-src 'sha256-{b64encode(sha256(_STYLE.encode()).digest()).decode()}'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 """Content-Security-Policy of the pages: it allows their style sheet and their form only."""
-
 
 _TONES: Mapping[str, str] = {
     "delivered": "good",

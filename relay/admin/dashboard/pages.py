@@ -141,7 +141,6 @@ _FACTS = (
     ("Client", "client"),
 )
 
-
 _IN_COLUMNS = frozenset({"at", "event", "queue_id", "recipient"})
 """Keys of an event that are not shown as details."""
 

@@ -24,14 +24,11 @@ from relay.reports.serialize import JsonObject, story_json
 RECENT = 20
 """Recent messages on the front page."""
 
-
 EVENTS = 200
 """Events on one page of a message."""
 
-
 SPAN = 30 * 86400.0
 """Seconds covered by the reports of the front page."""
-
 
 REPORTS_KEPT = 60.0
 """Seconds for which the reports of the front page are cached, because their queries are expensive."""

@@ -27,15 +27,11 @@ from relay.smtp_in import SmtpServer
 
 Say = Callable[[str], None]
 
-
 DOMAIN = "lighthouse.test"
-
 
 READERS = "reader.test"
 
-
 SELECTOR = "s1"
-
 
 STEP_TIMEOUT = 20.0
 """Seconds for each step, at most; then the demo fails."""

@@ -22,7 +22,6 @@ from relay.storage.errors import AwayError
 
 _HINT = re.compile(r" INDEXED BY \w+")
 
-
 _PLACE = re.compile(r"\?(\d*)")
 
 
@@ -41,20 +40,15 @@ def translated(sql: str) -> str:
 
 T = TypeVar("T")
 
-
 Raw = psycopg.Connection[tuple[Any, ...]]
 
-
 CONNECT_TIMEOUT = 5
-
 
 _RETRY_AFTER = 0.5
 """Seconds after a failed connection in which no other is tried."""
 
-
 _CHECK_AFTER = 1.0
 """Seconds of idleness after which a connection is checked before use."""
-
 
 _BOUNDS: dict[str, Any] = {
     "connect_timeout": CONNECT_TIMEOUT,
@@ -90,17 +84,13 @@ class Target:
 _SETTINGS = "SET idle_in_transaction_session_timeout = '10s'; SET client_min_messages = warning; SET jit = off"
 """A process that stops within a transaction must not keep its locks."""
 
-
 SEEKING = "SET enable_seqscan = off"
 """For statements with an index each: a plan made while a table was empty must not persist."""
 
-
 _SEEKING_NOW = "SET LOCAL enable_seqscan = off"
-
 
 _SERVER_FAULTS = ("08", "25006", "53", "57P", "58", "XX")
 """SQLSTATEs, or prefixes of them, of faults that do not belong to one statement."""
-
 
 _VALUE_FAULTS = ("21", "22", "23", "54")
 """Classes of SQLSTATE of values that the database cannot hold."""

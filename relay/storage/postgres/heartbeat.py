@@ -32,9 +32,7 @@ from relay.storage.postgres.nodes import (
 
 _RETRY = 1.0
 
-
 _CHANNEL = "SELECT 'relay_' || md5(current_schema())"
-
 
 Due = tuple[str, float]
 """A lane, and the Unix time at which its first entry is due."""
@@ -208,7 +206,6 @@ def dues_of(named: str) -> Sequence[Due]:
 
 PAUSE = 0.1
 """Seconds from the first due lane to its notification, which also names later lanes."""
-
 
 _NOTIFY = "SELECT pg_notify(?, ?)"
 

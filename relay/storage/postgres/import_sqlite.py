@@ -19,49 +19,37 @@ from relay.storage.sqlite.export import Row, SqliteExport, Table
 BATCH = 5000
 """Rows of one transaction."""
 
-
 _BATCH_OCTETS = 16 << 20
-
 
 _OLDEST_PART = 60
 """Weeks before now for which events get partitions of their own."""
 
-
 _LOCK = "SELECT pg_advisory_lock(hashtext('relay transfer ' || current_schema()))"
-
 
 _MAKE = (
     "CREATE TABLE IF NOT EXISTS relay_transfer (source TEXT NOT NULL, fingerprint TEXT NOT NULL, "
     "began_at DOUBLE PRECISION NOT NULL, done BOOLEAN NOT NULL, places TEXT NOT NULL)"
 )
 
-
 _PROGRESS = "SELECT source, fingerprint, began_at, done, places FROM relay_transfer"
-
 
 _BEGIN = "INSERT INTO relay_transfer (source, fingerprint, began_at, done, places) VALUES (?, ?, ?, false, '{}')"
 
-
 _NOTE = "UPDATE relay_transfer SET places = ?"
-
 
 _DONE = "UPDATE relay_transfer SET done = true"
 
-
 _LIVE_NODES = f"SELECT hostname FROM nodes WHERE lease != '' AND heartbeat_at >= {nodes.NOW} - ?"  # noqa: S608
-
 
 _COLUMNS = (
     "SELECT column_name FROM information_schema.columns WHERE table_schema = current_schema() AND table_name = ? "
     "AND is_identity = 'NO'"
 )
 
-
 _LEDGERS = (
     "INSERT INTO ledgers (key, change) SELECT key, max(change) FROM slots GROUP BY key "
     "ON CONFLICT (key) DO UPDATE SET change = excluded.change"
 )
-
 
 _LEFT_AT_DEFAULT = {"lease"}
 """Columns left at their default: the first node voids leases of ended processes."""

@@ -17,7 +17,6 @@ from relay.storage.stored import STORED, Unreadable
 
 T = TypeVar("T")
 
-
 DUE = (
     f"SELECT {qualified(CLAIM_COLUMNS, 'due')}, coalesce(octet_length(content), 0) "  # noqa: S608  names of the schema
     "FROM unnest(?::text[], ?::bigint[]) AS wanted (lane, most) CROSS JOIN LATERAL ("
@@ -26,26 +25,22 @@ DUE = (
     "LEFT JOIN contents ON contents.queue_id = due.queue_id"
 )
 
-
 COMPANIONS = (
     f"SELECT {CLAIM_COLUMNS} FROM entries WHERE queue_id = ? AND lane || '' = ? AND state || '' = 'waiting' "  # noqa: S608
     "AND next_attempt_at <= ? ORDER BY number LIMIT ? FOR UPDATE SKIP LOCKED"
 )
 """Finds rows by the message: written so, no planner scans a lane for them."""
 
-
 CONTENTS = (
     f"SELECT {STORED} FROM messages LEFT JOIN contents ON contents.queue_id = messages.queue_id "  # noqa: S608
     "WHERE messages.queue_id = ANY(?::text[])"
 )
-
 
 TAKE = (
     "UPDATE entries SET state = 'active', lease = ?, lease_number = ? "
     "FROM unnest(?::text[], ?::int[]) AS taken (queue_id, number) "
     "WHERE entries.queue_id = taken.queue_id AND entries.number = taken.number"
 )
-
 
 _LEASED = (
     "FROM unnest(?::text[], ?::int[], ?::text[], ?::bigint[]) AS held (queue_id, number, lease, lease_number) "
@@ -54,9 +49,7 @@ _LEASED = (
     "ORDER BY entries.queue_id, entries.number FOR UPDATE OF entries"
 )
 
-
 HELD = f"SELECT entries.queue_id, entries.number {_LEASED}"
-
 
 GIVE_BACK = (
     "UPDATE entries SET state = 'waiting', lease = '' "  # noqa: S608  names of the schema
@@ -64,13 +57,11 @@ GIVE_BACK = (
     "WHERE entries.queue_id = mine.queue_id AND entries.number = mine.number"
 )
 
-
 LOCK = (
     "SELECT entries.queue_id FROM unnest(?::text[], ?::int[]) AS wanted (queue_id, number) "
     "JOIN entries ON entries.queue_id = wanted.queue_id AND entries.number = wanted.number "
     "ORDER BY entries.queue_id, entries.number FOR UPDATE OF entries"
 )
-
 
 AS_SETTLED = (
     f"SELECT {qualified(UPDATED_COLUMNS, 'entries')}, entries.queue_id, entries.number "  # noqa: S608
@@ -79,7 +70,6 @@ AS_SETTLED = (
     "AND entries.lease_number = settled.lease_number WHERE lease = ''"
 )
 
-
 _VOIDED = (
     "UPDATE entries SET state = 'waiting', lease = ''{more} FROM ("
     "SELECT queue_id, number FROM entries WHERE state = 'active' AND {which} FOR UPDATE SKIP LOCKED) AS void "
@@ -87,15 +77,12 @@ _VOIDED = (
     "RETURNING entries.lane, entries.next_attempt_at"
 )
 
-
 VOID = _VOIDED.format(
     more=", uncertain = true",
     which="NOT EXISTS (SELECT 1 FROM nodes WHERE entries.lease IN (nodes.lease, nodes.former) AND entries.lease != '')",
 )
 
-
 RETURN_LOST = _VOIDED.format(more="", which="lease = ? AND lease_number != ALL(?::bigint[])")
-
 
 LEFT = (
     f"SELECT {qualified(CLAIM_COLUMNS, 'entries')}, entries.lease, lease_number "  # noqa: S608
@@ -103,15 +90,11 @@ LEFT = (
     "WHERE node = ? AND former != '' AND queue_id = ? AND number = ? AND state = 'active'"
 )
 
-
 FORGET_FORMER = "UPDATE nodes SET former = '' WHERE node = ?"
-
 
 _WIDTH = CLAIM_COLUMNS.count(",") + 1
 
-
 _NEXT_ATTEMPT_AT = CLAIM_COLUMNS.split(", ").index("next_attempt_at")
-
 
 _LANE = CLAIM_COLUMNS.split(", ").index("lane")
 

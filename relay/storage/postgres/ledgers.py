@@ -24,12 +24,9 @@ KEYS_OF = (
     "JOIN slots ON slots.queue_id = wanted.queue_id AND slots.number = wanted.number WHERE standing IS NOT NULL"
 )
 
-
 LOCK = "SELECT key, change FROM ledgers WHERE key = ANY(?::text[]) ORDER BY key FOR UPDATE"
 
-
 MAKE = "INSERT INTO ledgers (key, change) SELECT key, 0 FROM unnest(?::text[]) AS made (key) ON CONFLICT DO NOTHING"
-
 
 CHANGED = (
     "SELECT slots.queue_id, slots.number, slots.key, slots.at, slots.standing "
@@ -37,9 +34,7 @@ CHANGED = (
     "JOIN slots ON slots.key = seen.key AND slots.change > seen.change"
 )
 
-
 NEXT = "SELECT nextval('ledger_changes')"
-
 
 WRITE = (
     "INSERT INTO slots (queue_id, number, key, at, standing, change, node) VALUES (?, ?, ?, ?, ?, ?, ?) "
@@ -47,21 +42,16 @@ WRITE = (
     "change = excluded.change, node = excluded.node"
 )
 
-
 GIVE_BACK = "UPDATE slots SET standing = NULL, change = ? WHERE queue_id = ? AND number = ? AND key = ?"
 
-
 CHANGE = "UPDATE ledgers SET change = ? WHERE key = ANY(?::text[])"
-
 
 ORPHANS = (
     "SELECT DISTINCT queue_id, number FROM slots WHERE at > ? AND node = ? AND standing IS NOT NULL "
     "AND NOT EXISTS (SELECT 1 FROM entries WHERE entries.queue_id = slots.queue_id AND entries.number = slots.number)"
 )
 
-
 DELETE_OLD = "DELETE FROM slots WHERE at < ?"
-
 
 DELETE_UNUSED = "DELETE FROM ledgers WHERE NOT EXISTS (SELECT 1 FROM slots WHERE slots.key = ledgers.key)"
 

@@ -17,14 +17,11 @@ from relay.storage.errors import StoreLockedError
 NODE_FILE = "node"
 """Name of the file in the data directory with the node's id, made at its first start."""
 
-
 LEASE = 12.0
 """Seconds that a lease is valid after a heartbeat."""
 
-
 HEARTBEAT = 3.0
 """Seconds between two heartbeats."""
-
 
 TAKEOVER = 30.0
 """Seconds after the last heartbeat of a node until others take its entries over.
@@ -33,22 +30,17 @@ A server may have accepted some of them. Only the node has the record of that, i
 to start again and settle them. Afterwards they are sent again.
 """
 
-
 KNOWN = 2 * HEARTBEAT
 """Seconds after the start of a node until all other live nodes have read its row."""
-
 
 CLOCK_TOLERANCE = 1.0
 """Seconds by which the clock of a node may differ from the database's without a warning."""
 
-
 CLOCK_BOUND = 30.0
 """Seconds of difference above which a node takes no part in deliveries: it would retry too early, and exceed limits."""
 
-
 NOW = "extract(epoch FROM clock_timestamp())::float8"
 """Time for leases: the database's clock, which all nodes share."""
-
 
 REGISTER = (
     "INSERT INTO nodes (node, hostname, version, boot, lease, former, started_at, heartbeat_at) "  # noqa: S608
@@ -59,9 +51,7 @@ REGISTER = (
     "former_until = CASE WHEN nodes.boot = excluded.boot THEN nodes.former_until ELSE 0 END"
 )
 
-
 RENEW = f"UPDATE nodes SET heartbeat_at = {NOW}, clock = ? WHERE node = ? AND lease = ? RETURNING node"  # noqa: S608
-
 
 EXPIRE = (
     "UPDATE nodes SET lease = '', former = before.lease, former_until = before.heartbeat_at + ? "  # noqa: S608
@@ -71,13 +61,10 @@ EXPIRE = (
 )
 """Ends expired leases, which stay former ones for a while; returns each node with the number of its entries."""
 
-
 FORGET_EXPIRED = f"UPDATE nodes SET former = '' WHERE former != '' AND former_until > 0 AND former_until < {NOW}"  # noqa: S608
 """Ends former leases whose time is over: their entries are taken over."""
 
-
 LIVE = "SELECT node, clock FROM nodes WHERE lease != '' ORDER BY node"
-
 
 NODES = (
     "SELECT node, hostname, version, started_at, heartbeat_at, lease != '' AND heartbeat_at >= "  # noqa: S608

@@ -7,23 +7,18 @@ from relay.storage.database import Connection
 
 WEEK = 7 * 86400
 
-
 AHEAD = 4
 """Weeks after the current one for which partitions exist already."""
 
-
 _LOCK = "SELECT pg_try_advisory_xact_lock(hashtext('relay events ' || current_schema()))"
-
 
 _PARTS = (
     "SELECT part.relname FROM pg_inherits JOIN pg_class AS part ON part.oid = inhrelid "
     "WHERE inhparent = 'events'::regclass AND part.relname != 'events_default'"
 )
 
-
 _LOCK_TIMEOUT = "SET LOCAL lock_timeout = '1s'"
 """Limits the wait for a table lock, which a long report can hold: all other statements wait behind it."""
-
 
 _DELETE_OLD = "DELETE FROM events_default WHERE at < ?"
 

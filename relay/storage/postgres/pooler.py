@@ -19,9 +19,7 @@ from relay.storage.postgres.connection import Target, parameters, store_error
 PATIENCE = 10.0
 """Seconds for the whole check: a pooler with one connection keeps the second one waiting."""
 
-
 _REMEDY = "name the server itself, or use pool_mode = session"
-
 
 _PROCESS = "SELECT pg_backend_pid()"
 

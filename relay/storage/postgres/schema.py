@@ -12,15 +12,11 @@ from relay.storage.sqlite.schema import migrations as shared_migrations
 OLDEST_SERVER = 140_000
 """PostgreSQL 14, in the form of `server_version_num`."""
 
-
 _LOCK = "SELECT pg_advisory_xact_lock(hashtext('relay schema ' || current_schema()))"
-
 
 _TABLE = "CREATE TABLE IF NOT EXISTS relay_schema (version INTEGER PRIMARY KEY, made_at TIMESTAMPTZ NOT NULL)"
 
-
 _VERSION = "SELECT coalesce(max(version), 0) FROM relay_schema"
-
 
 _MADE = "INSERT INTO relay_schema (version, made_at) VALUES ($1, now())"
 

@@ -7,12 +7,10 @@ from relay.storage.sqlite.stats import StoreStats
 
 _SCHEMA = "SELECT max(version) FROM relay_schema"
 
-
 _TABLES = (
     "SELECT relname FROM pg_class WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'p') "
     "AND NOT relispartition ORDER BY relname"
 )
-
 
 _OCTETS = (
     "SELECT coalesce(sum(pg_total_relation_size(oid)), 0)::bigint FROM pg_class "

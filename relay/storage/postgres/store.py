@@ -33,7 +33,6 @@ from relay.storage.writer import Writer
 POLL_INTERVAL = 10.0
 """Seconds between two reads of all lanes, which find work whose notification was lost."""
 
-
 _PARTITION_POLLS = 360
 """Polls between two rounds of making event partitions ahead: one hour."""
 

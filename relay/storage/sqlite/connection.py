@@ -14,23 +14,17 @@ from relay.storage.errors import spoils_batch, store_error
 
 T = TypeVar("T")
 
-
 PAGE_SIZE = 16384
 """Bytes. A 20 KB message costs a quarter less than with pages of 4 KB."""
 
-
 _BUSY_TIMEOUT = 5.0
-
 
 _CACHE_KIB = 65536
 
-
 _STATEMENTS = 256
-
 
 _VACUUM_PAGES = 32
 """Pages that one step of a vacuum gives back: half a megabyte."""
-
 
 _LOG_KEPT = 4
 """Multiple of the checkpoint size above which an emptied log file is truncated."""

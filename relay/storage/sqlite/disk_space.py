@@ -9,9 +9,7 @@ from relay.storage.sqlite.connection import PAGE_SIZE
 
 _EASE = 16 << 20
 
-
 _CHECKPOINT_PAGES = 1024
-
 
 _LEAST_CHECKPOINT_PAGES = 64
 

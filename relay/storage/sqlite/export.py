@@ -18,13 +18,11 @@ from relay.storage.sqlite.stats import TABLES
 
 Row = tuple[Any, ...]
 
-
 _CURRENT_SLOTS = (
     "at >= {day_ago} AND (at <= {now} OR EXISTS (SELECT 1 FROM entries "
     "WHERE entries.queue_id = slots.queue_id AND entries.number = slots.number))"
 )
 """Slots to copy: those that a window still covers and whose message was stored."""
-
 
 _QUEUE = (
     "SELECT count(*), coalesce(sum(attempts), 0), coalesce(sum(next_attempt_at), 0), "

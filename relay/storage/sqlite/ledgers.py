@@ -17,21 +17,16 @@ from relay.storage.writer import Writer
 SWEEP = 3600.0
 """Seconds between two sweeps, which drop slots that no window covers any more."""
 
-
 _LOAD = "SELECT queue_id, number, key, at, standing FROM slots WHERE at >= ?"
-
 
 _WRITE = (
     "INSERT INTO slots (queue_id, number, key, at, standing) VALUES (?, ?, ?, ?, ?) "
     "ON CONFLICT (queue_id, number, key) DO UPDATE SET at = excluded.at, standing = excluded.standing"
 )
 
-
 DELETE = "DELETE FROM slots WHERE queue_id = ? AND number = ? AND key = ?"
 
-
 DELETE_OLD = "DELETE FROM slots WHERE at < ?"
-
 
 _DELETE_ORPHANS = (
     "DELETE FROM slots WHERE at > ? AND NOT EXISTS (SELECT 1 FROM entries "

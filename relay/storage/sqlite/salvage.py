@@ -11,16 +11,12 @@ from typing import Any
 SET_ASIDE = "contents_damaged"
 """Name of the first table that was set aside; later ones have a number."""
 
-
 _OPEN = "SELECT DISTINCT queue_id FROM entries WHERE state IN ('waiting', 'held', 'active')"
-
 
 _COPY = "contents_copy"
 
-
 _BATCH = 20
 """Contents copied in one transaction: they are in memory together."""
-
 
 _MOST_FAULTS = 1000
 """Faults that SQLite lists, at most."""

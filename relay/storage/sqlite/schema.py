@@ -20,16 +20,12 @@ from relay.storage.sqlite.salvage import faults, set_contents_aside
 APPLICATION_ID = 0x72656C61
 """In the file header ("rela"): identifies the database as one of this program."""
 
-
 QUICK_CHECK_LIMIT = 64 << 20
 """Bytes. Larger files are not checked at start, because that would delay mail."""
 
-
 _SHOWN_FAULTS = 3
 
-
 _HEADER = b"SQLite format 3\0"
-
 
 _HEADER_SIZE = 100
 

@@ -17,23 +17,18 @@ from tests.abuse.nodes.story import Promise, Refusal
 OPEN = tuple(f"app{number}.test" for number in range(4))
 """Sending domains without a limit, each with a provider of its own: as many lanes."""
 
-
 IDENTITIES = "limited.test"
 """The domain whose addresses have an hourly limit each."""
 
 LIMITED_IDENTITIES = 1000
 """Identities of that domain with a limit; more than a run uses up."""
 
-
 SCARCE = "scarce.test"
 """The domain whose provider has a daily limit."""
 
-
 RECIPIENTS = 200
 
-
 _QUEUED = re.compile(r"queued as (\w+)")
-
 
 BODY = "".join(
     f'<p>Paragraph {number} <a href="https://shop.test/{number}">of an offer</a></p>\r\n' for number in range(8)

@@ -18,15 +18,11 @@ from tests.abuse.nodes.story import Note
 
 PROOF = "X-Proof"
 
-
 _PROOF = re.compile(rb"^X-Proof: (\S+)\r$", re.MULTILINE)
-
 
 _FROM = re.compile(rb"^From: (\S+)\r$", re.MULTILINE)
 
-
 _QUEUE_ID = re.compile(rb"^Received: .*\r\n(?:[ \t].*\r\n)*?.*\bid (\w+)", re.MULTILINE)
-
 
 _PATH = re.compile(rb"<(.*?)>")
 

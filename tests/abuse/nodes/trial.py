@@ -37,23 +37,18 @@ IN_HAND = (
     "WHERE node = %s AND state = 'active' AND entries.lease != ''"
 )
 
-
 OPEN_NOW = (
     "SELECT lane, state, count(*), min(next_attempt_at), max(release_at), max(attempts), max(reason) FROM entries "
     "WHERE state IN ('waiting', 'held', 'active') AND release_at <= %s GROUP BY lane, state"
 )
 
-
 HELD_BACK = "SELECT queue_id, recipient FROM entries WHERE state = 'waiting' AND release_at > %s"
-
 
 SOON = 120.0
 """Seconds: what a limit lets go within them is waited for."""
 
-
 PATIENCE = 60.0
 """Seconds a node has to start again, or PostgreSQL to answer."""
-
 
 LONGEST_IDLE = 5.0
 """Seconds a kill waits until there is something to strike."""

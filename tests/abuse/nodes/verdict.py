@@ -10,7 +10,6 @@ from tests.abuse.nodes.story import Key, Kill, Limit, Note, Story
 CLOSE = 0.25
 """Seconds: a delivery noted so long after a kill may have been on its way when it struck."""
 
-
 DEFECTS = frozenset({"delivery.failed", "smtp.failed", "task.failed", "server.broken"})
 """Lines that say something raised what it never should, whatever is killed around it."""
 
