@@ -13,7 +13,7 @@ from relay.events.ports import StoreError
 from relay.log import Emit
 from relay.smtp.commands import COMMANDS
 from relay.smtp.connection import Connection
-from relay.smtp.service import ListenerContext, MessageHandler, ServerResources
+from relay.smtp.context import ListenerContext, MessageHandler, ServerResources
 from relay.smtp.tls_listener import TlsListener
 
 _SWEEP_INTERVAL = 1.0

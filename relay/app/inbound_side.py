@@ -16,7 +16,7 @@ from relay.domains.mail_exchanger import MailExchangers
 from relay.inbound.handler import InboundHandler
 from relay.inbound.process import InboundProcessor
 from relay.mail.transaction import ListenerKind
-from relay.smtp.service import MessageHandler, ServerResources
+from relay.smtp.context import MessageHandler, ServerResources
 from relay.smtp_in import SmtpServer, tls_context
 from relay.spam.filter import ConfiguredFilter
 from relay.submission.accept import SubmissionHandler

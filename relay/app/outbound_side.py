@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from relay.app.alerts import AlertMailer
 from relay.app.context import AppContext
-from relay.app.reputation import IdentityPauses
+from relay.app.identity_pauses import IdentityPauses
 from relay.clock import steady_clock
 from relay.config.digest import settings_digest
 from relay.delivery.journal import JOURNAL_FILE, DeliveryJournalFile

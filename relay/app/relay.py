@@ -14,13 +14,13 @@ from relay.app.configuration import Configuration
 from relay.app.context import AppContext
 from relay.app.data_dir import prepare_data_dir
 from relay.app.http_side import HttpSide
+from relay.app.identity_pauses import ReputationWatch
 from relay.app.inbound_side import InboundSide, open_inbound_side
 from relay.app.maintenance import Maintenance, depth_by_state
 from relay.app.nightly_audit import NightlyAudit
 from relay.app.observer import Observer
 from relay.app.open_files import raise_file_limit
 from relay.app.outbound_side import OutboundSide, open_outbound_side
-from relay.app.reputation import ReputationWatch
 from relay.app.supervisor import Supervisor
 from relay.clock import Clock, system_clock
 from relay.config import Settings

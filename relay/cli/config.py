@@ -14,7 +14,7 @@ import click
 from relay.cli.client import NO_SERVER, AdminClient
 from relay.cli.common import EX_CONFIG, config_option, settings_or_exit
 from relay.cli.output import use_utf_8
-from relay.cli.reply_delivery import tell_lost_answers
+from relay.cli.undelivered_replies import warn_of_lost_replies
 from relay.config import Settings
 from relay.config.errors import key_text
 from relay.config.masking import MASK
@@ -42,7 +42,7 @@ def check_command(path: Path) -> None:
     forward_to that gets no answers is one. Warnings do not change the exit code.
     """
     settings = settings_or_exit(path)
-    faults = _print_start_faults(settings, path) + tell_lost_answers(settings, settings.identities)
+    faults = _print_start_faults(settings, path) + warn_of_lost_replies(settings, settings.identities)
     if faults:
         sys.exit(EX_CONFIG)
     click.echo(f"{path}: ok")

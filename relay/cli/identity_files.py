@@ -12,7 +12,7 @@ import click
 
 from relay.cli.common import EX_CONFIG, config_option, settings_or_exit
 from relay.cli.config import reload_command
-from relay.cli.reply_delivery import tell_lost_answers
+from relay.cli.undelivered_replies import warn_of_lost_replies
 from relay.config import ConfigError, Settings
 from relay.config.conf_d import fragment_path, remove_fragment, write_fragment
 from relay.config.sources import read_sources
@@ -106,7 +106,7 @@ def add_command(target: str, path: Path, force: bool, reload: bool | None, **key
     for warning in warnings:
         click.echo(f"warning: {warning}", err=True)
     click.echo(f"{address} is in {fragment}")
-    tell_lost_answers(settings_or_exit(path, warn=False), [address])
+    warn_of_lost_replies(settings_or_exit(path, warn=False), [address])
     _reload(settings, path, reload)
     click.echo(f"Test it with: relay identity test {address}")
 

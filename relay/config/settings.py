@@ -13,6 +13,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from relay.config.connections import Bounces, Delivery, Imap, Listener, Provider, Smtp, Spam, Tls
 from relay.config.parsers import setting_error
 from relay.config.senders import (
     Credential,
@@ -41,7 +42,6 @@ from relay.config.server import (
     Storage,
     Tracker,
 )
-from relay.config.transport import Bounces, Delivery, Imap, Listener, Provider, Smtp, Spam, Tls
 from relay.config.values import DomainName, MailAddress, Name, Section
 from relay.mail.canonical_address import canonical, domain_of, keys_of
 from relay.mail.lane import DIRECT

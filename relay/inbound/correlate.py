@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from relay.dsn.mime_parts import decode_words, read_header
 from relay.dsn.report import Recipient, Report
+from relay.inbound.inbound_mail import InboundMail
 from relay.mail import authors
 from relay.mail.address_list import Mailbox, Unreadable, parse_address_list
 from relay.mail.canonical_address import canonical, domain_of
@@ -49,6 +50,19 @@ class OriginalRecipient:
 
 Match = tuple[OriginalRecipient, Recipient | None]
 """A recipient, and its fields in the report."""
+
+
+async def find_matches(stories: StoryStore, mail: InboundMail, hostname: str) -> Sequence[Match]:
+    """Return the recipients the mail is about, with their fields in the report."""
+    identity = mail.identity
+    if mail.token is not None:
+        return await match_token(stories, mail.token, mail.report, identity)
+    if not mail.is_answer:
+        return await match_report(stories, mail.report, identity, hostname)
+    found = await match_thread(stories, mail.content, mail.report, identity)
+    if found or not identity:
+        return found
+    return await match_author(stories, mail.content, mail.report, identity)
 
 
 async def match_token(store: StoryStore, token: Token, report: Report, identity: str) -> Sequence[Match]:

@@ -42,7 +42,7 @@ _NAMES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InboundHandler:
-    """Accepts mail for addresses of this relay: no relaying, no backscatter (`relay.smtp.service.MessageHandler`)."""
+    """Accepts mail for addresses of this relay: no relaying, no backscatter (`relay.smtp.context.MessageHandler`)."""
 
     settings: Callable[[], Settings]
     keyring: Callable[[], Keyring]

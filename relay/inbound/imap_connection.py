@@ -12,7 +12,7 @@ from imapclient import IMAPClient
 from imapclient.exceptions import CapabilityError, LoginError
 
 from relay.config.settings import Imap
-from relay.inbound.imap_port import wrong_port
+from relay.inbound.imap_wrong_port import wrong_port
 
 SILENCE = 15.0
 """Seconds without an octet after which a step fails."""

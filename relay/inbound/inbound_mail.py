@@ -1,11 +1,24 @@
 """Inbound mail: parsed, with the address it was sent to."""
 
+import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 
+from relay.config.settings import Settings
+from relay.domains.mail_exchanger import MailExchanger
 from relay.dsn.report import Report
-from relay.inbound.addresses import CcAddress, Destination, IdentityAddress, MessageAddress
+from relay.inbound.addresses import (
+    CcAddress,
+    Destination,
+    IdentityAddress,
+    MessageAddress,
+    UnsubscribeAddress,
+    addressees,
+    parse_own_address,
+    token_in,
+)
 from relay.mail.transaction import Transaction
-from relay.rewrite.tokens import Kind, Token
+from relay.rewrite.tokens import Keyring, Kind, Token
 
 READ = 2 << 20
 """Octets of a mail that are parsed: header and report come first, the returned message last."""
@@ -50,3 +63,33 @@ class InboundMail:
     def is_exact(self) -> bool:
         """Whether it came directly, to an address whose answers are forwarded."""
         return self.transaction is not None and isinstance(self.destination, MessageAddress | IdentityAddress)
+
+
+async def parse_mail(
+    settings: Settings,
+    keyring: Keyring,
+    exchanger_of: Callable[[str], MailExchanger],
+    now: float,
+    content: bytes,
+    recipient: str,
+    transaction: Transaction | None,
+) -> InboundMail:
+    """Parse a mail. `recipient` is the address it was sent to, "" if unknown (bounce mailbox)."""
+    report = await asyncio.to_thread(_report, content[:READ])
+    destination = parse_own_address(settings, keyring, recipient, exchanger_of, now)
+    if not recipient and (leaving := token_in(keyring, addressees(content), (Kind.LIST_UNSUBSCRIBE,))):
+        destination = UnsubscribeAddress(leaving)
+    if isinstance(destination, MessageAddress | UnsubscribeAddress):
+        token: Token | None = destination.token
+    else:
+        # Ordinary mail may quote a token, or be relay's own with a signed Reply-To: only its addressees count.
+        searched = addressees(content) if report.kind == "other" else content
+        token = await asyncio.to_thread(token_in, keyring, searched)
+    return InboundMail(content, report, recipient, destination, token, transaction)
+
+
+def _report(content: bytes) -> Report:
+    """Parse a report. Imported here: the patterns take a tenth of a second to compile, which would delay the start."""
+    from relay.dsn.parse import parse
+
+    return parse(content)

@@ -24,6 +24,7 @@ from relay.inbound.correlate import (
     Match,
     OriginalRecipient,
     author_of,
+    find_matches,
     match_own,
 )
 from relay.inbound.forward import ForwardTarget, forward
@@ -34,8 +35,7 @@ from relay.inbound.forward_policy import (
     receive_untied,
     refuse_mail_to_return_path,
 )
-from relay.inbound.inbound_mail import READ, InboundMail
-from relay.inbound.join import find_matches, parse_mail
+from relay.inbound.inbound_mail import READ, InboundMail, parse_mail
 from relay.inbound.ports import ReturnedMailStore
 from relay.inbound.proof import Proof, prove, vouchers_of
 from relay.inbound.quotas import forward_quotas, over_quota, record_quotas

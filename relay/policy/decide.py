@@ -15,8 +15,8 @@ from relay.policy.facts import MessageFacts
 from relay.policy.refusals import refuse_facts, refuse_provider
 from relay.policy.reply_handling import ReplyHandling, reply_handling
 from relay.render.message_policy import MessagePolicy
-from relay.rewrite.header_fields import author_name
 from relay.rewrite.options import ListUnsubscribe, Tracking
+from relay.rewrite.originator_fields import author_name
 from relay.suppression.exclusion import ExclusionScope
 
 

@@ -15,9 +15,9 @@ from relay.mailauth.dkim_sign import sign
 from relay.render.message_policy import MessagePolicy
 from relay.rewrite.encoding import adapt_to_next_hop
 from relay.rewrite.fast_path import FastRewritten, analyse_fast, apply_fast, holds_name
-from relay.rewrite.header_fields import with_author_name, with_reply_address
 from relay.rewrite.message import Plan, Rewritten, analyse, apply
 from relay.rewrite.mime import Part, walk
+from relay.rewrite.originator_fields import with_author_name, with_reply_address
 from relay.rewrite.placeholders import Placeholders, find_placeholders, replace_placeholders
 from relay.rewrite.tokens import Keyring, Kind, Token, sign_address_token, sign_token
 

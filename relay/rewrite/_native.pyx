@@ -12,7 +12,7 @@ from libc.string cimport memchr, memcmp, memcpy
 
 from relay.rewrite.eligibility import readable
 from relay.rewrite.link_rules import STEMS
-from relay.rewrite.unsubscribe_rule import ASCII_HINTS, ESCAPE, PERCENT_HINTS, REFERENCE, UTF8, UTF8_HINTS
+from relay.rewrite.unsubscribe_links import ASCII_HINTS, ESCAPE, PERCENT_HINTS, REFERENCE, UTF8, UTF8_HINTS
 from relay.rewrite.pixel import NEVER_SURELY_CLOSED, SCOPES, SURELY_CLOSED
 
 cdef extern from "<string.h>":

@@ -13,7 +13,7 @@ from relay.rewrite.html import ATTRIBUTES, CONDITIONAL, Tag, attributes, conditi
 from relay.rewrite.link_rules import is_sensitive, shown_host
 from relay.rewrite.options import Tracking
 from relay.rewrite.placeholder_spellings import placeholder_ranges
-from relay.rewrite.unsubscribe_rule import text_says_unsubscribe, url_says_unsubscribe
+from relay.rewrite.unsubscribe_links import text_says_unsubscribe, url_says_unsubscribe
 
 MAX_TARGET = 9150
 """Characters of a tracked URL, at most. In base64 with its MAC, it fits the 12 KiB that the tracker reads."""

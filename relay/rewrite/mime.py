@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from relay.mail.headers import Field, body_start, fields, named
-from relay.rewrite.parameters import Parameterised, parse
+from relay.rewrite.mime_parameters import Parameterised, parse
 
 MAX_DEPTH = 20
 """Levels of nested parts, at most."""

@@ -12,7 +12,7 @@ from relay.mail.reply import Reply
 from relay.mail.smtp_command import CommandLine, parse_line
 from relay.mail.transaction import Envelope, Session, network_of
 from relay.smtp.body import Body
-from relay.smtp.service import ListenerContext
+from relay.smtp.context import ListenerContext
 from relay.smtp.stream import ClientDisconnected, SmtpStream, TlsHandshakeError
 
 MAX_AUTH_LINE = 12288

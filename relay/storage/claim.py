@@ -14,8 +14,8 @@ from relay.queue.ports import ClaimLimits
 from relay.storage import pauses
 from relay.storage.database import Connection
 from relay.storage.due_lanes import DueLanes
+from relay.storage.integrity import Unreadable, batches, intact_message, read_stored
 from relay.storage.rows import CLAIM_COLUMNS, MESSAGE_WIDTH, Row
-from relay.storage.stored import Unreadable, batches, intact_message, read_stored
 
 DUE = (
     f"SELECT {CLAIM_COLUMNS} FROM entries INDEXED BY entries_open "  # noqa: S608  names of the schema

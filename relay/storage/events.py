@@ -6,7 +6,7 @@ from relay.events.event import Event
 from relay.queue.message import ReturnedMail
 from relay.storage import queue_writes
 from relay.storage.due_lanes import DueLanes
-from relay.storage.store_database import ROW_COST, StoreDatabase
+from relay.storage.operations import ROW_COST, StoreDatabase
 from relay.storage.suppressions import SuppressionTable
 from relay.storage.unsubscribes import UnsubscribeTable
 

@@ -9,11 +9,11 @@ from relay.events.ports import StoreError
 from relay.log import Emit
 from relay.storage.audit import AuditReader, kept_with_messages
 from relay.storage.database import DriverConnection, Operation
+from relay.storage.operations import read_transaction
 from relay.storage.sqlite import schema
 from relay.storage.sqlite.connection import SqliteLink
 from relay.storage.sqlite.store import SqliteStore
 from relay.storage.store import Store
-from relay.storage.store_database import read_transaction
 
 T = TypeVar("T")
 

@@ -9,12 +9,12 @@ from relay.queue.entry import Entry, State
 from relay.queue.message import ClaimedBatch, Message, NewMessage, Settlement
 from relay.queue.nodes import ALL_CONNECTIONS, NodeConnections
 from relay.queue.ports import ChangedEntries, ClaimLimits, EntryChange, EntryQuery
-from relay.storage import claim, purge, queries, queue_writes, suppressions
+from relay.storage import claim, message_queries, purge, queue_writes, suppressions
 from relay.storage.database import Operation
 from relay.storage.due_lanes import DueLanes
-from relay.storage.queries import EntryKey
-from relay.storage.store_database import ROW_COST, StoreDatabase
-from relay.storage.stored import Unreadable, leaving_out
+from relay.storage.integrity import Unreadable, leaving_out
+from relay.storage.message_queries import EntryKey
+from relay.storage.operations import ROW_COST, StoreDatabase
 
 T = TypeVar("T")
 
@@ -63,20 +63,20 @@ class BaseQueueStore(ABC):
 
     async def entries(self, query: EntryQuery) -> Sequence[tuple[Message, Entry]]:
         """Return the entries that match, in order of queue id and number. `domain` is the sending domain."""
-        return await self._database.read(queries.entries(query))
+        return await self._database.read(message_queries.entries(query))
 
     async def content(self, queue_id: str) -> bytes | None:
         """Return the stored content, None when there is none."""
-        operation = queries.content(queue_id, self._unreadable)
+        operation = message_queries.content(queue_id, self._unreadable)
         return await leaving_out(lambda: self._database.read(operation))
 
     async def depth(self) -> Mapping[tuple[str, State], int]:
         """Return the number of entries that are not final, by lane and state."""
-        return await self._database.read(queries.depth)
+        return await self._database.read(message_queries.depth)
 
     async def damaged(self) -> int:
         """Return the number of entries that are held because their stored message is damaged."""
-        return await self._database.read(queries.damaged)
+        return await self._database.read(message_queries.damaged)
 
     async def change(self, query: EntryQuery, change: EntryChange) -> ChangedEntries:
         """Apply the change to matching entries that are neither leased nor final, in one transaction."""
@@ -85,7 +85,7 @@ class BaseQueueStore(ABC):
             return ChangedEntries()
 
         # Finding the keys may take long and must not block the writer.
-        keys = await self._database.read(queries.find(changing))
+        keys = await self._database.read(message_queries.find(changing))
         operation = queue_writes.apply_change(self._lanes, keys, changing, change)
         changed = await self._database.write(self._locking(keys, operation))
 

@@ -11,8 +11,9 @@ from relay.queue.ports import EntryChange, EntryQuery
 from relay.storage import suppressions
 from relay.storage.database import Connection
 from relay.storage.due_lanes import DueLanes
+from relay.storage.integrity import content_row
 from relay.storage.json_columns import decode_list, decode_object, decode_strings, encode_object
-from relay.storage.queries import EntryKey, entry_at
+from relay.storage.message_queries import EntryKey, entry_at
 from relay.storage.rows import (
     AT_ONCE,
     INSERT_CONTENT,
@@ -29,7 +30,6 @@ from relay.storage.rows import (
     label_rows,
     message_row,
 )
-from relay.storage.stored import content_row
 from relay.storage.unsubscribes import UnsubscribeTable
 
 DROP_CONTENT = (

@@ -15,9 +15,9 @@ from relay.reports.ports import (
     Story,
     Tally,
 )
-from relay.storage import json_columns, stories
+from relay.storage import json_columns, timelines
 from relay.storage.database import Connection, Database
-from relay.storage.queries import Statement, recipients_conditions
+from relay.storage.message_queries import Statement, recipients_conditions
 
 _BY_A_MACHINE = "events.data LIKE '%\"machine\":true%'"
 
@@ -59,11 +59,11 @@ class ReportQueries:
 
     async def stories(self, query: MessageQuery) -> Sequence[Story]:
         """Return the stories of the messages that match, newest first. `domain` is the sending domain."""
-        return await self._database.read(stories.stories(query))
+        return await self._database.read(timelines.stories(query))
 
     async def events(self, queue_id: str, after: EventPlace | None, limit: int) -> EventPage:
         """Return a page of the events of a message, by time."""
-        return await self._database.read(stories.event_page(queue_id, after, limit))
+        return await self._database.read(timelines.event_page(queue_id, after, limit))
 
     async def tallies(self, query: MessageQuery) -> Sequence[Tally]:
         """Count the recipients of the messages that match, by destination and state."""

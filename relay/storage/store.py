@@ -11,11 +11,11 @@ from relay.storage.due_lanes import DueLanes
 from relay.storage.events import EventTable
 from relay.storage.identity_outcomes import OutcomeTable
 from relay.storage.link_blocks import LinkBlockTable
+from relay.storage.operations import StoreDatabase
 from relay.storage.pauses import PauseTable
 from relay.storage.queue_store import BaseQueueStore
 from relay.storage.quotas import QuotaTable
 from relay.storage.report_queries import ReportQueries
-from relay.storage.store_database import StoreDatabase
 from relay.storage.suppressions import SuppressionTable
 from relay.storage.unsubscribes import UnsubscribeTable
 from relay.storage.verifications import VerificationTable

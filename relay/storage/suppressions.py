@@ -6,7 +6,7 @@ from relay.mail.canonical_address import canonical, keys_of
 from relay.queue.entry import Entry
 from relay.storage import probations, unproven_evidence
 from relay.storage.database import Connection, Database
-from relay.storage.queries import equals
+from relay.storage.message_queries import equals
 from relay.storage.rows import Row, text
 from relay.suppression.model import MANUAL, Evidence, Suppression, Unproven, after_bounce
 from relay.suppression.ports import SuppressionQuery

@@ -5,7 +5,7 @@ from typing import Any
 
 from relay.mail.canonical_address import canonical
 from relay.storage.database import Connection
-from relay.storage.queries import equals
+from relay.storage.message_queries import equals
 from relay.storage.rows import Row, text
 from relay.suppression.model import Evidence, Suppression, Unproven
 from relay.suppression.ports import SuppressionQuery

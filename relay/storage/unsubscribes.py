@@ -6,7 +6,7 @@ from dataclasses import replace
 from relay.events.event import Event, Kind
 from relay.mail.canonical_address import canonical, keys_of
 from relay.storage.database import Connection, Database
-from relay.storage.queries import equals
+from relay.storage.message_queries import equals
 from relay.storage.rows import Row, text
 from relay.suppression.ports import UnsubscribeQuery
 from relay.suppression.unsubscribes import SOURCES, CampaignRecipient, Source, Unsubscribe

@@ -36,7 +36,7 @@ LARGE_HEADER = 4 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubmissionHandler:
-    """Puts the messages of submission listeners into the queue (`relay.smtp.service.MessageHandler`)."""
+    """Puts the messages of submission listeners into the queue (`relay.smtp.context.MessageHandler`)."""
 
     settings: Callable[[], Settings]
     store: QueueStore

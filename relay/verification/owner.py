@@ -13,7 +13,7 @@ from relay.limits.quota import Quota, TooMany, subject_of
 from relay.mail.canonical_address import domain_of
 from relay.tracker.ports import CodeTerms, Confirmation, TooManyRequests, WrongCode
 from relay.verification.challenge import DIGITS, LIFETIME, PAGE_PER_HOUR, TRIES, Challenge, Confirmed
-from relay.verification.receiving import CodeStep, confirm_link, entering, pending_link
+from relay.verification.codes import CodeStep, confirm_link, entering, pending_link
 from relay.verification.verifier import Verifier
 
 CLIENT_PER_HOUR = 10

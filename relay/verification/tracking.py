@@ -17,8 +17,8 @@ from relay.resolver import Addresses, Lookups, NoRecords, NoSuchDomain, Temporar
 from relay.rewrite.tokens import Keyring, Token, cc_address, sign_address_token, sign_token
 from relay.rewrite.tokens import Kind as TokenKind
 from relay.tracker.canary import Canary, link_fault, pixel_fault
+from relay.verification.code_steps import send_response, test_mail_of
 from relay.verification.context import Tools, poll_until
-from relay.verification.response import send_response, test_mail_of
 from relay.verification.result import Remark, Result, failed, judged
 from relay.verification.sending import test_link
 

@@ -11,35 +11,35 @@ from relay.queue.message import NewMessage
 from relay.queue.operator_actions import release
 from relay.queue.ports import EntryQuery
 from relay.reports.ports import MessageQuery
-from relay.storage import stored
+from relay.storage import integrity
 from relay.storage.database import Connection
 from relay.storage.store import Store
 from tests.contract.conftest import Opener
 from tests.contract.values import CONTENT, NOW, ROOMY, accepted, full_entry, full_message, settle
 
 CHANGES = {
-    "one octet": ("UPDATE contents SET content = ? WHERE queue_id = 'B'", CONTENT[:-1] + b"x", stored.CHANGED),
-    "cut short": ("UPDATE contents SET content = ? WHERE queue_id = 'B'", CONTENT[:-1], stored.CHANGED),
-    "zeroes": ("UPDATE contents SET content = ? WHERE queue_id = 'B'", bytes(len(CONTENT)), stored.CHANGED),
-    "empty": ("UPDATE contents SET content = ? WHERE queue_id = 'B'", b"", stored.CHANGED),
-    "digest": ("UPDATE contents SET digest = ? WHERE queue_id = 'B'", bytes(32), stored.CHANGED),
-    "reverse-path": ("UPDATE messages SET reverse_path = ? WHERE queue_id = 'B'", "x@acme.test", stored.CHANGED),
-    "added fields": ("UPDATE messages SET added_fields = ? WHERE queue_id = 'B'", b"X: y\r\n", stored.CHANGED),
+    "one octet": ("UPDATE contents SET content = ? WHERE queue_id = 'B'", CONTENT[:-1] + b"x", integrity.CHANGED),
+    "cut short": ("UPDATE contents SET content = ? WHERE queue_id = 'B'", CONTENT[:-1], integrity.CHANGED),
+    "zeroes": ("UPDATE contents SET content = ? WHERE queue_id = 'B'", bytes(len(CONTENT)), integrity.CHANGED),
+    "empty": ("UPDATE contents SET content = ? WHERE queue_id = 'B'", b"", integrity.CHANGED),
+    "digest": ("UPDATE contents SET digest = ? WHERE queue_id = 'B'", bytes(32), integrity.CHANGED),
+    "reverse-path": ("UPDATE messages SET reverse_path = ? WHERE queue_id = 'B'", "x@acme.test", integrity.CHANGED),
+    "added fields": ("UPDATE messages SET added_fields = ? WHERE queue_id = 'B'", b"X: y\r\n", integrity.CHANGED),
     "policy": (
         "UPDATE messages SET policy = replace(policy, ?, 'provider') WHERE queue_id = 'B'",
         "direct",
-        stored.CHANGED,
+        integrity.CHANGED,
     ),
-    "unreadable policy": ("UPDATE messages SET policy = ? WHERE queue_id = 'B'", "{", stored.UNREADABLE_MESSAGE),
-    "unreadable labels": ("UPDATE messages SET tags = ? WHERE queue_id = 'B'", "\0[", stored.UNREADABLE_MESSAGE),
-    "no message": ("DELETE FROM messages WHERE queue_id = ?", "B", stored.UNREADABLE_MESSAGE),
-    "no content": ("DELETE FROM contents WHERE queue_id = ?", "B", stored.MISSING),
+    "unreadable policy": ("UPDATE messages SET policy = ? WHERE queue_id = 'B'", "{", integrity.UNREADABLE_MESSAGE),
+    "unreadable labels": ("UPDATE messages SET tags = ? WHERE queue_id = 'B'", "\0[", integrity.UNREADABLE_MESSAGE),
+    "no message": ("DELETE FROM messages WHERE queue_id = ?", "B", integrity.UNREADABLE_MESSAGE),
+    "no content": ("DELETE FROM contents WHERE queue_id = ?", "B", integrity.MISSING),
     "recipient": (
         "UPDATE entries SET recipient = ? WHERE queue_id = 'B'",
         "user0@example.com\0".replace("0@", "1@"),
-        stored.CHANGED_RECIPIENT,
+        integrity.CHANGED_RECIPIENT,
     ),
-    "unreadable entry": ("UPDATE entries SET last_reply = ? WHERE queue_id = 'B'", "[1,", stored.UNREADABLE_ENTRY),
+    "unreadable entry": ("UPDATE entries SET last_reply = ? WHERE queue_id = 'B'", "[1,", integrity.UNREADABLE_ENTRY),
 }
 
 
@@ -82,7 +82,7 @@ async def test_a_release_is_checked_again(store: Store) -> None:
     await change(store, "UPDATE contents SET content = ?", b"LIES")
     for _ in range(2):
         [claimed] = await store.queue.claim(NOW, ROOMY)
-        assert claimed.damage == stored.CHANGED
+        assert claimed.damage == integrity.CHANGED
         await store.queue.apply([hold_damaged(claimed, NOW)])
         await store.queue.change(EntryQuery(queue_id="B"), release(NOW))
 
@@ -113,7 +113,7 @@ async def test_unreadable_rows_do_not_hide_the_others_from_operators(store: Stor
     stories = await store.reports.stories(MessageQuery())
     assert sorted((one.message.queue_id, one.message.subject, len(one.events)) for one in stories) == [
         ("A", "", 1),
-        ("B", f"({stored.UNREADABLE_MESSAGE})", 0),
+        ("B", f"({integrity.UNREADABLE_MESSAGE})", 0),
     ]
     assert [message.queue_id for message, _ in await store.queue.entries(EntryQuery())] == ["A", "B"]
 
@@ -127,5 +127,5 @@ async def test_a_delivery_of_an_earlier_run_is_settled_without_a_damaged_content
 
     later = await opener(NOW + 10)
     [left] = await later.queue.leased_by_previous_run([("A", 0)])
-    assert left == replace(claimed, content=b"", damage=stored.CHANGED)
+    assert left == replace(claimed, content=b"", damage=integrity.CHANGED)
     await later.queue.apply([settle(left, State.DELIVERED, NOW)])

@@ -13,7 +13,7 @@ from relay.queue.ports import ChangedEntries, EntryQuery
 from relay.render.message_policy import MessagePolicy
 from relay.reports.ports import EventPage, EventPlace, MessageQuery, Story
 from relay.storage.store import Store
-from relay.storage.stories import SHOWN
+from relay.storage.timelines import SHOWN
 from tests.contract.conftest import Opener
 from tests.contract.values import CONTENT, NOW, ROOMY, accepted, entry, full_entry, full_message, settle
 

@@ -10,7 +10,7 @@ from relay.events.event import Kind
 from relay.queue.entry import State
 from relay.queue.ports import EntryQuery
 from relay.reports.ports import MessageQuery
-from relay.storage import audit, due_lanes, purge, queries, queue_writes, report_queries, rows, stories
+from relay.storage import audit, due_lanes, message_queries, purge, queue_writes, report_queries, rows, timelines
 from relay.storage.database import Connection, Rows
 from relay.storage.postgres import leases, ledgers, partitions, schema
 from relay.storage.postgres.connection import SEEKING, PostgresSession, Target, connect
@@ -94,12 +94,12 @@ def hot(count: int) -> dict[str, Statement]:
         "changed": (ledgers.CHANGED, (["identity:1", "identity:2"], [count - 500, count - 10])),
         "orphans": (ledgers.ORPHANS, (NOW + count - 100, "node")),
         "old places": (ledgers.DELETE_OLD, (NOW + 100,)),
-        "entry": (queries.ENTRY_AT, (IDS[1], 0)),
-        "entries of": (queries.ENTRIES_OF, (IDS[1],)),
-        "events of": (stories.EVENTS_OF, (IDS[1],)),
-        "page of events": (stories.EVENT_PAGE, (IDS[1], NOW, 0, 1000)),
+        "entry": (message_queries.ENTRY_AT, (IDS[1], 0)),
+        "entries of": (message_queries.ENTRIES_OF, (IDS[1],)),
+        "events of": (timelines.EVENTS_OF, (IDS[1],)),
+        "page of events": (timelines.EVENT_PAGE, (IDS[1], NOW, 0, 1000)),
         "old messages": (purge.OLD_MESSAGES, (0.0, "", NOW + 100)),
-        "depth": (queries.DEPTH, ()),
+        "depth": (message_queries.DEPTH, ()),
     }
 
 
@@ -114,18 +114,18 @@ def asked(count: int) -> dict[str, Statement]:
         "audit, entries": (audit.ENTRIES, step),
         "audit, contents": (audit.CONTENTS, step),
         "audit, events": (audit.EVENTS, step),
-        "trace, queue id": queries.messages_statement(MessageQuery(queue_id=IDS[1])),
-        "trace, Message-ID": queries.messages_statement(MessageQuery(message_id="<5@x>")),
-        "trace, address": queries.messages_statement(MessageQuery(recipient="u5@x.test")),
-        "trace, tag": queries.messages_statement(MessageQuery(tags=("tag5",))),
-        "messages, lately": queries.messages_statement(lately),
+        "trace, queue id": message_queries.messages_statement(MessageQuery(queue_id=IDS[1])),
+        "trace, Message-ID": message_queries.messages_statement(MessageQuery(message_id="<5@x>")),
+        "trace, address": message_queries.messages_statement(MessageQuery(recipient="u5@x.test")),
+        "trace, tag": message_queries.messages_statement(MessageQuery(tags=("tag5",))),
+        "messages, lately": message_queries.messages_statement(lately),
         "deliveries, lately": statement_of(report_queries.tallies(lately)),
         "deliveries, tag": statement_of(report_queries.tallies(MessageQuery(tags=("tag5",)))),
         "bounces, lately": statement_of(report_queries.failures(lately, failed, "", None)),
         "bounces, all": statement_of(report_queries.failures(MessageQuery(), failed, "", None)),
         "bounces by server, lately": statement_of(report_queries.remotes(lately)),
-        "queue, lane": queries.keys_statement(EntryQuery(lane="mx:1.test", states=(State.WAITING, State.HELD))),
-        "queue, address": queries.keys_statement(EntryQuery(recipient="u5@x.test")),
+        "queue, lane": message_queries.keys_statement(EntryQuery(lane="mx:1.test", states=(State.WAITING, State.HELD))),
+        "queue, address": message_queries.keys_statement(EntryQuery(recipient="u5@x.test")),
     }
 
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from relay.app.alerts import AlertMailer
+from relay.app.identity_pauses import ReputationWatch
 from relay.app.maintenance import Maintenance
 from relay.app.nightly_audit import NightlyAudit
-from relay.app.reputation import ReputationWatch
 from relay.domains.mail_exchanger import MailExchangers
 from relay.domains.watcher import DomainWatcher
 from relay.inbound.imap_poller import Poller

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from relay.smtp.body import BodyLimits
-from relay.smtp.service import ServerResources
+from relay.smtp.context import ServerResources
 from tests.servers.smtp_in_side import Side, base64, serving
 from tests.servers.waiting import until
 

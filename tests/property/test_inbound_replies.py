@@ -10,7 +10,7 @@ from relay.dsn.parse import parse
 from relay.inbound.correlate import MOST, referenced_message_ids
 from relay.inbound.replies import header_of, parse_reply
 from relay.inbound.unsubscribe_request import Answered
-from relay.rewrite.header_fields import with_reply_address
+from relay.rewrite.originator_fields import with_reply_address
 
 FIELDS = st.sampled_from(
     [b"From", b"Reply-To", b"Subject", b"In-Reply-To", b"References", b"Auto-Submitted", b"Content-Type", b"X"]

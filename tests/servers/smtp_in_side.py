@@ -14,7 +14,7 @@ from relay.config.settings import Listener, Settings
 from relay.events.ports import StoreError
 from relay.mail.reply import Reply
 from relay.mail.transaction import Envelope, Recipient, Session, Transaction
-from relay.smtp.service import ServerResources
+from relay.smtp.context import ServerResources
 from relay.smtp_in import SmtpServer
 from tests.servers.waiting import PATIENCE
 

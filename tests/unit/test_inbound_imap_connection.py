@@ -13,7 +13,7 @@ import trustme
 from pydantic import SecretStr
 
 from relay.config.settings import Imap
-from relay.inbound import imap_connection, imap_port
+from relay.inbound import imap_connection, imap_wrong_port
 from relay.inbound.imap_connection import MailboxError
 from relay.inbound.imap_mailbox import Mailbox, with_prefix
 from tests.servers.waiting import PATIENCE
@@ -27,7 +27,7 @@ Talk = Callable[[socket, Event], None]
 def short_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(imap_connection, "SILENCE", 0.2)
     monkeypatch.setattr(imap_connection, "RESPONSE_SECONDS", 0.4)
-    monkeypatch.setattr(imap_port, "PROBE_SECONDS", 0.2)
+    monkeypatch.setattr(imap_wrong_port, "PROBE_SECONDS", 0.2)
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ from typing import get_args
 
 import pytest
 
-from relay.config.transport import Suppressing
+from relay.config.connections import Suppressing
 from relay.dsn.categories import CATEGORIES
 from relay.dsn.classify import Classification
 from relay.dsn.rules_file import load_bounce_rules

@@ -22,8 +22,8 @@ from relay.queue.outcome import Outcome, Refused
 from relay.queue.ports import DeliveryJob, EntryQuery
 from relay.render.render import Rendering, RenderInput
 from relay.reports.ports import MessageQuery
+from relay.storage.integrity import CHANGED
 from relay.storage.sqlite.store import SqliteStore
-from relay.storage.stored import CHANGED
 from tests.unit.queue_harness import (
     BUSY,
     DOWN,

@@ -3,7 +3,7 @@
 import pytest
 
 from relay.rewrite.mime import MAX_PARTS, walk
-from relay.rewrite.parameters import parse
+from relay.rewrite.mime_parameters import parse
 
 NESTED = (
     b'Content-Type: multipart/mixed; boundary="a b"\r\n\r\npreamble\r\n--a b\r\n'

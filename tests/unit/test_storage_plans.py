@@ -12,13 +12,13 @@ from relay.storage import (
     audit,
     claim,
     due_lanes,
+    integrity,
+    message_queries,
     purge,
-    queries,
     queue_writes,
     report_queries,
     rows,
-    stored,
-    stories,
+    timelines,
     unsubscribes,
 )
 from relay.storage.sqlite import ledgers, schema
@@ -44,7 +44,7 @@ def plan(raw: sqlite3.Connection, sql: str) -> list[str]:
     "sql",
     [
         claim.DUE,
-        stored.CONTENT,
+        integrity.CONTENT,
         claim.LEASE,
         claim.RELEASE,
         claim.VOID,
@@ -54,11 +54,11 @@ def plan(raw: sqlite3.Connection, sql: str) -> list[str]:
         queue_writes.DROP_CONTENT,
         queue_writes.FIND_RECIPIENT,
         queue_writes.FIND_RECIPIENTS,
-        queries.ENTRY_AT,
-        queries.DAMAGED,
-        queries.ENTRIES_OF,
-        stories.EVENTS_OF,
-        stories.EVENT_PAGE,
+        message_queries.ENTRY_AT,
+        message_queries.DAMAGED,
+        message_queries.ENTRIES_OF,
+        timelines.EVENTS_OF,
+        timelines.EVENT_PAGE,
         purge.OLD_MESSAGES,
         purge.OLD_EVENTS,
         *purge.DELETES,
@@ -94,11 +94,11 @@ def test_a_lane_is_read_from_the_index_of_open_entries(database: sqlite3.Connect
 
 
 def test_depth_reads_the_index_of_open_entries_only(database: sqlite3.Connection) -> None:
-    assert plan(database, queries.DEPTH)[0] == "SEARCH entries USING COVERING INDEX entries_open (state=?)"
+    assert plan(database, message_queries.DEPTH)[0] == "SEARCH entries USING COVERING INDEX entries_open (state=?)"
 
 
 def test_operators_find_entries_of_a_lane_in_the_index_alone(database: sqlite3.Connection) -> None:
-    sql, _ = queries.keys_statement(EntryQuery(lane="mx:a.test", states=(State.WAITING, State.HELD)))
+    sql, _ = message_queries.keys_statement(EntryQuery(lane="mx:a.test", states=(State.WAITING, State.HELD)))
     assert "SEARCH entries USING COVERING INDEX entries_open (state=? AND lane=?)" in plan(database, sql)
 
 
@@ -114,7 +114,7 @@ def test_operators_find_entries_of_a_lane_in_the_index_alone(database: sqlite3.C
     ],
 )
 def test_messages_are_found_by_an_index(database: sqlite3.Connection, query: MessageQuery) -> None:
-    sql, _ = queries.messages_statement(query)
+    sql, _ = message_queries.messages_statement(query)
     assert not [step for step in plan(database, sql) if step.startswith("SCAN")]
 
 

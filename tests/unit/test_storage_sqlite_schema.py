@@ -12,7 +12,7 @@ from relay.events.ports import StoreError
 from relay.queue.damage import hold_damaged
 from relay.queue.entry import State
 from relay.reports.ports import MessageQuery
-from relay.storage import stored
+from relay.storage import integrity
 from relay.storage.errors import DamagedError, SchemaError, StoreLockedError
 from relay.storage.sqlite import schema
 from relay.storage.sqlite.connection import PAGE_SIZE
@@ -145,7 +145,7 @@ async def test_an_unreadable_content_is_set_aside_at_the_start(path: Path) -> No
     lines: list[tuple[str, dict[str, object]]] = []
     store = await SqliteStore.open(path, now=NOW, log=lambda line, **fields: lines.append((line, fields)))
     assert lines == [("store.salvaged", {"readable": 2, "unreadable": 1})]
-    assert await damages(store) == {"M0": "", "M1": stored.MISSING, "M2": ""}
+    assert await damages(store) == {"M0": "", "M1": integrity.MISSING, "M2": ""}
     await store.queue.enqueue(accepted("M3", content=b"content 3 " * 6000))
     await store.close()
 
@@ -153,7 +153,7 @@ async def test_an_unreadable_content_is_set_aside_at_the_start(path: Path) -> No
     again = await SqliteStore.open(path, now=NOW, log=lambda line, **fields: lines.append((line, fields)))
     assert lines[1:] == [("store.salvaged", {"readable": 2, "unreadable": 2})]
     await again.queue.recover(NOW, 3600.0)
-    assert await damages(again) == {"M0": "", "M1": stored.MISSING, "M2": "", "M3": stored.MISSING}
+    assert await damages(again) == {"M0": "", "M1": integrity.MISSING, "M2": "", "M3": integrity.MISSING}
     await again.close()
 
     with closing(sqlite3.connect(path)) as raw:
@@ -168,7 +168,11 @@ async def test_an_unreadable_content_is_left_out_while_running(path: Path, monke
     zero_page_of(path, b"content 1 ")
     store = await SqliteStore.open(path, now=NOW)
     claimed = {one.message.queue_id: one for one in await store.queue.claim(NOW, ROOMY)}
-    assert {queue_id: one.damage for queue_id, one in claimed.items()} == {"M0": "", "M1": stored.UNREADABLE, "M2": ""}
+    assert {queue_id: one.damage for queue_id, one in claimed.items()} == {
+        "M0": "",
+        "M1": integrity.UNREADABLE,
+        "M2": "",
+    }
     assert claimed["M2"].content == b"content 2 " * 6000
     assert await store.queue.content("M1") is None
     await store.queue.apply([hold_damaged(claimed["M1"], NOW), settle(claimed["M2"], State.DELIVERED, NOW)])
@@ -180,14 +184,14 @@ async def test_an_unreadable_content_is_left_out_while_running(path: Path, monke
 @pytest.mark.parametrize(
     ("change", "damage"),
     [
-        ("UPDATE contents SET content = 'text'", stored.CHANGED),
-        ("UPDATE contents SET digest = 'text'", stored.CHANGED),
-        ("UPDATE entries SET attempts = 'many'", stored.UNREADABLE_ENTRY),
-        ("UPDATE entries SET expires_at = x'00'", stored.UNREADABLE_ENTRY),
-        ("UPDATE messages SET created_at = 'never'", stored.UNREADABLE_MESSAGE),
-        ("UPDATE messages SET added_fields = 'text'", stored.UNREADABLE_MESSAGE),
-        ("UPDATE messages SET reverse_path = CAST(x'ff41' AS TEXT)", stored.CHANGED),
-        ("UPDATE entries SET recipient = CAST(x'ff41' AS TEXT)", stored.CHANGED_RECIPIENT),
+        ("UPDATE contents SET content = 'text'", integrity.CHANGED),
+        ("UPDATE contents SET digest = 'text'", integrity.CHANGED),
+        ("UPDATE entries SET attempts = 'many'", integrity.UNREADABLE_ENTRY),
+        ("UPDATE entries SET expires_at = x'00'", integrity.UNREADABLE_ENTRY),
+        ("UPDATE messages SET created_at = 'never'", integrity.UNREADABLE_MESSAGE),
+        ("UPDATE messages SET added_fields = 'text'", integrity.UNREADABLE_MESSAGE),
+        ("UPDATE messages SET reverse_path = CAST(x'ff41' AS TEXT)", integrity.CHANGED),
+        ("UPDATE entries SET recipient = CAST(x'ff41' AS TEXT)", integrity.CHANGED_RECIPIENT),
         ("UPDATE messages SET subject = CAST(x'ff41' AS TEXT)", ""),
     ],
 )

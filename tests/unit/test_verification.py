@@ -18,10 +18,10 @@ from relay.mailauth.spf import SpfVerdict
 from relay.rewrite.tokens import Kind, verify_token
 from relay.storage.sqlite.store import SqliteStore
 from relay.verification.challenge import LIFETIME
+from relay.verification.codes import PER_ADDRESS
 from relay.verification.messages import code_mail, response_mail
 from relay.verification.messages import test_mail as mail_of_test
 from relay.verification.received_copies import remarks_on
-from relay.verification.receiving import PER_ADDRESS
 from relay.verification.sending import copy_address
 from relay.verification.tracking import response_address
 from tests.servers.verification_side import RING, VerificationSide

@@ -18,9 +18,9 @@ from relay.queue.ports import ClaimLimits
 from relay.storage import claim
 from relay.storage.batcher import Batcher
 from relay.storage.due_lanes import DueLanes
+from relay.storage.message_queries import EntryKey
 from relay.storage.postgres import leases
 from relay.storage.postgres.heartbeat import Heartbeat
-from relay.storage.queries import EntryKey
 from relay.storage.writer import Writer
 
 

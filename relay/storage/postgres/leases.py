@@ -11,9 +11,9 @@ from relay.storage import pauses, queue_writes
 from relay.storage.claim import CLAMP, ClaimSource, claimed_of
 from relay.storage.database import Connection, Operation
 from relay.storage.due_lanes import DueLanes
-from relay.storage.queries import EntryKey
+from relay.storage.integrity import STORED, Unreadable
+from relay.storage.message_queries import EntryKey
 from relay.storage.rows import CLAIM_COLUMNS, UPDATED_COLUMNS, Row, entry_update, qualified
-from relay.storage.stored import STORED, Unreadable
 
 T = TypeVar("T")
 

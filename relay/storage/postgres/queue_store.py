@@ -9,18 +9,18 @@ from relay.log import Emit
 from relay.queue.entry import Entry, State
 from relay.queue.message import ClaimedBatch, NewMessage, Settlement
 from relay.queue.ports import ClaimLimits
-from relay.storage import claim, purge, queries, queue_writes
+from relay.storage import claim, message_queries, purge, queue_writes
 from relay.storage.batcher import Batcher
 from relay.storage.database import Connection, Operation
 from relay.storage.due_lanes import DueLanes
+from relay.storage.message_queries import EntryKey
+from relay.storage.operations import StoreDatabase
 from relay.storage.postgres import clock_steps, leases, partitions
 from relay.storage.postgres.connection import BusyError, seeking
 from relay.storage.postgres.heartbeat import Notifier
 from relay.storage.postgres.in_flight import InFlight
 from relay.storage.postgres.nodes import NodeRegistry
-from relay.storage.queries import EntryKey
 from relay.storage.queue_store import BaseQueueStore, size_of
-from relay.storage.store_database import StoreDatabase
 from relay.storage.writer import MAX_WAITING_BYTES
 
 T = TypeVar("T")
@@ -118,7 +118,7 @@ class PostgresQueueStore(BaseQueueStore):
 
     async def depth(self) -> Mapping[tuple[str, State], int]:
         """Return the number of entries that are not final, by lane and state, from the index on open entries."""
-        return await self._database.read(seeking(queries.depth))
+        return await self._database.read(seeking(message_queries.depth))
 
     async def _purge_events(self, before: float) -> None:
         """Delete events from before that time, of any message: whole partitions where possible."""

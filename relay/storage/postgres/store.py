@@ -16,6 +16,7 @@ from relay.log import Emit, unlogged
 from relay.storage.audit import AuditReader
 from relay.storage.database import Connection
 from relay.storage.due_lanes import DueLanes
+from relay.storage.operations import StoreDatabase
 from relay.storage.postgres import partitions, schema
 from relay.storage.postgres.background import BackgroundTasks
 from relay.storage.postgres.connection import PostgresLink, ReaderPool, Target, store_error
@@ -27,7 +28,6 @@ from relay.storage.postgres.nodes import Node, NodeFile, NodeRegistry
 from relay.storage.postgres.pooler import refuse_transaction_pooler
 from relay.storage.postgres.queue_store import PostgresQueueStore
 from relay.storage.store import Store
-from relay.storage.store_database import StoreDatabase
 from relay.storage.writer import Writer
 
 POLL_INTERVAL = 10.0

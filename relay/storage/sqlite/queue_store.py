@@ -10,10 +10,10 @@ from relay.queue.message import ClaimedBatch, NewMessage, Settlement
 from relay.queue.ports import ClaimLimits
 from relay.storage import claim, purge, queue_writes
 from relay.storage.due_lanes import DueLanes
-from relay.storage.queries import EntryKey
+from relay.storage.integrity import leaving_out
+from relay.storage.message_queries import EntryKey
+from relay.storage.operations import StoreDatabase
 from relay.storage.queue_store import BaseQueueStore, size_of
-from relay.storage.store_database import StoreDatabase
-from relay.storage.stored import leaving_out
 from relay.storage.suppressions import SuppressionTable
 from relay.storage.writer import Writer
 

@@ -10,13 +10,13 @@ from relay.log import Emit, unlogged
 from relay.queue.nodes import NodeShare, NodeState
 from relay.storage.database import Connection
 from relay.storage.due_lanes import DueLanes
+from relay.storage.operations import StoreDatabase
 from relay.storage.sqlite import schema
 from relay.storage.sqlite.connection import SqliteLink, connect_writer
 from relay.storage.sqlite.disk_space import DiskSpace
 from relay.storage.sqlite.ledgers import Ledgers
 from relay.storage.sqlite.queue_store import SqliteQueueStore
 from relay.storage.store import Store
-from relay.storage.store_database import StoreDatabase
 from relay.storage.writer import Writer
 
 

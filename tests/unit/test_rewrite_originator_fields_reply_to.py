@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from relay.mail.address_list import Unreadable, parse_address_list
 from relay.mail.headers import fields, first_value, named, without
-from relay.rewrite.header_fields import ADDED, with_reply_address
+from relay.rewrite.originator_fields import ADDED, with_reply_address
 
 TOKEN = "abcdefghijklmnopqrstuvwxyz234567abcdefghijk"
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from relay.app.alerts import Alert
+from relay.app.identity_pauses import IdentityPauses, ReputationWatch
 from relay.app.observer import Observer
 from relay.app.outcome_tally import OutcomeTally, outcome_counts
-from relay.app.reputation import IdentityPauses, ReputationWatch
 from relay.config.settings import Settings
 from relay.events.event import Event, Kind
 from relay.events.ports import StoreError

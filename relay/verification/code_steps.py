@@ -5,9 +5,9 @@ from dataclasses import replace
 from relay.events.event import Kind
 from relay.mail.canonical_address import domain_of
 from relay.reports.ports import Story
+from relay.verification.codes import send_code
 from relay.verification.context import PATIENCE, Tools, poll_until
 from relay.verification.messages import response_mail
-from relay.verification.receiving import send_code
 from relay.verification.reply_delivery import answers_remark
 from relay.verification.result import Remark, Result
 

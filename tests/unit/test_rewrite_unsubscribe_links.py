@@ -7,7 +7,7 @@ import pytest
 from relay.rewrite.html import tags
 from relay.rewrite.links import Reason, classify_link, links, rules
 from relay.rewrite.options import Tracking
-from relay.rewrite.unsubscribe_rule import text_says_unsubscribe, url_says_unsubscribe
+from relay.rewrite.unsubscribe_links import text_says_unsubscribe, url_says_unsubscribe
 
 RULES = rules(Tracking(base_url="https://t.acme.test"), frozenset())
 

@@ -15,7 +15,7 @@ SECONDS = 10.0
 """Seconds for all DNS lookups, at most."""
 
 
-def tell_lost_answers(settings: Settings, addresses: Iterable[str]) -> int:
+def warn_of_lost_replies(settings: Settings, addresses: Iterable[str]) -> int:
     """Print identities whose replies are lost or cannot be checked; return the number with a `forward_to`."""
     asked = [address for address in addresses if needs_exchanger(settings, address)]
     exchangers = asyncio.run(_exchangers(settings, {domain_of(address) for address in asked})) if asked else {}

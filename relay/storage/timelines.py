@@ -6,9 +6,9 @@ from relay.events.event import Event
 from relay.queue.entry import Entry
 from relay.reports.ports import EventPage, EventPlace, MessageQuery, Story
 from relay.storage.database import Connection
-from relay.storage.queries import ENTRIES_OF, messages_statement
+from relay.storage.integrity import readable_entry, readable_events, readable_message
+from relay.storage.message_queries import ENTRIES_OF, messages_statement
 from relay.storage.rows import EVENT_COLUMNS
-from relay.storage.stored import readable_entry, readable_events, readable_message
 
 SHOWN = 20
 """Events of a recipient and kind that a story has: so many of the first, and so many of the last."""

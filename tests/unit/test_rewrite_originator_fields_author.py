@@ -5,7 +5,7 @@ from email.utils import parseaddr
 
 import pytest
 
-from relay.rewrite.header_fields import ADDED, HAS_NAME, author_name, with_author_name
+from relay.rewrite.originator_fields import ADDED, HAS_NAME, author_name, with_author_name
 
 REST = b"Subject: hello\r\n\r\nFrom: not me\r\n"
 

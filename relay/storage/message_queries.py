@@ -8,6 +8,14 @@ from relay.queue.message import Message
 from relay.queue.ports import EntryQuery
 from relay.reports.ports import MessageQuery
 from relay.storage.database import Connection
+from relay.storage.integrity import (
+    DAMAGES,
+    Unreadable,
+    intact_message,
+    read_stored,
+    readable_entry,
+    readable_message,
+)
 from relay.storage.rows import (
     ENTRY_COLUMNS,
     MESSAGE_COLUMNS,
@@ -15,14 +23,6 @@ from relay.storage.rows import (
     Row,
     qualified,
     text,
-)
-from relay.storage.stored import (
-    DAMAGES,
-    Unreadable,
-    intact_message,
-    read_stored,
-    readable_entry,
-    readable_message,
 )
 
 OPEN = "state IN ('waiting', 'held', 'active')"
