@@ -3,11 +3,8 @@
 import re
 from ipaddress import ip_address
 
-_ELEMENT = re.compile(r'((?:"(?:[^"\\]|\\.)*"|[^",])*)(?:,|$)')
-"""An element of Forwarded up to its comma. A comma in a quoted string is none."""
-
-_PARAMETER = re.compile(r'\s*([^\s=;",]+)\s*=\s*("(?:[^"\\]|\\.)*"|[^";,\s]*)\s*(?:;|$)')
-"""A parameter of an element, up to its semicolon."""
+_QUOTED = re.compile(r'"(?:[^"\\]++|\\.)*+("?)', re.DOTALL)
+"""A quoted string; its group is empty if it does not end. One that does not end is matched once, in linear time."""
 
 _BRACKETS = re.compile(r"\[([^\[\]]*)\](?::[A-Za-z0-9._-]*)?")
 """An IPv6 address in brackets, with or without a port (RFC 7239 section 6)."""
@@ -26,18 +23,30 @@ def hops_of(forwarded_for: str) -> list[str]:
 def forwarded_for(forwarded: str) -> str:
     """Return the `for` parameters of Forwarded (RFC 7239 section 4) in the form of X-Forwarded-For.
 
-    An element without one is an entry that is no address.
+    An element without one is an entry that is no address. Of many elements, the last MAX_HOPS are read.
     """
-    if not forwarded:
-        return ""
-    elements = [found[1] for found in _ELEMENT.finditer(forwarded) if found[0]]
-    return ", ".join(_node(element) for element in elements)
+    elements = [element for element in _split(forwarded, ",") if element]
+    return ", ".join(_node(element) for element in elements[-MAX_HOPS:])
 
 
 def _node(element: str) -> str:
-    value = next((value for name, value in _PARAMETER.findall(element) if name.lower() == "for"), "unknown")
-    unquoted = re.sub(r"\\(.)", r"\1", value[1:-1]) if value.startswith('"') else value
-    return unquoted.replace(",", " ")
+    """Return the value of the `for` parameter of an element, without quotes and commas."""
+    parameters = (parameter.partition("=") for parameter in _split(element, ";"))
+    value = next((value.strip() for name, _, value in parameters if name.strip().lower() == "for"), "")
+    if value.startswith('"'):
+        quoted = _QUOTED.fullmatch(value)
+        value = re.sub(r"\\(.)", r"\1", value[1:-1]) if quoted and quoted[1] else ""
+    return value.replace(",", " ") or "unknown"
+
+
+def _split(text: str, separator: str) -> list[str]:
+    """Split a text at a separator outside of quoted strings. A quote that does not end is an ordinary character."""
+    masked = _QUOTED.sub(lambda found: "_" * len(found[0]) if found[1] else found[0], text)
+    parts, start = [], 0
+    for part in masked.split(separator):
+        parts.append(text[start : start + len(part)])
+        start += len(part) + len(separator)
+    return parts
 
 
 def hop_address(hop: str) -> str | None:

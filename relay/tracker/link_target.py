@@ -54,7 +54,8 @@ def canonical_url(target: str) -> str:
     if parts is None:
         return ""
     scheme, host, port, path, query = parts
-    shown_port = "" if port in ("", _DEFAULT_PORTS[scheme]) else f":{int(port)}"
+    number = port.lstrip("0") or port[-1:]
+    shown_port = "" if number in ("", _DEFAULT_PORTS[scheme]) else f":{number}"
     return f"{canonical_host(host)}{shown_port}{_canonical_path(path)}{_escapes(query)}"
 
 

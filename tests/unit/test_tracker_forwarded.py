@@ -1,5 +1,6 @@
 """Addresses that proxies add, in all their forms."""
 
+import time
 from ipaddress import ip_network
 
 import pytest
@@ -44,10 +45,25 @@ def test_an_entry_is_an_address_with_or_without_its_port(hop: str, address: str 
         ("by=10.0.0.1, for=192.0.2.1", "unknown, 192.0.2.1"),
         ('host="x;for=6.6.6.6";for=192.0.2.1', "192.0.2.1"),
         ("xfor=6.6.6.6", "unknown"),
+        ('for="6.6.6.6, for=192.0.2.1', "unknown, 192.0.2.1"),
+        ('for="6.6.6.6\\', "unknown"),
+        ('for="192.0.2.1" ; proto=http', "192.0.2.1"),
+        ("for=;proto=http", "unknown"),
     ],
 )
 def test_forwarded_is_read_as_x_forwarded_for(forwarded: str, entries: str) -> None:
     assert forwarded_for(forwarded) == entries
+
+
+@pytest.mark.parametrize(
+    "unit", ['"\\', '\\"', '"a', "a=", "for=", "for= ", " ", "\\", ",", ";", '",', '";', "a;", 'for="x";', "="]
+)
+@pytest.mark.parametrize("start", ["", '"', "for=", 'for="', "for"])
+def test_forwarded_is_read_in_linear_time(unit: str, start: str) -> None:
+    """Anybody can send it, and it is read in the event loop: in quadratic time, 64 KiB would take minutes."""
+    began = time.process_time()
+    forwarded_for(start + unit * (65_536 // len(unit)))
+    assert time.process_time() - began < 1
 
 
 @pytest.mark.parametrize(

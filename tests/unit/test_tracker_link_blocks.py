@@ -177,3 +177,18 @@ def test_the_value_of_a_block_is_read_as_the_same_block(text: str) -> None:
 
 def test_what_is_no_url_has_no_host() -> None:
     assert (host_of("mailto:a@evil.test"), canonical_url("evil.test")) == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("url", "canonical"),
+    [
+        ("http://a.test:080/", "a.test/"),
+        ("https://a.test:00443/", "a.test/"),
+        ("https://a.test:08443/", "a.test:8443/"),
+        ("http://a.test:/", "a.test/"),
+        ("http://a.test:000/", "a.test:0/"),
+        ("http://a.test:" + 5000 * "9" + "/", "a.test:" + 5000 * "9" + "/"),
+    ],
+)
+def test_a_port_has_one_spelling_whatever_its_length(url: str, canonical: str) -> None:
+    assert canonical_url(url) == canonical
