@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from relay.config.errors import Problem, closest
 from relay.config.settings import Defaults, Identity, Listener, Settings
+from relay.config.sites import shipped_sites
 from relay.config.toml_positions import KeyPath
 from relay.mail.canonical_address import domain_of
 from relay.mail.lane import DIRECT
@@ -34,6 +35,7 @@ def find_errors(settings: Settings) -> Iterator[Problem]:
     yield from _listeners(settings)
     yield from _providers(settings)
     yield from _provider_names(settings)
+    yield from _sites(settings)
     yield from _limits(settings)
     yield from _dashboard(settings)
     yield from _queue(settings)
@@ -56,6 +58,7 @@ def find_warnings(settings: Settings) -> Iterator[Problem]:
             path = ("provider", index, "tls")
             yield Problem(path, "the password is sent in clear text", '"starttls" or "implicit"')
 
+    yield from _site_warnings(settings)
     if settings.admin.address and not _is_loopback(settings.admin.host):
         yield Problem(("admin", "address"), "the secret is sent in clear text unless a proxy adds TLS")
     if settings.queue.delay_notice >= settings.queue.lifetime:
@@ -196,6 +199,27 @@ def _providers(settings: Settings) -> Iterator[Problem]:
             yield Problem((*path, "password"), "is missing: there is a username", "password or password_file")
         elif password and not provider.username:
             yield Problem((*path, "username"), "is missing: there is a password")
+
+
+def _sites(settings: Settings) -> Iterator[Problem]:
+    yield from _duplicate_names("site", [site.name for site in settings.sites])
+    shipped = [site.name for site in shipped_sites()]
+    for index, site in enumerate(settings.sites):
+        if not site.mx and site.name not in shipped:
+            problem = f"is missing, and {site.name} is none of the shipped profiles"
+            yield Problem(
+                ("site", index, "mx"), problem, 'MX hosts such as "*.mx.example"', closest(site.name, shipped)
+            )
+
+
+def _site_warnings(settings: Settings) -> Iterator[Problem]:
+    seen: dict[str, str] = {}
+    for index, site in enumerate(settings.sites):
+        for number, pattern in enumerate(site.mx):
+            if pattern in seen:
+                problem = f"has no effect: the site {seen[pattern]}, which comes before, has the same pattern"
+                yield Problem(("site", index, "mx", number), problem, "each pattern once")
+            seen.setdefault(pattern, site.name)
 
 
 def _provider_names(settings: Settings) -> Iterator[Problem]:

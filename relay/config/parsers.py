@@ -34,6 +34,19 @@ MAX_DURATION = 36500 * 86400.0
 MAX_SIZE = 1 << 50
 """Octets of a size, at most."""
 
+
+MAX_RATE = 1e9
+"""Messages in the unit of a rate, at most."""
+
+
+_RATE = re.compile(r"(\d{1,10}(?:\.\d{1,6})?)\s*/\s*(s|min|h|d)")
+
+
+_RATE_SECONDS = {"s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+_RATE_ALLOWED = 'messages in a unit of time, above zero: "50/s", "20/min", "1000/h" or "5000/d"'
+
 _ADDRESS_ALLOWED = '"host:port", such as "127.0.0.1:2525" or "[::1]:2525"'
 
 HOST_NAME = re.compile(
@@ -81,6 +94,14 @@ def parse_size(value: object) -> int:
     if octets > MAX_SIZE:
         raise setting_error("is too large", f"{MAX_SIZE // _OCTETS['GiB']}GiB or less")
     return int(octets)
+
+
+def messages_per_minute(rate: str) -> float:
+    """Return the messages a minute of "50/s", "20/min", "1000/h" or "5000/d"."""
+    match = _RATE.fullmatch(rate.strip())
+    if match is None or not 0 < float(match[1]) <= MAX_RATE:
+        raise setting_error(f"{quoted(rate)} is not a rate", _RATE_ALLOWED)
+    return float(match[1]) * 60.0 / _RATE_SECONDS[match[2]]
 
 
 def parse_share(value: object) -> float:

@@ -42,6 +42,7 @@ from relay.config.server import (
     Storage,
     Tracker,
 )
+from relay.config.sites import SiteProfile, SiteProfiles, merge_sites, shipped_sites
 from relay.config.values import DomainName, MailAddress, Name, Section
 from relay.mail.canonical_address import canonical, domain_of, keys_of
 from relay.mail.lane import DIRECT
@@ -71,6 +72,7 @@ __all__ = [
     "Section",
     "Server",
     "Settings",
+    "SiteProfile",
     "Smtp",
     "Spam",
     "Storage",
@@ -102,7 +104,7 @@ def _ip_address(host: str) -> IPv4Address | IPv6Address | None:
 
 
 class Settings(Section):
-    """All settings. In TOML `listeners` and `providers` are singular: `[[listener]]`, `[[provider]]`."""
+    """All settings. In TOML `listeners`, `providers` and `sites` are singular: `[[listener]]`."""
 
     server: Server = Field(default_factory=Server)
     listeners: tuple[Listener, ...] = Field(
@@ -119,6 +121,7 @@ class Settings(Section):
     reputation: Reputation = Reputation()
     render: Render = Field(default_factory=Render)
     providers: tuple[Provider, ...] = Field(default=(), alias="provider")
+    sites: tuple[SiteProfile, ...] = Field(default=(), alias="site")
     defaults: Defaults = Defaults()
     domains: Annotated[dict[DomainName, Domain], BeforeValidator(_reject_duplicates)] = Field(default_factory=dict)
     identities: Annotated[
@@ -143,6 +146,11 @@ class Settings(Section):
         """The reach of unsubscribes by sending domain."""
         senders = self.senders
         return Exclusions({name: one.exclusion for name, one in senders.domains.items()}, senders.unlisted.exclusion)
+
+    @cached_property
+    def site_profiles(self) -> SiteProfiles:
+        """The profiles of sites: those of the configuration, merged over the shipped ones."""
+        return SiteProfiles.of(merge_sites(self.sites, shipped_sites()))
 
     def resolved(self) -> Self:
         """Return these settings with the inherited values of domains and identities filled in."""

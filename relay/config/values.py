@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from relay.config.parsers import (
     HOST_NAME,
     HostPort,
+    messages_per_minute,
     parse_duration,
     parse_host,
     parse_host_port,
@@ -54,6 +55,19 @@ def _host_pattern(value: str) -> str:
     if prefix or not HOST_NAME.fullmatch(name):
         raise setting_error(f"{quoted(value)} is not a host or pattern of hosts", '"host.example" or "*.example"')
     return star + name
+
+
+def suffix_of(pattern: str) -> str:
+    """Return the domain of a pattern "*.example.net", "" for a host name. Raises for a top-level domain."""
+    suffix = pattern.removeprefix("*.") if pattern.startswith("*.") else ""
+    if suffix and "." not in suffix:
+        raise setting_error(f"{quoted(pattern)} would be a whole top-level domain", '"*." and a domain with a dot')
+    return suffix
+
+
+def _rate(value: str) -> str:
+    messages_per_minute(value)
+    return value.strip()
 
 
 def _mail_address(value: str) -> str:
@@ -139,6 +153,10 @@ Seconds = Annotated[float, BeforeValidator(parse_duration)]
 
 PositiveSeconds = Annotated[float, BeforeValidator(parse_duration), AfterValidator(_positive)]
 """A duration in seconds above zero."""
+
+Rate = Annotated[str, _unless_empty(_rate)]
+"""Messages in a unit of time, such as "20/min"; "" for no bound."""
+
 
 Octets = Annotated[int, BeforeValidator(parse_size), AfterValidator(_positive)]
 """A size in octets above zero."""

@@ -50,6 +50,20 @@ class ConnectionSlots:
         finally:
             self._release(limits)
 
+    def exchange(self, limits: dict[str, int], old: str, new: str) -> bool:
+        """Make a slot in use count for another key of the same limit. Return whether that has room."""
+        if old == new:
+            return True
+        most = limits[old]
+        if self._used[new] >= most:
+            return False
+        del limits[old]
+        limits[new] = most
+        self._used[new] += 1
+        self._give_up(old)
+        self._grant()
+        return True
+
     async def _wait(self, lane: str, limits: Mapping[str, int]) -> None:
         waiter = _Waiter(asyncio.get_running_loop().create_future(), limits)
         if lane not in self._waiting:
@@ -74,11 +88,14 @@ class ConnectionSlots:
     def _release(self, limits: Mapping[str, int]) -> None:
         self.used -= 1
         for key in limits:
-            self._used[key] -= 1
-            if not self._used[key]:
-                del self._used[key]
-            self._unblock(key)
+            self._give_up(key)
         self._grant()
+
+    def _give_up(self, key: str) -> None:
+        self._used[key] -= 1
+        if not self._used[key]:
+            del self._used[key]
+        self._unblock(key)
 
     def _full_key(self, limits: Mapping[str, int]) -> str | None:
         """Return the first limit that is reached, None if there is room."""

@@ -1,6 +1,6 @@
 """The connection pool: opens sessions within the limits of connections, and keeps them for the next job."""
 
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
@@ -11,10 +11,11 @@ from relay.delivery.mx import MAX_HOSTS, Endpoint, failing_last
 from relay.delivery.next_hop import NextHopResolver, Target, Upstream
 from relay.delivery.server_memory import ServerMemory
 from relay.delivery.session import Session
-from relay.delivery.sites import Site, SiteTable
+from relay.delivery.sites import SiteTable
 from relay.delivery.transaction import TransactionReplies
 from relay.queue.nodes import full_share
 from relay.queue.outcome import Deferred, Refused
+from relay.queue.site import Site
 
 UNPROVEN = "unproven"
 """Limit of all sites without an accepted message lately: together at most half of the connections."""
@@ -27,6 +28,19 @@ class LaneTarget:
     lane: str
     target: Target
     next_hops: NextHopResolver
+
+
+@dataclass(slots=True, eq=False)
+class HeldSlot:
+    """A slot in use: the site that it counts for, and its limits by key."""
+
+    site: Site
+    limits: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class OtherSite:
+    """The domain leads to another site now: its slot must be taken before a connection to it is opened."""
 
 
 class Pool:
@@ -44,26 +58,27 @@ class Pool:
         self._closed = False
 
     @asynccontextmanager
-    async def slot(self, lane_target: LaneTarget) -> AsyncIterator[None]:
+    async def slot(self, lane_target: LaneTarget) -> AsyncIterator[HeldSlot]:
         """Hold a slot for one session of this lane. Wait for it while the lane, its site or the total is at its limit.
 
         Hanging servers of many domains hold no more than the connections of one site, and all sites that have accepted
         nothing lately no more than half of the total.
         """
         total = lane_target.next_hops.settings.delivery.max_connections
-        limits = self._limits(lane_target, await self._site(lane_target), total)
+        site = await self._site(lane_target)
+        limits = self._limits(lane_target, site, total)
         async with self._slots.slot(lane_target.lane, limits, total):
-            yield
+            yield HeldSlot(site, limits)
 
     async def session(
-        self, lane_target: LaneTarget, asked: Collection[str] = ()
-    ) -> Session | Deferred | Refused | None:
+        self, lane_target: LaneTarget, held: HeldSlot, asked: Collection[str] = ()
+    ) -> Session | Deferred | Refused | OtherSite | None:
         """Return an idle session, else a new one with the first endpoint that answers, else the outcome.
 
         `asked` are the servers that deferred the message in this attempt. They are passed over; None if no other is
-        left.
+        left. A new session is with a server of the site that the slot counts for.
         """
-        key = self._idle_key(lane_target)
+        key = self._idle_key(lane_target, held.site)
         idle = self._idle.take(key, asked)
         if idle is not None:
             return idle
@@ -71,30 +86,46 @@ class Pool:
         if isinstance(endpoints, Deferred | Refused):
             return endpoints
 
-        others = {str(endpoint): endpoint for endpoint in endpoints if str(endpoint) not in asked}
+        in_order = failing_last(endpoints, self.memory.failing)
+        others = {str(endpoint): endpoint for endpoint in in_order if str(endpoint) not in asked}
         if not others:
             return None
+        if held.site.address and not self._is_of_slot(lane_target, held, in_order, next(iter(others.values()))):
+            return OtherSite()
         idle = self._idle.take_of_site(key, others)
         if idle is not None:
             return idle
 
-        await self._make_room(lane_target, key)
-        in_order = failing_last(tuple(others.values()), self.memory.failing)
-        return await self._connect_first(lane_target, in_order, MAX_HOSTS - len(asked))
+        await self._make_room(lane_target, held, key)
+        return await self._connect_first(lane_target, tuple(others.values()), MAX_HOSTS - len(asked))
 
-    def release(self, lane_target: LaneTarget, session: Session) -> None:
+    def _is_of_slot(
+        self, lane_target: LaneTarget, held: HeldSlot, endpoints: Sequence[Endpoint], first: Endpoint
+    ) -> bool:
+        """Whether the slot counts for these endpoints. It is made to count for the address that is asked first."""
+        profiles = lane_target.next_hops.settings.site_profiles
+        if self._sites.add(lane_target.lane, endpoints, profiles).name != held.site.name:
+            return False
+        address = str(first.address)
+        if self._slots.exchange(held.limits, _address_key(held.site.address), _address_key(address)):
+            held.site = replace(held.site, address=address)
+            return True
+        return any(str(endpoint.address) == held.site.address for endpoint in endpoints)
+
+    def release(self, lane_target: LaneTarget, held: HeldSlot, session: Session) -> None:
         """Keep a session for the next job, or close it after `messages_per_connection` transactions."""
         delivery = lane_target.next_hops.settings.delivery
-        if self._closed or session.transactions >= delivery.messages_per_connection:
+        if self._closed or session.transactions >= (
+            held.site.messages_per_connection or delivery.messages_per_connection
+        ):
             self._idle.close(session)
         else:
-            self._idle.put(self._idle_key(lane_target), session, delivery.idle_timeout)
+            self._idle.put(self._idle_key(lane_target, held.site), session, delivery.idle_timeout)
 
-    def accepted(self, lane_target: LaneTarget) -> None:
-        """Note that a server of the lane accepted a message."""
-        site = self._sites.of(lane_target.lane)
-        if site is not None:
-            self._sites.accepted(site)
+    def accepted(self, held: HeldSlot) -> None:
+        """Note that a server of the site accepted a message."""
+        if held.site.address:
+            self._sites.accepted(held.site)
 
     async def _site(self, lane_target: LaneTarget) -> Site:
         """Return the site of a lane. It is the lane itself for a provider, and for a domain without a usable host."""
@@ -106,32 +137,31 @@ class Pool:
         endpoints = await lane_target.next_hops.endpoints(lane_target.target)
         if isinstance(endpoints, Deferred | Refused):
             return Site(lane)
-        return self._sites.add(lane, failing_last(endpoints, self.memory.failing))
+        profiles = lane_target.next_hops.settings.site_profiles
+        return self._sites.add(lane, failing_last(endpoints, self.memory.failing), profiles)
 
-    def _limits(self, lane_target: LaneTarget, site: Site, total: int) -> Mapping[str, int]:
+    def _limits(self, lane_target: LaneTarget, site: Site, total: int) -> dict[str, int]:
         """Return the limits of a connection, by key."""
-        configured = lane_target.next_hops.connections(lane_target.target)
+        configured = site.connections or lane_target.next_hops.connections(lane_target.target)
         # Entries claimed before other nodes joined are still delivered.
         limits = {lane_target.lane: max(1, self._share(lane_target.lane, configured))}
         if site.address:
             most = max(1, self._share(site.name, configured))
-            limits |= {_site_key(site.name): most, f"address {site.address}": most}
+            limits |= {_site_key(site.name): most, _address_key(site.address): most}
             if not self._sites.is_proven(site):
                 limits[UNPROVEN] = max(1, total // 2)
         return limits
 
-    async def _make_room(self, lane_target: LaneTarget, key: IdleKey) -> None:
+    async def _make_room(self, lane_target: LaneTarget, held: HeldSlot, key: IdleKey) -> None:
         """Close an idle session where it, with those in use, takes the site or the total over the limit."""
-        most = max(1, self._share(key.site, lane_target.next_hops.connections(lane_target.target)))
-        used = self._slots.used_of(_site_key(key.site)) or self._slots.used_of(lane_target.lane)
-        if used + self._idle.count(key) > most:
+        of_site = _site_key(held.site.name) if held.site.address else lane_target.lane
+        if self._slots.used_of(of_site) + self._idle.count(key) > held.limits[of_site]:
             await self._idle.close_oldest_of(key)
         if len(self._idle) + self._slots.used > lane_target.next_hops.settings.delivery.max_connections:
             self._idle.close_oldest()
 
-    def _idle_key(self, lane_target: LaneTarget) -> IdleKey:
-        site = self._sites.of(lane_target.lane)
-        return IdleKey(lane_target.next_hops, site.name if site else lane_target.lane, lane_target.lane)
+    def _idle_key(self, lane_target: LaneTarget, site: Site) -> IdleKey:
+        return IdleKey(lane_target.next_hops, site.name, lane_target.lane)
 
     def learn(self, session: Session, replies: TransactionReplies) -> None:
         """Remember failures of a server, and extensions that it does not support."""
@@ -151,6 +181,7 @@ class Pool:
     def close_idle(self) -> None:
         """Close all idle sessions, after a change of the settings they were opened with."""
         self._idle.close_all()
+        self._sites.forget()
 
     async def close(self) -> None:
         """Close all idle sessions, keep none from now on, and wait until they are closed."""
@@ -205,3 +236,7 @@ class Pool:
 
 def _site_key(name: str) -> str:
     return f"site {name}"
+
+
+def _address_key(address: str) -> str:
+    return f"address {address}"

@@ -48,6 +48,10 @@ class ExpiringDict(Generic[V]):
         """Remove a key, if present."""
         self._kept.pop(key, None)
 
+    def clear(self) -> None:
+        """Remove all keys."""
+        self._kept.clear()
+
     def __contains__(self, key: object) -> bool:
         return isinstance(key, str) and self.get(key) is not None
 

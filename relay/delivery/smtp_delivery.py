@@ -9,7 +9,7 @@ from relay.delivery.commands import build_commands, message_fault, recipient_fau
 from relay.delivery.connect import TlsContexts
 from relay.delivery.mx import MAX_HOSTS
 from relay.delivery.next_hop import Domain, NextHopResolver, parse_lane
-from relay.delivery.pool import LaneTarget, Pool
+from relay.delivery.pool import HeldSlot, LaneTarget, OtherSite, Pool
 from relay.delivery.session import Session
 from relay.mail.reply import Reply
 from relay.mail.transaction import MAX_RECIPIENTS
@@ -21,6 +21,13 @@ from relay.resolver import Resolver
 
 _ASK_NEXT_AFTER: Collection[Phase] = ("mail", "rcpt", "data")
 """Phases of a temporary failure after which the next host is asked. Failures before them concern the connection."""
+
+
+MAX_SITES = 5
+"""Times that a job takes the slot of another site because DNS changed, at most."""
+
+
+SITES_DIFFER = Deferred(Reply(451, "4.4.3", "the mail exchangers of the domain differ at each look at DNS"))
 
 
 class DeliveryAttempt:
@@ -42,6 +49,8 @@ class DeliveryAttempt:
         self._journal = journal
         self._observer = observer
         self._clock = clock
+        self.is_elsewhere = False
+        """Whether the last run ended because the domain leads to another site than that of the slot."""
         self._outcomes: dict[int, Outcome] = {}
         self._rendered: dict[bool, Rendered] = {}
         self._asked: set[str] = set()
@@ -49,25 +58,29 @@ class DeliveryAttempt:
         self._most_recipients: dict[str, int] = {}
         """Recipients of one transaction that a server accepts, as it showed in this attempt."""
 
-    async def run(self) -> Sequence[Outcome]:
-        """Return one outcome for each entry of the job, in order.
-
-        An unexpected exception ends the attempt. Entries that have their outcome keep it.
-        """
+    async def run(self, held: HeldSlot) -> None:
+        """Deliver with the slot. An unexpected exception ends the attempt. Entries that have their outcome keep it."""
+        self.is_elsewhere = False
         with ErrorBoundary(self._observer, self._job.message.queue_id):
-            await self._deliver()
-        return [self._outcomes.get(index, INTERNAL_ERROR) for index in range(len(self._job.entries))]
+            await self._deliver(held)
 
-    async def _deliver(self) -> None:
+    def outcomes(self, missing: Outcome) -> Sequence[Outcome]:
+        """Return one outcome for each entry of the job, in order; `missing` for those that got none."""
+        return [self._outcomes.get(index, missing) for index in range(len(self._job.entries))]
+
+    async def _deliver(self, held: HeldSlot) -> None:
         """Make transactions until each entry has its outcome from one of the servers (RFC 5321 section 5.1)."""
-        pending = list(range(len(self._job.entries)))
+        pending = [index for index in range(len(self._job.entries)) if index not in self._outcomes]
         while pending:
-            session = await self._pool.session(self._lane_target, self._asked)
+            session = await self._pool.session(self._lane_target, held, self._asked)
+            if isinstance(session, OtherSite):
+                self.is_elsewhere = True
+                break
             if not isinstance(session, Session):
                 self._no_session(pending, session)
                 break
 
-            remaining = await self._use(session, pending)
+            remaining = await self._use(held, session, pending)
             if not remaining and (remaining := self._deferred_by_server()):
                 if len(self._asked | {session.remote}) >= MAX_HOSTS:
                     break
@@ -90,20 +103,20 @@ class DeliveryAttempt:
             if isinstance(outcome, Deferred) and outcome.phase in _ASK_NEXT_AFTER and not outcome.uncertain
         ]
 
-    async def _use(self, session: Session, pending: list[int]) -> list[int]:
+    async def _use(self, held: HeldSlot, session: Session, pending: list[int]) -> list[int]:
         """Make one transaction. Return the entries for another one at the same server."""
         finished = False
         try:
-            remaining = await self._transact(session, pending)
+            remaining = await self._transact(held, session, pending)
             finished = True
         finally:
             if not finished:
                 session.abort()
         if session.is_usable:
-            self._pool.release(self._lane_target, session)
+            self._pool.release(self._lane_target, held, session)
         return remaining
 
-    async def _transact(self, session: Session, pending: list[int]) -> list[int]:
+    async def _transact(self, held: HeldSlot, session: Session, pending: list[int]) -> list[int]:
         message = self._job.message
         rendered = await self._render(session.offers.eight_bit)
         fault = message_fault(message, rendered, session.offers)
@@ -120,7 +133,7 @@ class DeliveryAttempt:
 
         def on_accepted(accepted: Sequence[int], dot: Reply) -> None:
             outcome = Delivered(dot, session.remote, session.offers.dsn)
-            self._accept([batch[index] for index in accepted], outcome)
+            self._accept(held, [batch[index] for index in accepted], outcome)
 
         replies = await session.transact(build_commands(message, entries, rendered, session.offers), on_accepted)
         if replies.is_unanswered and session.transactions > 1:
@@ -137,12 +150,12 @@ class DeliveryAttempt:
             self._pool.memory.recipients.set(session.remote, most)
         return [batch[index] for index in replies.next_transaction(len(batch))] + rest
 
-    def _accept(self, accepted: Sequence[int], outcome: Delivered) -> None:
+    def _accept(self, held: HeldSlot, accepted: Sequence[int], outcome: Delivered) -> None:
         """Record a delivery in the journal, before any other step."""
         numbers = tuple(self._job.entries[index].number for index in accepted)
         self._journal.record(JournalRecord(self._job.message.queue_id, numbers, outcome, self._clock()))
         self._outcomes.update(dict.fromkeys(accepted, outcome))
-        self._pool.accepted(self._lane_target)
+        self._pool.accepted(held)
 
     def _refuse_unsendable(self, session: Session, pending: list[int]) -> list[int]:
         """Return the entries whose addresses this server can accept, and refuse the others."""
@@ -194,8 +207,12 @@ class SmtpDelivery:
         attempt = DeliveryAttempt(
             self._pool, lane_target, job, journal=self._journal, observer=self._observer, clock=self._clock
         )
-        async with self._pool.slot(lane_target):
-            return await attempt.run()
+        for _ in range(MAX_SITES):
+            async with self._pool.slot(lane_target) as held:
+                await attempt.run(held)
+            if not attempt.is_elsewhere:
+                return attempt.outcomes(INTERNAL_ERROR)
+        return attempt.outcomes(SITES_DIFFER)
 
     async def close(self) -> None:
         """Close the idle sessions. Deliveries in flight end by themselves and keep none."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from relay.config.sites import SiteProfile
 from relay.delivery import SmtpDelivery, smtp_delivery
 from relay.delivery.commands import TransactionCommands, build_commands
 from relay.mail.transaction import MAX_RECIPIENTS
@@ -321,6 +322,45 @@ async def test_domains_on_one_server_share_its_connections_and_sessions() -> Non
             await delivery.deliver("mx:d0.test", job())
             await delivery.deliver("mx:d9.test", job())
             assert sink.connections <= before + 1
+
+
+async def test_a_domain_that_moved_counts_for_the_site_that_it_leads_to_now() -> None:
+    """The site of a lane is kept for minutes, and DNS may change before the connection is opened."""
+    zone = "a.test. MX 10 old.test.\nold.test. A 127.0.1.1\nb.test. MX 10 new.test.\nnew.test. A 127.0.0.1"
+    async with Sink() as new, Sink(address="127.0.1.1", port=new.port), DnsServer(zone) as dns:
+        resolver = dns.resolver()
+        of = settings(new.port, connections_per_lane=1, messages_per_connection=1)
+        delivery = make_delivery(lambda: of, resolver)
+        await delivery.deliver("mx:a.test", job())
+        dns.change("a.test. MX 10 new.test.")
+        resolver.forget()
+
+        new.always(".", Wait(0.05))
+        lanes = ["mx:b.test", "mx:a.test"] * 3
+        outcomes = await asyncio.gather(*(delivery.deliver(lane, job()) for lane in lanes))
+        await delivery.close()
+        assert all(isinstance(one, Delivered) for (one,) in outcomes)
+        assert (len(new.messages), new.most_open) == (6, 1)
+
+
+async def test_domains_of_a_profile_share_its_connections() -> None:
+    """200 domains behind two MX hosts: never more connections than the site may have."""
+    lines = [f"d{n}.test. MX 10 mx{n % 2}.big.test." for n in range(200)]
+    zone = "\n".join(("mx0.big.test. A 127.0.0.1\nmx1.big.test. A 127.0.1.1", *lines))
+    async with Sink() as one, Sink(address="127.0.1.1", port=one.port) as two, DnsServer(zone) as dns:
+        profile = SiteProfile(name="big", mx=("*.big.test",), connections=5, messages_per_connection=7)
+        of = settings(one.port).replaced({"sites": (profile,)})
+        for sink in (one, two):
+            sink.always(".", Wait(0.005))
+        async with delivering(of, dns) as delivery:
+            under_way = asyncio.gather(*(delivery.deliver(f"mx:d{n}.test", job()) for n in range(200)))
+            open_at_once = set()
+            while not under_way.done():
+                open_at_once.add(one.open + two.open)
+                await asyncio.sleep(0.001)
+            assert all(isinstance(found, Delivered) for (found,) in under_way.result())
+            assert max(open_at_once) == 5
+            assert one.connections + two.connections >= 200 // 7
 
 
 async def test_sites_that_have_accepted_nothing_hold_half_of_the_connections() -> None:

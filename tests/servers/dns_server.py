@@ -41,6 +41,11 @@ class DnsServer:
             key = (dns.name.from_text(name), dns.rdatatype.from_text(kind))
             self._records.setdefault(key, []).append(value)
 
+    def change(self, line: str) -> None:
+        """Set a record in place of all others of its name and type."""
+        name, kind, value = line.split(None, 2)
+        self._records[dns.name.from_text(name), dns.rdatatype.from_text(kind)] = [value]
+
     @property
     def endpoint(self) -> tuple[str, int]:
         """What a `Resolver` is given as one of its name servers."""

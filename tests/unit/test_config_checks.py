@@ -298,3 +298,12 @@ def test_the_dashboard_needs_loopback_or_a_long_secret() -> None:
         "admin.address: the secret is sent in clear text unless a proxy adds TLS"
     ]
     assert _warnings({"admin": {"address": "127.0.0.1:8026", "secret": strong}}) == []
+
+
+def test_a_site_needs_hosts_unless_it_is_a_shipped_one_and_each_pattern_counts_once() -> None:
+    assert _errors({"site": [{"name": "google", "connections": 9}]}) == []
+    assert _errors({"site": [{"name": "gogle"}]}) == [
+        "site[0].mx: is missing, and gogle is none of the shipped profiles"
+    ]
+    twice = {"site": [{"name": "a", "mx": ["*.mx.test"]}, {"name": "b", "mx": ["*.mx.test"]}]}
+    assert _warnings(twice) == ["site[1].mx[0]: has no effect: the site a, which comes before, has the same pattern"]

@@ -6,6 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from relay.config.settings import Settings
+from relay.config.sites import SiteProfile
 
 
 def _faults(**keys: Any) -> list[tuple[str, str]]:
@@ -49,3 +50,42 @@ def test_a_whole_spf_record_or_a_bare_host_is_a_fault(spf: str) -> None:
     provider = {"name": "p", "host": "smtp.provider.example", "spf": spf}
     with pytest.raises(ValidationError, match="is not an SPF mechanism"):
         Settings.model_validate({"provider": [provider]})
+
+
+@pytest.mark.parametrize(
+    ("rate", "a_minute"), [("50/s", 3000.0), ("20/min", 20.0), ("90 / h", 1.5), ("1440/d", 1.0), ("", 0.0)]
+)
+def test_rates_of_sites(rate: str, a_minute: float) -> None:
+    site = SiteProfile(name="x", mx=("*.mx.test",), rate=rate)
+    assert site.messages_per_minute == pytest.approx(a_minute)
+
+
+@pytest.mark.parametrize("rate", ["50", "50/m", "0/s", "-1/s", "1e3/s", "fast", "5/s/s"])
+def test_other_rates_are_refused(rate: str) -> None:
+    with pytest.raises(ValidationError, match="is not a rate"):
+        SiteProfile(name="x", mx=("*.mx.test",), rate=rate)
+
+
+@pytest.mark.parametrize("pattern", ["*.com", "*", "*.", "a b.test", "mx.*.test"])
+def test_a_site_is_no_top_level_domain_and_no_other_pattern(pattern: str) -> None:
+    with pytest.raises(ValidationError, match=r"top-level domain|is not a host"):
+        SiteProfile(name="x", mx=(pattern,))
+
+
+def test_a_profile_overrides_the_shipped_one_of_its_name_key_by_key_and_comes_first() -> None:
+    settings = Settings.model_validate(
+        {"site": [{"name": "google", "connections": 20}, {"name": "own", "mx": ["*.googlemail.com"], "rate": "1/s"}]}
+    )
+    google = settings.site_profiles.find("gmail-smtp-in.l.google.com")
+    own = settings.site_profiles.find("aspmx2.googlemail.com")
+    assert google is not None
+    assert (google.name, google.connections, google.messages_per_connection) == ("google", 20, 50)
+    assert own is not None
+    assert own.name == "google", "the first profile that matches counts"
+
+
+def test_an_own_profile_comes_before_a_shipped_one_with_a_longer_suffix() -> None:
+    settings = Settings.model_validate({"site": [{"name": "all", "mx": ["*.outlook.com"]}]})
+    found = settings.site_profiles.find("acme-com.mail.protection.outlook.com")
+    assert found is not None
+    assert found.name == "all"
