@@ -83,7 +83,6 @@ def _submission(context: AppContext, outbound: OutboundSide, proven: VerifiedSen
         publish=context.observer.publish,
         wake=outbound.runner.wake,
         is_proven=proven,
-        resolver=lambda: outbound.resolver,
         identity_pause=outbound.runner.shared_pauses.identity,
         spam=ConfiguredFilter(context.settings, context.observer),
     )

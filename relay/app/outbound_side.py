@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from relay.app.alerts import AlertMailer
 from relay.app.context import AppContext
@@ -14,7 +15,10 @@ from relay.delivery.journal import JOURNAL_FILE, DeliveryJournalFile
 from relay.delivery.smtp_delivery import SmtpDelivery
 from relay.domains.keys import Keys
 from relay.domains.signing_keys import SigningKeys
+from relay.mail.received import helo_in
+from relay.mailauth.sender import prove_sender
 from relay.queue.context import QueueContext
+from relay.queue.message import ClaimedBatch
 from relay.queue.ports import JournalRecord
 from relay.queue.runner import Runner
 from relay.queue.settler import Settler
@@ -144,10 +148,17 @@ async def _recovered_queue(
         new_id=context.new_id,
         publish=context.observer.publish,
         watch=context.observer,
+        prove_sender=partial(_prove_sender, resolver),
     )
 
     await _recover(context, queue_context, journal, recorded)
     return queue_context
+
+
+async def _prove_sender(resolver: Resolver, claimed: ClaimedBatch) -> bool:
+    message = claimed.message
+    helo = helo_in(message.policy.added_fields)
+    return await prove_sender(resolver, claimed.content, message.client, helo, message.reverse_path)
 
 
 async def _recover(

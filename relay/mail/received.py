@@ -33,6 +33,14 @@ def received(queue_id: str, session: Session, envelope: Envelope, hostname: str,
     )
 
 
+def helo_in(added_fields: bytes) -> str:
+    """Return the HELO name in a Received field of this host that stands first, "" for other fields."""
+    begin = b"Received: from "
+    if not added_fields.startswith(begin):
+        return ""
+    return added_fields[len(begin) :].partition(b" ")[0].decode("utf-8", "replace")
+
+
 def _with(session: Session, envelope: Envelope) -> str:
     """Return the protocol keyword (RFC 3848, RFC 6531 section 4.3)."""
     suffix = ("S" if session.tls else "") + ("A" if session.credential else "")

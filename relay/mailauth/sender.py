@@ -1,13 +1,20 @@
 """Authenticates the sender of a transaction: whether the reverse-path is its own."""
 
+import asyncio
+from collections.abc import Sequence
 from ipaddress import ip_address
 
 from relay.mail.authors import author_of
 from relay.mail.canonical_address import canonical, domain_of
 from relay.mail.transaction import Transaction
+from relay.mailauth.dkim_verify import Signature, verify_signatures
 from relay.mailauth.dmarc import aligned
 from relay.mailauth.evaluate import Authentication, evaluate
+from relay.mailauth.spf import check_host
 from relay.resolver import Lookups
+
+PROOF_SECONDS = 10.0
+"""Seconds for the DNS lookups of one proof, at most."""
 
 
 async def authenticate(dns: Lookups, transaction: Transaction) -> Authentication:
@@ -26,6 +33,31 @@ def is_sender_proven(seen: Authentication, transaction: Transaction) -> bool:
         return False
     if seen.identity == "mailfrom" and seen.spf.result == "pass":
         return True
-    is_author = canonical(author_of(transaction.content)) == canonical(path)
-    signers = (one.domain for one in seen.signatures if one.result == "pass")
-    return is_author and any(aligned(signer, domain_of(path), "relaxed") for signer in signers)
+    return _is_author(transaction.content, path) and _is_signed(seen.signatures, path)
+
+
+async def prove_sender(dns: Lookups, content: bytes, client: str, helo: str, reverse_path: str) -> bool:
+    """Whether SPF or DKIM proves the reverse-path of a stored message, by the rule of `is_sender_proven`.
+
+    `client` is the address that sent it. Without an answer of DNS within PROOF_SECONDS nothing is proven.
+    """
+    if not client or not reverse_path:
+        return False
+    try:
+        async with asyncio.timeout(PROOF_SECONDS):
+            spf = await check_host(dns, ip_address(client), domain_of(reverse_path), reverse_path, helo)
+            if spf.result == "pass":
+                return True
+            return _is_author(content, reverse_path) and _is_signed(await verify_signatures(dns, content), reverse_path)
+    except TimeoutError:
+        return False
+
+
+def _is_author(content: bytes, path: str) -> bool:
+    return canonical(author_of(content)) == canonical(path)
+
+
+def _is_signed(signatures: Sequence[Signature], path: str) -> bool:
+    """Whether the domain of the reverse-path has signed."""
+    signers = (one.domain for one in signatures if one.result == "pass")
+    return any(aligned(signer, domain_of(path), "relaxed") for signer in signers)

@@ -12,6 +12,7 @@ from relay.events.ports import Publish, StoreError
 from relay.limits.ports import LimitStore
 from relay.mail.reply import Reply
 from relay.queue.bounce_policy import BouncePolicy
+from relay.queue.message import ClaimedBatch
 from relay.queue.outcome import Deferred
 from relay.queue.ports import (
     Delivery,
@@ -56,6 +57,8 @@ class QueueContext:
     new_id: Callable[[float], str]
     publish: Publish
     watch: QueueObserver
+    prove_sender: Callable[[ClaimedBatch], Awaitable[bool]]
+    """Whether SPF or DKIM proves that the reverse-path of a submitted message is its sender's. Asks DNS."""
 
 
 async def retry_store(context: QueueContext, request: Callable[[], Awaitable[T]]) -> T:

@@ -215,7 +215,7 @@ class Runner:
             await self.shared_pauses.save()
 
         current = await self._with_lifetime(claimed, offset)
-        settlement = self._settler.settle(current, judged, started_at, self._context.clock(), notes)
+        settlement = await self._settler.settle_proven(current, judged, started_at, self._context.clock(), notes)
         await self._apply(await self._reroute(claimed, judged, settlement))
 
     async def _deliver(self, claimed: ClaimedBatch, notes: dict[str, object]) -> Sequence[Outcome]:

@@ -61,6 +61,28 @@ class Settler:
         # An entry without a settlement would stay active until the next start.
         return settle_minimal(claimed, judged, attempt, self.schedule())
 
+    async def settle_proven(
+        self, claimed: ClaimedBatch, judged: Sequence[Judged], started_at: float, now: float, notes: dict[str, object]
+    ) -> Settlement:
+        """Settle. A notification to a submitted reverse-path that nothing proves yet is made if SPF or DKIM proves it.
+
+        DNS is asked only where a notification is due, so that it delays no acceptance of a message.
+        """
+        policy = claimed.message.policy
+        if not policy.unproven_sender or policy.forward_domain:
+            return self.settle(claimed, judged, started_at, now, notes)
+        proven = replace(claimed.message, policy=replace(policy, unproven_sender=False))
+        settlement = self.settle(replace(claimed, message=proven), judged, started_at, now, notes)
+        if not settlement.dsns or await self._is_proven(claimed):
+            return settlement
+        # The delay counts as reported, so that later attempts do not ask again.
+        return replace(settlement, dsns=())
+
+    async def _is_proven(self, claimed: ClaimedBatch) -> bool:
+        with ErrorBoundary(self._context.watch, claimed.message.queue_id):
+            return await self._context.prove_sender(claimed)
+        return False
+
     async def apply(self, settlement: Settlement) -> None:
         """Make the settlement durable. A failing store is retried without limit: a delivery must not be repeated.
 

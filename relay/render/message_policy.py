@@ -33,7 +33,10 @@ class MessagePolicy:
     forward_domain: str = ""
     """Domain of the rewritten reverse-path (SRS) of a forwarded message, "" for mail of applications."""
     unproven_sender: bool = False
-    """Nothing proves that the reverse-path is the sender's: no notification goes there, nor a bounce of a forward."""
+    """Nothing proves that the reverse-path is the sender's: no notification goes there, nor a bounce of a forward.
+
+    For mail of applications SPF or DKIM may still prove it when a notification is due (`Settler.settle_proven`).
+    """
     list_unsubscribe: ListUnsubscribe | None = None
     """Options of the List-Unsubscribe fields of a campaign. None adds no such fields."""
     unsubscribe_url: str = ""

@@ -16,7 +16,6 @@ from relay.mail.control_headers import InstructionError
 from relay.mail.headers import body_start
 from relay.mail.reply import Reply
 from relay.mail.transaction import Envelope, Recipient, Session, Transaction
-from relay.mailauth.sender import authenticate, is_sender_proven
 from relay.policy.decide import Acceptance, Rejection, decide, exclusion_scope
 from relay.policy.facts import MessageFacts, parse_facts
 from relay.policy.own_sender import is_own_sender
@@ -24,7 +23,6 @@ from relay.policy.refusals import refuse_relaying, refuse_sender, refuse_unverif
 from relay.queue.message import NewMessage, Origin
 from relay.queue.pause import Pause
 from relay.queue.ports import QueueStore
-from relay.resolver import Lookups
 from relay.submission.build import build_message, fields_to_add
 from relay.submission.reserve import reserve_slots, waiting_for_probation
 from relay.submission.spam import SpamFilter, SpamResult, Unchecked, refuse_for_now, spam_request
@@ -51,8 +49,6 @@ class SubmissionHandler:
     """Whether an address, or its domain, is verified."""
     identity_pause: Callable[[str], Pause | None]
     """Returns the pause of an identity, by its canonical address."""
-    resolver: Callable[[], Lookups] | None = None
-    """Returns the resolver for SPF and DKIM of outsiders' reverse-paths; None proves none of them."""
     origin: Origin = ""
     """What marks its messages as mail of the relay itself."""
     spam: SpamFilter | None = None
@@ -85,7 +81,9 @@ class SubmissionHandler:
         if delayed is not None:
             return delayed
 
-        if not await self._is_own_sender(settings, transaction, facts):
+        path = transaction.envelope.reverse_path
+        if path and not is_own_sender(settings, path, facts.senders or (path,)):
+            # SPF or DKIM may prove it; DNS is asked when a notification is due.
             decision = replace(decision, policy=replace(decision.policy, unproven_sender=True))
         accepted = await self._enqueue(queue_id, transaction, facts, decision, checked, now)
         if isinstance(accepted, Reply):
@@ -93,15 +91,6 @@ class SubmissionHandler:
         self.publish(accepted.events)
         self.wake()
         return Reply(250, "2.0.0", f"Ok: queued as {accepted.message.queue_id}")
-
-    async def _is_own_sender(self, settings: Settings, transaction: Transaction, facts: MessageFacts) -> bool:
-        """Whether the reverse-path is the client's, by its author, or by SPF or DKIM; True for a null one."""
-        path = transaction.envelope.reverse_path
-        if not path or is_own_sender(settings, path, facts.senders or (path,)):
-            return True
-        if self.resolver is None:
-            return False
-        return is_sender_proven(await authenticate(self.resolver(), transaction), transaction)
 
     def _pause(self, facts: MessageFacts, decision: Acceptance) -> Pause | None:
         """Return the pause of an identity that the message names as author or sender; None for tests of the relay."""

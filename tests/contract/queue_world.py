@@ -196,6 +196,7 @@ class Node:
             new_id=self.world.new_id,
             publish=lambda events: None,
             watch=self,
+            prove_sender=cast("Any", None),
         )
 
     def _journal_failing(self, error: OSError) -> None:

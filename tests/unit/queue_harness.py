@@ -156,6 +156,8 @@ class Harness:
         self.plain: list[tuple[str, int]] = []
         self.store_errors: list[str] = []
         self.steps: list[float] = []
+        self.proof: bool | Exception = False
+        self.asked_to_prove: list[str] = []
         serial = count()
         keys = Keys(parse_keyring([new_key(bytes(range(32)))]))
         policy = BouncePolicy(load_bounce_rules(None), 3)
@@ -178,8 +180,15 @@ class Harness:
             new_id=lambda now: f"0000000000R{next(serial):03}",
             publish=self.events.extend,
             watch=self,
+            prove_sender=self.prove_sender,
         )
         self.runner = Runner(self.context, asyncio.Event())
+
+    async def prove_sender(self, claimed: ClaimedBatch) -> bool:
+        self.asked_to_prove.append(claimed.message.reverse_path)
+        if isinstance(self.proof, Exception):
+            raise self.proof
+        return self.proof
 
     def unexpected(self, queue_id: str, error: BaseException) -> None:
         self.raised.append((queue_id, repr(error)))

@@ -214,6 +214,46 @@ async def test_a_refusal_sends_a_notification_by_the_same_queue(tmp_path: Path) 
         assert b"Final-Recipient: rfc822; a@x.test" in content
 
 
+@pytest.mark.parametrize(
+    ("proof", "policy", "notifications", "asked"),
+    [
+        (True, {"unproven_sender": True}, 1, 1),
+        (False, {"unproven_sender": True}, 0, 1),
+        (RuntimeError("no resolver"), {"unproven_sender": True}, 0, 1),
+        (True, {"unproven_sender": True, "forward_domain": "acme.test"}, 0, 0),
+        (False, {}, 1, 0),
+    ],
+)
+async def test_an_unproven_sender_is_notified_if_it_is_proven_when_the_notification_is_due(
+    tmp_path: Path, proof: bool | Exception, policy: dict[str, Any], notifications: int, asked: int
+) -> None:
+    async with running(tmp_path) as harness:
+        harness.proof = proof
+        harness.delivery.answers = [NO]
+        await harness.enqueue("a@x.test", **policy)
+        (entry,) = await harness.until_settled()
+        assert entry.state is State.BOUNCED
+        every = await harness.store.queue.entries(EntryQuery())
+        assert [one.recipient for _, one in every if one != entry] == ["app@acme.test"] * notifications
+        assert len(harness.asked_to_prove) == asked
+
+
+async def test_an_unproven_sender_of_a_delayed_message_is_asked_about_once(tmp_path: Path) -> None:
+    async with running(tmp_path, settings(queue={"delay_notice": "1m", "retry": ["1m"]})) as harness:
+        harness.delivery.answers = [BUSY] * 3
+        await harness.enqueue("a@x.test", unproven_sender=True)
+        for attempts in (1, 2, 3):
+
+            async def tried(attempts: int = attempts) -> bool:
+                (entry,) = await harness.entries()
+                return entry.state is State.WAITING and entry.attempts == attempts
+
+            await harness.until(tried)
+            harness.now += 100
+            harness.runner.wake()
+        assert harness.asked_to_prove == ["app@acme.test"]
+
+
 @pytest.mark.parametrize("method", ["claim", "next_due", "apply", "acquire"])
 async def test_a_failing_store_keeps_entries_in_flight_and_is_retried(tmp_path: Path, method: str) -> None:
     limits = {"identities": {"app@acme.test": {"hourly_limit": 10}}}
