@@ -1,5 +1,6 @@
-"""What the start of a relay does beyond reading its configuration, tried without starting: keys, rules, addresses."""
+"""What the start of a relay does beyond reading its configuration, tried without starting: keys, store, addresses."""
 
+import asyncio
 import errno
 import os
 import socket
@@ -15,6 +16,7 @@ from relay.dsn.classify import RulesError
 from relay.dsn.rules_file import load_bounce_rules
 from relay.events.ports import StoreError
 from relay.mailauth.dkim_keys import KeyFaultError
+from relay.storage.open import check_store
 from relay.storage.sqlite.schema import check_header
 
 Address = tuple[str, int]
@@ -22,7 +24,7 @@ Address = tuple[str, int]
 
 
 def find_data_faults(settings: Settings, config: Path) -> Iterator[Problem]:
-    """Yield keys, bounce rules and a database file with which the relay does not start."""
+    """Yield keys, bounce rules and a database with which the relay does not start. Connects to a PostgreSQL server."""
     try:
         load_bounce_rules(config)
     except RulesError as error:
@@ -30,10 +32,12 @@ def find_data_faults(settings: Settings, config: Path) -> Iterator[Problem]:
 
     path = settings.sqlite_path
     try:
-        if path is not None and path.exists() and path.stat().st_size:
+        if path is None:
+            asyncio.run(check_store(settings))
+        elif path.exists() and path.stat().st_size:
             check_header(path)
     except StoreError as error:
-        yield Problem(("storage", "url"), str(error))
+        yield Problem(("storage", "url"), str(error).removeprefix("storage.url: "))
     except OSError as error:
         yield Problem(("storage", "url"), f"{error.filename}: {error.strerror}")
 

@@ -37,9 +37,10 @@ def config() -> None:
 def check_command(path: Path) -> None:
     """Print all errors and warnings of the configuration, or "ok".
 
-    What the start does is tried: certificates and keys are read, addresses are bound for a moment. DNS is asked where
-    answers to identities go, if that decides whether they have a reader. Exits with 78 if there are errors; a
-    forward_to that gets no answers is one. Warnings do not change the exit code.
+    What the start does is tried: certificates and keys are read, addresses are bound for a moment, and a PostgreSQL
+    database is opened without a change. DNS is asked where answers to identities go, if that decides whether they have
+    a reader. Exits with 78 if there are errors; a forward_to that gets no answers is one. Warnings do not change the
+    exit code.
     """
     settings = settings_or_exit(path)
     faults = _print_start_faults(settings, path) + warn_of_lost_replies(settings, settings.identities)

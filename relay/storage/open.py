@@ -48,6 +48,19 @@ async def open_store(
     )
 
 
+async def check_store(settings: Settings) -> None:
+    """Try what `open_store` does with a PostgreSQL database, without changing it.
+
+    Raises StoreErrors that name the remedy, after about ten seconds for a server that does not answer.
+    """
+    try:
+        from relay.storage.postgres.check import check_database
+        from relay.storage.postgres.connection import Target
+    except ModuleNotFoundError as error:
+        raise StoreError(NO_PSYCOPG) from error
+    await check_database(Target(settings.storage.url, settings.storage.password.get_secret_value()))
+
+
 class _ReadingDatabase:
     """Reads over one connection."""
 

@@ -1,15 +1,19 @@
 """What lies between a relay and its PostgreSQL: poolers, passwords that change, and clocks that disagree."""
 
 import asyncio
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
 import pytest
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from relay.events.ports import StoreError
 from relay.storage.errors import SchemaError
+from relay.storage.postgres import schema
+from relay.storage.postgres.check import check_database
 from relay.storage.postgres.connection import Target, connect, parameters
 from relay.storage.postgres.pooler import refuse_transaction_pooler
 from relay.storage.postgres.store import PostgresStore
@@ -139,3 +143,47 @@ def test_of_several_hosts_the_one_that_can_write_is_used() -> None:
     assert parameters("postgresql://u@a,b/d")["target_session_attrs"] == "read-write"
     assert parameters("postgresql://u@a,b/d?target_session_attrs=any")["target_session_attrs"] == "any"
     assert "target_session_attrs" not in parameters("postgresql://u@a/d")
+
+
+async def test_a_database_that_the_start_can_use_passes_the_check_and_stays_as_it_was(postgres: str) -> None:
+    await check_database(Target(postgres))
+    with psycopg.connect(postgres) as raw:
+        assert raw.execute("SELECT count(*) FROM pg_tables WHERE schemaname = current_schema()").fetchone() == (0,)
+
+    await asyncio.to_thread(schema.prepare, Target(postgres))
+    await check_database(Target(postgres))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "options", "fault"),
+    [
+        ("INSERT INTO relay_schema VALUES (9999, now())", "", "schema 9999 of the database is newer than this program"),
+        ("CREATE TABLE relay_transfer AS SELECT false AS done", "", "a SQLite database was copied in part"),
+        ("", "-c default_transaction_read_only=on", "the database is read-only"),
+        ("", "-c search_path=nowhere", "no schema of the search_path exists"),
+        (
+            "DROP TABLE relay_schema; CREATE ROLE {schema}_guest LOGIN; "
+            "GRANT USAGE ON SCHEMA {schema} TO {schema}_guest",
+            "",
+            'user "{schema}_guest" may not create tables in schema "{schema}"; GRANT CREATE ON SCHEMA "{schema}" TO ',
+        ),
+    ],
+)
+async def test_a_database_that_the_start_cannot_use_is_reported(
+    postgres: str, spoil: str, options: str, fault: str
+) -> None:
+    await asyncio.to_thread(schema.prepare, Target(postgres))
+    with psycopg.connect(postgres, autocommit=True) as raw:
+        (name,) = raw.execute("SELECT current_schema()").fetchone() or ("",)
+        if spoil:
+            raw.execute(spoil.format(schema=name).encode())
+    given = conninfo_to_dict(postgres)
+    user = f"{name}_guest" if "guest" in spoil else given["user"]
+    url = make_conninfo(postgres, user=user, options=options or given["options"])
+    try:
+        with pytest.raises(SchemaError, match=f"^storage.url: {re.escape(fault.format(schema=name))}"):
+            await check_database(Target(url))
+    finally:
+        if "guest" in spoil:
+            with psycopg.connect(postgres, autocommit=True) as raw:
+                raw.execute(f"DROP OWNED BY {user}; DROP ROLE {user}".encode())

@@ -88,6 +88,22 @@ def test_a_database_that_cannot_be_opened(tmp_path: Path, octets: bytes, fault: 
     assert [fault in one for one in _key_faults(tmp_path)] == ([True] if fault else [])
 
 
+def test_a_database_server_that_does_not_answer(tmp_path: Path, taken: int) -> None:
+    (fault,) = _key_faults(
+        tmp_path, storage={"url": f"postgresql://relay:pa55word@127.0.0.1:{taken}/mail?connect_timeout=2"}
+    )
+    assert fault.startswith("storage.url: PostgreSQL: connection")
+    assert "pa55word" not in fault
+
+
+def test_a_url_of_no_database_server(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    (fault,) = _key_faults(tmp_path, storage={"url": f"postgresql://relay@127.0.0.1:{port}/mail"})
+    assert fault.startswith("storage.url: PostgreSQL: connection failed")
+    assert f"port {port} failed: Connection refused" in fault
+
+
 def test_addresses_on_which_nobody_can_listen(tmp_path: Path, taken: int) -> None:
     tables = {
         "tracker": {"address": f"127.0.0.1:{taken}"},

@@ -37,16 +37,17 @@ def prepare(target: Target, steps: Mapping[int, str] | None = None, *, unfinishe
     wanted = migrations() if steps is None else steps
     try:
         with connect(target) as raw:
-            _check_server(raw)
+            check_server(raw)
             while _take_step(raw, wanted):
                 pass
             if not unfinished:
-                _check_complete(raw)
+                check_complete(raw)
     except psycopg.Error as error:
         raise store_error(error) from error
 
 
-def _check_server(raw: Raw) -> None:
+def check_server(raw: Raw) -> None:
+    """Raise SchemaError for a server that is too old, or a database in another encoding."""
     if raw.info.server_version < OLDEST_SERVER:
         raise SchemaError(
             f"storage.url: PostgreSQL {OLDEST_SERVER // 10_000} or newer is needed; this is {_named(raw)}"
@@ -56,7 +57,25 @@ def _check_server(raw: Raw) -> None:
         raise SchemaError(f"storage.url: the encoding of the database is {encoding}; create one with encoding UTF8")
 
 
-def _check_complete(raw: Raw) -> None:
+def version(raw: Raw) -> int:
+    """Return the schema of a database, 0 if it has none."""
+    if raw.execute("SELECT to_regclass('relay_schema')").fetchone() == (None,):
+        return 0
+    row = raw.execute(_VERSION).fetchone()
+    return int(row[0]) if row else 0
+
+
+def check_version(version: int, newest: int) -> None:
+    """Raise SchemaError for a schema that is newer than the newest this program has."""
+    if version > newest:
+        raise SchemaError(
+            f"storage.url: schema {version} of the database is newer than this program, which supports {newest}; "
+            "install the newer relay"
+        )
+
+
+def check_complete(raw: Raw) -> None:
+    """Raise SchemaError for a database with an incomplete copy of a SQLite one."""
     if raw.execute("SELECT to_regclass('relay_transfer')").fetchone() == (None,):
         return
     if raw.execute("SELECT 1 FROM relay_transfer WHERE NOT done").fetchone():
@@ -75,14 +94,9 @@ def _take_step(raw: Raw, steps: Mapping[int, str]) -> bool:
         cursor.execute(_LOCK)
         cursor.execute(_TABLE)
         row = cursor.execute(_VERSION).fetchone()
-        version: int = row[0] if row else 0
-        newest = max(steps)
-        if version > newest:
-            raise SchemaError(
-                f"storage.url: schema {version} of the database is newer than this program, which supports {newest}; "
-                "install the newer relay"
-            )
-        number = min((number for number in steps if number > version), default=None)
+        made: int = row[0] if row else 0
+        check_version(made, max(steps))
+        number = min((number for number in steps if number > made), default=None)
         if number is None:
             return False
         cursor.execute(steps[number])
