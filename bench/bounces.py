@@ -8,18 +8,20 @@ sources tells how well a source is understood that nobody saw before; the rules 
 import json
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import click
 
-from relay.dsn.classify import Rule, Rules, classify, classify_recipient
+from relay.dsn.bounce_rules import Rules
+from relay.dsn.classify import classify, classify_recipient
 from relay.dsn.parse import parse
-from relay.dsn.phrases import Phrase, normal_form
+from relay.dsn.phrases import Phrase
 from relay.dsn.report import Recipient, Report
 from relay.dsn.rules_file import load_bounce_rules
+from relay.dsn.wording import normal_form
 
 SUPPRESSING = frozenset(("bad_mailbox", "bad_domain", "mailbox_disabled"))
 CERTAIN = frozenset(("bad_mailbox", "bad_domain"))
@@ -74,16 +76,12 @@ def recipients(data: Path, by: str) -> Iterator[Case]:
                 yield Case(source_of(label, by), told["category"], accepted, text, report=report, recipient=one)
 
 
-def phrases_of(rule: Rule) -> tuple[Phrase, ...]:
-    return (*rule.phrases, *rule.all, *rule.unless)
-
-
 def teachers(rules: Rules, cases: Iterable[Case]) -> dict[str, set[str]]:
     """Return the sources in whose texts each phrase occurs."""
     found: dict[str, set[str]] = defaultdict(set)
-    every = {phrase.source: phrase for rule in rules.rules for phrase in phrases_of(rule)}
+    every = {phrase.source: phrase for rule in rules.rules for phrase in rule.all_phrases()}
     for case in cases:
-        normal = normal_form(case.text)
+        normal = normal_form(case.text).prose
         for name in rules.index.possible(normal):
             if case.source not in found[name] and every[name].matches(normal):
                 found[name].add(case.source)
@@ -93,8 +91,8 @@ def teachers(rules: Rules, cases: Iterable[Case]) -> dict[str, set[str]]:
 def untaught(rules: Rules, taught: dict[str, set[str]], source: str) -> Rules:
     """Return the rules without the phrases that only this source's texts hold."""
 
-    def kept(phrases: tuple[Phrase, ...]) -> tuple[Phrase, ...]:
-        return tuple(phrase for phrase in phrases if taught.get(phrase.source) != {source})
+    def kept(phrases: Mapping[str, Phrase]) -> dict[str, Phrase]:
+        return {name: phrase for name, phrase in phrases.items() if taught.get(name) != {source}}
 
     changed = (replace(rule, phrases=kept(rule.phrases), unless=kept(rule.unless)) for rule in rules.rules)
     pairs = zip(rules.rules, changed, strict=True)

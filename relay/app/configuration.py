@@ -11,7 +11,7 @@ from relay.config import Settings, check
 from relay.config.differences import Difference, find_differences
 from relay.config.load import source_files
 from relay.config.show import plain
-from relay.dsn.classify import Rules, RulesError
+from relay.dsn.bounce_rules import Rules, RulesError
 from relay.dsn.rules_file import NAME, load_bounce_rules
 
 FileStates = tuple[tuple[str, int, int, int], ...]

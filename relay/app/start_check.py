@@ -12,7 +12,7 @@ from relay.config.errors import Problem
 from relay.config.settings import Settings
 from relay.config.toml_positions import KeyPath
 from relay.domains.key_files import TRACKER_KEY_FILE, read_keys, read_tracker_key_file
-from relay.dsn.classify import RulesError
+from relay.dsn.bounce_rules import RulesError
 from relay.dsn.rules_file import load_bounce_rules
 from relay.events.ports import StoreError
 from relay.mailauth.dkim_keys import KeyFaultError

@@ -11,7 +11,8 @@ import click
 
 from relay.cli.common import EX_CONFIG, EX_NOINPUT
 from relay.cli.output import use_utf_8
-from relay.dsn.classify import Classification, Rules, RulesError, classify_recipient, load_rules
+from relay.dsn.bounce_rules import Rules, RulesError, load_rules
+from relay.dsn.classify import Classification, classify_recipient
 from relay.dsn.classify import classify as classify_text
 from relay.dsn.parse import parse
 from relay.dsn.report import Recipient, Report

@@ -17,7 +17,7 @@ from relay.app.tracker import TrackerApp
 from relay.cli.common import EX_CONFIG, EX_UNAVAILABLE, config_option, settings_or_exit
 from relay.config import Settings
 from relay.config.certificates import CertificateError
-from relay.dsn.classify import RulesError
+from relay.dsn.bounce_rules import RulesError
 from relay.events.ports import StoreError
 from relay.mailauth.dkim_keys import KeyFaultError
 

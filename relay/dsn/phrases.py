@@ -4,11 +4,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
-
-from relay.dsn.text_recipients import ADDRESS
-
-MAX_TEXT = 2000
-"""Characters of a reply that are matched. RFC 5321 allows lines of 512 octets; the meaning is in the first."""
+from types import MappingProxyType
 
 _MAX_GAPS = 2
 
@@ -18,27 +14,12 @@ _SPECIAL = re.compile(r"\{|\||\}| \.\. |\.\.|\*|#")
 
 _GAP = r"(?:[^.]|\.(?! )){0,60}?"
 
+_WORD_CLASS = re.compile(r"\$([a-z][a-z-]*)")
+"""The name of a word class in a phrase."""
+
 _PATTERNS = {" .. ": rf" (?:{_GAP} )?", "..": _GAP, "*": r"\w{0,20}", "#": r"\d{1,12}"}
 
-_CODE_AND_STATUS = re.compile(r"(?<![\w.])(?:[245]\d\d[ -]{1,3})?[#(\[]?[245]\.\d{1,3}\.\d{1,3}\b[)\]]?(?!\.\d)")
-
-_CODE = re.compile(r"(?:(?<=^)|(?<=[\s'\"(:]))[45]\d\d(?:[ -]|$)")
-
-_ANSWERED = re.compile(r"\(in reply to [a-z ]{3,40}command\)")
-_BRACKETED = re.compile(rf"<?{ADDRESS.pattern}>?")
-
-_SPACE = re.compile(r"[\s_\-\u2010-\u2015,;:!?\"()\[\]]+")
-
 _NEVER = re.compile(r"[\s_\-,;:!?\"()\[\]]{2,}|[_\-,;:!?\"()\[\]]|n't\b|cannot")
-
-_SPELT_OUT = (
-    ("\u2019", "'"),
-    ("e-mail", "email"),
-    ("can't", "can not"),
-    ("won't", "will not"),
-    ("n't", " not"),
-    ("cannot", "can not"),
-)
 
 
 class PhraseError(ValueError):
@@ -65,8 +46,12 @@ def _pattern(expression: str) -> re.Pattern[str]:
     return re.compile(expression)
 
 
-def compile_phrase(source: str) -> Phrase:
-    """Compile a phrase; raise PhraseError for one that is empty, unbalanced or has more than two gaps."""
+def compile_phrase(source: str, classes: Mapping[str, str] = MappingProxyType({})) -> Phrase:
+    """Compile a phrase; raise PhraseError for one that is empty, unbalanced or has more than two gaps.
+
+    `classes` has the alternatives of each word class, which a phrase names as `$class`.
+    """
+    written, source = source, _with_classes(source, classes)
     if source != source.lower() or source != source.strip() or not source:
         raise PhraseError(f"phrase {source!r} must be in lower case, not empty, and without spaces around it")
 
@@ -84,16 +69,19 @@ def compile_phrase(source: str) -> Phrase:
     if end != len(tokens):
         raise PhraseError(f"phrase {source!r} has {tokens[end]!r} outside braces")
 
-    return Phrase(source, needles, _at_words(source, pattern))
+    return Phrase(written, needles, _at_words(source, pattern))
 
 
-def normal_form(text: str) -> str:
-    """Return the form of a reply's text that phrases are matched against."""
-    low = _ANSWERED.sub(" ", _BRACKETED.sub("<@>", text[:MAX_TEXT]).lower())
-    low = _CODE.sub(" ", _CODE_AND_STATUS.sub(" ", low))
-    for short, long in _SPELT_OUT:
-        low = low.replace(short, long)
-    return _SPACE.sub(" ", low).strip()
+def _with_classes(source: str, classes: Mapping[str, str]) -> str:
+    """Replace the names of word classes by their alternatives; classes may name others."""
+    for _ in range(_MAX_DEPTH):
+        named = _WORD_CLASS.search(source)
+        if named is None:
+            return source
+        if named[1] not in classes:
+            raise PhraseError(f"phrase {source!r} names the class ${named[1]}, which is not in [words]")
+        source = _WORD_CLASS.sub(lambda found: f"{{{classes.get(found[1], '')}}}", source)
+    raise PhraseError(f"phrase {source!r} names classes that name each other")
 
 
 def _tokens(source: str) -> list[str]:

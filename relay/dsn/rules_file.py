@@ -3,7 +3,7 @@
 from importlib import resources
 from pathlib import Path
 
-from relay.dsn.classify import Rules, RulesError, load_rules
+from relay.dsn.bounce_rules import Rules, RulesError, load_rules
 
 NAME = "bounce_rules.toml"
 

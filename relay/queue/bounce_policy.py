@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, assert_never
 
+from relay.dsn.bounce_rules import Rules
 from relay.dsn.categories import Category
-from relay.dsn.classify import Classification, Rules, classify
+from relay.dsn.classify import Classification, classify
 from relay.dsn.reply_text import mask_reply
 from relay.mail.lane import DIRECT, split_lane
 from relay.queue.outcome import Deferred, Delivered, Outcome, Refused

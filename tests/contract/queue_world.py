@@ -15,7 +15,7 @@ import psycopg
 
 from relay.config.settings import Settings
 from relay.delivery.journal import JOURNAL_FILE, DeliveryJournalFile
-from relay.dsn.classify import Rules
+from relay.dsn.bounce_rules import Rules
 from relay.dsn.rules_file import load_bounce_rules
 from relay.events.ports import StoreError
 from relay.mail.reply import Reply

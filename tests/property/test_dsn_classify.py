@@ -6,9 +6,11 @@ from importlib import resources
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from relay.dsn.bounce_rules import load_rules
 from relay.dsn.categories import CATEGORIES
-from relay.dsn.classify import classify, load_rules
-from relay.dsn.phrases import MAX_TEXT, compile_phrase, normal_form
+from relay.dsn.classify import classify
+from relay.dsn.phrases import compile_phrase
+from relay.dsn.wording import MAX_TEXT, normal_form
 
 RULES = load_rules(resources.files("relay.dsn").joinpath("bounce_rules.toml").read_text("utf-8"))
 
@@ -44,7 +46,7 @@ def test_any_mixture_of_words(words: list[str]) -> None:
 
 @given(st.text(max_size=300))
 def test_the_normal_form_is_normal(text: str) -> None:
-    once = normal_form(text)
+    once = normal_form(text).prose
     assert "  " not in once
     assert once == once.strip()
 
@@ -52,7 +54,7 @@ def test_the_normal_form_is_normal(text: str) -> None:
 @given(st.from_regex(r"[a-z]{1,8}( [a-z]{1,8}){0,4}", fullmatch=True))
 def test_plain_words_match_themselves_between_other_words(words: str) -> None:
     if not {"cannot", "n't"} & set(words.split()):
-        assert compile_phrase(words).matches(normal_form(f"550 <{words}>, so there!"))
+        assert compile_phrase(words).matches(normal_form(f"550 <{words}>, so there!").prose)
 
 
 def test_long_replies_cost_no_more_than_short_ones() -> None:
@@ -60,4 +62,4 @@ def test_long_replies_cost_no_more_than_short_ones() -> None:
         started = time.process_time()
         classify(RULES, f"{word} " * 50_000)
         assert time.process_time() - started < 1.0, word
-    assert len(normal_form("x " * 50_000)) <= MAX_TEXT
+    assert len(normal_form("x " * 50_000).prose) <= MAX_TEXT

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from relay.dsn.bounce_rules import Rule, RulesError, load_rules
 from relay.dsn.categories import CATEGORIES
-from relay.dsn.classify import Rule, RulesError, classify, classify_recipient, load_rules
+from relay.dsn.classify import classify, classify_recipient
 from relay.dsn.reply_text import phase_of
 from relay.dsn.report import Recipient, Report
 
@@ -128,7 +129,7 @@ RULE = '[[rule]]\nname = "a"\ncategory = "policy"\nexample = "x"\n'
     [
         ("", "no [[rule]] in the file"),
         ("[[rule", "line 1: not TOML: the name of the table has no ]] behind it"),
-        (RULE, "rule a: matches every reply: give it phrases, all, a status or a code"),
+        (RULE, "rule a: matches every reply: give it phrases, names, all, a status or a code"),
         (RULE.replace("policy", "polcy") + 'phrases = ["x"]', "rule a: category 'polcy' is none of the taxonomy's"),
         (RULE + 'phrase = ["x"]', "rule a: unknown key 'phrase'"),
         (RULE + 'phrases = "x"', "rule a: phrases must be a list of strings"),

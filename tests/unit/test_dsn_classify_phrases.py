@@ -1,8 +1,11 @@
 """The language of the rules."""
 
+import re
+
 import pytest
 
-from relay.dsn.phrases import compile_phrase, normal_form
+from relay.dsn.phrases import PhraseError, compile_phrase
+from relay.dsn.wording import normal_form
 
 
 @pytest.mark.parametrize(
@@ -28,7 +31,7 @@ from relay.dsn.phrases import compile_phrase, normal_form
     ],
 )
 def test_matches(phrase: str, text: str) -> None:
-    assert compile_phrase(phrase).matches(normal_form(text))
+    assert compile_phrase(phrase).matches(normal_form(text).prose)
 
 
 @pytest.mark.parametrize(
@@ -43,7 +46,7 @@ def test_matches(phrase: str, text: str) -> None:
     ],
 )
 def test_does_not_match(phrase: str, text: str) -> None:
-    assert not compile_phrase(phrase).matches(normal_form(text))
+    assert not compile_phrase(phrase).matches(normal_form(text).prose)
 
 
 def test_the_needle_is_what_every_match_contains() -> None:
@@ -52,6 +55,14 @@ def test_the_needle_is_what_every_match_contains() -> None:
     assert compile_phrase("{a|}").needles == ("",)
 
 
-def test_codes_and_statuses_are_taken_off() -> None:
-    assert normal_form("550-5.1.1 User (#5.1.1) unknown 550 5.1.1") == "user unknown"
-    assert normal_form("host 5.1.1.1 said 10.5.1.1") == "host 5.1.1.1 said 10.5.1.1"
+def test_a_phrase_names_a_class_of_words() -> None:
+    classes = {"mailbox": "mailbox|$box", "box": "inbox|postbox"}
+    phrase = compile_phrase("the $mailbox is full", classes)
+    assert phrase.matches("the postbox is full")
+    assert phrase.source == "the $mailbox is full"
+
+
+@pytest.mark.parametrize(("classes", "fault"), [({}, "not in [words]"), ({"mailbox": "$mailbox"}, "name each other")])
+def test_a_class_that_is_not_there_is_a_fault(classes: dict[str, str], fault: str) -> None:
+    with pytest.raises(PhraseError, match=re.escape(fault)):
+        compile_phrase("the $mailbox", classes)

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from relay.dsn.classify import classify, load_rules
+from relay.dsn.bounce_rules import load_rules
+from relay.dsn.classify import classify
 
 RULES = load_rules(resources.files("relay.dsn").joinpath("bounce_rules.toml").read_text("utf-8"))
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from relay.dsn.classify import classify_recipient, load_rules
+from relay.dsn.bounce_rules import load_rules
+from relay.dsn.classify import classify_recipient
 from relay.dsn.parse import parse
 
 SAMPLES = sorted((Path(__file__).parents[1] / "golden" / "dsn").glob("*.eml"))

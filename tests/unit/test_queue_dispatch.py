@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from relay.dsn.classify import Classification, Rules, classify
+from relay.dsn.bounce_rules import Rules
+from relay.dsn.classify import Classification, classify
 from relay.events.event import Kind
 from relay.limits.window import windows
 from relay.mail.reply import Reply

@@ -2,7 +2,7 @@
 
 from itertools import count
 
-from relay.dsn.classify import Rules
+from relay.dsn.bounce_rules import Rules
 from relay.mail.reply import Reply
 from relay.queue.bounce_policy import BouncePolicy
 from relay.queue.due_dsns import DsnSender

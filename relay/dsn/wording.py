@@ -1,0 +1,97 @@
+"""The normal form of a reply's text, against which the bounce rules match.
+
+Addresses, hosts, IP addresses and links become tokens, because words within them say nothing about the refusal.
+"""
+
+import re
+from dataclasses import dataclass
+
+from relay.dsn.text_recipients import ADDRESS
+
+MAX_TEXT = 2000
+"""Characters of a reply that are matched. RFC 5321 allows lines of 512 octets; the meaning is in the first."""
+
+_ADDRESS = re.compile(rf"<?{ADDRESS.pattern}>?")
+
+_LINK = re.compile(r"(?:https?://|www\.)[^\s<>\"'|]{1,500}", re.IGNORECASE)
+
+_IP = re.compile(
+    r"(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?:/\d{1,2})?(?!\d|\.\d)|(?<![\w:])(?:[0-9a-f]{0,4}:){3,7}[0-9a-f]{1,4}(?![\w:])",
+    re.IGNORECASE,
+)
+
+_HOST = re.compile(
+    r"(?<![\w.@-])(?:[A-Za-z0-9_-]{1,63}\.){1,8}"
+    r"(?:[a-z]{2}|[A-Z]{2}|com|net|org|info|edu|gov|biz|cloud|mail|email|local|test|example|invalid|COM|NET|ORG)"
+    r"(?![\w-]|\.\w)(?:/[^\s<>\"']{1,300})?"
+)
+
+_HUMP = re.compile(r"(?<=[a-z]{2})(?=[A-Z][a-z]{2})")
+"""Where a word of an identifier such as `RecipNotFound` begins."""
+
+_CODE_AND_STATUS = re.compile(r"(?<![\w.])(?:[245]\d\d[ -]{1,3})?[#(\[]?[245]\.\d{1,3}\.\d{1,3}\b[)\]]?(?!\.\d)")
+
+_CODE = re.compile(r"(?:(?<=^)|(?<=[\s'\"(:]))[45]\d\d(?:[ -]|$)")
+
+_FRAMES = re.compile(
+    r"\(in reply to [a-z ]{3,40}command\)"
+    r"|(?:host )?<host> ?\[<ip>\](?::\d{1,5})? said:"
+    r"|smtp error from remote mail server after (?:pipelined )?[a-z ]{3,30}:?(?:<@>)?(?: size=\d{1,12})?:"
+    r"(?: host <host> \[<ip>\]:)?"
+    r"|remote (?:host|server|mta) (?:said:|returned)"
+)
+"""Words that a sending server puts around a reply."""
+
+_SPACE = re.compile(r"[\s_\-\u2010-\u2015,;:!?\"()\[\]]+")
+
+_SPELT_OUT = (
+    ("\u2019", "'"),
+    ("e-mail", "email"),
+    ("can't", "can not"),
+    ("won't", "will not"),
+    ("n't", " not"),
+    ("cannot", "can not"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """A reply's text in normal form, and the hosts and links it names, in lower case."""
+
+    prose: str
+    names: str
+
+
+def normal_form(text: str) -> Wording:
+    """Return the normal form of a reply's text.
+
+    It is in lower case, with punctuation as spaces, without codes, and with `<@>`, `<host>`, `<ip>` and `<link>` for
+    what they name.
+    """
+    names: list[str] = []
+    low = " ".join(_word(word, names) for word in text[:MAX_TEXT].split()).lower()
+    if "<" in low or "(" in low or "remote" in low:
+        low = _FRAMES.sub(" ", low)
+    low = _CODE.sub(" ", _CODE_AND_STATUS.sub(" ", low))
+    for short, long in _SPELT_OUT:
+        low = low.replace(short, long)
+    return Wording(_SPACE.sub(" ", low).strip(), " ".join(names).lower())
+
+
+def _word(word: str, names: list[str]) -> str:
+    """Replace what a word names by tokens; collect its hosts and links in `names`."""
+    if "@" in word:
+        word = _ADDRESS.sub("<@>", word)
+    if "://" in word or "www." in word.lower():
+        names += (found[0] for found in _LINK.finditer(word))
+        word = _LINK.sub("<link>", word)
+
+    dotted = "." in word
+    if dotted or word.count(":") > 2:
+        word = _IP.sub("<ip>", word)
+        names += (found[0] for found in _HOST.finditer(word))
+        word = _HOST.sub("<host>", word)
+    if dotted or len(_HUMP.findall(word)) > 1:
+        word = _HUMP.sub(" ", word)
+
+    return word
