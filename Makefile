@@ -10,7 +10,7 @@ BUILT := build/native/.built
 # Tests start the program some hundred times: without this it would be compiled anew each time where this is set.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test check unit coverage test-python install dev native fuzz fuzz-native fidelity abuse nodes bench profile lock release clean
+.PHONY: demo test check unit coverage test-python install dev native fuzz fuzz-native fidelity cases abuse nodes bench profile lock release clean
 
 demo: $(VENV)/.installed
 	$(BIN)/relay demo
@@ -69,6 +69,10 @@ fuzz-native: $(VENV)/.dev
 # address lists through a Postfix where one is installed, and of stories through the model of the queue.
 fuzz: $(BUILT)
 	$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),600)
+
+# What users of relay and of other servers reported, if the shared data is there. Takes about fifteen minutes.
+cases: $(BUILT)
+	$(BIN)/python -m tests.cases
 
 # The worst that can be done to it from outside: kills, faults, hostile servers and clients. Takes about ten minutes.
 abuse: $(VENV)/.dev

@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pytest
 
-_ROOT = Path(os.environ.get("RELAY_SHARED", Path(__file__).resolve().parents[2] / "shared"))
+SHARED = Path(os.environ.get("RELAY_SHARED", Path(__file__).resolve().parents[2] / "shared"))
+"""Folder of the shared data, whether it is there or not."""
 
 
 def shared(path: str) -> Path:
     """Return the file or folder of that name among the shared data; skip the test when it is not there."""
-    found = _ROOT / path
+    found = SHARED / path
     if not found.exists():
         pytest.skip(f"needs {path} of the shared test data (set RELAY_SHARED to its folder)")
     return found

@@ -25,10 +25,11 @@ import trustme
 from relay.config.secret_hash import hash_secret
 from tests.abuse.names import NOTICES_ADDRESS, answer_notices, pass_on_notices
 from tests.servers.relay_process import free_port
+from tests.shared import SHARED
 
 ROOT = Path(__file__).resolve().parents[2]
 
-SHARED = Path(os.environ.get("RELAY_SHARED", ROOT.parent / "shared")) / "security"
+SUITE = SHARED / "security"
 
 ARTIFACTS = ROOT / "tests" / ".artifacts" / "abuse"
 
@@ -172,8 +173,8 @@ def main() -> int:
     unknown = [name for name in own.runs if name not in RUNS]
     if unknown:
         parser.error(f"there is no run {', '.join(unknown)}; there are {', '.join(RUNS)}")
-    if not SHARED.is_dir():
-        print(f"abuse: skipped: the black-box suite is not at {SHARED} (set RELAY_SHARED to the shared data)")
+    if not SUITE.is_dir():
+        print(f"abuse: skipped: the black-box suite is not at {SUITE} (set RELAY_SHARED to the shared data)")
         return 0
     ARTIFACTS.mkdir(parents=True, exist_ok=True)
     failed = sum(suite(name, own.relay, own.pytest, more) for name in own.runs or RUNS)
@@ -187,7 +188,7 @@ def suite(name: str, relay: str, python: str, more: list[str]) -> int:
     with tempfile.TemporaryDirectory(prefix=f"relay-abuse-{name}-") as made:
         folder = Path(made)
         copy = folder / "suite"
-        shutil.copytree(SHARED, copy, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(SUITE, copy, ignore=shutil.ignore_patterns("__pycache__"))
         values = {key: str(free_port()) for key in NEW_PORTS}
         values |= {"folder": str(folder), "secret_hash": hash_secret("s3cret", bytes(16))}
         values |= {key: text.format(**values) for key, text in run.environment.items()}
