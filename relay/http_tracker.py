@@ -25,15 +25,18 @@ from typing import cast
 
 from aiohttp import web
 
+from relay.acceptor import BACKLOG, Acceptor, Beginning
 from relay.clock import Clock, system_clock
 from relay.events.event import Kind as EventKind
 from relay.events.ports import StoreError
 from relay.events.sink import EventSink
+from relay.log import Emit, unlogged
+from relay.networks import Network, is_in
 from relay.rewrite.tokens import Keyring, Kind, Token, verify_token
 from relay.suppression.unsubscribes import Subscription
 from relay.tracker import pages, responses
 from relay.tracker.canary import is_canary
-from relay.tracker.client import Client, Network, client_address, client_group, is_trusted, parse_client
+from relay.tracker.client import Client, client_address, client_group, parse_client
 from relay.tracker.fast_path import Delay, PixelFastPath, PixelRequest
 from relay.tracker.forwarded import forwarded_for
 from relay.tracker.link_blocks import LinkBlocks
@@ -61,7 +64,8 @@ class Tracker:
     """Answers readers and records opens, clicks and unsubscribes.
 
     `keyring` is called for each request, so that new keys need no restart. `checks` gives the state for /healthz.
-    X-Forwarded-For and Forwarded are trusted from `trusted_proxies` only. Without `verification`, as in a standalone
+    X-Forwarded-For and Forwarded are trusted from `trusted_proxies` only. With `proxy_protocol` only these may connect,
+    each time with a header (`relay.proxy_protocol`). Without `verification`, as in a standalone
     tracker, the pages that verify addresses ask for the code. Without `subscription` the unsubscribe page is the same
     for all. `blocks` returns the blocked links. `on_folded` is called with the number of events that were counted in
     another one (`relay.tracker.repeats`).
@@ -73,6 +77,7 @@ class Tracker:
         sink: EventSink,
         *,
         trusted_proxies: Sequence[Network] = (),
+        proxy_protocol: bool = False,
         limits: Limits | None = None,
         checks: Callable[[], Mapping[str, bool]] = dict,
         clock: Clock = system_clock,
@@ -81,10 +86,12 @@ class Tracker:
         pixel_delay: Delay = lambda: 0.0,
         on_folded: Callable[[int], None] = lambda _: None,
         blocks: Callable[[], LinkBlocks] = LinkBlocks,
+        log: Emit = unlogged,
     ) -> None:
         self._keyring = keyring
         self._sink = sink
         self._trusted = tuple(trusted_proxies)
+        self._beginning = Beginning(proxies=self._trusted if proxy_protocol else None)
         self._limits = limits or Limits()
         self._checks = checks
         self._clock = clock
@@ -92,10 +99,11 @@ class Tracker:
         self._subscription = subscription
         self._pixel_delay = pixel_delay
         self._blocks = blocks
+        self._log = log
         self._recorder = Recorder(sink, clock, on_folded)
         self._fast_path: PixelFastPath | None = None
         self._server: Server | None = None
-        self._listener: asyncio.Server | None = None
+        self._listener: asyncio.Server | Acceptor | None = None
         self._sweeper: asyncio.Task[None] | None = None
 
     @property
@@ -108,15 +116,19 @@ class Tracker:
         """The number of open connections."""
         return len(self._server.table) if self._server is not None else 0
 
-    async def start(self, host: str, port: int) -> None:
-        """Open the listener; port 0 means any free port. Raises OSError if the address cannot be bound."""
+    async def start(self, hosts: tuple[str, ...], port: int) -> None:
+        """Open the listener; port 0 means any free port. Raises OSError if an address cannot be bound."""
         self._fast_path = PixelFastPath(self._answer_pixel, self._delay)
-        self._server = Server(
-            self._answer, self._fast_path, self._limits, lambda client: is_trusted(client, self._trusted)
-        )
-        loop = asyncio.get_running_loop()
-        self._listener = await loop.create_server(self._server, host or None, port, backlog=1024)
+        self._server = Server(self._answer, self._fast_path, self._limits, lambda client: is_in(client, self._trusted))
+        if self._beginning == Beginning():
+            loop = asyncio.get_running_loop()
+            self._listener = await loop.create_server(self._server, hosts, port, backlog=BACKLOG)
+        else:
+            self._listener = await Acceptor.open(hosts, port, self._beginning, self._server, self._refused)
         self._sweeper = asyncio.create_task(self._sweep(self._server), name="tracker sweeper")
+
+    def _refused(self, client: str, error: Exception) -> None:
+        self._log("proxy.refused", client=client, listener="tracker", error=str(error))
 
     async def stop(self, timeout: float = 5.0) -> None:
         """Stop accepting connections, finish answers in progress within `timeout` seconds, and close all."""

@@ -6,20 +6,18 @@ import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+from relay.acceptor import BACKLOG, Acceptor, Beginning
 from relay.config.certificates import Certificate, load_certificate, read_certificate
-from relay.config.parsers import parse_host_port
 from relay.config.settings import Listener, Settings
 from relay.events.ports import StoreError
 from relay.log import Emit
+from relay.proxy_protocol import ProxyHeader, ProxyHeaderError
 from relay.smtp.commands import COMMANDS
 from relay.smtp.connection import Connection
 from relay.smtp.context import ListenerContext, MessageHandler, ServerResources
-from relay.smtp.tls_listener import TlsListener
 
 _SWEEP_INTERVAL = 1.0
 """Seconds between two checks of the deadlines."""
-
-_BACKLOG = 1024
 
 
 def tls_context(certificate: Path, key: Path | None = None) -> ssl.SSLContext:
@@ -72,7 +70,7 @@ class SmtpServer:
         )
         self._service.resources.connections.add_listener(listener)
         self._connections: set[Connection] = set()
-        self._server: asyncio.Server | TlsListener | None = None
+        self._server: asyncio.Server | Acceptor | None = None
         self._sweeper: asyncio.Task[None] | None = None
 
     @property
@@ -89,21 +87,27 @@ class SmtpServer:
 
     async def start(self) -> None:
         """Listen. Raises OSError when the address is not available."""
-        listener, context = self._service.listener, self._service.ssl_context
-        host, port = parse_host_port(listener.address)
+        listener = self._service.listener
+        hosts = self._service.settings().hosts_of(listener)
+        beginning = Beginning(
+            proxies=listener.trusted_proxies if listener.proxy_protocol else None,
+            tls=self._service.ssl_context if listener.tls == "implicit" else None,
+        )
 
-        def make() -> Connection:
-            return Connection(self._service, COMMANDS, self._connections)
+        def make(header: ProxyHeader | None = None) -> Connection:
+            return Connection(self._service, COMMANDS, self._connections, header)
 
-        def failed(client: str, error: ssl.SSLError) -> None:
-            self._service.log("smtp.tls_failed", client=client, listener=listener.name, error=str(error))
-
-        if listener.tls == "implicit" and context is not None:
-            self._server = await TlsListener.open(host, port, _BACKLOG, context, make, failed)
-        else:
+        if beginning == Beginning():
             loop = asyncio.get_running_loop()
-            self._server = await loop.create_server(make, host, port, backlog=_BACKLOG, reuse_address=True)
+            self._server = await loop.create_server(make, hosts, listener.port, backlog=BACKLOG, reuse_address=True)
+        else:
+            self._server = await Acceptor.open(hosts, listener.port, beginning, make, self._failed)
         self._sweeper = asyncio.create_task(self._sweep_on())
+
+    def _failed(self, client: str, error: ssl.SSLError | ProxyHeaderError) -> None:
+        """Log a connection that was closed before its greeting."""
+        line = "proxy.refused" if isinstance(error, ProxyHeaderError) else "smtp.tls_failed"
+        self._service.log(line, client=client, listener=self._service.listener.name, error=str(error))
 
     async def stop(self, grace: float) -> None:
         """Stop listening, close idle connections, and wait at most `grace` seconds for open transactions.
@@ -111,10 +115,10 @@ class SmtpServer:
         The remaining connections are then aborted; an acceptance in progress still completes.
         """
         self._service.stopping = True
-        if isinstance(self._server, TlsListener):
-            await self._server.close()
-        elif self._server is not None:
+        if self._server is not None:
             self._server.close()
+        if isinstance(self._server, Acceptor):
+            await self._server.wait_closed()
 
         for connection in tuple(self._connections):
             connection.stop()

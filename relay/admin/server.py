@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from aiohttp import web
@@ -29,10 +29,11 @@ class AdminServer:
         finally:
             os.umask(before)
 
-    async def start_tcp(self, host: str, port: int) -> None:
-        """Listen on host and port."""
+    async def start_tcp(self, hosts: Sequence[str], port: int) -> None:
+        """Listen on a port of these hosts."""
         await self._runner.setup()
-        await web.TCPSite(self._runner, host, port).start()
+        for host in hosts:
+            await web.TCPSite(self._runner, host, port).start()
 
     async def stop(self) -> None:
         """Stop listening."""

@@ -11,7 +11,7 @@ FIXED_SECTIONS = ("storage", "admin", "metrics", "render", "log", "resolver")
 
 FIXED_KEYS: Mapping[str, tuple[str, ...]] = {
     "server": ("data_dir", "allow_open", "event_loop"),
-    "tracker": ("address", "trusted_proxies", "guard"),
+    "tracker": ("address", "trusted_proxies", "proxy_protocol", "guard"),
 }
 """Fields of other sections that a reload does not change."""
 
@@ -19,7 +19,8 @@ FIXED_KEYS: Mapping[str, tuple[str, ...]] = {
 def keep_fixed(new: Settings, started: Settings) -> Settings:
     """Return the new settings, with those of the start where a reload cannot change them.
 
-    A listener keeps its address and TLS mode; its certificate, AUTH and networks change. Listeners are known by name.
+    A listener keeps its address, TLS mode and proxies; its certificate, AUTH and networks change. Listeners are known
+    by name.
     """
     replaced: dict[str, object] = {name: getattr(started, name) for name in FIXED_SECTIONS}
     for section, names in FIXED_KEYS.items():

@@ -73,6 +73,7 @@ class HttpSide:
             self.outbound.keyring,
             sink,
             trusted_proxies=settings.tracker.trusted_proxies,
+            proxy_protocol=settings.tracker.proxy_protocol,
             limits=Limits(connections=possible_connections(Limits().connections, settings)),
             checks=self.checks,
             verification=self.inbound.owner_verification,
@@ -82,8 +83,9 @@ class HttpSide:
             pixel_delay=lambda: PIXEL_DELAY if context.observer.mail_in_flight() else 0.0,
             on_folded=metrics.events_folded.inc,
             blocks=lambda: context.store.link_blocks.blocks,
+            log=context.log,
         )
-        await tracker.start(settings.tracker.host, settings.tracker.port)
+        await tracker.start(settings.hosts_of(settings.tracker), settings.tracker.port)
         context.stack.push_async_callback(tracker.stop)
         return tracker
 
@@ -96,10 +98,10 @@ class HttpSide:
         if settings.admin.address:
             app = dashboard_application(self._dashboard_routes(), settings.admin.secret.get_secret_value())
             server = self._server(AdminServer(app))
-            await server.start_tcp(settings.admin.host, settings.admin.port)
+            await server.start_tcp(settings.hosts_of(settings.admin), settings.admin.port)
         if settings.metrics.address:
             exporter = self._server(AdminServer(metrics_application(exposition)))
-            await exporter.start_tcp(settings.metrics.host, settings.metrics.port)
+            await exporter.start_tcp(settings.hosts_of(settings.metrics), settings.metrics.port)
 
     def provider_routes(self) -> ProviderRoutes:
         """Return the routes of providers."""

@@ -2,9 +2,9 @@
 
 import resource
 
+from relay.acceptor import MAX_BEGINNINGS
 from relay.config import Settings
 from relay.log import Emit
-from relay.smtp.tls_listener import MAX_HANDSHAKES
 from relay.tracker.server import Limits
 
 OTHERS = 256
@@ -13,9 +13,10 @@ OTHERS = 256
 
 def needed_files(settings: Settings) -> int:
     """Return the files that are open when all limits of connections are reached."""
-    handshakes = MAX_HANDSHAKES * sum(listener.tls == "implicit" for listener in settings.listeners)
+    accepting = sum(listener.tls == "implicit" or listener.proxy_protocol for listener in settings.listeners)
+    beginnings = MAX_BEGINNINGS * (accepting + settings.tracker.proxy_protocol)
     tracker = Limits().connections if settings.tracker.address else 0
-    return settings.smtp.max_connections + handshakes + tracker + settings.delivery.max_connections + OTHERS
+    return settings.smtp.max_connections + beginnings + tracker + settings.delivery.max_connections + OTHERS
 
 
 def possible_connections(wanted: int, settings: Settings) -> int:

@@ -11,6 +11,7 @@ from pathlib import Path
 from relay.config.errors import Problem
 from relay.config.settings import Settings
 from relay.config.toml_positions import KeyPath
+from relay.config.values import Listening
 from relay.domains.key_files import TRACKER_KEY_FILE, read_keys, read_tracker_key_file
 from relay.dsn.bounce_rules import RulesError
 from relay.dsn.rules_file import load_bounce_rules
@@ -79,12 +80,13 @@ def find_address_faults(settings: Settings, own_ports: Collection[int] | None) -
 
 def _listening_addresses(settings: Settings) -> Iterator[tuple[KeyPath, Address]]:
     """Yield key and address of everything that listens on TCP."""
-    for index, listener in enumerate(settings.listeners):
-        yield ("listener", index, "address"), (listener.host, listener.port)
-    for name in ("tracker", "admin", "metrics"):
-        section = getattr(settings, name)
+    sections: list[tuple[KeyPath, Listening]] = [
+        (("listener", index, "address"), listener) for index, listener in enumerate(settings.listeners)
+    ]
+    sections += (((name, "address"), getattr(settings, name)) for name in ("tracker", "admin", "metrics"))
+    for path, section in sections:
         if section.address:
-            yield (name, "address"), (section.host, section.port)
+            yield from ((path, (host, section.port)) for host in settings.hosts_of(section))
 
 
 def _bind_error(

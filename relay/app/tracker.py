@@ -56,9 +56,14 @@ class TrackerApp:
         self._stack.push_async_callback(supervisor.stop)
 
         tracker = Tracker(
-            lambda: keyring, sink, trusted_proxies=settings.tracker.trusted_proxies, blocks=lambda: file.blocks
+            lambda: keyring,
+            sink,
+            trusted_proxies=settings.tracker.trusted_proxies,
+            proxy_protocol=settings.tracker.proxy_protocol,
+            blocks=lambda: file.blocks,
+            log=self.log,
         )
-        await tracker.start(settings.tracker.host, settings.tracker.port)
+        await tracker.start(settings.hosts_of(settings.tracker), settings.tracker.port)
         self._stack.push_async_callback(tracker.stop)
         return tracker
 

@@ -4,19 +4,15 @@ Pure functions of the settings. `find_errors` yields problems that make a config
 those that do not.
 """
 
-from collections.abc import Iterator, Sequence
-from ipaddress import ip_address
-from urllib.parse import urlsplit
+from collections.abc import Iterator
 
 from relay.config.errors import Problem, closest
-from relay.config.settings import Defaults, Identity, Listener, Settings
+from relay.config.listener_checks import duplicate_names, find_listener_errors, find_listener_warnings, is_loopback
+from relay.config.settings import Defaults, Identity, Settings
 from relay.config.sites import shipped_sites
 from relay.config.toml_positions import KeyPath
 from relay.mail.canonical_address import domain_of
 from relay.mail.lane import DIRECT
-
-_SHORTEST_PREFIX_V4, _SHORTEST_PREFIX_V6 = 8, 16
-"""Bits. A shorter prefix covers so much of the internet that relaying for it is an open relay."""
 
 SHORTEST_SECRET = 16
 """Characters of the dashboard's secret, at least."""
@@ -32,7 +28,7 @@ _WITHOUT_CAMPAIGN_PROVIDER = ("has no effect: there is no campaign_provider", "c
 
 def find_errors(settings: Settings) -> Iterator[Problem]:
     """Yield the problems that make these settings unusable."""
-    yield from _listeners(settings)
+    yield from find_listener_errors(settings)
     yield from _providers(settings)
     yield from _provider_names(settings)
     yield from _sites(settings)
@@ -51,23 +47,17 @@ def find_errors(settings: Settings) -> Iterator[Problem]:
 
 def find_warnings(settings: Settings) -> Iterator[Problem]:
     """Yield settings that are allowed but probably a mistake."""
-    for index, listener in enumerate(settings.listeners):
-        yield from _listener_warnings(settings, ("listener", index), listener)
+    yield from find_listener_warnings(settings)
     for index, provider in enumerate(settings.providers):
-        if provider.username and provider.tls == "none" and not _is_loopback(provider.host):
+        if provider.username and provider.tls == "none" and not is_loopback(provider.host):
             path = ("provider", index, "tls")
             yield Problem(path, "the password is sent in clear text", '"starttls" or "implicit"')
 
     yield from _site_warnings(settings)
-    if settings.admin.address and not _is_loopback(settings.admin.host):
+    if settings.admin.address and not is_loopback(settings.admin.host):
         yield Problem(("admin", "address"), "the secret is sent in clear text unless a proxy adds TLS")
     if settings.queue.delay_notice >= settings.queue.lifetime:
         yield Problem(("queue", "delay_notice"), "is never sent: the message expires first")
-    if (host := urlsplit(settings.tracker.base_url).hostname) in ("0.0.0.0", "::"):  # noqa: S104
-        yield Problem(
-            ("tracker", "base_url"), f"no reader can reach {host}", "the URL under which readers reach the tracker"
-        )
-
     yield from _campaign_warnings(settings)
     for address, identity in settings.identities.items():
         yield from _reply_warnings(settings, ("identities", address), identity)
@@ -108,41 +98,6 @@ def _reply_warnings(settings: Settings, path: KeyPath, identity: Identity) -> It
             yield Problem((*path, "forward_to", index), problem, "an address of a mailbox")
 
 
-def _listeners(settings: Settings) -> Iterator[Problem]:
-    yield from _duplicate_names("listener", [listener.name for listener in settings.listeners])
-    in_use: dict[tuple[str, int], str] = {}
-    for index, listener in enumerate(settings.listeners):
-        path: KeyPath = ("listener", index)
-        if listener.tls != "none" and listener.certificate is None:
-            yield Problem((*path, "certificate"), f'is missing: tls = "{listener.tls}" needs it', "a PEM file")
-        if listener.kind == "submission":
-            yield from _open_relay(path, listener)
-        yield from _address_conflict(in_use, (*path, "address"), listener.host, listener.port)
-    yield from _reserved_connections(settings)
-
-    for section in ("tracker", "admin", "metrics"):
-        listening = getattr(settings, section)
-        if listening.address:
-            yield from _address_conflict(in_use, (section, "address"), listening.host, listening.port)
-
-
-def _duplicate_names(table: str, names: Sequence[str]) -> Iterator[Problem]:
-    """Yield the tables of an array whose name an earlier one has."""
-    for index, name in enumerate(names):
-        if (first := names.index(name)) < index:
-            yield Problem((table, index, "name"), f'"{name}" is the name of {table} {first + 1} too', "a name for each")
-
-
-def _reserved_connections(settings: Settings) -> Iterator[Problem]:
-    most, left = settings.smtp.max_connections, settings.smtp.max_connections
-    for index, listener in enumerate(settings.listeners):
-        if listener.reserved_connections > left:
-            problem = f"{listener.reserved_connections} are more than the {left} that remain of smtp.max_connections"
-            allowed = f"0 to {left}, or a larger smtp.max_connections than {most}"
-            yield Problem(("listener", index, "reserved_connections"), problem, allowed)
-        left = max(left - listener.reserved_connections, 0)
-
-
 def _dashboard(settings: Settings) -> Iterator[Problem]:
     admin, secret = settings.admin, settings.admin.secret.get_secret_value()
     if secret and len(secret) < SHORTEST_SECRET:
@@ -150,45 +105,16 @@ def _dashboard(settings: Settings) -> Iterator[Problem]:
         yield Problem(
             ("admin", "secret"), problem, f"at least {SHORTEST_SECRET}, for example from `openssl rand -base64 24`"
         )
-    if admin.address and not secret and not _is_loopback(admin.host):
+    if admin.address and not secret and not is_loopback(admin.host):
         problem = f"{admin.address} exposes all mail to every client that can connect"
         yield Problem(
             ("admin", "address"), problem, 'a loopback address such as "127.0.0.1:8026", or admin.secret as well'
         )
 
 
-def _address_conflict(in_use: dict[tuple[str, int], str], path: KeyPath, host: str, port: int) -> Iterator[Problem]:
-    """Add an address to those in use and yield a problem if it is one already; port 0 is always free."""
-    owner = " ".join(str(part + 1) if isinstance(part, int) else part for part in path[:-1])
-    if port and (host, port) in in_use:
-        yield Problem(path, f"{in_use[host, port]} listens there already", "an address for each")
-    in_use.setdefault((host, port), owner)
-
-
-def _open_relay(path: KeyPath, listener: Listener) -> Iterator[Problem]:
-    if _is_loopback(listener.host):
-        return
-    for index, network in enumerate(listener.allow_networks):
-        if network.prefixlen < (_SHORTEST_PREFIX_V4 if network.version == 4 else _SHORTEST_PREFIX_V6):
-            problem = f"{network} would make {listener.address} an open relay: any client could send to any address"
-            yield Problem((*path, "allow_networks", index), problem, "the networks of your applications")
-
-
-def _listener_warnings(settings: Settings, path: KeyPath, listener: Listener) -> Iterator[Problem]:
-    if listener.kind == "inbound":
-        return
-    if listener.auth == "required" and not settings.credentials:
-        yield Problem((*path, "auth"), "no client can send: there are no [credentials]")
-    elif listener.auth == "required" and listener.tls == "none" and not _is_loopback(listener.host):
-        problem = "AUTH is offered only under TLS or to loopback clients, and this listener has no TLS"
-        yield Problem((*path, "auth"), problem, 'tls = "starttls" or "implicit"')
-    if listener.tls == "none" and (listener.certificate or listener.key):
-        yield Problem((*path, "tls"), 'is "none", so the certificate is not used', '"starttls" or "implicit"')
-
-
 def _providers(settings: Settings) -> Iterator[Problem]:
     names = [provider.name for provider in settings.providers]
-    yield from _duplicate_names("provider", names)
+    yield from duplicate_names("provider", names)
     for index, provider in enumerate(settings.providers):
         path: KeyPath = ("provider", index)
         if provider.name == DIRECT:
@@ -202,7 +128,7 @@ def _providers(settings: Settings) -> Iterator[Problem]:
 
 
 def _sites(settings: Settings) -> Iterator[Problem]:
-    yield from _duplicate_names("site", [site.name for site in settings.sites])
+    yield from duplicate_names("site", [site.name for site in settings.sites])
     shipped = [site.name for site in shipped_sites()]
     for index, site in enumerate(settings.sites):
         if not site.mx and site.name not in shipped:
@@ -312,10 +238,3 @@ def _bounce_address_warnings(settings: Settings) -> Iterator[Problem]:
         yield Problem(path, problem, "an address of a mailbox")
     if all(one.return_path for one in (settings.defaults, *settings.senders.domains.values())):
         yield Problem(path, "is not used: all mail has a signed address at its return_path", "one of them")
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"

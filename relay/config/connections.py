@@ -27,6 +27,7 @@ from relay.config.values import (
     Section,
     Text,
 )
+from relay.networks import is_in
 
 Tls = Literal["none", "starttls", "implicit"]
 
@@ -47,12 +48,12 @@ class Listener(Listening):
     auth: Literal["optional", "required"] = "optional"
     allow_networks: tuple[Network, ...] = LOOPBACK
     reserved_connections: Count = 0
+    proxy_protocol: Flag = False
+    trusted_proxies: tuple[Network, ...] = ()
 
     def allows(self, client: str) -> bool:
         """Whether a client, by its IP address, may send without AUTH."""
-        address = ip_address(client)
-        networks = self.allow_networks if self.kind == "submission" and self.auth == "optional" else ()
-        return any(address in network for network in networks if network.version == address.version)
+        return self.kind == "submission" and self.auth == "optional" and is_in(client, self.allow_networks)
 
 
 class Smtp(Section):

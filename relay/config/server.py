@@ -110,6 +110,7 @@ class Tracker(Listening):
     base_url: BaseUrl = Field(default_factory=lambda data: f"http://{a}" if (a := data.get("address")) else "")
     keys: Annotated[tuple[SecretStr, ...], FROM_FILE, AfterValidator(_tracker_keys)] = ()
     trusted_proxies: tuple[Network, ...] = ()
+    proxy_protocol: Flag = False
     guard: Flag = True
 
 

@@ -50,7 +50,7 @@ class Session:
     """Name of the listener in the config."""
     kind: ListenerKind
     client: str
-    """IP address, without port or brackets."""
+    """IP address, without port or brackets; an IPv4-mapped one as IPv4."""
     helo: str = ""
     extended: bool = False
     """Whether it greeted with EHLO."""
@@ -58,6 +58,8 @@ class Session:
     """Protocol and cipher, "" in clear text."""
     credential: str = ""
     """Name of the credential it authenticated with."""
+    client_known: bool = True
+    """False if `client` is a proxy that named no client (`relay.proxy_protocol`): its address proves nothing."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ def refuse_relaying(settings: Settings, session: Session) -> Reply | None:
     if listener.auth == "required":
         return Reply(530, "5.7.0", "Authentication required")
 
-    if listener.allows(session.client):
+    if session.client_known and listener.allows(session.client):
         return None
     if settings.credentials:
         return Reply(530, "5.7.0", "Authentication required: this address may not relay without it")

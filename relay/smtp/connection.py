@@ -5,12 +5,14 @@ import math
 import traceback
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
-from ipaddress import IPv6Address, ip_address
+from ipaddress import ip_address
 
 from relay.mail.dot_stuffing import LineEndDecoder
 from relay.mail.reply import Reply
 from relay.mail.smtp_command import CommandLine, parse_line
 from relay.mail.transaction import Envelope, Session, network_of
+from relay.networks import plain_address
+from relay.proxy_protocol import ProxyHeader
 from relay.smtp.body import Body
 from relay.smtp.context import ListenerContext
 from relay.smtp.stream import ClientDisconnected, SmtpStream, TlsHandshakeError
@@ -52,8 +54,13 @@ class Connection(SmtpStream):
     """A connection. The commands use its public attributes; decisions depend on `client_session`."""
 
     def __init__(
-        self, service: ListenerContext, commands: "Mapping[str, Command]", connections: "set[Connection]"
+        self,
+        service: ListenerContext,
+        commands: "Mapping[str, Command]",
+        connections: "set[Connection]",
+        header: ProxyHeader | None = None,
     ) -> None:
+        """`header` is the PROXY header in front of the connection, None if there is none."""
         super().__init__()
         self.service = service
         self.client_session = Session(service.listener.name, service.listener.kind, "")
@@ -66,6 +73,7 @@ class Connection(SmtpStream):
         """False while content is read, which must not be executed as commands."""
         self._commands = commands
         self._connections = connections
+        self._header = header
         self._waits_for_command = False
         self._verb = ""
         self._logged: Reply | None = None
@@ -79,12 +87,11 @@ class Connection(SmtpStream):
         """Start the session; with implicit TLS after the handshake."""
         super().connection_made(transport)
         peer = transport.get_extra_info("peername") or (_UNKNOWN_CLIENT,)
-        address = ip_address(str(peer[0]).partition("%")[0])
-        if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
-            address = address.ipv4_mapped
-        self.loopback = address.is_loopback
-        self.client_session = replace(self.client_session, client=str(address), tls=self.tls)
-        self._is_allowed = self.service.listener.allows(str(address))
+        is_known = self._header is None or bool(self._header.client)
+        client = (self._header.client if self._header else "") or plain_address(str(peer[0])) or _UNKNOWN_CLIENT
+        self.loopback = is_known and ip_address(client).is_loopback
+        self.client_session = replace(self.client_session, client=client, client_known=is_known, tls=self.tls)
+        self._is_allowed = is_known and self.service.listener.allows(client)
         self._connections.add(self)
 
     def connection_lost(self, error: Exception | None) -> None:

@@ -12,6 +12,7 @@ import ssl
 import aiosmtpd
 from aiosmtpd.smtp import SMTP
 
+from relay.acceptor import TLS_HANDSHAKE_TIME
 from relay.mail.reply import Reply
 
 _REQUIRED_METHODS = ("_handle_client", "_cb_client_connected", "_create_session", "_set_rset_state", "_reset_timeout")
@@ -29,8 +30,6 @@ if _missing:
 # The log of aiosmtpd repeats client input, with control characters and secrets.
 logging.getLogger("mail.log").setLevel(logging.CRITICAL)
 
-TLS_HANDSHAKE_TIME = 30.0
-"""Seconds for a TLS handshake."""
 
 _CLOSING_TIME = 10.0
 """Seconds to send the last reply before the connection is aborted."""

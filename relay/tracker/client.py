@@ -6,13 +6,12 @@ Requests of machines and of proxies are recorded with the reason, so that report
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv6Address
 
 from relay.events.event import Kind
-from relay.tracker.forwarded import hop_address, hops_of, plain_address
+from relay.networks import Network, is_in, plain_address
+from relay.tracker.forwarded import hop_address, hops_of
 from relay.tracker.user_agents import Requester, known_client
-
-Network = IPv4Network | IPv6Network
 
 MAX_USER_AGENT = 512
 """Characters of a user agent that are recorded, at most."""
@@ -62,7 +61,7 @@ def client_address(peer: str, forwarded_for: str, trusted: Sequence[Network]) ->
     """
     address = plain_address(peer) or peer
     for hop in reversed(hops_of(forwarded_for)):
-        if not is_trusted(address, trusted):
+        if not is_in(address, trusted):
             return address
         found = hop_address(hop)
         if found is None:
@@ -71,26 +70,11 @@ def client_address(peer: str, forwarded_for: str, trusted: Sequence[Network]) ->
     return address
 
 
-def is_trusted(address: str, trusted: Sequence[Network]) -> bool:
-    """Return True if the address is in a trusted network."""
-    if not trusted:
-        return False
-    try:
-        client = ip_address(address)
-    except ValueError:
-        return False
-    client = getattr(client, "ipv4_mapped", None) or client
-    return any(client.version == network.version and client in network for network in trusted)
-
-
 def client_group(client: str) -> str:
     """Return the key of a client: its IPv4 address, or the /64 of an IPv6 subscriber (RFC 6177)."""
     if ":" not in client:
         return client
-    try:
-        address = ip_address(client.partition("%")[0])
-    except ValueError:
-        return client
-    if not isinstance(address, IPv6Address):
-        return client
-    return str(address.ipv4_mapped or IPv6Address(int(address) >> 64 << 64))
+    plain = plain_address(client)
+    if plain is None or ":" not in plain:
+        return plain or client
+    return str(IPv6Address(int(IPv6Address(plain)) >> 64 << 64))

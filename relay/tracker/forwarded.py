@@ -1,7 +1,8 @@
 """The addresses that HTTP proxies add to a request: X-Forwarded-For, Forwarded (RFC 7239). Pure functions."""
 
 import re
-from ipaddress import ip_address
+
+from relay.networks import plain_address
 
 _QUOTED = re.compile(r'"(?:[^"\\]++|\\.)*+("?)', re.DOTALL)
 """A quoted string; its group is empty if it does not end. One that does not end is matched once, in linear time."""
@@ -58,12 +59,3 @@ def hop_address(hop: str) -> str | None:
     if found := _BRACKETS.fullmatch(text) or _IPV4_PORT.fullmatch(text):
         text = found[1]
     return plain_address(text)
-
-
-def plain_address(text: str) -> str | None:
-    """Return an address in its usual form, an IPv4-mapped one (RFC 4291 section 2.5.5.2) as IPv4; None for others."""
-    try:
-        address = ip_address(text.partition("%")[0])
-    except ValueError:
-        return None
-    return str(getattr(address, "ipv4_mapped", None) or address)

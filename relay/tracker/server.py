@@ -17,6 +17,7 @@ from typing import Any
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 
+from relay.proxy_protocol import ProxyHeader
 from relay.tracker.client import client_group
 from relay.tracker.fast_path import PixelFastPath
 from relay.tracker.responses import plain
@@ -110,7 +111,8 @@ class Connection(web.RequestHandler):
 
     __slots__ = ("_answer_timeout", "_fast_path", "_socket", "_table", "_unanswered", "client", "group", "pending")
 
-    def __init__(self, server: "Server", **options: Any) -> None:
+    def __init__(self, server: "Server", header: ProxyHeader | None, **options: Any) -> None:
+        """`header` is the PROXY header in front of the connection, None if there is none."""
         super().__init__(server, **options)
         self._table = server.table
         self._fast_path: PixelFastPath | None = server.fast_path
@@ -118,7 +120,7 @@ class Connection(web.RequestHandler):
         self._answer_timeout = server.limits.answer_timeout
         self._unanswered = 0
         self._socket: asyncio.Transport | None = None
-        self.client = ""
+        self.client = header.client if header is not None else ""
         self.group = ""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -126,7 +128,7 @@ class Connection(web.RequestHandler):
         super().connection_made(transport)
         self._socket = self.transport
         peer = transport.get_extra_info("peername")
-        self.client = str(peer[0]) if isinstance(peer, tuple) else ""
+        self.client = self.client or (str(peer[0]) if isinstance(peer, tuple) else "")
         self.group = client_group(self.client)
         self._table.add(self, self._loop.time())
 
@@ -228,6 +230,6 @@ class Server(web.Server):
         self.limits = limits
         self.table = ConnectionTable(limits, trusted)
 
-    def __call__(self) -> Connection:
-        """Return the protocol of a new connection."""
-        return Connection(self, loop=self._loop, **self._kwargs)
+    def __call__(self, header: ProxyHeader | None = None) -> Connection:
+        """Return the protocol of a new connection, which had this PROXY header."""
+        return Connection(self, header, loop=self._loop, **self._kwargs)

@@ -146,7 +146,7 @@ async def serve(tmp_path: Path) -> AsyncIterator[Serve]:
         sink = EventSink(store, spool or Spool(tmp_path), lambda events: None, gather=0.0, retry=0.02)
         await sink.start()
         tracker = Tracker(lambda: keys[0], sink, checks=lambda: checks, clock=lambda: NOW, **options)
-        await tracker.start("127.0.0.1", 0)
+        await tracker.start(("127.0.0.1",), 0)
         started.append(Served(tracker, sink, store, tmp_path, keys, checks))
         return started[-1]
 
@@ -615,6 +615,42 @@ async def test_a_trusted_proxy_has_no_connection_limit(serve: Serve) -> None:
     await until(lambda: served.tracker.connections == 10)
 
 
+PROXY_HEADER = b"PROXY TCP4 203.0.113.9 192.0.2.1 56324 80\r\n"
+
+
+async def test_with_proxy_protocol_the_client_is_in_its_header(serve: Serve) -> None:
+    served = await serve(trusted_proxies=[ip_network("127.0.0.1")], proxy_protocol=True)
+    for target in (OPEN, CLICK):
+        request = f"GET {target} HTTP/1.1\r\nHost: t.example\r\nX-Forwarded-For: 6.6.6.6\r\n\r\n".encode()
+        assert (await served.exchange(PROXY_HEADER + request)).status < 400
+    assert [event.data["client"] for event in await served.events(2)] == ["203.0.113.9"] * 2
+
+
+async def test_an_http_proxy_behind_the_header_is_read_if_it_is_trusted(serve: Serve) -> None:
+    networks = [ip_network("127.0.0.1"), ip_network("203.0.113.0/24")]
+    served = await serve(trusted_proxies=networks, proxy_protocol=True)
+    request = f"GET {OPEN} HTTP/1.1\r\nHost: t.example\r\nX-Forwarded-For: 6.6.6.6\r\n\r\n".encode()
+    await served.exchange(PROXY_HEADER + request)
+    assert [event.data["client"] for event in await served.events(1)] == ["6.6.6.6"]
+
+
+@pytest.mark.parametrize("data", [b"GET / HTTP/1.1\r\nHost: t.example\r\n\r\n", PROXY_HEADER[1:]])
+async def test_with_proxy_protocol_a_connection_without_a_header_is_closed(serve: Serve, data: bytes) -> None:
+    lines: list[dict[str, object]] = []
+    served = await serve(
+        trusted_proxies=[ip_network("127.0.0.1")],
+        proxy_protocol=True,
+        log=lambda name, **fields: lines.append({"name": name, **fields}),
+    )
+    reader, writer = await served.connect()
+    writer.write(data)
+    async with asyncio.timeout(PATIENCE):
+        assert await was_cut(reader)
+    ((line),) = lines
+    assert (line["name"], line["client"], line["listener"]) == ("proxy.refused", "127.0.0.1", "tracker")
+    assert served.tracker.connections == 0
+
+
 async def test_a_blocked_link_answers_410_with_a_page_and_its_story_says_so(serve: Serve) -> None:
     blocks = [LinkBlocks()]
     served = await serve(blocks=lambda: blocks[0])
@@ -690,5 +726,5 @@ async def test_stopping_ends_idle_connections_and_frees_the_port(serve: Serve) -
         assert await reader.read() == b""
     with pytest.raises(ConnectionRefusedError):
         await asyncio.open_connection("127.0.0.1", port)
-    await served.tracker.start("127.0.0.1", port)
+    await served.tracker.start(("127.0.0.1",), port)
     assert (await served.ask(CLICK)).status == 302

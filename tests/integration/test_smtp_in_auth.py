@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import trustme
 
+from relay import acceptor
 from relay.config.settings import Listener, Settings
-from relay.smtp import tls_listener
 from relay.smtp_in import SmtpServer, tls_context
 from tests.integration.uvloop_run import run
 from tests.servers.smtp_in_side import Client, RecordingHandler, Side, base64, serving
@@ -113,14 +113,14 @@ async def over_implicit_tls_beside_silent_clients(
 async def test_clients_without_a_handshake_give_way_to_others(
     tmp_path: Path, server_context: ssl.SSLContext, client_context: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tls_listener, "MAX_HANDSHAKES", 2)
+    monkeypatch.setattr(acceptor, "MAX_BEGINNINGS", 2)
     await over_implicit_tls_beside_silent_clients(tmp_path, server_context, client_context)
 
 
 def test_implicit_tls_under_uvloop(
     tmp_path: Path, server_context: ssl.SSLContext, client_context: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tls_listener, "MAX_HANDSHAKES", 2)
+    monkeypatch.setattr(acceptor, "MAX_BEGINNINGS", 2)
     run(over_implicit_tls_beside_silent_clients(tmp_path, server_context, client_context))
 
 

@@ -28,7 +28,7 @@ async def title(folder: Path, find: FindSubscription | None, method: str = "GET"
     sink = EventSink(None, Spool(folder), lambda events: None)
     await sink.start()
     tracker = Tracker(lambda: RING, sink, subscription=find)
-    await tracker.start("127.0.0.1", 0)
+    await tracker.start(("127.0.0.1",), 0)
     try:
         async with (
             aiohttp.ClientSession(f"http://127.0.0.1:{tracker.port}") as client,

@@ -96,7 +96,7 @@ async def serving(folder: Path, settings: Settings = SETTINGS) -> AsyncIterator[
     sink = EventSink(None, Spool(folder / "spool"), lambda events: None)
     trusted = [ip_network("127.0.0.0/8")]
     tracker = Tracker(lambda: RING, sink, trusted_proxies=trusted, clock=lambda: opened.now, verification=side.owner)
-    await tracker.start("127.0.0.1", 0)
+    await tracker.start(("127.0.0.1",), 0)
     sending = asyncio.create_task(side.owner.run())
     try:
         async with aiohttp.ClientSession(f"http://127.0.0.1:{tracker.port}") as session:
@@ -350,7 +350,7 @@ class TestPage:
 
 async def test_a_standalone_tracker_asks_for_the_code(tmp_path: Path) -> None:
     tracker = Tracker(lambda: RING, EventSink(None, Spool(tmp_path / "spool"), lambda events: None))
-    await tracker.start("127.0.0.1", 0)
+    await tracker.start(("127.0.0.1",), 0)
     path = f"/v/{sign_token(RING, Token(Kind.VERIFY, '0ABCDFGHJKLMNP', 0))}"
     try:
         async with aiohttp.ClientSession(f"http://127.0.0.1:{tracker.port}") as session:

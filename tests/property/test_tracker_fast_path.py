@@ -89,7 +89,7 @@ async def exchange(pieces: Sequence[Piece], trusted: Sequence[str], *, fast: boo
         clock=lambda: 1_764_000_000.5,
         pixel_delay=lambda: pixel_delay,
     )
-    await tracker.start("127.0.0.1", 0)
+    await tracker.start(("127.0.0.1",), 0)
     assert tracker._server is not None
     connection = tracker._server()
     if not fast:
@@ -280,7 +280,7 @@ def test_the_fast_path_is_used_and_its_date_is_that_of_the_clock() -> None:
 
     async def run() -> None:
         tracker = Tracker(lambda: KEYS, Sink(), clock=lambda: 1_764_000_000.5)  # type: ignore[arg-type]
-        await tracker.start("127.0.0.1", 0)
+        await tracker.start(("127.0.0.1",), 0)
         assert tracker._server is not None
         connection, transport = tracker._server(), MemoryTransport()
         connection.connection_made(transport)

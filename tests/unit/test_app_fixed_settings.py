@@ -31,6 +31,7 @@ def _after(tables: dict[str, Any]) -> tuple[Settings, tuple[str, ...]]:
         ({"log": {"level": "debug"}, "metrics": {"address": "127.0.0.1:2"}}, ("log", "metrics")),
         ({"listener": [{**LISTENER, "auth": "required", "allow_networks": []}]}, ()),
         ({"listener": [{**LISTENER, "address": "127.0.0.1:26"}]}, ("listener",)),
+        ({"listener": [{**LISTENER, "proxy_protocol": True, "trusted_proxies": ["10.0.0.1"]}]}, ("listener",)),
         ({"listener": [{**LISTENER, "name": "other"}]}, ("listener",)),
         ({"listener": [{**LISTENER, "tls": "implicit", "certificate": "/c.pem"}]}, ("listener",)),
         ({"queue": {"lifetime": "1h"}, "smtp": {"max_errors": 3}}, ()),
@@ -64,7 +65,7 @@ def test_each_key_of_what_is_partly_fixed_is_known_to_change_or_not() -> None:
     for section, names in FIXED_KEYS.items():
         assert changing[section] | set(names) == set(type(getattr(STARTED, section)).model_fields)
     assert set(type(STARTED.listeners[0]).model_fields) == {
-        *("name", "kind", "address", "tls", "reserved_connections"),
+        *("name", "kind", "address", "tls", "reserved_connections", "proxy_protocol", "trusted_proxies"),
         *("certificate", "key", "auth", "allow_networks"),
     }
 

@@ -152,6 +152,25 @@ def test_listeners_that_are_no_open_relay() -> None:
         assert _errors({"listener": [listener]}) == []
 
 
+_PROXIED = {"proxy_protocol": True, "trusted_proxies": ["10.0.0.1"]}
+
+
+def test_a_proxy_makes_an_open_relay_of_a_listener_on_loopback() -> None:
+    (message,) = _errors({"listener": [_listener(allow_networks=["0.0.0.0/0"], **_PROXIED)]})
+    assert message.startswith("listener[0].allow_networks[0]: 0.0.0.0/0 would make 127.0.0.1:2525 an open relay")
+
+
+@pytest.mark.parametrize("kind", ["submission", "inbound"])
+def test_proxies_are_named_and_are_not_the_internet(kind: str) -> None:
+    for section in ({"listener": [_listener(kind=kind, proxy_protocol=True)]}, {"tracker": {"proxy_protocol": True}}):
+        (message,) = _errors(section)
+        assert message.endswith("trusted_proxies: is missing: with proxy_protocol only these may connect")
+    wide = {"address": "0.0.0.0:2525", "proxy_protocol": True, "trusted_proxies": ["10.0.0.1", "0.0.0.0/0"]}
+    assert _errors({"listener": [_listener(kind=kind, **wide)]}) == [
+        "listener[0].trusted_proxies[1]: 0.0.0.0/0 would let any client pretend any address"
+    ]
+
+
 def test_port_0_is_always_free() -> None:
     assert _errors({"listener": [_listener(address="[::1]:0"), _listener(name="b", address="[::1]:0")]}) == []
 
@@ -170,6 +189,14 @@ def test_port_0_is_always_free() -> None:
         ),
         ({"queue": {"delay_notice": "80h"}}, "queue.delay_notice: is never sent: the message expires first"),
         ({"tracker": {"address": "0.0.0.0:80"}}, "tracker.base_url: no reader can reach 0.0.0.0"),
+        (
+            {"tracker": {"address": "192.0.2.1:80", "proxy_protocol": True, "trusted_proxies": ["10.0.0.1"]}},
+            "tracker.base_url: is the tracker itself, which answers through the proxy only",
+        ),
+        (
+            {"listener": [_listener(trusted_proxies=["10.0.0.1"])]},
+            "listener[0].trusted_proxies: has no effect without proxy_protocol",
+        ),
         (
             {"domains": {"a.test": {"return_path": "b.a.test"}}},
             'domains."a.test".return_path: no [[listener]] of kind "inbound" receives mail for it',

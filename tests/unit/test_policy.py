@@ -1,5 +1,6 @@
 """Policy: who may send what, and which way it goes."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -164,6 +165,11 @@ class TestMayRelay:
         assert str(refuse_relaying(settings(), session("192.0.2.1"))).startswith(
             "550 5.7.1 Relaying denied: 192.0.2.1 is not"
         )
+
+    def test_a_proxy_that_names_no_client_may_not_by_its_own_address(self) -> None:
+        unknown = replace(session(), client_known=False)
+        assert str(refuse_relaying(settings(), unknown)).startswith("550 5.7.1 ")
+        assert refuse_relaying(settings(credentials=CREDENTIALS), replace(unknown, credential="app1")) is None
 
     def test_with_credentials_around_others_are_told_to_log_in(self) -> None:
         assert str(refuse_relaying(settings(credentials=CREDENTIALS), session("192.0.2.1"))).startswith("530 5.7.0")

@@ -1,0 +1,170 @@
+"""Accepts connections that begin with something else than their protocol: a PROXY header, a TLS handshake, or both.
+
+The number of connections in these beginnings is limited. `loop.create_server` with TLS makes no connection before the
+end of the handshake: clients that connect and send nothing would then be counted nowhere, and use up the file
+descriptors of the process.
+"""
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any, Self
+
+from relay.networks import Network, is_in, plain_address
+from relay.proxy_protocol import ProxyHeader, ProxyHeaderError, octets_missing, parse_proxy_header
+
+MAX_BEGINNINGS = 200
+"""Connections of one listener in their header or TLS handshake, at most. For a new one the oldest is closed."""
+
+TLS_HANDSHAKE_TIME = 30.0
+"""Seconds for a TLS handshake."""
+
+PROXY_HEADER_TIME = 5.0
+"""Seconds for a PROXY header; a proxy sends it at once."""
+
+BACKLOG = 1024
+"""Connections that the system keeps until they are accepted."""
+
+_ACCEPT_RETRY = 1.0
+"""Seconds until the next attempt after the system had no resources for a connection."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beginning:
+    """What connections begin with, in this order."""
+
+    proxies: tuple[Network, ...] | None = None
+    """Networks of the proxies, which send a PROXY header; None if connections have none."""
+
+    tls: ssl.SSLContext | None = None
+
+
+Make = Callable[[ProxyHeader | None], asyncio.BaseProtocol]
+"""Makes the protocol of a connection that had this header, None without one."""
+
+Failed = Callable[[str, ssl.SSLError | ProxyHeaderError], None]
+"""Is called with the address of the client, else of the peer, when a connection was closed in its beginning."""
+
+
+class Acceptor:
+    """Serves the beginnings of the connections to listening sockets, then makes their protocols."""
+
+    def __init__(self, listening: Sequence[socket.socket], beginning: Beginning, make: Make, failed: Failed) -> None:
+        """Use `open`."""
+        self.sockets = listening
+        self._beginning = beginning
+        self._make = make
+        self._failed = failed
+        self._beginnings: dict[asyncio.Task[None], None] = {}
+        self._accepting = [asyncio.create_task(self._accept(one), name="accept") for one in listening]
+
+    @classmethod
+    async def open(cls, hosts: Sequence[str], port: int, beginning: Beginning, make: Make, failed: Failed) -> Self:
+        """Listen at all addresses of the hosts. Raises OSError if one is not available."""
+        loop = asyncio.get_running_loop()
+        with ExitStack() as on_failure:
+            listening = [
+                on_failure.enter_context(_listen(family, address))
+                for host in hosts
+                for family, _, _, _, address in await loop.getaddrinfo(
+                    host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+                )
+            ]
+            on_failure.pop_all()
+        return cls(listening, beginning, make, failed)
+
+    def close(self) -> None:
+        """Stop listening, and close the connections in their beginnings."""
+        for task in (*self._accepting, *self._beginnings):
+            task.cancel()
+
+    async def wait_closed(self) -> None:
+        """Wait until all is closed."""
+        await asyncio.gather(*self._accepting, *self._beginnings, return_exceptions=True)
+        for listening in self.sockets:
+            listening.close()  # A task that was cancelled before its first step has closed nothing.
+
+    async def _accept(self, listening: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        with listening:
+            while True:
+                try:
+                    client, address = await loop.sock_accept(listening)
+                except ConnectionError:
+                    continue
+                except OSError:
+                    await asyncio.sleep(_ACCEPT_RETRY)
+                    continue
+                self._begin(client, plain_address(str(address[0])) or str(address[0]))
+
+    def _begin(self, client: socket.socket, peer: str) -> None:
+        if len(self._beginnings) >= MAX_BEGINNINGS:
+            oldest = next(iter(self._beginnings))
+            self._beginnings.pop(oldest)
+            oldest.cancel()
+        task = asyncio.create_task(self._serve_beginning(client, peer), name="beginning of a connection")
+        self._beginnings[task] = None
+        task.add_done_callback(self._ended)
+
+    async def _serve_beginning(self, client: socket.socket, peer: str) -> None:
+        tls, header, address = self._beginning.tls, None, peer
+        try:
+            if self._beginning.proxies is not None:
+                header = await _proxy_header(client, peer, self._beginning.proxies)
+                address = header.client or peer
+            await asyncio.get_running_loop().connect_accepted_socket(
+                lambda: self._make(header),
+                client,
+                ssl=tls,
+                ssl_handshake_timeout=None if tls is None else TLS_HANDSHAKE_TIME,
+            )
+        except (ssl.SSLError, ProxyHeaderError) as error:
+            self._failed(address, error)
+        except OSError:
+            return  # The client is gone, or is too slow; the transport has closed the socket.
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._beginnings.pop(task, None)
+
+
+async def _proxy_header(client: socket.socket, peer: str, proxies: Sequence[Network]) -> ProxyHeader:
+    """Read the PROXY header, and nothing beyond it. Closes the socket if it raises ProxyHeaderError or OSError."""
+    with ExitStack() as on_failure:
+        on_failure.callback(client.close)
+        if not is_in(peer, proxies):
+            raise ProxyHeaderError("the peer is not in trusted_proxies")
+        try:
+            async with asyncio.timeout(PROXY_HEADER_TIME):
+                header = parse_proxy_header(await _read_header(client))
+        except TimeoutError:
+            raise ProxyHeaderError(f"no whole PROXY header within {PROXY_HEADER_TIME:.0f} seconds") from None
+        on_failure.pop_all()
+    return header
+
+
+async def _read_header(client: socket.socket) -> bytes:
+    loop, data = asyncio.get_running_loop(), b""
+    while missing := octets_missing(data):
+        block = await loop.sock_recv(client, missing)
+        if not block:
+            raise ProxyHeaderError("the connection ended before the end of its PROXY header")
+        data += block
+    return data
+
+
+def _listen(family: int, address: Any) -> socket.socket:
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listening.setblocking(False)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        listening.bind(address)
+        listening.listen(BACKLOG)
+    except OSError:
+        listening.close()
+        raise
+    return listening

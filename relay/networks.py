@@ -1,0 +1,28 @@
+"""IP addresses and networks of clients. Pure functions."""
+
+from collections.abc import Iterable
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+
+Network = IPv4Network | IPv6Network
+
+
+def unmapped(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
+    """Return an IPv4-mapped address (RFC 4291 section 2.5.5.2) as IPv4, any other unchanged."""
+    return (isinstance(address, IPv6Address) and address.ipv4_mapped) or address
+
+
+def plain_address(text: str) -> str | None:
+    """Return an address in its usual form: without zone, an IPv4-mapped one as IPv4. None for what is no address."""
+    try:
+        return str(unmapped(ip_address(text.partition("%")[0])))
+    except ValueError:
+        return None
+
+
+def is_in(text: str, networks: Iterable[Network]) -> bool:
+    """Whether an address is in one of the networks; False for what is no address."""
+    plain = plain_address(text)
+    if plain is None:
+        return False
+    address = ip_address(plain)
+    return any(address.version == network.version and address in network for network in networks)
