@@ -30,6 +30,7 @@ COMMANDS = {
     "audit": "relay.cli.audit:audit",
     "storage": "relay.cli.storage:storage",
     "preview": "relay.cli.preview:preview",
+    "explain": "relay.cli.explain:explain",
     "classify": "relay.cli.classify:classify",
     "domain": "relay.cli.domain:domain",
     "identity": "relay.cli.identity:identity",

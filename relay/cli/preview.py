@@ -16,13 +16,16 @@ from relay.config import Settings
 from relay.domains.key_files import KEY_OCTETS, TRACKER_KEY_FILE, load_signing_keys, read_keyring
 from relay.domains.keys import Keys
 from relay.domains.watcher import default_signing_keys
+from relay.mail.authors import addresses_in
 from relay.mail.canonical_address import domain_of
-from relay.mail.control_headers import InstructionError
 from relay.mail.dot_stuffing import normalise
 from relay.mail.header_lines import without_mbox_lines
+from relay.mail.headers import fields
+from relay.mail.instructions import InstructionError
 from relay.mail.queue_id import queue_id
 from relay.mail.transaction import Envelope, Recipient, Session, Transaction
 from relay.policy.decide import author_of, message_policy
+from relay.policy.dialect_rules import dialect_context, dialect_rules
 from relay.policy.facts import MessageFacts, parse_facts
 from relay.policy.reply_handling import reply_handling
 from relay.render.render import RenderInput, explain
@@ -55,7 +58,7 @@ def preview(file: BinaryIO, path: Path | None, recipient: str, links: bool, as_j
 
     The output is identical to the sent mail; --recipient also adds the header fields of a transmission.
     """
-    content = without_mbox_lines(_with_line_ends(file.read()))
+    content = without_mbox_lines(with_line_ends(file.read()))
     settings = Settings() if path is None else settings_or_exit(path)
     try:
         message = _render_input(settings, content, recipient)
@@ -69,7 +72,14 @@ def preview(file: BinaryIO, path: Path | None, recipient: str, links: bool, as_j
     _show_links(rewritten, link_texts(content), as_json=as_json)
 
 
-def _with_line_ends(content: bytes) -> bytes:
+def header_recipients(content: bytes) -> tuple[str, ...]:
+    """Return the addresses of To, Cc and Bcc, without fields that are unreadable."""
+    found = fields(content)
+    read = [addresses_in(content, found, name) for name in (b"to", b"cc", b"bcc")]
+    return tuple(address for one in read if isinstance(one, tuple) for address in one)
+
+
+def with_line_ends(content: bytes) -> bytes:
     """Convert LF to CRLF. A file with both is not changed, and a note is printed."""
     if b"\r" not in content:
         return normalise(content)
@@ -83,8 +93,8 @@ def _with_line_ends(content: bytes) -> bytes:
 
 def _render_input(settings: Settings, content: bytes, recipient: str) -> RenderInput:
     """Return the mail as it would be stored. Raises RefusedError for one that would be refused whoever sends it."""
-    facts = _facts(settings, content)
     now = time.time()
+    facts = _facts(settings, content, recipient, now)
     message = queue_id(now, 0)
 
     author, hostname = author_of(settings, facts.senders or ("",)), settings.server.hostname
@@ -102,9 +112,12 @@ def _render_input(settings: Settings, content: bytes, recipient: str) -> RenderI
     return RenderInput(message, now, author, content, replace(policy, added_fields=added))
 
 
-def _facts(settings: Settings, content: bytes) -> MessageFacts:
+def _facts(settings: Settings, content: bytes, recipient: str, now: float) -> MessageFacts:
+    session = Session("preview", "submission", "127.0.0.1", "localhost")
+    addresses = (recipient,) if recipient else header_recipients(content)
+    context = dialect_context(settings, session, Envelope("", tuple(map(Recipient, addresses))), content, now)
     try:
-        facts = parse_facts(content)
+        facts = parse_facts(content, dialect_rules(settings, ""), context)
     except InstructionError as error:
         raise RefusedError(str(error)) from None
     fault = facts.header_fault or (facts.author_fault if settings.identities else "")

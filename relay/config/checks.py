@@ -156,6 +156,7 @@ def _provider_names(settings: Settings) -> Iterator[Problem]:
     used += ((("identities", key, "provider"), one.provider) for key, one in settings.identities.items())
     for name, credential in settings.credentials.items():
         used += ((("credentials", name, "providers", index), one) for index, one in enumerate(credential.providers))
+    used += ((("compat", "pools", pool), name) for pool, name in settings.compat.pools.items())
 
     known = [DIRECT, *(provider.name for provider in settings.providers)]
     for path, name in used:

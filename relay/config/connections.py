@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, field_validator
 
+from relay.config.compat import Dialects
 from relay.config.parsers import parse_host_port, parse_network, quoted, setting_error
 from relay.config.values import (
     BaseUrl,
@@ -114,6 +115,7 @@ class Provider(Section):
     daily_limit: Count = 0
     connections: Count = 0
     spf: Annotated[str, AfterValidator(_spf_mechanisms)] = ""
+    keeps_headers: Dialects = ()
 
 
 def _server_address(value: str) -> str:

@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, SecretStr
 
+from relay.config.compat import Dialects
 from relay.config.parsers import setting_error
 from relay.config.secret_hash import SecretHashError, parse_secret_hash, verify_secret
 from relay.config.server import Limits
@@ -184,10 +185,12 @@ def _valid_hash(value: SecretStr) -> SecretStr:
 
 
 class Credential(Section):
-    """`[credentials.…]`: a name, the hash of its secret, and the providers it may use beside those of the sender."""
+    """`[credentials.…]`: a name, the hash of its secret, and what its clients may do beside sending."""
 
     secret_hash: Annotated[SecretStr, FROM_FILE, AfterValidator(_valid_hash)] = Field(examples=[_EXAMPLE_HASH])
     providers: tuple[Name, ...] = ()
+    headers: Dialects = ()
+    may_bypass_lists: Flag = False
 
     @property
     def cost(self) -> tuple[str, int, int, int]:

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from relay.config.compat import Compat
 from relay.config.connections import Bounces, Delivery, Imap, Listener, Provider, Smtp, Spam, Tls
 from relay.config.parsers import setting_error
 from relay.config.senders import (
@@ -52,6 +53,7 @@ __all__ = [
     "Admin",
     "Alerts",
     "Bounces",
+    "Compat",
     "Credential",
     "Defaults",
     "Delivery",
@@ -128,6 +130,7 @@ class Settings(Section):
         dict[Annotated[MailAddress, AfterValidator(canonical)], Identity], BeforeValidator(_reject_duplicates)
     ] = Field(default_factory=dict)
     credentials: dict[Name, Credential] = Field(default_factory=dict)
+    compat: Compat = Compat()
     verification: Verification = Verification()
     bounces: Bounces = Bounces()
     spam: Spam = Spam()

@@ -197,8 +197,7 @@ class _Handshake:
         if credentials is None:
             return None
         self._step = "AUTH"
-        encrypted = self._client.get_transport_info("sslcontext") is not None
-        if not encrypted and not self._endpoint.address.is_loopback:
+        if not self._has_tls and not self._endpoint.address.is_loopback:
             return Reply(451, "4.7.0", 'no password is sent in clear text: set tls = "starttls" or "implicit"')
         await self._client.login(credentials.username, credentials.password)
         return None
@@ -206,7 +205,11 @@ class _Handshake:
     def _session(self) -> Session:
         offers = Capabilities.of(self._client.esmtp_extensions)
         stream = ClientStream(cast(asyncio.Transport, self._client.transport))
-        return Session(stream, str(self._endpoint), offers, self._options.timeouts)
+        return Session(stream, str(self._endpoint), offers, self._options.timeouts, is_encrypted=self._has_tls)
+
+    @property
+    def _has_tls(self) -> bool:
+        return self._client.get_transport_info("sslcontext") is not None
 
     def _tls_failed(self, error: Exception) -> bool:
         """Whether STARTTLS failed, or the connection after it: TLS 1.3 reports some failures after the handshake."""

@@ -30,13 +30,22 @@ class Timeouts:
 class Session:
     """A session with one server. Once `is_usable` is false, it must not be used again."""
 
-    def __init__(self, stream: ClientStream, remote: str, offers: Capabilities, timeouts: Timeouts) -> None:
+    def __init__(
+        self,
+        stream: ClientStream,
+        remote: str,
+        offers: Capabilities,
+        timeouts: Timeouts,
+        *,
+        is_encrypted: bool = False,
+    ) -> None:
         self._stream = stream
         self._timeouts = timeouts
         self._open_transaction = False
         self._unusable = False
         self.remote = remote
         self.offers = offers
+        self.is_encrypted = is_encrypted
         self.transactions = 0
         self.expiry: asyncio.TimerHandle | None = None
         """Set while the session is idle in the pool."""

@@ -19,6 +19,9 @@ from relay.queue.outcome import Deferred, Delivered, Outcome, Phase, Refused
 from relay.queue.ports import DeliveryJob, DeliveryJournal, JournalRecord, QueueObserver, Rendered
 from relay.resolver import Resolver
 
+_NEEDS_TLS = Reply(451, "4.7.10", "the application requires TLS for this message, and the server has none")
+"""Reply of our own for a message that must not leave in clear text (status of RFC 7817)."""
+
 _ASK_NEXT_AFTER: Collection[Phase] = ("mail", "rcpt", "data")
 """Phases of a temporary failure after which the next host is asked. Failures before them concern the connection."""
 
@@ -118,6 +121,11 @@ class DeliveryAttempt:
 
     async def _transact(self, held: HeldSlot, session: Session, pending: list[int]) -> list[int]:
         message = self._job.message
+        if message.policy.needs_tls and not session.is_encrypted:
+            outcome = Deferred(_NEEDS_TLS, session.remote, phase="mail")
+            self._outcomes.update(dict.fromkeys(pending, outcome))
+            return []
+
         rendered = await self._render(session.offers.eight_bit)
         fault = message_fault(message, rendered, session.offers)
         if fault is not None:

@@ -8,9 +8,11 @@ from relay.config.settings import Tracking as TrackingSettings
 from relay.limits.principal import limits_for, principal_of
 from relay.limits.window import Ledgers
 from relay.mail.canonical_address import canonical, domain_of
+from relay.mail.instructions import Instructions
 from relay.mail.lane import DIRECT
 from relay.mail.reply import Reply
 from relay.mail.transaction import Envelope, Session
+from relay.policy.dialect_rules import ignored_requests
 from relay.policy.facts import MessageFacts
 from relay.policy.refusals import refuse_facts, refuse_provider
 from relay.policy.reply_handling import ReplyHandling, reply_handling
@@ -43,6 +45,8 @@ class Acceptance:
     """Addresses that receive a copy."""
     fixed_reply_to: str = ""
     """Reply-To to add, "" for none."""
+    ignored: tuple[str, ...] = ()
+    """Requests of header fields that are not followed, with the reasons."""
 
 
 def decide(
@@ -50,7 +54,7 @@ def decide(
 ) -> Acceptance | Rejection:
     """Decide about a whole message: reject it, or accept it with its policy and its limits."""
     author = author_of(settings, facts.senders or (envelope.reverse_path,))
-    wanted = facts.instructions.provider
+    wanted = facts.instructions.provider or settings.compat.pools.get(facts.instructions.pool, "")
     refusal = refuse_facts(settings, session, facts, now) or refuse_provider(
         wanted, settings.providers_allowed(session.credential, author)
     )
@@ -69,6 +73,7 @@ def decide(
         not_before=send_at if send_at > now else 0.0,
         bcc=settings.bcc_for(author),
         fixed_reply_to=replies.fixed,
+        ignored=ignored_requests(facts.instructions, settings.tracking_for(author)),
     )
 
     return accepted if envelope.reverse_path else _as_notification(accepted)
@@ -88,10 +93,11 @@ def message_policy(
     """Return the policy of a message of this author for these providers."""
     domain = settings.domain_for(author)
     identity = settings.identity_for(author)
+    asked = facts.instructions
     return MessagePolicy(
         domain=domain_of(author),
         identity=canonical(author) if identity else "",
-        tracking=tracking_of(domain.tracking, facts.instructions.track),
+        tracking=tracking_of(domain.tracking, asked),
         return_path=domain.return_path,
         bounce_address="" if domain.return_path else settings.bounces.address,
         provider=providers[0],
@@ -100,8 +106,14 @@ def message_policy(
         reply_domain=replies.domain,
         reply_to=replies.reply_to,
         list_unsubscribe=list_unsubscribe_of(settings, author, facts),
-        unsubscribe_url=domain.tracking.base_url if facts.instructions.campaign else "",
-        send_at=facts.instructions.send_at or 0.0,
+        unsubscribe_url=domain.tracking.base_url if asked.campaign else "",
+        pixel_text=asked.pixel_text,
+        unsubscribe_text=asked.unsubscribe_text if asked.campaign else "",
+        send_at=asked.send_at or 0.0,
+        dialects=asked.dialects,
+        is_signed=asked.sign is not False,
+        needs_tls=asked.require_tls,
+        ignores_lists=asked.ignore_lists,
     )
 
 
@@ -110,10 +122,10 @@ def author_of(settings: Settings, senders: Sequence[str]) -> str:
     return next((one for one in senders if settings.identity_for(one) is not None), senders[0])
 
 
-def tracking_of(switches: TrackingSettings, asked: frozenset[str] | None) -> Tracking | None:
+def tracking_of(switches: TrackingSettings, asked: Instructions) -> Tracking | None:
     """Return the domain's tracking switches, narrowed by the application; None if nothing is tracked."""
-    opens = switches.opens and (asked is None or "opens" in asked)
-    clicks = switches.clicks and (asked is None or "clicks" in asked)
+    opens = switches.opens and asked.opens is not False
+    clicks = switches.clicks and asked.clicks != "off"
     if not (opens or clicks):
         return None
 
@@ -121,12 +133,12 @@ def tracking_of(switches: TrackingSettings, asked: frozenset[str] | None) -> Tra
         opens=opens,
         clicks=clicks,
         base_url=switches.base_url,
-        text_links=switches.text_links,
+        text_links=switches.text_links and asked.clicks != "html",
         skip_sensitive=switches.skip_sensitive,
         skip_visible_urls=switches.skip_visible_urls,
         skip_unsubscribe=switches.skip_unsubscribe,
         exclude_hosts=switches.exclude_hosts,
-        pixel=switches.pixel,
+        pixel=asked.pixel or switches.pixel,
     )
 
 

@@ -5,9 +5,12 @@ from dataclasses import dataclass
 
 from relay.mail.address_list import Unreadable
 from relay.mail.authors import AuthorError, Authors, addresses_in, parse_authors
-from relay.mail.control_headers import Instructions, is_removed, parse_instructions
+from relay.mail.control_headers import is_removed
+from relay.mail.dialects.field_values import NO_CONTEXT, DialectContext
+from relay.mail.dialects.table import ALL_RULES, DialectRules, read_instructions
 from relay.mail.header_lines import line_fault, stray_line
 from relay.mail.headers import Field, fields, first_text, named
+from relay.mail.instructions import Instructions
 from relay.mail.received import relay_hosts
 
 _KEEPING = frozenset({b"list-unsubscribe", b"list-unsubscribe-post", b"dkim-signature"})
@@ -41,10 +44,10 @@ class MessageFacts:
     """Whether it has List-Unsubscribe fields, or a signature that added ones would not be part of."""
 
 
-def parse_facts(content: bytes) -> MessageFacts:
+def parse_facts(content: bytes, rules: DialectRules = ALL_RULES, context: DialectContext = NO_CONTEXT) -> MessageFacts:
     """Parse the header fields that decisions depend on.
 
-    Raises InstructionError for an invalid X-Relay-* field.
+    Raises InstructionError for an invalid X-Relay-* field, or one of a mail service that must not be ignored.
     """
     found = fields(content)
     header_fault = line_fault(content, found, [one for one in found if not is_removed(one)])
@@ -65,7 +68,7 @@ def parse_facts(content: bytes) -> MessageFacts:
         has_date=any(named(found, b"date")),
         hops=sum(1 for _ in named(found, b"received")),
         relays=relay_hosts(content, found),
-        instructions=parse_instructions(content, found),
+        instructions=read_instructions(content, found, rules, context),
         agents=authors.agents,
         header_fault=header_fault,
         author_fault=author_fault,

@@ -27,10 +27,11 @@ async def drop_excluded(context: QueueContext, claimed: ClaimedBatch) -> tuple[C
 
     It drops those that are excluded; those that wait for a probation are waiting again.
 
-    Notifications, forwarded mail and copies are exempt: their recipients are on no list.
+    Notifications, forwarded mail and copies are exempt: their recipients are on no list. So is mail that ignores lists.
     """
     message, now = claimed.message, context.clock()
-    if not message.reverse_path or message.policy.forward_domain or _is_recent(claimed, now):
+    is_exempt = not message.reverse_path or message.policy.forward_domain or message.policy.ignores_lists
+    if is_exempt or _is_recent(claimed, now):
         return claimed, Settlement(())
 
     checked = [entry for entry in claimed.entries if entry.number not in message.policy.copies]

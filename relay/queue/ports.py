@@ -37,16 +37,8 @@ class QueueStore(Protocol):
     All methods raise StoreError. The change is then not made at all.
     """
 
-    @property
-    def can_lease(self) -> bool:
-        """Whether this process has a valid lease: only then may it enqueue active entries."""
-
     async def enqueue(self, accepted: NewMessage) -> None:
-        """Store message, content, entries and events in one transaction.
-
-        Active entries are leased to this process by that transaction. When it fails, or the caller is cancelled, they
-        return to the queue, if they were stored at all.
-        """
+        """Store message, content, entries and events in one transaction."""
 
     async def recover(self, now: float, longest_wait: float) -> int:
         """Void the leases of earlier processes. Return the number of these entries.

@@ -1,30 +1,32 @@
-"""The queue runner claims due entries and makes attempts: prepare, render and deliver, feedback, settle, apply.
-
-New messages need no claim while nothing else is due (`relay/queue/hand_over.py`).
-"""
+"""The queue runner claims due entries and makes attempts: prepare, render and deliver, feedback, settle, apply."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import replace
 
 from relay.events.ports import StoreError
-from relay.queue.attempts import AttemptTable
+from relay.policy.dialect_rules import policy_at
 from relay.queue.bounce_policy import Judged
 from relay.queue.clock_guard import ClockGuard
 from relay.queue.context import INTERNAL_ERROR, ErrorBoundary, QueueContext, pause_after, retry_store
 from relay.queue.damage import hold_damaged
 from relay.queue.dispatch import Dispatcher, Selection
-from relay.queue.entry import State
-from relay.queue.hand_over import HandOver, with_active
 from relay.queue.lane_feedback import LaneFeedback
 from relay.queue.lanes import LaneTable
-from relay.queue.message import ClaimedBatch, NewMessage, Settlement
+from relay.queue.message import ClaimedBatch, Settlement
 from relay.queue.nodes import NodeConnections
 from relay.queue.outcome import Deferred, Delivered, Outcome
 from relay.queue.ports import ClaimLimits, DeliveryJob, Rendered
+from relay.queue.routing import provider_of
 from relay.queue.settler import Settler
 from relay.queue.shared_pauses import SharedPauses
 from relay.render.render import RenderInput
+
+MAX_ENTRIES = 2000
+"""Entries in flight in one process, at most."""
+
+MAX_CONTENT = 64 * 1024 * 1024
+"""Octets of message content in flight in one process, at most."""
 
 MAX_IDLE = 5.0
 """Seconds between two claims, at most."""
@@ -43,36 +45,17 @@ class Runner:
         self.shared_pauses = SharedPauses(context, self._lanes, self.wake)
         self._dispatcher = Dispatcher(context, self._lanes, self.shared_pauses)
         self._feedback = LaneFeedback(context, self._lanes, self.shared_pauses)
-        self._attempts = AttemptTable(self._lanes, context.watch, self._attempt, self._attempt_ended)
-        self._hand_over = HandOver(context, self._lanes, self._attempts)
+        self._attempts: set[asyncio.Task[None]] = set()
+        self._entries = 0
+        self._content = 0
         self._stopping = False
         self._claiming: asyncio.Future[Sequence[ClaimedBatch]] | None = None
         self._ended = asyncio.Event()
         self._ended.set()
 
     def wake(self) -> None:
-        """Claim now: entries were enqueued or released, or a lane has capacity for entries that may be due."""
-        self._hand_over.end_rest()
+        """Claim now: entries were enqueued or released, or an attempt ended."""
         self._wake.set()
-
-    async def enqueue(self, accepted: NewMessage) -> None:
-        """Store a new message, and begin attempts that need no claim. Raises StoreError.
-
-        Attempts begin at the next turn of the event loop: the caller has published the events of the message by then.
-        """
-        batches = () if self._stopping else self._hand_over.reserve(accepted)
-        try:
-            await self._context.store.enqueue(with_active(accepted, batches))
-        except BaseException:
-            for batch in batches:
-                self._attempts.release(batch)
-            self.wake()
-            raise
-
-        for batch in batches:
-            self._attempts.start(batch)
-        if sum(len(batch.entries) for batch in batches) < len(accepted.entries):
-            self.wake()
 
     async def run(self) -> None:
         """Claim and attempt until `stop`. `Settler.recover` must come first."""
@@ -82,8 +65,7 @@ class Runner:
                 self._wake.clear()
                 claimed = await self._claim_unless_stopped()
                 for one in claimed:
-                    self._attempts.reserve(one)
-                    self._attempts.start(one)
+                    self._start(one)
                 if not claimed:
                     await self._wait_for_work()
         finally:
@@ -102,7 +84,12 @@ class Runner:
             self._claiming.cancel()
         ended.cancel()
 
-        await self._attempts.finish(max(deadline - asyncio.get_running_loop().time(), 0.0))
+        if self._attempts:
+            left = max(deadline - asyncio.get_running_loop().time(), 0.0)
+            _, late = await asyncio.wait(self._attempts, timeout=left)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
 
     def _max_concurrency(self) -> int:
         settings = self._context.settings()
@@ -140,13 +127,13 @@ class Runner:
         now = self._context.clock()
         self._lanes.max_concurrency = self._max_concurrency()
         limits = ClaimLimits(
-            entries=self._attempts.entries_left,
-            content_bytes=self._attempts.content_left,
+            entries=MAX_ENTRIES - self._entries,
+            content_bytes=MAX_CONTENT - self._content,
             per_lane=self._lanes.initial_capacity(),
             lanes=self._lanes.capacity(now),
             connections=self._connections(),
         )
-        if self._attempts.is_full:
+        if limits.entries <= 0 or limits.content_bytes <= 0:
             return ()
 
         try:
@@ -160,29 +147,40 @@ class Runner:
         now = self._context.clock()
         self._lanes.forget_idle(now)
         full = [name for name, free in self._lanes.capacity(now).items() if not free]
-        connections = self._connections()
         try:
-            due = await self._context.store.next_due(full, connections)
+            due = await self._context.store.next_due(full, self._connections())
         except StoreError as error:
             await pause_after(self._context, error)
             return
 
         wait = MAX_IDLE if due is None else min(max(due - now, 0.0), MAX_IDLE)
-        if self._attempts.is_full:
+        if self._entries >= MAX_ENTRIES or self._content >= MAX_CONTENT:
             # Only the end of an attempt, which calls `wake`, makes a claim possible.
             wait = MAX_IDLE
-        elif wait > 0 and not self._wake.is_set():
-            self._hand_over.begin_rest(full, connections)
         try:
             await asyncio.wait_for(self._wake.wait(), max(wait, 0.001))
         except TimeoutError:
             return
-        finally:
-            self._hand_over.end_rest()
 
-    def _attempt_ended(self, lane: str) -> None:
-        if self._hand_over.may_be_due(lane):
+    def _start(self, claimed: ClaimedBatch) -> None:
+        lane, entries, size = claimed.entries[0].lane, len(claimed.entries), len(claimed.content)
+        self._lanes.start(lane, entries)
+        self._entries += entries
+        self._content += size
+
+        task = asyncio.create_task(self._attempt(claimed))
+        self._attempts.add(task)
+
+        def ended(done: asyncio.Task[None]) -> None:
+            self._attempts.discard(done)
+            self._lanes.finish(lane, entries)
+            self._entries -= entries
+            self._content -= size
+            if not done.cancelled() and (error := done.exception()) is not None:
+                self._context.watch.unexpected(claimed.message.queue_id, error)
             self.wake()
+
+        task.add_done_callback(ended)
 
     async def _attempt(self, claimed: ClaimedBatch) -> None:
         """Make one attempt for entries of one message in one lane, and settle it."""
@@ -252,7 +250,8 @@ class Runner:
     def _rendering(self, claimed: ClaimedBatch, notes: dict[str, object]) -> Callable[[bool], Awaitable[Rendered]]:
         """Return the function that renders. Delivery calls it when it has the extensions of the server."""
         message = claimed.message
-        given = RenderInput(message.queue_id, message.created_at, message.reverse_path, claimed.content, message.policy)
+        policy = policy_at(self._context.settings(), message.policy, provider_of(claimed.entries[0].lane))
+        given = RenderInput(message.queue_id, message.created_at, message.reverse_path, claimed.content, policy)
 
         async def rendered(eight_bit: bool) -> Rendered:
             (rendering,) = await self._context.renderer.render(given, [claimed.entries[0].number], eight_bit=eight_bit)
@@ -270,8 +269,8 @@ class Runner:
 
     async def _apply(self, settlement: Settlement) -> None:
         await self._settler.apply(settlement)
-        # Notifications are new entries in the queue, and waiting entries have a new due time.
-        if settlement.dsns or any(entry.state is State.WAITING for entry in settlement.entries):
+        # Notifications are new entries in the queue.
+        if settlement.dsns:
             self.wake()
 
 

@@ -43,6 +43,18 @@ class MessagePolicy:
     """Base URL of the links that replace unsubscribe placeholders in campaign mail, "" leaves placeholders."""
     added_fields: bytes = b""
     """Header fields added in front: Received, and Date and Message-ID when missing."""
+    pixel_text: str = ""
+    """A text of the HTML that the pixel replaces, "" for none."""
+    unsubscribe_text: str = ""
+    """A text of the application that the same links replace, "" for none."""
+    dialects: tuple[str, ...] = ()
+    """Dialects of mail services whose header fields the message has. They are removed."""
+    is_signed: bool = True
+    """Whether it gets DKIM signatures."""
+    needs_tls: bool = False
+    """Whether it is sent over encrypted connections only."""
+    ignores_lists: bool = False
+    """Whether suppressed and unsubscribed addresses get it too."""
     send_at: float | None = 0.0
     """Unix seconds before which no limit lets it leave (X-Relay-Send-At), 0 for any time. None: not recorded."""
 

@@ -9,17 +9,20 @@ from typing import Self
 
 from relay.domains.keys import Keys
 from relay.mail.control_headers import is_removed
-from relay.mail.headers import fields, without
+from relay.mail.dialects.table import dialect_of
+from relay.mail.headers import Field, fields, without
 from relay.mail.srs import srs_encode
 from relay.mailauth.dkim_sign import sign
 from relay.render.message_policy import MessagePolicy
+from relay.rewrite.asked_texts import place_pixel, replace_text
 from relay.rewrite.encoding import adapt_to_next_hop
 from relay.rewrite.fast_path import FastRewritten, analyse_fast, apply_fast, holds_name
-from relay.rewrite.message import Plan, Rewritten, analyse, apply
+from relay.rewrite.message import Plan, Rewritten, analyse, apply, pixel_for
 from relay.rewrite.mime import Part, walk
+from relay.rewrite.options import Tracking, unsubscribe_link
 from relay.rewrite.originator_fields import with_author_name, with_reply_address
 from relay.rewrite.placeholders import Placeholders, find_placeholders, replace_placeholders
-from relay.rewrite.tokens import Keyring, Kind, Token, sign_address_token, sign_token
+from relay.rewrite.tokens import Keyring, Kind, Token, sign_address_token
 
 _SEARCHED = 1 << 20
 """Octets that are searched for unsubscribe placeholders in mail that is not tracked."""
@@ -82,7 +85,8 @@ def render_contents(
     parts = walk(content) if _is_parsed(message) else []
     found = find_placeholders(content, parts) if parts else Placeholders()
     notes |= _placeholder_notes(found, message.policy.unsubscribe_url)
-    rewritten = _rewritten(message, content, parts, recipients, keys.tokens)
+    tracking = _tracking_besides(message.policy, content, parts)
+    rewritten = _rewritten(message, tracking, content, parts, recipients, keys.tokens)
     return [
         _render_one(message, content, of_recipient, recipient, keys, eight_bit, notes, found.found)
         for recipient, of_recipient in zip(recipients, rewritten, strict=True)
@@ -105,17 +109,22 @@ def render_unmodified(message: RenderInput, recipient: int, keys: Keys, reason: 
 
 
 def outgoing(message: RenderInput) -> bytes:
-    """Return the content before rewriting: our fields added in front, X-Relay-* fields and Bcc removed.
+    """Return the content before rewriting: our fields added in front; X-Relay-*, Bcc and fields of dialects removed.
 
     Nothing is removed from a forwarded message, because its signatures must stay valid.
     """
     policy, content = message.policy, message.content
-    hidden = () if policy.forward_domain else [found for found in fields(content) if is_removed(found)]
+    hidden = () if policy.forward_domain else [one for one in fields(content) if _is_hidden(one, policy.dialects)]
     kept = without(content, hidden) if hidden else content
 
     # Content that begins with white space has no header. It must not become a continuation of our last field.
     headless = policy.added_fields and kept.startswith((b" ", b"\t"))
     return policy.added_fields + b"\r\n" + kept if headless else policy.added_fields + kept
+
+
+def _is_hidden(found: Field, dialects: Sequence[str]) -> bool:
+    """Whether a field is for the relay, or for the mail service in whose place it is."""
+    return is_removed(found) or bool(dialects and dialect_of(found.name) in dialects)
 
 
 def reverse_path_for(message: RenderInput, recipient: int, keyring: Keyring) -> str:
@@ -163,11 +172,23 @@ def _placeholder_notes(found: Placeholders, base_url: str) -> dict[str, object]:
     return {"skipped": kept} if kept else {}
 
 
+def _tracking_besides(policy: MessagePolicy, content: bytes, parts: list[Part]) -> Tracking | None:
+    """Return what rewriting tracks: no opens where the pixel has the place of a text."""
+    tracking = policy.tracking
+    if tracking is None or not policy.pixel_text or not place_pixel(content, parts, policy.pixel_text, b"")[1]:
+        return tracking
+    return replace(tracking, opens=False) if tracking.clicks else None
+
+
 def _rewritten(
-    message: RenderInput, content: bytes, parts: list[Part], recipients: Sequence[int], keyring: Keyring
+    message: RenderInput,
+    tracking: Tracking | None,
+    content: bytes,
+    parts: list[Part],
+    recipients: Sequence[int],
+    keyring: Keyring,
 ) -> Iterator[Rewritten | FastRewritten | None]:
     """Yield the rewritten message of each recipient, None for a copy. The fast path is used where it applies."""
-    tracking = message.policy.tracking
     fast = None if tracking is None else analyse_fast(content, tracking, parts)
     plan: Plan | None = None
 
@@ -200,11 +221,13 @@ def _render_one(
     text = content if rewritten is None else rewritten.content
 
     if has_placeholders and policy.unsubscribe_url and not is_copy:
-        token = sign_token(keys.tokens, Token(Kind.UNSUBSCRIBE, message.queue_id, recipient))
-        link = f"{policy.unsubscribe_url.rstrip('/')}/u/{token}".encode("ascii", "replace")
+        link = unsubscribe_link(policy.unsubscribe_url, keys.tokens, message.queue_id, recipient)
         text, count = replace_placeholders(text, walk(text), link)
         notes = notes | {"unsubscribe_links": count}
 
+    if policy.pixel_text or policy.unsubscribe_text:
+        text, asked = _with_asked_texts(message, text, recipient, keys.tokens)
+        notes = _joined(notes, asked)
     if policy.reply_domain and not is_copy:
         token = sign_address_token(keys.tokens, Token(Kind.REPLY, message.queue_id, recipient))
         text, noted = with_reply_address(text, f"{token}@{policy.reply_domain}")
@@ -214,9 +237,35 @@ def _render_one(
 
     # The signature covers the bytes that the next hop gets, so it comes last.
     fitting = adapt_to_next_hop(text, eight_bit)
-    signing = keys.dkim.get(policy.domain, ())
+    signing = keys.dkim.get(policy.domain, ()) if policy.is_signed else ()
     signature = sign(fitting, signing, int(message.created_at)) if signing else b""
     return RenderedContent(signature + fitting, _joined(_notes(rewritten), notes))
+
+
+def _with_asked_texts(
+    message: RenderInput, text: bytes, recipient: int, keyring: Keyring
+) -> tuple[bytes, dict[str, object]]:
+    """Replace the texts that the application named. Return the message, and the notes about it."""
+    policy, notes, skipped = message.policy, dict[str, object](), list[str]()
+    is_copy = recipient in policy.copies
+
+    if policy.pixel_text:
+        opens = policy.tracking is not None and policy.tracking.opens and not is_copy
+        pixel = pixel_for(policy.tracking, keyring, message.queue_id, recipient) if policy.tracking and opens else b""
+        text, count = place_pixel(text, walk(text), policy.pixel_text, pixel)
+        if count and pixel:
+            notes["pixel"] = True
+            notes |= {} if policy.tracking and policy.tracking.clicks else {"tracking": "opens only"}
+        elif not count:
+            skipped.append("the text for the pixel is not in the page")
+
+    if policy.unsubscribe_text and policy.unsubscribe_url and not is_copy:
+        link = unsubscribe_link(policy.unsubscribe_url, keyring, message.queue_id, recipient)
+        text, count = replace_text(text, walk(text), policy.unsubscribe_text, link)
+        notes |= {"unsubscribe_links": count}
+    elif policy.unsubscribe_text and not is_copy:
+        skipped.append(f"the text for the unsubscribe link: {_NO_LINK}")
+    return text, notes | ({"skipped": skipped} if skipped else {})
 
 
 def _notes(rewritten: Rewritten | FastRewritten | None) -> dict[str, object]:

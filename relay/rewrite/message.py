@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from relay.rewrite.clipping import Fitted, fit, is_pushed_over
 from relay.rewrite.links import Reason
 from relay.rewrite.options import Tracking
-from relay.rewrite.plan import LinkDecision, Plan, analyse
+from relay.rewrite.plan import LinkDecision, Plan, analyse, why_not_tracked
 from relay.rewrite.text_parts import PartPlan, splice_part
 from relay.rewrite.tokens import Keyring, Kind, Token, sign_token
 
@@ -60,10 +60,7 @@ def apply(plan: Plan, content: bytes, keyring: Keyring, queue_id: str, recipient
     if not plan.parts:
         return Rewritten(content, plan.links, plan.pixel, plan.skipped)
 
-    pixel = b""
-    if plan.pixel:
-        token = sign_token(keyring, Token(Kind.OPEN, queue_id, recipient))
-        pixel = PIXEL.format(f"{plan.base_url}/o/{token}").encode("ascii")
+    pixel = _pixel(plan.base_url, keyring, queue_id, recipient) if plan.pixel else b""
     tokens = _Tokens(plan.base_url, keyring, queue_id, recipient, pixel)
     fitted = [_fit(part_plan, tokens) for part_plan in plan.parts]
 
@@ -84,6 +81,17 @@ def apply(plan: Plan, content: bytes, keyring: Keyring, queue_id: str, recipient
     has_pixel = any(splice.target is None and text is not None for splice, text in put_in)
     notes = [f"part {part.part.path}: {one.note}" for part, one in zip(plan.parts, fitted, strict=True) if one.note]
     return Rewritten(b"".join(pieces), links, has_pixel, plan.skipped, "; ".join(notes))
+
+
+def pixel_for(tracking: Tracking, keyring: Keyring, queue_id: str, recipient: int) -> bytes:
+    """Return the pixel of that recipient, b"" without a usable base URL."""
+    base = tracking.base_url.rstrip("/")
+    return b"" if why_not_tracked(tracking, base) else _pixel(base, keyring, queue_id, recipient)
+
+
+def _pixel(base: str, keyring: Keyring, queue_id: str, recipient: int) -> bytes:
+    token = sign_token(keyring, Token(Kind.OPEN, queue_id, recipient))
+    return PIXEL.format(f"{base}/o/{token}").encode("ascii")
 
 
 @dataclass(frozen=True, slots=True)

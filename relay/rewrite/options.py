@@ -8,6 +8,12 @@ from relay.rewrite.tokens import Keyring, Kind, Token, sign_address_token, sign_
 _ONE_CLICK = "List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n"
 
 
+def unsubscribe_link(base_url: str, keyring: Keyring, queue_id: str, recipient: int) -> bytes:
+    """Return the URL of the unsubscribe page of that recipient."""
+    token = sign_token(keyring, Token(Kind.UNSUBSCRIBE, queue_id, recipient))
+    return f"{base_url.rstrip('/')}/u/{token}".encode("ascii", "replace")
+
+
 @dataclass(frozen=True, slots=True)
 class ListUnsubscribe:
     """Options of the List-Unsubscribe fields of one message."""

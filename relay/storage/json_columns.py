@@ -4,12 +4,18 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from functools import lru_cache
+from typing import Any
 
 from relay.mail.reply import Reply
 from relay.render.message_policy import MessagePolicy
 from relay.rewrite.options import ListUnsubscribe, Tracking
 
 _encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
+
+_ASKED = ("pixel_text", "unsubscribe_text", "dialects", "is_signed", "needs_tls", "ignores_lists")
+"""Fields of a policy that few messages set."""
+
+_PLAIN_MAIL = MessagePolicy()
 
 _TRACKING_FIELDS = tuple(field.name for field in fields(Tracking))
 
@@ -80,6 +86,7 @@ def encode_policy(policy: MessagePolicy) -> str:
         value["list_unsubscribe"] = [offered.base_url, offered.reply_domain]
     if policy.unsubscribe_url:
         value["unsubscribe_url"] = policy.unsubscribe_url
+    value |= _asked(policy)
     if policy.tracking is not None:
         value["tracking"] = {name: getattr(policy.tracking, name) for name in _TRACKING_FIELDS}
 
@@ -111,7 +118,18 @@ def decode_policy(text: str) -> MessagePolicy:
         list_unsubscribe=None if offered is None else ListUnsubscribe(*offered),
         unsubscribe_url=value.get("unsubscribe_url", ""),
         send_at=value.get("send_at"),
+        **{name: _frozen(value[name]) for name in _ASKED if name in value},
     )
+
+
+def _asked(policy: MessagePolicy) -> dict[str, object]:
+    """Return what header fields of mail services asked for, where it differs from the default."""
+    return {name: given for name in _ASKED if (given := getattr(policy, name)) != getattr(_PLAIN_MAIL, name)}
+
+
+def _frozen(value: Any) -> Any:
+    """Return a list of JSON as the tuple that it was."""
+    return tuple(value) if isinstance(value, list) else value
 
 
 def split_policy(policy: MessagePolicy) -> tuple[str, bytes]:

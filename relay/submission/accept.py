@@ -4,7 +4,7 @@ A message answered with 250 is on disk. Any other reply leaves nothing stored.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from relay.clock import Clock
@@ -12,20 +12,25 @@ from relay.config.settings import Settings
 from relay.events.ports import Publish, StoreError
 from relay.limits.ports import LimitStore
 from relay.mail.canonical_address import canonical
-from relay.mail.control_headers import InstructionError
 from relay.mail.headers import body_start
+from relay.mail.instructions import InstructionError
 from relay.mail.reply import Reply
 from relay.mail.transaction import Envelope, Recipient, Session, Transaction
 from relay.policy.decide import Acceptance, Rejection, decide, exclusion_scope
+from relay.policy.dialect_rules import dialect_context, dialect_rules
 from relay.policy.facts import MessageFacts, parse_facts
 from relay.policy.own_sender import is_own_sender
 from relay.policy.refusals import refuse_relaying, refuse_sender, refuse_unverified
 from relay.queue.message import NewMessage, Origin
 from relay.queue.pause import Pause
+from relay.queue.ports import QueueStore
 from relay.submission.build import build_message, fields_to_add
 from relay.submission.reserve import reserve_slots, waiting_for_probation
 from relay.submission.spam import SpamFilter, SpamResult, Unchecked, refuse_for_now, spam_request
 from relay.suppression.exclusion import Excluded, Exclusion
+
+SANDBOX = "sandbox: the application asked for a delivery to nobody"
+"""Why recipients of a sandbox message are dropped."""
 
 LARGE_HEADER = 4 * 1024
 """Octets. A larger header is read in a thread."""
@@ -36,13 +41,14 @@ class SubmissionHandler:
     """Puts the messages of submission listeners into the queue (`relay.smtp.context.MessageHandler`)."""
 
     settings: Callable[[], Settings]
-    enqueue: Callable[[NewMessage], Awaitable[None]]
-    """Stores a message, and has the queue runner send it. Raises StoreError."""
+    store: QueueStore
     limits: LimitStore
     exclusion: Exclusion
     clock: Clock
     new_id: Callable[[float], str]
     publish: Publish
+    wake: Callable[[], None]
+    """Wakes the queue runner."""
     is_proven: Callable[[str], bool]
     """Whether an address, or its domain, is verified."""
     identity_pause: Callable[[str], Pause | None]
@@ -69,6 +75,7 @@ class SubmissionHandler:
             return judged
 
         facts, decision = judged
+        transaction = with_copies(transaction, facts.instructions.copies)
         refused = refuse_unverified(settings, facts, self.is_proven) or refuse_paused(self._pause(facts, decision))
         if refused is not None:
             return refused
@@ -87,6 +94,7 @@ class SubmissionHandler:
         if isinstance(accepted, Reply):
             return accepted
         self.publish(accepted.events)
+        self.wake()
         return Reply(250, "2.0.0", f"Ok: queued as {accepted.message.queue_id}")
 
     def _pause(self, facts: MessageFacts, decision: Acceptance) -> Pause | None:
@@ -126,9 +134,9 @@ class SubmissionHandler:
         settings, recipients = self.settings(), transaction.envelope.recipients
         scope = exclusion_scope(settings, decision.policy, facts.instructions.campaign)
         addresses = [*(one.address for one in recipients), *decision.bcc]
-        found = _excluded_as_spam(checked, addresses) or await self.exclusion.check(
-            addresses, scope, queue_id, now, due=not decision.not_before
-        )
+        found = _excluded_by_content(checked, facts, decision, addresses)
+        if found is None:
+            found = await self.exclusion.check(addresses, scope, queue_id, now, due=not decision.not_before)
         excluded = {**found.reasons, **_copies_on_probation(found, decision.bcc)}
         numbers = [n for n, one in enumerate(recipients) if canonical(one.address) not in excluded]
         earliest = max(now, decision.not_before)
@@ -143,7 +151,7 @@ class SubmissionHandler:
             accepted = build_message(
                 queue_id, transaction, facts, decision, routes, excluded, settings, now, self.origin, checked
             )
-            await self.enqueue(accepted)
+            await self.store.enqueue(accepted)
         except StoreError:
             await self.limits.release(queue_id, numbers)
             raise
@@ -170,19 +178,41 @@ async def _judge_off_loop(
 
 def _judge(settings: Settings, transaction: Transaction, now: float) -> tuple[MessageFacts, Acceptance] | Reply:
     """Return the facts of the message and the decisions about it, or its refusal."""
+    session, envelope, content = transaction.session, transaction.envelope, transaction.content
+    rules = dialect_rules(settings, session.credential)
     try:
-        facts = parse_facts(transaction.content)
+        facts = parse_facts(content, rules, dialect_context(settings, session, envelope, content, now))
     except InstructionError as error:
         return Reply(554, "5.6.0", str(error))
-    decided = decide(settings, transaction.session, transaction.envelope, facts, now)
+    decided = decide(settings, session, envelope, facts, now)
     return decided.reply if isinstance(decided, Rejection) else (facts, decided)
 
 
-def _excluded_as_spam(checked: SpamResult | Unchecked | None, addresses: Sequence[str]) -> Excluded | None:
-    """Return all addresses as excluded if the message is spam, else None."""
-    if not isinstance(checked, SpamResult) or checked.verdict != "spam":
-        return None
-    return Excluded({canonical(one): checked.reason for one in addresses})
+def _excluded_by_content(
+    checked: SpamResult | Unchecked | None, facts: MessageFacts, decision: Acceptance, addresses: Sequence[str]
+) -> Excluded | None:
+    """Return all addresses as excluded from spam and from sandbox mail, none from mail that ignores lists.
+
+    None if the lists decide.
+    """
+    if isinstance(checked, SpamResult) and checked.verdict == "spam":
+        return Excluded({canonical(one): checked.reason for one in addresses})
+    if facts.instructions.sandbox:
+        return Excluded({canonical(one): SANDBOX for one in addresses})
+    return Excluded({}) if decision.policy.ignores_lists else None
+
+
+def with_copies(transaction: Transaction, copies: Sequence[str]) -> Transaction:
+    """Return the transaction with the addresses that its header asks to copy as recipients, without notifications.
+
+    Each takes a slot as any other recipient, so that a header sends no more than an envelope could.
+    """
+    given = transaction.envelope.recipients
+    addressed = {canonical(one.address) for one in given}
+    added = {canonical(one): Recipient(one, ("NEVER",)) for one in copies if canonical(one) not in addressed}
+    if not added:
+        return transaction
+    return replace(transaction, envelope=replace(transaction.envelope, recipients=(*given, *added.values())))
 
 
 def _copies_on_probation(found: Excluded, bcc: Sequence[str]) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from math import inf
 
 from relay.config.settings import Settings
 from relay.events.event import Event, Kind
@@ -46,8 +47,8 @@ def build_message(
     numbers = tuple(range(len(recipients), len(recipients) + len(copies)))
     message = _message(queue_id, transaction, facts, accepted, numbers, settings.server.hostname, now, origin)
     routed = zip((*recipients, *copies), (*release, *(first for _ in copies)), strict=True)
-    entries = _entries(message, routed, excluded, settings.queue.lifetime, now)
-    events = _created(message, entries, facts.instructions.unknown, checked, now)
+    entries = _entries(message, routed, excluded, settings.queue.lifetime, facts.instructions.expires_at or inf, now)
+    events = _created(message, entries, accepted.ignored, checked, now)
     return NewMessage(message, transaction.content, entries, events)
 
 
@@ -128,8 +129,10 @@ def _entries(
     routed: Iterable[tuple[Recipient, Route]],
     excluded: Mapping[str, str],
     lifetime: float,
+    latest: float,
     now: float,
 ) -> tuple[Entry, ...]:
+    """Return the entries. They expire after their lifetime (seconds), or at `latest` (Unix seconds)."""
     entries = (
         Entry(
             queue_id=message.queue_id,
@@ -137,7 +140,7 @@ def _entries(
             recipient=recipient.address,
             lane=lane_of(route.provider, recipient.address),
             created_at=now,
-            expires_at=route.at + lifetime,
+            expires_at=min(route.at + lifetime, latest),
             next_attempt_at=route.at,
             release_at=route.at if route.at > now else 0.0,
             reason=route.why,
@@ -156,11 +159,11 @@ def _entries(
 def _created(
     message: Message,
     entries: tuple[Entry, ...],
-    unknown: tuple[str, ...],
+    ignored: Sequence[str],
     checked: SpamResult | Unchecked | None,
     now: float,
 ) -> tuple[Event, ...]:
-    shared = _message_fields(message, unknown, checked)
+    shared = _message_fields(message, ignored, checked)
     is_spam = isinstance(checked, SpamResult) and checked.verdict == "spam"
     why: dict[str, object] = {"category": SPAM} if is_spam else {}
     labels = message.labels
@@ -195,7 +198,7 @@ def _created(
 
 
 def _message_fields(
-    message: Message, unknown: tuple[str, ...], checked: SpamResult | Unchecked | None
+    message: Message, ignored: Sequence[str], checked: SpamResult | Unchecked | None
 ) -> dict[str, object]:
     """Return the fields of the events that all recipients share."""
     shared: dict[str, object] = {
@@ -204,8 +207,8 @@ def _message_fields(
         "size": message.size,
         "client": message.client,
     }
-    if unknown:
-        shared["ignored_fields"] = list(unknown)
+    if ignored:
+        shared["ignored_fields"] = list(ignored)
     if checked is not None:
         shared |= checked.event_fields
     return shared

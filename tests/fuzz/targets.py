@@ -22,8 +22,8 @@ from relay.inbound.unsubscribe_request import Answered
 from relay.mail.address import AddressError, is_address, parse_address
 from relay.mail.address_list import Unreadable, parse_address_list, read_address_list
 from relay.mail.canonical_address import canonical
-from relay.mail.control_headers import InstructionError
 from relay.mail.dot_stuffing import normalise
+from relay.mail.instructions import InstructionError
 from relay.mail.reply import Reply
 from relay.mail.smtp_command import decode_xtext, parse_bdat, parse_helo, parse_line, parse_mail, parse_rcpt
 from relay.mail.srs import srs_decode

@@ -112,12 +112,7 @@ class FlakyStore:
         self._fail_if_due("apply")
         return await self.store.queue.apply(settlements)
 
-    @property
-    def can_lease(self) -> bool:
-        return self.store.queue.can_lease
-
     async def enqueue(self, accepted: NewMessage) -> None:
-        self._fail_if_due("enqueue")
         await self.store.queue.enqueue(accepted)
 
     async def recover(self, now: float, longest_wait: float) -> int:
@@ -213,7 +208,7 @@ class Harness:
     def store_trouble(self, error: StoreError) -> None:
         self.store_errors.append(str(error))
 
-    def new(self, *recipients: str, queue_id: str = "0000000000000A", **policy: Any) -> NewMessage:
+    async def enqueue(self, *recipients: str, queue_id: str = "0000000000000A", **policy: Any) -> None:
         lifetime = 3 * 86400.0
         message = Message(
             queue_id, NOW, "app@acme.test", MessagePolicy(**policy), header_from="app@acme.test", size=len(CONTENT)
@@ -222,10 +217,7 @@ class Harness:
             Entry(queue_id, number, address, f"mx:{address.partition('@')[2]}", NOW, NOW + lifetime, NOW)
             for number, address in enumerate(recipients)
         )
-        return NewMessage(message, CONTENT, entries)
-
-    async def enqueue(self, *recipients: str, **given: Any) -> None:
-        await self.store.queue.enqueue(self.new(*recipients, **given))
+        await self.store.queue.enqueue(NewMessage(message, CONTENT, entries))
         self.runner.wake()
 
     async def entries(self) -> list[Entry]:

@@ -67,7 +67,7 @@ NO_LISTING = {
     *("config show", "status", "queue show", "provider resume", "send-test", "storage check", "dkim rotate"),
     *("identity resume", "identity show", "identity test", "identity verify", "suppression add", "suppression remove"),
     *("suppression import", "unsubscribe add", "unsubscribe remove", "unsubscribe import"),
-    *("tracker block", "tracker unblock"),
+    *("tracker block", "tracker unblock", "explain"),
     *("queue flush", "queue release", "queue delete"),
 }
 

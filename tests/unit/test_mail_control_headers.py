@@ -2,13 +2,14 @@
 
 import pytest
 
-from relay.mail.control_headers import MAX_ITEMS, MAX_VALUE, InstructionError, Instructions, parse_instructions
+from relay.mail.control_headers import read_control_headers
 from relay.mail.headers import fields
+from relay.mail.instructions import MAX_ITEMS, MAX_VALUE, InstructionError, Instructions, combine
 
 
 def read(*lines: str) -> Instructions:
     content = "".join(f"{line}\r\n" for line in ("Subject: x", *lines, "", "body")).encode()
-    return parse_instructions(content, fields(content))
+    return combine(read_control_headers(content, fields(content)))
 
 
 def test_nothing_said() -> None:
@@ -27,7 +28,8 @@ def test_everything_said() -> None:
         "X-Relay-Provider: newsletter",
         "X-Relay-Send-At: 2026-11-25T10:00:00+01:00",
     ) == Instructions(
-        track=frozenset({"opens"}),
+        opens=True,
+        clicks="off",
         campaign="autumn sale",
         tags=("invoice", "first time"),
         metadata={"invoice": "4711", "customer": "Zoë"},
@@ -47,7 +49,8 @@ def test_everything_said() -> None:
     ],
 )
 def test_track(value: str, track: set[str]) -> None:
-    assert read(f"X-Relay-Track: {value}").track == frozenset(track)
+    found = read(f"X-Relay-Track: {value}")
+    assert (found.opens, found.clicks) == ("opens" in track, "all" if "clicks" in track else "off")
 
 
 @pytest.mark.parametrize("value", ["", "yes", "opens,none", "opens;clicks", "opens,", "off"])
@@ -88,11 +91,12 @@ def test_the_last_of_two_counts() -> None:
 
 
 def test_unknown_fields_are_told() -> None:
-    assert read("X-Relay-Colour: red", "X-Relay-Meta-: x", "X-Relay-: y").unknown == (
-        "x-relay-colour",
-        "x-relay-meta-",
-        "x-relay-",
-    )
+    found = read("X-Relay-Colour: red", "X-Relay-Meta-: x", "X-Relay-: y").ignored
+    assert [str(one) for one in found] == [
+        "x-relay-colour: unknown field",
+        "x-relay-meta-: unknown field",
+        "x-relay-: unknown field",
+    ]
 
 
 def test_a_folded_value_is_one_line() -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from relay.config.settings import Settings
 from relay.limits.principal import Principal, limits_for, principal_of
 from relay.limits.window import DAY, HOUR, Window
+from relay.mail.instructions import Instructions
 from relay.mail.received import received
 from relay.mail.transaction import Envelope, Recipient, Session
 from relay.policy.decide import Acceptance, Rejection, decide, tracking_of
@@ -417,19 +418,20 @@ class TestTracking:
     @pytest.mark.parametrize(
         ("switches", "asked", "expected"),
         [
-            ((True, True), None, (True, True)),
-            ((True, True), {"opens"}, (True, False)),
-            ((True, True), set(), None),
-            ((False, True), None, (False, True)),
-            ((False, True), {"opens"}, None),
-            ((False, False), {"opens", "clicks"}, None),
+            ((True, True), Instructions(), (True, True)),
+            ((True, True), Instructions(clicks="off"), (True, False)),
+            ((True, True), Instructions(opens=False), (False, True)),
+            ((True, True), Instructions(opens=False, clicks="off"), None),
+            ((False, True), Instructions(), (False, True)),
+            ((False, True), Instructions(opens=True, clicks="off"), None),
+            ((False, False), Instructions(opens=True, clicks="all"), None),
         ],
     )
     def test_an_application_narrows_what_the_domain_allows(
-        self, switches: tuple[bool, bool], asked: set[str] | None, expected: tuple[bool, bool] | None
+        self, switches: tuple[bool, bool], asked: Instructions, expected: tuple[bool, bool] | None
     ) -> None:
         of = settings(defaults={"tracking": {"opens": switches[0], "clicks": switches[1]}})
-        found = tracking_of(of.domain_for("a@acme.test").tracking, None if asked is None else frozenset(asked))
+        found = tracking_of(of.domain_for("a@acme.test").tracking, asked)
         assert (None if found is None else (found.opens, found.clicks)) == expected
 
     def test_the_other_switches_are_the_domains(self) -> None:

@@ -100,18 +100,18 @@ class Harness:
         self.settings = Settings.model_validate({"server": {"hostname": "relay.test"}, **sections})
         self.handler = SubmissionHandler(
             settings=lambda: self.settings,
-            enqueue=self.enqueue,
+            store=store.queue,
             limits=store.limits,
             exclusion=Exclusion(store.suppressions, store.unsubscribes),
             clock=lambda: self.now,
             new_id=lambda now: f"Q{next(self.serial):013}",
             publish=self.events.extend,
+            wake=self.wake,
             is_proven=lambda address: address in self.proven,
             identity_pause=self.pauses.get,
         )
 
-    async def enqueue(self, accepted: NewMessage) -> None:
-        await self.store.queue.enqueue(accepted)
+    def wake(self) -> None:
         self.wakes += 1
 
     async def take(
@@ -257,9 +257,9 @@ class TestLargeHeaders:
     ) -> None:
         read_in: list[threading.Thread] = []
 
-        def recorded(content: bytes) -> MessageFacts:
+        def recorded(content: bytes, *given: Any) -> MessageFacts:
             read_in.append(threading.current_thread())
-            return parse_facts(content)
+            return parse_facts(content, *given)
 
         monkeypatch.setattr(accept, "parse_facts", recorded)
         house = Harness(store)
@@ -279,7 +279,7 @@ class TestLargeHeaders:
 class TestRefusals:
     async def test_a_message_that_cannot_be_stored_keeps_no_place(self, store: SqliteStore) -> None:
         harness = Harness(store, **LIMITED)
-        handler = replace(harness.handler, enqueue=FaultyStore(StoreError("disk I/O error")).enqueue)
+        handler = replace(harness.handler, store=FaultyStore(StoreError("disk I/O error")))
         envelope = Envelope("app@acme.test", (Recipient("u@rcpt.test"), Recipient("v@rcpt.test")))
         with pytest.raises(StoreError):
             await handler.accept_message(Transaction(SESSION, envelope, CONTENT))
@@ -429,3 +429,35 @@ async def test_a_reverse_path_of_somebody_else_is_unproven_when_it_is_accepted(s
         await harness.take(reverse_path=path)
     unproven = [message.reverse_path for message, _ in await harness.stored() if message.policy.unproven_sender]
     assert unproven == ["victim@bank.test"]
+
+
+class TestFieldsOfMailServices:
+    async def test_a_list_is_ignored_only_for_a_credential_that_may(self, store: SqliteStore) -> None:
+        hashed = "blake2b:AAAAAAAAAAAAAAAAAAAAAA==:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
+        credentials = {"may": {"secret_hash": hashed, "may_bypass_lists": True}, "other": {"secret_hash": hashed}}
+        harness = Harness(store, credentials=credentials)
+        await store.suppressions.add([Suppression("u@rcpt.test", created_at=NOW)])
+        asked = b'X-MSYS-API: {"options": {"skip_suppression": true}}\r\n' + CONTENT
+        for name in ("may", "other"):
+            await harness.take(content=asked, session=replace(SESSION, credential=name))
+        (_, first), (_, second) = sorted(await harness.stored(), key=lambda one: one[0].queue_id)
+        assert (first.state, second.state) == (State.WAITING, State.DROPPED)
+        ignored = [event.data.get("ignored_fields") for event in harness.events if event.kind is Kind.CREATED]
+        assert ignored == [None, ["X-MSYS-API options.skip_suppression: this login may not"]]
+
+    async def test_an_expiry_ends_the_lifetime_earlier(self, store: SqliteStore) -> None:
+        harness = Harness(store)
+        await harness.take(content=b"X-Mailgun-Deliver-Within: 1h\r\n" + CONTENT)
+        ((_, entry),) = await harness.stored()
+        assert entry.expires_at == NOW + 3600
+
+    async def test_a_copy_takes_a_slot(self, store: SqliteStore) -> None:
+        harness = Harness(store, **LIMITED)
+        await harness.take("u@rcpt.test", "v@rcpt.test", content=b"X-MC-BccAddress: w@rcpt.test\r\n" + CONTENT)
+        entries = sorted((entry for _, entry in await harness.stored()), key=lambda one: one.number)
+        assert [(one.recipient, one.release_at > NOW) for one in entries] == [
+            ("u@rcpt.test", False),
+            ("v@rcpt.test", False),
+            ("w@rcpt.test", True),
+        ]
+        assert entries[2].notify == ("NEVER",)

@@ -13,7 +13,7 @@ from relay.storage.database import Connection, Operation
 from relay.storage.due_lanes import DueLanes
 from relay.storage.integrity import STORED, Unreadable
 from relay.storage.message_queries import EntryKey
-from relay.storage.rows import CLAIM_COLUMNS, UPDATED_COLUMNS, Row, entry_update, insertion, qualified
+from relay.storage.rows import CLAIM_COLUMNS, UPDATED_COLUMNS, Row, entry_update, qualified
 
 T = TypeVar("T")
 
@@ -35,9 +35,6 @@ CONTENTS = (
     f"SELECT {STORED} FROM messages LEFT JOIN contents ON contents.queue_id = messages.queue_id "  # noqa: S608
     "WHERE messages.queue_id = ANY(?::text[])"
 )
-
-INSERT_LEASED = insertion("entries", f"{CLAIM_COLUMNS}, lease, lease_number")
-"""Inserts an active entry."""
 
 TAKE = (
     "UPDATE entries SET state = 'active', lease = ?, lease_number = ? "

@@ -1,0 +1,134 @@
+"""All dialects, and the statements of a message in them. Pure."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from relay.mail.control_headers import read_control_headers
+from relay.mail.dialects import (
+    generic,
+    mailgun,
+    mailjet,
+    mailtrap,
+    mandrill,
+    postal,
+    postmark,
+    sendgrid,
+    ses,
+    sparkpost,
+)
+from relay.mail.dialects.field_values import DialectContext, Reader, VendorField, decoded
+from relay.mail.headers import Field
+from relay.mail.instructions import InstructionError, Instructions, Metadata, Statement, combine
+
+MAX_FIELD = 64 * 1024
+"""Octets of one field."""
+
+_READERS: Mapping[str, Mapping[str, Reader | None]] = {
+    "generic": generic.FIELDS,
+    "sendgrid": {sendgrid.NAME: None},
+    "mailgun": mailgun.FIELDS,
+    "postmark": postmark.FIELDS,
+    "sparkpost": {sparkpost.NAME: None},
+    "mandrill": mandrill.FIELDS,
+    "ses": ses.FIELDS,
+    "mailjet": mailjet.FIELDS,
+    "mailtrap": mailtrap.FIELDS,
+    "postal": postal.FIELDS,
+}
+"""Fields by dialect, in lower case. None: read together with others of the dialect."""
+
+DIALECTS = tuple(_READERS)
+"""The names of all dialects, in the order of precedence."""
+
+_TOGETHER = {
+    "sendgrid": (sendgrid.read,),
+    "sparkpost": (sparkpost.read,),
+    "mailgun": (mailgun.read_tracking, mailgun.read_times),
+}
+"""Functions that read several fields of a dialect."""
+
+_PREFIXES = {generic.METADATA_PREFIX.encode(): "generic", postmark.METADATA_PREFIX.encode(): "postmark"}
+
+_OWNER = {name.encode(): dialect for dialect, readers in _READERS.items() for name in readers}
+
+
+@dataclass(frozen=True, slots=True)
+class DialectRules:
+    """What is read from a message."""
+
+    dialects: tuple[str, ...] = DIALECTS
+    """Names of the dialects, in the order of precedence."""
+    metadata_fields: Mapping[bytes, str] = field(default_factory=dict)
+    """Fields of the application that are kept, and whose values become metadata: lower-case name → key."""
+
+
+ALL_RULES = DialectRules()
+"""All dialects are read, and no field of the application is metadata."""
+
+
+def dialect_of(name: bytes) -> str:
+    """Return the dialect of a field by its lower-case name, "" for none."""
+    if not name.startswith(b"x-"):
+        return ""
+    return _OWNER.get(name) or next((_PREFIXES[start] for start in _PREFIXES if _is_key(name, start)), "")
+
+
+def read_instructions(
+    content: bytes, found: Sequence[Field], rules: DialectRules, context: DialectContext
+) -> Instructions:
+    """Read the X-Relay-* fields and those of the dialects. Raises InstructionError for a field to refuse."""
+    statements = list(read_statements(content, found, rules, context))
+    present = {dialect_of(one.name) for one in found}
+    return replace(combine(statements), dialects=tuple(one for one in rules.dialects if one in present))
+
+
+def read_statements(
+    content: bytes, found: Sequence[Field], rules: DialectRules, context: DialectContext
+) -> Iterator[Statement]:
+    """Yield the statements of all fields in the order of precedence. Raises InstructionError for a field to refuse."""
+    by_dialect: dict[str, list[VendorField]] = {}
+    for one in found:
+        dialect = dialect_of(one.name)
+        if dialect in rules.dialects:
+            by_dialect.setdefault(dialect, []).append(_vendor_field(one, content))
+
+    yield from read_control_headers(content, found)
+    for dialect in rules.dialects:
+        yield from _statements(dialect, by_dialect.get(dialect, ()), context)
+    yield from _own_metadata(content, found, rules.metadata_fields)
+
+
+def _statements(dialect: str, found: Sequence[VendorField], context: DialectContext) -> Iterator[Statement]:
+    readers = _READERS[dialect]
+    for one in found:
+        reader = readers.get(one.key)
+        if reader is not None:
+            yield from reader(one, context)
+        elif one.key not in readers:
+            yield one.says(Metadata(_key(one.key), one.text))
+
+    for read in _TOGETHER.get(dialect, ()):
+        yield from read(found, context)
+
+
+def _vendor_field(one: Field, content: bytes) -> VendorField:
+    name = content[one.start : one.start + len(one.name)].decode("ascii")
+    if one.end - one.start > MAX_FIELD:
+        raise InstructionError(f"{name}: the field is larger than 64 KiB")
+    return decoded(name, one.value(content))
+
+
+def _own_metadata(content: bytes, found: Sequence[Field], names: Mapping[bytes, str]) -> Iterator[Statement]:
+    for one in found if names else ():
+        if one.name in names:
+            field = _vendor_field(one, content)
+            yield field.says(Metadata(names[one.name], field.text))
+
+
+def _is_key(name: bytes, prefix: bytes) -> bool:
+    return name.startswith(prefix) and len(name) > len(prefix)
+
+
+def _key(name: str) -> str:
+    """Return the key of metadata at the end of a field name."""
+    return next(name.removeprefix(start.decode()) for start in _PREFIXES if name.encode().startswith(start))

@@ -1,0 +1,191 @@
+"""Instructions of applications about one message: the statements of header fields, and their combination. Pure."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, assert_never
+
+MAX_VALUE = 500
+"""Maximum characters of a tag, a campaign name or a metadata value."""
+
+MAX_ITEMS = 50
+"""Maximum number of tags, of metadata keys, and of copies of one message."""
+
+Clicks = Literal["off", "html", "all"]
+"""Which links may be tracked: none, those of HTML parts, or those of all parts."""
+
+OptionName = Literal[
+    "opens",
+    "clicks",
+    "pixel",
+    "pixel_text",
+    "unsubscribe_text",
+    "campaign",
+    "provider",
+    "pool",
+    "send_at",
+    "expires_at",
+    "sandbox",
+    "ignore_lists",
+    "require_tls",
+    "sign",
+    "priority",
+]
+"""An option of `Instructions` that has one value."""
+
+
+class InstructionError(ValueError):
+    """An invalid field; the message names it, the reason and a correct value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """The value of one option."""
+
+    name: OptionName
+    value: bool | str | float
+
+
+@dataclass(frozen=True, slots=True)
+class Tag:
+    """A tag of the message."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Metadata:
+    """One key of the metadata."""
+
+    name: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """An address that gets a copy."""
+
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ignored:
+    """A request that is not followed."""
+
+    why: str
+
+
+Content = Option | Tag | Metadata | Copy | Ignored
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One statement of a header field. `key` is its place in a structured value, "" for the whole field."""
+
+    field: str
+    content: Content
+    key: str = ""
+
+    @property
+    def place(self) -> str:
+        """The field, and the key in it."""
+        return f"{self.field} {self.key}".rstrip()
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.content.why}" if isinstance(self.content, Ignored) else self.place
+
+
+@dataclass(frozen=True, slots=True)
+class Instructions:
+    """Instructions of the application. None and "": not given."""
+
+    opens: bool | None = None
+    clicks: Clicks | None = None
+    pixel: Literal["start", "end"] | None = None
+    """Place of the open pixel."""
+    pixel_text: str = ""
+    """Text in the HTML that the pixel replaces."""
+    unsubscribe_text: str = ""
+    """Text that the URL of the unsubscribe page replaces."""
+    campaign: str = ""
+    provider: str = ""
+    pool: str = ""
+    """Name of a pool of addresses at the former provider."""
+    send_at: float | None = None
+    """Unix seconds."""
+    expires_at: float | None = None
+    """Unix seconds after which no attempt is made."""
+    sandbox: bool = False
+    """Accept and record the message, and send it to nobody."""
+    ignore_lists: bool = False
+    """Send to suppressed and unsubscribed addresses too."""
+    require_tls: bool = False
+    sign: bool | None = None
+    """Whether to add a DKIM signature."""
+    priority: str = ""
+    tags: tuple[str, ...] = ()
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    copies: tuple[str, ...] = ()
+    ignored: tuple[Statement, ...] = ()
+    """Requests that are not followed. The CREATED event records them."""
+    dialects: tuple[str, ...] = ()
+    """Names of the dialects whose fields the message has."""
+
+
+def combine(statements: Iterable[Statement]) -> Instructions:
+    """Combine statements in the order of precedence: of two values of one option, the first applies.
+
+    The others are ignored, with the reason. Tags and copies are collected. Raises InstructionError for too many or too
+    long values.
+    """
+    first: dict[str, Statement] = {}
+    tags: dict[str, None] = {}
+    copies: dict[str, None] = {}
+    ignored: list[Statement] = []
+
+    for one in statements:
+        match one.content:
+            case Option(name, value):
+                ignored += _ignored_after(first.setdefault(name, one), one, value)
+            case Metadata(name, value):
+                ignored += _ignored_after(first.setdefault(f"metadata {name}", one), one, value)
+                _check_text(one, name)
+                _check_text(one, value)
+            case Tag(text):
+                tags[text] = None
+                _check_text(one, text)
+            case Copy(address):
+                copies[address] = None
+            case Ignored():
+                ignored.append(one)
+            case _:
+                assert_never(one.content)
+
+    options: dict[str, Any] = {}
+    metadata: dict[str, str] = {}
+    for said in first.values():
+        if isinstance(said.content, Option):
+            options[said.content.name] = said.content.value
+            _check_text(said, str(said.content.value))
+        elif isinstance(said.content, Metadata):
+            metadata[said.content.name] = said.content.value
+
+    for what, count in (("tags", len(tags)), ("metadata keys", len(metadata)), ("copies", len(copies))):
+        if count > MAX_ITEMS:
+            raise InstructionError(f"the message has {count} {what}, more than {MAX_ITEMS}")
+    found = Instructions(tags=tuple(tags), metadata=metadata, copies=tuple(copies), ignored=tuple(ignored))
+    return replace(found, **options)
+
+
+def _ignored_after(first: Statement, other: Statement, value: object) -> list[Statement]:
+    """Return the later of two statements about one option as ignored; nothing if both have the same value."""
+    if first is other or not isinstance(first.content, Option | Metadata) or first.content.value == value:
+        return []
+    shown = {True: "yes", False: "no"}.get(first.content.value, first.content.value)  # type: ignore[arg-type]
+    return [replace(other, content=Ignored(f"{first.field} says {shown} and comes first"))]
+
+
+def _check_text(said: Statement, text: str) -> None:
+    if len(text) > MAX_VALUE:
+        raise InstructionError(f"{said.place}: the value is longer than {MAX_VALUE} characters")
+    if "\0" in text or any("\ud800" <= char <= "\udfff" for char in text):
+        raise InstructionError(f"{said.place}: the value has a character that is no text (U+0000, or half a pair)")

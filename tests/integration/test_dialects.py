@@ -1,0 +1,151 @@
+"""Applications of mail services send through relay: what the receiver gets, and what the trace says."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from tests.integration.unsubscribe_relay import Relay
+from tests.servers.sink import Received, Sink
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+COMPAT = """
+[compat]
+metadata_headers = ["X-Invoice-Number"]
+[compat.sendgrid.groups]
+7 = "newsletter"
+"""
+
+BODY = (
+    b"Content-Type: text/html\r\n\r\n<html><body><p>Hello %opens%</p>"
+    b'<a href="https://shop.test/">Shop</a> <a href="[leave]">Leave</a></body></html>\r\n'
+)
+
+SENDGRID = (
+    b'X-SMTPAPI: {"unique_args": {"invoice": "1042"}, "category": ["invoice"], "asm_group_id": 7, "filters": {\r\n'
+    b' "opentrack": {"settings": {"enable": 1, "replace": "%opens%"}}, "footer": {"settings": {"enable": 1}},\r\n'
+    b' "subscriptiontrack": {"settings": {"enable": 1, "replace": "[leave]"}}}}\r\n'
+)
+
+
+class Side(Relay):
+    """A relay, and what its sink got of one message."""
+
+    async def got(self, fields: bytes) -> tuple[Received, dict[str, Any]]:
+        """Send a message with these fields. Return it as received, and its created event."""
+        count = len(self.sink.messages)
+        queue_id = await self.send(body=fields + BODY)
+        received = (await self.sink.received(count + 1))[count]
+        await self.fate(queue_id, "delivered")
+        (story,) = await self.json("trace", queue_id)
+        return received, story | {"created": next(one for one in story["events"] if one["event"] == "created")}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def side(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Side]:
+    async with Sink() as sink:
+        relay = Side(tmp_path_factory.mktemp("dialects"), sink)
+        relay.config.write_text(relay.config.read_text() + COMPAT)
+        async with relay:
+            yield relay
+
+
+async def test_sendgrid(side: Side) -> None:
+    got, story = await side.got(SENDGRID)
+    assert b"X-SMTPAPI" not in got.content
+    assert b"%opens%" not in got.content
+    assert b"[leave]" not in got.content
+    assert got.content.count(b"/o/") == got.content.count(b"/c/") == 1
+    assert b'<p>Hello <img src="https://t.acme.test/o/' in got.content
+    assert b'<a href="https://t.acme.test/u/' in got.content
+    assert b"List-Unsubscribe: <https://t.acme.test/u/" in got.content
+    assert (story["campaign"], story["tags"], story["metadata"]) == ("newsletter", ["invoice"], {"invoice": "1042"})
+    assert story["created"]["ignored_fields"] == ["X-SMTPAPI filters.footer: not done"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "opens", "clicks", "tags", "metadata"),
+    [
+        (
+            b'X-Mailgun-Tag: a\r\nX-Mailgun-Variables: {"k": "1"}\r\nX-Mailgun-Track: no\r\n',
+            *(False, False, ["a"], {"k": "1"}),
+        ),
+        (
+            b"X-PM-Tag: a\r\nX-PM-Metadata-k: 1\r\nX-PM-TrackOpens: false\r\nX-PM-TrackLinks: HtmlOnly\r\n",
+            *(False, True, ["a"], {"k": "1"}),
+        ),
+        (
+            b'X-MSYS-API: {"tags": ["a"], "metadata": {"k": 1}, "options": {"click_tracking": false}}\r\n',
+            *(True, False, ["a"], {"k": "1"}),
+        ),
+        (b'X-MC-Tags: a\r\nX-MC-Metadata: {"k": "1"}\r\nX-MC-Track: opens\r\n', True, False, ["a"], {"k": "1"}),
+        (b"X-SES-MESSAGE-TAGS: k=1\r\nX-SES-SOURCE-ARN: arn:aws:ses:x\r\n", True, True, [], {"k": "1"}),
+        (
+            b"X-MJ-CustomID: 1\r\nX-Mailjet-TrackOpen: 0\r\nX-Mailjet-TrackClick: 0\r\n",
+            *(False, False, [], {"custom_id": "1"}),
+        ),
+        (b"X-Tag: a\r\nX-Metadata-k: 1\r\n", True, True, ["a"], {"k": "1"}),
+        (b"X-Postal-Tag: a\r\nX-AMP: skip\r\n", False, False, ["a"], {}),
+    ],
+    ids=["mailgun", "postmark", "sparkpost", "mandrill", "ses", "mailjet", "generic", "postal"],
+)
+async def test_the_fields_are_followed_and_removed(
+    side: Side, fields: bytes, opens: bool, clicks: bool, tags: list[str], metadata: dict[str, str]
+) -> None:
+    got, story = await side.got(fields)
+    assert (b"/o/" in got.content, b"/c/" in got.content) == (opens, clicks)
+    assert (story["tags"], story["metadata"]) == (tags, metadata)
+    header = got.content.partition(b"\r\n\r\n")[0].lower()
+    assert not [line for line in header.split(b"\r\n") if line.startswith(b"x-")]
+
+
+async def test_fields_of_the_application_stay_and_become_metadata(side: Side) -> None:
+    got, story = await side.got(b"X-Invoice-Number: 1042\r\n")
+    assert b"X-Invoice-Number: 1042\r\n" in got.content
+    assert story["metadata"] == {"X-Invoice-Number": "1042"}
+
+
+async def test_a_template_is_refused_at_once(side: Side) -> None:
+    with pytest.raises(AssertionError, match="X-MC-Template: relay does not fill in templates"):
+        await side.send(body=b"X-MC-Template: welcome\r\n" + BODY)
+
+
+async def test_a_provider_may_keep_the_fields_it_reads(tmp_path: Path) -> None:
+    async with Sink() as sink:
+        relay = Relay(tmp_path, sink)
+        kept = relay.config.read_text().replace('tls = "none"\n', 'tls = "none"\nkeeps_headers = ["ses"]\n')
+        relay.config.write_text(kept)
+        async with relay:
+            await relay.send(body=b"X-SES-CONFIGURATION-SET: s\r\nX-PM-Tag: t\r\n" + BODY)
+            (got,) = await sink.received(1)
+    assert b"X-SES-CONFIGURATION-SET: s\r\n" in got.content
+    assert b"X-PM-Tag" not in got.content
+
+
+async def test_a_sandbox_message_is_recorded_and_reaches_nobody(side: Side) -> None:
+    before = len(side.sink.messages)
+    dropped = await side.fate(await side.send(body=b"X-Mailgun-Drop-Message: yes\r\n" + BODY), "dropped")
+    assert dropped["reason"].startswith("sandbox: ")
+    await side.got(b"")
+    assert len(side.sink.messages) == before + 1
+
+
+async def test_a_message_that_needs_tls_waits_at_a_server_without(side: Side) -> None:
+    queue_id = await side.send(body=b"X-Mailgun-Require-TLS: yes\r\n" + BODY)
+    await side.fate(queue_id, "deferred")
+    (story,) = await side.json("trace", queue_id)
+    assert "requires TLS" in str(story["events"])
+    await side.run("queue", "delete", queue_id)
+
+
+async def test_a_copy_is_a_recipient_of_its_own(side: Side) -> None:
+    count = len(side.sink.messages)
+    queue_id = await side.send(body=b"X-MC-BccAddress: archive@acme.test\r\n" + BODY)
+    got = (await side.sink.received(count + 2))[count:]
+    assert sorted(one.recipients for one in got) == [["archive@acme.test"], ["u@rcpt.test"]]
+    (story,) = await side.json("trace", queue_id)
+    assert [one["recipient"] for one in story["recipients"]] == ["u@rcpt.test", "archive@acme.test"]
+    assert not any(b"archive@acme.test" in one.content for one in got)
