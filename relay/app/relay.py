@@ -31,18 +31,22 @@ from relay.http_tracker import Tracker
 from relay.inbound.imap_poller import Poller
 from relay.inbound.imap_state import STATE_FILE
 from relay.log import open_log
+from relay.mail import native
 from relay.mail.queue_id import RANDOM_SPACE, queue_id
 from relay.mailauth.dkim_keys import KeyFaultError
 from relay.queue.bounce_policy import BouncePolicy
-from relay.rewrite.fast_path import IS_COMPILED
+from relay.rewrite import fast_path
 from relay.storage.open import open_store
 from relay.storage.store import Store
 
 DRAIN = 25.0
 """Seconds that in-flight transactions have after SIGTERM."""
 
-REWRITER = "compiled" if IS_COMPILED else "python"
+REWRITER = "compiled" if fast_path.IS_COMPILED else "python"
 """The rewriter in use, for the log and `relay status`."""
+
+NATIVE_FAULTS = [fault for fault in (native.FAULT, fast_path.FAULT) if fault]
+"""Why compiled code that was built is not used."""
 
 
 def suppression_lengths(settings: Settings) -> Mapping[str, float]:
@@ -134,6 +138,8 @@ class App:
     async def _open(self, settings: Settings) -> Tracker | None:
         """Open the parts in order, and return the tracker. Listeners open last, when mail can be processed."""
         raise_file_limit(settings, self.log)
+        for fault in NATIVE_FAULTS:
+            self.log("server.stale_code", reason=fault)
         keys = load_keys(settings, self.log)
         context = await self._context(settings)
         await context.store.suppressions.limit(suppression_lengths(settings))
@@ -255,7 +261,7 @@ class App:
         pauses = self.outbound.runner.shared_pauses
         return {
             "version": __version__,
-            "rewriter": REWRITER,
+            "rewriter": "; ".join((REWRITER, *NATIVE_FAULTS)),
             "healthy": healthy,
             "checks": self.checks(),
             **store,

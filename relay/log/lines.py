@@ -2,6 +2,8 @@
 
 LINES: dict[str, str] = {
     "server.started": "All listeners are open. listeners, tracker, version, rewriter (compiled or python).",
+    "server.stale_code": "Compiled code is not used, because it was built from other sources or cannot be loaded. "
+    "Its Python twins do the work; build it again (make native). reason.",
     "server.stopping": "SIGTERM or SIGINT: listeners close, transactions in progress end. signal.",
     "server.stopped": "Everything is closed.",
     "server.broken": "The queue runner stopped unexpectedly; the process exits so that the service manager restarts "
@@ -153,6 +155,7 @@ LINES: dict[str, str] = {
 _LEVEL_OF = {
     "smtp.connected": "debug",
     "server.few_files": "warning",
+    "server.stale_code": "warning",
     "config.warning": "warning",
     "config.rejected": "error",
     "tls.certificate_failed": "error",

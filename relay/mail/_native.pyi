@@ -5,6 +5,8 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+SOURCES: str
+
 def decode_dots(raw: bytes) -> bytes | None: ...
 def header_fields(
     content: bytes, start: int, stop: int, make: Callable[[tuple[bytes, int, int, int]], T]

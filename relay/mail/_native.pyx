@@ -13,6 +13,12 @@ cdef extern from "Python.h":
 cdef extern from "<string.h>":
     void* memmem(const void*, size_t, const void*, size_t) noexcept
 
+cdef extern from *:
+    const char* RELAY_SOURCES
+
+SOURCES = RELAY_SOURCES.decode()
+"""The digest of the sources it was built from (`native_loader.py`)."""
+
 ctypedef const unsigned char* octets
 
 def decode_dots(bytes raw not None):

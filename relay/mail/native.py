@@ -1,10 +1,16 @@
 """The compiled functions of this package, if they were built (docs/compiled-code.md)."""
 
-try:
+from typing import TYPE_CHECKING
+
+from relay.mail.native_loader import load_native
+
+if TYPE_CHECKING:
     from relay.mail import _native as native
-except ImportError:
-    native = None  # type: ignore[assignment]
+
+    FAULT = ""
+else:
+    native, FAULT = load_native("relay.mail")
 
 IS_COMPILED = native is not None
 
-__all__ = ["IS_COMPILED", "native"]
+__all__ = ["FAULT", "IS_COMPILED", "native"]

@@ -4,6 +4,8 @@ from collections.abc import Callable
 
 from relay.rewrite import links
 
+SOURCES: str
+
 class Rules:
     def __init__(self, rules: links.Rules, classify: Callable[[bytes, bytes, int, int, int], bytes | None]) -> None: ...
 

@@ -18,6 +18,12 @@ from relay.rewrite.pixel import NEVER_SURELY_CLOSED, SCOPES, SURELY_CLOSED
 cdef extern from "<string.h>":
     void* memmem(const void*, size_t, const void*, size_t) noexcept
 
+cdef extern from *:
+    const char* RELAY_SOURCES
+
+SOURCES = RELAY_SOURCES.decode()
+"""The digest of the sources it was built from (`native_loader.py`)."""
+
 ctypedef const unsigned char* octets
 
 include "html.pxi"

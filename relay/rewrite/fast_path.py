@@ -5,7 +5,9 @@ The result has the content and the counts of `message.rewrite`, or is None. `doc
 
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
+from relay.mail.native_loader import load_native
 from relay.rewrite.clipping import pushes_over
 from relay.rewrite.eligibility import skip_message_reason, skip_part_reason, unsubscribe_values
 from relay.rewrite.encoding import BASE64, QUOTED_PRINTABLE, base64_line, decode, encode_base64, has_long_line
@@ -18,10 +20,12 @@ from relay.rewrite.placeholder_spellings import holds_name_twin
 from relay.rewrite.plan import why_not_tracked
 from relay.rewrite.tokens import Keyring, Kind, url_token_signer
 
-try:
+if TYPE_CHECKING:
     from relay.rewrite import _native
-except ImportError:
-    _native = None  # type: ignore[assignment]
+
+    FAULT = ""
+else:
+    _native, FAULT = load_native("relay.rewrite")
 
 IS_COMPILED = _native is not None
 
