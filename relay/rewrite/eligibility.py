@@ -4,19 +4,13 @@ import re
 from collections.abc import Iterable
 
 from relay.mail.headers import named
+from relay.rewrite.charsets import is_ascii_based
 from relay.rewrite.mime import MAX_PARTS, Part
+from relay.rewrite.mime_parameters import parse
 
 _SIGNED = frozenset({"multipart/signed", "multipart/encrypted"})
 
 _CRYPTOGRAPHIC = re.compile(r"application/(?:(?:x-)?pkcs7-(?:mime|signature)|pgp-(?:encrypted|signature))")
-
-_ASCII_BASED = re.compile(
-    r"(?:us-)?ascii|ansi.*|utf-?8|iso[-_]?8859(?:[-_]?\d+)?(?::\d{4})?(?:-[ie])?|latin-?\d+|l(?:[1-9]|10)|"
-    r"(?:windows|cp)[-_]?(?:125\d|874)|(?:cp|ibm)-?(?:367|437|775|819|85\d|86[0-35-9])|cs(?:ascii|isolatin\w+|utf8|koi8r)|"
-    r"koi8-?\w+|(?:x-)?mac.*|tis-?620|iso-?ir-?\d+|euc-?(?:jp|kr|cn|tw)|gb2312|gbk|gb-?18030|big5(?:-hkscs)?|"
-    r"ks_c_5601-1987|cp949|cp936|cp950|cp932|windows-31j|windows-949|windows-936|shift[_-]?jis|x?-?s-?jis|viscii|"
-    r"unknown-8bit|x-unknown|x-user-defined|default(?:_charset)?"
-)
 
 _ISO_2022_JP = re.compile(r"iso-2022-jp(?:-[123])?")
 
@@ -68,7 +62,10 @@ def skip_part_reason(content: bytes, part: Part) -> str:
 
 def _is_related_root(content: bytes, part: Part) -> bool:
     """Whether a child of a multipart/related is displayed: the first one, or the one named by start=."""
-    return part.first or (bool(part.related_root) and part.value(content, b"content-id") == part.related_root.encode())
+    if part.first or not part.related_root:
+        return part.first
+    content_id = parse(part.value(content, b"content-id") or b"").value
+    return content_id.strip("<>") == part.related_root.strip(" <>").lower()
 
 
 def readable(text: bytes, charset: str) -> tuple[bytes, str]:
@@ -80,7 +77,7 @@ def readable(text: bytes, charset: str) -> tuple[bytes, str]:
         return b"", "contains NUL"
     if b"-----BEGIN PGP" in text:
         return b"", "contains inline PGP"
-    if _ASCII_BASED.fullmatch(charset):
+    if is_ascii_based(charset):
         return text, ""
     if _ISO_2022_JP.fullmatch(charset) and (masked := _mask_two_byte_runs(text)) is not None:
         return masked, ""

@@ -115,6 +115,9 @@ def _walk(content: bytes, start: int, end: int, position: _Position) -> Iterator
     if not ranges:
         yield _with_fault(part, "boundary never found")
         return
+    if any(content.find(_delimiter(other), part.body - 1, part.end) >= 0 for other in _other_boundaries(content, part)):
+        yield _with_fault(part, "multipart with a folded boundary")
+        return
 
     yield part
     prefix = f"{part.path}." if part.path else ""
@@ -147,7 +150,7 @@ def _read(content: bytes, start: int, end: int, position: _Position) -> Part:
         fault = fault or "Content-Transfer-Encoding given twice"
     is_container = content_type.startswith("multipart/")
     if is_container:
-        fault = fault or _container_fault(content, found, declared, encoding)
+        fault = fault or _container_fault(declared, encoding)
 
     return Part(
         path=position.path or ("" if is_container else "1"),
@@ -167,13 +170,10 @@ def _read(content: bytes, start: int, end: int, position: _Position) -> Part:
     )
 
 
-def _container_fault(content: bytes, found: list[Field], declared: Parameterised, encoding: str) -> str:
+def _container_fault(declared: Parameterised, encoding: str) -> str:
     """Return the fault of the header of a multipart, "" for none."""
-    boundary = declared.parameters.get("boundary", "")
-    if not boundary:
+    if not declared.parameters.get("boundary", ""):
         return "multipart without a boundary"
-    if _is_boundary_folded(content, found, boundary):
-        return "multipart with a folded boundary"
     return "" if encoding in IDENTITY_ENCODINGS else "multipart with a transfer encoding"
 
 
@@ -194,13 +194,18 @@ def _header_fault(content: bytes, found: list[Field], start: int, body: int) -> 
     return "a header line that is not a field"
 
 
-def _is_boundary_folded(content: bytes, found: list[Field], boundary: str) -> bool:
-    """Whether a fold is inside the boundary. Some parsers keep its white space there, others remove it."""
-    field = next(named(found, b"content-type"))
+def _other_boundaries(content: bytes, part: Part) -> set[str]:
+    """Return what parsers read as the boundary that remove the white space of a fold, or make it one blank."""
+    field = next(named(part.fields, b"content-type"))
     value = content[field.value_start : field.end - 2]
     if b"\n" not in value:
-        return False
-    return parse(_FOLD.sub(b"", value)).parameters.get("boundary", "") != boundary
+        return set()
+    readings = {parse(_FOLD.sub(blank, value)).parameters.get("boundary", "") for blank in (b"", b" ")}
+    return readings - {part.parameters.parameters["boundary"], ""}
+
+
+def _delimiter(boundary: str) -> bytes:
+    return b"\n--" + boundary.encode("latin-1", "replace").rstrip(b" \t")
 
 
 def _children(content: bytes, part: Part) -> list[tuple[int, int]]:
@@ -208,7 +213,7 @@ def _children(content: bytes, part: Part) -> list[tuple[int, int]]:
 
     Without a closing delimiter the last part reaches to the end.
     """
-    delimiter = b"\n--" + part.parameters.parameters["boundary"].encode("latin-1", "replace").rstrip(b" \t")
+    delimiter = _delimiter(part.parameters.parameters["boundary"])
     ranges: list[tuple[int, int]] = []
     child = -1
     at = part.body - 1
