@@ -19,11 +19,12 @@ from relay.mail.received import helo_in
 from relay.mailauth.sender import prove_sender
 from relay.queue.context import QueueContext
 from relay.queue.message import ClaimedBatch
-from relay.queue.ports import JournalRecord
+from relay.queue.ports import JournalRecord, QueueAdminStore
 from relay.queue.runner import Runner
 from relay.queue.settler import Settler
 from relay.queue.slot_advance import SlotAdvancer
-from relay.render.pool import MonitoredRenderer, make_renderer
+from relay.render.pool import make_renderer
+from relay.render.renderer import MonitoredRenderer
 from relay.resolver import Resolver
 from relay.rewrite.tokens import Keyring
 from relay.suppression.exclusion import Exclusion
@@ -148,17 +149,19 @@ async def _recovered_queue(
         new_id=context.new_id,
         publish=context.observer.publish,
         watch=context.observer,
-        prove_sender=partial(_prove_sender, resolver),
+        prove_sender=partial(_prove_sender, resolver, context.store.queue),
     )
 
     await _recover(context, queue_context, journal, recorded)
     return queue_context
 
 
-async def _prove_sender(resolver: Resolver, claimed: ClaimedBatch) -> bool:
-    message = claimed.message
+async def _prove_sender(resolver: Resolver, entries: QueueAdminStore, claimed: ClaimedBatch) -> bool:
+    message, content = claimed.message, claimed.content
+    if not isinstance(content, bytes):
+        content = await entries.content(message.queue_id) or content.head
     helo = helo_in(message.policy.added_fields)
-    return await prove_sender(resolver, claimed.content, message.client, helo, message.reverse_path)
+    return await prove_sender(resolver, content, message.client, helo, message.reverse_path)
 
 
 async def _recover(
@@ -191,7 +194,7 @@ async def _start_runner(
     time_left: Callable[[], float],
     ended: Callable[[asyncio.Task[None]], None],
 ) -> Runner:
-    runner = Runner(queue_context, context.wake)
+    runner = Runner(queue_context, context.wake, context.settings().server.data_dir)
     # A provider that refused the account before the restart is not asked again before its pause ends.
     await runner.shared_pauses.load()
     running = asyncio.create_task(runner.run(), name="runner")

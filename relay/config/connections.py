@@ -85,6 +85,7 @@ class Delivery(Section):
     connect_timeout: PositiveSeconds = 30.0
     command_timeout: PositiveSeconds = 300.0
     data_timeout: PositiveSeconds = 600.0
+    transaction_timeout: PositiveSeconds = 1800.0
     idle_timeout: PositiveSeconds = 10.0
     tls: Literal["opportunistic", "require", "none"] = "opportunistic"
     helo: OptionalDomain = ""

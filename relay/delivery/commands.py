@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Self
 
+from relay.content_file import head_of
+from relay.delivery.dot_stuffing import StuffedFile, outgoing_body
 from relay.mail.reply import Reply
 from relay.queue.entry import Entry
 from relay.queue.message import Message
@@ -59,7 +61,7 @@ class TransactionCommands:
 
     mail: bytes
     recipients: tuple[bytes, ...]
-    body: bytes
+    body: bytes | StuffedFile
 
 
 def message_fault(message: Message, rendered: Rendered, offered: Capabilities) -> Reply | None:
@@ -91,16 +93,8 @@ def build_commands(
     return TransactionCommands(
         _mail(message, rendered, offered, utf8),
         tuple(_rcpt(entry, offered) for entry in entries),
-        stuffed(rendered.content),
+        outgoing_body(rendered.content),
     )
-
-
-def stuffed(content: bytes) -> bytes:
-    """Return the content as sent after DATA: dots doubled at line starts, final CRLF and dot (RFC 5321 4.5.2)."""
-    body = content.replace(b"\r\n.", b"\r\n..")
-    start = b"." if body.startswith(b".") else b""
-    end = b".\r\n" if body.endswith(b"\r\n") or not body else b"\r\n.\r\n"
-    return b"".join((start, body, end))
 
 
 def _mail(message: Message, rendered: Rendered, offered: Capabilities, utf8: bool) -> bytes:
@@ -133,7 +127,7 @@ def _needs_smtputf8(message: Message, rendered: Rendered) -> bool:
         return True
     if not message.smtputf8:
         return False
-    headers, _, _ = rendered.content.partition(_END_OF_HEADERS)
+    headers, _, _ = head_of(rendered.content).partition(_END_OF_HEADERS)
     return not headers.isascii()
 
 

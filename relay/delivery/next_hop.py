@@ -111,7 +111,7 @@ class NextHopResolver:
             helo=self.settings.helo_name,
             security=security,
             context=None if security is Security.NONE else context,
-            timeouts=Timeouts(delivery.command_timeout, delivery.data_timeout),
+            timeouts=Timeouts(delivery.command_timeout, delivery.data_timeout, delivery.transaction_timeout),
             connect_timeout=delivery.connect_timeout,
             credentials=_credentials(provider),
         )

@@ -2,10 +2,12 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import assert_never
 
 from relay.delivery.commands import Capabilities, TransactionCommands
+from relay.delivery.dot_stuffing import StuffedFile
 from relay.delivery.stream import ClientStream, StreamError
 from relay.delivery.transaction import Next, TransactionReplies, is_expected
 from relay.mail.reply import Reply
@@ -21,10 +23,14 @@ OnAccepted = Callable[[Sequence[int], Reply], None]
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """Seconds for one reply, and for the reply to the final dot, which takes longest."""
+    """Seconds that a server has."""
 
     command: float
+    """For one reply, and for taking a block of the content."""
     final: float
+    """For the reply to the final dot, which takes longest."""
+    transaction: float
+    """For everything from MAIL to the final dot, however steadily it answers."""
 
 
 class Session:
@@ -66,6 +72,7 @@ class Session:
         between must find the delivery recorded.
         """
         self._stream.expect_replies()
+        self._stream.begin_transaction(self._timeouts.transaction)
         self.transactions += 1
         replies = TransactionReplies()
         try:
@@ -74,6 +81,7 @@ class Session:
         except StreamError as broken:
             replies.failure, replies.closed_by_server = broken.reply, broken.closed_by_server
             replies.tls_failed = broken.tls_failed
+        self._stream.end_transaction()
 
         self._open_transaction = replies.needs_reset
         if self._unusable or not replies.reusable:
@@ -134,7 +142,7 @@ class Session:
             self._stream.write(b"DATA\r\n")
             replies.data = await self._read_reply(to_data=True)
 
-    async def _content(self, body: bytes, replies: TransactionReplies, on_accepted: OnAccepted) -> None:
+    async def _content(self, body: bytes | StuffedFile, replies: TransactionReplies, on_accepted: OnAccepted) -> None:
         def on_reply(dot: Reply) -> None:
             if dot.is_positive:
                 on_accepted(replies.accepted_recipients(), dot)
@@ -154,9 +162,10 @@ class Session:
             case never:
                 assert_never(never)
 
-    async def _send_body(self, body: bytes, replies: TransactionReplies) -> bool:
+    async def _send_body(self, body: bytes | StuffedFile, replies: TransactionReplies) -> bool:
         """Send the content. Return False for a refusal before its end, after which the connection is unusable."""
-        if await self._stream.write_body(body, self._timeouts.command):
+        if await self._write_body(body):
+            self._stream.end_transaction()
             return True
         self._unusable = True
         reply = await self._read_reply()
@@ -164,6 +173,16 @@ class Session:
             raise _protocol_error("accepted the message before its end")
         replies.dot = reply
         return False
+
+    async def _write_body(self, body: bytes | StuffedFile) -> bool:
+        """Send all pieces. Return False for a reply before the end."""
+        if isinstance(body, bytes):
+            return await self._stream.write_body(body, self._timeouts.command)
+        async with aclosing(body.pieces()) as pieces:
+            async for piece in pieces:
+                if not await self._stream.write_body(piece, self._timeouts.command):
+                    return False
+        return True
 
     async def _after_reset(self) -> None:
         reply = await self._read_reply()

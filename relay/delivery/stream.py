@@ -40,6 +40,8 @@ class ClientStream(asyncio.Protocol):
         self._error: StreamError | None = None
         self._paused = False
         self._idle = False
+        self._deadline: float | None = None
+        self._transaction_timeout = 0.0
         self._waiter: asyncio.Future[None] | None = None
         self._on_reply: Callable[[Reply], None] | None = None
         transport.set_protocol(self)
@@ -60,6 +62,15 @@ class ClientStream(asyncio.Protocol):
     def expect_replies(self) -> None:
         """Expect replies again."""
         self._idle = False
+
+    def begin_transaction(self, timeout: float) -> None:
+        """Begin a span of `timeout` seconds, in which every wait must end: a transaction until its final dot."""
+        self._deadline = self._loop.time() + timeout
+        self._transaction_timeout = timeout
+
+    def end_transaction(self) -> None:
+        """End the span: the final dot was sent. The server may have accepted, so that its reply is waited for."""
+        self._deadline = None
 
     def write(self, data: bytes | memoryview) -> None:
         """Send a command or a group of commands."""
@@ -149,16 +160,21 @@ class ClientStream(asyncio.Protocol):
         if self._error is not None:
             raise self._error
         self._waiter = self._loop.create_future()
-        timer = self._loop.call_later(timeout, self._time_out, what, timeout)
+        fault = f"the receiving server did not {what} within {timeout:g} s"
+        left = timeout if self._deadline is None else self._deadline - self._loop.time()
+        if left < timeout:
+            timeout = max(left, 0.0)
+            fault = f"the transaction did not reach its final dot within {self._transaction_timeout:g} s"
+        timer = self._loop.call_later(timeout, self._time_out, fault)
         try:
             await self._waiter
         finally:
             timer.cancel()
             self._waiter = None
 
-    def _time_out(self, what: str, timeout: float) -> None:
+    def _time_out(self, fault: str) -> None:
         self._transport.abort()
-        self._fail(StreamError(Reply(451, "4.4.2", f"the receiving server did not {what} within {timeout:g} s")))
+        self._fail(StreamError(Reply(451, "4.4.2", fault)))
 
     def _fail(self, error: StreamError) -> StreamError:
         """Close the transport. The first error, and replies received before it, are kept."""

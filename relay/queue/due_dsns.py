@@ -3,6 +3,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
+from relay.content_file import head_of
 from relay.dsn.compose import Action, OriginalMessage, RecipientStatus, compose
 from relay.mail.address import is_ascii
 from relay.mail.lane import DIRECT
@@ -103,9 +104,11 @@ def build_dsn(
     Its lifetime is that of the settings: the entry's own has grown with the wait for its release and with clock steps.
     """
     about: Message = claimed.message
-    full = about.ret == "FULL" and action is Action.FAILED and len(claimed.content) <= MAX_RETURNED
-    original = OriginalMessage(about.queue_id, about.reverse_path, about.created_at, claimed.content, about.envid, full)
-    content = compose(action, original, statuses, hostname=sender.hostname, report_id=report_id, now=now)
+    content = head_of(claimed.content)
+    is_whole = len(content) == len(claimed.content) <= MAX_RETURNED
+    full = about.ret == "FULL" and action is Action.FAILED and is_whole
+    original = OriginalMessage(about.queue_id, about.reverse_path, about.created_at, content, about.envid, full)
+    report = compose(action, original, statuses, hostname=sender.hostname, report_id=report_id, now=now)
 
     policy = MessagePolicy(domain=sender.domain, provider=sender.provider, fallback_providers=sender.fallback_providers)
     message = Message(
@@ -123,7 +126,7 @@ def build_dsn(
     recipient = Recipient(about.reverse_path, NO_DSN)
     return own_message(
         message,
-        content,
+        report,
         [recipient],
         lifetime=lifetime,
         about={"dsn_for": about.queue_id},

@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 
+from relay.content_file import UnreadContent
 from relay.events.event import Event, Kind
 from relay.mail.canonical_address import canonical
 from relay.mail.lane import lane_of
@@ -72,7 +73,8 @@ class ClaimedBatch:
     """Entries of one message in one lane, leased to this process for an attempt."""
 
     message: Message
-    content: bytes
+    content: bytes | UnreadContent
+    """Left in the store if it is large, or if too many contents are in memory."""
     entries: tuple[Entry, ...]
     damage: str = ""
     """Why the stored message must not be sent, "" if it is what was accepted. The content is empty with a damage."""

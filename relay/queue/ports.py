@@ -2,8 +2,9 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
+from relay.content_file import Content
 from relay.events.event import Event
 from relay.events.ports import StoreError
 from relay.queue.entry import Entry, State
@@ -11,6 +12,7 @@ from relay.queue.message import ClaimedBatch, Message, NewMessage, Settlement
 from relay.queue.nodes import ALL_CONNECTIONS, NodeConnections, NodeShare, NodeState
 from relay.queue.outcome import Delivered, Outcome
 from relay.queue.pause import Pause
+from relay.render.files import ContentFiles
 from relay.render.render import Rendering, RenderInput
 
 
@@ -23,6 +25,7 @@ class ClaimLimits:
 
     entries: int
     content_bytes: int
+    """Contents beyond it, and large ones, are left in the store."""
     per_lane: int
     """Entries of a lane that is not in `lanes`."""
     lanes: Mapping[str, int]
@@ -64,8 +67,14 @@ class QueueStore(Protocol):
     async def claim(self, now: float, limits: ClaimLimits) -> Sequence[ClaimedBatch]:
         """Lease due entries, oldest due first within a lane. No lane starves another.
 
-        At least one entry is claimed when one is due in a lane below its limit, whatever its size. A message that is
-        not stored as it was accepted is claimed with its damage, and without content.
+        No entry is left because of the size of its message. A message that is not stored as it was accepted is claimed
+        with its damage, and without content.
+        """
+
+    async def copy_content(self, queue_id: str, file: BinaryIO) -> str:
+        """Write the content of a message to the file, piece by piece. Return the damage, "" for none.
+
+        Raises OSError of the file, too.
         """
 
     async def next_due(self, busy: Sequence[str], connections: NodeConnections = ALL_CONNECTIONS) -> float | None:
@@ -156,7 +165,7 @@ class Rendered:
     """The reverse-path and the content for one or several recipients."""
 
     reverse_path: str
-    content: bytes
+    content: Content
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +213,14 @@ class Renderer(Protocol):
 
     async def render(self, message: RenderInput, recipients: Sequence[int], *, eight_bit: bool) -> Sequence[Rendering]:
         """Return one rendering for each recipient (number of an entry)."""
+
+    async def render_file(
+        self, message: RenderInput, recipient: int, files: ContentFiles, *, eight_bit: bool
+    ) -> Rendering:
+        """Render a large message, whose content is in a file, into another one. The contents of both values are empty.
+
+        Raises OSError when the file cannot be written.
+        """
 
 
 class QueueObserver(Protocol):

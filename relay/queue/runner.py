@@ -1,11 +1,11 @@
 """The queue runner claims due entries and makes attempts: prepare, render and deliver, feedback, settle, apply."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from relay.events.ports import StoreError
-from relay.policy.dialect_rules import policy_at
 from relay.queue.bounce_policy import Judged
 from relay.queue.clock_guard import ClockGuard
 from relay.queue.context import INTERNAL_ERROR, ErrorBoundary, QueueContext, pause_after, retry_store
@@ -16,17 +16,16 @@ from relay.queue.lanes import LaneTable
 from relay.queue.message import ClaimedBatch, Settlement
 from relay.queue.nodes import NodeConnections
 from relay.queue.outcome import Deferred, Delivered, Outcome
-from relay.queue.ports import ClaimLimits, DeliveryJob, Rendered
-from relay.queue.routing import provider_of
+from relay.queue.ports import ClaimLimits
 from relay.queue.settler import Settler
 from relay.queue.shared_pauses import SharedPauses
-from relay.render.render import RenderInput
+from relay.queue.transmitter import Transmitter
 
 MAX_ENTRIES = 2000
 """Entries in flight in one process, at most."""
 
 MAX_CONTENT = 64 * 1024 * 1024
-"""Octets of message content in flight in one process, at most."""
+"""Octets of contents and renderings in memory. Beyond it contents are read into files, when their turn comes."""
 
 MAX_IDLE = 5.0
 """Seconds between two claims, at most."""
@@ -35,9 +34,10 @@ MAX_IDLE = 5.0
 class Runner:
     """Runs the queue of one process."""
 
-    def __init__(self, context: QueueContext, wake: asyncio.Event) -> None:
-        """Claim when `wake` is set, and when an entry is due."""
+    def __init__(self, context: QueueContext, wake: asyncio.Event, folder: Path) -> None:
+        """Claim when `wake` is set, and when an entry is due. `folder` holds the files of large contents."""
         self._context = context
+        self._transmitter = Transmitter(context, folder)
         self._settler = Settler(context)
         self._clock_guard = ClockGuard(context)
         self._wake = wake
@@ -128,12 +128,12 @@ class Runner:
         self._lanes.max_concurrency = self._max_concurrency()
         limits = ClaimLimits(
             entries=MAX_ENTRIES - self._entries,
-            content_bytes=MAX_CONTENT - self._content,
+            content_bytes=max(0, MAX_CONTENT - self._content - self._transmitter.in_memory),
             per_lane=self._lanes.initial_capacity(),
             lanes=self._lanes.capacity(now),
             connections=self._connections(),
         )
-        if limits.entries <= 0 or limits.content_bytes <= 0:
+        if limits.entries <= 0:
             return ()
 
         try:
@@ -154,7 +154,7 @@ class Runner:
             return
 
         wait = MAX_IDLE if due is None else min(max(due - now, 0.0), MAX_IDLE)
-        if self._entries >= MAX_ENTRIES or self._content >= MAX_CONTENT:
+        if self._entries >= MAX_ENTRIES:
             # Only the end of an attempt, which calls `wake`, makes a claim possible.
             wait = MAX_IDLE
         try:
@@ -163,7 +163,8 @@ class Runner:
             return
 
     def _start(self, claimed: ClaimedBatch) -> None:
-        lane, entries, size = claimed.entries[0].lane, len(claimed.entries), len(claimed.content)
+        lane, entries = claimed.entries[0].lane, len(claimed.entries)
+        size = len(claimed.content) if isinstance(claimed.content, bytes) else 0
         self._lanes.start(lane, entries)
         self._entries += entries
         self._content += size
@@ -212,20 +213,17 @@ class Runner:
         if failure is not None:
             judged = self._judge(claimed, [failure] * len(claimed.entries))
         else:
-            judged = self._judge(claimed, await self._deliver(claimed, notes))
+            outcomes = await self._transmitter.transmit(claimed, notes)
+            if isinstance(outcomes, str):
+                await self._apply(hold_damaged(replace(claimed, damage=outcomes), self._context.clock()))
+                return
+            judged = self._judge(claimed, outcomes)
             judged = self._give_feedback(claimed, judged, started_at)
             await self.shared_pauses.save()
 
         current = await self._with_lifetime(claimed, offset)
         settlement = await self._settler.settle_proven(current, judged, started_at, self._context.clock(), notes)
         await self._apply(await self._reroute(claimed, judged, settlement))
-
-    async def _deliver(self, claimed: ClaimedBatch, notes: dict[str, object]) -> Sequence[Outcome]:
-        """Render and deliver. An exception is a temporary failure of all entries."""
-        job = DeliveryJob(claimed.message, claimed.entries, self._rendering(claimed, notes))
-        with ErrorBoundary(self._context.watch, claimed.message.queue_id):
-            return await self._context.delivery.deliver(claimed.entries[0].lane, job)
-        return [INTERNAL_ERROR] * len(claimed.entries)
 
     def _judge(self, claimed: ClaimedBatch, outcomes: Sequence[Outcome]) -> Sequence[Judged]:
         """Classify the replies, once for all later steps. The meaning is None when that raises."""
@@ -246,19 +244,6 @@ class Runner:
         with ErrorBoundary(self._context.watch, claimed.message.queue_id):
             return await self._dispatcher.after_attempt(claimed, judged, settlement)
         return settlement
-
-    def _rendering(self, claimed: ClaimedBatch, notes: dict[str, object]) -> Callable[[bool], Awaitable[Rendered]]:
-        """Return the function that renders. Delivery calls it when it has the extensions of the server."""
-        message = claimed.message
-        policy = policy_at(self._context.settings(), message.policy, provider_of(claimed.entries[0].lane))
-        given = RenderInput(message.queue_id, message.created_at, message.reverse_path, claimed.content, policy)
-
-        async def rendered(eight_bit: bool) -> Rendered:
-            (rendering,) = await self._context.renderer.render(given, [claimed.entries[0].number], eight_bit=eight_bit)
-            notes.update(rendering.notes)
-            return Rendered(rendering.reverse_path, rendering.content)
-
-        return rendered
 
     async def _with_lifetime(self, claimed: ClaimedBatch, offset: float) -> ClaimedBatch:
         """Return the entries with their expiry adjusted to steps of the clock since the attempt began."""

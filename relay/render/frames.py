@@ -4,7 +4,7 @@
 
 Numbers are big-endian. `length` counts all octets after it. A renderer parses hostile mail, so the relay checks every
 size and type of an answer, and accepts no code, key or envelope from it. A request carries the keys of its own message
-only.
+only. A large content is in a file, whose descriptor is sent over a second socket; so is its rendering.
 """
 
 import json
@@ -63,6 +63,8 @@ class Request:
     recipients: Sequence[int]
     eight_bit: bool
     keys: Keys
+    in_files: bool = False
+    """Whether the contents are in files, which are handed over beside the frames. There is one recipient."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +116,7 @@ def request_frame(request: Request) -> bytes:
         "list_unsubscribe": policy.list_unsubscribe and _unsubscribe_values(policy.list_unsubscribe),
         "recipients": list(request.recipients),
         "eight_bit": request.eight_bit,
+        "in_files": request.in_files,
         "tokens": [(key_id, key.hex()) for key_id, key in keys.tokens.keys],
         "dkim": [(domain, key.domain, key.selector, key.algorithm) for domain, key in signing],
     }
@@ -139,7 +142,7 @@ def read_request(body: bytes) -> Request:
     for (domain, *about), pem in zip(head["dkim"], pems, strict=True):
         key_domain, selector, algorithm = about
         dkim[domain] = (*dkim.get(domain, ()), SigningKey(key_domain, selector, algorithm, pem))
-    return Request(message, head["recipients"], head["eight_bit"], Keys(tokens, dkim))
+    return Request(message, head["recipients"], head["eight_bit"], Keys(tokens, dkim), head["in_files"])
 
 
 def answer_frame(answer: Answer) -> bytes:

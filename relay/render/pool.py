@@ -1,17 +1,18 @@
 """The pool of renderer processes: untrusted mail is parsed outside the process of the relay."""
 
 import asyncio
-from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Protocol
 
 from relay.config.settings import Render as RenderSection
 from relay.domains.keys import Keys
+from relay.render.files import ContentFiles
 from relay.render.frames import Answer, Failed, Request, keys_for
 from relay.render.process import RendererProcess, StartError
-from relay.render.render import Rendering, RenderInput, render, render_unmodified, reverse_path_for
+from relay.render.render import RenderedContent, Rendering, RenderInput, render_unmodified, reverse_path_for
+from relay.render.renderer import InlineRenderer, MonitoredRenderer, never_down
 
 OUTSTANDING = 4
 """Requests that one renderer may have, at most. More than one, so that it never waits for the next."""
@@ -36,60 +37,6 @@ class RenderObserver(Protocol):
         """A renderer ended or did not start; another one starts after `wait` seconds."""
 
 
-def _never_down(_: str) -> str:
-    return ""
-
-
-class MonitoredRenderer(ABC):
-    """The interface of the renderers. A message is rendered without tracking while its base URL is down.
-
-    `why_down` returns the reason for a base URL, "" when its links reach the tracker. It is called at every rendering.
-    """
-
-    def __init__(self, keys: Keys, why_down: Callable[[str], str] = _never_down) -> None:
-        self._keys = keys
-        self._why_down = why_down
-
-    def use(self, keys: Keys) -> None:
-        """Replace the keys, from the next message on."""
-        self._keys = keys
-
-    async def render(self, message: RenderInput, recipients: Sequence[int], *, eight_bit: bool) -> Sequence[Rendering]:
-        """Return one rendering for each recipient (number of an entry)."""
-        tracking = message.policy.tracking
-        why = self._why_down(tracking.base_url) if tracking is not None else ""
-        if not why:
-            return await self._render(message, recipients, eight_bit=eight_bit)
-        plain = await self._render(message.without_tracking(), recipients, eight_bit=eight_bit)
-        return [replace(one, notes=_with_skipped(one.notes, why)) for one in plain]
-
-    @abstractmethod
-    async def start(self) -> None:
-        """Start the processes, if any."""
-
-    @abstractmethod
-    async def stop(self) -> None:
-        """End the processes, if any."""
-
-    @abstractmethod
-    async def _render(
-        self, message: RenderInput, recipients: Sequence[int], *, eight_bit: bool
-    ) -> Sequence[Rendering]: ...
-
-
-class InlineRenderer(MonitoredRenderer):
-    """Renders in this process: for `render.workers = 0` and for commands."""
-
-    async def start(self) -> None:
-        """Nothing to start."""
-
-    async def stop(self) -> None:
-        """Nothing to stop."""
-
-    async def _render(self, message: RenderInput, recipients: Sequence[int], *, eight_bit: bool) -> Sequence[Rendering]:
-        return render(message, recipients, self._keys, eight_bit=eight_bit)
-
-
 class RenderPool(MonitoredRenderer):
     """Renders in worker processes. A message that crashes or hangs one, or fills its memory, is sent unmodified.
 
@@ -105,7 +52,7 @@ class RenderPool(MonitoredRenderer):
         max_memory: int,
         watch: RenderObserver,
         send_unmodified: bool = False,
-        why_down: Callable[[str], str] = _never_down,
+        why_down: Callable[[str], str] = never_down,
     ) -> None:
         super().__init__(keys, why_down)
         self._size = workers
@@ -133,40 +80,56 @@ class RenderPool(MonitoredRenderer):
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _render(self, message: RenderInput, recipients: Sequence[int], *, eight_bit: bool) -> Sequence[Rendering]:
-        """Render in a process. After a failure, render once more without tracking, then send unmodified."""
         keys = self._keys
         request = Request(message, recipients, eight_bit, keys_for(message.policy, keys))
-
-        answer = await self._request(request)
-        reason = ""
-        if isinstance(answer, Failed):
-            self._watch.render_failed(message.queue_id, answer.reason)
-            reason = f"rendering failed: {answer.reason}"
-            answer = await self._request(replace(request, message=message.without_tracking()))
-            if isinstance(answer, Failed):
-                return [render_unmodified(message, recipient, keys, reason) for recipient in recipients]
-
+        answer, reason = await self._request_twice(request, None)
+        if answer is None:
+            return [render_unmodified(message, recipient, keys, reason) for recipient in recipients]
         return [
-            Rendering(
-                reverse_path_for(message, recipient, keys.tokens),
-                one.content,
-                {"skipped": [reason]} if reason else one.notes,
-            )
-            for recipient, one in zip(recipients, answer, strict=True)
+            _rendering(message, recipient, keys, one, reason) for recipient, one in zip(recipients, answer, strict=True)
         ]
 
-    async def _request(self, request: Request) -> Answer:
+    async def _render_file(
+        self, message: RenderInput, recipient: int, files: ContentFiles, *, eight_bit: bool
+    ) -> Rendering:
+        keys = self._keys
+        request = Request(message, [recipient], eight_bit, keys_for(message.policy, keys), in_files=True)
+        answer, reason = await self._request_twice(request, files)
+        if answer is not None:
+            return _rendering(message, recipient, keys, answer[0], reason)
+
+        files.target.restart()
+        whole = replace(message, content=await asyncio.to_thread(files.source.read))
+        unmodified = render_unmodified(whole, recipient, keys, reason)
+        await asyncio.to_thread(files.target.write, unmodified.content)
+        return replace(unmodified, content=b"")
+
+    async def _request_twice(
+        self, request: Request, files: ContentFiles | None
+    ) -> tuple[Sequence[RenderedContent] | None, str]:
+        """Render in a process; after a failure once more without tracking. Return the contents, and the failure.
+
+        The contents are None after the second failure: the message is sent unmodified.
+        """
+        answer = await self._request(request, files)
+        if not isinstance(answer, Failed):
+            return answer, ""
+        self._watch.render_failed(request.message.queue_id, answer.reason)
+        plain = await self._request(replace(request, message=request.message.without_tracking()), files)
+        return None if isinstance(plain, Failed) else plain, f"rendering failed: {answer.reason}"
+
+    async def _request(self, request: Request, files: ContentFiles | None) -> Answer:
         while True:
-            answer = await self._request_once(request)
+            answer = await self._request_once(request, files)
             if answer is not None:
                 return answer
 
-    async def _request_once(self, request: Request) -> Answer | None:
+    async def _request_once(self, request: Request, files: ContentFiles | None) -> Answer | None:
         renderer = await self._acquire()
         if renderer is None:
             return Failed("no renderer can be started")
 
-        answer = renderer.send(request)
+        answer = renderer.send(request, files)
         overdue = f"no answer within {self._timeout:g} s"
         timer = asyncio.get_running_loop().call_later(self._timeout * renderer.load, renderer.kill, overdue)
         try:
@@ -242,6 +205,11 @@ def pause(failures: int) -> float:
     return min(FIRST_WAIT * 2 ** (min(failures, 32) - 1), LONGEST_WAIT) if failures else 0.0
 
 
+def _rendering(message: RenderInput, recipient: int, keys: Keys, content: RenderedContent, failure: str) -> Rendering:
+    notes = {"skipped": [failure]} if failure else content.notes
+    return Rendering(reverse_path_for(message, recipient, keys.tokens), content.content, notes)
+
+
 def make_renderer(
     section: RenderSection, keys: Keys, watch: RenderObserver, why_down: Callable[[str], str]
 ) -> MonitoredRenderer:
@@ -257,10 +225,3 @@ def make_renderer(
         send_unmodified=section.when_unavailable == "send_unmodified",
         why_down=why_down,
     )
-
-
-def _with_skipped(notes: Mapping[str, object], why: str) -> Mapping[str, object]:
-    """Return the notes of a rendering without tracking, with the reason in place of "off"."""
-    kept = {key: value for key, value in notes.items() if key not in ("tracking", "skipped")}
-    others = notes.get("skipped", ())
-    return kept | {"skipped": [why, *(others if isinstance(others, list) else ())]}

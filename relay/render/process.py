@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import cast
 
 import relay
+from relay.render.files import ContentFiles
 from relay.render.frames import (
     LENGTH,
     READY,
@@ -80,6 +81,8 @@ class RendererProcess(asyncio.Protocol):
         self._ready: asyncio.Future[None] = loop.create_future()
         self._pending: deque[_PendingRequest] = deque()
         self._transport: asyncio.WriteTransport
+        self._descriptors: socket.socket
+        """For the descriptors of files, in the order of the requests that have some."""
         self._received = bytearray()
         self._fault = ""
 
@@ -87,10 +90,15 @@ class RendererProcess(asyncio.Protocol):
     async def start(cls, max_memory: int) -> "RendererProcess":
         """Start a process. `max_memory` is the octets it may use for messages. Raises StartError, OSError."""
         own_socket, worker_socket = socket.socketpair()
-        with worker_socket, ExitStack() as on_failure:
+        own_descriptors, worker_descriptors = socket.socketpair()
+        with worker_socket, worker_descriptors, ExitStack() as on_failure:
+            on_failure.callback(own_descriptors.close)
+            own_descriptors.setblocking(False)
             _, renderer = await asyncio.get_running_loop().create_connection(cls, sock=own_socket)
+            renderer._descriptors = own_descriptors
             on_failure.callback(renderer._transport.abort)
-            renderer.process = await _spawn(worker_socket.fileno(), max_memory + BASE_MEMORY)
+            fds = worker_socket.fileno(), worker_descriptors.fileno()
+            renderer.process = await _spawn(fds, max_memory + BASE_MEMORY)
             on_failure.pop_all()
 
         try:
@@ -109,9 +117,15 @@ class RendererProcess(asyncio.Protocol):
         """Requests without an answer."""
         return len(self._pending)
 
-    def send(self, request: Request) -> "asyncio.Future[Answer | None]":
-        """Send a request. The answer is None when the request must be repeated with another renderer."""
+    def send(self, request: Request, files: ContentFiles | None = None) -> "asyncio.Future[Answer | None]":
+        """Send a request, with its files if the contents are in files.
+
+        The answer is None when the request must be repeated with another renderer.
+        """
         answer: asyncio.Future[Answer | None] = asyncio.get_running_loop().create_future()
+        if files is not None:
+            with suppress(OSError):  # The renderer ended, and so will the request.
+                socket.send_fds(self._descriptors, [b"f"], [files.source.fd, files.target.fd])
         self._pending.append(_PendingRequest(answer, len(request.recipients), largest_answer(request)))
         self._transport.write(request_frame(request))
         return answer
@@ -126,6 +140,7 @@ class RendererProcess(asyncio.Protocol):
     async def close(self) -> None:
         """End the process, wait for its exit, and set the answers of its requests."""
         self._transport.close()
+        self._descriptors.close()
         try:
             await asyncio.wait_for(self.process.wait(), END_TIMEOUT)
         except TimeoutError:
@@ -202,10 +217,10 @@ class RendererProcess(asyncio.Protocol):
             pending.answer.set_result(answer)
 
 
-async def _spawn(fd: int, max_memory: int) -> asyncio.subprocess.Process:
+async def _spawn(fds: tuple[int, int], max_memory: int) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
-        *isolated(PROGRAM, serve.__module__, str(fd), str(max_memory)),
-        pass_fds=(fd,),
+        *isolated(PROGRAM, serve.__module__, *map(str, fds), str(max_memory)),
+        pass_fds=fds,
         stdin=asyncio.subprocess.DEVNULL,
         cwd="/",
         env={name: os.environ[name] for name in INHERITED_ENVIRONMENT if name in os.environ},

@@ -7,42 +7,71 @@ import gc
 import os
 import resource
 import signal
+import socket
+from dataclasses import replace
+from io import RawIOBase
 from typing import BinaryIO
 
-from relay.render.frames import LENGTH, READY, Answer, Failed, answer_frame, read_request
-from relay.render.render import render_contents
+from relay.content_file import read_whole
+from relay.render.frames import LENGTH, READY, Answer, Failed, Request, answer_frame, read_request
+from relay.render.render import RenderedContent, render_contents
 
 COLLECT_EVERY = 1000
 """Answers between two garbage collections. Rendering makes little cyclic garbage. Automatic collections during a mail
 with a hundred thousand links take more than linear time."""
 
 
-def serve(source: BinaryIO, sink: BinaryIO) -> None:
-    """Answer requests until the other end closes."""
+def serve(source: BinaryIO, sink: BinaryIO, descriptors: socket.socket) -> None:
+    """Answer requests until the other end closes. `descriptors` passes those of files."""
     sink.write(READY)
     sink.flush()
     answers = 0
     while len(header := source.read(LENGTH)) == LENGTH:
-        sink.write(answer_frame(_answer(source.read(int.from_bytes(header, "big")))))
+        sink.write(answer_frame(_answer(source.read(int.from_bytes(header, "big")), descriptors)))
         sink.flush()
         answers += 1
         if answers % COLLECT_EVERY == 0:
             gc.collect()
 
 
-def _answer(body: bytes) -> Answer:
+def _answer(body: bytes, descriptors: socket.socket) -> Answer:
     try:
         request = read_request(body)
+        if request.in_files:
+            return _answer_in_file(request, descriptors)
         return render_contents(request.message, request.recipients, request.keys, eight_bit=request.eight_bit)
-    except (MemoryError, RecursionError, ValueError, LookupError, TypeError, AttributeError) as error:
+    except (MemoryError, RecursionError, OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         return Failed(ascii(f"{type(error).__name__}: {error}")[1:-1][:200])
 
 
-def main(fd: int, max_memory: int) -> None:
-    """Serve on the inherited socket. `max_memory` is the limit of the address space in octets."""
+def _answer_in_file(request: Request, descriptors: socket.socket) -> Answer:
+    """Render the content of a file into another one. The answer has the notes alone."""
+    _, fds, _, _ = socket.recv_fds(descriptors, 1, 2)
+    with os.fdopen(fds[0], "rb", buffering=0), os.fdopen(fds[1], "wb", buffering=0) as target:
+        message = replace(request.message, content=read_whole(fds[0]))
+        (rendered,) = render_contents(message, request.recipients, request.keys, eight_bit=request.eight_bit)
+        _write(target, rendered.content)
+    return [RenderedContent(b"", rendered.notes)]
+
+
+def _write(target: RawIOBase, content: bytes) -> None:
+    """Write a content as the whole file: an earlier attempt may have left a part."""
+    target.truncate(0)
+    target.seek(0)
+    view = memoryview(content)
+    while view:
+        view = view[target.write(view) or 0 :]
+
+
+def main(fd: int, descriptors: int, max_memory: int) -> None:
+    """Serve on the inherited sockets. `max_memory` is the limit of the address space in octets."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_AS, (max_memory, max_memory))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     gc.disable()
-    with os.fdopen(fd, "rb") as source, os.fdopen(os.dup(fd), "wb") as sink:
-        serve(source, sink)
+    with (
+        os.fdopen(fd, "rb") as source,
+        os.fdopen(os.dup(fd), "wb") as sink,
+        socket.socket(fileno=descriptors) as passing,
+    ):
+        serve(source, sink, passing)

@@ -6,16 +6,17 @@ Operations for the writer: they run inside its transaction.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
 
+from relay.content_file import LARGE
 from relay.mail.transaction import MAX_RECIPIENTS
 from relay.queue.entry import Entry
-from relay.queue.message import ClaimedBatch, Message
+from relay.queue.message import ClaimedBatch
 from relay.queue.nodes import NodeConnections
 from relay.queue.ports import ClaimLimits
 from relay.storage import pauses
 from relay.storage.database import Connection
 from relay.storage.due_lanes import DueLanes
-from relay.storage.integrity import Unreadable, batches, intact_message, read_stored
-from relay.storage.rows import CLAIM_COLUMNS, MESSAGE_WIDTH, Row
+from relay.storage.integrity import Stored, Unreadable, batches, intact_message, read_stored
+from relay.storage.rows import CLAIM_COLUMNS, Row
 
 DUE = (
     f"SELECT {CLAIM_COLUMNS} FROM entries INDEXED BY entries_open "  # noqa: S608  names of the schema
@@ -87,9 +88,9 @@ class ClaimSource:
         """Return the due entries of a message in a lane, at most one transaction's recipients."""
         return self.raw.execute(COMPANIONS, (queue_id, lane, now, MAX_RECIPIENTS)).fetchall()
 
-    def content(self, queue_id: str) -> Row | None:
-        """Return the row of a message, with its content; None if there is none."""
-        return read_stored(self.raw, queue_id, self._unreadable)
+    def content(self, queue_id: str, most: int) -> Row | None:
+        """Return the row of a message; None if there is none. A content of more than `most` octets is not read."""
+        return read_stored(self.raw, queue_id, self._unreadable, most)
 
     def take(self, rows: Sequence[Row]) -> None:
         """Lease these entries, at the latest in `finish`."""
@@ -107,14 +108,13 @@ class _Claim:
         self.now = now
         self.entries_left = room.entries
         self.bytes_left = room.content_bytes
-        self.out_of_bytes = False
-        self.messages: dict[str, tuple[Message, bytes, str]] = {}
-        """By queue id: message, content, and damage."""
+        self.messages: dict[str, Stored] = {}
+        """By queue id."""
         self.claimed: list[ClaimedBatch] = []
 
     def has_capacity(self) -> bool:
         """Whether one more entry may be taken."""
-        return self.entries_left > 0 and not self.out_of_bytes
+        return self.entries_left > 0
 
     def take(self, lane: str, most: int) -> tuple[int, float | None]:
         """Lease at most `most` due entries of the lane; return their number, and the earliest time of the next one.
@@ -128,10 +128,7 @@ class _Claim:
 
         taken = 0
         for queue_id, group in _by_message(due):
-            content = self._content(queue_id)
-            if content is None:
-                break
-            self.claimed += batches(content, group)
+            self.claimed += batches(self._content(queue_id), group)
             taken += len(group)
             self.source.take(group)
 
@@ -145,16 +142,13 @@ class _Claim:
         others = [row for row in due if row[0] != last]
         return others + self.source.same_message(last, lane, self.now)
 
-    def _content(self, queue_id: str) -> tuple[Message, bytes, str] | None:
-        """Return a message with its content, None when it does not fit. The first always fits."""
+    def _content(self, queue_id: str) -> Stored:
+        """Return a message, with its content if that is not large and fits: it delays no other message."""
         if queue_id not in self.messages:
-            row = self.source.content(queue_id)
-            size = len((row[MESSAGE_WIDTH] if row else None) or b"")
-            if self.messages and size > self.bytes_left:
-                self.out_of_bytes = True
-                return None
-            self.bytes_left -= size
-            self.messages[queue_id] = intact_message(queue_id, row)
+            row = self.source.content(queue_id, min(LARGE, self.bytes_left))
+            stored = self.messages[queue_id] = intact_message(queue_id, row)
+            if isinstance(stored[1], bytes):
+                self.bytes_left -= len(stored[1])
         return self.messages[queue_id]
 
 
@@ -187,8 +181,6 @@ def _share_out(claiming: _Claim, lanes: DueLanes, free: dict[str, int]) -> None:
         for lane in list(free):
             allowed = min(share, free[lane], claiming.entries_left)
             taken, next_due = claiming.take(lane, allowed)
-            if not claiming.has_capacity() and taken < allowed:
-                return  # Its next message did not fit: the lane keeps its turn.
             lanes.served(lane, next_due, claiming.now)
             free[lane] -= taken
             if taken < allowed or free[lane] <= 0:
@@ -231,7 +223,7 @@ def claimed_of(raw: Connection, rows: Iterable[Row], unreadable: Unreadable) -> 
     return [
         batch
         for queue_id, group in _by_message(rows)
-        for batch in batches(intact_message(queue_id, read_stored(raw, queue_id, unreadable)), group)
+        for batch in batches(intact_message(queue_id, read_stored(raw, queue_id, unreadable, LARGE)), group)
     ]
 
 

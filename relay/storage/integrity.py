@@ -5,16 +5,18 @@ It is made when the message is stored and compared whenever the content is read.
 unreadable row concerns its own message: the entries are handed out with the damage, and held by the queue.
 """
 
+import hashlib
 import sqlite3
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from hashlib import sha256
 from typing import Any, TypeVar
 
+from relay.content_file import UnreadContent
 from relay.events.event import Event
 from relay.mail.canonical_address import keys_of
 from relay.mail.transaction import MAX_RECIPIENTS
 from relay.queue.entry import Entry, State
 from relay.queue.message import ClaimedBatch, Message
+from relay.storage.content_pieces import with_unread
 from relay.storage.database import Connection
 from relay.storage.errors import primary_code
 from relay.storage.rows import (
@@ -46,19 +48,25 @@ CHANGED_RECIPIENT = "the stored recipient is not the one that was accepted"
 DAMAGES = (CHANGED, MISSING, UNREADABLE, UNREADABLE_MESSAGE, UNREADABLE_ENTRY, CHANGED_RECIPIENT)
 """Reasons of entries that are held because of damage."""
 
-STORED = f"{qualified(MESSAGE_COLUMNS, 'messages')}, content, digest"
-"""Columns of a message with its content; the content of an unfinished message is missing only by damage."""
+STORED = f"{qualified(MESSAGE_COLUMNS, 'messages')}, CASE WHEN {{condition}} THEN content END, digest"
+"""Columns of a message with its content, if a condition holds. The digest is missing only with the content."""
 
 CONTENT = (
-    f"SELECT {STORED} FROM messages LEFT JOIN contents ON contents.queue_id = messages.queue_id "  # noqa: S608
-    "WHERE messages.queue_id = ?"
+    f"SELECT {STORED.format(condition='size <= ?')} FROM messages "  # noqa: S608  names of the schema
+    "LEFT JOIN contents ON contents.queue_id = messages.queue_id WHERE messages.queue_id = ?"
 )
+
+ANY_SIZE = 1 << 62
+"""Octets: for contents that are read whatever their size."""
 
 _WITHOUT_CONTENT = f"SELECT {MESSAGE_COLUMNS} FROM messages WHERE queue_id = ?"  # noqa: S608  names only
 
 _UNCHANGED = tuple(
     MESSAGE_COLUMNS.split(", ").index(column) for column in ("queue_id", "reverse_path", "envid", "policy")
 )
+
+_LEFT_OUT = object()
+"""Stands for a content that SQLite could not read."""
 
 _ADDED_FIELDS = MESSAGE_COLUMNS.split(", ").index("added_fields")
 
@@ -92,12 +100,17 @@ def _typed(row: Row, types: tuple[Any, ...]) -> Row:
 
 def digest(row: Row, content: bytes) -> bytes:
     """Return the SHA-256 of a message row and its content. Current CPUs have instructions for it."""
+    made = digest_of_row(row)
+    made.update(content)
+    return made.digest()
+
+
+def digest_of_row(row: Row) -> "hashlib._Hash":
+    """Return the SHA-256 of a message row, to be updated with its content."""
     parts = [str(row[index]).encode("utf-8", "surrogatepass") for index in _UNCHANGED]
     parts.append(bytes(row[_ADDED_FIELDS]))
     head = b"".join(len(part).to_bytes(8, "big") + part for part in parts)
-    made = sha256(head)
-    made.update(content)
-    return made.digest()
+    return hashlib.sha256(head)
 
 
 def content_row(row: Row, content: bytes) -> Row:
@@ -121,8 +134,10 @@ class Unreadable:
         (self.messages if queue_id in self.contents else self.contents).add(queue_id)
 
 
-def read_stored(raw: Connection, queue_id: str, unreadable: Unreadable) -> Row | None:
-    """Return a row of STORED, without content where that is unreadable; None if there is no such message.
+def read_stored(raw: Connection, queue_id: str, unreadable: Unreadable, most: int = ANY_SIZE) -> Row | None:
+    """Return a row of STORED, None if there is no such message.
+
+    It has no content where that is unreadable, and `UnreadContent` where that has more than `most` octets.
 
     Raises UnreadableError when a further row turns out to be: the caller repeats the transaction.
     """
@@ -130,15 +145,15 @@ def read_stored(raw: Connection, queue_id: str, unreadable: Unreadable) -> Row |
         return None
     try:
         if queue_id not in unreadable.contents:
-            row: Row | None = raw.execute(CONTENT, (queue_id,)).fetchone()
-            return row
+            row: Row | None = raw.execute(CONTENT, (most, queue_id)).fetchone()
+            return row and with_unread(raw, row)
         found = raw.execute(_WITHOUT_CONTENT, (queue_id,)).fetchone()
     except sqlite3.DatabaseError as error:
         if primary_code(error) != sqlite3.SQLITE_CORRUPT:
             raise
         unreadable.add(queue_id)
         raise UnreadableError(f"{queue_id}: {error}") from error
-    return None if found is None else (*found, None, b"")
+    return None if found is None else (*found, _LEFT_OUT, b"")
 
 
 async def leaving_out(transaction: Callable[[], Awaitable[T]]) -> T:
@@ -150,8 +165,12 @@ async def leaving_out(transaction: Callable[[], Awaitable[T]]) -> T:
             continue
 
 
-def intact_message(queue_id: str, row: Row | None) -> tuple[Message, bytes, str]:
-    """Return message, content and damage of a row of STORED. With a damage, which is a text, the content is empty.
+Stored = tuple[Message, bytes | UnreadContent, str]
+"""A message, its content, and the damage, "" for none. With a damage the content is empty."""
+
+
+def intact_message(queue_id: str, row: Row | None) -> Stored:
+    """Return what a row of STORED says. A content that was left in the store is in the row as `UnreadContent`.
 
     Contents from before there were digests have an empty one, and are not compared.
     """
@@ -161,8 +180,10 @@ def intact_message(queue_id: str, row: Row | None) -> tuple[Message, bytes, str]
     message, damage = readable_message(row)
     if damage:
         return message, b"", damage
-    if content is None:
-        return message, b"", MISSING if stored is None else UNREADABLE
+    if isinstance(content, UnreadContent):
+        return message, content, ""
+    if content is None or content is _LEFT_OUT:
+        return message, b"", MISSING if content is None else UNREADABLE
     if not isinstance(content, bytes) or (stored and digest(row, content) != stored):
         return message, b"", CHANGED
     return message, content, ""
@@ -196,7 +217,7 @@ def readable_events(rows: Iterable[Row]) -> Iterator[Event]:
         yield event
 
 
-def batches(stored: tuple[Message, bytes, str], rows: Sequence[Row]) -> Iterator[ClaimedBatch]:
+def batches(stored: Stored, rows: Sequence[Row]) -> Iterator[ClaimedBatch]:
     """Yield the entries of one message and lane: whole transactions, and each damaged entry by itself.
 
     The rows begin with CLAIM_COLUMNS.

@@ -223,6 +223,6 @@ def content(queue_id: str, unreadable: Unreadable) -> Callable[[Connection], byt
 
     def operation(raw: Connection) -> bytes | None:
         _, found, damage = intact_message(queue_id, read_stored(raw, queue_id, unreadable))
-        return None if damage else found
+        return found if isinstance(found, bytes) and not damage else None
 
     return operation

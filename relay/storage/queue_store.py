@@ -3,13 +3,13 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import ClassVar, TypeVar
+from typing import BinaryIO, ClassVar, TypeVar
 
 from relay.queue.entry import Entry, State
 from relay.queue.message import ClaimedBatch, Message, NewMessage, Settlement
 from relay.queue.nodes import ALL_CONNECTIONS, NodeConnections
 from relay.queue.ports import ChangedEntries, ClaimLimits, EntryChange, EntryQuery
-from relay.storage import claim, message_queries, purge, queue_writes, suppressions
+from relay.storage import claim, content_copy, message_queries, purge, queue_writes, suppressions
 from relay.storage.database import Operation
 from relay.storage.due_lanes import DueLanes
 from relay.storage.integrity import Unreadable, leaving_out
@@ -69,6 +69,10 @@ class BaseQueueStore(ABC):
         """Return the stored content, None when there is none."""
         operation = message_queries.content(queue_id, self._unreadable)
         return await leaving_out(lambda: self._database.read(operation))
+
+    async def copy_content(self, queue_id: str, file: BinaryIO) -> str:
+        """Write the stored content to the file; return the damage, "" for none."""
+        return await self._database.read(content_copy.copy_content(queue_id, file))
 
     async def depth(self) -> Mapping[tuple[str, State], int]:
         """Return the number of entries that are not final, by lane and state."""

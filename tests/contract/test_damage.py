@@ -1,6 +1,7 @@
 """What is not stored as it was accepted is handed out with its damage, never with its content; the rest goes on."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -129,3 +130,23 @@ async def test_a_delivery_of_an_earlier_run_is_settled_without_a_damaged_content
     [left] = await later.queue.leased_by_previous_run([("A", 0)])
     assert left == replace(claimed, content=b"", damage=integrity.CHANGED)
     await later.queue.apply([settle(left, State.DELIVERED, NOW)])
+
+
+LATE = {name: CHANGES[name] for name in ("one octet", "cut short", "empty", "digest", "no content")}
+
+
+@pytest.mark.parametrize("case", LATE)
+async def test_damage_of_a_content_that_was_left_in_the_store_is_found_when_it_is_copied(
+    store: Store, tmp_path: Path, case: str
+) -> None:
+    await store.queue.enqueue(accepted("B"))
+    sql, value, damage = LATE[case]
+    with (tmp_path / "copy").open("w+b") as file:
+        assert await store.queue.copy_content("B", file) == ""
+        await change(store, sql, value)
+        assert await store.queue.copy_content("B", file) == damage
+
+
+async def test_there_is_no_copy_of_an_unknown_content(store: Store, tmp_path: Path) -> None:
+    with (tmp_path / "copy").open("w+b") as file:
+        assert await store.queue.copy_content("Z", file) == integrity.UNREADABLE_MESSAGE

@@ -2,9 +2,11 @@
 
 import asyncio
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from relay.content_file import HEAD, LARGE, UnreadContent, head_of
 from relay.events.event import Event, Kind
 from relay.events.ports import StoreError
 from relay.queue.entry import State, StateError
@@ -119,12 +121,27 @@ async def test_no_room_takes_nothing(store: Store) -> None:
     assert await claim(store, room=ClaimLimits(10, 1 << 20, 0, {})) == []
 
 
-async def test_keeps_to_the_bytes_but_always_takes_one(store: Store) -> None:
+async def test_contents_beyond_the_octets_are_left_in_the_store(store: Store) -> None:
     for queue_id in ("A", "B", "C"):
         await store.queue.enqueue(accepted(queue_id, content=bytes(100)))
     narrow = ClaimLimits(entries=10, content_bytes=250, per_lane=10, lanes={})
-    assert ids(await claim(store, room=narrow)) == [("A", 0), ("B", 0)]
-    assert ids(await claim(store, room=ClaimLimits(10, 1, 10, {}))) == [("C", 0)]
+    claimed = await claim(store, room=narrow)
+    assert ids(claimed) == [("A", 0), ("B", 0), ("C", 0)]
+    assert [one.content for one in claimed[:2]] == [bytes(100)] * 2
+    assert [(len(one.content), head_of(one.content)) for one in claimed[2:]] == [(100, bytes(100))]
+
+
+async def test_a_large_content_is_left_in_the_store_and_copied_from_there(store: Store, tmp_path: Path) -> None:
+    content = b"Subject: large\r\n\r\n" + bytes(range(256)) * (LARGE // 256 + 7)
+    await store.queue.enqueue(accepted("A", content=content))
+    (claimed,) = await claim(store)
+    assert isinstance(claimed.content, UnreadContent)
+    assert (len(claimed.content), claimed.content.head, claimed.damage) == (len(content), content[:HEAD], "")
+
+    with (tmp_path / "copy").open("w+b") as file:
+        assert await store.queue.copy_content("A", file) == ""
+        file.seek(0)
+        assert file.read() == content
 
 
 async def test_a_large_message_is_not_passed_over_for_ever(store: Store) -> None:

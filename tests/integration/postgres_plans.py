@@ -72,7 +72,7 @@ def hot(count: int) -> dict[str, Statement]:
     return {
         "due": (leases.DUE, (SOME_LANES, [6] * len(SOME_LANES))),
         "companions": (leases.COMPANIONS, (IDS[1], "mx:1.test", NOW, 100)),
-        "contents": (leases.CONTENTS, (IDS,)),
+        "contents": (leases.CONTENTS, (IDS, IDS)),
         "take": (leases.TAKE, ("lease", 1, IDS, NUMBERS)),
         "held": (leases.HELD, (IDS, NUMBERS, ["lease"] * len(IDS), NUMBERS)),
         "as settled": (leases.AS_SETTLED, (IDS, NUMBERS, NUMBERS)),

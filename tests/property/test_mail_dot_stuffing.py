@@ -4,7 +4,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.delivery.commands import stuffed
+from relay.delivery.dot_stuffing import stuffed, stuffed_piece
 from relay.mail.dot_stuffing import DotDecoder, LineEndDecoder, normalise
 
 NASTY = st.lists(st.sampled_from([b"\r", b"\n", b".", b"\r\n", b"\r\n.", b"\r\n.\r\n", b"a", b"\0", b"\xff"])).map(
@@ -62,6 +62,17 @@ def test_content_has_crlf_line_ends_only(wire: bytes) -> None:
 def test_what_delivery_stuffs_comes_out_the_same(content: bytes, cuts: list[int]) -> None:
     content = normalise(content + b"\r\n")
     assert decode(stuffed(content), cuts) == (content, True, b"")
+
+
+@given(NASTY, CUTS)
+def test_a_content_is_stuffed_piece_by_piece_as_at_once(content: bytes, cuts: list[int]) -> None:
+    bounds = [0, *sorted(cut % (len(content) + 1) for cut in cuts), len(content)]
+    sent, before = b"", b"\r\n"
+    for start, end in pairwise(bounds):
+        sent += stuffed_piece(content[start:end], before)
+        before = (before + content[start:end])[-2:]
+    assert stuffed(content).startswith(sent)
+    assert stuffed(content)[len(sent) :] in (b".\r\n", b"\r\n.\r\n")
 
 
 @given(NASTY)

@@ -6,9 +6,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from relay.config.settings import Settings
+from relay.content_file import ContentFile
 from relay.delivery.journal import DeliveryJournalFile
 from relay.domains.keys import Keys
 from relay.dsn.rules_file import load_bounce_rules
@@ -26,7 +27,7 @@ from relay.queue.outcome import Deferred, Delivered, Outcome, Refused
 from relay.queue.ports import ClaimLimits, DeliveryJob, EntryQuery
 from relay.queue.runner import Runner
 from relay.render.message_policy import MessagePolicy
-from relay.render.pool import InlineRenderer
+from relay.render.renderer import InlineRenderer
 from relay.rewrite.options import Tracking
 from relay.rewrite.tokens import new_key, parse_keyring
 from relay.storage.sqlite.store import SqliteStore
@@ -68,12 +69,17 @@ class ScriptedDelivery:
     def __init__(self) -> None:
         self.answers: list[Outcome | BaseException] = []
         self.jobs: list[tuple[str, DeliveryJob, bytes]] = []
+        self.files: list[int] = []
+        """Descriptors of the contents that were in files."""
         self.gate = asyncio.Event()
         self.gate.set()
 
     async def deliver(self, lane: str, job: DeliveryJob) -> Sequence[Outcome]:
         rendered = await job.render(True)
-        self.jobs.append((lane, job, rendered.content))
+        if isinstance(rendered.content, ContentFile):
+            self.files.append(rendered.content.fd)
+        whole = rendered.content if isinstance(rendered.content, bytes) else rendered.content.read()
+        self.jobs.append((lane, job, whole))
         await self.gate.wait()
         answer = self.answers.pop(0) if self.answers else OK
         if isinstance(answer, BaseException):
@@ -103,6 +109,10 @@ class FlakyStore:
     async def claim(self, now: float, room: ClaimLimits) -> Sequence[ClaimedBatch]:
         self._fail_if_due("claim")
         return await self.store.queue.claim(now, room)
+
+    async def copy_content(self, queue_id: str, file: BinaryIO) -> str:
+        self._fail_if_due("copy_content")
+        return await self.store.queue.copy_content(queue_id, file)
 
     async def next_due(self, busy: Sequence[str], connections: NodeConnections = ALL_CONNECTIONS) -> float | None:
         self._fail_if_due("next_due")
@@ -182,7 +192,7 @@ class Harness:
             watch=self,
             prove_sender=self.prove_sender,
         )
-        self.runner = Runner(self.context, asyncio.Event())
+        self.runner = Runner(self.context, asyncio.Event(), folder)
 
     async def prove_sender(self, claimed: ClaimedBatch) -> bool:
         self.asked_to_prove.append(claimed.message.reverse_path)
@@ -208,16 +218,18 @@ class Harness:
     def store_trouble(self, error: StoreError) -> None:
         self.store_errors.append(str(error))
 
-    async def enqueue(self, *recipients: str, queue_id: str = "0000000000000A", **policy: Any) -> None:
+    async def enqueue(
+        self, *recipients: str, queue_id: str = "0000000000000A", content: bytes = CONTENT, **policy: Any
+    ) -> None:
         lifetime = 3 * 86400.0
         message = Message(
-            queue_id, NOW, "app@acme.test", MessagePolicy(**policy), header_from="app@acme.test", size=len(CONTENT)
+            queue_id, NOW, "app@acme.test", MessagePolicy(**policy), header_from="app@acme.test", size=len(content)
         )
         entries = tuple(
             Entry(queue_id, number, address, f"mx:{address.partition('@')[2]}", NOW, NOW + lifetime, NOW)
             for number, address in enumerate(recipients)
         )
-        await self.store.queue.enqueue(NewMessage(message, CONTENT, entries))
+        await self.store.queue.enqueue(NewMessage(message, content, entries))
         self.runner.wake()
 
     async def entries(self) -> list[Entry]:

@@ -165,7 +165,7 @@ async def test_queued_mail_of_a_paused_identity_waits_and_leaves_when_it_is_resu
 
 
 async def test_nodes_share_the_pause_and_its_end(harness: Harness) -> None:
-    watch, node = Watch(harness), Runner(harness.context, asyncio.Event()).shared_pauses
+    watch, node = Watch(harness), Runner(harness.context, asyncio.Event(), Path()).shared_pauses
     await watch.pauses.pause(JANE, "operator", "an operator paused it")
     await node.load()
     assert node.identity(JANE) is not None

@@ -3,7 +3,7 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 
@@ -95,3 +95,24 @@ async def test_replies_without_end_to_what_nobody_asked_end_it() -> None:
         await asyncio.sleep(0.01)
         assert (before, stream.is_open) == (True, False)
         assert await stream.read(1) == Reply(250, "", "ok")
+
+
+async def test_a_server_that_takes_the_content_drop_by_drop_is_cut_short() -> None:
+    async with wired() as (stream, _, theirs):
+        stream.begin_transaction(0.2)
+        theirs.setblocking(False)
+        sending = asyncio.create_task(stream.write_body(b"x" * 50_000_000, 60))
+        while not sending.done():
+            await asyncio.sleep(0.01)
+            with suppress(BlockingIOError):
+                theirs.recv(70_000)
+        with pytest.raises(StreamError, match=r"did not reach its final dot within 0\.2 s"):
+            await sending
+
+
+async def test_the_reply_to_the_final_dot_has_its_own_time() -> None:
+    async with wired() as (stream, _, theirs):
+        stream.begin_transaction(0.01)
+        stream.end_transaction()
+        asyncio.get_running_loop().call_later(0.05, theirs.sendall, b"250 taken\r\n")
+        assert await stream.read(30) == Reply(250, "", "taken")

@@ -29,7 +29,7 @@ async def harness(tmp_path: Path) -> AsyncIterator[Harness]:
 
 def other(harness: Harness, **changed: object) -> SharedPauses:
     """Another process over the same store: a later start, or another node."""
-    return Runner(replace(harness.context, **changed), asyncio.Event()).shared_pauses  # type: ignore[arg-type]
+    return Runner(replace(harness.context, **changed), asyncio.Event(), Path()).shared_pauses  # type: ignore[arg-type]
 
 
 async def paused(harness: Harness) -> None:

@@ -5,8 +5,8 @@ import json
 import os
 import shutil
 import signal
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,15 +14,18 @@ from typing import Any
 import pytest
 
 import relay
+from relay.content_file import ContentFile, ContentWriter
 from relay.domains.keys import Keys
 from relay.mail.queue_id import queue_id
 from relay.mailauth.dkim_keys import generate_key, load_key
 from relay.render import frames as render_frames
 from relay.render import pool as render_pool
 from relay.render import process as render_process
+from relay.render.files import ContentFiles
 from relay.render.message_policy import MessagePolicy
-from relay.render.pool import LONGEST_WAIT, OUTSTANDING, UNAVAILABLE_AFTER, InlineRenderer, RenderPool, pause
+from relay.render.pool import LONGEST_WAIT, OUTSTANDING, UNAVAILABLE_AFTER, RenderPool, pause
 from relay.render.render import Rendering, RenderInput, render, reverse_path_for
+from relay.render.renderer import InlineRenderer
 from relay.rewrite.options import Tracking
 from relay.rewrite.tokens import Keyring
 from tests.servers.waiting import PATIENCE
@@ -78,6 +81,15 @@ async def pool(**options: Any) -> AsyncIterator[Pool]:
         await started.stop()
 
 
+@contextmanager
+def files_of(content: bytes, folder: Path) -> Iterator[ContentFiles]:
+    source = ContentFile.of(content, folder)
+    try:
+        yield ContentFiles(source, ContentWriter(folder))
+    finally:
+        source.close()
+
+
 def is_plain(rendering: Rendering) -> bool:
     """Whether it is the message without tracking, and says why."""
     return rendering.content == CONTENT and "rendering failed" in str(rendering.notes["skipped"])
@@ -89,6 +101,31 @@ async def test_a_worker_renders_as_this_process_does() -> None:
         assert list(await started.render(STORED, [0, 1, 2], eight_bit=True)) == expected
         assert list(await InlineRenderer(KEYS).render(STORED, [0, 1, 2], eight_bit=True)) == expected
         assert started.failures == []
+
+
+@pytest.mark.parametrize("inline", [True, False])
+async def test_a_content_in_a_file_is_rendered_into_another_one(tmp_path: Path, inline: bool) -> None:
+    large = replace(STORED, content=STORED.content + b"<p>more</p>\r\n" * 100_000)
+    async with pool() as started:
+        renderer = InlineRenderer(KEYS) if inline else started
+        (expected,) = render(large, [1], KEYS, eight_bit=True)
+        with files_of(large.content, tmp_path) as files:
+            made = await renderer.render_file(replace(large, content=b""), 1, files, eight_bit=True)
+            assert made == replace(expected, content=b"")
+            assert files.target.finish().read() == expected.content
+
+            again = ContentFiles(files.source, ContentWriter(tmp_path))
+            await renderer.render_file(replace(large, content=b""), 1, again, eight_bit=True)
+            assert again.target.finish().read() == expected.content
+
+
+async def test_a_content_in_a_file_that_cannot_be_rendered_is_sent_unmodified(tmp_path: Path) -> None:
+    async with pool(max_memory=1 << 20) as started:
+        with files_of(BLOAT.content, tmp_path) as files:
+            made = await started.render_file(replace(BLOAT, content=b""), 0, files, eight_bit=True)
+            assert (made.content, made.reverse_path) == (b"", BLOAT.reverse_path)
+            assert "rendering failed: MemoryError" in str(made.notes["skipped"])
+            assert files.target.finish().read() == BLOAT.content
 
 
 @pytest.mark.parametrize("inline", [True, False])

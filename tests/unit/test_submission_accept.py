@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, BinaryIO, cast
 
 import pytest
 
@@ -60,6 +60,9 @@ class FaultyStore:
         raise self.error
 
     async def claim(self, now: float, room: ClaimLimits) -> Sequence[ClaimedBatch]:
+        raise self.error
+
+    async def copy_content(self, queue_id: str, file: BinaryIO) -> str:
         raise self.error
 
     async def next_due(self, busy: Sequence[str], connections: NodeConnections = ALL_CONNECTIONS) -> float | None:

@@ -4,25 +4,27 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from relay.content_file import LARGE
 from relay.mail.transaction import MAX_RECIPIENTS
 from relay.queue.entry import Entry
 from relay.queue.message import ClaimedBatch, Settlement
 from relay.storage import pauses, queue_writes
 from relay.storage.claim import CLAMP, ClaimSource, claimed_of
+from relay.storage.content_pieces import with_unread
 from relay.storage.database import Connection, Operation
 from relay.storage.due_lanes import DueLanes
-from relay.storage.integrity import STORED, Unreadable
+from relay.storage.integrity import STORED, Unreadable, read_stored
 from relay.storage.message_queries import EntryKey
 from relay.storage.rows import CLAIM_COLUMNS, UPDATED_COLUMNS, Row, entry_update, qualified
 
 T = TypeVar("T")
 
 DUE = (
-    f"SELECT {qualified(CLAIM_COLUMNS, 'due')}, coalesce(octet_length(content), 0) "  # noqa: S608  names of the schema
+    f"SELECT {qualified(CLAIM_COLUMNS, 'due')}, coalesce(size, 0) "  # noqa: S608  names of the schema
     "FROM unnest(?::text[], ?::bigint[]) AS wanted (lane, most) CROSS JOIN LATERAL ("
     f"SELECT {CLAIM_COLUMNS} FROM entries WHERE state = 'waiting' AND entries.lane = wanted.lane "
     "ORDER BY next_attempt_at, queue_id, number LIMIT wanted.most FOR UPDATE SKIP LOCKED) AS due "
-    "LEFT JOIN contents ON contents.queue_id = due.queue_id"
+    "LEFT JOIN messages ON messages.queue_id = due.queue_id"
 )
 
 COMPANIONS = (
@@ -32,8 +34,8 @@ COMPANIONS = (
 """Finds rows by the message: written so, no planner scans a lane for them."""
 
 CONTENTS = (
-    f"SELECT {STORED} FROM messages LEFT JOIN contents ON contents.queue_id = messages.queue_id "  # noqa: S608
-    "WHERE messages.queue_id = ANY(?::text[])"
+    f"SELECT {STORED.format(condition='messages.queue_id = ANY(?::text[])')} FROM messages "  # noqa: S608
+    "LEFT JOIN contents ON contents.queue_id = messages.queue_id WHERE messages.queue_id = ANY(?::text[])"
 )
 
 TAKE = (
@@ -137,7 +139,8 @@ class PostgresClaimSource(ClaimSource):
         for row in rows:
             self._rows[row[_LANE]].append(row)
             sizes[row[0]] = row[_WIDTH]
-        self._read([queue_id for queue_id in _fitting(sizes, octets) if queue_id not in self._contents])
+        sizes = {queue_id: size for queue_id, size in sizes.items() if queue_id not in self._contents}
+        self._read(list(sizes), _fitting(sizes, octets))
 
     def first(self, lane: str, most: int) -> list[Row]:
         """Return prefetched entries."""
@@ -148,10 +151,10 @@ class PostgresClaimSource(ClaimSource):
         rows = self.raw.execute(COMPANIONS, (queue_id, lane, now, MAX_RECIPIENTS)).fetchall()
         return [row for row in rows if (row[0], row[1]) not in self._held]
 
-    def content(self, queue_id: str) -> Row | None:
-        """Return the row of a message, with its content; None if there is none."""
+    def content(self, queue_id: str, most: int) -> Row | None:
+        """Return the row of a message; None if there is none. Contents that did not fit were not read."""
         if queue_id not in self._contents:
-            self._read([queue_id])
+            return read_stored(self.raw, queue_id, Unreadable(), most)
         return self._contents.get(queue_id)
 
     def take(self, rows: Sequence[Row]) -> None:
@@ -165,19 +168,21 @@ class PostgresClaimSource(ClaimSource):
             self.raw.execute(TAKE, (self.lease, self._number, *columns))
             self._taken = []
 
-    def _read(self, queue_ids: Sequence[str]) -> None:
+    def _read(self, queue_ids: Sequence[str], with_content: Sequence[str]) -> None:
         if queue_ids:
-            self._contents |= {row[0]: row for row in self.raw.execute(CONTENTS, (list(queue_ids),))}
+            rows = self.raw.execute(CONTENTS, (list(with_content), list(queue_ids))).fetchall()
+            self._contents |= {row[0]: with_unread(self.raw, row) for row in rows}
 
 
-def _fitting(sizes: Mapping[str, int], octets: int) -> Iterable[str]:
-    """Yield the first message, and later ones that fit together into `octets`."""
+def _fitting(sizes: Mapping[str, int], octets: int) -> list[str]:
+    """Return the messages that are not large and fit together into `octets`, in their order."""
+    fitting: list[str] = []
     left = octets
-    for index, (queue_id, size) in enumerate(sizes.items()):
-        if index and size > left:
-            return
-        left -= size
-        yield queue_id
+    for queue_id, size in sizes.items():
+        if size <= min(LARGE, left):
+            left -= size
+            fitting.append(queue_id)
+    return fitting
 
 
 def return_lost(lanes: DueLanes, node: str, numbers: Collection[int]) -> Callable[[Connection], None]:

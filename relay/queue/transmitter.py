@@ -1,0 +1,111 @@
+"""Renders and delivers the entries of one transaction, and counts the octets that this keeps in memory."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+from relay.content_file import LARGE, Content, ContentFile, ContentWriter
+from relay.mail.reply import Reply
+from relay.policy.dialect_rules import policy_at
+from relay.queue.context import INTERNAL_ERROR, ErrorBoundary, QueueContext
+from relay.queue.large_contents import LargeContents
+from relay.queue.message import ClaimedBatch
+from relay.queue.message_limits import flow_of
+from relay.queue.outcome import Deferred, Outcome
+from relay.queue.ports import DeliveryJob, Rendered
+from relay.queue.routing import provider_of
+from relay.queue.shared_values import SharedValues
+from relay.render.files import ContentFiles
+from relay.render.render import Rendering, RenderInput
+
+Made = tuple[Rendering, Content]
+"""A rendering, and its content, which is in a file if it is large."""
+
+
+class Transmitter:
+    """Transmits messages. `folder` holds the files of large contents."""
+
+    def __init__(self, context: QueueContext, folder: Path) -> None:
+        self._context = context
+        self._folder = folder
+        self._large = LargeContents(context, folder)
+        self._renderings: SharedValues[tuple[str, int, str, bool], Made] = SharedValues(_close)
+        self.in_memory = 0
+        """Octets of renderings in memory."""
+
+    async def transmit(self, claimed: ClaimedBatch, notes: dict[str, object]) -> Sequence[Outcome] | str:
+        """Return one outcome for each entry, or the damage of the content. Notes of the rendering are added to `notes`.
+
+        An exception is a temporary failure of all entries.
+        """
+        with ErrorBoundary(self._context.watch, claimed.message.queue_id):
+            if isinstance(claimed.content, bytes):
+                return await self._deliver(claimed, claimed.content, notes)
+            try:
+                flow = flow_of(self._context.settings(), claimed.message)
+                async with self._large.open(claimed, flow) as content:
+                    return content if isinstance(content, str) else await self._deliver(claimed, content, notes)
+            except OSError as error:
+                reply = Reply(451, "4.3.1", f"The content could not be copied to a file: {error.strerror}")
+                return [Deferred(reply)] * len(claimed.entries)
+        return [INTERNAL_ERROR] * len(claimed.entries)
+
+    async def _deliver(self, claimed: ClaimedBatch, content: Content, notes: dict[str, object]) -> Sequence[Outcome]:
+        async with AsyncExitStack() as stack:
+            job = DeliveryJob(claimed.message, claimed.entries, self._rendering(claimed, content, notes, stack))
+            return await self._context.delivery.deliver(claimed.entries[0].lane, job)
+
+    def _rendering(
+        self, claimed: ClaimedBatch, content: Content, notes: dict[str, object], stack: AsyncExitStack
+    ) -> Callable[[bool], Awaitable[Rendered]]:
+        """Return the function that renders. Delivery calls it when it has the extensions of the server.
+
+        Lanes that get the same octets share one rendering.
+        """
+        number = claimed.entries[0].number if claimed.message.policy.is_per_recipient else -1
+        provider = provider_of(claimed.entries[0].lane)
+
+        async def rendered(eight_bit: bool) -> Rendered:
+            key = claimed.message.queue_id, number, provider, eight_bit
+            using = self._renderings.use(key, lambda: self._make(claimed, content, eight_bit))
+            rendering, made = await stack.enter_async_context(using)
+            if isinstance(made, bytes):
+                self._count(len(made), stack)
+            notes.update(rendering.notes)
+            return Rendered(rendering.reverse_path, made)
+
+        return rendered
+
+    def _count(self, octets: int, stack: AsyncExitStack) -> None:
+        def uncount() -> None:
+            self.in_memory -= octets
+
+        self.in_memory += octets
+        stack.callback(uncount)
+
+    async def _make(self, claimed: ClaimedBatch, content: Content, eight_bit: bool) -> Made:
+        """Render the content. A large rendering is in a file."""
+        message, number = claimed.message, claimed.entries[0].number
+        policy = policy_at(self._context.settings(), message.policy, provider_of(claimed.entries[0].lane))
+        if isinstance(content, bytes):
+            given = RenderInput(message.queue_id, message.created_at, message.reverse_path, content, policy)
+            (rendering,) = await self._context.renderer.render(given, [number], eight_bit=eight_bit)
+            if len(rendering.content) <= LARGE:
+                return rendering, rendering.content
+            return rendering, await asyncio.to_thread(ContentFile.of, rendering.content, self._folder)
+
+        given = RenderInput(message.queue_id, message.created_at, message.reverse_path, b"", policy)
+        files = ContentFiles(content, await asyncio.to_thread(ContentWriter, self._folder))
+        try:
+            rendering = await self._context.renderer.render_file(given, number, files, eight_bit=eight_bit)
+        except BaseException:
+            files.target.discard()
+            raise
+        return rendering, await asyncio.to_thread(files.target.finish)
+
+
+def _close(made: Made) -> None:
+    _, content = made
+    if isinstance(content, ContentFile):
+        content.close()

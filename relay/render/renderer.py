@@ -1,0 +1,98 @@
+"""The interface of the renderers, and the one that renders in its own process."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+from relay.domains.keys import Keys
+from relay.render.files import ContentFiles
+from relay.render.render import Rendering, RenderInput, render
+
+
+def never_down(_: str) -> str:
+    """Return "": all base URLs are up."""
+    return ""
+
+
+class MonitoredRenderer(ABC):
+    """The interface of the renderers. A message is rendered without tracking while its base URL is down.
+
+    `why_down` returns the reason for a base URL, "" when its links reach the tracker. It is called at every rendering.
+    """
+
+    def __init__(self, keys: Keys, why_down: Callable[[str], str] = never_down) -> None:
+        self._keys = keys
+        self._why_down = why_down
+
+    def use(self, keys: Keys) -> None:
+        """Replace the keys, from the next message on."""
+        self._keys = keys
+
+    async def render(self, message: RenderInput, recipients: Sequence[int], *, eight_bit: bool) -> Sequence[Rendering]:
+        """Return one rendering for each recipient (number of an entry)."""
+        why = self._reason_down(message)
+        if not why:
+            return await self._render(message, recipients, eight_bit=eight_bit)
+        plain = await self._render(message.without_tracking(), recipients, eight_bit=eight_bit)
+        return [replace(one, notes=_with_skipped(one.notes, why)) for one in plain]
+
+    async def render_file(
+        self, message: RenderInput, recipient: int, files: ContentFiles, *, eight_bit: bool
+    ) -> Rendering:
+        """Render the content of a file into another one. The contents of `message` and of the result are empty."""
+        why = self._reason_down(message)
+        if not why:
+            return await self._render_file(message, recipient, files, eight_bit=eight_bit)
+        plain = await self._render_file(message.without_tracking(), recipient, files, eight_bit=eight_bit)
+        return replace(plain, notes=_with_skipped(plain.notes, why))
+
+    def _reason_down(self, message: RenderInput) -> str:
+        """Return why the message is not tracked now, "" where its links reach the tracker or it has none."""
+        tracking = message.policy.tracking
+        return self._why_down(tracking.base_url) if tracking is not None else ""
+
+    @abstractmethod
+    async def start(self) -> None:
+        """Start the processes, if any."""
+
+    @abstractmethod
+    async def stop(self) -> None:
+        """End the processes, if any."""
+
+    @abstractmethod
+    async def _render(
+        self, message: RenderInput, recipients: Sequence[int], *, eight_bit: bool
+    ) -> Sequence[Rendering]: ...
+
+    @abstractmethod
+    async def _render_file(
+        self, message: RenderInput, recipient: int, files: ContentFiles, *, eight_bit: bool
+    ) -> Rendering: ...
+
+
+class InlineRenderer(MonitoredRenderer):
+    """Renders in this process: for `render.workers = 0` and for commands."""
+
+    async def start(self) -> None:
+        """Nothing to start."""
+
+    async def stop(self) -> None:
+        """Nothing to stop."""
+
+    async def _render(self, message: RenderInput, recipients: Sequence[int], *, eight_bit: bool) -> Sequence[Rendering]:
+        return render(message, recipients, self._keys, eight_bit=eight_bit)
+
+    async def _render_file(
+        self, message: RenderInput, recipient: int, files: ContentFiles, *, eight_bit: bool
+    ) -> Rendering:
+        whole = replace(message, content=files.source.read())
+        (rendering,) = render(whole, [recipient], self._keys, eight_bit=eight_bit)
+        files.target.write(rendering.content)
+        return replace(rendering, content=b"")
+
+
+def _with_skipped(notes: Mapping[str, object], why: str) -> Mapping[str, object]:
+    """Return the notes of a rendering without tracking, with the reason in place of "off"."""
+    kept = {key: value for key, value in notes.items() if key not in ("tracking", "skipped")}
+    others = notes.get("skipped", ())
+    return kept | {"skipped": [why, *(others if isinstance(others, list) else ())]}

@@ -1,0 +1,53 @@
+"""Contents in files without a name."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from relay.content_file import HEAD, PIECE, ContentFile, ContentWriter, UnreadContent, head_of
+
+
+def test_a_content_is_read_as_it_was_written_and_leaves_no_name(tmp_path: Path) -> None:
+    content = bytes(range(256)) * (PIECE // 100)
+    file = ContentFile.of(content, tmp_path)
+    assert not list(tmp_path.iterdir())
+    assert (len(file), file.read(), file.isascii()) == (len(content), content, False)
+    assert file.piece(PIECE) == content[PIECE : 2 * PIECE]
+    assert head_of(file) == content[:HEAD]
+    file.close()
+    with pytest.raises(OSError, match="descriptor"):
+        file.piece(0)
+
+
+@pytest.mark.parametrize("last", [b"", b"\xff"])
+def test_one_octet_decides_whether_it_is_ascii(tmp_path: Path, last: bytes) -> None:
+    file = ContentFile.of(b"a" * (2 * PIECE) + last, tmp_path)
+    assert file.isascii() is not bool(last)
+    file.close()
+
+
+def test_a_writer_starts_anew_and_what_another_descriptor_wrote_counts(tmp_path: Path) -> None:
+    writer = ContentWriter(tmp_path)
+    writer.write(b"a first attempt")
+    writer.restart()
+    other = os.dup(writer.fd)
+    os.write(other, b"second")
+    file = writer.finish()
+    assert file.read() == b"second"
+    with pytest.raises(OSError, match="descriptor"):
+        os.write(file.fd, b"x")
+    os.close(other)
+    file.close()
+
+
+def test_a_discarded_file_is_closed(tmp_path: Path) -> None:
+    writer = ContentWriter(tmp_path)
+    writer.discard()
+    with pytest.raises(OSError, match="descriptor"):
+        writer.write(b"x")
+
+
+def test_a_content_that_was_left_in_the_store_has_its_size_and_its_head() -> None:
+    unread = UnreadContent(5_000_000, b"Subject: x\r\n")
+    assert (len(unread), head_of(unread), head_of(b"whole")) == (5_000_000, b"Subject: x\r\n", b"whole")
