@@ -43,6 +43,17 @@ class Metrics:
         )
         self.damaged = self._counter("damaged_total", "Queue entries held because the stored message is damaged")
         self.store_trouble = self._gauge("store_trouble", "1 while the store does not answer")
+        self.webhook_posts = self._counter(
+            "webhook_posts_total",
+            "Posts to a webhook, by result: accepted, unavailable, failed, refused, gone",
+            *("webhook", "result"),
+        )
+        self.webhook_lag = self._gauge(
+            "webhook_lag_seconds", "Age of the first event that is not posted to a webhook", "webhook"
+        )
+        self.webhook_failures = self._gauge(
+            "webhook_failures", "Events whose post to a webhook failed and is tried again", "webhook"
+        )
         self._depth = _Depth()
         self.registry.register(self._depth)
 

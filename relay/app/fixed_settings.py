@@ -6,7 +6,7 @@ from relay.config.differences import find_differences
 from relay.config.errors import key_text
 from relay.config.settings import Listener, Section, Settings
 
-FIXED_SECTIONS = ("storage", "admin", "metrics", "render", "log", "resolver")
+FIXED_SECTIONS = ("storage", "api", "admin", "metrics", "render", "log", "resolver")
 """Sections of which a reload changes nothing."""
 
 FIXED_KEYS: Mapping[str, tuple[str, ...]] = {

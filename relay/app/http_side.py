@@ -16,6 +16,7 @@ from relay.admin.providers import ProviderRoutes
 from relay.admin.reports import ReportRoutes
 from relay.admin.server import AdminServer, metrics_application
 from relay.admin.suppression_evidence import EvidenceRoutes
+from relay.admin.webhooks import WebhookRoutes
 from relay.app.context import AppContext
 from relay.app.inbound_side import InboundSide
 from relay.app.open_files import possible_connections
@@ -27,6 +28,8 @@ from relay.events.spool import Spool
 from relay.http_tracker import Tracker
 from relay.tracker.link_blocks import BlockParser
 from relay.tracker.server import Limits
+from relay.webhooks.control import WebhookControl
+from relay.webhooks.service import Webhooks
 
 PIXEL_DELAY = 0.005
 """Seconds by which pixel requests are delayed while mail is in flight, because mail has priority."""
@@ -41,6 +44,7 @@ class HttpSide:
     context: AppContext
     outbound: OutboundSide
     inbound: InboundSide
+    webhooks: Webhooks
     checks: Callable[[], Mapping[str, bool]]
     status: Answer
     reload: Answer
@@ -141,6 +145,7 @@ class HttpSide:
                 resume=self.outbound.identity_pauses.resume,
             ).table(),
             NodeRoutes(store.nodes).table(),
+            WebhookRoutes(WebhookControl(self.webhooks), context.settings).table(),
             self.provider_routes().table(),
             ReportRoutes(context.settings, store.reports, store.reports, store.reports).table(),
             SuppressionRoutes(store.suppressions, context.clock).table(),

@@ -40,6 +40,10 @@ MAX_LEAKS = 20
 _READER_EVENTS = frozenset({Kind.OPEN, Kind.CLICK})
 
 
+def _nothing() -> None:
+    pass
+
+
 class Observer:
     """Logs, counts and alerts. `store_failing` is set while the store does not answer."""
 
@@ -56,6 +60,8 @@ class Observer:
         self._store_error = ""
         self.send_alert = send_alert
         """Sends an alert to the operator."""
+        self.on_events: Callable[[], None] = _nothing
+        """Called after events are durable: readers of the feed may look for them."""
 
     def publish(self, events: Sequence[Event]) -> None:
         """Log and count durable events."""
@@ -70,6 +76,7 @@ class Observer:
             self.metrics.count(kind, number)
         for kind, number in Counter(event.kind.value for event in events if not _is_own(event)).items():
             self.last_hour.count(kind, now, number)
+        self.on_events()
 
     def _observe(self, event: Event) -> None:
         """Record the delivery delay, log an unknown unsubscribe, and send an alert if needed."""

@@ -22,6 +22,7 @@ from relay.app.observer import Observer
 from relay.app.open_files import raise_file_limit
 from relay.app.outbound_side import OutboundSide, open_outbound_side
 from relay.app.supervisor import Supervisor
+from relay.app.webhooks import open_webhooks
 from relay.clock import Clock, system_clock
 from relay.config import Settings
 from relay.domains.key_files import load_keys
@@ -38,6 +39,7 @@ from relay.queue.bounce_policy import BouncePolicy
 from relay.rewrite import fast_path
 from relay.storage.open import open_store
 from relay.storage.store import Store
+from relay.webhooks.service import Webhooks
 
 DRAIN = 25.0
 """Seconds that in-flight transactions have after SIGTERM."""
@@ -62,6 +64,7 @@ class _Parts:
     inbound: InboundSide
     outbound: OutboundSide
     http: HttpSide
+    webhooks: Webhooks
     sink: EventSink
 
 
@@ -151,15 +154,21 @@ class App:
             ended=self._runner_ended,
         )
         inbound = await open_inbound_side(context, outbound)
-        http = HttpSide(context, outbound, inbound, self.checks, self.status, self.reload, self.shown_configuration)
+        webhooks = open_webhooks(context)
+        http = HttpSide(
+            context, outbound, inbound, webhooks, self.checks, self.status, self.reload, self.shown_configuration
+        )
 
         sink = await http.open_sink()
-        self._parts = _Parts(context.store, inbound, outbound, http, sink)  # The HTTP servers use them at once.
+        self._parts = _Parts(
+            context.store, inbound, outbound, http, webhooks, sink
+        )  # The HTTP servers use them at once.
         tracker = await http.start_tracker(sink)
         if settings.tracker.guard:
             await outbound.monitor.start()
 
         await http.start_admin()
+        await webhooks.begin()
         self._stack.push_async_callback(inbound.stop)
         await inbound.listen()
         self._start_background_tasks(settings)
@@ -200,6 +209,7 @@ class App:
             supervisor.keep("tracking guard", self.outbound.monitor.run)
         supervisor.keep("earlier slots", self.outbound.advancer.run)
         supervisor.keep("alerts", self.outbound.alerts.run)
+        supervisor.keep("webhooks", self._started().webhooks.run)
         supervisor.keep("codes of the page", self.inbound.owner_verification.run)
         supervisor.keep("verified senders", self.inbound.verifier.proven.keep_fresh)
 
@@ -241,6 +251,7 @@ class App:
         await self.store.suppressions.limit(suppression_lengths(self.settings()))
         self.outbound.runner.wake()
         self.outbound.advancer.request()
+        self._started().webhooks.reload()
         await self.inbound.exchangers.refresh_soon()
         renewed = await self.inbound.certificates.renew()
 

@@ -20,6 +20,7 @@ COMMANDS = {
     "config": "relay.cli.config:config",
     "queue": "relay.cli.queue:queue",
     "trace": "relay.cli.status:trace",
+    "webhook": "relay.cli.webhook:webhook",
     "provider": "relay.cli.provider:provider",
     "send-test": "relay.cli.send_test:send_test",
     "suppression": "relay.cli.address_lists:suppression",

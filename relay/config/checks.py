@@ -11,6 +11,7 @@ from relay.config.listener_checks import duplicate_names, find_listener_errors, 
 from relay.config.settings import Defaults, Identity, Settings
 from relay.config.sites import shipped_sites
 from relay.config.toml_positions import KeyPath
+from relay.config.webhook_checks import webhook_errors, webhook_warnings
 from relay.mail.canonical_address import domain_of
 from relay.mail.lane import DIRECT
 
@@ -43,6 +44,9 @@ def find_errors(settings: Settings) -> Iterator[Problem]:
         )
     for address, identity in settings.identities.items():
         yield from _identity(settings, address, identity)
+    yield from duplicate_names("webhook", [webhook.name for webhook in settings.webhooks])
+    for index, webhook in enumerate(settings.webhooks):
+        yield from webhook_errors(("webhook", index), webhook)
 
 
 def find_warnings(settings: Settings) -> Iterator[Problem]:
@@ -54,6 +58,10 @@ def find_warnings(settings: Settings) -> Iterator[Problem]:
             yield Problem(path, "the password is sent in clear text", '"starttls" or "implicit"')
 
     yield from _site_warnings(settings)
+    for index, webhook in enumerate(settings.webhooks):
+        yield from webhook_warnings(("webhook", index), webhook)
+    if settings.api.address and not is_loopback(settings.api.host):
+        yield Problem(("api", "address"), "keys and events are sent in clear text unless a proxy adds TLS")
     if settings.admin.address and not is_loopback(settings.admin.host):
         yield Problem(("admin", "address"), "the secret is sent in clear text unless a proxy adds TLS")
     if settings.queue.delay_notice >= settings.queue.lifetime:

@@ -31,7 +31,7 @@ def find_listener_errors(settings: Settings) -> Iterator[Problem]:
     yield from _reserved_connections(settings)
     yield from _proxy_protocol(("tracker",), settings.tracker)
 
-    for section in ("tracker", "admin", "metrics"):
+    for section in ("tracker", "api", "admin", "metrics"):
         listening = getattr(settings, section)
         if listening.address:
             yield from _address_conflict(in_use, (section, "address"), listening.host, listening.port)

@@ -45,6 +45,7 @@ from relay.config.server import (
 )
 from relay.config.sites import SiteProfile, SiteProfiles, merge_sites, shipped_sites
 from relay.config.values import DomainName, Listening, MailAddress, Name, Section
+from relay.config.webhooks import Api, Webhook
 from relay.mail.canonical_address import canonical, domain_of, keys_of
 from relay.mail.lane import DIRECT
 from relay.mail.registrable_domain import registrable
@@ -52,6 +53,7 @@ from relay.mail.registrable_domain import registrable
 __all__ = [
     "Admin",
     "Alerts",
+    "Api",
     "Bounces",
     "Compat",
     "Credential",
@@ -82,6 +84,7 @@ __all__ = [
     "Tracker",
     "Tracking",
     "Verification",
+    "Webhook",
 ]
 
 
@@ -106,7 +109,7 @@ def _ip_address(host: str) -> IPv4Address | IPv6Address | None:
 
 
 class Settings(Section):
-    """All settings. In TOML `listeners`, `providers` and `sites` are singular: `[[listener]]`."""
+    """All settings. In TOML arrays are singular: `[[listener]]`, `[[provider]]`, `[[site]]`, `[[webhook]]`."""
 
     server: Server = Field(default_factory=Server)
     listeners: tuple[Listener, ...] = Field(
@@ -136,6 +139,8 @@ class Settings(Section):
     spam: Spam = Spam()
     log: Log = Log()
     alerts: Alerts = Alerts()
+    webhooks: tuple[Webhook, ...] = Field(default=(), alias="webhook")
+    api: Api = Api()
     admin: Admin = Admin()
     metrics: Metrics = Metrics()
 

@@ -1,10 +1,11 @@
 """MX selection, loop and private-address checks."""
 
 import re
-from collections.abc import Collection, Container, Iterable, Sequence
+from collections.abc import Collection, Container, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from ipaddress import IPv4Address, IPv6Address
 
+from relay.mail.public_address import IPNetwork, is_blocked
 from relay.mail.reply import Reply
 from relay.queue.outcome import Deferred, Refused
 from relay.resolver import (
@@ -18,9 +19,6 @@ from relay.resolver import (
     NullMx,
     TemporaryFailure,
 )
-
-IPAddress = IPv4Address | IPv6Address
-IPNetwork = IPv4Network | IPv6Network
 
 MAX_HOSTS = 5
 """Hosts that one attempt asks, at most. Hosts without a usable address and refused connections do not count."""
@@ -134,57 +132,6 @@ def _no_endpoint(
 
 def _blocked(where: str) -> Refused:
     return Refused(Reply(550, "5.4.4", f"mail is not delivered to {where}: not a public address"))
-
-
-_NAT64 = (IPv6Network("64:ff9b::/96"), IPv6Network("64:ff9b:1::/48"))
-"""Well-known prefix (RFC 6052) and local-use prefix (RFC 8215): the IPv4 address is in the last 32 bits."""
-
-_COMPATIBLE = IPv6Network("::/96")
-"""IPv4-compatible addresses (RFC 4291 section 2.5.5.1), long deprecated."""
-
-_SPECIAL = (IPv4Network("192.0.0.0/24"), IPv6Network("fec0::/10"))
-"""IETF protocol assignments (RFC 6890) and the old site-local addresses (RFC 3879), which Python calls global."""
-
-
-def is_blocked(address: IPAddress, allowed: Iterable[IPNetwork] = ()) -> bool:
-    """Whether mail must not be delivered to this address. Addresses in the allowed networks are never blocked.
-
-    Blocked are loopback, private, link-local, shared (RFC 6598), unspecified, reserved, documentation and multicast
-    addresses, and IPv6 addresses that embed an IPv4 address of such a kind.
-    """
-    networks = tuple(allowed)
-    forms = tuple(_forms(address))
-    if any(form in network for form in forms for network in networks if form.version == network.version):
-        return False
-    return not all(_is_public(form) for form in forms)
-
-
-def _is_public(address: IPAddress) -> bool:
-    # Python versions differ about 6to4. The IPv4 address in it is checked as a form of its own.
-    if isinstance(address, IPv6Address) and address.sixtofour is not None:
-        return True
-    if not address.is_global or address.is_multicast or address.is_reserved:
-        return False
-    return not any(address in network for network in _SPECIAL if network.version == address.version)
-
-
-def _forms(address: IPAddress) -> Iterable[IPAddress]:
-    """Yield the addresses that a packet to this address may reach.
-
-    A mapped or translated address reaches its IPv4 address only, a 6to4 or Teredo address both.
-    """
-    if isinstance(address, IPv4Address):
-        yield address
-    elif address.ipv4_mapped is not None:
-        yield address.ipv4_mapped
-    elif any(address in network for network in _NAT64) or (address in _COMPATIBLE and int(address) > 1):
-        yield IPv4Address(int(address) & 0xFFFFFFFF)
-    else:
-        yield address
-        if address.sixtofour is not None:
-            yield address.sixtofour
-        if address.teredo is not None:
-            yield from address.teredo
 
 
 _LABEL = r"[a-zA-Z0-9_\u0080-\U0010ffff](?:[a-zA-Z0-9_\-\u0080-\U0010ffff]{0,61}[a-zA-Z0-9_\u0080-\U0010ffff])?"

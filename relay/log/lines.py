@@ -143,6 +143,16 @@ LINES: dict[str, str] = {
     "events.lost": "Neither store nor spool accepted events, and memory is full: the oldest were dropped. limit.",
     "events.store_faulty": "Unexpected error in the event store; events are spooled until the process is restarted. "
     "error.",
+    "webhook.failing": "The receiver of a webhook failed three times in a row. Its events are kept, and one post tests "
+    "it from time to time. webhook, status (0: no answer), answer.",
+    "webhook.recovered": "The receiver of a webhook takes events again. webhook, seconds.",
+    "webhook.paused": "Nothing is posted to a webhook until `relay webhook resume`: its receiver answered 410 or "
+    "failed for give_up, or an operator paused it. webhook, why.",
+    "webhook.resumed": "An operator resumed a webhook. webhook, begins (with what is kept, or now).",
+    "webhook.type_stopped": "The receiver of a webhook refuses all events of a type, and takes others: the type is not "
+    "posted any more. webhook, type, status, answer.",
+    "webhook.lost": "Events may be missing at a webhook: they were purged before they were posted, or the database was "
+    "replaced. webhook, since, why.",
     "library.message": "Log record of a third-party library. logger, message.",
     "log.reopened": "The log file was opened anew, after SIGHUP or SIGUSR1. file.",
     "log.reopen_failed": "The log file cannot be opened anew; lines go to the one that is open. Correct its path or "
@@ -202,6 +212,10 @@ _LEVEL_OF = {
     "events.rejected": "error",
     "events.lost": "error",
     "events.store_faulty": "error",
+    "webhook.failing": "error",
+    "webhook.paused": "error",
+    "webhook.type_stopped": "warning",
+    "webhook.lost": "error",
     "library.message": "warning",
     "log.reopen_failed": "error",
     "log.lost": "error",

@@ -19,11 +19,17 @@ OLD_EVENTS = f"SELECT id, at, queue_id FROM events WHERE id > ? ORDER BY id LIMI
 
 _DELETE_LABEL = "DELETE FROM labels WHERE name = ? AND value = ? AND queue_id = ?"
 
-_DELETE_ORPHAN = "DELETE FROM events WHERE id = ? AND NOT EXISTS (SELECT 1 FROM messages WHERE queue_id = ?)"
+_NOT_LAST = "id < (SELECT max(id) FROM events)"
+"""Keeps the last event: SQLite would give its id again, and readers of the feed would pass the new event."""
 
-DELETES = tuple(
-    f"DELETE FROM {table} WHERE queue_id = ?"  # noqa: S608  names of the schema
-    for table in ("events", "entries", "contents", "messages")
+_DELETE_ORPHAN = (
+    "DELETE FROM events WHERE id = ? AND NOT EXISTS (SELECT 1 FROM messages WHERE queue_id = ?) "  # noqa: S608  names only
+    f"AND {_NOT_LAST}"
+)
+
+DELETES = (
+    f"DELETE FROM events WHERE queue_id = ? AND {_NOT_LAST}",  # noqa: S608  names of the schema
+    *(f"DELETE FROM {table} WHERE queue_id = ?" for table in ("entries", "contents", "messages")),  # noqa: S608
 )
 
 DELETES_BESIDE_EVENTS = DELETES[1:]

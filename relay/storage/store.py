@@ -8,6 +8,7 @@ from relay.queue.ports import NodeStore
 from relay.storage.audit import AuditReader, kept_with_messages
 from relay.storage.domains import DomainWatchTable
 from relay.storage.due_lanes import DueLanes
+from relay.storage.event_feed import EventFeedTable, FeedSql
 from relay.storage.events import EventTable
 from relay.storage.identity_outcomes import OutcomeTable
 from relay.storage.link_blocks import LinkBlockTable
@@ -19,6 +20,7 @@ from relay.storage.report_queries import ReportQueries
 from relay.storage.suppressions import SuppressionTable
 from relay.storage.unsubscribes import UnsubscribeTable
 from relay.storage.verifications import VerificationTable
+from relay.storage.webhooks import WebhookTable
 
 
 class Store(ABC):
@@ -29,7 +31,7 @@ class Store(ABC):
     limits: LimitStore
     nodes: NodeStore
 
-    def __init__(self, database: StoreDatabase, lanes: DueLanes) -> None:
+    def __init__(self, database: StoreDatabase, lanes: DueLanes, feed: FeedSql) -> None:
         self.database = database
         """Runs operations of callers with their own SQL."""
         self.suppressions = SuppressionTable(database)
@@ -38,6 +40,10 @@ class Store(ABC):
         """Implements UnsubscribeStore."""
         self.events = EventTable(database, lanes, self.suppressions, self.unsubscribes)
         """Implements EventStore and ReturnedMailStore."""
+        self.feed = EventFeedTable(database, feed)
+        """Implements EventFeed."""
+        self.webhooks = WebhookTable(database)
+        """Implements WebhookStore."""
         self.outcomes = OutcomeTable(database)
         """Implements OutcomeStore."""
         self.pauses = PauseTable(database)

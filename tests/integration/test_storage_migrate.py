@@ -37,6 +37,9 @@ MESSAGES = 150
 
 LIMIT = {"identity:limited@acme.test": (Window(3, HOUR),)}
 
+NUMBERED = {"events": ("id",), "webhooks": ("position",), "webhook_failures": ("position",)}
+"""Columns with ids of events, which differ between the databases."""
+
 ONLY_THERE = {"clock_steps", "ledgers", "nodes", "relay_schema", "relay_transfer"}
 
 
@@ -85,8 +88,18 @@ async def fill(path: Path, now: float) -> None:
         raw.execute("INSERT INTO link_blocks VALUES ('key', 'host', 'evil.test', ?, '')", (now,))
         raw.execute("INSERT INTO pauses VALUES ('mx:x.test', ?, ?, '554 no', 'blocked', '')", (now, now + 900))
         raw.execute("INSERT INTO link_blocks VALUES ('k', 'host', 'evil.test', ?, 'phishing')", (now,))
+        raw.execute("INSERT INTO webhooks VALUES ('crm', '0-160', '', '', ?, 0, '', 0)", (now,))
+        raw.execute(
+            "INSERT INTO webhook_failures VALUES ('crm', '0-9', 'evt_a', 'message.open', 'Q', 'a@x', ?, 0, 1, 500, '')",
+            (now,),
+        )
         raw.execute("INSERT INTO identity_outcomes VALUES ('a@acme.test', 500000, 9, 2, 1)")
         raw.commit()
+
+
+def queue_id_of_row(path: Path, row: int) -> str:
+    with closing(sqlite3.connect(path)) as raw:
+        return str(raw.execute("SELECT queue_id FROM events WHERE id = ?", (row,)).fetchone()[0])
 
 
 def content(number: int) -> bytes:
@@ -99,7 +112,7 @@ def compare(path: Path, url: str) -> dict[str, int]:
     with closing(SqliteExport.open(path)) as source, psycopg.connect(url) as raw:
         (began,) = raw.execute("SELECT began_at FROM relay_transfer").fetchone() or (0.0,)
         for table in source.tables():
-            columns = [name for name in table.columns if name not in ("lease", *(["id"] * (table.name == "events")))]
+            columns = [name for name in table.columns if name not in ("lease", *NUMBERED.get(table.name, ()))]
             places = [table.columns.index(name) for name in columns]
             theirs = [tuple(row[place] for place in places) for row in source.rows(table, None, began)]
             order = (
@@ -144,6 +157,11 @@ async def test_a_killed_copy_continues_without_duplicates(relay: RelayProcess, p
     assert compare(database, postgres) == counts
 
     store = await PostgresStore.open(postgres, relay.folder, now=time.time())
+    (webhook,) = await store.webhooks.states()
+    assert len((await store.feed.read(webhook.position, 10)).events) == 2
+    (failure,) = await store.webhooks.failures("crm", 10)
+    (event,) = await store.feed.at([failure.position])
+    assert event.event.queue_id == queue_id_of_row(relay.folder / "data" / "relay.db", 9)
     limits = await store.limits.usage(LIMIT, time.time())
     await store.close()
     usage = limits["identity:limited@acme.test"]

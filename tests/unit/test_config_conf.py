@@ -20,7 +20,7 @@ _SETTING = re.compile(r"^#(?=\S)", re.MULTILINE)
 
 _EXAMPLE = re.compile(r"^#\w+ = .*# example$", re.MULTILINE)
 
-_ONLY_SHOWN = ("provider", "site", "domains", "identities", "credentials")
+_ONLY_SHOWN = ("provider", "site", "webhook", "domains", "identities", "credentials")
 """Tables that show an entry where the default has none; [bounces.imap] is another."""
 
 
@@ -75,6 +75,7 @@ def test_example_tables_are_valid_and_unmarked_keys_are_defaults() -> None:
     for path in (
         ("provider", 0),
         ("site", 0),
+        ("webhook", 0),
         ("domains", "acme.test"),
         ("domains", "acme.test", "tracking"),
         ("identities", "billing@acme.test"),

@@ -14,6 +14,7 @@ import psycopg
 from relay.events.ports import StoreError
 from relay.storage.postgres import nodes, partitions, schema
 from relay.storage.postgres.connection import PostgresSession, Raw, Target, connect, store_error
+from relay.storage.postgres.import_positions import convert_positions
 from relay.storage.sqlite.export import Row, SqliteExport, Table
 
 BATCH = 5000
@@ -202,6 +203,7 @@ class SqliteImport:
 
         with self._raw.transaction():
             self._session.execute(_LEDGERS)
+            convert_positions(self._session, self._source.events_up_to)
             self._session.execute(_DONE)
         self._raw.execute("ANALYZE")
         self.done = True

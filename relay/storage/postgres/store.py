@@ -20,6 +20,7 @@ from relay.storage.operations import StoreDatabase
 from relay.storage.postgres import partitions, schema
 from relay.storage.postgres.background import BackgroundTasks
 from relay.storage.postgres.connection import PostgresLink, ReaderPool, Target, store_error
+from relay.storage.postgres.event_feed import POSTGRES_FEED
 from relay.storage.postgres.heartbeat import Due, Heartbeat, HeartbeatCallbacks, HeartbeatResult, Notifier
 from relay.storage.postgres.in_flight import InFlight
 from relay.storage.postgres.leases import all_lanes
@@ -56,7 +57,7 @@ class PostgresStore(Store):
         self._link = PostgresLink(target, seeking=True)
         self._readers = ReaderPool(target)
         self._writer = Writer(self._link, lanes.mark_stale)
-        super().__init__(StoreDatabase(self._readers, self._writer), lanes)
+        super().__init__(StoreDatabase(self._readers, self._writer), lanes, POSTGRES_FEED)
         self.audits = AuditReader(self.database, partitions.kept_since)
 
         self._log = log

@@ -82,6 +82,11 @@ class SqliteExport:
         oldest: float | None = self._raw.execute("SELECT min(at) FROM events").fetchone()[0]
         return oldest
 
+    def events_up_to(self, row: int) -> int:
+        """Return the number of events up to a row."""
+        count: int = self._raw.execute("SELECT count(*) FROM events WHERE id <= ?", (row,)).fetchone()[0]
+        return count
+
     def active(self) -> set[tuple[str, int]]:
         """Return the entries that a killed server had in flight."""
         return set(self._raw.execute("SELECT queue_id, number FROM entries WHERE state = 'active'").fetchall())

@@ -14,6 +14,7 @@ from relay.storage.operations import StoreDatabase
 from relay.storage.sqlite import schema
 from relay.storage.sqlite.connection import SqliteLink, connect_writer
 from relay.storage.sqlite.disk_space import DiskSpace
+from relay.storage.sqlite.event_feed import SQLITE_FEED
 from relay.storage.sqlite.ledgers import Ledgers
 from relay.storage.sqlite.queue_store import SqliteQueueStore
 from relay.storage.store import Store
@@ -31,7 +32,7 @@ class SqliteStore(Store):
         self._writer = Writer(writing, lanes.mark_stale)
         self._writing = writing
         self._space = space
-        super().__init__(StoreDatabase(reading, self._writer, space.check), lanes)
+        super().__init__(StoreDatabase(reading, self._writer, space.check), lanes, SQLITE_FEED)
         self.queue = SqliteQueueStore(self.database, lanes, self._writer, self.suppressions)
         self.limits = self._ledgers = Ledgers(self._writer)
         self.nodes = SingleNode()

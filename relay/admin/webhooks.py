@@ -1,0 +1,208 @@
+"""The routes of webhooks: list, show, log, test, pause, resume, replay."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from math import inf
+
+from aiohttp import web
+
+from relay.admin.requests import optional_json_body, parse_limit, reject_unknown_parameters
+from relay.config.settings import Settings
+from relay.events.event import Kind
+from relay.reports.serialize import JsonObject, time_json
+from relay.webhooks.control import Tested, UnknownWebhookError, WebhookControl, WebhookView
+from relay.webhooks.ports import Failure
+from relay.webhooks.report import PostLog
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookRoutes:
+    """GET /webhooks, GET /webhooks/NAME and …/log; POST /webhooks/NAME/test, pause, resume and replay."""
+
+    control: WebhookControl
+    settings: Callable[[], Settings]
+
+    def table(self) -> Sequence[web.RouteDef]:
+        """Return the routes."""
+        return [
+            web.get("/webhooks", self.listing),
+            web.get("/webhooks/{name}", _known(self.show)),
+            web.get("/webhooks/{name}/log", _known(self.log)),
+            web.post("/webhooks/{name}/test", _known(self.test)),
+            web.post("/webhooks/{name}/pause", _known(self.pause)),
+            web.post("/webhooks/{name}/resume", _known(self.resume)),
+            web.post("/webhooks/{name}/replay", _known(self.replay)),
+        ]
+
+    async def listing(self, request: web.Request) -> web.Response:
+        """GET /webhooks: all webhooks with their state."""
+        reject_unknown_parameters(request.query, ())
+        return web.json_response({"webhooks": [view_json(one) for one in await self.control.views()]})
+
+    async def show(self, request: web.Request) -> web.Response:
+        """GET /webhooks/NAME: one webhook, with what is refused and counted."""
+        return web.json_response(details_json(await self.control.view(request.match_info["name"])))
+
+    async def log(self, request: web.Request) -> web.Response:
+        """GET /webhooks/NAME/log: the last posts of this process; `failed`: events that are not delivered."""
+        reject_unknown_parameters(request.query, ("failed", "limit"))
+        name, limit = request.match_info["name"], parse_limit(request.query)
+        if request.query.get("failed"):
+            return web.json_response({"posts": [failure_json(one) for one in await self.control.failures(name, limit)]})
+        return web.json_response({"posts": [post_json(one) for one in await self.control.log(name, limit)]})
+
+    async def test(self, request: web.Request) -> web.Response:
+        """POST /webhooks/NAME/test: post a sample of each kind, or of `events`; return the answers."""
+        body = await optional_json_body(request)
+        kinds = _kinds(body.get("events", []))
+        settings = self.settings()
+        domain = next(iter(settings.domains), settings.server.hostname)
+        tested = await self.control.test(request.match_info["name"], kinds, domain)
+        return web.json_response({"answers": [tested_json(one) for one in tested]})
+
+    async def pause(self, request: web.Request) -> web.Response:
+        """POST /webhooks/NAME/pause: post nothing until it is resumed."""
+        paused = await self.control.pause(request.match_info["name"], "paused by the operator")
+        return web.json_response({"paused": paused})
+
+    async def resume(self, request: web.Request) -> web.Response:
+        """POST /webhooks/NAME/resume: go on with what is kept; `{"from": "now"}`: with new events."""
+        body = await optional_json_body(request)
+        if body.get("from", "kept") not in ("kept", "now"):
+            raise web.HTTPBadRequest(text='from must be "kept" or "now"')
+        await self.control.resume(request.match_info["name"], from_now=body.get("from") == "now")
+        return web.json_response({"resumed": True})
+
+    async def replay(self, request: web.Request) -> web.Response:
+        """POST /webhooks/NAME/replay: `{"since": …, "until": …}`, `{"queue_id": …}` or `{"failed": true}`."""
+        body, name = await optional_json_body(request), request.match_info["name"]
+        match body:
+            case {"failed": True}:
+                events = await self.control.replay_failed(name)
+            case {"queue_id": str(queue_id)}:
+                events = await self.control.replay_message(name, queue_id)
+            case {"since": int() | float() as since}:
+                until = body.get("until", inf)
+                if not isinstance(until, int | float):
+                    raise web.HTTPBadRequest(text="until must be Unix seconds")
+                events = await self.control.replay(name, float(since), min(float(until), 1e12))
+            case _:
+                raise web.HTTPBadRequest(text='one of {"since": …}, {"queue_id": …} and {"failed": true} is needed')
+        return web.json_response({"events": events})
+
+
+Handler = Callable[[web.Request], Awaitable[web.Response]]
+
+
+def _known(handler: Handler) -> Handler:
+    """Answer 404 with the known names for an unknown one."""
+
+    async def answer(request: web.Request) -> web.Response:
+        try:
+            return await handler(request)
+        except UnknownWebhookError as error:
+            raise web.HTTPNotFound(text=str(error)) from None
+
+    return answer
+
+
+def _kinds(events: object) -> Sequence[Kind]:
+    if not isinstance(events, list) or not all(isinstance(one, str) for one in events):
+        raise web.HTTPBadRequest(text='events must be a list such as ["bounced"]')
+    try:
+        return [Kind(one) for one in events] or list(Kind)
+    except ValueError:
+        known = ", ".join(kind.value for kind in Kind)
+        raise web.HTTPBadRequest(text=f"events has an unknown name; known are {known}") from None
+
+
+def view_json(view: WebhookView) -> JsonObject:
+    """Return a webhook as one row."""
+    state = view.state
+    last = state.progress.last if state else None
+    return {
+        "name": view.webhook.name,
+        "format": view.webhook.format,
+        "host": view.webhook.host,
+        "state": view.doing,
+        "behind": view.behind,
+        "lag": round(view.lag, 1),
+        "waiting": view.waiting,
+        "last": f"{last.status or ''} {last.text}".strip()[:60] if last else "",
+        "last_at": time_json(last.at) if last else None,
+        "stopped": sorted(state.progress.stopped) if state else [],
+    }
+
+
+def details_json(view: WebhookView) -> JsonObject:
+    """Return a webhook with all that is known of it, except secrets."""
+    state, webhook = view.state, view.webhook
+    progress = state.progress if state else None
+    return {
+        **view_json(view),
+        "events": list(webhook.events),
+        "position": str(state.position) if state else None,
+        "why": state.why if state else "",
+        "paused_at": time_json(state.paused_at) if state else None,
+        "current_at": time_json(state.current_at) if state else None,
+        "failing_since": time_json(progress.failing_since) if progress else None,
+        "next_at": time_json(progress.next_at) if progress else None,
+        "accepted": progress.accepted if progress else 0,
+        "accepted_at": time_json(progress.accepted_at) if progress else None,
+        "given_up": progress.given_up if progress else 0,
+        "skipped": progress.skipped if progress else 0,
+        "refused": {
+            name: {
+                "count": one.count,
+                "last_at": time_json(one.last_at),
+                "status": one.status,
+                "answer": one.answer,
+                "stopped_at": time_json(one.stopped_at),
+            }
+            for name, one in (progress.refusals if progress else {}).items()
+        },
+        "replaying": state is not None and state.replay is not None,
+    }
+
+
+def post_json(post: PostLog) -> JsonObject:
+    """Return one post."""
+    return {
+        "at": time_json(post.at),
+        "result": post.result,
+        "status": post.status,
+        "ms": round(post.seconds * 1000),
+        "type": post.type,
+        "events": post.events,
+        "recipient": post.recipient,
+        "queue_id": post.queue_id,
+        "id": post.event_id,
+        "answer": post.text,
+    }
+
+
+def failure_json(one: Failure) -> JsonObject:
+    """Return one event that is not delivered."""
+    return {
+        "at": time_json(one.first_at),
+        "result": "waiting" if one.next_at else "given up",
+        "status": one.status,
+        "type": one.type,
+        "recipient": one.recipient,
+        "queue_id": one.queue_id,
+        "id": one.event_id,
+        "attempts": one.attempts,
+        "next_at": time_json(one.next_at),
+        "answer": one.answer,
+    }
+
+
+def tested_json(one: Tested) -> JsonObject:
+    """Return the answer to a sample."""
+    return {
+        "type": one.type,
+        "accepted": one.accepted,
+        "status": one.response.status,
+        "ms": round(one.response.seconds * 1000),
+        "answer": one.response.text,
+    }

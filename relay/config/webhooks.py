@@ -1,0 +1,177 @@
+"""The sections of events for other programs: `[[webhook]]` and `[api]`."""
+
+import base64
+import binascii
+import re
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field, SecretStr
+
+from relay.config.parsers import quoted, setting_error
+from relay.config.values import (
+    FROM_FILE,
+    ConfigPath,
+    DomainName,
+    Listening,
+    MailAddress,
+    Name,
+    Network,
+    PositiveCount,
+    PositiveSeconds,
+    Secret,
+    Section,
+    Text,
+)
+
+WebhookFormat = Literal["standard", "sendgrid", "mailgun", "postmark", "ses", "cloudevents", "slack"]
+
+MessageEvents = Literal[
+    "created",
+    "processed",
+    "delivered",
+    "deferred",
+    "bounced",
+    "dropped",
+    "held",
+    "open",
+    "click",
+    "reply",
+    "unsubscribe",
+    "complaint",
+    "feedback",
+]
+"""Events of messages, by the names that all commands use."""
+
+OperatorEvents = Literal[
+    "alert",
+    "delivery.paused",
+    "identity.paused",
+    "identity.resumed",
+    "domain.changed",
+    "tracking.down",
+    "tracking.up",
+    "store.trouble",
+    "store.recovered",
+    "audit.leak",
+    "node.gone",
+    "imap.failed",
+    "tls.certificate_failed",
+    "tls.certificate_warning",
+    "webhook.failing",
+    "webhook.recovered",
+    "webhook.paused",
+    "webhook.lost",
+]
+"""Events of the relay itself: each alert, and log lines by their names."""
+
+BATCHES: frozenset[WebhookFormat] = frozenset({"sendgrid"})
+"""Formats that take several events in a post."""
+
+SECRET, PRIVATE = "whsec_", "whsk_"
+"""Prefixes of an HMAC key and of a private Ed25519 key (Standard Webhooks 1.0.0)."""
+
+SHORTEST, LONGEST = 24, 64
+"""Octets of an HMAC key (Standard Webhooks: 192 to 512 bits)."""
+
+SEED = 32
+"""Octets of an Ed25519 seed; some tools write the public key behind it."""
+
+_KEY_FORM = "the output of `relay webhook new NAME`"
+
+_HEADER = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,99}")
+
+_OWN_HEADERS = frozenset({"host", "content-length", "content-type", "transfer-encoding", "connection"})
+
+
+def parse_webhook_key(text: str) -> tuple[str, bytes]:
+    """Return prefix and octets of "whsec_…" or "whsk_…". Raises ValueError, which never has the key."""
+    prefix = next((one for one in (SECRET, PRIVATE) if text.startswith(one)), None)
+    if prefix is None:
+        raise ValueError(f"a key begins with {SECRET} or {PRIVATE}")
+    try:
+        octets = base64.b64decode(text.removeprefix(prefix), validate=True)
+    except (binascii.Error, ValueError):
+        raise ValueError(f"the text after {prefix} is not base64") from None
+    if prefix == SECRET and not SHORTEST <= len(octets) <= LONGEST:
+        raise ValueError(f"the key has {len(octets)} octets, not {SHORTEST} to {LONGEST}")
+    if prefix == PRIVATE and len(octets) not in (SEED, 2 * SEED):
+        raise ValueError(f"the Ed25519 key has {len(octets)} octets, not {SEED} or {2 * SEED}")
+    return prefix, octets if prefix == SECRET else octets[:SEED]
+
+
+def _keys(keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+    for key in keys:
+        try:
+            parse_webhook_key(key.get_secret_value())
+        except ValueError as error:
+            raise setting_error(str(error), _KEY_FORM) from None
+    return keys
+
+
+def _post_url(value: str) -> str:
+    url = value.strip()
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and url.isascii()
+    except ValueError:  # The port or an IPv6 address is invalid.
+        usable = False
+    if not usable or not url.isprintable() or " " in url:
+        raise setting_error(f"{quoted(value)} is not an absolute URL", '"https://host/path"')
+    if parts.fragment or parts.username is not None:
+        raise setting_error(f"{quoted(value)} has a fragment or a user in it", "username and password_file for a login")
+    return url
+
+
+def _headers(headers: dict[str, SecretStr]) -> dict[str, SecretStr]:
+    for name, value in headers.items():
+        if not _HEADER.fullmatch(name) or name.lower() in _OWN_HEADERS or name.lower().startswith("webhook-"):
+            raise setting_error(f"{quoted(name)} cannot be set", "names such as X-Api-Key or Authorization")
+        text = value.get_secret_value()
+        if not text.isascii() or not text.isprintable():
+            raise setting_error(f"the value of {name} has characters that no header field can have", "visible ASCII")
+    return headers
+
+
+class Webhook(Section):
+    """`[[webhook]]`: a receiver to which events are posted."""
+
+    name: Name = Field(examples=["crm"])
+    url: Annotated[str, FROM_FILE, AfterValidator(_post_url)] = Field(examples=["https://crm.example.com/hooks/mail"])
+    format: WebhookFormat = "standard"
+    secret: Annotated[tuple[SecretStr, ...], FROM_FILE, AfterValidator(_keys)] = Field(default=(), examples=[()])
+    events: tuple[MessageEvents | OperatorEvents, ...] = ()
+    domains: tuple[DomainName, ...] = ()
+    identities: tuple[MailAddress, ...] = ()
+    campaigns: tuple[Text, ...] = ()
+    tags: tuple[Text, ...] = ()
+    type: Literal["any", "transactional", "campaign"] = "any"
+    machines: Literal["labelled", "none"] = "labelled"
+    include: tuple[Literal["subject"], ...] = ()
+    username: Text = ""
+    password: Secret = Field(default=SecretStr(""), examples=["secret"])
+    headers: Annotated[dict[str, SecretStr], AfterValidator(_headers)] = Field(default={})
+    timeout: PositiveSeconds = 15.0
+    concurrency: Annotated[PositiveCount, Field(le=32)] = 4
+    batch: Annotated[PositiveCount, Field(le=1000)] = 1
+    retry: Annotated[tuple[PositiveSeconds, ...], Field(min_length=1)] = (
+        *(5.0, 300.0, 1800.0, 7200.0, 18000.0),
+        *(36000.0, 50400.0, 72000.0, 86400.0),
+    )
+    give_up: PositiveSeconds = 5 * 86400.0
+    allow_networks: tuple[Network, ...] = ()
+    ca_file: ConfigPath = None
+
+    @property
+    def host(self) -> str:
+        """Host name or IP address of the receiver, without brackets."""
+        return urlsplit(self.url).hostname or ""
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is reached without TLS."""
+        return urlsplit(self.url).scheme == "http"
+
+
+class Api(Listening):
+    """`[api]`: the HTTP API of applications."""

@@ -1,0 +1,336 @@
+"""What a webhook posts, and what it does about each kind of receiver."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from relay.events.event import Event, Kind
+from relay.storage.sqlite.store import SqliteStore
+from relay.webhooks.signing import parse_key, verify_standard
+from tests.contract.values import NOW
+from tests.servers.webhook_receiver import Receiver, Reply
+from tests.servers.webhook_side import SECRET, WebhookSide, enqueue, invoice
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
+    opened = await SqliteStore.open(tmp_path / "relay.db", now=NOW)
+    await enqueue(opened, invoice())
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    async with Receiver() as opened:
+        yield opened
+
+
+async def test_each_event_is_posted_once_in_order_and_signed(store: SqliteStore, receiver: Receiver) -> None:
+    async with WebhookSide(store, receiver.url).posting() as side:
+        await side.store_events(Kind.DELIVERED, Kind.OPEN, reply="250 2.0.0 OK", status="2.0.0", attempt=1)
+        await side.rounds()
+        await side.rounds()
+    assert receiver.types() == ["message.delivered", "message.open"]
+    for post in receiver.posts:
+        headers = {name.lower(): value for name, value in post.headers.items()}
+        assert verify_standard([parse_key(SECRET)], headers, post.body, NOW) == ""
+        assert post.json["data"]["metadata"] == {"invoice": "1042"}
+        assert post.json["data"]["id"] == post.id
+    assert len({post.id for post in receiver.posts}) == 2
+
+
+async def test_a_new_webhook_begins_now_and_one_that_ran_goes_on(store: SqliteStore, receiver: Receiver) -> None:
+    side = WebhookSide(store, receiver.url)
+    async with side.posting():
+        await side.rounds()
+        await side.store_events(Kind.OPEN)
+        await side.rounds()
+        await side.sender.cursor.sync()
+    await side.store_events(Kind.CLICK, target="https://acme.test/")
+    async with side.posting():
+        await side.rounds()
+    assert receiver.types() == ["message.open", "message.click"]
+
+
+async def test_filters_choose_by_kind_label_sender_and_machine(store: SqliteStore, receiver: Receiver) -> None:
+    await enqueue(store, invoice("Q2", campaign="spring", tags=("news",)))
+    keys: dict[str, Any] = {
+        "events": ["open"],
+        "campaigns": ["spring"],
+        "tags": ["news"],
+        "type": "campaign",
+        "machines": "none",
+    }
+    async with WebhookSide(store, receiver.url, domains=["acme.test"], **keys).posting() as side:
+        await side.store_events(Kind.OPEN, queue_id="Q1")
+        await side.store_events(Kind.CLICK, queue_id="Q2")
+        await side.store_events(Kind.OPEN, queue_id="Q2", machine=True)
+        await side.store_events(Kind.OPEN, queue_id="Q2", proxied=True)
+        side.now += 1
+        await side.store_events(Kind.OPEN, queue_id="Q2")
+        await side.rounds()
+    (post,) = receiver.posts
+    assert post.json["data"]["campaign"] == "spring"
+    assert post.json["timestamp"].endswith("01.000Z")
+
+
+async def test_mail_of_the_relay_copies_and_unproven_reports_are_not_posted(
+    store: SqliteStore, receiver: Receiver
+) -> None:
+    await enqueue(store, invoice("Q2", origin="alert"))
+    policy = replace(invoice().policy, copies=(0,))
+    await enqueue(store, invoice("Q3", policy=policy))
+    async with WebhookSide(store, receiver.url).posting() as side:
+        await side.store_events(Kind.DELIVERED, queue_id="Q2")
+        await side.store_events(Kind.DELIVERED, queue_id="Q3")
+        await side.store_events(Kind.COMPLAINT, queue_id="Q1", unproven="no DKIM signature")
+        await side.rounds()
+    assert receiver.posts == []
+
+
+async def test_a_receiver_that_is_down_is_tested_by_one_post_and_gets_all_afterwards(
+    store: SqliteStore, receiver: Receiver
+) -> None:
+    receiver.rule = lambda _: Reply(503)
+    side = WebhookSide(store, receiver.url)
+    async with side.posting():
+        for number in range(20):
+            side.now += 0.01
+            await side.store_events(Kind.OPEN, queue_id=f"Q{number}")
+        await side.rounds()
+        assert 1 <= len(receiver.posts) <= 4  # The lanes that were under way.
+        for wait in (5, 300, 1800):
+            before = len(receiver.posts)
+            await side.later(wait + 1)
+            assert len(receiver.posts) == before + 1
+        (failing,) = side.logged("webhook.failing")
+        assert (failing["webhook"], failing["status"]) == ("crm", 503)
+        assert side.alerts == ["webhook crm"]
+        assert await store.webhooks.failures("crm", 100) == []
+
+        receiver.posts.clear()
+        receiver.rule = lambda _: Reply(204)
+        await side.later(7200)
+    assert len({post.id for post in receiver.posts}) == len(receiver.posts) == 20
+    assert len(side.logged("webhook.recovered")) == 1
+
+
+async def test_an_event_at_which_a_receiver_fails_is_tried_again_later_and_others_go_on(
+    store: SqliteStore, receiver: Receiver
+) -> None:
+    receiver.rule = lambda post: Reply(500, text="bug") if post.json["type"] == "message.open" else Reply()
+    side = WebhookSide(store, receiver.url)
+    async with side.posting():
+        await side.store_events(Kind.DELIVERED, Kind.OPEN, Kind.CLICK, Kind.REPLY)
+        await side.rounds()
+        assert receiver.types() == ["message.delivered", "message.open", "message.click", "message.reply"]
+        await side.sender.cursor.sync()
+        (failure,) = await store.webhooks.failures("crm", 10)
+        assert (failure.type, failure.status, failure.answer, failure.attempts) == ("message.open", 500, "bug", 1)
+        assert failure.next_at == NOW + 5
+
+        await side.later(5)
+        assert receiver.types()[4:] == ["message.open"]
+        receiver.rule = lambda _: Reply()
+        await side.later(301)
+        assert receiver.types()[5:] == ["message.open"]
+        assert len({post.id for post in receiver.posts if post.json["type"] == "message.open"}) == 1
+        assert await store.webhooks.failures("crm", 10) == []
+
+
+async def test_an_event_that_fails_at_every_attempt_is_given_up_and_kept_for_a_replay(
+    store: SqliteStore, receiver: Receiver
+) -> None:
+    receiver.rule = lambda post: Reply(500) if post.json["type"] == "message.open" else Reply()
+    side = WebhookSide(store, receiver.url, retry=["5s", "5m"])
+    async with side.posting():
+        for _ in range(6):
+            await side.store_events(Kind.CLICK)
+            await side.later(0)
+            await side.store_events(Kind.OPEN) if side.now == NOW else None
+            await side.later(400)
+        assert receiver.types().count("message.open") == 3
+        await side.sender.cursor.sync()
+        (failure,) = await store.webhooks.failures("crm", 10)
+        assert (failure.next_at, failure.attempts) == (0, 3)
+
+        receiver.rule = lambda _: Reply()
+        assert await store.webhooks.retry_all("crm", side.now) == 1
+        side.sender.cursor.aside = 1
+        await side.later(1)
+        assert receiver.types().count("message.open") == 4
+        assert await store.webhooks.failures("crm", 10) == []
+
+
+async def test_a_type_that_is_refused_for_good_is_stopped_and_others_go_on(
+    store: SqliteStore, receiver: Receiver
+) -> None:
+    receiver.rule = lambda post: Reply(400, text="unknown type") if post.json["type"] == "message.reply" else Reply()
+    side = WebhookSide(store, receiver.url)
+    async with side.posting():
+        for number in range(6):
+            side.now += 1
+            await side.store_events(Kind.OPEN, Kind.REPLY, queue_id=f"Q{number}")
+            await side.rounds()
+        assert receiver.types().count("message.reply") == 3
+        assert receiver.types().count("message.open") == 6
+        (stopped,) = side.logged("webhook.type_stopped")
+        assert (stopped["type"], stopped["status"], stopped["answer"]) == ("message.reply", 400, "unknown type")
+        progress = side.sender.cursor.progress
+        assert progress.stopped == {"message.reply"}
+        assert (progress.skipped, progress.given_up) == (3, 3)
+        assert side.logged("webhook.failing") == []
+
+
+async def test_a_receiver_that_refuses_everything_counts_as_failing_and_no_type_is_stopped(
+    store: SqliteStore, receiver: Receiver
+) -> None:
+    receiver.rule = lambda _: Reply(400, text="bad signature")
+    side = WebhookSide(store, receiver.url, concurrency=1)
+    async with side.posting():
+        for number in range(30):
+            side.now += 0.01
+            await side.store_events(Kind.OPEN, Kind.CLICK, queue_id=f"Q{number}")
+        await side.rounds()
+        assert len(receiver.posts) == 10
+        assert side.sender.cursor.progress.stopped == frozenset()
+        assert side.sender.cursor.progress.next_at > side.now
+
+
+async def test_a_receiver_that_is_gone_pauses_the_webhook_until_it_is_resumed(
+    store: SqliteStore, receiver: Receiver
+) -> None:
+    receiver.next.append(Reply(410))
+    side = WebhookSide(store, receiver.url)
+    async with side.posting():
+        await side.store_events(Kind.OPEN)
+        assert await side.sender.round() == 0
+        await side.later(10**5)
+        assert len(receiver.posts) == 1
+        assert "410" in side.logged("webhook.paused")[0]["why"]
+        await store.webhooks.resume("crm")
+        await side.later(10)
+        assert receiver.types() == ["message.open", "message.open"]
+
+
+async def test_a_webhook_without_success_for_too_long_is_paused(store: SqliteStore, receiver: Receiver) -> None:
+    receiver.rule = lambda _: Reply(404)
+    side = WebhookSide(store, receiver.url, give_up="1d")
+    async with side.posting():
+        await side.store_events(Kind.OPEN)
+        for _ in range(30):
+            await side.later(3700)
+        (paused,) = side.logged("webhook.paused")
+        assert "404" in paused["why"]
+        assert len(receiver.posts) < 30
+        assert (await store.webhooks.states())[0].paused_at > 0
+
+
+async def test_retry_after_is_respected(store: SqliteStore, receiver: Receiver) -> None:
+    receiver.next.append(Reply(429, {"Retry-After": "120"}))
+    side = WebhookSide(store, receiver.url)
+    async with side.posting():
+        await side.store_events(Kind.OPEN)
+        await side.rounds()
+        await side.later(119)
+        assert len(receiver.posts) == 1
+        await side.later(1)
+        assert len(receiver.posts) == 2
+
+
+@pytest.mark.parametrize(
+    ("reply", "reason"),
+    [
+        (Reply(302, {"Location": "http://127.0.0.1:9/elsewhere"}), ""),
+        (Reply(reset=True), ""),
+        (Reply(wait=5), "no answer within 0.2 seconds"),
+        (Reply(401, text="who are you"), "who are you"),
+    ],
+)
+async def test_a_receiver_that_redirects_resets_sleeps_or_refuses_the_login_is_tried_again(
+    store: SqliteStore, receiver: Receiver, reply: Reply, reason: str
+) -> None:
+    receiver.next.append(reply)
+    side = WebhookSide(store, receiver.url, timeout="200ms")
+    async with side.posting():
+        await side.store_events(Kind.OPEN)
+        await side.rounds()
+        last = side.sender.cursor.progress.last
+        assert last is not None
+        assert reason in last.text
+        await side.later(6)
+    assert len(receiver.posts) == 2
+    assert receiver.posts[0].id == receiver.posts[1].id
+    assert {post.path for post in receiver.posts} == {"/hook"}
+
+
+async def test_an_endless_answer_is_cut_and_its_control_characters_are_not_kept(
+    store: SqliteStore, receiver: Receiver
+) -> None:
+    receiver.next.append(Reply(500, text="\x1b[31mred\r\nforged: line " + "x" * 10**6))
+    side = WebhookSide(store, receiver.url)
+    async with side.posting():
+        await side.store_events(Kind.OPEN)
+        await side.rounds()
+        await side.sender.cursor.sync()
+    (failure,) = await store.webhooks.failures("crm", 10)
+    assert len(failure.answer) == 512
+    assert failure.answer.isprintable()
+
+
+async def test_a_slow_receiver_gets_at_most_so_many_posts_at_once(store: SqliteStore, receiver: Receiver) -> None:
+    receiver.rule = lambda _: Reply(wait=0.02)
+    side = WebhookSide(store, receiver.url, concurrency=3)
+    async with side.posting():
+        for number in range(30):
+            await side.store_events(Kind.OPEN, queue_id=f"Q{number}")
+        await side.rounds()
+    assert len(receiver.posts) == 30
+    assert 1 < receiver.most_at_once <= 3
+
+
+async def test_header_fields_and_login_of_the_configuration_are_sent(store: SqliteStore, receiver: Receiver) -> None:
+    keys: dict[str, Any] = {"username": "hook", "password": "gehe\u00efm", "headers": {"X-Api-Key": "k1"}}
+    async with WebhookSide(store, receiver.url, **keys).posting() as side:
+        await side.store_events(Kind.OPEN)
+        await side.rounds()
+    (post,) = receiver.posts
+    assert post.headers["X-Api-Key"] == "k1"
+    assert post.headers["Authorization"] == "Basic aG9vazpnZWhlw69t"
+    assert "Cookie" not in post.headers
+
+
+async def test_a_hundred_failures_hold_the_cursor(store: SqliteStore, receiver: Receiver) -> None:
+    receiver.rule = lambda post: Reply(500) if post.json["type"] == "message.open" else Reply()
+    side = WebhookSide(store, receiver.url)
+    async with side.posting():
+        for number in range(150):
+            await side.store_events(Kind.OPEN, Kind.CLICK, queue_id=f"Q{number}")
+        await side.rounds()
+        await side.sender.cursor.sync()
+        failures = await store.webhooks.failures("crm", 1000)
+    assert 90 <= len(failures) <= 200
+
+
+async def test_events_that_were_stored_while_the_store_was_read_are_not_missed(
+    store: SqliteStore, receiver: Receiver
+) -> None:
+    side = WebhookSide(store, receiver.url)
+    async with side.posting():
+
+        async def store_many() -> None:
+            for number in range(300):
+                event = Event(Kind.OPEN, NOW, f"Q{number}", 0, "a@x.test", {"id": str(number)})
+                await store.events.record([event])
+
+        storing = asyncio.create_task(store_many())
+        while not storing.done():
+            await side.rounds()
+            await asyncio.sleep(0.01)
+        await side.rounds()
+    assert len({post.id for post in receiver.posts}) == len(receiver.posts) == 300

@@ -1,0 +1,107 @@
+"""Where a webhook posts to: verified hosts at allowed addresses, whatever DNS says later."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import trustme
+
+from relay.events.event import Kind
+from relay.storage.sqlite.store import SqliteStore
+from tests.contract.values import NOW
+from tests.servers.dns_server import DnsServer
+from tests.servers.webhook_receiver import Receiver
+from tests.servers.webhook_side import WebhookSide, enqueue, invoice
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
+    opened = await SqliteStore.open(tmp_path / "relay.db", now=NOW)
+    await enqueue(opened, invoice())
+    yield opened
+    await opened.close()
+
+
+async def answer_of(side: WebhookSide) -> str:
+    """Post one event, and return what came of it: "" if it was accepted."""
+    async with side.posting():
+        await side.store_events(Kind.OPEN)
+        await side.rounds()
+        last = side.sender.cursor.progress.last
+        assert last is not None
+        return "" if last.status == 200 else last.text
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "10.0.0.1", "169.254.169.254", "::1", "::ffff:127.0.0.1", "fd00::1"])
+async def test_a_name_that_leads_to_a_private_address_is_refused(store: SqliteStore, address: str) -> None:
+    async with Receiver() as receiver, DnsServer() as dns:
+        dns.add(f"crm.test. {'AAAA' if ':' in address else 'A'} {address}")
+        url = f"https://crm.test:{receiver.port}/hook"
+        side = WebhookSide(store, url, dns.resolver(), allow_networks=[])
+        assert "is not public" in await answer_of(side)
+        assert receiver.posts == []
+
+
+async def test_a_name_that_changes_to_a_private_address_after_it_was_judged_is_not_followed(
+    store: SqliteStore,
+) -> None:
+    async with Receiver() as receiver, DnsServer("crm.test. A 127.0.0.1") as dns:
+        side = WebhookSide(store, f"http://crm.test:{receiver.port}/hook", dns.resolver(cache_size=1))
+        async with side.posting():
+            await side.store_events(Kind.OPEN)
+            await side.rounds()
+            assert len(receiver.posts) == 1
+            assert receiver.posts[0].host == f"crm.test:{receiver.port}"
+            dns._records.clear()
+            dns.add("crm.test. A 10.9.8.7")
+            side._lookups.forget()  # type: ignore[attr-defined]
+            await side.sender._context.poster.__aexit__()
+            await side.sender._context.poster.__aenter__()
+            side.now += 1
+            await side.store_events(Kind.CLICK)
+            await side.rounds()
+            last = side.sender.cursor.progress.last
+            assert last is not None
+            assert "allow_networks" in last.text
+            assert len(receiver.posts) == 1
+
+
+@pytest.mark.parametrize("url", ["https://127.0.0.1:{}/", "https://[::1]:{}/", "http://127.0.0.1:{}/"])
+async def test_an_address_in_the_url_is_judged_too(store: SqliteStore, url: str) -> None:
+    async with Receiver() as receiver:
+        side = WebhookSide(store, url.format(receiver.port), allow_networks=[])
+        assert "allow_networks" in await answer_of(side)
+        assert receiver.posts == []
+
+
+async def test_a_host_without_an_address_or_a_name_server_is_a_failure_with_its_reason(store: SqliteStore) -> None:
+    async with DnsServer("", {"down.test.": "SERVFAIL"}) as dns:
+        assert "has no address" in await answer_of(WebhookSide(store, "https://none.test/", dns.resolver()))
+        assert "SERVFAIL" in await answer_of(WebhookSide(store, "https://down.test/", dns.resolver()))
+
+
+async def test_certificates_are_verified(store: SqliteStore, tmp_path: Path) -> None:
+    import ssl
+
+    authority, other = trustme.CA(), trustme.CA()
+    file = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(str(file))
+
+    async def try_certificate(name: str, signer: trustme.CA) -> str:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        signer.issue_cert(name).configure_cert(context)
+        async with Receiver(context) as receiver, DnsServer("crm.test. A 127.0.0.1") as dns:
+            url = f"https://crm.test:{receiver.port}/hook"
+            return await answer_of(WebhookSide(store, url, dns.resolver(), ca_file=str(file)))
+
+    assert await try_certificate("crm.test", authority) == ""
+    await store.webhooks.resume("crm")
+    assert "certificate" in (await try_certificate("other.test", authority)).lower()
+    await store.webhooks.resume("crm")
+    assert "certificate" in (await try_certificate("crm.test", other)).lower()
+
+
+async def test_a_receiver_that_speaks_no_tls_is_a_failure(store: SqliteStore) -> None:
+    async with Receiver() as receiver:
+        side = WebhookSide(store, receiver.url.replace("http:", "https:"))
+        assert await answer_of(side) != ""
