@@ -7,6 +7,7 @@ from aiohttp import web
 
 from relay.admin.address_lists import SuppressionRoutes, UnsubscribeRoutes
 from relay.admin.api import NodeRoutes, QueueRoutes, ServerRoutes, admin_application
+from relay.admin.credentials import CredentialRoutes
 from relay.admin.dashboard.routes import DashboardRoutes, dashboard_application
 from relay.admin.domains import DomainRoutes
 from relay.admin.identities import IdentityRoutes
@@ -144,6 +145,7 @@ class HttpSide:
                 pause=self.outbound.identity_pauses.pause,
                 resume=self.outbound.identity_pauses.resume,
             ).table(),
+            CredentialRoutes(context.settings, self.inbound.credential_keys, context.log).table(),
             NodeRoutes(store.nodes).table(),
             WebhookRoutes(WebhookControl(self.webhooks), context.settings).table(),
             self.provider_routes().table(),

@@ -20,6 +20,7 @@ from relay.smtp.context import MessageHandler, ServerResources
 from relay.smtp_in import SmtpServer, tls_context
 from relay.spam.filter import ConfiguredFilter
 from relay.submission.accept import SubmissionHandler
+from relay.submission.credential_keys import CredentialKeys
 from relay.verification.context import Tools as VerificationTools
 from relay.verification.context import submit_as
 from relay.verification.owner import OwnerVerification
@@ -40,6 +41,7 @@ class InboundSide:
     verifier: Verifier
     certificates: CertificateWatch
     owner_verification: OwnerVerification
+    credential_keys: CredentialKeys
 
     async def listen(self) -> None:
         """Open the listeners, when the mail exchangers of the domains are known."""
@@ -58,7 +60,9 @@ async def open_inbound_side(context: AppContext, outbound: OutboundSide) -> Inbo
     proven = await _verified_senders(context)
     submission = _submission(context, outbound, proven)
     processor = _processor(context, outbound, exchangers)
-    servers = _servers(context, submission, _inbound_handler(context, outbound, processor))
+    credential_keys = CredentialKeys(context.store.credential_keys, context.clock)
+    await credential_keys.refresh()
+    servers = _servers(context, submission, _inbound_handler(context, outbound, processor), credential_keys)
     certificates = CertificateWatch(
         servers,
         context.settings,
@@ -69,7 +73,7 @@ async def open_inbound_side(context: AppContext, outbound: OutboundSide) -> Inbo
     )
     verifier = Verifier(_verification_tools(context, outbound, exchangers, submission), proven, context.log)
     owner_verification = OwnerVerification(verifier, context.observer.store_trouble)
-    return InboundSide(servers, exchangers, processor, verifier, certificates, owner_verification)
+    return InboundSide(servers, exchangers, processor, verifier, certificates, owner_verification, credential_keys)
 
 
 def _submission(context: AppContext, outbound: OutboundSide, proven: VerifiedSenders) -> SubmissionHandler:
@@ -148,11 +152,13 @@ def _inbound_handler(context: AppContext, outbound: OutboundSide, processor: Inb
     )
 
 
-def _servers(context: AppContext, submission: MessageHandler, inbound: MessageHandler) -> dict[str, SmtpServer]:
+def _servers(
+    context: AppContext, submission: MessageHandler, inbound: MessageHandler, keys: CredentialKeys
+) -> dict[str, SmtpServer]:
     """Build the listeners, which share one set of resources."""
     settings = context.settings()
     possible = possible_connections(settings.smtp.max_connections, settings)
-    resources = ServerResources(settings.server.data_dir, most_connections=possible)
+    resources = ServerResources(settings.server.data_dir, most_connections=possible, keys=keys)
     connections = context.observer.metrics.smtp_connections
     for listener in settings.listeners:
         connections.labels(listener.name).set_function(partial(resources.connections.count, listener.name))

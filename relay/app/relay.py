@@ -6,6 +6,7 @@ import random
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from relay import __version__
@@ -204,6 +205,7 @@ class App:
         supervisor.keep("pauses", self.outbound.runner.shared_pauses.keep_fresh)
         supervisor.keep("mail exchangers", self.inbound.exchangers.run)
         supervisor.keep("domain watch", self.outbound.signing.watch.run)
+        supervisor.keep("credentials", partial(self.inbound.credential_keys.keep_fresh, self.observer.store_trouble))
         supervisor.keep("certificates", self.inbound.certificates.run)
         if settings.tracker.guard:
             supervisor.keep("tracking guard", self.outbound.monitor.run)

@@ -37,7 +37,7 @@ COMMANDS = {
     "identity": "relay.cli.identity:identity",
     "imap": "relay.cli.imap:imap",
     "dkim": "relay.cli.dkim:dkim",
-    "credential": "relay.cli.config:credential",
+    "credential": "relay.cli.credential:credential",
 }
 """Module and name of each command, in the order of `relay --help`."""
 

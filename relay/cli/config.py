@@ -1,9 +1,8 @@
-"""`relay config`, `relay credential`."""
+"""`relay config`."""
 
 import errno
 import json
 import os
-import secrets
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,7 +18,6 @@ from relay.config import Settings
 from relay.config.errors import key_text
 from relay.config.masking import MASK
 from relay.config.parsers import parse_host_port
-from relay.config.secret_hash import hash_secret
 from relay.config.show import plain, toml_document, toml_value
 from relay.config.sources import read_sources
 from relay.config.toml_positions import KeyPath
@@ -137,23 +135,3 @@ def marked_toml(settings: dict[str, Any], differences: Sequence[Mapping[str, Any
             notes[path] = f"the file has {'another' if MASK in value else value}: {one['needs']}"
     end = ["", "# Only in the file:", *missing, ""] if missing else []
     return toml_document(settings, notes) + "\n".join(end)
-
-
-@click.group()
-def credential() -> None:
-    """Create secrets with which applications authenticate."""
-
-
-@credential.command("new")
-@click.argument("name")
-def new(name: str) -> None:
-    """Create a secret for the credential NAME, show it once, and print the section for the configuration."""
-    if not name.replace("-", "").replace("_", "").replace(".", "").isalnum():
-        raise click.UsageError(f'"{name}" is not a name: use letters, digits, ".", "-" and "_"')
-    secret = secrets.token_urlsafe(24)
-    key = name if "." not in name else f'"{name}"'
-    click.echo(f"User name  {name}")
-    click.echo(f"Password   {secret}   (shown only once)\n")
-    click.echo("Add this to the configuration and reload:")
-    click.echo(f"  [credentials.{key}]")
-    click.echo(f'  secret_hash = "{hash_secret(secret, secrets.token_bytes(16))}"')

@@ -42,6 +42,10 @@ class SecretHash:
         """Scheme and cost parameters. Checks of equal cost take the same time."""
         return self.scheme, self.n, self.r, self.p
 
+    def matches(self, secret: str) -> bool:
+        """Whether the secret has this hash. The comparison takes constant time."""
+        return hmac.compare_digest(self.of(secret), self.digest)
+
     def of(self, secret: str) -> bytes:
         """Return the digest of a secret under this scheme, salt and cost."""
         if self.scheme == "blake2b":
@@ -74,8 +78,7 @@ def verify_secret(secret_hash: str, secret: str) -> bool:
 
     Raises SecretHashError if `secret_hash` is malformed; the configuration rejects such hashes.
     """
-    parsed = parse_secret_hash(secret_hash)
-    return hmac.compare_digest(parsed.of(secret), parsed.digest)
+    return parse_secret_hash(secret_hash).matches(secret)
 
 
 def parse_secret_hash(text: str) -> SecretHash:

@@ -1,17 +1,11 @@
-"""Sections of senders: domains, identities, credentials, and the defaults that domains and identities inherit."""
+"""Sections of senders: domains, identities, and the defaults that domains and identities inherit."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
-from pydantic import AfterValidator, Field, SecretStr
-
-from relay.config.compat import Dialects
-from relay.config.parsers import setting_error
-from relay.config.secret_hash import SecretHashError, parse_secret_hash, verify_secret
 from relay.config.server import Limits
 from relay.config.values import (
-    FROM_FILE,
     BaseUrl,
     Count,
     DomainName,
@@ -27,8 +21,6 @@ from relay.config.values import (
 )
 from relay.mail.canonical_address import domain_of
 from relay.mail.lane import DIRECT
-
-_EXAMPLE_HASH = "blake2b:AAAAAAAAAAAAAAAAAAAAAA==:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
 
 Reach = Literal["campaign", "domain", "global"]
 """What an unsubscribe excludes from: its campaign, all campaigns of its sending domain, or all of this relay."""
@@ -174,29 +166,3 @@ class Verification(Section):
     campaign: Flag = True
     transactional: Flag = False
     page: Flag = True
-
-
-def _valid_hash(value: SecretStr) -> SecretStr:
-    try:
-        parse_secret_hash(value.get_secret_value())
-    except SecretHashError as error:
-        raise setting_error(str(error), "the output of `relay credential new NAME`") from None
-    return value
-
-
-class Credential(Section):
-    """`[credentials.…]`: a name, the hash of its secret, and what its clients may do beside sending."""
-
-    secret_hash: Annotated[SecretStr, FROM_FILE, AfterValidator(_valid_hash)] = Field(examples=[_EXAMPLE_HASH])
-    providers: tuple[Name, ...] = ()
-    headers: Dialects = ()
-    may_bypass_lists: Flag = False
-
-    @property
-    def cost(self) -> tuple[str, int, int, int]:
-        """Scheme and cost parameters of the hash."""
-        return parse_secret_hash(self.secret_hash.get_secret_value()).cost
-
-    def verify(self, secret: str) -> bool:
-        """Return True if this is the secret; takes constant time."""
-        return verify_secret(self.secret_hash.get_secret_value(), secret)

@@ -15,9 +15,9 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from relay.config.compat import Compat
 from relay.config.connections import Bounces, Delivery, Imap, Listener, Provider, Smtp, Spam, Tls
-from relay.config.parsers import setting_error
+from relay.config.credentials import Cost, Credential, most_hashes
+from relay.config.secret_hash import SecretHash
 from relay.config.senders import (
-    Credential,
     Defaults,
     Dkim,
     Domain,
@@ -44,9 +44,9 @@ from relay.config.server import (
     Tracker,
 )
 from relay.config.sites import SiteProfile, SiteProfiles, merge_sites, shipped_sites
-from relay.config.values import DomainName, Listening, MailAddress, Name, Section
+from relay.config.values import DomainName, Listening, MailAddress, Name, Section, reject_duplicates
 from relay.config.webhooks import Api, Webhook
-from relay.mail.canonical_address import canonical, domain_of, keys_of
+from relay.mail.canonical_address import canonical, domain_of
 from relay.mail.lane import DIRECT
 from relay.mail.registrable_domain import registrable
 
@@ -88,19 +88,6 @@ __all__ = [
 ]
 
 
-def _reject_duplicates(value: object) -> object:
-    """Reject keys that are two spellings of one domain or address."""
-    seen: set[str] = set()
-    for key in value if isinstance(value, dict) else ():
-        name = keys_of(str(key).strip())[0]
-        if name in seen:
-            raise setting_error(
-                f'"{key}" is configured twice in different spellings', "one table for each name; case does not matter"
-            )
-        seen.add(name)
-    return value
-
-
 def _ip_address(host: str) -> IPv4Address | IPv6Address | None:
     try:
         return ip_address(host)
@@ -128,9 +115,9 @@ class Settings(Section):
     providers: tuple[Provider, ...] = Field(default=(), alias="provider")
     sites: tuple[SiteProfile, ...] = Field(default=(), alias="site")
     defaults: Defaults = Defaults()
-    domains: Annotated[dict[DomainName, Domain], BeforeValidator(_reject_duplicates)] = Field(default_factory=dict)
+    domains: Annotated[dict[DomainName, Domain], BeforeValidator(reject_duplicates)] = Field(default_factory=dict)
     identities: Annotated[
-        dict[Annotated[MailAddress, AfterValidator(canonical)], Identity], BeforeValidator(_reject_duplicates)
+        dict[Annotated[MailAddress, AfterValidator(canonical)], Identity], BeforeValidator(reject_duplicates)
     ] = Field(default_factory=dict)
     credentials: dict[Name, Credential] = Field(default_factory=dict)
     compat: Compat = Compat()
@@ -202,9 +189,9 @@ class Settings(Section):
         return frozenset(name for identity in self.identities.values() for name in identity.credentials)
 
     @cached_property
-    def credential_by_cost(self) -> Mapping[tuple[str, int, int, int], Credential]:
-        """A credential for each cost of a hash. Checking one of each takes as long for every name."""
-        return {credential.cost: credential for credential in self.credentials.values()}
+    def hashes_by_cost(self) -> Mapping[Cost, tuple[int, SecretHash]]:
+        """The most hashes of each cost that one credential has, and one of that cost."""
+        return most_hashes(self.credentials.values())
 
     @property
     def takes_inbound(self) -> bool:

@@ -23,7 +23,7 @@ from relay.config.parsers import (
     setting_error,
 )
 from relay.mail.address import AddressError, parse_address
-from relay.mail.canonical_address import canonical_domain
+from relay.mail.canonical_address import canonical_domain, keys_of
 
 MAX_PERSON = 100
 """Characters of a display name, at most: mail programs show fewer, and header lines have a limit."""
@@ -125,6 +125,19 @@ def _relative_to_config(value: object, info: ValidationInfo) -> object:
         raise setting_error("has a NUL character", "the name of a file or folder")
     base = info.context.get("folder") if isinstance(info.context, dict) else None
     return base / value if isinstance(base, Path) and isinstance(value, str) else value
+
+
+def reject_duplicates(value: object) -> object:
+    """Reject keys that are two spellings of one domain or address."""
+    seen: set[str] = set()
+    for key in value if isinstance(value, dict) else ():
+        name = keys_of(str(key).strip())[0]
+        if name in seen:
+            raise setting_error(
+                f'"{key}" is configured twice in different spellings', "one table for each name; case does not matter"
+            )
+        seen.add(name)
+    return value
 
 
 def _unless_empty(check: Callable[[str], str]) -> AfterValidator:

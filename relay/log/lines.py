@@ -128,6 +128,7 @@ LINES: dict[str, str] = {
     "unless its last line was torn only. file, torn, damaged, error (of the first of them).",
     "events.spool_unreadable": "A spool file cannot be read; it is kept as *.damaged, and the files behind it are "
     "read. file, error.",
+    "credential.revoked": "An operator revoked a key: no client can log in with it, its sessions end. credential, key.",
     "links.blocked": "An operator blocked a link, a URL or a host: clicks on it answer 410. block, note.",
     "links.unblocked": "An operator ended a block of links. block.",
     "links.read": "The blocked links of a tracker were read from its file; lines with a fault are left out. file, "

@@ -58,6 +58,8 @@ class Session:
     """Protocol and cipher, "" in clear text."""
     credential: str = ""
     """Name of the credential it authenticated with."""
+    credential_key: str = ""
+    """Fingerprint of the hash of the secret it gave."""
     client_known: bool = True
     """False if `client` is a proxy that named no client (`relay.proxy_protocol`): its address proves nothing."""
 

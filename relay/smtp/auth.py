@@ -1,10 +1,7 @@
 """AUTH: the exchange, the check of the credential and its throttling (RFC 4954)."""
 
-import asyncio
 from dataclasses import replace
 
-from relay.config.senders import Credential
-from relay.config.settings import Settings
 from relay.mail.reply import Reply
 from relay.mail.sasl import MALFORMED, Login, Start, decode_response, encode_challenge, parse_auth, parse_plain
 from relay.smtp.connection import MAX_AUTH_LINE, Connection
@@ -91,30 +88,12 @@ async def _check(connection: Connection, login: Login) -> Reply:
         raise ClientDisconnected
 
     wrong = bool(login.acting_as) or len(login.username) > MAX_USERNAME
-    if await has_credential(service.settings(), username, login.secret) and not wrong:
+    found = await service.resources.keys.authenticate(service.settings(), username, login.secret)
+    if found is not None and not wrong:
         throttle.succeeded(session.client, username, service.clock())
-        connection.client_session = replace(session, credential=username)
+        connection.client_session = replace(session, credential=found.credential, credential_key=found.key)
         return Reply(235, "2.7.0", "Authentication successful")
 
     throttle.failed(session.client, username, service.clock())
     connection.login_failed(username, _WRONG)
     return _ENOUGH if connection.auth_failures >= service.settings().smtp.max_auth_failures else _WRONG
-
-
-async def has_credential(settings: Settings, username: str, secret: str) -> bool:
-    """Whether a credential of that name has that secret.
-
-    The hashes are computed in a thread, because slow ones (scrypt) would delay other clients.
-    """
-    return await asyncio.to_thread(_verify, settings, settings.credentials.get(username), secret)
-
-
-def _verify(settings: Settings, credential: Credential | None, secret: str) -> bool:
-    """Check the secret. A refusal computes one hash of each cost in use, so its time does not depend on the name."""
-    if credential is not None and credential.verify(secret):
-        return True
-    own = None if credential is None else credential.cost
-    for cost, other in settings.credential_by_cost.items():
-        if cost != own:
-            other.verify(secret)
-    return False

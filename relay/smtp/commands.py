@@ -96,6 +96,7 @@ async def mail(connection: Connection, argument: str) -> Reply:
 
     limit = connection.service.settings().limits.max_message_size
     refusal = too_large(limit) if asked.size > limit else None
+    refusal = refusal or connection.service.resources.keys.refusal(connection.client_session.credential_key)
     refusal = refusal or connection.service.handler.check_mail(connection.client_session, asked.envelope)
     if refusal is not None:
         connection.refused(refusal)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from relay.clock import system_clock
 from relay.config.settings import Listener, Settings
 from relay.events.ports import StoreError
 from relay.log import Emit
@@ -14,6 +15,7 @@ from relay.mail.transaction import Envelope, ListenerKind, Recipient, Session, T
 from relay.smtp.body import BodyLimits, BodyPool
 from relay.smtp.connection_table import ConnectionTable
 from relay.smtp.throttle import AuthThrottle
+from relay.submission.credential_keys import CredentialKeys
 
 
 class MessageHandler(Protocol):
@@ -36,15 +38,22 @@ class MessageHandler(Protocol):
 
 
 class ServerResources:
-    """Shared by all listeners: the connection table, the body pools and the AUTH throttle.
+    """Shared by all listeners: the connection table, the body pools, the AUTH throttle and the keys of credentials.
 
     Inbound mail has a pool of its own, half as large: mail of strangers uses up no space of submission.
     """
 
-    def __init__(self, data_dir: Path, limits: BodyLimits | None = None, most_connections: int | None = None) -> None:
+    def __init__(
+        self,
+        data_dir: Path,
+        limits: BodyLimits | None = None,
+        most_connections: int | None = None,
+        keys: CredentialKeys | None = None,
+    ) -> None:
         self.bodies = BodyPool(data_dir, limits)
         self.inbound_bodies = BodyPool(data_dir, self.bodies.limits.half())
         self.throttle = AuthThrottle()
+        self.keys = keys or CredentialKeys(None, system_clock)
         self.connections = ConnectionTable(most_connections)
 
     def body_pool(self, kind: ListenerKind) -> BodyPool:

@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack
 from relay.limits.ports import LimitStore
 from relay.queue.ports import NodeStore
 from relay.storage.audit import AuditReader, kept_with_messages
+from relay.storage.credential_keys import CredentialKeyTable
 from relay.storage.domains import DomainWatchTable
 from relay.storage.due_lanes import DueLanes
 from relay.storage.event_feed import EventFeedTable, FeedSql
@@ -56,6 +57,8 @@ class Store(ABC):
         """Implements VerificationStore."""
         self.link_blocks = LinkBlockTable(database)
         """Implements LinkBlockStore."""
+        self.credential_keys = CredentialKeyTable(database)
+        """Implements CredentialKeyStore."""
         self.quotas = QuotaTable(database)
         """Implements QuotaStore."""
         self.audits = AuditReader(database, kept_with_messages)

@@ -56,6 +56,7 @@ BOUNDED = {
         "domain list",
         "nodes",
         "dkim list",
+        "credential list",
         "imap folders",
     ),
     "tracker list",
@@ -67,7 +68,7 @@ NO_LISTING = {
     *("config show", "status", "queue show", "provider resume", "send-test", "storage check", "dkim rotate"),
     *("identity resume", "identity show", "identity test", "identity verify", "suppression add", "suppression remove"),
     *("suppression import", "unsubscribe add", "unsubscribe remove", "unsubscribe import"),
-    *("tracker block", "tracker unblock", "explain"),
+    *("tracker block", "tracker unblock", "explain", "credential revoke"),
     *("queue flush", "queue release", "queue delete"),
 }
 
