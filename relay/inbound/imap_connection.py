@@ -45,6 +45,9 @@ class ImapConnection:
         """
         with self.step("connect"):
             self._wire = create_connection((self._imap.host, self._imap.port), SILENCE)
+            if self._abandoned:  # Another thread did it before there was a connection to close.
+                self._close()
+                raise ConnectionAbortedError("the connection was abandoned")
         try:
             self._start(self._wire.dup())
         except MailboxError as error:

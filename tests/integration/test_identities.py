@@ -3,7 +3,6 @@
 import asyncio
 import re
 import smtplib
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -75,18 +74,6 @@ reply_domain = "reply.acme.test"
         write_key(folder / "data", "acme.test", "s1", PEM)
         text = self.config.read_text().replace("[server]", '[server]\nidentities_domain = "acme.test"', 1)
         self.config.write_text(text)
-
-    async def ran(self, *arguments: str) -> tuple[int, str]:
-        """Run a command; return its exit code and all it wrote."""
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "relay.cli", *arguments, "-c", str(self.config)),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-        )
-        out, _ = await process.communicate()
-        assert process.returncode is not None
-        return process.returncode, out.decode()
 
     async def campaign(self, identity: str) -> str:
         """Send campaign mail as the identity and return the reply."""

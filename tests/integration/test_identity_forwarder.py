@@ -5,7 +5,6 @@ relay ──MX──▶ mailbox of jane@acme.test ──its forwarder──▶ C
 
 import asyncio
 import smtplib
-import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -93,15 +92,7 @@ class Relay(RelayProcess):
 
     async def command(self, identity: str) -> tuple[int, str]:
         """Run the CC step by the command; return its exit code and what it wrote."""
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "relay.cli", "identity", "verify", identity, "--step", "cc"),
-            *("-c", str(self.config)),
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-        )
-        out, _ = await process.communicate()
-        assert process.returncode is not None
-        return process.returncode, out.decode()
+        return await self.ran("identity", "verify", identity, "--step", "cc")
 
     async def forward(self, to: str, change: Change = lambda content: content) -> None:
         """Forward each mail that the mailbox gets from now on."""

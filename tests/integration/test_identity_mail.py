@@ -6,7 +6,6 @@ app ──▶ relay ──MX──▶ rcpt.test (Ben) ──answer to rita@acme.
 import asyncio
 import re
 import smtplib
-import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -187,15 +186,15 @@ async def test_generated_mail_that_answers_nothing_comes_home(world: World) -> N
 
 
 async def test_the_code_to_an_identity_at_this_relay_comes_home(world: World) -> None:
-    code, text = await ran(world.relay, "identity", "verify", RITA)
+    code, text = await world.relay.ran("identity", "verify", RITA)
     assert code == 75, text
     (home,) = await world.owner.received(1)
     found = re.search(rb"Subject: (\d{6}) is the code", home.content)
     assert found is not None
-    code, text = await ran(world.relay, "identity", "verify", RITA, "--otp", found[1].decode())
+    code, text = await world.relay.ran("identity", "verify", RITA, "--otp", found[1].decode())
     assert (code, "Address verified, " in text) == (0, True), text
     for address, why in ((GUS, "550 5.2.1"), ("nobody@acme.test", "550 5.1.1")):
-        code, text = await ran(world.relay, "identity", "verify", address)
+        code, text = await world.relay.ran("identity", "verify", address)
         assert (code, why in text, "set forward_to under" in text) == (1, True, True), text
 
 
@@ -246,7 +245,7 @@ async def test_without_an_operator_they_say_so(tmp_path: Path) -> None:
     async with World(tmp_path, CONFIG.replace('mail_to = ["owner@home.test"]', "")) as world:
         code, text = await world.relay.give("postmaster@acme.test", answer("Hello"))
         assert (code, text.split()[0]) == (550, "5.2.1")
-        _, text = await ran(world.relay, "config", "check")
+        _, text = await world.relay.ran("config", "check")
         assert "alerts.mail_to: is empty, so mail to postmaster@ and abuse@ is refused" in text
 
 
@@ -332,43 +331,29 @@ async def test_bounces_to_the_address_of_an_identity_are_recorded_for_their_mess
     assert world.owner.messages == []
 
 
-async def ran(relay: Relay, *arguments: str) -> tuple[int, str]:
-    """Run a command; return its exit code and all it wrote."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "relay.cli", *arguments, "-c", str(relay.config)),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    out, _ = await process.communicate()
-    return process.returncode or 0, out.decode()
-
-
 async def test_the_test_of_an_identity_has_an_answer_come_back_by_the_mx(world: World) -> None:
     relay = world.relay
-    assert (await ran(relay, "identity", "verify", RITA, "--step", "sending"))[0] == 0
-    code, text = await ran(relay, "identity", "verify", RITA, "--step", "receiving")
+    assert (await relay.ran("identity", "verify", RITA, "--step", "sending"))[0] == 0
+    code, text = await relay.ran("identity", "verify", RITA, "--step", "receiving")
     assert code == 75, text
     assert f"answers to {RITA} come to this relay, the MX of acme.test, and go to owner@home.test" in text
     assert "a test response came back by acme.test and is recorded" in text
-    code, text = await ran(relay, "identity", "verify", GUS, "--step", "receiving")
+    code, text = await relay.ran("identity", "verify", GUS, "--step", "receiving")
     assert (code, "it has no reader: 550 5.2.1" in text, "set forward_to under" in text) == (1, True, True), text
-    code, text = await ran(relay, "identity", "verify", "ann@away.test", "--step", "receiving")
+    code, text = await relay.ran("identity", "verify", "ann@away.test", "--step", "receiving")
     assert (code, "forward_to gets no answers" in text) == (75, True), text
     assert "answers to ann@away.test go to mx.home.test, the MX of away.test" in text
 
 
 async def test_lost_answers_are_told_wherever_an_identity_is_set_up(world: World) -> None:
-    code, text = await ran(world.relay, "config", "check")
+    code, text = await world.relay.ran("config", "check")
     assert code == 78, text
     assert 'identities."ann@away.test": forward_to gets no answers' in text
     assert 'set reply_domain under [domains."away.test"]' in text
     assert f'warning: identities."{GUS}"' in text
-    code, text = await ran(world.relay, "identity", "add", "zed@acme.test", "--no-reload")
+    code, text = await world.relay.ran("identity", "add", "zed@acme.test", "--no-reload")
     assert (code, "it has no reader: 550 5.2.1" in text) == (0, True), text
-    code, text = await ran(
-        world.relay, "identity", "add", "yan@acme.test", "--forward-to", "o@home.test", "--no-reload"
-    )
+    code, text = await world.relay.ran("identity", "add", "yan@acme.test", "--forward-to", "o@home.test", "--no-reload")
     assert (code, "550 5.2.1" in text) == (0, False), text
     shown = await world.relay.run("identity", "show", RITA)
     assert "come to this relay, the MX of acme.test" in shown
@@ -379,7 +364,7 @@ async def test_a_fixed_reply_to_is_shown_and_warned_of(tmp_path: Path) -> None:
     config = config.replace('[identities."ann@away.test"]\nforward_to = ["owner@home.test"]\n', "")
     async with World(tmp_path, config.replace("reply_tracking = false\ncc_", 'reply_to = "y@home.test"\ncc_')) as world:
         assert "x@home.test (fixed: replies are not tracked)" in await world.relay.run("identity", "show", GUS)
-        code, text = await ran(world.relay, "config", "check")
+        code, text = await world.relay.ran("config", "check")
         assert (code, "forward_to gets none" in text) == (0, True), text
 
 
@@ -389,7 +374,7 @@ async def test_the_domain_of_forwards_has_an_spf_record_also_with_a_bounce_mailb
     async with World(tmp_path, config) as world:
         zone = await world.relay.run("domain", "records", "acme.test", "--zone")
         assert 'reply.acme.test. IN TXT "v=spf1 a:relay.test ~all"' in zone
-        _, text = await ran(world.relay, "domain", "check", "acme.test")
+        _, text = await world.relay.ran("domain", "check", "acme.test")
         assert "reply.acme.test" in text
         assert (await world.relay.give(RITA, answer("Two, please.")))[0] == 250
         (home,) = await world.owner.received(1)

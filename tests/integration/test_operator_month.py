@@ -9,7 +9,6 @@ import csv
 import io
 import re
 import smtplib
-import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -86,13 +85,7 @@ class Month:
 
     async def command(self, *arguments: str) -> str:
         """Run a command, note it with its output, and return the output."""
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "relay.cli", *arguments, "-c", str(self.relay.config)),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-        )
-        out = (await process.communicate())[0].decode()
+        _, out = await self.relay.ran(*arguments)
         shown = " ".join(f"'{one}'" if " " in one else one for one in arguments)
         self.transcript.append(f"$ relay {shown}\n{out}")
         return out

@@ -2,7 +2,6 @@
 
 import asyncio
 import email
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -226,21 +225,9 @@ async def test_campaign_mail_leaves_by_its_own_provider_at_its_rate_and_a_raised
             assert len(backup.messages) == 2
 
 
-async def send_test(relay: RelayProcess, *arguments: str) -> tuple[int, str]:
-    """Run `relay send-test`; return its exit code and what it said."""
-
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "relay.cli", "send-test", *arguments, "-c", str(relay.config),
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-    )  # fmt: skip
-    out, _ = await process.communicate()
-    assert process.returncode is not None
-    return process.returncode, out.decode()
-
-
 async def test_send_test_prints_each_step_and_the_action(tmp_path: Path) -> None:
     async with sink() as first, sink() as backup, relay_with(tmp_path, first, backup) as relay:
-        code, said = await send_test(relay, "--provider", "backup", "--to", "you@rcpt.test")
+        code, said = await relay.ran("send-test", "--provider", "backup", "--to", "you@rcpt.test")
         assert code == 0, said
         assert "queued as" in said
         assert "rendered and signed" in said
@@ -249,22 +236,22 @@ async def test_send_test_prints_each_step_and_the_action(tmp_path: Path) -> None
         (got,) = await backup.received(1)
         assert (got.reverse_path, got.recipients) == ("postmaster@relay.test", ["you@rcpt.test"])
         first.always("AUTH", Say("535 5.7.8 Authentication failed"))
-        code, said = await send_test(relay, "--provider", "newsletter", "--to", "you@rcpt.test")
+        code, said = await relay.ran("send-test", "--provider", "newsletter", "--to", "you@rcpt.test")
         assert code == 77, said
         assert "535 5.7.8 Authentication failed" in said
         assert "what to do: check username and password" in said
-        code, said = await send_test(relay, "--provider", "newsletter", "--to", "you@rcpt.test")
+        code, said = await relay.ran("send-test", "--provider", "newsletter", "--to", "you@rcpt.test")
         assert code == 77, said
         assert "relay provider resume newsletter" in said
         assert not await relay.json("queue", "list")
         backup.always("RCPT", Say("550 5.1.1 no such user"))
-        code, said = await send_test(relay, "--provider", "backup", "--to", "you@rcpt.test", "--json")
+        code, said = await relay.ran("send-test", "--provider", "backup", "--to", "you@rcpt.test", "--json")
         assert code == 69, said
         assert '"event": "bounced"' in said
-        code, said = await send_test(relay, "--provider", "nobody", "--to", "you@rcpt.test")
+        code, said = await relay.ran("send-test", "--provider", "nobody", "--to", "you@rcpt.test")
         assert code == 1
         assert "the providers are: direct, sink, newsletter, backup" in said
-        code, said = await send_test(relay, "--provider", "backup")
+        code, said = await relay.ran("send-test", "--provider", "backup")
         assert code == 64
         assert "--to" in said
 

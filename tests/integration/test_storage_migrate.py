@@ -30,6 +30,7 @@ from relay.storage.sqlite.export import SqliteExport
 from relay.storage.sqlite.store import SqliteStore
 from relay.suppression.model import Suppression
 from tests.contract.values import ROOMY, accepted, full_entry, full_message, settle
+from tests.servers import forked
 from tests.servers.relay_process import RelayProcess
 from tests.servers.sink import Sink
 
@@ -43,12 +44,8 @@ NUMBERED = {"events": ("id",), "webhooks": ("position",), "webhook_failures": ("
 ONLY_THERE = {"clock_steps", "ledgers", "nodes", "relay_schema", "relay_transfer"}
 
 
-def migrate(config: Path, url: str, *more: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command(config, url, *more), capture_output=True, text=True, timeout=60, check=False)
-
-
-def command(config: Path, url: str, *more: str) -> list[str]:
-    return [sys.executable, "-m", "relay.cli", "storage", "migrate", "--to", url, "-c", str(config), *more]
+async def migrate(config: Path, url: str, *more: str) -> subprocess.CompletedProcess[str]:
+    return await forked.run("storage", "migrate", "--to", url, "-c", str(config), *more)
 
 
 async def fill(path: Path, now: float) -> None:
@@ -137,8 +134,9 @@ async def relay(tmp_path: Path) -> RelayProcess:
 
 async def test_a_killed_copy_continues_without_duplicates(relay: RelayProcess, postgres: str) -> None:
     database = relay.folder / "data" / "relay.db"
+    command = (sys.executable, "-m", "relay.cli", "storage", "migrate", "--to", postgres, "-c", str(relay.config))
     with subprocess.Popen(
-        command(relay.config, postgres, "--batch", "7"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        (*command, "--batch", "7"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as first:
         assert first.stdout is not None
         assert "rows" in first.stdout.readline()
@@ -147,13 +145,13 @@ async def test_a_killed_copy_continues_without_duplicates(relay: RelayProcess, p
     with pytest.raises(Exception, match="was copied in part"):
         await PostgresStore.open(postgres, relay.folder, now=time.time())
 
-    second = await asyncio.to_thread(migrate, relay.config, postgres)
+    second = await migrate(relay.config, postgres)
     assert second.returncode == 0, second.stderr
     assert "continuing the last run" in second.stdout
     assert f'url = "{postgres}"' in second.stdout
     counts = compare(database, postgres)
     assert all(counts.values()), f"a table was empty and proves nothing: {counts}"
-    again = await asyncio.to_thread(migrate, relay.config, postgres)
+    again = await migrate(relay.config, postgres)
     assert (again.returncode, again.stdout.splitlines()[0]) == (0, "all rows were copied before")
     assert compare(database, postgres) == counts
 
@@ -174,7 +172,7 @@ async def test_what_was_queued_is_delivered_once_from_postgresql(tmp_path: Path,
         relay = RelayProcess(tmp_path, sink.port)
         (tmp_path / "data").mkdir()
         await fill(tmp_path / "data" / "relay.db", time.time())
-        done = await asyncio.to_thread(migrate, relay.config, postgres)
+        done = await migrate(relay.config, postgres)
         assert done.returncode == 0, done.stderr
         relay.config.write_text(relay.config.read_text() + f'[storage]\nurl = "{postgres}"\n')
         async with relay:
@@ -192,7 +190,7 @@ async def test_what_was_queued_is_delivered_once_from_postgresql(tmp_path: Path,
 
 async def test_a_running_server_is_an_error(relay: RelayProcess, postgres: str) -> None:
     store = await SqliteStore.open(relay.folder / "data" / "relay.db", now=time.time())
-    done = await asyncio.to_thread(migrate, relay.config, postgres)
+    done = await migrate(relay.config, postgres)
     await store.close()
     assert (done.returncode, "stop that one first" in done.stderr) == (75, True)
 
@@ -201,28 +199,28 @@ async def test_a_target_in_use_is_refused(relay: RelayProcess, postgres: str, tm
     node = tmp_path / "node"
     node.mkdir()
     store = await PostgresStore.open(postgres, node, now=time.time())
-    done = await asyncio.to_thread(migrate, relay.config, postgres)
+    done = await migrate(relay.config, postgres)
     assert (done.returncode, "works on this PostgreSQL database already" in done.stderr) == (69, True)
     await store.queue.enqueue(accepted("A"))
     await store.close()
     with psycopg.connect(postgres, autocommit=True) as raw:
         raw.execute("DELETE FROM nodes")
-    done = await asyncio.to_thread(migrate, relay.config, postgres)
+    done = await migrate(relay.config, postgres)
     assert (done.returncode, "is not empty" in done.stderr) == (69, True)
 
 
 async def test_a_changed_source_is_not_mixed_with_an_older_copy(relay: RelayProcess, postgres: str) -> None:
     database = relay.folder / "data" / "relay.db"
-    done = await asyncio.to_thread(migrate, relay.config, postgres)
+    done = await migrate(relay.config, postgres)
     assert done.returncode == 0, done.stderr
     with psycopg.connect(postgres, autocommit=True) as raw:
         raw.execute("UPDATE relay_transfer SET done = false")
     store = await SqliteStore.open(database, now=time.time())
     await store.queue.enqueue(accepted("LATER"))
     await store.close()
-    refused = await asyncio.to_thread(migrate, relay.config, postgres)
+    refused = await migrate(relay.config, postgres)
     assert (refused.returncode, "--anew" in refused.stderr) == (69, True)
-    anew = await asyncio.to_thread(migrate, relay.config, postgres, "--anew")
+    anew = await migrate(relay.config, postgres, "--anew")
     assert anew.returncode == 0, anew.stderr
     assert compare(database, postgres)["messages"] == MESSAGES + 2
 
@@ -233,25 +231,25 @@ async def test_unsettled_deliveries_in_the_journal_are_an_error(relay: RelayProc
     journal, _ = DeliveryJournalFile.open(relay.folder / "data" / JOURNAL_FILE, lambda error: None)
     journal.record(JournalRecord(one, (number,), Delivered(Reply(250, "2.0.0", "ok"), "sink.test", False), time.time()))
     journal.close()
-    done = await asyncio.to_thread(migrate, relay.config, postgres)
+    done = await migrate(relay.config, postgres)
     assert (done.returncode, "start it once more on SQLite" in done.stderr) == (69, True)
 
 
 async def test_errors_have_their_exit_codes(relay: RelayProcess, postgres: str, tmp_path: Path) -> None:
-    assert (await asyncio.to_thread(migrate, relay.config, "mysql://x")).returncode == 64
-    away = await asyncio.to_thread(migrate, relay.config, f"postgresql://u:hunter2@/d?host={tmp_path}")
+    assert (await migrate(relay.config, "mysql://x")).returncode == 64
+    away = await migrate(relay.config, f"postgresql://u:hunter2@/d?host={tmp_path}")
     assert (away.returncode, "hunter2" in away.stderr) == (69, False)
     (relay.folder / "data" / "relay.db").unlink()
-    gone = await asyncio.to_thread(migrate, relay.config, postgres)
+    gone = await migrate(relay.config, postgres)
     assert (gone.returncode, "there is no database" in gone.stderr) == (69, True)
     relay.config.write_text(relay.config.read_text() + f'[storage]\nurl = "{postgres}"\n')
-    assert (await asyncio.to_thread(migrate, relay.config, postgres)).returncode == 78
+    assert (await migrate(relay.config, postgres)).returncode == 78
 
 
 async def test_check_shows_both_databases(relay: RelayProcess, postgres: str) -> None:
     (sqlite_store,) = await relay.json("storage", "check")
     assert (sqlite_store["rows"]["messages"], sqlite_store["schema"]) == (MESSAGES + 1, max(schema.migrations()))
-    assert (await asyncio.to_thread(migrate, relay.config, postgres)).returncode == 0
+    assert (await migrate(relay.config, postgres)).returncode == 0
     relay.config.write_text(relay.config.read_text() + f'[storage]\nurl = "{postgres}"\n')
     (found,) = await relay.json("storage", "check")
     assert found["schema"] == sqlite_store["schema"]

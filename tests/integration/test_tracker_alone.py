@@ -6,7 +6,6 @@ import re
 import shutil
 import signal
 import smtplib
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ import aiohttp
 import pytest
 
 from relay.rewrite.tokens import Kind, Token, parse_keyring, sign_token
+from tests.servers import forked
 from tests.servers.relay_process import RelayProcess, free_port
 from tests.servers.sink import Sink
 from tests.servers.waiting import PATIENCE
@@ -61,8 +61,8 @@ keys_file = "keys"
 
     async def start(self) -> None:
         with self.log_file.open("ab") as log:
-            self.process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "relay.cli", "tracker", "-c", str(self.config), stdout=log, stderr=log
+            self.process = await forked.start(
+                "tracker", "-c", str(self.config), stdout=log.fileno(), stderr=log.fileno()
             )
         async with asyncio.timeout(PATIENCE):
             while '"server.started"' not in self.log_file.read_text():

@@ -12,7 +12,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from tests.servers import forked
 from tests.servers.audit import assert_no_leaks
+from tests.servers.forked import ForkedProcess
 from tests.servers.waiting import PATIENCE
 
 VERIFYING_NOBODY = "[verification]\ncampaign = false"
@@ -63,9 +65,9 @@ class RelayProcess:
         self.tracker_port = free_port()
         self.config = folder / "relay.toml"
         self.log_file = folder / "relay.log"
-        self.process: asyncio.subprocess.Process | None = None
+        self.process: ForkedProcess | asyncio.subprocess.Process | None = None
         self.environment: dict[str, str] = {}
-        """Variables it starts with, beside those of the tests."""
+        """Variables it starts with, beside those of the tests. With any it is not forked."""
         self.config.write_text(self._toml(sink_port, more), encoding="utf-8")
         tomllib.loads(self.config.read_text(encoding="utf-8"))
 
@@ -108,18 +110,17 @@ provider = "sink"
         """Start it and wait until all its listeners are open."""
         before = self._starts()
         with self.log_file.open("ab") as log:
-            self.process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                "relay.cli",
-                "serve",
-                "-c",
-                str(self.config),
-                stdout=log,
-                stderr=log,
-                env=os.environ | self.environment,
-                start_new_session=True,
-            )
+            arguments = ("serve", "-c", str(self.config))
+            if self.environment:
+                self.process = await asyncio.create_subprocess_exec(
+                    *(sys.executable, "-m", "relay.cli", *arguments),
+                    stdout=log,
+                    stderr=log,
+                    env=os.environ | self.environment,
+                    start_new_session=True,
+                )
+            else:
+                self.process = await forked.start(*arguments, stdout=log.fileno(), stderr=log.fileno())
         deadline = asyncio.get_running_loop().time() + PATIENCE
         while asyncio.get_running_loop().time() < deadline:
             if self.process.returncode is not None:
@@ -148,20 +149,14 @@ provider = "sink"
 
     async def run(self, *arguments: str, check: bool = True) -> str:
         """Run a command of this relay's configuration and return what it wrote to standard output."""
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "relay.cli",
-            *arguments,
-            "-c",
-            str(self.config),
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        out, err = await process.communicate()
-        if check and process.returncode != 0:
-            raise AssertionError(f"relay {' '.join(arguments)} ended with {process.returncode}: {err.decode()}")
-        return out.decode()
+        done = await forked.run(*arguments, "-c", str(self.config))
+        if check and done.returncode != 0:
+            raise AssertionError(f"relay {' '.join(arguments)} ended with {done.returncode}: {done.stderr}")
+        return done.stdout
+
+    async def ran(self, *arguments: str) -> tuple[int, str]:
+        """Run a command; return its exit code and all it wrote."""
+        return await forked.run_together(*arguments, "-c", str(self.config))
 
     async def json(self, *arguments: str) -> list[dict[str, Any]]:
         """Run a command with --json and return its lines."""

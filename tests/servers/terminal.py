@@ -3,8 +3,8 @@
 import asyncio
 import os
 import pty
-import sys
 
+from tests.servers import forked
 from tests.servers.relay_process import RelayProcess
 from tests.servers.waiting import PATIENCE
 
@@ -13,14 +13,12 @@ class Terminal:
     """A command at a terminal of its own."""
 
     def __init__(self, relay: RelayProcess, *arguments: str) -> None:
-        self.arguments = (sys.executable, "-m", "relay.cli", *arguments, "-c", str(relay.config))
+        self.arguments = (*arguments, "-c", str(relay.config))
         self.said = ""
 
     async def __aenter__(self) -> "Terminal":
         self.ours, theirs = pty.openpty()
-        self.process = await asyncio.create_subprocess_exec(
-            *self.arguments, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True
-        )
+        self.process = await forked.start(*self.arguments, stdin=theirs, stdout=theirs, stderr=theirs)
         os.close(theirs)
         return self
 

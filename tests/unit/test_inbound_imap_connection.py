@@ -4,7 +4,7 @@ import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from socket import create_server, socket
+from socket import create_connection, create_server, socket
 from threading import Event, Thread
 from typing import Literal
 
@@ -174,6 +174,21 @@ def test_a_connection_that_is_abandoned_ends_at_once_and_nothing_is_probed(monke
         opening.join(PATIENCE)
     assert len(failures) == 1
     assert not asked.is_set()
+
+
+def test_a_connection_that_is_abandoned_while_it_is_opened_ends_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(imap_connection, "SILENCE", 30.0)
+    with served(silent) as port:
+        mailbox = Mailbox(Imap(host="localhost", port=port, tls="none", username="u", password=SecretStr("x")))
+
+        def abandoned(address: tuple[str, int], timeout: float) -> socket:
+            opened = create_connection(address, timeout)
+            mailbox.abandon()
+            return opened
+
+        monkeypatch.setattr(imap_connection, "create_connection", abandoned)
+        with pytest.raises(MailboxError, match="connect failed: the connection was abandoned"):
+            mailbox.open()
 
 
 @pytest.mark.parametrize(

@@ -594,10 +594,10 @@ class TestSenders:
                 assert path.startswith("SRS0=") is not unproven
                 assert path.endswith("@bounces.acme.test")
 
-        # The bounce of the unproven one comes back to the relay, is recorded, and goes no further.
-        assert (await harness.give(BOUNCE_OF_NOTHING, path, "")).code == 250
-        assert (await harness.give(REPLY, path, "eve@x.test")).code == 550
-        assert len({entry.queue_id for _, entry in await harness.forwards()}) == 2
+            # The bounce of the unproven one comes back to the relay, is recorded, and goes no further.
+            assert (await harness.give(BOUNCE_OF_NOTHING, path, "")).code == 250
+            assert (await harness.give(REPLY, path, "eve@x.test")).code == 550
+            assert len({entry.queue_id for _, entry in await harness.forwards()}) == 2
 
     async def test_ordinary_mail_from_the_null_reverse_path_does_not_pass_an_srs_address(
         self, harness: Harness

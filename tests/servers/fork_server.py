@@ -1,0 +1,131 @@
+"""A process that has imported all of relay, and forks for each command: a start takes milliseconds, not seconds.
+
+Each command is a process with a session, files, environment and exit code of its own, as `python -m relay.cli` is.
+`tests/servers/forked.py` is the client.
+"""
+
+import gc
+import json
+import os
+import random
+import selectors
+import socket
+import sys
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib import import_module
+
+from relay import cli
+
+MAX_REQUEST = 1 << 17
+"""Octets of a request."""
+
+IMPORTED_LATER = ("relay.app.relay", "relay.storage.postgres.store", "uvloop")
+"""Modules that commands import when they run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A command to run, as its client sends it: JSON, and the descriptors of its standard streams."""
+
+    arguments: list[str]
+    folder: str
+    environment: dict[str, str]
+    streams: list[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A command that runs: its process, and the connection of its client."""
+
+    process: int
+    connection: int
+
+
+def main(descriptor: str) -> None:
+    """Fork for the clients of a socket until standard input ends. A fork runs its command and ends with it."""
+    for module in (*(place.partition(":")[0] for place in cli.COMMANDS.values()), *IMPORTED_LATER):
+        import_module(module)
+    gc.freeze()
+
+    with socket.socket(fileno=int(descriptor)) as listener, selectors.DefaultSelector() as selector:
+        request = serve(listener, selector)
+    if request is not None:
+        become(request)
+        cli.main(prog_name="relay")
+
+
+def serve(listener: socket.socket, selector: selectors.BaseSelector) -> Request | None:
+    """Return the request in each fork, and None at the end of standard input."""
+    running: dict[int, Running] = {}
+    selector.register(0, selectors.EVENT_READ)
+    selector.register(listener, selectors.EVENT_READ)
+    while True:
+        (key, _), *_ = selector.select()
+        if key.fd == 0:
+            return None
+
+        if ended := running.pop(key.fd, None):
+            selector.unregister(key.fd)
+            os.close(key.fd)
+            _, status = os.waitpid(ended.process, 0)
+            with socket.socket(fileno=ended.connection) as connection:
+                _send(connection, os.waitstatus_to_exitcode(status))
+            continue
+
+        request, connection = accept(listener)
+        process = os.fork()
+        if not process:
+            os.setsid()
+            _send(connection, os.getpid())
+            for descriptor, other in running.items():
+                os.close(descriptor)
+                os.close(other.connection)
+            connection.close()
+            return request
+
+        for stream in request.streams:
+            os.close(stream)
+        descriptor = os.pidfd_open(process)
+        running[descriptor] = Running(process, connection.detach())
+        selector.register(descriptor, selectors.EVENT_READ)
+
+
+def accept(listener: socket.socket) -> tuple[Request, socket.socket]:
+    """Return the request of the next client, and its connection."""
+    connection, _ = listener.accept()
+    content, streams, _, _ = socket.recv_fds(connection, MAX_REQUEST, 3)
+    arguments, folder, environment = json.loads(content)
+    return Request(arguments, folder, environment, streams), connection
+
+
+def become(request: Request) -> None:
+    """Make this process what a new one for the command would be."""
+    os.chdir(request.folder)
+    os.environ.clear()
+    os.environ.update(request.environment)
+    time.tzset()
+    random.seed()
+    sys.argv = ["relay", *request.arguments]
+    for number, descriptor in enumerate(request.streams):
+        os.dup2(descriptor, number)
+        os.close(descriptor)
+    streams = {
+        "stdin": os.fdopen(0, closefd=False),
+        "stdout": os.fdopen(1, "w", closefd=False),
+        "stderr": os.fdopen(2, "w", buffering=1, closefd=False),
+    }
+    for name, stream in streams.items():
+        setattr(sys, name, stream)
+        setattr(sys, f"__{name}__", stream)
+
+
+def _send(connection: socket.socket, number: int) -> None:
+    """Send a number; the client may be gone."""
+    with suppress(OSError):
+        connection.send(b"%d" % number)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
