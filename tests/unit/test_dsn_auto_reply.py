@@ -32,6 +32,14 @@ def header(*lines: str) -> Header:
         "X-Precedence: auto_reply",
         "X-Amazon-Auto-Reply: true",
         "Delivered-To: Autoresponder",
+        "Preference: auto_reply",
+        "X-Zoho-AutoReply: true",
+        "X-KMail-Autoreply: 1",
+        "X-OTRS-AutoReply: yes",
+        "X-Vacation-Reply: 7 days",
+        "X-FreeScout-Mail-Type: auto.reply",
+        "X-Mailer: vacation 1.2.7",
+        "User-Agent: Acme Auto-Responder/3",
     ],
 )
 def test_fields_mark_automatic_answers(field: str) -> None:
@@ -51,6 +59,10 @@ def test_fields_mark_automatic_answers(field: str) -> None:
         "X-POST-MessageClass: 1; Letter",
         "Delivered-To: autoresponder-owner@there.test",
         "X-Auto-Response-Suppress: All",
+        "X-Auto-Generated: no",
+        "X-KMail-Autoreply: no",
+        "X-Mailer: Vacations Inc. Mailer",
+        "X-FreeScout-Mail-Type: customer.reply",
         "Precedence: bulk",
     ],
 )
@@ -74,6 +86,11 @@ def test_what_was_generated_is_an_answer_when_it_answers(answers: str) -> None:
         "Automatische Antwort",
         "Réponse automatique ",
         "Automaattinen vastaus",
+        "Răspuns automat",
+        "Automaatvastus",
+        "Erantzun automatikoa",
+        "Përgjigje automatike",
+        "Avtomatik cavab",
         "Αυτόματη απάντηση",
         "Автоматична відповідь",
         "Автоматичен отговор",
@@ -117,6 +134,20 @@ def test_what_programs_put_before_the_subject_they_answer(prefix: str) -> None:
 )
 def test_a_persons_subject_proves_nothing(subject: str) -> None:
     assert not is_auto_reply(header(f"Subject: {subject}"), PERSON)
+
+
+@pytest.mark.parametrize("prefix", ["Răspuns automat", "Qwzxvk bnmpl", "ጸሓፊ መልሲ", "Automaatvastus"])
+def test_an_answer_that_wants_none_and_has_words_before_the_subject_is_automatic_in_every_language(prefix: str) -> None:
+    fields = [f"Subject: {prefix}: Offer", "In-Reply-To: <1@acme.test>", "X-Auto-Response-Suppress: DR, OOF, AutoReply"]
+    assert is_auto_reply(header(*fields), PERSON)
+
+
+@pytest.mark.parametrize(
+    "subject", ["Re: Offer", "Odp: Offer", "Antw: Offer", "[#12] AW: Offer", "Offer", "Order 12: Offer"]
+)
+def test_an_answer_of_a_system_that_wants_none_is_not_automatic_for_that(subject: str) -> None:
+    suppressed = "X-Auto-Response-Suppress: All"
+    assert not is_auto_reply(header(f"Subject: {subject}", "In-Reply-To: <1@acme.test>", suppressed), PERSON)
 
 
 def test_words_of_subject_and_body_together_tell_a_vacation_note() -> None:
