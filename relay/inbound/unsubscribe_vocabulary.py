@@ -25,7 +25,9 @@ REQUESTS = (
     r"|meine (?:e ?mail ?)?adresse)\b(?: bitte)?",
     r"\b(?:aus (?:dem|ihrem) (?:e ?mail ?)?verteiler|von (?:der|ihrer) liste) (?:nehmen|entfernen|löschen|streichen)\b",
     r"\bkeine(?:n)?(?: weiteren?)? (?:e ?mails?|mails?|newsletter|nachrichten|werbung|post)\b(?: mehr)?",
+    r"\bk[üu]e?ndig\S*(?: ich| wir| hiermit){0,2} (?:den|das|mein\S*|unser\S*|ihren) (?:newsletter|abo\S*)\b",
     # French
+    r"\bstop (?:à )?(?:la |aux |vos )?(?:pubs?|publicit[ée]s?|spams?)\b",
     r"\b(?:supprim|retir|enl[eè]v|rayer?)\S* (?:moi|mon (?:adresse|nom|e ?mail|mail)|mes coordonn[ée]es)\b",
     r"\bne plus (?:rien )?recevoir\b|\bne m (?:envoy|[ée]cri)\S* plus\b|\bplus (?:de |d )(?:e ?mails?|mails?"
     r"|newsletters?|messages?)\b|\bne (?:veux|souhaite|d[ée]sire) plus (?:rien )?recevoir\b",
@@ -52,6 +54,8 @@ REQUESTS = (
     r"\b(?:verwijder|haal|schrap) (?:mij|me|mijn (?:e ?mail ?)?(?:adres|naam))\b|\bgeen (?:e ?mails?|mails?"
     r"|nieuwsbrie(?:f|ven)|berichten)(?: meer)?\b",
     # Polish
+    r"\bmnie usun\S+|\bo usuni[ęe]cie (?:mnie|mojego (?:adresu|maila))\b",
+    r"\bnie chc[ęe] (?:ju[żz] |wi[ęe]cej )?otrzymywa[ćc]\b",
     r"\busu[nńwp]\S* mnie\b|\busu[nń]\S* m[oó]j (?:adres|e ?mail|mail)\b|\bo? ?nie (?:wysy[łl]a"
     r"|przysy[łl]a)\S*(?: mi)?(?: wi[ęe]cej)?(?: mi)?",
     # Russian
@@ -61,7 +65,7 @@ REQUESTS = (
     r"|прекратите (?:рассылку|присылать|слать|отправлять)|отказ\S* от рассылки|не хочу (?:больше )?получать",
     # Turkish
     r"\b(?:beni|adresimi|mailimi) (?:\S+ ){0,3}(?:çıkar|sil|kaldır)\S*|\b(?:artık |bir daha )?(?:bana )?(?:e ?posta"
-    r"|mail|mesaj) (?:gönderme|atma)\S*|\b(?:e ?posta|mail) almak istemiyorum",
+    r"|mail|mesaj) (?:gönderme|atma)\S*|\b(?:e ?posta|mail) almak istemiyorum|\bçıkmak istiyorum\b",
     # Chinese, Japanese, Korean
     r"(?:不要|别|勿|停止|不想|不再)(?:再|继续)?(?:给我|向我)?(?:发送|发|寄送|寄|發送|發|接收|收到?)|(?:移除"
     r"|删除|刪除)我",
@@ -70,6 +74,7 @@ REQUESTS = (
     r"(?:메일|이메일|뉴스레터)(?:을|를)? ?(?:그만|보내지|받지)|수신 ?(?:취소|해지|원하지)",
     # Arabic, Hindi, Indonesian, others
     r"(?:لا|عدم) (?:ترسل\S*|إرسال|ارسال)|(?:[أا]زيل|احذف|[أا]زل)\S*ني|(?:ईमेल|मेल) (?:मत भेज|न भेज|भेजना बंद)\S*",
+    r"\btöröl(?:je|jön|jenek|jetek|d)\b|\bm[ăa] (?:dezabona|[șs]terge)\S+\b|διαγρ(?:άψτε|άψετε)(?: με)?",
     r"\bjangan (?:kirim|mengirim)\S*(?: lagi)?|\b(?:hapus|keluarkan) saya\b|\bta bort mig\b|\bslet mig\b"
     r"|\bpoista(?:kaa)? minut\b|\bszedjenek le\b|\bngừng gửi\b|הסירו אותי|תסירו אותי|להסיר אותי",
 )
@@ -82,6 +87,7 @@ _SINGLE_WORDS = """
     opzeggen verwijderen kündigen kuendigen aufhören löschen austragen koniec usuń rezygnuję стоп отмена
     хватит удалить удалите dur
     durdur iptal ret çık berhenti keluar avsluta slutt lopeta konec zrušit stoppa
+    διαγραφή διαγραφη הסר הסרה להסרה ยกเลิก พอ
     停止 取消 不要 解除 中止 중지 취소 해지 거부 توقف إيقاف ايقاف أوقف إلغاء الغاء قف बंद रोकें रोको स्टॉप
 """
 
@@ -98,6 +104,7 @@ _VOCABULARY = """
     bitte bitten danke vielen dank hallo guten tag ich möchte moechte will wünsche wuensche hiermit mich mir uns
     sie ihren ihrem ihrer ihr diesen diesem dieser den dem der die das vom von aus ab newsletters verteiler
     emailverteiler mailverteiler liste mailingliste meine meinen adresse umgehend sofort mehr heraus raus werden
+    erhalten bekommen empfangen kriegen werbung eurem eurer euren euch
     weitere weiteren und auch künftig künftige abonnement abo zu per mit
     s il vous plaît plait svp merci bonjour madame monsieur de du des la le les l vos votre ma mon mes m moi je
     j souhaite souhaiterais voudrais veux désire désirerais demande bien vouloir être etre pouvez pourriez
@@ -114,10 +121,10 @@ _VOCABULARY = """
     piu ricevere cortesemente gentilmente
     graag aub alstublieft alsjeblieft bedankt dank hallo ik wil zou willen mij van voor uit uw jullie deze dit
     de het een nieuwsbrief nieuwsbrieven mailinglijst lijst adres mailadres emailadres direct onmiddellijk nu
-    meer ontvangen worden en u je
+    meer ontvangen worden en u je gelieve verzoek hierbij wij ons
     proszę prosze dzień dobry dziękuję dziekuje chcę chce chciałbym chciałabym mnie mi mój moj z ze od listy
     lista mailingowej newslettera newsletter państwa subskrypcji adres mailowy więcej wiecej natychmiast o się
-    sie i na
+    sie i na wiadomości wiadomosci maili emaili e-maili już juz od państwa newslettery
     пожалуйста здравствуйте спасибо прошу хочу хотел хотела бы я меня мне мой от из с вашей вашу ваши этой этого
     рассылки рассылку рассылка списка писем письма подписки подписку почты электронной новостей и немедленно
     сейчас больше на всех
@@ -131,6 +138,9 @@ _VOCABULARY = """
     tack snälla mig jag vill från er era denna lista nyhetsbrev nyhetsbrevet tak venligst fra jeres takk vennligst
     jeg ønsker ta bort
     děkuji prosím mě z odběru newsletteru kérem köszönöm a hírlevélről mulțumesc vă rog de la kiitos
+    listalta postituslistalta listáról engem levelezési listából să mă lista dumneavoastră
+    παρακαλώ παρακαλω από απο τη λίστα λιστα σας ευχαριστώ
+    будь ласка мене від розсилки розсилку вашої
 """
 
 VOCABULARY = frozenset(_VOCABULARY.split())

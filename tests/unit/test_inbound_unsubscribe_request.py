@@ -122,6 +122,16 @@ def test_it_never_raises(subject: str, text: str) -> None:
         "Please stop sending me these emails",
         "I no longer wish to receive your newsletter",
         "Don't email me anymore",
+        "Ich möchte keine E-Mails mehr erhalten.",
+        "Hiermit kündige ich den Newsletter",
+        "Stop pub",
+        "Gelieve mij uit te schrijven",
+        "Nie chcę otrzymywać więcej wiadomości",
+        "Proszę mnie usunąć z listy",
+        "Poista minut listalta",
+        "Kérem töröljenek a listáról",
+        "Vă rog să mă dezabonați",
+        "Παρακαλώ διαγράψτε με από τη λίστα",
         "Please cancel my subscription. Kind regards, Jo Doe",
         "Hello Acme team,\n\nplease remove me from your mailing list.\n\nBest regards\nJo Doe\n\nSent from my iPhone",
         "Bitte melden Sie mich von Ihrem Newsletter ab. Vielen Dank. Mit freundlichen Grüßen, Jo Doe",
@@ -231,7 +241,9 @@ def test_a_text_that_talks_about_it_or_says_more(text: str) -> None:
         assert find_unsubscribe_request("Re: Our offer", text, answered, JO) is None
 
 
-@pytest.mark.parametrize("word", ["STOP", "Stop.", "Cancel", "Baja", "Sair", "Стоп", "停止", "Stop, please. Jo"])
+@pytest.mark.parametrize(
+    "word", ["STOP", "Stop.", "Cancel", "Baja", "Sair", "Стоп", "停止", "Διαγραφή", "הסר", "Stop, please. Jo"]
+)
 def test_a_single_word_is_a_request_in_answer_to_campaign_mail_only(word: str) -> None:
     """Under a receipt or a reminder it may be about an order or an appointment: somebody has to read it."""
     assert find_unsubscribe_request("Re: Our offer", word, CAMPAIGN, JO) == UnsubscribeRequest(bare=True)
