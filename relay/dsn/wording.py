@@ -70,6 +70,8 @@ def normal_form(text: str) -> Wording:
     """
     names: list[str] = []
     low = " ".join(_word(word, names) for word in text[:MAX_TEXT].split()).lower()
+    if "<<" in low:
+        low = low.replace("<<", "<").replace(">>", ">")
     if "<" in low or "(" in low or "remote" in low:
         low = _FRAMES.sub(" ", low)
     low = _CODE.sub(" ", _CODE_AND_STATUS.sub(" ", low))

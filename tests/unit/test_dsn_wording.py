@@ -17,6 +17,7 @@ from relay.dsn.wording import Wording, normal_form
         ("421 [2001:db8:0:1::7] too many connections", "<ip> too many connections"),
         ("451 4.3.0 mail.server.example: unknown. Try again", "<host> unknown. try again"),
         ("550 5.1.1 RESOLVER.ADR.RecipNotFound; not found", "resolver.adr.recip not found not found"),
+        ("501 <mx.example.org> unknown to <192.0.2.7>", "<host> unknown to <ip>"),
         ("552 OverQuotaPerm", "over quota perm"),
         ("550 SpamHaus lists you", "spamhaus lists you"),
         ("version 5.1.1.1 of 10.5.1", "version <ip> of 10.5.1"),

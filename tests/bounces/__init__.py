@@ -1,0 +1,1 @@
+"""How well bounces are understood, on labelled replies and mails: `python -m tests.bounces`."""
