@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from typing import assert_never
 
 from relay.app.alerts import (
     Alert,
@@ -22,6 +23,7 @@ from relay.events.ports import StoreError
 from relay.log import Line, Log
 from relay.metrics import HourlyCounts, Metrics
 from relay.queue.message import ALERT
+from relay.queue.site_limits import RateChange
 from relay.reports.audit import Audit
 from relay.submission.spam import SpamRequest, SpamResult
 
@@ -116,6 +118,21 @@ class Observer:
         self.metrics.alerts.labels(category).inc()
         self.log("delivery.paused", lane=lane, category=category, reply=reply, guidance=guidance)
         self.send_alert(lane_paused(lane, category, reply, guidance))
+
+    def site_changed(self, change: RateChange) -> None:
+        """Log a change of the rate of a site."""
+        site, rate, why = change.site, round(change.rate, 1), change.why
+        match change.kind:
+            case "slowed":
+                self.log("site.slowed", site=site, rate=rate, why=why)
+            case "probed":
+                self.log("site.probed", site=site, rate=rate, why=why)
+            case "recovered":
+                self.log("site.recovered", site=site, rate=rate, why=why)
+            case "unlimited":
+                self.log("site.unlimited", site=site, why=why)
+            case never:
+                assert_never(never)
 
     def identity_paused(self, address: str, cause: str, why: str) -> None:
         """Log, count and report the pause of an identity."""

@@ -22,6 +22,7 @@ from relay.queue.message import ClaimedBatch
 from relay.queue.ports import JournalRecord, QueueAdminStore
 from relay.queue.runner import Runner
 from relay.queue.settler import Settler
+from relay.queue.site_rates import SiteRates
 from relay.queue.slot_advance import SlotAdvancer
 from relay.render.pool import make_renderer
 from relay.render.renderer import MonitoredRenderer
@@ -128,7 +129,8 @@ async def _recovered_queue(
         context.settings().server.data_dir / JOURNAL_FILE, context.observer.journal_failing
     )
     context.stack.callback(journal.close)
-    delivery = _open_delivery(context, resolver, journal)
+    rates = SiteRates(lambda: context.store.nodes.share)
+    delivery = _open_delivery(context, resolver, journal, rates)
 
     queue_context = QueueContext(
         settings=context.settings,
@@ -136,6 +138,8 @@ async def _recovered_queue(
         store=context.store.queue,
         entries=context.store.queue,
         pauses=context.store.pauses,
+        sites=context.store.sites,
+        rates=rates,
         provider_digest=lambda name: settings_digest(context.settings().provider(name), keyring().keys[0][1]),
         nodes=context.store.nodes,
         limits=context.store.limits,
@@ -177,12 +181,16 @@ async def _recover(
         context.log("queue.recovered", entries=recovered.waiting, delivered=recovered.delivered)
 
 
-def _open_delivery(context: AppContext, resolver: Resolver, journal: DeliveryJournalFile) -> SmtpDelivery:
-    def share(lane: str, most: int) -> int:
-        return context.store.nodes.share.of(lane, most)
-
+def _open_delivery(
+    context: AppContext, resolver: Resolver, journal: DeliveryJournalFile, rates: SiteRates
+) -> SmtpDelivery:
     delivery = SmtpDelivery(
-        context.settings, resolver, journal=journal, observer=context.observer, clock=context.clock, share=share
+        context.settings,
+        resolver,
+        journal=journal,
+        observer=context.observer,
+        clock=context.clock,
+        share=rates.connections,
     )
     context.stack.push_async_callback(delivery.close)
     return delivery
@@ -197,6 +205,7 @@ async def _start_runner(
     runner = Runner(queue_context, context.wake, context.settings().server.data_dir)
     # A provider that refused the account before the restart is not asked again before its pause ends.
     await runner.shared_pauses.load()
+    await runner.shared_rates.load()
     running = asyncio.create_task(runner.run(), name="runner")
     running.add_done_callback(ended)
 

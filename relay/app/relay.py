@@ -204,6 +204,7 @@ class App:
         supervisor.keep("reputation", self._reputation().run)
         supervisor.keep("pauses", self.outbound.runner.shared_pauses.keep_fresh)
         supervisor.keep("mail exchangers", self.inbound.exchangers.run)
+        supervisor.keep("site rates", self.outbound.runner.shared_rates.keep_fresh)
         supervisor.keep("domain watch", self.outbound.signing.watch.run)
         supervisor.keep("credentials", partial(self.inbound.credential_keys.keep_fresh, self.observer.store_trouble))
         supervisor.keep("certificates", self.inbound.certificates.run)

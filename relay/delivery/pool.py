@@ -103,8 +103,7 @@ class Pool:
         self, lane_target: LaneTarget, held: HeldSlot, endpoints: Sequence[Endpoint], first: Endpoint
     ) -> bool:
         """Whether the slot counts for these endpoints. It is made to count for the address that is asked first."""
-        profiles = lane_target.next_hops.settings.site_profiles
-        if self._sites.add(lane_target.lane, endpoints, profiles).name != held.site.name:
+        if self._add(lane_target, endpoints).name != held.site.name:
             return False
         address = str(first.address)
         if self._slots.exchange(held.limits, _address_key(held.site.address), _address_key(address)):
@@ -129,24 +128,27 @@ class Pool:
 
     async def _site(self, lane_target: LaneTarget) -> Site:
         """Return the site of a lane. It is the lane itself for a provider, and for a domain without a usable host."""
-        lane = lane_target.lane
+        lane, own = lane_target.lane, lane_target.next_hops.connections(lane_target.target)
         if isinstance(lane_target.target, Upstream):
-            return Site(lane)
+            return Site(lane, connections=own)
         if (known := self._sites.of(lane)) is not None:
             return known
         endpoints = await lane_target.next_hops.endpoints(lane_target.target)
         if isinstance(endpoints, Deferred | Refused):
-            return Site(lane)
-        profiles = lane_target.next_hops.settings.site_profiles
-        return self._sites.add(lane, failing_last(endpoints, self.memory.failing), profiles)
+            return Site(lane, connections=own)
+        return self._add(lane_target, failing_last(endpoints, self.memory.failing))
+
+    def _add(self, lane_target: LaneTarget, endpoints: Sequence[Endpoint]) -> Site:
+        next_hops = lane_target.next_hops
+        own = next_hops.connections(lane_target.target)
+        return self._sites.add(lane_target.lane, endpoints, next_hops.settings.site_profiles, own)
 
     def _limits(self, lane_target: LaneTarget, site: Site, total: int) -> dict[str, int]:
         """Return the limits of a connection, by key."""
-        configured = site.connections or lane_target.next_hops.connections(lane_target.target)
         # Entries claimed before other nodes joined are still delivered.
-        limits = {lane_target.lane: max(1, self._share(lane_target.lane, configured))}
+        limits = {lane_target.lane: max(1, self._share(site.name, site.connections))}
         if site.address:
-            most = max(1, self._share(site.name, configured))
+            most = max(1, self._share(site.name, site.connections))
             limits |= {_site_key(site.name): most, _address_key(site.address): most}
             if not self._sites.is_proven(site):
                 limits[UNPROVEN] = max(1, total // 2)

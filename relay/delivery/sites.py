@@ -27,12 +27,12 @@ class SiteTable:
         """Return the site of a lane, None if it is not known or too old."""
         return self._by_lane.get(lane)
 
-    def add(self, lane: str, endpoints: Sequence[Endpoint], profiles: SiteProfiles) -> Site:
+    def add(self, lane: str, endpoints: Sequence[Endpoint], profiles: SiteProfiles, own: int) -> Site:
         """Set and return the site of a lane.
 
         Hosts of one profile are its site. Host sets with other names are one site if all their addresses belong to it:
         hosting companies give each customer a name. One foreign host or address makes it another site, so that a site
-        of others cannot be occupied.
+        of others cannot be occupied. `own` are the connections of a site whose profile has no number.
         """
         site = self._find(endpoints, profiles)
         for endpoint in endpoints:
@@ -40,7 +40,7 @@ class SiteTable:
             if before is None or before.name == site.name:
                 self._by_address.set(str(endpoint.address), site)
 
-        site = replace(site, address=str(endpoints[0].address))
+        site = replace(site, address=str(endpoints[0].address), connections=site.connections or own)
         self._by_lane.set(lane, site)
         return site
 
@@ -77,5 +77,5 @@ def _common_profile(endpoints: Sequence[Endpoint], profiles: SiteProfiles) -> Si
 
 def _site(name: str, profile: SiteProfile | None) -> Site:
     if profile is None:
-        return Site(name)
+        return Site(name, connections=0)
     return Site(name, "", profile.connections, profile.messages_per_connection, profile.messages_per_minute)

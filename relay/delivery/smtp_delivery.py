@@ -207,7 +207,10 @@ class SmtpDelivery:
         self._pool = Pool(steady, share)
 
     async def deliver(self, lane: str, job: DeliveryJob) -> Sequence[Outcome]:
-        """Return one outcome for each entry, in order. Accepted entries are in the journal by then."""
+        """Return one outcome for each entry, in order. Accepted entries are in the journal by then.
+
+        There is none at all if the job was not admitted when its turn came: nothing was tried.
+        """
         target = parse_lane(lane)
         if isinstance(target, Reply):
             return [Refused(target)] * len(job.entries)
@@ -217,6 +220,8 @@ class SmtpDelivery:
         )
         for _ in range(MAX_SITES):
             async with self._pool.slot(lane_target) as held:
+                if not job.admit(held.site):
+                    return ()
                 await attempt.run(held)
             if not attempt.is_elsewhere:
                 return attempt.outcomes(INTERNAL_ERROR)

@@ -118,6 +118,12 @@ LINES: dict[str, str] = {
     "delivery.failed": "Unexpected error in an attempt; the message is deferred. error.",
     "delivery.paused": "A provider or destination refuses the relay, or a provider cannot be reached: its lane is "
     "paused. lane, category, reply, guidance.",
+    "site.slowed": "A site asks to slow down: it gets fewer messages, then more until it asks again. site, rate "
+    "(messages a minute), why.",
+    "site.probed": "A site refuses all mail: it gets single messages until it accepts one. site, rate, why.",
+    "site.recovered": "A site accepts mail again; its rate rises. site, rate, why.",
+    "site.unlimited": "A site has accepted far more than when it asked to slow down: its rate has no limit any more. "
+    "site, why.",
     "render.failed": "A renderer crashed, hung or ran out of memory; the message leaves unmodified. reason.",
     "render.restarting": "A renderer ended or did not start; another one starts after a pause, which grows while none "
     "answers. reason, wait (seconds).",
@@ -195,6 +201,8 @@ _LEVEL_OF = {
     "spam.failed": "warning",
     "delivery.failed": "error",
     "delivery.paused": "error",
+    "site.slowed": "warning",
+    "site.probed": "warning",
     "render.failed": "warning",
     "render.restarting": "warning",
     "audit.leak": "error",

@@ -137,6 +137,17 @@ def asks_to_slow_down(judged: Judged) -> bool:
     return meaning is not None and bool(judged.outcome.remote) and meaning.about.lane in _SLOWING
 
 
+def asks_all_to_slow_down(judged: Judged) -> bool:
+    """Whether a temporary reply asks for a lower rate of all mail.
+
+    A permanent one refuses a message. Status X.2.X is about a mailbox (RFC 3463 section 3.3).
+    """
+    outcome, meaning = judged.outcome, judged.meaning
+    if meaning is None or not outcome.remote or not isinstance(outcome, Deferred):
+        return False
+    return meaning.about.lane == "slow-down" and outcome.reply.status.split(".")[1:2] != ["2"]
+
+
 def lane_pause(judged: Judged, lane: str) -> Classification | None:
     """Return the meaning of a reply that pauses the whole lane, None for any other.
 

@@ -23,7 +23,9 @@ from relay.queue.ports import (
     QueueObserver,
     QueueStore,
     Renderer,
+    SiteStore,
 )
+from relay.queue.site_rates import SiteRates
 from relay.suppression.exclusion import Exclusion
 
 T = TypeVar("T")
@@ -41,6 +43,9 @@ class QueueContext:
     store: QueueStore
     entries: QueueAdminStore
     pauses: PauseStore
+    sites: SiteStore
+    rates: SiteRates
+    """The rates of the sites in use. Delivery asks them for connections."""
     provider_digest: Callable[[str], str]
     """Returns a keyed digest of the settings of a provider."""
     nodes: NodeStore

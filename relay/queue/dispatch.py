@@ -10,7 +10,7 @@ from relay.limits.window import Ledgers
 from relay.mail.lane import DIRECT, lane_of
 from relay.queue.bounce_policy import Judged, account_refusal
 from relay.queue.context import QueueContext, retry_store
-from relay.queue.entry import Entry, State
+from relay.queue.entry import Entry, State, move
 from relay.queue.exclusion_check import drop_excluded
 from relay.queue.identity_hold import held_back, is_held_back
 from relay.queue.lane_feedback import as_deferred
@@ -101,6 +101,13 @@ class Dispatcher:
         return Selection(
             replace(claimed, entries=tuple(sent)), Settlement(tuple(waiting)), self._lanes.failure(lane, now)
         )
+
+    async def give_back(self, claimed: ClaimedBatch) -> Settlement:
+        """Return the settlement by which entries wait as before, without an attempt. Their slots are released."""
+        message, here = claimed.message, provider_of(claimed.entries[0].lane)
+        if ledgers_of(self._context.settings(), message, here):
+            await self._release_unsent(message.queue_id, claimed.entries)
+        return Settlement(tuple(move(entry, State.WAITING) for entry in claimed.entries))
 
     def defer_to_fallback(self, claimed: ClaimedBatch, judged: Sequence[Judged]) -> Sequence[Judged]:
         """Defer refusals by a provider that may not apply at the next provider of the policy."""

@@ -6,7 +6,14 @@ from dataclasses import replace
 from relay.dsn.classify import Classification
 from relay.mail.canonical_address import domain_of
 from relay.mail.lane import DIRECT
-from relay.queue.bounce_policy import Judged, account_refusal, asks_to_slow_down, guidance_text, lane_pause
+from relay.queue.bounce_policy import (
+    Judged,
+    account_refusal,
+    asks_all_to_slow_down,
+    asks_to_slow_down,
+    guidance_text,
+    lane_pause,
+)
 from relay.queue.context import QueueContext
 from relay.queue.entry import Entry
 from relay.queue.lanes import LaneTable
@@ -37,6 +44,7 @@ class LaneFeedback:
 
         Return the outcomes. Refusals of a provider that refuses every message become deferrals.
         """
+        self._adjust_site(lane, judged, started_at)
         for one in judged:
             if (meaning := lane_pause(one, lane)) is not None:
                 self._pause(lane, one.outcome, meaning)
@@ -56,6 +64,17 @@ class LaneFeedback:
         elif any(isinstance(one.outcome, Delivered | Refused) for one in judged):
             self._lanes.succeeded(lane, started_at)
         return judged
+
+    def _adjust_site(self, lane: str, judged: Sequence[Judged], started_at: float) -> None:
+        """Adjust the rate of the site: a transaction counts as one message."""
+        rates, now = self._context.rates, self._context.clock()
+        slow = next((one for one in judged if asks_all_to_slow_down(one)), None)
+        if slow is not None:
+            rates.slowed(lane, started_at, now, str(slow.outcome.reply))
+        elif any(isinstance(one.outcome, Delivered) for one in judged):
+            rates.accepted(lane, started_at, now)
+        while rates.changes:
+            self._context.watch.site_changed(rates.changes.pop(0))
 
     def _refuses_everything(self, lane: str, entries: Sequence[Entry], judged: Sequence[Judged]) -> Judged | None:
         """Return the last refusal when the provider refuses every message, whatever the recipient; else None."""

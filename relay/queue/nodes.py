@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from zlib import crc32
 
-from relay.mail.lane import split_lane
+from relay.mail.lane import DIRECT, split_lane
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +57,13 @@ class NodeConnections:
     """Connections of the lane of each provider; 0 is `per_lane`."""
 
     def may_open(self, lane: str) -> bool:
-        """Whether this node may open at least one connection of the lane."""
+        """Whether this node may open at least one connection of the lane.
+
+        A domain counts for its site, which is not known before it was looked up.
+        """
         provider, _ = split_lane(lane)
+        if provider == DIRECT:
+            return self.share.nodes > 0
         return self.share.of(lane, self.providers.get(provider, 0) or self.per_lane) > 0
 
 

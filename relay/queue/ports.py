@@ -12,6 +12,9 @@ from relay.queue.message import ClaimedBatch, Message, NewMessage, Settlement
 from relay.queue.nodes import ALL_CONNECTIONS, NodeConnections, NodeShare, NodeState
 from relay.queue.outcome import Delivered, Outcome
 from relay.queue.pause import Pause
+from relay.queue.site import Site
+from relay.queue.site_limits import NO_SITE_LIMITS, RateChange, SavedRate, SiteLimits
+from relay.queue.site_rate import SiteRate
 from relay.render.files import ContentFiles
 from relay.render.render import Rendering, RenderInput
 
@@ -32,6 +35,7 @@ class ClaimLimits:
     """Entries of each lane that is in use or paused; 0 claims none."""
     connections: NodeConnections = ALL_CONNECTIONS
     """Lanes of which this node may open no connection are left to other nodes."""
+    sites: SiteLimits = NO_SITE_LIMITS
 
 
 class QueueStore(Protocol):
@@ -160,12 +164,30 @@ class PauseStore(Protocol):
         """Delete the pause of a subject, and return it; None if there was none."""
 
 
+class SiteStore(Protocol):
+    """The rates that were found, by site or address. They outlast restarts, and all nodes of the store share them.
+
+    All methods raise StoreError.
+    """
+
+    async def rates(self) -> Mapping[str, SiteRate]:
+        """Return all rates, by key."""
+
+    async def save(self, rates: Sequence[SavedRate]) -> None:
+        """Write rates in one transaction. A rate that another node changed later stays."""
+
+
 @dataclass(frozen=True, slots=True)
 class Rendered:
     """The reverse-path and the content for one or several recipients."""
 
     reverse_path: str
     content: Content
+
+
+def admit_all(_: Site) -> bool:
+    """Admit every message."""
+    return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +198,8 @@ class DeliveryJob:
     entries: tuple[Entry, ...]
     render: Callable[[bool], Awaitable[Rendered]]
     """Called with True when the next hop accepts 8-bit content (RFC 6152)."""
+    admit: Callable[[Site], bool] = admit_all
+    """Whether the message may leave now. Called with its site when a connection may be opened."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +226,7 @@ class Delivery(Protocol):
     """Makes one mail transaction with a lane's servers."""
 
     async def deliver(self, lane: str, job: DeliveryJob) -> Sequence[Outcome]:
-        """Return one outcome for each entry of the job, in order.
+        """Return one outcome for each entry of the job, in order; none at all if it was not admitted, so nothing tried.
 
         Accepted entries are in the delivery journal before this returns. No reply of a server raises.
         """
@@ -234,6 +258,9 @@ class QueueObserver(Protocol):
 
     def clock_set(self, step: float) -> None:
         """The wall clock was stepped by that many seconds; the times of waiting entries were shifted."""
+
+    def site_changed(self, change: RateChange) -> None:
+        """The rate of a site changed."""
 
     def settled_plainly(self, queue_id: str, entries: int) -> None:
         """A settlement could not be written as it was; the states of its entries alone are."""

@@ -19,6 +19,8 @@ from relay.queue.outcome import Deferred, Delivered, Outcome
 from relay.queue.ports import ClaimLimits
 from relay.queue.settler import Settler
 from relay.queue.shared_pauses import SharedPauses
+from relay.queue.shared_rates import SharedRates
+from relay.queue.site_limits import Permit
 from relay.queue.transmitter import Transmitter
 
 MAX_ENTRIES = 2000
@@ -43,6 +45,7 @@ class Runner:
         self._wake = wake
         self._lanes = LaneTable(max_concurrency=self._max_concurrency())
         self.shared_pauses = SharedPauses(context, self._lanes, self.wake)
+        self.shared_rates = SharedRates(context)
         self._dispatcher = Dispatcher(context, self._lanes, self.shared_pauses)
         self._feedback = LaneFeedback(context, self._lanes, self.shared_pauses)
         self._attempts: set[asyncio.Task[None]] = set()
@@ -119,7 +122,7 @@ class Runner:
 
     async def _claim(self) -> Sequence[ClaimedBatch]:
         try:
-            self._lanes.clock_set(await self._clock_guard.check(self._settler.schedule()))
+            self._clock_set(await self._clock_guard.check(self._settler.schedule()))
         except StoreError as error:
             await pause_after(self._context, error)
             return ()
@@ -132,6 +135,7 @@ class Runner:
             per_lane=self._lanes.initial_capacity(),
             lanes=self._lanes.capacity(now),
             connections=self._connections(),
+            sites=self._context.rates.claim_limits(now),
         )
         if limits.entries <= 0:
             return ()
@@ -142,17 +146,24 @@ class Runner:
             await pause_after(self._context, error)
             return ()
 
+    def _clock_set(self, step: float) -> None:
+        self._lanes.clock_set(step)
+        self._context.rates.clock_set(step)
+
     async def _wait_for_work(self) -> None:
         """Wait until an entry is due, or until `wake`."""
         now = self._context.clock()
         self._lanes.forget_idle(now)
-        full = [name for name, free in self._lanes.capacity(now).items() if not free]
+        rates = self._context.rates
+        rates.forget_idle(now)
+        full = [name for name, free in self._lanes.capacity(now).items() if not free] + rates.waiting_lanes(now)
         try:
             due = await self._context.store.next_due(full, self._connections())
         except StoreError as error:
             await pause_after(self._context, error)
             return
 
+        due = min((at for at in (due, rates.next_release(now)) if at is not None), default=None)
         wait = MAX_IDLE if due is None else min(max(due - now, 0.0), MAX_IDLE)
         if self._entries >= MAX_ENTRIES:
             # Only the end of an attempt, which calls `wake`, makes a claim possible.
@@ -195,7 +206,9 @@ class Runner:
             await self._apply(selection.settlement)
 
         if selection.claimed.entries:
-            await _run_all([self._transact(one, selection.answer, offset) for one in transactions(selection.claimed)])
+            split, lane = transactions(selection.claimed), selection.claimed.entries[0].lane
+            permit = self._context.rates.permit(lane, len(split), self._context.clock())
+            await _run_all([self._transact(one, selection.answer, offset, permit) for one in split])
 
     async def _prepare(self, claimed: ClaimedBatch) -> Selection:
         """Return the entries to send now. An exception defers all of them."""
@@ -205,17 +218,25 @@ class Runner:
         judged = self._judge(claimed, [INTERNAL_ERROR] * len(claimed.entries))
         return Selection(replace(claimed, entries=()), self._settler.settle(claimed, judged, now, now, {}))
 
-    async def _transact(self, claimed: ClaimedBatch, answer: Deferred | None, offset: float) -> None:
-        """Deliver the entries of one transaction, apply the outcomes to the lane, and settle them."""
+    async def _transact(
+        self, claimed: ClaimedBatch, answer: Deferred | None, offset: float, permit: Permit | None
+    ) -> None:
+        """Deliver the entries of one transaction, apply the outcomes to the lane, and settle them.
+
+        Entries whose site accepts no message now return to the queue.
+        """
         started_at = self._context.clock()
         notes: dict[str, object] = {}
         failure = answer or self._lanes.failure(claimed.entries[0].lane, started_at)
         if failure is not None:
             judged = self._judge(claimed, [failure] * len(claimed.entries))
         else:
-            outcomes = await self._transmitter.transmit(claimed, notes)
+            outcomes = await self._transmitter.transmit(claimed, notes, permit)
             if isinstance(outcomes, str):
                 await self._apply(hold_damaged(replace(claimed, damage=outcomes), self._context.clock()))
+                return
+            if not outcomes:
+                await self._apply(await self._dispatcher.give_back(claimed))
                 return
             judged = self._judge(claimed, outcomes)
             judged = self._give_feedback(claimed, judged, started_at)
@@ -249,7 +270,7 @@ class Runner:
         """Return the entries with their expiry adjusted to steps of the clock since the attempt began."""
         schedule = self._settler.schedule()
         step = await retry_store(self._context, lambda: self._clock_guard.check(schedule))
-        self._lanes.clock_set(step)
+        self._clock_set(step)
         return self._clock_guard.adjust_lifetime(claimed, offset, schedule)
 
     async def _apply(self, settlement: Settlement) -> None:

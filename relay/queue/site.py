@@ -2,16 +2,29 @@
 
 from dataclasses import dataclass
 
+_ADDRESS = "address "
+
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """The servers of a lane. A figure of 0 is that of the settings."""
+    """The servers of a lane, and what they may get at most."""
 
     name: str
     """The name of its profile, else the host names in alphabetical order; the lane for a provider."""
     address: str = ""
     """The address that is asked first, "" for a provider."""
-    connections: int = 0
+    connections: int = 1
     messages_per_connection: int = 0
+    """0 for that of the settings."""
     rate: float = 0.0
-    """Messages a minute that the profile allows at most; 0 for no bound."""
+    """Messages a minute; 0 for no bound."""
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The keys of its rates: its own, and that of the address. Hosting companies give one address many names."""
+        return (self.name, _ADDRESS + self.address) if self.address else (self.name,)
+
+
+def is_address(key: str) -> bool:
+    """Whether a key of a rate is that of an address."""
+    return key.startswith(_ADDRESS)

@@ -16,6 +16,8 @@ from relay.queue.outcome import Deferred, Outcome
 from relay.queue.ports import DeliveryJob, Rendered
 from relay.queue.routing import provider_of
 from relay.queue.shared_values import SharedValues
+from relay.queue.site import Site
+from relay.queue.site_limits import Permit
 from relay.render.files import ContentFiles
 from relay.render.render import Rendering, RenderInput
 
@@ -34,27 +36,38 @@ class Transmitter:
         self.in_memory = 0
         """Octets of renderings in memory."""
 
-    async def transmit(self, claimed: ClaimedBatch, notes: dict[str, object]) -> Sequence[Outcome] | str:
+    async def transmit(
+        self, claimed: ClaimedBatch, notes: dict[str, object], permit: Permit | None
+    ) -> Sequence[Outcome] | str:
         """Return one outcome for each entry, or the damage of the content. Notes of the rendering are added to `notes`.
 
-        An exception is a temporary failure of all entries.
+        There is no outcome if the site accepts no message now. An exception is a temporary failure of all entries.
         """
         with ErrorBoundary(self._context.watch, claimed.message.queue_id):
             if isinstance(claimed.content, bytes):
-                return await self._deliver(claimed, claimed.content, notes)
+                return await self._deliver(claimed, claimed.content, notes, permit)
             try:
                 flow = flow_of(self._context.settings(), claimed.message)
                 async with self._large.open(claimed, flow) as content:
-                    return content if isinstance(content, str) else await self._deliver(claimed, content, notes)
+                    if isinstance(content, str):
+                        return content
+                    return await self._deliver(claimed, content, notes, permit)
             except OSError as error:
                 reply = Reply(451, "4.3.1", f"The content could not be copied to a file: {error.strerror}")
                 return [Deferred(reply)] * len(claimed.entries)
         return [INTERNAL_ERROR] * len(claimed.entries)
 
-    async def _deliver(self, claimed: ClaimedBatch, content: Content, notes: dict[str, object]) -> Sequence[Outcome]:
+    async def _deliver(
+        self, claimed: ClaimedBatch, content: Content, notes: dict[str, object], permit: Permit | None
+    ) -> Sequence[Outcome]:
+        lane, context = claimed.entries[0].lane, self._context
+
+        def admit(site: Site) -> bool:
+            return context.rates.admit(lane, site, permit, context.clock())
+
         async with AsyncExitStack() as stack:
-            job = DeliveryJob(claimed.message, claimed.entries, self._rendering(claimed, content, notes, stack))
-            return await self._context.delivery.deliver(claimed.entries[0].lane, job)
+            rendering = self._rendering(claimed, content, notes, stack)
+            return await context.delivery.deliver(lane, DeliveryJob(claimed.message, claimed.entries, rendering, admit))
 
     def _rendering(
         self, claimed: ClaimedBatch, content: Content, notes: dict[str, object], stack: AsyncExitStack

@@ -3,7 +3,8 @@
 Operations for the writer: they run inside its transaction.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 
 from relay.content_file import LARGE
@@ -12,7 +13,7 @@ from relay.queue.entry import Entry
 from relay.queue.message import ClaimedBatch
 from relay.queue.nodes import NodeConnections
 from relay.queue.ports import ClaimLimits
-from relay.storage import pauses
+from relay.storage import pauses, sites
 from relay.storage.database import Connection
 from relay.storage.due_lanes import DueLanes
 from relay.storage.integrity import Stored, Unreadable, batches, intact_message, read_stored
@@ -160,8 +161,7 @@ def claim(
     def operation(raw: Connection) -> Sequence[ClaimedBatch]:
         lanes.refresh(raw)
         claiming = _Claim(source(raw), now, room)
-        capacities = ((lane, room.lanes.get(lane, room.per_lane)) for lane in lanes.ready(now))
-        open_lanes = ((lane, free) for lane, free in capacities if free > 0 and room.connections.may_open(lane))
+        open_lanes = _open_lanes(lanes.ready(now), room)
 
         # A due lane may turn out to have no due entry; then the lanes behind it get its share.
         while claiming.has_capacity() and (free := dict(islice(open_lanes, claiming.entries_left))):
@@ -171,6 +171,23 @@ def claim(
         return claiming.claimed
 
     return operation
+
+
+def _open_lanes(ready: Sequence[str], room: ClaimLimits) -> Iterator[tuple[str, int]]:
+    """Yield the lanes that may be claimed from, each with its entries.
+
+    Lanes of one site get equal parts of what it has left. Those behind the last one that gets a part keep their turn.
+    """
+    left, group_of = dict(room.sites.free), room.sites.group_of
+    lanes = Counter(group_of.get(lane, "") for lane in ready) if left else Counter()
+    for lane in ready:
+        free, group = room.lanes.get(lane, room.per_lane), group_of.get(lane, "")
+        if group in left:
+            free = min(free, left[group], max(1, room.sites.free[group] // lanes[group]))
+        if free > 0 and room.connections.may_open(lane):
+            if group in left:
+                left[group] -= free
+            yield lane, free
 
 
 def _share_out(claiming: _Claim, lanes: DueLanes, free: dict[str, int]) -> None:
@@ -234,6 +251,7 @@ def recover(lanes: DueLanes, now: float, longest_wait: float, boot: str) -> Call
         voided = raw.execute(VOID, (boot,)).rowcount
         raw.execute(CLAMP, (now + longest_wait,))
         pauses.clock_set(raw, now, 0.0)
+        sites.clock_set(raw, now)
         lanes.stale = True
         return voided
 
@@ -247,6 +265,7 @@ def clock_set(
 
     def operation(raw: Connection) -> None:
         pauses.clock_set(raw, now, step)
+        sites.clock_set(raw, now)
         if step > 0:
             raw.execute(LENGTHEN, (now, lifetime, step))
         else:

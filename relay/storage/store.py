@@ -18,6 +18,7 @@ from relay.storage.pauses import PauseTable
 from relay.storage.queue_store import BaseQueueStore
 from relay.storage.quotas import QuotaTable
 from relay.storage.report_queries import ReportQueries
+from relay.storage.sites import SiteRateTable
 from relay.storage.suppressions import SuppressionTable
 from relay.storage.unsubscribes import UnsubscribeTable
 from relay.storage.verifications import VerificationTable
@@ -49,6 +50,8 @@ class Store(ABC):
         """Implements OutcomeStore."""
         self.pauses = PauseTable(database)
         """Implements PauseStore."""
+        self.sites = SiteRateTable(database)
+        """Implements SiteStore."""
         self.reports = ReportQueries(database)
         """Implements StoryStore, ReportStore and EngagementStore."""
         self.domains = DomainWatchTable(database)

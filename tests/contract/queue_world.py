@@ -27,6 +27,8 @@ from relay.queue.message import ClaimedBatch
 from relay.queue.outcome import Deferred, Delivered, Outcome, Refused
 from relay.queue.ports import JournalRecord
 from relay.queue.settler import Settler
+from relay.queue.site_limits import RateChange
+from relay.queue.site_rates import SiteRates
 from relay.storage.postgres.store import PostgresStore
 from relay.storage.store import Store
 from relay.suppression.exclusion import Exclusion
@@ -183,6 +185,8 @@ class Node:
             store=store.queue,
             entries=store.queue,
             pauses=store.pauses,
+            sites=store.sites,
+            rates=SiteRates(),
             provider_digest=lambda name: "",
             nodes=store.nodes,
             limits=store.limits,
@@ -208,6 +212,8 @@ class Node:
     def alert(self, lane: str, category: str, reply: str, guidance: str) -> None: ...
 
     def clock_set(self, step: float) -> None: ...
+
+    def site_changed(self, change: RateChange) -> None: ...
 
     def settled_plainly(self, queue_id: str, entries: int) -> None:
         """Nothing to do."""

@@ -14,6 +14,7 @@ from relay.queue.message import ClaimedBatch, NewMessage, Settlement
 from relay.queue.nodes import NodeConnections, NodeShare
 from relay.queue.operator_actions import hold
 from relay.queue.ports import ClaimLimits, EntryQuery
+from relay.queue.site_limits import SiteLimits
 from relay.reports.ports import MessageQuery
 from relay.storage.store import Store
 from tests.contract.conftest import Opener
@@ -62,13 +63,31 @@ async def test_hands_nothing_out_twice(store: Store) -> None:
 
 
 async def test_lanes_left_to_other_nodes_are_neither_claimed_nor_waited_for(store: Store) -> None:
-    await store.queue.enqueue(accepted("A", "x@a.test", "x@c.test"))
+    new = accepted("A", "x@a.test", "x@d.test")
+    entries = tuple(replace(one, lane=f"provider:{name}") for one, name in zip(new.entries, "ad", strict=True))
+    await store.queue.enqueue(replace(new, entries=entries))
     shared = NodeConnections(NodeShare(1, 2), per_lane=1)
-    assert [shared.may_open(lane) for lane in ("mx:a.test", "mx:c.test")] == [False, True]
+    assert [shared.may_open(lane) for lane in ("provider:a", "provider:d")] == [False, True]
     assert ids(await claim(store, room=replace(ROOMY, connections=shared))) == [("A", 1)]
     assert await store.queue.next_due([], shared) is None
     assert await store.queue.next_due([]) == NOW
     assert ids(await claim(store)) == [("A", 0)]
+
+
+async def test_lanes_of_a_site_share_what_it_has_left_in_turn(store: Store) -> None:
+    for number in range(4):
+        await store.queue.enqueue(accepted(f"A{number}", *(f"x@{domain}.test" for domain in "abc")))
+    group_of = {f"mx:{domain}.test": "site" for domain in "ab"}
+
+    async def taken(free: int) -> list[str]:
+        found = await claim(store, room=replace(ROOMY, sites=SiteLimits(group_of, {"site": free})))
+        return sorted(entry.lane for one in found for entry in one.entries)
+
+    assert await taken(4) == ["mx:a.test"] * 2 + ["mx:b.test"] * 2 + ["mx:c.test"] * 4
+    assert await taken(0) == []
+    assert await store.queue.next_due(list(group_of)) is None
+    assert sorted(await taken(1) + await taken(1)) == ["mx:a.test", "mx:b.test"]
+    assert await taken(3) == ["mx:a.test", "mx:b.test"]
 
 
 async def test_takes_only_what_is_due_oldest_first(store: Store) -> None:

@@ -14,6 +14,7 @@ from relay.delivery.connect import TlsContexts
 from relay.events.ports import StoreError
 from relay.queue.outcome import Outcome
 from relay.queue.ports import JournalRecord
+from relay.queue.site_limits import RateChange
 from relay.resolver import Resolver
 from tests.servers.dns_server import DnsServer
 from tests.servers.sink import Sink
@@ -60,6 +61,9 @@ class Notes:
         """See `QueueObserver`."""
 
     def clock_set(self, step: float) -> None:
+        """See `QueueObserver`."""
+
+    def site_changed(self, change: RateChange) -> None:
         """See `QueueObserver`."""
 
     def settled_plainly(self, queue_id: str, entries: int) -> None:

@@ -24,8 +24,10 @@ from relay.queue.entry import Entry, State
 from relay.queue.message import ClaimedBatch, Message, NewMessage, Settlement
 from relay.queue.nodes import ALL_CONNECTIONS, NodeConnections
 from relay.queue.outcome import Deferred, Delivered, Outcome, Refused
-from relay.queue.ports import ClaimLimits, DeliveryJob, EntryQuery
+from relay.queue.ports import ClaimLimits, Delivery, DeliveryJob, EntryQuery
 from relay.queue.runner import Runner
+from relay.queue.site_limits import RateChange
+from relay.queue.site_rates import SiteRates
 from relay.render.message_policy import MessagePolicy
 from relay.render.renderer import InlineRenderer
 from relay.rewrite.options import Tracking
@@ -73,8 +75,12 @@ class ScriptedDelivery:
         """Descriptors of the contents that were in files."""
         self.gate = asyncio.Event()
         self.gate.set()
+        self.real: Delivery | None = None
+        """The delivery that does the work instead of the script."""
 
     async def deliver(self, lane: str, job: DeliveryJob) -> Sequence[Outcome]:
+        if self.real is not None:
+            return await self.real.deliver(lane, job)
         rendered = await job.render(True)
         if isinstance(rendered.content, ContentFile):
             self.files.append(rendered.content.fd)
@@ -93,6 +99,8 @@ class FlakyStore:
 
     store: SqliteStore
     failures: dict[str, int] = field(default_factory=dict)
+    idle_claims: int = 0
+    """Claims that found nothing."""
 
     def _fail_if_due(self, method: str) -> None:
         if self.failures.get(method, 0) > 0:
@@ -108,7 +116,9 @@ class FlakyStore:
 
     async def claim(self, now: float, room: ClaimLimits) -> Sequence[ClaimedBatch]:
         self._fail_if_due("claim")
-        return await self.store.queue.claim(now, room)
+        claimed = await self.store.queue.claim(now, room)
+        self.idle_claims += not claimed
+        return claimed
 
     async def copy_content(self, queue_id: str, file: BinaryIO) -> str:
         self._fail_if_due("copy_content")
@@ -166,6 +176,7 @@ class Harness:
         self.plain: list[tuple[str, int]] = []
         self.store_errors: list[str] = []
         self.steps: list[float] = []
+        self.site_changes: list[RateChange] = []
         self.proof: bool | Exception = False
         self.asked_to_prove: list[str] = []
         serial = count()
@@ -177,6 +188,8 @@ class Harness:
             store=self.flaky_store,
             entries=store.queue,
             pauses=store.pauses,
+            sites=store.sites,
+            rates=SiteRates(),
             provider_digest=lambda name: repr(settings.provider(name)),
             nodes=store.nodes,
             limits=self.flaky_store,
@@ -212,6 +225,9 @@ class Harness:
     def journal_failing(self, error: OSError) -> None:
         self.store_errors.append(str(error))
 
+    def site_changed(self, change: RateChange) -> None:
+        self.site_changes.append(change)
+
     def settled_plainly(self, queue_id: str, entries: int) -> None:
         self.plain.append((queue_id, entries))
 
@@ -245,6 +261,16 @@ class Harness:
     def is_publishing(self) -> bool:
         """Whether an attempt is running: it publishes its events after the store shows its outcome."""
         return bool(self.runner._attempts)
+
+    async def until_idle(self) -> None:
+        """Wait until the queue has nothing to do at this time of its clock."""
+        seen = self.flaky_store.idle_claims
+        self.runner.wake()
+
+        async def ready() -> bool:
+            return self.flaky_store.idle_claims > seen and not self.is_publishing
+
+        await self.until(ready)
 
     async def until_settled(self) -> list[Entry]:
         """Return the entries once none is active and each was tried."""

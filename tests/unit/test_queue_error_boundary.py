@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from relay.queue.context import ErrorBoundary
+from relay.queue.site_limits import RateChange
 
 
 class RecordingObserver:
@@ -20,6 +21,9 @@ class RecordingObserver:
         raise AssertionError
 
     def clock_set(self, step: float) -> None:
+        raise AssertionError
+
+    def site_changed(self, change: RateChange) -> None:
         raise AssertionError
 
     def settled_plainly(self, queue_id: str, entries: int) -> None:
