@@ -44,9 +44,9 @@ async def sending(folder: Path, most: int) -> AsyncIterator[tuple[Harness, SlowS
 
 
 async def run_for(harness: Harness, minutes: float) -> None:
-    """Move the clock in steps of two seconds; after each, the queue does all that it can."""
-    for _ in range(int(minutes * 30)):
-        harness.now += 2.0
+    """Move the clock second by second; after each, the queue does all that it can."""
+    for _ in range(int(minutes * 60)):
+        harness.now += 1.0
         await harness.until_idle()
 
 
