@@ -37,7 +37,7 @@ from relay.suppression.unsubscribes import Subscription
 from relay.tracker import pages, responses
 from relay.tracker.canary import is_canary
 from relay.tracker.client import Client, client_address, client_group, parse_client
-from relay.tracker.fast_path import Delay, PixelFastPath, PixelRequest
+from relay.tracker.fast_path import Delay, FastPath, FastRequest
 from relay.tracker.forwarded import forwarded_for
 from relay.tracker.link_blocks import LinkBlocks
 from relay.tracker.ports import AddressVerification
@@ -101,7 +101,7 @@ class Tracker:
         self._blocks = blocks
         self._log = log
         self._recorder = Recorder(sink, clock, on_folded)
-        self._fast_path: PixelFastPath | None = None
+        self._fast_path: FastPath | None = None
         self._server: Server | None = None
         self._listener: asyncio.Server | Acceptor | None = None
         self._sweeper: asyncio.Task[None] | None = None
@@ -118,7 +118,7 @@ class Tracker:
 
     async def start(self, hosts: tuple[str, ...], port: int) -> None:
         """Open the listener; port 0 means any free port. Raises OSError if an address cannot be bound."""
-        self._fast_path = PixelFastPath(self._answer_pixel, self._delay)
+        self._fast_path = FastPath(self._answer_fast, self._delay)
         self._server = Server(self._answer, self._fast_path, self._limits, lambda client: is_in(client, self._trusted))
         if self._beginning == Beginning():
             loop = asyncio.get_running_loop()
@@ -154,14 +154,22 @@ class Tracker:
             server.table.abort_overdue(loop.time())
             self._recorder.flush()
 
-    def _answer_pixel(self, request: PixelRequest, client: str) -> bytes | None:
-        """Return the response to a request on the fast path, None if its token is invalid."""
-        token = verify_token(self._keyring(), Kind.OPEN, request.token)
+    def _answer_fast(self, request: FastRequest, peer: str) -> bytes | None:
+        """Return the response to a request on the fast path, None if aiohttp has to answer it."""
+        token = verify_token(self._keyring(), request.kind, request.token)
         if token is None:
             return None
-        address = client_address(client, request.forwarded_for, self._trusted)
-        self._recorder.record(EventKind.OPEN, token, address, request.client)
-        return responses.pixel_octets(int(self._clock()))
+
+        address, second = client_address(peer, request.forwarded_for, self._trusted), int(self._clock())
+        if request.kind is Kind.OPEN:
+            self._recorder.record(EventKind.OPEN, token, address, request.client)
+            return responses.pixel_octets(second)
+
+        target = location(token.target)
+        if target is None or self._blocks().find(token) is not None:
+            return None
+        self._recorder.record(EventKind.CLICK, token, address, request.client, {"target": token.target})
+        return responses.redirect_octets(target, second)
 
     def _delay(self) -> float:
         """Return the seconds by which pixels are delayed: in favour of mail, or because the sink is behind."""

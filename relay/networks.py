@@ -1,6 +1,7 @@
 """IP addresses and networks of clients. Pure functions."""
 
 from collections.abc import Iterable
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 Network = IPv4Network | IPv6Network
@@ -11,8 +12,12 @@ def unmapped(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
     return (isinstance(address, IPv6Address) and address.ipv4_mapped) or address
 
 
+@lru_cache(maxsize=4096)
 def plain_address(text: str) -> str | None:
-    """Return an address in its usual form: without zone, an IPv4-mapped one as IPv4. None for what is no address."""
+    """Return an address in its usual form: without zone, an IPv4-mapped one as IPv4. None for what is no address.
+
+    Cached: clients come again, and behind a proxy all connections have its address.
+    """
     try:
         return str(unmapped(ip_address(text.partition("%")[0])))
     except ValueError:

@@ -11,39 +11,13 @@ from hashlib import blake2b
 from hmac import compare_digest
 
 from relay.mail.canonical_address import canonical
-from relay.mail.queue_id import LENGTH, is_queue_id
+from relay.rewrite.token_parts import COMPRESSED, MAC, TAG, TO_URL, head_octets, read_parts, url_token_parts
 from relay.rewrite.url_compression import compress, decompress
-
-_MAC = 16
-"""Octets of the MAC."""
-
-_TAG = 1
-"""Octets of the tag that finds the key."""
-
-_QUEUE_ID = 9
-"""Octets of the queue id."""
-
-_HEAD = _MAC + _TAG + _QUEUE_ID
-
-_COMPRESSED = 1 << 70
-"""Bit beside the queue id: the target is compressed. LENGTH digits need 70 of the 72 bits."""
-
-_MAX_RECIPIENT = 2**28 - 1
-"""Largest index of a recipient: four octets of LEB128."""
 
 _KEY_ID = re.compile(r"[A-Za-z0-9._-]{1,32}")
 
 _MIN_KEY, _MAX_KEY = 16, blake2b.MAX_KEY_SIZE
 """Octets of a key, at least and at most."""
-
-_QUEUE_DIGITS = "0123456789ABCDFGHJKLMNPQRSTVWXYZ"
-_INT_DIGITS = "0123456789abcdefghijklmnopqrstuv"
-_TO_INT = str.maketrans(_QUEUE_DIGITS, _INT_DIGITS)
-"""Digits of queue ids to those that `int` parses."""
-
-_TO_URL = bytes.maketrans(b"+/", b"-_")
-_FROM_URL = bytes.maketrans(b"-_", b"+/")
-"""Base64 to base64url and back (RFC 4648 section 5)."""
 
 
 class Kind(StrEnum):
@@ -127,34 +101,29 @@ def sign_token(keyring: Keyring, token: Token, *, short: bool = False) -> str:
     if token.kind not in URL_KINDS:
         raise ValueError(f"a {token.kind.name} token belongs in an address: use sign_address_token")
     signed = binascii.b2a_base64(_sign(keyring, token, short=short), newline=False)
-    return signed.translate(_TO_URL).rstrip(b"=").decode("ascii")
+    return signed.translate(TO_URL).rstrip(b"=").decode("ascii")
 
 
 def url_token_signer(keyring: Keyring, kind: Kind, queue_id: str, recipient: int) -> Callable[[bytes], bytes]:
     """Return the function that signs URL tokens of one kind and recipient. It maps target octets to token octets."""
     key_id, key = keyring.keys[0]
-    state, head = _keyed(kind, key_id, key), _key_tag(key_id) + _head(queue_id, recipient)
+    state, head = _keyed(kind, key_id, key), _key_tag(key_id) + head_octets(queue_id, recipient)
 
     def sign(target: bytes) -> bytes:
         protected = head + target
         mac = state.copy()
         mac.update(protected)
-        return binascii.b2a_base64(mac.digest() + protected, newline=False).translate(_TO_URL).rstrip(b"=")
+        return binascii.b2a_base64(mac.digest() + protected, newline=False).translate(TO_URL).rstrip(b"=")
 
     return sign
 
 
 def verify_token(keyring: Keyring, kind: Kind, text: str) -> Token | None:
     """Return the token of a URL, None unless a key of the ring signed it for that kind."""
-    if kind not in URL_KINDS or not text.isascii():
+    if kind not in URL_KINDS:
         return None
-    encoded = text.encode("ascii")
-    try:
-        data = binascii.a2b_base64(encoded.translate(_FROM_URL) + b"=" * (-len(encoded) % 4))
-    except binascii.Error:
-        return None
-    canonical = binascii.b2a_base64(data, newline=False).translate(_TO_URL).rstrip(b"=")
-    return _verify(keyring, kind, data) if canonical == encoded else None
+    read = url_token_parts(text)
+    return None if read is None else _verify(keyring, kind, *read)
 
 
 def sign_address_token(keyring: Keyring, token: Token) -> str:
@@ -176,7 +145,8 @@ def verify_address_token(keyring: Keyring, kind: Kind, text: str) -> Token | Non
         data = base64.b32decode(encoded + b"=" * (-len(encoded) % 8))
     except binascii.Error:
         return None
-    return _verify(keyring, kind, data) if base64.b32encode(data).rstrip(b"=") == encoded else None
+    read = read_parts(data) if base64.b32encode(data).rstrip(b"=") == encoded else None
+    return None if read is None else _verify(keyring, kind, *read)
 
 
 def _sign(keyring: Keyring, token: Token, *, short: bool = False) -> bytes:
@@ -185,88 +155,48 @@ def _sign(keyring: Keyring, token: Token, *, short: bool = False) -> bytes:
     key_id, key = keyring.keys[0]
     target, flag = token.target.encode("utf-8", "surrogatepass"), 0
     if short and target and len(compressed := compress(target)) < len(target):
-        target, flag = compressed, _COMPRESSED
-    protected = _key_tag(key_id) + _head(token.queue_id, token.number, flag) + target
+        target, flag = compressed, COMPRESSED
+    protected = _key_tag(key_id) + head_octets(token.queue_id, token.number, flag) + target
     mac = _keyed(token.kind, key_id, key).copy()
     mac.update(protected)
     return mac.digest() + protected
 
 
-def _verify(keyring: Keyring, kind: Kind, data: bytes) -> Token | None:
-    if len(data) <= _HEAD:
-        return None
-    mac, protected = data[:_MAC], data[_MAC:]
+def _verify(
+    keyring: Keyring, kind: Kind, data: bytes, queue_id: str, number: int, target: bytes, is_compressed: bool
+) -> Token | None:
+    """Return the token of these parts if it is authentic, and has the form in which `_sign` writes its kind."""
+    mac, protected = data[:MAC], data[MAC:]
     authentic = False
     for key_id, key in keyring.keys:
-        if _key_tag(key_id) == protected[:_TAG]:
+        if _key_tag(key_id) == protected[:TAG]:
             state = _keyed(kind, key_id, key).copy()
             state.update(protected)
             authentic |= compare_digest(state.digest(), mac)
-    return _decode(kind, protected) if authentic else None
+    if not authentic:
+        return None
+    if not target:
+        return Token(kind, queue_id, number)
+
+    octets = decompress(target) if is_compressed else target
+    if octets is None or kind is not Kind.CLICK:
+        return None
+    try:
+        return Token(kind, queue_id, number, octets.decode("utf-8", "surrogatepass"))
+    except UnicodeDecodeError:
+        return None
 
 
 @lru_cache(maxsize=64)
 def _keyed(kind: Kind, key_id: str, key: bytes) -> "blake2b":
     """Return the initial hash state for this kind and key. Callers copy it, because it is cached."""
-    return blake2b(key_id.encode("ascii"), key=key, digest_size=_MAC, person=b"relay." + kind.value.encode("ascii"))
+    return blake2b(key_id.encode("ascii"), key=key, digest_size=MAC, person=b"relay." + kind.value.encode("ascii"))
 
 
 @lru_cache(maxsize=64)
 def _key_tag(key_id: str) -> bytes:
     """Return the octet by which verification finds the key. When two ids share it, both keys are tried."""
-    return blake2b(key_id.encode("ascii"), digest_size=_TAG, person=b"relay.key").digest()
-
-
-@lru_cache(maxsize=4096)
-def _head(queue_id: str, recipient: int, flag: int = 0) -> bytes:
-    if not is_queue_id(queue_id):
-        raise ValueError(f"{queue_id!r} is not a queue id: {LENGTH} digits of {_QUEUE_DIGITS}")
-    if not 0 <= recipient <= _MAX_RECIPIENT:
-        raise ValueError(f"recipient {recipient} is out of range: 0 to {_MAX_RECIPIENT}")
-    return (int(queue_id.translate(_TO_INT), 32) | flag).to_bytes(_QUEUE_ID, "big") + _leb128(recipient)
-
-
-def _leb128(value: int) -> bytes:
-    """Encode with seven bits an octet, lowest first. The high bit is set in all octets but the last."""
-    encoded = bytearray()
-    while value > 0x7F:
-        encoded.append(value & 0x7F | 0x80)
-        value >>= 7
-    encoded.append(value)
-    return bytes(encoded)
-
-
-def _decode(kind: Kind, protected: bytes) -> Token | None:
-    """Return the token of authentic octets, None for octets in another form than that of `_sign`."""
-    number = int.from_bytes(protected[_TAG : _TAG + _QUEUE_ID], "big")
-    recipient, width = _read_leb128(protected[_TAG + _QUEUE_ID :])
-    octets: bytes | None = protected[_TAG + _QUEUE_ID + width :]
-    if number & _COMPRESSED and octets:
-        number, octets = number ^ _COMPRESSED, decompress(octets)
-    if octets is None or not width or number >= 32**LENGTH or (octets and kind is not Kind.CLICK):
-        return None
-    try:
-        return Token(kind, _queue_id(number), recipient, octets.decode("utf-8", "surrogatepass"))
-    except UnicodeDecodeError:
-        return None
-
-
-def _read_leb128(octets: bytes) -> tuple[int, int]:
-    """Return the number at the beginning and its width, 0 for another form than that of `_leb128`."""
-    value = 0
-    for at, byte in enumerate(octets[:4]):
-        value |= (byte & 0x7F) << 7 * at
-        if byte < 0x80:
-            return value, at + 1 if byte or not at else 0
-    return value, 0
-
-
-_PAIRS = tuple(high + low for high in _QUEUE_DIGITS for low in _QUEUE_DIGITS)
-_SHIFTS = tuple(range(5 * (LENGTH - 2), -1, -10))
-
-
-def _queue_id(number: int) -> str:
-    return "".join([_PAIRS[number >> shift & 1023] for shift in _SHIFTS])
+    return blake2b(key_id.encode("ascii"), digest_size=TAG, person=b"relay.key").digest()
 
 
 def cc_address(keyring: Keyring, identity: str, reply_domain: str) -> str:
@@ -292,6 +222,6 @@ def _by_local_part(keyring: Keyring, identities: tuple[str, ...]) -> Mapping[str
 
 
 def _local_part(key_id: str, key: bytes, identity: str) -> str:
-    mac = blake2b(key_id.encode("ascii"), key=key, digest_size=_MAC, person=b"relay.cc")
+    mac = blake2b(key_id.encode("ascii"), key=key, digest_size=MAC, person=b"relay.cc")
     mac.update(b"\0" + identity.encode("utf-8", "surrogateescape"))
     return base64.b32encode(mac.digest()).rstrip(b"=").decode("ascii").lower()

@@ -60,6 +60,8 @@ def client_address(peer: str, forwarded_for: str, trusted: Sequence[Network]) ->
     Entries are read from the right, as long as a trusted proxy added them. Invalid addresses end the search.
     """
     address = plain_address(peer) or peer
+    if not forwarded_for:
+        return address
     for hop in reversed(hops_of(forwarded_for)):
         if not is_in(address, trusted):
             return address

@@ -1,4 +1,4 @@
-"""Fast path for pixel requests: those of the usual form are answered without aiohttp's parser."""
+"""Fast path for pixels and links: requests of the usual form are answered without aiohttp's parser."""
 
 import asyncio
 import re
@@ -8,13 +8,17 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Protocol
 
+from relay.rewrite.tokens import Kind
 from relay.tracker.client import Client, parse_client
 from relay.tracker.forwarded import forwarded_for
 
 MAX_REQUEST = 2048
 """Octets of a request on the fast path, at most."""
 
-_START, _MIDDLE, _END = b"GET /o/", " HTTP/1.1\r\n", b"\r\n\r\n"
+_STARTS = {b"GET /o/": Kind.OPEN, b"GET /c/": Kind.CLICK}
+
+_START, _MIDDLE, _END = 7, " HTTP/1.1\r\n", b"\r\n\r\n"
+"""Octets of the start, and what follows the token and the fields."""
 
 _NAMES = (
     "Accept", "Accept-Charset", "Accept-Encoding", "Accept-Language", "Cache-Control", "Connection", "Cookie", "DNT",
@@ -32,24 +36,26 @@ _HOST = re.compile(r"[A-Za-z0-9.-]+(?::[0-9]{1,5})?")
 
 
 @dataclass(frozen=True, slots=True)
-class PixelRequest:
-    """A pixel request of the usual form: token, client, and the addresses of X-Forwarded-For or Forwarded."""
+class FastRequest:
+    """A request of the usual form: token, client, and the addresses of X-Forwarded-For or Forwarded."""
 
+    kind: Kind
     token: str
     client: Client
     forwarded_for: str
 
 
-def parse_pixel_request(data: bytes) -> PixelRequest | None:
-    """Parse `data` as one pixel request of the usual form; return None for anything else.
+def parse_fast_request(data: bytes) -> FastRequest | None:
+    """Parse `data` as one request of the usual form; return None for anything else.
 
     The token is not verified here.
     """
-    if len(data) > MAX_REQUEST or not (data.startswith(_START) and data.endswith(_END) and data.isascii()):
+    kind = _STARTS.get(data[:_START])
+    if kind is None or len(data) > MAX_REQUEST or not (data.endswith(_END) and data.isascii()):
         return None
-    target, _, fields = data[len(_START) : -len(_END)].decode("ascii").partition(_MIDDLE)
+    token, _, fields = data[_START : -len(_END)].decode("ascii").partition(_MIDDLE)
     parsed = _parse_fields(fields)
-    return None if parsed is None else PixelRequest(target, *parsed)
+    return None if parsed is None else FastRequest(kind, token, *parsed)
 
 
 @lru_cache(maxsize=1024)
@@ -73,7 +79,7 @@ def _parse_fields(text: str) -> tuple[Client, str] | None:
 MAX_BATCH = 64
 """Requests answered in one iteration of the event loop, at most. They take about a millisecond."""
 
-Answer = Callable[[PixelRequest, str], bytes | None]
+Answer = Callable[[FastRequest, str], bytes | None]
 """Returns the response to a request from a client address; None leaves the request to aiohttp."""
 
 Delay = Callable[[], float]
@@ -91,18 +97,18 @@ class PendingRequest(Protocol):
         """Send the answer; None passes the request to aiohttp."""
 
 
-class PixelFastPath:
-    """Answers pixel requests of the usual form for all connections of one server, in batches."""
+class FastPath:
+    """Answers requests of the usual form for all connections of one server, in batches."""
 
     def __init__(self, answer: Answer, delay: Delay) -> None:
         self._answer = answer
         self._delay = delay
-        self._waiting: deque[tuple[PendingRequest, PixelRequest]] = deque()
+        self._waiting: deque[tuple[PendingRequest, FastRequest]] = deque()
         self._loop = asyncio.get_running_loop()
 
     def accept(self, connection: PendingRequest, data: bytes) -> bool:
-        """Queue a pixel request of the usual form; return False for any other data."""
-        request = parse_pixel_request(data)
+        """Queue a request of the usual form; return False for any other data."""
+        request = parse_fast_request(data)
         if request is None:
             return False
         self._waiting.append((connection, request))

@@ -46,6 +46,22 @@ def pixel_octets(second: int) -> bytes:
     return f"HTTP/1.1 200 OK\r\n{fields}\r\n".encode("ascii") + GIF
 
 
+def redirect_octets(location: str, second: int) -> bytes:
+    """Return the response to a click as octets of HTTP/1.1, for a persistent connection."""
+    return b"%b%b%b" % (_REDIRECT_START, location.encode("ascii"), _redirect_end(second))
+
+
+_REDIRECT_START = "".join(
+    ["HTTP/1.1 302 Found\r\n", *(f"{name}: {value}\r\n" for name, value in _COMMON.items()), "Location: "]
+).encode("ascii")
+
+
+@lru_cache(maxsize=2)
+def _redirect_end(second: int) -> bytes:
+    date = formatdate(second, usegmt=True)
+    return f"\r\nContent-Length: 0\r\nDate: {date}\r\n\r\n".encode("ascii")
+
+
 def redirect(location: str) -> web.Response:
     """Return the response to a click. `location` must be visible ASCII."""
     return web.Response(status=302, headers={**_COMMON, "Location": location})

@@ -19,7 +19,7 @@ from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 
 from relay.proxy_protocol import ProxyHeader
 from relay.tracker.client import client_group
-from relay.tracker.fast_path import PixelFastPath
+from relay.tracker.fast_path import FastPath
 from relay.tracker.responses import plain
 
 MAX_TARGET = 12 * 1024
@@ -115,7 +115,7 @@ class Connection(web.RequestHandler):
         """`header` is the PROXY header in front of the connection, None if there is none."""
         super().__init__(server, **options)
         self._table = server.table
-        self._fast_path: PixelFastPath | None = server.fast_path
+        self._fast_path: FastPath | None = server.fast_path
         self.pending = b""
         self._answer_timeout = server.limits.answer_timeout
         self._unanswered = 0
@@ -213,9 +213,7 @@ class Connection(web.RequestHandler):
 class Server(web.Server):
     """Creates a `Connection` for each accepted connection."""
 
-    def __init__(
-        self, answer: Answer, fast_path: PixelFastPath, limits: Limits, trusted: Callable[[str], bool]
-    ) -> None:
+    def __init__(self, answer: Answer, fast_path: FastPath, limits: Limits, trusted: Callable[[str], bool]) -> None:
         super().__init__(
             answer,
             access_log=None,

@@ -34,7 +34,7 @@ from relay.mailauth.spf_record import is_spf
 from relay.policy.facts import parse_facts
 from relay.rewrite.originator_fields import with_reply_address
 from relay.tracker.client import client_address, parse_client
-from relay.tracker.fast_path import parse_pixel_request
+from relay.tracker.fast_path import parse_fast_request
 from relay.tracker.responses import location
 from tests.fuzz.python_reading import seen_by_python
 from tests.native import twins
@@ -165,7 +165,7 @@ def http(data: bytes) -> None:
     """Requests of readers: the fast path answers exactly as aiohttp does."""
     fast, slow = both([(data, True)])
     assert fast == slow, "the fast path answers in another way"
-    request = parse_pixel_request(data)
+    request = parse_fast_request(data)
     if request is not None:
         client_address("192.0.2.7", request.forwarded_for, ())
 

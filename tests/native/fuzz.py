@@ -34,6 +34,7 @@ def main(seconds: float, seed: int) -> int:
     folder = Path("../shared/data/fidelity/eml")
     mails += (twins.with_crlf(path.read_bytes()) for path in folder.rglob("*.eml") if path.stat().st_size < 60_000)
     texts = [text for mail in mails if b"text/html" in mail for text in [mail.partition(b"\r\n\r\n")[2]]]
+    tokens = [one.encode() for one in twins.url_tokens()]
     switches = list(twins.SWITCHES.values())
     until = time.monotonic() + seconds
     tried = taken = 0
@@ -42,6 +43,10 @@ def main(seconds: float, seed: int) -> int:
             mail = twins.mutated(random.choice(mails), random)
         else:
             mail = twins.message(twins.mutated(random.choice(texts), random), random.choice(twins.ENCODINGS))
+        token = "".join(map(chr, twins.mutated(random.choice(tokens), random)))
+        if twins.token_disagreement(token):
+            print(f"read_url_token: {token!r}")
+            return 1
         difference = twins.mail_disagreement(mail) or twins.disagreement(mail, random.choice(switches))
         tried += 1
         taken += difference is not None

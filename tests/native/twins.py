@@ -15,7 +15,8 @@ from relay.rewrite.message import rewrite
 from relay.rewrite.mime import walk
 from relay.rewrite.options import Tracking
 from relay.rewrite.placeholder_spellings import holds_name_twin
-from relay.rewrite.tokens import Keyring
+from relay.rewrite.token_parts import read_url_token
+from relay.rewrite.tokens import Keyring, Kind, Token, new_key, parse_keyring, sign_token
 
 RING = Keyring((("k1", b"k" * 32),))
 QUEUE_ID = "0123456789ABCD"
@@ -81,6 +82,11 @@ def mail_disagreement(content: bytes) -> str:
     return ""
 
 
+def token_disagreement(text: str) -> bool:
+    """Whether the compiled reading of a URL token differs from its twin."""
+    return native.read_url_token(text) != read_url_token(text)
+
+
 def message(html: bytes, encoding: str) -> bytes:
     """Return a message with this HTML text as its only part."""
     body = html
@@ -117,3 +123,12 @@ def mutated(content: bytes, random: Random) -> bytes:
                 start = random.randrange(len(text) + 1)
                 text[at:at] = text[start : start + random.choice((3, 30, 200))]
     return bytes(text)
+
+
+def url_tokens() -> Iterator[str]:
+    """Yield tokens of all kinds of URLs, for first and last recipients, with targets and without."""
+    keys = parse_keyring([new_key(b"k" * 32, "k1")])
+    for number in (0, 1, 127, 128, 2**14, 2**28 - 1):
+        yield sign_token(keys, Token(Kind.OPEN, "0ABCDFGHJKLMNZ", number))
+        yield sign_token(keys, Token(Kind.CLICK, "0ABCDFGHJKLMNZ", number, "https://shop.test/?a=é"))
+    yield sign_token(keys, Token(Kind.CLICK, "Z" * 14, 3, "https://www.shop.test/" + "a" * 90), short=True)

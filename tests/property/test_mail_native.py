@@ -1,11 +1,13 @@
 """The compiled functions of `relay.mail` return what their twins in Python return, for any octets."""
 
+from base64 import urlsafe_b64encode
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.mail.native import IS_COMPILED, native
-from tests.native.twins import golden_messages, mail_disagreement
+from tests.native.twins import golden_messages, mail_disagreement, token_disagreement, url_tokens
 
 pytestmark = pytest.mark.skipif(not IS_COMPILED, reason="the compiled code is not built: make native")
 
@@ -42,3 +44,19 @@ def test_plain_content_is_not_copied() -> None:
     assert native.decode_dots(content) is content
     assert native.decode_dots(b"a\r\n..b\r\n.c\r\n") == b"a\r\n.b\r\nc\r\n"
     assert native.decode_dots(b"a\nb\r\n") is None
+
+
+LETTERS = st.characters(min_codepoint=1, max_codepoint=0x17F) | st.sampled_from("Aa0-_=+/")
+
+
+@given(st.sampled_from(list(url_tokens())), st.integers(0, 60), st.integers(0, 3), st.text(LETTERS, max_size=4))
+def test_a_url_token_with_any_change(token: str, at: int, removed: int, put_in: str) -> None:
+    assert not token_disagreement(token)
+    assert not token_disagreement(token[:at] + put_in + token[at + removed :])
+
+
+@given(st.binary(min_size=20, max_size=40) | st.binary(max_size=20).map(lambda end: b"m" * 16 + b"t" + end))
+def test_any_octets_as_a_url_token(octets: bytes) -> None:
+    encoded = urlsafe_b64encode(octets).decode()
+    for text in (encoded, encoded.rstrip("=")):
+        assert not token_disagreement(text)

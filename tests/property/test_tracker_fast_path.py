@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from relay.events.event import Event
 from relay.http_tracker import Tracker
 from relay.rewrite.tokens import Kind, Token, new_key, parse_keyring, sign_token
-from relay.tracker.fast_path import FIELDS, MAX_REQUEST, parse_pixel_request
+from relay.tracker.fast_path import FIELDS, MAX_REQUEST, parse_fast_request
+from relay.tracker.link_blocks import Block, LinkBlocks
 from relay.tracker.server import MAX_FIELDS
 
 KEYS = parse_keyring([new_key(b"k" * 32, "k1")])
@@ -26,11 +27,21 @@ OPEN, CLICK, LEAVE = (
     for kind in (Kind.OPEN, Kind.CLICK, Kind.UNSUBSCRIBE)
 )
 
+BLOCKED, ODD = (
+    sign_token(KEYS, Token(Kind.CLICK, QUEUE_ID, 3, target)).encode()
+    for target in ("https://bad.test/login", "ftp://files.test/")
+)
+
 CANARY = sign_token(KEYS, Token(Kind.OPEN, "0" * 14, 7)).encode()
 
 FIREFOX = b"Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 
 PLAIN = b"GET /o/" + OPEN + b" HTTP/1.1\r\nHost: t.example\r\nUser-Agent: " + FIREFOX + b"\r\nAccept: */*\r\n\r\n"
+
+
+PLAIN_CLICK = PLAIN.replace(b"/o/" + OPEN, b"/c/" + CLICK)
+
+BLOCKS = LinkBlocks([Block("host", "bad.test")])
 
 
 class Sink:
@@ -88,6 +99,7 @@ async def exchange(pieces: Sequence[Piece], trusted: Sequence[str], *, fast: boo
         trusted_proxies=[ip_network(one) for one in trusted],
         clock=lambda: 1_764_000_000.5,
         pixel_delay=lambda: pixel_delay,
+        blocks=lambda: BLOCKS,
     )
     await tracker.start(("127.0.0.1",), 0)
     assert tracker._server is not None
@@ -129,6 +141,9 @@ def both(pieces: Sequence[Piece], trusted: Sequence[str] = ()) -> tuple[Any, Any
 
 TARGETS = (
     *[b"/o/" + OPEN] * 6,
+    *[b"/c/" + CLICK] * 4,
+    b"/c/" + BLOCKED,
+    b"/c/" + ODD,
     b"/o/" + CANARY,
     b"/o/" + OPEN + b"?x=1",
     b"/o/" + OPEN + b"=",
@@ -139,7 +154,8 @@ TARGETS = (
     b"/O/" + OPEN,
     b"//o/" + OPEN,
     b"http://t.example/o/" + OPEN,
-    b"/c/" + CLICK,
+    b"/c/" + CLICK + b"-",
+    b"/c/" + OPEN,
     b"/u/" + LEAVE,
     b"/healthz",
     b"*",
@@ -236,6 +252,9 @@ def conversations(draw: st.DrawFn) -> list[Piece]:
 @settings(max_examples=400, deadline=None)
 @given(conversations(), st.sampled_from([(), ("192.0.2.0/24",)]))
 @example([(PLAIN, True)] * 3, ())
+@example([(PLAIN_CLICK, True), (PLAIN, True), (PLAIN_CLICK, True)], ())
+@example([(PLAIN_CLICK.replace(CLICK, BLOCKED), True)], ())
+@example([(PLAIN_CLICK.replace(CLICK, ODD), True)], ())
 @example([(PLAIN, False)] * 3, ())
 @example([(PLAIN * 3, True)], ())
 @example([(PLAIN, False), (b"rubbish\r\n\r\n", False)], ())
@@ -256,12 +275,12 @@ def test_requests_that_differ_in_one_octet_are_answered_alike(octets: bytes) -> 
 @settings(max_examples=400, deadline=None)
 @given(requests())
 def test_a_body_another_version_or_a_second_request_leaves_the_fast_path(octets: bytes) -> None:
-    if parse_pixel_request(octets) is None:
+    if parse_fast_request(octets) is None:
         return
     head, end, rest = octets.partition(b"\r\n\r\n")
     assert (rest, end) == (b"", b"\r\n\r\n")
     line, *fields = head.split(b"\r\n")
-    assert re.fullmatch(rb"GET /o/[!-~]* HTTP/1\.1", line)
+    assert re.fullmatch(rb"GET /[oc]/[!-~]* HTTP/1\.1", line)
     names = [field.partition(b":")[0].lower().decode() for field in fields]
     assert len(set(names)) == len(names)
     assert "host" in names
@@ -270,9 +289,9 @@ def test_a_body_another_version_or_a_second_request_leaves_the_fast_path(octets:
 
 def test_a_request_on_the_fast_path_is_within_all_limits_of_aiohttp() -> None:
     assert len(FIELDS) < MAX_FIELDS
-    assert parse_pixel_request(PLAIN) is not None
-    assert parse_pixel_request(PLAIN.replace(b"*/*", b"x" * (MAX_REQUEST - len(PLAIN) + 3))) is not None
-    assert parse_pixel_request(PLAIN.replace(b"*/*", b"x" * (MAX_REQUEST - len(PLAIN) + 4))) is None
+    assert parse_fast_request(PLAIN) is not None
+    assert parse_fast_request(PLAIN.replace(b"*/*", b"x" * (MAX_REQUEST - len(PLAIN) + 3))) is not None
+    assert parse_fast_request(PLAIN.replace(b"*/*", b"x" * (MAX_REQUEST - len(PLAIN) + 4))) is None
 
 
 def test_the_fast_path_is_used_and_its_date_is_that_of_the_clock() -> None:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 
-from relay.tracker.fast_path import MAX_BATCH, PixelFastPath, PixelRequest
+from relay.tracker.fast_path import MAX_BATCH, FastPath, FastRequest
 from tests.servers.waiting import PATIENCE
 
 
@@ -31,9 +31,9 @@ class Harness:
     def __init__(self, delay: Callable[[], float] = lambda: 0.0) -> None:
         self.responses: list[tuple[int, bytes | None]] = []
         self.answered: list[str] = []
-        self.fast_path = PixelFastPath(self._answer, delay)
+        self.fast_path = FastPath(self._answer, delay)
 
-    def _answer(self, request: PixelRequest, client: str) -> bytes | None:
+    def _answer(self, request: FastRequest, client: str) -> bytes | None:
         assert client == FakeConnection.client
         self.answered.append(request.token)
         return None if request.token == "0" else request.token.encode()
