@@ -111,6 +111,7 @@ address = "127.0.0.1:{self.port}"
 [tracker]
 address = "127.0.0.1:{self.tracker}"
 base_url = "http://track.bench"
+trusted_proxies = ["127.0.0.1"]
 [smtp]
 max_connections = 2000
 max_connections_per_client = 2000

@@ -6,7 +6,8 @@ messages it sent before, fetched by several mail programs, so that no cache know
 
 wrk takes a core of its own. Rates suffer from whatever else the machine does; CPU time a pixel, all threads of the
 server, much less, so the figure for one core is what a second of CPU time gives. It counts until the last open is in
-the store, not only until it is answered.
+the store, not only until it is answered. Each reader has an address of its own, in X-Forwarded-For of a trusted proxy:
+relay counts what one network requests again and again as one event. Links take their turn behind the pixels.
 """
 
 import json
@@ -79,15 +80,17 @@ LONG = 600
 """Seconds that wrk is told to go on for when it is stopped before."""
 
 _SCRIPT = """
-local paths, agents, requests, at = {paths}, {agents}, {{}}, 0
+local paths, agents, heads, at = {paths}, {agents}, {{}}, 0
 function init(args)
   for k, path in ipairs(paths) do
-    requests[k] = wrk.format("GET", path, {{["User-Agent"] = agents[k % #agents + 1], ["Accept"] = "image/*,*/*"}})
+    heads[k] = "GET " .. path .. " HTTP/1.1\\r\\nHost: track.bench\\r\\nUser-Agent: " .. agents[k % #agents + 1]
+      .. "\\r\\nAccept: image/*,*/*\\r\\nX-Forwarded-For: 10."
   end
 end
 function request()
-  at = at % #requests + 1
-  return requests[at]
+  at = at + 1
+  local n = math.floor(at / #heads)
+  return heads[at % #heads + 1] .. math.floor(n / 256) % 256 .. "." .. n % 256 .. ".7\\r\\n\\r\\n"
 end
 """
 
@@ -106,11 +109,10 @@ class Rate:
 
 
 class Readers:
-    """wrk, fetching the pixels of many messages with several mail programs."""
+    """wrk, fetching the pixels of many messages with several mail programs, or following their links."""
 
-    def __init__(self, folder: Path, tokens: list[str]) -> None:
-        self._script = folder / "pixels.lua"
-        paths = [f"/o/{token}" for token in tokens]
+    def __init__(self, folder: Path, paths: list[str]) -> None:
+        self._script = folder / f"requests{len(list(folder.glob('*.lua')))}.lua"
         self._script.write_text(_SCRIPT.format(paths=_lua(paths), agents=_lua(AGENTS)))
 
     def begin(self, port: int, seconds: int, connections: int = CONNECTIONS) -> "subprocess.Popen[str]":
@@ -121,7 +123,7 @@ class Readers:
     def end(self, wrk: "subprocess.Popen[str]", server: int, before: float) -> Rate:
         """Wait for wrk, and for the server to be done with what it was asked; `before` is its CPU time until then."""
         said = wrk.communicate()[0]
-        if "Non-2xx" in said or "Socket errors" in said:
+        if "Non-2xx or 3xx" in said or "Socket errors" in said:
             raise SystemExit(said)
         pixels = int(_found(r"(\d+) requests in", said)[1])
         p99 = _found(r"99%\s+([\d.]+)(us|ms|s)", said)
@@ -171,8 +173,9 @@ def main(seconds: int, rounds: int, messages: int) -> None:
     try:
         relay.start()
         measure(relay, sink, Load("W1", 20, MESSAGES))
-        readers = Readers(relay.folder, _tokens(relay))
+        readers = Readers(relay.folder, _paths(relay, Kind.OPEN))
         fetched = _against_nginx(relay, nginx, readers, seconds, rounds)
+        fetched += _redirects(relay, Readers(relay.folder, _paths(relay, Kind.CLICK)), seconds, rounds)
         if messages:
             fetched += _beside_mail(relay, sink, readers, messages)
         _check_kept(relay, fetched)
@@ -205,6 +208,15 @@ def _against_nginx(relay: Relay, nginx: Nginx | None, readers: Readers, seconds:
     return kept + sum(one.pixels for one in ours)
 
 
+def _redirects(relay: Relay, readers: Readers, seconds: int, rounds: int) -> int:
+    """Follow links at full rate; return how many were answered."""
+    (pid,) = relay.roots()
+    found = [readers.fetch(relay.tracker, seconds, pid) for _ in range(rounds)]
+    for one in found:
+        click.echo(f"links  {one}")
+    return sum(one.pixels for one in found)
+
+
 def _beside_mail(relay: Relay, sink: Sink, readers: Readers, messages: int) -> int:
     """Fetch pixels, a few and at full rate, while mail runs at full rate; return how many were answered."""
     (pid,) = relay.roots()
@@ -231,17 +243,18 @@ def _mail(found: Figures) -> str:
     )
 
 
-def _tokens(relay: Relay) -> list[str]:
-    """Return the tokens in the pixels of what was sent."""
+def _paths(relay: Relay, kind: Kind) -> list[str]:
+    """Return the paths of the pixels of what was sent, or of a link in each."""
+    target = "https://shop.example/products/4711?utm_source=newsletter" if kind is Kind.CLICK else ""
     keys = parse_keyring((relay.folder / "data" / "tracker.key").read_text().split())
     with closing(sqlite3.connect(relay.folder / "data" / "relay.db")) as store:
         found = store.execute("SELECT queue_id, number FROM entries").fetchall()
-    return [sign_token(keys, Token(Kind.OPEN, queue_id, number)) for queue_id, number in found]
+    return [f"/{kind}/{sign_token(keys, Token(kind, queue_id, number, target))}" for queue_id, number in found]
 
 
 def _opens(relay: Relay) -> int:
     with closing(sqlite3.connect(relay.folder / "data" / "relay.db")) as store:
-        opens: int = store.execute("SELECT count(*) FROM events WHERE kind = 'open'").fetchone()[0]
+        opens: int = store.execute("SELECT count(*) FROM events WHERE kind IN ('open', 'click')").fetchone()[0]
         return opens
 
 

@@ -1,5 +1,6 @@
 """IP addresses and networks of clients. Pure functions."""
 
+import re
 from collections.abc import Iterable
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
@@ -12,14 +13,18 @@ def unmapped(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
     return (isinstance(address, IPv6Address) and address.ipv4_mapped) or address
 
 
-@lru_cache(maxsize=4096)
-def plain_address(text: str) -> str | None:
-    """Return an address in its usual form: without zone, an IPv4-mapped one as IPv4. None for what is no address.
+_IPV4 = re.compile(r"(?:(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])(?:\.(?=[0-9])|\Z)){4}")
 
-    Cached: clients come again, and behind a proxy all connections have its address.
-    """
+_ip_address = lru_cache(maxsize=4096)(ip_address)
+"""Cached: clients come again, and behind a proxy all connections have its address."""
+
+
+def plain_address(text: str) -> str | None:
+    """Return an address in its usual form: without zone, an IPv4-mapped one as IPv4. None for what is no address."""
+    if _IPV4.fullmatch(text):
+        return text
     try:
-        return str(unmapped(ip_address(text.partition("%")[0])))
+        return str(unmapped(_ip_address(text.partition("%")[0])))
     except ValueError:
         return None
 
@@ -29,5 +34,5 @@ def is_in(text: str, networks: Iterable[Network]) -> bool:
     plain = plain_address(text)
     if plain is None:
         return False
-    address = ip_address(plain)
+    address = _ip_address(plain)
     return any(address.version == network.version and address in network for network in networks)

@@ -37,6 +37,16 @@ class Client:
         """Return for whom a request of that kind is made."""
         return self.opens if kind is Kind.OPEN else self.clicks
 
+    def event_fields(self, kind: Kind) -> dict[str, object]:
+        """Return the fields of the client in an event of that kind."""
+        fields: dict[str, object] = {"user_agent": self.user_agent} if self.user_agent else {}
+        match self.requester(kind):
+            case "machine":
+                fields |= {"machine": True, "reason": self.reason}
+            case "proxy":
+                fields |= {"proxied": True, "reason": self.reason}
+        return fields
+
 
 def parse_client(method: str, headers: Mapping[str, str]) -> Client:
     """Return the client of a request with these header fields."""

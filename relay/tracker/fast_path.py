@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from relay.rewrite.tokens import Kind
 from relay.tracker.client import Client, parse_client
@@ -19,6 +19,8 @@ _STARTS = {b"GET /o/": Kind.OPEN, b"GET /c/": Kind.CLICK}
 
 _START, _MIDDLE, _END = 7, " HTTP/1.1\r\n", b"\r\n\r\n"
 """Octets of the start, and what follows the token and the fields."""
+
+_FORWARDED_FOR = "\r\nX-Forwarded-For: "
 
 _NAMES = (
     "Accept", "Accept-Charset", "Accept-Encoding", "Accept-Language", "Cache-Control", "Connection", "Cookie", "DNT",
@@ -53,27 +55,52 @@ def parse_fast_request(data: bytes) -> FastRequest | None:
     kind = _STARTS.get(data[:_START])
     if kind is None or len(data) > MAX_REQUEST or not (data.endswith(_END) and data.isascii()):
         return None
-    token, _, fields = data[_START : -len(_END)].decode("ascii").partition(_MIDDLE)
+    token, _, text = data[_START : -len(_END)].decode("ascii").partition(_MIDDLE)
+    fields, hops = _without_forwarded_for(text)
     parsed = _parse_fields(fields)
-    return None if parsed is None else FastRequest(kind, token, *parsed)
+    if parsed is None or (hops and parsed.has_forwarded_for):
+        return None
+    return FastRequest(kind, token, parsed.client, hops or parsed.forwarded_for)
+
+
+def _without_forwarded_for(text: str) -> tuple[str, str]:
+    """Return the fields without X-Forwarded-For, and its value: behind a proxy it alone differs by reader."""
+    begin = text.find(_FORWARDED_FOR)
+    if begin < 0:
+        return text, ""
+    end = text.find("\r\n", begin + 2)
+    end = len(text) if end < 0 else end
+    hops = text[begin + len(_FORWARDED_FOR) : end]
+    return (text[:begin] + text[end:], hops) if _is_usual(hops) else (text, "")
+
+
+class _Fields(NamedTuple):
+    """The client that the fields describe, and the addresses of X-Forwarded-For, or of Forwarded in its place."""
+
+    client: Client
+    forwarded_for: str
+    has_forwarded_for: bool
 
 
 @lru_cache(maxsize=1024)
-def _parse_fields(text: str) -> tuple[Client, str] | None:
-    """Return client and X-Forwarded-For, or what Forwarded has in its place; None if a field is unusual.
-
-    Cached: clients repeat their header fields.
-    """
+def _parse_fields(text: str) -> _Fields | None:
+    """Return what the fields say; None if a field is unusual. Cached: clients repeat their header fields."""
     fields: dict[str, str] = {}
     for line in text.split("\r\n"):
         field_name, _, value = line.partition(": ")
         name = FIELDS.get(field_name.lower())
-        if name is None or name in fields or not value or not value.isprintable() or value != value.strip():
+        if name is None or name in fields or not _is_usual(value):
             return None
         fields[name] = value
     if _HOST.fullmatch(fields.get("Host", "")) is None or fields.get("Connection", "keep-alive") != "keep-alive":
         return None
-    return parse_client("GET", fields), fields.get("X-Forwarded-For") or forwarded_for(fields.get("Forwarded", ""))
+    hops = fields.get("X-Forwarded-For") or forwarded_for(fields.get("Forwarded", ""))
+    return _Fields(parse_client("GET", fields), hops, "X-Forwarded-For" in fields)
+
+
+def _is_usual(value: str) -> bool:
+    """Whether the value of a field has visible characters only, and one space in front."""
+    return bool(value) and value.isprintable() and value == value.strip()
 
 
 MAX_BATCH = 64

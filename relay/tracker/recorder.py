@@ -59,12 +59,5 @@ class Recorder:
     def _event(
         self, kind: Kind, token: Token, address: str, client: Client, more: Mapping[str, object] = _NOTHING
     ) -> Event:
-        data: dict[str, object] = {"id": f"{getrandbits(64):016x}", **more, "client": address}
-        if client.user_agent:
-            data["user_agent"] = client.user_agent
-        match client.requester(kind):
-            case "machine":
-                data |= {"machine": True, "reason": client.reason}
-            case "proxy":
-                data |= {"proxied": True, "reason": client.reason}
-        return Event(kind, self._clock(), token.queue_id, token.number, data=data)
+        data = {"id": f"{getrandbits(64):016x}", **more, "client": address, **client.event_fields(kind)}
+        return Event(kind, self._clock(), token.queue_id, token.number, "", data)

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 
-from relay.events.event import Event
+from relay.events.event import Event, Kind
 
 KEPT = 20
 """Events of a token, kind and client network that are kept as they are, an hour."""
@@ -30,14 +30,17 @@ MAX_WINDOWS = 50_000
 """Counted tokens and networks, at most. The oldest one is forgotten for a new one, and its count is kept."""
 
 MAX_COUNTERS = 100_000
-"""Messages and recipients that are counted for a day, at most. The one without an event for longest is forgotten."""
+"""Recipients that are counted for a day, at most. The message without an event for longest is forgotten."""
+
+_MESSAGE = -1
+"""In the place of the number of a recipient: all of the message."""
 
 _HOUR, _DAY = 3600.0, 86400.0
 
 _SCAN = 60.0
 """Seconds between two searches for windows that have ended."""
 
-_Key = tuple[str, int, str, bytes, str]
+_Key = tuple[str, int, Kind, bytes, str]
 """Queue id, number, kind, digest of the target, network; without the last two, all events of a kind and recipient."""
 
 
@@ -58,8 +61,10 @@ class RepeatedEvents:
 
     def __init__(self) -> None:
         self._windows: OrderedDict[_Key, _Window] = OrderedDict()
-        self._counters: OrderedDict[tuple[str, int], int] = OrderedDict()
-        """Kept events of the day by queue id and number, -1 for the whole message."""
+        self._counters: OrderedDict[str, dict[int, int]] = OrderedDict()
+        """Kept events of the day by queue id, then by number; by `_MESSAGE` those of the whole message."""
+        self._counted = 0
+        """Recipients in `_counters`."""
         self._day = 0
         self._forgotten: list[Event] = []
         self._scan_at = 0.0
@@ -124,17 +129,29 @@ class RepeatedEvents:
         if day != self._day:
             self._day = day
             self._counters.clear()
-        recipient, message = (event.queue_id, event.number), (event.queue_id, -1)
-        counted = self._counters.get(recipient, 0), self._counters.get(message, 0)
-        if counted[0] >= PER_RECIPIENT or counted[1] >= PER_MESSAGE:
+            self._counted = 0
+
+        counts = self._counters.get(event.queue_id)
+        if counts is None:
+            counts = self._counters[event.queue_id] = {}
+        else:
+            self._counters.move_to_end(event.queue_id)
+        own, all_of_message = counts.get(event.number, 0), counts.get(_MESSAGE, 0)
+        if own >= PER_RECIPIENT or all_of_message >= PER_MESSAGE:
             return False
 
-        for key, count in zip((recipient, message), counted, strict=True):
-            self._counters[key] = count + 1
-            self._counters.move_to_end(key)
-        while len(self._counters) > MAX_COUNTERS:
-            self._counters.popitem(last=False)
+        counts[event.number] = own + 1
+        counts[_MESSAGE] = all_of_message + 1
+        if not own:
+            self._counted += 1
+            self._forget_counters()
         return True
+
+    def _forget_counters(self) -> None:
+        """Forget the messages without an event for longest, while too many recipients are counted."""
+        while self._counted > MAX_COUNTERS:
+            _, counts = self._counters.popitem(last=False)
+            self._counted -= len(counts) - 1
 
     def _fold(self, window: _Window, event: Event) -> None:
         self.folded += 1
@@ -145,9 +162,11 @@ class RepeatedEvents:
 
 
 def _key(event: Event, network: str | None = None) -> _Key:
-    target = "" if network is None else str(event.data.get("target", ""))
-    digest = blake2b(target.encode("utf-8", "surrogatepass"), digest_size=8).digest() if target else b""
-    return event.queue_id, event.number, event.kind.value, digest, network or ""
+    if network is None or event.kind is not Kind.CLICK:
+        return event.queue_id, event.number, event.kind, b"", network or ""
+    target = str(event.data.get("target", ""))
+    digest = blake2b(target.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return event.queue_id, event.number, event.kind, digest, network
 
 
 def _folded(window: _Window) -> Iterator[Event]:
