@@ -12,7 +12,7 @@ from relay.queue.bounce_policy import BouncePolicy
 from relay.reports.ports import MessageQuery, StoryStore
 from relay.reports.serialize import JsonObject, suppression_json, unproven_json
 from relay.reports.suppression_replay import Verdict, replay
-from relay.suppression.model import Suppression
+from relay.suppression.model import Suppression, after_bounce
 from relay.suppression.ports import SuppressionQuery, SuppressionStore
 from relay.suppression.scope import canonical_scope
 
@@ -70,10 +70,19 @@ class EvidenceRoutes:
             raise web.HTTPBadRequest(text='a body {"after": "ADDRESS/DOMAIN"} is needed, {} for the first page')
         judged, after = await self._judged(given)
         for row, verdict in judged:
-            await self.suppressions.remove([row.address], row.domain)
+            # Before the removal: if the store fails in between, the address stays suppressed.
             if verdict.step == "narrow":
-                await self.suppressions.add([replace(row, domain=verdict.scope)])
+                await self._add_narrowed(replace(row, domain=verdict.scope))
+            await self.suppressions.remove([row.address], row.domain)
         return self._response(judged, after)
+
+    async def _add_narrowed(self, row: Suppression) -> None:
+        """Add a row for its narrower scope. One that is there stays, unless the new one ends later."""
+        of_address = SuppressionQuery(address=row.address, domain=row.domain)
+        listed = next(iter(await self.suppressions.find(of_address)), None)
+        kept = after_bounce(listed, row) if listed is not None else row
+        if kept is not None:
+            await self.suppressions.add([kept])
 
     async def _judged(self, after: str) -> tuple[Sequence[tuple[Suppression, Verdict]], str | None]:
         """Return the rows of a page that change, and the place of the next page."""

@@ -36,7 +36,8 @@ class Maintenance:
             except StoreError as error:
                 self._observer.store_trouble(error)
             with suppress(TimeoutError):
-                await asyncio.wait_for(failing.wait(), INTERVAL)
+                async with asyncio.timeout(INTERVAL):
+                    await failing.wait()
                 await asyncio.sleep(RETRY_INTERVAL)
 
     async def _run_once(self) -> None:

@@ -250,5 +250,5 @@ def _shortened(text: str) -> str:
 
 
 def _is_own(event: Event) -> bool:
-    """Tell whether an event is about mail of the relay itself, or a copy."""
+    """Return whether an event is about mail of the relay itself, or a copy."""
     return "origin" in event.data or "copy" in event.data

@@ -251,7 +251,6 @@ class App:
         before = self.settings()
         changed = self.configuration.use(found.settings, found.rules)
         await signing.switch(self.settings(), keys)
-        await self.store.suppressions.limit(suppression_lengths(self.settings()))
         self.outbound.runner.wake()
         self.outbound.advancer.request()
         self._started().webhooks.reload()
@@ -260,8 +259,16 @@ class App:
 
         restart = self.configuration.restart_needed
         self.log("config.reloaded", changed=changed, restart_needed=restart, certificates=renewed)
-        await self._started().http.provider_routes().resume_changed(before)
+        await self._apply_to_store(before)
         return {"changed": changed, "restart_needed": restart, "certificates": renewed}
+
+    async def _apply_to_store(self, before: Settings) -> None:
+        """End suppressions and pauses by the new settings. A store that fails is reported; the next reload does it."""
+        try:
+            await self.store.suppressions.limit(suppression_lengths(self.settings()))
+            await self._started().http.provider_routes().resume_changed(before)
+        except StoreError as error:
+            self.observer.store_trouble(error)
 
     def checks(self) -> Mapping[str, bool]:
         """Return the health of store and tracker, for /healthz and `relay status`."""

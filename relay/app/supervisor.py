@@ -11,6 +11,9 @@ FIRST_WAIT = 1.0
 LONGEST_WAIT = 300.0
 """Seconds of back-off, at most."""
 
+CANCEL_AGAIN = 5.0
+"""Seconds after which a cancelled task that has not ended is cancelled again."""
+
 RESET_AFTER = 600.0
 """Seconds a task must run to reset the back-off."""
 
@@ -62,6 +65,7 @@ async def _outcome(name: str, run: Callable[[], Awaitable[None]]) -> BaseExcepti
     try:
         await asyncio.wait((task,))
     finally:
-        if task.cancel():
-            await asyncio.wait((task,))
+        # A library may lose a cancellation. Waiting for the task without end would keep the process from stopping.
+        while task.cancel():
+            await asyncio.wait((task,), timeout=CANCEL_AGAIN)
     return None if task.cancelled() else task.exception()

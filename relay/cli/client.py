@@ -47,7 +47,7 @@ def _socket_of(config: Path) -> Path:
 
 
 def accepts_connections(path: Path) -> bool:
-    """Tell whether a server listens on a Unix socket. Raises PermissionError if this user may not ask."""
+    """Return whether a server listens on a Unix socket. Raises PermissionError if this user may not ask."""
     with closing(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)) as probe:
         probe.settimeout(TIMEOUT)
         try:

@@ -142,7 +142,7 @@ def _names(certificate: "x509.Certificate") -> tuple[str, ...]:
 
 
 def _covers(name: str, hostname: str) -> bool:
-    """Tell whether a name of a certificate covers the host; `*` stands for one label."""
+    """Return whether a name of a certificate covers the host; `*` stands for one label."""
     name, hostname = name.lower().rstrip("."), hostname.lower()
     return name == hostname or (name.startswith("*.") and name[2:] == hostname.partition(".")[2])
 

@@ -129,6 +129,6 @@ def _unrelated(invalid: list[Problem], found: Iterable[Problem]) -> Iterator[Pro
 
 
 def _is_name(path: KeyPath, tables: KeyPath) -> bool:
-    """Tell whether a path is one of these tables as a whole, or the name of one."""
+    """Return whether a path is one of these tables as a whole, or the name of one."""
     inside = path[len(tables) :]
     return path[: len(tables)] == tables and (len(inside) < 2 or inside[-1] == "name")

@@ -44,7 +44,7 @@ def _masked_parameter(found: re.Match[str]) -> str:
 
 
 def _is_in_query(rest: str, at: int) -> bool:
-    """Tell whether the "@" belongs to the value of a parameter, and not to an unescaped password."""
+    """Return whether the "@" belongs to the value of a parameter, and not to an unescaped password."""
     question = rest.find("?")
     if not -1 < question < at or "=" not in rest[question:at]:
         return False

@@ -176,7 +176,7 @@ def _value(path: KeyPath, text: str) -> Any:
 
 
 def _is_utf8(text: str) -> bool:
-    """Tell whether a variable was UTF-8. Python keeps other octets as surrogates."""
+    """Return whether a variable was UTF-8. Python keeps other octets as surrogates."""
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -140,7 +140,8 @@ class MailExchangers:
     async def refresh_soon(self) -> None:
         """Look up all domains, for at most START_SECONDS."""
         with suppress(TimeoutError):
-            await asyncio.wait_for(self.refresh(), START_SECONDS)
+            async with asyncio.timeout(START_SECONDS):
+                await self.refresh()
 
     async def run(self) -> None:
         """Look up all domains every ROUND seconds, until cancelled."""

@@ -103,7 +103,8 @@ class DomainWatcher:
             with suppress(StoreError):
                 await self.round()
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), ROUND)
+                async with asyncio.timeout(ROUND):
+                    await self._wake.wait()
 
     async def round(self) -> None:
         """Load results of other processes and check due domains. Raises StoreError."""

@@ -169,7 +169,8 @@ class Runner:
             # Only the end of an attempt, which calls `wake`, makes a claim possible.
             wait = MAX_IDLE
         try:
-            await asyncio.wait_for(self._wake.wait(), max(wait, 0.001))
+            async with asyncio.timeout(max(wait, 0.001)):
+                await self._wake.wait()
         except TimeoutError:
             return
 

@@ -142,7 +142,8 @@ class RendererProcess(asyncio.Protocol):
         self._transport.close()
         self._descriptors.close()
         try:
-            await asyncio.wait_for(self.process.wait(), END_TIMEOUT)
+            async with asyncio.timeout(END_TIMEOUT):
+                await self.process.wait()
         except TimeoutError:
             with suppress(ProcessLookupError):
                 self.process.kill()

@@ -109,7 +109,7 @@ cdef Py_ssize_t following_link(Html html, Py_ssize_t i) noexcept:
     return html.size
 
 def holds_name(bytes body not None):
-    """Tell whether the name of a placeholder is in an encoded body (`holds_name_twin`)."""
+    """Return whether the name of a placeholder is in an encoded body (`holds_name_twin`)."""
     cdef octets s = <octets> PyBytes_AS_STRING(body)
     cdef Py_ssize_t size = PyBytes_GET_SIZE(body), at, place
     for at in range(size):

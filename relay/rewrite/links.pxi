@@ -32,7 +32,7 @@ cdef fill_hints():
 fill_hints()
 
 cdef bint has_hint(int kind, octets lower, Py_ssize_t at, Py_ssize_t end) noexcept:
-    """Tell whether a text or URL in lower case has one of the hints (twin: `_has`)."""
+    """Return whether a text or URL in lower case has one of the hints (twin: `_has`)."""
     cdef int number
     while at + 1 < end:
         number = FIRST_HINT[kind][lower[at]]
@@ -44,7 +44,7 @@ cdef bint has_hint(int kind, octets lower, Py_ssize_t at, Py_ssize_t end) noexce
     return False
 
 cdef bint may_say_unsubscribe(octets lower, Py_ssize_t at, Py_ssize_t end, bint legacy) noexcept:
-    """Tell whether the text of a link is to be examined by the twin (twins: `text_says_unsubscribe`, `MAX_TEXT`)."""
+    """Return whether the text of a link is to be examined by the twin (twins: `text_says_unsubscribe`, `MAX_TEXT`)."""
     if at >= end or end - at > MAX_TEXT:
         return False
     if has_hint(0, lower, at, end):
@@ -86,7 +86,7 @@ cdef Py_ssize_t authority_end(octets url, octets lower, Py_ssize_t size) noexcep
     return at if at == size or url[at] == c"/" or url[at] == c"?" or url[at] == c"#" else -1
 
 cdef bint is_plain(octets url, Py_ssize_t at, Py_ssize_t size) noexcept:
-    """Tell whether a path is all characters of a URL, the only character reference in it `&amp;`."""
+    """Return whether a path is all characters of a URL, the only character reference in it `&amp;`."""
     while at < size:
         if url[at] == c"&":
             if not begins(url, at, size, b"&amp;", 5):
@@ -100,7 +100,7 @@ cdef bint is_plain(octets url, Py_ssize_t at, Py_ssize_t size) noexcept:
     return True
 
 cdef bint may_hold_a_secret(octets path, Py_ssize_t size) noexcept:
-    """Tell whether there is a code or a run in a path that nobody would write by hand (twin: `is_sensitive`)."""
+    """Return whether there is a code or a run in a path that nobody would write by hand (twin: `is_sensitive`)."""
     cdef Py_ssize_t at, digits = 0, run = 0
     cdef bint behind_sign = False
     cdef unsigned char octet

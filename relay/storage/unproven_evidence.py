@@ -1,6 +1,6 @@
 """Evidence that proves nothing: recorded for the operator, and deleted after the retention time."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from relay.mail.canonical_address import canonical
@@ -41,8 +41,9 @@ def record(raw: Connection, evidence: Evidence) -> None:
 
 
 def find(query: SuppressionQuery) -> Callable[[Connection], list[Unproven]]:
-    """Return the evidence that matches, in order of address and domain."""
-    parts, values = ["(address, domain) > (?, ?)"], [*query.after]
+    """Return the evidence that matches, in order of address and domain. A page has all reasons of its last address."""
+    parts: list[str] = []
+    values: list[str] = []
     for column, value in (
         ("address", canonical(query.address) if query.address else ""),
         ("domain", query.domain),
@@ -51,13 +52,22 @@ def find(query: SuppressionQuery) -> Callable[[Connection], list[Unproven]]:
         if value:
             parts.append(equals(column, [value]))
             values.append(value)
-    where = " AND ".join(parts)
-    sql = f"SELECT {_COLUMNS} FROM unproven_evidence WHERE {where} ORDER BY address, domain, reason LIMIT ?"  # noqa: S608
+    page, rest = (_select([place, *parts]) for place in ("(address, domain) > (?, ?)", "(address, domain) = (?, ?)"))
 
     def operation(raw: Connection) -> list[Unproven]:
-        return [_of(row) for row in raw.execute(sql, [*values, query.limit])]
+        found = raw.execute(f"{page} LIMIT ?", (*query.after, *values, query.limit)).fetchall()
+        if len(found) == query.limit:
+            last = found[-1][:2]
+            found = [row for row in found if tuple(row[:2]) != tuple(last)]
+            found += raw.execute(rest, (*last, *values)).fetchall()
+        return [_of(row) for row in found]
 
     return operation
+
+
+def _select(conditions: Sequence[str]) -> str:
+    where = " AND ".join(conditions)
+    return f"SELECT {_COLUMNS} FROM unproven_evidence WHERE {where} ORDER BY address, domain, reason"  # noqa: S608
 
 
 def forget_before(raw: Connection, before: float) -> None:

@@ -29,7 +29,7 @@ class SuppressionStore(Protocol):
     async def unproven(self, query: SuppressionQuery) -> Sequence[Unproven]:
         """Return unproven evidence, in order of address and domain.
 
-        There is one row for each reason: a page may end between the reasons of one address.
+        There is one row for each reason. A page has all reasons of its last address, even over `limit`.
         """
 
     async def suppressed(

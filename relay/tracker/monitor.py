@@ -153,7 +153,8 @@ class TrackingMonitor:
             proven = await self._memory.answering_hosts()
             self._hosts = {base_url: BaseUrlState(base_url, proven=True) for base_url in proven}
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._check_due(), START_DELAY)
+            async with asyncio.timeout(START_DELAY):
+                await self._check_due()
 
     async def run(self) -> None:
         """Check the base URLs in use regularly, until cancelled."""

@@ -95,6 +95,22 @@ async def test_a_row_of_an_identity_holds_for_its_mail_alone(store: Store) -> No
     assert not await store.suppressions.suppressed(["u@x.test"], "acme.test", NOW, "other@acme.test")
 
 
+async def test_pages_of_unproven_evidence_leave_no_reason_out(store: Store) -> None:
+    reasons = ["bad_mailbox", "complaint", "mailbox_full"]
+    for address in ("a@x.test", "b@x.test", "c@x.test"):
+        found = [Evidence(Suppression(address, "", one, created_at=NOW), unproven="nobody vouches") for one in reasons]
+        await store.events.record_returned([ReturnedMail(Event(Kind.BOUNCED, NOW, address, 0), tuple(found))])
+
+    pages: list[list[tuple[str, str]]] = []
+    after = ("", "")
+    while page := await store.suppressions.unproven(SuppressionQuery(after=after, limit=4)):
+        pages.append([(one.suppression.address, one.suppression.reason) for one in page])
+        after = (page[-1].suppression.address, page[-1].suppression.domain)
+    assert [len(page) for page in pages] == [6, 3]
+    every = [one for page in pages for one in page]
+    assert every == [(f"{name}@x.test", reason) for name in "abc" for reason in reasons]
+
+
 async def test_unproven_evidence_is_recorded_and_suppresses_nobody(store: Store) -> None:
     unproven = Evidence(replace(FULL, provenance="report"), unproven="nobody vouches")
     for nth in range(2):

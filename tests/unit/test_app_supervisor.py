@@ -1,7 +1,11 @@
 """Failed tasks restart with a growing back-off; tasks that return or are stopped do not."""
 
 import asyncio
+from contextlib import suppress
 
+import pytest
+
+from relay.app import supervisor as supervisor_module
 from relay.app.supervisor import Supervisor
 from tests.servers.waiting import PATIENCE
 
@@ -71,4 +75,21 @@ async def test_a_task_in_back_off_is_stopped_too() -> None:
     supervisor.keep("part", part)
     async with asyncio.timeout(PATIENCE):
         await failed.wait()
+        await supervisor.stop()
+
+
+async def test_stopping_ends_a_task_that_loses_a_cancellation(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervisor_module, "CANCEL_AGAIN", 0.01)
+    begun = asyncio.Event()
+
+    async def part() -> None:
+        for _ in range(2):
+            begun.set()
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(60)
+
+    supervisor = Supervisor(Log())
+    supervisor.keep("part", part)
+    async with asyncio.timeout(PATIENCE):
+        await begun.wait()
         await supervisor.stop()

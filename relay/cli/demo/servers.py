@@ -83,11 +83,11 @@ class Mailbox:
 
     async def wait_for(self, count: int, seconds: float) -> bool:
         """Return True when `count` mails have arrived, False after `seconds`."""
-        deadline = asyncio.get_running_loop().time() + seconds
-        while len(self.mails) < count:
-            self._arrived.clear()
-            try:
-                await asyncio.wait_for(self._arrived.wait(), deadline - asyncio.get_running_loop().time())
-            except TimeoutError:
-                return False
+        try:
+            async with asyncio.timeout(seconds):
+                while len(self.mails) < count:
+                    self._arrived.clear()
+                    await self._arrived.wait()
+        except TimeoutError:
+            return False
         return True

@@ -1,0 +1,36 @@
+"""Maintenance of the store: it ends when it is cancelled, at whatever moment."""
+
+import asyncio
+from pathlib import Path
+
+from relay.app.maintenance import Maintenance
+from relay.app.observer import Observer
+from relay.config.settings import Settings
+from relay.log import open_log
+from relay.storage.sqlite.store import SqliteStore
+from tests.servers.waiting import PATIENCE
+
+NOW = 1_800_000_000.0
+
+
+async def test_a_cancellation_in_the_moment_in_which_the_store_fails_ends_it(tmp_path: Path) -> None:
+    store = await SqliteStore.open(tmp_path / "relay.db", now=NOW)
+    observer = Observer(open_log(tmp_path / "log", "json", "info"), lambda: NOW, lambda alert: None)
+    rounds = asyncio.Queue[None]()
+    recovered = observer.store_recovered
+
+    def count_round() -> None:
+        recovered()
+        rounds.put_nowait(None)
+
+    observer.store_recovered = count_round  # type: ignore[method-assign]
+    running = asyncio.create_task(Maintenance(Settings, store, observer, lambda: NOW).run())
+    async with asyncio.timeout(PATIENCE):
+        await rounds.get()
+        await asyncio.sleep(0)
+        observer.store_failing.set()
+        await asyncio.sleep(0)
+        running.cancel()
+        await asyncio.wait({running})
+    assert running.cancelled()
+    await store.close()
