@@ -7,12 +7,19 @@ from pathlib import Path
 
 from aiohttp import web
 
+MAX_CONNECTIONS = 50
+"""Connections of one TCP listener, at most. For a new one the oldest is closed."""
+
+STOP_TIME = 5.0
+"""Seconds that requests in progress have when the server stops."""
+
 
 class AdminServer:
     """One application on one address."""
 
     def __init__(self, app: web.Application) -> None:
-        self._runner = web.AppRunner(app, access_log=None, handle_signals=False)
+        self._runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=STOP_TIME)
+        self._listener: asyncio.Server | None = None
 
     async def start_unix(self, path: Path) -> None:
         """Listen on a Unix socket that only this user may open. The socket of a dead process is replaced.
@@ -32,12 +39,33 @@ class AdminServer:
     async def start_tcp(self, hosts: Sequence[str], port: int) -> None:
         """Listen on a port of these hosts."""
         await self._runner.setup()
-        for host in hosts:
-            await web.TCPSite(self._runner, host, port).start()
+        loop = asyncio.get_running_loop()
+        self._listener = await loop.create_server(self._new_connection, hosts, port, reuse_address=True)
 
     async def stop(self) -> None:
-        """Stop listening."""
+        """Stop listening, and end the requests in progress."""
+        if self._listener is not None:
+            self._listener.close()
         await self._runner.cleanup()
+
+    @property
+    def port(self) -> int:
+        """The TCP port in use."""
+        if self._listener is None:
+            raise RuntimeError("the server does not listen on TCP")
+        return int(self._listener.sockets[0].getsockname()[1])
+
+    def _new_connection(self) -> asyncio.BaseProtocol:
+        """Return the protocol of a new connection. Clients that send nothing must not use up the files of mail."""
+        server = self._runner.server
+        assert server is not None
+        connected = [one for one in server.connections if one.transport is not None]
+        if len(connected) >= MAX_CONNECTIONS:
+            oldest, transport = connected[0], connected[0].transport
+            oldest.force_close()
+            if transport is not None:
+                transport.abort()
+        return server()
 
 
 def metrics_application(exposition: Callable[[], bytes]) -> web.Application:

@@ -100,7 +100,8 @@ class WebhookSender:
             return
         self._wake.clear()
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._wake.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._wake.wait()
             await asyncio.sleep(GATHER)
 
     async def round(self) -> float:
