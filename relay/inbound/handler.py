@@ -81,15 +81,15 @@ class InboundHandler:
     async def accept_message(self, transaction: Transaction) -> Reply:
         """Evaluate test copies and process other mail; 250 when all results are durable. Raises StoreError.
 
-        A refusal for one recipient refuses the whole transaction. When the mail is sent again, recorded parts are
-        recognised.
+        A refusal for one recipient refuses the whole transaction, before anything is written.
         """
         returned: list[Recipient] = []
+        copies: dict[str, str] = {}
+        """Queue ids of test mails, by the address to which their copy came."""
         for recipient in transaction.envelope.recipients:
             match address := self._own_address(recipient):
                 case TestCopyAddress(queue_id):
-                    if not await self.copies.take(queue_id, transaction):
-                        return Reply(550, "5.1.1", f"<{recipient.address}> was used: it takes one copy of a test mail")
+                    copies[recipient.address] = queue_id
                 case CcAddress(identity) if queue_id := await self._forwarder_test(transaction.content):
                     await self.copies.take_forwarded(queue_id, identity)
                 case None | ExpiredAddress() | UncertainAddress():
@@ -106,11 +106,18 @@ class InboundHandler:
                 case _:
                     assert_never(address)
 
-        if not returned:
-            return Reply(250, "2.0.0", "Ok: test mail judged")
+        reply = Reply(250, "2.0.0", "Ok: test mail judged")
+        if returned:
+            envelope = replace(transaction.envelope, recipients=tuple(returned))
+            reply = await self._process(replace(transaction, envelope=envelope))
+        if not reply.is_positive:
+            return reply
 
-        envelope = replace(transaction.envelope, recipients=tuple(returned))
-        return await self._process(replace(transaction, envelope=envelope))
+        # At last: a copy that is taken is refused when the mail comes again.
+        for copy, queue_id in copies.items():
+            if not await self.copies.take(queue_id, transaction):
+                return Reply(550, "5.1.1", f"<{copy}> was used: it takes one copy of a test mail")
+        return reply
 
     async def _forwarder_test(self, content: bytes) -> str:
         """Return the queue id of the test of a mailbox's forwarder that this mail is or encloses, "" for other mail."""
@@ -120,15 +127,14 @@ class InboundHandler:
 
     async def _process(self, transaction: Transaction) -> Reply:
         addresses = {canonical(one.address): one.address for one in transaction.envelope.recipients}
-        results = []
-        for address in addresses.values():
-            result = await self.processor.process(transaction.content, address, transaction)
+        answers: list[str] = []
+        for result in await self.processor.process_all(transaction.content, tuple(addresses.values()), transaction):
             if result.refusal is not None:
                 return result.refusal
             forwarded = [f"queued as {event.queue_id}" for event in result.events if event.kind is EventKind.CREATED]
             left = ["unsubscribed" for event in result.events if event.kind is EventKind.UNSUBSCRIBE]
-            results += forwarded or left or [f"{_NAMES[result.kind]} taken"]
-        return Reply(250, "2.0.0", f"Ok: {results[0]}")
+            answers += forwarded or left or [f"{_NAMES[result.kind]} taken"]
+        return Reply(250, "2.0.0", f"Ok: {answers[0]}")
 
     def _own_address(self, recipient: Recipient) -> Destination | None:
         return parse_own_address(

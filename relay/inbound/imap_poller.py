@@ -15,7 +15,7 @@ from relay.inbound.imap_connection import MailboxError
 from relay.inbound.imap_mailbox import Mailbox
 from relay.inbound.imap_marks import Marks
 from relay.inbound.imap_state import MailboxPosition, mailbox_name, read_position, write_position
-from relay.inbound.process import ProcessResult
+from relay.inbound.prepared_mail import ProcessResult
 from relay.log import Emit
 
 IDLE = 60.0

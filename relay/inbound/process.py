@@ -8,9 +8,8 @@ from relay.clock import Clock
 from relay.config.settings import Settings
 from relay.domains.mail_exchanger import MailExchanger
 from relay.dsn.classify import classify_recipient
-from relay.dsn.report import Kind as ReportKind
 from relay.dsn.report import Recipient
-from relay.events.event import Event, Kind
+from relay.events.event import Kind
 from relay.events.ports import Publish
 from relay.inbound.addresses import (
     CcAddress,
@@ -30,27 +29,27 @@ from relay.inbound.correlate import (
 from relay.inbound.forward import ForwardTarget, forward
 from relay.inbound.forward_policy import (
     UNKNOWN,
-    chosen_by_application,
     forward_answer,
     receive_untied,
     refuse_mail_to_return_path,
 )
 from relay.inbound.inbound_mail import READ, InboundMail, parse_mail
 from relay.inbound.ports import ReturnedMailStore
+from relay.inbound.prepared_mail import PreparedMail, ProcessResult, quotas_of
 from relay.inbound.proof import Proof, prove, vouchers_of
-from relay.inbound.quotas import forward_quotas, over_quota, record_quotas
+from relay.inbound.quotas import over_quota
 from relay.inbound.replies import parse_reply
 from relay.inbound.returned_events import event_of, evidence, reply_event, report_event, unsubscribe_event
-from relay.inbound.spam import forged_author, spam_mark
+from relay.inbound.spam import spam_reason
 from relay.inbound.unforwarded_record import NOT_FORWARDED, unforwarded
 from relay.inbound.unsubscribe_request import Answered
 from relay.limits.ports import QuotaStore
+from relay.limits.quota import Quota
 from relay.log import Emit
 from relay.mail.canonical_address import domain_of
 from relay.mail.headers import header_fault
 from relay.mail.reply import Reply
 from relay.mail.transaction import Transaction
-from relay.mailauth.evaluate import Authentication
 from relay.mailauth.sender import authenticate, is_sender_proven
 from relay.queue.bounce_policy import BouncePolicy, event_fields, guidance_text
 from relay.queue.message import NewMessage, ReturnedMail
@@ -60,20 +59,6 @@ from relay.resolver import Lookups
 from relay.rewrite.tokens import Keyring, Token
 from relay.suppression.ports import UnsubscribeStore
 from relay.suppression.unsubscribes import Unsubscribe
-
-
-@dataclass(frozen=True, slots=True)
-class ProcessResult:
-    """Result of processing one mail."""
-
-    kind: ReportKind
-    """`other` is ordinary mail: no bounce, complaint or automatic reply."""
-    joined: bool
-    """Whether it belongs to a message of this relay."""
-    events: tuple[Event, ...] = ()
-    """New events; empty for mail already recorded or unrelated."""
-    refusal: Reply | None = None
-    """The refusal; then nothing was recorded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +94,33 @@ class InboundProcessor:
         Answers are forwarded only with a `transaction`. The same mail is recorded and forwarded only once. Raises
         StoreError if not everything was made durable; the mail must then be processed again.
         """
+        return (await self.process_all(content, [recipient], transaction))[0]
+
+    async def process_all(
+        self, content: bytes, recipients: Sequence[str], transaction: Transaction | None
+    ) -> Sequence[ProcessResult]:
+        """Process a mail to several recipients, for all of them or for none: a refusal is the only result.
+
+        Nothing is written before all recipients are decided about. Else a client that sends the refused mail again
+        would repeat the forwards of the other recipients.
+        """
+        prepared: list[PreparedMail] = []
+        for recipient in recipients:
+            one = await self._prepare(content, recipient, transaction)
+            if isinstance(one, ProcessResult):
+                return [one]
+            prepared.append(one)
+
+        quotas = tuple(dict.fromkeys(quota for one in prepared for quota in one.quotas))
+        spent = await self.quotas.spend(quotas, self.clock()) if quotas else None
+        if spent is not None:
+            return [prepared[0].refused(over_quota(prepared[0].mail, spent))]
+        return [await self._write(one) for one in prepared]
+
+    async def _prepare(
+        self, content: bytes, recipient: str, transaction: Transaction | None
+    ) -> PreparedMail | ProcessResult:
+        """Decide about a mail to one recipient; a result is a refusal, or that there is nothing to do."""
         smtp = self.settings().smtp
         if transaction is None and header_fault(content, smtp.max_header_size, smtp.max_header_fields):
             self.log("inbound.taken", queue_id="", kind="other", to=recipient)
@@ -118,7 +130,7 @@ class InboundProcessor:
         keyring, exchanger_of = self.keyring(), self.exchanger_of
         mail = await parse_mail(settings, keyring, exchanger_of, now, content, recipient, transaction)
         if transaction is not None and isinstance(mail.destination, SrsAddress):
-            return await self._forward_to_origin(mail, mail.destination, transaction)
+            return self._forward_to_origin(mail, mail.destination, transaction)
         if transaction is not None and isinstance(mail.destination, RoleAddress):
             return await self._forward_to_operator(mail, mail.destination, transaction)
 
@@ -128,20 +140,23 @@ class InboundProcessor:
         if transaction is not None and mail.is_answer and not isinstance(mail.destination, UnsubscribeAddress):
             seen = await authenticate(self.resolver(), transaction)
             mail = replace(mail, sender_proven=is_sender_proven(seen, transaction))
-            if reason := self._spam_reason(mail, seen, pairs):
+            if reason := spam_reason(mail, seen, settings.identity_for(_identity_of(mail, pairs))):
                 about, address = pairs[0][0].queue_id if pairs else "", mail.identity or mail.recipient
                 record = unforwarded(transaction, address, "spam", reason, self.new_id(now), now, about)
-                return await self._add(mail, (record,), _identity_of(mail, pairs))
+                return self._prepared(mail, (record,), _identity_of(mail, pairs))
         if transaction is not None and mail.identity and not pairs:
             return await self._receive(mail)
 
-        return await self._record(mail, pairs)
+        found = await self._returned(mail, pairs)
+        if isinstance(found, Reply):
+            return ProcessResult(mail.report.kind, bool(pairs), refusal=found)
+        forwards = [forward for one in found for forward in one.forwards]
+        quotas = self._quotas(mail, forwards, _identity_of(mail, pairs)) if found else ()
+        queue_id = pairs[0][0].queue_id if pairs else ""
+        return PreparedMail(mail, bool(pairs), queue_id, quotas, found)
 
-    async def _record(self, mail: InboundMail, pairs: Sequence[Match], *, counted: bool = False) -> ProcessResult:
-        """Record the mail for each matched recipient, and store the forwards of an answer.
-
-        It is counted in the quotas, unless it was already.
-        """
+    async def _returned(self, mail: InboundMail, pairs: Sequence[Match]) -> tuple[ReturnedMail, ...] | Reply:
+        """Return the events of the matched recipients with the forwards of an answer, or the refusal."""
         now = self.clock()
         proofs = await self._proofs(mail, pairs)
         found = [
@@ -149,49 +164,39 @@ class InboundProcessor:
             for (subject, about), proof in zip(pairs, proofs, strict=True)
         ]
         refusal = next((one for one in found if isinstance(one, Reply)), None)
-        if refusal is not None:
-            return ProcessResult(mail.report.kind, bool(pairs), refusal=refusal)
+        return refusal or tuple(one for one in found if isinstance(one, ReturnedMail))
 
-        returned = [one for one in found if isinstance(one, ReturnedMail)]
-        forwards = [forward for one in returned for forward in one.forwards]
-        over = await self._refuse(mail, forwards, _identity_of(mail, pairs)) if returned and not counted else None
-        if over is not None:
-            return ProcessResult(mail.report.kind, bool(pairs), refusal=over)
-
-        recorded = tuple(await self.returned.record_returned(returned)) if returned else ()
+    async def _write(self, one: PreparedMail) -> ProcessResult:
+        """Make what a mail causes durable: what is recognised when the mail comes again comes first."""
+        recorded = tuple(await self.returned.record_returned(one.returned)) if one.returned else ()
         self.publish(recorded)
-        if forwards:
+        if one.unsubscribes:
+            await self.unsubscribes.add(one.unsubscribes)
+        for message in one.messages:
+            await self.queue.enqueue(message)
+            self.publish(message.events)
+        if one.messages or any(returned.forwards for returned in one.returned):
             self.wake()
 
-        queue_id = pairs[0][0].queue_id if pairs else ""
-        self.log("inbound.taken", queue_id=queue_id, kind=mail.report.kind, to=mail.recipient)
-        return ProcessResult(mail.report.kind, bool(pairs), recorded)
+        kind, recipient = one.mail.report.kind, one.mail.recipient
+        if one.queue_id is not None:
+            self.log("inbound.taken", queue_id=one.queue_id, kind=kind, to=recipient)
+        for message in one.messages:
+            why = message.message.metadata.get(NOT_FORWARDED, "")
+            fields = {NOT_FORWARDED: why} if why else {}
+            self.log("inbound.taken", queue_id=message.message.queue_id, kind=kind, to=recipient, **fields)
+        events = tuple(event for message in one.messages for event in message.events)
+        return ProcessResult(kind, one.joined, (*recorded, *events))
 
-    def _spam_reason(self, mail: InboundMail, seen: Authentication, pairs: Sequence[Match]) -> str:
-        """Return why an answer is spam, "" if it is not or if its identity accepts spam.
+    def _prepared(self, mail: InboundMail, messages: Sequence[NewMessage], identity: str) -> PreparedMail:
+        """Return forwards and records of mail that belongs to no message. `identity` is the one it is for."""
+        quotas = self._quotas(mail, messages, identity)
+        return PreparedMail(mail, joined=False, queue_id=None, quotas=quotas, messages=tuple(messages))
 
-        A mailbox that forwards to a CC tracking address breaks SPF, so only the marks of its filter count there.
-        """
-        identity = self.settings().identity_for(_identity_of(mail, pairs))
-        if identity is not None and identity.forward_spam:
-            return ""
-        return spam_mark(mail.content) or (forged_author(seen) if mail.is_exact else "")
+    def _quotas(self, mail: InboundMail, messages: Sequence[NewMessage], identity: str) -> tuple[Quota, ...]:
+        return quotas_of(self.settings(), self.keyring().keys[0][1], mail, messages, identity)
 
-    async def _refuse(self, mail: InboundMail, messages: Sequence[NewMessage], identity: str) -> Reply | None:
-        """Count the mail in the quotas of its addresses and sender; refuse it when one of them is used up."""
-        if mail.transaction is None:
-            return None
-        settings, key = self.settings(), self.keyring().keys[0][1]
-        forwards = [one for one in messages if NOT_FORWARDED not in one.message.metadata]
-        if forwards:
-            strangers = chosen_by_application(settings, mail, forwards, identity)
-            quotas = forward_quotas(settings, key, mail, identity, strangers)
-        else:
-            quotas = record_quotas(key, mail, identity)
-        spent = await self.quotas.spend(quotas, self.clock()) if quotas else None
-        return over_quota(mail, spent) if spent else None
-
-    async def _receive(self, mail: InboundMail) -> ProcessResult:
+    async def _receive(self, mail: InboundMail) -> PreparedMail | ProcessResult:
         """Forward or record mail to an identity that belongs to no message; fulfil a request to unsubscribe."""
         answer = (
             await asyncio.to_thread(parse_reply, mail.content[:READ], mail.report, Answered())
@@ -204,18 +209,18 @@ class InboundProcessor:
             return ProcessResult(mail.report.kind, joined=False, refusal=received)
         is_kept = any(NOT_FORWARDED in one.message.metadata for one in received)
         if is_kept and (own := await match_own(self.stories, mail.content, mail.report, mail.identity)):
-            self.log("inbound.taken", queue_id=own, kind=mail.report.kind, to=mail.recipient)
-            return ProcessResult(mail.report.kind, joined=True)
-        added = await self._add(mail, received, mail.identity)
+            return PreparedMail(mail, joined=True, queue_id=own)
+
+        prepared = self._prepared(mail, received, mail.identity)
         author = author_of(mail.content, mail.report, mail.identity)
-        if added.refusal is None and answer is not None and answer.request is not None and author:
+        if answer is not None and answer.request is not None and author:
             left = Unsubscribe(author, domain_of(mail.identity), source="reply", created_at=now)
-            await self.unsubscribes.add([left])
-        return added
+            prepared = replace(prepared, unsubscribes=(left,))
+        return prepared
 
     async def _forward_to_operator(
         self, mail: InboundMail, role: RoleAddress, transaction: Transaction
-    ) -> ProcessResult:
+    ) -> PreparedMail | ProcessResult:
         """Forward mail to postmaster@ or abuse@, and record a report. Not filtered: such mail may be about spam."""
         settings, now = self.settings(), self.clock()
         target = ForwardTarget(settings.alerts.mail_to, settings.srs_domain(role.domain, mail.recipient))
@@ -223,31 +228,20 @@ class InboundProcessor:
         forwarded = forward(settings, transaction, mail.recipient, target, self.new_id(now), now, proven=proven)
         if isinstance(forwarded, Reply):
             return ProcessResult(mail.report.kind, joined=False, refusal=forwarded)
-        added = await self._add(mail, (forwarded,), "")
-        if added.refusal is not None or mail.is_answer:
-            return added
+        prepared = self._prepared(mail, (forwarded,), "")
+        if mail.is_answer:
+            return prepared
+
         pairs = await find_matches(self.stories, mail, settings.server.hostname)
-        recorded = (await self._record(mail, pairs, counted=True)).events
-        return replace(added, joined=bool(recorded), events=(*recorded, *added.events))
+        found = await self._returned(mail, pairs)
+        if isinstance(found, Reply):
+            return ProcessResult(mail.report.kind, bool(pairs), refusal=found)
+        queue_id = pairs[0][0].queue_id if pairs else ""
+        return replace(prepared, joined=bool(found), queue_id=queue_id, returned=found)
 
-    async def _add(self, mail: InboundMail, messages: Sequence[NewMessage], identity: str) -> ProcessResult:
-        """Store forwards and records of mail that belongs to no message. `identity` is the one it is for."""
-        over = await self._refuse(mail, messages, identity)
-        if over is not None:
-            return ProcessResult(mail.report.kind, joined=False, refusal=over)
-        for one in messages:
-            await self.queue.enqueue(one)
-            self.publish(one.events)
-            why = one.message.metadata.get(NOT_FORWARDED, "")
-            fields = {NOT_FORWARDED: why} if why else {}
-            self.log("inbound.taken", queue_id=one.message.queue_id, kind=mail.report.kind, to=mail.recipient, **fields)
-        self.wake()
-        events = tuple(event for one in messages for event in one.events)
-        return ProcessResult(mail.report.kind, joined=False, events=events)
-
-    async def _forward_to_origin(
+    def _forward_to_origin(
         self, mail: InboundMail, origin: SrsAddress, transaction: Transaction
-    ) -> ProcessResult:
+    ) -> PreparedMail | ProcessResult:
         """Forward a bounce of forwarded mail to the original sender. Other mail would be anybody's mail to it."""
         if mail.report.kind == "other":
             refusal = Reply(550, "5.7.1", f"<{mail.recipient}> takes bounces only")
@@ -257,7 +251,7 @@ class InboundProcessor:
         forwarded = forward(self.settings(), transaction, mail.recipient, target, self.new_id(now), now)
         if isinstance(forwarded, Reply):
             return ProcessResult(mail.report.kind, joined=False, refusal=forwarded)
-        return await self._add(mail, (forwarded,), "")
+        return self._prepared(mail, (forwarded,), "")
 
     async def _returned_mail(
         self, mail: InboundMail, subject: OriginalRecipient, about: Recipient | None, proof: Proof | None, now: float

@@ -1,9 +1,21 @@
 """Detects spam: mail marked by a spam filter, or with a forged author. Pure."""
 
+from relay.config.senders import Identity
+from relay.inbound.inbound_mail import InboundMail
 from relay.mail.headers import fields, named
 from relay.mailauth.evaluate import Authentication
 
 _MARKS = (b"x-spam-flag", b"x-spam-status")
+
+
+def spam_reason(mail: InboundMail, seen: Authentication, identity: Identity | None) -> str:
+    """Return why an answer is spam, "" if it is not or if its identity accepts spam.
+
+    A mailbox that forwards to a CC tracking address breaks SPF, so only the marks of its filter count there.
+    """
+    if identity is not None and identity.forward_spam:
+        return ""
+    return spam_mark(mail.content) or (forged_author(seen) if mail.is_exact else "")
 
 
 def spam_mark(content: bytes) -> str:

@@ -15,7 +15,7 @@ from relay.inbound.imap_connection import MailboxError
 from relay.inbound.imap_mailbox import HalfMovedError
 from relay.inbound.imap_poller import TRIES, Poller
 from relay.inbound.imap_state import MAX_MISSED, MailboxPosition, mailbox_name, read_position, write_position
-from relay.inbound.process import ProcessResult
+from relay.inbound.prepared_mail import ProcessResult
 
 ACCOUNT = Imap(host="imap.acme.test", username="b", password=SecretStr("x"))
 

@@ -579,6 +579,41 @@ class TestQuotas:
             assert [(await harness.give(REPLY, copy)).code for _ in range(2)] == [250, 550]
 
 
+class TestSeveralRecipients:
+    """A mail to several addresses of the relay is recorded and forwarded for all of them or for none."""
+
+    async def give(self, harness: Harness, *to: str) -> Reply:
+        envelope = Envelope("ben@rcpt.test", tuple(map(Recipient, to)))
+        content = b"From: Eve <eve@other.test>\r\nSubject: Hello\r\nMessage-ID: <h@other.test>\r\n\r\nHello.\r\n"
+        async with DnsServer() as dns:
+            harness.resolver = dns.resolver
+            return await harness.handler.accept_message(Transaction(SESSION, envelope, content))
+
+    @pytest.mark.parametrize("count", [1, 2])
+    async def test_a_refusal_for_one_repeats_no_forward_of_another(self, harness: Harness, count: int) -> None:
+        harness.exchangers["acme.test"] = MailExchanger("own", ("relay.test",))
+        forgotten = reply_address(1, queue_id(NOW, 99))
+        for _ in range(count):
+            assert (await self.give(harness, NEWS, forgotten)).code == 550
+        assert await harness.forwards() == []
+        assert (await self.give(harness, NEWS)).code == 250
+        assert [entry.recipient for _, entry in await harness.forwards()] == ["owner@acme.test"]
+
+    async def test_a_quota_that_is_used_up_uses_none_of_another_recipient(self, harness: Harness) -> None:
+        harness.exchangers["acme.test"] = MailExchanger("own", ("relay.test",))
+        harness.limits = {"replies_hourly": 1}
+        assert (await harness.give(REPLY, reply_address())).code == 250
+        before = len(await harness.forwards())
+        for _ in range(2):
+            assert (await self.give(harness, NEWS, reply_address())).code == 450
+        assert len(await harness.forwards()) == before
+
+    async def test_a_refused_mail_takes_no_copy_of_a_test(self, harness: Harness) -> None:
+        copy = f"{sign_address_token(KEYS, Token(TokenKind.TEST, COPY, 0))}@reply.acme.test"
+        assert (await self.give(harness, copy, reply_address(1, queue_id(NOW, 99)))).code == 550
+        assert (await self.give(harness, copy)).code == 250
+
+
 class TestSenders:
     """Nobody is told of a forward that fails unless SPF or DKIM proves that the reverse-path is the sender's."""
 
