@@ -10,8 +10,11 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from tests.documentation import ROOT, Block, shows, steps_of
+from tests.servers import fork_client
 from tests.servers.actions import Action, Received, Say
 from tests.servers.dns_server import DnsServer
+from tests.servers.fork_client import SERVER
+from tests.servers.forked import fork_server
 from tests.servers.relay_process import free_port
 from tests.servers.sink import Sink
 
@@ -131,18 +134,20 @@ class DocumentedRelay:
         self._zone = folder / "zone"
         self._names = names
         self._servers: list[asyncio.subprocess.Process] = []
-        for name in ("home", "home/conf.d", "etc", "data"):
+        for name in ("home", "home/conf.d", "etc", "data", "bin"):
             (folder / name).mkdir(mode=0o700)
         _check_out(self._home)
+        _install(folder / "bin" / "relay")
         ports = {port: str(free_port()) for port in ("2525", "8025", "8026", "9925")}
         self._places = {"/etc/relay": str(folder / "etc"), "/var/lib/relay": str(folder / "data"), **ports}
         self._places["2527"] = str(mailbox_port)
         self._config = folder / "etc" / "relay.toml"
         self._environment = {
             "HOME": str(self._home),
-            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "PATH": f"{folder / 'bin'}:{Path(sys.executable).parent}:{os.environ['PATH']}",
             "PYTHONPATH": str(ROOT),
             "RELAY_CONFIG": str(self._config),
+            SERVER: fork_server(),
             "RELAY__DELIVERY__PORT": str(mailbox_port),
             "RELAY__DELIVERY__ALLOW_NETWORKS": '["127.0.0.0/8"]',
             "RELAY__RESOLVER__NAMESERVERS": f'["127.0.0.1:{names.port}"]',
@@ -251,6 +256,12 @@ def _check_out(folder: Path) -> None:
     for name in ("Makefile", "pyproject.toml", "setup.py", "README.md", "conf", "relay"):
         (folder / name).symlink_to(ROOT / name)
     (folder / ".venv").symlink_to(sys.prefix)
+
+
+def _install(command: Path) -> None:
+    """Make the command `relay`, which the fork server of this process runs."""
+    command.write_text(f'#!/bin/sh\nexec {sys.executable} -ISE {fork_client.__file__} "$@"\n', encoding="utf-8")
+    command.chmod(0o700)
 
 
 def _replace(text: str, places: dict[str, str]) -> str:

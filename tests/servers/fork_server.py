@@ -1,7 +1,7 @@
 """A process that has imported all of relay, and forks for each command: a start takes milliseconds, not seconds.
 
 Each command is a process with a session, files, environment and exit code of its own, as `python -m relay.cli` is.
-`tests/servers/forked.py` is the client.
+When its client goes, it is killed. `fork_client.py` and `forked.py` are the clients.
 """
 
 import gc
@@ -9,6 +9,7 @@ import json
 import os
 import random
 import selectors
+import signal
 import socket
 import sys
 import time
@@ -37,10 +38,11 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A command that runs: its process, and the connection of its client."""
+    """A command that runs: its process with its descriptor (pidfd), and the connection of its client."""
 
     process: int
-    connection: int
+    descriptor: int
+    client: socket.socket
 
 
 def main(descriptor: str) -> None:
@@ -58,7 +60,6 @@ def main(descriptor: str) -> None:
 
 def serve(listener: socket.socket, selector: selectors.BaseSelector) -> Request | None:
     """Return the request in each fork, and None at the end of standard input."""
-    running: dict[int, Running] = {}
     selector.register(0, selectors.EVENT_READ)
     selector.register(listener, selectors.EVENT_READ)
     while True:
@@ -66,38 +67,54 @@ def serve(listener: socket.socket, selector: selectors.BaseSelector) -> Request 
         if key.fd == 0:
             return None
 
-        if ended := running.pop(key.fd, None):
-            selector.unregister(key.fd)
-            os.close(key.fd)
-            _, status = os.waitpid(ended.process, 0)
-            with socket.socket(fileno=ended.connection) as connection:
-                _send(connection, os.waitstatus_to_exitcode(status))
-            continue
+        if key.fileobj is listener:
+            client, _ = listener.accept()
+            request = receive(client)
+            process = os.fork()
+            if not process:
+                os.setsid()
+                send(client, os.getpid())
+                client.close()
+                for running in {key.data for key in selector.get_map().values() if key.data}:
+                    os.close(running.descriptor)
+                    running.client.close()
+                return request
 
-        request, connection = accept(listener)
-        process = os.fork()
-        if not process:
-            os.setsid()
-            _send(connection, os.getpid())
-            for descriptor, other in running.items():
-                os.close(descriptor)
-                os.close(other.connection)
-            connection.close()
-            return request
-
-        for stream in request.streams:
-            os.close(stream)
-        descriptor = os.pidfd_open(process)
-        running[descriptor] = Running(process, connection.detach())
-        selector.register(descriptor, selectors.EVENT_READ)
+            for stream in request.streams:
+                os.close(stream)
+            started = Running(process, os.pidfd_open(process), client)
+            selector.register(started.descriptor, selectors.EVENT_READ, started)
+            selector.register(client, selectors.EVENT_READ, started)
+        elif key.fileobj is key.data.client:
+            selector.unregister(key.fileobj)
+            with suppress(ProcessLookupError):
+                os.killpg(key.data.process, signal.SIGKILL)
+        else:
+            end(key.data, selector)
 
 
-def accept(listener: socket.socket) -> tuple[Request, socket.socket]:
-    """Return the request of the next client, and its connection."""
-    connection, _ = listener.accept()
-    content, streams, _, _ = socket.recv_fds(connection, MAX_REQUEST, 3)
+def receive(client: socket.socket) -> Request:
+    """Return the request of a client."""
+    content, streams, _, _ = socket.recv_fds(client, MAX_REQUEST, 3)
     arguments, folder, environment = json.loads(content)
-    return Request(arguments, folder, environment, streams), connection
+    return Request(arguments, folder, environment, streams)
+
+
+def send(client: socket.socket, number: int) -> None:
+    """Send a number to a client; it may be gone."""
+    with suppress(OSError):
+        client.send(b"%d" % number)
+
+
+def end(ended: Running, selector: selectors.BaseSelector) -> None:
+    """Send the exit code of a command that ended."""
+    _, status = os.waitpid(ended.process, 0)
+    send(ended.client, os.waitstatus_to_exitcode(status))
+    for descriptor in (ended.descriptor, ended.client):
+        with suppress(KeyError):
+            selector.unregister(descriptor)
+    ended.client.close()
+    os.close(ended.descriptor)
 
 
 def become(request: Request) -> None:
@@ -119,12 +136,6 @@ def become(request: Request) -> None:
     for name, stream in streams.items():
         setattr(sys, name, stream)
         setattr(sys, f"__{name}__", stream)
-
-
-def _send(connection: socket.socket, number: int) -> None:
-    """Send a number; the client may be gone."""
-    with suppress(OSError):
-        connection.send(b"%d" % number)
 
 
 if __name__ == "__main__":

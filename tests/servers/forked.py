@@ -5,19 +5,18 @@ Where the start itself is tested, or variables that only a new program reads, te
 
 import asyncio
 import atexit
-import json
 import os
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import IO
 
 from tests.documentation import ROOT
+from tests.servers.fork_client import request
 
 
 class ForkedProcess:
@@ -61,18 +60,13 @@ class ForkedProcess:
         self.send_signal(signal.SIGKILL)
 
 
-async def start(
-    *arguments: str, stdout: int, stderr: int, stdin: int | None = None, environment: Mapping[str, str] | None = None
-) -> ForkedProcess:
+async def start(*arguments: str, stdout: int, stderr: int, stdin: int | None = None) -> ForkedProcess:
     """Start a command in a session of its own, with these descriptors as its standard streams."""
-    connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with Path(os.devnull).open("rb") as nothing:
+        streams = (nothing.fileno() if stdin is None else stdin, stdout, stderr)
+        connection = request(fork_server(), arguments, os.environ, streams)
+    connection.setblocking(False)
     try:
-        connection.connect(_server())
-        request = json.dumps([arguments, str(Path.cwd()), dict(os.environ if environment is None else environment)])
-        with Path(os.devnull).open("rb") as nothing:
-            streams = [nothing.fileno() if stdin is None else stdin, stdout, stderr]
-            socket.send_fds(connection, [request.encode()], streams)
-        connection.setblocking(False)
         return ForkedProcess(connection, int(await asyncio.get_running_loop().sock_recv(connection, 16)))
     except BaseException:
         connection.close()
@@ -100,11 +94,11 @@ def _content(stream: IO[bytes]) -> str:
 
 
 @cache
-def _server() -> str:
-    """Start the server, which ends with this process; return the address of its socket."""
-    address = f"\0relay-tests-fork-server-{os.getpid()}"
+def fork_server() -> str:
+    """Start the server of this process, which ends with it; return the name of its socket."""
+    name = f"relay-tests-fork-server-{os.getpid()}"
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
-        listener.bind(address)
+        listener.bind(f"\0{name}")
         listener.listen()
         server = subprocess.Popen(
             (sys.executable, "-m", "tests.servers.fork_server", str(listener.fileno())),
@@ -113,4 +107,4 @@ def _server() -> str:
             pass_fds=(listener.fileno(),),
         )
     atexit.register(server.communicate)
-    return address
+    return name
