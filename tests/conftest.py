@@ -7,10 +7,12 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
-from tests.servers.postgres import PostgresServer, drop_schema, fresh_schema
+from relay.storage.postgres.connection import Target
+from relay.storage.postgres.schema import prepare
+from tests.servers.postgres import PostgresServer, delete_rows, drop_schema, fresh_schema
 
-# Hypothesis fails an example that takes 200 ms, which any does on a busy machine.
-settings.register_profile("relay", deadline=None)
+# Hypothesis fails an example that takes 200 ms, which any does on a busy machine. `make fuzz` tries more examples.
+settings.register_profile("relay", deadline=None, max_examples=int(os.environ.get("RELAY_TEST_EXAMPLES", "50")))
 settings.load_profile("relay")
 
 
@@ -41,3 +43,18 @@ def postgres(postgres_server: str) -> Iterator[str]:
     url = fresh_schema(postgres_server)
     yield url
     drop_schema(url)
+
+
+@pytest.fixture(scope="session")
+def _tables(postgres_server: str) -> Iterator[str]:
+    url = fresh_schema(postgres_server)
+    prepare(Target(url))
+    yield url
+    drop_schema(url)
+
+
+@pytest.fixture
+def tables(_tables: str) -> str:
+    """The URL of a schema with the tables of relay, which are empty."""
+    delete_rows(_tables)
+    return _tables

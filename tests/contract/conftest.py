@@ -18,7 +18,7 @@ NOW = 1_800_000_000.0
 @pytest.fixture(params=["sqlite", "postgres"])
 async def opener(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Opener]:
     opened: list[Store] = []
-    url = request.getfixturevalue("postgres") if request.param == "postgres" else ""
+    url = request.getfixturevalue("tables") if request.param == "postgres" else ""
 
     async def open_store(now: float) -> Store:
         opened.append(await open_at(tmp_path, url, now))

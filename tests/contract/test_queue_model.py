@@ -30,7 +30,7 @@ from relay.queue.ports import ClaimLimits, EntryQuery
 from tests.contract.queue_world import LIFETIME, OUTCOMES, Batch, Key, Moment, Node, Tracked, World, live
 from tests.contract.values import accepted
 from tests.servers.audit import audited
-from tests.servers.postgres import drop_schema, fresh_schema
+from tests.servers.postgres import delete_rows
 
 DOMAINS = ("a.test", "b.test", "c.test")
 
@@ -46,13 +46,14 @@ PICK = st.integers(0, 10**6)
 class QueueModel(RuleBasedStateMachine):
     """One node on SQLite, or several on PostgreSQL."""
 
-    server = ""
-    """The URL of a PostgreSQL server; empty for SQLite."""
+    url = ""
+    """The URL of a PostgreSQL database; empty for SQLite."""
     size = 1
 
     def __init__(self) -> None:
         super().__init__()
-        self.url = fresh_schema(self.server) if self.server else ""
+        if self.url:
+            delete_rows(self.url)
         self.runner = asyncio.Runner()
         self.folder = tempfile.TemporaryDirectory()
         self.world = World()
@@ -323,8 +324,6 @@ class QueueModel(RuleBasedStateMachine):
                 self._die(node)
             self.runner.close()
             self.folder.cleanup()
-            if self.url:
-                drop_schema(self.url)
 
     def _drain(self) -> None:
         """Bring all nodes back, deliver the rest, and balance the books."""
@@ -357,10 +356,10 @@ class QueueModel(RuleBasedStateMachine):
 EXAMPLES = int(os.environ.get("RELAY_MODEL_EXAMPLES", "0"))
 
 
-@pytest.mark.parametrize(("kind", "examples", "steps"), [("sqlite", 30, 50), ("postgres", 6, 50)])
+@pytest.mark.parametrize(("kind", "examples", "steps"), [("sqlite", 10, 50), ("postgres", 3, 50)])
 def test_queue_model(kind: str, examples: int, steps: int, request: pytest.FixtureRequest) -> None:
     class Model(QueueModel):
-        server = request.getfixturevalue("postgres_server") if kind == "postgres" else ""
+        url = request.getfixturevalue("tables") if kind == "postgres" else ""
         size = 3 if kind == "postgres" else 1
 
     run_state_machine_as_test(

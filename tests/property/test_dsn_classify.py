@@ -3,7 +3,7 @@
 import time
 from importlib import resources
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.dsn.bounce_rules import load_rules
@@ -31,7 +31,6 @@ WORDS = (
 
 
 @given(st.text(max_size=400), st.none() | st.integers(400, 599), st.sampled_from(["", "rcpt", "mail", "data"]))
-@settings(max_examples=200, deadline=None)
 def test_any_reply(text: str, code: int | None, phase: str) -> None:
     found = classify(RULES, text, code, "", phase)
     assert found.category in CATEGORIES
@@ -39,7 +38,6 @@ def test_any_reply(text: str, code: int | None, phase: str) -> None:
 
 
 @given(st.lists(st.sampled_from(WORDS), max_size=60))
-@settings(max_examples=100, deadline=None)
 def test_any_mixture_of_words(words: list[str]) -> None:
     assert classify(RULES, " ".join(words)).category in CATEGORIES
 

@@ -3,7 +3,7 @@
 import time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.dsn.mime_parts import MAX_PARTS, decode_words, walk
@@ -33,13 +33,11 @@ PIECES = (
 
 
 @given(st.binary(max_size=2000))
-@settings(max_examples=200, deadline=None)
 def test_any_bytes(content: bytes) -> None:
     parse(content)
 
 
 @given(st.lists(st.one_of(st.sampled_from(PIECES), st.binary(max_size=40)), max_size=40))
-@settings(max_examples=400, deadline=None)
 def test_any_mixture_of_what_reports_are_made_of(pieces: list[bytes]) -> None:
     report = parse(b"".join(pieces))
     assert all(one.address for one in report.recipients)

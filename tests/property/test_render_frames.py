@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.render.frames import LENGTH, FrameError, answer_frame, read_answer
@@ -13,7 +13,6 @@ TEXTS = st.text(max_size=50).filter(str.isprintable)
 NOTES = st.dictionaries(TEXTS, st.one_of(TEXTS, st.booleans(), st.integers(0, 10**6), st.lists(TEXTS, max_size=5)))
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.binary(max_size=300), NOTES), max_size=4))
 def test_an_answer_comes_through(renderings: list[tuple[bytes, dict[str, object]]]) -> None:
     rendered = [RenderedContent(content, notes) for content, notes in renderings]
@@ -23,7 +22,6 @@ def test_an_answer_comes_through(renderings: list[tuple[bytes, dict[str, object]
         read_answer(frame[LENGTH:], len(renderings) + 1)
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_octets_are_an_answer_or_a_frame_error(octets: bytes) -> None:
     try:
@@ -38,7 +36,6 @@ JSON = st.recursive(
 )
 
 
-@settings(deadline=None)
 @given(JSON, st.lists(JSON, max_size=2), st.binary(max_size=20), st.integers(0, 3))
 def test_any_head_is_an_answer_or_a_frame_error(notes: object, sizes: list[object], octets: bytes, count: int) -> None:
     head = json.dumps({"notes": notes, "sizes": [len(octets), *sizes], "failed": notes}).encode()

@@ -7,7 +7,7 @@ import time
 from random import Random
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from relay.mail.queue_id import RANDOM_SPACE, queue_id
@@ -57,7 +57,6 @@ def test_nothing_raises_and_nothing_is_lost(content: bytes, eight_bit: bool) -> 
 
 
 @given(HTML, ENCODINGS)
-@settings(max_examples=300)
 def test_undoing_the_splices_gives_back_the_original(html: str, encoding: str) -> None:
     content = encoded(html, encoding)
     result = rewrite(content, TRACKING, RING, QUEUE_ID, 7)
@@ -87,7 +86,6 @@ def link_splices(body: bytes) -> list[Splice]:
 
 
 @given(HTML, ENCODINGS)
-@settings(max_examples=200)
 def test_a_second_pass_changes_nothing(html: str, encoding: str) -> None:
     once = rewrite(encoded(html, encoding), TRACKING, RING, QUEUE_ID, 0)
     again = rewrite(once.content, TRACKING, RING, QUEUE_ID, 1)

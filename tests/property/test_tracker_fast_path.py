@@ -8,7 +8,7 @@ from ipaddress import ip_network
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from relay.events.event import Event
@@ -249,7 +249,6 @@ def conversations(draw: st.DrawFn) -> list[Piece]:
     return [(whole[a:b], draw(st.booleans())) for a, b in zip(starts, [*cuts, len(whole)], strict=True) if a < b]
 
 
-@settings(max_examples=400, deadline=None)
 @given(conversations(), st.sampled_from([(), ("192.0.2.0/24",)]))
 @example([(PLAIN, True)] * 3, ())
 @example([(PLAIN_CLICK, True), (PLAIN, True), (PLAIN_CLICK, True)], ())
@@ -265,14 +264,12 @@ def test_the_fast_path_answers_and_records_as_aiohttp_does(pieces: list[Piece], 
     assert fast == slow
 
 
-@settings(max_examples=400, deadline=None)
 @given(st.one_of(altered(PLAIN), requests()))
 def test_requests_that_differ_in_one_octet_are_answered_alike(octets: bytes) -> None:
     fast, slow = both([(octets, True)])
     assert fast == slow
 
 
-@settings(max_examples=400, deadline=None)
 @given(requests())
 def test_a_body_another_version_or_a_second_request_leaves_the_fast_path(octets: bytes) -> None:
     if parse_fast_request(octets) is None:

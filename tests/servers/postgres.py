@@ -25,6 +25,16 @@ FAST = {
     "log_min_messages": "fatal",
 }
 
+DELETE_ROWS = """
+DO $$ DECLARE found record; BEGIN
+    FOR found IN SELECT relname FROM pg_class WHERE relnamespace = current_schema()::regnamespace
+        AND relkind IN ('r', 'p') AND NOT relispartition AND relname <> 'relay_schema'
+    LOOP EXECUTE format('DELETE FROM %I', found.relname); END LOOP;
+    FOR found IN SELECT relname FROM pg_class WHERE relnamespace = current_schema()::regnamespace AND relkind = 'S'
+    LOOP EXECUTE format('ALTER SEQUENCE %I RESTART', found.relname); END LOOP;
+END $$
+"""
+
 _serial = itertools.count(1)
 
 
@@ -111,3 +121,9 @@ def drop_schema(url: str) -> None:
         row = raw.execute("SELECT current_schema()").fetchone()
         assert row is not None
         raw.execute(f"DROP SCHEMA {row[0]} CASCADE")
+
+
+def delete_rows(url: str) -> None:
+    """Empty the tables of relay in a schema: much faster than to make them anew."""
+    with psycopg.connect(url, autocommit=True) as raw:
+        raw.execute(DELETE_ROWS)
