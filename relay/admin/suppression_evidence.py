@@ -60,21 +60,21 @@ class EvidenceRoutes:
     async def get_replay(self, request: web.Request) -> web.Response:
         """Return what would change in a page of the list."""
         reject_unknown_parameters(request.query, {"after"})
-        judged, after = await self._judged(request.query.get("after", ""))
-        return self._response(judged, after)
+        changes, after = await self._verdicts(request.query.get("after", ""))
+        return self._response(changes, after)
 
     async def post_replay(self, request: web.Request) -> web.Response:
         """Lift and narrow the rows of a page, and return them."""
         given = (await json_body(request)).get("after") or ""
         if not isinstance(given, str):
             raise web.HTTPBadRequest(text='a body {"after": "ADDRESS/DOMAIN"} is needed, {} for the first page')
-        judged, after = await self._judged(given)
-        for row, verdict in judged:
+        changes, after = await self._verdicts(given)
+        for row, verdict in changes:
             # Before the removal: if the store fails in between, the address stays suppressed.
             if verdict.step == "narrow":
                 await self._add_narrowed(replace(row, domain=verdict.scope))
             await self.suppressions.remove([row.address], row.domain)
-        return self._response(judged, after)
+        return self._response(changes, after)
 
     async def _add_narrowed(self, row: Suppression) -> None:
         """Add a row for its narrower scope. One that is there stays, unless the new one ends later."""
@@ -84,21 +84,21 @@ class EvidenceRoutes:
         if kept is not None:
             await self.suppressions.add([kept])
 
-    async def _judged(self, after: str) -> tuple[Sequence[tuple[Suppression, Verdict]], str | None]:
+    async def _verdicts(self, after: str) -> tuple[Sequence[tuple[Suppression, Verdict]], str | None]:
         """Return the rows of a page that change, and the place of the next page."""
         rows = await self.suppressions.find(SuppressionQuery(after=_after(after), limit=PAGE))
-        judged = [(row, await self._judge(row)) for row in rows]
+        changes = [(row, await self._verdict(row)) for row in rows]
         following = f"{rows[-1].address}/{rows[-1].domain}" if len(rows) == PAGE else None
-        return [(row, verdict) for row, verdict in judged if verdict.step != "keep"], following
+        return [(row, verdict) for row, verdict in changes if verdict.step != "keep"], following
 
-    async def _judge(self, row: Suppression) -> Verdict:
+    async def _verdict(self, row: Suppression) -> Verdict:
         stories = await self.stories.stories(MessageQuery(queue_id=row.queue_id, limit=1)) if row.queue_id else ()
         return replay(self.settings(), self.bounce_policy(), row, next(iter(stories), None))
 
-    def _response(self, judged: Sequence[tuple[Suppression, Verdict]], after: str | None) -> web.Response:
+    def _response(self, changes: Sequence[tuple[Suppression, Verdict]], after: str | None) -> web.Response:
         rows: list[JsonObject] = [
             suppression_json(row, self.clock()) | {"step": verdict.step, "why": verdict.why, "scope": verdict.scope}
-            for row, verdict in judged
+            for row, verdict in changes
         ]
         return web.json_response({"replayed": rows, "after": after})
 

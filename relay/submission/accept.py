@@ -70,11 +70,11 @@ class SubmissionHandler:
     async def accept_message(self, transaction: Transaction) -> Reply:
         """Queue the message; 250 when it is durable, else the refusal. Raises StoreError when it cannot be stored."""
         settings, now = self.settings(), self.clock()
-        judged = await _judge_off_loop(settings, transaction, now)
-        if isinstance(judged, Reply):
-            return judged
+        decided = await _decide_off_loop(settings, transaction, now)
+        if isinstance(decided, Reply):
+            return decided
 
-        facts, decision = judged
+        facts, decision = decided
         transaction = with_copies(transaction, facts.instructions.copies)
         refused = refuse_unverified(settings, facts, self.is_proven) or refuse_paused(self._pause(facts, decision))
         if refused is not None:
@@ -166,17 +166,17 @@ def refuse_paused(pause: Pause | None) -> Reply | None:
     return Reply(451, "4.7.1", f"{what}; an operator must resume it: relay identity resume {pause.identity}")
 
 
-async def _judge_off_loop(
+async def _decide_off_loop(
     settings: Settings, transaction: Transaction, now: float
 ) -> tuple[MessageFacts, Acceptance] | Reply:
-    """Judge the message; in a thread if its header is large, because reading it would delay other clients."""
+    """Decide about the message; in a thread if its header is large, because reading it would delay other clients."""
     content = transaction.content
     if body_start(content, 0, min(len(content), LARGE_HEADER + 1)) <= LARGE_HEADER:
-        return _judge(settings, transaction, now)
-    return await asyncio.to_thread(_judge, settings, transaction, now)
+        return _decide(settings, transaction, now)
+    return await asyncio.to_thread(_decide, settings, transaction, now)
 
 
-def _judge(settings: Settings, transaction: Transaction, now: float) -> tuple[MessageFacts, Acceptance] | Reply:
+def _decide(settings: Settings, transaction: Transaction, now: float) -> tuple[MessageFacts, Acceptance] | Reply:
     """Return the facts of the message and the decisions about it, or its refusal."""
     session, envelope, content = transaction.session, transaction.envelope, transaction.content
     rules = dialect_rules(settings, session.credential)

@@ -47,12 +47,12 @@ async def try_forwarder(tools: Tools, identity: str) -> Result:
         text = f"mail to {identity} comes to this relay, the MX of {domain_of(identity)}: it needs no forwarder"
         return Result("cc", "passed", (Remark("ok", text),))
 
-    home = settings.domain_for(identity).reply_domain
-    if not (home and settings.takes_inbound):
+    domain = settings.domain_for(identity).reply_domain
+    if not (domain and settings.takes_inbound):
         fix = f'set reply_domain under [domains."{domain_of(identity)}"] and add a [[listener]] of kind "inbound"'
         return _unset(f"{identity} has no CC tracking address", fix)
-    where = cc_address(tools.keyring(), identity, home)
-    if (lost := _lost(home, await tools.exchangers.ask(home), settings.server.hostname)) is not None:
+    where = cc_address(tools.keyring(), identity, domain)
+    if (lost := _lost(domain, await tools.exchangers.ask(domain), settings.server.hostname)) is not None:
         return Result("cc", "failed", (lost,))
     if not exchanger.hosts:
         what = exchanger.why or f"{domain_of(identity)} has no mail exchanger"
@@ -97,15 +97,15 @@ def _judged(identity: str, where: str, hosts: str, queue_id: str, seen: _Seen) -
     return Result("cc", "failed", (Remark("warning", text, fix),), queue_id)
 
 
-def _lost(home: str, exchanger: MailExchanger, hostname: str) -> Remark | None:
+def _lost(domain: str, exchanger: MailExchanger, hostname: str) -> Remark | None:
     """Return the remark on a reply domain whose mail does not come to this relay, None if it does or if DNS is away."""
     if exchanger.leads_here or exchanger.kind == "unknown":
         return None
     why = exchanger.why or f"its MX is {', '.join(exchanger.hosts)}"
     return Remark(
         "wrong",
-        f"mail to the CC tracking address at {home} does not come here: {why}",
-        f"publish MX 10 {hostname} for {home}",
+        f"mail to the CC tracking address at {domain} does not come here: {why}",
+        f"publish MX 10 {hostname} for {domain}",
     )
 
 

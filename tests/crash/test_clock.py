@@ -134,7 +134,7 @@ async def test_a_clock_that_was_set_while_the_relay_was_down_gives_mail_one_more
 
 
 @pytest.mark.slow
-async def test_after_72_hours_of_deferral_the_sender_is_told(tmp_path: Path) -> None:
+async def test_after_72_hours_of_deferral_the_sender_is_notified(tmp_path: Path) -> None:
     """By the default schedule, from attempt to attempt."""
     async with NeverNow(extensions=("PIPELINING",)) as sink:
         relay = RelayProcess(tmp_path, sink.port)

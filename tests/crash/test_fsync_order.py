@@ -53,7 +53,7 @@ def story(trace: str, number: int) -> list[str]:
     return seen
 
 
-async def test_nobody_is_told_250_before_the_log_is_on_disk(tmp_path: Path) -> None:
+async def test_nobody_gets_250_before_the_log_is_on_disk(tmp_path: Path) -> None:
     if shutil.which("strace") is None:
         pytest.skip("needs strace")
     async with RelayProcess(tmp_path, free_port()) as relay:

@@ -142,7 +142,7 @@ def answer(text: str, *, author: str = "Ben <ben@rcpt.test>", more: str = "", na
     return f"From: {author}\nTo: {RITA}\nSubject: Re: Offer\nMessage-ID: <{name}@rcpt.test>\n{more}\n{text}\n"
 
 
-async def test_an_answer_to_the_address_of_an_identity_is_joined_and_comes_home(world: World) -> None:
+async def test_an_answer_to_the_address_of_an_identity_is_joined_and_forwarded(world: World) -> None:
     sent = await world.relay.send()
     (offer,) = await world.ben.received(1)
     assert b"Reply-To" not in offer.content
@@ -159,7 +159,7 @@ async def test_an_answer_to_the_address_of_an_identity_is_joined_and_comes_home(
     assert [(one["event"], one["recipient"]) for one in replies] == [("reply", "ben@rcpt.test")] * 2
 
 
-async def test_new_mail_to_an_identity_comes_home_and_an_application_can_write_to_it(world: World) -> None:
+async def test_new_mail_to_an_identity_is_forwarded_and_an_application_can_write_to_it(world: World) -> None:
     fresh = answer("Hello, do you sell tea?", author="eve@rcpt.test")
     code, text = await world.relay.give(RITA, fresh)
     assert (code, text.split()[:3]) == (250, ["2.0.0", "Ok:", "queued"])
@@ -172,7 +172,7 @@ async def test_new_mail_to_an_identity_comes_home_and_an_application_can_write_t
     assert len(world.owner.messages) == 2
 
 
-async def test_generated_mail_that_answers_nothing_comes_home(world: World) -> None:
+async def test_generated_mail_that_answers_nothing_is_forwarded(world: World) -> None:
     await world.relay.send()
     generated = "Auto-Submitted: auto-generated\n"
     for number, author in enumerate(("bank@rcpt.test", "ben@rcpt.test"), 1):
@@ -185,7 +185,7 @@ async def test_generated_mail_that_answers_nothing_comes_home(world: World) -> N
     assert len(world.owner.messages) == 2
 
 
-async def test_the_code_to_an_identity_at_this_relay_comes_home(world: World) -> None:
+async def test_the_code_to_an_identity_at_this_relay_is_forwarded(world: World) -> None:
     code, text = await world.relay.ran("identity", "verify", RITA)
     assert code == 75, text
     (home,) = await world.owner.received(1)
@@ -303,7 +303,7 @@ async def test_the_cc_address_needs_no_in_reply_to(world: World) -> None:
     assert len(world.owner.messages) == 1
 
 
-async def test_forward_to_alone_brings_answers_home_by_a_signed_reply_to(tmp_path: Path) -> None:
+async def test_forward_to_alone_forwards_answers_by_a_signed_reply_to(tmp_path: Path) -> None:
     async with World(tmp_path, CONFIG.replace("reply_tracking = false\n", "")) as world:
         sent = await world.relay.send()
         (offer,) = await world.ben.received(1)
@@ -345,7 +345,7 @@ async def test_the_test_of_an_identity_has_an_answer_come_back_by_the_mx(world: 
     assert "answers to ann@away.test go to mx.home.test, the MX of away.test" in text
 
 
-async def test_lost_answers_are_told_wherever_an_identity_is_set_up(world: World) -> None:
+async def test_lost_answers_are_reported_wherever_an_identity_is_set_up(world: World) -> None:
     code, text = await world.relay.ran("config", "check")
     assert code == 78, text
     assert 'identities."ann@away.test": forward_to gets no answers' in text

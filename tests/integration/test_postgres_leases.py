@@ -62,7 +62,7 @@ async def test_the_work_of_a_dead_node_is_taken_over_and_its_late_word_changes_n
     assert [event.kind for event in stories[0].events] == [Kind.CREATED, Kind.DELIVERED]
 
 
-async def test_each_node_that_is_gone_is_told_with_the_entries_of_its_own(cluster: Cluster) -> None:
+async def test_each_node_that_is_gone_is_reported_with_the_entries_of_its_own(cluster: Cluster) -> None:
     """One heartbeat of the last node finds the other three gone: they held two entries, one and none."""
     nodes = [await cluster.node(name) for name in ("first", "second", "third")]
     last = await cluster.node("last")
@@ -98,7 +98,7 @@ async def test_a_node_without_a_good_lease_claims_nothing_and_comes_back_by_itse
     assert written.entries == ()
 
 
-async def test_a_lease_that_ran_out_unnoticed_is_replaced_and_told(cluster: Cluster) -> None:
+async def test_a_lease_that_ran_out_unnoticed_is_replaced_and_reported(cluster: Cluster) -> None:
     store = await cluster.node("first")
     await store.queue.enqueue(accepted("A"))
     (claimed,) = await store.queue.claim(NOW, ROOMY)

@@ -224,7 +224,7 @@ async def test_a_newer_schema_is_refused(cluster: Cluster) -> None:
         await cluster.node("first")
 
 
-async def test_a_server_that_is_not_there_is_told_without_the_password(tmp_path: Path) -> None:
+async def test_a_server_that_is_not_there_is_reported_without_the_password(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match=r"^PostgreSQL: connection .*failed") as refused:
         await PostgresStore.open(f"postgresql://u:hunter2@/d?host={tmp_path}", tmp_path, now=NOW, password="hunter3")
     assert "hunter" not in str(refused.value)

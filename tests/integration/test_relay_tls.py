@@ -66,7 +66,7 @@ async def test_a_listener_with_certificate_and_key_in_one_file(tmp_path: Path, t
         assert story["recipients"][0]["status"] == "delivered"
 
 
-async def test_a_certificate_without_a_key_is_told_at_start(tmp_path: Path) -> None:
+async def test_a_certificate_without_a_key_is_reported_at_start(tmp_path: Path) -> None:
     pem = tmp_path / "mail.pem"
     trustme.CA().issue_cert("localhost").cert_chain_pems[0].write_to_path(str(pem))
     relay = RelayProcess(tmp_path, 9, listener("starttls", free_port(), pem))

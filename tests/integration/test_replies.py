@@ -144,7 +144,7 @@ def reply_of_ben(key: SigningKey, to: str, text: str = "Thanks, I take two.") ->
     return sign(content, (key,), 1_700_000_000) + content
 
 
-async def test_a_reply_comes_home_with_its_signature_intact_and_once(world: World, ben_key: SigningKey) -> None:
+async def test_a_reply_is_forwarded_once_with_its_signature_intact(world: World, ben_key: SigningKey) -> None:
     queue_id, _, address = await world.sent()
     reply = reply_of_ben(ben_key, address)
     assert await world.relay.give(address, reply) == (
@@ -208,7 +208,7 @@ async def test_bounces_of_a_forward_go_back_to_who_replied(world: World, ben_key
     assert back.content.endswith(bounce)
 
 
-async def test_a_forward_that_is_refused_is_told_to_who_replied(world: World, ben_key: SigningKey) -> None:
+async def test_a_refused_forward_is_reported_to_its_sender(world: World, ben_key: SigningKey) -> None:
     _, _, address = await world.sent()
     world.owner.always("RCPT", Say("550 5.1.1 no such user"))
     await world.relay.give(address, reply_of_ben(ben_key, address))
@@ -261,7 +261,7 @@ async def test_a_copy_is_untracked_one_a_message_and_outside_the_limits(tmp_path
         assert (usage["address"], usage["used_day"]) == ("news@acme.test", 2)
 
 
-async def test_the_failure_of_a_copy_tells_nobody(tmp_path: Path) -> None:
+async def test_the_failure_of_a_copy_notifies_nobody(tmp_path: Path) -> None:
     async with World(tmp_path, 'bcc = ["archive@acme.test"]') as world:
         world.owner.once("RCPT", Say("550 5.1.1 no such user"))
         queue_id = await world.relay.send()

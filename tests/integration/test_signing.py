@@ -95,7 +95,7 @@ async def test_of_nodes_that_share_a_store_one_looks_and_all_sign_alike(tmp_path
         assert sum(name == "s2._domainkey.acme.test." for name, kind in dns.questions if kind == "TXT") == 1
 
 
-async def test_a_store_that_is_away_changes_nothing_and_is_told_later(tmp_path: Path, store: SqliteStore) -> None:
+async def test_a_store_that_is_away_changes_nothing_and_is_reported_later(tmp_path: Path, store: SqliteStore) -> None:
     line = made(tmp_path, "s1")
     async with DnsServer(ZONE + line) as dns:
         told = settings(tmp_path, dns)
@@ -112,7 +112,7 @@ async def test_a_store_that_is_away_changes_nothing_and_is_told_later(tmp_path: 
         assert node.watch.watched()[0].health == "passing"
 
 
-async def test_the_operator_is_told_of_a_domain_that_fails_after_it_passed(tmp_path: Path, store: SqliteStore) -> None:
+async def test_the_operator_is_alerted_of_a_domain_that_fails_after_passing(tmp_path: Path, store: SqliteStore) -> None:
     line = made(tmp_path, "s1")
     clock = [NOW]
     async with DnsServer(ZONE) as dns:

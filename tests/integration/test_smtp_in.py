@@ -197,7 +197,7 @@ async def test_the_handler_refuses_at_each_step(side: Side) -> None:
     assert refused == ["530", "550", "451"]
 
 
-async def test_an_exception_is_a_temporary_failure_that_tells_nothing(side: Side) -> None:
+async def test_an_exception_is_a_temporary_failure_that_shows_nothing(side: Side) -> None:
     side.handler.raises = RuntimeError("database is locked")
     client = await side.in_data()
     client.send(b"x\r\n.\r\n")

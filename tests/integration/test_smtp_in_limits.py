@@ -53,7 +53,7 @@ async def test_connections_of_a_client_and_of_all_are_limited(tmp_path: Path) ->
     assert len(resources.connections) == 0
 
 
-async def test_an_idle_client_is_told_and_cut_off(tmp_path: Path) -> None:
+async def test_an_idle_client_gets_a_reply_and_is_closed(tmp_path: Path) -> None:
     async with serving(tmp_path, smtp={"idle_timeout": "300s", "data_timeout": "60s"}) as side:
         idle, busy = await side.greeted(), await side.greeted()
         side.time.now += 200

@@ -49,7 +49,7 @@ def test_what_came_twice_belongs_to_the_kill_that_had_it_in_hand() -> None:
     assert (verdict.duplicates, verdict.unexplained, verdict.takeover_seconds) == (1, [], [12.0])
 
 
-def test_what_came_twice_without_a_reason_is_told() -> None:
+def test_what_came_twice_without_a_reason_is_reported() -> None:
     kills = [Kill(0, 5.0, frozenset())]
     verdict = told(note("A", 4.9), note("A", 17), kills=kills)
     assert (verdict.unexplained, verdict.holds) == ([("A", "u@rcpt.test")], False)

@@ -111,7 +111,7 @@ def test_a_note_in_another_form_is_none(record: bytes) -> None:
     assert list(read_records(slot.ljust(SLOT, b"\0") + encode_record(taken()))) == [taken()]
 
 
-def test_a_file_that_cannot_be_made_is_told_and_mail_goes_on(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_made_is_reported_and_mail_goes_on(tmp_path: Path) -> None:
     told: list[OSError] = []
     journal, noted = DeliveryJournalFile.open(tmp_path / "nowhere" / "journal", told.append)
     journal.record(taken())
@@ -122,7 +122,7 @@ def test_a_file_that_cannot_be_made_is_told_and_mail_goes_on(tmp_path: Path) -> 
     assert [type(error) for error in told] == [FileNotFoundError]
 
 
-def test_a_write_that_fails_is_told_once(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_write_that_fails_is_reported_once(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[OSError] = []
     path.touch()
     descriptor = os.open(path, os.O_RDONLY)

@@ -66,7 +66,7 @@ def test_a_key_that_waits_to_be_confirmed_is_looked_at_soon_however_old_the_doma
     assert look(both, {KEY: "ok"}, late, "s1").next_check_at == late + 86400
 
 
-def test_a_first_look_tells_how_the_domain_stands_and_no_more() -> None:
+def test_a_first_check_reports_how_the_domain_stands_and_no_more() -> None:
     after = look(fresh(), {MX: "wrong", KEY: "warning"}, NOW)
     assert (after.health, after.health_since) == ("failing", NOW)
     told = changes(fresh(), after, [found(MX, "wrong", "has no MX record"), found(KEY, "warning")])
@@ -113,7 +113,7 @@ def test_a_key_that_does_not_sign_yet_fails_nobody() -> None:
     assert look(both, {KEY: "wrong"}, NOW + 2).health == "failing"
 
 
-def test_a_rotation_is_told_as_a_change() -> None:
+def test_a_rotation_is_reported_as_a_change() -> None:
     signing = look(fresh(OLD), {KEY: "ok"}, NOW, "s1")
     both = set_up(signing, ConfiguredDomain("acme.test", "b", (OLD, NEW)), NOW + 1)
     first = look(both, {KEY: "ok"}, NOW + 2, "s1 s2")

@@ -100,7 +100,7 @@ def test_named_waits(text: str, seconds: float | None) -> None:
     assert classify(RULES, text).wait == seconds
 
 
-def test_a_classification_tells_what_follows() -> None:
+def test_a_classification_says_what_follows() -> None:
     about = classify(RULES, "550 5.1.1 user unknown").about
     assert (about.on_temporary, about.on_permanent, about.suppression, about.lane) == ("retry", "bounce", "now", "none")
     assert about.guidance
@@ -153,7 +153,7 @@ def test_faults_in_rules_are_named(text: str, fault: str) -> None:
     assert fault in str(raised.value)
 
 
-def test_all_faults_are_told_at_once() -> None:
+def test_all_faults_are_reported_at_once() -> None:
     with pytest.raises(RulesError) as raised:
         load_rules(RULE + RULE.replace('"a"', '"b"'))
     assert len(str(raised.value).splitlines()) == 2

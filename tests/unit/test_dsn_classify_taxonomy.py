@@ -10,7 +10,7 @@ def test_there_are_twenty_six() -> None:
 
 
 @pytest.mark.parametrize("category", CATEGORIES.values(), ids=lambda category: category.name)
-def test_each_tells_people_what_it_is_and_what_to_do(category: Category) -> None:
+def test_each_explains_what_it_is_and_what_to_do(category: Category) -> None:
     assert category.title
     assert category.guidance
     assert all(line.endswith(".") for line in category.guidance)

@@ -192,7 +192,7 @@ def test_next_to_nothing_is_other(content: bytes) -> None:
     assert parse(content).kind == "other"
 
 
-def test_a_charset_nobody_knows_is_read_all_the_same() -> None:
+def test_an_unknown_charset_is_read_all_the_same() -> None:
     text = f"{HEADER}Content-Type: text/plain; charset=rot13\n\n<a@b.example>:\n550 5.1.1 unknown user\n"
     assert only(text.encode()).status == "5.1.1"
 

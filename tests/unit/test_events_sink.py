@@ -200,7 +200,7 @@ async def test_above_the_limit_events_pass_a_slow_store_by_the_spool(tmp_path: P
     assert watched.sink.lost == 0
 
 
-async def test_when_neither_takes_them_memory_stays_bounded_and_the_loss_is_told_once(tmp_path: Path) -> None:
+async def test_when_neither_takes_them_memory_stays_bounded_and_the_loss_is_reported_once(tmp_path: Path) -> None:
     store = Store()
     store.down = True
     async with running(tmp_path, store, limit=200, batch=50, spool=Spool(tmp_path, total_bytes=0)) as watched:
@@ -230,7 +230,7 @@ async def test_an_event_to_keep_is_on_disk_when_that_returns_though_the_store_ha
     assert by_number(store.events) == [event(1), event(2)]
 
 
-async def test_an_event_to_keep_waits_in_memory_when_the_spool_refuses_and_that_is_told(tmp_path: Path) -> None:
+async def test_an_event_to_keep_waits_in_memory_when_the_spool_refuses_and_that_is_reported(tmp_path: Path) -> None:
     store = Store()
     async with running(tmp_path, store, spool=Spool(tmp_path, total_bytes=0)) as watched:
         assert not await watched.sink.keep(event(1))
@@ -277,7 +277,7 @@ async def test_closing_does_not_wait_for_a_store_that_hangs(tmp_path: Path, monk
     assert found == EVENTS
 
 
-async def test_damage_in_the_spool_is_told_and_the_rest_arrives(tmp_path: Path) -> None:
+async def test_damage_in_the_spool_is_reported_and_the_rest_arrives(tmp_path: Path) -> None:
     spool = Spool(tmp_path)
     spool.append([event(1)])
     path = spool.oldest()
@@ -311,7 +311,7 @@ async def test_a_damaged_file_is_kept_and_the_files_behind_it_are_read(tmp_path:
     assert (tmp_path / "0000000000002-damaged.jsonl.damaged").read_bytes() == b"of an earlier day"
 
 
-async def test_names_that_are_no_files_are_left_alone_and_told_once(tmp_path: Path) -> None:
+async def test_names_that_are_no_files_are_left_alone_and_reported_once(tmp_path: Path) -> None:
     (tmp_path / "1.jsonl").mkdir()
     (tmp_path / "2.jsonl").symlink_to("/nonexistent")
     (tmp_path / "3.jsonl.open").symlink_to("/nonexistent")

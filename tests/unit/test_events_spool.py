@@ -66,7 +66,7 @@ def test_events_appended_while_a_file_is_read_are_not_lost(tmp_path: Path) -> No
     assert drained(spool) == [event(2)]
 
 
-def test_a_crash_leaves_an_open_file_and_a_torn_line_that_is_told(tmp_path: Path) -> None:
+def test_a_crash_leaves_an_open_file_and_a_torn_line_that_is_reported(tmp_path: Path) -> None:
     crashed = Spool(tmp_path)
     crashed.append([event(1), event(2)])
     (left,) = tmp_path.glob("*.open")

@@ -169,7 +169,7 @@ def _delivered(message: str, *recipients: str) -> tuple[Entry, ...]:
 
 
 class TestReplies:
-    async def test_a_reply_is_an_event_and_goes_home_as_it_came(self, harness: Harness) -> None:
+    async def test_a_reply_is_an_event_and_is_forwarded_as_it_came(self, harness: Harness) -> None:
         assert (await harness.give(REPLY)).code == 250
         (event,) = await harness.events()
         assert (event.kind, event.number, event.address) == (Kind.REPLY, 1, "ben@rcpt.test")
@@ -187,7 +187,7 @@ class TestReplies:
         assert harness.wakes == 1
         assert [one.kind for one in harness.published] == [Kind.REPLY, Kind.CREATED, Kind.CREATED]
 
-    async def test_offered_twice_it_goes_home_once(self, harness: Harness) -> None:
+    async def test_offered_twice_it_is_forwarded_once(self, harness: Harness) -> None:
         await harness.give(REPLY)
         harness.now += 60
         assert (await harness.give(REPLY)).code == 250
@@ -219,7 +219,7 @@ class TestReplies:
             (["a@acme.test", "b@acme.test"], ("sales@acme.test",), ["a@acme.test", "b@acme.test"]),
         ],
     )
-    async def test_where_home_is(
+    async def test_where_a_reply_is_forwarded_to(
         self, harness: Harness, forward_to: list[str], reply_to: tuple[str, ...], goes_to: list[str]
     ) -> None:
         harness.identity = {"forward_to": forward_to}
@@ -230,7 +230,7 @@ class TestReplies:
         await harness.give(REPLY, reply_address(0, other))
         assert [entry.recipient for _, entry in await harness.forwards()] == goes_to
 
-    async def test_what_was_asked_about_delivery_holds_for_home_only(self, harness: Harness) -> None:
+    async def test_what_was_asked_about_delivery_holds_for_the_forward_target_only(self, harness: Harness) -> None:
         await harness.give(REPLY, notify=("SUCCESS",), orcpt="rfc822;x@y.test")
         (_, home), (_, copy) = await harness.forwards()
         assert (home.notify, home.orcpt) == (("SUCCESS",), "rfc822;x@y.test")
@@ -332,7 +332,7 @@ class TestUnsubscribes:
         assert await harness.unsubscribed() == ["ben@rcpt.test"]
         assert await harness.forwards() == []
 
-    async def test_nobody_is_told_that_it_worked_for_what_is_forgotten(self, harness: Harness) -> None:
+    async def test_no_success_is_reported_for_a_forgotten_message(self, harness: Harness) -> None:
         asking = b"From: ben@rcpt.test\r\nSubject: unsubscribe\r\nMessage-ID: <u@rcpt.test>\r\n\r\n"
         reply = await harness.give(asking, reply_address(0, queue_id(NOW, 99)))
         assert (reply.code, reply.status) == (550, "5.1.1")

@@ -90,7 +90,7 @@ def test_the_last_of_two_counts() -> None:
     assert read("X-Relay-Campaign: one", "X-Relay-Campaign: two").campaign == "two"
 
 
-def test_unknown_fields_are_told() -> None:
+def test_unknown_fields_are_reported() -> None:
     found = read("X-Relay-Colour: red", "X-Relay-Meta-: x", "X-Relay-: y").ignored
     assert [str(one) for one in found] == [
         "x-relay-colour: unknown field",

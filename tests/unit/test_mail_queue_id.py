@@ -18,7 +18,7 @@ def test_an_id_has_the_time_of_arrival() -> None:
         assert abs(time_of(queue_id(now, 7)) - now) < 0.002
 
 
-def test_an_id_is_told_by_its_form() -> None:
+def test_an_id_is_recognised_by_its_form() -> None:
     one = queue_id(1_790_000_000.0, 12345)
     assert is_queue_id(one)
     assert len(one) == LENGTH

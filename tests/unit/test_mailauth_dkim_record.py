@@ -34,7 +34,7 @@ def test_other_keys_are_not_the_same() -> None:
     assert not same_key("v=DKIM1; p=", "v=DKIM1; p=")
 
 
-def test_a_revoked_key_is_told() -> None:
+def test_a_revoked_key_is_reported() -> None:
     assert parse_published_key("v=DKIM1; p=").revoked
 
 

@@ -67,7 +67,7 @@ def test_alignment(name: str, alignment: Alignment, result: bool) -> None:
     assert aligned(name, "acme.test", alignment) is result
 
 
-def test_owners_below_a_public_suffix_are_told_apart() -> None:
+def test_owners_below_a_public_suffix_are_distinguished() -> None:
     assert not aligned("other.co.uk", "acme.co.uk", "relaxed")
     assert aligned("mail.acme.co.uk", "acme.co.uk", "relaxed")
 
@@ -105,6 +105,6 @@ async def test_two_records_are_as_good_as_none() -> None:
     assert "2 DMARC records" in found.why
 
 
-async def test_absence_and_silence_are_told_apart() -> None:
+async def test_absence_and_silence_are_distinguished() -> None:
     assert isinstance(await discovered("acme.test", "acme.test. A 192.0.2.1"), NoPolicy)
     assert isinstance(await discovered("acme.test", "", {"acme.test": "SERVFAIL"}), TemporaryFailure)

@@ -59,7 +59,7 @@ async def test_dkim_alone_carries_dmarc_after_forwarding() -> None:
     assert (found.spf.result, found.dmarc.result) == ("fail", "pass")
 
 
-async def test_a_changed_body_and_a_changed_header_are_told_apart() -> None:
+async def test_a_changed_body_and_a_changed_header_are_distinguished() -> None:
     body = await judged(SIGNED.replace(b"Text.", b"Texts."), f"{POLICY}\n{PUBLISHED}")
     head = await judged(SIGNED.replace(b"Hello", b"Hallo"), f"{POLICY}\n{PUBLISHED}")
     assert [one.result for one in (*body.signatures, *head.signatures)] == ["fail", "fail"]

@@ -172,7 +172,7 @@ class TestMayRelay:
         assert str(refuse_relaying(settings(), unknown)).startswith("550 5.7.1 ")
         assert refuse_relaying(settings(credentials=CREDENTIALS), replace(unknown, credential="app1")) is None
 
-    def test_with_credentials_around_others_are_told_to_log_in(self) -> None:
+    def test_with_credentials_around_others_have_to_log_in(self) -> None:
         assert str(refuse_relaying(settings(credentials=CREDENTIALS), session("192.0.2.1"))).startswith("530 5.7.0")
 
     def test_who_logged_in_may(self) -> None:

@@ -183,7 +183,7 @@ def test_anything_can_be_rendered(content: bytes) -> None:
 class TestAuthorName:
     NAMED = under(PLAIN.policy, author_name="Acme Billing (Acme Ltd)")
 
-    def test_the_name_of_the_identity_is_put_in_signed_and_told(self, signing: SigningKey) -> None:
+    def test_the_name_of_the_identity_is_put_in_signed_and_reported(self, signing: SigningKey) -> None:
         keys = replace(KEYS, dkim={"acme.test": (signing,)})
         (rendering,) = render(under(self.NAMED.policy, tracking=TRACKING), [0], keys, eight_bit=True)
         assert b'\r\nFrom: "Acme Billing (Acme Ltd)" <a@acme.test>\r\n' in rendering.content

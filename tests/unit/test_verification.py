@@ -213,7 +213,7 @@ class TestReceiving:
         assert len(side.sent) == 5
         assert {one.state for one in await side.table.find(JANE)} == {"passed"}
 
-    async def test_what_the_relay_itself_refuses_is_told(self, side: VerificationSide) -> None:
+    async def test_what_the_relay_itself_refuses_is_reported(self, side: VerificationSide) -> None:
         side.reply = Reply(451, "4.7.1", "Sending limit is used up")
         form = await side.verifier.run(JANE, "sending")
         assert (form["state"], "451 4.7.1 Sending limit is used up" in str(form["remarks"])) == ("failed", True)

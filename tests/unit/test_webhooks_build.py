@@ -112,7 +112,9 @@ def test_any_reply_is_read(text: str) -> None:
         ("", "5.0.0", (0, "5.0.0", "")),
     ],
 )
-def test_code_status_and_text_of_a_reply_are_told_apart(text: str, status: str, expected: tuple[int, str, str]) -> None:
+def test_code_status_and_text_of_a_reply_are_distinguished(
+    text: str, status: str, expected: tuple[int, str, str]
+) -> None:
     reply = parse_reply_text(text, status)
     assert (reply.code, reply.status, reply.text) == expected
 
