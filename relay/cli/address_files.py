@@ -20,7 +20,7 @@ _MARKS = (  # The mark of UTF-32 begins with that of UTF-16.
     (BOM_UTF16_LE, "utf-16"),
     (BOM_UTF16_BE, "utf-16"),
 )
-"""Byte order marks and the encodings that they tell."""
+"""Byte order marks, and the encoding that each shows."""
 
 _NOT_TEXT = ((b"PK\x03\x04", "a spreadsheet or archive"), (b"\x1f\x8b", "a compressed file"), (b"%PDF", "a PDF"))
 

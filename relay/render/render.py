@@ -131,8 +131,8 @@ def reverse_path_for(message: RenderInput, recipient: int, keyring: Keyring) -> 
     """Return the reverse-path for that recipient.
 
     It is rewritten (SRS) for forwarded mail whose sender is proven, and null for a null one. Else it is a signed
-    return-path if the domain has one or the mail is forwarded, the address of the bounce mailbox, or that of the
-    application.
+    return-path if the domain has one or the mail is forwarded. Without one it is the address of the bounce mailbox, or
+    that of the application.
     """
     policy = message.policy
     return_path = policy.return_path

@@ -1,8 +1,8 @@
 """The connections of all listeners: a guaranteed part for each, and the connection that is closed for a new one.
 
 A listener may use its guaranteed part at any time, and beside it what is left of the common part. When both are used
-up, the client without permission to send that has waited longest is closed for the new one, so that idle connections of
-strangers exclude no other client.
+up, a client without permission to send is closed for the new one: the one that has waited longest. So idle connections
+of strangers exclude no other client.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

@@ -9,8 +9,10 @@ MANUAL = "manual"
 COMPLAINT = "complaint"
 
 Provenance = Literal["", "operator", "import", "session", "signed-address", "report", "mailbox", "cc"]
-"""How evidence came: a reply in a session of this relay, a report to a signed address, an authenticated report, the
-bounce mailbox, or the CC tracking address of an identity; "" for rows of a version that did not record it."""
+"""How evidence came: by a reply in a session of this relay, a report to a signed address, or an authenticated report.
+
+Or by the bounce mailbox, or the CC tracking address of an identity. "" is for rows of a version that did not record it.
+"""
 
 PROVENANCES: tuple[Provenance, ...] = get_args(Provenance)
 

@@ -95,7 +95,7 @@ class LinkBlockStore(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class BlockParser:
-    """Reads what an operator wants to block: the token of a link, a whole tracked link, a URL or a host."""
+    """Reads what an operator blocks: the token of a link, a whole tracked link, a URL or a host."""
 
     keyring: Keyring
 

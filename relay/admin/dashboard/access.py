@@ -98,8 +98,8 @@ def _without_secret(request: web.Request) -> web.Response | None:
 def proxy_reason(headers: Mapping[str, str], version: HttpVersion = HttpVersion11, target: str = "/") -> str:
     """Return why a request seems to come through a proxy or gateway, "" if it does not.
 
-    A proxy adds Forwarded (RFC 7239), Via (RFC 9110 section 7.6.3) or a field of its own, so that a field of no browser
-    is a sign. Some add none, but use HTTP/1.0 or a whole URL as target (RFC 9112 section 3.2.2).
+    A proxy adds Forwarded (RFC 7239), Via (RFC 9110 section 7.6.3) or a field of its own. So a field of no browser is a
+    sign. Some add none, but use HTTP/1.0 or a whole URL as target (RFC 9112 section 3.2.2).
     """
     if version < HttpVersion11:
         return "HTTP/1.0"

@@ -1,4 +1,4 @@
-"""Steps of the clocks of several nodes: the first node that sees a step shifts the waiting entries for all.
+"""Steps of the clocks of several nodes: the first node that finds a step shifts the waiting entries for all.
 
 No node can be trusted to lead at that moment: which one does is known within seconds only, and the one that did may be
 dead. Two that both shift would double the step; none would bounce mail before its time.
@@ -28,7 +28,7 @@ _ADD = "INSERT INTO clock_steps (at, step, node) VALUES (?, ?, ?)"
 def is_first_to_see(node: str, now: float, step: float) -> Callable[[Connection], bool]:
     """Record that the clock of a node was stepped to `now`; return whether no other node has recorded this step.
 
-    A node that sees a like step again within SAME_TIME sees another one.
+    A like step of the same node within SAME_TIME is another one.
     """
 
     def operation(raw: Connection) -> bool:
