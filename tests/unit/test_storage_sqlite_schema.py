@@ -1,5 +1,6 @@
 """The database file at start: created, upgraded, or refused with a reason."""
 
+import resource
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing, suppress
@@ -250,3 +251,24 @@ def test_nothing_is_copied_without_an_upgrade(path: Path) -> None:
     schema.prepare(path, existed=False, steps=steps)
     schema.prepare(path, existed=True, steps=steps)
     assert sorted(file.name for file in path.parent.iterdir() if file.suffix != ".db-wal") == [path.name]
+
+
+def _old_database(path: Path) -> None:
+    schema.prepare(path, existed=False, steps={1: schema.migrations()[1]})
+    with closing(sqlite3.connect(path)) as raw:
+        raw.execute("CREATE TABLE filling AS SELECT randomblob(300000) AS octets")
+        raw.commit()
+
+
+def test_an_upgrade_without_space_for_its_copy_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "relay.db"
+    _old_database(path)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (65_536, limits[1]))
+    try:
+        with pytest.raises(StoreError, match=r"schema-1: the copy before the new schema cannot be written"):
+            schema.take(path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert not list(tmp_path.glob("*.part"))
+    schema.take(path).release()

@@ -12,7 +12,7 @@ import aiosqlite
 
 from relay.events.ports import StoreError
 from relay.log import Emit, unlogged
-from relay.storage.errors import DamagedError, SchemaError
+from relay.storage.errors import DamagedError, SchemaError, store_error
 from relay.storage.sqlite.connection import PAGE_SIZE, connect_reader, in_thread, uri
 from relay.storage.sqlite.lock import StoreLock, sync_folder
 from relay.storage.sqlite.salvage import faults, set_contents_aside
@@ -158,8 +158,14 @@ def _back_up(raw: sqlite3.Connection, copy: Path) -> None:
     """Copy the database; the copy is complete and durable before it gets its name."""
     unfinished = Path(f"{copy}.part")
     unfinished.unlink(missing_ok=True)
-    with closing(sqlite3.connect(unfinished)) as target:
-        raw.backup(target)
+    try:
+        with closing(sqlite3.connect(unfinished)) as target:
+            raw.backup(target)
+    except sqlite3.Error as error:
+        unfinished.unlink(missing_ok=True)
+        raise StoreError(
+            f"{copy}: the copy before the new schema cannot be written: {error}; free disk space"
+        ) from error
     descriptor = os.open(unfinished, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -169,12 +175,15 @@ def _back_up(raw: sqlite3.Connection, copy: Path) -> None:
 
 
 def take(path: Path, log: Emit = unlogged) -> StoreLock:
-    """Lock the store, prepare its database and return the lock. Blocking."""
+    """Lock the store, prepare its database and return the lock. Raises StoreError. Blocking."""
     lock = StoreLock(path)
     try:
         prepare(path, existed=lock.marked, log=log)
         if not lock.marked:
             lock.mark()
+    except sqlite3.Error as error:
+        lock.release()
+        raise store_error(error, path) from error
     except BaseException:
         lock.release()
         raise
