@@ -45,7 +45,7 @@ class Beginning:
 Make = Callable[[ProxyHeader | None], asyncio.BaseProtocol]
 """Makes the protocol of a connection that had this header, None without one."""
 
-Failed = Callable[[str, ssl.SSLError | ProxyHeaderError], None]
+Failed = Callable[[str, OSError | ProxyHeaderError], None]
 """Is called with the address of the client, else of the peer, when a connection was closed in its beginning."""
 
 
@@ -121,10 +121,11 @@ class Acceptor:
                 ssl=tls,
                 ssl_handshake_timeout=None if tls is None else TLS_HANDSHAKE_TIME,
             )
-        except (ssl.SSLError, ProxyHeaderError) as error:
+        except ProxyHeaderError as error:
             self._failed(address, error)
-        except OSError:
-            return  # The client is gone, or is too slow; the transport has closed the socket.
+        except OSError as error:  # The transport has closed the socket.
+            if tls is not None:
+                self._failed(address, error)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._beginnings.pop(task, None)

@@ -15,6 +15,7 @@ from relay.proxy_protocol import ProxyHeader, ProxyHeaderError
 from relay.smtp.commands import COMMANDS
 from relay.smtp.connection import Connection
 from relay.smtp.context import ListenerContext, MessageHandler, ServerResources
+from relay.smtp.stream import CLOSED_IN_HANDSHAKE
 
 _SWEEP_INTERVAL = 1.0
 """Seconds between two checks of the deadlines."""
@@ -104,10 +105,11 @@ class SmtpServer:
             self._server = await Acceptor.open(hosts, listener.port, beginning, make, self._failed)
         self._sweeper = asyncio.create_task(self._sweep_on())
 
-    def _failed(self, client: str, error: ssl.SSLError | ProxyHeaderError) -> None:
+    def _failed(self, client: str, error: OSError | ProxyHeaderError) -> None:
         """Log a connection that was closed before its greeting."""
         line = "proxy.refused" if isinstance(error, ProxyHeaderError) else "smtp.tls_failed"
-        self._service.log(line, client=client, listener=self._service.listener.name, error=str(error))
+        text = str(error) or CLOSED_IN_HANDSHAKE
+        self._service.log(line, client=client, listener=self._service.listener.name, error=text)
 
     async def stop(self, grace: float) -> None:
         """Stop listening, close idle connections, and wait at most `grace` seconds for open transactions.

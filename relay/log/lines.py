@@ -65,7 +65,7 @@ LINES: dict[str, str] = {
     "smtp.refused": "A client, a command or a transaction was refused. client, listener, command, reply, "
     "reverse_path, recipient.",
     "smtp.tls_failed": "The TLS handshake of a client failed: an old protocol, a certificate that it does not trust, "
-    "or no TLS. client, listener, error.",
+    "no TLS, or the client closed the connection. client, listener, error.",
     "proxy.refused": "A connection to a listener with proxy_protocol was closed: its peer is not in trusted_proxies, "
     "or its header is missing or malformed. client (the peer), listener, error.",
     "smtp.lost": "A client disconnected within a transaction; nothing of it was accepted. client, listener, command, "

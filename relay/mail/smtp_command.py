@@ -18,7 +18,9 @@ _TO = re.compile(rf"TO: ?{_PATH}", re.IGNORECASE)
 
 _KEYWORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*")
 
-_GREETINGS = (b"EHLO ", b"HELO ")
+_GREETINGS = (b"EHLO", b"HELO")
+
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
 
 _CHUNK = re.compile(r"([0-9]{1,20})(?: +(LAST))?", re.IGNORECASE)
 
@@ -63,10 +65,11 @@ class BdatCommand:
 
 
 def parse_line(raw: bytes) -> CommandLine | Reply:
-    """Parse a command line without its line end. Control characters are refused."""
+    """Parse a command line without its line end. Control characters are refused, but for those in a greeting."""
     try:
         # The name of a client is masked whatever its encoding is: it is no reason to refuse mail.
-        text = raw.decode("ascii", "replace") if raw[:5].upper() in _GREETINGS else raw.decode("utf-8")
+        is_greeting = raw[:4].upper() in _GREETINGS
+        text = _CONTROLS.sub(" ", raw.decode("ascii", "replace")) if is_greeting else raw.decode("utf-8")
     except UnicodeDecodeError:
         return Reply(501, "5.5.2", "Commands are ASCII, or UTF-8 where SMTPUTF8 allows it")
     if not text.isprintable():
@@ -78,11 +81,12 @@ def parse_line(raw: bytes) -> CommandLine | Reply:
 def parse_helo(argument: str) -> str | Reply:
     """Return the name of EHLO or HELO as one word that is safe in a Received field.
 
-    A client is not refused for the name of its machine (RFC 5321 section 4.1.4): unsafe characters become "_".
+    A client is not refused for the name of its machine (RFC 5321 section 4.1.4): unsafe characters become "_", and a
+    longer name than a domain can have is cut.
     """
-    if not argument or len(argument) > MAX_HELO:
+    if not argument:
         return Reply(501, "5.5.4", "Syntax: EHLO hostname, a domain name or an address in brackets")
-    return _UNSAFE_IN_RECEIVED.sub("_", argument)
+    return _UNSAFE_IN_RECEIVED.sub("_", argument[:MAX_HELO])
 
 
 def parse_mail(argument: str, *, lenient: bool = False) -> MailCommand | Reply:

@@ -31,6 +31,9 @@ if _missing:
 logging.getLogger("mail.log").setLevel(logging.CRITICAL)
 
 
+CLOSED_IN_HANDSHAKE = "the client closed the connection in the handshake"
+"""Reason of a failed handshake where the system gives none."""
+
 _CLOSING_TIME = 10.0
 """Seconds to send the last reply before the connection is aborted."""
 
@@ -189,10 +192,8 @@ class SmtpStream(SMTP):
         try:
             self._writer.write(ready.encode())
             await self._writer.start_tls(context, ssl_handshake_timeout=TLS_HANDSHAKE_TIME)
-        except ssl.SSLError as error:
-            raise TlsHandshakeError(str(error)) from error
         except OSError as error:
-            raise ClientDisconnected from error
+            raise TlsHandshakeError(str(error) or CLOSED_IN_HANDSHAKE) from error
         self.transport = self._writer.transport  # type: ignore[assignment]
         # Python 3.11 leaves the reader with the transport below, which must not be paused under TLS.
         self._reader._transport = self.transport  # type: ignore[attr-defined]
