@@ -16,7 +16,7 @@ MAX_LINES = 200
 """Lines of a reply, at most."""
 
 MAX_EMPTY_LINES = 20
-"""Empty lines between the replies of a connection, at most."""
+"""Empty lines before and within the replies of a connection, at most."""
 
 _SHORT = 512
 """Octets of a line whose parsed reply is cached, at most: the length that RFC 5321 allows."""
@@ -68,8 +68,8 @@ class ReplyReader:
         return found
 
     def _line(self, line: bytes) -> Reply | MalformedReply | None:
-        # Some servers send an empty line before a reply. It has no code, so it cannot be taken for one.
-        if not line and not self._lines and self._empty_lines < MAX_EMPTY_LINES:
+        # Some servers send an empty line before or within a reply. It has no code, so it cannot be taken for one.
+        if not line.strip() and self._empty_lines < MAX_EMPTY_LINES:
             self._empty_lines += 1
             return None
         if not self._lines and len(line) <= _SHORT and (reply := _whole_reply(line)) is not None:

@@ -29,7 +29,7 @@ def test_a_reply(data: bytes, reply: Reply) -> None:
 @pytest.mark.parametrize(
     "data",
     [
-        *(b"  \r\n", b"ok\r\n", b"25 ok\r\n", b"2500 ok\r\n", b"150 ok\r\n", b"650 ok\r\n", b"099 ok\r\n"),
+        *(b"ok\r\n", b"25 ok\r\n", b"2500 ok\r\n", b"150 ok\r\n", b"650 ok\r\n", b"099 ok\r\n"),
         *(b"\x00\xff\xfe HTTP/1.1 400 Bad\r\n", b"250_ok\r\n", b"+OK\r\n", "２５０ ok\r\n".encode()),
         *(b"250-ok\r\n550 no\r\n", b"250-ok\r\nok\r\n"),
         *(b"250 " + b"x" * MAX_LINE + b"\r\n", b"250 " + b"x" * MAX_LINE, b"250-x\r\n" * (MAX_LINES + 1)),
@@ -69,6 +69,10 @@ def test_empty_lines_before_a_reply_are_skipped() -> None:
     assert reader.is_clean
     assert reader.feed(b"\r\n250-a\r\n") == []
     assert isinstance(reader.feed(b"\r\n250 b\r\n")[0], MalformedReply)
+
+
+def test_lines_of_blanks_and_empty_lines_within_a_reply_are_skipped() -> None:
+    assert ReplyReader().feed(b" \t\r\n250-one\r\n\r\n250 two\r\n") == [Reply(250, "", "one\ntwo")]
 
 
 def test_empty_lines_without_end_are_no_replies() -> None:
