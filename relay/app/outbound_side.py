@@ -130,7 +130,6 @@ async def _recovered_queue(
     )
     context.stack.callback(journal.close)
     rates = SiteRates(lambda: context.store.nodes.share)
-    delivery = _open_delivery(context, resolver, journal, rates)
 
     queue_context = QueueContext(
         settings=context.settings,
@@ -145,7 +144,7 @@ async def _recovered_queue(
         limits=context.store.limits,
         exclusion=exclusion,
         journal=journal,
-        delivery=delivery,
+        delivery=_open_delivery(context, resolver, journal, rates),
         renderer=renderer,
         clock=context.clock,
         steady=steady_clock,
