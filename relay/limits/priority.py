@@ -16,10 +16,25 @@ class Priority(IntEnum):
         """Messages that leave of this class while one of CAMPAIGN leaves."""
         return 4 >> self
 
+    @classmethod
+    def of(cls, stored: object) -> "Priority":
+        """Return the priority of a stored number, NORMAL for one that damage has changed."""
+        return next((one for one in cls if one == stored), cls.NORMAL)
+
 
 class Flow(NamedTuple):
     """Messages that wait in one order: those of one principal and one priority."""
 
     principal: str = ""
-    """Key of the accountable party (`limits.principal`), "" for mail of the relay itself."""
+    """Key of the accountable party, "" for mail of the relay itself. Behind a tab: a part of its mail, by author."""
     priority: Priority = Priority.NORMAL
+
+    @property
+    def accountable(self) -> str:
+        """Key of the accountable party (`limits.principal`)."""
+        return self.principal.partition("\t")[0]
+
+    @property
+    def of_party(self) -> "Flow":
+        """All mail of the accountable party with this priority."""
+        return Flow(self.accountable, self.priority)

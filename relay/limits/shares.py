@@ -6,8 +6,9 @@ party that holds nothing yet. So a resource is used well by few, and cannot be t
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass(slots=True)
@@ -15,8 +16,10 @@ class Shares:
     """The holders of one resource."""
 
     total: int
+    reserve: int = 0
+    """What parties that hold nothing may take beyond the total: many that give nothing back would leave nothing."""
     used: int = 0
-    held: Counter[str] = field(default_factory=Counter)
+    held: Counter[Hashable] = field(default_factory=Counter)
     """Amount by party."""
 
     @property
@@ -24,27 +27,28 @@ class Shares:
         """What nobody holds."""
         return max(0, self.total - self.used)
 
-    def room(self, party: str, factor: float) -> int:
+    def room(self, party: Hashable, factor: float) -> int:
         """Return how much more a party may take now, if it takes it at once."""
         # The largest x with held + x <= factor * (free - x).
         return max(0, int((factor * self.free - self.held[party]) / (1 + factor)))
 
-    def admits(self, amount: int, parties: Mapping[str, float]) -> bool:
+    def admits(self, amount: int, parties: Mapping[Any, float]) -> bool:
         """Whether these parties, each with its factor, may take the amount together.
 
-        A party that holds nothing gets all that is free, and one amount that exceeds the total is taken alone.
+        Parties that hold nothing get all that is free, and the reserve. An amount that exceeds the total is taken alone.
         """
         if amount > self.free:
-            return not self.used
+            is_new = not any(self.held[party] for party in parties)
+            return not self.used or (is_new and self.used + amount <= self.total + self.reserve)
         return all(not self.held[party] or amount <= self.room(party, factor) for party, factor in parties.items())
 
-    def take(self, amount: int, parties: Mapping[str, float]) -> None:
+    def take(self, amount: int, parties: Mapping[Any, float]) -> None:
         """Count the amount as held by these parties."""
         self.used += amount
         for party in parties:
             self.held[party] += amount
 
-    def give_back(self, amount: int, parties: Mapping[str, float]) -> None:
+    def give_back(self, amount: int, parties: Mapping[Any, float]) -> None:
         """Count the amount as free again."""
         self.used -= amount
         for party in parties:

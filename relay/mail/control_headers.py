@@ -15,6 +15,9 @@ _TAG = b"x-relay-tag"
 
 _META = b"x-relay-meta-"
 
+PRIORITIES = ("high", "normal", "campaign")
+"""Values of X-Relay-Priority."""
+
 UNKNOWN = "unknown field"
 """Why a field whose name has no meaning is ignored."""
 
@@ -52,6 +55,8 @@ def _statements(one: Field, value: str) -> Iterator[Statement]:
             yield Statement(field, Tag(value))
         case b"x-relay-provider":
             yield Statement(field, Option("provider", value))
+        case b"x-relay-priority":
+            yield Statement(field, Option("priority", _priority(value)))
         case b"x-relay-send-at":
             yield Statement(field, Option("send_at", _time(value)))
         case name if name.startswith(_META) and len(name) > len(_META):
@@ -74,6 +79,12 @@ def _track(value: str) -> set[str]:
     if not words <= {"opens", "clicks"}:
         raise InstructionError(f'X-Relay-Track: "{value}" is not "none", "opens", "clicks" or "opens,clicks"')
     return words
+
+
+def _priority(value: str) -> str:
+    if value.lower() not in PRIORITIES:
+        raise InstructionError(f'X-Relay-Priority: "{value}" is not "high", "normal" or "campaign"')
+    return value.lower()
 
 
 def _time(value: str) -> float:

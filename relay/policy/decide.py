@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 
 from relay.config.settings import Settings
 from relay.config.settings import Tracking as TrackingSettings
-from relay.limits.principal import limits_for, principal_of
+from relay.limits.principal import flow_key, limits_for, principal_of
+from relay.limits.priority import Flow
 from relay.limits.window import Ledgers
 from relay.mail.canonical_address import canonical, domain_of
 from relay.mail.instructions import Instructions
@@ -14,6 +15,7 @@ from relay.mail.reply import Reply
 from relay.mail.transaction import Envelope, Session
 from relay.policy.dialect_rules import ignored_requests
 from relay.policy.facts import MessageFacts
+from relay.policy.priority import priority_of
 from relay.policy.refusals import refuse_facts, refuse_provider
 from relay.policy.reply_handling import ReplyHandling, reply_handling
 from relay.render.message_policy import MessagePolicy
@@ -39,6 +41,8 @@ class Acceptance:
     """Frozen in the row, except `copies` and `added_fields`, which follow from the queue id and the recipients."""
     limits: Mapping[str, Ledgers]
     """Rate limits of each recipient, by ledger key, for each provider in order of preference."""
+    flow: Flow
+    """Principal and priority: the entries that wait in one order."""
     not_before: float
     """Unix seconds of X-Relay-Send-At, 0 when absent or past."""
     bcc: tuple[str, ...] = ()
@@ -71,6 +75,7 @@ def decide(
         policy=policy,
         limits={provider: limits_for(settings, principal, provider) for provider in providers},
         not_before=send_at if send_at > now else 0.0,
+        flow=Flow(flow_key(principal, author), priority_of(facts.instructions, bulk=facts.is_bulk)),
         bcc=settings.bcc_for(author),
         fixed_reply_to=replies.fixed,
         ignored=ignored_requests(facts.instructions, settings.tracking_for(author)),

@@ -12,6 +12,7 @@ from relay.mail.header_lines import line_fault, stray_line
 from relay.mail.headers import Field, fields, first_text, named
 from relay.mail.instructions import Instructions
 from relay.mail.received import relay_hosts
+from relay.policy.priority import is_bulk
 
 _KEEPING = frozenset({b"list-unsubscribe", b"list-unsubscribe-post", b"dkim-signature"})
 
@@ -40,6 +41,8 @@ class MessageFacts:
     """Addresses of the Reply-To, None when there is no such field."""
     is_signed: bool = False
     """Whether it has a DKIM-Signature."""
+    is_bulk: bool = False
+    """Whether the header marks mail to many recipients."""
     keeps_list_fields: bool = False
     """Whether it has List-Unsubscribe fields, or a signature that added ones would not be part of."""
 
@@ -74,6 +77,7 @@ def parse_facts(content: bytes, rules: DialectRules = ALL_RULES, context: Dialec
         author_fault=author_fault,
         reply_to=_reply_to(content, found),
         is_signed=any(named(found, b"dkim-signature")),
+        is_bulk=is_bulk(content, found),
         keeps_list_fields=any(one.name in _KEEPING for one in found),
     )
 

@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import assert_never
+from typing import NamedTuple, assert_never
 
+from relay.limits.priority import Flow, Priority
 from relay.mail.reply import Reply
 from relay.mail.transaction import Notify, Recipient
 
@@ -37,6 +38,19 @@ waiting; held if the stored message is damaged. Recovery after a crash: active â
 """
 
 
+class LaneFlow(NamedTuple):
+    """A flow within a lane."""
+
+    lane: str
+    principal: str = ""
+    priority: int = Priority.NORMAL
+
+    @property
+    def flow(self) -> Flow:
+        """Principal and priority."""
+        return Flow(self.principal, Priority.of(self.priority))
+
+
 class StateError(RuntimeError):
     """A transition that is not in the table: a defect of the caller, never a property of a message."""
 
@@ -67,6 +81,19 @@ class Entry:
     uncertain: bool = False
     """The last attempt ended after the final dot without a reply, or with its process. The server may have accepted."""
     delay_notified: bool = False
+    principal: str = ""
+    """Key of the accountable party, "" for mail of the relay itself and for entries of former versions."""
+    priority: Priority = Priority.NORMAL
+
+    @property
+    def lane_flow(self) -> LaneFlow:
+        """The entries of this lane with which it waits in one order."""
+        return LaneFlow(self.lane, self.principal, self.priority)
+
+    @property
+    def flow(self) -> Flow:
+        """The entries of all lanes with the same principal and priority."""
+        return Flow(self.principal, self.priority)
 
     @property
     def is_final(self) -> bool:

@@ -7,7 +7,6 @@ from os import fdopen
 from pathlib import Path
 
 from relay.content_file import ContentFile, ContentWriter
-from relay.limits.priority import Flow
 from relay.queue.context import QueueContext, retry_store
 from relay.queue.message import ClaimedBatch
 from relay.queue.octet_budget import OctetBudget
@@ -15,6 +14,9 @@ from relay.queue.shared_values import SharedValues
 
 MAX_OCTETS = 1024 * 1024 * 1024
 """Octets of all files of contents and renderings, at most; more for a single message that is larger."""
+
+RESERVE = MAX_OCTETS // 4
+"""Octets beyond these for parties, lanes and messages that have no file."""
 
 _COPIES = 2
 """Files of one transaction: the stored content, and its rendering."""
@@ -29,17 +31,17 @@ class LargeContents:
     def __init__(self, context: QueueContext, folder: Path) -> None:
         self._context = context
         self._folder = folder
-        self._budget = OctetBudget(MAX_OCTETS)
+        self._budget = OctetBudget(MAX_OCTETS, RESERVE)
         self._files: SharedValues[str, ContentFile | str] = SharedValues(_close)
 
     @asynccontextmanager
-    async def open(self, claimed: ClaimedBatch, flow: Flow) -> AsyncIterator[ContentFile | str]:
+    async def open(self, claimed: ClaimedBatch) -> AsyncIterator[ContentFile | str]:
         """Open the content of a batch, or return its damage. Wait until its flow has its turn.
 
         Raises OSError when the file cannot be written.
         """
-        queue_id, lane = claimed.message.queue_id, claimed.entries[0].lane
-        parties = {f"principal {flow.principal}": _PRINCIPAL, f"lane {lane}": _LANE, f"message {queue_id}": _MESSAGE}
+        queue_id, lane, flow = claimed.message.queue_id, claimed.entries[0].lane, claimed.entries[0].flow
+        parties = {f"principal {flow.accountable}": _PRINCIPAL, f"lane {lane}": _LANE, f"message {queue_id}": _MESSAGE}
         async with (
             self._budget.hold(_COPIES * len(claimed.content), flow, parties),
             self._files.use(queue_id, lambda: self._read(queue_id)) as content,

@@ -8,7 +8,7 @@ from relay.content_file import UnreadContent
 from relay.events.event import Event, Kind
 from relay.mail.canonical_address import canonical
 from relay.mail.lane import lane_of
-from relay.mail.transaction import Notify, Recipient
+from relay.mail.transaction import Notify, Recipient, network_of
 from relay.queue.entry import Entry
 from relay.render.message_policy import MessagePolicy
 from relay.suppression.model import Evidence
@@ -143,8 +143,9 @@ def own_message(
     """Build a message of the relay itself (DSN, alert, provider test, forward) with its entries and events.
 
     The entries are due at once, by the provider of the policy, and expire after `lifetime` seconds. The events
-    "created" hold `about`, lane, origin and the `details`.
+    "created" hold `about`, lane, origin and the `details`. The network of the client, if there is one, is accountable.
     """
+    principal = f"network:{network_of(message.client)}" if message.client else ""
     entries = tuple(
         Entry(
             queue_id=message.queue_id,
@@ -156,6 +157,7 @@ def own_message(
             next_attempt_at=message.created_at,
             notify=recipient.notify,
             orcpt=recipient.orcpt,
+            principal=principal,
         )
         for number, recipient in enumerate(recipients)
     )

@@ -2,16 +2,8 @@
 
 from relay.config.settings import Settings
 from relay.limits.principal import limits_for, principal_of, provider_limits
-from relay.limits.priority import Flow, Priority
 from relay.limits.window import Ledgers
 from relay.queue.message import Message
-
-
-def flow_of(settings: Settings, message: Message) -> Flow:
-    """Return the flow of a message: its principal and its priority."""
-    author = message.header_from or message.reverse_path
-    principal = principal_of(settings, author, message.credential, message.client)
-    return Flow(principal.ledger, Priority.CAMPAIGN if message.campaign else Priority.NORMAL)
 
 
 def ledgers_of(settings: Settings, message: Message, provider: str, *, is_copy: bool = False) -> Ledgers:

@@ -24,8 +24,9 @@ class _Waiter:
 class OctetBudget:
     """Grants octets. A party beyond its share waits, and delays no other party."""
 
-    def __init__(self, total: int) -> None:
-        self.shares = Shares(total)
+    def __init__(self, total: int, reserve: int = 0) -> None:
+        """Grant `total` octets, and a reserve to parties that hold nothing."""
+        self.shares = Shares(total, reserve)
         self._order = FairOrder()
         self._waiting: dict[Flow, deque[_Waiter]] = {}
 

@@ -1,12 +1,13 @@
 """Protocols that the queue needs. `storage`, `delivery`, `render` and `app` implement them."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import BinaryIO, Protocol
 
 from relay.content_file import Content
 from relay.events.event import Event
 from relay.events.ports import StoreError
+from relay.limits.priority import Flow
 from relay.queue.entry import Entry, State
 from relay.queue.message import ClaimedBatch, Message, NewMessage, Settlement
 from relay.queue.nodes import ALL_CONNECTIONS, NodeConnections, NodeShare, NodeState
@@ -33,6 +34,10 @@ class ClaimLimits:
     """Entries of a lane that is not in `lanes`."""
     lanes: Mapping[str, int]
     """Entries of each lane that is in use or paused; 0 claims none."""
+    flows: Mapping[Flow, int] = field(default_factory=dict)
+    """Entries of each party and priority, in all lanes together (`Flow.of_party`)."""
+    per_flow: int = 1 << 30
+    """Entries of a party and priority that is not in `flows`."""
     connections: NodeConnections = ALL_CONNECTIONS
     """Lanes of which this node may open no connection are left to other nodes."""
     sites: SiteLimits = NO_SITE_LIMITS
@@ -69,7 +74,7 @@ class QueueStore(Protocol):
         """
 
     async def claim(self, now: float, limits: ClaimLimits) -> Sequence[ClaimedBatch]:
-        """Lease due entries, oldest due first within a lane. No lane starves another.
+        """Lease due entries, in turns of the lanes, and of the flows within a lane; oldest due first within a flow.
 
         No entry is left because of the size of its message. A message that is not stored as it was accepted is claimed
         with its damage, and without content.
@@ -81,8 +86,13 @@ class QueueStore(Protocol):
         Raises OSError of the file, too.
         """
 
-    async def next_due(self, busy: Sequence[str], connections: NodeConnections = ALL_CONNECTIONS) -> float | None:
-        """Return when the next waiting entry is due that this node may claim, outside the busy lanes; else None."""
+    async def next_due(
+        self, busy: Sequence[str], flows: Collection[Flow] = (), connections: NodeConnections = ALL_CONNECTIONS
+    ) -> float | None:
+        """Return when the next waiting entry is due that this node may claim; None if none waits.
+
+        Entries of the busy lanes, and of these parties and priorities, are left out.
+        """
 
     async def apply(self, settlements: Sequence[Settlement]) -> Sequence[Settlement]:
         """Write entries, events and reports in one transaction. Contents that no entry needs are deleted.

@@ -6,11 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from relay.events.ports import StoreError
+from relay.limits.shares import Shares
 from relay.queue.bounce_policy import Judged
 from relay.queue.clock_guard import ClockGuard
 from relay.queue.context import INTERNAL_ERROR, ErrorBoundary, QueueContext, pause_after, retry_store
 from relay.queue.damage import hold_damaged
 from relay.queue.dispatch import Dispatcher, Selection
+from relay.queue.flow_table import FlowTable
 from relay.queue.lane_feedback import LaneFeedback
 from relay.queue.lanes import LaneTable
 from relay.queue.message import ClaimedBatch, Settlement
@@ -24,7 +26,10 @@ from relay.queue.site_limits import Permit
 from relay.queue.transmitter import Transmitter
 
 MAX_ENTRIES = 2000
-"""Entries in flight in one process, at most."""
+"""Entries in flight in one process, shared out among the accountable parties."""
+
+MAX_RESERVED = 2000
+"""Entries in flight beyond these, of parties that have few: the others hold all of them."""
 
 MAX_CONTENT = 64 * 1024 * 1024
 """Octets of contents and renderings in memory. Beyond it contents are read into files, when their turn comes."""
@@ -44,6 +49,7 @@ class Runner:
         self._clock_guard = ClockGuard(context)
         self._wake = wake
         self._lanes = LaneTable(max_concurrency=self._max_concurrency())
+        self._flows = FlowTable(Shares(MAX_ENTRIES))
         self.shared_pauses = SharedPauses(context, self._lanes, self.wake)
         self.shared_rates = SharedRates(context)
         self._dispatcher = Dispatcher(context, self._lanes, self.shared_pauses)
@@ -130,10 +136,12 @@ class Runner:
         now = self._context.clock()
         self._lanes.max_concurrency = self._max_concurrency()
         limits = ClaimLimits(
-            entries=MAX_ENTRIES - self._entries,
+            entries=MAX_ENTRIES + MAX_RESERVED - self._entries,
             content_bytes=max(0, MAX_CONTENT - self._content - self._transmitter.in_memory),
             per_lane=self._lanes.initial_capacity(),
             lanes=self._lanes.capacity(now),
+            flows=self._flows.capacity(),
+            per_flow=self._flows.initial_capacity(),
             connections=self._connections(),
             sites=self._context.rates.claim_limits(now),
         )
@@ -158,14 +166,14 @@ class Runner:
         rates.forget_idle(now)
         full = [name for name, free in self._lanes.capacity(now).items() if not free] + rates.waiting_lanes(now)
         try:
-            due = await self._context.store.next_due(full, self._connections())
+            due = await self._context.store.next_due(full, self._flows.full(), self._connections())
         except StoreError as error:
             await pause_after(self._context, error)
             return
 
         due = min((at for at in (due, rates.next_release(now)) if at is not None), default=None)
         wait = MAX_IDLE if due is None else min(max(due - now, 0.0), MAX_IDLE)
-        if self._entries >= MAX_ENTRIES:
+        if self._entries >= MAX_ENTRIES + MAX_RESERVED:
             # Only the end of an attempt, which calls `wake`, makes a claim possible.
             wait = MAX_IDLE
         try:
@@ -175,9 +183,10 @@ class Runner:
             return
 
     def _start(self, claimed: ClaimedBatch) -> None:
-        lane, entries = claimed.entries[0].lane, len(claimed.entries)
+        lane, flow, entries = claimed.entries[0].lane, claimed.entries[0].flow, len(claimed.entries)
         size = len(claimed.content) if isinstance(claimed.content, bytes) else 0
         self._lanes.start(lane, entries)
+        self._flows.start(flow, entries)
         self._entries += entries
         self._content += size
 
@@ -187,6 +196,7 @@ class Runner:
         def ended(done: asyncio.Task[None]) -> None:
             self._attempts.discard(done)
             self._lanes.finish(lane, entries)
+            self._flows.finish(flow, entries)
             self._entries -= entries
             self._content -= size
             if not done.cancelled() and (error := done.exception()) is not None:

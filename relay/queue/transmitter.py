@@ -11,7 +11,6 @@ from relay.policy.dialect_rules import policy_at
 from relay.queue.context import INTERNAL_ERROR, ErrorBoundary, QueueContext
 from relay.queue.large_contents import LargeContents
 from relay.queue.message import ClaimedBatch
-from relay.queue.message_limits import flow_of
 from relay.queue.outcome import Deferred, Outcome
 from relay.queue.ports import DeliveryJob, Rendered
 from relay.queue.routing import provider_of
@@ -47,8 +46,7 @@ class Transmitter:
             if isinstance(claimed.content, bytes):
                 return await self._deliver(claimed, claimed.content, notes, permit)
             try:
-                flow = flow_of(self._context.settings(), claimed.message)
-                async with self._large.open(claimed, flow) as content:
+                async with self._large.open(claimed) as content:
                     if isinstance(content, str):
                         return content
                     return await self._deliver(claimed, content, notes, permit)

@@ -4,38 +4,27 @@ Operations for the writer: they run inside its transaction.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import islice
 
 from relay.content_file import LARGE
-from relay.mail.transaction import MAX_RECIPIENTS
-from relay.queue.entry import Entry
+from relay.limits.fair_order import FairOrder
+from relay.limits.priority import Flow
+from relay.queue.entry import Entry, LaneFlow
 from relay.queue.message import ClaimedBatch
 from relay.queue.nodes import NodeConnections
 from relay.queue.ports import ClaimLimits
 from relay.storage import pauses, sites
+from relay.storage.claim_source import ClaimSource
 from relay.storage.database import Connection
 from relay.storage.due_lanes import DueLanes
 from relay.storage.integrity import Stored, Unreadable, batches, intact_message, read_stored
 from relay.storage.rows import CLAIM_COLUMNS, Row
 
-DUE = (
-    f"SELECT {CLAIM_COLUMNS} FROM entries INDEXED BY entries_open "  # noqa: S608  names of the schema
-    "WHERE state IN ('waiting', 'held', 'active') AND state = 'waiting' AND lane = ? "
-    "ORDER BY next_attempt_at, queue_id, number LIMIT ?"
-)
-
-COMPANIONS = (
-    f"SELECT {CLAIM_COLUMNS} FROM entries WHERE queue_id = ? AND lane = ? AND state = 'waiting' "  # noqa: S608
-    "AND next_attempt_at <= ? ORDER BY number LIMIT ?"
-)
-
 LEFT = (
     f"SELECT {CLAIM_COLUMNS} FROM entries "  # noqa: S608  names of the schema
     "WHERE queue_id = ? AND number = ? AND state = 'active' AND lease != ?"
 )
-
-LEASE = "UPDATE entries SET state = 'active', lease = ? WHERE queue_id = ? AND number = ?"
 
 RELEASE = (
     "UPDATE entries SET state = 'waiting', lease = '' "
@@ -70,37 +59,6 @@ SHORTEN = (
 _NEXT_ATTEMPT_AT = CLAIM_COLUMNS.split(", ").index("next_attempt_at")
 
 
-class ClaimSource:
-    """Finds and leases the entries of a claim. This class queries each lane and each message separately."""
-
-    def __init__(self, raw: Connection, lease: str, unreadable: Unreadable) -> None:
-        self.raw = raw
-        self.lease = lease
-        self._unreadable = unreadable
-
-    def prefetch(self, wanted: Mapping[str, int], octets: int) -> None:
-        """Announce the next calls: the number of entries by lane, and the octets left for contents."""
-
-    def first(self, lane: str, most: int) -> list[Row]:
-        """Return at most `most` waiting entries of the lane, in order of due time."""
-        return self.raw.execute(DUE, (lane, most)).fetchall()
-
-    def same_message(self, queue_id: str, lane: str, now: float) -> list[Row]:
-        """Return the due entries of a message in a lane, at most one transaction's recipients."""
-        return self.raw.execute(COMPANIONS, (queue_id, lane, now, MAX_RECIPIENTS)).fetchall()
-
-    def content(self, queue_id: str, most: int) -> Row | None:
-        """Return the row of a message; None if there is none. A content of more than `most` octets is not read."""
-        return read_stored(self.raw, queue_id, self._unreadable, most)
-
-    def take(self, rows: Sequence[Row]) -> None:
-        """Lease these entries, at the latest in `finish`."""
-        self.raw.executemany(LEASE, [(self.lease, row[0], row[1]) for row in rows])
-
-    def finish(self) -> None:
-        """Complete the claim: nothing more is taken."""
-
-
 class _Claim:
     """One claim in progress: the entries taken and the remaining limits."""
 
@@ -109,23 +67,32 @@ class _Claim:
         self.now = now
         self.entries_left = room.entries
         self.bytes_left = room.content_bytes
+        self.flows_left = dict(room.flows)
+        self.per_flow = room.per_flow
         self.messages: dict[str, Stored] = {}
         """By queue id."""
         self.claimed: list[ClaimedBatch] = []
 
-    def has_capacity(self) -> bool:
-        """Whether one more entry may be taken."""
-        return self.entries_left > 0
+    def has_capacity(self, flow: LaneFlow | None = None) -> bool:
+        """Whether one more entry may be taken, of that flow if one is given."""
+        return self.entries_left > 0 and (flow is None or self._left_of(flow) > 0)
 
-    def take(self, lane: str, most: int) -> tuple[int, float | None]:
-        """Lease at most `most` due entries of the lane; return their number, and the earliest time of the next one.
+    def _left_of(self, flow: LaneFlow) -> int:
+        return self.flows_left.get(flow.flow.of_party, self.per_flow)
 
-        The last message may exceed `most`: its recipients in one lane can share one transaction.
+    def take(self, flow: LaneFlow, most: int) -> tuple[int, float | None]:
+        """Lease at most `most` due entries of the flow; return their number, and the earliest time of the next one.
+
+        The last message may exceed `most`: its recipients in one lane can share one transaction. Fewer than `most` are
+        taken when no further one is due, or fits.
         """
-        rows = self.source.first(lane, most + 1)
+        most = min(most, self.entries_left, self._left_of(flow))
+        if most <= 0:
+            return 0, None
+        rows = self.source.first(flow, most + 1)
         due = [row for row in rows[:most] if row[_NEXT_ATTEMPT_AT] <= self.now]
         if len(rows) > most and due and rows[most][0] == due[-1][0]:
-            due = self._with_companions(lane, due)
+            due = self._with_companions(flow.lane, due)
 
         taken = 0
         for queue_id, group in _by_message(due):
@@ -134,6 +101,7 @@ class _Claim:
             self.source.take(group)
 
         self.entries_left -= taken
+        self.flows_left[flow.flow.of_party] = self._left_of(flow) - taken
         following = min(len(due), most)
         return taken, rows[following][_NEXT_ATTEMPT_AT] if len(rows) > following else None
 
@@ -156,16 +124,21 @@ class _Claim:
 def claim(
     lanes: DueLanes, now: float, room: ClaimLimits, source: Callable[[Connection], ClaimSource]
 ) -> Callable[[Connection], Sequence[ClaimedBatch]]:
-    """Lease due entries of the source: equal shares for the due lanes, then the rest."""
+    """Lease due entries of the source: equal shares for the due lanes, in turns of their flows, then the rest."""
 
     def operation(raw: Connection) -> Sequence[ClaimedBatch]:
         lanes.refresh(raw)
         claiming = _Claim(source(raw), now, room)
-        open_lanes = _open_lanes(lanes.ready(now), room)
+        ready = lanes.ready(now)
+        waiting = (
+            _WaitingLane(lane, open_flows, free, lanes.order(lane, ready[lane]))
+            for lane, free in _open_lanes([*ready], room)
+            if (open_flows := [flow for flow in ready[lane] if claiming.has_capacity(flow)])
+        )
 
         # A due lane may turn out to have no due entry; then the lanes behind it get its share.
-        while claiming.has_capacity() and (free := dict(islice(open_lanes, claiming.entries_left))):
-            _share_out(claiming, lanes, free)
+        while claiming.has_capacity() and (some := list(islice(waiting, claiming.entries_left))):
+            _share_out(claiming, lanes, some)
 
         claiming.source.finish()
         return claiming.claimed
@@ -190,20 +163,52 @@ def _open_lanes(ready: Sequence[str], room: ClaimLimits) -> Iterator[tuple[str, 
             yield lane, free
 
 
-def _share_out(claiming: _Claim, lanes: DueLanes, free: dict[str, int]) -> None:
+class _WaitingLane:
+    """A lane with the flows that have entries due, and its remaining capacity."""
+
+    def __init__(self, name: str, flows: Sequence[LaneFlow], free: int, order: FairOrder) -> None:
+        self.name = name
+        self.flows = dict.fromkeys(flows)
+        self.free = free
+        self.order = order
+        self.unserved = dict.fromkeys(flows)
+        self.is_served = False
+
+    def allotment(self, amount: int) -> dict[LaneFlow, int]:
+        """Return how many of that many entries each flow gets, in the order of their turns."""
+        flows = {flow.flow: flow for flow in self.flows}
+        allotted = self.order.allot(flows, amount)
+        return {flows[one]: allotted[one] for one in self.order.order(flows) if allotted[one]}
+
+    def taken(self, flow: LaneFlow, entries: int) -> None:
+        """Count entries of a flow that was served."""
+        self.is_served = True
+        self.unserved.pop(flow, None)
+        self.order.serve(flow.flow, float(entries))
+        self.free -= entries
+
+
+def _share_out(claiming: _Claim, lanes: DueLanes, some: Sequence[_WaitingLane]) -> None:
     """Take from these lanes, round after round, until no due entry is left that fits."""
-    while free:
-        share = max(1, claiming.entries_left // len(free))
-        claiming.source.prefetch({lane: min(share, most) for lane, most in free.items()}, claiming.bytes_left)
-        for lane in list(free):
-            allowed = min(share, free[lane], claiming.entries_left)
-            taken, next_due = claiming.take(lane, allowed)
-            lanes.served(lane, next_due, claiming.now)
-            free[lane] -= taken
-            if taken < allowed or free[lane] <= 0:
-                del free[lane]
-            if not claiming.has_capacity():
-                return
+    waiting = list(some)
+    while waiting and claiming.has_capacity():
+        share = max(1, claiming.entries_left // len(waiting))
+        allotted = [(lane, lane.allotment(min(share, lane.free))) for lane in waiting]
+        wanted = {flow: most for _, flows in allotted for flow, most in flows.items()}
+        claiming.source.prefetch(wanted, claiming.bytes_left)
+
+        for lane, flows in allotted:
+            for flow, most in flows.items():
+                taken, next_due = claiming.take(flow, most)
+                if taken < most:
+                    del lane.flows[flow]
+                if taken or claiming.has_capacity(flow):
+                    lane.taken(flow, taken)
+                    lanes.served(flow, next_due, claiming.now)
+        waiting = [lane for lane in waiting if lane.free > 0 and lane.flows]
+
+    for flow in (flow for lane in some if lane.is_served for flow in lane.unserved):
+        lanes.passed(flow)
 
 
 def _by_message(rows: Iterable[Row]) -> Iterable[tuple[str, list[Row]]]:
@@ -219,7 +224,7 @@ def release(lanes: DueLanes, entries: Sequence[Entry], boot: str) -> Callable[[C
     def operation(raw: Connection) -> None:
         raw.executemany(RELEASE, [(entry.queue_id, entry.number, boot) for entry in entries])
         for entry in entries:
-            lanes.add(entry.lane, entry.next_attempt_at)
+            lanes.add(entry.lane_flow, entry.next_attempt_at)
 
     return operation
 
@@ -277,13 +282,16 @@ def clock_set(
 
 
 def next_due(
-    lanes: DueLanes, busy: Sequence[str], connections: NodeConnections
+    lanes: DueLanes, busy: Sequence[str], flows: Collection[Flow], connections: NodeConnections
 ) -> Callable[[Connection], float | None]:
-    """Return the due time of the next waiting entry outside the busy lanes and those of other nodes."""
+    """Return the due time of the next waiting entry outside the busy lanes and flows, and the lanes of other nodes."""
     full = frozenset(busy)
+
+    def may_claim(flow: LaneFlow) -> bool:
+        return flow.lane not in full and flow.flow.of_party not in flows and connections.may_open(flow.lane)
 
     def operation(raw: Connection) -> float | None:
         lanes.refresh(raw)
-        return lanes.next_due(raw, lambda lane: lane not in full and connections.may_open(lane))
+        return lanes.next_due(raw, may_claim)
 
     return operation

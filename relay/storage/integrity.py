@@ -14,7 +14,7 @@ from relay.content_file import UnreadContent
 from relay.events.event import Event
 from relay.mail.canonical_address import keys_of
 from relay.mail.transaction import MAX_RECIPIENTS
-from relay.queue.entry import Entry, State
+from relay.queue.entry import Entry, LaneFlow, State
 from relay.queue.message import ClaimedBatch, Message
 from relay.storage.content_pieces import with_unread
 from relay.storage.database import Connection
@@ -70,6 +70,8 @@ _LEFT_OUT = object()
 
 _ADDED_FIELDS = MESSAGE_COLUMNS.split(", ").index("added_fields")
 
+_PRINCIPAL = ENTRY_COLUMNS.split(", ").index("principal")
+
 _FAULTS = (ValueError, TypeError, LookupError, AttributeError)
 """Exceptions that a damaged row raises in its conversion."""
 
@@ -85,7 +87,7 @@ _MESSAGE_TYPES = _types(MESSAGE_COLUMNS, "created_at size smtputf8", {"added_fie
 
 _ENTRY_TYPES = _types(
     ENTRY_COLUMNS,
-    "number created_at expires_at next_attempt_at release_at attempts uncertain delay_notified",
+    "number created_at expires_at next_attempt_at release_at attempts uncertain delay_notified priority",
     {"last_reply": (str, type(None))},
 )
 
@@ -204,7 +206,9 @@ def readable_entry(row: Row, state: State | None = None) -> tuple[Entry, str]:
     except _FAULTS:
         queue_id, number, recipient, lane = row[:4]
         key = str(queue_id), int(number), str(recipient), str(lane)
-        return Entry(*key, 0.0, 0.0, 0.0, state=state or State.HELD, reason=UNREADABLE_ENTRY), UNREADABLE_ENTRY
+        flow = LaneFlow(key[3], str(row[_PRINCIPAL]), row[_PRINCIPAL + 1]).flow
+        entry = Entry(*key, 0.0, 0.0, 0.0, state=state or State.HELD, reason=UNREADABLE_ENTRY, **flow._asdict())
+        return entry, UNREADABLE_ENTRY
 
 
 def readable_events(rows: Iterable[Row]) -> Iterator[Event]:

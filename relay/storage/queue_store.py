@@ -1,10 +1,11 @@
 """The part of the queue common to both databases: operator queries and changes, purge, due times."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import BinaryIO, ClassVar, TypeVar
 
+from relay.limits.priority import Flow
 from relay.queue.entry import Entry, State
 from relay.queue.message import ClaimedBatch, Message, NewMessage, Settlement
 from relay.queue.nodes import ALL_CONNECTIONS, NodeConnections
@@ -57,9 +58,11 @@ class BaseQueueStore(ABC):
         """Adapt due times to a wall clock that was stepped by `step` seconds, to `now`."""
         await self._database.write(claim.clock_set(self._lanes, now, step, longest_wait, lifetime))
 
-    async def next_due(self, busy: Sequence[str], connections: NodeConnections = ALL_CONNECTIONS) -> float | None:
-        """Return the due time of the next waiting entry for this node outside the busy lanes; else None."""
-        return await self._database.write(claim.next_due(self._lanes, busy, connections))
+    async def next_due(
+        self, busy: Sequence[str], flows: Collection[Flow] = (), connections: NodeConnections = ALL_CONNECTIONS
+    ) -> float | None:
+        """Return the due time of the next waiting entry for this node outside the busy lanes and flows; else None."""
+        return await self._database.write(claim.next_due(self._lanes, busy, flows, connections))
 
     async def entries(self, query: EntryQuery) -> Sequence[tuple[Message, Entry]]:
         """Return the entries that match, in order of queue id and number. `domain` is the sending domain."""

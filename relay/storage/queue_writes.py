@@ -255,7 +255,7 @@ def _recipients(raw: Connection, keys: Sequence[tuple[str, int]]) -> Iterator[st
 def _add_lanes(lanes: DueLanes, entries: Iterable[Entry]) -> None:
     for entry in entries:
         if entry.state is State.WAITING:
-            lanes.add(entry.lane, entry.next_attempt_at)
+            lanes.add(entry.lane_flow, entry.next_attempt_at)
 
 
 _CHANGEABLE = (State.WAITING, State.HELD)

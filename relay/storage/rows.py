@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
 from relay.events.event import Event, Kind
+from relay.limits.priority import Priority
 from relay.mail.canonical_address import canonical
 from relay.mail.transaction import Notify
 from relay.queue.entry import Entry, State
@@ -29,7 +30,7 @@ MESSAGE_COLUMNS = (
 
 ENTRY_COLUMNS = (
     "queue_id, number, recipient, lane, created_at, expires_at, next_attempt_at, release_at, state, attempts, "
-    "notify, orcpt, last_reply, last_remote, reason, uncertain, delay_notified"
+    "notify, orcpt, last_reply, last_remote, reason, uncertain, delay_notified, principal, priority"
 )
 
 EVENT_COLUMNS = "kind, at, queue_id, number, address, data"
@@ -150,6 +151,8 @@ def entry_row(entry: Entry) -> Row:
         text(entry.reason),
         entry.uncertain,
         entry.delay_notified,
+        text(entry.principal),
+        int(entry.priority),
         canonical(entry.recipient),
     )
 
@@ -207,6 +210,8 @@ def entry_of(row: Row, state: State | None = None) -> Entry:
         reason=row[14],
         uncertain=bool(row[15]),
         delay_notified=bool(row[16]),
+        principal=row[17],
+        priority=Priority.of(row[18]),
     )
 
 

@@ -6,6 +6,7 @@ from math import inf
 
 from relay.config.settings import Settings
 from relay.events.event import Event, Kind
+from relay.limits.priority import Flow
 from relay.mail.canonical_address import canonical
 from relay.mail.lane import lane_of
 from relay.mail.received import mail_date, received
@@ -47,7 +48,8 @@ def build_message(
     numbers = tuple(range(len(recipients), len(recipients) + len(copies)))
     message = _message(queue_id, transaction, facts, accepted, numbers, settings.server.hostname, now, origin)
     routed = zip((*recipients, *copies), (*release, *(first for _ in copies)), strict=True)
-    entries = _entries(message, routed, excluded, settings.queue.lifetime, facts.instructions.expires_at or inf, now)
+    lifetime, latest = settings.queue.lifetime, facts.instructions.expires_at or inf
+    entries = _entries(message, routed, excluded, accepted.flow, lifetime, latest, now)
     events = _created(message, entries, accepted.ignored, checked, now)
     return NewMessage(message, transaction.content, entries, events)
 
@@ -128,6 +130,7 @@ def _entries(
     message: Message,
     routed: Iterable[tuple[Recipient, Route]],
     excluded: Mapping[str, str],
+    flow: Flow,
     lifetime: float,
     latest: float,
     now: float,
@@ -146,6 +149,8 @@ def _entries(
             reason=route.why,
             notify=recipient.notify,
             orcpt=recipient.orcpt,
+            principal=flow.principal,
+            priority=flow.priority,
         )
         for number, (recipient, route) in enumerate(routed)
     )

@@ -9,6 +9,7 @@ import pytest
 from relay.content_file import HEAD, LARGE, UnreadContent, head_of
 from relay.events.event import Event, Kind
 from relay.events.ports import StoreError
+from relay.limits.priority import Flow, Priority
 from relay.queue.entry import State, StateError
 from relay.queue.message import ClaimedBatch, NewMessage, Settlement
 from relay.queue.nodes import NodeConnections, NodeShare
@@ -69,7 +70,7 @@ async def test_lanes_left_to_other_nodes_are_neither_claimed_nor_waited_for(stor
     shared = NodeConnections(NodeShare(1, 2), per_lane=1)
     assert [shared.may_open(lane) for lane in ("provider:a", "provider:d")] == [False, True]
     assert ids(await claim(store, room=replace(ROOMY, connections=shared))) == [("A", 1)]
-    assert await store.queue.next_due([], shared) is None
+    assert await store.queue.next_due([], connections=shared) is None
     assert await store.queue.next_due([]) == NOW
     assert ids(await claim(store)) == [("A", 0)]
 
@@ -180,6 +181,85 @@ async def test_no_lane_starves_another(store: Store) -> None:
     single = ClaimLimits(entries=1, content_bytes=1 << 20, per_lane=10, lanes={})
     taken = [key for _ in range(3) for key in ids(await claim(store, room=single))]
     assert sorted(queue_id[0] for queue_id, _ in taken) == ["A", "B", "C"]
+
+
+def of(queue_id: str, principal: str, priority: Priority = Priority.NORMAL, due: float = NOW) -> NewMessage:
+    made = accepted(queue_id, "x@a.test", due=due)
+    return replace(made, entries=tuple(replace(one, principal=principal, priority=priority) for one in made.entries))
+
+
+async def taken_one_by_one(store: Store, count: int) -> list[str]:
+    single = ClaimLimits(entries=1, content_bytes=1 << 20, per_lane=10, lanes={})
+    return [queue_id for _ in range(count) for queue_id, _ in ids(await claim(store, room=single))]
+
+
+async def test_a_single_message_of_another_principal_does_not_wait_behind_a_backlog(store: Store) -> None:
+    for n in range(30):
+        await store.queue.enqueue(of(f"BULK{n:02}", "identity:bulk@acme.test", due=NOW - 100))
+    await taken_one_by_one(store, 3)
+    await store.queue.enqueue(of("OTP", "identity:otp@bcme.test"))
+    assert "OTP" in await taken_one_by_one(store, 2)
+
+
+async def test_authors_of_one_party_take_turns_within_its_share(store: Store) -> None:
+    for n in range(20):
+        await store.queue.enqueue(of(f"A{n:02}", "network:10.0.0.1\t01"))
+        await store.queue.enqueue(of(f"B{n:02}", "network:10.0.0.1\t02"))
+        await store.queue.enqueue(of(f"C{n:02}", "credential:app"))
+    taken = [queue_id[0] for queue_id in await taken_one_by_one(store, 20)]
+    assert [taken.count(name) for name in "ABC"] == [5, 5, 10]
+
+
+async def test_priorities_leave_four_to_two_to_one_in_one_claim(store: Store) -> None:
+    for priority in Priority:
+        for n in range(30):
+            await store.queue.enqueue(of(f"{priority.name[0]}{n:02}", "identity:a@acme.test", priority))
+    await taken_one_by_one(store, 7)
+    found = ids(await claim(store, room=ClaimLimits(entries=21, content_bytes=1 << 20, per_lane=100, lanes={})))
+    taken = [queue_id[0] for queue_id, _ in found]
+    assert [taken.count(name) for name in "HNC"] == [12, 6, 3]
+
+
+async def test_a_campaign_never_starves_and_takes_what_the_others_leave(store: Store) -> None:
+    for n in range(10):
+        await store.queue.enqueue(of(f"C{n:02}", "identity:a@acme.test", Priority.CAMPAIGN))
+        await store.queue.enqueue(of(f"H{n:02}", "identity:a@acme.test", Priority.HIGH))
+    taken = await taken_one_by_one(store, 20)
+    assert sorted(taken) == [f"{name}{n:02}" for name in "CH" for n in range(10)]
+    assert "C01" in taken[:10]
+
+
+async def test_a_party_without_capacity_leaves_its_entries_and_delays_no_other(store: Store) -> None:
+    for n in range(5):
+        await store.queue.enqueue(of(f"A{n}", "network:10.0.0.1\t01", Priority.CAMPAIGN))
+        await store.queue.enqueue(of(f"B{n}", "identity:b@acme.test"))
+    party = Flow("network:10.0.0.1", Priority.CAMPAIGN)
+    room = ClaimLimits(entries=100, content_bytes=1 << 20, per_lane=100, lanes={}, flows={party: 2}, per_flow=4)
+    assert [queue_id[0] for queue_id, _ in ids(await claim(store, room=room))].count("A") == 2
+    assert ids(await claim(store, room=replace(room, flows={party: 0}))) == [("B4", 0)]
+    assert await store.queue.next_due([], [party]) is None
+    assert await store.queue.next_due([]) == NOW
+
+
+async def test_the_lanes_keep_their_turns_however_many_flows_one_has(store: Store) -> None:
+    for n in range(8):
+        await store.queue.enqueue(of(f"A{n}", f"identity:{n}@acme.test"))
+    for n in range(4):
+        await store.queue.enqueue(accepted(f"B{n}", "x@b.test"))
+    taken = [queue_id[0] for queue_id in await taken_one_by_one(store, 8)]
+    assert taken.count("B") == 4
+
+
+async def test_flows_are_known_again_after_a_restart(opener: Opener) -> None:
+    store = await opener(NOW)
+    for n in range(3):
+        await store.queue.enqueue(of(f"A{n}", "identity:a@acme.test", Priority.CAMPAIGN, due=NOW - 5))
+        await store.queue.enqueue(of(f"B{n}", f"identity:b{n}@acme.test", Priority.HIGH))
+    await store.close()
+    later = await opener(NOW)
+    assert sorted(ids(await claim(later))) == [(f"{name}{n}", 0) for name in "AB" for n in range(3)]
+    found = await later.queue.entries(EntryQuery(queue_id="A1"))
+    assert [one.flow for _, one in found] == [Flow("identity:a@acme.test", Priority.CAMPAIGN)]
 
 
 async def test_a_lane_with_nothing_due_any_more_takes_no_place(store: Store) -> None:

@@ -14,7 +14,7 @@ from relay.storage import audit, due_lanes, message_queries, purge, queue_writes
 from relay.storage.database import Connection, Rows
 from relay.storage.postgres import leases, ledgers, partitions, schema
 from relay.storage.postgres.connection import SEEKING, PostgresSession, Target, connect
-from relay.storage.postgres.leases import LANES
+from relay.storage.postgres.leases import FLOWS
 from tests.contract.values import NOW
 from tests.servers.postgres import drop_schema, fresh_schema
 
@@ -39,7 +39,7 @@ def filling(count: int, of_lanes: int) -> Iterator[str]:
     yield f"INSERT INTO contents SELECT {queue_id}, 'x' FROM {series}"
     yield f"""INSERT INTO entries SELECT {queue_id}, 0, '', 'mx:' || n % {of_lanes} || '.test', {NOW}, 0,
         {NOW} + n % 5000, 0, CASE WHEN n % 10 = 0 THEN 'delivered' WHEN n % 1000 = 1 THEN 'active' ELSE 'waiting' END,
-        0, '', '', NULL, '', '', false, false, 'u' || n || '@x.test', '', 0 FROM {series}"""
+        0, '', '', NULL, '', '', false, false, 'u' || n || '@x.test', '', 0, '', 1 FROM {series}"""
     yield f"""INSERT INTO events (at, kind, queue_id, number, address, data)
         SELECT {NOW} + n % 500000, CASE WHEN n % 50 = 0 THEN 'bounced' ELSE 'created' END, {queue_id}, 0,
         '', '' FROM {series}"""
@@ -70,7 +70,7 @@ def filled(server: str, count: int, of_lanes: int) -> Iterator[PostgresSession]:
 def hot(count: int) -> dict[str, Statement]:
     """The statements of the connections that seek, over so many rows."""
     return {
-        "due": (leases.DUE, (SOME_LANES, [6] * len(SOME_LANES))),
+        "due": (leases.DUE, (SOME_LANES, [""] * 100, [1] * 100, [6] * 100)),
         "companions": (leases.COMPANIONS, (IDS[1], "mx:1.test", NOW, 100)),
         "contents": (leases.CONTENTS, (IDS, IDS)),
         "take": (leases.TAKE, ("lease", 1, IDS, NUMBERS)),
@@ -81,8 +81,8 @@ def hot(count: int) -> dict[str, Statement]:
         "void": (leases.VOID, ()),
         "return_lost": (leases.RETURN_LOST, ("lease", [1, 2])),
         "left": (leases.LEFT, ("node", IDS[1], 0)),
-        "lanes": (LANES, ()),
-        "first due": (due_lanes.FIRST_DUE, ("mx:1.test",)),
+        "flows": (FLOWS, ()),
+        "first due": (due_lanes.FIRST_DUE, ("mx:1.test", "", 1)),
         "update": (
             rows.UPDATE_ENTRY,
             ("mx:1.test", 0.0, 0.0, 0.0, "waiting", 0, None, "", "", False, False, IDS[1], 0),

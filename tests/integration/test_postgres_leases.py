@@ -9,7 +9,7 @@ import pytest
 
 from relay.events.event import Kind
 from relay.events.ports import StoreError
-from relay.queue.entry import State
+from relay.queue.entry import LaneFlow, State
 from relay.queue.ports import ClaimLimits, EntryQuery
 from relay.reports.ports import MessageQuery
 from relay.storage.postgres.store import PostgresStore
@@ -28,7 +28,7 @@ async def test_no_entry_is_handed_out_twice(cluster: Cluster) -> None:
     async def work(store: PostgresStore) -> None:
         # A claim finds nothing while others hold the last entries of a lane, and the node then forgets the lane.
         while len(taken) < 120:
-            store._lanes.note([(f"mx:{lane}.test", NOW) for lane in range(7)])
+            store._lanes.note([(LaneFlow(f"mx:{lane}.test"), NOW) for lane in range(7)])
             claims = await store.queue.claim(NOW, room)
             taken.extend(keys(claims))
             await store.queue.apply([settle(claimed, State.DELIVERED, NOW) for claimed in claims])

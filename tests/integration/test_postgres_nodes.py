@@ -17,7 +17,7 @@ from relay.limits.ports import Slot
 from relay.limits.quota import Quota, TooMany
 from relay.limits.window import HOUR, Window
 from relay.log import Log
-from relay.queue.entry import State
+from relay.queue.entry import LaneFlow, State
 from relay.queue.operator_actions import hold
 from relay.queue.ports import EntryQuery
 from relay.rewrite.tokens import Kind as TokenKind
@@ -88,7 +88,7 @@ async def test_an_operator_and_a_claim_do_not_meet_in_one_entry(cluster: Cluster
     first, second = await cluster.node("first"), await cluster.node("second")
     for number in range(60):
         await first.queue.enqueue(accepted(f"M{number:02}", "x@a.test"))
-    second._lanes.note([("mx:a.test", NOW)])
+    second._lanes.note([(LaneFlow("mx:a.test"), NOW)])
     held, claimed = await asyncio.gather(first.queue.change(EntryQuery(), hold), second.queue.claim(NOW, ROOMY))
     taken = {queue_id for queue_id, _ in keys(claimed)}
     assert taken.isdisjoint(entry.queue_id for _, entry in held.entries)

@@ -1,7 +1,7 @@
 """A queue runner over a real store, with a scripted delivery and a store that fails on demand."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import count
@@ -16,6 +16,7 @@ from relay.dsn.rules_file import load_bounce_rules
 from relay.events.event import Event
 from relay.events.ports import StoreError
 from relay.limits.ports import Slot, Usage
+from relay.limits.priority import Flow
 from relay.limits.window import Window
 from relay.mail.reply import Reply
 from relay.queue.bounce_policy import BouncePolicy
@@ -124,9 +125,11 @@ class FlakyStore:
         self._fail_if_due("copy_content")
         return await self.store.queue.copy_content(queue_id, file)
 
-    async def next_due(self, busy: Sequence[str], connections: NodeConnections = ALL_CONNECTIONS) -> float | None:
+    async def next_due(
+        self, busy: Sequence[str], flows: Collection[Flow] = (), connections: NodeConnections = ALL_CONNECTIONS
+    ) -> float | None:
         self._fail_if_due("next_due")
-        return await self.store.queue.next_due(busy, connections)
+        return await self.store.queue.next_due(busy, flows, connections)
 
     async def apply(self, settlements: Sequence[Settlement]) -> Sequence[Settlement]:
         self._fail_if_due("apply")

@@ -71,4 +71,4 @@ def test_principals_that_are_done_are_forgotten(monkeypatch: object) -> None:
     for number in range(fair_order._MOST_IDLE * 3):
         order.serve(Flow(f"p{number}"))
         order.serve(Flow("steady"))
-    assert len(order._priorities) <= fair_order._MOST_IDLE + 1
+    assert len(order._times) <= 3 * fair_order._MOST_IDLE

@@ -46,6 +46,14 @@ def test_an_amount_beyond_the_total_is_taken_alone() -> None:
     assert (shares.used, shares.free, dict(shares.held)) == (0, 100, {})
 
 
+def test_parties_that_hold_nothing_have_a_reserve() -> None:
+    shares = Shares(1200, reserve=20)
+    for number in range(1000):
+        filled(shares, f"hog{number}", amount=10)
+    assert shares.used == 1220
+    assert sum(1 for held in shares.held.values() if held) >= 9
+
+
 @given(st.lists(st.tuples(st.sampled_from("abcdef"), st.integers(1, 50)), max_size=200))
 def test_whatever_is_asked_for_a_party_that_holds_nothing_finds_room(asked: list[tuple[str, int]]) -> None:
     shares = Shares(10_000)

@@ -11,6 +11,7 @@ from relay.reports.ports import MessageQuery
 from relay.storage import (
     audit,
     claim,
+    claim_source,
     due_lanes,
     integrity,
     message_queries,
@@ -43,12 +44,12 @@ def plan(raw: sqlite3.Connection, sql: str) -> list[str]:
 @pytest.mark.parametrize(
     "sql",
     [
-        claim.DUE,
+        claim_source.DUE,
         integrity.CONTENT,
-        claim.LEASE,
+        claim_source.LEASE,
         claim.RELEASE,
         claim.VOID,
-        due_lanes.NEXT_LANE,
+        due_lanes.NEXT_FLOW,
         due_lanes.FIRST_DUE,
         rows.UPDATE_ENTRY,
         queue_writes.DROP_CONTENT,
@@ -83,14 +84,16 @@ def test_seeks_and_does_not_scan(database: sqlite3.Connection, sql: str) -> None
 
 @pytest.mark.parametrize(
     "sql",
-    [claim.DUE, due_lanes.FIRST_DUE, due_lanes.NEXT_LANE, purge.OLD_MESSAGES, purge.OLD_EVENTS, *audit.BOUNDS],
+    [claim_source.DUE, due_lanes.FIRST_DUE, due_lanes.NEXT_FLOW, purge.OLD_MESSAGES, purge.OLD_EVENTS, *audit.BOUNDS],
 )
 def test_comes_in_order_without_sorting(database: sqlite3.Connection, sql: str) -> None:
     assert not [step for step in plan(database, sql) if "TEMP B-TREE" in step]
 
 
 def test_a_lane_is_read_from_the_index_of_open_entries(database: sqlite3.Connection) -> None:
-    assert plan(database, claim.DUE) == ["SEARCH entries USING INDEX entries_open (state=? AND lane=?)"]
+    assert plan(database, claim_source.DUE) == [
+        "SEARCH entries USING INDEX entries_open (state=? AND lane=? AND principal=? AND priority=?)"
+    ]
 
 
 def test_depth_reads_the_index_of_open_entries_only(database: sqlite3.Connection) -> None:

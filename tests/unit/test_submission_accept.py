@@ -2,7 +2,7 @@
 
 import re
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -14,6 +14,7 @@ from relay.config.settings import Settings
 from relay.events.event import Event, Kind
 from relay.events.ports import StoreError
 from relay.limits.ports import LimitStore, Slot
+from relay.limits.priority import Flow
 from relay.limits.window import HOUR
 from relay.mail.reply import Reply
 from relay.mail.transaction import Envelope, Recipient, Session, Transaction
@@ -65,7 +66,9 @@ class FaultyStore:
     async def copy_content(self, queue_id: str, file: BinaryIO) -> str:
         raise self.error
 
-    async def next_due(self, busy: Sequence[str], connections: NodeConnections = ALL_CONNECTIONS) -> float | None:
+    async def next_due(
+        self, busy: Sequence[str], flows: Collection[Flow] = (), connections: NodeConnections = ALL_CONNECTIONS
+    ) -> float | None:
         raise self.error
 
     async def apply(self, settlements: Sequence[Settlement]) -> Sequence[Settlement]:

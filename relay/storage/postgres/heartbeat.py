@@ -13,9 +13,10 @@ import psycopg
 from psycopg import AsyncConnection
 
 from relay.clock import Clock
+from relay.queue.entry import LaneFlow
 from relay.storage.database import DbSession, DriverConnection
 from relay.storage.postgres.connection import Target, parameters, translated
-from relay.storage.postgres.leases import VOID
+from relay.storage.postgres.leases import VOID, due_of
 from relay.storage.postgres.nodes import (
     EXPIRE,
     FORGET_EXPIRED,
@@ -34,8 +35,8 @@ _RETRY = 1.0
 
 _CHANNEL = "SELECT 'relay_' || md5(current_schema())"
 
-Due = tuple[str, float]
-"""A lane, and the Unix time at which its first entry is due."""
+Due = tuple[LaneFlow, float]
+"""A flow, and the Unix time at which its first entry is due."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +174,7 @@ class Heartbeat:
 
         gone = dict(await self._execute(EXPIRE, TAKEOVER, LEASE))
         await self._execute(FORGET_EXPIRED)
-        freed = [(row[0], row[1]) for row in await self._execute(VOID)]
+        freed = [due_of(row) for row in await self._execute(VOID)]
         clocks = {row[0]: row[1] for row in await self._execute(LIVE)}
         self._callbacks.beat(HeartbeatResult(gone, freed, clocks, renewed))
 
@@ -199,9 +200,13 @@ def payload(node: str, dues: Iterable[Due], most: int = 7900) -> str:
 def dues_of(named: str) -> Sequence[Due]:
     """Return the lanes of a notification; none, which means "read all lanes", for an invalid one."""
     try:
-        return [(str(lane), float(due)) for lane, due in json.loads(named or "[]")]
+        return [(_flow(*flow), float(due)) for flow, due in json.loads(named or "[]")]
     except (ValueError, TypeError):
         return ()
+
+
+def _flow(lane: object, principal: object, priority: object) -> LaneFlow:
+    return LaneFlow(str(lane), str(principal), int(str(priority)))
 
 
 PAUSE = 0.1
@@ -216,14 +221,14 @@ class Notifier:
     def __init__(self, link: DriverConnection, node: str) -> None:
         self._link = link
         self._node = node
-        self._dues: dict[str, float] = {}
+        self._dues: dict[LaneFlow, float] = {}
         self._notifying: asyncio.Task[None] | None = None
         self.channel = ""
 
     def notify(self, dues: Iterable[Due]) -> None:
         """Send a notification of these due lanes soon."""
-        for lane, due in dues:
-            self._dues[lane] = min(due, self._dues.get(lane, due))
+        for flow, due in dues:
+            self._dues[flow] = min(due, self._dues.get(flow, due))
         if self._dues and (self._notifying is None or self._notifying.done()):
             self._notifying = asyncio.create_task(self._send())
 

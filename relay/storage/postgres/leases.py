@@ -6,10 +6,11 @@ from typing import TypeVar
 
 from relay.content_file import LARGE
 from relay.mail.transaction import MAX_RECIPIENTS
-from relay.queue.entry import Entry
+from relay.queue.entry import Entry, LaneFlow
 from relay.queue.message import ClaimedBatch, Settlement
 from relay.storage import pauses, queue_writes
-from relay.storage.claim import CLAMP, ClaimSource, claimed_of
+from relay.storage.claim import CLAMP, claimed_of
+from relay.storage.claim_source import ClaimSource
 from relay.storage.content_pieces import with_unread
 from relay.storage.database import Connection, Operation
 from relay.storage.due_lanes import DueLanes
@@ -21,8 +22,9 @@ T = TypeVar("T")
 
 DUE = (
     f"SELECT {qualified(CLAIM_COLUMNS, 'due')}, coalesce(size, 0) "  # noqa: S608  names of the schema
-    "FROM unnest(?::text[], ?::bigint[]) AS wanted (lane, most) CROSS JOIN LATERAL ("
-    f"SELECT {CLAIM_COLUMNS} FROM entries WHERE state = 'waiting' AND entries.lane = wanted.lane "
+    "FROM unnest(?::text[], ?::text[], ?::smallint[], ?::bigint[]) AS wanted (lane, principal, priority, most) "
+    f"CROSS JOIN LATERAL (SELECT {CLAIM_COLUMNS} FROM entries WHERE state = 'waiting' AND entries.lane = wanted.lane "
+    "AND entries.principal = wanted.principal AND entries.priority = wanted.priority "
     "ORDER BY next_attempt_at, queue_id, number LIMIT wanted.most FOR UPDATE SKIP LOCKED) AS due "
     "LEFT JOIN messages ON messages.queue_id = due.queue_id"
 )
@@ -76,7 +78,7 @@ _VOIDED = (
     "UPDATE entries SET state = 'waiting', lease = ''{more} FROM ("
     "SELECT queue_id, number FROM entries WHERE state = 'active' AND {which} FOR UPDATE SKIP LOCKED) AS void "
     "WHERE entries.queue_id = void.queue_id AND entries.number = void.number "
-    "RETURNING entries.lane, entries.next_attempt_at"
+    "RETURNING entries.lane, entries.principal, entries.priority, entries.next_attempt_at"
 )
 
 VOID = _VOIDED.format(
@@ -98,7 +100,7 @@ _WIDTH = CLAIM_COLUMNS.count(",") + 1
 
 _NEXT_ATTEMPT_AT = CLAIM_COLUMNS.split(", ").index("next_attempt_at")
 
-_LANE = CLAIM_COLUMNS.split(", ").index("lane")
+_LANE, _PRINCIPAL, _PRIORITY = map(CLAIM_COLUMNS.split(", ").index, LaneFlow._fields)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,14 +121,15 @@ class PostgresClaimSource(ClaimSource):
         super().__init__(raw, lease.node, Unreadable())
         self._number = lease.number
         self._held = held
-        self._rows: dict[str, list[Row]] = {}
+        self._rows: dict[LaneFlow, list[Row]] = {}
         self._contents: dict[str, Row] = {}
         self._taken: list[Row] = []
 
-    def prefetch(self, wanted: Mapping[str, int], octets: int) -> None:
-        """Lock the entries, one more of each lane than `wanted`; read their messages within `octets`."""
+    def prefetch(self, wanted: Mapping[LaneFlow, int], octets: int) -> None:
+        """Lock the entries, one more of each flow than `wanted`; read their messages within `octets`."""
         self.finish()
-        found = self.raw.execute(DUE, (list(wanted), [most + 1 for most in wanted.values()])).fetchall()
+        columns = [list(column) for column in zip(*wanted, strict=True)]
+        found = self.raw.execute(DUE, (*columns, [most + 1 for most in wanted.values()])).fetchall()
 
         # Claims from before this node's lease expired may still be running: their entries are left to other nodes.
         rows = sorted(
@@ -134,17 +137,17 @@ class PostgresClaimSource(ClaimSource):
             key=lambda row: (row[_NEXT_ATTEMPT_AT], row[0], row[1]),
         )
 
-        self._rows = {lane: [] for lane in wanted}
+        self._rows = {flow: [] for flow in wanted}
         sizes: dict[str, int] = {}
         for row in rows:
-            self._rows[row[_LANE]].append(row)
+            self._rows[LaneFlow(row[_LANE], row[_PRINCIPAL], row[_PRIORITY])].append(row)
             sizes[row[0]] = row[_WIDTH]
         sizes = {queue_id: size for queue_id, size in sizes.items() if queue_id not in self._contents}
         self._read(list(sizes), _fitting(sizes, octets))
 
-    def first(self, lane: str, most: int) -> list[Row]:
+    def first(self, flow: LaneFlow, most: int) -> list[Row]:
         """Return prefetched entries."""
-        return self._rows[lane][:most]
+        return self._rows[flow][:most]
 
     def same_message(self, queue_id: str, lane: str, now: float) -> list[Row]:
         """Return the due entries of a message in a lane that were locked with it."""
@@ -200,7 +203,7 @@ def give_back(lanes: DueLanes, entries: Sequence[Entry], held: Held) -> Callable
     def operation(raw: Connection) -> None:
         raw.execute(GIVE_BACK, _columns(held))
         for entry in entries:
-            lanes.add(entry.lane, entry.next_attempt_at)
+            lanes.add(entry.lane_flow, entry.next_attempt_at)
 
     return operation
 
@@ -221,12 +224,12 @@ def leased_before(keys: Sequence[EntryKey], node: str) -> Callable[[Connection],
 
 def recover(
     lanes: DueLanes, now: float, longest_wait: float, node: str
-) -> Callable[[Connection], list[tuple[str, float]]]:
+) -> Callable[[Connection], list[tuple[LaneFlow, float]]]:
     """Void the leases of dead nodes and of this node's previous run; clamp waits; return lanes and due times."""
 
-    def operation(raw: Connection) -> list[tuple[str, float]]:
+    def operation(raw: Connection) -> list[tuple[LaneFlow, float]]:
         raw.execute(FORGET_FORMER, (node,))
-        voided = [(row[0], row[1]) for row in raw.execute(VOID)]
+        voided = [due_of(row) for row in raw.execute(VOID)]
         raw.execute(CLAMP, (now + longest_wait,))
         pauses.clock_set(raw, now, 0.0)
         lanes.stale = True
@@ -293,20 +296,27 @@ def _columns(held: Held) -> tuple[list[str], list[int], list[str], list[int]]:
 
 
 def _add_due(lanes: DueLanes, rows: Iterable[Row]) -> None:
-    for lane, due in rows:
-        lanes.add(lane, due)
+    for flow, due in map(due_of, rows):
+        lanes.add(flow, due)
 
 
-LANES = (
-    "WITH RECURSIVE lanes (lane, due) AS ("
-    "(SELECT lane, next_attempt_at FROM entries WHERE state = 'waiting' ORDER BY lane, next_attempt_at LIMIT 1) "
-    "UNION ALL SELECT following.* FROM lanes CROSS JOIN LATERAL ("
-    "SELECT lane, next_attempt_at FROM entries WHERE state = 'waiting' AND lane > lanes.lane "
-    "ORDER BY lane, next_attempt_at LIMIT 1) AS following) SELECT lane, due FROM lanes"
+def due_of(row: Row) -> tuple[LaneFlow, float]:
+    """Return the flow and the due time of a row of lane, principal, priority and due time."""
+    return LaneFlow(*row[:3]), row[3]
+
+
+_FLOW = "SELECT lane, principal, priority, next_attempt_at AS due FROM entries WHERE state = 'waiting'"
+
+_FIRST = "ORDER BY lane, principal, priority, next_attempt_at LIMIT 1"
+
+FLOWS = (
+    f"WITH RECURSIVE flows AS (({_FLOW} {_FIRST}) UNION ALL SELECT following.* FROM flows CROSS JOIN LATERAL ("  # noqa: S608
+    f"{_FLOW} AND (lane, principal, priority) > (flows.lane, flows.principal, flows.priority) {_FIRST}"
+    ") AS following) SELECT lane, principal, priority, due FROM flows"
 )
-"""One seek a lane: its first entry in the index on open entries, then the first entry of the next lane."""
+"""One seek a flow: its first entry in the index on open entries, then the first entry of the next flow."""
 
 
-def all_lanes(raw: Connection) -> Iterable[tuple[str, float]]:
-    """Return the lanes with waiting entries and the first due time of each."""
-    return [(row[0], row[1]) for row in raw.execute(LANES)]
+def all_flows(raw: Connection) -> Iterable[tuple[LaneFlow, float]]:
+    """Return the flows with waiting entries and the first due time of each."""
+    return [due_of(row) for row in raw.execute(FLOWS)]

@@ -132,4 +132,4 @@ class PostgresQueueStore(BaseQueueStore):
     def _announce(self, entries: Iterable[Entry]) -> None:
         """Notify other live nodes of waiting entries."""
         if len(self._nodes.live) > 1:
-            self._notifier.notify((one.lane, one.next_attempt_at) for one in entries if one.state is State.WAITING)
+            self._notifier.notify((one.lane_flow, one.next_attempt_at) for one in entries if one.state is State.WAITING)

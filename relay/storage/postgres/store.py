@@ -23,7 +23,7 @@ from relay.storage.postgres.connection import PostgresLink, ReaderPool, Target, 
 from relay.storage.postgres.event_feed import POSTGRES_FEED
 from relay.storage.postgres.heartbeat import Due, Heartbeat, HeartbeatCallbacks, HeartbeatResult, Notifier
 from relay.storage.postgres.in_flight import InFlight
-from relay.storage.postgres.leases import all_lanes
+from relay.storage.postgres.leases import all_flows
 from relay.storage.postgres.ledgers import SharedLedgers
 from relay.storage.postgres.nodes import Node, NodeFile, NodeRegistry
 from relay.storage.postgres.pooler import refuse_transaction_pooler
@@ -53,7 +53,7 @@ class PostgresStore(Store):
 
     def __init__(self, target: Target, node: Node, log: Emit, clock: Clock, on_work: Callable[[], None]) -> None:
         """Use `open`."""
-        lanes = self._lanes = DueLanes(all_lanes)
+        lanes = self._lanes = DueLanes(all_flows)
         self._link = PostgresLink(target, seeking=True)
         self._readers = ReaderPool(target)
         self._writer = Writer(self._link, lanes.mark_stale)
@@ -170,7 +170,7 @@ class PostgresStore(Store):
             await self.link_blocks.load()
 
     async def _read_lanes(self) -> None:
-        self._lanes.note(await self.database.read(all_lanes))
+        self._lanes.note(await self.database.read(all_flows))
         self._on_work()
 
     async def _poll(self) -> None:

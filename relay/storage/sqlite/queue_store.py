@@ -9,6 +9,7 @@ from relay.events.ports import StoreError
 from relay.queue.message import ClaimedBatch, NewMessage, Settlement
 from relay.queue.ports import ClaimLimits
 from relay.storage import claim, purge, queue_writes
+from relay.storage.claim_source import ClaimSource
 from relay.storage.due_lanes import DueLanes
 from relay.storage.integrity import leaving_out
 from relay.storage.message_queries import EntryKey
@@ -51,7 +52,7 @@ class SqliteQueueStore(BaseQueueStore):
 
     async def _claim(self, now: float, room: ClaimLimits) -> Sequence[ClaimedBatch]:
         claiming = self._writer.submit(
-            claim.claim(self._lanes, now, room, lambda raw: claim.ClaimSource(raw, self.boot, self._unreadable))
+            claim.claim(self._lanes, now, room, lambda raw: ClaimSource(raw, self.boot, self._unreadable))
         )
         try:
             return await asyncio.shield(claiming)
