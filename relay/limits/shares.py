@@ -35,7 +35,7 @@ class Shares:
     def admits(self, amount: int, parties: Mapping[Any, float]) -> bool:
         """Whether these parties, each with its factor, may take the amount together.
 
-        Parties that hold nothing get all that is free, and the reserve. An amount that exceeds the total is taken alone.
+        Parties that hold nothing get all that is free, and the reserve. An amount beyond the total is taken alone.
         """
         if amount > self.free:
             is_new = not any(self.held[party] for party in parties)
