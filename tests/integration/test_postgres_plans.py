@@ -35,7 +35,7 @@ def test_depth_is_answered_by_the_index_alone(session: PostgresSession) -> None:
     assert "Sort" not in kinds
 
 
-@pytest.mark.parametrize("name", ["due", "lanes", "first due", "old messages"])
+@pytest.mark.parametrize("name", ["due", "flows", "first due", "old messages"])
 def test_comes_in_order_without_sorting(session: PostgresSession, name: str) -> None:
     assert "Sort" not in {node["Node Type"] for node in plan(session, HOT[name], seeking=False).nodes}
 
