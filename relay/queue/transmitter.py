@@ -97,16 +97,16 @@ class Transmitter:
 
     async def _make(self, claimed: ClaimedBatch, content: Content, eight_bit: bool) -> Made:
         """Render the content. A large rendering is in a file."""
-        message, number = claimed.message, claimed.entries[0].number
+        message, number, flow = claimed.message, claimed.entries[0].number, claimed.entries[0].flow
         policy = policy_at(self._context.settings(), message.policy, provider_of(claimed.entries[0].lane))
         if isinstance(content, bytes):
-            given = RenderInput(message.queue_id, message.created_at, message.reverse_path, content, policy)
+            given = RenderInput(message.queue_id, message.created_at, message.reverse_path, content, policy, flow)
             (rendering,) = await self._context.renderer.render(given, [number], eight_bit=eight_bit)
             if len(rendering.content) <= LARGE:
                 return rendering, rendering.content
             return rendering, await asyncio.to_thread(ContentFile.of, rendering.content, self._folder)
 
-        given = RenderInput(message.queue_id, message.created_at, message.reverse_path, b"", policy)
+        given = RenderInput(message.queue_id, message.created_at, message.reverse_path, b"", policy, flow)
         files = ContentFiles(content, await asyncio.to_thread(ContentWriter, self._folder))
         try:
             rendering = await self._context.renderer.render_file(given, number, files, eight_bit=eight_bit)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Self
 
 from relay.domains.keys import Keys
+from relay.limits.priority import Flow
 from relay.mail.control_headers import is_removed
 from relay.mail.dialects.table import dialect_of
 from relay.mail.headers import Field, fields, without
@@ -23,6 +24,9 @@ from relay.rewrite.options import Tracking, unsubscribe_link
 from relay.rewrite.originator_fields import with_author_name, with_reply_address
 from relay.rewrite.placeholders import Placeholders, find_placeholders, replace_placeholders
 from relay.rewrite.tokens import Keyring, Kind, Token, sign_address_token
+
+MAX_HTML = 4 * 1024 * 1024
+"""Octets of the HTML parts of a message, above which it is not tracked."""
 
 _SEARCHED = 1 << 20
 """Octets that are searched for unsubscribe placeholders in mail that is not tracked."""
@@ -40,6 +44,8 @@ class RenderInput:
     reverse_path: str
     content: bytes
     policy: MessagePolicy = field(default_factory=MessagePolicy)
+    flow: Flow = field(default_factory=Flow)
+    """Principal and priority: who waits for a renderer takes turns. Rendering itself ignores it."""
 
     def without_tracking(self) -> Self:
         """Return the message without changed links and without a pixel."""
@@ -86,11 +92,19 @@ def render_contents(
     found = find_placeholders(content, parts) if parts else Placeholders()
     notes |= _placeholder_notes(found, message.policy.unsubscribe_url)
     tracking = _tracking_besides(message.policy, content, parts)
+    if tracking is not None and (why := _too_large_to_track(parts)):
+        tracking, notes = None, _joined(notes, {"skipped": [why]})
     rewritten = _rewritten(message, tracking, content, parts, recipients, keys.tokens)
     return [
         _render_one(message, content, of_recipient, recipient, keys, eight_bit, notes, found.found)
         for recipient, of_recipient in zip(recipients, rewritten, strict=True)
     ]
+
+
+def _too_large_to_track(parts: Sequence[Part]) -> str:
+    """Return why the HTML is not rewritten, "" if it may be: rewriting more of it takes minutes."""
+    size = sum(part.end - part.body for part in parts if part.is_leaf and part.content_type == "text/html")
+    return f"text/html: {size} octets, more than the {MAX_HTML} that are rewritten" if size > MAX_HTML else ""
 
 
 def explain(message: RenderInput, recipient: int, keys: Keys) -> tuple[Rendering, Rewritten | None]:

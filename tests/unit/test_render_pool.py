@@ -16,16 +16,18 @@ import pytest
 import relay
 from relay.content_file import ContentFile, ContentWriter
 from relay.domains.keys import Keys
+from relay.limits.priority import Flow
 from relay.mail.queue_id import queue_id
 from relay.mailauth.dkim_keys import generate_key, load_key
 from relay.render import frames as render_frames
-from relay.render import pool as render_pool
 from relay.render import process as render_process
+from relay.render import workers as render_workers
 from relay.render.files import ContentFiles
 from relay.render.message_policy import MessagePolicy
-from relay.render.pool import LONGEST_WAIT, OUTSTANDING, UNAVAILABLE_AFTER, RenderPool, pause
+from relay.render.pool import OUTSTANDING, RenderPool
 from relay.render.render import Rendering, RenderInput, render, reverse_path_for
 from relay.render.renderer import InlineRenderer
+from relay.render.workers import LONGEST_WAIT, UNAVAILABLE_AFTER, pause
 from relay.rewrite.options import Tracking
 from relay.rewrite.tokens import Keyring
 from tests.servers.waiting import PATIENCE
@@ -59,10 +61,10 @@ class Pool(RenderPool):
 
     @property
     def pids(self) -> list[int]:
-        return [renderer.process.pid for renderer in self._renderers]
+        return [renderer.process.pid for renderer in self.workers.renderers]
 
     def answers_outstanding(self) -> int:
-        return sum(renderer.load for renderer in self._renderers)
+        return sum(renderer.load for renderer in self.workers.renderers)
 
     async def until(self, condition: Callable[[], bool]) -> None:
         async with asyncio.timeout(PATIENCE):
@@ -74,7 +76,7 @@ class Pool(RenderPool):
 async def pool(**options: Any) -> AsyncIterator[Pool]:
     started = Pool(**options)
     await started.start()
-    await started.until(lambda: len(started.pids) == started._size)
+    await started.until(lambda: len(started.pids) == started.workers.size)
     try:
         yield started
     finally:
@@ -120,9 +122,9 @@ async def test_a_content_in_a_file_is_rendered_into_another_one(tmp_path: Path, 
 
 
 async def test_a_content_in_a_file_that_cannot_be_rendered_is_sent_unmodified(tmp_path: Path) -> None:
-    async with pool(max_memory=1 << 20) as started:
+    async with pool(max_memory=-(64 << 20)) as started:
         with files_of(BLOAT.content, tmp_path) as files:
-            made = await started.render_file(replace(BLOAT, content=b""), 0, files, eight_bit=True)
+            made = await started.render_file(replace(BLOAT, content=b""), 0, files, eight_bit=False)
             assert (made.content, made.reverse_path) == (b"", BLOAT.reverse_path)
             assert "rendering failed: MemoryError" in str(made.notes["skipped"])
             assert files.target.finish().read() == BLOAT.content
@@ -291,7 +293,7 @@ async def broken(**options: float) -> AsyncIterator[Pool]:
 
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make pauses a thousandth of what they are."""
-    monkeypatch.setattr(render_pool, "FIRST_WAIT", render_pool.FIRST_WAIT / 1000)
+    monkeypatch.setattr(render_workers, "FIRST_WAIT", render_workers.FIRST_WAIT / 1000)
 
 
 def test_pauses_between_restarts_grow_to_a_bound() -> None:
@@ -385,3 +387,53 @@ async def test_a_renderer_has_no_say_in_the_envelope(monkeypatch: pytest.MonkeyP
     async with pool() as started:
         (rendering,) = await started.render(bounces, [7], eight_bit=True)
     assert rendering == Rendering(reverse_path_for(bounces, 7, RING), b"x", {})
+
+
+async def test_a_content_that_hung_twice_is_not_tried_again_for_anybody() -> None:
+    async with pool(timeout=0.5) as started:
+        for number in range(2):
+            await started.until(lambda: bool(started.pids))
+            await started.render(replace(STORED, content=b"Subject: warm\r\n\r\n"), [0], eight_bit=True)
+            os.kill(started.pids[0], signal.SIGSTOP)
+            (plain,) = await started.render(STORED, [number], eight_bit=True)
+            assert is_plain(plain)
+        restarts = len(started.restarts)
+        (plain,) = await started.render(replace(STORED, queue_id=queue_id(1_700_000_000.0, 2)), [0], eight_bit=True)
+        assert is_plain(plain)
+        assert len(started.restarts) == restarts
+        (other,) = await started.render(replace(STORED, content=CONTENT + b"<p>other</p>\r\n"), [0], eight_bit=True)
+        assert b"https://t.acme.test" in other.content
+
+
+async def test_a_large_message_has_a_renderer_of_its_own(tmp_path: Path) -> None:
+    async with pool(timeout=30) as started:
+        with files_of(CONTENT, tmp_path) as first:
+            await started.render_file(replace(STORED, content=b""), 0, first, eight_bit=True)
+            first.target.finish().close()
+        os.kill(started.large_worker.renderers[0].process.pid, signal.SIGSTOP)
+        with files_of(CONTENT, tmp_path) as files:
+            hanging = asyncio.create_task(started.render_file(replace(STORED, content=b""), 0, files, eight_bit=True))
+            await started.until(lambda: started.large_worker.renderers[0].load == 1)
+            (rendered,) = await started.render(STORED, [0], eight_bit=True)
+            assert b"https://t.acme.test" in rendered.content
+            os.kill(started.large_worker.renderers[0].process.pid, signal.SIGCONT)
+            await hanging
+
+
+async def test_who_waits_for_a_renderer_takes_turns_by_principal() -> None:
+    async with pool(timeout=60) as started:
+        (pid,) = started.pids
+        os.kill(pid, signal.SIGSTOP)
+        done: list[str] = []
+
+        async def render_for(name: str, number: int) -> None:
+            await started.render(replace(STORED, flow=Flow(name)), [number], eight_bit=True)
+            done.append(name)
+
+        flood = [asyncio.create_task(render_for("flood", number)) for number in range(40)]
+        await started.until(lambda: started.answers_outstanding() == OUTSTANDING)
+        single = asyncio.create_task(render_for("single", 0))
+        await asyncio.sleep(0)
+        os.kill(pid, signal.SIGCONT)
+        await asyncio.gather(*flood, single)
+        assert done.index("single") <= 2 * OUTSTANDING

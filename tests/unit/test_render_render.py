@@ -12,7 +12,7 @@ from relay.mail.queue_id import queue_id
 from relay.mail.srs import srs_decode
 from relay.mailauth.dkim_keys import SigningKey, dns_record, generate_key, load_key
 from relay.render.message_policy import MessagePolicy
-from relay.render.render import RenderInput, explain, outgoing, render, render_unmodified, reverse_path_for
+from relay.render.render import MAX_HTML, RenderInput, explain, outgoing, render, render_unmodified, reverse_path_for
 from relay.rewrite.options import Tracking
 from relay.rewrite.tokens import Keyring, Kind, Token, verify_address_token
 
@@ -245,3 +245,14 @@ class TestPassedOn:
     def test_the_null_reverse_path_stays_null(self) -> None:
         (rendering,) = render(replace(self.FORWARD, reverse_path=""), [0], KEYS, eight_bit=True)
         assert rendering.reverse_path == ""
+
+
+def test_html_beyond_its_limit_is_signed_but_not_rewritten() -> None:
+    body = b"<html><body><a href='https://x.test/'>x</a>" + b"<p>x</p>\r\n" * (MAX_HTML // 9) + b"</body></html>\r\n"
+    content = b"From: a@acme.test\r\nContent-Type: text/html\r\n\r\n" + body
+    policy = MessagePolicy("acme.test", tracking=Tracking(base_url="https://t.acme.test"))
+    message = RenderInput("Q", 1_700_000_000.0, "a@acme.test", content, policy)
+    (rendering,) = render(message, [0], Keys(Keyring((("k1", b"k" * 32),))), eight_bit=True)
+    assert rendering.content == content
+    assert rendering.notes["tracking"] == "off"
+    assert "more than the" in str(rendering.notes["skipped"])

@@ -1,0 +1,172 @@
+"""Renderer processes that share the requests: who waits is served in turns of the principals."""
+
+import asyncio
+from collections import deque
+from typing import Protocol
+
+from relay.limits.fair_order import FairOrder
+from relay.limits.priority import Flow
+from relay.render.files import ContentFiles
+from relay.render.frames import Answer, Failed, Request
+from relay.render.process import RendererProcess, StartError
+
+OUTSTANDING = 4
+"""Requests that one renderer may have, at most. More than one, so that it never waits for the next."""
+
+FIRST_WAIT = 1.0
+"""Seconds before the second restart in a row. Each further wait is twice as long, up to LONGEST_WAIT."""
+
+LONGEST_WAIT = 60.0
+"""Seconds between two restarts, at most."""
+
+_UNIT = 64 * 1024
+"""Octets of a content that cost as much as everything else about a rendering."""
+
+UNAVAILABLE_AFTER = 5
+"""Restarts in a row after which a pool without a renderer is unavailable."""
+
+
+class RenderObserver(Protocol):
+    """Gets reports of failures of renderers."""
+
+    def render_failed(self, queue_id: str, reason: str) -> None:
+        """Rendering failed; the message is sent unmodified."""
+
+    def renderer_ended(self, reason: str, wait: float) -> None:
+        """A renderer ended or did not start; another one starts after `wait` seconds."""
+
+
+class Workers:
+    """Some renderer processes. Each one that ends is replaced."""
+
+    def __init__(
+        self,
+        *,
+        size: int,
+        outstanding: int,
+        timeout: float,
+        max_memory: int,
+        watch: RenderObserver,
+        send_unmodified: bool,
+    ) -> None:
+        """`outstanding` is the number of requests that one process may have."""
+        self.size = size
+        self.renderers: list[RendererProcess] = []
+        self._outstanding = outstanding
+        self._timeout = timeout
+        self._max_memory = max_memory
+        self._watch = watch
+        self._send_unmodified = send_unmodified
+        self._tasks: list[asyncio.Task[None]] = []
+        self._failures = 0
+        """Restarts since the last answer of a renderer."""
+        self._waiters: dict[Flow, deque[asyncio.Future[None]]] = {}
+        """Requests waiting for a renderer with fewer than `outstanding` requests."""
+        self._order = FairOrder()
+
+    def start(self) -> None:
+        """Start the processes, unless they are running. Restart each one that ends."""
+        if not self._tasks:
+            self._tasks = [
+                asyncio.create_task(self._run_forever(), name=f"renderer {number}") for number in range(self.size)
+            ]
+
+    async def stop(self) -> None:
+        """End the processes."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def request(self, request: Request, files: ContentFiles | None) -> Answer:
+        """Render in a process, in the turn of the flow. A request whose renderer ended at another one is repeated."""
+        while True:
+            answer = await self._request_once(request, files)
+            if answer is not None:
+                return answer
+
+    async def _request_once(self, request: Request, files: ContentFiles | None) -> Answer | None:
+        flow = request.message.flow
+        renderer = await self._acquire(flow)
+        if renderer is None:
+            return Failed("no renderer can be started")
+
+        size = len(request.message.content) if files is None else len(files.source)
+        self._order.serve(flow, 1.0 + size / _UNIT)
+        answer = renderer.send(request, files)
+        overdue = f"no answer within {self._timeout:g} s"
+        timer = asyncio.get_running_loop().call_later(self._timeout * renderer.load, renderer.kill, overdue)
+        try:
+            return await answer
+        finally:
+            timer.cancel()
+            self._wake_next()
+
+    async def _acquire(self, flow: Flow) -> RendererProcess | None:
+        """Return the renderer with the fewest requests. Wait while all have as many as they may.
+
+        Return None when the pool is unavailable and mail is to be sent unmodified.
+        """
+        while True:
+            best = min(self.renderers, key=lambda renderer: renderer.load, default=None)
+            if best is not None and best.load < self._outstanding:
+                return best
+            if best is None and self._send_unmodified and self._failures >= UNAVAILABLE_AFTER:
+                return None
+
+            waiter = asyncio.get_running_loop().create_future()
+            self._waiters.setdefault(flow, deque()).append(waiter)
+            try:
+                await waiter
+            except asyncio.CancelledError:
+                # A cancelled request must not swallow the wake-up of the next one.
+                if waiter.done() and not waiter.cancelled():
+                    self._wake_next()
+                raise
+
+    def _wake_next(self) -> None:
+        """Wake the first request of the flow whose turn it is."""
+        while self._waiters:
+            flow = self._order.order(self._waiters)[0]
+            waiter = self._waiters[flow].popleft()
+            if not self._waiters[flow]:
+                del self._waiters[flow]
+            if not waiter.done():
+                waiter.set_result(None)
+                return
+
+    def _wake_all(self) -> None:
+        for _ in range(sum(map(len, self._waiters.values()))):
+            self._wake_next()
+
+    async def _run_forever(self) -> None:
+        """Run one renderer after the other. The waits grow while none of them answers."""
+        while True:
+            reason = await self._run_one()
+            wait = pause(self._failures)
+            self._failures += 1
+            self._watch.renderer_ended(reason, wait)
+            self._wake_all()
+            await asyncio.sleep(wait)
+
+    async def _run_one(self) -> str:
+        """Run one renderer until it ends. Return the reason."""
+        try:
+            renderer = await RendererProcess.start(self._max_memory)
+        except (OSError, StartError) as error:
+            return f"not started: {error}"
+
+        self.renderers.append(renderer)
+        self._wake_all()
+        try:
+            await renderer.ended
+        finally:
+            self.renderers.remove(renderer)
+            await renderer.close()
+        if renderer.answers:
+            self._failures = 0
+        return renderer.exit_reason()
+
+
+def pause(failures: int) -> float:
+    """Return the seconds before a restart, by the number of restarts in a row: 0 for the first."""
+    return min(FIRST_WAIT * 2 ** (min(failures, 32) - 1), LONGEST_WAIT) if failures else 0.0
