@@ -2,13 +2,29 @@
 
 from collections import Counter as Tally
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 
 _DELAYS = (0.05, 0.1, 0.5, 1, 5, 30, 60, 300, 3600, 21600, 86400, 259200)
 """Seconds: upper bounds of the buckets of the delivery delay."""
+
+
+MOST_SITES = 20
+"""Sites with labels of their own; the others are "other" together."""
+
+
+@dataclass(frozen=True, slots=True)
+class SiteFigures:
+    """The figures of one site."""
+
+    name: str
+    rate: float | None
+    """Messages a minute, None without a limit."""
+    connections: int
+    waiting: int
 
 
 class Metrics:
@@ -56,6 +72,8 @@ class Metrics:
         )
         self._depth = _Depth()
         self.registry.register(self._depth)
+        self._sites = _Sites()
+        self.registry.register(self._sites)
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(f"relay_{name}", text, labels, registry=self.registry)
@@ -70,6 +88,10 @@ class Metrics:
     def set_depth(self, depth: Mapping[str, int]) -> None:
         """Set the number of queue entries by state."""
         self._depth.depth = depth
+
+    def set_sites(self, sites: Sequence[SiteFigures]) -> None:
+        """Set the figures of the sites in use, the busiest first."""
+        self._sites.sites = sites
 
     def exposition(self) -> bytes:
         """Return all metrics in the text format of Prometheus."""
@@ -88,6 +110,28 @@ class _Depth:
         for state, count in self.depth.items():
             family.add_metric([state], count)
         yield family
+
+
+class _Sites:
+    """Collector of the busiest sites. A site that is not in use any more has no sample."""
+
+    def __init__(self) -> None:
+        self.sites: Sequence[SiteFigures] = ()
+
+    def collect(self) -> Iterable[GaugeMetricFamily]:
+        """Return rate, connections and waiting entries of the sites."""
+        busiest, others = self.sites[:MOST_SITES], self.sites[MOST_SITES:]
+        rate = GaugeMetricFamily("relay_site_rate", "Messages a minute that a site with a limit gets", labels=["site"])
+        connections = GaugeMetricFamily("relay_site_connections", "Connections that a site may have", labels=["site"])
+        waiting = GaugeMetricFamily("relay_site_waiting", "Waiting queue entries by site", labels=["site"])
+        for site in busiest:
+            connections.add_metric([site.name], site.connections)
+            waiting.add_metric([site.name], site.waiting)
+            if site.rate is not None:
+                rate.add_metric([site.name], site.rate)
+        if others:
+            waiting.add_metric(["other"], sum(site.waiting for site in others))
+        yield from (rate, connections, waiting)
 
 
 MINUTES = 60

@@ -13,11 +13,14 @@ from relay.admin.domains import DomainRoutes
 from relay.admin.identities import IdentityRoutes
 from relay.admin.identity_pauses import IdentityPauseRoutes
 from relay.admin.link_blocks import LinkBlockRoutes
+from relay.admin.pauses import PauseRoutes
 from relay.admin.providers import ProviderRoutes
 from relay.admin.reports import ReportRoutes
 from relay.admin.server import AdminServer, metrics_application
+from relay.admin.sites import SiteRoutes
 from relay.admin.suppression_evidence import EvidenceRoutes
 from relay.admin.webhooks import WebhookRoutes
+from relay.admin.why import WhyRoutes
 from relay.app.context import AppContext
 from relay.app.inbound_side import InboundSide
 from relay.app.open_files import possible_connections
@@ -147,6 +150,17 @@ class HttpSide:
             ).table(),
             CredentialRoutes(context.settings, self.inbound.credential_keys, context.log).table(),
             NodeRoutes(store.nodes).table(),
+            SiteRoutes(self.outbound.explainer.sites).table(),
+            PauseRoutes(
+                settings=context.settings,
+                sites=lambda: {site.name for site in self.outbound.explainer.rates.sites()},
+                holds=self.outbound.operator_pauses.holds,
+                pause=self.outbound.operator_pauses.pause,
+                resume=self.outbound.operator_pauses.resume,
+            ).table(),
+            WhyRoutes(
+                store=store.queue, explain=self.outbound.explainer.explain, sites=self.outbound.explainer.sites
+            ).table(),
             WebhookRoutes(WebhookControl(self.webhooks), context.settings).table(),
             self.provider_routes().table(),
             ReportRoutes(context.settings, store.reports, store.reports, store.reports).table(),

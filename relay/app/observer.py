@@ -119,6 +119,10 @@ class Observer:
         self.log("delivery.paused", lane=lane, category=category, reply=reply, guidance=guidance)
         self.send_alert(lane_paused(lane, category, reply, guidance))
 
+    def store_fault(self) -> str:
+        """Return why the store does not answer, "" while it does."""
+        return self._store_error if self.store_failing.is_set() else ""
+
     def site_changed(self, change: RateChange) -> None:
         """Log a change of the rate of a site."""
         site, rate, why = change.site, round(change.rate, 1), change.why

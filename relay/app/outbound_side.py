@@ -9,8 +9,11 @@ from functools import partial
 from relay.app.alerts import AlertMailer
 from relay.app.context import AppContext
 from relay.app.identity_pauses import IdentityPauses
+from relay.app.operator_pauses import OperatorPauses
+from relay.app.why import Explainer
 from relay.clock import steady_clock
 from relay.config.digest import settings_digest
+from relay.config.sites import merge_sites, shipped_sites
 from relay.delivery.journal import JOURNAL_FILE, DeliveryJournalFile
 from relay.delivery.smtp_delivery import SmtpDelivery
 from relay.domains.keys import Keys
@@ -44,6 +47,8 @@ class OutboundSide:
     advancer: SlotAdvancer
     alerts: AlertMailer
     identity_pauses: IdentityPauses
+    operator_pauses: OperatorPauses
+    explainer: Explainer
 
     def keyring(self) -> Keyring:
         """Return the keys of links and signed addresses."""
@@ -86,7 +91,29 @@ async def open_outbound_side(
     identity_pauses = IdentityPauses(shared, context.store.outcomes, observer, context.clock)
     observer.metrics.identities_paused.set_function(lambda: len(shared.identities()))
     return OutboundSide(
-        resolver, exclusion, signing, monitor, runner, advancer, _alert_mailer(context, runner), identity_pauses
+        resolver,
+        exclusion,
+        signing,
+        monitor,
+        runner,
+        advancer,
+        _alert_mailer(context, runner),
+        identity_pauses,
+        OperatorPauses(shared, identity_pauses, context.log, context.clock),
+        _explainer(context, queue_context, runner),
+    )
+
+
+def _explainer(context: AppContext, queue_context: QueueContext, runner: Runner) -> Explainer:
+    return Explainer(
+        lanes=runner.lanes,
+        pauses=runner.shared_pauses,
+        rates=queue_context.rates,
+        entries=context.store.queue,
+        share=lambda: context.store.nodes.share,
+        profiles=lambda: merge_sites(context.settings().sites, shipped_sites()),
+        store_fault=context.observer.store_fault,
+        clock=context.clock,
     )
 
 

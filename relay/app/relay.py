@@ -198,7 +198,8 @@ class App:
         self._stack.push_async_callback(supervisor.stop)
         state_file = settings.server.data_dir / STATE_FILE
         supervisor.keep("imap", Poller(self.settings, state_file, self.inbound.processor.process, self.log).run)
-        supervisor.keep("housekeeping", Maintenance(self.settings, self.store, self.observer, self._clock).run)
+        sites = self.outbound.explainer.sites
+        supervisor.keep("housekeeping", Maintenance(self.settings, self.store, self.observer, self._clock, sites).run)
         audit = NightlyAudit(self.settings, self.store.audits, self.store.nodes, self.observer, self._clock)
         supervisor.keep("audit", audit.run)
         supervisor.keep("reputation", self._reputation().run)
@@ -287,7 +288,7 @@ class App:
             "checks": self.checks(),
             **store,
             "spool": self._started().sink.backlog.shown(self._clock()),
-            "paused": sorted([*pauses.lanes(), *(one.subject for one in pauses.identities().values())]),
+            "paused": sorted([*pauses.lanes(), *(one.subject for one in pauses.holds())]),
             "configuration": {"state": file.state, "changed": file.changed, "faults": file.faults},
             "restart_needed": self.configuration.restart_needed,
             "certificates": self.inbound.certificates.states(self._clock()),

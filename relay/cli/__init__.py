@@ -22,6 +22,8 @@ COMMANDS = {
     "trace": "relay.cli.status:trace",
     "webhook": "relay.cli.webhook:webhook",
     "provider": "relay.cli.provider:provider",
+    "site": "relay.cli.site:site",
+    "why": "relay.cli.why:why",
     "send-test": "relay.cli.send_test:send_test",
     "suppression": "relay.cli.address_lists:suppression",
     "unsubscribe": "relay.cli.address_lists:unsubscribe",

@@ -67,6 +67,11 @@ class SiteProfiles:
     suffixes: Mapping[str, tuple[int, SiteProfile]] = field(default_factory=dict)
     """By name: the position of the profile, and the profile."""
 
+    @property
+    def names(self) -> frozenset[str]:
+        """The names of all profiles."""
+        return frozenset(profile.name for table in (self.hosts, self.suffixes) for _, profile in table.values())
+
     @classmethod
     def of(cls, profiles: Sequence[SiteProfile]) -> "SiteProfiles":
         """Return these profiles for look-ups; earlier ones come first."""

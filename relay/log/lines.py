@@ -118,6 +118,9 @@ LINES: dict[str, str] = {
     "delivery.failed": "Unexpected error in an attempt; the message is deferred. error.",
     "delivery.paused": "A provider or destination refuses the relay, or a provider cannot be reached: its lane is "
     "paused. lane, category, reply, guidance.",
+    "pause.begun": "An operator paused a site, domain, identity, campaign or provider: its mail is accepted, and "
+    "waits. subject, until (0: until it is resumed), why.",
+    "pause.ended": "An operator ended such a pause. subject, entries (held back, due now).",
     "site.slowed": "A site asks to slow down: it gets fewer messages, then more until it asks again. site, rate "
     "(messages a minute), why.",
     "site.probed": "A site refuses all mail: it gets single messages until it accepts one. site, rate, why.",
@@ -201,6 +204,7 @@ _LEVEL_OF = {
     "spam.failed": "warning",
     "delivery.failed": "error",
     "delivery.paused": "error",
+    "pause.begun": "warning",
     "site.slowed": "warning",
     "site.probed": "warning",
     "render.failed": "warning",

@@ -18,7 +18,7 @@ from relay.queue.context import QueueContext
 from relay.queue.entry import Entry
 from relay.queue.lanes import LaneTable
 from relay.queue.outcome import Deferred, Delivered, Outcome, Refused
-from relay.queue.pause import paused_outcome
+from relay.queue.pause import paused_outcome, subject_of
 from relay.queue.routing import provider_of
 from relay.queue.shared_pauses import SharedPauses
 
@@ -45,9 +45,17 @@ class LaneFeedback:
         Return the outcomes. Refusals of a provider that refuses every message become deferrals.
         """
         self._adjust_site(lane, judged, started_at)
+        recorded = self._record(lane, entries, judged, started_at)
+        self._report_changes()
+        return recorded
+
+    def _record(
+        self, lane: str, entries: Sequence[Entry], judged: Sequence[Judged], started_at: float
+    ) -> Sequence[Judged]:
         for one in judged:
             if (meaning := lane_pause(one, lane)) is not None:
                 self._pause(lane, one.outcome, meaning)
+                self._pause_site(lane, one.outcome, meaning)
                 return judged
         for one in judged:
             if isinstance(one.outcome, Deferred) and one.outcome.lane_down:
@@ -73,6 +81,9 @@ class LaneFeedback:
             rates.slowed(lane, started_at, now, str(slow.outcome.reply))
         elif any(isinstance(one.outcome, Delivered) for one in judged):
             rates.accepted(lane, started_at, now)
+
+    def _report_changes(self) -> None:
+        rates = self._context.rates
         while rates.changes:
             self._context.watch.site_changed(rates.changes.pop(0))
 
@@ -109,6 +120,17 @@ class LaneFeedback:
         self._pauses.note(lane, now + PAUSE, why, meaning.category if meaning else "")
         if self._lanes.failed(lane, paused_outcome(why), now, now + PAUSE, why):
             self._alert(lane, outcome, meaning)
+
+    def _pause_site(self, lane: str, outcome: Outcome, meaning: Classification) -> None:
+        """Pause and probe the site of a lane if several of its domains block us: one may have a rule of its own."""
+        site = self._context.rates.is_blocked_by(lane)
+        subject = subject_of("site", site.name) if site else ""
+        if site is None or self._pauses.hold((subject,)) is not None:
+            return
+        now, why = self._context.clock(), str(outcome.reply)
+        self._context.rates.blocked(site.name, now, now + PAUSE, why)
+        self._pauses.note(subject, now + PAUSE, why, meaning.category)
+        self._alert(subject, outcome, meaning)
 
     def _alert(self, lane: str, outcome: Outcome, meaning: Classification | None) -> None:
         if meaning is not None:

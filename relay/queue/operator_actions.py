@@ -6,7 +6,6 @@ from dataclasses import replace
 from relay.events.event import Event, Kind
 from relay.queue.entry import Entry, State, move
 from relay.queue.message import Message, owner_fields
-from relay.queue.pause import IDENTITY_PAUSED
 from relay.queue.ports import EntryChange
 
 
@@ -52,11 +51,11 @@ def retry_after_pause(now: float, until: float) -> EntryChange:
     return change
 
 
-def release_identity(now: float) -> EntryChange:
-    """Return the change for the end of the pause of an identity: entries that it held back are due now."""
+def release_held(now: float, reason: str) -> EntryChange:
+    """Return the change for the end of a pause: entries that it held back, whose reason begins so, are due now."""
 
     def change(_: Message, entry: Entry) -> tuple[Entry, Sequence[Event]] | None:
-        if entry.state is not State.WAITING or not entry.reason.startswith(IDENTITY_PAUSED):
+        if entry.state is not State.WAITING or not entry.reason.startswith(reason):
             return None
         return replace(entry, next_attempt_at=min(now, entry.next_attempt_at), release_at=0.0, reason=""), ()
 

@@ -1,29 +1,36 @@
-"""Pauses of lanes and identities, as the store keeps them. Pure."""
+"""Pauses of lanes, identities, campaigns, domains and sites, as the store keeps them. Pure."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from relay.mail.reply import Reply
 from relay.queue.outcome import Deferred
 
-_IDENTITY = "identity:"
+HeldKind = Literal["identity", "campaign", "domain", "site", "provider"]
+"""What an operator can pause."""
 
-IDENTITY_PAUSED = "its identity is paused: "
-"""Beginning of the reason of entries that the pause of an identity holds back."""
+_HELD_KINDS: tuple[HeldKind, ...] = ("identity", "campaign", "domain", "site")
+
+HOLD = "hold"
+"""Category of a pause by which an operator holds mail back: it is accepted, and waits."""
+
+BLOCKED_SITE = "site-blocked"
+"""Category of the pause of a site that refuses mail of several domains."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """The pause of a lane or an identity. Times are Unix seconds."""
+    """The pause of a lane, an identity, a campaign, a recipient domain or a site. Times are Unix seconds."""
 
     subject: str
-    """The name of a lane ("mx:example.net", "provider:newsletter"), or "identity:" and the address."""
+    """The name of a lane ("mx:example.net", "provider:newsletter"), or kind and value ("identity:a@example.com")."""
     at: float
     until: float
     """0: until an operator resumes it."""
     why: str
     """The reply that caused the pause, or the reason in words."""
     category: str = ""
-    """Bounce category of the reply, or "bounces", "complaints", "operator" for an identity."""
+    """Bounce category of the reply; "bounces", "complaints" or "operator" for an identity; "hold" by an operator."""
     settings: str = ""
     """Digest of the settings of the provider that was paused; a change may be the repair. "" for other subjects."""
 
@@ -32,14 +39,41 @@ class Pause:
         return not self.until or now < self.until
 
     @property
+    def is_of_lane(self) -> bool:
+        """Whether it is a finding about a lane: its entries take a fallback, or the failure of the lane."""
+        return self.category != HOLD and not self.subject.startswith(tuple(f"{kind}:" for kind in _HELD_KINDS))
+
+    @property
+    def is_refusing(self) -> bool:
+        """Whether new mail of the identity is refused for now."""
+        return bool(self.identity) and self.category != HOLD
+
+    @property
     def identity(self) -> str:
-        """The address of the paused identity, "" for a lane."""
-        return self.subject.removeprefix(_IDENTITY) if self.subject.startswith(_IDENTITY) else ""
+        """The address of the paused identity, "" for another subject."""
+        kind, _, value = self.subject.partition(":")
+        return value if kind == "identity" else ""
+
+    @property
+    def reason(self) -> str:
+        """The reason of entries that the pause holds back."""
+        return f"{self.reason_prefix}{self.why}"
+
+    @property
+    def reason_prefix(self) -> str:
+        """The beginning of that reason, by which a resumption finds the entries."""
+        kind, _, value = self.subject.partition(":")
+        return "its identity is paused: " if kind == "identity" else f"its {kind} {value} is paused: "
 
 
 def identity_subject(address: str) -> str:
     """Return the subject of the pause of an identity, given its canonical address."""
-    return f"{_IDENTITY}{address}"
+    return subject_of("identity", address)
+
+
+def subject_of(kind: HeldKind, value: str) -> str:
+    """Return the subject of the pause of this kind."""
+    return f"{kind}:{value}"
 
 
 def paused_outcome(why: str) -> Deferred:

@@ -66,6 +66,11 @@ class Runner:
         """Claim now: entries were enqueued or released, or an attempt ended."""
         self._wake.set()
 
+    @property
+    def lanes(self) -> LaneTable:
+        """The lanes in use."""
+        return self._lanes
+
     async def run(self) -> None:
         """Claim and attempt until `stop`. `Settler.recover` must come first."""
         self._ended.clear()

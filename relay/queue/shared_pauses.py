@@ -4,14 +4,15 @@ A lane that cannot be reached is not kept there: it is a finding of one node abo
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from relay.events.ports import StoreError
 from relay.mail.lane import DIRECT
 from relay.queue.context import QueueContext, retry_store
 from relay.queue.entry import State
 from relay.queue.lanes import LaneTable
-from relay.queue.operator_actions import release_identity, retry_after_pause
+from relay.queue.operator_actions import release_held, retry_after_pause
 from relay.queue.pause import Pause, paused_outcome
 from relay.queue.ports import EntryChange, EntryQuery
 from relay.queue.routing import LanePause, provider_of
@@ -28,6 +29,8 @@ class SharedPauses:
         self._lanes = lanes
         self._wake = wake
         self._known: dict[str, Pause] = {}
+        self._holding: frozenset[str] = frozenset()
+        """Subjects whose pauses hold entries back."""
         self._noted: list[Pause] = []
         # A read must not miss a pause that is being added: it would end it.
         self._lock = asyncio.Lock()
@@ -54,10 +57,11 @@ class SharedPauses:
             now = self._context.clock()
             found = {one.subject: one for one in await self._context.pauses.pauses(now) if self._is_current(one)}
             for subject, pause in found.items():
-                if pause != self._known.get(subject) and not pause.identity:
+                if pause != self._known.get(subject) and pause.is_of_lane:
                     self._lanes.failed(subject, paused_outcome(pause.why), pause.at, pause.until, pause.why)
             ended = [one for one in self._known.values() if one.subject not in found and one.holds(now)]
             self._known = found
+            self._note_holds()
 
         for pause in ended:
             self._lanes.resume(pause.subject)
@@ -83,6 +87,7 @@ class SharedPauses:
                 new = await self._context.pauses.add([pause])
                 if new or not pause.identity:
                     self._known[pause.subject] = pause
+                self._note_holds()
                 return bool(new)
 
         return await retry_store(self._context, write)
@@ -97,12 +102,29 @@ class SharedPauses:
         async with self._lock:
             stored = await self._context.pauses.end(subject)
             self._known.pop(subject, None)
+            self._note_holds()
         self._lanes.resume(subject)
 
-        if stored is not None and stored.identity:
-            return await self._make_due(EntryQuery(identity=stored.identity), release_identity(now))
+        if stored is not None and not stored.is_of_lane:
+            return await self._make_due(_held_by(stored), release_held(now, stored.reason_prefix))
         until = lane_pause.until if lane_pause else stored.until if stored else None
         return None if until is None else await self._make_due(EntryQuery(lane=subject), retry_after_pause(now, until))
+
+    @property
+    def has_holds(self) -> bool:
+        """Whether any pause holds entries back."""
+        return bool(self._holding)
+
+    def hold(self, subjects: Iterable[str]) -> Pause | None:
+        """Return the first pause in force that holds entries of these subjects back, None without one."""
+        now = self._context.clock()
+        found = (self._known[subject] for subject in subjects if subject in self._holding)
+        return next((pause for pause in found if pause.holds(now)), None)
+
+    def holds(self) -> Sequence[Pause]:
+        """Return the pauses in force that hold entries back, by subject."""
+        now = self._context.clock()
+        return [self._known[subject] for subject in sorted(self._holding) if self._known[subject].holds(now)]
 
     def identity(self, address: str) -> Pause | None:
         """Return the pause of an identity, by its canonical address; None without one."""
@@ -118,16 +140,31 @@ class SharedPauses:
         """Return the paused lanes, by name."""
         return self._lanes.pauses(self._context.clock())
 
+    def _note_holds(self) -> None:
+        self._holding = frozenset(one.subject for one in self._known.values() if not one.is_of_lane)
+
     def _is_current(self, pause: Pause) -> bool:
         """Whether the settings of the provider are those that were paused."""
         return not pause.settings or pause.settings == self._context.provider_digest(provider_of(pause.subject))
 
     async def _make_due(self, query: EntryQuery, change: EntryChange) -> int:
         """Change the waiting entries of a query, batch by batch; return the number of changed ones."""
-        rest: EntryQuery | None = EntryQuery(lane=query.lane, identity=query.identity, states=(State.WAITING,))
+        rest: EntryQuery | None = replace(query, states=(State.WAITING,))
         changed = 0
         while rest is not None:
             done = await self._context.entries.change(rest, change)
             changed, rest = changed + len(done.entries), done.rest
             self._wake()
         return changed
+
+
+def _held_by(pause: Pause) -> EntryQuery:
+    """Return a query that finds all entries that the pause holds back, and others."""
+    kind, _, value = pause.subject.partition(":")
+    match kind:
+        case "identity":
+            return EntryQuery(identity=value)
+        case "provider" if value != DIRECT:
+            return EntryQuery(lane=pause.subject)
+        case _:
+            return EntryQuery()

@@ -21,6 +21,10 @@ QUANTUM = 0.1
 """Seconds between two claims for a site that waits for its rate, at least."""
 
 
+MIN_REFUSING = 3
+"""Domains of a site that must refuse our mail until the site counts as blocking us."""
+
+
 class SiteRates:
     """The sites in use. `share` returns the share of this node."""
 
@@ -35,6 +39,8 @@ class SiteRates:
         self._traffic: dict[str, SiteTraffic] = {}
         self._limited: set[str] = set()
         """Keys with a rate or a bound."""
+        self._refusing: dict[str, set[str]] = {}
+        """Lanes by site that refused our mail since the site accepted a message."""
         self._few = 0
         """Connections of the site that may have the fewest; 0 for none yet."""
         self._forgotten_at = 0.0
@@ -105,6 +111,8 @@ class SiteRates:
 
     def accepted(self, lane: str, started_at: float, now: float) -> None:
         """Count an accepted message, which began to leave at `started_at`."""
+        if self._refusing and (site := self._sites.get(lane)) is not None:
+            self._refusing.pop(site.name, None)
         for key in self._keys_of(lane):
             traffic = self._traffic[key]
             traffic.count(now, accepted=True)
@@ -120,6 +128,15 @@ class SiteRates:
             recent = traffic.recent(now, self._part(site) or 1.0)
             connections = min(site.connections if site else 1, traffic.most_connections)
             self._set_rate(key, site_rate.slowed(traffic.rate, recent, started_at, now, connections, why))
+
+    def is_blocked_by(self, lane: str) -> Site | None:
+        """Note that a domain of a site refuses all our mail. Return the site if several do and nothing was accepted."""
+        site = self._sites.get(lane)
+        if site is None or not site.address:
+            return None
+        refusing = self._refusing.setdefault(site.name, set())
+        refusing.add(lane)
+        return site if len(refusing) >= MIN_REFUSING else None
 
     def blocked(self, name: str, now: float, until: float, why: str) -> None:
         """Probe a site that refuses all mail, from `until` on."""
@@ -162,6 +179,10 @@ class SiteRates:
     def sites(self) -> Sequence[Site]:
         """Return the sites of all known lanes, each once."""
         return list(self._groups.values())
+
+    def lanes(self) -> Mapping[str, Site]:
+        """Return the sites of all known lanes."""
+        return self._sites
 
     def lanes_of(self, name: str) -> list[str]:
         """Return the known lanes of a site."""

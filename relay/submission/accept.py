@@ -159,8 +159,8 @@ class SubmissionHandler:
 
 
 def refuse_paused(pause: Pause | None) -> Reply | None:
-    """Refuse mail of a paused identity for now; None without a pause."""
-    if pause is None:
+    """Refuse mail of a paused identity for now; None without a pause, and for one that only holds mail back."""
+    if pause is None or not pause.is_refusing:
         return None
     what = f"<{pause.identity}> is paused: {pause.why}"
     return Reply(451, "4.7.1", f"{what}; an operator must resume it: relay identity resume {pause.identity}")

@@ -20,6 +20,7 @@ from relay.log import Log
 from relay.queue.entry import LaneFlow, State
 from relay.queue.operator_actions import hold
 from relay.queue.ports import EntryQuery
+from relay.reports.sites import SiteReport
 from relay.rewrite.tokens import Kind as TokenKind
 from relay.rewrite.tokens import Token
 from relay.storage.errors import SchemaError, StoreLockedError
@@ -177,6 +178,10 @@ async def test_one_of_the_nodes_leads_and_another_when_it_is_gone(cluster: Clust
     await until(lambda: other.nodes.leads)
 
 
+async def no_sites() -> list[SiteReport]:
+    return []
+
+
 async def test_the_leading_node_counts_the_queue_for_all(cluster: Cluster, tmp_path: Path) -> None:
     stores = [await cluster.node(name) for name in "ab"]
     await until(lambda: all(len(store.nodes.live) == 2 for store in stores))
@@ -184,7 +189,7 @@ async def test_the_leading_node_counts_the_queue_for_all(cluster: Cluster, tmp_p
     settings = Settings.model_validate({"server": {"hostname": "relay.test", "data_dir": str(tmp_path)}})
     for store in stores:
         observer = Observer(Log(StringIO(), "json"), lambda: NOW, list[Alert]().append)
-        await Maintenance(lambda: settings, store, observer, lambda: NOW)._run_once()
+        await Maintenance(lambda: settings, store, observer, lambda: NOW, no_sites)._run_once()
         said = b'relay_queue_entries{state="waiting"} 2.0' in observer.metrics.exposition()
         assert said == store.nodes.leads
 

@@ -2,7 +2,7 @@
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from relay.metrics import Metrics
+from relay.metrics import Metrics, SiteFigures
 
 
 def samples(metrics: Metrics) -> dict[tuple[str, str], float]:
@@ -60,3 +60,16 @@ def test_two_relays_in_one_process_have_their_own_metrics() -> None:
     first, second = Metrics(), Metrics()
     first.count("created")
     assert ("relay_events_total", "created") not in samples(second)
+
+
+def test_the_busiest_sites_have_labels_of_their_own_and_the_others_one_together() -> None:
+    metrics = Metrics()
+    metrics.set_sites([SiteFigures(f"site{n}", 20.0 if n == 0 else None, 5, 30 - n) for n in range(25)])
+    text = metrics.exposition().decode()
+    assert 'relay_site_rate{site="site0"} 20.0' in text
+    assert text.count("relay_site_rate{") == 1
+    assert text.count("relay_site_connections{") == 20
+    assert text.count("relay_site_waiting{") == 21
+    assert 'relay_site_waiting{site="other"} 40.0' in text
+    metrics.set_sites(())
+    assert "relay_site_waiting{" not in metrics.exposition().decode()

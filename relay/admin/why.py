@@ -1,0 +1,95 @@
+"""The route of `relay why`: what decides when mail leaves."""
+
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+
+from aiohttp import web
+
+from relay.mail.lane import lane_of
+from relay.mail.queue_id import is_queue_id
+from relay.queue.entry import Entry, State
+from relay.queue.message import Message
+from relay.queue.ports import EntryQuery, QueueAdminStore
+from relay.queue.why import Reason
+from relay.reports.serialize import JsonObject, listing_json, time_json
+from relay.reports.sites import SiteReport
+
+MOST = 1000
+"""Entries that one answer explains, at most."""
+
+_OPEN = (State.WAITING, State.HELD, State.ACTIVE)
+
+_EVERY = tuple(State)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WhyRoutes:
+    """Explains why mail waits."""
+
+    store: QueueAdminStore
+    explain: Callable[[Message, Entry], Sequence[Reason]]
+    sites: Callable[[], Awaitable[Sequence[SiteReport]]]
+
+    def table(self) -> Sequence[web.RouteDef]:
+        """Return the routes."""
+        return [web.get("/why/{target:.+}", self.why)]
+
+    async def why(self, request: web.Request) -> web.Response:
+        """GET /why/TARGET: the entries of the target with their reasons, and the sites that it concerns."""
+        target = request.match_info["target"].strip()
+        sites = await self.sites()
+        kind, queries, named = _parse(target, sites)
+        found = [pair for query in queries for pair in await self.store.entries(query)][:MOST]
+        if not found and not named and kind in ("entry", "message"):
+            raise web.HTTPNotFound(text=f"there is no message {target}")
+
+        explained = [(message, entry, self.explain(message, entry)) for message, entry in found]
+        lanes = {entry.lane for _, entry in found}
+        concerned = named or [one for one in sites if not lanes.isdisjoint(one.lanes)]
+        causes = Counter(reasons[0].cause for _, _, reasons in explained if reasons)
+        return web.json_response(
+            {
+                "target": target,
+                "kind": kind,
+                "entries": [_entry_json(*one) for one in explained],
+                "more": len(found) == MOST,
+                "causes": dict(causes.most_common()),
+                "sites": [one.as_json() for one in concerned],
+            }
+        )
+
+
+def _parse(target: str, sites: Sequence[SiteReport]) -> tuple[str, Sequence[EntryQuery], Sequence[SiteReport]]:
+    """Return the kind of a target, the queries of its entries, and the sites of that name."""
+    queue_id, _, number = target.partition("/")
+    if is_queue_id(queue_id.upper()):
+        query = EntryQuery(queue_id=queue_id.upper(), states=_EVERY, limit=MOST)
+        if number.isascii() and number.isdigit():
+            place = queue_id.upper(), int(number) - 1
+            return "entry", [replace(query, after=place, limit=1)], ()
+        return "message", [query], ()
+    if target.startswith("provider:"):
+        return "provider", [EntryQuery(lane=target, states=_OPEN, limit=MOST)], ()
+    if "@" in target:
+        return "recipient", [EntryQuery(recipient=target, states=_EVERY, limit=MOST)], ()
+    named = [one for one in sites if one.name == target]
+    if named:
+        each = max(1, MOST // max(1, len(named[0].lanes)))
+        return "site", [EntryQuery(lane=lane, states=_OPEN, limit=each) for lane in named[0].lanes], named
+    lane = lane_of("direct", f"x@{target.lower()}")
+    return "domain", [EntryQuery(lane=lane, states=_OPEN, limit=MOST)], ()
+
+
+def _entry_json(message: Message, entry: Entry, reasons: Sequence[Reason]) -> JsonObject:
+    """Return an entry with its reasons, and the time of its next attempt while it waits."""
+    leaves = [entry.next_attempt_at, *(one.until for one in reasons)]
+    return {
+        **listing_json(message, entry),
+        "expires_at": time_json(entry.expires_at),
+        "leaves_at": time_json(max(leaves)) if entry.state is State.WAITING else None,
+        "reasons": [
+            {"cause": one.cause, "text": one.text, "until": time_json(one.until), "remedy": one.remedy}
+            for one in reasons
+        ],
+    }

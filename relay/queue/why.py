@@ -1,0 +1,124 @@
+"""Why an entry has not left yet: everything that decides when it leaves, and what an operator can do. Pure."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import assert_never
+
+from relay.mail.lane import DIRECT
+from relay.queue.entry import Entry, State
+from relay.queue.message import Message
+from relay.queue.pause import Pause
+from relay.queue.routing import LanePause, provider_of
+from relay.queue.site import Site
+from relay.queue.site_traffic import SiteTraffic
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One thing that decides when an entry leaves."""
+
+    cause: str
+    text: str
+    until: float = 0.0
+    """Unix seconds; 0 for no known time."""
+    remedy: str = ""
+    """What an operator can do, "" for nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """What holds for an entry now. Times are Unix seconds."""
+
+    now: float
+    pause: Pause | None = None
+    lane_pause: LanePause | None = None
+    in_flight: int = 0
+    """Entries of its lane in flight."""
+    concurrency: int = 0
+    """Entries of its lane that may be in flight; 0 for a lane not in use."""
+    site: Site | None = None
+    traffic: SiteTraffic | None = None
+    """The traffic of its site, or of the address, whichever lets it wait longer."""
+    site_in_flight: int = 0
+    """Entries of all lanes of its site in flight."""
+    store_fault: str = ""
+    """Why the store does not answer, or has no space."""
+    takes_part: bool = True
+    """Whether this node takes part in deliveries."""
+
+
+def reasons(message: Message, entry: Entry, found: Circumstances) -> Iterator[Reason]:
+    """Yield what decides when an entry leaves, the strongest first; for a final one, what became of it."""
+    reply = str(entry.last_reply) if entry.last_reply else ""
+    match entry.state:
+        case State.DELIVERED:
+            yield Reason("delivered", f"{entry.last_remote or 'the receiver'} accepted it: {reply}")
+        case State.BOUNCED:
+            yield Reason("bounced", entry.reason or f"{entry.last_remote or 'this relay'} refused it: {reply}")
+        case State.DROPPED:
+            yield Reason("dropped", entry.reason)
+        case State.HELD:
+            yield Reason("held", entry.reason, remedy=f"relay queue release {entry.queue_id}")
+        case State.ACTIVE:
+            yield Reason("active", "an attempt is in progress; its entry is leased to a process")
+            yield from _of_site(found)
+        case State.WAITING:
+            yield from _of_relay(found)
+            yield from _of_waiting(entry, reply, found)
+            yield from _of_site(found)
+        case never:
+            assert_never(never)
+    if entry.uncertain and not entry.is_final:
+        text = "the last attempt may have succeeded: its reply did not arrive, so the next one comes later"
+        yield Reason("uncertain", text)
+    del message
+
+
+def _of_relay(found: Circumstances) -> Iterator[Reason]:
+    if found.store_fault:
+        yield Reason("store", f"the store does not answer: {found.store_fault}", remedy="check disk and database")
+    if not found.takes_part:
+        text = "this node takes no part in deliveries yet: the others have not counted it, or its clock is wrong"
+        yield Reason("node", text, remedy="relay nodes")
+
+
+def _of_waiting(entry: Entry, reply: str, found: Circumstances) -> Iterator[Reason]:
+    provider, now = provider_of(entry.lane), found.now
+    if (pause := found.pause) is not None:
+        kind, _, value = pause.subject.partition(":")
+        option = value if kind == "site" else f"--{kind} {value}"
+        yield Reason("paused", pause.reason, pause.until, f"relay site resume {option}")
+    elif entry.release_at > now:
+        text = entry.reason or "a limit or X-Relay-Send-At gives the time"
+        yield Reason("release time", text, entry.release_at, "raise the limit; or wait")
+    if entry.attempts and entry.next_attempt_at > now:
+        text = f"attempt {entry.attempts} was deferred by {entry.last_remote or 'this relay'}: {reply}"
+        yield Reason("back-off", text, entry.next_attempt_at, f"relay queue flush {entry.queue_id}")
+    if (down := found.lane_pause) is not None:
+        remedy = "it is tried again by itself" if provider == DIRECT else f"relay provider resume {provider}"
+        yield Reason("lane paused", f"{entry.lane} failed: {down.why}", down.until, remedy)
+    if found.concurrency and found.in_flight >= found.concurrency:
+        text = f"{found.in_flight} entries of {entry.lane} are in flight, of {found.concurrency}"
+        yield Reason("lane full", text, remedy="it grows with each success")
+
+
+def _of_site(found: Circumstances) -> Iterator[Reason]:
+    site, traffic = found.site, found.traffic
+    if site is None:
+        return
+    if found.site_in_flight >= site.connections:
+        text = (
+            f"{found.site_in_flight} entries are in flight, over {site.connections} connections of the site {site.name}"
+        )
+        yield Reason("site connections", text, remedy="[[site]] connections, if the operator allows more")
+    if traffic is None or not traffic.is_limited:
+        return
+    rate, per_minute = traffic.rate, f"{traffic.messages_per_minute:.3g} messages a minute"
+    if rate is None:
+        yield Reason(
+            "site rate", f"the site {site.name} gets at most {per_minute} by its profile", 0.0, "[[site]] rate"
+        )
+        return
+    state = "is probed" if rate.is_probing else f"gets {per_minute}"
+    until = max(rate.not_before, 0.0) if rate.not_before > found.now else 0.0
+    yield Reason("site rate", f"the site {site.name} {state} since it replied: {rate.why}", until, "send less to it")

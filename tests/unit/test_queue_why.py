@@ -1,0 +1,75 @@
+"""Each thing that decides when an entry leaves is named, the strongest first."""
+
+from dataclasses import replace
+
+import pytest
+
+from relay.mail.reply import Reply
+from relay.queue.entry import Entry, State
+from relay.queue.message import Message
+from relay.queue.pause import HOLD, Pause
+from relay.queue.routing import LanePause
+from relay.queue.site import Site
+from relay.queue.site_rate import SiteRate
+from relay.queue.site_traffic import SiteTraffic
+from relay.queue.why import Circumstances, reasons
+
+NOW = 1_800_000_000.0
+
+MESSAGE = Message("0000000000000A", NOW, "app@acme.test")
+
+ENTRY = Entry(
+    "0000000000000A", 0, "u@x.test", "mx:x.test", NOW, NOW + 86400, NOW, last_reply=Reply(451, "4.3.2", "busy")
+)
+
+SITE = Site("big", "192.0.2.1", connections=5)
+
+
+def limited(**changed: object) -> SiteTraffic:
+    traffic = SiteTraffic()
+    traffic.rate = replace(SiteRate(20.0, NOW, changed_at=NOW, why="421 slow"), **changed)  # type: ignore[arg-type]
+    return traffic
+
+
+def causes(entry: Entry, found: Circumstances) -> list[tuple[str, float]]:
+    return [(one.cause, one.until) for one in reasons(MESSAGE, entry, found)]
+
+
+@pytest.mark.parametrize(
+    ("entry", "found", "expected"),
+    [
+        (ENTRY, Circumstances(NOW), []),
+        (replace(ENTRY, release_at=NOW + 9), Circumstances(NOW), [("release time", NOW + 9)]),
+        (replace(ENTRY, attempts=1, next_attempt_at=NOW + 60), Circumstances(NOW), [("back-off", NOW + 60)]),
+        (
+            replace(ENTRY, release_at=NOW + 900),
+            Circumstances(NOW, pause=Pause("site:big", NOW, 0.0, "no", HOLD)),
+            [("paused", 0.0)],
+        ),
+        (ENTRY, Circumstances(NOW, lane_pause=LanePause(NOW + 30, "no route")), [("lane paused", NOW + 30)]),
+        (ENTRY, Circumstances(NOW, in_flight=5, concurrency=5), [("lane full", 0.0)]),
+        (ENTRY, Circumstances(NOW, site=SITE, site_in_flight=5), [("site connections", 0.0)]),
+        (ENTRY, Circumstances(NOW, site=SITE, traffic=limited()), [("site rate", 0.0)]),
+        (ENTRY, Circumstances(NOW, site=SITE, traffic=limited(not_before=NOW + 50)), [("site rate", NOW + 50)]),
+        (ENTRY, Circumstances(NOW, store_fault="disk full", takes_part=False), [("store", 0.0), ("node", 0.0)]),
+        (replace(ENTRY, state=State.HELD, reason="by the operator"), Circumstances(NOW), [("held", 0.0)]),
+        (replace(ENTRY, state=State.ACTIVE), Circumstances(NOW), [("active", 0.0)]),
+        (replace(ENTRY, state=State.BOUNCED), Circumstances(NOW), [("bounced", 0.0)]),
+        (replace(ENTRY, state=State.DROPPED, reason="spam"), Circumstances(NOW), [("dropped", 0.0)]),
+        (replace(ENTRY, state=State.DELIVERED), Circumstances(NOW), [("delivered", 0.0)]),
+        (
+            replace(ENTRY, attempts=1, uncertain=True, next_attempt_at=NOW + 60),
+            Circumstances(NOW),
+            [("back-off", NOW + 60), ("uncertain", 0.0)],
+        ),
+    ],
+)
+def test_reasons(entry: Entry, found: Circumstances, expected: list[tuple[str, float]]) -> None:
+    assert causes(entry, found) == expected
+
+
+def test_a_bound_of_the_profile_is_named_without_a_reply() -> None:
+    traffic = SiteTraffic()
+    traffic.bound = 20.0
+    (reason,) = reasons(MESSAGE, ENTRY, Circumstances(NOW, site=SITE, traffic=traffic))
+    assert reason.text == "the site big gets at most 20 messages a minute by its profile"
