@@ -31,6 +31,8 @@ class SiteRates:
     def __init__(self, share: Callable[[], NodeShare] = NodeShare) -> None:
         self._share = share
         self._sites: dict[str, Site] = {}
+        self._traffic_of: dict[str, tuple[SiteTraffic, ...]] = {}
+        """Traffic of site and address, by lane."""
         self._group_of: dict[str, str] = {}
         self._used_at: dict[str, float] = {}
         self._groups: dict[str, Site] = {}
@@ -90,14 +92,15 @@ class SiteRates:
 
     def permit(self, lane: str, messages: int, now: float) -> Permit | None:
         """Take places for claimed messages of a lane; None if its site is not known or has no rate."""
-        site = self._sites.get(lane)
+        site = self._sites.get(lane) if self._limited else None
         if site is None or not self._is_limited(site):
             return None
         return Permit(now, sum(self._take(site, now) for _ in range(messages)))
 
     def admit(self, lane: str, site: Site, permit: Permit | None, now: float) -> bool:
         """Whether a message may leave now. Its site may have changed since the claim."""
-        if self._sites.get(lane) != site:
+        known = self._sites.get(lane)
+        if known is not site and known != site:
             self._set_site(lane, site)
         self._used_at[lane] = now
         if not self._part(site):
@@ -113,11 +116,11 @@ class SiteRates:
         """Count an accepted message, which began to leave at `started_at`."""
         if self._refusing and (site := self._sites.get(lane)) is not None:
             self._refusing.pop(site.name, None)
-        for key in self._keys_of(lane):
-            traffic = self._traffic[key]
+        for traffic in self._traffic_of.get(lane, ()):
             traffic.count(now, accepted=True)
-            if traffic.rate is not None:
-                self._set_rate(key, site_rate.accepted(traffic.rate, started_at))
+        for key in self._keys_of(lane) if self._limited else ():
+            if (rate := self._traffic[key].rate) is not None:
+                self._set_rate(key, site_rate.accepted(rate, started_at))
 
     def slowed(self, lane: str, started_at: float, now: float, why: str) -> None:
         """Count a reply that asks to slow down."""
@@ -200,7 +203,7 @@ class SiteRates:
             return
         self._forgotten_at = now
         for lane in [lane for lane, at in self._used_at.items() if now - at > IDLE]:
-            del self._used_at[lane], self._sites[lane], self._group_of[lane]
+            del self._used_at[lane], self._sites[lane], self._group_of[lane], self._traffic_of[lane]
         used = set(self._group_of.values())
         for group in [group for group in self._groups if group not in used]:
             for key in self._groups.pop(group).keys:
@@ -218,6 +221,7 @@ class SiteRates:
         for key in site.keys:
             self._traffic.setdefault(key, SiteTraffic())
             self._groups_of.setdefault(key, set()).add(group)
+        self._traffic_of[lane] = tuple(self._traffic[key] for key in site.keys)
         self._traffic[site.name].bound = site.rate
         self._mark(site.name)
 
@@ -251,6 +255,8 @@ class SiteRates:
     def _limited_groups(self) -> list[tuple[str, Site]]:
         """Return the groups with a rate, and those of which this node may have no connection."""
         nodes = self._share().nodes
+        if nodes == 1 and not self._limited:
+            return []
         groups = {group for key in self._limited for group in self._groups_of.get(key, ())}
         if nodes == 0 or self._few < nodes != 1:
             groups |= {group for group, site in self._groups.items() if not self._part(site)}
