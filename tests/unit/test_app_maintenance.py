@@ -7,10 +7,15 @@ from relay.app.maintenance import Maintenance
 from relay.app.observer import Observer
 from relay.config.settings import Settings
 from relay.log import open_log
+from relay.reports.sites import SiteReport
 from relay.storage.sqlite.store import SqliteStore
 from tests.servers.waiting import PATIENCE
 
 NOW = 1_800_000_000.0
+
+
+async def no_sites() -> list[SiteReport]:
+    return []
 
 
 async def test_a_cancellation_in_the_moment_in_which_the_store_fails_ends_it(tmp_path: Path) -> None:
@@ -24,7 +29,7 @@ async def test_a_cancellation_in_the_moment_in_which_the_store_fails_ends_it(tmp
         rounds.put_nowait(None)
 
     observer.store_recovered = count_round  # type: ignore[method-assign]
-    running = asyncio.create_task(Maintenance(Settings, store, observer, lambda: NOW).run())
+    running = asyncio.create_task(Maintenance(Settings, store, observer, lambda: NOW, no_sites).run())
     async with asyncio.timeout(PATIENCE):
         await rounds.get()
         await asyncio.sleep(0)
