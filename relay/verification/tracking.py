@@ -26,7 +26,7 @@ TIMEOUT = 10.0
 """Seconds one response may take."""
 
 AGENT = f"relay-verification/{__version__}"
-"""User-Agent by which the tracker recognises requests of a test (`relay.tracker.reader`)."""
+"""User-Agent by which the tracker recognises requests of a test (`relay.tracker.user_agents`)."""
 
 
 class _Resolver(AbstractResolver):
