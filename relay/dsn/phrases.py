@@ -136,11 +136,15 @@ def _strength(needles: tuple[str, ...]) -> float:
     return min(len(needle.strip()) for needle in needles) - len(needles) / 50
 
 
+_LETTER = r"[a-z0-9\u00df-\u024f\u0370-\u04ff]"
+"""A digit, or a letter of a script that separates words (Latin, Greek, Cyrillic)."""
+
+
 def _at_words(source: str, pattern: str) -> str:
     """Add word boundaries where the phrase begins or ends with a letter, except in scripts without spaces."""
     first, last = source[0], source[-1]
-    before = r"(?<![a-z0-9])" if first == "{" or (first.isascii() and first.isalnum()) else ""
-    after = r"(?![a-z0-9])" if last in "}*#" or (last.isascii() and last.isalnum()) else ""
+    before = f"(?<!{_LETTER})" if first == "{" or re.match(_LETTER, first) else ""
+    after = f"(?!{_LETTER})" if last in "}*#" or re.match(_LETTER, last) else ""
     return f"{before}(?:{pattern}){after}"
 
 

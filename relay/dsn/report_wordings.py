@@ -39,8 +39,10 @@ FAILURE_SUBJECT = any_of(
     r"verzögert|retard|retras|atras|ritard|vertraagd|försen|forsink|viivästy|opóźni|zpožd|gecik|задерж|延迟|延遲"
     r"|遅延|지연",
     r"unsolicited bulk|virus|spam|blocked",
-    r"unzustellbar|zustell|non remis|échec|non distribu|no entregad|no se (?:pudo|ha podido)|devuelto",
-    r"não entregue|falha|devolvid|mancat[ao]|impossibile|onbestelbaar|niet (?:bezorgd|afgeleverd)",
+    r"unzustellbar|zustell|non remis|échec|non distribu|no entregad|no se (?:pued[eo]|pudo|ha podido)|devuelto"
+    r"|fallo|error (?:de|en la) entrega",
+    r"não entregue|não é possível|falha|devolvid|mancat[ao]|impossibile|non recapitab|onbestelbaar"
+    r"|niet (?:bezorgd|afgeleverd)",
     r"nie (?:dostarczon|można|udało)|zwrot|nedoruč|nelze doručit|ikke leveret|kunne ikke leveres|ikke levert",
     r"kunde inte levereras|olevererad|toimittamatta|kézbesíthetetlen|nem kézbesít|teslim edilemedi|iletilemedi",
     r"не ?доставлен|недоставлен|ошибка|возврат",
@@ -94,8 +96,9 @@ FAILURE = any_of(
     r"will (?:be retried|continue|keep) |\b5\d\d[ -](?:#?5\.\d|[A-Z<])",
     r"unzustellbar|nicht (?:zugestellt|zustellbar|erreicht|gefunden)|konnte .{0,80}nicht|kon niet|niet worden",
     r"n'a (?:pas )?pu|n'a pas été|non (?:remis|distribu|recapit|consegnat)|n'existe pas",
-    r"no (?:ha podido|se ha podido|pudo|se pudo|fue|existe|es posible)|não (?:foi|pôde|existe|pode)",
-    r"impossibile|non è stato|mancata",
+    r"no (?:ha podido|se ha podido|pudo|se pudo|se puede|se entreg|se encuentra|lleg|fue|existe|es posible)"
+    r"|error (?:de|en la) entrega|não (?:foi|pôde|existe|pode)|falha na entrega",
+    r"impossibile|non è stato|mancata|non riuscit|non ha raggiunto",
     r"не (?:может|удалось|был|доставлен|существует|найден)|недоставлен|невозможно",
     r"送信でき|配信でき|配送できま|届き?ません|届けられ|見つかりません|存在しません|存在しない|エラー|失敗",
     r"nie (?:udało|można|został|dostarczono)|nelze|nedoruč|(?:kunne|kan) ikke|(?:kunde|kan) inte|ei (?:voitu|voida)",

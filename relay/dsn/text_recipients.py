@@ -78,8 +78,10 @@ _BULLET = r"[\s>*\-•.|#\[]{0,12}(?:\d{1,3}[.)] )?"
 
 _COMMENT = r"\s{0,4}(?:\([^)]{0,200}\)?\s{0,3})?"
 
+_DATED = r"['\"]? (?:on|am|le|el|il|em|a|op|den|dnia|dne|в|от) (?=\w{3},? \d|\d)"
+
 _AFTER = (
-    r"(?:\s?: |\s?:$|\.\.\. ?|\.\.|, | - |-- |\s{2,}|; |\t| on (?=\w{3},? \d|\d)"
+    rf"(?:\s?: |\s?:$|\.\.\. ?|\.\.|, | - |-- |\s{{2,}}|; |\t|{_DATED}"
     r"| (?=\[|(?:Invalid|Error|Unknown|User|Failed|Mailbox|Undeliver|[45]\d\d[ -])))"
 )
 
@@ -88,8 +90,10 @@ ALONE = re.compile(
 )
 
 LEADING = re.compile(
-    rf"{_BULLET}(?:[^<>@:]{{0,60}}<({_A})>(?={_COMMENT}(?::|\.\.\.))|<({_A})>|({_A})){_COMMENT}{_AFTER}(.{{0,500}})"
+    rf"{_BULLET}(?:[^<>@:]{{0,60}}<({_A})>(?={_COMMENT}(?::|\.\.\.))|<({_A})>|['\"]?({_A})){_COMMENT}{_AFTER}(.{{0,500}})"
 )
+
+_IS_DATED = re.compile(_DATED)
 
 REPLIED = re.compile(rf"\s{{0,6}}[45]\d\d[ -](?:[45]\.\d{{1,3}}\.\d{{1,3}} )?<?({_A})>?\.\.\. ?(.{{0,500}})")
 
@@ -212,7 +216,7 @@ def _alone(line: str) -> list[tuple[str, str]]:
         return []
 
     bracketed = match[1] or match[2]
-    certain = bracketed or line.startswith((":", " :", " on "), match.end(3))
+    certain = bracketed or line.startswith((":", " :"), match.end(3)) or _IS_DATED.match(line, match.end(3))
     return [(bracketed or match[3], match[4])] if certain or FAILS.search(match[4]) else []
 
 

@@ -28,6 +28,8 @@ from relay.dsn.wording import normal_form
         ("email", "E-Mail"),
         ("user <@> unknown", "user <a@b.example> unknown"),
         ("存在しません", "宛先は存在しません。"),
+        ("{прав|权限}", "нет прав"),
+        ("{прав|权限}", "您没有权限"),
     ],
 )
 def test_matches(phrase: str, text: str) -> None:
@@ -38,6 +40,7 @@ def test_matches(phrase: str, text: str) -> None:
     ("phrase", "text"),
     [
         ("full", "fully booked"),
+        ("прав", "отправку прервали"),
         ("user", "superuser"),
         ("too .. mail", "too much. You have mail"),
         ("too .. mail", "too " + "x" * 70 + " mail"),
