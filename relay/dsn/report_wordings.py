@@ -76,7 +76,7 @@ _WHO = r"(?:user|mailbox|recipient|address|account|addressee|domain|host)"
 FAILURE = any_of(
     rf"{_NOT}(?: yet)? (?:be|been|get|reach)? ?(?:deliver|sen[dt]|reach|accept|process|forward|transmit|transfer"
     r"|complet|find|found|exist|receiv|route|resolve|read|allow|valid|known|list|connect)",
-    r"undeliver|non-?deliver|unable to (?:deliver|send|process|relay|route|reach)",
+    r"undeliver|non-?deliver|(?:unable|(?:not|n['’]t) able) to (?:deliver|send|process|relay|route|reach)",
     r"(?:delivery|sending|transmission|mail) .{0,60}(?:fail|error|problem|unsuccessful|impossible|abort|rejected)",
     r"fail(?:ed|ure)? .{0,40}(?:deliver|recipient|address|send|notice|mail)|fatal errors",
     r"permanent(?:ly)? (?:fail|error)|error .{0,50}(?:deliver|address|occurred|recipient|sending|transfer|message)",

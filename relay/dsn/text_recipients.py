@@ -113,9 +113,12 @@ _TOWARDS = re.compile(
     r"\b(?:bericht|nachricht\w{0,2}|messaggio|mensaje|mensagem|message|e-?mail|mail|courriel|wiadomo\w{1,4}|zpr[aá]v\w|meddelan\w{1,3}"
     r"|besked|письмо|сообщение)\b.{0,80}\b(?:a|à|al|aan|an|au|para|do|til|till|для|на|адрес\w{0,2})\b:? {1,2}[<\"']?$"
     r"|\b(?:deliver\w{0,5}|sent?|sending|mail|e-?mail|message|reach|forward\w{0,4}|addressed|recipients?|address)\b.{0,80}"
-    r"\b(?:to|for|reach|address|recipient|user)\b:? {1,2}(?:\w{1,20} ){0,3}[<\"'\[(]{0,2}(?:mailto:)?$",
+    r"\b(?:to|for|reach|address|recipient|user)\b(?:: {0,2}| {1,2})(?:\w{1,20} ){0,3}[<\"'\[(]{0,2}(?:mailto:)?$",
     re.IGNORECASE,
 )
+
+_NAMED = re.compile(rf"\s{{0,6}}[^\s<>@:()][^<>@:()]{{0,60}} \(({_A})\)\s{{0,5}}$")
+"""A recipient's name, and its address in parentheses, on a line of their own."""
 
 _ORIGIN = re.compile(rf"\b(?:generated|expanded|forwarded|redirected) from:? <?({_A})", re.IGNORECASE)
 
@@ -230,6 +233,11 @@ def _labelled(line: str) -> list[tuple[str, str]]:
     return [] if match is None else [(match[1], line[match.end() :].lstrip("> "))]
 
 
+def _named(line: str) -> list[tuple[str, str]]:
+    match = _NAMED.match(line)
+    return [] if match is None else [(match[1], "")]
+
+
 def _towards(line: str) -> list[tuple[str, str]]:
     for found in islice(ADDRESS.finditer(line), _MAX_IN_LINE):
         before = line[max(0, found.start() - 160) : found.start()]
@@ -253,4 +261,4 @@ def _any(line: str) -> list[tuple[str, str]]:
     return [(found[0], line[found.end() :].lstrip("> :")) for found in islice(ADDRESS.finditer(line), _MAX_IN_LINE)]
 
 
-_READERS: tuple[Reader, ...] = (_alone, _labelled, _towards, _in_sentence, _origin)
+_READERS: tuple[Reader, ...] = (_alone, _labelled, _named, _towards, _in_sentence, _origin)
