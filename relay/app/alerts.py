@@ -222,10 +222,14 @@ _MAX_WAITING = 100
 """Alerts waiting for the store, at most; further ones are dropped."""
 
 
+def _ignored(_: Alert) -> None:
+    pass
+
+
 class AlertQueue:
     """Alerts waiting for the mailer, at most one per cause and hour.
 
-    Alerts are dropped while `alerts.mail_to` is empty.
+    No mail is sent while `alerts.mail_to` is empty.
     """
 
     def __init__(self, settings: Callable[[], Settings], clock: Clock) -> None:
@@ -233,6 +237,8 @@ class AlertQueue:
         self._clock = clock
         self._sent_at: dict[str, float] = {}
         self._waiting: asyncio.Queue[Alert] = asyncio.Queue(_MAX_WAITING)
+        self.on_alert: Callable[[Alert], None] = _ignored
+        """Called with each alert that is not throttled, also without recipients of mail."""
 
     def alert(self, cause: str, subject: str, text: str) -> None:
         """Queue an alert mail. `text` has the details and the action to take.
@@ -243,8 +249,8 @@ class AlertQueue:
 
     def send(self, alert: Alert) -> None:
         """Queue an alert, with the same throttle."""
-        now = self._clock()
-        if not self._settings().alerts.mail_to or self._waiting.full():
+        now, mails = self._clock(), bool(self._settings().alerts.mail_to)
+        if mails and self._waiting.full():
             return
 
         self._sent_at = {cause: at for cause, at in self._sent_at.items() if now - at < INTERVAL}
@@ -252,7 +258,9 @@ class AlertQueue:
             return
 
         self._sent_at[alert.cause] = now
-        self._waiting.put_nowait(alert)
+        self.on_alert(alert)
+        if mails:
+            self._waiting.put_nowait(alert)
 
     async def next(self) -> Alert:
         """Wait for an alert, and remove it from the queue."""

@@ -21,10 +21,14 @@ from relay.admin.sites import SiteRoutes
 from relay.admin.suppression_evidence import EvidenceRoutes
 from relay.admin.webhooks import WebhookRoutes
 from relay.admin.why import WhyRoutes
+from relay.api.access import OPERATOR, Access, Reader
+from relay.api.events import EventRoutes
+from relay.api.server import api_application
 from relay.app.context import AppContext
 from relay.app.inbound_side import InboundSide
 from relay.app.open_files import possible_connections
 from relay.app.outbound_side import OutboundSide
+from relay.config.settings import Settings
 from relay.disk_space import EventSpace
 from relay.events.shedding import Shedding
 from relay.events.sink import EventSink
@@ -101,12 +105,19 @@ class HttpSide:
         """Open the admin API, and the configured listeners of the dashboard and the metrics."""
         settings, exposition = self.context.settings(), self.context.observer.metrics.exposition
         if settings.admin.socket:
-            admin = self._server(AdminServer(admin_application(*self._admin_routes())))
+            events = self._event_routes(_operator)
+            application = admin_application(*self._admin_routes(), events.table())
+            application.on_shutdown.append(events.close)
+            admin = self._server(AdminServer(application))
             await admin.start_unix(settings.server.data_dir / settings.admin.socket)
         if settings.admin.address:
             app = dashboard_application(self._dashboard_routes(), settings.admin.secret.get_secret_value())
             server = self._server(AdminServer(app))
             await server.start_tcp(settings.hosts_of(settings.admin), settings.admin.port)
+        if settings.api.address:
+            events = self._event_routes(self._api_reader())
+            api = self._server(AdminServer(api_application(events.operations(), events.close)))
+            await api.start_tcp(settings.hosts_of(settings.api), settings.api.port)
         if settings.metrics.address:
             exporter = self._server(AdminServer(metrics_application(exposition)))
             await exporter.start_tcp(settings.hosts_of(settings.metrics), settings.metrics.port)
@@ -177,6 +188,24 @@ class HttpSide:
             UnsubscribeRoutes(store.unsubscribes, context.settings, context.clock).table(),
         ]
 
+    def _event_routes(self, reader: Callable[[web.Request], Awaitable[Reader]]) -> EventRoutes:
+        webhooks = self.webhooks
+        return EventRoutes(webhooks.feed, reader, webhooks.listening, webhooks.forget)
+
+    def _api_reader(self) -> Callable[[web.Request], Awaitable[Reader]]:
+        keys = self.inbound.credential_keys
+
+        async def authenticate(settings: Settings, username: str, secret: str) -> str | None:
+            found = await keys.authenticate(settings, username, secret)
+            return found.credential if found else None
+
+        access = Access(self.context.settings, authenticate, self.context.clock)
+
+        async def reader(request: web.Request) -> Reader:
+            return await access.reader(request, "read")
+
+        return reader
+
     def _queue_routes(self) -> QueueRoutes:
         context, store = self.context, self.context.store
         return QueueRoutes(
@@ -203,3 +232,7 @@ class HttpSide:
             status=self.status,
             clock=context.clock,
         )
+
+
+async def _operator(_: web.Request) -> Reader:
+    return OPERATOR

@@ -1,6 +1,7 @@
 """Builds the webhooks of a relay."""
 
 from relay.app.context import AppContext
+from relay.webhooks.operator import ALERT, OPERATOR_LINES
 from relay.webhooks.report import WebhookReport
 from relay.webhooks.service import Webhooks
 
@@ -17,4 +18,9 @@ def open_webhooks(context: AppContext) -> Webhooks:
         clock=context.clock,
     )
     context.observer.on_events = webhooks.wake
+    context.alerts.on_alert = lambda alert: webhooks.operator_event(
+        ALERT, {"cause": alert.cause, "text": alert.subject, "details": alert.text}
+    )
+    context.observer.log.watched = OPERATOR_LINES
+    context.observer.log.on_line = webhooks.operator_event
     return webhooks

@@ -20,6 +20,7 @@ COMMANDS = {
     "config": "relay.cli.config:config",
     "queue": "relay.cli.queue:queue",
     "trace": "relay.cli.status:trace",
+    "events": "relay.cli.events:events",
     "webhook": "relay.cli.webhook:webhook",
     "provider": "relay.cli.provider:provider",
     "site": "relay.cli.site:site",

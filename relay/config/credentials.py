@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from hashlib import sha256
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
@@ -67,6 +67,10 @@ def _valid_hashes(value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
     return value
 
 
+Scope = Literal["send", "read"]
+"""What a credential may do: send mail, and read events."""
+
+
 class Credential(Section):
     """`[credentials.…]`: a name, the hashes of its secrets, and what its clients may do beside sending."""
 
@@ -76,6 +80,7 @@ class Credential(Section):
     providers: tuple[Name, ...] = ()
     headers: Dialects = ()
     may_bypass_lists: Flag = False
+    scopes: tuple[Scope, ...] = ("send",)
 
     def hashes(self) -> Iterator[tuple[str, SecretHash]]:
         """Yield each hash with its fingerprint."""

@@ -15,7 +15,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from relay.config.compat import Compat
 from relay.config.connections import Bounces, Delivery, Imap, Listener, Provider, Smtp, Spam, Tls
-from relay.config.credentials import Cost, Credential, most_hashes
+from relay.config.credentials import Cost, Credential, Scope, most_hashes
 from relay.config.secret_hash import SecretHash
 from relay.config.senders import (
     Defaults,
@@ -182,6 +182,11 @@ class Settings(Section):
     def is_restricted(self, credential: str) -> bool:
         """Return True if identities name this credential: it may send as these identities only."""
         return credential in self._restricted
+
+    def has_scope(self, credential: str, scope: Scope) -> bool:
+        """Return True if there is this credential, and it may do that."""
+        found = self.credentials.get(credential)
+        return found is not None and scope in found.scopes
 
     @cached_property
     def _restricted(self) -> frozenset[str]:

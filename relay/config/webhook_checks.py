@@ -2,14 +2,18 @@
 
 from collections.abc import Iterator
 from ipaddress import ip_address
+from typing import get_args
 
 from relay.config.errors import Problem
 from relay.config.toml_positions import KeyPath
-from relay.config.webhooks import BATCHES, Webhook
+from relay.config.webhooks import BATCHES, OperatorEvents, Webhook
 from relay.mail.public_address import is_blocked
 
 _SIGNED = frozenset({"standard", "cloudevents"})
 """Formats that a receiver accepts with a signature or without one."""
+
+_PLAIN = frozenset({"standard", "cloudevents", "slack"})
+"""Formats that have a form for events of the relay itself."""
 
 _SECRET_NEEDED = frozenset({"sendgrid", "mailgun"})
 """Formats whose receivers refuse posts without a signature."""
@@ -21,6 +25,9 @@ def webhook_errors(path: KeyPath, webhook: Webhook) -> Iterator[Problem]:
     if webhook.batch > 1 and webhook.format not in BATCHES:
         problem = f'{webhook.batch} is not possible: the format "{webhook.format}" has one event a post'
         yield Problem((*path, "batch"), problem, f"1, or format = {', '.join(sorted(BATCHES))}")
+    if webhook.format not in _PLAIN and (own := sorted(set(webhook.events) & set(get_args(OperatorEvents)))):
+        problem = f'{own[0]} has no form in the format "{webhook.format}"'
+        yield Problem((*path, "events"), problem, f"a webhook of its own, with format {', '.join(sorted(_PLAIN))}")
     if webhook.format in _SECRET_NEEDED and not webhook.secret:
         problem = f'is missing: the format "{webhook.format}" signs each post'
         yield Problem((*path, "secret"), problem, "secret_file with the output of `relay webhook new`")

@@ -4,7 +4,7 @@ Each line has a name from LINES. Lines about a message have its `queue_id`. `doc
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from threading import Lock
 from typing import Any, TextIO
@@ -23,6 +23,10 @@ def unlogged(_: str, /, **__: object) -> None:
     """Write nothing: an `Emit` for callers without a log."""
 
 
+def unlogged_line(_: str, __: Mapping[str, Any]) -> None:
+    """Do nothing with a line."""
+
+
 Line = tuple[str, dict[str, Any]]
 """The name of a line and its fields."""
 
@@ -39,6 +43,9 @@ class Log:
         self._level = level
         self._lock = Lock()
         self._lost = 0
+        self.watched: frozenset[str] = frozenset()
+        """Lines that are given to `on_line` too, whatever the level."""
+        self.on_line: Callable[[str, Mapping[str, Any]], None] = unlogged_line
 
     def __call__(self, line: str, /, **fields: object) -> None:
         """Write one line."""
@@ -46,6 +53,9 @@ class Log:
 
     def several(self, lines: Sequence[Line]) -> None:
         """Write several lines with one system call."""
+        for line, fields in lines:
+            if line in self.watched:
+                self.on_line(line, fields)
         texts = [text for line, fields in lines if (text := self._text(line, fields))]
         if texts:
             with self._lock:

@@ -89,7 +89,7 @@ async def _check(connection: Connection, login: Login) -> Reply:
 
     wrong = bool(login.acting_as) or len(login.username) > MAX_USERNAME
     found = await service.resources.keys.authenticate(service.settings(), username, login.secret)
-    if found is not None and not wrong:
+    if found is not None and not wrong and service.settings().has_scope(found.credential, "send"):
         throttle.succeeded(session.client, username, service.clock())
         connection.client_session = replace(session, credential=found.credential, credential_key=found.key)
         return Reply(235, "2.7.0", "Authentication successful")

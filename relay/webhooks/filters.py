@@ -25,11 +25,13 @@ class Filter:
     type: str = "any"
     machines: bool = True
     """Whether requests of machines and of proxies pass."""
+    since: float = 0.0
+    """Unix seconds of the first event."""
 
     def passes(self, stored: StoredEvent) -> bool:
         """Whether an event meets the conditions."""
         event, message = stored.event, stored.message
-        if event.kind.value not in self.kinds or not is_reported(event, message):
+        if event.kind.value not in self.kinds or event.at < self.since or not is_reported(event, message):
             return False
         if not self.machines and (event.data.get("machine") or event.data.get("proxied")):
             return False

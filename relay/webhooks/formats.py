@@ -33,6 +33,9 @@ def sender_of(webhook: Webhook, hostname: str) -> Sender:
 
 def compose(shape: Shape, records: Sequence[Record], sender: Sender, now: float, token: str) -> Post:
     """Return the post of some records, signed at this time."""
-    post = shape.encode(records, sender, now, token)
-    signed = standard_headers(sender.keys, post.id, now, post.body)
-    return Post(post.id, post.body, {**signed, **post.headers})
+    return signed(shape.encode(records, sender, now, token), sender, now)
+
+
+def signed(post: Post, sender: Sender, now: float) -> Post:
+    """Return a post with the signature of Standard Webhooks, made at this time."""
+    return Post(post.id, post.body, {**standard_headers(sender.keys, post.id, now, post.body), **post.headers})

@@ -16,6 +16,7 @@ from relay.queue.ports import NodeStore
 from relay.resolver import Lookups
 from relay.webhooks.cursor import Cursor
 from relay.webhooks.feed import EventFeed
+from relay.webhooks.operator import OperatorPosts, operator_body
 from relay.webhooks.ports import WebhookStore
 from relay.webhooks.poster import Poster
 from relay.webhooks.posting import PostContext
@@ -32,7 +33,8 @@ FORGOTTEN_AFTER = 86400.0
 @dataclass(frozen=True, slots=True)
 class _Running:
     sender: WebhookSender
-    task: asyncio.Task[None]
+    operator: OperatorPosts
+    tasks: tuple[asyncio.Task[None], ...]
 
 
 class Webhooks:
@@ -58,6 +60,7 @@ class Webhooks:
         self._lookups = lookups
         self._random = SystemRandom().random
         self._running: dict[str, _Running] = {}
+        self._listeners: set[asyncio.Event] = set()
         self._changed = asyncio.Event()
 
     def senders(self) -> Mapping[str, WebhookSender]:
@@ -76,6 +79,26 @@ class Webhooks:
         """Look for new events: some were stored."""
         for one in self._running.values():
             one.sender.wake()
+        for woken in self._listeners:
+            woken.set()
+
+    def listening(self) -> asyncio.Event:
+        """Return an event that is set whenever events were stored, until it is given to `forget`."""
+        woken = asyncio.Event()
+        self._listeners.add(woken)
+        return woken
+
+    def forget(self, woken: asyncio.Event) -> None:
+        """Set it no more."""
+        self._listeners.discard(woken)
+
+    def operator_event(self, kind: str, fields: Mapping[str, object]) -> None:
+        """Post an event of the relay itself to the webhooks that ask for it. Neither waits nor raises."""
+        wanting = [one.operator for one in self._running.values() if kind in one.operator.types]
+        if wanting:
+            body = operator_body(kind, fields, self._settings().server.hostname, self.clock())
+            for one in wanting:
+                one.add(body)
 
     def reload(self) -> None:
         """Use the settings in force."""
@@ -109,8 +132,14 @@ class Webhooks:
         await self._end([name for name, one in self._running.items() if wanted.get(name) != one.sender.webhook])
         for name, webhook in wanted.items():
             if name not in self._running:
-                sender = self._new_sender(webhook)
-                self._running[name] = _Running(sender, asyncio.create_task(sender.run(), name=f"webhook {name}"))
+                self._running[name] = self._start(webhook)
+
+    def _start(self, webhook: Webhook) -> _Running:
+        sender = self._new_sender(webhook)
+        operator = OperatorPosts(webhook, self._settings().server.hostname, self.poster(webhook), self.clock)
+        works = [sender.run(), *([operator.run()] if operator.types else [])]
+        tasks = tuple(asyncio.create_task(work, name=f"webhook {webhook.name}") for work in works)
+        return _Running(sender, operator, tasks)
 
     def _new_sender(self, webhook: Webhook) -> WebhookSender:
         context = PostContext(
@@ -133,7 +162,7 @@ class Webhooks:
         )
 
     async def _end(self, names: list[str]) -> None:
-        tasks = [self._running.pop(name).task for name in names]
+        tasks = [task for name in names for task in self._running.pop(name).tasks]
         for task in tasks:
             task.cancel()
         if tasks:
@@ -150,7 +179,7 @@ class Webhooks:
         """Wait for a change of the settings, or for the next clean-up; raise what a sender raises."""
         changed = asyncio.create_task(self._changed.wait(), name="webhooks changed")
         try:
-            tasks = {changed, *(one.task for one in self._running.values())}
+            tasks = {changed, *(task for one in self._running.values() for task in one.tasks)}
             done, _ = await asyncio.wait(tasks, timeout=HOUSEKEEPING, return_when=asyncio.FIRST_COMPLETED)
             for task in done - {changed}:
                 task.result()

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 
-from relay.webhooks.bodies import MessageEvent
+from relay.webhooks.bodies import EventBody, MessageEvent
 from relay.webhooks.build import Record
 from relay.webhooks.shapes.facts import encoded
 from relay.webhooks.shapes.post import Post, Sender, Shape
@@ -17,20 +17,24 @@ def _takes(_: Record) -> bool:
 
 def _encode(records: Sequence[Record], sender: Sender, _now: float, _token: str) -> Post:
     (record,) = records
-    body = json.loads(record.body.encode())
-    data = record.body.data
+    return cloudevents_post(record.body, sender)
+
+
+def cloudevents_post(body: EventBody, sender: Sender) -> Post:
+    """Return the post of one event, of a message or of the relay."""
+    given, data = json.loads(body.encode()), body.data
     event = {
         "specversion": "1.0",
-        "id": record.id,
+        "id": data.id,
         "source": f"/relay/{sender.hostname}",
-        "type": body["type"],
-        "time": body["timestamp"],
+        "type": given["type"],
+        "time": given["timestamp"],
         "datacontenttype": "application/json",
-        "data": body["data"],
+        "data": given["data"],
     }
     if isinstance(data, MessageEvent) and data.recipient:
         event["subject"] = data.recipient
-    return Post(record.id, encoded(event), {"Content-Type": _TYPE})
+    return Post(data.id, encoded(event), {"Content-Type": _TYPE})
 
 
 CLOUDEVENTS = Shape(_takes, _encode)

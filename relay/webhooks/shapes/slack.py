@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from relay.webhooks.bodies import MessageEvent, OperatorEvent
+from relay.webhooks.bodies import EventBody, MessageEvent
 from relay.webhooks.build import Record
 from relay.webhooks.shapes.facts import encoded
 from relay.webhooks.shapes.post import JSON_TYPE, Post, Sender, Shape
@@ -15,23 +15,26 @@ def _takes(_: Record) -> bool:
     return True
 
 
-def _encode(records: Sequence[Record], _sender: Sender, _now: float, _token: str) -> Post:
+def _encode(records: Sequence[Record], sender: Sender, _now: float, _token: str) -> Post:
     (record,) = records
-    text = _escaped(sentence(record))[:_LONGEST]
-    return Post(record.id, encoded({"text": text}), {"Content-Type": JSON_TYPE})
+    return slack_post(record.body, sender)
 
 
-def sentence(record: Record) -> str:
-    """Return an event as one sentence."""
-    data = record.body.data
-    if isinstance(data, OperatorEvent):
-        return f"{record.type}: {data.text} ({data.hostname})"
-    assert isinstance(data, MessageEvent)
+def slack_post(body: EventBody, _: Sender) -> Post:
+    """Return the post of one event, of a message or of the relay."""
+    text = _escaped(_sentence(body)[:_LONGEST])
+    return Post(body.data.id, encoded({"text": text}), {"Content-Type": JSON_TYPE})
+
+
+def _sentence(body: EventBody) -> str:
+    data = body.data
+    if not isinstance(data, MessageEvent):
+        return f"{body.type}: {data.text} ({data.hostname})"
     details = [getattr(data, name, None) for name in ("reason", "url", "reply_subject")]
     reply = getattr(data, "reply", None)
     answer = f"{reply.code} {reply.status} {reply.text}".strip() if reply is not None else ""
     more = next((one for one in (*details, answer) if one), "")
-    about = f"{record.type}: {data.recipient} {data.queue_id}"
+    about = f"{body.type}: {data.recipient} {data.queue_id}"
     return f"{about} ({more})" if more else about
 
 

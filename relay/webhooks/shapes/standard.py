@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from relay.webhooks.bodies import EventBody
 from relay.webhooks.build import Record
 from relay.webhooks.shapes.post import JSON_TYPE, Post, Sender, Shape
 
@@ -10,9 +11,14 @@ def _takes(_: Record) -> bool:
     return True
 
 
-def _encode(records: Sequence[Record], _sender: Sender, _now: float, _token: str) -> Post:
+def _encode(records: Sequence[Record], sender: Sender, _now: float, _token: str) -> Post:
     (record,) = records
-    return Post(record.id, record.body.encode(), {"Content-Type": JSON_TYPE})
+    return standard_post(record.body, sender)
+
+
+def standard_post(body: EventBody, _: Sender) -> Post:
+    """Return the post of one event, of a message or of the relay."""
+    return Post(body.data.id, body.encode(), {"Content-Type": JSON_TYPE})
 
 
 STANDARD = Shape(_takes, _encode)

@@ -1,0 +1,95 @@
+"""Who asks: the credential of a request, what it may do, and whose events it may see."""
+
+import asyncio
+import base64
+import binascii
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+
+from aiohttp import web
+
+from relay.clock import Clock
+from relay.config.credentials import Scope
+from relay.config.settings import Settings
+from relay.smtp.throttle import AuthThrottle
+
+Authenticate = Callable[[Settings, str, str], Awaitable[str | None]]
+"""Returns the name of the credential of a user name and secret, None for nobody."""
+
+LONGEST_PAUSE = 10.0
+"""Seconds that a request with a login waits after failures, at most."""
+
+_REALM = {"WWW-Authenticate": 'Basic realm="relay", charset="UTF-8"'}
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Who reads. `identities` None: it may see all events; else those of these identities."""
+
+    credential: str
+    identities: Sequence[str] | None = None
+
+
+OPERATOR = Reader("")
+"""The reader on the admin socket: the system decides who may open it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Checks the login of requests: HTTP Basic, or Bearer with the same text, not encoded."""
+
+    settings: Callable[[], Settings]
+    authenticate: Authenticate
+    clock: Clock
+    throttle: AuthThrottle = field(default_factory=AuthThrottle)
+
+    async def reader(self, request: web.Request, scope: Scope) -> Reader:
+        """Return who reads. Raises 401 for a wrong login, 403 without the scope, 429 after many failures."""
+        username, secret = login_of(request.headers.get("Authorization", ""))
+        if not secret:
+            raise web.HTTPUnauthorized(text="a login is needed: NAME and SECRET of [credentials]", headers=_REALM)
+
+        client = request.remote or "0.0.0.0"  # noqa: S104  no address is known
+        wait = self.throttle.reserve(client, username, self.clock(), LONGEST_PAUSE)
+        if wait is None:
+            raise web.HTTPTooManyRequests(text="too many wrong logins; try again later", headers={"Retry-After": "30"})
+        if wait > 0:
+            await asyncio.sleep(wait)
+
+        settings = self.settings()
+        name = await self.authenticate(settings, username, secret)
+        if name is None:
+            self.throttle.failed(client, username, self.clock())
+            raise web.HTTPUnauthorized(text="the login is wrong", headers=_REALM)
+        self.throttle.succeeded(client, username, self.clock())
+        if not settings.has_scope(name, scope):
+            raise web.HTTPForbidden(text=f'the credential {name} has no scope "{scope}": add it to its scopes')
+        return Reader(name, identities_of(settings, name))
+
+
+def identities_of(settings: Settings, credential: str) -> Sequence[str] | None:
+    """Return the identities that a credential may see, None for all: as for sending."""
+    if not settings.is_restricted(credential):
+        return None
+    return [address for address, one in settings.identities.items() if credential in one.credentials]
+
+
+def login_of(field_value: str) -> tuple[str, str]:
+    """Return user name and secret of an Authorization field, "" for what is missing.
+
+    A Bearer token is NAME:SECRET, or a key that names its credential.
+    """
+    scheme, _, value = field_value.partition(" ")
+    value = value.strip()
+    match scheme.lower():
+        case "basic":
+            try:
+                value = base64.b64decode(value, validate=True).decode("utf-8")
+            except (binascii.Error, ValueError):
+                return "", ""
+            name, _, secret = value.partition(":")
+            return name, secret
+        case "bearer":
+            name, colon, secret = value.partition(":")
+            return (name, secret) if colon else ("", value)
+    return "", ""
