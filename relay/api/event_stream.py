@@ -42,7 +42,8 @@ async def follow(
             yield after, None
         if not page.is_full:
             with suppress(TimeoutError):
-                await asyncio.wait_for(woken.wait(), POLL)
+                async with asyncio.timeout(POLL):
+                    await woken.wait()
 
 
 def chunk(position: Position, kind: str, body: bytes) -> bytes:

@@ -37,6 +37,32 @@ async def test_a_transaction_that_ends_late_is_read_in_its_turn(postgres: str, t
         await two.close()
 
 
+async def test_after_a_restore_from_a_dump_old_events_are_before_new_ones_and_cursors_go_on(
+    postgres: str, tmp_path: Path
+) -> None:
+    store = await PostgresStore.open(postgres, tmp_path, now=NOW)
+    await store.queue.enqueue(accepted("Q1"))
+    end = (await store.feed.read(Position(), 10)).end
+    await store.queue.enqueue(accepted("Q2"))
+    await store.webhooks.begin("crm", Position(end.transaction + 10**9, end.row), NOW)
+    await store.close()
+    with psycopg.connect(
+        postgres
+    ) as raw:  # As on a server whose transactions have lower numbers than those of the dump.
+        raw.execute("UPDATE events SET xid = (xid::text::bigint + 1000000000)::text::xid8")
+
+    restored = await PostgresStore.open(postgres, tmp_path, now=NOW + 1)
+    try:
+        await restored.queue.enqueue(accepted("Q3"))
+        page = await restored.feed.read(Position(), 10)
+        assert [event.event.queue_id for event in page.events] == ["Q1", "Q2", "Q3"]
+        (webhook,) = await restored.webhooks.states()
+        ahead = await restored.feed.read(webhook.position, 10)
+        assert [event.event.queue_id for event in ahead.events][-2:] == ["Q2", "Q3"]
+    finally:
+        await restored.close()
+
+
 async def test_a_transaction_that_is_rolled_back_holds_nothing_up(postgres: str, tmp_path: Path) -> None:
     store = await PostgresStore.open(postgres, tmp_path, now=NOW)
     try:

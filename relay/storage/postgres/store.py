@@ -28,6 +28,7 @@ from relay.storage.postgres.ledgers import SharedLedgers
 from relay.storage.postgres.nodes import Node, NodeFile, NodeRegistry
 from relay.storage.postgres.pooler import refuse_transaction_pooler
 from relay.storage.postgres.queue_store import PostgresQueueStore
+from relay.storage.postgres.restored import renumber_restored
 from relay.storage.store import Store
 from relay.storage.writer import Writer
 
@@ -120,6 +121,7 @@ class PostgresStore(Store):
         # A long report may lock the table. Partitions exist for weeks ahead, and there is a default one.
         with suppress(StoreError):
             await self.database.write(partitions.make_ahead(now))
+        await self.database.write(renumber_restored)
         await self._ledgers.load(now)
         await self.link_blocks.load()
         self.link_blocks.announce = partial(_notify_links, self._heartbeat.link_channel, self.nodes.id)
