@@ -34,7 +34,7 @@ PAGE = 500
 SCANNED = 5000
 """Events that one request looks at, at most: a filter may let few pass."""
 
-MAX_STREAMS = 100
+MAX_STREAMS = 30
 """Streams at a time, at most."""
 
 _TEXT = {"type": "string"}
