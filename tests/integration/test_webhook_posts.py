@@ -10,6 +10,7 @@ import pytest
 
 from relay.events.event import Event, Kind
 from relay.storage.sqlite.store import SqliteStore
+from relay.webhooks.feed import FeedPage, Position
 from relay.webhooks.signing import parse_key, verify_standard
 from tests.contract.values import NOW
 from tests.servers.webhook_receiver import Receiver, Reply
@@ -118,6 +119,30 @@ async def test_a_receiver_that_is_down_is_tested_by_one_post_and_gets_all_afterw
         await side.later(7200)
     assert len({post.id for post in receiver.posts}) == len(receiver.posts) == 20
     assert len(side.logged("webhook.recovered")) == 1
+
+
+async def test_while_a_receiver_is_left_alone_no_event_is_read(
+    store: SqliteStore, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    receiver.rule = lambda _: Reply(503)
+    side = WebhookSide(store, receiver.url)
+    reads: list[Position] = []
+    read = store.feed.read
+
+    async def counted(after: Position, limit: int) -> FeedPage:
+        reads.append(after)
+        return await read(after, limit)
+
+    async with side.posting():
+        await side.store_events(Kind.OPEN)
+        await side.rounds()
+        monkeypatch.setattr(store.feed, "read", counted)
+        for number in range(50):
+            await side.store_events(Kind.OPEN, queue_id=f"Q{number}")
+            side.sender.wake()
+            assert await side.sender.round() > 0
+        assert reads == []
+        assert len(receiver.posts) == 1
 
 
 async def test_an_event_at_which_a_receiver_fails_is_tried_again_later_and_others_go_on(
