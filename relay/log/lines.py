@@ -159,6 +159,8 @@ LINES: dict[str, str] = {
     "webhook.paused": "Nothing is posted to a webhook until `relay webhook resume`: its receiver answered 410 or "
     "failed for give_up, or an operator paused it. webhook, why.",
     "webhook.resumed": "An operator resumed a webhook. webhook, begins (with what is kept, or now).",
+    "webhook.given_up": "The receiver of a webhook refused an event for good, or failed at it too often: it is posted "
+    "again by `relay webhook replay --failed` only. webhook, type, status, answer.",
     "webhook.type_stopped": "The receiver of a webhook refuses all events of a type, and takes others: the type is not "
     "posted any more. webhook, type, status, answer.",
     "webhook.lost": "Events may be missing at a webhook: they were purged before they were posted, or the database was "
@@ -227,6 +229,7 @@ _LEVEL_OF = {
     "events.store_faulty": "error",
     "webhook.failing": "error",
     "webhook.paused": "error",
+    "webhook.given_up": "warning",
     "webhook.type_stopped": "warning",
     "webhook.lost": "error",
     "library.message": "warning",

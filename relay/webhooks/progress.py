@@ -71,11 +71,6 @@ class Progress:
         """Types that are not posted any more."""
         return frozenset(name for name, one in self.refusals.items() if one.stopped_at)
 
-    @property
-    def is_failing(self) -> bool:
-        """Whether the last post failed, or every event is refused."""
-        return self.failures > 0
-
     def accept(self, types: frozenset[str], count: int, answer: Answer) -> "Progress":
         """Return the progress after an accepted post."""
         kept = {name: one for name, one in self.refusals.items() if name not in types}

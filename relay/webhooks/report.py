@@ -79,6 +79,10 @@ class WebhookReport:
         """Report that an operator resumed a webhook."""
         self.log("webhook.resumed", webhook=name, begins="now" if from_now else "with what is kept")
 
+    def given_up(self, name: str, kind: str, queue_id: str, status: int, text: str) -> None:
+        """Report an event that is not posted again by itself."""
+        self.log("webhook.given_up", webhook=name, queue_id=queue_id, type=kind, status=status, answer=text)
+
     def type_stopped(self, name: str, kind: str, status: int, text: str) -> None:
         """Report that a type of events is not posted any more."""
         self.log("webhook.type_stopped", webhook=name, type=kind, status=status, answer=text)

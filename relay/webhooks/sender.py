@@ -241,6 +241,8 @@ class WebhookSender:
         attempts, schedule = before.attempts + 1 if before else 1, self.webhook.retry
         again = outcome.step == "retry" and attempts <= len(schedule)
         jitter = 2 * self._context.random() - 1
+        if not again:
+            self._give_up(outcome)
         return Failure(
             position=record.stored.position,
             event_id=record.id,
@@ -253,3 +255,10 @@ class WebhookSender:
             status=outcome.answer.status,
             answer=outcome.answer.text,
         )
+
+    def _give_up(self, outcome: Outcome) -> None:
+        """Count and report an event that is not posted again by itself. Refused ones are counted already."""
+        record, answer = outcome.record, outcome.answer
+        if outcome.step == "retry":
+            self.cursor.progress = self.cursor.progress.give_up(1)
+        self._context.report.given_up(self.webhook.name, record.type, record.event.queue_id, answer.status, answer.text)

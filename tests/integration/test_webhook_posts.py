@@ -183,6 +183,9 @@ async def test_an_event_that_fails_at_every_attempt_is_given_up_and_kept_for_a_r
         await side.sender.cursor.sync()
         (failure,) = await store.webhooks.failures("crm", 10)
         assert (failure.next_at, failure.attempts) == (0, 3)
+        (given_up,) = side.logged("webhook.given_up")
+        assert (given_up["type"], given_up["status"]) == ("message.open", 500)
+        assert side.sender.cursor.progress.given_up == 1
 
         receiver.rule = lambda _: Reply()
         assert await store.webhooks.retry_all("crm", side.now) == 1
@@ -210,6 +213,7 @@ async def test_a_type_that_is_refused_for_good_is_stopped_and_others_go_on(
         assert progress.stopped == {"message.reply"}
         assert (progress.skipped, progress.given_up) == (3, 3)
         assert side.logged("webhook.failing") == []
+        assert len(side.logged("webhook.given_up")) == 3
 
 
 async def test_a_receiver_that_refuses_everything_counts_as_failing_and_no_type_is_stopped(

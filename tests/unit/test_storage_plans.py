@@ -23,6 +23,7 @@ from relay.storage import (
     unsubscribes,
 )
 from relay.storage.sqlite import ledgers, schema
+from relay.storage.sqlite.event_feed import SQLITE_FEED
 from relay.suppression.ports import UnsubscribeQuery
 
 
@@ -137,3 +138,11 @@ def test_engagement_is_counted_by_indexes(database: sqlite3.Connection, query: M
     ):
         steps = plan(database, statement(query)[0])
         assert not [step for step in steps if step.startswith("SCAN") and step != "SCAN readers"], steps
+
+
+@pytest.mark.parametrize("name", ["page", "one", "of_message", "behind"])
+def test_the_feed_seeks_events_by_id_and_messages_by_their_key(database: sqlite3.Connection, name: str) -> None:
+    sql = getattr(SQLITE_FEED, name)
+    places = 3 if "?3" in sql else 2 if "?2" in sql else 1
+    steps = [row[3] for row in database.execute(f"EXPLAIN QUERY PLAN {sql}", [None] * places)]
+    assert not [step for step in steps if step.startswith("SCAN") and "ahead" not in step], steps
