@@ -147,16 +147,17 @@ class Posting:
     def _accept(self, unit: Sequence[Record], answer: Answer) -> None:
         cursor, before = self._context.cursor, self._context.cursor.progress
         self._end(unit, "delivered", answer)
-        cursor.progress = before.accept(frozenset(record.type for record in unit), len(unit), answer)
+        cursor.progress = before.accept(frozenset(map(self._shape.type_of, unit)), len(unit), answer)
         if before.failures >= FAILING_AFTER:
             self._context.report.recovered(self._context.webhook.name, answer.at - before.failing_since)
 
     def _refuse(self, record: Record, answer: Answer) -> None:
         cursor, before = self._context.cursor, self._context.cursor.progress
         self._end([record], "give_up", answer)
-        cursor.progress = before.refuse(record.type, answer)
-        if record.type in cursor.progress.stopped - before.stopped:
-            self._context.report.type_stopped(self._context.webhook.name, record.type, answer.status, answer.text)
+        kind = self._shape.type_of(record)
+        cursor.progress = before.refuse(kind, answer)
+        if kind in cursor.progress.stopped - before.stopped:
+            self._context.report.type_stopped(self._context.webhook.name, kind, answer.status, answer.text)
         if cursor.progress.refuses_all:
             self._fail(answer, 0.0)
 

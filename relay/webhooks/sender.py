@@ -214,7 +214,7 @@ class WebhookSender:
         built = (build(one, subject=subject) for one in events if self._filter.passes(one))
         taken = [one for one in built if self._shape.takes(one)]
         stopped = self.cursor.progress.stopped
-        left = [one for one in taken if one.type not in stopped]
+        left = [one for one in taken if not stopped or self._shape.type_of(one) not in stopped]
         if len(left) < len(taken):
             self.cursor.progress = self.cursor.progress.skip(len(taken) - len(left))
         return left

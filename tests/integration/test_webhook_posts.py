@@ -216,6 +216,20 @@ async def test_a_type_that_is_refused_for_good_is_stopped_and_others_go_on(
         assert len(side.logged("webhook.given_up")) == 3
 
 
+async def test_a_type_of_bounces_that_is_refused_stops_no_other_bounces(store: SqliteStore, receiver: Receiver) -> None:
+    receiver.rule = lambda post: Reply(400) if post.json["Type"] == "Blocked" else Reply()
+    side = WebhookSide(store, receiver.url, format="postmark")
+    async with side.posting():
+        for number in range(6):
+            side.now += 1
+            await side.store_events(Kind.BOUNCED, queue_id=f"B{number}", category="policy")
+            await side.store_events(Kind.BOUNCED, queue_id=f"H{number}", category="bad_mailbox")
+            await side.rounds()
+        types = [post.json["Type"] for post in receiver.posts]
+        assert (types.count("Blocked"), types.count("HardBounce")) == (3, 6)
+        assert side.sender.cursor.progress.stopped == {"message.bounced as Blocked"}
+
+
 async def test_a_receiver_that_refuses_everything_counts_as_failing_and_no_type_is_stopped(
     store: SqliteStore, receiver: Receiver
 ) -> None:

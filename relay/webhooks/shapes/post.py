@@ -29,6 +29,11 @@ class Sender:
     secret: str = ""
 
 
+def type_of_record(record: Record) -> str:
+    """Return the type of a record."""
+    return record.type
+
+
 @dataclass(frozen=True, slots=True)
 class Shape:
     """A format: the records it has a form for, and the post of some records."""
@@ -36,3 +41,5 @@ class Shape:
     takes: Callable[[Record], bool]
     encode: Callable[[Sequence[Record], Sender, float, str], Post]
     """Records, sender, time of the attempt in Unix seconds, and a random text of 50 hexadecimal digits."""
+    type_of: Callable[[Record], str] = type_of_record
+    """What receivers tell records apart by: they may refuse one type and accept others."""

@@ -96,14 +96,10 @@ def _record(record: Record) -> dict[str, Any]:
         case Kind.DELIVERED:
             about = {"Recipient": data.recipient, "DeliveredAt": at, "Details": f"smtp;{reply_text(record)}"}
             return {"RecordType": "Delivery", **common, **about}
-        case Kind.BOUNCED:
-            assert isinstance(record.body.data, Bounced)
-            kind = _TYPES.get(category_of(record.event.data).name, "Unknown")
-            return {"RecordType": "Bounce", **common, **_bounce(record, kind, record.body.data.bounce.suppressed)}
-        case Kind.DEFERRED:
-            return {"RecordType": "Bounce", **common, **_bounce(record, "Transient")}
-        case Kind.REPLY:
-            return {"RecordType": "Bounce", **common, **_bounce(record, "AutoResponder")}
+        case Kind.BOUNCED | Kind.DEFERRED | Kind.REPLY:
+            body = record.body.data
+            inactive = isinstance(body, Bounced) and body.bounce.suppressed
+            return {"RecordType": "Bounce", **common, **_bounce(record, _bounce_type(record), inactive)}
         case Kind.COMPLAINT:
             return {"RecordType": "SpamComplaint", **common, **_bounce(record, "SpamComplaint", inactive=True)}
         case Kind.UNSUBSCRIBE:
@@ -111,6 +107,23 @@ def _record(record: Record) -> dict[str, Any]:
             about = {"Recipient": data.recipient, "ChangedAt": at}
             return {"RecordType": "SubscriptionChange", **common, **about, **change}
     return {**common, **_engagement(record, at)}
+
+
+def _bounce_type(record: Record) -> str:
+    """Return the vendor's type of a bounce."""
+    match record.event.kind:
+        case Kind.DEFERRED:
+            return "Transient"
+        case Kind.REPLY:
+            return "AutoResponder"
+    return _TYPES.get(category_of(record.event.data).name, "Unknown")
+
+
+def _type_of(record: Record) -> str:
+    """Return the type of a record, with that of a bounce: some receivers refuse some of those."""
+    if record.event.kind in (Kind.BOUNCED, Kind.DEFERRED, Kind.REPLY):
+        return f"{record.type} as {_bounce_type(record)}"
+    return record.type
 
 
 def _bounce(record: Record, kind: str, inactive: bool = False) -> dict[str, Any]:
@@ -165,4 +178,4 @@ def _number(event_id: str) -> int:
     return int.from_bytes(digest, "big") >> (64 - _NUMBER_BITS)
 
 
-POSTMARK = Shape(_takes, _encode)
+POSTMARK = Shape(_takes, _encode, _type_of)
