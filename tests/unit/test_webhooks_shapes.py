@@ -1,7 +1,6 @@
 """Each shape against readers of the vendors' posts, and against payloads of the vendors where they are present."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +14,7 @@ from relay.webhooks.signing import parse_key, sendgrid_key, sendgrid_public
 from tests.contract.values import NOW
 from tests.servers.vendor_readers import Anymail, sendgrid_verifies, standard_webhooks
 from tests.servers.webhook_side import SECRET, invoice
+from tests.shared import SHARED
 
 SENDER = Sender("crm", "relay.test", (parse_key(SECRET),), SECRET)
 
@@ -151,7 +151,7 @@ def test_every_shape_has_a_signature_of_standard_webhooks(shape: str) -> None:
     assert standard_webhooks(SECRET, post.headers, post.body)
 
 
-VENDORS = Path(__file__).parents[3] / "shared" / "data" / "vendors" / "webhooks"
+VENDORS = SHARED / "data" / "vendors" / "webhooks"
 
 SAME_SHAPE = [
     ("sendgrid-processed", Kind.PROCESSED, {"pool"}),

@@ -2,7 +2,6 @@
 
 import base64
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,8 +16,9 @@ from relay.webhooks.signing import (
     verify_standard,
 )
 from tests.contract.values import NOW
+from tests.shared import SHARED
 
-VECTORS = Path(__file__).parents[3] / "shared" / "data" / "vendors" / "webhooks" / "signatures.json"
+VECTORS = SHARED / "data" / "vendors" / "webhooks" / "signatures.json"
 
 FIRST, SECOND = (parse_key(new_secret(bytes([number]) * 32)) for number in (1, 2))
 
