@@ -137,43 +137,33 @@ def combine(statements: Iterable[Statement]) -> Instructions:
     The others are ignored, with the reason. Tags and copies are collected. Raises InstructionError for too many or too
     long values.
     """
-    first: dict[str, Statement] = {}
-    tags: dict[str, None] = {}
-    copies: dict[str, None] = {}
+    given = list(statements)
+    applied: dict[str, Statement] = {}
     ignored: list[Statement] = []
+    for one in given:
+        _check_texts(one)
+        if isinstance(one.content, Ignored):
+            ignored.append(one)
+        elif isinstance(one.content, Option | Metadata):
+            first = applied.setdefault(_subject(one.content), one)
+            ignored += _ignored_after(first, one, one.content.value)
 
-    for one in statements:
-        match one.content:
-            case Option(name, value):
-                ignored += _ignored_after(first.setdefault(name, one), one, value)
-            case Metadata(name, value):
-                ignored += _ignored_after(first.setdefault(f"metadata {name}", one), one, value)
-                _check_text(one, name)
-                _check_text(one, value)
-            case Tag(text):
-                tags[text] = None
-                _check_text(one, text)
-            case Copy(address):
-                copies[address] = None
-            case Ignored():
-                ignored.append(one)
-            case _:
-                assert_never(one.content)
-
-    options: dict[str, Any] = {}
-    metadata: dict[str, str] = {}
-    for said in first.values():
-        if isinstance(said.content, Option):
-            options[said.content.name] = said.content.value
-            _check_text(said, str(said.content.value))
-        elif isinstance(said.content, Metadata):
-            metadata[said.content.name] = said.content.value
+    contents = [one.content for one in applied.values()]
+    options: dict[str, Any] = {one.name: one.value for one in contents if isinstance(one, Option)}
+    metadata = {one.name: one.value for one in contents if isinstance(one, Metadata)}
+    tags = tuple(dict.fromkeys(one.content.text for one in given if isinstance(one.content, Tag)))
+    copies = tuple(dict.fromkeys(one.content.address for one in given if isinstance(one.content, Copy)))
 
     for what, count in (("tags", len(tags)), ("metadata keys", len(metadata)), ("copies", len(copies))):
         if count > MAX_ITEMS:
             raise InstructionError(f"the message has {count} {what}, more than {MAX_ITEMS}")
-    found = Instructions(tags=tuple(tags), metadata=metadata, copies=tuple(copies), ignored=tuple(ignored))
+    found = Instructions(tags=tags, metadata=metadata, copies=copies, ignored=tuple(ignored))
     return replace(found, **options)
+
+
+def _subject(content: Option | Metadata) -> str:
+    """Return what a statement is about: two about the same contradict each other."""
+    return content.name if isinstance(content, Option) else f"metadata {content.name}"
 
 
 def _ignored_after(first: Statement, other: Statement, value: object) -> list[Statement]:
@@ -184,8 +174,21 @@ def _ignored_after(first: Statement, other: Statement, value: object) -> list[St
     return [replace(other, content=Ignored(f"{first.field} says {shown} and comes first"))]
 
 
-def _check_text(said: Statement, text: str) -> None:
-    if len(text) > MAX_VALUE:
-        raise InstructionError(f"{said.place}: the value is longer than {MAX_VALUE} characters")
-    if "\0" in text or any("\ud800" <= char <= "\udfff" for char in text):
-        raise InstructionError(f"{said.place}: the value has a character that is no text (U+0000, or half a pair)")
+def _check_texts(said: Statement) -> None:
+    match said.content:
+        case Metadata(name, value):
+            texts = [name, value]
+        case Option(_, value):
+            texts = [str(value)]
+        case Tag(text):
+            texts = [text]
+        case Copy() | Ignored():
+            texts = []
+        case _:
+            assert_never(said.content)
+
+    for text in texts:
+        if len(text) > MAX_VALUE:
+            raise InstructionError(f"{said.place}: the value is longer than {MAX_VALUE} characters")
+        if "\0" in text or any("\ud800" <= char <= "\udfff" for char in text):
+            raise InstructionError(f"{said.place}: the value has a character that is no text (U+0000, or half a pair)")
