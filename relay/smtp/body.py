@@ -39,7 +39,7 @@ class BodyLimits:
     """Memory of all bodies."""
     received: int = 8192 * MIB
     """Received content of all bodies."""
-    handed_over: int = 128 * MIB
+    handed_over: int = 64 * MIB
     """Content passed to handlers at the same time."""
 
     def half(self) -> Self:

@@ -1,15 +1,17 @@
 """Large contents, read piece by piece: no content is in memory as a whole."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from relay.content_file import HEAD, PIECE, UnreadContent
+from relay.content_file import HEAD, LARGE, PIECE, UnreadContent
 from relay.storage.database import Connection
-from relay.storage.rows import MESSAGE_COLUMNS, MESSAGE_WIDTH, Row
+from relay.storage.rows import INSERT_CONTENT, MESSAGE_COLUMNS, MESSAGE_WIDTH, Row
 
 _SIZE = MESSAGE_COLUMNS.split(", ").index("size")
 
 ROW = "SELECT rowid FROM contents WHERE queue_id = ?"
+
+INSERT_EMPTY = INSERT_CONTENT.replace("VALUES (?, ?, ?)", "VALUES (?, zeroblob(?), ?)")
 
 SUBSTRING = "SELECT substring(content FROM ?::int FOR ?::int) FROM contents WHERE queue_id = ?"
 
@@ -36,3 +38,20 @@ def with_unread(raw: Connection, row: Row) -> Row:
     if content is not None or digest is None:
         return row
     return *row[:MESSAGE_WIDTH], UnreadContent(row[_SIZE], next(pieces(raw, row[0], HEAD), b"")), digest
+
+
+def insert_contents(raw: Connection, rows: Sequence[Row]) -> None:
+    """Insert rows of contents. SQLite gets large ones piece by piece: it would copy a whole one twice."""
+    if not isinstance(raw, sqlite3.Connection):
+        raw.executemany(INSERT_CONTENT, rows)
+        return
+    small = [row for row in rows if len(row[1]) <= LARGE]
+    if small:
+        raw.executemany(INSERT_CONTENT, small)
+    for queue_id, content, digest in (row for row in rows if len(row[1]) > LARGE):
+        raw.execute(INSERT_EMPTY, (queue_id, len(content), digest))
+        (rowid,) = raw.execute(ROW, (queue_id,)).fetchone()
+        view = memoryview(content)
+        with raw.blobopen("contents", "content", rowid) as blob:
+            for start in range(0, len(content), PIECE):
+                blob.write(view[start : start + PIECE])

@@ -9,6 +9,7 @@ from relay.queue.entry import Entry, State, StateError
 from relay.queue.message import Message, NewMessage, ReturnedMail, Settlement
 from relay.queue.ports import EntryChange, EntryQuery
 from relay.storage import suppressions
+from relay.storage.content_pieces import insert_contents
 from relay.storage.database import Connection
 from relay.storage.due_lanes import DueLanes
 from relay.storage.integrity import content_row
@@ -16,7 +17,6 @@ from relay.storage.json_columns import decode_list, decode_object, decode_string
 from relay.storage.message_queries import EntryKey, entry_at
 from relay.storage.rows import (
     AT_ONCE,
-    INSERT_CONTENT,
     INSERT_ENTRY,
     INSERT_EVENT,
     INSERT_EVENTS,
@@ -72,7 +72,7 @@ def insert(raw: Connection, lanes: DueLanes, accepted: Sequence[NewMessage]) -> 
     raw.executemany(INSERT_MESSAGE, messages)
     contents = [content_row(row, one.content) for row, one in zip(messages, accepted, strict=True) if not _is_done(one)]
     if contents:
-        raw.executemany(INSERT_CONTENT, contents)
+        insert_contents(raw, contents)
 
     entries = [entry for one in accepted for entry in one.entries]
     raw.executemany(INSERT_ENTRY, map(entry_row, entries))
