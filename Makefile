@@ -66,7 +66,8 @@ fuzz-native: $(VENV)/.dev
 	BIN=$(BIN) tests/native/run $(SECONDS)
 
 # Ten minutes of octets by chance through the parsers that meet strangers, guided by the code they reach (atheris), of
-# address lists through a Postfix where one is installed, and of stories through the model of the queue.
+# address lists through a Postfix where one is installed, of stories through the model of the queue, and of more examples
+# of the properties than `make test` tries.
 fuzz: $(BUILT)
 	$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),600)
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
-from relay.app.alerts import AlertQueue
+from relay.app.alert_mailer import AlertQueue
 from relay.app.observer import Observer
 from relay.clock import Clock
 from relay.config import Settings

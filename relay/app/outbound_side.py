@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from relay.app.alerts import AlertMailer
+from relay.app.alert_mailer import AlertMailer
 from relay.app.context import AppContext
 from relay.app.identity_pauses import IdentityPauses
 from relay.app.operator_pauses import OperatorPauses

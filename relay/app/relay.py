@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from relay import __version__
-from relay.app.alerts import AlertQueue
+from relay.app.alert_mailer import AlertQueue
 from relay.app.configuration import Configuration
 from relay.app.context import AppContext
 from relay.app.data_dir import prepare_data_dir

@@ -17,8 +17,9 @@ from tests.fuzz.targets import ROOT, TARGETS
 
 ARTIFACTS = ROOT / "tests" / ".artifacts" / "fuzz"
 
-OTHER_RUNS = ("postfix", "model")
-"""Runs beside the targets: address lists against a running Postfix, and the queue against its model."""
+OTHER_RUNS = ("postfix", "model", "properties")
+"""Runs beside the targets: address lists against a running Postfix, the queue against its model, more examples of the
+properties."""
 
 
 def main() -> int:

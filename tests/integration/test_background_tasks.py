@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from relay.app.alerts import AlertMailer
+from relay.app.alert_mailer import AlertMailer
 from relay.app.identity_pauses import ReputationWatch
 from relay.app.maintenance import Maintenance
 from relay.app.nightly_audit import NightlyAudit

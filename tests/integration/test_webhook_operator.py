@@ -7,7 +7,8 @@ from io import StringIO
 
 import pytest
 
-from relay.app.alerts import Alert, AlertQueue
+from relay.app.alert_mailer import AlertQueue
+from relay.app.alerts import Alert
 from relay.config.settings import Settings
 from relay.log import Log
 from relay.resolver import Resolver

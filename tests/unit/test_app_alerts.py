@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from relay.app import alerts as alerts_module
-from relay.app.alerts import Alert, AlertMailer, AlertQueue
+from relay.app import alert_mailer
+from relay.app.alert_mailer import AlertMailer, AlertQueue
+from relay.app.alerts import Alert
 from relay.app.observer import Observer
 from relay.config.settings import Settings
 from relay.events.event import Event
@@ -109,7 +110,7 @@ async def test_a_restart_does_not_repeat_an_alert(tmp_path: Path) -> None:
 
 
 async def test_an_alert_waits_while_the_store_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(alerts_module, "STORE_RETRY", 0.01)
+    monkeypatch.setattr(alert_mailer, "STORE_RETRY", 0.01)
     async with running(tmp_path, **WITH_RECIPIENT) as harness:
         harness.failures = 3
         harness.alerts.alert("store", "the store was away", "look")

@@ -5,7 +5,8 @@ import pytest
 
 from relay.events.ports import StoreError
 from relay.storage.errors import AwayError
-from relay.storage.postgres.connection import is_away, store_error, translated, with_password
+from relay.storage.postgres.connection import translated, with_password
+from relay.storage.postgres.errors import is_away, store_error
 
 
 @pytest.mark.parametrize(

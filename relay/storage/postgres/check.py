@@ -6,7 +6,8 @@ import psycopg
 
 from relay.storage.errors import SchemaError
 from relay.storage.postgres import schema
-from relay.storage.postgres.connection import Raw, Target, connect, store_error
+from relay.storage.postgres.connection import Raw, Target, connect
+from relay.storage.postgres.errors import store_error
 from relay.storage.postgres.pooler import refuse_transaction_pooler
 
 _WRITABLE = "SELECT current_setting('transaction_read_only') = 'off' AND NOT pg_is_in_recovery()"

@@ -1,4 +1,4 @@
-"""Psycopg connections, reader pool, SQL dialect."""
+"""Psycopg connections and SQL dialect."""
 
 import asyncio
 import re
@@ -16,9 +16,9 @@ from psycopg.pq import TransactionStatus
 from psycopg.types.numeric import Int8BinaryDumper
 
 from relay.config.masking import mask_url
-from relay.events.ports import RejectedError, StoreError
+from relay.events.ports import StoreError
 from relay.storage.database import Connection, DbSession, Operation, Rows
-from relay.storage.errors import AwayError
+from relay.storage.postgres.errors import is_away, store_error
 
 _HINT = re.compile(r" INDEXED BY \w+")
 
@@ -88,12 +88,6 @@ SEEKING = "SET enable_seqscan = off"
 """For statements with an index each: a plan made while a table was empty must not persist."""
 
 _SEEKING_NOW = "SET LOCAL enable_seqscan = off"
-
-_SERVER_FAULTS = ("08", "25006", "53", "57P", "58", "XX")
-"""SQLSTATEs, or prefixes of them, of faults that do not belong to one statement."""
-
-_VALUE_FAULTS = ("21", "22", "23", "54")
-"""Classes of SQLSTATE of values that the database cannot hold."""
 
 
 class _BoolDumper(Dumper):
@@ -284,62 +278,3 @@ def with_password(url: str, password: str) -> str:
     except psycopg.Error as error:
         text = "is not a URL that PostgreSQL accepts" if mask_url(url) != url else str(error).strip()
         raise StoreError(f"storage.url: {text}") from None  # The error of psycopg repeats parts of the URL.
-
-
-def is_away(error: BaseException) -> bool:
-    """Whether the error comes from the server as a whole, or from the network."""
-    if not isinstance(error, psycopg.Error) or isinstance(error, psycopg.errors.PipelineAborted):
-        return False
-    if error.sqlstate is None:
-        return isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
-    return error.sqlstate.startswith(_SERVER_FAULTS)
-
-
-class BusyError(StoreError):
-    """A lock was not granted within its time limit."""
-
-
-def store_error(error: Exception) -> StoreError:
-    """Convert an error of the driver; `full` for a full disk. The text contains no password."""
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    text = f"PostgreSQL: {lines[0]}"
-    if is_away(error):
-        return AwayError(text, full=isinstance(error, psycopg.errors.DiskFull))
-    if isinstance(error, psycopg.errors.LockNotAvailable):
-        return BusyError(text)
-    return RejectedError(text) if _is_of_the_values(error) else StoreError(text)
-
-
-def _is_of_the_values(error: Exception) -> bool:
-    """Whether the server or the driver cannot hold the values of a statement."""
-    if not isinstance(error, psycopg.Error):
-        return True
-    if error.sqlstate is None:
-        return isinstance(error, psycopg.DataError)
-    return error.sqlstate.startswith(_VALUE_FAULTS)
-
-
-READERS = 3
-
-
-class ReaderPool(PostgresLink):
-    """Connections that share the reads: each goes to the least busy one. They connect at first use."""
-
-    def __init__(self, target: Target) -> None:
-        super().__init__(target)
-        self._busy: dict[PostgresLink, int] = {PostgresLink(target): 0 for _ in range(READERS)}
-
-    async def run(self, function: Callable[[DbSession], T]) -> T:
-        """Run the function in the thread of one of the connections."""
-        link = min(self._busy, key=self._busy.__getitem__)
-        self._busy[link] += 1
-        try:
-            return await link.run(function)
-        finally:
-            self._busy[link] -= 1
-
-    async def close(self) -> None:
-        """Close all connections."""
-        for link in self._busy:
-            await link.close()
-        await super().close()

@@ -13,7 +13,8 @@ import psycopg
 
 from relay.events.ports import StoreError
 from relay.storage.postgres import nodes, partitions, schema
-from relay.storage.postgres.connection import PostgresSession, Raw, Target, connect, store_error
+from relay.storage.postgres.connection import PostgresSession, Raw, Target, connect
+from relay.storage.postgres.errors import store_error
 from relay.storage.postgres.import_positions import convert_positions
 from relay.storage.sqlite.export import Row, SqliteExport, Table
 

@@ -14,7 +14,8 @@ import psycopg
 from psycopg import AsyncConnection
 
 from relay.storage.errors import SchemaError
-from relay.storage.postgres.connection import Target, parameters, store_error
+from relay.storage.postgres.connection import Target, parameters
+from relay.storage.postgres.errors import store_error
 
 PATIENCE = 10.0
 """Seconds for the whole check: a pooler with one connection keeps the second one waiting."""

@@ -16,7 +16,8 @@ from relay.storage.due_lanes import DueLanes
 from relay.storage.message_queries import EntryKey
 from relay.storage.operations import StoreDatabase
 from relay.storage.postgres import clock_steps, leases, partitions
-from relay.storage.postgres.connection import BusyError, seeking
+from relay.storage.postgres.connection import seeking
+from relay.storage.postgres.errors import BusyError
 from relay.storage.postgres.heartbeat import Notifier
 from relay.storage.postgres.in_flight import InFlight
 from relay.storage.postgres.nodes import NodeRegistry

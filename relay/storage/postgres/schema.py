@@ -6,7 +6,8 @@ from importlib import resources
 import psycopg
 
 from relay.storage.errors import SchemaError
-from relay.storage.postgres.connection import Raw, Target, connect, store_error
+from relay.storage.postgres.connection import Raw, Target, connect
+from relay.storage.postgres.errors import store_error
 from relay.storage.sqlite.schema import migrations as shared_migrations
 
 OLDEST_SERVER = 140_000

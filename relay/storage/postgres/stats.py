@@ -2,7 +2,8 @@
 
 import psycopg
 
-from relay.storage.postgres.connection import Raw, Target, connect, store_error
+from relay.storage.postgres.connection import Raw, Target, connect
+from relay.storage.postgres.errors import store_error
 from relay.storage.sqlite.stats import StoreStats
 
 _SCHEMA = "SELECT max(version) FROM relay_schema"

@@ -19,7 +19,8 @@ from relay.storage.due_lanes import DueLanes
 from relay.storage.operations import StoreDatabase
 from relay.storage.postgres import partitions, schema
 from relay.storage.postgres.background import BackgroundTasks
-from relay.storage.postgres.connection import PostgresLink, ReaderPool, Target, store_error
+from relay.storage.postgres.connection import PostgresLink, Target
+from relay.storage.postgres.errors import store_error
 from relay.storage.postgres.event_feed import POSTGRES_FEED
 from relay.storage.postgres.heartbeat import Due, Heartbeat, HeartbeatCallbacks, HeartbeatResult, Notifier
 from relay.storage.postgres.in_flight import InFlight
@@ -28,6 +29,7 @@ from relay.storage.postgres.ledgers import SharedLedgers
 from relay.storage.postgres.nodes import Node, NodeFile, NodeRegistry
 from relay.storage.postgres.pooler import refuse_transaction_pooler
 from relay.storage.postgres.queue_store import PostgresQueueStore
+from relay.storage.postgres.reader_pool import ReaderPool
 from relay.storage.postgres.restored import renumber_restored
 from relay.storage.store import Store
 from relay.storage.writer import Writer
