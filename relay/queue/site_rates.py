@@ -59,11 +59,6 @@ class SiteRates:
         """Return the traffic of a site or of "address ADDRESS"; None if it is not in use."""
         return self._traffic.get(key)
 
-    def has_rate(self, lane: str) -> bool:
-        """Whether messages of the lane have to wait for the rate of its site."""
-        site = self._sites.get(lane)
-        return site is not None and self._is_limited(site)
-
     def connections(self, name: str, most: int) -> int:
         """Return the connections of a site, of `most` over all nodes, that this node may have by what was found."""
         mine, traffic = self._share().of(name, most), self._traffic.get(name)

@@ -44,9 +44,11 @@ async def sending(folder: Path, most: int) -> AsyncIterator[tuple[Harness, SlowS
 
 
 async def run_for(harness: Harness, minutes: float) -> None:
-    """Move the clock second by second; after each, the queue does all that it can."""
-    for _ in range(int(minutes * 60)):
-        harness.now += 1.0
+    """Move the clock to the next time at which the site accepts a message; then the queue does all that it can."""
+    end = harness.now + 60 * minutes
+    while harness.now < end:
+        release = harness.context.rates.next_release(harness.now)
+        harness.now = max(harness.now + 0.5, min(release or 0.0, harness.now + 10.0))
         await harness.until_idle()
 
 

@@ -117,7 +117,7 @@ def test_changes_are_reported_once_for_each_state() -> None:
 
 
 def test_three_nodes_share_the_connections_and_the_rate_of_a_site() -> None:
-    for connections in (1, 2, 5, 10):
+    for connections in (2, 10):
         site = Site("big", "192.0.2.1", connections=connections)
         nodes = [SiteRates(lambda rank=rank: NodeShare(rank, 3)) for rank in range(3)]  # type: ignore[misc]
         result = send_by_nodes(FixedWindow(20), nodes, site, minutes=15)
