@@ -2,9 +2,12 @@
 
     length 4 | head length 4 | head (JSON, UTF-8) | octets
 
-Numbers are big-endian. `length` counts all octets after it. A renderer parses hostile mail, so the relay checks every
-size and type of an answer, and accepts no code, key or envelope from it. A request carries the keys of its own message
-only. A large content is in a file, whose descriptor is sent over a second socket; so is its rendering.
+Numbers are big-endian. `length` counts all octets after it. The options of a request, which many messages have in
+common, are JSON of their own among its octets: both ends keep the last ones. Keys are not kept.
+
+A renderer parses hostile mail, so the relay checks every size and type of an answer, and accepts no code, key or
+envelope from it. A request carries the keys of its own message only. A large content is in a file, whose descriptor is
+sent over a second socket; so is its rendering.
 """
 
 import json
@@ -111,29 +114,40 @@ def request_frame(request: Request) -> bytes:
 
     head = {
         "message": [message.queue_id, message.created_at, message.reverse_path],
-        "policy": _plain_values(policy),
-        "tracking": policy.tracking and _tracking_values(policy.tracking),
-        "list_unsubscribe": policy.list_unsubscribe and _unsubscribe_values(policy.list_unsubscribe),
         "recipients": list(request.recipients),
         "eight_bit": request.eight_bit,
         "in_files": request.in_files,
         "tokens": [(key_id, key.hex()) for key_id, key in keys.tokens.keys],
         "dkim": [(domain, key.domain, key.selector, key.algorithm) for domain, key in signing],
     }
-    return _frame(head, (policy.added_fields, message.content, *(key.pem for _, key in signing)))
+    options = _options_octets(_plain_values(policy), policy.tracking, policy.list_unsubscribe)
+    return _frame(head, (options, policy.added_fields, message.content, *(key.pem for _, key in signing)))
+
+
+@lru_cache(maxsize=512)
+def _options_octets(
+    plain: tuple[object, ...], tracking: Tracking | None, list_unsubscribe: ListUnsubscribe | None
+) -> bytes:
+    """Encode the options of a policy: all of its fields but the added header fields."""
+    unsubscribe = list_unsubscribe and _unsubscribe_values(list_unsubscribe)
+    return _encode([plain, tracking and _tracking_values(tracking), unsubscribe]).encode("ascii")
+
+
+@lru_cache(maxsize=512)
+def _read_options(octets: bytes) -> Mapping[str, Any]:
+    """Return the fields of a policy, by name, from their octets."""
+    plain, tracking, unsubscribe = _decode(octets.decode("ascii"))
+    return {
+        **dict(zip(_PLAIN, map(_frozen, plain), strict=True)),
+        "tracking": tracking and Tracking(*map(_frozen, tracking)),
+        "list_unsubscribe": unsubscribe and ListUnsubscribe(*unsubscribe),
+    }
 
 
 def read_request(body: bytes) -> Request:
     """Read a request from a frame without its length."""
-    head, (added_fields, content, *pems) = _parse(body)
-    tracking, unsubscribe = head["tracking"], head["list_unsubscribe"]
-    policy = MessagePolicy(
-        **dict(zip(_PLAIN, map(_frozen, head["policy"]), strict=True)),
-        added_fields=added_fields,
-        tracking=tracking and Tracking(*map(_frozen, tracking)),
-        list_unsubscribe=unsubscribe and ListUnsubscribe(*unsubscribe),
-    )
-
+    head, (options, added_fields, content, *pems) = _parse(body)
+    policy = MessagePolicy(**_read_options(options), added_fields=added_fields)
     queue_id, created_at, reverse_path = head["message"]
     message = RenderInput(queue_id, created_at, reverse_path, content, policy)
 

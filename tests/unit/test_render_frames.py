@@ -102,3 +102,14 @@ def test_the_largest_answer_grows_with_the_message() -> None:
     small, large = (Request(RenderInput("0" * 13, 0.0, "", bytes(size)), [0, 1], False, KEYS) for size in (10, 10**6))
     assert largest_answer(small) < 2 * 1024 * 1024
     assert largest_answer(large) > 2 * 64 * 10**6
+
+
+def test_messages_with_equal_options_share_them_and_nothing_else() -> None:
+    first = Request(STORED, [0], True, KEYS)
+    policy = dataclasses.replace(POLICY, added_fields=b"Received: there\r\n")
+    second = dataclasses.replace(first, message=dataclasses.replace(STORED, content=b"other", policy=policy))
+    third = dataclasses.replace(
+        first, message=dataclasses.replace(STORED, policy=dataclasses.replace(POLICY, send_at=None))
+    )
+    for request in (first, second, third, first):
+        assert read_request(body(request_frame(request))) == request
