@@ -62,12 +62,24 @@ class Acceptor:
         self._accepting = [asyncio.create_task(self._accept(one), name="accept") for one in listening]
 
     @classmethod
-    async def open(cls, hosts: Sequence[str], port: int, beginning: Beginning, make: Make, failed: Failed) -> Self:
-        """Listen at all addresses of the hosts. Raises OSError if one is not available."""
+    async def open(
+        cls,
+        hosts: Sequence[str],
+        port: int,
+        beginning: Beginning,
+        make: Make,
+        failed: Failed,
+        *,
+        reuse_port: bool = False,
+    ) -> Self:
+        """Listen at all addresses of the hosts. Raises OSError if one is not available.
+
+        With `reuse_port` other processes of this user may listen there too.
+        """
         loop = asyncio.get_running_loop()
         with ExitStack() as on_failure:
             listening = [
-                on_failure.enter_context(_listen(family, address))
+                on_failure.enter_context(_listen(family, address, reuse_port=reuse_port))
                 for host in hosts
                 for family, _, _, _, address in await loop.getaddrinfo(
                     host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -156,11 +168,13 @@ async def _read_header(client: socket.socket) -> bytes:
     return data
 
 
-def _listen(family: int, address: Any) -> socket.socket:
+def _listen(family: int, address: Any, *, reuse_port: bool) -> socket.socket:
     listening = socket.socket(family, socket.SOCK_STREAM)
     try:
         listening.setblocking(False)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if reuse_port:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         if family == socket.AF_INET6:
             listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         listening.bind(address)

@@ -116,15 +116,17 @@ class Tracker:
         """The number of open connections."""
         return len(self._server.table) if self._server is not None else 0
 
-    async def start(self, hosts: tuple[str, ...], port: int) -> None:
+    async def start(self, hosts: tuple[str, ...], port: int, *, reuse_port: bool = False) -> None:
         """Open the listener; port 0 means any free port. Raises OSError if an address cannot be bound."""
         self._fast_path = FastPath(self._answer_fast, self._delay)
         self._server = Server(self._answer, self._fast_path, self._limits, lambda client: is_in(client, self._trusted))
         if self._beginning == Beginning():
             loop = asyncio.get_running_loop()
-            self._listener = await loop.create_server(self._server, hosts, port, backlog=BACKLOG)
+            self._listener = await loop.create_server(self._server, hosts, port, backlog=BACKLOG, reuse_port=reuse_port)
         else:
-            self._listener = await Acceptor.open(hosts, port, self._beginning, self._server, self._refused)
+            self._listener = await Acceptor.open(
+                hosts, port, self._beginning, self._server, self._refused, reuse_port=reuse_port
+            )
         self._sweeper = asyncio.create_task(self._sweep(self._server), name="tracker sweeper")
 
     def _refused(self, client: str, error: Exception) -> None:

@@ -89,7 +89,8 @@ class SmtpServer:
     async def start(self) -> None:
         """Listen. Raises OSError when the address is not available."""
         listener = self._service.listener
-        hosts = self._service.settings().hosts_of(listener)
+        settings = self._service.settings()
+        hosts, reuse_port = settings.hosts_of(listener), settings.server.reuse_port
         beginning = Beginning(
             proxies=listener.trusted_proxies if listener.proxy_protocol else None,
             tls=self._service.ssl_context if listener.tls == "implicit" else None,
@@ -100,9 +101,13 @@ class SmtpServer:
 
         if beginning == Beginning():
             loop = asyncio.get_running_loop()
-            self._server = await loop.create_server(make, hosts, listener.port, backlog=BACKLOG, reuse_address=True)
+            self._server = await loop.create_server(
+                make, hosts, listener.port, backlog=BACKLOG, reuse_address=True, reuse_port=reuse_port
+            )
         else:
-            self._server = await Acceptor.open(hosts, listener.port, beginning, make, self._failed)
+            self._server = await Acceptor.open(
+                hosts, listener.port, beginning, make, self._failed, reuse_port=reuse_port
+            )
         self._sweeper = asyncio.create_task(self._sweep_on())
 
     def _failed(self, client: str, error: OSError | ProxyHeaderError) -> None:

@@ -10,6 +10,7 @@ from relay.app.fixed_settings import keep_fixed, restart_needed
 from relay.config import Settings, check
 from relay.config.differences import Difference, find_differences
 from relay.config.load import source_files
+from relay.config.node import settings_of_node
 from relay.config.show import plain
 from relay.dsn.bounce_rules import Rules, RulesError
 from relay.dsn.rules_file import NAME, load_bounce_rules
@@ -38,10 +39,15 @@ class FileComparison:
 
 
 class Configuration:
-    """Settings and bounce rules in force. `path` is None for a relay without a file."""
+    """Settings and bounce rules in force. `path` is None for a relay without a file.
 
-    def __init__(self, settings: Settings, path: Path | None, environ: Mapping[str, str]) -> None:
+    `node` is the number of one of several nodes on this machine, 0 for a relay that is alone; the file is for all.
+    """
+
+    def __init__(self, settings: Settings, path: Path | None, environ: Mapping[str, str], node: int = 0) -> None:
+        settings = settings_of_node(settings, node) if node else settings
         self.path = path
+        self._node = node
         self.in_force = settings
         self.rules = load_bounce_rules(path)
         self.restart_needed: tuple[str, ...] = ()
@@ -57,6 +63,8 @@ class Configuration:
         if self.path is None:
             return FileContent(faults=("this server was started without a configuration file",))
         settings, faults, warnings = check(self.path, self._environ)
+        if settings is not None and self._node:
+            settings = settings_of_node(settings, self._node)
         found, rules = [str(fault) for fault in faults], None
         try:
             rules = load_bounce_rules(self.path)

@@ -3,7 +3,9 @@
 import os
 from pathlib import Path
 
+from relay.config.node import node_dir
 from relay.config.server import Server
+from relay.domains.key_files import DKIM_FOLDER, TRACKER_KEY_FILE
 
 
 def prepare_data_dir(server: Server) -> None:
@@ -22,6 +24,20 @@ def prepare_data_dir(server: Server) -> None:
         raise PermissionError(_foreign(folder, found.st_uid))
     if found.st_mode & 0o077:
         folder.chmod(0o700)
+
+
+def prepare_node_dirs(server: Server, count: int) -> None:
+    """Create the data directories of nodes on this machine. The keys of the first node are those of all."""
+    prepare_data_dir(server)
+    keys = server.data_dir.absolute()
+    (keys / DKIM_FOLDER).mkdir(mode=0o700, exist_ok=True)
+    for number in range(2, count + 1):
+        folder = node_dir(server.data_dir, number)
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for name in (DKIM_FOLDER, TRACKER_KEY_FILE):
+            link = folder / name
+            if not link.is_symlink():
+                link.symlink_to(keys / name)
 
 
 def _foreign(folder: Path, owner: int) -> str:

@@ -10,7 +10,7 @@ FIXED_SECTIONS = ("storage", "api", "admin", "metrics", "render", "log", "resolv
 """Sections of which a reload changes nothing."""
 
 FIXED_KEYS: Mapping[str, tuple[str, ...]] = {
-    "server": ("data_dir", "allow_open", "event_loop"),
+    "server": ("data_dir", "allow_open", "event_loop", "reuse_port"),
     "tracker": ("address", "trusted_proxies", "proxy_protocol", "guard"),
 }
 """Fields of other sections that a reload does not change."""

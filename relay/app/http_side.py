@@ -97,7 +97,8 @@ class HttpSide:
             blocks=lambda: context.store.link_blocks.blocks,
             log=context.log,
         )
-        await tracker.start(settings.hosts_of(settings.tracker), settings.tracker.port)
+        hosts, port = settings.hosts_of(settings.tracker), settings.tracker.port
+        await tracker.start(hosts, port, reuse_port=settings.server.reuse_port)
         context.stack.push_async_callback(tracker.stop)
         return tracker
 

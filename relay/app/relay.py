@@ -11,6 +11,7 @@ from pathlib import Path
 
 from relay import __version__
 from relay.app.alert_mailer import AlertQueue
+from relay.app.compiled_code import NATIVE_FAULTS, REWRITER
 from relay.app.configuration import Configuration
 from relay.app.context import AppContext
 from relay.app.data_dir import prepare_data_dir
@@ -21,6 +22,7 @@ from relay.app.maintenance import Maintenance, depth_by_state
 from relay.app.nightly_audit import NightlyAudit
 from relay.app.observer import Observer
 from relay.app.open_files import raise_file_limit
+from relay.app.other_nodes import OtherNodes
 from relay.app.outbound_side import OutboundSide, open_outbound_side
 from relay.app.supervisor import Supervisor
 from relay.app.webhooks import open_webhooks
@@ -33,23 +35,15 @@ from relay.http_tracker import Tracker
 from relay.inbound.imap_poller import Poller
 from relay.inbound.imap_state import STATE_FILE
 from relay.log import open_log
-from relay.mail import native
 from relay.mail.queue_id import RANDOM_SPACE, queue_id
 from relay.mailauth.dkim_keys import KeyFaultError
 from relay.queue.bounce_policy import BouncePolicy
-from relay.rewrite import fast_path
 from relay.storage.open import open_store
 from relay.storage.store import Store
 from relay.webhooks.service import Webhooks
 
 DRAIN = 25.0
 """Seconds that in-flight transactions have after SIGTERM."""
-
-REWRITER = "compiled" if fast_path.IS_COMPILED else "python"
-"""The rewriter in use, for the log and `relay status`."""
-
-NATIVE_FAULTS = [fault for fault in (native.FAULT, fast_path.FAULT) if fault]
-"""Why compiled code that was built is not used."""
 
 
 def suppression_lengths(settings: Settings) -> Mapping[str, float]:
@@ -72,8 +66,12 @@ class _Parts:
 class App:
     """One relay. Access to its parts before `start` raises RuntimeError."""
 
-    def __init__(self, settings: Settings, config: Path | None = None, *, clock: Clock = system_clock) -> None:
-        self.configuration = Configuration(settings, config, os.environ)
+    def __init__(
+        self, settings: Settings, config: Path | None = None, *, node: int = 0, clock: Clock = system_clock
+    ) -> None:
+        self.configuration = Configuration(settings, config, os.environ, node)
+        settings = self.configuration.in_force
+        self._node = node
         self._clock = clock
         self._serial = random.SystemRandom().randrange(RANDOM_SPACE)
         self._stack = AsyncExitStack()
@@ -157,7 +155,7 @@ class App:
         inbound = await open_inbound_side(context, outbound)
         webhooks = open_webhooks(context)
         http = HttpSide(
-            context, outbound, inbound, webhooks, self.checks, self.status, self.reload, self.shown_configuration
+            context, outbound, inbound, webhooks, self.checks, self.status, self._reload_all, self.shown_configuration
         )
 
         sink = await http.open_sink()
@@ -232,6 +230,15 @@ class App:
         self._stopped_by = asyncio.get_running_loop().time() + DRAIN
         await self._stack.aclose()
         self.log("server.stopped")
+
+    async def _reload_all(self) -> Mapping[str, object]:
+        """Reload this relay, and the other nodes if it is the first one of several."""
+        result = await self.reload()
+        if self._node != 1 or result.get("faults"):
+            return result
+        settings = self.settings()
+        faults = await OtherNodes(settings.server.data_dir, settings.admin.socket).reload()
+        return {**result, "faults": faults} if faults else result
 
     async def reload(self) -> Mapping[str, object]:
         """Check the configuration and use it. If it has faults, keep the old one and return them."""

@@ -4,7 +4,6 @@ import asyncio
 import gc
 import os
 import signal
-import socket
 import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -15,6 +14,8 @@ import click
 from relay.app.relay import App
 from relay.app.tracker import TrackerApp
 from relay.cli.common import EX_CONFIG, EX_UNAVAILABLE, config_option, settings_or_exit
+from relay.cli.sd_notify import sd_notify
+from relay.cli.serve_nodes import MAX_NODES, run_nodes
 from relay.config import Settings
 from relay.config.certificates import CertificateError
 from relay.dsn.bounce_rules import RulesError
@@ -22,30 +23,22 @@ from relay.events.ports import StoreError
 from relay.mailauth.dkim_keys import KeyFaultError
 
 
-def sd_notify(state: str) -> None:
-    """Send a state such as "READY=1" to systemd; without systemd do nothing (sd_notify(3))."""
-    address = os.environ.get("NOTIFY_SOCKET")
-    if not address:
-        return
-    if address.startswith("@"):
-        address = "\0" + address[1:]
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as notify:
-        try:
-            notify.connect(address)
-            notify.sendall(state.encode())
-        except OSError:
-            return
-
-
 @click.command()
 @config_option
-def serve(path: Path) -> None:
+@click.option("--nodes", default=1, show_default=True, type=click.IntRange(1, MAX_NODES), help="Processes to run.")
+@click.option("--node", default=0, hidden=True, type=click.IntRange(0, MAX_NODES))
+def serve(path: Path, nodes: int, node: int) -> None:
     """Run the server until SIGTERM or SIGINT; SIGHUP reloads the configuration, SIGUSR1 reopens the log.
 
     After the first signal transactions in progress may end. A second signal exits immediately.
+
+    With --nodes each node is a process of its own. They share the ports; one that ends is started again.
     """
-    settings = settings_or_exit(path)
-    sys.exit(run(settings, lambda: serve_until_signal(lambda: App(settings, path))))
+    settings = settings_or_exit(path, warn=node <= 1)
+    if nodes > 1:
+        sys.exit(run_nodes(settings, path, nodes))
+    end_with_parent = node > 0
+    sys.exit(run(settings, lambda: serve_until_signal(lambda: App(settings, path, node=node), end_with_parent)))
 
 
 def run_tracker(path: Path) -> NoReturn:
@@ -71,8 +64,8 @@ def run(settings: Settings, main: Callable[[], Coroutine[Any, Any, int]]) -> int
     return asyncio.run(main())
 
 
-async def serve_until_signal(make: Callable[[], App | TrackerApp]) -> int:
-    """Build, start, wait for a signal, stop; return the exit code."""
+async def serve_until_signal(make: Callable[[], App | TrackerApp], end_with_parent: bool = False) -> int:
+    """Build, start, wait for a signal, stop; return the exit code. With `end_with_parent` its end counts as SIGTERM."""
     os.umask(0o077)
     # A starting server has the current settings and an open log already. SIGUSR2 has no meaning, and must not end it.
     for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
@@ -84,6 +77,8 @@ async def serve_until_signal(make: Callable[[], App | TrackerApp]) -> int:
     # Objects of the start live as long as the process: examining them in each garbage collection would delay mail.
     gc.freeze()
     stop_requested = _listen_to_signals(app)
+    if end_with_parent:
+        _listen_to_parent()
     sd_notify("READY=1")
 
     broken = asyncio.ensure_future(app.broken.wait())
@@ -141,3 +136,14 @@ def _listen_to_signals(app: App | TrackerApp) -> asyncio.Event:
     loop.add_signal_handler(signal.SIGHUP, on_hangup)
     loop.add_signal_handler(signal.SIGUSR1, app.log.reopen)
     return stop_requested
+
+
+def _listen_to_parent() -> None:
+    """Stop when the process that runs the nodes has ended: its end closes the pipe at standard input."""
+    loop = asyncio.get_running_loop()
+
+    def on_end() -> None:
+        loop.remove_reader(sys.stdin.fileno())
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    loop.add_reader(sys.stdin.fileno(), on_end)

@@ -94,13 +94,14 @@ def _nameserver(text: str) -> str:
 
 
 class Server(Section):
-    """`[server]`: host name, data directory, domain of signed identity addresses, event loop."""
+    """`[server]`: host name, data directory, domain of signed identity addresses, event loop, shared ports."""
 
     hostname: Annotated[OptionalDomain, AfterValidator(_this_host)] = Field(default="", validate_default=True)
     data_dir: DataDir = Path("/var/lib/relay")
     allow_open: Flag = False
     identities_domain: OptionalDomain = ""
     event_loop: Literal["auto", "uvloop", "asyncio"] = "auto"
+    reuse_port: Flag = False
 
 
 class Tracker(Listening):

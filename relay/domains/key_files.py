@@ -11,6 +11,8 @@ from relay.rewrite.tokens import Keyring, new_key, parse_keyring
 
 TRACKER_KEY_FILE = "tracker.key"
 
+DKIM_FOLDER = "dkim"
+
 KEY_OCTETS = 32
 
 Log = Callable[..., None]
@@ -19,7 +21,7 @@ Log = Callable[..., None]
 def key_path(data_dir: Path, domain: str, selector: str) -> Path:
     """Return the path of a key file. Raises KeyFaultError for invalid DNS names, which could leave the folder."""
     check_names(selector, domain)
-    return data_dir / "dkim" / domain.lower() / f"{selector}.pem"
+    return data_dir / DKIM_FOLDER / domain.lower() / f"{selector}.pem"
 
 
 def read_keys(data_dir: Path, domain: str, selectors: Sequence[str]) -> tuple[SigningKey, ...]:

@@ -4,6 +4,7 @@ LINES: dict[str, str] = {
     "server.started": "All listeners are open. listeners, tracker, version, rewriter (compiled or python).",
     "server.stale_code": "Compiled code is not used, because it was built from other sources or cannot be loaded. "
     "Its Python twins do the work; build it again (make native). reason.",
+    "node.ended": "A node of `relay serve --nodes` ended; it starts again after wait seconds. node, code, wait.",
     "server.stopping": "SIGTERM or SIGINT: listeners close, transactions in progress end. signal.",
     "server.stopped": "Everything is closed.",
     "server.broken": "The queue runner stopped unexpectedly; the process exits so that the service manager restarts "
@@ -178,6 +179,7 @@ _LEVEL_OF = {
     "smtp.connected": "debug",
     "server.few_files": "warning",
     "server.stale_code": "warning",
+    "node.ended": "error",
     "config.warning": "warning",
     "config.rejected": "error",
     "tls.certificate_failed": "error",

@@ -59,6 +59,9 @@ class RelayProcess:
     verification of campaign mail unless `more` has a table about that.
     """
 
+    options: tuple[str, ...] = ()
+    """Options of `relay serve`. With any it is not forked."""
+
     def __init__(self, folder: Path, sink_port: int, more: str = "") -> None:
         self.folder = folder
         self.port = free_port()
@@ -110,8 +113,8 @@ provider = "sink"
         """Start it and wait until all its listeners are open."""
         before = self._starts()
         with self.log_file.open("ab") as log:
-            arguments = ("serve", "-c", str(self.config))
-            if self.environment:
+            arguments = ("serve", "-c", str(self.config), *self.options)
+            if self.environment or self.options:
                 self.process = await asyncio.create_subprocess_exec(
                     *(sys.executable, "-m", "relay.cli", *arguments),
                     stdout=log,
