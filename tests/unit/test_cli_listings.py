@@ -57,6 +57,8 @@ BOUNDED = {
         "nodes",
         "dkim list",
         "credential list",
+        "webhook list",
+        "site list",
         "imap folders",
     ),
     "tracker list",
@@ -70,6 +72,7 @@ NO_LISTING = {
     *("suppression import", "unsubscribe add", "unsubscribe remove", "unsubscribe import"),
     *("tracker block", "tracker unblock", "explain", "credential revoke"),
     *("queue flush", "queue release", "queue delete"),
+    *("webhook show", "webhook test", "webhook log", "events tail", "site show", "site resume", "why"),
 }
 
 
