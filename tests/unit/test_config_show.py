@@ -38,7 +38,7 @@ def test_settings_are_shown_as_toml_with_secrets_masked() -> None:
     shown = tomllib.loads(text)
     assert shown["provider"][0]["password"] == "***"
     assert shown["storage"]["url"] == "postgresql://u:***@h/d?password=***"
-    assert shown["credentials"]["app"]["secret_hash"] == "***"
+    assert shown["credentials"]["app"]["secret_hash"] == ["***"]
     assert shown["provider"][0]["username"] == 'a"\\\x7f'
     assert shown["queue"]["lifetime"] == "72h"
 
