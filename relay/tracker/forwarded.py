@@ -4,7 +4,7 @@ import re
 
 from relay.networks import plain_address
 
-_QUOTED = re.compile(r'"(?:[^"\\]++|\\.)*+("?)', re.DOTALL)
+_QUOTED = re.compile(r'"(?>[^"\\]++|\\.)*+("?)', re.DOTALL)
 """A quoted string; its group is empty if it does not end. One that does not end is matched once, in linear time."""
 
 _BRACKETS = re.compile(r"\[([^\[\]]*)\](?::[A-Za-z0-9._-]*)?")

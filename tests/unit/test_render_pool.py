@@ -122,7 +122,7 @@ async def test_a_content_in_a_file_is_rendered_into_another_one(tmp_path: Path, 
 
 
 async def test_a_content_in_a_file_that_cannot_be_rendered_is_sent_unmodified(tmp_path: Path) -> None:
-    async with pool(max_memory=-(64 << 20)) as started:
+    async with pool(max_memory=-(96 << 20)) as started:
         with files_of(BLOAT.content, tmp_path) as files:
             made = await started.render_file(replace(BLOAT, content=b""), 0, files, eight_bit=False)
             assert (made.content, made.reverse_path) == (b"", BLOAT.reverse_path)
