@@ -78,7 +78,7 @@ secret_hash = "hunter2hunter2"
 """
     assert _faults(folder, text) == [
         "relay.toml:2: server.hostnam: unknown key; allowed: hostname, data_dir, allow_open, identities_domain, "
-        "event_loop (did you mean hostname?)",
+        "event_loop, reuse_port (did you mean hostname?)",
         'relay.toml:3: server.event_loop: "uvlop" is not one of the choices; '
         'allowed: "auto", "uvloop", "asyncio" (did you mean "uvloop"?)',
         'relay.toml:5: queue.lifetime: "10x" is not a duration; '
