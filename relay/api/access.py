@@ -14,7 +14,7 @@ from relay.config.settings import Settings
 from relay.smtp.throttle import AuthThrottle
 
 Authenticate = Callable[[Settings, str, str], Awaitable[str | None]]
-"""Returns the name of the credential of a user name and secret, None for nobody."""
+"""Returns the name of the credential that has the user name and secret, None if there is none."""
 
 LONGEST_PAUSE = 10.0
 """Seconds that a request with a login waits after failures, at most."""

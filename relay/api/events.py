@@ -79,7 +79,7 @@ class EventQuery:
 
 @dataclass(slots=True)
 class EventRoutes:
-    """The feed for readers. `reader` returns who asks, or raises the error of the answer.
+    """The feed of events. `reader` returns the client of a request, or raises the error to answer with.
 
     `listening` gives an event that is set whenever events were stored, while its context is open.
     """
@@ -194,7 +194,7 @@ def _is_gone(request: web.Request) -> bool:
 
 
 def parse_query(query: MultiMapping[str], headers: Mapping[str, str]) -> EventQuery:
-    """Return what a request asks for. Raises 400 that names the fault."""
+    """Return the query of a request. Raises 400 with the name of the fault."""
     known = {parameter.name for parameter in PARAMETERS}
     if unknown := sorted(set(query) - known):
         raise web.HTTPBadRequest(text=f"unknown parameter {unknown[0]}; known are {', '.join(sorted(known))}")

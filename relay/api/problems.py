@@ -27,7 +27,7 @@ def problem(status: int, detail: str, headers: Mapping[str, str] | None = None) 
 
 @web.middleware
 async def problems(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Answer with a problem for what a handler raises: errors of a request, and a store that does not answer."""
+    """Turn the errors of a handler into problems: faults of the request, and a store that does not answer."""
     try:
         return await handler(request)
     except web.HTTPException as error:

@@ -1,4 +1,4 @@
-"""Checks of what listens: SMTP listeners, the tracker, and addresses that several sections use.
+"""Checks of listening sections: SMTP listeners, the tracker, and addresses that several sections use.
 
 Pure functions of the settings, for `relay.config.checks`.
 """
@@ -17,7 +17,7 @@ _SHORTEST_PREFIX_V4, _SHORTEST_PREFIX_V6 = 8, 16
 
 
 def find_listener_errors(settings: Settings) -> Iterator[Problem]:
-    """Yield the problems of what listens that make the settings unusable."""
+    """Yield the problems of listening sections that make the settings unusable."""
     yield from duplicate_names("listener", [listener.name for listener in settings.listeners])
     in_use: dict[tuple[str, int], str] = {}
     for index, listener in enumerate(settings.listeners):
@@ -91,7 +91,7 @@ def _too_wide(networks: Sequence[Network]) -> Iterator[int]:
 
 
 def find_listener_warnings(settings: Settings) -> Iterator[Problem]:
-    """Yield settings of what listens that are allowed but probably a mistake."""
+    """Yield settings of listening sections that are allowed but probably a mistake."""
     for index, listener in enumerate(settings.listeners):
         yield from _listener_warnings(settings, ("listener", index), listener)
     yield from _tracker_warnings(settings.tracker)

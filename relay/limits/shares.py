@@ -24,7 +24,7 @@ class Shares:
 
     @property
     def free(self) -> int:
-        """What nobody holds."""
+        """The part of the total that is free."""
         return max(0, self.total - self.used)
 
     def room(self, party: Hashable, factor: float) -> int:

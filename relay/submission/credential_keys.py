@@ -40,9 +40,10 @@ class CredentialKeys:
         self._unwritten: dict[str, KeyUse] = {}
 
     async def authenticate(self, settings: Settings, username: str, secret: str) -> Authenticated | None:
-        """Return whom the secret belongs to, None for nobody. The time of a refusal does not depend on the name.
+        """Return the credential that has the secret, None if there is none.
 
-        The hashes are computed in a thread, because slow ones (scrypt) would delay other clients.
+        The time of a refusal does not depend on the name. The hashes are computed in a thread, because slow
+        ones (scrypt) would delay other clients.
         """
         found = await asyncio.to_thread(find_credential, settings, username, secret, self._revoked)
         if found is not None:
