@@ -144,48 +144,54 @@ async def test_a_client_that_can_get_no_reply_under_tls_keeps_its_message(
 
     async with serving(tmp_path, context=tls_context(certificate), listener={"tls": tls}) as side:
         for whole in (False, True):
-            with socket.create_connection(("127.0.0.1", side.server.port)) as raw:
-                said = await asyncio.to_thread(_send_and_close, raw, trusting, content, tls, farewell, whole)
-            await until(lambda: side.server.connections == 0)
+            with socket.create_connection(("127.0.0.1", side.server.port), 10) as raw:
+                client = await asyncio.to_thread(_TlsClient, raw, trusting, tls)
+                said = await asyncio.to_thread(client.exchange, content) if whole else ""
+                # The event loop waits here: the content and the end of the connection arrive together.
+                client.send(b"" if whole else content, farewell)
+                await until(lambda: side.server.connections == 0)
             assert len(side.handler.taken) == whole
             assert ("queued as" in said) == whole
         assert "smtp.lost" in [line for line, _ in side.lines]
 
 
-def _send_and_close(
-    raw: socket.socket, context: ssl.SSLContext, content: bytes, tls: str, farewell: str, read_first: bool
-) -> str:
-    """Send the content in one write, with the end of the connection behind it, or after its reply was read."""
-    raw.settimeout(10)
-    if tls == "starttls":
-        raw.recv(4096)
-        raw.sendall(b"STARTTLS\r\n")
-        raw.recv(4096)
-    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-    session = context.wrap_bio(incoming, outgoing, server_hostname="relay.test")
-    while True:
-        try:
-            session.do_handshake()
-            break
-        except ssl.SSLWantReadError:
-            raw.sendall(outgoing.read())
-            incoming.write(raw.recv(65536))
+class _TlsClient:
+    """A client that decides which octets go into one write with the end of its connection."""
 
-    session.write(content)
-    said = b""
-    if read_first:
-        raw.sendall(outgoing.read())
+    def __init__(self, raw: socket.socket, context: ssl.SSLContext, tls: str) -> None:
+        self._raw = raw
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._session = context.wrap_bio(self._incoming, self._outgoing, server_hostname="relay.test")
+        if tls == "starttls":
+            raw.recv(4096)
+            raw.sendall(b"STARTTLS\r\n")
+            raw.recv(4096)
+        while True:
+            try:
+                self._session.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                raw.sendall(self._outgoing.read())
+                self._incoming.write(raw.recv(65536))
+
+    def exchange(self, content: bytes) -> str:
+        """Send content, and return the replies up to that of the message."""
+        self._session.write(content)
+        self._raw.sendall(self._outgoing.read())
+        said = b""
         while b"queued as" not in said:
-            incoming.write(raw.recv(65536))
+            self._incoming.write(self._raw.recv(65536))
             with suppress(ssl.SSLWantReadError):
                 while True:
-                    said += session.read(65536)
-    if farewell == "close_notify":
-        with suppress(ssl.SSLWantReadError):
-            session.unwrap()
-    raw.sendall(outgoing.read())
-    raw.shutdown(socket.SHUT_WR)
-    with suppress(OSError):
-        while raw.recv(65536):
-            pass
-    return said.decode()
+                    said += self._session.read(65536)
+        return said.decode()
+
+    def send(self, content: bytes, farewell: str) -> None:
+        """Send content with the end of the connection behind it."""
+        if content:
+            self._session.write(content)
+        if farewell == "close_notify":
+            with suppress(ssl.SSLWantReadError):
+                self._session.unwrap()
+        self._raw.sendall(self._outgoing.read())
+        self._raw.shutdown(socket.SHUT_WR)
