@@ -96,15 +96,15 @@ def leaks_found(found: Audit) -> Alert:
         f"  {leak.day} {leak.queue_id}{f'/{leak.number}' if leak.number >= 0 else ''}: {leak.fault}"
         for leak in found.leaks[:MAX_LEAKS]
     ]
-    more = len(found.leaks) - len(named)
+    more = found.leak_count - len(named)
     lines = (
         f"The audit compared {found.total()['accepted']} accepted recipients with their entries and events.",
-        f"It found {len(found.leaks)} leaks:",
+        f"It found {found.leak_count} leaks:",
         "",
         *named,
         *([f"  and {more} more"] if more else []),
         "",
-        "What to do:  relay audit lists them all; relay trace ID shows a message. Check the disk and the backups, and",
+        "What to do:  relay audit lists them; relay trace ID shows a message. Check the disk and the backups, and",
         "             report the leak as a defect: entry and event of a recipient are one transaction.",
     )
-    return Alert("audit", f"the audit found {len(found.leaks)} leaks", "\n".join(lines))
+    return Alert("audit", f"the audit found {found.leak_count} leaks", "\n".join(lines))

@@ -158,12 +158,12 @@ class Observer:
 
     def audited(self, found: Audit, seconds: float) -> None:
         """Log and count the result of an audit, with its first leaks."""
-        self.metrics.audit_leaks.set(len(found.leaks))
+        self.metrics.audit_leaks.set(found.leak_count)
         for leak in found.leaks[:MAX_LEAKS]:
             number = leak.number if leak.number >= 0 else None
             self.log("audit.leak", queue_id=leak.queue_id, number=number, identity=leak.identity, fault=leak.fault)
         total = found.total()
-        self.log("audit.done", **total, leaks=len(found.leaks), seconds=round(seconds, 1))
+        self.log("audit.done", **total, leaks=found.leak_count, seconds=round(seconds, 1))
 
     def render_failed(self, queue_id: str, reason: str) -> None:
         """Log and count a message that could not be rendered."""

@@ -44,6 +44,8 @@ def audit(path: Path, as_json: bool) -> None:
             click.echo(json.dumps(row))
         for leak in sorted(found.leaks):
             click.echo(json.dumps(leak_json(leak)))
+        if unnamed := _unnamed(found):
+            click.echo(json.dumps({"more_leaks": unnamed}))
     else:
         _print(found)
     if not found.is_balanced:
@@ -64,6 +66,11 @@ def _rows(found: Audit) -> Iterable[Mapping[str, object]]:
         yield {"day": day, "identity": identity, **numbers, "difference": found.difference(counts)}
 
 
+def _unnamed(found: Audit) -> int:
+    """Return the number of leaks that are counted only."""
+    return found.leak_count - len(found.leaks)
+
+
 def leak_json(leak: Leak) -> dict[str, object]:
     """Return a leak as JSON; `number` is null for a fault of the whole message."""
     number = leak.number if leak.number >= 0 else None
@@ -81,8 +88,10 @@ def _print(found: Audit) -> None:
     for leak in sorted(found.leaks):
         which = f"{leak.queue_id}/{leak.number}" if leak.number >= 0 else leak.queue_id
         click.echo(f"leak: {leak.day} {printable(which)}: {printable(leak.fault)}")
+    if unnamed := _unnamed(found):
+        click.echo(f"and {unnamed} more leaks")
     total = found.total()
     states = " + ".join(f"{total[state]} {state}" for state in STATES)
     sign = "=" if not found.difference(total) else "≠"
     click.echo(f"{total[ACCEPTED]} accepted {sign} {states}")
-    click.echo("no leaks" if found.is_balanced else f"{len(found.leaks)} leaks")
+    click.echo("no leaks" if found.is_balanced else f"{found.leak_count} leaks")

@@ -13,6 +13,7 @@ from typing import cast
 import aiosmtplib
 
 from relay.delivery.commands import Capabilities
+from relay.delivery.handshake_client import HandshakeClient
 from relay.delivery.mx import Endpoint
 from relay.delivery.reply_parser import printable
 from relay.delivery.session import Session, Timeouts
@@ -135,7 +136,7 @@ class _Handshake:
         self._options = options
         self._step = "the greeting"
         self._is_encrypted = False
-        self._client = aiosmtplib.SMTP(
+        self._client = HandshakeClient(
             hostname=endpoint.name or str(endpoint.address),
             sock=connected,
             local_hostname=options.helo,

@@ -21,7 +21,8 @@ MAX_EMPTY_LINES = 20
 _SHORT = 512
 """Octets of a line whose parsed reply is cached, at most: the length that RFC 5321 allows."""
 
-_LINE = re.compile(rb"([2-5][0-9]{2})(?:([ -])(.*))?", re.DOTALL)
+_LINE = re.compile(rb"([2-5][0-9]{2})(?:([ -])(.*)|([A-Za-z].*))?", re.DOTALL)
+"""A line of a reply. Some servers leave out the blank: "250OK". A letter cannot be part of the code."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,7 @@ class ReplyReader:
         if match is None:
             return self._malformed(f"no SMTP reply: {line[:80]!r}")
 
-        code, separator, text = match.groups()
+        code, separator, text = match[1], match[2], _text_of(match)
         if self._lines and code != self._code:
             return self._malformed(f"one reply with two codes, {self._code.decode()} and {code.decode()}")
         self._size += len(line)
@@ -86,7 +87,7 @@ class ReplyReader:
             return self._malformed("an endless reply")
 
         self._code = code
-        self._lines.append(text.decode("utf-8", "replace").strip() if text else "")
+        self._lines.append(text.decode("utf-8", "replace").strip())
         if separator == b"-":
             return None
         reply = parse_reply(int(code), printable("\n".join(self._lines)))
@@ -99,13 +100,17 @@ class ReplyReader:
         return MalformedReply(what)
 
 
+def _text_of(match: re.Match[bytes]) -> bytes:
+    return match[3] or match[4] or b""
+
+
 @lru_cache(maxsize=512)
 def _whole_reply(line: bytes) -> Reply | None:
     """Return a reply of one line, None for any other line. It is cached, because servers repeat the same few lines."""
     match = _LINE.fullmatch(line)
     if match is None or match[2] == b"-":
         return None
-    return parse_reply(int(match[1]), printable((match[3] or b"").decode("utf-8", "replace").strip()))
+    return parse_reply(int(match[1]), printable(_text_of(match).decode("utf-8", "replace").strip()))
 
 
 def printable(text: str) -> str:

@@ -43,7 +43,7 @@ LINES: dict[str, str] = {
     "queue.advanced": "Waiting mail got earlier release times: limits were raised, or slots became free. entries.",
     "audit.done": "The nightly audit ended. accepted, delivered, bounced, dropped, waiting, held, active, leaks, "
     "seconds.",
-    "audit.leak": "Entry and events of a recipient differ, or rows are missing; `relay audit` lists all. queue_id, "
+    "audit.leak": "Entry and events of a recipient differ, or rows are missing; `relay audit` lists them. queue_id, "
     "number (null: the whole message), identity, fault.",
     "queue.purged": "Timelines older than the retention were deleted. messages.",
     "queue.settled_plainly": "The result of an attempt could not be stored as it was, for a reason of its own: the "

@@ -10,7 +10,7 @@ from relay.config.settings import Settings, Spam
 from relay.spam.errors import FilterError
 from relay.spam.rspamd import check_with_rspamd
 from relay.spam.spamd import check_with_spamd
-from relay.submission.spam import SpamRequest, SpamResult, Unchecked
+from relay.submission.spam import SpamRequest, SpamResult, Unchecked, Verdict
 
 
 class SpamObserver(Protocol):
@@ -65,10 +65,14 @@ async def _ask(spam: Spam, request: SpamRequest) -> SpamResult:
 
 
 def _with_own_score(result: SpamResult, score: int) -> SpamResult:
-    """Return the result by the score of the configuration, if it has one."""
+    """Return the result by the score of the configuration, if it has one.
+
+    A soft reject stays one below that score: it is about the rate or the first sight of a sender, not the content.
+    """
     if not score:
         return result
-    return replace(result, required=float(score), verdict="spam" if result.score >= score else "ham")
+    passes: Verdict = "later" if result.verdict == "later" else "ham"
+    return replace(result, required=float(score), verdict="spam" if result.score >= score else passes)
 
 
 def _name(spam: Spam) -> str:

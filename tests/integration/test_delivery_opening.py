@@ -71,6 +71,21 @@ async def test_a_server_that_gives_no_session_defers_the_lane(moment: str, actio
         assert isinstance(outcome, Delivered)
 
 
+@pytest.mark.parametrize(
+    ("moment", "reply"),
+    [
+        ("greeting", b"\r\n220 sink.test ESMTP\r\n"),
+        ("greeting", b"\n \t\r\n220-sink.test\r\n\r\n220 ESMTP\r\n"),
+        ("EHLO", b"\r\n250-sink.test\r\n\r\n250 PIPELINING\r\n"),
+    ],
+)
+async def test_empty_lines_in_the_handshake_are_no_replies(moment: str, reply: bytes) -> None:
+    async with Sink() as sink, delivering(settings(sink.port)) as delivery:
+        sink.once(moment, Say(reply))
+        (outcome,) = await timing_out(delivery.deliver("provider:up", job()), sink)
+        assert isinstance(outcome, Delivered), outcome
+
+
 async def test_an_endless_reply_ends_soon_and_holds_nobody_up() -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"220 endless.test\r\n")

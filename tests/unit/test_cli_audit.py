@@ -6,9 +6,11 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner, Result
 
 from relay.cli import main
+from relay.reports import audit
 from relay.storage.sqlite.store import SqliteStore
 from tests.contract.values import NOW, accepted
 
@@ -65,6 +67,23 @@ def test_a_leak_is_listed_and_the_exit_code_is_1(tmp_path: Path) -> None:
         "day": "2027-01-15",
         "identity": "",
     }
+
+
+def test_leaks_beyond_the_most_that_are_named_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(audit, "MAX_LEAKS", 2)
+    config = prepared(tmp_path, "A", "B")
+    with closing(sqlite3.connect(tmp_path / "relay.db")) as raw:
+        raw.execute("DELETE FROM entries")
+        raw.commit()
+    result = run(config)
+    assert result.exit_code == 1
+    assert result.output.count("leak: ") == 2
+    assert result.output.splitlines()[-3:] == [
+        "and 4 more leaks",
+        "4 accepted ≠ 0 waiting + 0 held + 0 active + 0 delivered + 0 bounced + 0 dropped",
+        "6 leaks",
+    ]
+    assert json.loads(run(config, "--json").output.splitlines()[-1]) == {"more_leaks": 4}
 
 
 def test_a_store_that_cannot_be_read_is_no_success(tmp_path: Path) -> None:

@@ -143,9 +143,22 @@ def test_the_action_of_rspamd_decides(action: str, verdict: str) -> None:
     assert rspamd.parse_response(result(action)).verdict == verdict
 
 
-@pytest.mark.parametrize(("score", "limit", "verdict"), [(7.5, 7, "spam"), (7.5, 8, "ham"), (7.5, 0, "spam")])
-async def test_a_score_of_the_configuration_decides_instead(score: float, limit: int, verdict: str) -> None:
-    async with served(answering("200 OK", result("reject", score))) as port:
+@pytest.mark.parametrize(
+    ("action", "score", "limit", "verdict"),
+    [
+        ("reject", 7.5, 7, "spam"),
+        ("reject", 7.5, 8, "ham"),
+        ("reject", 7.5, 0, "spam"),
+        ("soft reject", 7.5, 8, "later"),
+        ("soft reject", 7.5, 7, "spam"),
+        ("no action", 7.5, 7, "spam"),
+        ("greylist", 7.5, 8, "ham"),
+    ],
+)
+async def test_a_score_of_the_configuration_decides_instead(
+    action: str, score: float, limit: int, verdict: str
+) -> None:
+    async with served(answering("200 OK", result(action, score))) as port:
         outcome = await checked(rspamd=f"http://127.0.0.1:{port}", score=limit)
     assert isinstance(outcome, SpamResult)
     assert (outcome.verdict, outcome.required) == (verdict, limit or 15.0)
