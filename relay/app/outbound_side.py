@@ -14,7 +14,7 @@ from relay.app.why import Explainer
 from relay.clock import steady_clock
 from relay.config.digest import settings_digest
 from relay.config.sites import merge_sites, shipped_sites
-from relay.delivery.journal import JOURNAL_FILE, DeliveryJournalFile
+from relay.delivery.delivery_journal import JOURNAL_FILE, DeliveryJournalFile
 from relay.delivery.smtp_delivery import SmtpDelivery
 from relay.domains.keys import Keys
 from relay.domains.signing_keys import SigningKeys

@@ -14,7 +14,7 @@ from relay.clock import system_clock
 from relay.config import Settings
 from relay.config.masking import mask_url
 from relay.config.parsers import postgres_url_fault
-from relay.delivery.journal import JOURNAL_FILE, read_records
+from relay.delivery.delivery_journal import JOURNAL_FILE, read_records
 from relay.events.ports import StoreError
 from relay.storage.errors import StoreLockedError
 from relay.storage.sqlite.export import SqliteExport

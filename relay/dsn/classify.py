@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from relay.dsn.bounce_rules import Reply, Rules
 from relay.dsn.categories import CATEGORIES, Category
-from relay.dsn.reply_text import requested_delay, smtp_code, status_in
+from relay.dsn.reply_parts import requested_delay, smtp_code, status_in
 from relay.dsn.report import Recipient, Report
 from relay.dsn.wording import normal_form
 

@@ -9,7 +9,7 @@ Other mail is ordinary and never a bounce: a note must come from a mail system a
 from dataclasses import replace
 
 from relay.dsn.auto_reply import is_auto_reply
-from relay.dsn.reply_text import phase_of, smtp_code, status_in
+from relay.dsn.reply_parts import phase_of, smtp_code, status_in
 from relay.dsn.report import Action, Feedback, Kind, Recipient, Report
 from relay.dsn.report_fields import DeliveryStatus, looks_like_status, parse_feedback, parse_status
 from relay.dsn.report_wordings import ANNOUNCES, COMPLAINT_SUBJECT, REFUSAL

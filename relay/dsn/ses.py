@@ -7,7 +7,7 @@ sent a delivery report.
 import json
 from typing import Any
 
-from relay.dsn.reply_text import phase_of, smtp_code, status_in
+from relay.dsn.reply_parts import phase_of, smtp_code, status_in
 from relay.dsn.report import Action, Feedback, Recipient, Report
 from relay.dsn.report_fields import feedback_type, without_type
 

@@ -10,7 +10,7 @@ from functools import cached_property
 from itertools import islice
 
 from relay.dsn import text_recipients
-from relay.dsn.reply_text import phase_of, smtp_code, status_in
+from relay.dsn.reply_parts import phase_of, smtp_code, status_in
 from relay.dsn.report import Action, Recipient
 from relay.dsn.report_wordings import DELAY, FAILURE, GIVEN_UP, WARNING
 from relay.dsn.text_recipients import Position

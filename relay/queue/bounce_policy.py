@@ -7,7 +7,7 @@ from typing import Literal, assert_never
 from relay.dsn.bounce_rules import Rules
 from relay.dsn.categories import Category
 from relay.dsn.classify import Classification, classify
-from relay.dsn.reply_text import mask_reply
+from relay.dsn.reply_parts import mask_reply
 from relay.mail.lane import DIRECT, split_lane
 from relay.queue.outcome import Deferred, Delivered, Outcome, Refused
 from relay.suppression.model import Evidence, Suppression

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from relay.dsn.categories import CATEGORIES, Category
-from relay.dsn.reply_text import mask_reply
+from relay.dsn.reply_parts import mask_reply
 from relay.events.event import Kind
 from relay.mail.canonical_address import domain_of
 from relay.mail.registrable_domain import registrable

@@ -26,7 +26,7 @@ SOURCES = RELAY_SOURCES.decode()
 
 ctypedef const unsigned char* octets
 
-include "html.pxi"
+include "html_tags.pxi"
 include "pixel.pxi"
 include "links.pxi"
 include "encoding.pxi"

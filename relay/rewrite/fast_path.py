@@ -11,7 +11,7 @@ from relay.mail.native_loader import load_native
 from relay.rewrite.clipping import pushes_over
 from relay.rewrite.eligibility import skip_message_reason, skip_part_reason, unsubscribe_values
 from relay.rewrite.encoding import BASE64, QUOTED_PRINTABLE, base64_line, decode, encode_base64, has_long_line
-from relay.rewrite.html import Tag
+from relay.rewrite.html_tags import Tag
 from relay.rewrite.links import Reason, header_urls, read_link, rules
 from relay.rewrite.message import PIXEL
 from relay.rewrite.mime import Part

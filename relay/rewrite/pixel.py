@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from relay.rewrite.html import CONDITIONAL, END, Tag, content_start, formatting_tags
+from relay.rewrite.html_tags import CONDITIONAL, END, Tag, content_start, formatting_tags
 
 SURELY_CLOSED = frozenset(
     b"a applet button details dialog marquee math object select svg table template".split(),

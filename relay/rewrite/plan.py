@@ -7,7 +7,7 @@ from operator import itemgetter
 from typing import NamedTuple
 
 from relay.rewrite.eligibility import skip_message_reason, skip_part_reason, unsubscribe_values
-from relay.rewrite.html import Tag, tags
+from relay.rewrite.html_tags import Tag, tags
 from relay.rewrite.links import FoundLink, Reason, Rules, classify_link, header_urls, links, rules
 from relay.rewrite.mime import Part, walk
 from relay.rewrite.options import Tracking

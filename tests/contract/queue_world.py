@@ -14,7 +14,7 @@ from typing import Any, Literal, cast
 import psycopg
 
 from relay.config.settings import Settings
-from relay.delivery.journal import JOURNAL_FILE, DeliveryJournalFile
+from relay.delivery.delivery_journal import JOURNAL_FILE, DeliveryJournalFile
 from relay.dsn.bounce_rules import Rules
 from relay.dsn.rules_file import load_bounce_rules
 from relay.events.ports import StoreError

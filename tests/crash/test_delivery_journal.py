@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from relay.delivery.journal import JOURNAL_FILE, read_records
+from relay.delivery.delivery_journal import JOURNAL_FILE, read_records
 from tests.servers.relay_process import RelayProcess
 from tests.servers.sink import Sink, Wait
 from tests.servers.waiting import PATIENCE, until

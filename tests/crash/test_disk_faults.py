@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from relay.delivery.journal import JOURNAL_FILE
+from relay.delivery.delivery_journal import JOURNAL_FILE
 from tests.crash.small_disk import health, recovered, refused_with, send, small_disk
 from tests.servers.relay_process import RelayProcess
 from tests.servers.sink import Say, Sink

@@ -13,7 +13,7 @@ from relay.delivery.reply_parser import MAX_LINE, MalformedReply, ReplyReader
 from relay.dsn.classify import classify_recipient
 from relay.dsn.mime_parts import decode_words, walk, without_markup
 from relay.dsn.parse import parse
-from relay.dsn.reply_text import mask_reply
+from relay.dsn.reply_parts import mask_reply
 from relay.dsn.rules_file import load_bounce_rules
 from relay.inbound.correlate import referenced_message_ids
 from relay.inbound.replies import header_of, parse_reply

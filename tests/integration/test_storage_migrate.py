@@ -13,7 +13,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from relay.delivery.journal import JOURNAL_FILE, DeliveryJournalFile
+from relay.delivery.delivery_journal import JOURNAL_FILE, DeliveryJournalFile
 from relay.events.event import Event, Kind
 from relay.limits.ports import Slot
 from relay.limits.window import HOUR, Window

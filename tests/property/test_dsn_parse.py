@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from relay.dsn.mime_parts import MAX_PARTS, decode_words, walk
 from relay.dsn.parse import parse
-from relay.dsn.reply_text import mask_reply
+from relay.dsn.reply_parts import mask_reply
 
 PIECES = (
     b"From: MAILER-DAEMON@a.example\n",

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 
 from relay.config.settings import Settings
 from relay.content_file import ContentFile
-from relay.delivery.journal import DeliveryJournalFile
+from relay.delivery.delivery_journal import DeliveryJournalFile
 from relay.domains.keys import Keys
 from relay.dsn.rules_file import load_bounce_rules
 from relay.events.event import Event

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.delivery.journal import SLOT, SLOTS, DeliveryJournalFile, encode_record, read_records
+from relay.delivery.delivery_journal import SLOT, SLOTS, DeliveryJournalFile, encode_record, read_records
 from relay.mail.reply import Reply
 from relay.queue.outcome import Delivered
 from relay.queue.ports import JournalRecord

@@ -9,7 +9,7 @@ import pytest
 from relay.dsn.bounce_rules import Rule, RulesError, load_rules
 from relay.dsn.categories import CATEGORIES
 from relay.dsn.classify import classify, classify_recipient
-from relay.dsn.reply_text import phase_of
+from relay.dsn.reply_parts import phase_of
 from relay.dsn.report import Recipient, Report
 
 TEXT = resources.files("relay.dsn").joinpath("bounce_rules.toml").read_text("utf-8")

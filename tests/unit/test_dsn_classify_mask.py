@@ -2,7 +2,7 @@
 
 import pytest
 
-from relay.dsn.reply_text import mask_reply
+from relay.dsn.reply_parts import mask_reply
 
 
 @pytest.mark.parametrize(

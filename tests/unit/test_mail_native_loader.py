@@ -69,8 +69,8 @@ def test_every_change_of_a_source_changes_the_digest(tmp_path: Path, change: str
         shutil.copy(source, tmp_path)
     assert source_digest(tmp_path) == source_digest(rewrite)
     if change == "more":
-        with (tmp_path / "html.pxi").open("a") as html:
+        with (tmp_path / "html_tags.pxi").open("a") as html:
             html.write("\n")
     else:
-        (tmp_path / "html.pxi").rename(tmp_path / "htm.pxi")
+        (tmp_path / "html_tags.pxi").rename(tmp_path / "tags.pxi")
     assert source_digest(tmp_path) != source_digest(rewrite)

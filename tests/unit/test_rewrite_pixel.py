@@ -2,7 +2,7 @@
 
 import pytest
 
-from relay.rewrite.html import tags
+from relay.rewrite.html_tags import tags
 from relay.rewrite.pixel import pixel_position
 
 

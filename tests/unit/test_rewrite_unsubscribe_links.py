@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from relay.rewrite.html import tags
+from relay.rewrite.html_tags import tags
 from relay.rewrite.links import Reason, classify_link, links, rules
 from relay.rewrite.options import Tracking
 from relay.rewrite.unsubscribe_links import text_says_unsubscribe, url_says_unsubscribe

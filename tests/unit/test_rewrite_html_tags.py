@@ -3,7 +3,7 @@
 import pytest
 
 from relay.rewrite.character_references import decode_attribute
-from relay.rewrite.html import END, attributes, tags
+from relay.rewrite.html_tags import END, attributes, tags
 from relay.rewrite.links import links, rules
 from relay.rewrite.options import Tracking
 
