@@ -1,4 +1,4 @@
-"""Who asks: the credential of a request, what it may do, and whose events it may see."""
+"""The caller of a request: its credential, its scopes, and the identities whose events it may see."""
 
 import asyncio
 import base64
@@ -23,15 +23,15 @@ _REALM = {"WWW-Authenticate": 'Basic realm="relay", charset="UTF-8"'}
 
 
 @dataclass(frozen=True, slots=True)
-class Reader:
-    """Who reads. `identities` None: it may see all events; else those of these identities."""
+class Caller:
+    """A credential. `identities` None: all events may be read; else the events of these identities."""
 
     credential: str
     identities: Sequence[str] | None = None
 
 
-OPERATOR = Reader("")
-"""The reader on the admin socket: the system decides who may open it."""
+OPERATOR = Caller("")
+"""The caller on the admin socket: its file mode decides which users may open it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +43,9 @@ class Access:
     clock: Clock
     throttle: AuthThrottle = field(default_factory=AuthThrottle)
 
-    async def reader(self, request: web.Request, scope: Scope) -> Reader:
-        """Return who reads. Raises 401 for a wrong login, 403 without the scope, 429 after many failures."""
-        username, secret = login_of(request.headers.get("Authorization", ""))
+    async def caller(self, request: web.Request, scope: Scope) -> Caller:
+        """Return the caller. Raises 401 for a wrong login, 403 without the scope, 429 after many failures."""
+        username, secret = parse_login(request.headers.get("Authorization", ""))
         if not secret:
             raise web.HTTPUnauthorized(text="a login is needed: NAME and SECRET of [credentials]", headers=_REALM)
 
@@ -64,7 +64,7 @@ class Access:
         self.throttle.succeeded(client, username, self.clock())
         if not settings.has_scope(name, scope):
             raise web.HTTPForbidden(text=f'the credential {name} has no scope "{scope}": add it to its scopes')
-        return Reader(name, identities_of(settings, name))
+        return Caller(name, identities_of(settings, name))
 
 
 def identities_of(settings: Settings, credential: str) -> Sequence[str] | None:
@@ -74,7 +74,7 @@ def identities_of(settings: Settings, credential: str) -> Sequence[str] | None:
     return [address for address, one in settings.identities.items() if credential in one.credentials]
 
 
-def login_of(field_value: str) -> tuple[str, str]:
+def parse_login(field_value: str) -> tuple[str, str]:
     """Return user name and secret of an Authorization field, "" for what is missing.
 
     A Bearer token is NAME:SECRET, or a key that names its credential.

@@ -46,11 +46,11 @@ async def follow(
                     await woken.wait()
 
 
-def chunk(position: Position, kind: str, body: bytes) -> bytes:
+def event_chunk(position: Position, kind: str, body: bytes) -> bytes:
     """Return one event of a stream. JSON has no line ends inside."""
     return b"id: %s\nevent: %s\ndata: %s\n\n" % (str(position).encode(), kind.encode(), body)
 
 
-def place(position: Position) -> bytes:
+def position_chunk(position: Position) -> bytes:
     """Return a position alone: clients keep it, and see no event."""
     return b"id: %s\n\n" % str(position).encode()

@@ -13,8 +13,8 @@ from multidict import MultiMapping
 from pydantic import BaseModel, ConfigDict, Field
 
 from relay.admin.requests import parse_time
-from relay.api.access import Reader
-from relay.api.event_stream import chunk, follow, place
+from relay.api.access import Caller
+from relay.api.event_stream import event_chunk, follow, position_chunk
 from relay.api.operations import PREFIX, Operation, Parameter
 from relay.events.event import Kind
 from relay.events.ports import StoreError
@@ -79,13 +79,13 @@ class EventQuery:
 
 @dataclass(slots=True)
 class EventRoutes:
-    """The feed of events. `reader` returns the client of a request, or raises the error to answer with.
+    """The feed of events. `caller` returns the client of a request, or raises the error to answer with.
 
     `listening` gives an event that is set whenever events were stored, while its context is open.
     """
 
     feed: EventFeed
-    reader: Callable[[web.Request], Awaitable[Reader]]
+    caller: Callable[[web.Request], Awaitable[Caller]]
     listening: Callable[[], "asyncio.Event"]
     forget: Callable[["asyncio.Event"], None]
     streams: set["asyncio.Task[Any]"] = field(default_factory=set, init=False)
@@ -113,10 +113,10 @@ class EventRoutes:
 
     async def events(self, request: web.Request) -> web.StreamResponse:
         """GET /events: a page as JSON, or a stream if the client accepts `text/event-stream`."""
-        reader = await self.reader(request)
+        caller = await self.caller(request)
         query = parse_query(request.query, request.headers)
-        if reader.identities is not None:
-            query = replace(query, filter=restricted(query.filter, reader.identities))
+        if caller.identities is not None:
+            query = replace(query, filter=restricted(query.filter, caller.identities))
         try:
             if "text/event-stream" in request.headers.get("Accept", ""):
                 return await self._stream(request, query)
@@ -163,10 +163,10 @@ class EventRoutes:
                 ) as events:
                     async for position, one in events:
                         if one is None:
-                            await answer.write(place(position))
+                            await answer.write(position_chunk(position))
                         else:
                             record = build(one, subject=query.subject)
-                            await answer.write(chunk(position, record.type, record.body.encode()))
+                            await answer.write(event_chunk(position, record.type, record.body.encode()))
             except (StoreError, PositionError, ConnectionError):
                 return answer  # The client connects again, with the last position.
         return answer

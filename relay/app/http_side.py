@@ -21,7 +21,7 @@ from relay.admin.sites import SiteRoutes
 from relay.admin.suppression_evidence import EvidenceRoutes
 from relay.admin.webhooks import WebhookRoutes
 from relay.admin.why import WhyRoutes
-from relay.api.access import OPERATOR, Access, Reader
+from relay.api.access import OPERATOR, Access, Caller
 from relay.api.events import EventRoutes
 from relay.api.server import api_application
 from relay.app.context import AppContext
@@ -116,7 +116,7 @@ class HttpSide:
             server = self._server(AdminServer(app))
             await server.start_tcp(settings.hosts_of(settings.admin), settings.admin.port)
         if settings.api.address:
-            events = self._event_routes(self._api_reader())
+            events = self._event_routes(self._api_caller())
             api = self._server(AdminServer(api_application(events.operations(), events.close)))
             await api.start_tcp(settings.hosts_of(settings.api), settings.api.port)
         if settings.metrics.address:
@@ -189,11 +189,11 @@ class HttpSide:
             UnsubscribeRoutes(store.unsubscribes, context.settings, context.clock).table(),
         ]
 
-    def _event_routes(self, reader: Callable[[web.Request], Awaitable[Reader]]) -> EventRoutes:
+    def _event_routes(self, caller: Callable[[web.Request], Awaitable[Caller]]) -> EventRoutes:
         webhooks = self.webhooks
-        return EventRoutes(webhooks.feed, reader, webhooks.listening, webhooks.forget)
+        return EventRoutes(webhooks.feed, caller, webhooks.listening, webhooks.forget)
 
-    def _api_reader(self) -> Callable[[web.Request], Awaitable[Reader]]:
+    def _api_caller(self) -> Callable[[web.Request], Awaitable[Caller]]:
         keys = self.inbound.credential_keys
 
         async def authenticate(settings: Settings, username: str, secret: str) -> str | None:
@@ -202,10 +202,10 @@ class HttpSide:
 
         access = Access(self.context.settings, authenticate, self.context.clock)
 
-        async def reader(request: web.Request) -> Reader:
-            return await access.reader(request, "read")
+        async def caller(request: web.Request) -> Caller:
+            return await access.caller(request, "read")
 
-        return reader
+        return caller
 
     def _queue_routes(self) -> QueueRoutes:
         context, store = self.context, self.context.store
@@ -235,5 +235,5 @@ class HttpSide:
         )
 
 
-async def _operator(_: web.Request) -> Reader:
+async def _operator(_: web.Request) -> Caller:
     return OPERATOR

@@ -27,10 +27,10 @@ class BlockedAddressError(OSError):
     """The host has no address that may be reached."""
 
 
-class JudgedResolver(AbstractResolver):
+class CheckedResolver(AbstractResolver):
     """Looks names up for aiohttp, and returns those addresses only that may be reached.
 
-    The connection goes to the address that was judged: a name that changes between two lookups gains nothing.
+    The connection goes to an address that was checked: a name that changes between two lookups gains nothing.
     """
 
     def __init__(self, lookups: Lookups, webhook: Webhook) -> None:
@@ -97,7 +97,7 @@ class Poster:
         webhook = self._webhook
         context = await asyncio.to_thread(_tls_context, webhook)
         connector = aiohttp.TCPConnector(
-            resolver=JudgedResolver(self._lookups, webhook),
+            resolver=CheckedResolver(self._lookups, webhook),
             use_dns_cache=False,
             ssl=context,
             limit=webhook.concurrency,

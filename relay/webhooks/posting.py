@@ -26,7 +26,7 @@ from relay.webhooks.verdict import (
     Response,
     Unavailable,
     Verdict,
-    judge,
+    classify_response,
     retry_at,
 )
 
@@ -96,7 +96,7 @@ class Posting:
         now = context.clock()
         post = compose(self._shape, unit, self._sender, now, context.token())
         response = await context.poster.post(post.body, post.headers)
-        verdict = judge(response, now)
+        verdict = classify_response(response, now)
         self._note(unit, response, verdict, now)
         await self._apply(unit, verdict, Answer(now, response.status, response.text))
 

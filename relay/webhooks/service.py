@@ -23,7 +23,7 @@ from relay.webhooks.posting import PostContext
 from relay.webhooks.report import WebhookReport
 from relay.webhooks.sender import WebhookSender
 
-HOUSEKEEPING = 3600.0
+MAINTENANCE = 3600.0
 """Seconds between two clean-ups of the tables."""
 
 FORGOTTEN_AFTER = 86400.0
@@ -180,7 +180,7 @@ class Webhooks:
         changed = asyncio.create_task(self._changed.wait(), name="webhooks changed")
         try:
             tasks = {changed, *(task for one in self._running.values() for task in one.tasks)}
-            done, _ = await asyncio.wait(tasks, timeout=HOUSEKEEPING, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait(tasks, timeout=MAINTENANCE, return_when=asyncio.FIRST_COMPLETED)
             for task in done - {changed}:
                 task.result()
         finally:

@@ -61,7 +61,7 @@ class Refused:
 Verdict = Accepted | Gone | Unavailable | Failed | Refused
 
 
-def judge(response: Response, now: float) -> Verdict:
+def classify_response(response: Response, now: float) -> Verdict:
     """Return what an answer means. A redirect is not followed: it could lead anywhere."""
     status = response.status
     if 200 <= status < 300:

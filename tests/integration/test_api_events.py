@@ -13,7 +13,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from relay.admin.server import AdminServer
-from relay.api.access import Access, Reader
+from relay.api.access import Access, Caller
 from relay.api.events import EventRoutes
 from relay.api.server import api_application
 from relay.config.credentials import new_key
@@ -52,10 +52,10 @@ class Api:
         self.woken: set[asyncio.Event] = set()
         access = Access(lambda: SETTINGS, authenticate, lambda: NOW)
 
-        async def reader(request: Any) -> Reader:
-            return await access.reader(request, "read")
+        async def caller(request: Any) -> Caller:
+            return await access.caller(request, "read")
 
-        self.routes = EventRoutes(store.feed, reader, self.listening, self.woken.discard)
+        self.routes = EventRoutes(store.feed, caller, self.listening, self.woken.discard)
         self.server = AdminServer(api_application(self.routes.operations(), self.routes.close))
 
     def listening(self) -> asyncio.Event:

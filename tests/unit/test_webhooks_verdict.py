@@ -13,7 +13,7 @@ from relay.webhooks.verdict import (
     Response,
     Unavailable,
     Verdict,
-    judge,
+    classify_response,
     retry_after_seconds,
     retry_at,
 )
@@ -32,7 +32,7 @@ from tests.unit.test_webhooks_shapes import record
     ],
 )
 def test_each_status_has_a_meaning(status: int, verdict: Verdict) -> None:
-    assert judge(Response(status), NOW) == verdict
+    assert classify_response(Response(status), NOW) == verdict
 
 
 @pytest.mark.parametrize(
