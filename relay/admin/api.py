@@ -159,13 +159,12 @@ class QueueRoutes:
     async def message(self, request: web.Request) -> web.Response:
         """GET /queue/ID: the message with its entries, events and the original header."""
         queue_id = request.match_info["queue_id"]
-        stories = await self.stories.stories(MessageQuery(queue_id=queue_id))
-        if not stories:
+        found = await self.stories.story_page(queue_id, None, EVENTS)
+        if found is None:
             raise web.HTTPNotFound(text=f"there is no message {queue_id}")
-        page = await self.stories.events(stories[0].message.queue_id, None, EVENTS)
         content = await self.store.content(queue_id)
         header = None if content is None else content.partition(b"\r\n\r\n")[0].decode("utf-8", "replace")
-        return web.json_response({**story_json(stories[0], page), "header": header})
+        return web.json_response({**story_json(*found), "header": header})
 
     async def change(self, request: web.Request) -> web.Response:
         """POST /queue/ACTION?…: change the matching entries, and return the changed ones.
@@ -203,8 +202,8 @@ class QueueRoutes:
         before, after = parse_before(request.query.get("before", "")), parse_place(request.query)
         stories = await find_stories(self.stories, request.match_info["key"], before)
         if len(stories) == 1 and before is None:
-            page = await self.stories.events(stories[0].message.queue_id, after, EVENTS)
-            return web.json_response({"stories": [story_json(stories[0], page)], "next": None})
+            found = await self.stories.story_page(stories[0].message.queue_id, after, EVENTS)
+            return web.json_response({"stories": [story_json(*found)] if found else [], "next": None})
         last = stories[-1].message if len(stories) == MOST_STORIES else None
         following = before_text((last.created_at, last.queue_id)) if last else None
         return web.json_response({"stories": [story_json(story) for story in stories], "next": following})

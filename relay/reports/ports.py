@@ -62,8 +62,11 @@ class StoryStore(Protocol):
     async def stories(self, query: MessageQuery) -> Sequence[Story]:
         """Return the matching messages, newest first."""
 
-    async def events(self, queue_id: str, after: EventPlace | None, limit: int) -> EventPage:
-        """Return at most `limit` events of a message that follow the place; None begins with the first."""
+    async def story_page(self, queue_id: str, after: EventPlace | None, limit: int) -> tuple[Story, EventPage] | None:
+        """Return the story of a message and at most `limit` of its events that follow the place, of one snapshot.
+
+        `after` None begins with the first event. None: there is no such message.
+        """
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,9 +61,9 @@ class ReportQueries:
         """Return the stories of the messages that match, newest first. `domain` is the sending domain."""
         return await self._database.read(timelines.stories(query))
 
-    async def events(self, queue_id: str, after: EventPlace | None, limit: int) -> EventPage:
-        """Return a page of the events of a message, by time."""
-        return await self._database.read(timelines.event_page(queue_id, after, limit))
+    async def story_page(self, queue_id: str, after: EventPlace | None, limit: int) -> tuple[Story, EventPage] | None:
+        """Return the story of a message and a page of its events, by time; None without such a message."""
+        return await self._database.read(timelines.story_page(queue_id, after, limit))
 
     async def tallies(self, query: MessageQuery) -> Sequence[Tally]:
         """Count the recipients of the messages that match, by destination and state."""

@@ -46,13 +46,23 @@ def _history(raw: Connection, queue_id: str) -> tuple[tuple[Entry, ...], tuple[E
     return entries, events
 
 
-def event_page(queue_id: str, after: EventPlace | None, limit: int) -> Callable[[Connection], EventPage]:
-    """Return the next events of a message, in order of their time."""
+def story_page(
+    queue_id: str, after: EventPlace | None, limit: int
+) -> Callable[[Connection], tuple[Story, EventPage] | None]:
+    """Return the story of a message with the next of its events, in order of their time.
 
-    def operation(raw: Connection) -> EventPage:
-        rows = raw.execute(EVENT_PAGE, (queue_id, *(after or _BEFORE_ALL), limit + 1)).fetchall()
-        shown = rows[:limit]
-        following = (shown[-1][_AT], shown[-1][_ID]) if len(rows) > limit else None
-        return EventPage(tuple(readable_events(shown)), following)
+    Both are of one snapshot: no event is newer than the states of the recipients.
+    """
+
+    def operation(raw: Connection) -> tuple[Story, EventPage] | None:
+        found = stories(MessageQuery(queue_id=queue_id))(raw)
+        return (found[0], _event_page(raw, queue_id, after, limit)) if found else None
 
     return operation
+
+
+def _event_page(raw: Connection, queue_id: str, after: EventPlace | None, limit: int) -> EventPage:
+    rows = raw.execute(EVENT_PAGE, (queue_id, *(after or _BEFORE_ALL), limit + 1)).fetchall()
+    shown = rows[:limit]
+    following = (shown[-1][_AT], shown[-1][_ID]) if len(rows) > limit else None
+    return EventPage(tuple(readable_events(shown)), following)

@@ -1,5 +1,6 @@
 """What every store tells afterwards: events, stories, the operators' view, and what it forgets."""
 
+import asyncio
 from dataclasses import replace
 
 import pytest
@@ -11,7 +12,7 @@ from relay.queue.message import Message, NewMessage
 from relay.queue.operator_actions import delete, flush, hold, release
 from relay.queue.ports import ChangedEntries, EntryQuery
 from relay.render.message_policy import MessagePolicy
-from relay.reports.ports import EventPage, EventPlace, MessageQuery, Story
+from relay.reports.ports import EventPlace, MessageQuery, Story
 from relay.storage.store import Store
 from relay.storage.timelines import SHOWN
 from tests.contract.conftest import Opener
@@ -76,14 +77,34 @@ async def test_events_come_page_by_page_in_order_of_time(store: Store) -> None:
     seen: list[Event] = []
     after: EventPlace | None = None
     while True:
-        page = await store.reports.events("A", after, 5)
+        found = await store.reports.story_page("A", after, 5)
+        assert found is not None
+        assert found[0].message.queue_id == "A"
+        page = found[1]
         seen += page.events
         assert len(page.events) == 5 or page.next is None
         after = page.next
         if after is None:
             break
     assert [event.data.get("n") for event in seen] == [None, *range(21)]
-    assert await store.reports.events("NONE", None, 5) == EventPage((), None)
+    assert await store.reports.story_page("NONE", None, 5) is None
+
+
+async def test_no_event_of_a_story_is_newer_than_the_states_of_its_recipients(store: Store) -> None:
+    await store.queue.enqueue(accepted("A", *(f"u{number}@{number}.test" for number in range(60))))
+    claims = await store.queue.claim(NOW, ROOMY)
+
+    async def settle_all() -> None:
+        for claimed in claims:
+            await store.queue.apply([settle(claimed, State.DELIVERED, NOW)])
+
+    settling = asyncio.create_task(settle_all())
+    while not settling.done():
+        found = await store.reports.story_page("A", None, 500)
+        assert found is not None
+        done = {event.number for event in found[1].events if event.kind is Kind.DELIVERED}
+        assert done == {entry.number for entry in found[0].entries if entry.state is State.DELIVERED}
+    await settling
 
 
 @pytest.mark.parametrize("count", [99, 100, 101, 250, 400])

@@ -78,6 +78,7 @@ def hot(count: int) -> dict[str, Statement]:
         "as settled": (leases.AS_SETTLED, (IDS, NUMBERS, NUMBERS)),
         "give back": (leases.GIVE_BACK, (IDS, NUMBERS, ["lease"] * len(IDS), NUMBERS)),
         "lock": (leases.LOCK, (IDS, NUMBERS)),
+        "lock contents": (leases.LOCK_CONTENTS, (IDS,)),
         "void": (leases.VOID, ()),
         "return_lost": (leases.RETURN_LOST, ("lease", [1, 2])),
         "left": (leases.LEFT, ("node", IDS[1], 0)),

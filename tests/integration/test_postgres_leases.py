@@ -1,7 +1,7 @@
 """Leases: work is handed out once, taken over from the dead, and settled by whoever holds it."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import psycopg
@@ -10,11 +10,13 @@ import pytest
 from relay.events.event import Kind
 from relay.events.ports import StoreError
 from relay.queue.entry import LaneFlow, State
+from relay.queue.operator_actions import delete
 from relay.queue.ports import ClaimLimits, EntryQuery
 from relay.reports.ports import MessageQuery
 from relay.storage.postgres.store import PostgresStore
 from tests.contract.values import NOW, ROOMY, accepted, settle
 from tests.integration.cluster import ONE, Cluster, keys
+from tests.servers.audit import assert_balanced
 from tests.servers.waiting import PATIENCE, until
 
 
@@ -228,3 +230,33 @@ async def test_a_node_that_lost_its_lease_settles_until_others_take_over(cluster
     await until(lambda: cluster.lines("second", "node.gone"))
     (written,) = await first.queue.apply([settle(claimed, State.DELIVERED, NOW)])
     assert [entry.state for entry in written.entries] == [State.DELIVERED]
+
+
+SLOW_COMMITS = """
+CREATE FUNCTION wait_at_commit() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.3); RETURN NULL; END';
+CREATE CONSTRAINT TRIGGER slow_commits AFTER UPDATE ON entries DEFERRABLE INITIALLY DEFERRED
+FOR EACH ROW EXECUTE FUNCTION wait_at_commit()
+"""
+
+
+@pytest.mark.parametrize("deleted", [False, True])
+async def test_the_content_goes_with_the_last_entries_whoever_ends_them_at_once(
+    cluster: Cluster, *, deleted: bool
+) -> None:
+    """Two nodes settle the halves of a message together, or one settles while the operator deletes at the other."""
+    first, second = await cluster.node("first"), await cluster.node("second")
+    await first.queue.enqueue(accepted("A", "x@a.test", "x@b.test"))
+    (mine,) = await first.queue.claim(NOW, ONE)
+    if deleted:
+        other: Awaitable[object] = second.queue.change(EntryQuery(queue_id="A"), delete(NOW))
+    else:
+        second._lanes.stale = True
+        (yours,) = await second.queue.claim(NOW, ONE)
+        other = second.queue.apply([settle(yours, State.DELIVERED, NOW)])
+
+    cluster.sql(SLOW_COMMITS)
+    try:
+        await asyncio.gather(first.queue.apply([settle(mine, State.DELIVERED, NOW)]), other)
+    finally:
+        cluster.sql("DROP TRIGGER slow_commits ON entries; DROP FUNCTION wait_at_commit")
+    await assert_balanced(first.audits)

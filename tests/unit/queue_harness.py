@@ -100,8 +100,10 @@ class FlakyStore:
 
     store: SqliteStore
     failures: dict[str, int] = field(default_factory=dict)
-    idle_claims: int = 0
-    """Claims that found nothing."""
+    turn: int = 0
+    """Changes with each wait for an idle queue."""
+    idle_turn: int = -1
+    """The turn in which the last claim began that found nothing."""
 
     def _fail_if_due(self, method: str) -> None:
         if self.failures.get(method, 0) > 0:
@@ -117,8 +119,10 @@ class FlakyStore:
 
     async def claim(self, now: float, room: ClaimLimits) -> Sequence[ClaimedBatch]:
         self._fail_if_due("claim")
+        turn = self.turn
         claimed = await self.store.queue.claim(now, room)
-        self.idle_claims += not claimed
+        if not claimed:
+            self.idle_turn = turn
         return claimed
 
     async def copy_content(self, queue_id: str, file: BinaryIO) -> str:
@@ -267,11 +271,12 @@ class Harness:
 
     async def until_idle(self) -> None:
         """Wait until the queue has nothing to do at this time of its clock."""
-        seen = self.flaky_store.idle_claims
+        # A claim that runs already has an earlier time of the clock.
+        self.flaky_store.turn += 1
         self.runner.wake()
 
         async def ready() -> bool:
-            return self.flaky_store.idle_claims > seen and not self.is_publishing
+            return self.flaky_store.idle_turn == self.flaky_store.turn and not self.is_publishing
 
         await self.until(ready)
 

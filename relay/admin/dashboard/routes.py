@@ -86,13 +86,12 @@ class DashboardRoutes:
         queue_id = request.match_info["queue_id"].upper()
         after = parse_place(request.query)
         try:
-            found = await self._story_store.stories(MessageQuery(queue_id=queue_id)) if is_queue_id(queue_id) else ()
-            page = await self._story_store.events(queue_id, after, EVENTS) if found else None
+            found = await self._story_store.story_page(queue_id, after, EVENTS) if is_queue_id(queue_id) else None
         except StoreError as error:
             return _store_error(error)
-        if not found:
+        if found is None:
             return _html(search_page(self._hostname(), queue_id, []), 404)
-        return _html(message_page(self._hostname(), story_json(found[0], page)))
+        return _html(message_page(self._hostname(), story_json(*found)))
 
     async def _find(self, query: str) -> web.Response:
         found = await find_stories(self._story_store, query)

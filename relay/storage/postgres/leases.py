@@ -16,7 +16,7 @@ from relay.storage.database import Connection, Operation
 from relay.storage.due_lanes import DueLanes
 from relay.storage.integrity import STORED, Unreadable, read_stored
 from relay.storage.message_queries import EntryKey
-from relay.storage.rows import CLAIM_COLUMNS, UPDATED_COLUMNS, Row, entry_update, qualified
+from relay.storage.rows import CLAIM_COLUMNS, UNFINISHED, UPDATED_COLUMNS, Row, entry_update, qualified
 
 T = TypeVar("T")
 
@@ -66,6 +66,13 @@ LOCK = (
     "JOIN entries ON entries.queue_id = wanted.queue_id AND entries.number = wanted.number "
     "ORDER BY entries.queue_id, entries.number FOR UPDATE OF entries"
 )
+
+LOCK_CONTENTS = (
+    "SELECT queue_id FROM contents WHERE queue_id = ANY(?::text[]) AND EXISTS (SELECT FROM entries "  # noqa: S608
+    f"WHERE entries.queue_id = contents.queue_id AND {UNFINISHED} OFFSET 1) ORDER BY queue_id FOR UPDATE"
+)
+"""Of messages with two unfinished entries or more. Two transactions that end the last ones would each see the other's
+as unfinished, and both would keep the content."""
 
 AS_SETTLED = (
     f"SELECT {qualified(UPDATED_COLUMNS, 'entries')}, entries.queue_id, entries.number "  # noqa: S608
@@ -260,6 +267,7 @@ def acknowledge(lanes: DueLanes, batch: Sequence[Acknowledgement]) -> Callable[[
 
     def operation(raw: Connection) -> list[list[Settlement]]:
         ours = {(row[0], row[1]) for row in raw.execute(HELD, _columns(held))}
+        raw.execute(LOCK_CONTENTS, (sorted({queue_id for queue_id, _ in ours}),))
         queue_writes.apply(lanes, [settlement.only(ours) for one in batch for settlement in one.settlements])(raw)
         doubtful = {key for one in batch for key in one.unanswered}.difference(ours)
         kept = ours | _written(raw, {key: held[key] for key in doubtful}, settled) if doubtful else ours
@@ -276,10 +284,12 @@ def _written(raw: Connection, held: Held, settled: Mapping[EntryKey, Entry]) -> 
 
 
 def locking(keys: Sequence[EntryKey], operation: Operation[T]) -> Operation[T]:
-    """Lock these entries before the operation reads them: no other node may claim them meanwhile."""
+    """Lock these entries before the operation reads them: no other node may claim or settle them meanwhile."""
 
     def locked(raw: Connection) -> T:
-        raw.execute(LOCK, ([key[0] for key in keys], [key[1] for key in keys])).fetchall()
+        queue_ids = [key[0] for key in keys]
+        raw.execute(LOCK, (queue_ids, [key[1] for key in keys])).fetchall()
+        raw.execute(LOCK_CONTENTS, (queue_ids,))
         return operation(raw)
 
     return locked
