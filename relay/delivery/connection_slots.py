@@ -1,161 +1,156 @@
-"""Connection slots: limited by lane, by site, by other keys, and in total, and shared fairly.
+"""Connection slots: limited by lane, by site, by other keys and in total, and shared out among the principals.
 
-A job whose limits are reached waits for them only. At the total limit, a free slot goes to the waiting lanes in turn: a
-lane with a thousand messages gets as many slots as a lane with two.
+A job whose limits are reached waits for one of them only, so that no other job is held up. A free slot goes to the
+principal that holds the fewest of the limit that was reached.
 """
 
 import asyncio
-from collections import Counter, deque
+from collections import deque
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+
+from relay.delivery.slot_use import Limit, Line, SlotUse
+from relay.limits.priority import Flow
+
+Limits = Mapping[str, Limit]
+"""The limits of a connection, by key: narrow ones first."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Waiter:
     granted: asyncio.Future[None]
-    limits: Mapping[str, int]
+    limits: Limits
 
 
 class ConnectionSlots:
     """Grants slots. The limits come with each request, because a reload may change them.
 
-    A lane with waiting jobs is either ready, or blocked by one limit. Whenever a limit has room, at least one of the
-    lanes that it blocked is ready.
+    A line with waiting jobs waits for one limit, which had no room for its first job. A limit with room has no line
+    that it could serve.
     """
 
     def __init__(self) -> None:
-        self._used: Counter[str] = Counter()
-        self._waiting: dict[str, deque[_Waiter]] = {}
-        self._ready: dict[str, None] = {}
-        self._blocked: dict[str, dict[str, None]] = {}
+        self._uses: dict[str, SlotUse] = {}
+        self._waiting: dict[Line, deque[_Waiter]] = {}
+        self._blocked: dict[Line, str] = {}
+        """The limit that each waiting line waits for."""
         self.used = 0
         """Slots in use."""
-        self._most = 0
 
     def used_of(self, key: str) -> int:
         """Return the slots in use that count towards a limit."""
-        return self._used[key]
+        return self._uses[key].used if key in self._uses else 0
 
     @asynccontextmanager
-    async def slot(self, lane: str, limits: Mapping[str, int], total: int) -> AsyncIterator[None]:
-        """Hold a slot. Wait for it while one of the limits, by key, or the total is reached."""
-        self._most = total
-        if lane not in self._waiting and self.used < total and self._full_key(limits) is None:
-            self._take(limits)
+    async def slot(self, lane: str, limits: Limits, flow: Flow) -> AsyncIterator[None]:
+        """Hold a slot. Wait for it while one of the limits is reached."""
+        line = Line(flow, lane)
+        if line not in self._waiting and self._full_key(limits, flow) is None:
+            self._take(limits, flow)
         else:
-            await self._wait(lane, limits)
+            await self._wait(line, limits)
         try:
             yield
         finally:
-            self._release(limits)
+            self._release(limits, flow)
 
-    def exchange(self, limits: dict[str, int], old: str, new: str) -> bool:
-        """Make a slot in use count for another key of the same limit. Return whether that has room."""
+    def exchange(self, limits: dict[str, Limit], flow: Flow, old: str, new: str) -> bool:
+        """Make a slot in use count for another key with the same limit. Return whether that has room."""
         if old == new:
             return True
-        most = limits[old]
-        if self._used[new] >= most:
+        limit = limits[old]
+        if not self._use(new).admits(limit, flow):
+            self._forget_idle(new)
             return False
         del limits[old]
-        limits[new] = most
-        self._used[new] += 1
-        self._give_up(old)
-        self._grant()
+        limits[new] = limit
+        self._use(new).take(flow)
+        self._use(old).give_back(flow)
+        self._offer(old)
         return True
 
-    async def _wait(self, lane: str, limits: Mapping[str, int]) -> None:
+    async def _wait(self, line: Line, limits: Limits) -> None:
         waiter = _Waiter(asyncio.get_running_loop().create_future(), limits)
-        if lane not in self._waiting:
-            self._waiting[lane] = deque()
-            self._ready[lane] = None
-        self._waiting[lane].append(waiter)
-        self._grant()
-
+        if line in self._waiting:
+            self._waiting[line].append(waiter)
+        else:
+            self._waiting[line] = deque([waiter])
+            self._wait_on(line, next(iter(limits)))
         try:
             await waiter.granted
         except asyncio.CancelledError:
             if not waiter.granted.cancelled():
-                self._release(limits)
+                self._release(limits, line.flow)
             else:
-                self._forget(lane, waiter)
+                self._forget(line, waiter)
             raise
 
-    def _take(self, limits: Mapping[str, int]) -> None:
-        self.used += 1
-        self._used.update(limits.keys())
+    def _use(self, key: str) -> SlotUse:
+        return self._uses.setdefault(key, SlotUse())
 
-    def _release(self, limits: Mapping[str, int]) -> None:
+    def _take(self, limits: Limits, flow: Flow) -> None:
+        self.used += 1
+        for key in limits:
+            self._use(key).take(flow)
+
+    def _release(self, limits: Limits, flow: Flow) -> None:
         self.used -= 1
         for key in limits:
-            self._give_up(key)
-        self._grant()
+            self._use(key).give_back(flow)
+        for key in limits:
+            self._offer(key)
 
-    def _give_up(self, key: str) -> None:
-        self._used[key] -= 1
-        if not self._used[key]:
-            del self._used[key]
-        self._unblock(key)
-
-    def _full_key(self, limits: Mapping[str, int]) -> str | None:
+    def _full_key(self, limits: Limits, flow: Flow) -> str | None:
         """Return the first limit that is reached, None if there is room."""
-        return next((key for key, most in limits.items() if self._used[key] >= most), None)
+        uses = self._uses
+        return next((key for key, limit in limits.items() if key in uses and not uses[key].admits(limit, flow)), None)
 
-    def _unblock(self, key: str) -> None:
-        """Make the first lane ready that waits for this limit."""
-        blocked = self._blocked.get(key)
-        if blocked:
-            lane = next(iter(blocked))
-            del blocked[lane]
-            self._ready.setdefault(lane)
-            if not blocked:
-                del self._blocked[key]
+    def _offer(self, key: str) -> None:
+        """Grant what has become free of a limit to those that wait for it, one after the other."""
+        use = self._use(key)
+        while (line := use.first()) is not None and use.admits(self._waiting[line][0].limits[key], line.flow):
+            use.leave(line)
+            self._advance(line, key)
+        self._forget_idle(key)
 
-    def _grant(self) -> None:
-        """Grant free slots to the ready lanes in turn."""
-        while self._ready and self.used < self._most:
-            lane = next(iter(self._ready))
-            del self._ready[lane]
-            waiter = self._waiting[lane][0]
-            full = None if waiter.granted.done() else self._full_key(waiter.limits)
-            if full is not None:
-                self._blocked.setdefault(full, {})[lane] = None
-            else:
-                self._grant_first(lane)
-            self._unblock_others(waiter.limits)
-
-    def _grant_first(self, lane: str) -> None:
-        """Grant a slot to the first job of a lane unless it was cancelled. The lane keeps its turn for the others."""
-        waiters = self._waiting[lane]
-        waiter = waiters.popleft()
-        if not waiter.granted.done():
-            self._take(waiter.limits)
+    def _advance(self, line: Line, key: str) -> None:
+        """Grant a slot to the first job of a line if all its limits have room. The line waits on for its other jobs."""
+        waiters = self._waiting[line]
+        waiter = waiters[0]
+        if waiter.granted.done():
+            waiters.popleft()
+        elif self._full_key(waiter.limits, line.flow) is None:
+            waiters.popleft()
+            self._take(waiter.limits, line.flow)
             waiter.granted.set_result(None)
-        if waiters:
-            self._ready[lane] = None
-        else:
-            del self._waiting[lane]
+        self._wait_on(line, key)
 
-    def _unblock_others(self, limits: Mapping[str, int]) -> None:
-        """Make further lanes ready for limits that still have room after one lane had its turn."""
-        for key, most in limits.items():
-            if self._used[key] < most:
-                self._unblock(key)
+    def _wait_on(self, line: Line, key: str) -> None:
+        """Let a line wait for the limit that its next job finds without room, else for `key`, which is offered next."""
+        if not self._waiting[line]:
+            del self._waiting[line]
+            self._blocked.pop(line, None)
+            return
+        limits = self._waiting[line][0].limits
+        full = self._full_key(limits, line.flow)
+        at = full or (key if key in limits else next(iter(limits)))
+        self._blocked[line] = at
+        self._use(at).wait(line)
+        if full is None and at != key:
+            self._offer(at)
 
-    def _forget(self, lane: str, waiter: _Waiter) -> None:
+    def _forget(self, line: Line, waiter: _Waiter) -> None:
         """Remove a cancelled job from those that wait."""
-        waiters = self._waiting.get(lane, deque())
+        waiters = self._waiting.get(line, deque())
         if waiter not in waiters:
             return
         waiters.remove(waiter)
-        if waiters:
-            return
+        key = self._blocked[line]
+        self._use(key).leave(line)
+        self._wait_on(line, key)
+        self._offer(key)
 
-        del self._waiting[lane]
-        self._ready.pop(lane, None)
-        for key in [key for key, lanes in self._blocked.items() if lane in lanes]:
-            del self._blocked[key][lane]
-            if not self._blocked[key]:
-                del self._blocked[key]
-        self._unblock_others(waiter.limits)
-        self._grant()
+    def _forget_idle(self, key: str) -> None:
+        if key in self._uses and self._uses[key].is_idle:
+            del self._uses[key]

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
+from relay.content_file import LARGE
 from relay.delivery.connect import ConnectFailure, Security, connect
 from relay.delivery.connection_slots import ConnectionSlots
 from relay.delivery.idle_sessions import IdleKey, IdleSessions
@@ -12,13 +13,24 @@ from relay.delivery.next_hop import NextHopResolver, Target, Upstream
 from relay.delivery.server_memory import ServerMemory
 from relay.delivery.session import Session
 from relay.delivery.sites import SiteTable
+from relay.delivery.slot_use import Limit
 from relay.delivery.transaction import TransactionReplies
+from relay.limits.priority import Flow
 from relay.queue.nodes import full_share
 from relay.queue.outcome import Deferred, Refused
 from relay.queue.site import Site
 
+TOTAL = "total"
+"""Limit of all connections."""
+
 UNPROVEN = "unproven"
 """Limit of all sites without an accepted message lately: together at most half of the connections."""
+
+_UNPROVEN_FACTOR = 2.0
+"""Factor of the share of such connections: one principal alone may hold two thirds of them."""
+
+_PER_RESERVED = 10
+"""Connections of the total for each one beyond it, which principals without any may open."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,10 +44,11 @@ class LaneTarget:
 
 @dataclass(slots=True, eq=False)
 class HeldSlot:
-    """A slot in use: the site that it counts for, and its limits by key."""
+    """A slot in use: whose it is, the site that it counts for, and its limits by key."""
 
+    flow: Flow
     site: Site
-    limits: dict[str, int]
+    limits: dict[str, Limit]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,17 +71,17 @@ class Pool:
         self._closed = False
 
     @asynccontextmanager
-    async def slot(self, lane_target: LaneTarget) -> AsyncIterator[HeldSlot]:
-        """Hold a slot for one session of this lane. Wait for it while the lane, its site or the total is at its limit.
+    async def slot(self, lane_target: LaneTarget, flow: Flow, size: int) -> AsyncIterator[HeldSlot]:
+        """Hold a slot for one session of this lane, for a message of that flow and of that many octets.
 
+        Wait for it while the lane, its site or the total is at its limit. Slots are shared out among principals.
         Hanging servers of many domains hold no more than the connections of one site, and all sites that have accepted
         nothing lately no more than half of the total.
         """
-        total = lane_target.next_hops.settings.delivery.max_connections
         site = await self._site(lane_target)
-        limits = self._limits(lane_target, site, total)
-        async with self._slots.slot(lane_target.lane, limits, total):
-            yield HeldSlot(site, limits)
+        limits, is_large = self._limits(lane_target, site, size), size > LARGE
+        async with self._slots.slot(_large_key(lane_target.lane) if is_large else lane_target.lane, limits, flow):
+            yield HeldSlot(flow, site, limits)
 
     async def session(
         self, lane_target: LaneTarget, held: HeldSlot, asked: Collection[str] = ()
@@ -106,7 +119,7 @@ class Pool:
         if self._add(lane_target, endpoints).name != held.site.name:
             return False
         address = str(first.address)
-        if self._slots.exchange(held.limits, _address_key(held.site.address), _address_key(address)):
+        if self._slots.exchange(held.limits, held.flow, _address_key(held.site.address), _address_key(address)):
             held.site = replace(held.site, address=address)
             return True
         return any(str(endpoint.address) == held.site.address for endpoint in endpoints)
@@ -143,21 +156,26 @@ class Pool:
         own = next_hops.connections(lane_target.target)
         return self._sites.add(lane_target.lane, endpoints, next_hops.settings.site_profiles, own)
 
-    def _limits(self, lane_target: LaneTarget, site: Site, total: int) -> dict[str, int]:
+    def _limits(self, lane_target: LaneTarget, site: Site, size: int) -> dict[str, Limit]:
         """Return the limits of a connection, by key."""
+        total = lane_target.next_hops.settings.delivery.max_connections
         # Entries claimed before other nodes joined are still delivered.
-        limits = {lane_target.lane: max(1, self._share(site.name, site.connections))}
+        most = max(1, self._share(site.name, site.connections))
+        limits = {lane_target.lane: Limit(most)}
+        if size > LARGE:
+            # Large messages take long: one connection is left to the others.
+            limits[_large_key(site.name)] = Limit(max(1, most - 1))
         if site.address:
-            most = max(1, self._share(site.name, site.connections))
-            limits |= {_site_key(site.name): most, _address_key(site.address): most}
+            limits |= {_site_key(site.name): Limit(most), _address_key(site.address): Limit(most)}
             if not self._sites.is_proven(site):
-                limits[UNPROVEN] = max(1, total // 2)
-        return limits
+                half = max(1, total // 2)
+                limits[UNPROVEN] = Limit(half, reserve=half // 2, factor=_UNPROVEN_FACTOR)
+        return limits | {TOTAL: Limit(total, reserve=total // _PER_RESERVED)}
 
     async def _make_room(self, lane_target: LaneTarget, held: HeldSlot, key: IdleKey) -> None:
         """Close an idle session where it, with those in use, takes the site or the total over the limit."""
         of_site = _site_key(held.site.name) if held.site.address else lane_target.lane
-        if self._slots.used_of(of_site) + self._idle.count(key) > held.limits[of_site]:
+        if self._slots.used_of(of_site) + self._idle.count(key) > held.limits[of_site].most:
             await self._idle.close_oldest_of(key)
         if len(self._idle) + self._slots.used > lane_target.next_hops.settings.delivery.max_connections:
             self._idle.close_oldest()
@@ -234,6 +252,10 @@ class Pool:
         if isinstance(reopened, Session):
             self.memory.clear_text.set(str(endpoint), True)
         return reopened
+
+
+def _large_key(name: str) -> str:
+    return f"large {name}"
 
 
 def _site_key(name: str) -> str:

@@ -219,7 +219,7 @@ class SmtpDelivery:
             self._pool, lane_target, job, journal=self._journal, observer=self._observer, clock=self._clock
         )
         for _ in range(MAX_SITES):
-            async with self._pool.slot(lane_target) as held:
+            async with self._pool.slot(lane_target, job.entries[0].flow, job.message.size) as held:
                 if not job.admit(held.site):
                     return ()
                 await attempt.run(held)

@@ -9,10 +9,13 @@ from typing import Any
 import pytest
 
 from relay.config.sites import SiteProfile
+from relay.content_file import LARGE
 from relay.delivery import SmtpDelivery, smtp_delivery
 from relay.delivery.commands import TransactionCommands, build_commands
+from relay.limits.priority import Flow
 from relay.mail.transaction import MAX_RECIPIENTS
 from relay.queue.context import INTERNAL_ERROR
+from relay.queue.message import Message
 from relay.queue.outcome import Deferred, Delivered, Outcome, Refused
 from relay.queue.ports import Rendered
 from relay.resolver import Resolver
@@ -363,23 +366,41 @@ async def test_domains_of_a_profile_share_its_connections() -> None:
             assert one.connections + two.connections >= 200 // 7
 
 
-async def test_sites_that_have_accepted_nothing_hold_half_of_the_connections() -> None:
-    """Three silent hosts do not hold up a host that works."""
+async def test_sites_that_have_accepted_nothing_hold_half_of_the_connections_and_one_principal_a_part_of_it() -> None:
+    """Three silent hosts do not hold up a host that works, nor all connections to hosts that are new."""
     async with AsyncExitStack() as stack:
         good = await stack.enter_async_context(Sink())
         silent = [await stack.enter_async_context(Sink(address=f"127.0.1.{n}", port=good.port)) for n in range(3)]
         for sink in silent:
             sink.always("greeting", Hang())
-        zone = "\n".join(f"s{n}.test. MX 10 m{n}.test.\nm{n}.test. A 127.0.1.{n}" for n in range(3))
-        dns = await stack.enter_async_context(DnsServer(f"{zone}\ngood.test. MX 10 mg.test.\nmg.test. A 127.0.0.1"))
-        of = settings(good.port, connections_per_lane=4, max_connections=4)
+        hosts = {f"s{n}": f"127.0.1.{n}" for n in range(3)} | {"good": "127.0.0.1", "new": "127.0.0.1"}
+        zone = "\n".join(f"{name}.test. MX 10 m{name}.test.\nm{name}.test. A {at}" for name, at in hosts.items())
+        dns = await stack.enter_async_context(DnsServer(zone))
+        of = settings(good.port, connections_per_lane=4, max_connections=12)
         delivery = await stack.enter_async_context(delivering(of, dns))
         await delivery.deliver("mx:good.test", job())
-        hanging = [asyncio.ensure_future(delivery.deliver(f"mx:s{n}.test", job())) for n in range(3) for _ in range(4)]
-        await until(lambda: sum(sink.open for sink in silent) == 2)
-        (outcome,) = await delivery.deliver("mx:good.test", job())
+        lanes = [f"mx:s{n}.test" for n in range(3)] * 4
+        hanging = [asyncio.ensure_future(delivery.deliver(lane, job(flow=Flow("a")))) for lane in lanes]
+        await until(lambda: sum(sink.open for sink in silent) == 4)
+        for lane, flow in (("mx:good.test", Flow("a")), ("mx:new.test", Flow("b"))):
+            (outcome,) = await delivery.deliver(lane, job(flow=flow))
+            assert isinstance(outcome, Delivered)
+        assert sum(sink.open for sink in silent) == 4
+        for task in hanging:
+            task.cancel()
+        await asyncio.gather(*hanging, return_exceptions=True)
+
+
+async def test_large_messages_leave_one_connection_of_a_lane_to_small_ones() -> None:
+    large = Message("q1", 0.0, "a@acme.test", size=LARGE + 1)
+    async with Sink() as sink, delivering(settings(sink.port, connections_per_lane=3)) as delivery:
+        sink.always("DATA", Hang())
+        hanging = [asyncio.ensure_future(delivery.deliver("provider:up", job(message=large))) for _ in range(5)]
+        await until(lambda: len(sink.said("DATA")) == 2)
+        sink.behave()
+        (outcome,) = await delivery.deliver("provider:up", job())
         assert isinstance(outcome, Delivered)
-        assert sum(sink.open for sink in silent) == 2
+        assert sink.connections == 3
         for task in hanging:
             task.cancel()
         await asyncio.gather(*hanging, return_exceptions=True)

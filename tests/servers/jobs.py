@@ -2,12 +2,15 @@
 
 from collections.abc import Sequence
 
+from relay.limits.priority import Flow
 from relay.mail.transaction import Notify
 from relay.queue.entry import Entry, State
 from relay.queue.message import Message
 from relay.queue.ports import DeliveryJob, Rendered
 
 TEXT = b"From: a@acme.test\r\nTo: b@example.test\r\nSubject: hello\r\n\r\nHello,\r\n.\r\n..dots\r\nbye\r\n"
+
+NOBODY = Flow()
 
 
 def job(
@@ -18,6 +21,7 @@ def job(
     notify: tuple[Notify, ...] = (),
     orcpt: Sequence[str] = (),
     message: Message | None = None,
+    flow: Flow = NOBODY,
 ) -> DeliveryJob:
     """Return a job to these recipients; `seven_bit` is the content for servers without 8BITMIME."""
 
@@ -30,6 +34,8 @@ def job(
             state=State.ACTIVE,
             notify=notify,
             orcpt=orcpt[number] if orcpt else "",
+            principal=flow.principal,
+            priority=flow.priority,
         )
         for number, recipient in enumerate(recipients or ("b@example.test",))
     )

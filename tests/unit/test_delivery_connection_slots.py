@@ -1,4 +1,4 @@
-"""Places are bounded, fair, and never lost."""
+"""Slots are bounded, fair, and never lost."""
 
 import asyncio
 from collections import Counter
@@ -7,10 +7,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relay.delivery.connection_slots import ConnectionSlots
+from relay.delivery.slot_use import Limit
+from relay.limits.priority import Flow, Priority
+
+ANYBODY = Flow("anybody")
+
+
+def limits_of(total: int, **most: int) -> dict[str, Limit]:
+    """Return these limits, and the total."""
+    return {key: Limit(one) for key, one in most.items()} | {"total": Limit(total)}
 
 
 async def work(slots: ConnectionSlots, lane: str, log: list[str], *, most: int = 2, total: int = 3) -> None:
-    async with slots.slot(lane, {lane: most}, total):
+    async with slots.slot(lane, limits_of(total, **{lane: most}), ANYBODY):
         log.append(lane)
         await asyncio.sleep(0)
 
@@ -18,7 +27,7 @@ async def work(slots: ConnectionSlots, lane: str, log: list[str], *, most: int =
 async def test_a_full_lane_does_not_hold_another_up() -> None:
     slots, log = ConnectionSlots(), list[str]()
     async with (
-        slots.slot("a", {"a": 1}, 9),
+        slots.slot("a", limits_of(9, a=1), ANYBODY),
         asyncio.TaskGroup() as group,
     ):
         waiting = [group.create_task(work(slots, "a", log, most=1, total=9)) for _ in range(3)]
@@ -42,7 +51,7 @@ async def test_a_place_granted_to_a_cancelled_task_goes_on() -> None:
     holding = asyncio.Event()
 
     async def hold() -> None:
-        async with slots.slot("a", {"a": 1}, 1):
+        async with slots.slot("a", limits_of(1, a=1), ANYBODY):
             await holding.wait()
 
     holder = asyncio.create_task(hold())
@@ -66,7 +75,7 @@ async def test_a_site_limits_its_lanes_together_and_holds_no_other_up() -> None:
 
     async def one(lane: str) -> None:
         nonlocal inside, most_inside
-        async with slots.slot(lane, {lane: 2, "site s": 3}, 100):
+        async with slots.slot(lane, limits_of(100, **{lane: 2, "site s": 3}), ANYBODY):
             inside += 1
             most_inside = max(inside, most_inside)
             await asyncio.sleep(0)
@@ -83,6 +92,137 @@ async def test_a_site_limits_its_lanes_together_and_holds_no_other_up() -> None:
     assert most_inside == 3
 
 
+class Holders:
+    """Jobs that hold their slot until they are ended."""
+
+    def __init__(self) -> None:
+        self.slots = ConnectionSlots()
+        self.holding: list[tuple[Flow, asyncio.Event]] = []
+        """Flows and ends of the jobs that hold a slot, the first one first."""
+        self.tasks: list[asyncio.Task[None]] = []
+
+    async def start(self, flow: Flow, count: int, limits: dict[str, Limit]) -> None:
+        """Start jobs, each in a lane of its own."""
+        lanes = [f"lane {len(self.tasks) + number}" for number in range(count)]
+        self.tasks += [asyncio.create_task(self._hold(flow, lane, limits)) for lane in lanes]
+        await asyncio.sleep(0)
+
+    async def _hold(self, flow: Flow, lane: str, limits: dict[str, Limit]) -> None:
+        async with self.slots.slot(lane, limits, flow):
+            end = asyncio.Event()
+            self.holding.append((flow, end))
+            await end.wait()
+
+    @property
+    def held(self) -> list[Flow]:
+        return [flow for flow, _ in self.holding]
+
+    async def end(self, place: int = 0) -> None:
+        """End the job that has held its slot for longest, or the one in this place."""
+        _, end = self.holding.pop(place)
+        end.set()
+        for _ in range(3):
+            await asyncio.sleep(0)
+
+    async def end_all(self) -> None:
+        while self.holding:
+            await self.end()
+        await asyncio.gather(*self.tasks)
+
+
+async def test_one_principal_alone_takes_all_and_gives_back_to_those_that_come() -> None:
+    holders = Holders()
+    await holders.start(Flow("bulk"), 30, limits_of(10))
+    assert holders.held == [Flow("bulk")] * 10
+    await holders.start(Flow("single"), 10, limits_of(10))
+    for _ in range(5):
+        await holders.end()
+    assert Counter(holders.held) == {Flow("bulk"): 5, Flow("single"): 5}
+    await holders.end_all()
+    assert not holders.slots._uses
+
+
+async def test_a_principal_without_a_connection_gets_one_of_the_reserve() -> None:
+    holders = Holders()
+    limits = {"total": Limit(10, reserve=2)}
+    for name in ("hangs", "first", "second", "third"):
+        await holders.start(Flow(name), 12, limits)
+    assert Counter(holders.held) == {Flow("hangs"): 10, Flow("first"): 1, Flow("second"): 1}
+    await holders.end_all()
+
+
+async def test_a_bounded_share_leaves_room_for_the_next_principals() -> None:
+    holders = Holders()
+    limits = {"unproven": Limit(90, reserve=2, factor=2.0)}
+    for number in range(6):
+        await holders.start(Flow(f"hangs {number}"), 90, limits)
+    held = Counter(holders.held)
+    assert (held[Flow("hangs 0")], held[Flow("hangs 1")]) == (60, 20)
+    assert held[Flow("hangs 5")] >= 1
+    await holders.end_all()
+
+
+async def test_priorities_of_a_principal_hold_slots_by_weight() -> None:
+    holders = Holders()
+    flows = [Flow("a\t01", priority) for priority in Priority]
+    await holders.start(Flow("b"), 14, limits_of(14))
+    for flow in flows:
+        await holders.start(flow, 20, limits_of(14))
+    for _ in range(14):
+        await holders.end()
+    assert [Counter(holders.held)[flow] for flow in flows] == [8, 4, 2]
+    await holders.end_all()
+
+
+async def test_one_principal_in_many_lanes_has_the_share_of_one_in_a_single_lane() -> None:
+    holders = Holders()
+    site = {"site s": Limit(4), "total": Limit(100)}
+    await holders.start(Flow("many"), 40, site)
+    await holders.start(Flow("one"), 4, site)
+    await holders.start(Flow("elsewhere"), 1, limits_of(100))
+    assert holders.held[-1] == Flow("elsewhere")
+    await holders.end()
+    await holders.end()
+    assert Counter(holders.held) == {Flow("many"): 2, Flow("one"): 2, Flow("elsewhere"): 1}
+    await holders.end_all()
+
+
+@settings(deadline=None, max_examples=50)
+@given(
+    st.lists(st.tuples(st.integers(0, 5), st.integers(1, 12)), min_size=1, max_size=12),
+    st.lists(st.integers(0, 99), max_size=60),
+    st.integers(1, 8),
+)
+def test_no_principal_gets_a_slot_while_one_with_fewer_waits(
+    arrivals: list[tuple[int, int]], ends: list[int], total: int
+) -> None:
+    async def run() -> None:
+        holders, left = Holders(), Counter[Flow]()
+
+        def check(before: Counter[Flow]) -> None:
+            held = Counter(holders.held)
+            assert held.total() == min(total, left.total())
+            for flow in held:
+                waiting = [held[other] for other in left if left[other] > held[other]]
+                assert held[flow] <= max(before[flow], min(waiting, default=total) + 1)
+
+        for number, count in arrivals:
+            flow, before = Flow(f"party {number}"), Counter(holders.held)
+            left[flow] += count
+            await holders.start(flow, count, limits_of(total))
+            check(before)
+        for end in ends[: left.total()]:
+            place = end % len(holders.held)
+            before = Counter(holders.held)
+            left[holders.held[place]] -= 1
+            await holders.end(place)
+            check(before)
+        await holders.end_all()
+        assert not any((holders.slots._waiting, holders.slots._blocked, holders.slots._uses, holders.slots.used))
+
+    asyncio.run(run())
+
+
 @settings(deadline=None, max_examples=50)
 @given(
     st.lists(st.tuples(st.sampled_from("abcd"), st.integers(0, 3), st.booleans()), max_size=40),
@@ -95,7 +235,8 @@ def test_bounds_hold_and_everybody_gets_a_turn(jobs: list[tuple[str, int, bool]]
 
         async def one(lane: str, rounds: int) -> None:
             site = f"site {lane in 'ab'}"
-            async with slots.slot(lane, {lane: most, site: most + 1, "all": 4}, total):
+            limits = limits_of(total, **{lane: most, site: most + 1, "all": 4})
+            async with slots.slot(lane, limits, Flow(lane)):
                 inside[lane] += 1
                 assert inside[lane] <= most
                 assert max(inside["a"] + inside["b"], inside["c"] + inside["d"]) <= most + 1
@@ -119,6 +260,6 @@ def test_bounds_hold_and_everybody_gets_a_turn(jobs: list[tuple[str, int, bool]]
         assert all(task.cancelled() <= cancel for task, (_, _, cancel) in zip(tasks, jobs, strict=True))
         assert done.total() == sum(result is None for result in results)
         assert slots.used == 0
-        assert not any((slots._waiting, slots._ready, slots._blocked, slots._used))
+        assert not any((slots._waiting, slots._blocked, slots._uses))
 
     asyncio.run(run())

@@ -1,0 +1,95 @@
+"""The connections that count for one limit, and who waits for them: the party with the fewest is served first. Pure.
+
+Connections are held for as long as a server takes, so turns are by what a party holds, not by what it got. One party
+alone may hold all of them. As soon as others wait, no party that holds more than one of these gets a further one.
+"""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from relay.limits.priority import Flow
+
+
+class Line(NamedTuple):
+    """Jobs that wait in one order: those of one flow to one lane."""
+
+    flow: Flow
+    lane: str
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """How many connections may count for a key."""
+
+    most: int
+    reserve: int = 0
+    """Connections beyond these, for parties that hold none: many that hang would leave nothing."""
+    factor: float = 0.0
+    """A party may hold as many as are free, times this (`relay.limits.shares`). 0 for no such bound."""
+
+    def admits(self, used: int, held: int) -> bool:
+        """Whether a party that holds `held` of the `used` connections may have a further one."""
+        if used >= self.most:
+            return not held and used < self.most + self.reserve
+        return not held or not self.factor or held + 1 <= self.factor * (self.most - used - 1)
+
+
+@dataclass(slots=True)
+class SlotUse:
+    """The connections in use that count for one key, and the lines that wait for it."""
+
+    used: int = 0
+    held: Counter[str | Flow] = field(default_factory=Counter)
+    """Connections by accountable party, and by flow."""
+    waiting: dict[str, dict[Flow, dict[str, None]]] = field(default_factory=dict)
+    """Lanes by party and flow, in the order of their turns."""
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing counts for the key, and nothing waits for it."""
+        return not self.used and not self.waiting
+
+    def admits(self, limit: Limit, flow: Flow) -> bool:
+        """Whether the limit has room for one more connection of the flow."""
+        return limit.admits(self.used, self.held[flow.accountable])
+
+    def take(self, flow: Flow) -> None:
+        """Count a connection."""
+        self.used += 1
+        self.held[flow.accountable] += 1
+        self.held[flow] += 1
+
+    def give_back(self, flow: Flow) -> None:
+        """Count a connection no more."""
+        self.used -= 1
+        for holder in (flow.accountable, flow):
+            self.held[holder] -= 1
+            if not self.held[holder]:
+                del self.held[holder]
+
+    def wait(self, line: Line) -> None:
+        """Add a line behind the others of its flow."""
+        self.waiting.setdefault(line.flow.accountable, {}).setdefault(line.flow, {})[line.lane] = None
+
+    def first(self) -> Line | None:
+        """Return the line whose turn it is; None if none waits.
+
+        It is of the party that holds the fewest, and of its flow that holds the fewest for its weight. Lanes of a flow
+        take turns.
+        """
+        if not self.waiting:
+            return None
+        flows = self.waiting[min(self.waiting, key=self.held.__getitem__)]
+        flow = min(flows, key=lambda one: (self.held[one] / one.priority.weight, one.priority))
+        return Line(flow, next(iter(flows[flow])))
+
+    def leave(self, line: Line) -> None:
+        """Remove a line. It stands last among equals when it waits again."""
+        flows = self.waiting[line.flow.accountable]
+        lanes = flows[line.flow]
+        del lanes[line.lane]
+        if not lanes:
+            del flows[line.flow]
+        if not flows:
+            del self.waiting[line.flow.accountable]
