@@ -42,18 +42,23 @@ class Classification:
         return CATEGORIES[self.category]
 
 
-def classify(rules: Rules, text: str, code: int | None = None, status: str = "", phase: str = "") -> Classification:
+def classify(
+    rules: Rules, text: str, code: int | None = None, status: str = "", phase: str = "", *, about_sender: bool = False
+) -> Classification:
     """Classify a reply by its text, SMTP code, enhanced status and the command it answered.
 
-    A missing code or status is taken from the text. Without a match the category is `unknown`.
+    A missing code or status is taken from the text. Without a match the category is `unknown`. A reply that is
+    `about_sender` is one to MAIL, whatever command it answered: some servers verify the sender at RCPT or DATA.
     """
     known = code if code is not None else smtp_code(text)
     digits = "" if known is None else str(known)
     enhanced = status or status_in(text)
     wording = normal_form(text)
     possible = rules.index.possible(wording.prose)
+    phase = "mail" if about_sender else phase
     reply = Reply(wording.prose, wording.names, digits, enhanced, phase, possible)
-    excluded = frozenset[str]() if _RECIPIENT.search(wording.prose) else _EXCLUDED.get(phase, frozenset())
+    is_recipient_told = not about_sender and _RECIPIENT.search(wording.prose)
+    excluded = frozenset[str]() if is_recipient_told else _EXCLUDED.get(phase, frozenset())
     for rule in rules.candidates(possible):
         if rule.category not in excluded and rule.matches(reply):
             return Classification(rule.category, rule.name, requested_delay(wording.prose))

@@ -7,6 +7,7 @@ from typing import Literal, assert_never
 from relay.dsn.bounce_rules import Rules
 from relay.dsn.categories import Category
 from relay.dsn.classify import Classification, classify
+from relay.dsn.parties import UNKNOWN_PARTIES, Parties
 from relay.dsn.reply_parts import mask_reply
 from relay.mail.lane import DIRECT, split_lane
 from relay.queue.outcome import Deferred, Delivered, Outcome, Refused
@@ -64,17 +65,18 @@ class BouncePolicy:
     expire: Mapping[str, float] = field(default_factory=dict)
     """Seconds of a suppression by category; those of other categories do not end."""
 
-    def judge_all(self, outcomes: Sequence[Outcome], lane: str) -> Sequence[Judged]:
+    def judge_all(self, outcomes: Sequence[Outcome], lane: str, parties: Parties = UNKNOWN_PARTIES) -> Sequence[Judged]:
         """Classify the outcomes of one transaction. A reply that several recipients share is classified once."""
-        judged = {outcome: self.judge(outcome, lane) for outcome in dict.fromkeys(outcomes)}
+        judged = {outcome: self.judge(outcome, lane, parties) for outcome in dict.fromkeys(outcomes)}
         return [judged[outcome] for outcome in outcomes]
 
-    def judge(self, outcome: Outcome, lane: str) -> Judged:
+    def judge(self, outcome: Outcome, lane: str, parties: Parties = UNKNOWN_PARTIES) -> Judged:
         """Classify a reply in its lane: a provider that refuses relaying or login refuses our account."""
         if isinstance(outcome, Delivered):
             return Judged(outcome)
-        reply = outcome.reply
-        meaning = classify(self.rules, str(reply), reply.code, reply.status, outcome.phase)
+        reply, text = outcome.reply, str(outcome.reply)
+        about_sender = parties.is_sender_named(text)
+        meaning = classify(self.rules, text, reply.code, reply.status, outcome.phase, about_sender=about_sender)
         if _is_provider(lane) and (_is_locked_out(outcome) or meaning.category == "relay_denied"):
             meaning = replace(meaning, category=ACCOUNT)
         return Judged(outcome, meaning)

@@ -265,7 +265,7 @@ class Runner:
     def _judge(self, claimed: ClaimedBatch, outcomes: Sequence[Outcome]) -> Sequence[Judged]:
         """Classify the replies, once for all later steps. The meaning is None when that raises."""
         with ErrorBoundary(self._context.watch, claimed.message.queue_id):
-            return self._context.bounce_policy().judge_all(outcomes, claimed.entries[0].lane)
+            return self._context.bounce_policy().judge_all(outcomes, claimed.entries[0].lane, claimed.parties)
         return [Judged(outcome) for outcome in outcomes]
 
     def _give_feedback(self, claimed: ClaimedBatch, judged: Sequence[Judged], started_at: float) -> Sequence[Judged]:

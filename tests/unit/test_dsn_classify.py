@@ -57,6 +57,49 @@ def test_the_words_decide_over_the_codes(text: str, meant: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        "550 the sender mailbox does not exist",
+        "550 5.7.1 Envelope sender does not exist; user unknown",
+        "550 5.1.1 Your return address is not a valid mailbox",
+        "554 5.7.1 Reply-To mailbox does not exist",
+        "550 5.7.1 The mailbox you gave in the Reply-To field is unknown",
+        "550 5.7.1 We can't verify that the author exists",
+        "550 bounce address invalid: mailbox unavailable",
+        "550 5.1.1 SRS address unknown: no such user",
+        "550 5.7.1 no valid user behind the sending address",
+        "550 rejected: no such user at sender's host",
+        "550 we do not know the sender of this mail",
+        "550 invalid signer: user not found",
+        "550 the account you use to send is inactive",
+        "550 5.2.1 Your mailbox is disabled for sending messages",
+        "552 5.2.2 sender's mailbox is over quota",
+        "550 5.7.1 Recipient rejected because the sender's domain does not exist",
+        "550 L'adresse d'expédition n'existe pas",
+    ],
+)
+def test_what_is_said_of_our_side_is_not_about_the_recipient(text: str) -> None:
+    assert category(text, "rcpt") == "sender_rejected"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "550 client host unknown",
+        "550 Your mail server's domain does not exist",
+        "554 5.7.1 The domain acme.test does not exist in our allow list",
+        "550 key not found for d=acme.test",
+        "550 No MX for sending host",
+        "550 attachment name not found",
+        "550 5.7.1 You are not a known user of this list",
+        "550 Policy: user unknown to the list (members only)",
+    ],
+)
+def test_what_is_said_of_hosts_keys_lists_and_attachments_suppresses_nobody_at_once(text: str) -> None:
+    assert CATEGORIES[category(text, "rcpt")].suppression in ("never", "count")
+
+
+@pytest.mark.parametrize(
     ("text", "phase", "meant"),
     [
         ("550 no", "rcpt", "recipient_refused"),

@@ -8,6 +8,7 @@ import pytest
 from relay.config.connections import Suppressing
 from relay.dsn.categories import CATEGORIES
 from relay.dsn.classify import Classification
+from relay.dsn.parties import Parties
 from relay.dsn.rules_file import load_bounce_rules
 from relay.mail.reply import Reply, parse_reply
 from relay.queue.bounce_policy import (
@@ -43,6 +44,33 @@ def outcome(text: str) -> Deferred | Refused:
 
 def judged(text: str) -> Judged:
     return POLICY.judge(outcome(text), DESTINATION)
+
+
+@pytest.mark.parametrize(
+    ("text", "about_sender"),
+    [
+        ("550 5.1.1 <app@acme.test>: Recipient address rejected: User unknown", True),
+        ("550 5.1.1 App@Acme.test: no such user", True),
+        ("550 5.1.1 <1abc@bounces.acme.test> unknown user", True),
+        ("450 4.1.2 <app@acme.test>: Recipient address rejected: Domain not found", True),
+        ("550 5.2.1 <app@acme.test>: account disabled", True),
+        ("550 5.1.1 <to@x.test>: User unknown", False),
+        ("550 5.1.1 <To@X.test>: User unknown, app@acme.test", False),
+        ("550 5.1.1 <target@elsewhere.test>: User unknown", False),
+        ("550 5.1.1 User unknown", False),
+    ],
+)
+def test_a_reply_that_names_our_address_only_never_suppresses(text: str, about_sender: bool) -> None:
+    parties = Parties.of(["app@acme.test", ""], ["bounces.acme.test", ""], ["to@x.test"])
+    meaning = POLICY.judge(outcome(text), DESTINATION, parties).meaning
+    assert meaning is not None
+    assert (meaning.about.suppression == "never") == about_sender, meaning
+
+
+def test_an_address_of_our_domain_is_a_recipient_where_recipients_have_that_domain() -> None:
+    parties = Parties.of(["app@acme.test"], ["acme.test"], ["to@acme.test"])
+    assert not parties.is_sender_named("550 5.1.1 <target@acme.test>: user unknown")
+    assert parties.is_sender_named("550 5.1.1 <app@acme.test>: user unknown")
 
 
 def category(judged: Judged) -> str:
