@@ -110,7 +110,8 @@ class Part:
 
 def normal_lines(content: bytes) -> bytes:
     """Return the beginning of a mail, up to MAX_CONTENT, with CRLF line ends."""
-    pieces = content[:MAX_CONTENT].replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    # A second CR was added by systems that took CRLF for the end of a line of their own.
+    pieces = content[:MAX_CONTENT].replace(b"\r\r\n", b"\n").replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     if pieces.startswith(b"From "):
         pieces = pieces.partition(b"\n")[2]
     return pieces.lstrip(b"\n").replace(b"\n", b"\r\n")

@@ -57,7 +57,8 @@ def clean_address(text: str) -> str:
         return found if run_on is None else run_on[1]
 
     word = value.split()[0] if value.split() else ""
-    return word.strip("<>()\"';,")[:254]
+    address = word.strip("<>()\"';,")[:254]
+    return address if any(map(str.isalnum, address)) else ""
 
 
 def is_machine(address: str) -> bool:

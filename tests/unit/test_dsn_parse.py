@@ -211,3 +211,19 @@ def test_an_address_ends_where_punctuation_or_another_script_begins(line: str) -
     header = "Return-Path: <>\nFrom: PostMaster@qq.example\nTo: b@acme.example\nSubject: 退信\n"
     mail = f"{header}Content-Type: text/plain; charset=utf-8\n\n{line}\n"
     assert only(mail.encode()).address == "jo@qq.example"
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r", "\r\r\n"])
+def test_line_ends_of_any_form_change_nothing(end: str) -> None:
+    fields = (
+        "Final-Recipient: rfc822; a@b.example",
+        "Action: failed",
+        "Status: 5.1.1",
+        "Diagnostic-Code: smtp; 550 no",
+    )
+    content = report("Reporting-MTA: dns; mx.example", "", *fields, text="It failed.")
+    assert parse(content.replace(b"\n", end.encode())) == parse(content)
+
+
+def test_marks_alone_are_no_recipient() -> None:
+    assert parse(report("Final-Recipient: rfc822; =", "Action: failed", "Status: 5.1.1")).recipients == ()
