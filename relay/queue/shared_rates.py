@@ -36,7 +36,7 @@ class SharedRates:
             if context.nodes.share.nodes != 1:
                 await self._read()
         except StoreError as error:
-            context.rates.changed.update(one.key for one in unsaved)
+            context.rates.not_saved(unsaved)
             context.watch.store_trouble(error)
 
     async def _read(self) -> None:

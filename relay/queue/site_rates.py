@@ -164,6 +164,14 @@ class SiteRates:
         self.changed.clear()
         return saved
 
+    def not_saved(self, rates: Sequence[SavedRate]) -> None:
+        """Count changes as unsaved again: the store did not take them."""
+        for one in rates:
+            self.changed.add(one.key)
+            traffic = self._traffic[one.key]
+            if traffic.rate is not None and one.rate is not None and traffic.rate.cut_at == one.rate.cut_at:
+                traffic.unsaved_use += one.use
+
     def age(self, now: float) -> None:
         """Relax the rates of sites that get no mail."""
         for key, traffic in self._traffic.items():
@@ -203,7 +211,7 @@ class SiteRates:
         for group in [group for group in self._groups if group not in used]:
             for key in self._groups.pop(group).keys:
                 self._groups_of[key].discard(group)
-        kept = {key for site in self._groups.values() for key in site.keys}
+        kept = self.changed.union(*(site.keys for site in self._groups.values()))
         for key in [key for key, one in self._traffic.items() if key not in kept and one.rate is None]:
             del self._traffic[key]
             self._groups_of.pop(key, None)

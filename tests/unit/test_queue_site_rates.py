@@ -169,6 +169,25 @@ def test_idle_lanes_and_sites_are_forgotten_and_rates_stay() -> None:
     assert rates.claim_limits(NOW + IDLE + 2).free
 
 
+def test_what_the_store_did_not_take_is_written_later_even_if_its_site_is_idle() -> None:
+    rates = SiteRates()
+    slow(rates, "mx:a.test", SITE)
+    rates.unsaved()
+    for step in range(1, 200):
+        rates.accepted("mx:a.test", NOW + step, NOW + step)
+    unsaved = {one.key: one for one in rates.unsaved()}
+    assert unsaved["big"].use > 0
+    rates.not_saved(list(unsaved.values()))
+    assert {one.key: one for one in rates.unsaved()} == unsaved
+
+    rates.age(NOW + 8 * 86400.0)
+    ended = rates.unsaved()
+    assert {one.rate for one in ended} == {None}
+    rates.not_saved(ended)
+    rates.forget_idle(NOW + 8 * 86400.0)
+    assert list(rates.unsaved()) == list(ended)
+
+
 def test_a_step_of_the_clock_keeps_the_remaining_wait() -> None:
     rates = SiteRates()
     slow(rates, "mx:a.test", SITE)
