@@ -35,6 +35,9 @@ class ContentWriter:
         self.fd, path = tempfile.mkstemp(prefix="content-", dir=folder)
         try:
             self._reading = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            os.close(self.fd)
+            raise
         finally:
             Path(path).unlink()
 
@@ -52,7 +55,11 @@ class ContentWriter:
     def finish(self) -> "ContentFile":
         """End writing, and return the content. What another process wrote to `fd` belongs to it."""
         os.close(self.fd)
-        return ContentFile(self._reading)
+        try:
+            return ContentFile(self._reading)
+        except OSError:
+            os.close(self._reading)
+            raise
 
     def discard(self) -> None:
         """Give the file up."""

@@ -74,7 +74,9 @@ class CredentialKeys:
                 self._written[one.key] = one.used_at
                 if self._unwritten.get(one.key) is one:
                     del self._unwritten[one.key]
-        self._revoked = frozenset(one.key for one in await self._store.keys() if one.revoked_at)
+        # A revocation lasts. One that was written since the read must not be lost by it.
+        found = frozenset(one.key for one in await self._store.keys() if one.revoked_at)
+        self._revoked |= found
 
     async def uses(self) -> dict[str, KeyUse]:
         """Return what is known of each key, by its fingerprint. Raises StoreError."""

@@ -1,5 +1,6 @@
 """Contents in files without a name."""
 
+import errno
 import os
 from pathlib import Path
 
@@ -46,6 +47,24 @@ def test_a_discarded_file_is_closed(tmp_path: Path) -> None:
     writer.discard()
     with pytest.raises(OSError, match="descriptor"):
         writer.write(b"x")
+
+
+def test_a_writer_without_a_second_descriptor_keeps_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[int] = []
+
+    def limited(path: str, flags: int, *mode: int) -> int:
+        if opened:
+            raise OSError(errno.EMFILE, "Too many open files")
+        opened.append(os_open(path, flags, *mode))
+        return opened[0]
+
+    os_open = os.open
+    monkeypatch.setattr(os, "open", limited)
+    with pytest.raises(OSError, match="Too many open files"):
+        ContentWriter(tmp_path)
+    with pytest.raises(OSError, match="descriptor"):
+        os.close(opened[0])
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_content_that_was_left_in_the_store_has_its_size_and_its_head() -> None:

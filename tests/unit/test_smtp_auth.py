@@ -1,5 +1,6 @@
 """Credentials: the right secret of a known name is the only one that authenticates."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Sequence
 
@@ -159,3 +160,25 @@ async def test_a_revoked_key_authenticates_nobody_and_ends_its_sessions_on_every
         assert keys.refusal(found.key) == REVOKED
         assert keys.refusal("") is None
     assert await second.authenticate(ROTATING, "app_1.x", "old secret")
+
+
+async def test_a_read_that_began_before_a_revocation_does_not_undo_it() -> None:
+    class SlowStore(Store):
+        reading, go_on = asyncio.Event(), asyncio.Event()
+
+        async def keys(self) -> list[KeyUse]:
+            found = await super().keys()
+            self.reading.set()
+            await self.go_on.wait()
+            return found
+
+    store = SlowStore()
+    keys = CredentialKeys(store, lambda: 1000.0)
+    found = await keys.authenticate(ROTATING, "x", KEY)
+    assert found is not None
+    reading = asyncio.create_task(keys.refresh())
+    await store.reading.wait()
+    await keys.revoke("app_1.x", [found.key])
+    store.go_on.set()
+    await reading
+    assert await keys.authenticate(ROTATING, "x", KEY) is None
