@@ -82,30 +82,25 @@ class WebhookTable:
 
     async def state(self, name: str) -> WebhookState | None:
         """Return the state of a webhook, None if it is unknown."""
-
-        def operation(raw: Connection) -> WebhookState | None:
-            row = raw.execute(_OF, (name,)).fetchone()
-            return None if row is None else _state(row)
-
-        return await self._database.read(operation)
+        return await self._database.read(lambda raw: _state_of(raw, name))
 
     async def save(
         self, state: WebhookState, failed: Sequence[Failure] = (), done: Sequence[Position] = ()
-    ) -> WebhookState:
+    ) -> WebhookState | None:
         """Write position, progress and time; add or change failures, and delete those that are done.
 
-        Return the state that is stored now: pauses and replays are those of operators. After a resume that `state` does
-        not include, nothing is written.
+        Return the state that is stored now, None if the webhook is forgotten. Its pauses and replays are those of
+        operators. After a resume that `state` does not include, nothing is written.
         """
         values = (str(state.position), _encode(state.progress), state.current_at, state.name, state.resumes)
 
-        def operation(raw: Connection) -> WebhookState:
+        def operation(raw: Connection) -> WebhookState | None:
             if raw.execute(_SAVE, values).fetchone() is not None:
                 if done:
                     raw.executemany(_DONE, [(state.name, str(one)) for one in done])
                 if failed:
                     raw.executemany(_PUT, [_failure_row(state.name, one) for one in failed])
-            return _state(raw.execute(_OF, (state.name,)).fetchone())
+            return _state_of(raw, state.name)
 
         return await self._database.write(operation)
 
@@ -123,10 +118,9 @@ class WebhookTable:
         """End a pause and all waits, at another position if one is given. False if it is unknown."""
 
         def operation(raw: Connection) -> bool:
-            row = raw.execute(_OF, (name,)).fetchone()
-            if row is None:
+            state = _state_of(raw, name)
+            if state is None:
                 return False
-            state = _state(row)
             raw.execute(_RESUME, (_encode(state.progress.resumed()), str(position or state.position), name))
             return True
 
@@ -190,6 +184,11 @@ def _state(row: Row) -> WebhookState:
     made = WebhookState(name, parse_position(position), parse_progress(decode_object(progress)), current_at)
     replayed = parse_replay(decode_object(replay)) if replay else None
     return replace(made, paused_at=paused_at, why=why, replay=replayed, resumes=resumes)
+
+
+def _state_of(raw: Connection, name: str) -> WebhookState | None:
+    row = raw.execute(_OF, (name,)).fetchone()
+    return None if row is None else _state(row)
 
 
 def _failure_row(name: str, one: Failure) -> Row:

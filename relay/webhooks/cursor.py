@@ -1,6 +1,6 @@
 """The cursor of one webhook in memory: which events need no post any more, and what is not written yet."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from relay.clock import Clock
@@ -70,11 +70,22 @@ class Cursor:
     def retried(self, before: Failure, after: Failure | None) -> None:
         """Note that a failure was posted, or failed again."""
         self._unsaved += 1
+        # If the store did not take the last note, the same failure was posted again.
+        waited = before.position not in self._done and self._failed.get(before.position, before).next_at > 0
+        waits = after is not None and after.next_at > 0
+        self.aside += int(waits) - int(waited)
+        self._done.discard(before.position)
+        self._failed.pop(before.position, None)
         if after is None:
             self._done.add(before.position)
         else:
             self._failed[before.position] = after
-        self.aside -= 1 if after is None or not after.next_at else 0
+
+    async def add(self, failures: Sequence[Failure]) -> None:
+        """Write failures of a replay. Raises StoreError."""
+        await self.sync()
+        await self._store.add(self.state.name, failures)
+        self.aside = await self._store.waiting(self.state.name)
 
     def advance(self, events: Iterable[StoredEvent], end: Position) -> None:
         """Move over the events of a page that are handled, up to the first one that is not, else to its end."""
@@ -112,9 +123,7 @@ class Cursor:
     async def sync(self) -> None:
         """Write what is new, or read what operators changed. Raises StoreError."""
         if self._unsaved:
-            stored: WebhookState | None = await self._store.save(
-                self.state, list(self._failed.values()), list(self._done)
-            )
+            stored = await self._store.save(self.state, list(self._failed.values()), list(self._done))
         else:
             stored = await self._store.state(self.state.name)
         if stored is None or stored.resumes != self.state.resumes:

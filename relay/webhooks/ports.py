@@ -57,11 +57,11 @@ class WebhookStore(Protocol):
 
     async def save(
         self, state: WebhookState, failed: Sequence[Failure] = (), done: Sequence[Position] = ()
-    ) -> WebhookState:
+    ) -> WebhookState | None:
         """Write position, progress and time; add or change failures, and delete those that are done.
 
-        Return the state that is stored now: pauses and replays are those of operators. After a resume that `state` does
-        not include, nothing is written.
+        Return the state that is stored now, None if the webhook is forgotten. Its pauses and replays are those of
+        operators. After a resume that `state` does not include, nothing is written.
         """
 
     async def save_replay(self, name: str, before: Replay, after: Replay | None) -> None:

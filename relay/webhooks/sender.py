@@ -75,6 +75,7 @@ class WebhookSender:
         async with self._context.poster:
             try:
                 while True:
+                    self._wake.clear()  # Before the round: it may have read before the event that wakes.
                     try:
                         await self._wait(await self._next_round())
                     except StoreError:
@@ -98,7 +99,6 @@ class WebhookSender:
         """Wait, at most until events come; then a little longer for others."""
         if seconds <= 0:
             return
-        self._wake.clear()
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._wake.wait()
@@ -118,7 +118,9 @@ class WebhookSender:
 
         if cursor.aside and await self._retry_due(now):
             return 0.0
-        if cursor.aside < MAX_ASIDE and await self._post_next():
+        if cursor.aside >= MAX_ASIDE:
+            return POLL
+        if await self._post_next():
             return 0.0
         if cursor.state.replay is not None:
             await self._replay(cursor.state.replay)
@@ -221,15 +223,20 @@ class WebhookSender:
 
     async def _replay(self, replay: Replay) -> None:
         """Post the next events of a replay. One that the receiver did not take is posted again in the next round."""
-        page = await self._feed.read(replay.position, PAGE)
+        try:
+            page = await self._feed.read(replay.position, PAGE)
+        except PositionError:  # The database was replaced by another one: the times still hold.
+            start, end = await self._feed.since(replay.since), await self._feed.end()
+            await self.cursor.move_replay(replay, replace(replay, position=start, end=end))
+            return
         within = [one for one in page.events if one.position <= replay.end]
         records = self._records([one for one in within if replay.since <= one.event.at < replay.until])
         outcomes = await self._send(records)
         if len(outcomes) < len(records):
             return
         failed = [one for outcome in outcomes.values() if (one := self._failure(outcome)) is not None]
-        await self._store.add(self.webhook.name, failed)
-        self.cursor.aside += sum(1 for one in failed if one.next_at)
+        if failed:
+            await self.cursor.add(failed)
         ended = not page.is_full or len(within) < len(page.events)
         await self.cursor.move_replay(replay, None if ended else replace(replay, position=page.end))
 

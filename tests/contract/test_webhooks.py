@@ -50,6 +50,7 @@ async def test_what_was_computed_before_a_resume_is_not_written_after_it(store: 
     await store.webhooks.resume("crm", Position(0, 9))
     late = replace(begun, position=Position(0, 5), progress=Progress(failures=3, next_at=NOW + 99))
     now = await store.webhooks.save(late, failed=[FAILED])
+    assert now is not None
     assert (now.position, now.progress, now.resumes) == (Position(0, 9), Progress(), 1)
     assert await store.webhooks.failures("crm", 10) == []
 
@@ -98,3 +99,5 @@ async def test_webhooks_that_are_not_configured_are_forgotten_later(store: Store
     assert [one.name for one in await store.webhooks.states()] == ["kept", "new"]
     assert await store.webhooks.failures("kept", 10) == []
     assert len(await store.webhooks.failures("new", 10)) == 1
+    assert await store.webhooks.save(replace(state, name="old"), failed=[FAILED]) is None
+    assert await store.webhooks.failures("old", 10) == []

@@ -11,6 +11,7 @@ import pytest
 from relay.events.event import Event, Kind
 from relay.storage.sqlite.store import SqliteStore
 from relay.webhooks.feed import FeedPage, Position
+from relay.webhooks.progress import Replay
 from relay.webhooks.signing import parse_key, verify_standard
 from tests.contract.values import NOW
 from tests.servers.webhook_receiver import Receiver, Reply
@@ -377,3 +378,45 @@ async def test_events_that_were_stored_while_the_store_was_read_are_not_missed(
             await asyncio.sleep(0.01)
         await side.rounds()
     assert len({post.id for post in receiver.posts}) == len(receiver.posts) == 300
+
+
+async def test_a_replay_goes_on_by_its_times_after_the_database_was_replaced(
+    store: SqliteStore, receiver: Receiver
+) -> None:
+    side = WebhookSide(store, receiver.url)
+    async with side.posting():
+        await side.store_events(Kind.OPEN)
+        await side.rounds()
+        beyond = Position(0, 10**6)
+        await store.webhooks.replay("crm", Replay(beyond, beyond, NOW - 60, NOW + 60))
+        await side.later(2)
+        await side.rounds()
+        assert receiver.types().count("message.open") == 2
+        state = await store.webhooks.state("crm")
+        assert state is not None
+        assert state.replay is None
+
+
+async def test_an_event_that_is_stored_during_a_round_is_posted_by_the_next_one(
+    store: SqliteStore, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("relay.webhooks.sender.POLL", 3600.0)
+    side = WebhookSide(store, receiver.url)
+    read = store.feed.read
+    late = [Kind.OPEN]
+
+    async def read_then_store(after: Position, limit: int) -> FeedPage:
+        page = await read(after, limit)
+        if side.sender.began and late and not page.events:
+            await side.store_events(late.pop())
+            side.sender.wake()
+        return page
+
+    monkeypatch.setattr(store.feed, "read", read_then_store)
+    running = asyncio.create_task(side.sender.run())
+    async with asyncio.timeout(30):
+        while not receiver.posts:
+            await asyncio.sleep(0.01)
+    running.cancel()
+    await asyncio.wait([running])
+    assert receiver.types() == ["message.open"]
