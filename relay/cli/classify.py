@@ -3,7 +3,6 @@
 import json
 import sys
 from collections.abc import Iterable, Mapping
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from relay.dsn.classify import Classification, classify_recipient
 from relay.dsn.classify import classify as classify_text
 from relay.dsn.parse import parse
 from relay.dsn.report import Recipient, Report
+from relay.dsn.rules_file import built_in_rules
 
 
 @click.command("classify")
@@ -43,7 +43,7 @@ def classify(paths: bool, replies: bool, rules_file: Path | None) -> None:
 def _load(rules_file: Path | None) -> Rules:
     try:
         if rules_file is None:
-            return load_rules(resources.files("relay.dsn").joinpath("bounce_rules.toml").read_text("utf-8"))
+            return built_in_rules()
         return load_rules(rules_file.read_text("utf-8"))
     except (OSError, UnicodeDecodeError) as fault:
         click.echo(f"cannot read the rules: {fault}", err=True)

@@ -134,7 +134,7 @@ def _blocked(where: str) -> Refused:
     return Refused(Reply(550, "5.4.4", f"mail is not delivered to {where}: not a public address"))
 
 
-_LABEL = r"[a-zA-Z0-9_\u0080-\U0010ffff](?:[a-zA-Z0-9_\-\u0080-\U0010ffff]{0,61}[a-zA-Z0-9_\u0080-\U0010ffff])?"
+_LABEL = r"[^\x00-/:-@\[-^`{-\x7f](?:[^\x00-,./:-@\[-^`{-\x7f]{0,61}[^\x00-/:-@\[-^`{-\x7f])?"
 _NAME = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*")
 _NUMERIC = re.compile(r"\d+|0x[0-9a-f]*", re.IGNORECASE)
 

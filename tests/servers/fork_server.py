@@ -4,6 +4,7 @@ Each command is a process with a session, files, environment and exit code of it
 When its client goes, it is killed. `fork_client.py` and `forked.py` are the clients.
 """
 
+import atexit
 import gc
 import json
 import os
@@ -12,12 +13,14 @@ import selectors
 import signal
 import socket
 import sys
+import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
 
 from relay import cli
+from relay.dsn.rules_file import built_in_rules
 
 MAX_REQUEST = 1 << 17
 """Octets of a request."""
@@ -49,13 +52,18 @@ def main(descriptor: str) -> None:
     """Fork for the clients of a socket until standard input ends. A fork runs its command and ends with it."""
     for module in (*(place.partition(":")[0] for place in cli.COMMANDS.values()), *IMPORTED_LATER):
         import_module(module)
+    built_in_rules()
+    gc.collect()
     gc.freeze()
 
     with socket.socket(fileno=int(descriptor)) as listener, selectors.DefaultSelector() as selector:
         request = serve(listener, selector)
     if request is not None:
         become(request)
-        cli.main(prog_name="relay")
+        try:
+            cli.main(prog_name="relay")
+        except SystemExit as ended:
+            end_at_once(ended)
 
 
 def serve(listener: socket.socket, selector: selectors.BaseSelector) -> Request | None:
@@ -136,6 +144,17 @@ def become(request: Request) -> None:
     for name, stream in streams.items():
         setattr(sys, name, stream)
         setattr(sys, f"__{name}__", stream)
+
+
+def end_at_once(ended: SystemExit) -> None:
+    """End as the interpreter does, without freeing all that was imported: that would copy most of the memory."""
+    if ended.code is None or isinstance(ended.code, int):
+        threading._shutdown()  # type: ignore[attr-defined]
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(ended.code or 0)
+    raise ended
 
 
 if __name__ == "__main__":
