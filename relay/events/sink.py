@@ -19,7 +19,8 @@ from collections import deque
 from collections.abc import Sequence
 
 from relay.events.event import Event
-from relay.events.ports import EventStore, Publish, RejectedError, StoreError
+from relay.events.ports import EventStore, Publish
+from relay.events.recorder import EventRecorder
 from relay.events.shedding import Shedding
 from relay.events.spool import Backlog, Spool, SpoolError
 from relay.events.spool_reader import SpoolReader
@@ -27,9 +28,6 @@ from relay.log import Emit
 
 CLOSING_TIME = 10.0
 """Seconds the store has to take waiting events at shutdown; the rest goes to the spool."""
-
-_OF_AN_EVENT = (RejectedError, ValueError, TypeError, ArithmeticError, LookupError)
-"""Errors that a value of one event can cause. The other events of a batch can be stored without it."""
 
 
 def _to_library_log(line: str, **fields: object) -> None:
@@ -58,7 +56,7 @@ class EventSink:
         retry: float = 5.0,
         shedding: Shedding | None = None,
     ) -> None:
-        self._store = store
+        self._recorder = EventRecorder(store, spool, publish, log, retry)
         self._spool = spool
         self._publish = publish
         self._log = log
@@ -75,16 +73,17 @@ class EventSink:
         self._spilling: asyncio.Task[bool] | None = None
         self._closing = False
 
-        self._store_failing = False
-        self._outage = False
         self._unspooled = 0
-        self._retry_store_at = 0.0
         self._spool_failing = False
         self._retry_spool_at = 0.0
 
         self._reader = SpoolReader(spool, log)
-        self.lost = 0
+        self._dropped = 0
+
+    @property
+    def lost(self) -> int:
         """Events dropped since the start because neither store nor spool took them."""
+        return self._dropped + self._recorder.lost
 
     @property
     def waiting(self) -> int:
@@ -104,7 +103,7 @@ class EventSink:
     @property
     def store_answers(self) -> bool:
         """False while the store fails, and when there is none."""
-        return self._store is not None and not self._store_failing
+        return self._recorder.answers
 
     async def start(self) -> None:
         """Start writing, beginning with the spool of an earlier process. Raises SpoolError for an unusable folder."""
@@ -154,7 +153,7 @@ class EventSink:
             await self._unspool()
             await self._wait_for_work()
             await self._write_waiting()
-            if self._store is None:
+            if not self._recorder.has_store:
                 await self._rotate()
         await self._write_waiting()
 
@@ -175,47 +174,10 @@ class EventSink:
             self._in_flight = await self._affordable(self._in_flight)
             if not self._in_flight:
                 continue
-            kept = await self._record(self._in_flight) or await self._to_spool(self._in_flight)
+            kept = await self._recorder.record(self._in_flight) or await self._to_spool(self._in_flight)
             self._in_flight = ()
             if not kept:
                 return
-
-    async def _record(self, events: Sequence[Event], *, again: bool = False) -> bool:
-        """Store events and publish them; False when the store fails or failed less than `retry` seconds ago.
-
-        A batch with an event that the store cannot hold is split, until that one is alone.
-        """
-        if self._store is None or self._now() < self._retry_store_at:
-            return False
-        try:
-            recorded = await self._store.record(events, again=again)
-        except _OF_AN_EVENT as error:
-            if len(events) == 1:
-                await self._set_aside(events[0], error)
-                return True
-            half = len(events) // 2
-            # What the first half stored is recognised when the whole batch comes again.
-            return await self._record(events[:half], again=again) and await self._record(events[half:], again=again)
-        except StoreError as error:
-            self._retry_store_at = self._now() + self._retry
-            self._store_failing = True
-            if not self._outage:
-                self._log("events.spooled", error=str(error))
-                self._outage, self._unspooled = True, 0
-            return False
-
-        self._store_failing = False
-        self._publish(recorded)
-        return True
-
-    async def _set_aside(self, event: Event, error: Exception) -> None:
-        """Keep an event that the store cannot hold in a file of its own."""
-        try:
-            file = await asyncio.to_thread(self._spool.reject, event)
-        except SpoolError:
-            self.lost += 1
-            file = ""
-        self._log("events.rejected", queue_id=event.queue_id, kind=event.kind.value, file=file, error=str(error))
 
     async def _to_spool(self, events: Sequence[Event]) -> bool:
         """Write events to the spool; False when the spool fails: the events then wait again."""
@@ -232,30 +194,30 @@ class EventSink:
             return False
 
         self._spool_failing = False
-        if self._store is None:
+        if not self._recorder.has_store:
             self._publish(events)
         return True
 
     async def _unspool(self) -> None:
         """Move events from the spool to the store, oldest file first, until the store fails."""
         try:
-            while not self._closing and self._store is not None and await self._unspool_segment():
+            while not self._closing and self._recorder.has_store and await self._unspool_segment():
                 pass
         except SpoolError as error:
             self._log("events.spool_failing", error=str(error))
             return
-        if self._outage and self.store_answers:
+        if self._recorder.outage and self.store_answers:
             self._log("events.unspooled", events=self._unspooled)
-            self._outage = False
+            self._recorder.outage, self._unspooled = False, 0
 
     async def _unspool_segment(self) -> bool:
         """Move one file, with new events before each batch; False when there is no file or the store fails."""
-        if self._now() < self._retry_store_at or not await self._reader.open_next():
+        if not self._recorder.is_asked or not await self._reader.open_next():
             return False
 
         while batch := self._reader.batch(self._batch):
             await self._write_waiting()
-            if self._closing or not await self._record(batch, again=True):
+            if self._closing or not await self._recorder.record(batch, again=True):
                 return False
             self._reader.advance(len(batch))
 
@@ -289,7 +251,7 @@ class EventSink:
             return
         if not self.lost:
             self._log("events.lost", limit=self._limit)
-        self.lost += len(self._take(count))
+        self._dropped += len(self._take(count))
 
     def _ended(self, task: "asyncio.Task[None]") -> None:
         """Continue without the store after an exception other than StoreError."""
@@ -299,8 +261,8 @@ class EventSink:
         self._log("events.store_faulty", error=repr(error))
         self._waiting.extendleft(reversed(self._in_flight))
         self._in_flight = ()
-        if self._store is not None and not self._closing:
-            self._store = None
+        if self._recorder.has_store and not self._closing:
+            self._recorder.give_up()
             self._launch()
 
     def _now(self) -> float:

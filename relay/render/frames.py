@@ -72,9 +72,11 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """Rendering raised an exception. The renderer keeps running."""
+    """Rendering raised an exception, or ended the renderer."""
 
     reason: str
+    ended: bool = False
+    """Whether the renderer ended."""
 
 
 Answer = Sequence[RenderedContent] | Failed

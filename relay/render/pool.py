@@ -3,7 +3,9 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
+from relay.clock import steady_clock
 from relay.config.settings import Render as RenderSection
 from relay.domains.keys import Keys
 from relay.render.failed_contents import FailedContents, key_of
@@ -11,18 +13,23 @@ from relay.render.files import ContentFiles
 from relay.render.frames import Answer, Failed, Request, keys_for
 from relay.render.render import RenderedContent, Rendering, RenderInput, render_unmodified, reverse_path_for
 from relay.render.renderer import InlineRenderer, MonitoredRenderer, never_down
+from relay.render.slow_flows import SlowFlows
 from relay.render.workers import RenderObserver, Workers
 
 OUTSTANDING = 4
 """Requests that one renderer may have, at most. More than one, so that it never waits for the next."""
+
+MOST_CPU = 0.5
+"""Seconds of CPU time of one message in the renderers of all. A usual message takes a thousandth."""
 
 
 class RenderPool(MonitoredRenderer):
     """Renders in worker processes. A message that crashes or hangs one, or fills its memory, is sent unmodified.
 
     Large messages have a process of their own, which starts with the first one: they delay no other, and only one of
-    them is in the memory of a renderer. While no renderer can be started, mail waits, or is sent unmodified with
-    `send_unmodified`.
+    them is in the memory of a renderer. So have messages that take long or end a renderer, and for a while all of their
+    authors: each of them takes a renderer from the others once, for less than a second.
+    While no renderer can be started, mail waits, or is sent unmodified with `send_unmodified`.
     """
 
     def __init__(
@@ -39,17 +46,13 @@ class RenderPool(MonitoredRenderer):
         super().__init__(keys, why_down)
         self._watch = watch
         self._failed = FailedContents()
-        self.workers, self.large_worker = (
-            Workers(
-                size=size,
-                outstanding=outstanding,
-                timeout=timeout,
-                max_memory=max_memory,
-                watch=watch,
-                send_unmodified=send_unmodified,
-            )
-            for size, outstanding in ((workers, OUTSTANDING), (1, 1))
+        self._slow = SlowFlows()
+        processes = partial(
+            Workers, timeout=timeout, max_memory=max_memory, watch=watch, send_unmodified=send_unmodified
         )
+        self.workers = processes(size=workers, outstanding=OUTSTANDING, most_cpu=MOST_CPU, slow=self._slow)
+        self.slow_worker = processes(size=1, outstanding=OUTSTANDING)
+        self.large_worker = processes(size=1, outstanding=1)
 
     async def start(self) -> None:
         """Start the processes, and restart each one that ends."""
@@ -58,6 +61,7 @@ class RenderPool(MonitoredRenderer):
     async def stop(self) -> None:
         """End the processes."""
         await self.workers.stop()
+        await self.slow_worker.stop()
         await self.large_worker.stop()
 
     async def _render(self, message: RenderInput, recipients: Sequence[int], *, eight_bit: bool) -> Sequence[Rendering]:
@@ -108,12 +112,23 @@ class RenderPool(MonitoredRenderer):
             if reason := self._failed.reason(key, tracked=tracked):
                 return Failed(reason)
 
-        workers = self.workers if files is None else self.large_worker
-        answer = await workers.request(request, files)
+        answer = await self._request(request, files)
         if isinstance(answer, Failed):
             self._failed.add(key or await _key(request, files), answer.reason, tracked=tracked)
             if tracked:
                 self._watch.render_failed(request.message.queue_id, answer.reason)
+        return answer
+
+    async def _request(self, request: Request, files: ContentFiles | None) -> Answer:
+        """Render in the process for large messages, in one of those for all, or in that of slow flows."""
+        workers = self.workers if files is None else self.large_worker
+        answer = await workers.request(request, files)
+        if files is None and (answer is None or (isinstance(answer, Failed) and answer.ended)):
+            self.slow_worker.start()
+            answer = await self.slow_worker.request(request, None)
+            if isinstance(answer, Failed) and answer.ended:
+                self._slow.add(request.message.flow, steady_clock())
+        assert answer is not None, "the processes for slow and for large messages leave no flow out"
         return answer
 
 

@@ -35,6 +35,9 @@ START_TIMEOUT = 30.0
 END_TIMEOUT = 2.0
 """Seconds from the close of the socket until the renderer is killed."""
 
+TICKS = os.sysconf("SC_CLK_TCK")
+"""Units of CPU time a second."""
+
 PROGRAM = """
 import sys
 from importlib import import_module
@@ -117,6 +120,15 @@ class RendererProcess(asyncio.Protocol):
         """Requests without an answer."""
         return len(self._pending)
 
+    def cpu_seconds(self) -> float:
+        """Return the CPU time that the process has used, 0 where the system does not show it."""
+        try:
+            numbers = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            return 0.0
+        user, system = 11, 12  # Behind the name (proc_pid_stat(5)).
+        return (int(numbers[user]) + int(numbers[system])) / TICKS
+
     def send(self, request: Request, files: ContentFiles | None = None) -> "asyncio.Future[Answer | None]":
         """Send a request, with its files if the contents are in files.
 
@@ -149,10 +161,11 @@ class RendererProcess(asyncio.Protocol):
                 self.process.kill()
             await self.process.wait()
 
+        failure = Failed(self._fault or "the renderer ended", ended=True)
         for index, pending in enumerate(self._pending):
             if not pending.answer.done():
                 # Only the oldest request was in progress.
-                pending.answer.set_result(Failed(self._fault or "the renderer ended") if index == 0 else None)
+                pending.answer.set_result(failure if index == 0 else None)
         self._pending.clear()
 
     def exit_reason(self) -> str:

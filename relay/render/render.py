@@ -14,11 +14,12 @@ from relay.mail.dialects.table import dialect_of
 from relay.mail.headers import Field, fields, without
 from relay.mail.srs import srs_encode
 from relay.mailauth.dkim_sign import sign
+from relay.render.asked_texts import joined, placeholder_notes, with_asked_texts
 from relay.render.message_policy import MessagePolicy
-from relay.rewrite.asked_texts import place_pixel, replace_text
+from relay.rewrite.asked_texts import place_pixel
 from relay.rewrite.encoding import adapt_to_next_hop
 from relay.rewrite.fast_path import FastRewritten, analyse_fast, apply_fast, holds_name
-from relay.rewrite.message import Plan, Rewritten, analyse, apply, pixel_for
+from relay.rewrite.message import Plan, Rewritten, analyse, apply
 from relay.rewrite.mime import Part, walk
 from relay.rewrite.options import Tracking, unsubscribe_link
 from relay.rewrite.originator_fields import with_author_name, with_reply_address
@@ -30,8 +31,6 @@ MAX_HTML = 4 * 1024 * 1024
 
 _SEARCHED = 1 << 20
 """Octets that are searched for unsubscribe placeholders in mail that is not tracked."""
-
-_NO_LINK = "only campaign mail (X-Relay-Campaign) of a domain with a tracking base_url gets a link there"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +89,10 @@ def render_contents(
     content, notes = _with_author_name(message)
     parts = walk(content) if _is_parsed(message) else []
     found = find_placeholders(content, parts) if parts else Placeholders()
-    notes |= _placeholder_notes(found, message.policy.unsubscribe_url)
+    notes |= placeholder_notes(found, message.policy.unsubscribe_url)
     tracking = _tracking_besides(message.policy, content, parts)
     if tracking is not None and (why := _too_large_to_track(parts)):
-        tracking, notes = None, _joined(notes, {"skipped": [why]})
+        tracking, notes = None, joined(notes, {"skipped": [why]})
     rewritten = _rewritten(message, tracking, content, parts, recipients, keys.tokens)
     return [
         _render_one(message, content, of_recipient, recipient, keys, eight_bit, notes, found.found)
@@ -178,14 +177,6 @@ def _is_parsed(message: RenderInput) -> bool:
     return holds_name(start) or b"base64" in start
 
 
-def _placeholder_notes(found: Placeholders, base_url: str) -> dict[str, object]:
-    """Return the notes about placeholders that stay."""
-    kept = [f"unsubscribe placeholder: {reason}" for reason in found.kept]
-    if found.found and not base_url:
-        kept.append(f"unsubscribe placeholder: {_NO_LINK}")
-    return {"skipped": kept} if kept else {}
-
-
 def _tracking_besides(policy: MessagePolicy, content: bytes, parts: list[Part]) -> Tracking | None:
     """Return what rewriting tracks: no opens where the pixel has the place of a text."""
     tracking = policy.tracking
@@ -240,8 +231,8 @@ def _render_one(
         notes = notes | {"unsubscribe_links": count}
 
     if policy.pixel_text or policy.unsubscribe_text:
-        text, asked = _with_asked_texts(message, text, recipient, keys.tokens)
-        notes = _joined(notes, asked)
+        text, asked = with_asked_texts(policy, message.queue_id, text, recipient, keys.tokens)
+        notes = joined(notes, asked)
     if policy.reply_domain and not is_copy:
         token = sign_address_token(keys.tokens, Token(Kind.REPLY, message.queue_id, recipient))
         text, noted = with_reply_address(text, f"{token}@{policy.reply_domain}")
@@ -253,33 +244,7 @@ def _render_one(
     fitting = adapt_to_next_hop(text, eight_bit)
     signing = keys.dkim.get(policy.domain, ()) if policy.is_signed else ()
     signature = sign(fitting, signing, int(message.created_at)) if signing else b""
-    return RenderedContent(signature + fitting, _joined(_notes(rewritten), notes))
-
-
-def _with_asked_texts(
-    message: RenderInput, text: bytes, recipient: int, keyring: Keyring
-) -> tuple[bytes, dict[str, object]]:
-    """Replace the texts that the application named. Return the message, and the notes about it."""
-    policy, notes, skipped = message.policy, dict[str, object](), list[str]()
-    is_copy = recipient in policy.copies
-
-    if policy.pixel_text:
-        opens = policy.tracking is not None and policy.tracking.opens and not is_copy
-        pixel = pixel_for(policy.tracking, keyring, message.queue_id, recipient) if policy.tracking and opens else b""
-        text, count = place_pixel(text, walk(text), policy.pixel_text, pixel)
-        if count and pixel:
-            notes["pixel"] = True
-            notes |= {} if policy.tracking and policy.tracking.clicks else {"tracking": "opens only"}
-        elif not count:
-            skipped.append("the text for the pixel is not in the page")
-
-    if policy.unsubscribe_text and policy.unsubscribe_url and not is_copy:
-        link = unsubscribe_link(policy.unsubscribe_url, keyring, message.queue_id, recipient)
-        text, count = replace_text(text, walk(text), policy.unsubscribe_text, link)
-        notes |= {"unsubscribe_links": count}
-    elif policy.unsubscribe_text and not is_copy:
-        skipped.append(f"the text for the unsubscribe link: {_NO_LINK}")
-    return text, notes | ({"skipped": skipped} if skipped else {})
+    return RenderedContent(signature + fitting, joined(_notes(rewritten), notes))
 
 
 def _notes(rewritten: Rewritten | FastRewritten | None) -> dict[str, object]:
@@ -293,12 +258,3 @@ def _notes(rewritten: Rewritten | FastRewritten | None) -> dict[str, object]:
     if isinstance(rewritten, Rewritten) and rewritten.size:
         notes["size"] = rewritten.size
     return notes | {"skipped": list(rewritten.skipped)} if rewritten.skipped else notes
-
-
-def _joined(notes: Mapping[str, object], others: Mapping[str, object]) -> dict[str, object]:
-    """Return both notes together; lists of skipped parts are joined."""
-    skipped: list[object] = []
-    for one in (notes, others):
-        found = one.get("skipped")
-        skipped += found if isinstance(found, list) else []
-    return {**notes, **others} | ({"skipped": skipped} if skipped else {})

@@ -1,17 +1,17 @@
 """Renderer processes that share the requests: who waits is served in turns of the principals."""
 
 import asyncio
+import math
 from collections import deque
 from typing import Protocol
 
+from relay.clock import steady_clock
 from relay.limits.fair_order import FairOrder
 from relay.limits.priority import Flow
 from relay.render.files import ContentFiles
 from relay.render.frames import Answer, Failed, Request
 from relay.render.process import RendererProcess, StartError
-
-OUTSTANDING = 4
-"""Requests that one renderer may have, at most. More than one, so that it never waits for the next."""
+from relay.render.slow_flows import SlowFlows
 
 FIRST_WAIT = 1.0
 """Seconds before the second restart in a row. Each further wait is twice as long, up to LONGEST_WAIT."""
@@ -21,6 +21,9 @@ LONGEST_WAIT = 60.0
 
 _UNIT = 64 * 1024
 """Octets of a content that cost as much as everything else about a rendering."""
+
+LOOK = 0.25
+"""Seconds between two looks at a renderer that may have become slow."""
 
 UNAVAILABLE_AFTER = 5
 """Restarts in a row after which a pool without a renderer is unavailable."""
@@ -48,13 +51,20 @@ class Workers:
         max_memory: int,
         watch: RenderObserver,
         send_unmodified: bool,
+        most_cpu: float = math.inf,
+        slow: SlowFlows | None = None,
     ) -> None:
-        """`outstanding` is the number of requests that one process may have."""
+        """`outstanding` is the number of requests that one process may have, `most_cpu` the CPU seconds of each.
+
+        Requests of `slow` flows are left out, and those that end a process are noted there.
+        """
         self.size = size
         self.renderers: list[RendererProcess] = []
         self._outstanding = outstanding
         self._timeout = timeout
         self._max_memory = max_memory
+        self._most_cpu = most_cpu
+        self._slow = slow
         self._watch = watch
         self._send_unmodified = send_unmodified
         self._tasks: list[asyncio.Task[None]] = []
@@ -77,51 +87,59 @@ class Workers:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def request(self, request: Request, files: ContentFiles | None) -> Answer:
-        """Render in a process, in the turn of the flow. A request whose renderer ended at another one is repeated."""
-        while True:
+    async def request(self, request: Request, files: ContentFiles | None) -> Answer | None:
+        """Render in a process, in the turn of the flow. A request whose renderer ended at another one is repeated.
+
+        None if the flow is a slow one, now or when its turn comes.
+        """
+        flow, answer = request.message.flow, None
+        while answer is None and not self._leaves_out(flow):
             answer = await self._request_once(request, files)
-            if answer is not None:
-                return answer
+        return answer
 
     async def _request_once(self, request: Request, files: ContentFiles | None) -> Answer | None:
         flow = request.message.flow
-        renderer = await self._acquire(flow)
-        if renderer is None:
-            return Failed("no renderer can be started")
+        while (renderer := self._free()) is None:
+            if not self.renderers and self._send_unmodified and self._failures >= UNAVAILABLE_AFTER:
+                return Failed("no renderer can be started")
+            await self._turn(flow)
+            if self._leaves_out(flow):
+                self._wake_next()
+                return None
 
         size = len(request.message.content) if files is None else len(files.source)
         self._order.serve(flow, 1.0 + size / _UNIT)
-        answer = renderer.send(request, files)
+        sent = renderer.send(request, files)
         overdue = f"no answer within {self._timeout:g} s"
         timer = asyncio.get_running_loop().call_later(self._timeout * renderer.load, renderer.kill, overdue)
         try:
-            return await answer
+            answer = await sent
         finally:
             timer.cancel()
             self._wake_next()
+        if self._slow is not None and isinstance(answer, Failed) and answer.ended:
+            self._slow.add(flow, steady_clock())
+        return answer
 
-    async def _acquire(self, flow: Flow) -> RendererProcess | None:
-        """Return the renderer with the fewest requests. Wait while all have as many as they may.
+    def _leaves_out(self, flow: Flow) -> bool:
+        return self._slow is not None and self._slow.holds(flow, steady_clock())
 
-        Return None when the pool is unavailable and mail is to be sent unmodified.
-        """
-        while True:
-            best = min(self.renderers, key=lambda renderer: renderer.load, default=None)
-            if best is not None and best.load < self._outstanding:
-                return best
-            if best is None and self._send_unmodified and self._failures >= UNAVAILABLE_AFTER:
-                return None
+    def _free(self) -> RendererProcess | None:
+        """Return the renderer with the fewest requests, None if all have as many as they may."""
+        best = min(self.renderers, key=lambda renderer: renderer.load, default=None)
+        return best if best is not None and best.load < self._outstanding else None
 
-            waiter = asyncio.get_running_loop().create_future()
-            self._waiters.setdefault(flow, deque()).append(waiter)
-            try:
-                await waiter
-            except asyncio.CancelledError:
-                # A cancelled request must not swallow the wake-up of the next one.
-                if waiter.done() and not waiter.cancelled():
-                    self._wake_next()
-                raise
+    async def _turn(self, flow: Flow) -> None:
+        """Wait until a renderer may be free."""
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiters.setdefault(flow, deque()).append(waiter)
+        try:
+            await waiter
+        except asyncio.CancelledError:
+            # A cancelled request must not swallow the wake-up of the next one.
+            if waiter.done() and not waiter.cancelled():
+                self._wake_next()
+            raise
 
     def _wake_next(self) -> None:
         """Wake the first request of the flow whose turn it is."""
@@ -157,14 +175,29 @@ class Workers:
 
         self.renderers.append(renderer)
         self._wake_all()
+        watching = asyncio.create_task(self._end_when_slow(renderer), name="slow renderer")
         try:
             await renderer.ended
         finally:
+            watching.cancel()
             self.renderers.remove(renderer)
             await renderer.close()
         if renderer.answers:
             self._failures = 0
         return renderer.exit_reason()
+
+    async def _end_when_slow(self, renderer: RendererProcess) -> None:
+        """Kill a renderer that uses too much CPU time for one request. Time alone proves nothing on a busy machine."""
+        answers, spent = -1, 0.0
+        while math.isfinite(self._most_cpu):
+            await asyncio.sleep(LOOK)
+            if not renderer.load:
+                continue
+            if renderer.answers != answers:
+                answers, spent = renderer.answers, renderer.cpu_seconds()
+            elif renderer.cpu_seconds() - spent > self._most_cpu:
+                renderer.kill(f"no answer within {self._most_cpu:g} s of CPU time")
+                return
 
 
 def pause(failures: int) -> float:
